@@ -1,0 +1,72 @@
+# lvs-agents: resource agents for Linux Virtual Server under Pacemaker.
+
+PREFIX     ?= /usr
+OCF_DIR    ?= /usr/lib/ocf/resource.d/lvs
+MANDIR     ?= $(PREFIX)/share/man
+DOCDIR     ?= $(PREFIX)/share/doc/lvs-agents
+FUZZTIME   ?= 10m
+VERSION    ?= $(shell git describe --tags --always 2>/dev/null || echo unknown)
+LINT        = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0
+GOBIN      := $(CURDIR)/bin
+AGENTS     := $(notdir $(wildcard agents/*))
+COMMANDS   := $(notdir $(wildcard cmd/*))
+GO         := $(shell command -v go || echo /usr/local/go/bin/go)
+export CGO_ENABLED = 0
+
+.PHONY: help build demo test check lint bench soak fuzz docs install clean tools stage
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+
+build: ## build every command into bin/
+	@mkdir -p bin/tests
+	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/...
+	$(GO) build -o bin/tests/ ./tests/killed
+
+demo: tools build ## show a cluster of two directors at work (installs what it needs; as root)
+	tests/run demo
+
+test: tools check build ## run every test (installs what it needs; as root)
+	tests/run test
+
+check: lint ## gofmt, vet, linters, unit tests with the race detector, generated files
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(GO) vet ./...
+	CGO_ENABLED=1 $(GO) test -race $$($(GO) list ./... | grep -v /tests/)
+
+lint: bin/golangci-lint ## run the linters, which also hold the import rules
+	bin/golangci-lint run ./...
+
+bin/golangci-lint: Makefile
+	GOBIN=$(GOBIN) $(GO) install $(LINT)
+	@touch $@
+
+bench: tools build ## compare agents with their peers in one run (as root)
+	tests/run bench
+
+soak: tools build ## the long tests: twenty moves, long fuzzing (as root)
+	tests/run soak
+	$(MAKE) fuzz
+
+fuzz: ## fuzz every parser for FUZZTIME each (10m)
+	tests/fuzz $(FUZZTIME)
+
+docs: ## write meta-data goldens, reference and man pages from the declarations
+	$(GO) test ./agents/... -run TestGenerated -update
+
+install: build ## install below DESTDIR
+	install -d $(DESTDIR)$(OCF_DIR) $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(DOCDIR)
+	install -m 0755 $(AGENTS:%=bin/%) $(DESTDIR)$(OCF_DIR)/
+	install -m 0755 $(filter-out $(AGENTS:%=bin/%),$(COMMANDS:%=bin/%)) $(DESTDIR)$(PREFIX)/sbin/
+	install -m 0644 docs/man/*.7 $(DESTDIR)$(MANDIR)/man7/
+	install -m 0644 README.md docs/*.md crm/examples/* $(DESTDIR)$(DOCDIR)/
+
+stage: build
+	rm -rf bin/root
+	$(MAKE) -s install DESTDIR=$(CURDIR)/bin/root
+
+tools:
+	tests/install
+
+clean: ## remove what was built
+	rm -rf bin dist tests/out

@@ -1,0 +1,12 @@
+package health
+
+import (
+	"testing"
+
+	"lvs-agents/metadata/metadatatest"
+	"lvs-agents/ocf"
+)
+
+func TestGenerated(t *testing.T) {
+	metadatatest.Run(t, func() ocf.Agent { return New(nil, nil) })
+}

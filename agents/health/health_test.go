@@ -1,0 +1,224 @@
+package health
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lvs-agents/internal/control"
+	"lvs-agents/internal/daemon"
+	"lvs-agents/internal/kernel/kerneltest"
+	"lvs-agents/ocf"
+)
+
+// node is a director on which this test process is the daemon: launching it
+// takes the identity and opens the socket.
+type node struct {
+	t        *testing.T
+	kernel   *kerneltest.IPVS
+	state    string
+	config   string
+	launched []string
+	fail     error
+	snapshot control.Snapshot
+	end      func()
+}
+
+func newNode(t *testing.T) *node {
+	t.Helper()
+	state, err := os.MkdirTemp("", "lvs") // the path of a unix socket has 107 characters at most
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &node{t: t, kernel: kerneltest.NewIPVS(), state: state, config: t.TempDir(), end: func() {}, snapshot: control.Snapshot{PID: 7, Limit: 10}}
+	t.Cleanup(func() {
+		n.end()
+		_ = os.RemoveAll(state)
+	})
+	n.write("web.cf", "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n")
+	return n
+}
+
+func (n *node) write(name, text string) {
+	n.t.Helper()
+	if err := os.WriteFile(filepath.Join(n.config, name), []byte(text), 0o600); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// Launch implements Launcher.
+func (n *node) Launch(_ context.Context, args []string) error {
+	n.launched = args
+	if n.fail != nil {
+		return n.fail
+	}
+	identity, err := daemon.Acquire(control.PIDFile(n.state, "web"))
+	if err != nil {
+		return err
+	}
+	listener, err := control.Listen(n.state, "web")
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = control.Serve(ctx, listener, n) // a test that needs it notices
+	}()
+	n.end = func() {
+		cancel()
+		<-ended
+		_ = identity.Release() // or the test has done it
+		n.end = func() {}
+	}
+	return nil
+}
+
+// Snapshot implements control.Daemon.
+func (n *node) Snapshot(context.Context) (control.Snapshot, error) { return n.snapshot, nil }
+
+// Resync implements control.Daemon.
+func (n *node) Resync(context.Context) error { return nil }
+
+func (n *node) run(want ocf.Code, action string, params ...string) (reason, log string) {
+	n.t.Helper()
+	environ := []string{"OCF_RESOURCE_INSTANCE=web", "OCF_RESKEY_CRM_meta_interval=10000", "OCF_RESKEY_CRM_meta_timeout=2000"}
+	for _, p := range params {
+		environ = append(environ, "OCF_RESKEY_"+p)
+	}
+	agent := New(n.kernel, n)
+	agent.configDirs = []string{n.config}
+	var stdout, stderr bytes.Buffer
+	code := ocf.Run(ocf.Process{
+		Args: []string{"health", action}, Environ: environ, Stdout: &stdout, Stderr: &stderr, Root: true, StateDir: n.state,
+	}, agent)
+	for line := range strings.Lines(stderr.String()) {
+		if text, ok := strings.CutPrefix(line, "ocf-exit-reason:"); ok {
+			reason = strings.TrimSpace(text)
+			continue
+		}
+		_, text, _ := strings.Cut(line, "]: ")
+		log += text
+	}
+	if code != want {
+		n.t.Fatalf("%s %q: got %d, want %d; %s\n%s", action, params, code, want, reason, log)
+	}
+	return reason, log
+}
+
+func TestEveryActionTwice(t *testing.T) {
+	n := newNode(t)
+	for _, step := range []struct {
+		action string
+		code   ocf.Code
+	}{
+		{"monitor", 7}, {"stop", 0}, {"validate-all", 0}, {"start", 0}, {"start", 0}, {"monitor", 0}, {"monitor", 0},
+	} {
+		n.run(step.code, step.action, "config=web.cf")
+	}
+	n.end()
+	for _, step := range []struct {
+		action string
+		code   ocf.Code
+	}{{"monitor", 7}, {"stop", 0}, {"stop", 0}, {"monitor", 7}} {
+		n.run(step.code, step.action)
+	}
+}
+
+func TestCommandLineOfTheDaemon(t *testing.T) {
+	n := newNode(t)
+	n.run(0, "start", "config=web.cf")
+	want := []string{"--serve", "--notify", "--state-dir=" + n.state, "--id=web", "--config=" + n.config + "/web.cf"}
+	if diff := cmp.Diff(want, n.launched); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	n.end()
+	n.run(0, "start", "ipvs=web-ipvs", "checktype=negotiate", "service=http", "request=/a b", "fallback=127.0.0.1", "quiescent=no")
+	want = append(want[:4], "--ipvs=web-ipvs", "--checktype=negotiate", "--service=http", "--request=/a b", "--receive=", "--virtualhost=",
+		"--checkport=0", "--checkinterval=2", "--checktimeout=3", "--fallback=127.0.0.1", "--quiescent=false")
+	if diff := cmp.Diff(want, n.launched); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestBadParameters(t *testing.T) {
+	n := newNode(t)
+	n.write("bad.cf", "virtual=192.0.2.10:80\n\tscheduler=wrrr\n")
+	n.write("empty.cf", "# nothing\n")
+	tests := []struct {
+		name   string
+		params []string
+		code   ocf.Code
+		reason string
+	}{
+		{"nothing", nil, 6, "nothing to check; give config=FILE or ipvs=RESOURCE"},
+		{"both", []string{"config=web.cf", "ipvs=x"}, 6, "parameters config and ipvs exclude each other; keep one of them"},
+		{"checks beside a file", []string{"config=web.cf", "checktype=ping"}, 6, `parameter checktype="ping" has no meaning together with config; write it into web.cf`},
+		{"no such file", []string{"config=none.cf"}, 5, "parameter config: none.cf: file does not exist in " + n.config + "; copy it to every node"},
+		{"bad file", []string{"config=bad.cf"}, 2, n.config + `/bad.cf:2: unknown scheduler "wrrr"; did you mean "wrr"?`},
+		{"empty file", []string{"config=empty.cf"}, 2, n.config + "/empty.cf has no virtual service; add virtual=ADDRESS:PORT"},
+		{"pattern", []string{"ipvs=x", "receive=("}, 6, "receive \"(\": error parsing regexp: missing closing ): `(`"},
+		{"fallback", []string{"ipvs=x", "fallback=127.0.0.1 route"}, 6, `fallback "127.0.0.1 route": unknown forwarding method "route"; use gate (direct routing), masq (NAT) or ipip (tunnel)`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, action := range []string{"validate-all", "start"} {
+				if reason, _ := n.run(tt.code, action, tt.params...); reason != tt.reason {
+					t.Errorf("%s:\ngot  %s\nwant %s", action, reason, tt.reason)
+				}
+			}
+		})
+	}
+}
+
+func TestServersWithoutVerdictDoNotFailTheStart(t *testing.T) {
+	n := newNode(t)
+	n.snapshot.Services = []control.Service{{Reals: []control.Real{{Verdict: "unknown"}, {Verdict: "bad"}}}}
+	_, log := n.run(0, "start", "config=web.cf")
+	if want := "WARNING: 1 real servers have no verdict yet; they get no new connections until they pass a check\n"; log != want {
+		t.Errorf("log: %s", log)
+	}
+	n.run(0, "monitor", "config=web.cf")
+}
+
+func TestStartSaysWhyTheDaemonDoesNot(t *testing.T) {
+	n := newNode(t)
+	n.fail = errors.New("web.cf:2: real server rs1: no such host")
+	if reason, _ := n.run(1, "start", "config=web.cf"); reason != "starting directord: web.cf:2: real server rs1: no such host" {
+		t.Errorf("reason: %s", reason)
+	}
+	n.kernel.Missing = true
+	n.run(5, "start", "config=web.cf")
+}
+
+func TestMonitorOfADaemonThatHangs(t *testing.T) {
+	n := newNode(t)
+	n.run(0, "start", "config=web.cf")
+	n.snapshot.LoopAge, n.snapshot.Trouble = 11, "ipvsadm -Sn: no buffer space"
+	const want = "directord 7 did not look at the table or at its checks for 11.0 s; more than 10 s means that it hangs: ipvsadm -Sn: no buffer space"
+	if reason, _ := n.run(1, "monitor", "config=web.cf"); reason != want {
+		t.Errorf("reason: %s", reason)
+	}
+}
+
+func TestMonitorOfADaemonThatDied(t *testing.T) {
+	n := newNode(t)
+	file := control.PIDFile(n.state, "web")
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte("4194300\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if reason, _ := n.run(7, "monitor", "config=web.cf"); reason != "directord (process 4194300) has died" {
+		t.Errorf("reason: %s", reason)
+	}
+	n.run(0, "stop")
+}

@@ -1,0 +1,66 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"lvs-agents/internal/config"
+	"lvs-agents/ocf"
+)
+
+// Validate checks what the parameters say together, and the file that they name.
+func (a *Agent) Validate(_ context.Context, c ocf.Call, _ int) error {
+	switch {
+	case a.Config == "" && a.IPVS == "":
+		return ocf.WrongEverywhere(errors.New("nothing to check; give config=FILE or ipvs=RESOURCE"))
+	case a.Config != "" && a.IPVS != "":
+		return ocf.WrongEverywhere(errors.New("parameters config and ipvs exclude each other; keep one of them"))
+	case a.Config != "":
+		if err := a.onlyConfig(); err != nil {
+			return err
+		}
+		return a.file(c)
+	}
+	checks := config.CheckParams{Receive: a.Receive, Fallback: a.Fallback}
+	if err := checks.Validate(); err != nil {
+		return ocf.WrongEverywhere(err)
+	}
+	return nil
+}
+
+// onlyConfig refuses check parameters that the file would hide.
+func (a *Agent) onlyConfig() error {
+	defaults := map[string]string{}
+	for _, p := range New(nil, nil).params() {
+		defaults[p.Name] = p.Value.String()
+	}
+	for _, p := range a.params() {
+		if p.Name != "config" && p.Value.String() != defaults[p.Name] {
+			return ocf.WrongEverywhere(fmt.Errorf("parameter %s=%q has no meaning together with config; write it into %s", p.Name, p.Value, a.Config))
+		}
+	}
+	return nil
+}
+
+func (a *Agent) file(c ocf.Call) error {
+	path, text, err := config.Read(a.Config, a.configDirs...)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ocf.Lacking(fmt.Errorf("parameter config: %w; copy it to every node", err))
+	}
+	if err != nil {
+		return fmt.Errorf("parameter config: %w", err)
+	}
+	parsed, problems := config.Parse(path, text)
+	if err := config.Err(problems); err != nil {
+		return ocf.WrongHere(err)
+	}
+	if len(parsed.Services) == 0 {
+		return ocf.WrongHere(fmt.Errorf("%s has no virtual service; add virtual=ADDRESS:PORT", path))
+	}
+	for _, p := range problems {
+		c.Log.Debug(p)
+	}
+	return nil
+}

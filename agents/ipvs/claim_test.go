@@ -1,0 +1,104 @@
+package ipvs
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+
+	"lvs-agents/internal/control"
+	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/record"
+)
+
+// claim makes a health daemon the owner of the destinations of the web service.
+func (n node) claim(t *testing.T, holder string) {
+	t.Helper()
+	store, err := record.In(n.state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := store.Load("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Holder, r.Claimed = holder, r.Services.IDs()
+	if err := store.Save(r); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const drained = "-A -t 192.0.2.10:80 -s rr\n-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 0\n"
+
+func TestDestinationsOfAClaimedServiceAreNotOurs(t *testing.T) {
+	n := newNode(t)
+	n.mustRun(t, 0, "web", "start", web...)
+	n.claim(t, "web-health")
+	n.set(t, "-e -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 0", "-d -t 192.0.2.10:80 -r 192.0.2.22:80")
+	for _, action := range []string{"monitor", "start", "monitor", "reload-agent", "monitor"} {
+		n.mustRun(t, 0, "web", action, web...)
+		n.wantTable(t, drained)
+	}
+	n.claim(t, "") // the health resource was stopped: the daemon's last word stays
+	n.mustRun(t, 0, "web", "monitor", web...)
+	n.mustRun(t, 0, "web", "start", web...)
+	n.wantTable(t, webTable)
+	n.mustRun(t, 0, "web", "stop", web...)
+	n.wantTable(t, "")
+}
+
+func TestServicesUnderAClaimAreOurs(t *testing.T) {
+	n := newNode(t)
+	n.mustRun(t, 0, "web", "start", web...)
+	n.claim(t, "web-health")
+	n.set(t, "-e -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 0", "-E -t 192.0.2.10:80 -s wlc")
+	got := n.mustRun(t, 1, "web", "monitor", web...)
+	if got.reason != "to do: ipvsadm -E -t 192.0.2.10:80 -s rr" || !strings.Contains(got.log, "its health daemon cannot help: asking directord web-health: ") {
+		t.Errorf("reason %q, log %q", got.reason, got.log)
+	}
+	n.mustRun(t, 0, "web", "start", web...)
+	n.wantTable(t, strings.Replace(webTable, "-r 192.0.2.21:80 -g -w 1", "-r 192.0.2.21:80 -g -w 0", 1))
+}
+
+// healer is a daemon that puts a service back when it is asked.
+type healer struct {
+	t *testing.T
+	n node
+}
+
+func (h healer) Snapshot(context.Context) (control.Snapshot, error) { return control.Snapshot{}, nil }
+
+func (h healer) Resync(ctx context.Context) error {
+	op, err := lvs.ParseOp("-A -t 192.0.2.10:80 -s rr")
+	if err == nil {
+		_, err = h.n.kernel.Apply(ctx, []lvs.Op{op})
+	}
+	return err
+}
+
+func TestMonitorLetsTheDaemonHeal(t *testing.T) {
+	n := newNode(t)
+	state, err := os.MkdirTemp("", "lvs") // the path of a unix socket has 107 characters at most
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(state) })
+	n.state = state
+	n.mustRun(t, 0, "web", "start", web...)
+	n.claim(t, "web-health")
+	listener, err := control.Listen(n.state, "web-health")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- control.Serve(ctx, listener, healer{t, n}) }()
+	n.set(t, "-D -t 192.0.2.10:80")
+	if got := n.mustRun(t, 0, "web", "monitor", web...); got.log != "" {
+		t.Errorf("log: %s", got.log)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,499 @@
+package ipvs
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lvs-agents/internal/kernel/kerneltest"
+	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/record"
+	"lvs-agents/ocf"
+)
+
+// node is a director: a kernel, its state directory and its configuration files.
+type node struct {
+	kernel *kerneltest.IPVS
+	state  string
+	config string
+}
+
+func newNode(t *testing.T) node {
+	t.Helper()
+	return node{kerneltest.NewIPVS(), t.TempDir(), t.TempDir()}
+}
+
+type result struct {
+	code   ocf.Code
+	reason string // the exit reason
+	log    string // the lines before it, without their tags
+}
+
+// run executes one action as Pacemaker would. Parameters are NAME=value.
+func (n node) run(instance, action string, params ...string) result {
+	environ := []string{"OCF_RESOURCE_INSTANCE=" + instance, "OCF_RESKEY_CRM_meta_interval=10000"}
+	for _, p := range params {
+		environ = append(environ, "OCF_RESKEY_"+p)
+	}
+	if action == "probe" {
+		action, environ[1] = "monitor", "OCF_RESKEY_CRM_meta_interval=0"
+	}
+	agent := New(n.kernel, nil)
+	agent.configDirs = []string{n.config}
+	var stdout, stderr bytes.Buffer
+	code := ocf.Run(ocf.Process{
+		Args: []string{"ipvs", action}, Environ: environ, Stdout: &stdout, Stderr: &stderr, Root: true, StateDir: n.state,
+	}, agent)
+	var r result
+	r.code = code
+	for line := range strings.Lines(stderr.String()) {
+		if reason, ok := strings.CutPrefix(line, "ocf-exit-reason:"); ok {
+			r.reason = strings.TrimSpace(reason)
+			continue
+		}
+		_, text, _ := strings.Cut(line, "]: ")
+		r.log += text
+	}
+	return r
+}
+
+// mustRun fails the test unless the action gives a code.
+func (n node) mustRun(t *testing.T, want ocf.Code, instance, action string, params ...string) result {
+	t.Helper()
+	got := n.run(instance, action, params...)
+	if got.code != want {
+		t.Fatalf("%s %s %q: got %d, want %d\nreason: %s\nlog: %s\ntable:\n%s", instance, action, params, got.code, want, got.reason, got.log, n.kernel)
+	}
+	return got
+}
+
+// set puts something into the table that no resource knows of.
+func (n node) set(t *testing.T, commands ...string) {
+	t.Helper()
+	for _, command := range commands {
+		op, err := lvs.ParseOp(command)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := n.kernel.Apply(t.Context(), []lvs.Op{op}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (n node) wantTable(t *testing.T, want string) {
+	t.Helper()
+	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), n.kernel.String()); diff != "" {
+		t.Errorf("table (-want +got):\n%s", diff)
+	}
+}
+
+var web = []string{"virtual=192.0.2.10:80", "real=192.0.2.21 gate, 192.0.2.22 gate 2", "scheduler=rr"}
+
+const webTable = `
+-A -t 192.0.2.10:80 -s rr
+-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
+-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 2
+`
+
+func TestEveryActionTwice(t *testing.T) {
+	n := newNode(t)
+	for _, step := range []struct {
+		action string
+		code   ocf.Code
+		table  string
+	}{
+		{"probe", 7, ""}, {"stop", 0, ""}, {"reload-agent", 7, ""}, {"monitor", 7, ""},
+		{"start", 0, webTable}, {"start", 0, webTable}, {"probe", 0, webTable}, {"monitor", 0, webTable},
+		{"reload-agent", 0, webTable}, {"reload-agent", 0, webTable}, {"validate-all", 0, webTable},
+		{"stop", 0, ""}, {"stop", 0, ""}, {"monitor", 7, ""}, {"probe", 7, ""},
+		{"start", 0, webTable}, {"stop", 0, ""},
+	} {
+		n.mustRun(t, step.code, "web", step.action, web...)
+		n.wantTable(t, step.table)
+	}
+	if left, err := filepath.Glob(n.state + "/ipvs/*"); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
+func TestStartLogsEachOpInIpvsadmSyntax(t *testing.T) {
+	got := newNode(t).mustRun(t, 0, "web", "start", web...)
+	const want = `INFO: ipvsadm -A -t 192.0.2.10:80 -s rr
+INFO: ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
+INFO: ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 2
+`
+	if diff := cmp.Diff(want, got.log); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestMonitorIsSilentWhenRunning(t *testing.T) {
+	n := newNode(t)
+	n.mustRun(t, 0, "web", "start", web...)
+	if got := n.mustRun(t, 0, "web", "monitor", web...); got.log != "" {
+		t.Errorf("log: %q", got.log)
+	}
+}
+
+const foreign = `-A -t 192.0.2.99:80 -s wlc
+-a -t 192.0.2.99:80 -r 192.0.2.21:80 -m -w 7
+-A -f 9 -s sh
+`
+
+func TestForeignServicesAreUntouchedByEveryAction(t *testing.T) {
+	n := newNode(t)
+	n.set(t, strings.Split(strings.TrimSpace(foreign), "\n")...)
+	for _, step := range []struct {
+		action string
+		code   ocf.Code
+	}{{"probe", 7}, {"start", 0}, {"monitor", 0}, {"reload-agent", 0}, {"start", 0}, {"stop", 0}, {"stop", 0}, {"monitor", 7}} {
+		n.mustRun(t, step.code, "web", step.action, web...)
+		for line := range strings.Lines(foreign) {
+			if !strings.Contains(n.kernel.String(), line) {
+				t.Fatalf("%s: %q is gone:\n%s", step.action, line, n.kernel)
+			}
+		}
+	}
+	n.wantTable(t, foreign)
+}
+
+func TestProbeWithoutRecordLogsWhatStandsThere(t *testing.T) {
+	n := newNode(t)
+	n.set(t, "-A -f 9 -s sh")
+	got := n.mustRun(t, 7, "web", "probe", web...)
+	if want := "INFO: no record of this resource; the kernel has services of others, which stay: [-f 9]\n"; got.log != want {
+		t.Errorf("log: %q", got.log)
+	}
+}
+
+func TestStartAdoptsAnEqualService(t *testing.T) {
+	n := newNode(t)
+	n.set(t, strings.Split(strings.TrimSpace(webTable), "\n")...)
+	n.mustRun(t, 7, "web", "probe", web...)
+	if got := n.mustRun(t, 0, "web", "start", web...); got.log != "" {
+		t.Errorf("something was changed: %s", got.log)
+	}
+	n.mustRun(t, 0, "web", "stop", web...)
+	n.wantTable(t, "")
+}
+
+func TestStartNamesTheDifferenceToAForeignService(t *testing.T) {
+	n := newNode(t)
+	n.set(t, "-A -t 192.0.2.10:80 -s rr", "-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 5")
+	before := n.kernel.String()
+	got := n.mustRun(t, 1, "web", "start", web...)
+	const want = "virtual service -t 192.0.2.10:80 exists already and differs; ipvsadm -D it, or make it equal (to do: ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 2)"
+	if got.reason != want {
+		t.Errorf("reason: %s", got.reason)
+	}
+	n.mustRun(t, 7, "web", "monitor", web...)
+	n.mustRun(t, 0, "web", "stop", web...)
+	n.wantTable(t, before)
+}
+
+func TestServiceOfAnotherResourceIsRefused(t *testing.T) {
+	n := newNode(t)
+	n.mustRun(t, 0, "web", "start", web...)
+	got := n.mustRun(t, 1, "web2", "start", web...)
+	if want := "virtual service -t 192.0.2.10:80 belongs to resource web already; stop that, or remove " + n.state + "/ipvs/web if there is none"; got.reason != want {
+		t.Errorf("reason: %s", got.reason)
+	}
+	n.mustRun(t, 0, "web2", "stop", web...)
+	n.mustRun(t, 7, "web2", "monitor", web...)
+	n.wantTable(t, webTable)
+	n.mustRun(t, 0, "web", "monitor", web...)
+	n.mustRun(t, 0, "web", "stop", web...)
+	n.mustRun(t, 0, "web2", "start", web...)
+}
+
+func TestMonitorReportsDrift(t *testing.T) {
+	tests := []struct {
+		name, command, reason string
+		code                  ocf.Code
+	}{
+		{"weight", "-e -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 9", "to do: ipvsadm -e -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 2", 1},
+		{"method", "-e -t 192.0.2.10:80 -r 192.0.2.22:80 -i -w 2", "to do: ipvsadm -e -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 2", 1},
+		{"real server", "-d -t 192.0.2.10:80 -r 192.0.2.21:80", "to do: ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1", 1},
+		{"one more", "-a -t 192.0.2.10:80 -r 192.0.2.23:80 -g -w 1", "to do: ipvsadm -d -t 192.0.2.10:80 -r 192.0.2.23:80", 1},
+		{"scheduler", "-E -t 192.0.2.10:80 -s wlc", "to do: ipvsadm -E -t 192.0.2.10:80 -s rr", 1},
+		{"persistence", "-E -t 192.0.2.10:80 -s rr -p 9", "to do: ipvsadm -E -t 192.0.2.10:80 -s rr", 1},
+		{"service", "-D -t 192.0.2.10:80", "none of the virtual services is in the kernel any more", 7},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			n := newNode(t)
+			n.mustRun(t, 0, "web", "start", web...)
+			n.set(t, tt.command)
+			if got := n.mustRun(t, tt.code, "web", "monitor", web...); got.reason != tt.reason {
+				t.Errorf("reason: %s", got.reason)
+			}
+			n.mustRun(t, 0, "web", "start", web...)
+			n.wantTable(t, webTable)
+		})
+	}
+}
+
+func TestMonitorCountsWhatIsMissing(t *testing.T) {
+	n := newNode(t)
+	n.mustRun(t, 0, "web", "start", web...)
+	n.set(t, "-D -t 192.0.2.10:80", "-A -t 192.0.2.10:80 -s rr")
+	const want = "to do: ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1 (and 1 more)"
+	if got := n.mustRun(t, 1, "web", "monitor", web...); got.reason != want {
+		t.Errorf("reason: %s", got.reason)
+	}
+}
+
+func TestReloadChangesWeightsAndSchedulerInPlace(t *testing.T) {
+	n := newNode(t)
+	n.mustRun(t, 0, "web", "start", web...)
+	changed := []string{"virtual=192.0.2.10:80", "real=192.0.2.21 gate 5, 192.0.2.22 gate 2", "scheduler=wrr"}
+	got := n.mustRun(t, 0, "web", "reload-agent", changed...)
+	const want = `INFO: ipvsadm -E -t 192.0.2.10:80 -s wrr
+INFO: ipvsadm -e -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 5
+`
+	if diff := cmp.Diff(want, got.log); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	n.mustRun(t, 0, "web", "monitor", changed...)
+	n.mustRun(t, 0, "web", "stop", changed...)
+	n.wantTable(t, "")
+}
+
+func TestReloadMayReplaceServices(t *testing.T) {
+	n := newNode(t)
+	n.write(t, "web.cf", "virtual=192.0.2.10:80\n\treal=192.0.2.21:80 gate\n\tscheduler=rr\nvirtual=7\n\treal=192.0.2.21:80 gate\n\tscheduler=rr\n")
+	n.mustRun(t, 0, "web", "start", "config=web.cf")
+	n.write(t, "web.cf", "virtual=192.0.2.10:443\n\treal=192.0.2.21:443 gate\n\tscheduler=rr\n")
+	n.mustRun(t, 0, "web", "monitor", "config=web.cf") // the record counts, not the file
+	n.mustRun(t, 0, "web", "reload-agent", "config=web.cf")
+	n.wantTable(t, "-A -t 192.0.2.10:443 -s rr\n-a -t 192.0.2.10:443 -r 192.0.2.21:443 -g -w 1\n")
+	if err := os.Remove(filepath.Join(n.config, "web.cf")); err != nil {
+		t.Fatal(err)
+	}
+	n.mustRun(t, 0, "web", "monitor", "config=web.cf")
+	n.mustRun(t, 0, "web", "stop", "config=web.cf")
+	n.wantTable(t, "")
+}
+
+func (n node) write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(n.config, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWithoutIPVSNothingRuns(t *testing.T) {
+	n := newNode(t)
+	n.kernel.Missing = true
+	for action, want := range map[string]ocf.Code{"start": 5, "monitor": 7, "probe": 7, "stop": 0, "validate-all": 0} {
+		got := n.mustRun(t, want, "web", action, web...)
+		if action == "start" && !strings.Contains(got.reason, "modprobe ip_vs") {
+			t.Errorf("%s: reason %q", action, got.reason)
+		}
+	}
+}
+
+func TestIPVSThatWentAwayIsNotRunning(t *testing.T) {
+	n := newNode(t)
+	n.mustRun(t, 0, "web", "start", web...)
+	n.kernel.Missing = true
+	n.mustRun(t, 7, "web", "monitor", web...)
+	n.mustRun(t, 0, "web", "stop", web...)
+}
+
+func TestMissingSchedulerIsNotInstalled(t *testing.T) {
+	got := newNode(t).mustRun(t, 5, "web", "start", "virtual=192.0.2.10:80", "real=192.0.2.21 gate", "scheduler=twos")
+	if !strings.Contains(got.reason, "modprobe ip_vs_twos") {
+		t.Errorf("reason: %s", got.reason)
+	}
+}
+
+func TestFailureAtEveryOpOfStart(t *testing.T) {
+	for after := range 3 {
+		n := newNode(t)
+		n.set(t, "-A -f 9 -s sh")
+		n.kernel.FailAfter(after, syscall.ENOBUFS)
+		got := n.mustRun(t, 1, "web", "start", web...)
+		if !strings.Contains(got.reason, "ipvsadm -") || !strings.Contains(got.reason, "no buffer space available") {
+			t.Errorf("after %d: reason %q does not name the op", after, got.reason)
+		}
+		want := ocf.Failed
+		if after == 0 {
+			want = ocf.Stopped
+		}
+		if code := n.run("web", "monitor", web...).code; (code == 7) != (want == ocf.Stopped) || code == 0 {
+			t.Errorf("after %d: monitor says %d", after, code)
+		}
+		n.mustRun(t, 0, "web", "start", web...)
+		n.mustRun(t, 0, "web", "monitor", web...)
+		n.kernel.FailAfter(0, syscall.ENOBUFS)
+		n.mustRun(t, 1, "web", "stop", web...)
+		n.mustRun(t, 1, "web", "monitor", web...) // a stop was interrupted
+		n.mustRun(t, 0, "web", "stop", web...)
+		n.wantTable(t, "-A -f 9 -s sh\n")
+	}
+}
+
+func TestStopNeedsNoParameters(t *testing.T) {
+	for _, params := range [][]string{nil, {"virtual=garbage"}, {"scheduler=garbage", "persistent=-1"}, {"config=/nonexistent"}} {
+		n := newNode(t)
+		n.mustRun(t, 0, "web", "start", web...)
+		n.mustRun(t, 0, "web", "monitor", params...)
+		n.mustRun(t, 0, "web", "stop", params...)
+		n.wantTable(t, "")
+	}
+}
+
+func TestDamagedRecord(t *testing.T) {
+	n := newNode(t)
+	n.mustRun(t, 0, "web", "start", web...)
+	file := filepath.Join(n.state, "ipvs", "web")
+	for _, text := range []string{"", "garbage", "-A -t 192.0.2.10:80 -s rr"} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := n.mustRun(t, 1, "web", "monitor", web...); !strings.Contains(got.reason, "damaged record") {
+			t.Errorf("reason: %s", got.reason)
+		}
+		n.mustRun(t, 0, "web", "stop", web...)
+		n.wantTable(t, "")
+		n.mustRun(t, 0, "web", "start", web...)
+	}
+}
+
+func TestDamagedRecordAndBadParameters(t *testing.T) {
+	n := newNode(t)
+	n.mustRun(t, 0, "web", "start", web...)
+	file := filepath.Join(n.state, "ipvs", "web")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got := n.mustRun(t, 1, "web", "stop", "config=/nonexistent")
+	if want := "record " + file + " is damaged and -t 192.0.2.10:80 may be of it; ipvsadm -D what is, then remove the file"; got.reason != want {
+		t.Errorf("reason: %s", got.reason)
+	}
+	if got := n.mustRun(t, 1, "dns", "start", web...); !strings.Contains(got.reason, "may belong to the damaged record "+file) {
+		t.Errorf("adopted: %s", got.reason)
+	}
+	n.set(t, "-D -t 192.0.2.10:80")
+	n.mustRun(t, 0, "web", "stop", "config=/nonexistent")
+	n.mustRun(t, 7, "web", "monitor", web...)
+}
+
+func TestDamagedRecordLeavesTheServicesOfOthers(t *testing.T) {
+	n := newNode(t)
+	n.mustRun(t, 0, "web", "start", web...)
+	n.mustRun(t, 0, "dns", "start", "virtual=192.0.2.20:53", "real=192.0.2.21 masq", "scheduler=rr")
+	if err := os.WriteFile(filepath.Join(n.state, "ipvs", "web"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n.mustRun(t, 0, "web", "stop", "virtual=192.0.2.10:80 192.0.2.20:53", "real=192.0.2.21 masq", "protocol=udp")
+	n.mustRun(t, 0, "dns", "monitor")
+}
+
+func TestReloadForgetsWhatItRemoved(t *testing.T) {
+	n := newNode(t)
+	n.write(t, "web.cf", "virtual=7\n\treal=192.0.2.21:80 gate\nvirtual=8\n\treal=192.0.2.21:80 gate\n")
+	n.mustRun(t, 0, "web", "start", "config=web.cf")
+	n.write(t, "web.cf", "virtual=8\n\treal=192.0.2.21:80 gate\n")
+	n.mustRun(t, 0, "web", "reload-agent", "config=web.cf")
+	n.set(t, "-A -f 7 -s rr") // a stranger's by now
+	n.mustRun(t, 0, "web", "monitor", "config=web.cf")
+	n.mustRun(t, 0, "web", "stop", "config=web.cf")
+	n.wantTable(t, "-A -f 7 -s rr\n")
+}
+
+func TestStateDirectoryThatCannotBeWritten(t *testing.T) {
+	n := newNode(t)
+	n.mustRun(t, 0, "web", "start", web...)
+	n.state = "/proc/nonexistent"
+	n.mustRun(t, 7, "web", "monitor", web...)
+	n.mustRun(t, 0, "web", "stop", web...)
+	got := n.mustRun(t, 1, "web", "start", web...)
+	if !strings.Contains(got.reason, "/proc/nonexistent") {
+		t.Errorf("reason: %s", got.reason)
+	}
+	n.wantTable(t, webTable) // start claimed nothing, stop had no record of it
+}
+
+func TestStopDoesNotWaitForTheLockForEver(t *testing.T) {
+	n := newNode(t)
+	n.mustRun(t, 0, "web", "start", web...)
+	store, err := record.In(n.state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock, err := store.Lock(t.Context(), "dns", time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	got := n.mustRun(t, 1, "web", "start", append([]string{"CRM_meta_timeout=500"}, web...)...)
+	if want := fmt.Sprintf("locking the IPVS table: dns (process %d) has the lock: context deadline exceeded", os.Getpid()); got.reason != want {
+		t.Errorf("reason: %s", got.reason)
+	}
+	n.mustRun(t, 0, "web", "stop", append([]string{"CRM_meta_timeout=3000"}, web...)...)
+	n.wantTable(t, "")
+}
+
+func TestDeadlineOfAKernelThatDoesNotAnswer(t *testing.T) {
+	n := newNode(t)
+	n.mustRun(t, 0, "web", "start", web...)
+	n.kernel.Stall = true
+	for _, action := range []string{"monitor", "stop", "start"} {
+		got := n.mustRun(t, 1, "web", action, append([]string{"CRM_meta_timeout=500"}, web...)...)
+		if !strings.Contains(got.reason, "deadline exceeded") {
+			t.Errorf("%s: reason %s", action, got.reason)
+		}
+	}
+}
+
+func TestBadParameters(t *testing.T) {
+	n := newNode(t)
+	n.write(t, "bad.cf", "virtual=192.0.2.10:80\n\treal=192.0.2.21:80 gate\n\tscheduler=wrrr\n")
+	n.write(t, "empty.cf", "# nothing yet\n")
+	tests := []struct {
+		name   string
+		params []string
+		code   ocf.Code
+		reason string
+	}{
+		{"nothing", nil, 6, "no virtual services; give config=FILE or virtual=ADDRESS:PORT"},
+		{"both", []string{"config=bad.cf", "virtual=192.0.2.10:80"}, 6, "parameters config and virtual exclude each other; keep one of them"},
+		{"config and real", []string{"config=bad.cf", "real=192.0.2.21 gate"}, 6,
+			`parameter real="192.0.2.21 gate" has no meaning together with config; write it into bad.cf`},
+		{"no real server", []string{"virtual=192.0.2.10:80"}, 6, "no real servers; give real=\"ADDRESS gate|masq|ipip WEIGHT, …\""},
+		{"scheduler", []string{"virtual=192.0.2.10:80", "real=192.0.2.21 gate", "scheduler=wcl"}, 6,
+			`parameter scheduler="wcl": unknown; did you mean "wlc"? (one of rr, wrr, lc, wlc, lblc, lblcr, dh, sh, sed, nq, fo, ovf, mh, twos)`},
+		{"no such file", []string{"config=none.cf"}, 5, fmt.Sprintf("parameter config: none.cf: file does not exist in %s; copy it to every node", n.config)},
+		{"bad line", []string{"config=bad.cf"}, 2, n.config + `/bad.cf:3: unknown scheduler "wrrr"; did you mean "wrr"?`},
+		{"empty file", []string{"config=empty.cf"}, 2, n.config + "/empty.cf has no virtual service; add virtual=ADDRESS:PORT"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			n.kernel.Stall = true // neither may ask the kernel
+			for _, action := range []string{"validate-all", "start"} {
+				if got := n.mustRun(t, tt.code, "web", action, tt.params...); got.reason != tt.reason {
+					t.Errorf("%s:\ngot  %s\nwant %s", action, got.reason, tt.reason)
+				}
+			}
+		})
+	}
+}
+
+func TestErrorsOfTheKernelKeepTheirCode(t *testing.T) {
+	n := newNode(t)
+	n.kernel.FailAfter(0, fmt.Errorf("ipvsadm -A: %w", os.ErrPermission))
+	got := n.mustRun(t, 4, "web", "start", web...)
+	if !strings.Contains(got.reason, "permission denied") {
+		t.Errorf("reason: %s", got.reason)
+	}
+}

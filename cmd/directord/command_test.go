@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestCommandLine has what needs no kernel; tests/health has the rest.
+func TestCommandLine(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"good.cf": "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n",
+		"bad.cf":  "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n\tpasswd=hunter2 hunter2\n\tscheduler=wrrr\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	state := filepath.Join(dir, "state")
+	stale := filepath.Join(state, "directord", "stale.pid")
+	if err := os.MkdirAll(filepath.Dir(stale), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(stale, []byte("4194300\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "stale.cf"), []byte("virtual=192.0.2.10:80\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	bad := filepath.Join(dir, "bad.cf")
+	good := filepath.Join(dir, "good.cf")
+	tests := []struct {
+		name, args string
+		code       int
+		out        string // on both outputs
+	}{
+		{"nothing", "", 255, usage + "\n"},
+		{"unknown action", good + " dance", 255, usage + "\n"},
+		{"unknown option", "-x start", 255, "directord: unknown option -x\n" + usage + "\n"},
+		{"help", "--help", 0, usage + "\n"},
+		{"version", "-v", 0, "directord 1.2.3\n"},
+		{"status", good + " status", 3, "ldirectord is stopped for " + good + "\n"},
+		{"status of a stale pid file", dir + "/stale.cf status", 1, "ldirectord stale pid file " + stale + " for " + dir + "/stale.cf\nldirectord is stopped for " + dir + "/stale.cf\n"},
+		{"reload of nothing", good + " reload", 1, "directord: ldirectord is stopped for " + good + "\n"},
+		{"try-restart of nothing", good + " try-restart", 0, ""},
+		{"no such file", dir + "/none.cf start", 1, "directord: " + dir + "/none.cf: file does not exist\n"},
+		{"bad file", bad + " start", 2, "directord: " + bad + `:4: unknown scheduler "wrrr"; did you mean "wrr"?` + "\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var out strings.Builder
+			code := run(context.Background(), strings.Fields(tt.args), host{stdout: &out, stderr: &out, stateDir: state, self: "/bin/false", version: "1.2.3"})
+			if code != tt.code || out.String() != tt.out {
+				t.Errorf("exit code %d, want %d\ngot  %s\nwant %s", code, tt.code, out.String(), tt.out)
+			}
+			if strings.Contains(out.String(), "hunter2") {
+				t.Error("a secret")
+			}
+		})
+	}
+}
+
+func TestLogLineIsLdirectords(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "log")
+	sink := newLogSink("web", os.Stderr)
+	sink.to(file)
+	log := newLogger(sink, false)
+	log.WithField("reason", "status 404 Not Found").Info("Quiescent real server: 192.0.2.21:80 (192.0.2.10:80) (Weight set to 0)")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "] Quiescent real server: 192.0.2.21:80 (192.0.2.10:80) (Weight set to 0) (status 404 Not Found)\n"
+	if got := string(text); !strings.HasPrefix(got, "[") || !strings.Contains(got, "|web|") || !strings.HasSuffix(got, want) {
+		t.Errorf("line %q", got)
+	}
+	sink.to("nowhere")
+	var errs strings.Builder
+	sink.stderr = &errs
+	log.Info("x")
+	if want := "x (log: logfile=nowhere is neither an absolute path nor a syslog facility)\n"; errs.String() != want {
+		t.Errorf("got %q", errs.String())
+	}
+}

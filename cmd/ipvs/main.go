@@ -1,0 +1,13 @@
+// Ipvs is the resource agent ocf:lvs:ipvs: the IPVS virtual services of a
+// director.
+package main
+
+import (
+	"net"
+
+	"lvs-agents/agents/ipvs"
+	kernel "lvs-agents/internal/kernel/ipvs"
+	"lvs-agents/ocf"
+)
+
+func main() { ocf.Main(ipvs.New(kernel.New(), net.DefaultResolver)) }

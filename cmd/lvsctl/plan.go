@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/lvs"
+)
+
+// plan prints what has to be done to have the services of a file.
+func plan(ctx context.Context, sys system, file, against string) int {
+	want, err := wanted(ctx, sys, file)
+	if err != nil {
+		return failed(sys, err)
+	}
+	have, err := present(ctx, sys, against)
+	if err != nil {
+		return failed(sys, err)
+	}
+	ops := lvs.Plan(want, have, lvs.ScopeOf(want))
+	if len(ops) == 0 {
+		fmt.Fprintln(sys.stdout, "# nothing to do")
+	}
+	for _, op := range ops {
+		fmt.Fprintln(sys.stdout, op)
+	}
+	return exitOK
+}
+
+// wanted is the table of a configuration file.
+func wanted(ctx context.Context, sys system, file string) (lvs.Table, error) {
+	path, text, err := config.Read(file, sys.dirs...)
+	if err != nil {
+		return nil, err
+	}
+	cfg, problems := config.Parse(path, text)
+	for _, p := range problems {
+		fmt.Fprintln(sys.stderr, lint(p))
+	}
+	if cfg == nil {
+		return nil, fmt.Errorf("%s: %s", path, summary(nil, problems))
+	}
+	return cfg.Table(ctx, sys.resolver)
+}
+
+// present is the kernel's table, or a saved one.
+func present(ctx context.Context, sys system, saved string) (lvs.Table, error) {
+	if saved == "" {
+		return sys.kernel.Table(ctx)
+	}
+	text, err := os.ReadFile(saved)
+	if err != nil {
+		return nil, err
+	}
+	table, err := lvs.ParseTable(string(text))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", saved, err)
+	}
+	return table, nil
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"lvs-agents/internal/control"
+)
+
+// status prints what the health daemons of this node know.
+func status(ctx context.Context, sys system, asJSON bool) int {
+	ids, err := control.IDs(sys.stateDir)
+	if err != nil {
+		return failed(sys, err)
+	}
+	code := exitOK
+	snapshots := []control.Snapshot{}
+	for _, id := range ids {
+		limited, cancel := context.WithTimeout(ctx, 5*time.Second)
+		snapshot, err := control.Status(limited, sys.stateDir, id)
+		cancel()
+		if err == nil {
+			snapshots = append(snapshots, snapshot)
+			err = snapshot.Alive()
+		}
+		if err != nil {
+			code = failed(sys, err)
+		}
+	}
+	if asJSON {
+		encoder := json.NewEncoder(sys.stdout)
+		encoder.SetIndent("", "  ")
+		if err := encoder.Encode(snapshots); err != nil {
+			return failed(sys, err)
+		}
+		return code
+	}
+	if len(ids) == 0 {
+		return failed(sys, errors.New("no health daemon runs on this node"))
+	}
+	for _, snapshot := range snapshots {
+		writeStatus(sys.stdout, snapshot)
+	}
+	return code
+}
+
+// writeStatus is the table of ipvsadm -ln with what is known of each server.
+func writeStatus(out io.Writer, s control.Snapshot) {
+	fmt.Fprintf(out, "%s: directord %s, process %d, %s, running for %s\n", s.ID, s.Version, s.PID, s.Config, age(s.Now, s.Started))
+	if s.Trouble != "" {
+		fmt.Fprintf(out, "trouble: %s\n", s.Trouble)
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "Prot LocalAddress:Port\tScheduler\t\t\t\t")
+	fmt.Fprintln(w, "  -> RemoteAddress:Port\tForward\tWeight\tVerdict\tSince\tReason")
+	for _, service := range s.Services {
+		fmt.Fprintf(w, "%s\t%s%s\t\t\t\t\n", localAddress(service.ID), service.Scheduler, persistent(service))
+		if f := service.Fallback; f != nil && f.Weight >= 0 {
+			fmt.Fprintf(w, "  -> %s\t%s\t%s\tfallback\t\t\n", f.Addr, f.Forward, weight(*f))
+		}
+		for _, real := range service.Reals {
+			fmt.Fprintf(w, "  -> %s\t%s\t%s\t%s\t%s\t%s\n", real.Addr, real.Forward, weight(real), real.Verdict, age(s.Now, real.Since), real.Reason)
+		}
+	}
+	_ = w.Flush() // to a person's terminal
+}
+
+// localAddress turns "-t 192.0.2.10:80" into "TCP  192.0.2.10:80".
+func localAddress(id string) string {
+	option, rest, _ := strings.Cut(id, " ")
+	protocol := map[string]string{"-t": "TCP", "-u": "UDP", "-f": "FWM", "--sctp-service": "SCTP"}[option]
+	return fmt.Sprintf("%-4s %s", protocol, rest)
+}
+
+func persistent(s control.Service) string {
+	if s.Persistence == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" persistent %.0f", s.Persistence)
+}
+
+func weight(r control.Real) string {
+	if r.Weight < 0 {
+		return "out"
+	}
+	return strconv.Itoa(r.Weight)
+}
+
+// age is a time span for people: full seconds, and "-" for never.
+func age(now, since time.Time) string {
+	if since.IsZero() {
+		return "-"
+	}
+	return max(0, now.Sub(since)).Round(time.Second).String()
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lvs-agents/internal/control"
+)
+
+type daemon struct{ state control.Snapshot }
+
+func (d daemon) Snapshot(context.Context) (control.Snapshot, error) { return d.state, nil }
+
+func (daemon) Resync(context.Context) error { return nil }
+
+func TestStatus(t *testing.T) {
+	state, err := os.MkdirTemp("", "lvs") // the path of a unix socket has 107 characters at most
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(state) })
+	status := func(args ...string) (int, string, string) {
+		var out, errs strings.Builder
+		code := run(t.Context(), append([]string{"status"}, args...), system{stdout: &out, stderr: &errs, stateDir: state})
+		return code, out.String(), errs.String()
+	}
+	if code, _, stderr := status(); code != 1 || stderr != "lvsctl: no health daemon runs on this node\n" {
+		t.Errorf("without a daemon: %d %s", code, stderr)
+	}
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	snapshot := control.Snapshot{
+		ID: "web", PID: 7, Version: "1.2.3", Config: "/etc/ha.d/web.cf", Started: now.Add(-time.Hour), Now: now, Limit: 10, Trouble: "web.cf:3: no",
+		Services: []control.Service{{
+			ID: "-t 192.0.2.10:80", Scheduler: "rr", Persistence: 600,
+			Reals: []control.Real{
+				{Addr: "192.0.2.21:80", Forward: "Route", Weight: 0, Configured: 1, Verdict: "bad", Since: now.Add(-90 * time.Second), Reason: "connect to 192.0.2.21:80: connection refused"},
+				{Addr: "192.0.2.22:80", Forward: "Route", Weight: -1, Configured: 1, Verdict: "unknown"},
+			},
+			Fallback: &control.Real{Addr: "127.0.0.1:80", Forward: "Route", Weight: 1, Configured: 1},
+		}},
+	}
+	listener, err := control.Listen(state, "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- control.Serve(ctx, listener, daemon{snapshot}) }()
+	code, stdout, stderr := status()
+	const want = `web: directord 1.2.3, process 7, /etc/ha.d/web.cf, running for 1h0m0s
+trouble: web.cf:3: no
+Prot LocalAddress:Port  Scheduler
+  -> RemoteAddress:Port  Forward  Weight  Verdict   Since  Reason
+TCP  192.0.2.10:80  rr persistent 600
+  -> 127.0.0.1:80   Route  1    fallback
+  -> 192.0.2.21:80  Route  0    bad      1m30s  connect to 192.0.2.21:80: connection refused
+  -> 192.0.2.22:80  Route  out  unknown  -
+`
+	if code != 0 || stderr != "" {
+		t.Errorf("%d %s", code, stderr)
+	}
+	squeeze := func(text string) (lines []string) {
+		for line := range strings.Lines(text) {
+			lines = append(lines, strings.Join(strings.Fields(line), " "))
+		}
+		return lines
+	}
+	if diff := cmp.Diff(squeeze(want), squeeze(stdout)); diff != "" {
+		t.Errorf("(-want +got):\n%s\n%s", diff, stdout)
+	}
+	code, stdout, _ = status("--json")
+	var read []control.Snapshot
+	if err := json.Unmarshal([]byte(stdout), &read); code != 0 || err != nil || cmp.Diff([]control.Snapshot{snapshot}, read) != "" {
+		t.Errorf("%d %v %s", code, err, stdout)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(control.Path(state, "dead"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := status(); code != 1 || !strings.Contains(stderr, "lvsctl: asking directord dead: ") {
+		t.Errorf("with a dead one: %d %s", code, stderr)
+	}
+}

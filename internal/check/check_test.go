@@ -1,0 +1,204 @@
+package check
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// anywhere lets the kernel choose, or forces one address.
+type anywhere struct{ addr netip.Addr }
+
+func (a anywhere) Source(netip.Addr) netip.Addr { return a.addr }
+func (anywhere) Forget(netip.Addr)              {}
+
+// server answers every connection with f.
+func server(t *testing.T, f func(net.Conn)) netip.AddrPort {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = conn.Close() }()
+				f(conn)
+			}()
+		}
+	}()
+	return netip.MustParseAddrPort(listener.Addr().String())
+}
+
+// answering reads a request and sends a text.
+func answering(text string) func(net.Conn) {
+	return func(conn net.Conn) {
+		if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+			_, _ = io.WriteString(conn, text) // the check may have hung up
+		}
+	}
+}
+
+func TestHTTP(t *testing.T) {
+	tests := []struct{ name, answer, receive, want string }{
+		{"good", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nOK\n", "OK", ""},
+		{"any page", "HTTP/1.1 204 No Content\r\n\r\n", "", ""},
+		{"end of line", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nOK\n", "^OK$", ""},
+		{"chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nO\r\n1\r\nK\r\n0\r\n\r\n", "OK", ""},
+		{"until it closes", "HTTP/1.0 200 OK\r\n\r\nOK\n", "OK", ""},
+		{"after a continue", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK", "OK", ""},
+		{"mismatch", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nNo\n", "OK", `the page does not match "OK"`},
+		{"not found", "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nOK", "OK", "status 404 Not Found"},
+		{"moved", "HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", "", `status 302 Found to "/x"; request that page instead`},
+		{"broken off", "HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\nOK\n", "OK", "the page broke off: unexpected EOF"},
+		{"nothing", "", "OK", "closed without an answer"},
+		{"another protocol", "220 mail ESMTP\r\n", "", `malformed HTTP status code "mail"`},
+		{"a large page", "HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\nOK" + strings.Repeat("x", maxBody+maxHeader), "OK", ""},
+		{"a large header", "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", maxBody+maxHeader+1), "", "closed without an answer"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			addr := server(t, answering(tt.answer))
+			c := HTTP{Addr: addr, Source: anywhere{}, Host: "example.org", Path: "/a b"}
+			if tt.receive != "" {
+				c.Receive = regexp.MustCompile(tt.receive)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			got, want := "", tt.want
+			if err := c.Check(ctx); err != nil {
+				got = err.Error()
+			}
+			if want != "" {
+				want = fmt.Sprintf("GET http://%s/a b: %s", addr, want)
+			}
+			if got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
+func TestHTTPRequest(t *testing.T) {
+	requests := make(chan *http.Request, 1)
+	addr := server(t, func(conn net.Conn) {
+		if request, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+			requests <- request
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n")
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := (HTTP{Addr: addr, Source: anywhere{netip.MustParseAddr("127.0.0.9")}, Host: "www.example.org", Path: "/a b?c"}).Check(ctx); err != nil {
+		t.Fatal(err)
+	}
+	r := <-requests
+	if r.Host != "www.example.org" || r.RequestURI != "/a%20b?c" || !r.Close {
+		t.Errorf("%s %s close=%t", r.Host, r.RequestURI, r.Close)
+	}
+}
+
+func TestWholeCheckObeysOneTimeLimit(t *testing.T) {
+	addr := server(t, func(conn net.Conn) {
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nX: ")
+		_, _ = io.Copy(io.Discard, conn) // until the check hangs up
+	})
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	err := HTTP{Addr: addr, Source: anywhere{}, Host: "x", Path: "/"}.Check(ctx)
+	if !errors.Is(err, errSilent) || time.Since(began) > 2*time.Second {
+		t.Errorf("after %v: %v", time.Since(began), err)
+	}
+}
+
+func TestConnect(t *testing.T) {
+	accepted := make(chan netip.Addr, 1)
+	addr := server(t, func(conn net.Conn) { accepted <- netip.MustParseAddrPort(conn.RemoteAddr().String()).Addr() })
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	from := netip.MustParseAddr("127.0.0.9")
+	if err := (Connect{addr, anywhere{from}}).Check(ctx); err != nil {
+		t.Error(err)
+	}
+	if got := <-accepted; got != from {
+		t.Errorf("from %s, want %s", got, from)
+	}
+	closed := netip.MustParseAddrPort("127.0.0.8:1")
+	if err := (Connect{closed, anywhere{}}).Check(ctx); err == nil || err.Error() != "connect to 127.0.0.8:1: connection refused" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPing(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("not root: no raw sockets")
+	}
+	p := NewPinger(anywhere{}, uint16(os.Getpid()))
+	defer p.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	for _, addr := range []string{"127.0.0.1", "127.0.0.7"} {
+		if err := (Ping{netip.MustParseAddr(addr), p}).Check(ctx); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestSources(t *testing.T) {
+	vip, own := netip.MustParseAddr("192.0.2.10"), netip.MustParsePrefix("192.0.2.11/24")
+	target := netip.MustParseAddr("192.0.2.21")
+	eth0 := func(prefix string) Local { return Local{"eth0", netip.MustParsePrefix(prefix)} }
+	tests := []struct {
+		name  string
+		route string
+		local []Local
+		want  string
+	}{
+		{"the kernel's choice", "192.0.2.11", nil, "192.0.2.11"},
+		{"the VIP is the kernel's choice", "192.0.2.10", []Local{eth0("192.0.2.10/24"), {"eth0", own}}, "192.0.2.11"},
+		{"the VIP is alone in the network", "192.0.2.10", []Local{eth0("192.0.2.10/24"), eth0("198.51.100.1/24"), {"eth1", netip.MustParsePrefix("203.0.113.1/24")}}, "198.51.100.1"},
+		{"only another interface", "192.0.2.10", []Local{eth0("192.0.2.10/24"), {"lo", netip.MustParsePrefix("127.0.0.1/8")}, {"eth1", netip.MustParsePrefix("203.0.113.1/24")}}, "203.0.113.1"},
+		{"nothing else", "192.0.2.10", []Local{eth0("192.0.2.10/24"), eth0("2001:db8::1/64")}, "invalid IP"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := NewSources()
+			asked := 0
+			s.route = func(netip.Addr) netip.Addr { asked++; return netip.MustParseAddr(tt.route) }
+			s.local = func() []Local { return tt.local }
+			s.Avoid([]netip.Addr{vip})
+			for range 3 {
+				if got := s.Source(target).String(); got != tt.want {
+					t.Errorf("got %s, want %s", got, tt.want)
+				}
+			}
+			if asked != 1 && tt.want != "invalid IP" {
+				t.Errorf("the route was asked for %d times", asked)
+			}
+			s.Forget(target)
+			s.Source(target)
+			if asked == 1 {
+				t.Error("it was not forgotten")
+			}
+		})
+	}
+	if got := NewSources().Source(netip.MustParseAddr("127.0.0.5")); got != netip.MustParseAddr("127.0.0.1") {
+		t.Errorf("towards lo from %s", got)
+	}
+}

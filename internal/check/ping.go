@@ -1,0 +1,212 @@
+package check
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+)
+
+// Ping is good when an ICMP echo comes back.
+type Ping struct {
+	Addr   netip.Addr
+	Pinger *Pinger
+}
+
+// Check sends one echo request.
+func (p Ping) Check(ctx context.Context) error {
+	if err := p.Pinger.ping(ctx, p.Addr); err != nil {
+		return fmt.Errorf("ping %s: %w", p.Addr, err)
+	}
+	return nil
+}
+
+// Pinger shares one raw socket between all checks from one source address. It
+// needs CAP_NET_RAW. Close it when no check runs any more.
+type Pinger struct {
+	source Sourcer
+	id     uint16
+
+	mu      sync.Mutex
+	sockets map[netip.Addr]*net.IPConn
+	waiting map[uint16]waiter // by sequence number
+	last    uint16
+	readers sync.WaitGroup
+}
+
+type waiter struct {
+	target netip.Addr
+	answer chan struct{}
+}
+
+// NewPinger opens nothing yet. id tells our echoes from other processes'.
+func NewPinger(source Sourcer, id uint16) *Pinger {
+	return &Pinger{source: source, id: id, sockets: map[netip.Addr]*net.IPConn{}, waiting: map[uint16]waiter{}}
+}
+
+// Close ends the readers.
+func (p *Pinger) Close() {
+	p.mu.Lock()
+	for source, socket := range p.sockets {
+		_ = socket.Close() // nothing is lost
+		delete(p.sockets, source)
+	}
+	p.mu.Unlock()
+	p.readers.Wait()
+}
+
+func (p *Pinger) ping(ctx context.Context, target netip.Addr) error {
+	socket, err := p.socket(target)
+	if err != nil {
+		p.source.Forget(target)
+		return plain(err)
+	}
+	sequence, answer, err := p.register(target)
+	if err != nil {
+		return err
+	}
+	defer p.unregister(sequence)
+	if _, err := socket.WriteToIP(echo(target.Is6(), p.id, sequence), &net.IPAddr{IP: target.AsSlice(), Zone: target.Zone()}); err != nil {
+		p.source.Forget(target)
+		return plain(err)
+	}
+	select {
+	case <-answer:
+		return nil
+	case <-ctx.Done():
+		p.source.Forget(target)
+		return errSilent
+	}
+}
+
+// socket returns the socket for the source address towards a target.
+func (p *Pinger) socket(target netip.Addr) (*net.IPConn, error) {
+	source := p.source.Source(target)
+	if !source.IsValid() {
+		source = netip.IPv4Unspecified()
+		if target.Is6() {
+			source = netip.IPv6Unspecified()
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if socket := p.sockets[source]; socket != nil {
+		return socket, nil
+	}
+	network := "ip4:icmp"
+	if target.Is6() {
+		network = "ip6:ipv6-icmp"
+	}
+	socket, err := net.ListenIP(network, &net.IPAddr{IP: source.AsSlice()})
+	if err != nil {
+		return nil, err
+	}
+	p.sockets[source] = socket
+	p.readers.Go(func() { p.read(socket) })
+	return socket, nil
+}
+
+func (p *Pinger) register(target netip.Addr) (uint16, chan struct{}, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for range 1 << 16 {
+		p.last++
+		if _, taken := p.waiting[p.last]; !taken {
+			answer := make(chan struct{}, 1)
+			p.waiting[p.last] = waiter{target, answer}
+			return p.last, answer, nil
+		}
+	}
+	return 0, nil, errors.New("65536 echoes wait for an answer already")
+}
+
+func (p *Pinger) unregister(sequence uint16) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.waiting, sequence)
+}
+
+// read hands answers to those who wait until the socket is closed.
+func (p *Pinger) read(socket *net.IPConn) {
+	buffer := make([]byte, 1500)
+	for {
+		n, from, err := socket.ReadFromIP(buffer)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			continue // an ICMP error for one of the targets; its check times out
+		}
+		if addr, ok := netip.AddrFromSlice(from.IP); ok {
+			p.deliver(addr.Unmap(), buffer[:n])
+		}
+	}
+}
+
+func (p *Pinger) deliver(from netip.Addr, message []byte) {
+	id, sequence, ok := echoReply(from.Is6(), message)
+	if !ok || id != p.id {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if w, ok := p.waiting[sequence]; ok && w.target.WithZone("") == from {
+		select {
+		case w.answer <- struct{}{}:
+		default: // a duplicate
+		}
+	}
+}
+
+// Types of echo messages, RFC 792 and RFC 4443.
+const (
+	echoRequest4, echoReply4 = 8, 0
+	echoRequest6, echoReply6 = 128, 129
+)
+
+// echo makes a request. The kernel fills in the checksum of ICMPv6 (RFC 3542 3.1).
+func echo(ipv6 bool, id, sequence uint16) []byte {
+	message := make([]byte, 8, 64)
+	message[0] = echoRequest4
+	if ipv6 {
+		message[0] = echoRequest6
+	}
+	binary.BigEndian.PutUint16(message[4:], id)
+	binary.BigEndian.PutUint16(message[6:], sequence)
+	message = append(message, "lvs-agents health check"...)
+	if !ipv6 {
+		binary.BigEndian.PutUint16(message[2:], checksum(message))
+	}
+	return message
+}
+
+// checksum is RFC 1071's.
+func checksum(message []byte) uint16 {
+	var sum uint32
+	for i := 0; i < len(message); i += 2 {
+		word := uint32(message[i]) << 8
+		if i+1 < len(message) {
+			word |= uint32(message[i+1])
+		}
+		sum += word
+	}
+	for sum>>16 != 0 {
+		sum = sum&0xffff + sum>>16
+	}
+	return ^uint16(sum)
+}
+
+// echoReply takes a reply apart. Go has removed the IPv4 header.
+func echoReply(ipv6 bool, message []byte) (id, sequence uint16, ok bool) {
+	kind := byte(echoReply4)
+	if ipv6 {
+		kind = echoReply6
+	}
+	if len(message) < 8 || message[0] != kind {
+		return 0, 0, false
+	}
+	return binary.BigEndian.Uint16(message[4:]), binary.BigEndian.Uint16(message[6:]), true
+}

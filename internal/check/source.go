@@ -1,0 +1,134 @@
+package check
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+)
+
+// Sources chooses own addresses that are no virtual ones: a real server of
+// direct routing has the virtual address itself and would answer to itself, so
+// every check would fail on the director that holds it.
+type Sources struct {
+	mu      sync.Mutex
+	virtual map[netip.Addr]bool
+	known   map[netip.Addr]netip.Addr
+	local   func() []Local
+	route   func(netip.Addr) netip.Addr
+}
+
+// Local is an address of this host.
+type Local struct {
+	NIC    string
+	Prefix netip.Prefix
+}
+
+var _ Sourcer = (*Sources)(nil)
+
+// NewSources asks the kernel for routes and addresses when they are needed.
+func NewSources() *Sources {
+	return &Sources{known: map[netip.Addr]netip.Addr{}, local: localAddresses, route: routed}
+}
+
+// Avoid sets the virtual addresses.
+func (s *Sources) Avoid(virtual []netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.virtual = map[netip.Addr]bool{}
+	for _, addr := range virtual {
+		s.virtual[addr] = true
+	}
+	clear(s.known)
+}
+
+// Source implements Sourcer. It is remembered, since it never is an address
+// that moves.
+func (s *Sources) Source(target netip.Addr) netip.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	source, ok := s.known[target]
+	if !ok {
+		if source = s.chooseLocked(target); source.IsValid() {
+			s.known[target] = source
+		}
+	}
+	return source
+}
+
+// Forget implements Sourcer: routes and addresses may have changed.
+func (s *Sources) Forget(target netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.known, target)
+}
+
+// chooseLocked prefers the kernel's choice, then an address in the target's
+// network, then on the same interface, then anywhere.
+func (s *Sources) chooseLocked(target netip.Addr) netip.Addr {
+	natural := s.route(target)
+	if natural.IsValid() && !s.virtual[natural] || !natural.IsValid() {
+		return natural
+	}
+	all := s.local()
+	nic := ""
+	for _, l := range all {
+		if l.Prefix.Addr() == natural {
+			nic = l.NIC
+		}
+	}
+	var best netip.Addr
+	score := 0
+	for _, l := range all {
+		addr := l.Prefix.Addr()
+		if s.virtual[addr] || addr.Is6() != target.Is6() || addr.IsLoopback() || addr.IsLinkLocalUnicast() != target.IsLinkLocalUnicast() {
+			continue
+		}
+		points := 1
+		if l.NIC == nic {
+			points += 2
+		}
+		if l.Prefix.Masked().Contains(target) {
+			points += 4
+		}
+		if points > score {
+			best, score = addr, points
+		}
+	}
+	return best
+}
+
+// routed is the source that the kernel would choose, the zero Addr without a
+// route. Connecting a datagram socket sends nothing.
+func routed(target netip.Addr) netip.Addr {
+	const discard = 9
+	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(target, discard)))
+	if err != nil {
+		return netip.Addr{}
+	}
+	defer func() { _ = conn.Close() }()
+	local, ok := conn.LocalAddr().(*net.UDPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	return local.AddrPort().Addr().Unmap()
+}
+
+func localAddresses() []Local {
+	nics, err := net.Interfaces()
+	if err != nil {
+		return nil
+	}
+	var all []Local
+	for _, nic := range nics {
+		addrs, err := nic.Addrs()
+		if err != nil {
+			continue
+		}
+		for _, addr := range addrs {
+			if prefix, err := netip.ParsePrefix(addr.String()); err == nil {
+				all = append(all, Local{NIC: nic.Name, Prefix: prefix})
+			}
+		}
+	}
+	return all
+}

@@ -1,0 +1,261 @@
+package config
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/suggest"
+)
+
+// maxRange bounds a->b. A /20 of real servers is more likely a typing error.
+const maxRange = 4096
+
+// maxReals bounds the real servers of one service.
+const maxReals = 1 << 16
+
+// host is an address, or a name if the address is not valid.
+type host struct {
+	addr netip.Addr
+	name string
+}
+
+func (h host) String() string {
+	if h.addr.IsValid() {
+		return h.addr.String()
+	}
+	return h.name
+}
+
+// portNames are names of /etc/services that ldirectord.cf files use. The file
+// itself is not read: its content differs between nodes.
+var portNames = map[string]uint16{
+	"ftp-data": 20, "ftp": 21, "ssh": 22, "telnet": 23, "smtp": 25, "domain": 53, "tftp": 69, "http": 80, "www": 80,
+	"pop3": 110, "nntp": 119, "ntp": 123, "imap": 143, "imap2": 143, "snmp": 161, "ldap": 389, "https": 443,
+	"smtps": 465, "submissions": 465, "syslog": 514, "submission": 587, "ldaps": 636, "imaps": 993, "pop3s": 995,
+	"openvpn": 1194, "ms-sql-s": 1433, "radius": 1812, "radius-acct": 1813, "nfs": 2049, "http_proxy": 3128, "squid": 3128,
+	"mysql": 3306, "ms-wbt-server": 3389, "sip": 5060, "sip-tls": 5061, "postgresql": 5432, "http-alt": 8080,
+}
+
+// parsePort reads a number from 0 to 65535 or a well-known name.
+func parsePort(text string) (uint16, error) {
+	if port, ok := portNames[text]; ok {
+		return port, nil
+	}
+	port, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return 0, faultf("write a number from 1 to 65535", "unknown port %s", quote(text))
+	}
+	return uint16(port), nil
+}
+
+// endpoint is host:port, [v6]:port or a host alone.
+type endpoint struct {
+	host     host
+	port     uint16
+	portText string // empty if there is no port
+}
+
+func parseEndpoint(text string) (endpoint, error) {
+	hostText, portText, err := splitPort(text)
+	if err != nil {
+		return endpoint{}, err
+	}
+	e := endpoint{portText: portText}
+	if e.host, err = parseHost(hostText); err != nil {
+		return endpoint{}, err
+	}
+	if portText != "" {
+		e.port, err = parsePort(portText)
+	}
+	return e, err
+}
+
+// splitPort separates the port; the brackets of an IPv6 address stay.
+func splitPort(text string) (hostText, portText string, err error) {
+	found := false
+	if strings.HasPrefix(text, "[") {
+		end := strings.IndexByte(text, ']') + 1
+		if end == 0 {
+			return "", "", faultf("write [ADDRESS]:PORT", "%s has no closing bracket", quote(text))
+		}
+		hostText = text[:end]
+		if text[end:] != "" && text[end] != ':' {
+			return "", "", faultf("write [ADDRESS]:PORT", "%s after the closing bracket", quote(text[end:]))
+		}
+		portText, found = strings.CutPrefix(text[end:], ":")
+	} else {
+		if strings.Count(text, ":") > 1 {
+			return "", "", tooManyColons(text)
+		}
+		hostText, portText, found = strings.Cut(text, ":")
+	}
+	if found && portText == "" {
+		return "", "", faultf("write the port after the colon", "%s has no port", quote(text))
+	}
+	return hostText, portText, nil
+}
+
+func tooManyColons(text string) error {
+	before, after, _ := strings.Cut(text, "::")
+	if addr, err := netip.ParseAddr(before); err == nil && addr.Is4() {
+		return faultf("write "+before+":"+short(after), "two colons in %s", quote(text))
+	}
+	if addr, err := netip.ParseAddr(text); err == nil {
+		return faultf("write ["+addr.String()+"], with a port ["+addr.String()+"]:PORT", "IPv6 address %s without brackets", quote(text))
+	}
+	return faultf("write ADDRESS:PORT or [IPV6-ADDRESS]:PORT", "more than one colon in %s", quote(text))
+}
+
+func parseHost(text string) (host, error) {
+	inner, bracketed := strings.CutPrefix(text, "[")
+	inner = strings.TrimSuffix(inner, "]")
+	if text == "" {
+		return host{}, faultf("write ADDRESS:PORT", "no address")
+	}
+	if bracketed || numeric(text) {
+		addr, err := parseAddr(inner, bracketed)
+		return host{addr: addr}, err
+	}
+	if !validName(text) {
+		return host{}, faultf("write ADDRESS:PORT", "%s is neither an address nor a host name", quote(text))
+	}
+	return host{name: text}, nil
+}
+
+func parseAddr(text string, ipv6 bool) (netip.Addr, error) {
+	addr, err := netip.ParseAddr(text)
+	switch {
+	case err != nil && ipv6, err == nil && ipv6 && !addr.Is6():
+		return netip.Addr{}, faultf("", "%s is not an IPv6 address", quote(text))
+	case err != nil:
+		return netip.Addr{}, faultf("", "%s is not an IPv4 address", quote(text))
+	case addr.Zone() != "":
+		return netip.Addr{}, faultf("write the address without %"+short(addr.Zone()), "IPVS has no zones, %s has one", quote(text))
+	case addr.Is4In6():
+		return netip.Addr{}, faultf("write "+addr.Unmap().String(), "%s is an IPv4 address in IPv6 form", quote(text))
+	case addr.IsUnspecified():
+		return netip.Addr{}, faultf("", "%s is not an address of a host", quote(text))
+	}
+	return addr, nil
+}
+
+func numeric(text string) bool { return strings.Trim(text, "0123456789.") == "" }
+
+func validName(text string) bool {
+	for i := range len(text) {
+		c := text[i]
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9'
+		if !letter && (i == 0 || c != '.' && c != '-' && c != '_') {
+			return false
+		}
+	}
+	return text != "" && len(text) <= 253
+}
+
+// target is what virtual= names: a firewall mark, or a host and port.
+type target struct {
+	mark uint32
+	endpoint
+}
+
+func parseTarget(text string) (target, error) {
+	if text != "" && strings.Trim(text, "0123456789") == "" {
+		mark, err := strconv.ParseUint(text, 10, 32)
+		if err != nil || mark == 0 {
+			return target{}, faultf("", "firewall mark %s is not a number from 1 to 4294967295", quote(text))
+		}
+		return target{mark: uint32(mark)}, nil
+	}
+	if address, rest, found := strings.Cut(text, " "); found {
+		return target{}, faultf("write "+short(address)+" alone", "%s after the address", quote(strings.TrimSpace(rest)))
+	}
+	e, err := parseEndpoint(text)
+	if err != nil {
+		return target{}, err
+	}
+	if e.portText == "" {
+		return target{}, faultf("write "+short(bracketed(e.host))+":PORT, or a number alone for a firewall mark", "no port")
+	}
+	return target{endpoint: e}, nil
+}
+
+func bracketed(h host) string {
+	if h.addr.Is6() {
+		return "[" + h.addr.String() + "]"
+	}
+	return h.String()
+}
+
+// protocolNames are the values of protocol=.
+var protocolNames = map[string]lvs.Protocol{"tcp": lvs.TCP, "udp": lvs.UDP, "sctp": lvs.SCTP, "fwm": 0}
+
+// protocol chooses the protocol of a target. Without a name it is ldirectord's
+// default: UDP for port 53, TCP for all others, none for marks.
+func (t target) protocol(name string) (lvs.Protocol, error) {
+	protocol, known := protocolNames[name]
+	switch {
+	case name == "" && t.mark != 0:
+		return 0, nil
+	case name == "" && (t.portText == "53" || t.portText == "domain"):
+		return lvs.UDP, nil
+	case name == "":
+		return lvs.TCP, nil
+	case !known:
+		return 0, faultf("", "unknown protocol %s%s", quote(name), orUse(name, "tcp, udp or sctp, for a firewall mark fwm", "tcp", "udp", "sctp", "fwm"))
+	case t.mark != 0 && name != "fwm":
+		return 0, faultf("write fwm, or leave it out", "protocol %s does not fit firewall mark %d", quote(name), t.mark)
+	case t.mark == 0 && name == "fwm":
+		return 0, faultf("write tcp, udp or sctp", `protocol "fwm" needs a firewall mark, not an address`)
+	}
+	return protocol, nil
+}
+
+// orUse is the fix for a word that is not one of a few.
+func orUse(word, all string, candidates ...string) string {
+	if hint := suggest.Hint(strings.ToLower(word), candidates); hint != "" {
+		return hint
+	}
+	return "; use " + all
+}
+
+// id is the identity in the kernel; its address is missing for a name.
+func (t target) id(protocol lvs.Protocol, ipv6 bool) lvs.ServiceID {
+	if t.mark != 0 {
+		return lvs.MarkService(t.mark, ipv6)
+	}
+	return lvs.AddrService(protocol, netip.AddrPortFrom(t.host.addr, t.port))
+}
+
+// span returns the addresses from first to last.
+func span(first, last netip.Addr) ([]netip.Addr, error) {
+	what := first.String() + "->" + last.String()
+	switch {
+	case first.Is4() != last.Is4():
+		return nil, faultf("", "range %s mixes IPv4 and IPv6", what)
+	case last.Less(first):
+		return nil, faultf("write "+last.String()+"->"+first.String(), "range %s is reversed", what)
+	case distance(first, last) >= maxRange:
+		return nil, faultf("", "range %s has more than %d addresses", what, maxRange)
+	}
+	all := []netip.Addr{first}
+	for first != last {
+		first = first.Next()
+		all = append(all, first)
+	}
+	return all, nil
+}
+
+// distance is last-first, or a very large number.
+func distance(first, last netip.Addr) uint64 {
+	a, b := first.As16(), last.As16()
+	low := binary.BigEndian.Uint64(b[8:]) - binary.BigEndian.Uint64(a[8:])
+	high := binary.BigEndian.Uint64(b[:8]) - binary.BigEndian.Uint64(a[:8])
+	switch borrow := binary.BigEndian.Uint64(b[8:]) < binary.BigEndian.Uint64(a[8:]); {
+	case borrow && high != 1, !borrow && high != 0:
+		return 1 << 63
+	}
+	return low
+}

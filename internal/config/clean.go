@@ -1,0 +1,323 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// quoteRunes are all characters that somebody may mean as a quote.
+const quoteRunes = "\"'“”„‟«»‘’‚‛＂"
+
+// oddBlanks are characters that look like nothing: no-break space, zero-width
+// space, ideographic space, byte-order mark.
+const oddBlanks = "\u00a0\u200b\u3000\ufeff"
+
+// class is how the text after the equals sign is read.
+type class uint8
+
+const (
+	plain      class = iota + 1 // one word without quotes
+	yesOrNo                     // yes or no
+	address                     // words, of which some may be quoted
+	quotedText                  // anything in double quotes
+	bareText                    // one word; quotes are allowed
+	verbatim                    // not read at all
+)
+
+// cleaning takes the damage off a value: notes, odd quotes, missing quotes.
+type cleaning struct {
+	block bool   // in a virtual block # begins a note wherever it stands
+	text  string // the clean value
+	// damage lists what ldirectord would not have read as it is read here.
+	damage []string
+	names  map[string]bool // of all directives
+	strict bool            // also # in a block is damage
+}
+
+func (c *cleaning) clean(class class, raw string) error {
+	switch class {
+	case plain:
+		return c.plain(raw)
+	case yesOrNo: // "no # note" is refused by ldirectord also in a block
+		c.strict = true
+		return c.plain(raw)
+	case address:
+		return c.address(raw)
+	case quotedText:
+		return c.quotedText(raw)
+	case bareText:
+		return c.bareText(raw)
+	case verbatim:
+	}
+	c.text = strings.TrimRight(raw, " \t")
+	return nil
+}
+
+func (c *cleaning) damaged(format string, args ...any) {
+	c.damage = append(c.damage, fmt.Sprintf(format, args...))
+}
+
+// plain reads a word. Quotes around it do no harm.
+func (c *cleaning) plain(raw string) error {
+	c.text = c.cutNote(raw, false)
+	if err := c.merged(c.text, c.text); err != nil {
+		return err
+	}
+	if inner := strings.Trim(c.text, quoteRunes); inner != c.text {
+		c.damaged("quotes around the value")
+		c.text = strings.TrimSpace(inner)
+	}
+	if c.text == "" {
+		return faultf("write one, or delete the line", "value missing")
+	}
+	if word, rest, found := strings.Cut(c.text, " "); found {
+		return faultf("write "+short(word)+" alone", "%s after the value", quote(strings.TrimSpace(rest)))
+	}
+	return nil
+}
+
+func (c *cleaning) address(raw string) error {
+	if strings.ContainsAny(raw, "“”„‟＂") {
+		c.damaged("%s", nameQuote(raw))
+		raw = strings.NewReplacer("“", `"`, "”", `"`, "„", `"`, "‟", `"`, "＂", `"`).Replace(raw)
+	}
+	c.text = c.cutNote(raw, true)
+	return c.merged(c.text, outsideQuotes(c.text))
+}
+
+func (c *cleaning) bareText(raw string) error {
+	if first, _ := utf8.DecodeRuneInString(raw); strings.ContainsRune(quoteRunes, first) {
+		return c.quotedText(raw)
+	}
+	return c.plain(raw)
+}
+
+// cutNote returns text without the note at its end, and without blanks there.
+func (c *cleaning) cutNote(text string, quotes bool) string {
+	if i := noteStart(text, c.block, quotes); i >= 0 {
+		if text[i] != '#' || !c.block || c.strict {
+			c.damaged("a note after the value")
+		}
+		return strings.Trim(text[:i], " \t")
+	}
+	trimmed := strings.Trim(text, " \t")
+	if c.strict && trimmed != text {
+		c.damaged("blanks after the value")
+	}
+	return trimmed
+}
+
+// noteStart finds "# note", "> note" or "// note", or returns -1.
+func noteStart(text string, block, quotes bool) int {
+	quoted := false
+	for i := range len(text) {
+		switch blankBefore := i == 0 || text[i-1] == ' ' || text[i-1] == '\t'; {
+		case text[i] == '"' && quotes:
+			quoted = !quoted
+		case !quoted && beginsNote(text[i:], blankBefore, block):
+			return i
+		}
+	}
+	return -1
+}
+
+func beginsNote(text string, blankBefore, block bool) bool {
+	switch text[0] {
+	case '#':
+		return block || blankBefore
+	case '>':
+		return blankBefore
+	case '/':
+		return blankBefore && strings.HasPrefix(text, "//")
+	}
+	return false
+}
+
+// outsideQuotes blanks what stands in double quotes.
+func outsideQuotes(text string) string {
+	if !strings.Contains(text, `"`) {
+		return text
+	}
+	quoted, mask := false, []byte(text)
+	for i, c := range mask {
+		switch {
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+			mask[i] = ' '
+		}
+	}
+	return string(mask)
+}
+
+// lostBreak is the error of a line that holds two directives.
+type lostBreak struct{ first, second string } // first is the value of the line's own directive
+
+func (lostBreak) Error() string { return "two directives on one line" }
+
+// merged reports that a line break was lost: a directive inside a value.
+// visible is text with everything blanked where none is looked for.
+func (c *cleaning) merged(text, visible string) error {
+	for from := 0; ; {
+		equals := strings.IndexByte(visible[from:], '=')
+		if equals < 0 {
+			return nil
+		}
+		equals += from
+		if start := c.nameBefore(visible, equals); start >= 0 {
+			return lostBreak{strings.TrimRight(text[:start], " \t"), text[start:]}
+		}
+		from = equals + 1
+	}
+}
+
+// longestName is more than the length of any directive's name.
+const longestName = 20
+
+// nameBefore returns where the directive starts whose equals sign is given,
+// the longest that fits, or -1.
+func (c *cleaning) nameBefore(text string, equals int) int {
+	end := len(strings.TrimRight(text[max(0, equals-longestName):equals], " \t")) + max(0, equals-longestName)
+	for start := max(0, end-longestName); start < end; start++ {
+		if c.names[text[start:end]] {
+			return start
+		}
+	}
+	return -1
+}
+
+// startsDirective tells whether a text starts with "name=".
+func (c *cleaning) startsDirective(text string) bool {
+	equals := strings.IndexByte(text[:min(len(text), longestName)], '=')
+	return equals > 0 && c.names[strings.TrimRight(text[:equals], " \t")]
+}
+
+// quotedText reads a value that should stand in double quotes. It reaches from
+// the first to the last of them, as it always did in ldirectord.
+func (c *cleaning) quotedText(raw string) error {
+	if raw == "" {
+		return faultf("write it in double quotes", "value missing")
+	}
+	if raw[0] != '"' {
+		return c.oddlyQuoted(raw)
+	}
+	body := c.cutComment(raw)
+	end, err := c.closingQuote(body)
+	if err != nil {
+		return err
+	}
+	c.text = body[1:end]
+	if c.block {
+		c.text = strings.ReplaceAll(c.text, "\t", "    ")
+	}
+	if c.text == "" {
+		c.damaged("nothing between the quotes")
+	}
+	return nil
+}
+
+// cutComment cuts from the first # in a block on, also inside quotes, unless
+// that cuts the closing quote too: ldirectord refuses such a line.
+func (c *cleaning) cutComment(raw string) string {
+	i := strings.IndexByte(raw, '#')
+	if !c.block || i < 0 {
+		return raw
+	}
+	if strings.Count(raw[:i], `"`) < 2 {
+		c.damaged(`"#" inside quotes`)
+		return raw
+	}
+	cut := strings.TrimRight(raw[:i], " \t")
+	if note := len(cut) < i && cut[len(cut)-1] == '"'; !note && strings.Contains(raw[i:], `"`) {
+		c.damaged(`"#" inside quotes begins a note`)
+	}
+	return raw[:i]
+}
+
+func (c *cleaning) closingQuote(body string) (int, error) {
+	last := 0
+	for i := 1; i < len(body); i++ {
+		if body[i] != '"' {
+			continue
+		}
+		last = i
+		rest := strings.TrimLeft(body[i+1:], " \t")
+		if rest == "" {
+			return i, nil
+		}
+		if beginsNote(rest, len(rest) < len(body[i+1:]), c.block) {
+			c.damaged("a note after the value")
+			return i, nil
+		}
+		if c.startsDirective(rest) {
+			return 0, lostBreak{body[1:i], rest}
+		}
+	}
+	if last > 0 {
+		return 0, faultf("end the line there", "something after the closing quote")
+	}
+	return c.oddClosingQuote(body)
+}
+
+// oddClosingQuote accepts a typographic quote at the end.
+func (c *cleaning) oddClosingQuote(body string) (int, error) {
+	text := c.cutNote(body, false)
+	inner := strings.TrimRight(text, quoteRunes)
+	if inner == text || inner == "" {
+		return 0, faultf("write it in double quotes", "closing quote missing")
+	}
+	c.damaged("%s", nameQuote(text[len(inner):]))
+	return len(inner), nil
+}
+
+// oddlyQuoted reads a value that does not start with a double quote.
+func (c *cleaning) oddlyQuoted(raw string) error {
+	text := c.cutNote(raw, false)
+	body := strings.TrimLeft(text, quoteRunes)
+	inner := strings.TrimRight(body, quoteRunes)
+	switch opened, closed := body != text, inner != body; {
+	case opened && closed:
+		c.damaged("%s", nameQuote(text))
+	case opened:
+		return faultf("write it in double quotes", "%s at the start and no closing quote", nameQuote(text))
+	case closed:
+		return faultf("write it in double quotes", "opening quote missing")
+	case inner == "":
+		return faultf("write it in double quotes", "value missing")
+	default:
+		c.damaged("no quotes around the value")
+		if _, second, found := strings.Cut(inner, " "); found && c.startsDirective(second) {
+			return lostBreak{inner[:len(inner)-len(second)-1], second}
+		}
+	}
+	c.text = inner
+	return nil
+}
+
+// nameQuote names the first quote in text that is not the plain one.
+func nameQuote(text string) string {
+	for _, r := range text {
+		switch {
+		case r == '\'':
+			return "single quotes"
+		case r != '"' && strings.ContainsRune(quoteRunes, r):
+			return fmt.Sprintf("typographic quote %c (U+%04X)", r, r)
+		}
+	}
+	return "two quotes"
+}
+
+// plainBlanks replaces odd blanks outside quotes by ordinary ones.
+func plainBlanks(line string) string {
+	quoted := false
+	return strings.Map(func(r rune) rune {
+		if r == '"' {
+			quoted = !quoted
+		}
+		if !quoted && strings.ContainsRune(oddBlanks, r) {
+			return ' '
+		}
+		return r
+	}, line)
+}

@@ -1,0 +1,278 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"lvs-agents/internal/lvs"
+)
+
+// finish makes services of the blocks, now that the settings of the whole file
+// are known, and judges them.
+func (p *parser) finish() {
+	for _, b := range p.blocks {
+		if !b.broken {
+			p.config.Services = append(p.config.Services, p.service(b))
+		}
+	}
+	if len(p.blocks) == 0 {
+		p.add(0, 0, Warning, fault{"no virtual service in this file", ""})
+	}
+	p.problems = append(p.problems, p.config.judge()...)
+}
+
+// service makes a service of a block.
+func (p *parser) service(b *block) Service {
+	protocol, err := b.target.protocol(b.protocol)
+	if err != nil {
+		p.add(b.given["protocol"], 0, Error, asFault(err))
+		protocol = lvs.TCP // something to go on with
+	}
+	s := Service{Service: b.service, Host: b.target.host.name, IPv6: b.ipv6, Line: b.virtual.line, Check: b.checks(&p.global)}
+	s.ID = b.target.id(protocol, b.ipv6)
+	if s.Scheduler == "" {
+		s.Scheduler = lvs.DefaultScheduler
+	}
+	if quiescent := first(b.quiescent, p.global.quiescent); quiescent != nil {
+		s.Quiescent = *quiescent
+	}
+	p.netmask(b, &s)
+	p.onePacket(b, &s)
+	s.Reals = p.reals(b, s)
+	s.Fallback = p.fallback(b, s)
+	p.request(b, s.Check)
+	return s
+}
+
+// request refuses an absolute URL: ldirectord asks the real server for a path
+// of that name, and the check never succeeds.
+func (p *parser) request(b *block, c Check) {
+	scheme, rest, absolute := strings.Cut(c.Request, "://")
+	if !absolute || c.Application != "http" && c.Application != "https" || strings.ContainsAny(scheme, "/?") {
+		return
+	}
+	_, path, _ := strings.Cut(rest, "/")
+	p.add(b.given["request"], 0, Error, fault{
+		"request=" + quote(c.Request) + " is a whole URL; for all real servers of a service it must be a path",
+		"write request=" + quote("/"+path)})
+}
+
+func first[T comparable](values ...T) T {
+	var zero T
+	for _, v := range values {
+		if v != zero {
+			return v
+		}
+	}
+	return zero
+}
+
+func (p *parser) netmask(b *block, s *Service) {
+	line := b.given["netmask"]
+	if line == 0 || b.netmask == "" {
+		return
+	}
+	bits, err := lvs.ParseNetmask(short(b.netmask), b.ipv6)
+	switch {
+	case err != nil:
+		p.add(line, 0, Error, asFault(err))
+	case s.Persistence == 0 && b.given["persistent"] == 0:
+		p.add(line, 0, Warning, fault{"netmask has no effect without persistent", "delete the line, or add persistent=SECONDS"})
+	default:
+		s.Granularity = bits
+	}
+}
+
+func (p *parser) onePacket(b *block, s *Service) {
+	switch {
+	case !b.onePacket:
+	case s.ID.Protocol == lvs.UDP:
+		s.Flags |= lvs.OnePacket
+	default:
+		p.add(b.given["ops"], 0, Warning, fault{"ops has an effect for protocol udp only", "delete the line"})
+	}
+}
+
+// reals expands ranges and drops repetitions.
+func (p *parser) reals(b *block, s Service) []Real {
+	all := make([]Real, 0, len(b.reals))
+	seen := make(map[netip.AddrPort]Real, len(b.reals))
+	for _, written := range b.reals {
+		reals, err := written.expand(s.ID.Addr.Port())
+		if err != nil {
+			f := asFault(err)
+			p.report(written.st, Error, f)
+		}
+		if len(all)+len(reals) > maxReals {
+			p.report(written.st, Error, fault{fmt.Sprintf("more than %d real servers in one service", maxReals), ""})
+			break
+		}
+		for _, r := range reals {
+			r.Line = written.st.line
+			before, again := seen[r.Addr]
+			switch line := before.Line; {
+			case r.Host != "", !again:
+				seen[r.Addr] = r
+				all = append(all, r)
+				continue
+			default:
+				before.Line = r.Line
+				p.repeated(written.st, r, line, before == r)
+			}
+		}
+	}
+	return all
+}
+
+func (p *parser) repeated(st statement, r Real, line int, same bool) {
+	what := fmt.Sprintf("real server %s is given twice, first in line %d", r.Addr, line)
+	if same {
+		p.report(st, Warning, fault{what, "delete this one"})
+		return
+	}
+	p.report(st, Error, fault{what + " with other values", "delete one of them"})
+}
+
+// fallback chooses the fallback of a service and fits its port.
+func (p *parser) fallback(b *block, s Service) *Fallback {
+	written := first(b.fallback, p.global.fallback)
+	if b.ipv6 {
+		written = first(b.fallback6, p.global.fallback6)
+	}
+	if written == nil {
+		return nil
+	}
+	f := &Fallback{Host: written.host.String(), Port: written.port, Forward: written.forward, Line: written.line}
+	port := s.ID.Addr.Port() // 0 for marks
+	switch {
+	case !written.hasPort:
+		f.Port = port
+	case !s.ID.IsMark() && !f.Forward.RewritesPort() && f.Port != port:
+		f.Port = port
+		p.add(f.Line, 0, Warning, fault{
+			fmt.Sprintf("fallback %s receives port %d of %s: only masq changes the port to %d", f.Host, port, s.Name(), written.port),
+			fmt.Sprintf("let it listen on port %d", port)})
+	}
+	return f
+}
+
+// Defaults of ldirectord.
+const (
+	defaultCheckTimeout     = 5 * time.Second
+	defaultNegotiateTimeout = 30 * time.Second
+	defaultInterval         = 10 * time.Second
+)
+
+// checks completes the check of a block.
+func (b *block) checks(global *settings) Check {
+	c := b.check
+	c.Type = first(c.Type, Negotiate)
+	if c.Application == "" {
+		c.Application = NoApplication
+		if b.target.mark == 0 {
+			c.Application = applicationOf(b.target.port)
+		}
+	}
+	c.Timeout = first(b.checkTimeout, b.negotiateTimeout, global.checkTimeout, global.negotiateTimeout, defaultCheckTimeout)
+	if c.Type == Negotiate || c.Type == Combined {
+		c.Timeout = first(b.negotiateTimeout, b.checkTimeout, global.negotiateTimeout, global.checkTimeout, defaultNegotiateTimeout)
+	}
+	c.Interval = first(b.interval, global.interval, defaultInterval)
+	c.Fall = first(b.fall, global.fall, 1)
+	return c
+}
+
+// judge reports what is wrong with the services, names left out.
+func (c *Config) judge() []Problem {
+	var found []Problem
+	seen := map[string]int{}
+	for _, s := range c.Services {
+		report := func(line int, f fault) {
+			found = append(found, Problem{File: c.File, Line: line, Severity: Error, What: f.what, Fix: f.fix})
+		}
+		if line, again := seen[s.Name()]; again {
+			report(s.Line, fault{fmt.Sprintf("virtual service %s is given twice, first in line %d", s.Name(), line), "delete one of them"})
+		}
+		seen[s.Name()] = s.Line
+		s.judge(report)
+	}
+	return found
+}
+
+// judge finds the line for what lvs.VirtualService.Validate reports: it
+// validates the service alone, then each real server alone.
+func (s Service) judge(report func(line int, f fault)) {
+	s.ID = s.standIn()
+	if err := (lvs.VirtualService{Service: s.Service}).Validate(); err != nil {
+		f := trim(err)
+		if s.Persistence == 0 && s.ID.Addr.Port() == 0 {
+			f.fix = "add persistent=SECONDS"
+		}
+		report(s.Line, f)
+		return
+	}
+	seen := make(map[netip.AddrPort]int, len(s.Reals))
+	for _, r := range s.Reals {
+		if r.Host != "" {
+			continue
+		}
+		v := lvs.VirtualService{Service: s.Service, Destinations: []lvs.Destination{r.Destination}}
+		if r.Addr.Addr().Is6() != s.IPv6 {
+			report(r.Line, s.family(r))
+		} else if err := v.Validate(); err != nil {
+			report(r.Line, trim(err))
+		}
+		if line, again := seen[r.Addr]; again {
+			report(r.Line, fault{fmt.Sprintf("real server %s is given twice, first in line %d", r.Addr, line), "delete one of them"})
+		}
+		seen[r.Addr] = r.Line
+	}
+	if line, real := seen[s.fallbackAddr()]; real {
+		report(s.Fallback.Line, fault{fmt.Sprintf("fallback %s is also a real server of %s, in line %d", s.fallbackAddr(), s.Name(), line),
+			"choose another server: the fallback serves when no real server does"})
+	}
+}
+
+// family is the fault of a real server of the other address family.
+func (s Service) family(r Real) fault {
+	what, fix := fmt.Sprintf("real server %s of %s: one is IPv6, the other is not", r.Addr, s.Name()), "use addresses of one family"
+	if s.ID.IsMark() && !s.IPv6 {
+		fix = fmt.Sprintf("for a firewall mark of IPv6 packets write virtual6=%d", s.ID.Mark)
+	}
+	return fault{what, fix}
+}
+
+// standIn is the identity of the service with some address if it has none yet.
+func (s Service) standIn() lvs.ServiceID {
+	if s.Host == "" {
+		return s.ID
+	}
+	addr := netip.MustParseAddr("192.0.2.1")
+	if s.IPv6 {
+		addr = netip.MustParseAddr("2001:db8::1")
+	}
+	return lvs.AddrService(s.ID.Protocol, netip.AddrPortFrom(addr, s.ID.Addr.Port()))
+}
+
+// fallbackAddr is zero without a fallback or while that is a name.
+func (s Service) fallbackAddr() netip.AddrPort {
+	if s.Fallback == nil {
+		return netip.AddrPort{}
+	}
+	addr, err := netip.ParseAddr(s.Fallback.Host)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(addr, s.Fallback.Port)
+}
+
+// trim takes the virtual service off an error of Validate: the line says which.
+func trim(err error) fault {
+	if inner := errors.Unwrap(err); inner != nil {
+		err = inner
+	}
+	return asFault(err)
+}

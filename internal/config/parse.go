@@ -1,0 +1,425 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/suggest"
+)
+
+// Parse reads ldirectord.cf. It reports all problems at once, ordered by line;
+// the Config is nil if one of them is an error. It never touches the network,
+// the file system or the kernel.
+//
+// Lines belong to the virtual block above them as follows. Every indented line
+// does, as do lines with a directive that only blocks have. A line in column 1
+// with a directive that both contexts have (fallback, quiescent, …) belongs to
+// the block only if the block is written flat, that is, if its first directive
+// of its own is not indented either; ldirectord refuses flat blocks, so no file
+// that it accepts changes its meaning.
+func Parse(file string, text []byte) (*Config, []Problem) {
+	p := &parser{
+		config: &Config{File: file}, known: directives(), names: map[string]bool{}, patterns: map[string]bool{},
+		global: settings{given: map[string]int{}},
+	}
+	for name := range p.known {
+		p.names[name] = true
+	}
+	p.group(p.read(text))
+	for _, st := range p.file {
+		p.apply(scope{settings: &p.global, st: st})
+	}
+	for _, b := range p.blocks {
+		p.block(b)
+	}
+	p.finish()
+	sortProblems(p.problems)
+	if Err(p.problems) != nil {
+		return nil, p.problems
+	}
+	return p.config, p.problems
+}
+
+type parser struct {
+	config   *Config
+	known    map[string]*directive
+	names    map[string]bool // of known
+	patterns map[string]bool // regular expressions that were looked at
+	global   settings
+	file     []statement // outside of blocks
+	blocks   []*block
+	problems []Problem
+}
+
+// statement is a line that holds a directive.
+type statement struct {
+	line, column int // of the value
+	indent       int // in columns; a tab is four
+	dir          *directive
+	raw          string   // the value with all its damage
+	damage       []string // of the line but not of the value
+	blankLine    int      // the empty line above, 0 for none
+}
+
+// settings are what a file can set for all services and a block for its own.
+type settings struct {
+	checkTimeout, negotiateTimeout, interval time.Duration
+	fall                                     int
+	quiescent                                *bool // nil for not set
+	fallback, fallback6                      *writtenFallback
+	given                                    map[string]int // lines of the directives
+}
+
+// block is a virtual service before the settings for all services are known.
+type block struct {
+	settings
+	virtual    statement
+	statements []statement
+	flat       bool        // not indented
+	thin       []statement // indented too little
+	after      []statement // for all services, as it seems
+	detached   bool        // an empty line ended a flat block
+	blankLine  int         // first empty line inside
+
+	target    target
+	broken    bool // no target
+	ipv6      bool
+	service   lvs.Service
+	onePacket bool
+	protocol  string
+	netmask   string
+	reals     []writtenReal
+	check     Check
+}
+
+// writtenReal is a real server before the port of its service is known.
+type writtenReal struct {
+	realText
+	st statement
+}
+
+func (p *parser) add(line, column int, severity Severity, f fault) {
+	p.problems = append(p.problems, Problem{
+		File: p.config.File, Line: line, Column: column, Severity: severity,
+		What: printable(hideSecrets(f.what)), Fix: printable(hideSecrets(f.fix)),
+	})
+}
+
+func (p *parser) report(st statement, severity Severity, f fault) {
+	p.add(st.line, st.column, severity, f)
+}
+
+// read splits a text into statements and reports lines that are none.
+func (p *parser) read(text []byte) []statement {
+	text, marked := bytes.CutPrefix(text, []byte("\ufeff"))
+	if marked {
+		p.add(1, 1, Warning, fault{"byte-order mark at the start of the file", "save it as UTF-8 without one"})
+	}
+	var all []statement
+	number, blankLine, returns := 0, 0, 0
+	for line := range strings.SplitSeq(string(text), "\n") {
+		number++
+		if cut, found := strings.CutSuffix(line, "\r"); found {
+			line, returns = cut, returns+1
+			if returns == 1 {
+				p.add(number, len(line)+1, Warning, fault{"lines end as in Windows files (CR LF)", `remove the CRs: sed -i 's/\r$//' FILE`})
+			}
+		}
+		st, ok := p.statement(number, line)
+		switch {
+		case ok:
+			st.blankLine, blankLine = blankLine, 0
+			all = append(all, st)
+		case blankLine == 0 && strings.Trim(line, " \t"+oddBlanks) == "":
+			blankLine = number
+		}
+	}
+	return all
+}
+
+// statement reads a line; ok is false for comments, empty lines and lines that
+// are no directive.
+func (p *parser) statement(number int, line string) (st statement, ok bool) {
+	st.line = number
+	if strings.ContainsAny(line, oddBlanks) {
+		if plain := plainBlanks(line); plain != line {
+			st.damage, line = append(st.damage, "an odd blank (no-break, zero-width or ideographic)"), plain
+		}
+	}
+	body := strings.TrimLeft(line, " \t")
+	st.indent = len(line) - len(body) + 3*strings.Count(line[:len(line)-len(body)], "\t")
+	switch {
+	case body == "":
+		return st, false
+	case body[0] == '#':
+		p.comment(number, body)
+		return st, false
+	}
+	name, value, found := strings.Cut(body, "=")
+	if !found && strings.TrimRight(body, " \t") == "supervised" {
+		value, found, name = "yes", true, "supervised"
+	}
+	st.raw = strings.TrimLeft(value, " \t")
+	st.column = len(line) - len(st.raw) + 1
+	return p.named(st, strings.TrimRight(name, " \t"), found)
+}
+
+// named finds the directive of a statement.
+func (p *parser) named(st statement, name string, equals bool) (statement, bool) {
+	if bare := strings.Map(dropQuotes, name); bare != name && p.known[bare] != nil {
+		st.damage, name = append(st.damage, "a quote in the name"), bare
+	}
+	if st.dir = p.known[name]; st.dir != nil && equals {
+		return st, true
+	}
+	word := name[:len(name)-len(strings.TrimLeft(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"))]
+	st.column -= len(name) + 1
+	switch {
+	case word == "":
+		p.add(st.line, 0, Error, fault{"this line is not a directive", "write NAME=VALUE, or # in front of a comment"})
+	case !equals && p.known[word] != nil:
+		p.add(st.line, 0, Error, fault{`"=" missing after ` + word, "write " + word + "=VALUE"})
+	default:
+		p.add(st.line, 0, Error, p.unknown(word))
+	}
+	return st, false
+}
+
+func dropQuotes(r rune) rune {
+	if strings.ContainsRune(quoteRunes, r) {
+		return -1
+	}
+	return r
+}
+
+// unknown is the fault of a name that is no directive. It shows nothing of the
+// value: that may be the secret of a mistyped directive.
+func (p *parser) unknown(name string) fault {
+	for _, secret := range secretNames {
+		if strings.HasPrefix(name, secret) {
+			return fault{"unknown directive that starts with " + secret, `write ` + secret + `="VALUE"`}
+		}
+	}
+	hint := ""
+	if len(name) <= longestName {
+		names := make([]string, 0, len(p.known))
+		for known := range p.known {
+			names = append(names, known)
+		}
+		slices.Sort(names)
+		hint = strings.TrimPrefix(suggest.Hint(strings.ToLower(name), names), "; ")
+	}
+	return fault{"unknown directive " + quote(name), hint}
+}
+
+// comment warns about a comment that swallowed the file behind it: text copied
+// from a web page often loses its line breaks.
+func (p *parser) comment(line int, text string) {
+	c, count := cleaning{names: p.names}, 0
+	for i := range len(text) {
+		if text[i] == '=' && c.nameBefore(text, i) >= 0 {
+			count++
+		}
+	}
+	if count > 3 {
+		p.add(line, 1, Warning, fault{fmt.Sprintf("this comment holds %d directives, as if line breaks were lost", count), "write each directive on a line of its own"})
+	}
+}
+
+// group sorts statements into the file's own and those of the virtual blocks.
+func (p *parser) group(all []statement) {
+	var open *block
+	follows, several := ownFollows(all)
+	for i, st := range all {
+		own := st.dir.where == inBlock
+		switch {
+		case st.dir.opens():
+			open = &block{virtual: st.indented(), flat: flat(all[i+1:])}
+			p.blocks = append(p.blocks, open)
+		case own && open == nil:
+			p.report(st, Error, fault{st.dir.name + " belongs to a virtual service, and there is no virtual= above", ""})
+		case open == nil, st.dir.where == inFile:
+			p.file = append(p.file, st.indented())
+		case own || st.indent > 0:
+			p.interrupted(open, several)
+			open.take(st)
+		case !open.flat:
+			open.after = append(open.after, st)
+			p.file = append(p.file, st)
+		default:
+			p.shared(open, st, follows[i] || !several)
+		}
+	}
+}
+
+// opens tells whether a directive begins a virtual block.
+func (d *directive) opens() bool { return d.name == "virtual" || d.name == "virtual6" }
+
+// indented adds to the damage of a statement that should be in column 1.
+func (st statement) indented() statement {
+	if st.indent > 0 {
+		st.damage = append(st.damage, "an indentation")
+	}
+	return st
+}
+
+// flat tells whether the block of the statements is written without indentation.
+func flat(statements []statement) bool {
+	for _, st := range statements {
+		switch {
+		case st.dir.where == inBlock:
+			return st.indent == 0
+		case st.dir.opens():
+			return false
+		}
+	}
+	return false
+}
+
+// ownFollows tells for each statement whether one that only blocks have follows
+// in the same block, and whether there are several blocks.
+func ownFollows(all []statement) (follows []bool, several bool) {
+	follows = make([]bool, len(all))
+	blocks, follow := 0, false
+	for i, st := range slices.Backward(all) {
+		follows[i] = follow
+		if st.dir.opens() {
+			blocks++
+		}
+		follow = !st.dir.opens() && (follow || st.dir.where == inBlock)
+	}
+	return follows, blocks > 1
+}
+
+// interrupted reports statements for all services that turn out to stand
+// inside a block.
+func (p *parser) interrupted(b *block, several bool) {
+	severity := Warning // with a single service both meanings are the same
+	if several {
+		severity = Error
+	}
+	for _, st := range b.after {
+		p.report(st, severity, fault{st.dir.name + " stands in column 1 inside a virtual block", "indent it with a tab, or move it above the first virtual="})
+	}
+	b.after = nil
+}
+
+// shared places a statement that both contexts have and that follows a flat
+// block. After an empty line nobody can tell what it is meant for.
+func (p *parser) shared(b *block, st statement, clear bool) {
+	b.detached = b.detached || st.blankLine != 0
+	if clear || !b.detached {
+		b.take(st)
+		return
+	}
+	p.report(st, Error, fault{st.dir.name + " may be meant for the virtual block above or for all of them", "indent it with a tab, or move it above the first virtual="})
+}
+
+func (b *block) take(st statement) {
+	if st.indent < 4 {
+		b.thin = append(b.thin, st)
+	}
+	if b.blankLine == 0 {
+		b.blankLine = st.blankLine
+	}
+	b.statements = append(b.statements, st)
+}
+
+// block reads the statements of a virtual block.
+func (p *parser) block(b *block) {
+	b.given = map[string]int{}
+	p.layout(b)
+	p.target(b)
+	for _, st := range b.statements {
+		p.apply(scope{settings: &b.settings, block: b, st: st})
+	}
+}
+
+// layout reports what ldirectord would not take as the inside of a block.
+func (p *parser) layout(b *block) {
+	if n := len(b.thin); n > 0 {
+		p.add(b.thin[0].line, 0, Warning, fault{
+			fmt.Sprintf("%s not indented by a tab or four blanks", count(n, "line of this virtual block is", "lines of this virtual block are")),
+			`begin with a tab: "\t` + b.thin[0].dir.name + `=…"`})
+	}
+	if b.blankLine != 0 {
+		p.add(b.blankLine, 0, Warning, fault{"empty line inside a virtual block, where ldirectord ends it", "delete the line"})
+	}
+}
+
+// target reads the virtual= line itself.
+func (p *parser) target(b *block) {
+	text, err := p.clean(b.virtual, false)
+	six := b.virtual.dir.name == "virtual6"
+	b.ipv6 = six || strings.HasPrefix(text, "[")
+	if err == nil {
+		if b.target, err = parseTarget(text); err == nil && six && b.target.host.addr.Is4() {
+			err = faultf("write virtual=", "an IPv4 address in virtual6=")
+		}
+		if err != nil {
+			named := scope{st: b.virtual}
+			err = named.in(text, err)
+		}
+	}
+	if b.broken = err != nil; b.broken {
+		p.fail(b.virtual, err)
+	}
+}
+
+// apply cleans the value of a statement and stores it.
+func (p *parser) apply(s scope) {
+	s.parser, s.config = p, p.config
+	d := s.st.dir
+	if first, again := s.given[d.name]; again && !d.many {
+		s.warn(fmt.Sprintf("%s is given twice, first in line %d; the last one counts", d.name, first), "delete one of them")
+	}
+	s.given[d.name] = s.st.line
+	value, err := p.clean(s.st, s.block != nil)
+	switch {
+	case err == nil && d.set == nil:
+		s.warn(d.name+" is not used by this version yet", "")
+	case err == nil:
+		err = d.set(&s, value)
+	}
+	if err != nil {
+		p.fail(s.st, err)
+	}
+}
+
+// clean returns the value of a statement and warns about its damage.
+func (p *parser) clean(st statement, block bool) (string, error) {
+	c := cleaning{block: block, names: p.names, damage: st.damage}
+	if err := c.clean(st.dir.class, st.raw); err != nil {
+		if !errors.As(err, new(lostBreak)) {
+			f := asFault(err)
+			err = fault{st.dir.name + ": " + f.what, f.fix}
+		}
+		return "", err
+	}
+	if len(c.damage) > 0 {
+		p.report(st, Warning, fault{strings.Join(c.damage, " and "), "write " + st.dir.line(c.text)})
+	}
+	return c.text, nil
+}
+
+// fail reports the error of a statement.
+func (p *parser) fail(st statement, err error) {
+	f := asFault(err)
+	var lost lostBreak
+	if errors.As(err, &lost) {
+		f.fix = "write two lines: " + st.dir.line(lost.first) + " and " + short(lost.second)
+	}
+	p.report(st, Error, f)
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

@@ -1,0 +1,161 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Severity says whether a file with a problem can be used.
+type Severity uint8
+
+// The severities. The zero value is none of them.
+const (
+	Error   Severity = iota + 1 // the file is not used
+	Warning                     // the file is used; What says what was made of it
+)
+
+// String returns "error" or "warning".
+func (s Severity) String() string {
+	switch s {
+	case Error:
+		return "error"
+	case Warning:
+		return "warning"
+	}
+	return fmt.Sprintf("severity %d", uint8(s))
+}
+
+// Problem is something that is wrong with a file. It never holds the value of
+// a login, passwd or secret directive.
+type Problem struct {
+	File     string
+	Line     int // from 1; 0 for the file as a whole
+	Column   int // in bytes from 1; 0 for the line as a whole
+	Severity Severity
+	What     string
+	Fix      string // what to do about it; may be empty
+}
+
+// String returns the problem as "web.cf:7: what; fix".
+func (p Problem) String() string { return p.Position() + ": " + joined(p.What, p.Fix) }
+
+// Position returns "web.cf:7", or the file alone if there is no line.
+func (p Problem) Position() string {
+	if p.Line == 0 {
+		return p.File
+	}
+	return fmt.Sprintf("%s:%d", p.File, p.Line)
+}
+
+func joined(what, fix string) string {
+	if fix == "" {
+		return what
+	}
+	return what + "; " + fix
+}
+
+// Err returns the errors among problems as one error of one line that names
+// the first, or nil if there are only warnings.
+func Err(problems []Problem) error {
+	var first *Problem
+	more := 0
+	for i := range problems {
+		switch {
+		case problems[i].Severity != Error:
+		case first == nil:
+			first = &problems[i]
+		default:
+			more++
+		}
+	}
+	switch {
+	case first == nil:
+		return nil
+	case more == 0:
+		return errors.New(first.String())
+	}
+	return fmt.Errorf("%s (and %d more, see lvsctl check %s)", first, more, first.File)
+}
+
+// fault is a Problem without its place. Values are parsed without knowing
+// where they come from.
+type fault struct{ what, fix string }
+
+func (f fault) Error() string { return joined(f.what, f.fix) }
+
+// faultf returns a fault. Its fix comes first because it rarely has arguments.
+func faultf(fix, what string, args ...any) error {
+	return fault{what: fmt.Sprintf(what, args...), fix: fix}
+}
+
+// asFault splits the text of any error into what is wrong and the fix.
+func asFault(err error) fault {
+	if f, ok := errors.AsType[fault](err); ok {
+		return f
+	}
+	what, fix, _ := strings.Cut(err.Error(), "; ")
+	return fault{what, fix}
+}
+
+// quote quotes user input for a message and keeps it short.
+func quote(text string) string { return fmt.Sprintf("%q", short(text)) }
+
+func short(text string) string {
+	const limit = 80
+	if len(text) <= limit {
+		return text
+	}
+	end := limit
+	for end > limit-utf8.UTFMax && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + "…"
+}
+
+// printable keeps control characters of a file off the terminal.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == utf8.RuneError {
+			return '?'
+		}
+		return r
+	}, text)
+}
+
+// secretNames are the directives whose values are never shown.
+var secretNames = []string{"passwd", "login", "secret"}
+
+// hideSecrets ends a message at the first assignment of a secret: lines that
+// ran together carry other directives' values into messages.
+func hideSecrets(text string) string {
+	end, shown := len(text), text
+	for _, name := range secretNames {
+		if i := assignment(text[:end], name); i >= 0 {
+			end, shown = i, text[:i]+name+`="`+redacted+`"`
+		}
+	}
+	return shown
+}
+
+// assignment returns where in text a name is followed by an equals sign, or -1.
+func assignment(text, name string) int {
+	for from := 0; ; {
+		i := strings.Index(text[from:], name)
+		if i < 0 {
+			return -1
+		}
+		from += i + len(name)
+		rest := strings.TrimLeft(text[from:], " \t\\"+quoteRunes)
+		if strings.HasPrefix(rest, "=") {
+			return from - len(name)
+		}
+	}
+}
+
+func sortProblems(problems []Problem) {
+	slices.SortStableFunc(problems, func(a, b Problem) int { return a.Line - b.Line })
+}

@@ -1,0 +1,47 @@
+package config
+
+import (
+	"fmt"
+	"unique"
+)
+
+const redacted = "***"
+
+// Secret is text that must not be seen. However it is printed or encoded, it
+// says ***; it can be compared. The zero value is no secret.
+type Secret struct {
+	text unique.Handle[string] // a pointer for fmt, also inside unexported fields
+}
+
+// NewSecret hides a text.
+func NewSecret(text string) Secret {
+	if text == "" {
+		return Secret{}
+	}
+	return Secret{unique.Make(text)}
+}
+
+// Reveal returns the text. Hand it to nothing that logs.
+func (s Secret) Reveal() string {
+	if s == (Secret{}) {
+		return ""
+	}
+	return s.text.Value()
+}
+
+// Equal tells whether two secrets are the same.
+func (s Secret) Equal(other Secret) bool { return s == other }
+
+// String returns ***, or nothing for no secret.
+func (s Secret) String() string {
+	if s == (Secret{}) {
+		return ""
+	}
+	return redacted
+}
+
+// Format implements fmt.Formatter: every verb prints what String returns.
+func (s Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, s.String()) }
+
+// MarshalText implements encoding.TextMarshaler with what String returns.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

@@ -1,0 +1,177 @@
+// Package control is the conversation with a running health daemon: a unix
+// socket in the state directory on which it answers one request per connection.
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Snapshot is the state of a daemon at one moment.
+type Snapshot struct {
+	ID       string    `json:"id"`
+	PID      int       `json:"pid"`
+	Version  string    `json:"version"`
+	Config   string    `json:"config"` // file, or the resource that has the configuration
+	Started  time.Time `json:"started"`
+	Now      time.Time `json:"now"`
+	LoopAge  float64   `json:"loop_age"`  // seconds since the last complete look at the table
+	WheelAge float64   `json:"wheel_age"` // seconds since checks were started or nothing was due
+	Limit    float64   `json:"limit"`     // seconds; an age above it means that the daemon does not work
+	// Trouble is why the table is not as it should be, or why a configuration
+	// was not accepted; empty for nothing.
+	Trouble  string    `json:"trouble,omitempty"`
+	Services []Service `json:"services"`
+}
+
+// Service is a virtual service in a Snapshot.
+type Service struct {
+	ID          string  `json:"id"` // in ipvsadm syntax
+	Scheduler   string  `json:"scheduler"`
+	Persistence float64 `json:"persistence,omitempty"` // seconds
+	Reals       []Real  `json:"real_servers"`
+	Fallback    *Real   `json:"fallback,omitempty"` // nil for none
+}
+
+// Real is a real server, or a fallback, in a Snapshot.
+type Real struct {
+	Addr       string    `json:"address"`
+	Forward    string    `json:"forward"`
+	Weight     int       `json:"weight"` // wanted in the kernel; -1 if the server shall not be there
+	Configured int       `json:"configured_weight"`
+	Verdict    string    `json:"verdict,omitempty"`
+	Since      time.Time `json:"since,omitzero"` // of the verdict
+	Reason     string    `json:"reason,omitempty"`
+}
+
+// Alive returns nil if the daemon's loops turn.
+func (s Snapshot) Alive() error {
+	if age := max(s.LoopAge, s.WheelAge); age > s.Limit {
+		err := fmt.Errorf("directord %d did not look at the table or at its checks for %.1f s; more than %.0f s means that it hangs", s.PID, age, s.Limit)
+		if s.Trouble != "" {
+			err = fmt.Errorf("%w: %s", err, s.Trouble)
+		}
+		return err
+	}
+	return nil
+}
+
+// Unknown counts the real servers that have no verdict yet.
+func (s Snapshot) Unknown() int {
+	n := 0
+	for _, service := range s.Services {
+		for _, real := range service.Reals {
+			if real.Verdict == "unknown" {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// Dir is where daemons keep their sockets and pid files.
+func Dir(stateDir string) string { return filepath.Join(stateDir, "directord") }
+
+// Path is the socket of a daemon.
+func Path(stateDir, id string) string { return filepath.Join(Dir(stateDir), Name(id)+".sock") }
+
+// Name makes a file name of an id.
+func Name(id string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '/' || r == 0 {
+			return '_'
+		}
+		return r
+	}, id)
+}
+
+// IDs lists the daemons that have a socket, sorted.
+func IDs(stateDir string) ([]string, error) {
+	entries, err := os.ReadDir(Dir(stateDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, entry := range entries {
+		if id, ok := strings.CutSuffix(entry.Name(), ".sock"); ok {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	return ids, nil
+}
+
+// Requests that a daemon answers.
+const (
+	requestStatus = "status"
+	requestResync = "resync"
+)
+
+// errorPrefix begins the answer to a request that failed.
+const errorPrefix = "error: "
+
+// Status asks a daemon for its state.
+func Status(ctx context.Context, stateDir, id string) (Snapshot, error) {
+	text, err := ask(ctx, stateDir, id, requestStatus)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	var s Snapshot
+	if err := json.Unmarshal(text, &s); err != nil {
+		return s, fmt.Errorf("directord %s: %w", id, err)
+	}
+	return s, nil
+}
+
+// Resync lets a daemon compare the whole table now; it returns when that is done.
+func Resync(ctx context.Context, stateDir, id string) error {
+	_, err := ask(ctx, stateDir, id, requestResync)
+	return err
+}
+
+func ask(ctx context.Context, stateDir, id, request string) ([]byte, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", Path(stateDir, id))
+	if err != nil {
+		return nil, fmt.Errorf("asking directord %s: %w", id, err)
+	}
+	defer func() { _ = conn.Close() }()
+	if deadline, ok := ctx.Deadline(); ok {
+		_ = conn.SetDeadline(deadline) // fails only on a closed connection
+	}
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	if _, err := io.WriteString(conn, request+"\n"); err != nil {
+		return nil, fmt.Errorf("directord %s does not answer: %w", id, err)
+	}
+	text, err := io.ReadAll(conn)
+	if err == nil && !bytes.HasSuffix(text, []byte("\n")) {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return nil, fmt.Errorf("directord %s does not answer: %w", id, err)
+	}
+	if problem, failed := bytes.CutPrefix(bytes.TrimSpace(text), []byte(errorPrefix)); failed {
+		return nil, fmt.Errorf("directord %s: %s", id, problem)
+	}
+	return text, nil
+}
+
+// ServeVerb is the first argument with which directord becomes the daemon. It
+// is for directord itself and the health agent.
+const ServeVerb = "--serve"
+
+// PIDFile is the identity of a daemon, see package daemon.
+func PIDFile(stateDir, id string) string { return filepath.Join(Dir(stateDir), Name(id)+".pid") }

@@ -1,0 +1,105 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+type fake struct {
+	snapshot Snapshot
+	err      error
+	resyncs  chan struct{}
+	stuck    bool
+}
+
+func (f fake) Snapshot(ctx context.Context) (Snapshot, error) {
+	if f.stuck {
+		<-ctx.Done()
+	}
+	return f.snapshot, f.err
+}
+
+func (f fake) Resync(context.Context) error {
+	f.resyncs <- struct{}{}
+	return f.err
+}
+
+// stateDir is short: the path of a unix socket has 107 characters at most.
+func stateDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "lvs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+func serve(t *testing.T, dir, id string, d Daemon) {
+	t.Helper()
+	listener, err := Listen(dir, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- Serve(ctx, listener, d) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestConversation(t *testing.T) {
+	dir := stateDir(t)
+	f := fake{snapshot: Snapshot{ID: "web", PID: 7, Services: []Service{{ID: "-t 192.0.2.10:80", Reals: []Real{{Verdict: "unknown"}, {Verdict: "good"}}}}}, resyncs: make(chan struct{}, 1)}
+	serve(t, dir, "web", f)
+	got, err := Status(t.Context(), dir, "web")
+	if err != nil || got.PID != 7 || got.Unknown() != 1 || got.Services[0].ID != "-t 192.0.2.10:80" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if err := Resync(t.Context(), dir, "web"); err != nil || len(f.resyncs) != 1 {
+		t.Errorf("resync: %v", err)
+	}
+	if ids, err := IDs(dir); err != nil || len(ids) != 1 || ids[0] != "web" {
+		t.Errorf("%v, %v", ids, err)
+	}
+	if _, err := ask(t.Context(), dir, "web", "dance"); err == nil || err.Error() != `directord web: request "dance" is unknown` {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestErrorsOfADaemon(t *testing.T) {
+	dir := stateDir(t)
+	serve(t, dir, "bad", fake{err: errors.New("no table"), resyncs: make(chan struct{}, 1)})
+	if err := Resync(t.Context(), dir, "bad"); err == nil || err.Error() != "directord bad: no table" {
+		t.Errorf("got %v", err)
+	}
+	serve(t, dir, "stuck", fake{stuck: true})
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := Status(ctx, dir, "stuck"); err == nil || !strings.HasPrefix(err.Error(), "directord stuck does not answer: ") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := Status(t.Context(), dir, "none"); err == nil || !strings.Contains(err.Error(), "asking directord none: ") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAlive(t *testing.T) {
+	s := Snapshot{PID: 7, LoopAge: 12, WheelAge: 1, Limit: 10, Trouble: "IPVS is gone"}
+	const want = "directord 7 did not look at the table or at its checks for 12.0 s; more than 10 s means that it hangs: IPVS is gone"
+	if err := s.Alive(); err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	s.LoopAge = 9
+	if err := s.Alive(); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,93 @@
+package control
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Daemon is what answers requests.
+type Daemon interface {
+	Snapshot(context.Context) (Snapshot, error)
+	Resync(context.Context) error
+}
+
+// Listen makes the socket of a daemon, readable by root alone. A socket that a
+// dead daemon left is replaced: the caller holds the daemon's identity.
+func Listen(stateDir, id string) (*net.UnixListener, error) {
+	if err := os.MkdirAll(Dir(stateDir), 0o755); err != nil {
+		return nil, err
+	}
+	path := Path(stateDir, id)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		_ = listener.Close()
+		return nil, err
+	}
+	return listener, nil
+}
+
+// limit bounds one conversation.
+const limit = 10 * time.Second
+
+// Serve answers until ctx ends, then closes the listener and waits for
+// conversations to end.
+func Serve(ctx context.Context, listener *net.UnixListener, d Daemon) error {
+	var talks sync.WaitGroup
+	defer talks.Wait()
+	defer context.AfterFunc(ctx, func() { _ = listener.Close() })()
+	for {
+		conn, err := listener.Accept()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return fmt.Errorf("control socket: %w", err)
+		}
+		talks.Go(func() { talk(ctx, conn, d) })
+	}
+}
+
+func talk(ctx context.Context, conn net.Conn, d Daemon) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	defer func() { _ = conn.Close() }()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	line, err := bufio.NewReaderSize(conn, 64).ReadSlice('\n')
+	if err != nil {
+		return
+	}
+	text, err := reply(ctx, d, strings.TrimSpace(string(line)))
+	if err != nil {
+		text = []byte(errorPrefix + err.Error())
+	}
+	_, _ = conn.Write(append(text, '\n')) // whoever asked has gone
+}
+
+func reply(ctx context.Context, d Daemon, request string) ([]byte, error) {
+	switch request {
+	case requestStatus:
+		s, err := d.Snapshot(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(s)
+	case requestResync:
+		return []byte("done"), d.Resync(ctx)
+	}
+	return nil, fmt.Errorf("request %q is unknown", request)
+}

@@ -1,0 +1,188 @@
+// Package daemon starts a program in the background, knows whether it runs, and
+// ends it. A daemon's identity is the lock on its pid file, which ends with the
+// process: a pid alone may have gone to another one.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ErrRunning says that another process has the identity already.
+var ErrRunning = errors.New("running already")
+
+// Identity is the lock of a running daemon.
+type Identity struct{ file *os.File }
+
+// Acquire makes the calling process the daemon of a pid file. The file stays when
+// it ends, empty after Release.
+func Acquire(path string) (*Identity, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	if err := lock(file); err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	err = file.Truncate(0)
+	if err == nil {
+		_, err = fmt.Fprintf(file, "%d\n", os.Getpid())
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	return &Identity{file}, nil
+}
+
+func lock(file *os.File) error {
+	err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return ErrRunning
+	}
+	return err
+}
+
+// Release ends the identity in an orderly way.
+func (i *Identity) Release() error {
+	err := i.file.Truncate(0)
+	return errors.Join(err, i.file.Close())
+}
+
+// Status is what a pid file tells.
+type Status struct {
+	Running bool
+	PID     int // of the running daemon, or of the one that left a stale file; 0 for none
+}
+
+// Look reads a pid file and tries its lock.
+func Look(path string) (Status, error) {
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Status{}, nil
+	}
+	if err != nil {
+		return Status{}, err
+	}
+	defer file.Close() // and with it the lock
+	var s Status
+	switch err := lock(file); {
+	case errors.Is(err, ErrRunning):
+		s.Running = true
+	case err != nil:
+		return s, fmt.Errorf("%s: %w", path, err)
+	}
+	text, err := io.ReadAll(io.LimitReader(file, 32))
+	if err != nil {
+		return s, err
+	}
+	s.PID, _ = strconv.Atoi(strings.TrimSpace(string(text))) // 0 while it is being written
+	return s, nil
+}
+
+// poll is how often the end of a daemon is looked for.
+const poll = 20 * time.Millisecond
+
+// Stop ends the daemon of a pid file: TERM, then KILL when two thirds of the
+// time are over. None running is success.
+func Stop(ctx context.Context, path string) error {
+	patience := time.Minute
+	if deadline, ok := ctx.Deadline(); ok {
+		patience = time.Until(deadline) * 2 / 3
+	}
+	impatient := time.NewTimer(patience)
+	defer impatient.Stop()
+	ticker := time.NewTicker(poll)
+	defer ticker.Stop()
+	sent := 0 // the pid that got TERM
+	for {
+		s, err := Look(path)
+		if err != nil || !s.Running {
+			return err
+		}
+		if s.PID > 1 && s.PID != sent {
+			sent = s.PID
+			_ = syscall.Kill(s.PID, syscall.SIGTERM) // gone meanwhile
+		}
+		select {
+		case <-ticker.C:
+		case <-impatient.C:
+			if s.PID > 1 {
+				_ = syscall.Kill(s.PID, syscall.SIGKILL)
+			}
+		case <-ctx.Done():
+			return fmt.Errorf("process %d does not end: %w", s.PID, ctx.Err())
+		}
+	}
+}
+
+// readyFD is the descriptor on which a child says that it is ready.
+const readyFD = 3
+
+// readyText is what it says; anything else is an error message.
+const readyText = "ready\n"
+
+// Spawn starts a program in a session of its own, without our files, and waits
+// until it is ready. The program calls Ready or Fail.
+func Spawn(ctx context.Context, path string, args, environ []string) error {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	child, err := os.StartProcess(path, append([]string{filepath.Base(path)}, args...), &os.ProcAttr{
+		Dir: "/", Env: environ, Files: []*os.File{null, null, null, writer},
+		Sys: &syscall.SysProcAttr{Setsid: true},
+	})
+	_ = writer.Close()
+	if err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, func() { _ = reader.SetReadDeadline(time.Unix(1, 0)) })()
+	text, err := io.ReadAll(io.LimitReader(reader, 4096))
+	switch {
+	case string(text) == readyText:
+		return child.Release()
+	case ctx.Err() != nil:
+		err = fmt.Errorf("%s was not ready in time", filepath.Base(path))
+	case len(text) > 0:
+		err = errors.New(strings.TrimSpace(string(text)))
+	case err == nil:
+		err = fmt.Errorf("%s ended without a word", filepath.Base(path))
+	}
+	_ = child.Kill()
+	_, _ = child.Wait()
+	return err
+}
+
+// Ready tells the process that called Spawn that the daemon works.
+func Ready() { tell(readyText) }
+
+// Fail tells the process that called Spawn why the daemon ends.
+func Fail(err error) { tell(err.Error() + "\n") }
+
+func tell(text string) {
+	pipe := os.NewFile(readyFD, "ready")
+	_, _ = pipe.WriteString(text) // whoever waited may have gone
+	_ = pipe.Close()
+}

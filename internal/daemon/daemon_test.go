@@ -1,0 +1,144 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestMain is also the daemon that the tests start: the first argument says how
+// it behaves, the second is its pid file.
+func TestMain(m *testing.M) {
+	if len(os.Args) < 3 || !strings.HasPrefix(os.Args[1], "be-") {
+		os.Exit(m.Run())
+	}
+	if os.Args[1] == "be-broken" {
+		Fail(errors.New("web.cf:1: no"))
+		os.Exit(1)
+	}
+	if os.Args[1] == "be-mute" {
+		os.Exit(1)
+	}
+	if os.Args[1] == "be-deaf" {
+		signal.Ignore(syscall.SIGTERM)
+	}
+	identity, err := Acquire(os.Args[2])
+	if err != nil {
+		Fail(err)
+		os.Exit(1)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	if os.Args[1] == "be-good" {
+		ctx, stop = signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	}
+	if os.Args[1] != "be-slow" {
+		Ready()
+	}
+	<-ctx.Done()
+	stop()
+	_ = identity.Release()
+	os.Exit(0)
+}
+
+func spawn(t *testing.T, behaviour, pidFile string) error {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	if behaviour == "be-slow" {
+		ctx, cancel = context.WithTimeout(t.Context(), 300*time.Millisecond)
+	}
+	defer cancel()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+		defer cancel()
+		_ = Stop(ctx, pidFile) // it is gone already when the test passed
+	})
+	return Spawn(ctx, self, []string{behaviour, pidFile}, nil)
+}
+
+func TestLifeOfADaemon(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "x", "web.pid")
+	if s, err := Look(file); err != nil || s != (Status{}) {
+		t.Errorf("before: %+v, %v", s, err)
+	}
+	if err := spawn(t, "be-good", file); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Look(file)
+	if err != nil || !s.Running || s.PID < 2 {
+		t.Fatalf("running: %+v, %v", s, err)
+	}
+	if sid, err := getsid(s.PID); err != nil || sid != s.PID {
+		t.Errorf("session %d, %v", sid, err)
+	}
+	if err := spawn(t, "be-good", file); err == nil || err.Error() != "running already" {
+		t.Errorf("a second one: %v", err)
+	}
+	for range 2 {
+		if err := Stop(t.Context(), file); err != nil {
+			t.Fatal(err)
+		}
+		if s, err := Look(file); err != nil || s != (Status{}) {
+			t.Errorf("after: %+v, %v", s, err)
+		}
+	}
+}
+
+func getsid(pid int) (int, error) {
+	sid, _, errno := syscall.RawSyscall(syscall.SYS_GETSID, uintptr(pid), 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(sid), nil
+}
+
+func TestDeafAndStoppedDaemonsAreKilled(t *testing.T) {
+	for _, behaviour := range []string{"be-deaf", "stopped"} {
+		t.Run(behaviour, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "web.pid")
+			if err := spawn(t, strings.Replace(behaviour, "stopped", "be-good", 1), file); err != nil {
+				t.Fatal(err)
+			}
+			s, err := Look(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if behaviour == "stopped" {
+				if err := syscall.Kill(s.PID, syscall.SIGSTOP); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 900*time.Millisecond)
+			defer cancel()
+			if err := Stop(ctx, file); err != nil {
+				t.Error(err)
+			}
+			if after, err := Look(file); err != nil || after.Running || after.PID != s.PID {
+				t.Errorf("a stale file is expected: %+v, %v", after, err)
+			}
+		})
+	}
+}
+
+func TestSpawnReportsWhatWentWrong(t *testing.T) {
+	for behaviour, want := range map[string]string{
+		"be-broken": "web.cf:1: no", "be-mute": "daemon.test ended without a word", "be-slow": "daemon.test was not ready in time",
+	} {
+		file := filepath.Join(t.TempDir(), "web.pid")
+		if err := spawn(t, behaviour, file); err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want %s", behaviour, err, want)
+		}
+		if s, err := Look(file); err != nil || s.Running {
+			t.Errorf("%s: left running: %+v, %v", behaviour, s, err)
+		}
+	}
+}

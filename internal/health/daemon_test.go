@@ -1,0 +1,420 @@
+package health
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/sirupsen/logrus"
+
+	"lvs-agents/internal/check"
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/kernel/kerneltest"
+	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/record"
+)
+
+// kernel is one that can lose its IPVS.
+type kernel struct {
+	*kerneltest.IPVS
+	lost atomic.Bool
+}
+
+func (k *kernel) Table(ctx context.Context) (lvs.Table, error) {
+	if k.lost.Load() {
+		return nil, lvs.NotInstalled("IPVS is not in this kernel; modprobe ip_vs")
+	}
+	return k.IPVS.Table(ctx)
+}
+
+// world is a director without a network: checks fail for addresses that are down.
+type world struct {
+	kernel *kernel
+	store  record.Store
+	state  string
+	log    *logrus.Logger
+
+	mu    sync.Mutex
+	text  string // the configuration
+	down  map[string]bool
+	lines bytes.Buffer
+}
+
+func newWorld(t *testing.T, text string) *world {
+	t.Helper()
+	w := &world{kernel: &kernel{IPVS: kerneltest.NewIPVS()}, state: t.TempDir(), text: text, down: map[string]bool{}}
+	var err error
+	if w.store, err = record.In(w.state); err != nil {
+		t.Fatal(err)
+	}
+	w.log = logrus.New()
+	w.log.SetOutput(io.Discard)
+	w.log.AddHook(w)
+	return w
+}
+
+// Levels implements logrus.Hook.
+func (w *world) Levels() []logrus.Level { return logrus.AllLevels }
+
+// Fire implements logrus.Hook.
+func (w *world) Fire(e *logrus.Entry) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	fmt.Fprintln(&w.lines, e.Message)
+	return nil
+}
+
+// logged returns the lines since the last call.
+func (w *world) logged() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	text := w.lines.String()
+	w.lines.Reset()
+	return text
+}
+
+func (w *world) set(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f()
+}
+
+// run runs a daemon and calls f when it is ready and had time for its checks.
+func (w *world) run(t *testing.T, id string, f func(d *Daemon)) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	d := New(Options{
+		ID: id, Kernel: w.kernel, Store: w.store, Log: w.log, PID: 42, Config: "web.cf",
+		Load: func(ctx context.Context) (Setup, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			cfg, problems := config.Parse("web.cf", []byte(w.text))
+			if err := config.Err(problems); err != nil {
+				return Setup{}, err
+			}
+			return NewSetup(ctx, cfg, nil)
+		},
+		Checker: func(p Probe) (check.Checker, error) {
+			return checkFunc(func(context.Context) error {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				if w.down[p.Addr.Addr().String()] {
+					return errors.New("refused")
+				}
+				return nil
+			}), nil
+		},
+	})
+	ready := make(chan struct{})
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx, func() { close(ready) }) }()
+	select {
+	case <-ready:
+	case err := <-ended:
+		t.Fatal(err)
+	}
+	w.settle()
+	f(d)
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// settle lets every check and the reconciler run once.
+func (w *world) settle() {
+	<-time.After(1500 * time.Millisecond)
+	synctest.Wait()
+}
+
+func (w *world) want(t *testing.T, table string) {
+	t.Helper()
+	if diff := cmp.Diff(table, w.kernel.String()); diff != "" {
+		t.Errorf("table (-want +got):\n%s", diff)
+	}
+}
+
+func (w *world) wantLog(t *testing.T, lines string) {
+	t.Helper()
+	if diff := cmp.Diff(strings.TrimPrefix(lines, "\n"), w.logged()); diff != "" {
+		t.Errorf("log (-want +got):\n%s", diff)
+	}
+}
+
+func (w *world) change(t *testing.T, commands ...string) {
+	t.Helper()
+	for _, command := range commands {
+		op, err := lvs.ParseOp(command)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.kernel.Apply(t.Context(), []lvs.Op{op}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+const simple = `checkinterval=1
+quiescent=no
+virtual=192.0.2.10:80
+	real=192.0.2.21:80 gate
+	real=192.0.2.22:80 gate
+	fallback=127.0.0.1:80 gate
+	service=http
+	scheduler=rr
+`
+
+const (
+	vs     = "-A -t 192.0.2.10:80 -s rr\n"
+	sorry  = "-a -t 192.0.2.10:80 -r 127.0.0.1:80 -g -w 1\n"
+	rs1    = "-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1\n"
+	rs2    = "-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1\n"
+	rs1off = "-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 0\n"
+	rs2off = "-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 0\n"
+)
+
+// TestLogLines has the lines of seeds 003 and 004, in their words.
+func TestLogLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simple)
+		w.down["192.0.2.22"] = true
+		w.run(t, "web", func(*Daemon) {
+			w.want(t, vs+rs1)
+			w.wantLog(t, `
+Added virtual server: 192.0.2.10:80
+Added fallback server: 127.0.0.1:80 (192.0.2.10:80) (Weight set to 1)
+Added real server: 192.0.2.21:80 (192.0.2.10:80) (Weight set to 1)
+Deleted fallback server: 127.0.0.1:80 (192.0.2.10:80)
+`)
+			w.set(func() { w.down["192.0.2.21"] = true })
+			w.settle()
+			w.want(t, vs+sorry)
+			w.wantLog(t, `
+Added fallback server: 127.0.0.1:80 (192.0.2.10:80) (Weight set to 1)
+Deleted real server: 192.0.2.21:80 (192.0.2.10:80)
+`)
+			w.set(func() { clear(w.down) })
+			w.settle()
+			w.want(t, vs+rs1+rs2)
+		})
+		w.want(t, vs+rs1+rs2)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, strings.Replace(simple, "quiescent=no", "quiescent=yes", 1))
+		w.run(t, "web", func(*Daemon) {
+			w.logged()
+			w.set(func() { w.down["192.0.2.21"] = true })
+			w.settle()
+			w.wantLog(t, "Quiescent real server: 192.0.2.21:80 (192.0.2.10:80) (Weight set to 0)\n")
+			w.set(func() { w.down["192.0.2.22"] = true })
+			w.settle()
+			w.want(t, vs+sorry+rs1off+rs2off)
+			w.set(func() { clear(w.down) })
+			w.settle()
+			w.want(t, vs+rs1+rs2)
+		})
+	})
+}
+
+func TestDriftIsHealedAndForeignServicesStay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const foreign = "-A -f 9 -s sh\n"
+		w := newWorld(t, simple)
+		w.change(t, "-A -f 9 -s sh")
+		w.run(t, "web", func(*Daemon) {
+			for _, commands := range [][]string{
+				{"-D -t 192.0.2.10:80"}, {"-E -t 192.0.2.10:80 -s wlc"}, {"-d -t 192.0.2.10:80 -r 192.0.2.21:80"},
+				{"-e -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 7"}, {"-a -t 192.0.2.10:80 -r 192.0.2.29:80 -g -w 7"},
+			} {
+				w.change(t, commands...)
+				<-time.After(1100 * time.Millisecond)
+				synctest.Wait()
+				w.want(t, vs+rs1+rs2+foreign)
+			}
+		})
+		ops, err := w.store.Release(t.Context(), w.kernel, "web")
+		if err != nil || len(ops) != 1 {
+			t.Errorf("release: %v, %v", ops, err)
+		}
+		w.want(t, foreign)
+	})
+}
+
+// TestSecondDaemonAdopts also what the first has taken out, and changes nothing
+// before it knows better.
+func TestSecondDaemonAdopts(t *testing.T) {
+	for quiescent, want := range map[string]string{"yes": vs + rs1off + rs2, "no": vs + rs2} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, strings.Replace(simple, "quiescent=no", "quiescent="+quiescent, 1))
+			w.down["192.0.2.21"] = true
+			w.run(t, "web", func(*Daemon) { w.want(t, want) })
+			w.want(t, want)
+			w.logged()
+			w.run(t, "web", func(*Daemon) { w.want(t, want) })
+			w.wantLog(t, "")
+		})
+	}
+}
+
+func TestBadConfigurationChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simple)
+		w.run(t, "web", func(d *Daemon) {
+			w.logged()
+			w.set(func() { w.text = "virtual=192.0.2.10\n" })
+			const want = `web.cf:1: virtual "192.0.2.10": no port; write 192.0.2.10:PORT, or a number alone for a firewall mark`
+			if err := d.Reload(t.Context()); err == nil || err.Error() != want {
+				t.Errorf("got  %v\nwant %s", err, want)
+			}
+			w.wantLog(t, "configuration not accepted, the one before stays: "+want+"\n")
+			if s, err := d.Snapshot(t.Context()); err != nil || s.Trouble != want {
+				t.Errorf("trouble %q, error %v", s.Trouble, err)
+			}
+			w.set(func() { w.down["192.0.2.21"] = true })
+			w.settle()
+			w.want(t, vs+rs2)
+		})
+	})
+}
+
+func TestReloadReplacesServices(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simple)
+		w.down["192.0.2.21"] = true
+		w.run(t, "web", func(d *Daemon) {
+			w.logged()
+			w.set(func() {
+				w.text = strings.Replace(simple, "scheduler=rr", "scheduler=wlc", 1) + "virtual=7\n\treal=192.0.2.21:80 gate\n\tchecktype=on\n"
+			})
+			if err := d.Reload(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			w.settle()
+			w.want(t, "-A -t 192.0.2.10:80 -s wlc\n"+rs2+"-A -f 7 -s wrr\n-a -f 7 -r 192.0.2.21:80 -g -w 1\n")
+			w.set(func() { w.text = "virtual=7\n\treal=192.0.2.21:80 gate\n\tchecktype=off\n\tquiescent=yes\n" })
+			w.logged()
+			if err := d.Reload(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			w.settle()
+			w.want(t, "-A -f 7 -s wrr\n-a -f 7 -r 192.0.2.21:80 -g -w 0\n")
+			w.wantLog(t, "Purged virtual server (start): 192.0.2.10:80\nQuiescent real server: 192.0.2.21:80 (7) (Weight set to 0)\n")
+		})
+	})
+}
+
+// resource writes the record of an ipvs resource.
+func (w *world) resource(t *testing.T, id, text string) {
+	t.Helper()
+	r := record.Record{ID: id, State: record.Running, Generation: 1, Services: table(t, text)}
+	if err := w.store.Save(r); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(text) {
+		w.change(t, strings.TrimSpace(line))
+	}
+}
+
+func TestServicesOfAResourceAreClaimed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simple)
+		w.resource(t, "web-ipvs", vs+rs1+rs2)
+		w.down["192.0.2.21"] = true
+		w.run(t, "web", func(d *Daemon) {
+			w.want(t, vs+rs2)
+			r, err := w.store.Load("web-ipvs")
+			if err != nil || r.Holder != "web" || len(r.Claimed) != 1 || r.Generation != 1 {
+				t.Errorf("record %+v, error %v", r, err)
+			}
+			// Its resource stops: nothing is put back.
+			if err := w.store.Remove("web-ipvs"); err != nil {
+				t.Fatal(err)
+			}
+			w.change(t, "-D -t 192.0.2.10:80")
+			w.settle()
+			w.set(func() { clear(w.down) })
+			w.settle()
+			w.want(t, "")
+			// It starts again without a health resource: the table is its own.
+			w.resource(t, "web-ipvs", vs+rs1off+rs2)
+			w.settle()
+			w.want(t, vs+rs1off+rs2)
+			if err := d.Resync(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+		if _, err := os.Stat(w.store.Path(record.OwnID("web"))); err == nil {
+			t.Error("a record of its own")
+		}
+	})
+}
+
+func TestReleaseLeavesDestinationsOfOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simple)
+		w.resource(t, "web-ipvs", vs+rs1+rs2)
+		w.down["192.0.2.21"] = true
+		w.run(t, "web", func(*Daemon) {})
+		if _, err := w.store.Release(t.Context(), w.kernel, "web"); err != nil {
+			t.Fatal(err)
+		}
+		w.want(t, vs+rs2)
+		r, err := w.store.Load("web-ipvs")
+		if err != nil || r.Holder != "" || len(r.Claimed) != 1 {
+			t.Errorf("record %+v, error %v", r, err)
+		}
+	})
+}
+
+func TestClaimOfAnotherDaemonIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simple)
+		w.resource(t, "web-ipvs", vs+rs1+rs2)
+		w.run(t, "web", func(*Daemon) {})
+		d := New(Options{ID: "other", Kernel: w.kernel, Store: w.store, Log: w.log,
+			Load:    func(context.Context) (Setup, error) { return setup(t, simple), nil },
+			Checker: func(Probe) (check.Checker, error) { return checkFunc(good), nil }})
+		err := d.Run(t.Context(), func() { t.Error("ready") })
+		const want = "the virtual services of web-ipvs are looked after by web already"
+		if err == nil || err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	})
+}
+
+func TestFailingKernelIsInTheStatusAndAges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simple)
+		w.run(t, "web", func(d *Daemon) {
+			w.logged()
+			w.kernel.FailAfter(0, syscall.ENOBUFS)
+			w.set(func() { w.down["192.0.2.21"] = true })
+			w.settle()
+			w.want(t, vs+rs2) // the next round did it
+			if log := w.logged(); !strings.Contains(log, "no buffer space available") {
+				t.Errorf("log: %s", log)
+			}
+			w.kernel.lost.Store(true)
+			<-time.After(11 * time.Second)
+			s, err := d.Snapshot(t.Context())
+			if err != nil || !strings.Contains(s.Trouble, "modprobe ip_vs") || s.Alive() == nil {
+				t.Errorf("trouble %q, alive %v, error %v", s.Trouble, s.Alive(), err)
+			}
+			if n := strings.Count(w.logged(), "modprobe"); n != 1 {
+				t.Errorf("said %d times", n)
+			}
+		})
+	})
+}

@@ -1,0 +1,141 @@
+package health
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/lvs"
+)
+
+func setup(t testing.TB, text string) Setup {
+	t.Helper()
+	cfg, problems := config.Parse("web.cf", []byte(text))
+	if err := config.Err(problems); err != nil {
+		t.Fatal(err)
+	}
+	s, err := NewSetup(t.Context(), cfg, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func table(t testing.TB, text string) lvs.Table {
+	t.Helper()
+	parsed, err := lvs.ParseTable(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
+
+const web = `quiescent=yes
+virtual=192.0.2.10:80
+	real=192.0.2.21:80 gate 3
+	real=192.0.2.22:80 gate
+	fallback=127.0.0.1:80 gate
+	service=http
+	scheduler=rr
+`
+
+func TestWanted(t *testing.T) {
+	const (
+		fallback = "127.0.0.1:80 1"
+		in1, in2 = "192.0.2.21:80 3", "192.0.2.22:80 1"
+		out1     = "192.0.2.21:80 0"
+		out2     = "192.0.2.22:80 0"
+	)
+	const adopted = `-A -t 192.0.2.10:80 -s rr
+-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 9
+-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 0
+`
+	tests := []struct {
+		name, verdicts, adopted string
+		quiesce, remove         string
+	}{
+		{"both good", "gg", "", in1 + ", " + in2, in1 + ", " + in2},
+		{"one bad", "bg", "", out1 + ", " + in2, in2},
+		{"both bad", "bb", "", out1 + ", " + out2 + ", " + fallback, fallback},
+		{"nothing known on an empty table", "uu", "", out1 + ", " + out2 + ", " + fallback, fallback},
+		{"one good, one unknown", "ug", "", out1 + ", " + in2, in2},
+		{"adopted", "uu", adopted, in1 + ", " + out2, in1 + ", " + out2},
+		{"adopted, one bad", "bu", adopted, out1 + ", " + out2 + ", " + fallback, out2 + ", " + fallback},
+		{"adopted, one good", "ug", adopted, in1 + ", " + in2, in1 + ", " + in2},
+		{"adopted, both bad", "bb", adopted, out1 + ", " + out2 + ", " + fallback, fallback},
+	}
+	for _, tt := range tests {
+		for quiescent, want := range map[string]string{"yes": tt.quiesce, "no": tt.remove} {
+			t.Run(tt.name+", quiescent="+quiescent, func(t *testing.T) {
+				s := setup(t, strings.Replace(web, "quiescent=yes", "quiescent="+quiescent, 1))
+				verdict := func(p Probe) Verdict {
+					i := 0
+					if p.Addr.String() == "192.0.2.22:80" {
+						i = 1
+					}
+					return map[byte]Verdict{'g': Good, 'b': Bad, 'u': Unknown}[tt.verdicts[i]]
+				}
+				var got []string
+				for line := range strings.Lines(Wanted(s, verdict, table(t, tt.adopted)).String()) {
+					words := strings.Fields(line)
+					if words[0] == "-a" {
+						got = append(got, words[4]+" "+words[7])
+					}
+				}
+				if diff := cmp.Diff(want, strings.Join(got, ", ")); diff != "" {
+					t.Errorf("destinations (-want +got):\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
+func TestSetup(t *testing.T) {
+	tests := []struct{ name, text, probes, warning string }{
+		{"http", "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n\trequest=a\n", "negotiate 192.0.2.21:80 a", ""},
+		{"checkport", "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n\tchecktype=connect\n\tcheckport=8080\n", "connect 192.0.2.21:8080 ", ""},
+		{"request of a server", "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate 1 \"b\", \"c\"\n\trequest=a\n", "negotiate 192.0.2.21:80 b", ""},
+		{"mark", "virtual=5\n\treal=192.0.2.21 gate\n\tservice=http\n\tchecktype=negotiate\n", "negotiate 192.0.2.21:80 ", ""},
+		{"ping", "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n\tchecktype=ping\n", "ping 192.0.2.21:0 ", ""},
+		{"udp", "virtual=192.0.2.10:53\n\treal=192.0.2.21 gate\n\tprotocol=udp\n\tchecktype=connect\n", "ping 192.0.2.21:0 ", ""},
+		{"mysql", "virtual=192.0.2.10:3306\n\treal=192.0.2.21 gate\n\tservice=mysql\n\tlogin=\"a\"\n\tpasswd=\"s3cret\"\n\trequest=\"select 1\"\n", "connect 192.0.2.21:3306 ",
+			"web.cf:1: -t 192.0.2.10:3306: service=mysql is checked by connecting only; this version talks http"},
+		{"one check for two services", "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\nvirtual=192.0.2.11:80\n\treal=192.0.2.21 gate 5\n", "negotiate 192.0.2.21:80 ", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := setup(t, tt.text)
+			var probes []string
+			for _, p := range s.Probes() {
+				probes = append(probes, string(p.Type)+" "+p.Addr.String()+" "+p.Request)
+			}
+			if diff := cmp.Diff(tt.probes, strings.Join(probes, ", ")); diff != "" {
+				t.Errorf("probes (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.warning, strings.Join(s.Warnings, "\n")); diff != "" {
+				t.Errorf("warnings (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestSetupErrors(t *testing.T) {
+	tests := []struct{ text, want string }{
+		{"virtual=5\n\treal=192.0.2.21 gate\n\tchecktype=connect\n", "web.cf:2: real server 192.0.2.21:0 of -f 5: no port to check; add checkport=PORT"},
+		{"virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n\tchecktype=external\n\tcheckcommand=/bin/true\n", "web.cf:2: real server 192.0.2.21:80 of -t 192.0.2.10:80: checktype=external is not available; use negotiate, connect or ping"},
+		{"virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n\treceive=\"(?=x)\"\n", "web.cf:2: real server 192.0.2.21:80 of -t 192.0.2.10:80: receive: error parsing regexp: invalid or unsupported Perl syntax: `(?=`; write one without look-around and back references"},
+		{"virtual=192.0.2.10:80\n\treal=web gate\n", "web.cf:2: real server web: names are not looked up here; write an address"},
+		{"virtual=192.0.2.10:80\n\tfallback=sorry\n\treal=192.0.2.21 gate\n", "web.cf:2: fallback sorry: names are not looked up here; write an address"},
+	}
+	for _, tt := range tests {
+		cfg, problems := config.Parse("web.cf", []byte(tt.text))
+		if cfg == nil {
+			t.Fatal(problems)
+		}
+		if _, err := NewSetup(t.Context(), cfg, nil); err == nil || err.Error() != tt.want {
+			t.Errorf("got  %v\nwant %s", err, tt.want)
+		}
+	}
+}

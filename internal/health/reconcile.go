@@ -1,0 +1,348 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/record"
+)
+
+// period is how often the whole table is compared: changes by others are
+// healed within two seconds.
+const period = time.Second
+
+// patience bounds one round of the reconciler. Whoever needs the lock after
+// that may kill the daemon, see record.Store.Lock.
+const patience = 5 * time.Second
+
+// want is what the reconciler shall make of the table.
+type want struct {
+	table     lvs.Table
+	reasons   func(lvs.ServiceID, netip.AddrPort) string // why a server is as it is
+	fallbacks map[lvs.ServiceID]netip.AddrPort
+	done      []chan<- error // who waits for it; buffered
+}
+
+// reconciler makes the kernel hold what is wanted. Apart from adopt, which is
+// called before it runs or by way of it, everything is called by run.
+type reconciler struct {
+	kernel record.Kernel
+	store  record.Store
+	id     string // of the daemon: the holder of claims
+	source string // ipvs resource whose record is the configuration, empty for none
+	log    logrus.FieldLogger
+
+	wants   chan want // holds the latest
+	tasks   chan func(context.Context)
+	changed chan struct{} // the record of source was written by its resource
+	began   time.Time
+	looped  atomic.Int64          // when the last round succeeded, since began
+	failure atomic.Pointer[error] // of the last round
+
+	scopes     map[string]lvs.Scope // services looked after, by record
+	generation uint64               // of the record of source
+	said       string               // the last warning
+}
+
+func newReconciler(o Options) *reconciler {
+	return &reconciler{
+		kernel: o.Kernel, store: o.Store, id: o.ID, source: o.Source, log: o.Log,
+		wants: make(chan want, 1), tasks: make(chan func(context.Context)), changed: make(chan struct{}, 1),
+		began: time.Now(), scopes: map[string]lvs.Scope{},
+	}
+}
+
+// set replaces what is wanted. It never blocks.
+func (r *reconciler) set(w want) {
+	for {
+		select {
+		case r.wants <- w:
+			return
+		case old := <-r.wants: // it was not looked at yet
+			w.done = append(old.done, w.done...)
+		}
+	}
+}
+
+// run reconciles on every change and every period until ctx ends.
+func (r *reconciler) run(ctx context.Context) {
+	ticker := time.NewTicker(period)
+	defer ticker.Stop()
+	var w want
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case task := <-r.tasks:
+			task(ctx)
+			continue
+		case w = <-r.wants:
+		case <-ticker.C:
+		}
+		if w.table == nil {
+			continue
+		}
+		limited, cancel := context.WithTimeout(ctx, patience)
+		err := r.round(limited, w)
+		cancel()
+		r.report(ctx, err)
+		for _, done := range w.done {
+			done <- err
+		}
+		w.done = nil
+	}
+}
+
+// report logs an error once, not every second.
+func (r *reconciler) report(ctx context.Context, err error) {
+	if err == nil {
+		r.looped.Store(int64(time.Since(r.began)))
+		r.failure.Store(nil)
+		r.said = ""
+		return
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	r.failure.Store(&err)
+	if text := err.Error(); text != r.said {
+		r.said = text
+		r.log.Errorf("the IPVS table is not as it should be: %v", err)
+	}
+}
+
+func (r *reconciler) age() time.Duration {
+	return time.Since(r.began) - time.Duration(r.looped.Load())
+}
+
+// attempts bounds how often a plan is made again because the table changed
+// between the look and the op.
+const attempts = 5
+
+// round looks without the lock first, so that agents do not wait for a daemon
+// that has nothing to do.
+func (r *reconciler) round(ctx context.Context, w want) error {
+	ops, err := r.look(ctx, w.table)
+	if err != nil || len(ops) == 0 {
+		return err
+	}
+	until, _ := ctx.Deadline()
+	unlock, err := r.store.Lock(ctx, r.id, until)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	for range attempts {
+		ops, err := r.look(ctx, w.table)
+		if err != nil || len(ops) == 0 {
+			return err
+		}
+		began := time.Now()
+		done, err := r.kernel.Apply(ctx, ops)
+		r.logOps(ops[:done], w, time.Since(began))
+		if err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return errors.New("somebody else changes the table all the time")
+}
+
+// look plans for the services whose records are there and whose claims are
+// ours. The record says what a service is, the policy what its destinations are.
+func (r *reconciler) look(ctx context.Context, table lvs.Table) ([]lvs.Op, error) {
+	var target lvs.Table
+	for id, scope := range r.scopes {
+		held, err := r.store.Load(id)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue // its resource was stopped
+		case err != nil:
+			return nil, err
+		case held.State != record.Running || held.Holder != r.id:
+			continue
+		}
+		if id == r.source && held.Generation != r.generation {
+			select {
+			case r.changed <- struct{}{}:
+			default:
+			}
+		}
+		for _, v := range held.Services {
+			if w, ok := table.Lookup(v.ID); ok && scope[v.ID] {
+				v.Destinations = w.Destinations
+				target = append(target, v)
+			}
+		}
+	}
+	have, err := r.kernel.Table(ctx)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(target, func(a, b lvs.VirtualService) int {
+		return index(table, a.ID) - index(table, b.ID)
+	})
+	return lvs.Plan(target, have, lvs.ScopeOf(target)), nil
+}
+
+func index(t lvs.Table, id lvs.ServiceID) int {
+	return slices.IndexFunc(t, func(v lvs.VirtualService) bool { return v.ID == id })
+}
+
+// adopt claims the services of a setup and returns the table that it found. A
+// service that an ipvs resource has is looked after in its record; the others get
+// a record of the daemon's own. Services of an earlier setup that are gone are
+// deleted.
+func (r *reconciler) adopt(ctx context.Context, services lvs.Table) (lvs.Table, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	until, _ := ctx.Deadline()
+	unlock, err := r.store.Lock(ctx, r.id, until)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	have, err := r.kernel.Table(ctx)
+	if err != nil {
+		return nil, err
+	}
+	records, err := r.share(services)
+	if err != nil {
+		return nil, err
+	}
+	for _, next := range records {
+		if err := r.store.Save(next); err != nil {
+			return nil, fmt.Errorf("writing the record: %w", err)
+		}
+	}
+	r.scopes = map[string]lvs.Scope{}
+	for _, next := range records {
+		if err := r.purge(ctx, next, have); err != nil {
+			return nil, err
+		}
+		if len(next.Services) > 0 {
+			r.scopes[next.ID] = next.Claims()
+		}
+		if next.ID == r.source {
+			r.generation = next.Generation
+		}
+	}
+	return have, nil
+}
+
+// share gives every service to a record: the one that has it, else the daemon's
+// own, else the first that is looked after. It returns the records to write.
+func (r *reconciler) share(services lvs.Table) ([]record.Record, error) {
+	ownID := record.OwnID(r.id)
+	records, damaged, err := r.store.Others("")
+	if err != nil {
+		return nil, err
+	}
+	byService := map[lvs.ServiceID]string{}
+	old := map[string]record.Record{}
+	home := ""
+	for _, held := range records {
+		if path := r.store.Path(held.ID); slices.Contains(damaged, path) {
+			return nil, fmt.Errorf("%s: %w; stop its resource, which removes it", path, record.ErrDamaged)
+		}
+		old[held.ID] = held
+		for _, id := range held.Services.IDs() {
+			byService[id] = held.ID
+		}
+		if _, before := r.scopes[held.ID]; before && (home == "" || held.ID == ownID) {
+			home = held.ID
+		}
+	}
+	if home == "" {
+		home = ownID
+	}
+	if _, running := old[r.source]; r.source != "" && !running {
+		return nil, fmt.Errorf("resource %s has no virtual services on this node; start it first", r.source)
+	}
+	parts := map[string]lvs.Table{}
+	for _, v := range services {
+		id := byService[v.ID]
+		if id == "" {
+			id = home
+		}
+		parts[id] = append(parts[id], v)
+	}
+	for id := range r.scopes { // everything of it may be gone
+		parts[id] = append(parts[id], nil...)
+	}
+	if _, exists := old[ownID]; exists {
+		parts[ownID] = append(parts[ownID], nil...)
+	}
+	var next []record.Record
+	for _, id := range slices.Sorted(maps.Keys(parts)) {
+		held, exists := old[id]
+		if exists && held.Holder != "" && held.Holder != r.id {
+			return nil, fmt.Errorf("the virtual services of %s are looked after by %s already", id, held.Holder)
+		}
+		if !exists && id != ownID {
+			continue // its resource was stopped
+		}
+		held.ID = id
+		next = append(next, r.claim(held, parts[id]))
+	}
+	return next, nil
+}
+
+// claim returns a record with the destinations of services in our hands.
+func (r *reconciler) claim(held record.Record, services lvs.Table) record.Record {
+	ours := r.scopes[held.ID]
+	if held.ID == record.OwnID(r.id) {
+		ours, held.State = lvs.ScopeOf(held.Services), record.Running
+	}
+	held.Holder, held.Claimed = r.id, services.IDs()
+	if held.ID == r.source {
+		return held // its resource alone says what its services are
+	}
+	var kept lvs.Table
+	for _, v := range held.Services {
+		_, stays := services.Lookup(v.ID)
+		switch {
+		case stays:
+		case ours[v.ID]:
+			held.Removing = append(held.Removing, v.ID)
+		default:
+			kept = append(kept, v)
+		}
+	}
+	if before := held.Services; before.String() != append(kept, services...).String() {
+		held.Services = append(kept, services...)
+		held.Generation++
+	}
+	return held
+}
+
+// purge deletes services that a record has no more.
+func (r *reconciler) purge(ctx context.Context, next record.Record, have lvs.Table) error {
+	if len(next.Removing) == 0 && len(next.Services) > 0 {
+		return nil
+	}
+	scope := lvs.Scope{}
+	for _, id := range next.Removing {
+		scope[id] = true
+	}
+	ops := lvs.Plan(nil, have, scope)
+	done, err := r.kernel.Apply(ctx, ops)
+	r.logOps(ops[:done], want{}, 0)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if len(next.Services) == 0 && next.ID == record.OwnID(r.id) {
+		return r.store.Remove(next.ID)
+	}
+	next.Removing = nil
+	return r.store.Save(next)
+}

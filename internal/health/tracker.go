@@ -1,0 +1,47 @@
+package health
+
+import "time"
+
+// Verdict is what is known about a real server.
+type Verdict uint8
+
+// The verdicts. Unknown leaves a server as it is.
+const (
+	Unknown Verdict = iota
+	Good
+	Bad
+)
+
+// String returns "unknown", "good" or "bad".
+func (v Verdict) String() string { return [...]string{"unknown", "good", "bad"}[v] }
+
+// tracker turns the results of one probe into a verdict. One success makes a
+// server good, as with ldirectord; fall failures in a row make it bad.
+type tracker struct {
+	fall     int
+	failures int // in a row
+	verdict  Verdict
+	since    time.Time // of the verdict
+	checked  time.Time // of the last result; zero for none
+	reason   string    // of the last failure; empty after a success
+}
+
+// record takes a result and tells whether the verdict changed.
+func (t *tracker) record(now time.Time, err error) bool {
+	before := t.verdict
+	t.checked, t.reason = now, ""
+	if err == nil {
+		t.failures, t.verdict = 0, Good
+	} else {
+		t.reason = err.Error()
+		t.failures++
+		if t.failures >= t.fall {
+			t.verdict = Bad
+		}
+	}
+	if t.verdict == before {
+		return false
+	}
+	t.since = now
+	return true
+}

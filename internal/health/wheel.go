@@ -1,0 +1,172 @@
+package health
+
+import (
+	"context"
+	"hash/fnv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"lvs-agents/internal/check"
+)
+
+// slot is the grain of the wheel: checks that are due within it start together,
+// which halves the wake-ups at few checks a second (reference/golibs.md 7).
+const slot = 10 * time.Millisecond
+
+// slots is the circumference of the wheel; a check that is due later goes
+// round more than once.
+const slots = 1024
+
+// result is the outcome of one check.
+type result struct {
+	probe Probe
+	err   error
+}
+
+// wheel starts each check once in its interval, at a phase that depends on
+// the probe alone, so that load is spread and stays so. One goroutine runs it.
+type wheel struct {
+	results chan<- result
+	changes chan map[Probe]check.Checker
+	ticked  atomic.Int64 // when the wheel last turned, since began
+
+	began   time.Time
+	turned  int64 // slots since began
+	ring    [slots][]*spoke
+	spokes  map[Probe]*spoke
+	running sync.WaitGroup
+}
+
+// spoke is a probe on the wheel.
+type spoke struct {
+	probe   Probe
+	checker check.Checker
+	at      int64 // slot in which it is due
+	busy    atomic.Bool
+	gone    bool
+}
+
+func newWheel(results chan<- result) *wheel {
+	return &wheel{results: results, changes: make(chan map[Probe]check.Checker), spokes: map[Probe]*spoke{}, began: time.Now()}
+}
+
+// run turns the wheel until ctx ends and every check has ended.
+func (w *wheel) run(ctx context.Context) {
+	defer w.running.Wait()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case probes := <-w.changes:
+			w.replace(probes)
+		case <-timer.C:
+		}
+		now := time.Since(w.began)
+		w.ticked.Store(int64(now))
+		w.turn(ctx, int64(now/slot))
+		timer.Reset(w.next())
+	}
+}
+
+// replace sets the probes; those that stay keep their place.
+func (w *wheel) replace(probes map[Probe]check.Checker) {
+	for probe, s := range w.spokes {
+		if _, stays := probes[probe]; !stays {
+			s.gone = true // it is dropped when it is due
+			delete(w.spokes, probe)
+		}
+	}
+	now := int64(time.Since(w.began) / slot)
+	for probe, checker := range probes {
+		if w.spokes[probe] == nil {
+			s := &spoke{probe: probe, checker: checker}
+			w.spokes[probe] = s
+			w.place(s, now+1+phase(probe)%first(probe))
+		}
+	}
+}
+
+// turn starts everything that is due up to a slot.
+func (w *wheel) turn(ctx context.Context, now int64) {
+	from := max(w.turned+1, now-slots+1) // after a long stop one round is enough
+	w.turned = max(w.turned, now)
+	for at := from; at <= now; at++ {
+		due := w.ring[at%slots]
+		w.ring[at%slots] = nil
+		for _, s := range due {
+			switch {
+			case s.gone:
+			case s.at > now: // another round
+				w.ring[at%slots] = append(w.ring[at%slots], s)
+			default:
+				w.start(ctx, s)
+				w.place(s, after(s.probe, now))
+			}
+		}
+	}
+}
+
+func (w *wheel) place(s *spoke, at int64) {
+	s.at = at
+	w.ring[at%slots] = append(w.ring[at%slots], s)
+}
+
+// start runs one check, unless the last one has not ended.
+func (w *wheel) start(ctx context.Context, s *spoke) {
+	if !s.busy.CompareAndSwap(false, true) {
+		return
+	}
+	w.running.Go(func() {
+		defer s.busy.Store(false)
+		limited, cancel := context.WithTimeout(ctx, s.probe.Timeout)
+		defer cancel()
+		err := s.checker.Check(limited)
+		if ctx.Err() != nil {
+			return // the end of the daemon says nothing about the server
+		}
+		select {
+		case w.results <- result{s.probe, err}:
+		case <-ctx.Done():
+		}
+	})
+}
+
+// next is the time until something may be due, at most a second: the age of
+// the last turn proves that the daemon is alive.
+func (w *wheel) next() time.Duration {
+	const most = int64(time.Second / slot)
+	for n := int64(1); n < most; n++ {
+		if len(w.ring[(w.turned+n)%slots]) > 0 {
+			return time.Until(w.began.Add(time.Duration(w.turned+n) * slot))
+		}
+	}
+	return time.Second
+}
+
+// age is how long ago the wheel turned.
+func (w *wheel) age() time.Duration { return time.Since(w.began) - time.Duration(w.ticked.Load()) }
+
+// interval in slots.
+func interval(p Probe) int64 { return max(1, int64(p.Interval/slot)) }
+
+// first bounds the phase of the first check: an operator waits for it.
+func first(p Probe) int64 { return min(interval(p), int64(200*time.Millisecond/slot)) }
+
+// phase is a number that stays with a probe, also in the next daemon.
+func phase(p Probe) int64 {
+	h := fnv.New32a()
+	addr, _ := p.Addr.MarshalBinary() // never fails
+	_, _ = h.Write(addr)
+	_, _ = h.Write([]byte(string(p.Type) + " " + p.Request + " " + p.VirtualHost))
+	return int64(h.Sum32())
+}
+
+// after is the first slot with the probe's phase behind a slot. The check
+// that ran out of phase, the first, may be followed by less than an interval.
+func after(p Probe, now int64) int64 {
+	every := interval(p)
+	return now + 1 + ((phase(p)-now-1)%every+every)%every
+}

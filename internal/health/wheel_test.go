@@ -1,0 +1,195 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"lvs-agents/internal/check"
+	"lvs-agents/internal/config"
+)
+
+// checkFunc is a check that a test decides about.
+type checkFunc func(context.Context) error
+
+func (f checkFunc) Check(ctx context.Context) error { return f(ctx) }
+
+func probe(n int, interval, timeout time.Duration) Probe {
+	addr := netip.AddrFrom4([4]byte{192, 0, 2, byte(n)})
+	return Probe{Check: config.Check{Type: config.Connect, Interval: interval, Timeout: timeout}, Addr: netip.AddrPortFrom(addr, 80)}
+}
+
+// turning runs a wheel with probes for a while and returns when each started.
+func turning(t *testing.T, probes []Probe, span time.Duration, f checkFunc) map[Probe][]time.Duration {
+	t.Helper()
+	starts := map[Probe][]time.Duration{}
+	synctest.Test(t, func(t *testing.T) {
+		results := make(chan result)
+		w := newWheel(results)
+		ctx, cancel := context.WithTimeout(t.Context(), span)
+		defer cancel()
+		ended := background(func() { w.run(ctx) })
+		checkers := map[Probe]check.Checker{}
+		began := time.Now()
+		var mu sync.Mutex
+		for _, p := range probes {
+			checkers[p] = checkFunc(func(ctx context.Context) error {
+				mu.Lock()
+				starts[p] = append(starts[p], time.Since(began))
+				mu.Unlock()
+				return f(ctx)
+			})
+		}
+		w.changes <- checkers
+		for open := true; open; {
+			select {
+			case <-results:
+			case <-ended:
+				open = false
+			}
+		}
+	})
+	return starts
+}
+
+func good(context.Context) error { return nil }
+
+func TestEachProbeStartsOnceInItsInterval(t *testing.T) {
+	var probes []Probe
+	for n := range 100 {
+		probes = append(probes, probe(n, time.Second, time.Second))
+	}
+	slow := probe(200, 30*time.Second, time.Second) // goes round more than once
+	starts := turning(t, append(probes, slow), 100*time.Second+slot/2, good)
+	for p, at := range starts {
+		every := p.Interval
+		if n, want := len(at), int(100*time.Second/every); n < want || n > want+2 {
+			t.Errorf("%s every %s: started %d times in 100 s", p.Addr, every, n)
+		}
+		if at[0] > 250*time.Millisecond {
+			t.Errorf("%s: first start after %s", p.Addr, at[0])
+		}
+		for i := 2; i < len(at); i++ {
+			if gap := at[i] - at[i-1]; gap != every {
+				t.Errorf("%s: %s between two starts, want %s", p.Addr, gap, every)
+			}
+		}
+	}
+	if len(starts) != 101 {
+		t.Errorf("%d of 101 probes were started", len(starts))
+	}
+}
+
+func TestPhasesAreSpreadAndStable(t *testing.T) {
+	slots := map[int64]int{}
+	for n := range 250 {
+		slots[phase(probe(n, time.Second, time.Second))%100]++
+	}
+	for slot, n := range slots {
+		if n > 15 {
+			t.Errorf("%d of 250 probes in slot %d", n, slot)
+		}
+	}
+	if a, b := phase(probe(1, time.Second, time.Second)), phase(probe(1, time.Second, time.Second)); a != b {
+		t.Errorf("phases of one probe: %d, %d", a, b)
+	}
+}
+
+func TestSilentServerHasOneCheckAtATime(t *testing.T) {
+	p := probe(1, time.Second, 3*time.Second)
+	running := make(chan struct{}, 1)
+	starts := turning(t, []Probe{p}, 30*time.Second, func(ctx context.Context) error {
+		select {
+		case running <- struct{}{}:
+		default:
+			t.Error("two checks at a time")
+		}
+		<-ctx.Done()
+		<-running
+		return ctx.Err()
+	})
+	if n := len(starts[p]); n < 7 || n > 11 {
+		t.Errorf("started %d times in 30 s", n)
+	}
+}
+
+func TestReplacedProbeStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		results := make(chan result, 1000)
+		w := newWheel(results)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := background(func() { w.run(ctx) })
+		first, second := probe(1, time.Second, time.Second), probe(2, time.Second, time.Second)
+		w.changes <- map[Probe]check.Checker{first: checkFunc(good)}
+		<-time.After(5 * time.Second)
+		w.changes <- map[Probe]check.Checker{second: checkFunc(good)}
+		synctest.Wait()
+		for len(results) > 0 {
+			<-results
+		}
+		<-time.After(5 * time.Second)
+		cancel()
+		<-ended
+		close(results)
+		for r := range results {
+			if r.probe != second {
+				t.Fatalf("result of %s", r.probe.Addr)
+			}
+		}
+	})
+}
+
+func TestWheelThatTurnsIsYoung(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWheel(nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := background(func() { w.run(ctx) })
+		<-time.After(time.Minute + 300*time.Millisecond)
+		if age := w.age(); age > time.Second {
+			t.Errorf("age %s", age)
+		}
+		cancel()
+		<-ended
+		<-time.After(time.Minute)
+		if age := w.age(); age < time.Minute {
+			t.Errorf("age %s of a wheel that stands", age)
+		}
+	})
+}
+
+func TestTracker(t *testing.T) {
+	bad := errors.New("refused")
+	tests := []struct {
+		name    string
+		fall    int
+		results []error
+		want    Verdict
+		changes int
+	}{
+		{"nothing yet", 1, nil, Unknown, 0},
+		{"good at once", 3, []error{nil}, Good, 1},
+		{"bad at once", 1, []error{bad}, Bad, 1},
+		{"not bad yet", 3, []error{nil, bad, bad}, Good, 1},
+		{"bad", 3, []error{nil, bad, bad, bad}, Bad, 2},
+		{"failures in a row count", 2, []error{nil, bad, nil, bad}, Good, 1},
+		{"one success brings it back", 2, []error{bad, bad, bad, nil}, Good, 2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tr := tracker{fall: tt.fall}
+			changes := 0
+			for _, err := range tt.results {
+				if tr.record(time.Now(), err) {
+					changes++
+				}
+			}
+			if tr.verdict != tt.want || changes != tt.changes {
+				t.Errorf("got %s after %d changes, want %s after %d", tr.verdict, changes, tt.want, tt.changes)
+			}
+		})
+	}
+}

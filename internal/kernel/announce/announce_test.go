@@ -1,0 +1,118 @@
+package announce
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lvs-agents/internal/lvs"
+)
+
+func TestPackets(t *testing.T) {
+	link := &net.Interface{HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}}
+	v4, v6 := netip.MustParseAddr("192.0.2.10"), netip.MustParseAddr("2001:db8::10")
+	tests := []struct {
+		name string
+		got  [][]byte
+		want string
+	}{
+		{"ARP", arp(link, v4), "" +
+			"0001 0800 0604 0001 020000000001 c000020a 000000000000 c000020a\n" +
+			"0001 0800 0604 0002 020000000001 c000020a 020000000001 c000020a\n"},
+		{"ARP for IPv6", arp(link, v6), ""},
+		{"neighbour advertisement", advertisement(link, v6), "" +
+			"8800 0000 2000 0000 20010db8000000000000000000000010 0201 020000000001\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := ""
+			for _, p := range tt.got {
+				got += dump(p)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// dump writes a packet in hex, with a blank between its fields.
+func dump(p []byte) string {
+	fields := []int{2, 2, 2, 2, 6, 4, 6, 4}
+	if p[0] == 0x88 {
+		fields = []int{2, 2, 2, 2, 16, 2, 6}
+	}
+	text := ""
+	for i, n := range fields {
+		if i > 0 {
+			text += " "
+		}
+		text += fmt.Sprintf("%x", p[:n])
+		p = p[n:]
+	}
+	return text + fmt.Sprintf("%x\n", p)
+}
+
+func TestBurst(t *testing.T) {
+	errBroken := errors.New("broken")
+	tests := []struct {
+		name      string
+		count     int
+		still     int // how often still says yes
+		fail      int // the time that fails, 0 for none
+		deadline  time.Duration
+		sent      int
+		took      time.Duration
+		wantError error
+	}{
+		{name: "all", count: 5, still: 9, deadline: time.Hour, sent: 5, took: 4 * time.Second},
+		{name: "none", count: 0, still: 9, deadline: time.Hour},
+		{name: "not wanted", count: 5, still: 0, deadline: time.Hour},
+		{name: "not wanted any more", count: 5, still: 2, deadline: time.Hour, sent: 2, took: 2 * time.Second},
+		{name: "a failure does not end it", count: 3, still: 9, fail: 1, deadline: time.Hour, sent: 3, took: 2 * time.Second, wantError: errBroken},
+		{name: "deadline", count: 5, still: 9, deadline: 1500 * time.Millisecond, sent: 2, took: 1500 * time.Millisecond,
+			wantError: context.DeadlineExceeded},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), tt.deadline)
+				defer cancel()
+				began, asked, sent := time.Now(), 0, 0
+				b := Burst{Count: tt.count, Interval: time.Second, Still: func() bool { asked++; return asked <= tt.still }}
+				err := b.each(ctx, func() error {
+					sent++
+					if sent == tt.fail {
+						return errBroken
+					}
+					return nil
+				})
+				if sent != tt.sent || time.Since(began) != tt.took || !errors.Is(err, tt.wantError) {
+					t.Errorf("sent %d in %s, %v; want %d in %s, %v", sent, time.Since(began), err, tt.sent, tt.took, tt.wantError)
+				}
+			})
+		})
+	}
+}
+
+func TestMissingInterface(t *testing.T) {
+	err := Send("eth-none", netip.MustParseAddr("192.0.2.10"))
+	const want = `network interface "eth-none" does not exist; create it or give one that ip link shows`
+	if !errors.Is(err, lvs.ErrNotInstalled) || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+func TestNotEthernet(t *testing.T) {
+	link := &net.Interface{HardwareAddr: make(net.HardwareAddr, 20)} // InfiniBand
+	if err := overEthernet(link, netip.MustParseAddr("192.0.2.10"), nil); err == nil {
+		t.Error("no error")
+	}
+}

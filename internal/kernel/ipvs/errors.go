@@ -1,0 +1,39 @@
+package ipvs
+
+import (
+	"errors"
+	"io/fs"
+	"syscall"
+
+	"lvs-agents/internal/lvs"
+)
+
+var errAbsent = lvs.NotInstalled("IPVS is not in this kernel; modprobe ip_vs")
+
+// translate is the one place that knows what IPVS' error numbers mean. The
+// zero op stands for reading. net/netfilter/ipvs/ip_vs_ctl.c: a service that
+// is missing is ESRCH (ip_vs_genl_set_cmd), a destination ENOENT, a scheduler
+// ENOENT as well (ip_vs_add_service, ip_vs_edit_service).
+func translate(op lvs.Op, err error) error {
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		return err
+	}
+	adds := op.Verb == lvs.AddService || op.Verb == lvs.EditService
+	switch {
+	case errno == syscall.EEXIST:
+		return fs.ErrExist
+	case errno == syscall.ESRCH:
+		return fs.ErrNotExist
+	case errno == syscall.ENOENT && adds:
+		s := op.Service.Scheduler
+		return lvs.NotInstalled("scheduler %q is not available; modprobe ip_vs_%s", s, s)
+	case errno == syscall.ENOENT && ofDestination(op):
+		return fs.ErrNotExist
+	case errno == syscall.EAFNOSUPPORT:
+		return lvs.NotInstalled("IPVS of this kernel has no IPv6 (CONFIG_IP_VS_IPV6)")
+	case errno == syscall.EPERM:
+		return fs.ErrPermission
+	}
+	return err
+}

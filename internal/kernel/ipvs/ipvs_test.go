@@ -1,0 +1,343 @@
+package ipvs
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/moby/ipvs"
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"lvs-agents/internal/lvs"
+)
+
+// scripted returns a Kernel whose socket ends at a script: answer returns the
+// datagrams that answer a request. For the rest of the Kernel IPVS is family 28.
+func scripted(t *testing.T, answer func(syscall.NetlinkMessage) [][]byte) *Kernel {
+	t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	far := os.NewFile(uintptr(pair[1]), "script")
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		buffer := make([]byte, 64<<10)
+		for {
+			n, err := far.Read(buffer)
+			if err != nil {
+				return
+			}
+			requests, _ := syscall.ParseNetlinkMessage(buffer[:n])
+			for _, m := range requests {
+				for _, datagram := range answer(m) {
+					_, _ = far.Write(datagram)
+				}
+			}
+		}
+	}()
+	k := New()
+	k.socket, k.family = newSocket(os.NewFile(uintptr(pair[0]), "kernel")), 28
+	t.Cleanup(func() {
+		_ = k.Close()
+		_ = far.Close()
+		<-ended
+	})
+	return k
+}
+
+func reply(to syscall.NetlinkMessage, kind uint16, flags uint16, data []byte) []byte {
+	b := binary.NativeEndian.AppendUint32(nil, uint32(unix.SizeofNlMsghdr+len(data)))
+	b = binary.NativeEndian.AppendUint16(b, kind)
+	b = binary.NativeEndian.AppendUint16(b, flags)
+	b = binary.NativeEndian.AppendUint32(b, to.Header.Seq)
+	b = binary.NativeEndian.AppendUint32(b, 0)
+	b = append(b, data...)
+	return append(b, make([]byte, -len(b)&3)...)
+}
+
+func ack(to syscall.NetlinkMessage, errno syscall.Errno) []byte {
+	return reply(to, unix.NLMSG_ERROR, 0, append(binary.NativeEndian.AppendUint32(nil, uint32(-int32(errno))), make([]byte, 16)...))
+}
+
+func done(to syscall.NetlinkMessage) []byte {
+	return reply(to, unix.NLMSG_DONE, unix.NLM_F_MULTI, make([]byte, 4))
+}
+
+func destinations(t *testing.T, n int) []lvs.Op {
+	t.Helper()
+	var ops []lvs.Op
+	for i := range n {
+		op, err := lvs.ParseOp("-a -f 1 -r 192.0.2." + strconv.Itoa(i+1) + ":80 -m -w 1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ops = append(ops, op)
+	}
+	return ops
+}
+
+func soon(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func TestLostAcknowledgement(t *testing.T) {
+	first := true
+	k := scripted(t, func(m syscall.NetlinkMessage) [][]byte {
+		if first {
+			first = false
+			return [][]byte{ack(m, 0)}
+		}
+		return nil
+	})
+	ops := destinations(t, 3)
+	got, err := k.Apply(soon(t), ops)
+	if want := ops[1].String() + ": context deadline exceeded"; got != 1 || !errors.Is(err, context.DeadlineExceeded) || err.Error() != want {
+		t.Errorf("got %d, %v; want 1, %s", got, err, want)
+	}
+	if k.socket != nil {
+		t.Error("the socket is still open")
+	}
+}
+
+func TestCancelledWhileWaiting(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	k := scripted(t, func(syscall.NetlinkMessage) [][]byte { cancel(); return nil })
+	if _, err := k.Table(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestWaitingForAnotherGoroutineEndsWithTheDeadline(t *testing.T) {
+	k := New()
+	<-k.turn
+	defer k.release()
+	ops := destinations(t, 1)
+	_, err := k.Apply(soon(t), ops)
+	if want := ops[0].String() + ": context deadline exceeded"; !errors.Is(err, context.DeadlineExceeded) || err.Error() != want {
+		t.Errorf("got %v; want %s", err, want)
+	}
+}
+
+func TestFirstFailureOfABatch(t *testing.T) {
+	n := 0
+	k := scripted(t, func(m syscall.NetlinkMessage) [][]byte {
+		n++
+		old := m
+		old.Header.Seq -= 1000 // an answer that somebody else waited for
+		if n%3 == 0 {
+			return [][]byte{ack(old, syscall.EPERM), ack(m, syscall.EEXIST)}
+		}
+		return [][]byte{ack(old, syscall.EPERM), ack(m, 0)}
+	})
+	ops := destinations(t, 10)
+	got, err := k.Apply(t.Context(), ops)
+	if want := ops[2].String() + ": file already exists"; got != 2 || !errors.Is(err, fs.ErrExist) || err.Error() != want {
+		t.Errorf("got %d, %v; want 2, %s", got, err, want)
+	}
+	if n != 10 {
+		t.Errorf("%d messages were sent at once, want 10", n)
+	}
+}
+
+func TestReloadedModule(t *testing.T) {
+	k := scripted(t, func(m syscall.NetlinkMessage) [][]byte {
+		switch m.Header.Type {
+		case nl.GENL_ID_CTRL:
+			number := nl.NewRtAttr(nl.GENL_CTRL_ATTR_FAMILY_ID, nl.Uint16Attr(29))
+			return [][]byte{reply(m, nl.GENL_ID_CTRL, 0, append(make([]byte, genlHeader), number.Serialize()...))}
+		case 29:
+			return [][]byte{ack(m, 0)}
+		}
+		return [][]byte{ack(m, syscall.ENOENT)}
+	})
+	if got, err := k.Apply(t.Context(), destinations(t, 100)); got != 100 || err != nil {
+		t.Errorf("got %d, %v", got, err)
+	}
+}
+
+// services answers a dump with services for marks.
+func services(m syscall.NetlinkMessage, flags uint16, marks ...uint32) []byte {
+	var datagram []byte
+	for _, mark := range marks {
+		_, attr := encodeService(lvs.Op{Verb: lvs.AddService, Service: lvs.Service{ID: lvs.MarkService(mark, false), Scheduler: "rr"}})
+		datagram = append(datagram, reply(m, 28, unix.NLM_F_MULTI|flags, append(make([]byte, genlHeader), attr.Serialize()...))...)
+	}
+	return datagram
+}
+
+func TestDumps(t *testing.T) {
+	tests := []struct {
+		name        string
+		interrupted int // dumps
+		want        string
+	}{
+		{name: "listed twice and out of order", want: "-A -f 1 -s rr\n-A -f 2 -s rr\n"},
+		{name: "interrupted", interrupted: 3, want: "-A -f 1 -s rr\n-A -f 2 -s rr\n"},
+		{name: "interrupted always", interrupted: 99,
+			want: "ipvsadm -Sn: interrupted 10 times: results may be incomplete or inconsistent"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			k := scripted(t, func(m syscall.NetlinkMessage) [][]byte {
+				if m.Data[0] == getDestination {
+					return [][]byte{done(m)}
+				}
+				tt.interrupted--
+				if tt.interrupted >= 0 {
+					return [][]byte{services(m, unix.NLM_F_DUMP_INTR, 7), done(m)}
+				}
+				return [][]byte{services(m, 0, 2, 1), services(m, 0, 2), done(m)}
+			})
+			table, err := k.Table(t.Context())
+			got := table.String()
+			if err != nil {
+				got = err.Error()
+			}
+			if got != tt.want {
+				t.Errorf("got\n%s\nwant\n%s", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestLostAcknowledgementOfMoby lets a socket filter swallow the answers to
+// moby/ipvs, which then waits for ever.
+func TestLostAcknowledgementOfMoby(t *testing.T) {
+	k := New()
+	before := sockets(t)
+	h, err := k.newHandle()
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.writer = &writer{handle: h}
+	for fd := range sockets(t) {
+		if !before[fd] {
+			swallow(t, fd)
+		}
+	}
+	err = k.guard(soon(t), func(h *ipvs.Handle) error {
+		_, err := h.GetServices() // no change: this is the machine's own namespace
+		return err
+	})
+	if !errors.Is(err, context.DeadlineExceeded) || k.writer != nil {
+		t.Errorf("got %v, writer %v", err, k.writer)
+	}
+}
+
+// sockets lists the descriptors of this process that are sockets.
+func sockets(t *testing.T) map[int]bool {
+	t.Helper()
+	found := map[int]bool{}
+	paths, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		if target, _ := os.Readlink(path); strings.HasPrefix(target, "socket:") {
+			fd, _ := strconv.Atoi(filepath.Base(path))
+			found[fd] = true
+		}
+	}
+	return found
+}
+
+func swallow(t *testing.T, fd int) {
+	t.Helper()
+	nothing := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: 0}
+	if err := unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &nothing}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestMessagesReadBack(t *testing.T) {
+	for _, text := range []string{
+		"-A -t 192.0.2.10:80 -s rr -p 600 -M 255.255.255.0 -b flag-1,flag-3",
+		"-A -u [2001:db8::10]:53 -s wlc -p 60 -M 64 -o",
+		"-A -f 5 -6 -s mh -p 1 -M 1",
+		"-A -f 5 -s a-foreign-name",
+		"-a -t 192.0.2.10:80 -r 192.0.2.21:8080 -m -w 65535 -x 9 -y 3",
+		"-a -f 5 -6 -r [2001:db8::21]:80 -i -w 0",
+	} {
+		t.Run(text, func(t *testing.T) {
+			want, err := lvs.ParseOp(strings.Replace(text, "a-foreign-name", "rr", 1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := lvs.Op{Verb: want.Verb, Service: want.Service}
+			if ofDestination(want) {
+				_, attrs, err := encodeDestination(want)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got.Destination, err = decodeDestination(attrs[1].Serialize(), want.Service.ID.Is6()); err != nil {
+					t.Fatal(err)
+				}
+			} else {
+				if strings.Contains(text, "a-foreign-name") {
+					want.Service.Scheduler = "a-foreign-name"
+				}
+				_, attr := encodeService(want)
+				if got.Service, err = decodeService(attr.Serialize()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if diff := cmp.Diff(want.String(), got.String()); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	op, _ := lvs.ParseOp("-a -t 192.0.2.10:80 -r 192.0.2.21:80 -m -w 1")
+	_, attrs, _ := encodeDestination(op)
+	_, attr := encodeService(op)
+	f.Add(attrs[1].Serialize())
+	f.Add(attr.Serialize())
+	f.Fuzz(func(_ *testing.T, data []byte) {
+		_, _ = decodeService(data)
+		_, _ = decodeDestination(data, false)
+		_, _ = decodeDestination(data, true)
+		_, _ = decodeFamily(data)
+	})
+}
+
+func TestTranslate(t *testing.T) {
+	tests := []struct {
+		verb lvs.Verb
+		err  error
+		want error
+	}{
+		{lvs.AddService, syscall.EEXIST, fs.ErrExist},
+		{lvs.AddService, syscall.ENOENT, lvs.ErrNotInstalled},
+		{lvs.EditService, syscall.ENOENT, lvs.ErrNotInstalled},
+		{lvs.EditService, syscall.ESRCH, fs.ErrNotExist},
+		{lvs.DeleteService, syscall.ESRCH, fs.ErrNotExist},
+		{lvs.AddDestination, syscall.ESRCH, fs.ErrNotExist},
+		{lvs.EditDestination, syscall.ENOENT, fs.ErrNotExist},
+		{lvs.DeleteDestination, syscall.ENOENT, fs.ErrNotExist},
+		{0, syscall.EPERM, fs.ErrPermission},
+		{lvs.AddDestination, syscall.ERANGE, syscall.ERANGE},
+		{0, context.Canceled, context.Canceled},
+	}
+	for _, tt := range tests {
+		if got := translate(lvs.Op{Verb: tt.verb}, tt.err); !errors.Is(got, tt.want) {
+			t.Errorf("%d, %v: got %v, want %v", tt.verb, tt.err, got, tt.want)
+		}
+	}
+}

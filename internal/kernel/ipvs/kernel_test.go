@@ -1,0 +1,290 @@
+package ipvs_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
+
+	"lvs-agents/internal/kernel/ipvs"
+	"lvs-agents/internal/kernel/kerneltest"
+	"lvs-agents/internal/lvs"
+)
+
+// open returns the IPVS of a network namespace of the test's own.
+func open(t *testing.T) *ipvs.Kernel {
+	t.Helper()
+	kerneltest.Namespace(t)
+	k := ipvs.New()
+	t.Cleanup(func() { _ = k.Close() })
+	if _, err := k.Table(t.Context()); errors.Is(err, lvs.ErrNotInstalled) {
+		kerneltest.Need(t, err.Error())
+	}
+	return k
+}
+
+func TestKernel(t *testing.T) {
+	kerneltest.RunIPVS(t, func(t *testing.T) kerneltest.IPVSKernel { return open(t) })
+}
+
+// TestKernelWithoutIPVS runs where IPVS cannot be loaded.
+func TestKernelWithoutIPVS(t *testing.T) {
+	kerneltest.Namespace(t)
+	if _, err := os.Stat("/proc/net/ip_vs"); err == nil {
+		t.Skip("this kernel has IPVS")
+	}
+	k := ipvs.New()
+	t.Cleanup(func() { _ = k.Close() })
+	_, err := k.Table(t.Context())
+	if err == nil {
+		t.Skip("this kernel has IPVS")
+	}
+	const absent = "IPVS is not in this kernel; modprobe ip_vs"
+	if want := "ipvsadm -Sn: " + absent; !errors.Is(err, lvs.ErrNotInstalled) || err.Error() != want {
+		t.Errorf("got %v; want %s", err, want)
+	}
+	for _, line := range []string{
+		"-A -t 192.0.2.10:80 -s rr", "-E -t 192.0.2.10:80 -s rr", "-D -t 192.0.2.10:80",
+		"-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1", "-d -t 192.0.2.10:80 -r 192.0.2.21:80",
+	} {
+		ops := kerneltest.ParseOps(t, line)
+		done, err := k.Apply(t.Context(), ops)
+		if want := ops[0].String() + ": " + absent; done != 0 || !errors.Is(err, lvs.ErrNotInstalled) || err.Error() != want {
+			t.Errorf("got %d, %v; want %s", done, err, want)
+		}
+	}
+}
+
+// TestKernelReadsForeignServices reads what ipvsadm made and we never would.
+func TestKernelReadsForeignServices(t *testing.T) {
+	k := open(t)
+	if _, err := exec.LookPath("ipvsadm"); err != nil {
+		kerneltest.Need(t, "ipvsadm")
+	}
+	kerneltest.Run(t, `
+ipvsadm -A -u 192.0.2.10:5060 -s rr -p 60 --pe sip -o
+ipvsadm -A -t 192.0.2.10:80 -s wlc
+ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 100000
+ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.22:80 -i --tun-type gue --tun-port 6080 -w 1
+ipvsadm -a -t 192.0.2.10:80 -r [2001:db8::21]:80 -i -w 1
+`)
+	want := `
+-A -t 192.0.2.10:80 -s wlc
+-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 100000
+-a -t 192.0.2.10:80 -r 192.0.2.22:80 -i -w 1
+-a -t 192.0.2.10:80 -r [2001:db8::21]:80 -i -w 1
+-A -u 192.0.2.10:5060 -s rr -p 60 -o
+`
+	table, err := k.Table(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, "\n"+table.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestKernelWritesWhatIpvsadmReads compares with ipvsadm, so that a mistake
+// made both in encoding and in decoding shows.
+func TestKernelWritesWhatIpvsadmReads(t *testing.T) {
+	k := open(t)
+	if _, err := exec.LookPath("ipvsadm"); err != nil {
+		kerneltest.Need(t, "ipvsadm")
+	}
+	const text = `
+-A -t 192.0.2.10:80 -s rr -p 600 -M 255.255.255.0
+-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
+-A -t 192.0.2.10:81 -s wrr
+-a -t 192.0.2.10:81 -r 192.0.2.22:8080 -m -w 2
+-A -f 5 -6 -s mh -p 60 -M 64 -b flag-1,flag-2
+-a -f 5 -6 -r [2001:db8::21]:80 -i -w 65535
+`
+	if _, err := k.Apply(t.Context(), kerneltest.ParseOps(t, text)); err != nil {
+		t.Fatal(err)
+	}
+	table, err := lvs.ParseTable(withoutNames(kerneltest.Run(t, "ipvsadm -Sn")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := k.Table(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	scope := lvs.ScopeOf(table, got)
+	if ops := lvs.Plan(table, got, scope); len(ops) != 0 || len(table) != 3 {
+		t.Errorf("ipvsadm sees\n%swe see\n%s", table, got)
+	}
+	if !strings.Contains(table.String(), "-M 255.255.255.0") || !strings.Contains(table.String(), "-M 64") {
+		t.Errorf("ipvsadm sees\n%s", table)
+	}
+}
+
+// withoutNames drops what ipvsadm 1.31 prints and lvs.ParseTable does not know.
+func withoutNames(text string) string {
+	for _, extra := range []string{" --tun-type ipip", " --tun-flags nocsum"} {
+		text = strings.ReplaceAll(text, extra, "")
+	}
+	return text
+}
+
+func TestKernelForeignProtocolSurvivesReading(t *testing.T) {
+	k := open(t)
+	const ah = 51
+	id := lvs.AddrService(ah, netip.MustParseAddrPort("192.0.2.10:0"))
+	op := lvs.Op{Verb: lvs.AddService, Service: lvs.Service{ID: id, Scheduler: "rr", Persistence: time.Minute}}
+	if _, err := k.Apply(t.Context(), []lvs.Op{op}); err != nil {
+		t.Fatal(err)
+	}
+	table, err := k.Table(t.Context())
+	if err != nil || len(table) != 1 || table[0].ID != id {
+		t.Errorf("got %v, %v", table, err)
+	}
+}
+
+func TestKernelWithoutPermission(t *testing.T) {
+	k := open(t)
+	kerneltest.DropCapability(t, unix.CAP_NET_ADMIN)
+	_, err := k.Table(t.Context())
+	if want := "ipvsadm -Sn: permission denied"; !errors.Is(err, fs.ErrPermission) || err.Error() != want {
+		t.Errorf("got %v; want %s", err, want)
+	}
+	for _, line := range []string{"-A -t 192.0.2.10:80 -s rr", "-d -f 1 -r 192.0.2.21:80"} {
+		ops := kerneltest.ParseOps(t, line)
+		done, err := k.Apply(t.Context(), ops)
+		if want := ops[0].String() + ": permission denied"; done != 0 || !errors.Is(err, fs.ErrPermission) || err.Error() != want {
+			t.Errorf("got %d, %v; want %s", done, err, want)
+		}
+	}
+}
+
+// TestFirstUseStartsNoProcess looks that neither reading nor writing runs
+// modprobe, and that moby/ipvs' report of that does not reach the log. It runs
+// itself, for moby/ipvs starts modprobe once in the life of a process.
+func TestFirstUseStartsNoProcess(t *testing.T) {
+	if os.Getenv("FIRST_USE") == "1" {
+		firstUse(t)
+		return
+	}
+	open(t)
+	cmd := exec.Command(os.Args[0], "-test.run=^TestFirstUseStartsNoProcess$", "-test.v")
+	cmd.Env = append(os.Environ(), "FIRST_USE=1", "REQUIRE_KERNEL=1")
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.HasSuffix(strings.TrimSpace(string(out)), "PASS") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+func firstUse(t *testing.T) {
+	k := open(t)
+	var log strings.Builder
+	logger := logrus.StandardLogger()
+	logger.SetOutput(&log)
+	path := t.TempDir()
+	if err := os.WriteFile(path+"/modprobe", []byte("#!/bin/sh\n: >"+path+"/ran\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", path)
+	if _, err := k.Apply(t.Context(), kerneltest.ParseOps(t, "-A -f 1 -s rr")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path + "/ran"); err == nil {
+		t.Error("modprobe was run")
+	}
+	if log.Len() != 0 || os.Getenv("PATH") != path || logger.Out != &log {
+		t.Errorf("log %q, PATH %s", log.String(), os.Getenv("PATH"))
+	}
+}
+
+// TestKernelSurvivesReload unloads ip_vs under an open Kernel: IPVS comes back
+// with another family number.
+func TestKernelSurvivesReload(t *testing.T) {
+	k := open(t)
+	if cpu, err := os.ReadFile("/proc/cpuinfo"); err != nil || !strings.Contains(string(cpu), "User Mode Linux") {
+		t.Skip("not in user-mode Linux: the modules of this kernel are not ours to unload")
+	}
+	if err := unload(t); err != nil {
+		t.Fatal(err)
+	}
+	const text = "-A -f 1 -s rr\n-a -f 1 -r 192.0.2.21:80 -g -w 1"
+	for range 2 {
+		if _, err := k.Apply(t.Context(), kerneltest.ParseOps(t, text)); err != nil {
+			t.Fatal(err)
+		}
+		if table, err := k.Table(t.Context()); err != nil || strings.TrimSpace(table.String()) != text {
+			t.Errorf("got %v, %s", err, table)
+		}
+		ops := kerneltest.ParseOps(t, "-A -f 2 -s twos")
+		if _, err := k.Apply(t.Context(), ops); !errors.Is(err, lvs.ErrNotInstalled) {
+			t.Errorf("unknown scheduler: %v", err)
+		}
+		if err := unload(t); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if table, err := k.Table(t.Context()); err != nil || len(table) != 0 {
+		t.Errorf("after the last reload: %v, %s", err, table)
+	}
+}
+
+// unload removes ip_vs and all that uses it. The kernel takes a while to clean
+// up the namespaces of earlier tests, whose services count as users.
+func unload(t *testing.T) error {
+	t.Helper()
+	kerneltest.Run(t, "ipvsadm -C")
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for last := time.After(20 * time.Second); ; {
+		for line := range strings.Lines(kerneltest.Run(t, "lsmod")) {
+			if name := strings.Fields(line)[0]; strings.HasPrefix(name, "ip_vs_") {
+				_ = exec.Command("rmmod", name).Run()
+			}
+		}
+		out, err := exec.Command("rmmod", "ip_vs").CombinedOutput()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-last:
+			return errors.New(strings.TrimSpace(string(out)))
+		case <-again.C:
+		}
+	}
+}
+
+func TestKernelIsUsedByManyGoroutines(t *testing.T) {
+	k := open(t)
+	// Both sockets are opened here, in the namespace of the test.
+	if _, err := k.Apply(t.Context(), kerneltest.ParseOps(t, "-A -f 99 -s rr\n-D -f 99")); err != nil {
+		t.Fatal(err)
+	}
+	errs := make(chan error)
+	const n = 8
+	for i := range n {
+		go func() {
+			op := lvs.Op{Verb: lvs.AddService, Service: lvs.Service{ID: lvs.MarkService(uint32(i+1), false), Scheduler: "rr"}}
+			var err error
+			for range 20 {
+				op.Verb = lvs.AddService
+				_, add := k.Apply(context.Background(), []lvs.Op{op})
+				_, read := k.Table(context.Background())
+				op.Verb = lvs.DeleteService
+				_, del := k.Apply(context.Background(), []lvs.Op{op})
+				err = errors.Join(err, add, read, del)
+			}
+			errs <- err
+		}()
+	}
+	for range n {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+}

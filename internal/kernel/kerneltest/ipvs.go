@@ -1,0 +1,206 @@
+// Package kerneltest is for tests of what talks to a kernel: fakes that are as
+// strict as the kernel, the suites that fakes and kernel both pass, and network
+// namespaces for those who need the real thing.
+package kerneltest
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"slices"
+	"sync"
+	"syscall"
+
+	"lvs-agents/internal/lvs"
+)
+
+// IPVS is the IPVS of a kernel that is not there. It has the methods of
+// internal/kernel/ipvs and the manners of Linux 6.1; its own addresses are
+// 127.0.0.0/8 and ::1. Set the fields before it is used or between two calls.
+type IPVS struct {
+	// Missing is a kernel without IPVS.
+	Missing bool
+	// Stall lets every call wait until its context ends.
+	Stall bool
+	// Schedulers are those the kernel has or can load.
+	Schedulers []string
+
+	mu     sync.Mutex
+	table  lvs.Table
+	faults faults
+}
+
+// NewIPVS returns an empty table with the schedulers of Linux 6.1.
+func NewIPVS() *IPVS {
+	has := slices.DeleteFunc(lvs.Schedulers(), func(name string) bool { return name == "twos" })
+	return &IPVS{Schedulers: has}
+}
+
+// FailAfter lets n more ops succeed and the one behind them fail with err; those
+// behind that one work again.
+func (k *IPVS) FailAfter(n int, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.faults = faults{after: n, err: err}
+}
+
+// String is the table as `ipvsadm -Sn` prints it.
+func (k *IPVS) String() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return sorted(k.table).String()
+}
+
+// Close does nothing.
+func (k *IPVS) Close() error { return nil }
+
+// Table is as that of internal/kernel/ipvs.
+func (k *IPVS) Table(ctx context.Context) (lvs.Table, error) {
+	if err := k.open(ctx); err != nil {
+		return nil, fmt.Errorf("ipvsadm -Sn: %w", err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return sorted(k.table), nil
+}
+
+func sorted(t lvs.Table) lvs.Table {
+	t = slices.Clone(t)
+	slices.SortFunc(t, func(a, b lvs.VirtualService) int { return a.ID.Compare(b.ID) })
+	for i := range t {
+		t[i].Destinations = slices.Clone(t[i].Destinations)
+		slices.SortFunc(t[i].Destinations, func(a, b lvs.Destination) int { return a.Addr.Compare(b.Addr) })
+	}
+	return t
+}
+
+func (k *IPVS) open(ctx context.Context) error {
+	if k.Stall {
+		<-ctx.Done()
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if k.Missing {
+		return lvs.NotInstalled("IPVS is not in this kernel; modprobe ip_vs")
+	}
+	return nil
+}
+
+// batch is how many changes of destinations in a row the kernel gets at once.
+const batch = 64
+
+// Apply is as that of internal/kernel/ipvs. As there, changes of destinations
+// behind one that failed are made all the same when they are in its batch.
+func (k *IPVS) Apply(ctx context.Context, ops []lvs.Op) (done int, err error) {
+	if len(ops) == 0 {
+		return 0, nil
+	}
+	if err := k.open(ctx); err != nil {
+		return 0, fmt.Errorf("%s: %w", ops[0], err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for done < len(ops) {
+		run := 1
+		for run < min(batch, len(ops)-done) && ofDestination(ops[done]) && ofDestination(ops[done+run]) {
+			run++
+		}
+		n, err := k.runLocked(ops[done : done+run])
+		done += n
+		if err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// runLocked goes through all ops and returns the first error and how many
+// succeeded before it.
+func (k *IPVS) runLocked(ops []lvs.Op) (done int, first error) {
+	for _, op := range ops {
+		err := k.applyLocked(op)
+		if first == nil {
+			first = err
+		}
+		if first == nil {
+			done++
+		}
+	}
+	return done, first
+}
+
+func (k *IPVS) applyLocked(op lvs.Op) error {
+	if err := k.faults.next(); err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	if err := k.refuse(op); err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	if op.Destination.Addr.Addr().IsLoopback() {
+		op.Destination.Forward = lvs.Local
+	}
+	full := 32
+	if op.Service.ID.Is6() {
+		full = 128
+	}
+	if op.Service.Granularity == full {
+		op.Service.Granularity = 0
+	}
+	next, err := k.table.Apply(op)
+	if err != nil {
+		return err
+	}
+	k.table = next
+	return nil
+}
+
+// refuse has the checks of net/netfilter/ipvs/ip_vs_ctl.c in their order.
+func (k *IPVS) refuse(op lvs.Op) error {
+	d, has := op.Destination, false
+	for _, v := range k.table {
+		has = has || v.ID == op.Service.ID
+	}
+	switch op.Verb {
+	case lvs.AddService, lvs.EditService:
+		if has != (op.Verb == lvs.EditService) {
+			return nil // Table.Apply says what is wrong
+		}
+		if s := op.Service.Scheduler; !slices.Contains(k.Schedulers, string(s)) {
+			return lvs.NotInstalled("scheduler %q is not available; modprobe ip_vs_%s", s, s)
+		}
+	case lvs.AddDestination, lvs.EditDestination:
+		switch {
+		case !has:
+			return fs.ErrNotExist
+		case d.Forward < lvs.Masq || d.Forward > lvs.Bypass:
+			return fmt.Errorf("forwarding method %d is none", d.Forward)
+		case d.Addr.Addr().Is6() != op.Service.ID.Is6() && d.Forward != lvs.Tunnel:
+			return syscall.EINVAL
+		case d.Weight < 0 || d.Lower > d.Upper:
+			return syscall.ERANGE
+		}
+	case lvs.DeleteDestination, lvs.DeleteService: // Table.Apply says what is wrong
+	}
+	return nil
+}
+
+func ofDestination(op lvs.Op) bool {
+	return op.Verb == lvs.AddDestination || op.Verb == lvs.EditDestination || op.Verb == lvs.DeleteDestination
+}
+
+// faults makes one op fail. The zero value makes none fail.
+type faults struct {
+	after int
+	err   error
+}
+
+func (f *faults) next() error {
+	if f.after > 0 || f.err == nil {
+		f.after--
+		return nil
+	}
+	err := f.err
+	f.err = nil
+	return err
+}

@@ -1,0 +1,251 @@
+package kerneltest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lvs-agents/internal/lvs"
+)
+
+// LinkKernel is what RunLinks tests.
+type LinkKernel interface {
+	Addresses(ctx context.Context, ip netip.Addr) ([]lvs.Address, error)
+	Interface(ctx context.Context, nic string) error
+	Network(ctx context.Context, ip netip.Addr, nic string) (lvs.Network, error)
+	Apply(ctx context.Context, ops []lvs.AddressOp) (done int, err error)
+	Settle(ctx context.Context, a lvs.Address) error
+}
+
+// linkCase applies ops. show are the IP addresses to look at in the end, and
+// want is what Addresses says about them.
+type linkCase struct {
+	name string
+	ops  []lvs.AddressOp
+	done int
+	err  error
+	text string // of the error
+	show string
+	want string
+}
+
+func addr(nic, prefix string) lvs.Address {
+	return lvs.Address{NIC: nic, Prefix: netip.MustParsePrefix(prefix)}
+}
+
+func add(a lvs.Address) lvs.AddressOp { return lvs.AddressOp{Verb: lvs.AddAddress, Address: a} }
+func del(a lvs.Address) lvs.AddressOp { return lvs.AddressOp{Verb: lvs.DeleteAddress, Address: a} }
+
+func linkCases() []linkCase {
+	full := addr("eth0", "192.0.2.10/24")
+	full.Label, full.Broadcast = "eth0:vip", netip.MustParseAddr("192.0.2.255")
+	old := addr("eth0", "192.0.2.10/24")
+	old.Deprecated = true
+	old6 := addr("eth0", "2001:db8::10/64")
+	old6.Deprecated = true
+	return []linkCase{
+		{name: "nothing", show: "192.0.2.10 2001:db8::10"},
+		{name: "what is there", show: "192.0.2.1 127.0.0.1 ::1 2001:db8::1", want: `
+ip addr add 192.0.2.1/24 brd 192.0.2.255 dev eth0
+ip addr add 127.0.0.1/8 dev lo (silent)
+ip addr add ::1/128 dev lo (silent)
+ip addr add 2001:db8::1/64 dev eth0
+`},
+		{name: "add without a broadcast address", ops: []lvs.AddressOp{add(addr("eth0", "192.0.2.10/24"))}, done: 1,
+			show: "192.0.2.10", want: "ip addr add 192.0.2.10/24 dev eth0"},
+		{name: "add with label and broadcast address", ops: []lvs.AddressOp{add(full)}, done: 1, show: "192.0.2.10",
+			want: "ip addr add 192.0.2.10/24 brd 192.0.2.255 dev eth0 label eth0:vip"},
+		{name: "add deprecated", ops: []lvs.AddressOp{add(old), add(old6)}, done: 2, show: "192.0.2.10 2001:db8::10", want: `
+ip addr add 192.0.2.10/24 dev eth0 preferred_lft 0
+ip addr add 2001:db8::10/64 dev eth0 preferred_lft 0 (tentative)
+`},
+		{name: "add on lo", ops: []lvs.AddressOp{add(addr("lo", "192.0.2.10/32")), add(addr("lo", "127.0.0.5/8"))}, done: 2,
+			show: "192.0.2.10 127.0.0.5", want: `
+ip addr add 192.0.2.10/32 dev lo (silent)
+ip addr add 127.0.0.5/8 dev lo (silent)
+`},
+		{name: "one address everywhere", ops: []lvs.AddressOp{
+			add(addr("eth0", "192.0.2.10/24")), add(addr("eth0", "192.0.2.10/32")), add(addr("eth1", "192.0.2.10/24")),
+		}, done: 3, show: "192.0.2.10", want: `
+ip addr add 192.0.2.10/24 dev eth0
+ip addr add 192.0.2.10/32 dev eth0
+ip addr add 192.0.2.10/24 dev eth1
+`},
+		{name: "add what is there", ops: []lvs.AddressOp{add(addr("eth0", "192.0.2.1/24"))}, err: fs.ErrExist,
+			text: "ip addr add 192.0.2.1/24 dev eth0: file already exists"},
+		{name: "add an IPv6 address with another prefix length", ops: []lvs.AddressOp{add(addr("eth0", "2001:db8::1/128"))},
+			err: fs.ErrExist, text: "ip addr add 2001:db8::1/128 dev eth0: file already exists"},
+		{name: "add on a missing interface", ops: []lvs.AddressOp{add(addr("eth9", "192.0.2.10/24"))}, err: lvs.ErrNotInstalled,
+			text: `ip addr add 192.0.2.10/24 dev eth9: network interface "eth9" does not exist; create it or give one that ip link shows`},
+		{name: "delete", ops: []lvs.AddressOp{add(full), del(addr("eth0", "192.0.2.10/24"))}, done: 2, show: "192.0.2.10"},
+		{name: "delete IPv6", ops: []lvs.AddressOp{add(old6), del(addr("eth0", "2001:db8::10/64"))}, done: 2, show: "2001:db8::10"},
+		{name: "delete what is not there", ops: []lvs.AddressOp{del(addr("eth0", "192.0.2.10/24"))}, err: fs.ErrNotExist,
+			text: "ip addr del 192.0.2.10/24 dev eth0: file does not exist"},
+		{name: "delete IPv6 that is not there", ops: []lvs.AddressOp{del(addr("eth0", "2001:db8::10/64"))}, err: fs.ErrNotExist},
+		{name: "delete with another prefix length", ops: []lvs.AddressOp{del(addr("eth0", "192.0.2.1/32"))}, err: fs.ErrNotExist,
+			show: "192.0.2.1", want: "ip addr add 192.0.2.1/24 brd 192.0.2.255 dev eth0"},
+		{name: "delete on a missing interface", ops: []lvs.AddressOp{del(addr("eth9", "192.0.2.10/24"))}, err: fs.ErrNotExist,
+			text: "ip addr del 192.0.2.10/24 dev eth9: no interface eth9: file does not exist"},
+		{name: "the others of a subnet survive the first", ops: []lvs.AddressOp{
+			add(addr("eth0", "198.51.100.1/24")), add(addr("eth0", "198.51.100.2/24")), add(addr("eth0", "198.51.100.3/24")),
+			del(addr("eth0", "198.51.100.1/24")), del(addr("eth0", "198.51.100.2/24")),
+		}, done: 5, show: "198.51.100.1 198.51.100.2 198.51.100.3", want: "ip addr add 198.51.100.3/24 dev eth0"},
+		{name: "the host's address survives a VIP", ops: []lvs.AddressOp{
+			add(addr("eth0", "192.0.2.10/24")), del(addr("eth0", "192.0.2.10/24")),
+		}, done: 2, show: "192.0.2.1", want: "ip addr add 192.0.2.1/24 brd 192.0.2.255 dev eth0"},
+		{name: "failure in the middle", ops: []lvs.AddressOp{
+			add(addr("eth0", "192.0.2.10/24")), add(addr("eth0", "192.0.2.10/24")), add(addr("eth0", "192.0.2.11/24")),
+		}, done: 1, err: fs.ErrExist, show: "192.0.2.10 192.0.2.11", want: "ip addr add 192.0.2.10/24 dev eth0"},
+	}
+}
+
+// RunLinks tests that a kernel behaves as Linux does. open is called in every
+// subtest and returns that of a host with lo; eth0 with 192.0.2.1/24 and its
+// broadcast address and 2001:db8::1/64; eth1 with 192.0.2.129/25 and its
+// broadcast address; all of them up and settled. A neighbour on eth0 has
+// 2001:db8::2.
+func RunLinks(t *testing.T, open func(t *testing.T) LinkKernel) {
+	for _, tt := range linkCases() {
+		t.Run(tt.name, func(t *testing.T) { tt.run(t, open(t)) })
+	}
+	t.Run("interface", func(t *testing.T) { interfaces(t, open(t)) })
+	t.Run("network", func(t *testing.T) { networks(t, open(t)) })
+	t.Run("settle", func(t *testing.T) { settles(t, open(t)) })
+	t.Run("context that is over", func(t *testing.T) { linksContextOver(t, open(t)) })
+}
+
+func (tt linkCase) run(t *testing.T, k LinkKernel) {
+	done, err := k.Apply(t.Context(), tt.ops)
+	if done != tt.done || !errors.Is(err, tt.err) || (err != nil) != (tt.err != nil) {
+		t.Errorf("got %d, %v; want %d, %v", done, err, tt.done, tt.err)
+	}
+	if err != nil && tt.text != "" && err.Error() != tt.text {
+		t.Errorf("got  %s\nwant %s", err, tt.text)
+	}
+	var got strings.Builder
+	for _, ip := range strings.Fields(tt.show) {
+		found, err := k.Addresses(t.Context(), netip.MustParseAddr(ip))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range found {
+			got.WriteString(show(a))
+		}
+	}
+	if diff := cmp.Diff(strings.TrimSpace(tt.want), strings.TrimSpace(got.String())); diff != "" {
+		t.Errorf("addresses (-want +got):\n%s", diff)
+	}
+}
+
+func show(a lvs.Address) string {
+	line := add(a).String()
+	for _, flag := range []struct {
+		on   bool
+		name string
+	}{{a.Observed.Tentative, "tentative"}, {a.Observed.Duplicate, "duplicate"}, {a.Observed.Silent, "silent"}} {
+		if flag.on {
+			line += " (" + flag.name + ")"
+		}
+	}
+	return line + "\n"
+}
+
+func interfaces(t *testing.T, k LinkKernel) {
+	for _, nic := range []string{"lo", "eth0"} {
+		if err := k.Interface(t.Context(), nic); err != nil {
+			t.Errorf("%s: %v", nic, err)
+		}
+	}
+	for _, nic := range []string{"eth9", "an interface with a name that is too long", ""} {
+		err := k.Interface(t.Context(), nic)
+		want := fmt.Sprintf("network interface %q does not exist; create it or give one that ip link shows", nic)
+		if !errors.Is(err, lvs.ErrNotInstalled) || err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	}
+}
+
+func networks(t *testing.T, k LinkKernel) {
+	tests := []struct {
+		ip, nic, want string
+		err           error
+	}{
+		{ip: "192.0.2.10", want: "eth0/24 192.0.2.255"},
+		{ip: "192.0.2.1", want: "eth0/24 192.0.2.255"},
+		{ip: "192.0.2.200", want: "eth1/25 192.0.2.255"},
+		{ip: "192.0.2.200", nic: "eth0", want: "eth0/24 192.0.2.255"},
+		{ip: "127.0.0.9", want: "lo/8 invalid IP"},
+		{ip: "2001:db8::10", want: "eth0/64 invalid IP"},
+		{ip: "2001:db8::10", nic: "eth0", want: "eth0/64 invalid IP"},
+		{ip: "198.51.100.1", err: lvs.ErrNoNetwork,
+			want: "no directly connected network holds 198.51.100.1; give nic and cidr_netmask"},
+		{ip: "192.0.2.10", nic: "eth1", err: lvs.ErrNoNetwork,
+			want: "no directly connected network of eth1 holds 192.0.2.10; give cidr_netmask, or another nic"},
+		{ip: "fe80::1", err: lvs.ErrNoNetwork,
+			want: "no directly connected network holds fe80::1; give nic and cidr_netmask"},
+		{ip: "192.0.2.10", nic: "eth9", err: lvs.ErrNotInstalled,
+			want: `network interface "eth9" does not exist; create it or give one that ip link shows`},
+	}
+	for _, tt := range tests {
+		network, err := k.Network(t.Context(), netip.MustParseAddr(tt.ip), tt.nic)
+		got := fmt.Sprintf("%s/%d %s", network.NIC, network.Bits, network.Broadcast)
+		if err != nil {
+			got = err.Error()
+		}
+		if got != tt.want || !errors.Is(err, tt.err) {
+			t.Errorf("%s %s\ngot  %s\nwant %s", tt.ip, tt.nic, got, tt.want)
+		}
+	}
+}
+
+func settles(t *testing.T, k LinkKernel) {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	good, taken, v4 := addr("eth0", "2001:db8::10/64"), addr("eth0", "2001:db8::2/64"), addr("eth0", "192.0.2.10/24")
+	if _, err := k.Apply(ctx, []lvs.AddressOp{add(good), add(taken), add(v4)}); err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range []lvs.Address{good, good, v4} {
+		if err := k.Settle(ctx, a); err != nil {
+			t.Error(err)
+		}
+	}
+	err := k.Settle(ctx, taken)
+	if want := "2001:db8::2/64 on eth0: another host has this address (duplicate address detection failed)"; err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	for _, a := range []lvs.Address{addr("eth0", "2001:db8::99/64"), addr("eth0", "2001:db8::10/128"), addr("eth1", "2001:db8::10/64")} {
+		if err := k.Settle(ctx, a); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: got %v; want that it is gone", a.Prefix, err)
+		}
+	}
+	tt := linkCase{show: "2001:db8::10 2001:db8::2", want: `
+ip addr add 2001:db8::10/64 dev eth0
+ip addr add 2001:db8::2/64 dev eth0 (tentative) (duplicate)
+`}
+	tt.run(t, k)
+}
+
+func linksContextOver(t *testing.T, k LinkKernel) {
+	ctx, cancel := context.WithTimeout(t.Context(), -time.Second)
+	defer cancel()
+	a := addr("eth0", "192.0.2.10/24")
+	_, first := k.Addresses(ctx, a.Prefix.Addr())
+	_, second := k.Network(ctx, a.Prefix.Addr(), "")
+	_, third := k.Apply(ctx, []lvs.AddressOp{add(a)})
+	for _, err := range []error{first, second, third, k.Interface(ctx, "eth0"), k.Settle(ctx, a)} {
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+	}
+	if want := "ip addr add 192.0.2.10/24 dev eth0: context deadline exceeded"; third == nil || third.Error() != want {
+		t.Errorf("got %v; want %s", third, want)
+	}
+}

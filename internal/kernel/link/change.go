@@ -1,0 +1,180 @@
+package link
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"lvs-agents/internal/lvs"
+)
+
+func (s *socket) apply(ctx context.Context, op lvs.AddressOp) error {
+	switch op.Verb {
+	case lvs.AddAddress:
+		return s.add(ctx, op.Address)
+	case lvs.DeleteAddress:
+		return s.delete(ctx, op.Address)
+	}
+	return fmt.Errorf("address verb %d is none", op.Verb)
+}
+
+func (s *socket) add(ctx context.Context, a lvs.Address) error {
+	link, err := s.link(ctx, a.NIC)
+	if err != nil {
+		return err
+	}
+	if err := s.arm(ctx); err != nil {
+		return err
+	}
+	err = s.AddrAdd(link, encode(a))
+	switch {
+	case a.Prefix.Addr().Is6() && errors.Is(err, unix.EACCES): // net/ipv6/addrconf.c, ipv6_add_addr
+		return lvs.NotInstalled("IPv6 is disabled on %s; sysctl net.ipv6.conf.%s.disable_ipv6=0", a.NIC, strings.ReplaceAll(a.NIC, ".", "/"))
+	case a.Prefix.Addr().Is6() && errors.Is(err, unix.EOPNOTSUPP):
+		return lvs.NotInstalled("IPv6 is not in this kernel; modprobe ipv6")
+	}
+	return err
+}
+
+// encode fills in what netlink would otherwise guess: a broadcast address, and
+// lifetimes that end at once.
+func encode(a lvs.Address) *netlink.Addr {
+	ip := a.Prefix.Addr()
+	addr := &netlink.Addr{
+		IPNet: &net.IPNet{IP: ip.AsSlice(), Mask: net.CIDRMask(a.Prefix.Bits(), ip.BitLen())},
+		Label: a.Label,
+	}
+	if ip.Is4() {
+		addr.Broadcast = net.IPv4zero // turns netlink's own computation off
+	}
+	if a.Broadcast.IsValid() {
+		addr.Broadcast = a.Broadcast.AsSlice()
+	}
+	if ip.Is4() && ip.IsLoopback() { // as iproute2: never used to talk to others
+		addr.Scope = unix.RT_SCOPE_HOST
+	}
+	if a.Deprecated {
+		addr.ValidLft, addr.PreferedLft = math.MaxUint32, 0
+	}
+	return addr
+}
+
+func (s *socket) delete(ctx context.Context, a lvs.Address) error {
+	link, err := s.link(ctx, a.NIC)
+	if errors.Is(err, lvs.ErrNotInstalled) {
+		return fmt.Errorf("no interface %s: %w", a.NIC, fs.ErrNotExist)
+	}
+	if err != nil {
+		return err
+	}
+	list, err := s.addresses(ctx, link, family(a.Prefix.Addr()))
+	if err != nil {
+		return err
+	}
+	for _, victim := range list {
+		if prefix(victim) == a.Prefix {
+			return s.spare(ctx, a.NIC, victim, func() error {
+				if err := s.arm(ctx); err != nil {
+					return err
+				}
+				return s.AddrDel(link, &victim)
+			})
+		}
+	}
+	return fs.ErrNotExist
+}
+
+// spare runs remove so that only the victim goes. With the first IPv4 address
+// of a subnet the kernel deletes all others of that subnet, unless the sysctl
+// promote_secondaries makes the next one the first (net/ipv4/devinet.c,
+// __inet_del_ifa).
+func (s *socket) spare(ctx context.Context, nic string, victim netlink.Addr, remove func() error) error {
+	if !prefix(victim).Addr().Is4() {
+		return remove()
+	}
+	alone, first, err := s.subnet(ctx, victim)
+	switch {
+	case err != nil:
+		return err
+	case alone || !first:
+		return remove()
+	}
+	return promoting(nic, remove)
+}
+
+// subnet tells whether an address is alone in its subnet on its interface and,
+// if not, whether it is the first, which the others live and die with.
+func (s *socket) subnet(ctx context.Context, a netlink.Addr) (alone, first bool, err error) {
+	interfaceOf := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: a.LinkIndex}}
+	list, err := s.addresses(ctx, interfaceOf, netlink.FAMILY_V4)
+	alone = true
+	for _, other := range list {
+		switch {
+		case prefix(other) == prefix(a):
+			first = other.Flags&unix.IFA_F_SECONDARY == 0
+		case prefix(other).Masked() == prefix(a).Masked():
+			alone = false
+		}
+	}
+	return alone, first, err
+}
+
+// promoting runs remove while promote_secondaries is 1 and then puts back what
+// it was.
+func promoting(nic string, remove func() error) (err error) {
+	promotion := func(nic string) string { return "/proc/sys/net/ipv4/conf/" + nic + "/promote_secondaries" }
+	for _, path := range []string{promotion("all"), promotion(nic)} { // the kernel takes either
+		found, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("other addresses would be deleted with it: %w", err)
+		}
+		if strings.TrimSpace(string(found)) != "0" {
+			return remove()
+		}
+	}
+	if err := os.WriteFile(promotion(nic), []byte("1\n"), 0); err != nil {
+		return fmt.Errorf("other addresses would be deleted with it: %w", err)
+	}
+	defer func() { err = cmp.Or(err, os.WriteFile(promotion(nic), []byte("0\n"), 0)) }()
+	return remove()
+}
+
+// patience is how long a lock is waited for. Going on without it is a small risk
+// to others, failing a stop is none to take.
+const patience = 2 * time.Second
+
+// lock keeps others from adding and deleting addresses: one that comes between
+// the look and the deletion of the first of its subnet would be deleted too. It
+// returns the function that ends it. The file is root's: the sysctl itself can
+// be locked by everybody who may read it.
+func (k *Kernel) lock(ctx context.Context) func() {
+	if err := os.MkdirAll(k.lockDir, 0o755); err != nil {
+		return func() {}
+	}
+	file, err := os.OpenFile(filepath.Join(k.lockDir, "lock-addresses"), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	if err != nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	retry := time.NewTicker(5 * time.Millisecond)
+	defer retry.Stop()
+	for errors.Is(unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK) && ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-retry.C:
+		}
+	}
+	return func() { _ = file.Close() }
+}

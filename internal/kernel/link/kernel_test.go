@@ -1,0 +1,229 @@
+package link_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lvs-agents/internal/kernel/kerneltest"
+	"lvs-agents/internal/kernel/link"
+	"lvs-agents/internal/lvs"
+)
+
+// host builds what kerneltest.RunLinks wants.
+func host(t *testing.T) *link.Kernel {
+	t.Helper()
+	kerneltest.Namespace(t)
+	peer := kerneltest.NewPeer(t, "eth0")
+	kerneltest.NewPeer(t, "eth1")
+	peer.Do(func() { kerneltest.Run(t, "ip addr add 2001:db8::2/64 dev eth0 nodad") })
+	kerneltest.Run(t, `
+ip addr add 192.0.2.1/24 brd + dev eth0
+ip addr add 192.0.2.129/25 brd + dev eth1
+ip addr add 2001:db8::1/64 dev eth0 nodad
+`)
+	return link.New(t.TempDir())
+}
+
+func TestKernel(t *testing.T) {
+	kerneltest.RunLinks(t, func(t *testing.T) kerneltest.LinkKernel { return host(t) })
+}
+
+func ops(verb lvs.AddressVerb, nic string, prefixes ...string) []lvs.AddressOp {
+	var ops []lvs.AddressOp
+	for _, p := range prefixes {
+		ops = append(ops, lvs.AddressOp{Verb: verb, Address: lvs.Address{NIC: nic, Prefix: netip.MustParsePrefix(p)}})
+	}
+	return ops
+}
+
+const promote = "/proc/sys/net/ipv4/conf/eth0/promote_secondaries"
+
+func sysctl(t *testing.T, want string) {
+	t.Helper()
+	got, err := os.ReadFile(promote)
+	if err != nil || strings.TrimSpace(string(got)) != want {
+		t.Errorf("promote_secondaries is %q, %v; want %s", got, err, want)
+	}
+}
+
+func TestDeletingRestoresPromoteSecondaries(t *testing.T) {
+	for _, found := range []string{"0", "1"} {
+		t.Run(found, func(t *testing.T) {
+			k := host(t)
+			if err := os.WriteFile(promote, []byte(found), 0); err != nil {
+				t.Fatal(err)
+			}
+			kerneltest.Run(t, "ip addr add 192.0.2.2/24 dev eth0\nip addr add 192.0.2.3/24 dev eth0")
+			for _, ip := range []string{"192.0.2.1", "192.0.2.3"} {
+				if _, err := k.Apply(t.Context(), ops(lvs.DeleteAddress, "eth0", ip+"/24")); err != nil {
+					t.Fatal(err)
+				}
+				sysctl(t, found)
+			}
+			if got := kerneltest.Run(t, "ip -o -4 addr show dev eth0"); strings.Count(got, "\n") != 1 || !strings.Contains(got, " 192.0.2.2/24 ") {
+				t.Errorf("left: %s", got)
+			}
+		})
+	}
+}
+
+func TestDeletingAtOnceSparesTheOthers(t *testing.T) {
+	k := host(t)
+	here, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = here.Close() }()
+	all := []string{"198.51.100.1/24", "198.51.100.2/24", "198.51.100.3/24", "198.51.100.4/24", "198.51.100.5/24"}
+	for range 20 {
+		if _, err := k.Apply(t.Context(), ops(lvs.AddAddress, "eth0", all...)); err != nil {
+			t.Fatal(err)
+		}
+		errs := make(chan error)
+		for _, victim := range all[:4] {
+			go func() {
+				runtime.LockOSThread() // the thread ends with the goroutine
+				err := unix.Setns(int(here.Fd()), unix.CLONE_NEWNET)
+				if err == nil {
+					_, err = k.Apply(t.Context(), ops(lvs.DeleteAddress, "eth0", victim))
+				}
+				errs <- err
+			}()
+		}
+		for range all[:4] {
+			if err := <-errs; err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := k.Apply(t.Context(), ops(lvs.DeleteAddress, "eth0", all[4])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sysctl(t, "0")
+}
+
+// TestLockThatNobodyGivesBack: a stop waits for it, but not for ever.
+func TestLockThatNobodyGivesBack(t *testing.T) {
+	host(t)
+	dir := t.TempDir()
+	k := link.New(dir)
+	file, err := os.Create(filepath.Join(dir, "lock-addresses"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Apply(t.Context(), ops(lvs.DeleteAddress, "eth0", "192.0.2.1/24")); err != nil {
+		t.Error(err)
+	}
+	if found, err := k.Addresses(t.Context(), netip.MustParseAddr("192.0.2.1")); err != nil || len(found) != 0 {
+		t.Errorf("got %v, %v", found, err)
+	}
+}
+
+func TestDeletingAnAddressWithAPeer(t *testing.T) {
+	k := host(t)
+	kerneltest.Run(t, "ip addr add 203.0.113.1 peer 203.0.113.2/32 dev eth0")
+	found, err := k.Addresses(t.Context(), netip.MustParseAddr("203.0.113.1"))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("got %v, %v", found, err)
+	}
+	if _, err := k.Apply(t.Context(), []lvs.AddressOp{{Verb: lvs.DeleteAddress, Address: found[0]}}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAddressesOfIPv6OnAnInterfaceWithoutIt(t *testing.T) {
+	k := host(t)
+	if err := os.WriteFile("/proc/sys/net/ipv6/conf/eth0/disable_ipv6", []byte("1"), 0); err != nil {
+		t.Fatal(err)
+	}
+	_, err := k.Apply(t.Context(), ops(lvs.AddAddress, "eth0", "2001:db8::10/64"))
+	const want = "ip addr add 2001:db8::10/64 dev eth0: IPv6 is disabled on eth0; sysctl net.ipv6.conf.eth0.disable_ipv6=0"
+	if !errors.Is(err, lvs.ErrNotInstalled) || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+func TestInterfaceByAnotherName(t *testing.T) {
+	k := host(t)
+	kerneltest.Run(t, "ip link property add dev eth0 altname uplink")
+	err := k.Interface(t.Context(), "uplink")
+	if want := `network interface "uplink" is another name of "eth0"; give that one`; !errors.Is(err, lvs.ErrNotInstalled) || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+func TestWithoutPermission(t *testing.T) {
+	k := host(t)
+	kerneltest.DropCapability(t, unix.CAP_NET_ADMIN)
+	_, err := k.Apply(t.Context(), ops(lvs.AddAddress, "eth0", "192.0.2.10/24"))
+	if want := "ip addr add 192.0.2.10/24 dev eth0: permission denied"; !errors.Is(err, fs.ErrPermission) || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+func TestNetworkSkipsRoutesThatAreNotConnected(t *testing.T) {
+	k := host(t)
+	kerneltest.Run(t, `
+ip route add default via 192.0.2.254
+ip route add 198.51.100.0/24 via 192.0.2.254
+ip route add 203.0.113.9/32 dev eth0
+ip route add unreachable 203.0.113.0/24
+ip -6 route add 2001:db8:1::/48 via 2001:db8::fe
+`)
+	for _, ip := range []string{"198.51.100.10", "203.0.113.9", "203.0.113.10", "8.8.8.8", "2001:db8:1::1", "::1"} {
+		if network, err := k.Network(t.Context(), netip.MustParseAddr(ip), ""); !errors.Is(err, lvs.ErrNoNetwork) {
+			t.Errorf("%s: got %v, %v", ip, network, err)
+		}
+	}
+	got, err := k.Network(t.Context(), netip.MustParseAddr("fe80::1234"), "eth0")
+	if err != nil || got.NIC != "eth0" || got.Bits != 64 {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+func TestSettleEndsWithTheDeadline(t *testing.T) {
+	k := host(t)
+	kerneltest.Run(t, "ip link set eth0 down")
+	kerneltest.Run(t, "ip addr add 2001:db8::10/64 dev eth0")
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	err := k.Settle(ctx, ops(lvs.AddAddress, "eth0", "2001:db8::10/64")[0].Address)
+	const want = "2001:db8::10/64 on eth0: duplicate address detection is not over: context deadline exceeded"
+	if !errors.Is(err, context.DeadlineExceeded) || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+func TestSettleSeesAnAddressGo(t *testing.T) {
+	k := host(t)
+	kerneltest.Run(t, "ip link set eth0 down")
+	kerneltest.Run(t, "ip addr add 2001:db8::10/64 dev eth0")
+	// Its delay keeps the address tentative until it is deleted.
+	if err := os.WriteFile("/proc/sys/net/ipv6/neigh/eth0/retrans_time_ms", []byte("60000"), 0); err != nil {
+		t.Fatal(err)
+	}
+	kerneltest.Run(t, "ip link set eth0 up")
+	del, err := kerneltest.Start(t, "ip", "-batch", "-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = del("addr del 2001:db8::10/64 dev eth0\n") }()
+	err = k.Settle(t.Context(), ops(lvs.AddAddress, "eth0", "2001:db8::10/64")[0].Address)
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+}

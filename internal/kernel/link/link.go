@@ -1,0 +1,102 @@
+// Package link reads and changes the addresses of network interfaces, in the
+// network namespace that the calling thread is in.
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"lvs-agents/internal/lvs"
+)
+
+// Kernel is the network of this kernel. It keeps nothing between two calls, so
+// that several goroutines may use it at once. All calls end with their context's
+// deadline; cancellation is seen before each message to the kernel.
+type Kernel struct{ lockDir string }
+
+// New returns a Kernel and opens nothing. Whoever adds or deletes addresses does
+// so under a lock in lockDir, a directory that only root can write.
+func New(lockDir string) *Kernel { return &Kernel{lockDir} }
+
+// Addresses returns every occurrence of ip, on whatever interface and with
+// whatever prefix length, by interface name and prefix length.
+func (k *Kernel) Addresses(ctx context.Context, ip netip.Addr) ([]lvs.Address, error) {
+	var found []lvs.Address
+	err := with(func(s *socket) (err error) {
+		found, err = s.find(ctx, ip)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ip addr show to %s: %w", ip, translate(err))
+	}
+	return found, nil
+}
+
+// Interface returns nil if there is an interface of this name, and an
+// lvs.ErrNotInstalled if not.
+func (k *Kernel) Interface(ctx context.Context, nic string) error {
+	err := with(func(s *socket) error {
+		_, err := s.link(ctx, nic)
+		return err
+	})
+	if err == nil || errors.Is(err, lvs.ErrNotInstalled) {
+		return err
+	}
+	return fmt.Errorf("ip link show dev %s: %w", nic, translate(err))
+}
+
+// Apply makes changes in order, stops at the first that fails and returns how
+// many succeeded; the error starts with the change in ip syntax. Errors:
+// fs.ErrExist for adding what is there, fs.ErrNotExist for deleting what is
+// not, lvs.ErrNotInstalled for a missing interface or missing IPv6,
+// fs.ErrPermission, context.DeadlineExceeded.
+//
+// An IPv6 address that was added is not usable before Settle returns. The zero
+// Broadcast means that the address gets none, as with iproute2. Deleting an
+// address leaves all others alone, also where the kernel would not.
+func (k *Kernel) Apply(ctx context.Context, ops []lvs.AddressOp) (done int, err error) {
+	if len(ops) == 0 {
+		return 0, nil
+	}
+	defer k.lock(ctx)()
+	err = with(func(s *socket) error {
+		for ; done < len(ops); done++ {
+			if err := s.apply(ctx, ops[done]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return done, fmt.Errorf("%s: %w", ops[done], translate(err))
+	}
+	return done, nil
+}
+
+// Settle waits until duplicate address detection of an IPv6 address is over
+// (RFC 4862 section 5.4), which takes one to two seconds, and for ever while the
+// interface has no carrier. It returns nil when the address can be used, an
+// error naming it when another host has it or when it is gone
+// (fs.ErrNotExist). IPv4 addresses are settled when they are there.
+func (k *Kernel) Settle(ctx context.Context, a lvs.Address) error {
+	err := with(func(s *socket) error { return s.settle(ctx, a) })
+	if err != nil {
+		return fmt.Errorf("%s on %s: %w", a.Prefix, a.NIC, translate(err))
+	}
+	return nil
+}
+
+// with runs f with a route netlink socket.
+func with(f func(*socket) error) error {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return fmt.Errorf("open a netlink socket: %w", err)
+	}
+	defer h.Close()
+	return f(&socket{h})
+}

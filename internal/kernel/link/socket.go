@@ -1,0 +1,221 @@
+package link
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"lvs-agents/internal/lvs"
+)
+
+// socket is a route netlink socket. Every use of its Handle follows an arm.
+type socket struct{ *netlink.Handle }
+
+// arm limits what is done next on the socket to the time that ctx has left.
+func (s *socket) arm(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	left := time.Minute
+	if deadline, ok := ctx.Deadline(); ok {
+		left = max(time.Until(deadline), time.Microsecond)
+	}
+	return s.SetSocketTimeout(left)
+}
+
+// translate is the one place that knows what rtnetlink's error numbers mean.
+// netlink reports a missed deadline as EAGAIN.
+func translate(err error) error {
+	var errno syscall.Errno
+	switch {
+	case !errors.As(err, &errno):
+		return err
+	case errno == unix.EAGAIN:
+		return context.DeadlineExceeded
+	case errno == unix.EEXIST:
+		return fs.ErrExist
+	case errno == unix.EADDRNOTAVAIL:
+		return fs.ErrNotExist
+	case errno == unix.EPERM:
+		return fs.ErrPermission
+	}
+	return err
+}
+
+// link finds an interface by its name. The kernel also answers to alternative
+// names (ip link property), under which an address would never be found again.
+func (s *socket) link(ctx context.Context, nic string) (netlink.Link, error) {
+	if err := s.arm(ctx); err != nil {
+		return nil, err
+	}
+	link, err := s.LinkByName(nic)
+	var missing netlink.LinkNotFoundError
+	switch {
+	case errors.As(err, &missing), nic == "":
+		return nil, lvs.NotInstalled("network interface %q does not exist; create it or give one that ip link shows", nic)
+	case err != nil:
+		return nil, err
+	case link.Attrs().Name != nic:
+		return nil, lvs.NotInstalled("network interface %q is another name of %q; give that one", nic, link.Attrs().Name)
+	}
+	return link, nil
+}
+
+// dumps is how often a dump is taken that the kernel calls interrupted.
+const dumps = 10
+
+// addresses lists the addresses of a family on one interface, or on all with nil.
+func (s *socket) addresses(ctx context.Context, link netlink.Link, family int) (list []netlink.Addr, err error) {
+	for range dumps {
+		if err := s.arm(ctx); err != nil {
+			return nil, err
+		}
+		list, err = s.AddrList(link, family)
+		if !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return list, err
+}
+
+func family(ip netip.Addr) int {
+	if ip.Is6() {
+		return netlink.FAMILY_V6
+	}
+	return netlink.FAMILY_V4
+}
+
+func (s *socket) find(ctx context.Context, ip netip.Addr) ([]lvs.Address, error) {
+	ip = ip.WithZone("").Unmap()
+	list, err := s.addresses(ctx, nil, family(ip))
+	if err != nil {
+		return nil, err
+	}
+	var found []lvs.Address
+	for _, addr := range list {
+		if prefix(addr).Addr() != ip {
+			continue
+		}
+		if err := s.arm(ctx); err != nil {
+			return nil, err
+		}
+		link, err := s.LinkByIndex(addr.LinkIndex)
+		var missing netlink.LinkNotFoundError
+		if errors.As(err, &missing) {
+			continue // it went away after the dump, with its addresses
+		}
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, address(addr, link.Attrs()))
+	}
+	slices.SortStableFunc(found, func(a, b lvs.Address) int {
+		return cmp.Or(strings.Compare(a.NIC, b.NIC), cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()))
+	})
+	return found, nil
+}
+
+// prefix is the address itself with its prefix length, that of the peer where
+// there is one.
+func prefix(addr netlink.Addr) netip.Prefix {
+	if addr.IPNet == nil {
+		return netip.Prefix{}
+	}
+	ip, _ := netip.AddrFromSlice(addr.IP)
+	bits, _ := addr.Mask.Size()
+	if addr.Peer != nil {
+		bits, _ = addr.Peer.Mask.Size()
+	}
+	return netip.PrefixFrom(ip.Unmap(), bits)
+}
+
+// address reads the flags and not the lifetimes: the preferred lifetime of a
+// deprecated IPv4 address is reported as for ever.
+func address(addr netlink.Addr, link *netlink.LinkAttrs) lvs.Address {
+	a := lvs.Address{
+		Prefix:     prefix(addr),
+		NIC:        link.Name,
+		Deprecated: addr.Flags&unix.IFA_F_DEPRECATED != 0,
+		Observed: lvs.Observed{
+			Tentative: addr.Flags&unix.IFA_F_TENTATIVE != 0,
+			Duplicate: addr.Flags&unix.IFA_F_DADFAILED != 0,
+			Silent:    link.RawFlags&(unix.IFF_LOOPBACK|unix.IFF_NOARP) != 0,
+			Down:      link.RawFlags&unix.IFF_UP == 0,
+		},
+	}
+	if addr.Label != link.Name { // the kernel's own label
+		a.Label = addr.Label
+	}
+	if broadcast, ok := netip.AddrFromSlice(addr.Broadcast); ok {
+		a.Broadcast = broadcast.Unmap()
+	}
+	return a
+}
+
+var errDuplicate = errors.New("another host has this address (duplicate address detection failed)")
+
+// settle looks once after it has subscribed, then at every change. When the
+// subscription breaks (the kernel drops one that is too slow) it starts again.
+func (s *socket) settle(ctx context.Context, a lvs.Address) error {
+	for {
+		updates := make(chan netlink.AddrUpdate)
+		done := make(chan struct{})
+		if err := netlink.AddrSubscribe(updates, done); err != nil {
+			return fmt.Errorf("subscribe to address changes: %w", err)
+		}
+		settled, err := s.follow(ctx, a, updates)
+		close(done)
+		for range updates { // until its goroutine has ended
+		}
+		if settled || err != nil {
+			return err
+		}
+	}
+}
+
+func (s *socket) follow(ctx context.Context, a lvs.Address, updates <-chan netlink.AddrUpdate) (settled bool, err error) {
+	for {
+		if settled, err := s.look(ctx, a); settled || err != nil {
+			return settled, err
+		}
+		for mine := false; !mine; {
+			select {
+			case <-ctx.Done():
+				return false, fmt.Errorf("duplicate address detection is not over: %w", ctx.Err())
+			case update, ok := <-updates:
+				if !ok {
+					return false, nil
+				}
+				ip, _ := netip.AddrFromSlice(update.LinkAddress.IP)
+				mine = ip.Unmap() == a.Prefix.Addr()
+			}
+		}
+	}
+}
+
+func (s *socket) look(ctx context.Context, a lvs.Address) (settled bool, err error) {
+	found, err := s.find(ctx, a.Prefix.Addr())
+	if err != nil {
+		return false, err
+	}
+	for _, f := range found {
+		switch {
+		case f.NIC != a.NIC || f.Prefix != a.Prefix:
+		case f.Observed.Duplicate:
+			return false, errDuplicate
+		default:
+			return !f.Observed.Tentative, nil
+		}
+	}
+	return false, fmt.Errorf("the address is gone: %w", fs.ErrNotExist)
+}

@@ -1,0 +1,22 @@
+package lvs
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrNoNetwork says that no interface is directly connected to the network of
+// an address, so its interface or prefix length cannot be found out.
+var ErrNoNetwork = errors.New("no directly connected network")
+
+// NotInstalled is an ErrNotInstalled with a text of its own: what is missing
+// and, after a semicolon, how to get it.
+func NotInstalled(format string, args ...any) error {
+	return missing(fmt.Sprintf(format, args...))
+}
+
+type missing string
+
+func (m missing) Error() string { return string(m) }
+
+func (missing) Unwrap() error { return ErrNotInstalled }

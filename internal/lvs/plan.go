@@ -1,0 +1,209 @@
+package lvs
+
+import (
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"slices"
+)
+
+// Verb is what an Op does.
+type Verb uint8
+
+// The verbs, in the order in which a plan uses them.
+const (
+	AddService Verb = iota + 1
+	EditService
+	AddDestination
+	EditDestination
+	DeleteDestination
+	DeleteService
+)
+
+// Op is one change of an IPVS table.
+type Op struct {
+	Verb        Verb
+	Service     Service     // only the identity counts for destinations and deletion
+	Destination Destination // only the address counts for deletion; zero for services
+}
+
+// Scope is the services that a caller owns. A plan neither reads nor changes
+// anything outside its scope.
+type Scope map[ServiceID]bool
+
+// ScopeOf is the scope that holds the services of some tables.
+func ScopeOf(tables ...Table) Scope {
+	scope := Scope{}
+	for _, t := range tables {
+		for _, v := range t {
+			scope[v.ID] = true
+		}
+	}
+	return scope
+}
+
+// Plan returns the changes that turn have into want within scope, in an order
+// in which traffic is never left without a destination that it could have:
+// services before destinations, more weight before less, deletion last.
+// The same arguments always give the same plan; applying it and planning again
+// gives none. Services of want that scope does not hold are left out.
+func Plan(want, have Table, scope Scope) []Op {
+	var p planner
+	for _, w := range want {
+		if !scope[w.ID] {
+			continue
+		}
+		h, exists := have.Lookup(w.ID)
+		p.service(w.Service, h.Service, exists)
+		p.destinations(w, h)
+	}
+	for _, h := range have {
+		if _, wanted := want.Lookup(h.ID); scope[h.ID] && !wanted {
+			p.gone = append(p.gone, Op{Verb: DeleteService, Service: Service{ID: h.ID}})
+		}
+	}
+	return slices.Concat(p.services, p.added, p.raised, p.changed, p.removed, p.gone)
+}
+
+// planner collects the ops of a plan by stage.
+type planner struct {
+	services, added, raised, changed, removed, gone []Op
+}
+
+func (p *planner) service(want, have Service, exists bool) {
+	switch {
+	case !exists:
+		p.services = append(p.services, Op{Verb: AddService, Service: want})
+	case !want.Equal(have):
+		p.services = append(p.services, Op{Verb: EditService, Service: want})
+	}
+}
+
+func (p *planner) destinations(want, have VirtualService) {
+	old := make(map[netip.AddrPort]Destination, len(have.Destinations))
+	for _, d := range have.Destinations {
+		old[d.Addr] = d
+	}
+	for _, w := range want.Destinations {
+		h, exists := old[w.Addr]
+		delete(old, w.Addr)
+		op := Op{Verb: EditDestination, Service: Service{ID: want.ID}, Destination: w}
+		switch {
+		case !exists:
+			op.Verb = AddDestination
+			p.added = append(p.added, op)
+		case w.Equal(h):
+		case w.Weight > h.Weight:
+			p.raised = append(p.raised, op)
+		default:
+			p.changed = append(p.changed, op)
+		}
+	}
+	for _, h := range have.Destinations {
+		if _, left := old[h.Addr]; left {
+			delete(old, h.Addr) // a torn dump can list a destination twice
+			p.removed = append(p.removed, Op{Verb: DeleteDestination, Service: Service{ID: want.ID}, Destination: h})
+		}
+	}
+}
+
+// Equal compares what an administrator sets. Granularity counts only with
+// persistence: the kernel reports a full mask for services without.
+func (s Service) Equal(o Service) bool { return s.normal() == o.normal() }
+
+func (s Service) normal() Service {
+	full := 32
+	if s.ID.Is6() {
+		full = 128
+	}
+	if s.Persistence == 0 || s.Granularity == full {
+		s.Granularity = 0
+	}
+	return s
+}
+
+// Equal compares what an administrator sets. A destination that is one of the
+// director's own addresses reads back as Local whatever was asked for
+// (net/netfilter/ipvs/ip_vs_ctl.c, __ip_vs_update_dest), so Local equals every
+// forwarding method.
+func (d Destination) Equal(o Destination) bool {
+	if d.Forward == Local || o.Forward == Local {
+		d.Forward, o.Forward = Local, Local
+	}
+	return d == o
+}
+
+// Equal tells whether two services are the same with all their destinations,
+// in whatever order.
+func (v VirtualService) Equal(o VirtualService) bool {
+	return v.ID == o.ID && len(Plan(Table{v}, Table{o}, Scope{v.ID: true})) == 0
+}
+
+// Apply returns the table after an op, as strict as the kernel: adding what is
+// there is fs.ErrExist, changing or deleting what is not is fs.ErrNotExist.
+// The table itself is not changed.
+func (t Table) Apply(op Op) (Table, error) {
+	i := slices.IndexFunc(t, func(v VirtualService) bool { return v.ID == op.Service.ID })
+	if op.Verb == AddService {
+		if i >= 0 {
+			return t, fmt.Errorf("%s: %w", op, fs.ErrExist)
+		}
+		return append(slices.Clone(t), VirtualService{Service: op.Service}), nil
+	}
+	if i < 0 {
+		return t, fmt.Errorf("%s: %w", op, fs.ErrNotExist)
+	}
+	next := slices.Clone(t)
+	switch op.Verb {
+	case EditService:
+		next[i].Service = op.Service
+	case DeleteService:
+		next = slices.Delete(next, i, i+1)
+	default:
+		destinations, err := applyDestination(next[i].Destinations, op)
+		if err != nil {
+			return t, err
+		}
+		next[i].Destinations = destinations
+	}
+	return next, nil
+}
+
+func applyDestination(have []Destination, op Op) ([]Destination, error) {
+	i := slices.IndexFunc(have, func(d Destination) bool { return d.Addr == op.Destination.Addr })
+	next := slices.Clone(have)
+	switch {
+	case op.Verb == AddDestination && i >= 0:
+		return nil, fmt.Errorf("%s: %w", op, fs.ErrExist)
+	case op.Verb == AddDestination:
+		return append(next, op.Destination), nil
+	case i < 0:
+		return nil, fmt.Errorf("%s: %w", op, fs.ErrNotExist)
+	case op.Verb == DeleteDestination:
+		return slices.Delete(next, i, i+1), nil
+	}
+	next[i] = op.Destination
+	return next, nil
+}
+
+// Ownership says how much of something is there.
+type Ownership uint8
+
+// The results of Classify. The zero value is none of them.
+const (
+	Present Ownership = iota + 1 // all of it: start would change nothing
+	Absent                       // none of it: stop would change nothing
+	Partial                      // some of it
+)
+
+// Classify judges a state by the number of ops that start and stop would need.
+// Something that needs neither (a service list that is empty) is present.
+func Classify(start, stop int) Ownership {
+	switch {
+	case start == 0:
+		return Present
+	case stop == 0:
+		return Absent
+	}
+	return Partial
+}

@@ -1,0 +1,315 @@
+package lvs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func table(t testing.TB, text string) Table {
+	t.Helper()
+	parsed, err := ParseTable(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
+
+func lines(ops []Op) string {
+	var b strings.Builder
+	for _, op := range ops {
+		fmt.Fprintln(&b, op)
+	}
+	return b.String()
+}
+
+const web = `
+-A -t 192.0.2.10:80 -s rr
+-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
+-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1
+`
+
+func TestPlan(t *testing.T) {
+	tests := []struct {
+		name, want, have, ops string
+		scope                 Scope
+	}{
+		{name: "start on an empty table", want: web, ops: `
+ipvsadm -A -t 192.0.2.10:80 -s rr
+ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
+ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1
+`},
+		{name: "nothing to do", want: web, have: web, ops: "\n"},
+		{name: "destinations in another order", want: web, ops: "\n", have: `
+-A -t 192.0.2.10:80 -s rr
+-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1
+-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
+`},
+		{name: "stop", have: web, ops: "\nipvsadm -D -t 192.0.2.10:80\n"},
+		{name: "stop leaves a foreign service", have: web + "-A -f 7 -s wlc\n", scope: ScopeOf(table(t, web)),
+			ops: "\nipvsadm -D -t 192.0.2.10:80\n"},
+		{name: "a foreign service in want is not touched either", want: web, scope: Scope{}, ops: "\n"},
+		{name: "services first, more before less, deletion last", want: `
+-A -t 192.0.2.10:80 -s wrr
+-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 0
+-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 5
+-a -t 192.0.2.10:80 -r 192.0.2.23:80 -g -w 1
+-A -u 192.0.2.10:53 -s rr -p 600 -M 255.255.255.0
+-a -u 192.0.2.10:53 -r 192.0.2.21:5353 -m -w 1
+`, have: `
+-A -f 5 -s rr
+-A -t 192.0.2.10:80 -s rr
+-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
+-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1
+-a -t 192.0.2.10:80 -r 192.0.2.24:80 -g -w 1
+`, ops: `
+ipvsadm -E -t 192.0.2.10:80 -s wrr
+ipvsadm -A -u 192.0.2.10:53 -s rr -p 600 -M 255.255.255.0
+ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.23:80 -g -w 1
+ipvsadm -a -u 192.0.2.10:53 -r 192.0.2.21:5353 -m -w 1
+ipvsadm -e -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 5
+ipvsadm -e -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 0
+ipvsadm -d -t 192.0.2.10:80 -r 192.0.2.24:80
+ipvsadm -D -f 5
+`},
+		{name: "the netmask of a service without persistence is the kernel's", ops: "\n",
+			want: "-A -t 192.0.2.10:80 -s rr", have: "-A -t 192.0.2.10:80 -s rr -M 255.255.255.255"},
+		{name: "persistence is dropped", want: "-A -f 5 -s rr", have: "-A -f 5 -s rr -p 60",
+			ops: "\nipvsadm -E -f 5 -s rr\n"},
+		{name: "a mark has a family", want: "-A -f 5 -s rr", have: "-A -f 5 -6 -s rr",
+			ops: "\nipvsadm -A -f 5 -s rr\nipvsadm -D -f 5 -6\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			want, have := table(t, tt.want), table(t, tt.have)
+			scope := tt.scope
+			if scope == nil {
+				scope = ScopeOf(want, have)
+			}
+			if diff := cmp.Diff(tt.ops, "\n"+lines(Plan(want, have, scope))); diff != "" {
+				t.Errorf("plan (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestLocalDestinationEqualsWhateverWasAskedFor(t *testing.T) {
+	id := AddrService(TCP, netip.MustParseAddrPort("192.0.2.10:80"))
+	d := Destination{Addr: netip.MustParseAddrPort("127.0.0.1:80"), Forward: Route, Weight: 1}
+	want := Table{{Service: Service{ID: id, Scheduler: "rr"}, Destinations: []Destination{d}}}
+	d.Forward = Local
+	have := Table{{Service: Service{ID: id, Scheduler: "rr"}, Destinations: []Destination{d}}}
+	if ops := Plan(want, have, ScopeOf(want)); len(ops) != 0 {
+		t.Errorf("plan is not empty:\n%s", lines(ops))
+	}
+}
+
+func TestDestinationListedTwiceIsDeletedOnce(t *testing.T) {
+	have := table(t, web)
+	have[0].Destinations = append(have[0].Destinations, have[0].Destinations[0])
+	want := Table{{Service: have[0].Service}}
+	if ops := Plan(want, have, ScopeOf(want)); len(ops) != 2 {
+		t.Errorf("got %d ops, want 2:\n%s", len(ops), lines(ops))
+	}
+}
+
+func TestApplyIsAsStrictAsTheKernel(t *testing.T) {
+	for line, want := range map[string]error{
+		"-A -t 192.0.2.10:80 -s rr":                         fs.ErrExist,
+		"-E -t 192.0.2.11:80 -s rr":                         fs.ErrNotExist,
+		"-D -t 192.0.2.11:80":                               fs.ErrNotExist,
+		"-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1":      fs.ErrExist,
+		"-a -t 192.0.2.11:80 -r 192.0.2.21:80 -g -w 1":      fs.ErrNotExist,
+		"-e -t 192.0.2.10:80 -r 192.0.2.29:80 -g -w 1":      fs.ErrNotExist,
+		"-d -t 192.0.2.10:80 -r 192.0.2.29:80":              fs.ErrNotExist,
+		"ipvsadm -e -t 192.0.2.10:80 -r 192.0.2.21:80 -w 9": nil,
+	} {
+		op, err := ParseOp(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := table(t, web).Apply(op); !errors.Is(err, want) {
+			t.Errorf("%s: got %v, want %v", line, err, want)
+		}
+	}
+}
+
+// randomTable draws from few values so that tables overlap.
+func randomTable(r *rand.Rand) Table {
+	var t Table
+	for n := range r.IntN(4) {
+		id := AddrService(TCP, netip.AddrPortFrom(netip.MustParseAddr("192.0.2.10"), uint16(80+n)))
+		if r.IntN(3) == 0 {
+			id = MarkService(uint32(n+1), r.IntN(2) == 0)
+		}
+		s := Service{ID: id, Scheduler: Scheduler(Schedulers()[r.IntN(4)])}
+		if r.IntN(2) == 0 {
+			s.Persistence = time.Duration(r.IntN(3)) * time.Second
+			s.Granularity = 24 * r.IntN(2)
+		}
+		v := VirtualService{Service: s}
+		for d := range r.IntN(5) {
+			if r.IntN(3) == 0 {
+				continue
+			}
+			v.Destinations = append(v.Destinations, Destination{
+				Addr:    netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(20 + d)}), 80),
+				Forward: []Forward{Masq, Route, Tunnel}[r.IntN(3)], Weight: r.IntN(3),
+			})
+		}
+		t = append(t, v)
+	}
+	return t
+}
+
+func FuzzPlanConverges(f *testing.F) {
+	for seed := range uint64(200) {
+		f.Add(seed, uint8(seed))
+	}
+	f.Fuzz(func(t *testing.T, seed uint64, stopAt uint8) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		want, have := randomTable(r), randomTable(r)
+		scope := ScopeOf(want)
+		for _, v := range have { // some services of have are foreign
+			if r.IntN(2) == 0 {
+				scope[v.ID] = true
+			}
+		}
+		foreign := func(t Table) string {
+			var b strings.Builder
+			for _, v := range t {
+				if !scope[v.ID] {
+					b.WriteString(Table{v}.String())
+				}
+			}
+			return b.String()
+		}
+		before := foreign(have)
+		apply := func(ops []Op) {
+			for _, op := range ops {
+				if !scope[op.Service.ID] {
+					t.Fatalf("op outside its scope: %s", op)
+				}
+				next, err := have.Apply(op)
+				if err != nil {
+					t.Fatal(err)
+				}
+				have = next
+			}
+		}
+		first := Plan(want, have, scope)
+		apply(first[:min(int(stopAt), len(first))]) // killed in the middle
+		apply(Plan(want, have, scope))
+		if left := Plan(want, have, scope); len(left) != 0 {
+			t.Fatalf("a second plan is not empty:\n%swant\n%shave\n%s", lines(left), want, have)
+		}
+		if after := foreign(have); after != before {
+			t.Fatalf("foreign services changed:\n%s", cmp.Diff(before, after))
+		}
+		apply(Plan(nil, have, scope))
+		if left := Plan(nil, have, scope); len(left) != 0 {
+			t.Fatalf("stop leaves something:\n%s", lines(left))
+		}
+	})
+}
+
+func FuzzParseOp(f *testing.F) {
+	for _, line := range strings.Split(web, "\n") {
+		f.Add(line)
+	}
+	f.Add("ipvsadm -A -u [2001:db8::10]:53 -s mh -p 60 -M 64 -o -b mh-port,flag-3")
+	f.Add("-a -f 5 -6 -r [2001:db8::21]:0 -m -w 65535 -x 10 -y 5")
+	f.Fuzz(func(t *testing.T, line string) {
+		op, err := ParseOp(line)
+		if err != nil {
+			return
+		}
+		again, err := ParseOp(op.String())
+		if err != nil {
+			t.Fatalf("%q became %q: %v", line, op, err)
+		}
+		if op.String() != again.String() {
+			t.Fatalf("%q became %q, then %q", line, op, again)
+		}
+	})
+}
+
+func TestValidate(t *testing.T) {
+	tests := []struct{ name, table, want string }{
+		{"good", web, ""},
+		{"port of a direct route", "-A -t 192.0.2.10:80 -s rr\n-a -t 192.0.2.10:80 -r 192.0.2.21:8080 -g -w 1",
+			"virtual service -t 192.0.2.10:80: real server 192.0.2.21:8080: direct routing and tunnels cannot change the port: it is 8080 here and 80 in the service; use the same port or masq"},
+		{"port of NAT", "-A -t 192.0.2.10:80 -s rr\n-a -t 192.0.2.10:80 -r 192.0.2.21:8080 -m -w 1", ""},
+		{"family", "-A -t 192.0.2.10:80 -s rr\n-a -t 192.0.2.10:80 -r [2001:db8::21]:80 -g -w 1",
+			"virtual service -t 192.0.2.10:80: real server [2001:db8::21]:80: its address family differs from the service's"},
+		{"family of a mark", "-A -f 5 -6 -s rr\n-a -f 5 -6 -r 192.0.2.21:80 -g -w 1",
+			"virtual service -f 5 -6: real server 192.0.2.21:80: its address family differs from the service's"},
+		{"no method", "-A -f 5 -s rr\n-a -f 5 -r 192.0.2.21:80 -w 1",
+			"virtual service -f 5: real server 192.0.2.21:80: no forwarding method; use gate, masq or ipip"},
+		{"port 0", "-A -t 192.0.2.10:0 -s rr", "virtual service -t 192.0.2.10:0: port 0 (every port) needs persistence"},
+		{"thresholds", "-A -f 5 -s rr\n-a -f 5 -r 192.0.2.21:80 -g -w 1 -x 5 -y 9",
+			"virtual service -f 5: real server 192.0.2.21:80: lower threshold 9 is above the upper threshold 5"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := ""
+			if err := table(t, tt.table).Validate(); err != nil {
+				got = err.Error()
+			}
+			if got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestParseTableErrors(t *testing.T) {
+	tests := []struct{ text, want string }{
+		{"-A -t 192.0.2.10:80 -s wrrr", `line 1: "-A -t 192.0.2.10:80 -s wrrr": -s wrrr: unknown scheduler "wrrr"`},
+		{"-A -t 192.0.2.10:80 -s rr\n-A -t 192.0.2.10:80 -s rr", "line 2: ipvsadm -A -t 192.0.2.10:80 -s rr: file already exists"},
+		{"-D -f 5", "line 1: ipvsadm -D -f 5 does not describe a table; only -A and -a do"},
+		{"-A", `line 1: "-A": no virtual service; one of -t -u -f is expected`},
+		{"-A -f 5 -r 192.0.2.21:80", `line 1: "-A -f 5 -r 192.0.2.21:80": -a, -e and -d take a real server (-r), -A, -E and -D do not`},
+		{"-A -f 5 -q", `line 1: "-A -f 5 -q": -q is unknown or has no value`},
+		{"-A -f 0", `line 1: "-A -f 0": -f 0: not a number from 1 to 4294967295`},
+	}
+	for _, tt := range tests {
+		if _, err := ParseTable(tt.text); err == nil || err.Error() != tt.want {
+			t.Errorf("%q\ngot  %v\nwant %s", tt.text, err, tt.want)
+		}
+	}
+}
+
+func TestTablePrintsAsIpvsadmDoes(t *testing.T) {
+	const text = `-A -t 192.0.2.10:80 -s rr -p 600 -M 255.255.255.0
+-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
+-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 2 -x 10 -y 5
+-A -u [2001:db8::10]:53 -s wlc -p 60 -M 64 -o
+-A -f 5 -6 -s mh -b flag-1,flag-2
+-a -f 5 -6 -r [2001:db8::21]:0 -m -w 0
+`
+	if diff := cmp.Diff(text, table(t, text).String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestAddressOpIsAnIPCommand(t *testing.T) {
+	vip := Address{Prefix: netip.MustParsePrefix("192.0.2.10/24"), NIC: "eth0", Broadcast: netip.MustParseAddr("192.0.2.255"), Label: "eth0:1"}
+	v6 := Address{Prefix: netip.MustParsePrefix("2001:db8::10/64"), NIC: "eth0", Deprecated: true}
+	for want, op := range map[string]AddressOp{
+		"ip addr add 192.0.2.10/24 brd 192.0.2.255 dev eth0 label eth0:1": {AddAddress, vip},
+		"ip addr del 192.0.2.10/24 dev eth0":                              {DeleteAddress, vip},
+		"ip addr add 2001:db8::10/64 dev eth0 preferred_lft 0":            {AddAddress, v6},
+	} {
+		if got := op.String(); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}

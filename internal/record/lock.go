@@ -1,0 +1,178 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Lock waits until nobody else changes the IPVS table of this network
+// namespace and returns the function that lets the next one in. A holder that is
+// past its own deadline is killed: it cannot finish and would block a stop.
+// who names the caller for those who wait, and until is its own deadline; ctx
+// bounds the wait only. The lock ends with the process.
+func (s Store) Lock(ctx context.Context, who string, until time.Time) (func(), error) {
+	if err := os.MkdirAll(filepath.Dir(s.lock), 0o755); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(s.lock, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	err = flock(file, unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = waitForLock(ctx, file)
+	} else if err != nil {
+		_ = file.Close()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("locking the IPVS table: %w", err)
+	}
+	_ = writeHolder(file, who, until) // a full disk costs others our name, not us the lock
+	return func() {
+		_ = file.Truncate(0) // nobody shall be killed for what we were
+		_ = file.Close()
+	}, nil
+}
+
+// waitForLock returns nil when the file is locked, and closes it otherwise.
+func waitForLock(ctx context.Context, file *os.File) error {
+	locked := make(chan error, 1)
+	go func() { locked <- flock(file, unix.LOCK_EX) }()
+	for {
+		h := holderOf(file)
+		if h.expired() {
+			h.kill()
+		}
+		again := time.NewTimer(h.left())
+		select {
+		case err := <-locked:
+			again.Stop()
+			if err != nil {
+				_ = file.Close()
+			}
+			return err
+		case <-again.C:
+		case <-ctx.Done():
+			again.Stop()
+			go func() {
+				<-locked
+				_ = file.Close()
+			}()
+			return fmt.Errorf("%s has the lock: %w", h, ctx.Err())
+		}
+	}
+}
+
+func flock(file *os.File, how int) error {
+	for {
+		if err := unix.Flock(int(file.Fd()), how); err != unix.EINTR {
+			return err
+		}
+	}
+}
+
+// holder is who has the lock, as it wrote itself into the lock file.
+type holder struct {
+	pid      int
+	start    string        // start time of the process in clock ticks, /proc/PID/stat field 22
+	deadline time.Duration // since boot; zero for none
+	who      string
+}
+
+func writeHolder(file *os.File, who string, until time.Time) error {
+	h := holder{pid: os.Getpid(), start: startTime(os.Getpid()), who: who}
+	if !until.IsZero() {
+		h.deadline = sinceBoot() + time.Until(until)
+	}
+	line := fmt.Sprintf("%d %s %d %s\n", h.pid, h.start, h.deadline, h.who)
+	if err := file.Truncate(0); err != nil {
+		return err
+	}
+	_, err := file.WriteAt([]byte(line), 0)
+	return err
+}
+
+// holderOf reads who has the lock; the zero holder is one that has not written
+// its name yet.
+func holderOf(file *os.File) holder {
+	text := make([]byte, 4096)
+	n, _ := file.ReadAt(text, 0)
+	line, _, _ := strings.Cut(string(text[:n]), "\n")
+	words := strings.SplitN(line, " ", 4)
+	if len(words) != 4 {
+		return holder{}
+	}
+	pid, err1 := strconv.Atoi(words[0])
+	deadline, err2 := strconv.ParseInt(words[2], 10, 64)
+	if err1 != nil || err2 != nil {
+		return holder{}
+	}
+	return holder{pid, words[1], time.Duration(deadline), words[3]}
+}
+
+// grace is how long a holder may be past its deadline: long enough for it to
+// notice by itself.
+const grace = 500 * time.Millisecond
+
+func (h holder) expired() bool { return h.deadline != 0 && sinceBoot() > h.deadline+grace }
+
+// left is how long the holder may still have the lock; a holder that is not
+// known yet, or was just killed, is asked again soon.
+func (h holder) left() time.Duration {
+	const soon = 20 * time.Millisecond
+	if h.pid == 0 || h.expired() {
+		return soon
+	}
+	if h.deadline == 0 {
+		return time.Hour
+	}
+	return h.deadline + grace - sinceBoot() + soon
+}
+
+// kill ends a holder whose pid has not gone to another process meanwhile.
+func (h holder) kill() {
+	if h.pid > 1 && h.start != "" && h.start == startTime(h.pid) {
+		_ = unix.Kill(h.pid, unix.SIGKILL)
+	}
+}
+
+// String is for error messages.
+func (h holder) String() string {
+	if h.pid == 0 {
+		return "another process"
+	}
+	return fmt.Sprintf("%s (process %d)", h.who, h.pid)
+}
+
+// startTime returns field 22 of /proc/PID/stat, or nothing for no such process.
+// The second field is a name in parentheses and may hold anything.
+func startTime(pid int) string {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return ""
+	}
+	after := string(text)[strings.LastIndexByte(string(text), ')')+1:]
+	const field = 22 - 3 // the first field behind the name is the third
+	if words := strings.Fields(after); len(words) > field {
+		return words[field]
+	}
+	return ""
+}
+
+// sinceBoot is CLOCK_BOOTTIME: the same for all processes, and no clock change
+// moves it.
+func sinceBoot() time.Duration {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
+		return 0
+	}
+	return time.Duration(now.Nano())
+}

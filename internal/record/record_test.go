@@ -1,0 +1,335 @@
+package record
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lvs-agents/internal/lvs"
+)
+
+func open(t *testing.T, dir string) Store {
+	t.Helper()
+	s, err := In(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func webTable(t *testing.T) lvs.Table {
+	t.Helper()
+	parsed, err := lvs.ParseTable(web)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
+
+const web = `-A -t 192.0.2.10:80 -s rr -p 600
+-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
+-A -f 5 -6 -s mh -b flag-1
+`
+
+func TestRecordComesBackAsItWasSaved(t *testing.T) {
+	s := open(t, t.TempDir())
+	for _, id := range []string{"web", "web:0", "../../etc/passwd", ".", "a b%\n", strings.Repeat("x", 300), strings.Repeat("\u754c", 40)} {
+		want := Record{ID: id, State: Running, Generation: 3, Services: webTable(t),
+			Removing: []lvs.ServiceID{lvs.MarkService(7, false), lvs.MarkService(7, true)}}
+		if err := s.Save(want); err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.Load(want.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want.Services.String(), got.Services.String()); diff != "" {
+			t.Error(diff)
+		}
+		if !reflect.DeepEqual(want, got) {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+		if filepath.Dir(s.Path(want.ID)) != s.dir {
+			t.Errorf("%q is kept outside the directory: %s", id, s.Path(id))
+		}
+		if err := s.Remove(want.ID); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Load(want.ID); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("removed record: %v", err)
+		}
+		if err := s.Remove(want.ID); err != nil {
+			t.Errorf("removing what is gone: %v", err)
+		}
+	}
+}
+
+func TestRecordOfAnotherBootOrNamespaceIsNone(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	for name, other := range map[string]Store{
+		"boot":      {dir: s.dir, lock: s.lock, boot: "b", netns: s.netns},
+		"namespace": {dir: s.dir, lock: s.lock, boot: s.boot, netns: "1"},
+	} {
+		if err := other.Save(Record{ID: "web", State: Running, Services: webTable(t)}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Load("web"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if others, _, err := s.Others("other"); err != nil || len(others) != 0 {
+			t.Errorf("%s: %v %v", name, others, err)
+		}
+	}
+}
+
+func TestOthersAreAllRecordsButOne(t *testing.T) {
+	s := open(t, t.TempDir())
+	if others, _, err := s.Others("web"); err != nil || len(others) != 0 {
+		t.Fatalf("no directory yet: %v %v", others, err)
+	}
+	for _, id := range []string{"web", "mail", "dns"} {
+		if err := s.Save(Record{ID: id, State: Running, Services: webTable(t)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(s.Path("broken"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	others, damaged, err := s.Others("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{s.Path("broken")}, damaged); diff != "" {
+		t.Error(diff)
+	}
+	var ids []string
+	for _, r := range others {
+		ids = append(ids, r.ID)
+	}
+	if diff := cmp.Diff([]string{"", "dns", "mail"}, ids); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDamagedRecordGivesWhatCanBeRead(t *testing.T) {
+	s := open(t, t.TempDir())
+	if err := s.Save(Record{ID: "web", State: Running, Services: webTable(t)}); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(s.Path("web"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range whole {
+		if err := os.WriteFile(s.Path("web"), whole[:n], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Load("web"); !errors.Is(err, ErrDamaged) && n < len(whole)-1 {
+			t.Fatalf("%d of %d bytes: %v", n, len(whole), err)
+		}
+	}
+	cut := strings.Replace(string(whole), "-A -f 5 -6 -s mh -b flag-1\n# end\n", "-A -f 5 -6 -s", 1)
+	if err := os.WriteFile(s.Path("web"), []byte(cut), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got, err := s.Load("web")
+	want := strings.Replace(web, "-A -f 5 -6 -s mh -b flag-1\n", "", 1)
+	if !errors.Is(err, ErrDamaged) || got.Services.String() != want {
+		t.Errorf("%v\n%s", err, got.Services)
+	}
+}
+
+func TestSaveLeavesTheOldRecordWhenTheDiskIsFull(t *testing.T) {
+	s := open(t, t.TempDir())
+	if err := s.Save(Record{ID: "web", State: Running, Services: webTable(t)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/dev/full", filepath.Join(s.dir, ".web")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Save(Record{ID: "web", State: Stopping}); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("save: %v", err)
+	}
+	if r, err := s.Load("web"); err != nil || r.State != Running {
+		t.Errorf("%+v %v", r, err)
+	}
+}
+
+func TestFileInThePlaceOfTheDirectoryHoldsNoRecord(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	if err := os.WriteFile(dir, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open(t, dir).Load("web"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPipeInThePlaceOfARecordIsDamage(t *testing.T) {
+	s := open(t, t.TempDir())
+	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(s.Path("web"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Load("web"); !errors.Is(err, ErrDamaged) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func BenchmarkLoad(b *testing.B) {
+	text := "-A -t 192.0.2.10:80 -s rr\n"
+	for n := range 10000 {
+		text += fmt.Sprintf("-a -t 192.0.2.10:80 -r 10.0.%d.%d:80 -m -w 1\n", n/256, n%256)
+	}
+	services, err := lvs.ParseTable(text)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, err := In(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := s.Save(Record{ID: "web", State: Running, Services: services}); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := s.Load("web"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	s := Store{boot: "b", netns: "1"}
+	f.Add(s.format(Record{ID: "web", State: Running}))
+	f.Add("# end")
+	f.Fuzz(func(t *testing.T, text string) {
+		r, _, err := parse(text)
+		if err == nil {
+			if again, _, err := parse(s.format(r)); err != nil || again.Services.String() != r.Services.String() {
+				t.Errorf("%q: %v", text, err)
+			}
+		}
+	})
+}
+
+// TestMain makes this test binary a process that holds the lock when another
+// test says so.
+func TestMain(m *testing.M) {
+	if dir := os.Getenv("RECORD_TEST_LOCK"); dir != "" {
+		os.Exit(helper(dir, os.Getenv("RECORD_TEST_LIMIT")))
+	}
+	os.Exit(m.Run())
+}
+
+func helper(dir, limit string) int {
+	d, err1 := time.ParseDuration(limit)
+	s, err2 := In(dir)
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	until, _ := ctx.Deadline()
+	_, err3 := s.Lock(ctx, "web", until)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	fmt.Println("locked")
+	_, _ = bufio.NewReader(os.Stdin).ReadString('\n') // until killed or told
+	return 0
+}
+
+func holdLock(t *testing.T, dir string, limit time.Duration) *exec.Cmd {
+	t.Helper()
+	holder := exec.Command(os.Args[0])
+	holder.Env = append(os.Environ(), "RECORD_TEST_LOCK="+dir, "RECORD_TEST_LIMIT="+limit.String())
+	stdin, err := holder.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := holder.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := holder.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = stdin.Close()
+		_ = holder.Process.Kill()
+		_ = holder.Wait()
+	})
+	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "locked\n" {
+		t.Fatalf("helper: %q %v", line, err)
+	}
+	return holder
+}
+
+func TestLockNamesItsHolder(t *testing.T) {
+	dir := t.TempDir()
+	holder := holdLock(t, dir, time.Hour)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := open(t, dir).Lock(ctx, "dns", time.Time{})
+	want := fmt.Sprintf("locking the IPVS table: web (process %d) has the lock: context deadline exceeded", holder.Process.Pid)
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestLockOfADeadProcessIsFree(t *testing.T) {
+	dir := t.TempDir()
+	holder := holdLock(t, dir, time.Hour)
+	if err := holder.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	unlock, err := open(t, dir).Lock(t.Context(), "dns", time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+}
+
+func TestHolderPastItsDeadlineIsKilled(t *testing.T) {
+	dir := t.TempDir()
+	holder := holdLock(t, dir, 10*time.Millisecond)
+	if err := holder.Process.Signal(syscall.SIGSTOP); err != nil { // hangs, deaf to everything but KILL
+		t.Fatal(err)
+	}
+	unlock, err := open(t, dir).Lock(t.Context(), "dns", time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	if err := holder.Wait(); err == nil || err.Error() != "signal: killed" {
+		t.Errorf("holder: %v", err)
+	}
+}
+
+func TestHolderIsNotKilledWhenItsPidBelongsToAnother(t *testing.T) {
+	other := exec.Command("sleep", "60")
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	holder{pid: other.Process.Pid, start: "1", deadline: 1}.kill()
+	if err := other.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Errorf("it was killed: %v", err)
+	}
+	if err := other.Wait(); err == nil || err.Error() != "signal: terminated" {
+		t.Errorf("it was killed: %v", err)
+	}
+}

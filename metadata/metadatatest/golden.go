@@ -1,0 +1,132 @@
+// Package metadatatest holds the tests that every agent's declaration has to
+// pass. They also keep the files that are generated from it current.
+package metadatatest
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lvs-agents/metadata"
+	"lvs-agents/metadata/ocfxml"
+	"lvs-agents/ocf"
+)
+
+var update = flag.Bool("update", false, "write the generated files instead of comparing them")
+
+// Run checks the declaration of a fresh agent, and that its generated files
+// (meta-data, reference page, man page) are what the declaration says.
+func Run(t *testing.T, fresh func() ocf.Agent) {
+	t.Helper()
+	agent := fresh()
+	decl := agent.Metadata()
+	t.Run("declaration", func(t *testing.T) { check(t, agent, decl) })
+	t.Run("examples", func(t *testing.T) { examples(t, fresh) })
+	var xml bytes.Buffer
+	if err := ocfxml.Write(&xml, decl); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("meta-data", func(t *testing.T) { golden(t, "metadata/testdata/"+decl.Name+".xml", xml.String()) })
+	t.Run("reference page", func(t *testing.T) { golden(t, "docs/"+decl.Name+".md", decl.Markdown()) })
+	t.Run("man page", func(t *testing.T) { golden(t, "docs/man/ocf_lvs_"+decl.Name+".7", decl.Man()) })
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	_, here, _, _ := runtime.Caller(0)
+	path := filepath.Join(filepath.Dir(here), "../..", name)
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s is not current; make docs writes it anew (-want +got):\n%s", name, diff)
+	}
+}
+
+// check holds the rules that OCF 1.1, pcs, crmsh and hb_gui make.
+func check(t *testing.T, agent ocf.Agent, decl metadata.Agent) {
+	t.Helper()
+	if len(decl.Params) == 0 {
+		t.Error("OCF 1.1 wants at least one parameter")
+	}
+	for _, p := range decl.Params {
+		if strings.Trim(p.Name, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
+			t.Errorf("parameter %q: only a-z, 0-9 and _ make portable environment names", p.Name)
+		}
+		sentence(t, p.Name, p.Short, p.Long)
+	}
+	sentence(t, decl.Name, decl.Short, decl.Long)
+	var advertised []string
+	for _, a := range decl.Actions {
+		advertised = append(advertised, a.Name)
+	}
+	for _, name := range []string{"start", "stop", "monitor", "validate-all", "meta-data"} {
+		if !slices.Contains(advertised, name) {
+			t.Errorf("action %s is not advertised", name)
+		}
+	}
+	_, reloads := agent.(ocf.Reloader)
+	if reloads != slices.Contains(advertised, "reload-agent") {
+		t.Errorf("reload-agent: advertised %v, there %v", !reloads, reloads)
+	}
+	for _, p := range decl.Params {
+		if p.Reloadable && !reloads {
+			t.Errorf("parameter %s is reloadable, but the agent does not reload", p.Name)
+		}
+	}
+}
+
+func sentence(t *testing.T, name, short, long string) {
+	t.Helper()
+	if short == "" || strings.HasSuffix(short, ".") || strings.Contains(short, "\n") {
+		t.Errorf("%s: the short text %q is not a noun phrase on one line without a full stop", name, short)
+	}
+	if !strings.HasSuffix(long, ".") {
+		t.Errorf("%s: the long text %q is not made of sentences", name, long)
+	}
+}
+
+// examples loads every documented example into an agent and validates it.
+func examples(t *testing.T, fresh func() ocf.Agent) {
+	t.Helper()
+	for _, e := range fresh().Metadata().Examples {
+		var environ []string
+		agent := fresh()
+		decl := agent.Metadata()
+		for _, p := range e.Params {
+			environ = append(environ, "OCF_RESKEY_"+p[0]+"="+p[1])
+		}
+		for _, err := range decl.Load(environ) {
+			t.Errorf("%s: %v", e.Title, err)
+		}
+		if v, ok := agent.(ocf.Validator); ok && !readsAFile(e) {
+			if err := v.Validate(t.Context(), ocf.Call{}, 0); err != nil {
+				t.Errorf("%s: %v", e.Title, err)
+			}
+		}
+		for _, warning := range decl.Unknown(environ) {
+			t.Errorf("%s: %s", e.Title, warning)
+		}
+	}
+}
+
+// readsAFile tells examples with a file that only a director has.
+func readsAFile(e metadata.Example) bool {
+	return slices.ContainsFunc(e.Params, func(p [2]string) bool { return p[0] == "config" })
+}

@@ -1,0 +1,114 @@
+package metadata
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"lvs-agents/internal/suggest"
+)
+
+// Value is a parameter's typed value, bound to a field of the agent.
+type Value interface {
+	// Set parses a text that is not empty. The error says what is expected;
+	// the caller adds name and value.
+	Set(text string) error
+	// String is the current value as Set takes it, empty for none.
+	String() string
+	// Type is the content type in OCF 1.1: string, integer, boolean or select.
+	Type() string
+}
+
+// Enumerated values have a fixed list of options.
+type Enumerated interface{ Options() []string }
+
+type stringValue struct{ target *string }
+
+// String binds a text that is taken as it is.
+func String(target *string) Value { return stringValue{target} }
+
+func (v stringValue) Set(text string) error { *v.target = text; return nil }
+func (v stringValue) String() string        { return *v.target }
+func (v stringValue) Type() string          { return "string" }
+
+type integerValue struct {
+	target    *int
+	low, high int
+}
+
+// Integer binds a whole number from low to high.
+func Integer(target *int, low, high int) Value { return integerValue{target, low, high} }
+
+func (v integerValue) Set(text string) error {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < v.low || n > v.high {
+		return fmt.Errorf("not a whole number from %d to %d", v.low, v.high)
+	}
+	*v.target = n
+	return nil
+}
+func (v integerValue) String() string { return strconv.Itoa(*v.target) }
+func (v integerValue) Type() string   { return "integer" }
+
+type booleanValue struct{ target *bool }
+
+// Boolean binds a yes or no in the spellings of ocf_is_true (ocf-shellfuncs)
+// and their opposites. ocf_is_true takes every other text for no; here it is
+// an error.
+func Boolean(target *bool) Value { return booleanValue{target} }
+
+func (v booleanValue) Set(text string) error {
+	switch text {
+	case "yes", "true", "1", "YES", "TRUE", "True", "ja", "on", "ON":
+		*v.target = true
+	case "no", "false", "0", "NO", "FALSE", "False", "nein", "off", "OFF":
+		*v.target = false
+	default:
+		return fmt.Errorf("neither true nor false")
+	}
+	return nil
+}
+func (v booleanValue) String() string { return strconv.FormatBool(*v.target) }
+func (v booleanValue) Type() string   { return "boolean" }
+
+type selectValue[T ~string] struct {
+	target  *T
+	options []string
+}
+
+// Select binds one word of a list.
+func Select[T ~string](target *T, options ...string) Value { return selectValue[T]{target, options} }
+
+func (v selectValue[T]) Set(text string) error {
+	if !slices.Contains(v.options, text) {
+		return fmt.Errorf("unknown%s (one of %s)", suggest.Hint(text, v.options), strings.Join(v.options, ", "))
+	}
+	*v.target = T(text)
+	return nil
+}
+func (v selectValue[T]) String() string    { return string(*v.target) }
+func (v selectValue[T]) Type() string      { return "select" }
+func (v selectValue[T]) Options() []string { return v.options }
+
+type addressValue struct{ target *netip.Addr }
+
+// Address binds an IPv4 or IPv6 address without a zone.
+func Address(target *netip.Addr) Value { return addressValue{target} }
+
+func (v addressValue) Set(text string) error {
+	addr, err := netip.ParseAddr(text)
+	if err != nil || addr.Zone() != "" || addr.IsUnspecified() {
+		return fmt.Errorf("not an IPv4 or IPv6 address")
+	}
+	*v.target = addr.Unmap()
+	return nil
+}
+func (v addressValue) String() string {
+	if !v.target.IsValid() {
+		return ""
+	}
+	return v.target.String()
+}
+func (v addressValue) Type() string { return "string" }

@@ -1,0 +1,117 @@
+package ocf
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"syscall"
+
+	"lvs-agents/metadata"
+)
+
+// Code is an exit code of the OCF Resource Agent API 1.1.
+type Code int
+
+// The exit codes that agents of this package give.
+const (
+	Success       Code = 0
+	Generic       Code = 1
+	Args          Code = 2 // the configuration is not valid on this node
+	Unimplemented Code = 3
+	Permission    Code = 4
+	Installed     Code = 5 // this node lacks something
+	Configured    Code = 6 // the configuration is not valid on any node
+	NotRunning    Code = 7
+	DegradedCode  Code = 190
+)
+
+// ErrNotRunning is returned by a ReloadAgent that finds nothing to reload.
+var ErrNotRunning = errors.New("the resource is not running")
+
+// codedError is an error with an exit code of its own.
+type codedError struct {
+	code Code
+	err  error
+}
+
+func (e *codedError) Error() string { return e.err.Error() }
+func (e *codedError) Unwrap() error { return e.err }
+
+func coded(code Code, err error) error { return &codedError{code, err} }
+
+// WrongEverywhere marks parameters that no node could use: exit code 6. The
+// cluster then stops the resource on all nodes, so nothing that another node
+// might see differently may be marked.
+func WrongEverywhere(err error) error { return coded(Configured, err) }
+
+// WrongHere marks a configuration that is not valid on this node: exit code 2.
+// The cluster tries another node.
+func WrongHere(err error) error { return coded(Args, err) }
+
+// Lacking marks something that this node does not have: exit code 5. Errors that
+// are errors.ErrUnsupported need no mark.
+func Lacking(err error) error { return coded(Installed, err) }
+
+// codeOf is the only place where errors become exit codes.
+func codeOf(err error) Code {
+	var own *codedError
+	var param *metadata.ParamError
+	switch {
+	case err == nil:
+		return Success
+	case errors.As(err, &own):
+		return own.code
+	case errors.As(err, &param):
+		return Configured
+	case errors.Is(err, ErrNotRunning):
+		return NotRunning
+	case errors.Is(err, fs.ErrPermission):
+		return Permission
+	case isNotInstalled(err):
+		return Installed
+	}
+	return Generic
+}
+
+// isNotInstalled recognises what a node lacks by the standard library's error
+// for it, which lower layers match. Error numbers match it too (ENOSYS, EOPNOTSUPP),
+// but say only that a look or an op failed.
+func isNotInstalled(err error) bool {
+	return errors.Is(err, errors.ErrUnsupported) && !errors.As(err, new(syscall.Errno))
+}
+
+// fail logs an error, tells the cluster the reason and returns the code.
+func (s *session) fail(err error) Code {
+	code := codeOf(err)
+	if s.log != nil && s.action != "validate-all" {
+		s.log.Error(err)
+	}
+	s.reason(err.Error())
+	return code
+}
+
+// reason writes the line that crm_mon, crm and pcs show. Pacemaker takes the
+// last line with the prefix, and 2.1.5 cuts it after 128 bytes.
+func (s *session) reason(text string) {
+	fmt.Fprintf(s.proc.Stderr, "%s%s\n", s.env.reasonPrefix(), oneLine(text))
+}
+
+// longest is the most of a text that goes into a log or exit reason.
+const longest = 2000
+
+// oneLine makes one line of a text, for logs and exit reasons.
+func oneLine(text string) string {
+	if len(text) > longest {
+		text = strings.ToValidUTF8(text[:longest], "") + "…"
+	}
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+}
+
+func paramErrors(errs []*metadata.ParamError) error {
+	joined := make([]error, 0, len(errs))
+	for _, err := range errs {
+		joined = append(joined, err)
+	}
+	return errors.Join(joined...)
+}

@@ -1,0 +1,73 @@
+package ocf
+
+import (
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// environment is the variables that a resource manager sets. Each may be
+// absent: crm ra validate passes only OCF_ROOT and parameters.
+type environment map[string]string
+
+func newEnvironment(environ []string) environment {
+	env := make(environment, len(environ))
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		env[name] = value
+	}
+	return env
+}
+
+func (e environment) or(name, fallback string) string {
+	if value := e[name]; value != "" {
+		return value
+	}
+	return fallback
+}
+
+func (e environment) instance() string { return e.or("OCF_RESOURCE_INSTANCE", "default") }
+
+func (e environment) reasonPrefix() string {
+	return e.or("OCF_EXIT_REASON_PREFIX", "ocf-exit-reason:")
+}
+
+// probe tells a probe by what Pacemaker leaves out: only recurring monitors
+// have an interval.
+func (e environment) probe() bool {
+	interval := e["OCF_RESKEY_CRM_meta_interval"]
+	return interval == "" || interval == "0"
+}
+
+// defaultTimeout is Pacemaker's for operations without one.
+const defaultTimeout = 20 * time.Second
+
+// timeout is the time that the cluster gives the action; milliseconds in the
+// environment.
+func (e environment) timeout() time.Duration {
+	ms, err := strconv.ParseInt(e["OCF_RESKEY_CRM_meta_timeout"], 10, 64)
+	const day = 24 * time.Hour
+	if err != nil || ms <= 0 || ms > day.Milliseconds() {
+		return defaultTimeout
+	}
+	return time.Duration(ms) * time.Millisecond
+}
+
+// level is the check level; an unknown one means the next lower that an agent has.
+func (e environment) level() int {
+	level, err := strconv.Atoi(e["OCF_CHECK_LEVEL"])
+	if err != nil || level < 0 {
+		return 0
+	}
+	return level
+}
+
+// stateDir honours HA_RSCTMP, the directory of resource-agents for instance
+// state, where a resource manager sets it.
+func (e environment) stateDir(fallback string) string {
+	if dir := e["HA_RSCTMP"]; filepath.IsAbs(dir) {
+		return filepath.Join(dir, filepath.Base(fallback))
+	}
+	return fallback
+}

@@ -1,0 +1,183 @@
+package ocf
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/syslog"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/sirupsen/logrus"
+)
+
+// newLogger logs where ha_log of resource-agents (ocf-shellfuncs) would: to a
+// person's terminal, else to syslog and the log file that the cluster names,
+// else to stderr, which Pacemaker logs itself.
+func newLogger(p Process, env environment, name string) *logrus.Logger {
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	debug := env["HA_debug"] != "" && env["HA_debug"] != "0"
+	if debug {
+		log.SetLevel(logrus.DebugLevel)
+	}
+	tag := oneLine(env.or("HA_LOGTAG", fmt.Sprintf("%s(%s)[%d]", name, env.instance(), os.Getpid())))
+	sinks := clusterSinks(env, tag)
+	if p.Terminal || len(sinks) == 0 {
+		sinks = []sink{func(e *logrus.Entry) error {
+			_, err := fmt.Fprintf(p.Stderr, "%s: %s: %s\n", tag, word(e.Level), message(e))
+			return err
+		}}
+	} else if file := env["HA_DEBUGLOG"]; debug && file != "" && file != env["HA_LOGFILE"] {
+		sinks = append(sinks, fileSink(file, tag))
+	}
+	log.AddHook(sinkHook{sinks, p.Stderr})
+	return log
+}
+
+func clusterSinks(env environment, tag string) []sink {
+	var sinks []sink
+	if facility, ok := facilities[strings.ToLower(env["HA_LOGFACILITY"])]; ok {
+		sinks = append(sinks, bounded(syslogSink(facility, tag)))
+	}
+	if file := env["HA_LOGFILE"]; file != "" {
+		sinks = append(sinks, fileSink(file, tag))
+	}
+	return sinks
+}
+
+// sink writes one log entry somewhere.
+type sink func(*logrus.Entry) error
+
+// sinkHook gives every entry to all sinks. What none of them takes goes to
+// stderr: a full disk must not hide a reason. One of several may fail: Pacemaker
+// names a syslog facility also where no syslog daemon runs.
+type sinkHook struct {
+	sinks  []sink
+	stderr io.Writer
+}
+
+// Levels is part of logrus.Hook.
+func (h sinkHook) Levels() []logrus.Level { return logrus.AllLevels }
+
+// Fire is part of logrus.Hook.
+func (h sinkHook) Fire(e *logrus.Entry) error {
+	var errs []error
+	for _, write := range h.sinks {
+		if err := write(e); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) == len(h.sinks) {
+		fmt.Fprintf(h.stderr, "%s: %s (log: %v)\n", word(e.Level), message(e), errors.Join(errs...))
+	}
+	return nil
+}
+
+// fileSink appends lines as the cluster's daemons write them, one write a line.
+func fileSink(path, tag string) sink {
+	return func(e *logrus.Entry) error {
+		// Opening a pipe without a reader would wait for ever, and so would a full one.
+		file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|syscall.O_NONBLOCK, 0o640)
+		if err != nil {
+			return err
+		}
+		if info, err := file.Stat(); err != nil || info.Mode()&os.ModeNamedPipe != 0 {
+			_ = file.Close()
+			return errors.Join(err, fmt.Errorf("%s is a pipe", path))
+		}
+		line := fmt.Sprintf("%s %s:    %s: %s\n", e.Time.Format("Jan 02 15:04:05"), tag, word(e.Level), message(e))
+		if _, err := file.WriteString(line); err != nil {
+			_ = file.Close()
+			return err
+		}
+		return file.Close()
+	}
+}
+
+func syslogSink(facility syslog.Priority, tag string) sink {
+	var writer *syslog.Writer
+	return func(e *logrus.Entry) (err error) {
+		if writer == nil {
+			if writer, err = syslog.New(facility|syslog.LOG_INFO, tag); err != nil {
+				return err
+			}
+		}
+		text := word(e.Level) + ": " + message(e)
+		switch e.Level {
+		case logrus.DebugLevel, logrus.TraceLevel:
+			return writer.Debug(text)
+		case logrus.InfoLevel:
+			return writer.Info(text)
+		case logrus.WarnLevel:
+			return writer.Warning(text)
+		case logrus.ErrorLevel, logrus.FatalLevel, logrus.PanicLevel:
+			return writer.Err(text)
+		}
+		return nil
+	}
+}
+
+// patience is how long a log line may take.
+const patience = 500 * time.Millisecond
+
+// bounded gives up on a sink that does not come back: a syslog daemon that hangs
+// must not make a stop fail.
+func bounded(write sink) sink {
+	var stuck error
+	return func(e *logrus.Entry) error {
+		if stuck != nil {
+			return stuck
+		}
+		done := make(chan error, 1)
+		go func() { done <- write(e) }()
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(patience):
+			stuck = errors.New("syslog does not answer")
+			return stuck
+		}
+	}
+}
+
+var facilities = map[string]syslog.Priority{
+	"kern": syslog.LOG_KERN, "user": syslog.LOG_USER, "mail": syslog.LOG_MAIL, "daemon": syslog.LOG_DAEMON,
+	"auth": syslog.LOG_AUTH, "syslog": syslog.LOG_SYSLOG, "lpr": syslog.LOG_LPR, "news": syslog.LOG_NEWS,
+	"uucp": syslog.LOG_UUCP, "cron": syslog.LOG_CRON, "authpriv": syslog.LOG_AUTHPRIV, "ftp": syslog.LOG_FTP,
+	"local0": syslog.LOG_LOCAL0, "local1": syslog.LOG_LOCAL1, "local2": syslog.LOG_LOCAL2, "local3": syslog.LOG_LOCAL3,
+	"local4": syslog.LOG_LOCAL4, "local5": syslog.LOG_LOCAL5, "local6": syslog.LOG_LOCAL6, "local7": syslog.LOG_LOCAL7,
+}
+
+func word(level logrus.Level) string {
+	switch level {
+	case logrus.DebugLevel, logrus.TraceLevel:
+		return "DEBUG"
+	case logrus.InfoLevel:
+		return "INFO"
+	case logrus.WarnLevel:
+		return "WARNING"
+	case logrus.ErrorLevel:
+		return "ERROR"
+	case logrus.FatalLevel, logrus.PanicLevel:
+		return "CRIT"
+	}
+	return "INFO"
+}
+
+// message is the text of an entry with its fields behind it, sorted by name.
+func message(e *logrus.Entry) string {
+	names := make([]string, 0, len(e.Data))
+	for name := range e.Data {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	text := oneLine(e.Message)
+	for _, name := range names {
+		text += fmt.Sprintf(" %s=%v", name, e.Data[name])
+	}
+	return text
+}

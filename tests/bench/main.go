@@ -1,0 +1,226 @@
+// Bench runs agents and their peers in turns and prints what each run costs, as
+// ratios, because absolute times say more about the machine:
+//
+//	bench native   vip against IPaddr2, in a network namespace with eth0
+//	bench guest    ipvs with two services against a Go program that does nothing
+//
+// tests/run bench calls it in the right places.
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+)
+
+func main() {
+	if len(os.Args) != 3 {
+		fail(fmt.Errorf("usage: bench native|guest BINDIR"))
+	}
+	bin, err := filepath.Abs(os.Args[2])
+	if err != nil {
+		fail(err)
+	}
+	switch os.Args[1] {
+	case "native":
+		err = native(bin)
+	case "guest":
+		err = guest(bin)
+	}
+	if err != nil {
+		fail(err)
+	}
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, "bench:", err)
+	os.Exit(1)
+}
+
+// subject is a command to measure and the exit code that it has to have.
+type subject struct {
+	name string
+	argv []string
+	env  []string
+	code int
+	// before and after are run around each measured run.
+	before, after []string
+}
+
+// cost is what one run took.
+type cost struct{ wall, cpu time.Duration }
+
+// row compares subjects with the last of them.
+type row struct {
+	title    string
+	rounds   int
+	subjects []subject
+}
+
+func native(bin string) error {
+	for _, line := range []string{"link set lo up", "link add eth0 type veth peer name cable", "link set cable up",
+		"link set eth0 up", "addr add 192.0.2.11/24 dev eth0"} {
+		if out, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput(); err != nil {
+			return fmt.Errorf("ip %s: %w: %s", line, err, out)
+		}
+	}
+	for _, dir := range []string{"/run/resource-agents", "/run/lvs-agents"} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	ours, theirs := bin+"/vip", "/usr/lib/ocf/resource.d/heartbeat/IPaddr2"
+	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "OCF_ROOT=/usr/lib/ocf", "OCF_RESOURCE_INSTANCE=web", "LC_ALL=C",
+		"OCF_RESKEY_ip=192.0.2.10", "OCF_RESKEY_nic=eth0", "OCF_RESKEY_cidr_netmask=24"}
+	add, del := []string{"ip", "addr", "add", "192.0.2.10/24", "dev", "eth0"}, []string{"ip", "addr", "del", "192.0.2.10/24", "dev", "eth0"}
+	both := func(title, action string, rounds, code int, before, after []string) row {
+		one := func(name, path string) subject {
+			return subject{name, []string{path, action}, append(env, "OCF_RESOURCE_TYPE="+filepath.Base(path)), code, before, after}
+		}
+		return row{title, rounds, []subject{one("vip", ours), one("IPaddr2", theirs)}}
+	}
+	return table("vip against IPaddr2, natively", []row{
+		both("meta-data", "meta-data", 60, 0, nil, nil),
+		both("validate-all", "validate-all", 60, 0, nil, nil),
+		both("monitor, running", "monitor", 60, 0, add, del),
+		both("monitor, stopped", "monitor", 60, 7, nil, nil),
+		both("start", "start", 20, 0, nil, del),
+		both("stop", "stop", 20, 0, add, nil),
+	})
+}
+
+func guest(bin string) error {
+	state, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return err
+	}
+	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "OCF_RESOURCE_INSTANCE=web", "HA_RSCTMP=" + state,
+		"OCF_RESKEY_virtual=192.0.2.10:80 192.0.2.10:443", "OCF_RESKEY_real=192.0.2.21 gate, 192.0.2.22 gate", "OCF_RESKEY_scheduler=rr"}
+	start := exec.Command(bin+"/ipvs", "start")
+	start.Env = env
+	if out, err := start.CombinedOutput(); err != nil {
+		return fmt.Errorf("ipvs start: %w: %s", err, out)
+	}
+	empty := subject{name: "empty Go program", argv: []string{bin + "/tests/empty"}}
+	return table("ipvs with two services, in the lab's kernel", []row{
+		{"monitor, running", 60, []subject{{name: "ipvs", argv: []string{bin + "/ipvs", "monitor"}, env: env}, empty}},
+		{"meta-data", 60, []subject{{name: "ipvs", argv: []string{bin + "/ipvs", "meta-data"}, env: env}, empty}},
+		{"list the table", 60, []subject{{name: "ipvsadm -Ln", argv: []string{"ipvsadm", "-Ln"}, env: env}, empty}},
+	})
+}
+
+func table(title string, rows []row) error {
+	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintf(w, "%s\n\naction\tprogram\twall median\tCPU median\tprograms started\twall, times less\tCPU, times less\n", title)
+	for _, r := range rows {
+		costs, err := measure(r)
+		if err != nil {
+			return err
+		}
+		last := len(r.subjects) - 1
+		for i, s := range r.subjects {
+			children, err := programs(s)
+			if err != nil {
+				return err
+			}
+			ratio := "\t"
+			if i < last {
+				ratio = fmt.Sprintf("%.2f\t%.2f", float64(costs[last].wall)/float64(costs[i].wall), float64(costs[last].cpu)/float64(costs[i].cpu))
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", r.title, s.name, round(costs[i].wall), round(costs[i].cpu), children, ratio)
+		}
+	}
+	fmt.Fprintln(w)
+	return w.Flush()
+}
+
+func round(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
+
+// measure runs the subjects in turns, so that a busy machine hits all of them.
+func measure(r row) ([]cost, error) {
+	walls, cpus := make([][]time.Duration, len(r.subjects)), make([][]time.Duration, len(r.subjects))
+	for range r.rounds {
+		for i, s := range r.subjects {
+			c, err := s.run()
+			if err != nil {
+				return nil, err
+			}
+			walls[i], cpus[i] = append(walls[i], c.wall), append(cpus[i], c.cpu)
+		}
+	}
+	costs := make([]cost, len(r.subjects))
+	for i := range costs {
+		costs[i] = cost{median(walls[i]), median(cpus[i])}
+	}
+	return costs, nil
+}
+
+func median[T cmp.Ordered](values []T) T {
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+func (s subject) run() (cost, error) {
+	if err := quiet(s.before); err != nil {
+		return cost{}, err
+	}
+	cmd := exec.Command(s.argv[0], s.argv[1:]...)
+	cmd.Env = s.env
+	// A file, not a pipe: IPaddr2's background sender would keep a pipe open.
+	stderr, err := os.CreateTemp("", "bench")
+	if err != nil {
+		return cost{}, err
+	}
+	defer func() { _ = os.Remove(stderr.Name()) }()
+	defer stderr.Close()
+	cmd.Stderr = stderr
+	begin := time.Now()
+	err = cmd.Run()
+	wall := time.Since(begin)
+	if code := cmd.ProcessState.ExitCode(); code != s.code {
+		text, _ := os.ReadFile(stderr.Name())
+		return cost{}, fmt.Errorf("%v: exit code %d instead of %d (%w): %s", s.argv, code, s.code, err, text)
+	}
+	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage) // of its children as well
+	return cost{wall, time.Duration(usage.Utime.Nano() + usage.Stime.Nano())}, quiet(s.after)
+}
+
+func quiet(argv []string) error {
+	if argv == nil {
+		return nil
+	}
+	out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%v: %w: %s", argv, err, out)
+	}
+	return nil
+}
+
+// programs counts the programs that a subject starts besides itself, and the
+// copies that it makes of itself.
+func programs(s subject) (int, error) {
+	if err := quiet(s.before); err != nil {
+		return 0, err
+	}
+	cmd := exec.Command("strace", append([]string{"-f", "-qq", "-e", "signal=none", "-e", "trace=clone,clone3,fork,vfork"}, s.argv...)...)
+	cmd.Env = s.env
+	var trace bytes.Buffer
+	cmd.Stderr = &trace
+	_ = cmd.Run() // strace's exit code is the subject's
+	count := 0
+	for line := range strings.Lines(trace.String()) {
+		call := strings.Contains(line, "clone") || strings.Contains(line, "fork(")
+		if call && !strings.Contains(line, "CLONE_THREAD") && !strings.Contains(line, "resumed") {
+			count++
+		}
+	}
+	return count, quiet(s.after)
+}

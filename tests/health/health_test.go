@@ -1,0 +1,425 @@
+// Package health tests the health daemon as a program on a kernel with IPVS,
+// with nginx as real servers and without a cluster.
+package health
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lvs-agents/tests/lab"
+)
+
+// director is a host with our programs, a state directory and a configuration.
+type director struct {
+	*lab.Host
+	topology *lab.Topology
+	bin      string
+	state    string
+	config   string
+	log      string
+}
+
+const storyConfig = `checktimeout=3
+checkinterval=1
+autoreload=yes
+quiescent=%s
+logfile="%s"
+virtual=192.0.2.10:80
+	real=192.0.2.21:80 gate
+	real=192.0.2.22:80 gate
+	fallback=127.0.0.1:80 gate
+	service=http
+	request=".health.html"
+	receive="OK"
+	scheduler=rr
+	protocol=tcp
+	checktype=negotiate
+	checkport=80
+`
+
+func newDirector(t *testing.T, quiescent string) director {
+	t.Helper()
+	lab.Require(t, "ipvsadm", "nginx")
+	bin, err := filepath.Abs("../../bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The path of a unix socket has 107 characters at most.
+	state, err := os.MkdirTemp("", "lvs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	topology := lab.NewTopology(t)
+	topology.StartRealServers(t, lab.VIP)
+	d := director{topology.Host("director1"), topology, bin, state, filepath.Join(state, "web.cf"), filepath.Join(state, "log")}
+	t.Cleanup(func() {
+		if pid := d.pid(); pid != 0 {
+			_ = syscall.Kill(pid, syscall.SIGKILL) // gone already
+		}
+		_ = os.RemoveAll(state)
+		if t.Failed() {
+			t.Logf("log:\n%s", d.logText())
+		}
+	})
+	d.write(t, fmt.Sprintf(storyConfig, quiescent, d.log))
+	return d
+}
+
+func (d director) write(t *testing.T, text string) {
+	t.Helper()
+	if err := os.WriteFile(d.config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (d director) logText() string {
+	text, _ := os.ReadFile(d.log) // empty says it all
+	return string(text)
+}
+
+// run starts one of our programs in the host's network and waits for it.
+func (d director) run(t *testing.T, environ []string, name string, args ...string) (int, string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HA_RSCTMP=" + d.state}, environ...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := d.Do(cmd.Start); err != nil {
+		t.Fatal(err)
+	}
+	var exit *exec.ExitError
+	if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String()
+}
+
+func (d director) directord(t *testing.T, want int, action string) string {
+	t.Helper()
+	code, out := d.run(t, nil, filepath.Join(d.bin, "directord"), d.config, action)
+	if code != want {
+		t.Fatalf("directord %s: exit code %d, want %d: %s", action, code, want, out)
+	}
+	return out
+}
+
+// agent runs an action of a resource; words are NAME=value parameters.
+func (d director) agent(t *testing.T, want int, agent, id, action string, words ...string) string {
+	t.Helper()
+	code, out := d.agentCode(t, agent, id, action, words...)
+	if code != want {
+		t.Fatalf("%s %s %s: exit code %d, want %d: %s\n%s", agent, id, action, code, want, out, d.table(t))
+	}
+	return out
+}
+
+func (d director) agentCode(t *testing.T, agent, id, action string, words ...string) (int, string) {
+	t.Helper()
+	environ := []string{"OCF_RESOURCE_INSTANCE=" + id, "OCF_RESKEY_CRM_meta_interval=10000"}
+	for _, word := range words {
+		environ = append(environ, "OCF_RESKEY_"+word)
+	}
+	return d.run(t, environ, filepath.Join(d.bin, agent), action)
+}
+
+// pid is the daemon's, 0 for none.
+func (d director) pid() int {
+	files, _ := filepath.Glob(filepath.Join(d.state, "lvs-agents/directord/*.pid"))
+	for _, file := range files {
+		text, _ := os.ReadFile(file)
+		if pid, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && pid > 1 {
+			return pid
+		}
+	}
+	return 0
+}
+
+func (d director) table(t *testing.T) string {
+	t.Helper()
+	_, out := d.run(t, nil, "ipvsadm", "-Sn")
+	lines := slices.Collect(strings.Lines(out))
+	slices.Sort(lines)
+	return strings.Join(lines, "")
+}
+
+// waitTable waits for a table and tells how long that took.
+func (d director) waitTable(t *testing.T, limit time.Duration, want string) time.Duration {
+	t.Helper()
+	began := time.Now()
+	lab.Wait(t, limit, "table", func() error {
+		if diff := cmp.Diff(want, d.table(t)); diff != "" {
+			return errors.New(diff)
+		}
+		return nil
+	})
+	return time.Since(began)
+}
+
+const (
+	service  = "-A -t 192.0.2.10:80 -s rr\n"
+	fallback = "-a -t 192.0.2.10:80 -r 127.0.0.1:80 -g -w 1\n"
+	rs1      = "-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1\n"
+	rs2      = "-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1\n"
+	rs1out   = "-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 0\n"
+	rs2out   = "-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 0\n"
+)
+
+// TestStory is seed 003's on one director, with the daemon alone.
+func TestStory(t *testing.T) {
+	d := newDirector(t, "yes")
+	first, second := d.topology.Host("rs1"), d.topology.Host("rs2")
+	d.Script(t, "ip addr add 192.0.2.10/32 dev eth0; ipvsadm -A -f 9 -s sh")
+	const foreign = "-A -f 9 -s sh\n"
+	d.directord(t, 3, "status")
+	d.directord(t, 0, "start")
+	d.waitTable(t, 5*time.Second, foreign+service+rs1+rs2)
+	d.directord(t, 0, "start")
+	d.directord(t, 0, "status")
+
+	first.SetHealthy(t, false)
+	t.Logf("one page gone: %v", d.waitTable(t, 5*time.Second, foreign+service+rs1out+rs2))
+	second.SetHealthy(t, false)
+	t.Logf("both pages gone: %v", d.waitTable(t, 5*time.Second, foreign+service+fallback+rs1out+rs2out))
+	first.SetHealthy(t, true)
+	d.waitTable(t, 5*time.Second, foreign+service+rs1+rs2out)
+	second.SetHealthy(t, true)
+	d.waitTable(t, 5*time.Second, foreign+service+rs1+rs2)
+
+	d.Script(t, "ipvsadm -D -t 192.0.2.10:80")
+	t.Logf("service deleted by hand: %v", d.waitTable(t, 3*time.Second, foreign+service+rs1+rs2))
+	d.Script(t, "ipvsadm -e -t 192.0.2.10:80 -r 192.0.2.21 -g -w 7; ipvsadm -E -t 192.0.2.10:80 -s wlc")
+	t.Logf("changed by hand: %v", d.waitTable(t, 3*time.Second, foreign+service+rs1+rs2))
+	d.Script(t, "ipvsadm -C")
+	t.Logf("cleared: %v", d.waitTable(t, 3*time.Second, service+rs1+rs2))
+
+	code, out := d.run(t, nil, filepath.Join(d.bin, "lvsctl"), "status")
+	if code != 0 || !strings.Contains(out, "192.0.2.21:80") || !strings.Contains(out, "good") {
+		t.Errorf("lvsctl status: %d\n%s", code, out)
+	}
+	d.directord(t, 0, "stop")
+	d.waitTable(t, time.Second, "")
+	d.directord(t, 3, "status")
+	for _, line := range []string{
+		"Added virtual server: 192.0.2.10:80\n",
+		"Added fallback server: 127.0.0.1:80 (192.0.2.10:80) (Weight set to 1)\n",
+		"Restored real server: 192.0.2.21:80 (192.0.2.10:80) (Weight set to 1)\n",
+		"Deleted fallback server: 127.0.0.1:80 (192.0.2.10:80)\n",
+		"Quiescent real server: 192.0.2.21:80 (192.0.2.10:80) (Weight set to 0) (GET http://192.0.2.21:80/.health.html: status 404 Not Found)\n",
+		"Purged virtual server (stop): 192.0.2.10:80\n",
+	} {
+		if !strings.Contains(d.logText(), line) {
+			t.Errorf("not in the log: %s", line)
+		}
+	}
+}
+
+// TestKilledDaemonChangesNothing also after it is started again, with one server out.
+func TestKilledDaemonChangesNothing(t *testing.T) {
+	for quiescent, want := range map[string]string{"yes": service + rs1out + rs2, "no": service + rs2} {
+		t.Run(quiescent, func(t *testing.T) {
+			d := newDirector(t, quiescent)
+			d.directord(t, 0, "start")
+			d.waitTable(t, 5*time.Second, service+rs1+rs2)
+			d.topology.Host("rs1").SetHealthy(t, false)
+			d.waitTable(t, 5*time.Second, want)
+			if err := syscall.Kill(d.pid(), syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			lab.Wait(t, 5*time.Second, "end", func() error {
+				if code, out := d.run(t, nil, filepath.Join(d.bin, "directord"), d.config, "status"); code != 1 {
+					return fmt.Errorf("status %d: %s", code, out)
+				}
+				return nil
+			})
+			before := len(d.logText())
+			d.directord(t, 0, "start")
+			lab.Wait(t, 5*time.Second, "verdicts", func() error {
+				if _, out := d.run(t, nil, filepath.Join(d.bin, "lvsctl"), "status"); strings.Contains(out, "unknown") || !strings.Contains(out, "good") {
+					return errors.New(out)
+				}
+				return nil
+			})
+			if diff := cmp.Diff(want, d.table(t)); diff != "" {
+				t.Errorf("table (-want +got):\n%s", diff)
+			}
+			if log := d.logText()[before:]; strings.Contains(log, "real server:") || strings.Contains(log, "fallback server:") {
+				t.Errorf("the table was changed:\n%s", log)
+			}
+		})
+	}
+}
+
+// TestAgents has the services in an ipvs resource and the checks in a health
+// resource, both with the same file.
+func TestAgents(t *testing.T) {
+	d := newDirector(t, "yes")
+	config := "config=" + d.config
+	d.agent(t, 0, "ipvs", "web-ipvs", "start", config)
+	d.agent(t, 7, "health", "web-health", "monitor", config)
+	d.agent(t, 0, "health", "web-health", "start", config)
+	d.agent(t, 0, "health", "web-health", "start", config)
+	d.waitTable(t, 0, service+rs1+rs2)
+	d.topology.Host("rs1").SetHealthy(t, false)
+	d.waitTable(t, 5*time.Second, service+rs1out+rs2)
+	d.agent(t, 0, "ipvs", "web-ipvs", "monitor", config)
+
+	d.Script(t, "ipvsadm -C")
+	d.agent(t, 0, "ipvs", "web-ipvs", "monitor", config)
+	d.waitTable(t, 2*time.Second, service+rs1out+rs2)
+
+	if err := syscall.Kill(d.pid(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	lab.Wait(t, 5*time.Second, "end", func() error {
+		if code, out := d.agentCode(t, "health", "web-health", "monitor", config); code != 7 {
+			return fmt.Errorf("monitor %d: %s", code, out)
+		}
+		return nil
+	})
+	d.agent(t, 0, "ipvs", "web-ipvs", "monitor", config)
+	before := len(d.logText())
+	d.agent(t, 0, "health", "web-health", "stop", config)
+	d.agent(t, 0, "ipvs", "web-ipvs", "monitor", config)
+	d.agent(t, 0, "health", "web-health", "start", config)
+	d.waitTable(t, 0, service+rs1out+rs2)
+	if log := d.logText()[before:]; strings.Contains(log, "real server:") {
+		t.Errorf("the table was changed:\n%s", log)
+	}
+
+	d.write(t, strings.Replace(fmt.Sprintf(storyConfig, "yes", d.log), "virtual=192.0.2.10:80", "virtual=192.0.2.10", 1))
+	lab.Wait(t, 5*time.Second, "log", func() error {
+		if !strings.Contains(d.logText(), "web.cf:6: ") {
+			return errors.New(d.logText())
+		}
+		return nil
+	})
+	d.agent(t, 0, "health", "web-health", "monitor", config)
+	d.waitTable(t, 0, service+rs1out+rs2)
+	d.write(t, strings.Replace(fmt.Sprintf(storyConfig, "yes", d.log), "scheduler=rr", "scheduler=wlc", 1))
+	d.waitTable(t, 5*time.Second, strings.Replace(service, "rr", "wlc", 1)+rs1out+rs2)
+	d.agent(t, 0, "ipvs", "web-ipvs", "monitor", config)
+
+	if err := syscall.Kill(d.pid(), syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	d.agent(t, 1, "health", "web-health", "monitor", config, "CRM_meta_timeout=4000")
+	d.agent(t, 0, "ipvs", "web-ipvs", "stop", config)
+	if err := syscall.Kill(d.pid(), syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	<-time.After(2500 * time.Millisecond)
+	d.waitTable(t, 0, "")
+	d.agent(t, 0, "health", "web-health", "stop", config)
+	d.agent(t, 0, "health", "web-health", "stop", config)
+	d.agent(t, 7, "health", "web-health", "monitor", config)
+}
+
+// TestInline has the whole configuration in parameters, and every server silent.
+func TestInline(t *testing.T) {
+	d := newDirector(t, "no")
+	params := []string{"ipvs=web-ipvs", "checktype=negotiate", "request=.health.html", "receive=OK", "checkinterval=1",
+		"checktimeout=2", "fallback=127.0.0.1", "quiescent=false"}
+	out := d.agent(t, 1, "health", "web-health", "start", params...)
+	if !strings.Contains(out, "resource web-ipvs has no virtual services on this node; start it first") {
+		t.Error(out)
+	}
+	d.agent(t, 0, "ipvs", "web-ipvs", "start", "virtual=192.0.2.10:80", "real=192.0.2.21 gate, 192.0.2.22 gate", "scheduler=rr")
+	d.topology.Host("rs1").Cut(t)
+	d.topology.Host("rs2").Cut(t)
+	began := time.Now()
+	d.agent(t, 0, "health", "web-health", "start", params...)
+	d.waitTable(t, 3*time.Second, service+fallback)
+	t.Logf("every server silent: start took %v", time.Since(began))
+	_, out = d.run(t, nil, filepath.Join(d.bin, "lvsctl"), "status")
+	if strings.Count(out, "bad") != 2 || !strings.Contains(out, "connect to 192.0.2.21:80: no ") {
+		t.Error(out)
+	}
+	d.topology.Host("rs1").Heal(t)
+	d.topology.Host("rs2").Heal(t)
+	d.waitTable(t, 6*time.Second, service+rs1+rs2)
+	d.agent(t, 0, "ipvs", "web-ipvs", "reload-agent", "virtual=192.0.2.10:80", "real=192.0.2.21 gate 1", "scheduler=rr")
+	d.waitTable(t, 5*time.Second, service+rs1)
+	d.agent(t, 0, "ipvs", "web-ipvs", "monitor", "virtual=192.0.2.10:80")
+	d.agent(t, 0, "health", "web-health", "stop", params...)
+	d.waitTable(t, 0, service+rs1)
+	d.agent(t, 0, "ipvs", "web-ipvs", "monitor", "virtual=192.0.2.10:80")
+	d.agent(t, 0, "ipvs", "web-ipvs", "stop")
+	d.waitTable(t, 0, "")
+}
+
+func TestOCFTesterPassesHealth(t *testing.T) {
+	d := newDirector(t, "yes")
+	lab.Require(t, "ocf-tester")
+	out := d.Run(t, "env", "HA_RSCTMP="+d.state, "ocf-tester", "-n", "web-health", "-o", "config="+d.config, lab.Public(t, d.bin+"/health", d.bin+"/directord")+"/health")
+	if !strings.Contains(out, "passed all tests") {
+		t.Error(out)
+	}
+	if left := d.table(t); left != "" {
+		t.Errorf("left behind:\n%s", left)
+	}
+}
+
+// TestTimeToWeightZero stops a server at ten phases of the check interval.
+func TestTimeToWeightZero(t *testing.T) {
+	d := newDirector(t, "yes")
+	d.directord(t, 0, "start")
+	d.waitTable(t, 5*time.Second, service+rs1+rs2)
+	server := d.topology.Host("rs1")
+	began := time.Now()
+	var took []time.Duration
+	for k := range 10 {
+		phase := time.Duration(k) * time.Second / 10
+		<-time.After((phase - time.Since(began)%time.Second + time.Second) % time.Second)
+		stopped := time.Now()
+		server.SetHealthy(t, false)
+		d.waitWeight(t, "C0000215:0050", "0")
+		took = append(took, time.Since(stopped))
+		server.SetHealthy(t, true)
+		d.waitWeight(t, "C0000215:0050", "1")
+	}
+	slices.Sort(took)
+	t.Logf("median %v, longest %v: %v", took[5], took[9], took)
+	if took[9] > 1150*time.Millisecond || took[5] > 600*time.Millisecond {
+		t.Errorf("too long")
+	}
+}
+
+// waitWeight reads the kernel's own table: no process, no netlink.
+func (d director) waitWeight(t *testing.T, server, weight string) {
+	t.Helper()
+	limit := time.Now().Add(10 * time.Second)
+	for {
+		var text []byte
+		err := d.Do(func() (err error) {
+			text, err = os.ReadFile("/proc/thread-self/net/ip_vs")
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			if words := strings.Fields(line); len(words) > 3 && words[1] == server && words[3] == weight {
+				return
+			}
+		}
+		if time.Now().After(limit) {
+			t.Fatalf("%s does not get weight %s:\n%s", server, weight, text)
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}

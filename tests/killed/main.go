@@ -1,0 +1,106 @@
+// Killed is the agents vip and ipvs (by the name it is called with), which kill
+// themselves at one kernel operation: the environment variable KILL_AT counts
+// the moments before and after each of them from 0. It is a program of the
+// tests and never installed.
+package main
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lvs-agents/agents/ipvs"
+	"lvs-agents/agents/vip"
+	"lvs-agents/internal/kernel/link"
+	"lvs-agents/internal/lvs"
+	"lvs-agents/ocf"
+
+	kernel "lvs-agents/internal/kernel/ipvs"
+)
+
+func main() {
+	at, err := strconv.Atoi(os.Getenv("KILL_AT"))
+	if err != nil {
+		panic(err)
+	}
+	fuse := &fuse{left: at}
+	if filepath.Base(os.Args[0]) == "vip" {
+		ocf.Main(vip.New(links{link.New(os.Getenv("HA_RSCTMP")), fuse}, fuse))
+	}
+	ocf.Main(ipvs.New(table{kernel.New(), fuse}, net.DefaultResolver))
+}
+
+// fuse burns down by one at each moment.
+type fuse struct{ left int }
+
+func (f *fuse) burn() {
+	if f.left == 0 {
+		if err := unix.Kill(os.Getpid(), unix.SIGKILL); err != nil {
+			panic(err)
+		}
+		select {} // the signal may take a moment
+	}
+	f.left--
+}
+
+// Announce is a moment as well; nothing is sent.
+func (f *fuse) Announce(string, netip.Addr, int, time.Duration) error {
+	f.burn()
+	return nil
+}
+
+type table struct {
+	*kernel.Kernel
+	fuse *fuse
+}
+
+func (k table) Table(ctx context.Context) (lvs.Table, error) {
+	k.fuse.burn()
+	defer k.fuse.burn()
+	return k.Kernel.Table(ctx)
+}
+
+func (k table) Apply(ctx context.Context, ops []lvs.Op) (int, error) {
+	for i := range ops {
+		k.fuse.burn()
+		if _, err := k.Kernel.Apply(ctx, ops[i:i+1]); err != nil {
+			return i, err
+		}
+		k.fuse.burn()
+	}
+	return len(ops), nil
+}
+
+type links struct {
+	*link.Kernel
+	fuse *fuse
+}
+
+func (k links) Addresses(ctx context.Context, ip netip.Addr) ([]lvs.Address, error) {
+	k.fuse.burn()
+	defer k.fuse.burn()
+	return k.Kernel.Addresses(ctx, ip)
+}
+
+func (k links) Apply(ctx context.Context, ops []lvs.AddressOp) (int, error) {
+	for i := range ops {
+		k.fuse.burn()
+		if _, err := k.Kernel.Apply(ctx, ops[i:i+1]); err != nil {
+			return i, err
+		}
+		k.fuse.burn()
+	}
+	return len(ops), nil
+}
+
+func (k links) Settle(ctx context.Context, a lvs.Address) error {
+	k.fuse.burn()
+	defer k.fuse.burn()
+	return k.Kernel.Settle(ctx, a)
+}

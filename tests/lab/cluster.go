@@ -1,0 +1,481 @@
+package lab
+
+import (
+	"context"
+	_ "embed"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+//go:embed node.sh
+var nodeScript string
+
+// corosyncConf's token is half of the default 3 s: a killed node is missed sooner.
+const corosyncConf = `totem {
+	version: 2
+	cluster_name: lab
+	transport: udpu
+	crypto_cipher: none
+	crypto_hash: none
+	token: 1500
+}
+quorum {
+	provider: corosync_votequorum
+	two_node: 1
+	wait_for_all: 0
+}
+logging {
+	to_stderr: no
+	to_syslog: no
+	to_logfile: yes
+	logfile: /var/log/corosync/corosync.log
+	timestamp: hires
+}
+nodelist {
+%s}
+`
+
+// Options of StartCluster. The zero value is a cluster without our agents.
+type Options struct {
+	// Agents is a directory that every node sees as /usr/lib/ocf/resource.d/lvs.
+	Agents string
+	// Root is a tree made with "make install DESTDIR=Root". Every node sees its /etc, /usr/sbin,
+	// /usr/lib/ocf and /usr/lib/systemd/system over the machine's own.
+	Root string
+}
+
+// Cluster is a Pacemaker cluster of the topology's two directors. Fencing is off.
+type Cluster struct {
+	nodes []*Node
+}
+
+// Node is a director that runs Corosync and Pacemaker. Its Shell enters the running node: hostname,
+// processes, /run, /dev/shm, /etc, /usr/sbin, /usr/lib/ocf, /var/log and Pacemaker's files are its own;
+// the rest, /tmp too, is the machine's.
+type Node struct {
+	Shell
+
+	Host *Host
+
+	dir, root string
+	init      *Process
+}
+
+// StartCluster boots director1 and director2 as cluster nodes and waits until both are online and idle.
+// When the test fails, their logs are shown.
+func StartCluster(tb testing.TB, topology *Topology, options Options) *Cluster {
+	tb.Helper()
+	dir := tb.TempDir()
+	if err := syscall.Mount("lab", dir, "tmpfs", 0, "mode=755"); err != nil {
+		tb.Fatalf("mount a tmpfs for the nodes: %v", err)
+	}
+	tb.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	c := &Cluster{}
+	for _, name := range []string{"director1", "director2"} {
+		node := &Node{
+			Shell: Shell{Name: name}, Host: topology.Host(name),
+			dir: filepath.Join(dir, name), root: options.Root,
+		}
+		if err := node.write(topology, options); err != nil {
+			tb.Fatal(err)
+		}
+		c.nodes = append(c.nodes, node)
+	}
+	tb.Cleanup(func() { c.end(tb) })
+	for _, node := range c.nodes {
+		node.boot(tb)
+	}
+	c.WaitOnline(tb, "director1", "director2")
+	c.WaitIdle(tb)
+	return c
+}
+
+// Node returns director1 or director2.
+func (c *Cluster) Node(name string) *Node {
+	for _, node := range c.nodes {
+		if node.Name == name {
+			return node
+		}
+	}
+	panic(fmt.Sprintf("lab: no node %q", name))
+}
+
+// Wait polls as the function Wait does.
+func (c *Cluster) Wait(tb testing.TB, timeout time.Duration, what string, check func() error) {
+	tb.Helper()
+	Wait(tb, timeout, what, check)
+}
+
+// WaitOnline waits until every running node sees a DC, and exactly the named nodes online.
+func (c *Cluster) WaitOnline(tb testing.TB, names ...string) {
+	tb.Helper()
+	want := strings.Join(names, " ")
+	Wait(tb, 2*time.Minute, "online "+want, func() error {
+		for _, node := range c.running() {
+			mon, err := node.monitor()
+			if err != nil {
+				return err
+			}
+			if got := mon.online(); got != want {
+				return fmt.Errorf("%s sees %q online", node.Name, got)
+			}
+		}
+		return nil
+	})
+}
+
+// WaitIdle waits until the cluster has nothing left to do: no pending action, and the DC is in S_IDLE.
+func (c *Cluster) WaitIdle(tb testing.TB) {
+	tb.Helper()
+	Wait(tb, 2*time.Minute, "idle cluster", func() error {
+		node, err := c.any()
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if _, err := node.Exec(ctx, "crm_resource", "--wait", "--timeout", "50"); err != nil {
+			return err
+		}
+		var states []string
+		for _, each := range c.running() {
+			state, err := node.Exec(ctx, "crmadmin", "-S", each.Name)
+			if strings.Contains(state, "S_IDLE") {
+				return nil
+			}
+			states = append(states, fmt.Sprint(strings.TrimSpace(state), err))
+		}
+		return errors.New(strings.Join(states, "; "))
+	})
+}
+
+// Configure loads crm shell syntax into the cluster, in one crm process: it takes seconds in the guest.
+func (c *Cluster) Configure(tb testing.TB, text string) {
+	tb.Helper()
+	node, err := c.any()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	const path = "/run/lab.crm"
+	node.WriteFile(tb, path, text)
+	node.Run(tb, "crm", "-F", "configure", "load", "update", path)
+}
+
+// Standby puts a node into standby, or back online; it does not wait.
+func (c *Cluster) Standby(tb testing.TB, name string, standby bool) {
+	tb.Helper()
+	node, err := c.any()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	value := "off"
+	if standby {
+		value = "on"
+	}
+	node.Run(tb, "crm_standby", "-N", name, "-v", value)
+}
+
+// Failure is one line of "Failed Resource Actions".
+type Failure struct {
+	Op     string `xml:"op_key,attr"`
+	Node   string `xml:"node,attr"`
+	Status string `xml:"exitstatus,attr"`
+	Reason string `xml:"exitreason,attr"`
+	Exec   string `xml:"status,attr"`
+}
+
+// FailedActions returns the failed actions that the cluster remembers.
+func (c *Cluster) FailedActions(tb testing.TB) []Failure {
+	tb.Helper()
+	return c.mustMonitor(tb).Failures
+}
+
+// Running returns the names of the nodes where a resource runs, without those where it has failed or is
+// on its way.
+func (c *Cluster) Running(tb testing.TB, resource string) []string {
+	tb.Helper()
+	var names []string
+	for _, r := range c.mustMonitor(tb).all() {
+		if r.ID != resource || r.Role == "Stopped" || r.Failed || r.Pending != "" {
+			continue
+		}
+		for _, node := range r.Nodes {
+			names = append(names, node.Name)
+		}
+	}
+	return names
+}
+
+// WaitRunning waits until a resource runs on exactly the named node.
+func (c *Cluster) WaitRunning(tb testing.TB, timeout time.Duration, resource, node string) {
+	tb.Helper()
+	Wait(tb, timeout, resource+" on "+node, func() error {
+		if got := strings.Join(c.Running(tb, resource), " "); got != node {
+			return fmt.Errorf("%s runs on %q", resource, got)
+		}
+		return nil
+	})
+}
+
+// Status returns what crm_mon shows on every running node, for failure messages.
+func (c *Cluster) Status() string {
+	var b strings.Builder
+	for _, node := range c.running() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		out, err := node.Exec(ctx, "crm_mon", "-1", "-r", "-f", "-A")
+		cancel()
+		fmt.Fprintf(&b, "--- crm_mon on %s\n%s", node.Name, out)
+		if err != nil {
+			fmt.Fprintf(&b, "%v\n", err)
+		}
+	}
+	return b.String()
+}
+
+func (c *Cluster) running() []*Node {
+	var nodes []*Node
+	for _, node := range c.nodes {
+		if node.init != nil {
+			nodes = append(nodes, node)
+		}
+	}
+	return nodes
+}
+
+func (c *Cluster) any() (*Node, error) {
+	if nodes := c.running(); len(nodes) > 0 {
+		return nodes[0], nil
+	}
+	return nil, errors.New("no node is running")
+}
+
+func (c *Cluster) mustMonitor(tb testing.TB) *monitor {
+	tb.Helper()
+	node, err := c.any()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	mon, err := node.monitor()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return mon
+}
+
+func (c *Cluster) end(tb testing.TB) {
+	if tb.Failed() {
+		tb.Log(c.Status())
+		for _, node := range c.nodes {
+			for _, path := range []string{
+				"pacemaker/pacemaker.log", "pacemaker/stderr.log", "corosync/corosync.log", "corosync/stderr.log",
+			} {
+				tb.Logf("--- %s: %s\n%s", node.Name, path, tail(filepath.Join(node.dir, "var/log", path), 16<<10))
+			}
+		}
+	}
+	for _, node := range c.nodes {
+		node.stop()
+	}
+}
+
+// Dir returns the directory, seen from everywhere, that holds the node's disk: var/log, var/lib, upper/etc.
+func (n *Node) Dir() string { return n.dir }
+
+// WriteFile writes a file on the running node, and its directory where that is missing.
+func (n *Node) WriteFile(tb testing.TB, path, text string) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := n.Command(ctx, "sh", "-ec", `mkdir -p "$(dirname "$1")"; cat >"$1"`, "sh", path)
+	cmd.Stdin = strings.NewReader(text)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		tb.Fatalf("%s: write %s: %v: %s", n.Name, path, err, out)
+	}
+}
+
+// Kill takes the node's power: its processes die at once and its cable is cut. What its kernel held stays
+// visible in its namespace until Restart.
+func (n *Node) Kill(tb testing.TB) {
+	tb.Helper()
+	n.Host.Cut(tb)
+	n.stop()
+}
+
+// Restart boots the node again, killing it first where it runs. Its namespace is new: no VIP, no IPVS table
+// and no state in /run survive, files on its disk do. It returns before the node is online.
+func (n *Node) Restart(tb testing.TB) {
+	tb.Helper()
+	if n.init != nil {
+		n.Kill(tb)
+	}
+	if err := n.Host.remove(); err != nil {
+		tb.Fatal(err)
+	}
+	if err := n.Host.create(); err != nil {
+		tb.Fatal(err)
+	}
+	n.boot(tb)
+}
+
+func (n *Node) write(topology *Topology, options Options) error {
+	var list, names strings.Builder
+	names.WriteString("127.0.0.1 localhost\n::1 localhost\n")
+	for i, h := range hosts {
+		host := topology.Host(h.name)
+		fmt.Fprintf(&names, "%s %s\n", host.Addr, h.name)
+		if i < 2 {
+			fmt.Fprintf(&list, "\tnode {\n\t\tname: %s\n\t\tnodeid: %d\n\t\tring0_addr: %s\n\t}\n", h.name, i+1, host.Addr)
+		}
+	}
+	for path, text := range map[string]string{
+		"upper/etc/hosts":                  names.String(),
+		"upper/etc/hostname":               n.Name + "\n",
+		"upper/etc/corosync/corosync.conf": fmt.Sprintf(corosyncConf, list.String()),
+	} {
+		path = filepath.Join(n.dir, path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	if options.Agents == "" {
+		return nil
+	}
+	link := filepath.Join(n.dir, "upper/usr/lib/ocf/resource.d/lvs")
+	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
+		return err
+	}
+	return os.Symlink(options.Agents, link)
+}
+
+func (n *Node) boot(tb testing.TB) {
+	tb.Helper()
+	// "ip netns exec" and sh replace each other in the first process of the new pid namespace.
+	cmd := n.Host.Command(context.Background(), "sh", "-c", nodeScript, "node", n.Name, n.dir, n.root)
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Setsid:     true,
+		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
+	}
+	n.init = &Process{cmd: cmd, done: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = &n.init.out, &n.init.out
+	if err := cmd.Start(); err != nil {
+		tb.Fatalf("%s: %v", n.Name, err)
+	}
+	init := n.init
+	go func() {
+		init.err = cmd.Wait()
+		close(init.done)
+	}()
+	n.enter = []string{"nsenter", "-t", fmt.Sprint(cmd.Process.Pid), "-m", "-u", "-i", "-p", "-n", "-r", "--"}
+	Wait(tb, 30*time.Second, n.Name+" boots", func() error {
+		select {
+		case <-init.done:
+			tb.Fatalf("%s ended: %v: %s", n.Name, init.err, init.Output())
+		default:
+		}
+		_, err := os.Stat(fmt.Sprintf("/proc/%d/root/run/lab-node", cmd.Process.Pid))
+		return err
+	})
+}
+
+func (n *Node) stop() {
+	if n.init == nil {
+		return
+	}
+	n.init.Kill()
+	n.init = nil
+	n.enter = []string{"false"}
+}
+
+// monitor is the part of crm_mon's XML that tests look at.
+type monitor struct {
+	DC struct {
+		Present bool   `xml:"present,attr"`
+		Name    string `xml:"name,attr"`
+	} `xml:"summary>current_dc"`
+	Nodes []struct {
+		Name    string `xml:"name,attr"`
+		Online  bool   `xml:"online,attr"`
+		Pending bool   `xml:"pending,attr"`
+		Unclean bool   `xml:"unclean,attr"`
+	} `xml:"nodes>node"`
+	Resources container `xml:"resources"`
+	Failures  []Failure `xml:"failures>failure"`
+}
+
+type container struct {
+	Resources []resource  `xml:"resource"`
+	Groups    []container `xml:"group"`
+	Clones    []container `xml:"clone"`
+}
+
+type resource struct {
+	ID      string `xml:"id,attr"`
+	Role    string `xml:"role,attr"`
+	Failed  bool   `xml:"failed,attr"`
+	Pending string `xml:"pending,attr"`
+	Nodes   []struct {
+		Name string `xml:"name,attr"`
+	} `xml:"node"`
+}
+
+func (n *Node) monitor() (*monitor, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	out, err := n.Command(ctx, "crm_mon", "-1", "--output-as=xml", "--inactive").Output()
+	if err != nil {
+		return nil, fmt.Errorf("%s: crm_mon: %w", n.Name, err)
+	}
+	mon := &monitor{}
+	if err := xml.Unmarshal(out, mon); err != nil {
+		return nil, fmt.Errorf("%s: crm_mon: %w", n.Name, err)
+	}
+	return mon, nil
+}
+
+// online returns the names of the nodes that take part, or why nobody can say.
+func (m *monitor) online() string {
+	if !m.DC.Present {
+		return "no DC"
+	}
+	var names []string
+	for _, node := range m.Nodes {
+		if node.Online && !node.Pending && !node.Unclean {
+			names = append(names, node.Name)
+		}
+	}
+	return strings.Join(names, " ")
+}
+
+func (m *monitor) all() []resource {
+	var list []resource
+	var walk func(container)
+	walk = func(c container) {
+		list = append(list, c.Resources...)
+		for _, inner := range append(append([]container{}, c.Groups...), c.Clones...) {
+			walk(inner)
+		}
+	}
+	walk(m.Resources)
+	return list
+}
+
+func tail(path string, size int) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	if len(text) > size {
+		text = text[len(text)-size:]
+	}
+	return string(text)
+}

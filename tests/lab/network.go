@@ -1,0 +1,90 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Do runs f in the host's network namespace, without a process. Sockets that f opens stay there. f must
+// not start goroutines that open sockets: those run elsewhere.
+func (h *Host) Do(f func() error) error {
+	done := make(chan error)
+	go func() {
+		// Never unlocked: the thread ends with the goroutine, so none comes back in a foreign namespace.
+		runtime.LockOSThread()
+		done <- h.enterAndDo(f)
+	}()
+	return <-done
+}
+
+func (h *Host) enterAndDo(f func() error) error {
+	namespace, err := os.Open(h.Netns())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = namespace.Close() }()
+	if err := unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("setns %s: %w", h.Netns(), err)
+	}
+	return f()
+}
+
+// Dial connects from the host; address is an IP address and a port.
+func (h *Host) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	var conn net.Conn
+	err := h.Do(func() (err error) {
+		conn, err = (&net.Dialer{}).DialContext(ctx, network, address)
+		return err
+	})
+	return conn, err
+}
+
+// Listen listens on the host until the test ends.
+func (h *Host) Listen(tb testing.TB, network, address string) net.Listener {
+	tb.Helper()
+	var listener net.Listener
+	err := h.Do(func() (err error) {
+		listener, err = (&net.ListenConfig{}).Listen(context.Background(), network, address)
+		return err
+	})
+	if err != nil {
+		tb.Fatalf("%s: %v", h.Name, err)
+	}
+	tb.Cleanup(func() { _ = listener.Close() })
+	return listener
+}
+
+// HTTPClient is a client on the host that opens a connection per request.
+func (h *Host) HTTPClient(timeout time.Duration) *http.Client {
+	return &http.Client{
+		Timeout:   timeout,
+		Transport: &http.Transport{DialContext: h.Dial, DisableKeepAlives: true},
+	}
+}
+
+// Get fetches a page from the host; a status other than 200 is an error.
+func (h *Host) Get(ctx context.Context, url string) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return "", err
+	}
+	response, err := h.HTTPClient(5 * time.Second).Do(request)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("GET %s: %s", url, response.Status)
+	}
+	return string(body), err
+}

@@ -1,0 +1,111 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// HealthPage is the page that real servers offer to health checks; it says OK.
+const HealthPage = ".health.html"
+
+const nginxConf = `daemon off;
+master_process off;
+user root;
+pid nginx.pid;
+error_log stderr;
+events { worker_connections 512; }
+http {
+	access_log off;
+	client_body_temp_path tmp;
+	proxy_temp_path tmp;
+	fastcgi_temp_path tmp;
+	uwsgi_temp_path tmp;
+	scgi_temp_path tmp;
+	server {
+		listen 80 reuseport;
+		listen [::]:80 ipv6only=on reuseport;
+		root html;
+	}
+}
+`
+
+// StartRealServers makes rs1 and rs2 real servers of direct routing for the VIPs: Host.HideVIP and
+// Host.Serve.
+func (t *Topology) StartRealServers(tb testing.TB, vips ...string) {
+	tb.Helper()
+	for _, name := range []string{"rs1", "rs2"} {
+		t.Host(name).HideVIP(tb, vips...)
+		t.Host(name).Serve(tb)
+	}
+}
+
+// HideVIP puts the VIPs on lo and keeps them silent: arp_ignore=1, arp_announce=2.
+func (h *Host) HideVIP(tb testing.TB, vips ...string) {
+	tb.Helper()
+	h.Script(tb, `cd /proc/sys/net/ipv4/conf/all; echo 1 >arp_ignore; echo 2 >arp_announce`)
+	var lines []string
+	for _, vip := range vips {
+		if strings.Contains(vip, ":") {
+			lines = append(lines, "addr add "+vip+"/128 dev lo nodad")
+			continue
+		}
+		lines = append(lines, "addr add "+vip+"/32 dev lo")
+	}
+	if len(lines) == 0 {
+		return
+	}
+	if err := ip(h.netns, lines...); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// Serve starts nginx on port 80 of every address of the host. The page is the host's name.
+func (h *Host) Serve(tb testing.TB) *Process {
+	tb.Helper()
+	dir := tb.TempDir()
+	h.docRoot = filepath.Join(dir, "html")
+	for _, sub := range []string{"html", "tmp"} {
+		if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	for name, text := range map[string]string{
+		"nginx.conf": nginxConf, "html/index.html": h.Name + "\n", "html/" + HealthPage: "OK\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	nginx := h.Start(tb, "nginx", "-e", "stderr", "-p", dir, "-c", filepath.Join(dir, "nginx.conf"))
+	Wait(tb, 20*time.Second, "nginx on "+h.Name, func() error {
+		select {
+		case <-nginx.Done():
+			tb.Fatalf("nginx on %s ended: %s", h.Name, nginx.Output())
+		default:
+		}
+		page, err := h.Get(context.Background(), "http://"+h.Addr+"/")
+		if err == nil && page != h.Name+"\n" {
+			err = fmt.Errorf("page is %q", page)
+		}
+		return err
+	})
+	return nginx
+}
+
+// SetHealthy renames the health page of a serving host, or gives it back its name.
+func (h *Host) SetHealthy(tb testing.TB, healthy bool) {
+	tb.Helper()
+	page := filepath.Join(h.docRoot, HealthPage)
+	from, to := page, page+".away"
+	if healthy {
+		from, to = to, from
+	}
+	if err := os.Rename(from, to); err != nil {
+		tb.Fatal(err)
+	}
+}

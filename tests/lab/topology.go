@@ -1,0 +1,173 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// Addresses of the lab that belong to no host. The other VIPs a test may use are .1 to .9.
+const (
+	VIP  = "192.0.2.10"
+	VIP6 = "2001:db8::10"
+)
+
+// The hosts of every topology, by their last octet: 192.0.2.11 and 2001:db8::11 are director1.
+var hosts = []struct {
+	name  string
+	octet int
+}{
+	{"director1", 11},
+	{"director2", 12},
+	{"rs1", 21},
+	{"rs2", 22},
+	{"client", 100},
+}
+
+var topologies atomic.Int64
+
+// Topology is one bridge and the hosts on it, all in namespaces of this test.
+type Topology struct {
+	prefix string
+	hosts  map[string]*Host
+}
+
+// Host is a network namespace with the interfaces lo and eth0.
+type Host struct {
+	Shell
+
+	Addr, Addr6 string
+
+	topology *Topology
+	netns    string
+	mac      string
+	docRoot  string
+}
+
+// NewTopology builds the network and removes it when the test ends. Forwarding is off, and rp_filter is 0
+// everywhere.
+func NewTopology(tb testing.TB) *Topology {
+	tb.Helper()
+	t := &Topology{
+		prefix: fmt.Sprintf("lab%d-%d-", os.Getpid(), topologies.Add(1)),
+		hosts:  map[string]*Host{},
+	}
+	tb.Cleanup(func() {
+		for _, host := range t.hosts {
+			_ = host.remove()
+		}
+		_ = ip("", "netns del "+t.bridge())
+	})
+	err := ip("", "netns add "+t.bridge())
+	if err == nil {
+		err = ip(t.bridge(), "link set lo up",
+			"link add br0 type bridge forward_delay 0 mcast_snooping 0", "link set br0 up")
+	}
+	for _, h := range hosts {
+		if err != nil {
+			break
+		}
+		host := t.newHost(h.name, h.octet)
+		t.hosts[h.name] = host
+		err = host.create()
+	}
+	if err != nil {
+		tb.Fatalf("lab network: %v", err)
+	}
+	return t
+}
+
+// Host returns director1, director2, rs1, rs2 or client.
+func (t *Topology) Host(name string) *Host {
+	host, ok := t.hosts[name]
+	if !ok {
+		panic(fmt.Sprintf("lab: no host %q", name))
+	}
+	return host
+}
+
+func (t *Topology) bridge() string { return t.prefix + "bridge" }
+
+func (t *Topology) newHost(name string, octet int) *Host {
+	netns := t.prefix + name
+	return &Host{
+		Shell:    Shell{Name: name, enter: []string{"ip", "netns", "exec", netns}},
+		Addr:     fmt.Sprintf("192.0.2.%d", octet),
+		Addr6:    fmt.Sprintf("2001:db8::%d", octet),
+		topology: t,
+		netns:    netns,
+		mac:      fmt.Sprintf("02:00:5e:00:53:%02x", octet),
+	}
+}
+
+// Netns returns the path of the host's network namespace. It changes its inode when a node restarts.
+func (h *Host) Netns() string { return "/run/netns/" + h.netns }
+
+// Cut unplugs the host's cable at the switch, without an answer to anybody.
+func (h *Host) Cut(tb testing.TB) { h.plug(tb, "down") }
+
+// Heal plugs it in again.
+func (h *Host) Heal(tb testing.TB) { h.plug(tb, "up") }
+
+func (h *Host) plug(tb testing.TB, state string) {
+	tb.Helper()
+	// The port leaves the bridge instead of going down, so that the host's own carrier stays up.
+	line := "link set " + h.Name + " master br0"
+	if state == "down" {
+		line = "link set " + h.Name + " nomaster"
+	}
+	if err := ip(h.topology.bridge(), line); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// create makes the namespace as a freshly booted machine has it: the MAC address is always the same, as a
+// network card's is.
+func (h *Host) create() error {
+	if err := ip("", "netns add "+h.netns); err != nil {
+		return err
+	}
+	bridge := h.topology.bridge()
+	if err := ip(bridge,
+		"link add "+h.Name+" type veth peer name eth0 address "+h.mac+" netns "+h.netns,
+		"link set "+h.Name+" master br0 up"); err != nil {
+		return err
+	}
+	// IPv4 settings of a new namespace are copied from the machine's.
+	const sysctls = `cd /proc/sys/net
+		for dir in ipv4/conf/all ipv4/conf/default; do
+			for name in rp_filter arp_ignore arp_announce forwarding; do echo 0 >$dir/$name; done
+		done
+		for dir in ipv6/conf/all ipv6/conf/default; do echo 0 >$dir/accept_ra; done
+		echo 0 >ipv4/ip_forward`
+	if _, err := h.Exec(context.Background(), "sh", "-ec", sysctls); err != nil {
+		return err
+	}
+	return ip(h.netns, "link set lo up",
+		"addr add "+h.Addr+"/24 dev eth0", "addr add "+h.Addr6+"/64 dev eth0 nodad", "link set eth0 up")
+}
+
+// remove deletes the cable first: the kernel would do it some time after the namespace's end.
+func (h *Host) remove() error {
+	cable := ip(h.topology.bridge(), "link del "+h.Name)
+	return errors.Join(cable, ip("", "netns del "+h.netns))
+}
+
+// ip runs lines of the ip command in a namespace, in one process; netns "" is the test's own.
+func ip(netns string, lines ...string) error {
+	args := []string{"-batch", "-"}
+	if netns != "" {
+		args = append([]string{"-n", netns}, args...)
+	}
+	cmd := exec.Command("ip", args...)
+	cmd.Stdin = strings.NewReader(strings.Join(lines, "\n") + "\n")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("ip %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}

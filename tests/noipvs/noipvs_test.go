@@ -1,0 +1,53 @@
+// Package noipvs tests the agents on a kernel that has no IPVS and cannot load
+// it: nothing may ever be reported as running there.
+package noipvs
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// run executes an action of the built agent ipvs.
+func run(t *testing.T, state, action, interval string) (int, string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "../../bin/ipvs", action)
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HA_RSCTMP=" + state, "OCF_RESKEY_CRM_meta_interval=" + interval,
+		"OCF_RESKEY_virtual=192.0.2.10:80", "OCF_RESKEY_real=192.0.2.21 gate"}
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), string(out)
+}
+
+func TestWithoutIPVSNothingRuns(t *testing.T) {
+	if _, err := os.Stat("/proc/net/ip_vs"); err == nil {
+		t.Fatal("this kernel has IPVS; run it with tests/lab/test -n")
+	}
+	if os.Geteuid() != 0 {
+		t.Fatal("not root; run it with tests/lab/test -n")
+	}
+	state := t.TempDir()
+	for _, step := range []struct {
+		action, interval string
+		code             int
+	}{
+		{"validate-all", "", 0}, {"monitor", "0", 7}, {"monitor", "10000", 7}, {"stop", "", 0}, {"start", "", 5},
+		{"monitor", "10000", 7}, {"reload-agent", "", 7}, {"stop", "", 0}, {"start", "", 5}, {"monitor", "0", 7},
+	} {
+		code, out := run(t, state, step.action, step.interval)
+		if code != step.code {
+			t.Errorf("%s: got %d, want %d\n%s", step.action, code, step.code, out)
+		}
+		if step.action == "start" && !strings.Contains(out, "modprobe ip_vs") {
+			t.Errorf("start does not say what to do: %s", out)
+		}
+	}
+	if records, err := os.ReadDir(state + "/lvs-agents/ipvs"); err == nil && len(records) > 0 {
+		t.Errorf("records of services that do not exist: %v", records)
+	}
+}

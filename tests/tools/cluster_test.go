@@ -1,0 +1,107 @@
+package tools
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestOCFTesterPassesVip(t *testing.T) {
+	for _, ip := range []string{"192.0.2.10", "2001:db8::10"} {
+		t.Run(ip, func(t *testing.T) {
+			out := mustCommand(t, "ocf-tester", "-n", "web-vip", "-o", "ip="+ip, agentDir+"/vip")
+			if !strings.Contains(out, agentDir+"/vip passed all tests") {
+				t.Errorf("ocf-tester:\n%s", out)
+			}
+			if left := mustCommand(t, "ip", "addr", "show", "to", ip); left != "" {
+				t.Errorf("left behind: %s", left)
+			}
+		})
+	}
+}
+
+// examples are the files below crm/examples with one ending.
+func examples(t *testing.T, ending string) []string {
+	t.Helper()
+	files, err := filepath.Glob("../../crm/examples/*" + ending)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no examples: %v", err)
+	}
+	return files
+}
+
+// load puts an example into an empty CIB and returns the CIB's file.
+func load(t *testing.T, example string) string {
+	t.Helper()
+	cib := filepath.Join(t.TempDir(), "cib.xml")
+	empty := mustCommand(t, "cibadmin", "--empty")
+	if err := os.WriteFile(cib, []byte(empty), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("CIB_file", cib)
+	// The examples leave fencing to the administrator; without it crm_verify
+	// refuses every configuration.
+	mustCommand(t, "crm", "-F", "configure", "property", "stonith-enabled=false")
+	if strings.HasSuffix(example, ".crm") {
+		mustCommand(t, "crm", "-F", "configure", "load", "update", example)
+		return cib
+	}
+	script, err := os.ReadFile(example)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustCommand(t, "sh", "-c", strings.ReplaceAll(string(script), "\npcs ", "\npcs -f "+cib+" "))
+	return cib
+}
+
+func TestExamplesLoadAndVerify(t *testing.T) {
+	for _, example := range append(examples(t, ".crm"), examples(t, ".pcs")...) {
+		t.Run(filepath.Base(example), func(t *testing.T) {
+			cib := load(t, example)
+			mustCommand(t, "crm_verify", "-VV", "-x", cib)
+			text, err := os.ReadFile(cib)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range []string{`type="ipvs"`, `type="vip"`, `type="health"`} {
+				if !strings.Contains(string(text), want) {
+					t.Errorf("no %s in\n%s", want, text)
+				}
+			}
+			if strings.Contains(string(text), `name="no-quorum-policy"`) {
+				t.Error("no-quorum-policy is not the examples' business")
+			}
+		})
+	}
+}
+
+// TestExamplesStartTableBeforeAddress asks the scheduler itself, for both
+// spellings of each example.
+func TestExamplesStartTableBeforeAddress(t *testing.T) {
+	for _, example := range append(examples(t, ".crm"), examples(t, ".pcs")...) {
+		t.Run(filepath.Base(example), func(t *testing.T) {
+			cib := load(t, example)
+			out := mustCommand(t, "crm_simulate", "-x", cib, "-S", "--node-up", "director1", "--node-up", "director2", "--quorum", "true")
+			table, address := strings.Index(out, "web-ipvs        start on director"), strings.Index(out, "web-vip         start on director")
+			if table < 0 || address < table {
+				t.Errorf("the address does not start after the table:\n%s", out)
+			}
+		})
+	}
+}
+
+func TestCrmResourceValidates(t *testing.T) {
+	good := map[string][]string{
+		"vip":  {"--option", "ip=192.0.2.10"},
+		"ipvs": {"--option", "virtual=192.0.2.10:80", "--option", "real=192.0.2.21 gate"},
+	}
+	for agent, options := range good {
+		args := append([]string{"--validate", "--class", "ocf", "--provider", "lvs", "--agent", agent}, options...)
+		mustCommand(t, "crm_resource", args...)
+		out, err := command(t, "crm_resource", "--validate", "--class", "ocf", "--provider", "lvs", "--agent", agent)
+		if err == nil || !strings.Contains(out, "ocf-exit-reason:") {
+			t.Errorf("%s without parameters: %v\n%s", agent, err, out)
+		}
+	}
+}

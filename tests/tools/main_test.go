@@ -1,0 +1,137 @@
+// Package tools tests installed copies of the agents with the programs that
+// administrators and clusters run on them: ocf-tester, crm, pcs, crm_resource,
+// xmllint, man. It needs root and what tests/install installs, but no IPVS, and
+// runs in namespaces of its own.
+package tools
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const agentDir = "/usr/lib/ocf/resource.d/lvs"
+
+// TestMain starts the test binary again in a network and mount namespace where
+// the agents are installed and eth0 is one end of a cable.
+func TestMain(m *testing.M) {
+	if os.Geteuid() != 0 {
+		fmt.Println("tests/tools: not root; run make test")
+		os.Exit(missing())
+	}
+	if os.Getenv("TOOLS_SANDBOX") == "" {
+		os.Exit(again())
+	}
+	if err := furnish(); err != nil {
+		fmt.Println("tests/tools:", err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// missing is the exit status where the tests cannot run: a failure if the
+// caller insists.
+func missing() int {
+	if os.Getenv("REQUIRE_KERNEL") == "1" {
+		return 1
+	}
+	return 0
+}
+
+func again() int {
+	self := exec.Command("/proc/self/exe", os.Args[1:]...)
+	self.Env = append(os.Environ(), "TOOLS_SANDBOX=1")
+	self.Stdin, self.Stdout, self.Stderr = os.Stdin, os.Stdout, os.Stderr
+	// Not Unshareflags: Go then remounts / as private, which fails in a chroot.
+	self.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET}
+	if err := self.Run(); err != nil {
+		fmt.Println("tests/tools:", err)
+		return 1
+	}
+	return 0
+}
+
+// furnish installs the agents where they belong, over a copy of the other
+// providers, and makes the network.
+func furnish() error {
+	const script = `
+set -e
+mount --make-rprivate / 2>/dev/null || nsenter --mount=/proc/self/ns/mnt mount --make-rprivate / # the latter in a chroot
+mount -t tmpfs -o mode=755 tools /mnt
+mkdir /mnt/ocf /mnt/run
+cp -a /usr/lib/ocf/. /mnt/ocf/
+mkdir -p /mnt/ocf/resource.d/lvs
+cp "$1"/* /mnt/ocf/resource.d/lvs/
+mount --bind /mnt/ocf /usr/lib/ocf
+mkdir -p /run/lvs-agents
+mount -t tmpfs -o mode=755 state /run/lvs-agents
+ip link set lo up
+ip link add eth0 type veth peer name cable
+ip link set cable up
+ip link set eth0 up
+ip addr add 192.0.2.11/24 dev eth0
+ip addr add 2001:db8::11/64 dev eth0 nodad
+`
+	staging, err := os.MkdirTemp("", "agents")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(staging) }()
+	for _, agent := range agents() {
+		binary, err := os.ReadFile(filepath.Join("../../bin", agent))
+		if err != nil {
+			return fmt.Errorf("%w; run make build", err)
+		}
+		if err := os.WriteFile(filepath.Join(staging, agent), binary, 0o755); err != nil {
+			return err
+		}
+	}
+	out, err := exec.Command("sh", "-c", script, "furnish", staging).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("making the sandbox: %w: %s", err, out)
+	}
+	return nil
+}
+
+// agents are the names below agents/, which are those of the binaries.
+func agents() []string {
+	entries, err := os.ReadDir("../../agents")
+	if err != nil {
+		panic(err)
+	}
+	var names []string
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names
+}
+
+// command runs a program and returns what it printed on both outputs.
+func command(t *testing.T, name string, args ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
+	return string(out), err
+}
+
+func mustCommand(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := command(t, name, args...)
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+// asNobody runs a shell command without any privilege.
+func asNobody(t *testing.T, script string) string {
+	t.Helper()
+	return mustCommand(t, "setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "sh", "-c", script)
+}
