@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -344,7 +345,7 @@ func TestKilledAtEveryStepOfTheRecord(t *testing.T) {
 			first := map[string]string{"start": "stop", "stop": "start"}[action]
 			d.must(t, 0, "ipvs", "web", first, web...)
 			call, n, _ := strings.Cut(at, " ")
-			strace := d.strace(t, call, n)
+			strace := d.strace(t, "ipvs", call, n)
 			code, out := d.agent(t, strace, "ipvs", "web", action, web...)
 			if code == -1 || code == 137 {
 				killed++
@@ -371,12 +372,79 @@ func TestKilledAtEveryStepOfTheRecord(t *testing.T) {
 	t.Logf("killed %d times", killed)
 }
 
-// strace makes a directory with an agent ipvs that is killed at the n-th call.
-func (d director) strace(t *testing.T, call, n string) string {
+// TestKilledWhileOthersLiveWithTheAddress kills a stop, by strace, at each
+// system call with which it reads, notes, changes or puts back, and twice while
+// it is held at the sysctl. The address is the first of its network, so that the
+// kernel would take the other one with it unless promote_secondaries is raised.
+func TestKilledWhileOthersLiveWithTheAddress(t *testing.T) {
+	const sysctl = "/proc/sys/net/ipv4/conf/eth0/promote_secondaries"
+	d := newDirector(t)
+	params := []string{"ip=198.51.100.10", "nic=eth0", "cidr_netmask=24"}
+	addresses := func() string { return d.Run(t, "ip", "-o", "addr", "show", "dev", "eth0") }
+	before := addresses()
+	raised := func() string { return strings.TrimSpace(d.Run(t, "cat", sysctl)) }
+	begin := func() {
+		d.must(t, 0, "vip", "web", "start", params...)
+		d.Run(t, "ip", "addr", "add", "198.51.100.11/24", "dev", "eth0")
+	}
+	end := func(at string) {
+		code, _ := d.agent(t, d.bin, "vip", "web", "monitor", params...)
+		if there := strings.Contains(addresses(), "198.51.100.10/24"); code != 0 && code != 7 || there != (code == 0) {
+			t.Errorf("killed at %s: monitor gives %d\n%s", at, code, addresses())
+		}
+		if raised() != "0" {
+			t.Errorf("killed at %s: promote_secondaries stays raised", at)
+		}
+		d.must(t, 0, "vip", "web", "stop", params...)
+		d.Run(t, "ip", "addr", "del", "198.51.100.11/24", "dev", "eth0")
+		if diff := cmp.Diff(before, addresses()); diff != "" {
+			t.Errorf("killed at %s, then stopped (-before +after):\n%s", at, diff)
+		}
+	}
+
+	var killed []string
+	for _, call := range []string{"flock", "sendto", "write", "unlinkat"} {
+		for n, done := 1, false; !done; n++ {
+			at := fmt.Sprintf("%s %d", call, n)
+			begin()
+			code, out := d.agent(t, d.strace(t, "vip", call, strconv.Itoa(n)), "vip", "web", "stop", params...)
+			switch code {
+			case -1, 137:
+				killed = append(killed, at)
+			case 0: // there is no such call any more
+				done = true
+			default:
+				t.Fatalf("stop under strace at %s: %d\n%s", at, code, out)
+			}
+			end(at)
+		}
+	}
+	t.Logf("killed at %v", killed)
+	if len(killed) < 6 {
+		t.Error("that is too seldom")
+	}
+
+	for delay, present := range map[string]string{"delay_exit": "198.51.100.10", "delay_enter": "198.51.100.11"} {
+		begin()
+		d.Script(t, fmt.Sprintf(`
+			env HA_RSCTMP=%s OCF_RESKEY_ip=198.51.100.10 OCF_RESKEY_nic=eth0 OCF_RESKEY_cidr_netmask=24 \
+				strace -f -qq -o /dev/null -P %[2]s -e trace=write -e inject=write:%s=5000000 %s/vip stop &
+			until grep -q 1 %[2]s && ip -o addr show dev eth0 | grep -v secondary | grep -q %[5]s/24; do sleep 0.05; done
+			pkill -9 -x vip
+			wait`, d.state, sysctl, delay, d.bin, present))
+		if raised() != "1" {
+			t.Errorf("%s: promote_secondaries was not raised when the agent was killed", delay)
+		}
+		end(delay)
+	}
+}
+
+// strace makes a directory with an agent that is killed at the n-th call.
+func (d director) strace(t *testing.T, agent, call, n string) string {
 	t.Helper()
 	dir := t.TempDir()
-	script := fmt.Sprintf("#!/bin/sh\nexec strace -f -qq -o /dev/null -e trace=%s -e inject=%s:signal=KILL:when=%s %s/ipvs \"$@\"\n", call, call, n, d.bin)
-	if err := os.WriteFile(filepath.Join(dir, "ipvs"), []byte(script), 0o755); err != nil {
+	script := fmt.Sprintf("#!/bin/sh\nexec strace -f -qq -o /dev/null -e trace=%s -e inject=%s:signal=KILL:when=%s %s/%s \"$@\"\n", call, call, n, d.bin, agent)
+	if err := os.WriteFile(filepath.Join(dir, agent), []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return dir

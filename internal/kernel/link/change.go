@@ -1,17 +1,13 @@
 package link
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"math"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -110,7 +106,7 @@ func (s *socket) spare(ctx context.Context, nic string, victim netlink.Addr, rem
 	case alone || !first:
 		return remove()
 	}
-	return promoting(nic, remove)
+	return s.promote.during(nic, remove)
 }
 
 // subnet tells whether an address is alone in its subnet on its interface and,
@@ -128,53 +124,4 @@ func (s *socket) subnet(ctx context.Context, a netlink.Addr) (alone, first bool,
 		}
 	}
 	return alone, first, err
-}
-
-// promoting runs remove while promote_secondaries is 1 and then puts back what
-// it was.
-func promoting(nic string, remove func() error) (err error) {
-	promotion := func(nic string) string { return "/proc/sys/net/ipv4/conf/" + nic + "/promote_secondaries" }
-	for _, path := range []string{promotion("all"), promotion(nic)} { // the kernel takes either
-		found, err := os.ReadFile(path)
-		if err != nil {
-			return fmt.Errorf("other addresses would be deleted with it: %w", err)
-		}
-		if strings.TrimSpace(string(found)) != "0" {
-			return remove()
-		}
-	}
-	if err := os.WriteFile(promotion(nic), []byte("1\n"), 0); err != nil {
-		return fmt.Errorf("other addresses would be deleted with it: %w", err)
-	}
-	defer func() { err = cmp.Or(err, os.WriteFile(promotion(nic), []byte("0\n"), 0)) }()
-	return remove()
-}
-
-// patience is how long a lock is waited for. Going on without it is a small risk
-// to others, failing a stop is none to take.
-const patience = 2 * time.Second
-
-// lock keeps others from adding and deleting addresses: one that comes between
-// the look and the deletion of the first of its subnet would be deleted too. It
-// returns the function that ends it. The file is root's: the sysctl itself can
-// be locked by everybody who may read it.
-func (k *Kernel) lock(ctx context.Context) func() {
-	if err := os.MkdirAll(k.lockDir, 0o755); err != nil {
-		return func() {}
-	}
-	file, err := os.OpenFile(filepath.Join(k.lockDir, "lock-addresses"), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
-	if err != nil {
-		return func() {}
-	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	retry := time.NewTicker(5 * time.Millisecond)
-	defer retry.Stop()
-	for errors.Is(unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK) && ctx.Err() == nil {
-		select {
-		case <-ctx.Done():
-		case <-retry.C:
-		}
-	}
-	return func() { _ = file.Close() }
 }

@@ -3,6 +3,7 @@ package link_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -75,6 +76,73 @@ func TestDeletingRestoresPromoteSecondaries(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPromotionThatAKilledProcessLeft is put right by whoever comes next, in the
+// namespace it was left in.
+func TestPromotionThatAKilledProcessLeft(t *testing.T) {
+	var here unix.Stat_t
+	look := func(k *link.Kernel) error {
+		_, err := k.Addresses(t.Context(), netip.MustParseAddr("192.0.2.1"))
+		return err
+	}
+	remove := func(k *link.Kernel) error {
+		_, err := k.Apply(t.Context(), ops(lvs.DeleteAddress, "eth0", "192.0.2.1/24"))
+		return err
+	}
+	tests := []struct {
+		name, note string // %d is the namespace
+		next       func(*link.Kernel) error
+		want, left string
+	}{
+		{"looked at", "%d eth0\n", look, "0", ""},
+		{"changed", "%d eth0\n", remove, "0", ""},
+		{"noted twice", "%d eth0\n%[1]d eth0\n", look, "0", ""},
+		{"interface gone", "%d eth7\n", look, "1", ""},
+		{"of another namespace", "1%d eth0\n", look, "1", "1%d eth0\n"},
+		{"of both", "1%d eth0\n%[1]d eth0\n", look, "0", "1%d eth0\n"},
+		{"cut short", "%d", look, "1", ""},
+		{"not ours", "%d ../../../vs/eth0\n", look, "1", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			host(t)
+			if err := unix.Stat("/proc/thread-self/ns/net", &here); err != nil {
+				t.Fatal(err)
+			}
+			dir := t.TempDir()
+			note := filepath.Join(dir, "promoting")
+			if err := errors.Join(os.WriteFile(note, fmt.Appendf(nil, tt.note, here.Ino), 0o600), os.WriteFile(promote, []byte("1"), 0)); err != nil {
+				t.Fatal(err)
+			}
+			if err := tt.next(link.New(dir)); err != nil {
+				t.Fatal(err)
+			}
+			sysctl(t, tt.want)
+			left, err := os.ReadFile(note)
+			if want := fmt.Sprintf(tt.left, here.Ino); tt.left == "" && !errors.Is(err, fs.ErrNotExist) || tt.left != "" && string(left) != want {
+				t.Errorf("note %q, %v; want %q", left, err, want)
+			}
+		})
+	}
+}
+
+// TestPromotionOfAnotherAtWork is left alone: it is not over.
+func TestPromotionOfAnotherAtWork(t *testing.T) {
+	host(t)
+	var here unix.Stat_t
+	dir := t.TempDir()
+	lock, err := os.Create(filepath.Join(dir, "lock-addresses"))
+	if err := errors.Join(err, unix.Flock(int(lock.Fd()), unix.LOCK_EX), unix.Stat("/proc/thread-self/ns/net", &here),
+		os.WriteFile(filepath.Join(dir, "promoting"), fmt.Appendf(nil, "%d eth0\n", here.Ino), 0o600),
+		os.WriteFile(promote, []byte("1"), 0)); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = lock.Close() }()
+	if _, err := link.New(dir).Addresses(t.Context(), netip.MustParseAddr("192.0.2.1")); err != nil {
+		t.Fatal(err)
+	}
+	sysctl(t, "1")
 }
 
 func TestDeletingAtOnceSparesTheOthers(t *testing.T) {

@@ -24,8 +24,10 @@ type Kernel struct{ lockDir string }
 func New(lockDir string) *Kernel { return &Kernel{lockDir} }
 
 // Addresses returns every occurrence of ip, on whatever interface and with
-// whatever prefix length, by interface name and prefix length.
+// whatever prefix length, by interface name and prefix length. It also puts back
+// the sysctl promote_secondaries where an Apply was killed.
 func (k *Kernel) Addresses(ctx context.Context, ip netip.Addr) ([]lvs.Address, error) {
+	k.tidy()
 	var found []lvs.Address
 	err := with(func(s *socket) (err error) {
 		found, err = s.find(ctx, ip)
@@ -63,14 +65,16 @@ func (k *Kernel) Apply(ctx context.Context, ops []lvs.AddressOp) (done int, err 
 	if len(ops) == 0 {
 		return 0, nil
 	}
-	defer k.lock(ctx)()
-	err = with(func(s *socket) error {
-		for ; done < len(ops); done++ {
-			if err := s.apply(ctx, ops[done]); err != nil {
-				return err
+	err = k.locked(ctx, func(p promotion) error {
+		return with(func(s *socket) error {
+			s.promote = p
+			for ; done < len(ops); done++ {
+				if err := s.apply(ctx, ops[done]); err != nil {
+					return err
+				}
 			}
-		}
-		return nil
+			return nil
+		})
 	})
 	if err != nil {
 		return done, fmt.Errorf("%s: %w", ops[done], translate(err))
@@ -98,5 +102,5 @@ func with(f func(*socket) error) error {
 		return fmt.Errorf("open a netlink socket: %w", err)
 	}
 	defer h.Close()
-	return f(&socket{h})
+	return f(&socket{Handle: h})
 }

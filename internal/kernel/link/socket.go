@@ -19,7 +19,11 @@ import (
 )
 
 // socket is a route netlink socket. Every use of its Handle follows an arm.
-type socket struct{ *netlink.Handle }
+type socket struct {
+	*netlink.Handle
+
+	promote promotion
+}
 
 // arm limits what is done next on the socket to the time that ctx has left.
 func (s *socket) arm(ctx context.Context) error {

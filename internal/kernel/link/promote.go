@@ -1,0 +1,99 @@
+package link
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// promotion is the sysctl promote_secondaries of interfaces of one network
+// namespace, raised for one deletion at a time. A note in a file says what is
+// raised, so that a process that is killed meanwhile leaves nothing behind: the
+// next one puts it back.
+type promotion struct {
+	note string
+	// alone says that no other process raises anything meanwhile: the lock of
+	// addresses is held.
+	alone bool
+}
+
+func sysctlPath(nic string) string {
+	return "/proc/sys/net/ipv4/conf/" + nic + "/promote_secondaries"
+}
+
+// during runs remove while promote_secondaries of nic is 1 and then puts back
+// what it was.
+func (p promotion) during(nic string, remove func() error) (err error) {
+	for _, path := range []string{sysctlPath("all"), sysctlPath(nic)} { // the kernel takes either
+		found, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("other addresses would be deleted with it: %w", err)
+		}
+		if strings.TrimSpace(string(found)) != "0" {
+			return remove()
+		}
+	}
+	p.write(nic)
+	if err := os.WriteFile(sysctlPath(nic), []byte("1\n"), 0); err != nil {
+		return fmt.Errorf("other addresses would be deleted with it: %w", err)
+	}
+	defer func() {
+		err = cmp.Or(err, os.WriteFile(sysctlPath(nic), []byte("0\n"), 0))
+		if err == nil && p.alone {
+			_ = os.Remove(p.note)
+		}
+	}()
+	return remove()
+}
+
+// write notes that nic is about to be raised. A directory that cannot be
+// written is no reason to keep an address that has to go.
+func (p promotion) write(nic string) {
+	file, err := os.OpenFile(p.note, os.O_WRONLY|os.O_CREATE|os.O_APPEND|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	if err != nil {
+		return
+	}
+	_, _ = fmt.Fprintf(file, "%d %s\n", namespace(), nic)
+	_ = file.Close()
+}
+
+// restore lowers what a killed process left raised. What another network
+// namespace left stays in the note, and so does what cannot be lowered now.
+func (p promotion) restore() {
+	note, err := os.ReadFile(p.note)
+	if err != nil || !p.alone {
+		return
+	}
+	var left strings.Builder
+	for line := range strings.Lines(string(note)) {
+		var inode uint64
+		var nic string
+		if _, err := fmt.Sscanf(line, "%d %s\n", &inode, &nic); err != nil || strings.Contains(nic, "/") {
+			continue // cut short by the kill, which came before anything was raised
+		}
+		if inode == namespace() {
+			if err := os.WriteFile(sysctlPath(nic), []byte("0\n"), 0); err == nil || os.IsNotExist(err) {
+				continue
+			}
+		}
+		left.WriteString(line)
+	}
+	if left.Len() > 0 {
+		_ = os.WriteFile(p.note, []byte(left.String()), 0o600)
+		return
+	}
+	_ = os.Remove(p.note)
+}
+
+// namespace identifies the network namespace of the calling thread, 0 if it
+// cannot.
+func namespace() uint64 {
+	var stat unix.Stat_t
+	if unix.Stat("/proc/thread-self/ns/net", &stat) != nil {
+		return 0
+	}
+	return stat.Ino
+}
