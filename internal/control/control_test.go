@@ -82,7 +82,7 @@ func TestErrorsOfADaemon(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	serve(t, dir, "stuck", fake{stuck: true})
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	if _, err := Status(ctx, dir, "stuck"); err == nil || !strings.HasPrefix(err.Error(), "directord stuck does not answer: ") {
 		t.Errorf("got %v", err)

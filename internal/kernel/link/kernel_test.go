@@ -267,7 +267,7 @@ func TestSettleEndsWithTheDeadline(t *testing.T) {
 	k := host(t)
 	kerneltest.Run(t, "ip link set eth0 down")
 	kerneltest.Run(t, "ip addr add 2001:db8::10/64 dev eth0")
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	err := k.Settle(ctx, ops(lvs.AddAddress, "eth0", "2001:db8::10/64")[0].Address)
 	const want = "2001:db8::10/64 on eth0: duplicate address detection is not over: context deadline exceeded"
