@@ -40,8 +40,8 @@ const webTable = `-A -t 192.0.2.10:80 -s rr
 -a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1
 `
 
-// webGroup is the group of crm/examples without health, which has an issue of
-// its own; it carries the table in the cluster's configuration.
+// webGroup is the group of crm/examples without health, so that nobody heals
+// the table; it carries the table in the cluster's configuration.
 const webGroup = `
 primitive web-ipvs ocf:lvs:ipvs \
     params virtual="192.0.2.10:80" real="192.0.2.21 gate, 192.0.2.22 gate" scheduler=rr \
@@ -58,15 +58,25 @@ var webGroupByPcs = []string{
 	`pcs resource meta web resource-stickiness=200`,
 }
 
-func TestDirectors(t *testing.T) {
-	lab.Require(t, "corosync", "pacemakerd", "crm", "pcs", "crm_mon", "crm_resource", "nginx", "ipvsadm")
+// newSite boots a cluster whose directors have a sorry server each.
+func newSite(t *testing.T) site {
+	t.Helper()
+	lab.Require(t, "corosync", "pacemakerd", "crm", "crm_mon", "crm_resource", "nginx", "ipvsadm")
 	installed, err := filepath.Abs("../../bin/root") // by make stage
 	if err != nil {
 		t.Fatal(err)
 	}
 	topology := lab.NewTopology(t)
 	topology.StartRealServers(t, lab.VIP)
-	s := site{lab.StartCluster(t, topology, lab.Options{Root: installed}), topology}
+	for _, name := range []string{"director1", "director2"} {
+		topology.Host(name).ServeSorry(t)
+	}
+	return site{lab.StartCluster(t, topology, lab.Options{Root: installed}), topology}
+}
+
+func TestDirectors(t *testing.T) {
+	lab.Require(t, "pcs")
+	s := newSite(t)
 	for _, step := range []struct {
 		name string
 		test func(*testing.T, site)

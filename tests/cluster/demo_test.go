@@ -2,8 +2,9 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"path/filepath"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -13,83 +14,135 @@ import (
 
 // TestDemo tells the story of make demo, a line for each step that held.
 func TestDemo(t *testing.T) {
-	lab.Require(t, "corosync", "pacemakerd", "crm", "crm_mon", "nginx", "ipvsadm")
-	installed, err := filepath.Abs("../../bin/root")
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := demo{began: time.Now()}
-	topology := lab.NewTopology(t)
-	topology.StartRealServers(t, lab.VIP)
-	d.say("a network: director1, director2, two web servers rs1 and rs2, a client")
-	s := site{lab.StartCluster(t, topology, lab.Options{Root: installed}), topology}
-	d.say("Corosync and Pacemaker are online on both directors")
+	d := &demo{began: time.Now()}
+	s := newSite(t)
+	d.say("Corosync and Pacemaker are online on director1 and director2; rs1, rs2 and a client beside them")
 
-	s.Configure(t, webGroup)
-	s.WaitRunning(t, minute, "web-vip", "director1")
+	d.director = s.Node("director1")
+	s.writeConfig(t, webConfig("yes"))
+	s.Configure(t, example(t, "group.crm"))
+	s.WaitRunning(t, 2*minute, "web-health", "director1")
 	s.WaitIdle(t)
-	d.say("crm configure: group web with ocf:lvs:ipvs and ocf:lvs:vip runs on director1")
-	for line := range strings.Lines(s.Node("director1").Run(t, "ipvsadm", "-Ln")) {
-		fmt.Print("demo             | ", line)
-	}
-	d.say("the client asks six times: %s", d.ask(t, s, 6))
+	d.director.Host.WaitTable(t, minute, bothIn)
+	d.say("crm configure load: group web-ipvs web-vip web-health runs on director1")
+	d.show(t)
+	d.say("the client asks six times: %s", d.ask(t, s, 6, "rs1", "rs2"))
 
-	setParameter(t, s.Node("director1"), "real", "192.0.2.21 gate 2, 192.0.2.22 gate")
-	setParameter(t, s.Node("director1"), "scheduler", "wrr")
-	s.WaitIdle(t)
-	d.say("rs1 gets weight 2 by reload-agent, nothing restarts: %s", d.ask(t, s, 6))
+	d.checks(t, s)
+	took := d.after(t, func() { d.director.Run(t, "ipvsadm", "-C") }, bothIn)
+	d.say("ipvsadm -C by hand: the whole table is back after %s: %s", took, d.ask(t, s, 6, "rs1", "rs2"))
 
+	began := time.Now()
 	s.Standby(t, "director1", true)
-	s.WaitRunning(t, minute, "web-vip", "director2")
-	d.say("node standby director1: director2 serves: %s", d.ask(t, s, 6))
-	s.WaitIdle(t)
-	s.nothingOn(t, s.Node("director1"))
+	s.WaitRunning(t, minute, "web-health", "director2")
+	d.director = s.Node("director2")
+	d.say("node standby director1: director2 has taken over after %s: %s", seconds(time.Since(began)), d.ask(t, s, 6, "rs1", "rs2"))
 	s.Standby(t, "director1", false)
 	s.WaitIdle(t)
-	d.say("director1 is online again and holds neither address nor table")
+	s.nothingOn(t, s.Node("director1"))
+	d.director.Host.WaitTable(t, minute, bothIn)
+	d.say("node online director1: it is the spare and holds neither address nor table")
 
+	began = time.Now()
 	s.Node("director2").Kill(t)
-	s.WaitRunning(t, minute, "web-vip", "director1")
-	d.say("director2 loses its power: director1 serves: %s", d.ask(t, s, 6))
+	s.WaitRunning(t, minute, "web-health", "director1")
+	d.director = s.Node("director1")
+	d.say("director2 loses its power: director1 has taken over after %s: %s", seconds(time.Since(began)), d.ask(t, s, 6, "rs1", "rs2"))
 	s.Node("director2").Restart(t)
 	s.WaitOnline(t, "director1", "director2")
 	s.WaitIdle(t)
 	s.nothingOn(t, s.Node("director2"))
+	d.director.Host.WaitTable(t, minute, bothIn)
 	if failed := s.FailedActions(t); len(failed) > 0 {
 		t.Fatalf("failed actions: %+v\n%s", failed, s.Status())
 	}
 	d.say("director2 is back as the spare; no action of any agent failed")
 }
 
-// demo is the narrator.
-type demo struct{ began time.Time }
+// checks is what the health daemon does while the cluster does nothing.
+func (d *demo) checks(t *testing.T, s site) {
+	t.Helper()
+	rs1, rs2 := s.topology.Host("rs1"), s.topology.Host("rs2")
+	took := d.after(t, func() { rs1.SetHealthy(t, false) }, firstOut)
+	d.say("the health page of rs1 is gone: weight 0 after %s: %s", took, d.ask(t, s, 4, "rs2"))
+	took = d.after(t, func() { rs2.SetHealthy(t, false) }, sorryIn)
+	d.say("the health page of rs2 is gone, too: the sorry server is in after %s: %s", took, d.ask(t, s, 2, lab.SorryPage))
+	d.show(t)
+	took = d.after(t, func() { rs1.SetHealthy(t, true); rs2.SetHealthy(t, true) }, bothIn)
+	d.say("both pages are back: the web servers serve after %s: %s", took, d.ask(t, s, 6, "rs1", "rs2"))
+}
 
-func (d demo) say(format string, args ...any) {
+// demo is the narrator.
+type demo struct {
+	began    time.Time
+	director *lab.Node // that serves
+}
+
+func (d *demo) say(format string, args ...any) {
 	fmt.Printf("demo  %5.1f s    %s\n", time.Since(d.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
-// ask returns the answers of new connections; both servers have to be among them.
-func (d demo) ask(t *testing.T, s site, times int) string {
+func (d *demo) show(t *testing.T) {
+	t.Helper()
+	for line := range strings.Lines(d.director.Run(t, "ipvsadm", "-Ln")) {
+		fmt.Print("demo             | ", line)
+	}
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
+
+// after does something and waits for what becomes of the table.
+func (d *demo) after(t *testing.T, do func(), table string) string {
+	t.Helper()
+	began := time.Now()
+	do()
+	d.director.Host.WaitTable(t, minute, table)
+	return seconds(time.Since(began))
+}
+
+// ask returns the answers of new connections; exactly the wanted servers have to be
+// among them.
+func (d *demo) ask(t *testing.T, s site, times int, want ...string) string {
 	t.Helper()
 	var pages []string
-	s.Wait(t, minute, "an answer", func() error {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	get := func(limit time.Duration) (string, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
 		defer cancel()
-		_, err := s.topology.Host("client").Get(ctx, "http://192.0.2.10/")
+		page, err := s.topology.Host("client").Get(ctx, "http://192.0.2.10/")
+		return strings.TrimSpace(page), err
+	}
+	s.Wait(t, minute, "an answer", func() error {
+		_, err := get(time.Second)
 		return err
 	})
+	seen := map[string]bool{}
 	for range times {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		page, err := s.topology.Host("client").Get(ctx, "http://192.0.2.10/")
-		cancel()
+		page, err := get(5 * time.Second)
 		if err != nil {
 			t.Fatal(err)
 		}
-		pages = append(pages, strings.TrimSpace(page))
+		pages = append(pages, page)
+		seen[page] = true
 	}
-	answers := strings.Join(pages, " ")
-	if !strings.Contains(answers, "rs1") || !strings.Contains(answers, "rs2") {
-		t.Fatalf("not both web servers answer: %s", answers)
+	missing := len(seen) != len(want)
+	for _, name := range want {
+		missing = missing || !seen[name]
 	}
-	return answers
+	if missing {
+		t.Fatalf("answers of %v, not of %v", pages, want)
+	}
+	return strings.Join(pages, " ")
+}
+
+// example is a file of crm/examples.
+func example(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../crm/examples/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), "ocf:lvs:health") {
+		t.Fatal(errors.New(name + " has no health resource"))
+	}
+	return string(text)
 }

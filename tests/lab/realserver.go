@@ -67,6 +67,18 @@ func (h *Host) HideVIP(tb testing.TB, vips ...string) {
 // Serve starts nginx on port 80 of every address of the host. The page is the host's name.
 func (h *Host) Serve(tb testing.TB) *Process {
 	tb.Helper()
+	return h.serve(tb, h.Name)
+}
+
+// ServeSorry starts nginx as the sorry server of a director, whose fallback is 127.0.0.1:80. The page is
+// SorryPage.
+func (h *Host) ServeSorry(tb testing.TB) *Process {
+	tb.Helper()
+	return h.serve(tb, SorryPage)
+}
+
+func (h *Host) serve(tb testing.TB, text string) *Process {
+	tb.Helper()
 	dir := tb.TempDir()
 	h.docRoot = filepath.Join(dir, "html")
 	for _, sub := range []string{"html", "tmp"} {
@@ -75,7 +87,7 @@ func (h *Host) Serve(tb testing.TB) *Process {
 		}
 	}
 	for name, text := range map[string]string{
-		"nginx.conf": nginxConf, "html/index.html": h.Name + "\n", "html/" + HealthPage: "OK\n",
+		"nginx.conf": nginxConf, "html/index.html": text + "\n", "html/" + HealthPage: "OK\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			tb.Fatal(err)
@@ -89,7 +101,7 @@ func (h *Host) Serve(tb testing.TB) *Process {
 		default:
 		}
 		page, err := h.Get(context.Background(), "http://"+h.Addr+"/")
-		if err == nil && page != h.Name+"\n" {
+		if err == nil && page != text+"\n" {
 			err = fmt.Errorf("page is %q", page)
 		}
 		return err

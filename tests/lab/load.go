@@ -1,0 +1,147 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// SorryPage is what ServeSorry answers.
+const SorryPage = "sorry"
+
+// Tally counts what clients got.
+type Tally struct {
+	Served, Sorry, Refused, Reset, TimedOut int
+	// Other is every outcome that has no name of its own.
+	Other []string
+	// Gap is the longest time without a page from a real server; GapFrom is when it began.
+	Gap     time.Duration
+	GapFrom time.Time
+}
+
+// String is for the log.
+func (t Tally) String() string {
+	return fmt.Sprintf("%d served, %d sorry pages, %d refused, %d reset, %d timed out, %d other, longest gap %v",
+		t.Served, t.Sorry, t.Refused, t.Reset, t.TimedOut, len(t.Other), t.Gap.Round(time.Millisecond))
+}
+
+// Load is clients of which each asks for a page over a new connection, again and again.
+type Load struct {
+	stop    chan struct{}
+	workers sync.WaitGroup
+	timeout time.Duration
+
+	mu     sync.Mutex
+	tally  Tally
+	served time.Time // last
+	errs   []error
+}
+
+// Load starts clients on the host that ask an address and port, each with a pause between two requests and a
+// time limit for each request.
+func (h *Host) Load(tb testing.TB, clients int, target string, timeout time.Duration) *Load {
+	tb.Helper()
+	l := &Load{stop: make(chan struct{}), timeout: timeout, served: time.Now()}
+	for range clients {
+		l.workers.Go(func() {
+			if err := h.Do(func() error { l.work(target); return nil }); err != nil {
+				l.mu.Lock()
+				defer l.mu.Unlock()
+				l.errs = append(l.errs, err)
+			}
+		})
+	}
+	tb.Cleanup(func() { l.end() })
+	return l
+}
+
+// Stop ends the clients and returns what they got.
+func (l *Load) Stop(tb testing.TB) Tally {
+	tb.Helper()
+	l.end()
+	l.gap(time.Now())
+	if err := errors.Join(l.errs...); err != nil {
+		tb.Fatalf("load: %v", err)
+	}
+	return l.tally
+}
+
+func (l *Load) end() {
+	select {
+	case <-l.stop:
+	default:
+		close(l.stop)
+	}
+	l.workers.Wait()
+}
+
+func (l *Load) work(target string) {
+	const pause = 20 * time.Millisecond
+	for {
+		select {
+		case <-l.stop:
+			return
+		case <-time.After(pause):
+		}
+		page, err := get(target, l.timeout)
+		l.count(page, err)
+	}
+}
+
+// get speaks HTTP by itself: http.Client would dial in a goroutine, which has another namespace.
+func get(target string, timeout time.Duration) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", target)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = conn.Close() }()
+	deadline, _ := ctx.Deadline()
+	_ = conn.SetDeadline(deadline) // of an open connection
+	if _, err := io.WriteString(conn, "GET / HTTP/1.0\r\n\r\n"); err != nil {
+		return "", err
+	}
+	text, err := io.ReadAll(conn)
+	if err != nil {
+		return "", err
+	}
+	_, page, _ := strings.Cut(string(text), "\r\n\r\n")
+	return strings.TrimSpace(page), nil
+}
+
+func (l *Load) count(page string, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := &l.tally
+	switch {
+	case err == nil && strings.HasPrefix(page, "rs"):
+		t.Served++
+		l.gap(time.Now())
+	case err == nil && page == SorryPage:
+		t.Sorry++
+	case errors.Is(err, syscall.ECONNREFUSED):
+		t.Refused++
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		t.Reset++
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+		t.TimedOut++
+	default:
+		t.Other = append(t.Other, fmt.Sprintf("%q %v", page, err))
+	}
+}
+
+func (l *Load) gap(now time.Time) {
+	if gap := now.Sub(l.served); gap > l.tally.Gap {
+		l.tally.Gap, l.tally.GapFrom = gap, l.served
+	}
+	l.served = now
+}

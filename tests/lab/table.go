@@ -1,0 +1,140 @@
+package lab
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Table is the IPVS table of a host as "ipvsadm -Sn | sort" prints it, read from /proc/net/ip_vs: no
+// process, no netlink. It knows what /proc shows of IPv4 and firewall marks without persistence.
+func (h *Host) Table() (string, error) {
+	text, err := h.proc()
+	if err != nil {
+		return "", err
+	}
+	return parseTable(text)
+}
+
+func (h *Host) proc() (text string, err error) {
+	err = h.Do(func() error {
+		text, err = readProc()
+		return err
+	})
+	return text, err
+}
+
+func readProc() (string, error) {
+	text, err := os.ReadFile("/proc/thread-self/net/ip_vs")
+	return string(text), err
+}
+
+// WaitTable waits until a host's table is as wanted (sorted, in the syntax of Table) and returns how long
+// that took.
+func (h *Host) WaitTable(tb testing.TB, timeout time.Duration, want string) time.Duration {
+	tb.Helper()
+	const pause = 5 * time.Millisecond
+	began := time.Now()
+	for {
+		got, err := h.Table()
+		switch {
+		case err == nil && got == want:
+			return time.Since(began)
+		case time.Since(began) > timeout:
+			tb.Fatalf("%s: not within %v, %v: table\n%swant\n%s", h.Name, timeout, err, got, want)
+		}
+		<-time.After(pause)
+	}
+}
+
+// WatchTable reads the table all the time until the returned function is called, which returns the
+// different tables in their order.
+func (h *Host) WatchTable(tb testing.TB) func() []string {
+	tb.Helper()
+	const pause = 5 * time.Millisecond
+	stop, ended := make(chan struct{}), make(chan error, 1)
+	var seen []string
+	go func() {
+		ended <- h.Do(func() error {
+			for {
+				text, err := readProc()
+				if err != nil {
+					return err
+				}
+				table, err := parseTable(text)
+				if err != nil {
+					return err
+				}
+				if len(seen) == 0 || seen[len(seen)-1] != table {
+					seen = append(seen, table)
+				}
+				select {
+				case <-stop:
+					return nil
+				case <-time.After(pause):
+				}
+			}
+		})
+	}()
+	end := sync.OnceValue(func() error {
+		close(stop)
+		return <-ended
+	})
+	tb.Cleanup(func() { _ = end() })
+	return func() []string {
+		if err := end(); err != nil {
+			tb.Fatalf("%s: watching the table: %v", h.Name, err)
+		}
+		return seen
+	}
+}
+
+// parseTable turns the kernel's words (ip_vs_ctl.c, ip_vs_info_seq_show) into ipvsadm's.
+func parseTable(text string) (string, error) {
+	options := map[string]string{"TCP": "-t", "UDP": "-u", "FWM": "-f"}
+	methods := map[string]string{"Route": "-g", "Masq": "-m", "Tunnel": "-i", "Local": "-g"}
+	var table []string
+	service := ""
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	for _, line := range lines[min(3, len(lines)):] {
+		words := strings.Fields(line)
+		if len(words) < 3 {
+			return "", fmt.Errorf("line %q", line)
+		}
+		addr, err := address(words[1])
+		switch {
+		case err != nil:
+			return "", err
+		case words[0] != "->":
+			service = options[words[0]] + " " + addr
+			table = append(table, fmt.Sprintf("-A %s -s %s\n", service, words[2]))
+		default:
+			table = append(table, fmt.Sprintf("-a %s -r %s %s -w %s\n", service, addr, methods[words[2]], words[3]))
+		}
+	}
+	slices.Sort(table)
+	return strings.Join(table, ""), nil
+}
+
+// address reads C000020A:0050, or a firewall mark.
+func address(text string) (string, error) {
+	host, port, found := strings.Cut(text, ":")
+	number, err := strconv.ParseUint(host, 16, 32)
+	if !found && err == nil {
+		return strconv.FormatUint(number, 10), nil
+	}
+	raw, errHex := hex.DecodeString(host)
+	number, errPort := strconv.ParseUint(port, 16, 16)
+	if err := errors.Join(errHex, errPort); err != nil || len(raw) != 4 {
+		return "", fmt.Errorf("address %q: %w", text, err)
+	}
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte(raw)), uint16(number)).String(), nil
+}
