@@ -214,19 +214,33 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	case !s.Running:
 		return ocf.Status{State: ocf.Stopped}, nil
 	}
-	asked, cancel := halfOf(ctx)
-	defer cancel()
-	snapshot, err := control.Status(asked, c.StateDir, c.Instance)
-	if err == nil {
-		err = snapshot.Alive()
-	}
-	if err != nil {
+	if err := alive(ctx, c, s.PID); err != nil {
 		return ocf.Status{State: ocf.Failed, Reason: err.Error()}, nil
 	}
-	if snapshot.Trouble != "" {
+	return ocf.Status{State: ocf.Running}, nil
+}
+
+// patience is how long a daemon may take for an answer; its beat decides then.
+const patience = 2 * time.Second
+
+// alive is an error for a daemon whose loops do not turn.
+func alive(ctx context.Context, c ocf.Call, pid int) error {
+	half, cancel := halfOf(ctx)
+	defer cancel()
+	asked, cancel := context.WithTimeout(half, patience)
+	defer cancel()
+	snapshot, err := control.Status(asked, c.StateDir, c.Instance)
+	switch {
+	case err == nil:
+		err = snapshot.Alive()
+	case asked.Err() != nil:
+		c.Log.Warn(err)
+		err = control.Pulse(c.StateDir, c.Instance, pid)
+	}
+	if err == nil && snapshot.Trouble != "" {
 		c.Log.Warn(snapshot.Trouble)
 	}
-	return ocf.Status{State: ocf.Running}, nil
+	return err
 }
 
 func pidFile(c ocf.Call) string { return control.PIDFile(c.StateDir, c.Instance) }

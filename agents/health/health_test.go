@@ -6,8 +6,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -26,6 +28,7 @@ type node struct {
 	config   string
 	launched []string
 	fail     error
+	silent   bool // asked for its state
 	snapshot control.Snapshot
 	end      func()
 }
@@ -82,7 +85,12 @@ func (n *node) Launch(_ context.Context, args []string) error {
 }
 
 // Snapshot implements control.Daemon.
-func (n *node) Snapshot(context.Context) (control.Snapshot, error) { return n.snapshot, nil }
+func (n *node) Snapshot(ctx context.Context) (control.Snapshot, error) {
+	if n.silent {
+		<-ctx.Done()
+	}
+	return n.snapshot, ctx.Err()
+}
 
 // Resync implements control.Daemon.
 func (n *node) Resync(context.Context) error { return nil }
@@ -204,6 +212,25 @@ func TestMonitorOfADaemonThatHangs(t *testing.T) {
 	n.snapshot.LoopAge, n.snapshot.Trouble = 11, "ipvsadm -Sn: no buffer space"
 	const want = "directord 7 did not look at the table or at its checks for 11.0 s; more than 10 s means that it hangs: ipvsadm -Sn: no buffer space"
 	if reason, _ := n.run(1, "monitor", "config=web.cf"); reason != want {
+		t.Errorf("reason: %s", reason)
+	}
+}
+
+func TestMonitorOfADaemonThatDoesNotAnswer(t *testing.T) {
+	n := newNode(t)
+	n.run(0, "start", "config=web.cf")
+	n.silent = true
+	if err := control.Beat(n.state, "web", time.Second, 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if _, log := n.run(0, "monitor", "config=web.cf"); !strings.HasPrefix(log, "WARNING: directord web does not answer: ") {
+		t.Errorf("log: %s", log)
+	}
+	if err := control.Beat(n.state, "web", 12*time.Second, 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	const want = `^directord \d+ did not look at the table or at its checks for 1[23]\.\d s; more than 10 s means that it hangs$`
+	if reason, _ := n.run(1, "monitor", "config=web.cf"); !regexp.MustCompile(want).MatchString(reason) {
 		t.Errorf("reason: %s", reason)
 	}
 }

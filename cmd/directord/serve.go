@@ -113,6 +113,7 @@ func (s *serving) run(ctx context.Context) (err error) {
 	d := health.New(health.Options{
 		ID: s.id, Source: s.ipvs, Config: s.name(), Version: s.version, PID: os.Getpid(),
 		Kernel: kernel, Store: s.store, Log: s.log, Load: s.load, Checker: health.Checkers(sources, pinger),
+		Beat: s.beat,
 		Accepted: func(setup health.Setup) {
 			sources.Avoid(setup.Virtual())
 			s.autoreload.Store(setup.AutoReload)
@@ -154,6 +155,13 @@ func (s *serving) work(ctx context.Context, d *health.Daemon, listener *net.Unix
 			daemon.Ready()
 		}
 	})
+}
+
+// beat lets a monitor see the age of the loops when nobody answers it any more.
+func (s *serving) beat(age, limit time.Duration) {
+	if err := control.Beat(s.stateDir, s.id, age, limit); err != nil {
+		s.log.Warn(err)
+	}
 }
 
 func (s *serving) name() string {

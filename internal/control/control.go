@@ -149,9 +149,6 @@ func ask(ctx context.Context, stateDir, id, request string) ([]byte, error) {
 		return nil, fmt.Errorf("asking directord %s: %w", id, err)
 	}
 	defer func() { _ = conn.Close() }()
-	if deadline, ok := ctx.Deadline(); ok {
-		_ = conn.SetDeadline(deadline) // fails only on a closed connection
-	}
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	if _, err := io.WriteString(conn, request+"\n"); err != nil {
 		return nil, fmt.Errorf("directord %s does not answer: %w", id, err)
@@ -159,6 +156,9 @@ func ask(ctx context.Context, stateDir, id, request string) ([]byte, error) {
 	text, err := io.ReadAll(conn)
 	if err == nil && !bytes.HasSuffix(text, []byte("\n")) {
 		err = io.ErrUnexpectedEOF
+	}
+	if err != nil && ctx.Err() != nil {
+		err = ctx.Err() // which closed the connection
 	}
 	if err != nil {
 		return nil, fmt.Errorf("directord %s does not answer: %w", id, err)

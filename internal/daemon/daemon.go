@@ -118,6 +118,7 @@ func Stop(ctx context.Context, path string) error {
 		if s.PID > 1 && s.PID != sent {
 			sent = s.PID
 			_ = syscall.Kill(s.PID, syscall.SIGTERM) // gone meanwhile
+			_ = syscall.Kill(s.PID, syscall.SIGCONT) // a stopped one would not see TERM
 		}
 		select {
 		case <-ticker.C:

@@ -101,31 +101,44 @@ func getsid(pid int) (int, error) {
 	return int(sid), nil
 }
 
-func TestDeafAndStoppedDaemonsAreKilled(t *testing.T) {
-	for _, behaviour := range []string{"be-deaf", "stopped"} {
-		t.Run(behaviour, func(t *testing.T) {
-			file := filepath.Join(t.TempDir(), "web.pid")
-			if err := spawn(t, strings.Replace(behaviour, "stopped", "be-good", 1), file); err != nil {
-				t.Fatal(err)
-			}
-			s, err := Look(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if behaviour == "stopped" {
-				if err := syscall.Kill(s.PID, syscall.SIGSTOP); err != nil {
-					t.Fatal(err)
-				}
-			}
-			ctx, cancel := context.WithTimeout(t.Context(), 900*time.Millisecond)
-			defer cancel()
-			if err := Stop(ctx, file); err != nil {
-				t.Error(err)
-			}
-			if after, err := Look(file); err != nil || after.Running || after.PID != s.PID {
-				t.Errorf("a stale file is expected: %+v, %v", after, err)
-			}
-		})
+func TestDeafDaemonIsKilled(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "web.pid")
+	if err := spawn(t, "be-deaf", file); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Look(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 900*time.Millisecond)
+	defer cancel()
+	if err := Stop(ctx, file); err != nil {
+		t.Error(err)
+	}
+	if after, err := Look(file); err != nil || after.Running || after.PID != s.PID {
+		t.Errorf("a stale file is expected: %+v, %v", after, err)
+	}
+}
+
+func TestStoppedDaemonEndsInOrder(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "web.pid")
+	if err := spawn(t, "be-good", file); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Look(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(s.PID, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := Stop(ctx, file); err != nil {
+		t.Error(err)
+	}
+	if after, err := Look(file); err != nil || after != (Status{}) {
+		t.Errorf("an empty file is expected: %+v, %v", after, err)
 	}
 }
 

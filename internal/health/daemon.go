@@ -30,6 +30,9 @@ type Options struct {
 	Load func(context.Context) (Setup, error)
 	// Checker makes the check of a probe.
 	Checker func(Probe) (check.Checker, error)
+	// Beat is told every second how long ago the loops turned and which age means
+	// trouble; nil for nobody.
+	Beat func(age, limit time.Duration)
 	// Accepted is told of every configuration before it is used; nil for nobody.
 	Accepted func(Setup)
 }
@@ -88,6 +91,9 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 	d.accept(ctx, setup, checkers)
 	first := make(chan error, 1)
 	d.apply([]chan<- error{first})
+	d.beat()
+	beats := time.NewTicker(period)
+	defer beats.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -98,6 +104,8 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 			}
 			first = nil
 			ready()
+		case <-beats.C:
+			d.beat()
 		case r := <-d.results:
 			d.judge(r)
 		case request := <-d.requests:
@@ -105,6 +113,12 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 		case <-d.reconciler.changed:
 			_ = d.reload(ctx) // it was logged and is in the status
 		}
+	}
+}
+
+func (d *Daemon) beat() {
+	if d.Beat != nil {
+		d.Beat(max(d.reconciler.age(), d.wheel.age()), d.limit())
 	}
 }
 

@@ -90,7 +90,7 @@ type holder struct {
 func writeHolder(file *os.File, who string, until time.Time) error {
 	h := holder{pid: os.Getpid(), start: startTime(os.Getpid()), who: who}
 	if !until.IsZero() {
-		h.deadline = sinceBoot() + time.Until(until)
+		h.deadline = SinceBoot() + time.Until(until)
 	}
 	line := fmt.Sprintf("%d %s %d %s\n", h.pid, h.start, h.deadline, h.who)
 	if err := file.Truncate(0); err != nil {
@@ -122,7 +122,7 @@ func holderOf(file *os.File) holder {
 // notice by itself.
 const grace = 500 * time.Millisecond
 
-func (h holder) expired() bool { return h.deadline != 0 && sinceBoot() > h.deadline+grace }
+func (h holder) expired() bool { return h.deadline != 0 && SinceBoot() > h.deadline+grace }
 
 // left is how long the holder may still have the lock; a holder that is not
 // known yet, or was just killed, is asked again soon.
@@ -134,7 +134,7 @@ func (h holder) left() time.Duration {
 	if h.deadline == 0 {
 		return time.Hour
 	}
-	return h.deadline + grace - sinceBoot() + soon
+	return h.deadline + grace - SinceBoot() + soon
 }
 
 // kill ends a holder whose pid has not gone to another process meanwhile.
@@ -167,9 +167,9 @@ func startTime(pid int) string {
 	return ""
 }
 
-// sinceBoot is CLOCK_BOOTTIME: the same for all processes, and no clock change
+// SinceBoot is CLOCK_BOOTTIME: the same for all processes, and no clock change
 // moves it.
-func sinceBoot() time.Duration {
+func SinceBoot() time.Duration {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
 		return 0

@@ -1,8 +1,18 @@
 package cluster
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
+
+	"lvs-agents/internal/control"
+	"lvs-agents/tests/lab"
 )
 
 // webConfig is the file of seed 003, in its words.
@@ -44,4 +54,207 @@ func (s site) writeConfig(t *testing.T, text string) {
 	for _, name := range []string{"director1", "director2"} {
 		s.Node(name).WriteFile(t, "/etc/ha.d/ldirectord.cf", text)
 	}
+}
+
+// quick is an example with monitors that do not let a test wait.
+func quick(t *testing.T, name string) string {
+	t.Helper()
+	return strings.ReplaceAll(example(t, name), "interval=10s", "interval=2s")
+}
+
+// TestHealth has the health daemon inside the cluster.
+func TestHealth(t *testing.T) {
+	s := newSite(t)
+	s.writeConfig(t, webConfig("yes"))
+	s.Configure(t, quick(t, "group.crm"))
+	s.WaitRunning(t, 2*minute, "web-health", "director1")
+	s.WaitIdle(t)
+	for _, step := range []struct {
+		name string
+		test func(*testing.T, site)
+	}{
+		{"standbys of the group under load", standbys},
+		{"a killed daemon", killedDaemon},
+		{"a killed daemon with a server removed", killedDaemonRemoved},
+		{"a stopped daemon", stoppedDaemon},
+		{"changes by hand", byHand},
+		{"an edited file", editedFile},
+		{"standbys of the constraints under load", constraints},
+	} {
+		if !t.Run(step.name, func(t *testing.T) { step.test(t, s) }) {
+			t.FailNow() // what follows stands on it
+		}
+	}
+}
+
+// unfailed demands that no action failed and no resource but the named ones has a fail count.
+func (s site) unfailed(t *testing.T) {
+	t.Helper()
+	if failed := s.FailedActions(t); len(failed) > 0 {
+		t.Errorf("failed actions: %+v\n%s", failed, s.Status())
+	}
+}
+
+// daemonPID is the process of directord on a node, in the node's own numbers.
+func daemonPID(t *testing.T, node *lab.Node) string {
+	t.Helper()
+	return strings.TrimSpace(node.Run(t, "cat", "/run/lvs-agents/directord/web-health.pid"))
+}
+
+// hurt does something to the daemon and waits until the cluster has started
+// another one that has a verdict on every server. All the time the address has
+// to stay, and the table to be as it is.
+func (s site) hurt(t *testing.T, signal, table string, limit time.Duration, reason string) {
+	t.Helper()
+	node, _ := s.active(t)
+	node.Host.WaitTable(t, 10*time.Second, table)
+	watched := node.Host.WatchTable(t)
+	addresses := node.Host.Start(t, "ip", "-o", "monitor", "address")
+	before := daemonPID(t, node)
+	began := time.Now()
+	node.Run(t, "kill", signal, before)
+	s.Wait(t, limit, "another directord", func() error {
+		return s.verdicts(t, node, before)
+	})
+	t.Logf("kill %s: another directord with all verdicts after %v", signal, time.Since(began))
+	s.WaitIdle(t)
+	if seen := watched(); !slices.Equal(seen, []string{table}) {
+		t.Errorf("the table changed:\n%s", strings.Join(seen, "then\n"))
+	}
+	if out := addresses.Output(); out != "" {
+		t.Errorf("addresses changed:\n%s", out)
+	}
+	for resource, want := range map[string]int{"web-ipvs": 0, "web-vip": 0, "web-health": 1} {
+		if got := s.FailCount(t, resource); got != want {
+			t.Errorf("fail count of %s: %d, want %d", resource, got, want)
+		}
+	}
+	failed := s.FailedActions(t)
+	if len(failed) != 1 || failed[0].Op != "web-health_monitor_2000" || !strings.Contains(failed[0].Reason, reason) {
+		t.Errorf("failed actions, want one of web-health with %q: %+v", reason, failed)
+	}
+	node.Run(t, "crm_resource", "--cleanup")
+	s.WaitIdle(t)
+	s.unfailed(t)
+}
+
+// verdicts is nil when a daemon other than the old one has a verdict on every server.
+func (s site) verdicts(t *testing.T, node *lab.Node, old string) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	out, err := node.Command(ctx, "lvsctl", "status", "--json").Output()
+	if err != nil {
+		return err
+	}
+	var daemons []control.Snapshot
+	if err := json.Unmarshal(out, &daemons); err != nil {
+		return err
+	}
+	if len(daemons) != 1 || strconv.Itoa(daemons[0].PID) == old || daemons[0].Unknown() > 0 {
+		return errors.New(string(out))
+	}
+	return nil
+}
+
+func killedDaemon(t *testing.T, s site) {
+	s.topology.Host("rs1").SetHealthy(t, false)
+	s.hurt(t, "-KILL", firstOut, minute, "has died")
+}
+
+func killedDaemonRemoved(t *testing.T, s site) {
+	s.writeConfig(t, webConfig("no"))
+	s.hurt(t, "-KILL", virtual+rs2, minute, "has died")
+	s.writeConfig(t, webConfig("yes"))
+	s.topology.Host("rs1").SetHealthy(t, true)
+	node, _ := s.active(t)
+	node.Host.WaitTable(t, 10*time.Second, bothIn)
+}
+
+// stoppedDaemon is one that hangs: its socket takes connections still.
+func stoppedDaemon(t *testing.T, s site) {
+	s.hurt(t, "-STOP", bothIn, 2*minute, "more than 10 s means that it hangs")
+}
+
+// byHand is what an administrator may do to the table.
+func byHand(t *testing.T, s site) {
+	node, _ := s.active(t)
+	const foreign = "-A -f 9 -s sh\n"
+	node.Run(t, "ipvsadm", "-A", "-f", "9", "-s", "sh")
+	for _, change := range []struct{ name, script, want string }{
+		{"service deleted", "ipvsadm -D -t 192.0.2.10:80", foreign + bothIn},
+		{"weight changed", "ipvsadm -e -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 7", foreign + bothIn},
+		{"scheduler changed", "ipvsadm -E -t 192.0.2.10:80 -s wlc", foreign + bothIn},
+		{"table cleared", "ipvsadm -C", bothIn},
+	} {
+		node.Run(t, "sh", "-c", change.script)
+		t.Logf("%s: healed after %v", change.name, node.Host.WaitTable(t, minute, change.want))
+	}
+	s.monitorsPass(t)
+}
+
+// monitorsPass runs every monitor once more than the cluster does.
+func (s site) monitorsPass(t *testing.T) {
+	t.Helper()
+	node, _ := s.active(t)
+	for _, resource := range []string{"web-ipvs", "web-vip", "web-health"} {
+		node.Run(t, "crm_resource", "--resource", resource, "--force-check")
+	}
+	s.unfailed(t)
+}
+
+func editedFile(t *testing.T, s site) {
+	node, _ := s.active(t)
+	s.writeConfig(t, strings.Replace(webConfig("yes"), "192.0.2.21:80 gate", "192.0.2.21:80 gate 5", 1))
+	node.Host.WaitTable(t, minute, virtual+strings.Replace(rs1, "-w 1", "-w 5", 1)+rs2)
+	s.monitorsPass(t)
+	s.writeConfig(t, strings.Replace(webConfig("yes"), "scheduler=rr", "scheduler=wlc", 1))
+	node.Host.WaitTable(t, minute, strings.Replace(bothIn, "rr", "wlc", 1))
+	s.monitorsPass(t)
+	s.writeConfig(t, strings.Replace(webConfig("yes"), "scheduler=rr", "scheduler=rrr", 1))
+	s.Wait(t, minute, "the refusal in the status", func() error {
+		if out := node.Run(t, "lvsctl", "status"); !strings.Contains(out, "ldirectord.cf:12: unknown scheduler") {
+			return errors.New(out)
+		}
+		return nil
+	})
+	s.monitorsPass(t)
+	node.Host.WaitTable(t, 0, strings.Replace(bothIn, "rr", "wlc", 1))
+	s.writeConfig(t, webConfig("yes"))
+	node.Host.WaitTable(t, minute, bothIn)
+	s.monitorsPass(t)
+}
+
+// standbys moves everything to the other director and back while clients ask.
+func standbys(t *testing.T, s site) {
+	load := s.topology.Host("client").Load(t, 4, "192.0.2.10:80", time.Second)
+	for range moves() {
+		from, to := s.active(t)
+		s.Standby(t, from.Name, true)
+		s.WaitRunning(t, minute, "web-health", to.Name)
+		s.WaitIdle(t)
+		s.nothingOn(t, from)
+		to.Host.WaitTable(t, minute, bothIn)
+		s.Standby(t, from.Name, false)
+		s.WaitIdle(t)
+		s.unfailed(t)
+	}
+	tally := load.Stop(t)
+	t.Logf("%d standbys: %v", moves(), tally)
+	if tally.Sorry+tally.Refused+tally.Reset+len(tally.Other) > 0 || tally.Served < 100 {
+		t.Errorf("clients got more than pages and time-outs: %v %q", tally, tally.Other)
+	}
+}
+
+func constraints(t *testing.T, s site) {
+	s.clear(t)
+	s.Configure(t, quick(t, "constraints.crm"))
+	s.Wait(t, 2*minute, "web-health runs", func() error {
+		if got := s.Running(t, "web-health"); len(got) != 1 {
+			return fmt.Errorf("on %v", got)
+		}
+		return nil
+	})
+	s.WaitIdle(t)
+	standbys(t, s)
 }

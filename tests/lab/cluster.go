@@ -197,6 +197,20 @@ func (c *Cluster) FailedActions(tb testing.TB) []Failure {
 	return c.mustMonitor(tb).Failures
 }
 
+// FailCount returns how often a resource has failed on any node since the last cleanup.
+func (c *Cluster) FailCount(tb testing.TB, resource string) int {
+	tb.Helper()
+	count := 0
+	for _, node := range c.mustMonitor(tb).History {
+		for _, r := range node.Resources {
+			if r.ID == resource {
+				count += r.FailCount
+			}
+		}
+	}
+	return count
+}
+
 // Running returns the names of the nodes where a resource runs, without those where it has failed or is
 // on its way.
 func (c *Cluster) Running(tb testing.TB, resource string) []string {
@@ -410,6 +424,12 @@ type monitor struct {
 	} `xml:"nodes>node"`
 	Resources container `xml:"resources"`
 	Failures  []Failure `xml:"failures>failure"`
+	History   []struct {
+		Resources []struct {
+			ID        string `xml:"id,attr"`
+			FailCount int    `xml:"fail-count,attr"`
+		} `xml:"resource_history"`
+	} `xml:"node_history>node"`
 }
 
 type container struct {
