@@ -344,10 +344,12 @@ func TestInline(t *testing.T) {
 	began := time.Now()
 	d.agent(t, 0, "health", "web-health", "start", params...)
 	d.waitTable(t, 3*time.Second, service+fallback)
-	t.Logf("every server silent: start took %v", time.Since(began))
 	_, out = d.run(t, nil, filepath.Join(d.bin, "lvsctl"), "status")
 	if strings.Count(out, "bad") != 2 || !strings.Contains(out, "connect to 192.0.2.21:80: no ") {
 		t.Error(out)
+	}
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("every server silent: the status says so after %v", took)
 	}
 	d.topology.Host("rs1").Heal(t)
 	d.topology.Host("rs2").Heal(t)
@@ -374,52 +376,14 @@ func TestOCFTesterPassesHealth(t *testing.T) {
 	}
 }
 
-// TestTimeToWeightZero stops a server at ten phases of the check interval.
-func TestTimeToWeightZero(t *testing.T) {
+// TestStoppedServerIsOutSoon is loose: what it takes is judged by make bench.
+func TestStoppedServerIsOutSoon(t *testing.T) {
+	const limit = 3 * time.Second // of 1 s between two checks
 	d := newDirector(t, "yes")
 	d.directord(t, 0, "start")
-	d.waitTable(t, 5*time.Second, service+rs1+rs2)
-	server := d.topology.Host("rs1")
-	began := time.Now()
-	var took []time.Duration
-	for k := range 10 {
-		phase := time.Duration(k) * time.Second / 10
-		<-time.After((phase - time.Since(began)%time.Second + time.Second) % time.Second)
-		stopped := time.Now()
-		server.SetHealthy(t, false)
-		d.waitWeight(t, "C0000215:0050", "0")
-		took = append(took, time.Since(stopped))
-		server.SetHealthy(t, true)
-		d.waitWeight(t, "C0000215:0050", "1")
-	}
-	slices.Sort(took)
-	t.Logf("median %v, longest %v: %v", took[5], took[9], took)
-	if took[9] > 1150*time.Millisecond || took[5] > 600*time.Millisecond {
-		t.Errorf("too long")
-	}
-}
-
-// waitWeight reads the kernel's own table: no process, no netlink.
-func (d director) waitWeight(t *testing.T, server, weight string) {
-	t.Helper()
-	limit := time.Now().Add(10 * time.Second)
-	for {
-		var text []byte
-		err := d.Do(func() (err error) {
-			text, err = os.ReadFile("/proc/thread-self/net/ip_vs")
-			return err
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for line := range strings.Lines(string(text)) {
-			if words := strings.Fields(line); len(words) > 3 && words[1] == server && words[3] == weight {
-				return
-			}
-		}
-		if time.Now().After(limit) {
-			t.Fatalf("%s does not get weight %s:\n%s", server, weight, text)
-		}
-		<-time.After(5 * time.Millisecond)
-	}
+	d.WaitTable(t, 10*time.Second, service+rs1+rs2)
+	d.topology.Host("rs1").SetHealthy(t, false)
+	t.Logf("page gone: %v", d.WaitTable(t, limit, service+rs1out+rs2))
+	d.topology.Host("rs1").SetHealthy(t, true)
+	d.WaitTable(t, limit, service+rs1+rs2)
 }

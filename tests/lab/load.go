@@ -74,6 +74,17 @@ func (l *Load) Stop(tb testing.TB) Tally {
 	return l.tally
 }
 
+// Serving is nil if a page from a real server came within the last 300 ms.
+func (l *Load) Serving() error {
+	const fresh = 300 * time.Millisecond
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if since := time.Since(l.served); since > fresh || l.tally.Served == 0 {
+		return fmt.Errorf("no page for %v: %v %q", since, l.tally, l.tally.Other)
+	}
+	return nil
+}
+
 func (l *Load) end() {
 	select {
 	case <-l.stop:

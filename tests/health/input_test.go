@@ -1,0 +1,121 @@
+package health
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"lvs-agents/tests/lab"
+)
+
+// TestBadInput changes the file of a running daemon. What cannot be used is named in
+// the status and in the log, and what ran before goes on.
+func TestBadInput(t *testing.T) {
+	d := newDirector(t, "yes")
+	good := fmt.Sprintf(storyConfig, "yes", d.log)
+	d.directord(t, 0, "start")
+	d.WaitTable(t, 10*time.Second, service+rs1+rs2)
+	for _, tt := range []struct{ name, old, text, want string }{
+		{"an error", "scheduler=rr", "scheduler=rrr", d.config + `:13: unknown scheduler "rrr"`},
+		{"a name that nobody knows", "real=192.0.2.21:80", "real=rs1.invalid:80", d.config + ":7: real server rs1.invalid"},
+		{"no port", "virtual=192.0.2.10:80", "virtual=9", d.config + ":"},
+		{"nothing", good, "# empty", d.config + " has no virtual service; add virtual=ADDRESS:PORT"},
+		{"a scheduler that the kernel lacks", "scheduler=rr", "scheduler=twos", `scheduler "twos" is not available; modprobe ip_vs_twos`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d.write(t, strings.Replace(good, tt.old, tt.text, 1))
+			d.says(t, tt.want)
+			d.WaitTable(t, 0, service+rs1+rs2)
+			d.write(t, good)
+			lab.Wait(t, 20*time.Second, "the end of the trouble", func() error {
+				if out := d.status(t); strings.Contains(out, "trouble") {
+					return errors.New(out)
+				}
+				return nil
+			})
+		})
+	}
+	t.Run("no web server", func(t *testing.T) {
+		d.write(t, strings.Replace(good, "checkport=80", "checkport=81", 1))
+		d.says(t, "connect to 192.0.2.21:81: connection refused")
+		d.WaitTable(t, 10*time.Second, service+fallback+rs1out+rs2out)
+	})
+	d.directord(t, 0, "stop")
+	d.write(t, strings.Replace(good, "real=192.0.2.21:80", "real=rs1.invalid:80", 1))
+	if out := d.directord(t, 1, "start"); !strings.Contains(out, d.config+":7: real server rs1.invalid") {
+		t.Error(out)
+	}
+}
+
+func (d director) status(t *testing.T) string {
+	t.Helper()
+	_, out := d.run(t, nil, filepath.Join(d.bin, "lvsctl"), "status")
+	return out
+}
+
+// says waits until both the status and the log have a text.
+func (d director) says(t *testing.T, want string) {
+	t.Helper()
+	lab.Wait(t, 30*time.Second, want, func() error {
+		if out := d.status(t); !strings.Contains(out, want) {
+			return errors.New("status: " + out)
+		}
+		if log := d.logText(); !strings.Contains(log, want) {
+			return errors.New("log: " + log)
+		}
+		return nil
+	})
+}
+
+// TestPasswordIsNowhere looks at everything that a daemon shows of itself.
+func TestPasswordIsNowhere(t *testing.T) {
+	const secret = "hunter2"
+	d := newDirector(t, "yes")
+	text := strings.Replace(fmt.Sprintf(storyConfig, "yes", d.log), "service=http", "service=mysql\n\tlogin=checker\n\tpasswd="+secret+"\n\tdatabase=web", 1)
+	d.write(t, text)
+	config := "config=" + d.config
+	seen := d.agent(t, 0, "ipvs", "web-ipvs", "start", config)
+	seen += d.agent(t, 0, "health", "web-health", "start", config)
+	d.write(t, strings.Replace(text, "scheduler=rr", "scheduler=rrr", 1))
+	d.says(t, "unknown scheduler")
+	for _, args := range [][]string{{"status"}, {"status", "--json"}, {"check", d.config}, {"plan", d.config}} {
+		_, out := d.run(t, nil, filepath.Join(d.bin, "lvsctl"), args...)
+		seen += out
+	}
+	for _, file := range []string{"cmdline", "environ"} {
+		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", d.pid(), file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen += string(raw)
+	}
+	err := filepath.WalkDir(d.state, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() || path == d.config {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		seen += path + string(raw)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(seen, "Starting Linux Director") || !strings.Contains(seen, "# lvs-agents record") || !strings.Contains(seen, "--id=web-health") {
+		t.Errorf("not everything was looked at:\n%s", seen)
+	}
+	if strings.Contains(seen, secret) {
+		t.Errorf("the password is in:\n%s", seen)
+	}
+	seen = d.agent(t, 0, "health", "web-health", "monitor", config)
+	seen += d.agent(t, 2, "health", "other", "start", config)
+	seen += d.agent(t, 0, "health", "web-health", "stop", config)
+	seen += d.agent(t, 0, "ipvs", "web-ipvs", "stop", config)
+	if strings.Contains(seen, secret) {
+		t.Errorf("the password is in:\n%s", seen)
+	}
+}
