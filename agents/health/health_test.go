@@ -220,13 +220,13 @@ func TestMonitorOfADaemonThatDoesNotAnswer(t *testing.T) {
 	n := newNode(t)
 	n.run(0, "start", "config=web.cf")
 	n.silent = true
-	if err := control.Beat(n.state, "web", time.Second, 10*time.Second); err != nil {
+	if err := (control.Beat{Age: time.Second, Limit: 10 * time.Second}).Save(n.state, "web"); err != nil {
 		t.Fatal(err)
 	}
 	if _, log := n.run(0, "monitor", "config=web.cf"); !strings.HasPrefix(log, "WARNING: directord web does not answer: ") {
 		t.Errorf("log: %s", log)
 	}
-	if err := control.Beat(n.state, "web", 12*time.Second, 10*time.Second); err != nil {
+	if err := (control.Beat{Age: 12 * time.Second, Limit: 10 * time.Second}).Save(n.state, "web"); err != nil {
 		t.Fatal(err)
 	}
 	const want = `^directord \d+ did not look at the table or at its checks for 1[23]\.\d s; more than 10 s means that it hangs$`

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/lvs"
@@ -100,5 +101,48 @@ func TestMonitorLetsTheDaemonHeal(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// beat is what a health daemon has left.
+func (n node) beat(t *testing.T, age time.Duration, bad ...string) {
+	t.Helper()
+	if err := os.MkdirAll(control.Dir(n.state), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := (control.Beat{Age: age, Limit: 10 * time.Second, Bad: bad}).Save(n.state, "web-health"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestStartUsesTheLastVerdicts(t *testing.T) {
+	const first, second = "-t 192.0.2.10:80 -r 192.0.2.21:80", "-t 192.0.2.10:80 -r 192.0.2.22:80"
+	without := strings.Replace(webTable, "-r 192.0.2.21:80 -g -w 1", "-r 192.0.2.21:80 -g -w 0", 1)
+	for _, tt := range []struct {
+		name string
+		age  time.Duration
+		bad  []string
+		want string
+	}{
+		{"one was bad a moment ago", 5 * time.Second, []string{first, "-f 9 -r 192.0.2.22:80"}, without},
+		{"one was bad an hour ago", time.Hour, []string{first}, webTable},
+		{"all were bad", 5 * time.Second, []string{first, second}, webTable},
+		{"none was bad", 5 * time.Second, nil, webTable},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n := newNode(t)
+			n.beat(t, tt.age, tt.bad...)
+			got := n.mustRun(t, 0, "web", "start", web...)
+			n.wantTable(t, tt.want)
+			const line = "WARNING: -t 192.0.2.10:80 -r 192.0.2.21:80 was bad less than 1m0s ago and starts with weight 0; the health daemon brings it back\n"
+			if strings.Contains(got.log, line) != (tt.want == without) {
+				t.Errorf("log: %s", got.log)
+			}
+			n.mustRun(t, 0, "web", "monitor", web...)
+			n.wantTable(t, tt.want)
+			n.mustRun(t, 0, "web", "reload-agent", web...) // asks for the weights of its parameters
+			n.wantTable(t, webTable)
+			n.mustRun(t, 0, "web", "stop", web...)
+		})
 	}
 }

@@ -108,7 +108,7 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	if err != nil {
 		return err
 	}
-	return a.converge(ctx, c, want, func(err error) error {
+	return a.converge(ctx, c, want, withheld(c, want), func(err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
@@ -122,7 +122,7 @@ func (a *Agent) ReloadAgent(ctx context.Context, c ocf.Call) error {
 	if err != nil {
 		return err
 	}
-	return a.converge(ctx, c, want, func(err error) error {
+	return a.converge(ctx, c, want, nil, func(err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return ocf.ErrNotRunning
 		}
@@ -130,9 +130,10 @@ func (a *Agent) ReloadAgent(ctx context.Context, c ocf.Call) error {
 	})
 }
 
-// converge makes the kernel hold want and nothing else that the resource
-// claimed before. accept judges the error of loading the record.
-func (a *Agent) converge(ctx context.Context, c ocf.Call, want lvs.Table, accept func(error) error) error {
+// converge makes the kernel hold want, with weight 0 for what is withheld, and
+// nothing else that the resource claimed before. accept judges the error of
+// loading the record.
+func (a *Agent) converge(ctx context.Context, c ocf.Call, want lvs.Table, withheld []string, accept func(error) error) error {
 	store, err := record.In(c.StateDir)
 	if err != nil {
 		return err
@@ -154,7 +155,7 @@ func (a *Agent) converge(ctx context.Context, c ocf.Call, want lvs.Table, accept
 	}
 	next := record.Record{
 		ID: c.Instance, State: record.Running, Generation: old.Generation + 1, Services: want, Removing: gone(old, want),
-		Holder: old.Holder, Claimed: claimed(old, want),
+		Withheld: withheld, Holder: old.Holder, Claimed: claimed(old, want),
 	}
 	if err := store.Save(next); err != nil {
 		return fmt.Errorf("writing the record: %w", err)
@@ -238,7 +239,7 @@ func (a *Agent) apply(ctx context.Context, c ocf.Call, r record.Record) error {
 		if err != nil {
 			return err
 		}
-		ops := lvs.Plan(r.Services.Yield(have, r.Claims()), have, r.Scope())
+		ops := lvs.Plan(r.Target().Yield(have, r.Claims()), have, r.Scope())
 		if len(ops) == 0 {
 			return nil
 		}
@@ -381,7 +382,7 @@ func (a *Agent) lookAgain(ctx context.Context, c ocf.Call, store record.Store, r
 
 // judge asks what start and stop would have to do.
 func judge(r record.Record, have lvs.Table) ocf.Status {
-	start := lvs.Plan(r.Services.Yield(have, r.Claims()), have, r.Scope())
+	start := lvs.Plan(r.Target().Yield(have, r.Claims()), have, r.Scope())
 	stop := lvs.Plan(nil, have, r.Scope())
 	switch lvs.Classify(len(start), len(stop)) {
 	case lvs.Absent:

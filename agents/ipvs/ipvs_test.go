@@ -450,7 +450,8 @@ func TestDeadlineOfAKernelThatDoesNotAnswer(t *testing.T) {
 	n.kernel.Stall = true
 	for _, action := range []string{"monitor", "stop", "start"} {
 		got := n.mustRun(t, 1, "web", action, append([]string{"CRM_meta_timeout=500"}, web...)...)
-		if !strings.Contains(got.reason, "deadline exceeded") {
+		// The second on a busy machine: package ocf does not wait for its agent.
+		if !strings.Contains(got.reason, "deadline exceeded") && !strings.Contains(got.reason, "did not end within") {
 			t.Errorf("%s: reason %s", action, got.reason)
 		}
 	}

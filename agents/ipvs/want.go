@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/control"
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/record"
 	"lvs-agents/ocf"
 )
 
@@ -94,4 +97,32 @@ func (a *Agent) parse(c *ocf.Call) (*config.Config, error) {
 		}
 	}
 	return parsed, nil
+}
+
+// memory is how long the verdicts of a health daemon that has ended count.
+const memory = time.Minute
+
+// withheld is the real servers that get no new connections before a health daemon
+// has checked them: those that were bad a moment ago, unless all of a service were.
+func withheld(c ocf.Call, want lvs.Table) []string {
+	bad, err := control.LastBad(c.StateDir, memory)
+	if err != nil {
+		c.Log.Warnf("the last verdicts of the health daemon: %v", err)
+	}
+	var all []string
+	for _, v := range want {
+		var servers []string
+		for _, d := range v.Destinations {
+			if name := record.Server(v.ID, d.Addr); bad[name] {
+				servers = append(servers, name)
+			}
+		}
+		if len(servers) < len(v.Destinations) {
+			all = append(all, servers...)
+		}
+	}
+	for _, server := range all {
+		c.Log.Warnf("%s was bad less than %v ago and starts with weight 0; the health daemon brings it back", server, memory)
+	}
+	return all
 }

@@ -293,7 +293,8 @@ func TestDeadlineOfAKernelThatDoesNotAnswer(t *testing.T) {
 	n.links.Stall = true
 	for _, action := range []string{"start", "stop", "monitor"} {
 		got := n.mustRun(t, 1, action, "ip=192.0.2.10", "CRM_meta_timeout=500")
-		if !strings.Contains(got.reason, "deadline exceeded") {
+		// The second on a busy machine: package ocf does not wait for its agent.
+		if !strings.Contains(got.reason, "deadline exceeded") && !strings.Contains(got.reason, "did not end within") {
 			t.Errorf("%s: %s", action, got.reason)
 		}
 	}

@@ -157,9 +157,9 @@ func (s *serving) work(ctx context.Context, d *health.Daemon, listener *net.Unix
 	})
 }
 
-// beat lets a monitor see the age of the loops when nobody answers it any more.
-func (s *serving) beat(age, limit time.Duration) {
-	if err := control.Beat(s.stateDir, s.id, age, limit); err != nil {
+// beat is for monitors that get no answer, and for the next start of ipvs.
+func (s *serving) beat(b control.Beat) {
+	if err := b.Save(s.stateDir, s.id); err != nil {
 		s.log.Warn(err)
 	}
 }

@@ -1,22 +1,37 @@
 package control
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"lvs-agents/internal/record"
 )
 
-// beatFile has the time since boot at which the loops of a daemon had turned,
-// and the age that means trouble, both in seconds.
-func beatFile(stateDir, id string) string { return filepath.Join(Dir(stateDir), Name(id)+".beat") }
+// Beat is what a daemon leaves in a file every second, for those who get no
+// answer from it any more: it is stopped, hangs, or has ended.
+type Beat struct {
+	Age   time.Duration // of the older of its loops
+	Limit time.Duration // an age above it means that the daemon does not work
+	Bad   []string      // real servers with that verdict, as record.Server calls them
+}
 
-// Beat writes down that the loops of a daemon turned an age ago, for the time
-// when it answers nothing: it is stopped, or hangs.
-func Beat(stateDir, id string, age, limit time.Duration) error {
-	text := fmt.Sprintf("%.3f %.3f\n", (record.SinceBoot() - age).Seconds(), limit.Seconds())
+const beatSuffix = ".beat"
+
+// beatFile has the time since boot at which the loops had turned and the limit,
+// both in seconds, and a line for each bad server.
+func beatFile(stateDir, id string) string { return filepath.Join(Dir(stateDir), Name(id)+beatSuffix) }
+
+// Save replaces the beat of a daemon.
+func (b Beat) Save(stateDir, id string) error {
+	text := fmt.Sprintf("%.3f %.3f\n", (record.SinceBoot() - b.Age).Seconds(), b.Limit.Seconds())
+	for _, server := range b.Bad {
+		text += server + "\n"
+	}
 	path := beatFile(stateDir, id)
 	temporary := path + "~"
 	if err := os.WriteFile(temporary, []byte(text), 0o600); err != nil {
@@ -25,16 +40,54 @@ func Beat(stateDir, id string, age, limit time.Duration) error {
 	return os.Rename(temporary, path)
 }
 
-// Pulse judges by its file a daemon that does not answer: nil while its loops are
+// readBeat returns a beat with its present age.
+func readBeat(path string) (Beat, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return Beat{}, err
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	var at, limit float64
+	if _, err := fmt.Sscan(lines[0], &at, &limit); err != nil {
+		return Beat{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return Beat{Age: record.SinceBoot() - seconds(at), Limit: seconds(limit), Bad: lines[1:]}, nil
+}
+
+func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
+
+// Pulse judges by its beat a daemon that does not answer: nil while its loops are
 // young, since a machine may be busy for a while.
 func Pulse(stateDir, id string, pid int) error {
-	text, err := os.ReadFile(beatFile(stateDir, id))
+	beat, err := readBeat(beatFile(stateDir, id))
 	if err != nil {
 		return err
 	}
-	var beat, limit float64
-	if _, err := fmt.Sscan(string(text), &beat, &limit); err != nil {
-		return fmt.Errorf("%s: %w", beatFile(stateDir, id), err)
+	return Snapshot{PID: pid, LoopAge: beat.Age.Seconds(), Limit: beat.Limit.Seconds()}.Alive()
+}
+
+// LastBad returns the real servers that a daemon of this node, which may have
+// ended, found bad within the last while.
+func LastBad(stateDir string, within time.Duration) (map[string]bool, error) {
+	entries, err := os.ReadDir(Dir(stateDir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
 	}
-	return Snapshot{PID: pid, LoopAge: record.SinceBoot().Seconds() - beat, Limit: limit}.Alive()
+	bad := map[string]bool{}
+	for _, entry := range entries {
+		if !strings.HasSuffix(entry.Name(), beatSuffix) {
+			continue
+		}
+		beat, err := readBeat(filepath.Join(Dir(stateDir), entry.Name()))
+		if err != nil {
+			return nil, err
+		}
+		if beat.Age < 0 || beat.Age > within {
+			continue // of another boot, or too old to mean anything
+		}
+		for _, server := range beat.Bad {
+			bad[server] = true
+		}
+	}
+	return bad, nil
 }

@@ -30,9 +30,8 @@ type Options struct {
 	Load func(context.Context) (Setup, error)
 	// Checker makes the check of a probe.
 	Checker func(Probe) (check.Checker, error)
-	// Beat is told every second how long ago the loops turned and which age means
-	// trouble; nil for nobody.
-	Beat func(age, limit time.Duration)
+	// Beat is told every second how the daemon is; nil for nobody.
+	Beat func(control.Beat)
 	// Accepted is told of every configuration before it is used; nil for nobody.
 	Accepted func(Setup)
 }
@@ -117,9 +116,18 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 }
 
 func (d *Daemon) beat() {
-	if d.Beat != nil {
-		d.Beat(max(d.reconciler.age(), d.wheel.age()), d.limit())
+	if d.Beat == nil {
+		return
 	}
+	beat := control.Beat{Age: max(d.reconciler.age(), d.wheel.age()), Limit: d.limit()}
+	for _, service := range d.setup.Services {
+		for _, real := range service.Reals {
+			if d.trackers[real.Probe].verdict == Bad {
+				beat.Bad = append(beat.Bad, record.Server(service.ID, real.Addr))
+			}
+		}
+	}
+	d.Beat(beat)
 }
 
 func background(f func()) <-chan struct{} {

@@ -10,6 +10,7 @@ import (
 	"hash/fnv"
 	"io"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,6 +43,9 @@ type Record struct {
 	// Removing is what was claimed before and shall not be there any more. It
 	// is empty unless the last start or reload did not end.
 	Removing []lvs.ServiceID
+	// Withheld is the real servers that were started with weight 0, because they
+	// were bad when a health daemon last looked, as Server calls them.
+	Withheld []string
 	// Holder is the health daemon that has the destinations of the claimed
 	// services now, empty for none. It outlives the daemon's process.
 	Holder string
@@ -57,6 +61,27 @@ func (r Record) Claims() lvs.Scope {
 		scope[id] = true
 	}
 	return scope
+}
+
+// Server is what a real server of a service is called in records.
+func Server(id lvs.ServiceID, addr netip.AddrPort) string { return fmt.Sprintf("%s -r %s", id, addr) }
+
+// Target is what shall be in the kernel as long as no health daemon has it: the
+// services, with weight 0 for what is withheld.
+func (r Record) Target() lvs.Table {
+	if len(r.Withheld) == 0 {
+		return r.Services
+	}
+	target := slices.Clone(r.Services)
+	for i, v := range target {
+		target[i].Destinations = slices.Clone(v.Destinations)
+		for j, d := range v.Destinations {
+			if slices.Contains(r.Withheld, Server(v.ID, d.Addr)) {
+				target[i].Destinations[j].Weight = 0
+			}
+		}
+	}
+	return target
 }
 
 // Scope is everything that the record claims.
@@ -238,6 +263,9 @@ func (s Store) format(r Record) string {
 	for _, id := range r.Removing {
 		fmt.Fprintf(&b, "# removing %s\n", id)
 	}
+	for _, server := range r.Withheld {
+		fmt.Fprintf(&b, "# withheld %s\n", server)
+	}
 	if r.Holder != "" {
 		fmt.Fprintf(&b, "# holder %q\n", r.Holder)
 	}
@@ -275,6 +303,8 @@ func parse(text string) (Record, string, error) {
 			r.Generation, err = strconv.ParseUint(value, 10, 64)
 		case name == "holder":
 			r.Holder, err = strconv.Unquote(value)
+		case name == "withheld":
+			r.Withheld = append(r.Withheld, value)
 		case name == "removing":
 			r.Removing, err = parseID(r.Removing, value)
 		case name == "claimed":

@@ -295,6 +295,13 @@ func TestAgents(t *testing.T) {
 	before := len(d.logText())
 	d.agent(t, 0, "health", "web-health", "stop", config)
 	d.agent(t, 0, "ipvs", "web-ipvs", "monitor", config)
+	d.agent(t, 0, "ipvs", "web-ipvs", "stop", config)
+	d.waitTable(t, 0, "")
+	if out := d.agent(t, 0, "ipvs", "web-ipvs", "start", config); !strings.Contains(out, "-r 192.0.2.21:80 was bad less than 1m0s ago") {
+		t.Error(out)
+	}
+	d.waitTable(t, 0, service+rs1out+rs2) // by the last verdicts
+	d.agent(t, 0, "ipvs", "web-ipvs", "monitor", config)
 	d.agent(t, 0, "health", "web-health", "start", config)
 	d.waitTable(t, 0, service+rs1out+rs2)
 	if log := d.logText()[before:]; strings.Contains(log, "real server:") {

@@ -23,7 +23,7 @@ func TestBadInput(t *testing.T) {
 	for _, tt := range []struct{ name, old, text, want string }{
 		{"an error", "scheduler=rr", "scheduler=rrr", d.config + `:13: unknown scheduler "rrr"`},
 		{"a name that nobody knows", "real=192.0.2.21:80", "real=rs1.invalid:80", d.config + ":7: real server rs1.invalid"},
-		{"no port", "virtual=192.0.2.10:80", "virtual=9", d.config + ":"},
+		{"no port", good, "virtual=9\n\treal=192.0.2.21 gate\n\tchecktype=connect\n", d.config + ":2: real server 192.0.2.21:0 of -f 9: no port to check; add checkport=PORT"},
 		{"nothing", good, "# empty", d.config + " has no virtual service; add virtual=ADDRESS:PORT"},
 		{"a scheduler that the kernel lacks", "scheduler=rr", "scheduler=twos", `scheduler "twos" is not available; modprobe ip_vs_twos`},
 	} {
@@ -92,7 +92,7 @@ func TestPasswordIsNowhere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		seen += string(raw)
+		seen += strings.ReplaceAll(string(raw), "\x00", " ")
 	}
 	err := filepath.WalkDir(d.state, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() || path == d.config {
@@ -105,7 +105,7 @@ func TestPasswordIsNowhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(seen, "Starting Linux Director") || !strings.Contains(seen, "# lvs-agents record") || !strings.Contains(seen, "--id=web-health") {
+	if !strings.Contains(seen, "has changed on disk") || !strings.Contains(seen, "# lvs-agents record") || !strings.Contains(seen, "--id=web-health") {
 		t.Errorf("not everything was looked at:\n%s", seen)
 	}
 	if strings.Contains(seen, secret) {
