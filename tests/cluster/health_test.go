@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -107,7 +108,7 @@ func daemonPID(t *testing.T, node *lab.Node) string {
 func (s site) hurt(t *testing.T, signal, table string, limit time.Duration, reason string) {
 	t.Helper()
 	node, _ := s.active(t)
-	node.Host.WaitTable(t, 10*time.Second, table)
+	node.Host.WaitTable(t, minute, table)
 	watched := node.Host.WatchTable(t)
 	addresses := node.Host.Start(t, "ip", "-o", "monitor", "address")
 	before := daemonPID(t, node)
@@ -168,7 +169,7 @@ func killedDaemonRemoved(t *testing.T, s site) {
 	s.writeConfig(t, webConfig("yes"))
 	s.topology.Host("rs1").SetHealthy(t, true)
 	node, _ := s.active(t)
-	node.Host.WaitTable(t, 10*time.Second, bothIn)
+	node.Host.WaitTable(t, minute, bothIn)
 }
 
 // stoppedDaemon is one that hangs: its socket takes connections still.
@@ -188,7 +189,11 @@ func byHand(t *testing.T, s site) {
 		{"table cleared", "ipvsadm -C", bothIn},
 	} {
 		node.Run(t, "sh", "-c", change.script)
-		t.Logf("%s: healed after %v", change.name, node.Host.WaitTable(t, minute, change.want))
+		took := node.Host.WaitTable(t, minute, change.want)
+		t.Logf("%s: healed after %v", change.name, took)
+		if os.Getenv("LAB_EXACT") != "" && took > 2*time.Second { // make soak has the machine for itself
+			t.Errorf("%s: healed too late", change.name)
+		}
 	}
 	s.monitorsPass(t)
 }
@@ -225,9 +230,13 @@ func editedFile(t *testing.T, s site) {
 	s.monitorsPass(t)
 }
 
+// patience of a client is shorter than any take-over here. Who waits longer is
+// reset, if its connection is open in that moment (docs/design.md).
+const patience = 500 * time.Millisecond
+
 // standbys moves everything to the other director and back while clients ask.
 func standbys(t *testing.T, s site) {
-	load := s.topology.Host("client").Load(t, 4, "192.0.2.10:80", time.Second)
+	load := s.topology.Host("client").Load(t, 4, "192.0.2.10:80", patience)
 	for range moves() {
 		from, to := s.active(t)
 		s.Standby(t, from.Name, true)
