@@ -62,6 +62,8 @@ func (a *Agent) Metadata() metadata.Agent {
 
 Only services of this resource are ever looked at or changed: no table is flushed, and services that other programs or resources made stay as they are. A service that stands in the kernel already is adopted if it is equal; if it differs, start fails and names the difference.
 
+A real server that a health daemon of this node found bad less than a minute before start begins with weight 0, unless all of its service were; the next health daemon brings it back.
+
 Start this resource before the virtual IP address and stop it after: a client then never reaches a director that has no table.`,
 		Params:  a.params(),
 		Actions: actions,

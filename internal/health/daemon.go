@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -44,6 +45,7 @@ type Daemon struct {
 	results    chan result
 	requests   chan func(context.Context)
 	started    time.Time
+	reloads    sync.Mutex // one at a time, so that the last one stays
 
 	// The rest belongs to the goroutine of Run.
 	setup    Setup
@@ -51,6 +53,8 @@ type Daemon struct {
 	trackers map[Probe]*tracker
 	wanted   lvs.Table
 	refused  string // why the last configuration was not accepted
+
+	rereading <-chan struct{} // closed when a reload that the table asked for has ended; nil for none
 }
 
 var _ control.Daemon = (*Daemon)(nil)
@@ -86,6 +90,9 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 		cancel()
 		<-wheel
 		<-reconciler
+		if d.rereading != nil {
+			<-d.rereading
+		}
 	}()
 	d.accept(ctx, setup, checkers)
 	first := make(chan error, 1)
@@ -110,7 +117,11 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 		case request := <-d.requests:
 			request(ctx)
 		case <-d.reconciler.changed:
-			_ = d.reload(ctx) // it was logged and is in the status
+			if d.rereading == nil {
+				d.rereading = background(func() { _ = d.Reload(ctx) }) // it was logged and is in the status
+			}
+		case <-d.rereading:
+			d.rereading = nil
 		}
 	}
 }
@@ -227,32 +238,34 @@ func (d *Daemon) apply(done []chan<- error) {
 }
 
 // Reload reads the configuration again. One that cannot be used changes nothing
-// but the log and the status.
+// but the log and the status. The daemon goes on meanwhile: looking up names may
+// take long.
 func (d *Daemon) Reload(ctx context.Context) error {
-	return d.do(ctx, func(own context.Context) error { return d.reload(own) })
-}
-
-func (d *Daemon) reload(ctx context.Context) error {
-	err := d.tryReload(ctx)
-	if err != nil {
-		d.refused = err.Error()
-		d.Log.Errorf("configuration not accepted, the one before stays: %v", err)
-	}
-	return err
-}
-
-func (d *Daemon) tryReload(ctx context.Context) error {
+	d.reloads.Lock()
+	defer d.reloads.Unlock()
 	setup, err := d.Load(ctx)
-	if err != nil {
-		return err
+	var checkers map[Probe]check.Checker
+	if err == nil {
+		checkers, err = d.checkers(setup)
 	}
-	checkers, err := d.checkers(setup)
-	if err != nil {
+	return d.do(ctx, func(own context.Context) error {
+		if err == nil {
+			err = d.replace(own, setup, checkers)
+		}
+		if err != nil {
+			d.refused = err.Error()
+			d.Log.Errorf("configuration not accepted, the one before stays: %v", err)
+		}
 		return err
-	}
+	})
+}
+
+// replace takes over the table of another setup.
+func (d *Daemon) replace(ctx context.Context, setup Setup, checkers map[Probe]check.Checker) error {
 	var have lvs.Table
 	adopted := make(chan error, 1)
 	task := func(own context.Context) {
+		var err error
 		have, err = d.reconciler.adopt(own, setup.Table())
 		adopted <- err
 	}

@@ -48,6 +48,7 @@ type world struct {
 	mu    sync.Mutex
 	text  string // the configuration
 	down  map[string]bool
+	slow  chan struct{} // loading a configuration waits for it
 	lines bytes.Buffer
 }
 
@@ -100,6 +101,11 @@ func (w *world) run(t *testing.T, id string, f func(d *Daemon)) {
 		Load: func(ctx context.Context) (Setup, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
+			if slow := w.slow; slow != nil {
+				w.mu.Unlock()
+				<-slow
+				w.mu.Lock()
+			}
 			cfg, problems := config.Parse("web.cf", []byte(w.text))
 			if err := config.Err(problems); err != nil {
 				return Setup{}, err
@@ -415,6 +421,31 @@ func TestFailingKernelIsInTheStatusAndAges(t *testing.T) {
 			if n := strings.Count(w.logged(), "modprobe"); n != 1 {
 				t.Errorf("said %d times", n)
 			}
+		})
+	})
+}
+
+func TestSlowReloadStopsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simple)
+		w.run(t, "web", func(d *Daemon) {
+			slow, reloaded := make(chan struct{}), make(chan error, 1)
+			w.set(func() {
+				w.slow, w.down["192.0.2.22"] = slow, true
+				w.text = strings.Replace(simple, "192.0.2.21:80 gate", "192.0.2.21:80 gate 3", 1)
+			})
+			go func() { reloaded <- d.Reload(t.Context()) }()
+			w.settle()
+			w.want(t, vs+rs1)
+			if s, err := d.Snapshot(t.Context()); err != nil || s.Alive() != nil {
+				t.Errorf("%+v, %v", s, err)
+			}
+			close(slow)
+			if err := <-reloaded; err != nil {
+				t.Error(err)
+			}
+			w.settle()
+			w.want(t, vs+strings.Replace(rs1, "-w 1", "-w 3", 1))
 		})
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +24,27 @@ func TestTablesAreSeparate(t *testing.T) {
 	}
 	if got := second.Run(t, "ipvsadm", "-Sn"); got != "" {
 		t.Errorf("director2 has %q, want an empty table", got)
+	}
+}
+
+func TestTableIsIpvsadms(t *testing.T) {
+	lab.Require(t, "ipvsadm")
+	host := lab.NewTopology(t).Host("director1")
+	watched := host.WatchTable(t)
+	host.Script(t, `
+		ipvsadm -A -t 192.0.2.10:80 -s rr
+		ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 3
+		ipvsadm -a -t 192.0.2.10:80 -r 127.0.0.1:80 -g -w 0
+		ipvsadm -A -u 192.0.2.10:53 -s wlc
+		ipvsadm -a -u 192.0.2.10:53 -r 192.0.2.22:53 -i -w 1
+		ipvsadm -A -f 4711 -s sh
+		ipvsadm -a -f 4711 -r 192.0.2.22:0 -m -w 65535`)
+	lines := slices.Sorted(strings.Lines(host.Run(t, "ipvsadm", "-Sn")))
+	host.WaitTable(t, time.Minute, strings.Join(lines, ""))
+	host.Run(t, "ipvsadm", "-C")
+	host.WaitTable(t, time.Minute, "")
+	if seen := watched(); len(seen) < 3 || seen[0] != "" || seen[len(seen)-1] != "" {
+		t.Errorf("tables %q", seen)
 	}
 }
 

@@ -15,7 +15,8 @@ import (
 )
 
 // Table is the IPVS table of a host as "ipvsadm -Sn | sort" prints it, read from /proc/net/ip_vs: no
-// process, no netlink. It knows what /proc shows of IPv4 and firewall marks without persistence.
+// process, no netlink. It knows what /proc shows of IPv4 and firewall marks: no persistence, and of
+// tunnels ipip.
 func (h *Host) Table() (string, error) {
 	text, err := h.proc()
 	if err != nil {
@@ -117,7 +118,11 @@ func parseTable(text string) (string, error) {
 			service = options[words[0]] + " " + addr
 			table = append(table, fmt.Sprintf("-A %s -s %s\n", service, words[2]))
 		default:
-			table = append(table, fmt.Sprintf("-a %s -r %s %s -w %s\n", service, addr, methods[words[2]], words[3]))
+			line := fmt.Sprintf("-a %s -r %s %s -w %s", service, addr, methods[words[2]], words[3])
+			if words[2] == "Tunnel" {
+				line += " --tun-type ipip"
+			}
+			table = append(table, line+"\n")
 		}
 	}
 	slices.Sort(table)
