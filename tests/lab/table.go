@@ -65,7 +65,7 @@ func (h *Host) WatchTable(tb testing.TB) func() []string {
 	var seen []string
 	go func() {
 		ended <- h.Do(func() error {
-			for {
+			for last := false; ; {
 				text, err := readProc()
 				if err != nil {
 					return err
@@ -77,9 +77,12 @@ func (h *Host) WatchTable(tb testing.TB) func() []string {
 				if len(seen) == 0 || seen[len(seen)-1] != table {
 					seen = append(seen, table)
 				}
+				if last {
+					return nil
+				}
 				select {
 				case <-stop:
-					return nil
+					last = true // one more look
 				case <-time.After(pause):
 				}
 			}
