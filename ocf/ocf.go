@@ -56,6 +56,7 @@ type Validator interface {
 type Call struct {
 	Instance string // resource id; "default" when the caller gave none
 	Probe    bool   // a monitor that asks whether the resource is here at all
+	Level    int    // check level of a monitor, 0 unless the operation says more
 	StateDir string // directory for files that must not survive a reboot
 	Log      logrus.FieldLogger
 }
@@ -149,6 +150,9 @@ func Run(p Process, agent Agent) (code Code) {
 		StateDir: s.env.stateDir(p.StateDir),
 	}
 	s.level = s.env.level()
+	if s.action == "monitor" || s.action == "status" { // the look after start and stop is always the plain one
+		s.call.Level = s.level
+	}
 	s.log = newLogger(p, s.env, s.name())
 	s.call.Log = s.log
 	return s.run()

@@ -19,10 +19,18 @@ import (
 // who names the caller for those who wait, and until is its own deadline; ctx
 // bounds the wait only. The lock ends with the process.
 func (s Store) Lock(ctx context.Context, who string, until time.Time) (func(), error) {
-	if err := os.MkdirAll(filepath.Dir(s.lock), 0o755); err != nil {
+	unlock, err := lock(ctx, s.lock, who, until)
+	if err != nil {
+		return nil, fmt.Errorf("locking the IPVS table: %w", err)
+	}
+	return unlock, nil
+}
+
+func lock(ctx context.Context, path, who string, until time.Time) (func(), error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
-	file, err := os.OpenFile(s.lock, os.O_RDWR|os.O_CREATE, 0o600)
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +41,7 @@ func (s Store) Lock(ctx context.Context, who string, until time.Time) (func(), e
 		_ = file.Close()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("locking the IPVS table: %w", err)
+		return nil, err
 	}
 	_ = writeHolder(file, who, until) // a full disk costs others our name, not us the lock
 	return func() {

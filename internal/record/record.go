@@ -98,6 +98,7 @@ func (r Record) Scope() lvs.Scope {
 type Store struct {
 	dir   string // of the ipvs records
 	lock  string // path of the lock file
+	host  string // path of the ledger
 	boot  string // boot id
 	netns string // inode of the network namespace
 }
@@ -117,6 +118,7 @@ func In(stateDir string) (Store, error) {
 	return Store{
 		dir:   filepath.Join(stateDir, "ipvs"),
 		lock:  filepath.Join(stateDir, "lock-"+inode),
+		host:  filepath.Join(stateDir, "realserver-"+inode),
 		boot:  strings.TrimSpace(string(boot)),
 		netns: inode,
 	}, nil

@@ -1,5 +1,5 @@
-// Killed is the agents vip and ipvs (by the name it is called with), which kill
-// themselves at one kernel operation: the environment variable KILL_AT counts
+// Killed is the agents vip, ipvs and realserver (by the name it is called with), which
+// kill themselves at one kernel operation: the environment variable KILL_AT counts
 // the moments before and after each of them from 0. It is a program of the
 // tests and never installed.
 package main
@@ -16,8 +16,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvs-agents/agents/ipvs"
+	"lvs-agents/agents/realserver"
 	"lvs-agents/agents/vip"
 	"lvs-agents/internal/kernel/link"
+	"lvs-agents/internal/kernel/setting"
 	"lvs-agents/internal/lvs"
 	"lvs-agents/ocf"
 
@@ -30,8 +32,11 @@ func main() {
 		panic(err)
 	}
 	fuse := &fuse{left: at}
-	if filepath.Base(os.Args[0]) == "vip" {
+	switch filepath.Base(os.Args[0]) {
+	case "vip":
 		ocf.Main(vip.New(links{link.New(os.Getenv("HA_RSCTMP")), fuse}, fuse))
+	case "realserver":
+		ocf.Main(realserver.New(host{settings{}, link.New(os.Getenv("HA_RSCTMP")), fuse}, nil))
 	}
 	ocf.Main(ipvs.New(table{kernel.New(), fuse}, net.DefaultResolver))
 }
@@ -75,6 +80,26 @@ func (k table) Apply(ctx context.Context, ops []lvs.Op) (int, error) {
 		k.fuse.burn()
 	}
 	return len(ops), nil
+}
+
+type settings = setting.Kernel
+
+type host struct {
+	settings
+	*link.Kernel
+	fuse *fuse
+}
+
+func (k host) Get(ctx context.Context, s lvs.Setting) (string, error) {
+	k.fuse.burn()
+	defer k.fuse.burn()
+	return k.settings.Get(ctx, s)
+}
+
+func (k host) Set(ctx context.Context, s lvs.Setting, value string) error {
+	k.fuse.burn()
+	defer k.fuse.burn()
+	return k.settings.Set(ctx, s, value)
 }
 
 type links struct {

@@ -1,0 +1,38 @@
+package realserver
+
+import (
+	"context"
+	"errors"
+
+	"lvs-agents/internal/record"
+	"lvs-agents/ocf"
+)
+
+// book is the ledger of the host under its lock.
+type book struct {
+	record.Ledger
+
+	damage error // why a part of it could not be read
+	store  record.Store
+	close  func()
+}
+
+func open(ctx context.Context, c ocf.Call) (*book, error) {
+	store, err := record.In(c.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	until, _ := ctx.Deadline()
+	unlock, err := store.LockHost(ctx, c.Instance, until)
+	if err != nil {
+		return nil, err
+	}
+	ledger, err := store.LoadLedger()
+	if err != nil && !errors.Is(err, record.ErrDamaged) {
+		unlock()
+		return nil, err
+	}
+	return &book{ledger, err, store, unlock}, nil
+}
+
+func (b *book) save() error { return b.store.SaveLedger(b.Ledger) }

@@ -1,0 +1,145 @@
+package realserver
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+
+	"lvs-agents/internal/lvs"
+)
+
+// wanted is a setting with the value that it shall have.
+type wanted struct {
+	lvs.Setting
+
+	value string
+}
+
+func on(s lvs.Setting) wanted { return wanted{s, lvs.On} }
+
+func sysctl(value, format string, args ...any) wanted {
+	return wanted{lvs.Setting{Kind: lvs.Sysctl, Name: fmt.Sprintf("net/"+format, args...)}, value}
+}
+
+// want is everything that makes this host a real server, in the order in which
+// it is set: what hides an address comes before the address.
+func (a *Agent) want(ctx context.Context) ([]wanted, error) {
+	if a.Forward == Masq {
+		var routes []wanted
+		for _, ip := range a.Gateway {
+			routes = append(routes, on(lvs.Setting{Kind: lvs.DefaultRoute, IP: ip}))
+		}
+		return routes, nil
+	}
+	want, err := a.silence(ctx)
+	if err != nil {
+		return nil, err
+	}
+	prepared := map[string]bool{}
+	for _, ip := range a.IP {
+		nic := a.place(ip)
+		if !prepared[nic] {
+			prepared[nic] = true
+			if err := a.kernel.Prepare(ctx, nic); err != nil {
+				return nil, err
+			}
+			want = append(want, a.tunnel(nic, ip)...)
+		}
+		address := lvs.Setting{Kind: lvs.HostAddress, NIC: nic, IP: ip}
+		if ip.Is4() {
+			address.Scope = a.Scope
+		}
+		want = append(want, on(address))
+	}
+	return want, nil
+}
+
+// place is the interface for an address.
+func (a *Agent) place(ip netip.Addr) string {
+	switch {
+	case a.NIC != "":
+		return a.NIC
+	case a.Forward == Gate:
+		return "lo"
+	case ip.Is6():
+		return "ip6tnl0"
+	}
+	return "tunl0"
+}
+
+// tunnel is what makes packets that come out of a tunnel acceptable. They have
+// the client's address, whose route leads elsewhere: strict reverse path
+// filtering would drop them. The kernel takes the larger of the values of
+// all and of the interface, so that the loose 2 helps whatever all has.
+func (a *Agent) tunnel(nic string, ip netip.Addr) []wanted {
+	if a.Forward != IPIP {
+		return nil
+	}
+	want := []wanted{on(lvs.Setting{Kind: lvs.LinkUp, NIC: nic})}
+	if ip.Is4() {
+		want = append(want, sysctl("2", "ipv4/conf/%s/rp_filter", nic))
+	}
+	return want
+}
+
+// silence keeps ARP silent about the IPv4 addresses. IPv6 needs nothing: a host
+// answers a neighbour solicitation for addresses of the interface only on which
+// it comes (net/ipv6/ndisc.c, ndisc_recv_ns).
+func (a *Agent) silence(ctx context.Context) ([]wanted, error) {
+	var want []wanted
+	for _, ip := range a.IP {
+		switch {
+		case ip.Is6():
+		case a.Method == BySysctl:
+			return []wanted{sysctl("1", "ipv4/conf/all/arp_ignore"), sysctl("2", "ipv4/conf/all/arp_announce")}, nil
+		default:
+			rules, err := a.rules(ctx, ip)
+			if err != nil {
+				return nil, err
+			}
+			want = append(want, rules...)
+		}
+	}
+	return want, nil
+}
+
+func (a *Agent) rules(ctx context.Context, ip netip.Addr) ([]wanted, error) {
+	source := a.Source
+	if !source.IsValid() {
+		var err error
+		if source, err = a.kernel.Source(ctx, ip); err != nil {
+			return nil, err
+		}
+	}
+	if a.Method == ByNFTables {
+		return []wanted{on(lvs.Setting{Kind: lvs.NFTables, IP: ip, Source: source})}, nil
+	}
+	program, err := a.kernel.ARPTables(ctx)
+	if err != nil {
+		return nil, err
+	}
+	drop := lvs.Setting{Kind: lvs.ARPTables, Name: program, IP: ip}
+	mangle := drop
+	mangle.Source = source
+	return []wanted{on(drop), on(mangle)}, nil
+}
+
+// silenced tells whether an ARP rule silences an address that this host serves
+// as the director.
+func (a *Agent) silenced(ctx context.Context, settings []lvs.Setting) (string, error) {
+	for _, s := range settings {
+		if s.Kind != lvs.NFTables && s.Kind != lvs.ARPTables {
+			continue
+		}
+		places, err := a.kernel.Addresses(ctx, s.IP)
+		if err != nil {
+			return "", err
+		}
+		for _, p := range places {
+			if !p.Observed.Silent {
+				return fmt.Sprintf("%s is on %s too, and the rule of %s keeps this host from answering for it; use method=sysctl on hosts that may be the director", s.IP, p.NIC, s.Kind), nil
+			}
+		}
+	}
+	return "", nil
+}

@@ -1,0 +1,32 @@
+// Realserver is the resource agent ocf:lvs:realserver. Called lvsrs it is the
+// command for hosts without a cluster.
+package main
+
+import (
+	"os"
+	"path/filepath"
+
+	"lvs-agents/agents/realserver"
+	"lvs-agents/internal/kernel/link"
+	"lvs-agents/internal/kernel/setting"
+	"lvs-agents/internal/kernel/wire"
+	"lvs-agents/ocf"
+)
+
+// kernel is what the agent sets, and where addresses are.
+type (
+	kernel struct {
+		settings
+		*links
+	}
+	settings = setting.Kernel
+	links    = link.Kernel
+)
+
+func main() {
+	agent := realserver.New(kernel{settings{}, link.New(ocf.DefaultStateDir)}, wire.Examiner{})
+	if filepath.Base(os.Args[0]) == "lvsrs" {
+		os.Exit(command(agent, os.Args[1:]))
+	}
+	ocf.Main(agent)
+}

@@ -1,0 +1,148 @@
+package kerneltest
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+
+	"lvs-agents/internal/lvs"
+)
+
+// Settings is a real server's kernel that is not there. It has the methods of
+// internal/kernel/setting and, through Links, of internal/kernel/link.
+type Settings struct {
+	*Links
+
+	mu     sync.Mutex
+	values map[lvs.Setting]string
+	ops    []string
+	faults faults
+}
+
+// NewSettings returns a host with lo, eth0 in 192.0.2.0/24 and 2001:db8::/64,
+// and the tunnels, which are down.
+func NewSettings() *Settings {
+	k := &Settings{Links: NewLinks(), values: map[lvs.Setting]string{}}
+	k.Have("eth0", "192.0.2.21/24", "2001:db8::21/64")
+	for _, name := range []string{"all/arp_ignore", "all/arp_announce", "tunl0/rp_filter"} {
+		k.Put(lvs.Setting{Kind: lvs.Sysctl, Name: "net/ipv4/conf/" + name}, "0")
+	}
+	for _, nic := range []string{"tunl0", "ip6tnl0"} {
+		k.Put(lvs.Setting{Kind: lvs.LinkUp, NIC: nic}, lvs.Off)
+	}
+	return k
+}
+
+// Put gives a setting a value behind the agents' back; "" removes its place.
+func (k *Settings) Put(s lvs.Setting, value string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if value == "" {
+		delete(k.values, s)
+		return
+	}
+	k.values[s] = value
+}
+
+// FailAfter lets n more changes succeed and the one behind them fail with err.
+func (k *Settings) FailAfter(n int, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.faults = faults{after: n, err: err}
+}
+
+// String is every setting that is not off, a line each, sorted.
+func (k *Settings) String() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var lines []string
+	for s, value := range k.values {
+		if value != lvs.Off {
+			lines = append(lines, fmt.Sprintf("%s %s\n", s, value))
+		}
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "")
+}
+
+// Commands returns the changes since the last call, as commands.
+func (k *Settings) Commands() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	ops := k.ops
+	k.ops = nil
+	return ops
+}
+
+// Get is as that of internal/kernel/setting.
+func (k *Settings) Get(ctx context.Context, s lvs.Setting) (string, error) {
+	if err := k.open(ctx); err != nil {
+		return "", fmt.Errorf("look at %s: %w", s, err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.getLocked(s), nil
+}
+
+func (k *Settings) getLocked(s lvs.Setting) string {
+	value, ok := k.values[s]
+	if !ok && s.Kind != lvs.Sysctl && s.Kind != lvs.LinkUp {
+		return lvs.Off
+	}
+	return value
+}
+
+// Set is as that of internal/kernel/setting.
+func (k *Settings) Set(ctx context.Context, s lvs.Setting, value string) error {
+	if err := k.open(ctx); err != nil {
+		return fmt.Errorf("%s: %w", s.Command(value), err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	err := k.faults.next()
+	have := k.getLocked(s)
+	switch {
+	case err != nil:
+	case have == "":
+		err = fs.ErrNotExist
+	case s.Kind == lvs.Sysctl, s.Kind == lvs.LinkUp, have != value:
+		k.values[s] = value
+		k.ops = append(k.ops, s.Command(value))
+	case value == lvs.On:
+		err = fs.ErrExist
+	default:
+		err = fs.ErrNotExist
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.Command(value), err)
+	}
+	return nil
+}
+
+// Prepare is as that of internal/kernel/setting.
+func (k *Settings) Prepare(ctx context.Context, nic string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch _, tunnel := k.values[lvs.Setting{Kind: lvs.LinkUp, NIC: nic}]; {
+	case nic == "eth0":
+		return fmt.Errorf("interface %s: it has neighbours, which would get answers; use lo, a tunnel or a dummy interface", nic)
+	case nic != "lo" && !tunnel:
+		return lvs.NotInstalled("network interface %q does not exist; create it or give one that ip link shows", nic)
+	}
+	return ctx.Err()
+}
+
+// Source is as that of internal/kernel/setting.
+func (k *Settings) Source(_ context.Context, ip netip.Addr) (netip.Addr, error) {
+	if netip.MustParsePrefix("192.0.2.0/24").Contains(ip) {
+		return netip.MustParseAddr("192.0.2.21"), nil
+	}
+	return netip.Addr{}, fmt.Errorf("%w of this host holds %s; give source, the address of this host", lvs.ErrNoNetwork, ip)
+}
+
+// ARPTables is as that of internal/kernel/setting.
+func (k *Settings) ARPTables(context.Context) (string, error) { return "arptables", nil }

@@ -1,0 +1,100 @@
+package setting
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os/exec"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"lvs-agents/internal/lvs"
+)
+
+// arptables runs one of the programs. The kernel's interface replaces whole
+// tables, and the two kinds of arptables do not see each other's rules, so the
+// administrator's own program it is.
+func arptables(ctx context.Context, program string, args ...string) (string, error) {
+	file, err := exec.LookPath(program)
+	if err != nil {
+		file = "/usr/sbin/" + program
+	}
+	if unix.Access(file, unix.X_OK) != nil {
+		return "", lvs.NotInstalled("program %s is not installed; install arptables or use another method", program)
+	}
+	out, err := exec.CommandContext(ctx, file, args...).CombinedOutput()
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	text := strings.TrimSpace(string(out))
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", strings.ReplaceAll(text, "\n", "; "), err)
+	}
+	return text, nil
+}
+
+// ARPTables returns the first program that can list rules on this kernel: some
+// kernels have only the old interface, some only nftables.
+func (Kernel) ARPTables(ctx context.Context) (string, error) {
+	var errs []error
+	for _, program := range lvs.ARPTablesPrograms {
+		_, err := arptables(ctx, program, "-L", "INPUT", "-n")
+		if err == nil {
+			return program, nil
+		}
+		errs = append(errs, fmt.Errorf("%s: %w", program, err))
+	}
+	return "", lvs.NotInstalled("no arptables works here (%v)", errors.Join(errs...))
+}
+
+func arpRule(ctx context.Context, s lvs.Setting) (string, error) {
+	args := s.ARPRule("-L")
+	out, err := arptables(ctx, s.Name, "-L", args[1], "-n")
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(out) {
+		if sameRule(strings.Fields(line), args[2:]) {
+			return lvs.On, nil
+		}
+	}
+	return lvs.Off, nil
+}
+
+// sameRule compares options without regard to their order, which arptables
+// changes when it prints.
+func sameRule(printed, ours []string) bool {
+	pairs := func(words []string) map[string]string {
+		m := map[string]string{}
+		for i := 0; i+1 < len(words); i += 2 {
+			m[words[i]] = words[i+1]
+		}
+		return m
+	}
+	if len(printed) != len(ours) {
+		return false
+	}
+	have := pairs(printed)
+	for name, value := range pairs(ours) {
+		if have[name] != value {
+			return false
+		}
+	}
+	return true
+}
+
+func setARPRule(ctx context.Context, s lvs.Setting, on bool) error {
+	verb := "-D"
+	if on {
+		verb = "-I"
+	}
+	_, err := arptables(ctx, s.Name, s.ARPRule(verb)...)
+	if err != nil && !on && !errors.Is(err, lvs.ErrNotInstalled) {
+		if value, look := arpRule(ctx, s); look == nil && value == lvs.Off {
+			return fs.ErrNotExist
+		}
+	}
+	return err
+}

@@ -1,0 +1,148 @@
+// Package setting reads and changes what makes a host a real server: sysctls,
+// addresses, links, default routes and ARP rules, in the network namespace that
+// the calling thread is in.
+package setting
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"lvs-agents/internal/lvs"
+)
+
+// Kernel is the settings of this host. It keeps nothing between two calls. All
+// calls end with their context's deadline.
+type Kernel struct{}
+
+// Gone is the value of a setting whose place does not exist: the sysctls of an
+// interface that was removed, for example.
+const Gone = ""
+
+// Get returns the value of a setting, Gone if its place does not exist. A program
+// or subsystem that is missing is an lvs.ErrNotInstalled.
+func (Kernel) Get(ctx context.Context, s lvs.Setting) (string, error) {
+	value, err := get(ctx, s)
+	if err != nil {
+		return "", fmt.Errorf("look at %s: %w", s, translate(err))
+	}
+	return value, nil
+}
+
+func get(ctx context.Context, s lvs.Setting) (string, error) {
+	switch s.Kind {
+	case lvs.Sysctl:
+		value, err := os.ReadFile(path(s))
+		if errors.Is(err, fs.ErrNotExist) {
+			return Gone, nil
+		}
+		return strings.TrimSpace(string(value)), err
+	case lvs.HostAddress:
+		return withHandle(ctx, func(h *netlink.Handle) (string, error) { return address(h, s) })
+	case lvs.LinkUp:
+		return withHandle(ctx, func(h *netlink.Handle) (string, error) { return linkUp(h, s) })
+	case lvs.DefaultRoute:
+		return withHandle(ctx, func(h *netlink.Handle) (string, error) { return defaultRoute(h, s) })
+	case lvs.ARPTables:
+		return arpRule(ctx, s)
+	case lvs.NFTables:
+		return table(s)
+	}
+	return "", fmt.Errorf("setting of kind %q is none", s.Kind)
+}
+
+// Set gives a setting a value; the error starts with the command that would do
+// the same. Doing what was done already may fail.
+func (Kernel) Set(ctx context.Context, s lvs.Setting, value string) error {
+	if err := set(ctx, s, value); err != nil {
+		return fmt.Errorf("%s: %w", s.Command(value), translate(err))
+	}
+	return nil
+}
+
+func set(ctx context.Context, s lvs.Setting, value string) error {
+	on := value == lvs.On
+	change := func(f func(*netlink.Handle) error) error {
+		_, err := withHandle(ctx, func(h *netlink.Handle) (string, error) { return "", f(h) })
+		return err
+	}
+	switch s.Kind {
+	case lvs.Sysctl:
+		return os.WriteFile(path(s), []byte(value+"\n"), 0)
+	case lvs.HostAddress:
+		return change(func(h *netlink.Handle) error { return setAddress(h, s, on) })
+	case lvs.LinkUp:
+		return change(func(h *netlink.Handle) error { return setLink(h, s, on) })
+	case lvs.DefaultRoute:
+		return change(func(h *netlink.Handle) error { return setRoute(h, s, on) })
+	case lvs.ARPTables:
+		return setARPRule(ctx, s, on)
+	case lvs.NFTables:
+		return setTable(s, on)
+	}
+	return fmt.Errorf("setting of kind %q is none", s.Kind)
+}
+
+func path(s lvs.Setting) string { return filepath.Join("/proc/sys", s.Name) }
+
+// withHandle runs f with a socket whose calls end with the deadline.
+func withHandle(ctx context.Context, f func(*netlink.Handle) (string, error)) (string, error) {
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return "", err
+	}
+	defer h.Close()
+	left := time.Minute
+	if deadline, ok := ctx.Deadline(); ok {
+		left = max(time.Until(deadline), time.Microsecond)
+	}
+	if err := h.SetSocketTimeout(left); err != nil {
+		return "", err
+	}
+	return f(h)
+}
+
+// dumps is how often a dump is taken that the kernel calls interrupted.
+const dumps = 10
+
+// dump repeats list until it was not interrupted.
+func dump[T any](list func() ([]T, error)) (all []T, err error) {
+	for range dumps {
+		if all, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return all, err
+}
+
+func translate(err error) error {
+	var errno syscall.Errno
+	var missing netlink.LinkNotFoundError
+	switch {
+	case errors.As(err, &missing):
+		return lvs.NotInstalled("the network interface does not exist; create it or give one that ip link shows")
+	case !errors.As(err, &errno):
+		return err
+	case errno == unix.EAGAIN:
+		return context.DeadlineExceeded
+	case errno == unix.EEXIST:
+		return fs.ErrExist
+	case errno == unix.EADDRNOTAVAIL, errno == unix.ESRCH:
+		return fs.ErrNotExist
+	case errno == unix.EPERM:
+		return fs.ErrPermission
+	}
+	return err
+}

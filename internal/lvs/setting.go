@@ -1,0 +1,217 @@
+package lvs
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// SettingKind is what a Setting is a setting of.
+type SettingKind string
+
+// The kinds of settings.
+const (
+	Sysctl       SettingKind = "sysctl"    // Name
+	HostAddress  SettingKind = "address"   // IP, NIC, Scope
+	LinkUp       SettingKind = "link"      // NIC
+	DefaultRoute SettingKind = "route"     // IP is the gateway
+	ARPTables    SettingKind = "arptables" // IP; Source for the rule about what is sent; Name is the program
+	NFTables     SettingKind = "nftables"  // IP, Source
+)
+
+// The values of settings that are there or not. Those of sysctls are what the
+// kernel prints.
+const (
+	On  = "on"
+	Off = "off"
+)
+
+// Setting is one thing that makes a host a real server: something with a value
+// that can be looked at, set, and put back. It is comparable; fields that its
+// kind does not name are zero.
+type Setting struct {
+	Kind SettingKind
+	Name string // of a sysctl as below /proc/sys, net/ipv4/conf/all/arp_ignore for example
+	NIC  string
+	IP   netip.Addr
+	// Source is the address of the host that ARP rules put in the place of IP.
+	Source netip.Addr
+	Scope  string // of an IPv4 address: global, link or host
+}
+
+// prefix is the address as one of this host only.
+func (s Setting) prefix() netip.Prefix { return netip.PrefixFrom(s.IP, s.IP.BitLen()) }
+
+// Command is what an administrator would type to give it a value.
+func (s Setting) Command(value string) string {
+	on := value == On
+	switch s.Kind {
+	case Sysctl:
+		return fmt.Sprintf("sysctl -w %s=%s", s.Dotted(), value)
+	case HostAddress:
+		return s.addressCommand(on)
+	case LinkUp:
+		return fmt.Sprintf("ip link set dev %s %s", s.NIC, choose(on, "up", "down"))
+	case DefaultRoute:
+		return s.routeCommand(on)
+	case ARPTables:
+		return s.Name + " " + strings.Join(s.ARPRule(choose(on, "-I", "-D")), " ")
+	case NFTables:
+		return s.nftCommand(on)
+	}
+	return fmt.Sprintf("%s %q", s.Kind, value)
+}
+
+func (s Setting) addressCommand(add bool) string {
+	command := fmt.Sprintf("ip addr %s %s dev %s", choose(add, "add", "del"), s.prefix(), s.NIC)
+	switch {
+	case add && s.IP.Is6():
+		command += " preferred_lft 0 nodad"
+	case add && s.Scope != "" && s.Scope != "global":
+		command += " scope " + s.Scope
+	}
+	return command
+}
+
+// RouteMetric6 is the metric of our IPv6 default routes: less than the 1024 of
+// one that was added without a metric or learnt from a router.
+const RouteMetric6 = 1
+
+func (s Setting) routeCommand(add bool) string {
+	if s.IP.Is6() {
+		return fmt.Sprintf("ip -6 route %s default via %s metric %d", choose(add, "add", "del"), s.IP, RouteMetric6)
+	}
+	return fmt.Sprintf("ip route %s default via %s", choose(add, "prepend", "del"), s.IP)
+}
+
+// ARPRule is the arguments of arptables with which a verb (-I, -D) does
+// something to the rule.
+func (s Setting) ARPRule(verb string) []string {
+	if s.Source.IsValid() {
+		return []string{verb, "OUTPUT", "-s", s.IP.String(), "-j", "mangle", "--mangle-ip-s", s.Source.String()}
+	}
+	return []string{verb, "INPUT", "-d", s.IP.String(), "-j", "DROP"}
+}
+
+// Table is the name of the nftables table of family arp with the rules for an
+// address.
+func (s Setting) Table() string { return "lvs-" + s.IP.String() }
+
+func (s Setting) nftCommand(add bool) string {
+	if !add {
+		return "nft delete table arp " + s.Table()
+	}
+	return fmt.Sprintf("nft 'table arp %s { chain input { type filter hook input priority 0; arp daddr ip %[2]s drop; }; chain output { type filter hook output priority 0; arp saddr ip %[2]s arp saddr ip set %[3]s; }; }'",
+		s.Table(), s.IP, s.Source)
+}
+
+func choose(first bool, a, b string) string {
+	if first {
+		return a
+	}
+	return b
+}
+
+// Dotted is a sysctl's name in the spelling of sysctl(8), which exchanges dots
+// and slashes: net.ipv4.conf.eth0/100.arp_ignore.
+func (s Setting) Dotted() string {
+	return strings.Map(func(r rune) rune {
+		switch r {
+		case '/':
+			return '.'
+		case '.':
+			return '/'
+		}
+		return r
+	}, s.Name)
+}
+
+// enough are values of sysctls that serve as well as the one we would set.
+var enough = map[string][]string{
+	"net/ipv4/conf/all/arp_ignore": {"1", "2"}, // Documentation/networking/ip-sysctl.rst
+}
+
+// Fits tells whether a value does what want would do.
+func (s Setting) Fits(value, want string) bool {
+	return value == want || s.Kind == Sysctl && slices.Contains(enough[s.Name], want) && slices.Contains(enough[s.Name], value)
+}
+
+// String is the setting as words that ParseSetting reads.
+func (s Setting) String() string {
+	words := []string{string(s.Kind)}
+	add := func(name, value string) {
+		if value != "" {
+			words = append(words, name+"="+value)
+		}
+	}
+	add("name", s.Name)
+	add("nic", s.NIC)
+	if s.IP.IsValid() {
+		add("ip", s.IP.String())
+	}
+	if s.Source.IsValid() {
+		add("source", s.Source.String())
+	}
+	add("scope", s.Scope)
+	return strings.Join(words, " ")
+}
+
+// ParseSetting reads what String wrote.
+func ParseSetting(text string) (Setting, error) {
+	words := strings.Split(text, " ")
+	s := Setting{Kind: SettingKind(words[0])}
+	for _, word := range words[1:] {
+		name, value, ok := strings.Cut(word, "=")
+		var err error
+		switch name {
+		case "name":
+			s.Name = value
+		case "nic":
+			s.NIC = value
+		case "ip":
+			s.IP, err = netip.ParseAddr(value)
+		case "source":
+			s.Source, err = netip.ParseAddr(value)
+		case "scope":
+			s.Scope = value
+		default:
+			ok = false
+		}
+		if !ok || err != nil {
+			return s, fmt.Errorf("setting %q: %q is not understood", text, word)
+		}
+	}
+	return s, s.check(text)
+}
+
+// check finds what a kernel could not work with. A file name must not leave
+// /proc/sys, as the text comes from a file.
+func (s Setting) check(text string) error {
+	ok := false
+	switch s.Kind {
+	case Sysctl:
+		ok = strings.HasPrefix(s.Name, "net/") && !strings.Contains(s.Name, "..")
+	case HostAddress:
+		ok = s.IP.IsValid() && s.NIC != ""
+	case LinkUp:
+		ok = s.NIC != ""
+	case DefaultRoute:
+		ok = s.IP.IsValid()
+	case ARPTables:
+		ok = s.IP.Is4() && slices.Contains(ARPTablesPrograms, s.Name)
+	case NFTables:
+		ok = s.IP.Is4() && s.Source.Is4()
+	}
+	if !ok {
+		return fmt.Errorf("setting %q: %w", text, errIncomplete)
+	}
+	return nil
+}
+
+var errIncomplete = errors.New("it is not complete")
+
+// ARPTablesPrograms are the programs that an ARPTables setting may name, the
+// first choice first.
+var ARPTablesPrograms = []string{"arptables", "arptables-legacy"}

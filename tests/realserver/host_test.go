@@ -1,0 +1,261 @@
+// Package realserver tests the agent realserver and lvsctl doctor as programs, in
+// network namespaces. It needs root, but no IPVS.
+package realserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lvs-agents/internal/kernel/kerneltest"
+)
+
+// host is a real server in a network namespace of its own, with a neighbour.
+type host struct {
+	bin, state string
+	peer       *kerneltest.Peer
+}
+
+// newHost makes a host that has eth0 with 192.0.2.21 and 2001:db8::21. Its
+// neighbour has .100. Forwarding and filters are off, the ARP sysctls 0.
+func newHost(t *testing.T) host {
+	t.Helper()
+	kerneltest.Namespace(t)
+	bin, err := filepath.Abs("../../bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tool := range []string{"ip", "nft", "arptables", "arptables-legacy"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			kerneltest.Need(t, tool)
+		}
+	}
+	clean := func() {
+		for _, conf := range []string{"all", "default"} {
+			for _, name := range []string{"arp_ignore", "arp_announce", "rp_filter"} {
+				put(t, "net/ipv4/conf/"+conf+"/"+name, "0")
+			}
+		}
+	}
+	clean()
+	h := host{bin, t.TempDir(), kerneltest.NewPeer(t, "eth0")}
+	h.peer.Do(func() {
+		clean()
+		kerneltest.Run(t, "ip addr add 192.0.2.100/24 dev eth0\nip addr add 2001:db8::100/64 dev eth0 nodad")
+	})
+	// Link-local addresses come and settle by themselves, which no dump should show.
+	kerneltest.Run(t, `ip link set eth0 addrgenmode none
+		ip -6 addr flush dev eth0 scope link
+		ip addr add 192.0.2.21/24 dev eth0
+		ip addr add 2001:db8::21/64 dev eth0 nodad
+		ip route add default via 192.0.2.100`)
+	return h
+}
+
+func put(t *testing.T, name, value string) {
+	t.Helper()
+	if err := os.WriteFile("/proc/sys/"+name, []byte(value), 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// agent runs an action in the namespace of the calling goroutine.
+func (h host) agent(t *testing.T, dir, id, action string, words ...string) (int, string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(dir, "realserver"), action)
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HA_RSCTMP=" + h.state, "OCF_RESOURCE_INSTANCE=" + id, "OCF_RESKEY_CRM_meta_interval=10000"}
+	for _, word := range words {
+		if word[0] >= 'a' && word[0] <= 'z' {
+			word = "OCF_RESKEY_" + word
+		}
+		cmd.Env = append(cmd.Env, word)
+	}
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), string(out)
+}
+
+func (h host) must(t *testing.T, want int, id, action string, words ...string) string {
+	t.Helper()
+	code, out := h.agent(t, h.bin, id, action, words...)
+	if code != want {
+		t.Fatalf("%s %s %q: got %d, want %d\n%s", id, action, words, code, want, out)
+	}
+	return out
+}
+
+// dump is every sysctl, address, link, rule and route that might change. Lifetimes run down by themselves.
+func dump(t *testing.T) string {
+	t.Helper()
+	out, err := exec.Command("sh", "-ec", `
+		cd /proc/sys/net
+		grep -r . ipv4/conf ipv6/conf ipv4/ip_forward 2>/dev/null | grep -v -e stable_secret -e /use_optimistic | sort
+		ip -o addr show | sed 's/ *valid_lft.*//' | sort
+		ip -o link show | sed 's/ state [A-Z]*//'
+		ip route show table all | sort
+		ip -6 route show table all | sed 's/ expires [0-9]*sec//' | sort
+		ip rule; ip -6 rule
+		nft list ruleset
+		arptables-legacy -L -n`).CombinedOutput()
+	if err != nil {
+		t.Fatalf("dump: %v\n%s", err, out)
+	}
+	return string(out)
+}
+
+func same(t *testing.T, what, want string) {
+	t.Helper()
+	if diff := cmp.Diff(want, dump(t)); diff != "" {
+		t.Fatalf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+// setups are the ways to be a real server that this kernel can do.
+func setups() map[string][]string {
+	return map[string][]string{
+		"sysctl":    {"ip=192.0.2.10 2001:db8::10"},
+		"arptables": {"ip=192.0.2.10", "method=arptables"},
+		"nftables":  {"ip=192.0.2.10", "method=nftables", "scope=host"},
+		"masq":      {"forward=masq", "gateway=192.0.2.11 2001:db8::11"},
+	}
+}
+
+// settle empties what programs create by their first look: nft's own arptables
+// makes an empty table, which stays.
+func settle(t *testing.T) {
+	t.Helper()
+	kerneltest.Run(t, `arptables -I INPUT -d 192.0.2.77 -j DROP
+		arptables -D INPUT -d 192.0.2.77 -j DROP
+		arptables -I OUTPUT -s 192.0.2.77 -j DROP
+		arptables -D OUTPUT -s 192.0.2.77 -j DROP`)
+}
+
+func TestStopPutsBackEverything(t *testing.T) {
+	for name, params := range setups() {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t)
+			settle(t)
+			put(t, "net/ipv4/conf/all/arp_announce", "1")
+			before := dump(t)
+			h.must(t, 7, "web", "monitor", params...)
+			h.must(t, 0, "web", "start", params...)
+			h.must(t, 0, "web", "monitor", params...)
+			full := dump(t)
+			if full == before {
+				t.Fatal("start changed nothing")
+			}
+			h.must(t, 0, "web", "start", params...)
+			same(t, "after a second start", full)
+			h.must(t, 0, "web", "stop", params...)
+			same(t, "after stop", before)
+			h.must(t, 0, "web", "stop", params...)
+			h.must(t, 7, "web", "monitor", params...)
+			same(t, "after a second stop", before)
+		})
+	}
+}
+
+// TestKilledAtEveryOperation kills start and stop at each kernel operation in
+// turn. Afterwards monitor has to tell the truth and both actions have to work.
+func TestKilledAtEveryOperation(t *testing.T) {
+	for name, params := range setups() {
+		for _, action := range []string{"start", "stop"} {
+			for _, next := range []string{"start", "stop"} {
+				t.Run(name+" "+action+" then "+next, func(t *testing.T) { killedThen(t, params, action, next) })
+			}
+		}
+	}
+}
+
+func killedThen(t *testing.T, params []string, action, next string) {
+	h := newHost(t)
+	settle(t)
+	killed := t.TempDir()
+	if err := os.Symlink(filepath.Join(h.bin, "tests", "killed"), filepath.Join(killed, "realserver")); err != nil {
+		t.Fatal(err)
+	}
+	put(t, "net/ipv4/conf/all/arp_announce", "1")
+	before := dump(t)
+	h.must(t, 0, "web", "start", params...)
+	full := dump(t)
+	want := map[string]string{"start": full, "stop": before}
+	first := map[string]string{"start": "stop", "stop": "start"}[action]
+	moment := 0
+	for code := -1; code != 0; moment++ {
+		h.must(t, 0, "web", first, params...)
+		var out string
+		if code, out = h.agent(t, killed, "web", action, append(params, fmt.Sprintf("KILL_AT=%d", moment))...); code > 0 {
+			t.Fatalf("moment %d: %s gave %d\n%s", moment, action, code, out)
+		}
+		truth, out := h.agent(t, h.bin, "web", "monitor", params...)
+		switch have := dump(t); {
+		case truth == 0 && have != full, truth == 7 && have != before, truth != 0 && truth != 7 && truth != 1:
+			t.Errorf("moment %d: monitor gives %d: %s", moment, truth, out)
+		}
+		h.must(t, 0, "web", next, params...)
+		same(t, fmt.Sprintf("killed at moment %d of %s, then %s", moment, action, next), want[next])
+	}
+	if moment < 4 {
+		t.Errorf("only %d moments: the agent was not killed", moment)
+	}
+	t.Logf("killed at %d moments", moment-1)
+	h.must(t, 0, "web", "stop", params...)
+	same(t, "in the end", before)
+}
+
+// TestTwoInstances starts and stops two resources in every order, also with a
+// stop that is killed in the middle.
+func TestTwoInstances(t *testing.T) {
+	for _, method := range []string{"sysctl", "arptables", "nftables"} {
+		for _, order := range []string{"web mail web mail", "web mail mail web", "mail web web mail", "mail web mail web"} {
+			t.Run(method+" "+order, func(t *testing.T) {
+				h := newHost(t)
+				settle(t)
+				ids := strings.Fields(order)
+				params := map[string][]string{
+					"web":  {"ip=192.0.2.10 192.0.2.8", "method=" + method},
+					"mail": {"ip=192.0.2.9 2001:db8::9 192.0.2.8", "method=" + method}, // one address is shared
+				}
+				before := dump(t)
+				h.must(t, 0, ids[0], "start", params[ids[0]]...)
+				alone := map[string]string{ids[0]: dump(t)}
+				h.must(t, 0, ids[1], "start", params[ids[1]]...)
+				h.must(t, 0, ids[0], "monitor")
+				h.must(t, 0, ids[2], "stop")
+				h.must(t, 7, ids[2], "monitor")
+				h.must(t, 0, ids[3], "monitor")
+				if ids[3] == ids[0] {
+					same(t, "only the first is left", alone[ids[0]])
+				}
+				h.must(t, 0, ids[3], "stop")
+				same(t, "both stopped", before)
+			})
+		}
+	}
+}
+
+func TestChangedValueIsLeftAlone(t *testing.T) {
+	h := newHost(t)
+	before := dump(t)
+	h.must(t, 0, "web", "start", "ip=192.0.2.10")
+	put(t, "net/ipv4/conf/all/arp_announce", "1")
+	kerneltest.Run(t, "ip addr del 192.0.2.10/32 dev lo")
+	h.must(t, 1, "web", "monitor")
+	if out := h.must(t, 0, "web", "stop"); !strings.Contains(out, "net/ipv4/conf/all/arp_announce is left as it is: its value is 1") {
+		t.Error(out)
+	}
+	same(t, "after stop", strings.Replace(before, "ipv4/conf/all/arp_announce:0", "ipv4/conf/all/arp_announce:1", 1))
+}
