@@ -9,6 +9,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/doctor"
 	"lvs-agents/internal/lvs"
 )
 
@@ -27,6 +28,12 @@ type system struct {
 	kernel         kernel
 	version        string
 	stateDir       string
+	doctor         examiner
+}
+
+// examiner finds out what is wrong with a real server.
+type examiner interface {
+	Examine(context.Context, []lvs.Setting) ([]doctor.Finding, error)
 }
 
 // kernel is the IPVS table of this network namespace.
@@ -46,6 +53,10 @@ type commands struct {
 	Status struct {
 		JSON bool `help:"Print it for programs." name:"json"`
 	} `cmd:"" help:"Print the services of the health daemons on this node, with the verdict on every real server."`
+	Doctor struct {
+		IPs    []string `arg:"" optional:"" name:"ip" help:"Virtual addresses; when none are given, those that ocf:lvs:realserver or lvsrs has set up here."`
+		Tunnel bool     `help:"The addresses come through tunnels (ipip)."`
+	} `cmd:"" help:"Tell what is wrong with this real server. Packets prove that it neither answers for the virtual addresses nor announces them."`
 	Version struct{} `cmd:"" help:"Print the version."`
 }
 
@@ -74,6 +85,8 @@ func run(ctx context.Context, args []string, sys system) int {
 		return plan(ctx, sys, line.Plan.File, line.Plan.Against)
 	case "status":
 		return status(ctx, sys, line.Status.JSON)
+	case "doctor":
+		return examine(ctx, sys, line.Doctor.IPs, line.Doctor.Tunnel)
 	}
 	fmt.Fprintln(sys.stdout, "lvsctl", versionOf(sys.version))
 	return exitOK

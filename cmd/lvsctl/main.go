@@ -11,7 +11,11 @@ import (
 	"syscall"
 
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/doctor"
 	"lvs-agents/internal/kernel/ipvs"
+	"lvs-agents/internal/kernel/link"
+	"lvs-agents/internal/kernel/setting"
+	"lvs-agents/internal/kernel/wire"
 	"lvs-agents/ocf"
 )
 
@@ -25,11 +29,23 @@ func main() {
 		stdout: os.Stdout, stderr: os.Stderr,
 		dirs: append([]string{"."}, config.Dirs()...), resolver: net.DefaultResolver, kernel: kernel, version: version,
 		stateDir: stateDir(),
+		doctor:   doctor.Examiner{Kernel: server{settings{}, link.New(ocf.DefaultStateDir), wire.Kernel{}}},
 	})
 	_ = kernel.Close() // it was only read
 	stop()
 	os.Exit(code)
 }
+
+// server is what a real server consists of.
+type (
+	server struct {
+		settings
+		*links
+		wire.Kernel
+	}
+	settings = setting.Kernel
+	links    = link.Kernel
+)
 
 // stateDir is where the agents keep theirs.
 func stateDir() string {

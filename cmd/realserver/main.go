@@ -7,24 +7,27 @@ import (
 	"path/filepath"
 
 	"lvs-agents/agents/realserver"
+	"lvs-agents/internal/doctor"
 	"lvs-agents/internal/kernel/link"
 	"lvs-agents/internal/kernel/setting"
 	"lvs-agents/internal/kernel/wire"
 	"lvs-agents/ocf"
 )
 
-// kernel is what the agent sets, and where addresses are.
+// kernel is what the agent sets, where addresses are, and what neighbours hear.
 type (
 	kernel struct {
 		settings
 		*links
+		wire.Kernel
 	}
 	settings = setting.Kernel
 	links    = link.Kernel
 )
 
 func main() {
-	agent := realserver.New(kernel{settings{}, link.New(ocf.DefaultStateDir)}, wire.Examiner{})
+	k := kernel{settings{}, link.New(ocf.DefaultStateDir), wire.Kernel{}}
+	agent := realserver.New(k, doctor.Examiner{Kernel: k})
 	if filepath.Base(os.Args[0]) == "lvsrs" {
 		os.Exit(command(agent, os.Args[1:]))
 	}

@@ -2,6 +2,16 @@
 // has and from what packets proved.
 package doctor
 
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"lvs-agents/internal/lvs"
+)
+
 // Finding is one thing that is wrong.
 type Finding struct {
 	What string // what a neighbour or client notices
@@ -11,3 +21,263 @@ type Finding struct {
 
 // String is one line.
 func (f Finding) String() string { return f.What + ": " + f.Why + "; " + f.Fix }
+
+// Word is something that a host said about an address on an interface.
+type Word struct {
+	NIC string
+	IP  netip.Addr
+}
+
+// Add appends a word that is not there yet.
+func Add(words []Word, w Word) []Word {
+	if slices.Contains(words, w) {
+		return words
+	}
+	return append(words, w)
+}
+
+// Heard is what a probe heard.
+type Heard struct {
+	NICs      []string // on which it was asked
+	Awake     []string // where the host answered ARP for an address of the interface
+	Answered  []Word   // to "who has the address"
+	Announced []Word   // as the sender of its own questions
+}
+
+// Kernel is what the doctor looks at.
+type Kernel interface {
+	Get(context.Context, lvs.Setting) (string, error)
+	Addresses(ctx context.Context, ip netip.Addr) ([]lvs.Address, error)
+	// Probe asks the host as a neighbour would.
+	Probe(ctx context.Context, ips []netip.Addr) (Heard, error)
+	// Balances tells whether the host is a director for the address.
+	Balances(ip netip.Addr) bool
+}
+
+// Examiner examines the host that a kernel runs.
+type Examiner struct{ Kernel }
+
+// Examine returns what is wrong with a real server that consists of settings:
+// those of an agent, or what ByHand makes of addresses.
+func (e Examiner) Examine(ctx context.Context, settings []lvs.Setting) ([]Finding, error) {
+	x := &examination{kernel: e.Kernel, settings: settings, places: map[netip.Addr][]lvs.Address{}}
+	for _, s := range settings {
+		if s.Kind != lvs.HostAddress || slices.Contains(x.ips, s.IP) {
+			continue
+		}
+		x.ips = append(x.ips, s.IP)
+		places, err := e.Addresses(ctx, s.IP)
+		if err != nil {
+			return nil, err
+		}
+		x.places[s.IP] = places
+	}
+	if len(x.ips) > 0 {
+		heard, err := e.Probe(ctx, x.ips)
+		if err != nil {
+			return nil, err
+		}
+		x.heard = heard
+	}
+	x.look(ctx)
+	return x.findings, x.err
+}
+
+// ByHand is the settings of a real server that no agent has set up.
+func ByHand(ips []netip.Addr, tunnel bool) []lvs.Setting {
+	var settings []lvs.Setting
+	for _, ip := range ips {
+		nic := "lo"
+		if tunnel {
+			nic = map[bool]string{false: "tunl0", true: "ip6tnl0"}[ip.Is6()]
+			settings = append(settings, lvs.Setting{Kind: lvs.LinkUp, NIC: nic})
+		}
+		settings = append(settings, lvs.Setting{Kind: lvs.HostAddress, NIC: nic, IP: ip})
+	}
+	return settings
+}
+
+// examination is one look at a host.
+type examination struct {
+	kernel   Kernel
+	settings []lvs.Setting
+	ips      []netip.Addr
+	places   map[netip.Addr][]lvs.Address
+	heard    Heard
+
+	findings []Finding
+	err      error // the first
+}
+
+func (x *examination) found(what, why, fix string) {
+	f := Finding{what, why, fix}
+	if !slices.Contains(x.findings, f) {
+		x.findings = append(x.findings, f)
+	}
+}
+
+func (x *examination) look(ctx context.Context) {
+	for _, s := range x.settings {
+		switch s.Kind {
+		case lvs.HostAddress:
+			x.address(s)
+		case lvs.LinkUp:
+			x.tunnel(ctx, s)
+		case lvs.DefaultRoute:
+			if x.get(ctx, s) == lvs.Off {
+				x.found("replies do not go through the director", "there is no default route via "+s.IP.String(), s.Command(lvs.On))
+			}
+		case lvs.ARPTables, lvs.NFTables:
+			if x.get(ctx, s) != lvs.On {
+				x.found("ARP is not kept silent about "+s.IP.String(), "a rule of "+string(s.Kind)+" is missing", s.Command(lvs.On))
+			}
+		case lvs.Sysctl: // judged by what is heard
+		}
+	}
+	for _, w := range x.heard.Answered {
+		x.answer(ctx, w)
+	}
+	for _, w := range x.heard.Announced {
+		x.announcement(ctx, w)
+	}
+	x.deaf(ctx)
+}
+
+func (x *examination) get(ctx context.Context, s lvs.Setting) string {
+	value, err := x.kernel.Get(ctx, s)
+	if err != nil && x.err == nil {
+		x.err = err
+	}
+	return value
+}
+
+func (x *examination) address(s lvs.Setting) {
+	what := "packets for " + s.IP.String() + " are not accepted"
+	quiet := slices.DeleteFunc(slices.Clone(x.places[s.IP]), func(a lvs.Address) bool { return !a.Observed.Silent })
+	if len(quiet) == 0 && (len(x.places[s.IP]) == 0 || !x.kernel.Balances(s.IP)) {
+		if len(x.places[s.IP]) > 0 {
+			what = s.IP.String() + " is not where a real server has it"
+		}
+		x.found(what, "it is not on "+s.NIC, s.Command(lvs.On))
+	}
+	for _, a := range quiet {
+		if a.Prefix.Bits() != s.IP.BitLen() {
+			x.found(fmt.Sprintf("the host takes all of %s for itself", a.Prefix.Masked()),
+				fmt.Sprintf("%s is on %s with prefix length %d", s.IP, a.NIC, a.Prefix.Bits()),
+				fmt.Sprintf("ip addr del %s dev %s; %s", a.Prefix, a.NIC, s.Command(lvs.On)))
+		}
+		if a.Observed.Down {
+			x.found(what, a.NIC+" is down", "ip link set dev "+a.NIC+" up")
+		}
+	}
+}
+
+func (x *examination) tunnel(ctx context.Context, s lvs.Setting) {
+	const what = "packets out of the tunnel are dropped"
+	if x.get(ctx, s) != lvs.On {
+		x.found(what, s.NIC+" is down", s.Command(lvs.On))
+	}
+	own := conf(s.NIC, "rp_filter")
+	if value, by := x.larger(ctx, s.NIC, "rp_filter"); s.NIC != "ip6tnl0" && value == 1 {
+		x.found(what, by.Dotted()+" is 1, and the way back to clients is not the tunnel", own.Command("2"))
+	}
+}
+
+func conf(nic, name string) lvs.Setting {
+	return lvs.Setting{Kind: lvs.Sysctl, Name: "net/ipv4/conf/" + nic + "/" + name}
+}
+
+// larger returns what counts of a sysctl that exists for all and for an
+// interface, and where it comes from (include/linux/inetdevice.h,
+// IN_DEV_MAXCONF).
+func (x *examination) larger(ctx context.Context, nic, name string) (int, lvs.Setting) {
+	all, own := conf("all", name), conf(nic, name)
+	a, _ := strconv.Atoi(x.get(ctx, all))
+	o, _ := strconv.Atoi(x.get(ctx, own))
+	if o > a {
+		return o, own
+	}
+	return a, all
+}
+
+// rules tells whether rules keep ARP silent about an address, and whether all of
+// them are there.
+func (x *examination) rules(ctx context.Context, ip netip.Addr) (used, complete bool) {
+	complete = true
+	for _, s := range x.settings {
+		if s.IP == ip && (s.Kind == lvs.NFTables || s.Kind == lvs.ARPTables) {
+			used = true
+			complete = complete && x.get(ctx, s) == lvs.On
+		}
+	}
+	return used, complete
+}
+
+// onWire tells whether an interface with neighbours has the address.
+func (x *examination) onWire(w Word) (lvs.Address, bool) {
+	i := slices.IndexFunc(x.places[w.IP], func(a lvs.Address) bool { return a.NIC == w.NIC })
+	if i < 0 {
+		return lvs.Address{}, false
+	}
+	return x.places[w.IP][i], true
+}
+
+func (x *examination) answer(ctx context.Context, w Word) {
+	a, onWire := x.onWire(w)
+	if onWire && x.kernel.Balances(w.IP) {
+		return // as the director shall
+	}
+	protocol := map[bool]string{false: "ARP", true: "neighbour solicitations"}[w.IP.Is6()]
+	what := fmt.Sprintf("%s answers %s for %s, so clients come directly", w.NIC, protocol, w.IP)
+	if onWire {
+		x.found(what, fmt.Sprintf("%s is on %s", a.Prefix, a.NIC), lvs.AddressOp{Verb: lvs.DeleteAddress, Address: a}.String())
+		return
+	}
+	if w.IP.Is6() {
+		x.found(what, "no address explains it", "look for a proxy: ip -6 neigh show proxy")
+		return
+	}
+	byRules, complete := x.rules(ctx, w.IP)
+	value, by := x.larger(ctx, w.NIC, "arp_ignore")
+	all := conf("all", "arp_ignore")
+	switch {
+	case !complete:
+		x.found(what, "a rule is missing", "put it back as above")
+	case byRules:
+		x.found(what, "the rules are there, but not reached", "look at the rules before them")
+	case value == 0:
+		x.found(what, all.Dotted()+" is 0", all.Command("1"))
+	case by != all:
+		x.found(what, fmt.Sprintf("%s is %d, which counts more than that of all", by.Dotted(), value), by.Command("0")+"; "+all.Command("1"))
+	default:
+		x.found(what, fmt.Sprintf("%s is %d", all.Dotted(), value), all.Command("1"))
+	}
+}
+
+func (x *examination) announcement(ctx context.Context, w Word) {
+	if _, onWire := x.onWire(w); onWire {
+		return // it is what answer says
+	}
+	what := fmt.Sprintf("%s announces %s in its own ARP requests, so neighbours learn it", w.NIC, w.IP)
+	byRules, complete := x.rules(ctx, w.IP)
+	value, by := x.larger(ctx, w.NIC, "arp_announce")
+	all := conf("all", "arp_announce")
+	switch {
+	case !complete:
+		x.found(what, "a rule is missing", "put it back as above")
+	case byRules:
+		x.found(what, "the rules are there, but not reached", "look at the rules before them")
+	default:
+		x.found(what, fmt.Sprintf("%s is %d", by.Dotted(), value), all.Command("2"))
+	}
+}
+
+// deaf finds interfaces that answer for nothing: that hides the address too
+// well.
+func (x *examination) deaf(ctx context.Context) {
+	for _, nic := range x.heard.NICs {
+		if value, by := x.larger(ctx, nic, "arp_ignore"); value == 8 && !slices.Contains(x.heard.Awake, nic) {
+			x.found(nic+" answers ARP for nothing, not even to the director", by.Dotted()+" is 8", by.Command("1"))
+		}
+	}
+}

@@ -108,7 +108,7 @@ func dump(t *testing.T) string {
 		ip route show table all | sort
 		ip -6 route show table all | sed 's/ expires [0-9]*sec//' | sort
 		ip rule; ip -6 rule
-		nft list ruleset
+		nft list ruleset | sed 's/counter packets [0-9]* bytes [0-9]* //'
 		arptables-legacy -L -n`).CombinedOutput()
 	if err != nil {
 		t.Fatalf("dump: %v\n%s", err, out)

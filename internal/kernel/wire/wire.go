@@ -1,17 +1,400 @@
-// Package wire examines a real server with packets.
+// Package wire sends packets to this host as a neighbour would, and sees what
+// the host says: which addresses it answers for, and which it announces.
+//
+// The packets come out of a cable whose far end is in a network namespace of its
+// own. What comes in at the near end is handed to a network interface as if it
+// had been received there (tc, mirred ingress redirect): so its settings and
+// rules count, and no other host sees the questions. Namespace and cable end
+// with the process, also with one that is killed.
 package wire
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"lvs-agents/internal/doctor"
-	"lvs-agents/internal/lvs"
 )
 
-// Examiner examines this host.
-type Examiner struct{}
+// Kernel probes this host, in the network namespace of the calling thread.
+type Kernel struct{}
 
-// Examine returns what is wrong.
-func (Examiner) Examine(context.Context, []lvs.Setting) ([]doctor.Finding, error) {
-	return nil, nil
+// Probe asks on every interface with neighbours for the addresses, and lets the
+// host send something from each IPv4 one. It returns what the host answered and
+// announced, and the interfaces.
+func (Kernel) Probe(ctx context.Context, ips []netip.Addr) (doctor.Heard, error) {
+	heard := doctor.Heard{}
+	links, err := interfaces()
+	if err != nil {
+		return heard, fmt.Errorf("ip link show: %w", err)
+	}
+	for _, nic := range links {
+		heard.NICs = append(heard.NICs, nic.Name)
+		if err := probe(ctx, nic, ips, &heard); err != nil {
+			return heard, fmt.Errorf("probing %s: %w", nic.Name, err)
+		}
+	}
+	return heard, nil
+}
+
+// interfaces are those with neighbours that may ask. A port of a bridge or bond
+// hands everything to its master.
+func interfaces() ([]*netlink.LinkAttrs, error) {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, err
+	}
+	defer h.Close()
+	list, err := h.LinkList()
+	var found []*netlink.LinkAttrs
+	for _, link := range list {
+		attrs := link.Attrs()
+		asked := attrs.RawFlags&(unix.IFF_UP|unix.IFF_LOOPBACK|unix.IFF_NOARP) == unix.IFF_UP
+		if asked && attrs.MasterIndex == 0 && len(attrs.HardwareAddr) == 6 {
+			found = append(found, attrs)
+		}
+	}
+	return found, err
+}
+
+// cable is a virtual Ethernet cable into a namespace of its own.
+type cable struct {
+	handle *netlink.Handle
+	near   netlink.Link
+	far    int // packet socket at the far end
+}
+
+// plug makes a cable. The namespace lives as long as the socket in it.
+func plug() (*cable, error) {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, err
+	}
+	name := fmt.Sprintf("lvsp%d", os.Getpid())
+	namespace, open, err := emptyNamespace()
+	if err != nil {
+		h.Close()
+		return nil, err
+	}
+	defer namespace.Close()
+	veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: "far", PeerNamespace: netlink.NsFd(int(namespace.Fd()))}
+	if err := h.LinkAdd(veth); err != nil {
+		h.Close()
+		return nil, fmt.Errorf("ip link add %s type veth: %w", name, err)
+	}
+	c := &cable{handle: h, near: veth, far: -1}
+	_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/disable_ipv6", []byte("1"), 0) // where IPv6 is, it need not be here
+	if c.near, err = h.LinkByName(name); err == nil {
+		c.far, err = open()
+	}
+	if err == nil {
+		err = h.LinkSetUp(c.near)
+	}
+	if err != nil {
+		c.unplug()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *cable) unplug() {
+	_ = c.handle.LinkDel(c.near)
+	if c.far >= 0 {
+		_ = unix.Close(c.far)
+	}
+	c.handle.Close()
+}
+
+// emptyNamespace makes a network namespace. open, to be called once, opens a
+// packet socket on its interface far.
+func emptyNamespace() (*os.File, func() (int, error), error) {
+	type result struct {
+		file *os.File
+		fd   int
+		err  error
+	}
+	made, opened, goOn := make(chan result), make(chan result), make(chan struct{})
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		var file *os.File
+		if err == nil {
+			file, err = os.Open("/proc/thread-self/ns/net")
+		}
+		made <- result{file: file, err: os.NewSyscallError("unshare", err)}
+		if err != nil {
+			return
+		}
+		if _, ok := <-goOn; ok {
+			fd, err := openFar()
+			opened <- result{fd: fd, err: err}
+		}
+	}()
+	r := <-made
+	return r.file, func() (int, error) {
+		goOn <- struct{}{}
+		r := <-opened
+		return r.fd, r.err
+	}, r.err
+}
+
+func openFar() (int, error) {
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return -1, err
+	}
+	defer h.Close()
+	far, err := h.LinkByName("far")
+	if err != nil {
+		return -1, err
+	}
+	_ = os.WriteFile("/proc/sys/net/ipv6/conf/far/disable_ipv6", []byte("1"), 0) // it need not say anything
+	if err := h.LinkSetUp(far); err != nil {
+		return -1, err
+	}
+	return packetSocket(far.Attrs().Index)
+}
+
+// packetSocket sees everything that an interface receives and sends.
+func packetSocket(index int) (int, error) {
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0) // nothing before bind
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_ALL), Ifindex: index}); err != nil {
+		_ = unix.Close(fd)
+		return -1, os.NewSyscallError("bind", err)
+	}
+	return fd, nil
+}
+
+// redirect hands what comes in at the near end to an interface as received.
+func (c *cable) redirect(to *netlink.LinkAttrs) error {
+	index := c.near.Attrs().Index
+	ingress := netlink.MakeHandle(0xffff, 0)
+	qdisc := &netlink.Ingress{QdiscAttrs: netlink.QdiscAttrs{LinkIndex: index, Parent: netlink.HANDLE_INGRESS, Handle: ingress}}
+	if err := c.handle.QdiscAdd(qdisc); err != nil {
+		return fmt.Errorf("tc qdisc add ingress: %w", err)
+	}
+	mirred := &netlink.MirredAction{ActionAttrs: netlink.ActionAttrs{Action: netlink.TC_ACT_STOLEN}, MirredAction: netlink.TCA_INGRESS_REDIR, Ifindex: to.Index}
+	filter := &netlink.U32{
+		FilterAttrs: netlink.FilterAttrs{LinkIndex: index, Parent: ingress, Priority: 1, Protocol: unix.ETH_P_ALL},
+		Actions:     []netlink.Action{mirred},
+	}
+	if err := c.handle.FilterAdd(filter); err != nil {
+		return fmt.Errorf("tc filter add u32 action mirred: %w; modprobe act_mirred cls_u32 sch_ingress", err)
+	}
+	return nil
+}
+
+// patience is how long an answer may take on a busy host.
+const patience = 2 * time.Second
+
+func probe(ctx context.Context, nic *netlink.LinkAttrs, ips []netip.Addr, heard *doctor.Heard) error {
+	c, err := plug()
+	if err != nil {
+		return err
+	}
+	defer c.unplug()
+	if err := announcements(ctx, c, nic, ips, heard); err != nil {
+		return err
+	}
+	if err := c.redirect(nic); err != nil {
+		return err
+	}
+	own, err := c.own(nic)
+	if err != nil {
+		return err
+	}
+	for _, v6 := range []bool{false, true} {
+		if err := answers(ctx, c, nic, ofFamily(ips, v6), ofFamily(own, v6), heard); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func ofFamily(ips []netip.Addr, v6 bool) []netip.Addr {
+	return slices.DeleteFunc(slices.Clone(ips), func(ip netip.Addr) bool { return ip.Is6() != v6 })
+}
+
+// own are the settled addresses of an interface.
+func (c *cable) own(nic *netlink.LinkAttrs) ([]netip.Addr, error) {
+	list, err := c.handle.AddrList(&netlink.Dummy{LinkAttrs: *nic}, netlink.FAMILY_ALL)
+	var own []netip.Addr
+	for _, a := range list {
+		ip, _ := netip.AddrFromSlice(a.IP)
+		if a.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0 {
+			own = append(own, ip.Unmap())
+		}
+	}
+	return own, err
+}
+
+// answers asks for the addresses and then for one that the interface has: its
+// answer says that the others would have been answered by now.
+func answers(ctx context.Context, c *cable, nic *netlink.LinkAttrs, ips, own []netip.Addr, heard *doctor.Heard) error {
+	own = slices.DeleteFunc(own, func(ip netip.Addr) bool { return slices.Contains(ips, ip) })
+	if len(ips) == 0 {
+		return nil
+	}
+	ear, err := packetSocket(nic.Index)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(ear) }()
+	if err := onlyToAskers(ear); err != nil {
+		return err
+	}
+	control := netip.Addr{}
+	if len(own) > 0 {
+		control = own[0]
+	}
+	for _, ip := range ips {
+		if _, err := unix.Write(c.far, question(ip, asker)); err != nil {
+			return os.NewSyscallError("write", err)
+		}
+	}
+	if control.IsValid() {
+		if _, err := unix.Write(c.far, question(control, controller)); err != nil {
+			return os.NewSyscallError("write", err)
+		}
+	}
+	defer c.forget(nic)
+	return listen(ctx, ear, func(packet []byte) bool {
+		ip, ok := answered(packet)
+		if !ok {
+			return false
+		}
+		// An ARP rule may put another sender into an answer, which nobody learns from.
+		if slices.Contains(ips, ip) {
+			heard.Answered = doctor.Add(heard.Answered, doctor.Word{NIC: nic.Name, IP: ip})
+		}
+		last := bytes.HasPrefix(packet, controller)
+		if last && ip.Is4() {
+			heard.Awake = append(heard.Awake, nic.Name)
+		}
+		return last
+	})
+}
+
+// forget removes what the host has learnt of the askers.
+func (c *cable) forget(nic *netlink.LinkAttrs) {
+	for _, who := range []net.HardwareAddr{asker, controller} {
+		_ = c.handle.NeighDel(&netlink.Neigh{LinkIndex: nic.Index, Family: netlink.FAMILY_V6, IP: linkLocal(who).AsSlice()})
+	}
+}
+
+// listen reads packets until enough is heard or patience is over.
+func listen(ctx context.Context, fd int, enough func([]byte) bool) error {
+	until := time.Now().Add(patience) //nolint:forbidigo // packets take real time
+	if deadline, ok := ctx.Deadline(); ok && deadline.Before(until) {
+		until = deadline
+	}
+	buffer := make([]byte, 2048)
+	for {
+		left := time.Until(until)
+		if left <= 0 {
+			return nil
+		}
+		ready, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, int(left.Milliseconds())+1)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return os.NewSyscallError("poll", err)
+		}
+		if ready <= 0 {
+			continue
+		}
+		n, _, err := unix.Recvfrom(fd, buffer, unix.MSG_DONTWAIT)
+		if err != nil && !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) {
+			return os.NewSyscallError("recvfrom", err)
+		}
+		if err == nil && enough(buffer[:n]) {
+			return nil
+		}
+	}
+}
+
+// A network for tests (RFC 2544): the near end gets an address of it and no
+// route, nobody has the other.
+var (
+	here    = netip.MustParseAddr("198.18.255.253")
+	nowhere = netip.MustParseAddr("198.18.255.254")
+)
+
+// announcements lets the host send something from each address to somebody at
+// the far end, whom it has to look for with ARP. The near end gets arp_announce of
+// the interface for that.
+func announcements(ctx context.Context, c *cable, nic *netlink.LinkAttrs, ips []netip.Addr, heard *doctor.Heard) error {
+	const conf = "/proc/sys/net/ipv4/conf/"
+	value, err := os.ReadFile(conf + nic.Name + "/arp_announce")
+	if err == nil {
+		err = os.WriteFile(conf+c.near.Attrs().Name+"/arp_announce", value, 0)
+	}
+	if err == nil {
+		network := &net.IPNet{IP: here.AsSlice(), Mask: net.CIDRMask(30, 32)}
+		err = c.handle.AddrAdd(c.near, &netlink.Addr{IPNet: network, Flags: unix.IFA_F_NOPREFIXROUTE, Broadcast: net.IPv4zero})
+	}
+	if err != nil {
+		return err
+	}
+	for _, ip := range ofFamily(ips, false) {
+		sent, err := sendFrom(ip, c.near.Attrs().Name)
+		if err != nil {
+			return fmt.Errorf("sending from %s: %w", ip, err)
+		}
+		if !sent {
+			continue // the host does not have it
+		}
+		err = listen(ctx, c.far, func(packet []byte) bool {
+			sender, ok := asked(packet)
+			if ok && sender == ip {
+				heard.Announced = doctor.Add(heard.Announced, doctor.Word{NIC: nic.Name, IP: ip})
+			}
+			return ok
+		})
+		if err != nil {
+			return err
+		}
+		// The next one has to ask again.
+		_ = c.handle.NeighDel(&netlink.Neigh{LinkIndex: c.near.Attrs().Index, Family: netlink.FAMILY_V4, IP: nowhere.AsSlice()})
+	}
+	return nil
+}
+
+// sendFrom sends a datagram from an address into the near end; false if the
+// host does not have the address.
+func sendFrom(ip netip.Addr, nic string) (bool, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = unix.Close(fd) }()
+	err = unix.Bind(fd, &unix.SockaddrInet4{Addr: ip.As4()})
+	if errors.Is(err, unix.EADDRNOTAVAIL) {
+		return false, nil
+	}
+	return true, cmp.Or(err, unix.BindToDevice(fd, nic),
+		unix.Sendto(fd, []byte("lvs-agents"), unix.MSG_DONTWAIT, &unix.SockaddrInet4{Port: 9, Addr: nowhere.As4()}))
+}
+
+// Who asks, with locally administered addresses that nobody has.
+var (
+	asker      = net.HardwareAddr{0x02, 'L', 'V', 'S', 0, 1}
+	controller = net.HardwareAddr{0x02, 'L', 'V', 'S', 0, 2} // asks the last question
+)
+
+// linkLocal is the IPv6 address of an asker.
+func linkLocal(who net.HardwareAddr) netip.Addr {
+	return netip.AddrFrom16([16]byte{0xfe, 0x80, 8: who[0] ^ 2, who[1], who[2], 0xff, 0xfe, who[3], who[4], who[5]})
 }

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"lvs-agents/internal/doctor"
+	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/record"
+)
+
+// examine prints what is wrong with this host as a real server.
+func examine(ctx context.Context, sys system, words []string, tunnel bool) int {
+	settings, err := realServer(sys, words, tunnel)
+	if err != nil {
+		return failed(sys, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	findings, err := sys.doctor.Examine(ctx, settings)
+	if err != nil {
+		return failed(sys, err)
+	}
+	for _, f := range findings {
+		fmt.Fprintf(sys.stdout, "%s\n    why: %s\n    fix: %s\n", f.What, f.Why, f.Fix)
+	}
+	if len(findings) > 0 {
+		return exitFailed
+	}
+	fmt.Fprintln(sys.stdout, "fine")
+	return exitOK
+}
+
+// realServer is what the host consists of: as its resources noted, or as the
+// addresses on the command line want it.
+func realServer(sys system, words []string, tunnel bool) ([]lvs.Setting, error) {
+	ips := make([]netip.Addr, 0, len(words))
+	for _, word := range words {
+		ip, err := netip.ParseAddr(word)
+		if err != nil || ip.Zone() != "" {
+			return nil, fmt.Errorf("%q is not an IPv4 or IPv6 address", word)
+		}
+		ips = append(ips, ip.Unmap())
+	}
+	store, err := record.In(sys.stateDir)
+	if err != nil {
+		return nil, err
+	}
+	ledger, err := store.LoadLedger()
+	if err != nil && !errors.Is(err, record.ErrDamaged) {
+		return nil, err
+	}
+	var settings []lvs.Setting
+	for _, e := range ledger.Entries {
+		settings = append(settings, e.Setting)
+	}
+	if len(ips) > 0 {
+		settings = doctor.ByHand(ips, tunnel)
+	}
+	if len(settings) == 0 {
+		return nil, errors.New("no realserver resource runs on this host; start one, or give the virtual addresses")
+	}
+	return settings, nil
+}
