@@ -3,6 +3,7 @@
 PREFIX     ?= /usr
 OCF_DIR    ?= /usr/lib/ocf/resource.d/lvs
 MANDIR     ?= $(PREFIX)/share/man
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
 DOCDIR     ?= $(PREFIX)/share/doc/lvs-agents
 FUZZTIME   ?= 10m
 VERSION    ?= $(shell git describe --tags --always 2>/dev/null || echo unknown)
@@ -58,6 +59,10 @@ install: build ## install below DESTDIR
 	install -d $(DESTDIR)$(OCF_DIR) $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(DOCDIR)
 	install -m 0755 $(AGENTS:%=bin/%) $(DESTDIR)$(OCF_DIR)/
 	install -m 0755 $(filter-out $(AGENTS:%=bin/%),$(COMMANDS:%=bin/%)) $(DESTDIR)$(PREFIX)/sbin/
+	ln -sf $(OCF_DIR)/realserver $(DESTDIR)$(PREFIX)/sbin/lvsrs
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/init.d $(DESTDIR)/etc/lvsrs.d
+	install -m 0644 cmd/realserver/lvsrs@.service $(DESTDIR)$(UNITDIR)/
+	install -m 0755 cmd/realserver/lvsrs.init $(DESTDIR)/etc/init.d/lvsrs
 	install -m 0644 docs/man/*.7 $(DESTDIR)$(MANDIR)/man7/
 	install -m 0644 README.md docs/*.md crm/examples/* $(DESTDIR)$(DOCDIR)/
 

@@ -118,7 +118,7 @@ lvsctl: bad.cf: not usable: 2 errors, 1 warning
 		{name: "plan with an unknown name", args: "plan names.cf", code: 1, stderr: "\nlvsctl: names.cf:2: real server rs9: lookup rs9: no such host\n"},
 
 		{name: "version", args: "version", stdout: "\nlvsctl 1.2.3\n"},
-		{name: "no command", code: 2, stderr: "\nlvsctl: expected one of \"check\", \"plan\", \"status\", \"version\"; see lvsctl --help\n"},
+		{name: "no command", code: 2, stderr: "\nlvsctl: expected one of \"check\", \"plan\", \"status\", \"doctor\", \"version\"; see lvsctl --help\n"},
 		{name: "no file", args: "check", code: 2, stderr: "\nlvsctl: expected \"<file> ...\"; see lvsctl --help\n"},
 		{name: "unknown command", args: "chek", code: 2, stderr: "\nlvsctl: unexpected argument chek, did you mean \"check\"?; see lvsctl --help\n"},
 		{name: "unknown option", args: "plan --againsr=x one.cf", code: 2, stderr: "\nlvsctl: unknown flag --againsr, did you mean \"--against\"?; see lvsctl --help\n"},

@@ -1,5 +1,137 @@
 package main
 
-import "lvs-agents/ocf"
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 
-func command(ocf.Agent, []string) int { return 1 }
+	"lvs-agents/ocf"
+)
+
+// confDir is where the real servers of a host without a cluster are described,
+// one file each: NAME.conf with lines name=value, as the agent's parameters.
+const confDir = "/etc/lvsrs.d"
+
+const usage = `usage: lvsrs start|stop|status [NAME...]
+Makes this host a real server of LVS, as /etc/lvsrs.d/NAME.conf says; without NAME as all files there say.
+A file has lines like ip=192.0.2.10; the names are the parameters of ocf:lvs:realserver (man 7 ocf_lvs_realserver).`
+
+// Exit codes of status (LSB 5.0, init script actions), and of a wrong call.
+const (
+	exitFailed  = 1
+	exitUsage   = 2
+	exitStopped = 3
+)
+
+// lvsrs is the command line of the agent for hosts without a cluster.
+type lvsrs struct {
+	agent          func() ocf.Agent
+	dir            string
+	stdout, stderr io.Writer
+	root           bool
+	stateDir       string
+}
+
+func (l lvsrs) run(args []string) int {
+	if len(args) == 0 || !slices.Contains([]string{"start", "stop", "status"}, args[0]) {
+		fmt.Fprintln(l.stderr, usage)
+		return exitUsage
+	}
+	names, err := l.names(args[1:])
+	if err != nil {
+		fmt.Fprintf(l.stderr, "lvsrs: %v\n", err)
+		return exitFailed
+	}
+	worst := 0
+	for _, name := range names {
+		worst = max(worst, l.act(args[0], name))
+	}
+	return worst
+}
+
+// names are those given, or those of all files.
+func (l lvsrs) names(given []string) ([]string, error) {
+	for _, name := range given {
+		if name == "" || name != filepath.Base(name) || strings.HasPrefix(name, ".") {
+			return nil, fmt.Errorf("%q is not a name; give the name of a file in %s without .conf", name, l.dir)
+		}
+	}
+	if len(given) > 0 {
+		return given, nil
+	}
+	files, err := filepath.Glob(filepath.Join(l.dir, "*.conf"))
+	if err == nil && len(files) == 0 {
+		err = fmt.Errorf("no file %s/*.conf; write one with a line like ip=192.0.2.10", l.dir)
+	}
+	names := make([]string, 0, len(files))
+	for _, file := range files {
+		names = append(names, strings.TrimSuffix(filepath.Base(file), ".conf"))
+	}
+	return names, err
+}
+
+// act runs an action for one file. Stop and status need none: what was done is
+// noted elsewhere.
+func (l lvsrs) act(action, name string) int {
+	environ, err := parameters(filepath.Join(l.dir, name+".conf"))
+	if err != nil && action == "start" {
+		fmt.Fprintf(l.stderr, "lvsrs: %s: %v\n", name, err)
+		return exitFailed
+	}
+	said := map[string]string{"start": "started", "stop": "stopped", "status": "running"}[action]
+	code := ocf.Run(ocf.Process{
+		Args: []string{"lvsrs", action}, Root: l.root, StateDir: l.stateDir,
+		Environ: append(environ, "OCF_RESOURCE_INSTANCE=lvsrs-"+name, "HA_LOGTAG=lvsrs: "+name),
+		Stdout:  l.stdout, Stderr: withoutReason{l.stderr}, Terminal: true,
+	}, l.agent())
+	switch {
+	case code == ocf.Success:
+		fmt.Fprintf(l.stdout, "%s: %s\n", name, said)
+		return 0
+	case code == ocf.NotRunning:
+		fmt.Fprintf(l.stdout, "%s: stopped\n", name)
+		return exitStopped
+	}
+	return exitFailed
+}
+
+// withoutReason drops the lines for a cluster: the log says the same.
+type withoutReason struct{ to io.Writer }
+
+// Write is part of io.Writer.
+func (w withoutReason) Write(p []byte) (int, error) {
+	if bytes.HasPrefix(p, []byte("ocf-exit-reason:")) {
+		return len(p), nil
+	}
+	return w.to.Write(p)
+}
+
+// parameters reads a file as the environment of an OCF agent.
+func parameters(file string) ([]string, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var environ []string
+	var errs []error
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		n++
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		name, value, ok := strings.Cut(line, "=")
+		if !ok {
+			errs = append(errs, fmt.Errorf("%s:%d: %q is not name=value", file, n, line))
+			continue
+		}
+		environ = append(environ, "OCF_RESKEY_"+strings.TrimSpace(name)+"="+strings.Trim(strings.TrimSpace(value), `"'`))
+	}
+	return environ, errors.Join(errs...)
+}

@@ -27,9 +27,9 @@ type (
 
 func main() {
 	k := kernel{settings{}, link.New(ocf.DefaultStateDir), wire.Kernel{}}
-	agent := realserver.New(k, doctor.Examiner{Kernel: k})
+	fresh := func() ocf.Agent { return realserver.New(k, doctor.Examiner{Kernel: k}) }
 	if filepath.Base(os.Args[0]) == "lvsrs" {
-		os.Exit(command(agent, os.Args[1:]))
+		os.Exit(lvsrs{fresh, confDir, os.Stdout, os.Stderr, os.Geteuid() == 0, ocf.DefaultStateDir}.run(os.Args[1:]))
 	}
-	ocf.Main(agent)
+	ocf.Main(fresh())
 }

@@ -64,7 +64,11 @@ func TestExamplesLoadAndVerify(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, want := range []string{`type="ipvs"`, `type="vip"`, `type="health"`} {
+			wants := []string{`type="ipvs"`, `type="vip"`, `type="health"`}
+			if forServers(example) {
+				wants = []string{`type="realserver"`}
+			}
+			for _, want := range wants {
 				if !strings.Contains(string(text), want) {
 					t.Errorf("no %s in\n%s", want, text)
 				}
@@ -76,10 +80,43 @@ func TestExamplesLoadAndVerify(t *testing.T) {
 	}
 }
 
+// forServers tells the examples for real servers from those for directors.
+func forServers(example string) bool {
+	return strings.HasPrefix(filepath.Base(example), "realserver")
+}
+
+// TestRealServersRunWhereTheyShall asks the scheduler where the clone starts: on
+// nodes whose attribute says so.
+func TestRealServersRunWhereTheyShall(t *testing.T) {
+	for _, ending := range []string{".crm", ".pcs"} {
+		cib := load(t, "../../crm/examples/realserver"+ending)
+		out := mustCommand(t, "crm_simulate", "-x", cib, "-S", "--node-up", "director1", "--node-up", "rs1", "--node-up", "rs2", "--quorum", "true")
+		if strings.Contains(out, "start on rs1") {
+			t.Errorf("%s: it starts without the attribute:\n%s", ending, out)
+		}
+		for _, node := range []string{"rs1", "rs2"} { // an attribute needs the node in the CIB
+			mustCommand(t, "cibadmin", "--create", "--scope", "nodes", "--xml-text", `<node id="`+node+`" uname="`+node+`"/>`)
+			mustCommand(t, "crm_attribute", "--type", "nodes", "--node", node, "--name", "role", "--update", "web")
+		}
+		out = mustCommand(t, "crm_simulate", "-x", cib, "-S", "--node-up", "director1", "--node-up", "rs1", "--node-up", "rs2", "--quorum", "true")
+		for _, want := range []string{"web-rs:0        start on rs", "web-rs:1        start on rs"} {
+			if !strings.Contains(out, want) {
+				t.Errorf("%s: no %q in\n%s", ending, want, out)
+			}
+		}
+		if strings.Contains(out, "start on director1") {
+			t.Errorf("%s: it starts on the director:\n%s", ending, out)
+		}
+	}
+}
+
 // TestExamplesStartTableBeforeAddress asks the scheduler itself, for both
 // spellings of each example.
 func TestExamplesStartTableBeforeAddress(t *testing.T) {
 	for _, example := range append(examples(t, ".crm"), examples(t, ".pcs")...) {
+		if forServers(example) {
+			continue
+		}
 		t.Run(filepath.Base(example), func(t *testing.T) {
 			cib := load(t, example)
 			out := mustCommand(t, "crm_simulate", "-x", cib, "-S", "--node-up", "director1", "--node-up", "director2", "--quorum", "true")
@@ -93,8 +130,9 @@ func TestExamplesStartTableBeforeAddress(t *testing.T) {
 
 func TestCrmResourceValidates(t *testing.T) {
 	good := map[string][]string{
-		"vip":  {"--option", "ip=192.0.2.10"},
-		"ipvs": {"--option", "virtual=192.0.2.10:80", "--option", "real=192.0.2.21 gate"},
+		"vip":        {"--option", "ip=192.0.2.10"},
+		"realserver": {"--option", "ip=192.0.2.10"},
+		"ipvs":       {"--option", "virtual=192.0.2.10:80", "--option", "real=192.0.2.21 gate"},
 	}
 	for agent, options := range good {
 		args := append([]string{"--validate", "--class", "ocf", "--provider", "lvs", "--agent", agent}, options...)

@@ -1,0 +1,315 @@
+package kernel
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lvs-agents/tests/lab"
+)
+
+// site is a director and two real servers without anything on them but nginx.
+type site struct {
+	director, rs1, rs2 director
+	client             *lab.Host
+	topology           *lab.Topology
+}
+
+func newSite(t *testing.T) site {
+	t.Helper()
+	lab.Require(t, "ipvsadm", "nginx", "arping", "arptables-legacy")
+	bin, err := filepath.Abs("../../bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	topology := lab.NewTopology(t)
+	host := func(name string) director { return director{topology.Host(name), bin, t.TempDir()} }
+	s := site{host("director1"), host("rs1"), host("rs2"), topology.Host("client"), topology}
+	for _, rs := range s.servers() {
+		rs.Serve(t)
+	}
+	return s
+}
+
+func (s site) servers() []director { return []director{s.rs1, s.rs2} }
+
+// balance starts table and address on the director.
+func (s site) balance(t *testing.T, forward string) {
+	t.Helper()
+	s.director.must(t, 0, "ipvs", "web", "start", "virtual=192.0.2.10:80",
+		fmt.Sprintf("real=192.0.2.21 %[1]s, 192.0.2.22 %[1]s", forward), "scheduler=rr")
+	s.director.must(t, 0, "ipvs", "web6", "start", "virtual=[2001:db8::10]:80",
+		fmt.Sprintf("real=[2001:db8::21] %[1]s, [2001:db8::22] %[1]s", forward), "scheduler=rr")
+	s.director.must(t, 0, "vip", "web", "start", vip...)
+}
+
+// serves demands that the client gets both servers' pages in turn.
+func (s site) serves(t *testing.T, url string) {
+	t.Helper()
+	var pages []string
+	for range 4 {
+		page, err := s.client.Get(t.Context(), url)
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", url, err, s.director.Run(t, "ipvsadm", "-Ln", "--stats"))
+		}
+		pages = append(pages, strings.TrimSpace(page))
+	}
+	if got := strings.Join(pages, " "); got != "rs1 rs2 rs1 rs2" && got != "rs2 rs1 rs2 rs1" {
+		t.Errorf("%s: the client got %s", url, got)
+	}
+}
+
+// answer returns who answers the client's ARP request for the VIP, sorted.
+func (s site) answer(t *testing.T) []string {
+	t.Helper()
+	// It ends after four answers: more than one host gives to two questions.
+	out := s.client.Script(t, "arping -b -c 4 -w 2 -I eth0 "+lab.VIP+" || true")
+	var names []string
+	for _, h := range []*lab.Host{s.director.Host, s.rs1.Host, s.rs2.Host} {
+		if strings.Contains(strings.ToLower(out), mac(t, h)) {
+			names = append(names, h.Name)
+		}
+	}
+	return names
+}
+
+func mac(t *testing.T, h *lab.Host) string {
+	t.Helper()
+	return strings.TrimSpace(h.Run(t, "cat", "/sys/class/net/eth0/address"))
+}
+
+// learnt lets the client look for the address anew and returns whose MAC address
+// its neighbour table has then, empty for none.
+func (s site) learnt(t *testing.T, address string) string {
+	t.Helper()
+	entry := s.client.Script(t, fmt.Sprintf(`
+		ip neigh flush dev eth0
+		ping -c 1 -W 1 %[1]s >/dev/null || true
+		ip neigh show dev eth0 %[1]s`, address))
+	for _, h := range []*lab.Host{s.director.Host, s.rs1.Host, s.rs2.Host} {
+		if strings.Contains(entry, mac(t, h)) {
+			return h.Name
+		}
+	}
+	return ""
+}
+
+// only cuts the cables of all hosts but one while f runs.
+func (s site) only(t *testing.T, name string, f func()) {
+	t.Helper()
+	for _, h := range []*lab.Host{s.director.Host, s.rs1.Host, s.rs2.Host} {
+		if h.Name != name {
+			h.Cut(t)
+			defer h.Heal(t)
+		}
+	}
+	f()
+}
+
+// TestClientLearnsTheDirectorOnly: seed 002's symptom is an ARP entry of the
+// client that changes between three MAC addresses. With realserver it does not.
+func TestClientLearnsTheDirectorOnly(t *testing.T) {
+	s := newSite(t)
+	s.balance(t, "gate")
+	for _, rs := range s.servers() { // by hand, without the ARP lines
+		rs.Run(t, "ip", "addr", "add", lab.VIP+"/32", "dev", "lo")
+	}
+	all := []string{"director1", "rs1", "rs2"}
+	if diff := cmp.Diff(all, s.answer(t)); diff != "" {
+		t.Errorf("the symptom: who answers (-want +got):\n%s", diff)
+	}
+	for _, name := range all {
+		s.only(t, name, func() {
+			if got := s.learnt(t, lab.VIP); got != name {
+				t.Errorf("the symptom: with only %s connected the client learns %q", name, got)
+			}
+		})
+	}
+	for _, rs := range s.servers() {
+		rs.Run(t, "ip", "addr", "del", lab.VIP+"/32", "dev", "lo")
+	}
+	for _, method := range []string{"sysctl", "arptables"} {
+		t.Run(method, func(t *testing.T) { s.hidden(t, method) })
+	}
+	t.Run("IPv6", s.hiddenIPv6)
+}
+
+func (s site) hidden(t *testing.T, method string) {
+	params := []string{"ip=" + lab.VIP, "method=" + method}
+	before := map[string]string{}
+	for _, rs := range s.servers() {
+		before[rs.Name] = rs.dump(t)
+		rs.must(t, 0, "realserver", "web", "start", params...)
+	}
+	if diff := cmp.Diff([]string{"director1"}, s.answer(t)); diff != "" {
+		t.Errorf("who answers (-want +got):\n%s", diff)
+	}
+	for _, name := range []string{"rs1", "rs2"} {
+		s.only(t, name, func() {
+			if got := s.learnt(t, lab.VIP); got != "" {
+				t.Errorf("with only %s connected the client learns %q", name, got)
+			}
+		})
+	}
+	if got := s.learnt(t, lab.VIP); got != "director1" {
+		t.Errorf("the client learns %q", got)
+	}
+	// Servers that do not know the client ask for it, and must not say the VIP then.
+	for _, rs := range s.servers() {
+		rs.Run(t, "ip", "neigh", "flush", "dev", "eth0")
+	}
+	s.serves(t, "http://192.0.2.10/")
+	if entry := s.client.Run(t, "ip", "neigh", "show", "dev", "eth0", lab.VIP); !strings.Contains(entry, mac(t, s.director.Host)) {
+		t.Errorf("after traffic the client has %s", entry)
+	}
+	for _, rs := range s.servers() {
+		rs.must(t, 0, "realserver", "web", "monitor", append(params, "OCF_CHECK_LEVEL=10")...)
+		rs.must(t, 0, "realserver", "web", "stop", params...)
+		if diff := cmp.Diff(before[rs.Name], rs.dump(t)); diff != "" {
+			t.Errorf("%s (-before +after):\n%s", rs.Name, diff)
+		}
+	}
+}
+
+func (s site) hiddenIPv6(t *testing.T) {
+	s.director.must(t, 0, "vip", "web6", "start", "ip="+lab.VIP6)
+	s.rs1.Run(t, "ip", "addr", "add", lab.VIP6+"/64", "dev", "eth0", "nodad") // wrong
+	s.only(t, "rs1", func() {
+		if got := s.learnt(t, lab.VIP6); got != "rs1" {
+			t.Errorf("the symptom: the client learns %q", got)
+		}
+	})
+	s.rs1.Run(t, "ip", "addr", "del", lab.VIP6+"/64", "dev", "eth0")
+	for _, rs := range s.servers() {
+		rs.must(t, 0, "realserver", "web6", "start", "ip="+lab.VIP6)
+	}
+	s.only(t, "rs1", func() {
+		if got := s.learnt(t, lab.VIP6); got != "" {
+			t.Errorf("the client learns %q", got)
+		}
+	})
+	if got := s.learnt(t, lab.VIP6); got != "director1" {
+		t.Errorf("the client learns %q", got)
+	}
+	s.serves(t, "http://[2001:db8::10]/")
+	for _, rs := range s.servers() {
+		rs.must(t, 0, "realserver", "web6", "monitor", "OCF_CHECK_LEVEL=10")
+		rs.must(t, 0, "realserver", "web6", "stop")
+	}
+}
+
+// TestTunnels: strict reverse path filtering is on, and tunl0 is down before.
+func TestTunnels(t *testing.T) {
+	s := newSite(t)
+	s.balance(t, "ipip")
+	s.director.must(t, 0, "vip", "web6", "start", "ip="+lab.VIP6)
+	params := []string{"ip=" + lab.VIP + " " + lab.VIP6, "forward=ipip"}
+	before := map[string]string{}
+	for _, rs := range s.servers() {
+		rs.Script(t, "for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 1 >$f; done")
+		before[rs.Name] = rs.dump(t)
+		rs.must(t, 0, "realserver", "web", "start", params...)
+		rs.must(t, 0, "realserver", "web", "monitor", append(params, "OCF_CHECK_LEVEL=10")...)
+	}
+	s.serves(t, "http://192.0.2.10/")
+	s.serves(t, "http://[2001:db8::10]/")
+	for fault, want := range map[string]string{
+		"echo 1 >/proc/sys/net/ipv4/conf/tunl0/rp_filter": "net.ipv4.conf.all.rp_filter is 1, and the way back to clients is not the tunnel",
+		"ip link set tunl0 down":                          "tunl0 is down",
+	} {
+		s.rs1.must(t, 0, "realserver", "web", "start", params...)
+		s.rs1.Script(t, fault)
+		out := s.rs1.Script(t, "HA_RSCTMP="+s.rs1.state+" "+s.rs1.bin+"/lvsctl doctor || true")
+		if !strings.Contains(out, "packets out of the tunnel are dropped\n    why: "+want) {
+			t.Errorf("after %s the doctor says\n%s", fault, out)
+		}
+		s.rs1.must(t, 1, "realserver", "web", "monitor", params...)
+	}
+	for _, rs := range s.servers() {
+		rs.must(t, 0, "realserver", "web", "start", params...)
+		rs.must(t, 0, "realserver", "web", "stop", params...)
+		if diff := cmp.Diff(before[rs.Name], rs.dump(t)); diff != "" {
+			t.Errorf("%s (-before +after):\n%s", rs.Name, diff)
+		}
+	}
+}
+
+// TestNAT has the client in another network, behind the director.
+func TestNAT(t *testing.T) {
+	s := newSite(t)
+	s.director.Script(t, "ip addr add 198.51.100.11/24 dev eth0; echo 1 >/proc/sys/net/ipv4/ip_forward; echo 0 | tee /proc/sys/net/ipv4/conf/*/send_redirects")
+	s.client.Script(t, "ip addr del 192.0.2.100/24 dev eth0; ip addr add 198.51.100.100/24 dev eth0")
+	s.director.must(t, 0, "ipvs", "web", "start", "virtual=198.51.100.10:80", "real=192.0.2.21 masq, 192.0.2.22 masq", "scheduler=rr")
+	s.director.must(t, 0, "vip", "web", "start", "ip=198.51.100.10", "nic=eth0", "cidr_netmask=24")
+	params := []string{"forward=masq", "gateway=" + s.director.Addr}
+	before := map[string]string{}
+	for _, rs := range s.servers() {
+		rs.Run(t, "ip", "route", "add", "default", "via", "192.0.2.254") // who is not there
+		before[rs.Name] = rs.dump(t)
+		rs.must(t, 0, "realserver", "web", "start", params...)
+		rs.must(t, 0, "realserver", "web", "monitor", append(params, "OCF_CHECK_LEVEL=10")...)
+	}
+	s.serves(t, "http://198.51.100.10/")
+	for _, rs := range s.servers() {
+		rs.must(t, 0, "realserver", "web", "stop", params...)
+		if diff := cmp.Diff(before[rs.Name], rs.dump(t)); diff != "" {
+			t.Errorf("%s (-before +after):\n%s", rs.Name, diff)
+		}
+	}
+}
+
+// TestRealServerAndVIPOnOneNode starts and stops both in every order. The
+// director's table has itself as a real server; the client is answered if and
+// only if the node has the address on its NIC.
+func TestRealServerAndVIPOnOneNode(t *testing.T) {
+	s := newSite(t)
+	s.director.Serve(t)
+	s.director.must(t, 0, "ipvs", "web", "start", "virtual=192.0.2.10:80", "real=192.0.2.11 gate", "scheduler=rr")
+	before := s.director.have(t)
+	orders := []string{
+		"+vip +realserver -vip -realserver", "+vip +realserver -realserver -vip",
+		"+realserver +vip -realserver -vip", "+realserver +vip -vip -realserver",
+	}
+	for _, order := range orders {
+		running := []string{}
+		for _, step := range strings.Fields(order) {
+			agent := step[1:]
+			params := map[string][]string{"vip": vip, "realserver": {"ip=" + lab.VIP}}[agent]
+			if step[0] == '+' {
+				s.director.must(t, 0, agent, "web", "start", params...)
+				running = append(running, agent)
+			} else {
+				s.director.must(t, 0, agent, "web", "stop", params...)
+				running = slices.DeleteFunc(running, func(a string) bool { return a == agent })
+			}
+			for _, a := range []string{"vip", "realserver"} {
+				want := 7
+				if slices.Contains(running, a) {
+					want = 0
+				}
+				s.director.must(t, want, a, "web", "monitor", map[string][]string{"vip": vip, "realserver": {"ip=" + lab.VIP, "OCF_CHECK_LEVEL=10"}}[a]...)
+			}
+			if got, want := s.learnt(t, lab.VIP) != "", slices.Contains(running, "vip"); got != want {
+				t.Errorf("%s: after %s the node answers: %v", order, step, got)
+			}
+			if slices.Contains(running, "vip") {
+				s.client.Run(t, "ip", "neigh", "flush", "dev", "eth0")
+				lab.Wait(t, 20*time.Second, "the page of director1", func() error {
+					page, err := s.client.Get(t.Context(), "http://192.0.2.10/")
+					if err == nil && page != "director1\n" {
+						err = fmt.Errorf("page is %q", page)
+					}
+					return err
+				})
+			}
+		}
+		if diff := cmp.Diff(before, s.director.have(t)); diff != "" {
+			t.Errorf("%s (-before +after):\n%s", order, diff)
+		}
+	}
+}
