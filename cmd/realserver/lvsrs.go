@@ -89,15 +89,16 @@ func (l lvsrs) act(action, name string) int {
 		Environ: append(environ, "OCF_RESOURCE_INSTANCE=lvsrs-"+name, "HA_LOGTAG=lvsrs: "+name),
 		Stdout:  l.stdout, Stderr: withoutReason{l.stderr}, Terminal: true,
 	}, l.agent())
-	switch {
-	case code == ocf.Success:
+	switch code {
+	case ocf.Success:
 		fmt.Fprintf(l.stdout, "%s: %s\n", name, said)
 		return 0
-	case code == ocf.NotRunning:
+	case ocf.NotRunning:
 		fmt.Fprintf(l.stdout, "%s: stopped\n", name)
 		return exitStopped
+	default:
+		return exitFailed
 	}
-	return exitFailed
 }
 
 // withoutReason drops the lines for a cluster: the log says the same.

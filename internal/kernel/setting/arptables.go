@@ -35,18 +35,31 @@ func arptables(ctx context.Context, program string, args ...string) (string, err
 	return text, nil
 }
 
-// ARPTables returns the first program that can list rules on this kernel: some
-// kernels have only the old interface, some only nftables.
+// ARPTables returns the first program that works on this kernel: some kernels
+// have only the old interface, some only nftables.
 func (Kernel) ARPTables(ctx context.Context) (string, error) {
 	var errs []error
 	for _, program := range lvs.ARPTablesPrograms {
-		_, err := arptables(ctx, program, "-L", "INPUT", "-n")
+		err := works(ctx, program)
 		if err == nil {
 			return program, nil
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", program, err))
 	}
 	return "", lvs.NotInstalled("no arptables works here (%v)", errors.Join(errs...))
+}
+
+// works asks the kernel itself about nftables, for whose lack arptables 1.8
+// lists no rules and no error.
+func works(ctx context.Context, program string) error {
+	version, err := arptables(ctx, program, "--version")
+	if err == nil && strings.Contains(version, "nf_tables") {
+		_, _, err = nft()
+	}
+	if err == nil {
+		_, err = arptables(ctx, program, "-L", "INPUT", "-n")
+	}
+	return err
 }
 
 func arpRule(ctx context.Context, s lvs.Setting) (string, error) {

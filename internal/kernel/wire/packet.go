@@ -15,6 +15,9 @@ func networkOrder(v uint16) uint16 {
 	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, v))
 }
 
+// filtered is how many bytes of the askers' addresses are the same.
+const filtered = 4
+
 // onlyToAskers lets a socket hear nothing but what is sent to link-layer
 // addresses that start as the askers' do.
 func onlyToAskers(fd int) error {

@@ -213,12 +213,8 @@ func probe(ctx context.Context, nic *netlink.LinkAttrs, ips []netip.Addr, heard 
 	if err := c.redirect(nic); err != nil {
 		return err
 	}
-	own, err := c.own(nic)
-	if err != nil {
-		return err
-	}
 	for _, v6 := range []bool{false, true} {
-		if err := answers(ctx, c, nic, ofFamily(ips, v6), ofFamily(own, v6), heard); err != nil {
+		if err := answers(ctx, c, nic, ofFamily(ips, v6), heard); err != nil {
 			return err
 		}
 	}
@@ -229,14 +225,17 @@ func ofFamily(ips []netip.Addr, v6 bool) []netip.Addr {
 	return slices.DeleteFunc(slices.Clone(ips), func(ip netip.Addr) bool { return ip.Is6() != v6 })
 }
 
-// own are the settled addresses of an interface.
-func (c *cable) own(nic *netlink.LinkAttrs) ([]netip.Addr, error) {
+// own are the settled addresses of an interface, of the family of others and
+// without these.
+func (c *cable) own(nic *netlink.LinkAttrs, others []netip.Addr) ([]netip.Addr, error) {
 	list, err := c.handle.AddrList(&netlink.Dummy{LinkAttrs: *nic}, netlink.FAMILY_ALL)
 	var own []netip.Addr
 	for _, a := range list {
 		ip, _ := netip.AddrFromSlice(a.IP)
-		if a.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0 {
-			own = append(own, ip.Unmap())
+		ip = ip.Unmap()
+		settled := a.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0
+		if settled && ip.Is6() == others[0].Is6() && !slices.Contains(others, ip) {
+			own = append(own, ip)
 		}
 	}
 	return own, err
@@ -244,10 +243,13 @@ func (c *cable) own(nic *netlink.LinkAttrs) ([]netip.Addr, error) {
 
 // answers asks for the addresses and then for one that the interface has: its
 // answer says that the others would have been answered by now.
-func answers(ctx context.Context, c *cable, nic *netlink.LinkAttrs, ips, own []netip.Addr, heard *doctor.Heard) error {
-	own = slices.DeleteFunc(own, func(ip netip.Addr) bool { return slices.Contains(ips, ip) })
+func answers(ctx context.Context, c *cable, nic *netlink.LinkAttrs, ips []netip.Addr, heard *doctor.Heard) error {
 	if len(ips) == 0 {
 		return nil
+	}
+	own, err := c.own(nic, ips)
+	if err != nil {
+		return err
 	}
 	ear, err := packetSocket(nic.Index)
 	if err != nil {
@@ -257,24 +259,20 @@ func answers(ctx context.Context, c *cable, nic *netlink.LinkAttrs, ips, own []n
 	if err := onlyToAskers(ear); err != nil {
 		return err
 	}
-	control := netip.Addr{}
-	if len(own) > 0 {
-		control = own[0]
-	}
 	for _, ip := range ips {
 		if _, err := unix.Write(c.far, question(ip, asker)); err != nil {
 			return os.NewSyscallError("write", err)
 		}
 	}
-	if control.IsValid() {
-		if _, err := unix.Write(c.far, question(control, controller)); err != nil {
+	if len(own) > 0 {
+		if _, err := unix.Write(c.far, question(own[0], controller)); err != nil {
 			return os.NewSyscallError("write", err)
 		}
 	}
 	defer c.forget(nic)
 	return listen(ctx, ear, func(packet []byte) bool {
 		ip, ok := answered(packet)
-		if !ok {
+		if !ok || !bytes.HasPrefix(packet, asker[:filtered]) { // heard before the filter was there
 			return false
 		}
 		// An ARP rule may put another sender into an answer, which nobody learns from.
