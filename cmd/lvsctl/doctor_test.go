@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lvs-agents/internal/doctor"
+	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/record"
+)
+
+// patient is examined; asked is what for.
+type patient struct {
+	findings []doctor.Finding
+	err      error
+	asked    []string
+}
+
+func (p *patient) Examine(_ context.Context, settings []lvs.Setting) ([]doctor.Finding, error) {
+	for _, s := range settings {
+		p.asked = append(p.asked, s.String())
+	}
+	return p.findings, p.err
+}
+
+func TestDoctor(t *testing.T) {
+	state := t.TempDir()
+	store, err := record.In(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ledger record.Ledger
+	ledger.Enter("web", record.Running)
+	ledger.Hold("web", lvs.Setting{Kind: lvs.HostAddress, NIC: "lo", IP: netip.MustParseAddr("192.0.2.10"), Scope: "host"}, lvs.Off, lvs.On)
+	if err := store.SaveLedger(ledger); err != nil {
+		t.Fatal(err)
+	}
+	ill := []doctor.Finding{{What: "eth0 answers", Why: "it is 0", Fix: "sysctl"}}
+	tests := []struct {
+		name, args, state string
+		patient           patient
+		code              int
+		stdout, stderr    string
+		asked             []string
+	}{
+		{"what is noted", "", state, patient{}, 0, "fine\n", "", []string{"address nic=lo ip=192.0.2.10 scope=host"}},
+		{"what is given", "192.0.2.9 2001:db8::9", state, patient{}, 0, "fine\n", "", []string{"address nic=lo ip=192.0.2.9", "address nic=lo ip=2001:db8::9"}},
+		{"tunnels", "--tunnel 192.0.2.9 2001:db8::9", state, patient{}, 0, "fine\n", "",
+			[]string{"link nic=tunl0", "address nic=tunl0 ip=192.0.2.9", "link nic=ip6tnl0", "address nic=ip6tnl0 ip=2001:db8::9"}},
+		{"ill", "", state, patient{findings: ill}, 1, "eth0 answers\n    why: it is 0\n    fix: sysctl\n", "", []string{"address nic=lo ip=192.0.2.10 scope=host"}},
+		{"not to be examined", "192.0.2.9", state, patient{err: errors.New("no packets today")}, 1, "", "lvsctl: no packets today\n", []string{"address nic=lo ip=192.0.2.9"}},
+		{"nobody", "", t.TempDir(), patient{}, 1, "", "lvsctl: no realserver resource runs on this host; start one, or give the virtual addresses\n", nil},
+		{"no address", "web", state, patient{}, 1, "", "lvsctl: \"web\" is not an IPv4 or IPv6 address\n", nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var out, errs strings.Builder
+			code := run(t.Context(), append([]string{"doctor"}, strings.Fields(tt.args)...),
+				system{stdout: &out, stderr: &errs, stateDir: tt.state, doctor: &tt.patient})
+			got := []any{code, out.String(), errs.String(), tt.patient.asked}
+			if diff := cmp.Diff([]any{tt.code, tt.stdout, tt.stderr, tt.asked}, got); diff != "" {
+				t.Errorf("exit code, stdout, stderr, asked (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

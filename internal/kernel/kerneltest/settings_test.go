@@ -1,0 +1,5 @@
+package kerneltest
+
+import "testing"
+
+func TestSettingsFake(t *testing.T) { RunSettings(t, NewSettings()) }

@@ -1,0 +1,40 @@
+package setting
+
+import (
+	"net/netip"
+	"os"
+	"os/exec"
+	"testing"
+
+	"lvs-agents/internal/kernel/kerneltest"
+)
+
+func TestKernel(t *testing.T) {
+	kerneltest.Namespace(t)
+	if _, err := exec.LookPath("arptables"); err != nil {
+		kerneltest.Need(t, "arptables")
+	}
+	for _, name := range []string{"arp_ignore", "arp_announce"} {
+		if err := os.WriteFile("/proc/sys/net/ipv4/conf/all/"+name, []byte("0"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kerneltest.NewPeer(t, "eth0")
+	kerneltest.Run(t, "ip addr add 192.0.2.21/24 dev eth0\nip addr add 2001:db8::21/64 dev eth0 nodad")
+	kerneltest.RunSettings(t, Kernel{})
+}
+
+func TestServiceAddress(t *testing.T) {
+	for text, want := range map[string]string{
+		"C000020A:0050": "192.0.2.10", "[2001:0db8:0000:0000:0000:0000:0000:0010]:0050": "2001:db8::10",
+	} {
+		if got := serviceAddress(text); got != netip.MustParseAddr(want) {
+			t.Errorf("%s: %s", text, got)
+		}
+	}
+	for _, text := range []string{"", ":", "[:", "00000005", "XYZ:0050"} {
+		if got := serviceAddress(text); got.IsValid() && text != "00000005" {
+			t.Errorf("%q: %s", text, got)
+		}
+	}
+}
