@@ -438,7 +438,7 @@ func TestDeadlineOfAKernelThatDoesNotAnswer(t *testing.T) {
 	h.kernel.Stall = true
 	for _, action := range []string{"start", "monitor", "stop"} {
 		got := h.must(t, 1, "web", action, "ip=192.0.2.10", "OCF_RESKEY_CRM_meta_timeout=500")
-		if !strings.Contains(got.reason, "deadline exceeded") {
+		if !strings.Contains(got.reason, "deadline exceeded") && !strings.Contains(got.reason, "did not end within") { // a busy machine
 			t.Errorf("%s: %s", action, got.reason)
 		}
 	}

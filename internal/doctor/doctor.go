@@ -38,10 +38,9 @@ func Add(words []Word, w Word) []Word {
 
 // Heard is what a probe heard.
 type Heard struct {
-	NICs      []string // on which it was asked
-	Awake     []string // where the host answered ARP for an address of the interface
-	Answered  []Word   // to "who has the address"
-	Announced []Word   // as the sender of its own questions
+	Deaf      []Word // interfaces that did not even answer for an address of their own
+	Answered  []Word // to "who has the address"
+	Announced []Word // as the sender of its own questions
 }
 
 // Kernel is what the doctor looks at.
@@ -140,7 +139,9 @@ func (x *examination) look(ctx context.Context) {
 	for _, w := range x.heard.Announced {
 		x.announcement(ctx, w)
 	}
-	x.deaf(ctx)
+	for _, w := range x.heard.Deaf {
+		x.deaf(ctx, w)
+	}
 }
 
 func (x *examination) get(ctx context.Context, s lvs.Setting) string {
@@ -272,12 +273,15 @@ func (x *examination) announcement(ctx context.Context, w Word) {
 	}
 }
 
-// deaf finds interfaces that answer for nothing: that hides the address too
-// well.
-func (x *examination) deaf(ctx context.Context) {
-	for _, nic := range x.heard.NICs {
-		if value, by := x.larger(ctx, nic, "arp_ignore"); value == 8 && !slices.Contains(x.heard.Awake, nic) {
-			x.found(nic+" answers ARP for nothing, not even to the director", by.Dotted()+" is 8", by.Command("1"))
-		}
+// deaf is for an interface that answers for nothing: nothing is proved then.
+func (x *examination) deaf(ctx context.Context, w Word) {
+	value, by := x.larger(ctx, w.NIC, "arp_ignore")
+	switch {
+	case w.IP.Is6():
+		x.found(w.NIC+" does not answer neighbour solicitations, not even for its own "+w.IP.String(), "they are dropped", "look at ip6tables and nft list ruleset")
+	case value == 8:
+		x.found(w.NIC+" answers ARP for nothing, not even to the director", by.Dotted()+" is 8", by.Command("1"))
+	default:
+		x.found(w.NIC+" does not answer ARP, not even for its own "+w.IP.String(), "requests are dropped", "look at arptables -L and nft list ruleset")
 	}
 }

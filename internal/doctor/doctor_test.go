@@ -43,7 +43,7 @@ func sysctl(nic, name string) string { return "sysctl name=net/ipv4/conf/" + nic
 
 // TestFindings has what tests/realserver cannot make in namespaces.
 func TestFindings(t *testing.T) {
-	answers := Heard{NICs: []string{"eth0"}, Awake: []string{"eth0"}, Answered: []Word{{"eth0", ip}}}
+	answers := Heard{Answered: []Word{{"eth0", ip}}}
 	tests := []struct {
 		name   string
 		host   host
@@ -59,13 +59,17 @@ eth0 answers ARP for 192.0.2.10, so clients come directly: 192.0.2.10/24 is on e
 			values: map[string]string{sysctl("all", "arp_ignore"): "3", sysctl("eth0", "arp_ignore"): "1"}}, false,
 			`eth0 answers ARP for 192.0.2.10, so clients come directly: net.ipv4.conf.all.arp_ignore is 3; sysctl -w net.ipv4.conf.all.arp_ignore=1`},
 		{"arp_announce of the interface", host{places: []lvs.Address{on("lo", "192.0.2.10/32")},
-			heard:  Heard{NICs: []string{"eth0"}, Awake: []string{"eth0"}, Announced: []Word{{"eth0", ip}}},
+			heard:  Heard{Announced: []Word{{"eth0", ip}}},
 			values: map[string]string{sysctl("all", "arp_announce"): "0", sysctl("eth0", "arp_announce"): "1"}}, false,
 			`eth0 announces 192.0.2.10 in its own ARP requests, so neighbours learn it: net.ipv4.conf.eth0.arp_announce is 1; sysctl -w net.ipv4.conf.all.arp_announce=2`},
 		{"tunnel down, filtered by all", host{places: []lvs.Address{on("tunl0", "192.0.2.10/32")},
 			values: map[string]string{sysctl("all", "rp_filter"): "1", sysctl("tunl0", "rp_filter"): "0"}}, true,
 			`packets out of the tunnel are dropped: tunl0 is down; ip link set dev tunl0 up
 packets out of the tunnel are dropped: net.ipv4.conf.all.rp_filter is 1, and the way back to clients is not the tunnel; sysctl -w net.ipv4.conf.tunl0.rp_filter=2`},
+		{"deaf", host{places: []lvs.Address{on("lo", "192.0.2.10/32")},
+			heard: Heard{Deaf: []Word{{"eth0", netip.MustParseAddr("192.0.2.21")}, {"eth0", netip.MustParseAddr("2001:db8::21")}}}}, false,
+			`eth0 does not answer ARP, not even for its own 192.0.2.21: requests are dropped; look at arptables -L and nft list ruleset
+eth0 does not answer neighbour solicitations, not even for its own 2001:db8::21: they are dropped; look at ip6tables and nft list ruleset`},
 		{"loose wins over strict", host{places: []lvs.Address{on("tunl0", "192.0.2.10/32")},
 			values: map[string]string{"link nic=tunl0": lvs.On, sysctl("all", "rp_filter"): "1", sysctl("tunl0", "rp_filter"): "2"}}, true, ""},
 	}

@@ -54,7 +54,7 @@ func (Kernel) ARPTables(ctx context.Context) (string, error) {
 func works(ctx context.Context, program string) error {
 	version, err := arptables(ctx, program, "--version")
 	if err == nil && strings.Contains(version, "nf_tables") {
-		_, _, err = nft()
+		err = haveNFT()
 	}
 	if err == nil {
 		_, err = arptables(ctx, program, "-L", "INPUT", "-n")

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -43,13 +44,37 @@ func address(h *netlink.Handle, s lvs.Setting) (string, error) {
 	list, err := dump(func() ([]netlink.Addr, error) { return h.AddrList(link, family(s.IP)) })
 	for _, a := range list {
 		if bits, size := a.Mask.Size(); bits == size && a.IP.Equal(s.IP.AsSlice()) {
+			if a.Flags&unix.IFA_F_TENTATIVE != 0 {
+				return tentative, err
+			}
 			return lvs.On, err
 		}
 	}
 	return lvs.Off, err
 }
 
-func setAddress(h *netlink.Handle, s lvs.Setting, on bool) error {
+// tentative is the value of an IPv6 address that the kernel does not use yet: it
+// looks whether there is something to detect, and adds the route, in a work queue.
+const tentative = "tentative"
+
+// settle waits for that, which is a matter of microseconds.
+func settle(ctx context.Context, h *netlink.Handle, s lvs.Setting) error {
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	for {
+		value, err := address(h, s)
+		if value != tentative || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-again.C:
+		}
+	}
+}
+
+func setAddress(ctx context.Context, h *netlink.Handle, s lvs.Setting, on bool) error {
 	link, err := h.LinkByName(s.NIC)
 	if err != nil {
 		return err
@@ -70,7 +95,10 @@ func setAddress(h *netlink.Handle, s lvs.Setting, on bool) error {
 	if s.IP.Is6() && errors.Is(err, unix.EACCES) { // net/ipv6/addrconf.c, ipv6_add_addr
 		return lvs.NotInstalled("IPv6 is disabled on %[1]s; sysctl -w net.ipv6.conf.%[1]s.disable_ipv6=0", s.NIC)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return settle(ctx, h, s)
 }
 
 // linkUp takes an interface that does not exist for one that is down.

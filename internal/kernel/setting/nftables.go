@@ -32,13 +32,33 @@ const incomplete = "incomplete"
 func nft() (*nftables.Conn, []*nftables.Table, error) {
 	conn, err := nftables.New()
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, lacking(err)
 	}
 	tables, err := conn.ListTablesOfFamily(nftables.TableFamilyARP)
-	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EPROTONOSUPPORT) {
-		return nil, nil, lvs.NotInstalled("nftables is not in this kernel (%v); modprobe nf_tables or use another method", err)
+	return conn, tables, lacking(err)
+}
+
+// lacking translates what a kernel without nftables, or without its family arp,
+// answers.
+func lacking(err error) error {
+	for _, errno := range []error{unix.EINVAL, unix.EOPNOTSUPP, unix.EAFNOSUPPORT, unix.EPROTONOSUPPORT} {
+		if errors.Is(err, errno) {
+			return lvs.NotInstalled("nftables for ARP is not in this kernel (%v); modprobe nf_tables or use another method", errno)
+		}
 	}
-	return conn, tables, err
+	return err
+}
+
+// haveNFT finds out by making a table and deleting it in one transaction, which
+// leaves nothing: listing the tables of a family that is missing is no error.
+func haveNFT() error {
+	conn, _, err := nft()
+	if err != nil {
+		return err
+	}
+	t := conn.AddTable(&nftables.Table{Name: "lvs-agents-try", Family: nftables.TableFamilyARP})
+	conn.DelTable(t)
+	return lacking(conn.Flush())
 }
 
 // table tells whether the table for an address is there with all of its rules.
@@ -114,7 +134,7 @@ func setTable(s lvs.Setting, on bool) error {
 			conn.AddRule(&nftables.Rule{Table: t, Chain: chain, Exprs: rule(hook.name, s)})
 		}
 	}
-	return conn.Flush()
+	return lacking(conn.Flush())
 }
 
 // rule is the rule of a chain: requests for the address are not heard, and what

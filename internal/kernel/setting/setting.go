@@ -79,7 +79,7 @@ func set(ctx context.Context, s lvs.Setting, value string) error {
 	case lvs.Sysctl:
 		return os.WriteFile(path(s), []byte(value+"\n"), 0)
 	case lvs.HostAddress:
-		return change(func(h *netlink.Handle) error { return setAddress(h, s, on) })
+		return change(func(h *netlink.Handle) error { return setAddress(ctx, h, s, on) })
 	case lvs.LinkUp:
 		return change(func(h *netlink.Handle) error { return setLink(h, s, on) })
 	case lvs.DefaultRoute:

@@ -40,7 +40,6 @@ func (Kernel) Probe(ctx context.Context, ips []netip.Addr) (doctor.Heard, error)
 		return heard, fmt.Errorf("ip link show: %w", err)
 	}
 	for _, nic := range links {
-		heard.NICs = append(heard.NICs, nic.Name)
 		if err := probe(ctx, nic, ips, &heard); err != nil {
 			return heard, fmt.Errorf("probing %s: %w", nic.Name, err)
 		}
@@ -75,8 +74,26 @@ type cable struct {
 	far    int // packet socket at the far end
 }
 
+// carrier waits until an end carries packets: the kernel switches it on some time
+// after both ends are up, and drops what is sent before.
+func carrier(ctx context.Context, h *netlink.Handle, name string) error {
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	for {
+		link, err := h.LinkByName(name)
+		if err != nil || link.Attrs().OperState == netlink.OperUp {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the cable %s carries nothing: %w", name, ctx.Err())
+		case <-again.C:
+		}
+	}
+}
+
 // plug makes a cable. The namespace lives as long as the socket in it.
-func plug() (*cable, error) {
+func plug(ctx context.Context) (*cable, error) {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, err
@@ -96,10 +113,13 @@ func plug() (*cable, error) {
 	c := &cable{handle: h, near: veth, far: -1}
 	_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/disable_ipv6", []byte("1"), 0) // where IPv6 is, it need not be here
 	if c.near, err = h.LinkByName(name); err == nil {
-		c.far, err = open()
+		err = h.LinkSetUp(c.near)
 	}
 	if err == nil {
-		err = h.LinkSetUp(c.near)
+		c.far, err = open(ctx)
+	}
+	if err == nil {
+		err = carrier(ctx, h, name)
 	}
 	if err != nil {
 		c.unplug()
@@ -118,13 +138,13 @@ func (c *cable) unplug() {
 
 // emptyNamespace makes a network namespace. open, to be called once, opens a
 // packet socket on its interface far.
-func emptyNamespace() (*os.File, func() (int, error), error) {
+func emptyNamespace() (*os.File, func(context.Context) (int, error), error) {
 	type result struct {
 		file *os.File
 		fd   int
 		err  error
 	}
-	made, opened, goOn := make(chan result), make(chan result), make(chan struct{})
+	made, opened, goOn := make(chan result), make(chan result), make(chan context.Context)
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
 		err := unix.Unshare(unix.CLONE_NEWNET)
@@ -136,20 +156,20 @@ func emptyNamespace() (*os.File, func() (int, error), error) {
 		if err != nil {
 			return
 		}
-		if _, ok := <-goOn; ok {
-			fd, err := openFar()
+		if ctx, ok := <-goOn; ok {
+			fd, err := openFar(ctx)
 			opened <- result{fd: fd, err: err}
 		}
 	}()
 	r := <-made
-	return r.file, func() (int, error) {
-		goOn <- struct{}{}
+	return r.file, func(ctx context.Context) (int, error) {
+		goOn <- ctx
 		r := <-opened
 		return r.fd, r.err
 	}, r.err
 }
 
-func openFar() (int, error) {
+func openFar(ctx context.Context) (int, error) {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return -1, err
@@ -161,6 +181,9 @@ func openFar() (int, error) {
 	}
 	_ = os.WriteFile("/proc/sys/net/ipv6/conf/far/disable_ipv6", []byte("1"), 0) // it need not say anything
 	if err := h.LinkSetUp(far); err != nil {
+		return -1, err
+	}
+	if err := carrier(ctx, h, "far"); err != nil {
 		return -1, err
 	}
 	return packetSocket(far.Attrs().Index)
@@ -202,7 +225,7 @@ func (c *cable) redirect(to *netlink.LinkAttrs) error {
 const patience = 2 * time.Second
 
 func probe(ctx context.Context, nic *netlink.LinkAttrs, ips []netip.Addr, heard *doctor.Heard) error {
-	c, err := plug()
+	c, err := plug(ctx)
 	if err != nil {
 		return err
 	}
@@ -241,8 +264,9 @@ func (c *cable) own(nic *netlink.LinkAttrs, others []netip.Addr) ([]netip.Addr, 
 	return own, err
 }
 
-// answers asks for the addresses and then for one that the interface has: its
-// answer says that the others would have been answered by now.
+// answers asks for the addresses, before and after that for one that the
+// interface has: its answers say that questions come through, and that the others
+// would have been answered by now.
 func answers(ctx context.Context, c *cable, nic *netlink.LinkAttrs, ips []netip.Addr, heard *doctor.Heard) error {
 	if len(ips) == 0 {
 		return nil
@@ -259,44 +283,74 @@ func answers(ctx context.Context, c *cable, nic *netlink.LinkAttrs, ips []netip.
 	if err := onlyToAskers(ear); err != nil {
 		return err
 	}
-	for _, ip := range ips {
-		if _, err := unix.Write(c.far, question(ip, asker)); err != nil {
-			return os.NewSyscallError("write", err)
-		}
-	}
-	if len(own) > 0 {
-		if _, err := unix.Write(c.far, question(own[0], controller)); err != nil {
-			return os.NewSyscallError("write", err)
-		}
-	}
 	defer c.forget(nic)
-	return listen(ctx, ear, func(packet []byte) bool {
-		ip, ok := answered(packet)
-		if !ok || !bytes.HasPrefix(packet, asker[:filtered]) { // heard before the filter was there
-			return false
+	if len(own) > 0 {
+		awake, err := c.ask(ctx, ear, own[:1], opener, nil)
+		if err == nil && !awake {
+			heard.Deaf = append(heard.Deaf, doctor.Word{NIC: nic.Name, IP: own[0]})
 		}
-		// An ARP rule may put another sender into an answer, which nobody learns from.
+		if err != nil || !awake {
+			return err
+		}
+	}
+	note := func(ip netip.Addr) {
 		if slices.Contains(ips, ip) {
 			heard.Answered = doctor.Add(heard.Answered, doctor.Word{NIC: nic.Name, IP: ip})
 		}
-		last := bytes.HasPrefix(packet, controller)
-		if last && ip.Is4() {
-			heard.Awake = append(heard.Awake, nic.Name)
+	}
+	for _, ip := range ips {
+		if err := c.send(question(ip, asker)); err != nil {
+			return err
 		}
-		return last
-	})
+	}
+	_, err = c.ask(ctx, ear, own[:min(1, len(own))], controller, note)
+	return err
+}
+
+func (c *cable) send(packet []byte) error {
+	_, err := unix.Write(c.far, packet)
+	return os.NewSyscallError("write", err)
+}
+
+// ask asks for an address until there is an answer to who; others are noted. It
+// waits for as long without a question.
+func (c *cable) ask(ctx context.Context, ear int, ips []netip.Addr, who net.HardwareAddr, note func(netip.Addr)) (answer bool, err error) {
+	const interval = 200 * time.Millisecond
+	for try := 0; !answer && time.Duration(try)*interval < patience; try++ {
+		for _, ip := range ips {
+			if err := c.send(question(ip, who)); err != nil {
+				return false, err
+			}
+		}
+		err := listen(ctx, ear, interval, func(packet []byte) bool {
+			ip, ok := answered(packet)
+			if !ok || !bytes.HasPrefix(packet, asker[:filtered]) { // heard before the filter was there
+				return false
+			}
+			// An ARP rule may put another sender into an answer, which nobody learns from.
+			answer = bytes.HasPrefix(packet, who)
+			if !answer && note != nil {
+				note(ip)
+			}
+			return answer
+		})
+		if err != nil {
+			return false, err
+		}
+	}
+	return answer, nil
 }
 
 // forget removes what the host has learnt of the askers.
 func (c *cable) forget(nic *netlink.LinkAttrs) {
-	for _, who := range []net.HardwareAddr{asker, controller} {
+	for _, who := range []net.HardwareAddr{asker, opener, controller} {
 		_ = c.handle.NeighDel(&netlink.Neigh{LinkIndex: nic.Index, Family: netlink.FAMILY_V6, IP: linkLocal(who).AsSlice()})
 	}
 }
 
-// listen reads packets until enough is heard or patience is over.
-func listen(ctx context.Context, fd int, enough func([]byte) bool) error {
-	until := time.Now().Add(patience) //nolint:forbidigo // packets take real time
+// listen reads packets until enough is heard or the time is over.
+func listen(ctx context.Context, fd int, wait time.Duration, enough func([]byte) bool) error {
+	until := time.Now().Add(wait) //nolint:forbidigo // packets take real time
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(until) {
 		until = deadline
 	}
@@ -354,7 +408,7 @@ func announcements(ctx context.Context, c *cable, nic *netlink.LinkAttrs, ips []
 		if !sent {
 			continue // the host does not have it
 		}
-		err = listen(ctx, c.far, func(packet []byte) bool {
+		err = listen(ctx, c.far, patience, func(packet []byte) bool {
 			sender, ok := asked(packet)
 			if ok && sender == ip {
 				heard.Announced = doctor.Add(heard.Announced, doctor.Word{NIC: nic.Name, IP: ip})
@@ -389,7 +443,8 @@ func sendFrom(ip netip.Addr, nic string) (bool, error) {
 // Who asks, with locally administered addresses that nobody has.
 var (
 	asker      = net.HardwareAddr{0x02, 'L', 'V', 'S', 0, 1}
-	controller = net.HardwareAddr{0x02, 'L', 'V', 'S', 0, 2} // asks the last question
+	opener     = net.HardwareAddr{0x02, 'L', 'V', 'S', 0, 2} // asks first
+	controller = net.HardwareAddr{0x02, 'L', 'V', 'S', 0, 3} // asks last
 )
 
 // linkLocal is the IPv6 address of an asker.
