@@ -88,6 +88,7 @@ func TestDirectors(t *testing.T) {
 		{"a lost table is restored in place", lostTable},
 		{"the same by pcs", pcsGroup},
 		{"a file that only one director has", oneFile},
+		{"real servers as a clone", realServers},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.test(t, s) }) {
 			t.FailNow() // what follows stands on it

@@ -276,3 +276,46 @@ func TestChangedValueIsLeftAlone(t *testing.T) {
 	}
 	same(t, "after stop", strings.Replace(before, "ipv4/conf/all/arp_announce:0", "ipv4/conf/all/arp_announce:1", 1))
 }
+
+// TestKilledAtEverySystemCall kills the real agent, by strace, at each system
+// call with which it locks, notes and changes.
+func TestKilledAtEverySystemCall(t *testing.T) {
+	h := newHost(t)
+	params := setups()["sysctl"]
+	put(t, "net/ipv4/conf/all/arp_announce", "1")
+	before := dump(t)
+	h.must(t, 0, "web", "start", params...)
+	full := dump(t)
+	killed := 0
+	for _, action := range []string{"start", "stop"} {
+		for _, call := range []string{"flock", "write", "renameat", "unlinkat", "sendto"} {
+			for n, done := 1, false; !done; n++ {
+				h.must(t, 0, "web", map[string]string{"start": "stop", "stop": "start"}[action], params...)
+				dir := t.TempDir()
+				script := fmt.Sprintf("#!/bin/sh\nexec strace -f -qq -o /dev/null -e trace=%[1]s -e inject=%[1]s:signal=KILL:when=%[2]d %[3]s/realserver \"$@\"\n", call, n, h.bin)
+				if err := os.WriteFile(filepath.Join(dir, "realserver"), []byte(script), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				switch code, out := h.agent(t, dir, "web", action, params...); code {
+				case -1, 137:
+					killed++
+				case 0: // there is no such call any more
+					done = true
+				default:
+					t.Fatalf("%s under strace at %s %d: %d\n%s", action, call, n, code, out)
+				}
+				at := fmt.Sprintf("%s killed at %s %d", action, call, n)
+				truth, out := h.agent(t, h.bin, "web", "monitor", params...)
+				if said, known := map[int]string{0: full, 7: before}[truth]; known && difference(t, said) != "" || !known && truth != 1 {
+					t.Errorf("%s: monitor gives %d: %s", at, truth, out)
+				}
+				h.must(t, 0, "web", "stop", params...)
+				same(t, at+", then stopped", before)
+			}
+		}
+	}
+	t.Logf("killed %d times", killed)
+	if killed < 20 {
+		t.Error("that is too seldom")
+	}
+}
