@@ -324,7 +324,10 @@ func TestAgents(t *testing.T) {
 	if err := syscall.Kill(d.pid(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	d.agent(t, 1, "health", "web-health", "monitor", config, "CRM_meta_timeout=4000")
+	// Not yet a failure: tests/cluster waits for the one that it becomes.
+	if out := d.agent(t, 0, "health", "web-health", "monitor", config); !strings.Contains(out, "does not answer") {
+		t.Error(out)
+	}
 	d.agent(t, 0, "ipvs", "web-ipvs", "stop", config)
 	if err := syscall.Kill(d.pid(), syscall.SIGCONT); err != nil {
 		t.Fatal(err)
