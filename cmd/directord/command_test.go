@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"lvs-agents/internal/control"
+	"lvs-agents/internal/daemon"
 )
 
 // TestCommandLine has what needs no kernel; tests/health has the rest.
@@ -65,6 +69,33 @@ func TestCommandLine(t *testing.T) {
 				t.Error("a secret")
 			}
 		})
+	}
+}
+
+// TestDaemonOfAClusterIsFound also by a status that is asked by hand.
+func TestDaemonOfAClusterIsFound(t *testing.T) {
+	dir := t.TempDir()
+	own, other, file := filepath.Join(dir, "own"), filepath.Join(dir, "cluster"), filepath.Join(dir, "good.cf")
+	if err := os.WriteFile(file, []byte("virtual=192.0.2.10:80\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	identity, err := daemon.Acquire(control.PIDFile(other, "good"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	status := func() int {
+		out.Reset()
+		return run(context.Background(), []string{"directord", file, "status"}, host{stdout: &out, stderr: &out, stateDir: own, otherDirs: []string{other}, pidDir: dir})
+	}
+	if code, want := status(), fmt.Sprintf("ldirectord for %s is running with pid: %d\n", file, os.Getpid()); code != 0 || out.String() != want {
+		t.Errorf("%d: %s", code, out.String())
+	}
+	if err := identity.Release(); err != nil {
+		t.Fatal(err)
+	}
+	if code := status(); code != 3 {
+		t.Errorf("%d: %s", code, out.String())
 	}
 }
 

@@ -456,3 +456,30 @@ func TestSideChannels(t *testing.T) {
 		t.Errorf("monitor file: %v\n%s", err, monitor)
 	}
 }
+
+// TestUpgrade has the Perl program running when ours comes: a start is refused,
+// a stop ends it, and its table is taken over if it leaves it.
+func TestUpgrade(t *testing.T) {
+	t.Parallel()
+	lab.Require(t, "ipvsadm", "ldirectord")
+	w := newWorld(t, "69-cleanstop", "testdata/69-cleanstop.cf")
+	w.real = true
+	w.run(t, 0, "/usr/sbin/ldirectord", w.config, "start")
+	w.expect(t, "Perl runs", web+web1+web2)
+	if out := w.run(t, 1, program(t), w.config, "start"); !strings.Contains(out, "the Perl program ldirectord runs for "+w.config) {
+		t.Error(out)
+	}
+	w.run(t, 0, program(t), w.config, "stop")
+	if _, err := os.Stat("/run/ldirectord.69-cleanstop.cf.pid"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("Perl's pid file: %v", err)
+	}
+	w.expect(t, "stopped", web+web1+web2)
+	before := len(w.log(t))
+	w.run(t, 0, program(t), w.config, "start")
+	w.expect(t, "taken over", web+web1+web2)
+	if log := w.log(t)[before:]; strings.Contains(log, "virtual server:") || strings.Contains(log, "real server:") {
+		t.Errorf("the table was changed:\n%s", log)
+	}
+	w.run(t, 0, program(t), w.config, "stop")
+	w.expect(t, "stopped", web+web1+web2)
+}

@@ -161,6 +161,7 @@ func (w *world) recorded(t *testing.T) map[string]string {
 // world is a director and its real servers, each in a network namespace.
 type world struct {
 	name, dir, config string
+	real              bool   // state and pid files are where a real system has them
 	fail              string // how a real server fails: in its file, "" for closed ports
 	peer              *kerneltest.Peer
 	kernel            *ipvs.Kernel
@@ -375,7 +376,11 @@ func (w *world) exec(t *testing.T, name string, args ...string) (code int, out s
 }
 
 func (w *world) environ() []string {
-	return []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HA_RSCTMP=" + w.dir}
+	environ := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	if w.real {
+		return environ
+	}
+	return append(environ, "HA_RSCTMP="+w.dir)
 }
 
 // command prepares a program that is not waited for.
