@@ -122,6 +122,13 @@ func TestLogLineIsLdirectords(t *testing.T) {
 		t.Errorf("supervised: %q", got)
 	}
 	sink.foreground(nil, false)
+	if err := sink.try(); err != nil {
+		t.Error(err)
+	}
+	sink.to("/proc/none/log")
+	if err := sink.try(); err == nil || err.Error() != "open /proc/none/log: no such file or directory" {
+		t.Error(err)
+	}
 	sink.to("nowhere")
 	var errs strings.Builder
 	sink.stderr = &errs

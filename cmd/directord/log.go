@@ -54,6 +54,21 @@ func (s *logSink) to(target string) {
 	s.target = target
 }
 
+// try tells whether the log file can be written. A syslog that does not run yet
+// is no reason not to start.
+func (s *logSink) try() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.output != nil || !filepath.IsAbs(s.target) {
+		return nil
+	}
+	file, err := os.OpenFile(s.target, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	return file.Close()
+}
+
 // foreground sends lines to an output from now on.
 func (s *logSink) foreground(output io.Writer, dated bool) {
 	s.mu.Lock()

@@ -169,6 +169,9 @@ func (s *serving) begin() error {
 	if cfg.Supervised && !s.debug && !s.notify {
 		s.sink.foreground(s.stdout, true)
 	}
+	if err := s.sink.try(); err != nil && s.purge { // to a cluster checks matter more than their log
+		return fmt.Errorf("logfile: %w", err)
+	}
 	if s.invoked != "" {
 		s.log.Info(invocation(strings.Fields(s.invoked)))
 	}

@@ -73,7 +73,11 @@ func (w *world) story(t *testing.T, program string, wait func(table string)) {
 	wait(web + web2)
 	w.up(t, 21)
 	wait(web + web1 + web2)
-	w.reach(t, "stopped", program)
+	if *record != "" {
+		w.terminate(t)
+	} else {
+		w.run(t, 0, program, w.config, "stop")
+	}
 	wait("")
 }
 
@@ -126,8 +130,8 @@ func (w *world) link(t *testing.T) string {
 	return path
 }
 
-// daemon is the pid that ldirectord's pid file holds.
-func (w *world) daemon(t *testing.T) (pid int) {
+// pid is what ldirectord's pid file holds.
+func (w *world) pid(t *testing.T) (pid int) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(w.dir, "ldirectord."+w.name+".cf.pid"))
 	if err == nil {
@@ -148,11 +152,11 @@ func TestHeartbeatAgent(t *testing.T) {
 	w.agent(t, 0, "start")
 	w.agent(t, 0, "monitor")
 	w.expect(t, "started", web+web1+web2)
-	words, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", w.daemon(t)))
+	words, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", w.pid(t)))
 	if want := w.link(t) + "\x00" + w.config + "\x00start\x00"; err != nil || !strings.HasPrefix(string(words), want) {
 		t.Errorf("command line %q, the agent looks for %q: %v", words, want, err)
 	}
-	if err := syscall.Kill(w.daemon(t), syscall.SIGKILL); err != nil {
+	if err := syscall.Kill(w.pid(t), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	lab.Wait(t, 10*time.Second, "end", func() error {
@@ -207,15 +211,15 @@ func TestInitScripts(t *testing.T) {
 			w.script(t, 0, script, "start")
 			w.script(t, 0, script, "status")
 			w.expect(t, "started", web+web1+web2)
-			before := w.daemon(t)
+			before := w.pid(t)
 			w.script(t, 0, script, "reload")
 			w.script(t, 0, script, "force-reload")
-			if w.daemon(t) != before {
+			if w.pid(t) != before {
 				t.Error("reload made another daemon")
 			}
 			w.script(t, 0, script, "try-restart")
 			w.script(t, 0, script, "restart")
-			if w.daemon(t) == before {
+			if w.pid(t) == before {
 				t.Error("restart left the daemon")
 			}
 			w.expect(t, "restarted", web+web1+web2)
