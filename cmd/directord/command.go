@@ -19,6 +19,7 @@ import (
 	"lvs-agents/internal/kernel/ipvs"
 	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/record"
+	"lvs-agents/ocf"
 )
 
 // Exit codes of ldirectord.
@@ -259,7 +260,11 @@ func (l *line) start(ctx context.Context) int {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	argv := append([]string{l.invoked[0], l.config, "start", serveVerb, "--notify"}, args...)
-	if err := daemon.Spawn(ctx, l.self, argv, []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}); err != nil {
+	environ := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+	if l.stateDir != ocf.DefaultStateDir { // for the instances that execute= names
+		environ = append(environ, "HA_RSCTMP="+filepath.Dir(l.stateDir))
+	}
+	if err := daemon.Spawn(ctx, l.self, argv, environ); err != nil {
 		return l.fail(exitFailed, err)
 	}
 	return exitOK

@@ -90,7 +90,7 @@ func (s *logSink) Fire(e *logrus.Entry) error {
 }
 
 func (s *logSink) writeLocked(e *logrus.Entry) error {
-	message := e.Message
+	message := strings.ReplaceAll(strings.TrimRight(e.Message, "\n"), "\n", " ") // output of programs has several lines
 	if e.Level >= logrus.DebugLevel {
 		message = fmt.Sprintf("DEBUG%d: %s %v", e.Level-logrus.DebugLevel+2, message, e.Data)
 	}

@@ -257,9 +257,6 @@ func (d *Daemon) judge(r result) {
 	if !changed {
 		return
 	}
-	if before == Unknown {
-		d.unknown--
-	}
 	fields := logrus.Fields{"real_server": r.probe.Addr.String(), "verdict": t.verdict.String()}
 	if t.reason != "" {
 		fields["reason"] = t.reason
@@ -267,6 +264,9 @@ func (d *Daemon) judge(r result) {
 	d.Log.WithFields(fields).Debug("verdict")
 	for _, at := range d.users[r.probe] {
 		d.decide(at.service)
+	}
+	if before == Unknown { // after the last of them the daemon has started
+		d.unknown--
 	}
 }
 
