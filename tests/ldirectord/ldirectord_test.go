@@ -263,7 +263,7 @@ func newWorld(t *testing.T, name, file string) *world {
 func patient(text []byte, fail string) []byte {
 	seconds := "60"
 	if fail == "address" {
-		seconds = "6"
+		seconds = "4"
 	}
 	return regexp.MustCompile(`(check|negotiate)timeout=\d+`).ReplaceAll(text, []byte("${1}timeout="+seconds))
 }
