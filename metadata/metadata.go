@@ -4,6 +4,7 @@
 package metadata
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -29,6 +30,9 @@ type Param struct {
 	Name     string
 	Value    Value
 	Required bool
+	// Alias is another name that is read when the parameter is not given by its
+	// own. It is not advertised.
+	Alias string
 	// UniqueGroup names the parameters whose values together may be used by
 	// one resource only; empty for none.
 	UniqueGroup string
@@ -88,7 +92,7 @@ func (a Agent) Load(environ []string) []*ParamError {
 	}
 	var errs []*ParamError
 	for _, p := range a.Params {
-		value := given[p.Name]
+		value := cmp.Or(given[p.Name], given[p.Alias])
 		switch {
 		case value == "" && p.Required:
 			errs = append(errs, &ParamError{Name: p.Name, Missing: true})
@@ -122,7 +126,7 @@ func (a Agent) Unknown(environ []string) []string {
 
 func (a Agent) has(name string) bool {
 	for _, p := range a.Params {
-		if p.Name == name {
+		if p.Name == name || p.Alias == name {
 			return true
 		}
 	}
