@@ -33,9 +33,9 @@ func killedAt(t *testing.T, calls []string) {
 		name   string
 		params []string
 	}{
-		{"IPv4", []string{"ip=" + vip4, "nic=eth0:web"}},
-		{"IPv4 moved off lo", []string{"ip=" + vip4, "lvs_support=true"}},
-		{"IPv6 moved off lo", []string{"ip=" + vip6, "lvs_support=true", "lvs_ipv6_addrlabel=true", "nodad=true"}},
+		{"IPv4", []string{"ip=" + vip4, "nic=eth0:web", "arp_count=1"}},
+		{"IPv4 moved off lo", []string{"ip=" + vip4, "lvs_support=true", "arp_count=1"}},
+		{"IPv6 moved off lo", []string{"ip=" + vip6, "lvs_support=true", "lvs_ipv6_addrlabel=true", "nodad=true", "arp_count=1"}},
 	} {
 		for _, action := range []string{"start", "stop"} {
 			t.Run(tt.name+" "+action, func(t *testing.T) { killed(t, calls, action, tt.params) })
@@ -101,7 +101,7 @@ func truth(t *testing.T, a agent, when string, params []string, empty, full stri
 // dump is all that the agent might change. The kernel numbers what it makes anew.
 func dump(t *testing.T) string {
 	t.Helper()
-	text := kerneltest.Run(t, "ip -o addr show\nip route show table all\nip -6 route show\nip -6 addrlabel list")
+	text := kerneltest.Run(t, "ip -o addr show\nip -4 route show table all\nip -6 route show\nip -6 addrlabel list")
 	text = regexp.MustCompile(`(?m)^\d+: (eth0|lo) +|valid_lft.*`).ReplaceAllString(text, "$1 ")
 	lines := strings.Split(text, "\n")
 	return strings.Join(slices.Sorted(slices.Values(lines)), "\n")
