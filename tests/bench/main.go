@@ -64,7 +64,9 @@ type row struct {
 	title    string
 	rounds   int
 	subjects []subject
-	least    float64 // how many times less wall time the first has to take; zero for any
+	// begin and end are run once, around all rounds.
+	begin, end []string
+	least      float64 // how many times less wall time the first has to take; zero for any
 }
 
 func guest(bin string) error {
@@ -98,7 +100,7 @@ func table(title string, rows []row) error {
 		}
 		last := len(r.subjects) - 1
 		for i, s := range r.subjects {
-			children, err := programs(s)
+			children, err := programs(r, s)
 			if err != nil {
 				return err
 			}
@@ -121,6 +123,9 @@ func round(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond
 
 // measure runs the subjects in turns, so that a busy machine hits all of them.
 func measure(r row) ([]cost, error) {
+	if err := quiet(r.begin); err != nil {
+		return nil, err
+	}
 	walls, cpus := make([][]time.Duration, len(r.subjects)), make([][]time.Duration, len(r.subjects))
 	for range r.rounds {
 		for i, s := range r.subjects {
@@ -135,7 +140,7 @@ func measure(r row) ([]cost, error) {
 	for i := range costs {
 		costs[i] = cost{median(walls[i]), median(cpus[i])}
 	}
-	return costs, nil
+	return costs, quiet(r.end)
 }
 
 func median[T cmp.Ordered](values []T) T {
@@ -181,8 +186,8 @@ func quiet(argv []string) error {
 
 // programs counts the programs that a subject starts besides itself, and the
 // copies that it makes of itself.
-func programs(s subject) (int, error) {
-	if err := quiet(s.before); err != nil {
+func programs(r row, s subject) (int, error) {
+	if err := errors.Join(quiet(r.begin), quiet(s.before)); err != nil {
 		return 0, err
 	}
 	cmd := exec.Command("strace", append([]string{"-f", "-qq", "-e", "signal=none", "-e", "trace=clone,clone3,fork,vfork"}, s.argv...)...)
@@ -197,5 +202,5 @@ func programs(s subject) (int, error) {
 			count++
 		}
 	}
-	return count, quiet(s.after)
+	return count, errors.Join(quiet(s.after), quiet(r.end))
 }

@@ -29,7 +29,7 @@ func native(bin string) error {
 	v4 := family{bin: bin, address: "192.0.2.10/24", rounds: 20}
 	v6 := family{bin: bin, address: "2001:db8::10/64", rounds: 8, name: ", IPv6", nodad: true} // IPaddr2 waits a second for its sender
 	rows := append(v4.rows(), v6.rows()...)
-	rows = append(rows, v4.row("meta-data", "meta-data", 60, 0, nil, nil), v4.row("validate-all", "validate-all", 60, 0, nil, nil))
+	rows = append(rows, v4.row("meta-data", "meta-data", 60), v4.row("validate-all", "validate-all", 60))
 	return errors.Join(table("vip against IPaddr2, natively", rows), many(v4), detection(v6))
 }
 
@@ -53,28 +53,47 @@ func (f family) env(extra ...string) []string {
 }
 
 // row compares both agents; extra is parameters for both.
-func (f family) row(title, action string, rounds, code int, before, after []string, extra ...string) row {
+func (f family) row(title, action string, rounds int, extra ...string) row {
 	one := func(name, path string) subject {
-		return subject{name, []string{path, action}, f.env(append(extra, "OCF_RESOURCE_TYPE="+filepath.Base(path))...), code, before, after}
+		return subject{name: name, argv: []string{path, action}, env: f.env(append(extra, "OCF_RESOURCE_TYPE="+filepath.Base(path))...)}
 	}
 	subjects := []subject{one("vip", f.bin+"/vip"), one("IPaddr2", "/usr/lib/ocf/resource.d/heartbeat/IPaddr2")}
 	return row{title: title + f.name, rounds: rounds, subjects: subjects}
 }
 
+// add and del are ip commands for the address.
+func (f family) add() []string {
+	argv := []string{"ip", "addr", "add", f.address, "dev", "eth0"}
+	if f.nodad {
+		argv = append(argv, "nodad")
+	}
+	return argv
+}
+
+func (f family) del() []string { return []string{"ip", "addr", "del", f.address, "dev", "eth0"} }
+
 func (f family) rows() []row {
-	add, del := []string{"ip", "addr", "add", f.address, "dev", "eth0", "nodad"}, []string{"ip", "addr", "del", f.address, "dev", "eth0"}
-	if !f.nodad {
-		add = add[:6]
+	return []row{
+		f.row("monitor, running", "monitor", 60).during(f.add(), f.del()).atLeast(15),
+		f.row("monitor, running, without an announcement", "monitor", 60, "OCF_RESKEY_arp_count_refresh=0").during(f.add(), f.del()).atLeast(15),
+		f.row("monitor, stopped", "monitor", 60).around(nil, nil, 7),
+		f.row("start", "start", f.rounds).around(nil, f.del(), 0).atLeast(8),
+		f.row("stop", "stop", f.rounds).around(f.add(), nil, 0).atLeast(8),
 	}
-	const none = "OCF_RESKEY_arp_count_refresh=0"
-	rows := []row{
-		f.row("monitor, running", "monitor", 3*f.rounds, 0, add, del).atLeast(15),
-		f.row("monitor, running, without an announcement", "monitor", 3*f.rounds, 0, add, del, none).atLeast(15),
-		f.row("monitor, stopped", "monitor", 3*f.rounds, 7, nil, nil),
-		f.row("start", "start", f.rounds, 0, nil, del).atLeast(8),
-		f.row("stop", "stop", f.rounds, 0, add, nil).atLeast(8),
+}
+
+// during lets something be there in all rounds.
+func (r row) during(begin, end []string) row {
+	r.begin, r.end = begin, end
+	return r
+}
+
+// around does something before and after each run, which has to give this code.
+func (r row) around(before, after []string, code int) row {
+	for i := range r.subjects {
+		r.subjects[i].before, r.subjects[i].after, r.subjects[i].code = before, after, code
 	}
-	return rows
+	return r
 }
 
 // atLeast demands that the first subject takes this many times less wall time
@@ -86,9 +105,9 @@ func (r row) atLeast(times float64) row {
 
 // many compares a monitor beside 500 other addresses with one beside none.
 func many(f family) error {
-	add, del := []string{"ip", "addr", "add", f.address, "dev", "eth0"}, []string{"ip", "addr", "del", f.address, "dev", "eth0"}
 	argv := []string{f.bin + "/vip", "monitor"}
-	alone, err := measure(row{rounds: 60, subjects: []subject{{"vip", argv, f.env(), 0, add, del}}})
+	monitor := row{rounds: 60, subjects: []subject{{name: "vip", argv: argv, env: f.env()}}}.during(f.add(), f.del())
+	alone, err := measure(monitor)
 	if err != nil {
 		return err
 	}
@@ -101,7 +120,7 @@ func many(f family) error {
 	if out, err := batch.CombinedOutput(); err != nil {
 		return fmt.Errorf("500 addresses: %w: %s", err, out)
 	}
-	crowded, err := measure(row{rounds: 60, subjects: []subject{{"vip", argv, f.env(), 0, add, del}}})
+	crowded, err := measure(monitor)
 	if err != nil {
 		return err
 	}
@@ -155,7 +174,7 @@ func detected(f family) (time.Duration, error) {
 			}
 		}
 	}()
-	start := subject{"vip", []string{f.bin + "/vip", "start"}, f.env(), 0, nil, []string{"ip", "addr", "del", f.address, "dev", "eth0"}}
+	start := subject{name: "vip", argv: []string{f.bin + "/vip", "start"}, env: f.env(), after: f.del()}
 	c, err := start.run()
 	if err != nil {
 		return 0, err
