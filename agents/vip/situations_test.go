@@ -185,7 +185,11 @@ func TestTheLink(t *testing.T) {
 			if got := n.mustRun(t, tt.code, "monitor", tt.params...); got.reason != tt.reason {
 				t.Errorf("got  %s\nwant %s", got.reason, tt.reason)
 			}
-			n.mustRun(t, 0, "stop", tt.params...)
+			stopped := n.mustRun(t, 0, "stop", tt.params...)
+			const warning = "WARNING: 192.0.2.10 is still on eth1, where this resource did not put it; remove it there\n"
+			if warned := stopped.log == warning; warned != (tt.name == "address moved") {
+				t.Errorf("stop says %s", stopped.log)
+			}
 			n.mustRun(t, tt.restart, "start", tt.params...)
 			if tt.restart == 0 {
 				n.mustRun(t, 0, "monitor", tt.params...)

@@ -335,7 +335,22 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 		return err
 	}
 	a.notes(c).forgetProof()
-	return nil
+	return a.mention(ctx, c)
+}
+
+// mention warns of the address where somebody has put it by hand: another node
+// may be about to add it.
+func (a *Agent) mention(ctx context.Context, c ocf.Call) error {
+	if !a.IP.IsValid() || a.impossible() {
+		return nil
+	}
+	left, err := a.kernel.Addresses(ctx, a.IP)
+	for _, address := range left {
+		if !address.Observed.Silent {
+			c.Log.Warnf("%s is still on %s, where this resource did not put it; remove it there", a.IP, address.NIC)
+		}
+	}
+	return err
 }
 
 // remove takes away the address and what came with it.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -122,6 +123,11 @@ func TestOwner(t *testing.T) {
 // everything about ip that is sent to everybody.
 func stale(t *testing.T, peer *kerneltest.Peer, ip netip.Addr) {
 	t.Helper()
+	for _, program := range []string{"arptables", "ip6tables"} {
+		if _, err := exec.LookPath(program); err != nil {
+			kerneltest.Need(t, program)
+		}
+	}
 	peer.Do(func() {
 		kerneltest.Run(t, fmt.Sprintf("ip neigh replace %s lladdr 02:00:00:00:00:99 nud stale dev eth0", ip))
 		kerneltest.Run(t, "arptables -A INPUT --source-ip 192.0.2.10 --destination-ip 192.0.2.10 -j DROP\nip6tables -A INPUT -d ff02::1 -j DROP")
