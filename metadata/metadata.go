@@ -4,7 +4,6 @@
 package metadata
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -92,7 +91,10 @@ func (a Agent) Load(environ []string) []*ParamError {
 	}
 	var errs []*ParamError
 	for _, p := range a.Params {
-		value := cmp.Or(given[p.Name], given[p.Alias])
+		value := given[p.Name]
+		if value == "" && p.Alias != "" {
+			value = given[p.Alias]
+		}
 		switch {
 		case value == "" && p.Required:
 			errs = append(errs, &ParamError{Name: p.Name, Missing: true})
@@ -126,7 +128,7 @@ func (a Agent) Unknown(environ []string) []string {
 
 func (a Agent) has(name string) bool {
 	for _, p := range a.Params {
-		if p.Name == name || p.Alias == name {
+		if p.Name == name || p.Alias == name && name != "" {
 			return true
 		}
 	}
