@@ -295,3 +295,33 @@ func TestSettleSeesAnAddressGo(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestGatewaysAreThoseOfTheDefaultRoutes(t *testing.T) {
+	k := host(t)
+	kerneltest.Run(t, `
+ip route add default via 192.0.2.100
+ip route add default metric 5 nexthop via 192.0.2.101 dev eth0 nexthop via 192.0.2.130 dev eth1
+ip route add default metric 6 via 192.0.2.100
+ip route add 198.51.100.0/24 via 192.0.2.252
+ip -6 route add default via 2001:db8::fe dev eth0
+`)
+	for _, tt := range []struct {
+		nic  string
+		v6   bool
+		want string
+	}{{"eth0", false, "[192.0.2.100 192.0.2.101]"}, {"eth0", true, "[2001:db8::fe]"}, {"eth1", false, "[192.0.2.130]"}, {"eth1", true, "[]"}, {"lo", false, "[]"}} {
+		got, err := k.Gateways(t.Context(), tt.nic, tt.v6)
+		if err != nil || fmt.Sprint(got) != tt.want {
+			t.Errorf("%s: got %v, %v; want %s", tt.nic, got, err, tt.want)
+		}
+	}
+}
+
+func TestNetworkWithoutAnyRoute(t *testing.T) {
+	kerneltest.Namespace(t)
+	for _, ip := range []string{"192.0.2.10", "2001:db8::10"} {
+		if network, err := link.New(t.TempDir()).Network(t.Context(), lvs.Search{IP: netip.MustParseAddr(ip)}); !errors.Is(err, lvs.ErrNoNetwork) {
+			t.Errorf("%s: got %v, %v", ip, network, err)
+		}
+	}
+}

@@ -95,8 +95,13 @@ func (s *socket) route(ctx context.Context, want wanted) (best netlink.Route, er
 	return best, err
 }
 
-// routes lists a routing table.
+// routes lists a routing table. Strict checking (Linux 4.20) makes the kernel send
+// that table alone: the local one has entries for each address of the host. A
+// table that was never used is an ENOENT then.
 func (s *socket) routes(ctx context.Context, family, table int) (list []netlink.Route, err error) {
+	if s.SetStrictCheck(true) == nil {
+		defer func() { _ = s.SetStrictCheck(false) }()
+	}
 	for range dumps {
 		if err := s.arm(ctx); err != nil {
 			return nil, err
@@ -105,6 +110,9 @@ func (s *socket) routes(ctx context.Context, family, table int) (list []netlink.
 		if !errors.Is(err, netlink.ErrDumpInterrupted) {
 			break
 		}
+	}
+	if errors.Is(err, unix.ENOENT) {
+		return nil, nil
 	}
 	return list, err
 }
