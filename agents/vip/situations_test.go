@@ -140,6 +140,16 @@ func TestNothingIsAnnouncedOnLo(t *testing.T) {
 	}
 }
 
+func TestNothingIsAnnouncedWithoutCarrier(t *testing.T) {
+	n := newNode(t)
+	n.links.Have("eth0", "192.0.2.10/24")
+	n.links.Becomes("eth0", lvs.Interface{NoCarrier: true})
+	n.mustRun(t, 0, "monitor", "ip=192.0.2.10")
+	if len(n.announced.sent) > 0 {
+		t.Errorf("announced %q", n.announced.sent)
+	}
+}
+
 func TestTheLink(t *testing.T) {
 	const v4, v6 = "ip=192.0.2.10", "ip=2001:db8::10"
 	noCarrier, down := lvs.Interface{NoCarrier: true}, lvs.Interface{Down: true}

@@ -423,7 +423,8 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 		return a.absent(ctx, c)
 	}
 	status, err := a.judge(have)
-	if status.State == ocf.Running && c.Recurring && a.ArpCountRefresh > 0 && !have[0].Observed.Silent {
+	deaf := have[0].Observed.Silent || have[0].Observed.NoCarrier
+	if status.State == ocf.Running && c.Recurring && a.ArpCountRefresh > 0 && !deaf {
 		a.refresh(ctx, c, have[0].NIC)
 	}
 	return status, err

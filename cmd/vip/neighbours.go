@@ -27,8 +27,12 @@ const announceVerb = "announce"
 // cluster waits for start and kills its process group on a timeout.
 type neighbours struct{}
 
-// Announce starts the sender.
+// Announce starts the sender. One advertisement for IPv6 is sent at once: its
+// socket, unlike that for ARP, costs less than a process.
 func (neighbours) Announce(ctx context.Context, a vip.Announcement) error {
+	if a.IP.Is6() && a.Count == 1 {
+		return announce.Send(a.NIC, a.IP)
+	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return err
