@@ -29,6 +29,9 @@ type Param struct {
 	Name     string
 	Value    Value
 	Required bool
+	// Alias is another name that is read when the parameter is not given by its
+	// own. It is not advertised.
+	Alias string
 	// UniqueGroup names the parameters whose values together may be used by
 	// one resource only; empty for none.
 	UniqueGroup string
@@ -89,6 +92,9 @@ func (a Agent) Load(environ []string) []*ParamError {
 	var errs []*ParamError
 	for _, p := range a.Params {
 		value := given[p.Name]
+		if value == "" && p.Alias != "" {
+			value = given[p.Alias]
+		}
 		switch {
 		case value == "" && p.Required:
 			errs = append(errs, &ParamError{Name: p.Name, Missing: true})
@@ -122,7 +128,7 @@ func (a Agent) Unknown(environ []string) []string {
 
 func (a Agent) has(name string) bool {
 	for _, p := range a.Params {
-		if p.Name == name {
+		if p.Name == name || p.Alias == name && name != "" {
 			return true
 		}
 	}

@@ -21,7 +21,7 @@ func (s *sample) declare() Agent {
 		{Name: "port", Value: Integer(&s.port, 1, 65535), UniqueGroup: "address", Short: "Port", Long: "The port."},
 		{Name: "quiet", Value: Boolean(&s.quiet), Reloadable: true, Short: "Quiet", Long: "Quiet."},
 		{Name: "sched", Value: Select(&s.sched, "rr", "wlc"), Short: "Scheduler", Long: "The scheduler."},
-		{Name: "text", Value: String(&s.text), Short: "Text", Long: "Some text."},
+		{Name: "text", Alias: "words", Value: String(&s.text), Short: "Text", Long: "Some text."},
 	}, Actions: []Action{{Name: "monitor", Timeout: 20e9, Interval: 10e9}, {Name: "stop", Timeout: 90e9}},
 		Examples: []Example{{"One", "s1", [][2]string{{"ip", "192.0.2.10"}, {"text", "a b"}}}}}
 }
@@ -38,6 +38,9 @@ func TestLoad(t *testing.T) {
 		{"everything", []string{ip, "OCF_RESKEY_port=443", "OCF_RESKEY_quiet=ja", "OCF_RESKEY_sched=rr", "OCF_RESKEY_text=a=b"},
 			sample{netip.MustParseAddr("192.0.2.10"), 443, true, "rr", "a=b"}, ""},
 		{"an empty value is none", []string{ip, "OCF_RESKEY_port=", "OCF_RESKEY_quiet="}, sample{ip: netip.MustParseAddr("192.0.2.10"), port: 80}, ""},
+		{"another name", []string{ip, "OCF_RESKEY_words=a"}, sample{ip: netip.MustParseAddr("192.0.2.10"), port: 80, text: "a"}, ""},
+		{"its own name goes first", []string{ip, "OCF_RESKEY_words=a", "OCF_RESKEY_text=b", "OCF_RESKEY_=c"},
+			sample{ip: netip.MustParseAddr("192.0.2.10"), port: 80, text: "b"}, ""},
 		{"mapped IPv4", []string{"OCF_RESKEY_ip=::ffff:192.0.2.10"}, sample{ip: netip.MustParseAddr("192.0.2.10"), port: 80}, ""},
 		{"missing", nil, sample{port: 80}, "parameter ip is required"},
 		{"all errors at once", []string{"OCF_RESKEY_ip=192.0.2", "OCF_RESKEY_port=0", "OCF_RESKEY_quiet=maybe", "OCF_RESKEY_sched=wcl"}, sample{port: 80},

@@ -40,6 +40,15 @@ func (e environment) probe() bool {
 	return interval == "" || interval == "0"
 }
 
+// cloneMax is zero for a resource that is no clone.
+func (e environment) cloneMax() int {
+	n, err := strconv.Atoi(e["OCF_RESKEY_CRM_meta_clone_max"])
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}
+
 // defaultTimeout is Pacemaker's for operations without one.
 const defaultTimeout = 20 * time.Second
 

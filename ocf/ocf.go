@@ -57,8 +57,12 @@ type Call struct {
 	Instance string // resource id; "default" when the caller gave none
 	Probe    bool   // a monitor that asks whether the resource is here at all
 	Level    int    // check level of a monitor, 0 unless the operation says more
-	StateDir string // directory for files that must not survive a reboot
-	Log      logrus.FieldLogger
+	// Recurring monitors look after a resource that ought to run here. Neither a
+	// probe nor the look after an action is one.
+	Recurring bool
+	CloneMax  int    // most copies that the cluster runs of this clone; zero for no clone
+	StateDir  string // directory for files that must not survive a reboot
+	Log       logrus.FieldLogger
 }
 
 // State is the judgement of a Monitor. The zero value is a programming error
@@ -148,7 +152,9 @@ func Run(p Process, agent Agent) (code Code) {
 		Instance: s.env.instance(),
 		Probe:    s.action == "monitor" && s.env.probe(),
 		StateDir: s.env.stateDir(p.StateDir),
+		CloneMax: s.env.cloneMax(),
 	}
+	s.call.Recurring = (s.action == "monitor" || s.action == "status") && !s.env.probe()
 	s.level = s.env.level()
 	if s.action == "monitor" || s.action == "status" { // the look after start and stop is always the plain one
 		s.call.Level = s.level

@@ -170,7 +170,7 @@ func TestBadParameters(t *testing.T) {
 		{"both", []string{"config=web.cf", "ipvs=x"}, 6, "parameters config and ipvs exclude each other; keep one of them"},
 		{"checks beside a file", []string{"config=web.cf", "checktype=ping"}, 6, `parameter checktype="ping" has no meaning together with config; write it into web.cf`},
 		{"no such file", []string{"config=none.cf"}, 5, "parameter config: none.cf: file does not exist in " + n.config + "; copy it to every node"},
-		{"bad file", []string{"config=bad.cf"}, 2, n.config + `/bad.cf:2: unknown scheduler "wrrr"; did you mean "wrr"?`},
+		{"bad file", []string{"config=bad.cf"}, 2, n.config + `/bad.cf:2:12: unknown scheduler "wrrr"; did you mean "wrr"?`},
 		{"empty file", []string{"config=empty.cf"}, 2, n.config + "/empty.cf has no virtual service; add virtual=ADDRESS:PORT"},
 		{"pattern", []string{"ipvs=x", "receive=("}, 6, "receive \"(\": error parsing regexp: missing closing ): `(`"},
 		{"fallback", []string{"ipvs=x", "fallback=127.0.0.1 route"}, 6, `fallback "127.0.0.1 route": unknown forwarding method "route"; use gate (direct routing), masq (NAT) or ipip (tunnel)`},

@@ -475,7 +475,7 @@ func TestBadParameters(t *testing.T) {
 		{"scheduler", []string{"virtual=192.0.2.10:80", "real=192.0.2.21 gate", "scheduler=wcl"}, 6,
 			`parameter scheduler="wcl": unknown; did you mean "wlc"? (one of rr, wrr, lc, wlc, lblc, lblcr, dh, sh, sed, nq, fo, ovf, mh, twos)`},
 		{"no such file", []string{"config=none.cf"}, 5, fmt.Sprintf("parameter config: none.cf: file does not exist in %s; copy it to every node", n.config)},
-		{"bad line", []string{"config=bad.cf"}, 2, n.config + `/bad.cf:3: unknown scheduler "wrrr"; did you mean "wrr"?`},
+		{"bad line", []string{"config=bad.cf"}, 2, n.config + `/bad.cf:3:12: unknown scheduler "wrrr"; did you mean "wrr"?`},
 		{"empty file", []string{"config=empty.cf"}, 2, n.config + "/empty.cf has no virtual service; add virtual=ADDRESS:PORT"},
 	}
 	for _, tt := range tests {

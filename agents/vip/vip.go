@@ -4,13 +4,13 @@
 package vip
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
 	"slices"
-	"strconv"
 	"time"
 
 	"lvs-agents/internal/lvs"
@@ -18,38 +18,90 @@ import (
 	"lvs-agents/ocf"
 )
 
-// Kernel is the addresses of the host. Five methods, because finding out where
-// an address belongs takes as many looks as putting it there.
+// Kernel is the addresses of the host. More than four methods, because finding
+// out where an address belongs takes as many looks as putting it there.
 type Kernel interface {
+	// Enter moves the calling goroutine into a network namespace.
+	Enter(namespace string) error
 	// Addresses returns ip on every interface that has it, whatever the prefix length.
 	Addresses(ctx context.Context, ip netip.Addr) ([]lvs.Address, error)
-	// Network returns the directly connected network that holds ip, on any
-	// interface if nic is empty.
-	Network(ctx context.Context, ip netip.Addr, nic string) (lvs.Network, error)
-	// Interface returns nil if there is such an interface.
-	Interface(ctx context.Context, nic string) error
+	// Network returns the directly connected network that holds an address.
+	Network(context.Context, lvs.Search) (lvs.Network, error)
+	// Interface is an error if there is no such interface.
+	Interface(ctx context.Context, nic string) (lvs.Interface, error)
+	// Gateways returns the next hops of the default routes over an interface.
+	Gateways(ctx context.Context, nic string, v6 bool) ([]netip.Addr, error)
 	Apply(context.Context, []lvs.AddressOp) (int, error)
 	// Settle waits for the end of IPv6 duplicate address detection.
 	Settle(context.Context, lvs.Address) error
 }
 
-// Announcer tells the neighbours which host has an address now. It returns at
-// once; the announcements go on behind it.
-type Announcer interface {
-	Announce(nic string, ip netip.Addr, count int, interval time.Duration) error
+// Announcement is what the neighbours are told: which host has an address now.
+type Announcement struct {
+	NIC      string
+	IP       netip.Addr
+	Count    int
+	Interval time.Duration
+	// Also is the link-layer address of a host that hears it by itself as well,
+	// empty for none.
+	Also string
+	// Wait lets Announce return when the last packet has been sent.
+	Wait bool
+}
+
+// Neighbours are the other hosts on the link of an interface.
+type Neighbours interface {
+	// Announce goes on in the background unless it is to wait.
+	Announce(context.Context, Announcement) error
+	// Owner is the link-layer address of another host that has an IPv4 address,
+	// empty when nobody answers within wait.
+	Owner(ctx context.Context, nic string, ip netip.Addr, wait time.Duration) (string, error)
+	// Answers tells whether a neighbour's answer to ip comes back to this host
+	// within wait.
+	Answers(ctx context.Context, nic string, ip, neighbour netip.Addr, wait time.Duration) (bool, error)
+	// Tell announces ip to one neighbour alone.
+	Tell(nic string, ip, neighbour netip.Addr) error
 }
 
 // Agent is one resource. The exported fields are its parameters.
 type Agent struct {
-	IP          netip.Addr
-	NIC         string
-	Bits        int // prefix length; zero for the one of the connected network
-	ArpCount    int
-	ArpInterval int // milliseconds
+	IP        netip.Addr
+	NIC       string
+	Bits      int // prefix length; zero for the one of the connected network
+	Broadcast string
+	Label     string
 
-	dotted    bool // Bits was given as an IPv4 netmask
+	LVSSupport     bool
+	AddrLabel      bool
+	AddrLabelValue int
+	PreferredLft   string
+	NoDAD          bool
+	NoPrefixRoute  bool
+	FlushRoutes    bool
+	Namespace      string
+	Protocol       int
+	CheckLink      bool
+
+	ArpCount        int
+	ArpInterval     int // milliseconds
+	ArpCountRefresh int
+	ArpBackground   bool
+	ArpSender       string
+	SendArpOpts     string
+
+	RunArping     bool
+	Duplicate     string
+	DuplicateWait int // milliseconds
+	Confirm       neighbourList
+	ConfirmWait   int // milliseconds
+	ConfirmPolicy string
+
+	nicLabel  string   // of nic=DEV:LABEL
+	dotted    bool     // Bits was given as an IPv4 netmask
+	ignored   []string // parameters that were given and have no effect
+	refused   []string // parameters that were given and make start fail
 	kernel    Kernel
-	announcer Announcer
+	neighbour Neighbours
 }
 
 var (
@@ -59,8 +111,384 @@ var (
 )
 
 // New makes an agent with its defaults.
-func New(k Kernel, a Announcer) *Agent {
-	return &Agent{ArpCount: 5, ArpInterval: 200, kernel: k, announcer: a}
+func New(k Kernel, n Neighbours) *Agent {
+	return &Agent{
+		AddrLabelValue: 99, PreferredLft: "0", ArpCount: 5, ArpInterval: 200, ArpCountRefresh: 1, ArpBackground: true,
+		Duplicate: policyOff, DuplicateWait: 600, ConfirmWait: 3000, ConfirmPolicy: policyWarn,
+		kernel: k, neighbour: n,
+	}
+}
+
+// enter goes to where the resource lives.
+func (a *Agent) enter() error {
+	if a.Namespace == "" {
+		return nil
+	}
+	return a.kernel.Enter(a.Namespace)
+}
+
+// Start adds the address where it is missing and announces it then. It removes
+// nothing that it has not added, except from lo with lvs_support.
+func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
+	if err := a.consistent(c); err != nil {
+		return err
+	}
+	a.warn(c)
+	if err := a.enter(); err != nil {
+		return err
+	}
+	have, err := a.ours(ctx)
+	if err != nil {
+		return err
+	}
+	if i := slices.IndexFunc(have, a.fits); i >= 0 {
+		return a.again(ctx, c, have[i])
+	}
+	if len(have) > 0 && a.IP.Is6() { // an interface has an IPv6 address once only
+		return fmt.Errorf("%s is on %s already, with prefix length %d; give cidr_netmask=%[3]d, or remove it", a.IP, have[0].NIC, have[0].Prefix.Bits())
+	}
+	target, err := a.target(ctx)
+	if err != nil {
+		return err
+	}
+	return a.claim(ctx, c, target)
+}
+
+// again starts what is there already, perhaps by a start that was killed.
+func (a *Agent) again(ctx context.Context, c ocf.Call, there lvs.Address) error {
+	if err := a.raise(ctx, c, there); err != nil {
+		return err
+	}
+	if err := a.addPolicy(ctx, c); err != nil {
+		return err
+	}
+	return a.settle(ctx, c, there)
+}
+
+// addPolicy gives an IPv6 address its label, if it shall have one.
+func (a *Agent) addPolicy(ctx context.Context, c ocf.Call) error {
+	if !a.AddrLabel || !a.IP.Is6() {
+		return nil
+	}
+	return a.apply(ctx, c, a.policy(lvs.AddPolicy))
+}
+
+// claim puts the address on its interface and tells the neighbours.
+func (a *Agent) claim(ctx context.Context, c ocf.Call, target lvs.Address) error {
+	if err := a.raise(ctx, c, target); err != nil {
+		return err
+	}
+	former, err := a.former(ctx, c, target.NIC)
+	if err != nil {
+		return err
+	}
+	if err := a.takeOffLoopback(ctx, c); err != nil {
+		return err
+	}
+	if err := a.addPolicy(ctx, c); err != nil {
+		return err
+	}
+	if err := a.apply(ctx, c, lvs.AddressOp{Verb: lvs.AddAddress, Address: target}); err != nil {
+		return err
+	}
+	if err := a.settle(ctx, c, target); err != nil {
+		undo := a.remove(context.WithoutCancel(ctx), c, []lvs.Address{target})
+		return errors.Join(err, undo)
+	}
+	a.announce(ctx, c, target.NIC, former)
+	return a.confirm(ctx, c, target.NIC)
+}
+
+// raise sets the interface up if it is down, as IPaddr2 does.
+func (a *Agent) raise(ctx context.Context, c ocf.Call, target lvs.Address) error {
+	state, err := a.kernel.Interface(ctx, target.NIC)
+	if err != nil {
+		return err
+	}
+	if state.Down {
+		if err := a.apply(ctx, c, lvs.AddressOp{Verb: lvs.RaiseLink, Address: target}); err != nil {
+			return err
+		}
+		if state, err = a.kernel.Interface(ctx, target.NIC); err != nil {
+			return err
+		}
+	}
+	switch {
+	case !state.NoCarrier:
+	case a.CheckLink:
+		return ocf.Lacking(fmt.Errorf("%s has no carrier, and check_link_status is set", target.NIC))
+	default:
+		c.Log.Warnf("%s has no carrier: nobody can reach %s on this node yet", target.NIC, a.IP)
+	}
+	return nil
+}
+
+// settle waits for duplicate address detection and decides what a duplicate means.
+func (a *Agent) settle(ctx context.Context, c ocf.Call, there lvs.Address) error {
+	err := a.kernel.Settle(ctx, there)
+	switch {
+	case errors.Is(err, lvs.ErrNoCarrier): // the detection comes with the carrier, and monitor judges it
+		return nil
+	case errors.Is(err, lvs.ErrDuplicate) && (a.Duplicate == policyWarn || a.Duplicate == policyTake):
+		c.Log.Warnf("%v; going on, as duplicate=%s", err, a.Duplicate)
+		again := there
+		again.NoDAD = true
+		if err := a.apply(ctx, c, lvs.AddressOp{Verb: lvs.DeleteAddress, Address: there}); err != nil {
+			return err
+		}
+		return a.apply(ctx, c, lvs.AddressOp{Verb: lvs.AddAddress, Address: again})
+	}
+	return err
+}
+
+func (a *Agent) announce(ctx context.Context, c ocf.Call, nic, former string) {
+	err := a.neighbour.Announce(ctx, Announcement{
+		NIC: nic, IP: a.IP, Count: a.ArpCount, Interval: a.interval(), Also: former, Wait: !a.ArpBackground,
+	})
+	if err != nil {
+		c.Log.Warnf("%s is on %s, but was not announced: %v", a.IP, nic, err)
+	}
+}
+
+func (a *Agent) interval() time.Duration { return time.Duration(a.ArpInterval) * time.Millisecond }
+
+// ours returns where the address is: on the interface of the parameters, else on
+// that of the connected network. Where neither is there, an address counts on
+// every interface with neighbours: the interface may have another name now. A
+// real server of the same service has the address on lo or on a tunnel.
+func (a *Agent) ours(ctx context.Context) ([]lvs.Address, error) {
+	if !a.IP.IsValid() || a.impossible() { // a stop or probe with bad parameters
+		return nil, nil
+	}
+	all, err := a.kernel.Addresses(ctx, a.IP)
+	if err != nil || len(all) == 0 {
+		return nil, err
+	}
+	nic, err := a.home(ctx, all)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(address lvs.Address) bool {
+		if nic == "" {
+			return address.Observed.Silent
+		}
+		return address.NIC != nic
+	}), nil
+}
+
+// home is the interface that the address belongs on, empty if there is none.
+func (a *Agent) home(ctx context.Context, have []lvs.Address) (string, error) {
+	if a.NIC == "" {
+		network, err := a.kernel.Network(ctx, lvs.Search{IP: a.IP, Protocol: a.Protocol})
+		if err != nil && !errors.Is(err, lvs.ErrNoNetwork) {
+			return "", err
+		}
+		return network.NIC, nil
+	}
+	if slices.ContainsFunc(have, func(address lvs.Address) bool { return address.NIC == a.NIC }) {
+		return a.NIC, nil
+	}
+	_, err := a.kernel.Interface(ctx, a.NIC)
+	switch {
+	case err == nil:
+		return a.NIC, nil
+	case errors.Is(err, lvs.ErrNotInstalled):
+		return "", nil
+	}
+	return "", err
+}
+
+func (a *Agent) fits(address lvs.Address) bool {
+	return a.Bits == 0 || address.Prefix.Bits() == a.Bits
+}
+
+// policy is the op for the address label of an IPv6 address.
+func (a *Agent) policy(verb lvs.AddressVerb) lvs.AddressOp {
+	return lvs.AddressOp{Verb: verb, Policy: uint32(a.AddrLabelValue), Address: lvs.Address{Prefix: netip.PrefixFrom(a.IP, 128)}}
+}
+
+// apply does an op; that it was done before is success.
+func (a *Agent) apply(ctx context.Context, c ocf.Call, op lvs.AddressOp) error {
+	_, err := a.kernel.Apply(ctx, []lvs.AddressOp{op})
+	added := op.Verb == lvs.AddAddress || op.Verb == lvs.AddPolicy
+	switch {
+	case err == nil:
+		c.Log.Info(op)
+	case added && errors.Is(err, fs.ErrExist):
+	case !added && errors.Is(err, fs.ErrNotExist):
+	default:
+		return err
+	}
+	return nil
+}
+
+// Stop takes the address away, whatever its prefix length.
+func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
+	if err := a.enter(); err != nil {
+		return err
+	}
+	have, err := a.ours(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.remove(ctx, c, have); err != nil {
+		return err
+	}
+	a.notes(c).forgetProof()
+	return a.mention(ctx, c)
+}
+
+// mention warns of the address where somebody has put it by hand: another node
+// may be about to add it.
+func (a *Agent) mention(ctx context.Context, c ocf.Call) error {
+	if !a.IP.IsValid() || a.impossible() {
+		return nil
+	}
+	left, err := a.kernel.Addresses(ctx, a.IP)
+	for _, address := range left {
+		if !address.Observed.Silent {
+			c.Log.Warnf("%s is still on %s, where this resource did not put it; remove it there", a.IP, address.NIC)
+		}
+	}
+	return err
+}
+
+// remove takes away the address and what came with it.
+func (a *Agent) remove(ctx context.Context, c ocf.Call, have []lvs.Address) error {
+	if a.AddrLabel && a.IP.Is6() {
+		if err := a.apply(ctx, c, a.policy(lvs.DeletePolicy)); err != nil {
+			c.Log.Warn(err) // a label without its address does nothing
+		}
+	}
+	for _, address := range have {
+		if err := a.apply(ctx, c, lvs.AddressOp{Verb: lvs.DeleteAddress, Address: address}); err != nil {
+			return err
+		}
+	}
+	if a.FlushRoutes && len(have) > 0 {
+		if err := a.apply(ctx, c, lvs.AddressOp{Verb: lvs.FlushRoutes, Address: have[0]}); err != nil {
+			c.Log.Warn(err)
+		}
+	}
+	return a.putBackOnLoopback(ctx, c)
+}
+
+// ReloadAgent takes over what can change under a running address: its lifetime
+// now, and what the next start, stop and monitor use.
+func (a *Agent) ReloadAgent(ctx context.Context, c ocf.Call) error {
+	if err := a.consistent(c); err != nil {
+		return err
+	}
+	if err := a.enter(); err != nil {
+		return err
+	}
+	have, err := a.ours(ctx)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(have, a.fits)
+	if i < 0 {
+		return ocf.ErrNotRunning
+	}
+	if !a.IP.Is6() {
+		return nil
+	}
+	want := have[i]
+	want.Deprecated, want.Preferred = a.lifetime()
+	if want.Deprecated == have[i].Deprecated && want.Preferred == 0 {
+		return nil
+	}
+	return a.apply(ctx, c, lvs.AddressOp{Verb: lvs.ChangeAddress, Address: want})
+}
+
+// Monitor looks whether the address is there and usable, and tells the neighbours
+// again while it is.
+func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
+	if err := a.enter(); err != nil {
+		return ocf.Status{}, err
+	}
+	if kept, err := a.notes(c).loopback(); err != nil {
+		return ocf.Status{}, err
+	} else if len(kept) > 0 && !a.IP.IsValid() {
+		return failed("%s was taken off lo and is not back yet", kept[0].Prefix.Addr())
+	}
+	if !a.IP.IsValid() {
+		return ocf.Status{State: ocf.Stopped, Reason: "without an address nothing can be running"}, nil
+	}
+	have, err := a.ours(ctx)
+	if err != nil {
+		return ocf.Status{}, err
+	}
+	if len(have) == 0 {
+		return a.absent(ctx, c)
+	}
+	status, err := a.judge(have)
+	deaf := have[0].Observed.Silent || have[0].Observed.NoCarrier
+	if status.State == ocf.Running && c.Recurring && a.ArpCountRefresh > 0 && !deaf {
+		a.refresh(ctx, c, have[0].NIC)
+	}
+	return status, err
+}
+
+func failed(format string, args ...any) (ocf.Status, error) {
+	return ocf.Status{State: ocf.Failed, Reason: fmt.Sprintf(format, args...)}, nil
+}
+
+// refresh helps neighbours that missed the last announcement, those of a network
+// that was split for example.
+func (a *Agent) refresh(ctx context.Context, c ocf.Call, nic string) {
+	err := a.neighbour.Announce(ctx, Announcement{NIC: nic, IP: a.IP, Count: a.ArpCountRefresh, Interval: a.interval()})
+	if err != nil {
+		c.Log.Warnf("%s is on %s, but was not announced again: %v", a.IP, nic, err)
+	}
+}
+
+// absent tells why the address is not where it belongs.
+func (a *Agent) absent(ctx context.Context, c ocf.Call) (ocf.Status, error) {
+	kept, err := a.notes(c).loopback()
+	if err != nil {
+		return ocf.Status{}, err
+	}
+	if len(kept) > 0 {
+		return failed("%s was taken off lo and is neither on %s nor back; stop puts it back", a.IP, a.place())
+	}
+	if a.NIC != "" && c.Recurring {
+		if _, err := a.kernel.Interface(ctx, a.NIC); errors.Is(err, lvs.ErrNotInstalled) {
+			return failed("%s is gone: %v", a.IP, err)
+		}
+	}
+	all, err := a.kernel.Addresses(ctx, a.IP)
+	for _, other := range all {
+		if !other.Observed.Silent {
+			return ocf.Status{State: ocf.Stopped, Reason: fmt.Sprintf("%s is on %s, not on %s", a.IP, other.NIC, cmp.Or(a.NIC, "the interface of its network"))}, err
+		}
+	}
+	return ocf.Status{State: ocf.Stopped, Reason: fmt.Sprintf("%s is not on %s", a.IP, a.place())}, err
+}
+
+// judge tells whether the address that is there can be used.
+func (a *Agent) judge(have []lvs.Address) (ocf.Status, error) {
+	i := slices.IndexFunc(have, a.fits)
+	if i < 0 {
+		return failed("%s is on %s, but with prefix length %d instead of %d", a.IP, have[0].NIC, have[0].Prefix.Bits(), a.Bits)
+	}
+	switch seen := have[i].Observed; {
+	case a.NIC != "" && have[i].NIC != a.NIC:
+		return failed("%s is on %s: network interface %q does not exist any more", a.IP, have[i].NIC, a.NIC)
+	case seen.Down:
+		return failed("%s is down; ip link set dev %[1]s up", have[i].NIC)
+	case seen.NoCarrier && a.CheckLink:
+		return failed("%s has no carrier, and check_link_status is set", have[i].NIC)
+	case seen.Duplicate:
+		return failed("%s on %s is a duplicate: another host has it", a.IP, have[i].NIC)
+	case seen.Tentative && !seen.NoCarrier:
+		return failed("%s on %s is still in duplicate address detection", a.IP, have[i].NIC)
+	}
+	return ocf.Status{State: ocf.Running}, nil
+}
+
+func (a *Agent) place() string {
+	return cmp.Or(a.NIC, "any interface")
 }
 
 // Metadata declares the agent.
@@ -70,14 +498,15 @@ func (a *Agent) Metadata() metadata.Agent {
 		Short: "Virtual IP address of an LVS director",
 		Long: `Puts a virtual IP address on a network interface and announces it, so that clients send to this director: with gratuitous ARP for IPv4, with unsolicited neighbour advertisements for IPv6.
 
-An IPv6 address is used only after duplicate address detection, and it is marked as deprecated so that the director does not choose it as the source of its own connections.
-
-Parameters have the names and meanings that they have in ocf:heartbeat:IPaddr2.`,
+Everything that ocf:heartbeat:IPaddr2 does on a current kernel, with the same parameters. An IPv6 address is used only after duplicate address detection, and it is marked as deprecated so that the director does not choose it as the source of its own connections.`,
 		Params:  a.params(),
 		Actions: actions,
 		Examples: []metadata.Example{
 			{Title: "Interface and prefix length from the connected network", ID: "web-vip", Params: [][2]string{{"ip", "192.0.2.10"}}},
 			{Title: "Everything given", ID: "web-vip", Params: [][2]string{{"ip", "192.0.2.10"}, {"nic", "eth0"}, {"cidr_netmask", "24"}}},
+			{Title: "Not if another host has it, and only if the gateway learns", ID: "web-vip", Params: [][2]string{
+				{"ip", "192.0.2.10"}, {"duplicate", "fail"}, {"confirm", "gateway"}, {"confirm_policy", "fail"},
+			}},
 		},
 	}
 }
@@ -89,249 +518,4 @@ var actions = []metadata.Action{
 	{Name: "reload-agent", Timeout: 20 * time.Second},
 	{Name: "validate-all", Timeout: 10 * time.Second},
 	{Name: "meta-data", Timeout: 5 * time.Second},
-}
-
-func (a *Agent) params() []metadata.Param {
-	return []metadata.Param{
-		{Name: "ip", Value: metadata.Address(&a.IP), Required: true, UniqueGroup: "ip", Short: "Virtual IP address",
-			Long: "The IPv4 or IPv6 address that clients connect to, 192.0.2.10 for example."},
-		{Name: "nic", Value: metadata.String(&a.NIC), Short: "Network interface",
-			Long: "The interface that gets the address. When unset, the interface whose connected network holds the address. Needed for IPv6 link-local addresses."},
-		{Name: "cidr_netmask", Value: prefixLength{&a.Bits, &a.dotted}, Short: "Prefix length",
-			Long: "The prefix length of the address, 24 for example, or an IPv4 netmask like 255.255.255.0. When unset, the one of the connected network."},
-		{Name: "arp_count", Value: metadata.Integer(&a.ArpCount, 1, 1000), Reloadable: true, Short: "Number of announcements",
-			Long: "How many announcements are sent after the address was added. Start does not wait for them."},
-		{Name: "arp_interval", Value: metadata.Integer(&a.ArpInterval, 1, 60000), Reloadable: true, Short: "Time between announcements",
-			Long: "Milliseconds between two announcements."},
-	}
-}
-
-// prefixLength is the cidr_netmask of IPaddr2: a length, or a dotted IPv4 mask.
-type prefixLength struct {
-	target *int
-	dotted *bool
-}
-
-// Set is part of metadata.Value.
-func (p prefixLength) Set(text string) error {
-	bits, err := strconv.Atoi(text)
-	dotted := err != nil
-	if dotted {
-		bits, err = lvs.ParseNetmask(text, false)
-	}
-	if err != nil || bits < 1 || bits > 128 {
-		return errors.New("not a prefix length from 1 to 32 (IPv6: 128), nor an IPv4 netmask")
-	}
-	*p.target, *p.dotted = bits, dotted
-	return nil
-}
-
-// String is part of metadata.Value.
-func (p prefixLength) String() string {
-	if *p.target == 0 {
-		return ""
-	}
-	return strconv.Itoa(*p.target)
-}
-
-// Type is part of metadata.Value.
-func (p prefixLength) Type() string { return "string" }
-
-// Validate checks what parameters say together and, from level 10 on, whether
-// this node has a place for the address.
-func (a *Agent) Validate(ctx context.Context, _ ocf.Call, level int) error {
-	if err := a.consistent(); err != nil || level < 10 {
-		return err
-	}
-	_, err := a.target(ctx)
-	return err
-}
-
-func (a *Agent) consistent() error {
-	switch {
-	case a.dotted && a.IP.Is6():
-		return ocf.WrongEverywhere(fmt.Errorf("parameter cidr_netmask is an IPv4 netmask, but ip=%s is IPv6; give a prefix length", a.IP))
-	case a.impossible():
-		return ocf.WrongEverywhere(fmt.Errorf("parameter ip=%s cannot be a virtual address", a.IP))
-	case a.Bits > a.IP.BitLen():
-		return ocf.WrongEverywhere(fmt.Errorf("parameter cidr_netmask=%d is longer than the address %s; the most is %d", a.Bits, a.IP, a.IP.BitLen()))
-	case a.IP.IsMulticast():
-		return ocf.WrongEverywhere(fmt.Errorf("parameter ip=%s is a multicast address; an interface cannot have it", a.IP))
-	case a.IP.Is6() && a.IP.IsLinkLocalUnicast() && a.NIC == "":
-		return ocf.WrongEverywhere(fmt.Errorf("parameter ip=%s is link-local and exists on every interface; give nic", a.IP))
-	}
-	return nil
-}
-
-// impossible tells addresses that every host has, or none.
-func (a *Agent) impossible() bool {
-	switch a.IP {
-	case netip.MustParseAddr("255.255.255.255"), netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback():
-		return true
-	}
-	return a.IP.Is4() && a.IP.As4()[0] == 0
-}
-
-// Start adds the address where it is missing and announces it then. It removes
-// nothing that it has not added.
-func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
-	if err := a.consistent(); err != nil {
-		return err
-	}
-	have, err := a.ours(ctx)
-	if err != nil {
-		return err
-	}
-	if i := slices.IndexFunc(have, a.fits); i >= 0 {
-		return a.kernel.Settle(ctx, have[i])
-	}
-	if len(have) > 0 && a.IP.Is6() { // an interface has an IPv6 address once only
-		return fmt.Errorf("%s is on %s already, with prefix length %d; give cidr_netmask=%[3]d, or remove it", a.IP, have[0].NIC, have[0].Prefix.Bits())
-	}
-	target, err := a.target(ctx)
-	if err != nil {
-		return err
-	}
-	if err := a.apply(ctx, c, lvs.AddressOp{Verb: lvs.AddAddress, Address: target}); err != nil {
-		return err
-	}
-	if err := a.kernel.Settle(ctx, target); err != nil { // another host has it
-		undo := a.apply(context.WithoutCancel(ctx), c, lvs.AddressOp{Verb: lvs.DeleteAddress, Address: target})
-		return errors.Join(err, undo)
-	}
-	if err := a.announcer.Announce(target.NIC, a.IP, a.ArpCount, time.Duration(a.ArpInterval)*time.Millisecond); err != nil {
-		c.Log.Warnf("%s is on %s, but was not announced: %v", a.IP, target.NIC, err)
-	}
-	return nil
-}
-
-// target is the address as it shall be on this node.
-func (a *Agent) target(ctx context.Context) (lvs.Address, error) {
-	target := lvs.Address{NIC: a.NIC, Deprecated: a.IP.Is6() && !a.IP.IsLinkLocalUnicast()}
-	if a.NIC != "" {
-		if err := a.kernel.Interface(ctx, a.NIC); err != nil {
-			return target, err
-		}
-	}
-	bits := a.Bits
-	network, err := a.kernel.Network(ctx, a.IP, a.NIC)
-	switch {
-	case err == nil:
-		target.NIC, target.Broadcast = network.NIC, network.Broadcast
-		if bits == 0 {
-			bits = network.Bits
-		}
-	case a.NIC == "" || bits == 0 || !errors.Is(err, lvs.ErrNoNetwork): // IPaddr2 needs none either when it is told both
-		return target, err
-	}
-	if bits != network.Bits {
-		target.Broadcast = netip.Addr{}
-	}
-	target.Prefix = netip.PrefixFrom(a.IP, bits)
-	return target, nil
-}
-
-// ours returns where the address is: on the interface of the parameters, else on
-// that of the connected network. Where there is no such network, interfaces
-// without neighbours do not count: a real server of the same service has the
-// address on lo or on a tunnel.
-func (a *Agent) ours(ctx context.Context) ([]lvs.Address, error) {
-	if !a.IP.IsValid() || a.impossible() { // a stop or probe with bad parameters
-		return nil, nil
-	}
-	all, err := a.kernel.Addresses(ctx, a.IP)
-	if err != nil || len(all) == 0 {
-		return nil, err
-	}
-	nic := a.NIC
-	if nic == "" {
-		network, err := a.kernel.Network(ctx, a.IP, "")
-		if err != nil && !errors.Is(err, lvs.ErrNoNetwork) {
-			return nil, err
-		}
-		nic = network.NIC
-	}
-	return slices.DeleteFunc(all, func(address lvs.Address) bool {
-		if nic == "" {
-			return address.Observed.Silent
-		}
-		return address.NIC != nic
-	}), nil
-}
-
-func (a *Agent) fits(address lvs.Address) bool {
-	return a.Bits == 0 || address.Prefix.Bits() == a.Bits
-}
-
-// apply does an op; that it was done before is success.
-func (a *Agent) apply(ctx context.Context, c ocf.Call, op lvs.AddressOp) error {
-	_, err := a.kernel.Apply(ctx, []lvs.AddressOp{op})
-	switch {
-	case err == nil:
-		c.Log.Info(op)
-	case op.Verb == lvs.AddAddress && errors.Is(err, fs.ErrExist):
-	case op.Verb == lvs.DeleteAddress && errors.Is(err, fs.ErrNotExist):
-	default:
-		return err
-	}
-	return nil
-}
-
-// Stop takes the address away, whatever its prefix length.
-func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
-	have, err := a.ours(ctx)
-	if err != nil {
-		return err
-	}
-	for _, address := range have {
-		if err := a.apply(ctx, c, lvs.AddressOp{Verb: lvs.DeleteAddress, Address: address}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// ReloadAgent takes over what the next start uses: how it announces.
-func (a *Agent) ReloadAgent(ctx context.Context, _ ocf.Call) error {
-	have, err := a.ours(ctx)
-	if err == nil && len(have) == 0 {
-		return ocf.ErrNotRunning
-	}
-	return err
-}
-
-// Monitor looks whether the address is there and usable.
-func (a *Agent) Monitor(ctx context.Context, _ ocf.Call) (ocf.Status, error) {
-	if !a.IP.IsValid() {
-		return ocf.Status{State: ocf.Stopped, Reason: "without an address nothing can be running"}, nil
-	}
-	have, err := a.ours(ctx)
-	if err != nil {
-		return ocf.Status{}, err
-	}
-	if len(have) == 0 {
-		return ocf.Status{State: ocf.Stopped, Reason: fmt.Sprintf("%s is not on %s", a.IP, a.place())}, nil
-	}
-	i := slices.IndexFunc(have, a.fits)
-	failed := func(format string, args ...any) (ocf.Status, error) {
-		return ocf.Status{State: ocf.Failed, Reason: fmt.Sprintf(format, args...)}, nil
-	}
-	switch {
-	case i < 0:
-		return failed("%s is on %s, but with prefix length %d instead of %d", a.IP, have[0].NIC, have[0].Prefix.Bits(), a.Bits)
-	case have[i].Observed.Down:
-		return failed("%s is down; ip link set dev %[1]s up", have[i].NIC)
-	case have[i].Observed.Duplicate:
-		return failed("%s on %s is a duplicate: another host has it", a.IP, have[i].NIC)
-	case have[i].Observed.Tentative:
-		return failed("%s on %s is still in duplicate address detection", a.IP, have[i].NIC)
-	}
-	return ocf.Status{State: ocf.Running}, nil
-}
-
-func (a *Agent) place() string {
-	if a.NIC != "" {
-		return a.NIC
-	}
-	return "any interface"
 }

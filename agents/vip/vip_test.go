@@ -2,12 +2,14 @@ package vip
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -16,15 +18,41 @@ import (
 	"lvs-agents/ocf"
 )
 
-// announcements remembers what was announced.
+// announcements remembers what was announced. The neighbours in deaf have to be
+// told by themselves, those in mute answer nobody.
 type announcements struct {
-	sent []string
-	err  error
+	sent  []string
+	err   error
+	owner string // of every IPv4 address
+	deaf  map[string]bool
+	mute  map[string]bool
 }
 
-func (a *announcements) Announce(nic string, ip netip.Addr, count int, interval time.Duration) error {
-	a.sent = append(a.sent, fmt.Sprintf("%s %s %d times every %s", nic, ip, count, interval))
+func (a *announcements) Announce(_ context.Context, n Announcement) error {
+	text := fmt.Sprintf("%s %s %d times every %s", n.NIC, n.IP, n.Count, n.Interval)
+	if n.Also != "" {
+		text += ", also to " + n.Also
+	}
+	if n.Wait {
+		text += ", waiting"
+	}
+	a.sent = append(a.sent, text)
 	return a.err
+}
+
+func (a *announcements) Owner(_ context.Context, nic string, ip netip.Addr, wait time.Duration) (string, error) {
+	a.sent = append(a.sent, fmt.Sprintf("who has %s on %s within %s", ip, nic, wait))
+	return a.owner, nil
+}
+
+func (a *announcements) Answers(_ context.Context, _ string, _, neighbour netip.Addr, _ time.Duration) (bool, error) {
+	return !a.deaf[neighbour.String()] && !a.mute[neighbour.String()], nil
+}
+
+func (a *announcements) Tell(nic string, ip, neighbour netip.Addr) error {
+	a.sent = append(a.sent, fmt.Sprintf("%s %s to %s", nic, ip, neighbour))
+	delete(a.deaf, neighbour.String())
+	return nil
 }
 
 // node is a director with eth0, eth1 and their networks.
@@ -105,11 +133,11 @@ func TestEveryActionTwice(t *testing.T) {
 	}{
 		{"IPv4", "ip addr add 192.0.2.10/24 brd 192.0.2.255 dev eth0\n", []string{"ip=192.0.2.10"}},
 		{"IPv4 on a NIC", "ip addr add 198.51.100.10/24 brd 198.51.100.255 dev eth1\n", []string{"ip=198.51.100.10", "nic=eth1"}},
-		{"IPv4 with a length", "ip addr add 192.0.2.10/32 dev eth0\n", []string{"ip=192.0.2.10", "cidr_netmask=32"}},
-		{"IPv4 with a mask", "ip addr add 192.0.2.10/28 dev eth0\n", []string{"ip=192.0.2.10", "cidr_netmask=255.255.255.240"}},
+		{"IPv4 with a length", "ip addr add 192.0.2.10/32 brd 192.0.2.255 dev eth0\n", []string{"ip=192.0.2.10", "cidr_netmask=32"}},
+		{"IPv4 with a mask", "ip addr add 192.0.2.10/28 brd 192.0.2.255 dev eth0\n", []string{"ip=192.0.2.10", "cidr_netmask=255.255.255.240"}},
 		{"IPv4 of no network", "ip addr add 203.0.113.10/24 dev eth1\n", []string{"ip=203.0.113.10", "nic=eth1", "cidr_netmask=24"}},
 		{"IPv6", "ip addr add 2001:db8::10/64 dev eth0 preferred_lft 0\n", []string{"ip=2001:db8::10"}},
-		{"IPv6 link-local", "ip addr add fe80::10/64 dev eth0\n", []string{"ip=fe80::10", "nic=eth0", "cidr_netmask=64"}},
+		{"IPv6 link-local", "ip addr add fe80::10/64 dev eth0 preferred_lft 0\n", []string{"ip=fe80::10", "nic=eth0", "cidr_netmask=64"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -131,7 +159,11 @@ func TestEveryActionTwice(t *testing.T) {
 				}
 				n.wantAddresses(t, want)
 			}
-			if len(n.announced.sent) != 2 { // not by the start that found it running
+			var times []string // not by the start that found it running, nor by a probe
+			for _, sent := range n.announced.sent {
+				times = append(times, strings.Fields(sent)[2])
+			}
+			if want := []string{"5", "1", "5"}; !cmp.Equal(times, want) {
 				t.Errorf("announced %q", n.announced.sent)
 			}
 		})
@@ -163,11 +195,11 @@ func TestMonitorLooksAtTheAddressNotAtWhoPutItThere(t *testing.T) {
 		reason            string
 	}{
 		{"on the interface of its network", "eth0", "192.0.2.10/32", []string{"ip=192.0.2.10"}, 0, ""},
-		{"on the interface of another network", "eth1", "192.0.2.10/32", []string{"ip=192.0.2.10"}, 7, "192.0.2.10 is not on any interface"},
+		{"on the interface of another network", "eth1", "192.0.2.10/32", []string{"ip=192.0.2.10"}, 7, "192.0.2.10 is on eth1, not on the interface of its network"},
 		{"of no network", "eth1", "203.0.113.10/32", []string{"ip=203.0.113.10"}, 0, ""},
 		{"of no network, on lo", "lo", "203.0.113.10/32", []string{"ip=203.0.113.10"}, 7, "203.0.113.10 is not on any interface"},
 		{"on the interface", "eth0", "192.0.2.10/24", []string{"ip=192.0.2.10", "nic=eth0"}, 0, ""},
-		{"on another interface", "eth1", "192.0.2.10/24", []string{"ip=192.0.2.10", "nic=eth0"}, 7, "192.0.2.10 is not on eth0"},
+		{"on another interface", "eth1", "192.0.2.10/24", []string{"ip=192.0.2.10", "nic=eth0"}, 7, "192.0.2.10 is on eth1, not on eth0"},
 		{"a real server's address on lo", "lo", "192.0.2.10/32", []string{"ip=192.0.2.10"}, 7, "192.0.2.10 is not on any interface"},
 		{"a loopback address", "lo", "127.0.0.3/8", []string{"ip=127.0.0.3"}, 0, ""},
 		{"another prefix length", "eth0", "192.0.2.10/32", []string{"ip=192.0.2.10", "cidr_netmask=24"}, 1,
@@ -206,10 +238,7 @@ func TestStopRemovesEveryPrefixLengthAndNothingElse(t *testing.T) {
 	n.links.Have("eth0", "192.0.2.10/24", "192.0.2.10/32", "192.0.2.12/32")
 	n.links.Have("lo", "192.0.2.10/32")
 	n.mustRun(t, 0, "stop", "ip=192.0.2.10", "cidr_netmask=24")
-	n.wantAddresses(t, own+"ip addr add 192.0.2.12/32 dev eth0\n")
-	if left, err := n.links.Addresses(t.Context(), netip.MustParseAddr("192.0.2.10")); err != nil || len(left) != 1 || left[0].NIC != "lo" {
-		t.Errorf("the real server's address on lo: %v %v", left, err)
-	}
+	n.wantAddresses(t, own+"ip addr add 192.0.2.12/32 dev eth0\nip addr add 192.0.2.10/32 dev lo\n")
 }
 
 func TestDuplicateIsTakenAwayAgain(t *testing.T) {
@@ -270,6 +299,39 @@ func TestBadParameters(t *testing.T) {
 			`network interface "eth9" does not exist; create it or give one that ip link shows`},
 		{"no NIC at level 10", "validate-all at level 10", []string{"ip=192.0.2.10", "nic=eth9"}, 5,
 			`network interface "eth9" does not exist; create it or give one that ip link shows`},
+		{"bad broadcast", "start", []string{"ip=192.0.2.10", "broadcast=2001:db8::1"}, 6,
+			`parameter broadcast="2001:db8::1": neither an IPv4 address nor + nor -`},
+		{"broadcast of IPv6", "start", []string{"ip=2001:db8::10", "broadcast=+"}, 6, "parameter broadcast=+ is for IPv4, but ip=2001:db8::10 is IPv6"},
+		{"bad NIC", "start", []string{"ip=192.0.2.10", "nic=a name that is too long"}, 6,
+			`parameter nic="a name that is too long": not the name of a network interface`},
+		{"long label", "start", []string{"ip=192.0.2.10", "nic=eth0", "iflabel=abcdefghijk"}, 6,
+			`label "eth0:abcdefghijk" is longer than 15 characters; give a shorter iflabel`},
+		{"long label on any interface", "start", []string{"ip=192.0.2.10", "iflabel=abcdefghijklmn"}, 6,
+			`label "NIC:abcdefghijklmn" is longer than 15 characters; give a shorter iflabel`},
+		{"long label on this interface", "start", []string{"ip=192.0.2.10", "iflabel=abcdefghijk"}, 5,
+			`label "eth0:abcdefghijk" is longer than 15 characters; give a shorter iflabel`},
+		{"bad lifetime", "start", []string{"ip=2001:db8::10", "preferred_lft=bogus"}, 6,
+			`parameter preferred_lft="bogus": neither a number of seconds nor forever`},
+		{"bad origin", "start", []string{"ip=192.0.2.10", "proto=256"}, 6,
+			`parameter proto="256": neither the origin of a route (kernel, static, ...) nor a number from 1 to 255`},
+		{"another origin", "start", []string{"ip=192.0.2.10", "proto=static"}, 1,
+			"no directly connected network holds 192.0.2.10; give nic and cidr_netmask"},
+		{"bad sender", "start", []string{"ip=192.0.2.10", "arp_sender=bogus"}, 6,
+			`parameter arp_sender="bogus": unknown (one of send_arp, iputils_arping, libnet_arping, ipoibarping)`},
+		{"IPv4 with a shorter prefix", "start", []string{"ip=192.0.2.10", "cidr_netmask=16"}, 1,
+			"no directly connected network holds 192.0.2.10/16; give nic and cidr_netmask"},
+		{"IPv6 with another prefix", "start", []string{"ip=2001:db8::10", "cidr_netmask=80"}, 1,
+			"the network of 2001:db8::10 on eth0 has prefix length 64, not 80; give cidr_netmask=64 or 128, or nic as well"},
+		{"no namespace", "start", []string{"ip=192.0.2.10", "network_namespace=nosuch"}, 5,
+			`network namespace "nosuch" does not exist; ip netns add nosuch`},
+		{"address of each instance", "start", []string{"ip=192.0.2.10", "unique_clone_address=true"}, 6,
+			"parameter unique_clone_address=true is not supported, because the cluster cannot see the address of each instance; use one resource for each address"},
+		{"a clone", "start", []string{"ip=192.0.2.10", "CRM_meta_clone_max=2"}, 6,
+			"an address on several nodes at once (clone-max above 1) is not supported, because the kernel has no CLUSTERIP any more; use ocf:lvs:ipvs to share load"},
+		{"bad neighbour", "start", []string{"ip=192.0.2.10", "confirm=gateway router"}, 6,
+			`parameter confirm="gateway router": "router" is neither gateway nor an address`},
+		{"strange neighbour", "start", []string{"ip=192.0.2.10", "confirm=2001:db8::1"}, 6,
+			"parameter confirm: 2001:db8::1 is no neighbour of ip=192.0.2.10"},
 		{"no NIC at level 0", "validate-all", []string{"ip=192.0.2.10", "nic=eth9"}, 0, ""},
 		{"long mask at level 0", "validate-all", []string{"ip=192.0.2.10", "cidr_netmask=33"}, 6,
 			"parameter cidr_netmask=33 is longer than the address 192.0.2.10; the most is 32"},
@@ -282,20 +344,21 @@ func TestBadParameters(t *testing.T) {
 			}
 			n.wantAddresses(t, own)
 			n.mustRun(t, 0, "stop", tt.params...)
-			n.mustRun(t, 7, "monitor", tt.params...)
+			n.mustRun(t, 7, "probe", tt.params...)
 			n.wantAddresses(t, own)
 		})
 	}
 }
 
 func TestDeadlineOfAKernelThatDoesNotAnswer(t *testing.T) {
-	n := newNode(t)
-	n.links.Stall = true
-	for _, action := range []string{"start", "stop", "monitor"} {
-		got := n.mustRun(t, 1, action, "ip=192.0.2.10", "CRM_meta_timeout=500")
-		// The second on a busy machine: package ocf does not wait for its agent.
-		if !strings.Contains(got.reason, "deadline exceeded") && !strings.Contains(got.reason, "did not end within") {
-			t.Errorf("%s: %s", action, got.reason)
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t)
+		n.links.Stall = true
+		for _, action := range []string{"start", "stop", "monitor"} {
+			got := n.mustRun(t, 1, action, "ip=192.0.2.10", "CRM_meta_timeout=500")
+			if !strings.Contains(got.reason, "deadline exceeded") {
+				t.Errorf("%s: %s", action, got.reason)
+			}
 		}
-	}
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -16,7 +17,9 @@ import (
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/daemon"
 	"lvs-agents/internal/kernel/ipvs"
+	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/record"
+	"lvs-agents/ocf"
 )
 
 // Exit codes of ldirectord.
@@ -28,139 +31,271 @@ const (
 	exitUsage   = 255 // no or unknown action
 )
 
-const usage = `usage: directord [-d] [CONFIG] {start|stop|restart|try-restart|reload|force-reload|status}
+const usage = `usage: directord [-dft] [CONFIG] {start|stop|restart|try-restart|reload|force-reload|status}
 Checks real servers and lets only good ones have new connections.
 CONFIG is looked up in /etc/ha.d and is ldirectord.cf when left out.
-  -d, --debug    stay in the foreground and log everything to stderr
-  -v, --version  print the version
-  -h, --help     print this`
+  -d, --debug       stay in the foreground and log everything to stderr
+  -f, --foreground  stay in the foreground; tells systemd when it is ready
+  -t, --test        only read CONFIG and print what is wrong with it
+  -v, --version     print the version
+  -h, --help        print this`
 
 // host is what the program may touch outside of itself.
 type host struct {
 	stdout, stderr io.Writer
 	stateDir       string
-	self           string // path of the program
+	otherDirs      []string // state directories in which a daemon may have been started otherwise
+	pidDir         string   // of pid files in ldirectord's place
+	self           string   // path of the program
 	version        string
 }
 
 // line is a parsed command line.
 type line struct {
 	host
-	config string
-	action string
-	debug  bool
+	invoked           []string // as given, with the name of the program
+	instance          string   // what ldirectord calls the instance
+	config            string
+	cfg               *config.Config // nil if it cannot be used
+	action            string
+	debug, foreground bool
+	test              bool
+	seen              []string // configurations whose status was printed
 }
+
+// daemonWords is how many words stand in front of serveVerb in the command line
+// of a daemon that was started by this program: the program, the configuration
+// and "start", since the agent ocf:heartbeat:ldirectord looks for these.
+const daemonWords = 3
 
 // run is the whole program; it returns the exit code.
 func run(ctx context.Context, args []string, h host) int {
-	if len(args) > 0 && args[0] == serveVerb {
-		return serve(ctx, args[1:], h)
+	if i := slices.Index(args, serveVerb); i == 1 || i == daemonWords {
+		return serve(ctx, args[i+1:], h)
 	}
-	l := line{host: h, config: "ldirectord.cf"}
-	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
+	l := line{host: h, config: "ldirectord.cf", instance: "ldirectord", invoked: args}
+	args = args[1:]
+	for len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' {
 		option := args[0]
 		args = args[1:]
-		switch option {
-		case "-d", "--debug":
-			l.debug = true
-		case "-h", "-?", "--help":
-			fmt.Fprintln(h.stdout, usage)
-			return exitOK
-		case "-v", "--version":
-			fmt.Fprintln(h.stdout, "directord", h.version)
-			return exitOK
-		case "--":
-		default:
-			fmt.Fprintf(h.stderr, "directord: unknown option %s\n%s\n", option, usage)
-			return exitUsage
+		if option == "--" {
+			break
+		}
+		if code, done := l.option(option); done {
+			return code
 		}
 	}
+	switch {
+	case l.test && len(args) < 2:
+		args = append(args, "test")
+	case l.test:
+		args[1] = "test"
+	}
 	switch len(args) {
+	case 0:
 	case 1:
 		l.action = args[0]
-	case 2:
+	default:
 		l.config, l.action = args[0], args[1]
+		l.instance = filepath.Base(l.config)
 	}
 	return l.act(ctx)
 }
 
+// option takes -d, --debug or several short ones as -df; done tells to end with
+// the exit code.
+func (l *line) option(option string) (code int, done bool) {
+	long := map[string]byte{"--debug": 'd', "--foreground": 'f', "--test": 't', "--version": 'v', "--help": 'h'}
+	letters := option[1:]
+	if strings.HasPrefix(option, "--") {
+		letters = string(long[option])
+	}
+	for _, letter := range letters {
+		switch letter {
+		case 'd':
+			l.debug, l.foreground = true, true
+		case 'f':
+			l.foreground = true
+		case 't':
+			l.test = true
+		case 'h', '?':
+			fmt.Fprintln(l.stdout, usage)
+			return exitOK, true
+		case 'v':
+			fmt.Fprintln(l.stdout, "directord", l.version)
+			return exitOK, true
+		default:
+			fmt.Fprintf(l.stderr, "directord: unknown option %s\n%s\n", option, usage)
+			return exitUsage, true
+		}
+	}
+	return exitOK, false
+}
+
 func (l line) act(ctx context.Context) int {
-	actions := map[string]func(context.Context) int{
-		"start": l.start, "stop": l.stop, "restart": l.restart, "try-restart": l.tryRestart,
-		"reload": l.reload, "force-reload": l.reload, "status": l.status,
+	actions := map[string]func(*line, context.Context) int{
+		"start": (*line).start, "stop": (*line).stop, "restart": (*line).restart, "try-restart": (*line).tryRestart,
+		"reload": (*line).reload, "force-reload": (*line).reload, "status": (*line).status, "test": (*line).tested,
 	}
 	action := actions[l.action]
-	if action == nil {
+	if action == nil || l.action == "test" && !l.test {
 		fmt.Fprintln(l.stderr, usage)
 		return exitUsage
 	}
-	path, code := l.check()
-	if code != exitOK && (l.action == "start" || l.action == "restart") {
+	code := l.check()
+	if code != exitOK && (l.action == "start" || l.action == "restart" || l.test) {
 		return code
 	}
-	if path != "" {
-		l.config = path
-	}
-	return action(ctx)
+	return action(&l, ctx)
 }
 
 // check reads the configuration and prints its errors.
-func (l line) check() (path string, code int) {
+func (l *line) check() (code int) {
 	path, text, err := config.Read(l.config, append(config.Dirs(), ".")...)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", l.fail(exitFailed, err)
+		return l.fail(exitFailed, err)
 	}
+	if path != "" {
+		absolute, failed := filepath.Abs(path)
+		if failed != nil {
+			return l.fail(exitFailed, failed)
+		}
+		l.config = absolute
+	}
+	var problems []config.Problem
 	if err == nil {
-		_, problems := config.Parse(path, text)
+		l.cfg, problems = config.Parse(l.config, text)
 		err = config.Err(problems)
 	}
+	if l.test {
+		for _, p := range problems {
+			fmt.Fprintf(l.stderr, "%s: %s\n", p.Severity, p)
+		}
+		if len(problems) > 0 && err != nil {
+			return exitConfig
+		}
+	}
 	if err != nil {
-		return path, l.fail(exitConfig, err)
+		return l.fail(exitConfig, err)
 	}
-	if path, err = filepath.Abs(path); err != nil {
-		return path, l.fail(exitFailed, err)
-	}
-	return path, exitOK
+	return exitOK
 }
 
-func (l line) fail(code int, err error) int {
+func (l *line) tested(context.Context) int {
+	fmt.Fprintf(l.stdout, "%s can be used: %d virtual services\n", l.config, len(l.cfg.Services))
+	return exitOK
+}
+
+func (l *line) fail(code int, err error) int {
 	fmt.Fprintf(l.stderr, "directord: %v\n", err)
 	return code
 }
 
-// id is what ldirectord calls the instance: the name of the file.
-func (l line) id() string { return strings.TrimSuffix(filepath.Base(l.config), ".cf") }
+// id is the identity of the daemon: the name of the file, whether it was given
+// or not. ldirectord starts a second daemon when it was given.
+func (l *line) id() string { return strings.TrimSuffix(filepath.Base(l.config), ".cf") }
 
-func (l line) pidFile() string { return control.PIDFile(l.stateDir, l.id()) }
+func (l *line) pidFile() string { return control.PIDFile(l.stateDir, l.id()) }
+
+// look looks for the daemon, also where one is that was started by a cluster, or
+// by hand when this is run by one; it goes on with that.
+func (l *line) look() (daemon.Status, error) {
+	s, err := daemon.Look(l.pidFile())
+	if err != nil || s.Running {
+		return s, err
+	}
+	for _, dir := range l.otherDirs {
+		other := *l
+		other.stateDir = dir
+		if found, err := daemon.Look(other.pidFile()); err == nil && found.Running {
+			l.stateDir = dir
+			return found, nil
+		}
+	}
+	return s, nil
+}
+
+// invocation logs what was called, as ldirectord does; status is asked too often
+// for that.
+func (l *line) invocation() {
+	if l.foreground {
+		return // the daemon does it
+	}
+	sink := newLogSink(l.instance, l.stderr)
+	if l.cfg != nil {
+		sink.to(l.cfg.LogFile)
+	}
+	newLogger(sink, false).Info(invocation(l.invoked))
+}
+
+// invocation has a blank at its end, as in ldirectord's log.
+func invocation(words []string) string {
+	return "Invoking ldirectord invoked as: " + strings.Join(words, " ") + " "
+}
 
 // patience bounds every action; ldirectord's restart has no bound.
 const patience = 60 * time.Second
 
-func (l line) start(ctx context.Context) int {
-	args := []string{serveVerb, "--state-dir=" + l.stateDir, "--id=" + l.id(), "--config=" + l.config, "--purge"}
-	if l.debug {
-		return serve(ctx, append(args[1:], "--debug"), l.host)
-	}
-	s, err := daemon.Look(l.pidFile())
+func (l *line) start(ctx context.Context) int {
+	s, err := l.look()
 	if err != nil {
 		return l.fail(exitFailed, err)
 	}
 	if s.Running {
-		return exitOK
+		return l.started(ctx)
+	}
+	if pid := perlDaemon(l.compatPIDFile()); pid != 0 {
+		return l.fail(exitFailed, fmt.Errorf("the Perl program ldirectord runs for %s with pid %d; stop it first", l.config, pid))
+	}
+	l.invocation()
+	args := []string{"--state-dir=" + l.stateDir, "--id=" + l.id(), "--config=" + l.config, "--purge",
+		"--instance=" + l.instance, "--pid-file=" + l.compatPIDFile()}
+	if l.foreground || l.cfg.Supervised {
+		args = append(args, "--invoked="+strings.Join(l.invoked, " "), "--foreground")
+		if l.debug {
+			args = append(args, "--debug")
+		}
+		return serve(ctx, args, l.host)
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if err := daemon.Spawn(ctx, l.self, append(args, "--notify"), []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}); err != nil {
+	argv := append([]string{l.invoked[0], l.config, "start", serveVerb, "--notify"}, args...)
+	environ := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+	if l.stateDir != ocf.DefaultStateDir { // for the instances that execute= names
+		environ = append(environ, "HA_RSCTMP="+filepath.Dir(l.stateDir))
+	}
+	if err := daemon.Spawn(ctx, l.self, argv, environ); err != nil {
 		return l.fail(exitFailed, err)
 	}
 	return exitOK
 }
 
+// started refuses to take the daemon of another file with the same name for ours.
+func (l *line) started(ctx context.Context) int {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	snapshot, err := control.Status(ctx, l.stateDir, l.id())
+	if err == nil && snapshot.Config != l.config {
+		return l.fail(exitFailed, fmt.Errorf("a daemon with the name %s runs with %s; give the file another name", l.id(), snapshot.Config))
+	}
+	return exitOK
+}
+
 // stop ends the daemon and what a killed one has left.
-func (l line) stop(ctx context.Context) int {
+func (l *line) stop(ctx context.Context) int {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	s, err := l.look()
+	if err != nil {
+		return l.fail(exitFailed, err)
+	}
+	if s.Running {
+		l.invocation()
+	}
 	if err := daemon.Stop(ctx, l.pidFile()); err != nil {
+		return l.fail(exitFailed, err)
+	}
+	if err := stopPerl(ctx, l.compatPIDFile()); err != nil {
 		return l.fail(exitFailed, err)
 	}
 	store, err := record.In(l.stateDir)
@@ -169,46 +304,77 @@ func (l line) stop(ctx context.Context) int {
 	}
 	kernel := ipvs.New()
 	defer func() { _ = kernel.Close() }()
-	if _, err := store.Release(ctx, kernel, l.id()); err != nil {
+	if _, err := store.Release(ctx, kernel, l.id(), l.kept()...); err != nil {
 		return l.fail(exitFailed, err)
 	}
 	return exitOK
 }
 
-func (l line) restart(ctx context.Context) int {
+// kept is the services that shall stay.
+func (l *line) kept() []lvs.ServiceID {
+	if l.cfg == nil {
+		return nil
+	}
+	var ids []lvs.ServiceID
+	for _, s := range l.cfg.Services {
+		if s.KeepAtEnd {
+			ids = append(ids, s.ID)
+		}
+	}
+	return ids
+}
+
+func (l *line) restart(ctx context.Context) int {
 	if code := l.stop(ctx); code != exitOK {
 		return code
 	}
 	return l.start(ctx)
 }
 
-func (l line) tryRestart(ctx context.Context) int {
-	if s, err := daemon.Look(l.pidFile()); err == nil && !s.Running {
+func (l *line) tryRestart(ctx context.Context) int {
+	if s, err := l.look(); err == nil && !s.Running {
 		return exitOK
 	}
-	if _, code := l.check(); code != exitOK {
-		return code
+	if l.cfg == nil {
+		return exitConfig
 	}
 	return l.restart(ctx)
 }
 
-func (l line) reload(context.Context) int {
-	s, err := daemon.Look(l.pidFile())
+func (l *line) reload(context.Context) int {
+	s, err := l.look()
 	switch {
 	case err != nil:
 		return l.fail(exitFailed, err)
 	case !s.Running:
 		return l.fail(exitFailed, fmt.Errorf("ldirectord is stopped for %s", l.config))
 	}
+	l.invocation()
 	if err := syscall.Kill(s.PID, syscall.SIGHUP); err != nil {
 		return l.fail(exitFailed, err)
 	}
 	return exitOK
 }
 
-// status speaks ldirectord's words: scripts read them.
-func (l line) status(context.Context) int {
-	s, err := daemon.Look(l.pidFile())
+// status speaks ldirectord's words: scripts read them. Those of the instances
+// that execute= names come along.
+func (l *line) status(ctx context.Context) int {
+	code := l.ownStatus()
+	l.seen = append(l.seen, l.id())
+	if l.cfg == nil {
+		return code
+	}
+	for _, name := range l.cfg.Execute {
+		other := line{host: l.host, config: name, instance: filepath.Base(name), action: "status", seen: l.seen}
+		if !slices.Contains(l.seen, other.id()) {
+			_ = other.act(ctx) // its status is printed; ours decides
+		}
+	}
+	return code
+}
+
+func (l *line) ownStatus() int {
+	s, err := l.look()
 	switch {
 	case err != nil:
 		return l.fail(exitFailed, err)

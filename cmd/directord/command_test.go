@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"lvs-agents/internal/control"
+	"lvs-agents/internal/daemon"
 )
 
 // TestCommandLine has what needs no kernel; tests/health has the rest.
@@ -46,13 +50,18 @@ func TestCommandLine(t *testing.T) {
 		{"status of a stale pid file", dir + "/stale.cf status", 1, "ldirectord stale pid file " + stale + " for " + dir + "/stale.cf\nldirectord is stopped for " + dir + "/stale.cf\n"},
 		{"reload of nothing", good + " reload", 1, "directord: ldirectord is stopped for " + good + "\n"},
 		{"try-restart of nothing", good + " try-restart", 0, ""},
+		{"test", "-t " + good, 0, good + " can be used: 1 virtual services\n"},
+		{"test with an action", "-t " + good + " start", 0, good + " can be used: 1 virtual services\n"},
+		{"test of a bad file", "--test " + bad, 2, "warning: " + bad + ":3:9: no quotes around the value; write passwd=\"***\"\nerror: " + bad + `:4:12: unknown scheduler "wrrr"; did you mean "wrr"?` + "\n"},
+		{"test is no action", good + " test", 255, usage + "\n"},
+		{"several short options", "-tv", 0, "directord 1.2.3\n"},
 		{"no such file", dir + "/none.cf start", 1, "directord: " + dir + "/none.cf: file does not exist\n"},
-		{"bad file", bad + " start", 2, "directord: " + bad + `:4: unknown scheduler "wrrr"; did you mean "wrr"?` + "\n"},
+		{"bad file", bad + " start", 2, "directord: " + bad + `:4:12: unknown scheduler "wrrr"; did you mean "wrr"?` + "\n"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var out strings.Builder
-			code := run(context.Background(), strings.Fields(tt.args), host{stdout: &out, stderr: &out, stateDir: state, self: "/bin/false", version: "1.2.3"})
+			code := run(context.Background(), append([]string{"directord"}, strings.Fields(tt.args)...), host{stdout: &out, stderr: &out, stateDir: state, pidDir: dir, self: "/bin/false", version: "1.2.3"})
 			if code != tt.code || out.String() != tt.out {
 				t.Errorf("exit code %d, want %d\ngot  %s\nwant %s", code, tt.code, out.String(), tt.out)
 			}
@@ -63,10 +72,38 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
+// TestDaemonOfAClusterIsFound also by a status that is asked by hand.
+func TestDaemonOfAClusterIsFound(t *testing.T) {
+	dir := t.TempDir()
+	own, other, file := filepath.Join(dir, "own"), filepath.Join(dir, "cluster"), filepath.Join(dir, "good.cf")
+	if err := os.WriteFile(file, []byte("virtual=192.0.2.10:80\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	identity, err := daemon.Acquire(control.PIDFile(other, "good"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	status := func() int {
+		out.Reset()
+		return run(context.Background(), []string{"directord", file, "status"}, host{stdout: &out, stderr: &out, stateDir: own, otherDirs: []string{other}, pidDir: dir})
+	}
+	if code, want := status(), fmt.Sprintf("ldirectord for %s is running with pid: %d\n", file, os.Getpid()); code != 0 || out.String() != want {
+		t.Errorf("%d: %s", code, out.String())
+	}
+	if err := identity.Release(); err != nil {
+		t.Fatal(err)
+	}
+	if code := status(); code != 3 {
+		t.Errorf("%d: %s", code, out.String())
+	}
+}
+
 func TestLogLineIsLdirectords(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "log")
 	sink := newLogSink("web", os.Stderr)
 	sink.to(file)
+	sink.reasons = true
 	log := newLogger(sink, false)
 	log.WithField("reason", "status 404 Not Found").Info("Quiescent real server: 192.0.2.21:80 (192.0.2.10:80) (Weight set to 0)")
 	text, err := os.ReadFile(file)
@@ -76,6 +113,21 @@ func TestLogLineIsLdirectords(t *testing.T) {
 	const want = "] Quiescent real server: 192.0.2.21:80 (192.0.2.10:80) (Weight set to 0) (status 404 Not Found)\n"
 	if got := string(text); !strings.HasPrefix(got, "[") || !strings.Contains(got, "|web|") || !strings.HasSuffix(got, want) {
 		t.Errorf("line %q", got)
+	}
+	var out strings.Builder
+	sink.reasons = false
+	sink.foreground(&out, true)
+	log.WithField("reason", "x").Info("Deleted real server: 192.0.2.21:80 (192.0.2.10:80)")
+	if got := out.String(); !strings.HasPrefix(got, "[") || !strings.HasSuffix(got, "] Deleted real server: 192.0.2.21:80 (192.0.2.10:80)\n") || strings.Contains(got, "|") {
+		t.Errorf("supervised: %q", got)
+	}
+	sink.foreground(nil, false)
+	if err := sink.try(); err != nil {
+		t.Error(err)
+	}
+	sink.to("/proc/none/log")
+	if err := sink.try(); err == nil || err.Error() != "open /proc/none/log: no such file or directory" {
+		t.Error(err)
 	}
 	sink.to("nowhere")
 	var errs strings.Builder

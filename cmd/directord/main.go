@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"lvs-agents/ocf"
@@ -17,13 +18,29 @@ import (
 var version string
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGQUIT)
-	code := run(ctx, os.Args[1:], host{
-		stdout: os.Stdout, stderr: os.Stderr, stateDir: stateDir(), self: "/proc/self/exe", version: versionOf(version),
-	})
-	stop()
-	os.Exit(code)
+	ctx, end := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)
+	// Taken and dropped: to ignore them would make programs that we run ignore them, too.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, syscall.SIGUSR1, syscall.SIGUSR2)
+	go func() { end(ended{(<-signals).(syscall.Signal)}) }()
+	state := stateDir()
+	os.Exit(run(ctx, os.Args, host{
+		stdout: os.Stdout, stderr: os.Stderr, stateDir: state, otherDirs: []string{ocf.DefaultStateDir, clusterStateDir},
+		pidDir: pidDir(state), self: "/proc/self/exe", version: versionOf(version),
+	}))
 }
+
+// ended is why the program ends.
+type ended struct{ by syscall.Signal }
+
+func (e ended) Error() string {
+	names := map[syscall.Signal]string{syscall.SIGINT: "INT", syscall.SIGTERM: "TERM", syscall.SIGQUIT: "QUIT"}
+	return names[e.by]
+}
+
+// clusterStateDir is what stateDir returns in an action of Pacemaker.
+const clusterStateDir = "/run/resource-agents/lvs-agents"
 
 // stateDir is where the agents keep theirs, so that both see each other's records.
 func stateDir() string {
@@ -31,6 +48,14 @@ func stateDir() string {
 		return filepath.Join(dir, filepath.Base(ocf.DefaultStateDir))
 	}
 	return ocf.DefaultStateDir
+}
+
+// pidDir is ldirectord's, unless everything of ours was sent elsewhere.
+func pidDir(state string) string {
+	if strings.HasPrefix(state, "/run/") || strings.HasPrefix(state, "/var/run/") {
+		return "/run"
+	}
+	return filepath.Dir(state)
 }
 
 // versionOf falls back to what the go command recorded.

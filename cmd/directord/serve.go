@@ -9,20 +9,21 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/signal"
+	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/sirupsen/logrus"
 
+	"lvs-agents/internal/alert"
 	"lvs-agents/internal/check"
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/daemon"
 	"lvs-agents/internal/health"
 	"lvs-agents/internal/kernel/ipvs"
+	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/record"
 )
 
@@ -34,23 +35,38 @@ const serveVerb = control.ServeVerb
 type serving struct {
 	host
 	id, config, ipvs     string
+	instance, pidFile    string // as ldirectord has them; empty for a daemon of the health agent
+	invoked              string // command line to log; empty if that was done
 	purge, notify, debug bool
+	foreground           bool
 	checks               config.CheckParams
 	store                record.Store
 	log                  *logrus.Logger
 	sink                 *logSink
 	sum                  atomic.Pointer[[sha256.Size]byte] // of the configuration that was read last
-	autoreload           atomic.Bool
+	file                 atomic.Pointer[config.Config]     // that was accepted last; nil for none
+	read                 *config.Config                    // that was read last
+	programs             *programs
+	mails                *mailer
+	monitor              *monitor
 }
 
 // serve is the daemon. It returns the exit code.
 func serve(ctx context.Context, args []string, h host) int {
 	s := &serving{host: h}
 	if err := s.parse(args); err != nil {
-		return line{host: h}.fail(exitUsage, err)
+		l := line{host: h}
+		return l.fail(exitUsage, err)
 	}
-	s.sink = newLogSink(s.id, h.stderr)
+	s.sink = newLogSink(s.instance, h.stderr)
+	s.sink.reasons = !s.purge
 	s.log = newLogger(s.sink, s.debug)
+	if s.debug {
+		s.sink.foreground(h.stderr, false)
+	}
+	if s.instance == "" {
+		s.sink.instance = s.id
+	}
 	err := s.run(ctx)
 	switch {
 	case err == nil:
@@ -70,9 +86,13 @@ func (s *serving) parse(args []string) error {
 	flags.StringVar(&s.id, "id", "", "")
 	flags.StringVar(&s.config, "config", "", "")
 	flags.StringVar(&s.ipvs, "ipvs", "", "")
+	flags.StringVar(&s.instance, "instance", "", "")
+	flags.StringVar(&s.pidFile, "pid-file", "", "")
+	flags.StringVar(&s.invoked, "invoked", "", "")
 	flags.BoolVar(&s.purge, "purge", false, "")
 	flags.BoolVar(&s.notify, "notify", false, "")
 	flags.BoolVar(&s.debug, "debug", false, "")
+	flags.BoolVar(&s.foreground, "foreground", false, "")
 	flags.StringVar((*string)(&s.checks.Type), "checktype", "", "")
 	flags.StringVar((*string)(&s.checks.Application), "service", "", "")
 	flags.StringVar(&s.checks.Request, "request", "", "")
@@ -105,35 +125,62 @@ func (s *serving) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if s.pidFile != "" && !s.debug {
+		if err := os.WriteFile(s.pidFile, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o644); err != nil {
+			return err
+		}
+		defer func() { _ = os.Remove(s.pidFile) }() // its identity is another file
+	}
 	kernel := ipvs.New()
 	defer func() { _ = kernel.Close() }()
 	sources := check.NewSources()
 	pinger := check.NewPinger(sources, uint16(os.Getpid()))
 	defer pinger.Close()
+	user, hostname := sender()
+	s.programs = newPrograms(s.log)
+	s.monitor = newMonitor(s.log)
+	s.mails = &mailer{sender: alert.New(user, hostname, s.log), host: hostname}
 	d := health.New(health.Options{
 		ID: s.id, Source: s.ipvs, Config: s.name(), Version: s.version, PID: os.Getpid(),
 		Kernel: kernel, Store: s.store, Log: s.log, Load: s.load, Checker: health.Checkers(sources, pinger),
 		Beat: s.beat,
 		Accepted: func(setup health.Setup) {
 			sources.Avoid(setup.Virtual())
-			s.autoreload.Store(setup.AutoReload)
+			s.accepted()
 		},
+		Changed: s.mails.changed, Checked: s.monitor.checked, Serving: s.programs.serving,
 	})
-	s.log.Infof("Starting Linux Director %s as daemon", s.version)
+	if err := s.begin(); err != nil {
+		return err
+	}
 	if err := s.work(ctx, d, listener); err != nil {
 		return err
 	}
-	s.log.Info("Linux Director Daemon terminated on signal: TERM")
-	if !s.purge {
+	return s.end(ctx, d, kernel)
+}
+
+// begin says that the daemon starts, where its configuration wants that said.
+func (s *serving) begin() error {
+	cfg, err := s.parsed()
+	if err != nil {
+		return err
+	}
+	s.sink.to(cfg.LogFile)
+	if cfg.Supervised && !s.debug && !s.notify {
+		s.sink.foreground(s.stdout, true)
+	}
+	if err := s.sink.try(); err != nil && s.purge { // to a cluster checks matter more than their log
+		return fmt.Errorf("logfile: %w", err)
+	}
+	if s.invoked != "" {
+		s.log.Info(invocation(strings.Fields(s.invoked)))
+	}
+	if s.foreground {
+		s.log.Infof("Starting Linux Director %s with pid: %d", s.version, os.Getpid())
 		return nil
 	}
-	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience/2)
-	defer cancel()
-	ops, err := s.store.Release(limited, kernel, s.id)
-	for _, op := range ops {
-		s.log.WithField("op", op.String()).Infof("Purged virtual server (stop): %s", health.VirtualName(op.Service.ID))
-	}
-	return err
+	s.log.Infof("Starting Linux Director %s as daemon", s.version)
+	return nil
 }
 
 // work runs the daemon and everything that talks to it until ctx ends.
@@ -150,10 +197,22 @@ func (s *serving) work(ctx context.Context, d *health.Daemon, listener *net.Unix
 		}
 	})
 	others.Go(func() { s.watch(ctx, d) })
+	others.Go(func() { s.maintain(ctx, d) })
+	others.Go(func() { s.mails.remind(ctx, d) })
+	others.Go(func() { s.monitor.run(ctx) })
+	others.Go(func() { s.supervise(ctx, d) })
+	mails := make(chan struct{})
+	go func() {
+		defer close(mails)
+		s.mails.sender.Run(s.mails.until(), patience/12)
+	}()
+	s.mails.done = mails
 	return d.Run(ctx, func() {
 		if s.notify {
 			daemon.Ready()
 		}
+		s.notifyReady()
+		s.executeAll(ctx, "start")
 	})
 }
 
@@ -164,6 +223,39 @@ func (s *serving) beat(b control.Beat) {
 	}
 }
 
+// end takes the services out that the configuration does not keep.
+func (s *serving) end(ctx context.Context, d *health.Daemon, kernel record.Kernel) error {
+	s.notifyStopping()
+	s.executeAll(ctx, "stop")()
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience/2)
+	defer cancel()
+	var err error
+	if s.purge {
+		var ops []lvs.Op
+		ops, err = s.store.Release(limited, kernel, s.id, d.Kept()...)
+		for _, op := range ops {
+			for _, e := range d.Ends(op) {
+				s.log.WithField("op", op.String()).Info(e.Message)
+				s.mails.changed(e)
+			}
+		}
+	}
+	s.mails.stop()
+	why := "Linux Director Daemon terminated on signal: " + signalOf(ctx)
+	s.log.Info(why)
+	if s.debug {
+		s.log.Info("Exiting with exit_status 0: " + why)
+	}
+	return err
+}
+
+func signalOf(ctx context.Context) string {
+	if by, ok := errors.AsType[ended](context.Cause(ctx)); ok {
+		return by.Error()
+	}
+	return "TERM"
+}
+
 func (s *serving) name() string {
 	if s.ipvs != "" {
 		return "resource " + s.ipvs
@@ -171,22 +263,32 @@ func (s *serving) name() string {
 	return s.config
 }
 
+// accepted makes what was read last the configuration that counts.
+func (s *serving) accepted() {
+	cfg := s.read
+	s.file.Store(cfg)
+	s.sink.to(cfg.LogFile)
+	s.mails.from(cfg.AlertFrom)
+}
+
 // load reads the configuration as it is now.
 func (s *serving) load(ctx context.Context) (health.Setup, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience/6)
 	defer cancel()
-	cfg, err := s.read()
+	cfg, err := s.parsed()
 	if err != nil {
 		return health.Setup{}, err
 	}
-	setup, err := health.NewSetup(ctx, cfg, resolver)
-	if err == nil {
-		s.sink.to(cfg.LogFile)
+	if old := s.file.Load(); s.purge && len(cfg.Services) == 0 && old != nil && len(old.Services) > 0 {
+		return health.Setup{}, fmt.Errorf("%s has no virtual service any more; stop the daemon if that is meant", cfg.File)
 	}
+	setup, err := health.NewSetup(ctx, cfg, resolver)
+	s.read = cfg
 	return setup, err
 }
 
-func (s *serving) read() (*config.Config, error) {
+// parsed reads and judges the configuration. Warnings are logged once.
+func (s *serving) parsed() (*config.Config, error) {
 	if s.ipvs != "" {
 		held, err := s.store.Load(s.ipvs)
 		if errors.Is(err, os.ErrNotExist) {
@@ -202,53 +304,26 @@ func (s *serving) read() (*config.Config, error) {
 		return nil, err
 	}
 	sum := sha256.Sum256(text)
-	s.sum.Store(&sum)
+	known := s.sum.Swap(&sum)
 	cfg, problems := config.Parse(path, text)
 	if err := config.Err(problems); err != nil {
 		return nil, err
 	}
-	if len(cfg.Services) == 0 {
+	if !s.purge && len(cfg.Services) == 0 {
 		return nil, fmt.Errorf("%s has no virtual service; add virtual=ADDRESS:PORT", path)
+	}
+	if known == nil || *known != sum {
+		s.sink.to(cfg.LogFile)
+		for _, p := range problems {
+			s.log.Warnf("Warning [%d] reading file %s at line %d: %s", os.Getpid(), path, p.Line, strings.TrimPrefix(p.String(), p.Position()+": "))
+		}
 	}
 	return cfg, nil
 }
 
-// watch reloads on SIGHUP, and when the file has other bytes under autoreload.
-func (s *serving) watch(ctx context.Context, d *health.Daemon) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	ticker := time.NewTicker(time.Second)
-	defer ticker.Stop()
-	var seen os.FileInfo
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-hup:
-			s.log.Info("Reloading Linux Director Daemon config on signal")
-		case <-ticker.C:
-			info, err := os.Stat(s.config)
-			if err != nil || !s.autoreload.Load() || same(info, seen) {
-				continue
-			}
-			seen = info
-			if !s.differs() {
-				continue
-			}
-			s.log.Infof("Configuration file '%s' has changed on disk", s.config)
-			s.log.Info(" - reread new configuration")
-		}
-		_ = d.Reload(ctx) // it was logged and is in the status
-	}
-}
-
+// same tells whether nothing has happened to a file between two looks.
 func same(a, b os.FileInfo) bool {
 	return b != nil && os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }
 
-func (s *serving) differs() bool {
-	_, text, err := config.Read(s.config)
-	old := s.sum.Load()
-	return err == nil && (old == nil || sha256.Sum256(text) != *old)
-}
+const second = time.Second

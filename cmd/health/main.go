@@ -29,5 +29,5 @@ func (launcher) Launch(ctx context.Context, args []string) error {
 			path = beside
 		}
 	}
-	return daemon.Spawn(ctx, path, args, []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"})
+	return daemon.Spawn(ctx, path, append([]string{path}, args...), []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"})
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	checks "lvs-agents/internal/check"
 	"lvs-agents/internal/config"
 )
 
@@ -19,7 +20,13 @@ func check(sys system, files []string) int {
 		}
 		cfg, problems := config.Parse(path, text)
 		if cfg != nil {
-			problems = append(problems, cfg.Patterns()...)
+			patterns := cfg.Patterns(func(text string) error {
+				_, err := checks.Compile(text)
+				return err
+			})
+			if problems = append(problems, patterns...); len(patterns) > 0 {
+				cfg = nil
+			}
 		}
 		for _, p := range problems {
 			fmt.Fprintln(sys.stdout, lint(p))

@@ -58,10 +58,9 @@ func TestCommands(t *testing.T) {
 		stdout, stderr string
 	}{
 		{name: "check a file with warnings", args: "check web.cf", stdout: `
-web.cf:1: warning: a note after the value; write checktimeout=3
-web.cf:2: warning: fork is not used by this version yet
-web.cf:9: warning: a note after the value; write quiescent=no
-web.cf: usable: 2 virtual services, 4 real servers; 3 warnings
+web.cf:1:14: warning: a note after the value; write checktimeout=3
+web.cf:9:12: warning: a note after the value; write quiescent=no
+web.cf: usable: 2 virtual services, 4 real servers; 2 warnings
 `},
 		{name: "check a good file", args: "check one.cf", stdout: "\none.cf: usable: 1 virtual service, 1 real server; 0 warnings\n"},
 		{name: "check an empty file", args: "check empty.cf", code: 1, stdout: `
@@ -69,15 +68,15 @@ empty.cf: warning: no virtual service in this file
 empty.cf: not usable: no virtual service
 `},
 		{name: "check a bad file", args: "check bad.cf", code: 1, stdout: `
-bad.cf:1: error: virtual "192.0.2.10": no port; write 192.0.2.10:PORT, or a number alone for a firewall mark
-bad.cf:2: warning: no quotes around the value; write passwd="***"
-bad.cf:3: error: unknown directive "servise"; did you mean "service"?
+bad.cf:1:9: error: virtual "192.0.2.10": no port; write 192.0.2.10:PORT, or a number alone for a firewall mark
+bad.cf:2:9: warning: no quotes around the value; write passwd="***"
+bad.cf:3:2: error: unknown directive "servise"; did you mean "service"?
 bad.cf: not usable: 2 errors, 1 warning
 `},
 		{name: "check several files", args: "check no.cf bad.cf one.cf", code: 1, stderr: "\nlvsctl: no.cf: file does not exist in ., etc\n", stdout: `
-bad.cf:1: error: virtual "192.0.2.10": no port; write 192.0.2.10:PORT, or a number alone for a firewall mark
-bad.cf:2: warning: no quotes around the value; write passwd="***"
-bad.cf:3: error: unknown directive "servise"; did you mean "service"?
+bad.cf:1:9: error: virtual "192.0.2.10": no port; write 192.0.2.10:PORT, or a number alone for a firewall mark
+bad.cf:2:9: warning: no quotes around the value; write passwd="***"
+bad.cf:3:2: error: unknown directive "servise"; did you mean "service"?
 bad.cf: not usable: 2 errors, 1 warning
 one.cf: usable: 1 virtual service, 1 real server; 0 warnings
 `},
@@ -100,9 +99,8 @@ ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 2
 ipvsadm -a -f 5 -r 192.0.2.21:0 -m -w 1
 ipvsadm -a -f 5 -r 192.0.2.22:0 -m -w 1
 `, stderr: `
-web.cf:1: warning: a note after the value; write checktimeout=3
-web.cf:2: warning: fork is not used by this version yet
-web.cf:9: warning: a note after the value; write quiescent=no
+web.cf:1:14: warning: a note after the value; write checktimeout=3
+web.cf:9:12: warning: a note after the value; write quiescent=no
 `},
 		{name: "plan against junk", args: "plan one.cf --against=junk", code: 1,
 			stderr: "\nlvsctl: junk: line 1: \"IP Virtual Server version 1.2.1 (size=4096)\": no command; one of -A -E -D -a -e -d is expected\n"},
@@ -110,9 +108,9 @@ web.cf:9: warning: a note after the value; write quiescent=no
 		{name: "plan without IPVS in the kernel", args: "plan one.cf", kernel: fakeKernel{err: lvs.NotInstalled("IPVS is not in this kernel; modprobe ip_vs")}, code: 1,
 			stderr: "\nlvsctl: IPVS is not in this kernel; modprobe ip_vs\n"},
 		{name: "plan of a bad file", args: "plan bad.cf", code: 1, stderr: `
-bad.cf:1: error: virtual "192.0.2.10": no port; write 192.0.2.10:PORT, or a number alone for a firewall mark
-bad.cf:2: warning: no quotes around the value; write passwd="***"
-bad.cf:3: error: unknown directive "servise"; did you mean "service"?
+bad.cf:1:9: error: virtual "192.0.2.10": no port; write 192.0.2.10:PORT, or a number alone for a firewall mark
+bad.cf:2:9: warning: no quotes around the value; write passwd="***"
+bad.cf:3:2: error: unknown directive "servise"; did you mean "service"?
 lvsctl: bad.cf: not usable: 2 errors, 1 warning
 `},
 		{name: "plan with an unknown name", args: "plan names.cf", code: 1, stderr: "\nlvsctl: names.cf:2: real server rs9: lookup rs9: no such host\n"},

@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"lvs-agents/internal/control"
+	"lvs-agents/internal/record"
 )
 
 // status prints what the health daemons of this node know.
@@ -42,13 +45,27 @@ func status(ctx context.Context, sys system, asJSON bool) int {
 		}
 		return code
 	}
-	if len(ids) == 0 {
+	proofs, err := record.Notes(sys.stateDir, record.Proof)
+	if err != nil {
+		return failed(sys, err)
+	}
+	if len(ids) == 0 && len(proofs) == 0 {
 		return failed(sys, errors.New("no health daemon runs on this node"))
 	}
 	for _, snapshot := range snapshots {
 		writeStatus(sys.stdout, snapshot)
 	}
+	writeProofs(sys.stdout, proofs)
 	return code
+}
+
+// writeProofs is what neighbours said when a vip resource started here.
+func writeProofs(out io.Writer, proofs map[string]string) {
+	for _, id := range slices.Sorted(maps.Keys(proofs)) {
+		for line := range strings.Lines(proofs[id]) {
+			fmt.Fprintf(out, "%s: vip, at its start: %s", id, line)
+		}
+	}
 }
 
 // writeStatus is the table of ipvsadm -ln with what is known of each server.

@@ -13,5 +13,5 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == announceVerb {
 		os.Exit(announceBurst(os.Args[2:]))
 	}
-	ocf.Main(vip.New(link.New(ocf.DefaultStateDir), detachedAnnouncer{}))
+	ocf.Main(vip.New(link.New(ocf.DefaultStateDir), neighbours{}))
 }

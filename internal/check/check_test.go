@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -59,6 +58,8 @@ func TestHTTP(t *testing.T) {
 		{"good", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nOK\n", "OK", ""},
 		{"any page", "HTTP/1.1 204 No Content\r\n\r\n", "", ""},
 		{"end of line", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nOK\n", "^OK$", ""},
+		{"look-ahead", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nOK\n", "(?=O)(.)K$", ""},
+		{"look-ahead that fails", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nOK\n", "O(?!K)", `the page does not match "O(?!K)"`},
 		{"chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nO\r\n1\r\nK\r\n0\r\n\r\n", "OK", ""},
 		{"until it closes", "HTTP/1.0 200 OK\r\n\r\nOK\n", "OK", ""},
 		{"after a continue", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK", "OK", ""},
@@ -76,7 +77,10 @@ func TestHTTP(t *testing.T) {
 			addr := server(t, answering(tt.answer))
 			c := HTTP{Addr: addr, Source: anywhere{}, Host: "example.org", Path: "/a b"}
 			if tt.receive != "" {
-				c.Receive = regexp.MustCompile(tt.receive)
+				var err error
+				if c.Receive, err = Compile(tt.receive); err != nil {
+					t.Fatal(err)
+				}
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			defer cancel()
@@ -154,7 +158,7 @@ func TestPing(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
 	for _, addr := range []string{"127.0.0.1", "127.0.0.7"} {
-		if err := (Ping{netip.MustParseAddr(addr), p}).Check(ctx); err != nil {
+		if err := (Ping{Addr: netip.MustParseAddr(addr), Pinger: p, Attempts: 2}).Check(ctx); err != nil {
 			t.Error(err)
 		}
 	}

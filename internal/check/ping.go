@@ -8,20 +8,29 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"time"
 )
 
 // Ping is good when an ICMP echo comes back.
 type Ping struct {
-	Addr   netip.Addr
-	Pinger *Pinger
+	Addr     netip.Addr
+	Pinger   *Pinger
+	Attempts int // 0 is 1; each has its share of the time limit
 }
 
-// Check sends one echo request.
+// Check sends echo requests until one is answered.
 func (p Ping) Check(ctx context.Context) error {
-	if err := p.Pinger.ping(ctx, p.Addr); err != nil {
-		return fmt.Errorf("ping %s: %w", p.Addr, err)
+	var err error
+	for left := max(1, p.Attempts); left > 0; left-- {
+		until, _ := ctx.Deadline()
+		attempt, cancel := context.WithTimeout(ctx, time.Until(until)/time.Duration(left))
+		err = p.Pinger.ping(attempt, p.Addr)
+		cancel()
+		if err == nil {
+			return nil
+		}
 	}
-	return nil
+	return fmt.Errorf("ping %s: %w", p.Addr, err)
 }
 
 // Pinger shares one raw socket between all checks from one source address. It

@@ -1,6 +1,7 @@
 package config
 
 import (
+	_ "embed" // services.txt
 	"encoding/binary"
 	"net/netip"
 	"strconv"
@@ -29,19 +30,30 @@ func (h host) String() string {
 	return h.name
 }
 
-// portNames are names of /etc/services that ldirectord.cf files use. The file
-// itself is not read: its content differs between nodes.
-var portNames = map[string]uint16{
-	"ftp-data": 20, "ftp": 21, "ssh": 22, "telnet": 23, "smtp": 25, "domain": 53, "tftp": 69, "http": 80, "www": 80,
-	"pop3": 110, "nntp": 119, "ntp": 123, "imap": 143, "imap2": 143, "snmp": 161, "ldap": 389, "https": 443,
-	"smtps": 465, "submissions": 465, "syslog": 514, "submission": 587, "ldaps": 636, "imaps": 993, "pop3s": 995,
-	"openvpn": 1194, "ms-sql-s": 1433, "radius": 1812, "radius-acct": 1813, "nfs": 2049, "http_proxy": 3128, "squid": 3128,
-	"mysql": 3306, "ms-wbt-server": 3389, "sip": 5060, "sip-tls": 5061, "postgresql": 5432, "http-alt": 8080,
+// portNames has lines of a name and its port. /etc/services is not read: its
+// content differs between nodes. It is searched as text, since a map would cost
+// every action of every agent.
+//
+//go:embed services.txt
+var portNames string
+
+// namedPort returns the port of a name of portNames.
+func namedPort(name string) (uint16, bool) {
+	if strings.Trim(name, "0123456789") == "" || strings.ContainsAny(name, " \n#") {
+		return 0, false
+	}
+	_, rest, found := strings.Cut(portNames, "\n"+name+" ")
+	if !found {
+		return 0, false
+	}
+	digits, _, _ := strings.Cut(rest, "\n")
+	port, err := strconv.ParseUint(digits, 10, 16)
+	return uint16(port), err == nil
 }
 
 // parsePort reads a number from 0 to 65535 or a well-known name.
 func parsePort(text string) (uint16, error) {
-	if port, ok := portNames[text]; ok {
+	if port, ok := namedPort(text); ok {
 		return port, nil
 	}
 	port, err := strconv.ParseUint(text, 10, 16)

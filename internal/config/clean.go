@@ -22,6 +22,7 @@ const (
 	address                     // words, of which some may be quoted
 	quotedText                  // anything in double quotes
 	bareText                    // one word; quotes are allowed
+	freeText                    // anything; quotes around it are allowed
 	verbatim                    // not read at all
 )
 
@@ -48,6 +49,8 @@ func (c *cleaning) clean(class class, raw string) error {
 		return c.quotedText(raw)
 	case bareText:
 		return c.bareText(raw)
+	case freeText:
+		return c.freeText(raw)
 	case verbatim:
 	}
 	c.text = strings.TrimRight(raw, " \t")
@@ -91,6 +94,22 @@ func (c *cleaning) bareText(raw string) error {
 		return c.quotedText(raw)
 	}
 	return c.plain(raw)
+}
+
+// freeText reads a value of which only a note at the end is not part.
+func (c *cleaning) freeText(raw string) error {
+	text := c.cutNote(raw, true)
+	inner, _ := strings.CutPrefix(text, `"`)
+	if body, found := strings.CutSuffix(inner, `"`); found && !strings.Contains(body, `"`) && inner != text {
+		text = body
+	} else if body := strings.Trim(text, strings.ReplaceAll(quoteRunes, `"`, "")); body != text {
+		c.damaged("%s", nameQuote(text))
+		text = strings.Trim(body, `"`)
+	}
+	if c.text = text; text == "" {
+		return faultf("write one, or delete the line", "value missing")
+	}
+	return nil
 }
 
 // cutNote returns text without the note at its end, and without blanks there.

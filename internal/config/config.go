@@ -15,10 +15,15 @@ import (
 
 // Config is what an administrator wants. Parse makes it; treat it as read-only.
 type Config struct {
-	File       string // as given to Parse, for messages
-	AutoReload bool   // read the file again when it changes
-	LogFile    string // a path, or the name of a syslog facility; empty for the default
-	Services   []Service
+	File           string   // as given to Parse, for messages
+	AutoReload     bool     // read the file again when it changes
+	LogFile        string   // a path, or the name of a syslog facility; empty for the default
+	Callback       string   // program to run, with the file's name, after the file has changed
+	Execute        []string // other configurations whose daemons start and end with this one's
+	Supervised     bool     // stay in the foreground and log to standard output
+	MaintenanceDir string   // a file there named after a real server takes that out
+	AlertFrom      string   // sender of mail; empty for user@host
+	Services       []Service
 
 	patterns []pattern // in file order
 }
@@ -35,8 +40,35 @@ type Service struct {
 	Fallback  *Fallback // nil for none
 	Check     Check
 	Quiescent bool // a real server that is down gets weight 0; otherwise it is removed
-	Line      int  // of the virtual service in its file
+	KeepAtEnd bool // the service stays in the kernel when its daemon ends
+	// FallbackCommand is run with "start" when no real server is up, with
+	// "stop" when the first is; words, of which the first is a program.
+	FallbackCommand []string
+	MonitorFile     string // gets a line for every check; empty for none
+	Alert           Alert
+	Title           string // in front of the subject of mail
+	Comment         string // in the body of mail
+	Line            int    // of the virtual service in its file
 }
+
+// Alert says who gets mail about changes of real servers.
+type Alert struct {
+	To     []string      // empty for nobody
+	Repeat time.Duration // between reminders of a server that is down, 0 for none
+	Phases []Phase       // in which mail is sent; nil for all
+	Relay  string        // SMTP host[:port]; empty for the local mailer
+}
+
+// Phase is what a daemon is doing.
+type Phase string
+
+// The phases, by the names that ldirectord.cf gives them.
+const (
+	Starting  Phase = "starting"
+	Running   Phase = "running"
+	Stopping  Phase = "stopping"
+	Reloading Phase = "reloading"
+)
 
 // Name returns the service in ipvsadm syntax also while its address is a name.
 func (s Service) Name() string {
@@ -76,13 +108,17 @@ type Check struct {
 	Port        uint16      // 0 for the port of the real server
 	Timeout     time.Duration
 	Interval    time.Duration
+	Attempts    int    // of one ping check
 	Fall        int    // consecutive failures until a real server is down
+	Method      string // of HTTP; empty for GET
 	Request     string // as configured: without a slash in front if none was written
 	Receive     string // regular expression, empty for any answer
 	VirtualHost string // Host header, empty for the real server's address
+	Command     string // what External and ExternalPerl run, with arguments that are separated by blanks
 	Database    string
 	Login       Secret
 	Passwd      Secret
+	Secret      Secret // shared with a RADIUS server
 }
 
 // CheckType is the manner of a check.

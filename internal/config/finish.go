@@ -31,7 +31,15 @@ func (p *parser) service(b *block) Service {
 		p.add(b.given["protocol"], 0, Error, asFault(err))
 		protocol = lvs.TCP // something to go on with
 	}
-	s := Service{Service: b.service, Host: b.target.host.name, IPv6: b.ipv6, Line: b.virtual.line, Check: b.checks(&p.global)}
+	s := b.rest
+	s.Service, s.Host, s.IPv6, s.Line, s.Check = b.service, b.target.host.name, b.ipv6, b.virtual.line, b.checks(&p.global)
+	s.Alert = b.alertOver(&p.global)
+	if s.FallbackCommand = b.fallbackCommand; s.FallbackCommand == nil {
+		s.FallbackCommand = p.global.fallbackCommand
+	}
+	if clean := first(b.cleanStop, p.global.cleanStop); clean != nil {
+		s.KeepAtEnd = !*clean
+	}
 	s.ID = b.target.id(protocol, b.ipv6)
 	if s.Scheduler == "" {
 		s.Scheduler = lvs.DefaultScheduler
@@ -44,6 +52,7 @@ func (p *parser) service(b *block) Service {
 	s.Reals = p.reals(b, s)
 	s.Fallback = p.fallback(b, s)
 	p.request(b, s.Check)
+	p.meaning(b, s.Check)
 	return s
 }
 
@@ -164,6 +173,7 @@ const (
 	defaultCheckTimeout     = 5 * time.Second
 	defaultNegotiateTimeout = 30 * time.Second
 	defaultInterval         = 10 * time.Second
+	defaultCommand          = "/bin/true"
 )
 
 // checks completes the check of a block.
@@ -182,7 +192,46 @@ func (b *block) checks(global *settings) Check {
 	}
 	c.Interval = first(b.interval, global.interval, defaultInterval)
 	c.Fall = first(b.fall, global.fall, 1)
+	c.Attempts = first(b.attempts, global.attempts, 1)
+	if c.Type == External || c.Type == ExternalPerl {
+		c.Command = first(c.Command, defaultCommand)
+	}
 	return c
+}
+
+// alertOver fills what the block leaves out from the file.
+func (b *block) alertOver(global *settings) Alert {
+	a := b.alert
+	if a.To == nil {
+		a.To = global.alert.To
+	}
+	if a.Phases == nil {
+		a.Phases = global.alert.Phases
+	}
+	if b.given["emailalertfreq"] == 0 {
+		a.Repeat = global.alert.Repeat
+	}
+	a.Relay = first(a.Relay, global.alert.Relay)
+	return a
+}
+
+// meaning warns about checks that say nothing, and judges what only the whole
+// block shows.
+func (p *parser) meaning(b *block, c Check) {
+	warn := func(directive, what, fix string) {
+		p.add(first(b.given[directive], b.virtual.line), 0, Warning, fault{what, fix})
+	}
+	negotiates := c.Type == Negotiate || c.Type == Combined
+	switch {
+	case (c.Type == External || c.Type == ExternalPerl) && b.given["checkcommand"] == 0:
+		warn("checktype", "no checkcommand, so every real server counts as good", "add checkcommand=PROGRAM")
+	case c.Type != External && c.Type != ExternalPerl && b.given["checkcommand"] != 0:
+		warn("checkcommand", "checkcommand has no effect with checktype="+string(c.Type), "write checktype=external")
+	case strings.Contains(c.Command, " "):
+		warn("checkcommand", "ldirectord takes the whole value as the name of a program; here it is a program and its arguments", "")
+	case negotiates && c.Method == "HEAD" && c.Receive != "":
+		warn("httpmethod", "the answer to HEAD has no text, so receive never matches", "write httpmethod=GET")
+	}
 }
 
 // judge reports what is wrong with the services, names left out.

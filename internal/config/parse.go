@@ -59,6 +59,7 @@ type parser struct {
 // statement is a line that holds a directive.
 type statement struct {
 	line, column int // of the value
+	start        int // column of the name
 	indent       int // in columns; a tab is four
 	dir          *directive
 	raw          string   // the value with all its damage
@@ -69,9 +70,11 @@ type statement struct {
 // settings are what a file can set for all services and a block for its own.
 type settings struct {
 	checkTimeout, negotiateTimeout, interval time.Duration
-	fall                                     int
-	quiescent                                *bool // nil for not set
+	fall, attempts                           int
+	quiescent, cleanStop                     *bool // nil for not set
 	fallback, fallback6                      *writtenFallback
+	fallbackCommand                          []string
+	alert                                    Alert
 	given                                    map[string]int // lines of the directives
 }
 
@@ -95,6 +98,7 @@ type block struct {
 	netmask   string
 	reals     []writtenReal
 	check     Check
+	rest      Service // what a block says of its service alone
 }
 
 // writtenReal is a real server before the port of its service is known.
@@ -111,7 +115,18 @@ func (p *parser) add(line, column int, severity Severity, f fault) {
 }
 
 func (p *parser) report(st statement, severity Severity, f fault) {
-	p.add(st.line, st.column, severity, f)
+	p.add(st.line, st.column+st.offset(f), severity, f)
+}
+
+// offset is where in the value the word stands that a fault quotes last.
+func (st statement) offset(f fault) int {
+	parts := strings.Split(f.what, `"`)
+	for i := len(parts) - 1 - len(parts)%2; i > 0; i -= 2 {
+		if at := strings.LastIndex(st.raw, parts[i]); parts[i] != "" && at >= 0 && !st.dir.hidden() {
+			return at
+		}
+	}
+	return 0
 }
 
 // read splits a text into statements and reports lines that are none.
@@ -160,6 +175,7 @@ func (p *parser) statement(number int, line string) (st statement, ok bool) {
 		p.comment(number, body)
 		return st, false
 	}
+	st.start = len(line) - len(body) + 1
 	name, value, found := strings.Cut(body, "=")
 	if !found && strings.TrimRight(body, " \t") == "supervised" {
 		value, found, name = "yes", true, "supervised"
@@ -178,14 +194,13 @@ func (p *parser) named(st statement, name string, equals bool) (statement, bool)
 		return st, true
 	}
 	word := name[:len(name)-len(strings.TrimLeft(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"))]
-	st.column -= len(name) + 1
 	switch {
 	case word == "":
-		p.add(st.line, 0, Error, fault{"this line is not a directive", "write NAME=VALUE, or # in front of a comment"})
+		p.add(st.line, st.start, Error, fault{"this line is not a directive", "write NAME=VALUE, or # in front of a comment"})
 	case !equals && p.known[word] != nil:
-		p.add(st.line, 0, Error, fault{`"=" missing after ` + word, "write " + word + "=VALUE"})
+		p.add(st.line, st.start, Error, fault{`"=" missing after ` + word, "write " + word + "=VALUE"})
 	default:
-		p.add(st.line, 0, Error, p.unknown(word))
+		p.add(st.line, st.start, Error, p.unknown(word))
 	}
 	return st, false
 }
@@ -380,10 +395,7 @@ func (p *parser) apply(s scope) {
 	}
 	s.given[d.name] = s.st.line
 	value, err := p.clean(s.st, s.block != nil)
-	switch {
-	case err == nil && d.set == nil:
-		s.warn(d.name+" is not used by this version yet", "")
-	case err == nil:
+	if err == nil {
 		err = d.set(&s, value)
 	}
 	if err != nil {

@@ -40,15 +40,18 @@ type Problem struct {
 	Fix      string // what to do about it; may be empty
 }
 
-// String returns the problem as "web.cf:7: what; fix".
+// String returns the problem as "web.cf:7:12: what; fix".
 func (p Problem) String() string { return p.Position() + ": " + joined(p.What, p.Fix) }
 
-// Position returns "web.cf:7", or the file alone if there is no line.
+// Position returns "web.cf:7:12", without what is not known.
 func (p Problem) Position() string {
-	if p.Line == 0 {
+	switch {
+	case p.Line == 0:
 		return p.File
+	case p.Column == 0:
+		return fmt.Sprintf("%s:%d", p.File, p.Line)
 	}
-	return fmt.Sprintf("%s:%d", p.File, p.Line)
+	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
 }
 
 func joined(what, fix string) string {

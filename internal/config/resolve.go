@@ -65,6 +65,12 @@ func (s Service) FallbackDestination(ctx context.Context, r Resolver) (lvs.Desti
 	return lvs.Destination{Addr: netip.AddrPortFrom(addr, s.Fallback.Port), Forward: s.Fallback.Forward, Weight: 1}, nil
 }
 
+// Lookup returns the address of a name, or of an address that is written as one.
+func Lookup(ctx context.Context, r Resolver, name string, ipv6 bool) (netip.Addr, error) {
+	l := lookup{resolver: r, known: map[query]answer{}}
+	return l.addr(ctx, query{name, ipv6})
+}
+
 type query struct {
 	host string
 	ipv6 bool

@@ -139,8 +139,9 @@ const readyFD = 3
 const readyText = "ready\n"
 
 // Spawn starts a program in a session of its own, without our files, and waits
-// until it is ready. The program calls Ready or Fail.
-func Spawn(ctx context.Context, path string, args, environ []string) error {
+// until it is ready. The program calls Ready or Fail. argv is what it is called,
+// then its arguments.
+func Spawn(ctx context.Context, path string, argv, environ []string) error {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return err
@@ -151,7 +152,7 @@ func Spawn(ctx context.Context, path string, args, environ []string) error {
 		return err
 	}
 	defer reader.Close()
-	child, err := os.StartProcess(path, append([]string{filepath.Base(path)}, args...), &os.ProcAttr{
+	child, err := os.StartProcess(path, argv, &os.ProcAttr{
 		Dir: "/", Env: environ, Files: []*os.File{null, null, null, writer},
 		Sys: &syscall.SysProcAttr{Setsid: true},
 	})
@@ -165,11 +166,11 @@ func Spawn(ctx context.Context, path string, args, environ []string) error {
 	case string(text) == readyText:
 		return child.Release()
 	case ctx.Err() != nil:
-		err = fmt.Errorf("%s was not ready in time", filepath.Base(path))
+		err = fmt.Errorf("%s was not ready in time", filepath.Base(argv[0]))
 	case len(text) > 0:
 		err = errors.New(strings.TrimSpace(string(text)))
 	case err == nil:
-		err = fmt.Errorf("%s ended without a word", filepath.Base(path))
+		err = fmt.Errorf("%s ended without a word", filepath.Base(argv[0]))
 	}
 	_ = child.Kill()
 	_, _ = child.Wait()

@@ -62,7 +62,7 @@ func spawn(t *testing.T, behaviour, pidFile string) error {
 		defer cancel()
 		_ = Stop(ctx, pidFile) // it is gone already when the test passed
 	})
-	return Spawn(ctx, self, []string{behaviour, pidFile}, nil)
+	return Spawn(ctx, self, []string{self, behaviour, pidFile}, nil)
 }
 
 func TestLifeOfADaemon(t *testing.T) {

@@ -36,7 +36,7 @@ func (h host) Probe(context.Context, []netip.Addr) (Heard, error)           { re
 func (h host) Balances(netip.Addr) bool                                     { return h.director }
 
 func on(nic, prefix string) lvs.Address {
-	return lvs.Address{NIC: nic, Prefix: netip.MustParsePrefix(prefix), Observed: lvs.Observed{Silent: nic != "eth0"}}
+	return lvs.Address{NIC: nic, Prefix: netip.MustParsePrefix(prefix), Observed: lvs.Observed{Interface: lvs.Interface{Silent: nic != "eth0"}}}
 }
 
 func sysctl(nic, name string) string { return "sysctl name=net/ipv4/conf/" + nic + "/" + name }

@@ -12,6 +12,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"lvs-agents/internal/check"
+	"lvs-agents/internal/config"
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/record"
@@ -35,6 +36,13 @@ type Options struct {
 	Beat func(control.Beat)
 	// Accepted is told of every configuration before it is used; nil for nobody.
 	Accepted func(Setup)
+	// Changed is told of every change of the table that a verdict asked for,
+	// Checked of every result of a check, Serving of a service whose last real
+	// server went down or whose first came up. They must not block; nil for
+	// nobody.
+	Changed func(Event)
+	Checked func(Service, Real, error)
+	Serving func(s Service, serving bool)
 }
 
 // Daemon looks after the services of one configuration. New makes it.
@@ -49,13 +57,23 @@ type Daemon struct {
 
 	// The rest belongs to the goroutine of Run.
 	setup    Setup
-	adopted  lvs.Table
+	adopted  lvs.Table // the table that was found when the setup was accepted
+	found    lvs.Table // of it, the services of the setup, in their order
 	trackers map[Probe]*tracker
 	wanted   lvs.Table
-	refused  string // why the last configuration was not accepted
 
-	rereading <-chan struct{} // closed when a reload that the table asked for has ended; nil for none
+	rereading <-chan struct{}         // closed when a reload that the table asked for has ended; nil for none
+	refused   string                  // why the last configuration was not accepted
+	out       map[netip.AddrPort]bool // real servers in maintenance
+	serving   map[lvs.ServiceID]bool  // services of which it is known, and what
+	users     map[Probe][]place       // real servers that a probe decides about
+	events    []Event                 // that the reconciler has not got yet
+	unknown   int                     // probes without a verdict since the last configuration
+	reloaded  bool                    // the setup is not the first
 }
+
+// place is a real server in the setup.
+type place struct{ service, real int }
 
 var _ control.Daemon = (*Daemon)(nil)
 
@@ -65,6 +83,7 @@ func New(o Options) *Daemon {
 	return &Daemon{
 		Options: o, reconciler: newReconciler(o), wheel: newWheel(results), results: results,
 		requests: make(chan func(context.Context)), started: time.Now(), trackers: map[Probe]*tracker{},
+		out: map[netip.AddrPort]bool{}, serving: map[lvs.ServiceID]bool{},
 	}
 }
 
@@ -96,6 +115,7 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 	}()
 	d.accept(ctx, setup, checkers)
 	first := make(chan error, 1)
+	d.begin()
 	d.apply([]chan<- error{first})
 	d.beat()
 	beats := time.NewTicker(period)
@@ -114,6 +134,7 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 			d.beat()
 		case r := <-d.results:
 			d.judge(r)
+			d.judgeMore()
 		case request := <-d.requests:
 			request(ctx)
 		case <-d.reconciler.changed:
@@ -133,7 +154,7 @@ func (d *Daemon) beat() {
 	beat := control.Beat{Age: max(d.reconciler.age(), d.wheel.age()), Limit: d.limit()}
 	for _, service := range d.setup.Services {
 		for _, real := range service.Reals {
-			if d.trackers[real.Probe].verdict == Bad {
+			if d.verdict(real) == Bad {
 				beat.Bad = append(beat.Bad, record.Server(service.ID, real.Addr))
 			}
 		}
@@ -150,23 +171,23 @@ func background(f func()) <-chan struct{} {
 	return done
 }
 
-func (d *Daemon) checkers(setup Setup) (map[Probe]check.Checker, error) {
-	checkers := map[Probe]check.Checker{}
+func (d *Daemon) checkers(setup Setup) ([]target, error) {
+	var targets []target
 	for _, probe := range setup.Probes() {
 		if !probe.fixed() {
 			checker, err := d.Checker(probe)
 			if err != nil {
 				return nil, err
 			}
-			checkers[probe] = checker
+			targets = append(targets, target{probe, checker})
 		}
 	}
-	return checkers, nil
+	return targets, nil
 }
 
 // accept makes a setup the current one. Probes that it shares with the one
 // before keep their verdicts.
-func (d *Daemon) accept(ctx context.Context, setup Setup, checkers map[Probe]check.Checker) {
+func (d *Daemon) accept(ctx context.Context, setup Setup, checkers []target) {
 	if d.Accepted != nil {
 		d.Accepted(setup)
 	}
@@ -180,11 +201,35 @@ func (d *Daemon) accept(ctx context.Context, setup Setup, checkers map[Probe]che
 			trackers[probe] = newTracker(probe)
 		}
 	}
+	for _, service := range setup.Services {
+		found, _ := d.adopted.Lookup(service.ID)
+		for _, real := range service.Reals {
+			if t := trackers[real.Probe]; t.checked.IsZero() && !serves(found, real.Addr) {
+				t.soft = 1 // ldirectord counts a server that was not in as failed once
+			}
+		}
+	}
 	d.setup, d.trackers, d.refused = setup, trackers, ""
+	d.users, d.unknown = setup.users(), 0
+	for _, t := range trackers {
+		if t.verdict == Unknown {
+			d.unknown++
+		}
+	}
+	d.found = make(lvs.Table, len(setup.Services))
+	for i, service := range setup.Services {
+		d.found[i], _ = d.adopted.Lookup(service.ID)
+	}
+	d.wanted = d.found
 	select {
 	case d.wheel.changes <- checkers:
 	case <-ctx.Done():
 	}
+}
+
+// serves tells whether a table has a server with a weight.
+func serves(v lvs.VirtualService, addr netip.AddrPort) bool {
+	return slices.ContainsFunc(v.Destinations, func(d lvs.Destination) bool { return d.Addr == addr && d.Weight > 0 })
 }
 
 func newTracker(p Probe) *tracker {
@@ -204,9 +249,12 @@ func (d *Daemon) judge(r result) {
 	if t == nil {
 		return // of a configuration that is gone
 	}
-	first := t.checked.IsZero()
+	before, soft := t.verdict, t.soft
 	changed := t.record(time.Now(), r.err)
-	if !changed && !first {
+	for _, at := range d.users[r.probe] {
+		d.told(at, r.err, soft)
+	}
+	if !changed {
 		return
 	}
 	fields := logrus.Fields{"real_server": r.probe.Addr.String(), "verdict": t.verdict.String()}
@@ -214,27 +262,151 @@ func (d *Daemon) judge(r result) {
 		fields["reason"] = t.reason
 	}
 	d.Log.WithFields(fields).Debug("verdict")
-	d.apply(nil)
+	for _, at := range d.users[r.probe] {
+		d.decide(at.service)
+	}
+	if before == Unknown { // after the last of them the daemon has started
+		d.unknown--
+	}
+}
+
+// judgeMore takes the results that wait already, so that the reconciler gets
+// what many of them mean together.
+func (d *Daemon) judgeMore() {
+	for range cap(d.results) {
+		select {
+		case r := <-d.results:
+			d.judge(r)
+			continue
+		default:
+		}
+		break
+	}
+	if len(d.events) > 0 {
+		d.apply(nil)
+	}
+}
+
+// told notes what the log says about a result besides what it changes; soft is
+// how many failures there were before.
+func (d *Daemon) told(at place, err error, soft int) {
+	service := d.setup.Services[at.service]
+	real := service.Reals[at.real]
+	t := d.trackers[real.Probe]
+	who := fmt.Sprintf("%s (%s)", real.Addr, identity(service.ID))
+	e := Event{note: true, Op: lvs.Op{Service: service.Service, Destination: real.Destination}, Reason: t.reason}
+	switch {
+	case err == nil && soft > 0:
+		e.Message = "Resetting soft failure count: " + who
+		d.events = append(d.events, e)
+	case t.soft > soft && t.verdict == Good:
+		e.Message = fmt.Sprintf("Soft failure real server: %s failure %d/%d", who, t.soft, t.fall)
+		d.events = append(d.events, e)
+	}
+	if d.Checked != nil {
+		d.Checked(service, real, d.checked(real, err))
+	}
+}
+
+func (d *Daemon) checked(real Real, err error) error {
+	if d.out[real.Addr] {
+		return maintenance{}
+	}
+	return err
+}
+
+// maintenance is the reason of a real server that an operator took out, in
+// ldirectord's words.
+type maintenance struct{}
+
+func (maintenance) Error() string { return "Server in maintenance" }
+
+// verdict is what counts for a real server.
+func (d *Daemon) verdict(real Real) Verdict {
+	if d.out[real.Addr] {
+		return Bad
+	}
+	return d.trackers[real.Probe].verdict
+}
+
+// why is the reason of a verdict.
+func (d *Daemon) why(real Real) string {
+	if d.out[real.Addr] {
+		return maintenance{}.Error()
+	}
+	return d.trackers[real.Probe].reason
+}
+
+// Maintain takes real servers out whatever their checks say, and no others.
+func (d *Daemon) Maintain(ctx context.Context, out map[netip.AddrPort]bool) error {
+	return d.do(ctx, func(context.Context) error {
+		d.out = out
+		d.decideAll()
+		d.apply(nil)
+		return nil
+	})
+}
+
+// phase is what the daemon is doing: it starts or reloads until it knows all
+// real servers.
+func (d *Daemon) phase() config.Phase {
+	switch {
+	case d.unknown == 0:
+		return config.Running
+	case d.reloaded:
+		return config.Reloading
+	}
+	return config.Starting
+}
+
+// begin decides about all services after they were accepted: first what services
+// there shall be, then what is in them, as ldirectord's log has it.
+func (d *Daemon) begin() {
+	after := make(lvs.Table, len(d.wanted))
+	for i, service := range d.setup.Services {
+		after[i] = lvs.VirtualService{Service: service.Service, Destinations: d.wanted[i].Destinations}
+		d.events = append(d.events, d.steps(service, d.wanted[i], after[i])...)
+	}
+	d.wanted = after
+	d.decideAll()
+}
+
+// decide finds out what a service shall be now.
+func (d *Daemon) decide(i int) {
+	service := d.setup.Services[i]
+	before := d.wanted[i]
+	d.wanted[i] = service.wanted(d.verdict, d.found[i].Destinations)
+	d.events = append(d.events, d.steps(service, before, d.wanted[i])...)
+	d.serve(service)
+}
+
+func (d *Daemon) decideAll() {
+	for i := range d.setup.Services {
+		d.decide(i)
+	}
 }
 
 // apply hands the reconciler what is wanted now.
 func (d *Daemon) apply(done []chan<- error) {
-	d.wanted = Wanted(d.setup, func(p Probe) Verdict { return d.trackers[p].verdict }, d.adopted)
-	reasons := map[lvs.ServiceID]map[netip.AddrPort]string{}
-	fallbacks := map[lvs.ServiceID]netip.AddrPort{}
-	for _, service := range d.setup.Services {
-		reasons[service.ID] = map[netip.AddrPort]string{}
-		for _, real := range service.Reals {
-			reasons[service.ID][real.Addr] = d.trackers[real.Probe].reason
-		}
-		if service.Fallback != nil {
-			fallbacks[service.ID] = service.Fallback.Addr
-		}
+	d.reconciler.set(want{table: slices.Clone(d.wanted), events: d.events, done: done, fallbacks: d.setup.fallbacks()})
+	d.events = nil
+}
+
+// serve tells whether a service has a real server, once that is known.
+func (d *Daemon) serve(service Service) {
+	serving, known := false, true
+	for _, real := range service.Reals {
+		serving = serving || d.verdict(real) == Good
+		known = known && d.verdict(real) != Unknown
 	}
-	d.reconciler.set(want{
-		table: d.wanted, done: done, fallbacks: fallbacks,
-		reasons: func(id lvs.ServiceID, addr netip.AddrPort) string { return reasons[id][addr] },
-	})
+	before, told := d.serving[service.ID]
+	if !serving && !known || told && before == serving {
+		return
+	}
+	d.serving[service.ID] = serving
+	if d.Serving != nil {
+		d.Serving(service, serving)
+	}
 }
 
 // Reload reads the configuration again. One that cannot be used changes nothing
@@ -244,7 +416,7 @@ func (d *Daemon) Reload(ctx context.Context) error {
 	d.reloads.Lock()
 	defer d.reloads.Unlock()
 	setup, err := d.Load(ctx)
-	var checkers map[Probe]check.Checker
+	var checkers []target
 	if err == nil {
 		checkers, err = d.checkers(setup)
 	}
@@ -261,7 +433,7 @@ func (d *Daemon) Reload(ctx context.Context) error {
 }
 
 // replace takes over the table of another setup.
-func (d *Daemon) replace(ctx context.Context, setup Setup, checkers map[Probe]check.Checker) error {
+func (d *Daemon) replace(ctx context.Context, setup Setup, checkers []target) error {
 	var have lvs.Table
 	adopted := make(chan error, 1)
 	task := func(own context.Context) {
@@ -277,8 +449,9 @@ func (d *Daemon) replace(ctx context.Context, setup Setup, checkers map[Probe]ch
 	if err := <-adopted; err != nil {
 		return err
 	}
-	d.adopted = have
+	d.adopted, d.reloaded = have, true
 	d.accept(ctx, setup, checkers)
+	d.begin()
 	d.apply(nil)
 	return nil
 }
@@ -372,7 +545,7 @@ func (d *Daemon) service(service Service) control.Service {
 		t := d.trackers[real.Probe]
 		s.Reals = append(s.Reals, control.Real{
 			Addr: real.Addr.String(), Forward: forwardName(real.Forward), Weight: weight(real.Addr), Configured: real.Weight,
-			Verdict: t.verdict.String(), Since: t.since, Reason: t.reason,
+			Verdict: d.verdict(real).String(), Since: t.since, Reason: d.why(real),
 		})
 	}
 	if f := service.Fallback; f != nil {

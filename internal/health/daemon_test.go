@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -201,6 +202,7 @@ func TestLogLines(t *testing.T) {
 			w.wantLog(t, `
 Added virtual server: 192.0.2.10:80
 Added fallback server: 127.0.0.1:80 (192.0.2.10:80) (Weight set to 1)
+Resetting soft failure count: 192.0.2.21:80 (tcp:192.0.2.10:80)
 Added real server: 192.0.2.21:80 (192.0.2.10:80) (Weight set to 1)
 Deleted fallback server: 127.0.0.1:80 (192.0.2.10:80)
 `)
@@ -208,12 +210,19 @@ Deleted fallback server: 127.0.0.1:80 (192.0.2.10:80)
 			w.settle()
 			w.want(t, vs+sorry)
 			w.wantLog(t, `
-Added fallback server: 127.0.0.1:80 (192.0.2.10:80) (Weight set to 1)
 Deleted real server: 192.0.2.21:80 (192.0.2.10:80)
+Added fallback server: 127.0.0.1:80 (192.0.2.10:80) (Weight set to 1)
 `)
 			w.set(func() { clear(w.down) })
 			w.settle()
 			w.want(t, vs+rs1+rs2)
+			w.wantLog(t, `
+Resetting soft failure count: 192.0.2.22:80 (tcp:192.0.2.10:80)
+Added real server: 192.0.2.22:80 (192.0.2.10:80) (Weight set to 1)
+Deleted fallback server: 127.0.0.1:80 (192.0.2.10:80)
+Resetting soft failure count: 192.0.2.21:80 (tcp:192.0.2.10:80)
+Added real server: 192.0.2.21:80 (192.0.2.10:80) (Weight set to 1)
+`)
 		})
 		w.want(t, vs+rs1+rs2)
 	})
@@ -280,7 +289,7 @@ func TestBadConfigurationChangesNothing(t *testing.T) {
 		w.run(t, "web", func(d *Daemon) {
 			w.logged()
 			w.set(func() { w.text = "virtual=192.0.2.10\n" })
-			const want = `web.cf:1: virtual "192.0.2.10": no port; write 192.0.2.10:PORT, or a number alone for a firewall mark`
+			const want = `web.cf:1:9: virtual "192.0.2.10": no port; write 192.0.2.10:PORT, or a number alone for a firewall mark`
 			if err := d.Reload(t.Context()); err == nil || err.Error() != want {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
@@ -446,6 +455,69 @@ func TestSlowReloadStopsNothing(t *testing.T) {
 			}
 			w.settle()
 			w.want(t, vs+strings.Replace(rs1, "-w 1", "-w 3", 1))
+		})
+	})
+}
+
+// TestLogFollowsVerdicts also when one change of the table does it all.
+func TestLogFollowsVerdicts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "failurecount=2\n"+strings.Replace(simple, "checkinterval=1", "checkinterval=3", 1))
+		w.run(t, "web", func(*Daemon) {
+			<-time.After(4 * time.Second)
+			w.logged()
+			w.kernel.lost.Store(true)
+			w.set(func() { w.down["192.0.2.21"] = true })
+			<-time.After(7 * time.Second)
+			w.set(func() { w.down["192.0.2.22"] = true })
+			<-time.After(7 * time.Second)
+			w.set(func() { delete(w.down, "192.0.2.21") })
+			<-time.After(4 * time.Second)
+			w.logged()
+			w.kernel.lost.Store(false)
+			w.settle()
+			w.want(t, vs+rs1)
+			w.wantLog(t, `
+Soft failure real server: 192.0.2.21:80 (tcp:192.0.2.10:80) failure 1/2
+Deleted real server: 192.0.2.21:80 (192.0.2.10:80)
+Soft failure real server: 192.0.2.22:80 (tcp:192.0.2.10:80) failure 1/2
+Deleted real server: 192.0.2.22:80 (192.0.2.10:80)
+Added fallback server: 127.0.0.1:80 (192.0.2.10:80) (Weight set to 1)
+Resetting soft failure count: 192.0.2.21:80 (tcp:192.0.2.10:80)
+Added real server: 192.0.2.21:80 (192.0.2.10:80) (Weight set to 1)
+Deleted fallback server: 127.0.0.1:80 (192.0.2.10:80)
+`)
+			w.set(func() { w.down["192.0.2.21"] = true })
+			<-time.After(3100 * time.Millisecond)
+			w.set(func() { clear(w.down) })
+			<-time.After(3100 * time.Millisecond)
+			w.wantLog(t, `
+Soft failure real server: 192.0.2.21:80 (tcp:192.0.2.10:80) failure 1/2
+Resetting soft failure count: 192.0.2.22:80 (tcp:192.0.2.10:80)
+Added real server: 192.0.2.22:80 (192.0.2.10:80) (Weight set to 1)
+Resetting soft failure count: 192.0.2.21:80 (tcp:192.0.2.10:80)
+`)
+		})
+	})
+}
+
+func TestMaintenanceOverridesChecks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simple)
+		w.run(t, "web", func(d *Daemon) {
+			if err := d.Maintain(t.Context(), map[netip.AddrPort]bool{netip.MustParseAddrPort("192.0.2.21:80"): true}); err != nil {
+				t.Fatal(err)
+			}
+			w.settle()
+			w.want(t, vs+rs2)
+			if s, err := d.Snapshot(t.Context()); err != nil || s.Services[0].Reals[0].Reason != "Server in maintenance" {
+				t.Errorf("%+v %v", s, err)
+			}
+			if err := d.Maintain(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+			w.settle()
+			w.want(t, vs+rs1+rs2)
 		})
 	})
 }

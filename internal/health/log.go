@@ -1,43 +1,148 @@
 package health
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
-	"time"
 
 	"github.com/sirupsen/logrus"
 
+	"lvs-agents/internal/config"
 	"lvs-agents/internal/lvs"
 )
 
-// logOps writes what was done in the words of ldirectord, which people and
-// their scripts look for; the fields say it in ours.
-func (r *reconciler) logOps(ops []lvs.Op, w want, took time.Duration) {
-	for _, op := range ops {
-		fields := logrus.Fields{"service": op.Service.ID.String(), "op": op.String()}
-		if took > 0 {
-			fields["took"] = took.Round(time.Microsecond).String()
+// Event is a change of the table that a verdict or a configuration asked for, or
+// a note between such.
+type Event struct {
+	note    bool // nothing is changed
+	Op      lvs.Op
+	Service Service // without its real servers
+	Phase   config.Phase
+	Message string // the line of ldirectord's log
+	Reason  string // of the verdict; empty for none
+	// Purged is the real server that went with its service when the daemon
+	// ended; zero for all other events.
+	Purged netip.AddrPort
+}
+
+// steps are the changes of a service from one table to the next, in the order of
+// ldirectord's log: the service, real servers, the fallback.
+func (d *Daemon) steps(service Service, before, after lvs.VirtualService) []Event {
+	var have lvs.Table
+	if before.ID == after.ID {
+		have = lvs.Table{before}
+	}
+	ops := lvs.Plan(lvs.Table{after}, have, lvs.ScopeOf(lvs.Table{after}))
+	fallbackLast := func(op lvs.Op) int {
+		if service.Fallback != nil && op.Destination.Addr == service.Fallback.Addr {
+			return 1
 		}
-		if op.Destination.Addr.IsValid() {
-			fields["real_server"] = op.Destination.Addr.String()
-			if w.reasons != nil {
-				if reason := w.reasons(op.Service.ID, op.Destination.Addr); reason != "" {
-					fields["reason"] = reason
+		return 0
+	}
+	slices.SortStableFunc(ops, func(a, b lvs.Op) int { return fallbackLast(a) - fallbackLast(b) })
+	events := make([]Event, 0, len(ops))
+	bare := service
+	bare.Reals = nil
+	for _, op := range ops {
+		events = append(events, Event{
+			Op: op, Service: bare, Phase: d.phase(), Message: service.message(op), Reason: d.reason(service, op.Destination.Addr),
+		})
+	}
+	return events
+}
+
+// Kept is the services that outlive the daemon. Call it when Run has returned.
+func (d *Daemon) Kept() []lvs.ServiceID {
+	var kept []lvs.ServiceID
+	for _, s := range d.setup.Services {
+		if s.KeepAtEnd {
+			kept = append(kept, s.ID)
+		}
+	}
+	return kept
+}
+
+// Ends are the events of a service that is removed at the end: its real servers
+// that were up, then itself. Call it when Run has returned.
+func (d *Daemon) Ends(op lvs.Op) []Event {
+	var events []Event
+	service := Service{}
+	if i := d.setup.index(op.Service.ID); i >= 0 {
+		service = d.setup.Services[i]
+	}
+	v := VirtualName(op.Service.ID)
+	for _, real := range service.Reals {
+		if d.verdict(real) == Good {
+			events = append(events, Event{Op: op, Service: service, Phase: config.Stopping, Purged: real.Addr,
+				Message: fmt.Sprintf("Purged real server (stop): %s (%s)", real.Addr, v)})
+		}
+	}
+	return append(events, Event{Op: op, Service: service, Phase: config.Stopping, Message: "Purged virtual server (stop): " + v})
+}
+
+// Down is the real servers that are down in services whose mail is to be
+// repeated.
+func (d *Daemon) Down(ctx context.Context) (down []Event, err error) {
+	err = d.do(ctx, func(context.Context) error {
+		for _, s := range d.setup.Services {
+			for _, real := range s.Reals {
+				if s.Alert.Repeat > 0 && d.verdict(real) == Bad {
+					op := lvs.Op{Service: s.Service, Destination: real.Destination}
+					down = append(down, Event{Op: op, Service: s, Phase: d.phase(),
+						Message: fmt.Sprintf("Inaccessible real server: %s (%s)", real.Addr, VirtualName(s.ID))})
 				}
 			}
 		}
-		r.log.WithFields(fields).Info(message(op, w.fallbacks[op.Service.ID]))
-	}
+		return nil
+	})
+	return down, err
 }
 
-// message is the line of ldirectord for an op (its _log calls, version 1.186 on).
-func message(op lvs.Op, fallback netip.AddrPort) string {
-	v, d := VirtualName(op.Service.ID), op.Destination
+// RealServers is the addresses of all real servers.
+func (d *Daemon) RealServers(ctx context.Context) (all []netip.AddrPort, err error) {
+	err = d.do(ctx, func(context.Context) error {
+		for _, s := range d.setup.Services {
+			for _, real := range s.Reals {
+				all = append(all, real.Addr)
+			}
+		}
+		return nil
+	})
+	return all, err
+}
+
+func (d *Daemon) reason(s Service, addr netip.AddrPort) string {
+	for _, real := range s.Reals {
+		if real.Addr == addr {
+			return d.why(real)
+		}
+	}
+	return ""
+}
+
+func (s Setup) index(id lvs.ServiceID) int {
+	return slices.IndexFunc(s.Services, func(v Service) bool { return v.ID == id })
+}
+
+// message is the line of ldirectord for an op on the service (its _log calls,
+// version 1.186 on).
+func (s Service) message(op lvs.Op) string {
 	kind := "real"
-	if d.Addr == fallback && d.Addr.IsValid() {
+	if s.Fallback != nil && op.Destination.Addr == s.Fallback.Addr {
 		kind = "fallback"
 	}
+	known := slices.ContainsFunc(s.Reals, func(r Real) bool { return r.Addr == op.Destination.Addr })
+	if op.Verb == lvs.DeleteDestination && kind == "real" && !known {
+		return fmt.Sprintf("Purged real server (start): %s (%s)", op.Destination.Addr, VirtualName(op.Service.ID))
+	}
+	return message(op, kind)
+}
+
+// message is the line for an op; kind is real or fallback.
+func message(op lvs.Op, kind string) string {
+	v, d := VirtualName(op.Service.ID), op.Destination
 	switch op.Verb {
 	case lvs.AddService:
 		return "Added virtual server: " + v
@@ -51,12 +156,34 @@ func message(op lvs.Op, fallback netip.AddrPort) string {
 	}
 	verb := "Restored"
 	switch {
-	case d.Weight == 0:
+	case d.Weight == 0 && kind == "real" && op.Verb == lvs.AddDestination:
+		verb = "Readd Quiescent"
+	case d.Weight == 0 && kind == "real":
 		verb = "Quiescent"
 	case op.Verb == lvs.AddDestination:
 		verb = "Added"
 	}
 	return fmt.Sprintf("%s %s server: %s (%s) (Weight set to %d)", verb, kind, d.Addr, v, d.Weight)
+}
+
+// log writes an event; the fields say it in our words.
+func (e Event) log(log logrus.FieldLogger) {
+	fields := logrus.Fields{"service": e.Op.Service.ID.String()}
+	if !e.note {
+		fields["op"] = e.Op.String()
+	}
+	if e.Op.Destination.Addr.IsValid() {
+		fields["real_server"] = e.Op.Destination.Addr.String()
+	}
+	if e.Reason != "" {
+		fields["reason"] = e.Reason
+	}
+	log.WithFields(fields).Info(e.Message)
+}
+
+// sameEntry tells whether two ops are about the same service or destination.
+func sameEntry(a, b lvs.Op) bool {
+	return a.Service.ID == b.Service.ID && a.Destination.Addr == b.Destination.Addr
 }
 
 // VirtualName is how ldirectord's log calls a service.
@@ -65,4 +192,15 @@ func VirtualName(id lvs.ServiceID) string {
 		return strconv.FormatUint(uint64(id.Mark), 10)
 	}
 	return id.Addr.String()
+}
+
+// identity is how ldirectord's log tells services apart: protocol and name.
+func identity(id lvs.ServiceID) string {
+	switch {
+	case id.IsMark() && id.IPv6:
+		return "fwm6:" + VirtualName(id)
+	case id.IsMark():
+		return "fwm:" + VirtualName(id)
+	}
+	return id.Protocol.String() + ":" + VirtualName(id)
 }

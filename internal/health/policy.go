@@ -6,19 +6,10 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// Wanted is the table that verdicts ask for. adopted is the table that the
-// daemon found: a server without a verdict stays in if it was in there, and out
-// if it was not.
-func Wanted(s Setup, verdict func(Probe) Verdict, adopted lvs.Table) lvs.Table {
-	table := make(lvs.Table, 0, len(s.Services))
-	for _, service := range s.Services {
-		found, _ := adopted.Lookup(service.ID)
-		table = append(table, service.wanted(verdict, found.Destinations))
-	}
-	return table
-}
-
-func (s Service) wanted(verdict func(Probe) Verdict, found []lvs.Destination) lvs.VirtualService {
+// wanted is the service that verdicts ask for. found is its destinations as the
+// daemon found them: a server without a verdict stays in if it was in there, and
+// out if it was not.
+func (s Service) wanted(verdict func(Real) Verdict, found []lvs.Destination) lvs.VirtualService {
 	weights := make(map[netip.AddrPort]int, len(found))
 	for _, d := range found {
 		weights[d.Addr] = d.Weight
@@ -28,11 +19,11 @@ func (s Service) wanted(verdict func(Probe) Verdict, found []lvs.Destination) lv
 	for _, real := range s.Reals {
 		d := real.Destination
 		weight, present := weights[d.Addr]
-		in := verdict(real.Probe) == Good || verdict(real.Probe) == Unknown && weight > 0
+		in := verdict(real) == Good || verdict(real) == Unknown && weight > 0
 		serving = serving || in
-		// A server that was found with weight 0 keeps its connections until
-		// there is a verdict, also with quiescent=no.
-		if !in && !s.Quiescent && (verdict(real.Probe) != Unknown || !present) {
+		// Without a verdict a server stays as it was found: one with weight 0
+		// keeps its connections, also with quiescent=no.
+		if !in && (!present && verdict(real) == Unknown || !s.Quiescent && verdict(real) == Bad) {
 			continue
 		}
 		if !in {

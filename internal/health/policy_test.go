@@ -59,8 +59,8 @@ func TestWanted(t *testing.T) {
 		{"both good", "gg", "", in1 + ", " + in2, in1 + ", " + in2},
 		{"one bad", "bg", "", out1 + ", " + in2, in2},
 		{"both bad", "bb", "", out1 + ", " + out2 + ", " + fallback, fallback},
-		{"nothing known on an empty table", "uu", "", out1 + ", " + out2 + ", " + fallback, fallback},
-		{"one good, one unknown", "ug", "", out1 + ", " + in2, in2},
+		{"nothing known on an empty table", "uu", "", fallback, fallback},
+		{"one good, one unknown", "ug", "", in2, in2},
 		{"adopted", "uu", adopted, in1 + ", " + out2, in1 + ", " + out2},
 		{"adopted, one bad", "bu", adopted, out1 + ", " + out2 + ", " + fallback, out2 + ", " + fallback},
 		{"adopted, one good", "ug", adopted, in1 + ", " + in2, in1 + ", " + in2},
@@ -70,7 +70,7 @@ func TestWanted(t *testing.T) {
 		for quiescent, want := range map[string]string{"yes": tt.quiesce, "no": tt.remove} {
 			t.Run(tt.name+", quiescent="+quiescent, func(t *testing.T) {
 				s := setup(t, strings.Replace(web, "quiescent=yes", "quiescent="+quiescent, 1))
-				verdict := func(p Probe) Verdict {
+				verdict := func(p Real) Verdict {
 					i := 0
 					if p.Addr.String() == "192.0.2.22:80" {
 						i = 1
@@ -78,7 +78,8 @@ func TestWanted(t *testing.T) {
 					return map[byte]Verdict{'g': Good, 'b': Bad, 'u': Unknown}[tt.verdicts[i]]
 				}
 				var got []string
-				for line := range strings.Lines(Wanted(s, verdict, table(t, tt.adopted)).String()) {
+				found, _ := table(t, tt.adopted).Lookup(s.Services[0].ID)
+				for line := range strings.Lines(lvs.Table{s.Services[0].wanted(verdict, found.Destinations)}.String()) {
 					words := strings.Fields(line)
 					if words[0] == "-a" {
 						got = append(got, words[4]+" "+words[7])
@@ -101,7 +102,12 @@ func TestSetup(t *testing.T) {
 		{"ping", "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n\tchecktype=ping\n", "ping 192.0.2.21:0 ", ""},
 		{"udp", "virtual=192.0.2.10:53\n\treal=192.0.2.21 gate\n\tprotocol=udp\n\tchecktype=connect\n", "ping 192.0.2.21:0 ", ""},
 		{"mysql", "virtual=192.0.2.10:3306\n\treal=192.0.2.21 gate\n\tservice=mysql\n\tlogin=\"a\"\n\tpasswd=\"s3cret\"\n\trequest=\"select 1\"\n", "connect 192.0.2.21:3306 ",
-			"web.cf:1: -t 192.0.2.10:3306: service=mysql is checked by connecting only; this version talks http"},
+			"web.cf:1: -t 192.0.2.10:3306: service=mysql is checked by connecting only; this version talks http and https"},
+		{"external", "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n\tchecktype=external\n\tcheckcommand=/bin/x\nvirtual=5\n\treal=192.0.2.21 gate\n\tchecktype=external\n\tcheckcommand=/bin/x\n",
+			"external 192.0.2.21:80 , external 192.0.2.21:0 ", ""},
+		{"combined", "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n\tchecktype=3\n", "combined 192.0.2.21:80 ", ""},
+		{"whole URL", "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate 1 \"http://192.0.2.9:8080/x?y\", \"\"\n", "negotiate 192.0.2.9:8080 /x?y", ""},
+		{"attempts count for pings only", "checkcount=3\nvirtual=192.0.2.10:80\n\treal=192.0.2.21 gate\nvirtual=192.0.2.11:80\n\tcheckcount=1\n\treal=192.0.2.21 gate\n", "negotiate 192.0.2.21:80 ", ""},
 		{"one check for two services", "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\nvirtual=192.0.2.11:80\n\treal=192.0.2.21 gate 5\n", "negotiate 192.0.2.21:80 ", ""},
 	}
 	for _, tt := range tests {
@@ -124,8 +130,7 @@ func TestSetup(t *testing.T) {
 func TestSetupErrors(t *testing.T) {
 	tests := []struct{ text, want string }{
 		{"virtual=5\n\treal=192.0.2.21 gate\n\tchecktype=connect\n", "web.cf:2: real server 192.0.2.21:0 of -f 5: no port to check; add checkport=PORT"},
-		{"virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n\tchecktype=external\n\tcheckcommand=/bin/true\n", "web.cf:2: real server 192.0.2.21:80 of -t 192.0.2.10:80: checktype=external is not available; use negotiate, connect or ping"},
-		{"virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n\treceive=\"(?=x)\"\n", "web.cf:2: real server 192.0.2.21:80 of -t 192.0.2.10:80: receive: error parsing regexp: invalid or unsupported Perl syntax: `(?=`; write one without look-around and back references"},
+		{"virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n\treceive=\"(\"\n", "web.cf:2: real server 192.0.2.21:80 of -t 192.0.2.10:80: receive: error parsing regexp: missing closing ): `(`"},
 		{"virtual=192.0.2.10:80\n\treal=web gate\n", "web.cf:2: real server web: names are not looked up here; write an address"},
 		{"virtual=192.0.2.10:80\n\tfallback=sorry\n\treal=192.0.2.21 gate\n", "web.cf:2: fallback sorry: names are not looked up here; write an address"},
 	}

@@ -27,10 +27,11 @@ const patience = 5 * time.Second
 
 // want is what the reconciler shall make of the table.
 type want struct {
-	table     lvs.Table
-	reasons   func(lvs.ServiceID, netip.AddrPort) string // why a server is as it is
+	table  lvs.Table
+	events []Event        // that led to it, not told yet
+	done   []chan<- error // who waits for it; buffered
+	// fallbacks are the entries that a log calls so.
 	fallbacks map[lvs.ServiceID]netip.AddrPort
-	done      []chan<- error // who waits for it; buffered
 }
 
 // reconciler makes the kernel hold what is wanted. Apart from adopt, which is
@@ -41,6 +42,8 @@ type reconciler struct {
 	id     string // of the daemon: the holder of claims
 	source string // ipvs resource whose record is the configuration, empty for none
 	log    logrus.FieldLogger
+	// occurred is told of every event; nil for nobody.
+	occurred func(Event)
 
 	wants   chan want // holds the latest
 	tasks   chan func(context.Context)
@@ -58,7 +61,7 @@ func newReconciler(o Options) *reconciler {
 	return &reconciler{
 		kernel: o.Kernel, store: o.Store, id: o.ID, source: o.Source, log: o.Log,
 		wants: make(chan want, 1), tasks: make(chan func(context.Context)), changed: make(chan struct{}, 1),
-		began: time.Now(), scopes: map[string]lvs.Scope{},
+		began: time.Now(), scopes: map[string]lvs.Scope{}, occurred: o.Changed,
 	}
 }
 
@@ -70,6 +73,7 @@ func (r *reconciler) set(w want) {
 			return
 		case old := <-r.wants: // it was not looked at yet
 			w.done = append(old.done, w.done...)
+			w.events = append(old.events, w.events...)
 		}
 	}
 }
@@ -86,15 +90,18 @@ func (r *reconciler) run(ctx context.Context) {
 		case task := <-r.tasks:
 			task(ctx)
 			continue
-		case w = <-r.wants:
+		case next := <-r.wants:
+			next.events = append(w.events, next.events...)
+			w = next
 		case <-ticker.C:
 		}
 		if w.table == nil {
 			continue
 		}
 		limited, cancel := context.WithTimeout(ctx, patience)
-		err := r.round(limited, w)
+		applied, held, err := r.round(limited, w.table)
 		cancel()
+		w.events = r.tell(w, applied, held, err)
 		r.report(ctx, err)
 		for _, done := range w.done {
 			done <- err
@@ -130,36 +137,71 @@ func (r *reconciler) age() time.Duration {
 const attempts = 5
 
 // round looks without the lock first, so that agents do not wait for a daemon
-// that has nothing to do.
-func (r *reconciler) round(ctx context.Context, w want) error {
-	ops, err := r.look(ctx, w.table)
+// that has nothing to do. It returns what it changed and the services that it
+// may change.
+func (r *reconciler) round(ctx context.Context, table lvs.Table) (applied []lvs.Op, held lvs.Scope, err error) {
+	ops, held, err := r.look(ctx, table)
 	if err != nil || len(ops) == 0 {
-		return err
+		return nil, held, err
 	}
 	until, _ := ctx.Deadline()
 	unlock, err := r.store.Lock(ctx, r.id, until)
 	if err != nil {
-		return err
+		return nil, held, err
 	}
 	defer unlock()
 	for range attempts {
-		ops, err := r.look(ctx, w.table)
-		if err != nil || len(ops) == 0 {
-			return err
+		if ops, held, err = r.look(ctx, table); err != nil || len(ops) == 0 {
+			return applied, held, err
 		}
-		began := time.Now()
 		done, err := r.kernel.Apply(ctx, ops)
-		r.logOps(ops[:done], w, time.Since(began))
+		applied = append(applied, ops[:done]...)
 		if err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
-			return err
+			return applied, held, err
 		}
 	}
-	return errors.New("somebody else changes the table all the time")
+	return applied, held, errors.New("somebody else changes the table all the time")
+}
+
+// tell logs the events in their order, then what was changed without one: what
+// somebody else had done to the table. After an error only those that were
+// changed are told; it returns the others. Events of services that are another's
+// are forgotten.
+func (r *reconciler) tell(w want, applied []lvs.Op, held lvs.Scope, err error) (later []Event) {
+	done := func(e Event) bool {
+		return slices.ContainsFunc(applied, func(op lvs.Op) bool { return sameEntry(op, e.Op) })
+	}
+	for _, e := range w.events {
+		switch {
+		case err != nil && !done(e):
+			later = append(later, e)
+		case held[e.Op.Service.ID]:
+			e.log(r.log)
+			if r.occurred != nil && !e.note {
+				r.occurred(e)
+			}
+		}
+	}
+	for _, op := range applied {
+		if !slices.ContainsFunc(w.events, func(e Event) bool { return !e.note && sameEntry(op, e.Op) }) {
+			r.repaired(op, w.fallbacks[op.Service.ID])
+		}
+	}
+	return later
+}
+
+// repaired logs a change that no verdict asked for.
+func (r *reconciler) repaired(op lvs.Op, fallback netip.AddrPort) {
+	kind := "real"
+	if op.Destination.Addr.IsValid() && op.Destination.Addr == fallback {
+		kind = "fallback"
+	}
+	Event{Op: op, Message: message(op, kind)}.log(r.log)
 }
 
 // look plans for the services whose records are there and whose claims are
 // ours. The record says what a service is, the policy what its destinations are.
-func (r *reconciler) look(ctx context.Context, table lvs.Table) ([]lvs.Op, error) {
+func (r *reconciler) look(ctx context.Context, table lvs.Table) ([]lvs.Op, lvs.Scope, error) {
 	var target lvs.Table
 	for id, scope := range r.scopes {
 		held, err := r.store.Load(id)
@@ -167,7 +209,7 @@ func (r *reconciler) look(ctx context.Context, table lvs.Table) ([]lvs.Op, error
 		case errors.Is(err, fs.ErrNotExist):
 			continue // its resource was stopped
 		case err != nil:
-			return nil, err
+			return nil, nil, err
 		case held.State != record.Running || held.Holder != r.id:
 			continue
 		}
@@ -186,12 +228,13 @@ func (r *reconciler) look(ctx context.Context, table lvs.Table) ([]lvs.Op, error
 	}
 	have, err := r.kernel.Table(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	slices.SortFunc(target, func(a, b lvs.VirtualService) int {
 		return index(table, a.ID) - index(table, b.ID)
 	})
-	return lvs.Plan(target, have, lvs.ScopeOf(target)), nil
+	scope := lvs.ScopeOf(target)
+	return lvs.Plan(target, have, scope), scope, nil
 }
 
 func index(t lvs.Table, id lvs.ServiceID) int {
@@ -336,7 +379,9 @@ func (r *reconciler) purge(ctx context.Context, next record.Record, have lvs.Tab
 	}
 	ops := lvs.Plan(nil, have, scope)
 	done, err := r.kernel.Apply(ctx, ops)
-	r.logOps(ops[:done], want{}, 0)
+	for _, op := range ops[:done] {
+		r.repaired(op, netip.AddrPort{})
+	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

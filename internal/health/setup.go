@@ -8,21 +8,25 @@
 package health
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
-	"regexp"
+	"net/url"
 	"slices"
+	"strconv"
+	"strings"
+	"time"
 
+	"lvs-agents/internal/check"
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/lvs"
 )
 
 // Setup is the virtual services that a daemon looks after, with all addresses.
 type Setup struct {
-	Services   []Service
-	AutoReload bool
-	Warnings   []string // what is checked otherwise than it was asked for
+	Services []Service
+	Warnings []string // what is checked otherwise than it was asked for
 }
 
 // Service is one virtual service.
@@ -31,6 +35,12 @@ type Service struct {
 	Reals     []Real
 	Fallback  *lvs.Destination // nil for none
 	Quiescent bool             // a real server that is down stays with weight 0
+	KeepAtEnd bool             // the service outlives the daemon
+
+	FallbackCommand []string
+	MonitorFile     string
+	Alert           config.Alert
+	Title, Comment  string
 }
 
 // Real is a real server with its configured weight and what proves it good.
@@ -44,6 +54,9 @@ type Real struct {
 type Probe struct {
 	config.Check
 	Addr netip.AddrPort
+	// Virtual and VirtualPort are arguments of external checks.
+	Virtual     string
+	VirtualPort uint16
 }
 
 // NewSetup resolves the names of a configuration.
@@ -52,9 +65,12 @@ func NewSetup(ctx context.Context, cfg *config.Config, r config.Resolver) (Setup
 	if err != nil {
 		return Setup{}, err
 	}
-	setup := Setup{AutoReload: cfg.AutoReload}
+	var setup Setup
 	for _, s := range resolved.Services {
-		service := Service{Service: s.Service, Quiescent: s.Quiescent}
+		service := Service{
+			Service: s.Service, Quiescent: s.Quiescent, KeepAtEnd: s.KeepAtEnd, FallbackCommand: s.FallbackCommand,
+			MonitorFile: s.MonitorFile, Alert: s.Alert, Title: s.Title, Comment: s.Comment,
+		}
 		if s.Fallback != nil {
 			d, err := s.FallbackDestination(ctx, r)
 			if err != nil {
@@ -63,7 +79,7 @@ func NewSetup(ctx context.Context, cfg *config.Config, r config.Resolver) (Setup
 			service.Fallback = &d
 		}
 		for _, real := range s.Reals {
-			probe, warning, err := newProbe(s, real)
+			probe, warning, err := newProbe(ctx, r, s, real)
 			if err != nil {
 				return Setup{}, fmt.Errorf("%s:%d: real server %s of %s: %w", cfg.File, real.Line, real.Addr, s.ID, err)
 			}
@@ -73,7 +89,7 @@ func NewSetup(ctx context.Context, cfg *config.Config, r config.Resolver) (Setup
 					setup.Warnings = append(setup.Warnings, warning)
 				}
 			}
-			service.Reals = append(service.Reals, Real{real.Destination, probe})
+			service.Reals = append(service.Reals, Real{Destination: real.Destination, Probe: probe})
 		}
 		setup.Services = append(setup.Services, service)
 	}
@@ -81,24 +97,10 @@ func NewSetup(ctx context.Context, cfg *config.Config, r config.Resolver) (Setup
 }
 
 // newProbe says how a real server is checked; the warning is for a check that
-// proves less than what was asked for.
-func newProbe(s config.Service, real config.Real) (p Probe, warning string, err error) {
+// proves less than what was asked for. What is configured and makes no
+// difference for the check is left out, so that equal checks are equal.
+func newProbe(ctx context.Context, r config.Resolver, s config.Service, real config.Real) (p Probe, warning string, err error) {
 	p.Check = s.Check
-	if real.Request != "" {
-		p.Request, p.Receive = real.Request, real.Receive
-	}
-	if p.Type == config.Combined {
-		p.Type = config.Negotiate
-	}
-	if p.Type == config.Negotiate {
-		p.Type, warning = negotiation(s)
-	}
-	if p.Type == config.Connect && s.ID.Protocol == lvs.UDP {
-		p.Type = config.Ping
-	}
-	if p.Type == config.External || p.Type == config.ExternalPerl {
-		return p, "", fmt.Errorf("checktype=%s is not available; use negotiate, connect or ping", p.Type)
-	}
 	port := p.Port
 	if port == 0 {
 		port = real.Addr.Port()
@@ -106,38 +108,97 @@ func newProbe(s config.Service, real config.Real) (p Probe, warning string, err 
 	if port == 0 {
 		port = p.Application.Port()
 	}
+	p.Addr = netip.AddrPortFrom(real.Addr.Addr(), port)
+	if real.Request != "" {
+		p.Request, p.Receive = real.Request, real.Receive
+		if err := p.elsewhere(ctx, r, s.IPv6); err != nil {
+			return p, "", err
+		}
+	}
+	warning = p.substitute(s)
 	p.Port = 0
-	if port == 0 && (p.Type == config.Connect || p.Type == config.Negotiate) {
+	kept := config.Check{Type: p.Type, Timeout: p.Timeout, Interval: p.Interval, Fall: p.Fall}
+	switch p.Type {
+	case config.On, config.Off:
+		return Probe{Check: config.Check{Type: p.Type}}, warning, nil
+	case config.Ping:
+		kept.Attempts = max(1, p.Attempts)
+		kept.Timeout *= time.Duration(kept.Attempts)
+		return Probe{Check: kept, Addr: netip.AddrPortFrom(p.Addr.Addr(), 0)}, warning, nil
+	case config.External, config.ExternalPerl:
+		kept.Command = p.Command
+		p = Probe{Check: kept, Addr: real.Addr, Virtual: strconv.FormatUint(uint64(s.ID.Mark), 10)}
+		if !s.ID.IsMark() {
+			p.Virtual, p.VirtualPort = hostText(s.ID.Addr.Addr()), s.ID.Addr.Port()
+		}
+		return p, warning, nil
+	case config.Connect:
+		p = Probe{Check: kept, Addr: p.Addr}
+	case config.Negotiate, config.Combined:
+		p.Attempts = 0
+		if _, err := check.Compile(p.Receive); err != nil {
+			return p, "", fmt.Errorf("receive: %w", err)
+		}
+	}
+	if p.Addr.Port() == 0 {
 		return p, "", fmt.Errorf("no port to check; add checkport=PORT")
 	}
-	if p.fixed() {
-		return Probe{Check: config.Check{Type: p.Type}}, warning, nil
-	}
-	if p.Type == config.Ping {
-		port = 0
-	}
-	if _, err := regexp.Compile(p.Receive); err != nil {
-		return p, "", fmt.Errorf("receive: %w; write one without look-around and back references", err)
-	}
-	if p.Type != config.Negotiate { // whatever else is configured makes no other check of it
-		p.Check = config.Check{Type: p.Type, Timeout: p.Timeout, Interval: p.Interval, Fall: p.Fall}
-	}
-	p.Addr = netip.AddrPortFrom(real.Addr.Addr(), port)
 	return p, warning, nil
 }
 
-// negotiation is the check that is run for checktype=negotiate.
-func negotiation(s config.Service) (config.CheckType, string) {
-	switch application := s.Check.Application; {
-	case application == "http":
-		return config.Negotiate, ""
-	case application == config.NoApplication:
-		return config.On, "service=none has nothing to ask: its real servers count as good without a check; use checktype=connect"
-	case s.ID.Protocol == lvs.UDP:
-		return config.Ping, fmt.Sprintf("service=%s is checked by ping only; this version talks http", application)
-	default:
-		return config.Connect, fmt.Sprintf("service=%s is checked by connecting only; this version talks http", application)
+// substitute chooses the check that is run for what was asked, and warns where
+// it proves less.
+func (p *Probe) substitute(s config.Service) (warning string) {
+	if p.Type == config.Connect && s.ID.Protocol == lvs.UDP {
+		p.Type = config.Ping
 	}
+	if p.Type != config.Negotiate && p.Type != config.Combined || negotiates(p.Application) {
+		return ""
+	}
+	combined := p.Type == config.Combined
+	switch application := p.Application; {
+	case application == config.NoApplication && combined:
+		p.Type = config.Connect
+		return ""
+	case application == config.NoApplication:
+		p.Type = config.On
+		return "service=none has nothing to ask: its real servers count as good without a check; use checktype=connect"
+	case s.ID.Protocol == lvs.UDP:
+		p.Type = config.Ping
+		return fmt.Sprintf("service=%s is checked by ping only; this version talks http and https", application)
+	default:
+		p.Type = config.Connect
+		return fmt.Sprintf("service=%s is checked by connecting only; this version talks http and https", application)
+	}
+}
+
+// elsewhere takes a request that is a whole URL apart: it says what is asked of
+// whom.
+func (p *Probe) elsewhere(ctx context.Context, r config.Resolver, ipv6 bool) error {
+	scheme, _, whole := strings.Cut(p.Request, "://")
+	if !whole || scheme != string(p.Application) || scheme != "http" && scheme != "https" {
+		return nil
+	}
+	target, err := url.Parse(p.Request)
+	if err != nil {
+		return fmt.Errorf("request: %w", err)
+	}
+	addr, err := config.Lookup(ctx, r, target.Hostname(), ipv6)
+	if err != nil {
+		return fmt.Errorf("request: %s: %w", target.Hostname(), err)
+	}
+	port := p.Application.Port()
+	if target.Port() != "" {
+		given, err := strconv.ParseUint(target.Port(), 10, 16)
+		if err != nil {
+			return fmt.Errorf("request: port %s is not a number from 1 to 65535", target.Port())
+		}
+		port = uint16(given)
+	}
+	p.Addr = netip.AddrPortFrom(addr, port)
+	p.VirtualHost = cmp.Or(p.VirtualHost, target.Host)
+	p.Request = cmp.Or(target.RequestURI(), "/")
+	return nil
 }
 
 // Table is the services with all real servers at their configured weights.
@@ -166,6 +227,28 @@ func (s Setup) Probes() []Probe {
 		}
 	}
 	return probes
+}
+
+// users is the real servers that each probe decides about.
+func (s Setup) users() map[Probe][]place {
+	users := map[Probe][]place{}
+	for i, service := range s.Services {
+		for j, real := range service.Reals {
+			users[real.Probe] = append(users[real.Probe], place{i, j})
+		}
+	}
+	return users
+}
+
+// fallbacks is the address of the fallback of each service that has one.
+func (s Setup) fallbacks() map[lvs.ServiceID]netip.AddrPort {
+	all := map[lvs.ServiceID]netip.AddrPort{}
+	for _, service := range s.Services {
+		if service.Fallback != nil {
+			all[service.ID] = service.Fallback.Addr
+		}
+	}
+	return all
 }
 
 // Virtual is the addresses of all services, from which nothing may be checked.

@@ -20,6 +20,7 @@ func (v Verdict) String() string { return [...]string{"unknown", "good", "bad"}[
 type tracker struct {
 	fall     int
 	failures int // in a row
+	soft     int // in a row since the server was good
 	verdict  Verdict
 	since    time.Time // of the verdict
 	checked  time.Time // of the last result; zero for none
@@ -31,10 +32,13 @@ func (t *tracker) record(now time.Time, err error) bool {
 	before := t.verdict
 	t.checked, t.reason = now, ""
 	if err == nil {
-		t.failures, t.verdict = 0, Good
+		t.failures, t.soft, t.verdict = 0, 0, Good
 	} else {
 		t.reason = err.Error()
 		t.failures++
+		if before == Good {
+			t.soft++
+		}
 		if t.failures >= t.fall {
 			t.verdict = Bad
 		}

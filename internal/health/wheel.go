@@ -28,7 +28,7 @@ type result struct {
 // the probe alone, so that load is spread and stays so. One goroutine runs it.
 type wheel struct {
 	results chan<- result
-	changes chan map[Probe]check.Checker
+	changes chan []target
 	ticked  atomic.Int64 // when the wheel last turned, since began
 
 	began   time.Time
@@ -36,6 +36,12 @@ type wheel struct {
 	ring    [slots][]*spoke
 	spokes  map[Probe]*spoke
 	running sync.WaitGroup
+}
+
+// target is a probe with its check.
+type target struct {
+	probe   Probe
+	checker check.Checker
 }
 
 // spoke is a probe on the wheel.
@@ -48,7 +54,7 @@ type spoke struct {
 }
 
 func newWheel(results chan<- result) *wheel {
-	return &wheel{results: results, changes: make(chan map[Probe]check.Checker), spokes: map[Probe]*spoke{}, began: time.Now()}
+	return &wheel{results: results, changes: make(chan []target), spokes: map[Probe]*spoke{}, began: time.Now()}
 }
 
 // run turns the wheel until ctx ends and every check has ended.
@@ -71,20 +77,26 @@ func (w *wheel) run(ctx context.Context) {
 	}
 }
 
-// replace sets the probes; those that stay keep their place.
-func (w *wheel) replace(probes map[Probe]check.Checker) {
+// replace sets the probes; those that stay keep their place. New ones are first
+// checked in the order of the configuration, since logs are read that way, and
+// soon: an operator waits for it.
+func (w *wheel) replace(targets []target) {
+	stays := map[Probe]bool{}
+	for _, t := range targets {
+		stays[t.probe] = true
+	}
 	for probe, s := range w.spokes {
-		if _, stays := probes[probe]; !stays {
+		if !stays[probe] {
 			s.gone = true // it is dropped when it is due
 			delete(w.spokes, probe)
 		}
 	}
 	now := int64(time.Since(w.began) / slot)
-	for probe, checker := range probes {
-		if w.spokes[probe] == nil {
-			s := &spoke{probe: probe, checker: checker}
-			w.spokes[probe] = s
-			w.place(s, now+1+phase(probe)%first(probe))
+	for i, t := range targets {
+		if w.spokes[t.probe] == nil {
+			s := &spoke{probe: t.probe, checker: t.checker}
+			w.spokes[t.probe] = s
+			w.place(s, now+1+int64(i)*soon/int64(len(targets)))
 		}
 	}
 }
@@ -152,8 +164,8 @@ func (w *wheel) age() time.Duration { return time.Since(w.began) - time.Duration
 // interval in slots.
 func interval(p Probe) int64 { return max(1, int64(p.Interval/slot)) }
 
-// first bounds the phase of the first check: an operator waits for it.
-func first(p Probe) int64 { return min(interval(p), int64(200*time.Millisecond/slot)) }
+// soon is the time in slots within which new probes are checked first.
+const soon = int64(200 * time.Millisecond / slot)
 
 // phase is a number that stays with a probe, also in the next daemon.
 func phase(p Probe) int64 {

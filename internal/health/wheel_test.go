@@ -9,7 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"lvs-agents/internal/check"
 	"lvs-agents/internal/config"
 )
 
@@ -33,18 +32,18 @@ func turning(t *testing.T, probes []Probe, span time.Duration, f checkFunc) map[
 		ctx, cancel := context.WithTimeout(t.Context(), span)
 		defer cancel()
 		ended := background(func() { w.run(ctx) })
-		checkers := map[Probe]check.Checker{}
+		var targets []target
 		began := time.Now()
 		var mu sync.Mutex
 		for _, p := range probes {
-			checkers[p] = checkFunc(func(ctx context.Context) error {
+			targets = append(targets, target{p, checkFunc(func(ctx context.Context) error {
 				mu.Lock()
 				starts[p] = append(starts[p], time.Since(began))
 				mu.Unlock()
 				return f(ctx)
-			})
+			})})
 		}
-		w.changes <- checkers
+		w.changes <- targets
 		for open := true; open; {
 			select {
 			case <-results:
@@ -124,9 +123,9 @@ func TestReplacedProbeStops(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := background(func() { w.run(ctx) })
 		first, second := probe(1, time.Second, time.Second), probe(2, time.Second, time.Second)
-		w.changes <- map[Probe]check.Checker{first: checkFunc(good)}
+		w.changes <- []target{{first, checkFunc(good)}}
 		<-time.After(5 * time.Second)
-		w.changes <- map[Probe]check.Checker{second: checkFunc(good)}
+		w.changes <- []target{{second, checkFunc(good)}}
 		synctest.Wait()
 		for len(results) > 0 {
 			<-results

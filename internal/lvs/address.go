@@ -3,6 +3,7 @@ package lvs
 import (
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 )
 
@@ -12,8 +13,19 @@ type Address struct {
 	NIC       string
 	Label     string     // IPv4 label, empty for none
 	Broadcast netip.Addr // IPv4 broadcast address, the zero Addr for none
+	// Scope is empty for the one that iproute2 gives: host for 127.0.0.0/8, link
+	// for fe80::/10, else global.
+	Scope string
 	// Deprecated addresses are not chosen as a source (preferred lifetime 0).
 	Deprecated bool
+	// Preferred is the seconds until the address gets deprecated, zero for never.
+	// The kernel's count is not read.
+	Preferred int
+	// NoPrefixRoute addresses come without a route to their network.
+	NoPrefixRoute bool
+	// NoDAD is said when an IPv6 address is added, and read on silent interfaces
+	// only, where it is put back.
+	NoDAD bool
 	// Observed is what the kernel reports and nobody asks for.
 	Observed Observed
 }
@@ -22,8 +34,14 @@ type Address struct {
 type Observed struct {
 	Tentative bool // duplicate address detection is not over (RFC 4862)
 	Duplicate bool // duplicate address detection found another owner
-	Silent    bool // the interface has no neighbours: loopback, tunnel, dummy
-	Down      bool // the interface is administratively down
+	Interface
+}
+
+// Interface is the state of a network interface.
+type Interface struct {
+	Silent    bool // it has no neighbours: loopback, tunnel, dummy
+	Down      bool // it is administratively down
+	NoCarrier bool // it is up, but nothing answers at the other end of the cable
 }
 
 // AddressVerb is what an AddressOp does.
@@ -33,39 +51,150 @@ type AddressVerb uint8
 const (
 	AddAddress AddressVerb = iota + 1
 	DeleteAddress
+	// ChangeAddress sets the preferred lifetime of an address that is there.
+	ChangeAddress
+	// RaiseLink sets the interface of the address up.
+	RaiseLink
+	// AddPolicy and DeletePolicy are about the label of an IPv6 address in the
+	// table that rules source address selection (RFC 6724 section 2.1).
+	AddPolicy
+	DeletePolicy
+	// FlushRoutes empties the route cache of the family of the address.
+	FlushRoutes
 )
 
 // AddressOp is one change of the addresses of a host.
 type AddressOp struct {
 	Verb    AddressVerb
 	Address Address
+	Policy  uint32 // the label for AddPolicy and DeletePolicy
 }
 
 // String returns the ip command that does the same.
 func (op AddressOp) String() string {
-	var b strings.Builder
 	a := op.Address
 	switch op.Verb {
 	case AddAddress:
-		fmt.Fprintf(&b, "ip addr add %s", a.Prefix)
-		if a.Broadcast.IsValid() {
-			fmt.Fprintf(&b, " brd %s", a.Broadcast)
-		}
+		return "ip addr add " + a.String()
 	case DeleteAddress:
-		fmt.Fprintf(&b, "ip addr del %s", a.Prefix)
-	default:
-		fmt.Fprintf(&b, "address verb %d %s", op.Verb, a.Prefix)
+		return fmt.Sprintf("ip addr del %s dev %s", a.Prefix, a.NIC)
+	case ChangeAddress:
+		lifetime := "forever"
+		if a.Deprecated || a.Preferred > 0 {
+			lifetime = strconv.Itoa(a.Preferred)
+		}
+		return fmt.Sprintf("ip addr change %s dev %s preferred_lft %s", a.Prefix, a.NIC, lifetime)
+	case RaiseLink:
+		return fmt.Sprintf("ip link set dev %s up", a.NIC)
+	case AddPolicy:
+		return fmt.Sprintf("ip addrlabel add prefix %s/128 label %d", a.Prefix.Addr(), op.Policy)
+	case DeletePolicy:
+		return fmt.Sprintf("ip addrlabel del prefix %s/128 label %d", a.Prefix.Addr(), op.Policy)
+	case FlushRoutes:
+		if a.Prefix.Addr().Is6() {
+			return "ip -6 route flush cache"
+		}
+		return "ip route flush cache"
+	}
+	return fmt.Sprintf("address verb %d %s dev %s", op.Verb, a.Prefix, a.NIC)
+}
+
+// String is the address as the arguments of ip addr add; ParseAddress reads it.
+func (a Address) String() string {
+	var b strings.Builder
+	b.WriteString(a.Prefix.String())
+	if a.Broadcast.IsValid() {
+		fmt.Fprintf(&b, " brd %s", a.Broadcast)
 	}
 	fmt.Fprintf(&b, " dev %s", a.NIC)
-	if op.Verb == AddAddress {
-		if a.Label != "" {
-			fmt.Fprintf(&b, " label %s", a.Label)
-		}
-		if a.Deprecated {
-			b.WriteString(" preferred_lft 0")
-		}
+	if a.Label != "" {
+		fmt.Fprintf(&b, " label %s", a.Label)
+	}
+	if a.Scope != "" {
+		fmt.Fprintf(&b, " scope %s", a.Scope)
+	}
+	if a.Deprecated || a.Preferred > 0 {
+		fmt.Fprintf(&b, " preferred_lft %d", a.Preferred)
+	}
+	if a.NoDAD {
+		b.WriteString(" nodad")
+	}
+	if a.NoPrefixRoute {
+		b.WriteString(" noprefixroute")
 	}
 	return b.String()
+}
+
+// ParseAddress reads what Address.String wrote.
+func ParseAddress(text string) (Address, error) {
+	var a Address
+	words := strings.Fields(text)
+	if len(words) == 0 {
+		return a, fmt.Errorf("address %q: nothing there", text)
+	}
+	var err error
+	if a.Prefix, err = netip.ParsePrefix(words[0]); err != nil {
+		return a, fmt.Errorf("address %q: %w", text, err)
+	}
+	for words = words[1:]; len(words) > 0; {
+		n, err := a.option(words)
+		if err != nil {
+			return a, fmt.Errorf("address %q: %w", text, err)
+		}
+		words = words[n:]
+	}
+	if a.NIC == "" {
+		return a, fmt.Errorf("address %q: no dev", text)
+	}
+	return a, nil
+}
+
+// option reads one option and returns how many words it has.
+func (a *Address) option(words []string) (int, error) {
+	switch words[0] {
+	case "nodad":
+		a.NoDAD = true
+		return 1, nil
+	case "noprefixroute":
+		a.NoPrefixRoute = true
+		return 1, nil
+	}
+	if len(words) < 2 {
+		return 0, fmt.Errorf("%q has no value", words[0])
+	}
+	var err error
+	switch words[0] {
+	case "brd":
+		a.Broadcast, err = netip.ParseAddr(words[1])
+	case "dev":
+		a.NIC = words[1]
+	case "label":
+		a.Label = words[1]
+	case "scope":
+		a.Scope = words[1]
+	case "preferred_lft":
+		a.Preferred, err = strconv.Atoi(words[1])
+		a.Deprecated = a.Preferred == 0
+	default:
+		err = fmt.Errorf("unknown option %q", words[0])
+	}
+	return 2, err
+}
+
+// Search says which directly connected network is looked for.
+type Search struct {
+	IP       netip.Addr
+	Bits     int    // the network has at most this prefix length; zero for any
+	NIC      string // empty for any
+	Protocol int    // who made the route, as in rtnetlink(7); zero for anybody
+}
+
+// String names what is looked for: the address, with the prefix length if that counts.
+func (s Search) String() string {
+	if s.Bits == 0 {
+		return s.IP.String()
+	}
+	return netip.PrefixFrom(s.IP, s.Bits).String()
 }
 
 // Network is a network that an interface is directly connected to.

@@ -9,6 +9,12 @@ import (
 // an address, so its interface or prefix length cannot be found out.
 var ErrNoNetwork = errors.New("no directly connected network")
 
+// ErrDuplicate says that another host has an address.
+var ErrDuplicate = errors.New("another host has this address")
+
+// ErrNoCarrier says that something has to wait until the interface has a carrier.
+var ErrNoCarrier = errors.New("the interface has no carrier")
+
 // NotInstalled is an ErrNotInstalled with a text of its own: what is missing
 // and, after a semicolon, how to get it.
 func NotInstalled(format string, args ...any) error {

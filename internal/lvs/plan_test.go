@@ -299,17 +299,3 @@ func TestTablePrintsAsIpvsadmDoes(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
-
-func TestAddressOpIsAnIPCommand(t *testing.T) {
-	vip := Address{Prefix: netip.MustParsePrefix("192.0.2.10/24"), NIC: "eth0", Broadcast: netip.MustParseAddr("192.0.2.255"), Label: "eth0:1"}
-	v6 := Address{Prefix: netip.MustParsePrefix("2001:db8::10/64"), NIC: "eth0", Deprecated: true}
-	for want, op := range map[string]AddressOp{
-		"ip addr add 192.0.2.10/24 brd 192.0.2.255 dev eth0 label eth0:1": {AddAddress, vip},
-		"ip addr del 192.0.2.10/24 dev eth0":                              {DeleteAddress, vip},
-		"ip addr add 2001:db8::10/64 dev eth0 preferred_lft 0":            {AddAddress, v6},
-	} {
-		if got := op.String(); got != want {
-			t.Errorf("got %s, want %s", got, want)
-		}
-	}
-}

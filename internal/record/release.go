@@ -22,8 +22,9 @@ func OwnID(holder string) string { return "directord%" + holder }
 
 // Release gives up the claims of a health daemon that does not run any more and
 // removes the services of its own record; it returns what it changed in the
-// kernel. Destinations of other resources' services stay as they are.
-func (s Store) Release(ctx context.Context, k Kernel, holder string) ([]lvs.Op, error) {
+// kernel. Destinations of other resources' services, and the services to keep,
+// stay as they are.
+func (s Store) Release(ctx context.Context, k Kernel, holder string, keep ...lvs.ServiceID) ([]lvs.Op, error) {
 	until, _ := ctx.Deadline()
 	unlock, err := s.Lock(ctx, holder, until)
 	if err != nil {
@@ -37,7 +38,8 @@ func (s Store) Release(ctx context.Context, k Kernel, holder string) ([]lvs.Op, 
 	case err != nil && !errors.Is(err, ErrDamaged):
 		return nil, err
 	default:
-		if ops, err = s.remove(ctx, k, own, holder); err != nil {
+		own.ID = OwnID(holder) // also of a damaged one
+		if ops, err = s.remove(ctx, k, own, keep); err != nil {
 			return ops, err
 		}
 	}
@@ -57,17 +59,21 @@ func (s Store) Release(ctx context.Context, k Kernel, holder string) ([]lvs.Op, 
 	return ops, nil
 }
 
-func (s Store) remove(ctx context.Context, k Kernel, own Record, holder string) ([]lvs.Op, error) {
+func (s Store) remove(ctx context.Context, k Kernel, own Record, keep []lvs.ServiceID) ([]lvs.Op, error) {
 	have, err := k.Table(ctx)
 	if errors.Is(err, lvs.ErrNotInstalled) {
-		return nil, s.Remove(OwnID(holder))
+		return nil, s.Remove(own.ID)
 	}
 	if err != nil {
 		return nil, err
 	}
-	ops := lvs.Plan(nil, have, own.Scope())
+	scope := own.Scope()
+	for _, id := range keep {
+		delete(scope, id)
+	}
+	ops := lvs.Plan(nil, have, scope)
 	if done, err := k.Apply(ctx, ops); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return ops[:done], err
 	}
-	return ops, s.Remove(OwnID(holder))
+	return ops, s.Remove(own.ID)
 }

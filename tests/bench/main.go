@@ -10,6 +10,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -63,38 +64,9 @@ type row struct {
 	title    string
 	rounds   int
 	subjects []subject
-}
-
-func native(bin string) error {
-	for _, line := range []string{"link set lo up", "link add eth0 type veth peer name cable", "link set cable up",
-		"link set eth0 up", "addr add 192.0.2.11/24 dev eth0"} {
-		if out, err := exec.Command("ip", strings.Fields(line)...).CombinedOutput(); err != nil {
-			return fmt.Errorf("ip %s: %w: %s", line, err, out)
-		}
-	}
-	for _, dir := range []string{"/run/resource-agents", "/run/lvs-agents"} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
-	}
-	ours, theirs := bin+"/vip", "/usr/lib/ocf/resource.d/heartbeat/IPaddr2"
-	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "OCF_ROOT=/usr/lib/ocf", "OCF_RESOURCE_INSTANCE=web", "LC_ALL=C",
-		"OCF_RESKEY_ip=192.0.2.10", "OCF_RESKEY_nic=eth0", "OCF_RESKEY_cidr_netmask=24"}
-	add, del := []string{"ip", "addr", "add", "192.0.2.10/24", "dev", "eth0"}, []string{"ip", "addr", "del", "192.0.2.10/24", "dev", "eth0"}
-	both := func(title, action string, rounds, code int, before, after []string) row {
-		one := func(name, path string) subject {
-			return subject{name, []string{path, action}, append(env, "OCF_RESOURCE_TYPE="+filepath.Base(path)), code, before, after}
-		}
-		return row{title, rounds, []subject{one("vip", ours), one("IPaddr2", theirs)}}
-	}
-	return table("vip against IPaddr2, natively", []row{
-		both("meta-data", "meta-data", 60, 0, nil, nil),
-		both("validate-all", "validate-all", 60, 0, nil, nil),
-		both("monitor, running", "monitor", 60, 0, add, del),
-		both("monitor, stopped", "monitor", 60, 7, nil, nil),
-		both("start", "start", 20, 0, nil, del),
-		both("stop", "stop", 20, 0, add, nil),
-	})
+	// begin and end are run once, around all rounds.
+	begin, end []string
+	least      float64 // how many times less wall time the first has to take; zero for any
 }
 
 func guest(bin string) error {
@@ -111,15 +83,16 @@ func guest(bin string) error {
 	}
 	empty := subject{name: "empty Go program", argv: []string{bin + "/tests/empty"}}
 	return table("ipvs with two services, in the lab's kernel", []row{
-		{"monitor, running", 60, []subject{{name: "ipvs", argv: []string{bin + "/ipvs", "monitor"}, env: env}, empty}},
-		{"meta-data", 60, []subject{{name: "ipvs", argv: []string{bin + "/ipvs", "meta-data"}, env: env}, empty}},
-		{"list the table", 60, []subject{{name: "ipvsadm -Ln", argv: []string{"ipvsadm", "-Ln"}, env: env}, empty}},
+		{title: "monitor, running", rounds: 60, subjects: []subject{{name: "ipvs", argv: []string{bin + "/ipvs", "monitor"}, env: env}, empty}},
+		{title: "meta-data", rounds: 60, subjects: []subject{{name: "ipvs", argv: []string{bin + "/ipvs", "meta-data"}, env: env}, empty}},
+		{title: "list the table", rounds: 60, subjects: []subject{{name: "ipvsadm -Ln", argv: []string{"ipvsadm", "-Ln"}, env: env}, empty}},
 	})
 }
 
 func table(title string, rows []row) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
 	fmt.Fprintf(w, "%s\n\naction\tprogram\twall median\tCPU median\tprograms started\twall, times less\tCPU, times less\n", title)
+	var missed error
 	for _, r := range rows {
 		costs, err := measure(r)
 		if err != nil {
@@ -127,25 +100,32 @@ func table(title string, rows []row) error {
 		}
 		last := len(r.subjects) - 1
 		for i, s := range r.subjects {
-			children, err := programs(s)
+			children, err := programs(r, s)
 			if err != nil {
 				return err
 			}
 			ratio := "\t"
 			if i < last {
-				ratio = fmt.Sprintf("%.2f\t%.2f", float64(costs[last].wall)/float64(costs[i].wall), float64(costs[last].cpu)/float64(costs[i].cpu))
+				times := float64(costs[last].wall) / float64(costs[i].wall)
+				ratio = fmt.Sprintf("%.2f\t%.2f", times, float64(costs[last].cpu)/float64(costs[i].cpu))
+				if times < r.least {
+					missed = errors.Join(missed, fmt.Errorf("%s: %s takes %.2f times less than %s, not %.0f", r.title, s.name, times, r.subjects[last].name, r.least))
+				}
 			}
 			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", r.title, s.name, round(costs[i].wall), round(costs[i].cpu), children, ratio)
 		}
 	}
 	fmt.Fprintln(w)
-	return w.Flush()
+	return errors.Join(w.Flush(), missed)
 }
 
 func round(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
 
 // measure runs the subjects in turns, so that a busy machine hits all of them.
 func measure(r row) ([]cost, error) {
+	if err := quiet(r.begin); err != nil {
+		return nil, err
+	}
 	walls, cpus := make([][]time.Duration, len(r.subjects)), make([][]time.Duration, len(r.subjects))
 	for range r.rounds {
 		for i, s := range r.subjects {
@@ -160,7 +140,7 @@ func measure(r row) ([]cost, error) {
 	for i := range costs {
 		costs[i] = cost{median(walls[i]), median(cpus[i])}
 	}
-	return costs, nil
+	return costs, quiet(r.end)
 }
 
 func median[T cmp.Ordered](values []T) T {
@@ -206,8 +186,8 @@ func quiet(argv []string) error {
 
 // programs counts the programs that a subject starts besides itself, and the
 // copies that it makes of itself.
-func programs(s subject) (int, error) {
-	if err := quiet(s.before); err != nil {
+func programs(r row, s subject) (int, error) {
+	if err := errors.Join(quiet(r.begin), quiet(s.before)); err != nil {
 		return 0, err
 	}
 	cmd := exec.Command("strace", append([]string{"-f", "-qq", "-e", "signal=none", "-e", "trace=clone,clone3,fork,vfork"}, s.argv...)...)
@@ -222,5 +202,5 @@ func programs(s subject) (int, error) {
 			count++
 		}
 	}
-	return count, quiet(s.after)
+	return count, errors.Join(quiet(s.after), quiet(r.end))
 }

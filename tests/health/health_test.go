@@ -219,7 +219,7 @@ func TestStory(t *testing.T) {
 		"Added fallback server: 127.0.0.1:80 (192.0.2.10:80) (Weight set to 1)\n",
 		"Restored real server: 192.0.2.21:80 (192.0.2.10:80) (Weight set to 1)\n",
 		"Deleted fallback server: 127.0.0.1:80 (192.0.2.10:80)\n",
-		"Quiescent real server: 192.0.2.21:80 (192.0.2.10:80) (Weight set to 0) (GET http://192.0.2.21:80/.health.html: status 404 Not Found)\n",
+		"Quiescent real server: 192.0.2.21:80 (192.0.2.10:80) (Weight set to 0)\n",
 		"Purged virtual server (stop): 192.0.2.10:80\n",
 	} {
 		if !strings.Contains(d.logText(), line) {
@@ -310,7 +310,7 @@ func TestAgents(t *testing.T) {
 
 	d.write(t, strings.Replace(fmt.Sprintf(storyConfig, "yes", d.log), "virtual=192.0.2.10:80", "virtual=192.0.2.10", 1))
 	lab.Wait(t, 5*time.Second, "log", func() error {
-		if !strings.Contains(d.logText(), "web.cf:6: ") {
+		if !strings.Contains(d.logText(), "web.cf:6:9: ") {
 			return errors.New(d.logText())
 		}
 		return nil
@@ -324,7 +324,10 @@ func TestAgents(t *testing.T) {
 	if err := syscall.Kill(d.pid(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	d.agent(t, 1, "health", "web-health", "monitor", config, "CRM_meta_timeout=4000")
+	// Not yet a failure: tests/cluster waits for the one that it becomes.
+	if out := d.agent(t, 0, "health", "web-health", "monitor", config); !strings.Contains(out, "does not answer") {
+		t.Error(out)
+	}
 	d.agent(t, 0, "ipvs", "web-ipvs", "stop", config)
 	if err := syscall.Kill(d.pid(), syscall.SIGCONT); err != nil {
 		t.Fatal(err)

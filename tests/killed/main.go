@@ -1,5 +1,5 @@
-// Killed is the agents vip, ipvs and realserver (by the name it is called with), which
-// kill themselves at one kernel operation: the environment variable KILL_AT counts
+// Killed is the agents ipvs and realserver (by the name it is called with), which kill
+// themselves at one kernel operation: the environment variable KILL_AT counts
 // the moments before and after each of them from 0. It is a program of the
 // tests and never installed.
 package main
@@ -7,17 +7,14 @@ package main
 import (
 	"context"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"lvs-agents/agents/ipvs"
 	"lvs-agents/agents/realserver"
-	"lvs-agents/agents/vip"
 	"lvs-agents/internal/kernel/link"
 	"lvs-agents/internal/kernel/setting"
 	"lvs-agents/internal/lvs"
@@ -32,10 +29,7 @@ func main() {
 		panic(err)
 	}
 	fuse := &fuse{left: at}
-	switch filepath.Base(os.Args[0]) {
-	case "vip":
-		ocf.Main(vip.New(links{link.New(os.Getenv("HA_RSCTMP")), fuse}, fuse))
-	case "realserver":
+	if filepath.Base(os.Args[0]) == "realserver" {
 		ocf.Main(realserver.New(host{settings{}, link.New(os.Getenv("HA_RSCTMP")), fuse}, nil))
 	}
 	ocf.Main(ipvs.New(table{kernel.New(), fuse}, net.DefaultResolver))
@@ -52,12 +46,6 @@ func (f *fuse) burn() {
 		select {} // the signal may take a moment
 	}
 	f.left--
-}
-
-// Announce is a moment as well; nothing is sent.
-func (f *fuse) Announce(string, netip.Addr, int, time.Duration) error {
-	f.burn()
-	return nil
 }
 
 type table struct {
@@ -100,32 +88,4 @@ func (k host) Set(ctx context.Context, s lvs.Setting, value string) error {
 	k.fuse.burn()
 	defer k.fuse.burn()
 	return k.settings.Set(ctx, s, value)
-}
-
-type links struct {
-	*link.Kernel
-	fuse *fuse
-}
-
-func (k links) Addresses(ctx context.Context, ip netip.Addr) ([]lvs.Address, error) {
-	k.fuse.burn()
-	defer k.fuse.burn()
-	return k.Kernel.Addresses(ctx, ip)
-}
-
-func (k links) Apply(ctx context.Context, ops []lvs.AddressOp) (int, error) {
-	for i := range ops {
-		k.fuse.burn()
-		if _, err := k.Kernel.Apply(ctx, ops[i:i+1]); err != nil {
-			return i, err
-		}
-		k.fuse.burn()
-	}
-	return len(ops), nil
-}
-
-func (k links) Settle(ctx context.Context, a lvs.Address) error {
-	k.fuse.burn()
-	defer k.fuse.burn()
-	return k.Kernel.Settle(ctx, a)
 }

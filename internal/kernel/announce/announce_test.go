@@ -26,8 +26,7 @@ func TestPackets(t *testing.T) {
 		{"ARP", arp(link, v4), "" +
 			"0001 0800 0604 0001 020000000001 c000020a 000000000000 c000020a\n" +
 			"0001 0800 0604 0002 020000000001 c000020a 020000000001 c000020a\n"},
-		{"ARP for IPv6", arp(link, v6), ""},
-		{"neighbour advertisement", advertisement(link, v6), "" +
+		{"neighbour advertisement", [][]byte{advertisement(link, v6)}, "" +
 			"8800 0000 2000 0000 20010db8000000000000000000000010 0201 020000000001\n"},
 	}
 	for _, tt := range tests {
@@ -66,18 +65,18 @@ func TestBurst(t *testing.T) {
 		name      string
 		count     int
 		still     int // how often still says yes
-		fail      int // the time that fails, 0 for none
+		fail      int // the packet that fails, 0 for none
 		deadline  time.Duration
-		sent      int
+		sent      string
 		took      time.Duration
 		wantError error
 	}{
-		{name: "all", count: 5, still: 9, deadline: time.Hour, sent: 5, took: 4 * time.Second},
+		{name: "all", count: 3, still: 9, deadline: time.Hour, sent: "010101", took: 5 * time.Second},
 		{name: "none", count: 0, still: 9, deadline: time.Hour},
 		{name: "not wanted", count: 5, still: 0, deadline: time.Hour},
-		{name: "not wanted any more", count: 5, still: 2, deadline: time.Hour, sent: 2, took: 2 * time.Second},
-		{name: "a failure does not end it", count: 3, still: 9, fail: 1, deadline: time.Hour, sent: 3, took: 2 * time.Second, wantError: errBroken},
-		{name: "deadline", count: 5, still: 9, deadline: 1500 * time.Millisecond, sent: 2, took: 1500 * time.Millisecond,
+		{name: "not wanted any more", count: 5, still: 3, deadline: time.Hour, sent: "010", took: 3 * time.Second},
+		{name: "a failure does not end it", count: 2, still: 9, fail: 1, deadline: time.Hour, sent: "0101", took: 3 * time.Second, wantError: errBroken},
+		{name: "deadline", count: 5, still: 9, deadline: 1500 * time.Millisecond, sent: "01", took: 1500 * time.Millisecond,
 			wantError: context.DeadlineExceeded},
 	}
 	for _, tt := range tests {
@@ -85,20 +84,45 @@ func TestBurst(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), tt.deadline)
 				defer cancel()
-				began, asked, sent := time.Now(), 0, 0
-				b := Burst{Count: tt.count, Interval: time.Second, Still: func() bool { asked++; return asked <= tt.still }}
-				err := b.each(ctx, func() error {
-					sent++
-					if sent == tt.fail {
+				began, asked, sent := time.Now(), 0, ""
+				b := Burst{Count: tt.count, Interval: 2 * time.Second, Still: func() bool { asked++; return asked <= tt.still }}
+				err := b.each(ctx, 2, func(n int) error {
+					sent += fmt.Sprint(n)
+					if len(sent) == tt.fail {
 						return errBroken
 					}
 					return nil
 				})
 				if sent != tt.sent || time.Since(began) != tt.took || !errors.Is(err, tt.wantError) {
-					t.Errorf("sent %d in %s, %v; want %d in %s, %v", sent, time.Since(began), err, tt.sent, tt.took, tt.wantError)
+					t.Errorf("sent %s in %s, %v; want %s in %s, %v", sent, time.Since(began), err, tt.sent, tt.took, tt.wantError)
 				}
 			})
 		})
+	}
+}
+
+func TestClaimant(t *testing.T) {
+	own, other := &net.Interface{HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}}, &net.Interface{HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 9}}
+	ip, none, another := netip.MustParseAddr("192.0.2.10"), netip.IPv4Unspecified(), netip.MustParseAddr("192.0.2.11")
+	zero := make([]byte, 6)
+	tests := []struct {
+		name   string
+		packet []byte
+		want   string
+	}{
+		{"it has the address", form(other, arpReply, ip, zero, none), "02:00:00:00:00:09"},
+		{"it announces the address", form(other, arpRequest, ip, zero, ip), "02:00:00:00:00:09"},
+		{"it wants it too", form(other, arpRequest, none, zero, ip), "02:00:00:00:00:09"},
+		{"it asks for the address", form(other, arpRequest, another, zero, ip), ""},
+		{"our own probe", form(own, arpRequest, none, zero, ip), ""},
+		{"about something else", form(other, arpReply, another, zero, none), ""},
+		{"too short", form(other, arpReply, ip, zero, none)[:27], ""},
+		{"not Ethernet", append([]byte{0, 32}, form(other, arpReply, ip, zero, none)[2:]...), ""},
+	}
+	for _, tt := range tests {
+		if got := claimant(tt.packet, own.HardwareAddr, ip).String(); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
 	}
 }
 
@@ -107,12 +131,5 @@ func TestMissingInterface(t *testing.T) {
 	const want = `network interface "eth-none" does not exist; create it or give one that ip link shows`
 	if !errors.Is(err, lvs.ErrNotInstalled) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
-	}
-}
-
-func TestNotEthernet(t *testing.T) {
-	link := &net.Interface{HardwareAddr: make(net.HardwareAddr, 20)} // InfiniBand
-	if err := overEthernet(link, netip.MustParseAddr("192.0.2.10"), nil); err == nil {
-		t.Error("no error")
 	}
 }

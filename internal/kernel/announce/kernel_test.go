@@ -2,12 +2,12 @@ package announce_test
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"net/netip"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -40,84 +40,150 @@ ip addr add 2001:db8::10/64 dev eth0 nodad
 	return peer
 }
 
-// sniff returns a socket that takes frames of a protocol on eth0.
-func sniff(t *testing.T, protocol uint16) int {
+// listen returns a function that reads n frames that wanted holds for, in hex, of
+// those that arrive at the peer from now on.
+func listen(t *testing.T, peer *kerneltest.Peer, protocol uint16) func(n int, wanted func([]byte) bool) string {
 	t.Helper()
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = unix.Close(fd) })
-	eth0, err := net.InterfaceByName("eth0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	order := binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, protocol))
-	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: order, Ifindex: eth0.Index}); err != nil {
-		t.Fatal(err)
-	}
-	timeout := unix.NsecToTimeval(int64(5 * time.Second))
-	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &timeout); err != nil {
-		t.Fatal(err)
-	}
-	return fd
-}
-
-// frames reads n frames that wanted holds for, in hex.
-func frames(t *testing.T, fd, n int, wanted func([]byte) bool) string {
-	t.Helper()
-	var all strings.Builder
-	for n > 0 {
-		buffer := make([]byte, 2048)
-		size, _, err := unix.Recvfrom(fd, buffer, 0)
-		if err != nil {
-			t.Fatalf("%d frames are missing: %v; got\n%s", n, err, &all)
+	var sniffer *kerneltest.Sniffer
+	peer.Do(func() { sniffer = kerneltest.NewSniffer(t, "eth0", protocol) })
+	return func(n int, wanted func([]byte) bool) string {
+		var all strings.Builder
+		for _, frame := range sniffer.Frames(n, wanted) {
+			fmt.Fprintf(&all, "%x\n", frame.Bytes)
 		}
-		if wanted(buffer[:size]) {
-			fmt.Fprintf(&all, "%x\n", buffer[:size])
-			n--
-		}
+		return all.String()
 	}
-	return all.String()
 }
 
 func fromVIP(frame []byte) bool { return strings.Contains(string(frame[14:]), string(vip4.AsSlice())) }
 
 func TestGratuitousARPOnTheWire(t *testing.T) {
 	peer := hosts(t)
-	var fd int
-	peer.Do(func() { fd = sniff(t, unix.ETH_P_ARP) })
+	frames := listen(t, peer, unix.ETH_P_ARP)
 	if err := announce.Send("eth0", vip4); err != nil {
 		t.Fatal(err)
 	}
 	const header = "ffffffffffff" + "020000000001" + "0806" + "0001" + "0800" + "06" + "04"
 	want := header + "0001" + "020000000001" + "c000020a" + "000000000000" + "c000020a\n" +
 		header + "0002" + "020000000001" + "c000020a" + "020000000001" + "c000020a\n"
-	if diff := cmp.Diff(want, frames(t, fd, 2, fromVIP)); diff != "" {
+	if diff := cmp.Diff(want, frames(2, fromVIP)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
 func TestBurstOnTheWire(t *testing.T) {
 	peer := hosts(t)
-	var fd int
-	peer.Do(func() { fd = sniff(t, unix.ETH_P_ARP) })
-	five := announce.Burst{Count: 5, Interval: time.Millisecond, Still: always}
-	if err := five.Send(t.Context(), "eth0", vip4); err != nil {
+	frames := listen(t, peer, unix.ETH_P_ARP)
+	former := net.HardwareAddr{2, 0, 0, 0, 0, 9}
+	three := announce.Burst{Count: 3, Interval: time.Millisecond, Still: always, Also: former}
+	if err := three.Send(t.Context(), "eth0", vip4); err != nil {
 		t.Fatal(err)
 	}
-	frames(t, fd, 10, fromVIP)
+	operations := ""
+	for line := range strings.Lines(frames(12, fromVIP)) {
+		operations += line[:12] + " " + line[40:44] + "\n" // destination, operation
+	}
+	round := "ffffffffffff 0001\n020000000009 0001\nffffffffffff 0002\n020000000009 0002\n"
+	if diff := cmp.Diff(strings.Repeat(round, 3), operations); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// owner is what the probe finds.
+func owner(t *testing.T, ip netip.Addr) string {
+	t.Helper()
+	mac, err := announce.Owner(t.Context(), "eth0", ip, 300*time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return mac.String()
+}
+
+func TestOwner(t *testing.T) {
+	peer := hosts(t)
+	peer.Do(func() {
+		kerneltest.Run(t, "ip link set eth0 address 02:00:00:00:00:02\nip addr add 192.0.2.11/24 dev eth0")
+	})
+	if got := owner(t, netip.MustParseAddr("192.0.2.11")); got != "02:00:00:00:00:02" {
+		t.Errorf("got %q", got)
+	}
+	for _, ip := range []string{"192.0.2.12", "2001:db8::20"} {
+		if got := owner(t, netip.MustParseAddr(ip)); got != "" {
+			t.Errorf("%s: got %q", ip, got)
+		}
+	}
+	peer.Do(func() {
+		if got := kerneltest.Run(t, "ip neigh show to 192.0.2.11"); got != "" {
+			t.Errorf("the probe claimed something: %s", got)
+		}
+	})
+}
+
+// stale gives the peer a wrong link-layer address for ip and lets it ignore
+// everything about ip that is sent to everybody.
+func stale(t *testing.T, peer *kerneltest.Peer, ip netip.Addr) {
+	t.Helper()
+	for _, program := range []string{"arptables", "ip6tables"} {
+		if _, err := exec.LookPath(program); err != nil {
+			kerneltest.Need(t, program)
+		}
+	}
+	peer.Do(func() {
+		kerneltest.Run(t, fmt.Sprintf("ip neigh replace %s lladdr 02:00:00:00:00:99 nud stale dev eth0", ip))
+		kerneltest.Run(t, "arptables -A INPUT --source-ip 192.0.2.10 --destination-ip 192.0.2.10 -j DROP\nip6tables -A INPUT -d ff02::1 -j DROP")
+	})
+}
+
+// TestNeighbourThatIgnoresWhatIsSentToEverybody learns by what is sent to it alone.
+func TestNeighbourThatIgnoresWhatIsSentToEverybody(t *testing.T) {
+	for ip, neighbour := range map[netip.Addr]netip.Addr{
+		vip4: netip.MustParseAddr("192.0.2.20"), vip6: netip.MustParseAddr("2001:db8::20"),
+	} {
+		t.Run(ip.String(), func(t *testing.T) {
+			peer := hosts(t)
+			peer.Do(func() { kerneltest.Run(t, "ip link set eth0 address 02:00:00:00:00:02") })
+			kerneltest.Run(t, fmt.Sprintf("ip neigh replace %s lladdr 02:00:00:00:00:02 nud reachable dev eth0", neighbour))
+			stale(t, peer, ip)
+			if err := announce.Send("eth0", ip); err != nil {
+				t.Fatal(err)
+			}
+			if answered, err := announce.Answers(t.Context(), "eth0", ip, neighbour, 100*time.Millisecond); err != nil || answered {
+				t.Errorf("before: %v, %v", answered, err)
+			}
+			if err := announce.Tell("eth0", ip, neighbour); err != nil {
+				t.Fatal(err)
+			}
+			if answered, err := announce.Answers(t.Context(), "eth0", ip, neighbour, 5*time.Second); err != nil || !answered {
+				t.Errorf("after: %v, %v", answered, err)
+			}
+			peer.Do(func() {
+				if got := kerneltest.Run(t, fmt.Sprintf("ip neigh show to %s dev eth0", ip)); !strings.Contains(got, "02:00:00:00:00:01") {
+					t.Errorf("the peer has %s", got)
+				}
+			})
+		})
+	}
+}
+
+func TestNobodyThere(t *testing.T) {
+	hosts(t)
+	nobody := netip.MustParseAddr("192.0.2.30")
+	if answered, err := announce.Answers(t.Context(), "eth0", vip4, nobody, 20*time.Millisecond); err != nil || answered {
+		t.Errorf("got %v, %v", answered, err)
+	}
+	if err := announce.Tell("eth0", vip4, nobody); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestNeighbourAdvertisementOnTheWire(t *testing.T) {
 	peer := hosts(t)
-	var fd int
-	peer.Do(func() { fd = sniff(t, unix.ETH_P_IPV6) })
+	frames := listen(t, peer, unix.ETH_P_IPV6)
 	if err := announce.Send("eth0", vip6); err != nil {
 		t.Fatal(err)
 	}
 	const icmpType = 14 + 40
-	got := frames(t, fd, 1, func(frame []byte) bool {
+	got := frames(1, func(frame []byte) bool {
 		return len(frame) > icmpType && frame[icmpType] == 136 && frame[icmpType+4] == 0x20
 	})
 	const (

@@ -3,7 +3,6 @@ package kerneltest
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
@@ -22,16 +21,24 @@ type Links struct {
 	Stall bool
 	// Elsewhere are IPv6 addresses that other hosts have.
 	Elsewhere []netip.Addr
+	// Namespaces are the names that Enter knows. All of them are this host.
+	Namespaces []string
+	// Routers are the next hops of the default routes, by interface.
+	Routers map[string][]netip.Addr
+	// Flushed counts the times that the route cache was flushed.
+	Flushed int
 
 	mu        sync.Mutex
 	nics      []string
+	states    map[string]lvs.Interface
 	addresses []lvs.Address
+	policies  []string // label and address
 	faults    faults
 }
 
 // NewLinks returns a host with nothing but lo.
 func NewLinks() *Links {
-	k := &Links{}
+	k := &Links{states: map[string]lvs.Interface{"lo": {Silent: true}}}
 	k.Have("lo", "127.0.0.1/8", "::1/128")
 	return k
 }
@@ -46,7 +53,6 @@ func (k *Links) Have(nic string, prefixes ...string) {
 	}
 	for _, text := range prefixes {
 		a := lvs.Address{NIC: nic, Prefix: netip.MustParsePrefix(text)}
-		a.Observed.Silent = nic == "lo"
 		if nic != "lo" && a.Prefix.Addr().Is4() && a.Prefix.Bits() < 31 {
 			a.Broadcast = broadcast(a.Prefix)
 		}
@@ -70,18 +76,73 @@ func (k *Links) FailAfter(n int, err error) {
 	k.faults = faults{after: n, err: err}
 }
 
-// String is the ip commands that make all addresses but those of lo, a line each,
-// in the order in which they came to be.
+// Becomes changes the state of an interface. One that goes down loses its IPv6
+// addresses.
+func (k *Links) Becomes(nic string, state lvs.Interface) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.states[nic] = state
+	if state.Down {
+		k.addresses = slices.DeleteFunc(k.addresses, func(a lvs.Address) bool { return a.NIC == nic && a.Prefix.Addr().Is6() })
+	}
+}
+
+// Rename gives an interface another name, or with an empty one takes it away
+// with its addresses.
+func (k *Links) Rename(nic, name string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.nics = slices.DeleteFunc(k.nics, func(other string) bool { return other == nic })
+	if name == "" {
+		k.addresses = slices.DeleteFunc(k.addresses, func(a lvs.Address) bool { return a.NIC == nic })
+		return
+	}
+	k.nics = append(k.nics, name)
+	k.states[name] = k.states[nic]
+	for i := range k.addresses {
+		if k.addresses[i].NIC == nic {
+			k.addresses[i].NIC = name
+		}
+	}
+}
+
+// String is the ip commands that make all addresses but those that every host has
+// on lo, a line each, in the order in which they came to be, and then the address labels.
 func (k *Links) String() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var b strings.Builder
 	for _, a := range k.addresses {
-		if !a.Observed.Silent {
+		if text := a.String(); text != "127.0.0.1/8 dev lo" && text != "::1/128 dev lo" {
 			fmt.Fprintln(&b, lvs.AddressOp{Verb: lvs.AddAddress, Address: a})
 		}
 	}
+	for _, policy := range k.policies {
+		fmt.Fprintln(&b, policy)
+	}
 	return b.String()
+}
+
+// Enter is as that of internal/kernel/link, except that nothing moves.
+func (k *Links) Enter(name string) error {
+	if slices.Contains(k.Namespaces, name) {
+		return nil
+	}
+	return lvs.NotInstalled("network namespace %q does not exist; ip netns add %s", name, name)
+}
+
+// Gateways is as that of internal/kernel/link.
+func (k *Links) Gateways(ctx context.Context, nic string, v6 bool) ([]netip.Addr, error) {
+	if err := k.open(ctx); err != nil {
+		return nil, fmt.Errorf("ip route show default dev %s: %w", nic, err)
+	}
+	var found []netip.Addr
+	for _, ip := range k.Routers[nic] {
+		if ip.Is6() == v6 {
+			found = append(found, ip)
+		}
+	}
+	return found, nil
 }
 
 func (k *Links) open(ctx context.Context) error {
@@ -101,6 +162,7 @@ func (k *Links) Addresses(ctx context.Context, ip netip.Addr) ([]lvs.Address, er
 	var found []lvs.Address
 	for _, a := range k.addresses {
 		if a.Prefix.Addr() == ip {
+			a.Observed.Interface, a.NoDAD = k.states[a.NIC], a.NoDAD && k.states[a.NIC].Silent
 			found = append(found, a)
 		}
 	}
@@ -111,13 +173,13 @@ func (k *Links) Addresses(ctx context.Context, ip netip.Addr) ([]lvs.Address, er
 }
 
 // Interface is as that of internal/kernel/link.
-func (k *Links) Interface(ctx context.Context, nic string) error {
+func (k *Links) Interface(ctx context.Context, nic string) (lvs.Interface, error) {
 	if err := k.open(ctx); err != nil {
-		return fmt.Errorf("ip link show dev %s: %w", nic, err)
+		return lvs.Interface{}, fmt.Errorf("ip link show dev %s: %w", nic, err)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.nicLocked(nic)
+	return k.states[nic], k.nicLocked(nic)
 }
 
 func (k *Links) nicLocked(nic string) error {
@@ -128,10 +190,11 @@ func (k *Links) nicLocked(nic string) error {
 }
 
 // Network is as that of internal/kernel/link; the routes are those that come
-// with the addresses.
-func (k *Links) Network(ctx context.Context, ip netip.Addr, nic string) (lvs.Network, error) {
+// with the addresses, from the kernel.
+func (k *Links) Network(ctx context.Context, search lvs.Search) (lvs.Network, error) {
+	ip, nic := search.IP, search.NIC
 	if err := k.open(ctx); err != nil {
-		return lvs.Network{}, fmt.Errorf("ip route list match %s: %w", ip, err)
+		return lvs.Network{}, fmt.Errorf("ip route list match %s: %w", search, err)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -141,17 +204,19 @@ func (k *Links) Network(ctx context.Context, ip netip.Addr, nic string) (lvs.Net
 		}
 	}
 	var best lvs.Network
+	const kernel = 2 // RTPROT_KERNEL
 	for _, a := range k.addresses {
 		p := a.Prefix
-		if p.Contains(ip) && (nic == "" || nic == a.NIC) && p.Bits() > best.Bits && p.Bits() < ip.BitLen() {
+		fits := (search.Bits == 0 || p.Bits() <= search.Bits) && (search.Protocol == 0 || search.Protocol == kernel || ip.IsLoopback())
+		if fits && !a.NoPrefixRoute && p.Contains(ip) && (nic == "" || nic == a.NIC) && p.Bits() > best.Bits && p.Bits() < ip.BitLen() {
 			best = lvs.Network{NIC: a.NIC, Bits: p.Bits(), Broadcast: a.Broadcast}
 		}
 	}
 	switch ambiguous := nic == "" && ip.Is6() && ip.IsLinkLocalUnicast(); {
 	case nic == "" && (ambiguous || best.NIC == ""):
-		return lvs.Network{}, fmt.Errorf("%w holds %s; give nic and cidr_netmask", lvs.ErrNoNetwork, ip)
+		return lvs.Network{}, fmt.Errorf("%w holds %s; give nic and cidr_netmask", lvs.ErrNoNetwork, search)
 	case best.NIC == "":
-		return lvs.Network{}, fmt.Errorf("%w of %s holds %s; give cidr_netmask, or another nic", lvs.ErrNoNetwork, nic, ip)
+		return lvs.Network{}, fmt.Errorf("%w of %s holds %s; give cidr_netmask, or another nic", lvs.ErrNoNetwork, nic, search)
 	}
 	return best, nil
 }
@@ -178,30 +243,66 @@ func (k *Links) applyLocked(op lvs.AddressOp) error {
 	if err := k.faults.next(); err != nil {
 		return err
 	}
+	switch op.Verb {
+	case lvs.AddPolicy, lvs.DeletePolicy:
+		return k.policyLocked(op)
+	case lvs.FlushRoutes:
+		k.Flushed++
+		return nil
+	default:
+	}
 	a, missing := op.Address, k.nicLocked(op.Address.NIC)
 	switch {
-	case op.Verb == lvs.AddAddress && missing != nil:
+	case missing != nil && op.Verb != lvs.DeleteAddress:
 		return missing
 	case missing != nil:
 		return fmt.Errorf("no interface %s: %w", a.NIC, fs.ErrNotExist)
+	case op.Verb == lvs.RaiseLink:
+		state := k.states[a.NIC]
+		state.Down = false
+		k.states[a.NIC] = state
+		return nil
 	}
+	return k.addressLocked(op.Verb, a)
+}
+
+func (k *Links) addressLocked(verb lvs.AddressVerb, a lvs.Address) error {
 	i := slices.IndexFunc(k.addresses, func(h lvs.Address) bool {
-		same := h.Prefix == a.Prefix || op.Verb == lvs.AddAddress && a.Prefix.Addr().Is6() && h.Prefix.Addr() == a.Prefix.Addr()
+		same := h.Prefix == a.Prefix || verb == lvs.AddAddress && a.Prefix.Addr().Is6() && h.Prefix.Addr() == a.Prefix.Addr()
 		return same && h.NIC == a.NIC
 	})
 	switch {
-	case op.Verb == lvs.AddAddress && i >= 0:
+	case verb == lvs.AddAddress && i >= 0:
 		return fs.ErrExist
-	case op.Verb == lvs.AddAddress:
-		a.Observed = lvs.Observed{Silent: a.NIC == "lo", Tentative: a.NIC != "lo" && a.Prefix.Addr().Is6()}
+	case verb == lvs.AddAddress:
+		a.Observed = lvs.Observed{Tentative: a.NIC != "lo" && a.Prefix.Addr().Is6() && !a.NoDAD}
 		if a.Prefix.Addr().Is6() {
-			a.Label, a.Broadcast = "", netip.Addr{}
+			a.Label, a.Broadcast, a.Scope = "", netip.Addr{}, ""
 		}
 		k.addresses = append(k.addresses, a)
 	case i < 0:
 		return fs.ErrNotExist
+	case verb == lvs.ChangeAddress:
+		k.addresses[i].Deprecated, k.addresses[i].Preferred = a.Deprecated, a.Preferred
 	default:
 		k.addresses = slices.Delete(k.addresses, i, i+1)
+	}
+	return nil
+}
+
+func (k *Links) policyLocked(op lvs.AddressOp) error {
+	text := lvs.AddressOp{Verb: lvs.AddPolicy, Address: op.Address, Policy: op.Policy}.String()
+	prefix, _, _ := strings.Cut(text, " label ")
+	i := slices.IndexFunc(k.policies, func(p string) bool { return strings.HasPrefix(p, prefix+" ") })
+	switch {
+	case op.Verb == lvs.AddPolicy && i >= 0:
+		return fs.ErrExist
+	case op.Verb == lvs.AddPolicy:
+		k.policies = append(k.policies, text)
+	case i < 0:
+		return fs.ErrNotExist
+	default:
+		k.policies = slices.Delete(k.policies, i, i+1)
 	}
 	return nil
 }
@@ -226,9 +327,14 @@ func (k *Links) settleLocked(a lvs.Address) error {
 		if h.NIC != a.NIC || h.Prefix != a.Prefix {
 			continue
 		}
-		if slices.Contains(k.Elsewhere, a.Prefix.Addr()) {
+		switch {
+		case !h.Observed.Tentative:
+			return nil
+		case k.states[a.NIC].NoCarrier:
+			return lvs.ErrNoCarrier
+		case slices.Contains(k.Elsewhere, a.Prefix.Addr()):
 			k.addresses[i].Observed.Duplicate = true
-			return errors.New("another host has this address (duplicate address detection failed)")
+			return fmt.Errorf("%w (duplicate address detection failed)", lvs.ErrDuplicate)
 		}
 		k.addresses[i].Observed.Tentative = false
 		return nil

@@ -18,8 +18,9 @@ import (
 // LinkKernel is what RunLinks tests.
 type LinkKernel interface {
 	Addresses(ctx context.Context, ip netip.Addr) ([]lvs.Address, error)
-	Interface(ctx context.Context, nic string) error
-	Network(ctx context.Context, ip netip.Addr, nic string) (lvs.Network, error)
+	Interface(ctx context.Context, nic string) (lvs.Interface, error)
+	Network(ctx context.Context, search lvs.Search) (lvs.Network, error)
+	Gateways(ctx context.Context, nic string, v6 bool) ([]netip.Addr, error)
 	Apply(ctx context.Context, ops []lvs.AddressOp) (done int, err error)
 	Settle(ctx context.Context, a lvs.Address) error
 }
@@ -42,6 +43,13 @@ func addr(nic, prefix string) lvs.Address {
 
 func add(a lvs.Address) lvs.AddressOp { return lvs.AddressOp{Verb: lvs.AddAddress, Address: a} }
 func del(a lvs.Address) lvs.AddressOp { return lvs.AddressOp{Verb: lvs.DeleteAddress, Address: a} }
+func change(a lvs.Address) lvs.AddressOp {
+	return lvs.AddressOp{Verb: lvs.ChangeAddress, Address: a}
+}
+
+func label(verb lvs.AddressVerb, value uint32) lvs.AddressOp {
+	return lvs.AddressOp{Verb: verb, Address: addr("eth0", "2001:db8::10/64"), Policy: value}
+}
 
 func linkCases() []linkCase {
 	full := addr("eth0", "192.0.2.10/24")
@@ -50,6 +58,15 @@ func linkCases() []linkCase {
 	old.Deprecated = true
 	old6 := addr("eth0", "2001:db8::10/64")
 	old6.Deprecated = true
+	bare, bare6 := addr("eth0", "192.0.2.10/24"), addr("eth0", "2001:db8::10/64")
+	bare.NoPrefixRoute, bare6.NoPrefixRoute, bare6.NoDAD = true, true, true
+	local := addr("lo", "192.0.2.10/32")
+	local.Scope, local.Label, local.Broadcast = "host", "lo:vip", netip.MustParseAddr("192.0.2.10")
+	local6 := addr("lo", "2001:db8::10/128")
+	local6.NoDAD = true
+	young := addr("eth0", "2001:db8::10/64")
+	young.Preferred = 1000
+	raise := lvs.AddressOp{Verb: lvs.RaiseLink, Address: addr("eth0", "192.0.2.10/24")}
 	return []linkCase{
 		{name: "nothing", show: "192.0.2.10 2001:db8::10"},
 		{name: "what is there", show: "192.0.2.1 127.0.0.1 ::1 2001:db8::1", want: `
@@ -71,6 +88,28 @@ ip addr add 2001:db8::10/64 dev eth0 preferred_lft 0 (tentative)
 ip addr add 192.0.2.10/32 dev lo (silent)
 ip addr add 127.0.0.5/8 dev lo (silent)
 `},
+		{name: "add without route and detection", ops: []lvs.AddressOp{add(bare), add(bare6)}, done: 2, show: "192.0.2.10 2001:db8::10", want: `
+ip addr add 192.0.2.10/24 dev eth0 noprefixroute
+ip addr add 2001:db8::10/64 dev eth0 noprefixroute
+`},
+		{name: "add on lo with everything", ops: []lvs.AddressOp{add(local)}, done: 1, show: "192.0.2.10",
+			want: "ip addr add 192.0.2.10/32 brd 192.0.2.10 dev lo label lo:vip scope host (silent)"},
+		{name: "add on lo without detection", ops: []lvs.AddressOp{add(local6)}, done: 1, show: "2001:db8::10",
+			want: "ip addr add 2001:db8::10/128 dev lo nodad (silent)"},
+		{name: "deprecate and back", ops: []lvs.AddressOp{add(addr("eth0", "2001:db8::10/64")), change(old6), change(young), change(addr("eth0", "2001:db8::10/64"))},
+			done: 4, show: "2001:db8::10", want: "ip addr add 2001:db8::10/64 dev eth0 (tentative)"},
+		{name: "deprecate", ops: []lvs.AddressOp{change(addr("eth0", "2001:db8::1/64")), add(old6), change(old6)}, done: 3,
+			show: "2001:db8::10", want: "ip addr add 2001:db8::10/64 dev eth0 preferred_lft 0 (tentative)"},
+		{name: "change what is not there", ops: []lvs.AddressOp{change(old6)}, err: fs.ErrNotExist,
+			text: "ip addr change 2001:db8::10/64 dev eth0 preferred_lft 0: file does not exist"},
+		{name: "set up what is up", ops: []lvs.AddressOp{raise}, done: 1},
+		{name: "set up what is not there", ops: []lvs.AddressOp{{Verb: lvs.RaiseLink, Address: addr("eth9", "192.0.2.10/24")}}, err: lvs.ErrNotInstalled,
+			text: `ip link set dev eth9 up: network interface "eth9" does not exist; create it or give one that ip link shows`},
+		{name: "address labels", ops: []lvs.AddressOp{label(lvs.AddPolicy, 99), label(lvs.DeletePolicy, 99), label(lvs.AddPolicy, 7), label(lvs.AddPolicy, 7)},
+			done: 3, err: fs.ErrExist, text: "ip addrlabel add prefix 2001:db8::10/128 label 7: file already exists"},
+		{name: "delete an address label that is not there", ops: []lvs.AddressOp{label(lvs.DeletePolicy, 99)}, err: fs.ErrNotExist,
+			text: "ip addrlabel del prefix 2001:db8::10/128 label 99: file does not exist"},
+		{name: "flush routes", ops: []lvs.AddressOp{{Verb: lvs.FlushRoutes, Address: bare}, {Verb: lvs.FlushRoutes, Address: bare6}}, done: 2},
 		{name: "one address everywhere", ops: []lvs.AddressOp{
 			add(addr("eth0", "192.0.2.10/24")), add(addr("eth0", "192.0.2.10/32")), add(addr("eth1", "192.0.2.10/24")),
 		}, done: 3, show: "192.0.2.10", want: `
@@ -158,13 +197,16 @@ func show(a lvs.Address) string {
 }
 
 func interfaces(t *testing.T, k LinkKernel) {
-	for _, nic := range []string{"lo", "eth0"} {
-		if err := k.Interface(t.Context(), nic); err != nil {
-			t.Errorf("%s: %v", nic, err)
+	for nic, want := range map[string]lvs.Interface{"lo": {Silent: true}, "eth0": {}} {
+		if got, err := k.Interface(t.Context(), nic); err != nil || got != want {
+			t.Errorf("%s: got %+v, %v", nic, got, err)
 		}
 	}
+	if got, err := k.Gateways(t.Context(), "eth0", false); err != nil || len(got) > 0 {
+		t.Errorf("gateways: %v, %v", got, err)
+	}
 	for _, nic := range []string{"eth9", "an interface with a name that is too long", ""} {
-		err := k.Interface(t.Context(), nic)
+		_, err := k.Interface(t.Context(), nic)
 		want := fmt.Sprintf("network interface %q does not exist; create it or give one that ip link shows", nic)
 		if !errors.Is(err, lvs.ErrNotInstalled) || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
@@ -175,6 +217,7 @@ func interfaces(t *testing.T, k LinkKernel) {
 func networks(t *testing.T, k LinkKernel) {
 	tests := []struct {
 		ip, nic, want string
+		bits, proto   int
 		err           error
 	}{
 		{ip: "192.0.2.10", want: "eth0/24 192.0.2.255"},
@@ -184,6 +227,11 @@ func networks(t *testing.T, k LinkKernel) {
 		{ip: "127.0.0.9", want: "lo/8 invalid IP"},
 		{ip: "2001:db8::10", want: "eth0/64 invalid IP"},
 		{ip: "2001:db8::10", nic: "eth0", want: "eth0/64 invalid IP"},
+		{ip: "192.0.2.200", bits: 24, want: "eth0/24 192.0.2.255"},
+		{ip: "192.0.2.200", bits: 32, want: "eth1/25 192.0.2.255"},
+		{ip: "192.0.2.10", proto: 2, want: "eth0/24 192.0.2.255"},
+		{ip: "192.0.2.10", proto: 4, err: lvs.ErrNoNetwork, want: "no directly connected network holds 192.0.2.10; give nic and cidr_netmask"},
+		{ip: "192.0.2.10", bits: 16, err: lvs.ErrNoNetwork, want: "no directly connected network holds 192.0.2.10/16; give nic and cidr_netmask"},
 		{ip: "198.51.100.1", err: lvs.ErrNoNetwork,
 			want: "no directly connected network holds 198.51.100.1; give nic and cidr_netmask"},
 		{ip: "192.0.2.10", nic: "eth1", err: lvs.ErrNoNetwork,
@@ -194,7 +242,7 @@ func networks(t *testing.T, k LinkKernel) {
 			want: `network interface "eth9" does not exist; create it or give one that ip link shows`},
 	}
 	for _, tt := range tests {
-		network, err := k.Network(t.Context(), netip.MustParseAddr(tt.ip), tt.nic)
+		network, err := k.Network(t.Context(), lvs.Search{IP: netip.MustParseAddr(tt.ip), NIC: tt.nic, Bits: tt.bits, Protocol: tt.proto})
 		got := fmt.Sprintf("%s/%d %s", network.NIC, network.Bits, network.Broadcast)
 		if err != nil {
 			got = err.Error()
@@ -218,7 +266,7 @@ func settles(t *testing.T, k LinkKernel) {
 		}
 	}
 	err := k.Settle(ctx, taken)
-	if want := "2001:db8::2/64 on eth0: another host has this address (duplicate address detection failed)"; err == nil || err.Error() != want {
+	if want := "2001:db8::2/64 on eth0: another host has this address (duplicate address detection failed)"; !errors.Is(err, lvs.ErrDuplicate) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 	for _, a := range []lvs.Address{addr("eth0", "2001:db8::99/64"), addr("eth0", "2001:db8::10/128"), addr("eth1", "2001:db8::10/64")} {
@@ -238,9 +286,11 @@ func linksContextOver(t *testing.T, k LinkKernel) {
 	defer cancel()
 	a := addr("eth0", "192.0.2.10/24")
 	_, first := k.Addresses(ctx, a.Prefix.Addr())
-	_, second := k.Network(ctx, a.Prefix.Addr(), "")
+	_, second := k.Network(ctx, lvs.Search{IP: a.Prefix.Addr()})
 	_, third := k.Apply(ctx, []lvs.AddressOp{add(a)})
-	for _, err := range []error{first, second, third, k.Interface(ctx, "eth0"), k.Settle(ctx, a)} {
+	_, fourth := k.Interface(ctx, "eth0")
+	_, fifth := k.Gateways(ctx, "eth0", false)
+	for _, err := range []error{first, second, third, fourth, fifth, k.Settle(ctx, a)} {
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}

@@ -21,6 +21,14 @@ func (s *socket) apply(ctx context.Context, op lvs.AddressOp) error {
 		return s.add(ctx, op.Address)
 	case lvs.DeleteAddress:
 		return s.delete(ctx, op.Address)
+	case lvs.ChangeAddress:
+		return s.change(ctx, op.Address)
+	case lvs.RaiseLink:
+		return s.raise(ctx, op.Address.NIC)
+	case lvs.AddPolicy, lvs.DeletePolicy:
+		return s.policy(ctx, op)
+	case lvs.FlushRoutes:
+		return flushRoutes(op.Address.Prefix.Addr())
 	}
 	return fmt.Errorf("address verb %d is none", op.Verb)
 }
@@ -57,11 +65,20 @@ func encode(a lvs.Address) *netlink.Addr {
 	if a.Broadcast.IsValid() {
 		addr.Broadcast = a.Broadcast.AsSlice()
 	}
-	if ip.Is4() && ip.IsLoopback() { // as iproute2: never used to talk to others
-		addr.Scope = unix.RT_SCOPE_HOST
+	addr.Scope = usualScope(ip)
+	for number, name := range scopes {
+		if name == a.Scope {
+			addr.Scope = number
+		}
 	}
-	if a.Deprecated {
-		addr.ValidLft, addr.PreferedLft = math.MaxUint32, 0
+	if a.Deprecated || a.Preferred > 0 {
+		addr.ValidLft, addr.PreferedLft = math.MaxUint32, a.Preferred
+	}
+	if a.NoDAD && ip.Is6() {
+		addr.Flags |= unix.IFA_F_NODAD
+	}
+	if a.NoPrefixRoute {
+		addr.Flags |= unix.IFA_F_NOPREFIXROUTE
 	}
 	return addr
 }

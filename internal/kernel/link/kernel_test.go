@@ -228,7 +228,7 @@ func TestAddressesOfIPv6OnAnInterfaceWithoutIt(t *testing.T) {
 func TestInterfaceByAnotherName(t *testing.T) {
 	k := host(t)
 	kerneltest.Run(t, "ip link property add dev eth0 altname uplink")
-	err := k.Interface(t.Context(), "uplink")
+	_, err := k.Interface(t.Context(), "uplink")
 	if want := `network interface "uplink" is another name of "eth0"; give that one`; !errors.Is(err, lvs.ErrNotInstalled) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
@@ -253,11 +253,11 @@ ip route add unreachable 203.0.113.0/24
 ip -6 route add 2001:db8:1::/48 via 2001:db8::fe
 `)
 	for _, ip := range []string{"198.51.100.10", "203.0.113.9", "203.0.113.10", "8.8.8.8", "2001:db8:1::1", "::1"} {
-		if network, err := k.Network(t.Context(), netip.MustParseAddr(ip), ""); !errors.Is(err, lvs.ErrNoNetwork) {
+		if network, err := k.Network(t.Context(), lvs.Search{IP: netip.MustParseAddr(ip)}); !errors.Is(err, lvs.ErrNoNetwork) {
 			t.Errorf("%s: got %v, %v", ip, network, err)
 		}
 	}
-	got, err := k.Network(t.Context(), netip.MustParseAddr("fe80::1234"), "eth0")
+	got, err := k.Network(t.Context(), lvs.Search{IP: netip.MustParseAddr("fe80::1234"), NIC: "eth0"})
 	if err != nil || got.NIC != "eth0" || got.Bits != 64 {
 		t.Errorf("got %v, %v", got, err)
 	}
@@ -293,5 +293,35 @@ func TestSettleSeesAnAddressGo(t *testing.T) {
 	err = k.Settle(t.Context(), ops(lvs.AddAddress, "eth0", "2001:db8::10/64")[0].Address)
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestGatewaysAreThoseOfTheDefaultRoutes(t *testing.T) {
+	k := host(t)
+	kerneltest.Run(t, `
+ip route add default via 192.0.2.100
+ip route add default metric 5 nexthop via 192.0.2.101 dev eth0 nexthop via 192.0.2.130 dev eth1
+ip route add default metric 6 via 192.0.2.100
+ip route add 198.51.100.0/24 via 192.0.2.252
+ip -6 route add default via 2001:db8::fe dev eth0
+`)
+	for _, tt := range []struct {
+		nic  string
+		v6   bool
+		want string
+	}{{"eth0", false, "[192.0.2.100 192.0.2.101]"}, {"eth0", true, "[2001:db8::fe]"}, {"eth1", false, "[192.0.2.130]"}, {"eth1", true, "[]"}, {"lo", false, "[]"}} {
+		got, err := k.Gateways(t.Context(), tt.nic, tt.v6)
+		if err != nil || fmt.Sprint(got) != tt.want {
+			t.Errorf("%s: got %v, %v; want %s", tt.nic, got, err, tt.want)
+		}
+	}
+}
+
+func TestNetworkWithoutAnyRoute(t *testing.T) {
+	kerneltest.Namespace(t)
+	for _, ip := range []string{"192.0.2.10", "2001:db8::10"} {
+		if network, err := link.New(t.TempDir()).Network(t.Context(), lvs.Search{IP: netip.MustParseAddr(ip)}); !errors.Is(err, lvs.ErrNoNetwork) {
+			t.Errorf("%s: got %v, %v", ip, network, err)
+		}
 	}
 }

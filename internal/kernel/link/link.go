@@ -39,17 +39,21 @@ func (k *Kernel) Addresses(ctx context.Context, ip netip.Addr) ([]lvs.Address, e
 	return found, nil
 }
 
-// Interface returns nil if there is an interface of this name, and an
-// lvs.ErrNotInstalled if not.
-func (k *Kernel) Interface(ctx context.Context, nic string) error {
+// Interface returns the state of the interface of this name, or an
+// lvs.ErrNotInstalled if there is none.
+func (k *Kernel) Interface(ctx context.Context, nic string) (lvs.Interface, error) {
+	var found lvs.Interface
 	err := with(func(s *socket) error {
-		_, err := s.link(ctx, nic)
+		link, err := s.link(ctx, nic)
+		if err == nil {
+			found = state(link.Attrs())
+		}
 		return err
 	})
 	if err == nil || errors.Is(err, lvs.ErrNotInstalled) {
-		return err
+		return found, err
 	}
-	return fmt.Errorf("ip link show dev %s: %w", nic, translate(err))
+	return found, fmt.Errorf("ip link show dev %s: %w", nic, translate(err))
 }
 
 // Apply makes changes in order, stops at the first that fails and returns how
@@ -84,9 +88,9 @@ func (k *Kernel) Apply(ctx context.Context, ops []lvs.AddressOp) (done int, err 
 
 // Settle waits until duplicate address detection of an IPv6 address is over
 // (RFC 4862 section 5.4), which takes one to two seconds, and for ever while the
-// interface has no carrier. It returns nil when the address can be used, an
-// error naming it when another host has it or when it is gone
-// (fs.ErrNotExist). IPv4 addresses are settled when they are there.
+// interface is down. It returns nil when the address can be used. Errors:
+// lvs.ErrDuplicate when another host has it, lvs.ErrNoCarrier when the detection
+// cannot begin, fs.ErrNotExist when the address is gone. IPv4 addresses are settled when they are there.
 func (k *Kernel) Settle(ctx context.Context, a lvs.Address) error {
 	err := with(func(s *socket) error { return s.settle(ctx, a) })
 	if err != nil {

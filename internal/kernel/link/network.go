@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -12,41 +13,40 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// Network returns the directly connected network that holds ip, on the
-// interface nic or, if that is empty, on any: that of the route with the
-// longest prefix in the main table, then with the lowest metric. Default
-// routes, host routes and routes through a gateway do not count. 127.0.0.0/8
-// is on lo by the local table. Without one the error is an lvs.ErrNoNetwork,
-// without the interface an lvs.ErrNotInstalled.
-func (k *Kernel) Network(ctx context.Context, ip netip.Addr, nic string) (lvs.Network, error) {
+// Network returns the directly connected network that holds an address: that of
+// the route with the longest prefix in the main table, then with the lowest
+// metric. Default routes, host routes and routes through a gateway do not count.
+// 127.0.0.0/8 is on lo by the local table. Without one the error is an
+// lvs.ErrNoNetwork, without the interface an lvs.ErrNotInstalled.
+func (k *Kernel) Network(ctx context.Context, search lvs.Search) (lvs.Network, error) {
 	var network lvs.Network
 	err := with(func(s *socket) (err error) {
-		network, err = s.network(ctx, ip, nic)
+		network, err = s.network(ctx, search)
 		return err
 	})
 	switch {
 	case err == nil || errors.Is(err, lvs.ErrNotInstalled):
 		return network, err
-	case errors.Is(err, lvs.ErrNoNetwork) && nic == "":
-		return network, fmt.Errorf("%w holds %s; give nic and cidr_netmask", err, ip)
+	case errors.Is(err, lvs.ErrNoNetwork) && search.NIC == "":
+		return network, fmt.Errorf("%w holds %s; give nic and cidr_netmask", err, search)
 	case errors.Is(err, lvs.ErrNoNetwork):
-		return network, fmt.Errorf("%w of %s holds %s; give cidr_netmask, or another nic", err, nic, ip)
+		return network, fmt.Errorf("%w of %s holds %s; give cidr_netmask, or another nic", err, search.NIC, search)
 	}
-	return network, fmt.Errorf("ip route list match %s: %w", ip, translate(err))
+	return network, fmt.Errorf("ip route list match %s: %w", search, translate(err))
 }
 
-func (s *socket) network(ctx context.Context, ip netip.Addr, nic string) (lvs.Network, error) {
-	want := wanted{ip: ip, table: unix.RT_TABLE_MAIN, kind: unix.RTN_UNICAST}
-	if ip.Is4() && ip.IsLoopback() {
-		want.table, want.kind = unix.RT_TABLE_LOCAL, unix.RTN_LOCAL
+func (s *socket) network(ctx context.Context, search lvs.Search) (lvs.Network, error) {
+	want := wanted{Search: search, table: unix.RT_TABLE_MAIN, kind: unix.RTN_UNICAST}
+	if search.IP.Is4() && search.IP.IsLoopback() {
+		want.table, want.kind, want.Protocol = unix.RT_TABLE_LOCAL, unix.RTN_LOCAL, 0
 	}
-	if nic != "" {
-		link, err := s.link(ctx, nic)
+	if search.NIC != "" {
+		link, err := s.link(ctx, search.NIC)
 		if err != nil {
 			return lvs.Network{}, err
 		}
 		want.index = link.Attrs().Index
-	} else if ip.IsLinkLocalUnicast() && ip.Is6() {
+	} else if search.IP.IsLinkLocalUnicast() && search.IP.Is6() {
 		return lvs.Network{}, lvs.ErrNoNetwork // fe80::/64 is on every interface
 	}
 	route, err := s.route(ctx, want)
@@ -68,7 +68,7 @@ func (s *socket) network(ctx context.Context, ip netip.Addr, nic string) (lvs.Ne
 
 // wanted is the kind of routes that lead to a directly connected network.
 type wanted struct {
-	ip          netip.Addr
+	lvs.Search
 	table, kind int
 	index       int // of the interface, 0 for any
 }
@@ -78,30 +78,43 @@ func (w wanted) matches(r netlink.Route) bool {
 		return false
 	}
 	bits, size := r.Dst.Mask.Size()
-	return bits > 0 && bits < size && r.Dst.Contains(w.ip.AsSlice())
+	return bits > 0 && bits < size && (w.Bits == 0 || bits <= w.Bits) &&
+		(w.Protocol == 0 || int(r.Protocol) == w.Protocol) && r.Dst.Contains(w.IP.AsSlice())
 }
 
 func (s *socket) route(ctx context.Context, want wanted) (best netlink.Route, err error) {
-	for range dumps {
-		if err := s.arm(ctx); err != nil {
-			return best, err
-		}
-		best = netlink.Route{}
-		filter := &netlink.Route{Table: want.table}
-		err = s.RouteListFilteredIter(family(want.ip), filter, netlink.RT_FILTER_TABLE, func(r netlink.Route) bool {
-			if want.matches(r) && better(r, best) {
-				best = r
-			}
-			return true
-		})
-		if !errors.Is(err, netlink.ErrDumpInterrupted) {
-			break
+	list, err := s.routes(ctx, family(want.IP), want.table)
+	for _, r := range list {
+		if want.matches(r) && better(r, best) {
+			best = r
 		}
 	}
 	if err == nil && best.Dst == nil {
 		err = lvs.ErrNoNetwork
 	}
 	return best, err
+}
+
+// routes lists a routing table. Strict checking (Linux 4.20) makes the kernel send
+// that table alone: the local one has entries for each address of the host. A
+// table that was never used is an ENOENT then.
+func (s *socket) routes(ctx context.Context, family, table int) (list []netlink.Route, err error) {
+	if s.SetStrictCheck(true) == nil {
+		defer func() { _ = s.SetStrictCheck(false) }()
+	}
+	for range dumps {
+		if err := s.arm(ctx); err != nil {
+			return nil, err
+		}
+		list, err = s.RouteListFiltered(family, &netlink.Route{Table: table}, netlink.RT_FILTER_TABLE)
+		if !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	if errors.Is(err, unix.ENOENT) {
+		return nil, nil
+	}
+	return list, err
 }
 
 func better(r, best netlink.Route) bool {
@@ -126,4 +139,46 @@ func (s *socket) broadcast(ctx context.Context, link netlink.Link, route netlink
 		}
 	}
 	return netip.Addr{}, err
+}
+
+// Gateways returns the next hops of the default routes over an interface, of
+// one family, without doubles.
+func (k *Kernel) Gateways(ctx context.Context, nic string, v6 bool) ([]netip.Addr, error) {
+	var gateways []netip.Addr
+	err := with(func(s *socket) (err error) {
+		gateways, err = s.gateways(ctx, nic, v6)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ip route show default dev %s: %w", nic, translate(err))
+	}
+	return gateways, nil
+}
+
+func (s *socket) gateways(ctx context.Context, nic string, v6 bool) ([]netip.Addr, error) {
+	kind := netlink.FAMILY_V4
+	if v6 {
+		kind = netlink.FAMILY_V6
+	}
+	link, err := s.link(ctx, nic)
+	if err != nil {
+		return nil, err
+	}
+	list, err := s.routes(ctx, kind, unix.RT_TABLE_MAIN)
+	var found []netip.Addr
+	for _, r := range list {
+		if r.Dst != nil {
+			if bits, _ := r.Dst.Mask.Size(); bits > 0 {
+				continue
+			}
+		}
+		hops := append([]*netlink.NexthopInfo{{LinkIndex: r.LinkIndex, Gw: r.Gw}}, r.MultiPath...)
+		for _, hop := range hops {
+			gateway, ok := netip.AddrFromSlice(hop.Gw)
+			if gateway = gateway.Unmap(); ok && hop.LinkIndex == link.Attrs().Index && !slices.Contains(found, gateway) {
+				found = append(found, gateway)
+			}
+		}
+	}
+	return found, err
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -114,8 +115,7 @@ func (s *socket) find(ctx context.Context, ip netip.Addr) ([]lvs.Address, error)
 			return nil, err
 		}
 		link, err := s.LinkByIndex(addr.LinkIndex)
-		var missing netlink.LinkNotFoundError
-		if errors.As(err, &missing) {
+		if errors.As(err, new(netlink.LinkNotFoundError)) {
 			continue // it went away after the dump, with its addresses
 		}
 		if err != nil {
@@ -150,13 +150,17 @@ func address(addr netlink.Addr, link *netlink.LinkAttrs) lvs.Address {
 		Prefix:     prefix(addr),
 		NIC:        link.Name,
 		Deprecated: addr.Flags&unix.IFA_F_DEPRECATED != 0,
+		Scope:      scope(addr),
+
+		NoPrefixRoute: addr.Flags&unix.IFA_F_NOPREFIXROUTE != 0,
 		Observed: lvs.Observed{
 			Tentative: addr.Flags&unix.IFA_F_TENTATIVE != 0,
 			Duplicate: addr.Flags&unix.IFA_F_DADFAILED != 0,
-			Silent:    link.RawFlags&(unix.IFF_LOOPBACK|unix.IFF_NOARP) != 0,
-			Down:      link.RawFlags&unix.IFF_UP == 0,
+			Interface: state(link),
 		},
 	}
+	// Elsewhere it does not matter any more once the address is there.
+	a.NoDAD = a.Observed.Silent && addr.Flags&unix.IFA_F_NODAD != 0
 	if addr.Label != link.Name { // the kernel's own label
 		a.Label = addr.Label
 	}
@@ -166,7 +170,41 @@ func address(addr netlink.Addr, link *netlink.LinkAttrs) lvs.Address {
 	return a
 }
 
-var errDuplicate = errors.New("another host has this address (duplicate address detection failed)")
+// state takes an interface without a carrier for one that is up and whose driver
+// does not say LOWER_UP.
+func state(link *netlink.LinkAttrs) lvs.Interface {
+	up := link.RawFlags&unix.IFF_UP != 0
+	return lvs.Interface{
+		Silent:    link.RawFlags&(unix.IFF_LOOPBACK|unix.IFF_NOARP) != 0,
+		Down:      !up,
+		NoCarrier: up && link.RawFlags&unix.IFF_LOWER_UP == 0,
+	}
+}
+
+// scopes are the names that iproute2 has without a file of names.
+var scopes = map[int]string{unix.RT_SCOPE_UNIVERSE: "global", unix.RT_SCOPE_SITE: "site", unix.RT_SCOPE_LINK: "link", unix.RT_SCOPE_HOST: "host"}
+
+// scope is empty for what the kernel and iproute2 choose by themselves.
+func scope(addr netlink.Addr) string {
+	ip := prefix(addr).Addr()
+	name, known := scopes[addr.Scope]
+	switch {
+	case ip.Is6() || addr.Scope == usualScope(ip):
+		return ""
+	case !known:
+		return strconv.Itoa(addr.Scope)
+	}
+	return name
+}
+
+func usualScope(ip netip.Addr) int {
+	if ip.Is4() && ip.IsLoopback() { // as iproute2: never used to talk to others
+		return unix.RT_SCOPE_HOST
+	}
+	return unix.RT_SCOPE_UNIVERSE
+}
+
+var errDuplicate = fmt.Errorf("%w (duplicate address detection failed)", lvs.ErrDuplicate)
 
 // settle looks once after it has subscribed, then at every change. When the
 // subscription breaks (the kernel drops one that is too slow) it starts again.
@@ -217,6 +255,8 @@ func (s *socket) look(ctx context.Context, a lvs.Address) (settled bool, err err
 		case f.NIC != a.NIC || f.Prefix != a.Prefix:
 		case f.Observed.Duplicate:
 			return false, errDuplicate
+		case f.Observed.Tentative && f.Observed.NoCarrier:
+			return false, lvs.ErrNoCarrier
 		default:
 			return !f.Observed.Tentative, nil
 		}

@@ -1,0 +1,84 @@
+package vip
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/record"
+	"lvs-agents/ocf"
+)
+
+// notes is what a resource has to know after its process has ended.
+type notes struct{ lo, proof record.Note }
+
+func (a *Agent) notes(c ocf.Call) notes {
+	return notes{record.NoteOf(c.StateDir, record.Loopback, c.Instance), record.NoteOf(c.StateDir, record.Proof, c.Instance)}
+}
+
+func (n notes) forgetProof() { _ = n.proof.Remove() }
+
+// loopback returns the addresses that were taken off lo and are not back yet.
+func (n notes) loopback() ([]lvs.Address, error) {
+	text, err := n.lo.Read()
+	if err != nil {
+		return nil, err
+	}
+	var kept []lvs.Address
+	for line := range strings.Lines(text) {
+		address, err := lvs.ParseAddress(line)
+		if err != nil {
+			return nil, fmt.Errorf("what was taken off lo: %w", err)
+		}
+		kept = append(kept, address)
+	}
+	return kept, nil
+}
+
+// takeOffLoopback removes the address from lo, so that the node that has the
+// service does not answer itself, and notes first what has to come back.
+func (a *Agent) takeOffLoopback(ctx context.Context, c ocf.Call) error {
+	if !a.LVSSupport {
+		return nil
+	}
+	all, err := a.kernel.Addresses(ctx, a.IP)
+	if err != nil {
+		return err
+	}
+	var text strings.Builder
+	var ops []lvs.AddressOp
+	for _, address := range all {
+		if strings.HasPrefix(address.NIC, "lo") && address.Observed.Silent {
+			fmt.Fprintln(&text, address)
+			ops = append(ops, lvs.AddressOp{Verb: lvs.DeleteAddress, Address: address})
+		}
+	}
+	if len(ops) == 0 {
+		return nil
+	}
+	if err := a.notes(c).lo.Write(text.String()); err != nil {
+		return fmt.Errorf("noting what is on lo: %w", err)
+	}
+	for _, op := range ops {
+		if err := a.apply(ctx, c, op); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putBackOnLoopback undoes takeOffLoopback. The address has left its interface by
+// then, so nothing here makes stop fail.
+func (a *Agent) putBackOnLoopback(ctx context.Context, c ocf.Call) error {
+	kept, err := a.notes(c).loopback()
+	if err != nil {
+		c.Log.Warn(err)
+	}
+	for _, address := range kept {
+		if err := a.apply(ctx, c, lvs.AddressOp{Verb: lvs.AddAddress, Address: address}); err != nil {
+			c.Log.Errorf("putting the address back on lo: %v", err)
+		}
+	}
+	return a.notes(c).lo.Remove()
+}

@@ -1,0 +1,314 @@
+package vip
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"lvs-agents/internal/lvs"
+	"lvs-agents/metadata"
+)
+
+func (a *Agent) params() []metadata.Param {
+	return append(append(a.placeParams(), a.announceParams()...), append(a.proofParams(), a.unsupportedParams()...)...)
+}
+
+// placeParams are about the address and where it goes.
+func (a *Agent) placeParams() []metadata.Param {
+	return []metadata.Param{
+		{Name: "ip", Value: metadata.Address(&a.IP), Required: true, UniqueGroup: "ip", Short: "Virtual IP address",
+			Long: "The IPv4 or IPv6 address that clients connect to, 192.0.2.10 for example."},
+		{Name: "nic", Value: interfaceName{&a.NIC, &a.nicLabel}, Short: "Network interface",
+			Long: "The interface that gets the address. When unset, the interface whose connected network holds the address. Needed for IPv6 link-local addresses. A label behind a colon, eth0:web for example, is taken as iflabel."},
+		{Name: "cidr_netmask", Alias: "netmask", Value: prefixLength{&a.Bits, &a.dotted}, Short: "Prefix length",
+			Long: "The prefix length of the address, 24 for example, or an IPv4 netmask like 255.255.255.0. When unset, the one of the connected network. A shorter one than that needs nic as well; so does, for IPv6, any other but 128."},
+		{Name: "broadcast", Value: broadcastAddress{&a.Broadcast}, Short: "Broadcast address",
+			Long: "The IPv4 broadcast address of the virtual address, or + or - for the last or first address of its network. When unset, that of the interface's own address in the network."},
+		{Name: "iflabel", Value: metadata.String(&a.Label), Short: "Interface label",
+			Long: "A label for the IPv4 address, which ip and ifconfig show behind the interface's name and a colon; all of it at most 15 characters. When unset, none."},
+		{Name: "network_namespace", Value: metadata.String(&a.Namespace), Short: "Network namespace",
+			Long: "The network namespace, by its name in ip netns list, that the interface is in. It has to exist. When unset, the one of the cluster manager."},
+		{Name: "proto", Value: routeProtocol{&a.Protocol}, Short: "Origin of the routes that count",
+			Long: "Who made the routes among which the network of the address is looked for: kernel for example, or a number, as in the field proto of ip route. When unset, anybody."},
+		{Name: "noprefixroute", Value: metadata.Boolean(&a.NoPrefixRoute), Short: "Address without a route",
+			Long: "Whether the kernel shall make no route to the network of the address."},
+		{Name: "flush_routes", Value: metadata.Boolean(&a.FlushRoutes), Reloadable: true, Short: "Flushed route cache",
+			Long: "Whether stop flushes the kernel's route cache, as ip route flush cache does."},
+		{Name: "check_link_status", Value: metadata.Boolean(&a.CheckLink), Reloadable: true, Short: "Carrier required",
+			Long: "Whether start and monitor fail while the interface has no carrier. When unset, a missing carrier is only a warning of start: after a reboot of the switch all nodes would have failed otherwise, and the address would be nowhere."},
+		{Name: "nodad", Value: metadata.Boolean(&a.NoDAD), Reloadable: true, Short: "IPv6 without duplicate address detection",
+			Long: "Whether an IPv6 address is used at once, without waiting one to two seconds for the kernel's duplicate address detection."},
+		{Name: "preferred_lft", Value: lifetime{&a.PreferredLft}, Reloadable: true, Short: "Preferred lifetime",
+			Long: "For IPv6, the seconds after which the address is no longer chosen as the source of new connections, or forever. The default 0 keeps it from ever being the source of the director's own connections and health checks."},
+		{Name: "lvs_support", Value: metadata.Boolean(&a.LVSSupport), Short: "Address moved off lo",
+			Long: "Whether start moves the address off lo and stop puts it back, as it was. For directors that are also real servers of the service."},
+		{Name: "lvs_ipv6_addrlabel", Value: metadata.Boolean(&a.AddrLabel), Short: "IPv6 address label",
+			Long: "Whether the address gets a label of its own in the IPv6 address label table (ip addrlabel), another way to keep it from being chosen as a source. Ignored for IPv4."},
+		{Name: "lvs_ipv6_addrlabel_value", Value: metadata.Integer(&a.AddrLabelValue, 0, 1<<31-1), Short: "Value of the IPv6 address label",
+			Long: "The label for lvs_ipv6_addrlabel, one that ip addrlabel list does not show."},
+	}
+}
+
+// announceParams are about telling the neighbours.
+func (a *Agent) announceParams() []metadata.Param {
+	return []metadata.Param{
+		{Name: "arp_count", Value: metadata.Integer(&a.ArpCount, 1, 1000), Reloadable: true, Short: "Number of announcements",
+			Long: "How many announcements are sent after the address was added, each an ARP request and an ARP reply to everybody, or one unsolicited neighbour advertisement for IPv6. They end when the address leaves the interface."},
+		{Name: "arp_interval", Value: metadata.Integer(&a.ArpInterval, 1, 60000), Reloadable: true, Short: "Time between announcements",
+			Long: "Milliseconds between two announcements."},
+		{Name: "arp_count_refresh", Value: metadata.Integer(&a.ArpCountRefresh, 0, 1000), Reloadable: true, Short: "Number of announcements of each monitor",
+			Long: "How many announcements each recurring monitor sends while the address is there. They reach neighbours that missed the first ones, after a split of the network for example. 0 sends none."},
+		{Name: "arp_bg", Value: metadata.Boolean(&a.ArpBackground), Reloadable: true, Short: "Announcements in the background",
+			Long: "Whether start returns before the last announcement was sent."},
+		{Name: "arp_sender", Value: metadata.Select(&a.ArpSender, "send_arp", "iputils_arping", "libnet_arping", "ipoibarping"), Reloadable: true,
+			Short: "Program for ARP", Long: "Accepted and without effect: the agent sends by itself, and needs none of these programs."},
+		{Name: "send_arp_opts", Value: metadata.String(&a.SendArpOpts), Reloadable: true, Short: "Options of the program for ARP",
+			Long: "Accepted and without effect, with a warning."},
+	}
+}
+
+// The policies of duplicate and confirm_policy.
+const (
+	policyOff  = "off"
+	policyFail = "fail"
+	policyWarn = "warn"
+	policyTake = "take"
+)
+
+// proofParams are about whether the take-over was one.
+func (a *Agent) proofParams() []metadata.Param {
+	return []metadata.Param{
+		{Name: "run_arping", Value: metadata.Boolean(&a.RunArping), Reloadable: true, Short: "Duplicate detection for IPv4",
+			Long: "The same as duplicate=fail, unless duplicate says something else."},
+		{Name: "duplicate", Value: metadata.Select(&a.Duplicate, policyOff, policyFail, policyWarn, policyTake), Reloadable: true, Short: "Reaction to another owner",
+			Long: "What start does when another host has the address, which it then asks for by ARP probes (RFC 5227) before it adds an IPv4 address. fail: it fails. warn: it logs the other host's link-layer address and goes on. take: as warn, and the announcements are sent to that host by itself as well. off: it does not ask. IPv6 addresses are always asked for, by the kernel; off means fail for them."},
+		{Name: "duplicate_wait", Value: metadata.Integer(&a.DuplicateWait, 3, 60000), Reloadable: true, Short: "Time for duplicate detection",
+			Long: "Milliseconds that start waits for answers to three ARP probes. It goes on as soon as somebody answers."},
+		{Name: "confirm", Value: &a.Confirm, Reloadable: true, Short: "Neighbours that have to learn",
+			Long: "Neighbours, by address, or gateway for the next hops of the default routes over the interface, separated by blanks or commas. After adding the address start asks each of them by an echo request from the address. The answer comes back only if the neighbour knows that this node has it now; until then the neighbour alone gets the announcement again. When unset, nobody is asked."},
+		{Name: "confirm_wait", Value: metadata.Integer(&a.ConfirmWait, 1, 60000), Reloadable: true, Short: "Time for confirmations",
+			Long: "Milliseconds that start waits for the answers of all neighbours of confirm."},
+		{Name: "confirm_policy", Value: metadata.Select(&a.ConfirmPolicy, policyWarn, policyFail), Reloadable: true, Short: "Reaction to a missing confirmation",
+			Long: "What start does when a neighbour of confirm has not answered in time. warn: it logs it and goes on. fail: it takes the address away and fails."},
+	}
+}
+
+// unsupportedParams are those of IPaddr2's load sharing without a director.
+func (a *Agent) unsupportedParams() []metadata.Param {
+	var params []metadata.Param
+	for _, name := range []string{"mac", "clusterip_hash", "clusterip_firewall", "clusterip_hash_seed", "clusterip_table", "clusterip_chain", "clusterip_mac_mangle"} {
+		params = append(params, metadata.Param{Name: name, Value: noted{&a.ignored, name}, Reloadable: true, Short: "Not supported: CLUSTERIP",
+			Long: "Accepted and without effect, with a warning: an address on several nodes at once is not supported, because the kernel has no CLUSTERIP any more. Use ocf:lvs:ipvs to share load."})
+	}
+	return append(params, metadata.Param{Name: "unique_clone_address", Value: refusal{&a.refused, "unique_clone_address"}, Short: "Not supported: address of a clone instance",
+		Long: "Accepted when false. Otherwise start fails: a clone whose instances have addresses of their own is not supported, because the cluster cannot see these addresses. Use one resource for each address."})
+}
+
+// noted remembers that a parameter without effect was given.
+type noted struct {
+	list *[]string
+	name string
+}
+
+// Set is part of metadata.Value.
+func (n noted) Set(string) error { *n.list = append(*n.list, n.name); return nil }
+
+// String is part of metadata.Value.
+func (noted) String() string { return "" }
+
+// Type is part of metadata.Value.
+func (noted) Type() string { return "string" }
+
+// refusal remembers that a boolean parameter that cannot be true is true.
+type refusal struct {
+	list *[]string
+	name string
+}
+
+// Set is part of metadata.Value.
+func (r refusal) Set(text string) error {
+	var on bool
+	err := metadata.Boolean(&on).Set(text)
+	if on {
+		*r.list = append(*r.list, r.name)
+	}
+	return err
+}
+
+// String is part of metadata.Value.
+func (refusal) String() string { return "false" }
+
+// Type is part of metadata.Value.
+func (refusal) Type() string { return "boolean" }
+
+// prefixLength is the cidr_netmask of IPaddr2: a length, or a dotted IPv4 mask.
+type prefixLength struct {
+	target *int
+	dotted *bool
+}
+
+// Set is part of metadata.Value.
+func (p prefixLength) Set(text string) error {
+	bits, err := strconv.Atoi(text)
+	dotted := err != nil
+	if dotted {
+		bits, err = lvs.ParseNetmask(text, false)
+	}
+	if err != nil || bits < 1 || bits > 128 {
+		return errors.New("not a prefix length from 1 to 32 (IPv6: 128), nor an IPv4 netmask")
+	}
+	*p.target, *p.dotted = bits, dotted
+	return nil
+}
+
+// String is part of metadata.Value.
+func (p prefixLength) String() string {
+	if *p.target == 0 {
+		return ""
+	}
+	return strconv.Itoa(*p.target)
+}
+
+// Type is part of metadata.Value.
+func (p prefixLength) Type() string { return "string" }
+
+// interfaceName is the nic of IPaddr2: a name, or a name and a label.
+type interfaceName struct{ name, label *string }
+
+// Set is part of metadata.Value.
+func (n interfaceName) Set(text string) error {
+	name, label, _ := strings.Cut(text, ":")
+	const longest = 15 // IFNAMSIZ of linux/if.h, with its zero byte
+	if name == "" || len(name) > longest || strings.ContainsAny(name, "/ \t") {
+		return errors.New("not the name of a network interface")
+	}
+	*n.name, *n.label = name, label
+	return nil
+}
+
+// String is part of metadata.Value.
+func (n interfaceName) String() string { return *n.name }
+
+// Type is part of metadata.Value.
+func (n interfaceName) Type() string { return "string" }
+
+// broadcastAddress is an IPv4 address, + or -.
+type broadcastAddress struct{ target *string }
+
+// Set is part of metadata.Value.
+func (b broadcastAddress) Set(text string) error {
+	ip, err := netip.ParseAddr(text)
+	if text != "+" && text != "-" && (err != nil || !ip.Is4()) {
+		return errors.New("neither an IPv4 address nor + nor -")
+	}
+	*b.target = text
+	return nil
+}
+
+// String is part of metadata.Value.
+func (b broadcastAddress) String() string { return *b.target }
+
+// Type is part of metadata.Value.
+func (b broadcastAddress) Type() string { return "string" }
+
+// lifetime is a number of seconds or forever.
+type lifetime struct{ target *string }
+
+// Set is part of metadata.Value.
+func (l lifetime) Set(text string) error {
+	if _, err := strconv.ParseUint(text, 10, 31); err != nil && text != "forever" {
+		return errors.New("neither a number of seconds nor forever")
+	}
+	*l.target = text
+	return nil
+}
+
+// String is part of metadata.Value.
+func (l lifetime) String() string { return *l.target }
+
+// Type is part of metadata.Value.
+func (l lifetime) Type() string { return "string" }
+
+// lifetime is PreferredLft as an address has it.
+func (a *Agent) lifetime() (deprecated bool, preferred int) {
+	if a.PreferredLft == "forever" {
+		return false, 0
+	}
+	preferred, _ = strconv.Atoi(a.PreferredLft) // Set has read it
+	return preferred == 0, preferred
+}
+
+// protocols are the names that iproute2 has for origins of routes (rt_protos).
+var protocols = map[string]int{
+	"redirect": 1, "kernel": 2, "boot": 3, "static": 4, "gated": 8, "ra": 9, "mrt": 10, "zebra": 11, "bird": 12, "dnrouted": 13,
+	"xorp": 14, "ntk": 15, "dhcp": 16, "keepalived": 18, "babel": 42, "openr": 99, "bgp": 186, "isis": 187, "ospf": 188, "rip": 189, "eigrp": 192,
+}
+
+// routeProtocol is the origin of a route.
+type routeProtocol struct{ target *int }
+
+// Set is part of metadata.Value.
+func (p routeProtocol) Set(text string) error {
+	number, known := protocols[text]
+	if !known {
+		n, err := strconv.ParseUint(text, 10, 8)
+		if err != nil || n == 0 {
+			return errors.New("neither the origin of a route (kernel, static, ...) nor a number from 1 to 255")
+		}
+		number = int(n)
+	}
+	*p.target = number
+	return nil
+}
+
+// String is part of metadata.Value.
+func (p routeProtocol) String() string {
+	if *p.target == 0 {
+		return ""
+	}
+	return strconv.Itoa(*p.target)
+}
+
+// Type is part of metadata.Value.
+func (p routeProtocol) Type() string { return "string" }
+
+// neighbourList is the parameter confirm.
+type neighbourList struct {
+	gateway   bool
+	addresses []netip.Addr
+}
+
+// Set is part of metadata.Value.
+func (n *neighbourList) Set(text string) error {
+	var list neighbourList
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ',' }) {
+		if word == "gateway" {
+			list.gateway = true
+			continue
+		}
+		ip, err := netip.ParseAddr(word)
+		if err != nil || ip.Zone() != "" {
+			return fmt.Errorf("%q is neither gateway nor an address", word)
+		}
+		list.addresses = append(list.addresses, ip.Unmap())
+	}
+	*n = list
+	return nil
+}
+
+// String is part of metadata.Value.
+func (n *neighbourList) String() string {
+	var words []string
+	if n.gateway {
+		words = append(words, "gateway")
+	}
+	for _, ip := range n.addresses {
+		words = append(words, ip.String())
+	}
+	return strings.Join(words, " ")
+}
+
+// Type is part of metadata.Value.
+func (n *neighbourList) Type() string { return "string" }

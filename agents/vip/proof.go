@@ -1,0 +1,131 @@
+package vip
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"lvs-agents/ocf"
+)
+
+// former asks who else has the address before it is added, and decides by the
+// policy. It returns the link-layer address of a host that shall hear of the
+// take-over by itself.
+func (a *Agent) former(ctx context.Context, c ocf.Call, nic string) (string, error) {
+	policy := a.Duplicate
+	if policy == policyOff && a.RunArping {
+		policy = policyFail
+	}
+	if policy == policyOff || a.IP.Is6() { // the kernel asks for IPv6
+		return "", nil
+	}
+	owner, err := a.neighbour.Owner(ctx, nic, a.IP, time.Duration(a.DuplicateWait)*time.Millisecond)
+	switch {
+	case err != nil:
+		return "", err
+	case owner == "":
+		return "", nil
+	case policy == policyFail:
+		return "", fmt.Errorf("%s belongs to the host with link-layer address %s on %s already; stop it there", a.IP, owner, nic)
+	}
+	c.Log.Warnf("%s belongs to the host with link-layer address %s on %s already; going on, as duplicate=%s", a.IP, owner, nic, policy)
+	if policy == policyTake {
+		return owner, nil
+	}
+	return "", nil
+}
+
+// patience is how long a neighbour's answer is waited for before it is told again.
+const patience = 200 * time.Millisecond
+
+// confirm asks chosen neighbours whether they send to this node by now, and tells
+// those again that do not.
+func (a *Agent) confirm(ctx context.Context, c ocf.Call, nic string) error {
+	neighbours, err := a.chosen(ctx, c, nic)
+	if err != nil || len(neighbours) == 0 {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(a.ConfirmWait)*time.Millisecond)
+	defer cancel()
+	round := time.NewTicker(patience)
+	defer round.Stop()
+	left := slices.Clone(neighbours)
+	for ctx.Err() == nil {
+		left = slices.DeleteFunc(left, func(ip netip.Addr) bool { return a.learnt(ctx, c, nic, ip) })
+		if len(left) == 0 {
+			break
+		}
+		select {
+		case <-ctx.Done():
+		case <-round.C:
+		}
+	}
+	return a.proven(context.WithoutCancel(ctx), c, nic, neighbours, left)
+}
+
+// chosen are the neighbours of the parameter confirm.
+func (a *Agent) chosen(ctx context.Context, c ocf.Call, nic string) ([]netip.Addr, error) {
+	neighbours := slices.Clone(a.Confirm.addresses)
+	if !a.Confirm.gateway {
+		return neighbours, nil
+	}
+	gateways, err := a.kernel.Gateways(ctx, nic, a.IP.Is6())
+	if len(gateways) == 0 && err == nil {
+		c.Log.Warnf("confirm=gateway: no default route over %s has a next hop to ask", nic)
+	}
+	for _, ip := range gateways {
+		if !slices.Contains(neighbours, ip) {
+			neighbours = append(neighbours, ip)
+		}
+	}
+	return neighbours, err
+}
+
+// learnt asks one neighbour, and tells it if it does not answer.
+func (a *Agent) learnt(ctx context.Context, c ocf.Call, nic string, neighbour netip.Addr) bool {
+	answered, err := a.neighbour.Answers(ctx, nic, a.IP, neighbour, patience)
+	if err == nil && !answered {
+		err = a.neighbour.Tell(nic, a.IP, neighbour)
+	}
+	if err != nil {
+		c.Log.Debug(err)
+	}
+	return answered
+}
+
+// proven tells what came out, and fails if that is the policy.
+func (a *Agent) proven(ctx context.Context, c ocf.Call, nic string, all, missing []netip.Addr) error {
+	var lines strings.Builder
+	for _, ip := range all {
+		verdict := "sends to this node"
+		if slices.Contains(missing, ip) {
+			verdict = fmt.Sprintf("did not answer within %dms", a.ConfirmWait)
+		}
+		fmt.Fprintf(&lines, "%s on %s: neighbour %s %s\n", a.IP, nic, ip, verdict)
+	}
+	for line := range strings.Lines(lines.String()) {
+		c.Log.Info(strings.TrimSpace(line))
+	}
+	if err := a.notes(c).proof.Write(lines.String()); err != nil {
+		c.Log.Warnf("keeping what the neighbours said: %v", err)
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	err := fmt.Errorf("%s is on %s, but neighbour %s does not answer to it; ask it for its ARP or neighbour table", a.IP, nic, missing[0])
+	if a.ConfirmPolicy == policyWarn {
+		c.Log.Warn(err)
+		return nil
+	}
+	have, lookErr := a.ours(ctx)
+	if lookErr != nil {
+		return lookErr
+	}
+	if undo := a.remove(ctx, c, have); undo != nil {
+		return undo
+	}
+	return err
+}

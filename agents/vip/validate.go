@@ -1,0 +1,144 @@
+package vip
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"lvs-agents/internal/lvs"
+	"lvs-agents/ocf"
+)
+
+// Validate checks what parameters say together and, from level 10 on, whether
+// this node has a place for the address.
+func (a *Agent) Validate(ctx context.Context, c ocf.Call, level int) error {
+	if err := a.consistent(c); err != nil || level < 10 {
+		return err
+	}
+	if err := a.enter(); err != nil {
+		return err
+	}
+	_, err := a.target(ctx)
+	return err
+}
+
+// consistent finds what is wrong on every node.
+func (a *Agent) consistent(c ocf.Call) error {
+	if err := a.nonsense(c); err != nil {
+		return ocf.WrongEverywhere(err)
+	}
+	return nil
+}
+
+func (a *Agent) nonsense(c ocf.Call) error {
+	switch {
+	case a.dotted && a.IP.Is6():
+		return fmt.Errorf("parameter cidr_netmask is an IPv4 netmask, but ip=%s is IPv6; give a prefix length", a.IP)
+	case a.impossible():
+		return fmt.Errorf("parameter ip=%s cannot be a virtual address", a.IP)
+	case a.Bits > a.IP.BitLen():
+		return fmt.Errorf("parameter cidr_netmask=%d is longer than the address %s; the most is %d", a.Bits, a.IP, a.IP.BitLen())
+	case a.IP.IsMulticast():
+		return fmt.Errorf("parameter ip=%s is a multicast address; an interface cannot have it", a.IP)
+	case a.IP.Is6() && a.IP.IsLinkLocalUnicast() && a.NIC == "":
+		return fmt.Errorf("parameter ip=%s is link-local and exists on every interface; give nic", a.IP)
+	case a.Broadcast != "" && a.IP.Is6():
+		return fmt.Errorf("parameter broadcast=%s is for IPv4, but ip=%s is IPv6", a.Broadcast, a.IP)
+	case len(a.label(cmp.Or(a.NIC, "x"))) > longestLabel:
+		return fmt.Errorf("label %q is longer than %d characters; give a shorter iflabel", a.label(cmp.Or(a.NIC, "NIC")), longestLabel)
+	case len(a.refused) > 0:
+		return fmt.Errorf("parameter %s=true is not supported, because the cluster cannot see the address of each instance; use one resource for each address", a.refused[0])
+	case c.CloneMax > 1 && a.NIC != "lo":
+		return errors.New("an address on several nodes at once (clone-max above 1) is not supported, because the kernel has no CLUSTERIP any more; use ocf:lvs:ipvs to share load")
+	}
+	return a.strangeNeighbour()
+}
+
+// strangeNeighbour finds a neighbour of confirm that cannot hear of the address.
+func (a *Agent) strangeNeighbour() error {
+	for _, ip := range a.Confirm.addresses {
+		if ip.Is4() != a.IP.Is4() || ip == a.IP {
+			return fmt.Errorf("parameter confirm: %s is no neighbour of ip=%s", ip, a.IP)
+		}
+	}
+	return nil
+}
+
+// impossible tells addresses that every host has, or none.
+func (a *Agent) impossible() bool {
+	switch a.IP {
+	case netip.MustParseAddr("255.255.255.255"), netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback():
+		return true
+	}
+	return a.IP.Is4() && a.IP.As4()[0] == 0
+}
+
+// longestLabel is IFNAMSIZ of linux/if.h without the zero byte.
+const longestLabel = 15
+
+// label is what the kernel shows for the address; a label of nic goes first.
+func (a *Agent) label(nic string) string {
+	label := cmp.Or(a.nicLabel, a.Label)
+	if label == "" || a.IP.Is6() {
+		return ""
+	}
+	return nic + ":" + label
+}
+
+// warn tells about parameters that have no effect.
+func (a *Agent) warn(c ocf.Call) {
+	if len(a.ignored) > 0 {
+		c.Log.Warnf("parameters without effect: %s: an address on several nodes at once is not supported, because the kernel has no CLUSTERIP any more; use ocf:lvs:ipvs to share load", strings.Join(a.ignored, ", "))
+	}
+	if a.SendArpOpts != "" {
+		c.Log.Warn("parameter send_arp_opts has no effect: the agent sends ARP requests and replies by itself")
+	}
+}
+
+// target is the address as it shall be on this node.
+func (a *Agent) target(ctx context.Context) (lvs.Address, error) {
+	if a.NIC != "" {
+		if _, err := a.kernel.Interface(ctx, a.NIC); err != nil {
+			return lvs.Address{}, err
+		}
+	}
+	network, err := a.kernel.Network(ctx, lvs.Search{IP: a.IP, Bits: a.Bits, NIC: a.NIC, Protocol: a.Protocol})
+	switch {
+	case err != nil && (a.NIC == "" || a.Bits == 0 || !errors.Is(err, lvs.ErrNoNetwork)): // IPaddr2 needs none either when it is told both
+		return lvs.Address{}, err
+	case err == nil && a.NIC == "" && a.IP.Is6() && a.Bits != 0 && a.Bits != network.Bits && a.Bits != a.IP.BitLen():
+		return lvs.Address{}, fmt.Errorf("the network of %s on %s has prefix length %d, not %d; give cidr_netmask=%[3]d or 128, or nic as well", a.IP, network.NIC, network.Bits, a.Bits)
+	}
+	target := lvs.Address{NIC: cmp.Or(a.NIC, network.NIC), Prefix: netip.PrefixFrom(a.IP, cmp.Or(a.Bits, network.Bits)), NoPrefixRoute: a.NoPrefixRoute}
+	if a.IP.Is6() {
+		target.NoDAD = a.NoDAD
+		target.Deprecated, target.Preferred = a.lifetime()
+		return target, nil
+	}
+	if target.Label = a.label(target.NIC); len(target.Label) > longestLabel {
+		return target, ocf.Lacking(fmt.Errorf("label %q is longer than %d characters; give a shorter iflabel", target.Label, longestLabel))
+	}
+	target.Broadcast = a.broadcastOf(target.Prefix, network)
+	return target, nil
+}
+
+// broadcastOf is the broadcast address that belongs to a prefix.
+func (a *Agent) broadcastOf(prefix netip.Prefix, network lvs.Network) netip.Addr {
+	switch a.Broadcast {
+	case "":
+		return network.Broadcast
+	case "-":
+		return prefix.Masked().Addr()
+	case "+":
+		last := prefix.Addr().As4()
+		for bit := prefix.Bits(); bit < 32; bit++ {
+			last[bit/8] |= 0x80 >> (bit % 8)
+		}
+		return netip.AddrFrom4(last)
+	}
+	ip, _ := netip.ParseAddr(a.Broadcast) // Set has read it
+	return ip
+}

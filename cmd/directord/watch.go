@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/health"
+)
+
+// quiet is how long a file must stay as it is before it is read: editors write
+// in several steps.
+const quiet = 200 * time.Millisecond
+
+// slowly is how often files are looked at without a notification: network file
+// systems send none.
+const slowly = 5 * time.Second
+
+// watch reloads on SIGHUP and, with autoreload, when the file has other bytes.
+func (s *serving) watch(ctx context.Context, d *health.Daemon) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	ticker := time.NewTicker(slowly)
+	defer ticker.Stop()
+	events, closeWatcher := s.watchFiles()
+	defer closeWatcher()
+	settle := time.NewTimer(time.Hour)
+	settle.Stop()
+	file := change{serving: s}
+	file.look() // what is there now was read
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+			s.log.Info("Reloading Linux Director Daemon config on signal")
+			s.reload(ctx, d)
+			file.look()
+			continue
+		case <-events:
+			settle.Reset(quiet)
+			continue
+		case <-settle.C:
+		case <-ticker.C:
+		}
+		if file.look() {
+			s.changed(ctx, d)
+		}
+	}
+}
+
+// watchFiles watches the directories of the file and of what it is a link to,
+// since editors replace files. Without notifications the slow look is left.
+func (s *serving) watchFiles() (<-chan fsnotify.Event, func()) {
+	if s.config == "" {
+		return nil, func() {}
+	}
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		s.log.Warnf("%s is looked at every %v only: %v", s.config, slowly, err)
+		return nil, func() {}
+	}
+	paths := []string{s.config}
+	if target, err := filepath.EvalSymlinks(s.config); err == nil && target != s.config {
+		paths = append(paths, target)
+	}
+	for _, path := range paths {
+		if err := watcher.Add(filepath.Dir(path)); err != nil {
+			s.log.Warnf("%s is looked at every %v only: %v", path, slowly, err)
+		}
+	}
+	go func() {
+		for range watcher.Errors { // an overflow: the slow look finds what was missed
+		}
+	}()
+	return watcher.Events, func() { _ = watcher.Close() }
+}
+
+// change knows the file as it was seen last.
+type change struct {
+	serving *serving
+	info    os.FileInfo
+	sum     [sha256.Size]byte
+	gone    bool
+}
+
+// look tells whether the file has other bytes than when it was seen last.
+func (c *change) look() bool {
+	if c.serving.config == "" {
+		return false
+	}
+	info, err := os.Stat(c.serving.config)
+	if errors.Is(err, fs.ErrNotExist) && !c.gone {
+		c.gone = true
+		c.serving.log.Warnf("Configuration file '%s' does not exist any more; the configuration stays as it is", c.serving.config)
+	}
+	if err != nil || same(info, c.info) {
+		return false
+	}
+	_, text, err := config.Read(c.serving.config)
+	if err != nil {
+		return false
+	}
+	sum := sha256.Sum256(text)
+	changed := c.info != nil && sum != c.sum
+	c.info, c.sum, c.gone = info, sum, false
+	return changed
+}
+
+// changed does what the running configuration wants done about a changed file.
+func (s *serving) changed(ctx context.Context, d *health.Daemon) {
+	cfg := s.file.Load()
+	s.log.Infof("Configuration file '%s' has changed on disk", s.config)
+	if cfg != nil && cfg.AutoReload {
+		s.log.Info(" - reread new configuration")
+		s.reload(ctx, d)
+	} else {
+		s.log.Info(" - ignore new configuration")
+	}
+	if cfg != nil && cfg.Callback != "" {
+		s.programs.run(ctx, cfg.Callback, s.config)
+	}
+}
+
+func (s *serving) reload(ctx context.Context, d *health.Daemon) {
+	s.notifyReloading()
+	if d.Reload(ctx) == nil { // an error was logged and is in the status
+		s.executeAll(ctx, "reload")
+	}
+	s.notifyReady()
+}

@@ -1,0 +1,141 @@
+// Package alert sends mail about real servers. It never makes its callers wait:
+// a mail server that hangs costs messages, not checks.
+package alert
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"github.com/wneessen/go-mail"
+)
+
+// Message is one mail.
+type Message struct {
+	From    string // empty for the sender's own
+	To      []string
+	Relay   string // SMTP host[:port]; empty for the local mailer
+	Subject string
+	Body    string
+}
+
+// Sender sends messages one after the other. New makes it; somebody must Run it.
+type Sender struct {
+	// Local is the program that takes mail without a relay.
+	Local string
+	// User and Host are the sender of messages that name none.
+	User, Host string
+	Log        logrus.FieldLogger
+
+	queue chan Message
+}
+
+// waiting bounds the messages that wait for a slow server; a director with a
+// thousand real servers that lose their network has so many at once.
+const waiting = 1024
+
+// patience bounds one message.
+const patience = 20 * time.Second
+
+// New makes a sender for a user of a host.
+func New(user, host string, log logrus.FieldLogger) *Sender {
+	return &Sender{Local: mail.SendmailPath, User: user, Host: host, Log: log, queue: make(chan Message, waiting)}
+}
+
+// Send hands over a message. It never blocks.
+func (s *Sender) Send(m Message) {
+	select {
+	case s.queue <- m:
+		s.Log.Info("emailalert: " + m.Subject)
+	default:
+		s.Log.Warnf("emailalert: not sent, %d messages wait already: %s", waiting, m.Subject)
+	}
+}
+
+// Run sends until ctx ends, and then what still waits, as far as it goes within
+// the last time.
+func (s *Sender) Run(ctx context.Context, last time.Duration) {
+	for {
+		select {
+		case m := <-s.queue:
+			s.deliver(ctx, m)
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), last)
+	defer cancel()
+	for limited.Err() == nil {
+		select {
+		case m := <-s.queue:
+			s.deliver(limited, m)
+		default:
+			return
+		}
+	}
+}
+
+// deliver sends to each address by itself: one that is refused stops no other.
+func (s *Sender) deliver(ctx context.Context, m Message) {
+	for _, to := range m.To {
+		limited, cancel := context.WithTimeout(ctx, patience)
+		err := s.mail(limited, m, to)
+		cancel()
+		if err != nil {
+			s.Log.Errorf("emailalert to %s: %v", to, err)
+		}
+	}
+}
+
+func (s *Sender) mail(ctx context.Context, m Message, to string) error {
+	own := s.User + "@" + s.Host
+	message := mail.NewMsg(mail.WithNoDefaultUserAgent())
+	if m.From == "" {
+		m.From = own
+	}
+	if !strings.Contains(to, "@") {
+		to += "@" + s.Host
+	}
+	if err := message.From(m.From); err != nil {
+		return err
+	}
+	if err := message.EnvelopeFrom(own); err != nil {
+		return err
+	}
+	if err := message.To(to); err != nil {
+		return err
+	}
+	message.Subject(m.Subject)
+	message.SetDate()
+	message.SetMessageID()
+	message.SetBodyString(mail.TypeTextPlain, m.Body)
+	if m.Relay == "" {
+		return message.WriteToSendmailWithContext(ctx, s.Local)
+	}
+	client, err := s.client(m.Relay)
+	if err != nil {
+		return err
+	}
+	return client.DialAndSendWithContext(ctx, message)
+}
+
+func (s *Sender) client(relay string) (*mail.Client, error) {
+	host, port, err := net.SplitHostPort(relay)
+	if err != nil {
+		host, port = strings.Trim(relay, "[]"), "25"
+	}
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		return nil, fmt.Errorf("smtp=%s: %w", relay, err)
+	}
+	// A relay that offers encryption gets it; its certificate is not asked for,
+	// since without the offer the message would go in clear.
+	return mail.NewClient(host, mail.WithPort(number), mail.WithTimeout(patience), mail.WithHELO(s.Host), mail.WithoutNoop(),
+		mail.WithTLSPolicy(mail.TLSOpportunistic), mail.WithTLSConfig(&tls.Config{ServerName: host, InsecureSkipVerify: true}))
+}

@@ -1,0 +1,120 @@
+package alert
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+)
+
+func quiet() *logrus.Logger {
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	return log
+}
+
+// relay is an SMTP server that refuses one address; it returns what it accepts.
+func relay(t *testing.T, refused string) (string, <-chan string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	mails := make(chan string, 8)
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go talk(conn, refused, mails)
+		}
+	}()
+	return listener.Addr().String(), mails
+}
+
+func talk(conn net.Conn, refused string, mails chan<- string) {
+	defer func() { _ = conn.Close() }()
+	reader, text := bufio.NewReader(conn), ""
+	fmt.Fprint(conn, "220 test\r\n")
+	for {
+		line, err := reader.ReadString('\n')
+		if err != nil {
+			return
+		}
+		switch word := strings.ToUpper(strings.Fields(line + " .")[0]); {
+		case word == "RCPT" && strings.Contains(line, refused):
+			fmt.Fprint(conn, "550 no such user\r\n")
+		case word == "DATA":
+			fmt.Fprint(conn, "354 go on\r\n")
+			for line != ".\r\n" && err == nil {
+				line, err = reader.ReadString('\n')
+				text += line
+			}
+			mails <- text
+			fmt.Fprint(conn, "250 done\r\n")
+		case word == "QUIT":
+			fmt.Fprint(conn, "221 bye\r\n")
+			return
+		default:
+			text += line
+			fmt.Fprint(conn, "250 ok\r\n")
+		}
+	}
+}
+
+func TestRelay(t *testing.T) {
+	addr, mails := relay(t, "gone@example.org")
+	s := New("root", "director1", quiet())
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { s.Run(ctx, time.Minute); close(ended) }()
+	s.Send(Message{To: []string{"gone@example.org", "admin@example.org"}, Relay: addr, From: "lvs@example.org", Subject: "[web] Deleted real server", Body: "Daemon-Status: running\n"})
+	text := <-mails
+	for _, want := range []string{"MAIL FROM:<root@director1>", "RCPT TO:<admin@example.org>", "Subject: [web] Deleted real server", "From: <lvs@example.org>", "Date: ", "Message-ID: ", "Daemon-Status: running"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+	s.Send(Message{To: []string{"root"}, Relay: addr, Subject: "last"})
+	cancel()
+	if text := <-mails; !strings.Contains(text, "RCPT TO:<root@director1>") {
+		t.Error(text)
+	}
+	<-ended
+}
+
+func TestLocalMailer(t *testing.T) {
+	dir := t.TempDir()
+	program, out := filepath.Join(dir, "sendmail"), filepath.Join(dir, "out")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\n{ echo \"$@\"; cat; } >"+out+"\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := New("root", "director1", quiet())
+	s.Local = program
+	s.deliver(t.Context(), Message{To: []string{"admin@example.org"}, Subject: "down"})
+	text, err := os.ReadFile(out)
+	if err != nil || !strings.HasPrefix(string(text), "-oi -t\n") || !strings.Contains(string(text), "To: <admin@example.org>") || !strings.Contains(string(text), "Subject: down") {
+		t.Errorf("%s %v", text, err)
+	}
+}
+
+// TestSendNeverBlocks although nobody sends.
+func TestSendNeverBlocks(t *testing.T) {
+	s := New("root", "director1", quiet())
+	for range waiting + 10 {
+		s.Send(Message{})
+	}
+	if len(s.queue) != waiting {
+		t.Error(len(s.queue))
+	}
+}

@@ -1,0 +1,104 @@
+// Package reference renders the description of ldirectord.cf from the parser's
+// own table of directives.
+package reference
+
+import (
+	"fmt"
+	"strings"
+
+	"lvs-agents/internal/config"
+)
+
+const intro = `A file has settings for all virtual services, each on a line of its own from column 1 on, and one block for each
+virtual service: a line virtual= and, indented by a tab or four blanks, the lines that belong to it. A setting
+that may stand in both places counts for all services where a block does not say otherwise.
+
+A line that begins with # is a comment. In a block everything from # on is one. Of a directive that is given twice
+the last one counts, except for those that add up.
+
+Notes behind values ("# note", "> note"), blank lines and missing indentation in a block, trailing blanks, carriage
+returns, a byte-order mark and odd quotes are accepted with a warning that shows the clean line. lvsctl check FILE
+prints all warnings and errors with line, column and what to write instead.`
+
+// Markdown returns the reference page.
+func Markdown() string {
+	var b strings.Builder
+	b.WriteString("<!-- Generated from internal/config/table.go by `make docs`; do not edit. -->\n# ldirectord.cf\n\n" + intro + "\n\n")
+	b.WriteString("| directive | for all | in a block | when left out |\n|---|---|---|---|\n")
+	for _, d := range config.Directives() {
+		fmt.Fprintf(&b, "| [`%s`](#%s) | %s | %s | %s |\n", d.Name, d.Name, mark(d.InFile), mark(d.InBlock), strings.ReplaceAll(d.Unset, "|", `\|`))
+	}
+	for _, d := range config.Directives() {
+		fmt.Fprintf(&b, "\n## %s\n\n", d.Name)
+		if d.Values != "" {
+			fmt.Fprintf(&b, "`%s=` %s\n\n", d.Name, escaped(d.Values))
+		}
+		b.WriteString(d.About + facts(d) + "\n")
+		if d.Example != "" {
+			fmt.Fprintf(&b, "\n```\n%s```\n", d.Example)
+		}
+	}
+	return b.String()
+}
+
+func mark(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return ""
+}
+
+// escaped keeps Markdown from reading brackets and bars.
+func escaped(text string) string {
+	return strings.NewReplacer("[", `\[`, "]", `\]`, "|", `\|`, "<", "&lt;").Replace(text)
+}
+
+// facts are the sentences that follow from the table.
+func facts(d config.Directive) string {
+	text := ""
+	if d.Unset != "" {
+		text += " When left out: " + d.Unset + "."
+	}
+	if d.Repeats {
+		text += " Several add up."
+	}
+	return text
+}
+
+// Man returns the manual page, section 5.
+func Man() string {
+	var b strings.Builder
+	b.WriteString(".\\\" Generated from internal/config/table.go by make docs; do not edit.\n.TH LDIRECTORD.CF 5 \"\" lvs-agents \"File formats\"\n.SH NAME\n" +
+		"ldirectord.cf \\- virtual services, their real servers and how those are checked\n.SH SYNOPSIS\n.I /etc/ha.d/ldirectord.cf\n.SH DESCRIPTION\n")
+	b.WriteString(strings.ReplaceAll(roff(intro), "\n\n", "\n.PP\n") + "\n.SH DIRECTIVES\n")
+	for _, d := range config.Directives() {
+		fmt.Fprintf(&b, ".TP\n.BI %s= \" %s\"\n%s (%s)\n", d.Name, strings.ReplaceAll(roff(d.Values), `"`, `""`), roff(d.About+facts(d)), place(d))
+		if d.Example != "" {
+			fmt.Fprintf(&b, ".IP\n.nf\n%s\n.fi\n", strings.TrimSuffix(roff(d.Example), "\n"))
+		}
+	}
+	b.WriteString(".SH FILES\n.TP\n.I /etc/ha.d, /etc/ha.d/conf\nwhere a name without a slash at its start is looked up\n.SH SEE ALSO\n.BR ipvsadm (8)\n")
+	return b.String()
+}
+
+func place(d config.Directive) string {
+	switch {
+	case d.InFile && d.InBlock:
+		return "for all services, or in a block"
+	case d.InFile:
+		return "for all services"
+	}
+	return "in a block"
+}
+
+// roff escapes what troff would read as its own.
+func roff(text string) string {
+	text = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(text)
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		if strings.HasPrefix(line, ".") || strings.HasPrefix(line, "'") {
+			lines[i] = `\&` + line
+		}
+	}
+	return strings.Join(lines, "\n")
+}

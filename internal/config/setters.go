@@ -1,0 +1,349 @@
+package config
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"lvs-agents/internal/lvs"
+)
+
+type setter = func(s *scope, value string) error
+
+func refuse(what, fix string) setter {
+	return func(*scope, string) error { return fault{what, fix} }
+}
+
+func setText(field func(*scope) *string) setter {
+	return func(s *scope, value string) error {
+		*field(s) = value
+		return nil
+	}
+}
+
+func setSecret(field func(*scope) *Secret) setter {
+	return func(s *scope, value string) error {
+		*field(s) = NewSecret(value)
+		return nil
+	}
+}
+
+func setYesNo(field func(*scope) *bool) setter {
+	return func(s *scope, value string) error {
+		switch value {
+		case "yes", "no":
+			*field(s) = value == "yes"
+			return nil
+		}
+		return faultf("write yes or no", "%s is neither yes nor no", s.named(value))
+	}
+}
+
+// setChoice is for what a block may leave to the file.
+func setChoice(field func(*scope) **bool) setter {
+	return func(s *scope, value string) error {
+		var yes bool
+		err := setYesNo(func(*scope) *bool { return &yes })(s, value)
+		if err == nil {
+			*field(s) = &yes
+		}
+		return err
+	}
+}
+
+// maxSeconds bounds times: 31 days, as for persistence.
+const maxSeconds = int(lvs.MaxPersistence / time.Second)
+
+func (s *scope) number(value, what string, limit int) (int, error) {
+	n, err := strconv.ParseUint(value, 10, 31)
+	if err != nil || n < 1 || int(n) > limit {
+		fix := ""
+		if d, err := time.ParseDuration(value); err == nil && what == "seconds" && d >= time.Second && d%time.Second == 0 {
+			fix = "write " + strconv.Itoa(int(d/time.Second))
+		}
+		return 0, faultf(fix, "%s is not a number of %s from 1 to %d", s.named(value), what, limit)
+	}
+	return int(n), nil
+}
+
+func setSeconds(field func(*scope) *time.Duration) setter {
+	return func(s *scope, value string) error {
+		n, err := s.number(value, "seconds", maxSeconds)
+		if err == nil {
+			*field(s) = time.Duration(n) * time.Second
+		}
+		return err
+	}
+}
+
+func setCount(what string, field func(*scope) *int) setter {
+	return func(s *scope, value string) error {
+		n, err := s.number(value, what, 1000)
+		if err == nil {
+			*field(s) = n
+		}
+		return err
+	}
+}
+
+// setWords splits at blanks; words in double quotes keep theirs.
+func setWords(field func(*scope) *[]string) setter {
+	return func(s *scope, value string) error {
+		words, err := splitWords(value)
+		if err != nil {
+			return s.in(value, err)
+		}
+		for i := range words {
+			words[i] = strings.Trim(words[i], `"`)
+		}
+		if len(words) == 0 || words[0] == "" {
+			return faultf("write the path of a program, or delete the line", "%s has no value", s.st.dir.name)
+		}
+		*field(s) = words
+		return nil
+	}
+}
+
+func addExecute(s *scope, value string) error {
+	if value == "" || strings.HasPrefix(value, "-") {
+		return faultf("write the name of another file", "%s is not the name of a configuration", s.named(value))
+	}
+	s.config.Execute = append(s.config.Execute, value)
+	return nil
+}
+
+// Facilities are the syslog facilities by name, see rfc5424 section 6.2.1.
+func Facilities() []string {
+	return []string{"kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
+		"local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"}
+}
+
+func setLogFile(s *scope, value string) error {
+	s.config.LogFile = value
+	if value == "" || value[0] == '/' || slices.Contains(Facilities(), strings.ToLower(value)) {
+		return nil
+	}
+	s.config.LogFile = "local0"
+	s.warn(s.named(value)+" is neither a path nor a syslog facility, so local0 is used"+orUse(value, "a path that begins with /, or a facility as local0", Facilities()...), "")
+	return nil
+}
+
+func setMethod(s *scope, value string) error {
+	switch method := strings.ToUpper(value); method {
+	case "GET", "HEAD":
+		s.block.check.Method = strings.TrimPrefix(method, "GET") // empty is GET
+		return nil
+	}
+	return faultf("write GET or HEAD", "%s is neither GET nor HEAD", s.named(value))
+}
+
+func warnUnused(s *scope, _ string) error {
+	s.warn(s.st.dir.name+" has no effect", "delete the line")
+	return nil
+}
+
+// listed splits a list at commas and blanks.
+func listed(value string) []string {
+	return strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })
+}
+
+func setAddresses(s *scope, value string) error {
+	to := listed(value)
+	for _, address := range to {
+		if user, host, found := strings.Cut(address, "@"); user == "" || found && host == "" || strings.ContainsAny(address, `<>"()`) {
+			return faultf("write USER@HOST", "%s is not a mail address", quote(address))
+		}
+	}
+	if len(to) == 0 {
+		return faultf("write USER@HOST, or delete the line", "emailalert has no address")
+	}
+	s.alert.To = to
+	return nil
+}
+
+func setRepeat(s *scope, value string) error {
+	if value == "0" {
+		s.alert.Repeat = 0
+		return nil
+	}
+	return setSeconds(func(s *scope) *time.Duration { return &s.alert.Repeat })(s, value)
+}
+
+func setPhases(s *scope, value string) error {
+	all := []Phase{Starting, Running, Stopping, Reloading}
+	phases := []Phase{}
+	words := listed(value)
+	for _, word := range words {
+		switch {
+		case word == "all":
+			phases = append(phases, all...)
+		case slices.Contains(all, Phase(word)):
+			phases = append(phases, Phase(word))
+		case word != "none":
+			return faultf("", "unknown state %s in emailalertstatus%s", quote(word),
+				orUse(word, "all, none, starting, running, stopping or reloading", "all", "none", "starting", "running", "stopping", "reloading"))
+		case len(words) > 1:
+			return faultf("write none alone, or delete it", "emailalertstatus has none and others")
+		}
+	}
+	if len(words) == 0 {
+		return faultf("write all or none", "emailalertstatus has no value")
+	}
+	s.alert.Phases = phases
+	return nil
+}
+
+func setRelay(s *scope, value string) error {
+	if _, err := parseEndpoint(value); err != nil {
+		return s.in(value, err)
+	}
+	s.alert.Relay = value
+	return nil
+}
+
+func setPersistent(s *scope, value string) error {
+	if value == "0" {
+		return faultf("delete the line for no persistence", "persistence of 0 seconds")
+	}
+	return setSeconds(func(s *scope) *time.Duration { return &s.block.service.Persistence })(s, value)
+}
+
+func setScheduler(s *scope, value string) (err error) {
+	if s.block.service.Scheduler, err = lvs.ParseScheduler(short(value)); err != nil {
+		names := lvs.Schedulers()
+		return fault{err.Error() + orUse(value, strings.Join(names, ", "), names...), ""}
+	}
+	return nil
+}
+
+func setSchedulerFlags(s *scope, value string) error {
+	op, err := lvs.ParseOp("-A -f 1 -b " + value)
+	if err != nil {
+		return faultf("use sh-fallback, sh-port, mh-fallback, mh-port or flag-1 to flag-3", "unknown scheduler flag in %s", quote(value))
+	}
+	s.block.service.Flags |= op.Service.Flags
+	return nil
+}
+
+func setService(s *scope, value string) error {
+	names := make([]string, len(applications))
+	for i, known := range applications {
+		names[i] = string(known.name)
+		if names[i] == value {
+			s.block.check.Application = known.name
+			return nil
+		}
+	}
+	return faultf("", "unknown service %s%s", quote(value), orUse(value, strings.Join(names, ", "), names...))
+}
+
+func setCheckType(s *scope, value string) error {
+	names := []string{string(Negotiate), string(Connect), string(Ping), string(On), string(Off), string(External), string(ExternalPerl)}
+	if connects, err := strconv.ParseUint(value, 10, 16); err == nil {
+		s.block.check.Type, s.block.check.Connects = Combined, int(connects)
+		return nil
+	}
+	if !slices.Contains(names, value) {
+		return faultf("", "unknown checktype %s%s", quote(value), orUse(value, strings.Join(names, ", ")+" or a number", names...))
+	}
+	s.block.check.Type = CheckType(value)
+	return nil
+}
+
+func setCheckPort(s *scope, value string) error {
+	port, err := parsePort(value)
+	if err != nil || port == 0 {
+		return faultf("", "%s is not a port from 1 to 65535", s.named(value))
+	}
+	s.block.check.Port = port
+	return nil
+}
+
+func setReceive(s *scope, value string) error {
+	s.block.check.Receive = value
+	s.pattern(value)
+	return nil
+}
+
+// pattern remembers a regular expression for Config.Patterns.
+func (s *scope) pattern(text string) {
+	if text == "" || s.parser.patterns[text] {
+		return
+	}
+	s.parser.patterns[text] = true
+	s.config.patterns = append(s.config.patterns, pattern{s.st.line, s.st.column, text})
+}
+
+func setReal(ipv6 bool) setter {
+	return func(s *scope, value string) error {
+		r, err := parseReal(value)
+		if err != nil {
+			return s.in(value, err)
+		}
+		if ipv6 && !s.block.ipv6 {
+			return faultf("write real=", "real6= in a block of virtual=")
+		}
+		if r.lost != "" {
+			s.warn("ldirectord loses "+r.lost, `write ADDRESS METHOD WEIGHT "REQUEST", "RECEIVE" l:N u:N`)
+		}
+		s.pattern(r.receive)
+		s.block.reals = append(s.block.reals, writtenReal{r, s.st})
+		return nil
+	}
+}
+
+func setFallback(ipv6 bool) setter {
+	return func(s *scope, value string) error {
+		if value == "" {
+			value = map[bool]string{false: "127.0.0.1", true: "[::1]"}[ipv6]
+			s.warn("no address, so "+value+" is meant", "write "+s.st.dir.name+"="+value)
+		}
+		f, err := parseFallback(value, ipv6)
+		if err != nil {
+			return s.in(value, err)
+		}
+		f.line = s.st.line
+		if f.ipv6 && s.block != nil && !s.block.ipv6 {
+			return faultf("write an IPv4 address", "IPv6 fallback in a block of virtual=")
+		}
+		if f.ipv6 || s.block != nil && s.block.ipv6 {
+			s.fallback6 = &f
+			return nil
+		}
+		s.fallback = &f
+		return nil
+	}
+}
+
+// writtenFallback is a fallback before it is known for which services.
+type writtenFallback struct {
+	host    host
+	port    uint16
+	hasPort bool
+	forward lvs.Forward
+	ipv6    bool
+	line    int
+}
+
+// parseFallback reads ADDRESS[:PORT] [METHOD].
+func parseFallback(text string, ipv6 bool) (writtenFallback, error) {
+	f := writtenFallback{forward: lvs.Route, ipv6: ipv6}
+	words := strings.Fields(text)
+	if len(words) == 0 {
+		return f, faultf("write ADDRESS:PORT METHOD", "no address")
+	}
+	if len(words) > 2 {
+		return f, faultf("write ADDRESS:PORT METHOD", "%s after the forwarding method", quote(words[2]))
+	}
+	e, err := parseEndpoint(words[0])
+	if err == nil && len(words) == 2 {
+		f.forward, err = lvs.ParseForward(short(words[1]))
+	}
+	f.host, f.port, f.hasPort = e.host, e.port, e.portText != ""
+	f.ipv6 = ipv6 || e.host.addr.Is6()
+	if err == nil && ipv6 && e.host.addr.Is4() {
+		err = faultf("write fallback=", "IPv4 address in fallback6=")
+	}
+	return f, err
+}

@@ -1,0 +1,174 @@
+package config
+
+import "time"
+
+// directives declares every directive of ldirectord, by name. Times are in
+// seconds throughout.
+func directives() map[string]*directive {
+	byName := map[string]*directive{}
+	for _, rows := range tables() {
+		for i := range rows {
+			byName[rows[i].name] = &rows[i]
+		}
+	}
+	return byName
+}
+
+func tables() [][]directive {
+	return [][]directive{ofServers(), ofTimes(), ofDaemon(), ofService(), ofChecks(), ofMail(), refused()}
+}
+
+func ofServers() []directive {
+	return []directive{
+		{name: "virtual", where: inFile, class: address, many: true,
+			values: "ADDRESS:PORT, [IPV6-ADDRESS]:PORT or the number of a firewall mark", example: "192.0.2.10:80",
+			about: "Begins a virtual service; indented lines below belong to it. The address may be a host name, the port a name of /etc/services."},
+		{name: "virtual6", where: inFile, class: address, many: true, six: true,
+			values: "[IPV6-ADDRESS]:PORT, NAME:PORT or the number of a firewall mark", example: "[2001:db8::10]:80",
+			about: "Begins a virtual service of IPv6. Names and firewall marks need it to mean IPv6; addresses in brackets are understood by virtual as well."},
+		{name: "real", where: inBlock, class: address, set: setReal(false), many: true,
+			values: `ADDRESS[->ADDRESS][:PORT] gate|masq|ipip [WEIGHT] ["REQUEST", "RECEIVE"] [l:N] [u:N]`, example: `192.0.2.21->192.0.2.23:80 masq 10 "index.html", "OK" l:500 u:1000`,
+			about: "A real server, or a range of them. Without a port it has the service's; only masq can change it. The weight is 1 when left out. The quoted pair takes the place of request and receive for this server, and a request that is a whole URL of that of the address too. With u: connections the server gets no new ones until it has less than l:."},
+		{name: "real6", where: inBlock, class: address, set: setReal(true), many: true, six: true,
+			values: `as real, with [IPV6-ADDRESS]`, example: "[2001:db8::21]:80 masq",
+			about: "A real server of an IPv6 service. Needed for names only; real understands addresses in brackets."},
+		{name: "fallback", where: inBoth, class: address, set: setFallback(false),
+			values: "ADDRESS[:PORT] [gate|masq|ipip]", example: "127.0.0.1:80 gate",
+			about: "The server that serves while no real server is up. It is never checked and its weight is 1. Without a port it has the service's; the method is gate when left out."},
+		{name: "fallback6", where: inBoth, class: address, set: setFallback(true), six: true,
+			values: "[IPV6-ADDRESS][:PORT] [gate|masq|ipip]", example: "[::1]:80 gate",
+			about: "The fallback of IPv6 services."},
+		{name: "fallbackcommand", where: inBoth, class: freeText, set: setWords(func(s *scope) *[]string { return &s.fallbackCommand }),
+			values: "PROGRAM [ARGUMENT ...]", example: "/usr/local/sbin/sorry --quiet",
+			about: "Run when the last real server of a service goes down, with the arguments start ADDRESS:PORT PROTOCOL, and with stop ... when the first is up again; for a firewall mark the address is :0 and the protocol fwm. Run without a shell, at most one at a time for a service."},
+	}
+}
+
+func ofTimes() []directive {
+	return []directive{
+		{name: "checktimeout", where: inBoth, class: plain, set: setSeconds(func(s *scope) *time.Duration { return &s.checkTimeout }),
+			values: "seconds", unset: "5", example: "3",
+			about: "Time limit of a connect, ping or external check. A negotiate check has it too when negotiatetimeout is set nowhere nearer."},
+		{name: "negotiatetimeout", where: inBoth, class: plain, set: setSeconds(func(s *scope) *time.Duration { return &s.negotiateTimeout }),
+			values: "seconds", unset: "30", example: "5", about: "Time limit of a negotiate check, from connecting to the last byte."},
+		{name: "checkinterval", where: inBoth, class: plain, set: setSeconds(func(s *scope) *time.Duration { return &s.interval }),
+			values: "seconds", unset: "10", example: "2", about: "Time between two checks of a real server. Checks run side by side and never wait for each other."},
+		{name: "checkcount", where: inBoth, class: plain, set: setCount("attempts", func(s *scope) *int { return &s.attempts }),
+			values: "number", unset: "1", example: "3", about: "Attempts of a ping check, each with the whole time limit. One that is answered is enough."},
+		{name: "failurecount", where: inBoth, class: plain, set: setCount("failures", func(s *scope) *int { return &s.fall }),
+			values: "number", unset: "1", example: "2", about: "Checks in a row that must fail until a real server counts as down. A single success brings it back."},
+		{name: "quiescent", where: inBoth, class: yesOrNo, set: setChoice(func(s *scope) **bool { return &s.quiescent }),
+			values: "yes or no", unset: "no", example: "yes",
+			about: "What happens to a real server that is down: with yes it stays with weight 0, so that open connections go on; with no it is removed. Never concerns the fallback."},
+		{name: "readdquiescent", where: inFile, class: yesOrNo, set: setYesNo(func(*scope) *bool { return new(bool) }),
+			values: "yes or no", unset: "yes", example: "yes",
+			about: "Accepted, and always yes: a real server gets no traffic before its first good check, and with quiescent=yes one that is down has an entry of weight 0. (ldirectord's own default lets every server serve for a moment, untested.)"},
+	}
+}
+
+func ofDaemon() []directive {
+	return []directive{
+		{name: "autoreload", where: inFile, class: yesOrNo, set: setYesNo(func(s *scope) *bool { return &s.config.AutoReload }),
+			values: "yes or no", unset: "no", example: "yes", about: "Whether a changed file is read again by itself. One with errors changes nothing; the log says why."},
+		{name: "callback", where: inFile, class: quotedText, set: setText(func(s *scope) *string { return &s.config.Callback }),
+			values: `"PROGRAM"`, example: "/usr/local/sbin/sync-config", about: "Run with the name of this file after it has changed, without a shell."},
+		{name: "execute", where: inFile, class: freeText, set: addExecute, many: true,
+			values: "configuration", example: "other.cf", about: "Another configuration. Its daemon is started, stopped and reloaded together with this one."},
+		{name: "logfile", where: inFile, class: quotedText, set: setLogFile,
+			values: `"PATH" or "FACILITY"`, unset: `"/var/log/ldirectord.log"`, example: "local0", about: "Where the log goes: a file, which is opened for every line and so may be rotated at any time, or a syslog facility."},
+		{name: "supervised", where: inFile, class: yesOrNo, set: setYesNo(func(s *scope) *bool { return &s.config.Supervised }),
+			values: "yes or no, or the word supervised alone", unset: "no", example: "yes", about: "Stay in the foreground and log to standard output."},
+		{name: "fork", where: inFile, class: yesOrNo, set: setYesNo(func(*scope) *bool { return new(bool) }),
+			values: "yes or no", unset: "no", example: "no", about: "Accepted and without effect: one process checks all services side by side."},
+		{name: "cleanstop", where: inBoth, class: yesOrNo, set: setChoice(func(s *scope) **bool { return &s.cleanStop }),
+			values: "yes or no", unset: "yes", example: "no", about: "Whether the service is removed from the kernel when the daemon is stopped. With no it goes on as it is, and the next start takes it over."},
+		{name: "maintenancedir", where: inFile, class: freeText, set: setText(func(s *scope) *string { return &s.config.MaintenanceDir }),
+			values: "directory", example: "/etc/ha.d/maintenance", about: "A file there that is called ADDRESS:PORT, ADDRESS, NAME:PORT or NAME takes that real server out, whatever its checks say, until the file is removed. NAME is the server's host name, in full or its first label."},
+	}
+}
+
+func ofService() []directive {
+	return []directive{
+		{name: "scheduler", where: inBlock, class: plain, set: setScheduler,
+			values: "rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh", unset: "wrr", example: "wlc", about: "How the kernel chooses a real server for a new connection."},
+		{name: "schedflags", where: inBlock, class: plain, set: setSchedulerFlags,
+			values: "sh-fallback sh-port mh-fallback mh-port flag-1 flag-2 flag-3, joined by commas", example: "sh-port", about: "Flags of the scheduler (ipvsadm -b)."},
+		{name: "persistent", where: inBlock, class: plain, set: setPersistent,
+			values: "seconds", unset: "no persistence", example: "600", about: "How long a client stays with the real server that it had. Needed for port 0, which is every port."},
+		{name: "netmask", where: inBlock, class: plain, set: setText(func(s *scope) *string { return &s.block.netmask }),
+			values: "dotted netmask, for IPv6 a prefix length", unset: "single clients", example: "255.255.255.0\n\tpersistent=600", about: "The size of the networks that count as one client of a persistent service."},
+		{name: "protocol", where: inBlock, class: plain, set: setText(func(s *scope) *string { return &s.block.protocol }),
+			values: "tcp udp sctp, for a firewall mark fwm", unset: "tcp; udp for port 53; fwm for a firewall mark", example: "tcp", about: "Protocol of the virtual service."},
+		{name: "ops", where: inBlock, class: yesOrNo, set: setYesNo(func(s *scope) *bool { return &s.block.onePacket }),
+			values: "yes or no", unset: "no", example: "yes\n\tprotocol=udp", about: "One-packet scheduling: every packet of a UDP service is scheduled anew."},
+	}
+}
+
+func ofChecks() []directive {
+	check := func(field func(*Check) *string) setter {
+		return setText(func(s *scope) *string { return field(&s.block.check) })
+	}
+	secret := func(field func(*Check) *Secret) setter {
+		return setSecret(func(s *scope) *Secret { return field(&s.block.check) })
+	}
+	return []directive{
+		{name: "checktype", where: inBlock, class: plain, set: setCheckType,
+			values: "negotiate connect ping external external-perl on off, or a number", unset: "negotiate", example: "connect",
+			about: "How real servers are checked: negotiate talks the service's protocol, connect opens a TCP connection (and pings for UDP), ping sends an ICMP echo, external runs checkcommand, external-perl runs it with perl, on is always up, off never. A number N is one negotiate check, then N connect checks."},
+		{name: "service", where: inBlock, class: plain, set: setService,
+			values: "dns ftp http https http_proxy imap imaps ldap ldaps mysql nntp none oracle pgsql pop pops radius simpletcp sip smtp submission",
+			unset:  "by the port of the virtual service, else none", example: "http", about: "What a negotiate check talks. none is not checked and always up."},
+		{name: "checkport", where: inBlock, class: plain, set: setCheckPort,
+			values: "1 to 65535", unset: "the real server's port, else the service's usual one", example: "8080", about: "The port that checks use."},
+		{name: "checkcommand", where: inBlock, class: freeText, set: check(func(c *Check) *string { return &c.Command }),
+			values: "PROGRAM", unset: "/bin/true", example: "/usr/local/sbin/check-web\n\tchecktype=external", about: "The program of external checks. Its arguments are the address or firewall mark and the port (0 for a mark) of the virtual service, then address and port of the real server. Exit status 0 is up; another one, a signal, or no end in time is down."},
+		{name: "request", where: inBlock, class: quotedText, set: check(func(c *Check) *string { return &c.Request }),
+			values: `"TEXT"`, unset: `"/"`, example: ".health.html", about: "What a negotiate check asks for: a page, a name, a query."},
+		{name: "receive", where: inBlock, class: quotedText, set: setReceive,
+			values: `"REGULAR EXPRESSION"`, unset: "any answer", example: "^OK", about: "What the answer must match. Perl's regular expressions are understood."},
+		{name: "httpmethod", where: inBlock, class: plain, set: setMethod,
+			values: "GET or HEAD", unset: "GET", example: "HEAD", about: "The method of an HTTP request. A HEAD request has no body that receive could match."},
+		{name: "virtualhost", where: inBlock, class: bareText, set: check(func(c *Check) *string { return &c.VirtualHost }),
+			values: "NAME", unset: "the real server's address", example: "www.example.org", about: "The Host header of an HTTP request; for https the name that the server is asked for, too."},
+		{name: "login", where: inBlock, class: quotedText, set: secret(func(c *Check) *Secret { return &c.Login }),
+			values: `"NAME"`, example: "checker", about: "The user of a negotiate check that logs in."},
+		{name: "passwd", where: inBlock, class: quotedText, set: secret(func(c *Check) *Secret { return &c.Passwd }),
+			values: `"PASSWORD"`, example: "example", about: "Its password. It appears in no log and no message."},
+		{name: "secret", where: inBlock, class: quotedText, set: secret(func(c *Check) *Secret { return &c.Secret }),
+			values: `"SECRET"`, example: "example", about: "What a RADIUS server shares with its clients."},
+		{name: "database", where: inBlock, class: quotedText, set: check(func(c *Check) *string { return &c.Database }),
+			values: `"NAME"`, example: "portal", about: "The database of a MySQL, PostgreSQL or Oracle check."},
+		{name: "load", where: inBlock, class: quotedText, set: warnUnused,
+			values: `"TEXT"`, about: "Accepted and without effect, also in ldirectord."},
+		{name: "monitorfile", where: inBlock, class: freeText, set: setText(func(s *scope) *string { return &s.block.rest.MonitorFile }),
+			values: "PATH", example: "/var/log/ldirectord-monitor", about: "Gets a line for every check: date, process, what was checked, [up] or [down], and why."},
+	}
+}
+
+func ofMail() []directive {
+	return []directive{
+		{name: "emailalert", where: inBoth, class: freeText, set: setAddresses,
+			values: "ADDRESS[, ADDRESS ...]", unset: "no mail", example: "admin@example.org", about: "Who gets mail when a real server or fallback changes. Mail is sent in the background: a mail server that hangs delays nothing."},
+		{name: "emailalertfreq", where: inBoth, class: plain, set: setRepeat,
+			values: "seconds", unset: "0", example: "3600", about: "How often a real server that stays down is mentioned again. 0 is never."},
+		{name: "emailalertstatus", where: inBoth, class: freeText, set: setPhases,
+			values: "all, none, or of starting, running, stopping and reloading, joined by commas", unset: "all", example: "running,stopping", about: "What the daemon must be doing for mail to be sent."},
+		{name: "emailalertfrom", where: inFile, class: freeText, set: setText(func(s *scope) *string { return &s.config.AlertFrom }),
+			values: "ADDRESS", unset: "the daemon's user at this host", example: "lvs@example.org", about: "The sender of mail."},
+		{name: "smtp", where: inBoth, class: plain, set: setRelay,
+			values: "HOST[:PORT]", unset: "the local mailer, sendmail", example: "mail.example.org", about: "The server that takes mail."},
+		{name: "servicename", where: inBlock, class: freeText, set: setText(func(s *scope) *string { return &s.block.rest.Title }),
+			values: "text", example: "web shop", about: "Put in front of the subject of mail about this service, in brackets."},
+		{name: "comment", where: inBlock, class: freeText, set: setText(func(s *scope) *string { return &s.block.rest.Comment }),
+			values: "text", example: "call the web team", about: "Put into the text of mail about this service."},
+	}
+}
+
+// refused are directives of old versions.
+func refused() []directive {
+	const fix = "write checktimeout= or negotiatetimeout="
+	return []directive{
+		{name: "timeout", where: inFile, class: verbatim, set: refuse("timeout is not a directive any more", fix), about: "Refused: an old name of checktimeout and negotiatetimeout."},
+		{name: "connecttimeout", where: inFile, class: verbatim, set: refuse("connecttimeout is not a directive any more", fix), about: "Refused: an old name of checktimeout and negotiatetimeout."},
+	}
+}

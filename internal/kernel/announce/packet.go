@@ -1,0 +1,118 @@
+package announce
+
+import (
+	"cmp"
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+var broadcast = net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+
+// arpProtocol is ETH_P_ARP as the kernel takes it, in network byte order.
+func arpProtocol() uint16 {
+	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, unix.ETH_P_ARP))
+}
+
+// openARP returns a socket that receives nothing (protocol 0) and writes the
+// Ethernet header by itself.
+func openARP(*net.Interface, netip.Addr) (int, error) {
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	return fd, os.NewSyscallError("socket", err)
+}
+
+// lladdr is where ARP packets for one link-layer address go.
+func lladdr(link *net.Interface, to net.HardwareAddr) unix.Sockaddr {
+	return &unix.SockaddrLinklayer{Protocol: arpProtocol(), Ifindex: link.Index, Halen: 6, Addr: [8]byte(append(to[:6:6], 0, 0))}
+}
+
+// everybody is where announcements of an address go.
+func everybody(link *net.Interface, ip netip.Addr) unix.Sockaddr {
+	if ip.Is4() {
+		return lladdr(link, broadcast)
+	}
+	return &unix.SockaddrInet6{Addr: netip.MustParseAddr("ff02::1").As16(), ZoneId: uint32(link.Index)}
+}
+
+// The operations of ARP (RFC 826).
+const (
+	arpRequest = 1
+	arpReply   = 2
+)
+
+// form is an ARP packet from an interface: sender is the address that it speaks
+// for, target the one that it speaks to or about.
+func form(link *net.Interface, operation byte, sender netip.Addr, tha net.HardwareAddr, target netip.Addr) []byte {
+	packet := []byte{0, 1, 0x08, 0x00, 6, 4, 0, operation} // Ethernet, IPv4
+	packet = append(append(packet, link.HardwareAddr...), sender.AsSlice()...)
+	return append(append(packet, tha...), target.AsSlice()...)
+}
+
+// arp returns a request and a reply for the address itself. The target's
+// link-layer address is zero in the request and the sender's in the reply, like
+// the forms of IPaddr2's send_arp.
+func arp(link *net.Interface, ip netip.Addr) [][]byte {
+	return [][]byte{
+		form(link, arpRequest, ip, make([]byte, 6), ip),
+		form(link, arpReply, ip, link.HardwareAddr, ip),
+	}
+}
+
+// openICMPv6 returns a raw socket whose checksums the kernel computes (RFC 3542
+// section 3.1). It receives nothing and sends from ip, whose presence the
+// kernel checks thereby.
+func openICMPv6(link *net.Interface, ip netip.Addr) (int, error) {
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMPV6)
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	err = cmp.Or(
+		filterICMPv6(fd),
+		os.NewSyscallError("setsockopt IPV6_MULTICAST_HOPS", unix.SetsockoptInt(fd, unix.SOL_IPV6, unix.IPV6_MULTICAST_HOPS, 255)),
+		os.NewSyscallError("setsockopt IPV6_UNICAST_HOPS", unix.SetsockoptInt(fd, unix.SOL_IPV6, unix.IPV6_UNICAST_HOPS, 255)),
+		os.NewSyscallError("setsockopt IPV6_MULTICAST_IF", unix.SetsockoptInt(fd, unix.SOL_IPV6, unix.IPV6_MULTICAST_IF, link.Index)),
+		os.NewSyscallError("bind", unix.Bind(fd, socketAddress(link, ip))),
+	)
+	if err != nil {
+		_ = unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// filterICMPv6 lets a socket receive nothing but the types that are named.
+func filterICMPv6(fd int, types ...int) error {
+	var filter unix.ICMPv6Filter
+	for i := range filter.Data {
+		filter.Data[i] = ^uint32(0)
+	}
+	for _, kind := range types {
+		filter.Data[kind/32] &^= 1 << (kind % 32)
+	}
+	return os.NewSyscallError("setsockopt ICMP6_FILTER", unix.SetsockoptICMPv6Filter(fd, unix.SOL_ICMPV6, unix.ICMPV6_FILTER, &filter))
+}
+
+// socketAddress is ip as the socket calls take it.
+func socketAddress(link *net.Interface, ip netip.Addr) unix.Sockaddr {
+	if ip.Is4() {
+		return &unix.SockaddrInet4{Addr: ip.As4()}
+	}
+	address := &unix.SockaddrInet6{Addr: ip.As16()}
+	if ip.IsLinkLocalUnicast() {
+		address.ZoneId = uint32(link.Index)
+	}
+	return address
+}
+
+// advertisement returns an unsolicited neighbour advertisement: override flag,
+// target ip, option target link-layer address (RFC 4861 sections 4.4 and 4.6.1).
+func advertisement(link *net.Interface, ip netip.Addr) []byte {
+	const kind, override, targetLinkLayer = 136, 0x20, 2
+	packet := []byte{kind, 0, 0, 0, override, 0, 0, 0}
+	packet = append(packet, ip.AsSlice()...)
+	packet = append(packet, targetLinkLayer, 1) // one unit of 8 bytes
+	return append(packet, link.HardwareAddr...)
+}

@@ -1,0 +1,51 @@
+package record
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestNotes(t *testing.T) {
+	dir := t.TempDir()
+	note := NoteOf(dir, Loopback, "web/1")
+	read := func(want string) {
+		t.Helper()
+		if got, err := note.Read(); err != nil || got != want {
+			t.Errorf("got %q, %v; want %q", got, err, want)
+		}
+	}
+	read("")
+	for _, text := range []string{"one\ntwo\n", "three\n"} {
+		if err := note.Write(text); err != nil {
+			t.Fatal(err)
+		}
+		read(text)
+	}
+	got, err := Notes(dir, Loopback)
+	if diff := cmp.Diff(map[string]string{"web%2F1": "three\n"}, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	if got, err := Notes(dir, Proof); err != nil || len(got) > 0 {
+		t.Errorf("got %v, %v", got, err)
+	}
+	path := filepath.Join(dir, "vip", Loopback, "web%2F1")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := note.Remove(); err != nil {
+			t.Error(err)
+		}
+		read("")
+	}
+	owner, rest, _ := strings.Cut(string(text), "\n")
+	if err := os.WriteFile(path, []byte(owner+"9\n"+rest), 0o600); err != nil { // another namespace
+		t.Fatal(err)
+	}
+	read("")
+}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// native compares vip with IPaddr2 and holds it to what it promises.
+func native(bin string) error {
+	for _, line := range []string{"link set lo up", "link add eth0 type veth peer name cable", "link set cable up",
+		"link set eth0 up", "addr add 192.0.2.11/24 dev eth0", "addr add 2001:db8::11/64 dev eth0 nodad"} {
+		if err := ip(line); err != nil {
+			return err
+		}
+	}
+	for _, dir := range []string{"/run/resource-agents", "/run/lvs-agents"} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	v4 := family{bin: bin, address: "192.0.2.10/24", rounds: 20}
+	v6 := family{bin: bin, address: "2001:db8::10/64", rounds: 8, name: ", IPv6", nodad: true} // IPaddr2 waits a second for its sender
+	rows := append(v4.rows(), v6.rows()...)
+	rows = append(rows, v4.row("meta-data", "meta-data", 60), v4.row("validate-all", "validate-all", 60))
+	return errors.Join(table("vip against IPaddr2, natively", rows), many(v4), detection(v6))
+}
+
+func ip(line string) error { return quiet(append([]string{"ip"}, strings.Fields(line)...)) }
+
+// family is the runs with an address of one IP version.
+type family struct {
+	bin, address, name string
+	rounds             int
+	nodad              bool
+}
+
+func (f family) env(extra ...string) []string {
+	address, bits, _ := strings.Cut(f.address, "/")
+	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "OCF_ROOT=/usr/lib/ocf", "OCF_RESOURCE_INSTANCE=web", "LC_ALL=C",
+		"OCF_RESKEY_CRM_meta_interval=10000", "OCF_RESKEY_ip=" + address, "OCF_RESKEY_nic=eth0", "OCF_RESKEY_cidr_netmask=" + bits}
+	if f.nodad {
+		env = append(env, "OCF_RESKEY_nodad=true")
+	}
+	return append(env, extra...)
+}
+
+// row compares both agents; extra is parameters for both.
+func (f family) row(title, action string, rounds int, extra ...string) row {
+	one := func(name, path string) subject {
+		return subject{name: name, argv: []string{path, action}, env: f.env(append(extra, "OCF_RESOURCE_TYPE="+filepath.Base(path))...)}
+	}
+	subjects := []subject{one("vip", f.bin+"/vip"), one("IPaddr2", "/usr/lib/ocf/resource.d/heartbeat/IPaddr2")}
+	return row{title: title + f.name, rounds: rounds, subjects: subjects}
+}
+
+// add and del are ip commands for the address.
+func (f family) add() []string {
+	argv := []string{"ip", "addr", "add", f.address, "dev", "eth0"}
+	if f.nodad {
+		argv = append(argv, "nodad")
+	}
+	return argv
+}
+
+func (f family) del() []string { return []string{"ip", "addr", "del", f.address, "dev", "eth0"} }
+
+func (f family) rows() []row {
+	return []row{
+		f.row("monitor, running", "monitor", 60).during(f.add(), f.del()).atLeast(15),
+		f.row("monitor, running, without an announcement", "monitor", 60, "OCF_RESKEY_arp_count_refresh=0").during(f.add(), f.del()).atLeast(15),
+		f.row("monitor, stopped", "monitor", 60).around(nil, nil, 7),
+		f.row("start", "start", f.rounds).around(nil, f.del(), 0).atLeast(8),
+		f.row("stop", "stop", f.rounds).around(f.add(), nil, 0).atLeast(8),
+	}
+}
+
+// during lets something be there in all rounds.
+func (r row) during(begin, end []string) row {
+	r.begin, r.end = begin, end
+	return r
+}
+
+// around does something before and after each run, which has to give this code.
+func (r row) around(before, after []string, code int) row {
+	for i := range r.subjects {
+		r.subjects[i].before, r.subjects[i].after, r.subjects[i].code = before, after, code
+	}
+	return r
+}
+
+// atLeast demands that the first subject takes this many times less wall time
+// than the last.
+func (r row) atLeast(times float64) row {
+	r.least = times
+	return r
+}
+
+// many compares a monitor beside 500 other addresses with one beside none.
+func many(f family) error {
+	argv := []string{f.bin + "/vip", "monitor"}
+	monitor := row{rounds: 60, subjects: []subject{{name: "vip", argv: argv, env: f.env()}}}.during(f.add(), f.del())
+	alone, err := measure(monitor)
+	if err != nil {
+		return err
+	}
+	batch := exec.Command("ip", "-batch", "-")
+	var lines strings.Builder
+	for n := range 500 {
+		fmt.Fprintf(&lines, "addr add 198.18.%d.%d/15 dev eth0\n", n/250, 1+n%250)
+	}
+	batch.Stdin = strings.NewReader(lines.String())
+	if out, err := batch.CombinedOutput(); err != nil {
+		return fmt.Errorf("500 addresses: %w: %s", err, out)
+	}
+	crowded, err := measure(monitor)
+	if err != nil {
+		return err
+	}
+	ratio := float64(crowded[0].wall) / float64(alone[0].wall)
+	fmt.Printf("monitor beside 500 addresses: %s; beside none: %s; %.2f times\n\n", round(crowded[0].wall), round(alone[0].wall), ratio)
+	if ratio > 2 {
+		return fmt.Errorf("monitor beside 500 addresses takes %.2f times as long as beside none, more than 2", ratio)
+	}
+	return nil
+}
+
+// detection measures what start adds to the kernel's duplicate address detection.
+func detection(f family) error {
+	f.nodad = false
+	var extra []time.Duration
+	for range 10 {
+		more, err := detected(f)
+		if err != nil {
+			return err
+		}
+		extra = append(extra, more)
+	}
+	more := median(extra)
+	fmt.Printf("start of an IPv6 address: duplicate address detection and %s\n", round(more))
+	if more > 50*time.Millisecond {
+		return fmt.Errorf("start takes %s more than duplicate address detection, which is above 50ms", more)
+	}
+	return nil
+}
+
+// detected starts the address and returns how much longer that took than the
+// address was tentative.
+func detected(f family) (time.Duration, error) {
+	updates, done := make(chan netlink.AddrUpdate, 100), make(chan struct{})
+	defer close(done)
+	if err := netlink.AddrSubscribe(updates, done); err != nil {
+		return 0, err
+	}
+	took := make(chan time.Duration)
+	address, _, _ := strings.Cut(f.address, "/")
+	go func() {
+		var began time.Time
+		for update := range updates {
+			switch tentative := update.Flags&unix.IFA_F_TENTATIVE != 0; {
+			case update.LinkAddress.IP.String() != address || !update.NewAddr:
+			case tentative:
+				began = time.Now()
+			default:
+				took <- time.Since(began)
+				return
+			}
+		}
+	}()
+	start := subject{name: "vip", argv: []string{f.bin + "/vip", "start"}, env: f.env(), after: f.del()}
+	c, err := start.run()
+	if err != nil {
+		return 0, err
+	}
+	return c.wall - <-took, nil
+}

@@ -1,0 +1,32 @@
+package ldirectord
+
+// difference is a state in which directord's table is another one than
+// ldirectord's, on purpose.
+type difference struct {
+	name, state string
+	reason      string // docs/migration.md tells it, too
+	table       string // directord's
+}
+
+var differences = []difference{
+	{"24-thresholds-quiescent", "one failed", "ldirectord takes the connection thresholds off a server that it quiesces", quiesced + `-a -t 192.0.2.10:80 -r 192.0.2.22:80 -m -w 1
+# -r 192.0.2.21:80 -x 10 -y 5
+`},
+	{"24-thresholds-quiescent", "all failed", "as when one failed", quiesced + `-a -t 192.0.2.10:80 -r 192.0.2.22:80 -m -w 0
+# -r 192.0.2.21:80 -x 10 -y 5
+`},
+	{"92-mark-global-fallback", "all failed", "ldirectord makes a command without an address of a global fallback and a firewall mark, and logs success", `-A -f 13 -s wrr
+-a -f 13 -r 127.0.0.1:80 -g -w 1
+`},
+	{"93-port-of-a-real-server-left-out", "started", "ldirectord never finds a server again whose port was left out, and leaves it at weight 0", bothServe},
+	{"93-port-of-a-real-server-left-out", "recovered", "as when it was started", bothServe},
+}
+
+const quiesced = `-A -t 192.0.2.10:80 -s wrr
+-a -t 192.0.2.10:80 -r 192.0.2.21:80 -m -w 0
+`
+
+const bothServe = `-A -t 192.0.2.10:80 -s wrr
+-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
+-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1
+`

@@ -1,0 +1,517 @@
+// Package ldirectord compares what directord does to the IPVS table with what
+// the Perl program ldirectord did, as recorded by make record-ldirectord.
+package ldirectord
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lvs-agents/internal/kernel/ipvs"
+	"lvs-agents/internal/kernel/kerneltest"
+	"lvs-agents/internal/lvs"
+	"lvs-agents/tests/lab"
+)
+
+var record = flag.String("record", "", "run the Perl program and write what it does into this directory")
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// Most of the time is waiting, and the guest has one CPU.
+	parallel := "12"
+	if *record != "" {
+		parallel = "6"
+	}
+	if err := flag.Set("test.parallel", parallel); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+// states are what is recorded of each case, in their order.
+var states = []string{"started", "one failed", "all failed", "recovered", "stopped"}
+
+// servers are the last numbers of the real servers' addresses.
+var servers = []int{21, 22, 23, 24}
+
+// TestPeer runs every file of testdata with the Perl program or with ours.
+func TestPeer(t *testing.T) {
+	lab.Require(t, "ipvsadm", "ldirectord")
+	files, _ := filepath.Glob("testdata/*.cf")
+	if len(files) < 60 {
+		t.Fatalf("%d cases, want 60 or more", len(files))
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".cf")
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, name, file)
+			if *record != "" {
+				w.record(t)
+				return
+			}
+			w.compare(t)
+		})
+	}
+	for _, d := range differences {
+		if !slices.Contains(files, "testdata/"+d.name+".cf") || !slices.Contains(states, d.state) || d.reason == "" {
+			t.Errorf("difference without a case, a state or a reason: %+v", d)
+		}
+	}
+}
+
+// record drives the Perl program and writes the table of each state.
+func (w *world) record(t *testing.T) {
+	text := ""
+	w.run(t, 0, "/usr/sbin/ldirectord", w.config, "start")
+	for _, state := range states {
+		if state == "stopped" {
+			w.terminate(t)
+		}
+		w.reach(t, state)
+		w.settle(t)
+		text += "== " + state + "\n" + w.table(t)
+	}
+	if err := os.WriteFile(filepath.Join(*record, w.name+".txt"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// compare drives our program and expects the recorded tables, but for the
+// differences that are listed.
+func (w *world) compare(t *testing.T) {
+	recorded := w.recorded(t)
+	w.launch(t)
+	for _, state := range states {
+		want, err := wanted(differences, w.name, state, recorded[state])
+		if err != nil {
+			t.Error(err)
+		}
+		if state == "stopped" {
+			w.land(t)
+		}
+		w.reach(t, state)
+		w.expect(t, state, want)
+	}
+}
+
+// launch starts our program in the foreground: TestInitScripts and others start
+// it as a daemon, which costs the guest three processes more.
+func (w *world) launch(t *testing.T) {
+	path, err := filepath.Abs("../../bin/directord")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.daemon = w.command(path, "-f", w.config, "start")
+	if err := w.daemon.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.daemon.Process.Kill() }) // it has ended unless the test failed
+}
+
+func (w *world) land(t *testing.T) {
+	if err := w.daemon.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.daemon.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// wanted is the table that is expected of our program. A difference that is
+// listed and is none is an error.
+func wanted(list []difference, name, state, recorded string) (string, error) {
+	for _, d := range list {
+		switch {
+		case d.name != name || d.state != state:
+		case d.table == recorded:
+			return recorded, fmt.Errorf("%s, %s: the listed difference is none any more", name, state)
+		default:
+			return d.table, nil
+		}
+	}
+	return recorded, nil
+}
+
+// TestList tests what the list of differences does.
+func TestList(t *testing.T) {
+	list := []difference{{"a", "started", "why", "ours\n"}}
+	for _, tt := range []struct{ name, state, recorded, want, err string }{
+		{"a", "started", "theirs\n", "ours\n", "<nil>"},
+		{"a", "started", "ours\n", "ours\n", "a, started: the listed difference is none any more"},
+		{"a", "stopped", "theirs\n", "theirs\n", "<nil>"},
+		{"b", "started", "theirs\n", "theirs\n", "<nil>"},
+	} {
+		if got, err := wanted(list, tt.name, tt.state, tt.recorded); got != tt.want || fmt.Sprint(err) != tt.err {
+			t.Errorf("%s, %s: %q, %v", tt.name, tt.state, got, err)
+		}
+	}
+}
+
+// recorded reads what the Perl program did.
+func (w *world) recorded(t *testing.T) map[string]string {
+	text, err := os.ReadFile("testdata/" + w.name + ".txt")
+	if err != nil {
+		t.Fatalf("%v; run make record-ldirectord", err)
+	}
+	tables := map[string]string{}
+	for part := range strings.SplitSeq(strings.TrimPrefix(string(text), "== "), "== ") {
+		state, table, _ := strings.Cut(part, "\n")
+		tables[state] = table
+	}
+	if len(tables) != len(states) {
+		t.Fatalf("states %v", slices.Sorted(maps.Keys(tables)))
+	}
+	return tables
+}
+
+// world is a director and its real servers, each in a network namespace.
+type world struct {
+	name, dir, config string
+	real              bool   // state and pid files are where a real system has them
+	fail              string // how a real server fails: in its file, "" for closed ports
+	peer              *kerneltest.Peer
+	kernel            *ipvs.Kernel
+	daemon            *exec.Cmd // of launch
+
+	mu        sync.Mutex
+	listeners map[int][]net.Listener
+}
+
+const script = `#!/bin/sh
+test ! -e %s/down-"$3"
+`
+
+func newWorld(t *testing.T, name, file string) *world {
+	kerneltest.Namespace(t)
+	dir, err := os.MkdirTemp("", "peer") // short: it ends up in the path of a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	w := &world{name: name, dir: dir, config: filepath.Join(dir, name+".cf"), listeners: map[int][]net.Listener{}}
+	w.peer = kerneltest.NewPeer(t, "eth0")
+	w.peer.Do(func() {
+		// Without it the first address takes the others of its network along.
+		if err := os.WriteFile("/proc/sys/net/ipv4/conf/all/promote_secondaries", []byte("1"), 0); err != nil {
+			t.Error(err)
+		}
+		addresses(t, dir, servers...)
+	})
+	addresses(t, dir, 1)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first, rest, found := strings.Cut(string(text), "\n"); found && strings.HasPrefix(first, "# fail: ") {
+		w.fail, text = strings.TrimPrefix(first, "# fail: "), []byte(rest)
+	}
+	if *record != "" { // checks of the Perl program are most of what the guest's CPU does
+		text = []byte(strings.Replace(string(text), "checkinterval=1", "checkinterval=2", 1))
+	}
+	if *record == "" {
+		text = patient(text, w.fail)
+	}
+	header := fmt.Sprintf("logfile=\"%s/log\"\n", dir)
+	for path, content := range map[string]string{
+		w.config:                    header + strings.ReplaceAll(string(text), "@DIR@", dir),
+		filepath.Join(dir, "check"): fmt.Sprintf(script, dir),
+		filepath.Join(dir, "sorry"): "#!/bin/sh\n",
+	} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "maintenance"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w.kernel = ipvs.New()
+	t.Cleanup(func() {
+		_ = w.kernel.Close()
+		if t.Failed() {
+			log, _ := os.ReadFile(filepath.Join(dir, "log"))
+			t.Logf("log:\n%s", log)
+		}
+	})
+	for _, n := range servers {
+		w.open(t, n)
+		t.Cleanup(func() { w.shut(n) })
+	}
+	return w
+}
+
+// patient gives checks much more time than the guest needs under load. Only an
+// address that is gone makes a check wait so long.
+func patient(text []byte, fail string) []byte {
+	seconds := "60"
+	if fail == "address" {
+		seconds = "4"
+	}
+	return regexp.MustCompile(`(check|negotiate)timeout=\d+`).ReplaceAll(text, []byte("${1}timeout="+seconds))
+}
+
+// addresses gives eth0 addresses that end in numbers, in one process.
+func addresses(t *testing.T, dir string, numbers ...int) {
+	t.Helper()
+	lines := ""
+	for _, n := range numbers {
+		lines += fmt.Sprintf("addr add 192.0.2.%d/24 dev eth0\naddr add 2001:db8::%d/64 dev eth0 nodad\n", n, n)
+	}
+	file := filepath.Join(dir, fmt.Sprintf("addresses%d", numbers[0]))
+	if err := os.WriteFile(file, []byte(lines), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	kerneltest.Run(t, "ip -batch "+file)
+}
+
+// open makes a real server answer on its ports.
+func (w *world) open(t *testing.T, n int) {
+	w.peer.Do(func() {
+		for _, addr := range []string{fmt.Sprintf("192.0.2.%d", n), fmt.Sprintf("[2001:db8::%d]", n)} {
+			for _, port := range []string{":80", ":8080"} {
+				listener, err := net.Listen("tcp", addr+port)
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.mu.Lock()
+				w.listeners[n] = append(w.listeners[n], listener)
+				w.mu.Unlock()
+				go func() { _ = (&http.Server{Handler: http.HandlerFunc(page)}).Serve(listener) }()
+			}
+		}
+	})
+}
+
+func (w *world) shut(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, listener := range w.listeners[n] {
+		_ = listener.Close()
+	}
+	w.listeners[n] = nil
+}
+
+func page(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Connection", "close")
+	switch {
+	case r.URL.Path == "/" || r.URL.Path == "/index.html":
+		fmt.Fprintln(w, "Test Page", r.Context().Value(http.LocalAddrContextKey))
+	case r.URL.Path == "/"+lab.HealthPage, r.URL.Path == "/vhost" && r.Host == "www.example.org":
+		fmt.Fprintln(w, "OK")
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+// reach makes real servers fail or recover.
+func (w *world) reach(t *testing.T, state string) {
+	switch state {
+	case "one failed":
+		w.down(t, 21)
+	case "all failed":
+		for _, n := range servers[1:] {
+			w.down(t, n)
+		}
+	case "recovered":
+		for _, n := range servers {
+			w.up(t, n)
+		}
+	}
+}
+
+// terminate ends the Perl program with a signal: to start it once more for its
+// stop costs the guest as long as a state.
+func (w *world) terminate(t *testing.T) {
+	path := "/run/ldirectord." + w.name + ".cf.pid"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err == nil {
+		err = syscall.Kill(pid, syscall.SIGTERM)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	lab.Wait(t, time.Minute, "end of ldirectord", func() error {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%s is there: %w", path, err)
+		}
+		return nil
+	})
+}
+
+// mark is the file that means that a real server is down.
+func (w *world) mark(n int) string {
+	if w.fail == "maintenance" {
+		return fmt.Sprintf("%s/maintenance/192.0.2.%d", w.dir, n)
+	}
+	return fmt.Sprintf("%s/down-192.0.2.%d", w.dir, n)
+}
+
+func (w *world) down(t *testing.T, n int) {
+	switch w.fail {
+	case "":
+		w.shut(n)
+	case "address":
+		w.peer.Do(func() { kerneltest.Run(t, fmt.Sprintf("ip addr del 192.0.2.%d/24 dev eth0", n)) })
+	default:
+		if err := os.WriteFile(w.mark(n), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (w *world) up(t *testing.T, n int) {
+	switch w.fail {
+	case "":
+		w.open(t, n)
+	case "address":
+		w.peer.Do(func() { kerneltest.Run(t, fmt.Sprintf("ip addr add 192.0.2.%d/24 dev eth0", n)) })
+	default:
+		if err := os.Remove(w.mark(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// exec runs a program on the director.
+func (w *world) exec(t *testing.T, name string, args ...string) (code int, out string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = w.environ()
+	text, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), string(text)
+}
+
+func (w *world) environ() []string {
+	environ := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	if w.real {
+		return environ
+	}
+	return append(environ, "HA_RSCTMP="+w.dir)
+}
+
+// command prepares a program that is not waited for.
+func (w *world) command(name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(name, args...)
+	cmd.Env = w.environ()
+	return cmd
+}
+
+func (w *world) run(t *testing.T, want int, name string, args ...string) string {
+	t.Helper()
+	code, out := w.exec(t, name, args...)
+	if code != want {
+		t.Errorf("%s %s: exit code %d, want %d: %s", name, strings.Join(args, " "), code, want, out)
+	}
+	return out
+}
+
+// table is what ipvsadm -Sn prints, sorted, and connection thresholds, which it
+// does not print.
+func (w *world) table(t *testing.T) string {
+	t.Helper()
+	lines := slices.Collect(strings.Lines(w.run(t, 0, "ipvsadm", "-Sn")))
+	slices.Sort(lines)
+	for _, v := range w.kernelTable(t) {
+		for _, d := range v.Destinations {
+			if d.Upper != 0 || d.Lower != 0 {
+				lines = append(lines, fmt.Sprintf("# -r %s -x %d -y %d\n", d.Addr, d.Upper, d.Lower))
+			}
+		}
+	}
+	return strings.Join(lines, "")
+}
+
+func (w *world) kernelTable(t *testing.T) lvs.Table {
+	t.Helper()
+	table, err := w.kernel.Table(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
+// look is the table without a process and without thresholds.
+func (w *world) look(t *testing.T) string {
+	t.Helper()
+	return sorted(w.kernelTable(t))
+}
+
+func sorted(table lvs.Table) string {
+	for _, v := range table {
+		for i := range v.Destinations {
+			v.Destinations[i].Upper, v.Destinations[i].Lower = 0, 0
+		}
+	}
+	lines := slices.Collect(strings.Lines(table.String()))
+	slices.Sort(lines)
+	return strings.Join(lines, "")
+}
+
+// still is how long the Perl program must leave the table alone to have come to
+// an end: in the guest a round of its checks takes some seconds.
+const still = 10 * time.Second
+
+// settle waits until the table stays as it is.
+func (w *world) settle(t *testing.T) {
+	since, before := time.Now(), w.look(t)
+	for time.Since(since) < still {
+		<-time.After(300 * time.Millisecond)
+		if now := w.look(t); now != before {
+			since, before = time.Now(), now
+		}
+	}
+}
+
+// expect waits for a table and that it stays for two rounds of checks. Without a
+// daemon nothing changes it.
+func (w *world) expect(t *testing.T, state, want string) {
+	t.Helper()
+	stays := 2200 * time.Millisecond
+	if state == "stopped" {
+		stays = 0
+	}
+	commands, _, _ := strings.Cut(want, "# ")
+	parsed, err := lvs.ParseTable(commands)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := sorted(parsed)
+	limit := time.Now().Add(time.Minute)
+	for since := time.Now(); time.Now().Before(limit); <-time.After(200 * time.Millisecond) {
+		if w.look(t) != text {
+			since = time.Now()
+		} else if time.Since(since) >= stays {
+			break
+		}
+	}
+	if diff := cmp.Diff(want, w.table(t)); diff != "" {
+		t.Errorf("%s (-ldirectord +directord):\n%s", state, diff)
+	}
+}

@@ -1,0 +1,204 @@
+package vip
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"os/exec"
+
+	"lvs-agents/internal/kernel/kerneltest"
+)
+
+// suites is where resource-agents installs its cases for ocft. They are read, in
+// the language that its README describes, and run without ocft, which looks for
+// the end of each action once a second. make soak runs them by ocft itself.
+const suites = "/usr/share/resource-agents/ocft/configs"
+
+// codes are the exit codes by the names that ocft has for them.
+var codes = map[string]int{
+	"OCF_SUCCESS": 0, "OCF_ERR_GENERIC": 1, "OCF_ERR_ARGS": 2, "OCF_ERR_UNIMPLEMENTED": 3,
+	"OCF_ERR_PERM": 4, "OCF_ERR_INSTALLED": 5, "OCF_ERR_CONFIGURED": 6, "OCF_NOT_RUNNING": 7,
+}
+
+// decided are the cases that do not hold for vip, by decision: an interface that
+// this node lacks is 5, because 6 stops the resource on every node.
+var decided = map[string]map[string]int{
+	"IPaddr2": {"check base env: set invalid 'OCF_RESKEY_nic'": 5},
+}
+
+// suite is one file of cases.
+type suite struct {
+	variables []string // NAME=value
+	setup     []string // shell commands
+	blocks    map[string][]string
+	cases     []testCase
+}
+
+type testCase struct {
+	name  string
+	lines []string
+}
+
+func readSuite(t *testing.T, name string) suite {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(suites, name))
+	if err != nil {
+		kerneltest.Need(t, err.Error())
+	}
+	s := suite{blocks: map[string][]string{}}
+	section, block := "", ""
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		word, rest, _ := strings.Cut(line, " ")
+		switch word {
+		case "CONFIG", "VARIABLE", "SETUP-AGENT", "CLEANUP-AGENT":
+			section = word
+		case "CASE-BLOCK":
+			section, block = word, rest
+		case "CASE":
+			section = word
+			s.cases = append(s.cases, testCase{name: strings.Trim(rest, `"`)})
+		default:
+			s.add(section, block, line)
+		}
+	}
+	if len(s.cases) == 0 {
+		t.Fatalf("no case in %s", name)
+	}
+	return s
+}
+
+func (s *suite) add(section, block, line string) {
+	switch section {
+	case "VARIABLE":
+		s.variables = append(s.variables, line)
+	case "SETUP-AGENT":
+		s.setup = append(s.setup, line)
+	case "CASE-BLOCK":
+		s.blocks[block] = append(s.blocks[block], line)
+	case "CASE":
+		last := &s.cases[len(s.cases)-1]
+		last.lines = append(last.lines, line)
+	}
+}
+
+// host is where one case runs: shell variables, and the namespace of the calling
+// goroutine.
+type host struct {
+	agent
+	suite
+	environ map[string]string
+	verdict map[string]int // instead of the code that an assertion names
+	name    string
+}
+
+// newHost makes the network that the suites want: eth0 and eth1 and a first address.
+func newHost(t *testing.T, s suite, name string) host {
+	t.Helper()
+	kerneltest.Namespace(t)
+	kerneltest.NewPeer(t, "eth0")
+	kerneltest.NewPeer(t, "eth1")
+	h := host{newAgent(t), s, map[string]string{}, nil, name}
+	for _, variable := range s.variables {
+		name, value, _ := strings.Cut(variable, "=")
+		h.environ[name] = h.expand(value)
+	}
+	for _, command := range s.setup {
+		h.shell(t, command)
+	}
+	return h
+}
+
+func (h host) expand(text string) string {
+	return os.Expand(text, func(name string) string { return h.environ[name] })
+}
+
+// list is the environment as the operating system takes it.
+func (h host) list() []string {
+	list := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "OCF_RESOURCE_INSTANCE=ocft", "HA_RSCTMP=" + h.state, "OCF_RA_VERSION_MAJOR=1"}
+	for name, value := range h.environ {
+		list = append(list, name+"="+value)
+	}
+	return list
+}
+
+func (h host) shell(t *testing.T, command string) {
+	t.Helper()
+	cmd := exec.Command("bash", "-c", command)
+	cmd.Env = h.list()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%s: %v: %s\n%s", command, err, out, kerneltest.Run(t, "ip -o addr show"))
+	}
+}
+
+// step runs one line of a case.
+func (h host) step(t *testing.T, line string) {
+	t.Helper()
+	command, rest, _ := strings.Cut(line, " ")
+	switch command {
+	case "Include":
+		for _, line := range h.blocks[rest] {
+			h.step(t, line)
+		}
+	case "Env":
+		rest, _, _ = strings.Cut(rest, " #")
+		name, value, _ := strings.Cut(rest, "=")
+		h.environ[name] = h.expand(value)
+	case "Unenv":
+		delete(h.environ, rest)
+	case "Bash":
+		h.shell(t, rest)
+	case "AgentRun":
+		h.agentRun(t, strings.Fields(rest))
+	default:
+		t.Fatalf("ocft command %q is not known here", command)
+	}
+}
+
+// agentRun demands an exit code where one is named. A start or stop without one
+// only happens if it is needed.
+func (h host) agentRun(t *testing.T, words []string) {
+	t.Helper()
+	action := words[0]
+	if len(words) == 1 {
+		if code, _ := h.exec(t, h.list(), "monitor"); action == "start" && code == 0 || action == "stop" && code == 7 {
+			return
+		}
+		words = append(words, "OCF_SUCCESS")
+	}
+	want, known := codes[words[1]]
+	if !known {
+		t.Fatalf("exit code %q is not known here", words[1])
+	}
+	if verdict, ok := h.verdict[h.name]; ok && want == 6 {
+		want = verdict
+		if action == "validate-all" { // looks at no node at level 0
+			want = 0
+		}
+	}
+	if code, out := h.exec(t, h.list(), action); code != want {
+		t.Errorf("%s: got %d, want %d: %s", action, code, want, out)
+	}
+}
+
+// TestCasesOfIPaddr2 is every case that ClusterLabs has for IPaddr2.
+func TestCasesOfIPaddr2(t *testing.T) {
+	for _, name := range []string{"IPaddr2", "IPaddr2v4", "IPaddr2v6"} {
+		s := readSuite(t, name)
+		for n, c := range s.cases {
+			t.Run(fmt.Sprintf("%s/%d %s", name, n, c.name), func(t *testing.T) {
+				h := newHost(t, s, c.name)
+				h.verdict = decided[name]
+				for _, line := range c.lines {
+					h.step(t, line)
+				}
+			})
+		}
+	}
+}
