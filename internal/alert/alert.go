@@ -78,7 +78,9 @@ func (s *Sender) Run(ctx context.Context, last time.Duration) {
 			return
 		}
 	}
-	s.Log.Errorf("emailalert: the time is up; %d messages are not sent", len(s.queue))
+	if left := len(s.queue); left > 0 {
+		s.Log.Errorf("emailalert: the time is up; %d messages are not sent", left)
+	}
 }
 
 // deliver sends to each address by itself: one that is refused stops no other.
