@@ -14,7 +14,7 @@ type Connect struct {
 // Check opens a connection and resets it, so that nothing of it is left at
 // either end.
 func (c Connect) Check(ctx context.Context) error {
-	conn, err := dial(ctx, c.Source, c.Addr)
+	conn, err := open(ctx, c.Source, c.Addr)
 	if err != nil {
 		return err
 	}
