@@ -9,23 +9,30 @@ import (
 	"lvs-agents/internal/config"
 )
 
-// Checkers makes checks that are sent from addresses that sources chooses.
-// helper is the path of the program that talks to Oracle.
-func Checkers(sources check.Sourcer, pinger *check.Pinger, helper string) func(Probe) (check.Checker, error) {
+// Tools are what checks share.
+type Tools struct {
+	Source    check.Sourcer // chooses the addresses that checks are sent from
+	Pinger    *check.Pinger
+	Connector *check.Connector
+	Oracle    string // path of the program that talks to Oracle
+}
+
+// Checkers makes checks.
+func Checkers(tools Tools) func(Probe) (check.Checker, error) {
 	return func(p Probe) (check.Checker, error) {
-		connect := check.Connect{Addr: p.Addr, Source: sources}
+		connect := check.Connect{Addr: p.Addr, Source: tools.Source, Connector: tools.Connector}
 		switch p.Type {
 		case config.Connect:
 			return connect, nil
 		case config.Ping:
-			return check.Ping{Addr: p.Addr.Addr(), Pinger: pinger, Attempts: p.Attempts}, nil
+			return check.Ping{Addr: p.Addr.Addr(), Pinger: tools.Pinger, Attempts: p.Attempts}, nil
 		case config.UDP:
-			t, err := targetOf(p, sources)
+			t, err := targetOf(p, tools.Source)
 			return check.UDP{Target: t}, err
 		case config.Negotiate:
-			return negotiate(p, sources, helper)
+			return negotiate(p, tools)
 		case config.Combined:
-			full, err := negotiate(p, sources, helper)
+			full, err := negotiate(p, tools)
 			return &check.Combined{Full: full, Cheap: connect, Times: p.Connects}, err
 		case config.External:
 			return external(p), nil
@@ -71,12 +78,12 @@ func targetOf(p Probe, sources check.Sourcer) (check.Target, error) {
 }
 
 // negotiate asks in the protocol of the application.
-func negotiate(p Probe, sources check.Sourcer, helper string) (check.Checker, error) {
-	t, err := targetOf(p, sources)
+func negotiate(p Probe, tools Tools) (check.Checker, error) {
+	t, err := targetOf(p, tools.Source)
 	if err != nil {
 		return nil, err
 	}
-	t.Helper = helper
+	t.Helper = tools.Oracle
 	checker, err := check.Negotiate(string(p.Application), t)
 	if err != nil {
 		return check.Never{Reason: err}, nil // it was a warning when the file was read

@@ -32,11 +32,11 @@ func BenchmarkLateness(b *testing.B) {
 		for n := range targets {
 			addr := webServer(b, n, n < silent)
 			p := Probe{Check: config.Check{Type: config.Negotiate, Application: "http", Request: "/", Interval: time.Second, Timeout: 2 * time.Second}, Addr: addr}
-			asked, err := Checkers(check.NewSources(), nil, "")(p)
+			asked, err := Checkers(Tools{Source: check.NewSources()})(p)
 			if err != nil {
 				b.Fatal(err)
 			}
-			due := time.Duration(phase(p)%interval(p)) * slot
+			due := time.Duration(turnOf(p)) * slot
 			first := true
 			all = append(all, target{p, checkFunc(func(ctx context.Context) error {
 				behind := (time.Since(began) - due) % p.Interval

@@ -164,7 +164,12 @@ func checkerOf(t *testing.T, text string) (check.Checker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return health.Checkers(sources, pinger, helper)(setup.Probes()[0])
+	connector, err := check.NewConnector()
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(connector.Close)
+	return health.Checkers(health.Tools{Source: sources, Pinger: pinger, Connector: connector, Oracle: helper})(setup.Probes()[0])
 }
 
 func TestMatrix(t *testing.T) {
