@@ -57,8 +57,8 @@ func (c *Connector) read(raw syscall.RawConn) {
 		n := 0
 		err := raw.Read(func(fd uintptr) bool {
 			var err error
-			n, err = unix.EpollWait(int(fd), events, 0)
-			return n > 0 || err != nil && !errors.Is(err, unix.EINTR)
+			n, err = ready(int(fd), events)
+			return n > 0 && err == nil // else there is more to wait for, or Close to come
 		})
 		if err != nil {
 			return // closed
@@ -80,24 +80,20 @@ func (c *Connector) tell(events []unix.EpollEvent) {
 
 // connect opens a connection and resets it. source may be the zero Addr.
 func (c *Connector) connect(ctx context.Context, source netip.Addr, addr netip.AddrPort) error {
-	family := unix.AF_INET
-	if addr.Addr().Is6() {
-		family = unix.AF_INET6
-	}
-	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+	fd, err := socket(addr.Addr().Is6())
 	if err != nil {
 		return err
 	}
-	defer func() { _ = unix.Close(fd) }() // sends the reset; there is nothing to lose
+	defer shut(fd)
 	if source.IsValid() {
-		if err := unix.Bind(fd, sockaddr(netip.AddrPortFrom(source, 0))); err != nil {
+		if err := withAddr(unix.SYS_BIND, fd, netip.AddrPortFrom(source, 0)); err != nil {
 			return err
 		}
 	}
-	if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}); err != nil {
+	if err := linger(fd); err != nil {
 		return err
 	}
-	if err := unix.Connect(fd, sockaddr(addr)); !errors.Is(err, unix.EINPROGRESS) {
+	if err := withAddr(unix.SYS_CONNECT, fd, addr); !errors.Is(err, unix.EINPROGRESS) {
 		return err
 	}
 	return c.await(ctx, fd)
@@ -107,8 +103,7 @@ func (c *Connector) connect(ctx context.Context, source netip.Addr, addr netip.A
 func (c *Connector) await(ctx context.Context, fd int) error {
 	happened := make(chan uint32, 1)
 	number := c.register(happened)
-	event := unix.EpollEvent{Events: unix.EPOLLOUT | unix.EPOLLONESHOT, Fd: number}
-	if err := unix.EpollCtl(c.fd, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
+	if err := watch(c.fd, fd, number); err != nil {
 		c.forget(number)
 		return err
 	}
@@ -142,11 +137,4 @@ func (c *Connector) forget(number int32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.waiting, number)
-}
-
-func sockaddr(addr netip.AddrPort) unix.Sockaddr {
-	if addr.Addr().Is4() {
-		return &unix.SockaddrInet4{Port: int(addr.Port()), Addr: addr.Addr().As4()}
-	}
-	return &unix.SockaddrInet6{Port: int(addr.Port()), Addr: addr.Addr().As16()}
 }
