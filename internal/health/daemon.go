@@ -241,7 +241,7 @@ func serves(v lvs.VirtualService, addr netip.AddrPort) bool {
 }
 
 func newTracker(p Probe) *tracker {
-	t := &tracker{fall: max(1, p.Fall), since: time.Now()}
+	t := &tracker{fall: max(1, p.Fall), rise: p.Rise, since: time.Now()}
 	if p.fixed() {
 		t.verdict = Good
 		if p.Type == "off" {
