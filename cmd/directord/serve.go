@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -136,13 +137,20 @@ func (s *serving) run(ctx context.Context) (err error) {
 	sources := check.NewSources()
 	pinger := check.NewPinger(sources, uint16(os.Getpid()))
 	defer pinger.Close()
+	connector, err := check.NewConnector()
+	if err != nil {
+		return err
+	}
+	defer connector.Close()
 	user, hostname := sender()
 	s.programs = newPrograms(s.log)
 	s.monitor = newMonitor(s.log)
 	s.mails = &mailer{sender: alert.New(user, hostname, s.log), host: hostname}
 	d := health.New(health.Options{
 		ID: s.id, Source: s.ipvs, Config: s.name(), Version: s.version, PID: os.Getpid(),
-		Kernel: kernel, Store: s.store, Log: s.log, Load: s.load, Checker: health.Checkers(sources, pinger),
+		Kernel: kernel, Store: s.store, Log: s.log, Load: s.load, Checker: health.Checkers(health.Tools{
+			Source: sources, Pinger: pinger, Connector: connector, Oracle: beside(s.self, "directord-oracle"),
+		}),
 		Beat: s.beat,
 		Accepted: func(setup health.Setup) {
 			sources.Avoid(setup.Virtual())
@@ -181,6 +189,14 @@ func (s *serving) begin() error {
 	}
 	s.log.Infof("Starting Linux Director %s as daemon", s.version)
 	return nil
+}
+
+// beside is the path of another program that was installed together with this one.
+func beside(self, name string) string {
+	if path, err := filepath.EvalSymlinks(self); err == nil {
+		self = path
+	}
+	return filepath.Join(filepath.Dir(self), name)
 }
 
 // work runs the daemon and everything that talks to it until ctx ends.

@@ -57,20 +57,19 @@ func (s *Sender) Send(m Message) {
 	}
 }
 
-// Run sends until ctx ends, and then what still waits, as far as it goes within
-// the last time.
+// Run sends until ctx ends, and then what still waits or is on its way, as far as
+// it goes within the last time.
 func (s *Sender) Run(ctx context.Context, last time.Duration) {
-	for {
+	limited, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(last, end) })()
+	for ctx.Err() == nil {
 		select {
 		case m := <-s.queue:
-			s.deliver(ctx, m)
-			continue
+			s.deliver(limited, m)
 		case <-ctx.Done():
 		}
-		break
 	}
-	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), last)
-	defer cancel()
 	for limited.Err() == nil {
 		select {
 		case m := <-s.queue:
@@ -78,6 +77,9 @@ func (s *Sender) Run(ctx context.Context, last time.Duration) {
 		default:
 			return
 		}
+	}
+	if left := len(s.queue); left > 0 {
+		s.Log.Errorf("emailalert: the time is up; %d messages are not sent", left)
 	}
 }
 

@@ -1,15 +1,14 @@
 // Package check asks real servers whether they work, one file for each manner.
 // It opens connections and sends packets; it decides nothing.
+//
+// Every check dials itself and has one time limit from the first packet to the
+// last byte, that of its context, and reads a bounded amount, whatever a server
+// or a library of its protocol does.
 package check
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"net"
 	"net/netip"
-	"os"
-	"syscall"
 )
 
 // Checker asks one real server once.
@@ -26,33 +25,4 @@ type Sourcer interface {
 	Source(target netip.Addr) netip.Addr
 	// Forget drops what is remembered for a target whose check failed.
 	Forget(target netip.Addr)
-}
-
-// dial opens a TCP connection from the address that s chooses.
-func dial(ctx context.Context, s Sourcer, addr netip.AddrPort) (*net.TCPConn, error) {
-	source := s.Source(addr.Addr())
-	dialer := net.Dialer{KeepAlive: -1}
-	conn, err := dialer.DialTCP(ctx, "tcp", netip.AddrPortFrom(source, 0), addr)
-	if err != nil {
-		s.Forget(addr.Addr())
-		return nil, fmt.Errorf("connect to %s: %w", addr, plain(err))
-	}
-	if deadline, ok := ctx.Deadline(); ok {
-		_ = conn.SetDeadline(deadline) // fails only on a closed connection
-	}
-	return conn, nil
-}
-
-// errSilent replaces the several errors that mean that time is up.
-var errSilent = errors.New("no answer in time")
-
-// plain is the innermost of Go's network errors: the outer ones repeat addresses.
-func plain(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
-		return errSilent
-	}
-	if errno, ok := errors.AsType[syscall.Errno](err); ok {
-		return errno
-	}
-	return err
 }

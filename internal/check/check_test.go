@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -44,6 +45,32 @@ func server(t *testing.T, f func(net.Conn)) netip.AddrPort {
 	return netip.MustParseAddrPort(listener.Addr().String())
 }
 
+// negotiation makes a check from an address of the kernel's choice.
+func negotiation(t *testing.T, application string, target Target) Checker {
+	t.Helper()
+	if target.Source == nil {
+		target.Source = anywhere{}
+	}
+	c, err := Negotiate(application, target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// pattern compiles; nothing gives nil.
+func pattern(t *testing.T, text string) Pattern {
+	t.Helper()
+	if text == "" {
+		return nil
+	}
+	p, err := Compile(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 // answering reads a request and sends a text.
 func answering(text string) func(net.Conn) {
 	return func(conn net.Conn) {
@@ -65,23 +92,18 @@ func TestHTTP(t *testing.T) {
 		{"after a continue", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK", "OK", ""},
 		{"mismatch", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nNo\n", "OK", `the page does not match "OK"`},
 		{"not found", "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nOK", "OK", "status 404 Not Found"},
-		{"moved", "HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", "", `status 302 Found to "/x"; request that page instead`},
-		{"broken off", "HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\nOK\n", "OK", "the page broke off: unexpected EOF"},
+		{"moved", "HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", "", `redirected more than 6 times, at last to "/x"`},
+		{"moved to another server", "HTTP/1.1 302 Found\r\nLocation: https://example.org/x\r\nContent-Length: 0\r\n\r\n", "", `redirected to another server, "https://example.org/x"; request a page that this one has`},
+		{"broken off", "HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\nOK\n", "OK", "closed in the middle of the answer"},
 		{"nothing", "", "OK", "closed without an answer"},
 		{"another protocol", "220 mail ESMTP\r\n", "", `malformed HTTP status code "mail"`},
 		{"a large page", "HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\nOK" + strings.Repeat("x", maxBody+maxHeader), "OK", ""},
-		{"a large header", "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", maxBody+maxHeader+1), "", "closed without an answer"},
+		{"a large header", "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", maxBody+maxHeader+1), "", "more than 1088 KiB of answer"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			addr := server(t, answering(tt.answer))
-			c := HTTP{Addr: addr, Source: anywhere{}, Host: "example.org", Path: "/a b"}
-			if tt.receive != "" {
-				var err error
-				if c.Receive, err = Compile(tt.receive); err != nil {
-					t.Fatal(err)
-				}
-			}
+			c := negotiation(t, "http", Target{Addr: addr, Host: "example.org", Request: "/a b", Receive: pattern(t, tt.receive)})
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			defer cancel()
 			got, want := "", tt.want
@@ -108,7 +130,8 @@ func TestHTTPRequest(t *testing.T) {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	if err := (HTTP{Addr: addr, Source: anywhere{netip.MustParseAddr("127.0.0.9")}, Host: "www.example.org", Path: "/a b?c"}).Check(ctx); err != nil {
+	c := negotiation(t, "http", Target{Addr: addr, Source: anywhere{netip.MustParseAddr("127.0.0.9")}, Host: "www.example.org", Request: "a b?c"})
+	if err := c.Check(ctx); err != nil {
 		t.Fatal(err)
 	}
 	r := <-requests
@@ -125,27 +148,68 @@ func TestWholeCheckObeysOneTimeLimit(t *testing.T) {
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
-	err := HTTP{Addr: addr, Source: anywhere{}, Host: "x", Path: "/"}.Check(ctx)
-	if !errors.Is(err, errSilent) || time.Since(began) > 5*time.Second {
+	err := negotiation(t, "http", Target{Addr: addr}).Check(ctx)
+	if !errors.Is(err, errDrips) || time.Since(began) > 5*time.Second {
 		t.Errorf("after %v: %v", time.Since(began), err)
 	}
 }
 
 func TestConnect(t *testing.T) {
-	accepted := make(chan netip.Addr, 1)
-	addr := server(t, func(conn net.Conn) { accepted <- netip.MustParseAddrPort(conn.RemoteAddr().String()).Addr() })
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	connector, err := NewConnector()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connector.Close()
+	for _, way := range []*Connector{nil, connector} {
+		accepted := make(chan netip.Addr, 1)
+		addr := server(t, func(conn net.Conn) { accepted <- netip.MustParseAddrPort(conn.RemoteAddr().String()).Addr() })
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		from := netip.MustParseAddr("127.0.0.9")
+		if err := (Connect{addr, anywhere{from}, way}).Check(ctx); err != nil {
+			t.Error(err)
+		}
+		if got := <-accepted; got != from {
+			t.Errorf("from %s, want %s", got, from)
+		}
+		closed := netip.MustParseAddrPort("127.0.0.8:1")
+		if err := (Connect{closed, anywhere{}, way}).Check(ctx); err == nil || err.Error() != "connect to 127.0.0.8:1: connection refused" {
+			t.Errorf("got %v", err)
+		}
+		ended, end := context.WithCancel(ctx)
+		end()
+		dead := netip.MustParseAddrPort("127.0.0.8:1")
+		if err := (Connect{dead, anywhere{}, way}).Check(ended); err == nil {
+			t.Error("good after its time")
+		}
+	}
+}
+
+// TestConnectorAtOnce has more connections than the reader takes at a time.
+func TestConnectorAtOnce(t *testing.T) {
+	connector, err := NewConnector()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connector.Close()
+	addr := server(t, func(net.Conn) {})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	from := netip.MustParseAddr("127.0.0.9")
-	if err := (Connect{addr, anywhere{from}}).Check(ctx); err != nil {
-		t.Error(err)
+	errs := make(chan error)
+	for range 200 {
+		go func() { errs <- Connect{addr, anywhere{}, connector}.Check(ctx) }()
+		go func() { errs <- Connect{netip.MustParseAddrPort("127.0.0.8:1"), anywhere{}, connector}.Check(ctx) }()
 	}
-	if got := <-accepted; got != from {
-		t.Errorf("from %s, want %s", got, from)
+	refused := 0
+	for range 400 {
+		if err := <-errs; errors.Is(err, syscall.ECONNREFUSED) {
+			refused++
+		} else if err != nil {
+			t.Error(err)
+		}
 	}
-	closed := netip.MustParseAddrPort("127.0.0.8:1")
-	if err := (Connect{closed, anywhere{}}).Check(ctx); err == nil || err.Error() != "connect to 127.0.0.8:1: connection refused" {
-		t.Errorf("got %v", err)
+	if refused != 200 {
+		t.Errorf("%d of 200 were refused", refused)
 	}
 }
 

@@ -1,30 +1,32 @@
 package check
 
-import "context"
+import (
+	"context"
+	"sync"
+)
 
-// Combined asks with Full once and then Times times with Cheap. A failed Cheap
-// makes the next check a Full one; a failed Full is repeated. It must not be run
-// by two goroutines at once.
+// Combined runs one full check, then Times cheap ones, and a full one
+// again after each that failed.
 type Combined struct {
 	Full, Cheap Checker
 	Times       int
 
+	mu   sync.Mutex
 	left int // cheap checks until the next full one
 }
 
-// Check runs the check whose turn it is.
+// Check implements Checker.
 func (c *Combined) Check(ctx context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	checker, left := c.Full, c.Times
 	if c.left > 0 {
-		c.left--
-		err := c.Cheap.Check(ctx)
-		if err != nil {
-			c.left = 0
-		}
-		return err
+		checker, left = c.Cheap, c.left-1
 	}
-	err := c.Full.Check(ctx)
-	if err == nil {
-		c.left = c.Times
+	err := checker.Check(ctx)
+	if err != nil {
+		left = 0
 	}
+	c.left = left
 	return err
 }

@@ -5,55 +5,144 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"strings"
+	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// External runs a program. Exit status 0 is good; another one, a signal or no
-// end in time are not.
+// External runs a program. It is good when that ends with status 0; one that
+// is killed, also by the time limit, is not.
 type External struct {
 	Program string
 	Args    []string
 }
 
-// maxOutput bounds what is kept of a program's output.
-const maxOutput = 4 << 10
-
-// Check runs the program in a process group of its own, all of which is killed
-// when the time is over.
+// Check implements Checker.
 func (e External) Check(ctx context.Context) error {
-	cmd := exec.CommandContext(ctx, e.Program, e.Args...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = time.Second // a grandchild may hold the output
-	var out tail
-	cmd.Stdout, cmd.Stderr = &out, &out
-	err := cmd.Run()
-	switch {
-	case err == nil || errors.Is(err, exec.ErrWaitDelay):
-		return nil
-	case ctx.Err() != nil:
-		return fmt.Errorf("%s: %w", e.Program, errSilent)
-	case len(out.last()) > 0:
-		return fmt.Errorf("%s: %w: %s", e.Program, err, out.last())
+	if err := run(ctx, program{argv: append([]string{e.Program}, e.Args...)}); err != nil {
+		return fmt.Errorf("%s: %w", e.Program, err)
 	}
-	return fmt.Errorf("%s: %w", e.Program, err)
+	return nil
 }
 
-// tail keeps the beginning of an output for its last line.
-type tail struct{ bytes.Buffer }
+// program is what is run for a check.
+type program struct {
+	argv  []string
+	input string
+}
 
-// Write never fails: what is too much is dropped.
-func (t *tail) Write(p []byte) (int, error) {
-	if room := maxOutput - t.Len(); room > 0 {
-		_, _ = t.Buffer.Write(p[:min(room, len(p))])
+// failure is how a program ended.
+type failure struct {
+	how    string
+	output string // the first of what it said
+}
+
+func (f failure) Error() string {
+	if f.output == "" {
+		return f.how
 	}
+	return f.how + ": " + f.output
+}
+
+// run runs a program in a process group of its own and leaves nothing of the
+// group behind.
+func run(ctx context.Context, p program) error {
+	said := &head{}
+	cmd := exec.Command(p.argv[0], p.argv[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(p.input), said, said
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.WaitDelay = time.Second // for a child that has left the group and holds our pipe
+	if err := cmd.Start(); err != nil {
+		return startError(err)
+	}
+	group := &group{pid: cmd.Process.Pid}
+	stop := context.AfterFunc(ctx, group.kill)
+	await(cmd.Process.Pid)
+	stop()
+	group.end()
+	err := cmd.Wait()
+	switch {
+	case ctx.Err() != nil:
+		return failure{"no end in time", said.String()}
+	case errors.Is(err, exec.ErrWaitDelay):
+		return nil // the program itself ended well
+	}
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return failure{exit.String(), said.String()}
+	}
+	return err
+}
+
+// group is a process group.
+type group struct {
+	mu    sync.Mutex
+	pid   int // of its leader, and its name
+	ended bool
+}
+
+// kill ends whatever is left of it. Until its leader is waited for, nobody else
+// gets its number.
+func (g *group) kill() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.ended {
+		_ = syscall.Kill(-g.pid, syscall.SIGKILL) // it may be gone already
+	}
+}
+
+// end is the last kill.
+func (g *group) end() {
+	g.kill()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.ended = true
+}
+
+// await waits for the end of a process and leaves it for Wait.
+func await(pid int) {
+	for {
+		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
+}
+
+var errMissing = errors.New("no such program")
+
+// startError says what is wrong with a program that does not start.
+func startError(err error) error {
+	switch {
+	case errors.Is(err, exec.ErrNotFound), errors.Is(err, os.ErrNotExist):
+		return errMissing
+	case errors.Is(err, os.ErrPermission):
+		return errors.New("not executable; chmod +x")
+	}
+	return err
+}
+
+// head keeps the beginning of what is written to it.
+type head struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write implements io.Writer. It takes everything, so that nobody waits.
+func (h *head) Write(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.text.Write(p[:max(0, min(len(p), maxReason-h.text.Len()))])
 	return len(p), nil
 }
 
-func (t *tail) last() string {
-	lines := bytes.Split(bytes.TrimSpace(t.Bytes()), []byte("\n"))
-	line := bytes.TrimSpace(lines[len(lines)-1])
-	return string(line[:min(len(line), 200)])
+func (h *head) String() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return printable(h.text.String())
 }

@@ -3,95 +3,154 @@ package check
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
 
-func TestExternal(t *testing.T) {
-	dir := t.TempDir()
-	program := filepath.Join(dir, "check")
-	script := `#!/bin/sh
-case $1 in
-good) exit 0 ;;
-args) [ "$*" = "args 192.0.2.10 80 192.0.2.21 8080" ] ;;
-bad) echo first; echo "no answer from $2" >&2; exit 3 ;;
-signal) kill -KILL $$ ;;
-slow) sleep 60 & wait ;;
-loud) yes | head -c 1000000; exit 1 ;;
-esac
-`
-	if err := os.WriteFile(program, []byte(script), 0o755); err != nil {
+// script writes an executable shell script.
+func script(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "check")
+	if err := os.WriteFile(path, []byte("#!/bin/sh\n"+text+"\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	tests := []struct{ args, want string }{
-		{"good", ""},
-		{"args 192.0.2.10 80 192.0.2.21 8080", ""},
-		{"args 192.0.2.10", "check: exit status 1"},
-		{"bad 192.0.2.21", "check: exit status 3: no answer from 192.0.2.21"},
-		{"signal", "check: signal: killed"},
-		{"loud", "check: exit status 1: y"},
-		{"slow", "check: no answer in time"},
+	return path
+}
+
+func TestExternal(t *testing.T) {
+	tests := []struct{ name, text, want string }{
+		{"good", "exit 0", ""},
+		{"its arguments", `[ "$*" = "192.0.2.10 80 127.0.0.1 80" ]`, ""},
+		{"bad", "exit 3", "exit status 3"},
+		{"says why", "echo the queue is full; echo really >&2; exit 1", "exit status 1: the queue is full really"},
+		{"killed", "kill -9 $$", "signal: killed"},
+		{"terminated", "kill -TERM $$", "signal: terminated"},
+		{"leaves somebody behind", "sleep 1000 & exit 0", ""},
+		{"odd characters", `printf '\033[2J\377'; exit 1`, "exit status 1: ?[2J\ufffd"},
 	}
 	for _, tt := range tests {
-		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-		if tt.args == "slow" {
-			ctx, cancel = context.WithTimeout(t.Context(), 100*time.Millisecond)
-		}
-		began, got := time.Now(), ""
-		if err := (External{program, strings.Fields(tt.args)}).Check(ctx); err != nil {
-			got = strings.TrimPrefix(err.Error(), dir+"/")
-		}
-		cancel()
-		if got != tt.want || time.Since(began) > 20*time.Second {
-			t.Errorf("%s after %v:\ngot  %s\nwant %s", tt.args, time.Since(began), got, tt.want)
+		t.Run(tt.name, func(t *testing.T) {
+			path := script(t, tt.text)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			err := External{path, []string{"192.0.2.10", "80", "127.0.0.1", "80"}}.Check(ctx)
+			got := ""
+			if err != nil {
+				got = strings.TrimPrefix(err.Error(), path+": ")
+			}
+			if got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestExternalThatCannotBeRun(t *testing.T) {
+	plain := script(t, "exit 0")
+	if err := os.Chmod(plain, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		"/nowhere/check": "/nowhere/check: no such program",
+		plain:            plain + ": not executable; chmod +x",
+	} {
+		if err := (External{Program: path}).Check(t.Context()); err == nil || err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
 		}
 	}
-	if err := (External{Program: dir + "/none"}).Check(t.Context()); err == nil || !strings.Contains(err.Error(), "no such file") {
+}
+
+func TestExternalObeysItsTimeLimit(t *testing.T) {
+	pids := filepath.Join(t.TempDir(), "pids")
+	path := script(t, fmt.Sprintf("echo $$ >%s; sleep 1000 & echo $! >>%s; trap '' TERM INT; wait", pids, pids))
+	ctx, cancel := context.WithCancel(t.Context())
+	limited, stop := context.WithTimeout(ctx, time.Minute)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- External{Program: path}.Check(limited) }()
+	var started []string
+	for len(started) < 2 {
+		text, err := os.ReadFile(pids)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+		started = strings.Fields(string(text))
+	}
+	cancel()
+	if err := <-ended; err == nil || !strings.HasSuffix(err.Error(), ": no end in time") {
 		t.Error(err)
 	}
-}
-
-// results is a check with given results, then good.
-type results struct {
-	name  string
-	errs  []error
-	calls *string
-}
-
-func (r *results) Check(context.Context) error {
-	*r.calls += r.name
-	if len(r.errs) == 0 {
-		return nil
+	for i, text := range started {
+		pid, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The program is waited for. Its child is init's, and dead or gone.
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		for deadline := time.Now().Add(30 * time.Second); i == 1 && err == nil && !strings.Contains(string(stat), ") Z ") && time.Now().Before(deadline); {
+			stat, err = os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		}
+		if i == 0 && !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			t.Errorf("the program %d is still there", pid)
+		}
+		if i == 1 && err == nil && !strings.Contains(string(stat), ") Z ") {
+			t.Errorf("its child %d is still there: %s", pid, stat)
+		}
 	}
-	err := r.errs[0]
-	r.errs = r.errs[1:]
-	return err
+}
+
+func TestExternalOutputIsBounded(t *testing.T) {
+	path := script(t, "head -c 50000000 /dev/zero | tr '\\0' x; exit 1")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	err := External{Program: path}.Check(ctx)
+	if err == nil || len(err.Error()) > len(path)+2*maxReason || !strings.Contains(err.Error(), "exit status 1: xxxx") {
+		t.Errorf("%.400v", err)
+	}
+}
+
+// told is a check that has been told what to answer.
+type told struct {
+	name string
+	said *[]string
+	bad  *map[int]bool
+}
+
+func (c told) Check(context.Context) error {
+	*c.said = append(*c.said, c.name)
+	if (*c.bad)[len(*c.said)] {
+		return errors.New(c.name)
+	}
+	return nil
 }
 
 func TestCombined(t *testing.T) {
-	bad := errors.New("bad")
 	tests := []struct {
-		name        string
-		times       int
-		full, cheap []error
-		want        string
+		times int
+		bad   map[int]bool // number of the check
+		want  string
 	}{
-		{"all good", 2, nil, nil, "FccFccFcc"},
-		{"none", 0, nil, nil, "FFFFFFFFF"},
-		{"full fails", 2, []error{bad, bad}, nil, "FFFccFccF"},
-		{"cheap fails", 2, nil, []error{bad}, "FcFccFccF"},
+		{2, nil, "full cheap cheap full cheap cheap full"},
+		{2, map[int]bool{1: true, 2: true}, "full full full cheap cheap full cheap"},
+		{2, map[int]bool{2: true}, "full cheap full cheap cheap full cheap"},
+		{0, nil, "full full full full full full full"},
 	}
 	for _, tt := range tests {
-		calls := ""
-		c := &Combined{Full: &results{"F", tt.full, &calls}, Cheap: &results{"c", tt.cheap, &calls}, Times: tt.times}
-		for range 9 {
-			_ = c.Check(t.Context()) // the order is what counts
+		var said []string
+		c := &Combined{Full: told{"full", &said, &tt.bad}, Cheap: told{"cheap", &said, &tt.bad}, Times: tt.times}
+		for n := range 7 {
+			if err := c.Check(t.Context()); (err != nil) != tt.bad[n+1] {
+				t.Errorf("check %d: %v", n+1, err)
+			}
 		}
-		if calls != tt.want {
-			t.Errorf("%s: got %s, want %s", tt.name, calls, tt.want)
+		if got := strings.Join(said, " "); got != tt.want {
+			t.Errorf("%d, bad %v:\ngot  %s\nwant %s", tt.times, tt.bad, got, tt.want)
 		}
 	}
 }

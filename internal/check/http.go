@@ -3,126 +3,186 @@ package check
 import (
 	"bufio"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/netip"
+	"net/url"
 	"strings"
 )
 
-// Limits of what an HTTP check reads.
+// Limits of what is read of an answer, in bytes.
 const (
 	maxHeader = 64 << 10
 	maxBody   = 1 << 20
 )
 
-// HTTP asks for a page. It is good when the status is 2xx and the page, if
-// Receive is set, matches. Redirections are not followed: they are another
-// server's health.
+// maxRedirects is ldirectord's.
+const maxRedirects = 7
+
+// HTTP asks for a page. It is good when the status is and the page, if Receive
+// is set, matches; only the first MiB is looked at. Redirections are followed
+// as long as they stay on this server: behind others is another one's health.
 type HTTP struct {
-	Addr    netip.AddrPort
-	Source  Sourcer
-	Method  string  // empty for GET
-	Host    string  // of the Host header; with TLS a name there is asked for, too
-	Path    string  // begins with a slash, or is a whole URL for a proxy
-	Receive Pattern // nil for any page; only the first MiB is looked at
-	TLS     bool    // the certificate is not looked at
+	Target
+	secure bool
+	origin string // scheme, host and port as the server is called
+	page   string // of the request line: a path, with a proxy a whole URL
+	name   string // of the Host header
 }
 
-// Check sends one request on a connection of its own.
+func newHTTP(service string, t Target) (Checker, error) {
+	if t.Method == "" {
+		t.Method = http.MethodGet
+	}
+	h := HTTP{Target: t, page: "/" + t.path(), name: t.Host, secure: service == "https"}
+	if h.name == "" {
+		h.name = t.Addr.String()
+	}
+	if service == "http_proxy" {
+		page, err := url.Parse(t.path())
+		if err != nil || page.Scheme != "http" || page.Host == "" {
+			return nil, fmt.Errorf("request=%q is not what a proxy is asked for; write request=\"http://HOST/PATH\"", t.Request)
+		}
+		h.page, h.name = t.path(), page.Host
+	}
+	if strings.ContainsAny(h.page+h.name, "\r\n") {
+		return nil, errors.New("request and virtualhost must have no line breaks")
+	}
+	h.origin = map[bool]string{false: "http://", true: "https://"}[h.secure] + h.name
+	return h, nil
+}
+
+// Check sends one request on a connection of its own, and one more for each
+// redirection.
 func (h HTTP) Check(ctx context.Context) error {
-	conn, err := dial(ctx, h.Source, h.Addr)
-	if err != nil {
-		return err
+	page := h.page
+	for range maxRedirects {
+		location, err := h.request(ctx, page)
+		if err != nil || location == "" {
+			return h.named(page, err)
+		}
+		if page, err = h.follow(page, location); err != nil {
+			return h.named(h.page, err)
+		}
 	}
-	defer func() { _ = conn.Close() }()
-	if err := h.converse(ctx, conn); err != nil {
-		return fmt.Errorf("%s %s: %w", h.method(), h.url(), err)
-	}
-	return nil
+	return h.named(h.page, fmt.Errorf("redirected more than %d times, at last to %q", maxRedirects-1, short(page)))
 }
 
-func (h HTTP) method() string {
-	if h.Method == "" {
-		return http.MethodGet
+// named puts the request in front of a reason, with the address that was asked.
+func (h HTTP) named(page string, err error) error {
+	if err == nil {
+		return nil
 	}
-	return h.Method
-}
-
-// url names what is asked for in messages.
-func (h HTTP) url() string {
-	switch {
-	case !strings.HasPrefix(h.Path, "/"):
-		return h.Path + " by " + h.Addr.String()
-	case h.TLS:
-		return "https://" + h.Addr.String() + h.Path
-	}
-	return "http://" + h.Addr.String() + h.Path
-}
-
-func (h HTTP) converse(ctx context.Context, conn net.Conn) error {
-	if !h.TLS {
-		return h.talk(conn)
-	}
-	// Real servers have certificates for the service's name, or none that
-	// anybody signed: that they answer is what is asked here.
-	settings := &tls.Config{InsecureSkipVerify: true} // see above
-	if name, _, err := net.SplitHostPort(h.Host); err == nil {
-		settings.ServerName = name
+	if strings.HasPrefix(page, "/") {
+		scheme, _, _ := strings.Cut(h.origin, "://")
+		page = scheme + "://" + h.Addr.String() + page
 	} else {
-		settings.ServerName = h.Host
+		page += " by " + h.Addr.String()
 	}
-	if net.ParseIP(settings.ServerName) != nil {
-		settings.ServerName = ""
-	}
-	session := tls.Client(conn, settings)
-	if err := session.HandshakeContext(ctx); err != nil {
-		return fmt.Errorf("TLS: %w", plain(err))
-	}
-	return h.talk(session)
+	return fmt.Errorf("%s %s: %w", h.Method, short(page), err)
 }
 
-func (h HTTP) talk(conn io.ReadWriter) error {
-	request := h.method() + " " + strings.ReplaceAll(h.Path, " ", "%20") + " HTTP/1.1\r\nHost: " + h.Host +
-		"\r\nUser-Agent: lvs-agents\r\nAccept: */*\r\nConnection: close\r\n\r\n"
-	if _, err := io.WriteString(conn, request); err != nil {
-		return plain(err)
-	}
-	response, err := answer(bufio.NewReader(io.LimitReader(conn, maxHeader+maxBody)), h.method())
+// request returns where the server redirects to, if it does.
+func (h HTTP) request(ctx context.Context, page string) (location string, err error) {
+	c, err := dial(ctx, h.Source, h.Addr)
 	if err != nil {
-		return err
+		return "", err
+	}
+	defer func() { _ = c.Close() }()
+	if h.secure {
+		if err := c.encrypt(ctx, h.Target); err != nil {
+			return "", err
+		}
+	}
+	location, err = h.talk(c, page)
+	return location, c.reason(ctx, err)
+}
+
+func (h HTTP) talk(c *conn, page string) (location string, err error) {
+	request := h.Method + " " + strings.ReplaceAll(page, " ", "%20") + " HTTP/1.1\r\nHost: " + h.name +
+		"\r\nUser-Agent: lvs-agents\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+	if _, err := io.WriteString(c, request); err != nil {
+		return "", err
+	}
+	response, err := answer(bufio.NewReader(c), &http.Request{Method: h.Method})
+	if err != nil {
+		if strings.HasPrefix(err.Error(), "malformed") { // it shows all of what may be no text
+			err = errors.New(ascii(err.Error()))
+		}
+		return "", err
 	}
 	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode/100 != 2 {
-		status := "status " + response.Status
-		if location := response.Header.Get("Location"); location != "" {
-			status += fmt.Sprintf(" to %.80q; request that page instead", location)
+	if !h.good(response.StatusCode) {
+		location := response.Header.Get("Location")
+		if response.StatusCode/100 == 3 && location != "" {
+			return location, nil
 		}
-		return errors.New(status)
+		return "", errors.New("status " + printable(response.Status))
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
+	return "", h.body(response)
+}
+
+func (h HTTP) good(status int) bool {
+	if h.Status == nil {
+		return status/100 == 2
+	}
+	return h.Status(status)
+}
+
+func (h HTTP) body(response *http.Response) error {
+	page := io.LimitReader(response.Body, maxBody)
+	if h.Receive == nil {
+		n, err := io.Copy(io.Discard, page)
+		return broken(int(n), err)
+	}
+	body, err := io.ReadAll(page)
+	if err := broken(len(body), err); err != nil {
+		return err
+	}
+	return h.expect(body, "the page")
+}
+
+// broken is an error in the middle of a page, not one at the limit of reading.
+func broken(size int, err error) error {
+	if err == nil || errors.Is(err, errEndless) || size+maxHeader >= maxBody {
+		return nil
+	}
+	if isTimeout(err) {
+		return err
+	}
+	return fmt.Errorf("the page broke off: %w", plain(err))
+}
+
+// follow is the page to ask for after a redirection.
+func (h HTTP) follow(page, location string) (string, error) {
+	base, err := url.Parse(h.origin)
+	if err == nil && strings.HasPrefix(page, "/") {
+		base, err = base.Parse(page)
+	}
+	var to *url.URL
+	if err == nil {
+		to, err = base.Parse(location)
+	}
 	switch {
-	case err != nil && len(body)+maxHeader < maxBody:
-		return fmt.Errorf("the page broke off: %w", plain(err))
-	case h.Receive != nil && !h.Receive.Match(body):
-		return fmt.Errorf("the page does not match %q", h.Receive.String())
+	case err != nil:
+		return "", fmt.Errorf("redirected to %q, which is no URL", short(location))
+	case !strings.HasPrefix(page, "/"):
+		return "", fmt.Errorf("redirected to %q; request that instead", short(location))
+	case to.Scheme != base.Scheme || to.Host != base.Host && to.Host != h.Addr.String() && to.Host != h.Addr.Addr().String():
+		return "", fmt.Errorf("redirected to another server, %q; request a page that this one has", short(location))
 	}
-	return nil
+	return to.RequestURI(), nil
 }
 
 // answer reads the header of the final response.
-func answer(reader *bufio.Reader, method string) (*http.Response, error) {
+func answer(reader *bufio.Reader, request *http.Request) (*http.Response, error) {
 	for {
-		response, err := http.ReadResponse(reader, &http.Request{Method: method})
-		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-			return nil, errors.New("closed without an answer")
-		case err != nil:
-			return nil, plain(err)
-		case response.StatusCode/100 != 1:
+		response, err := http.ReadResponse(reader, request)
+		if err != nil {
+			return nil, err
+		}
+		if response.StatusCode/100 != 1 {
 			return response, nil
 		}
 	}

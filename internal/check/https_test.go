@@ -24,21 +24,17 @@ func TestHTTPS(t *testing.T) {
 	server.StartTLS()
 	defer server.Close()
 	addr := netip.MustParseAddrPort(server.Listener.Addr().String())
-	receive, err := Compile("^GET www.example.org$")
-	if err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	c := HTTP{Addr: addr, Source: anywhere{}, Host: "www.example.org", Path: "/", Receive: receive, TLS: true}
-	if err := c.Check(ctx); err != nil {
+	target := Target{Addr: addr, Host: "www.example.org", Verify: VerifyNothing, Receive: pattern(t, "^GET www.example.org$")}
+	if err := negotiation(t, "https", target).Check(ctx); err != nil {
 		t.Error(err)
 	}
 	if name := <-names; name != "www.example.org" {
 		t.Errorf("asked for %q", name)
 	}
-	c.Host, c.Receive, c.Method = addr.String(), nil, http.MethodHead
-	if err := c.Check(ctx); err != nil {
+	target.Host, target.Receive, target.Method = addr.String(), nil, http.MethodHead
+	if err := negotiation(t, "https", target).Check(ctx); err != nil {
 		t.Error(err)
 	}
 	if name := <-names; name != "" {
@@ -46,8 +42,8 @@ func TestHTTPS(t *testing.T) {
 	}
 	plainServer := httptest.NewServer(http.NotFoundHandler())
 	defer plainServer.Close()
-	c.Addr = netip.MustParseAddrPort(plainServer.Listener.Addr().String())
-	if err := c.Check(ctx); err == nil || !strings.HasPrefix(err.Error(), "HEAD https://"+c.Addr.String()+"/: TLS: ") {
+	target.Addr = netip.MustParseAddrPort(plainServer.Listener.Addr().String())
+	if err := negotiation(t, "https", target).Check(ctx); err == nil || !strings.HasPrefix(err.Error(), "HEAD https://"+target.Addr.String()+"/: TLS: ") {
 		t.Error(err)
 	}
 }

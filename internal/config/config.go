@@ -108,13 +108,16 @@ type Check struct {
 	Port        uint16      // 0 for the port of the real server
 	Timeout     time.Duration
 	Interval    time.Duration
-	Attempts    int    // of one ping check
-	Fall        int    // consecutive failures until a real server is down
-	Method      string // of HTTP; empty for GET
-	Request     string // as configured: without a slash in front if none was written
-	Receive     string // regular expression, empty for any answer
-	VirtualHost string // Host header, empty for the real server's address
-	Command     string // what External and ExternalPerl run, with arguments that are separated by blanks
+	Attempts    int // of one ping check
+	Fall        int // consecutive failures until a real server is down
+	Rise        int // consecutive successes until one that was down is up
+	Verify      Verification
+	Status      Statuses // of HTTP that are good
+	Method      string   // of HTTP; empty for GET
+	Request     string   // as configured: without a slash in front if none was written
+	Receive     string   // regular expression, empty for any answer
+	VirtualHost string   // Host header, empty for the real server's address
+	Command     string   // what External and ExternalPerl run, with arguments that are separated by blanks
 	Database    string
 	Login       Secret
 	Passwd      Secret
@@ -129,6 +132,7 @@ const (
 	Negotiate    CheckType = "negotiate"     // ask and read the answer
 	Connect      CheckType = "connect"       // open a connection
 	Ping         CheckType = "ping"          // ICMP echo
+	UDP          CheckType = "udp"           // send a datagram
 	On           CheckType = "on"            // no check, always up
 	Off          CheckType = "off"           // no check, never up
 	External     CheckType = "external"      // run a program

@@ -53,6 +53,7 @@ func (p *parser) service(b *block) Service {
 	s.Fallback = p.fallback(b, s)
 	p.request(b, s.Check)
 	p.meaning(b, s.Check)
+	p.need(b, s)
 	return s
 }
 
@@ -192,6 +193,8 @@ func (b *block) checks(global *settings) Check {
 	}
 	c.Interval = first(b.interval, global.interval, defaultInterval)
 	c.Fall = first(b.fall, global.fall, 1)
+	c.Rise = first(b.rise, global.rise, 1)
+	c.Verify = c.verification()
 	c.Attempts = first(b.attempts, global.attempts, 1)
 	if c.Type == External || c.Type == ExternalPerl {
 		c.Command = first(c.Command, defaultCommand)
@@ -231,6 +234,16 @@ func (p *parser) meaning(b *block, c Check) {
 		warn("checkcommand", "ldirectord takes the whole value as the name of a program; here it is a program and its arguments", "")
 	case negotiates && c.Method == "HEAD" && c.Receive != "":
 		warn("httpmethod", "the answer to HEAD has no text, so receive never matches", "write httpmethod=GET")
+	}
+}
+
+// need reports what a negotiate check lacks.
+func (p *parser) need(b *block, s Service) {
+	if s.Check.Type != Negotiate && s.Check.Type != Combined || len(s.Reals) == 0 {
+		return
+	}
+	if f := s.Check.meaningless(s.ID.Protocol); f.what != "" {
+		p.add(first(b.given["service"], b.virtual.line), 0, Warning, f)
 	}
 }
 

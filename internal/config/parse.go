@@ -70,7 +70,7 @@ type statement struct {
 // settings are what a file can set for all services and a block for its own.
 type settings struct {
 	checkTimeout, negotiateTimeout, interval time.Duration
-	fall, attempts                           int
+	fall, rise, attempts                     int
 	quiescent, cleanStop                     *bool // nil for not set
 	fallback, fallback6                      *writtenFallback
 	fallbackCommand                          []string

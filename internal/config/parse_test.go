@@ -45,7 +45,7 @@ func TestParse(t *testing.T) {
 }
 
 func TestChecks(t *testing.T) {
-	base := Check{Type: Negotiate, Application: "http", Timeout: 30 * time.Second, Interval: 10 * time.Second, Fall: 1, Attempts: 1}
+	base := Check{Type: Negotiate, Application: "http", Timeout: 30 * time.Second, Interval: 10 * time.Second, Fall: 1, Rise: 1, Attempts: 1}
 	with := func(change func(*Check)) Check {
 		c := base
 		change(&c)
@@ -73,7 +73,7 @@ func TestChecks(t *testing.T) {
 	virtualhost="www.example.org"
 	login="me"
 	passwd="s3cret"
-	database="db"`, Check{Type: Combined, Connects: 3, Application: "mysql", Port: 8080, Timeout: 30 * time.Second, Interval: 10 * time.Second, Fall: 1, Attempts: 1,
+	database="db"`, Check{Type: Combined, Connects: 3, Application: "mysql", Port: 8080, Timeout: 30 * time.Second, Interval: 10 * time.Second, Fall: 1, Rise: 1, Attempts: 1,
 			Request: "/a?b=c", Receive: `x"y`, VirtualHost: "www.example.org", Login: NewSecret("me"), Passwd: NewSecret("s3cret"), Database: "db"}},
 	}
 	for _, tt := range tests {

@@ -239,7 +239,7 @@ func setService(s *scope, value string) error {
 }
 
 func setCheckType(s *scope, value string) error {
-	names := []string{string(Negotiate), string(Connect), string(Ping), string(On), string(Off), string(External), string(ExternalPerl)}
+	names := []string{string(Negotiate), string(Connect), string(Ping), string(UDP), string(On), string(Off), string(External), string(ExternalPerl)}
 	if connects, err := strconv.ParseUint(value, 10, 16); err == nil {
 		s.block.check.Type, s.block.check.Connects = Combined, int(connects)
 		return nil

@@ -15,7 +15,7 @@ func directives() map[string]*directive {
 }
 
 func tables() [][]directive {
-	return [][]directive{ofServers(), ofTimes(), ofDaemon(), ofService(), ofChecks(), ofMail(), refused()}
+	return [][]directive{ofServers(), ofTimes(), ofDaemon(), ofService(), ofChecks(), ofOurs(), ofMail(), refused()}
 }
 
 func ofServers() []directive {
@@ -46,13 +46,13 @@ func ofServers() []directive {
 
 func ofTimes() []directive {
 	return []directive{
-		{name: "checktimeout", where: inBoth, class: plain, set: setSeconds(func(s *scope) *time.Duration { return &s.checkTimeout }),
-			values: "seconds", unset: "5", example: "3",
+		{name: "checktimeout", where: inBoth, class: plain, set: setTime(func(s *scope) *time.Duration { return &s.checkTimeout }),
+			values: "seconds, or milliseconds as 500ms", unset: "5", example: "3",
 			about: "Time limit of a connect, ping or external check. A negotiate check has it too when negotiatetimeout is set nowhere nearer."},
-		{name: "negotiatetimeout", where: inBoth, class: plain, set: setSeconds(func(s *scope) *time.Duration { return &s.negotiateTimeout }),
-			values: "seconds", unset: "30", example: "5", about: "Time limit of a negotiate check, from connecting to the last byte."},
-		{name: "checkinterval", where: inBoth, class: plain, set: setSeconds(func(s *scope) *time.Duration { return &s.interval }),
-			values: "seconds", unset: "10", example: "2", about: "Time between two checks of a real server. Checks run side by side and never wait for each other."},
+		{name: "negotiatetimeout", where: inBoth, class: plain, set: setTime(func(s *scope) *time.Duration { return &s.negotiateTimeout }),
+			values: "seconds, or milliseconds as 500ms", unset: "30", example: "5", about: "Time limit of a negotiate check, from connecting to the last byte."},
+		{name: "checkinterval", where: inBoth, class: plain, set: setTime(func(s *scope) *time.Duration { return &s.interval }),
+			values: "seconds, or milliseconds as 500ms", unset: "10", example: "2", about: "Time between two checks of a real server. Checks run side by side and never wait for each other."},
 		{name: "checkcount", where: inBoth, class: plain, set: setCount("attempts", func(s *scope) *int { return &s.attempts }),
 			values: "number", unset: "1", example: "3", about: "Attempts of a ping check, each with the whole time limit. One that is answered is enough."},
 		{name: "failurecount", where: inBoth, class: plain, set: setCount("failures", func(s *scope) *int { return &s.fall }),
@@ -113,8 +113,8 @@ func ofChecks() []directive {
 	}
 	return []directive{
 		{name: "checktype", where: inBlock, class: plain, set: setCheckType,
-			values: "negotiate connect ping external external-perl on off, or a number", unset: "negotiate", example: "connect",
-			about: "How real servers are checked: negotiate talks the service's protocol, connect opens a TCP connection (and pings for UDP), ping sends an ICMP echo, external runs checkcommand, external-perl runs it with perl, on is always up, off never. A number N is one negotiate check, then N connect checks."},
+			values: "negotiate connect ping udp external external-perl on off, or a number", unset: "negotiate", example: "connect",
+			about: "How real servers are checked: negotiate talks the service's protocol, connect opens a TCP connection (and pings for UDP), ping sends an ICMP echo, udp sends request in a datagram (down if the port is closed, or if receive is given and no answer matches; not in ldirectord), external runs checkcommand, external-perl runs it with perl, on is always up, off never. A number N is one negotiate check, then N connect checks."},
 		{name: "service", where: inBlock, class: plain, set: setService,
 			values: "dns ftp http https http_proxy imap imaps ldap ldaps mysql nntp none oracle pgsql pop pops radius simpletcp sip smtp submission",
 			unset:  "by the port of the virtual service, else none", example: "http", about: "What a negotiate check talks. none is not checked and always up."},
@@ -129,7 +129,7 @@ func ofChecks() []directive {
 		{name: "httpmethod", where: inBlock, class: plain, set: setMethod,
 			values: "GET or HEAD", unset: "GET", example: "HEAD", about: "The method of an HTTP request. A HEAD request has no body that receive could match."},
 		{name: "virtualhost", where: inBlock, class: bareText, set: check(func(c *Check) *string { return &c.VirtualHost }),
-			values: "NAME", unset: "the real server's address", example: "www.example.org", about: "The Host header of an HTTP request; for https the name that the server is asked for, too."},
+			values: "NAME", unset: "the real server's address", example: "www.example.org", about: "The Host header of an HTTP request, and the server's name in TLS."},
 		{name: "login", where: inBlock, class: quotedText, set: secret(func(c *Check) *Secret { return &c.Login }),
 			values: `"NAME"`, example: "checker", about: "The user of a negotiate check that logs in."},
 		{name: "passwd", where: inBlock, class: quotedText, set: secret(func(c *Check) *Secret { return &c.Passwd }),

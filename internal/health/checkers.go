@@ -9,19 +9,30 @@ import (
 	"lvs-agents/internal/config"
 )
 
-// Checkers makes checks that are sent from addresses that sources chooses.
-func Checkers(sources check.Sourcer, pinger *check.Pinger) func(Probe) (check.Checker, error) {
+// Tools are what checks share.
+type Tools struct {
+	Source    check.Sourcer // chooses the addresses that checks are sent from
+	Pinger    *check.Pinger
+	Connector *check.Connector
+	Oracle    string // path of the program that talks to Oracle
+}
+
+// Checkers makes checks.
+func Checkers(tools Tools) func(Probe) (check.Checker, error) {
 	return func(p Probe) (check.Checker, error) {
-		connect := check.Connect{Addr: p.Addr, Source: sources}
+		connect := check.Connect{Addr: p.Addr, Source: tools.Source, Connector: tools.Connector}
 		switch p.Type {
 		case config.Connect:
 			return connect, nil
 		case config.Ping:
-			return check.Ping{Addr: p.Addr.Addr(), Pinger: pinger, Attempts: p.Attempts}, nil
+			return check.Ping{Addr: p.Addr.Addr(), Pinger: tools.Pinger, Attempts: p.Attempts}, nil
+		case config.UDP:
+			t, err := targetOf(p, tools.Source)
+			return check.UDP{Target: t}, err
 		case config.Negotiate:
-			return negotiate(p, sources)
+			return negotiate(p, tools)
 		case config.Combined:
-			full, err := negotiate(p, sources)
+			full, err := negotiate(p, tools)
 			return &check.Combined{Full: full, Cheap: connect, Times: p.Connects}, err
 		case config.External:
 			return external(p), nil
@@ -48,25 +59,34 @@ func hostText(addr netip.Addr) string {
 	return addr.String()
 }
 
-// negotiates tells whether there is a check for an application.
-func negotiates(a config.Application) bool {
-	return a == "http" || a == "https" || a == "http_proxy"
+// targetOf says what is asked of whom.
+func targetOf(p Probe, sources check.Sourcer) (check.Target, error) {
+	t := check.Target{
+		Addr: p.Addr, UDP: p.UDP, Source: sources, Method: p.Method, Request: p.Request, Host: p.VirtualHost,
+		Status: p.Status.Good, Verify: check.Verify(p.Verify), Database: p.Database,
+		Login: p.Login.Reveal(), Passwd: p.Passwd.Reveal(), Secret: p.Secret.Reveal(),
+	}
+	if p.Receive == "" {
+		return t, nil
+	}
+	pattern, err := check.Compile(p.Receive)
+	if err != nil {
+		return t, fmt.Errorf("receive=%q: %w", p.Receive, err)
+	}
+	t.Receive = pattern
+	return t, nil
 }
 
-func negotiate(p Probe, sources check.Sourcer) (check.Checker, error) {
-	c := check.HTTP{Addr: p.Addr, Source: sources, Method: p.Method, Host: p.VirtualHost, Path: p.Request, TLS: p.Application == "https"}
-	if c.Host == "" {
-		c.Host = p.Addr.String()
+// negotiate asks in the protocol of the application.
+func negotiate(p Probe, tools Tools) (check.Checker, error) {
+	t, err := targetOf(p, tools.Source)
+	if err != nil {
+		return nil, err
 	}
-	if p.Application != "http_proxy" && !strings.HasPrefix(c.Path, "/") {
-		c.Path = "/" + c.Path
+	t.Helper = tools.Oracle
+	checker, err := check.Negotiate(string(p.Application), t)
+	if err != nil {
+		return check.Never{Reason: err}, nil // it was a warning when the file was read
 	}
-	if p.Receive != "" {
-		pattern, err := check.Compile(p.Receive)
-		if err != nil {
-			return nil, fmt.Errorf("receive=%q: %w", p.Receive, err)
-		}
-		c.Receive = pattern
-	}
-	return c, nil
+	return checker, nil
 }

@@ -120,6 +120,7 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 	d.beat()
 	beats := time.NewTicker(period)
 	defer beats.Stop()
+	soon := false // verdicts have changed since the last beat
 	for {
 		select {
 		case <-ctx.Done():
@@ -132,9 +133,16 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 			ready()
 		case <-beats.C:
 			d.beat()
+			if soon {
+				soon = false
+				beats.Reset(period)
+			}
 		case r := <-d.results:
 			d.judge(r)
-			d.judgeMore()
+			if d.judgeMore() && !soon {
+				soon = true
+				beats.Reset(period / 10) // the next start of ipvs may need what the beat holds
+			}
 		case request := <-d.requests:
 			request(ctx)
 		case <-d.reconciler.changed:
@@ -233,7 +241,7 @@ func serves(v lvs.VirtualService, addr netip.AddrPort) bool {
 }
 
 func newTracker(p Probe) *tracker {
-	t := &tracker{fall: max(1, p.Fall), since: time.Now()}
+	t := &tracker{fall: max(1, p.Fall), rise: p.Rise, since: time.Now()}
 	if p.fixed() {
 		t.verdict = Good
 		if p.Type == "off" {
@@ -271,8 +279,8 @@ func (d *Daemon) judge(r result) {
 }
 
 // judgeMore takes the results that wait already, so that the reconciler gets
-// what many of them mean together.
-func (d *Daemon) judgeMore() {
+// what many of them mean together. It tells whether they mean anything.
+func (d *Daemon) judgeMore() bool {
 	for range cap(d.results) {
 		select {
 		case r := <-d.results:
@@ -282,9 +290,11 @@ func (d *Daemon) judgeMore() {
 		}
 		break
 	}
-	if len(d.events) > 0 {
-		d.apply(nil)
+	if len(d.events) == 0 {
+		return false
 	}
+	d.apply(nil)
+	return true
 }
 
 // told notes what the log says about a result besides what it changes; soft is

@@ -54,6 +54,7 @@ type Real struct {
 type Probe struct {
 	config.Check
 	Addr netip.AddrPort
+	UDP  bool // what applications over both are asked by
 	// Virtual and VirtualPort are arguments of external checks.
 	Virtual     string
 	VirtualPort uint16
@@ -117,7 +118,7 @@ func newProbe(ctx context.Context, r config.Resolver, s config.Service, real con
 	}
 	warning = p.substitute(s)
 	p.Port = 0
-	kept := config.Check{Type: p.Type, Timeout: p.Timeout, Interval: p.Interval, Fall: p.Fall}
+	kept := config.Check{Type: p.Type, Timeout: p.Timeout, Interval: p.Interval, Fall: p.Fall, Rise: p.Rise}
 	switch p.Type {
 	case config.On, config.Off:
 		return Probe{Check: config.Check{Type: p.Type}}, warning, nil
@@ -134,8 +135,12 @@ func newProbe(ctx context.Context, r config.Resolver, s config.Service, real con
 		return p, warning, nil
 	case config.Connect:
 		p = Probe{Check: kept, Addr: p.Addr}
+	case config.UDP:
+		kept.Request, kept.Receive = p.Request, p.Receive
+		p = Probe{Check: kept, Addr: p.Addr}
 	case config.Negotiate, config.Combined:
 		p.Attempts = 0
+		p.UDP = s.ID.Protocol == lvs.UDP
 		if _, err := check.Compile(p.Receive); err != nil {
 			return p, "", fmt.Errorf("receive: %w", err)
 		}
@@ -152,24 +157,15 @@ func (p *Probe) substitute(s config.Service) (warning string) {
 	if p.Type == config.Connect && s.ID.Protocol == lvs.UDP {
 		p.Type = config.Ping
 	}
-	if p.Type != config.Negotiate && p.Type != config.Combined || negotiates(p.Application) {
+	if p.Type != config.Negotiate && p.Type != config.Combined || p.Application != config.NoApplication {
 		return ""
 	}
-	combined := p.Type == config.Combined
-	switch application := p.Application; {
-	case application == config.NoApplication && combined:
+	if p.Type == config.Combined {
 		p.Type = config.Connect
 		return ""
-	case application == config.NoApplication:
-		p.Type = config.On
-		return "service=none has nothing to ask: its real servers count as good without a check; use checktype=connect"
-	case s.ID.Protocol == lvs.UDP:
-		p.Type = config.Ping
-		return fmt.Sprintf("service=%s is checked by ping only; this version talks http and https", application)
-	default:
-		p.Type = config.Connect
-		return fmt.Sprintf("service=%s is checked by connecting only; this version talks http and https", application)
 	}
+	p.Type = config.On
+	return "service=none has nothing to ask: its real servers count as good without a check; use checktype=connect"
 }
 
 // elsewhere takes a request that is a whole URL apart: it says what is asked of

@@ -15,10 +15,13 @@ const (
 // String returns "unknown", "good" or "bad".
 func (v Verdict) String() string { return [...]string{"unknown", "good", "bad"}[v] }
 
-// tracker turns the results of one probe into a verdict. One success makes a
-// server good, as with ldirectord; fall failures in a row make it bad.
+// tracker turns the results of one probe into a verdict. The first success
+// makes an unknown server good; a bad one needs rise of them in a row. fall
+// failures in a row make a server bad.
 type tracker struct {
 	fall     int
+	rise     int // 0 is 1
+	good     int // successes in a row
 	failures int // in a row
 	soft     int // in a row since the server was good
 	verdict  Verdict
@@ -32,8 +35,13 @@ func (t *tracker) record(now time.Time, err error) bool {
 	before := t.verdict
 	t.checked, t.reason = now, ""
 	if err == nil {
-		t.failures, t.soft, t.verdict = 0, 0, Good
+		t.failures, t.soft = 0, 0
+		t.good++
+		if before != Bad || t.good >= t.rise {
+			t.verdict = Good
+		}
 	} else {
+		t.good = 0
 		t.reason = err.Error()
 		t.failures++
 		if before == Good {

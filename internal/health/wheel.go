@@ -176,9 +176,19 @@ func phase(p Probe) int64 {
 	return int64(h.Sum32())
 }
 
-// after is the first slot with the probe's phase behind a slot. The check
-// that ran out of phase, the first, may be followed by less than an interval.
+// turnOf is the slot of a probe in each of its intervals. The slots in use lie
+// a twentieth of an interval apart, at most 50 ms: to wake up costs the daemon
+// more than a check does, so few checks a second should share it, too.
+func turnOf(p Probe) int64 {
+	const coarsest = int64(50 * time.Millisecond / slot)
+	every := interval(p)
+	at := phase(p) % every
+	return at - at%max(1, min(coarsest, every/20))
+}
+
+// after is the first slot with the probe's turn behind a slot. The check that
+// ran out of turn, the first, may be followed by less than an interval.
 func after(p Probe, now int64) int64 {
 	every := interval(p)
-	return now + 1 + ((phase(p)-now-1)%every+every)%every
+	return now + 1 + ((turnOf(p)-now-1)%every+every)%every
 }

@@ -116,6 +116,72 @@ func TestSilentServerHasOneCheckAtATime(t *testing.T) {
 	}
 }
 
+// TestNoCheckWaitsForAnother has checks of every bad sort beside good ones.
+func TestNoCheckWaitsForAnother(t *testing.T) {
+	const span = 60 * time.Second
+	synctest.Test(t, func(t *testing.T) {
+		results := make(chan result)
+		w := newWheel(results)
+		ctx, cancel := context.WithTimeout(t.Context(), span)
+		defer cancel()
+		ended := background(func() { w.run(ctx) })
+		var mu sync.Mutex
+		starts := map[Probe][]time.Duration{}
+		running := map[Probe]int{}
+		began := time.Now()
+		var targets []target
+		for n := range 240 {
+			p := probe(n, time.Duration(n%4+1)*500*time.Millisecond, 3*time.Second)
+			targets = append(targets, target{p, checkFunc(func(ctx context.Context) error {
+				mu.Lock()
+				starts[p] = append(starts[p], time.Since(began))
+				if running[p]++; running[p] > 1 {
+					t.Errorf("%s: two checks at a time", p.Addr)
+				}
+				mu.Unlock()
+				defer func() {
+					mu.Lock()
+					running[p]--
+					mu.Unlock()
+				}()
+				switch n % 3 {
+				case 0: // good, and slow by less than its interval
+					<-time.After(p.Interval - slot)
+				case 1: // silent
+					<-ctx.Done()
+					return ctx.Err()
+				}
+				return errors.New("refused")
+			})})
+		}
+		w.changes <- targets
+		for open := true; open; {
+			select {
+			case <-results:
+			case <-ended:
+				open = false
+			}
+		}
+		for n := range 240 {
+			p := probe(n, time.Duration(n%4+1)*500*time.Millisecond, 3*time.Second)
+			at := starts[p]
+			for i := 2; i < len(at); i++ {
+				gap := at[i] - at[i-1]
+				if late := gap % p.Interval; late != 0 {
+					t.Errorf("%d: %s after its time", n, late)
+				}
+				// One that is silent misses the turns during its time limit.
+				if silent := n%3 == 1; !silent && gap != p.Interval || silent && gap > p.Timeout+p.Interval {
+					t.Errorf("%d: %s between two starts", n, gap)
+				}
+			}
+			if least := int(span/max(p.Interval, p.Timeout+p.Interval)) - 1; len(at) < least {
+				t.Errorf("%d: started %d times", n, len(at))
+			}
+		}
+	})
+}
+
 func TestReplacedProbeStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		results := make(chan result, 1000)
@@ -176,6 +242,27 @@ func TestTracker(t *testing.T) {
 		{"bad", 3, []error{nil, bad, bad, bad}, Bad, 2},
 		{"failures in a row count", 2, []error{nil, bad, nil, bad}, Good, 1},
 		{"one success brings it back", 2, []error{bad, bad, bad, nil}, Good, 2},
+	}
+	rising := []struct {
+		name    string
+		rise    int
+		results []error
+		want    Verdict
+	}{
+		{"the first success decides alone", 3, []error{nil}, Good},
+		{"not back yet", 3, []error{bad, nil, nil}, Bad},
+		{"back", 3, []error{bad, nil, nil, nil}, Good},
+		{"successes in a row count", 2, []error{bad, nil, bad, nil}, Bad},
+		{"a failure that changed nothing does not count", 2, []error{nil, nil}, Good},
+	}
+	for _, tt := range rising {
+		tr := tracker{fall: 1, rise: tt.rise}
+		for _, err := range tt.results {
+			tr.record(time.Now(), err)
+		}
+		if tr.verdict != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.name, tr.verdict, tt.want)
+		}
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

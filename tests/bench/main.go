@@ -3,6 +3,7 @@
 //
 //	bench native   vip against IPaddr2, in a network namespace with eth0
 //	bench guest    ipvs with two services against a Go program that does nothing
+//	bench checks   directord's checks against keepalived's
 //
 // tests/run bench calls it in the right places.
 package main
@@ -24,7 +25,7 @@ import (
 
 func main() {
 	if len(os.Args) != 3 {
-		fail(fmt.Errorf("usage: bench native|guest BINDIR"))
+		fail(fmt.Errorf("usage: bench native|guest|checks BINDIR"))
 	}
 	bin, err := filepath.Abs(os.Args[2])
 	if err != nil {
@@ -35,6 +36,8 @@ func main() {
 		err = native(bin)
 	case "guest":
 		err = guest(bin)
+	case "checks":
+		err = checks(bin)
 	}
 	if err != nil {
 		fail(err)

@@ -1,0 +1,185 @@
+package check
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+
+	"golang.org/x/net/dns/dnsmessage"
+)
+
+// DNS asks for the addresses of a name, or for the names of an address. It is
+// good when the answer has one, which matches Receive if that is set.
+type DNS struct {
+	Target
+	questions []dnsmessage.Question // the next is asked when one has no answer
+}
+
+func newDNS(_ string, t Target) (Checker, error) {
+	text := t.path()
+	if text == "" {
+		return nil, errors.New("service=dns needs a name to ask for; add request=NAME")
+	}
+	types := []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA}
+	if addr, err := netip.ParseAddr(text); err == nil {
+		text, types = reverse(addr), []dnsmessage.Type{dnsmessage.TypePTR}
+	}
+	name, err := dnsmessage.NewName(strings.TrimSuffix(text, ".") + ".")
+	if err != nil {
+		return nil, fmt.Errorf("request=%q: %w", t.Request, err)
+	}
+	d := DNS{Target: t}
+	for _, kind := range types {
+		question := dnsmessage.Question{Name: name, Type: kind, Class: dnsmessage.ClassINET}
+		if _, err := pack(0, question); err != nil {
+			return nil, fmt.Errorf("request=%q is no name of DNS: %w", t.Request, err)
+		}
+		d.questions = append(d.questions, question)
+	}
+	return d, nil
+}
+
+// reverse is the name under which DNS has an address (RFC 1035 3.5, RFC 3596 2.5).
+func reverse(addr netip.Addr) string {
+	bytes := addr.AsSlice()
+	var b strings.Builder
+	for i := len(bytes) - 1; i >= 0; i-- {
+		if addr.Is4() {
+			fmt.Fprintf(&b, "%d.", bytes[i])
+			continue
+		}
+		fmt.Fprintf(&b, "%x.%x.", bytes[i]&15, bytes[i]>>4)
+	}
+	if addr.Is4() {
+		return b.String() + "in-addr.arpa"
+	}
+	return b.String() + "ip6.arpa"
+}
+
+func pack(id uint16, question dnsmessage.Question) ([]byte, error) {
+	m := dnsmessage.Message{Header: dnsmessage.Header{ID: id, RecursionDesired: true}, Questions: []dnsmessage.Question{question}}
+	return m.Pack()
+}
+
+// Check implements Checker.
+func (d DNS) Check(ctx context.Context) error {
+	err := errors.New("no question")
+	for _, question := range d.questions {
+		err = d.ask(ctx, question)
+		if !errors.Is(err, errEmpty) {
+			break
+		}
+	}
+	return err
+}
+
+// Errors of an answer that may be asked for otherwise.
+var (
+	errEmpty = errors.New("an answer without an address")
+	errCut   = errors.New("the answer is too long for UDP")
+)
+
+func (d DNS) ask(ctx context.Context, question dnsmessage.Question) error {
+	id := uint16(rand.Uint32())
+	message, err := pack(id, question)
+	if err != nil {
+		return err
+	}
+	if d.UDP {
+		err := d.exchanging(ctx, "dns", message, func(answer []byte) (bool, error) { return d.judge(id, answer) })
+		if !errors.Is(err, errCut) {
+			return err
+		}
+	}
+	return talk{"dns", d.Target, false, func(_ context.Context, c *conn, _ Target) error {
+		answer, err := stream(c, message)
+		if err != nil {
+			return err
+		}
+		done, err := d.judge(id, answer)
+		if err == nil && !done {
+			return errors.New("answered another question")
+		}
+		return err
+	}}.Check(ctx)
+}
+
+// stream asks over TCP, where messages have their length in front (RFC 1035 4.2.2).
+func stream(c io.ReadWriter, message []byte) ([]byte, error) {
+	if _, err := c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(message))), message...)); err != nil {
+		return nil, err
+	}
+	var size [2]byte
+	if _, err := io.ReadFull(c, size[:]); err != nil {
+		return nil, err
+	}
+	answer := make([]byte, binary.BigEndian.Uint16(size[:]))
+	_, err := io.ReadFull(c, answer)
+	return answer, err
+}
+
+// judge tells whether a message answers the question, and what is wrong with it.
+func (d DNS) judge(id uint16, answer []byte) (bool, error) {
+	var m dnsmessage.Message
+	if err := m.Unpack(answer); err != nil {
+		return true, errors.New("not an answer of DNS")
+	}
+	if m.ID != id || !m.Response {
+		return false, nil
+	}
+	if m.RCode != dnsmessage.RCodeSuccess {
+		return true, fmt.Errorf("answered %s", rcode(m.RCode))
+	}
+	found := 0
+	for _, r := range m.Answers {
+		if text := record(r.Body); text != "" {
+			found++
+			if d.Receive == nil || d.Receive.Match([]byte(text)) {
+				return true, nil
+			}
+		}
+	}
+	switch {
+	case m.Truncated:
+		return true, errCut
+	case found == 0:
+		return true, errEmpty
+	}
+	return true, fmt.Errorf("nothing in the answer matches %q", d.Receive.String())
+}
+
+// rcode is the word that operators know from dig.
+func rcode(code dnsmessage.RCode) string {
+	switch code {
+	case dnsmessage.RCodeSuccess:
+	case dnsmessage.RCodeFormatError:
+		return "FORMERR"
+	case dnsmessage.RCodeServerFailure:
+		return "SERVFAIL"
+	case dnsmessage.RCodeNameError:
+		return "NXDOMAIN, the name does not exist"
+	case dnsmessage.RCodeNotImplemented:
+		return "NOTIMP"
+	case dnsmessage.RCodeRefused:
+		return "REFUSED, it serves neither this name nor this client"
+	}
+	return code.String()
+}
+
+// record is what a record says; empty for those that nobody asked for.
+func record(body dnsmessage.ResourceBody) string {
+	switch r := body.(type) {
+	case *dnsmessage.AResource:
+		return netip.AddrFrom4(r.A).String()
+	case *dnsmessage.AAAAResource:
+		return netip.AddrFrom16(r.AAAA).String()
+	case *dnsmessage.PTRResource:
+		return strings.TrimSuffix(r.PTR.String(), ".")
+	}
+	return ""
+}

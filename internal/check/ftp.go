@@ -1,0 +1,117 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// ftp is good when the server lets us in and, with Request, sends a file, which
+// must match Receive (RFC 959, RFC 2428).
+func ftp(ctx context.Context, c *conn, t Target) error {
+	l := newLines(c)
+	if _, err := l.reply("greeting", 220); err != nil {
+		return err
+	}
+	login, passwd := t.Login, t.Passwd
+	if login == "" {
+		login, passwd = "anonymous", "ldirectord@localhost.localdomain"
+	}
+	if err := l.login(login, passwd); err != nil {
+		return err
+	}
+	if t.path() != "" {
+		if err := l.retrieve(ctx, t); err != nil {
+			return err
+		}
+	}
+	l.bye("QUIT")
+	return nil
+}
+
+// login gives the password if one is asked for.
+func (l lines) login(name, passwd string) error {
+	if err := l.send("USER", name); err != nil {
+		return err
+	}
+	code, text, err := l.ReadResponse(0)
+	switch {
+	case err != nil:
+		return refusal("USER", err)
+	case code == 331:
+		_, err = l.ask(2, "PASS", passwd)
+		return err
+	case code/100 != 2:
+		return refused{"USER", code, text}
+	}
+	return nil
+}
+
+// retrieve reads a file. The server listens and we connect, to its own address
+// whatever it says, so that a check reaches nobody else.
+func (l lines) retrieve(ctx context.Context, t Target) error {
+	if _, err := l.ask(200, "TYPE", "I"); err != nil {
+		return err
+	}
+	port, err := l.passive()
+	if err != nil {
+		return err
+	}
+	data, err := dial(ctx, t.Source, netip.AddrPortFrom(t.Addr.Addr(), port))
+	if err != nil {
+		return fmt.Errorf("data connection: %w", err)
+	}
+	defer func() { _ = data.Close() }()
+	if _, err := l.ask(1, "RETR", t.Request); err != nil {
+		return err
+	}
+	file, err := io.ReadAll(io.LimitReader(data, maxBody))
+	if err != nil {
+		return fmt.Errorf("RETR: %w", data.reason(ctx, err))
+	}
+	if len(file) < maxBody { // else it has more to send than is read
+		if _, err := l.reply("RETR", 2); err != nil {
+			return err
+		}
+	}
+	return t.expect(file, "the file")
+}
+
+// passive asks for a port, by EPSV and where that is not known by PASV.
+func (l lines) passive() (uint16, error) {
+	text, err := l.ask(229, "EPSV")
+	if _, no := errors.AsType[refused](err); no {
+		if text, err = l.ask(227, "PASV"); err != nil {
+			return 0, err
+		}
+		return pasvPort(text)
+	}
+	if err != nil {
+		return 0, err
+	}
+	_, text, _ = strings.Cut(text, "(|||")
+	text, _, _ = strings.Cut(text, "|")
+	port, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return 0, errors.New("EPSV: no port in the answer")
+	}
+	return uint16(port), nil
+}
+
+// pasvPort finds the last two of six numbers.
+func pasvPort(text string) (uint16, error) {
+	numbers := strings.FieldsFunc(text, func(r rune) bool { return r < '0' || r > '9' })
+	if len(numbers) < 6 {
+		return 0, errors.New("PASV: no port in the answer")
+	}
+	high, err := strconv.ParseUint(numbers[len(numbers)-2], 10, 8)
+	low, other := strconv.ParseUint(numbers[len(numbers)-1], 10, 8)
+	if err = errors.Join(err, other); err != nil {
+		return 0, errors.New("PASV: no port in the answer")
+	}
+	return uint16(high<<8 | low), nil
+}

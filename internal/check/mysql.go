@@ -1,0 +1,123 @@
+package check
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+// MySQL logs in and, with Request, runs a query. It is good when that has a row.
+type MySQL struct {
+	Target
+	config *mysql.Config
+}
+
+func newMySQL(_ string, t Target) (Checker, error) {
+	if t.Login == "" {
+		return nil, errLogin("mysql")
+	}
+	config := mysql.NewConfig()
+	config.User, config.Passwd, config.DBName = t.Login, t.Passwd, t.Database
+	config.Net, config.Addr = "tcp", t.Addr.String()
+	config.Logger = &mysql.NopLogger{}
+	return MySQL{t, config}, nil
+}
+
+func errLogin(name string) error {
+	return fmt.Errorf("service=%s needs a user; add login=NAME and passwd=PASSWORD", name)
+}
+
+// query is the request, without the slash that stands for none.
+func (t Target) query() string {
+	if t.Request == "/" {
+		return ""
+	}
+	return t.Request
+}
+
+var errNoRow = errors.New("the query has no row")
+
+// Check implements Checker.
+func (m MySQL) Check(ctx context.Context) error {
+	connection, err := dial(ctx, m.Source, m.Addr)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = connection.Close() }()
+	return named("mysql", m.Addr, connection.reason(ctx, m.talk(ctx, connection)))
+}
+
+func (m MySQL) talk(ctx context.Context, c *conn) error {
+	framed := &packets{Conn: c}
+	config := m.config.Clone()
+	config.DialFunc = func(context.Context, string, string) (net.Conn, error) { return framed, nil }
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		return err
+	}
+	session, err := connector.Connect(ctx)
+	if framed.err != nil {
+		return framed.err
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = session.Close() }()
+	if m.query() == "" {
+		return nil
+	}
+	// The rest of a large answer is not read: to close its rows would.
+	querier, ok := session.(driver.QueryerContext)
+	if !ok {
+		return errors.New("the driver has no queries")
+	}
+	rows, err := querier.QueryContext(ctx, m.query(), nil)
+	if err != nil {
+		return fmt.Errorf("query: %w", err)
+	}
+	err = rows.Next(make([]driver.Value, len(rows.Columns())))
+	if errors.Is(err, io.EOF) {
+		return errNoRow
+	}
+	return err
+}
+
+// packets watches the lengths of MySQL's packets: the driver makes room for
+// what a header announces, up to 16 MiB, also for what is no MySQL at all.
+type packets struct {
+	net.Conn
+	header [4]byte // 3 bytes of length, the lowest first, and a sequence number
+	have   int     // bytes of header
+	body   int     // bytes that follow
+	err    error
+}
+
+func (p *packets) Read(b []byte) (int, error) {
+	n, err := p.Conn.Read(b)
+	for rest := b[:n]; len(rest) > 0 && p.err == nil; {
+		if p.body > 0 {
+			skip := min(p.body, len(rest))
+			p.body -= skip
+			rest = rest[skip:]
+			continue
+		}
+		p.header[p.have] = rest[0]
+		p.have, rest = p.have+1, rest[1:]
+		if p.have == len(p.header) {
+			p.have = 0
+			p.body = int(p.header[0]) | int(p.header[1])<<8 | int(p.header[2])<<16
+			if p.body > maxBody {
+				p.err = fmt.Errorf("a packet of %d bytes: this is not MySQL, or a very large row", p.body)
+			}
+		}
+	}
+	if p.err != nil {
+		return 0, p.err
+	}
+	return n, err
+}

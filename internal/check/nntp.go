@@ -1,0 +1,13 @@
+package check
+
+import "context"
+
+// nntp is good when the server greets (RFC 3977).
+func nntp(_ context.Context, c *conn, _ Target) error {
+	l := newLines(c)
+	if _, _, err := l.ReadCodeLine(2); err != nil {
+		return refusal("greeting", err)
+	}
+	l.bye("QUIT")
+	return nil
+}

@@ -1,0 +1,48 @@
+package check
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+
+	"lvs-agents/internal/check/oracle"
+)
+
+// Oracle has a helper program log in and, with Request, run a query: the
+// library of the protocol is larger than everything else in the daemon.
+type Oracle struct{ Target }
+
+func newOracle(_ string, t Target) (Checker, error) {
+	if t.Login == "" {
+		return nil, errLogin("oracle")
+	}
+	if t.Database == "" {
+		return nil, errors.New(`service=oracle needs a database; add database="SID"`)
+	}
+	return Oracle{t}, nil
+}
+
+// Check implements Checker.
+func (o Oracle) Check(ctx context.Context) error {
+	input, err := json.Marshal(oracle.Question{
+		Addr: o.Addr, Source: o.Source.Source(o.Addr.Addr()),
+		Login: o.Login, Passwd: o.Passwd, Database: o.Database, Query: o.query(),
+	})
+	if err != nil {
+		return err
+	}
+	err = run(ctx, program{argv: []string{o.Helper}, input: string(input)})
+	failed, ended := errors.AsType[failure](err)
+	switch {
+	case errors.Is(err, errMissing):
+		err = errors.New(o.Helper + " is missing, which talks to Oracle; install it")
+	case ctx.Err() != nil:
+		err = errSilent
+	case ended && strings.HasPrefix(failed.output, "panic:"): // in the library
+		err = errors.New("not an answer of Oracle")
+	case ended && failed.output != "":
+		err = errors.New(failed.output)
+	}
+	return named("oracle", o.Addr, err)
+}

@@ -1,0 +1,135 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+)
+
+// PgSQL logs in and, with Request, runs a query. It is good when that has a
+// row. Like every client of PostgreSQL it prefers TLS and takes no TLS.
+type PgSQL struct {
+	Target
+	config *pgconn.Config
+}
+
+func newPgSQL(_ string, t Target) (Checker, error) {
+	if t.Login == "" {
+		return nil, errLogin("pgsql")
+	}
+	// The library takes what is missing from the environment and from files of
+	// the user: everything is given.
+	setting := func(value string) string {
+		return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value) + "'"
+	}
+	database := t.Database
+	if database == "" {
+		database = t.Login
+	}
+	config, err := pgconn.ParseConfig(fmt.Sprintf("host=%s port=%d user=%s password=%s dbname=%s sslmode=prefer passfile=/dev/null application_name=directord",
+		setting(t.Addr.Addr().String()), t.Addr.Port(), setting(t.Login), setting(t.Passwd), setting(database)))
+	if err != nil {
+		return nil, errors.New("login, passwd or database is not usable for PostgreSQL") // the error has the password
+	}
+	config.Password = t.Passwd // also an empty one
+	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		frontend := pgproto3.NewFrontend(r, w)
+		frontend.SetMaxBodyLen(maxBody)
+		return frontend
+	}
+	return PgSQL{t, config}, nil
+}
+
+// Check implements Checker.
+func (p PgSQL) Check(ctx context.Context) error {
+	d := &attemptsOf{PgSQL: p}
+	config := p.config.Copy()
+	config.DialFunc = func(ctx context.Context, _, _ string) (net.Conn, error) { return d.dial(ctx) }
+	session, err := pgconn.ConnectConfig(ctx, config)
+	last, failed := d.end()
+	if failed != nil {
+		return failed
+	}
+	if err == nil {
+		err = p.query(ctx, session)
+		_ = session.Close(ctx) // what it says does not matter any more
+	}
+	return named("pgsql", p.Addr, last.reason(ctx, pgReason(err)))
+}
+
+// attemptsOf opens the connections of one check, with TLS and without. The
+// library would open more in the background after a failure, to cancel what
+// the server might be doing: a check ends when it ends.
+type attemptsOf struct {
+	PgSQL
+	mu    sync.Mutex
+	last  *conn
+	err   error
+	ended bool
+}
+
+func (a *attemptsOf) dial(ctx context.Context) (net.Conn, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.ended || a.last != nil && (ctx.Err() != nil || a.last.raw.late.Load()) {
+		return nil, net.ErrClosed
+	}
+	a.last, a.err = dial(ctx, a.Source, a.Addr)
+	return a.last, a.err
+}
+
+func (a *attemptsOf) end() (*conn, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ended = true
+	return a.last, a.err
+}
+
+func (p PgSQL) query(ctx context.Context, session *pgconn.PgConn) error {
+	query := p.Target.query()
+	if query == "" {
+		return nil
+	}
+	results := session.Exec(ctx, query)
+	for results.NextResult() {
+		if results.ResultReader().NextRow() {
+			return nil
+		}
+	}
+	if err := results.Close(); err != nil {
+		return fmt.Errorf("query: %w", pgReason(err))
+	}
+	return errNoRow
+}
+
+// pgReason is what the server said, without the library's words around it.
+func pgReason(err error) error {
+	if said, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return fmt.Errorf("%s: %s", said.Severity, said.Message)
+	}
+	if failed, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		// One line for each connection, the addresses first.
+		text := failed.Error()
+		text = text[strings.LastIndex(text, "\n")+1:]
+		if _, reason, found := strings.Cut(text, "): "); found {
+			return sameKind{reason, err}
+		}
+	}
+	return err
+}
+
+// sameKind is an error with another text.
+type sameKind struct {
+	text string
+	error
+}
+
+func (s sameKind) Error() string { return s.text }
+func (s sameKind) Unwrap() error { return s.error }

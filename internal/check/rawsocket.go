@@ -1,0 +1,70 @@
+package check
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// The calls below never block, so they are made without telling Go's scheduler.
+// Told of a call after a pause it wakes its monitor thread, which then looks
+// every 20 µs whether the call takes long: that cost more than the checks.
+
+// failed is nil for success: an Errno of 0 in an error is not.
+func failed(errno syscall.Errno) error {
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+func socket(ipv6 bool) (int, error) {
+	family := unix.AF_INET
+	if ipv6 {
+		family = unix.AF_INET6
+	}
+	fd, _, errno := unix.RawSyscall(unix.SYS_SOCKET, uintptr(family), unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+	return int(fd), failed(errno)
+}
+
+// linger makes close send a reset.
+func linger(fd int) error {
+	option := unix.Linger{Onoff: 1}
+	_, _, errno := unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_LINGER,
+		uintptr(unsafe.Pointer(&option)), unsafe.Sizeof(option), 0)
+	return failed(errno)
+}
+
+func shut(fd int) {
+	_, _, _ = unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) // sends a reset; there is nothing to lose
+}
+
+// watch asks epoll for one event.
+func watch(epoll, fd int, number int32) error {
+	event := unix.EpollEvent{Events: unix.EPOLLOUT | unix.EPOLLONESHOT, Fd: number}
+	_, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(epoll), unix.EPOLL_CTL_ADD, uintptr(fd), uintptr(unsafe.Pointer(&event)), 0, 0)
+	return failed(errno)
+}
+
+// ready returns the events that there are already.
+func ready(epoll int, events []unix.EpollEvent) (int, error) {
+	// epoll_pwait: arm64 has no epoll_wait.
+	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epoll), uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), 0, 0, 0)
+	return int(n), failed(errno)
+}
+
+// withAddr makes a call that takes a socket address, bind or connect.
+func withAddr(number uintptr, fd int, addr netip.AddrPort) error {
+	port := binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, addr.Port()))
+	if addr.Addr().Is4() {
+		raw := unix.RawSockaddrInet4{Family: unix.AF_INET, Port: port, Addr: addr.Addr().As4()}
+		_, _, errno := unix.RawSyscall(number, uintptr(fd), uintptr(unsafe.Pointer(&raw)), unsafe.Sizeof(raw))
+		return failed(errno)
+	}
+	raw := unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: port, Addr: addr.Addr().As16()}
+	_, _, errno := unix.RawSyscall(number, uintptr(fd), uintptr(unsafe.Pointer(&raw)), unsafe.Sizeof(raw))
+	return failed(errno)
+}

@@ -1,0 +1,64 @@
+package check
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+)
+
+// newSimple makes the check of services without a protocol that is known here:
+// it sends Request and is good when a line of the answer matches Receive.
+func newSimple(name string, t Target) (Checker, error) {
+	if !t.UDP {
+		return talk{name, t, false, simple}, nil
+	}
+	if t.Request == "" || t.Request == "/" {
+		return nil, fmt.Errorf("service=%s over udp needs something to send; add request=TEXT", name)
+	}
+	return datagram{name, t, []byte(unescaped(t.path())), func(answer []byte) (bool, error) {
+		return true, t.expect(answer, "the answer")
+	}}, nil
+}
+
+// unescaped has line breaks where \n was written, as there is no other way to
+// write one in ldirectord.cf.
+func unescaped(request string) string { return strings.ReplaceAll(request, `\n`, "\n") }
+
+func simple(_ context.Context, c *conn, t Target) error {
+	if _, err := io.WriteString(c, unescaped(t.path())); err != nil {
+		return err
+	}
+	if half, ok := c.raw.Conn.(*net.TCPConn); ok {
+		_ = half.CloseWrite() // some servers answer at the end of the question only
+	}
+	reader := bufio.NewReader(c)
+	for {
+		line, err := reader.ReadBytes('\n')
+		if len(line) > 0 && t.expect(line, "the line") == nil {
+			return nil
+		}
+		if errors.Is(err, io.EOF) && c.raw.read.Load() > 0 {
+			return fmt.Errorf("no line of the answer matches %q", t.Receive.String())
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// datagram is the check that sends one fixed question over UDP.
+type datagram struct {
+	name     string
+	target   Target
+	question []byte
+	accept   func([]byte) (bool, error)
+}
+
+// Check implements Checker.
+func (d datagram) Check(ctx context.Context) error {
+	return d.target.exchanging(ctx, d.name, d.question, d.accept)
+}

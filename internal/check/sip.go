@@ -1,0 +1,96 @@
+package check
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// SIP sends OPTIONS, which every server of telephony answers (RFC 3261 11). It
+// is good when the answer is 200.
+type SIP struct{ Target }
+
+func newSIP(_ string, t Target) (Checker, error) {
+	if strings.ContainsAny(t.Login, "\r\n <>") {
+		return nil, errors.New("login is no SIP address; write USER@HOST")
+	}
+	return SIP{t}, nil
+}
+
+// Check implements Checker.
+func (s SIP) Check(ctx context.Context) error {
+	if !s.UDP {
+		return talk{"sip", s.Target, false, s.over}.Check(ctx)
+	}
+	c, err := s.datagrams(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }()
+	request, id := s.options("UDP", c.LocalAddr().String())
+	err = c.exchange(ctx, request, func(answer []byte) (bool, error) { return s.judge(id, answer) })
+	return named("sip", s.Addr, c.reason(ctx, err))
+}
+
+func (s SIP) over(_ context.Context, c *conn, _ Target) error {
+	request, id := s.options("TCP", c.LocalAddr().String())
+	if _, err := c.Write(request); err != nil {
+		return err
+	}
+	var answer []byte
+	for !bytes.Contains(answer, []byte("\r\n\r\n")) {
+		chunk := make([]byte, 2048)
+		n, err := c.Read(chunk)
+		if err != nil {
+			return err
+		}
+		answer = append(answer, chunk[:n]...)
+		if len(answer) >= len(version) && !bytes.HasPrefix(answer, []byte(version)) {
+			break
+		}
+		if len(answer) > maxHeader {
+			return errEndless
+		}
+	}
+	done, err := s.judge(id, answer)
+	if err == nil && !done {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// options makes a request with identifiers that nobody has used before.
+func (s SIP) options(transport, local string) (request []byte, id string) {
+	id = rand.Text()
+	uri := "sip:" + s.Login
+	if s.Login == "" {
+		uri += s.Addr.String()
+	}
+	return fmt.Appendf(nil, "OPTIONS %s SIP/2.0\r\nVia: SIP/2.0/%s %s;branch=z9hG4bK%s;rport\r\nMax-Forwards: 70\r\n"+
+		"To: <%s>\r\nFrom: <%s>;tag=%s\r\nCall-ID: %s\r\nCSeq: 1 OPTIONS\r\nContact: <sip:directord@%s>\r\n"+
+		"Accept: application/sdp\r\nContent-Length: 0\r\n\r\n", uri, transport, local, id, uri, uri, id[:8], id, local), id
+}
+
+// version begins every answer.
+const version = "SIP/2.0 "
+
+// judge looks at an answer; provisional ones and those of others are not it.
+func (s SIP) judge(id string, answer []byte) (bool, error) {
+	header, _, whole := bytes.Cut(answer, []byte("\r\n\r\n"))
+	line, _, _ := strings.Cut(string(header), "\r\n")
+	switch {
+	case !strings.HasPrefix(line, version):
+		return true, unexpected("OPTIONS", line)
+	case !whole:
+		return true, errors.New("OPTIONS: the header of the answer does not end")
+	case !bytes.Contains(header, []byte(id)), strings.HasPrefix(line, version+"1"):
+		return false, nil
+	case !strings.HasPrefix(line, version+"200"):
+		return true, unexpected("OPTIONS", line)
+	}
+	return true, nil
+}

@@ -1,0 +1,24 @@
+package check
+
+import (
+	"context"
+	"errors"
+)
+
+// smtp is good when the server greets and takes EHLO or HELO (RFC 5321).
+func smtp(_ context.Context, c *conn, _ Target) error {
+	const name = "localhost.localdomain" // some servers want a dot in it
+	l := newLines(c)
+	if _, err := l.reply("greeting", 220); err != nil {
+		return err
+	}
+	_, err := l.ask(250, "EHLO", name)
+	if _, no := errors.AsType[refused](err); no {
+		_, err = l.ask(250, "HELO", name)
+	}
+	if err != nil {
+		return err
+	}
+	l.bye("QUIT")
+	return nil
+}

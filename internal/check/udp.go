@@ -1,0 +1,30 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// UDP sends a datagram. With Receive it is good when an answer matches; without,
+// unless the server's host says that nobody listens on the port: most servers
+// do not answer what they do not understand.
+type UDP struct{ Target }
+
+// Check implements Checker.
+func (u UDP) Check(ctx context.Context) error {
+	question := []byte(unescaped(u.Request))
+	if u.Receive != nil {
+		return u.exchanging(ctx, "udp", question, func(answer []byte) (bool, error) {
+			return true, u.expect(answer, "the answer")
+		})
+	}
+	deadline, _ := ctx.Deadline()
+	limited, cancel := context.WithTimeout(ctx, time.Until(deadline)/attempts) // a refusal comes at once
+	defer cancel()
+	err := u.exchanging(limited, "udp", question, func([]byte) (bool, error) { return true, nil })
+	if errors.Is(err, errSilent) && ctx.Err() == nil {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,95 @@
+// Package checks asks the real server programs of Debian, and servers that
+// misbehave, with every check that there is.
+//
+// It runs itself again as root of namespaces of its own, where every port is
+// free and from which nothing gets out; whatever it starts ends with it. All
+// servers listen on addresses of 127/8.
+package checks
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+)
+
+// inside is set in the environment of the second run.
+const inside = "CHECKS_INSIDE"
+
+var update = flag.Bool("update", false, "rewrite docs/checks.md")
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	// Situations wait for each other on nothing but the servers.
+	if err := flag.Set("test.parallel", "32"); err != nil {
+		fmt.Fprintln(os.Stderr, "tests/checks:", err)
+		os.Exit(1)
+	}
+	if os.Getenv(inside) == "" {
+		os.Exit(again())
+	}
+	if err := prepare(); err != nil {
+		fmt.Fprintln(os.Stderr, "tests/checks:", err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+// again runs this program in new namespaces.
+func again() int {
+	dir, err := os.MkdirTemp("", "checks")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "tests/checks:", err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Env = append(os.Environ(), inside+"="+dir, "SSL_CERT_FILE="+dir+"/ca.pem")
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	// The servers are killed by the kernel when their init, this test, ends.
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
+		Pdeathsig:  syscall.SIGKILL,
+	}
+	err = cmd.Run()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return max(1, exit.ExitCode())
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "tests/checks: as root, with namespaces:", err)
+		return 1
+	}
+	return 0
+}
+
+// prepare makes the namespaces usable.
+func prepare() error {
+	if err := syscall.Sethostname([]byte("news1.directors.lan")); err != nil { // leafnode wants a name with a domain
+		return err
+	}
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return err
+	}
+	if err := netlink.LinkSetUp(lo); err != nil {
+		return err
+	}
+	// named listens on addresses of interfaces only.
+	if err := netlink.AddrAdd(lo, &netlink.Addr{IPNet: &net.IPNet{IP: net.IPv4(127, 0, 53, 1), Mask: net.CIDRMask(32, 32)}}); err != nil {
+		return err
+	}
+	work = os.Getenv(inside)
+	if err := os.Chmod(work, 0o755); err != nil {
+		return err
+	}
+	return makeCertificates()
+}
+
+// work is the directory of everything that the servers need.
+var work string

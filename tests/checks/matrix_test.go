@@ -1,0 +1,337 @@
+package checks
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lvs-agents/internal/check"
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/health"
+)
+
+// subject is a check with the server that it is right for.
+type subject struct {
+	name   string
+	block  []string // lines of ldirectord.cf
+	port   int
+	right  string // address of the real server; empty where there is none
+	wrong  [2]string
+	udp    bool
+	tlsNet int    // number of the servers with other certificates, 0 for none
+	like   []byte // a right beginning of an answer
+	up     []string
+}
+
+func subjects() []*subject {
+	credentials := []string{`login="` + login + `"`, `passwd="` + passwd + `"`}
+	page := []string{`request="/health"`, `receive="all is well"`}
+	secure := []string{"virtualhost=" + serverName, "verify=name"}
+	tlsHello := []byte{22, 3, 3}
+	join := func(parts ...[]string) (all []string) {
+		for _, p := range parts {
+			all = append(all, p...)
+		}
+		return all
+	}
+	notFound := [2]string{"/health", "/hidden"}
+	other := [2]string{"all is well", "maintenance"}
+	return []*subject{
+		{name: "connect", block: []string{"checktype=connect", "service=http"}, port: 80, right: "127.0.80.1", like: []byte("x"), up: []string{"silent", "dripping", "garbage", "oversized"}},
+		{name: "udp", block: []string{"checktype=udp", "protocol=udp", `request="x"`}, port: 5060, right: "127.0.50.1", udp: true, up: []string{"silent", "garbage", "oversized"}},
+		{name: "http", block: page, port: 80, right: "127.0.80.1", wrong: notFound, like: []byte("HTTP/1.1 200 OK\r\nX: ")},
+		{name: "https", block: join(page, secure), port: 443, right: tlsAddr(80, "right"), wrong: other, tlsNet: 80, like: tlsHello},
+		{name: "http_proxy", block: []string{`request="http://127.0.80.1/health"`, `receive="all is well"`}, port: 3128, right: "127.0.31.1", wrong: notFound, like: []byte("HTTP/1.1 200 OK\r\nX: ")},
+		{name: "ftp", block: []string{`login="anonymous"`, `passwd="` + passwd + `"`, `request="/health"`, `receive="all is well"`}, port: 21, right: "127.0.21.1", wrong: other, like: []byte("220 ready")},
+		{name: "smtp", port: 25, right: "127.0.25.1", like: []byte("220 mail ESMTP")},
+		{name: "submission", port: 587, right: "127.0.25.1", like: []byte("220 mail ESMTP")},
+		{name: "pop", block: credentials, port: 110, right: "127.0.143.1", like: []byte("+OK ready")},
+		{name: "pops", block: join(credentials, secure), port: 995, right: "127.0.143.1", tlsNet: 143, like: tlsHello},
+		{name: "imap", block: credentials, port: 143, right: "127.0.143.1", like: []byte("* OK ready")},
+		{name: "imaps", block: join(credentials, secure), port: 993, right: "127.0.143.1", tlsNet: 143, like: tlsHello},
+		{name: "nntp", port: 119, right: "127.0.119.1", like: []byte("200 ready")},
+		{name: "ldap", block: []string{`login="cn=checker,dc=example,dc=org"`, `passwd="` + passwd + `"`, `request="dc=example,dc=org"`, `receive="example"`},
+			port: 389, right: "127.0.38.1", wrong: [2]string{`request="dc=`, `request="dc=no,dc=`}, like: []byte{0x30, 0x84, 0x7f, 0xff, 0xff, 0xff, 0x04, 0x84, 0x7f, 0xff, 0xff, 0x00}},
+		{name: "ldaps", block: join([]string{`login="cn=checker,dc=example,dc=org"`, `passwd="` + passwd + `"`, `request="dc=example,dc=org"`}, secure),
+			port: 636, right: "127.0.38.1", tlsNet: 38, like: tlsHello},
+		{name: "dns", block: []string{"protocol=udp", `request="www.example.org"`, `receive="192\.0\.2\.10"`}, port: 53, right: "127.0.53.1", wrong: [2]string{"www.", "nowhere."}, udp: true},
+		{name: "dns over tcp", block: []string{"protocol=tcp", "service=dns", `request="192.0.2.10"`, `receive="^www"`}, port: 53, right: "127.0.53.1", wrong: [2]string{"^www", "^mail"}, like: []byte{0xff, 0xff}},
+		{name: "mysql", block: join(credentials, []string{`database="shop"`, `request="SELECT 1"`}), port: 3306, right: "127.0.33.1", wrong: [2]string{"SELECT 1", "SELECT a FROM empty"}, like: []byte{0xff, 0xff, 0xff, 0, 10}},
+		{name: "pgsql", block: join(credentials, []string{`database="postgres"`, `request="SELECT 1"`}), port: 5432, right: "127.0.54.1", wrong: [2]string{"SELECT 1", "SELECT 1 WHERE false"}, like: []byte("NR\x7f\xff\xff\xff")},
+		{name: "oracle", block: join(credentials, []string{`database="XE"`, `request="SELECT 1 FROM DUAL"`}), port: 1521, like: []byte{0x7f, 0xff, 0, 0, 2, 0, 0, 0}},
+		{name: "sip", block: []string{"protocol=udp", `login="checker@127.0.50.1"`}, port: 5060, right: "127.0.50.1", wrong: [2]string{"checker@", "stranger@"}, udp: true},
+		{name: "sip over tcp", block: []string{"protocol=tcp", "service=sip", `login="checker@127.0.50.1"`}, port: 5060, right: "127.0.50.1", wrong: [2]string{"checker@", "stranger@"}, like: []byte("SIP/2.0 200 OK\r\nX: ")},
+		{name: "radius", block: join(credentials, []string{"protocol=udp", `secret="` + secret + `"`}), port: 1812, right: "127.0.18.1", udp: true},
+		{name: "simpletcp", block: []string{"service=simpletcp", `request="GET /health HTTP/1.0\n\n"`, `receive="all is well"`}, port: 80, right: "127.0.80.1", wrong: other, like: []byte("all is")},
+	}
+}
+
+// at is the configuration with the real server at an address.
+func (c *subject) at(addr string) string {
+	if addr == "" {
+		return ""
+	}
+	text := fmt.Sprintf("virtual=192.0.2.10:%d\n\treal=%s:%d masq\n", c.port, addr, c.port)
+	for _, line := range c.block {
+		text += "\t" + line + "\n"
+	}
+	return text
+}
+
+// changed is the configuration that asks the right server for something wrong.
+func (c *subject) changed(what [2]string) string {
+	if what[0] == "" || c.right == "" {
+		return ""
+	}
+	before := c.at(c.right)
+	if after := replace(before, what[0], what[1]); after != before {
+		return after
+	}
+	return ""
+}
+
+// redirected is for protocols with redirections.
+func (c *subject) redirected() string {
+	if !strings.HasPrefix(c.name, "http") {
+		return ""
+	}
+	return c.changed([2]string{"/health", "/loop"})
+}
+
+func replace(text, from, to string) string { return strings.ReplaceAll(text, from, to) }
+
+// expected tells whether a check should be good.
+func (c *subject) expected(name string) bool {
+	for _, up := range append([]string{"right", "wrong name, verify=chain", "self-signed, verify=no"}, c.up...) {
+		if up == name {
+			return true
+		}
+	}
+	return false
+}
+
+// cell is a result.
+type cell struct {
+	asked  bool
+	reason string // empty for up
+	took   time.Duration
+}
+
+// ask runs one check as the daemon does.
+func ask(t *testing.T, text string, limit time.Duration) cell {
+	t.Helper()
+	checker, err := checkerOf(t, fmt.Sprintf("negotiatetimeout=%dms\n%s", limit.Milliseconds(), text))
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	began := time.Now()
+	err = checker.Check(ctx)
+	c := cell{asked: true, took: time.Since(began)}
+	if err != nil {
+		c.reason = err.Error()
+	}
+	return c
+}
+
+// checkerOf goes the way of a configuration file.
+func checkerOf(t *testing.T, text string) (check.Checker, error) {
+	t.Helper()
+	cfg, problems := config.Parse("checks.cf", []byte(text))
+	for _, p := range problems {
+		if p.Severity == config.Error || p.What != "" && !strings.Contains(p.What, "without login") {
+			return nil, fmt.Errorf("%s:%d: %s", p.File, p.Line, p.What)
+		}
+	}
+	setup, err := health.NewSetup(t.Context(), cfg, nil)
+	if err != nil {
+		return nil, err
+	}
+	sources := check.NewSources()
+	sources.Avoid(setup.Virtual())
+	pinger := check.NewPinger(sources, uint16(os.Getpid()))
+	t.Cleanup(pinger.Close)
+	helper, err := filepath.Abs("../../bin/directord-oracle")
+	if err != nil {
+		return nil, err
+	}
+	connector, err := check.NewConnector()
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(connector.Close)
+	return health.Checkers(health.Tools{Source: sources, Pinger: pinger, Connector: connector, Oracle: helper})(setup.Probes()[0])
+}
+
+func TestMatrix(t *testing.T) {
+	if _, err := os.Stat("../../bin/directord-oracle"); err != nil {
+		t.Fatalf("%v; run make build", err)
+	}
+	startAll(t)
+	all := subjects()
+	results := make([]map[string]cell, len(all))
+	var lock sync.Mutex
+	for i := range all {
+		results[i] = map[string]cell{}
+	}
+	t.Run("all", func(t *testing.T) {
+		for i, c := range all {
+			for _, s := range situations() {
+				t.Run(c.name+"/"+s.name, func(t *testing.T) {
+					t.Parallel()
+					text := s.make(t, c, i)
+					if text == "" {
+						return
+					}
+					got := ask(t, text, s.limit)
+					if up := got.reason == ""; up != c.expected(s.name) {
+						t.Errorf("up is %t (%s) with\n%s", up, got.reason, text)
+					}
+					if most := s.limit + 20*time.Second; got.took > most { // a busy machine; a check without limits never ends
+						t.Errorf("took %s, its limit is %s", got.took, s.limit)
+					}
+					t.Logf("%s: %s", got.took.Round(time.Millisecond), got.reason)
+					lock.Lock()
+					defer lock.Unlock()
+					results[i][s.name] = got
+				})
+			}
+		}
+	})
+	document(t, "The checks", matrix(all, results))
+	print(overview(all, results))
+}
+
+// TestOversizedAnswersTakeNoMemory asks all endless servers one after another.
+func TestOversizedAnswersTakeNoMemory(t *testing.T) {
+	const most = 16 << 20
+	for i, c := range subjects() {
+		t.Run(c.name, func(t *testing.T) {
+			text := fake(7, flood)(t, c, i)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			ask(t, text, long)
+			runtime.ReadMemStats(&after)
+			if used := after.TotalAlloc - before.TotalAlloc; used > most {
+				t.Errorf("allocated %d bytes", used)
+			}
+		})
+	}
+}
+
+// TestPing needs silence of the whole kernel, so it is not in the matrix.
+func TestPing(t *testing.T) {
+	const text = "checktimeout=%dms\nvirtual=192.0.2.10:80\n\treal=127.0.0.7:80 masq\n\tchecktype=ping\n"
+	check := func(limit time.Duration) error {
+		checker, err := checkerOf(t, fmt.Sprintf(text, limit.Milliseconds()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		defer cancel()
+		return checker.Check(ctx)
+	}
+	if err := check(long); err != nil {
+		t.Error(err)
+	}
+	const silence = "/proc/sys/net/ipv4/icmp_echo_ignore_all" // of this namespace
+	if err := os.WriteFile(silence, []byte("1"), 0); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = os.WriteFile(silence, []byte("0"), 0) }()
+	if err := check(short); err == nil || err.Error() != "ping 127.0.0.7: no answer in time" {
+		t.Errorf("silent: %v", err)
+	}
+}
+
+// overview is the matrix of verdicts as text.
+func overview(all []*subject, results []map[string]cell) string {
+	var b strings.Builder
+	names := []string{"check"}
+	for _, s := range situations() {
+		names = append(names, s.name)
+	}
+	b.WriteString("| " + strings.Join(names, " | ") + " |\n|" + strings.Repeat("---|", len(names)) + "\n")
+	for i, c := range all {
+		b.WriteString("| " + c.name)
+		for _, s := range situations() {
+			r := results[i][s.name]
+			switch {
+			case !r.asked:
+				b.WriteString(" | –")
+			case r.reason == "":
+				b.WriteString(" | up")
+			default:
+				b.WriteString(" | down")
+			}
+		}
+		b.WriteString(" |\n")
+	}
+	return b.String()
+}
+
+// matrix is the chapter of the documentation.
+func matrix(all []*subject, results []map[string]cell) string {
+	var b strings.Builder
+	b.WriteString(overview(all, results))
+	for i, c := range all {
+		fmt.Fprintf(&b, "\n### %s\n\n```\n%s```\n\n", c.name, strings.ReplaceAll(c.at(cmpOr(c.right, "127.0.0.1")), passwd, "…"))
+		for _, s := range situations() {
+			if r := results[i][s.name]; r.reason != "" {
+				fmt.Fprintf(&b, "* %s: `%s`\n", s.name, r.reason)
+			}
+		}
+	}
+	return b.String()
+}
+
+func cmpOr(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a
+}
+
+const page = "../../docs/checks.md"
+
+const intro = `<!-- Written by tests/checks; go test ./tests/checks -update after a change. -->
+# Checks
+
+What every check says about real server programs from Debian 12 packages (nginx, vsftpd, postfix, dovecot, slapd,
+leafnode, named, mariadbd, postgres, freeradius, kamailio, squid) and about servers that misbehave. The reasons are those that
+an operator reads in the log and in lvsctl status. All is asked natively on addresses of 127/8.
+
+* refused: nothing listens. black hole: the kernel drops the connection. silent: accepts and says nothing.
+* dripping: a right beginning, a byte a second. garbage: 4 KiB of random bytes. oversized: a right beginning without an end.
+* expired, wrong name, self-signed: of the TLS certificate; these checks run with verify=name unless it says otherwise.
+* For oracle there is no server here: only that its driver is reached, and what happens if nothing answers as Oracle does.
+* ping and external programs are tested apart, in TestPing and in internal/check.
+`
+
+// document compares a chapter of the page, or writes it.
+func document(t *testing.T, title, text string) {
+	t.Helper()
+	want, err := os.ReadFile(page)
+	if err != nil && !*update {
+		t.Fatal(err)
+	}
+	got := intro + "\n## " + title + "\n\n" + text
+	if *update {
+		if err := os.WriteFile(page, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", page, diff)
+	}
+}

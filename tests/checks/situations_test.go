@@ -1,0 +1,224 @@
+package checks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// situation is what a real server does when it is asked.
+type situation struct {
+	name  string
+	limit time.Duration // of the check
+	// make prepares it for a check and returns the configuration to use, empty
+	// where it makes no sense.
+	make func(t *testing.T, c *subject, id int) string
+}
+
+// Time limits. What must end by itself gets a long one, so that a busy machine
+// changes no verdict; what must end by the limit gets a short one.
+const (
+	long  = 60 * time.Second
+	short = 1500 * time.Millisecond
+)
+
+func situations() []situation {
+	return []situation{
+		{"right", long, func(_ *testing.T, c *subject, _ int) string { return c.at(c.right) }},
+		{"wrong answer", long, func(_ *testing.T, c *subject, _ int) string { return c.changed(c.wrong) }},
+		{"wrong credentials", long, func(_ *testing.T, c *subject, _ int) string { return c.changed([2]string{passwd, "wr0ng"}) }},
+		{"wrong secret", short, func(_ *testing.T, c *subject, _ int) string { return c.changed([2]string{secret, "wr0ng"}) }},
+		{"redirect loop", long, func(_ *testing.T, c *subject, _ int) string { return c.redirected() }},
+		{"refused", long, func(_ *testing.T, c *subject, id int) string { return c.at(c.faked(1, id)) }},
+		{"black hole", short, blackHole},
+		{"silent", short, fake(2, nil)},
+		{"dripping", short, func(t *testing.T, c *subject, id int) string {
+			if c.udp {
+				return ""
+			}
+			return fake(3, drip)(t, c, id)
+		}},
+		{"garbage", long, fake(4, garble)},
+		{"oversized", long, fake(5, flood)},
+		{"expired", long, certifiedBy("expired", "")},
+		{"wrong name", long, certifiedBy("wrong-name", "")},
+		{"wrong name, verify=chain", long, certifiedBy("wrong-name", "verify=chain")},
+		{"self-signed", long, certifiedBy("self-signed", "")},
+		{"self-signed, verify=no", long, certifiedBy("self-signed", "verify=no")},
+	}
+}
+
+// faked is the address of a server that only pretends.
+func (c *subject) faked(kind, id int) string {
+	return fmt.Sprintf("127.1.%d.%d", kind, id+1)
+}
+
+// certifiedBy asks the server with another certificate.
+func certifiedBy(certificate, verify string) func(*testing.T, *subject, int) string {
+	return func(_ *testing.T, c *subject, _ int) string {
+		if c.tlsNet == 0 {
+			return ""
+		}
+		text := c.at(tlsAddr(c.tlsNet, certificate))
+		if verify != "" {
+			text = replace(text, "verify=name", verify)
+		}
+		return text
+	}
+}
+
+// talk is what a pretending server does with a connection.
+type talk func(c net.Conn, like []byte)
+
+// fake starts a server that accepts everything, reads and throws away, and talks.
+func fake(kind int, say talk) func(*testing.T, *subject, int) string {
+	return func(t *testing.T, c *subject, id int) string {
+		addr := c.faked(kind, id)
+		if c.udp {
+			fakeUDP(t, addr, c.port, say)
+			return c.at(addr)
+		}
+		listener := listen(t, fmt.Sprintf("%s:%d", addr, c.port))
+		ended := make(chan struct{})
+		t.Cleanup(func() { close(ended) })
+		go func() {
+			for {
+				conn, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				go func() {
+					defer func() { _ = conn.Close() }()
+					if say != nil {
+						go say(conn, c.like)
+					}
+					_, _ = io.Copy(io.Discard, conn) // until the check hangs up, or half of it
+					<-ended
+				}()
+			}
+		}()
+		return c.at(addr)
+	}
+}
+
+func fakeUDP(t *testing.T, addr string, port int, say talk) {
+	t.Helper()
+	socket, err := net.ListenPacket("udp", fmt.Sprintf("%s:%d", addr, port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = socket.Close() })
+	go func() {
+		buffer := make([]byte, 64<<10)
+		for {
+			_, from, err := socket.ReadFrom(buffer)
+			if err != nil {
+				return
+			}
+			if say != nil {
+				say(answers{socket, from}, nil)
+			}
+		}
+	}()
+}
+
+// answers writes datagrams to one client.
+type answers struct {
+	net.PacketConn
+	to net.Addr
+}
+
+// Write sends a datagram, cut to what fits into one; nothing sends none.
+func (a answers) Write(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	return a.WriteTo(p[:min(len(p), 60000)], a.to)
+}
+func (a answers) Read([]byte) (int, error) { return 0, io.EOF }
+func (a answers) RemoteAddr() net.Addr     { return a.to }
+func (a answers) CloseWrite() error        { return io.EOF }
+
+// drip sends a right beginning, a byte a second.
+func drip(c net.Conn, like []byte) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for i := 0; ; i = (i + 1) % len(like) {
+		if _, err := c.Write(like[i : i+1]); err != nil {
+			return
+		}
+		<-tick.C
+	}
+}
+
+// garble sends 4 KiB of what is no protocol.
+func garble(c net.Conn, _ []byte) {
+	noise := make([]byte, 4<<10)
+	random := rand.NewChaCha8([32]byte{})
+	_, _ = random.Read(noise) // never fails
+	if _, err := c.Write(noise); err != nil {
+		return
+	}
+	if half, ok := c.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite() // for UDP there is nothing to close
+	}
+}
+
+// flood sends a right beginning and then never stops.
+func flood(c net.Conn, like []byte) {
+	if _, err := c.Write(like); len(like) > 0 && err != nil {
+		return
+	}
+	filler := make([]byte, 64<<10)
+	for i := range filler {
+		filler[i] = 'A'
+	}
+	for range 1 << 10 { // a check that reads it all has failed
+		if _, err := c.Write(filler); err != nil {
+			return
+		}
+		if _, ok := c.(answers); ok {
+			return
+		}
+	}
+}
+
+// blackHole is a server whose queue of connections is full, so that the kernel
+// drops what comes.
+func blackHole(t *testing.T, c *subject, id int) string {
+	if c.udp {
+		return ""
+	}
+	addr := net.ParseIP(c.faked(6, id)).To4()
+	socket, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(socket) })
+	err = errors.Join(syscall.Bind(socket, &syscall.SockaddrInet4{Port: c.port, Addr: [4]byte(addr)}), syscall.Listen(socket, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 4 {
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		var dialer net.Dialer
+		filler, err := dialer.DialContext(ctx, "tcp", fmt.Sprintf("%s:%d", addr, c.port))
+		cancel()
+		if err != nil {
+			if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatal(err)
+			}
+			return c.at(addr.String())
+		}
+		t.Cleanup(func() { _ = filler.Close() })
+	}
+	t.Fatal("the queue takes more and more")
+	return ""
+}
