@@ -68,3 +68,12 @@ func withAddr(number uintptr, fd int, addr netip.AddrPort) error {
 	_, _, errno := unix.RawSyscall(number, uintptr(fd), uintptr(unsafe.Pointer(&raw)), unsafe.Sizeof(raw))
 	return failed(errno)
 }
+
+// writable tells whether a connection is open and well, without waiting.
+func writable(fd int) bool {
+	asked := unix.PollFd{Fd: int32(fd), Events: unix.POLLOUT}
+	now := unix.Timespec{}
+	// ppoll: arm64 has no poll.
+	n, _, errno := unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&asked)), 1, uintptr(unsafe.Pointer(&now)), 0, 0, 0)
+	return errno == 0 && n == 1 && asked.Revents == unix.POLLOUT
+}

@@ -105,6 +105,7 @@ func (w *wheel) replace(targets []target) {
 func (w *wheel) turn(ctx context.Context, now int64) {
 	from := max(w.turned+1, now-slots+1) // after a long stop one round is enough
 	w.turned = max(w.turned, now)
+	limits := limits{}
 	for at := from; at <= now; at++ {
 		due := w.ring[at%slots]
 		w.ring[at%slots] = nil
@@ -114,10 +115,13 @@ func (w *wheel) turn(ctx context.Context, now int64) {
 			case s.at > now: // another round
 				w.ring[at%slots] = append(w.ring[at%slots], s)
 			default:
-				w.start(ctx, s)
+				w.start(ctx, s, limits)
 				w.place(s, after(s.probe, now))
 			}
 		}
+	}
+	for _, l := range limits {
+		l.done()
 	}
 }
 
@@ -127,15 +131,15 @@ func (w *wheel) place(s *spoke, at int64) {
 }
 
 // start runs one check, unless the last one has not ended.
-func (w *wheel) start(ctx context.Context, s *spoke) {
+func (w *wheel) start(ctx context.Context, s *spoke, limits limits) {
 	if !s.busy.CompareAndSwap(false, true) {
 		return
 	}
+	limit := limits.of(ctx, s.probe.Timeout)
 	w.running.Go(func() {
 		defer s.busy.Store(false)
-		limited, cancel := context.WithTimeout(ctx, s.probe.Timeout)
-		defer cancel()
-		err := s.checker.Check(limited)
+		err := s.checker.Check(limit)
+		limit.done()
 		if ctx.Err() != nil {
 			return // the end of the daemon says nothing about the server
 		}
@@ -144,6 +148,35 @@ func (w *wheel) start(ctx context.Context, s *spoke) {
 		case <-ctx.Done():
 		}
 	})
+}
+
+// limits are the time limits of checks that start together, by their length:
+// a context of its own for each check would cost more than many a check.
+type limits map[time.Duration]*limit
+
+// limit ends when the time is over, or all checks that have it.
+type limit struct {
+	context.Context
+	cancel context.CancelFunc
+	users  atomic.Int64
+}
+
+// of is called by the wheel's goroutine alone, which is a user, too, as long as
+// it may add others: a turn.
+func (l limits) of(ctx context.Context, timeout time.Duration) *limit {
+	if l[timeout] == nil {
+		limited, cancel := context.WithTimeout(ctx, timeout)
+		l[timeout] = &limit{Context: limited, cancel: cancel}
+		l[timeout].users.Add(1)
+	}
+	l[timeout].users.Add(1)
+	return l[timeout]
+}
+
+func (l *limit) done() {
+	if l.users.Add(-1) == 0 {
+		l.cancel()
+	}
 }
 
 // next is the time until something may be due, at most a second: the age of
