@@ -87,8 +87,8 @@ func TestDirectors(t *testing.T) {
 		{"a second resource with the same service", sameService},
 		{"a lost table is restored in place", lostTable},
 		{"the same by pcs", pcsGroup},
-		{"a file that only one director has", oneFile},
 		{"real servers as a clone", realServers},
+		{"a file that only one director has", oneFile},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.test(t, s) }) {
 			t.FailNow() // what follows stands on it

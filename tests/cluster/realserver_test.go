@@ -9,17 +9,17 @@ import (
 )
 
 // realServers runs the clone of crm/examples on the nodes whose attribute says
-// so: on one, on both, on none. Its second monitor sends packets.
+// so, beside the group: on one, on both, on none. Its second monitor sends
+// packets.
 func realServers(t *testing.T, s site) {
-	s.clear(t)
 	text, err := os.ReadFile("../../crm/examples/realserver.crm")
 	if err != nil {
 		t.Fatal(err)
 	}
-	const look = "ip -o addr show to 192.0.2.10 | sed 's/ *valid_lft.*//'; cat /proc/sys/net/ipv4/conf/all/arp_ignore /proc/sys/net/ipv4/conf/all/arp_announce"
+	const look = "ip -o addr show to 192.0.2.9 | sed 's/ *valid_lft.*//'; cat /proc/sys/net/ipv4/conf/all/arp_ignore /proc/sys/net/ipv4/conf/all/arp_announce"
 	before := s.Node("director1").Script(t, look)
-	s.Configure(t, string(text))
-	for _, roles := range [][]string{{}, {"director2"}, {"director1", "director2"}, {"director1"}, {}} {
+	s.Configure(t, strings.ReplaceAll(string(text), "192.0.2.10", "192.0.2.9"))
+	for _, roles := range [][]string{{}, {"director2"}, {"director1", "director2"}, {}} {
 		for _, name := range []string{"director1", "director2"} {
 			set := []string{"--type", "nodes", "--node", name, "--name", "role", "--delete"}
 			if strings.Contains(strings.Join(roles, " "), name) {
@@ -37,7 +37,7 @@ func realServers(t *testing.T, s site) {
 		for _, name := range []string{"director1", "director2"} {
 			want := before
 			if strings.Contains(strings.Join(roles, " "), name) {
-				want = "1: lo    inet 192.0.2.10/32 scope global lo\\\n1\n2\n"
+				want = "1: lo    inet 192.0.2.9/32 scope global lo\\\n1\n2\n"
 			}
 			if got := s.Node(name).Script(t, look); got != want {
 				t.Errorf("on %v: %s has\n%swant\n%s", roles, name, got, want)
