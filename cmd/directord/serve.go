@@ -328,8 +328,10 @@ func (s *serving) parsed() (*config.Config, error) {
 	if !s.purge && len(cfg.Services) == 0 {
 		return nil, fmt.Errorf("%s has no virtual service; add virtual=ADDRESS:PORT", path)
 	}
+	if known == nil {
+		s.sink.to(cfg.LogFile) // later ones when they are accepted
+	}
 	if known == nil || *known != sum {
-		s.sink.to(cfg.LogFile)
 		for _, p := range problems {
 			s.log.Warnf("Warning [%d] reading file %s at line %d: %s", os.Getpid(), path, p.Line, strings.TrimPrefix(p.String(), p.Position()+": "))
 		}

@@ -218,7 +218,7 @@ func editedFile(t *testing.T, s site) {
 	s.monitorsPass(t)
 	s.writeConfig(t, strings.Replace(webConfig("yes"), "scheduler=rr", "scheduler=rrr", 1))
 	s.Wait(t, minute, "the refusal in the status", func() error {
-		if out := node.Run(t, "lvsctl", "status"); !strings.Contains(out, "ldirectord.cf:12: unknown scheduler") {
+		if out := node.Run(t, "lvsctl", "status"); !strings.Contains(out, "ldirectord.cf:12:13: unknown scheduler") {
 			return errors.New(out)
 		}
 		return nil

@@ -18,10 +18,12 @@ import (
 func TestBadInput(t *testing.T) {
 	d := newDirector(t, "yes")
 	good := fmt.Sprintf(storyConfig, "yes", d.log)
-	d.directord(t, 0, "start")
+	config := "config=" + d.config
+	d.agent(t, 0, "ipvs", "web-ipvs", "start", config)
+	d.agent(t, 0, "health", "web-health", "start", config)
 	d.WaitTable(t, 10*time.Second, service+rs1+rs2)
 	for _, tt := range []struct{ name, old, text, want string }{
-		{"an error", "scheduler=rr", "scheduler=rrr", d.config + `:13: unknown scheduler "rrr"`},
+		{"an error", "scheduler=rr", "scheduler=rrr", d.config + `:13:13: unknown scheduler "rrr"`},
 		{"a name that nobody knows", "real=192.0.2.21:80", "real=rs1.invalid:80", d.config + ":7: real server rs1.invalid"},
 		{"no port", good, "virtual=9\n\treal=192.0.2.21 gate\n\tchecktype=connect\n", d.config + ":2: real server 192.0.2.21:0 of -f 9: no port to check; add checkport=PORT"},
 		{"nothing", good, "# empty", d.config + " has no virtual service; add virtual=ADDRESS:PORT"},
@@ -45,7 +47,8 @@ func TestBadInput(t *testing.T) {
 		d.says(t, "connect to 192.0.2.21:81: connection refused")
 		d.WaitTable(t, 10*time.Second, service+fallback+rs1out+rs2out)
 	})
-	d.directord(t, 0, "stop")
+	d.agent(t, 0, "health", "web-health", "stop", config)
+	d.agent(t, 0, "ipvs", "web-ipvs", "stop", config)
 	d.write(t, strings.Replace(good, "real=192.0.2.21:80", "real=rs1.invalid:80", 1))
 	if out := d.directord(t, 1, "start"); !strings.Contains(out, d.config+":7: real server rs1.invalid") {
 		t.Error(out)
