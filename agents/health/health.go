@@ -5,6 +5,7 @@ package health
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -198,6 +199,10 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	ops, err := store.Release(ctx, a.kernel, c.Instance)
 	for _, op := range ops {
 		c.Log.Info(op)
+	}
+	if errors.Is(err, record.ErrClaimStays) {
+		c.Log.Warnf("the daemon has ended, but %v; the next start of %s takes it over", err, c.Instance)
+		return nil
 	}
 	return err
 }
