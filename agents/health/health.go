@@ -168,6 +168,10 @@ func (a *Agent) awaitVerdicts(ctx context.Context, c ocf.Call) {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
+			if unknown == 0 {
+				c.Log.Warn(err) // it has not answered once
+				return
+			}
 			c.Log.Warnf("%d real servers have no verdict yet; they get no new connections until they pass a check", unknown)
 			return
 		}

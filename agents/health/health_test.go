@@ -292,3 +292,18 @@ func TestStopWithoutTheLockLeavesTheClaim(t *testing.T) {
 		t.Errorf("%+v, %v", held, err)
 	}
 }
+
+func TestStartOfADaemonThatDoesNotAnswer(t *testing.T) {
+	n := newNode(t)
+	n.silent = true
+	if err := os.MkdirAll(control.Dir(n.state), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := (control.Beat{Limit: time.Minute}).Save(n.state, "web"); err != nil {
+		t.Fatal(err)
+	}
+	_, log := n.run(0, "start", "config=web.cf")
+	if !strings.HasPrefix(log, "WARNING: directord web does not answer: ") || strings.Contains(log, "no verdict yet") {
+		t.Errorf("log: %s", log)
+	}
+}

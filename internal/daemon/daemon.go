@@ -101,6 +101,17 @@ func locked(file *os.File, at int64) (bool, error) {
 	return asked.Type != unix.F_UNLCK, err
 }
 
+// Held tells whether the pid file is still the one that was locked. Without it
+// nobody finds the daemon any more, and another one may have begun.
+func (i *Identity) Held() bool {
+	ours, err := i.file.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(i.file.Name())
+	return err == nil && os.SameFile(ours, there)
+}
+
 // Release ends the identity in an orderly way.
 func (i *Identity) Release() error {
 	err := i.file.Truncate(0)
@@ -230,6 +241,15 @@ func Ready() { tell(readyText) }
 
 // Fail tells the process that called Spawn why the daemon ends.
 func Fail(err error) { tell(err.Error() + "\n") }
+
+// Awaited tells whether the process that called Spawn still waits. A daemon that
+// asks behind Acquire and ends if not never begins behind a stop: before Acquire
+// that does not find it.
+func Awaited() bool {
+	pipe := []unix.PollFd{{Fd: readyFD}}
+	_, err := unix.Poll(pipe, 0)
+	return err != nil || pipe[0].Revents&(unix.POLLERR|unix.POLLNVAL) == 0
+}
 
 func tell(text string) {
 	pipe := os.NewFile(readyFD, "ready")

@@ -135,3 +135,29 @@ func TestLookWherePIDFileCannotBe(t *testing.T) {
 		}
 	}
 }
+
+func TestHeld(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "web.pid")
+	identity, err := Acquire(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = identity.Release() }()
+	if !identity.Held() {
+		t.Error("it is")
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if identity.Held() {
+		t.Error("the file has gone")
+	}
+	another, err := Acquire(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = another.Release() }()
+	if identity.Held() || !another.Held() {
+		t.Error("the file is another's")
+	}
+}

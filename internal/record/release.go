@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"lvs-agents/internal/lvs"
@@ -19,7 +20,17 @@ type Kernel interface {
 
 // OwnID is the id under which a health daemon keeps the record of services that
 // no ipvs resource has. No resource can have it.
-func OwnID(holder string) string { return "directord%" + holder }
+func OwnID(holder string) string { return ownPrefix + holder }
+
+const ownPrefix = "directord%"
+
+// Owner is what an operator knows the owner of a record by.
+func Owner(id string) string {
+	if holder, own := strings.CutPrefix(id, ownPrefix); own {
+		return "health daemon " + holder
+	}
+	return "resource " + id
+}
 
 // ErrClaimStays says that the services of the daemon's own are gone, but a file
 // that names the daemon as the holder of others could not be written.
