@@ -303,7 +303,7 @@ func TestStartOfADaemonThatDoesNotAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, log := n.run(0, "start", "config=web.cf")
-	if !strings.HasPrefix(log, "WARNING: directord web does not answer: ") || strings.Contains(log, "no verdict yet") {
+	if !strings.HasPrefix(log, "WARNING: ") || !strings.Contains(log, "directord web") || strings.Contains(log, "no verdict yet") {
 		t.Errorf("log: %s", log)
 	}
 }
