@@ -5,6 +5,7 @@ package health
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -167,6 +168,10 @@ func (a *Agent) awaitVerdicts(ctx context.Context, c ocf.Call) {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
+			if unknown == 0 {
+				c.Log.Warn(err) // it has not answered once
+				return
+			}
 			c.Log.Warnf("%d real servers have no verdict yet; they get no new connections until they pass a check", unknown)
 			return
 		}
@@ -198,6 +203,10 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	ops, err := store.Release(ctx, a.kernel, c.Instance)
 	for _, op := range ops {
 		c.Log.Info(op)
+	}
+	if errors.Is(err, record.ErrClaimStays) {
+		c.Log.Warnf("the daemon has ended, but %v; the next start of %s takes it over", err, c.Instance)
+		return nil
 	}
 	return err
 }

@@ -16,6 +16,7 @@ import (
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/daemon"
 	"lvs-agents/internal/kernel/kerneltest"
+	"lvs-agents/internal/record"
 	"lvs-agents/ocf"
 )
 
@@ -248,4 +249,61 @@ func TestMonitorOfADaemonThatDied(t *testing.T) {
 		t.Errorf("reason: %s", reason)
 	}
 	n.run(0, "stop")
+}
+
+// TestStopWhereNothingCanBeWritten also of a daemon with claims.
+func TestStopWhereNothingCanBeWritten(t *testing.T) {
+	n := newNode(t)
+	n.state = "/proc/nonexistent"
+	n.run(7, "monitor", "config=web.cf")
+	n.run(0, "stop")
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n.state = file
+	n.run(7, "monitor", "config=web.cf")
+	n.run(0, "stop")
+}
+
+func TestStopWithoutTheLockLeavesTheClaim(t *testing.T) {
+	n := newNode(t)
+	store, err := record.In(n.state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Save(record.Record{ID: "dns", State: record.Running, Holder: "web"}); err != nil {
+		t.Fatal(err)
+	}
+	unlock, err := store.Lock(t.Context(), "dns", time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	if _, log := n.run(0, "stop"); !strings.Contains(log, "the daemon has ended, but a claim stays, on dns: locking the IPVS table: dns") {
+		t.Errorf("log: %s", log)
+	}
+	if held, err := store.Load("dns"); err != nil || held.Holder != "web" {
+		t.Errorf("%+v, %v", held, err)
+	}
+	unlock()
+	n.run(0, "stop")
+	if held, err := store.Load("dns"); err != nil || held.Holder != "" {
+		t.Errorf("%+v, %v", held, err)
+	}
+}
+
+func TestStartOfADaemonThatDoesNotAnswer(t *testing.T) {
+	n := newNode(t)
+	n.silent = true
+	if err := os.MkdirAll(control.Dir(n.state), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := (control.Beat{Limit: time.Minute}).Save(n.state, "web"); err != nil {
+		t.Fatal(err)
+	}
+	_, log := n.run(0, "start", "config=web.cf")
+	if !strings.HasPrefix(log, "WARNING: ") || !strings.Contains(log, "directord web") || strings.Contains(log, "no verdict yet") {
+		t.Errorf("log: %s", log)
+	}
 }

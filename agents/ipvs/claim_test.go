@@ -146,3 +146,27 @@ func TestStartUsesTheLastVerdicts(t *testing.T) {
 		})
 	}
 }
+
+// TestServiceOfAHealthDaemon that began before us is refused by the daemon's name.
+func TestServiceOfAHealthDaemon(t *testing.T) {
+	n := newNode(t)
+	n.mustRun(t, 0, "web", "start", web...)
+	store, err := record.In(n.state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := store.Load("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.mustRun(t, 0, "web", "stop", web...)
+	r.ID = record.OwnID("checks")
+	if err := store.Save(r); err != nil {
+		t.Fatal(err)
+	}
+	got := n.mustRun(t, 1, "web", "start", web...)
+	want := "virtual service -t 192.0.2.10:80 belongs to health daemon checks already; stop that, or remove " + store.Path(r.ID) + " if there is none"
+	if got.reason != want {
+		t.Errorf("got  %s\nwant %s", got.reason, want)
+	}
+}

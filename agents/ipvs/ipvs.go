@@ -180,7 +180,7 @@ func (a *Agent) claim(ctx context.Context, store record.Store, old record.Record
 		scope := other.Scope()
 		for _, id := range want.IDs() {
 			if scope[id] {
-				return fmt.Errorf("virtual service %s belongs to resource %s already; stop that, or remove %s if there is none", id, other.ID, store.Path(other.ID))
+				return fmt.Errorf("virtual service %s belongs to %s already; stop that, or remove %s if there is none", id, record.Owner(other.ID), store.Path(other.ID))
 			}
 		}
 	}

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"lvs-agents/internal/control"
@@ -135,5 +137,16 @@ func TestLogLineIsLdirectords(t *testing.T) {
 	log.Info("x")
 	if want := "x (log: logfile=nowhere is neither an absolute path nor a syslog facility)\n"; errs.String() != want {
 		t.Errorf("got %q", errs.String())
+	}
+}
+
+// TestReloadThatComesTooSoon is a signal before anybody listens for it, which would
+// end this process.
+func TestReloadThatComesTooSoon(t *testing.T) {
+	if code := serve(t.Context(), nil, host{stdout: io.Discard, stderr: io.Discard}); code != exitUsage {
+		t.Errorf("exit code %d", code)
+	}
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Error(err)
 	}
 }

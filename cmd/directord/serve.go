@@ -9,10 +9,12 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -42,6 +44,7 @@ type serving struct {
 	foreground           bool
 	checks               config.CheckParams
 	store                record.Store
+	pulse                func() // called every second
 	log                  *logrus.Logger
 	sink                 *logSink
 	sum                  atomic.Pointer[[sha256.Size]byte] // of the configuration that was read last
@@ -50,10 +53,14 @@ type serving struct {
 	programs             *programs
 	mails                *mailer
 	monitor              *monitor
+	beatSaid             string // the last error of beat
 }
 
 // serve is the daemon. It returns the exit code.
 func serve(ctx context.Context, args []string, h host) int {
+	// Until somebody listens for it, it would end the daemon. A channel that nobody
+	// reads does not hand that on to programs that we run, as ignoring it would.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	s := &serving{host: h}
 	if err := s.parse(args); err != nil {
 		l := line{host: h}
@@ -119,6 +126,9 @@ func (s *serving) run(ctx context.Context) (err error) {
 		return fmt.Errorf("directord %s: %w", s.id, err)
 	}
 	defer func() { err = errors.Join(err, identity.Release()) }()
+	if s.notify && !daemon.Awaited() {
+		return errors.New("the process that started it has gone")
+	}
 	if s.store, err = record.In(s.stateDir); err != nil {
 		return err
 	}
@@ -126,11 +136,23 @@ func (s *serving) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	ctx, leave := context.WithCancelCause(ctx)
+	defer leave(nil)
+	s.pulse = func() {
+		if !identity.Held() {
+			listener.SetUnlinkOnClose(false) // the path may be another's by now
+			leave(errLost)
+		}
+	}
 	if s.pidFile != "" && !s.debug {
 		if err := os.WriteFile(s.pidFile, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o644); err != nil {
 			return err
 		}
-		defer func() { _ = os.Remove(s.pidFile) }() // its identity is another file
+		defer func() {
+			if identity.Held() { // which is another file; else this one may be another's
+				_ = os.Remove(s.pidFile)
+			}
+		}()
 	}
 	kernel := ipvs.New()
 	defer func() { _ = kernel.Close() }()
@@ -163,6 +185,9 @@ func (s *serving) run(ctx context.Context) (err error) {
 	}
 	if err := s.work(ctx, d, listener); err != nil {
 		return err
+	}
+	if err := context.Cause(ctx); errors.Is(err, errLost) {
+		return fmt.Errorf("%s: %w", control.PIDFile(s.stateDir, s.id), err) // and change nothing any more
 	}
 	return s.end(ctx, d, kernel)
 }
@@ -199,6 +224,9 @@ func beside(self, name string) string {
 	return filepath.Join(filepath.Dir(self), name)
 }
 
+// errLost ends a daemon that nobody could stop any more.
+var errLost = errors.New("the pid file was removed or replaced; start again")
+
 // work runs the daemon and everything that talks to it until ctx ends.
 func (s *serving) work(ctx context.Context, d *health.Daemon, listener *net.UnixListener) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -234,9 +262,16 @@ func (s *serving) work(ctx context.Context, d *health.Daemon, listener *net.Unix
 
 // beat is for monitors that get no answer, and for the next start of ipvs.
 func (s *serving) beat(b control.Beat) {
-	if err := b.Save(s.stateDir, s.id); err != nil {
+	s.pulse()
+	err := b.Save(s.stateDir, s.id)
+	said := ""
+	if err != nil {
+		said = err.Error()
+	}
+	if err != nil && said != s.beatSaid {
 		s.log.Warn(err)
 	}
+	s.beatSaid = said
 }
 
 // end takes the services out that the configuration does not keep.

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"io/fs"
 	"net"
@@ -86,14 +87,26 @@ func Dir(stateDir string) string { return filepath.Join(stateDir, "directord") }
 // Path is the socket of a daemon.
 func Path(stateDir, id string) string { return filepath.Join(Dir(stateDir), Name(id)+".sock") }
 
-// Name makes a file name of an id.
+// longest is how long Name's result may be, in bytes: the path of a unix socket
+// has 107 at most, of which the longest state directory in use,
+// /run/resource-agents/lvs-agents, and the rest of Path leave so many.
+const longest = 60
+
+// Name makes a file name of an id; of a name, the same name. Of a long one a
+// checksum stands for the end.
 func Name(id string) string {
-	return strings.Map(func(r rune) rune {
+	name := strings.Map(func(r rune) rune {
 		if r == '/' || r == 0 {
 			return '_'
 		}
 		return r
 	}, id)
+	if len(name) <= longest {
+		return name
+	}
+	sum := fnv.New64a()
+	_, _ = sum.Write([]byte(id))
+	return fmt.Sprintf("%s%%%016x", strings.ToValidUTF8(name[:longest-17], ""), sum.Sum64())
 }
 
 // IDs lists the daemons that have a socket, sorted.

@@ -103,3 +103,40 @@ func TestAlive(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestNamesFitIntoASocket(t *testing.T) {
+	long := strings.Repeat("a", 300)
+	for _, id := range []string{"web", "web:0", "a/b", long, long + "b", strings.Repeat("ä", 100)} {
+		name := Name(id)
+		if path := Path("/run/resource-agents/lvs-agents", id); len(path) > 107 {
+			t.Errorf("%s has %d characters", path, len(path))
+		}
+		if again := Name(name); again != name {
+			t.Errorf("got %s, want %s", again, name)
+		}
+	}
+	if Name(long) == Name(long+"b") {
+		t.Error("two ids have one name")
+	}
+	dir := stateDir(t)
+	serve(t, dir, long, fake{snapshot: Snapshot{PID: 7}})
+	if got, err := Status(t.Context(), dir, long); err != nil || got.PID != 7 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// TestFailedAcceptEndsNothing has Accept fail all the time, as without descriptors.
+func TestFailedAcceptEndsNothing(t *testing.T) {
+	listener, err := Listen(stateDir(t), "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := listener.SetDeadline(time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*again/2)
+	defer cancel()
+	if err := Serve(ctx, listener, fake{}); err != nil || ctx.Err() == nil {
+		t.Errorf("it ended: %v", err)
+	}
+}

@@ -44,8 +44,13 @@ func Listen(stateDir, id string) (*net.UnixListener, error) {
 // limit bounds one conversation.
 const limit = 10 * time.Second
 
+// again is how soon a connection that could not be accepted is tried again.
+const again = 100 * time.Millisecond
+
 // Serve answers until ctx ends, then closes the listener and waits for
-// conversations to end.
+// conversations to end. A connection that cannot be accepted now, for want of a
+// descriptor, waits: the daemon has more to do than to answer. The error is for a
+// listener that was closed.
 func Serve(ctx context.Context, listener *net.UnixListener, d Daemon) error {
 	var talks sync.WaitGroup
 	defer talks.Wait()
@@ -55,8 +60,14 @@ func Serve(ctx context.Context, listener *net.UnixListener, d Daemon) error {
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case err != nil:
+		case errors.Is(err, net.ErrClosed):
 			return fmt.Errorf("control socket: %w", err)
+		case err != nil:
+			select {
+			case <-ctx.Done():
+			case <-time.After(again):
+			}
+			continue
 		}
 		talks.Go(func() { talk(ctx, conn, d) })
 	}

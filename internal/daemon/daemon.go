@@ -25,37 +25,91 @@ var ErrRunning = errors.New("running already")
 // Identity is the lock of a running daemon.
 type Identity struct{ file *os.File }
 
+// The two bytes of a pid file that a daemon locks, which need not be there. The
+// locks are those of open files (F_OFD_SETLK): asking for them takes none, so that
+// nobody who looks is taken for a daemon, and they need a file open for writing.
+const (
+	byteRuns  = iota // the daemon runs
+	byteNamed        // and the file has its pid, not that of one before it
+)
+
 // Acquire makes the calling process the daemon of a pid file. The file stays when
 // it ends, empty after Release.
 func Acquire(path string) (*Identity, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	file, err := open(path, os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return nil, err
 	}
-	if err := lock(file); err != nil {
-		_ = file.Close()
-		return nil, err
-	}
-	err = file.Truncate(0)
-	if err == nil {
-		_, err = fmt.Fprintf(file, "%d\n", os.Getpid())
-	}
-	if err != nil {
+	if err := claim(file); err != nil {
 		_ = file.Close()
 		return nil, err
 	}
 	return &Identity{file}, nil
 }
 
-func lock(file *os.File) error {
-	err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
+func claim(file *os.File) error {
+	// Whoever may open it may lock it, and be taken for a daemon.
+	if err := file.Chmod(0o600); err != nil {
+		return err
+	}
+	if err := lock(file, byteRuns); err != nil {
+		return err
+	}
+	if err := file.Truncate(0); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(file, "%d\n", os.Getpid()); err != nil {
+		return err
+	}
+	return lock(file, byteNamed)
+}
+
+// open opens a pid file. Something else in its place, a pipe for one, is an error
+// that wraps errNoFile.
+func open(path string, flags int) (*os.File, error) {
+	file, err := os.OpenFile(path, flags|syscall.O_NONBLOCK, 0o600)
+	if errors.Is(err, syscall.ENOTDIR) {
+		return nil, fmt.Errorf("%w: %w", err, errNoFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		_ = file.Close()
+		return nil, errors.Join(err, fmt.Errorf("%s: %w; remove it", path, errNoFile))
+	}
+	return file, nil
+}
+
+// errNoFile says that there is something that no daemon can have locked.
+var errNoFile = errors.New("not a regular file")
+
+func lock(file *os.File, at int64) error {
+	err := unix.FcntlFlock(file.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK, Start: at, Len: 1})
+	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
 		return ErrRunning
 	}
 	return err
+}
+
+func locked(file *os.File, at int64) (bool, error) {
+	asked := unix.Flock_t{Type: unix.F_WRLCK, Start: at, Len: 1}
+	err := unix.FcntlFlock(file.Fd(), unix.F_OFD_GETLK, &asked)
+	return asked.Type != unix.F_UNLCK, err
+}
+
+// Held tells whether the pid file is still the one that was locked. Without it
+// nobody finds the daemon any more, and another one may have begun.
+func (i *Identity) Held() bool {
+	ours, err := i.file.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(i.file.Name())
+	return err == nil && os.SameFile(ours, there)
 }
 
 // Release ends the identity in an orderly way.
@@ -67,31 +121,36 @@ func (i *Identity) Release() error {
 // Status is what a pid file tells.
 type Status struct {
 	Running bool
-	PID     int // of the running daemon, or of the one that left a stale file; 0 for none
+	PID     int // of the running daemon, 0 while it begins or ends; or of the one that left a stale file; 0 for none
 }
 
-// Look reads a pid file and tries its lock.
+// Look reads a pid file and asks for its locks. It changes nothing, so that it
+// works on a file system that is read-only.
 func Look(path string) (Status, error) {
-	file, err := os.OpenFile(path, os.O_RDWR, 0)
-	if errors.Is(err, fs.ErrNotExist) {
+	file, err := open(path, os.O_RDONLY)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNoFile) {
 		return Status{}, nil
 	}
 	if err != nil {
 		return Status{}, err
 	}
-	defer file.Close() // and with it the lock
+	defer file.Close()
 	var s Status
-	switch err := lock(file); {
-	case errors.Is(err, ErrRunning):
-		s.Running = true
-	case err != nil:
+	if s.Running, err = locked(file, byteRuns); err != nil {
 		return s, fmt.Errorf("%s: %w", path, err)
+	}
+	named, err := locked(file, byteNamed)
+	if err != nil {
+		return s, fmt.Errorf("%s: %w", path, err)
+	}
+	if s.Running && !named {
+		return s, nil // it begins
 	}
 	text, err := io.ReadAll(io.LimitReader(file, 32))
 	if err != nil {
 		return s, err
 	}
-	s.PID, _ = strconv.Atoi(strings.TrimSpace(string(text))) // 0 while it is being written
+	s.PID, _ = strconv.Atoi(strings.TrimSpace(string(text))) // 0 while it ends
 	return s, nil
 }
 
@@ -182,6 +241,15 @@ func Ready() { tell(readyText) }
 
 // Fail tells the process that called Spawn why the daemon ends.
 func Fail(err error) { tell(err.Error() + "\n") }
+
+// Awaited tells whether the process that called Spawn still waits. A daemon that
+// asks behind Acquire and ends if not never begins behind a stop: before Acquire
+// that does not find it.
+func Awaited() bool {
+	pipe := []unix.PollFd{{Fd: readyFD}}
+	_, err := unix.Poll(pipe, 0)
+	return err != nil || pipe[0].Revents&(unix.POLLERR|unix.POLLNVAL) == 0
+}
 
 func tell(text string) {
 	pipe := os.NewFile(readyFD, "ready")

@@ -3,7 +3,9 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -21,6 +23,10 @@ func TestMain(m *testing.M) {
 	if os.Args[1] == "be-broken" {
 		Fail(errors.New("web.cf:1: no"))
 		os.Exit(1)
+	}
+	if os.Args[1] == "be-asked" {
+		fmt.Print(Awaited())
+		os.Exit(0)
 	}
 	if os.Args[1] == "be-mute" {
 		os.Exit(1)
@@ -153,5 +159,30 @@ func TestSpawnReportsWhatWentWrong(t *testing.T) {
 		if s, err := Look(file); err != nil || s.Running {
 			t.Errorf("%s: left running: %+v, %v", behaviour, s, err)
 		}
+	}
+}
+
+// TestAwaited has a child whose parent waits, and one whose parent was killed.
+func TestAwaited(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, waits := range []bool{true, false} {
+		reader, writer, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		child := exec.Command(self, "be-asked", "x")
+		child.ExtraFiles = []*os.File{writer}
+		if !waits {
+			_ = reader.Close()
+		}
+		out, err := child.Output()
+		if want := fmt.Sprint(waits); err != nil || string(out) != want {
+			t.Errorf("got %s, %v; want %s", out, err, want)
+		}
+		_ = writer.Close()
+		_ = reader.Close()
 	}
 }

@@ -61,6 +61,7 @@ type Daemon struct {
 	found    lvs.Table // of it, the services of the setup, in their order
 	trackers map[Probe]*tracker
 	wanted   lvs.Table
+	hindered hindrance
 
 	rereading <-chan struct{}         // closed when a reload that the table asked for has ended; nil for none
 	refused   string                  // why the last configuration was not accepted
@@ -256,6 +257,12 @@ func (d *Daemon) judge(r result) {
 	t := d.trackers[r.probe]
 	if t == nil {
 		return // of a configuration that is gone
+	}
+	if hinders(r.err) {
+		if d.hindered.note(time.Now(), fmt.Errorf("checks cannot be sent, verdicts stay: %w", r.err)) {
+			d.Log.Error(d.hindered.err)
+		}
+		return
 	}
 	before, soft := t.verdict, t.soft
 	changed := t.record(time.Now(), r.err)
@@ -513,10 +520,13 @@ func (d *Daemon) snapshot() control.Snapshot {
 	s := control.Snapshot{
 		ID: d.ID, PID: d.PID, Version: d.Version, Config: d.Config, Started: d.started, Now: time.Now(),
 		LoopAge: d.reconciler.age().Seconds(), WheelAge: d.wheel.age().Seconds(), Limit: d.limit().Seconds(),
-		Trouble: d.refused,
 	}
+	var failed error
 	if failure := d.reconciler.failure.Load(); failure != nil {
-		s.Trouble = errors.Join(*failure, nonempty(d.refused)).Error()
+		failed = *failure
+	}
+	if trouble := errors.Join(failed, nonempty(d.refused), d.hindered.trouble(s.Now, d.limit())); trouble != nil {
+		s.Trouble = trouble.Error()
 	}
 	for _, service := range d.setup.Services {
 		s.Services = append(s.Services, d.service(service))

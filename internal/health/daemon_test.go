@@ -49,6 +49,7 @@ type world struct {
 	mu    sync.Mutex
 	text  string // the configuration
 	down  map[string]bool
+	local error         // of checks that this host cannot send
 	slow  chan struct{} // loading a configuration waits for it
 	lines bytes.Buffer
 }
@@ -120,7 +121,7 @@ func (w *world) run(t *testing.T, id string, f func(d *Daemon)) {
 				if w.down[p.Addr.Addr().String()] {
 					return errors.New("refused")
 				}
-				return nil
+				return w.local
 			}), nil
 		},
 	})
@@ -517,6 +518,34 @@ func TestMaintenanceOverridesChecks(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.settle()
+			w.want(t, vs+rs1+rs2)
+		})
+	})
+}
+
+// TestHostWithoutDescriptors cannot check, which is no fault of the servers.
+func TestHostWithoutDescriptors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simple)
+		w.run(t, "web", func(d *Daemon) {
+			w.want(t, vs+rs1+rs2)
+			w.logged()
+			trouble := func(want string) {
+				t.Helper()
+				if s, err := d.Snapshot(t.Context()); err != nil || s.Trouble != want {
+					t.Errorf("got %q, %v; want %q", s.Trouble, err, want)
+				}
+			}
+			trouble("")
+			w.set(func() { w.local = fmt.Errorf("connect to 192.0.2.21:80: %w", syscall.EMFILE) })
+			<-time.After(20 * time.Second)
+			w.want(t, vs+rs1+rs2)
+			const said = "checks cannot be sent, verdicts stay: connect to 192.0.2.21:80: too many open files"
+			w.wantLog(t, said+"\n")
+			trouble(said)
+			w.set(func() { w.local = nil })
+			<-time.After(20 * time.Second)
+			trouble("")
 			w.want(t, vs+rs1+rs2)
 		})
 	})

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
+	"time"
 
 	"lvs-agents/internal/lvs"
 )
@@ -18,18 +20,29 @@ type Kernel interface {
 
 // OwnID is the id under which a health daemon keeps the record of services that
 // no ipvs resource has. No resource can have it.
-func OwnID(holder string) string { return "directord%" + holder }
+func OwnID(holder string) string { return ownPrefix + holder }
+
+const ownPrefix = "directord%"
+
+// Owner is what an operator knows the owner of a record by.
+func Owner(id string) string {
+	if holder, own := strings.CutPrefix(id, ownPrefix); own {
+		return "health daemon " + holder
+	}
+	return "resource " + id
+}
+
+// ErrClaimStays says that the services of the daemon's own are gone, but a file
+// that names the daemon as the holder of others could not be written.
+var ErrClaimStays = errors.New("a claim stays")
 
 // Release gives up the claims of a health daemon that does not run any more and
 // removes the services of its own record; it returns what it changed in the
 // kernel. Destinations of other resources' services, and the services to keep,
-// stay as they are.
+// stay as they are. It waits for the lock for half of its time at most: its own
+// services nobody else touches.
 func (s Store) Release(ctx context.Context, k Kernel, holder string, keep ...lvs.ServiceID) ([]lvs.Op, error) {
-	until, _ := ctx.Deadline()
-	unlock, err := s.Lock(ctx, holder, until)
-	if err != nil {
-		return nil, err
-	}
+	unlock, errLock := s.lockInHalf(ctx, holder)
 	defer unlock()
 	own, err := s.Load(OwnID(holder))
 	var ops []lvs.Op
@@ -43,26 +56,50 @@ func (s Store) Release(ctx context.Context, k Kernel, holder string, keep ...lvs
 			return ops, err
 		}
 	}
+	return ops, s.giveUp(holder, errLock)
+}
+
+func (s Store) lockInHalf(ctx context.Context, holder string) (func(), error) {
+	until, limited := ctx.Deadline()
+	if limited {
+		half, cancel := context.WithTimeout(ctx, time.Until(until)/2)
+		defer cancel()
+		ctx = half
+	}
+	unlock, err := s.Lock(ctx, holder, until)
+	if err != nil {
+		return func() {}, err
+	}
+	return unlock, nil
+}
+
+// giveUp writes the records of other resources without their holder, which needs
+// the lock.
+func (s Store) giveUp(holder string, errLock error) error {
 	others, damaged, err := s.Others(OwnID(holder))
 	if err != nil {
-		return ops, err
+		return fmt.Errorf("%w: %w", ErrClaimStays, err)
 	}
 	for _, r := range others {
 		if r.Holder != holder || slices.Contains(damaged, s.Path(r.ID)) {
 			continue // writing a damaged one would hide that it is
 		}
 		r.Holder = ""
-		if err := s.Save(r); err != nil {
-			return ops, fmt.Errorf("giving up the claim on %s: %w", r.ID, err)
+		err := errLock
+		if err == nil {
+			err = s.Save(r)
+		}
+		if err != nil {
+			return fmt.Errorf("%w, on %s: %w", ErrClaimStays, r.ID, err)
 		}
 	}
-	return ops, nil
+	return nil
 }
 
 func (s Store) remove(ctx context.Context, k Kernel, own Record, keep []lvs.ServiceID) ([]lvs.Op, error) {
 	have, err := k.Table(ctx)
 	if errors.Is(err, lvs.ErrNotInstalled) {
-		return nil, s.Remove(own.ID)
+		return nil, s.forget(own.ID)
 	}
 	if err != nil {
 		return nil, err
@@ -75,5 +112,13 @@ func (s Store) remove(ctx context.Context, k Kernel, own Record, keep []lvs.Serv
 	if done, err := k.Apply(ctx, ops); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return ops[:done], err
 	}
-	return ops, s.Remove(own.ID)
+	return ops, s.forget(own.ID)
+}
+
+// forget removes the daemon's own record.
+func (s Store) forget(id string) error {
+	if err := s.Remove(id); err != nil {
+		return fmt.Errorf("%w, of services that are gone: %w", ErrClaimStays, err)
+	}
+	return nil
 }

@@ -122,3 +122,31 @@ func TestPasswordIsNowhere(t *testing.T) {
 		t.Errorf("the password is in:\n%s", seen)
 	}
 }
+
+// TestDaemonThatNobodyFinds ends by itself, and leaves the table and the next
+// daemon alone.
+func TestDaemonThatNobodyFinds(t *testing.T) {
+	d := newDirector(t, "yes")
+	d.directord(t, 0, "start")
+	d.WaitTable(t, 10*time.Second, service+rs1+rs2)
+	lost := d.pid()
+	if err := os.RemoveAll(filepath.Join(d.state, "lvs-agents")); err != nil {
+		t.Fatal(err)
+	}
+	d.directord(t, 0, "start")
+	lab.Wait(t, 30*time.Second, "end of the first daemon", func() error {
+		if _, err := os.Stat(fmt.Sprintf("/proc/%d/exe", lost)); err == nil {
+			return fmt.Errorf("process %d lives", lost)
+		}
+		return nil
+	})
+	if log := d.logText(); !strings.Contains(log, "the pid file was removed or replaced; start again") {
+		t.Error(log)
+	}
+	d.WaitTable(t, 0, service+rs1+rs2)
+	if out := d.status(t); !strings.Contains(out, fmt.Sprintf("process %d,", d.pid())) {
+		t.Error(out)
+	}
+	d.directord(t, 0, "stop")
+	d.WaitTable(t, 0, "")
+}
