@@ -105,7 +105,7 @@ func (w *wheel) replace(targets []target) {
 func (w *wheel) turn(ctx context.Context, now int64) {
 	from := max(w.turned+1, now-slots+1) // after a long stop one round is enough
 	w.turned = max(w.turned, now)
-	limits := limits{}
+	limits, groups := limits{}, groups{}
 	for at := from; at <= now; at++ {
 		due := w.ring[at%slots]
 		w.ring[at%slots] = nil
@@ -115,10 +115,13 @@ func (w *wheel) turn(ctx context.Context, now int64) {
 			case s.at > now: // another round
 				w.ring[at%slots] = append(w.ring[at%slots], s)
 			default:
-				w.start(ctx, s, limits)
+				w.start(ctx, s, limits, groups)
 				w.place(s, after(s.probe, now))
 			}
 		}
+	}
+	for _, g := range groups {
+		w.running.Go(func() { w.together(ctx, g) })
 	}
 	for _, l := range limits {
 		l.done()
@@ -130,24 +133,53 @@ func (w *wheel) place(s *spoke, at int64) {
 	w.ring[at%slots] = append(w.ring[at%slots], s)
 }
 
-// start runs one check, unless the last one has not ended.
-func (w *wheel) start(ctx context.Context, s *spoke, limits limits) {
+// start runs one check, unless the last one has not ended, or leaves it to a group.
+func (w *wheel) start(ctx context.Context, s *spoke, limits limits, groups groups) {
 	if !s.busy.CompareAndSwap(false, true) {
 		return
 	}
 	limit := limits.of(ctx, s.probe.Timeout)
-	w.running.Go(func() {
-		defer s.busy.Store(false)
-		err := s.checker.Check(limit)
-		limit.done()
-		if ctx.Err() != nil {
-			return // the end of the daemon says nothing about the server
-		}
-		select {
-		case w.results <- result{s.probe, err}:
-		case <-ctx.Done():
-		}
-	})
+	if c, connector := check.Together(s.checker); connector != nil {
+		groups.add(limit, connector, c, s)
+		return
+	}
+	w.running.Go(func() { w.ended(ctx, s, limit, s.checker.Check(limit)) })
+}
+
+// together runs a group.
+func (w *wheel) together(ctx context.Context, g *group) {
+	g.connector.All(g.limit, g.checks, func(i int, err error) { w.ended(ctx, g.spokes[i], g.limit, err) })
+}
+
+// ended passes the result of a check on.
+func (w *wheel) ended(ctx context.Context, s *spoke, limit *limit, err error) {
+	defer s.busy.Store(false)
+	limit.done()
+	if ctx.Err() != nil {
+		return // the end of the daemon says nothing about the server
+	}
+	select {
+	case w.results <- result{s.probe, err}:
+	case <-ctx.Done():
+	}
+}
+
+// group is checks that are cheaper together.
+type group struct {
+	limit     *limit
+	connector *check.Connector
+	checks    []check.Connect
+	spokes    []*spoke
+}
+
+// groups are those of one turn, by their time limit.
+type groups map[*limit]*group
+
+func (g groups) add(limit *limit, connector *check.Connector, c check.Connect, s *spoke) {
+	if g[limit] == nil {
+		g[limit] = &group{limit: limit, connector: connector}
+	}
+	g[limit].checks, g[limit].spokes = append(g[limit].checks, c), append(g[limit].spokes, s)
 }
 
 // limits are the time limits of checks that start together, by their length:

@@ -3,12 +3,14 @@ package health
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"lvs-agents/internal/check"
 	"lvs-agents/internal/config"
 )
 
@@ -180,6 +182,51 @@ func TestNoCheckWaitsForAnother(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestChecksThatConnectTogether has a server that accepts and one that refuses, with
+// checks that are due together.
+func TestChecksThatConnectTogether(t *testing.T) {
+	connector, err := check.NewConnector()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connector.Close()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	results := make(chan result)
+	w := newWheel(results)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := background(func() { w.run(ctx) })
+	defer func() { cancel(); <-ended }()
+	want := map[Probe]string{}
+	var targets []target
+	for n := range 30 {
+		addr, reason := netip.MustParseAddrPort(listener.Addr().String()), ""
+		if n%2 == 1 {
+			addr = netip.MustParseAddrPort("127.0.0.8:1")
+			reason = "connect to 127.0.0.8:1: connection refused"
+		}
+		p := Probe{Check: config.Check{Type: config.Connect, Interval: slot, Timeout: time.Minute, Fall: n}, Addr: addr}
+		want[p] = reason
+		targets = append(targets, target{p, check.Connect{Addr: addr, Source: check.NewSources(), Connector: connector}})
+	}
+	w.changes <- targets
+	for seen := map[Probe]int{}; len(seen) < len(want) || seen[targets[0].probe] < 3; {
+		r := <-results
+		got := ""
+		if r.err != nil {
+			got = r.err.Error()
+		}
+		if got != want[r.probe] {
+			t.Errorf("got %q, want %q", got, want[r.probe])
+		}
+		seen[r.probe]++
+	}
 }
 
 func TestReplacedProbeStops(t *testing.T) {

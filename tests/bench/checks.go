@@ -18,14 +18,18 @@ import (
 	"syscall"
 	"text/tabwriter"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Measured for each checker and protocol: so many real servers, each asked
-// once a second, for so long after a warm-up.
+// once a second, for so long after a warm-up, in turns with the other checker.
+// The cheapest round counts: what else the machine does only makes it dearer.
 const (
 	realServers = 300
-	warmUp      = 8 * time.Second
-	measured    = 20 * time.Second
+	warmUp      = 6 * time.Second
+	measured    = 10 * time.Second
+	rounds      = 3
 )
 
 // checks compares the CPU time that a check costs with keepalived's. Checks
@@ -43,13 +47,14 @@ func checks(bin string) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
 	fmt.Fprintf(w, "checks of %d real servers, once a second, in the lab's kernel\n\ncheck\tprogram\tchecks a second\tCPU per check\ttimes less\n", realServers)
 	for _, kind := range []string{"TCP", "HTTP"} {
-		ours, err := checkCost(&asked, directord(bin, kind))
-		if err != nil {
-			return err
-		}
-		theirs, err := checkCost(&asked, keepalived(kind))
-		if err != nil {
-			return err
+		ours, theirs := perCheck{cpu: time.Hour}, perCheck{cpu: time.Hour}
+		for range rounds {
+			if err := ours.lower(&asked, directord(bin, kind)); err != nil {
+				return err
+			}
+			if err := theirs.lower(&asked, keepalived(kind)); err != nil {
+				return err
+			}
 		}
 		fmt.Fprintf(w, "%s\tdirectord\t%.0f\t%s\t%.2f\n", kind, ours.rate, ours.cpu, float64(theirs.cpu)/float64(ours.cpu))
 		fmt.Fprintf(w, "%s\tkeepalived\t%.0f\t%s\n", kind, theirs.rate, theirs.cpu)
@@ -128,6 +133,15 @@ type perCheck struct {
 	cpu  time.Duration
 }
 
+// lower measures once more.
+func (p *perCheck) lower(asked *atomic.Int64, c checker) error {
+	found, err := checkCost(asked, c)
+	if err == nil && found.cpu < p.cpu {
+		*p = found
+	}
+	return err
+}
+
 func checkCost(asked *atomic.Int64, c checker) (perCheck, error) {
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
@@ -186,27 +200,19 @@ func during(ended chan error, span time.Duration) error {
 	}
 }
 
-// cpuOf is the CPU time of a process and its children so far.
+// cpuOf is the CPU time of a process and its children so far, by the
+// scheduler's own count. /proc/PID/stat has what each clock tick found running,
+// and timers fire with the ticks: programs that wake up by them hide between two.
 func cpuOf(pid int) (time.Duration, error) {
-	const tick = 10 * time.Millisecond // USER_HZ is 100 on every architecture of Linux but alpha
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
+	const scheduler = 2 // CPUCLOCK_SCHED of the kernel; clock_getcpuclockid(3) makes the number like this
+	var used unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|scheduler), &used); err != nil {
+		return 0, fmt.Errorf("CPU clock of process %d: %w", pid, err)
 	}
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	fields := strings.Fields(rest)
-	if len(fields) < 13 {
-		return 0, fmt.Errorf("/proc/%d/stat: %d fields", pid, len(fields))
-	}
-	user, err := strconv.ParseInt(fields[11], 10, 64)
-	system, other := strconv.ParseInt(fields[12], 10, 64)
-	if err = errors.Join(err, other); err != nil {
-		return 0, err
-	}
-	sum := time.Duration(user+system) * tick
+	sum := time.Duration(used.Nano())
 	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
 	if err != nil {
-		return sum, nil // a kernel without this list; its main process is what counts
+		return 0, err
 	}
 	for child := range strings.FieldsSeq(string(children)) {
 		number, err := strconv.Atoi(child)
