@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -137,6 +138,66 @@ func TestLogLineIsLdirectords(t *testing.T) {
 	log.Info("x")
 	if want := "x (log: logfile=nowhere is neither an absolute path nor a syslog facility)\n"; errs.String() != want {
 		t.Errorf("got %q", errs.String())
+	}
+}
+
+// TestLogThatIsAPipe loses lines and makes nobody wait for a reader.
+func TestLogThatIsAPipe(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "log")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var errs strings.Builder
+	sink := newLogSink("web", &errs)
+	sink.to(pipe)
+	log := newLogger(sink, false)
+	log.Info("without a reader")
+	reader, err := os.OpenFile(pipe, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = reader.Close() }()
+	log.Info("with one")
+	want := fmt.Sprintf("without a reader (log: %[1]s is a pipe)\nwith one (log: %[1]s is a pipe)\n", pipe)
+	if got := errs.String(); got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	if err := sink.try(); err == nil {
+		t.Error("a pipe passes for a log file")
+	}
+}
+
+// TestLogThatHangs loses lines until it does not hang any more.
+func TestLogThatHangs(t *testing.T) {
+	reader, writer := io.Pipe()
+	var errs strings.Builder
+	sink := newLogSink("web", &errs)
+	sink.foreground(writer, false)
+	log := newLogger(sink, false)
+	log.Info("one")
+	log.Info("two")
+	if got, want := errs.String(), "one (log: it hangs; lines are lost)\ntwo (log: it hangs; lines are lost)\n"; got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	lines := bufio.NewReader(reader)
+	if line, _ := lines.ReadString('\n'); line != "one\n" {
+		t.Errorf("got %q", line)
+	}
+	ended := make(chan string)
+	go func() {
+		line, _ := lines.ReadString('\n')
+		ended <- line
+	}()
+	for {
+		log.Info("three")
+		select {
+		case line := <-ended:
+			if line != "three\n" {
+				t.Errorf("got %q", line)
+			}
+			return
+		default:
+		}
 	}
 }
 

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"log/syslog"
@@ -9,8 +11,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
 
 	"lvs-agents/internal/config"
 )
@@ -33,8 +37,13 @@ type logSink struct {
 	output io.Writer // takes the place of target; nil for not
 	dated  bool      // lines to output begin with the date
 	target string
-	writer *syslog.Writer
+	stuck  <-chan error // ends the write that did not end in time; nil for none
+
+	syslog syslogSink // belongs to the one write at a time
 }
+
+// logPatience bounds a write: a log that hangs costs lines, not checks.
+const logPatience = time.Second
 
 func newLogSink(instance string, stderr io.Writer) *logSink {
 	return &logSink{instance: instance, stderr: stderr, target: defaultLog}
@@ -47,10 +56,6 @@ func (s *logSink) to(target string) {
 	if target == "" {
 		target = defaultLog
 	}
-	if target != s.target && s.writer != nil {
-		_ = s.writer.Close() // nothing is buffered
-		s.writer = nil
-	}
 	s.target = target
 }
 
@@ -62,11 +67,27 @@ func (s *logSink) try() error {
 	if s.output != nil || !filepath.IsAbs(s.target) {
 		return nil
 	}
-	file, err := os.OpenFile(s.target, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	file, err := openLog(s.target)
 	if err != nil {
 		return err
 	}
 	return file.Close()
+}
+
+// openLog opens a log file to append. A pipe would wait for its reader.
+func openLog(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|unix.O_NONBLOCK, 0o644)
+	if errors.Is(err, unix.ENXIO) { // nobody reads it
+		return nil, fmt.Errorf("%s is a pipe", path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if info, err := file.Stat(); err != nil || info.Mode()&os.ModeNamedPipe != 0 {
+		_ = file.Close()
+		return nil, cmp.Or(err, fmt.Errorf("%s is a pipe", path))
+	}
+	return file, nil
 }
 
 // foreground sends lines to an output from now on.
@@ -83,13 +104,37 @@ func (s *logSink) Levels() []logrus.Level { return logrus.AllLevels }
 func (s *logSink) Fire(e *logrus.Entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.writeLocked(e); err != nil {
+	if err := s.boundedLocked(s.writeLocked(e)); err != nil {
 		fmt.Fprintf(s.stderr, "%s (log: %v)\n", e.Message, err)
 	}
 	return nil
 }
 
-func (s *logSink) writeLocked(e *logrus.Entry) error {
+// boundedLocked writes unless an earlier write hangs still.
+func (s *logSink) boundedLocked(write func() error) error {
+	if s.stuck != nil {
+		select {
+		case <-s.stuck:
+			s.stuck = nil
+		default:
+			return errHangs
+		}
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- write() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(logPatience):
+		s.stuck = ended
+		return errHangs
+	}
+}
+
+var errHangs = errors.New("it hangs; lines are lost")
+
+// writeLocked returns the write of a line, which needs no lock.
+func (s *logSink) writeLocked(e *logrus.Entry) func() error {
 	message := strings.ReplaceAll(strings.TrimRight(e.Message, "\n"), "\n", " ") // output of programs has several lines
 	if e.Level >= logrus.DebugLevel {
 		message = fmt.Sprintf("DEBUG%d: %s %v", e.Level-logrus.DebugLevel+2, message, e.Data)
@@ -97,33 +142,49 @@ func (s *logSink) writeLocked(e *logrus.Entry) error {
 	if reason, ok := e.Data["reason"]; ok && s.reasons {
 		message += fmt.Sprintf(" (%v)", reason)
 	}
+	output, target, level, line := s.output, s.target, e.Level, ""
 	switch {
-	case s.output != nil && s.dated:
-		_, err := fmt.Fprintf(s.output, "[%s] %s\n", e.Time.Format(stamp), message)
-		return err
-	case s.output != nil:
-		_, err := fmt.Fprintln(s.output, message)
-		return err
-	case !filepath.IsAbs(s.target):
-		return s.syslogLocked(e.Level, message)
+	case output != nil && s.dated:
+		line = fmt.Sprintf("[%s] %s\n", e.Time.Format(stamp), message)
+	case output != nil:
+		line = message + "\n"
+	case !filepath.IsAbs(target):
+		return func() error { return s.syslog.write(target, level, message) }
+	default:
+		line = fmt.Sprintf("[%s|%s|%d] %s\n", e.Time.Format(stamp), s.instance, os.Getpid(), message)
+		return func() error { return appendLine(target, line) }
 	}
-	file, err := os.OpenFile(s.target, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	return func() error {
+		_, err := io.WriteString(output, line)
+		return err
+	}
+}
+
+func appendLine(path, line string) error {
+	file, err := openLog(path)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(file, "[%s|%s|%d] %s\n", e.Time.Format(stamp), s.instance, os.Getpid(), message)
-	if closed := file.Close(); err == nil {
-		err = closed
-	}
-	return err
+	_, err = file.WriteString(line)
+	return cmp.Or(err, file.Close())
 }
 
-func (s *logSink) syslogLocked(level logrus.Level, message string) (err error) {
+// syslogSink is one facility at a time.
+type syslogSink struct {
+	facility string
+	writer   *syslog.Writer
+}
+
+func (s *syslogSink) write(facility string, level logrus.Level, message string) (err error) {
+	if facility != s.facility && s.writer != nil {
+		_ = s.writer.Close() // nothing is buffered
+		s.writer = nil
+	}
 	if s.writer == nil {
 		// The numbers of the facilities skip four between ftp and local0 (rfc5424).
-		number := slices.Index(config.Facilities(), strings.ToLower(s.target))
+		number := slices.Index(config.Facilities(), strings.ToLower(facility))
 		if number < 0 {
-			return fmt.Errorf("logfile=%s is neither an absolute path nor a syslog facility", s.target)
+			return fmt.Errorf("logfile=%s is neither an absolute path nor a syslog facility", facility)
 		}
 		if number > 11 {
 			number += 4
@@ -131,6 +192,7 @@ func (s *logSink) syslogLocked(level logrus.Level, message string) (err error) {
 		if s.writer, err = syslog.New(syslog.Priority(number)<<3|syslog.LOG_INFO, "ldirectord"); err != nil {
 			return err
 		}
+		s.facility = facility
 	}
 	switch level {
 	case logrus.PanicLevel, logrus.FatalLevel, logrus.ErrorLevel:
