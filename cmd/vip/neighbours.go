@@ -27,10 +27,9 @@ const announceVerb = "announce"
 // cluster waits for start and kills its process group on a timeout.
 type neighbours struct{}
 
-// Announce starts the sender. One advertisement for IPv6 is sent at once: its
-// socket, unlike that for ARP, costs less than a process.
+// Announce starts the sender. One announcement is sent at once.
 func (neighbours) Announce(ctx context.Context, a vip.Announcement) error {
-	if a.IP.Is6() && a.Count == 1 {
+	if a.Count == 1 && a.Also == "" {
 		return announce.Send(a.NIC, a.IP)
 	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)

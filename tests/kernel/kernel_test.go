@@ -97,19 +97,21 @@ func (d director) table(t *testing.T) string {
 	return sorted(out)
 }
 
-// have is the table and the addresses: what our agents change.
+// have is the table and the addresses, settled or not: what our agents change.
 func (d director) have(t *testing.T) string {
 	t.Helper()
 	out, err := d.output(exec.CommandContext(t.Context(), "ip", "-o", "addr", "show"))
 	if err != nil {
 		t.Fatalf("ip addr: %v: %s", err, out)
 	}
-	return d.table(t) + out
+	return d.table(t) + strings.ReplaceAll(out, " tentative", "")
 }
 
-// dump is everything in the kernel that agents might touch by mistake.
+// dump is everything in the kernel that agents might touch by mistake, when the
+// duplicate address detection of new interfaces is over.
 func (d director) dump(t *testing.T) string {
 	t.Helper()
+	d.Script(t, "for i in $(seq 100); do ip -6 addr show tentative | grep -q . || break; sleep 0.1; done")
 	return d.have(t) + d.Script(t, `
 		ip route show table all | sort
 		ip -6 route show table all | sed 's/expires [0-9]*sec//' | sort
@@ -377,7 +379,7 @@ func TestKilledWhileOthersLiveWithTheAddress(t *testing.T) {
 	const sysctl = "/proc/sys/net/ipv4/conf/eth0/promote_secondaries"
 	d := newDirector(t)
 	params := []string{"ip=198.51.100.10", "nic=eth0", "cidr_netmask=24"}
-	addresses := func() string { return d.Run(t, "ip", "-o", "addr", "show", "dev", "eth0") }
+	addresses := func() string { return d.Run(t, "ip", "-o", "-4", "addr", "show", "dev", "eth0") }
 	before := addresses()
 	raised := func() string { return strings.TrimSpace(d.Run(t, "cat", sysctl)) }
 	begin := func() {

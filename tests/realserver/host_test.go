@@ -101,6 +101,7 @@ func (h host) must(t *testing.T, want int, id, action string, words ...string) s
 func dump(t *testing.T) string {
 	t.Helper()
 	out, err := exec.Command("sh", "-ec", `
+		for i in $(seq 100); do ip -6 addr show tentative | grep -q . || break; sleep 0.1; done
 		cd /proc/sys/net
 		grep -r . ipv4/conf ipv6/conf ipv4/ip_forward 2>/dev/null | grep -v -e stable_secret -e /use_optimistic | sort
 		ip -o addr show | sed 's/ *valid_lft.*//' | sort
