@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -48,7 +49,13 @@ func again() int {
 		fmt.Fprintln(os.Stderr, "tests/checks:", err)
 		return 1
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
+	defer func() {
+		_ = os.RemoveAll(dir)
+		left, _ := filepath.Glob("/dev/shm/" + filepath.Base(dir) + "-*") // squid's
+		for _, file := range left {
+			_ = os.Remove(file)
+		}
+	}()
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(os.Environ(), inside+"="+dir, "SSL_CERT_FILE="+dir+"/ca.pem")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
@@ -86,6 +93,11 @@ func prepare() error {
 	}
 	work = os.Getenv(inside)
 	if err := os.Chmod(work, 0o755); err != nil {
+		return err
+	}
+	// squid's shared memory needs the mode that the directory has where it is
+	// mounted; in a bare chroot it is a plain directory.
+	if err := os.Chmod("/dev/shm", 0o777|os.ModeSticky); err != nil {
 		return err
 	}
 	return makeCertificates()

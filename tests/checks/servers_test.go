@@ -366,7 +366,7 @@ pinger_enable off
 netdb_filename none
 max_filedescriptors 1024
 `},
-		argv:  []string{"squid", "-N", "-f", "$D/conf"},
+		argv:  []string{"squid", "-N", "-n", filepath.Base(work), "-f", "$D/conf"}, // the name is in front of its shared memory
 		ready: []string{"127.0.31.1:3128"},
 	}
 }
