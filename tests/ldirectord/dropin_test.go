@@ -456,7 +456,7 @@ func TestSideChannels(t *testing.T) {
 	}
 	monitor, err := os.ReadFile(filepath.Join(w.dir, "monitor"))
 	line := regexp.MustCompile(`(?m)^\[[^]]+\] \[\d+\] negotiate http tcp 192\.0\.2\.21 80 1 gate /\.health\.html OK \[up\] -$`)
-	if err != nil || !line.Match(monitor) || !strings.Contains(string(monitor), "[down] connect to 192.0.2.21:80: connection refused") {
+	if err != nil || !line.Match(monitor) || !strings.Contains(string(monitor), "[down] GET http://192.0.2.21:80/.health.html: connect to 192.0.2.21:80: connection refused") {
 		t.Errorf("monitor file: %v\n%s", err, monitor)
 	}
 }
