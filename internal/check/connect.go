@@ -17,7 +17,7 @@ type Connect struct {
 // either end.
 func (c Connect) Check(ctx context.Context) (err error) {
 	if c.together() {
-		c.Connector.All(ctx, []Connect{c}, func(_ int, failure error) { err = failure })
+		c.Connector.All(ctx, []Connect{c}, func(_ int, failure error, _ bool) { err = failure })
 		return err
 	}
 	conn, err := open(ctx, c.Source, c.Addr)

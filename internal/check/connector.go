@@ -80,14 +80,15 @@ func (c *Connector) tell(events []unix.EpollEvent) {
 }
 
 // All makes many checks at once and returns when all are done. It calls done
-// for each, from one goroutine or several: first for those that are answered at once.
-func (c *Connector) All(ctx context.Context, checks []Connect, done func(int, error)) {
+// for each by its index, from one goroutine or several. late is false for
+// those that are answered at once.
+func (c *Connector) All(ctx context.Context, checks []Connect, done func(index int, err error, late bool)) {
 	begun := make([]unix.PollFd, 0, len(checks))
 	which := make([]int, 0, len(checks))
 	for i, check := range checks {
 		fd, err := begin(check.Source.Source(check.Addr.Addr()), check.Addr)
 		if err != nil {
-			done(i, check.failed(err))
+			done(i, check.failed(err), false)
 			continue
 		}
 		begun, which = append(begun, unix.PollFd{Fd: int32(fd), Events: unix.POLLOUT}), append(which, i)
@@ -98,13 +99,13 @@ func (c *Connector) All(ctx context.Context, checks []Connect, done func(int, er
 	for n, b := range begun {
 		if b.Revents == 0 {
 			check, i, fd := checks[which[n]], which[n], int(b.Fd)
-			others.Go(func() { done(i, check.verdict(c.await(ctx, fd), fd)) })
+			others.Go(func() { done(i, check.verdict(c.await(ctx, fd), fd), true) })
 		}
 	}
 	for n, b := range begun {
 		if b.Revents != 0 {
 			check, fd := checks[which[n]], int(b.Fd)
-			done(which[n], check.verdict(outcome(fd, b.Revents&^unix.POLLOUT != 0), fd))
+			done(which[n], check.verdict(outcome(fd, b.Revents&^unix.POLLOUT != 0), fd), false)
 		}
 	}
 }

@@ -265,7 +265,7 @@ func (d *Daemon) judge(r result) {
 		return
 	}
 	before, soft := t.verdict, t.soft
-	changed := t.record(time.Now(), r.err)
+	changed := t.record(r.at, r.err)
 	for _, at := range d.users[r.probe] {
 		d.told(at, r.err, soft)
 	}

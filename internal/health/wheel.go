@@ -22,6 +22,7 @@ const slots = 1024
 type result struct {
 	probe Probe
 	err   error
+	at    time.Time
 }
 
 // wheel starts each check once in its interval, at a phase that depends on
@@ -143,23 +144,33 @@ func (w *wheel) start(ctx context.Context, s *spoke, limits limits, groups group
 		groups.add(limit, connector, c, s)
 		return
 	}
-	w.running.Go(func() { w.ended(ctx, s, limit, s.checker.Check(limit)) })
+	w.running.Go(func() {
+		err := s.checker.Check(limit)
+		w.ended(ctx, s, limit, result{s.probe, err, time.Now()})
+	})
 }
 
 // together runs a group.
 func (w *wheel) together(ctx context.Context, g *group) {
-	g.connector.All(g.limit, g.checks, func(i int, err error) { w.ended(ctx, g.spokes[i], g.limit, err) })
+	at := time.Now() // for those that are answered at once, which are most
+	g.connector.All(g.limit, g.checks, func(i int, err error, late bool) {
+		if late {
+			w.ended(ctx, g.spokes[i], g.limit, result{g.spokes[i].probe, err, time.Now()})
+			return
+		}
+		w.ended(ctx, g.spokes[i], g.limit, result{g.spokes[i].probe, err, at})
+	})
 }
 
 // ended passes the result of a check on.
-func (w *wheel) ended(ctx context.Context, s *spoke, limit *limit, err error) {
+func (w *wheel) ended(ctx context.Context, s *spoke, limit *limit, r result) {
 	defer s.busy.Store(false)
 	limit.done()
 	if ctx.Err() != nil {
 		return // the end of the daemon says nothing about the server
 	}
 	select {
-	case w.results <- result{s.probe, err}:
+	case w.results <- r:
 	case <-ctx.Done():
 	}
 }
