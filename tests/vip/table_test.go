@@ -185,7 +185,7 @@ func namespace(t *testing.T) string {
 			t.Errorf("ip netns delete: %v: %s", err, out)
 		}
 	})
-	inside := "ip -n " + name + " "
+	inside := "nsenter --net=/run/netns/" + name + " ip " // ip -n needs / to be a mount point
 	kerneltest.Run(t, inside+"link add eth0 type veth peer name far\n"+inside+"link set far up\n"+inside+"link set eth0 up\n"+
 		inside+"addr add 192.168.144.1/24 brd 192.168.144.255 dev eth0")
 	return name
