@@ -91,7 +91,7 @@ func (s *socket) delete(ctx context.Context, a lvs.Address) error {
 	if err != nil {
 		return err
 	}
-	list, err := s.addresses(ctx, link, family(a.Prefix.Addr()))
+	list, err := addresses(ctx, link.Attrs().Index, family(a.Prefix.Addr()))
 	if err != nil {
 		return err
 	}
@@ -129,8 +129,7 @@ func (s *socket) spare(ctx context.Context, nic string, victim netlink.Addr, rem
 // subnet tells whether an address is alone in its subnet on its interface and,
 // if not, whether it is the first, which the others live and die with.
 func (s *socket) subnet(ctx context.Context, a netlink.Addr) (alone, first bool, err error) {
-	interfaceOf := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Index: a.LinkIndex}}
-	list, err := s.addresses(ctx, interfaceOf, netlink.FAMILY_V4)
+	list, err := addresses(ctx, a.LinkIndex, netlink.FAMILY_V4)
 	alone = true
 	for _, other := range list {
 		switch {

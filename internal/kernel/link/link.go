@@ -28,11 +28,7 @@ func New(lockDir string) *Kernel { return &Kernel{lockDir} }
 // the sysctl promote_secondaries where an Apply was killed.
 func (k *Kernel) Addresses(ctx context.Context, ip netip.Addr) ([]lvs.Address, error) {
 	k.tidy()
-	var found []lvs.Address
-	err := with(func(s *socket) (err error) {
-		found, err = s.find(ctx, ip)
-		return err
-	})
+	found, err := find(ctx, ip)
 	if err != nil {
 		return nil, fmt.Errorf("ip addr show to %s: %w", ip, translate(err))
 	}
@@ -92,8 +88,7 @@ func (k *Kernel) Apply(ctx context.Context, ops []lvs.AddressOp) (done int, err 
 // lvs.ErrDuplicate when another host has it, lvs.ErrNoCarrier when the detection
 // cannot begin, fs.ErrNotExist when the address is gone. IPv4 addresses are settled when they are there.
 func (k *Kernel) Settle(ctx context.Context, a lvs.Address) error {
-	err := with(func(s *socket) error { return s.settle(ctx, a) })
-	if err != nil {
+	if err := settle(ctx, a); err != nil {
 		return fmt.Errorf("%s on %s: %w", a.Prefix, a.NIC, translate(err))
 	}
 	return nil

@@ -131,7 +131,7 @@ func (s *socket) broadcast(ctx context.Context, link netlink.Link, route netlink
 	if route.Src == nil || route.Family != netlink.FAMILY_V4 {
 		return netip.Addr{}, nil
 	}
-	list, err := s.addresses(ctx, link, netlink.FAMILY_V4)
+	list, err := addresses(ctx, link.Attrs().Index, netlink.FAMILY_V4)
 	for _, addr := range list {
 		if addr.IP.Equal(route.Src) {
 			broadcast, _ := netip.AddrFromSlice(addr.Broadcast)

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -28,12 +27,9 @@ type socket struct {
 
 // arm limits what is done next on the socket to the time that ctx has left.
 func (s *socket) arm(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
+	left, err := left(ctx)
+	if err != nil {
 		return err
-	}
-	left := time.Minute
-	if deadline, ok := ctx.Deadline(); ok {
-		left = max(time.Until(deadline), time.Microsecond)
 	}
 	return s.SetSocketTimeout(left)
 }
@@ -76,20 +72,12 @@ func (s *socket) link(ctx context.Context, nic string) (netlink.Link, error) {
 	return link, nil
 }
 
-// dumps is how often a dump is taken that the kernel calls interrupted.
-const dumps = 10
-
-// addresses lists the addresses of a family on one interface, or on all with nil.
-func (s *socket) addresses(ctx context.Context, link netlink.Link, family int) (list []netlink.Addr, err error) {
-	for range dumps {
-		if err := s.arm(ctx); err != nil {
-			return nil, err
-		}
-		list, err = s.AddrList(link, family)
-		if !errors.Is(err, netlink.ErrDumpInterrupted) {
-			break
-		}
-	}
+// addresses lists the addresses of a family on one interface.
+func addresses(ctx context.Context, index, family int) (list []netlink.Addr, err error) {
+	err = reading(func(r *reader) (err error) {
+		list, err = r.addresses(ctx, family, func(addr netlink.Addr) bool { return addr.LinkIndex == index })
+		return err
+	})
 	return list, err
 }
 
@@ -100,32 +88,34 @@ func family(ip netip.Addr) int {
 	return netlink.FAMILY_V4
 }
 
-func (s *socket) find(ctx context.Context, ip netip.Addr) ([]lvs.Address, error) {
-	ip = ip.WithZone("").Unmap()
-	list, err := s.addresses(ctx, nil, family(ip))
+// find returns every occurrence of ip.
+func find(ctx context.Context, ip netip.Addr) (found []lvs.Address, err error) {
+	err = reading(func(r *reader) (err error) {
+		found, err = r.find(ctx, ip.WithZone("").Unmap())
+		return err
+	})
+	slices.SortStableFunc(found, func(a, b lvs.Address) int {
+		return cmp.Or(strings.Compare(a.NIC, b.NIC), cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()))
+	})
+	return found, err
+}
+
+func (r *reader) find(ctx context.Context, ip netip.Addr) ([]lvs.Address, error) {
+	list, err := r.addresses(ctx, family(ip), func(addr netlink.Addr) bool { return prefix(addr).Addr() == ip })
 	if err != nil {
 		return nil, err
 	}
 	var found []lvs.Address
 	for _, addr := range list {
-		if prefix(addr).Addr() != ip {
-			continue
-		}
-		if err := s.arm(ctx); err != nil {
-			return nil, err
-		}
-		link, err := s.LinkByIndex(addr.LinkIndex)
-		if errors.As(err, new(netlink.LinkNotFoundError)) {
+		link, err := r.link(ctx, addr.LinkIndex)
+		if errors.Is(err, unix.ENODEV) {
 			continue // it went away after the dump, with its addresses
 		}
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, address(addr, link.Attrs()))
+		found = append(found, address(addr, link))
 	}
-	slices.SortStableFunc(found, func(a, b lvs.Address) int {
-		return cmp.Or(strings.Compare(a.NIC, b.NIC), cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()))
-	})
 	return found, nil
 }
 
@@ -208,14 +198,14 @@ var errDuplicate = fmt.Errorf("%w (duplicate address detection failed)", lvs.Err
 
 // settle looks once after it has subscribed, then at every change. When the
 // subscription breaks (the kernel drops one that is too slow) it starts again.
-func (s *socket) settle(ctx context.Context, a lvs.Address) error {
+func settle(ctx context.Context, a lvs.Address) error {
 	for {
 		updates := make(chan netlink.AddrUpdate)
 		done := make(chan struct{})
 		if err := netlink.AddrSubscribe(updates, done); err != nil {
 			return fmt.Errorf("subscribe to address changes: %w", err)
 		}
-		settled, err := s.follow(ctx, a, updates)
+		settled, err := follow(ctx, a, updates)
 		close(done)
 		for range updates { // until its goroutine has ended
 		}
@@ -225,9 +215,9 @@ func (s *socket) settle(ctx context.Context, a lvs.Address) error {
 	}
 }
 
-func (s *socket) follow(ctx context.Context, a lvs.Address, updates <-chan netlink.AddrUpdate) (settled bool, err error) {
+func follow(ctx context.Context, a lvs.Address, updates <-chan netlink.AddrUpdate) (settled bool, err error) {
 	for {
-		if settled, err := s.look(ctx, a); settled || err != nil {
+		if settled, err := look(ctx, a); settled || err != nil {
 			return settled, err
 		}
 		for mine := false; !mine; {
@@ -245,8 +235,8 @@ func (s *socket) follow(ctx context.Context, a lvs.Address, updates <-chan netli
 	}
 }
 
-func (s *socket) look(ctx context.Context, a lvs.Address) (settled bool, err error) {
-	found, err := s.find(ctx, a.Prefix.Addr())
+func look(ctx context.Context, a lvs.Address) (settled bool, err error) {
+	found, err := find(ctx, a.Prefix.Addr())
 	if err != nil {
 		return false, err
 	}

@@ -22,7 +22,7 @@ func (s *socket) change(ctx context.Context, a lvs.Address) error {
 	if err != nil {
 		return err
 	}
-	list, err := s.addresses(ctx, link, family(a.Prefix.Addr()))
+	list, err := addresses(ctx, link.Attrs().Index, family(a.Prefix.Addr()))
 	if err != nil {
 		return err
 	}
