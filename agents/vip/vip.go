@@ -60,7 +60,7 @@ type Neighbours interface {
 	// within wait.
 	Answers(ctx context.Context, nic string, ip, neighbour netip.Addr, wait time.Duration) (bool, error)
 	// Tell announces ip to one neighbour alone.
-	Tell(nic string, ip, neighbour netip.Addr) error
+	Tell(ctx context.Context, nic string, ip, neighbour netip.Addr) error
 }
 
 // Agent is one resource. The exported fields are its parameters.

@@ -49,7 +49,7 @@ func (a *announcements) Answers(_ context.Context, _ string, _, neighbour netip.
 	return !a.deaf[neighbour.String()] && !a.mute[neighbour.String()], nil
 }
 
-func (a *announcements) Tell(nic string, ip, neighbour netip.Addr) error {
+func (a *announcements) Tell(_ context.Context, nic string, ip, neighbour netip.Addr) error {
 	a.sent = append(a.sent, fmt.Sprintf("%s %s to %s", nic, ip, neighbour))
 	delete(a.deaf, neighbour.String())
 	return nil

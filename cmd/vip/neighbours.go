@@ -30,7 +30,7 @@ type neighbours struct{}
 // Announce starts the sender. One announcement is sent at once.
 func (neighbours) Announce(ctx context.Context, a vip.Announcement) error {
 	if a.Count == 1 && a.Also == "" {
-		return announce.Send(a.NIC, a.IP)
+		return announce.Send(ctx, a.NIC, a.IP)
 	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
@@ -83,8 +83,8 @@ func (neighbours) Answers(ctx context.Context, nic string, ip, neighbour netip.A
 }
 
 // Tell is part of vip.Neighbours.
-func (neighbours) Tell(nic string, ip, neighbour netip.Addr) error {
-	return announce.Tell(nic, ip, neighbour)
+func (neighbours) Tell(ctx context.Context, nic string, ip, neighbour netip.Addr) error {
+	return announce.Tell(ctx, nic, ip, neighbour)
 }
 
 // announceBurst sends while the address is on the interface.

@@ -15,8 +15,10 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"lvs-agents/internal/kernel/link"
 	"lvs-agents/internal/lvs"
 )
 
@@ -47,7 +49,7 @@ func (b Burst) Send(ctx context.Context, nic string, ip netip.Addr) error {
 
 func (b Burst) send(ctx context.Context, nic string, ip netip.Addr, done func(fd int)) error {
 	ip = ip.WithZone("").Unmap()
-	link, err := ethernet(nic)
+	link, err := ethernet(ctx, nic)
 	if err == nil && link != nil {
 		err = b.on(ctx, link, ip, done)
 	}
@@ -59,8 +61,8 @@ func (b Burst) send(ctx context.Context, nic string, ip netip.Addr, done func(fd
 
 // Send announces ip once, without a pause between request and reply, and without
 // the wait at the end.
-func Send(nic string, ip netip.Addr) error {
-	return Burst{Count: 1, Still: func() bool { return true }}.send(context.Background(), nic, ip, abandon)
+func Send(ctx context.Context, nic string, ip netip.Addr) error {
+	return Burst{Count: 1, Still: func() bool { return true }}.send(ctx, nic, ip, abandon)
 }
 
 // abandon closes a descriptor whose last close takes long (a packet socket:
@@ -79,7 +81,7 @@ func abandon(fd int) {
 }
 
 // on sends on an open socket.
-func (b Burst) on(ctx context.Context, link *net.Interface, ip netip.Addr, done func(fd int)) error {
+func (b Burst) on(ctx context.Context, link *netlink.LinkAttrs, ip netip.Addr, done func(fd int)) error {
 	packets, open := arp(link, ip), openARP
 	if ip.Is6() {
 		packets, open = [][]byte{advertisement(link, ip)}, openICMPv6
@@ -124,19 +126,17 @@ func (b Burst) each(ctx context.Context, packets int, send func(n int) error) er
 }
 
 // ethernet returns an interface, and nil for one without link-layer addresses.
-func ethernet(nic string) (*net.Interface, error) {
-	link, err := net.InterfaceByName(nic)
+func ethernet(ctx context.Context, nic string) (*netlink.LinkAttrs, error) {
+	attrs, err := link.Hardware(ctx, nic)
 	switch {
-	case errors.As(err, new(*os.SyscallError)):
-		return nil, err
 	case err != nil:
-		return nil, lvs.NotInstalled("network interface %q does not exist; create it or give one that ip link shows", nic)
-	case link.Flags&net.FlagLoopback != 0 || len(link.HardwareAddr) == 0:
+		return nil, err
+	case attrs.RawFlags&unix.IFF_LOOPBACK != 0 || len(attrs.HardwareAddr) == 0:
 		return nil, nil
-	case len(link.HardwareAddr) != 6:
-		return nil, fmt.Errorf("link-layer address %s is not an Ethernet address", link.HardwareAddr)
+	case len(attrs.HardwareAddr) != 6:
+		return nil, fmt.Errorf("link-layer address %s is not an Ethernet address", attrs.HardwareAddr)
 	}
-	return link, nil
+	return &attrs, nil
 }
 
 func send(fd int, packet []byte, to unix.Sockaddr) error {

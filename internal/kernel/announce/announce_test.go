@@ -11,12 +11,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/vishvananda/netlink"
 
 	"lvs-agents/internal/lvs"
 )
 
 func TestPackets(t *testing.T) {
-	link := &net.Interface{HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}}
+	link := &netlink.LinkAttrs{HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}}
 	v4, v6 := netip.MustParseAddr("192.0.2.10"), netip.MustParseAddr("2001:db8::10")
 	tests := []struct {
 		name string
@@ -102,7 +103,7 @@ func TestBurst(t *testing.T) {
 }
 
 func TestClaimant(t *testing.T) {
-	own, other := &net.Interface{HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}}, &net.Interface{HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 9}}
+	own, other := &netlink.LinkAttrs{HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}}, &netlink.LinkAttrs{HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 9}}
 	ip, none, another := netip.MustParseAddr("192.0.2.10"), netip.IPv4Unspecified(), netip.MustParseAddr("192.0.2.11")
 	zero := make([]byte, 6)
 	tests := []struct {
@@ -127,7 +128,7 @@ func TestClaimant(t *testing.T) {
 }
 
 func TestMissingInterface(t *testing.T) {
-	err := Send("eth-none", netip.MustParseAddr("192.0.2.10"))
+	err := Send(t.Context(), "eth-none", netip.MustParseAddr("192.0.2.10"))
 	const want = `network interface "eth-none" does not exist; create it or give one that ip link shows`
 	if !errors.Is(err, lvs.ErrNotInstalled) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)

@@ -24,7 +24,7 @@ const probes = 3
 // has it, or wants it at the same time; nil when nobody answers within wait. It
 // returns as soon as somebody does.
 func Owner(ctx context.Context, nic string, ip netip.Addr, wait time.Duration) (net.HardwareAddr, error) {
-	link, err := ethernet(nic)
+	link, err := ethernet(ctx, nic)
 	if err != nil || link == nil || !ip.Is4() {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func Owner(ctx context.Context, nic string, ip netip.Addr, wait time.Duration) (
 	return owner, nil
 }
 
-func probe(ctx context.Context, link *net.Interface, ip netip.Addr, pause time.Duration) (owner net.HardwareAddr, err error) {
+func probe(ctx context.Context, link *netlink.LinkAttrs, ip netip.Addr, pause time.Duration) (owner net.HardwareAddr, err error) {
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
@@ -105,7 +105,7 @@ func receive(ctx context.Context, fd int, pause time.Duration, wanted func([]byt
 // address that it knows for ip. False says nothing about a neighbour that answers
 // nobody.
 func Answers(ctx context.Context, nic string, ip, neighbour netip.Addr, wait time.Duration) (bool, error) {
-	link, err := ethernet(nic)
+	link, err := ethernet(ctx, nic)
 	if err != nil || link == nil {
 		return false, err
 	}
@@ -116,7 +116,7 @@ func Answers(ctx context.Context, nic string, ip, neighbour netip.Addr, wait tim
 	return answered, nil
 }
 
-func echo(ctx context.Context, link *net.Interface, ip, neighbour netip.Addr, wait time.Duration) (answered bool, err error) {
+func echo(ctx context.Context, link *netlink.LinkAttrs, ip, neighbour netip.Addr, wait time.Duration) (answered bool, err error) {
 	open, request, reply := openICMP, byte(8), byte(0)
 	if ip.Is6() {
 		open, request, reply = openEcho6, 128, 129
@@ -167,7 +167,7 @@ func checksum(packet []byte) uint16 {
 	return ^uint16(sum)
 }
 
-func openICMP(link *net.Interface, ip netip.Addr) (int, error) {
+func openICMP(link *netlink.LinkAttrs, ip netip.Addr) (int, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMP)
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
@@ -183,7 +183,7 @@ func openICMP(link *net.Interface, ip netip.Addr) (int, error) {
 	return fd, nil
 }
 
-func openEcho6(link *net.Interface, ip netip.Addr) (int, error) {
+func openEcho6(link *netlink.LinkAttrs, ip netip.Addr) (int, error) {
 	fd, err := openICMPv6(link, ip)
 	if err != nil {
 		return -1, err
@@ -203,8 +203,8 @@ func openEcho6(link *net.Interface, ip netip.Addr) (int, error) {
 // Tell announces ip to one neighbour alone: for those that ignore what is sent to
 // everybody. The kernel has to know the neighbour's link-layer address, as it
 // does after Answers; without it nothing is sent, which is no error.
-func Tell(nic string, ip, neighbour netip.Addr) error {
-	link, err := ethernet(nic)
+func Tell(ctx context.Context, nic string, ip, neighbour netip.Addr) error {
+	link, err := ethernet(ctx, nic)
 	if err != nil || link == nil {
 		return err
 	}
@@ -214,7 +214,7 @@ func Tell(nic string, ip, neighbour netip.Addr) error {
 	return nil
 }
 
-func tell(link *net.Interface, ip, neighbour netip.Addr) error {
+func tell(link *netlink.LinkAttrs, ip, neighbour netip.Addr) error {
 	to, open := socketAddress(link, neighbour), openICMPv6
 	packets := [][]byte{advertisement(link, ip)}
 	if ip.Is4() {
@@ -238,7 +238,7 @@ func tell(link *net.Interface, ip, neighbour netip.Addr) error {
 
 // knownAs returns the link-layer address that the kernel knows for an IPv4
 // neighbour, nil for none.
-func knownAs(link *net.Interface, neighbour netip.Addr) (net.HardwareAddr, error) {
+func knownAs(link *netlink.LinkAttrs, neighbour netip.Addr) (net.HardwareAddr, error) {
 	list, err := netlink.NeighList(link.Index, netlink.FAMILY_V4)
 	for _, entry := range list {
 		if ip, _ := netip.AddrFromSlice(entry.IP.To4()); ip == neighbour && len(entry.HardwareAddr) == 6 && entry.State&(unix.NUD_FAILED|unix.NUD_INCOMPLETE) == 0 {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -19,18 +20,18 @@ func arpProtocol() uint16 {
 
 // openARP returns a socket that receives nothing (protocol 0) and writes the
 // Ethernet header by itself.
-func openARP(*net.Interface, netip.Addr) (int, error) {
+func openARP(*netlink.LinkAttrs, netip.Addr) (int, error) {
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	return fd, os.NewSyscallError("socket", err)
 }
 
 // lladdr is where ARP packets for one link-layer address go.
-func lladdr(link *net.Interface, to net.HardwareAddr) unix.Sockaddr {
+func lladdr(link *netlink.LinkAttrs, to net.HardwareAddr) unix.Sockaddr {
 	return &unix.SockaddrLinklayer{Protocol: arpProtocol(), Ifindex: link.Index, Halen: 6, Addr: [8]byte(append(to[:6:6], 0, 0))}
 }
 
 // everybody is where announcements of an address go.
-func everybody(link *net.Interface, ip netip.Addr) unix.Sockaddr {
+func everybody(link *netlink.LinkAttrs, ip netip.Addr) unix.Sockaddr {
 	if ip.Is4() {
 		return lladdr(link, broadcast)
 	}
@@ -45,7 +46,7 @@ const (
 
 // form is an ARP packet from an interface: sender is the address that it speaks
 // for, target the one that it speaks to or about.
-func form(link *net.Interface, operation byte, sender netip.Addr, tha net.HardwareAddr, target netip.Addr) []byte {
+func form(link *netlink.LinkAttrs, operation byte, sender netip.Addr, tha net.HardwareAddr, target netip.Addr) []byte {
 	packet := []byte{0, 1, 0x08, 0x00, 6, 4, 0, operation} // Ethernet, IPv4
 	packet = append(append(packet, link.HardwareAddr...), sender.AsSlice()...)
 	return append(append(packet, tha...), target.AsSlice()...)
@@ -54,7 +55,7 @@ func form(link *net.Interface, operation byte, sender netip.Addr, tha net.Hardwa
 // arp returns a request and a reply for the address itself. The target's
 // link-layer address is zero in the request and the sender's in the reply, like
 // the forms of IPaddr2's send_arp.
-func arp(link *net.Interface, ip netip.Addr) [][]byte {
+func arp(link *netlink.LinkAttrs, ip netip.Addr) [][]byte {
 	return [][]byte{
 		form(link, arpRequest, ip, make([]byte, 6), ip),
 		form(link, arpReply, ip, link.HardwareAddr, ip),
@@ -64,7 +65,7 @@ func arp(link *net.Interface, ip netip.Addr) [][]byte {
 // openICMPv6 returns a raw socket whose checksums the kernel computes (RFC 3542
 // section 3.1). It receives nothing and sends from ip, whose presence the
 // kernel checks thereby.
-func openICMPv6(link *net.Interface, ip netip.Addr) (int, error) {
+func openICMPv6(link *netlink.LinkAttrs, ip netip.Addr) (int, error) {
 	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMPV6)
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
@@ -96,7 +97,7 @@ func filterICMPv6(fd int, types ...int) error {
 }
 
 // socketAddress is ip as the socket calls take it.
-func socketAddress(link *net.Interface, ip netip.Addr) unix.Sockaddr {
+func socketAddress(link *netlink.LinkAttrs, ip netip.Addr) unix.Sockaddr {
 	if ip.Is4() {
 		return &unix.SockaddrInet4{Addr: ip.As4()}
 	}
@@ -109,7 +110,7 @@ func socketAddress(link *net.Interface, ip netip.Addr) unix.Sockaddr {
 
 // advertisement returns an unsolicited neighbour advertisement: override flag,
 // target ip, option target link-layer address (RFC 4861 sections 4.4 and 4.6.1).
-func advertisement(link *net.Interface, ip netip.Addr) []byte {
+func advertisement(link *netlink.LinkAttrs, ip netip.Addr) []byte {
 	const kind, override, targetLinkLayer = 136, 0x20, 2
 	packet := []byte{kind, 0, 0, 0, override, 0, 0, 0}
 	packet = append(packet, ip.AsSlice()...)

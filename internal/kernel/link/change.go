@@ -34,14 +34,14 @@ func (s *socket) apply(ctx context.Context, op lvs.AddressOp) error {
 }
 
 func (s *socket) add(ctx context.Context, a lvs.Address) error {
-	link, err := s.link(ctx, a.NIC)
+	link, err := Hardware(ctx, a.NIC)
 	if err != nil {
 		return err
 	}
 	if err := s.arm(ctx); err != nil {
 		return err
 	}
-	err = s.AddrAdd(link, encode(a))
+	err = s.AddrAdd(device(link), encode(a))
 	switch {
 	case a.Prefix.Addr().Is6() && errors.Is(err, unix.EACCES): // net/ipv6/addrconf.c, ipv6_add_addr
 		return lvs.NotInstalled("IPv6 is disabled on %s; sysctl net.ipv6.conf.%s.disable_ipv6=0", a.NIC, strings.ReplaceAll(a.NIC, ".", "/"))
@@ -84,14 +84,14 @@ func encode(a lvs.Address) *netlink.Addr {
 }
 
 func (s *socket) delete(ctx context.Context, a lvs.Address) error {
-	link, err := s.link(ctx, a.NIC)
+	link, err := Hardware(ctx, a.NIC)
 	if errors.Is(err, lvs.ErrNotInstalled) {
 		return fmt.Errorf("no interface %s: %w", a.NIC, fs.ErrNotExist)
 	}
 	if err != nil {
 		return err
 	}
-	list, err := addresses(ctx, link.Attrs().Index, family(a.Prefix.Addr()))
+	list, err := addresses(ctx, link.Index, family(a.Prefix.Addr()))
 	if err != nil {
 		return err
 	}
@@ -101,7 +101,7 @@ func (s *socket) delete(ctx context.Context, a lvs.Address) error {
 				if err := s.arm(ctx); err != nil {
 					return err
 				}
-				return s.AddrDel(link, &victim)
+				return s.AddrDel(device(link), &victim)
 			})
 		}
 	}

@@ -38,18 +38,11 @@ func (k *Kernel) Addresses(ctx context.Context, ip netip.Addr) ([]lvs.Address, e
 // Interface returns the state of the interface of this name, or an
 // lvs.ErrNotInstalled if there is none.
 func (k *Kernel) Interface(ctx context.Context, nic string) (lvs.Interface, error) {
-	var found lvs.Interface
-	err := with(func(s *socket) error {
-		link, err := s.link(ctx, nic)
-		if err == nil {
-			found = state(link.Attrs())
-		}
-		return err
-	})
+	link, err := Hardware(ctx, nic)
 	if err == nil || errors.Is(err, lvs.ErrNotInstalled) {
-		return found, err
+		return state(&link), err
 	}
-	return found, fmt.Errorf("ip link show dev %s: %w", nic, translate(err))
+	return lvs.Interface{}, fmt.Errorf("ip link show dev %s: %w", nic, translate(err))
 }
 
 // Apply makes changes in order, stops at the first that fails and returns how

@@ -41,11 +41,11 @@ func (s *socket) network(ctx context.Context, search lvs.Search) (lvs.Network, e
 		want.table, want.kind, want.Protocol = unix.RT_TABLE_LOCAL, unix.RTN_LOCAL, 0
 	}
 	if search.NIC != "" {
-		link, err := s.link(ctx, search.NIC)
+		link, err := Hardware(ctx, search.NIC)
 		if err != nil {
 			return lvs.Network{}, err
 		}
-		want.index = link.Attrs().Index
+		want.index = link.Index
 	} else if search.IP.IsLinkLocalUnicast() && search.IP.Is6() {
 		return lvs.Network{}, lvs.ErrNoNetwork // fe80::/64 is on every interface
 	}
@@ -53,16 +53,13 @@ func (s *socket) network(ctx context.Context, search lvs.Search) (lvs.Network, e
 	if err != nil {
 		return lvs.Network{}, err
 	}
-	if err := s.arm(ctx); err != nil {
-		return lvs.Network{}, err
-	}
-	link, err := s.LinkByIndex(route.LinkIndex)
+	link, err := byIndex(ctx, route.LinkIndex)
 	if err != nil {
 		return lvs.Network{}, err
 	}
 	bits, _ := route.Dst.Mask.Size()
-	network := lvs.Network{NIC: link.Attrs().Name, Bits: bits}
-	network.Broadcast, err = s.broadcast(ctx, link, route)
+	network := lvs.Network{NIC: link.Name, Bits: bits}
+	network.Broadcast, err = broadcast(ctx, link.Index, route)
 	return network, err
 }
 
@@ -127,11 +124,11 @@ func better(r, best netlink.Route) bool {
 }
 
 // broadcast is that of the interface's own address which the route uses.
-func (s *socket) broadcast(ctx context.Context, link netlink.Link, route netlink.Route) (netip.Addr, error) {
+func broadcast(ctx context.Context, index int, route netlink.Route) (netip.Addr, error) {
 	if route.Src == nil || route.Family != netlink.FAMILY_V4 {
 		return netip.Addr{}, nil
 	}
-	list, err := addresses(ctx, link.Attrs().Index, netlink.FAMILY_V4)
+	list, err := addresses(ctx, index, netlink.FAMILY_V4)
 	for _, addr := range list {
 		if addr.IP.Equal(route.Src) {
 			broadcast, _ := netip.AddrFromSlice(addr.Broadcast)
@@ -160,7 +157,7 @@ func (s *socket) gateways(ctx context.Context, nic string, v6 bool) ([]netip.Add
 	if v6 {
 		kind = netlink.FAMILY_V6
 	}
-	link, err := s.link(ctx, nic)
+	link, err := Hardware(ctx, nic)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +172,7 @@ func (s *socket) gateways(ctx context.Context, nic string, v6 bool) ([]netip.Add
 		hops := append([]*netlink.NexthopInfo{{LinkIndex: r.LinkIndex, Gw: r.Gw}}, r.MultiPath...)
 		for _, hop := range hops {
 			gateway, ok := netip.AddrFromSlice(hop.Gw)
-			if gateway = gateway.Unmap(); ok && hop.LinkIndex == link.Attrs().Index && !slices.Contains(found, gateway) {
+			if gateway = gateway.Unmap(); ok && hop.LinkIndex == link.Index && !slices.Contains(found, gateway) {
 				found = append(found, gateway)
 			}
 		}

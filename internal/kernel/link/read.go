@@ -181,28 +181,45 @@ func ipNet(ip net.IP, bits int) *net.IPNet {
 	return nil
 }
 
-// link returns name and flags of an interface; the error ENODEV says that there
-// is none.
-func (r *reader) link(ctx context.Context, index int) (*netlink.LinkAttrs, error) {
+// link returns an interface by its index; the error ENODEV says that there is none.
+func (r *reader) link(ctx context.Context, index int) (netlink.LinkAttrs, error) {
+	return r.links(ctx, &nl.IfInfomsg{IfInfomsg: unix.IfInfomsg{Index: int32(index)}})
+}
+
+// named returns an interface by its name, also by an alternative one.
+func (r *reader) named(ctx context.Context, nic string) (netlink.LinkAttrs, error) {
+	kind := unix.IFLA_IFNAME
+	if len(nic) >= unix.IFNAMSIZ { // only an alternative one can be
+		kind = unix.IFLA_ALT_IFNAME
+	}
+	return r.links(ctx, nl.NewIfInfomsg(unix.AF_UNSPEC), nl.NewRtAttr(kind, nl.ZeroTerminated(nic)))
+}
+
+func (r *reader) links(ctx context.Context, parts ...nl.NetlinkRequestData) (attrs netlink.LinkAttrs, err error) {
 	request := nl.NewNetlinkRequest(unix.RTM_GETLINK, 0)
-	header := nl.NewIfInfomsg(unix.AF_UNSPEC)
-	header.Index = int32(index)
-	request.AddData(header)
-	attrs := &netlink.LinkAttrs{}
-	err := r.ask(ctx, request, func(body []byte) { parseLink(body, attrs) })
+	for _, part := range parts {
+		request.AddData(part)
+	}
+	err = r.ask(ctx, request, func(body []byte) { attrs = parseLink(body) })
 	return attrs, err
 }
 
-func parseLink(body []byte, attrs *netlink.LinkAttrs) {
+// parseLink reads what is needed of a struct ifinfomsg and its attributes.
+func parseLink(body []byte) (attrs netlink.LinkAttrs) {
 	if len(body) < unix.SizeofIfInfomsg {
-		return
+		return attrs
 	}
-	attrs.RawFlags = nl.DeserializeIfInfomsg(body).Flags
+	header := nl.DeserializeIfInfomsg(body)
+	attrs.Index, attrs.RawFlags = int(header.Index), header.Flags
 	for kind, value := range attributes(body[unix.SizeofIfInfomsg:]) {
-		if kind == unix.IFLA_IFNAME {
+		switch kind {
+		case unix.IFLA_IFNAME:
 			attrs.Name = unix.ByteSliceToString(value)
+		case unix.IFLA_ADDRESS:
+			attrs.HardwareAddr = bytes.Clone(value)
 		}
 	}
+	return attrs
 }
 
 // attributes goes through what follows the fixed part of a message, up to the

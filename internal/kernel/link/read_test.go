@@ -6,7 +6,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -60,7 +59,7 @@ func FuzzAnswers(f *testing.F) {
 	f.Add(message(unix.NLMSG_ERROR, 0, 1))
 	f.Fuzz(func(t *testing.T, datagram []byte) {
 		_, _, _ = answers(datagram, 7, func(body []byte) {
-			parseLink(body, &netlink.LinkAttrs{})
+			parseLink(body)
 			if addr, ok := parseAddress(body); ok && !prefix(addr).IsValid() {
 				t.Errorf("%+v has no address", addr)
 			}

@@ -53,24 +53,35 @@ func translate(err error) error {
 	return err
 }
 
-// link finds an interface by its name. The kernel also answers to alternative
-// names (ip link property), under which an address would never be found again.
-func (s *socket) link(ctx context.Context, nic string) (netlink.Link, error) {
-	if err := s.arm(ctx); err != nil {
-		return nil, err
+// Hardware returns an interface by its name, or an lvs.ErrNotInstalled if there is
+// none. The kernel also answers to alternative names (ip link property), under
+// which an address would never be found again.
+func Hardware(ctx context.Context, nic string) (attrs netlink.LinkAttrs, err error) {
+	if nic != "" {
+		err = reading(func(r *reader) (err error) {
+			attrs, err = r.named(ctx, nic)
+			return err
+		})
 	}
-	link, err := s.LinkByName(nic)
-	var missing netlink.LinkNotFoundError
 	switch {
-	case errors.As(err, &missing), nic == "":
-		return nil, lvs.NotInstalled("network interface %q does not exist; create it or give one that ip link shows", nic)
-	case err != nil:
-		return nil, err
-	case link.Attrs().Name != nic:
-		return nil, lvs.NotInstalled("network interface %q is another name of %q; give that one", nic, link.Attrs().Name)
+	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ERANGE), errors.Is(err, unix.EINVAL), nic == "": // the latter two are for names that are too long
+		return attrs, lvs.NotInstalled("network interface %q does not exist; create it or give one that ip link shows", nic)
+	case err == nil && attrs.Name != nic:
+		return attrs, lvs.NotInstalled("network interface %q is another name of %q; give that one", nic, attrs.Name)
 	}
-	return link, nil
+	return attrs, err
 }
+
+func byIndex(ctx context.Context, index int) (attrs netlink.LinkAttrs, err error) {
+	err = reading(func(r *reader) (err error) {
+		attrs, err = r.link(ctx, index)
+		return err
+	})
+	return attrs, err
+}
+
+// device is an interface as netlink takes it.
+func device(link netlink.LinkAttrs) netlink.Link { return &netlink.Device{LinkAttrs: link} }
 
 // addresses lists the addresses of a family on one interface.
 func addresses(ctx context.Context, index, family int) (list []netlink.Addr, err error) {
@@ -114,7 +125,7 @@ func (r *reader) find(ctx context.Context, ip netip.Addr) ([]lvs.Address, error)
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, address(addr, link))
+		found = append(found, address(addr, &link))
 	}
 	return found, nil
 }

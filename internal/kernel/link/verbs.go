@@ -18,11 +18,11 @@ import (
 // change sets the lifetimes of an address that is there, with the flags that it
 // has: flags that a change does not name are taken away.
 func (s *socket) change(ctx context.Context, a lvs.Address) error {
-	link, err := s.link(ctx, a.NIC)
+	link, err := Hardware(ctx, a.NIC)
 	if err != nil {
 		return err
 	}
-	list, err := addresses(ctx, link.Attrs().Index, family(a.Prefix.Addr()))
+	list, err := addresses(ctx, link.Index, family(a.Prefix.Addr()))
 	if err != nil {
 		return err
 	}
@@ -39,20 +39,20 @@ func (s *socket) change(ctx context.Context, a lvs.Address) error {
 		if err := s.arm(ctx); err != nil {
 			return err
 		}
-		return s.AddrReplace(link, changed)
+		return s.AddrReplace(device(link), changed)
 	}
 	return fs.ErrNotExist
 }
 
 func (s *socket) raise(ctx context.Context, nic string) error {
-	link, err := s.link(ctx, nic)
+	link, err := Hardware(ctx, nic)
 	if err != nil {
 		return err
 	}
 	if err := s.arm(ctx); err != nil {
 		return err
 	}
-	return s.LinkSetUp(link)
+	return s.LinkSetUp(device(link))
 }
 
 // addrLabelMessage is struct ifaddrlblmsg: family, reserved, prefix length, and
