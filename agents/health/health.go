@@ -124,22 +124,35 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	if _, err := a.kernel.Table(ctx); err != nil {
 		return err
 	}
-	status, err := a.Monitor(ctx, c)
-	if err != nil || status.State == ocf.Running {
-		return err
-	}
 	waited, cancel := halfOf(ctx)
 	defer cancel()
-	if status.State == ocf.Failed {
-		if err := daemon.Stop(waited, pidFile(c)); err != nil {
-			return err
-		}
-	}
-	if err := a.launcher.Launch(ctx, a.args(c)); err != nil {
+	if err := a.launch(ctx, c); err != nil {
 		return fmt.Errorf("starting directord: %w", err)
 	}
 	a.awaitVerdicts(waited, c)
 	return nil
+}
+
+// launch starts the daemon unless a working one is there, also one that another
+// start has made meanwhile.
+func (a *Agent) launch(ctx context.Context, c ocf.Call) error {
+	end, err := daemon.Turn(ctx, pidFile(c))
+	if err != nil {
+		return err
+	}
+	defer end()
+	status, err := a.Monitor(ctx, c)
+	if err != nil || status.State == ocf.Running {
+		return err
+	}
+	if status.State == ocf.Failed {
+		half, cancel := halfOf(ctx)
+		defer cancel()
+		if err := daemon.Stop(half, pidFile(c)); err != nil {
+			return err
+		}
+	}
+	return a.launcher.Launch(ctx, a.args(c))
 }
 
 func halfOf(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -205,6 +206,15 @@ func TestStartSaysWhyTheDaemonDoesNot(t *testing.T) {
 	}
 	n.kernel.Missing = true
 	n.run(5, "start", "config=web.cf")
+}
+
+func TestFourStartsAtOnce(t *testing.T) {
+	n := newNode(t)
+	var starts sync.WaitGroup
+	for range 4 {
+		starts.Go(func() { n.run(0, "start", "config=web.cf") })
+	}
+	starts.Wait()
 }
 
 func TestMonitorOfADaemonThatHangs(t *testing.T) {
