@@ -28,7 +28,7 @@ func main() {
 		stdout: os.Stdout, stderr: os.Stderr,
 		dirs: append([]string{"."}, config.Dirs()...), resolver: net.DefaultResolver, kernel: kernel, version: version,
 		stateDirs: ocf.StateDirs(),
-		doctor:   doctor.Examiner{Kernel: server{settings{}, link.New(ocf.DefaultStateDir), wire.Kernel{}}},
+		doctor:    doctor.Examiner{Kernel: server{settings{}, link.New(ocf.DefaultStateDir), wire.Kernel{}}},
 	})
 	_ = kernel.Close() // it was only read
 	stop()

@@ -268,6 +268,7 @@ func (d *Daemon) judge(r result) {
 		}
 		return
 	}
+	r.err = check.Reason(r.err) // what checks and their libraries pass on of servers' answers
 	before, soft := t.verdict, t.soft
 	changed := t.record(r.at, r.err)
 	for _, at := range d.users[r.probe] {
