@@ -7,6 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"lvs-agents/internal/config"
@@ -24,22 +27,20 @@ type Launcher interface {
 
 // Agent is one resource. The exported fields are its parameters.
 type Agent struct {
-	Config      string
-	IPVS        string
-	CheckType   config.CheckType
-	Service     config.Application
-	Request     string
-	Receive     string
-	VirtualHost string
-	CheckPort   int
-	Interval    int // seconds
-	Timeout     int // seconds
-	Fallback    string
-	Quiescent   bool
+	Config    string
+	IPVS      string
+	Quiescent bool
 
+	checks     []check
 	kernel     record.Kernel
 	launcher   Launcher
 	configDirs []string
+}
+
+// check is a parameter that is a directive of the configuration file, too.
+type check struct {
+	config.Directive
+	value string
 }
 
 var (
@@ -49,10 +50,12 @@ var (
 
 // New makes an agent with its defaults.
 func New(k record.Kernel, l Launcher) *Agent {
-	return &Agent{
-		CheckType: config.Connect, Interval: 2, Timeout: 3, Quiescent: true,
-		kernel: k, launcher: l, configDirs: config.Dirs(),
+	a := &Agent{Quiescent: true, kernel: k, launcher: l, configDirs: config.Dirs()}
+	defaults := config.Checks{"checktype": string(config.Connect), "checkinterval": "2", "checktimeout": "3"}
+	for _, d := range config.CheckDirectives() {
+		a.checks = append(a.checks, check{d, defaults[d.Name]})
 	}
+	return a
 }
 
 // Metadata declares the agent.
@@ -84,35 +87,37 @@ Start this resource after ipvs.`,
 	}
 }
 
-const day = 24 * 60 * 60
-
 func (a *Agent) params() []metadata.Param {
-	return []metadata.Param{
+	params := []metadata.Param{
 		{Name: "config", Value: metadata.String(&a.Config), Short: "Configuration file",
 			Long: "A file in the syntax of ldirectord.cf with the virtual services and their checks; give an ipvs resource the same file. A relative name is looked up in /etc/ha.d. Every director needs the same file. Not together with ipvs; one of the two is needed."},
 		{Name: "ipvs", Value: metadata.String(&a.IPVS), Short: "Resource with the virtual services",
-			Long: "The id of a resource of type ipvs that runs on the same node. All its real servers get the check that the other parameters describe. Not together with config."},
-		{Name: "checktype", Value: metadata.Select(&a.CheckType, "connect", "negotiate", "ping", "on", "off"), Short: "Manner of the check",
-			Long: "connect opens a TCP connection, negotiate asks for a page and reads it, ping sends an ICMP echo, on and off do not check. Only with ipvs."},
-		{Name: "service", Value: metadata.Select(&a.Service, "http"), Short: "Application that is asked",
-			Long: "What a negotiate check talks. When unset it follows from the port of the virtual service. Only with ipvs."},
-		{Name: "request", Value: metadata.String(&a.Request), Short: "Page that is asked for",
-			Long: "The path of a page on every real server, / when unset. Only with ipvs."},
-		{Name: "receive", Value: metadata.String(&a.Receive), Short: "Expected answer",
-			Long: "A regular expression that the page must match; when unset, a status of 2xx is enough. Only with ipvs."},
-		{Name: "virtualhost", Value: metadata.String(&a.VirtualHost), Short: "Host header",
-			Long: "The name that a negotiate check asks for; the address of the real server when unset. Only with ipvs."},
-		{Name: "checkport", Value: metadata.Integer(&a.CheckPort, 0, 65535), Short: "Port that is checked",
-			Long: "0 is the port of the real server. Needed for firewall marks without a port. Only with ipvs."},
-		{Name: "checkinterval", Value: metadata.Integer(&a.Interval, 1, day), Short: "Seconds between checks",
-			Long: "How often each real server is checked, in seconds. Only with ipvs."},
-		{Name: "checktimeout", Value: metadata.Integer(&a.Timeout, 1, day), Short: "Time limit of a check in seconds",
-			Long: "A real server that has not answered by then has failed. Only with ipvs."},
-		{Name: "fallback", Value: metadata.String(&a.Fallback), Short: "Server of last resort",
-			Long: "address[:port] [method] of the server that serves while no real server does; the method is gate, masq or ipip. None when unset. Only with ipvs."},
-		{Name: "quiescent", Value: metadata.Boolean(&a.Quiescent), Short: "Whether failed real servers stay with weight 0",
-			Long: "true lets connections to a failed real server go on and only gives it no new ones; false removes it. Only with ipvs."},
+			Long: "The id of a resource of type ipvs that runs on the same node. All its real servers get the check that the other parameters describe. Not together with config. A check that logs in needs config: parameters are no place for a password."},
 	}
+	for i := range a.checks {
+		c := &a.checks[i]
+		p := metadata.Param{Name: c.Name, Value: metadata.String(&c.value), Short: c.Short, Long: c.long()}
+		if c.Name == quiescent {
+			p.Value = metadata.Boolean(&a.Quiescent)
+		}
+		params = append(params, p)
+	}
+	return params
+}
+
+// quiescent is the directive that is a boolean of the cluster here.
+const quiescent = "quiescent"
+
+// long is the text of the directive, with its values as a parameter takes them.
+func (c *check) long() string {
+	text := c.About
+	if c.Name != quiescent {
+		text += " Values: " + strings.Trim(c.Values, `"`) + "."
+		if c.value == "" && c.Unset != "" {
+			text += " When unset: " + strings.Trim(c.Unset, `"`) + "."
+		}
+	}
+	return text + " Only with ipvs."
 }
 
 // Start starts the daemon and waits until it has a verdict on every real
@@ -124,22 +129,35 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	if _, err := a.kernel.Table(ctx); err != nil {
 		return err
 	}
-	status, err := a.Monitor(ctx, c)
-	if err != nil || status.State == ocf.Running {
-		return err
-	}
 	waited, cancel := halfOf(ctx)
 	defer cancel()
-	if status.State == ocf.Failed {
-		if err := daemon.Stop(waited, pidFile(c)); err != nil {
-			return err
-		}
-	}
-	if err := a.launcher.Launch(ctx, a.args(c)); err != nil {
+	if err := a.launch(ctx, c); err != nil {
 		return fmt.Errorf("starting directord: %w", err)
 	}
 	a.awaitVerdicts(waited, c)
 	return nil
+}
+
+// launch starts the daemon unless a working one is there, also one that another
+// start has made meanwhile.
+func (a *Agent) launch(ctx context.Context, c ocf.Call) error {
+	end, err := daemon.Turn(ctx, pidFile(c))
+	if err != nil {
+		return err
+	}
+	defer end()
+	status, err := a.Monitor(ctx, c)
+	if err != nil || status.State == ocf.Running {
+		return err
+	}
+	if status.State == ocf.Failed {
+		half, cancel := halfOf(ctx)
+		defer cancel()
+		if err := daemon.Stop(half, pidFile(c)); err != nil {
+			return err
+		}
+	}
+	return a.launcher.Launch(ctx, a.args(c))
 }
 
 func halfOf(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -153,9 +171,7 @@ func halfOf(ctx context.Context) (context.Context, context.CancelFunc) {
 // awaitVerdicts returns when there is nothing to wait for any more: servers
 // without a verdict are not an error.
 func (a *Agent) awaitVerdicts(ctx context.Context, c ocf.Call) {
-	const poll = 50 * time.Millisecond
-	ticker := time.NewTicker(poll)
-	defer ticker.Stop()
+	const poll, each = 50 * time.Millisecond, 100 * time.Microsecond // an answer about thousands of servers is work
 	unknown := 0
 	for {
 		snapshot, err := control.Status(ctx, c.StateDir, c.Instance)
@@ -165,9 +181,11 @@ func (a *Agent) awaitVerdicts(ctx context.Context, c ocf.Call) {
 		if err == nil && unknown == 0 {
 			return
 		}
+		again := time.NewTimer(poll + time.Duration(unknown)*each)
 		select {
-		case <-ticker.C:
+		case <-again.C:
 		case <-ctx.Done():
+			again.Stop()
 			if unknown == 0 {
 				c.Log.Warn(err) // it has not answered once
 				return
@@ -185,10 +203,26 @@ func (a *Agent) args(c ocf.Call) []string {
 		path, _, _ := config.Read(a.Config, a.configDirs...) // Validate has read it
 		return append(args, "--config="+path)
 	}
-	return append(args, "--ipvs="+a.IPVS,
-		"--checktype="+string(a.CheckType), "--service="+string(a.Service), "--request="+a.Request, "--receive="+a.Receive,
-		"--virtualhost="+a.VirtualHost, fmt.Sprintf("--checkport=%d", a.CheckPort), fmt.Sprintf("--checkinterval=%d", a.Interval),
-		fmt.Sprintf("--checktimeout=%d", a.Timeout), "--fallback="+a.Fallback, fmt.Sprintf("--quiescent=%t", a.Quiescent))
+	args = append(args, "--ipvs="+a.IPVS)
+	given := a.given()
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		args = append(args, "--check="+name+"="+given[name])
+	}
+	return args
+}
+
+// given is the values of the check parameters, as in a file.
+func (a *Agent) given() config.Checks {
+	given := config.Checks{quiescent: "no"}
+	if a.Quiescent {
+		given[quiescent] = "yes"
+	}
+	for _, c := range a.checks {
+		if c.value != "" {
+			given[c.Name] = c.value
+		}
+	}
+	return given
 }
 
 // Stop ends the daemon and gives up its claims. Real servers stay as they are.

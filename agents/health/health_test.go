@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -150,8 +151,8 @@ func TestCommandLineOfTheDaemon(t *testing.T) {
 	}
 	n.end()
 	n.run(0, "start", "ipvs=web-ipvs", "checktype=negotiate", "service=http", "request=/a b", "fallback=127.0.0.1", "quiescent=no")
-	want = append(want[:4], "--ipvs=web-ipvs", "--checktype=negotiate", "--service=http", "--request=/a b", "--receive=", "--virtualhost=",
-		"--checkport=0", "--checkinterval=2", "--checktimeout=3", "--fallback=127.0.0.1", "--quiescent=false")
+	want = append(want[:4], "--ipvs=web-ipvs", "--check=checkinterval=2", "--check=checktimeout=3", "--check=checktype=negotiate",
+		"--check=fallback=127.0.0.1", "--check=quiescent=no", "--check=request=/a b", "--check=service=http")
 	if diff := cmp.Diff(want, n.launched); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -174,6 +175,10 @@ func TestBadParameters(t *testing.T) {
 		{"bad file", []string{"config=bad.cf"}, 2, n.config + `/bad.cf:2:12: unknown scheduler "wrrr"; did you mean "wrr"?`},
 		{"empty file", []string{"config=empty.cf"}, 2, n.config + "/empty.cf has no virtual service; add virtual=ADDRESS:PORT"},
 		{"pattern", []string{"ipvs=x", "receive=("}, 6, "receive \"(\": error parsing regexp: missing closing ): `(`"},
+		{"type", []string{"ipvs=x", "checktype=conect"}, 6, `unknown checktype "conect"; did you mean "connect"?`},
+		{"time", []string{"ipvs=x", "checkinterval=5ms"}, 6, `checkinterval "5ms" is not a number of milliseconds from 10 to 2678400000`},
+		{"several", []string{"ipvs=x", "rise=0", "verify=maybe"}, 6, "rise \"0\" is not a number of checks from 1 to 1000; verify \"maybe\" is neither no nor chain nor name; write no, chain or name"},
+		{"password", []string{"ipvs=x", "checktype=negotiate", "service=mysql"}, 6, "service=mysql needs a user and a password, which parameters cannot have; write it into a file with login and passwd, and use config=FILE"},
 		{"fallback", []string{"ipvs=x", "fallback=127.0.0.1 route"}, 6, `fallback "127.0.0.1 route": unknown forwarding method "route"; use gate (direct routing), masq (NAT) or ipip (tunnel)`},
 	}
 	for _, tt := range tests {
@@ -205,6 +210,15 @@ func TestStartSaysWhyTheDaemonDoesNot(t *testing.T) {
 	}
 	n.kernel.Missing = true
 	n.run(5, "start", "config=web.cf")
+}
+
+func TestFourStartsAtOnce(t *testing.T) {
+	n := newNode(t)
+	var starts sync.WaitGroup
+	for range 4 {
+		starts.Go(func() { n.run(0, "start", "config=web.cf") })
+	}
+	starts.Wait()
 }
 
 func TestMonitorOfADaemonThatHangs(t *testing.T) {

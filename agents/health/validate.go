@@ -23,8 +23,7 @@ func (a *Agent) Validate(_ context.Context, c ocf.Call, _ int) error {
 		}
 		return a.file(c)
 	}
-	checks := config.CheckParams{Receive: a.Receive, Fallback: a.Fallback}
-	if err := checks.Validate(); err != nil {
+	if err := a.given().Validate(); err != nil {
 		return ocf.WrongEverywhere(err)
 	}
 	return nil

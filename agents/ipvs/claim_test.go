@@ -134,7 +134,7 @@ func TestStartUsesTheLastVerdicts(t *testing.T) {
 			n.beat(t, tt.age, tt.bad...)
 			got := n.mustRun(t, 0, "web", "start", web...)
 			n.wantTable(t, tt.want)
-			const line = "WARNING: -t 192.0.2.10:80 -r 192.0.2.21:80 was bad less than 1m0s ago and starts with weight 0; the health daemon brings it back\n"
+			const line = "WARNING: -t 192.0.2.10:80 -r 192.0.2.21:80 was bad less than 1m0s ago and starts with weight 0, until a health daemon has checked it, or for 1m0s if there is none\n"
 			if strings.Contains(got.log, line) != (tt.want == without) {
 				t.Errorf("log: %s", got.log)
 			}
@@ -143,6 +143,44 @@ func TestStartUsesTheLastVerdicts(t *testing.T) {
 			n.mustRun(t, 0, "web", "reload-agent", web...) // asks for the weights of its parameters
 			n.wantTable(t, webTable)
 			n.mustRun(t, 0, "web", "stop", web...)
+		})
+	}
+}
+
+// TestWeightsComeBackWithoutAHealthDaemon by a monitor when the last verdicts are
+// too old; a daemon that has the service decides for itself.
+func TestWeightsComeBackWithoutAHealthDaemon(t *testing.T) {
+	const bad = "-t 192.0.2.10:80 -r 192.0.2.21:80"
+	without := strings.Replace(webTable, "-r 192.0.2.21:80 -g -w 1", "-r 192.0.2.21:80 -g -w 0", 1)
+	for _, tt := range []struct {
+		name   string
+		holder string
+		want   string
+		log    string
+	}{
+		{"no health daemon", "", webTable, "WARNING: no health daemon has checked real servers that were bad before start; they get their weights back\n" +
+			"INFO: ipvsadm -e -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1\n"},
+		{"a health daemon", "web-health", without, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n := newNode(t)
+			n.beat(t, memory-30*time.Second, bad)
+			n.mustRun(t, 0, "web", "start", web...)
+			if tt.holder != "" {
+				n.claim(t, tt.holder)
+			}
+			n.mustRun(t, 0, "web", "monitor", web...)
+			n.wantTable(t, without)
+			n.beat(t, memory+time.Second, bad)
+			n.mustRun(t, 0, "web", "probe", web...) // changes nothing
+			n.wantTable(t, without)
+			if got := n.mustRun(t, 0, "web", "monitor", web...); got.log != tt.log {
+				t.Errorf("log: %s", got.log)
+			}
+			n.wantTable(t, tt.want)
+			if got := n.mustRun(t, 0, "web", "monitor", web...); got.log != "" {
+				t.Errorf("log: %s", got.log)
+			}
 		})
 	}
 }

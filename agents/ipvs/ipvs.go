@@ -62,7 +62,7 @@ func (a *Agent) Metadata() metadata.Agent {
 
 Only services of this resource are ever looked at or changed: no table is flushed, and services that other programs or resources made stay as they are. A service that stands in the kernel already is adopted if it is equal; if it differs, start fails and names the difference.
 
-A real server that a health daemon of this node found bad less than a minute before start begins with weight 0, unless all of its service were; the next health daemon brings it back.
+A real server that a health daemon of this node found bad less than a minute before start begins with weight 0, unless all of its service were; the next health daemon brings it back or, if none comes, a monitor after that minute.
 
 Start this resource before the virtual IP address and stop it after: a client then never reaches a director that has no table.`,
 		Params:  a.params(),
@@ -349,9 +349,32 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 		return ocf.Status{}, err
 	}
 	if status := judge(r, have); status.State == ocf.Running {
+		if c.Recurring && overdue(c, r) {
+			return status, a.restore(ctx, c, store)
+		}
 		return status, nil
 	}
 	return a.lookAgain(ctx, c, store, r)
+}
+
+// restore ends the withholding of real servers: no health daemon came that would.
+// The record is written first, so that the next monitor finds what is missing.
+func (a *Agent) restore(ctx context.Context, c ocf.Call, store record.Store) error {
+	unlock, err := lockForLook(ctx, store, c.Instance)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	r, err := store.Load(c.Instance)
+	if err != nil || r.State != record.Running || !overdue(c, r) {
+		return err // a health daemon has come meanwhile
+	}
+	c.Log.Warn("no health daemon has checked real servers that were bad before start; they get their weights back")
+	r.Withheld = nil
+	if err := store.Save(r); err != nil {
+		return fmt.Errorf("writing the record: %w", err)
+	}
+	return a.apply(ctx, c, r)
 }
 
 // heal lets the health daemon of claimed services put them back: the cluster

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"lvs-agents/internal/config"
@@ -105,10 +106,7 @@ const memory = time.Minute
 // withheld is the real servers that get no new connections before a health daemon
 // has checked them: those that were bad a moment ago, unless all of a service were.
 func withheld(c ocf.Call, want lvs.Table) []string {
-	bad, err := control.LastBad(c.StateDir, memory)
-	if err != nil {
-		c.Log.Warnf("the last verdicts of the health daemon: %v", err)
-	}
+	bad := lastBad(c)
 	var all []string
 	for _, v := range want {
 		var servers []string
@@ -122,7 +120,32 @@ func withheld(c ocf.Call, want lvs.Table) []string {
 		}
 	}
 	for _, server := range all {
-		c.Log.Warnf("%s was bad less than %v ago and starts with weight 0; the health daemon brings it back", server, memory)
+		c.Log.Warnf("%s was bad less than %v ago and starts with weight 0, until a health daemon has checked it, or for %v if there is none", server, memory, memory)
 	}
 	return all
+}
+
+func lastBad(c ocf.Call) map[string]bool {
+	bad, err := control.LastBad(c.StateDir, memory)
+	if err != nil {
+		c.Log.Warnf("the last verdicts of the health daemon: %v", err)
+	}
+	return bad
+}
+
+// overdue tells whether a record withholds a real server for longer than verdicts
+// count, from a service that no health daemon has taken over.
+func overdue(c ocf.Call, r record.Record) bool {
+	if len(r.Withheld) == 0 {
+		return false
+	}
+	bad, claims := lastBad(c), r.Claims()
+	for _, v := range r.Services {
+		for _, d := range v.Destinations {
+			if name := record.Server(v.ID, d.Addr); !claims[v.ID] && !bad[name] && slices.Contains(r.Withheld, name) {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -237,6 +237,13 @@ func invocation(words []string) string {
 const patience = 60 * time.Second
 
 func (l *line) start(ctx context.Context) int {
+	limited, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	end, err := daemon.Turn(limited, l.pidFile())
+	if err != nil {
+		return l.fail(exitFailed, err)
+	}
+	defer end()
 	s, err := l.look()
 	if err != nil {
 		return l.fail(exitFailed, err)
@@ -255,16 +262,15 @@ func (l *line) start(ctx context.Context) int {
 		if l.debug {
 			args = append(args, "--debug")
 		}
+		end()
 		return serve(ctx, args, l.host)
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
 	argv := append([]string{l.invoked[0], l.config, "start", serveVerb, "--notify"}, args...)
 	environ := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 	if l.stateDir != ocf.DefaultStateDir { // for the instances that execute= names
 		environ = append(environ, "HA_RSCTMP="+filepath.Dir(l.stateDir))
 	}
-	if err := daemon.Spawn(ctx, l.self, argv, environ); err != nil {
+	if err := daemon.Spawn(limited, l.self, argv, environ); err != nil {
 		return l.fail(exitFailed, err)
 	}
 	return exitOK

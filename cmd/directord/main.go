@@ -24,10 +24,10 @@ func main() {
 	// Taken and dropped: to ignore them would make programs that we run ignore them, too.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, syscall.SIGUSR1, syscall.SIGUSR2)
 	go func() { end(ended{(<-signals).(syscall.Signal)}) }()
-	state := stateDir()
+	dirs := ocf.StateDirs()
 	os.Exit(run(ctx, os.Args, host{
-		stdout: os.Stdout, stderr: os.Stderr, stateDir: state, otherDirs: []string{ocf.DefaultStateDir, clusterStateDir},
-		pidDir: pidDir(state), self: "/proc/self/exe", version: versionOf(version),
+		stdout: os.Stdout, stderr: os.Stderr, stateDir: dirs[0], otherDirs: dirs[1:],
+		pidDir: pidDir(dirs[0]), self: "/proc/self/exe", version: versionOf(version),
 	}))
 }
 
@@ -37,17 +37,6 @@ type ended struct{ by syscall.Signal }
 func (e ended) Error() string {
 	names := map[syscall.Signal]string{syscall.SIGINT: "INT", syscall.SIGTERM: "TERM", syscall.SIGQUIT: "QUIT"}
 	return names[e.by]
-}
-
-// clusterStateDir is what stateDir returns in an action of Pacemaker.
-const clusterStateDir = "/run/resource-agents/lvs-agents"
-
-// stateDir is where the agents keep theirs, so that both see each other's records.
-func stateDir() string {
-	if dir := os.Getenv("HA_RSCTMP"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, filepath.Base(ocf.DefaultStateDir))
-	}
-	return ocf.DefaultStateDir
 }
 
 // pidDir is ldirectord's, unless everything of ours was sent elsewhere.

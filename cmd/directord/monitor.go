@@ -113,5 +113,5 @@ func outcome(err error) string {
 		return "[up] -"
 	}
 	text := strings.NewReplacer("%", "%25", "|", "%7c", "\r", "%0d", "\n", "%0a").Replace(err.Error())
-	return "[down] " + text[:min(len(text), 300)]
+	return "[down] " + strings.ToValidUTF8(text[:min(len(text), 300)], "")
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,6 +71,9 @@ func TestMonitorLine(t *testing.T) {
 	real.Probe = health.Probe{Check: config.Check{Type: config.External, Command: "/bin/check"}, Addr: real.Addr}
 	s.ID = lvs.MarkService(5, false)
 	if got, want := identityOf(s, real), "external /bin/check fwm 10.0.0.2 80 1 gate"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if got, want := outcome(errors.New(strings.Repeat("x", 299)+"ä")), "[down] "+strings.Repeat("x", 299); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	if got, want := outcome(errors.New("100%|\r\nx")), "[down] 100%25%7c%0d%0ax"; got != want {

@@ -42,7 +42,7 @@ type serving struct {
 	invoked              string // command line to log; empty if that was done
 	purge, notify, debug bool
 	foreground           bool
-	checks               config.CheckParams
+	checks               config.Checks
 	store                record.Store
 	pulse                func() // called every second
 	log                  *logrus.Logger
@@ -61,7 +61,7 @@ func serve(ctx context.Context, args []string, h host) int {
 	// Until somebody listens for it, it would end the daemon. A channel that nobody
 	// reads does not hand that on to programs that we run, as ignoring it would.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
-	s := &serving{host: h}
+	s := &serving{host: h, checks: config.Checks{}}
 	if err := s.parse(args); err != nil {
 		l := line{host: h}
 		return l.fail(exitUsage, err)
@@ -101,16 +101,11 @@ func (s *serving) parse(args []string) error {
 	flags.BoolVar(&s.notify, "notify", false, "")
 	flags.BoolVar(&s.debug, "debug", false, "")
 	flags.BoolVar(&s.foreground, "foreground", false, "")
-	flags.StringVar((*string)(&s.checks.Type), "checktype", "", "")
-	flags.StringVar((*string)(&s.checks.Application), "service", "", "")
-	flags.StringVar(&s.checks.Request, "request", "", "")
-	flags.StringVar(&s.checks.Receive, "receive", "", "")
-	flags.StringVar(&s.checks.VirtualHost, "virtualhost", "", "")
-	flags.IntVar(&s.checks.Port, "checkport", 0, "")
-	flags.IntVar(&s.checks.Interval, "checkinterval", 0, "")
-	flags.IntVar(&s.checks.Timeout, "checktimeout", 0, "")
-	flags.StringVar(&s.checks.Fallback, "fallback", "", "")
-	flags.BoolVar(&s.checks.Quiescent, "quiescent", false, "")
+	flags.Func("check", "", func(text string) error {
+		name, value, _ := strings.Cut(text, "=")
+		s.checks[name] = value
+		return nil
+	})
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ type system struct {
 	resolver       config.Resolver
 	kernel         kernel
 	version        string
-	stateDir       string
+	stateDirs      []string // of agents and daemons
 	doctor         examiner
 }
 

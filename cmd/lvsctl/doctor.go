@@ -45,17 +45,19 @@ func realServer(sys system, words []string, tunnel bool) ([]lvs.Setting, error) 
 		}
 		ips = append(ips, ip.Unmap())
 	}
-	store, err := record.In(sys.stateDir)
-	if err != nil {
-		return nil, err
-	}
-	ledger, err := store.LoadLedger()
-	if err != nil && !errors.Is(err, record.ErrDamaged) {
-		return nil, err
-	}
 	var settings []lvs.Setting
-	for _, e := range ledger.Entries {
-		settings = append(settings, e.Setting)
+	for _, dir := range sys.stateDirs {
+		store, err := record.In(dir)
+		if err != nil {
+			return nil, err
+		}
+		ledger, err := store.LoadLedger()
+		if err != nil && !errors.Is(err, record.ErrDamaged) {
+			return nil, err
+		}
+		for _, e := range ledger.Entries {
+			settings = append(settings, e.Setting)
+		}
 	}
 	if len(ips) > 0 {
 		settings = doctor.ByHand(ips, tunnel)

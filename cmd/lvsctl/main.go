@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 
 	"lvs-agents/internal/config"
@@ -28,8 +27,8 @@ func main() {
 	code := run(ctx, os.Args[1:], system{
 		stdout: os.Stdout, stderr: os.Stderr,
 		dirs: append([]string{"."}, config.Dirs()...), resolver: net.DefaultResolver, kernel: kernel, version: version,
-		stateDir: stateDir(),
-		doctor:   doctor.Examiner{Kernel: server{settings{}, link.New(ocf.DefaultStateDir), wire.Kernel{}}},
+		stateDirs: ocf.StateDirs(),
+		doctor:    doctor.Examiner{Kernel: server{settings{}, link.New(ocf.DefaultStateDir), wire.Kernel{}}},
 	})
 	_ = kernel.Close() // it was only read
 	stop()
@@ -46,11 +45,3 @@ type (
 	settings = setting.Kernel
 	links    = link.Kernel
 )
-
-// stateDir is where the agents keep theirs.
-func stateDir() string {
-	if dir := os.Getenv("HA_RSCTMP"); filepath.IsAbs(dir) {
-		return filepath.Join(dir, filepath.Base(ocf.DefaultStateDir))
-	}
-	return ocf.DefaultStateDir
-}

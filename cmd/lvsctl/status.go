@@ -19,23 +19,30 @@ import (
 
 // status prints what the health daemons of this node know.
 func status(ctx context.Context, sys system, asJSON bool) int {
-	ids, err := control.IDs(sys.stateDir)
-	if err != nil {
-		return failed(sys, err)
-	}
 	code := exitOK
-	snapshots := []control.Snapshot{}
-	for _, id := range ids {
-		limited, cancel := context.WithTimeout(ctx, 5*time.Second)
-		snapshot, err := control.Status(limited, sys.stateDir, id)
-		cancel()
-		if err == nil {
-			snapshots = append(snapshots, snapshot)
-			err = snapshot.Alive()
-		}
+	snapshots, proofs := []control.Snapshot{}, map[string]string{}
+	found := false
+	for _, dir := range sys.stateDirs {
+		ids, err := control.IDs(dir)
 		if err != nil {
-			code = failed(sys, err)
+			return failed(sys, err)
 		}
+		for _, id := range ids {
+			found = true
+			snapshot, err := ask(ctx, dir, id)
+			if err == nil {
+				snapshots = append(snapshots, snapshot)
+				err = snapshot.Alive()
+			}
+			if err != nil {
+				code = failed(sys, err)
+			}
+		}
+		notes, err := record.Notes(dir, record.Proof)
+		if err != nil {
+			return failed(sys, err)
+		}
+		maps.Copy(proofs, notes)
 	}
 	if asJSON {
 		encoder := json.NewEncoder(sys.stdout)
@@ -45,11 +52,7 @@ func status(ctx context.Context, sys system, asJSON bool) int {
 		}
 		return code
 	}
-	proofs, err := record.Notes(sys.stateDir, record.Proof)
-	if err != nil {
-		return failed(sys, err)
-	}
-	if len(ids) == 0 && len(proofs) == 0 {
+	if !found && len(proofs) == 0 {
 		return failed(sys, errors.New("no health daemon runs on this node"))
 	}
 	for _, snapshot := range snapshots {
@@ -57,6 +60,12 @@ func status(ctx context.Context, sys system, asJSON bool) int {
 	}
 	writeProofs(sys.stdout, proofs)
 	return code
+}
+
+func ask(ctx context.Context, dir, id string) (control.Snapshot, error) {
+	limited, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	return control.Status(limited, dir, id)
 }
 
 // writeProofs is what neighbours said when a vip resource started here.

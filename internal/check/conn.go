@@ -134,11 +134,19 @@ func plain(err error) error {
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
 		return errno
 	}
-	text := printable(err.Error())
-	if text == err.Error() {
-		return err
+	return Reason(err)
+}
+
+// Reason is an error whose text is fit for logs, mail and status: one short line of
+// printable characters. It is nil for nil.
+func Reason(err error) error {
+	if err == nil {
+		return nil
 	}
-	return errors.New(text)
+	if text := printable(err.Error()); text != err.Error() {
+		return errors.New(text)
+	}
+	return err
 }
 
 // printable replaces what is no printable character and cuts what is too long.

@@ -25,6 +25,7 @@ type directive struct {
 	unset   string // what counts when it is left out; empty for nothing
 	about   string // what it does, in sentences
 	example string // its value in an example; empty for what is refused
+	short   string // a noun phrase; empty for what is no parameter of a resource
 }
 
 // scope is what a setter may change.
@@ -70,6 +71,7 @@ type Directive struct {
 	Unset           string // what counts when it is left out; empty for nothing
 	About           string
 	Example         string // a whole file with it; empty for a directive that is refused
+	Short           string // a noun phrase, of those that Checks may have
 }
 
 // Directives lists all directives in the order of their declaration.
@@ -77,13 +79,17 @@ func Directives() []Directive {
 	var all []Directive
 	for _, rows := range tables() {
 		for _, d := range rows {
-			all = append(all, Directive{
-				Name: d.name, InFile: d.where&inFile != 0, InBlock: d.where&inBlock != 0, Repeats: d.many,
-				Values: d.values, Unset: d.unset, About: d.about, Example: d.file(),
-			})
+			all = append(all, d.public())
 		}
 	}
 	return all
+}
+
+func (d *directive) public() Directive {
+	return Directive{
+		Name: d.name, InFile: d.where&inFile != 0, InBlock: d.where&inBlock != 0, Repeats: d.many,
+		Values: d.values, Unset: d.unset, About: d.about, Example: d.file(), Short: d.short,
+	}
 }
 
 // file is the smallest file with the directive.

@@ -3,86 +3,107 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
-	"time"
+	"regexp/syntax"
+	"slices"
 
 	"lvs-agents/internal/lvs"
 )
 
-// CheckParams are checks that fit into the parameters of a resource: the same
-// for all its services. Zero values are ldirectord's defaults.
-type CheckParams struct {
-	Type        CheckType
-	Application Application
-	Request     string
-	Receive     string
-	VirtualHost string
-	Port        int
-	Interval    int // seconds
-	Timeout     int // seconds
-	Fallback    string
-	Quiescent   bool
+// Checks are checks that fit into the parameters of a resource, the same for all
+// its services: values of CheckDirectives by name. What is left out has
+// ldirectord's default.
+type Checks map[string]string
+
+// CheckDirectives are the directives that Checks may have. Those with a secret are
+// not among them: everybody who may look at a cluster sees its parameters.
+func CheckDirectives() []Directive {
+	var all []Directive
+	for _, rows := range [][]directive{ofChecks(), ofTimes(), ofOurs(), ofServers()} {
+		for _, d := range rows {
+			if d.short != "" {
+				all = append(all, d.public())
+			}
+		}
+	}
+	return all
 }
 
 // WithChecks is a configuration of services that a table has and of checks that
 // parameters describe. source names the table's origin.
-func WithChecks(source string, table lvs.Table, p CheckParams) (*Config, error) {
-	c := &Config{File: source}
+func WithChecks(source string, table lvs.Table, checks Checks) (*Config, error) {
+	p, b, err := checks.read()
+	if err != nil {
+		return nil, err
+	}
+	p.config.File = source
 	for _, v := range table {
-		s := Service{Service: v.Service, IPv6: v.ID.Is6(), Quiescent: p.Quiescent, Check: p.check(v.ID)}
+		b.target.mark, b.target.port, b.ipv6 = v.ID.Mark, v.ID.Addr.Port(), v.ID.Is6()
+		s := Service{Service: v.Service, IPv6: b.ipv6, Quiescent: p.global.quiescent != nil && *p.global.quiescent, Check: b.checks(&p.global)}
+		if err := s.Check.withoutLogin(); err != nil {
+			return nil, fmt.Errorf("virtual service %s: %w", v.ID, err)
+		}
+		s.Fallback = p.fallback(b, s)
 		for _, d := range v.Destinations {
 			s.Reals = append(s.Reals, Real{Destination: d})
 		}
-		f, err := p.fallback(v.ID)
-		if err != nil {
-			return nil, err
-		}
-		s.Fallback = f
-		c.Services = append(c.Services, s)
+		p.config.Services = append(p.config.Services, s)
 	}
-	return c, p.Validate()
+	return p.config, nil
 }
 
-// Validate reports what is wrong with the parameters by themselves.
-func (p CheckParams) Validate() error {
-	var errs []error
-	if _, err := regexp.Compile(p.Receive); err != nil {
-		errs = append(errs, fmt.Errorf("receive %s: %w", quote(p.Receive), err))
-	}
-	if p.Fallback != "" {
-		if _, err := parseFallback(p.Fallback, false); err != nil {
-			errs = append(errs, fmt.Errorf("fallback %s: %w", quote(p.Fallback), err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (p CheckParams) check(id lvs.ServiceID) Check {
-	b := block{check: Check{
-		Type: p.Type, Application: p.Application, Port: uint16(p.Port), // the agent's metadata bounds it
-		Request: p.Request, Receive: p.Receive, VirtualHost: p.VirtualHost,
-	}}
-	b.target.mark, b.target.port = id.Mark, id.Addr.Port()
-	b.checkTimeout, b.interval = time.Duration(p.Timeout)*time.Second, time.Duration(p.Interval)*time.Second
-	return b.checks(&settings{})
-}
-
-// fallback fits the fallback into a service, and leaves it out of services of
-// the other address family.
-func (p CheckParams) fallback(id lvs.ServiceID) (*Fallback, error) {
-	if p.Fallback == "" {
-		return nil, nil
-	}
-	written, err := parseFallback(p.Fallback, false)
+// Validate reports what is wrong with the values by themselves.
+func (c Checks) Validate() error {
+	p, b, err := c.read()
 	if err != nil {
-		return nil, fmt.Errorf("fallback %s: %w", quote(p.Fallback), err)
+		return err
 	}
-	if written.host.name == "" && written.ipv6 != id.Is6() {
-		return nil, nil
+	return b.checks(&p.global).withoutLogin()
+}
+
+// read reads the values as a file's: where a directive may stand outside of
+// blocks it does.
+func (c Checks) read() (*parser, *block, error) {
+	p, b, known := &parser{config: &Config{}, patterns: map[string]bool{}}, &block{}, directives()
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(c)) {
+		d := known[name]
+		if d == nil || d.short == "" {
+			errs = append(errs, fmt.Errorf("%s cannot be given without a file", name))
+			continue
+		}
+		s := scope{settings: &p.global, config: p.config, parser: p, st: statement{dir: d}}
+		if d.where == inBlock {
+			s.settings, s.block = &b.settings, b
+		}
+		if err := d.set(&s, c[name]); err != nil {
+			errs = append(errs, err)
+		}
 	}
-	f := &Fallback{Host: written.host.String(), Port: written.port, Forward: written.forward}
-	if !written.hasPort || !id.IsMark() && !f.Forward.RewritesPort() {
-		f.Port = id.Addr.Port()
+	if f := p.global.fallback; f != nil && f.host.name != "" {
+		p.global.fallback6 = f // a name may have both
 	}
-	return f, nil
+	if _, err := regexp.Compile(b.check.Receive); err != nil && !perls(err) {
+		errs = append(errs, fmt.Errorf("receive %s: %w", quote(b.check.Receive), err))
+	}
+	return p, b, errors.Join(errs...)
+}
+
+// perls tells whether Perl may understand what Go's library does not: look-around,
+// back references, possessive and long repetitions. The daemon has another library
+// for these, which would cost every action of every agent.
+func perls(err error) bool {
+	found, ok := errors.AsType[*syntax.Error](err)
+	return ok && slices.Contains([]syntax.ErrorCode{
+		syntax.ErrInvalidPerlOp, syntax.ErrInvalidNamedCapture, syntax.ErrInvalidEscape, syntax.ErrInvalidRepeatOp, syntax.ErrInvalidRepeatSize,
+	}, found.Code)
+}
+
+// withoutLogin refuses a check that never succeeds without a user.
+func (c Check) withoutLogin() error {
+	if c.Type != Negotiate && c.Type != Combined || !slices.Contains([]Application{"mysql", "pgsql", "oracle", "radius"}, c.Application) {
+		return nil
+	}
+	return faultf("write it into a file with login and passwd, and use config=FILE", "service=%s needs a user and a password, which parameters cannot have", c.Application)
 }

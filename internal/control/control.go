@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -159,14 +160,17 @@ func Resync(ctx context.Context, stateDir, id string) error {
 func ask(ctx context.Context, stateDir, id, request string) ([]byte, error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", Path(stateDir, id))
 	if err != nil {
-		return nil, fmt.Errorf("asking directord %s: %w", id, err)
+		return nil, fmt.Errorf("asking directord %s: %w", id, explained(err, Path(stateDir, id)))
 	}
 	defer func() { _ = conn.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	if _, err := io.WriteString(conn, request+"\n"); err != nil {
 		return nil, fmt.Errorf("directord %s does not answer: %w", id, err)
 	}
-	text, err := io.ReadAll(conn)
+	text, err := io.ReadAll(io.LimitReader(conn, longestAnswer+1))
+	if len(text) > longestAnswer {
+		return nil, fmt.Errorf("directord %s answers with more than %d MiB; end the process that listens on %s, it is none of ours", id, longestAnswer>>20, Path(stateDir, id))
+	}
 	if err == nil && !bytes.HasSuffix(text, []byte("\n")) {
 		err = io.ErrUnexpectedEOF
 	}
@@ -180,6 +184,22 @@ func ask(ctx context.Context, stateDir, id, request string) ([]byte, error) {
 		return nil, fmt.Errorf("directord %s: %s", id, problem)
 	}
 	return text, nil
+}
+
+// longestAnswer has room for a hundred thousand real servers with long reasons.
+const longestAnswer = 64 << 20
+
+// explained says what it means that a socket cannot be spoken to.
+func explained(err error, path string) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w; do it as root", err)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("it has died and left its socket (%w); start it again, or remove %s", err, path)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("it does not run: %w", err)
+	}
+	return err
 }
 
 // ServeVerb is the first argument with which directord becomes the daemon. It

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -89,6 +90,44 @@ func TestErrorsOfADaemon(t *testing.T) {
 	}
 	if _, err := Status(t.Context(), dir, "none"); err == nil || !strings.Contains(err.Error(), "asking directord none: ") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestAnswerWithoutEnd comes from a process that is no daemon of ours.
+func TestAnswerWithoutEnd(t *testing.T) {
+	dir := stateDir(t)
+	listener, err := Listen(dir, "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		conn, err := listener.Accept()
+		for chunk := make([]byte, 1<<20); err == nil; {
+			_, err = conn.Write(chunk)
+		}
+	}()
+	const want = "directord web answers with more than 64 MiB; end the process that listens on "
+	if _, err := Status(t.Context(), dir, "web"); err == nil || err.Error() != want+Path(dir, "web")+", it is none of ours" {
+		t.Errorf("got %v", err)
+	}
+	<-ended
+	if err := listener.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSocketsThatCannotBeSpokenTo(t *testing.T) {
+	for cause, want := range map[error]string{
+		syscall.EACCES:       "permission denied; do it as root",
+		syscall.ECONNREFUSED: "it has died and left its socket (connection refused); start it again, or remove /run/web.sock",
+		syscall.ENOENT:       "it does not run: no such file or directory",
+		syscall.EMFILE:       "too many open files",
+	} {
+		if got := explained(cause, "/run/web.sock"); got.Error() != want || !errors.Is(got, cause) {
+			t.Errorf("got  %v\nwant %s", got, want)
+		}
 	}
 }
 

@@ -25,21 +25,47 @@ var ErrRunning = errors.New("running already")
 // Identity is the lock of a running daemon.
 type Identity struct{ file *os.File }
 
-// The two bytes of a pid file that a daemon locks, which need not be there. The
-// locks are those of open files (F_OFD_SETLK): asking for them takes none, so that
-// nobody who looks is taken for a daemon, and they need a file open for writing.
+// The bytes of a pid file that are locked, which need not be there. The locks are
+// those of open files (F_OFD_SETLK): asking for them takes none, so that nobody who
+// looks is taken for a daemon, and they need a file open for writing.
 const (
-	byteRuns  = iota // the daemon runs
-	byteNamed        // and the file has its pid, not that of one before it
+	byteRuns   = iota // the daemon runs
+	byteNamed         // and the file has its pid, not that of one before it
+	byteStarts        // somebody starts it
 )
+
+// Turn waits until nobody else starts the daemon of a pid file and returns the
+// function that lets the next one in: of several starts at once the first makes
+// the daemon and the others find it. The turn ends with the process.
+func Turn(ctx context.Context, path string) (end func(), err error) {
+	file, err := create(path)
+	if err != nil {
+		return nil, err
+	}
+	ticker := time.NewTicker(poll)
+	defer ticker.Stop()
+	for {
+		err := lock(file, byteStarts)
+		if err == nil {
+			return func() { _ = file.Close() }, nil
+		}
+		if errors.Is(err, ErrRunning) {
+			select {
+			case <-ticker.C:
+				continue
+			case <-ctx.Done():
+				err = fmt.Errorf("another start has not ended: %w", ctx.Err())
+			}
+		}
+		_ = file.Close()
+		return nil, err
+	}
+}
 
 // Acquire makes the calling process the daemon of a pid file. The file stays when
 // it ends, empty after Release.
 func Acquire(path string) (*Identity, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, err
-	}
-	file, err := open(path, os.O_RDWR|os.O_CREATE)
+	file, err := create(path)
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +91,14 @@ func claim(file *os.File) error {
 		return err
 	}
 	return lock(file, byteNamed)
+}
+
+// create opens a pid file for locks.
+func create(path string) (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
+	return open(path, os.O_RDWR|os.O_CREATE)
 }
 
 // open opens a pid file. Something else in its place, a pipe for one, is an error

@@ -9,6 +9,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -96,6 +98,45 @@ func TestLifeOfADaemon(t *testing.T) {
 		if s, err := Look(file); err != nil || s != (Status{}) {
 			t.Errorf("after: %+v, %v", s, err)
 		}
+	}
+}
+
+// TestStartsAtOnce are taken one after the other: the first makes the daemon.
+func TestStartsAtOnce(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "x", "web.pid")
+	var starts sync.WaitGroup
+	var made atomic.Int32
+	for range 4 {
+		starts.Go(func() {
+			end, err := Turn(t.Context(), file)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer end()
+			s, err := Look(file)
+			if err == nil && !s.Running {
+				made.Add(1)
+				err = spawn(t, "be-good", file)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	starts.Wait()
+	if made.Load() != 1 {
+		t.Errorf("%d daemons were made", made.Load())
+	}
+	end, err := Turn(t.Context(), file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer end()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*poll)
+	defer cancel()
+	if _, err := Turn(ctx, file); err == nil || err.Error() != "another start has not ended: context deadline exceeded" {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
 
 	"lvs-agents/internal/check"
 	"lvs-agents/internal/config"
@@ -19,6 +20,7 @@ type Tools struct {
 
 // Checkers makes checks.
 func Checkers(tools Tools) func(Probe) (check.Checker, error) {
+	var known patterns
 	return func(p Probe) (check.Checker, error) {
 		connect := check.Connect{Addr: p.Addr, Source: tools.Source, Connector: tools.Connector}
 		switch p.Type {
@@ -27,12 +29,12 @@ func Checkers(tools Tools) func(Probe) (check.Checker, error) {
 		case config.Ping:
 			return check.Ping{Addr: p.Addr.Addr(), Pinger: tools.Pinger, Attempts: p.Attempts}, nil
 		case config.UDP:
-			t, err := targetOf(p, tools.Source)
+			t, err := targetOf(p, tools.Source, &known)
 			return check.UDP{Target: t}, err
 		case config.Negotiate:
-			return negotiate(p, tools)
+			return negotiate(p, tools, &known)
 		case config.Combined:
-			full, err := negotiate(p, tools)
+			full, err := negotiate(p, tools, &known)
 			return &check.Combined{Full: full, Cheap: connect, Times: p.Connects}, err
 		case config.External:
 			return external(p), nil
@@ -42,6 +44,29 @@ func Checkers(tools Tools) func(Probe) (check.Checker, error) {
 		}
 		return nil, fmt.Errorf("checktype=%s has no check", p.Type)
 	}
+}
+
+// patterns remembers what was compiled: thousands of real servers share an answer.
+type patterns struct {
+	mu    sync.Mutex
+	known map[string]check.Pattern
+}
+
+func (p *patterns) compile(text string) (check.Pattern, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if pattern := p.known[text]; pattern != nil {
+		return pattern, nil
+	}
+	pattern, err := check.Compile(text)
+	if err != nil {
+		return nil, err
+	}
+	if p.known == nil {
+		p.known = map[string]check.Pattern{}
+	}
+	p.known[text] = pattern
+	return pattern, nil
 }
 
 // external runs a program with the arguments that ldirectord gives it.
@@ -60,7 +85,7 @@ func hostText(addr netip.Addr) string {
 }
 
 // targetOf says what is asked of whom.
-func targetOf(p Probe, sources check.Sourcer) (check.Target, error) {
+func targetOf(p Probe, sources check.Sourcer, known *patterns) (check.Target, error) {
 	t := check.Target{
 		Addr: p.Addr, UDP: p.UDP, Source: sources, Method: p.Method, Request: p.Request, Host: p.VirtualHost,
 		Status: p.Status.Good, Verify: check.Verify(p.Verify), Database: p.Database,
@@ -69,7 +94,7 @@ func targetOf(p Probe, sources check.Sourcer) (check.Target, error) {
 	if p.Receive == "" {
 		return t, nil
 	}
-	pattern, err := check.Compile(p.Receive)
+	pattern, err := known.compile(p.Receive)
 	if err != nil {
 		return t, fmt.Errorf("receive=%q: %w", p.Receive, err)
 	}
@@ -78,8 +103,8 @@ func targetOf(p Probe, sources check.Sourcer) (check.Target, error) {
 }
 
 // negotiate asks in the protocol of the application.
-func negotiate(p Probe, tools Tools) (check.Checker, error) {
-	t, err := targetOf(p, tools.Source)
+func negotiate(p Probe, tools Tools, known *patterns) (check.Checker, error) {
+	t, err := targetOf(p, tools.Source, known)
 	if err != nil {
 		return nil, err
 	}

@@ -60,7 +60,9 @@ type Daemon struct {
 	adopted  lvs.Table // the table that was found when the setup was accepted
 	found    lvs.Table // of it, the services of the setup, in their order
 	trackers map[Probe]*tracker
-	wanted   lvs.Table
+	standing []*standing  // of the services, in their order
+	wanted   lvs.Table    // by it
+	stale    map[int]bool // services that wanted has not got yet
 	hindered hindrance
 
 	rereading <-chan struct{}         // closed when a reload that the table asked for has ended; nil for none
@@ -210,35 +212,37 @@ func (d *Daemon) accept(ctx context.Context, setup Setup, checkers []target) {
 			trackers[probe] = newTracker(probe)
 		}
 	}
-	for _, service := range setup.Services {
-		found, _ := d.adopted.Lookup(service.ID)
-		for _, real := range service.Reals {
-			if t := trackers[real.Probe]; t.checked.IsZero() && !serves(found, real.Addr) {
-				t.soft = 1 // ldirectord counts a server that was not in as failed once
-			}
-		}
-	}
 	d.setup, d.trackers, d.refused = setup, trackers, ""
+	d.find()
 	d.users, d.unknown = setup.users(), 0
 	for _, t := range trackers {
 		if t.verdict == Unknown {
 			d.unknown++
 		}
 	}
-	d.found = make(lvs.Table, len(setup.Services))
-	for i, service := range setup.Services {
-		d.found[i], _ = d.adopted.Lookup(service.ID)
-	}
-	d.wanted = d.found
+	d.wanted, d.stale = d.found, map[int]bool{}
 	select {
 	case d.wheel.changes <- checkers:
 	case <-ctx.Done():
 	}
 }
 
-// serves tells whether a table has a server with a weight.
-func serves(v lvs.VirtualService, addr netip.AddrPort) bool {
-	return slices.ContainsFunc(v.Destinations, func(d lvs.Destination) bool { return d.Addr == addr && d.Weight > 0 })
+// find makes the standing of the services by what the daemon found.
+func (d *Daemon) find() {
+	services := d.adopted.Index()
+	d.found = make(lvs.Table, len(d.setup.Services))
+	d.standing = make([]*standing, len(d.setup.Services))
+	for i, service := range d.setup.Services {
+		if at, exists := services[service.ID]; exists {
+			d.found[i] = d.adopted[at]
+		}
+		d.standing[i] = service.stand(d.verdict, d.found[i].Destinations)
+		for j, real := range service.Reals {
+			if t := d.trackers[real.Probe]; t.checked.IsZero() && d.standing[i].reals[j].found <= 0 {
+				t.soft = 1 // ldirectord counts a server that was not in as failed once
+			}
+		}
+	}
 }
 
 func newTracker(p Probe) *tracker {
@@ -264,6 +268,7 @@ func (d *Daemon) judge(r result) {
 		}
 		return
 	}
+	r.err = check.Reason(r.err) // what checks and their libraries pass on of servers' answers
 	before, soft := t.verdict, t.soft
 	changed := t.record(r.at, r.err)
 	for _, at := range d.users[r.probe] {
@@ -277,8 +282,13 @@ func (d *Daemon) judge(r result) {
 		fields["reason"] = t.reason
 	}
 	d.Log.WithFields(fields).Debug("verdict")
-	for _, at := range d.users[r.probe] {
-		d.decide(at.service)
+	for users := d.users[r.probe]; len(users) > 0; {
+		n := slices.IndexFunc(users, func(at place) bool { return at.service != users[0].service })
+		if n < 0 {
+			n = len(users)
+		}
+		d.follow(users[:n])
+		users = users[n:]
 	}
 	if before == Unknown { // after the last of them the daemon has started
 		d.unknown--
@@ -382,40 +392,62 @@ func (d *Daemon) begin() {
 	after := make(lvs.Table, len(d.wanted))
 	for i, service := range d.setup.Services {
 		after[i] = lvs.VirtualService{Service: service.Service, Destinations: d.wanted[i].Destinations}
-		d.events = append(d.events, d.steps(service, d.wanted[i], after[i])...)
+		d.events = append(d.events, d.steps(i, d.wanted[i], after[i])...)
 	}
 	d.wanted = after
 	d.decideAll()
 }
 
-// decide finds out what a service shall be now.
-func (d *Daemon) decide(i int) {
-	service := d.setup.Services[i]
-	before := d.wanted[i]
-	d.wanted[i] = service.wanted(d.verdict, d.found[i].Destinations)
-	d.events = append(d.events, d.steps(service, before, d.wanted[i])...)
-	d.serve(service)
+// decideAll finds out what all services shall be now.
+func (d *Daemon) decideAll() {
+	d.refresh()
+	for i, service := range d.setup.Services {
+		before := d.wanted[i]
+		d.standing[i] = service.stand(d.verdict, d.found[i].Destinations)
+		d.wanted[i] = service.wanted(d.standing[i])
+		d.events = append(d.events, d.steps(i, before, d.wanted[i])...)
+		d.serve(i)
+	}
 }
 
-func (d *Daemon) decideAll() {
-	for i := range d.setup.Services {
-		d.decide(i)
+// follow takes the verdict on real servers of one service that have one probe.
+func (d *Daemon) follow(users []place) {
+	i := users[0].service
+	service, st := d.setup.Services[i], d.standing[i]
+	some := make([]int, len(users))
+	for n, at := range users {
+		some[n] = at.real
 	}
+	before := service.wanted(st, some...)
+	for _, j := range some {
+		st.set(service, j, d.verdict(service.Reals[j]))
+	}
+	d.events = append(d.events, d.steps(i, before, service.wanted(st, some...))...)
+	d.stale[i] = true
+	d.serve(i)
+}
+
+// refresh makes the table that the standing of the services asks for.
+func (d *Daemon) refresh() {
+	for i := range d.stale {
+		d.wanted[i] = d.setup.Services[i].wanted(d.standing[i])
+	}
+	clear(d.stale)
 }
 
 // apply hands the reconciler what is wanted now.
 func (d *Daemon) apply(done []chan<- error) {
-	d.reconciler.set(want{table: slices.Clone(d.wanted), events: d.events, done: done, fallbacks: d.setup.fallbacks()})
+	d.refresh()
+	d.reconciler.set(want{
+		table: slices.Clone(d.wanted), events: d.events, done: done, fallbacks: d.setup.fallbacks(), patience: patience(d.setup.reals()),
+	})
 	d.events = nil
 }
 
 // serve tells whether a service has a real server, once that is known.
-func (d *Daemon) serve(service Service) {
-	serving, known := false, true
-	for _, real := range service.Reals {
-		serving = serving || d.verdict(real) == Good
-		known = known && d.verdict(real) != Unknown
-	}
+func (d *Daemon) serve(i int) {
+	service, st := d.setup.Services[i], d.standing[i]
+	serving, known := st.good > 0, st.unknown == 0
 	before, told := d.serving[service.ID]
 	if !serving && !known || told && before == serving {
 		return
@@ -528,8 +560,8 @@ func (d *Daemon) snapshot() control.Snapshot {
 	if trouble := errors.Join(failed, nonempty(d.refused), d.hindered.trouble(s.Now, d.limit())); trouble != nil {
 		s.Trouble = trouble.Error()
 	}
-	for _, service := range d.setup.Services {
-		s.Services = append(s.Services, d.service(service))
+	for i := range d.setup.Services {
+		s.Services = append(s.Services, d.service(i))
 	}
 	return s
 }
@@ -543,33 +575,28 @@ func nonempty(text string) error {
 
 // limit is the age from which a loop counts as stuck.
 func (d *Daemon) limit() time.Duration {
-	const least = 10 * time.Second
 	longest := time.Duration(0)
 	for probe := range d.trackers {
 		longest = max(longest, probe.Interval)
 	}
-	return max(least, 3*longest)
+	return max(2*patience(d.setup.reals()), 3*longest)
 }
 
-func (d *Daemon) service(service Service) control.Service {
-	wanted, _ := d.wanted.Lookup(service.ID)
-	weight := func(addr netip.AddrPort) int {
-		i := slices.IndexFunc(wanted.Destinations, func(w lvs.Destination) bool { return w.Addr == addr })
-		if i < 0 {
-			return -1
-		}
-		return wanted.Destinations[i].Weight
-	}
+func (d *Daemon) service(i int) control.Service {
+	service, st := d.setup.Services[i], d.standing[i]
 	s := control.Service{ID: service.ID.String(), Scheduler: string(service.Scheduler), Persistence: service.Persistence.Seconds()}
-	for _, real := range service.Reals {
+	for j, real := range service.Reals {
 		t := d.trackers[real.Probe]
 		s.Reals = append(s.Reals, control.Real{
-			Addr: real.Addr.String(), Forward: forwardName(real.Forward), Weight: weight(real.Addr), Configured: real.Weight,
+			Addr: real.Addr.String(), Forward: forwardName(real.Forward), Weight: st.reals[j].weight, Configured: real.Weight,
 			Verdict: d.verdict(real).String(), Since: t.since, Reason: d.why(real),
 		})
 	}
 	if f := service.Fallback; f != nil {
-		s.Fallback = &control.Real{Addr: f.Addr.String(), Forward: forwardName(f.Forward), Weight: weight(f.Addr), Configured: f.Weight}
+		s.Fallback = &control.Real{Addr: f.Addr.String(), Forward: forwardName(f.Forward), Weight: out, Configured: f.Weight}
+		if st.serving == 0 {
+			s.Fallback.Weight = f.Weight
+		}
 	}
 	return s
 }

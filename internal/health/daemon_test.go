@@ -550,3 +550,19 @@ func TestHostWithoutDescriptors(t *testing.T) {
 		})
 	})
 }
+
+// TestReasonIsFitForEverybody who is told of a check: monitor files, mail, log and status.
+func TestReasonIsFitForEverybody(t *testing.T) {
+	d := startMany(t, many(1, 1))
+	var told string
+	d.Checked = func(_ Service, _ Real, err error) { told = err.Error() }
+	d.judge(result{d.setup.Probes()[0], errors.New("\x1b[31mred\r\n" + strings.Repeat("long ", 1<<20)), time.Now()})
+	want := "?[31mred  long "
+	for where, got := range map[string]string{
+		"hook": told, "status": d.snapshot().Services[0].Reals[0].Reason, "event": d.events[len(d.events)-1].Reason,
+	} {
+		if !strings.HasPrefix(got, want) || len(got) > 400 {
+			t.Errorf("%s: %d bytes, %.40q", where, len(got), got)
+		}
+	}
+}

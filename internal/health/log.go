@@ -29,7 +29,8 @@ type Event struct {
 
 // steps are the changes of a service from one table to the next, in the order of
 // ldirectord's log: the service, real servers, the fallback.
-func (d *Daemon) steps(service Service, before, after lvs.VirtualService) []Event {
+func (d *Daemon) steps(i int, before, after lvs.VirtualService) []Event {
+	service := d.setup.Services[i]
 	var have lvs.Table
 	if before.ID == after.ID {
 		have = lvs.Table{before}
@@ -46,9 +47,13 @@ func (d *Daemon) steps(service Service, before, after lvs.VirtualService) []Even
 	bare := service
 	bare.Reals = nil
 	for _, op := range ops {
-		events = append(events, Event{
-			Op: op, Service: bare, Phase: d.phase(), Message: service.message(op), Reason: d.reason(service, op.Destination.Addr),
-		})
+		e := Event{Op: op, Service: bare, Phase: d.phase()}
+		at, known := d.standing[i].index[op.Destination.Addr]
+		if known {
+			e.Reason = d.why(service.Reals[at])
+		}
+		e.Message = service.message(op, known)
+		events = append(events, e)
 	}
 	return events
 }
@@ -113,27 +118,17 @@ func (d *Daemon) RealServers(ctx context.Context) (all []netip.AddrPort, err err
 	return all, err
 }
 
-func (d *Daemon) reason(s Service, addr netip.AddrPort) string {
-	for _, real := range s.Reals {
-		if real.Addr == addr {
-			return d.why(real)
-		}
-	}
-	return ""
-}
-
 func (s Setup) index(id lvs.ServiceID) int {
 	return slices.IndexFunc(s.Services, func(v Service) bool { return v.ID == id })
 }
 
 // message is the line of ldirectord for an op on the service (its _log calls,
-// version 1.186 on).
-func (s Service) message(op lvs.Op) string {
+// version 1.186 on). known tells whether its destination is configured.
+func (s Service) message(op lvs.Op, known bool) string {
 	kind := "real"
 	if s.Fallback != nil && op.Destination.Addr == s.Fallback.Addr {
 		kind = "fallback"
 	}
-	known := slices.ContainsFunc(s.Reals, func(r Real) bool { return r.Addr == op.Destination.Addr })
 	if op.Verb == lvs.DeleteDestination && kind == "real" && !known {
 		return fmt.Sprintf("Purged real server (start): %s (%s)", op.Destination.Addr, VirtualName(op.Service.ID))
 	}
@@ -181,10 +176,13 @@ func (e Event) log(log logrus.FieldLogger) {
 	log.WithFields(fields).Info(e.Message)
 }
 
-// sameEntry tells whether two ops are about the same service or destination.
-func sameEntry(a, b lvs.Op) bool {
-	return a.Service.ID == b.Service.ID && a.Destination.Addr == b.Destination.Addr
+// entry is what an op is about: a service, or a destination of one.
+type entry struct {
+	service     lvs.ServiceID
+	destination netip.AddrPort
 }
+
+func entryOf(op lvs.Op) entry { return entry{op.Service.ID, op.Destination.Addr} }
 
 // VirtualName is how ldirectord's log calls a service.
 func VirtualName(id lvs.ServiceID) string {

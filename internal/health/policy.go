@@ -6,32 +6,98 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// wanted is the service that verdicts ask for. found is its destinations as the
-// daemon found them: a server without a verdict stays in if it was in there, and
-// out if it was not.
-func (s Service) wanted(verdict func(Real) Verdict, found []lvs.Destination) lvs.VirtualService {
+// out is the weight of a real server that is not in the table.
+const out = -1
+
+// weight is what a verdict makes of a real server whose weight the daemon found,
+// and whether it serves then. Without a verdict a server stays in if it was in,
+// and out if it was not; one that was found with weight 0 keeps it and so its
+// connections, also with quiescent=no.
+func (s Service) weight(d lvs.Destination, v Verdict, found int) (weight int, serving bool) {
+	switch {
+	case v == Good || v == Unknown && found > 0:
+		return d.Weight, true
+	case v == Unknown && found == out, v == Bad && !s.Quiescent:
+		return out, false
+	}
+	return 0, false
+}
+
+// standing is what a service comes to by the verdicts on its real servers. It is
+// kept verdict by verdict: one of a service with ten thousand real servers shall
+// not cost ten thousand.
+type standing struct {
+	reals         []seat                 // in the order of the configuration
+	index         map[netip.AddrPort]int // of reals
+	good, unknown int                    // how many there are
+	serving       int                    // real servers; with none the fallback serves
+}
+
+// seat is one real server.
+type seat struct {
+	verdict Verdict
+	weight  int // out for none
+	serving bool
+	found   int // its weight in the table that the daemon found; out for none
+}
+
+// stand makes the standing of a service. found is its destinations as the daemon
+// found them.
+func (s Service) stand(verdict func(Real) Verdict, found []lvs.Destination) *standing {
 	weights := make(map[netip.AddrPort]int, len(found))
 	for _, d := range found {
 		weights[d.Addr] = d.Weight
 	}
-	v := lvs.VirtualService{Service: s.Service}
-	serving := false
-	for _, real := range s.Reals {
-		d := real.Destination
-		weight, present := weights[d.Addr]
-		in := verdict(real) == Good || verdict(real) == Unknown && weight > 0
-		serving = serving || in
-		// Without a verdict a server stays as it was found: one with weight 0
-		// keeps its connections, also with quiescent=no.
-		if !in && (!present && verdict(real) == Unknown || !s.Quiescent && verdict(real) == Bad) {
-			continue
+	st := &standing{reals: make([]seat, len(s.Reals)), index: make(map[netip.AddrPort]int, len(s.Reals))}
+	for i, real := range s.Reals {
+		st.index[real.Addr] = i
+		st.reals[i].found = out
+		if weight, present := weights[real.Addr]; present {
+			st.reals[i].found = weight
 		}
-		if !in {
-			d.Weight = 0
-		}
-		v.Destinations = append(v.Destinations, d)
+		st.unknown++ // set takes it off again
+		st.set(s, i, verdict(real))
 	}
-	if s.Fallback != nil && !serving {
+	return st
+}
+
+// set takes a verdict on a real server.
+func (st *standing) set(s Service, i int, v Verdict) {
+	before := st.reals[i]
+	after := seat{verdict: v, found: before.found}
+	after.weight, after.serving = s.weight(s.Reals[i].Destination, v, before.found)
+	st.reals[i] = after
+	st.good += one(v == Good) - one(before.verdict == Good)
+	st.unknown += one(v == Unknown) - one(before.verdict == Unknown)
+	st.serving += one(after.serving) - one(before.serving)
+}
+
+func one(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+// wanted is the service that a standing asks for, of all its real servers or of
+// some of them.
+func (s Service) wanted(st *standing, some ...int) lvs.VirtualService {
+	v := lvs.VirtualService{Service: s.Service}
+	add := func(i int) {
+		if d := s.Reals[i].Destination; st.reals[i].weight != out {
+			d.Weight = st.reals[i].weight
+			v.Destinations = append(v.Destinations, d)
+		}
+	}
+	for _, i := range some {
+		add(i)
+	}
+	if some == nil {
+		for i := range s.Reals {
+			add(i)
+		}
+	}
+	if s.Fallback != nil && st.serving == 0 {
 		v.Destinations = append(v.Destinations, *s.Fallback)
 	}
 	return v

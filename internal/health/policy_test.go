@@ -79,7 +79,7 @@ func TestWanted(t *testing.T) {
 				}
 				var got []string
 				found, _ := table(t, tt.adopted).Lookup(s.Services[0].ID)
-				for line := range strings.Lines(lvs.Table{s.Services[0].wanted(verdict, found.Destinations)}.String()) {
+				for line := range strings.Lines(lvs.Table{s.Services[0].wanted(s.Services[0].stand(verdict, found.Destinations))}.String()) {
 					words := strings.Fields(line)
 					if words[0] == "-a" {
 						got = append(got, words[4]+" "+words[7])

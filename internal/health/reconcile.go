@@ -21,9 +21,12 @@ import (
 // healed within two seconds.
 const period = time.Second
 
-// patience bounds one round of the reconciler. Whoever needs the lock after
-// that may kill the daemon, see record.Store.Lock.
-const patience = 5 * time.Second
+// patience bounds one round of the reconciler for so many real servers. Whoever
+// needs the lock after that may kill the daemon, see record.Store.Lock.
+func patience(reals int) time.Duration {
+	const least, each = 5 * time.Second, 2 * time.Millisecond
+	return least + (time.Duration(reals) * each).Truncate(time.Second)
+}
 
 // want is what the reconciler shall make of the table.
 type want struct {
@@ -32,6 +35,7 @@ type want struct {
 	done   []chan<- error // who waits for it; buffered
 	// fallbacks are the entries that a log calls so.
 	fallbacks map[lvs.ServiceID]netip.AddrPort
+	patience  time.Duration // bounds a round
 }
 
 // reconciler makes the kernel hold what is wanted. Apart from adopt, which is
@@ -98,7 +102,7 @@ func (r *reconciler) run(ctx context.Context) {
 		if w.table == nil {
 			continue
 		}
-		limited, cancel := context.WithTimeout(ctx, patience)
+		limited, cancel := context.WithTimeout(ctx, w.patience)
 		applied, held, err := r.round(limited, w.table)
 		cancel()
 		w.events = r.tell(w, applied, held, err)
@@ -168,12 +172,17 @@ func (r *reconciler) round(ctx context.Context, table lvs.Table) (applied []lvs.
 // changed are told; it returns the others. Events of services that are another's
 // are forgotten.
 func (r *reconciler) tell(w want, applied []lvs.Op, held lvs.Scope, err error) (later []Event) {
-	done := func(e Event) bool {
-		return slices.ContainsFunc(applied, func(op lvs.Op) bool { return sameEntry(op, e.Op) })
+	done := map[entry]bool{}
+	for _, op := range applied {
+		done[entryOf(op)] = true
 	}
+	asked := map[entry]bool{}
 	for _, e := range w.events {
+		if !e.note {
+			asked[entryOf(e.Op)] = true
+		}
 		switch {
-		case err != nil && !done(e):
+		case err != nil && !done[entryOf(e.Op)]:
 			later = append(later, e)
 		case held[e.Op.Service.ID]:
 			e.log(r.log)
@@ -183,7 +192,7 @@ func (r *reconciler) tell(w want, applied []lvs.Op, held lvs.Scope, err error) (
 		}
 	}
 	for _, op := range applied {
-		if !slices.ContainsFunc(w.events, func(e Event) bool { return !e.note && sameEntry(op, e.Op) }) {
+		if !asked[entryOf(op)] {
 			r.repaired(op, w.fallbacks[op.Service.ID])
 		}
 	}
@@ -203,6 +212,7 @@ func (r *reconciler) repaired(op lvs.Op, fallback netip.AddrPort) {
 // ours. The record says what a service is, the policy what its destinations are.
 func (r *reconciler) look(ctx context.Context, table lvs.Table) ([]lvs.Op, lvs.Scope, error) {
 	var target lvs.Table
+	order := table.Index()
 	for id, scope := range r.scopes {
 		held, err := r.store.Load(id)
 		switch {
@@ -220,8 +230,8 @@ func (r *reconciler) look(ctx context.Context, table lvs.Table) ([]lvs.Op, lvs.S
 			}
 		}
 		for _, v := range held.Services {
-			if w, ok := table.Lookup(v.ID); ok && scope[v.ID] {
-				v.Destinations = w.Destinations
+			if at, ok := order[v.ID]; ok && scope[v.ID] {
+				v.Destinations = table[at].Destinations
 				target = append(target, v)
 			}
 		}
@@ -230,15 +240,9 @@ func (r *reconciler) look(ctx context.Context, table lvs.Table) ([]lvs.Op, lvs.S
 	if err != nil {
 		return nil, nil, err
 	}
-	slices.SortFunc(target, func(a, b lvs.VirtualService) int {
-		return index(table, a.ID) - index(table, b.ID)
-	})
+	slices.SortFunc(target, func(a, b lvs.VirtualService) int { return order[a.ID] - order[b.ID] })
 	scope := lvs.ScopeOf(target)
 	return lvs.Plan(target, have, scope), scope, nil
-}
-
-func index(t lvs.Table, id lvs.ServiceID) int {
-	return slices.IndexFunc(t, func(v lvs.VirtualService) bool { return v.ID == id })
 }
 
 // adopt claims the services of a setup and returns the table that it found. A
@@ -246,7 +250,11 @@ func index(t lvs.Table, id lvs.ServiceID) int {
 // a record of the daemon's own. Services of an earlier setup that are gone are
 // deleted.
 func (r *reconciler) adopt(ctx context.Context, services lvs.Table) (lvs.Table, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	reals := 0
+	for _, v := range services {
+		reals += len(v.Destinations)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience(reals))
 	defer cancel()
 	until, _ := ctx.Deadline()
 	unlock, err := r.store.Lock(ctx, r.id, until)

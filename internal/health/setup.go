@@ -18,7 +18,6 @@ import (
 	"strings"
 	"time"
 
-	"lvs-agents/internal/check"
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/lvs"
 )
@@ -67,6 +66,7 @@ func NewSetup(ctx context.Context, cfg *config.Config, r config.Resolver) (Setup
 		return Setup{}, err
 	}
 	var setup Setup
+	var known patterns
 	for _, s := range resolved.Services {
 		service := Service{
 			Service: s.Service, Quiescent: s.Quiescent, KeepAtEnd: s.KeepAtEnd, FallbackCommand: s.FallbackCommand,
@@ -80,7 +80,7 @@ func NewSetup(ctx context.Context, cfg *config.Config, r config.Resolver) (Setup
 			service.Fallback = &d
 		}
 		for _, real := range s.Reals {
-			probe, warning, err := newProbe(ctx, r, s, real)
+			probe, warning, err := newProbe(ctx, r, s, real, &known)
 			if err != nil {
 				return Setup{}, fmt.Errorf("%s:%d: real server %s of %s: %w", cfg.File, real.Line, real.Addr, s.ID, err)
 			}
@@ -100,7 +100,7 @@ func NewSetup(ctx context.Context, cfg *config.Config, r config.Resolver) (Setup
 // newProbe says how a real server is checked; the warning is for a check that
 // proves less than what was asked for. What is configured and makes no
 // difference for the check is left out, so that equal checks are equal.
-func newProbe(ctx context.Context, r config.Resolver, s config.Service, real config.Real) (p Probe, warning string, err error) {
+func newProbe(ctx context.Context, r config.Resolver, s config.Service, real config.Real, known *patterns) (p Probe, warning string, err error) {
 	p.Check = s.Check
 	port := p.Port
 	if port == 0 {
@@ -141,7 +141,7 @@ func newProbe(ctx context.Context, r config.Resolver, s config.Service, real con
 	case config.Negotiate, config.Combined:
 		p.Attempts = 0
 		p.UDP = s.ID.Protocol == lvs.UDP
-		if _, err := check.Compile(p.Receive); err != nil {
+		if _, err := known.compile(p.Receive); err != nil {
 			return p, "", fmt.Errorf("receive: %w", err)
 		}
 	}
@@ -234,6 +234,15 @@ func (s Setup) users() map[Probe][]place {
 		}
 	}
 	return users
+}
+
+// reals is the number of real servers.
+func (s Setup) reals() int {
+	n := 0
+	for _, service := range s.Services {
+		n += len(service.Reals)
+	}
+	return n
 }
 
 // fallbacks is the address of the fallback of each service that has one.

@@ -233,6 +233,15 @@ func (t Table) Lookup(id ServiceID) (VirtualService, bool) {
 	return t[i], true
 }
 
+// Index is where in the table each service is; of one that is there twice, the first.
+func (t Table) Index() map[ServiceID]int {
+	index := make(map[ServiceID]int, len(t))
+	for i, v := range slices.Backward(t) {
+		index[v.ID] = i
+	}
+	return index
+}
+
 // IDs returns the identities of all services, in table order.
 func (t Table) IDs() []ServiceID {
 	ids := make([]ServiceID, 0, len(t))
@@ -256,10 +265,10 @@ func (t Table) Only(scope Scope) Table {
 // Yield returns t with the destinations that have holds for the services of
 // scope: somebody else decides about those. A service that have lacks keeps its own.
 func (t Table) Yield(have Table, scope Scope) Table {
-	yielded := slices.Clone(t)
+	yielded, held := slices.Clone(t), have.Index()
 	for i, v := range yielded {
-		if h, exists := have.Lookup(v.ID); exists && scope[v.ID] {
-			yielded[i].Destinations = h.Destinations
+		if at, exists := held[v.ID]; exists && scope[v.ID] {
+			yielded[i].Destinations = have[at].Destinations
 		}
 	}
 	return yielded

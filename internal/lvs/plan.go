@@ -49,16 +49,21 @@ func ScopeOf(tables ...Table) Scope {
 // gives none. Services of want that scope does not hold are left out.
 func Plan(want, have Table, scope Scope) []Op {
 	var p planner
+	wanted, held := want.Index(), have.Index()
 	for _, w := range want {
 		if !scope[w.ID] {
 			continue
 		}
-		h, exists := have.Lookup(w.ID)
+		at, exists := held[w.ID]
+		h := VirtualService{}
+		if exists {
+			h = have[at]
+		}
 		p.service(w.Service, h.Service, exists)
 		p.destinations(w, h)
 	}
 	for _, h := range have {
-		if _, wanted := want.Lookup(h.ID); scope[h.ID] && !wanted {
+		if _, stays := wanted[h.ID]; scope[h.ID] && !stays {
 			p.gone = append(p.gone, Op{Verb: DeleteService, Service: Service{ID: h.ID}})
 		}
 	}

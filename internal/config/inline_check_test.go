@@ -1,0 +1,100 @@
+package config
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lvs-agents/internal/lvs"
+)
+
+// TestChecksAreWhatAFileSays for the example of every directive.
+func TestChecksAreWhatAFileSays(t *testing.T) {
+	if len(CheckDirectives()) < 10 {
+		t.Errorf("only %d directives", len(CheckDirectives()))
+	}
+	for _, d := range CheckDirectives() {
+		t.Run(d.Name, func(t *testing.T) {
+			fromFile, problems := Parse("web.cf", []byte(d.Example))
+			if fromFile == nil {
+				t.Fatal(problems)
+			}
+			want := fromFile.Services[0]
+			table := lvs.Table{{Service: want.Service}}
+			for _, r := range want.Reals {
+				table[0].Destinations = append(table[0].Destinations, r.Destination)
+			}
+			checks := Checks{}
+			for line := range strings.Lines(d.Example) {
+				name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+				if directives()[name].short != "" {
+					checks[name] = strings.Trim(value, `"`)
+				}
+			}
+			if checks[d.Name] == "" {
+				t.Fatalf("no value in %s", d.Example)
+			}
+			got, err := WithChecks("resource web", table, checks)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want.Check, got.Services[0].Check, cmp.AllowUnexported(Secret{})); diff != "" {
+				t.Errorf("check (-file +parameters):\n%s", diff)
+			}
+			if want.Quiescent != got.Services[0].Quiescent || (want.Fallback == nil) != (got.Services[0].Fallback == nil) {
+				t.Errorf("got %+v, want %+v", got.Services[0], want)
+			}
+		})
+	}
+}
+
+func TestChecksThatParametersCannotHave(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		checks Checks
+		want   string // empty for none
+	}{
+		{"nothing", nil, ""},
+		{"a directive of files", Checks{"autoreload": "yes"}, "autoreload cannot be given without a file"},
+		{"a password", Checks{"passwd": "example"}, "passwd cannot be given without a file"},
+		{"pattern", Checks{"receive": "("}, "receive \"(\": error parsing regexp: missing closing ): `(`"},
+		{"Perl's patterns", Checks{"receive": `(?!no)(a)\1b++(?<=c)`}, ""},
+		{"look-behind", Checks{"receive": `(?<=a)b`}, ""},
+		{"login", Checks{"checktype": "negotiate", "service": "radius"}, "service=radius needs a user and a password, which parameters cannot have; write it into a file with login and passwd, and use config=FILE"},
+		{"login that is not used", Checks{"checktype": "connect", "service": "radius"}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := ""
+			if err := tt.checks.Validate(); err != nil {
+				got = err.Error()
+			}
+			if got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+	_, err := WithChecks("resource db", lvs.Table{{Service: lvs.Service{ID: lvs.ServiceID{Protocol: lvs.TCP, Addr: netip.MustParseAddrPort("192.0.2.10:3306")}}}}, Checks{"checktype": "negotiate"})
+	const want = "virtual service -t 192.0.2.10:3306: service=mysql needs a user and a password, which parameters cannot have; write it into a file with login and passwd, and use config=FILE"
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+// TestFallbackOfBothFamilies has an address serve its own family, a name both.
+func TestFallbackOfBothFamilies(t *testing.T) {
+	table, err := lvs.ParseTable("-A -t 192.0.2.10:80 -s rr\n-A -t [2001:db8::10]:80 -s rr\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for fallback, want := range map[string][2]bool{"127.0.0.1": {true, false}, "[::1]": {false, true}, "sorry": {true, true}} {
+		c, err := WithChecks("resource web", table, Checks{"fallback": fallback})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := [2]bool{c.Services[0].Fallback != nil, c.Services[1].Fallback != nil}; got != want {
+			t.Errorf("%s: %v, want %v", fallback, got, want)
+		}
+	}
+}
