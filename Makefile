@@ -67,7 +67,7 @@ fuzz: ## fuzz every parser for FUZZTIME each (10m)
 docs: ## write meta-data goldens, reference and man pages from the declarations
 	$(GO) test ./agents/... ./internal/config/reference ./cmd/directord ./cmd/directord-oracle ./cmd/lvsctl ./cmd/realserver -run TestGenerated -update
 
-install: programs install-agents install-realserver install-heartbeat ## install below DESTDIR; in ldirectord's place if the Perl program is not there
+install: programs install-agents install-realserver ## install below DESTDIR; in ldirectord's place if the Perl program is not there
 	@if [ -L $(DESTDIR)$(PREFIX)/sbin/ldirectord ] || [ ! -e $(DESTDIR)$(PREFIX)/sbin/ldirectord ]; then \
 		$(MAKE) -s install-ldirectord; \
 	else echo "$(DESTDIR)$(PREFIX)/sbin/ldirectord stays; make install-ldirectord takes its place"; fi
@@ -84,14 +84,14 @@ install-agents:
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(PREFIX)/lib/tmpfiles.d $(DESTDIR)/etc/logrotate.d $(DESTDIR)$(COMPDIR) $(DESTDIR)$(DOCDIR)
 	install -m 0644 cmd/directord/system/directord@.service $(DESTDIR)$(UNITDIR)/
 	install -m 0644 cmd/directord/system/tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/lvs-agents.conf
-	install -m 0644 cmd/directord/system/logrotate.conf $(DESTDIR)/etc/logrotate.d/directord
+	install -m 0644 cmd/directord/system/logrotate.conf $(DESTDIR)/etc/logrotate.d/lvs-agents
 	install -m 0644 cmd/lvsctl/completion/* cmd/directord/completion/* $(DESTDIR)$(COMPDIR)/
 	install -m 0644 README.md docs/*.md crm/examples/* $(wildcard THIRD-PARTY) $(DESTDIR)$(DOCDIR)/
 
 install-realserver:
 	install -d $(DESTDIR)$(OCF_DIR) $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/lvsrs.d $(DESTDIR)$(COMPDIR)
 	install -m 0755 bin/realserver $(DESTDIR)$(OCF_DIR)/
-	ln -sfn $(OCF_DIR)/realserver $(DESTDIR)$(PREFIX)/sbin/lvsrs
+	ln -srfn $(DESTDIR)$(OCF_DIR)/realserver $(DESTDIR)$(PREFIX)/sbin/lvsrs
 	install -m 0644 cmd/realserver/lvsrs@.service $(DESTDIR)$(UNITDIR)/
 	install -m 0644 docs/man/ocf_lvs_realserver.7 $(DESTDIR)$(MANDIR)/man7/
 	install -m 0644 docs/man/lvsrs.8 $(DESTDIR)$(MANDIR)/man8/
@@ -114,8 +114,12 @@ ifneq ($(INITDIR),)
 	install -m 0755 cmd/directord/system/ldirectord.init $(DESTDIR)$(INITDIR)/ldirectord
 endif
 
-install-heartbeat:
+install-heartbeat: ## install the scripts for haresources of heartbeat
 	install -d $(DESTDIR)/etc/ha.d/resource.d
+	ln -sfn $(OCF_DIR)/vip $(DESTDIR)/etc/ha.d/resource.d/lvsvip
+	ln -sfn $(OCF_DIR)/ipvs $(DESTDIR)/etc/ha.d/resource.d/lvsipvs
+	ln -sfn $(OCF_DIR)/health $(DESTDIR)/etc/ha.d/resource.d/lvshealth
+	ln -sfn $(OCF_DIR)/realserver $(DESTDIR)/etc/ha.d/resource.d/lvsrs
 
 dist: $(SOURCE) ## write the sources of the commit, with all modules, to dist/
 
@@ -136,7 +140,7 @@ record-ldirectord: tools build ## record what the Perl program ldirectord does t
 
 stage: build
 	rm -rf bin/root
-	$(MAKE) -s install DESTDIR=$(CURDIR)/bin/root
+	$(MAKE) -s install install-heartbeat DESTDIR=$(CURDIR)/bin/root
 
 tools:
 	tests/install
