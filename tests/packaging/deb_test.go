@@ -57,7 +57,7 @@ func bootstrap(t *testing.T, dir string) {
 . /etc/os-release
 mirror=$(apt-get indextargets --format '$(SITE) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
 	awk -v release="$VERSION_CODENAME" '$2 == release && $3 == "main" {print $1; exit}')
-rm -rf "$1"
+rm -rf --one-file-system "$1"
 mkdir -p "$1"
 debootstrap --variant=minbase --include=resource-agents,iproute2,logrotate "$VERSION_CODENAME" "$1" "$mirror"
 rm -rf "$1"/var/cache/apt/archives/*.deb
