@@ -59,7 +59,7 @@ mirror=$(apt-get indextargets --format '$(SITE) $(RELEASE) $(COMPONENT)' 'Create
 	awk -v release="$VERSION_CODENAME" '$2 == release && $3 == "main" {print $1; exit}')
 rm -rf --one-file-system "$1"
 mkdir -p "$1"
-debootstrap --variant=minbase --include=resource-agents,iproute2,logrotate "$VERSION_CODENAME" "$1" "$mirror"
+debootstrap --variant=minbase --include=resource-agents,libxml2-utils,iproute2,logrotate "$VERSION_CODENAME" "$1" "$mirror"
 rm -rf "$1"/var/cache/apt/archives/*.deb
 touch "$1.complete"`
 	must(t, "sh", "-ec", script, "bootstrap", dir)
@@ -178,7 +178,9 @@ func TestDebianLife(t *testing.T) {
 	if diff := cmp.Diff(before, after); diff != "" {
 		t.Errorf("purged (-before +after):\n%s", diff)
 	}
-	for _, call := range lines(d.in("cat /called")) {
+	calls := d.in("cat /called")
+	t.Log("called by scripts:\n" + calls)
+	for _, call := range lines(calls) {
 		if !strings.Contains(call, "daemon-reload") && !strings.HasPrefix(call, "systemd-tmpfiles") {
 			t.Errorf("a script called %s", call)
 		}
