@@ -14,6 +14,7 @@ DESCRIBED   = $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null | sed 's
 COUNTED     = 0.$(shell git rev-list --count HEAD 2>/dev/null || echo 0)+$(shell git rev-parse --short=9 HEAD 2>/dev/null || echo unknown)
 VERSION    ?= $(or $(DESCRIBED),$(COUNTED))
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+VERSION    := $(VERSION)
 LINT        = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0
 GOBIN      := $(CURDIR)/bin
 AGENTS     := $(notdir $(wildcard agents/*))
