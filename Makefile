@@ -1,28 +1,41 @@
 # lvs-agents: resource agents for Linux Virtual Server under Pacemaker.
 
+-include version.mk # in a source package: VERSION and SOURCE_DATE_EPOCH
+
 PREFIX     ?= /usr
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 OCF_DIR    ?= /usr/lib/ocf/resource.d/lvs
 MANDIR     ?= $(PREFIX)/share/man
 DOCDIR     ?= $(PREFIX)/share/doc/lvs-agents
+COMPDIR    ?= $(PREFIX)/share/bash-completion/completions
+INITDIR    ?= /etc/init.d
 FUZZTIME   ?= 10m
-VERSION    ?= $(shell git describe --tags --always 2>/dev/null || echo unknown)
+DESCRIBED   = $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null | sed 's/^v//; s/-/+/; s/-/./')
+COUNTED     = 0.$(shell git rev-list --count HEAD 2>/dev/null || echo 0)+$(shell git rev-parse --short=9 HEAD 2>/dev/null || echo unknown)
+VERSION    ?= $(or $(DESCRIBED),$(COUNTED))
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+VERSION    := $(VERSION)
 LINT        = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.5.0
 GOBIN      := $(CURDIR)/bin
 AGENTS     := $(notdir $(wildcard agents/*))
 COMMANDS   := $(notdir $(wildcard cmd/*))
+PROGRAMS   := $(filter-out $(AGENTS),$(COMMANDS))
 GO         := $(shell command -v go || echo /usr/local/go/bin/go)
+SOURCE      = dist/lvs-agents-$(VERSION).tar.gz
 export CGO_ENABLED = 0
 
-.PHONY: help build demo test check lint bench soak fuzz docs install install-ldirectord record-ldirectord clean tools stage
+.PHONY: help build demo test check lint bench soak fuzz docs install install-agents install-realserver install-ldirectord install-heartbeat record-ldirectord dist rpm deb clean programs tools packagers stage
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' Makefile
 
-build: ## build every command into bin/
+build: programs ## build every command into bin/
 	@mkdir -p bin/tests
-	$(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/...
 	$(GO) build -o bin/tests/ ./tests/killed
+
+programs:
+	@mkdir -p bin
+	$(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/...
 
 demo: tools build ## show a cluster of two directors at work (installs what it needs; as root)
 	tests/run demo
@@ -53,38 +66,82 @@ fuzz: ## fuzz every parser for FUZZTIME each (10m)
 	tests/fuzz $(FUZZTIME)
 
 docs: ## write meta-data goldens, reference and man pages from the declarations
-	$(GO) test ./agents/... ./internal/config/reference -run TestGenerated -update
+	$(GO) test ./agents/... ./internal/config/reference ./cmd/directord ./cmd/directord-oracle ./cmd/lvsctl ./cmd/realserver -run TestGenerated -update
 
-install: build ## install below DESTDIR; in ldirectord's place if the Perl program is not there
+install: programs install-agents install-realserver ## install below DESTDIR; in ldirectord's place if the Perl program is not there
 	@if [ -L $(DESTDIR)$(PREFIX)/sbin/ldirectord ] || [ ! -e $(DESTDIR)$(PREFIX)/sbin/ldirectord ]; then \
 		$(MAKE) -s install-ldirectord; \
 	else echo "$(DESTDIR)$(PREFIX)/sbin/ldirectord stays; make install-ldirectord takes its place"; fi
-	install -d $(DESTDIR)$(OCF_DIR) $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(DOCDIR)
-	install -m 0755 $(AGENTS:%=bin/%) $(DESTDIR)$(OCF_DIR)/
-	install -m 0755 $(filter-out $(AGENTS:%=bin/%),$(COMMANDS:%=bin/%)) $(DESTDIR)$(PREFIX)/sbin/
-	ln -sf $(OCF_DIR)/realserver $(DESTDIR)$(PREFIX)/sbin/lvsrs
-	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/init.d $(DESTDIR)/etc/lvsrs.d
-	install -m 0644 cmd/realserver/lvsrs@.service $(DESTDIR)$(UNITDIR)/
-	install -m 0755 cmd/realserver/lvsrs.init $(DESTDIR)/etc/init.d/lvsrs
+
+# Each of these is the content of a package; rpm/lvs-agents.spec and deb/rules call them.
+
+install-agents:
+	install -d $(DESTDIR)$(OCF_DIR) $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(MANDIR)/man8
+	install -m 0755 $(patsubst %,bin/%,$(filter-out realserver,$(AGENTS))) $(DESTDIR)$(OCF_DIR)/
+	install -m 0755 $(PROGRAMS:%=bin/%) $(DESTDIR)$(PREFIX)/sbin/
 	install -m 0644 docs/man/*.5 $(DESTDIR)$(MANDIR)/man5/
-	install -m 0644 docs/man/*.7 $(DESTDIR)$(MANDIR)/man7/
-	install -d $(DESTDIR)$(UNITDIR)
+	install -m 0644 $(filter-out %_realserver.7,$(wildcard docs/man/*.7)) $(DESTDIR)$(MANDIR)/man7/
+	install -m 0644 $(PROGRAMS:%=docs/man/%.8) $(DESTDIR)$(MANDIR)/man8/
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(PREFIX)/lib/tmpfiles.d $(DESTDIR)/etc/logrotate.d $(DESTDIR)$(COMPDIR) $(DESTDIR)$(DOCDIR)
 	install -m 0644 cmd/directord/system/directord@.service $(DESTDIR)$(UNITDIR)/
-	install -m 0644 README.md docs/*.md crm/examples/* $(DESTDIR)$(DOCDIR)/
+	install -m 0644 cmd/directord/system/tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/lvs-agents.conf
+	install -m 0644 cmd/directord/system/logrotate.conf $(DESTDIR)/etc/logrotate.d/lvs-agents
+	install -m 0644 cmd/lvsctl/completion/* cmd/directord/completion/* $(DESTDIR)$(COMPDIR)/
+	install -m 0644 README.md docs/*.md crm/examples/* $(wildcard THIRD-PARTY) $(DESTDIR)$(DOCDIR)/
+
+install-realserver:
+	install -d $(DESTDIR)$(OCF_DIR) $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/lvsrs.d $(DESTDIR)$(COMPDIR)
+	install -m 0755 bin/realserver $(DESTDIR)$(OCF_DIR)/
+	ln -srfn $(DESTDIR)$(OCF_DIR)/realserver $(DESTDIR)$(PREFIX)/sbin/lvsrs
+	install -m 0644 cmd/realserver/lvsrs@.service $(DESTDIR)$(UNITDIR)/
+	install -m 0644 docs/man/ocf_lvs_realserver.7 $(DESTDIR)$(MANDIR)/man7/
+	install -m 0644 docs/man/lvsrs.8 $(DESTDIR)$(MANDIR)/man8/
+	install -m 0644 cmd/realserver/completion/* $(DESTDIR)$(COMPDIR)/
+ifneq ($(INITDIR),)
+	install -d $(DESTDIR)$(INITDIR)
+	install -m 0755 cmd/realserver/lvsrs.init $(DESTDIR)$(INITDIR)/lvsrs
+endif
 
 install-ldirectord: ## install in the place of the Perl program ldirectord
-	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/init.d $(DESTDIR)/etc/ha.d/resource.d
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/ha.d/resource.d $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(COMPDIR)
 	ln -sfn directord $(DESTDIR)$(PREFIX)/sbin/ldirectord
 	ln -sfn $(PREFIX)/sbin/ldirectord $(DESTDIR)/etc/ha.d/resource.d/ldirectord
 	install -m 0644 cmd/directord/system/ldirectord.service $(DESTDIR)$(UNITDIR)/
-	install -m 0755 cmd/directord/system/ldirectord.init $(DESTDIR)/etc/init.d/ldirectord
+	install -m 0644 docs/man/ldirectord.8 $(DESTDIR)$(MANDIR)/man8/
+	ln -sfn directord $(DESTDIR)$(COMPDIR)/ldirectord
+
+ifneq ($(INITDIR),)
+	install -d $(DESTDIR)$(INITDIR)
+	install -m 0755 cmd/directord/system/ldirectord.init $(DESTDIR)$(INITDIR)/ldirectord
+endif
+
+install-heartbeat: ## install the scripts for haresources of heartbeat
+	install -d $(DESTDIR)/etc/ha.d/resource.d
+	ln -sfn $(OCF_DIR)/vip $(DESTDIR)/etc/ha.d/resource.d/lvsvip
+	ln -sfn $(OCF_DIR)/ipvs $(DESTDIR)/etc/ha.d/resource.d/lvsipvs
+	ln -sfn $(OCF_DIR)/health $(DESTDIR)/etc/ha.d/resource.d/lvshealth
+	ln -sfn $(OCF_DIR)/realserver $(DESTDIR)/etc/ha.d/resource.d/lvsrs
+
+dist: $(SOURCE) ## write the sources of the commit, with all modules, to dist/
+
+$(SOURCE):
+	rpm/dist $(VERSION) $(SOURCE_DATE_EPOCH) $@
+
+rpm: packagers dist ## build RPMs into dist/, offline from make dist
+	rpm/build $(SOURCE) dist
+
+deb: packagers dist ## build Debian packages into dist/, offline from make dist
+	deb/build $(SOURCE) dist
+
+packagers:
+	tests/install tests/packages.build
 
 record-ldirectord: tools build ## record what the Perl program ldirectord does to the table (as root, 20 minutes)
 	tests/run record
 
 stage: build
 	rm -rf bin/root
-	$(MAKE) -s install DESTDIR=$(CURDIR)/bin/root
+	$(MAKE) -s install install-heartbeat DESTDIR=$(CURDIR)/bin/root
 
 tools:
 	tests/install

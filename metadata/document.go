@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"lvs-agents/internal/manual"
 )
 
 // documents are the meta-data documents of all agents, written by make docs and
@@ -148,43 +150,25 @@ func (a Agent) Man() string {
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line(`.\" Generated from agents/%s by make docs; do not edit.`, a.Name)
 	line(`.TH OCF_%s_%s 7 "" lvs-agents "OCF resource agents"`, strings.ToUpper(provider), strings.ToUpper(a.Name))
-	line(".SH NAME\nocf_%s_%s \\- %s", provider, a.Name, roff(a.Short))
+	line(".SH NAME\nocf_%s_%s \\- %s", provider, a.Name, manual.Escape(a.Short))
 	line(".SH SYNOPSIS\n.B %s\n[start | stop | monitor | validate-all | meta-data | ...]", a.Name)
-	line(".SH DESCRIPTION\n%s", paragraphs(a.Long, ".PP"))
+	line(".SH DESCRIPTION\n%s", manual.Paragraphs(a.Long, ".PP"))
 	line(".SH PARAMETERS")
 	for _, p := range a.Params {
-		line(".TP\n.B %s\n%s (%s).\n%s", roff(p.Name), roff(p.Short), roff(strings.Join(p.facts(""), ", ")), paragraphs(p.Long, ".IP"))
+		line(".TP\n.B %s\n%s (%s).\n%s", manual.Escape(p.Name), manual.Escape(p.Short), manual.Escape(strings.Join(p.facts(""), ", ")), manual.Paragraphs(p.Long, ".IP"))
 	}
 	line(".SH ACTIONS\nThe timeouts and intervals are advice; set your own with the operations of the resource.")
 	for _, action := range a.Actions {
-		line(".TP\n.B %s\ntimeout %s, interval %s", roff(action.title()), Seconds(action.Timeout), action.interval("none"))
+		line(".TP\n.B %s\ntimeout %s, interval %s", manual.Escape(action.title()), Seconds(action.Timeout), action.interval("none"))
 	}
 	line(".SH EXIT STATUS")
 	for _, c := range exitCodes {
-		line(".TP\n.B %s\n%s", c[0], roff(c[1]))
+		line(".TP\n.B %s\n%s", c[0], manual.Escape(c[1]))
 	}
 	line(".SH EXAMPLES")
 	for _, e := range a.Examples {
-		line("%s:\n.PP\n.nf\n%s\n.fi\n.PP\n.nf\n%s\n.fi", roff(e.Title), roff(a.crm(e)), roff(a.pcs(e)))
+		line("%s:\n.PP\n.nf\n%s\n.fi\n.PP\n.nf\n%s\n.fi", manual.Escape(e.Title), manual.Escape(a.crm(e)), manual.Escape(a.pcs(e)))
 	}
 	line(".SH SEE ALSO\n.BR ipvsadm (8),\n.BR crm (8),\n.BR pcs (8),\n.BR lvsctl (8)")
 	return b.String()
-}
-
-// roff escapes what man(7) would interpret: backslashes, hyphens that must stay
-// hyphens, and lines that start with a control character.
-func roff(text string) string {
-	text = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(text)
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		if strings.HasPrefix(line, ".") || strings.HasPrefix(line, "'") {
-			lines[i] = `\&` + line
-		}
-	}
-	return strings.Join(lines, "\n")
-}
-
-// paragraphs separates the paragraphs of a text by a macro.
-func paragraphs(text, macro string) string {
-	return strings.ReplaceAll(roff(text), "\n\n", "\n"+macro+"\n")
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,15 +31,6 @@ const (
 	exitStopped = 3   // status of a daemon that does not run
 	exitUsage   = 255 // no or unknown action
 )
-
-const usage = `usage: directord [-dft] [CONFIG] {start|stop|restart|try-restart|reload|force-reload|status}
-Checks real servers and lets only good ones have new connections.
-CONFIG is looked up in /etc/ha.d and is ldirectord.cf when left out.
-  -d, --debug       stay in the foreground and log everything to stderr
-  -f, --foreground  stay in the foreground; tells systemd when it is ready
-  -t, --test        only read CONFIG and print what is wrong with it
-  -v, --version     print the version
-  -h, --help        print this`
 
 // host is what the program may touch outside of itself.
 type host struct {
@@ -105,10 +97,9 @@ func run(ctx context.Context, args []string, h host) int {
 // option takes -d, --debug or several short ones as -df; done tells to end with
 // the exit code.
 func (l *line) option(option string) (code int, done bool) {
-	long := map[string]byte{"--debug": 'd', "--foreground": 'f', "--test": 't', "--version": 'v', "--help": 'h'}
 	letters := option[1:]
 	if strings.HasPrefix(option, "--") {
-		letters = string(long[option])
+		letters = cmp.Or(short(option[2:]), "-")
 	}
 	for _, letter := range letters {
 		switch letter {
@@ -119,13 +110,13 @@ func (l *line) option(option string) (code int, done bool) {
 		case 't':
 			l.test = true
 		case 'h', '?':
-			fmt.Fprintln(l.stdout, usage)
+			fmt.Fprintln(l.stdout, program.Usage())
 			return exitOK, true
 		case 'v':
 			fmt.Fprintln(l.stdout, "directord", l.version)
 			return exitOK, true
 		default:
-			fmt.Fprintf(l.stderr, "directord: unknown option %s\n%s\n", option, usage)
+			fmt.Fprintf(l.stderr, "directord: unknown option %s\n%s\n", option, program.Usage())
 			return exitUsage, true
 		}
 	}
@@ -139,7 +130,7 @@ func (l line) act(ctx context.Context) int {
 	}
 	action := actions[l.action]
 	if action == nil || l.action == "test" && !l.test {
-		fmt.Fprintln(l.stderr, usage)
+		fmt.Fprintln(l.stderr, program.Usage())
 		return exitUsage
 	}
 	code := l.check()

@@ -44,10 +44,11 @@ func TestCommandLine(t *testing.T) {
 		code       int
 		out        string // on both outputs
 	}{
-		{"nothing", "", 255, usage + "\n"},
-		{"unknown action", good + " dance", 255, usage + "\n"},
-		{"unknown option", "-x start", 255, "directord: unknown option -x\n" + usage + "\n"},
-		{"help", "--help", 0, usage + "\n"},
+		{"nothing", "", 255, program.Usage() + "\n"},
+		{"unknown action", good + " dance", 255, program.Usage() + "\n"},
+		{"unknown option", "-x start", 255, "directord: unknown option -x\n" + program.Usage() + "\n"},
+		{"unknown long option", "--dance start", 255, "directord: unknown option --dance\n" + program.Usage() + "\n"},
+		{"help", "--help", 0, program.Usage() + "\n"},
 		{"version", "-v", 0, "directord 1.2.3\n"},
 		{"status", good + " status", 3, "ldirectord is stopped for " + good + "\n"},
 		{"status of a stale pid file", dir + "/stale.cf status", 1, "ldirectord stale pid file " + stale + " for " + dir + "/stale.cf\nldirectord is stopped for " + dir + "/stale.cf\n"},
@@ -56,7 +57,7 @@ func TestCommandLine(t *testing.T) {
 		{"test", "-t " + good, 0, good + " can be used: 1 virtual services\n"},
 		{"test with an action", "-t " + good + " start", 0, good + " can be used: 1 virtual services\n"},
 		{"test of a bad file", "--test " + bad, 2, "warning: " + bad + ":3:9: no quotes around the value; write passwd=\"***\"\nerror: " + bad + `:4:12: unknown scheduler "wrrr"; did you mean "wrr"?` + "\n"},
-		{"test is no action", good + " test", 255, usage + "\n"},
+		{"test is no action", good + " test", 255, program.Usage() + "\n"},
 		{"several short options", "-tv", 0, "directord 1.2.3\n"},
 		{"no such file", dir + "/none.cf start", 1, "directord: " + dir + "/none.cf: file does not exist\n"},
 		{"bad file", bad + " start", 2, "directord: " + bad + `:4:12: unknown scheduler "wrrr"; did you mean "wrr"?` + "\n"},

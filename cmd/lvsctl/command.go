@@ -64,9 +64,7 @@ type commands struct {
 func run(ctx context.Context, args []string, sys system) int {
 	var line commands
 	helped := false
-	parser, err := kong.New(&line, kong.Name("lvsctl"),
-		kong.Description("Check and explain the configuration of virtual services."),
-		kong.Writers(sys.stdout, sys.stderr), kong.Exit(func(int) { helped = true }))
+	parser, err := newParser(&line, kong.Writers(sys.stdout, sys.stderr), kong.Exit(func(int) { helped = true }))
 	if err != nil {
 		return failed(sys, err)
 	}
@@ -90,6 +88,10 @@ func run(ctx context.Context, args []string, sys system) int {
 	}
 	fmt.Fprintln(sys.stdout, "lvsctl", versionOf(sys.version))
 	return exitOK
+}
+
+func newParser(line *commands, options ...kong.Option) (*kong.Kong, error) {
+	return kong.New(line, append(options, kong.Name("lvsctl"), kong.Description("Check and explain the configuration of virtual services."))...)
 }
 
 func failed(sys system, err error) int {

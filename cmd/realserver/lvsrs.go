@@ -17,10 +17,6 @@ import (
 // one file each: NAME.conf with lines name=value, as the agent's parameters.
 const confDir = "/etc/lvsrs.d"
 
-const usage = `usage: lvsrs start|stop|status [NAME...]
-Makes this host a real server of LVS, as /etc/lvsrs.d/NAME.conf says; without NAME as all files there say.
-A file has lines like ip=192.0.2.10; the names are the parameters of ocf:lvs:realserver (man 7 ocf_lvs_realserver).`
-
 // Exit codes of status (LSB 5.0, init script actions), and of a wrong call.
 const (
 	exitFailed  = 1
@@ -39,7 +35,7 @@ type lvsrs struct {
 
 func (l lvsrs) run(args []string) int {
 	if len(args) == 0 || !slices.Contains([]string{"start", "stop", "status"}, args[0]) {
-		fmt.Fprintln(l.stderr, usage)
+		fmt.Fprintln(l.stderr, program.Usage())
 		return exitUsage
 	}
 	names, err := l.names(args[1:])

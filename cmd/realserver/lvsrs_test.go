@@ -31,8 +31,8 @@ func TestLvsrs(t *testing.T) {
 		code        int
 		stdout, err string
 	}{
-		{"nothing", "", nil, 2, "", usage + "\n"},
-		{"unknown", "restart", nil, 2, "", usage + "\n"},
+		{"nothing", "", nil, 2, "", program.Usage() + "\n"},
+		{"unknown", "restart", nil, 2, "", program.Usage() + "\n"},
 		{"no file", "start", nil, 1, "", "lvsrs: no file DIR/*.conf; write one with a line like ip=192.0.2.10\n"},
 		{"no such file", "start web", nil, 1, "", "lvsrs: web: open DIR/web.conf: no such file or directory\n"},
 		{"no name", "start ../web", nil, 1, "", "lvsrs: \"../web\" is not a name; give the name of a file in DIR without .conf\n"},

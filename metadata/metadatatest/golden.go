@@ -33,12 +33,14 @@ func Run(t *testing.T, fresh func() ocf.Agent) {
 	if err := ocfxml.Write(&xml, decl); err != nil {
 		t.Fatal(err)
 	}
-	t.Run("meta-data", func(t *testing.T) { golden(t, "metadata/testdata/"+decl.Name+".xml", xml.String()) })
-	t.Run("reference page", func(t *testing.T) { golden(t, "docs/"+decl.Name+".md", decl.Markdown()) })
-	t.Run("man page", func(t *testing.T) { golden(t, "docs/man/ocf_lvs_"+decl.Name+".7", decl.Man()) })
+	t.Run("meta-data", func(t *testing.T) { Golden(t, "metadata/testdata/"+decl.Name+".xml", xml.String()) })
+	t.Run("reference page", func(t *testing.T) { Golden(t, "docs/"+decl.Name+".md", decl.Markdown()) })
+	t.Run("man page", func(t *testing.T) { Golden(t, "docs/man/ocf_lvs_"+decl.Name+".7", decl.Man()) })
 }
 
-func golden(t *testing.T, name, got string) {
+// Golden compares a generated file, named from the top of the repository, with
+// what it has to be; with -update it writes the file.
+func Golden(t *testing.T, name, got string) {
 	t.Helper()
 	_, here, _, _ := runtime.Caller(0)
 	path := filepath.Join(filepath.Dir(here), "../..", name)

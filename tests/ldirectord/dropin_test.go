@@ -304,7 +304,8 @@ func (w *world) said(t *testing.T, before string, texts ...string) {
 	})
 }
 
-// TestForeground has systemd's protocol, and supervised=yes.
+// TestForeground has systemd's protocol, with the privileges that the unit leaves,
+// and supervised=yes.
 func TestForeground(t *testing.T) {
 	w := ours(t)
 	path := filepath.Join(w.dir, "notify")
@@ -339,7 +340,8 @@ func TestForeground(t *testing.T) {
 		}
 	}
 	ended := make(chan string, 1)
-	cmd := w.command("env", "NOTIFY_SOCKET="+path, "WATCHDOG_USEC=900000", program(t), "-f", w.config, "start")
+	confined := append(lab.Confined(t, "../../cmd/directord/system/ldirectord.service"), program(t), "-f", w.config, "start")
+	cmd := w.command("env", append([]string{"NOTIFY_SOCKET=" + path, "WATCHDOG_USEC=900000"}, confined...)...)
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -145,15 +146,50 @@ func TestMetadataKeepsHbGuisRules(t *testing.T) {
 }
 
 func TestManPagesRenderWithoutWarnings(t *testing.T) {
-	for _, agent := range agents() {
-		page := "../../docs/man/ocf_lvs_" + agent + ".7"
-		if out := mustCommand(t, "sh", "-c", "groff -man -ww -z -Tutf8 "+page+" 2>&1"); out != "" {
+	pages, err := filepath.Glob("../../docs/man/*.[0-9]")
+	if err != nil || len(pages) < len(agents()) {
+		t.Fatal(pages, err)
+	}
+	for _, page := range pages {
+		if out := mustCommand(t, "sh", "-c", "groff -man -ww -z -Tutf8 "+page+" 2>&1; man --warnings=w -l "+page+" 2>&1 >/dev/null"); out != "" {
 			t.Errorf("%s: %s", page, out)
 		}
-		text := mustCommand(t, "sh", "-c", "MANWIDTH=200 man -l "+page+" | col -b")
+	}
+}
+
+// words are those of a page as a person sees it.
+func words(t *testing.T, page string) []string {
+	t.Helper()
+	return strings.FieldsFunc(mustCommand(t, "sh", "-c", "MANWIDTH=200 man -l ../../docs/man/"+page+" | col -b"), func(r rune) bool { return strings.ContainsRune(" \t\n,=", r) })
+}
+
+func TestManPagesShowEveryParameter(t *testing.T) {
+	for _, agent := range agents() {
+		shown := words(t, "ocf_lvs_"+agent+".7")
 		for _, p := range parse(t, agent).Parameters {
-			if !slices.Contains(strings.Fields(text), p.Name) {
-				t.Errorf("%s does not show %s", page, p.Name)
+			if !slices.Contains(shown, p.Name) {
+				t.Errorf("ocf_lvs_%s(7) does not show %s", agent, p.Name)
+			}
+		}
+	}
+}
+
+// TestManPagesShowEveryOption of what the programs themselves say.
+func TestManPagesShowEveryOption(t *testing.T) {
+	for _, test := range []struct{ page, asked, want string }{
+		{"directord.8", "directord --help", "--foreground"},
+		{"ldirectord.8", "directord --help", "--foreground"},
+		{"lvsctl.8", "lvsctl --help; ../../bin/lvsctl plan --help; ../../bin/lvsctl status --help; ../../bin/lvsctl doctor --help", "--against"},
+	} {
+		shown := words(t, test.page)
+		said, _ := command(t, "sh", "-c", "../../bin/"+test.asked)
+		options := regexp.MustCompile(`--[a-z][a-z-]+`).FindAllString(said, -1)
+		if !slices.Contains(options, test.want) {
+			t.Fatalf("%s says\n%s", test.asked, said)
+		}
+		for _, option := range options {
+			if !slices.Contains(shown, option) {
+				t.Errorf("%s does not show %s", test.page, option)
 			}
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"lvs-agents/tests/lab"
 )
 
 // settings is what realserver changes, as other programs show it.
@@ -70,7 +72,8 @@ func TestInitScript(t *testing.T) {
 	}
 }
 
-// TestUnit lets systemd judge the unit, and runs its commands.
+// TestUnit lets systemd judge the unit, and runs its commands with the privileges
+// that it leaves them.
 func TestUnit(t *testing.T) {
 	command, before := lvsrs(t), settings(t)
 	text, err := os.ReadFile("../../cmd/realserver/lvsrs@.service")
@@ -88,7 +91,7 @@ func TestUnit(t *testing.T) {
 	for _, name := range []string{"ExecStart=", "ExecStop="} {
 		_, line, _ := strings.Cut(here, name)
 		line, _, _ = strings.Cut(line, "\n")
-		mustCommand(t, "sh", "-c", strings.ReplaceAll(line, "%i", "web"))
+		mustCommand(t, "sh", "-c", strings.Join(lab.Confined(t, unit), " ")+" "+strings.ReplaceAll(line, "%i", "web"))
 		if name == "ExecStart=" && settings(t) == before {
 			t.Errorf("%s changed nothing", line)
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/manual"
 )
 
 const intro = `A file has settings for all virtual services, each on a line of its own from column 1 on, and one block for each
@@ -70,14 +71,14 @@ func Man() string {
 	var b strings.Builder
 	b.WriteString(".\\\" Generated from internal/config/table.go by make docs; do not edit.\n.TH LDIRECTORD.CF 5 \"\" lvs-agents \"File formats\"\n.SH NAME\n" +
 		"ldirectord.cf \\- virtual services, their real servers and how those are checked\n.SH SYNOPSIS\n.I /etc/ha.d/ldirectord.cf\n.SH DESCRIPTION\n")
-	b.WriteString(strings.ReplaceAll(roff(intro), "\n\n", "\n.PP\n") + "\n.SH DIRECTIVES\n")
+	b.WriteString(manual.Paragraphs(intro, ".PP") + "\n.SH DIRECTIVES\n")
 	for _, d := range config.Directives() {
-		fmt.Fprintf(&b, ".TP\n.BI %s= \" %s\"\n%s (%s)\n", d.Name, strings.ReplaceAll(roff(d.Values), `"`, `""`), roff(d.About+facts(d)), place(d))
+		fmt.Fprintf(&b, ".TP\n.BI %s= \" %s\"\n%s (%s)\n", d.Name, strings.ReplaceAll(manual.Escape(d.Values), `"`, `""`), manual.Escape(d.About+facts(d)), place(d))
 		if d.Example != "" {
-			fmt.Fprintf(&b, ".IP\n.nf\n%s\n.fi\n", strings.TrimSuffix(roff(d.Example), "\n"))
+			fmt.Fprintf(&b, ".IP\n.nf\n%s\n.fi\n", strings.TrimSuffix(manual.Escape(d.Example), "\n"))
 		}
 	}
-	b.WriteString(".SH FILES\n.TP\n.I /etc/ha.d, /etc/ha.d/conf\nwhere a name without a slash at its start is looked up\n.SH SEE ALSO\n.BR ipvsadm (8)\n")
+	b.WriteString(".SH FILES\n.TP\n.I /etc/ha.d, /etc/ha.d/conf\nwhere a name without a slash at its start is looked up\n.SH SEE ALSO\n.BR directord (8),\n.BR lvsctl (8),\n.BR ipvsadm (8)\n")
 	return b.String()
 }
 
@@ -89,16 +90,4 @@ func place(d config.Directive) string {
 		return "for all services"
 	}
 	return "in a block"
-}
-
-// roff escapes what troff would read as its own.
-func roff(text string) string {
-	text = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(text)
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		if strings.HasPrefix(line, ".") || strings.HasPrefix(line, "'") {
-			lines[i] = `\&` + line
-		}
-	}
-	return strings.Join(lines, "\n")
 }

@@ -1,34 +1,16 @@
 package reference
 
 import (
-	"flag"
-	"os"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"lvs-agents/internal/config"
+	"lvs-agents/metadata/metadatatest"
 )
 
-var update = flag.Bool("update", false, "write the generated files instead of comparing them")
-
 func TestGenerated(t *testing.T) {
-	for name, text := range map[string]string{"docs/ldirectord.cf.md": Markdown(), "docs/man/ldirectord.cf.5": Man()} {
-		path := "../../../" + name
-		if *update {
-			if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(string(want), text); diff != "" {
-			t.Errorf("%s is not current; make docs writes it anew (-want +got):\n%s", name, diff)
-		}
-	}
+	metadatatest.Golden(t, "docs/ldirectord.cf.md", Markdown())
+	metadatatest.Golden(t, "docs/man/ldirectord.cf.5", Man())
 }
 
 // TestExamples loads the example of every directive, which must be free of problems.

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+
+	"lvs-agents/internal/manual"
+	"lvs-agents/metadata/metadatatest"
+)
+
+func TestGenerated(t *testing.T) {
+	parser, err := newParser(&commands{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := manual.Program{
+		Name: "lvsctl", Short: strings.TrimSuffix(parser.Model.Help, "."),
+		Synopsis: []string{"COMMAND [OPTION...] [ARGUMENT...]"}, Options: options(parser.Model.Flags), Source: "cmd/lvsctl/command.go",
+		Exit: [][2]string{{"0", "the answer is yes"}, {"1", "the answer is no, or there is none; messages say why"}, {"2", "wrong call"}},
+		Also: []string{"ldirectord.cf(5)", "directord(8)", "ipvsadm(8)", "ocf_lvs_ipvs(7)", "ocf_lvs_health(7)", "ocf_lvs_realserver(7)"},
+	}
+	for _, leaf := range parser.Model.Leaves(true) {
+		command := manual.Command{Name: leaf.Name, Text: leaf.Help, Options: options(leaf.Flags)}
+		var words []string
+		for _, p := range leaf.Positional {
+			words = append(words, p.Summary())
+			command.Text += "\n\n" + p.Summary() + ": " + p.Help
+			if p.Name == "file" {
+				command.Operands = manual.Files
+			}
+		}
+		command.Synopsis = strings.Join(words, " ")
+		program.Commands = append(program.Commands, command)
+	}
+	metadatatest.Golden(t, "docs/man/lvsctl.8", program.Man())
+	metadatatest.Golden(t, "cmd/lvsctl/completion/lvsctl", program.Bash())
+}
+
+// options are the flags as kong has them.
+func options(flags []*kong.Flag) []manual.Option {
+	var all []manual.Option
+	for _, f := range flags {
+		o := manual.Option{Long: f.Name, Text: f.Help}
+		if f.Short != 0 {
+			o.Short = string(f.Short)
+		}
+		if !f.IsBool() {
+			o.Value = f.FormatPlaceHolder()
+		}
+		all = append(all, o)
+	}
+	return all
+}

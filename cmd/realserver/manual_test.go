@@ -1,0 +1,12 @@
+package main
+
+import (
+	"testing"
+
+	"lvs-agents/metadata/metadatatest"
+)
+
+func TestGenerated(t *testing.T) {
+	metadatatest.Golden(t, "docs/man/lvsrs.8", program.Man())
+	metadatatest.Golden(t, "cmd/realserver/completion/lvsrs", program.Bash())
+}

@@ -1,0 +1,160 @@
+// Package manual renders what people read about a command line: its usage, its
+// manual page and its completion in bash, all from one declaration.
+package manual
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Program is a command line of people.
+type Program struct {
+	Name, Short string   // Short is a phrase without a full stop
+	Synopsis    []string // behind the name, one for each form
+	Long        string   // paragraphs, separated by an empty line
+	Options     []Option
+	Commands    []Command
+	Operands    string      // an expression of bash for words to complete that are no command, such as names of files
+	Sections    []Section   // of the manual page alone
+	Exit        [][2]string // codes and their meaning
+	Files       [][2]string
+	Also        []string // pages such as "ipvsadm(8)"
+	Source      string   // file of the declaration
+}
+
+// Option is -s, --long or --long=VALUE.
+type Option struct{ Short, Long, Value, Text string }
+
+// Command is a word that selects what is done.
+type Command struct {
+	Name, Synopsis, Text string
+	Options              []Option
+	Operands             string // as Program.Operands; empty for the program's
+}
+
+// Section is a list of its own, of an input's fields for one.
+type Section struct {
+	Title, Text string
+	Items       [][2]string
+}
+
+// spelt is the option as a person writes it.
+func (o Option) spelt() string {
+	text := "--" + o.Long
+	if o.Value != "" {
+		text += "=" + o.Value
+	}
+	if o.Short != "" {
+		text = "-" + o.Short + ", " + text
+	}
+	return text
+}
+
+// Usage is what --help prints, without a line end.
+func (p Program) Usage() string {
+	var b strings.Builder
+	for i, form := range p.Synopsis {
+		fmt.Fprintf(&b, "%s%s %s\n", []string{"usage: ", "       "}[min(i, 1)], p.Name, form)
+	}
+	fmt.Fprintf(&b, "%s.\n", p.Short)
+	if p.Long != "" {
+		fmt.Fprintf(&b, "%s\n", p.Long)
+	}
+	width := 0
+	for _, o := range p.Options {
+		width = max(width, len(o.spelt()))
+	}
+	for _, o := range p.Options {
+		fmt.Fprintf(&b, "  %-*s  %s\n", width, o.spelt(), o.Text)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// Man returns the manual page, section 8, as man(7) macros.
+func (p Program) Man() string {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line(`.\" Generated from %s by make docs; do not edit.`, p.Source)
+	line(`.TH %s 8 "" lvs-agents "System administration"`, strings.ToUpper(p.Name))
+	line(".SH NAME\n%s \\- %s", p.Name, Escape(strings.ToLower(p.Short[:1])+p.Short[1:]))
+	line(".SH SYNOPSIS")
+	for i, form := range p.Synopsis {
+		if i > 0 {
+			line(".br")
+		}
+		line(".B %s\n%s", Escape(p.Name), Escape(form))
+	}
+	line(".SH DESCRIPTION\n%s.", Escape(p.Short))
+	if p.Long != "" {
+		line(".PP\n%s", Paragraphs(p.Long, ".PP"))
+	}
+	if len(p.Options) > 0 {
+		line(".SH OPTIONS")
+		options(line, p.Options)
+	}
+	if len(p.Commands) > 0 {
+		line(".SH COMMANDS")
+	}
+	for _, c := range p.Commands {
+		item(line, strings.TrimSpace(c.Name+" "+c.Synopsis), c.Text)
+		if len(c.Options) > 0 {
+			line(".RS")
+			options(line, c.Options)
+			line(".RE")
+		}
+	}
+	for _, s := range append(p.Sections, Section{"exit status", "", p.Exit}, Section{"files", "", p.Files}) {
+		s.man(line)
+	}
+	line(".SH SEE ALSO")
+	for i, page := range p.Also {
+		name, section, _ := strings.Cut(page, "(")
+		comma := ","
+		if i == len(p.Also)-1 {
+			comma = ""
+		}
+		line(".BR %s (%s%s", Escape(name), section, comma)
+	}
+	return b.String()
+}
+
+func (s Section) man(line func(string, ...any)) {
+	if len(s.Items) == 0 && s.Text == "" {
+		return
+	}
+	line(".SH %s", strings.ToUpper(s.Title))
+	if s.Text != "" {
+		line("%s", Paragraphs(s.Text, ".PP"))
+	}
+	for _, i := range s.Items {
+		item(line, i[0], i[1])
+	}
+}
+
+func options(line func(string, ...any), all []Option) {
+	for _, o := range all {
+		item(line, o.spelt(), o.Text)
+	}
+}
+
+func item(line func(string, ...any), term, text string) {
+	line(".TP\n.B %s\n%s", Escape(term), Paragraphs(text, ".IP"))
+}
+
+// Escape escapes what man(7) would interpret: backslashes, hyphens that must stay
+// hyphens, and lines that start with a control character.
+func Escape(text string) string {
+	text = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(text)
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		if strings.HasPrefix(line, ".") || strings.HasPrefix(line, "'") {
+			lines[i] = `\&` + line
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Paragraphs escapes a text and separates its paragraphs by a macro.
+func Paragraphs(text, macro string) string {
+	return strings.ReplaceAll(Escape(text), "\n\n", "\n"+macro+"\n")
+}

@@ -1,0 +1,170 @@
+package packaging
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// file is an entry as ls shows it.
+type file struct{ mode, owner, path, target string }
+
+// content lists a package by a command that prints as ls -l does. Fields of a
+// line are mode first, the path last, with an arrow for links.
+func content(t *testing.T, owner func(fields []string) string, name string, args ...string) []file {
+	t.Helper()
+	var files []file
+	for _, line := range lines(must(t, name, args...)) {
+		line, target, _ := strings.Cut(line, " -> ")
+		fields := strings.Fields(line)
+		path := "/" + strings.Trim(strings.TrimPrefix(fields[len(fields)-1], "."), "/")
+		files = append(files, file{fields[0], owner(fields), path, target})
+	}
+	return files
+}
+
+func rpmContent(t *testing.T, name string) []file {
+	return content(t, func(f []string) string { return f[2] + "/" + f[3] }, "rpm", "-qplv", rpmOf(t, name))
+}
+
+func debContent(t *testing.T, name string) []file {
+	return content(t, func(f []string) string { return f[1] }, "dpkg-deb", "-c", debOf(t, name))
+}
+
+// comparable are the paths but directories, documents and build ids, with one name
+// for /lib.
+func comparable(files []file) []string {
+	var paths []string
+	for _, f := range files {
+		if f.mode[0] == 'd' || strings.HasPrefix(f.path, "/usr/share/doc/") || strings.Contains(f.path, "/.build-id") || strings.HasPrefix(f.path, "/usr/share/lintian/") {
+			continue
+		}
+		if strings.HasPrefix(f.path, "/lib/") {
+			f.path = "/usr" + f.path
+		}
+		paths = append(paths, f.mode+" "+f.path+" "+f.target)
+	}
+	slices.Sort(paths)
+	return paths
+}
+
+func TestBothFormatsHaveTheSameFiles(t *testing.T) {
+	for _, name := range names {
+		rpm, deb := comparable(rpmContent(t, name)), comparable(debContent(t, name))
+		if diff := cmp.Diff(rpm, deb); diff != "" || len(rpm) == 0 {
+			t.Errorf("lvs-agents%s: %d files (-rpm +deb):\n%s", name, len(rpm), diff)
+		}
+	}
+}
+
+// TestOwnersAndModes: programs and scripts are 755, all else is 644, and nothing is
+// anybody's but root's.
+func TestOwnersAndModes(t *testing.T) {
+	program := regexp.MustCompile(`^/usr/sbin/|^/usr/lib/ocf/resource\.d/lvs/|^/etc/ha\.d/resource\.d/`)
+	for _, name := range names {
+		for _, f := range append(rpmContent(t, name), debContent(t, name)...) {
+			want := "-rw-r--r--"
+			switch {
+			case f.mode[0] == 'd':
+				want = "drwxr-xr-x"
+			case f.mode[0] == 'l':
+				want = "lrwxrwxrwx"
+			case program.MatchString(f.path):
+				want = "-rwxr-xr-x"
+			}
+			if f.mode != want || f.owner != "root/root" {
+				t.Errorf("lvs-agents%s: %s %s %s, want %s root/root", name, f.mode, f.owner, f.path, want)
+			}
+			if strings.Contains(f.path, "lib64") {
+				t.Errorf("lvs-agents%s: %s", name, f.path)
+			}
+		}
+	}
+}
+
+// TestEveryProgramHasItsPage, and every page renders without a warning.
+func TestEveryProgramHasItsPage(t *testing.T) {
+	dir := unpacked(t)
+	for _, agent := range agents(t) {
+		if _, err := os.Stat(dir + "/usr/share/man/man7/ocf_lvs_" + agent + ".7.gz"); err != nil {
+			t.Error(err)
+		}
+		must(t, dir+"/usr/lib/ocf/resource.d/lvs/"+agent, "meta-data")
+	}
+	programs, err := filepath.Glob(dir + "/usr/sbin/*")
+	if err != nil || len(programs) < 5 {
+		t.Fatal(programs, err)
+	}
+	for _, program := range programs {
+		if _, err := os.Stat(dir + "/usr/share/man/man8/" + filepath.Base(program) + ".8.gz"); err != nil {
+			t.Error(err)
+		}
+	}
+	pages, err := filepath.Glob(dir + "/usr/share/man/man*/*.gz")
+	if err != nil || len(pages) < len(programs)+5 {
+		t.Fatal(pages, err)
+	}
+	for _, page := range pages {
+		if out := must(t, "sh", "-c", "zcat "+page+" | groff -man -ww -z -Tutf8 2>&1"); out != "" {
+			t.Errorf("%s: %s", page, out)
+		}
+		if out := must(t, "sh", "-c", "man --warnings=w -l "+page+" 2>&1 >/dev/null"); out != "" {
+			t.Errorf("man -l %s: %s", page, out)
+		}
+	}
+}
+
+// TestCompletions loads each file, and asks for it by the command's name.
+func TestCompletions(t *testing.T) {
+	dir := unpacked(t) + "/usr/share/bash-completion/completions/"
+	for name, want := range map[string]string{"lvsctl": "check", "directord": "try-restart", "ldirectord": "try-restart", "lvsrs": "status"} {
+		out := must(t, "bash", "-c", `. "$0" && set -- $(complete -p `+name+`) && COMP_WORDS=(`+name+` "") COMP_CWORD=1 && ${@: -2:1} && echo "${COMPREPLY[@]}"`, dir+name)
+		if !slices.Contains(strings.Fields(out), want) {
+			t.Errorf("%s: %q does not have %s", name, out, want)
+		}
+	}
+}
+
+// TestUnits lets systemd judge every unit, with the programs where they were unpacked.
+func TestUnits(t *testing.T) {
+	dir := unpacked(t)
+	units, err := filepath.Glob(dir + "/lib/systemd/system/*.service")
+	if err != nil || len(units) != 3 {
+		t.Fatal(units, err)
+	}
+	for _, unit := range units {
+		text, err := os.ReadFile(unit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), strings.Replace(filepath.Base(unit), "@.", "@web.", 1))
+		write(t, path, strings.ReplaceAll(string(text), "/usr/sbin/", dir+"/usr/sbin/"), 0o644)
+		out := must(t, "systemd-analyze", "verify", "--man=no", path)
+		if strings.Contains(out, filepath.Base(path)) { // it also judges what the unit wants
+			t.Errorf("verify %s: %s", unit, out)
+		}
+		must(t, "systemd-analyze", "security", "--offline=yes", "--threshold=40", path)
+	}
+}
+
+// TestLogIsRotatedOnce also where the Perl program's package has its file for the
+// same log.
+func TestLogIsRotatedOnce(t *testing.T) {
+	dir := t.TempDir()
+	ours, err := os.ReadFile(unpacked(t) + "/etc/logrotate.d/lvs-agents")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir+"/d/lvs-agents", string(ours), 0o644)
+	write(t, dir+"/d/ldirectord", "/var/log/ldirectord.log {\n    missingok\n}\n", 0o644)
+	write(t, dir+"/conf", "include "+dir+"/d\n", 0o644)
+	out := must(t, "logrotate", "-d", "-s", dir+"/state", dir+"/conf")
+	if strings.Contains(out, "error") || strings.Count(out, "rotating pattern: /var/log/") != 2 {
+		t.Error(out)
+	}
+}

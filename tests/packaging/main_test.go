@@ -1,0 +1,156 @@
+// Package packaging tests what make rpm and make deb wrote into dist: content,
+// lint, installation, upgrade and removal. It needs root and what tests/packages.build and
+// tests/packages.lint list, and runs in roots and namespaces of its own.
+package packaging
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// names are the packages, by the ending of their names.
+var names = []string{"", "-ldirectord", "-heartbeat", "-realserver"}
+
+// TestMain starts the test binary again in namespaces of its own, where lo is up.
+func TestMain(m *testing.M) {
+	if os.Geteuid() != 0 {
+		fmt.Println("tests/packaging: not root; run tests/run packages")
+		os.Exit(missing())
+	}
+	if os.Getenv("PACKAGING_SANDBOX") == "" {
+		os.Exit(again())
+	}
+	const script = `mount --make-rprivate / 2>/dev/null || nsenter --mount=/proc/self/ns/mnt mount --make-rprivate / # the latter in a chroot
+ip link set lo up`
+	if out, err := exec.Command("sh", "-ec", script).CombinedOutput(); err != nil {
+		fmt.Printf("tests/packaging: making the sandbox: %v: %s\n", err, out)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+func missing() int {
+	if os.Getenv("REQUIRE_KERNEL") == "1" {
+		return 1
+	}
+	return 0
+}
+
+func again() int {
+	self := exec.Command("/proc/self/exe", os.Args[1:]...)
+	self.Env = append(os.Environ(), "PACKAGING_SANDBOX=1")
+	self.Stdin, self.Stdout, self.Stderr = os.Stdin, os.Stdout, os.Stderr
+	// Not Unshareflags: Go then remounts / as private, which fails in a chroot.
+	self.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET}
+	if err := self.Run(); err != nil {
+		fmt.Println("tests/packaging:", err)
+		return 1
+	}
+	return 0
+}
+
+// built is the newest file in dist that a pattern names.
+func built(t *testing.T, pattern string) string {
+	t.Helper()
+	files, err := filepath.Glob("../../dist/" + pattern)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no dist/%s; make rpm deb", pattern)
+	}
+	newest := slices.MaxFunc(files, func(a, b string) int { return modified(t, a).Compare(modified(t, b)) })
+	path, err := filepath.Abs(newest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func modified(t *testing.T, path string) time.Time {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.ModTime()
+}
+
+// rpmOf and debOf are the built packages.
+func rpmOf(t *testing.T, name string) string {
+	return built(t, "lvs-agents"+name+"-[0-9]*[^c].rpm") // not .src.rpm
+}
+
+func debOf(t *testing.T, name string) string { return built(t, "lvs-agents"+name+"_*.deb") }
+
+func all(t *testing.T, of func(*testing.T, string) string) []string {
+	var files []string
+	for _, name := range names {
+		files = append(files, of(t, name))
+	}
+	return files
+}
+
+// unpacked is a tree of all Debian packages.
+func unpacked(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, file := range all(t, debOf) {
+		must(t, "dpkg-deb", "-x", file, dir)
+	}
+	return dir
+}
+
+// run runs a program and returns what it printed on both outputs.
+func run(t *testing.T, name string, args ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive")
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func must(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	out, err := run(t, name, args...)
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+// lines are those of a text that are not empty.
+func lines(text string) []string {
+	return slices.DeleteFunc(strings.Split(text, "\n"), func(l string) bool { return strings.TrimSpace(l) == "" })
+}
+
+func write(t *testing.T, path, text string, mode os.FileMode) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// agents are the names below agents/.
+func agents(t *testing.T) []string {
+	t.Helper()
+	entries, err := os.ReadDir("../../agents")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, entry := range entries {
+		found = append(found, entry.Name())
+	}
+	return found
+}

@@ -1,0 +1,67 @@
+package packaging
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// build builds all packages of the commit into a directory, with a cache, a time zone
+// and a umask of its own.
+func build(t *testing.T, version string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	must(t, "env", "GOCACHE="+t.TempDir(), "TZ=Asia/Tokyo", "sh", "-ec", `
+cd ../..
+umask 077
+epoch=$(git log -1 --format=%ct)
+source=$1/lvs-agents-$2.tar.gz
+rpm/dist "$2" "$epoch" "$source"
+rpm/build "$source" "$1"
+deb/build "$source" "$1"`, "build", dir, version)
+	return dir
+}
+
+// TestSoakTwoBuildsAreEqual byte by byte.
+func TestSoakTwoBuildsAreEqual(t *testing.T) {
+	first := filepath.Dir(built(t, "*.tar.gz"))
+	version := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(built(t, "*.tar.gz")), "lvs-agents-"), ".tar.gz")
+	second := build(t, version)
+	entries, err := os.ReadDir(second)
+	if err != nil || len(entries) != 2*len(names)+2 { // RPMs, Debian packages, their sources
+		t.Fatal(entries, err)
+	}
+	for _, entry := range entries {
+		must(t, "cmp", first+"/"+entry.Name(), second+"/"+entry.Name())
+	}
+}
+
+// TestSoakUpgrade from packages that were really built with an older version.
+func TestSoakUpgrade(t *testing.T) {
+	older := build(t, "0.0.1")
+	g := newGuest(t)
+	must(t, "sh", "-ec", `cp "$1"/*[^c].rpm "$2"; createrepo_c -q "$2"`, "repository", older, g.repo)
+	g.dnf("install", "base", "lvs-agents-ldirectord-0.0.1", "lvs-agents-heartbeat-0.0.1")
+	write(t, g.root+"/etc/logrotate.d/lvs-agents", "# changed\n", 0o644)
+	write(t, g.root+"/etc/lvsrs.d/web.conf", "ip=192.0.2.10\n", 0o644)
+	g.dnf("upgrade")
+	if got := must(t, "rpm", "--root="+g.root, "-qa", "--qf", "%{version} ", "lvs-agents*"); strings.Contains(got, "0.0.1") || len(strings.Fields(got)) != len(names) {
+		t.Errorf("upgraded to %s", got)
+	}
+	if got := must(t, "cat", g.root+"/etc/logrotate.d/lvs-agents", g.root+"/etc/lvsrs.d/web.conf"); got != "# changed\nip=192.0.2.10\n" {
+		t.Errorf("configuration: %q", got)
+	}
+
+	d := newDebian(t)
+	old, err := filepath.Glob(older + "/*.deb")
+	if err != nil || len(old) != len(names) {
+		t.Fatal(old, err)
+	}
+	d.install(old...)
+	d.in("echo '# changed' >/etc/logrotate.d/lvs-agents")
+	d.install(all(t, debOf)...)
+	if got := d.in("dpkg-query -W -f '${Version} ' 'lvs-agents*'; cat /etc/logrotate.d/lvs-agents"); strings.Contains(got, "0.0.1") || !strings.HasSuffix(got, " # changed\n") {
+		t.Errorf("upgraded: %s", got)
+	}
+}
