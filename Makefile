@@ -14,7 +14,7 @@ COMMANDS   := $(notdir $(wildcard cmd/*))
 GO         := $(shell command -v go || echo /usr/local/go/bin/go)
 export CGO_ENABLED = 0
 
-.PHONY: help build demo test check lint bench soak fuzz docs install install-ldirectord record-ldirectord clean tools stage
+.PHONY: help build demo test check lint bench soak fuzz docs install install-ldirectord install-heartbeat record-ldirectord clean tools stage
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' Makefile
@@ -79,12 +79,19 @@ install-ldirectord: ## install in the place of the Perl program ldirectord
 	install -m 0644 cmd/directord/system/ldirectord.service $(DESTDIR)$(UNITDIR)/
 	install -m 0755 cmd/directord/system/ldirectord.init $(DESTDIR)/etc/init.d/ldirectord
 
+install-heartbeat: ## install the scripts for haresources of heartbeat
+	install -d $(DESTDIR)/etc/ha.d/resource.d
+	ln -sfn $(OCF_DIR)/vip $(DESTDIR)/etc/ha.d/resource.d/lvsvip
+	ln -sfn $(OCF_DIR)/ipvs $(DESTDIR)/etc/ha.d/resource.d/lvsipvs
+	ln -sfn $(OCF_DIR)/health $(DESTDIR)/etc/ha.d/resource.d/lvshealth
+	ln -sfn $(OCF_DIR)/realserver $(DESTDIR)/etc/ha.d/resource.d/lvsrs
+
 record-ldirectord: tools build ## record what the Perl program ldirectord does to the table (as root, 20 minutes)
 	tests/run record
 
 stage: build
 	rm -rf bin/root
-	$(MAKE) -s install DESTDIR=$(CURDIR)/bin/root
+	$(MAKE) -s install install-heartbeat DESTDIR=$(CURDIR)/bin/root
 
 tools:
 	tests/install
