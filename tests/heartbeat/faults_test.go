@@ -98,7 +98,7 @@ func TestFaults(t *testing.T) {
 	})
 	t.Run("files repaired", func(t *testing.T) {
 		for _, node := range []*lab.Node{first, second} {
-			node.WriteFile(t, "/etc/ha.d/ldirectord.cf", config)
+			node.WriteFile(t, "/etc/ha.d/ldirectord.cf", lab.LdirectordConfig)
 		}
 		s.ask(t, first, "hb_takeover", "director1")
 		s.waitServes(t, "director1")
