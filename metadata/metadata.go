@@ -21,6 +21,9 @@ type Agent struct {
 	Params   []Param
 	Actions  []Action
 	Examples []Example
+	// Arguments are the parameters that the first argument of the script for
+	// heartbeat holds, separated by slashes.
+	Arguments []string
 }
 
 // Param declares one parameter. Its default is the text of Value when the
@@ -111,10 +114,7 @@ func (a Agent) Load(environ []string) []*ParamError {
 // Unknown returns a warning for each parameter of the environment that the
 // agent does not have. Names that Pacemaker adds by itself do not count.
 func (a Agent) Unknown(environ []string) []string {
-	names := make([]string, 0, len(a.Params))
-	for _, p := range a.Params {
-		names = append(names, p.Name)
-	}
+	names := a.names()
 	var warnings []string
 	for _, entry := range environ {
 		name, ok := strings.CutPrefix(entry, prefix)
@@ -124,6 +124,14 @@ func (a Agent) Unknown(environ []string) []string {
 		}
 	}
 	return warnings
+}
+
+func (a Agent) names() []string {
+	names := make([]string, 0, len(a.Params))
+	for _, p := range a.Params {
+		names = append(names, p.Name)
+	}
+	return names
 }
 
 func (a Agent) has(name string) bool {

@@ -92,6 +92,8 @@ type Process struct {
 	Root     bool // effective user id 0
 	Terminal bool // a person is looking: log to Stderr whatever the environment says
 	StateDir string
+
+	refused error // why parameters could not be read at all: start fails with it
 }
 
 // DefaultStateDir is where state lives unless HA_RSCTMP says otherwise.
@@ -105,12 +107,16 @@ func Main(agent Agent) {
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGQUIT)
 	logrus.SetOutput(io.Discard) // libraries log there
 	stdin, err := os.Stdin.Stat()
-	os.Exit(int(Run(Process{
+	p := Process{
 		Args: os.Args, Environ: os.Environ(), Stdout: os.Stdout, Stderr: os.Stderr,
 		Root:     os.Geteuid() == 0,
 		Terminal: err == nil && isTerminal(stdin),
 		StateDir: DefaultStateDir,
-	}, agent)))
+	}
+	if isScript(os.Args) {
+		os.Exit(script(p, agent))
+	}
+	os.Exit(int(Run(p, agent)))
 }
 
 // isTerminal takes a character device other than /dev/null for a terminal,
@@ -233,6 +239,9 @@ func (s *session) act() Code {
 	}
 	errs := s.decl.Load(s.proc.Environ)
 	lenient := s.action == "stop" || s.action == "monitor" || s.action == "status"
+	if s.proc.refused != nil && !lenient {
+		return s.fail(WrongEverywhere(s.proc.refused))
+	}
 	if len(errs) > 0 && !lenient {
 		return s.fail(paramErrors(errs))
 	}

@@ -41,7 +41,7 @@ func (a *thing) Metadata() metadata.Agent {
 	return metadata.Agent{Name: cmp.Or(a.name, "thing"), Short: "Thing", Long: "A thing.", Params: []metadata.Param{
 		{Name: "ip", Value: metadata.String(&a.IP), Required: true, UniqueGroup: "ip", Short: "IP", Long: "IP."},
 		{Name: "count", Value: metadata.Integer(&a.Count, 1, 9), Short: "Count", Long: "Count."},
-	}, Actions: []metadata.Action{{Name: "start", Timeout: time.Second}, {Name: "monitor", Timeout: time.Second}}}
+	}, Actions: []metadata.Action{{Name: "start", Timeout: time.Second}, {Name: "monitor", Timeout: time.Second}}, Arguments: []string{"ip", "count"}}
 }
 
 func (a *thing) Start(ctx context.Context, c Call) error {

@@ -70,7 +70,8 @@ The virtual services are those of a configuration file in ldirectord's syntax (c
 No state of real servers makes this resource fail; lvsctl status shows it. When the daemon dies or hangs the table stays as it is, and the daemon that the cluster starts next takes it over as it is. Stopping this resource leaves real servers as they are if an ipvs resource has the virtual services; otherwise the services are removed.
 
 Start this resource after ipvs.`,
-		Params: a.params(),
+		Params:    a.params(),
+		Arguments: []string{"config"},
 		Actions: []metadata.Action{
 			{Name: "start", Timeout: 20 * time.Second},
 			{Name: "stop", Timeout: 20 * time.Second},

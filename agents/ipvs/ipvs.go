@@ -65,8 +65,9 @@ Only services of this resource are ever looked at or changed: no table is flushe
 A real server that a health daemon of this node found bad less than a minute before start begins with weight 0, unless all of its service were; the next health daemon brings it back or, if none comes, a monitor after that minute.
 
 Start this resource before the virtual IP address and stop it after: a client then never reaches a director that has no table.`,
-		Params:  a.params(),
-		Actions: actions,
+		Params:    a.params(),
+		Arguments: []string{"config"},
+		Actions:   actions,
 		Examples: []metadata.Example{
 			{Title: "Services from a file that every director has", ID: "web-ipvs", Params: [][2]string{{"config", "/etc/ha.d/ldirectord.cf"}}},
 			{Title: "One service, carried by the cluster's configuration", ID: "web-ipvs", Params: [][2]string{

@@ -95,8 +95,9 @@ func (a *Agent) Metadata() metadata.Agent {
 With direct routing (gate) the addresses are put on lo, with tunnels (ipip) on tunl0 or ip6tnl0; ARP is kept silent by sysctls, arptables or nftables. With NAT (masq) the default route goes through the director.
 
 What is changed is noted with the value that was found. Stop puts back exactly that, when the last resource that needs it stops; what somebody else has changed in between is left as it is. A monitor with OCF_CHECK_LEVEL=10 sends packets to prove that the host neither answers for the addresses nor announces them.`,
-		Params:  a.params(),
-		Actions: actions,
+		Params:    a.params(),
+		Arguments: []string{"ip"},
+		Actions:   actions,
 		Examples: []metadata.Example{
 			{Title: "Direct routing", ID: "web-rs", Params: [][2]string{{"ip", "192.0.2.10"}}},
 			{Title: "Two addresses, ARP rules in place of sysctls", ID: "web-rs", Params: [][2]string{{"ip", "192.0.2.10 2001:db8::10"}, {"method", "arptables"}}},

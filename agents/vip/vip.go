@@ -499,8 +499,9 @@ func (a *Agent) Metadata() metadata.Agent {
 		Long: `Puts a virtual IP address on a network interface and announces it, so that clients send to this director: with gratuitous ARP for IPv4, with unsolicited neighbour advertisements for IPv6.
 
 Everything that ocf:heartbeat:IPaddr2 does on a current kernel, with the same parameters. An IPv6 address is used only after duplicate address detection, and it is marked as deprecated so that the director does not choose it as the source of its own connections.`,
-		Params:  a.params(),
-		Actions: actions,
+		Params:    a.params(),
+		Arguments: []string{"ip", "cidr_netmask", "nic", "broadcast"},
+		Actions:   actions,
 		Examples: []metadata.Example{
 			{Title: "Interface and prefix length from the connected network", ID: "web-vip", Params: [][2]string{{"ip", "192.0.2.10"}}},
 			{Title: "Everything given", ID: "web-vip", Params: [][2]string{{"ip", "192.0.2.10"}, {"nic", "eth0"}, {"cidr_netmask", "24"}}},

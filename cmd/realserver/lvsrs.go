@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -17,12 +16,19 @@ import (
 // one file each: NAME.conf with lines name=value, as the agent's parameters.
 const confDir = "/etc/lvsrs.d"
 
-// Exit codes of status (LSB 5.0, init script actions), and of a wrong call.
+// Exit codes of a wrong call (LSB 5.0, init script actions).
 const (
-	exitFailed  = 1
-	exitUsage   = 2
-	exitStopped = 3
+	exitFailed = 1
+	exitUsage  = 2
 )
+
+func isAction(word string) bool { return slices.Contains([]string{"start", "stop", "status"}, word) }
+
+// byHeartbeat tells a call as a script of heartbeat, which puts the action behind
+// the arguments.
+func byHeartbeat(args []string) bool {
+	return len(args) > 1 && !isAction(args[0]) && isAction(args[len(args)-1])
+}
 
 // lvsrs is the command line of the agent for hosts without a cluster.
 type lvsrs struct {
@@ -34,7 +40,7 @@ type lvsrs struct {
 }
 
 func (l lvsrs) run(args []string) int {
-	if len(args) == 0 || !slices.Contains([]string{"start", "stop", "status"}, args[0]) {
+	if len(args) == 0 || !isAction(args[0]) {
 		fmt.Fprintln(l.stderr, program.Usage())
 		return exitUsage
 	}
@@ -79,33 +85,15 @@ func (l lvsrs) act(action, name string) int {
 		fmt.Fprintf(l.stderr, "lvsrs: %s: %v\n", name, err)
 		return exitFailed
 	}
-	said := map[string]string{"start": "started", "stop": "stopped", "status": "running"}[action]
-	code := ocf.Run(ocf.Process{
+	word, code := ocf.InitScript(ocf.Process{
 		Args: []string{"lvsrs", action}, Root: l.root, StateDir: l.stateDir,
 		Environ: append(environ, "OCF_RESOURCE_INSTANCE=lvsrs-"+name, "HA_LOGTAG=lvsrs: "+name),
-		Stdout:  l.stdout, Stderr: withoutReason{l.stderr}, Terminal: true,
+		Stdout:  l.stdout, Stderr: l.stderr, Terminal: true,
 	}, l.agent())
-	switch code {
-	case ocf.Success:
-		fmt.Fprintf(l.stdout, "%s: %s\n", name, said)
-		return 0
-	case ocf.NotRunning:
-		fmt.Fprintf(l.stdout, "%s: stopped\n", name)
-		return exitStopped
-	default:
-		return exitFailed
+	if word != "failed" {
+		fmt.Fprintf(l.stdout, "%s: %s\n", name, word)
 	}
-}
-
-// withoutReason drops the lines for a cluster: the log says the same.
-type withoutReason struct{ to io.Writer }
-
-// Write is part of io.Writer.
-func (w withoutReason) Write(p []byte) (int, error) {
-	if bytes.HasPrefix(p, []byte("ocf-exit-reason:")) {
-		return len(p), nil
-	}
-	return w.to.Write(p)
+	return code
 }
 
 // parameters reads a file as the environment of an OCF agent.

@@ -38,7 +38,7 @@ func TestLvsrs(t *testing.T) {
 		{"no name", "start ../web", nil, 1, "", "lvsrs: \"../web\" is not a name; give the name of a file in DIR without .conf\n"},
 		{"bad file", "start", func() { write("web.conf", "# the shop\n\n ip = \"192.0.2.10\"\nmethod\n") }, 1, "",
 			"lvsrs: web: DIR/web.conf:4: \"method\" is not name=value\n"},
-		{"bad parameter", "start", func() { write("web.conf", "ip=192.0.2\n") }, 1, "",
+		{"bad parameter", "start", func() { write("web.conf", "ip=192.0.2\n") }, 6, "",
 			"lvsrs: web: ERROR: parameter ip=\"192.0.2\": \"192.0.2\" is not an IPv4 or IPv6 address\n"},
 		{"not running", "status", func() { write("web.conf", "ip = \"192.0.2.10\"\n") }, 3, "web: stopped\n", ""},
 		{"start", "start", nil, 0, "web: started\n", "lvsrs: web: INFO: sysctl -w net.ipv4.conf.all.arp_ignore=1\nlvsrs: web: INFO: sysctl -w net.ipv4.conf.all.arp_announce=2\nlvsrs: web: INFO: ip addr add 192.0.2.10/32 dev lo\n"},
@@ -60,5 +60,16 @@ func TestLvsrs(t *testing.T) {
 	}
 	if after := kernel.String(); after != before {
 		t.Errorf("before:\n%safter:\n%s", before, after)
+	}
+}
+
+func TestHeartbeatPutsTheActionLast(t *testing.T) {
+	for line, want := range map[string]bool{
+		"": false, "start": false, "start web": false, "status web mail": false, "web": false, "restart": false,
+		"192.0.2.10 start": true, "192.0.2.10 forward=ipip status": true,
+	} {
+		if got := byHeartbeat(strings.Fields(line)); got != want {
+			t.Errorf("lvsrs %s: got %t, want %t", line, got, want)
+		}
 	}
 }

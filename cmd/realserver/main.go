@@ -4,7 +4,7 @@
 //go:debug containermaxprocs=0
 
 // Realserver is the resource agent ocf:lvs:realserver. Called lvsrs it is the
-// command for hosts without a cluster.
+// command for hosts without a cluster, and a script for heartbeat.
 package main
 
 import (
@@ -33,7 +33,7 @@ type (
 func main() {
 	k := kernel{settings{}, link.New(ocf.DefaultStateDir), wire.Kernel{}}
 	fresh := func() ocf.Agent { return realserver.New(k, doctor.Examiner{Kernel: k}) }
-	if filepath.Base(os.Args[0]) == "lvsrs" {
+	if filepath.Base(os.Args[0]) == "lvsrs" && !byHeartbeat(os.Args[1:]) {
 		os.Exit(lvsrs{fresh, confDir, os.Stdout, os.Stderr, os.Geteuid() == 0, ocf.DefaultStateDir}.run(os.Args[1:]))
 	}
 	ocf.Main(fresh())

@@ -17,24 +17,6 @@ import (
 // runs is how often each case is measured.
 const runs = 5
 
-// clusterConfig is the file of seed 003.
-const clusterConfig = `checktimeout=3
-checkinterval=1
-autoreload=yes
-quiescent=yes
-virtual=192.0.2.10:80
-	real=192.0.2.21:80 gate
-	real=192.0.2.22:80 gate
-	fallback=127.0.0.1:80 gate
-	service=http
-	request=".health.html"
-	receive="OK"
-	scheduler=rr
-	protocol=tcp
-	checktype=negotiate
-	checkport=80
-`
-
 // peerGroup is what seeds 000 to 004 build: the address, then ldirectord.
 const peerGroup = `
 primitive peer-ip ocf:heartbeat:IPaddr2 params ip=192.0.2.10 nic=eth0 cidr_netmask=24 \
@@ -61,7 +43,7 @@ func TestGap(t *testing.T) {
 	topology.StartRealServers(t, lab.VIP)
 	b := gapBench{lab.StartCluster(t, topology, lab.Options{Root: installed}), topology}
 	for _, name := range []string{"director1", "director2"} {
-		b.Node(name).WriteFile(t, "/etc/ha.d/ldirectord.cf", clusterConfig)
+		b.Node(name).WriteFile(t, "/etc/ha.d/ldirectord.cf", lab.LdirectordConfig)
 	}
 	forms := []struct{ name, crm, group, last string }{
 		{"lvs-agents", string(ours), "web", "web-health"},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -88,6 +89,7 @@ func TestDirectors(t *testing.T) {
 		{"a lost table is restored in place", lostTable},
 		{"the same by pcs", pcsGroup},
 		{"real servers as a clone", realServers},
+		{"the group as heartbeat's GUI writes it", guiGroup},
 		{"a file that only one director has", oneFile},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.test(t, s) }) {
@@ -376,6 +378,34 @@ func pcsGroup(t *testing.T, s site) {
 	s.Node("director2").Run(t, "pcs", "node", "unstandby", from.Name)
 	s.WaitIdle(t)
 	s.serves(t, webTable)
+}
+
+// guiGroup loads the cluster information base of heartbeat 2 in crm/examples, as
+// the style sheet beside it spells it for Pacemaker: with crm into what the
+// cluster has, and with cibadmin instead of what it has.
+func guiGroup(t *testing.T, s site) {
+	xml, err := exec.Command("xsltproc", "../../crm/examples/heartbeat2.xsl", "../../crm/examples/hb_gui.xml").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	node := s.Node("director1")
+	node.WriteFile(t, "/run/web.xml", string(xml))
+	s.writeConfig(t, webConfig("yes"))
+	for _, load := range []string{
+		"crm configure load xml update /run/web.xml",
+		"cibadmin --replace --xml-file /run/web.xml; crm_attribute --name stonith-enabled --update false; cibadmin --upgrade --force",
+	} {
+		s.clear(t)
+		node.Run(t, "sh", "-ec", load)
+		s.Wait(t, 2*minute, "the whole group", func() error {
+			if got := s.Running(t, "web-health"); len(got) != 1 {
+				return fmt.Errorf("web-health runs on %v after %s", got, load)
+			}
+			return nil
+		})
+		s.WaitIdle(t)
+		s.serves(t, webTable)
+	}
 }
 
 // oneFile uses config=, with a file that director2 lacks: it has to say so and

@@ -16,24 +16,9 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// webConfig is the file of seed 003, in its words.
+// webConfig is the lab's file.
 func webConfig(quiescent string) string {
-	return fmt.Sprintf(`checktimeout=3
-checkinterval=1
-autoreload=yes
-quiescent=%s
-virtual=192.0.2.10:80
-	real=192.0.2.21:80 gate
-	real=192.0.2.22:80 gate
-	fallback=127.0.0.1:80 gate
-	service=http
-	request=".health.html"
-	receive="OK"
-	scheduler=rr
-	protocol=tcp
-	checktype=negotiate
-	checkport=80
-`, quiescent)
+	return strings.Replace(lab.LdirectordConfig, "quiescent=yes", "quiescent="+quiescent, 1)
 }
 
 // The tables of webConfig.

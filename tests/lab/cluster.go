@@ -53,10 +53,10 @@ type Options struct {
 
 // Cluster is a Pacemaker cluster of the topology's two directors. Fencing is off.
 type Cluster struct {
-	nodes []*Node
+	nodes
 }
 
-// Node is a director that runs Corosync and Pacemaker. Its Shell enters the running node: hostname,
+// Node is a director that runs Corosync and Pacemaker, or heartbeat. Its Shell enters the running node: hostname,
 // processes, /run, /dev/shm, /etc, /usr/sbin, /usr/lib/ocf, /var/log and Pacemaker's files are its own;
 // the rest, /tmp too, is the machine's.
 type Node struct {
@@ -65,6 +65,7 @@ type Node struct {
 	Host *Host
 
 	dir, root string
+	manager   string // pacemaker or heartbeat, for node.sh
 	init      *Process
 }
 
@@ -72,22 +73,7 @@ type Node struct {
 // When the test fails, their logs are shown.
 func StartCluster(tb testing.TB, topology *Topology, options Options) *Cluster {
 	tb.Helper()
-	dir := tb.TempDir()
-	if err := syscall.Mount("lab", dir, "tmpfs", 0, "mode=755"); err != nil {
-		tb.Fatalf("mount a tmpfs for the nodes: %v", err)
-	}
-	tb.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
-	c := &Cluster{}
-	for _, name := range []string{"director1", "director2"} {
-		node := &Node{
-			Shell: Shell{Name: name}, Host: topology.Host(name),
-			dir: filepath.Join(dir, name), root: options.Root,
-		}
-		if err := node.write(topology, options); err != nil {
-			tb.Fatal(err)
-		}
-		c.nodes = append(c.nodes, node)
-	}
+	c := &Cluster{nodes: newNodes(tb, topology, options, "pacemaker")}
 	tb.Cleanup(func() { c.end(tb) })
 	for _, node := range c.nodes {
 		node.boot(tb)
@@ -97,14 +83,55 @@ func StartCluster(tb testing.TB, topology *Topology, options Options) *Cluster {
 	return c
 }
 
+// newNodes makes director1 and director2, which do not run yet. Their disks are on a tmpfs.
+func newNodes(tb testing.TB, topology *Topology, options Options, manager string) nodes {
+	tb.Helper()
+	dir := tb.TempDir()
+	if err := syscall.Mount("lab", dir, "tmpfs", 0, "mode=755"); err != nil {
+		tb.Fatalf("mount a tmpfs for the nodes: %v", err)
+	}
+	tb.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	var list nodes
+	for _, name := range []string{"director1", "director2"} {
+		node := &Node{
+			Shell: Shell{Name: name}, Host: topology.Host(name),
+			dir: filepath.Join(dir, name), root: options.Root, manager: manager,
+		}
+		if err := node.write(topology, options); err != nil {
+			tb.Fatal(err)
+		}
+		list = append(list, node)
+	}
+	return list
+}
+
+// nodes are the two directors of a cluster.
+type nodes []*Node
+
 // Node returns director1 or director2.
-func (c *Cluster) Node(name string) *Node {
-	for _, node := range c.nodes {
+func (n nodes) Node(name string) *Node {
+	for _, node := range n {
 		if node.Name == name {
 			return node
 		}
 	}
 	panic(fmt.Sprintf("lab: no node %q", name))
+}
+
+// logs shows the ends of files below /var/log of each node.
+func (n nodes) logs(tb testing.TB, paths ...string) {
+	tb.Helper()
+	for _, node := range n {
+		for _, path := range paths {
+			tb.Logf("--- %s: %s\n%s", node.Name, path, tail(filepath.Join(node.dir, "var/log", path), 16<<10))
+		}
+	}
+}
+
+func (n nodes) stop() {
+	for _, node := range n {
+		node.stop()
+	}
 }
 
 // Wait polls as the function Wait does.
@@ -286,17 +313,9 @@ func (c *Cluster) mustMonitor(tb testing.TB) *monitor {
 func (c *Cluster) end(tb testing.TB) {
 	if tb.Failed() {
 		tb.Log(c.Status())
-		for _, node := range c.nodes {
-			for _, path := range []string{
-				"pacemaker/pacemaker.log", "pacemaker/stderr.log", "corosync/corosync.log", "corosync/stderr.log",
-			} {
-				tb.Logf("--- %s: %s\n%s", node.Name, path, tail(filepath.Join(node.dir, "var/log", path), 16<<10))
-			}
-		}
+		c.logs(tb, "pacemaker/pacemaker.log", "pacemaker/stderr.log", "corosync/corosync.log", "corosync/stderr.log")
 	}
-	for _, node := range c.nodes {
-		node.stop()
-	}
+	c.stop()
 }
 
 // Dir returns the directory, seen from everywhere, that holds the node's disk: var/log, var/lib, upper/etc.
@@ -313,6 +332,9 @@ func (n *Node) WriteFile(tb testing.TB, path, text string) {
 		tb.Fatalf("%s: write %s: %v: %s", n.Name, path, err, out)
 	}
 }
+
+// Running tells whether the node has power.
+func (n *Node) Running() bool { return n.init != nil }
 
 // Kill takes the node's power: its processes die at once and its cable is cut. What its kernel held stays
 // visible in its namespace until Restart.
@@ -374,7 +396,7 @@ func (n *Node) write(topology *Topology, options Options) error {
 func (n *Node) boot(tb testing.TB) {
 	tb.Helper()
 	// "ip netns exec" and sh replace each other in the first process of the new pid namespace.
-	cmd := n.Host.Command(context.Background(), "sh", "-c", nodeScript, "node", n.Name, n.dir, n.root)
+	cmd := n.Host.Command(context.Background(), "sh", "-c", nodeScript, "node", n.Name, n.dir, n.root, n.manager)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setsid:     true,
 		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,

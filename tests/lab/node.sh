@@ -1,7 +1,8 @@
-# The first process of a cluster node: sh -c "$(cat node.sh)" node NAME DIR ROOT
+# The first process of a cluster node: sh -c "$(cat node.sh)" node NAME DIR ROOT MANAGER
 # DIR is the node's disk, a directory on a tmpfs. ROOT is an installed tree laid over the machine's, or "".
+# MANAGER is pacemaker or heartbeat.
 set -eu
-name=$1 dir=$2 root=$3
+name=$1 dir=$2 root=$3 manager=$4
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 hostname "$name"
@@ -9,7 +10,7 @@ mount --make-rprivate / 2>/dev/null || nsenter --mount=/proc/self/ns/mnt mount -
 mount -t proc proc /proc
 
 # What a reboot keeps: disks.
-for path in /var/lib/pacemaker /var/lib/corosync /var/log; do
+for path in /var/lib/pacemaker /var/lib/corosync /var/lib/heartbeat /var/log; do
 	mkdir -p "$dir$path" "$path"
 	mount --bind "$dir$path" "$path"
 done
@@ -24,27 +25,39 @@ done
 mount -t tmpfs -o mode=1777 "$name" /dev/shm
 mount -t tmpfs -o mode=755 "$name" /run
 mkdir -p /run/lock /run/crm /run/resource-agents /var/log/crmsh /var/log/corosync /var/log/pacemaker
-cd /var/lib/pacemaker
-if [ ! -d cib ]; then
-	mkdir cib pengine cores blackbox
-	# dc-deadtime: 20 s by default, the wait for an election that nobody else calls for.
-	cibadmin --empty | sed 's|<crm_config/>|<crm_config><cluster_property_set id="cib-bootstrap-options">\
+
+run_pacemaker() {
+	cd /var/lib/pacemaker
+	if [ ! -d cib ]; then
+		mkdir cib pengine cores blackbox
+		# dc-deadtime: 20 s by default, the wait for an election that nobody else calls for.
+		cibadmin --empty | sed 's|<crm_config/>|<crm_config><cluster_property_set id="cib-bootstrap-options">\
 		<nvpair id="lab-stonith-enabled" name="stonith-enabled" value="false"/>\
 		<nvpair id="lab-dc-deadtime" name="dc-deadtime" value="5s"/>\
 		</cluster_property_set></crm_config>|' >cib/cib.xml
-	chmod 600 cib/cib.xml
-fi
-chown -R hacluster:haclient . /run/crm /var/log/pacemaker
-chmod 750 . cib pengine cores blackbox /run/crm /var/log/pacemaker
-cd /
+		chmod 600 cib/cib.xml
+	fi
+	chown -R hacluster:haclient . /run/crm /var/log/pacemaker
+	chmod 750 . cib pengine cores blackbox /run/crm /var/log/pacemaker
+	cd /
 
-# Corosync locks its memory, at priority 99: in the guest, where a page costs 0.1 ms, that takes 7 s of the
-# one CPU a node. Without these rights it says so in its log and goes on.
-(
-	ulimit -l 64
-	exec setpriv --bounding-set=-ipc_lock,-sys_resource corosync -f >/var/log/corosync/stderr.log 2>&1
-) &
-pacemakerd >/var/log/pacemaker/stderr.log 2>&1 &
+	# Corosync locks its memory, at priority 99: in the guest, where a page costs 0.1 ms, that takes 7 s of the
+	# one CPU a node. Without these rights it says so in its log and goes on.
+	(
+		ulimit -l 64
+		exec setpriv --bounding-set=-ipc_lock,-sys_resource corosync -f >/var/log/corosync/stderr.log 2>&1
+	) &
+	pacemakerd >/var/log/pacemaker/stderr.log 2>&1 &
+}
+
+run_heartbeat() {
+	mkdir -p /run/heartbeat/ccm /run/heartbeat/crm /run/heartbeat/dopd /var/lib/heartbeat/cores/root
+	chown -R hacluster:haclient /run/heartbeat
+	chmod -R 750 /run/heartbeat
+	/usr/libexec/heartbeat/heartbeat >/var/log/heartbeat-stderr.log 2>&1
+}
+
+"run_$manager"
 # A shell stays the first process: it reaps the orphans of agents, as init does; pacemakerd would not, and
 # a dead daemon would look alive to kill(pid, 0).
 echo up >/run/lab-node

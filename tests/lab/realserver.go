@@ -13,6 +13,24 @@ import (
 // HealthPage is the page that real servers offer to health checks; it says OK.
 const HealthPage = ".health.html"
 
+// LdirectordConfig balances VIP over rs1 and rs2, in the words of a how-to of 2015 (seed 003).
+const LdirectordConfig = `checktimeout=3
+checkinterval=1
+autoreload=yes
+quiescent=yes
+virtual=192.0.2.10:80
+	real=192.0.2.21:80 gate
+	real=192.0.2.22:80 gate
+	fallback=127.0.0.1:80 gate
+	service=http
+	request=".health.html"
+	receive="OK"
+	scheduler=rr
+	protocol=tcp
+	checktype=negotiate
+	checkport=80
+`
+
 const nginxConf = `daemon off;
 master_process off;
 user root;

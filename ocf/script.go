@@ -1,0 +1,80 @@
+package ocf
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Exit codes of init scripts (LSB 5.0, init script actions) where they are not
+// those of OCF, and of a wrong call.
+const (
+	scriptUsage   = 2
+	scriptStopped = 3
+)
+
+// InitScript runs start, stop or status as init scripts do: no exit reason, and
+// status has the exit code 0 for running and 3 for stopped. It also returns in a
+// word what the resource is now: started, stopped, running or failed.
+func InitScript(p Process, agent Agent) (word string, code int) {
+	action := p.Args[1]
+	if action == "status" { // as a probe: whether it runs is asked, not whether it ought to
+		p.Args = []string{p.Args[0], "monitor"}
+	}
+	p.Stderr = withoutReason{p.Stderr}
+	result := Run(p, agent)
+	switch {
+	case result == Success || result == DegradedCode:
+		return map[string]string{"start": "started", "stop": "stopped", "status": "running"}[action], 0
+	case result == NotRunning && action == "status":
+		return "stopped", scriptStopped
+	}
+	return "failed", int(result)
+}
+
+// withoutReason drops the lines for a cluster: the log says the same.
+type withoutReason struct{ to io.Writer }
+
+// Write is part of io.Writer.
+func (w withoutReason) Write(p []byte) (int, error) {
+	if bytes.HasPrefix(p, []byte(newEnvironment(nil).reasonPrefix())) {
+		return len(p), nil
+	}
+	return w.to.Write(p)
+}
+
+// isScript recognises the names of the scripts in heartbeat's resource.d, which
+// are links to the agents: lvsvip, lvsipvs, lvshealth, lvsrs.
+func isScript(args []string) bool {
+	return len(args) > 0 && strings.HasPrefix(filepath.Base(args[0]), "lvs")
+}
+
+// script runs an action for heartbeat's ResourceManager: the arguments of
+// haresources first, the action last. ResourceManager takes a resource for
+// running by the word running (or OK) in what status prints, and reboots the
+// node when a stop has failed eleven times and status still says so. So
+// arguments that cannot be read are an error for start alone.
+func script(p Process, agent Agent) int {
+	name := filepath.Base(p.Args[0])
+	last := len(p.Args) - 1
+	action := p.Args[last]
+	if last == 0 || !slices.Contains([]string{"start", "stop", "status"}, action) {
+		fmt.Fprintf(p.Stderr, "usage: %s [%s [NAME=VALUE]...] start|stop|status\nA script for /etc/ha.d/haresources, where it is written %[1]s::%[2]s\n",
+			name, strings.Join(agent.Metadata().Arguments, "/"))
+		return scriptUsage
+	}
+	args := p.Args[1:last]
+	given, refused := agent.Metadata().Haresources(args)
+	word := strings.Join(append([]string{name}, args...), "::")
+	p.Args = []string{name, action}
+	p.Environ = append(append(p.Environ, given...), "OCF_RESOURCE_INSTANCE="+word, "HA_LOGTAG="+word)
+	p.refused = refused
+	said, code := InitScript(p, agent)
+	if action == "status" {
+		fmt.Fprintln(p.Stdout, said)
+	}
+	return code
+}

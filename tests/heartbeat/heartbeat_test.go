@@ -1,0 +1,349 @@
+// Package heartbeat tests the scripts in /etc/ha.d/resource.d and directord in
+// ldirectord's place in a real pair of directors that run heartbeat 3.
+package heartbeat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lvs-agents/tests/lab"
+)
+
+const (
+	minute = time.Minute
+	// patience is a client's limit for one page.
+	patience = 500 * time.Millisecond
+
+	table = `-A -t 192.0.2.10:80 -s rr
+-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
+-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1
+`
+)
+
+// site is a pair with its real servers.
+type site struct {
+	*lab.Pair
+	topology *lab.Topology
+}
+
+// lines are haresources of the example: with our scripts, and the line in its
+// comment as it was before.
+func lines(t *testing.T) (ours, old string) {
+	t.Helper()
+	ours = example(t, "haresources")
+	for line := range strings.Lines(ours) {
+		if rest, ok := strings.CutPrefix(line, "#director1 "); ok {
+			old = "director1 " + rest
+		}
+	}
+	if !strings.Contains(ours, "\ndirector1 lvsipvs::") || !strings.HasPrefix(old, "director1 IPaddr::") {
+		t.Fatalf("other lines in haresources: %q, %q", ours, old)
+	}
+	return ours, old
+}
+
+// example reads a file of crm/examples.
+func example(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../crm/examples/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// haCf is the example, with a log file and times of a lab: a node that is busy
+// for five seconds is not dead.
+func haCf(t *testing.T, failback string) string {
+	t.Helper()
+	text := example(t, "ha.cf")
+	for _, change := range [][2]string{
+		{"logfacility local0", "logfile /var/log/ha-log\ndebugfile /var/log/ha-debug\nlogfacility none\nrealtime off"},
+		{"keepalive 2\n", "keepalive 500ms\n"}, {"warntime 10\n", "warntime 4\n"}, {"deadtime 30\n", "deadtime 8\n"}, {"initdead 60\n", "initdead 20\n"},
+		{"auto_failback on\n", "auto_failback " + failback + "\n"},
+	} {
+		if !strings.Contains(text, change[0]) {
+			t.Fatalf("no %q in ha.cf", change[0])
+		}
+		text = strings.Replace(text, change[0], change[1], 1)
+	}
+	return text
+}
+
+// newSite boots a pair with files of the examples but for haresources, whose
+// directors have a sorry server each.
+func newSite(t *testing.T, failback, haresources string, more map[string]string) site {
+	t.Helper()
+	lab.Require(t, "cl_status", "nginx", "ipvsadm", "ldirectord")
+	installed, err := filepath.Abs("../../bin/root") // by make stage
+	if err != nil {
+		t.Fatal(err)
+	}
+	topology := lab.NewTopology(t)
+	topology.StartRealServers(t, lab.VIP)
+	for _, name := range []string{"director1", "director2"} {
+		topology.Host(name).ServeSorry(t)
+	}
+	files := map[string]string{
+		"ha.cf": haCf(t, failback), "authkeys": example(t, "authkeys"), "haresources": haresources, "ldirectord.cf": lab.LdirectordConfig,
+	}
+	for name, text := range more {
+		files[name] = text
+	}
+	return site{lab.StartHeartbeat(t, topology, lab.Options{Root: installed}, files), topology}
+}
+
+// waitServes waits until a director has the address and the whole table, the
+// client gets pages of both real servers, and nothing is on the other one.
+func (s site) waitServes(t *testing.T, name string) {
+	t.Helper()
+	node, other := s.Node(name), s.Node(others[name])
+	lab.Wait(t, 3*minute, name+" serves", func() error {
+		if got := sorted(node.Run(t, "ipvsadm", "-Sn")); got != table {
+			return errors.New("table: " + cmp.Diff(table, got))
+		}
+		if node.Run(t, "ip", "-o", "addr", "show", "dev", "eth0", "to", lab.VIP) == "" {
+			return errors.New("no address")
+		}
+		return s.bothAnswer(t)
+	})
+	lab.Wait(t, minute, others[name]+" has released everything", func() error {
+		if left := leftOn(t, other); left != "" {
+			return errors.New(left)
+		}
+		return nil
+	})
+}
+
+var others = map[string]string{"director1": "director2", "director2": "director1"}
+
+// leftOn is what a node has of the service. A node without power has nothing.
+func leftOn(t *testing.T, node *lab.Node) string {
+	t.Helper()
+	if !node.Running() {
+		return ""
+	}
+	return node.Script(t, "ipvsadm -Sn; ip -o addr show to "+lab.VIP+"; ls /run/lvs-agents/ipvs 2>/dev/null || true; pgrep directord || true")
+}
+
+func (s site) bothAnswer(t *testing.T) error {
+	t.Helper()
+	var pages []string
+	for range 4 {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		page, err := s.topology.Host("client").Get(ctx, "http://"+lab.VIP+"/")
+		cancel()
+		if err != nil {
+			return err
+		}
+		pages = append(pages, strings.TrimSpace(page))
+	}
+	if !slices.Contains(pages, "rs1") || !slices.Contains(pages, "rs2") {
+		return fmt.Errorf("not both: %v", pages)
+	}
+	return nil
+}
+
+func sorted(text string) string {
+	return strings.Join(slices.Sorted(strings.Lines(text)), "")
+}
+
+// stable waits until no node has resources on their way.
+func (s site) stable(t *testing.T) {
+	t.Helper()
+	for _, name := range []string{"director1", "director2"} {
+		node := s.Node(name)
+		if !node.Running() {
+			continue
+		}
+		lab.Wait(t, 2*minute, name+" is stable", func() error {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			out, err := node.Exec(ctx, "cl_status", "rscstatus")
+			if err == nil && strings.TrimSpace(out) == "transition" {
+				err = errors.New("in transition")
+			}
+			return err
+		})
+	}
+}
+
+// measured lets clients ask while something happens, until the director serves.
+func (s site) measured(t *testing.T, serves string, happens func()) lab.Tally {
+	t.Helper()
+	load := s.topology.Host("client").Load(t, 4, lab.VIP+":80", patience)
+	happens()
+	s.waitServes(t, serves)
+	lab.Wait(t, minute, "pages", load.Serving)
+	tally := load.Stop(t)
+	s.stable(t)
+	return tally
+}
+
+// ask sends a request to heartbeat on a node, again when it was busy and nothing
+// has come of it.
+func (s site) ask(t *testing.T, node *lab.Node, command, until string) {
+	t.Helper()
+	var asked time.Time
+	lab.Wait(t, 3*minute, command+" on "+node.Name, func() error {
+		const again = 30 * time.Second
+		if time.Since(asked) > again {
+			node.Run(t, "/usr/share/heartbeat/"+command, "all")
+			asked = time.Now()
+		}
+		if s.Node(until).Run(t, "ip", "-o", "addr", "show", "dev", "eth0", "to", lab.VIP) == "" {
+			return errors.New("no address on " + until)
+		}
+		return nil
+	})
+}
+
+// story is seed 003's: started, standby and takeover, a killed director, and its
+// return. It returns what clients saw of each event.
+func (s site) story(t *testing.T, failback string) map[string][]lab.Tally {
+	t.Helper()
+	first := s.Node("director1")
+	s.waitServes(t, "director1")
+	s.stable(t)
+	seen := map[string][]lab.Tally{}
+	see := func(event, serves string, happens func()) {
+		tally := s.measured(t, serves, happens)
+		t.Logf("%s: %v", event, tally)
+		seen[event] = append(seen[event], tally)
+	}
+	for range moves() {
+		see("hb_standby", "director2", func() { s.ask(t, first, "hb_standby", "director2") })
+		see("hb_takeover", "director1", func() { s.ask(t, first, "hb_takeover", "director1") })
+	}
+	see("node killed", "director2", func() { first.Kill(t) })
+	see("node returns", map[string]string{"on": "director1", "off": "director2"}[failback], func() { s.comesBack(t, first) })
+	s.unharmed(t)
+	return seen
+}
+
+// comesBack gives a director its power and waits until both know each other.
+func (s site) comesBack(t *testing.T, node *lab.Node) {
+	t.Helper()
+	node.Restart(t)
+	node.Host.ServeSorry(t)
+	lab.Wait(t, 3*minute, node.Name+" is back", func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		for name, other := range others {
+			out, err := s.Node(name).Exec(ctx, "cl_status", "nodestatus", other)
+			if err != nil || strings.TrimSpace(out) != "active" {
+				return fmt.Errorf("%s sees %s as %q: %w", name, other, strings.TrimSpace(out), err)
+			}
+		}
+		return nil
+	})
+	s.stable(t)
+}
+
+// moves is how often the resources move by hb_standby and hb_takeover.
+func moves() int {
+	if n, err := strconv.Atoi(os.Getenv("LAB_MOVES")); err == nil {
+		return min(n, 5)
+	}
+	return 1
+}
+
+// form is a pair's configuration.
+type form struct {
+	name, failback, haresources string
+	more                        map[string]string
+}
+
+// forms are both spellings of haresources, each with another auto_failback. With
+// LAB_EXACT it is all four, and the programs that ours take the place of.
+func forms(t *testing.T) []form {
+	t.Helper()
+	ours, old := lines(t)
+	list := []form{
+		{"lvsipvs lvshealth lvsvip with auto_failback on", "on", ours, nil},
+		{"IPaddr ldirectord with auto_failback off", "off", old, nil},
+	}
+	if os.Getenv("LAB_EXACT") == "" {
+		return list
+	}
+	perl, err := os.ReadFile("/usr/sbin/ldirectord") // on the nodes directord is in its place
+	if err != nil || !strings.HasPrefix(string(perl), "#!/usr/bin/perl") {
+		t.Fatalf("no Perl ldirectord: %v", err)
+	}
+	return append(list,
+		form{"lvsipvs lvshealth lvsvip with auto_failback off", "off", ours, nil},
+		form{"IPaddr ldirectord with auto_failback on", "on", old, nil},
+		form{peer, "on", strings.Replace(old, " ldirectord::", " perl-ldirectord::", 1), map[string]string{"resource.d/perl-ldirectord": string(perl)}})
+}
+
+const peer = "IPaddr and the Perl ldirectord with auto_failback on"
+
+func TestPair(t *testing.T) {
+	gaps := map[string]map[string][]lab.Tally{}
+	for i, form := range forms(t) {
+		t.Run(form.name, func(t *testing.T) {
+			s := newSite(t, form.failback, form.haresources, form.more)
+			gaps[form.name] = s.story(t, form.failback)
+			if i == 0 {
+				s.byHand(t, s.Node("director2"))
+				s.Node("director1").WriteFile(t, "/etc/ha.d/ldirectord.cf", "virtual=nonsense\n")
+				s.ask(t, s.Node("director1"), "hb_standby", "director2")
+				s.waitServes(t, "director2")
+				s.unharmed(t)
+			}
+		})
+	}
+	report(forms(t), gaps)
+	if os.Getenv("LAB_EXACT") == "" || t.Failed() {
+		return
+	}
+	for _, event := range []string{"hb_standby", "hb_takeover"} {
+		if us, them := median(gaps[forms(t)[0].name][event]), median(gaps[peer][event]); us > them {
+			t.Errorf("%s: %v without a page, with the Perl ldirectord %v", event, us, them)
+		}
+	}
+}
+
+// report prints a table of what clients saw.
+func report(list []form, gaps map[string]map[string][]lab.Tally) {
+	fmt.Printf("longest time without a page from a real server, 4 clients with a limit of %v, deadtime 8s\n\n", patience)
+	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "event\tresources\tmedian\trefused\treset\tsorry pages\tserved")
+	for _, event := range []string{"hb_standby", "hb_takeover", "node killed", "node returns"} {
+		for _, form := range list {
+			var sum lab.Tally
+			for _, tally := range gaps[form.name][event] {
+				sum.Refused += tally.Refused
+				sum.Reset += tally.Reset
+				sum.Sorry += tally.Sorry
+				sum.Served += tally.Served
+			}
+			fmt.Fprintf(w, "%s\t%s\t%v\t%d\t%d\t%d\t%d\n", event, form.name, median(gaps[form.name][event]), sum.Refused, sum.Reset, sum.Sorry, sum.Served)
+		}
+	}
+	fmt.Fprintln(w)
+	_ = w.Flush() // to a person's terminal
+}
+
+func median(tallies []lab.Tally) time.Duration {
+	var gaps []time.Duration
+	for _, tally := range tallies {
+		gaps = append(gaps, tally.Gap.Round(time.Millisecond))
+	}
+	if len(gaps) == 0 {
+		return 0
+	}
+	slices.Sort(gaps)
+	return gaps[len(gaps)/2]
+}
