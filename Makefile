@@ -97,6 +97,8 @@ install-realserver:
 	install -m 0644 docs/man/ocf_lvs_realserver.7 $(DESTDIR)$(MANDIR)/man7/
 	install -m 0644 docs/man/lvsrs.8 $(DESTDIR)$(MANDIR)/man8/
 	install -m 0644 cmd/realserver/completion/* $(DESTDIR)$(COMPDIR)/
+	install -d $(DESTDIR)$(DOCDIR)-realserver
+	install -m 0644 docs/real-servers.md docs/realserver.md crm/examples/realserver.* $(wildcard THIRD-PARTY) $(DESTDIR)$(DOCDIR)-realserver/
 ifneq ($(INITDIR),)
 	install -d $(DESTDIR)$(INITDIR)
 	install -m 0755 cmd/realserver/lvsrs.init $(DESTDIR)$(INITDIR)/lvsrs

@@ -208,6 +208,9 @@ func TestDebianPerlComesLater(t *testing.T) {
 	d.install(debOf(t, ""), debOf(t, "-realserver"), debOf(t, "-ldirectord"))
 	d.install(perl(t))
 	d.in("ldirectord --version; dpkg -P ldirectord; ldirectord --version; dpkg -P lvs-agents-ldirectord")
+	if left := d.in("touch /var/log/ldirectord.log /var/log/ldirectord.log.1; dpkg -P lvs-agents; ls /var/log/ldirectord* 2>/dev/null || true"); strings.Contains(left, "\n/var/log") {
+		t.Error(fmt.Sprint("left: ", left))
+	}
 	if left := d.in("dpkg-divert --list 'lvs-agents*'; ls -d /usr/sbin/ldirectord* || true"); strings.Contains(left, "\n/") || strings.Contains(left, "diversion") {
 		t.Error(fmt.Sprint("left: ", left))
 	}
