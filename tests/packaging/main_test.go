@@ -83,7 +83,7 @@ func modified(t *testing.T, path string) time.Time {
 
 // rpmOf and debOf are the built packages.
 func rpmOf(t *testing.T, name string) string {
-	return built(t, "lvs-agents"+name+"-[0-9]*[^c].rpm") // not .src.rpm
+	return built(t, "lvs-agents"+name+"-[0-9]*.rpm")
 }
 
 func debOf(t *testing.T, name string) string { return built(t, "lvs-agents"+name+"_*.deb") }
