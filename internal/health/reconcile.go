@@ -18,8 +18,11 @@ import (
 )
 
 // period is how often the whole table is compared: changes by others are
-// healed within two seconds.
-const period = time.Second
+// healed within two seconds. At most one share of the time goes into that.
+const (
+	period = time.Second
+	share  = 10
+)
 
 // patience bounds one round of the reconciler for so many real servers. Whoever
 // needs the lock after that may kill the daemon, see record.Store.Lock.
@@ -102,9 +105,13 @@ func (r *reconciler) run(ctx context.Context) {
 		if w.table == nil {
 			continue
 		}
+		began := time.Now()
 		limited, cancel := context.WithTimeout(ctx, w.patience)
 		applied, held, err := r.round(limited, w.table)
 		cancel()
+		if took := time.Since(began); took > period/share {
+			ticker.Reset(share * took) // ten thousand real servers on a slow host
+		}
 		w.events = r.tell(w, applied, held, err)
 		r.report(ctx, err)
 		for _, done := range w.done {
