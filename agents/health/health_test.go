@@ -1,7 +1,6 @@
 package health
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -19,6 +18,7 @@ import (
 	"lvs-agents/internal/kernel/kerneltest"
 	"lvs-agents/internal/record"
 	"lvs-agents/ocf"
+	"lvs-agents/ocf/ocftest"
 )
 
 // node is a director on which this test process is the daemon: launching it
@@ -99,24 +99,9 @@ func (n *node) Resync(context.Context) error { return nil }
 
 func (n *node) run(want ocf.Code, action string, params ...string) (reason, log string) {
 	n.t.Helper()
-	environ := []string{"OCF_RESOURCE_INSTANCE=web", "OCF_RESKEY_CRM_meta_interval=10000", "OCF_RESKEY_CRM_meta_timeout=2000"}
-	for _, p := range params {
-		environ = append(environ, "OCF_RESKEY_"+p)
-	}
 	agent := New(n.kernel, n)
 	agent.configDirs = []string{n.config}
-	var stdout, stderr bytes.Buffer
-	code := ocf.Run(ocf.Process{
-		Args: []string{"health", action}, Environ: environ, Stdout: &stdout, Stderr: &stderr, Root: true, StateDir: n.state,
-	}, agent)
-	for line := range strings.Lines(stderr.String()) {
-		if text, ok := strings.CutPrefix(line, "ocf-exit-reason:"); ok {
-			reason = strings.TrimSpace(text)
-			continue
-		}
-		_, text, _ := strings.Cut(line, "]: ")
-		log += text
-	}
+	code, reason, log := ocftest.Run(agent, n.state, "web", action, append([]string{"CRM_meta_timeout=2000"}, params...)...)
 	if code != want {
 		n.t.Fatalf("%s %q: got %d, want %d; %s\n%s", action, params, code, want, reason, log)
 	}

@@ -1,7 +1,6 @@
 package ipvs
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,6 +15,7 @@ import (
 	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/record"
 	"lvs-agents/ocf"
+	"lvs-agents/ocf/ocftest"
 )
 
 // node is a director: a kernel, its state directory and its configuration files.
@@ -36,31 +36,11 @@ type result struct {
 	log    string // the lines before it, without their tags
 }
 
-// run executes one action as Pacemaker would. Parameters are NAME=value.
-func (n node) run(instance, action string, params ...string) result {
-	environ := []string{"OCF_RESOURCE_INSTANCE=" + instance, "OCF_RESKEY_CRM_meta_interval=10000"}
-	for _, p := range params {
-		environ = append(environ, "OCF_RESKEY_"+p)
-	}
-	if action == "probe" {
-		action, environ[1] = "monitor", "OCF_RESKEY_CRM_meta_interval=0"
-	}
+// run executes one action. Parameters are NAME=value.
+func (n node) run(instance, action string, params ...string) (r result) {
 	agent := New(n.kernel, nil)
 	agent.configDirs = []string{n.config}
-	var stdout, stderr bytes.Buffer
-	code := ocf.Run(ocf.Process{
-		Args: []string{"ipvs", action}, Environ: environ, Stdout: &stdout, Stderr: &stderr, Root: true, StateDir: n.state,
-	}, agent)
-	var r result
-	r.code = code
-	for line := range strings.Lines(stderr.String()) {
-		if reason, ok := strings.CutPrefix(line, "ocf-exit-reason:"); ok {
-			r.reason = strings.TrimSpace(reason)
-			continue
-		}
-		_, text, _ := strings.Cut(line, "]: ")
-		r.log += text
-	}
+	r.code, r.reason, r.log = ocftest.Run(agent, n.state, instance, action, params...)
 	return r
 }
 

@@ -18,6 +18,7 @@ import (
 	"lvs-agents/internal/lvs"
 	"lvs-agents/metadata/metadatatest"
 	"lvs-agents/ocf"
+	"lvs-agents/ocf/ocftest"
 )
 
 func TestGenerated(t *testing.T) {
@@ -51,31 +52,8 @@ type result struct {
 	reason, log string
 }
 
-// run runs an action of an instance; words of the form NAME=value are
-// parameters, upper-case ones environment.
-func (h host) run(instance, action string, words ...string) result {
-	environ := []string{"OCF_RESOURCE_INSTANCE=" + instance, "OCF_RESKEY_CRM_meta_interval=10000"}
-	if action == "probe" {
-		action, environ[1] = "monitor", "OCF_RESKEY_CRM_meta_interval=0"
-	}
-	for _, word := range words {
-		if word[0] >= 'a' && word[0] <= 'z' {
-			word = "OCF_RESKEY_" + word
-		}
-		environ = append(environ, word)
-	}
-	var stdout, stderr bytes.Buffer
-	r := result{code: ocf.Run(ocf.Process{
-		Args: []string{"realserver", action}, Environ: environ, Stdout: &stdout, Stderr: &stderr, Root: true, StateDir: h.state,
-	}, New(h.kernel, h.prober))}
-	for line := range strings.Lines(stderr.String()) {
-		if reason, ok := strings.CutPrefix(line, "ocf-exit-reason:"); ok {
-			r.reason = strings.TrimSpace(reason)
-			continue
-		}
-		_, text, _ := strings.Cut(line, "]: ")
-		r.log += text
-	}
+func (h host) run(instance, action string, words ...string) (r result) {
+	r.code, r.reason, r.log = ocftest.Run(New(h.kernel, h.prober), h.state, instance, action, words...)
 	return r
 }
 

@@ -1,11 +1,11 @@
 package vip
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,6 +16,7 @@ import (
 
 	"lvs-agents/internal/kernel/kerneltest"
 	"lvs-agents/ocf"
+	"lvs-agents/ocf/ocftest"
 )
 
 // announcements remembers what was announced. The neighbours in deaf have to be
@@ -80,33 +81,11 @@ type result struct {
 	reason, log string
 }
 
-func (n node) run(action string, params ...string) result {
-	environ := []string{"OCF_RESOURCE_INSTANCE=web", "OCF_RESKEY_CRM_meta_interval=10000"}
-	for _, p := range params {
-		environ = append(environ, "OCF_RESKEY_"+p)
+func (n node) run(action string, params ...string) (r result) {
+	if plain, ok := strings.CutSuffix(action, " at level 10"); ok {
+		action, params = plain, append(slices.Clone(params), "OCF_CHECK_LEVEL=10")
 	}
-	if action == "probe" {
-		action, environ[1] = "monitor", "OCF_RESKEY_CRM_meta_interval=0"
-	}
-	if action, ok := strings.CutSuffix(action, " at level 10"); ok {
-		return n.exec(action, append(environ, "OCF_CHECK_LEVEL=10"))
-	}
-	return n.exec(action, environ)
-}
-
-func (n node) exec(action string, environ []string) result {
-	var stdout, stderr bytes.Buffer
-	r := result{code: ocf.Run(ocf.Process{
-		Args: []string{"vip", action}, Environ: environ, Stdout: &stdout, Stderr: &stderr, Root: true, StateDir: n.state,
-	}, New(n.links, n.announced))}
-	for line := range strings.Lines(stderr.String()) {
-		if reason, ok := strings.CutPrefix(line, "ocf-exit-reason:"); ok {
-			r.reason = strings.TrimSpace(reason)
-			continue
-		}
-		_, text, _ := strings.Cut(line, "]: ")
-		r.log += text
-	}
+	r.code, r.reason, r.log = ocftest.Run(New(n.links, n.announced), n.state, "web", action, params...)
 	return r
 }
 
