@@ -276,7 +276,7 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := lockForLook(ctx, store, c.Instance)
+	unlock, err := store.LockInHalf(ctx, c.Instance)
 	if err != nil {
 		c.Log.Warnf("stopping without the lock: %v", err)
 	}
@@ -312,23 +312,6 @@ func (a *Agent) stopRecord(ctx context.Context, c ocf.Call, store record.Store, 
 	return nil
 }
 
-// lockForLook waits for at most half of the time that is left: a look, and a stop,
-// which changes nothing but its own services, had better go on without the lock
-// than fail.
-func lockForLook(ctx context.Context, store record.Store, instance string) (func(), error) {
-	until, limited := ctx.Deadline()
-	if limited {
-		half, cancel := context.WithTimeout(ctx, time.Until(until)/2)
-		defer cancel()
-		ctx = half
-	}
-	unlock, err := store.Lock(ctx, instance, until)
-	if err != nil {
-		return func() {}, err
-	}
-	return unlock, nil
-}
-
 // Monitor compares the record with the kernel.
 func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	store, err := record.In(c.StateDir)
@@ -361,7 +344,7 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 // restore ends the withholding of real servers: no health daemon came that would.
 // The record is written first, so that the next monitor finds what is missing.
 func (a *Agent) restore(ctx context.Context, c ocf.Call, store record.Store) error {
-	unlock, err := lockForLook(ctx, store, c.Instance)
+	unlock, err := store.LockInHalf(ctx, c.Instance)
 	if err != nil {
 		return err
 	}
@@ -396,7 +379,7 @@ func (a *Agent) lookAgain(ctx context.Context, c ocf.Call, store record.Store, r
 	if r.Holder != "" {
 		heal(ctx, c, r)
 	}
-	if unlock, err := lockForLook(ctx, store, c.Instance); err == nil {
+	if unlock, err := store.LockInHalf(ctx, c.Instance); err == nil {
 		defer unlock()
 	}
 	have, err := a.kernel.Table(ctx)

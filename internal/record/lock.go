@@ -26,6 +26,23 @@ func (s Store) Lock(ctx context.Context, who string, until time.Time) (func(), e
 	return unlock, nil
 }
 
+// LockInHalf waits for at most half of the time that is left: a look, and a stop,
+// which changes nothing but its own services, had better go on without the lock
+// than fail. The function that it returns is never nil.
+func (s Store) LockInHalf(ctx context.Context, who string) (func(), error) {
+	until, limited := ctx.Deadline()
+	if limited {
+		half, cancel := context.WithTimeout(ctx, time.Until(until)/2)
+		defer cancel()
+		ctx = half
+	}
+	unlock, err := s.Lock(ctx, who, until)
+	if err != nil {
+		return func() {}, err
+	}
+	return unlock, nil
+}
+
 func lock(ctx context.Context, path, who string, until time.Time) (func(), error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
-	"time"
 
 	"lvs-agents/internal/lvs"
 )
@@ -42,7 +41,7 @@ var ErrClaimStays = errors.New("a claim stays")
 // stay as they are. It waits for the lock for half of its time at most: its own
 // services nobody else touches.
 func (s Store) Release(ctx context.Context, k Kernel, holder string, keep ...lvs.ServiceID) ([]lvs.Op, error) {
-	unlock, errLock := s.lockInHalf(ctx, holder)
+	unlock, errLock := s.LockInHalf(ctx, holder)
 	defer unlock()
 	own, err := s.Load(OwnID(holder))
 	var ops []lvs.Op
@@ -57,20 +56,6 @@ func (s Store) Release(ctx context.Context, k Kernel, holder string, keep ...lvs
 		}
 	}
 	return ops, s.giveUp(holder, errLock)
-}
-
-func (s Store) lockInHalf(ctx context.Context, holder string) (func(), error) {
-	until, limited := ctx.Deadline()
-	if limited {
-		half, cancel := context.WithTimeout(ctx, time.Until(until)/2)
-		defer cancel()
-		ctx = half
-	}
-	unlock, err := s.Lock(ctx, holder, until)
-	if err != nil {
-		return func() {}, err
-	}
-	return unlock, nil
 }
 
 // giveUp writes the records of other resources without their holder, which needs
