@@ -439,7 +439,7 @@ func (d *Daemon) refresh() {
 func (d *Daemon) apply(done []chan<- error) {
 	d.refresh()
 	d.reconciler.set(want{
-		table: slices.Clone(d.wanted), events: d.events, done: done, fallbacks: d.setup.fallbacks(), patience: patience(d.setup.reals()),
+		table: slices.Clone(d.wanted), events: d.events, done: done, fallbacks: d.setup.fallbacks(), reals: d.setup.reals(),
 	})
 	d.events = nil
 }

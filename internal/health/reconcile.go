@@ -18,11 +18,14 @@ import (
 )
 
 // period is how often the whole table is compared: changes by others are
-// healed within two seconds. At most one share of the time goes into that.
-const (
-	period = time.Second
-	share  = 10
-)
+// healed within two seconds.
+const period = time.Second
+
+// pace is the period for so many real servers: to compare ten thousand each second
+// would be all that a slow host does.
+func pace(reals int) time.Duration {
+	return period + (time.Duration(reals) * time.Millisecond).Truncate(period)
+}
 
 // patience bounds one round of the reconciler for so many real servers. Whoever
 // needs the lock after that may kill the daemon, see record.Store.Lock.
@@ -38,7 +41,7 @@ type want struct {
 	done   []chan<- error // who waits for it; buffered
 	// fallbacks are the entries that a log calls so.
 	fallbacks map[lvs.ServiceID]netip.AddrPort
-	patience  time.Duration // bounds a round
+	reals     int // real servers, by which a round has its time
 }
 
 // reconciler makes the kernel hold what is wanted. Apart from adopt, which is
@@ -99,19 +102,18 @@ func (r *reconciler) run(ctx context.Context) {
 			continue
 		case next := <-r.wants:
 			next.events = append(w.events, next.events...)
+			if pace(next.reals) != pace(w.reals) {
+				ticker.Reset(pace(next.reals))
+			}
 			w = next
 		case <-ticker.C:
 		}
 		if w.table == nil {
 			continue
 		}
-		began := time.Now()
-		limited, cancel := context.WithTimeout(ctx, w.patience)
+		limited, cancel := context.WithTimeout(ctx, patience(w.reals))
 		applied, held, err := r.round(limited, w.table)
 		cancel()
-		if took := time.Since(began); took > period/share {
-			ticker.Reset(share * took) // ten thousand real servers on a slow host
-		}
 		w.events = r.tell(w, applied, held, err)
 		r.report(ctx, err)
 		for _, done := range w.done {
