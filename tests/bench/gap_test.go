@@ -21,7 +21,7 @@ const runs = 5
 const peerGroup = `
 primitive peer-ip ocf:heartbeat:IPaddr2 params ip=192.0.2.10 nic=eth0 cidr_netmask=24 \
     op start timeout=20s interval=0 op stop timeout=20s interval=0 op monitor timeout=20s interval=10s
-primitive peer-ldirectord ocf:heartbeat:ldirectord params configfile=/etc/ha.d/ldirectord.cf \
+primitive peer-ldirectord ocf:heartbeat:ldirectord params configfile=/etc/ha.d/ldirectord.cf ldirectord=/usr/sbin/perl-ldirectord \
     op start timeout=20s interval=0 op stop timeout=20s interval=0 op monitor timeout=20s interval=10s
 group peer peer-ip peer-ldirectord meta resource-stickiness=200 migration-threshold=3 failure-timeout=120s
 `
@@ -44,6 +44,7 @@ func TestGap(t *testing.T) {
 	b := gapBench{lab.StartCluster(t, topology, lab.Options{Root: installed}), topology}
 	for _, name := range []string{"director1", "director2"} {
 		b.Node(name).WriteFile(t, "/etc/ha.d/ldirectord.cf", lab.LdirectordConfig)
+		b.Node(name).WriteProgram(t, "/usr/sbin/perl-ldirectord", lab.PerlLdirectord(t))
 	}
 	forms := []struct{ name, crm, group, last string }{
 		{"lvs-agents", string(ours), "web", "web-health"},

@@ -81,6 +81,7 @@ func (w *webServer) answer(conn net.Conn) {
 // kernel's table goes on giving it connections.
 func TestTimeToWeightZero(t *testing.T) {
 	lab.Require(t, "ldirectord", "ipvsadm")
+	lab.PerlLdirectord(t)
 	topology := lab.NewTopology(t)
 	server := &webServer{host: topology.Host("rs1")}
 	server.open(t)

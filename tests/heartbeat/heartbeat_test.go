@@ -277,14 +277,10 @@ func forms(t *testing.T) []form {
 	if os.Getenv("LAB_EXACT") == "" {
 		return list
 	}
-	perl, err := os.ReadFile("/usr/sbin/ldirectord") // on the nodes directord is in its place
-	if err != nil || !strings.HasPrefix(string(perl), "#!/usr/bin/perl") {
-		t.Fatalf("no Perl ldirectord: %v", err)
-	}
 	return append(list,
 		form{"lvsipvs lvshealth lvsvip with auto_failback off", "off", ours, nil},
 		form{"IPaddr ldirectord with auto_failback on", "on", old, nil},
-		form{peer, "on", strings.Replace(old, " ldirectord::", " perl-ldirectord::", 1), map[string]string{"resource.d/perl-ldirectord": string(perl)}})
+		form{peer, "on", strings.Replace(old, " ldirectord::", " perl-ldirectord::", 1), map[string]string{"resource.d/perl-ldirectord": lab.PerlLdirectord(t)}})
 }
 
 const peer = "IPaddr and the Perl ldirectord with auto_failback on"

@@ -324,9 +324,20 @@ func (n *Node) Dir() string { return n.dir }
 // WriteFile writes a file on the running node, and its directory where that is missing.
 func (n *Node) WriteFile(tb testing.TB, path, text string) {
 	tb.Helper()
+	n.create(tb, path, text, "0644")
+}
+
+// WriteProgram writes a file that can be executed.
+func (n *Node) WriteProgram(tb testing.TB, path, text string) {
+	tb.Helper()
+	n.create(tb, path, text, "0755")
+}
+
+func (n *Node) create(tb testing.TB, path, text, mode string) {
+	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	cmd := n.Command(ctx, "sh", "-ec", `mkdir -p "$(dirname "$1")"; cat >"$1"`, "sh", path)
+	cmd := n.Command(ctx, "sh", "-ec", `mkdir -p "$(dirname "$1")"; cat >"$1"; chmod "$2" "$1"`, "sh", path, mode)
 	cmd.Stdin = strings.NewReader(text)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		tb.Fatalf("%s: write %s: %v: %s", n.Name, path, err, out)
