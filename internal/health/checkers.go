@@ -1,6 +1,7 @@
 package health
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -22,6 +23,9 @@ type Tools struct {
 func Checkers(tools Tools) func(Probe) (check.Checker, error) {
 	var known patterns
 	return func(p Probe) (check.Checker, error) {
+		if p.Addr.Port() == 0 && p.asksPort() {
+			return check.Never{Reason: errNoPort}, nil // it was a warning when the file was read
+		}
 		connect := check.Connect{Addr: p.Addr, Source: tools.Source, Connector: tools.Connector}
 		switch p.Type {
 		case config.Connect:
@@ -67,6 +71,18 @@ func (p *patterns) compile(text string) (check.Pattern, error) {
 	}
 	p.known[text] = pattern
 	return pattern, nil
+}
+
+var errNoPort = errors.New("no port to check; add checkport=PORT")
+
+// asksPort tells whether a probe is sent to a port.
+func (p Probe) asksPort() bool {
+	switch p.Type {
+	case config.Negotiate, config.Combined, config.Connect, config.UDP:
+		return true
+	case config.Ping, config.On, config.Off, config.External, config.ExternalPerl:
+	}
+	return false
 }
 
 // external runs a program with the arguments that ldirectord gives it.
