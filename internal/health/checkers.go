@@ -33,7 +33,7 @@ func Checkers(tools Tools) func(Probe) (check.Checker, error) {
 		case config.Ping:
 			return check.Ping{Addr: p.Addr.Addr(), Pinger: tools.Pinger, Attempts: p.Attempts}, nil
 		case config.UDP:
-			t, err := targetOf(p, tools.Source, &known)
+			t, err := targetOf(p, tools, &known)
 			return check.UDP{Target: t}, err
 		case config.Negotiate:
 			return negotiate(p, tools, &known)
@@ -101,9 +101,9 @@ func hostText(addr netip.Addr) string {
 }
 
 // targetOf says what is asked of whom.
-func targetOf(p Probe, sources check.Sourcer, known *patterns) (check.Target, error) {
+func targetOf(p Probe, tools Tools, known *patterns) (check.Target, error) {
 	t := check.Target{
-		Addr: p.Addr, UDP: p.UDP, Source: sources, Method: p.Method, Request: p.Request, Host: p.VirtualHost,
+		Addr: p.Addr, UDP: p.UDP, Source: tools.Source, Connector: tools.Connector, Method: p.Method, Request: p.Request, Host: p.VirtualHost,
 		Status: p.Status.Good, Verify: check.Verify(p.Verify), Database: p.Database,
 		Login: p.Login.Reveal(), Passwd: p.Passwd.Reveal(), Secret: p.Secret.Reveal(),
 	}
@@ -120,7 +120,7 @@ func targetOf(p Probe, sources check.Sourcer, known *patterns) (check.Target, er
 
 // negotiate asks in the protocol of the application.
 func negotiate(p Probe, tools Tools, known *patterns) (check.Checker, error) {
-	t, err := targetOf(p, tools.Source, known)
+	t, err := targetOf(p, tools, known)
 	if err != nil {
 		return nil, err
 	}

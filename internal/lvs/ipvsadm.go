@@ -49,7 +49,10 @@ func (t Table) String() string {
 }
 
 func writeService(b *strings.Builder, verb string, s Service) {
-	fmt.Fprintf(b, "%s %s -s %s", verb, s.ID, s.Scheduler)
+	fmt.Fprintf(b, "%s %s", verb, s.ID)
+	if s.Scheduler != "" {
+		fmt.Fprintf(b, " -s %s", s.Scheduler)
+	}
 	if s.Persistence != 0 {
 		fmt.Fprintf(b, " -p %d", s.Persistence/time.Second)
 		if s.normal().Granularity != 0 {
