@@ -27,6 +27,7 @@ type Target struct {
 	Verify    Verify
 	Roots     *x509.CertPool // authorities that are trusted; nil for the system's
 	Helper    string         // program that talks to Oracle
+	Programs  *Programs      // that it belongs to; may be nil
 }
 
 // Format implements fmt.Formatter: a target holds secrets, so every verb prints

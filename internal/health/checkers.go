@@ -16,7 +16,8 @@ type Tools struct {
 	Source    check.Sourcer // chooses the addresses that checks are sent from
 	Pinger    *check.Pinger
 	Connector *check.Connector
-	Oracle    string // path of the program that talks to Oracle
+	Oracle    string          // path of the program that talks to Oracle
+	Programs  *check.Programs // that checks run; may be nil
 }
 
 // Checkers makes checks.
@@ -41,9 +42,9 @@ func Checkers(tools Tools) func(Probe) (check.Checker, error) {
 			full, err := negotiate(p, tools, &known)
 			return &check.Combined{Full: full, Cheap: connect, Times: p.Connects}, err
 		case config.External:
-			return external(p), nil
+			return external(p, tools.Programs), nil
 		case config.ExternalPerl:
-			return external(p, "perl"), nil
+			return external(p, tools.Programs, "perl"), nil
 		case config.On, config.Off:
 		}
 		return nil, fmt.Errorf("checktype=%s has no check", p.Type)
@@ -86,10 +87,10 @@ func (p Probe) asksPort() bool {
 }
 
 // external runs a program with the arguments that ldirectord gives it.
-func external(p Probe, interpreter ...string) check.External {
+func external(p Probe, programs *check.Programs, interpreter ...string) check.External {
 	words := append(interpreter, strings.Fields(p.Command)...)
 	words = append(words, p.Virtual, fmt.Sprint(p.VirtualPort), hostText(p.Addr.Addr()), fmt.Sprint(p.Addr.Port()))
-	return check.External{Program: words[0], Args: words[1:]}
+	return check.External{Program: words[0], Args: words[1:], Programs: programs}
 }
 
 // hostText is an address as ldirectord hands it to programs: with brackets for IPv6.
@@ -124,7 +125,7 @@ func negotiate(p Probe, tools Tools, known *patterns) (check.Checker, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.Helper = tools.Oracle
+	t.Helper, t.Programs = tools.Oracle, tools.Programs
 	checker, err := check.Negotiate(string(p.Application), t)
 	if err != nil {
 		return check.Never{Reason: err}, nil // it was a warning when the file was read
