@@ -138,7 +138,7 @@ func TestMissingInterface(t *testing.T) {
 // FuzzClaimant takes apart what other hosts say in ARP.
 func FuzzClaimant(f *testing.F) {
 	ip := netip.MustParseAddr("192.0.2.10")
-	link := &net.Interface{HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}}
+	link := &netlink.LinkAttrs{HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}}
 	for _, packet := range arp(link, ip) {
 		f.Add(packet)
 	}
