@@ -68,7 +68,11 @@ func writeService(b *strings.Builder, verb string, s Service) {
 }
 
 func writeDestination(b *strings.Builder, verb string, id ServiceID, d Destination) {
-	fmt.Fprintf(b, "%s %s -r %s %s -w %d", verb, id, d.Addr, d.Forward, d.Weight)
+	fmt.Fprintf(b, "%s %s -r %s", verb, id, d.Addr)
+	if d.Forward != 0 {
+		fmt.Fprintf(b, " %s", d.Forward)
+	}
+	fmt.Fprintf(b, " -w %d", d.Weight)
 	if d.Upper != 0 || d.Lower != 0 {
 		fmt.Fprintf(b, " -x %d -y %d", d.Upper, d.Lower)
 	}
