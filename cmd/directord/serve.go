@@ -160,7 +160,7 @@ func (s *serving) run(ctx context.Context) (err error) {
 	}
 	defer connector.Close()
 	user, hostname := sender()
-	started, err := check.NewPrograms()
+	started, err := check.NewPrograms(os.Environ())
 	if err != nil {
 		return err
 	}

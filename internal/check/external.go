@@ -61,9 +61,7 @@ func run(ctx context.Context, p program) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = time.Second // for a child that has escaped and holds our pipe
 	mark := p.programs.mark()
-	if mark != "" {
-		cmd.Env = append(os.Environ(), mark)
-	}
+	cmd.Env = p.programs.environment(mark)
 	if err := p.programs.Start(cmd); err != nil {
 		return startError(err)
 	}

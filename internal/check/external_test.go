@@ -108,7 +108,7 @@ func TestExternalObeysItsTimeLimit(t *testing.T) {
 // TestExternalLeavesNobodyBehind also not what has gone into a session of its
 // own. Each process of a script writes down its number; PIDS is the file.
 func TestExternalLeavesNobodyBehind(t *testing.T) {
-	programs, err := NewPrograms()
+	programs, err := NewPrograms(os.Environ())
 	if err != nil {
 		t.Fatal(err)
 	}

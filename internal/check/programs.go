@@ -2,10 +2,12 @@ package check
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,18 +21,20 @@ import (
 // becomes a child of this process, also with a session of its own, and is found
 // by a mark in its environment; a program that empties that escapes.
 type Programs struct {
-	count atomic.Uint64 // of the marks
+	environ []string      // of this process
+	count   atomic.Uint64 // of the marks
 
 	mu  sync.Mutex
 	own map[int]bool // waited for by whoever has started them
 }
 
 // NewPrograms makes this process the one that orphans of its programs go to.
-func NewPrograms() (*Programs, error) {
+// environ is what the programs get.
+func NewPrograms(environ []string) (*Programs, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("prctl: %w", err)
 	}
-	return &Programs{own: map[int]bool{}}, nil
+	return &Programs{environ: environ, own: map[int]bool{}}, nil
 }
 
 // Start starts a command. Its process is left alone until Ended.
@@ -68,6 +72,14 @@ func (p *Programs) mark() string {
 	return markName + strconv.Itoa(os.Getpid()) + "." + strconv.FormatUint(p.count.Add(1), 10)
 }
 
+// environment is nil for nil: that of this process.
+func (p *Programs) environment(mark string) []string {
+	if p == nil {
+		return nil
+	}
+	return append(slices.Clone(p.environ), mark)
+}
+
 // grace bounds how long processes are looked for that start new ones faster than
 // they can be killed.
 const grace = time.Second
@@ -80,7 +92,9 @@ func (p *Programs) killMarked(mark string) {
 		return
 	}
 	defer p.Reap()
-	for began := time.Now(); time.Since(began) < grace && p.kill(mark); {
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	for ctx.Err() == nil && p.kill(mark) {
 		<-time.After(time.Millisecond) // to die takes a moment
 	}
 }
