@@ -205,7 +205,7 @@ func ParseOp(line string) (Op, error) {
 			return Op{}, fmt.Errorf("%q: %w", line, err)
 		}
 	}
-	if p.op.Service.ID == (ServiceID{}) {
+	if id := p.op.Service.ID; id.Mark == 0 && !id.Addr.IsValid() {
 		return Op{}, fmt.Errorf("%q: no virtual service; one of -t -u -f is expected", line)
 	}
 	if p.destination != p.op.Destination.Addr.IsValid() || p.destination != p.op.Verb.ofDestination() {
