@@ -8,12 +8,14 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
 
+	"lvs-agents/internal/check"
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/daemon"
@@ -49,6 +51,7 @@ type line struct {
 	instance          string   // what ldirectord calls the instance
 	config            string
 	cfg               *config.Config // nil if it cannot be used
+	unusable          int            // the exit code for that, exitOK for a good one
 	action            string
 	debug, foreground bool
 	test              bool
@@ -133,9 +136,9 @@ func (l line) act(ctx context.Context) int {
 		fmt.Fprintln(l.stderr, program.Usage())
 		return exitUsage
 	}
-	code := l.check()
-	if code != exitOK && (l.action == "start" || l.action == "restart" || l.test) {
-		return code
+	l.unusable = l.check()
+	if l.unusable != exitOK && (l.action == "start" || l.action == "restart" || l.test) {
+		return l.unusable
 	}
 	return action(&l, ctx)
 }
@@ -155,7 +158,7 @@ func (l *line) check() (code int) {
 	}
 	var problems []config.Problem
 	if err == nil {
-		l.cfg, problems = config.Parse(l.config, text)
+		l.cfg, problems = judged(l.config, text)
 		err = config.Err(problems)
 	}
 	if l.test {
@@ -170,6 +173,20 @@ func (l *line) check() (code int) {
 		return l.fail(exitConfig, err)
 	}
 	return exitOK
+}
+
+// judged parses a configuration and looks at its regular expressions, too; it is
+// nil if it cannot be used.
+func judged(path string, text []byte) (*config.Config, []config.Problem) {
+	cfg, problems := config.Parse(path, text)
+	if cfg == nil {
+		return nil, problems
+	}
+	bad := cfg.Patterns(check.Compiles)
+	if len(bad) > 0 {
+		cfg = nil
+	}
+	return cfg, append(problems, bad...)
 }
 
 func (l *line) tested(context.Context) int {
@@ -295,6 +312,7 @@ func (l *line) stop(ctx context.Context) int {
 	if err := stopPerl(ctx, l.compatPIDFile()); err != nil {
 		return l.fail(exitFailed, err)
 	}
+	_ = os.Remove(l.compatPIDFile()) // of a daemon that was killed; others remove theirs
 	store, err := record.In(l.stateDir)
 	if err != nil {
 		return l.fail(exitFailed, err)
@@ -332,8 +350,8 @@ func (l *line) tryRestart(ctx context.Context) int {
 	if s, err := l.look(); err == nil && !s.Running {
 		return exitOK
 	}
-	if l.cfg == nil {
-		return exitConfig
+	if l.unusable != exitOK {
+		return l.unusable
 	}
 	return l.restart(ctx)
 }
@@ -345,6 +363,8 @@ func (l *line) reload(context.Context) int {
 		return l.fail(exitFailed, err)
 	case !s.Running:
 		return l.fail(exitFailed, fmt.Errorf("ldirectord is stopped for %s", l.config))
+	case l.unusable != exitOK: // said already; the daemon would only say so, too
+		return l.unusable
 	}
 	l.invocation()
 	if err := syscall.Kill(s.PID, syscall.SIGHUP); err != nil {
@@ -378,13 +398,33 @@ func (l *line) ownStatus() int {
 	case s.Running:
 		fmt.Fprintf(l.stderr, "ldirectord for %s is running with pid: %d\n", l.config, s.PID)
 		return exitOK
-	case s.PID != 0:
-		fmt.Fprintf(l.stderr, "ldirectord stale pid file %s for %s\n", l.pidFile(), l.config)
+	}
+	if pid := perlDaemon(l.compatPIDFile()); pid != 0 {
+		fmt.Fprintf(l.stderr, "ldirectord for %s is running with pid: %d\n", l.config, pid)
+		return exitOK
+	}
+	if stale := l.stale(s); stale != "" {
+		fmt.Fprintf(l.stderr, "ldirectord stale pid file %s for %s\n", stale, l.config)
 		fmt.Fprintf(l.stdout, "ldirectord is stopped for %s\n", l.config)
+		return exitFailed
+	}
+	if l.unusable == exitFailed { // there is no such file: perhaps the name is wrong
 		return exitFailed
 	}
 	fmt.Fprintf(l.stdout, "ldirectord is stopped for %s\n", l.config)
 	return exitStopped
+}
+
+// stale is the pid file that a daemon has left, ours or the Perl program, empty
+// for none.
+func (l *line) stale(s daemon.Status) string {
+	if _, err := os.Stat(l.compatPIDFile()); err == nil {
+		return l.compatPIDFile()
+	}
+	if s.PID != 0 {
+		return l.pidFile()
+	}
+	return ""
 }
 
 var resolver = net.DefaultResolver

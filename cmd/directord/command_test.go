@@ -19,8 +19,11 @@ import (
 func TestCommandLine(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"good.cf": "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n",
-		"bad.cf":  "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n\tpasswd=hunter2 hunter2\n\tscheduler=wrrr\n",
+		"good.cf":                  "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n",
+		"regexp.cf":                "virtual=192.0.2.10:80\n\treceive=\"(\"\n",
+		"killed.cf":                "virtual=192.0.2.10:80\n",
+		"ldirectord.killed.cf.pid": "4194300\n",
+		"bad.cf":                   "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n\tpasswd=hunter2 hunter2\n\tscheduler=wrrr\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -39,6 +42,7 @@ func TestCommandLine(t *testing.T) {
 	}
 	bad := filepath.Join(dir, "bad.cf")
 	good := filepath.Join(dir, "good.cf")
+	badFile := "directord: " + bad + `:4:12: unknown scheduler "wrrr"; did you mean "wrr"?` + "\n"
 	tests := []struct {
 		name, args string
 		code       int
@@ -58,6 +62,19 @@ func TestCommandLine(t *testing.T) {
 		{"test with an action", "-t " + good + " start", 0, good + " can be used: 1 virtual services\n"},
 		{"test of a bad file", "--test " + bad, 2, "warning: " + bad + ":3:9: no quotes around the value; write passwd=\"***\"\nerror: " + bad + `:4:12: unknown scheduler "wrrr"; did you mean "wrr"?` + "\n"},
 		{"test is no action", good + " test", 255, program.Usage() + "\n"},
+		{"test of a bad regular expression", "-t " + dir + "/regexp.cf", 2, "error: " + dir + `/regexp.cf:2:10: receive "(" is not a regular expression (error parsing regexp: missing closing ): ` + "`(`)\n"},
+		{"start of a bad regular expression", dir + "/regexp.cf start", 2, "directord: " + dir + `/regexp.cf:2:10: receive "(" is not a regular expression (error parsing regexp: missing closing ): ` + "`(`)\n"},
+		{"status of a bad file", bad + " status", 3, badFile + "ldirectord is stopped for " + bad + "\n"},
+		{"reload of a bad file", bad + " reload", 1, badFile + "directord: ldirectord is stopped for " + bad + "\n"},
+		{"restart of a bad file", bad + " restart", 2, badFile},
+		{"try-restart of a bad file", bad + " try-restart", 0, badFile},
+		{"status of no file", dir + "/none.cf status", 1, "directord: " + dir + "/none.cf: file does not exist\n"},
+		{"restart of no file", dir + "/none.cf restart", 1, "directord: " + dir + "/none.cf: file does not exist\n"},
+		{"status after a daemon that was killed", dir + "/killed.cf status", 1, "ldirectord stale pid file " + dir + "/ldirectord.killed.cf.pid for " + dir + "/killed.cf\nldirectord is stopped for " + dir + "/killed.cf\n"},
+		{"extra words", good + " status please", 3, "ldirectord is stopped for " + good + "\n"},
+		{"an option behind", good + " -d status", 255, program.Usage() + "\n"},
+		{"a part of an option", "--deb status", 255, "directord: unknown option --deb\n" + program.Usage() + "\n"},
+		{"end of options", "-- " + good + " status", 3, "ldirectord is stopped for " + good + "\n"},
 		{"several short options", "-tv", 0, "directord 1.2.3\n"},
 		{"no such file", dir + "/none.cf start", 1, "directord: " + dir + "/none.cf: file does not exist\n"},
 		{"bad file", bad + " start", 2, "directord: " + bad + `:4:12: unknown scheduler "wrrr"; did you mean "wrr"?` + "\n"},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"lvs-agents/internal/check"
 	"lvs-agents/internal/health"
 	"lvs-agents/internal/lvs"
 )
@@ -19,14 +20,15 @@ import (
 // programs runs what a configuration names, without a shell and without making
 // the daemon wait.
 type programs struct {
-	log logrus.FieldLogger
+	log     logrus.FieldLogger
+	started *check.Programs
 
 	mu      sync.Mutex
 	waiting map[lvs.ServiceID][]func() // fallback commands, in order
 }
 
-func newPrograms(log logrus.FieldLogger) *programs {
-	return &programs{log: log, waiting: map[lvs.ServiceID][]func(){}}
+func newPrograms(log logrus.FieldLogger, started *check.Programs) *programs {
+	return &programs{log: log, started: started, waiting: map[lvs.ServiceID][]func(){}}
 }
 
 // serving runs the fallback command of a service.
@@ -79,7 +81,12 @@ func (p *programs) run(ctx context.Context, name string, args ...string) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
-	if err := cmd.Run(); err != nil {
+	err := p.started.Start(cmd)
+	if err == nil {
+		err = cmd.Wait()
+		p.started.Ended(cmd)
+	}
+	if err != nil {
 		p.log.Errorf("system(%s) failed: %v", cmd, err)
 	}
 }

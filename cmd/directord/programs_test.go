@@ -30,7 +30,7 @@ func TestFallbackCommandsKeepTheirOrder(t *testing.T) {
 	if err := os.WriteFile(program, []byte("#!/bin/sh\n[ \"$2\" != start ] || sleep 0.2\necho \"$@\" >>"+out+"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	p := newPrograms(silent())
+	p := newPrograms(silent(), nil)
 	s := health.Service{FallbackCommand: []string{program, "-q"}}
 	s.ID = lvs.AddrService(lvs.UDP, netip.MustParseAddrPort("192.0.2.10:53"))
 	p.serving(s, false)

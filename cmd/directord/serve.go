@@ -160,13 +160,17 @@ func (s *serving) run(ctx context.Context) (err error) {
 	}
 	defer connector.Close()
 	user, hostname := sender()
-	s.programs = newPrograms(s.log)
+	started, err := check.NewPrograms(os.Environ())
+	if err != nil {
+		return err
+	}
+	s.programs = newPrograms(s.log, started)
 	s.monitor = newMonitor(s.log)
 	s.mails = &mailer{sender: alert.New(user, hostname, s.log), host: hostname}
 	d := health.New(health.Options{
 		ID: s.id, Source: s.ipvs, Config: s.name(), Version: s.version, PID: os.Getpid(),
 		Kernel: kernel, Store: s.store, Log: s.log, Load: s.load, Checker: health.Checkers(health.Tools{
-			Source: sources, Pinger: pinger, Connector: connector, Oracle: beside(s.self, "directord-oracle"),
+			Source: sources, Pinger: pinger, Connector: connector, Oracle: beside(s.self, "directord-oracle"), Programs: started,
 		}),
 		Beat: s.beat,
 		Accepted: func(setup health.Setup) {
@@ -258,6 +262,7 @@ func (s *serving) work(ctx context.Context, d *health.Daemon, listener *net.Unix
 // beat is for monitors that get no answer, and for the next start of ipvs.
 func (s *serving) beat(b control.Beat) {
 	s.pulse()
+	s.programs.started.Reap()
 	err := b.Save(s.stateDir, s.id)
 	said := ""
 	if err != nil {

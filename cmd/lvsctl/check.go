@@ -20,10 +20,7 @@ func check(sys system, files []string) int {
 		}
 		cfg, problems := config.Parse(path, text)
 		if cfg != nil {
-			patterns := cfg.Patterns(func(text string) error {
-				_, err := checks.Compile(text)
-				return err
-			})
+			patterns := cfg.Patterns(checks.Compiles)
 			if problems = append(problems, patterns...); len(patterns) > 0 {
 				cfg = nil
 			}

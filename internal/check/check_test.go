@@ -140,6 +140,21 @@ func TestHTTPRequest(t *testing.T) {
 	}
 }
 
+// TestPanicOfALibraryIsAFailure: that of MySQL has one for a greeting that is too
+// short.
+func TestPanicOfALibraryIsAFailure(t *testing.T) {
+	addr := server(t, func(conn net.Conn) {
+		_, _ = io.WriteString(conn, "\x04\x00\x00\x000000")
+		_, _ = io.Copy(io.Discard, conn) // until the check hangs up
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	err := negotiation(t, "mysql", Target{Addr: addr, Login: "a", Request: "SELECT 1"}).Check(ctx)
+	if want := fmt.Sprintf("mysql %s: not an answer of mysql: ", addr); err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
 func TestWholeCheckObeysOneTimeLimit(t *testing.T) {
 	addr := server(t, func(conn net.Conn) {
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nX: ")

@@ -22,7 +22,7 @@ type Connector struct {
 	ended chan struct{}
 
 	mu      sync.Mutex
-	waiting map[int32]chan<- uint32 // by number of the attempt: descriptors are used again at once
+	waiting map[int32]chan<- uint32 // by a number of their own: descriptors are used again at once
 	last    int32
 }
 
@@ -72,9 +72,9 @@ func (c *Connector) tell(events []unix.EpollEvent) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, e := range events {
-		if attempt := c.waiting[e.Fd]; attempt != nil {
-			attempt <- e.Events // has room for one, and gets no second
-			delete(c.waiting, e.Fd)
+		select {
+		case c.waiting[e.Fd] <- e.Events: // never, if it waits no more
+		default: // there is one that nobody has looked at
 		}
 	}
 }
@@ -86,7 +86,7 @@ func (c *Connector) All(ctx context.Context, checks []Connect, done func(index i
 	begun := make([]unix.PollFd, 0, len(checks))
 	which := make([]int, 0, len(checks))
 	for i, check := range checks {
-		fd, err := begin(check.Source.Source(check.Addr.Addr()), check.Addr)
+		fd, err := begin(check.Source.Source(check.Addr.Addr()), check.Addr, true)
 		if err != nil {
 			done(i, check.failed(err), false)
 			continue
@@ -119,9 +119,9 @@ func (c Connect) verdict(err error, fd int) error {
 	return nil
 }
 
-// begin starts to connect; the connection will be reset when it is closed.
-// source may be the zero Addr.
-func begin(source netip.Addr, addr netip.AddrPort) (int, error) {
+// begin starts to connect. reset is for a connection that will be reset when it
+// is closed. source may be the zero Addr.
+func begin(source netip.Addr, addr netip.AddrPort, reset bool) (int, error) {
 	fd, err := socket(addr.Addr().Is6())
 	if err != nil {
 		return 0, err
@@ -129,7 +129,7 @@ func begin(source netip.Addr, addr netip.AddrPort) (int, error) {
 	if source.IsValid() {
 		err = withAddr(unix.SYS_BIND, fd, netip.AddrPortFrom(source, 0))
 	}
-	if err == nil {
+	if err == nil && reset {
 		err = linger(fd)
 	}
 	if err == nil {
@@ -158,13 +158,12 @@ func outcome(fd int, bad bool) error {
 func (c *Connector) await(ctx context.Context, fd int) error {
 	happened := make(chan uint32, 1)
 	number := c.register(happened)
-	if err := watch(c.fd, fd, number); err != nil {
-		c.forget(number)
+	defer c.forget(number)
+	if err := watch(c.fd, fd, number, unix.EPOLLOUT|unix.EPOLLONESHOT); err != nil {
 		return err
 	}
 	select {
 	case <-ctx.Done():
-		c.forget(number)
 		return errSilent
 	case events := <-happened:
 		return outcome(fd, events&(unix.EPOLLERR|unix.EPOLLHUP) != 0)

@@ -18,13 +18,14 @@ import (
 // External runs a program. It is good when that ends with status 0; one that
 // is killed, also by the time limit, is not.
 type External struct {
-	Program string
-	Args    []string
+	Program  string
+	Args     []string
+	Programs *Programs // nil leaves what has left the program's group
 }
 
 // Check implements Checker.
 func (e External) Check(ctx context.Context) error {
-	if err := run(ctx, program{argv: append([]string{e.Program}, e.Args...)}); err != nil {
+	if err := run(ctx, program{argv: append([]string{e.Program}, e.Args...), programs: e.Programs}); err != nil {
 		return fmt.Errorf("%s: %w", e.Program, err)
 	}
 	return nil
@@ -32,8 +33,9 @@ func (e External) Check(ctx context.Context) error {
 
 // program is what is run for a check.
 type program struct {
-	argv  []string
-	input string
+	argv     []string
+	input    string
+	programs *Programs
 }
 
 // failure is how a program ended.
@@ -49,23 +51,27 @@ func (f failure) Error() string {
 	return f.how + ": " + f.output
 }
 
-// run runs a program in a process group of its own and leaves nothing of the
-// group behind.
+// run runs a program in a process group of its own and leaves nothing behind of
+// the group, and of what has left that.
 func run(ctx context.Context, p program) error {
 	said := &head{}
 	cmd := exec.Command(p.argv[0], p.argv[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(p.input), said, said
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.WaitDelay = time.Second // for a child that has left the group and holds our pipe
-	if err := cmd.Start(); err != nil {
+	cmd.WaitDelay = time.Second // for a child that has escaped and holds our pipe
+	mark := p.programs.mark()
+	cmd.Env = p.programs.environment(mark)
+	if err := p.programs.Start(cmd); err != nil {
 		return startError(err)
 	}
+	defer p.programs.Ended(cmd)
 	group := &group{pid: cmd.Process.Pid}
 	stop := context.AfterFunc(ctx, group.kill)
 	await(cmd.Process.Pid)
 	stop()
 	group.end()
+	p.programs.killMarked(mark)
 	err := cmd.Wait()
 	switch {
 	case ctx.Err() != nil:

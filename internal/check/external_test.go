@@ -39,7 +39,7 @@ func TestExternal(t *testing.T) {
 			path := script(t, tt.text)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			err := External{path, []string{"192.0.2.10", "80", "127.0.0.1", "80"}}.Check(ctx)
+			err := External{Program: path, Args: []string{"192.0.2.10", "80", "127.0.0.1", "80"}}.Check(ctx)
 			got := ""
 			if err != nil {
 				got = strings.TrimPrefix(err.Error(), path+": ")
@@ -102,6 +102,63 @@ func TestExternalObeysItsTimeLimit(t *testing.T) {
 		if i == 1 && err == nil && !strings.Contains(string(stat), ") Z ") {
 			t.Errorf("its child %d is still there: %s", pid, stat)
 		}
+	}
+}
+
+// TestExternalLeavesNobodyBehind also not what has gone into a session of its
+// own. Each process of a script writes down its number; PIDS is the file.
+func TestExternalLeavesNobodyBehind(t *testing.T) {
+	programs, err := NewPrograms(os.Environ())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const await = "until [ -s PIDS ] && [ $(wc -l <PIDS) = %d ]; do sleep 0.01; done\n"
+	const session = "setsid sh -c 'echo $$ >>PIDS; exec sleep 100' &\n"
+	tests := []struct {
+		name, text, want string
+		processes        int
+	}{
+		{"two sessions", session + session + fmt.Sprintf(await, 2), "", 2},
+		{"an orphan", "(" + session + ")\n" + fmt.Sprintf(await, 1), "", 1},
+		{"a session with a child", "setsid sh -c 'echo $$ >>PIDS; sleep 100 & echo $! >>PIDS; wait' &\n" + fmt.Sprintf(await, 2), "", 2},
+		{"a signal", session + fmt.Sprintf(await, 1) + "kill $$", "signal: terminated", 1},
+		{"no end", session + "sleep 100", "no end in time", 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			pids := filepath.Join(t.TempDir(), "pids")
+			path := script(t, strings.ReplaceAll(tt.text, "PIDS", pids))
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			ended := make(chan error, 1)
+			go func() { ended <- External{Program: path, Programs: programs}.Check(ctx) }()
+			var started []string
+			for len(started) < tt.processes && ctx.Err() == nil {
+				text, _ := os.ReadFile(pids) // it is not there at first
+				started = strings.Fields(string(text))
+			}
+			if tt.want == "no end in time" {
+				cancel()
+			}
+			got := ""
+			if err := <-ended; err != nil {
+				got = strings.TrimPrefix(err.Error(), path+": ")
+			}
+			if got != tt.want || len(started) != tt.processes {
+				t.Errorf("got %q, want %q; processes %v", got, tt.want, started)
+			}
+			for _, pid := range started {
+				// Dead, and waited for now or, if it died meanwhile, by the next Reap.
+				if stat, err := os.ReadFile("/proc/" + pid + "/stat"); err == nil && !strings.Contains(string(stat), ") Z ") {
+					t.Errorf("%s is there: %s", pid, stat)
+				}
+			}
+			for deadline := time.Now().Add(30 * time.Second); len(programs.strays()) > 0; programs.Reap() {
+				if time.Now().After(deadline) {
+					t.Fatalf("children %v are left", programs.strays())
+				}
+			}
+		})
 	}
 }
 

@@ -85,7 +85,7 @@ func (h HTTP) named(page string, err error) error {
 
 // request returns where the server redirects to, if it does.
 func (h HTTP) request(ctx context.Context, page string) (location string, err error) {
-	c, err := dial(ctx, h.Source, h.Addr)
+	c, err := h.dial(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -97,6 +97,13 @@ func (h HTTP) request(ctx context.Context, page string) (location string, err er
 	}
 	location, err = h.talk(c, page)
 	return location, c.reason(ctx, err)
+}
+
+func (h HTTP) dial(ctx context.Context) (*conn, error) {
+	if h.Connector != nil && !h.secure && h.Addr.Addr().Zone() == "" {
+		return h.Connector.connect(ctx, h.Source, h.Addr)
+	}
+	return dial(ctx, h.Source, h.Addr)
 }
 
 func (h HTTP) talk(c *conn, page string) (location string, err error) {

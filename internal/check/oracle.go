@@ -32,7 +32,7 @@ func (o Oracle) Check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = run(ctx, program{argv: []string{o.Helper}, input: string(input)})
+	err = run(ctx, program{argv: []string{o.Helper}, input: string(input), programs: o.Programs})
 	failed, ended := errors.AsType[failure](err)
 	switch {
 	case errors.Is(err, errMissing):

@@ -30,6 +30,12 @@ func Compile(text string) (Pattern, error) {
 	return perl{backtracking}, nil
 }
 
+// Compiles returns why a regular expression cannot be read.
+func Compiles(text string) error {
+	_, err := Compile(text)
+	return err
+}
+
 type linear struct{ *regexp.Regexp }
 
 // Match lets $ match before a newline at the end, as in Perl: pages end in one.

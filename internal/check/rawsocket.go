@@ -42,9 +42,9 @@ func shut(fd int) {
 	_, _, _ = unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) // sends a reset; there is nothing to lose
 }
 
-// watch asks epoll for one event.
-func watch(epoll, fd int, number int32) error {
-	event := unix.EpollEvent{Events: unix.EPOLLOUT | unix.EPOLLONESHOT, Fd: number}
+// watch asks epoll for events.
+func watch(epoll, fd int, number int32, events uint32) error {
+	event := unix.EpollEvent{Events: events, Fd: number}
 	_, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(epoll), unix.EPOLL_CTL_ADD, uintptr(fd), uintptr(unsafe.Pointer(&event)), 0, 0)
 	return failed(errno)
 }
@@ -54,6 +54,15 @@ func ready(epoll int, events []unix.EpollEvent) (int, error) {
 	// epoll_pwait: arm64 has no epoll_wait.
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epoll), uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), 0, 0, 0)
 	return int(n), failed(errno)
+}
+
+// move reads or writes.
+func move(number uintptr, fd int, p []byte) (int, error) {
+	n, _, errno := unix.RawSyscall(number, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
 }
 
 // withAddr makes a call that takes a socket address, bind or connect.

@@ -11,21 +11,23 @@ import (
 
 // Target says what to ask of whom.
 type Target struct {
-	Addr     netip.AddrPort
-	UDP      bool // for protocols that are spoken over TCP and UDP
-	Source   Sourcer
-	Method   string // of HTTP; empty for GET
-	Request  string
-	Receive  Pattern        // nil for any answer
-	Status   func(int) bool // HTTP statuses that are good; nil for 2xx
-	Host     string         // name of the server in HTTP and TLS; empty for its address
-	Database string
-	Login    string
-	Passwd   string
-	Secret   string
-	Verify   Verify
-	Roots    *x509.CertPool // authorities that are trusted; nil for the system's
-	Helper   string         // program that talks to Oracle
+	Addr      netip.AddrPort
+	UDP       bool // for protocols that are spoken over TCP and UDP
+	Source    Sourcer
+	Connector *Connector // opens connections that are not encrypted; nil opens them in the way of package net
+	Method    string     // of HTTP; empty for GET
+	Request   string
+	Receive   Pattern        // nil for any answer
+	Status    func(int) bool // HTTP statuses that are good; nil for 2xx
+	Host      string         // name of the server in HTTP and TLS; empty for its address
+	Database  string
+	Login     string
+	Passwd    string
+	Secret    string
+	Verify    Verify
+	Roots     *x509.CertPool // authorities that are trusted; nil for the system's
+	Helper    string         // program that talks to Oracle
+	Programs  *Programs      // that it belongs to; may be nil
 }
 
 // Format implements fmt.Formatter: a target holds secrets, so every verb prints
@@ -57,7 +59,33 @@ func Negotiate(application string, t Target) (Checker, error) {
 	if build == nil {
 		return nil, fmt.Errorf("service=%s cannot be asked anything", application)
 	}
-	return build(application, t)
+	checker, err := build(application, t)
+	if err != nil {
+		return nil, err
+	}
+	return careful{application, t.Addr, checker}, nil
+}
+
+// careful makes a panic of a library, for what a server has said, a failure of
+// the check.
+type careful struct {
+	name string
+	addr netip.AddrPort
+	Checker
+}
+
+// Check implements Checker.
+func (c careful) Check(ctx context.Context) error {
+	return carefully(c.name, c.addr, func() error { return c.Checker.Check(ctx) })
+}
+
+func carefully(name string, addr netip.AddrPort, check func() error) (err error) {
+	defer func() {
+		if what := recover(); what != nil {
+			err = named(name, addr, fmt.Errorf("not an answer of %s: %s", name, printable(fmt.Sprint(what))))
+		}
+	}()
+	return check()
 }
 
 type builder func(name string, t Target) (Checker, error)

@@ -181,9 +181,6 @@ func parseTarget(text string) (target, error) {
 		}
 		return target{mark: uint32(mark)}, nil
 	}
-	if address, rest, found := strings.Cut(text, " "); found {
-		return target{}, faultf("write "+short(address)+" alone", "%s after the address", quote(strings.TrimSpace(rest)))
-	}
 	e, err := parseEndpoint(text)
 	if err != nil {
 		return target{}, err

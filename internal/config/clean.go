@@ -42,7 +42,7 @@ func (c *cleaning) clean(class class, raw string) error {
 		return c.plain(raw)
 	case yesOrNo: // "no # note" is refused by ldirectord also in a block
 		c.strict = true
-		return c.plain(raw)
+		return c.single(raw)
 	case address:
 		return c.address(raw)
 	case quotedText:
@@ -61,8 +61,50 @@ func (c *cleaning) damaged(format string, args ...any) {
 	c.damage = append(c.damage, fmt.Sprintf(format, args...))
 }
 
-// plain reads a word. Quotes around it do no harm.
+// plain reads a word. ldirectord does not look at what follows.
 func (c *cleaning) plain(raw string) error {
+	if err := c.words(raw); err != nil {
+		return err
+	}
+	word, rest, _ := strings.Cut(c.text, " ")
+	rest = strings.TrimSpace(rest)
+	if numeric(word) && !means(rest, 's') {
+		return c.alone()
+	}
+	if word = strings.TrimRight(word, ";,"); word != c.text && word != "" {
+		c.damaged("%s after the value", quote(strings.TrimSpace(c.text[len(word):])))
+		c.text = word
+	}
+	return nil
+}
+
+// means tells whether a text can be left out behind a number: it is no word,
+// which may be a unit, but of the one that begins with a letter.
+func means(text string, letter byte) bool {
+	if text == "" {
+		return true
+	}
+	first := text[0] | 0x20
+	return first < 'a' || first > 'z' || first == letter
+}
+
+// single reads a word and nothing else.
+func (c *cleaning) single(raw string) error {
+	if err := c.words(raw); err != nil {
+		return err
+	}
+	return c.alone()
+}
+
+func (c *cleaning) alone() error {
+	if word, rest, found := strings.Cut(c.text, " "); found {
+		return faultf("write "+short(word)+" alone", "%s after the value", quote(strings.TrimSpace(rest)))
+	}
+	return nil
+}
+
+// words reads a value without its note. Quotes around it do no harm.
+func (c *cleaning) words(raw string) error {
 	c.text = c.cutNote(raw, false)
 	if err := c.merged(c.text, c.text); err != nil {
 		return err
@@ -73,9 +115,6 @@ func (c *cleaning) plain(raw string) error {
 	}
 	if c.text == "" {
 		return faultf("write one, or delete the line", "value missing")
-	}
-	if word, rest, found := strings.Cut(c.text, " "); found {
-		return faultf("write "+short(word)+" alone", "%s after the value", quote(strings.TrimSpace(rest)))
 	}
 	return nil
 }
@@ -93,7 +132,7 @@ func (c *cleaning) bareText(raw string) error {
 	if first, _ := utf8.DecodeRuneInString(raw); strings.ContainsRune(quoteRunes, first) {
 		return c.quotedText(raw)
 	}
-	return c.plain(raw)
+	return c.single(raw)
 }
 
 // freeText reads a value of which only a note at the end is not part.
@@ -274,7 +313,8 @@ func (c *cleaning) closingQuote(body string) (int, error) {
 		}
 	}
 	if last > 0 {
-		return 0, faultf("end the line there", "something after the closing quote")
+		c.damaged("something after the closing quote") // not shown: it may be part of a secret
+		return last, nil
 	}
 	return c.oddClosingQuote(body)
 }

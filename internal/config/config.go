@@ -89,7 +89,10 @@ type Real struct {
 	Last    string // with Host: the other end of a range, empty for a single server
 	Request string // replaces the request of the service's check, empty for not
 	Receive string // replaces the answer expected by the service's check if Request is set
-	Line    int
+	// CheckPort is the port that is checked unless the check has one; 0 for that
+	// of Addr.
+	CheckPort uint16
+	Line      int
 }
 
 // Fallback is the server of last resort of a virtual service. Its weight is 1.

@@ -24,7 +24,7 @@ type directive struct {
 	values  string // what can be written
 	unset   string // what counts when it is left out; empty for nothing
 	about   string // what it does, in sentences
-	example string // its value in an example; empty for what is refused
+	example string // its value in an example
 	short   string // a noun phrase; empty for what is no parameter of a resource
 }
 
@@ -70,7 +70,7 @@ type Directive struct {
 	Values          string
 	Unset           string // what counts when it is left out; empty for nothing
 	About           string
-	Example         string // a whole file with it; empty for a directive that is refused
+	Example         string // a whole file with it
 	Short           string // a noun phrase, of those that Checks may have
 }
 
@@ -94,9 +94,6 @@ func (d *directive) public() Directive {
 
 // file is the smallest file with the directive.
 func (d *directive) file() string {
-	if d.example == "" {
-		return ""
-	}
 	line := d.name + "=" + d.example + "\n"
 	if d.class == quotedText {
 		line = d.name + `="` + d.example + "\"\n"

@@ -106,11 +106,12 @@ func (p *parser) onePacket(b *block, s *Service) {
 	}
 }
 
-// reals expands ranges and drops repetitions.
+// reals expands ranges and drops repetitions; the last one counts.
 func (p *parser) reals(b *block, s Service) []Real {
 	all := make([]Real, 0, len(b.reals))
-	seen := make(map[netip.AddrPort]Real, len(b.reals))
+	seen := make(map[netip.AddrPort]int, len(b.reals)) // indexes in all
 	for _, written := range b.reals {
+		checkPort := p.onlyChecked(&written, s)
 		reals, err := written.expand(s.ID.Addr.Port())
 		if err != nil {
 			f := asFault(err)
@@ -121,29 +122,42 @@ func (p *parser) reals(b *block, s Service) []Real {
 			break
 		}
 		for _, r := range reals {
-			r.Line = written.st.line
-			before, again := seen[r.Addr]
-			switch line := before.Line; {
-			case r.Host != "", !again:
-				seen[r.Addr] = r
+			r.Line, r.CheckPort = written.st.line, checkPort
+			at, again := seen[r.Addr]
+			if r.Host != "" || !again {
+				seen[r.Addr] = len(all)
 				all = append(all, r)
 				continue
-			default:
-				before.Line = r.Line
-				p.repeated(written.st, r, line, before == r)
 			}
+			p.repeated(written.st, all[at], r)
+			all[at] = r
 		}
 	}
 	return all
 }
 
-func (p *parser) repeated(st statement, r Real, line int, same bool) {
-	what := fmt.Sprintf("real server %s is given twice, first in line %d", r.Addr, line)
-	if same {
+// onlyChecked takes the port off a real server that can get no other one than
+// the service's, and returns it: ldirectord checks it.
+func (p *parser) onlyChecked(w *writtenReal, s Service) uint16 {
+	port := s.ID.Addr.Port()
+	if !w.hasPort || w.port == port || s.ID.IsMark() || w.forward.RewritesPort() {
+		return 0
+	}
+	w.hasPort = false
+	if w.port != 0 {
+		p.report(w.st, Warning, fault{fmt.Sprintf("only masq changes the port: port %d of the real server is checked, but connections come to %d", w.port, port),
+			fmt.Sprintf("write port %d, and checkport=%d if that shall be checked", port, w.port)})
+	}
+	return w.port
+}
+
+func (p *parser) repeated(st statement, before, r Real) {
+	what := fmt.Sprintf("real server %s is given twice, first in line %d", r.Addr, before.Line)
+	if before.Line = r.Line; before == r {
 		p.report(st, Warning, fault{what, "delete this one"})
 		return
 	}
-	p.report(st, Error, fault{what + " with other values", "delete one of them"})
+	p.report(st, Warning, fault{what + " with other values; the last one counts", "delete one of them"})
 }
 
 // fallback chooses the fallback of a service and fits its port.
@@ -237,8 +251,33 @@ func (p *parser) meaning(b *block, c Check) {
 	}
 }
 
+// CheckedPort is the port of a real server that is checked, 0 if there is none.
+func (s Service) CheckedPort(r Real) uint16 {
+	return first(s.Check.Port, r.CheckPort, r.Addr.Port(), s.Check.Application.Port())
+}
+
+// asksPort tells whether the check of a service needs a port.
+func (s Service) asksPort() bool {
+	switch s.Check.Type {
+	case Negotiate:
+		return s.Check.Application != NoApplication
+	case Connect:
+		return s.ID.Protocol != lvs.UDP // that is a ping
+	case Combined, UDP:
+		return true
+	case Ping, On, Off, External, ExternalPerl:
+	}
+	return false
+}
+
 // need reports what a negotiate check lacks.
 func (p *parser) need(b *block, s Service) {
+	for _, r := range s.Reals {
+		if s.CheckedPort(r) == 0 && s.asksPort() {
+			p.add(r.Line, 0, Warning, fault{"no port to check, so this real server is never up", "add checkport=PORT"})
+			break
+		}
+	}
 	if s.Check.Type != Negotiate && s.Check.Type != Combined || len(s.Reals) == 0 {
 		return
 	}

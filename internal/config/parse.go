@@ -373,6 +373,10 @@ func (p *parser) target(b *block) {
 	six := b.virtual.dir.name == "virtual6"
 	b.ipv6 = six || strings.HasPrefix(text, "[")
 	if err == nil {
+		if address, rest, found := strings.Cut(text, " "); found {
+			p.report(b.virtual, Warning, fault{quote(strings.TrimSpace(rest)) + " after the address", "write " + b.virtual.dir.line(address)})
+			text = address
+		}
 		if b.target, err = parseTarget(text); err == nil && six && b.target.host.addr.Is4() {
 			err = faultf("write virtual=", "an IPv4 address in virtual6=")
 		}

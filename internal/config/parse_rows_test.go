@@ -70,7 +70,8 @@ error: web.cf:1:9: virtual "192.0.2.10:": "192.0.2.10:" has no port; write the p
 error: web.cf:1:9: virtual "0.0.0.0:80": "0.0.0.0" is not an address of a host
 `},
 	{"virtual=192.0.2.10:80 junk\n", `
-error: web.cf:1:23: virtual "192.0.2.10:80 junk": "junk" after the address; write 192.0.2.10:80 alone
+warning: web.cf:1:23: "junk" after the address; write virtual=192.0.2.10:80
+-A -t 192.0.2.10:80 -s wrr
 `},
 	{"virtual=192.0.2.10:80real=1.2.3.4:80 gate\n", `
 error: web.cf:1:9: two directives on one line; write two lines: virtual=192.0.2.10:80 and real=1.2.3.4:80 gate
@@ -92,7 +93,23 @@ error: web.cf:2:8: real6= in a block of virtual=; write real=
 error: web.cf:2: real server [2001:db8::2]:80 of -t 192.0.2.10:80: one is IPv6, the other is not; use addresses of one family
 `},
 	{"virtual=192.0.2.10:80\n\treal=192.0.2.21:8080 gate\n", `
-error: web.cf:2: real server 192.0.2.21:8080: direct routing and tunnels cannot change the port: it is 8080 here and 80 in the service; use the same port or masq
+warning: web.cf:2:7: only masq changes the port: port 8080 of the real server is checked, but connections come to 80; write port 80, and checkport=8080 if that shall be checked
+-A -t 192.0.2.10:80 -s wrr
+-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
+`},
+	{"virtual=5\n\treal=192.0.2.21 gate\n\tchecktype=connect\nvirtual=6\n\treal=192.0.2.21 gate\n\tservice=simpletcp\n\treceive=\"x\"\nvirtual=7\n\treal=192.0.2.21 gate\n\tservice=http\n", `
+warning: web.cf:2: no port to check, so this real server is never up; add checkport=PORT
+warning: web.cf:5: no port to check, so this real server is never up; add checkport=PORT
+-A -f 5 -s wrr
+-a -f 5 -r 192.0.2.21:0 -g -w 1
+-A -f 6 -s wrr
+-a -f 6 -r 192.0.2.21:0 -g -w 1
+-A -f 7 -s wrr
+-a -f 7 -r 192.0.2.21:0 -g -w 1
+`},
+	{"virtual=192.0.2.10:80\n\treal=192.0.2.21:0 gate\n", `
+-A -t 192.0.2.10:80 -s wrr
+-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
 `},
 	{"virtual=192.0.2.10:80\n\treal=192.0.2.21:8080 masq 3 l:5 u:10\n", `
 -A -t 192.0.2.10:80 -s wrr
@@ -190,7 +207,9 @@ warning: web.cf:3:7: real server 192.0.2.21:80 is given twice, first in line 2; 
 -a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
 `},
 	{"virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n\treal=192.0.2.21 gate 2\n", `
-error: web.cf:3:7: real server 192.0.2.21:80 is given twice, first in line 2 with other values; delete one of them
+warning: web.cf:3:7: real server 192.0.2.21:80 is given twice, first in line 2 with other values; the last one counts; delete one of them
+-A -t 192.0.2.10:80 -s wrr
+-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 2
 `},
 	{"virtual=192.0.2.10:80\nvirtual=192.0.2.10:80\n", `
 error: web.cf:2: virtual service -t 192.0.2.10:80 is given twice, first in line 1; delete one of them
@@ -356,7 +375,7 @@ warning: web.cf:9:10: request is given twice, first in line 8; the last one coun
 error: web.cf:9:10: request: value missing; write it in double quotes
 `},
 	{"virtual=192.0.2.10:80\n\trequest=\"a\" b\n\treceive=\"<a href=\"x\">\"\n\treceive=\"a\" > say \"b\"\n\trequest=\"a#b\" # c\n\treceive=\"a\" # say \"x\"\n\treceive=\"<a href=\"#top\">\"\n", `
-error: web.cf:2:10: request: something after the closing quote; end the line there
+warning: web.cf:2:10: something after the closing quote; write request="a"
 warning: web.cf:4:10: receive is given twice, first in line 3; the last one counts; delete one of them
 warning: web.cf:4:10: a note after the value; write receive="a"
 warning: web.cf:5:10: request is given twice, first in line 2; the last one counts; delete one of them
@@ -364,6 +383,18 @@ warning: web.cf:5:16: "#" inside quotes and a note after the value; write reques
 warning: web.cf:6:10: receive is given twice, first in line 4; the last one counts; delete one of them
 warning: web.cf:7:10: receive is given twice, first in line 6; the last one counts; delete one of them
 warning: web.cf:7:20: "#" inside quotes begins a note; write receive="<a href="
+-A -t 192.0.2.10:80 -s wrr
+`},
+	{"virtual=192.0.2.10:80\n\trequest=\"a\" and \"b\" x\n\tscheduler=rr;\n\tservice=http x\n\tprotocol=tcp,\n\tcheckport=80 > x\n\tchecktimeout=3s\n\tnegotiatetimeout=5 sec\n\tcheckinterval=1 h\n\tpersistent=600 ; or more\n", `
+warning: web.cf:2:10: something after the closing quote; write request="a" and "b"
+warning: web.cf:3:14: ";" after the value; write scheduler=rr
+warning: web.cf:4:15: "x" after the value; write service=http
+warning: web.cf:5:14: "," after the value; write protocol=tcp
+warning: web.cf:6:12: a note after the value; write checkport=80
+warning: web.cf:7:15: checktimeout "3s" has its unit behind it; write checktimeout=3
+warning: web.cf:8:21: "sec" after the value; write negotiatetimeout=5
+error: web.cf:9:18: checkinterval: "h" after the value; write 1 alone
+warning: web.cf:10:17: "; or more" after the value; write persistent=600
 `},
 	{"virtual=192.0.2.10:80\n\trequest=\"a\"receive=\"b\"\n\tscheduler=rrprotocol=tcp\n\tcheckport=80request=\"x\"\n\treal=1.2.3.4:80 gate 1real=1.2.3.5:80 gate\n", `
 error: web.cf:2:10: two directives on one line; write two lines: request="a" and receive="b"
@@ -373,7 +404,7 @@ error: web.cf:5:7: two directives on one line; write two lines: real=1.2.3.4:80 
 `},
 	{"virtual=192.0.2.10:80\n\tvirtualhost=www.example.org\n\tvirtualhost=\"www.example.org\" x\n\tvirtualhost=a b\n", `
 warning: web.cf:3:14: virtualhost is given twice, first in line 2; the last one counts; delete one of them
-error: web.cf:3:14: virtualhost: something after the closing quote; end the line there
+warning: web.cf:3:14: something after the closing quote; write virtualhost=www.example.org
 warning: web.cf:4:14: virtualhost is given twice, first in line 3; the last one counts; delete one of them
 error: web.cf:4:16: virtualhost: "b" after the value; write a alone
 `},
@@ -388,7 +419,7 @@ error: web.cf:3:9: passwd: closing quote missing; write it in double quotes
 warning: web.cf:4:9: passwd is given twice, first in line 3; the last one counts; delete one of them
 error: web.cf:4:9: passwd: typographic quote “ (U+201C) at the start and no closing quote; write it in double quotes
 warning: web.cf:5:9: passwd is given twice, first in line 4; the last one counts; delete one of them
-error: web.cf:5:9: passwd: something after the closing quote; end the line there
+warning: web.cf:5:9: something after the closing quote; write passwd="***"
 error: web.cf:6:2: unknown directive "paswd"; did you mean "passwd"?
 error: web.cf:7:2: "=" missing after passwd; write passwd="***"
 error: web.cf:8:2: unknown directive that starts with passwd; write passwd="***"

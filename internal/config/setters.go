@@ -56,6 +56,10 @@ func setChoice(field func(*scope) **bool) setter {
 const maxSeconds = int(lvs.MaxPersistence / time.Second)
 
 func (s *scope) number(value, what string, limit int) (int, error) {
+	if digits := strings.TrimRight(value, "second"); what == "seconds" && digits != value && strings.HasPrefix("seconds", value[len(digits):]) {
+		s.warn(s.named(value)+" has its unit behind it", "write "+s.st.dir.line(digits))
+		value = digits
+	}
 	n, err := strconv.ParseUint(value, 10, 31)
 	if err != nil || n < 1 || int(n) > limit {
 		fix := ""

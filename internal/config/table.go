@@ -139,7 +139,7 @@ func ofChecks() []directive {
 		{name: "database", where: inBlock, class: quotedText, set: check(func(c *Check) *string { return &c.Database }),
 			values: `"NAME"`, example: "portal", about: "The database of a MySQL, PostgreSQL or Oracle check."},
 		{name: "load", where: inBlock, class: quotedText, set: warnUnused,
-			values: `"TEXT"`, about: "Accepted and without effect, also in ldirectord."},
+			values: `"TEXT"`, example: "x", about: "Accepted and without effect, also in ldirectord."},
 		{name: "monitorfile", where: inBlock, class: freeText, set: setText(func(s *scope) *string { return &s.block.rest.MonitorFile }),
 			values: "PATH", example: "/var/log/ldirectord-monitor", about: "Gets a line for every check: date, process, what was checked, [up] or [down], and why."},
 	}
@@ -168,7 +168,9 @@ func ofMail() []directive {
 func refused() []directive {
 	const fix = "write checktimeout= or negotiatetimeout="
 	return []directive{
-		{name: "timeout", where: inFile, class: verbatim, set: refuse("timeout is not a directive any more", fix), about: "Refused: an old name of checktimeout and negotiatetimeout."},
-		{name: "connecttimeout", where: inFile, class: verbatim, set: refuse("connecttimeout is not a directive any more", fix), about: "Refused: an old name of checktimeout and negotiatetimeout."},
+		{name: "timeout", where: inFile, class: verbatim, set: refuse("timeout is not a directive any more", fix),
+			values: "seconds", example: "3", about: "Refused: an old name of checktimeout and negotiatetimeout."},
+		{name: "connecttimeout", where: inFile, class: verbatim, set: refuse("connecttimeout is not a directive any more", fix),
+			values: "seconds", example: "3", about: "Refused: an old name of checktimeout and negotiatetimeout."},
 	}
 }

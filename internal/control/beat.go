@@ -46,10 +46,18 @@ func readBeat(path string) (Beat, error) {
 	if err != nil {
 		return Beat{}, err
 	}
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	beat, err := parseBeat(string(text))
+	if err != nil {
+		return Beat{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return beat, nil
+}
+
+func parseBeat(text string) (Beat, error) {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
 	var at, limit float64
 	if _, err := fmt.Sscan(lines[0], &at, &limit); err != nil {
-		return Beat{}, fmt.Errorf("%s: %w", path, err)
+		return Beat{}, err
 	}
 	return Beat{Age: record.SinceBoot() - seconds(at), Limit: seconds(limit), Bad: lines[1:]}, nil
 }

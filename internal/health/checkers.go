@@ -1,6 +1,7 @@
 package health
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -15,13 +16,17 @@ type Tools struct {
 	Source    check.Sourcer // chooses the addresses that checks are sent from
 	Pinger    *check.Pinger
 	Connector *check.Connector
-	Oracle    string // path of the program that talks to Oracle
+	Oracle    string          // path of the program that talks to Oracle
+	Programs  *check.Programs // that checks run; may be nil
 }
 
 // Checkers makes checks.
 func Checkers(tools Tools) func(Probe) (check.Checker, error) {
 	var known patterns
 	return func(p Probe) (check.Checker, error) {
+		if p.Addr.Port() == 0 && p.asksPort() {
+			return check.Never{Reason: errNoPort}, nil // it was a warning when the file was read
+		}
 		connect := check.Connect{Addr: p.Addr, Source: tools.Source, Connector: tools.Connector}
 		switch p.Type {
 		case config.Connect:
@@ -29,7 +34,7 @@ func Checkers(tools Tools) func(Probe) (check.Checker, error) {
 		case config.Ping:
 			return check.Ping{Addr: p.Addr.Addr(), Pinger: tools.Pinger, Attempts: p.Attempts}, nil
 		case config.UDP:
-			t, err := targetOf(p, tools.Source, &known)
+			t, err := targetOf(p, tools, &known)
 			return check.UDP{Target: t}, err
 		case config.Negotiate:
 			return negotiate(p, tools, &known)
@@ -37,9 +42,9 @@ func Checkers(tools Tools) func(Probe) (check.Checker, error) {
 			full, err := negotiate(p, tools, &known)
 			return &check.Combined{Full: full, Cheap: connect, Times: p.Connects}, err
 		case config.External:
-			return external(p), nil
+			return external(p, tools.Programs), nil
 		case config.ExternalPerl:
-			return external(p, "perl"), nil
+			return external(p, tools.Programs, "perl"), nil
 		case config.On, config.Off:
 		}
 		return nil, fmt.Errorf("checktype=%s has no check", p.Type)
@@ -69,11 +74,23 @@ func (p *patterns) compile(text string) (check.Pattern, error) {
 	return pattern, nil
 }
 
+var errNoPort = errors.New("no port to check; add checkport=PORT")
+
+// asksPort tells whether a probe is sent to a port.
+func (p Probe) asksPort() bool {
+	switch p.Type {
+	case config.Negotiate, config.Combined, config.Connect, config.UDP:
+		return true
+	case config.Ping, config.On, config.Off, config.External, config.ExternalPerl:
+	}
+	return false
+}
+
 // external runs a program with the arguments that ldirectord gives it.
-func external(p Probe, interpreter ...string) check.External {
+func external(p Probe, programs *check.Programs, interpreter ...string) check.External {
 	words := append(interpreter, strings.Fields(p.Command)...)
 	words = append(words, p.Virtual, fmt.Sprint(p.VirtualPort), hostText(p.Addr.Addr()), fmt.Sprint(p.Addr.Port()))
-	return check.External{Program: words[0], Args: words[1:]}
+	return check.External{Program: words[0], Args: words[1:], Programs: programs}
 }
 
 // hostText is an address as ldirectord hands it to programs: with brackets for IPv6.
@@ -85,9 +102,9 @@ func hostText(addr netip.Addr) string {
 }
 
 // targetOf says what is asked of whom.
-func targetOf(p Probe, sources check.Sourcer, known *patterns) (check.Target, error) {
+func targetOf(p Probe, tools Tools, known *patterns) (check.Target, error) {
 	t := check.Target{
-		Addr: p.Addr, UDP: p.UDP, Source: sources, Method: p.Method, Request: p.Request, Host: p.VirtualHost,
+		Addr: p.Addr, UDP: p.UDP, Source: tools.Source, Connector: tools.Connector, Method: p.Method, Request: p.Request, Host: p.VirtualHost,
 		Status: p.Status.Good, Verify: check.Verify(p.Verify), Database: p.Database,
 		Login: p.Login.Reveal(), Passwd: p.Passwd.Reveal(), Secret: p.Secret.Reveal(),
 	}
@@ -104,11 +121,11 @@ func targetOf(p Probe, sources check.Sourcer, known *patterns) (check.Target, er
 
 // negotiate asks in the protocol of the application.
 func negotiate(p Probe, tools Tools, known *patterns) (check.Checker, error) {
-	t, err := targetOf(p, tools.Source, known)
+	t, err := targetOf(p, tools, known)
 	if err != nil {
 		return nil, err
 	}
-	t.Helper = tools.Oracle
+	t.Helper, t.Programs = tools.Oracle, tools.Programs
 	checker, err := check.Negotiate(string(p.Application), t)
 	if err != nil {
 		return check.Never{Reason: err}, nil // it was a warning when the file was read

@@ -3,6 +3,7 @@ package health
 import (
 	"net/netip"
 
+	"lvs-agents/internal/config"
 	"lvs-agents/internal/lvs"
 )
 
@@ -12,12 +13,14 @@ const out = -1
 // weight is what a verdict makes of a real server whose weight the daemon found,
 // and whether it serves then. Without a verdict a server stays in if it was in,
 // and out if it was not; one that was found with weight 0 keeps it and so its
-// connections, also with quiescent=no.
-func (s Service) weight(d lvs.Destination, v Verdict, found int) (weight int, serving bool) {
+// connections, also with quiescent=no. With checktype=off nothing is ever asked, so
+// one that was out stays out also with quiescent=yes.
+func (s Service) weight(real Real, v Verdict, found int) (weight int, serving bool) {
+	unasked := v == Unknown || real.Probe.Type == config.Off
 	switch {
 	case v == Good || v == Unknown && found > 0:
-		return d.Weight, true
-	case v == Unknown && found == out, v == Bad && !s.Quiescent:
+		return real.Weight, true
+	case unasked && found == out, v == Bad && !s.Quiescent:
 		return out, false
 	}
 	return 0, false
@@ -65,7 +68,7 @@ func (s Service) stand(verdict func(Real) Verdict, found []lvs.Destination) *sta
 func (st *standing) set(s Service, i int, v Verdict) {
 	before := st.reals[i]
 	after := seat{verdict: v, found: before.found}
-	after.weight, after.serving = s.weight(s.Reals[i].Destination, v, before.found)
+	after.weight, after.serving = s.weight(s.Reals[i], v, before.found)
 	st.reals[i] = after
 	st.good += one(v == Good) - one(before.verdict == Good)
 	st.unknown += one(v == Unknown) - one(before.verdict == Unknown)

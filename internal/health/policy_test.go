@@ -100,6 +100,8 @@ func TestSetup(t *testing.T) {
 		{"request of a server", "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate 1 \"b\", \"c\"\n\trequest=a\n", "negotiate 192.0.2.21:80 b", ""},
 		{"mark", "virtual=5\n\treal=192.0.2.21 gate\n\tservice=http\n\tchecktype=negotiate\n", "negotiate 192.0.2.21:80 ", ""},
 		{"ping", "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n\tchecktype=ping\n", "ping 192.0.2.21:0 ", ""},
+		{"no port", "virtual=5\n\treal=192.0.2.21 gate\n\tchecktype=connect\n", "connect 192.0.2.21:0 ", ""},
+		{"port that only masq could change", "virtual=192.0.2.10:80\n\treal=192.0.2.21:8080 gate\n", "negotiate 192.0.2.21:8080 ", ""},
 		{"udp", "virtual=192.0.2.10:53\n\treal=192.0.2.21 gate\n\tprotocol=udp\n\tchecktype=connect\n", "ping 192.0.2.21:0 ", ""},
 		{"mysql", "virtual=192.0.2.10:3306\n\treal=192.0.2.21 gate\n\tservice=mysql\n\tlogin=\"a\"\n\tpasswd=\"s3cret\"\n\trequest=\"select 1\"\n", "negotiate 192.0.2.21:3306 select 1", ""},
 		{"external", "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n\tchecktype=external\n\tcheckcommand=/bin/x\nvirtual=5\n\treal=192.0.2.21 gate\n\tchecktype=external\n\tcheckcommand=/bin/x\n",
@@ -126,9 +128,22 @@ func TestSetup(t *testing.T) {
 	}
 }
 
+// TestCheckWithoutAPort always fails: ldirectord starts with such a file, too.
+func TestCheckWithoutAPort(t *testing.T) {
+	for _, text := range []string{"checktype=connect", "service=simpletcp", "checktype=2", "checktype=udp"} {
+		probe := setup(t, "virtual=5\n\treal=192.0.2.21 gate\n\t"+text+"\n").Probes()[0]
+		checker, err := Checkers(Tools{})(probe)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := checker.Check(t.Context()); err == nil || err.Error() != "no port to check; add checkport=PORT" {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 func TestSetupErrors(t *testing.T) {
 	tests := []struct{ text, want string }{
-		{"virtual=5\n\treal=192.0.2.21 gate\n\tchecktype=connect\n", "web.cf:2: real server 192.0.2.21:0 of -f 5: no port to check; add checkport=PORT"},
 		{"virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n\treceive=\"(\"\n", "web.cf:2: real server 192.0.2.21:80 of -t 192.0.2.10:80: receive: error parsing regexp: missing closing ): `(`"},
 		{"virtual=192.0.2.10:80\n\treal=web gate\n", "web.cf:2: real server web: names are not looked up here; write an address"},
 		{"virtual=192.0.2.10:80\n\tfallback=sorry\n\treal=192.0.2.21 gate\n", "web.cf:2: fallback sorry: names are not looked up here; write an address"},

@@ -102,14 +102,7 @@ func NewSetup(ctx context.Context, cfg *config.Config, r config.Resolver) (Setup
 // difference for the check is left out, so that equal checks are equal.
 func newProbe(ctx context.Context, r config.Resolver, s config.Service, real config.Real, known *patterns) (p Probe, warning string, err error) {
 	p.Check = s.Check
-	port := p.Port
-	if port == 0 {
-		port = real.Addr.Port()
-	}
-	if port == 0 {
-		port = p.Application.Port()
-	}
-	p.Addr = netip.AddrPortFrom(real.Addr.Addr(), port)
+	p.Addr = netip.AddrPortFrom(real.Addr.Addr(), s.CheckedPort(real))
 	if real.Request != "" {
 		p.Request, p.Receive = real.Request, real.Receive
 		if err := p.elsewhere(ctx, r, s.IPv6); err != nil {
@@ -144,9 +137,6 @@ func newProbe(ctx context.Context, r config.Resolver, s config.Service, real con
 		if _, err := known.compile(p.Receive); err != nil {
 			return p, "", fmt.Errorf("receive: %w", err)
 		}
-	}
-	if p.Addr.Port() == 0 {
-		return p, "", fmt.Errorf("no port to check; add checkport=PORT")
 	}
 	return p, warning, nil
 }

@@ -57,3 +57,18 @@ func TestParseAddressReadsWhatStringWrote(t *testing.T) {
 		}
 	}
 }
+
+func FuzzParseAddress(f *testing.F) {
+	f.Add("192.0.2.10/24 brd 192.0.2.255 dev eth0 label eth0:1 scope site preferred_lft 0 nodad noprefixroute")
+	f.Add("2001:db8::10/64 dev eth0 preferred_lft 60")
+	f.Fuzz(func(t *testing.T, text string) {
+		address, err := ParseAddress(text)
+		if err != nil {
+			return
+		}
+		again, err := ParseAddress(address.String())
+		if err != nil || again.String() != address.String() {
+			t.Errorf("%q became %q, then %q: %v", text, address, again, err)
+		}
+	})
+}

@@ -49,7 +49,10 @@ func (t Table) String() string {
 }
 
 func writeService(b *strings.Builder, verb string, s Service) {
-	fmt.Fprintf(b, "%s %s -s %s", verb, s.ID, s.Scheduler)
+	fmt.Fprintf(b, "%s %s", verb, s.ID)
+	if s.Scheduler != "" {
+		fmt.Fprintf(b, " -s %s", s.Scheduler)
+	}
 	if s.Persistence != 0 {
 		fmt.Fprintf(b, " -p %d", s.Persistence/time.Second)
 		if s.normal().Granularity != 0 {
@@ -65,7 +68,11 @@ func writeService(b *strings.Builder, verb string, s Service) {
 }
 
 func writeDestination(b *strings.Builder, verb string, id ServiceID, d Destination) {
-	fmt.Fprintf(b, "%s %s -r %s %s -w %d", verb, id, d.Addr, d.Forward, d.Weight)
+	fmt.Fprintf(b, "%s %s -r %s", verb, id, d.Addr)
+	if d.Forward != 0 {
+		fmt.Fprintf(b, " %s", d.Forward)
+	}
+	fmt.Fprintf(b, " -w %d", d.Weight)
 	if d.Upper != 0 || d.Lower != 0 {
 		fmt.Fprintf(b, " -x %d -y %d", d.Upper, d.Lower)
 	}
@@ -198,7 +205,7 @@ func ParseOp(line string) (Op, error) {
 			return Op{}, fmt.Errorf("%q: %w", line, err)
 		}
 	}
-	if p.op.Service.ID == (ServiceID{}) {
+	if id := p.op.Service.ID; id.Mark == 0 && !id.Addr.IsValid() {
 		return Op{}, fmt.Errorf("%q: no virtual service; one of -t -u -f is expected", line)
 	}
 	if p.destination != p.op.Destination.Addr.IsValid() || p.destination != p.op.Verb.ofDestination() {

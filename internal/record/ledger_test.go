@@ -95,3 +95,17 @@ func TestAloneCountsRunningHoldersOnly(t *testing.T) {
 		t.Errorf("a later holder changed what was found: %+v", got)
 	}
 }
+
+func FuzzLedger(f *testing.F) {
+	s := Store{boot: "b", netns: "1"}
+	f.Add(s.formatLedger(someLedger()))
+	f.Add(ledgerTitle + "\nholder running \"web\"\nsetting \"x\" found")
+	f.Fuzz(func(t *testing.T, text string) {
+		l, _, err := parseLedger(text)
+		written := s.formatLedger(l) // also of a damaged one: it is put right by that
+		again, owner, readBack := parseLedger(written)
+		if readBack != nil || owner != s.owner() || s.formatLedger(again) != written {
+			t.Errorf("%q (%v) became %q: %v", text, err, written, readBack)
+		}
+	})
+}

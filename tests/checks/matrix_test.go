@@ -86,6 +86,15 @@ func (c *subject) at(addr string) string {
 	return text
 }
 
+// six is the configuration with the real server at ::1, where that listens there.
+func (c *subject) six() string {
+	switch c.name {
+	case "connect", "http", "https", "ldap", "ldaps", "dns", "dns over tcp", "mysql", "pgsql", "simpletcp":
+		return replace(replace(c.at("[::1]"), "virtual=192.0.2.10", "virtual6=[2001:db8::10]"), "real=", "real6=")
+	}
+	return ""
+}
+
 // changed is the configuration that asks the right server for something wrong.
 func (c *subject) changed(what [2]string) string {
 	if what[0] == "" || c.right == "" {
@@ -110,7 +119,7 @@ func replace(text, from, to string) string { return strings.ReplaceAll(text, fro
 
 // expected tells whether a check should be good.
 func (c *subject) expected(name string) bool {
-	for _, up := range append([]string{"right", "wrong name, verify=chain", "self-signed, verify=no"}, c.up...) {
+	for _, up := range append([]string{"right", "right, IPv6", "wrong name, verify=chain", "self-signed, verify=no"}, c.up...) {
 		if up == name {
 			return true
 		}
@@ -312,7 +321,7 @@ const intro = `<!-- Written by tests/checks; go test ./tests/checks -update afte
 
 What every check says about real server programs from Debian 12 packages (nginx, vsftpd, postfix, dovecot, slapd,
 leafnode, named, mariadbd, postgres, freeradius, kamailio, squid) and about servers that misbehave. The reasons are those that
-an operator reads in the log and in lvsctl status. All is asked natively on addresses of 127/8.
+an operator reads in the log and in lvsctl status. All is asked natively on addresses of 127/8 and on ::1.
 
 * refused: nothing listens. black hole: the kernel drops the connection. silent: accepts and says nothing.
 * dripping: a right beginning, a byte a second. garbage: 4 KiB of random bytes. oversized: a right beginning without an end.

@@ -51,7 +51,7 @@ func tlsAddr(net int, certificate string) string {
 }
 
 func nginx() daemon {
-	servers := `server { listen 127.0.80.1:80 default_server; root $D;
+	servers := `server { listen 127.0.80.1:80 default_server; listen [::1]:80 default_server; root $D;
 		location = /health { return 200 "all is well\n"; }
 		location = /hidden { return 404 "all is well\n"; }
 		location = /move { return 302 /health; }
@@ -60,11 +60,11 @@ func nginx() daemon {
 	}
 `
 	for _, c := range certificates() {
-		servers += fmt.Sprintf(`server { listen %s:443 ssl; ssl_certificate $W/%s.pem; ssl_certificate_key $W/%s.key;
+		servers += fmt.Sprintf(`server { listen %s:443 ssl; %s ssl_certificate $W/%s.pem; ssl_certificate_key $W/%s.key;
 		location = /health { return 200 "all is well\n"; }
 		location = /loop { return 302 /loop; }
 	}
-`, tlsAddr(80, c.file), c.file, c.file)
+`, tlsAddr(80, c.file), onlyRight(c.file, "listen [::1]:443 ssl;"), c.file, c.file)
 	}
 	return daemon{
 		name: "nginx",
@@ -75,6 +75,15 @@ http { access_log off; client_body_temp_path $D/b; proxy_temp_path $D/p; fastcgi
 		argv:  []string{"nginx", "-c", "$D/conf"},
 		ready: []string{"127.0.80.1:80", tlsAddr(80, "self-signed") + ":443"},
 	}
+}
+
+// onlyRight is a text for the server with the right certificate alone, which
+// has the address of IPv6, too.
+func onlyRight(certificate, text string) string {
+	if certificate == "right" {
+		return text
+	}
+	return ""
 }
 
 // vsftpd knows no password but that of the anonymous user, from a list.
@@ -218,7 +227,7 @@ directory $D/db
 			"db/.keep": "",
 		},
 		setup: [][]string{{"/usr/sbin/slapadd", "-f", "conf", "-l", "ldif"}, {"chown", "-R", "openldap:openldap", "db"}},
-		argv:  []string{"slapd", "-f", "$D/conf", "-u", "openldap", "-g", "openldap", "-h", "ldap://" + addr + ":389 ldaps://" + addr + ":636", "-d", "0"},
+		argv:  []string{"slapd", "-f", "$D/conf", "-u", "openldap", "-g", "openldap", "-h", "ldap://" + addr + ":389 ldaps://" + addr + ":636" + onlyRight(certificate, " ldap://[::1]:389 ldaps://[::1]:636"), "-d", "0"},
 		ready: []string{addr + ":389", addr + ":636"},
 	}
 }
@@ -227,7 +236,7 @@ func named() daemon {
 	return daemon{
 		name: "named", owner: "bind",
 		files: map[string]string{
-			"conf": `options { directory "$D"; listen-on { 127.0.53.1; }; listen-on-v6 { none; }; pid-file none; session-keyfile none; recursion no; dnssec-validation no; };
+			"conf": `options { directory "$D"; listen-on { 127.0.53.1; }; listen-on-v6 { ::1; }; pid-file none; session-keyfile none; recursion no; dnssec-validation no; };
 controls { };
 zone "example.org" { type primary; file "$D/zone"; };
 zone "2.0.192.in-addr.arpa" { type primary; file "$D/reverse"; };
@@ -255,7 +264,7 @@ func mariadb() daemon {
 		setup: [][]string{{"sh", "-ec", "mkdir -p data/mysql && chown -R nobody data && " +
 			"{ echo 'use mysql;'; echo 'set @auth_root_socket=NULL, @skip_auth_anonymous=1;'; cat /usr/share/mysql/mysql_system_tables.sql /usr/share/mysql/mysql_system_tables_data.sql; } | " +
 			"mariadbd --no-defaults --bootstrap --datadir=$D/data --user=nobody --innodb-buffer-pool-size=8M"}},
-		argv: []string{"mariadbd", "--no-defaults", "--datadir=$D/data", "--user=nobody", "--socket=$D/socket", "--pid-file=$D/pid", "--bind-address=127.0.33.1",
+		argv: []string{"mariadbd", "--no-defaults", "--datadir=$D/data", "--user=nobody", "--socket=$D/socket", "--pid-file=$D/pid", "--bind-address=127.0.33.1,::1",
 			"--skip-name-resolve", "--init-file=$D/init.sql", "--innodb-buffer-pool-size=8M", "--performance-schema=OFF", "--innodb-flush-log-at-trx-commit=0"},
 		ready: []string{"127.0.33.1:3306"},
 	}
@@ -271,9 +280,9 @@ func postgres() daemon {
 		files: map[string]string{"password": passwd + "\n"},
 		setup: [][]string{
 			{bin + "/initdb", "-D", "$D/data", "-U", login, "-A", "scram-sha-256", "--pwfile=$D/password", "--no-sync", "--locale=C"},
-			{"sh", "-c", "echo host all all 127.0.0.0/8 scram-sha-256 >$D/data/pg_hba.conf"},
+			{"sh", "-c", "{ echo host all all 127.0.0.0/8 scram-sha-256; echo host all all ::1/128 scram-sha-256; } >$D/data/pg_hba.conf"},
 		},
-		argv: []string{bin + "/postgres", "-D", "$D/data", "-c", "listen_addresses=127.0.54.1", "-c", "unix_socket_directories=$D", "-c", "fsync=off",
+		argv: []string{bin + "/postgres", "-D", "$D/data", "-c", "listen_addresses=127.0.54.1,::1", "-c", "unix_socket_directories=$D", "-c", "fsync=off",
 			"-c", "dynamic_shared_memory_type=mmap", "-c", "shared_buffers=8MB", "-c", "ssl=off"},
 		ready: []string{"127.0.54.1:5432"},
 	}

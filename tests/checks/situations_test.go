@@ -30,6 +30,7 @@ const (
 func situations() []situation {
 	return []situation{
 		{"right", long, func(_ *testing.T, c *subject, _ int) string { return c.at(c.right) }},
+		{"right, IPv6", long, func(_ *testing.T, c *subject, _ int) string { return c.six() }},
 		{"wrong answer", long, func(_ *testing.T, c *subject, _ int) string { return c.changed(c.wrong) }},
 		{"wrong credentials", long, func(_ *testing.T, c *subject, _ int) string { return c.changed([2]string{passwd, "wr0ng"}) }},
 		{"wrong secret", short, func(_ *testing.T, c *subject, _ int) string { return c.changed([2]string{secret, "wr0ng"}) }},

@@ -25,7 +25,6 @@ func TestBadInput(t *testing.T) {
 	for _, tt := range []struct{ name, old, text, want string }{
 		{"an error", "scheduler=rr", "scheduler=rrr", d.config + `:13:13: unknown scheduler "rrr"`},
 		{"a name that nobody knows", "real=192.0.2.21:80", "real=rs1.invalid:80", d.config + ":7: real server rs1.invalid"},
-		{"no port", good, "virtual=9\n\treal=192.0.2.21 gate\n\tchecktype=connect\n", d.config + ":2: real server 192.0.2.21:0 of -f 9: no port to check; add checkport=PORT"},
 		{"nothing", good, "# empty", d.config + " has no virtual service; add virtual=ADDRESS:PORT"},
 		{"a scheduler that the kernel lacks", "scheduler=rr", "scheduler=twos", `scheduler "twos" is not available; modprobe ip_vs_twos`},
 	} {

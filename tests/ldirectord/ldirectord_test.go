@@ -196,9 +196,28 @@ type world struct {
 	listeners map[int][]net.Listener
 }
 
-const script = `#!/bin/sh
-test ! -e %s/down-"$3"
+// The programs that checks run: a server is down while there is a file with the
+// last number of its address. The second one is strict about its arguments.
+const (
+	script = `#!/bin/sh
+test ! -e @DIR@/down-${3##*.}
 `
+	arguments = `#!/bin/sh
+n=${3##*[.:]}
+n=${n%]}
+case "$*" in
+"192.0.2.10 80 192.0.2.21 80" | "192.0.2.10 80 192.0.2.22 8080") ;;
+"[2001:db8::10] 80 [2001:db8::2"[12]"] 80") ;;
+"31 0 192.0.2.21 0" | "31 0 192.0.2.22 80") ;;
+"192.0.2.11 5353 192.0.2.21 5353") ;;
+*) echo "$@" >>@DIR@/odd; exit 1 ;;
+esac
+test ! -e @DIR@/down-$n
+`
+	perlScript = `my ($address) = $ARGV[2] =~ /(\d+)$/;
+exit(-e "@DIR@/down-$address" ? 1 : 0);
+`
+)
 
 func newWorld(t *testing.T, name, file string) *world {
 	kerneltest.Namespace(t)
@@ -224,18 +243,20 @@ func newWorld(t *testing.T, name, file string) *world {
 	if first, rest, found := strings.Cut(string(text), "\n"); found && strings.HasPrefix(first, "# fail: ") {
 		w.fail, text = strings.TrimPrefix(first, "# fail: "), []byte(rest)
 	}
-	if *record != "" { // checks of the Perl program are most of what the guest's CPU does
-		text = []byte(strings.Replace(string(text), "checkinterval=1", "checkinterval=2", 1))
-	}
-	if *record == "" {
+	if *record != "" {
+		text = monitored(text)
+	} else {
 		text = patient(text, w.fail)
 	}
 	header := fmt.Sprintf("logfile=\"%s/log\"\n", dir)
 	for path, content := range map[string]string{
-		w.config:                    header + strings.ReplaceAll(string(text), "@DIR@", dir),
-		filepath.Join(dir, "check"): fmt.Sprintf(script, dir),
-		filepath.Join(dir, "sorry"): "#!/bin/sh\n",
+		w.config:                        header + string(text),
+		filepath.Join(dir, "check"):     script,
+		filepath.Join(dir, "arguments"): arguments,
+		filepath.Join(dir, "check.pl"):  perlScript,
+		filepath.Join(dir, "sorry"):     "#!/bin/sh\n",
 	} {
+		content = strings.ReplaceAll(content, "@DIR@", dir)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o755)); err != nil {
 			t.Fatal(err)
 		}
@@ -337,10 +358,12 @@ func (w *world) reach(t *testing.T, state string) {
 	}
 }
 
+func (w *world) perlPIDFile() string { return "/run/ldirectord." + w.name + ".cf.pid" }
+
 // terminate ends the Perl program with a signal: to start it once more for its
 // stop costs the guest as long as a state.
 func (w *world) terminate(t *testing.T) {
-	path := "/run/ldirectord." + w.name + ".cf.pid"
+	path := w.perlPIDFile()
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -362,10 +385,11 @@ func (w *world) terminate(t *testing.T) {
 
 // mark is the file that means that a real server is down.
 func (w *world) mark(n int) string {
-	if w.fail == "maintenance" {
-		return fmt.Sprintf("%s/maintenance/192.0.2.%d", w.dir, n)
+	if name, found := strings.CutPrefix(w.fail, "maintenance "); found {
+		names := strings.NewReplacer("ADDRESS", fmt.Sprintf("192.0.2.%d", n), "IPV6", fmt.Sprintf("2001:db8::%d", n))
+		return filepath.Join(w.dir, "maintenance", names.Replace(name))
 	}
-	return fmt.Sprintf("%s/down-192.0.2.%d", w.dir, n)
+	return fmt.Sprintf("%s/down-%d", w.dir, n)
 }
 
 func (w *world) down(t *testing.T, n int) {
@@ -474,19 +498,63 @@ func sorted(table lvs.Table) string {
 	return strings.Join(lines, "")
 }
 
-// still is how long the Perl program must leave the table alone to have come to
-// an end: in the guest a round of its checks takes some seconds.
-const still = 10 * time.Second
+// monitored lets the Perl program write down each of its checks, and leaves the
+// guest's CPU, of which they take most, a little time between two rounds.
+func monitored(text []byte) []byte {
+	slow := strings.Replace(string(text), "checkinterval=1", "checkinterval=2", 1)
+	if strings.Contains(slow, "monitorfile=") {
+		return []byte(slow)
+	}
+	return []byte(regexp.MustCompile(`(?m)^virtual6?\s*=.*\n`).ReplaceAllString(slow, "$0\tmonitorfile=@DIR@/monitor\n"))
+}
+
+// The Perl program has come to an end with a state when every check has been made
+// some times more (the largest failurecount in use, and one that had begun
+// before) without a change of the table. Not all checks are written down, as
+// checktype=on and a ping without an answer: those have a long time instead.
+const (
+	rounds = 4
+	still  = 5 * time.Second
+	long   = 25 * time.Second
+)
 
 // settle waits until the table stays as it is.
 func (w *world) settle(t *testing.T) {
-	since, before := time.Now(), w.look(t)
-	for time.Since(since) < still {
+	since, before, made := time.Now(), w.look(t), w.made(t)
+	for time.Since(since) < still || time.Since(since) < long && w.perlRuns() && !repeated(made, w.made(t)) {
 		<-time.After(300 * time.Millisecond)
 		if now := w.look(t); now != before {
-			since, before = time.Now(), now
+			since, before, made = time.Now(), now, w.made(t)
 		}
 	}
+}
+
+func (w *world) perlRuns() bool {
+	_, err := os.Stat(w.perlPIDFile())
+	return err == nil
+}
+
+// made counts the checks that were written down, by what was checked.
+func (w *world) made(t *testing.T) map[string]int {
+	text, err := os.ReadFile(filepath.Join(w.dir, "monitor"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	count := map[string]int{}
+	for _, line := range regexp.MustCompile(`(?m)^\[.*?\] \[\d+\] (.*?) \[(up|down)\]`).FindAllStringSubmatch(string(text), -1) {
+		count[line[1]]++
+	}
+	return count
+}
+
+// repeated tells whether all checks were made some times more.
+func repeated(before, now map[string]int) bool {
+	for what, n := range now {
+		if n < before[what]+rounds {
+			return false
+		}
+	}
+	return len(now) > 0
 }
 
 // expect waits for a table and that it stays for two rounds of checks. Without a

@@ -35,11 +35,22 @@ func Markdown() string {
 			fmt.Fprintf(&b, "`%s=` %s\n\n", d.Name, escaped(d.Values))
 		}
 		b.WriteString(d.About + facts(d) + "\n")
-		if d.Example != "" {
-			fmt.Fprintf(&b, "\n```\n%s```\n", d.Example)
+		fmt.Fprintf(&b, "\n```\n%s```\n", d.Example)
+		for _, said := range said(d) {
+			fmt.Fprintf(&b, "\nSaid about it: `%s`\n", said)
 		}
 	}
 	return b.String()
+}
+
+// said is what reading the example of a directive brings up.
+func said(d config.Directive) []string {
+	var texts []string
+	_, problems := config.Parse("FILE", []byte(d.Example))
+	for _, p := range problems {
+		texts = append(texts, fmt.Sprintf("%s: %s", p.Severity, p))
+	}
+	return texts
 }
 
 func mark(yes bool) string {
@@ -74,8 +85,9 @@ func Man() string {
 	b.WriteString(manual.Paragraphs(intro, ".PP") + "\n.SH DIRECTIVES\n")
 	for _, d := range config.Directives() {
 		fmt.Fprintf(&b, ".TP\n.BI %s= \" %s\"\n%s (%s)\n", d.Name, strings.ReplaceAll(manual.Escape(d.Values), `"`, `""`), manual.Escape(d.About+facts(d)), place(d))
-		if d.Example != "" {
-			fmt.Fprintf(&b, ".IP\n.nf\n%s\n.fi\n", strings.TrimSuffix(manual.Escape(d.Example), "\n"))
+		fmt.Fprintf(&b, ".IP\n.nf\n%s\n.fi\n", strings.TrimSuffix(manual.Escape(d.Example), "\n"))
+		for _, said := range said(d) {
+			fmt.Fprintf(&b, ".IP\nSaid about it: %s\n", manual.Escape(said))
 		}
 	}
 	b.WriteString(".SH FILES\n.TP\n.I /etc/ha.d, /etc/ha.d/conf\nwhere a name without a slash at its start is looked up\n.SH SEE ALSO\n.BR directord (8),\n.BR lvsctl (8),\n.BR ipvsadm (8)\n")

@@ -134,3 +134,17 @@ func TestMissingInterface(t *testing.T) {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }
+
+// FuzzClaimant takes apart what other hosts say in ARP.
+func FuzzClaimant(f *testing.F) {
+	ip := netip.MustParseAddr("192.0.2.10")
+	link := &netlink.LinkAttrs{HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}}
+	for _, packet := range arp(link, ip) {
+		f.Add(packet)
+	}
+	f.Fuzz(func(t *testing.T, packet []byte) {
+		if mac := claimant(packet, net.HardwareAddr{2, 0, 0, 0, 0, 2}, ip); mac != nil && len(mac) != 6 {
+			t.Errorf("% x is claimed by %v", packet, mac)
+		}
+	})
+}

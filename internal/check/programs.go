@@ -1,0 +1,162 @@
+package check
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Programs are the programs that this process has started. What they leave behind
+// becomes a child of this process, also with a session of its own, and is found
+// by a mark in its environment; a program that empties that escapes.
+type Programs struct {
+	environ []string      // of this process
+	count   atomic.Uint64 // of the marks
+
+	mu  sync.Mutex
+	own map[int]bool // waited for by whoever has started them
+}
+
+// NewPrograms makes this process the one that orphans of its programs go to.
+// environ is what the programs get.
+func NewPrograms(environ []string) (*Programs, error) {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return nil, fmt.Errorf("prctl: %w", err)
+	}
+	return &Programs{environ: environ, own: map[int]bool{}}, nil
+}
+
+// Start starts a command. Its process is left alone until Ended.
+func (p *Programs) Start(cmd *exec.Cmd) error {
+	if p == nil {
+		return cmd.Start()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	err := cmd.Start()
+	if err == nil {
+		p.own[cmd.Process.Pid] = true
+	}
+	return err
+}
+
+// Ended is called when the process of a command was waited for.
+func (p *Programs) Ended(cmd *exec.Cmd) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.own, cmd.Process.Pid)
+}
+
+const markName = "DIRECTORD_CHECK="
+
+// mark is a setting for the environment of a program that nothing else has; empty
+// for nil.
+func (p *Programs) mark() string {
+	if p == nil {
+		return ""
+	}
+	return markName + strconv.Itoa(os.Getpid()) + "." + strconv.FormatUint(p.count.Add(1), 10)
+}
+
+// environment is nil for nil: that of this process.
+func (p *Programs) environment(mark string) []string {
+	if p == nil {
+		return nil
+	}
+	return append(slices.Clone(p.environ), mark)
+}
+
+// grace bounds how long processes are looked for that start new ones faster than
+// they can be killed.
+const grace = time.Second
+
+// killMarked kills what a program has left behind that has ended itself: each
+// round kills this process's children with its mark, whose children are found in
+// the next.
+func (p *Programs) killMarked(mark string) {
+	if p == nil {
+		return
+	}
+	defer p.Reap()
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	for ctx.Err() == nil && p.kill(mark) {
+		<-time.After(time.Millisecond) // to die takes a moment
+	}
+}
+
+// kill tells whether there was something to kill.
+func (p *Programs) kill(mark string) (found bool) {
+	for _, pid := range p.strays() {
+		if marked(pid, mark) {
+			found = true
+			_ = unix.Kill(pid, unix.SIGKILL) // it may end by itself
+		}
+	}
+	return found
+}
+
+// Reap waits for orphans that have ended.
+func (p *Programs) Reap() {
+	if p == nil {
+		return
+	}
+	for _, pid := range p.strays() {
+		_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil) // most still run
+	}
+}
+
+// strays are the children of this process that it has not started as programs.
+// Those in its own process group were started by libraries, which wait for them.
+func (p *Programs) strays() []int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	group := unix.Getpgrp()
+	var pids []int
+	for _, pid := range children() {
+		if p.own[pid] {
+			continue
+		}
+		if of, err := unix.Getpgid(pid); err == nil && of != group {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// children are those of the first thread, which is the one that the kernel
+// gives orphans to.
+func children() []int {
+	self := strconv.Itoa(os.Getpid())
+	text, err := os.ReadFile(filepath.Join("/proc", self, "task", self, "children"))
+	if err != nil {
+		return nil // a kernel without CONFIG_PROC_CHILDREN
+	}
+	var pids []int
+	for word := range strings.FieldsSeq(string(text)) {
+		if pid, err := strconv.Atoi(word); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// marked tells whether a process has a mark in its environment.
+func marked(pid int, mark string) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+	return err == nil && bytes.Contains(append([]byte{0}, text...), []byte("\x00"+mark+"\x00"))
+}
