@@ -113,6 +113,7 @@ func TestExternalLeavesNobodyBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	const await = "until [ -s PIDS ] && [ $(wc -l <PIDS) = %d ]; do sleep 0.01; done\n"
+	const restless = `printf '#!/bin/sh\nexec "$0"\n' >PIDS.sh; chmod +x PIDS.sh; setsid sh -c 'echo $$ >>PIDS; exec PIDS.sh' &` + "\n"
 	const session = "setsid sh -c 'echo $$ >>PIDS; exec sleep 100' &\n"
 	tests := []struct {
 		name, text, want string
@@ -121,6 +122,7 @@ func TestExternalLeavesNobodyBehind(t *testing.T) {
 		{"two sessions", session + session + fmt.Sprintf(await, 2), "", 2},
 		{"an orphan", "(" + session + ")\n" + fmt.Sprintf(await, 1), "", 1},
 		{"a session with a child", "setsid sh -c 'echo $$ >>PIDS; sleep 100 & echo $! >>PIDS; wait' &\n" + fmt.Sprintf(await, 2), "", 2},
+		{"a session that is another program all the time", restless + fmt.Sprintf(await, 1), "", 1},
 		{"a signal", session + fmt.Sprintf(await, 1) + "kill $$", "signal: terminated", 1},
 		{"no end", session + "sleep 100", "no end in time", 1},
 	}

@@ -84,6 +84,10 @@ func (p *Programs) environment(mark string) []string {
 // they can be killed.
 const grace = time.Second
 
+// looks is how often a process without an environment is looked at: one that has
+// just become another program seems to have none (fs/proc/base.c, environ_read).
+const looks = 20
+
 // killMarked kills what a program has left behind that has ended itself: each
 // round kills this process's children with its mark, whose children are found in
 // the next.
@@ -91,23 +95,39 @@ func (p *Programs) killMarked(mark string) {
 	if p == nil {
 		return
 	}
-	defer p.Reap()
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
-	for ctx.Err() == nil && p.kill(mark) {
+	for left := looks; ctx.Err() == nil && left > 0; {
+		switch changed, unclear := p.kill(mark); {
+		case changed:
+			left = looks
+		case unclear:
+			left--
+		default:
+			return
+		}
 		<-time.After(time.Millisecond) // to die takes a moment
 	}
 }
 
-// kill tells whether there was something to kill.
-func (p *Programs) kill(mark string) (found bool) {
+// kill tells whether a child was killed, has ended, or is about to: such a one
+// hands its own children to this process, perhaps after they were listed.
+func (p *Programs) kill(mark string) (changed, unclear bool) {
 	for _, pid := range p.strays() {
-		if marked(pid, mark) {
-			found = true
+		switch environ := procFile(pid, "environ"); {
+		case reap(pid):
+			changed = true
+		case bytes.Contains(append([]byte{0}, environ...), []byte("\x00"+mark+"\x00")):
+			changed = true
 			_ = unix.Kill(pid, unix.SIGKILL) // it may end by itself
+		case len(environ) > 0:
+		case len(procFile(pid, "cmdline")) == 0:
+			changed = true
+		default:
+			unclear = true
 		}
 	}
-	return found
+	return changed, unclear
 }
 
 // Reap waits for orphans that have ended.
@@ -116,8 +136,14 @@ func (p *Programs) Reap() {
 		return
 	}
 	for _, pid := range p.strays() {
-		_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil) // most still run
+		reap(pid)
 	}
+}
+
+// reap tells whether a child has ended, and waits for it then.
+func reap(pid int) bool {
+	ended, err := unix.Wait4(pid, nil, unix.WNOHANG, nil)
+	return err == nil && ended == pid
 }
 
 // strays are the children of this process that it has not started as programs.
@@ -155,8 +181,19 @@ func children() []int {
 	return pids
 }
 
-// marked tells whether a process has a mark in its environment.
-func marked(pid int, mark string) bool {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-	return err == nil && bytes.Contains(append([]byte{0}, text...), []byte("\x00"+mark+"\x00"))
+// procFile is empty for a process that is gone. It reads all at once: a process
+// that becomes another program between two reads has its end cut off.
+func procFile(pid int, name string) []byte {
+	file, err := os.Open(filepath.Join("/proc", strconv.Itoa(pid), name))
+	if err != nil {
+		return nil
+	}
+	defer file.Close()
+	for size := 1 << 16; ; size *= 4 {
+		text := make([]byte, size)
+		n, _ := file.ReadAt(text, 0) // io.EOF, or the process is gone meanwhile
+		if n < size {
+			return text[:n]
+		}
+	}
 }

@@ -97,11 +97,13 @@ func (h host) must(t *testing.T, want int, id, action string, words ...string) s
 	return out
 }
 
-// dump is every sysctl, address, link, rule and route that might change. Lifetimes run down by themselves.
+// dump is every sysctl, address, link, rule and route that might change. Lifetimes
+// run down by themselves. The kernel finishes an IPv6 address some time after it
+// was added, with its local route.
 func dump(t *testing.T) string {
 	t.Helper()
 	out, err := exec.Command("sh", "-ec", `
-		for i in $(seq 100); do ip -6 addr show tentative | grep -q . || break; sleep 0.1; done
+		for i in $(seq 100); do ip -6 addr show tentative | grep -q . || [ $(ip -6 -o addr show up | wc -l) != $(ip -6 route show table local type local | wc -l) ] || break; sleep 0.1; done
 		cd /proc/sys/net
 		grep -r . ipv4/conf ipv6/conf ipv4/ip_forward 2>/dev/null | grep -v -e stable_secret -e /use_optimistic | sort
 		ip -o addr show | sed 's/ *valid_lft.*//' | sort

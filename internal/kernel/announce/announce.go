@@ -13,7 +13,6 @@ import (
 	"net/netip"
 	"os"
 	"time"
-	"unsafe"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -62,20 +61,13 @@ func (b Burst) send(ctx context.Context, nic string, ip netip.Addr, done func(fd
 // Send announces ip once, without a pause between request and reply, and without
 // the wait at the end.
 func Send(ctx context.Context, nic string, ip netip.Addr) error {
-	return Burst{Count: 1, Still: func() bool { return true }}.send(ctx, nic, ip, abandon)
+	return Burst{Count: 1, Still: func() bool { return true }}.send(ctx, nic, ip, release)
 }
 
-// abandon closes a descriptor whose last close takes long (a packet socket:
-// net/packet/af_packet.c, packet_release). A child has that last one for some
-// milliseconds and ends; it runs no Go code but these calls, and costs a tenth of
-// a program.
-func abandon(fd int) {
-	later := unix.NsecToTimespec(int64(5 * time.Millisecond))
-	if child, _, errno := unix.RawSyscall6(unix.SYS_CLONE, 0, 0, 0, 0, 0, 0); child == 0 && errno == 0 {
-		_, _, _ = unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&later)), 0, 0)
-		for {
-			_, _, _ = unix.RawSyscall(unix.SYS_EXIT_GROUP, 0, 0, 0)
-		}
+// release closes a descriptor without waiting for processors.
+func release(fd int) {
+	if domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN); err != nil || domain == unix.AF_PACKET {
+		hold() // without it, it only takes longer
 	}
 	_ = unix.Close(fd)
 }
