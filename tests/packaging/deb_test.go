@@ -18,27 +18,23 @@ type debian struct {
 	root string
 }
 
-// bootstrapped is where debootstrap puts its root, once: each test has it as the
-// lower half of an overlay.
-const bootstrapped = "../../tests/out/debian"
+// bootstrapped is what tests/debian has made: each test has it as the lower half of
+// an overlay.
+const bootstrapped = "/var/cache/lvs-agents/debian"
 
 // newDebian makes a root of its own, in which programs that manage services only
 // write down how they were called.
 func newDebian(t *testing.T) debian {
 	t.Helper()
-	lower, err := filepath.Abs(bootstrapped)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !exists(lower + ".complete") {
-		bootstrap(t, lower)
+	if !exists(bootstrapped) {
+		t.Fatalf("%s is not there: run tests/debian %[1]s", bootstrapped)
 	}
 	work := t.TempDir()
 	must(t, "mount", "-t", "tmpfs", "-o", "mode=755", "packaging", work)
 	t.Cleanup(func() { _ = syscall.Unmount(work, syscall.MNT_DETACH) })
 	d := debian{t, work + "/root"}
 	must(t, "mkdir", work+"/upper", work+"/work", d.root)
-	must(t, "mount", "-t", "overlay", "-o", "lowerdir="+lower+",upperdir="+work+"/upper,workdir="+work+"/work", "debian", d.root)
+	must(t, "mount", "-t", "overlay", "-o", "lowerdir="+bootstrapped+",upperdir="+work+"/upper,workdir="+work+"/work", "debian", d.root)
 	t.Cleanup(func() { _ = syscall.Unmount(d.root, syscall.MNT_DETACH) })
 	for _, dir := range []string{"proc", "sys", "dev"} {
 		must(t, "mount", "--rbind", "/"+dir, d.root+"/"+dir)
@@ -48,21 +44,6 @@ func newDebian(t *testing.T) debian {
 		write(t, d.root+"/usr/local/bin/"+name, "#!/bin/sh\necho "+name+` "$@" >>/called`+"\n", 0o755)
 	}
 	return d
-}
-
-// bootstrap asks the mirror that this machine's apt has.
-func bootstrap(t *testing.T, dir string) {
-	t.Helper()
-	const script = `
-. /etc/os-release
-mirror=$(apt-get indextargets --format '$(SITE) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
-	awk -v release="$VERSION_CODENAME" '$2 == release && $3 == "main" {print $1; exit}')
-rm -rf --one-file-system "$1"
-mkdir -p "$1"
-debootstrap --variant=minbase --include=resource-agents,libxml2-utils,iproute2,logrotate "$VERSION_CODENAME" "$1" "$mirror"
-rm -rf "$1"/var/cache/apt/archives/*.deb
-touch "$1.complete"`
-	must(t, "sh", "-ec", script, "bootstrap", dir)
 }
 
 // in runs a command in the root, in a network namespace shared with the test.
