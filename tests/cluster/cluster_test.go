@@ -140,17 +140,12 @@ func sorted(text string) string {
 	return strings.Join(lines, "")
 }
 
-// roundRobin asks ten times over new connections, which equal weights get in
-// turn. What counts is what the director has scheduled: answers may come out of
-// turn when the client takes a port that it had less than two minutes ago, whose
-// connection entry still stands (FIN_WAIT, of which a director with direct routing
-// does not see the end).
+// roundRobin asks ten times over new connections, which equal weights get in turn.
 func (s site) roundRobin(t *testing.T) {
 	t.Helper()
-	active, _ := s.active(t)
-	before := scheduled(t, active)
 	var pages []string
-	for range 10 {
+	repeats := 0
+	for i := range 10 {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		page, err := s.topology.Host("client").Get(ctx, "http://192.0.2.10/")
 		cancel()
@@ -158,28 +153,14 @@ func (s site) roundRobin(t *testing.T) {
 			t.Fatal(err)
 		}
 		pages = append(pages, strings.TrimSpace(page))
-	}
-	after := scheduled(t, active)
-	one, two := after["192.0.2.21:80"]-before["192.0.2.21:80"], after["192.0.2.22:80"]-before["192.0.2.22:80"]
-	if one+two < 5 || one-two > 1 || two-one > 1 || !slices.Contains(pages, "rs1") || !slices.Contains(pages, "rs2") {
-		t.Fatalf("not in turn: %d and %d connections, %v", one, two, pages)
-	}
-}
-
-// scheduled is how many connections each real server of a director has got.
-func scheduled(t *testing.T, director *lab.Node) map[string]int {
-	t.Helper()
-	connections := map[string]int{}
-	for line := range strings.Lines(director.Run(t, "ipvsadm", "-Ln", "--stats", "--exact", "-t", "192.0.2.10:80")) {
-		if fields := strings.Fields(line); len(fields) > 2 && fields[0] == "->" && fields[1] != "RemoteAddress:Port" {
-			number, err := strconv.Atoi(fields[2])
-			if err != nil {
-				t.Fatalf("%q: %v", line, err)
-			}
-			connections[fields[1]] = number
+		if i > 0 && pages[i] == pages[i-1] {
+			repeats++
 		}
 	}
-	return connections
+	if repeats > 1 || !slices.Contains(pages, "rs1") || !slices.Contains(pages, "rs2") {
+		t.Fatalf("not in turn: %v", pages)
+	}
+	t.Log(strings.Join(pages, " "))
 }
 
 func crmGroup(t *testing.T, s site) {

@@ -63,21 +63,32 @@ func (h *Host) Listen(tb testing.TB, network, address string) net.Listener {
 	return listener
 }
 
-// HTTPClient is a client on the host that opens a connection per request.
-func (h *Host) HTTPClient(timeout time.Duration) *http.Client {
-	return &http.Client{
-		Timeout:   timeout,
-		Transport: &http.Transport{DialContext: h.Dial, DisableKeepAlives: true},
-	}
-}
+// getPorts is how many ports Get goes through, from 10000 up: below those that
+// Linux gives by itself.
+const getPorts = 20000
 
-// Get fetches a page from the host; a status other than 200 is an error.
+// Get fetches a page from the host; a status other than 200 is an error. Each call
+// comes from another port: from one that it had less than two minutes ago it would
+// be sent where it went then, as the director with direct routing does not see the
+// end of a connection (FIN_WAIT), and Linux starts anew at a random port every ten
+// seconds (net/core/secure_seq.c).
 func (h *Host) Get(ctx context.Context, url string) (string, error) {
+	from := &net.TCPAddr{Port: 10000 + int(h.gets.Add(1)%getPorts)}
+	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, address string) (conn net.Conn, err error) {
+			err = h.Do(func() (err error) {
+				conn, err = (&net.Dialer{LocalAddr: from}).DialContext(ctx, network, address)
+				return err
+			})
+			return conn, err
+		},
+	}}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return "", err
 	}
-	response, err := h.HTTPClient(5 * time.Second).Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return "", err
 	}

@@ -47,6 +47,7 @@ type Host struct {
 	netns    string
 	mac      string
 	docRoot  string
+	gets     atomic.Uint32
 }
 
 // NewTopology builds the network and removes it when the test ends. Forwarding is off, and rp_filter is 0
