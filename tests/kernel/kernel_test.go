@@ -50,6 +50,7 @@ func (d director) agent(t *testing.T, dir, agent, id, action string, words ...st
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(dir, agent), action)
+	cmd.WaitDelay = 5 * time.Second
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HA_RSCTMP=" + d.state,
 		"OCF_RESOURCE_INSTANCE=" + id, "OCF_RESKEY_CRM_meta_interval=10000"}
 	for _, word := range words {

@@ -423,6 +423,7 @@ func (w *world) exec(t *testing.T, name string, args ...string) (code int, out s
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.WaitDelay = 5 * time.Second
 	cmd.Env = w.environ()
 	text, err := cmd.CombinedOutput()
 	var exit *exec.ExitError

@@ -18,6 +18,7 @@ func (h host) doctor(t *testing.T, words ...string) (int, string) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(h.bin, "lvsctl"), append([]string{"doctor"}, words...)...)
+	cmd.WaitDelay = 5 * time.Second
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HA_RSCTMP=" + h.state}
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError

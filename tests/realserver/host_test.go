@@ -73,6 +73,7 @@ func (h host) agent(t *testing.T, dir, id, action string, words ...string) (int,
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(dir, "realserver"), action)
+	cmd.WaitDelay = 5 * time.Second
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HA_RSCTMP=" + h.state, "OCF_RESOURCE_INSTANCE=" + id, "OCF_RESKEY_CRM_meta_interval=10000"}
 	for _, word := range words {
 		if word[0] >= 'a' && word[0] <= 'z' {

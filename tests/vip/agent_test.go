@@ -51,6 +51,7 @@ func (a agent) exec(t *testing.T, environ []string, action string) (code int, ou
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, a.path, action)
+	cmd.WaitDelay = 5 * time.Second
 	cmd.Env = environ
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
