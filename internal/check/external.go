@@ -99,6 +99,7 @@ func (g *group) kill() {
 	defer g.mu.Unlock()
 	if !g.ended {
 		_ = syscall.Kill(-g.pid, syscall.SIGKILL) // it may be gone already
+		_ = syscall.Kill(g.pid, syscall.SIGKILL)  // a leader can move to another group of its session
 	}
 }
 

@@ -125,6 +125,7 @@ func TestExternalLeavesNobodyBehind(t *testing.T) {
 		{"a session that is another program all the time", restless + fmt.Sprintf(await, 1), "", 1},
 		{"a signal", session + fmt.Sprintf(await, 1) + "kill $$", "signal: terminated", 1},
 		{"no end", session + "sleep 100", "no end in time", 1},
+		{"no end, in our own group", `exec perl -e 'setpgrp(0, getpgrp(getppid())); open(F, ">>PIDS"); print F "$$\n"; close(F); sleep 100'`, "no end in time", 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

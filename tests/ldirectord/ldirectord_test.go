@@ -120,19 +120,29 @@ func (w *world) launch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	said, err := os.Create(filepath.Join(w.dir, "said"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer said.Close()
 	w.daemon = w.command(path, "-f", w.config, "start")
+	w.daemon.Stderr = said
 	if err := w.daemon.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = w.daemon.Process.Kill() }) // it has ended unless the test failed
 }
 
+// land ends it. One that does not end says what it is doing.
 func (w *world) land(t *testing.T) {
 	if err := w.daemon.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
+	late := time.AfterFunc(time.Minute, func() { _ = w.daemon.Process.Signal(syscall.SIGABRT) })
+	defer late.Stop()
 	if err := w.daemon.Wait(); err != nil {
-		t.Error(err)
+		said, _ := os.ReadFile(filepath.Join(w.dir, "said")) // its error is the one that counts
+		t.Errorf("%v\n%s", err, said)
 	}
 }
 
