@@ -74,8 +74,8 @@ func (f family) del() []string { return []string{"ip", "addr", "del", f.address,
 
 func (f family) rows() []row {
 	return []row{
-		f.row("monitor, running", "monitor", 60).during(f.add(), f.del()).atLeast(15),
-		f.row("monitor, running, without an announcement", "monitor", 60, "OCF_RESKEY_arp_count_refresh=0").during(f.add(), f.del()).atLeast(15),
+		f.row("monitor, running", "monitor", 60).during(f.add(), f.del()).atLeast(10),
+		f.row("monitor, running, without an announcement", "monitor", 60, "OCF_RESKEY_arp_count_refresh=0").during(f.add(), f.del()).atLeast(10),
 		f.row("monitor, stopped", "monitor", 60).around(nil, nil, 7),
 		f.row("start", "start", f.rounds).around(nil, f.del(), 0).atLeast(8),
 		f.row("stop", "stop", f.rounds).around(f.add(), nil, 0).atLeast(8),
