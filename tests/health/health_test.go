@@ -32,23 +32,11 @@ type director struct {
 	log      string
 }
 
-const storyConfig = `checktimeout=3
-checkinterval=1
-autoreload=yes
-quiescent=%s
-logfile="%s"
-virtual=192.0.2.10:80
-	real=192.0.2.21:80 gate
-	real=192.0.2.22:80 gate
-	fallback=127.0.0.1:80 gate
-	service=http
-	request=".health.html"
-	receive="OK"
-	scheduler=rr
-	protocol=tcp
-	checktype=negotiate
-	checkport=80
-`
+// story is a how-to's configuration with a log file.
+func (d director) story(quiescent string) string {
+	settings := fmt.Sprintf("quiescent=%s\nlogfile=%q\n", quiescent, d.log)
+	return strings.Replace(lab.LdirectordConfig, "quiescent=yes\n", settings, 1)
+}
 
 func newDirector(t *testing.T, quiescent string) director {
 	t.Helper()
@@ -74,7 +62,7 @@ func newDirector(t *testing.T, quiescent string) director {
 			t.Logf("log:\n%s", d.logText())
 		}
 	})
-	d.write(t, fmt.Sprintf(storyConfig, quiescent, d.log))
+	d.write(t, d.story(quiescent))
 	return d
 }
 
@@ -309,7 +297,7 @@ func TestAgents(t *testing.T) {
 		t.Errorf("the table was changed:\n%s", log)
 	}
 
-	d.write(t, strings.Replace(fmt.Sprintf(storyConfig, "yes", d.log), "virtual=192.0.2.10:80", "virtual=192.0.2.10", 1))
+	d.write(t, strings.Replace(d.story("yes"), "virtual=192.0.2.10:80", "virtual=192.0.2.10", 1))
 	lab.Wait(t, 5*time.Second, "log", func() error {
 		if !strings.Contains(d.logText(), "web.cf:6:9: ") {
 			return errors.New(d.logText())
@@ -318,7 +306,7 @@ func TestAgents(t *testing.T) {
 	})
 	d.agent(t, 0, "health", "web-health", "monitor", config)
 	d.waitTable(t, 0, service+rs1out+rs2)
-	d.write(t, strings.Replace(fmt.Sprintf(storyConfig, "yes", d.log), "scheduler=rr", "scheduler=wlc", 1))
+	d.write(t, strings.Replace(d.story("yes"), "scheduler=rr", "scheduler=wlc", 1))
 	d.waitTable(t, 5*time.Second, strings.Replace(service, "rr", "wlc", 1)+rs1out+rs2)
 	d.agent(t, 0, "ipvs", "web-ipvs", "monitor", config)
 

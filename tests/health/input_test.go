@@ -17,7 +17,7 @@ import (
 // the status and in the log, and what ran before goes on.
 func TestBadInput(t *testing.T) {
 	d := newDirector(t, "yes")
-	good := fmt.Sprintf(storyConfig, "yes", d.log)
+	good := d.story("yes")
 	config := "config=" + d.config
 	d.agent(t, 0, "ipvs", "web-ipvs", "start", config)
 	d.agent(t, 0, "health", "web-health", "start", config)
@@ -78,7 +78,7 @@ func (d director) says(t *testing.T, want string) {
 func TestPasswordIsNowhere(t *testing.T) {
 	const secret = "hunter2"
 	d := newDirector(t, "yes")
-	text := strings.Replace(fmt.Sprintf(storyConfig, "yes", d.log), "service=http", "service=mysql\n\tlogin=checker\n\tpasswd="+secret+"\n\tdatabase=web", 1)
+	text := strings.Replace(d.story("yes"), "service=http", "service=mysql\n\tlogin=checker\n\tpasswd="+secret+"\n\tdatabase=web", 1)
 	d.write(t, text)
 	config := "config=" + d.config
 	seen := d.agent(t, 0, "ipvs", "web-ipvs", "start", config)

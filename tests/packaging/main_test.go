@@ -5,57 +5,21 @@ package packaging
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"lvs-agents/tests/lab"
 )
 
 // names are the packages, by the ending of their names.
 var names = []string{"", "-ldirectord", "-heartbeat", "-realserver"}
 
-// TestMain starts the test binary again in namespaces of its own, where lo is up.
-func TestMain(m *testing.M) {
-	if os.Geteuid() != 0 {
-		fmt.Println("tests/packaging: not root; run tests/run packages")
-		os.Exit(missing())
-	}
-	if os.Getenv("PACKAGING_SANDBOX") == "" {
-		os.Exit(again())
-	}
-	const script = `mount --make-rprivate / 2>/dev/null || nsenter --mount=/proc/self/ns/mnt mount --make-rprivate / # the latter in a chroot
-ip link set lo up`
-	if out, err := exec.Command("sh", "-ec", script).CombinedOutput(); err != nil {
-		fmt.Printf("tests/packaging: making the sandbox: %v: %s\n", err, out)
-		os.Exit(1)
-	}
-	os.Exit(m.Run())
-}
-
-func missing() int {
-	if os.Getenv("REQUIRE_KERNEL") == "1" {
-		return 1
-	}
-	return 0
-}
-
-func again() int {
-	self := exec.Command("/proc/self/exe", os.Args[1:]...)
-	self.Env = append(os.Environ(), "PACKAGING_SANDBOX=1")
-	self.Stdin, self.Stdout, self.Stderr = os.Stdin, os.Stdout, os.Stderr
-	// Not Unshareflags: Go then remounts / as private, which fails in a chroot.
-	self.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET}
-	if err := self.Run(); err != nil {
-		fmt.Println("tests/packaging:", err)
-		return 1
-	}
-	return 0
-}
+func TestMain(m *testing.M) { os.Exit(lab.Sandbox(m, nil)) }
 
 // built is the newest file in dist that a pattern names.
 func built(t *testing.T, pattern string) string {

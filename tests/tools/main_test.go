@@ -11,58 +11,21 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
+
+	"lvs-agents/tests/lab"
 )
 
 const agentDir = "/usr/lib/ocf/resource.d/lvs"
 
-// TestMain starts the test binary again in a network and mount namespace where
-// the agents are installed and eth0 is one end of a cable.
-func TestMain(m *testing.M) {
-	if os.Geteuid() != 0 {
-		fmt.Println("tests/tools: not root; run make test")
-		os.Exit(missing())
-	}
-	if os.Getenv("TOOLS_SANDBOX") == "" {
-		os.Exit(again())
-	}
-	if err := furnish(); err != nil {
-		fmt.Println("tests/tools:", err)
-		os.Exit(1)
-	}
-	os.Exit(m.Run())
-}
-
-// missing is the exit status where the tests cannot run: a failure if the
-// caller insists.
-func missing() int {
-	if os.Getenv("REQUIRE_KERNEL") == "1" {
-		return 1
-	}
-	return 0
-}
-
-func again() int {
-	self := exec.Command("/proc/self/exe", os.Args[1:]...)
-	self.Env = append(os.Environ(), "TOOLS_SANDBOX=1")
-	self.Stdin, self.Stdout, self.Stderr = os.Stdin, os.Stdout, os.Stderr
-	// Not Unshareflags: Go then remounts / as private, which fails in a chroot.
-	self.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET}
-	if err := self.Run(); err != nil {
-		fmt.Println("tests/tools:", err)
-		return 1
-	}
-	return 0
-}
+func TestMain(m *testing.M) { os.Exit(lab.Sandbox(m, furnish)) }
 
 // furnish installs the agents where they belong, over a copy of the other
 // providers, and makes the network.
 func furnish() error {
 	const script = `
 set -e
-mount --make-rprivate / 2>/dev/null || nsenter --mount=/proc/self/ns/mnt mount --make-rprivate / # the latter in a chroot
 mount -t tmpfs -o mode=755 tools /mnt
 mkdir /mnt/ocf /mnt/run
 cp -a /usr/lib/ocf/. /mnt/ocf/
@@ -71,7 +34,6 @@ cp "$1"/* /mnt/ocf/resource.d/lvs/
 mount --bind /mnt/ocf /usr/lib/ocf
 mkdir -p /run/lvs-agents
 mount -t tmpfs -o mode=755 state /run/lvs-agents
-ip link set lo up
 ip link add eth0 type veth peer name cable
 ip link set cable up
 ip link set eth0 up
@@ -94,7 +56,7 @@ ip addr add 2001:db8::11/64 dev eth0 nodad
 	}
 	out, err := exec.Command("sh", "-c", script, "furnish", staging).CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("making the sandbox: %w: %s", err, out)
+		return fmt.Errorf("%w: %s", err, out)
 	}
 	return nil
 }
