@@ -23,6 +23,7 @@ PROGRAMS   := $(filter-out $(AGENTS),$(COMMANDS))
 GO         := $(shell command -v go || echo /usr/local/go/bin/go)
 SOURCE      = dist/lvs-agents-$(VERSION).tar.gz
 export CGO_ENABLED = 0
+export PATH := $(PATH):/usr/local/go/bin
 
 .PHONY: help build demo test check lint bench soak fuzz docs install install-agents install-realserver install-ldirectord install-heartbeat record-ldirectord dist rpm deb clean programs tools packagers stage
 

@@ -51,15 +51,15 @@ func (f failure) Error() string {
 	return f.how + ": " + f.output
 }
 
-// run runs a program in a process group of its own and leaves nothing behind of
+// run runs a program in a session of its own and leaves nothing behind of
 // the group, and of what has left that.
 func run(ctx context.Context, p program) error {
 	said := &head{}
 	cmd := exec.Command(p.argv[0], p.argv[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(p.input), said, said
 	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.WaitDelay = time.Second // for a child that has escaped and holds our pipe
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // nobody in it can join a group of ours
+	cmd.WaitDelay = time.Second                          // for a child that has escaped and holds our pipe
 	mark := p.programs.mark()
 	cmd.Env = p.programs.environment(mark)
 	if err := p.programs.Start(cmd); err != nil {
@@ -69,12 +69,12 @@ func run(ctx context.Context, p program) error {
 	group := &group{pid: cmd.Process.Pid}
 	stop := context.AfterFunc(ctx, group.kill)
 	await(cmd.Process.Pid)
-	stop()
+	late := !stop()
 	group.end()
 	p.programs.killMarked(mark)
 	err := cmd.Wait()
 	switch {
-	case ctx.Err() != nil:
+	case late:
 		return failure{"no end in time", said.String()}
 	case errors.Is(err, exec.ErrWaitDelay):
 		return nil // the program itself ended well
@@ -99,7 +99,6 @@ func (g *group) kill() {
 	defer g.mu.Unlock()
 	if !g.ended {
 		_ = syscall.Kill(-g.pid, syscall.SIGKILL) // it may be gone already
-		_ = syscall.Kill(g.pid, syscall.SIGKILL)  // a leader can move to another group of its session
 	}
 }
 

@@ -115,6 +115,7 @@ func TestExternalLeavesNobodyBehind(t *testing.T) {
 	const await = "until [ -s PIDS ] && [ $(wc -l <PIDS) = %d ]; do sleep 0.01; done\n"
 	const restless = `printf '#!/bin/sh\nexec "$0"\n' >PIDS.sh; chmod +x PIDS.sh; setsid sh -c 'echo $$ >>PIDS; exec PIDS.sh' &` + "\n"
 	const session = "setsid sh -c 'echo $$ >>PIDS; exec sleep 100' &\n"
+	const joining = `perl -e 'setpgrp(0, getpgrp('$PPID')); open(F, ">>PIDS"); print F "$$\n"; close(F); sleep 100'`
 	tests := []struct {
 		name, text, want string
 		processes        int
@@ -125,7 +126,8 @@ func TestExternalLeavesNobodyBehind(t *testing.T) {
 		{"a session that is another program all the time", restless + fmt.Sprintf(await, 1), "", 1},
 		{"a signal", session + fmt.Sprintf(await, 1) + "kill $$", "signal: terminated", 1},
 		{"no end", session + "sleep 100", "no end in time", 1},
-		{"no end, in our own group", `exec perl -e 'setpgrp(0, getpgrp(getppid())); open(F, ">>PIDS"); print F "$$\n"; close(F); sleep 100'`, "no end in time", 1},
+		{"no end, in our own group", "exec " + joining, "no end in time", 1},
+		{"a child in our own group", joining + " &\n" + fmt.Sprintf(await, 1), "", 1},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -163,6 +165,42 @@ func TestExternalLeavesNobodyBehind(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestExternalEndsInTime has a program that ends in time and leaves a child that
+// holds its output until the time is over.
+func TestExternalEndsInTime(t *testing.T) {
+	programs, err := NewPrograms(os.Environ())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pids := filepath.Join(t.TempDir(), "pids")
+	path := script(t, strings.ReplaceAll(`env -i setsid sh -c 'echo $$ >>PIDS; exec sleep 100' &
+until [ -s PIDS ]; do sleep 0.01; done
+echo $$ >>PIDS`, "PIDS", pids))
+	ctx, cancel := context.WithCancel(t.Context())
+	started := make(chan []string, 1)
+	go func() {
+		for {
+			text, _ := os.ReadFile(pids) // it is not there at first
+			if pids := strings.Fields(string(text)); len(pids) == 2 {
+				stat, err := os.ReadFile("/proc/" + pids[1] + "/stat")
+				if err != nil || strings.Contains(string(stat), ") Z ") {
+					time.AfterFunc(200*time.Millisecond, cancel) // the child holds the output for a second
+					started <- pids
+					return
+				}
+			}
+		}
+	}()
+	if err := (External{Program: path, Programs: programs}).Check(ctx); err != nil {
+		t.Error(err)
+	}
+	child, err := strconv.Atoi((<-started)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = syscall.Kill(child, syscall.SIGKILL)
 }
 
 func TestExternalOutputIsBounded(t *testing.T) {

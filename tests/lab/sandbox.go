@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"syscall"
 	"testing"
 )
@@ -45,7 +46,11 @@ func again(setting string) int {
 	self.Env = append(os.Environ(), setting)
 	self.Stdin, self.Stdout, self.Stderr = os.Stdin, os.Stdout, os.Stderr
 	// Not Unshareflags: Go then remounts / as private, which fails in a chroot.
-	self.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET}
+	self.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET,
+		Pdeathsig:  syscall.SIGKILL, // when this thread ends, which is why it is locked
+	}
+	runtime.LockOSThread()
 	if err := self.Run(); err != nil {
 		fmt.Println("the sandbox:", err)
 		return 1

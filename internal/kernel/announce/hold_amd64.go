@@ -13,6 +13,8 @@ import (
 //go:noescape
 func clone(top *byte, sleep *unix.Timespec) (pid uintptr)
 
+// The child uses both after hold has returned. It pushes nothing, so that several
+// can do so at once.
 var (
 	holderStack [256]byte
 	holderSleep = unix.NsecToTimespec(int64(5 * time.Millisecond))
