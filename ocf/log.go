@@ -32,7 +32,7 @@ func newLogger(p Process, env environment, name string) *logrus.Logger {
 			return err
 		}}
 	} else if file := env["HA_DEBUGLOG"]; debug && file != "" && file != env["HA_LOGFILE"] {
-		sinks = append(sinks, fileSink(file, tag))
+		sinks = append(sinks, bounded(fileSink(file, tag)))
 	}
 	log.AddHook(sinkHook{sinks, p.Stderr})
 	return log
@@ -44,7 +44,7 @@ func clusterSinks(env environment, tag string) []sink {
 		sinks = append(sinks, bounded(syslogSink(facility, tag)))
 	}
 	if file := env["HA_LOGFILE"]; file != "" {
-		sinks = append(sinks, fileSink(file, tag))
+		sinks = append(sinks, bounded(fileSink(file, tag)))
 	}
 	return sinks
 }
@@ -124,8 +124,8 @@ func syslogSink(facility syslog.Priority, tag string) sink {
 // patience is how long a log line may take.
 const patience = 500 * time.Millisecond
 
-// bounded gives up on a sink that does not come back: a syslog daemon that hangs
-// must not make a stop fail.
+// bounded gives up on a sink that does not come back: a syslog daemon or a disk
+// that hangs must not make a stop fail.
 func bounded(write sink) sink {
 	var stuck error
 	return func(e *logrus.Entry) error {
@@ -138,7 +138,7 @@ func bounded(write sink) sink {
 		case err := <-done:
 			return err
 		case <-time.After(patience):
-			stuck = errors.New("syslog does not answer")
+			stuck = errors.New("the log hangs")
 			return stuck
 		}
 	}

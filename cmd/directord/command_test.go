@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/daemon"
@@ -182,6 +183,22 @@ func TestLogThatIsAPipe(t *testing.T) {
 	}
 	if err := sink.try(); err == nil {
 		t.Error("a pipe passes for a log file")
+	}
+}
+
+// TestStandardErrorThatHangs keeps nobody, either.
+func TestStandardErrorThatHangs(t *testing.T) {
+	reader, writer := io.Pipe()
+	defer func() { _ = reader.Close() }()
+	sink := newLogSink("web", writer)
+	sink.foreground(writer, false)
+	log := newLogger(sink, false)
+	began := time.Now()
+	for range 100 {
+		log.Info("one")
+	}
+	if took := time.Since(began); took > 20*logPatience {
+		t.Errorf("took %v", took)
 	}
 }
 

@@ -38,6 +38,7 @@ type logSink struct {
 	dated  bool      // lines to output begin with the date
 	target string
 	stuck  <-chan error // ends the write that did not end in time; nil for none
+	lost   <-chan error // the same for stderr
 
 	syslog syslogSink // belongs to the one write at a time
 }
@@ -104,18 +105,22 @@ func (s *logSink) Levels() []logrus.Level { return logrus.AllLevels }
 func (s *logSink) Fire(e *logrus.Entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.boundedLocked(s.writeLocked(e)); err != nil {
-		fmt.Fprintf(s.stderr, "%s (log: %v)\n", e.Message, err)
+	if err := boundedLocked(&s.stuck, s.writeLocked(e)); err != nil {
+		text := fmt.Sprintf("%s (log: %v)\n", e.Message, err)
+		_ = boundedLocked(&s.lost, func() error { // nobody is left to be told
+			_, err := io.WriteString(s.stderr, text)
+			return err
+		})
 	}
 	return nil
 }
 
-// boundedLocked writes unless an earlier write hangs still.
-func (s *logSink) boundedLocked(write func() error) error {
-	if s.stuck != nil {
+// boundedLocked writes unless an earlier write, stuck, hangs still.
+func boundedLocked(stuck *<-chan error, write func() error) error {
+	if *stuck != nil {
 		select {
-		case <-s.stuck:
-			s.stuck = nil
+		case <-*stuck:
+			*stuck = nil
 		default:
 			return errHangs
 		}
@@ -126,7 +131,7 @@ func (s *logSink) boundedLocked(write func() error) error {
 	case err := <-ended:
 		return err
 	case <-time.After(logPatience):
-		s.stuck = ended
+		*stuck = ended
 		return errHangs
 	}
 }

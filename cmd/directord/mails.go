@@ -40,7 +40,10 @@ func (m *mailer) until() context.Context {
 // stop waits until mail was sent, or its time is over.
 func (m *mailer) stop() {
 	m.finish()
-	<-m.done
+	select {
+	case <-m.done:
+	case <-time.After(patience/12 + 2*time.Second): // the mailer cannot even be killed
+	}
 }
 
 // changed sends mail about a real server or fallback.

@@ -57,7 +57,7 @@ func (m *monitor) run(ctx context.Context) {
 }
 
 func appendTo(path, text string) error {
-	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	file, err := openLog(path)
 	if err != nil {
 		return err
 	}

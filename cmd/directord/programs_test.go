@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
 
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/health"
@@ -100,5 +101,16 @@ func TestMaintenanceNames(t *testing.T) {
 		if got := m.named(t.Context(), map[string]bool{tt.file: true}, tt.real); got != tt.want {
 			t.Errorf("%s for %s: %t", tt.file, tt.real, got)
 		}
+	}
+}
+
+// TestMonitorFileThatIsAPipe does not wait for a reader.
+func TestMonitorFileThatIsAPipe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "monitorfile")
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := appendTo(path, "line\n"); err == nil || err.Error() != path+" is a pipe" {
+		t.Errorf("got %v", err)
 	}
 }

@@ -231,7 +231,17 @@ func (s *serving) work(ctx context.Context, d *health.Daemon, listener *net.Unix
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var others sync.WaitGroup
-	defer others.Wait()
+	defer func() {
+		ended := make(chan struct{})
+		go func() {
+			others.Wait()
+			close(ended)
+		}()
+		select {
+		case <-ended:
+		case <-time.After(2 * second): // it waits for a file system that does not answer
+		}
+	}()
 	defer cancel()
 	others.Go(func() {
 		if err := control.Serve(ctx, listener, d); err != nil {

@@ -13,8 +13,17 @@ import (
 
 // tell sends a state to systemd if that listens.
 func (s *serving) tell(state string) {
-	if _, err := systemd.SdNotify(false, state); err != nil {
-		s.log.Debugf("systemd: %v", err)
+	told := make(chan error, 1)
+	go func() {
+		_, err := systemd.SdNotify(false, state)
+		told <- err
+	}()
+	select {
+	case err := <-told:
+		if err != nil {
+			s.log.Debugf("systemd: %v", err)
+		}
+	case <-time.After(second): // its socket is full
 	}
 }
 

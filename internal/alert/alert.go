@@ -3,12 +3,16 @@
 package alert
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
+	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -118,16 +122,37 @@ func (s *Sender) mail(ctx context.Context, m Message, to string) error {
 	message.SetMessageID()
 	message.SetBodyString(mail.TypeTextPlain, m.Body)
 	if m.Relay == "" {
-		return message.WriteToSendmailWithContext(ctx, s.Local)
+		return s.local(ctx, message)
 	}
-	client, err := s.client(m.Relay)
+	client, err := s.client(ctx, m.Relay)
 	if err != nil {
 		return err
 	}
 	return client.DialAndSendWithContext(ctx, message)
 }
 
-func (s *Sender) client(relay string) (*mail.Client, error) {
+// local hands a message to the local mailer. go-mail would wait for the end of all
+// that the mailer has started, as Postfix's postdrop, which tries for ever.
+func (s *Sender) local(ctx context.Context, message *mail.Msg) error {
+	var text, said bytes.Buffer
+	if _, err := message.WriteTo(&text); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, s.Local, "-oi", "-t")
+	cmd.Stdin, cmd.Stderr = &text, &said
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second
+	err := cmd.Run()
+	if err == nil && said.Len() == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", s.Local, errors.Join(err, errors.New(strings.TrimSpace(said.String()))))
+}
+
+// client is one for a relay, whose connection ends with ctx: go-mail itself heeds
+// that only while it connects.
+func (s *Sender) client(ctx context.Context, relay string) (*mail.Client, error) {
 	host, port, err := net.SplitHostPort(relay)
 	if err != nil {
 		host, port = strings.Trim(relay, "[]"), "25"
@@ -138,6 +163,13 @@ func (s *Sender) client(relay string) (*mail.Client, error) {
 	}
 	// A relay that offers encryption gets it; its certificate is not asked for,
 	// since without the offer the message would go in clear.
-	return mail.NewClient(host, mail.WithPort(number), mail.WithTimeout(patience), mail.WithHELO(s.Host), mail.WithoutNoop(),
+	dial := func(dialing context.Context, network, address string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(dialing, network, address)
+		if err == nil {
+			context.AfterFunc(ctx, func() { _ = conn.Close() })
+		}
+		return conn, err
+	}
+	return mail.NewClient(host, mail.WithPort(number), mail.WithDialContextFunc(dial), mail.WithTimeout(patience), mail.WithHELO(s.Host), mail.WithoutNoop(),
 		mail.WithTLSPolicy(mail.TLSOpportunistic), mail.WithTLSConfig(&tls.Config{ServerName: host, InsecureSkipVerify: true}))
 }

@@ -2,6 +2,7 @@ package alert
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -105,6 +106,42 @@ func TestLocalMailer(t *testing.T) {
 	text, err := os.ReadFile(out)
 	if err != nil || !strings.HasPrefix(string(text), "-oi -t\n") || !strings.Contains(string(text), "To: <admin@example.org>") || !strings.Contains(string(text), "Subject: down") {
 		t.Errorf("%s %v", text, err)
+	}
+}
+
+// TestLocalMailerThatLeavesAChild is not waited for.
+func TestLocalMailerThatLeavesAChild(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "sendmail")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\nsleep 100 &\necho cannot create file maildrop >&2\nwait\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	logger := logrus.New()
+	logger.Out = &log
+	s := New("root", "director1", logger)
+	s.Local = program
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	s.deliver(ctx, Message{To: []string{"admin@example.org"}, Subject: "down"})
+	if want := "emailalert to admin@example.org: " + program + ": signal: killed\\ncannot create file maildrop"; !strings.Contains(log.String(), want) {
+		t.Errorf("got %s, want %s", log.String(), want)
+	}
+}
+
+// TestRelayThatIsSilent is left when the time is up.
+func TestRelayThatIsSilent(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	s := New("root", "director1", quiet())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	began := time.Now()
+	s.deliver(ctx, Message{To: []string{"admin@example.org"}, Relay: listener.Addr().String()})
+	if took := time.Since(began); took > patience/2 {
+		t.Errorf("took %v", took)
 	}
 }
 

@@ -130,12 +130,15 @@ func (p *Programs) kill(mark string) (changed, unclear bool) {
 	return changed, unclear
 }
 
-// Reap waits for orphans that have ended.
+// Reap waits for orphans that have ended. It does not wait for a program that is
+// just being started, which may hang in a file system.
 func (p *Programs) Reap() {
-	if p == nil {
+	if p == nil || !p.mu.TryLock() {
 		return
 	}
-	for _, pid := range p.strays() {
+	pids := p.straysLocked()
+	p.mu.Unlock()
+	for _, pid := range pids {
 		reap(pid)
 	}
 }
@@ -146,11 +149,15 @@ func reap(pid int) bool {
 	return err == nil && ended == pid
 }
 
-// strays are the children of this process that it has not started as programs.
-// Those in its own process group were started by libraries, which wait for them.
 func (p *Programs) strays() []int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.straysLocked()
+}
+
+// straysLocked are the children of this process that it has not started as programs.
+// Those in its own process group were started by libraries, which wait for them.
+func (p *Programs) straysLocked() []int {
 	group := unix.Getpgrp()
 	var pids []int
 	for _, pid := range children() {

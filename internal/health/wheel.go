@@ -2,6 +2,7 @@ package health
 
 import (
 	"context"
+	"errors"
 	"hash/fnv"
 	"sync"
 	"sync/atomic"
@@ -51,6 +52,7 @@ type spoke struct {
 	checker check.Checker
 	at      int64 // slot in which it is due
 	busy    atomic.Bool
+	began   time.Time // when its last check was started
 	gone    bool
 }
 
@@ -58,9 +60,20 @@ func newWheel(results chan<- result) *wheel {
 	return &wheel{results: results, changes: make(chan []target), spokes: map[Probe]*spoke{}, began: time.Now()}
 }
 
-// run turns the wheel until ctx ends and every check has ended.
+// grace is how long a check may take to end when its time is over. One that takes
+// longer has a program that nobody can kill, as in a file system that hangs.
+const grace = 5 * time.Second
+
+var errStuck = errors.New("the last check has not ended and cannot be ended")
+
+// run turns the wheel until ctx ends and every check has ended, or could have.
 func (w *wheel) run(ctx context.Context) {
-	defer w.running.Wait()
+	defer func() {
+		select {
+		case <-background(w.running.Wait):
+		case <-time.After(grace):
+		}
+	}()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -137,8 +150,15 @@ func (w *wheel) place(s *spoke, at int64) {
 // start runs one check, unless the last one has not ended, or leaves it to a group.
 func (w *wheel) start(ctx context.Context, s *spoke, limits limits, groups groups) {
 	if !s.busy.CompareAndSwap(false, true) {
+		if time.Since(s.began) > s.probe.Timeout+grace {
+			select {
+			case w.results <- result{s.probe, errStuck, time.Now()}:
+			default: // at its next turn
+			}
+		}
 		return
 	}
+	s.began = time.Now()
 	limit := limits.of(ctx, s.probe.Timeout)
 	if c, connector := check.Together(s.checker); connector != nil {
 		groups.add(limit, connector, c, s)

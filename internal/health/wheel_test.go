@@ -118,6 +118,32 @@ func TestSilentServerHasOneCheckAtATime(t *testing.T) {
 	}
 }
 
+// TestCheckThatNeverEnds is a failure at each of its turns, and does not keep the
+// wheel from ending.
+func TestCheckThatNeverEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := probe(1, time.Second, 3*time.Second)
+		release := make(chan struct{})
+		defer close(release)
+		results := make(chan result, 100)
+		w := newWheel(results)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := background(func() { w.run(ctx) })
+		w.changes <- []target{{p, checkFunc(func(context.Context) error { <-release; return nil })}}
+		<-time.After(30 * time.Second)
+		if n := len(results); n < 20 || n > 23 {
+			t.Errorf("%d results in 30 s", n)
+		}
+		for range len(results) {
+			if r := <-results; r.probe != p || !errors.Is(r.err, errStuck) {
+				t.Errorf("%v", r)
+			}
+		}
+		cancel()
+		<-ended
+	})
+}
+
 // TestNoCheckWaitsForAnother has checks of every bad sort beside good ones.
 func TestNoCheckWaitsForAnother(t *testing.T) {
 	const span = 60 * time.Second
