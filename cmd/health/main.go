@@ -1,8 +1,3 @@
-// The runtime reads mountinfo and cgroups to know how many processors it may
-// use: a twentieth of what an action costs, which needs one.
-//
-//go:debug containermaxprocs=0
-
 // Health is the resource agent ocf:lvs:health: it supervises the health daemon
 // directord of a director.
 package main

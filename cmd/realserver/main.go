@@ -1,8 +1,3 @@
-// The runtime reads mountinfo and cgroups to know how many processors it may
-// use: a twentieth of what an action costs, which needs one.
-//
-//go:debug containermaxprocs=0
-
 // Realserver is the resource agent ocf:lvs:realserver. Called lvsrs it is the
 // command for hosts without a cluster, and a script for heartbeat.
 package main

@@ -1,8 +1,3 @@
-// The runtime reads mountinfo and cgroups to know how many processors it may
-// use: a twentieth of what an action costs, which needs one.
-//
-//go:debug containermaxprocs=0
-
 // Vip is the resource agent ocf:lvs:vip: one virtual IP address of a director.
 package main
 
