@@ -144,10 +144,13 @@ func (s *Sender) local(ctx context.Context, message *mail.Msg) error {
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	err := cmd.Run()
-	if err == nil && said.Len() == 0 {
-		return nil
+	if text := strings.TrimSpace(said.String()); text != "" {
+		err = errors.Join(err, errors.New(text))
 	}
-	return fmt.Errorf("%s: %w", s.Local, errors.Join(err, errors.New(strings.TrimSpace(said.String()))))
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.Local, err)
+	}
+	return nil
 }
 
 // client is one for a relay, whose connection ends with ctx: go-mail itself heeds
@@ -161,8 +164,6 @@ func (s *Sender) client(ctx context.Context, relay string) (*mail.Client, error)
 	if err != nil {
 		return nil, fmt.Errorf("smtp=%s: %w", relay, err)
 	}
-	// A relay that offers encryption gets it; its certificate is not asked for,
-	// since without the offer the message would go in clear.
 	dial := func(dialing context.Context, network, address string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(dialing, network, address)
 		if err == nil {
@@ -170,6 +171,8 @@ func (s *Sender) client(ctx context.Context, relay string) (*mail.Client, error)
 		}
 		return conn, err
 	}
+	// A relay that offers encryption gets it; its certificate is not asked for,
+	// since without the offer the message would go in clear.
 	return mail.NewClient(host, mail.WithPort(number), mail.WithDialContextFunc(dial), mail.WithTimeout(patience), mail.WithHELO(s.Host), mail.WithoutNoop(),
 		mail.WithTLSPolicy(mail.TLSOpportunistic), mail.WithTLSConfig(&tls.Config{ServerName: host, InsecureSkipVerify: true}))
 }
