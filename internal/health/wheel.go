@@ -172,12 +172,7 @@ func (w *wheel) start(ctx context.Context, s *spoke, limits limits, groups group
 
 // together runs a group.
 func (w *wheel) together(ctx context.Context, g *group) {
-	at := time.Now() // for those that are answered at once, which are most
-	g.connector.All(g.limit, g.checks, func(i int, err error, late bool) {
-		if late {
-			w.ended(ctx, g.spokes[i], g.limit, result{g.spokes[i].probe, err, time.Now()})
-			return
-		}
+	g.connector.All(g.limit, g.checks, func(i int, err error, at time.Time) {
 		w.ended(ctx, g.spokes[i], g.limit, result{g.spokes[i].probe, err, at})
 	})
 }

@@ -2,8 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -24,47 +21,201 @@ import (
 
 // Measured for each checker and protocol: so many real servers, each asked
 // once a second, for so long after a warm-up, in turns with the other checker.
-//
-// The mean of many starts counts. The guest's kernel knows what a process has
-// used by looking at each clock tick what runs, and a checker wakes up always
-// at the same distance from the ticks: one start alone may be seen at all of
-// its work or at none.
 const (
 	realServers = 300
 	warmUp      = 3 * time.Second
 	measured    = 5 * time.Second
-	rounds      = 8
+	rounds      = 5
 )
 
-// checks compares the CPU time that a check costs with keepalived's. Checks
-// are counted by the servers, so that none is paid for that was not made.
+// Addresses of the tap device and of the real servers behind it.
+const (
+	outside = "198.18.0.1"
+	inside  = "198.18.0.2"
+	servers = "198.19.0.0/16"
+)
+
+// Words of the lab's side to the outside, each at the begin of a line.
+const (
+	begins = "begins"
+	ends   = "ends"
+)
+
+// checks compares the CPU time that a check costs with keepalived's. The real
+// servers are outside the lab, and the lab is measured from outside: user-mode
+// Linux charges its processes by clock ticks of 10 ms, which sees all of a
+// checker that wakes up just before a tick and nothing of one that wakes up just
+// behind it. The lab has one CPU to itself: user-mode Linux is several processes
+// that wait for each other, and costs twice as much on two. Checks are counted by
+// the servers, so that none is paid for that was not made.
 func checks(bin string) error {
-	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
-		return fmt.Errorf("ip link: %w: %s", err, out)
+	out, err := os.MkdirTemp("", "bench")
+	if err != nil {
+		return err
 	}
-	var asked atomic.Int64
+	defer func() { _ = os.RemoveAll(out) }()
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	for _, args := range []string{
+		"link set lo up", "tuntap add dev tap0 mode tap", "addr add " + outside + "/24 dev tap0", "link set tap0 up",
+		"route add local " + servers + " dev lo",
+	} {
+		if err := quiet(append([]string{"ip"}, strings.Fields(args)...)); err != nil {
+			return err
+		}
+	}
 	listener, err := net.Listen("tcp", "0.0.0.0:8080")
 	if err != nil {
 		return err
 	}
+	var asked atomic.Int64
 	go serve(listener, &asked)
+	cpu, err := lastCPU()
+	if err != nil {
+		return err
+	}
+	lab := exec.Command("taskset", "-c", strconv.Itoa(cpu), "tests/lab/run", "-i", "tap0", out, self, "checked", bin)
+	lab.Stderr = os.Stderr
+	said, err := lab.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := lab.Start(); err != nil {
+		return err
+	}
+	costs, err := listen(said, lab.Process.Pid, &asked)
+	if err := errors.Join(err, lab.Wait()); err != nil {
+		return err
+	}
 	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
-	fmt.Fprintf(w, "checks of %d real servers, once a second, in the lab's kernel\n\ncheck\tprogram\tchecks a second\tCPU per check\ttimes less\n", realServers)
-	for _, kind := range []string{"TCP", "HTTP"} {
-		var ours, theirs perCheck
-		for range rounds {
-			if err := ours.add(&asked, directord(bin, kind)); err != nil {
-				return err
-			}
-			if err := theirs.add(&asked, keepalived(kind)); err != nil {
-				return err
-			}
+	fmt.Fprintf(w, "checks of %d real servers, once a second, from the lab's kernel\n\ncheck\tprogram\tchecks a second\tCPU per check\ttimes less\n", realServers)
+	idle := costs[program{nothing, nothing}]
+	var missed error
+	for _, kind := range kinds {
+		ours, theirs := costs[program{kind, "directord"}].without(idle), costs[program{kind, "keepalived"}].without(idle)
+		times := float64(theirs.perCheck()) / float64(ours.perCheck())
+		fmt.Fprintf(w, "%s\tdirectord\t%.0f\t%s\t%.2f\n", kind, ours.rate(), ours.perCheck(), times)
+		fmt.Fprintf(w, "%s\tkeepalived\t%.0f\t%s\n", kind, theirs.rate(), theirs.perCheck())
+		if times < 1 {
+			missed = errors.Join(missed, fmt.Errorf("a %s check costs %.2f times what it costs keepalived", kind, 1/times))
 		}
-		fmt.Fprintf(w, "%s\tdirectord\t%.0f\t%s\t%.2f\n", kind, ours.rate, ours.cpu, float64(theirs.cpu)/float64(ours.cpu))
-		fmt.Fprintf(w, "%s\tkeepalived\t%.0f\t%s\n", kind, theirs.rate, theirs.cpu)
 	}
 	fmt.Fprintln(w)
-	return w.Flush()
+	return errors.Join(w.Flush(), missed)
+}
+
+// lastCPU is the number of the last CPU that this process may use.
+func lastCPU() (int, error) {
+	var set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		return 0, fmt.Errorf("sched_getaffinity: %w", err)
+	}
+	last := 0
+	for cpu := range len(set) * 64 {
+		if set.IsSet(cpu) {
+			last = cpu
+		}
+	}
+	return last, nil
+}
+
+// program is what was measured.
+type program struct{ kind, name string }
+
+// use is what the lab did and took in some time.
+type use struct {
+	checks    int64
+	span, cpu time.Duration
+}
+
+func (u use) without(idle use) use {
+	u.cpu -= time.Duration(float64(idle.cpu) * float64(u.span) / float64(idle.span))
+	return u
+}
+
+func (u use) rate() float64           { return float64(u.checks) / u.span.Seconds() }
+func (u use) perCheck() time.Duration { return u.cpu / time.Duration(max(1, u.checks)) }
+
+// listen adds up what the lab takes between the words of checked.
+func listen(said io.Reader, lab int, asked *atomic.Int64) (map[program]use, error) {
+	uses := map[program]use{}
+	began := time.Now()
+	var before use
+	lines := bufio.NewScanner(said)
+	for lines.Scan() {
+		word, rest, _ := strings.Cut(lines.Text(), " ")
+		if word != begins && word != ends {
+			continue
+		}
+		cpu, err := cpuOf(lab)
+		if err != nil {
+			return nil, err
+		}
+		now := use{asked.Load(), time.Since(began), cpu}
+		if word == begins {
+			before = now
+			continue
+		}
+		var p program
+		if _, err := fmt.Sscan(rest, &p.kind, &p.name); err != nil {
+			return nil, fmt.Errorf("%q: %w", lines.Text(), err)
+		}
+		u := uses[p]
+		uses[p] = use{u.checks + now.checks - before.checks, u.span + now.span - before.span, u.cpu + now.cpu - before.cpu}
+	}
+	return uses, lines.Err()
+}
+
+// cpuOf is the CPU time that a process, its children and theirs have used, by the
+// scheduler's own count, and what those of them used that have ended.
+func cpuOf(lab int) (time.Duration, error) {
+	files, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return 0, err
+	}
+	parents, ended := map[int]int{}, map[int]time.Duration{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended
+		}
+		// proc_pid_stat(5): the number, the name, which may have anything in it, and 50 words.
+		var pid int
+		name := strings.LastIndex(string(text), ")")
+		_, err = fmt.Sscan(string(text), &pid)
+		words := strings.Fields(string(text)[name+1:])
+		if err != nil || len(words) < 15 {
+			return 0, fmt.Errorf("%s: %q", file, text)
+		}
+		parent, err := strconv.Atoi(words[1])
+		user, err2 := strconv.Atoi(words[13])
+		system, err3 := strconv.Atoi(words[14])
+		if err := errors.Join(err, err2, err3); err != nil {
+			return 0, err
+		}
+		parents[pid], ended[pid] = parent, time.Duration(user+system)*time.Second/100 // USER_HZ
+	}
+	var sum time.Duration
+	for pid := range parents {
+		for above := pid; above != 0; above = parents[above] {
+			if above == lab {
+				sum += clock(pid) + ended[pid]
+			}
+		}
+	}
+	return sum, nil
+}
+
+// clock is the CPU time of a process, zero if it has ended.
+func clock(pid int) time.Duration {
+	const scheduler = 2 // CPUCLOCK_SCHED of the kernel; clock_getcpuclockid(3) makes the number like this
+	var used unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|scheduler), &used); err != nil {
+		return 0
+	}
+	return time.Duration(used.Nano())
 }
 
 // serve answers whoever asks for a page and counts who connects.
@@ -85,147 +236,4 @@ func serve(listener net.Listener, asked *atomic.Int64) {
 			}
 		}()
 	}
-}
-
-// checker is a program that checks all real servers.
-type checker struct {
-	name   string
-	file   string // name of its configuration
-	config string
-	argv   func(dir string) []string
-}
-
-func realServer(n int) string { return fmt.Sprintf("127.10.%d.%d", n/250, n%250+1) }
-
-func directord(bin, kind string) checker {
-	var b strings.Builder
-	fmt.Fprintf(&b, "checkinterval=1\nchecktimeout=3\nlogfile=\"/dev/null\"\nvirtual=192.0.2.10:8080\n")
-	for n := range realServers {
-		fmt.Fprintf(&b, "\treal=%s:8080 masq\n", realServer(n))
-	}
-	if kind == "HTTP" {
-		b.WriteString("\tservice=http\n\trequest=\"/health\"\n")
-	} else {
-		b.WriteString("\tchecktype=connect\n")
-	}
-	return checker{"directord", "bench.cf", b.String(), func(dir string) []string {
-		return []string{bin + "/directord", "-d", filepath.Join(dir, "bench.cf"), "start"}
-	}}
-}
-
-func keepalived(kind string) checker {
-	var b strings.Builder
-	b.WriteString("global_defs {\n  script_user nobody\n}\nvirtual_server 192.0.2.10 8080 {\n  delay_loop 1\n  lb_algo rr\n  lb_kind NAT\n  protocol TCP\n")
-	for n := range realServers {
-		fmt.Fprintf(&b, "  real_server %s 8080 {\n", realServer(n))
-		if kind == "HTTP" {
-			b.WriteString("    HTTP_GET {\n      url {\n        path /health\n        status_code 200\n      }\n      connect_timeout 3\n    }\n  }\n")
-		} else {
-			b.WriteString("    TCP_CHECK {\n      connect_timeout 3\n    }\n  }\n")
-		}
-	}
-	b.WriteString("}\n")
-	return checker{"keepalived", "keepalived.conf", b.String(), func(dir string) []string {
-		return []string{"keepalived", "-C", "-n", "-l", "-f", filepath.Join(dir, "keepalived.conf"),
-			"-p", filepath.Join(dir, "pid"), "-c", filepath.Join(dir, "checkers.pid")}
-	}}
-}
-
-// perCheck is what a check costs.
-type perCheck struct {
-	rate float64
-	cpu  time.Duration
-}
-
-// add measures once more, as one of all rounds.
-func (p *perCheck) add(asked *atomic.Int64, c checker) error {
-	found, err := checkCost(asked, c)
-	p.rate += found.rate / rounds
-	p.cpu += found.cpu / rounds
-	return err
-}
-
-func checkCost(asked *atomic.Int64, c checker) (perCheck, error) {
-	dir, err := os.MkdirTemp("", "bench")
-	if err != nil {
-		return perCheck{}, err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	if err := os.WriteFile(filepath.Join(dir, c.file), []byte(c.config), 0o644); err != nil {
-		return perCheck{}, err
-	}
-	argv := c.argv(dir)
-	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HA_RSCTMP=" + dir}
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Start(); err != nil {
-		return perCheck{}, err
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	defer func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
-		<-ended
-	}()
-	if err := during(ended, warmUp); err != nil {
-		return perCheck{}, fmt.Errorf("%s: %w: %s", c.name, err, said.String())
-	}
-	count, before, err := asked.Load(), time.Duration(0), error(nil)
-	if before, err = cpuOf(cmd.Process.Pid); err != nil {
-		return perCheck{}, err
-	}
-	began := time.Now()
-	if err := during(ended, measured); err != nil {
-		return perCheck{}, fmt.Errorf("%s: %w: %s", c.name, err, said.String())
-	}
-	after, err := cpuOf(cmd.Process.Pid)
-	done := asked.Load() - count
-	if err == nil && done == 0 {
-		err = fmt.Errorf("%s made no check: %s", c.name, said.String())
-	}
-	if err != nil {
-		return perCheck{}, err
-	}
-	return perCheck{float64(done) / time.Since(began).Seconds(), (after - before) / time.Duration(done)}, nil
-}
-
-// during waits, and fails if a program ends meanwhile.
-func during(ended chan error, span time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), span)
-	defer cancel()
-	select {
-	case err := <-ended:
-		ended <- err
-		return fmt.Errorf("it ended: %w", err)
-	case <-ctx.Done():
-		return nil
-	}
-}
-
-// cpuOf is the CPU time of a process and its children so far, by the
-// scheduler's own count.
-func cpuOf(pid int) (time.Duration, error) {
-	const scheduler = 2 // CPUCLOCK_SCHED of the kernel; clock_getcpuclockid(3) makes the number like this
-	var used unix.Timespec
-	if err := unix.ClockGettime(int32(^pid<<3|scheduler), &used); err != nil {
-		return 0, fmt.Errorf("CPU clock of process %d: %w", pid, err)
-	}
-	sum := time.Duration(used.Nano())
-	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	if err != nil {
-		return 0, err
-	}
-	for child := range strings.FieldsSeq(string(children)) {
-		number, err := strconv.Atoi(child)
-		if err != nil {
-			return 0, err
-		}
-		more, err := cpuOf(number)
-		if err != nil {
-			return 0, err
-		}
-		sum += more
-	}
-	return sum, nil
 }

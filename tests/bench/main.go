@@ -3,7 +3,7 @@
 //
 //	bench native   vip against IPaddr2, in a network namespace with eth0
 //	bench guest    ipvs with two services against a Go program that does nothing
-//	bench checks   directord's checks against keepalived's
+//	bench checks   directord's checks against keepalived's in the lab, which it runs
 //
 // tests/run bench calls it in the right places.
 package main
@@ -38,6 +38,8 @@ func main() {
 		err = guest(bin)
 	case "checks":
 		err = checks(bin)
+	case "checked":
+		err = checked(bin)
 	}
 	if err != nil {
 		fail(err)
