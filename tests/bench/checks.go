@@ -45,9 +45,8 @@ const (
 // servers are outside the lab, and the lab is measured from outside: user-mode
 // Linux charges its processes by clock ticks of 10 ms, which sees all of a
 // checker that wakes up just before a tick and nothing of one that wakes up just
-// behind it. The lab has one CPU to itself: user-mode Linux is several processes
-// that wait for each other, and costs twice as much on two. Checks are counted by
-// the servers, so that none is paid for that was not made.
+// behind it. Checks are counted by the servers, so that none is paid for that was
+// not made.
 func checks(bin string) error {
 	out, err := os.MkdirTemp("", "bench")
 	if err != nil {
@@ -72,11 +71,7 @@ func checks(bin string) error {
 	}
 	var asked atomic.Int64
 	go serve(listener, &asked)
-	cpu, err := lastCPU()
-	if err != nil {
-		return err
-	}
-	lab := exec.Command("taskset", "-c", strconv.Itoa(cpu), "tests/lab/run", "-i", "tap0", out, self, "checked", bin)
+	lab := exec.Command("tests/lab/run", "-i", "tap0", out, self, "checked", bin)
 	lab.Stderr = os.Stderr
 	said, err := lab.StdoutPipe()
 	if err != nil {
@@ -104,21 +99,6 @@ func checks(bin string) error {
 	}
 	fmt.Fprintln(w)
 	return errors.Join(w.Flush(), missed)
-}
-
-// lastCPU is the number of the last CPU that this process may use.
-func lastCPU() (int, error) {
-	var set unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &set); err != nil {
-		return 0, fmt.Errorf("sched_getaffinity: %w", err)
-	}
-	last := 0
-	for cpu := range len(set) * 64 {
-		if set.IsSet(cpu) {
-			last = cpu
-		}
-	}
-	return last, nil
 }
 
 // program is what was measured.
