@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"time"
 )
 
 // Connect is good when a TCP connection can be opened.
@@ -18,7 +17,7 @@ type Connect struct {
 // either end.
 func (c Connect) Check(ctx context.Context) (err error) {
 	if c.together() {
-		c.Connector.All(ctx, []Connect{c}, func(_ int, failure error, _ time.Time) { err = failure })
+		c.Connector.All(ctx, []Connect{c}, func(_ int, failure error) { err = failure })
 		return err
 	}
 	conn, err := open(ctx, c.Source, c.Addr)

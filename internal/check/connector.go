@@ -85,15 +85,14 @@ func (c *Connector) tell(events []unix.EpollEvent) {
 var pauses = [...]time.Duration{0, time.Millisecond, 3 * time.Millisecond, 12 * time.Millisecond}
 
 // All makes many checks at once and returns when all are done. It calls done
-// for each by its index, with the time at which it was seen to be answered, from
-// one goroutine or several.
-func (c *Connector) All(ctx context.Context, checks []Connect, done func(index int, err error, at time.Time)) {
+// for each by its index, from one goroutine or several.
+func (c *Connector) All(ctx context.Context, checks []Connect, done func(index int, err error)) {
 	begun := make([]unix.PollFd, 0, len(checks))
 	which := make([]int, 0, len(checks))
 	for i, check := range checks {
 		fd, err := begin(check.Source.Source(check.Addr.Addr()), check.Addr, true)
 		if err != nil {
-			done(i, check.failed(err), time.Now())
+			done(i, check.failed(err))
 			continue
 		}
 		begun, which = append(begun, unix.PollFd{Fd: int32(fd), Events: unix.POLLOUT}), append(which, i)
@@ -103,7 +102,7 @@ func (c *Connector) All(ctx context.Context, checks []Connect, done func(index i
 			break
 		}
 		look(begun)
-		at, left := time.Now(), 0
+		left := 0
 		for n, b := range begun {
 			check, i, fd := checks[which[n]], which[n], int(b.Fd)
 			if b.Revents == 0 {
@@ -111,14 +110,14 @@ func (c *Connector) All(ctx context.Context, checks []Connect, done func(index i
 				left++
 				continue
 			}
-			done(i, check.verdict(outcome(fd, b.Revents&^unix.POLLOUT != 0), fd), at)
+			done(i, check.verdict(outcome(fd, b.Revents&^unix.POLLOUT != 0), fd))
 		}
 		begun, which = begun[:left], which[:left]
 	}
 	var others sync.WaitGroup
 	for n, b := range begun {
 		check, i, fd := checks[which[n]], which[n], int(b.Fd)
-		others.Go(func() { done(i, check.verdict(c.await(ctx, fd), fd), time.Now()) })
+		others.Go(func() { done(i, check.verdict(c.await(ctx, fd), fd)) })
 	}
 	others.Wait()
 }

@@ -172,8 +172,8 @@ func (w *wheel) start(ctx context.Context, s *spoke, limits limits, groups group
 
 // together runs a group.
 func (w *wheel) together(ctx context.Context, g *group) {
-	g.connector.All(g.limit, g.checks, func(i int, err error, at time.Time) {
-		w.ended(ctx, g.spokes[i], g.limit, result{g.spokes[i].probe, err, at})
+	g.connector.All(g.limit, g.checks, func(i int, err error) {
+		w.ended(ctx, g.spokes[i], g.limit, result{g.spokes[i].probe, err, time.Now()})
 	})
 }
 
