@@ -61,9 +61,14 @@ func ending(ctx context.Context, c net.Conn) *conn {
 
 // open opens a bare TCP connection.
 func open(ctx context.Context, s Sourcer, addr netip.AddrPort) (*net.TCPConn, error) {
-	source := s.Source(addr.Addr())
-	dialer := net.Dialer{KeepAlive: -1}
-	c, err := dialer.DialTCP(ctx, "tcp", netip.AddrPortFrom(source, 0), addr)
+	dialer := net.Dialer{KeepAlive: -1, Control: func(_, _ string, raw syscall.RawConn) error {
+		return raw.Control(func(fd uintptr) { lateport(int(fd)) })
+	}}
+	var c *net.TCPConn
+	err := from(s, addr.Addr(), func(source netip.Addr) (err error) {
+		c, err = dialer.DialTCP(ctx, "tcp", netip.AddrPortFrom(source, 0), addr)
+		return err
+	})
 	if err != nil {
 		s.Forget(addr.Addr())
 		if ctx.Err() != nil {
@@ -115,6 +120,11 @@ func (c *conn) reason(ctx context.Context, err error) error {
 		return errClosed
 	}
 	return plain(err)
+}
+
+// TimedOut tells whether a check failed for nothing but its time limit.
+func TimedOut(err error) bool {
+	return errors.Is(err, errSilent) || errors.Is(err, errDrips) || isTimeout(err)
 }
 
 func isTimeout(err error) bool {

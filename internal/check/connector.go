@@ -23,7 +23,7 @@ type Connector struct {
 	ended chan struct{}
 
 	mu      sync.Mutex
-	waiting map[int32]chan<- uint32 // by a number of their own: descriptors are used again at once
+	waiting map[int32]chan<- struct{} // by a number of their own: descriptors are used again at once
 	last    int32
 }
 
@@ -36,7 +36,7 @@ func NewConnector() (*Connector, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, errors.Join(fmt.Errorf("epoll: %w", err), unix.Close(fd))
 	}
-	c := &Connector{epoll: os.NewFile(uintptr(fd), "epoll"), fd: fd, ended: make(chan struct{}), waiting: map[int32]chan<- uint32{}}
+	c := &Connector{epoll: os.NewFile(uintptr(fd), "epoll"), fd: fd, ended: make(chan struct{}), waiting: map[int32]chan<- struct{}{}}
 	raw, err := c.epoll.SyscallConn()
 	if err != nil {
 		return nil, errors.Join(err, c.epoll.Close())
@@ -74,7 +74,7 @@ func (c *Connector) tell(events []unix.EpollEvent) {
 	defer c.mu.Unlock()
 	for _, e := range events {
 		select {
-		case c.waiting[e.Fd] <- e.Events: // never, if it waits no more
+		case c.waiting[e.Fd] <- struct{}{}: // never, if it waits no more
 		default: // there is one that nobody has looked at
 		}
 	}
@@ -90,7 +90,7 @@ func (c *Connector) All(ctx context.Context, checks []Connect, done func(index i
 	begun := make([]unix.PollFd, 0, len(checks))
 	which := make([]int, 0, len(checks))
 	for i, check := range checks {
-		fd, err := begin(check.Source.Source(check.Addr.Addr()), check.Addr, true)
+		fd, err := begin(check.Source, check.Addr, true)
 		if err != nil {
 			done(i, check.failed(err))
 			continue
@@ -137,39 +137,43 @@ func rest(ctx context.Context, pause time.Duration) bool {
 	}
 }
 
-// verdict ends an attempt.
+// verdict ends an attempt. A reset comes from a server that has accepted: one
+// before that is a refusal (tcp_reset in the kernel's tcp_input.c).
 func (c Connect) verdict(err error, fd int) error {
 	shut(fd)
-	if err != nil {
+	if err != nil && !errors.Is(err, unix.ECONNRESET) && !errors.Is(err, unix.EPIPE) {
 		return c.failed(err)
 	}
 	return nil
 }
 
 // begin starts to connect. reset is for a connection that will be reset when it
-// is closed. source may be the zero Addr.
-func begin(source netip.Addr, addr netip.AddrPort, reset bool) (int, error) {
-	fd, err := socket(addr.Addr().Is6())
-	if err != nil {
-		return 0, err
-	}
-	if source.IsValid() {
-		err = withAddr(unix.SYS_BIND, fd, netip.AddrPortFrom(source, 0))
-	}
-	if err == nil && reset {
-		err = linger(fd)
-	}
-	if err == nil {
-		err = withAddr(unix.SYS_CONNECT, fd, addr)
-	}
-	if err != nil && !errors.Is(err, unix.EINPROGRESS) {
-		shut(fd)
-		return 0, err
-	}
-	return fd, nil
+// is closed.
+func begin(s Sourcer, addr netip.AddrPort, reset bool) (fd int, err error) {
+	err = from(s, addr.Addr(), func(source netip.Addr) error {
+		if fd, err = socket(addr.Addr().Is6()); err != nil {
+			return err
+		}
+		if source.IsValid() {
+			lateport(fd)
+			err = withAddr(unix.SYS_BIND, fd, netip.AddrPortFrom(source, 0))
+		}
+		if err == nil && reset {
+			err = linger(fd)
+		}
+		if err == nil {
+			err = withAddr(unix.SYS_CONNECT, fd, addr)
+		}
+		if err != nil && !errors.Is(err, unix.EINPROGRESS) {
+			shut(fd)
+			return err
+		}
+		return nil
+	})
+	return fd, err
 }
 
-// outcome is the error of an attempt that has ended.
+// outcome is the error of an attempt that has ended, or of the connection since.
 func outcome(fd int, bad bool) error {
 	if !bad {
 		return nil
@@ -178,12 +182,12 @@ func outcome(fd int, bad bool) error {
 	if err == nil && code != 0 {
 		err = syscall.Errno(code)
 	}
-	return err // nil for a server that accepted and reset: it can be connected to
+	return err // nil if it was closed in the proper way
 }
 
 // await waits until a connection is open or refused.
 func (c *Connector) await(ctx context.Context, fd int) error {
-	happened := make(chan uint32, 1)
+	happened := make(chan struct{}, 1)
 	number := c.register(happened)
 	defer c.forget(number)
 	if err := watch(c.fd, fd, number, unix.EPOLLOUT|unix.EPOLLONESHOT); err != nil {
@@ -191,13 +195,16 @@ func (c *Connector) await(ctx context.Context, fd int) error {
 	}
 	select {
 	case <-ctx.Done():
-		return errSilent
-	case events := <-happened:
-		return outcome(fd, events&(unix.EPOLLERR|unix.EPOLLHUP) != 0)
+	case <-happened:
 	}
+	sockets := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+	if look(sockets); sockets[0].Revents == 0 {
+		return errSilent // also to the last look: the server is not to blame if nobody had time for one
+	}
+	return outcome(fd, sockets[0].Revents&^unix.POLLOUT != 0)
 }
 
-func (c *Connector) register(happened chan<- uint32) int32 {
+func (c *Connector) register(happened chan<- struct{}) int32 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for c.last++; c.waiting[c.last] != nil; c.last++ {

@@ -17,9 +17,12 @@ const maxDatagram = 8 << 10
 // datagrams opens a socket that hears from the target alone, so that it also
 // hears that nobody listens there. It ends with ctx.
 func (t Target) datagrams(ctx context.Context) (*conn, error) {
-	source := t.Source.Source(t.Addr.Addr())
-	var dialer net.Dialer
-	c, err := dialer.DialUDP(ctx, "udp", netip.AddrPortFrom(source, 0), t.Addr)
+	var c *net.UDPConn
+	err := from(t.Source, t.Addr.Addr(), func(source netip.Addr) (err error) {
+		var dialer net.Dialer
+		c, err = dialer.DialUDP(ctx, "udp", netip.AddrPortFrom(source, 0), t.Addr)
+		return err
+	})
 	if err != nil {
 		t.Source.Forget(t.Addr.Addr())
 		return nil, fmt.Errorf("send to %s: %w", t.Addr, plain(err))
@@ -34,10 +37,10 @@ func (c *conn) exchange(ctx context.Context, question []byte, accept func([]byte
 	pause := time.Until(deadline) / attempts
 	buffer := make([]byte, maxDatagram)
 	for n := range attempts {
+		_ = c.SetDeadline(deadline.Add(-pause * time.Duration(attempts-1-n))) // fails only on a closed socket
 		if _, err := c.Write(question); err != nil {
 			return err
 		}
-		_ = c.SetDeadline(deadline.Add(-pause * time.Duration(attempts-1-n))) // fails only on a closed socket
 		for {
 			size, err := c.Read(buffer)
 			if isTimeout(err) && n+1 < attempts && ctx.Err() == nil {

@@ -22,13 +22,13 @@ type lean struct {
 	ended     <-chan struct{}
 	peer      netip.AddrPort
 	fd        int
-	number    int32       // at the connector, if happened is not nil
-	happened  chan uint32 // what epoll says
+	number    int32 // at the connector, if happened is not nil
+	happened  chan struct{}
 }
 
 // connect opens a connection from the address that s chooses.
 func (c *Connector) connect(ctx context.Context, s Sourcer, addr netip.AddrPort) (*conn, error) {
-	fd, err := begin(s.Source(addr.Addr()), addr, false)
+	fd, err := begin(s, addr, false)
 	if err == nil {
 		opened := &lean{connector: c, ended: ctx.Done(), peer: addr, fd: fd}
 		if err = opened.finish(); err == nil {
@@ -44,10 +44,12 @@ func (c *Connector) connect(ctx context.Context, s Sourcer, addr netip.AddrPort)
 // finish waits until the connection is open or refused.
 func (s *lean) finish() error {
 	sockets := []unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}
+	var over error
 	for look(sockets); sockets[0].Revents == 0; look(sockets) {
-		if err := s.wait(); err != nil {
-			return err
+		if over != nil {
+			return over
 		}
+		over = s.wait()
 	}
 	return outcome(s.fd, sockets[0].Revents&^unix.POLLOUT != 0)
 }
@@ -55,7 +57,7 @@ func (s *lean) finish() error {
 // wait waits until something has happened since the last time.
 func (s *lean) wait() error {
 	if s.happened == nil {
-		s.happened = make(chan uint32, 1)
+		s.happened = make(chan struct{}, 1)
 		s.number = s.connector.register(s.happened)
 		if err := watch(s.connector.fd, s.fd, s.number, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLET); err != nil {
 			return err
@@ -69,17 +71,20 @@ func (s *lean) wait() error {
 	}
 }
 
-// transfer makes a call that would block again when something has happened.
+// transfer makes a call that would block again when something has happened, and
+// when the time is over: the server is not to blame if nobody had time to look.
 func (s *lean) transfer(number uintptr, p []byte) (int, error) {
+	var over error
 	for {
 		n, err := move(number, s.fd, p)
 		switch {
 		case err == nil:
 			return n, nil
 		case errors.Is(err, unix.EAGAIN):
-			if err := s.wait(); err != nil {
-				return 0, err
+			if over != nil {
+				return 0, over
 			}
+			over = s.wait()
 		case !errors.Is(err, unix.EINTR):
 			return 0, err
 		}

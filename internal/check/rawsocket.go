@@ -38,6 +38,15 @@ func linger(fd int) error {
 	return failed(errno)
 }
 
+// lateport leaves the choice of a port to connect, which may take one for each
+// destination again; bind takes one for all (ip(7), IP_BIND_ADDRESS_NO_PORT, for
+// both families). Without it they run out, as a closed connection keeps its port for a minute.
+func lateport(fd int) {
+	on := int32(1)
+	_, _, _ = unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT,
+		uintptr(unsafe.Pointer(&on)), unsafe.Sizeof(on), 0) // it saves, no more
+}
+
 func shut(fd int) {
 	_, _, _ = unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) // sends a reset; there is nothing to lose
 }

@@ -1,9 +1,11 @@
 package check
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 )
 
 // Sources chooses own addresses that are no virtual ones: a real server of
@@ -95,6 +97,23 @@ func (s *Sources) chooseLocked(target netip.Addr) netip.Addr {
 		}
 	}
 	return best
+}
+
+// from calls open with the address to send from, and once more if that has gone
+// since it was chosen. Where it is still there, no port is left for the target,
+// which is no fault of its.
+func from(s Sourcer, target netip.Addr, open func(source netip.Addr) error) error {
+	source := s.Source(target)
+	err := open(source)
+	if !source.IsValid() || !errors.Is(err, syscall.EADDRNOTAVAIL) {
+		return err
+	}
+	s.Forget(target)
+	again := s.Source(target)
+	if again == source {
+		return syscall.EADDRINUSE
+	}
+	return open(again)
 }
 
 // routed is the source that the kernel would choose, the zero Addr without a

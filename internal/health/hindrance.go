@@ -14,11 +14,11 @@ type hindrance struct {
 	seen, logged time.Time
 }
 
-// hinders tells whether an error of a check is this host's: it lacks descriptors
-// or memory.
+// hinders tells whether an error of a check is this host's: it lacks descriptors,
+// memory, processes or ports.
 func hinders(err error) bool {
 	errno, ok := errors.AsType[syscall.Errno](err)
-	return ok && slices.Contains([]syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM}, errno)
+	return ok && slices.Contains([]syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EAGAIN, syscall.EADDRINUSE}, errno)
 }
 
 // note takes an error and tells whether it is time to log it.

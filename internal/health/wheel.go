@@ -32,6 +32,8 @@ type wheel struct {
 	results chan<- result
 	changes chan []target
 	ticked  atomic.Int64 // when the wheel last turned, since began
+	asked   atomic.Int64 // when it is to turn next, at the latest
+	stood   atomic.Pointer[pause]
 
 	began   time.Time
 	turned  int64 // slots since began
@@ -51,10 +53,24 @@ type spoke struct {
 	probe   Probe
 	checker check.Checker
 	at      int64 // slot in which it is due
-	busy    atomic.Bool
+	state   atomic.Int32
 	began   time.Time // when its last check was started
+	excused bool      // its last check had no chance
 	gone    bool
 }
+
+// States of a spoke.
+const (
+	idle = iota
+	running
+	telling // the result waits to be taken
+)
+
+// pause is a time in which the wheel should have turned and did not: the process
+// was stopped, or its machine, or had no CPU.
+type pause struct{ from, to time.Duration } // since the wheel began
+
+func (p pause) long() time.Duration { return p.to - p.from }
 
 func newWheel(results chan<- result) *wheel {
 	return &wheel{results: results, changes: make(chan []target), spokes: map[Probe]*spoke{}, began: time.Now()}
@@ -85,9 +101,12 @@ func (w *wheel) run(ctx context.Context) {
 		case <-timer.C:
 		}
 		now := time.Since(w.began)
+		w.note(pause{time.Duration(w.asked.Load()), now})
 		w.ticked.Store(int64(now))
 		w.turn(ctx, int64(now/slot))
-		timer.Reset(w.next())
+		next := w.next()
+		w.asked.Store(int64(time.Since(w.began) + next))
+		timer.Reset(next)
 	}
 }
 
@@ -149,8 +168,8 @@ func (w *wheel) place(s *spoke, at int64) {
 
 // start runs one check, unless the last one has not ended, or leaves it to a group.
 func (w *wheel) start(ctx context.Context, s *spoke, limits limits, groups groups) {
-	if !s.busy.CompareAndSwap(false, true) {
-		if time.Since(s.began) > s.probe.Timeout+grace {
+	if !s.state.CompareAndSwap(idle, running) {
+		if s.state.Load() == running && time.Since(w.since(s)) > s.probe.Timeout+grace {
 			select {
 			case w.results <- result{s.probe, errStuck, time.Now()}:
 			default: // at its next turn
@@ -179,15 +198,47 @@ func (w *wheel) together(ctx context.Context, g *group) {
 
 // ended passes the result of a check on.
 func (w *wheel) ended(ctx context.Context, s *spoke, limit *limit, r result) {
-	defer s.busy.Store(false)
+	defer s.state.Store(idle)
+	s.state.Store(telling)
 	limit.done()
 	if ctx.Err() != nil {
 		return // the end of the daemon says nothing about the server
+	}
+	s.excused = check.TimedOut(r.err) && !s.excused && w.stoodStill(s)
+	if s.excused {
+		return
 	}
 	select {
 	case w.results <- r:
 	case <-ctx.Done():
 	}
+}
+
+// note keeps the longest pause of the last minute.
+func (w *wheel) note(p pause) {
+	old := w.stood.Load()
+	if p.long() > slot && (old == nil || p.long() > old.long() || p.to-old.to > time.Minute) {
+		w.stood.Store(&p)
+	}
+}
+
+// stoodStill tells whether the wheel stood still for half of the time that the
+// check of a spoke had. Nobody is excused twice in a row, as a machine may always be too slow.
+func (w *wheel) stoodStill(s *spoke) bool {
+	enough := s.probe.Timeout / 2
+	if time.Since(w.began)-time.Duration(w.asked.Load()) > enough {
+		return true // and has not turned since
+	}
+	stood := w.stood.Load()
+	return stood != nil && stood.to > s.began.Sub(w.began) && stood.long() > enough
+}
+
+// since is when the check of a spoke began, or could go on.
+func (w *wheel) since(s *spoke) time.Time {
+	if stood := w.stood.Load(); stood != nil && w.began.Add(stood.to).After(s.began) {
+		return w.began.Add(stood.to)
+	}
+	return s.began
 }
 
 // group is checks that are cheaper together.

@@ -352,3 +352,52 @@ func TestTracker(t *testing.T) {
 		})
 	}
 }
+
+// TestFailureOfAPause: a check whose time went by while the process stood still
+// had no chance, once.
+func TestFailureOfAPause(t *testing.T) {
+	silent, refused := context.DeadlineExceeded, errors.New("refused")
+	const limit = 2 * time.Second
+	now := 100 * time.Second // since the wheel began
+	tests := []struct {
+		name  string
+		stood []pause
+		asked time.Duration
+		began time.Duration // the check
+		err   error
+		want  int // results of two checks
+	}{
+		{"it ran", nil, now, now - limit, silent, 2},
+		{"stopped, and has turned since", []pause{{now - 5*limit, now}}, now, now - 6*limit, silent, 1},
+		{"stopped, and has not turned", nil, now - limit, now - 2*limit, silent, 1},
+		{"stopped for a part of its time", []pause{{now - limit/3, now}}, now, now - limit, silent, 2},
+		{"stopped before", []pause{{now - 9*limit, now - 5*limit}}, now, now - limit, silent, 2},
+		{"a short pause behind a long one", []pause{{now - 5*limit, now - limit/4}, {now - limit/5, now}}, now, now - 6*limit, silent, 1},
+		{"the last one was long ago", []pause{{now - 98*time.Second, now - 80*time.Second}, {now - 2*limit, now}}, now, now - 3*limit, silent, 1},
+		{"stopped, but it was answered", []pause{{now - 5*limit, now}}, now, now - 6*limit, refused, 2},
+		{"stopped, and good", []pause{{now - 5*limit, now}}, now, now - 6*limit, nil, 2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				results := make(chan result, 9)
+				w := newWheel(results)
+				w.began = time.Now().Add(-now)
+				for _, p := range tt.stood {
+					w.note(p)
+				}
+				w.asked.Store(int64(tt.asked))
+				s := &spoke{probe: probe(1, time.Second, limit)}
+				for range 2 {
+					s.began = w.began.Add(tt.began)
+					limit := limits{}.of(t.Context(), limit)
+					limit.done()
+					w.ended(t.Context(), s, limit, result{s.probe, tt.err, time.Now()})
+				}
+				if len(results) != tt.want {
+					t.Errorf("%d results, want %d", len(results), tt.want)
+				}
+			})
+		})
+	}
+}

@@ -93,6 +93,11 @@ func checks(bin string) error {
 		times := float64(theirs.perCheck()) / float64(ours.perCheck())
 		fmt.Fprintf(w, "%s\tdirectord\t%.0f\t%s\t%.2f\n", kind, ours.rate(), ours.perCheck(), times)
 		fmt.Fprintf(w, "%s\tkeepalived\t%.0f\t%s\n", kind, theirs.rate(), theirs.perCheck())
+		for name, u := range map[string]use{"directord": ours, "keepalived": theirs} {
+			if u.rate() < realServers*0.9 {
+				missed = errors.Join(missed, fmt.Errorf("%s made %.0f %s checks a second of %d real servers", name, u.rate(), kind, realServers))
+			}
+		}
 		if times < 1 {
 			missed = errors.Join(missed, fmt.Errorf("a %s check costs %.2f times what it costs keepalived", kind, 1/times))
 		}
