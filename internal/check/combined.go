@@ -3,13 +3,15 @@ package check
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // Combined runs one full check, then Times cheap ones, and a full one
-// again after each that failed.
+// again after each that failed. Each kind has a time limit of its own.
 type Combined struct {
-	Full, Cheap Checker
-	Times       int
+	Full, Cheap               Checker
+	Times                     int
+	FullTimeout, CheapTimeout time.Duration
 
 	mu   sync.Mutex
 	left int // cheap checks until the next full one
@@ -19,11 +21,13 @@ type Combined struct {
 func (c *Combined) Check(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	checker, left := c.Full, c.Times
+	checker, timeout, left := c.Full, c.FullTimeout, c.Times
 	if c.left > 0 {
-		checker, left = c.Cheap, c.left-1
+		checker, timeout, left = c.Cheap, c.CheapTimeout, c.left-1
 	}
-	err := checker.Check(ctx)
+	limited, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err := checker.Check(limited)
 	if err != nil {
 		left = 0
 	}

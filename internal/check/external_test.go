@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -241,7 +242,7 @@ func TestCombined(t *testing.T) {
 	}
 	for _, tt := range tests {
 		var said []string
-		c := &Combined{Full: told{"full", &said, &tt.bad}, Cheap: told{"cheap", &said, &tt.bad}, Times: tt.times}
+		c := &Combined{Full: told{"full", &said, &tt.bad}, Cheap: told{"cheap", &said, &tt.bad}, Times: tt.times, FullTimeout: time.Minute, CheapTimeout: time.Minute}
 		for n := range 7 {
 			if err := c.Check(t.Context()); (err != nil) != tt.bad[n+1] {
 				t.Errorf("check %d: %v", n+1, err)
@@ -252,3 +253,35 @@ func TestCombined(t *testing.T) {
 		}
 	}
 }
+
+// TestCombinedHasTwoTimeouts has servers that never answer after a first good check.
+func TestCombinedHasTwoTimeouts(t *testing.T) {
+	for _, timeouts := range [][2]time.Duration{{30 * time.Second, 5 * time.Second}, {2 * time.Second, 5 * time.Second}} {
+		synctest.Test(t, func(t *testing.T) {
+			var answered bool
+			silent := checkFunc(func(ctx context.Context) error {
+				if !answered {
+					answered = true
+					return nil
+				}
+				<-ctx.Done()
+				return ctx.Err()
+			})
+			c := &Combined{Full: silent, Cheap: silent, Times: 1, FullTimeout: timeouts[0], CheapTimeout: timeouts[1]}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			for i, want := range []time.Duration{0, timeouts[1], timeouts[0]} {
+				began := time.Now()
+				err := c.Check(ctx)
+				if took := time.Since(began); took != want || (err != nil) != (i > 0) {
+					t.Errorf("%v, check %d: %v after %v, want %v", timeouts, i+1, err, took, want)
+				}
+			}
+		})
+	}
+}
+
+// checkFunc is a check that a test decides about.
+type checkFunc func(context.Context) error
+
+func (f checkFunc) Check(ctx context.Context) error { return f(ctx) }

@@ -125,6 +125,9 @@ type Check struct {
 	Login       Secret
 	Passwd      Secret
 	Secret      Secret // shared with a RADIUS server
+
+	// NegotiateTimeout and ConnectTimeout are those of Combined; Timeout is the longer.
+	NegotiateTimeout, ConnectTimeout time.Duration
 }
 
 // CheckType is the manner of a check.

@@ -202,8 +202,13 @@ func (b *block) checks(global *settings) Check {
 		}
 	}
 	c.Timeout = first(b.checkTimeout, b.negotiateTimeout, global.checkTimeout, global.negotiateTimeout, defaultCheckTimeout)
-	if c.Type == Negotiate || c.Type == Combined {
-		c.Timeout = first(b.negotiateTimeout, b.checkTimeout, global.negotiateTimeout, global.checkTimeout, defaultNegotiateTimeout)
+	negotiate := first(b.negotiateTimeout, b.checkTimeout, global.negotiateTimeout, global.checkTimeout, defaultNegotiateTimeout)
+	switch c.Type {
+	case Negotiate:
+		c.Timeout = negotiate
+	case Combined:
+		c.NegotiateTimeout, c.ConnectTimeout, c.Timeout = negotiate, c.Timeout, max(negotiate, c.Timeout)
+	case Connect, Ping, UDP, On, Off, External, ExternalPerl:
 	}
 	c.Interval = first(b.interval, global.interval, defaultInterval)
 	c.Fall = first(b.fall, global.fall, 1)

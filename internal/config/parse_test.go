@@ -62,6 +62,10 @@ func TestChecks(t *testing.T) {
 		{"checktimeout of the file", "checktimeout=3\nvirtual=192.0.2.10:80", with(func(c *Check) { c.Timeout = 3 * time.Second })},
 		{"negotiatetimeout of the file comes first", "negotiatetimeout=4\nchecktimeout=3\nvirtual=192.0.2.10:80", with(func(c *Check) { c.Timeout = 4 * time.Second })},
 		{"any timeout of the block comes before the file's", "negotiatetimeout=4\nvirtual=192.0.2.10:80\n\tchecktimeout=3", with(func(c *Check) { c.Timeout = 3 * time.Second })},
+		{"combined has two timeouts", "negotiatetimeout=4\nchecktimeout=9\nvirtual=192.0.2.10:80\n\tchecktype=2", with(func(c *Check) {
+			c.Type, c.Connects = Combined, 2
+			c.NegotiateTimeout, c.ConnectTimeout, c.Timeout = 4*time.Second, 9*time.Second, 9*time.Second
+		})},
 		{"settings behind the block", "virtual=192.0.2.10:80\ncheckinterval=2\nfailurecount=3", with(func(c *Check) { c.Interval, c.Fall = 2*time.Second, 3 })},
 		{"settings of the block", "checkinterval=2\nfailurecount=3\nvirtual=192.0.2.10:80\n\tcheckinterval=7\n\tfailurecount=4", with(func(c *Check) { c.Interval, c.Fall = 7*time.Second, 4 })},
 		{"everything else", `virtual=192.0.2.10:80
@@ -73,7 +77,7 @@ func TestChecks(t *testing.T) {
 	virtualhost="www.example.org"
 	login="me"
 	passwd="s3cret"
-	database="db"`, Check{Type: Combined, Connects: 3, Application: "mysql", Port: 8080, Timeout: 30 * time.Second, Interval: 10 * time.Second, Fall: 1, Rise: 1, Attempts: 1,
+	database="db"`, Check{Type: Combined, Connects: 3, Application: "mysql", Port: 8080, Timeout: 30 * time.Second, NegotiateTimeout: 30 * time.Second, ConnectTimeout: 5 * time.Second, Interval: 10 * time.Second, Fall: 1, Rise: 1, Attempts: 1,
 			Request: "/a?b=c", Receive: `x"y`, VirtualHost: "www.example.org", Login: NewSecret("me"), Passwd: NewSecret("s3cret"), Database: "db"}},
 	}
 	for _, tt := range tests {

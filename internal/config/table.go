@@ -48,7 +48,7 @@ func ofTimes() []directive {
 	return []directive{
 		{name: "checktimeout", short: "Time limit of a check", where: inBoth, class: plain, set: setTime(func(s *scope) *time.Duration { return &s.checkTimeout }),
 			values: "seconds, or milliseconds as 500ms", unset: "5", example: "3",
-			about: "Time limit of a check. For a negotiate check negotiatetimeout counts before it, unless that is for all services and this one in the block."},
+			about: "Time limit of a check. For a negotiate check negotiatetimeout counts before it, unless that is for all services and this one in the block. With checktype=NUMBER it is that of the connect checks."},
 		{name: "negotiatetimeout", where: inBoth, class: plain, set: setTime(func(s *scope) *time.Duration { return &s.negotiateTimeout }),
 			values: "seconds, or milliseconds as 500ms", unset: "30", example: "5", about: "Time limit of a negotiate check, from connecting to the last byte."},
 		{name: "checkinterval", short: "Time between checks", where: inBoth, class: plain, set: setTime(func(s *scope) *time.Duration { return &s.interval }),

@@ -40,7 +40,9 @@ func Checkers(tools Tools) func(Probe) (check.Checker, error) {
 			return negotiate(p, tools, &known)
 		case config.Combined:
 			full, err := negotiate(p, tools, &known)
-			return &check.Combined{Full: full, Cheap: connect, Times: p.Connects}, err
+			return &check.Combined{
+				Full: full, Cheap: connect, Times: p.Connects, FullTimeout: p.NegotiateTimeout, CheapTimeout: p.ConnectTimeout,
+			}, err
 		case config.External:
 			return external(p, tools.Programs), nil
 		case config.ExternalPerl:

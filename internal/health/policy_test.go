@@ -1,6 +1,7 @@
 package health
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -129,6 +130,16 @@ func TestSetup(t *testing.T) {
 }
 
 // TestCheckWithoutAPort always fails: ldirectord starts with such a file, too.
+func TestTimeoutsOfCombinedChecks(t *testing.T) {
+	const text = "virtual=192.0.2.10:%s\n\treal=192.0.2.21 gate\n\tchecktype=3\n"
+	for port, want := range map[string]string{"80": "30s: 30s, 5s", "8080": "5s: 0s, 0s"} { // 8080 has no application: a connect check
+		p := setup(t, fmt.Sprintf(text, port)).Probes()[0]
+		if got := fmt.Sprintf("%s: %s, %s", p.Timeout, p.NegotiateTimeout, p.ConnectTimeout); got != want {
+			t.Errorf("port %s: got %s, want %s", port, got, want)
+		}
+	}
+}
+
 func TestCheckWithoutAPort(t *testing.T) {
 	for _, text := range []string{"checktype=connect", "service=simpletcp", "checktype=2", "checktype=udp"} {
 		probe := setup(t, "virtual=5\n\treal=192.0.2.21 gate\n\t"+text+"\n").Probes()[0]

@@ -151,7 +151,7 @@ func (p *Probe) substitute(s config.Service) (warning string) {
 		return ""
 	}
 	if p.Type == config.Combined {
-		p.Type = config.Connect
+		p.Type, p.Timeout = config.Connect, p.ConnectTimeout
 		return ""
 	}
 	p.Type = config.On
