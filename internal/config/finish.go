@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -275,13 +276,25 @@ func (s Service) asksPort() bool {
 	return false
 }
 
-// need reports what a negotiate check lacks.
+// hearsNothing tells whether no answer is expected of a real server.
+func (s Service) hearsNothing(r Real) bool {
+	if r.Request != "" {
+		return r.Receive == ""
+	}
+	return s.Check.Receive == ""
+}
+
+// need reports what a check lacks.
 func (p *parser) need(b *block, s Service) {
 	for _, r := range s.Reals {
 		if s.CheckedPort(r) == 0 && s.asksPort() {
 			p.add(r.Line, 0, Warning, fault{"no port to check, so this real server is never up", "add checkport=PORT"})
 			break
 		}
+	}
+	if s.Check.Type == UDP && slices.ContainsFunc(s.Reals, s.hearsNothing) {
+		p.add(first(b.given["checktype"], b.virtual.line), 0, Warning, fault{
+			"checktype=udp without receive: a server whose host is down counts as good, too", `add request="TEXT" and receive="TEXT"`})
 	}
 	if s.Check.Type != Negotiate && s.Check.Type != Combined || len(s.Reals) == 0 {
 		return

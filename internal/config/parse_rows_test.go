@@ -579,6 +579,15 @@ warning: web.cf:2: the answer to HEAD has no text, so receive never matches; wri
 warning: web.cf:2: no checkcommand, so every real server counts as good; add checkcommand=PROGRAM
 -A -t 192.0.2.10:80 -s wrr
 `},
+	{"virtual=192.0.2.10:53\n\treal=192.0.2.21 gate 1 \"x\", \"\"\n\tprotocol=udp\n\tchecktype=udp\n\treceive=\"y\"\n", `
+warning: web.cf:4: checktype=udp without receive: a server whose host is down counts as good, too; add request="TEXT" and receive="TEXT"
+-A -u 192.0.2.10:53 -s wrr
+-a -u 192.0.2.10:53 -r 192.0.2.21:53 -g -w 1
+`},
+	{"virtual=192.0.2.10:53\n\treal=192.0.2.21 gate 1 \"x\", \"y\"\n\tprotocol=udp\n\tchecktype=udp\n", `
+-A -u 192.0.2.10:53 -s wrr
+-a -u 192.0.2.10:53 -r 192.0.2.21:53 -g -w 1
+`},
 	{"virtual=192.0.2.10:80\n\tcheckcommand=/bin/x\n", `
 warning: web.cf:2: checkcommand has no effect with checktype=negotiate; write checktype=external
 -A -t 192.0.2.10:80 -s wrr

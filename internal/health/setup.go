@@ -246,7 +246,8 @@ func (s Setup) fallbacks() map[lvs.ServiceID]netip.AddrPort {
 	return all
 }
 
-// Virtual is the addresses of all services, from which nothing may be checked.
+// Virtual is the addresses of all services, from which nothing may be checked. A
+// firewall mark does not tell its own.
 func (s Setup) Virtual() []netip.Addr {
 	var addrs []netip.Addr
 	for _, service := range s.Services {
