@@ -57,9 +57,19 @@ func TestExternalThatCannotBeRun(t *testing.T) {
 	if err := os.Chmod(plain, 0o644); err != nil {
 		t.Fatal(err)
 	}
+	pipe := filepath.Join(t.TempDir(), "pipe") // to open it would wait for a writer
+	if err := syscall.Mkfifo(pipe, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	piped := filepath.Join(t.TempDir(), "piped")
+	if err := os.WriteFile(piped, []byte("#! "+pipe+" -x\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for path, want := range map[string]string{
 		"/nowhere/check": "/nowhere/check: no such program",
 		plain:            plain + ": not executable; chmod +x",
+		pipe:             pipe + ": not executable; chmod +x",
+		piped:            piped + ": not executable; chmod +x",
 	} {
 		if err := (External{Program: path}).Check(t.Context()); err == nil || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
