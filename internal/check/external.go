@@ -54,6 +54,11 @@ func (f failure) Error() string {
 // run runs a program in a session of its own and leaves nothing behind of
 // the group, and of what has left that.
 func run(ctx context.Context, p program) error {
+	waitedLong, err := p.programs.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer p.programs.leave()
 	said := &head{}
 	cmd := exec.Command(p.argv[0], p.argv[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(p.input), said, said
@@ -72,8 +77,10 @@ func run(ctx context.Context, p program) error {
 	late := !stop()
 	group.end()
 	p.programs.killMarked(mark)
-	err := cmd.Wait()
+	err = cmd.Wait()
 	switch {
+	case late && waitedLong: // it did not have its whole time
+		return p.programs.full()
 	case late:
 		return failure{"no end in time", said.String()}
 	case errors.Is(err, exec.ErrWaitDelay):
@@ -110,14 +117,31 @@ func (g *group) end() {
 	g.ended = true
 }
 
-// await waits for the end of a process and leaves it for Wait.
+// await waits for the end of a process and leaves it for Wait. It takes no thread
+// where the kernel has pidfd_open (5.3).
 func await(pid int) {
-	for {
-		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
-		if !errors.Is(err, unix.EINTR) {
-			return
-		}
+	if fd, err := unix.PidfdOpen(pid, 0); err == nil && polled(fd) == nil {
+		return
 	}
+	for errors.Is(unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil), unix.EINTR) {
+		continue
+	}
+}
+
+// polled waits in Go's poller until a pidfd is readable, and closes it.
+func polled(fd int) error {
+	_ = unix.SetNonblock(fd, true) // else os.NewFile does not poll it, which is an error below
+	file := os.NewFile(uintptr(fd), "pidfd")
+	defer file.Close()
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return raw.Read(func(fd uintptr) bool {
+		ended := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		look(ended)
+		return ended[0].Revents != 0
+	})
 }
 
 var errMissing = errors.New("no such program")

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"lvs-agents/internal/check/oracle"
 )
 
@@ -37,6 +39,7 @@ func (o Oracle) Check(ctx context.Context) error {
 	switch {
 	case errors.Is(err, errMissing):
 		err = errors.New(o.Helper + " is missing, which talks to Oracle; install it")
+	case errors.Is(err, unix.EAGAIN): // of this host
 	case ctx.Err() != nil:
 		err = errSilent
 	case ended && strings.HasPrefix(failed.output, "panic:"): // in the library

@@ -23,6 +23,7 @@ import (
 type Programs struct {
 	environ []string      // of this process
 	count   atomic.Uint64 // of the marks
+	room    chan struct{} // holds one for each check that runs a program
 
 	mu  sync.Mutex
 	own map[int]bool // waited for by whoever has started them
@@ -34,7 +35,39 @@ func NewPrograms(environ []string) (*Programs, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("prctl: %w", err)
 	}
-	return &Programs{environ: environ, own: map[int]bool{}}, nil
+	return &Programs{environ: environ, room: make(chan struct{}, room(processes())), own: map[int]bool{}}, nil
+}
+
+// enter waits for room for one more check, which leave gives back; long tells
+// whether that took more than a tenth of its time.
+func (p *Programs) enter(ctx context.Context) (long bool, err error) {
+	if p == nil {
+		return false, nil
+	}
+	select {
+	case p.room <- struct{}{}:
+		return false, nil
+	default:
+	}
+	deadline, _ := ctx.Deadline()
+	whole := time.Until(deadline)
+	select {
+	case p.room <- struct{}{}:
+		return time.Until(deadline) < whole*9/10, nil
+	case <-ctx.Done():
+		return true, p.full()
+	}
+}
+
+func (p *Programs) leave() {
+	if p != nil {
+		<-p.room
+	}
+}
+
+// full is an error of this host, as that of fork: it says nothing about a server.
+func (p *Programs) full() error {
+	return fmt.Errorf("no room in time beside %d other programs: %w", cap(p.room), unix.EAGAIN)
 }
 
 // Start starts a command. Its process is left alone until Ended.
