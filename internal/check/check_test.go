@@ -10,10 +10,15 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // anywhere lets the kernel choose, or forces one address.
@@ -239,6 +244,71 @@ func TestPing(t *testing.T) {
 	for _, addr := range []string{"127.0.0.1", "127.0.0.7"} {
 		if err := (Ping{Addr: netip.MustParseAddr(addr), Pinger: p, Attempts: 2}).Check(ctx); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// TestPingsInABurst are all sent before Go's scheduler lets anybody read answers, and
+// others' messages come to the same sockets.
+func TestPingsInABurst(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("not root: no raw sockets")
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	for _, text := range []string{"127.0.0.1", "::1"} {
+		addr := netip.MustParseAddr(text)
+		p := NewPinger(anywhere{}, uint16(os.Getpid()))
+		defer p.Close()
+		socket, err := p.socket(addr)
+		if err != nil {
+			t.Skip("no raw sockets: ", err)
+		}
+		raw, err := socket.SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		held := 0
+		err = raw.Control(func(fd uintptr) { held, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF) })
+		if err != nil || held < answersRoom {
+			t.Skip("no CAP_NET_ADMIN: the socket holds ", held, " bytes")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		var all sync.WaitGroup
+		var lost atomic.Int64
+		for range 5000 {
+			all.Go(func() {
+				if p.ping(ctx, addr) != nil {
+					lost.Add(1)
+				}
+			})
+		}
+		all.Wait()
+		if lost := lost.Load(); lost > 0 {
+			t.Errorf("%s: %d of 5000 answers were lost", addr, lost)
+		}
+	}
+}
+
+// TestPingerHearsAnswersOnly of all ICMP messages of the host.
+func TestPingerHearsAnswersOnly(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("not root: no raw sockets")
+	}
+	for text, want := range map[string]byte{"127.0.0.1": echoReply4, "::1": echoReply6} {
+		addr := netip.MustParseAddr(text)
+		socket, err := listen(addr)
+		if err != nil {
+			t.Skip("no raw sockets: ", err)
+		}
+		defer func() { _ = socket.Close() }()
+		if _, err := socket.WriteToIP(echo(addr.Is6(), 1, 1), &net.IPAddr{IP: addr.AsSlice()}); err != nil {
+			t.Fatal(err)
+		}
+		_ = socket.SetReadDeadline(time.Now().Add(5 * time.Second))
+		buffer := make([]byte, 100) // the request has come before its answer
+		if _, _, err := socket.ReadFromIP(buffer); err != nil || buffer[0] != want {
+			t.Errorf("%s: type %d, %v; want %d", addr, buffer[0], err, want)
 		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Ping is good when an ICMP echo comes back.
@@ -105,17 +107,59 @@ func (p *Pinger) socket(target netip.Addr) (*net.IPConn, error) {
 	if socket := p.sockets[source]; socket != nil {
 		return socket, nil
 	}
-	network := "ip4:icmp"
-	if target.Is6() {
-		network = "ip6:ipv6-icmp"
-	}
-	socket, err := net.ListenIP(network, &net.IPAddr{IP: source.AsSlice()})
+	socket, err := listen(source)
 	if err != nil {
 		return nil, err
 	}
 	p.sockets[source] = socket
 	p.readers.Go(func() { p.read(socket) })
 	return socket, nil
+}
+
+// listen opens a socket for echoes from a source address.
+func listen(source netip.Addr) (*net.IPConn, error) {
+	network := "ip4:icmp"
+	if source.Is6() {
+		network = "ip6:ipv6-icmp"
+	}
+	socket, err := net.ListenIP(network, &net.IPAddr{IP: source.AsSlice()})
+	if err != nil {
+		return nil, err
+	}
+	if err := quieten(socket, source.Is6()); err != nil {
+		return nil, errors.Join(err, socket.Close())
+	}
+	return socket, nil
+}
+
+// answersRoom is a kilobyte, which is what a short packet takes in the kernel, for
+// each of the 65536 echoes that can wait. The kernel allows twice of it (socket(7)).
+const answersRoom = 64 << 20
+
+// quieten makes a socket hear echo replies only and hold the answers of a burst,
+// which may come before Go's scheduler lets anybody read one.
+func quieten(socket *net.IPConn, ipv6 bool) error {
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return raw.Control(func(handle uintptr) {
+		fd := int(handle)
+		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, answersRoom) != nil { // it needs CAP_NET_ADMIN
+			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, answersRoom) // as much as net.core.rmem_max allows
+		}
+		if ipv6 { // bits of types that are dropped, linux/icmpv6.h; without it deliver tells them apart
+			filter := unix.ICMPv6Filter{}
+			for i := range filter.Data {
+				filter.Data[i] = ^uint32(0)
+			}
+			filter.Data[echoReply6/32] &^= 1 << (echoReply6 % 32)
+			_ = unix.SetsockoptICMPv6Filter(fd, unix.IPPROTO_ICMPV6, unix.ICMPV6_FILTER, &filter)
+			return
+		}
+		const icmpFilter = 1 // linux/icmp.h, ICMP_FILTER
+		_ = unix.SetsockoptInt(fd, unix.SOL_RAW, icmpFilter, ^(1 << echoReply4))
+	})
 }
 
 func (p *Pinger) register(target netip.Addr) (uint16, chan struct{}, error) {
