@@ -42,6 +42,7 @@ type program struct {
 type failure struct {
 	how    string
 	output string // the first of what it said
+	cause  error  // nil, or context.DeadlineExceeded
 }
 
 func (f failure) Error() string {
@@ -50,6 +51,9 @@ func (f failure) Error() string {
 	}
 	return f.how + ": " + f.output
 }
+
+// Unwrap serves errors.Is.
+func (f failure) Unwrap() error { return f.cause }
 
 // run runs a program in a session of its own and leaves nothing behind of
 // the group, and of what has left that.
@@ -82,12 +86,12 @@ func run(ctx context.Context, p program) error {
 	case late && waitedLong: // it did not have its whole time
 		return p.programs.full()
 	case late:
-		return failure{"no end in time", said.String()}
+		return failure{"no end in time", said.String(), context.DeadlineExceeded}
 	case errors.Is(err, exec.ErrWaitDelay):
 		return nil // the program itself ended well
 	}
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		return failure{exit.String(), said.String()}
+		return failure{exit.String(), said.String(), nil}
 	}
 	return err
 }

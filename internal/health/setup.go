@@ -258,5 +258,13 @@ func (s Setup) Virtual() []netip.Addr {
 	return addrs
 }
 
+// shortest is the least time that a check of the probe has.
+func (p Probe) shortest() time.Duration {
+	if p.Type == config.Combined {
+		return min(p.NegotiateTimeout, p.ConnectTimeout)
+	}
+	return p.Timeout
+}
+
 // fixed tells whether there is nothing to run: the verdict is the configuration's.
 func (p Probe) fixed() bool { return p.Type == config.On || p.Type == config.Off }

@@ -225,7 +225,7 @@ func (w *wheel) note(p pause) {
 // stoodStill tells whether the wheel stood still for half of the time that the
 // check of a spoke had. Nobody is excused twice in a row, as a machine may always be too slow.
 func (w *wheel) stoodStill(s *spoke) bool {
-	enough := s.probe.Timeout / 2
+	enough := s.probe.shortest() / 2
 	if time.Since(w.began)-time.Duration(w.asked.Load()) > enough {
 		return true // and has not turned since
 	}

@@ -353,6 +353,24 @@ func TestTracker(t *testing.T) {
 	}
 }
 
+// TestPauseAsLongAsAConnectTurn excuses it, though a negotiate turn has more time.
+func TestPauseAsLongAsAConnectTurn(t *testing.T) {
+	for connect, want := range map[time.Duration]bool{5 * time.Second: true, 30 * time.Second: false} {
+		synctest.Test(t, func(t *testing.T) {
+			p := probe(1, time.Second, 30*time.Second)
+			p.Type, p.NegotiateTimeout, p.ConnectTimeout = config.Combined, 30*time.Second, connect
+			w := newWheel(nil)
+			began := w.began
+			<-time.After(5 * time.Second)
+			w.asked.Store(int64(5 * time.Second))
+			w.note(pause{0, 5 * time.Second})
+			if got := w.stoodStill(&spoke{probe: p, began: began}); got != want {
+				t.Errorf("%v: excused %t, want %t", connect, got, want)
+			}
+		})
+	}
+}
+
 // TestFailureOfAPause: a check whose time went by while the process stood still
 // had no chance, once.
 func TestFailureOfAPause(t *testing.T) {
