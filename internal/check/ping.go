@@ -132,9 +132,10 @@ func listen(source netip.Addr) (*net.IPConn, error) {
 	return socket, nil
 }
 
-// answersRoom is a kilobyte, which is what a short packet takes in the kernel, for
-// each of the 65536 echoes that can wait. The kernel allows twice of it (socket(7)).
-const answersRoom = 64 << 20
+// answersRoom is in bytes, for 16384 answers of a kilobyte, which is what a short
+// packet takes in the kernel, as that allows twice of what it is told (socket(7)).
+// It bounds what a flood of answers takes.
+const answersRoom = 8 << 20
 
 // quieten makes a socket hear echo replies only and hold the answers of a burst,
 // which may come before Go's scheduler lets anybody read one.
