@@ -47,3 +47,29 @@ func TestHTTPS(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestTLSOfOldServers: what Perl's library connects to.
+func TestTLSOfOldServers(t *testing.T) {
+	tests := []struct {
+		name   string
+		server *tls.Config
+	}{
+		{"RSA key exchange", &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256}}},
+		{"RSA key exchange and CBC", &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_RSA_WITH_AES_256_CBC_SHA}}},
+		{"P-521", &tls.Config{CurvePreferences: []tls.CurveID{tls.CurveP521}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+			server.TLS = tt.server
+			server.StartTLS()
+			defer server.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			target := Target{Addr: netip.MustParseAddrPort(server.Listener.Addr().String()), Verify: VerifyNothing}
+			if err := negotiation(t, "https", target).Check(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
