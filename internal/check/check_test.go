@@ -125,6 +125,49 @@ func TestHTTP(t *testing.T) {
 	}
 }
 
+// TestSlowPatternObeysTheTimeLimit: every line would take longer than the limit.
+func TestSlowPatternObeysTheTimeLimit(t *testing.T) {
+	text := strings.Repeat(strings.Repeat("a", 35)+"!\n", 10)
+	slow := pattern(t, "^(?!x)(a+)+$")
+	for _, name := range []string{"simpletcp", "http"} {
+		t.Run(name, func(t *testing.T) {
+			addr := server(t, func(conn net.Conn) {
+				if name == "simpletcp" {
+					_, _ = io.WriteString(conn, text)
+					return
+				}
+				answering("HTTP/1.0 200 OK\r\n\r\n" + text[:36])(conn)
+			})
+			checker := negotiation(t, name, Target{Addr: addr, Receive: slow})
+			began := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			defer cancel()
+			if err := checker.Check(ctx); !errors.Is(err, errSlow) {
+				t.Error(err)
+			}
+			if took := time.Since(began); took > 2*time.Second {
+				t.Errorf("ended after %v", took)
+			}
+		})
+	}
+}
+
+// TestPatternIsSharedByChecks that have limits of their own.
+func TestPatternIsSharedByChecks(t *testing.T) {
+	shared := pattern(t, "(?=O)(.)K$")
+	var checks sync.WaitGroup
+	for range 8 {
+		checks.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			if found, err := shared.Match(ctx, []byte("OK\n")); !found || err != nil {
+				t.Error(found, err)
+			}
+		})
+	}
+	checks.Wait()
+}
+
 func TestHTTPRequest(t *testing.T) {
 	requests := make(chan *http.Request, 1)
 	addr := server(t, func(conn net.Conn) {

@@ -104,8 +104,8 @@ func (c *conn) Close() error {
 func (c *conn) reason(ctx context.Context, err error) error {
 	read := c.raw.read.Load()
 	switch {
-	case err == nil:
-		return nil
+	case err == nil, errors.Is(err, errSlow):
+		return err
 	case errors.Is(err, errEndless), read >= maxAnswer:
 		return errEndless
 	case c.raw.late.Load(), ctx.Err() != nil, isTimeout(err):

@@ -91,17 +91,17 @@ func (d DNS) ask(ctx context.Context, question dnsmessage.Question) error {
 		return err
 	}
 	if d.UDP {
-		err := d.exchanging(ctx, "dns", message, func(answer []byte) (bool, error) { return d.judge(id, answer) })
+		err := d.exchanging(ctx, "dns", message, func(answer []byte) (bool, error) { return d.judge(ctx, id, answer) })
 		if !errors.Is(err, errCut) {
 			return err
 		}
 	}
-	return talk{"dns", d.Target, false, func(_ context.Context, c *conn, _ Target) error {
+	return talk{"dns", d.Target, false, func(ctx context.Context, c *conn, _ Target) error {
 		answer, err := stream(c, message)
 		if err != nil {
 			return err
 		}
-		done, err := d.judge(id, answer)
+		done, err := d.judge(ctx, id, answer)
 		if err == nil && !done {
 			return errors.New("answered another question")
 		}
@@ -124,7 +124,7 @@ func stream(c io.ReadWriter, message []byte) ([]byte, error) {
 }
 
 // judge tells whether a message answers the question, and what is wrong with it.
-func (d DNS) judge(id uint16, answer []byte) (bool, error) {
+func (d DNS) judge(ctx context.Context, id uint16, answer []byte) (bool, error) {
 	var m dnsmessage.Message
 	if err := m.Unpack(answer); err != nil {
 		return true, errors.New("not an answer of DNS")
@@ -139,8 +139,8 @@ func (d DNS) judge(id uint16, answer []byte) (bool, error) {
 	for _, r := range m.Answers {
 		if text := record(r.Body); text != "" {
 			found++
-			if d.Receive == nil || d.Receive.Match([]byte(text)) {
-				return true, nil
+			if good, err := d.matches(ctx, []byte(text)); good || err != nil {
+				return true, err
 			}
 		}
 	}

@@ -78,7 +78,7 @@ func (l lines) retrieve(ctx context.Context, t Target) error {
 			return err
 		}
 	}
-	return t.expect(file, "the file")
+	return t.expect(ctx, file, "the file")
 }
 
 // passive asks for a port, by EPSV and where that is not known by PASV.

@@ -61,8 +61,8 @@ func FuzzDialogue(f *testing.F) {
 		dialogues := []dialogue{
 			ftpControl, imap, ldapSearch, nntp, pop, smtp,
 			func(ctx context.Context, c *conn, _ Target) error { return simple(ctx, c, simpleTarget) },
-			func(_ context.Context, c *conn, _ Target) error {
-				location, err := page.(HTTP).talk(c, "/a")
+			func(ctx context.Context, c *conn, _ Target) error {
+				location, err := page.(HTTP).talk(ctx, c, "/a")
 				if location != "" && err == nil {
 					_, err = page.(HTTP).follow("/a", location)
 				}
@@ -123,7 +123,7 @@ func FuzzDatagram(f *testing.F) {
 	}
 	c := &conn{raw: &raw{}} // which says what went wrong
 	f.Fuzz(func(t *testing.T, answer []byte) {
-		_, err := d.(DNS).judge(0, answer)
+		_, err := d.(DNS).judge(t.Context(), 0, answer)
 		judgeReason(t, c.reason(t.Context(), err))
 		_, err = SIP{fuzzed()}.judge("id", answer)
 		judgeReason(t, c.reason(t.Context(), err))
@@ -141,9 +141,9 @@ func FuzzCompile(f *testing.F) {
 	for _, text := range []string{"^OK$", "(?i)test (?=page)", `(a+)+\1$`, "[[:alpha:]]", `\p{Greek}`, "(?<n>a)|(?<!b)c", "a{1000}"} {
 		f.Add(text, []byte("Test Page\n"))
 	}
-	f.Fuzz(func(_ *testing.T, text string, answer []byte) {
+	f.Fuzz(func(t *testing.T, text string, answer []byte) {
 		if p, err := Compile(text); err == nil {
-			p.Match(answer)
+			_, _ = p.Match(t.Context(), answer) // what it finds does not matter
 		}
 	})
 }

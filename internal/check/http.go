@@ -95,7 +95,7 @@ func (h HTTP) request(ctx context.Context, page string) (location string, err er
 			return "", err
 		}
 	}
-	location, err = h.talk(c, page)
+	location, err = h.talk(ctx, c, page)
 	return location, c.reason(ctx, err)
 }
 
@@ -106,7 +106,7 @@ func (h HTTP) dial(ctx context.Context) (*conn, error) {
 	return dial(ctx, h.Source, h.Addr)
 }
 
-func (h HTTP) talk(c *conn, page string) (location string, err error) {
+func (h HTTP) talk(ctx context.Context, c *conn, page string) (location string, err error) {
 	request := h.Method + " " + strings.ReplaceAll(page, " ", "%20") + " HTTP/1.1\r\nHost: " + h.name +
 		"\r\nUser-Agent: lvs-agents\r\nAccept: */*\r\nConnection: close\r\n\r\n"
 	if _, err := io.WriteString(c, request); err != nil {
@@ -127,7 +127,7 @@ func (h HTTP) talk(c *conn, page string) (location string, err error) {
 		}
 		return "", errors.New("status " + printable(response.Status))
 	}
-	return "", h.body(response)
+	return "", h.body(ctx, response)
 }
 
 func (h HTTP) good(status int) bool {
@@ -137,7 +137,7 @@ func (h HTTP) good(status int) bool {
 	return h.Status(status)
 }
 
-func (h HTTP) body(response *http.Response) error {
+func (h HTTP) body(ctx context.Context, response *http.Response) error {
 	page := io.LimitReader(response.Body, maxBody)
 	if h.Receive == nil {
 		n, err := io.Copy(io.Discard, page)
@@ -147,7 +147,7 @@ func (h HTTP) body(response *http.Response) error {
 	if err := broken(len(body), err); err != nil {
 		return err
 	}
-	return h.expect(body, "the page")
+	return h.expect(ctx, body, "the page")
 }
 
 // broken is an error in the middle of a page, not one at the limit of reading.

@@ -10,7 +10,7 @@ import (
 
 // ldapSearch is good when the server lets us in, anonymously without Login and
 // Passwd, and has the entry that Request names, the root without one.
-func ldapSearch(_ context.Context, c *conn, t Target) error {
+func ldapSearch(ctx context.Context, c *conn, t Target) error {
 	session := ldap.NewConn(c, false) // it starts no TLS by itself, either way
 	session.Start()
 	defer func() { _ = session.Close() }()
@@ -28,7 +28,7 @@ func ldapSearch(_ context.Context, c *conn, t Target) error {
 	case len(found.Entries) != 1:
 		return fmt.Errorf("search: %d entries instead of one", len(found.Entries))
 	}
-	return t.expect([]byte(found.Entries[0].DN), "the entry's name")
+	return t.expect(ctx, []byte(found.Entries[0].DN), "the entry's name")
 }
 
 // ldapReason is what is wrong. Which error the library has for an end of the

@@ -19,8 +19,8 @@ func newSimple(name string, t Target) (Checker, error) {
 	if t.Request == "" || t.Request == "/" {
 		return nil, fmt.Errorf("service=%s over udp needs something to send; add request=TEXT", name)
 	}
-	return datagram{name, t, []byte(unescaped(t.path())), func(answer []byte) (bool, error) {
-		return true, t.expect(answer, "the answer")
+	return datagram{name, t, []byte(unescaped(t.path())), func(ctx context.Context, answer []byte) (bool, error) {
+		return true, t.expect(ctx, answer, "the answer")
 	}}, nil
 }
 
@@ -28,7 +28,7 @@ func newSimple(name string, t Target) (Checker, error) {
 // write one in ldirectord.cf.
 func unescaped(request string) string { return strings.ReplaceAll(request, `\n`, "\n") }
 
-func simple(_ context.Context, c *conn, t Target) error {
+func simple(ctx context.Context, c *conn, t Target) error {
 	if _, err := io.WriteString(c, unescaped(t.path())); err != nil {
 		return err
 	}
@@ -38,8 +38,10 @@ func simple(_ context.Context, c *conn, t Target) error {
 	reader := bufio.NewReader(c)
 	for {
 		line, err := reader.ReadBytes('\n')
-		if len(line) > 0 && t.expect(line, "the line") == nil {
-			return nil
+		if len(line) > 0 {
+			if found, err := t.matches(ctx, line); found || err != nil {
+				return err
+			}
 		}
 		if errors.Is(err, io.EOF) && c.raw.read.Load() > 0 {
 			return fmt.Errorf("no line of the answer matches %q", t.Receive.String())
@@ -55,10 +57,10 @@ type datagram struct {
 	name     string
 	target   Target
 	question []byte
-	accept   func([]byte) (bool, error)
+	accept   func(context.Context, []byte) (bool, error)
 }
 
 // Check implements Checker.
 func (d datagram) Check(ctx context.Context) error {
-	return d.target.exchanging(ctx, d.name, d.question, d.accept)
+	return d.target.exchanging(ctx, d.name, d.question, func(answer []byte) (bool, error) { return d.accept(ctx, answer) })
 }

@@ -38,10 +38,19 @@ func (t Target) Format(f fmt.State, _ rune) { fmt.Fprint(f, t.Addr.String()) }
 // ldirectord takes it off, too.
 func (t Target) path() string { return strings.TrimPrefix(t.Request, "/") }
 
+// matches tells whether an answer is the one that is wanted.
+func (t Target) matches(ctx context.Context, answer []byte) (bool, error) {
+	if t.Receive == nil {
+		return true, nil
+	}
+	return t.Receive.Match(ctx, answer)
+}
+
 // expect fails unless the answer matches.
-func (t Target) expect(answer []byte, what string) error {
-	if t.Receive == nil || t.Receive.Match(answer) {
-		return nil
+func (t Target) expect(ctx context.Context, answer []byte, what string) error {
+	found, err := t.matches(ctx, answer)
+	if err != nil || found {
+		return err
 	}
 	return fmt.Errorf("%s does not match %q", what, t.Receive.String())
 }

@@ -16,7 +16,7 @@ func (u UDP) Check(ctx context.Context) error {
 	question := []byte(unescaped(u.Request))
 	if u.Receive != nil {
 		return u.exchanging(ctx, "udp", question, func(answer []byte) (bool, error) {
-			return true, u.expect(answer, "the answer")
+			return true, u.expect(ctx, answer, "the answer")
 		})
 	}
 	deadline, _ := ctx.Deadline()
