@@ -43,9 +43,12 @@ func FuzzDialogue(f *testing.F) {
 		"200 ready\r\n", "+OK\r\n+OK\r\n+OK\r\n+OK 0 0\r\n", "220 ready\r\n250-mail\r\n250 HELP\r\n", "OK\n",
 		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK", "SIP/2.0 200 OK\r\n\r\n",
 		"\x4a\x00\x00\x00\x0a8.0.30\x00\x08\x00\x00\x00\x01\x02\x03\x04\x05\x06\x07\x08\x00\xff\xff\xff\x02\x00\xff\xdf\x15" + strings.Repeat("\x00", 10) + "123456789012\x00caching_sha2_password\x00",
+		"220 ready\r\n331 password\r\n530 unknown: PASS the-passwd\r\n",
 	} {
 		f.Add(byte(i), []byte(text))
 	}
+	f.Add(byte(4), []byte("+OK\r\n+OK\r\n-ERR unknown command \"PASS the-passwd\"\r\n"))
+	f.Add(byte(1), []byte("* OK ready\r\na BAD LOGIN \"the-login\" \"the-passwd\"\r\n"))
 	f.Fuzz(func(t *testing.T, which byte, said []byte) {
 		target := fuzzed()
 		simpleTarget := target
@@ -87,7 +90,7 @@ func FuzzDialogue(f *testing.F) {
 		if ctx.Err() != nil {
 			t.Error("the dialogue does not end with the connection")
 		}
-		judgeReason(t, err)
+		judgeReason(t, target.secrets().hide(err))
 	})
 }
 

@@ -42,7 +42,7 @@ func newHTTP(service string, t Target) (Checker, error) {
 	if service == "http_proxy" {
 		page, err := url.Parse(t.path())
 		if err != nil || page.Scheme != "http" || page.Host == "" {
-			return nil, fmt.Errorf("request=%q is not what a proxy is asked for; write request=\"http://HOST/PATH\"", t.Request)
+			return nil, fmt.Errorf("request=%q is not what a proxy is asked for; write request=\"http://HOST/PATH\"", shown(t.path()))
 		}
 		h.page, h.name = t.path(), page.Host
 	}
@@ -66,7 +66,7 @@ func (h HTTP) Check(ctx context.Context) error {
 			return h.named(h.page, err)
 		}
 	}
-	return h.named(h.page, fmt.Errorf("redirected more than %d times, at last to %q", maxRedirects-1, short(page)))
+	return h.named(h.page, fmt.Errorf("redirected more than %d times, at last to %q", maxRedirects-1, shown(page)))
 }
 
 // named puts the request in front of a reason, with the address that was asked.
@@ -80,7 +80,7 @@ func (h HTTP) named(page string, err error) error {
 	} else {
 		page += " by " + h.Addr.String()
 	}
-	return fmt.Errorf("%s %s: %w", h.Method, short(page), err)
+	return fmt.Errorf("%s %s: %w", h.Method, shown(page), err)
 }
 
 // request returns where the server redirects to, if it does.
@@ -173,11 +173,11 @@ func (h HTTP) follow(page, location string) (string, error) {
 	}
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("redirected to %q, which is no URL", short(location))
+		return "", fmt.Errorf("redirected to %q, which is no URL", shown(location))
 	case !strings.HasPrefix(page, "/"):
-		return "", fmt.Errorf("redirected to %q; request that instead", short(location))
+		return "", fmt.Errorf("redirected to %q; request that instead", shown(location))
 	case to.Scheme != base.Scheme || to.Host != base.Host && to.Host != h.Addr.String() && to.Host != h.Addr.Addr().String():
-		return "", fmt.Errorf("redirected to another server, %q; request a page that this one has", short(location))
+		return "", fmt.Errorf("redirected to another server, %q; request a page that this one has", shown(location))
 	}
 	return to.RequestURI(), nil
 }

@@ -72,20 +72,21 @@ func Negotiate(application string, t Target) (Checker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return careful{application, t.Addr, checker}, nil
+	return careful{application, t.Addr, checker, t.secrets()}, nil
 }
 
 // careful makes a panic of a library, for what a server has said, a failure of
-// the check.
+// the check, and hides the secrets of all reasons.
 type careful struct {
 	name string
 	addr netip.AddrPort
 	Checker
+	secrets secrets
 }
 
 // Check implements Checker.
 func (c careful) Check(ctx context.Context) error {
-	return carefully(c.name, c.addr, func() error { return c.Checker.Check(ctx) })
+	return c.secrets.hide(carefully(c.name, c.addr, func() error { return c.Checker.Check(ctx) }))
 }
 
 func carefully(name string, addr netip.AddrPort, check func() error) (err error) {

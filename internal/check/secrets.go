@@ -1,0 +1,89 @@
+package check
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+)
+
+// secrets are texts that no reason shows, even if a server repeats what it was
+// told. They have no backslashes, which quoting adds.
+type secrets []string
+
+// secrets are those of the target.
+func (t Target) secrets() secrets {
+	var all secrets
+	for _, text := range []string{t.Passwd, t.Secret} {
+		if text = strings.ReplaceAll(text, `\`, ""); len(text) > 2 { // else it is in most texts
+			all = append(all, text)
+		}
+	}
+	return all
+}
+
+// Format implements fmt.Formatter.
+func (s secrets) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "%d secrets", len(s)) }
+
+// hide is an error of the same kind whose text has *** for each secret.
+func (s secrets) hide(err error) error {
+	if err == nil || len(s) == 0 {
+		return err
+	}
+	text := err.Error()
+	hidden := text
+	for _, secret := range s {
+		hidden = without(hidden, []rune(secret))
+	}
+	if hidden == text {
+		return err
+	}
+	return sameKind{hidden, err}
+}
+
+func without(text string, secret []rune) string {
+	var b strings.Builder
+	for text != "" {
+		if size := found(text, secret); size > 0 {
+			b.WriteString("***")
+			text = text[size:]
+			continue
+		}
+		_, size := utf8.DecodeRuneInString(text)
+		b.WriteString(text[:size])
+		text = text[size:]
+	}
+	return b.String()
+}
+
+// found is the length of a secret at the beginning of a text, 0 for none. It may
+// be quoted, cut, and have question marks for what is no ASCII.
+func found(text string, secret []rune) int {
+	at := 0
+	for i, want := range secret {
+		at += len(text[at:]) - len(strings.TrimLeft(text[at:], `\`))
+		got, size := utf8.DecodeRuneInString(text[at:])
+		switch {
+		case size > 0 && got == want, got == '?' && want > 126, got == ' ' && want < ' ':
+			at += size
+		case i > 2 && (got == '…' || got == '?'): // of ascii
+			return at
+		default:
+			return 0
+		}
+	}
+	return at
+}
+
+// shown is the beginning of a URL, or of a path, without a login.
+func shown(text string) string {
+	scheme, rest, _ := strings.Cut(text, "://")
+	authority := rest
+	if _, err := url.Parse(text); err == nil { // else it may end anywhere
+		authority, _, _ = strings.Cut(rest, "/")
+	}
+	if at := strings.LastIndex(authority, "@"); at >= 0 {
+		text = scheme + "://***" + rest[at:]
+	}
+	return short(text)
+}
