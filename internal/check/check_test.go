@@ -97,9 +97,12 @@ func TestHTTP(t *testing.T) {
 		{"after a continue", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK", "OK", ""},
 		{"mismatch", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nNo\n", "OK", `the page does not match "OK"`},
 		{"not found", "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nOK", "OK", "status 404 Not Found"},
-		{"moved", "HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", "", `redirected more than 6 times, at last to "/x"`},
+		{"moved", "HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", "", `redirected more than 7 times, at last to "/x"`},
 		{"moved to another server", "HTTP/1.1 302 Found\r\nLocation: https://example.org/x\r\nContent-Length: 0\r\n\r\n", "", `redirected to another server, "https://example.org/x"; request a page that this one has`},
 		{"broken off", "HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\nOK\n", "OK", "closed in the middle of the answer"},
+		{"broken off after much", "HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\nOK" + strings.Repeat("x", maxBody-maxHeader), "OK", "closed in the middle of the answer"},
+		{"broken off after much, any page", "HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\nOK" + strings.Repeat("x", maxBody-maxHeader), "", "closed in the middle of the answer"},
+		{"much in a large header", "HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\nX: " + strings.Repeat("x", maxHeader) + "\r\n\r\nOK" + strings.Repeat("x", maxBody), "OK", ""},
 		{"nothing", "", "OK", "closed without an answer"},
 		{"another protocol", "220 mail ESMTP\r\n", "", `malformed HTTP status code "mail"`},
 		{"a large page", "HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\nOK" + strings.Repeat("x", maxBody+maxHeader), "OK", ""},
@@ -178,13 +181,90 @@ func TestHTTPRequest(t *testing.T) {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	c := negotiation(t, "http", Target{Addr: addr, Source: anywhere{netip.MustParseAddr("127.0.0.9")}, Host: "www.example.org", Request: "a b?c"})
-	if err := c.Check(ctx); err != nil {
-		t.Fatal(err)
+	tests := []struct {
+		name             string
+		target           Target
+		host, login, pwd string
+	}{
+		{"virtualhost", Target{Host: "www.example.org"}, "www.example.org", "", ""},
+		{"virtualhost with a port", Target{Host: "www.example.org:8080"}, "www.example.org:8080", "", ""},
+		{"address without its port", Target{}, "127.0.0.1", "", ""},
+		{"login", Target{Login: "me", Passwd: "hunter:2"}, "127.0.0.1", "me", "hunter:2"},
+		{"login without a password", Target{Login: "me"}, "127.0.0.1", "me", ""},
 	}
-	r := <-requests
-	if r.Host != "www.example.org" || r.RequestURI != "/a%20b?c" || !r.Close {
-		t.Errorf("%s %s close=%t", r.Host, r.RequestURI, r.Close)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.target.Addr, tt.target.Source, tt.target.Request = addr, anywhere{netip.MustParseAddr("127.0.0.9")}, "a b?c"
+			if err := negotiation(t, "http", tt.target).Check(ctx); err != nil {
+				t.Fatal(err)
+			}
+			r := <-requests
+			login, pwd, _ := r.BasicAuth()
+			if r.Host != tt.host || r.RequestURI != "/a%20b?c" || !r.Close || login != tt.login || pwd != tt.pwd {
+				t.Errorf("%s %s close=%t %s:%s", r.Host, r.RequestURI, r.Close, login, pwd)
+			}
+		})
+	}
+	six, err := newHTTP("http", Target{Addr: netip.MustParseAddrPort("[2001:db8::1%eth0]:8080")})
+	if err != nil || six.(HTTP).name != "[2001:db8::1]" {
+		t.Error(six, err)
+	}
+}
+
+func TestHTTPRedirectionToTheSameServer(t *testing.T) {
+	const other = "redirected to another server"
+	tests := []struct{ service, addr, host, location, want string }{
+		{"http", "192.0.2.21:80", "www.example.org", "/x?y#z", "/x?y"},
+		{"http", "192.0.2.21:80", "www.example.org", "//www.example.org/x", "/x"},
+		{"http", "192.0.2.21:80", "www.example.org", "http://www.example.org:80/x", "/x"},
+		{"http", "192.0.2.21:80", "www.example.org:80", "http://www.example.org/x", "/x"},
+		{"http", "192.0.2.21:80", "www.example.org", "HTTP://WWW.Example.org/x", "/x"},
+		{"http", "192.0.2.21:80", "www.example.org", "http://192.0.2.21/x", "/x"},
+		{"http", "192.0.2.21:80", "", "http://192.0.2.21:80/x", "/x"},
+		{"http", "192.0.2.21:8080", "www.example.org", "http://www.example.org/x", "/x"},
+		{"http", "192.0.2.21:8080", "www.example.org", "http://www.example.org:8080/x", "/x"},
+		{"http", "192.0.2.21:8080", "www.example.org:81", "http://www.example.org:81/x", "/x"},
+		{"http", "[2001:db8::1]:80", "", "http://[2001:db8::1]/x", "/x"},
+		{"http", "[2001:db8::1]:80", "www.example.org", "http://[2001:DB8:0::1]:80/x", "/x"},
+		{"http", "[2001:db8::1]:80", "[2001:db8:0::1]", "http://[2001:db8::1]/x", "/x"},
+		{"https", "192.0.2.21:443", "www.example.org", "https://www.example.org:443/x", "/x"},
+		{"https", "192.0.2.21:443", "www.example.org", "http://www.example.org:443/x", other},
+		{"http", "192.0.2.21:80", "www.example.org", "https://www.example.org:80/x", other},
+		{"http", "192.0.2.21:80", "www.example.org", "http://www.example.org:81/x", other},
+		{"http", "192.0.2.21:80", "www.example.org", "http://www.example.com/x", other},
+		{"http", "192.0.2.21:80", "", "http://192.0.2.22/x", other},
+		{"http", "192.0.2.21:80", "", "http://me:hunter2@192.0.2.22/x", `redirected to another server, "http://***@192.0.2.22/x"`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.addr+" "+tt.host+" "+tt.location, func(t *testing.T) {
+			h, err := newHTTP(tt.service, Target{Addr: netip.MustParseAddrPort(tt.addr), Host: tt.host})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := h.(HTTP).follow("/", tt.location)
+			if err != nil {
+				got = err.Error()
+			}
+			if !strings.HasPrefix(got, tt.want) {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestHTTPFollowsAsManyRedirectionsAsLWP: 7.
+func TestHTTPFollowsAsManyRedirectionsAsLWP(t *testing.T) {
+	addr := server(t, func(conn net.Conn) {
+		if r, err := http.ReadRequest(bufio.NewReader(conn)); err == nil && len(r.RequestURI) <= maxRedirects {
+			_, _ = io.WriteString(conn, "HTTP/1.1 302 Found\r\nLocation: "+r.RequestURI+"x\r\n\r\n")
+		} else {
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n")
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := negotiation(t, "http", Target{Addr: addr}).Check(ctx); err != nil {
+		t.Error(err)
 	}
 }
 

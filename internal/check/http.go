@@ -6,8 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -17,7 +21,7 @@ const (
 	maxBody   = 1 << 20
 )
 
-// maxRedirects is ldirectord's.
+// maxRedirects is how many are followed; as many as LWP does for ldirectord.
 const maxRedirects = 7
 
 // HTTP asks for a page. It is good when the status is and the page, if Receive
@@ -26,7 +30,6 @@ const maxRedirects = 7
 type HTTP struct {
 	Target
 	secure bool
-	origin string // scheme, host and port as the server is called
 	page   string // of the request line: a path, with a proxy a whole URL
 	name   string // of the Host header
 }
@@ -36,8 +39,11 @@ func newHTTP(service string, t Target) (Checker, error) {
 		t.Method = http.MethodGet
 	}
 	h := HTTP{Target: t, page: "/" + t.path(), name: t.Host, secure: service == "https"}
-	if h.name == "" {
-		h.name = t.Addr.String()
+	if h.name == "" { // no port, whichever it is: ldirectord's check_http
+		h.name = t.hostName()
+		if t.Addr.Addr().Is6() {
+			h.name = "[" + h.name + "]"
+		}
 	}
 	if service == "http_proxy" {
 		page, err := url.Parse(t.path())
@@ -49,15 +55,21 @@ func newHTTP(service string, t Target) (Checker, error) {
 	if strings.ContainsAny(h.page+h.name, "\r\n") {
 		return nil, errors.New("request and virtualhost must have no line breaks")
 	}
-	h.origin = map[bool]string{false: "http://", true: "https://"}[h.secure] + h.name
 	return h, nil
+}
+
+func (h HTTP) scheme() string {
+	if h.secure {
+		return "https"
+	}
+	return "http"
 }
 
 // Check sends one request on a connection of its own, and one more for each
 // redirection.
 func (h HTTP) Check(ctx context.Context) error {
 	page := h.page
-	for range maxRedirects {
+	for range maxRedirects + 1 {
 		location, err := h.request(ctx, page)
 		if err != nil || location == "" {
 			return h.named(page, err)
@@ -66,7 +78,7 @@ func (h HTTP) Check(ctx context.Context) error {
 			return h.named(h.page, err)
 		}
 	}
-	return h.named(h.page, fmt.Errorf("redirected more than %d times, at last to %q", maxRedirects-1, shown(page)))
+	return h.named(h.page, fmt.Errorf("redirected more than %d times, at last to %q", maxRedirects, shown(page)))
 }
 
 // named puts the request in front of a reason, with the address that was asked.
@@ -75,8 +87,7 @@ func (h HTTP) named(page string, err error) error {
 		return nil
 	}
 	if strings.HasPrefix(page, "/") {
-		scheme, _, _ := strings.Cut(h.origin, "://")
-		page = scheme + "://" + h.Addr.String() + page
+		page = h.scheme() + "://" + h.Addr.String() + page
 	} else {
 		page += " by " + h.Addr.String()
 	}
@@ -108,7 +119,7 @@ func (h HTTP) dial(ctx context.Context) (*conn, error) {
 
 func (h HTTP) talk(ctx context.Context, c *conn, page string) (location string, err error) {
 	request := h.Method + " " + strings.ReplaceAll(page, " ", "%20") + " HTTP/1.1\r\nHost: " + h.name +
-		"\r\nUser-Agent: lvs-agents\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+		"\r\nUser-Agent: lvs-agents\r\nAccept: */*\r\nConnection: close\r\n" + h.authorization() + "\r\n"
 	if _, err := io.WriteString(c, request); err != nil {
 		return "", err
 	}
@@ -130,6 +141,14 @@ func (h HTTP) talk(ctx context.Context, c *conn, page string) (location string, 
 	return "", h.body(ctx, response)
 }
 
+// authorization is the header of a login (RFC 7617).
+func (h HTTP) authorization() string {
+	if h.Login == "" && h.Passwd == "" {
+		return ""
+	}
+	return "Authorization: Basic " + h.basic() + "\r\n"
+}
+
 func (h HTTP) good(status int) bool {
 	if h.Status == nil {
 		return status/100 == 2
@@ -140,19 +159,19 @@ func (h HTTP) good(status int) bool {
 func (h HTTP) body(ctx context.Context, response *http.Response) error {
 	page := io.LimitReader(response.Body, maxBody)
 	if h.Receive == nil {
-		n, err := io.Copy(io.Discard, page)
-		return broken(int(n), err)
+		_, err := io.Copy(io.Discard, page)
+		return broken(err)
 	}
 	body, err := io.ReadAll(page)
-	if err := broken(len(body), err); err != nil {
+	if err := broken(err); err != nil {
 		return err
 	}
 	return h.expect(ctx, body, "the page")
 }
 
 // broken is an error in the middle of a page, not one at the limit of reading.
-func broken(size int, err error) error {
-	if err == nil || errors.Is(err, errEndless) || size+maxHeader >= maxBody {
+func broken(err error) error {
+	if err == nil || errors.Is(err, errEndless) {
 		return nil
 	}
 	if isTimeout(err) {
@@ -163,7 +182,7 @@ func broken(size int, err error) error {
 
 // follow is the page to ask for after a redirection.
 func (h HTTP) follow(page, location string) (string, error) {
-	base, err := url.Parse(h.origin)
+	base, err := url.Parse(h.scheme() + "://" + h.name)
 	if err == nil && strings.HasPrefix(page, "/") {
 		base, err = base.Parse(page)
 	}
@@ -176,10 +195,40 @@ func (h HTTP) follow(page, location string) (string, error) {
 		return "", fmt.Errorf("redirected to %q, which is no URL", shown(location))
 	case !strings.HasPrefix(page, "/"):
 		return "", fmt.Errorf("redirected to %q; request that instead", shown(location))
-	case to.Scheme != base.Scheme || to.Host != base.Host && to.Host != h.Addr.String() && to.Host != h.Addr.Addr().String():
+	case !h.here(to):
 		return "", fmt.Errorf("redirected to another server, %q; request a page that this one has", shown(location))
 	}
 	return to.RequestURI(), nil
+}
+
+// here tells whether a URL is this server's: under its name or address, at its
+// own port or that of the clients, which is the scheme's or virtualhost's.
+func (h HTTP) here(to *url.URL) bool {
+	port := to.Port()
+	if port == "" {
+		port = h.defaultPort()
+	}
+	_, own, _ := net.SplitHostPort(h.name) // the error is that there is none
+	return to.Scheme == h.scheme() &&
+		(sameHost(to.Hostname(), h.hostName()) || sameHost(to.Hostname(), h.Addr.Addr().WithZone("").String())) &&
+		slices.Contains([]string{h.defaultPort(), own, strconv.Itoa(int(h.Addr.Port()))}, port)
+}
+
+func (h HTTP) defaultPort() string {
+	if h.secure {
+		return "443"
+	}
+	return "80"
+}
+
+// sameHost compares names, or addresses as IPv6 can be written in many ways.
+func sameHost(a, b string) bool {
+	addr, err := netip.ParseAddr(a)
+	other, failed := netip.ParseAddr(b)
+	if err != nil || failed != nil {
+		return strings.EqualFold(a, b)
+	}
+	return addr == other
 }
 
 // answer reads the header of the final response.

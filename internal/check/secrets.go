@@ -1,6 +1,7 @@
 package check
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/url"
 	"strings"
@@ -19,7 +20,15 @@ func (t Target) secrets() secrets {
 			all = append(all, text)
 		}
 	}
+	if t.Passwd != "" {
+		all = append(all, t.basic())
+	}
 	return all
+}
+
+// basic is login and password as HTTP sends them (RFC 7617 2).
+func (t Target) basic() string {
+	return base64.StdEncoding.EncodeToString([]byte(t.Login + ":" + t.Passwd))
 }
 
 // Format implements fmt.Formatter.

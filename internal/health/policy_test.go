@@ -129,6 +129,25 @@ func TestSetup(t *testing.T) {
 	}
 }
 
+// TestLoginOfAURL is taken out of the request, and is the only one of HTTP.
+func TestLoginOfAURL(t *testing.T) {
+	tests := []struct{ block, request, host, login, passwd string }{
+		{`real=192.0.2.21 gate 1 "http://us%20er:p%3Aw@192.0.2.9/x@y", ""`, "/x@y", "192.0.2.9", "us er", "p:w"},
+		{`real=192.0.2.21 gate 1 "http://user@192.0.2.9:8080", ""`, "/", "192.0.2.9:8080", "user", ""},
+		{"service=http_proxy\n\trequest=\"http://user:hunter2@www.example.org/x\"\n\treal=192.0.2.21 gate", "http://www.example.org/x", "", "user", "hunter2"},
+		{"request=\"/http://user:hunter2@192.0.2.9/\"\n\treal=192.0.2.21 gate", "/http://user:hunter2@192.0.2.9/", "", "", ""},
+		{"login=user\n\tpasswd=hunter2\n\treal=192.0.2.21 gate", "", "", "", ""},
+		{"service=pop\n\tlogin=user\n\tpasswd=hunter2\n\treal=192.0.2.21 gate", "", "", "user", "hunter2"},
+	}
+	for _, tt := range tests {
+		p := setup(t, "virtual=192.0.2.10:80\n\t"+tt.block+"\n").Probes()[0]
+		got := []string{p.Request, p.VirtualHost, p.Login.Reveal(), p.Passwd.Reveal()}
+		if diff := cmp.Diff([]string{tt.request, tt.host, tt.login, tt.passwd}, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.block, diff)
+		}
+	}
+}
+
 // TestCheckWithoutAPort always fails: ldirectord starts with such a file, too.
 func TestTimeoutsOfCombinedChecks(t *testing.T) {
 	const text = "virtual=192.0.2.10:%s\n\treal=192.0.2.21 gate\n\tchecktype=3\n"
@@ -156,6 +175,8 @@ func TestCheckWithoutAPort(t *testing.T) {
 func TestSetupErrors(t *testing.T) {
 	tests := []struct{ text, want string }{
 		{"virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n\treceive=\"(\"\n", "web.cf:2: real server 192.0.2.21:80 of -t 192.0.2.10:80: receive: error parsing regexp: missing closing ): `(`"},
+		{"virtual=192.0.2.10:80\n\treal=192.0.2.21 gate 1 \"http://user:hun/ter2@192.0.2.9/\", \"\"\n",
+			"web.cf:2: real server 192.0.2.21:80 of -t 192.0.2.10:80: request is no URL; what is special in a login is written as %XX"},
 		{"virtual=192.0.2.10:80\n\treal=web gate\n", "web.cf:2: real server web: names are not looked up here; write an address"},
 		{"virtual=192.0.2.10:80\n\tfallback=sorry\n\treal=192.0.2.21 gate\n", "web.cf:2: fallback sorry: names are not looked up here; write an address"},
 	}

@@ -10,6 +10,7 @@ package health
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -105,6 +106,9 @@ func newProbe(ctx context.Context, r config.Resolver, s config.Service, real con
 	p.Addr = netip.AddrPortFrom(real.Addr.Addr(), s.CheckedPort(real))
 	if real.Request != "" {
 		p.Request, p.Receive = real.Request, real.Receive
+	}
+	p.login()
+	if real.Request != "" {
 		if err := p.elsewhere(ctx, r, s.IPv6); err != nil {
 			return p, "", err
 		}
@@ -158,6 +162,29 @@ func (p *Probe) substitute(s config.Service) (warning string) {
 	return "service=none has nothing to ask: its real servers count as good without a check; use checktype=connect"
 }
 
+// login takes the login of a URL out of the request, which is shown. It is the
+// only one of HTTP, as for ldirectord.
+func (p *Probe) login() {
+	request, own := p.Request, string(p.Application)
+	switch own {
+	case "http", "https":
+	case "http_proxy":
+		request, own = strings.TrimPrefix(request, "/"), "http"
+	default:
+		return
+	}
+	p.Login, p.Passwd = config.Secret{}, config.Secret{}
+	scheme, rest, _ := strings.Cut(request, "://")
+	target, err := url.Parse(request)
+	if err != nil || scheme != own || target.User == nil {
+		return // an error is looked at where the URL is used
+	}
+	passwd, _ := target.User.Password()
+	p.Login, p.Passwd = config.NewSecret(target.User.Username()), config.NewSecret(passwd)
+	authority, _, _ := strings.Cut(rest, "/")
+	p.Request = scheme + "://" + rest[strings.LastIndex(authority, "@")+1:]
+}
+
 // elsewhere takes a request that is a whole URL apart: it says what is asked of
 // whom.
 func (p *Probe) elsewhere(ctx context.Context, r config.Resolver, ipv6 bool) error {
@@ -167,7 +194,7 @@ func (p *Probe) elsewhere(ctx context.Context, r config.Resolver, ipv6 bool) err
 	}
 	target, err := url.Parse(p.Request)
 	if err != nil {
-		return fmt.Errorf("request: %w", err)
+		return errors.New("request is no URL; what is special in a login is written as %XX") // the error has the password
 	}
 	addr, err := config.Lookup(ctx, r, target.Hostname(), ipv6)
 	if err != nil {
