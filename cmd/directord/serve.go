@@ -171,6 +171,7 @@ func (s *serving) run(ctx context.Context) (err error) {
 		ID: s.id, Source: s.ipvs, Config: s.name(), Version: s.version, PID: os.Getpid(),
 		Kernel: kernel, Store: s.store, Log: s.log, Load: s.load, Checker: health.Checkers(health.Tools{
 			Source: sources, Pinger: pinger, Connector: connector, Oracle: beside(s.self, "directord-oracle"), Programs: started,
+			Roots: check.SystemRoots(os.Getenv("SSL_CERT_FILE"), os.Getenv("SSL_CERT_DIR")),
 		}),
 		Beat: s.beat,
 		Accepted: func(setup health.Setup) {

@@ -2,7 +2,6 @@ package check
 
 import (
 	"context"
-	"crypto/x509"
 	"fmt"
 	"net"
 	"net/netip"
@@ -25,9 +24,9 @@ type Target struct {
 	Passwd    string
 	Secret    string
 	Verify    Verify
-	Roots     *x509.CertPool // authorities that are trusted; nil for the system's
-	Helper    string         // program that talks to Oracle
-	Programs  *Programs      // that it belongs to; may be nil
+	Roots     *Roots    // authorities that are trusted; nil for those of package x509
+	Helper    string    // program that talks to Oracle
+	Programs  *Programs // that it belongs to; may be nil
 }
 
 // Format implements fmt.Formatter: a target holds secrets, so every verb prints

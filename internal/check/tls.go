@@ -60,7 +60,7 @@ func (t Target) verify(state tls.ConnectionState) error {
 	if t.Verify == VerifyNothing {
 		return nil
 	}
-	options := x509.VerifyOptions{Roots: t.Roots, Intermediates: x509.NewCertPool()}
+	options := x509.VerifyOptions{Roots: t.Roots.current(), Intermediates: x509.NewCertPool()}
 	for _, between := range state.PeerCertificates[1:] {
 		options.Intermediates.AddCert(between)
 	}

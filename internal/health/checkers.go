@@ -16,6 +16,7 @@ type Tools struct {
 	Source    check.Sourcer // chooses the addresses that checks are sent from
 	Pinger    *check.Pinger
 	Connector *check.Connector
+	Roots     *check.Roots    // authorities that are trusted; nil for those of package x509
 	Oracle    string          // path of the program that talks to Oracle
 	Programs  *check.Programs // that checks run; may be nil
 }
@@ -107,7 +108,7 @@ func hostText(addr netip.Addr) string {
 func targetOf(p Probe, tools Tools, known *patterns) (check.Target, error) {
 	t := check.Target{
 		Addr: p.Addr, UDP: p.UDP, Source: tools.Source, Connector: tools.Connector, Method: p.Method, Request: p.Request, Host: p.VirtualHost,
-		Status: p.Status.Good, Verify: check.Verify(p.Verify), Database: p.Database,
+		Status: p.Status.Good, Verify: check.Verify(p.Verify), Roots: tools.Roots, Database: p.Database,
 		Login: p.Login.Reveal(), Passwd: p.Passwd.Reveal(), Secret: p.Secret.Reveal(),
 	}
 	if p.Receive == "" {

@@ -178,7 +178,8 @@ func checkerOf(t *testing.T, text string) (check.Checker, error) {
 		return nil, err
 	}
 	t.Cleanup(connector.Close)
-	return health.Checkers(health.Tools{Source: sources, Pinger: pinger, Connector: connector, Oracle: helper})(setup.Probes()[0])
+	return health.Checkers(health.Tools{Source: sources, Pinger: pinger, Connector: connector, Oracle: helper,
+		Roots: check.SystemRoots(os.Getenv("SSL_CERT_FILE"), "")})(setup.Probes()[0])
 }
 
 func TestMatrix(t *testing.T) {
