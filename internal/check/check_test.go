@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/textproto"
 	"os"
 	"runtime"
 	"strings"
@@ -265,6 +266,50 @@ func TestHTTPFollowsAsManyRedirectionsAsLWP(t *testing.T) {
 	defer cancel()
 	if err := negotiation(t, "http", Target{Addr: addr}).Check(ctx); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestSIPOverTCP(t *testing.T) {
+	const trying, ok = "SIP/2.0 100 Trying\r\nCall-ID: %s\r\n", "SIP/2.0 200 OK\r\nCall-ID: %s\r\nContent-Length: 0\r\n\r\n"
+	tests := []struct{ name, answer, want string }{
+		{"good", ok, ""},
+		{"after a provisional answer", trying + "\r\n" + ok, ""},
+		{"after one with a body", trying + "content-length : 16\r\n\r\nSIP/2.0 500 No\r\n" + ok, ""},
+		{"after one with a body, for short", trying + "l: 4\r\n\r\nbody" + ok, ""},
+		{"after the answer to another", "SIP/2.0 500 No\r\nCall-ID: 1\r\n\r\n" + ok, ""},
+		{"provisional only", trying + "\r\n", "closed in the middle of the answer"},
+		{"refused after a provisional answer", trying + "\r\nSIP/2.0 403 Forbidden\r\nCall-ID: %s\r\n\r\n", `OPTIONS: answered "SIP/2.0 403 Forbidden"`},
+		{"no end of the header", "SIP/2.0 200 OK\r\nCall-ID: %s\r\n", "closed in the middle of the answer"},
+		{"a large header", "SIP/2.0 200 OK\r\nX: " + strings.Repeat("x", maxHeader), "more than 1088 KiB of answer"},
+		{"another protocol", "220 mail ESMTP\r\n", `OPTIONS: answered "220 mail ESMTP"`},
+		{"nothing", "", "closed without an answer"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			addr := server(t, func(conn net.Conn) {
+				request := textproto.NewReader(bufio.NewReader(conn))
+				if _, err := request.ReadLine(); err != nil {
+					return
+				}
+				header, err := request.ReadMIMEHeader()
+				if err != nil {
+					return
+				}
+				_, _ = io.WriteString(conn, strings.ReplaceAll(tt.answer, "%s", header.Get("Call-ID")))
+			})
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			got, want := "", tt.want
+			if err := negotiation(t, "sip", Target{Addr: addr}).Check(ctx); err != nil {
+				got = err.Error()
+			}
+			if want != "" {
+				want = fmt.Sprintf("sip %s: %s", addr, want)
+			}
+			if got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+		})
 	}
 }
 

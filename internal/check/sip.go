@@ -1,12 +1,14 @@
 package check
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 )
 
@@ -41,26 +43,55 @@ func (s SIP) over(_ context.Context, c *conn, _ Target) error {
 	if _, err := c.Write(request); err != nil {
 		return err
 	}
-	var answer []byte
-	for !bytes.Contains(answer, []byte("\r\n\r\n")) {
-		chunk := make([]byte, 2048)
-		n, err := c.Read(chunk)
+	reader := bufio.NewReader(c)
+	for {
+		header, err := sipHeader(reader)
 		if err != nil {
 			return err
 		}
-		answer = append(answer, chunk[:n]...)
-		if len(answer) >= len(version) && !bytes.HasPrefix(answer, []byte(version)) {
-			break
+		if done, err := s.judge(id, header); done || err != nil {
+			return err
 		}
-		if len(answer) > maxHeader {
-			return errEndless
+		if _, err := io.CopyN(io.Discard, reader, sipBody(header)); err != nil {
+			return err
 		}
 	}
-	done, err := s.judge(id, answer)
-	if err == nil && !done {
-		return io.ErrUnexpectedEOF
+}
+
+// sipHeader reads an answer up to its empty line, or the beginning of what is none.
+func sipHeader(reader *bufio.Reader) ([]byte, error) {
+	begin, err := reader.Peek(len(version))
+	if err != nil {
+		return nil, err
 	}
-	return err
+	if string(begin) != version {
+		return reader.Peek(reader.Buffered())
+	}
+	var header []byte
+	for !bytes.HasSuffix(header, []byte("\r\n\r\n")) {
+		part, err := reader.ReadSlice('\n')
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			return nil, err
+		}
+		if header = append(header, part...); len(header) > maxHeader {
+			return nil, errEndless
+		}
+	}
+	return header, nil
+}
+
+// sipBody is the length of what follows a header (RFC 3261 18.3).
+func sipBody(header []byte) int64 {
+	for line := range strings.Lines(string(header)) {
+		name, value, _ := strings.Cut(line, ":")
+		if name = strings.TrimSpace(name); strings.EqualFold(name, "Content-Length") || strings.EqualFold(name, "l") {
+			size, err := strconv.ParseUint(strings.TrimSpace(value), 10, 31)
+			if err == nil {
+				return int64(size)
+			}
+		}
+	}
+	return 0
 }
 
 // options makes a request with identifiers that nobody has used before.
