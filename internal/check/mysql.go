@@ -60,10 +60,15 @@ func (m MySQL) talk(ctx context.Context, c *conn) error {
 	if err != nil {
 		return err
 	}
-	session, err := connector.Connect(ctx)
-	if framed.err != nil {
+	err = m.session(ctx, connector)
+	if err != nil && framed.err != nil { // the driver has an error of its own for it
 		return framed.err
 	}
+	return err
+}
+
+func (m MySQL) session(ctx context.Context, connector driver.Connector) error {
+	session, err := connector.Connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -98,6 +103,9 @@ type packets struct {
 }
 
 func (p *packets) Read(b []byte) (int, error) {
+	if p.err != nil {
+		return 0, p.err
+	}
 	n, err := p.Conn.Read(b)
 	for rest := b[:n]; len(rest) > 0 && p.err == nil; {
 		if p.body > 0 {
@@ -113,10 +121,11 @@ func (p *packets) Read(b []byte) (int, error) {
 			p.body = int(p.header[0]) | int(p.header[1])<<8 | int(p.header[2])<<16
 			if p.body > maxBody {
 				p.err = fmt.Errorf("a packet of %d bytes: this is not MySQL, or a very large row", p.body)
+				n -= len(rest) + len(p.header) // what came before is as good as ever
 			}
 		}
 	}
-	if p.err != nil {
+	if p.err != nil && n <= 0 {
 		return 0, p.err
 	}
 	return n, err
