@@ -5,9 +5,15 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // mysqlPacket has its length and number in front.
@@ -54,5 +60,46 @@ func TestMySQLRows(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
 		})
+	}
+}
+
+// TestPgSQLAsksNobodyElse: the library's settings from the environment and the
+// home directory change nothing.
+func TestPgSQLAsksNobodyElse(t *testing.T) {
+	made := func() *pgconn.Config {
+		c, err := newPgSQL("pgsql", Target{Addr: netip.MustParseAddrPort("192.0.2.21:5432"), Login: "a", Passwd: "b"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.(PgSQL).config
+	}
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	want := made()
+	if err := os.Mkdir(filepath.Join(home, ".postgresql"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{".postgresql/postgresql.crt", ".postgresql/postgresql.key", ".postgresql/root.crt", ".pgpass"} {
+		if err := os.WriteFile(filepath.Join(home, name), []byte("no certificate"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, value := range map[string]string{
+		"PGHOST": "192.0.2.9", "PGPORT": "1", "PGDATABASE": "c", "PGUSER": "d", "PGPASSWORD": "e", "PGPASSFILE": home + "/.pgpass",
+		"PGAPPNAME": "f", "PGCONNECT_TIMEOUT": "1", "PGSSLMODE": "verify-full", "PGSSLKEY": home + "/.pgpass", "PGSSLCERT": home + "/.pgpass",
+		"PGSSLCERTMODE": "require", "PGSSLSNI": "0", "PGSSLROOTCERT": home + "/.pgpass", "PGSSLPASSWORD": "g", "PGSSLNEGOTIATION": "direct",
+		"PGTARGETSESSIONATTRS": "read-write", "PGTZ": "UTC", "PGOPTIONS": "-c x=y", "PGMINPROTOCOLVERSION": "3.2", "PGMAXPROTOCOLVERSION": "3.2",
+		"PGCHANNELBINDING": "require", "PGREQUIREAUTH": "none",
+	} {
+		t.Setenv(name, value)
+	}
+	got := made()
+	shape := func(c *pgconn.Config) string {
+		text := fmt.Sprintln(c.Host, c.Port, c.Database, c.User, c.Password, c.ConnectTimeout, c.RuntimeParams, c.SSLNegotiation, c.SSLCertMode,
+			c.ValidateConnect == nil, c.MinProtocolVersion, c.MaxProtocolVersion, c.ChannelBinding, c.RequireAuth, len(c.Fallbacks), c.Fallbacks[0].TLSConfig)
+		return text + fmt.Sprintln(c.TLSConfig.ServerName, c.TLSConfig.InsecureSkipVerify, len(c.TLSConfig.Certificates), c.TLSConfig.RootCAs)
+	}
+	if diff := cmp.Diff(shape(want), shape(got)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -25,7 +25,8 @@ func newPgSQL(_ string, t Target) (Checker, error) {
 		return nil, errLogin("pgsql")
 	}
 	// The library takes what is missing from the environment and from files of
-	// the user: everything is given.
+	// the user: everything is given. Only a PGSERVICE that is not in its file
+	// is an error all the same.
 	setting := func(value string) string {
 		return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value) + "'"
 	}
@@ -33,12 +34,15 @@ func newPgSQL(_ string, t Target) (Checker, error) {
 	if database == "" {
 		database = t.Login
 	}
-	config, err := pgconn.ParseConfig(fmt.Sprintf("host=%s port=%d user=%s password=%s dbname=%s sslmode=prefer passfile=/dev/null application_name=directord",
+	config, err := pgconn.ParseConfig(fmt.Sprintf("host=%s port=%d user=%s password=%s dbname=%s passfile=/dev/null connect_timeout=0 target_session_attrs=any "+
+		"sslmode=prefer sslnegotiation=postgres sslsni=1 sslcert='' sslkey='' sslpassword='' sslrootcert='' sslcertmode=allow "+
+		"channel_binding=prefer require_auth='' min_protocol_version='' max_protocol_version=''",
 		setting(t.Addr.Addr().String()), t.Addr.Port(), setting(t.Login), setting(t.Passwd), setting(database)))
 	if err != nil {
 		return nil, errors.New("login, passwd or database is not usable for PostgreSQL") // the error has the password
 	}
 	config.Password = t.Passwd // also an empty one
+	config.RuntimeParams = map[string]string{"application_name": "directord"}
 	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
 		frontend := pgproto3.NewFrontend(r, w)
 		frontend.SetMaxBodyLen(maxBody)
