@@ -61,7 +61,7 @@ func (p *parser) service(b *block) Service {
 // request refuses an absolute URL: ldirectord asks the real server for a path
 // of that name, and the check never succeeds.
 func (p *parser) request(b *block, c Check) {
-	scheme, rest, absolute := strings.Cut(c.Request, "://")
+	scheme, rest, absolute := strings.Cut(urlLogin.ReplaceAllString(c.Request, "://"), "://")
 	if !absolute || c.Application != "http" && c.Application != "https" || strings.ContainsAny(scheme, "/?") {
 		return
 	}

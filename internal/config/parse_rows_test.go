@@ -457,6 +457,9 @@ warning: web.cf:2:12: blanks after the value; write quiescent=yes
 	{"virtual=192.0.2.10:80\n\tservice=http\n\trequest=\"https://192.0.2.21/x\"\n", `
 error: web.cf:3: request="https://192.0.2.21/x" is a whole URL; for all real servers of a service it must be a path; write request="/x"
 `},
+	{"virtual=192.0.2.10:80\n\tservice=http\n\trequest=\"http://joe:hunt/er2@192.0.2.21/x\"\n", `
+error: web.cf:3: request="http://***@192.0.2.21/x" is a whole URL; for all real servers of a service it must be a path; write request="/x"
+`},
 	{"virtual=192.0.2.10:3128\n\trequest=\"http://example.org/x\"\n", `
 -A -t 192.0.2.10:3128 -s wrr
 `},

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -132,9 +133,14 @@ func printable(text string) string {
 // secretNames are the directives whose values are never shown.
 var secretNames = []string{"passwd", "login", "secret"}
 
+// urlLogin is a login in a URL, whose password may have been written with anything in it.
+var urlLogin = regexp.MustCompile(`://[^\s"]*:[^\s"]*@`)
+
 // hideSecrets ends a message at the first assignment of a secret: lines that
-// ran together carry other directives' values into messages.
+// ran together carry other directives' values into messages. It takes logins out
+// of URLs.
 func hideSecrets(text string) string {
+	text = urlLogin.ReplaceAllString(text, "://"+redacted+"@")
 	end, shown := len(text), text
 	for _, name := range secretNames {
 		if i := assignment(text[:end], name); i >= 0 {
