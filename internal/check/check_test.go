@@ -77,6 +77,21 @@ func pattern(t *testing.T, text string) Pattern {
 	return p
 }
 
+// says compares an error with what goes before a reason and the reason, empty for no error.
+func says(t *testing.T, err error, before, reason string) {
+	t.Helper()
+	got, want := "", ""
+	if err != nil {
+		got = err.Error()
+	}
+	if reason != "" {
+		want = before + reason
+	}
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 // answering reads a request and sends a text.
 func answering(text string) func(net.Conn) {
 	return func(conn net.Conn) {
@@ -115,16 +130,7 @@ func TestHTTP(t *testing.T) {
 			c := negotiation(t, "http", Target{Addr: addr, Host: "example.org", Request: "/a b", Receive: pattern(t, tt.receive)})
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			defer cancel()
-			got, want := "", tt.want
-			if err := c.Check(ctx); err != nil {
-				got = err.Error()
-			}
-			if want != "" {
-				want = fmt.Sprintf("GET http://%s/a b: %s", addr, want)
-			}
-			if got != want {
-				t.Errorf("got  %s\nwant %s", got, want)
-			}
+			says(t, c.Check(ctx), fmt.Sprintf("GET http://%s/a b: ", addr), tt.want)
 		})
 	}
 }
@@ -401,10 +407,19 @@ func TestConnectorAtOnce(t *testing.T) {
 	}
 }
 
-func TestPing(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("not root: no raw sockets")
+// echoes opens a socket for pings, which needs what directord has as root.
+func echoes(t *testing.T, source string) *net.IPConn {
+	t.Helper()
+	socket, err := listen(netip.MustParseAddr(source))
+	if err != nil {
+		t.Skip("not root, or no IPv6: no raw sockets: ", err)
 	}
+	t.Cleanup(func() { _ = socket.Close() })
+	return socket
+}
+
+func TestPing(t *testing.T) {
+	echoes(t, "127.0.0.1")
 	p := NewPinger(anywhere{}, uint16(os.Getpid()))
 	defer p.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
@@ -419,19 +434,10 @@ func TestPing(t *testing.T) {
 // TestPingsInABurst are all sent before Go's scheduler lets anybody read answers, and
 // others' messages come to the same sockets.
 func TestPingsInABurst(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("not root: no raw sockets")
-	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	for _, text := range []string{"127.0.0.1", "::1"} {
 		addr := netip.MustParseAddr(text)
-		p := NewPinger(anywhere{}, uint16(os.Getpid()))
-		defer p.Close()
-		socket, err := p.socket(addr)
-		if err != nil {
-			t.Skip("no raw sockets: ", err)
-		}
-		raw, err := socket.SyscallConn()
+		raw, err := echoes(t, text).SyscallConn()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -440,6 +446,8 @@ func TestPingsInABurst(t *testing.T) {
 		if err != nil || held < answersRoom {
 			t.Skip("no CAP_NET_ADMIN: the socket holds ", held, " bytes")
 		}
+		p := NewPinger(anywhere{}, uint16(os.Getpid()))
+		defer p.Close()
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		var all sync.WaitGroup
@@ -460,16 +468,9 @@ func TestPingsInABurst(t *testing.T) {
 
 // TestPingerHearsAnswersOnly of all ICMP messages of the host.
 func TestPingerHearsAnswersOnly(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("not root: no raw sockets")
-	}
 	for text, want := range map[string]byte{"127.0.0.1": echoReply4, "::1": echoReply6} {
 		addr := netip.MustParseAddr(text)
-		socket, err := listen(addr)
-		if err != nil {
-			t.Skip("no raw sockets: ", err)
-		}
-		defer func() { _ = socket.Close() }()
+		socket := echoes(t, text)
 		if _, err := socket.WriteToIP(echo(addr.Is6(), 1, 1), &net.IPAddr{IP: addr.AsSlice()}); err != nil {
 			t.Fatal(err)
 		}

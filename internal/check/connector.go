@@ -173,6 +173,15 @@ func begin(s Sourcer, addr netip.AddrPort, reset bool) (fd int, err error) {
 	return fd, err
 }
 
+// attempted tells whether an attempt has ended, and how.
+func attempted(fd int) (ended bool, err error) {
+	sockets := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
+	if look(sockets); sockets[0].Revents == 0 {
+		return false, nil
+	}
+	return true, outcome(fd, sockets[0].Revents&^unix.POLLOUT != 0)
+}
+
 // outcome is the error of an attempt that has ended, or of the connection since.
 func outcome(fd int, bad bool) error {
 	if !bad {
@@ -197,11 +206,11 @@ func (c *Connector) await(ctx context.Context, fd int) error {
 	case <-ctx.Done():
 	case <-happened:
 	}
-	sockets := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
-	if look(sockets); sockets[0].Revents == 0 {
+	ended, err := attempted(fd)
+	if !ended {
 		return errSilent // also to the last look: the server is not to blame if nobody had time for one
 	}
-	return outcome(fd, sockets[0].Revents&^unix.POLLOUT != 0)
+	return err
 }
 
 func (c *Connector) register(happened chan<- struct{}) int32 {

@@ -49,16 +49,8 @@ func TestMySQLRows(t *testing.T) {
 			})
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
-			got, want := "", tt.want
-			if err := negotiation(t, "mysql", Target{Addr: addr, Login: "a", Request: "SELECT 1"}).Check(ctx); err != nil {
-				got = err.Error()
-			}
-			if want != "" {
-				want = fmt.Sprintf("mysql %s: %s", addr, want)
-			}
-			if got != want {
-				t.Errorf("got  %s\nwant %s", got, want)
-			}
+			c := negotiation(t, "mysql", Target{Addr: addr, Login: "a", Request: "SELECT 1"})
+			says(t, c.Check(ctx), fmt.Sprintf("mysql %s: ", addr), tt.want)
 		})
 	}
 }

@@ -43,15 +43,17 @@ func (c *Connector) connect(ctx context.Context, s Sourcer, addr netip.AddrPort)
 
 // finish waits until the connection is open or refused.
 func (s *lean) finish() error {
-	sockets := []unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLOUT}}
 	var over error
-	for look(sockets); sockets[0].Revents == 0; look(sockets) {
-		if over != nil {
+	for {
+		ended, err := attempted(s.fd)
+		switch {
+		case ended:
+			return err
+		case over != nil:
 			return over
 		}
 		over = s.wait()
 	}
-	return outcome(s.fd, sockets[0].Revents&^unix.POLLOUT != 0)
 }
 
 // wait waits until something has happened since the last time.
