@@ -37,7 +37,6 @@ type Kernel struct {
 	socket *socket       // nil until the first use
 	family uint16        // IPVS' number in generic netlink
 	writer *writer       // nil until the first change of a service
-	quiet  bool          // moby/ipvs was opened once and starts no process any more
 }
 
 // New returns a Kernel and opens nothing: it cannot fail, and IPVS may be

@@ -170,6 +170,38 @@ func TestReloadedModule(t *testing.T) {
 	}
 }
 
+// TestFirstWriteIsConfirmed scripts the kernel's answers to the repetition of a
+// write that moby/ipvs called a success.
+func TestFirstWriteIsConfirmed(t *testing.T) {
+	for _, tt := range []struct {
+		name, op string
+		answer   syscall.Errno
+		want     writer
+		err      error
+	}{
+		{"added", "-A -f 1 -s rr", syscall.EEXIST, writer{confirmed: true}, nil},
+		{"not added", "-A -f 1 -s rr", 0, writer{blind: true}, nil},
+		{"deleted", "-D -f 1", syscall.ESRCH, writer{confirmed: true}, nil},
+		{"not deleted", "-D -f 1", 0, writer{blind: true}, nil},
+		{"edited", "-E -f 1 -s rr", 0, writer{}, nil},
+		{"our number is stale", "-A -f 1 -s rr", syscall.ENOENT, writer{}, nil},
+		{"refused", "-A -f 1 -s rr", syscall.EPERM, writer{}, syscall.EPERM},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			k := scripted(t, func(m syscall.NetlinkMessage) [][]byte { return [][]byte{ack(m, tt.answer)} })
+			k.writer = &writer{}
+			op, err := lvs.ParseOp(tt.op)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := k.confirm(t.Context(), op); !errors.Is(err, tt.err) || *k.writer != tt.want {
+				t.Errorf("got %v, %+v; want %v, %+v", err, *k.writer, tt.err, tt.want)
+			}
+			k.writer = nil
+		})
+	}
+}
+
 // services answers a dump with services for marks.
 func services(m syscall.NetlinkMessage, flags uint16, marks ...uint32) []byte {
 	var datagram []byte
@@ -220,7 +252,7 @@ func TestDumps(t *testing.T) {
 func TestLostAcknowledgementOfMoby(t *testing.T) {
 	k := New()
 	before := sockets(t)
-	h, err := k.newHandle()
+	h, err := ipvs.New("")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,49 +1,82 @@
 package ipvs
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"io"
 	"net"
-	"os"
 	"syscall"
 	"time"
 
 	"github.com/moby/ipvs"
-	"github.com/sirupsen/logrus"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"lvs-agents/internal/lvs"
 )
 
-// writer changes services through moby/ipvs. blind is true once moby/ipvs was
-// seen not to reach IPVS: it asks for the family's number once in the life of
-// the process, keeps a failure as number 0, and the kernel acknowledges
-// messages with that number without a look at them (moby/ipvs issue 27).
+// writer changes services through moby/ipvs.
+//
+// moby/ipvs queries the number of the IPVS family once in the life of the
+// process. It keeps a failure of that query as number 0, and the kernel
+// acknowledges messages with number 0 without reading them (moby/ipvs issue
+// 27). After ip_vs was unloaded and loaded again the kept number is stale.
+// So the first success of a writer is confirmed by a read of our own, and
+// every ENOENT is repeated with our own message.
 type writer struct {
-	handle *ipvs.Handle
-	blind  bool
+	handle    *ipvs.Handle
+	confirmed bool // a write was found in the kernel
+	blind     bool // moby/ipvs does not reach IPVS; our own messages do the work
 }
 
-// service changes a service. ENOENT may mean that ip_vs was loaded anew and
-// moby/ipvs still sends the old number, for which there is no other cure than
-// sending the message ourselves. It may also mean that the scheduler is
-// missing; then our own message gets the same answer.
+// service changes a service. ENOENT can mean that the family number of
+// moby/ipvs is stale. It can also mean that the scheduler is missing; then the
+// kernel gives the same error to our own message.
 func (k *Kernel) service(ctx context.Context, op lvs.Op) error {
-	if err := k.openWriter(ctx); err != nil {
+	if err := k.openWriter(); err != nil {
 		return err
 	}
 	if !k.writer.blind {
 		err := k.guard(ctx, func(h *ipvs.Handle) error { return write(h, op) })
+		if err == nil {
+			return k.confirm(ctx, op)
+		}
 		if !errors.Is(err, syscall.ENOENT) {
 			return err
 		}
 	}
+	err := k.send(ctx, op)
+	if k.writer != nil && err == nil {
+		k.writer.blind = true
+	}
+	return err
+}
+
+// send changes a service with a message of our own.
+func (k *Kernel) send(ctx context.Context, op lvs.Op) error {
 	command, attr := encodeService(op)
 	_, err := k.socket.execute(ctx, []*nl.NetlinkRequest{k.message(command, unix.NLM_F_ACK, attr)})
-	k.writer.blind = k.writer.blind || err == nil
+	return err
+}
+
+// confirm repeats the first successful write of a writer with a message of our
+// own. The kernel's error reports whether moby/ipvs did it: EEXIST for an added
+// service, ESRCH for a deleted one. An edit is repeated without harm. ENOENT
+// means that our own number is stale; the next write confirms then.
+func (k *Kernel) confirm(ctx context.Context, op lvs.Op) error {
+	if k.writer == nil || k.writer.confirmed {
+		return nil
+	}
+	err := k.send(ctx, op)
+	switch {
+	case op.Verb == lvs.AddService && errors.Is(err, syscall.EEXIST),
+		op.Verb == lvs.DeleteService && errors.Is(err, syscall.ESRCH):
+		k.writer.confirmed = true
+		return nil
+	case errors.Is(err, syscall.ENOENT):
+		return nil
+	case err == nil && op.Verb != lvs.EditService:
+		k.writer.blind = true
+	}
 	return err
 }
 
@@ -83,46 +116,20 @@ func write(h *ipvs.Handle, op lvs.Op) error {
 	return h.NewService(s)
 }
 
-// openWriter opens moby/ipvs; the family is known to be in the kernel.
-func (k *Kernel) openWriter(ctx context.Context) error {
+// openWriter opens moby/ipvs; the family is known to be in the kernel. The first
+// ipvs.New of a process runs modprobe and logs a warning where that fails:
+// moby/ipvs has no switch for it. The module is loaded by then, so modprobe only
+// costs time, once in the life of a process that changes a service.
+func (k *Kernel) openWriter() error {
 	if k.writer != nil {
 		return nil
 	}
-	h, err := k.newHandle()
+	h, err := ipvs.New("")
 	if err != nil {
 		return err
 	}
 	k.writer = &writer{handle: h}
-	blind := false
-	err = k.guard(ctx, func(h *ipvs.Handle) error {
-		// No kernel has a service of this family; only one that did not look says so.
-		blind = h.IsServicePresent(&ipvs.Service{AddressFamily: unix.AF_UNIX, Netmask: 1})
-		return nil
-	})
-	if k.writer == nil {
-		return cmp.Or(err, ctx.Err())
-	}
-	k.writer.blind = blind
 	return nil
-}
-
-// newHandle keeps the first ipvs.New of a process from running modprobe, which
-// costs more than the rest of an agent and has nothing left to do here, and
-// from reporting on the standard logger that it could not.
-func (k *Kernel) newHandle() (*ipvs.Handle, error) {
-	if k.quiet {
-		return ipvs.New("")
-	}
-	k.quiet = true
-	if path, set := os.LookupEnv("PATH"); set { //nolint:forbidigo // hides modprobe from ipvs.New; nothing is read for us
-		_ = os.Setenv("PATH", "")
-		defer func() { _ = os.Setenv("PATH", path) }()
-	}
-	logger := logrus.StandardLogger()
-	out := logger.Out
-	logger.SetOutput(io.Discard)
-	defer logger.SetOutput(out)
-	return ipvs.New("")
 }
 
 func (k *Kernel) closeWriter() {
