@@ -11,10 +11,14 @@ import (
 )
 
 // notes is what a resource has to know after its process has ended.
-type notes struct{ lo, proof record.Note }
+type notes struct{ lo, proof, announced record.Note }
 
 func (a *Agent) notes(c ocf.Call) notes {
-	return notes{record.NoteOf(c.StateDir, record.Loopback, c.Instance), record.NoteOf(c.StateDir, record.Proof, c.Instance)}
+	return notes{
+		lo:        record.NoteOf(c.StateDir, record.Loopback, c.Instance),
+		proof:     record.NoteOf(c.StateDir, record.Proof, c.Instance),
+		announced: record.NoteOf(c.StateDir, record.Announced, c.Instance),
+	}
 }
 
 func (n notes) forgetProof() { _ = n.proof.Remove() }

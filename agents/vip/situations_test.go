@@ -103,6 +103,36 @@ func TestReloadChangesTheLifetime(t *testing.T) {
 	n.mustRun(t, 6, "reload-agent", "ip=2001:db8::10", "preferred_lft=x")
 }
 
+// TestRefreshIsPaced counts the announcements of monitors that follow each other
+// within one refresh interval.
+func TestRefreshIsPaced(t *testing.T) {
+	tests := []struct {
+		name, params string
+		actions      []string
+		want         int
+	}{
+		{"two monitors", "arp_refresh_interval=30", []string{"monitor", "monitor"}, 1},
+		{"two monitors, each refreshes", "arp_refresh_interval=0", []string{"monitor", "monitor"}, 2},
+		{"start is an announcement", "arp_refresh_interval=30", []string{"start", "monitor"}, 1},
+		{"stop forgets it", "arp_refresh_interval=30", []string{"start", "stop", "start", "monitor"}, 2},
+		{"two monitors, none refreshes", "arp_count_refresh=0", []string{"monitor", "monitor"}, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			n := newNode(t)
+			if tt.actions[0] == "monitor" {
+				n.links.Have("eth0", "192.0.2.10/24")
+			}
+			for _, action := range tt.actions {
+				n.mustRun(t, 0, action, "ip=192.0.2.10", tt.params)
+			}
+			if got := len(n.announced.sent); got != tt.want {
+				t.Errorf("%d announcements, want %d: %q", got, tt.want, n.announced.sent)
+			}
+		})
+	}
+}
+
 func TestAnnouncements(t *testing.T) {
 	tests := []struct {
 		name, action, want string

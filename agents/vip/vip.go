@@ -85,6 +85,7 @@ type Agent struct {
 	ArpCount        int
 	ArpInterval     int // milliseconds
 	ArpCountRefresh int
+	RefreshInterval int // seconds
 	ArpBackground   bool
 	ArpSender       string
 	SendArpOpts     string
@@ -113,7 +114,7 @@ var (
 // New makes an agent with its defaults.
 func New(k Kernel, n Neighbours) *Agent {
 	return &Agent{
-		AddrLabelValue: 99, PreferredLft: "0", ArpCount: 5, ArpInterval: 200, ArpCountRefresh: 1, ArpBackground: true,
+		AddrLabelValue: 99, PreferredLft: "0", ArpCount: 5, ArpInterval: 200, ArpCountRefresh: 1, RefreshInterval: 30, ArpBackground: true,
 		Duplicate: policyOff, DuplicateWait: 600, ConfirmWait: 3000, ConfirmPolicy: policyWarn,
 		kernel: k, neighbour: n,
 	}
@@ -247,7 +248,9 @@ func (a *Agent) announce(ctx context.Context, c ocf.Call, nic, former string) {
 	})
 	if err != nil {
 		c.Log.Warnf("%s is on %s, but was not announced: %v", a.IP, nic, err)
+		return
 	}
+	a.rememberAnnouncement(c)
 }
 
 func (a *Agent) interval() time.Duration { return time.Duration(a.ArpInterval) * time.Millisecond }
@@ -335,6 +338,7 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 		return err
 	}
 	a.notes(c).forgetProof()
+	_ = a.notes(c).announced.Remove()
 	return a.mention(ctx, c)
 }
 
@@ -424,7 +428,7 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	}
 	status, err := a.judge(have)
 	deaf := have[0].Observed.Silent || have[0].Observed.NoCarrier
-	if status.State == ocf.Running && c.Recurring && a.ArpCountRefresh > 0 && !deaf {
+	if status.State == ocf.Running && c.Recurring && !deaf {
 		a.refresh(ctx, c, have[0].NIC)
 	}
 	return status, err
@@ -432,15 +436,6 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 
 func failed(format string, args ...any) (ocf.Status, error) {
 	return ocf.Status{State: ocf.Failed, Reason: fmt.Sprintf(format, args...)}, nil
-}
-
-// refresh helps neighbours that missed the last announcement, those of a network
-// that was split for example.
-func (a *Agent) refresh(ctx context.Context, c ocf.Call, nic string) {
-	err := a.neighbour.Announce(ctx, Announcement{NIC: nic, IP: a.IP, Count: a.ArpCountRefresh, Interval: a.interval()})
-	if err != nil {
-		c.Log.Warnf("%s is on %s, but was not announced again: %v", a.IP, nic, err)
-	}
 }
 
 // absent tells why the address is not where it belongs.

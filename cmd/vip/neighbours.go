@@ -27,11 +27,8 @@ const announceVerb = "announce"
 // cluster waits for start and kills its process group on a timeout.
 type neighbours struct{}
 
-// Announce starts the sender. One announcement is sent at once.
+// Announce starts the sender.
 func (neighbours) Announce(ctx context.Context, a vip.Announcement) error {
-	if a.Count == 1 && a.Also == "" {
-		return announce.Send(ctx, a.NIC, a.IP)
-	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return err

@@ -21,6 +21,8 @@ const (
 	Loopback = "loopback"
 	// Proof is what neighbours said about the last take-over.
 	Proof = "proof"
+	// Announced is when the address was last announced, as time since boot.
+	Announced = "announced"
 )
 
 // NoteOf is the note of a kind of a resource, below a state directory. Nothing is

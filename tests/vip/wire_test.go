@@ -174,10 +174,11 @@ func TestRecurringMonitorAnnouncesAgain(t *testing.T) {
 			}
 			a.must(t, 0, "monitor", "ip="+ip) // a probe
 			a.must(t, 0, "monitor", "ip="+ip, "OCF_RESKEY_CRM_meta_interval=10000", "arp_count_refresh=0")
+			a.must(t, 0, "monitor", "ip="+ip, "OCF_RESKEY_CRM_meta_interval=10000") // start has just announced
 			if frame, sent := wire.Next(300*time.Millisecond, wire.mine); sent {
 				t.Errorf("sent %s", wire.describe(frame.Bytes))
 			}
-			a.must(t, 0, "monitor", "ip="+ip, "OCF_RESKEY_CRM_meta_interval=10000")
+			a.must(t, 0, "monitor", "ip="+ip, "OCF_RESKEY_CRM_meta_interval=10000", "arp_refresh_interval=0")
 			text, _ := wire.text(strings.Count(want, "\n"))
 			if diff := cmp.Diff(want, text); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)

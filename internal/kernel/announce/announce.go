@@ -43,14 +43,10 @@ type Burst struct {
 // The kernel waits for all processors when the IPv4 socket is closed: 8 to 12
 // ms, so call it where nobody waits for that.
 func (b Burst) Send(ctx context.Context, nic string, ip netip.Addr) error {
-	return b.send(ctx, nic, ip, func(fd int) { _ = unix.Close(fd) })
-}
-
-func (b Burst) send(ctx context.Context, nic string, ip netip.Addr, done func(fd int)) error {
 	ip = ip.WithZone("").Unmap()
 	link, err := ethernet(ctx, nic)
 	if err == nil && link != nil {
-		err = b.on(ctx, link, ip, done)
+		err = b.on(ctx, link, ip)
 	}
 	if err == nil || errors.Is(err, lvs.ErrNotInstalled) {
 		return err
@@ -58,22 +54,8 @@ func (b Burst) send(ctx context.Context, nic string, ip netip.Addr, done func(fd
 	return fmt.Errorf("announce %s on %s: %w", ip, nic, err)
 }
 
-// Send announces ip once, without a pause between request and reply, and without
-// the wait at the end.
-func Send(ctx context.Context, nic string, ip netip.Addr) error {
-	return Burst{Count: 1, Still: func() bool { return true }}.send(ctx, nic, ip, release)
-}
-
-// release closes a descriptor without waiting for processors.
-func release(fd int) {
-	if domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN); err != nil || domain == unix.AF_PACKET {
-		hold() // without it, it only takes longer
-	}
-	_ = unix.Close(fd)
-}
-
 // on sends on an open socket.
-func (b Burst) on(ctx context.Context, link *netlink.LinkAttrs, ip netip.Addr, done func(fd int)) error {
+func (b Burst) on(ctx context.Context, link *netlink.LinkAttrs, ip netip.Addr) error {
 	packets, open := arp(link, ip), openARP
 	if ip.Is6() {
 		packets, open = [][]byte{advertisement(link, ip)}, openICMPv6
@@ -82,7 +64,7 @@ func (b Burst) on(ctx context.Context, link *netlink.LinkAttrs, ip netip.Addr, d
 	if err != nil {
 		return err
 	}
-	defer done(fd)
+	defer func() { _ = unix.Close(fd) }()
 	return b.each(ctx, len(packets), func(n int) error {
 		err := send(fd, packets[n], everybody(link, ip))
 		if len(b.Also) == 6 && ip.Is4() {

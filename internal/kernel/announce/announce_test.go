@@ -6,58 +6,15 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
-	"runtime"
-	"strconv"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"lvs-agents/internal/lvs"
 )
-
-// TestHold has many children at once share this process's memory while that is in
-// use, and a signal sent to each.
-func TestHold(t *testing.T) {
-	for range 100 {
-		hold()
-		runtime.GC()
-	}
-	threads, err := filepath.Glob("/proc/self/task/*/children")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range threads {
-		children, _ := os.ReadFile(path) // the thread may have ended
-		for pid := range strings.FieldsSeq(string(children)) {
-			number, _ := strconv.Atoi(pid) // the kernel writes numbers
-			_ = unix.Kill(number, unix.SIGINT)
-		}
-	}
-	ended := 0
-	for {
-		var status unix.WaitStatus
-		_, err := unix.Wait4(-1, &status, unix.WALL, nil)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			break
-		}
-		if ended++; !status.Exited() || status.ExitStatus() != 0 {
-			t.Errorf("a child ended with status %#x", status)
-		}
-	}
-	if ended != 100 {
-		t.Errorf("%d children", ended)
-	}
-}
 
 func TestPackets(t *testing.T) {
 	link := &netlink.LinkAttrs{HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}}
@@ -171,7 +128,7 @@ func TestClaimant(t *testing.T) {
 }
 
 func TestMissingInterface(t *testing.T) {
-	err := Send(t.Context(), "eth-none", netip.MustParseAddr("192.0.2.10"))
+	err := Burst{Count: 1}.Send(t.Context(), "eth-none", netip.MustParseAddr("192.0.2.10"))
 	const want = `network interface "eth-none" does not exist; create it or give one that ip link shows`
 	if !errors.Is(err, lvs.ErrNotInstalled) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)

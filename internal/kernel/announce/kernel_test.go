@@ -60,7 +60,7 @@ func fromVIP(frame []byte) bool { return strings.Contains(string(frame[14:]), st
 func TestGratuitousARPOnTheWire(t *testing.T) {
 	peer := hosts(t)
 	frames := listen(t, peer, unix.ETH_P_ARP)
-	if err := announce.Send(t.Context(), "eth0", vip4); err != nil {
+	if err := once(t.Context(), "eth0", vip4); err != nil {
 		t.Fatal(err)
 	}
 	const header = "ffffffffffff" + "020000000001" + "0806" + "0001" + "0800" + "06" + "04"
@@ -144,7 +144,7 @@ func TestNeighbourThatIgnoresWhatIsSentToEverybody(t *testing.T) {
 			peer.Do(func() { kerneltest.Run(t, "ip link set eth0 address 02:00:00:00:00:02") })
 			kerneltest.Run(t, fmt.Sprintf("ip neigh replace %s lladdr 02:00:00:00:00:02 nud reachable dev eth0", neighbour))
 			stale(t, peer, ip)
-			if err := announce.Send(t.Context(), "eth0", ip); err != nil {
+			if err := once(t.Context(), "eth0", ip); err != nil {
 				t.Fatal(err)
 			}
 			if answered, err := announce.Answers(t.Context(), "eth0", ip, neighbour, 100*time.Millisecond); err != nil || answered {
@@ -179,7 +179,7 @@ func TestNobodyThere(t *testing.T) {
 func TestNeighbourAdvertisementOnTheWire(t *testing.T) {
 	peer := hosts(t)
 	frames := listen(t, peer, unix.ETH_P_IPV6)
-	if err := announce.Send(t.Context(), "eth0", vip6); err != nil {
+	if err := once(t.Context(), "eth0", vip6); err != nil {
 		t.Fatal(err)
 	}
 	const icmpType = 14 + 40
@@ -206,7 +206,7 @@ func TestNeighboursLearn(t *testing.T) {
 			peer.Do(func() {
 				kerneltest.Run(t, fmt.Sprintf("ip neigh replace %s lladdr 02:00:00:00:00:99 nud stale dev eth0", ip))
 			})
-			if err := announce.Send(t.Context(), "eth0", ip); err != nil {
+			if err := once(t.Context(), "eth0", ip); err != nil {
 				t.Fatal(err)
 			}
 			peer.Do(func() {
@@ -221,7 +221,7 @@ func TestNeighboursLearn(t *testing.T) {
 func TestNothingToAnnounceOn(t *testing.T) {
 	hosts(t)
 	for _, ip := range []netip.Addr{vip4, vip6} {
-		if err := announce.Send(t.Context(), "lo", ip); err != nil {
+		if err := once(t.Context(), "lo", ip); err != nil {
 			t.Errorf("%s: %v", ip, err)
 		}
 	}
@@ -229,11 +229,11 @@ func TestNothingToAnnounceOn(t *testing.T) {
 
 func TestAnnounceErrors(t *testing.T) {
 	hosts(t)
-	if err := announce.Send(t.Context(), "eth0", netip.MustParseAddr("2001:db8::99")); !errors.Is(err, unix.EADDRNOTAVAIL) {
+	if err := once(t.Context(), "eth0", netip.MustParseAddr("2001:db8::99")); !errors.Is(err, unix.EADDRNOTAVAIL) {
 		t.Errorf("an address that is not there: %v", err)
 	}
 	kerneltest.Run(t, "ip link set eth0 down")
-	err := announce.Send(t.Context(), "eth0", vip4)
+	err := once(t.Context(), "eth0", vip4)
 	if want := "announce 192.0.2.10 on eth0: sendto: network is down"; !errors.Is(err, unix.ENETDOWN) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
@@ -249,7 +249,7 @@ func TestAnnounceWithoutPermission(t *testing.T) {
 	hosts(t)
 	kerneltest.DropCapability(t, unix.CAP_NET_RAW)
 	for _, ip := range []netip.Addr{vip4, vip6} {
-		err := announce.Send(t.Context(), "eth0", ip)
+		err := once(t.Context(), "eth0", ip)
 		want := fmt.Sprintf("announce %s on eth0: socket: operation not permitted", ip)
 		if !errors.Is(err, fs.ErrPermission) || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
@@ -258,3 +258,8 @@ func TestAnnounceWithoutPermission(t *testing.T) {
 }
 
 func always() bool { return true }
+
+// once announces an address one time.
+func once(ctx context.Context, nic string, ip netip.Addr) error {
+	return announce.Burst{Count: 1, Still: always}.Send(ctx, nic, ip)
+}
