@@ -32,7 +32,7 @@ help: ## show this list
 
 build: programs ## build every command into bin/
 	@mkdir -p bin/tests
-	$(GO) build -o bin/tests/ ./tests/killed
+	$(GO) build -o bin/tests/ ./tests/programs/killed
 
 programs:
 	@mkdir -p bin

@@ -13,13 +13,13 @@ import (
 // documents are the meta-data documents of all agents, written by make docs and
 // kept current by a test of each agent (metadatatest.Run).
 //
-//go:embed testdata/*.xml
+//go:embed documents/*.xml
 var documents embed.FS
 
 // Document returns the OCF 1.1 meta-data document of an agent, as package ocfxml
 // rendered it from the agent's declaration.
 func Document(name string) ([]byte, error) {
-	text, err := documents.ReadFile("testdata/" + name + ".xml")
+	text, err := documents.ReadFile("documents/" + name + ".xml")
 	if err != nil {
 		return nil, fmt.Errorf("no meta-data document for %s; make docs: %w", name, err)
 	}

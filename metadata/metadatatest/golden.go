@@ -33,7 +33,7 @@ func Run(t *testing.T, fresh func() ocf.Agent) {
 	if err := ocfxml.Write(&xml, decl); err != nil {
 		t.Fatal(err)
 	}
-	t.Run("meta-data", func(t *testing.T) { Golden(t, "metadata/testdata/"+decl.Name+".xml", xml.String()) })
+	t.Run("meta-data", func(t *testing.T) { Golden(t, "metadata/documents/"+decl.Name+".xml", xml.String()) })
 	t.Run("reference page", func(t *testing.T) { Golden(t, "docs/"+decl.Name+".md", decl.Markdown()) })
 	t.Run("man page", func(t *testing.T) { Golden(t, "docs/man/ocf_lvs_"+decl.Name+".7", decl.Man()) })
 }

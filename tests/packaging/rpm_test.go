@@ -72,7 +72,7 @@ func TestDnfInstalls(t *testing.T) {
 	g := newGuest(t)
 	g.dnf("install", "base", "lvs-agents-ldirectord", "lvs-agents-heartbeat")
 	for _, agent := range agents(t) {
-		golden, err := os.ReadFile("../../metadata/testdata/" + agent + ".xml")
+		golden, err := os.ReadFile("../../metadata/documents/" + agent + ".xml")
 		if err != nil {
 			t.Fatal(err)
 		}

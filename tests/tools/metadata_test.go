@@ -32,7 +32,7 @@ func TestMetadataIsValidForEverySchema(t *testing.T) {
 
 func TestMetadataIsTheSameForEveryCaller(t *testing.T) {
 	for _, agent := range agents() {
-		golden, err := os.ReadFile("../../metadata/testdata/" + agent + ".xml")
+		golden, err := os.ReadFile("../../metadata/documents/" + agent + ".xml")
 		if err != nil {
 			t.Fatal(err)
 		}
