@@ -7,11 +7,11 @@ import (
 	"log/syslog"
 	"os"
 	"slices"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/sirupsen/logrus"
+
+	"lvs-agents/internal/logsink"
 )
 
 // newLogger logs where ha_log of resource-agents (ocf-shellfuncs) would: to a
@@ -40,7 +40,7 @@ func newLogger(p Process, env environment, name string) *logrus.Logger {
 
 func clusterSinks(env environment, tag string) []sink {
 	var sinks []sink
-	if facility, ok := facilities[strings.ToLower(env["HA_LOGFACILITY"])]; ok {
+	if facility, ok := logsink.Facility(env["HA_LOGFACILITY"]); ok {
 		sinks = append(sinks, bounded(syslogSink(facility, tag)))
 	}
 	if file := env["HA_LOGFILE"]; file != "" {
@@ -80,76 +80,25 @@ func (h sinkHook) Fire(e *logrus.Entry) error {
 // fileSink appends lines as the cluster's daemons write them, one write a line.
 func fileSink(path, tag string) sink {
 	return func(e *logrus.Entry) error {
-		// Opening a pipe without a reader would wait for ever, and so would a full one.
-		file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|syscall.O_NONBLOCK, 0o640)
-		if err != nil {
-			return err
-		}
-		if info, err := file.Stat(); err != nil || info.Mode()&os.ModeNamedPipe != 0 {
-			_ = file.Close()
-			return errors.Join(err, fmt.Errorf("%s is a pipe", path))
-		}
-		line := fmt.Sprintf("%s %s:    %s: %s\n", e.Time.Format("Jan 02 15:04:05"), tag, word(e.Level), message(e))
-		if _, err := file.WriteString(line); err != nil {
-			_ = file.Close()
-			return err
-		}
-		return file.Close()
+		return logsink.Append(path, 0o640, fmt.Sprintf("%s %s:    %s: %s\n", e.Time.Format("Jan 02 15:04:05"), tag, word(e.Level), message(e)))
 	}
 }
 
 func syslogSink(facility syslog.Priority, tag string) sink {
-	var writer *syslog.Writer
-	return func(e *logrus.Entry) (err error) {
-		if writer == nil {
-			if writer, err = syslog.New(facility|syslog.LOG_INFO, tag); err != nil {
-				return err
-			}
-		}
-		text := word(e.Level) + ": " + message(e)
-		switch e.Level {
-		case logrus.DebugLevel, logrus.TraceLevel:
-			return writer.Debug(text)
-		case logrus.InfoLevel:
-			return writer.Info(text)
-		case logrus.WarnLevel:
-			return writer.Warning(text)
-		case logrus.ErrorLevel, logrus.FatalLevel, logrus.PanicLevel:
-			return writer.Err(text)
-		}
-		return nil
+	var out logsink.Syslog
+	return func(e *logrus.Entry) error {
+		return out.Write(facility, tag, e.Level, word(e.Level)+": "+message(e))
 	}
 }
 
-// patience is how long a log line may take.
-const patience = 500 * time.Millisecond
+// logTimeout is how long a log line can take.
+const logTimeout = 500 * time.Millisecond
 
-// bounded gives up on a sink that does not come back: a syslog daemon or a disk
+// bounded gives up on a sink that does not return: a syslog daemon or a disk
 // that hangs must not make a stop fail.
 func bounded(write sink) sink {
-	var stuck error
-	return func(e *logrus.Entry) error {
-		if stuck != nil {
-			return stuck
-		}
-		done := make(chan error, 1)
-		go func() { done <- write(e) }()
-		select {
-		case err := <-done:
-			return err
-		case <-time.After(patience):
-			stuck = errors.New("the log hangs")
-			return stuck
-		}
-	}
-}
-
-var facilities = map[string]syslog.Priority{
-	"kern": syslog.LOG_KERN, "user": syslog.LOG_USER, "mail": syslog.LOG_MAIL, "daemon": syslog.LOG_DAEMON,
-	"auth": syslog.LOG_AUTH, "syslog": syslog.LOG_SYSLOG, "lpr": syslog.LOG_LPR, "news": syslog.LOG_NEWS,
-	"uucp": syslog.LOG_UUCP, "cron": syslog.LOG_CRON, "authpriv": syslog.LOG_AUTHPRIV, "ftp": syslog.LOG_FTP,
-	"local0": syslog.LOG_LOCAL0, "local1": syslog.LOG_LOCAL1, "local2": syslog.LOG_LOCAL2, "local3": syslog.LOG_LOCAL3,
-	"local4": syslog.LOG_LOCAL4, "local5": syslog.LOG_LOCAL5, "local6": syslog.LOG_LOCAL6, "local7": syslog.LOG_LOCAL7,
+	b := logsink.Bounded{Limit: logTimeout}
+	return func(e *logrus.Entry) error { return b.Do(func() error { return write(e) }) }
 }
 
 func word(level logrus.Level) string {

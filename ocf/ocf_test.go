@@ -11,13 +11,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/sirupsen/logrus"
 
 	"lvs-agents/metadata"
 )
@@ -190,7 +187,7 @@ func TestExitCodesAndReasons(t *testing.T) {
 		{"usage", &thing{}, "usage", nil, Success, ""},
 		{"meta-data", &thing{name: "vip"}, "meta-data", nil, Success, ""},
 		{"meta-data that nobody wrote", &thing{}, "meta-data", nil, Generic,
-			"no meta-data document for thing; make docs: open testdata/thing.xml: file does not exist"},
+			"no meta-data document for thing; make docs: open documents/thing.xml: file does not exist"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -346,24 +343,6 @@ func TestLogThatIsAPipeIsRefused(t *testing.T) {
 	if want := "ERROR: no (log: " + pipe + " is a pipe)\nocf-exit-reason:no\n"; got.stderr != want {
 		t.Errorf("stderr: %q", got.stderr)
 	}
-}
-
-func TestStuckLogIsGivenUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		hang := make(chan error)
-		var calls atomic.Int32
-		write := bounded(func(*logrus.Entry) error { calls.Add(1); return <-hang })
-		began := time.Now()
-		for range 3 {
-			if err := write(nil); err == nil || err.Error() != "the log hangs" {
-				t.Errorf("got %v", err)
-			}
-		}
-		if took := time.Since(began); took != patience || calls.Load() != 1 {
-			t.Errorf("took %s, %d calls", took, calls.Load())
-		}
-		close(hang)
-	})
 }
 
 func TestCheckLevelReachesTheValidator(t *testing.T) {

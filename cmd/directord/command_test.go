@@ -197,7 +197,7 @@ func TestStandardErrorThatHangs(t *testing.T) {
 	for range 100 {
 		log.Info("one")
 	}
-	if took := time.Since(began); took > 20*logPatience {
+	if took := time.Since(began); took > 20*logTimeout {
 		t.Errorf("took %v", took)
 	}
 }
@@ -211,7 +211,7 @@ func TestLogThatHangs(t *testing.T) {
 	log := newLogger(sink, false)
 	log.Info("one")
 	log.Info("two")
-	if got, want := errs.String(), "one (log: it hangs; lines are lost)\ntwo (log: it hangs; lines are lost)\n"; got != want {
+	if got, want := errs.String(), "one (log: write timed out; lines are lost)\ntwo (log: write timed out; lines are lost)\n"; got != want {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 	lines := bufio.NewReader(reader)

@@ -1,22 +1,17 @@
 package main
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
 	"io"
-	"log/syslog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/sirupsen/logrus"
-	"golang.org/x/sys/unix"
 
-	"lvs-agents/internal/config"
+	"lvs-agents/internal/logsink"
 )
 
 // defaultLog is ldirectord's.
@@ -37,17 +32,21 @@ type logSink struct {
 	output io.Writer // takes the place of target; nil for not
 	dated  bool      // lines to output begin with the date
 	target string
-	stuck  <-chan error // ends the write that did not end in time; nil for none
-	lost   <-chan error // the same for stderr
+	writes logsink.Bounded // to target or output
+	errors logsink.Bounded // to stderr
 
-	syslog syslogSink // belongs to the one write at a time
+	syslog logsink.Syslog // belongs to the one write at a time
 }
 
-// logPatience bounds a write: a log that hangs costs lines, not checks.
-const logPatience = time.Second
+// logTimeout is how long a write can take.
+const logTimeout = time.Second
+
+// permissions are those of a new log file.
+const permissions = 0o644
 
 func newLogSink(instance string, stderr io.Writer) *logSink {
-	return &logSink{instance: instance, stderr: stderr, target: defaultLog}
+	bounded := logsink.Bounded{Limit: logTimeout}
+	return &logSink{instance: instance, stderr: stderr, target: defaultLog, writes: bounded, errors: bounded}
 }
 
 // to sets the logfile of a configuration.
@@ -68,27 +67,11 @@ func (s *logSink) try() error {
 	if s.output != nil || !filepath.IsAbs(s.target) {
 		return nil
 	}
-	file, err := openLog(s.target)
+	file, err := logsink.Open(s.target, permissions)
 	if err != nil {
 		return err
 	}
 	return file.Close()
-}
-
-// openLog opens a log file to append. A pipe would wait for its reader.
-func openLog(path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|unix.O_NONBLOCK, 0o644)
-	if errors.Is(err, unix.ENXIO) { // nobody reads it
-		return nil, fmt.Errorf("%s is a pipe", path)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if info, err := file.Stat(); err != nil || info.Mode()&os.ModeNamedPipe != 0 {
-		_ = file.Close()
-		return nil, cmp.Or(err, fmt.Errorf("%s is a pipe", path))
-	}
-	return file, nil
 }
 
 // foreground sends lines to an output from now on.
@@ -105,38 +88,15 @@ func (s *logSink) Levels() []logrus.Level { return logrus.AllLevels }
 func (s *logSink) Fire(e *logrus.Entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := boundedLocked(&s.stuck, s.writeLocked(e)); err != nil {
+	if err := s.writes.Do(s.writeLocked(e)); err != nil {
 		text := fmt.Sprintf("%s (log: %v)\n", e.Message, err)
-		_ = boundedLocked(&s.lost, func() error { // nobody is left to be told
+		_ = s.errors.Do(func() error { // there is no other place for it
 			_, err := io.WriteString(s.stderr, text)
 			return err
 		})
 	}
 	return nil
 }
-
-// boundedLocked writes unless an earlier write, stuck, hangs still.
-func boundedLocked(stuck *<-chan error, write func() error) error {
-	if *stuck != nil {
-		select {
-		case <-*stuck:
-			*stuck = nil
-		default:
-			return errHangs
-		}
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- write() }()
-	select {
-	case err := <-ended:
-		return err
-	case <-time.After(logPatience):
-		*stuck = ended
-		return errHangs
-	}
-}
-
-var errHangs = errors.New("it hangs; lines are lost")
 
 // writeLocked returns the write of a line, which needs no lock.
 func (s *logSink) writeLocked(e *logrus.Entry) func() error {
@@ -154,10 +114,10 @@ func (s *logSink) writeLocked(e *logrus.Entry) func() error {
 	case output != nil:
 		line = message + "\n"
 	case !filepath.IsAbs(target):
-		return func() error { return s.syslog.write(target, level, message) }
+		return func() error { return s.toSyslog(target, level, message) }
 	default:
 		line = fmt.Sprintf("[%s|%s|%d] %s\n", e.Time.Format(stamp), s.instance, os.Getpid(), message)
-		return func() error { return appendLine(target, line) }
+		return func() error { return logsink.Append(target, permissions, line) }
 	}
 	return func() error {
 		_, err := io.WriteString(output, line)
@@ -165,50 +125,12 @@ func (s *logSink) writeLocked(e *logrus.Entry) func() error {
 	}
 }
 
-func appendLine(path, line string) error {
-	file, err := openLog(path)
-	if err != nil {
-		return err
+func (s *logSink) toSyslog(name string, level logrus.Level, message string) error {
+	facility, known := logsink.Facility(name)
+	if !known {
+		return fmt.Errorf("logfile=%s is neither an absolute path nor a syslog facility", name)
 	}
-	_, err = file.WriteString(line)
-	return cmp.Or(err, file.Close())
-}
-
-// syslogSink is one facility at a time.
-type syslogSink struct {
-	facility string
-	writer   *syslog.Writer
-}
-
-func (s *syslogSink) write(facility string, level logrus.Level, message string) (err error) {
-	if facility != s.facility && s.writer != nil {
-		_ = s.writer.Close() // nothing is buffered
-		s.writer = nil
-	}
-	if s.writer == nil {
-		// The numbers of the facilities skip four between ftp and local0 (rfc5424).
-		number := slices.Index(config.Facilities(), strings.ToLower(facility))
-		if number < 0 {
-			return fmt.Errorf("logfile=%s is neither an absolute path nor a syslog facility", facility)
-		}
-		if number > 11 {
-			number += 4
-		}
-		if s.writer, err = syslog.New(syslog.Priority(number)<<3|syslog.LOG_INFO, "ldirectord"); err != nil {
-			return err
-		}
-		s.facility = facility
-	}
-	switch level {
-	case logrus.PanicLevel, logrus.FatalLevel, logrus.ErrorLevel:
-		return s.writer.Err(message)
-	case logrus.WarnLevel:
-		return s.writer.Warning(message)
-	case logrus.InfoLevel:
-		return s.writer.Info(message)
-	case logrus.DebugLevel, logrus.TraceLevel:
-	}
-	return s.writer.Debug(message)
+	return s.syslog.Write(facility, "ldirectord", level, message)
 }
 
 // newLogger logs to the sink.

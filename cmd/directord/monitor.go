@@ -12,6 +12,7 @@ import (
 
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/health"
+	"lvs-agents/internal/logsink"
 	"lvs-agents/internal/lvs"
 )
 
@@ -47,25 +48,13 @@ func (m *monitor) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case line := <-m.lines:
-			err := appendTo(line.path, line.text)
+			err := logsink.Append(line.path, permissions, line.text)
 			if err != nil && !failed[line.path] {
 				m.log.Warnf("monitorfile: %v", err)
 			}
 			failed[line.path] = err != nil
 		}
 	}
-}
-
-func appendTo(path, text string) error {
-	file, err := openLog(path)
-	if err != nil {
-		return err
-	}
-	_, err = file.WriteString(text)
-	if closed := file.Close(); err == nil {
-		err = closed
-	}
-	return err
 }
 
 // identityOf is what ldirectord calls the identity of a real server.

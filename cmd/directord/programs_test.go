@@ -15,6 +15,7 @@ import (
 
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/health"
+	"lvs-agents/internal/logsink"
 	"lvs-agents/internal/lvs"
 )
 
@@ -110,7 +111,7 @@ func TestMonitorFileThatIsAPipe(t *testing.T) {
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := appendTo(path, "line\n"); err == nil || err.Error() != path+" is a pipe" {
+	if err := logsink.Append(path, permissions, "line\n"); err == nil || err.Error() != path+" is a pipe" {
 		t.Errorf("got %v", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"lvs-agents/internal/logsink"
 	"lvs-agents/internal/lvs"
 )
 
@@ -117,19 +118,18 @@ func addExecute(s *scope, value string) error {
 	return nil
 }
 
-// Facilities are the syslog facilities by name, see rfc5424 section 6.2.1.
-func Facilities() []string {
-	return []string{"kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
-		"local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"}
+func isFacility(name string) bool {
+	_, known := logsink.Facility(name)
+	return known
 }
 
 func setLogFile(s *scope, value string) error {
 	s.config.LogFile = value
-	if value == "" || value[0] == '/' || slices.Contains(Facilities(), strings.ToLower(value)) {
+	if value == "" || value[0] == '/' || isFacility(value) {
 		return nil
 	}
 	s.config.LogFile = "local0"
-	s.warn(s.named(value)+" is neither a path nor a syslog facility, so local0 is used"+orUse(value, "a path that begins with /, or a facility as local0", Facilities()...), "")
+	s.warn(s.named(value)+" is neither a path nor a syslog facility, so local0 is used"+orUse(value, "a path that begins with /, or a facility as local0", logsink.Facilities()...), "")
 	return nil
 }
 

@@ -1,0 +1,146 @@
+// Package logsink writes log lines to files, to syslog and to outputs, and gives
+// up on one that does not answer: a disk or a syslog daemon that hangs costs
+// lines, not checks or a stop. It formats nothing; ocf and the health daemon
+// have their own line formats.
+package logsink
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/syslog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
+)
+
+// ErrTimedOut is the error of a write that did not end in time, and of all that
+// follow until that write ends.
+var ErrTimedOut = errors.New("write timed out; lines are lost")
+
+// Bounded bounds writes to one place. One goroutine uses it at a time.
+type Bounded struct {
+	// Limit is how long a write can take. Zero gives up at once.
+	Limit time.Duration
+
+	pending <-chan error // ends the write that timed out; nil for none
+}
+
+// Do runs a write and returns its error, or ErrTimedOut. A write that timed out
+// goes on in its goroutine; until it ends, Do runs no other.
+func (b *Bounded) Do(write func() error) error {
+	if b.pending != nil {
+		select {
+		case <-b.pending:
+			b.pending = nil
+		default:
+			return ErrTimedOut
+		}
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- write() }()
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(b.Limit):
+		b.pending = ended
+		return ErrTimedOut
+	}
+}
+
+// Open opens a log file to append, and makes it with these permissions if it is
+// missing. A pipe is an error: it would wait for a reader.
+func Open(path string, permissions os.FileMode) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|unix.O_NONBLOCK, permissions)
+	if errors.Is(err, unix.ENXIO) { // it has no reader
+		return nil, fmt.Errorf("%s is a pipe", path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if info, err := file.Stat(); err != nil || info.Mode()&os.ModeNamedPipe != 0 {
+		_ = file.Close()
+		return nil, cmp.Or(err, fmt.Errorf("%s is a pipe", path))
+	}
+	return file, nil
+}
+
+// Append writes a line, with its end, to a file that it opens for this line, so
+// that the file can be rotated.
+func Append(path string, permissions os.FileMode, line string) error {
+	file, err := Open(path, permissions)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(line)
+	return cmp.Or(err, file.Close())
+}
+
+// facilities are the syslog facilities in the order of their numbers, see
+// RFC 5424 section 6.2.1.
+var facilities = []struct {
+	name   string
+	number syslog.Priority
+}{
+	{"kern", syslog.LOG_KERN}, {"user", syslog.LOG_USER}, {"mail", syslog.LOG_MAIL}, {"daemon", syslog.LOG_DAEMON},
+	{"auth", syslog.LOG_AUTH}, {"syslog", syslog.LOG_SYSLOG}, {"lpr", syslog.LOG_LPR}, {"news", syslog.LOG_NEWS},
+	{"uucp", syslog.LOG_UUCP}, {"cron", syslog.LOG_CRON}, {"authpriv", syslog.LOG_AUTHPRIV}, {"ftp", syslog.LOG_FTP},
+	{"local0", syslog.LOG_LOCAL0}, {"local1", syslog.LOG_LOCAL1}, {"local2", syslog.LOG_LOCAL2}, {"local3", syslog.LOG_LOCAL3},
+	{"local4", syslog.LOG_LOCAL4}, {"local5", syslog.LOG_LOCAL5}, {"local6", syslog.LOG_LOCAL6}, {"local7", syslog.LOG_LOCAL7},
+}
+
+// Facilities returns the names of the syslog facilities, in the order of their
+// numbers.
+func Facilities() []string {
+	names := make([]string, 0, len(facilities))
+	for _, f := range facilities {
+		names = append(names, f.name)
+	}
+	return names
+}
+
+// Facility returns the number of a syslog facility; case does not matter.
+func Facility(name string) (number syslog.Priority, known bool) {
+	for _, f := range facilities {
+		if f.name == strings.ToLower(name) {
+			return f.number, true
+		}
+	}
+	return 0, false
+}
+
+// Syslog writes to the local syslog daemon. The zero value is ready. One
+// goroutine uses it at a time.
+type Syslog struct {
+	facility syslog.Priority
+	tag      string
+	writer   *syslog.Writer
+}
+
+// Write writes a text with the severity of a level. It connects when that is
+// needed: at first, and when the facility or the tag changes.
+func (s *Syslog) Write(facility syslog.Priority, tag string, level logrus.Level, text string) (err error) {
+	if s.writer != nil && (facility != s.facility || tag != s.tag) {
+		_ = s.writer.Close() // nothing is buffered
+		s.writer = nil
+	}
+	if s.writer == nil {
+		if s.writer, err = syslog.New(facility|syslog.LOG_INFO, tag); err != nil {
+			return err
+		}
+		s.facility, s.tag = facility, tag
+	}
+	switch level {
+	case logrus.PanicLevel, logrus.FatalLevel, logrus.ErrorLevel:
+		return s.writer.Err(text)
+	case logrus.WarnLevel:
+		return s.writer.Warning(text)
+	case logrus.InfoLevel:
+		return s.writer.Info(text)
+	case logrus.DebugLevel, logrus.TraceLevel:
+	}
+	return s.writer.Debug(text)
+}
