@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lvs-agents/internal/kernel/packet"
 )
 
 // anywhere lets the kernel choose, or forces one address.
@@ -468,10 +470,10 @@ func TestPingsInABurst(t *testing.T) {
 
 // TestPingerHearsAnswersOnly of all ICMP messages of the host.
 func TestPingerHearsAnswersOnly(t *testing.T) {
-	for text, want := range map[string]byte{"127.0.0.1": echoReply4, "::1": echoReply6} {
+	for text, want := range map[string]byte{"127.0.0.1": packet.EchoReply4, "::1": packet.EchoReply6} {
 		addr := netip.MustParseAddr(text)
 		socket := echoes(t, text)
-		if _, err := socket.WriteToIP(echo(addr.Is6(), 1, 1), &net.IPAddr{IP: addr.AsSlice()}); err != nil {
+		if _, err := socket.WriteToIP(packet.Echo{ID: 1, Sequence: 1}.EncodeRequest(addr.Is6()), &net.IPAddr{IP: addr.AsSlice()}); err != nil {
 			t.Fatal(err)
 		}
 		_ = socket.SetReadDeadline(time.Now().Add(5 * time.Second))

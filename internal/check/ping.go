@@ -2,7 +2,6 @@ package check
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -11,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lvs-agents/internal/kernel/packet"
 )
 
 // Ping is good when an ICMP echo comes back.
@@ -80,7 +81,7 @@ func (p *Pinger) ping(ctx context.Context, target netip.Addr) error {
 		return err
 	}
 	defer p.unregister(sequence)
-	if _, err := socket.WriteToIP(echo(target.Is6(), p.id, sequence), &net.IPAddr{IP: target.AsSlice(), Zone: target.Zone()}); err != nil {
+	if _, err := socket.WriteToIP(p.request(target, sequence), &net.IPAddr{IP: target.AsSlice(), Zone: target.Zone()}); err != nil {
 		p.source.Forget(target)
 		return plain(err)
 	}
@@ -154,12 +155,12 @@ func quieten(socket *net.IPConn, ipv6 bool) error {
 			for i := range filter.Data {
 				filter.Data[i] = ^uint32(0)
 			}
-			filter.Data[echoReply6/32] &^= 1 << (echoReply6 % 32)
+			filter.Data[packet.EchoReply6/32] &^= 1 << (packet.EchoReply6 % 32)
 			_ = unix.SetsockoptICMPv6Filter(fd, unix.IPPROTO_ICMPV6, unix.ICMPV6_FILTER, &filter)
 			return
 		}
 		const icmpFilter = 1 // linux/icmp.h, ICMP_FILTER
-		_ = unix.SetsockoptInt(fd, unix.SOL_RAW, icmpFilter, ^(1 << echoReply4))
+		_ = unix.SetsockoptInt(fd, unix.SOL_RAW, icmpFilter, ^(1 << packet.EchoReply4))
 	})
 }
 
@@ -201,13 +202,13 @@ func (p *Pinger) read(socket *net.IPConn) {
 }
 
 func (p *Pinger) deliver(from netip.Addr, message []byte) {
-	id, sequence, ok := echoReply(from.Is6(), message)
-	if !ok || id != p.id {
+	reply, ok := packet.DecodeReply(message, from.Is6()) // package net has removed the IPv4 header
+	if !ok || reply.ID != p.id {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if w, ok := p.waiting[sequence]; ok && w.target.WithZone("") == from {
+	if w, ok := p.waiting[reply.Sequence]; ok && w.target.WithZone("") == from {
 		select {
 		case w.answer <- struct{}{}:
 		default: // a duplicate
@@ -215,52 +216,7 @@ func (p *Pinger) deliver(from netip.Addr, message []byte) {
 	}
 }
 
-// Types of echo messages, RFC 792 and RFC 4443.
-const (
-	echoRequest4, echoReply4 = 8, 0
-	echoRequest6, echoReply6 = 128, 129
-)
-
-// echo makes a request. The kernel fills in the checksum of ICMPv6 (RFC 3542 3.1).
-func echo(ipv6 bool, id, sequence uint16) []byte {
-	message := make([]byte, 8, 64)
-	message[0] = echoRequest4
-	if ipv6 {
-		message[0] = echoRequest6
-	}
-	binary.BigEndian.PutUint16(message[4:], id)
-	binary.BigEndian.PutUint16(message[6:], sequence)
-	message = append(message, "lvs-agents health check"...)
-	if !ipv6 {
-		binary.BigEndian.PutUint16(message[2:], checksum(message))
-	}
-	return message
-}
-
-// checksum is RFC 1071's.
-func checksum(message []byte) uint16 {
-	var sum uint32
-	for i := 0; i < len(message); i += 2 {
-		word := uint32(message[i]) << 8
-		if i+1 < len(message) {
-			word |= uint32(message[i+1])
-		}
-		sum += word
-	}
-	for sum>>16 != 0 {
-		sum = sum&0xffff + sum>>16
-	}
-	return ^uint16(sum)
-}
-
-// echoReply takes a reply apart. Go has removed the IPv4 header.
-func echoReply(ipv6 bool, message []byte) (id, sequence uint16, ok bool) {
-	kind := byte(echoReply4)
-	if ipv6 {
-		kind = echoReply6
-	}
-	if len(message) < 8 || message[0] != kind {
-		return 0, 0, false
-	}
-	return binary.BigEndian.Uint16(message[4:]), binary.BigEndian.Uint16(message[6:]), true
+// request is the echo request to a target.
+func (p *Pinger) request(target netip.Addr, sequence uint16) []byte {
+	return packet.Echo{ID: p.id, Sequence: sequence, Data: []byte("lvs-agents health check")}.EncodeRequest(target.Is6())
 }

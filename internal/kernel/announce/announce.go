@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvs-agents/internal/kernel/link"
+	"lvs-agents/internal/kernel/packet"
 	"lvs-agents/internal/lvs"
 )
 
@@ -58,7 +59,7 @@ func (b Burst) Send(ctx context.Context, nic string, ip netip.Addr) error {
 func (b Burst) on(ctx context.Context, link *netlink.LinkAttrs, ip netip.Addr) error {
 	packets, open := arp(link, ip), openARP
 	if ip.Is6() {
-		packets, open = [][]byte{advertisement(link, ip)}, openICMPv6
+		packets, open = [][]byte{packet.Advertisement(ip, link.HardwareAddr)}, openICMPv6
 	}
 	fd, err := open(link, ip)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 
+	"lvs-agents/internal/kernel/packet"
 	"lvs-agents/internal/lvs"
 )
 
@@ -27,7 +28,7 @@ func TestPackets(t *testing.T) {
 		{"ARP", arp(link, v4), "" +
 			"0001 0800 0604 0001 020000000001 c000020a 000000000000 c000020a\n" +
 			"0001 0800 0604 0002 020000000001 c000020a 020000000001 c000020a\n"},
-		{"neighbour advertisement", [][]byte{advertisement(link, v6)}, "" +
+		{"neighbour advertisement", [][]byte{packet.Advertisement(v6, link.HardwareAddr)}, "" +
 			"8800 0000 2000 0000 20010db8000000000000000000000010 0201 020000000001\n"},
 	}
 	for _, tt := range tests {
@@ -103,25 +104,27 @@ func TestBurst(t *testing.T) {
 }
 
 func TestClaimant(t *testing.T) {
-	own, other := &netlink.LinkAttrs{HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}}, &netlink.LinkAttrs{HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 9}}
+	own, other := net.HardwareAddr{2, 0, 0, 0, 0, 1}, net.HardwareAddr{2, 0, 0, 0, 0, 9}
 	ip, none, another := netip.MustParseAddr("192.0.2.10"), netip.IPv4Unspecified(), netip.MustParseAddr("192.0.2.11")
-	zero := make([]byte, 6)
+	form := func(sender net.HardwareAddr, operation byte, ip, target netip.Addr) []byte {
+		return packet.ARP{Operation: operation, SenderMAC: sender, Sender: ip, Target: target}.Encode()
+	}
 	tests := []struct {
 		name   string
 		packet []byte
 		want   string
 	}{
-		{"it has the address", form(other, arpReply, ip, zero, none), "02:00:00:00:00:09"},
-		{"it announces the address", form(other, arpRequest, ip, zero, ip), "02:00:00:00:00:09"},
-		{"it wants it too", form(other, arpRequest, none, zero, ip), "02:00:00:00:00:09"},
-		{"it asks for the address", form(other, arpRequest, another, zero, ip), ""},
-		{"our own probe", form(own, arpRequest, none, zero, ip), ""},
-		{"about something else", form(other, arpReply, another, zero, none), ""},
-		{"too short", form(other, arpReply, ip, zero, none)[:27], ""},
-		{"not Ethernet", append([]byte{0, 32}, form(other, arpReply, ip, zero, none)[2:]...), ""},
+		{"it has the address", form(other, packet.ARPReply, ip, none), "02:00:00:00:00:09"},
+		{"it announces the address", form(other, packet.ARPRequest, ip, ip), "02:00:00:00:00:09"},
+		{"it wants it too", form(other, packet.ARPRequest, none, ip), "02:00:00:00:00:09"},
+		{"it asks for the address", form(other, packet.ARPRequest, another, ip), ""},
+		{"our own probe", form(own, packet.ARPRequest, none, ip), ""},
+		{"about something else", form(other, packet.ARPReply, another, none), ""},
+		{"too short", form(other, packet.ARPReply, ip, none)[:27], ""},
+		{"not Ethernet", append([]byte{0, 32}, form(other, packet.ARPReply, ip, none)[2:]...), ""},
 	}
 	for _, tt := range tests {
-		if got := claimant(tt.packet, own.HardwareAddr, ip).String(); got != tt.want {
+		if got := claimant(tt.packet, own, ip).String(); got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
 		}
 	}
@@ -139,8 +142,8 @@ func TestMissingInterface(t *testing.T) {
 func FuzzClaimant(f *testing.F) {
 	ip := netip.MustParseAddr("192.0.2.10")
 	link := &netlink.LinkAttrs{HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}}
-	for _, packet := range arp(link, ip) {
-		f.Add(packet)
+	for _, p := range arp(link, ip) {
+		f.Add(p)
 	}
 	f.Fuzz(func(t *testing.T, packet []byte) {
 		if mac := claimant(packet, net.HardwareAddr{2, 0, 0, 0, 0, 2}, ip); mac != nil && len(mac) != 6 {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -14,6 +13,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"lvs-agents/internal/kernel/packet"
 )
 
 // probes is how many ARP probes are sent (PROBE_NUM of RFC 5227 section 1.1).
@@ -44,13 +45,13 @@ func probe(ctx context.Context, link *netlink.LinkAttrs, ip netip.Addr, pause ti
 	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: arpProtocol(), Ifindex: link.Index}); err != nil {
 		return nil, os.NewSyscallError("bind", err)
 	}
-	packet := form(link, arpRequest, netip.IPv4Unspecified(), make([]byte, 6), ip)
+	query := packet.ARP{Operation: packet.ARPRequest, SenderMAC: link.HardwareAddr, Target: ip}.Encode()
 	for range probes {
-		if err := send(fd, packet, lladdr(link, broadcast)); err != nil {
+		if err := send(fd, query, lladdr(link, packet.Broadcast)); err != nil {
 			return nil, err
 		}
-		err := receive(ctx, fd, pause, func(packet []byte) bool {
-			owner = claimant(packet, link.HardwareAddr, ip)
+		err := receive(ctx, fd, pause, func(received []byte) bool {
+			owner = claimant(received, link.HardwareAddr, ip)
 			return owner != nil
 		})
 		if err != nil || owner != nil {
@@ -62,17 +63,17 @@ func probe(ctx context.Context, link *netlink.LinkAttrs, ip netip.Addr, pause ti
 
 // claimant returns the sender of an ARP packet that shows that another host has
 // ip, or probes for it too.
-func claimant(packet []byte, own net.HardwareAddr, ip netip.Addr) net.HardwareAddr {
-	if len(packet) < 28 || !bytes.Equal(packet[:6], []byte{0, 1, 0x08, 0x00, 6, 4}) {
+func claimant(received []byte, own net.HardwareAddr, ip netip.Addr) net.HardwareAddr {
+	arp, ok := packet.DecodeARP(received)
+	if !ok || bytes.Equal(arp.SenderMAC, own) {
 		return nil
 	}
-	sha, spa, tpa := net.HardwareAddr(packet[8:14]), packet[14:18], packet[24:28]
-	has := bytes.Equal(spa, ip.AsSlice())
-	wants := packet[7] == arpRequest && bytes.Equal(spa, make([]byte, 4)) && bytes.Equal(tpa, ip.AsSlice())
-	if !has && !wants || bytes.Equal(sha, own) {
+	has := arp.Sender == ip
+	wants := arp.Operation == packet.ARPRequest && arp.Sender == netip.IPv4Unspecified() && arp.Target == ip
+	if !has && !wants {
 		return nil
 	}
-	return bytes.Clone(sha)
+	return arp.SenderMAC
 }
 
 // receive reads packets until wanted holds for one or pause is over; both are no
@@ -117,54 +118,39 @@ func Answers(ctx context.Context, nic string, ip, neighbour netip.Addr, wait tim
 }
 
 func echo(ctx context.Context, link *netlink.LinkAttrs, ip, neighbour netip.Addr, wait time.Duration) (answered bool, err error) {
-	open, request, reply := openICMP, byte(8), byte(0)
+	open := openICMP
 	if ip.Is6() {
-		open, request, reply = openEcho6, 128, 129
+		open = openEcho6
 	}
 	fd, err := open(link, ip)
 	if err != nil {
 		return false, err
 	}
 	defer func() { _ = unix.Close(fd) }()
-	id := binary.BigEndian.AppendUint16(nil, uint16(os.Getpid()))
-	packet := append([]byte{request, 0, 0, 0}, id...)
-	packet = append(packet, 0, 1)
-	if ip.Is4() {
-		binary.BigEndian.PutUint16(packet[2:], checksum(packet))
-	}
-	err = send(fd, packet, socketAddress(link, neighbour))
+	query := packet.Echo{ID: uint16(os.Getpid()), Sequence: 1}
+	err = send(fd, query.EncodeRequest(ip.Is6()), socketAddress(link, neighbour))
 	switch {
 	case errors.Is(err, unix.EHOSTUNREACH) || errors.Is(err, unix.ENETUNREACH): // it did not answer ARP before
 		return false, nil
 	case err != nil:
 		return false, err
 	}
-	err = receive(ctx, fd, wait, func(packet []byte) bool {
-		if ip.Is4() { // raw IPv4 sockets see the header
-			if len(packet) < 20 || !bytes.Equal(packet[12:16], neighbour.AsSlice()) {
+	err = receive(ctx, fd, wait, func(received []byte) bool {
+		if ip.Is4() { // raw IPv4 sockets receive the header
+			from, payload, ok := packet.IPv4(received)
+			if !ok || from != neighbour {
 				return false
 			}
-			packet = packet[min(int(packet[0]&15)*4, len(packet)):]
+			received = payload
 		}
-		answered = len(packet) >= 8 && packet[0] == reply && bytes.Equal(packet[4:6], id)
+		reply, ok := packet.DecodeReply(received, ip.Is6())
+		answered = ok && reply.ID == query.ID
 		return answered
 	})
 	if errors.Is(err, unix.EHOSTUNREACH) {
 		err = nil
 	}
 	return answered, err
-}
-
-// checksum is the Internet checksum of an even number of bytes (RFC 1071).
-func checksum(packet []byte) uint16 {
-	sum := uint32(0)
-	for i := 0; i+1 < len(packet); i += 2 {
-		sum += uint32(binary.BigEndian.Uint16(packet[i:]))
-	}
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
-	}
-	return ^uint16(sum)
 }
 
 func openICMP(link *netlink.LinkAttrs, ip netip.Addr) (int, error) {
@@ -188,9 +174,8 @@ func openEcho6(link *netlink.LinkAttrs, ip netip.Addr) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	const echoReply = 129
 	err = cmp.Or(
-		filterICMPv6(fd, echoReply),
+		filterICMPv6(fd, packet.EchoReply6),
 		os.NewSyscallError("setsockopt SO_BINDTODEVICE", unix.BindToDevice(fd, link.Name)),
 	)
 	if err != nil {
@@ -216,22 +201,25 @@ func Tell(ctx context.Context, nic string, ip, neighbour netip.Addr) error {
 
 func tell(link *netlink.LinkAttrs, ip, neighbour netip.Addr) error {
 	to, open := socketAddress(link, neighbour), openICMPv6
-	packets := [][]byte{advertisement(link, ip)}
+	packets := [][]byte{packet.Advertisement(ip, link.HardwareAddr)}
 	if ip.Is4() {
 		mac, err := knownAs(link, neighbour)
 		if err != nil || mac == nil {
 			return err
 		}
 		to, open = lladdr(link, mac), openARP
-		packets = [][]byte{form(link, arpRequest, ip, make([]byte, 6), neighbour), form(link, arpReply, ip, mac, neighbour)}
+		packets = [][]byte{
+			packet.ARP{Operation: packet.ARPRequest, SenderMAC: link.HardwareAddr, Sender: ip, Target: neighbour}.Encode(),
+			packet.ARP{Operation: packet.ARPReply, SenderMAC: link.HardwareAddr, Sender: ip, TargetMAC: mac, Target: neighbour}.Encode(),
+		}
 	}
 	fd, err := open(link, ip)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = unix.Close(fd) }()
-	for _, packet := range packets {
-		err = cmp.Or(err, send(fd, packet, to))
+	for _, p := range packets {
+		err = cmp.Or(err, send(fd, p, to))
 	}
 	return err
 }

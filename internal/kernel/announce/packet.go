@@ -9,9 +9,9 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
-)
 
-var broadcast = net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+	"lvs-agents/internal/kernel/packet"
+)
 
 // arpProtocol is ETH_P_ARP as the kernel takes it, in network byte order.
 func arpProtocol() uint16 {
@@ -33,32 +33,19 @@ func lladdr(link *netlink.LinkAttrs, to net.HardwareAddr) unix.Sockaddr {
 // everybody is where announcements of an address go.
 func everybody(link *netlink.LinkAttrs, ip netip.Addr) unix.Sockaddr {
 	if ip.Is4() {
-		return lladdr(link, broadcast)
+		return lladdr(link, packet.Broadcast)
 	}
 	return &unix.SockaddrInet6{Addr: netip.MustParseAddr("ff02::1").As16(), ZoneId: uint32(link.Index)}
-}
-
-// The operations of ARP (RFC 826).
-const (
-	arpRequest = 1
-	arpReply   = 2
-)
-
-// form is an ARP packet from an interface: sender is the address that it speaks
-// for, target the one that it speaks to or about.
-func form(link *netlink.LinkAttrs, operation byte, sender netip.Addr, tha net.HardwareAddr, target netip.Addr) []byte {
-	packet := []byte{0, 1, 0x08, 0x00, 6, 4, 0, operation} // Ethernet, IPv4
-	packet = append(append(packet, link.HardwareAddr...), sender.AsSlice()...)
-	return append(append(packet, tha...), target.AsSlice()...)
 }
 
 // arp returns a request and a reply for the address itself. The target's
 // link-layer address is zero in the request and the sender's in the reply, like
 // the forms of IPaddr2's send_arp.
 func arp(link *netlink.LinkAttrs, ip netip.Addr) [][]byte {
+	mac := link.HardwareAddr
 	return [][]byte{
-		form(link, arpRequest, ip, make([]byte, 6), ip),
-		form(link, arpReply, ip, link.HardwareAddr, ip),
+		packet.ARP{Operation: packet.ARPRequest, SenderMAC: mac, Sender: ip, Target: ip}.Encode(),
+		packet.ARP{Operation: packet.ARPReply, SenderMAC: mac, Sender: ip, TargetMAC: mac, Target: ip}.Encode(),
 	}
 }
 
@@ -106,14 +93,4 @@ func socketAddress(link *netlink.LinkAttrs, ip netip.Addr) unix.Sockaddr {
 		address.ZoneId = uint32(link.Index)
 	}
 	return address
-}
-
-// advertisement returns an unsolicited neighbour advertisement: override flag,
-// target ip, option target link-layer address (RFC 4861 sections 4.4 and 4.6.1).
-func advertisement(link *netlink.LinkAttrs, ip netip.Addr) []byte {
-	const kind, override, targetLinkLayer = 136, 0x20, 2
-	packet := []byte{kind, 0, 0, 0, override, 0, 0, 0}
-	packet = append(packet, ip.AsSlice()...)
-	packet = append(packet, targetLinkLayer, 1) // one unit of 8 bytes
-	return append(packet, link.HardwareAddr...)
 }

@@ -1,13 +1,14 @@
 package wire
 
 import (
-	"bytes"
 	"encoding/binary"
 	"net"
 	"net/netip"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"lvs-agents/internal/kernel/packet"
 )
 
 // networkOrder is how the kernel wants protocol numbers of packet sockets.
@@ -31,84 +32,27 @@ func onlyToAskers(fd int) error {
 		&unix.SockFprog{Len: uint16(len(program)), Filter: unsafe.SliceData(program)})
 }
 
-const arpRequest, arpReply = 1, 2
-
-var arpStart = []byte{0, 1, 0x08, 0x00, 6, 4, 0} // Ethernet, IPv4, their lengths (RFC 826)
-
-// question asks who has an address. For IPv4 it is an ARP probe (RFC 5227
-// section 1.1), whose sender has no address: nobody learns from it.
+// question queries who has an address. For IPv4 it is an ARP probe (RFC 5227
+// section 1.1), whose sender has no address, so that no receiver learns from it.
 func question(ip netip.Addr, who net.HardwareAddr) []byte {
 	if ip.Is6() {
-		return solicitation(ip, who)
+		p, to := packet.Solicitation(ip, linkLocal(who), who)
+		return packet.Ethernet(to, who, unix.ETH_P_IPV6, p)
 	}
-	packet := append([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, who...)
-	packet = append(packet, 0x08, 0x06)
-	packet = append(append(packet, arpStart...), arpRequest)
-	packet = append(append(packet, who...), 0, 0, 0, 0)
-	return append(append(packet, make([]byte, 6)...), ip.AsSlice()...)
-}
-
-const solicit, advertise = 135, 136
-
-// solicitation is a neighbour solicitation with the link-layer address of who asks
-// (RFC 4861 section 4.3).
-func solicitation(ip netip.Addr, who net.HardwareAddr) []byte {
-	target, from := ip.As16(), linkLocal(who).As16()
-	group := netip.MustParseAddr("ff02::1:ff00:0").As16()
-	copy(group[13:], target[13:])
-	message := append([]byte{solicit, 0, 0, 0, 0, 0, 0, 0}, target[:]...)
-	message = append(append(message, 1, 1), who...) // source link-layer address
-	binary.BigEndian.PutUint16(message[2:], checksum(from, group, message))
-
-	packet := append([]byte{0x33, 0x33, 0xff, target[13], target[14], target[15]}, who...)
-	packet = append(packet, 0x86, 0xdd, 0x60, 0, 0, 0)
-	packet = binary.BigEndian.AppendUint16(packet, uint16(len(message)))
-	packet = append(packet, unix.IPPROTO_ICMPV6, 255)
-	packet = append(append(packet, from[:]...), group[:]...)
-	return append(packet, message...)
-}
-
-// checksum is that of ICMPv6 (RFC 4443 section 2.3); the message has an even length.
-func checksum(from, to [16]byte, message []byte) uint16 {
-	pseudo := append(append([]byte{}, from[:]...), to[:]...)
-	pseudo = binary.BigEndian.AppendUint32(pseudo, uint32(len(message)))
-	pseudo = append(pseudo, 0, 0, 0, unix.IPPROTO_ICMPV6)
-	var sum uint32
-	for _, part := range [][]byte{pseudo, message} {
-		for i := 0; i < len(part); i += 2 {
-			sum += uint32(binary.BigEndian.Uint16(part[i:]))
-		}
-	}
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
-	}
-	return ^uint16(sum)
-}
-
-const ethernet = 14 // length of its header
-
-// arp takes an ARP packet apart.
-func arp(packet []byte) (operation byte, sender netip.Addr, ok bool) {
-	if len(packet) < ethernet+28 || packet[12] != 0x08 || packet[13] != 0x06 || !bytes.HasPrefix(packet[ethernet:], arpStart) {
-		return 0, netip.Addr{}, false
-	}
-	return packet[ethernet+7], netip.AddrFrom4([4]byte(packet[ethernet+14:])), true
+	probe := packet.ARP{Operation: packet.ARPRequest, SenderMAC: who, Target: ip}
+	return packet.Ethernet(packet.Broadcast, who, unix.ETH_P_ARP, probe.Encode())
 }
 
 // answered is the address that a reply or neighbour advertisement is about.
-func answered(packet []byte) (netip.Addr, bool) {
-	if operation, sender, ok := arp(packet); ok {
-		return sender, operation == arpReply
+func answered(frame []byte) (netip.Addr, bool) {
+	if arp, ok := packet.DecodeARP(packet.Payload(frame, unix.ETH_P_ARP)); ok {
+		return arp.Sender, arp.Operation == packet.ARPReply
 	}
-	const message = ethernet + 40
-	if len(packet) < message+24 || packet[12] != 0x86 || packet[13] != 0xdd || packet[ethernet+6] != unix.IPPROTO_ICMPV6 || packet[message] != advertise {
-		return netip.Addr{}, false
-	}
-	return netip.AddrFrom16([16]byte(packet[message+8:])), true
+	return packet.Advertised(packet.Payload(frame, unix.ETH_P_IPV6))
 }
 
-// asked is the address from which a host asks for another with ARP.
-func asked(packet []byte) (netip.Addr, bool) {
-	operation, sender, ok := arp(packet)
-	return sender, ok && operation == arpRequest
+// asked is the address from which a host queries another one with ARP.
+func asked(frame []byte) (netip.Addr, bool) {
+	arp, ok := packet.DecodeARP(packet.Payload(frame, unix.ETH_P_ARP))
+	return arp.Sender, ok && arp.Operation == packet.ARPRequest
 }
