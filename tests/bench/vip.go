@@ -30,7 +30,7 @@ func native(bin string) error {
 	v6 := family{bin: bin, address: "2001:db8::10/64", rounds: 8, name: ", IPv6", nodad: true} // IPaddr2 waits a second for its sender
 	rows := append(v4.rows(), v6.rows()...)
 	rows = append(rows, v4.row("meta-data", "meta-data", 60), v4.row("validate-all", "validate-all", 60))
-	return errors.Join(table("vip against IPaddr2, natively", rows), many(v4), detection(v6))
+	return errors.Join(table("vip against IPaddr2, natively", rows), monitors(v4), monitors(v6), many(v4), detection(v6))
 }
 
 func ip(line string) error { return quiet(append([]string{"ip"}, strings.Fields(line)...)) }
@@ -74,12 +74,39 @@ func (f family) del() []string { return []string{"ip", "addr", "del", f.address,
 
 func (f family) rows() []row {
 	return []row{
-		f.row("monitor, running", "monitor", 60).during(f.add(), f.del()).atLeast(10),
+		f.row("monitor, running, announcing", "monitor", 60, everyMonitor).during(f.add(), f.del()),
 		f.row("monitor, running, without an announcement", "monitor", 60, "OCF_RESKEY_arp_count_refresh=0").during(f.add(), f.del()).atLeast(10),
 		f.row("monitor, stopped", "monitor", 60).around(nil, nil, 7),
 		f.row("start", "start", f.rounds).around(nil, f.del(), 0).atLeast(8),
 		f.row("stop", "stop", f.rounds).around(f.add(), nil, 0).atLeast(8),
 	}
+}
+
+// everyMonitor makes every monitor of vip announce.
+const everyMonitor = "OCF_RESKEY_arp_refresh_interval=0"
+
+// monitors compares monitors of vip with an empty Go program, which is what any
+// agent in Go costs, and prints their mean over a minute with the default
+// refresh interval.
+func monitors(f family) error {
+	const perMinute, announcing = 6, 2 // one each 10 s, of which one in 30 s announces
+	one := func(extra string) subject {
+		return subject{name: "vip", argv: []string{f.bin + "/vip", "monitor"}, env: f.env(extra)}
+	}
+	costs, err := measure(row{rounds: 100, subjects: []subject{
+		one(everyMonitor), one("OCF_RESKEY_arp_count_refresh=0"), {name: "empty Go program", argv: []string{f.bin + "/tests/empty"}},
+	}}.during(f.add(), f.del()))
+	if err != nil {
+		return err
+	}
+	mean := (announcing*costs[0].wall + (perMinute-announcing)*costs[1].wall) / perMinute
+	ratio := float64(costs[1].wall) / float64(costs[2].wall)
+	fmt.Printf("monitor%s: announcing %s, else %s, mean over a minute %s; an empty Go program %s, %.2f times less than a monitor without an announcement\n\n",
+		f.name, round(costs[0].wall), round(costs[1].wall), round(mean), round(costs[2].wall), ratio)
+	if ratio > 1.6 {
+		return fmt.Errorf("monitor%s without an announcement takes %.2f times as long as an empty Go program, more than 1.6", f.name, ratio)
+	}
+	return nil
 }
 
 // during lets something be there in all rounds.
