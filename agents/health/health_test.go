@@ -97,6 +97,9 @@ func (n *node) Snapshot(ctx context.Context) (control.Snapshot, error) {
 // Resync implements control.Daemon.
 func (n *node) Resync(context.Context) error { return nil }
 
+// Reload implements control.Daemon.
+func (n *node) Reload(context.Context) error { return nil }
+
 func (n *node) run(want ocf.Code, action string, params ...string) (reason, log string) {
 	n.t.Helper()
 	agent := New(n.kernel, n)
@@ -210,7 +213,7 @@ func TestMonitorOfADaemonThatHangs(t *testing.T) {
 	n := newNode(t)
 	n.run(0, "start", "config=web.cf")
 	n.snapshot.LoopAge, n.snapshot.Trouble = 11, "ipvsadm -Sn: no buffer space"
-	const want = "directord 7 did not look at the table or at its checks for 11.0 s; more than 10 s means that it hangs: ipvsadm -Sn: no buffer space"
+	const want = "directord 7 could not keep the table as it should be for 11.0 s, more than 10 s: ipvsadm -Sn: no buffer space"
 	if reason, _ := n.run(1, "monitor", "config=web.cf"); reason != want {
 		t.Errorf("reason: %s", reason)
 	}

@@ -69,6 +69,8 @@ type healer struct {
 
 func (h healer) Snapshot(context.Context) (control.Snapshot, error) { return control.Snapshot{}, nil }
 
+func (h healer) Reload(context.Context) error { return nil }
+
 func (h healer) Resync(ctx context.Context) error {
 	op, err := lvs.ParseOp("-A -t 192.0.2.10:80 -s rr")
 	if err == nil {

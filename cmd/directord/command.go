@@ -376,7 +376,7 @@ func (l *line) reload(context.Context) int {
 // status speaks ldirectord's words: scripts read them. Those of the instances
 // that execute= names come along.
 func (l *line) status(ctx context.Context) int {
-	code := l.ownStatus()
+	code := l.ownStatus(ctx)
 	l.seen = append(l.seen, l.id())
 	if l.cfg == nil {
 		return code
@@ -390,14 +390,13 @@ func (l *line) status(ctx context.Context) int {
 	return code
 }
 
-func (l *line) ownStatus() int {
+func (l *line) ownStatus(ctx context.Context) int {
 	s, err := l.look()
 	switch {
 	case err != nil:
 		return l.fail(exitFailed, err)
 	case s.Running:
-		fmt.Fprintf(l.stderr, "ldirectord for %s is running with pid: %d\n", l.config, s.PID)
-		return exitOK
+		return l.works(ctx, s.PID)
 	}
 	if pid := perlDaemon(l.compatPIDFile()); pid != 0 {
 		fmt.Fprintf(l.stderr, "ldirectord for %s is running with pid: %d\n", l.config, pid)
@@ -413,6 +412,38 @@ func (l *line) ownStatus() int {
 	}
 	fmt.Fprintf(l.stdout, "ldirectord is stopped for %s\n", l.config)
 	return exitStopped
+}
+
+// works says whether a daemon that is there balances. Where it does not, the word
+// running, for which heartbeat looks, is not said.
+func (l *line) works(ctx context.Context, pid int) int {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	snapshot, err := control.Status(ctx, l.stateDir, l.id())
+	switch {
+	case err == nil:
+		err = snapshot.Alive()
+	case pid == 0 || l.begins():
+		err = nil
+	default:
+		err = control.Pulse(l.stateDir, l.id(), pid)
+	}
+	if err != nil {
+		fmt.Fprintf(l.stderr, "ldirectord for %s with pid %d does not balance: %v\n", l.config, pid, err)
+		return exitFailed
+	}
+	fmt.Fprintf(l.stderr, "ldirectord for %s is running with pid: %d\n", l.config, pid)
+	if snapshot.Trouble != "" {
+		fmt.Fprintf(l.stderr, "trouble: %s\n", snapshot.Trouble)
+	}
+	return exitOK
+}
+
+// begins reports whether the daemon is so young that it may not answer yet: looking
+// up the names of its configuration takes time.
+func (l *line) begins() bool {
+	info, err := os.Stat(l.pidFile())
+	return err == nil && time.Since(info.ModTime()) < patience/2
 }
 
 // stale is the pid file that a daemon has left, ours or the Perl program, empty

@@ -113,6 +113,14 @@ func TestDaemonOfAClusterIsFound(t *testing.T) {
 	if code, want := status(), fmt.Sprintf("ldirectord for %s is running with pid: %d\n", file, os.Getpid()); code != 0 || out.String() != want {
 		t.Errorf("%d: %s", code, out.String())
 	}
+	old := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(control.PIDFile(other, "good"), old, old); err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("ldirectord for %s with pid %d does not balance: open %s/directord/good.beat: no such file or directory\n", file, os.Getpid(), other)
+	if code := status(); code != 1 || out.String() != want {
+		t.Errorf("%d: %s", code, out.String())
+	}
 	if err := identity.Release(); err != nil {
 		t.Fatal(err)
 	}

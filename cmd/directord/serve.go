@@ -44,7 +44,7 @@ type serving struct {
 	foreground           bool
 	checks               config.Checks
 	store                record.Store
-	pulse                func() // called every second
+	pulse                func() (ours bool) // called every second; false for a daemon that has lost its identity
 	log                  *logrus.Logger
 	sink                 *logSink
 	sum                  atomic.Pointer[[sha256.Size]byte] // of the configuration that was read last
@@ -133,11 +133,12 @@ func (s *serving) run(ctx context.Context) (err error) {
 	}
 	ctx, leave := context.WithCancelCause(ctx)
 	defer leave(nil)
-	s.pulse = func() {
-		if !identity.Held() {
+	s.pulse = func() (ours bool) {
+		if ours = identity.Held(); !ours {
 			listener.SetUnlinkOnClose(false) // the path may be another's by now
 			leave(errLost)
 		}
+		return ours
 	}
 	if s.pidFile != "" && !s.debug {
 		if err := os.WriteFile(s.pidFile, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o644); err != nil {
@@ -173,7 +174,8 @@ func (s *serving) run(ctx context.Context) (err error) {
 			Source: sources, Pinger: pinger, Connector: connector, Oracle: beside(s.self, "directord-oracle"), Programs: started,
 			Roots: check.SystemRoots(os.Getenv("SSL_CERT_FILE"), os.Getenv("SSL_CERT_DIR")),
 		}),
-		Beat: s.beat,
+		Beat:  s.beat,
+		Lives: func(id string) (bool, error) { return control.Lives(s.stateDir, id) },
 		Accepted: func(setup health.Setup) {
 			sources.Avoid(setup.Virtual())
 			s.accepted()
@@ -227,6 +229,15 @@ func beside(self, name string) string {
 // errLost ends a daemon that nobody could stop any more.
 var errLost = errors.New("the pid file was removed or replaced; start again")
 
+// controlled is the daemon as its socket has it: a reload is the program's.
+type controlled struct {
+	*health.Daemon
+	serving *serving
+}
+
+// Reload implements control.Daemon.
+func (c controlled) Reload(ctx context.Context) error { return c.serving.reload(ctx, c.Daemon) }
+
 // work runs the daemon and everything that talks to it until ctx ends.
 func (s *serving) work(ctx context.Context, d *health.Daemon, listener *net.UnixListener) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -245,7 +256,7 @@ func (s *serving) work(ctx context.Context, d *health.Daemon, listener *net.Unix
 	}()
 	defer cancel()
 	others.Go(func() {
-		if err := control.Serve(ctx, listener, d); err != nil {
+		if err := control.Serve(ctx, listener, controlled{d, s}); err != nil {
 			s.log.Error(err)
 			cancel()
 		}
@@ -272,8 +283,10 @@ func (s *serving) work(ctx context.Context, d *health.Daemon, listener *net.Unix
 
 // beat is for monitors that get no answer, and for the next start of ipvs.
 func (s *serving) beat(b control.Beat) {
-	s.pulse()
 	s.programs.started.Reap()
+	if !s.pulse() {
+		return // the file is that of the daemon that came after
+	}
 	err := b.Save(s.stateDir, s.id)
 	said := ""
 	if err != nil {

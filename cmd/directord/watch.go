@@ -44,7 +44,7 @@ func (s *serving) watch(ctx context.Context, d *health.Daemon) {
 			return
 		case <-hup:
 			s.log.Info("Reloading Linux Director Daemon config on signal")
-			s.reload(ctx, d)
+			_ = s.reload(ctx, d) // an error was logged and is in the status
 			file.look()
 			continue
 		case <-events:
@@ -123,7 +123,7 @@ func (s *serving) changed(ctx context.Context, d *health.Daemon) {
 	s.log.Infof("Configuration file '%s' has changed on disk", s.config)
 	if cfg != nil && cfg.AutoReload {
 		s.log.Info(" - reread new configuration")
-		s.reload(ctx, d)
+		_ = s.reload(ctx, d) // an error was logged and is in the status
 	} else {
 		s.log.Info(" - ignore new configuration")
 	}
@@ -132,10 +132,13 @@ func (s *serving) changed(ctx context.Context, d *health.Daemon) {
 	}
 }
 
-func (s *serving) reload(ctx context.Context, d *health.Daemon) {
+// reload reads the configuration again, and lets the instances of execute= do so.
+func (s *serving) reload(ctx context.Context, d *health.Daemon) error {
 	s.notifyReloading()
-	if d.Reload(ctx) == nil { // an error was logged and is in the status
+	defer s.notifyReady()
+	err := d.Reload(ctx)
+	if err == nil {
 		s.executeAll(ctx, "reload")
 	}
-	s.notifyReady()
+	return err
 }

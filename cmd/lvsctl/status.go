@@ -32,7 +32,7 @@ func status(ctx context.Context, sys system, asJSON bool) int {
 			snapshot, err := ask(ctx, dir, id)
 			if err == nil {
 				snapshots = append(snapshots, snapshot)
-				err = snapshot.Alive()
+				err = judged(snapshot)
 			}
 			if err != nil {
 				code = failed(sys, err)
@@ -62,6 +62,19 @@ func status(ctx context.Context, sys system, asJSON bool) int {
 	return code
 }
 
+// judged is an error for a daemon that does not do its work.
+func judged(s control.Snapshot) error {
+	if err := s.Alive(); err != nil {
+		return err
+	}
+	for _, service := range s.Services {
+		if service.Trouble != "" {
+			return fmt.Errorf("directord %s does not balance %s: %s", s.ID, service.ID, service.Trouble)
+		}
+	}
+	return nil
+}
+
 func ask(ctx context.Context, dir, id string) (control.Snapshot, error) {
 	limited, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -87,12 +100,16 @@ func writeStatus(out io.Writer, s control.Snapshot) {
 	fmt.Fprintln(w, "Prot LocalAddress:Port\tScheduler\t\t\t\t")
 	fmt.Fprintln(w, "  -> RemoteAddress:Port\tForward\tWeight\tVerdict\tSince\tReason")
 	for _, service := range s.Services {
-		fmt.Fprintf(w, "%s\t%s%s\t\t\t\t\n", localAddress(service.ID), service.Scheduler, persistent(service))
+		trouble := ""
+		if service.Trouble != "" {
+			trouble = "  not balanced: " + service.Trouble
+		}
+		fmt.Fprintf(w, "%s\t%s%s%s\t\t\t\t\n", localAddress(service.ID), service.Scheduler, persistent(service), trouble)
 		if f := service.Fallback; f != nil && f.Weight >= 0 {
-			fmt.Fprintf(w, "  -> %s\t%s\t%s\tfallback\t\t\n", f.Addr, f.Forward, weight(*f))
+			fmt.Fprintf(w, "  -> %s\t%s\t%s\tfallback\t\t\n", f.Addr, f.Forward, weight(service, *f))
 		}
 		for _, real := range service.Reals {
-			fmt.Fprintf(w, "  -> %s\t%s\t%s\t%s\t%s\t%s\n", real.Addr, real.Forward, weight(real), real.Verdict, age(s.Now, real.Since), real.Reason)
+			fmt.Fprintf(w, "  -> %s\t%s\t%s\t%s\t%s\t%s\n", real.Addr, real.Forward, weight(service, real), real.Verdict, age(s.Now, real.Since), real.Reason)
 		}
 	}
 	_ = w.Flush() // to a person's terminal
@@ -112,8 +129,12 @@ func persistent(s control.Service) string {
 	return fmt.Sprintf(" persistent %.0f", s.Persistence)
 }
 
-func weight(r control.Real) string {
-	if r.Weight < 0 {
+// weight is a question mark where the kernel may have another one than is wanted.
+func weight(s control.Service, r control.Real) string {
+	switch {
+	case s.Trouble != "":
+		return "?"
+	case r.Weight < 0:
 		return "out"
 	}
 	return strconv.Itoa(r.Weight)

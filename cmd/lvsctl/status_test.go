@@ -19,6 +19,8 @@ func (d daemon) Snapshot(context.Context) (control.Snapshot, error) { return d.s
 
 func (daemon) Resync(context.Context) error { return nil }
 
+func (daemon) Reload(context.Context) error { return nil }
+
 func TestStatus(t *testing.T) {
 	state, err := os.MkdirTemp("", "lvs") // the path of a unix socket has 107 characters at most
 	if err != nil {
@@ -43,6 +45,9 @@ func TestStatus(t *testing.T) {
 				{Addr: "192.0.2.22:80", Forward: "Route", Weight: -1, Configured: 1, Verdict: "unknown"},
 			},
 			Fallback: &control.Real{Addr: "127.0.0.1:80", Forward: "Route", Weight: 1, Configured: 1},
+		}, {
+			ID: "-f 7", Scheduler: "rr", Trouble: "resource web was stopped; start it",
+			Reals: []control.Real{{Addr: "192.0.2.21:80", Forward: "Route", Weight: 1, Configured: 1, Verdict: "good"}},
 		}},
 	}
 	listener, err := control.Listen(state, "web")
@@ -61,8 +66,10 @@ TCP  192.0.2.10:80  rr persistent 600
   -> 127.0.0.1:80   Route  1    fallback
   -> 192.0.2.21:80  Route  0    bad      1m30s  connect to 192.0.2.21:80: connection refused
   -> 192.0.2.22:80  Route  out  unknown  -
+FWM  7  rr  not balanced: resource web was stopped; start it
+  -> 192.0.2.21:80  Route  ?    good     -
 `
-	if code != 0 || stderr != "" {
+	if code != 1 || stderr != "lvsctl: directord web does not balance -f 7: resource web was stopped; start it\n" {
 		t.Errorf("%d %s", code, stderr)
 	}
 	squeeze := func(text string) (lines []string) {
@@ -76,7 +83,7 @@ TCP  192.0.2.10:80  rr persistent 600
 	}
 	code, stdout, _ = status("--json")
 	var read []control.Snapshot
-	if err := json.Unmarshal([]byte(stdout), &read); code != 0 || err != nil || cmp.Diff([]control.Snapshot{snapshot}, read) != "" {
+	if err := json.Unmarshal([]byte(stdout), &read); code != 1 || err != nil || cmp.Diff([]control.Snapshot{snapshot}, read) != "" {
 		t.Errorf("%d %v %s", code, err, stdout)
 	}
 	cancel()

@@ -42,8 +42,11 @@ type Service struct {
 	ID          string  `json:"id"` // in ipvsadm syntax
 	Scheduler   string  `json:"scheduler"`
 	Persistence float64 `json:"persistence,omitempty"` // seconds
-	Reals       []Real  `json:"real_servers"`
-	Fallback    *Real   `json:"fallback,omitempty"` // nil for none
+	// Trouble is why the kernel may have other weights than are wanted; empty for
+	// nothing.
+	Trouble  string `json:"trouble,omitempty"`
+	Reals    []Real `json:"real_servers"`
+	Fallback *Real  `json:"fallback,omitempty"` // nil for none
 }
 
 // Real is a real server, or a fallback, in a Snapshot.
@@ -57,8 +60,11 @@ type Real struct {
 	Reason     string    `json:"reason,omitempty"`
 }
 
-// Alive returns nil if the daemon's loops turn.
+// Alive returns nil if the daemon's loops turn and keep the table as it should be.
 func (s Snapshot) Alive() error {
+	if s.LoopAge > s.Limit && s.WheelAge <= s.Limit && s.Trouble != "" {
+		return fmt.Errorf("directord %d could not keep the table as it should be for %.1f s, more than %.0f s: %s", s.PID, s.LoopAge, s.Limit, s.Trouble)
+	}
 	if age := max(s.LoopAge, s.WheelAge); age > s.Limit {
 		err := fmt.Errorf("directord %d did not look at the table or at its checks for %.1f s; more than %.0f s means that it hangs", s.PID, age, s.Limit)
 		if s.Trouble != "" {
@@ -133,6 +139,7 @@ func IDs(stateDir string) ([]string, error) {
 const (
 	requestStatus = "status"
 	requestResync = "resync"
+	requestReload = "reload"
 )
 
 // errorPrefix begins the answer to a request that failed.
@@ -154,6 +161,13 @@ func Status(ctx context.Context, stateDir, id string) (Snapshot, error) {
 // Resync lets a daemon compare the whole table now; it returns when that is done.
 func Resync(ctx context.Context, stateDir, id string) error {
 	_, err := ask(ctx, stateDir, id, requestResync)
+	return err
+}
+
+// Reload lets a daemon read its configuration again; it returns when that counts, or
+// why it does not.
+func Reload(ctx context.Context, stateDir, id string) error {
+	_, err := ask(ctx, stateDir, id, requestReload)
 	return err
 }
 

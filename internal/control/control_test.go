@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"syscall"
@@ -28,6 +29,8 @@ func (f fake) Resync(context.Context) error {
 	f.resyncs <- struct{}{}
 	return f.err
 }
+
+func (f fake) Reload(context.Context) error { return f.err }
 
 // stateDir is short: the path of a unix socket has 107 characters at most.
 func stateDir(t *testing.T) string {
@@ -132,14 +135,18 @@ func TestSocketsThatCannotBeSpokenTo(t *testing.T) {
 }
 
 func TestAlive(t *testing.T) {
-	s := Snapshot{PID: 7, LoopAge: 12, WheelAge: 1, Limit: 10, Trouble: "IPVS is gone"}
-	const want = "directord 7 did not look at the table or at its checks for 12.0 s; more than 10 s means that it hangs: IPVS is gone"
-	if err := s.Alive(); err == nil || err.Error() != want {
-		t.Errorf("got  %v\nwant %s", err, want)
-	}
-	s.LoopAge = 9
-	if err := s.Alive(); err != nil {
-		t.Error(err)
+	for _, tt := range []struct {
+		loop, wheel float64
+		want        string
+	}{
+		{12, 1, "directord 7 could not keep the table as it should be for 12.0 s, more than 10 s: IPVS is gone"},
+		{1, 12, "directord 7 did not look at the table or at its checks for 12.0 s; more than 10 s means that it hangs: IPVS is gone"},
+		{9, 9, ""},
+	} {
+		err := Snapshot{PID: 7, LoopAge: tt.loop, WheelAge: tt.wheel, Limit: 10, Trouble: "IPVS is gone"}.Alive()
+		if got := fmt.Sprint(err); err == nil != (tt.want == "") || err != nil && got != tt.want {
+			t.Errorf("got  %s\nwant %s", got, tt.want)
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 type Daemon interface {
 	Snapshot(context.Context) (Snapshot, error)
 	Resync(context.Context) error
+	Reload(context.Context) error
 }
 
 // Listen makes the socket of a daemon, readable by root alone. A socket that a
@@ -41,8 +42,8 @@ func Listen(stateDir, id string) (*net.UnixListener, error) {
 	return listener, nil
 }
 
-// limit bounds one conversation.
-const limit = 10 * time.Second
+// limit bounds one conversation. A reload resolves names, which may take ten seconds.
+const limit = 15 * time.Second
 
 // again is how soon a connection that could not be accepted is tried again.
 const again = 100 * time.Millisecond
@@ -99,6 +100,8 @@ func reply(ctx context.Context, d Daemon, request string) ([]byte, error) {
 		return json.Marshal(s)
 	case requestResync:
 		return []byte("done"), d.Resync(ctx)
+	case requestReload:
+		return []byte("done"), d.Reload(ctx)
 	}
 	return nil, fmt.Errorf("request %q is unknown", request)
 }

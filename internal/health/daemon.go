@@ -32,6 +32,9 @@ type Options struct {
 	Load func(context.Context) (Setup, error)
 	// Checker makes the check of a probe.
 	Checker func(Probe) (check.Checker, error)
+	// Lives reports whether the process of another daemon is there. Nil counts every
+	// other daemon as there.
+	Lives func(id string) (bool, error)
 	// Beat is told every second how the daemon is; nil for nobody.
 	Beat func(control.Beat)
 	// Accepted is told of every configuration before it is used; nil for nobody.
@@ -67,6 +70,7 @@ type Daemon struct {
 
 	rereading <-chan struct{}         // closed when a reload that the table asked for has ended; nil for none
 	refused   string                  // why the last configuration was not accepted
+	forgone   string                  // why services were not taken over again
 	out       map[netip.AddrPort]bool // real servers in maintenance
 	serving   map[lvs.ServiceID]bool  // services of which it is known, and what
 	users     map[Probe][]place       // real servers that a probe decides about
@@ -82,6 +86,9 @@ var _ control.Daemon = (*Daemon)(nil)
 
 // New makes a daemon and touches nothing.
 func New(o Options) *Daemon {
+	if o.Lives == nil {
+		o.Lives = func(string) (bool, error) { return true, nil }
+	}
 	results := make(chan result, 64)
 	return &Daemon{
 		Options: o, reconciler: newReconciler(o), wheel: newWheel(results), results: results,
@@ -115,6 +122,7 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 		if d.rereading != nil {
 			<-d.rereading
 		}
+		d.beat() // the verdicts as they are now count for those who come next
 	}()
 	d.accept(ctx, setup, checkers)
 	first := make(chan error, 1)
@@ -151,6 +159,10 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 		case <-d.reconciler.changed:
 			if d.rereading == nil {
 				d.rereading = background(func() { _ = d.Reload(ctx) }) // it was logged and is in the status
+			}
+		case how := <-d.reconciler.lost:
+			if d.rereading == nil {
+				d.rereading = background(func() { d.regain(ctx, how) })
 			}
 		case <-d.rereading:
 			d.rereading = nil
@@ -213,21 +225,21 @@ func (d *Daemon) accept(ctx context.Context, setup Setup, checkers []target) {
 		}
 	}
 	d.setup, d.trackers, d.refused = setup, trackers, ""
-	d.find()
 	d.users, d.unknown = setup.users(), 0
 	for _, t := range trackers {
 		if t.verdict == Unknown {
 			d.unknown++
 		}
 	}
-	d.wanted, d.stale = d.found, map[int]bool{}
+	d.find()
 	select {
 	case d.wheel.changes <- checkers:
 	case <-ctx.Done():
 	}
 }
 
-// find makes the standing of the services by what the daemon found.
+// find makes the standing of the services by what the daemon found, and what is
+// wanted until it is decided anew.
 func (d *Daemon) find() {
 	services := d.adopted.Index()
 	d.found = make(lvs.Table, len(d.setup.Services))
@@ -243,6 +255,7 @@ func (d *Daemon) find() {
 			}
 		}
 	}
+	d.wanted, d.stale = d.found, map[int]bool{}
 }
 
 func newTracker(p Probe) *tracker {
@@ -473,7 +486,7 @@ func (d *Daemon) Reload(ctx context.Context) error {
 		if err == nil {
 			err = d.replace(own, setup, checkers)
 		}
-		if err != nil {
+		if err != nil && err.Error() != d.refused {
 			d.refused = err.Error()
 			d.Log.Errorf("configuration not accepted, the one before stays: %v", err)
 		}
@@ -481,9 +494,46 @@ func (d *Daemon) Reload(ctx context.Context) error {
 	})
 }
 
+// regain adopts services again that are not held any more. A resource that was
+// restarted may have another configuration, so it is read again.
+func (d *Daemon) regain(ctx context.Context, how loss) {
+	if how == resourceRestarted && (d.Reload(ctx) == nil || d.Source != "") {
+		return
+	}
+	d.reloads.Lock()
+	defer d.reloads.Unlock()
+	_ = d.do(ctx, func(own context.Context) error { // the next round says what is not held still
+		have, err := d.adopt(own, d.setup)
+		if err != nil {
+			if err.Error() != d.forgone {
+				d.forgone = err.Error()
+				d.Log.Errorf("taking services over again: %v", err)
+			}
+			return err
+		}
+		d.adopted, d.forgone = have, ""
+		d.find()
+		d.begin()
+		d.apply(nil)
+		return nil
+	})
+}
+
 // replace takes over the table of another setup.
 func (d *Daemon) replace(ctx context.Context, setup Setup, checkers []target) error {
-	var have lvs.Table
+	have, err := d.adopt(ctx, setup)
+	if err != nil {
+		return err
+	}
+	d.adopted, d.reloaded = have, true
+	d.accept(ctx, setup, checkers)
+	d.begin()
+	d.apply(nil)
+	return nil
+}
+
+// adopt lets the reconciler adopt the services of a setup.
+func (d *Daemon) adopt(ctx context.Context, setup Setup) (have lvs.Table, err error) {
 	adopted := make(chan error, 1)
 	task := func(own context.Context) {
 		var err error
@@ -492,17 +542,11 @@ func (d *Daemon) replace(ctx context.Context, setup Setup, checkers []target) er
 	}
 	select {
 	case d.reconciler.tasks <- task:
+		err = <-adopted
 	case <-ctx.Done():
-		return ctx.Err()
+		err = ctx.Err()
 	}
-	if err := <-adopted; err != nil {
-		return err
-	}
-	d.adopted, d.reloaded = have, true
-	d.accept(ctx, setup, checkers)
-	d.begin()
-	d.apply(nil)
-	return nil
+	return have, err
 }
 
 // do runs f in the goroutine of Run.
@@ -560,8 +604,16 @@ func (d *Daemon) snapshot() control.Snapshot {
 	if trouble := errors.Join(failed, nonempty(d.refused), d.hindered.trouble(s.Now, d.limit())); trouble != nil {
 		s.Trouble = trouble.Error()
 	}
+	lost := notHeldOf(failed)
 	for i := range d.setup.Services {
-		s.Services = append(s.Services, d.service(i))
+		service := d.service(i)
+		switch {
+		case lost != nil:
+			service.Trouble = lost[d.setup.Services[i].ID]
+		case failed != nil:
+			service.Trouble = failed.Error()
+		}
+		s.Services = append(s.Services, service)
 	}
 	return s
 }

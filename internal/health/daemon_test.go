@@ -50,6 +50,7 @@ type world struct {
 	text  string // the configuration
 	down  map[string]bool
 	local error         // of checks that this host cannot send
+	dead  bool          // other daemons do not live any more
 	slow  chan struct{} // loading a configuration waits for it
 	lines bytes.Buffer
 }
@@ -99,7 +100,7 @@ func (w *world) run(t *testing.T, id string, f func(d *Daemon)) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	d := New(Options{
-		ID: id, Kernel: w.kernel, Store: w.store, Log: w.log, PID: 42, Config: "web.cf",
+		ID: id, Lives: func(string) (bool, error) { return !w.dead, nil }, Kernel: w.kernel, Store: w.store, Log: w.log, PID: 42, Config: "web.cf",
 		Load: func(ctx context.Context) (Setup, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -363,10 +364,11 @@ func TestServicesOfAResourceAreClaimed(t *testing.T) {
 			w.set(func() { clear(w.down) })
 			w.settle()
 			w.want(t, "")
-			// It starts again without a health resource: the table is its own.
+			// It starts again: the daemon takes it over again.
 			w.resource(t, "web-ipvs", vs+rs1off+rs2)
+			<-time.After(2 * time.Second)
 			w.settle()
-			w.want(t, vs+rs1off+rs2)
+			w.want(t, vs+rs1+rs2)
 			if err := d.Resync(t.Context()); err != nil {
 				t.Error(err)
 			}
@@ -403,7 +405,7 @@ func TestClaimOfAnotherDaemonIsRefused(t *testing.T) {
 			Load:    func(context.Context) (Setup, error) { return setup(t, simple), nil },
 			Checker: func(Probe) (check.Checker, error) { return checkFunc(good), nil }})
 		err := d.Run(t.Context(), func() { t.Error("ready") })
-		const want = "the virtual services of web-ipvs are looked after by web already"
+		const want = "the virtual services of web-ipvs are looked after by health daemon web already; stop that first"
 		if err == nil || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}

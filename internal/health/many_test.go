@@ -114,11 +114,11 @@ func startMany(tb testing.TB, setup Setup) *Daemon {
 	}
 	d.apply(nil)
 	w := <-d.reconciler.wants
-	applied, held, err := d.reconciler.round(tb.Context(), w.table)
+	done, err := d.reconciler.round(tb.Context(), w.table)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if later := d.reconciler.tell(w, applied, held, nil); later != nil {
+	if later := d.reconciler.tell(w, done, nil); later != nil {
 		tb.Fatalf("%d events are left", len(later))
 	}
 	if ops, _, err := d.reconciler.look(tb.Context(), w.table); err != nil || len(ops) > 0 {

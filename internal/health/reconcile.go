@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -52,26 +51,31 @@ type reconciler struct {
 	id     string // of the daemon: the holder of claims
 	source string // ipvs resource whose record is the configuration, empty for none
 	log    logrus.FieldLogger
+	// lives reports whether the process of another daemon is there.
+	lives func(holder string) (bool, error)
 	// occurred is told of every event; nil for nobody.
 	occurred func(Event)
 
 	wants   chan want // holds the latest
 	tasks   chan func(context.Context)
 	changed chan struct{} // the record of source was written by its resource
+	lost    chan loss     // services that are not held can be adopted again
 	began   time.Time
 	looped  atomic.Int64          // when the last round succeeded, since began
 	failure atomic.Pointer[error] // of the last round
 
-	scopes     map[string]lvs.Scope // services looked after, by record
-	generation uint64               // of the record of source
-	said       string               // the last warning
+	// scopes is the services looked after, by record. Those of a resource that was
+	// stopped stay: it may be started again.
+	scopes     map[string]lvs.Scope
+	generation uint64 // of the record of source
+	said       string // the last warning
 }
 
 func newReconciler(o Options) *reconciler {
 	return &reconciler{
 		kernel: o.Kernel, store: o.Store, id: o.ID, source: o.Source, log: o.Log,
 		wants: make(chan want, 1), tasks: make(chan func(context.Context)), changed: make(chan struct{}, 1),
-		began: time.Now(), scopes: map[string]lvs.Scope{}, occurred: o.Changed,
+		lost: make(chan loss, 1), began: time.Now(), scopes: map[string]lvs.Scope{}, occurred: o.Changed, lives: o.Lives,
 	}
 }
 
@@ -112,9 +116,13 @@ func (r *reconciler) run(ctx context.Context) {
 			continue
 		}
 		limited, cancel := context.WithTimeout(ctx, patience(w.reals))
-		applied, held, err := r.round(limited, w.table)
+		done, err := r.round(limited, w.table)
 		cancel()
-		w.events = r.tell(w, applied, held, err)
+		w.events = r.tell(w, done, err)
+		if err == nil && len(done.lost) > 0 {
+			err = done.lost
+			r.regain(done.lost)
+		}
 		r.report(ctx, err)
 		for _, done := range w.done {
 			done <- err
@@ -149,40 +157,50 @@ func (r *reconciler) age() time.Duration {
 // between the look and the op.
 const attempts = 5
 
+// outcome is what a round came to.
+type outcome struct {
+	applied []lvs.Op
+	held    lvs.Scope // services that the daemon may change
+	lost    notHeld   // services that it wants and may not change
+}
+
 // round looks without the lock first, so that agents do not wait for a daemon
-// that has nothing to do. It returns what it changed and the services that it
-// may change.
-func (r *reconciler) round(ctx context.Context, table lvs.Table) (applied []lvs.Op, held lvs.Scope, err error) {
-	ops, held, err := r.look(ctx, table)
+// that has nothing to do.
+func (r *reconciler) round(ctx context.Context, table lvs.Table) (done outcome, err error) {
+	ops, done, err := r.look(ctx, table)
 	if err != nil || len(ops) == 0 {
-		return nil, held, err
+		return done, err
 	}
 	until, _ := ctx.Deadline()
 	unlock, err := r.store.Lock(ctx, r.id, until)
 	if err != nil {
-		return nil, held, err
+		return done, err
 	}
 	defer unlock()
+	var applied []lvs.Op
 	for range attempts {
-		if ops, held, err = r.look(ctx, table); err != nil || len(ops) == 0 {
-			return applied, held, err
+		ops, done, err = r.look(ctx, table)
+		done.applied = applied
+		if err != nil || len(ops) == 0 {
+			return done, err
 		}
-		done, err := r.kernel.Apply(ctx, ops)
-		applied = append(applied, ops[:done]...)
+		n, err := r.kernel.Apply(ctx, ops)
+		applied = append(applied, ops[:n]...)
+		done.applied = applied
 		if err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
-			return applied, held, err
+			return done, err
 		}
 	}
-	return applied, held, errors.New("somebody else changes the table all the time")
+	return done, errors.New("another program changes the table all the time")
 }
 
 // tell logs the events in their order, then what was changed without one: what
 // somebody else had done to the table. After an error only those that were
 // changed are told; it returns the others. Events of services that are another's
 // are forgotten.
-func (r *reconciler) tell(w want, applied []lvs.Op, held lvs.Scope, err error) (later []Event) {
+func (r *reconciler) tell(w want, of outcome, err error) (later []Event) {
 	done := map[entry]bool{}
-	for _, op := range applied {
+	for _, op := range of.applied {
 		done[entryOf(op)] = true
 	}
 	asked := map[entry]bool{}
@@ -193,14 +211,14 @@ func (r *reconciler) tell(w want, applied []lvs.Op, held lvs.Scope, err error) (
 		switch {
 		case err != nil && !done[entryOf(e.Op)]:
 			later = append(later, e)
-		case held[e.Op.Service.ID]:
+		case of.held[e.Op.Service.ID]:
 			e.log(r.log)
 			if r.occurred != nil && !e.note {
 				r.occurred(e)
 			}
 		}
 	}
-	for _, op := range applied {
+	for _, op := range of.applied {
 		if !asked[entryOf(op)] {
 			r.repaired(op, w.fallbacks[op.Service.ID])
 		}
@@ -219,39 +237,68 @@ func (r *reconciler) repaired(op lvs.Op, fallback netip.AddrPort) {
 
 // look plans for the services whose records are there and whose claims are
 // ours. The record says what a service is, the policy what its destinations are.
-func (r *reconciler) look(ctx context.Context, table lvs.Table) ([]lvs.Op, lvs.Scope, error) {
+func (r *reconciler) look(ctx context.Context, table lvs.Table) ([]lvs.Op, outcome, error) {
+	found := outcome{lost: notHeld{}}
 	var target lvs.Table
 	order := table.Index()
+	for _, v := range table {
+		found.lost[v.ID] = "no record has it"
+	}
 	for id, scope := range r.scopes {
 		held, err := r.store.Load(id)
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			continue // its resource was stopped
-		case err != nil:
-			return nil, nil, err
-		case held.State != record.Running || held.Holder != r.id:
-			continue
-		}
-		if id == r.source && held.Generation != r.generation {
+		if err == nil && id == r.source && held.Generation != r.generation {
 			select {
 			case r.changed <- struct{}{}:
 			default:
 			}
 		}
-		for _, v := range held.Services {
-			if at, ok := order[v.ID]; ok && scope[v.ID] {
-				v.Destinations = table[at].Destinations
+		services, claims := held.Services.Index(), held.Claims()
+		for service := range scope {
+			if _, wanted := found.lost[service]; !wanted {
+				continue
+			}
+			at, has := services[service]
+			switch why := r.unheld(id, held, err); {
+			case why != "":
+				found.lost[service] = why
+			case !has || !claims[service]:
+				found.lost[service] = record.Owner(id) + " was reloaded"
+			default:
+				delete(found.lost, service)
+				v := held.Services[at]
+				v.Destinations = table[order[service]].Destinations
 				target = append(target, v)
 			}
 		}
 	}
 	have, err := r.kernel.Table(ctx)
 	if err != nil {
-		return nil, nil, err
+		return nil, found, err
 	}
 	slices.SortFunc(target, func(a, b lvs.VirtualService) int { return order[a.ID] - order[b.ID] })
-	scope := lvs.ScopeOf(target)
-	return lvs.Plan(target, have, scope), scope, nil
+	found.held = lvs.ScopeOf(target)
+	return lvs.Plan(target, have, found.held), found, nil
+}
+
+// unheld is why nothing of a record may be changed, empty if it may. err is that of
+// loading it.
+func (r *reconciler) unheld(id string, held record.Record, err error) string {
+	own := id == record.OwnID(r.id)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && own:
+		return fmt.Sprintf("its record %s was removed", r.store.Path(id))
+	case errors.Is(err, fs.ErrNotExist):
+		return record.Owner(id) + " was stopped; start it"
+	case err != nil:
+		return err.Error()
+	case held.State != record.Running:
+		return record.Owner(id) + " is being stopped"
+	case held.Holder == "":
+		return record.Owner(id) + " was started again"
+	case held.Holder != r.id:
+		return fmt.Sprintf("health daemon %s has taken it over", held.Holder)
+	}
+	return ""
 }
 
 // adopt claims the services of a setup and returns the table that it found. A
@@ -275,114 +322,55 @@ func (r *reconciler) adopt(ctx context.Context, services lvs.Table) (lvs.Table, 
 	if err != nil {
 		return nil, err
 	}
-	records, err := r.share(services)
+	changes, err := r.share(services)
 	if err != nil {
 		return nil, err
 	}
-	for _, next := range records {
-		if err := r.store.Save(next); err != nil {
+	for _, c := range changes {
+		if err := r.store.Save(c.next); err != nil {
 			return nil, fmt.Errorf("writing the record: %w", err)
 		}
 	}
-	r.scopes = map[string]lvs.Scope{}
-	for _, next := range records {
-		if err := r.purge(ctx, next, have); err != nil {
+	r.keep(services, changes)
+	for _, c := range changes {
+		if err := r.purge(ctx, c.next, have); err != nil {
 			return nil, err
 		}
-		if len(next.Services) > 0 {
-			r.scopes[next.ID] = next.Claims()
-		}
-		if next.ID == r.source {
-			r.generation = next.Generation
+		if err := r.handBack(ctx, c, have); err != nil {
+			return nil, err
 		}
 	}
 	return have, nil
 }
 
-// share gives every service to a record: the one that has it, else the daemon's
-// own, else the first that is looked after. It returns the records to write.
-func (r *reconciler) share(services lvs.Table) ([]record.Record, error) {
-	ownID := record.OwnID(r.id)
-	records, damaged, err := r.store.Others("")
-	if err != nil {
-		return nil, err
-	}
-	byService := map[lvs.ServiceID]string{}
-	old := map[string]record.Record{}
-	home := ""
-	for _, held := range records {
-		if path := r.store.Path(held.ID); slices.Contains(damaged, path) {
-			return nil, fmt.Errorf("%s: %w; stop its resource, which removes it", path, record.ErrDamaged)
+// keep notes in which records the services are. One that no record has any more
+// stays with the resource that was stopped.
+func (r *reconciler) keep(services lvs.Table, changes []change) {
+	scopes, left := map[string]lvs.Scope{}, lvs.ScopeOf(services)
+	for _, c := range changes {
+		if c.next.Holder != r.id || len(c.next.Services) == 0 {
+			continue
 		}
-		old[held.ID] = held
-		for _, id := range held.Services.IDs() {
-			byService[id] = held.ID
+		scopes[c.next.ID] = c.next.Claims()
+		for id := range scopes[c.next.ID] {
+			delete(left, id)
 		}
-		if _, before := r.scopes[held.ID]; before && (home == "" || held.ID == ownID) {
-			home = held.ID
+		if c.next.ID == r.source {
+			r.generation = c.next.Generation
 		}
 	}
-	if home == "" {
-		home = ownID
-	}
-	if _, running := old[r.source]; r.source != "" && !running {
-		return nil, fmt.Errorf("resource %s has no virtual services on this node; start it first", r.source)
-	}
-	parts := map[string]lvs.Table{}
-	for _, v := range services {
-		id := byService[v.ID]
-		if id == "" {
-			id = home
-		}
-		parts[id] = append(parts[id], v)
-	}
-	for id := range r.scopes { // everything of it may be gone
-		parts[id] = append(parts[id], nil...)
-	}
-	if _, exists := old[ownID]; exists {
-		parts[ownID] = append(parts[ownID], nil...)
-	}
-	var next []record.Record
-	for _, id := range slices.Sorted(maps.Keys(parts)) {
-		held, exists := old[id]
-		if exists && held.Holder != "" && held.Holder != r.id {
-			return nil, fmt.Errorf("the virtual services of %s are looked after by %s already", id, held.Holder)
-		}
-		if !exists && id != ownID {
-			continue // its resource was stopped
-		}
-		held.ID = id
-		next = append(next, r.claim(held, parts[id]))
-	}
-	return next, nil
-}
-
-// claim returns a record with the destinations of services in our hands.
-func (r *reconciler) claim(held record.Record, services lvs.Table) record.Record {
-	ours := r.scopes[held.ID]
-	if held.ID == record.OwnID(r.id) {
-		ours, held.State = lvs.ScopeOf(held.Services), record.Running
-	}
-	held.Holder, held.Claimed = r.id, services.IDs()
-	if held.ID == r.source {
-		return held // its resource alone says what its services are
-	}
-	var kept lvs.Table
-	for _, v := range held.Services {
-		_, stays := services.Lookup(v.ID)
-		switch {
-		case stays:
-		case ours[v.ID]:
-			held.Removing = append(held.Removing, v.ID)
-		default:
-			kept = append(kept, v)
+	for id, scope := range r.scopes {
+		for service := range scope {
+			if !left[service] {
+				continue
+			}
+			if scopes[id] == nil {
+				scopes[id] = lvs.Scope{}
+			}
+			scopes[id][service] = true
 		}
 	}
-	if before := held.Services; before.String() != append(kept, services...).String() {
-		held.Services = append(kept, services...)
-		held.Generation++
-	}
-	return held
+	r.scopes = scopes
 }
 
 // purge deletes services that a record has no more.
@@ -394,7 +382,32 @@ func (r *reconciler) purge(ctx context.Context, next record.Record, have lvs.Tab
 	for _, id := range next.Removing {
 		scope[id] = true
 	}
-	ops := lvs.Plan(nil, have, scope)
+	if err := r.apply(ctx, lvs.Plan(nil, have, scope)); err != nil {
+		return err
+	}
+	if _, own := record.HolderOf(next.ID); own && len(next.Services) == 0 {
+		return r.store.Remove(next.ID)
+	}
+	next.Removing = nil
+	return r.store.Save(next)
+}
+
+// handBack gives the services that the daemon had claimed and does not want any
+// more to their resource, with the weights of its record.
+func (r *reconciler) handBack(ctx context.Context, c change, have lvs.Table) error {
+	if c.old.Holder != r.id && c.next.Holder != r.id {
+		return nil
+	}
+	back, claims := lvs.Scope{}, c.next.Claims()
+	for _, id := range c.old.Claimed {
+		back[id] = !claims[id]
+	}
+	target := c.next.Target().Only(back)
+	return r.apply(ctx, lvs.Plan(target, have, lvs.ScopeOf(target)))
+}
+
+// apply makes changes that no verdict asked for, and logs them.
+func (r *reconciler) apply(ctx context.Context, ops []lvs.Op) error {
 	done, err := r.kernel.Apply(ctx, ops)
 	for _, op := range ops[:done] {
 		r.repaired(op, netip.AddrPort{})
@@ -402,9 +415,5 @@ func (r *reconciler) purge(ctx context.Context, next record.Record, have lvs.Tab
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if len(next.Services) == 0 && next.ID == record.OwnID(r.id) {
-		return r.store.Remove(next.ID)
-	}
-	next.Removing = nil
-	return r.store.Save(next)
+	return nil
 }

@@ -23,6 +23,10 @@ func OwnID(holder string) string { return ownPrefix + holder }
 
 const ownPrefix = "directord%"
 
+// HolderOf returns the daemon whose own record has an id, and whether it is such an
+// id.
+func HolderOf(id string) (holder string, own bool) { return strings.CutPrefix(id, ownPrefix) }
+
 // Owner is what an operator knows the owner of a record by.
 func Owner(id string) string {
 	if holder, own := strings.CutPrefix(id, ownPrefix); own {

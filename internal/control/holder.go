@@ -1,0 +1,62 @@
+package control
+
+import (
+	"errors"
+	"io/fs"
+	"time"
+
+	"lvs-agents/internal/daemon"
+)
+
+// Memory is how long the verdicts of a health daemon count after it has ended. Its
+// claims count as long: then the destinations belong to their resource again.
+const Memory = time.Minute
+
+// Presence is what has become of the daemon that has claimed services.
+type Presence uint8
+
+// The presences.
+const (
+	// Gone is a daemon that ended longer ago than its verdicts count, or never was.
+	Gone Presence = iota
+	// Ended is a daemon that does not run any more, and whose verdicts count.
+	Ended
+	// Present is a daemon whose process is there. It may hang.
+	Present
+)
+
+// Look reports what has become of a daemon.
+func Look(stateDir, id string) (Presence, error) {
+	lives, err := Lives(stateDir, id)
+	switch {
+	case err != nil:
+		return Gone, err
+	case lives:
+		return Present, nil
+	}
+	beat, err := readBeat(beatFile(stateDir, id))
+	if err == nil && beat.Age >= 0 && beat.Age <= Memory {
+		return Ended, nil
+	}
+	return Gone, nil // also with a beat that says nothing
+}
+
+// Lives reports whether the process of a daemon is there. It may hang.
+func Lives(stateDir, id string) (bool, error) {
+	s, err := daemon.Look(PIDFile(stateDir, id))
+	return s.Running, err
+}
+
+// Bad returns the real servers that one daemon found bad when it last looked, as
+// record.Server calls them. Without a beat of this daemon there are none.
+func Bad(stateDir, id string) (map[string]bool, error) {
+	beat, err := readBeat(beatFile(stateDir, id))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	bad := map[string]bool{}
+	for _, server := range beat.Bad {
+		bad[server] = true
+	}
+	return bad, nil
+}
