@@ -5,7 +5,6 @@ package control
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
@@ -135,50 +134,57 @@ func IDs(stateDir string) ([]string, error) {
 	return ids, nil
 }
 
-// Requests that a daemon answers.
-const (
-	requestStatus = "status"
-	requestResync = "resync"
-	requestReload = "reload"
-)
-
-// errorPrefix begins the answer to a request that failed.
-const errorPrefix = "error: "
-
-// Status asks a daemon for its state.
+// Status queries the state of a daemon.
 func Status(ctx context.Context, stateDir, id string) (Snapshot, error) {
-	text, err := ask(ctx, stateDir, id, requestStatus)
-	if err != nil {
-		return Snapshot{}, err
-	}
 	var s Snapshot
-	if err := json.Unmarshal(text, &s); err != nil {
-		return s, fmt.Errorf("directord %s: %w", id, err)
-	}
-	return s, nil
+	err := call(ctx, stateDir, id, requestStatus, nil, &s)
+	return s, err
 }
 
 // Resync lets a daemon compare the whole table now; it returns when that is done.
 func Resync(ctx context.Context, stateDir, id string) error {
-	_, err := ask(ctx, stateDir, id, requestResync)
-	return err
+	return call(ctx, stateDir, id, requestResync, nil, nil)
 }
 
 // Reload lets a daemon read its configuration again; it returns when that counts, or
 // why it does not.
 func Reload(ctx context.Context, stateDir, id string) error {
-	_, err := ask(ctx, stateDir, id, requestReload)
-	return err
+	return call(ctx, stateDir, id, requestReload, nil, nil)
 }
 
-func ask(ctx context.Context, stateDir, id, request string) ([]byte, error) {
+// call sends a request and decodes the result; nil for no result.
+func call(ctx context.Context, stateDir, id, name string, arguments, result any) error {
+	line, err := encodeRequest(name, arguments)
+	if err != nil {
+		return err
+	}
+	text, err := exchange(ctx, stateDir, id, line)
+	if err != nil {
+		return err
+	}
+	if bytes.HasPrefix(text, []byte(wordError)) { // a daemon from before the upgrade
+		if text, err = exchange(ctx, stateDir, id, []byte(name)); err != nil {
+			return err
+		}
+		err = decodeWordReply(text, result)
+	} else {
+		err = decodeReply(text, result)
+	}
+	if err != nil {
+		return fmt.Errorf("directord %s: %w", id, err)
+	}
+	return nil
+}
+
+// exchange sends a line and returns the reply without its end.
+func exchange(ctx context.Context, stateDir, id string, line []byte) ([]byte, error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", Path(stateDir, id))
 	if err != nil {
 		return nil, fmt.Errorf("asking directord %s: %w", id, explained(err, Path(stateDir, id)))
 	}
 	defer func() { _ = conn.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	if _, err := io.WriteString(conn, request+"\n"); err != nil {
+	if _, err := conn.Write(append(line, '\n')); err != nil {
 		return nil, fmt.Errorf("directord %s does not answer: %w", id, err)
 	}
 	text, err := io.ReadAll(io.LimitReader(conn, longestAnswer+1))
@@ -194,10 +200,7 @@ func ask(ctx context.Context, stateDir, id, request string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("directord %s does not answer: %w", id, err)
 	}
-	if problem, failed := bytes.CutPrefix(bytes.TrimSpace(text), []byte(errorPrefix)); failed {
-		return nil, fmt.Errorf("directord %s: %s", id, problem)
-	}
-	return text, nil
+	return bytes.TrimSpace(text), nil
 }
 
 // longestAnswer has room for a hundred thousand real servers with long reasons.

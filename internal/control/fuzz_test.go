@@ -11,7 +11,7 @@ import (
 // FuzzTalk sends any bytes to a daemon's socket, and reads them where it leaves
 // its beat.
 func FuzzTalk(f *testing.F) {
-	for _, text := range []string{"status\n", "resync\n", "status", "\x00\xff\n", "status\nresync\n", "123.456 10.000\n-t 192.0.2.10:80 192.0.2.21:80\n"} {
+	for _, text := range []string{"{\"version\":1,\"request\":\"status\"}\n", "{\"version\":1,\"request\":\"resync\"}\n", "resync\n", "status", "\x00\xff\n", "status\nresync\n", "123.456 10.000\n-t 192.0.2.10:80 192.0.2.21:80\n"} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, said []byte) {

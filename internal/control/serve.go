@@ -2,14 +2,13 @@ package control
 
 import (
 	"bufio"
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"os"
-	"strings"
 	"sync"
 	"time"
 )
@@ -79,29 +78,36 @@ func talk(ctx context.Context, conn net.Conn, d Daemon) {
 	defer cancel()
 	defer func() { _ = conn.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	line, err := bufio.NewReaderSize(conn, 64).ReadSlice('\n')
+	line, err := bufio.NewReaderSize(conn, longestRequest).ReadSlice('\n')
 	if err != nil {
 		return
 	}
-	text, err := reply(ctx, d, strings.TrimSpace(string(line)))
-	if err != nil {
-		text = []byte(errorPrefix + err.Error())
-	}
-	_, _ = conn.Write(append(text, '\n')) // whoever asked has gone
+	_, _ = conn.Write(append(answer(ctx, d, bytes.TrimSpace(line)), '\n')) // the client may have gone
 }
 
-func reply(ctx context.Context, d Daemon, request string) ([]byte, error) {
-	switch request {
-	case requestStatus:
-		s, err := d.Snapshot(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return json.Marshal(s)
-	case requestResync:
-		return []byte("done"), d.Resync(ctx)
-	case requestReload:
-		return []byte("done"), d.Reload(ctx)
+// longestRequest is how long a request can be, in bytes.
+const longestRequest = 4096
+
+// answer returns the reply to a line.
+func answer(ctx context.Context, d Daemon, line []byte) []byte {
+	if !bytes.HasPrefix(line, []byte("{")) {
+		return []byte(wordError + errNoVersion.Error())
 	}
-	return nil, fmt.Errorf("request %q is unknown", request)
+	r, err := decodeRequest(line)
+	if err != nil {
+		return encodeReply(nil, err)
+	}
+	return encodeReply(serve(ctx, d, r))
+}
+
+func serve(ctx context.Context, d Daemon, r request) (result any, err error) {
+	switch r.Request {
+	case requestStatus:
+		return d.Snapshot(ctx)
+	case requestResync:
+		return nil, d.Resync(ctx)
+	case requestReload:
+		return nil, d.Reload(ctx)
+	}
+	return nil, fmt.Errorf("unknown request %q; this directord knows %s, %s and %s", r.Request, requestStatus, requestResync, requestReload)
 }
