@@ -137,24 +137,24 @@ func IDs(stateDir string) ([]string, error) {
 // Status queries the state of a daemon.
 func Status(ctx context.Context, stateDir, id string) (Snapshot, error) {
 	var s Snapshot
-	err := call(ctx, stateDir, id, requestStatus, nil, &s)
+	err := call(ctx, stateDir, id, requestStatus, &s)
 	return s, err
 }
 
 // Resync lets a daemon compare the whole table now; it returns when that is done.
 func Resync(ctx context.Context, stateDir, id string) error {
-	return call(ctx, stateDir, id, requestResync, nil, nil)
+	return call(ctx, stateDir, id, requestResync, nil)
 }
 
 // Reload lets a daemon read its configuration again; it returns when that counts, or
 // why it does not.
 func Reload(ctx context.Context, stateDir, id string) error {
-	return call(ctx, stateDir, id, requestReload, nil, nil)
+	return call(ctx, stateDir, id, requestReload, nil)
 }
 
 // call sends a request and decodes the result; nil for no result.
-func call(ctx context.Context, stateDir, id, name string, arguments, result any) error {
-	line, err := encodeRequest(name, arguments)
+func call(ctx context.Context, stateDir, id, name string, result any) error {
+	line, err := encodeRequest(name, nil)
 	if err != nil {
 		return err
 	}
