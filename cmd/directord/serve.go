@@ -21,6 +21,7 @@ import (
 
 	"lvs-agents/internal/alert"
 	"lvs-agents/internal/check"
+	"lvs-agents/internal/check/epoll"
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/daemon"
@@ -155,11 +156,11 @@ func (s *serving) run(ctx context.Context) (err error) {
 	sources := check.NewSources()
 	pinger := check.NewPinger(sources, uint16(os.Getpid()))
 	defer pinger.Close()
-	connector, err := check.NewConnector()
+	dialer, err := epoll.Open()
 	if err != nil {
 		return err
 	}
-	defer connector.Close()
+	defer dialer.Close()
 	user, hostname := sender()
 	started, err := check.NewPrograms(os.Environ())
 	if err != nil {
@@ -171,7 +172,7 @@ func (s *serving) run(ctx context.Context) (err error) {
 	d := health.New(health.Options{
 		ID: s.id, Source: s.ipvs, Config: s.name(), Version: s.version, PID: os.Getpid(),
 		Kernel: kernel, Store: s.store, Log: s.log, Load: s.load, Checker: health.Checkers(health.Tools{
-			Source: sources, Pinger: pinger, Connector: connector, Oracle: beside(s.self, "directord-oracle"), Programs: started,
+			Source: sources, Pinger: pinger, Dialer: dialer, Oracle: beside(s.self, "directord-oracle"), Programs: started,
 			Roots: check.SystemRoots(os.Getenv("SSL_CERT_FILE"), os.Getenv("SSL_CERT_DIR")),
 		}),
 		Beat:  s.beat,

@@ -15,7 +15,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -333,79 +332,6 @@ func TestPanicOfALibraryIsAFailure(t *testing.T) {
 	err := negotiation(t, "mysql", Target{Addr: addr, Login: "a", Request: "SELECT 1"}).Check(ctx)
 	if want := fmt.Sprintf("mysql %s: not an answer of mysql: ", addr); err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("got  %v\nwant %s", err, want)
-	}
-}
-
-func TestWholeCheckObeysOneTimeLimit(t *testing.T) {
-	addr := server(t, func(conn net.Conn) {
-		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nX: ")
-		_, _ = io.Copy(io.Discard, conn) // until the check hangs up
-	})
-	began := time.Now()
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-	defer cancel()
-	err := negotiation(t, "http", Target{Addr: addr}).Check(ctx)
-	if !errors.Is(err, errDrips) || time.Since(began) > 5*time.Second {
-		t.Errorf("after %v: %v", time.Since(began), err)
-	}
-}
-
-func TestConnect(t *testing.T) {
-	connector, err := NewConnector()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer connector.Close()
-	for _, way := range []*Connector{nil, connector} {
-		accepted := make(chan netip.Addr, 1)
-		addr := server(t, func(conn net.Conn) { accepted <- netip.MustParseAddrPort(conn.RemoteAddr().String()).Addr() })
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		defer cancel()
-		from := netip.MustParseAddr("127.0.0.9")
-		if err := (Connect{addr, anywhere{from}, way}).Check(ctx); err != nil {
-			t.Error(err)
-		}
-		if got := <-accepted; got != from {
-			t.Errorf("from %s, want %s", got, from)
-		}
-		closed := netip.MustParseAddrPort("127.0.0.8:1")
-		if err := (Connect{closed, anywhere{}, way}).Check(ctx); err == nil || err.Error() != "connect to 127.0.0.8:1: connection refused" {
-			t.Errorf("got %v", err)
-		}
-		ended, end := context.WithCancel(ctx)
-		end()
-		dead := netip.MustParseAddrPort("127.0.0.8:1")
-		if err := (Connect{dead, anywhere{}, way}).Check(ended); err == nil {
-			t.Error("good after its time")
-		}
-	}
-}
-
-// TestConnectorAtOnce has more connections than the reader takes at a time.
-func TestConnectorAtOnce(t *testing.T) {
-	connector, err := NewConnector()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer connector.Close()
-	addr := server(t, func(net.Conn) {})
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	errs := make(chan error)
-	for range 200 {
-		go func() { errs <- Connect{addr, anywhere{}, connector}.Check(ctx) }()
-		go func() { errs <- Connect{netip.MustParseAddrPort("127.0.0.8:1"), anywhere{}, connector}.Check(ctx) }()
-	}
-	refused := 0
-	for range 400 {
-		if err := <-errs; errors.Is(err, syscall.ECONNREFUSED) {
-			refused++
-		} else if err != nil {
-			t.Error(err)
-		}
-	}
-	if refused != 200 {
-		t.Errorf("%d of 200 were refused", refused)
 	}
 }
 

@@ -3,7 +3,6 @@ package check
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -41,42 +40,27 @@ var (
 	errBroken  = errors.New("closed in the middle of the answer")
 )
 
-// dial opens a TCP connection from the address that s chooses. It ends with ctx.
+// dial opens a TCP connection that several goroutines may use and that is closed when ctx ends,
+// whatever time limits a library sets.
 func dial(ctx context.Context, s Sourcer, addr netip.AddrPort) (*conn, error) {
-	c, err := open(ctx, s, addr)
+	c, err := open(ctx, NetDialer{}, s, addr)
 	if err != nil {
 		return nil, err
-	}
-	if deadline, ok := ctx.Deadline(); ok {
-		_ = c.SetDeadline(deadline) // fails only on a closed connection
 	}
 	return ending(ctx, c), nil
 }
 
 // ending makes a connection end with its context.
 func ending(ctx context.Context, c net.Conn) *conn {
-	r := &raw{Conn: c}
-	return &conn{Conn: r, raw: r, hangUp: context.AfterFunc(ctx, func() { _ = c.Close() })}
+	bounded := bound(c)
+	bounded.hangUp = context.AfterFunc(ctx, func() { _ = c.Close() })
+	return bounded
 }
 
-// open opens a bare TCP connection.
-func open(ctx context.Context, s Sourcer, addr netip.AddrPort) (*net.TCPConn, error) {
-	dialer := net.Dialer{KeepAlive: -1, Control: func(_, _ string, raw syscall.RawConn) error {
-		return raw.Control(func(fd uintptr) { lateport(int(fd)) })
-	}}
-	var c *net.TCPConn
-	err := from(s, addr.Addr(), func(source netip.Addr) (err error) {
-		c, err = dialer.DialTCP(ctx, "tcp", netip.AddrPortFrom(source, 0), addr)
-		return err
-	})
-	if err != nil {
-		s.Forget(addr.Addr())
-		if ctx.Err() != nil {
-			err = errSilent
-		}
-		return nil, fmt.Errorf("connect to %s: %w", addr, plain(err))
-	}
-	return c, nil
+// bound limits what is read of a connection that ends on its own.
+func bound(c net.Conn) *conn {
+	r := &raw{Conn: c}
+	return &conn{Conn: r, raw: r, hangUp: func() bool { return true }}
 }
 
 // Read implements net.Conn.

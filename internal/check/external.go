@@ -143,8 +143,8 @@ func polled(fd int) error {
 	}
 	return raw.Read(func(fd uintptr) bool {
 		ended := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		look(ended)
-		return ended[0].Revents != 0
+		n, _ := unix.Poll(ended, 0) // interrupted only while it has not ended
+		return n > 0
 	})
 }
 

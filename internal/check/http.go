@@ -110,11 +110,17 @@ func (h HTTP) request(ctx context.Context, page string) (location string, err er
 	return location, c.reason(ctx, err)
 }
 
+// dial opens a connection by the target's dialer, unless it will be encrypted: package tls closes a
+// connection from another goroutine.
 func (h HTTP) dial(ctx context.Context) (*conn, error) {
-	if h.Connector != nil && !h.secure && h.Addr.Addr().Zone() == "" {
-		return h.Connector.connect(ctx, h.Source, h.Addr)
+	if h.secure {
+		return dial(ctx, h.Source, h.Addr)
 	}
-	return dial(ctx, h.Source, h.Addr)
+	c, err := open(ctx, orNet(h.Dialer), h.Source, h.Addr)
+	if err != nil {
+		return nil, err
+	}
+	return bound(c), nil
 }
 
 func (h HTTP) talk(ctx context.Context, c *conn, page string) (location string, err error) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"strings"
 )
 
@@ -32,7 +31,7 @@ func simple(ctx context.Context, c *conn, t Target) error {
 	if _, err := io.WriteString(c, unescaped(t.path())); err != nil {
 		return err
 	}
-	if half, ok := c.raw.Conn.(*net.TCPConn); ok {
+	if half, ok := c.raw.Conn.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite() // some servers answer at the end of the question only
 	}
 	reader := bufio.NewReader(c)

@@ -99,21 +99,29 @@ func (s *Sources) chooseLocked(target netip.Addr) netip.Addr {
 	return best
 }
 
-// from calls open with the address to send from, and once more if that has gone
-// since it was chosen. Where it is still there, no port is left for the target,
-// which is no fault of its.
+// from calls open with the address to send from, and with another one if that has gone since it was
+// chosen.
 func from(s Sourcer, target netip.Addr, open func(source netip.Addr) error) error {
 	source := s.Source(target)
-	err := open(source)
+	another, again, err := instead(s, target, source, open(source))
+	if again {
+		return open(another)
+	}
+	return err
+}
+
+// instead returns whether an attempt that ended with err can be made again, from another source: its
+// own has gone since it was chosen. If its own is still there, this host has no port left for the
+// target, which is not the target's fault.
+func instead(s Sourcer, target, source netip.Addr, err error) (another netip.Addr, again bool, reason error) {
 	if !source.IsValid() || !errors.Is(err, syscall.EADDRNOTAVAIL) {
-		return err
+		return source, false, err
 	}
 	s.Forget(target)
-	again := s.Source(target)
-	if again == source {
-		return syscall.EADDRINUSE
+	if another = s.Source(target); another == source {
+		return source, false, syscall.EADDRINUSE
 	}
-	return open(again)
+	return another, true, err
 }
 
 // routed is the source that the kernel would choose, the zero Addr without a

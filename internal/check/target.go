@@ -10,23 +10,23 @@ import (
 
 // Target says what to ask of whom.
 type Target struct {
-	Addr      netip.AddrPort
-	UDP       bool // for protocols that are spoken over TCP and UDP
-	Source    Sourcer
-	Connector *Connector // opens connections that are not encrypted; nil opens them in the way of package net
-	Method    string     // of HTTP; empty for GET
-	Request   string
-	Receive   Pattern        // nil for any answer
-	Status    func(int) bool // HTTP statuses that are good; nil for 2xx
-	Host      string         // name of the server in HTTP and TLS; empty for its address
-	Database  string
-	Login     string
-	Passwd    string
-	Secret    string
-	Verify    Verify
-	Roots     *Roots    // authorities that are trusted; nil for those of package x509
-	Helper    string    // program that talks to Oracle
-	Programs  *Programs // that it belongs to; may be nil
+	Addr     netip.AddrPort
+	UDP      bool // for protocols that are spoken over TCP and UDP
+	Source   Sourcer
+	Dialer   Dialer // opens the connections of HTTP without TLS; nil for NetDialer
+	Method   string // of HTTP; empty for GET
+	Request  string
+	Receive  Pattern        // nil for any answer
+	Status   func(int) bool // HTTP statuses that are good; nil for 2xx
+	Host     string         // name of the server in HTTP and TLS; empty for its address
+	Database string
+	Login    string
+	Passwd   string
+	Secret   string
+	Verify   Verify
+	Roots    *Roots    // authorities that are trusted; nil for those of package x509
+	Helper   string    // program that talks to Oracle
+	Programs *Programs // that it belongs to; may be nil
 }
 
 // Format implements fmt.Formatter: a target holds secrets, so every verb prints

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestMain is also the daemon that the tests start: the first argument says how
@@ -85,7 +87,7 @@ func TestLifeOfADaemon(t *testing.T) {
 	if err != nil || !s.Running || s.PID < 2 {
 		t.Fatalf("running: %+v, %v", s, err)
 	}
-	if sid, err := getsid(s.PID); err != nil || sid != s.PID {
+	if sid, err := unix.Getsid(s.PID); err != nil || sid != s.PID {
 		t.Errorf("session %d, %v", sid, err)
 	}
 	if err := spawn(t, "be-good", file); err == nil || err.Error() != "running already" {
@@ -138,14 +140,6 @@ func TestStartsAtOnce(t *testing.T) {
 	if _, err := Turn(ctx, file); err == nil || err.Error() != "another start has not ended: context deadline exceeded" {
 		t.Errorf("got %v", err)
 	}
-}
-
-func getsid(pid int) (int, error) {
-	sid, _, errno := syscall.RawSyscall(syscall.SYS_GETSID, uintptr(pid), 0, 0)
-	if errno != 0 {
-		return 0, errno
-	}
-	return int(sid), nil
 }
 
 func TestDeafDaemonIsKilled(t *testing.T) {

@@ -13,12 +13,12 @@ import (
 
 // Tools are what checks share.
 type Tools struct {
-	Source    check.Sourcer // chooses the addresses that checks are sent from
-	Pinger    *check.Pinger
-	Connector *check.Connector
-	Roots     *check.Roots    // authorities that are trusted; nil for those of package x509
-	Oracle    string          // path of the program that talks to Oracle
-	Programs  *check.Programs // that checks run; may be nil
+	Source   check.Sourcer // chooses the addresses that checks are sent from
+	Pinger   *check.Pinger
+	Dialer   check.Dialer    // opens connections for connect checks and HTTP; nil for check.NetDialer
+	Roots    *check.Roots    // authorities that are trusted; nil for those of package x509
+	Oracle   string          // path of the program that talks to Oracle
+	Programs *check.Programs // that checks run; may be nil
 }
 
 // Checkers makes checks.
@@ -28,7 +28,7 @@ func Checkers(tools Tools) func(Probe) (check.Checker, error) {
 		if p.Addr.Port() == 0 && p.asksPort() {
 			return check.Never{Reason: errNoPort}, nil // it was a warning when the file was read
 		}
-		connect := check.Connect{Addr: p.Addr, Source: tools.Source, Connector: tools.Connector}
+		connect := check.Connect{Addr: p.Addr, Source: tools.Source, Dialer: tools.Dialer}
 		switch p.Type {
 		case config.Connect:
 			return connect, nil
@@ -107,7 +107,7 @@ func hostText(addr netip.Addr) string {
 // targetOf says what is asked of whom.
 func targetOf(p Probe, tools Tools, known *patterns) (check.Target, error) {
 	t := check.Target{
-		Addr: p.Addr, UDP: p.UDP, Source: tools.Source, Connector: tools.Connector, Method: p.Method, Request: p.Request, Host: p.VirtualHost,
+		Addr: p.Addr, UDP: p.UDP, Source: tools.Source, Dialer: tools.Dialer, Method: p.Method, Request: p.Request, Host: p.VirtualHost,
 		Status: p.Status.Good, Verify: check.Verify(p.Verify), Roots: tools.Roots, Database: p.Database,
 		Login: p.Login.Reveal(), Passwd: p.Passwd.Reveal(), Secret: p.Secret.Reveal(),
 	}

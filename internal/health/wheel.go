@@ -153,8 +153,8 @@ func (w *wheel) turn(ctx context.Context, now int64) {
 			}
 		}
 	}
-	for _, g := range groups {
-		w.running.Go(func() { w.together(ctx, g) })
+	for of, g := range groups {
+		w.running.Go(func() { w.together(ctx, of, g) })
 	}
 	for _, l := range limits {
 		l.done()
@@ -179,8 +179,8 @@ func (w *wheel) start(ctx context.Context, s *spoke, limits limits, groups group
 	}
 	s.began = time.Now()
 	limit := limits.of(ctx, s.probe.Timeout)
-	if c, connector := check.Together(s.checker); connector != nil {
-		groups.add(limit, connector, c, s)
+	if c, ok := s.checker.(check.Connect); ok {
+		groups.add(limit, c, s)
 		return
 	}
 	w.running.Go(func() {
@@ -190,9 +190,9 @@ func (w *wheel) start(ctx context.Context, s *spoke, limits limits, groups group
 }
 
 // together runs a group.
-func (w *wheel) together(ctx context.Context, g *group) {
-	g.connector.All(g.limit, g.checks, func(i int, err error) {
-		w.ended(ctx, g.spokes[i], g.limit, result{g.spokes[i].probe, err, time.Now()})
+func (w *wheel) together(ctx context.Context, of shared, g *group) {
+	check.ConnectAll(of.limit, of.dialer, g.checks, func(i int, err error) {
+		w.ended(ctx, g.spokes[i], of.limit, result{g.spokes[i].probe, err, time.Now()})
 	})
 }
 
@@ -241,22 +241,27 @@ func (w *wheel) since(s *spoke) time.Time {
 	return s.began
 }
 
-// group is checks that are cheaper together.
+// group is connect checks that are cheaper together.
 type group struct {
-	limit     *limit
-	connector *check.Connector
-	checks    []check.Connect
-	spokes    []*spoke
+	checks []check.Connect
+	spokes []*spoke
 }
 
-// groups are those of one turn, by their time limit.
-type groups map[*limit]*group
+// shared is what the checks of a group share.
+type shared struct {
+	limit  *limit
+	dialer check.Dialer
+}
 
-func (g groups) add(limit *limit, connector *check.Connector, c check.Connect, s *spoke) {
-	if g[limit] == nil {
-		g[limit] = &group{limit: limit, connector: connector}
+// groups are those of one turn.
+type groups map[shared]*group
+
+func (g groups) add(limit *limit, c check.Connect, s *spoke) {
+	of := shared{limit, c.Dialer}
+	if g[of] == nil {
+		g[of] = &group{}
 	}
-	g[limit].checks, g[limit].spokes = append(g[limit].checks, c), append(g[limit].spokes, s)
+	g[of].checks, g[of].spokes = append(g[of].checks, c), append(g[of].spokes, s)
 }
 
 // limits are the time limits of checks that start together, by their length:

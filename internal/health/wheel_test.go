@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lvs-agents/internal/check"
+	"lvs-agents/internal/check/epoll"
 	"lvs-agents/internal/config"
 )
 
@@ -213,11 +214,11 @@ func TestNoCheckWaitsForAnother(t *testing.T) {
 // TestChecksThatConnectTogether has a server that accepts and one that refuses, with
 // checks that are due together.
 func TestChecksThatConnectTogether(t *testing.T) {
-	connector, err := check.NewConnector()
+	dialer, err := epoll.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer connector.Close()
+	defer dialer.Close()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -239,7 +240,7 @@ func TestChecksThatConnectTogether(t *testing.T) {
 		}
 		p := Probe{Check: config.Check{Type: config.Connect, Interval: slot, Timeout: time.Minute, Fall: n}, Addr: addr}
 		want[p] = reason
-		targets = append(targets, target{p, check.Connect{Addr: addr, Source: check.NewSources(), Connector: connector}})
+		targets = append(targets, target{p, check.Connect{Addr: addr, Source: check.NewSources(), Dialer: dialer}})
 	}
 	w.changes <- targets
 	for seen := map[Probe]int{}; len(seen) < len(want) || seen[targets[0].probe] < 3; {

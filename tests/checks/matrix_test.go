@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"lvs-agents/internal/check"
+	"lvs-agents/internal/check/epoll"
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/health"
 )
@@ -173,12 +174,12 @@ func checkerOf(t *testing.T, text string) (check.Checker, error) {
 	if err != nil {
 		return nil, err
 	}
-	connector, err := check.NewConnector()
+	dialer, err := epoll.Open()
 	if err != nil {
 		return nil, err
 	}
-	t.Cleanup(connector.Close)
-	return health.Checkers(health.Tools{Source: sources, Pinger: pinger, Connector: connector, Oracle: helper,
+	t.Cleanup(dialer.Close)
+	return health.Checkers(health.Tools{Source: sources, Pinger: pinger, Dialer: dialer, Oracle: helper,
 		Roots: check.SystemRoots(os.Getenv("SSL_CERT_FILE"), "")})(setup.Probes()[0])
 }
 

@@ -1,19 +1,20 @@
-package check
+package epoll
 
 import (
 	"encoding/binary"
+	"net"
 	"net/netip"
+	"strconv"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// The calls below never block, so they are made without telling Go's scheduler.
-// Told of a call after a pause it wakes its monitor thread, which then looks
-// every 20 µs whether the call takes long: that cost more than the checks.
+// None of the calls below blocks, so they are made without telling Go's scheduler. A call that the
+// scheduler knows of after a pause wakes its monitor thread, which then polls every 20 µs.
 
-// failed is nil for success: an Errno of 0 in an error is not.
+// failed is nil for success: an error that holds an Errno of 0 is not nil.
 func failed(errno syscall.Errno) error {
 	if errno != 0 {
 		return errno
@@ -30,7 +31,7 @@ func socket(ipv6 bool) (int, error) {
 	return int(fd), failed(errno)
 }
 
-// linger makes close send a reset.
+// linger has close send a reset.
 func linger(fd int) error {
 	option := unix.Linger{Onoff: 1}
 	_, _, errno := unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_LINGER,
@@ -38,27 +39,26 @@ func linger(fd int) error {
 	return failed(errno)
 }
 
-// lateport leaves the choice of a port to connect, which may take one for each
-// destination again; bind takes one for all (ip(7), IP_BIND_ADDRESS_NO_PORT, for
-// both families). Without it they run out, as a closed connection keeps its port for a minute.
-func lateport(fd int) {
+// latePort leaves the choice of a port to connect, which can take one port for many destinations;
+// bind reserves one for all of them (ip(7), IP_BIND_ADDRESS_NO_PORT, for both families). A closed
+// connection keeps its port for a minute, so bind would run out of ports.
+func latePort(fd int) {
 	on := int32(1)
 	_, _, _ = unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT,
-		uintptr(unsafe.Pointer(&on)), unsafe.Sizeof(on), 0) // it saves, no more
+		uintptr(unsafe.Pointer(&on)), unsafe.Sizeof(on), 0) // a connection can be opened without it
 }
 
-func shut(fd int) {
-	_, _, _ = unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) // sends a reset; there is nothing to lose
-}
+// shut closes a socket. There is nothing to lose.
+func shut(fd int) { _, _, _ = unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
 
-// watch asks epoll for events.
+// watch adds a socket to the epoll instance, with a number for its events.
 func watch(epoll, fd int, number int32, events uint32) error {
 	event := unix.EpollEvent{Events: events, Fd: number}
 	_, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(epoll), unix.EPOLL_CTL_ADD, uintptr(fd), uintptr(unsafe.Pointer(&event)), 0, 0)
 	return failed(errno)
 }
 
-// ready returns the events that there are already.
+// ready returns the events that have happened, without waiting.
 func ready(epoll int, events []unix.EpollEvent) (int, error) {
 	// epoll_pwait: arm64 has no epoll_wait.
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epoll), uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), 0, 0, 0)
@@ -82,17 +82,30 @@ func withAddr(number uintptr, fd int, addr netip.AddrPort) error {
 		_, _, errno := unix.RawSyscall(number, uintptr(fd), uintptr(unsafe.Pointer(&raw)), unsafe.Sizeof(raw))
 		return failed(errno)
 	}
-	raw := unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: port, Addr: addr.Addr().As16()}
+	raw := unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: port, Addr: addr.Addr().As16(), Scope_id: scope(addr.Addr().Zone())}
 	_, _, errno := unix.RawSyscall(number, uintptr(fd), uintptr(unsafe.Pointer(&raw)), unsafe.Sizeof(raw))
 	return failed(errno)
 }
 
-// look sets what has happened to each socket so far, without waiting.
-func look(sockets []unix.PollFd) {
-	if len(sockets) == 0 {
-		return
+// scope is the number of an interface, which a link-local address needs; 0 for none or an unknown
+// one.
+func scope(zone string) uint32 {
+	if zone == "" {
+		return 0
 	}
+	if n, err := strconv.ParseUint(zone, 10, 32); err == nil {
+		return uint32(n)
+	}
+	nic, err := net.InterfaceByName(zone)
+	if err != nil {
+		return 0 // connect fails with EINVAL
+	}
+	return uint32(nic.Index)
+}
+
+// poll sets what has happened to each socket so far, without waiting.
+func poll(sockets []unix.PollFd) {
 	now := unix.Timespec{}
-	// ppoll: arm64 has no poll. An error leaves them as if nothing had happened.
+	// ppoll: arm64 has no poll. An error leaves the sockets as if nothing had happened.
 	_, _, _ = unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(unsafe.SliceData(sockets))), uintptr(len(sockets)), uintptr(unsafe.Pointer(&now)), 0, 0, 0)
 }

@@ -1,0 +1,127 @@
+package epoll
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// conn is a TCP connection that waits by way of a Dialer. One goroutine uses it.
+type conn struct {
+	dialer   *Dialer
+	ended    <-chan struct{} // of the context
+	target   netip.AddrPort
+	fd       int
+	number   int32 // at the dialer, if happened is not nil
+	happened chan struct{}
+}
+
+var _ net.Conn = (*conn)(nil)
+
+// finish waits until the connection is open or refused.
+func (c *conn) finish() error {
+	var over error
+	for {
+		ended, err := attempted(c.fd)
+		switch {
+		case ended:
+			return err
+		case over != nil:
+			return over
+		}
+		over = c.wait()
+	}
+}
+
+// wait waits for the next event of the socket.
+func (c *conn) wait() error {
+	if c.happened == nil {
+		c.happened = make(chan struct{}, 1)
+		c.number = c.dialer.register(c.happened)
+		if err := watch(c.dialer.fd, c.fd, c.number, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP|unix.EPOLLET); err != nil {
+			return err
+		}
+	}
+	select {
+	case <-c.ended:
+		return os.ErrDeadlineExceeded
+	case <-c.happened:
+		return nil
+	}
+}
+
+// transfer repeats a call that would block after each event, and once more after the context's end:
+// a server is not to blame if this process had no time to read earlier.
+func (c *conn) transfer(number uintptr, p []byte) (int, error) {
+	var over error
+	for {
+		n, err := move(number, c.fd, p)
+		switch {
+		case err == nil:
+			return n, nil
+		case errors.Is(err, unix.EAGAIN):
+			if over != nil {
+				return 0, over
+			}
+			over = c.wait()
+		case !errors.Is(err, unix.EINTR):
+			return 0, err
+		}
+	}
+}
+
+// Read implements net.Conn.
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.transfer(unix.SYS_READ, p)
+	if n == 0 && err == nil && len(p) > 0 {
+		return 0, io.EOF
+	}
+	return n, err
+}
+
+// Write implements net.Conn.
+func (c *conn) Write(p []byte) (int, error) {
+	done := 0
+	for done < len(p) {
+		n, err := c.transfer(unix.SYS_WRITE, p[done:])
+		if err != nil {
+			return done, err
+		}
+		done += n
+	}
+	return done, nil
+}
+
+// Close implements net.Conn.
+func (c *conn) Close() error {
+	if c.fd < 0 {
+		return net.ErrClosed
+	}
+	shut(c.fd)
+	c.fd = -1
+	if c.happened != nil {
+		c.dialer.forget(c.number)
+	}
+	return nil
+}
+
+// LocalAddr implements net.Conn. No check reads the address of such a connection.
+func (c *conn) LocalAddr() net.Addr { return &net.TCPAddr{} }
+
+// RemoteAddr implements net.Conn.
+func (c *conn) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.target) }
+
+// SetDeadline implements net.Conn: only the context limits the time.
+func (c *conn) SetDeadline(time.Time) error { return syscall.ENOTSUP }
+
+// SetReadDeadline implements net.Conn.
+func (c *conn) SetReadDeadline(time.Time) error { return syscall.ENOTSUP }
+
+// SetWriteDeadline implements net.Conn.
+func (c *conn) SetWriteDeadline(time.Time) error { return syscall.ENOTSUP }

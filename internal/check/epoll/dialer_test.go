@@ -1,0 +1,141 @@
+package epoll
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Tests of what both dialers do are in internal/check.
+
+func dialer(t *testing.T) *Dialer {
+	t.Helper()
+	d, err := Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	return d
+}
+
+// server answers every connection with f.
+func server(t *testing.T, f func(net.Conn)) netip.AddrPort {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = conn.Close() }()
+				f(conn)
+			}()
+		}
+	}()
+	return netip.MustParseAddrPort(listener.Addr().String())
+}
+
+// until waits until poll reports one of events, or an error.
+func until(t *testing.T, fd int, events int16) {
+	t.Helper()
+	sockets := []unix.PollFd{{Fd: int32(fd), Events: events}}
+	for {
+		n, err := unix.Poll(sockets, 20_000)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if n != 1 || err != nil {
+			t.Fatalf("poll: %d, %v", n, err)
+		}
+		return
+	}
+}
+
+// TestResetBeforeThePoll is reported as ECONNRESET, which says that the server had accepted.
+func TestResetBeforeThePoll(t *testing.T) {
+	addr := server(t, func(conn net.Conn) {
+		if err := conn.(*net.TCPConn).SetLinger(0); err != nil {
+			t.Error(err)
+		}
+	})
+	fd, err := begin(netip.Addr{}, addr, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shut(fd)
+	until(t, fd, 0) // POLLHUP
+	if err := dialer(t).await(t.Context(), fd); !errors.Is(err, unix.ECONNRESET) {
+		t.Error(err)
+	}
+}
+
+// TestConnectionThatWasNotPolledInTime was open in time, and is polled after the context's end.
+func TestConnectionThatWasNotPolledInTime(t *testing.T) {
+	d := dialer(t)
+	over, end := context.WithCancel(t.Context())
+	end()
+	addr := server(t, func(conn net.Conn) {
+		_, _ = io.WriteString(conn, "220 ready\r\n") // read below
+		_, _ = io.Copy(io.Discard, conn)             // until the test ends
+	})
+	for range 20 {
+		fd, err := begin(netip.Addr{}, addr, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		until(t, fd, unix.POLLOUT)
+		if err := d.await(over, fd); err != nil {
+			t.Error(err)
+		}
+		shut(fd)
+		if fd, err = begin(netip.Addr{}, addr, false); err != nil {
+			t.Fatal(err)
+		}
+		c := &conn{dialer: d, ended: over.Done(), target: addr, fd: fd}
+		until(t, fd, unix.POLLIN)
+		if err := c.finish(); err != nil {
+			t.Error(err)
+		}
+		answer := make([]byte, 100)
+		if n, err := c.Read(answer); err != nil || string(answer[:n]) != "220 ready\r\n" {
+			t.Errorf("%q, %v", answer[:n], err)
+		}
+		if n, err := c.Read(answer); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%d bytes, %v", n, err)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if left := len(d.waiting); left != 0 {
+		t.Errorf("%d are still registered", left)
+	}
+}
+
+// TestPortsAreTakenLate: bind must not reserve a port for an IPv6 socket either.
+func TestPortsAreTakenLate(t *testing.T) {
+	fd, err := socket(true)
+	if err != nil {
+		t.Skip("no IPv6: ", err)
+	}
+	defer shut(fd)
+	latePort(fd)
+	if err := withAddr(unix.SYS_BIND, fd, netip.MustParseAddrPort("[::1]:0")); err != nil {
+		t.Fatal(err)
+	}
+	if name, err := unix.Getsockname(fd); err != nil || name.(*unix.SockaddrInet6).Port != 0 {
+		t.Errorf("%+v, %v", name, err)
+	}
+}
