@@ -34,6 +34,7 @@ type Agent struct {
 	checks     []check
 	kernel     record.Kernel
 	launcher   Launcher
+	daemons    control.Daemons
 	configDirs []string
 }
 
@@ -50,13 +51,16 @@ var (
 
 // New makes an agent with its defaults.
 func New(k record.Kernel, l Launcher) *Agent {
-	a := &Agent{Quiescent: true, kernel: k, launcher: l, configDirs: config.Dirs()}
+	a := &Agent{Quiescent: true, kernel: k, launcher: l, daemons: control.Sockets{}, configDirs: config.Dirs()}
 	defaults := config.Checks{"checktype": string(config.Connect), "checkinterval": "2", "checktimeout": "3"}
 	for _, d := range config.CheckDirectives() {
 		a.checks = append(a.checks, check{d, defaults[d.Name]})
 	}
 	return a
 }
+
+// Through lets the agent speak with its daemon in another way than over its socket.
+func (a *Agent) Through(d control.Daemons) { a.daemons = d }
 
 // Metadata declares the agent.
 func (a *Agent) Metadata() metadata.Agent {
@@ -67,7 +71,9 @@ func (a *Agent) Metadata() metadata.Agent {
 
 The virtual services are those of a configuration file in ldirectord's syntax (config), or those of a resource of type ipvs on the same node (ipvs), with the checks in the parameters of this resource.
 
-No state of real servers makes this resource fail; lvsctl status shows it. When the daemon dies or hangs the table stays as it is, and the daemon that the cluster starts next takes it over as it is. Stopping this resource leaves real servers as they are if an ipvs resource has the virtual services; otherwise the services are removed.
+No state of real servers makes this resource fail; lvsctl status shows it. When the daemon dies or hangs the table stays as it is, and the daemon that the cluster starts next takes it over as it is. This resource fails when its daemon cannot keep the table for 10 seconds, for one because its ipvs resource was stopped; when that is started again within this time, the daemon takes the services over.
+
+Stopping this resource removes virtual services that no ipvs resource has. Real servers of an ipvs resource stay as they are for a minute, in which another health daemon may take them over; then a monitor of ipvs gives them the weights of their configuration. A service none of whose real servers was good, and which has no fallback, gets these weights at once, since nothing checks it any more.
 
 Start this resource after ipvs.`,
 		Params:    a.params(),
@@ -175,7 +181,7 @@ func (a *Agent) awaitVerdicts(ctx context.Context, c ocf.Call) {
 	const poll, each = 50 * time.Millisecond, 100 * time.Microsecond // an answer about thousands of servers is work
 	unknown := 0
 	for {
-		snapshot, err := control.Status(ctx, c.StateDir, c.Instance)
+		snapshot, err := a.daemons.Status(ctx, c.StateDir, c.Instance)
 		if err == nil {
 			unknown = snapshot.Unknown()
 		}
@@ -226,7 +232,8 @@ func (a *Agent) given() config.Checks {
 	return given
 }
 
-// Stop ends the daemon and gives up its claims. Real servers stay as they are.
+// Stop ends the daemon. Real servers of an ipvs resource stay as they are where one of
+// them gets connections; else the resource has its service back.
 func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	if err := daemon.Stop(ctx, pidFile(c)); err != nil {
 		return fmt.Errorf("stopping directord: %w", err)
@@ -240,7 +247,7 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 		c.Log.Info(op)
 	}
 	if errors.Is(err, record.ErrClaimStays) {
-		c.Log.Warnf("the daemon has ended, but %v; the next start of %s takes it over", err, c.Instance)
+		c.Log.Warnf("the daemon has ended, but %v; a monitor of that resource ends the claim after %v, or the next health daemon takes it over", err, control.Memory)
 		return nil
 	}
 	return err
@@ -258,7 +265,7 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	case !s.Running:
 		return ocf.Status{State: ocf.Stopped}, nil
 	}
-	if err := alive(ctx, c, s.PID); err != nil {
+	if err := a.alive(ctx, c, s.PID); err != nil {
 		return ocf.Status{State: ocf.Failed, Reason: err.Error()}, nil
 	}
 	return ocf.Status{State: ocf.Running}, nil
@@ -268,12 +275,12 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 const patience = 2 * time.Second
 
 // alive is an error for a daemon whose loops do not turn.
-func alive(ctx context.Context, c ocf.Call, pid int) error {
+func (a *Agent) alive(ctx context.Context, c ocf.Call, pid int) error {
 	half, cancel := halfOf(ctx)
 	defer cancel()
 	asked, cancel := context.WithTimeout(half, patience)
 	defer cancel()
-	snapshot, err := control.Status(asked, c.StateDir, c.Instance)
+	snapshot, err := a.daemons.Status(asked, c.StateDir, c.Instance)
 	switch {
 	case err == nil:
 		err = snapshot.Alive()

@@ -16,6 +16,7 @@ import (
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/daemon"
 	"lvs-agents/internal/kernel/kerneltest"
+	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/record"
 	"lvs-agents/ocf"
 	"lvs-agents/ocf/ocftest"
@@ -274,7 +275,14 @@ func TestStopWithoutTheLockLeavesTheClaim(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := store.Save(record.Record{ID: "dns", State: record.Running, Holder: "web"}); err != nil {
+	table, err := lvs.ParseTable("-A -t 192.0.2.10:53 -s rr\n-a -t 192.0.2.10:53 -r 192.0.2.21:53 -g -w 1\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Save(record.Record{ID: "dns", State: record.Running, Services: table, Holder: "web", Claimed: table.IDs()}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.kernel.Apply(t.Context(), []lvs.Op{{Verb: lvs.AddService, Service: table[0].Service}}); err != nil {
 		t.Fatal(err)
 	}
 	unlock, err := store.Lock(t.Context(), "dns", time.Time{})

@@ -2,14 +2,19 @@ package ipvs
 
 import (
 	"context"
+	"errors"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"lvs-agents/internal/control"
+	"lvs-agents/internal/daemon"
 	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/record"
+	"lvs-agents/ocf"
 )
 
 // claim makes a health daemon the owner of the destinations of the web service.
@@ -31,78 +36,250 @@ func (n node) claim(t *testing.T, holder string) {
 
 const drained = "-A -t 192.0.2.10:80 -s rr\n-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 0\n"
 
-func TestDestinationsOfAClaimedServiceAreNotOurs(t *testing.T) {
-	n := newNode(t)
-	n.mustRun(t, 0, "web", "start", web...)
-	n.claim(t, "web-health")
-	n.set(t, "-e -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 0", "-d -t 192.0.2.10:80 -r 192.0.2.22:80")
-	for _, action := range []string{"monitor", "start", "monitor", "reload-agent", "monitor"} {
-		n.mustRun(t, 0, "web", action, web...)
-		n.wantTable(t, drained)
+// healthDaemon is a daemon of this process that does what it is asked.
+type healthDaemon struct {
+	n        node
+	heal     []string // what a resync does
+	resync   error
+	reload   error
+	reloaded func() // nil for nothing
+	asked    []string
+}
+
+func (h *healthDaemon) Snapshot(context.Context) (control.Snapshot, error) {
+	return control.Snapshot{}, nil
+}
+
+func (h *healthDaemon) Resync(ctx context.Context) error {
+	h.asked = append(h.asked, "resync")
+	for _, command := range h.heal {
+		op, err := lvs.ParseOp(command)
+		if err == nil {
+			_, err = h.n.kernel.Apply(ctx, []lvs.Op{op})
+		}
+		if err != nil {
+			return err
+		}
 	}
-	n.claim(t, "") // the health resource was stopped: the daemon's last word stays
-	n.mustRun(t, 0, "web", "monitor", web...)
-	n.mustRun(t, 0, "web", "start", web...)
-	n.wantTable(t, webTable)
-	n.mustRun(t, 0, "web", "stop", web...)
-	n.wantTable(t, "")
+	return h.resync
 }
 
-func TestServicesUnderAClaimAreOurs(t *testing.T) {
-	n := newNode(t)
-	n.mustRun(t, 0, "web", "start", web...)
-	n.claim(t, "web-health")
-	n.set(t, "-e -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 0", "-E -t 192.0.2.10:80 -s wlc")
-	got := n.mustRun(t, 1, "web", "monitor", web...)
-	if got.reason != "to do: ipvsadm -E -t 192.0.2.10:80 -s rr" || !strings.Contains(got.log, "its health daemon cannot help: asking directord web-health: ") {
-		t.Errorf("reason %q, log %q", got.reason, got.log)
+func (h *healthDaemon) Reload(context.Context) error {
+	h.asked = append(h.asked, "reload")
+	if h.reloaded != nil && h.reload == nil {
+		h.reloaded()
 	}
-	n.mustRun(t, 0, "web", "start", web...)
-	n.wantTable(t, strings.Replace(webTable, "-r 192.0.2.21:80 -g -w 1", "-r 192.0.2.21:80 -g -w 0", 1))
+	return h.reload
 }
 
-// healer is a daemon that puts a service back when it is asked.
-type healer struct {
-	t *testing.T
-	n node
-}
-
-func (h healer) Snapshot(context.Context) (control.Snapshot, error) { return control.Snapshot{}, nil }
-
-func (h healer) Reload(context.Context) error { return nil }
-
-func (h healer) Resync(ctx context.Context) error {
-	op, err := lvs.ParseOp("-A -t 192.0.2.10:80 -s rr")
-	if err == nil {
-		_, err = h.n.kernel.Apply(ctx, []lvs.Op{op})
-	}
-	return err
-}
-
-func TestMonitorLetsTheDaemonHeal(t *testing.T) {
-	n := newNode(t)
-	state, err := os.MkdirTemp("", "lvs") // the path of a unix socket has 107 characters at most
+// living makes a daemon live until the test ends, or until end is called.
+func (n node) living(t *testing.T, id string, d *healthDaemon) (end func()) {
+	t.Helper()
+	d.n = n
+	identity, err := daemon.Acquire(control.PIDFile(n.state, id))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(state) })
-	n.state = state
-	n.mustRun(t, 0, "web", "start", web...)
-	n.claim(t, "web-health")
-	listener, err := control.Listen(n.state, "web-health")
+	listener, err := control.Listen(n.state, id)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- control.Serve(ctx, listener, healer{t, n}) }()
+	go func() { ended <- control.Serve(ctx, listener, d) }()
+	end = sync.OnceFunc(func() {
+		cancel()
+		if err := errors.Join(<-ended, identity.Release()); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(end)
+	return end
+}
+
+// newShortNode has a state directory for sockets: their paths have 107 characters at most.
+func newShortNode(t *testing.T) node {
+	t.Helper()
+	n := newNode(t)
+	state, err := os.MkdirTemp("", "lvs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(state) })
+	n.state = state
+	return n
+}
+
+const (
+	first  = "-t 192.0.2.10:80 -r 192.0.2.21:80"
+	second = "-t 192.0.2.10:80 -r 192.0.2.22:80"
+)
+
+func TestDestinationsOfALivingDaemonAreNotOurs(t *testing.T) {
+	n := newShortNode(t)
+	n.mustRun(t, 0, "web", "start", web...)
+	n.claim(t, "web-health")
+	d := &healthDaemon{}
+	n.living(t, "web-health", d)
+	n.set(t, "-e -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 5", "-d -t 192.0.2.10:80 -r 192.0.2.22:80")
+	const table = "-A -t 192.0.2.10:80 -s rr\n-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 5\n"
+	for _, action := range []string{"monitor", "start", "monitor", "reload-agent", "monitor"} {
+		n.mustRun(t, 0, "web", action, web...)
+		n.wantTable(t, table)
+	}
+	if want := []string{"reload"}; !slices.Equal(d.asked, want) {
+		t.Errorf("asked %v, want %v", d.asked, want)
+	}
+	n.set(t, "-E -t 192.0.2.10:80 -s wlc")
+	d.resync = errors.New("the table is full")
+	got := n.mustRun(t, 1, "web", "monitor", web...)
+	if got.reason != "to do: ipvsadm -E -t 192.0.2.10:80 -s rr" || !strings.Contains(got.log, "its health daemon cannot help: directord web-health: the table is full") {
+		t.Errorf("reason %q, log %q", got.reason, got.log)
+	}
+	n.mustRun(t, 0, "web", "start", web...)
+	n.wantTable(t, table)
+}
+
+func TestMonitorLetsTheDaemonHeal(t *testing.T) {
+	n := newShortNode(t)
+	n.mustRun(t, 0, "web", "start", web...)
+	n.claim(t, "web-health")
+	n.living(t, "web-health", &healthDaemon{heal: []string{"-A -t 192.0.2.10:80 -s rr", "-a " + second + " -g -w 2"}})
 	n.set(t, "-D -t 192.0.2.10:80")
 	if got := n.mustRun(t, 0, "web", "monitor", web...); got.log != "" {
 		t.Errorf("log: %s", got.log)
 	}
-	cancel()
-	if err := <-ended; err != nil {
-		t.Error(err)
+}
+
+// TestServiceWithoutServers is running only where no real server is good, which is said.
+func TestServiceWithoutServers(t *testing.T) {
+	const (
+		empty   = "no new connection to -t 192.0.2.10:80 gets a real server, and no health daemon keeps them out"
+		down    = "WARNING: no real server of -t 192.0.2.10:80 was good when the health daemon last checked them, and there is no fallback\n"
+		restore = "WARNING: no health daemon has checked the real servers of -t 192.0.2.10:80 for 1m0s; they get the weights of their configuration\n"
+	)
+	for _, tt := range []struct {
+		name   string
+		lives  bool
+		resync error
+		age    time.Duration // of the last verdicts
+		bad    []string
+		code   ocf.Code
+		want   string // exit reason or log
+		probe  ocf.Code
+	}{
+		{"all were bad, the daemon lives", true, nil, 0, []string{first, second}, 0, down, 0},
+		{"all were bad, the daemon hangs", true, errors.New("no"), time.Hour, []string{first, second}, 0, down, 0},
+		{"all were bad, the daemon has ended", false, nil, time.Second, []string{first, second}, 0, down, 0},
+		{"one was good, the daemon lives and keeps it out", true, nil, 0, []string{first}, 0, down, 0},
+		{"one was good, the daemon lives and cannot", true, errors.New("no"), 0, []string{first}, 1, empty, 1},
+		{"one was good, the daemon has ended", false, nil, time.Second, []string{first}, 1, empty, 1},
+		{"the daemon is gone", false, nil, time.Hour, []string{first, second}, 0, restore, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n := newShortNode(t)
+			n.mustRun(t, 0, "web", "start", web...)
+			n.claim(t, "web-health")
+			n.beat(t, tt.age, tt.bad...)
+			if tt.lives {
+				n.living(t, "web-health", &healthDaemon{resync: tt.resync})
+			}
+			n.set(t, "-e "+first+" -g -w 0", "-d "+second)
+			n.mustRun(t, tt.probe, "web", "probe", web...)
+			n.wantTable(t, drained)
+			got := n.mustRun(t, tt.code, "web", "monitor", web...)
+			if got.reason != tt.want && !strings.HasPrefix(got.log, tt.want) {
+				t.Errorf("reason %q, log %q, want %q", got.reason, got.log, tt.want)
+			}
+			if tt.want != restore {
+				n.wantTable(t, drained)
+				return
+			}
+			n.wantTable(t, webTable)
+			if got := n.mustRun(t, 0, "web", "monitor", web...); got.log != "" {
+				t.Errorf("log: %s", got.log)
+			}
+		})
+	}
+}
+
+// TestServersStayAsADaemonLeftThem while its verdicts count, and not for longer.
+func TestServersStayAsADaemonLeftThem(t *testing.T) {
+	n := newNode(t)
+	n.mustRun(t, 0, "web", "start", web...)
+	n.claim(t, "web-health")
+	n.beat(t, time.Second, first)
+	n.set(t, "-e "+first+" -g -w 0")
+	without := strings.Replace(webTable, "-r 192.0.2.21:80 -g -w 1", "-r 192.0.2.21:80 -g -w 0", 1)
+	for _, action := range []string{"monitor", "probe", "start", "monitor"} {
+		n.mustRun(t, 0, "web", action, web...)
+		n.wantTable(t, without)
+	}
+	n.beat(t, control.Memory+time.Second, first)
+	n.mustRun(t, 0, "web", "probe", web...)
+	n.wantTable(t, without)
+	n.mustRun(t, 0, "web", "monitor", web...)
+	n.wantTable(t, webTable)
+}
+
+// TestReloadWithoutALivingDaemon does all that the new parameters say: what was bad a
+// moment ago gets weight 0.
+func TestReloadWithoutALivingDaemon(t *testing.T) {
+	n := newNode(t)
+	n.mustRun(t, 0, "web", "start", web...)
+	n.claim(t, "web-health")
+	n.beat(t, time.Second, first)
+	n.set(t, "-d "+first) // quiescent=no
+	more := []string{web[0], web[1] + ", 192.0.2.23 gate 3", web[2]}
+	n.mustRun(t, 0, "web", "reload-agent", more...)
+	n.wantTable(t, strings.Replace(webTable, "-r 192.0.2.21:80 -g -w 1", "-r 192.0.2.21:80 -g -w 0", 1)+"-a -t 192.0.2.10:80 -r 192.0.2.23:80 -g -w 3\n")
+	n.mustRun(t, 0, "web", "monitor", more...)
+	n.beat(t, 2*control.Memory, first)
+	n.mustRun(t, 0, "web", "monitor", more...)
+	n.wantTable(t, webTable+"-a -t 192.0.2.10:80 -r 192.0.2.23:80 -g -w 3\n")
+}
+
+// TestReloadLeavesTheFallback of a service all of whose servers were bad.
+func TestReloadLeavesTheFallback(t *testing.T) {
+	n := newNode(t)
+	n.mustRun(t, 0, "web", "start", web...)
+	n.claim(t, "web-health")
+	n.beat(t, time.Second, first, second)
+	n.set(t, "-d "+first, "-d "+second, "-a -t 192.0.2.10:80 -r 127.0.0.1:80 -g -w 1")
+	const sorry = "-A -t 192.0.2.10:80 -s rr\n-a -t 192.0.2.10:80 -r 127.0.0.1:80 -l -w 1\n"
+	got := n.mustRun(t, 0, "web", "reload-agent", web...)
+	n.wantTable(t, strings.Replace(sorry, "-l", "-g", 1))
+	const want = "WARNING: health daemon web-health has ended; real servers of -t 192.0.2.10:80 stay as it left them until the next one checks them, or for 1m0s if there is none\n"
+	if got.log != want {
+		t.Errorf("log: %s", got.log)
+	}
+	n.mustRun(t, 0, "web", "monitor", web...)
+}
+
+func TestReloadIsTheDaemonsToo(t *testing.T) {
+	n := newShortNode(t)
+	n.mustRun(t, 0, "web", "start", web...)
+	n.claim(t, "web-health")
+	d := &healthDaemon{}
+	n.living(t, "web-health", d)
+	d.reloaded = func() { n.set(t, "-a -t 192.0.2.10:80 -r 192.0.2.23:80 -g -w 0") }
+	more := []string{web[0] + " 192.0.2.11:80", web[1] + ", 192.0.2.23 gate 3", web[2]}
+	got := n.mustRun(t, 0, "web", "reload-agent", more...)
+	const unchecked = "WARNING: health daemon web-health does not check -t 192.0.2.11:80, which its configuration does not have; its real servers stay as they are configured\n"
+	if !strings.HasSuffix(got.log, unchecked) || !slices.Equal(d.asked, []string{"reload"}) {
+		t.Errorf("asked %v, log: %s", d.asked, got.log)
+	}
+	d.reload = errors.New("web.cf:3: no")
+	got = n.mustRun(t, 1, "web", "reload-agent", web...)
+	const refused = "the virtual services are set, but health daemon web-health goes on with its configuration before: directord web-health: web.cf:3: no; mend that, or restart its resource"
+	if got.reason != refused {
+		t.Errorf("reason: %s", got.reason)
+	}
+	d.reload, d.reloaded, d.asked = nil, nil, nil
+	n.mustRun(t, 0, "web", "start", web...) // nothing is changed
+	n.mustRun(t, 0, "web", "start", more...)
+	if !slices.Equal(d.asked, []string{"reload"}) {
+		t.Errorf("asked %v", d.asked)
 	}
 }
 
@@ -118,7 +295,6 @@ func (n node) beat(t *testing.T, age time.Duration, bad ...string) {
 }
 
 func TestStartUsesTheLastVerdicts(t *testing.T) {
-	const first, second = "-t 192.0.2.10:80 -r 192.0.2.21:80", "-t 192.0.2.10:80 -r 192.0.2.22:80"
 	without := strings.Replace(webTable, "-r 192.0.2.21:80 -g -w 1", "-r 192.0.2.21:80 -g -w 0", 1)
 	for _, tt := range []struct {
 		name string
@@ -165,15 +341,16 @@ func TestWeightsComeBackWithoutAHealthDaemon(t *testing.T) {
 		{"a health daemon", "web-health", without, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			n := newNode(t)
-			n.beat(t, memory-30*time.Second, bad)
+			n := newShortNode(t)
+			n.beat(t, control.Memory-30*time.Second, bad)
 			n.mustRun(t, 0, "web", "start", web...)
 			if tt.holder != "" {
 				n.claim(t, tt.holder)
+				n.living(t, tt.holder, &healthDaemon{})
 			}
 			n.mustRun(t, 0, "web", "monitor", web...)
 			n.wantTable(t, without)
-			n.beat(t, memory+time.Second, bad)
+			n.beat(t, control.Memory+time.Second, bad)
 			n.mustRun(t, 0, "web", "probe", web...) // changes nothing
 			n.wantTable(t, without)
 			if got := n.mustRun(t, 0, "web", "monitor", web...); got.log != tt.log {
@@ -189,7 +366,7 @@ func TestWeightsComeBackWithoutAHealthDaemon(t *testing.T) {
 
 // TestServiceOfAHealthDaemon that began before us is refused by the daemon's name.
 func TestServiceOfAHealthDaemon(t *testing.T) {
-	n := newNode(t)
+	n := newShortNode(t)
 	n.mustRun(t, 0, "web", "start", web...)
 	store, err := record.In(n.state)
 	if err != nil {
@@ -204,9 +381,14 @@ func TestServiceOfAHealthDaemon(t *testing.T) {
 	if err := store.Save(r); err != nil {
 		t.Fatal(err)
 	}
-	got := n.mustRun(t, 1, "web", "start", web...)
-	want := "virtual service -t 192.0.2.10:80 belongs to health daemon checks already; stop that, or remove " + store.Path(r.ID) + " if there is none"
-	if got.reason != want {
-		t.Errorf("got  %s\nwant %s", got.reason, want)
+	for _, which := range []string{", which has died", ""} {
+		if which == "" {
+			n.living(t, "checks", &healthDaemon{})
+		}
+		got := n.mustRun(t, 1, "web", "start", web...)
+		want := "virtual service -t 192.0.2.10:80 belongs to health daemon checks already" + which + "; stop that, or remove " + store.Path(r.ID) + " if there is none"
+		if got.reason != want {
+			t.Errorf("got  %s\nwant %s", got.reason, want)
+		}
 	}
 }

@@ -37,6 +37,7 @@ type Agent struct {
 	Protocol   string
 
 	kernel     Kernel
+	daemons    control.Daemons
 	resolver   config.Resolver
 	configDirs []string
 }
@@ -50,8 +51,12 @@ var (
 // New makes an agent with its defaults. The resolver is for host names in the
 // configuration file.
 func New(k Kernel, r config.Resolver) *Agent {
-	return &Agent{Scheduler: lvs.DefaultScheduler, kernel: k, resolver: r, configDirs: config.Dirs()}
+	return &Agent{Scheduler: lvs.DefaultScheduler, kernel: k, daemons: control.Sockets{}, resolver: r, configDirs: config.Dirs()}
 }
+
+// Through lets the agent speak with health daemons in another way than over their
+// sockets.
+func (a *Agent) Through(d control.Daemons) { a.daemons = d }
 
 // Metadata declares the agent.
 func (a *Agent) Metadata() metadata.Agent {
@@ -63,6 +68,8 @@ func (a *Agent) Metadata() metadata.Agent {
 Only services of this resource are ever looked at or changed: no table is flushed, and services that other programs or resources made stay as they are. A service that stands in the kernel already is adopted if it is equal; if it differs, start fails and names the difference.
 
 A real server that a health daemon of this node found bad less than a minute before start begins with weight 0, unless all of its service were; the next health daemon brings it back or, if none comes, a monitor after that minute.
+
+While a health daemon lives, it decides about the real servers of its services, and monitor asks it to repair what is wrong. A minute after it has ended without another one, they have the weights of the configuration again. A service that has real servers, none of which gets connections, is failed unless the health daemon found all of them bad. A reload is one of the health daemon, too; it fails if that refuses its configuration.
 
 Start this resource before the virtual IP address and stop it after: a client then never reaches a director that has no table.`,
 		Params:    a.params(),
@@ -111,69 +118,80 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	if err != nil {
 		return err
 	}
-	return a.converge(ctx, c, want, withheld(c, want), func(err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
+	store, err := record.In(c.StateDir)
+	if err != nil {
 		return err
-	})
+	}
+	next := record.Record{Services: want, Withheld: withheld(c, want)}
+	before, err := a.converge(ctx, c, store, &next, false)
+	if err != nil || before.Services.String() == next.Services.String() {
+		return err
+	}
+	return a.follow(ctx, c, store, next)
 }
 
-// ReloadAgent changes the services of a running resource in place.
+// ReloadAgent changes the services of a running resource in place, and lets the health
+// daemon that has them do the same.
 func (a *Agent) ReloadAgent(ctx context.Context, c ocf.Call) error {
 	want, err := a.want(ctx, c)
 	if err != nil {
 		return err
 	}
-	return a.converge(ctx, c, want, nil, func(err error) error {
-		if errors.Is(err, fs.ErrNotExist) {
-			return ocf.ErrNotRunning
-		}
-		return err
-	})
-}
-
-// converge makes the kernel hold want, with weight 0 for what is withheld, and
-// nothing else that the resource claimed before. accept judges the error of
-// loading the record.
-func (a *Agent) converge(ctx context.Context, c ocf.Call, want lvs.Table, withheld []string, accept func(error) error) error {
 	store, err := record.In(c.StateDir)
 	if err != nil {
 		return err
 	}
-	until, _ := ctx.Deadline()
-	unlock, err := store.Lock(ctx, c.Instance, until)
+	next := record.Record{Services: want}
+	_, err = a.converge(ctx, c, store, &next, true)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ocf.ErrNotRunning
+	}
 	if err != nil {
 		return err
 	}
+	return a.follow(ctx, c, store, next)
+}
+
+// converge makes the kernel hold the services of next, with weight 0 for what is
+// withheld, and nothing else that the resource claimed before. It completes next and
+// returns the record before, which has to exist if it is needed.
+func (a *Agent) converge(ctx context.Context, c ocf.Call, store record.Store, next *record.Record, needed bool) (old record.Record, err error) {
+	until, _ := ctx.Deadline()
+	unlock, err := store.Lock(ctx, c.Instance, until)
+	if err != nil {
+		return old, err
+	}
 	defer unlock()
-	old, err := store.Load(c.Instance)
-	if err != nil && !errors.Is(err, record.ErrDamaged) { // what is left of a damaged record is still ours
-		if err := accept(err); err != nil {
-			return err
-		}
+	old, err = store.Load(c.Instance)
+	switch {
+	case err == nil, errors.Is(err, record.ErrDamaged): // what is left of a damaged record is still ours
+	case errors.Is(err, fs.ErrNotExist) && !needed:
+	default:
+		return old, err
 	}
-	if err := a.claim(ctx, store, old, c.Instance, want); err != nil {
-		return err
+	if err := a.claim(ctx, c, store, old, next.Services); err != nil {
+		return old, err
 	}
-	next := record.Record{
-		ID: c.Instance, State: record.Running, Generation: old.Generation + 1, Services: want, Removing: gone(old, want),
-		Withheld: withheld, Holder: old.Holder, Claimed: claimed(old, want),
+	l, err := leaseOf(c, old)
+	if err != nil {
+		return old, err
 	}
-	if err := store.Save(next); err != nil {
-		return fmt.Errorf("writing the record: %w", err)
+	next.ID, next.State, next.Generation, next.Removing = c.Instance, record.Running, old.Generation+1, gone(old, next.Services)
+	l.inherit(next, old)
+	if err := store.Save(*next); err != nil {
+		return old, fmt.Errorf("writing the record: %w", err)
 	}
-	if err := a.apply(ctx, c, next); err != nil || len(next.Removing) == 0 {
-		return err
+	if err := a.apply(ctx, c, *next); err != nil || len(next.Removing) == 0 {
+		return old, err
 	}
 	next.Removing = nil
-	return store.Save(next)
+	return old, store.Save(*next)
 }
 
 // claim refuses services that belong to somebody else: to another resource by
 // its record, or to nobody by any record and not equal to what we want.
-func (a *Agent) claim(ctx context.Context, store record.Store, old record.Record, instance string, want lvs.Table) error {
-	others, damaged, err := store.Others(instance)
+func (a *Agent) claim(ctx context.Context, c ocf.Call, store record.Store, old record.Record, want lvs.Table) error {
+	others, damaged, err := store.Others(c.Instance)
 	if err != nil {
 		return fmt.Errorf("reading the records of other resources: %w", err)
 	}
@@ -181,7 +199,7 @@ func (a *Agent) claim(ctx context.Context, store record.Store, old record.Record
 		scope := other.Scope()
 		for _, id := range want.IDs() {
 			if scope[id] {
-				return fmt.Errorf("virtual service %s belongs to %s already; stop that, or remove %s if there is none", id, record.Owner(other.ID), store.Path(other.ID))
+				return fmt.Errorf("virtual service %s belongs to %s already%s; stop that, or remove %s if there is none", id, record.Owner(other.ID), died(c, other.ID), store.Path(other.ID))
 			}
 		}
 	}
@@ -204,18 +222,16 @@ func (a *Agent) claim(ctx context.Context, store record.Store, old record.Record
 	return nil
 }
 
-// claimed is the services whose destinations a health daemon goes on having.
-func claimed(old record.Record, want lvs.Table) []lvs.ServiceID {
-	if old.Holder == "" {
-		return nil
+// died says that the health daemon whose own record this is does not live.
+func died(c ocf.Call, id string) string {
+	holder, own := record.HolderOf(id)
+	if !own {
+		return ""
 	}
-	var ids []lvs.ServiceID
-	for _, id := range old.Claimed {
-		if _, kept := want.Lookup(id); kept {
-			ids = append(ids, id)
-		}
+	if lives, err := control.Lives(c.StateDir, holder); err != nil || lives {
+		return ""
 	}
-	return ids
+	return ", which has died"
 }
 
 // gone is what a record claims and want has no more.
@@ -328,21 +344,36 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	case err != nil:
 		return ocf.Status{}, err
 	}
+	l, err := leaseOf(c, r)
+	if err != nil {
+		return ocf.Status{}, err
+	}
 	have, err := a.kernel.Table(ctx)
 	if err != nil {
 		return ocf.Status{}, err
 	}
-	if status := judge(r, have); status.State == ocf.Running {
-		if c.Recurring && overdue(c, r) {
-			return status, a.restore(ctx, c, store)
-		}
+	status := judge(r, have, l)
+	if status.State == ocf.Running && c.Recurring && overdue(c, r, l) {
+		return status, a.restore(ctx, c, store)
+	}
+	if idle, down := l.unserved(r, have); status.State == ocf.Running && len(idle) == 0 {
+		logDown(c, down)
 		return status, nil
 	}
-	return a.lookAgain(ctx, c, store, r)
+	return a.lookAgain(ctx, c, store)
 }
 
-// restore ends the withholding of real servers: no health daemon came that would.
-// The record is written first, so that the next monitor finds what is missing.
+// logDown says which services have no real server that is good.
+func logDown(c ocf.Call, down []lvs.ServiceID) {
+	if len(down) > 0 {
+		c.Log.Warnf("no real server of %s was good when the health daemon last checked them, and there is no fallback", words(down))
+	}
+}
+
+// restore gives real servers the weights of the record that no health daemon has
+// checked for too long: those withheld before start, and those of services whose
+// daemon has ended and was not started again. The record is written first, so that the
+// next monitor finds what is missing.
 func (a *Agent) restore(ctx context.Context, c ocf.Call, store record.Store) error {
 	unlock, err := store.LockInHalf(ctx, c.Instance)
 	if err != nil {
@@ -350,10 +381,19 @@ func (a *Agent) restore(ctx context.Context, c ocf.Call, store record.Store) err
 	}
 	defer unlock()
 	r, err := store.Load(c.Instance)
-	if err != nil || r.State != record.Running || !overdue(c, r) {
+	if err != nil || r.State != record.Running {
+		return err
+	}
+	l, err := leaseOf(c, r)
+	if err != nil || !overdue(c, r, l) {
 		return err // a health daemon has come meanwhile
 	}
-	c.Log.Warn("no health daemon has checked real servers that were bad before start; they get their weights back")
+	if l.lapsed() {
+		c.Log.Warnf("no health daemon has checked the real servers of %s for %v; they get the weights of their configuration", words(r.Claimed), control.Memory)
+		r.Holder, r.Claimed = "", nil
+	} else {
+		c.Log.Warn("no health daemon has checked real servers that were bad before start; they get their weights back")
+	}
 	r.Withheld = nil
 	if err := store.Save(r); err != nil {
 		return fmt.Errorf("writing the record: %w", err)
@@ -361,37 +401,59 @@ func (a *Agent) restore(ctx context.Context, c ocf.Call, store record.Store) err
 	return a.apply(ctx, c, r)
 }
 
-// heal lets the health daemon of claimed services put them back: the cluster
-// would stop what is about to be there again.
-func heal(ctx context.Context, c ocf.Call, r record.Record) {
+// heal lets the health daemon of claimed services put them back: the cluster would
+// stop what is about to be there again. It reports whether the daemon has done so.
+func (a *Agent) heal(ctx context.Context, c ocf.Call, holder string) bool {
 	const patience = 2 * time.Second
 	asked, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	if err := control.Resync(asked, c.StateDir, r.Holder); err != nil {
+	err := a.daemons.Resync(asked, c.StateDir, holder)
+	if err != nil {
 		c.Log.Warnf("the table is not as it should be, and its health daemon cannot help: %v", err)
 	}
+	return err == nil
 }
 
 // lookAgain decides when something seems to be wrong. A dump that somebody else's
 // changes tore can miss what is there (kernel/ipvs, Table), so the second look
 // is under the lock where that can be had.
-func (a *Agent) lookAgain(ctx context.Context, c ocf.Call, store record.Store, r record.Record) (ocf.Status, error) {
-	if r.Holder != "" {
-		heal(ctx, c, r)
-	}
+func (a *Agent) lookAgain(ctx context.Context, c ocf.Call, store record.Store) (ocf.Status, error) {
+	r, err := store.Load(c.Instance)
+	healed := err == nil && r.Holder != "" && a.heal(ctx, c, r.Holder)
 	if unlock, err := store.LockInHalf(ctx, c.Instance); err == nil {
 		defer unlock()
+	}
+	r, err = store.Load(c.Instance)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ocf.Status{State: ocf.Stopped}, nil
+	}
+	if err != nil {
+		return ocf.Status{}, err
+	}
+	l, err := leaseOf(c, r)
+	if err != nil {
+		return ocf.Status{}, err
 	}
 	have, err := a.kernel.Table(ctx)
 	if err != nil {
 		return ocf.Status{}, err
 	}
-	return judge(r, have), nil
+	status := judge(r, have, l)
+	idle, down := l.unserved(r, have)
+	switch {
+	case status.State != ocf.Running:
+	case healed: // what is idle has no real server that the daemon found good
+		logDown(c, append(idle, down...))
+	case len(idle) > 0:
+		status = ocf.Status{State: ocf.Failed, Reason: fmt.Sprintf("no new connection to %s gets a real server, and no health daemon keeps them out", words(idle))}
+	}
+	return status, nil
 }
 
-// judge asks what start and stop would have to do.
-func judge(r record.Record, have lvs.Table) ocf.Status {
-	start := lvs.Plan(r.Target().Yield(have, r.Claims()), have, r.Scope())
+// judge asks what start and stop would have to do. Destinations of claimed services
+// are left out.
+func judge(r record.Record, have lvs.Table, l lease) ocf.Status {
+	start := lvs.Plan(r.Target().Yield(have, l.claims), have, r.Scope())
 	stop := lvs.Plan(nil, have, r.Scope())
 	switch lvs.Classify(len(start), len(stop)) {
 	case lvs.Absent:

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
-	"time"
 
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/control"
@@ -100,9 +99,6 @@ func (a *Agent) parse(c *ocf.Call) (*config.Config, error) {
 	return parsed, nil
 }
 
-// memory is how long the verdicts of a health daemon that has ended count.
-const memory = time.Minute
-
 // withheld is the real servers that get no new connections before a health daemon
 // has checked them: those that were bad a moment ago, unless all of a service were.
 func withheld(c ocf.Call, want lvs.Table) []string {
@@ -120,29 +116,33 @@ func withheld(c ocf.Call, want lvs.Table) []string {
 		}
 	}
 	for _, server := range all {
-		c.Log.Warnf("%s was bad less than %v ago and starts with weight 0, until a health daemon has checked it, or for %v if there is none", server, memory, memory)
+		c.Log.Warnf("%s was bad less than %v ago and starts with weight 0, until a health daemon has checked it, or for %v if there is none", server, control.Memory, control.Memory)
 	}
 	return all
 }
 
 func lastBad(c ocf.Call) map[string]bool {
-	bad, err := control.LastBad(c.StateDir, memory)
+	bad, err := control.LastBad(c.StateDir, control.Memory)
 	if err != nil {
 		c.Log.Warnf("the last verdicts of the health daemon: %v", err)
 	}
 	return bad
 }
 
-// overdue tells whether a record withholds a real server for longer than verdicts
-// count, from a service that no health daemon has taken over.
-func overdue(c ocf.Call, r record.Record) bool {
+// overdue reports whether real servers are kept out for longer than verdicts count: by a
+// claim whose daemon is gone, or because a record withholds them from a service that no
+// health daemon has taken over.
+func overdue(c ocf.Call, r record.Record, l lease) bool {
+	if l.lapsed() {
+		return true
+	}
 	if len(r.Withheld) == 0 {
 		return false
 	}
-	bad, claims := lastBad(c), r.Claims()
+	bad := lastBad(c)
 	for _, v := range r.Services {
 		for _, d := range v.Destinations {
-			if name := record.Server(v.ID, d.Addr); !claims[v.ID] && !bad[name] && slices.Contains(r.Withheld, name) {
+			if name := record.Server(v.ID, d.Addr); !l.claims[v.ID] && !bad[name] && slices.Contains(r.Withheld, name) {
 				return true
 			}
 		}

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"time"
@@ -59,4 +60,29 @@ func Bad(stateDir, id string) (map[string]bool, error) {
 		bad[server] = true
 	}
 	return bad, nil
+}
+
+// Daemons is how agents speak with the health daemons of a node.
+type Daemons interface {
+	Status(ctx context.Context, stateDir, id string) (Snapshot, error)
+	Resync(ctx context.Context, stateDir, id string) error
+	Reload(ctx context.Context, stateDir, id string) error
+}
+
+// Sockets speaks with daemons over their sockets.
+type Sockets struct{}
+
+// Status asks a daemon for its state.
+func (Sockets) Status(ctx context.Context, stateDir, id string) (Snapshot, error) {
+	return Status(ctx, stateDir, id)
+}
+
+// Resync lets a daemon compare the whole table now.
+func (Sockets) Resync(ctx context.Context, stateDir, id string) error {
+	return Resync(ctx, stateDir, id)
+}
+
+// Reload lets a daemon read its configuration again.
+func (Sockets) Reload(ctx context.Context, stateDir, id string) error {
+	return Reload(ctx, stateDir, id)
 }

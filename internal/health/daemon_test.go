@@ -390,10 +390,36 @@ func TestReleaseLeavesDestinationsOfOthers(t *testing.T) {
 		}
 		w.want(t, vs+rs2)
 		r, err := w.store.Load("web-ipvs")
-		if err != nil || r.Holder != "" || len(r.Claimed) != 1 {
+		if err != nil || r.Holder != "web" || len(r.Claimed) != 1 {
 			t.Errorf("record %+v, error %v", r, err)
 		}
 	})
+}
+
+// TestReleaseGivesAnIdleServiceBack to its resource, since no daemon checks it any more.
+func TestReleaseGivesAnIdleServiceBack(t *testing.T) {
+	for _, tt := range []struct{ name, quiescent, fallback, want string }{
+		{"removed", "no", "", vs + rs1 + rs2},
+		{"weight 0", "yes", "", vs + rs1 + rs2},
+		{"the fallback serves", "no", "\tfallback=127.0.0.1:80 gate\n", vs + sorry},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				text := strings.Replace(simple, "\tfallback=127.0.0.1:80 gate\n", tt.fallback, 1)
+				w := newWorld(t, strings.Replace(text, "quiescent=no", "quiescent="+tt.quiescent, 1))
+				w.resource(t, "web-ipvs", vs+rs1+rs2)
+				w.down["192.0.2.21"], w.down["192.0.2.22"] = true, true
+				w.run(t, "web", func(*Daemon) {})
+				if _, err := w.store.Release(t.Context(), w.kernel, "web"); err != nil {
+					t.Fatal(err)
+				}
+				w.want(t, tt.want)
+				if r := w.held(t, "web-ipvs"); (r.Holder == "") != (tt.fallback == "") {
+					t.Errorf("holder %q", r.Holder)
+				}
+			})
+		})
+	}
 }
 
 func TestClaimOfAnotherDaemonIsRefused(t *testing.T) {

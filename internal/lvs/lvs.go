@@ -251,6 +251,16 @@ func (t Table) IDs() []ServiceID {
 	return ids
 }
 
+// Serves reports whether a new connection gets a destination.
+func (v VirtualService) Serves() bool {
+	for _, d := range v.Destinations {
+		if d.Weight > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Only returns the services of t that scope holds.
 func (t Table) Only(scope Scope) Table {
 	var only Table

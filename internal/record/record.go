@@ -46,11 +46,12 @@ type Record struct {
 	// Withheld is the real servers that were started with weight 0, because they
 	// were bad when a health daemon last looked, as Server calls them.
 	Withheld []string
-	// Holder is the health daemon that has the destinations of the claimed
-	// services now, empty for none. It outlives the daemon's process.
+	// Holder is the health daemon that had the destinations of the claimed
+	// services last, empty for none. It outlives the daemon's process, so what the
+	// claim means depends on whether that is there: see control.Look.
 	Holder string
-	// Claimed is the services whose destinations a health daemon has had since
-	// the last start: they say nothing about this resource any more.
+	// Claimed is the services whose destinations Holder decides about while it lives,
+	// and which stay as it left them while its verdicts count.
 	Claimed []lvs.ServiceID
 }
 

@@ -39,11 +39,14 @@ func Owner(id string) string {
 // that names the daemon as the holder of others could not be written.
 var ErrClaimStays = errors.New("a claim stays")
 
-// Release gives up the claims of a health daemon that does not run any more and
-// removes the services of its own record; it returns what it changed in the
-// kernel. Destinations of other resources' services, and the services to keep,
-// stay as they are. It waits for the lock for half of its time at most: its own
-// services nobody else touches.
+// Release removes the services of a health daemon's own record, when the daemon does not
+// run any more; it returns what it changed in the kernel. Services to keep stay as they
+// are. Destinations of other resources' services stay, too, as long as one of them gets
+// connections: the claim ends when the next daemon takes it over, or with the memory of
+// the verdicts (package control). Where none gets connections, the resource has its
+// services back with the weights that it wants, since nothing checks them any more. It
+// waits for the lock for half of its time at most: the daemon's own services are touched
+// by nothing else.
 func (s Store) Release(ctx context.Context, k Kernel, holder string, keep ...lvs.ServiceID) ([]lvs.Op, error) {
 	unlock, errLock := s.LockInHalf(ctx, holder)
 	defer unlock()
@@ -59,30 +62,70 @@ func (s Store) Release(ctx context.Context, k Kernel, holder string, keep ...lvs
 			return ops, err
 		}
 	}
-	return ops, s.giveUp(holder, errLock)
+	back, err := s.handBack(ctx, k, holder, errLock)
+	return append(ops, back...), err
 }
 
-// giveUp writes the records of other resources without their holder, which needs
-// the lock.
-func (s Store) giveUp(holder string, errLock error) error {
+// handBack gives services that a daemon has left without any destination that gets
+// connections to their resources, which needs the lock.
+func (s Store) handBack(ctx context.Context, k Kernel, holder string, errLock error) (ops []lvs.Op, err error) {
 	others, damaged, err := s.Others(OwnID(holder))
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrClaimStays, err)
+		return nil, fmt.Errorf("%w: %w", ErrClaimStays, err)
 	}
 	for _, r := range others {
-		if r.Holder != holder || slices.Contains(damaged, s.Path(r.ID)) {
+		if r.Holder != holder || r.State != Running || slices.Contains(damaged, s.Path(r.ID)) {
 			continue // writing a damaged one would hide that it is
 		}
-		r.Holder = ""
-		err := errLock
-		if err == nil {
-			err = s.Save(r)
+		have, err := k.Table(ctx)
+		if errors.Is(err, lvs.ErrNotInstalled) {
+			return ops, nil
+		}
+		idle := r.idle(have)
+		if err == nil && len(idle) > 0 {
+			err = errLock
+		}
+		if err == nil && len(idle) > 0 {
+			err = s.Save(r.Unclaimed(idle))
 		}
 		if err != nil {
-			return fmt.Errorf("%w, on %s: %w", ErrClaimStays, r.ID, err)
+			return ops, fmt.Errorf("%w, on %s: %w", ErrClaimStays, r.ID, err)
+		}
+		planned := lvs.Plan(r.Services.Only(idle), have, idle)
+		done, err := k.Apply(ctx, planned)
+		ops = append(ops, planned[:done]...)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return ops, fmt.Errorf("%w, on %s: %w", ErrClaimStays, r.ID, err)
 		}
 	}
-	return nil
+	return ops, nil
+}
+
+// idle is the claimed services that have destinations none of which gets connections.
+func (r Record) idle(have lvs.Table) lvs.Scope {
+	scope, claims, held := lvs.Scope{}, r.Claims(), have.Index()
+	for _, v := range r.Services {
+		if at, exists := held[v.ID]; exists && claims[v.ID] && v.Serves() && !have[at].Serves() {
+			scope[v.ID] = true
+		}
+	}
+	return scope
+}
+
+// Unclaimed is the record after its resource has got some services back.
+func (r Record) Unclaimed(back lvs.Scope) Record {
+	r.Claimed = slices.DeleteFunc(slices.Clone(r.Claimed), func(id lvs.ServiceID) bool { return back[id] })
+	if len(r.Claimed) == 0 {
+		r.Holder = ""
+	}
+	withheld := map[string]bool{}
+	for _, v := range r.Services.Only(back) {
+		for _, d := range v.Destinations {
+			withheld[Server(v.ID, d.Addr)] = true
+		}
+	}
+	r.Withheld = slices.DeleteFunc(slices.Clone(r.Withheld), func(server string) bool { return withheld[server] })
+	return r
 }
 
 func (s Store) remove(ctx context.Context, k Kernel, own Record, keep []lvs.ServiceID) ([]lvs.Op, error) {

@@ -1,0 +1,140 @@
+package ipvs
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"lvs-agents/internal/control"
+	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/record"
+	"lvs-agents/ocf"
+)
+
+// lease is who has the destinations of the services that a health daemon has claimed.
+// The claim is in the record; what it means depends on what has become of the daemon.
+type lease struct {
+	// presence is the daemon's. Present: it decides about destinations. Ended: they
+	// stay as it left them. Gone: they are this resource's again.
+	presence control.Presence
+	claims   lvs.Scope
+	bad      map[string]bool // what the daemon found bad when it last looked
+}
+
+// leaseOf looks for the daemon that has claimed services of a record.
+func leaseOf(c ocf.Call, r record.Record) (lease, error) {
+	l := lease{claims: r.Claims(), bad: map[string]bool{}}
+	if r.Holder == "" {
+		return l, nil
+	}
+	var err error
+	if l.presence, err = control.Look(c.StateDir, r.Holder); err != nil || l.presence == control.Gone {
+		return l, err
+	}
+	if l.bad, err = control.Bad(c.StateDir, r.Holder); err != nil {
+		c.Log.Warnf("the last verdicts of health daemon %s: %v", r.Holder, err)
+	}
+	return l, nil
+}
+
+// lapsed reports whether services are claimed by no daemon any more.
+func (l lease) lapsed() bool { return len(l.claims) > 0 && l.presence == control.Gone }
+
+// unserved returns the claimed services that have real servers, none of which gets
+// connections: those that should have some, and those whose real servers are all bad.
+func (l lease) unserved(r record.Record, have lvs.Table) (idle, down []lvs.ServiceID) {
+	held := have.Index()
+	for _, v := range r.Services {
+		at, exists := held[v.ID]
+		if !exists || !l.claims[v.ID] || have[at].Serves() || !v.Serves() {
+			continue
+		}
+		if l.hopeless(v) {
+			down = append(down, v.ID)
+			continue
+		}
+		idle = append(idle, v.ID)
+	}
+	return idle, down
+}
+
+// hopeless reports whether the daemon found all real servers of a service bad.
+func (l lease) hopeless(v lvs.VirtualService) bool {
+	for _, d := range v.Destinations {
+		if d.Weight > 0 && !l.bad[record.Server(v.ID, d.Addr)] {
+			return false
+		}
+	}
+	return true
+}
+
+// inherit is what of a claim goes on in the next record. While the daemon lives that
+// is all that want has still. Of a daemon that has ended it is the services without a
+// good real server, which it may have left to their fallback; the others are this
+// resource's again, with weight 0 for what was bad.
+func (l lease) inherit(next *record.Record, old record.Record) {
+	var kept []lvs.ServiceID
+	for _, v := range next.Services {
+		switch {
+		case !l.claims[v.ID] || l.presence == control.Gone:
+		case l.presence == control.Present || l.hopeless(v):
+			kept = append(kept, v.ID)
+		default:
+			next.Withheld = append(next.Withheld, l.badOf(v)...)
+		}
+	}
+	if next.Claimed = kept; len(kept) > 0 || l.presence == control.Present {
+		next.Holder = old.Holder
+	}
+}
+
+// badOf is the real servers of a service that the daemon found bad.
+func (l lease) badOf(v lvs.VirtualService) []string {
+	var bad []string
+	for _, d := range v.Destinations {
+		if name := record.Server(v.ID, d.Addr); l.bad[name] {
+			bad = append(bad, name)
+		}
+	}
+	return bad
+}
+
+// follow lets the health daemon of a record take over what was changed in it, and
+// says which services it does not check.
+func (a *Agent) follow(ctx context.Context, c ocf.Call, store record.Store, next record.Record) error {
+	if next.Holder == "" {
+		return nil
+	}
+	l, err := leaseOf(c, next)
+	if err != nil {
+		return err
+	}
+	if l.presence != control.Present {
+		c.Log.Warnf("health daemon %s has ended; real servers of %s stay as it left them until the next one checks them, or for %v if there is none",
+			next.Holder, words(next.Claimed), control.Memory)
+		return nil
+	}
+	if err := a.daemons.Reload(ctx, c.StateDir, next.Holder); err != nil {
+		return fmt.Errorf("the virtual services are set, but health daemon %s goes on with its configuration before: %w; mend that, or restart its resource", next.Holder, err)
+	}
+	r, err := store.Load(c.Instance)
+	if err != nil {
+		return err
+	}
+	claims := r.Claims()
+	for _, id := range r.Services.IDs() {
+		if !claims[id] {
+			c.Log.Warnf("health daemon %s does not check %s, which its configuration does not have; its real servers stay as they are configured", next.Holder, id)
+		}
+	}
+	return nil
+}
+
+// words lists services.
+func words(ids []lvs.ServiceID) string {
+	var all []string
+	for _, id := range ids {
+		all = append(all, id.String())
+	}
+	return strings.Join(all, ", ")
+}
