@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"lvs-agents/internal/host"
 	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/record"
 	"lvs-agents/ocf"
@@ -44,7 +45,7 @@ func (a *Agent) stopDamaged(ctx context.Context, c ocf.Call, store record.Store,
 // nothingUnclaimed fails if the kernel has services that no record claims.
 func (a *Agent) nothingUnclaimed(ctx context.Context, path string, theirs, ours lvs.Scope) error {
 	have, err := a.kernel.Table(ctx)
-	if errors.Is(err, lvs.ErrNotInstalled) {
+	if errors.Is(err, host.ErrNotInstalled) {
 		return nil
 	}
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/control"
+	"lvs-agents/internal/host"
 	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/record"
 	"lvs-agents/metadata"
@@ -319,7 +320,7 @@ func (a *Agent) stopRecord(ctx context.Context, c ocf.Call, store record.Store, 
 	}
 	r.Removing = append(r.Removing, r.Services.IDs()...)
 	r.Services = nil
-	if err := a.apply(ctx, c, r); err != nil && !errors.Is(err, lvs.ErrNotInstalled) {
+	if err := a.apply(ctx, c, r); err != nil && !errors.Is(err, host.ErrNotInstalled) {
 		return err
 	}
 	if err := store.Remove(c.Instance); err != nil {

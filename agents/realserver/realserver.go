@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"lvs-agents/internal/doctor"
-	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/host"
 	"lvs-agents/internal/record"
 	"lvs-agents/metadata"
 	"lvs-agents/ocf"
@@ -24,8 +24,8 @@ import (
 // set, four to find out what to set.
 type Kernel interface {
 	// Get returns the value of a setting, empty if its place does not exist.
-	Get(context.Context, lvs.Setting) (string, error)
-	Set(ctx context.Context, s lvs.Setting, value string) error
+	Get(context.Context, host.Setting) (string, error)
+	Set(ctx context.Context, s host.Setting, value string) error
 	// Prepare returns nil if the interface exists or could be made to.
 	Prepare(ctx context.Context, nic string) error
 	// Source returns the host's own address in the network of ip.
@@ -33,12 +33,12 @@ type Kernel interface {
 	// ARPTables returns the name of the arptables program that works here.
 	ARPTables(ctx context.Context) (string, error)
 	// Addresses returns ip on every interface that has it.
-	Addresses(ctx context.Context, ip netip.Addr) ([]lvs.Address, error)
+	Addresses(ctx context.Context, ip netip.Addr) ([]host.Address, error)
 }
 
 // Prober examines a real server with packets.
 type Prober interface {
-	Examine(ctx context.Context, held []lvs.Setting) ([]doctor.Finding, error)
+	Examine(ctx context.Context, held []host.Setting) ([]doctor.Finding, error)
 }
 
 // Method is how the host keeps silent about addresses that it has.
@@ -257,12 +257,12 @@ func (a *Agent) note(ctx context.Context, c ocf.Call, book *book, want []wanted)
 		}
 		set := w.value
 		switch {
-		case w.Kind == lvs.Sysctl && found == "":
-			return nil, nil, lvs.NotInstalled("sysctl %s does not exist here", w.Dotted())
+		case w.Kind == host.Sysctl && found == "":
+			return nil, nil, host.NotInstalled("sysctl %s does not exist here", w.Dotted())
 		case w.Fits(found, set):
 			set = found
 		case found == "": // it is about to come into being
-			found = lvs.Off
+			found = host.Off
 		}
 		entries = append(entries, book.Hold(c.Instance, w.Setting, found, set))
 		left = slices.DeleteFunc(left, func(e record.Entry) bool { return e.Setting == w.Setting })
@@ -316,8 +316,8 @@ func (a *Agent) lost(ctx context.Context, book *book) []record.Entry {
 	want, _ := a.want(ctx) // nothing if the parameters are bad as well
 	for _, w := range want {
 		known := slices.ContainsFunc(book.Entries, func(e record.Entry) bool { return e.Setting == w.Setting })
-		if !known && w.Kind != lvs.Sysctl { // nobody knows what a sysctl was
-			lost = append(lost, record.Entry{Setting: w.Setting, Found: lvs.Off, Set: lvs.On})
+		if !known && w.Kind != host.Sysctl { // nobody knows what a sysctl was
+			lost = append(lost, record.Entry{Setting: w.Setting, Found: host.Off, Set: host.On})
 		}
 	}
 	return lost
@@ -393,7 +393,7 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 		return failed("the last stop did not end; stop it again")
 	}
 	held := ledger.Held(c.Instance)
-	settings := make([]lvs.Setting, 0, len(held))
+	settings := make([]host.Setting, 0, len(held))
 	for _, e := range held {
 		have, err := a.kernel.Get(ctx, e.Setting)
 		if err != nil {
@@ -415,7 +415,7 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	return a.examine(ctx, settings)
 }
 
-func (a *Agent) examine(ctx context.Context, settings []lvs.Setting) (ocf.Status, error) {
+func (a *Agent) examine(ctx context.Context, settings []host.Setting) (ocf.Status, error) {
 	findings, err := a.prober.Examine(ctx, settings)
 	if err != nil {
 		return ocf.Status{}, plain(err)

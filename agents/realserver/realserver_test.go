@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"lvs-agents/internal/doctor"
+	"lvs-agents/internal/host"
 	"lvs-agents/internal/kernel/kerneltest"
-	"lvs-agents/internal/lvs"
 	"lvs-agents/metadata/metadatatest"
 	"lvs-agents/ocf"
 	"lvs-agents/ocf/ocftest"
@@ -31,20 +31,20 @@ type prober struct {
 	err      error
 }
 
-func (p *prober) Examine(context.Context, []lvs.Setting) ([]doctor.Finding, error) {
+func (p *prober) Examine(context.Context, []host.Setting) ([]doctor.Finding, error) {
 	return p.findings, p.err
 }
 
-// host is a real server.
-type host struct {
+// realHost is a real server.
+type realHost struct {
 	kernel *kerneltest.Settings
 	prober *prober
 	state  string
 }
 
-func newHost(t *testing.T) host {
+func newHost(t *testing.T) realHost {
 	t.Helper()
-	return host{kerneltest.NewSettings(), &prober{}, t.TempDir()}
+	return realHost{kerneltest.NewSettings(), &prober{}, t.TempDir()}
 }
 
 type result struct {
@@ -52,12 +52,12 @@ type result struct {
 	reason, log string
 }
 
-func (h host) run(instance, action string, words ...string) (r result) {
+func (h realHost) run(instance, action string, words ...string) (r result) {
 	r.code, r.reason, r.log = ocftest.Run(New(h.kernel, h.prober), h.state, instance, action, words...)
 	return r
 }
 
-func (h host) must(t *testing.T, want ocf.Code, instance, action string, words ...string) result {
+func (h realHost) must(t *testing.T, want ocf.Code, instance, action string, words ...string) result {
 	t.Helper()
 	got := h.run(instance, action, words...)
 	if got.code != want {
@@ -66,7 +66,7 @@ func (h host) must(t *testing.T, want ocf.Code, instance, action string, words .
 	return got
 }
 
-func (h host) want(t *testing.T, want string) {
+func (h realHost) want(t *testing.T, want string) {
 	t.Helper()
 	if diff := cmp.Diff(want, h.kernel.String()); diff != "" {
 		t.Errorf("settings (-want +got):\n%s", diff)
@@ -74,7 +74,7 @@ func (h host) want(t *testing.T, want string) {
 }
 
 // nothingNoted demands that no file of ours says anything any more.
-func (h host) nothingNoted(t *testing.T) {
+func (h realHost) nothingNoted(t *testing.T) {
 	t.Helper()
 	files, _ := filepath.Glob(h.state + "/realserver-*")
 	for _, file := range files {
@@ -85,8 +85,8 @@ func (h host) nothingNoted(t *testing.T) {
 	}
 }
 
-func setting(text string) lvs.Setting {
-	s, err := lvs.ParseSetting(text)
+func setting(text string) host.Setting {
+	s, err := host.ParseSetting(text)
 	if err != nil {
 		panic(err)
 	}
@@ -169,7 +169,7 @@ func TestFoundValuesComeBack(t *testing.T) {
 	h := newHost(t)
 	h.kernel.Put(setting(ignore), "2") // as good as 1
 	h.kernel.Put(setting(announce), "1")
-	h.kernel.Put(setting("address nic=lo ip=192.0.2.10 scope=global"), lvs.On) // by the administrator's own script
+	h.kernel.Put(setting("address nic=lo ip=192.0.2.10 scope=global"), host.On) // by the administrator's own script
 	before := h.kernel.String()
 	h.must(t, 0, "web", "start", "ip=192.0.2.10")
 	if diff := cmp.Diff([]string{"sysctl -w net.ipv4.conf.all.arp_announce=2"}, h.kernel.Commands()); diff != "" {
@@ -287,7 +287,7 @@ func TestParametersChangedWithoutAStop(t *testing.T) {
 	h.want(t, before)
 }
 
-func (h host) ledger(t *testing.T) string {
+func (h realHost) ledger(t *testing.T) string {
 	t.Helper()
 	files, err := filepath.Glob(h.state + "/realserver-*[0-9]")
 	if err != nil || len(files) != 1 {
@@ -332,7 +332,7 @@ func TestLedgerOfAnotherBoot(t *testing.T) {
 	}
 	h.kernel.Put(setting(ignore), "0") // as after a boot
 	h.kernel.Put(setting(announce), "1")
-	h.kernel.Put(setting("address nic=lo ip=192.0.2.10 scope=global"), lvs.Off)
+	h.kernel.Put(setting("address nic=lo ip=192.0.2.10 scope=global"), host.Off)
 	before := h.kernel.String()
 	h.must(t, 7, "web", "monitor", "ip=192.0.2.10")
 	h.must(t, 0, "web", "stop", "ip=192.0.2.10")
@@ -424,17 +424,17 @@ func TestDeadlineOfAKernelThatDoesNotAnswer(t *testing.T) {
 
 func TestSettingTextIsReadBack(t *testing.T) {
 	ip, source := netip.MustParseAddr("192.0.2.10"), netip.MustParseAddr("192.0.2.21")
-	for _, s := range []lvs.Setting{
-		{Kind: lvs.Sysctl, Name: "net/ipv4/conf/eth0.100/arp_ignore"},
-		{Kind: lvs.HostAddress, NIC: "lo", IP: ip, Scope: "host"},
-		{Kind: lvs.HostAddress, NIC: "lo", IP: netip.MustParseAddr("2001:db8::10")},
-		{Kind: lvs.LinkUp, NIC: "tunl0"},
-		{Kind: lvs.DefaultRoute, IP: source},
-		{Kind: lvs.ARPTables, Name: "arptables-legacy", IP: ip},
-		{Kind: lvs.ARPTables, Name: "arptables", IP: ip, Source: source},
-		{Kind: lvs.NFTables, IP: ip, Source: source},
+	for _, s := range []host.Setting{
+		{Kind: host.Sysctl, Name: "net/ipv4/conf/eth0.100/arp_ignore"},
+		{Kind: host.HostAddress, NIC: "lo", IP: ip, Scope: "host"},
+		{Kind: host.HostAddress, NIC: "lo", IP: netip.MustParseAddr("2001:db8::10")},
+		{Kind: host.LinkUp, NIC: "tunl0"},
+		{Kind: host.DefaultRoute, IP: source},
+		{Kind: host.ARPTables, Name: "arptables-legacy", IP: ip},
+		{Kind: host.ARPTables, Name: "arptables", IP: ip, Source: source},
+		{Kind: host.NFTables, IP: ip, Source: source},
 	} {
-		if got, err := lvs.ParseSetting(s.String()); err != nil || got != s {
+		if got, err := host.ParseSetting(s.String()); err != nil || got != s {
 			t.Errorf("%s: %+v %v", s, got, err)
 		}
 	}
@@ -446,7 +446,7 @@ func TestSettingTextIsReadBack(t *testing.T) {
 		"link nic":                           `setting "link nic": "nic" is not understood`,
 		"unknown":                            `setting "unknown": it is not complete`,
 	} {
-		if _, err := lvs.ParseSetting(text); err == nil || err.Error() != want {
+		if _, err := host.ParseSetting(text); err == nil || err.Error() != want {
 			t.Errorf("%q: %v", text, err)
 		}
 	}

@@ -5,20 +5,20 @@ import (
 	"fmt"
 	"net/netip"
 
-	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/host"
 )
 
 // wanted is a setting with the value that it shall have.
 type wanted struct {
-	lvs.Setting
+	host.Setting
 
 	value string
 }
 
-func on(s lvs.Setting) wanted { return wanted{s, lvs.On} }
+func on(s host.Setting) wanted { return wanted{s, host.On} }
 
 func sysctl(value, format string, args ...any) wanted {
-	return wanted{lvs.Setting{Kind: lvs.Sysctl, Name: fmt.Sprintf("net/"+format, args...)}, value}
+	return wanted{host.Setting{Kind: host.Sysctl, Name: fmt.Sprintf("net/"+format, args...)}, value}
 }
 
 // want is everything that makes this host a real server, in the order in which
@@ -27,7 +27,7 @@ func (a *Agent) want(ctx context.Context) ([]wanted, error) {
 	if a.Forward == Masq {
 		var routes []wanted
 		for _, ip := range a.Gateway {
-			routes = append(routes, on(lvs.Setting{Kind: lvs.DefaultRoute, IP: ip}))
+			routes = append(routes, on(host.Setting{Kind: host.DefaultRoute, IP: ip}))
 		}
 		return routes, nil
 	}
@@ -45,7 +45,7 @@ func (a *Agent) want(ctx context.Context) ([]wanted, error) {
 			}
 			want = append(want, a.tunnel(nic, ip)...)
 		}
-		address := lvs.Setting{Kind: lvs.HostAddress, NIC: nic, IP: ip}
+		address := host.Setting{Kind: host.HostAddress, NIC: nic, IP: ip}
 		if ip.Is4() {
 			address.Scope = a.Scope
 		}
@@ -75,7 +75,7 @@ func (a *Agent) tunnel(nic string, ip netip.Addr) []wanted {
 	if a.Forward != IPIP {
 		return nil
 	}
-	want := []wanted{on(lvs.Setting{Kind: lvs.LinkUp, NIC: nic})}
+	want := []wanted{on(host.Setting{Kind: host.LinkUp, NIC: nic})}
 	if ip.Is4() {
 		want = append(want, sysctl("2", "ipv4/conf/%s/rp_filter", nic))
 	}
@@ -112,13 +112,13 @@ func (a *Agent) rules(ctx context.Context, ip netip.Addr) ([]wanted, error) {
 		}
 	}
 	if a.Method == ByNFTables {
-		return []wanted{on(lvs.Setting{Kind: lvs.NFTables, IP: ip, Source: source})}, nil
+		return []wanted{on(host.Setting{Kind: host.NFTables, IP: ip, Source: source})}, nil
 	}
 	program, err := a.kernel.ARPTables(ctx)
 	if err != nil {
 		return nil, err
 	}
-	drop := lvs.Setting{Kind: lvs.ARPTables, Name: program, IP: ip}
+	drop := host.Setting{Kind: host.ARPTables, Name: program, IP: ip}
 	mangle := drop
 	mangle.Source = source
 	return []wanted{on(drop), on(mangle)}, nil
@@ -126,9 +126,9 @@ func (a *Agent) rules(ctx context.Context, ip netip.Addr) ([]wanted, error) {
 
 // silenced tells whether an ARP rule silences an address that this host serves
 // as the director.
-func (a *Agent) silenced(ctx context.Context, settings []lvs.Setting) (string, error) {
+func (a *Agent) silenced(ctx context.Context, settings []host.Setting) (string, error) {
 	for _, s := range settings {
-		if s.Kind != lvs.NFTables && s.Kind != lvs.ARPTables {
+		if s.Kind != host.NFTables && s.Kind != host.ARPTables {
 			continue
 		}
 		places, err := a.kernel.Addresses(ctx, s.IP)

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/host"
 	"lvs-agents/internal/record"
 	"lvs-agents/ocf"
 )
@@ -24,14 +24,14 @@ func (a *Agent) notes(c ocf.Call) notes {
 func (n notes) forgetProof() { _ = n.proof.Remove() }
 
 // loopback returns the addresses that were taken off lo and are not back yet.
-func (n notes) loopback() ([]lvs.Address, error) {
+func (n notes) loopback() ([]host.Address, error) {
 	text, err := n.lo.Read()
 	if err != nil {
 		return nil, err
 	}
-	var kept []lvs.Address
+	var kept []host.Address
 	for line := range strings.Lines(text) {
-		address, err := lvs.ParseAddress(line)
+		address, err := host.ParseAddress(line)
 		if err != nil {
 			return nil, fmt.Errorf("what was taken off lo: %w", err)
 		}
@@ -51,11 +51,11 @@ func (a *Agent) takeOffLoopback(ctx context.Context, c ocf.Call) error {
 		return err
 	}
 	var text strings.Builder
-	var ops []lvs.AddressOp
+	var ops []host.AddressOp
 	for _, address := range all {
 		if strings.HasPrefix(address.NIC, "lo") && address.Observed.Silent {
 			fmt.Fprintln(&text, address)
-			ops = append(ops, lvs.AddressOp{Verb: lvs.DeleteAddress, Address: address})
+			ops = append(ops, host.AddressOp{Verb: host.DeleteAddress, Address: address})
 		}
 	}
 	if len(ops) == 0 {
@@ -80,7 +80,7 @@ func (a *Agent) putBackOnLoopback(ctx context.Context, c ocf.Call) error {
 		c.Log.Warn(err)
 	}
 	for _, address := range kept {
-		if err := a.apply(ctx, c, lvs.AddressOp{Verb: lvs.AddAddress, Address: address}); err != nil {
+		if err := a.apply(ctx, c, host.AddressOp{Verb: host.AddAddress, Address: address}); err != nil {
 			c.Log.Errorf("putting the address back on lo: %v", err)
 		}
 	}

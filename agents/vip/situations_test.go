@@ -11,8 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"lvs-agents/internal/host"
 	"lvs-agents/internal/kernel/kerneltest"
-	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/record"
 	"lvs-agents/ocf"
 )
@@ -173,7 +173,7 @@ func TestNothingIsAnnouncedOnLo(t *testing.T) {
 func TestNothingIsAnnouncedWithoutCarrier(t *testing.T) {
 	n := newNode(t)
 	n.links.Have("eth0", "192.0.2.10/24")
-	n.links.Becomes("eth0", lvs.Interface{NoCarrier: true})
+	n.links.Becomes("eth0", host.Interface{NoCarrier: true})
 	n.mustRun(t, 0, "monitor", "ip=192.0.2.10")
 	if len(n.announced.sent) > 0 {
 		t.Errorf("announced %q", n.announced.sent)
@@ -182,7 +182,7 @@ func TestNothingIsAnnouncedWithoutCarrier(t *testing.T) {
 
 func TestTheLink(t *testing.T) {
 	const v4, v6 = "ip=192.0.2.10", "ip=2001:db8::10"
-	noCarrier, down := lvs.Interface{NoCarrier: true}, lvs.Interface{Down: true}
+	noCarrier, down := host.Interface{NoCarrier: true}, host.Interface{Down: true}
 	tests := []struct {
 		name    string
 		happens func(*kerneltest.Links) // to a running address
@@ -206,15 +206,15 @@ func TestTheLink(t *testing.T) {
 		{name: "interface renamed", happens: func(k *kerneltest.Links) { k.Rename("eth0", "lan0") }, params: []string{v4, "nic=eth0"},
 			code: 1, reason: `192.0.2.10 is on lan0: network interface "eth0" does not exist any more`, restart: 5},
 		{name: "interface renamed, and not given", happens: func(k *kerneltest.Links) { k.Rename("eth0", "lan0") }, params: []string{v4}},
-		{name: "address removed", happens: func(k *kerneltest.Links) { by(k, lvs.DeleteAddress, "eth0", "192.0.2.10/24") }, params: []string{v4},
+		{name: "address removed", happens: func(k *kerneltest.Links) { by(k, host.DeleteAddress, "eth0", "192.0.2.10/24") }, params: []string{v4},
 			code: 7, reason: "192.0.2.10 is not on any interface"},
 		{name: "address moved", happens: func(k *kerneltest.Links) {
-			by(k, lvs.DeleteAddress, "eth0", "192.0.2.10/24")
-			by(k, lvs.AddAddress, "eth1", "192.0.2.10/24")
+			by(k, host.DeleteAddress, "eth0", "192.0.2.10/24")
+			by(k, host.AddAddress, "eth1", "192.0.2.10/24")
 		}, params: []string{v4, "nic=eth0"}, code: 7, reason: "192.0.2.10 is on eth1, not on eth0"},
 		{name: "address with another prefix", happens: func(k *kerneltest.Links) {
-			by(k, lvs.DeleteAddress, "eth0", "192.0.2.10/24")
-			by(k, lvs.AddAddress, "eth0", "192.0.2.10/32")
+			by(k, host.DeleteAddress, "eth0", "192.0.2.10/24")
+			by(k, host.AddAddress, "eth0", "192.0.2.10/32")
 		}, params: []string{v4, "cidr_netmask=24"}, code: 1, reason: "192.0.2.10 is on eth0, but with prefix length 32 instead of 24"},
 	}
 	for _, tt := range tests {
@@ -243,9 +243,9 @@ func TestTheLink(t *testing.T) {
 }
 
 // by is what somebody does by hand.
-func by(k *kerneltest.Links, verb lvs.AddressVerb, nic, prefix string) {
-	address := lvs.Address{NIC: nic, Prefix: netip.MustParsePrefix(prefix)}
-	if _, err := k.Apply(context.Background(), []lvs.AddressOp{{Verb: verb, Address: address}}); err != nil {
+func by(k *kerneltest.Links, verb host.AddressVerb, nic, prefix string) {
+	address := host.Address{NIC: nic, Prefix: netip.MustParsePrefix(prefix)}
+	if _, err := k.Apply(context.Background(), []host.AddressOp{{Verb: verb, Address: address}}); err != nil {
 		panic(err)
 	}
 }
@@ -253,13 +253,13 @@ func by(k *kerneltest.Links, verb lvs.AddressVerb, nic, prefix string) {
 func TestStartWithoutCarrierWarns(t *testing.T) {
 	for _, ip := range []string{"192.0.2.10", "2001:db8::10"} {
 		n := newNode(t)
-		n.links.Becomes("eth0", lvs.Interface{NoCarrier: true})
+		n.links.Becomes("eth0", host.Interface{NoCarrier: true})
 		got := n.mustRun(t, 0, "start", "ip="+ip)
 		if want := "WARNING: eth0 has no carrier: nobody can reach " + ip + " on this node yet\n"; !strings.HasPrefix(got.log, want) {
 			t.Errorf("log: %s", got.log)
 		}
 		n.mustRun(t, 0, "monitor", "ip="+ip)
-		n.links.Becomes("eth0", lvs.Interface{})
+		n.links.Becomes("eth0", host.Interface{})
 		if ip == "2001:db8::10" {
 			n.mustRun(t, 1, "monitor", "ip="+ip) // detection runs now
 		}
@@ -270,7 +270,7 @@ func TestStartWithoutCarrierWarns(t *testing.T) {
 
 func TestStartSetsTheInterfaceUp(t *testing.T) {
 	n := newNode(t)
-	n.links.Becomes("eth0", lvs.Interface{Down: true})
+	n.links.Becomes("eth0", host.Interface{Down: true})
 	got := n.mustRun(t, 0, "start", "ip=192.0.2.10")
 	if want := "INFO: ip link set dev eth0 up\nINFO: ip addr add 192.0.2.10/24 brd 192.0.2.255 dev eth0\n"; got.log != want {
 		t.Errorf("log: %s", got.log)
@@ -286,11 +286,11 @@ func TestLVSSupport(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			n := newNode(t)
-			there, err := lvs.ParseAddress(tt.lo)
+			there, err := host.ParseAddress(tt.lo)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := n.links.Apply(t.Context(), []lvs.AddressOp{{Verb: lvs.AddAddress, Address: there}}); err != nil {
+			if _, err := n.links.Apply(t.Context(), []host.AddressOp{{Verb: host.AddAddress, Address: there}}); err != nil {
 				t.Fatal(err)
 			}
 			before, params := n.links.String(), []string{"ip=" + tt.ip, "lvs_support=true"}
@@ -305,7 +305,7 @@ func TestLVSSupport(t *testing.T) {
 			n.mustRun(t, 7, "monitor", params...)
 
 			n.mustRun(t, 0, "start", params...)
-			by(n.links, lvs.DeleteAddress, "eth0", strings.Fields(tt.brought)[0])
+			by(n.links, host.DeleteAddress, "eth0", strings.Fields(tt.brought)[0])
 			got := n.mustRun(t, 1, "probe", params...)
 			if want := tt.ip + " was taken off lo and is neither on any interface nor back; stop puts it back"; got.reason != want {
 				t.Errorf("got  %s\nwant %s", got.reason, want)

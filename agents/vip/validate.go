@@ -8,7 +8,7 @@ import (
 	"net/netip"
 	"strings"
 
-	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/host"
 	"lvs-agents/ocf"
 )
 
@@ -99,20 +99,20 @@ func (a *Agent) warn(c ocf.Call) {
 }
 
 // target is the address as it shall be on this node.
-func (a *Agent) target(ctx context.Context) (lvs.Address, error) {
+func (a *Agent) target(ctx context.Context) (host.Address, error) {
 	if a.NIC != "" {
 		if _, err := a.kernel.Interface(ctx, a.NIC); err != nil {
-			return lvs.Address{}, err
+			return host.Address{}, err
 		}
 	}
-	network, err := a.kernel.Network(ctx, lvs.Search{IP: a.IP, Bits: a.Bits, NIC: a.NIC, Protocol: a.Protocol})
+	network, err := a.kernel.Network(ctx, host.Search{IP: a.IP, Bits: a.Bits, NIC: a.NIC, Protocol: a.Protocol})
 	switch {
-	case err != nil && (a.NIC == "" || a.Bits == 0 || !errors.Is(err, lvs.ErrNoNetwork)): // IPaddr2 needs none either when it is told both
-		return lvs.Address{}, err
+	case err != nil && (a.NIC == "" || a.Bits == 0 || !errors.Is(err, host.ErrNoNetwork)): // IPaddr2 needs none either when it is told both
+		return host.Address{}, err
 	case err == nil && a.NIC == "" && a.IP.Is6() && a.Bits != 0 && a.Bits != network.Bits && a.Bits != a.IP.BitLen():
-		return lvs.Address{}, fmt.Errorf("the network of %s on %s has prefix length %d, not %d; give cidr_netmask=%[3]d or 128, or nic as well", a.IP, network.NIC, network.Bits, a.Bits)
+		return host.Address{}, fmt.Errorf("the network of %s on %s has prefix length %d, not %d; give cidr_netmask=%[3]d or 128, or nic as well", a.IP, network.NIC, network.Bits, a.Bits)
 	}
-	target := lvs.Address{NIC: cmp.Or(a.NIC, network.NIC), Prefix: netip.PrefixFrom(a.IP, cmp.Or(a.Bits, network.Bits)), NoPrefixRoute: a.NoPrefixRoute}
+	target := host.Address{NIC: cmp.Or(a.NIC, network.NIC), Prefix: netip.PrefixFrom(a.IP, cmp.Or(a.Bits, network.Bits)), NoPrefixRoute: a.NoPrefixRoute}
 	if a.IP.Is6() {
 		target.NoDAD = a.NoDAD
 		target.Deprecated, target.Preferred = a.lifetime()
@@ -126,7 +126,7 @@ func (a *Agent) target(ctx context.Context) (lvs.Address, error) {
 }
 
 // broadcastOf is the broadcast address that belongs to a prefix.
-func (a *Agent) broadcastOf(prefix netip.Prefix, network lvs.Network) netip.Addr {
+func (a *Agent) broadcastOf(prefix netip.Prefix, network host.Network) netip.Addr {
 	switch a.Broadcast {
 	case "":
 		return network.Broadcast

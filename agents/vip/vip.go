@@ -13,7 +13,7 @@ import (
 	"slices"
 	"time"
 
-	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/host"
 	"lvs-agents/metadata"
 	"lvs-agents/ocf"
 )
@@ -24,16 +24,16 @@ type Kernel interface {
 	// Enter moves the calling goroutine into a network namespace.
 	Enter(namespace string) error
 	// Addresses returns ip on every interface that has it, whatever the prefix length.
-	Addresses(ctx context.Context, ip netip.Addr) ([]lvs.Address, error)
+	Addresses(ctx context.Context, ip netip.Addr) ([]host.Address, error)
 	// Network returns the directly connected network that holds an address.
-	Network(context.Context, lvs.Search) (lvs.Network, error)
+	Network(context.Context, host.Search) (host.Network, error)
 	// Interface is an error if there is no such interface.
-	Interface(ctx context.Context, nic string) (lvs.Interface, error)
+	Interface(ctx context.Context, nic string) (host.Interface, error)
 	// Gateways returns the next hops of the default routes over an interface.
 	Gateways(ctx context.Context, nic string, v6 bool) ([]netip.Addr, error)
-	Apply(context.Context, []lvs.AddressOp) (int, error)
+	Apply(context.Context, []host.AddressOp) (int, error)
 	// Settle waits for the end of IPv6 duplicate address detection.
-	Settle(context.Context, lvs.Address) error
+	Settle(context.Context, host.Address) error
 }
 
 // Announcement is what the neighbours are told: which host has an address now.
@@ -156,7 +156,7 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 }
 
 // again starts what is there already, perhaps by a start that was killed.
-func (a *Agent) again(ctx context.Context, c ocf.Call, there lvs.Address) error {
+func (a *Agent) again(ctx context.Context, c ocf.Call, there host.Address) error {
 	if err := a.raise(ctx, c, there); err != nil {
 		return err
 	}
@@ -171,11 +171,11 @@ func (a *Agent) addPolicy(ctx context.Context, c ocf.Call) error {
 	if !a.AddrLabel || !a.IP.Is6() {
 		return nil
 	}
-	return a.apply(ctx, c, a.policy(lvs.AddPolicy))
+	return a.apply(ctx, c, a.policy(host.AddPolicy))
 }
 
 // claim puts the address on its interface and tells the neighbours.
-func (a *Agent) claim(ctx context.Context, c ocf.Call, target lvs.Address) error {
+func (a *Agent) claim(ctx context.Context, c ocf.Call, target host.Address) error {
 	if err := a.raise(ctx, c, target); err != nil {
 		return err
 	}
@@ -189,11 +189,11 @@ func (a *Agent) claim(ctx context.Context, c ocf.Call, target lvs.Address) error
 	if err := a.addPolicy(ctx, c); err != nil {
 		return err
 	}
-	if err := a.apply(ctx, c, lvs.AddressOp{Verb: lvs.AddAddress, Address: target}); err != nil {
+	if err := a.apply(ctx, c, host.AddressOp{Verb: host.AddAddress, Address: target}); err != nil {
 		return err
 	}
 	if err := a.settle(ctx, c, target); err != nil {
-		undo := a.remove(context.WithoutCancel(ctx), c, []lvs.Address{target})
+		undo := a.remove(context.WithoutCancel(ctx), c, []host.Address{target})
 		return errors.Join(err, undo)
 	}
 	a.announce(ctx, c, target.NIC, former)
@@ -201,13 +201,13 @@ func (a *Agent) claim(ctx context.Context, c ocf.Call, target lvs.Address) error
 }
 
 // raise sets the interface up if it is down, as IPaddr2 does.
-func (a *Agent) raise(ctx context.Context, c ocf.Call, target lvs.Address) error {
+func (a *Agent) raise(ctx context.Context, c ocf.Call, target host.Address) error {
 	state, err := a.kernel.Interface(ctx, target.NIC)
 	if err != nil {
 		return err
 	}
 	if state.Down {
-		if err := a.apply(ctx, c, lvs.AddressOp{Verb: lvs.RaiseLink, Address: target}); err != nil {
+		if err := a.apply(ctx, c, host.AddressOp{Verb: host.RaiseLink, Address: target}); err != nil {
 			return err
 		}
 		if state, err = a.kernel.Interface(ctx, target.NIC); err != nil {
@@ -225,19 +225,19 @@ func (a *Agent) raise(ctx context.Context, c ocf.Call, target lvs.Address) error
 }
 
 // settle waits for duplicate address detection and decides what a duplicate means.
-func (a *Agent) settle(ctx context.Context, c ocf.Call, there lvs.Address) error {
+func (a *Agent) settle(ctx context.Context, c ocf.Call, there host.Address) error {
 	err := a.kernel.Settle(ctx, there)
 	switch {
-	case errors.Is(err, lvs.ErrNoCarrier): // the detection comes with the carrier, and monitor judges it
+	case errors.Is(err, host.ErrNoCarrier): // the detection comes with the carrier, and monitor judges it
 		return nil
-	case errors.Is(err, lvs.ErrDuplicate) && (a.Duplicate == policyWarn || a.Duplicate == policyTake):
+	case errors.Is(err, host.ErrDuplicate) && (a.Duplicate == policyWarn || a.Duplicate == policyTake):
 		c.Log.Warnf("%v; going on, as duplicate=%s", err, a.Duplicate)
 		again := there
 		again.NoDAD = true
-		if err := a.apply(ctx, c, lvs.AddressOp{Verb: lvs.DeleteAddress, Address: there}); err != nil {
+		if err := a.apply(ctx, c, host.AddressOp{Verb: host.DeleteAddress, Address: there}); err != nil {
 			return err
 		}
-		return a.apply(ctx, c, lvs.AddressOp{Verb: lvs.AddAddress, Address: again})
+		return a.apply(ctx, c, host.AddressOp{Verb: host.AddAddress, Address: again})
 	}
 	return err
 }
@@ -259,7 +259,7 @@ func (a *Agent) interval() time.Duration { return time.Duration(a.ArpInterval) *
 // that of the connected network. Where neither is there, an address counts on
 // every interface with neighbours: the interface may have another name now. A
 // real server of the same service has the address on lo or on a tunnel.
-func (a *Agent) ours(ctx context.Context) ([]lvs.Address, error) {
+func (a *Agent) ours(ctx context.Context) ([]host.Address, error) {
 	if !a.IP.IsValid() || a.impossible() { // a stop or probe with bad parameters
 		return nil, nil
 	}
@@ -271,7 +271,7 @@ func (a *Agent) ours(ctx context.Context) ([]lvs.Address, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(all, func(address lvs.Address) bool {
+	return slices.DeleteFunc(all, func(address host.Address) bool {
 		if nic == "" {
 			return address.Observed.Silent
 		}
@@ -280,40 +280,40 @@ func (a *Agent) ours(ctx context.Context) ([]lvs.Address, error) {
 }
 
 // home is the interface that the address belongs on, empty if there is none.
-func (a *Agent) home(ctx context.Context, have []lvs.Address) (string, error) {
+func (a *Agent) home(ctx context.Context, have []host.Address) (string, error) {
 	if a.NIC == "" {
-		network, err := a.kernel.Network(ctx, lvs.Search{IP: a.IP, Protocol: a.Protocol})
-		if err != nil && !errors.Is(err, lvs.ErrNoNetwork) {
+		network, err := a.kernel.Network(ctx, host.Search{IP: a.IP, Protocol: a.Protocol})
+		if err != nil && !errors.Is(err, host.ErrNoNetwork) {
 			return "", err
 		}
 		return network.NIC, nil
 	}
-	if slices.ContainsFunc(have, func(address lvs.Address) bool { return address.NIC == a.NIC }) {
+	if slices.ContainsFunc(have, func(address host.Address) bool { return address.NIC == a.NIC }) {
 		return a.NIC, nil
 	}
 	_, err := a.kernel.Interface(ctx, a.NIC)
 	switch {
 	case err == nil:
 		return a.NIC, nil
-	case errors.Is(err, lvs.ErrNotInstalled):
+	case errors.Is(err, host.ErrNotInstalled):
 		return "", nil
 	}
 	return "", err
 }
 
-func (a *Agent) fits(address lvs.Address) bool {
+func (a *Agent) fits(address host.Address) bool {
 	return a.Bits == 0 || address.Prefix.Bits() == a.Bits
 }
 
 // policy is the op for the address label of an IPv6 address.
-func (a *Agent) policy(verb lvs.AddressVerb) lvs.AddressOp {
-	return lvs.AddressOp{Verb: verb, Policy: uint32(a.AddrLabelValue), Address: lvs.Address{Prefix: netip.PrefixFrom(a.IP, 128)}}
+func (a *Agent) policy(verb host.AddressVerb) host.AddressOp {
+	return host.AddressOp{Verb: verb, Policy: uint32(a.AddrLabelValue), Address: host.Address{Prefix: netip.PrefixFrom(a.IP, 128)}}
 }
 
 // apply does an op; that it was done before is success.
-func (a *Agent) apply(ctx context.Context, c ocf.Call, op lvs.AddressOp) error {
-	_, err := a.kernel.Apply(ctx, []lvs.AddressOp{op})
-	added := op.Verb == lvs.AddAddress || op.Verb == lvs.AddPolicy
+func (a *Agent) apply(ctx context.Context, c ocf.Call, op host.AddressOp) error {
+	_, err := a.kernel.Apply(ctx, []host.AddressOp{op})
+	added := op.Verb == host.AddAddress || op.Verb == host.AddPolicy
 	switch {
 	case err == nil:
 		c.Log.Info(op)
@@ -358,19 +358,19 @@ func (a *Agent) mention(ctx context.Context, c ocf.Call) error {
 }
 
 // remove takes away the address and what came with it.
-func (a *Agent) remove(ctx context.Context, c ocf.Call, have []lvs.Address) error {
+func (a *Agent) remove(ctx context.Context, c ocf.Call, have []host.Address) error {
 	if a.AddrLabel && a.IP.Is6() {
-		if err := a.apply(ctx, c, a.policy(lvs.DeletePolicy)); err != nil {
+		if err := a.apply(ctx, c, a.policy(host.DeletePolicy)); err != nil {
 			c.Log.Warn(err) // a label without its address does nothing
 		}
 	}
 	for _, address := range have {
-		if err := a.apply(ctx, c, lvs.AddressOp{Verb: lvs.DeleteAddress, Address: address}); err != nil {
+		if err := a.apply(ctx, c, host.AddressOp{Verb: host.DeleteAddress, Address: address}); err != nil {
 			return err
 		}
 	}
 	if a.FlushRoutes && len(have) > 0 {
-		if err := a.apply(ctx, c, lvs.AddressOp{Verb: lvs.FlushRoutes, Address: have[0]}); err != nil {
+		if err := a.apply(ctx, c, host.AddressOp{Verb: host.FlushRoutes, Address: have[0]}); err != nil {
 			c.Log.Warn(err)
 		}
 	}
@@ -402,7 +402,7 @@ func (a *Agent) ReloadAgent(ctx context.Context, c ocf.Call) error {
 	if want.Deprecated == have[i].Deprecated && want.Preferred == 0 {
 		return nil
 	}
-	return a.apply(ctx, c, lvs.AddressOp{Verb: lvs.ChangeAddress, Address: want})
+	return a.apply(ctx, c, host.AddressOp{Verb: host.ChangeAddress, Address: want})
 }
 
 // Monitor looks whether the address is there and usable, and tells the neighbours
@@ -448,7 +448,7 @@ func (a *Agent) absent(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 		return failed("%s was taken off lo and is neither on %s nor back; stop puts it back", a.IP, a.place())
 	}
 	if a.NIC != "" && c.Recurring {
-		if _, err := a.kernel.Interface(ctx, a.NIC); errors.Is(err, lvs.ErrNotInstalled) {
+		if _, err := a.kernel.Interface(ctx, a.NIC); errors.Is(err, host.ErrNotInstalled) {
 			return failed("%s is gone: %v", a.IP, err)
 		}
 	}
@@ -462,7 +462,7 @@ func (a *Agent) absent(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 }
 
 // judge tells whether the address that is there can be used.
-func (a *Agent) judge(have []lvs.Address) (ocf.Status, error) {
+func (a *Agent) judge(have []host.Address) (ocf.Status, error) {
 	i := slices.IndexFunc(have, a.fits)
 	if i < 0 {
 		return failed("%s is on %s, but with prefix length %d instead of %d", a.IP, have[0].NIC, have[0].Prefix.Bits(), a.Bits)

@@ -10,6 +10,7 @@ import (
 
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/doctor"
+	"lvs-agents/internal/host"
 	"lvs-agents/internal/lvs"
 )
 
@@ -33,7 +34,7 @@ type system struct {
 
 // examiner finds out what is wrong with a real server.
 type examiner interface {
-	Examine(context.Context, []lvs.Setting) ([]doctor.Finding, error)
+	Examine(context.Context, []host.Setting) ([]doctor.Finding, error)
 }
 
 // kernel is the IPVS table of this network namespace.

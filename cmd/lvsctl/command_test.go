@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"lvs-agents/internal/host"
 	"lvs-agents/internal/lvs"
 )
 
@@ -105,7 +106,7 @@ web.cf:9:12: warning: a note after the value; write quiescent=no
 		{name: "plan against junk", args: "plan one.cf --against=junk", code: 1,
 			stderr: "\nlvsctl: junk: line 1: \"IP Virtual Server version 1.2.1 (size=4096)\": no command; one of -A -E -D -a -e -d is expected\n"},
 		{name: "plan against a missing file", args: "plan one.cf --against=no", code: 1, stderr: "\nlvsctl: open no: no such file or directory\n"},
-		{name: "plan without IPVS in the kernel", args: "plan one.cf", kernel: fakeKernel{err: lvs.NotInstalled("IPVS is not in this kernel; modprobe ip_vs")}, code: 1,
+		{name: "plan without IPVS in the kernel", args: "plan one.cf", kernel: fakeKernel{err: host.NotInstalled("IPVS is not in this kernel; modprobe ip_vs")}, code: 1,
 			stderr: "\nlvsctl: IPVS is not in this kernel; modprobe ip_vs\n"},
 		{name: "plan of a bad file", args: "plan bad.cf", code: 1, stderr: `
 bad.cf:1:9: error: virtual "192.0.2.10": no port; write 192.0.2.10:PORT, or a number alone for a firewall mark

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"lvs-agents/internal/doctor"
-	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/host"
 	"lvs-agents/internal/record"
 )
 
@@ -36,7 +36,7 @@ func examine(ctx context.Context, sys system, words []string, tunnel bool) int {
 
 // realServer is what the host consists of: as its resources noted, or as the
 // addresses on the command line want it.
-func realServer(sys system, words []string, tunnel bool) ([]lvs.Setting, error) {
+func realServer(sys system, words []string, tunnel bool) ([]host.Setting, error) {
 	ips := make([]netip.Addr, 0, len(words))
 	for _, word := range words {
 		ip, err := netip.ParseAddr(word)
@@ -45,7 +45,7 @@ func realServer(sys system, words []string, tunnel bool) ([]lvs.Setting, error) 
 		}
 		ips = append(ips, ip.Unmap())
 	}
-	var settings []lvs.Setting
+	var settings []host.Setting
 	for _, dir := range sys.stateDirs {
 		store, err := record.In(dir)
 		if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"lvs-agents/internal/doctor"
-	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/host"
 	"lvs-agents/internal/record"
 )
 
@@ -21,7 +21,7 @@ type patient struct {
 	asked    []string
 }
 
-func (p *patient) Examine(_ context.Context, settings []lvs.Setting) ([]doctor.Finding, error) {
+func (p *patient) Examine(_ context.Context, settings []host.Setting) ([]doctor.Finding, error) {
 	for _, s := range settings {
 		p.asked = append(p.asked, s.String())
 	}
@@ -36,7 +36,7 @@ func TestDoctor(t *testing.T) {
 	}
 	var ledger record.Ledger
 	ledger.Enter("web", record.Running)
-	ledger.Hold("web", lvs.Setting{Kind: lvs.HostAddress, NIC: "lo", IP: netip.MustParseAddr("192.0.2.10"), Scope: "host"}, lvs.Off, lvs.On)
+	ledger.Hold("web", host.Setting{Kind: host.HostAddress, NIC: "lo", IP: netip.MustParseAddr("192.0.2.10"), Scope: "host"}, host.Off, host.On)
 	if err := store.SaveLedger(ledger); err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strconv"
 
-	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/host"
 )
 
 // Finding is one thing that is wrong.
@@ -22,33 +22,12 @@ type Finding struct {
 // String is one line.
 func (f Finding) String() string { return f.What + ": " + f.Why + "; " + f.Fix }
 
-// Word is something that a host said about an address on an interface.
-type Word struct {
-	NIC string
-	IP  netip.Addr
-}
-
-// Add appends a word that is not there yet.
-func Add(words []Word, w Word) []Word {
-	if slices.Contains(words, w) {
-		return words
-	}
-	return append(words, w)
-}
-
-// Heard is what a probe heard.
-type Heard struct {
-	Deaf      []Word // interfaces that did not even answer for an address of their own
-	Answered  []Word // to "who has the address"
-	Announced []Word // as the sender of its own questions
-}
-
 // Kernel is what the doctor looks at.
 type Kernel interface {
-	Get(context.Context, lvs.Setting) (string, error)
-	Addresses(ctx context.Context, ip netip.Addr) ([]lvs.Address, error)
+	Get(context.Context, host.Setting) (string, error)
+	Addresses(ctx context.Context, ip netip.Addr) ([]host.Address, error)
 	// Probe asks the host as a neighbour would.
-	Probe(ctx context.Context, ips []netip.Addr) (Heard, error)
+	Probe(ctx context.Context, ips []netip.Addr) (host.Heard, error)
 	// Balances tells whether the host is a director for the address.
 	Balances(ip netip.Addr) bool
 }
@@ -58,10 +37,10 @@ type Examiner struct{ Kernel }
 
 // Examine returns what is wrong with a real server that consists of settings:
 // those of an agent, or what ByHand makes of addresses.
-func (e Examiner) Examine(ctx context.Context, settings []lvs.Setting) ([]Finding, error) {
-	x := &examination{kernel: e.Kernel, settings: settings, places: map[netip.Addr][]lvs.Address{}}
+func (e Examiner) Examine(ctx context.Context, settings []host.Setting) ([]Finding, error) {
+	x := &examination{kernel: e.Kernel, settings: settings, places: map[netip.Addr][]host.Address{}}
 	for _, s := range settings {
-		if s.Kind != lvs.HostAddress || slices.Contains(x.ips, s.IP) {
+		if s.Kind != host.HostAddress || slices.Contains(x.ips, s.IP) {
 			continue
 		}
 		x.ips = append(x.ips, s.IP)
@@ -83,15 +62,15 @@ func (e Examiner) Examine(ctx context.Context, settings []lvs.Setting) ([]Findin
 }
 
 // ByHand is the settings of a real server that no agent has set up.
-func ByHand(ips []netip.Addr, tunnel bool) []lvs.Setting {
-	var settings []lvs.Setting
+func ByHand(ips []netip.Addr, tunnel bool) []host.Setting {
+	var settings []host.Setting
 	for _, ip := range ips {
 		nic := "lo"
 		if tunnel {
 			nic = map[bool]string{false: "tunl0", true: "ip6tnl0"}[ip.Is6()]
-			settings = append(settings, lvs.Setting{Kind: lvs.LinkUp, NIC: nic})
+			settings = append(settings, host.Setting{Kind: host.LinkUp, NIC: nic})
 		}
-		settings = append(settings, lvs.Setting{Kind: lvs.HostAddress, NIC: nic, IP: ip})
+		settings = append(settings, host.Setting{Kind: host.HostAddress, NIC: nic, IP: ip})
 	}
 	return settings
 }
@@ -99,10 +78,10 @@ func ByHand(ips []netip.Addr, tunnel bool) []lvs.Setting {
 // examination is one look at a host.
 type examination struct {
 	kernel   Kernel
-	settings []lvs.Setting
+	settings []host.Setting
 	ips      []netip.Addr
-	places   map[netip.Addr][]lvs.Address
-	heard    Heard
+	places   map[netip.Addr][]host.Address
+	heard    host.Heard
 
 	findings []Finding
 	err      error // the first
@@ -118,19 +97,19 @@ func (x *examination) found(what, why, fix string) {
 func (x *examination) look(ctx context.Context) {
 	for _, s := range x.settings {
 		switch s.Kind {
-		case lvs.HostAddress:
+		case host.HostAddress:
 			x.address(s)
-		case lvs.LinkUp:
+		case host.LinkUp:
 			x.tunnel(ctx, s)
-		case lvs.DefaultRoute:
-			if x.get(ctx, s) == lvs.Off {
-				x.found("replies do not go through the director", "there is no default route via "+s.IP.String(), s.Command(lvs.On))
+		case host.DefaultRoute:
+			if x.get(ctx, s) == host.Off {
+				x.found("replies do not go through the director", "there is no default route via "+s.IP.String(), s.Command(host.On))
 			}
-		case lvs.ARPTables, lvs.NFTables:
-			if x.get(ctx, s) != lvs.On {
-				x.found("ARP is not kept silent about "+s.IP.String(), "a rule of "+string(s.Kind)+" is missing", s.Command(lvs.On))
+		case host.ARPTables, host.NFTables:
+			if x.get(ctx, s) != host.On {
+				x.found("ARP is not kept silent about "+s.IP.String(), "a rule of "+string(s.Kind)+" is missing", s.Command(host.On))
 			}
-		case lvs.Sysctl: // judged by what is heard
+		case host.Sysctl: // judged by what is heard
 		}
 	}
 	for _, w := range x.heard.Answered {
@@ -144,7 +123,7 @@ func (x *examination) look(ctx context.Context) {
 	}
 }
 
-func (x *examination) get(ctx context.Context, s lvs.Setting) string {
+func (x *examination) get(ctx context.Context, s host.Setting) string {
 	value, err := x.kernel.Get(ctx, s)
 	if err != nil && x.err == nil {
 		x.err = err
@@ -152,20 +131,20 @@ func (x *examination) get(ctx context.Context, s lvs.Setting) string {
 	return value
 }
 
-func (x *examination) address(s lvs.Setting) {
+func (x *examination) address(s host.Setting) {
 	what := "packets for " + s.IP.String() + " are not accepted"
-	quiet := slices.DeleteFunc(slices.Clone(x.places[s.IP]), func(a lvs.Address) bool { return !a.Observed.Silent })
+	quiet := slices.DeleteFunc(slices.Clone(x.places[s.IP]), func(a host.Address) bool { return !a.Observed.Silent })
 	if len(quiet) == 0 && (len(x.places[s.IP]) == 0 || !x.kernel.Balances(s.IP)) {
 		if len(x.places[s.IP]) > 0 {
 			what = s.IP.String() + " is not where a real server has it"
 		}
-		x.found(what, "it is not on "+s.NIC, s.Command(lvs.On))
+		x.found(what, "it is not on "+s.NIC, s.Command(host.On))
 	}
 	for _, a := range quiet {
 		if a.Prefix.Bits() != s.IP.BitLen() {
 			x.found(fmt.Sprintf("the host takes all of %s for itself", a.Prefix.Masked()),
 				fmt.Sprintf("%s is on %s with prefix length %d", s.IP, a.NIC, a.Prefix.Bits()),
-				fmt.Sprintf("ip addr del %s dev %s; %s", a.Prefix, a.NIC, s.Command(lvs.On)))
+				fmt.Sprintf("ip addr del %s dev %s; %s", a.Prefix, a.NIC, s.Command(host.On)))
 		}
 		if a.Observed.Down {
 			x.found(what, a.NIC+" is down", "ip link set dev "+a.NIC+" up")
@@ -173,10 +152,10 @@ func (x *examination) address(s lvs.Setting) {
 	}
 }
 
-func (x *examination) tunnel(ctx context.Context, s lvs.Setting) {
+func (x *examination) tunnel(ctx context.Context, s host.Setting) {
 	const what = "packets out of the tunnel are dropped"
-	if x.get(ctx, s) != lvs.On {
-		x.found(what, s.NIC+" is down", s.Command(lvs.On))
+	if x.get(ctx, s) != host.On {
+		x.found(what, s.NIC+" is down", s.Command(host.On))
 	}
 	own := conf(s.NIC, "rp_filter")
 	if value, by := x.larger(ctx, s.NIC, "rp_filter"); s.NIC != "ip6tnl0" && value == 1 {
@@ -184,14 +163,14 @@ func (x *examination) tunnel(ctx context.Context, s lvs.Setting) {
 	}
 }
 
-func conf(nic, name string) lvs.Setting {
-	return lvs.Setting{Kind: lvs.Sysctl, Name: "net/ipv4/conf/" + nic + "/" + name}
+func conf(nic, name string) host.Setting {
+	return host.Setting{Kind: host.Sysctl, Name: "net/ipv4/conf/" + nic + "/" + name}
 }
 
 // larger returns what counts of a sysctl that exists for all and for an
 // interface, and where it comes from (include/linux/inetdevice.h,
 // IN_DEV_MAXCONF).
-func (x *examination) larger(ctx context.Context, nic, name string) (int, lvs.Setting) {
+func (x *examination) larger(ctx context.Context, nic, name string) (int, host.Setting) {
 	all, own := conf("all", name), conf(nic, name)
 	a, _ := strconv.Atoi(x.get(ctx, all))
 	o, _ := strconv.Atoi(x.get(ctx, own))
@@ -206,24 +185,24 @@ func (x *examination) larger(ctx context.Context, nic, name string) (int, lvs.Se
 func (x *examination) rules(ctx context.Context, ip netip.Addr) (used, complete bool) {
 	complete = true
 	for _, s := range x.settings {
-		if s.IP == ip && (s.Kind == lvs.NFTables || s.Kind == lvs.ARPTables) {
+		if s.IP == ip && (s.Kind == host.NFTables || s.Kind == host.ARPTables) {
 			used = true
-			complete = complete && x.get(ctx, s) == lvs.On
+			complete = complete && x.get(ctx, s) == host.On
 		}
 	}
 	return used, complete
 }
 
 // onWire tells whether an interface with neighbours has the address.
-func (x *examination) onWire(w Word) (lvs.Address, bool) {
-	i := slices.IndexFunc(x.places[w.IP], func(a lvs.Address) bool { return a.NIC == w.NIC })
+func (x *examination) onWire(w host.Word) (host.Address, bool) {
+	i := slices.IndexFunc(x.places[w.IP], func(a host.Address) bool { return a.NIC == w.NIC })
 	if i < 0 {
-		return lvs.Address{}, false
+		return host.Address{}, false
 	}
 	return x.places[w.IP][i], true
 }
 
-func (x *examination) answer(ctx context.Context, w Word) {
+func (x *examination) answer(ctx context.Context, w host.Word) {
 	a, onWire := x.onWire(w)
 	if onWire && x.kernel.Balances(w.IP) {
 		return // as the director shall
@@ -231,7 +210,7 @@ func (x *examination) answer(ctx context.Context, w Word) {
 	protocol := map[bool]string{false: "ARP", true: "neighbour solicitations"}[w.IP.Is6()]
 	what := fmt.Sprintf("%s answers %s for %s, so clients come directly", w.NIC, protocol, w.IP)
 	if onWire {
-		x.found(what, fmt.Sprintf("%s is on %s", a.Prefix, a.NIC), lvs.AddressOp{Verb: lvs.DeleteAddress, Address: a}.String())
+		x.found(what, fmt.Sprintf("%s is on %s", a.Prefix, a.NIC), host.AddressOp{Verb: host.DeleteAddress, Address: a}.String())
 		return
 	}
 	if w.IP.Is6() {
@@ -255,7 +234,7 @@ func (x *examination) answer(ctx context.Context, w Word) {
 	}
 }
 
-func (x *examination) announcement(ctx context.Context, w Word) {
+func (x *examination) announcement(ctx context.Context, w host.Word) {
 	if _, onWire := x.onWire(w); onWire {
 		return // it is what answer says
 	}
@@ -274,7 +253,7 @@ func (x *examination) announcement(ctx context.Context, w Word) {
 }
 
 // deaf is for an interface that answers for nothing: nothing is proved then.
-func (x *examination) deaf(ctx context.Context, w Word) {
+func (x *examination) deaf(ctx context.Context, w host.Word) {
 	value, by := x.larger(ctx, w.NIC, "arp_ignore")
 	switch {
 	case w.IP.Is6():

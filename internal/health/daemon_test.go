@@ -21,6 +21,7 @@ import (
 
 	"lvs-agents/internal/check"
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/host"
 	"lvs-agents/internal/kernel/kerneltest"
 	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/record"
@@ -34,7 +35,7 @@ type kernel struct {
 
 func (k *kernel) Table(ctx context.Context) (lvs.Table, error) {
 	if k.lost.Load() {
-		return nil, lvs.NotInstalled("IPVS is not in this kernel; modprobe ip_vs")
+		return nil, host.NotInstalled("IPVS is not in this kernel; modprobe ip_vs")
 	}
 	return k.IPVS.Table(ctx)
 }

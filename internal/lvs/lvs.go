@@ -13,17 +13,6 @@ import (
 	"time"
 )
 
-// ErrNotInstalled says that this node lacks what was asked for: IPVS in the
-// kernel, a scheduler, a network interface. The text around it names the thing
-// and the fix. It is errors.ErrUnsupported to those who do not know this package.
-var ErrNotInstalled error = notInstalled{}
-
-type notInstalled struct{}
-
-func (notInstalled) Error() string { return "not installed" }
-
-func (notInstalled) Is(target error) bool { return target == errors.ErrUnsupported }
-
 // Protocol is the transport protocol of a virtual service, by its IANA number.
 // The zero value belongs to services that are selected by a firewall mark.
 type Protocol uint8

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/host"
 )
 
 // Ledger is what resources have set on this host and what they found. All
@@ -32,7 +32,7 @@ type Holder struct {
 
 // Entry is one setting.
 type Entry struct {
-	lvs.Setting
+	host.Setting
 
 	Found, Set string   // values before the first holder came, and since
 	By         []string // ids of the holders, never empty
@@ -60,7 +60,7 @@ func (l *Ledger) Enter(id string, state State) {
 
 // Hold notes that a resource is about to give a setting a value; found is its
 // present one, which counts only for the first holder. It returns the entry.
-func (l *Ledger) Hold(id string, s lvs.Setting, found, set string) Entry {
+func (l *Ledger) Hold(id string, s host.Setting, found, set string) Entry {
 	i := slices.IndexFunc(l.Entries, func(e Entry) bool { return e.Setting == s })
 	if i < 0 {
 		i = len(l.Entries)
@@ -90,7 +90,7 @@ func (l *Ledger) Alone(id string, e Entry) bool {
 }
 
 // Drop takes a resource off a setting.
-func (l *Ledger) Drop(id string, s lvs.Setting) {
+func (l *Ledger) Drop(id string, s host.Setting) {
 	var left []Entry
 	for _, e := range l.Entries {
 		if e.Setting == s {
@@ -242,7 +242,7 @@ func (l *Ledger) parseEntry(text string) error {
 	if len(words) < 4 {
 		return fmt.Errorf("%q is no setting", text)
 	}
-	setting, err := lvs.ParseSetting(words[0])
+	setting, err := host.ParseSetting(words[0])
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/host"
 )
 
 func someLedger() Ledger {
@@ -18,8 +18,8 @@ func someLedger() Ledger {
 	ip := netip.MustParseAddr("192.0.2.10")
 	for _, id := range []string{"web", `o"d d`} {
 		l.Enter(id, Running)
-		l.Hold(id, lvs.Setting{Kind: lvs.Sysctl, Name: "net/ipv4/conf/all/arp_ignore"}, "0", "1")
-		l.Hold(id, lvs.Setting{Kind: lvs.HostAddress, NIC: "lo", IP: ip, Scope: "global"}, lvs.Off, lvs.On)
+		l.Hold(id, host.Setting{Kind: host.Sysctl, Name: "net/ipv4/conf/all/arp_ignore"}, "0", "1")
+		l.Hold(id, host.Setting{Kind: host.HostAddress, NIC: "lo", IP: ip, Scope: "global"}, host.Off, host.On)
 	}
 	l.Enter("web", Stopping)
 	return l

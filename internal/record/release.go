@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"lvs-agents/internal/host"
 	"lvs-agents/internal/lvs"
 )
 
@@ -78,7 +79,7 @@ func (s Store) handBack(ctx context.Context, k Kernel, holder string, errLock er
 			continue // writing a damaged one would hide that it is
 		}
 		have, err := k.Table(ctx)
-		if errors.Is(err, lvs.ErrNotInstalled) {
+		if errors.Is(err, host.ErrNotInstalled) {
 			return ops, nil
 		}
 		idle := r.idle(have)
@@ -130,7 +131,7 @@ func (r Record) Unclaimed(back lvs.Scope) Record {
 
 func (s Store) remove(ctx context.Context, k Kernel, own Record, keep []lvs.ServiceID) ([]lvs.Op, error) {
 	have, err := k.Table(ctx)
-	if errors.Is(err, lvs.ErrNotInstalled) {
+	if errors.Is(err, host.ErrNotInstalled) {
 		return nil, s.forget(own.ID)
 	}
 	if err != nil {

@@ -17,9 +17,9 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"lvs-agents/internal/host"
 	"lvs-agents/internal/kernel/link"
 	"lvs-agents/internal/kernel/packet"
-	"lvs-agents/internal/lvs"
 )
 
 // Burst is how often and how long to announce.
@@ -37,7 +37,7 @@ type Burst struct {
 // fails does not keep the next ones from being sent; the first error is returned
 // in the end. It ends early when ctx does. It does nothing, successfully, on
 // interfaces without link-layer addresses (lo, tunnels). Errors:
-// lvs.ErrNotInstalled for a missing interface, fs.ErrPermission, unix.ENETDOWN
+// host.ErrNotInstalled for a missing interface, fs.ErrPermission, unix.ENETDOWN
 // for one that is down, unix.EADDRNOTAVAIL for an IPv6 address that is not there
 // or still tentative.
 //
@@ -49,7 +49,7 @@ func (b Burst) Send(ctx context.Context, nic string, ip netip.Addr) error {
 	if err == nil && link != nil {
 		err = b.on(ctx, link, ip)
 	}
-	if err == nil || errors.Is(err, lvs.ErrNotInstalled) {
+	if err == nil || errors.Is(err, host.ErrNotInstalled) {
 		return err
 	}
 	return fmt.Errorf("announce %s on %s: %w", ip, nic, err)

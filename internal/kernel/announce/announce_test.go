@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 
+	"lvs-agents/internal/host"
 	"lvs-agents/internal/kernel/packet"
-	"lvs-agents/internal/lvs"
 )
 
 func TestPackets(t *testing.T) {
@@ -133,7 +133,7 @@ func TestClaimant(t *testing.T) {
 func TestMissingInterface(t *testing.T) {
 	err := Burst{Count: 1}.Send(t.Context(), "eth-none", netip.MustParseAddr("192.0.2.10"))
 	const want = `network interface "eth-none" does not exist; create it or give one that ip link shows`
-	if !errors.Is(err, lvs.ErrNotInstalled) || err.Error() != want {
+	if !errors.Is(err, host.ErrNotInstalled) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }

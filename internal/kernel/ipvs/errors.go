@@ -5,10 +5,11 @@ import (
 	"io/fs"
 	"syscall"
 
+	"lvs-agents/internal/host"
 	"lvs-agents/internal/lvs"
 )
 
-var errAbsent = lvs.NotInstalled("IPVS is not in this kernel; modprobe ip_vs")
+var errAbsent = host.NotInstalled("IPVS is not in this kernel; modprobe ip_vs")
 
 // translate is the one place that knows what IPVS' error numbers mean. The
 // zero op stands for reading. net/netfilter/ipvs/ip_vs_ctl.c: a service that
@@ -27,11 +28,11 @@ func translate(op lvs.Op, err error) error {
 		return fs.ErrNotExist
 	case errno == syscall.ENOENT && adds:
 		s := op.Service.Scheduler
-		return lvs.NotInstalled("scheduler %q is not available; modprobe ip_vs_%s", s, s)
+		return host.NotInstalled("scheduler %q is not available; modprobe ip_vs_%s", s, s)
 	case errno == syscall.ENOENT && ofDestination(op):
 		return fs.ErrNotExist
 	case errno == syscall.EAFNOSUPPORT:
-		return lvs.NotInstalled("IPVS of this kernel has no IPv6 (CONFIG_IP_VS_IPV6)")
+		return host.NotInstalled("IPVS of this kernel has no IPv6 (CONFIG_IP_VS_IPV6)")
 	case errno == syscall.EPERM:
 		return fs.ErrPermission
 	}

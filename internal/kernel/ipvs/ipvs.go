@@ -60,7 +60,7 @@ func (k *Kernel) Close() error {
 // ServiceID.Compare and of the addresses. Services that this package would not
 // create (other protocols, unknown schedulers) are in it as they are.
 //
-// Errors: lvs.ErrNotInstalled without IPVS in the kernel, fs.ErrPermission,
+// Errors: host.ErrNotInstalled without IPVS in the kernel, fs.ErrPermission,
 // context.DeadlineExceeded.
 //
 // A dump is not a snapshot: while another process adds or deletes destinations
@@ -137,7 +137,7 @@ const batch = 64
 
 // Apply makes changes in order and returns how many succeeded before the first
 // that did not; the error starts with that change in ipvsadm syntax. Errors:
-// lvs.ErrNotInstalled without IPVS or the scheduler, fs.ErrExist for adding
+// host.ErrNotInstalled without IPVS or the scheduler, fs.ErrExist for adding
 // what is there, fs.ErrNotExist for changing or deleting what is not,
 // fs.ErrPermission, context.DeadlineExceeded.
 //

@@ -18,6 +18,7 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
+	"lvs-agents/internal/host"
 	"lvs-agents/internal/lvs"
 )
 
@@ -356,8 +357,8 @@ func TestTranslate(t *testing.T) {
 		want error
 	}{
 		{lvs.AddService, syscall.EEXIST, fs.ErrExist},
-		{lvs.AddService, syscall.ENOENT, lvs.ErrNotInstalled},
-		{lvs.EditService, syscall.ENOENT, lvs.ErrNotInstalled},
+		{lvs.AddService, syscall.ENOENT, host.ErrNotInstalled},
+		{lvs.EditService, syscall.ENOENT, host.ErrNotInstalled},
 		{lvs.EditService, syscall.ESRCH, fs.ErrNotExist},
 		{lvs.DeleteService, syscall.ESRCH, fs.ErrNotExist},
 		{lvs.AddDestination, syscall.ESRCH, fs.ErrNotExist},

@@ -15,6 +15,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
+	"lvs-agents/internal/host"
 	"lvs-agents/internal/kernel/ipvs"
 	"lvs-agents/internal/kernel/kerneltest"
 	"lvs-agents/internal/lvs"
@@ -26,7 +27,7 @@ func open(t *testing.T) *ipvs.Kernel {
 	kerneltest.Namespace(t)
 	k := ipvs.New()
 	t.Cleanup(func() { _ = k.Close() })
-	if _, err := k.Table(t.Context()); errors.Is(err, lvs.ErrNotInstalled) {
+	if _, err := k.Table(t.Context()); errors.Is(err, host.ErrNotInstalled) {
 		kerneltest.Need(t, err.Error())
 	}
 	return k
@@ -49,7 +50,7 @@ func TestKernelWithoutIPVS(t *testing.T) {
 		t.Skip("this kernel has IPVS")
 	}
 	const absent = "IPVS is not in this kernel; modprobe ip_vs"
-	if want := "ipvsadm -Sn: " + absent; !errors.Is(err, lvs.ErrNotInstalled) || err.Error() != want {
+	if want := "ipvsadm -Sn: " + absent; !errors.Is(err, host.ErrNotInstalled) || err.Error() != want {
 		t.Errorf("got %v; want %s", err, want)
 	}
 	for _, line := range []string{
@@ -58,7 +59,7 @@ func TestKernelWithoutIPVS(t *testing.T) {
 	} {
 		ops := kerneltest.ParseOps(t, line)
 		done, err := k.Apply(t.Context(), ops)
-		if want := ops[0].String() + ": " + absent; done != 0 || !errors.Is(err, lvs.ErrNotInstalled) || err.Error() != want {
+		if want := ops[0].String() + ": " + absent; done != 0 || !errors.Is(err, host.ErrNotInstalled) || err.Error() != want {
 			t.Errorf("got %d, %v; want %s", done, err, want)
 		}
 	}
@@ -216,7 +217,7 @@ func TestKernelSurvivesReload(t *testing.T) {
 			t.Errorf("got %v, %s", err, table)
 		}
 		ops := kerneltest.ParseOps(t, "-A -f 2 -s twos")
-		if _, err := k.Apply(t.Context(), ops); !errors.Is(err, lvs.ErrNotInstalled) {
+		if _, err := k.Apply(t.Context(), ops); !errors.Is(err, host.ErrNotInstalled) {
 			t.Errorf("unknown scheduler: %v", err)
 		}
 		if err := unload(t); err != nil {

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 
+	"lvs-agents/internal/host"
 	"lvs-agents/internal/lvs"
 )
 
@@ -82,7 +83,7 @@ func (k *IPVS) open(ctx context.Context) error {
 		return err
 	}
 	if k.Missing {
-		return lvs.NotInstalled("IPVS is not in this kernel; modprobe ip_vs")
+		return host.NotInstalled("IPVS is not in this kernel; modprobe ip_vs")
 	}
 	return nil
 }
@@ -167,7 +168,7 @@ func (k *IPVS) refuse(op lvs.Op) error {
 			return nil // Table.Apply says what is wrong
 		}
 		if s := op.Service.Scheduler; !slices.Contains(k.Schedulers, string(s)) {
-			return lvs.NotInstalled("scheduler %q is not available; modprobe ip_vs_%s", s, s)
+			return host.NotInstalled("scheduler %q is not available; modprobe ip_vs_%s", s, s)
 		}
 	case lvs.AddDestination, lvs.EditDestination:
 		switch {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"lvs-agents/internal/host"
 	"lvs-agents/internal/lvs"
 )
 
@@ -133,9 +134,9 @@ func ipvsCases() []ipvsCase {
 			err: syscall.EINVAL, table: "-A -f 5 -6 -s rr"},
 		{name: "tunnels go to the other family", setup: "-A -f 5 -s rr", ops: "-a -f 5 -r [2001:db8::21]:80 -i -w 1", done: 1,
 			table: "-A -f 5 -s rr\n-a -f 5 -r [2001:db8::21]:80 -i -w 1"},
-		{name: "unknown scheduler", setup: web, ops: "-A -f 5 -s twos", err: lvs.ErrNotInstalled,
+		{name: "unknown scheduler", setup: web, ops: "-A -f 5 -s twos", err: host.ErrNotInstalled,
 			text: `ipvsadm -A -f 5 -s twos: scheduler "twos" is not available; modprobe ip_vs_twos`, table: web},
-		{name: "edit to an unknown scheduler", setup: web, ops: "-E -t 192.0.2.10:80 -s twos", err: lvs.ErrNotInstalled,
+		{name: "edit to an unknown scheduler", setup: web, ops: "-E -t 192.0.2.10:80 -s twos", err: host.ErrNotInstalled,
 			text: `ipvsadm -E -t 192.0.2.10:80 -s twos: scheduler "twos" is not available; modprobe ip_vs_twos`, table: web},
 		{name: "weight and method are edited", setup: web, done: 2, ops: `
 -e -t 192.0.2.10:80 -r 192.0.2.21:80 -m -w 0

@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/host"
 )
 
 func TestIPVS(t *testing.T) {
@@ -20,7 +20,7 @@ func TestIPVSMissing(t *testing.T) {
 	k.Missing = true
 	_, err := k.Table(t.Context())
 	_, second := k.Apply(t.Context(), ParseOps(t, "-A -f 1 -s rr"))
-	if !errors.Is(err, lvs.ErrNotInstalled) || !errors.Is(second, lvs.ErrNotInstalled) {
+	if !errors.Is(err, host.ErrNotInstalled) || !errors.Is(second, host.ErrNotInstalled) {
 		t.Errorf("got %v, %v", err, second)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"sync"
 
-	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/host"
 )
 
 // Links is the network of a kernel that is not there. It has the methods of
@@ -30,15 +30,15 @@ type Links struct {
 
 	mu        sync.Mutex
 	nics      []string
-	states    map[string]lvs.Interface
-	addresses []lvs.Address
+	states    map[string]host.Interface
+	addresses []host.Address
 	policies  []string // label and address
 	faults    faults
 }
 
 // NewLinks returns a host with nothing but lo.
 func NewLinks() *Links {
-	k := &Links{states: map[string]lvs.Interface{"lo": {Silent: true}}}
+	k := &Links{states: map[string]host.Interface{"lo": {Silent: true}}}
 	k.Have("lo", "127.0.0.1/8", "::1/128")
 	return k
 }
@@ -52,7 +52,7 @@ func (k *Links) Have(nic string, prefixes ...string) {
 		k.nics = append(k.nics, nic)
 	}
 	for _, text := range prefixes {
-		a := lvs.Address{NIC: nic, Prefix: netip.MustParsePrefix(text)}
+		a := host.Address{NIC: nic, Prefix: netip.MustParsePrefix(text)}
 		if nic != "lo" && a.Prefix.Addr().Is4() && a.Prefix.Bits() < 31 {
 			a.Broadcast = broadcast(a.Prefix)
 		}
@@ -78,12 +78,12 @@ func (k *Links) FailAfter(n int, err error) {
 
 // Becomes changes the state of an interface. One that goes down loses its IPv6
 // addresses.
-func (k *Links) Becomes(nic string, state lvs.Interface) {
+func (k *Links) Becomes(nic string, state host.Interface) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.states[nic] = state
 	if state.Down {
-		k.addresses = slices.DeleteFunc(k.addresses, func(a lvs.Address) bool { return a.NIC == nic && a.Prefix.Addr().Is6() })
+		k.addresses = slices.DeleteFunc(k.addresses, func(a host.Address) bool { return a.NIC == nic && a.Prefix.Addr().Is6() })
 	}
 }
 
@@ -94,7 +94,7 @@ func (k *Links) Rename(nic, name string) {
 	defer k.mu.Unlock()
 	k.nics = slices.DeleteFunc(k.nics, func(other string) bool { return other == nic })
 	if name == "" {
-		k.addresses = slices.DeleteFunc(k.addresses, func(a lvs.Address) bool { return a.NIC == nic })
+		k.addresses = slices.DeleteFunc(k.addresses, func(a host.Address) bool { return a.NIC == nic })
 		return
 	}
 	k.nics = append(k.nics, name)
@@ -114,7 +114,7 @@ func (k *Links) String() string {
 	var b strings.Builder
 	for _, a := range k.addresses {
 		if text := a.String(); text != "127.0.0.1/8 dev lo" && text != "::1/128 dev lo" {
-			fmt.Fprintln(&b, lvs.AddressOp{Verb: lvs.AddAddress, Address: a})
+			fmt.Fprintln(&b, host.AddressOp{Verb: host.AddAddress, Address: a})
 		}
 	}
 	for _, policy := range k.policies {
@@ -128,7 +128,7 @@ func (k *Links) Enter(name string) error {
 	if slices.Contains(k.Namespaces, name) {
 		return nil
 	}
-	return lvs.NotInstalled("network namespace %q does not exist; ip netns add %s", name, name)
+	return host.NotInstalled("network namespace %q does not exist; ip netns add %s", name, name)
 }
 
 // Gateways is as that of internal/kernel/link.
@@ -153,29 +153,29 @@ func (k *Links) open(ctx context.Context) error {
 }
 
 // Addresses is as that of internal/kernel/link.
-func (k *Links) Addresses(ctx context.Context, ip netip.Addr) ([]lvs.Address, error) {
+func (k *Links) Addresses(ctx context.Context, ip netip.Addr) ([]host.Address, error) {
 	if err := k.open(ctx); err != nil {
 		return nil, fmt.Errorf("ip addr show to %s: %w", ip, err)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	var found []lvs.Address
+	var found []host.Address
 	for _, a := range k.addresses {
 		if a.Prefix.Addr() == ip {
 			a.Observed.Interface, a.NoDAD = k.states[a.NIC], a.NoDAD && k.states[a.NIC].Silent
 			found = append(found, a)
 		}
 	}
-	slices.SortStableFunc(found, func(a, b lvs.Address) int {
+	slices.SortStableFunc(found, func(a, b host.Address) int {
 		return cmp.Or(strings.Compare(a.NIC, b.NIC), cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()))
 	})
 	return found, nil
 }
 
 // Interface is as that of internal/kernel/link.
-func (k *Links) Interface(ctx context.Context, nic string) (lvs.Interface, error) {
+func (k *Links) Interface(ctx context.Context, nic string) (host.Interface, error) {
 	if err := k.open(ctx); err != nil {
-		return lvs.Interface{}, fmt.Errorf("ip link show dev %s: %w", nic, err)
+		return host.Interface{}, fmt.Errorf("ip link show dev %s: %w", nic, err)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -186,43 +186,43 @@ func (k *Links) nicLocked(nic string) error {
 	if slices.Contains(k.nics, nic) {
 		return nil
 	}
-	return lvs.NotInstalled("network interface %q does not exist; create it or give one that ip link shows", nic)
+	return host.NotInstalled("network interface %q does not exist; create it or give one that ip link shows", nic)
 }
 
 // Network is as that of internal/kernel/link; the routes are those that come
 // with the addresses, from the kernel.
-func (k *Links) Network(ctx context.Context, search lvs.Search) (lvs.Network, error) {
+func (k *Links) Network(ctx context.Context, search host.Search) (host.Network, error) {
 	ip, nic := search.IP, search.NIC
 	if err := k.open(ctx); err != nil {
-		return lvs.Network{}, fmt.Errorf("ip route list match %s: %w", search, err)
+		return host.Network{}, fmt.Errorf("ip route list match %s: %w", search, err)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if nic != "" {
 		if err := k.nicLocked(nic); err != nil {
-			return lvs.Network{}, err
+			return host.Network{}, err
 		}
 	}
-	var best lvs.Network
+	var best host.Network
 	const kernel = 2 // RTPROT_KERNEL
 	for _, a := range k.addresses {
 		p := a.Prefix
 		fits := (search.Bits == 0 || p.Bits() <= search.Bits) && (search.Protocol == 0 || search.Protocol == kernel || ip.IsLoopback())
 		if fits && !a.NoPrefixRoute && p.Contains(ip) && (nic == "" || nic == a.NIC) && p.Bits() > best.Bits && p.Bits() < ip.BitLen() {
-			best = lvs.Network{NIC: a.NIC, Bits: p.Bits(), Broadcast: a.Broadcast}
+			best = host.Network{NIC: a.NIC, Bits: p.Bits(), Broadcast: a.Broadcast}
 		}
 	}
 	switch ambiguous := nic == "" && ip.Is6() && ip.IsLinkLocalUnicast(); {
 	case nic == "" && (ambiguous || best.NIC == ""):
-		return lvs.Network{}, fmt.Errorf("%w holds %s; give nic and cidr_netmask", lvs.ErrNoNetwork, search)
+		return host.Network{}, fmt.Errorf("%w holds %s; give nic and cidr_netmask", host.ErrNoNetwork, search)
 	case best.NIC == "":
-		return lvs.Network{}, fmt.Errorf("%w of %s holds %s; give cidr_netmask, or another nic", lvs.ErrNoNetwork, nic, search)
+		return host.Network{}, fmt.Errorf("%w of %s holds %s; give cidr_netmask, or another nic", host.ErrNoNetwork, nic, search)
 	}
 	return best, nil
 }
 
 // Apply is as that of internal/kernel/link.
-func (k *Links) Apply(ctx context.Context, ops []lvs.AddressOp) (done int, err error) {
+func (k *Links) Apply(ctx context.Context, ops []host.AddressOp) (done int, err error) {
 	if len(ops) == 0 {
 		return 0, nil
 	}
@@ -239,25 +239,25 @@ func (k *Links) Apply(ctx context.Context, ops []lvs.AddressOp) (done int, err e
 	return len(ops), nil
 }
 
-func (k *Links) applyLocked(op lvs.AddressOp) error {
+func (k *Links) applyLocked(op host.AddressOp) error {
 	if err := k.faults.next(); err != nil {
 		return err
 	}
 	switch op.Verb {
-	case lvs.AddPolicy, lvs.DeletePolicy:
+	case host.AddPolicy, host.DeletePolicy:
 		return k.policyLocked(op)
-	case lvs.FlushRoutes:
+	case host.FlushRoutes:
 		k.Flushed++
 		return nil
 	default:
 	}
 	a, missing := op.Address, k.nicLocked(op.Address.NIC)
 	switch {
-	case missing != nil && op.Verb != lvs.DeleteAddress:
+	case missing != nil && op.Verb != host.DeleteAddress:
 		return missing
 	case missing != nil:
 		return fmt.Errorf("no interface %s: %w", a.NIC, fs.ErrNotExist)
-	case op.Verb == lvs.RaiseLink:
+	case op.Verb == host.RaiseLink:
 		state := k.states[a.NIC]
 		state.Down = false
 		k.states[a.NIC] = state
@@ -266,23 +266,23 @@ func (k *Links) applyLocked(op lvs.AddressOp) error {
 	return k.addressLocked(op.Verb, a)
 }
 
-func (k *Links) addressLocked(verb lvs.AddressVerb, a lvs.Address) error {
-	i := slices.IndexFunc(k.addresses, func(h lvs.Address) bool {
-		same := h.Prefix == a.Prefix || verb == lvs.AddAddress && a.Prefix.Addr().Is6() && h.Prefix.Addr() == a.Prefix.Addr()
+func (k *Links) addressLocked(verb host.AddressVerb, a host.Address) error {
+	i := slices.IndexFunc(k.addresses, func(h host.Address) bool {
+		same := h.Prefix == a.Prefix || verb == host.AddAddress && a.Prefix.Addr().Is6() && h.Prefix.Addr() == a.Prefix.Addr()
 		return same && h.NIC == a.NIC
 	})
 	switch {
-	case verb == lvs.AddAddress && i >= 0:
+	case verb == host.AddAddress && i >= 0:
 		return fs.ErrExist
-	case verb == lvs.AddAddress:
-		a.Observed = lvs.Observed{Tentative: a.NIC != "lo" && a.Prefix.Addr().Is6() && !a.NoDAD}
+	case verb == host.AddAddress:
+		a.Observed = host.Observed{Tentative: a.NIC != "lo" && a.Prefix.Addr().Is6() && !a.NoDAD}
 		if a.Prefix.Addr().Is6() {
 			a.Label, a.Broadcast, a.Scope = "", netip.Addr{}, ""
 		}
 		k.addresses = append(k.addresses, a)
 	case i < 0:
 		return fs.ErrNotExist
-	case verb == lvs.ChangeAddress:
+	case verb == host.ChangeAddress:
 		k.addresses[i].Deprecated, k.addresses[i].Preferred = a.Deprecated, a.Preferred
 	default:
 		k.addresses = slices.Delete(k.addresses, i, i+1)
@@ -290,14 +290,14 @@ func (k *Links) addressLocked(verb lvs.AddressVerb, a lvs.Address) error {
 	return nil
 }
 
-func (k *Links) policyLocked(op lvs.AddressOp) error {
-	text := lvs.AddressOp{Verb: lvs.AddPolicy, Address: op.Address, Policy: op.Policy}.String()
+func (k *Links) policyLocked(op host.AddressOp) error {
+	text := host.AddressOp{Verb: host.AddPolicy, Address: op.Address, Policy: op.Policy}.String()
 	prefix, _, _ := strings.Cut(text, " label ")
 	i := slices.IndexFunc(k.policies, func(p string) bool { return strings.HasPrefix(p, prefix+" ") })
 	switch {
-	case op.Verb == lvs.AddPolicy && i >= 0:
+	case op.Verb == host.AddPolicy && i >= 0:
 		return fs.ErrExist
-	case op.Verb == lvs.AddPolicy:
+	case op.Verb == host.AddPolicy:
 		k.policies = append(k.policies, text)
 	case i < 0:
 		return fs.ErrNotExist
@@ -309,7 +309,7 @@ func (k *Links) policyLocked(op lvs.AddressOp) error {
 
 // Settle is as that of internal/kernel/link. An IPv6 address stays tentative
 // until it is called.
-func (k *Links) Settle(ctx context.Context, a lvs.Address) error {
+func (k *Links) Settle(ctx context.Context, a host.Address) error {
 	err := k.open(ctx)
 	if err == nil {
 		k.mu.Lock()
@@ -322,7 +322,7 @@ func (k *Links) Settle(ctx context.Context, a lvs.Address) error {
 	return nil
 }
 
-func (k *Links) settleLocked(a lvs.Address) error {
+func (k *Links) settleLocked(a host.Address) error {
 	for i, h := range k.addresses {
 		if h.NIC != a.NIC || h.Prefix != a.Prefix {
 			continue
@@ -331,10 +331,10 @@ func (k *Links) settleLocked(a lvs.Address) error {
 		case !h.Observed.Tentative:
 			return nil
 		case k.states[a.NIC].NoCarrier:
-			return lvs.ErrNoCarrier
+			return host.ErrNoCarrier
 		case slices.Contains(k.Elsewhere, a.Prefix.Addr()):
 			k.addresses[i].Observed.Duplicate = true
-			return fmt.Errorf("%w (duplicate address detection failed)", lvs.ErrDuplicate)
+			return fmt.Errorf("%w (duplicate address detection failed)", host.ErrDuplicate)
 		}
 		k.addresses[i].Observed.Tentative = false
 		return nil

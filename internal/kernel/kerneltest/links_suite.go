@@ -12,24 +12,24 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/host"
 )
 
 // LinkKernel is what RunLinks tests.
 type LinkKernel interface {
-	Addresses(ctx context.Context, ip netip.Addr) ([]lvs.Address, error)
-	Interface(ctx context.Context, nic string) (lvs.Interface, error)
-	Network(ctx context.Context, search lvs.Search) (lvs.Network, error)
+	Addresses(ctx context.Context, ip netip.Addr) ([]host.Address, error)
+	Interface(ctx context.Context, nic string) (host.Interface, error)
+	Network(ctx context.Context, search host.Search) (host.Network, error)
 	Gateways(ctx context.Context, nic string, v6 bool) ([]netip.Addr, error)
-	Apply(ctx context.Context, ops []lvs.AddressOp) (done int, err error)
-	Settle(ctx context.Context, a lvs.Address) error
+	Apply(ctx context.Context, ops []host.AddressOp) (done int, err error)
+	Settle(ctx context.Context, a host.Address) error
 }
 
 // linkCase applies ops. show are the IP addresses to look at in the end, and
 // want is what Addresses says about them.
 type linkCase struct {
 	name string
-	ops  []lvs.AddressOp
+	ops  []host.AddressOp
 	done int
 	err  error
 	text string // of the error
@@ -37,18 +37,18 @@ type linkCase struct {
 	want string
 }
 
-func addr(nic, prefix string) lvs.Address {
-	return lvs.Address{NIC: nic, Prefix: netip.MustParsePrefix(prefix)}
+func addr(nic, prefix string) host.Address {
+	return host.Address{NIC: nic, Prefix: netip.MustParsePrefix(prefix)}
 }
 
-func add(a lvs.Address) lvs.AddressOp { return lvs.AddressOp{Verb: lvs.AddAddress, Address: a} }
-func del(a lvs.Address) lvs.AddressOp { return lvs.AddressOp{Verb: lvs.DeleteAddress, Address: a} }
-func change(a lvs.Address) lvs.AddressOp {
-	return lvs.AddressOp{Verb: lvs.ChangeAddress, Address: a}
+func add(a host.Address) host.AddressOp { return host.AddressOp{Verb: host.AddAddress, Address: a} }
+func del(a host.Address) host.AddressOp { return host.AddressOp{Verb: host.DeleteAddress, Address: a} }
+func change(a host.Address) host.AddressOp {
+	return host.AddressOp{Verb: host.ChangeAddress, Address: a}
 }
 
-func label(verb lvs.AddressVerb, value uint32) lvs.AddressOp {
-	return lvs.AddressOp{Verb: verb, Address: addr("eth0", "2001:db8::10/64"), Policy: value}
+func label(verb host.AddressVerb, value uint32) host.AddressOp {
+	return host.AddressOp{Verb: verb, Address: addr("eth0", "2001:db8::10/64"), Policy: value}
 }
 
 func linkCases() []linkCase {
@@ -66,7 +66,7 @@ func linkCases() []linkCase {
 	local6.NoDAD = true
 	young := addr("eth0", "2001:db8::10/64")
 	young.Preferred = 1000
-	raise := lvs.AddressOp{Verb: lvs.RaiseLink, Address: addr("eth0", "192.0.2.10/24")}
+	raise := host.AddressOp{Verb: host.RaiseLink, Address: addr("eth0", "192.0.2.10/24")}
 	return []linkCase{
 		{name: "nothing", show: "192.0.2.10 2001:db8::10"},
 		{name: "what is there", show: "192.0.2.1 127.0.0.1 ::1 2001:db8::1", want: `
@@ -75,71 +75,71 @@ ip addr add 127.0.0.1/8 dev lo (silent)
 ip addr add ::1/128 dev lo (silent)
 ip addr add 2001:db8::1/64 dev eth0
 `},
-		{name: "add without a broadcast address", ops: []lvs.AddressOp{add(addr("eth0", "192.0.2.10/24"))}, done: 1,
+		{name: "add without a broadcast address", ops: []host.AddressOp{add(addr("eth0", "192.0.2.10/24"))}, done: 1,
 			show: "192.0.2.10", want: "ip addr add 192.0.2.10/24 dev eth0"},
-		{name: "add with label and broadcast address", ops: []lvs.AddressOp{add(full)}, done: 1, show: "192.0.2.10",
+		{name: "add with label and broadcast address", ops: []host.AddressOp{add(full)}, done: 1, show: "192.0.2.10",
 			want: "ip addr add 192.0.2.10/24 brd 192.0.2.255 dev eth0 label eth0:vip"},
-		{name: "add deprecated", ops: []lvs.AddressOp{add(old), add(old6)}, done: 2, show: "192.0.2.10 2001:db8::10", want: `
+		{name: "add deprecated", ops: []host.AddressOp{add(old), add(old6)}, done: 2, show: "192.0.2.10 2001:db8::10", want: `
 ip addr add 192.0.2.10/24 dev eth0 preferred_lft 0
 ip addr add 2001:db8::10/64 dev eth0 preferred_lft 0 (tentative)
 `},
-		{name: "add on lo", ops: []lvs.AddressOp{add(addr("lo", "192.0.2.10/32")), add(addr("lo", "127.0.0.5/8"))}, done: 2,
+		{name: "add on lo", ops: []host.AddressOp{add(addr("lo", "192.0.2.10/32")), add(addr("lo", "127.0.0.5/8"))}, done: 2,
 			show: "192.0.2.10 127.0.0.5", want: `
 ip addr add 192.0.2.10/32 dev lo (silent)
 ip addr add 127.0.0.5/8 dev lo (silent)
 `},
-		{name: "add without route and detection", ops: []lvs.AddressOp{add(bare), add(bare6)}, done: 2, show: "192.0.2.10 2001:db8::10", want: `
+		{name: "add without route and detection", ops: []host.AddressOp{add(bare), add(bare6)}, done: 2, show: "192.0.2.10 2001:db8::10", want: `
 ip addr add 192.0.2.10/24 dev eth0 noprefixroute
 ip addr add 2001:db8::10/64 dev eth0 noprefixroute
 `},
-		{name: "add on lo with everything", ops: []lvs.AddressOp{add(local)}, done: 1, show: "192.0.2.10",
+		{name: "add on lo with everything", ops: []host.AddressOp{add(local)}, done: 1, show: "192.0.2.10",
 			want: "ip addr add 192.0.2.10/32 brd 192.0.2.10 dev lo label lo:vip scope host (silent)"},
-		{name: "add on lo without detection", ops: []lvs.AddressOp{add(local6)}, done: 1, show: "2001:db8::10",
+		{name: "add on lo without detection", ops: []host.AddressOp{add(local6)}, done: 1, show: "2001:db8::10",
 			want: "ip addr add 2001:db8::10/128 dev lo nodad (silent)"},
-		{name: "deprecate and back", ops: []lvs.AddressOp{add(addr("eth0", "2001:db8::10/64")), change(old6), change(young), change(addr("eth0", "2001:db8::10/64"))},
+		{name: "deprecate and back", ops: []host.AddressOp{add(addr("eth0", "2001:db8::10/64")), change(old6), change(young), change(addr("eth0", "2001:db8::10/64"))},
 			done: 4, show: "2001:db8::10", want: "ip addr add 2001:db8::10/64 dev eth0 (tentative)"},
-		{name: "deprecate", ops: []lvs.AddressOp{change(addr("eth0", "2001:db8::1/64")), add(old6), change(old6)}, done: 3,
+		{name: "deprecate", ops: []host.AddressOp{change(addr("eth0", "2001:db8::1/64")), add(old6), change(old6)}, done: 3,
 			show: "2001:db8::10", want: "ip addr add 2001:db8::10/64 dev eth0 preferred_lft 0 (tentative)"},
-		{name: "change what is not there", ops: []lvs.AddressOp{change(old6)}, err: fs.ErrNotExist,
+		{name: "change what is not there", ops: []host.AddressOp{change(old6)}, err: fs.ErrNotExist,
 			text: "ip addr change 2001:db8::10/64 dev eth0 preferred_lft 0: file does not exist"},
-		{name: "set up what is up", ops: []lvs.AddressOp{raise}, done: 1},
-		{name: "set up what is not there", ops: []lvs.AddressOp{{Verb: lvs.RaiseLink, Address: addr("eth9", "192.0.2.10/24")}}, err: lvs.ErrNotInstalled,
+		{name: "set up what is up", ops: []host.AddressOp{raise}, done: 1},
+		{name: "set up what is not there", ops: []host.AddressOp{{Verb: host.RaiseLink, Address: addr("eth9", "192.0.2.10/24")}}, err: host.ErrNotInstalled,
 			text: `ip link set dev eth9 up: network interface "eth9" does not exist; create it or give one that ip link shows`},
-		{name: "address labels", ops: []lvs.AddressOp{label(lvs.AddPolicy, 99), label(lvs.DeletePolicy, 99), label(lvs.AddPolicy, 7), label(lvs.AddPolicy, 7)},
+		{name: "address labels", ops: []host.AddressOp{label(host.AddPolicy, 99), label(host.DeletePolicy, 99), label(host.AddPolicy, 7), label(host.AddPolicy, 7)},
 			done: 3, err: fs.ErrExist, text: "ip addrlabel add prefix 2001:db8::10/128 label 7: file already exists"},
-		{name: "delete an address label that is not there", ops: []lvs.AddressOp{label(lvs.DeletePolicy, 99)}, err: fs.ErrNotExist,
+		{name: "delete an address label that is not there", ops: []host.AddressOp{label(host.DeletePolicy, 99)}, err: fs.ErrNotExist,
 			text: "ip addrlabel del prefix 2001:db8::10/128 label 99: file does not exist"},
-		{name: "flush routes", ops: []lvs.AddressOp{{Verb: lvs.FlushRoutes, Address: bare}, {Verb: lvs.FlushRoutes, Address: bare6}}, done: 2},
-		{name: "one address everywhere", ops: []lvs.AddressOp{
+		{name: "flush routes", ops: []host.AddressOp{{Verb: host.FlushRoutes, Address: bare}, {Verb: host.FlushRoutes, Address: bare6}}, done: 2},
+		{name: "one address everywhere", ops: []host.AddressOp{
 			add(addr("eth0", "192.0.2.10/24")), add(addr("eth0", "192.0.2.10/32")), add(addr("eth1", "192.0.2.10/24")),
 		}, done: 3, show: "192.0.2.10", want: `
 ip addr add 192.0.2.10/24 dev eth0
 ip addr add 192.0.2.10/32 dev eth0
 ip addr add 192.0.2.10/24 dev eth1
 `},
-		{name: "add what is there", ops: []lvs.AddressOp{add(addr("eth0", "192.0.2.1/24"))}, err: fs.ErrExist,
+		{name: "add what is there", ops: []host.AddressOp{add(addr("eth0", "192.0.2.1/24"))}, err: fs.ErrExist,
 			text: "ip addr add 192.0.2.1/24 dev eth0: file already exists"},
-		{name: "add an IPv6 address with another prefix length", ops: []lvs.AddressOp{add(addr("eth0", "2001:db8::1/128"))},
+		{name: "add an IPv6 address with another prefix length", ops: []host.AddressOp{add(addr("eth0", "2001:db8::1/128"))},
 			err: fs.ErrExist, text: "ip addr add 2001:db8::1/128 dev eth0: file already exists"},
-		{name: "add on a missing interface", ops: []lvs.AddressOp{add(addr("eth9", "192.0.2.10/24"))}, err: lvs.ErrNotInstalled,
+		{name: "add on a missing interface", ops: []host.AddressOp{add(addr("eth9", "192.0.2.10/24"))}, err: host.ErrNotInstalled,
 			text: `ip addr add 192.0.2.10/24 dev eth9: network interface "eth9" does not exist; create it or give one that ip link shows`},
-		{name: "delete", ops: []lvs.AddressOp{add(full), del(addr("eth0", "192.0.2.10/24"))}, done: 2, show: "192.0.2.10"},
-		{name: "delete IPv6", ops: []lvs.AddressOp{add(old6), del(addr("eth0", "2001:db8::10/64"))}, done: 2, show: "2001:db8::10"},
-		{name: "delete what is not there", ops: []lvs.AddressOp{del(addr("eth0", "192.0.2.10/24"))}, err: fs.ErrNotExist,
+		{name: "delete", ops: []host.AddressOp{add(full), del(addr("eth0", "192.0.2.10/24"))}, done: 2, show: "192.0.2.10"},
+		{name: "delete IPv6", ops: []host.AddressOp{add(old6), del(addr("eth0", "2001:db8::10/64"))}, done: 2, show: "2001:db8::10"},
+		{name: "delete what is not there", ops: []host.AddressOp{del(addr("eth0", "192.0.2.10/24"))}, err: fs.ErrNotExist,
 			text: "ip addr del 192.0.2.10/24 dev eth0: file does not exist"},
-		{name: "delete IPv6 that is not there", ops: []lvs.AddressOp{del(addr("eth0", "2001:db8::10/64"))}, err: fs.ErrNotExist},
-		{name: "delete with another prefix length", ops: []lvs.AddressOp{del(addr("eth0", "192.0.2.1/32"))}, err: fs.ErrNotExist,
+		{name: "delete IPv6 that is not there", ops: []host.AddressOp{del(addr("eth0", "2001:db8::10/64"))}, err: fs.ErrNotExist},
+		{name: "delete with another prefix length", ops: []host.AddressOp{del(addr("eth0", "192.0.2.1/32"))}, err: fs.ErrNotExist,
 			show: "192.0.2.1", want: "ip addr add 192.0.2.1/24 brd 192.0.2.255 dev eth0"},
-		{name: "delete on a missing interface", ops: []lvs.AddressOp{del(addr("eth9", "192.0.2.10/24"))}, err: fs.ErrNotExist,
+		{name: "delete on a missing interface", ops: []host.AddressOp{del(addr("eth9", "192.0.2.10/24"))}, err: fs.ErrNotExist,
 			text: "ip addr del 192.0.2.10/24 dev eth9: no interface eth9: file does not exist"},
-		{name: "the others of a subnet survive the first", ops: []lvs.AddressOp{
+		{name: "the others of a subnet survive the first", ops: []host.AddressOp{
 			add(addr("eth0", "198.51.100.1/24")), add(addr("eth0", "198.51.100.2/24")), add(addr("eth0", "198.51.100.3/24")),
 			del(addr("eth0", "198.51.100.1/24")), del(addr("eth0", "198.51.100.2/24")),
 		}, done: 5, show: "198.51.100.1 198.51.100.2 198.51.100.3", want: "ip addr add 198.51.100.3/24 dev eth0"},
-		{name: "the host's address survives a VIP", ops: []lvs.AddressOp{
+		{name: "the host's address survives a VIP", ops: []host.AddressOp{
 			add(addr("eth0", "192.0.2.10/24")), del(addr("eth0", "192.0.2.10/24")),
 		}, done: 2, show: "192.0.2.1", want: "ip addr add 192.0.2.1/24 brd 192.0.2.255 dev eth0"},
-		{name: "failure in the middle", ops: []lvs.AddressOp{
+		{name: "failure in the middle", ops: []host.AddressOp{
 			add(addr("eth0", "192.0.2.10/24")), add(addr("eth0", "192.0.2.10/24")), add(addr("eth0", "192.0.2.11/24")),
 		}, done: 1, err: fs.ErrExist, show: "192.0.2.10 192.0.2.11", want: "ip addr add 192.0.2.10/24 dev eth0"},
 	}
@@ -183,7 +183,7 @@ func (tt linkCase) run(t *testing.T, k LinkKernel) {
 	}
 }
 
-func show(a lvs.Address) string {
+func show(a host.Address) string {
 	line := add(a).String()
 	for _, flag := range []struct {
 		on   bool
@@ -197,7 +197,7 @@ func show(a lvs.Address) string {
 }
 
 func interfaces(t *testing.T, k LinkKernel) {
-	for nic, want := range map[string]lvs.Interface{"lo": {Silent: true}, "eth0": {}} {
+	for nic, want := range map[string]host.Interface{"lo": {Silent: true}, "eth0": {}} {
 		if got, err := k.Interface(t.Context(), nic); err != nil || got != want {
 			t.Errorf("%s: got %+v, %v", nic, got, err)
 		}
@@ -208,7 +208,7 @@ func interfaces(t *testing.T, k LinkKernel) {
 	for _, nic := range []string{"eth9", "an interface with a name that is too long", ""} {
 		_, err := k.Interface(t.Context(), nic)
 		want := fmt.Sprintf("network interface %q does not exist; create it or give one that ip link shows", nic)
-		if !errors.Is(err, lvs.ErrNotInstalled) || err.Error() != want {
+		if !errors.Is(err, host.ErrNotInstalled) || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
 	}
@@ -230,19 +230,19 @@ func networks(t *testing.T, k LinkKernel) {
 		{ip: "192.0.2.200", bits: 24, want: "eth0/24 192.0.2.255"},
 		{ip: "192.0.2.200", bits: 32, want: "eth1/25 192.0.2.255"},
 		{ip: "192.0.2.10", proto: 2, want: "eth0/24 192.0.2.255"},
-		{ip: "192.0.2.10", proto: 4, err: lvs.ErrNoNetwork, want: "no directly connected network holds 192.0.2.10; give nic and cidr_netmask"},
-		{ip: "192.0.2.10", bits: 16, err: lvs.ErrNoNetwork, want: "no directly connected network holds 192.0.2.10/16; give nic and cidr_netmask"},
-		{ip: "198.51.100.1", err: lvs.ErrNoNetwork,
+		{ip: "192.0.2.10", proto: 4, err: host.ErrNoNetwork, want: "no directly connected network holds 192.0.2.10; give nic and cidr_netmask"},
+		{ip: "192.0.2.10", bits: 16, err: host.ErrNoNetwork, want: "no directly connected network holds 192.0.2.10/16; give nic and cidr_netmask"},
+		{ip: "198.51.100.1", err: host.ErrNoNetwork,
 			want: "no directly connected network holds 198.51.100.1; give nic and cidr_netmask"},
-		{ip: "192.0.2.10", nic: "eth1", err: lvs.ErrNoNetwork,
+		{ip: "192.0.2.10", nic: "eth1", err: host.ErrNoNetwork,
 			want: "no directly connected network of eth1 holds 192.0.2.10; give cidr_netmask, or another nic"},
-		{ip: "fe80::1", err: lvs.ErrNoNetwork,
+		{ip: "fe80::1", err: host.ErrNoNetwork,
 			want: "no directly connected network holds fe80::1; give nic and cidr_netmask"},
-		{ip: "192.0.2.10", nic: "eth9", err: lvs.ErrNotInstalled,
+		{ip: "192.0.2.10", nic: "eth9", err: host.ErrNotInstalled,
 			want: `network interface "eth9" does not exist; create it or give one that ip link shows`},
 	}
 	for _, tt := range tests {
-		network, err := k.Network(t.Context(), lvs.Search{IP: netip.MustParseAddr(tt.ip), NIC: tt.nic, Bits: tt.bits, Protocol: tt.proto})
+		network, err := k.Network(t.Context(), host.Search{IP: netip.MustParseAddr(tt.ip), NIC: tt.nic, Bits: tt.bits, Protocol: tt.proto})
 		got := fmt.Sprintf("%s/%d %s", network.NIC, network.Bits, network.Broadcast)
 		if err != nil {
 			got = err.Error()
@@ -257,19 +257,19 @@ func settles(t *testing.T, k LinkKernel) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	good, taken, v4 := addr("eth0", "2001:db8::10/64"), addr("eth0", "2001:db8::2/64"), addr("eth0", "192.0.2.10/24")
-	if _, err := k.Apply(ctx, []lvs.AddressOp{add(good), add(taken), add(v4)}); err != nil {
+	if _, err := k.Apply(ctx, []host.AddressOp{add(good), add(taken), add(v4)}); err != nil {
 		t.Fatal(err)
 	}
-	for _, a := range []lvs.Address{good, good, v4} {
+	for _, a := range []host.Address{good, good, v4} {
 		if err := k.Settle(ctx, a); err != nil {
 			t.Error(err)
 		}
 	}
 	err := k.Settle(ctx, taken)
-	if want := "2001:db8::2/64 on eth0: another host has this address (duplicate address detection failed)"; !errors.Is(err, lvs.ErrDuplicate) || err.Error() != want {
+	if want := "2001:db8::2/64 on eth0: another host has this address (duplicate address detection failed)"; !errors.Is(err, host.ErrDuplicate) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
-	for _, a := range []lvs.Address{addr("eth0", "2001:db8::99/64"), addr("eth0", "2001:db8::10/128"), addr("eth1", "2001:db8::10/64")} {
+	for _, a := range []host.Address{addr("eth0", "2001:db8::99/64"), addr("eth0", "2001:db8::10/128"), addr("eth1", "2001:db8::10/64")} {
 		if err := k.Settle(ctx, a); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s: got %v; want that it is gone", a.Prefix, err)
 		}
@@ -286,8 +286,8 @@ func linksContextOver(t *testing.T, k LinkKernel) {
 	defer cancel()
 	a := addr("eth0", "192.0.2.10/24")
 	_, first := k.Addresses(ctx, a.Prefix.Addr())
-	_, second := k.Network(ctx, lvs.Search{IP: a.Prefix.Addr()})
-	_, third := k.Apply(ctx, []lvs.AddressOp{add(a)})
+	_, second := k.Network(ctx, host.Search{IP: a.Prefix.Addr()})
+	_, third := k.Apply(ctx, []host.AddressOp{add(a)})
 	_, fourth := k.Interface(ctx, "eth0")
 	_, fifth := k.Gateways(ctx, "eth0", false)
 	for _, err := range []error{first, second, third, fourth, fifth, k.Settle(ctx, a)} {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/host"
 )
 
 func TestLinks(t *testing.T) {
@@ -25,7 +25,7 @@ func TestLinksFailAfterAndString(t *testing.T) {
 	k.Have("eth0", "192.0.2.1/24")
 	broken := errors.New("broken")
 	k.FailAfter(1, broken)
-	ops := []lvs.AddressOp{add(addr("eth0", "192.0.2.10/24")), add(addr("eth0", "192.0.2.11/24"))}
+	ops := []host.AddressOp{add(addr("eth0", "192.0.2.10/24")), add(addr("eth0", "192.0.2.11/24"))}
 	if done, err := k.Apply(t.Context(), ops); done != 1 || !errors.Is(err, broken) {
 		t.Errorf("got %d, %v", done, err)
 	}

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"sync"
 
-	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/host"
 )
 
 // Settings is a real server's kernel that is not there. It has the methods of
@@ -18,7 +18,7 @@ type Settings struct {
 	*Links
 
 	mu     sync.Mutex
-	values map[lvs.Setting]string
+	values map[host.Setting]string
 	ops    []string
 	faults faults
 }
@@ -26,19 +26,19 @@ type Settings struct {
 // NewSettings returns a host with lo, eth0 in 192.0.2.0/24 and 2001:db8::/64,
 // and the tunnels, which are down.
 func NewSettings() *Settings {
-	k := &Settings{Links: NewLinks(), values: map[lvs.Setting]string{}}
+	k := &Settings{Links: NewLinks(), values: map[host.Setting]string{}}
 	k.Have("eth0", "192.0.2.21/24", "2001:db8::21/64")
 	for _, name := range []string{"all/arp_ignore", "all/arp_announce", "tunl0/rp_filter"} {
-		k.Put(lvs.Setting{Kind: lvs.Sysctl, Name: "net/ipv4/conf/" + name}, "0")
+		k.Put(host.Setting{Kind: host.Sysctl, Name: "net/ipv4/conf/" + name}, "0")
 	}
 	for _, nic := range []string{"tunl0", "ip6tnl0"} {
-		k.Put(lvs.Setting{Kind: lvs.LinkUp, NIC: nic}, lvs.Off)
+		k.Put(host.Setting{Kind: host.LinkUp, NIC: nic}, host.Off)
 	}
 	return k
 }
 
 // Put gives a setting a value behind the agents' back; "" removes its place.
-func (k *Settings) Put(s lvs.Setting, value string) {
+func (k *Settings) Put(s host.Setting, value string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if value == "" {
@@ -61,7 +61,7 @@ func (k *Settings) String() string {
 	defer k.mu.Unlock()
 	var lines []string
 	for s, value := range k.values {
-		if value != lvs.Off {
+		if value != host.Off {
 			lines = append(lines, fmt.Sprintf("%s %s\n", s, value))
 		}
 	}
@@ -79,7 +79,7 @@ func (k *Settings) Commands() []string {
 }
 
 // Get is as that of internal/kernel/setting.
-func (k *Settings) Get(ctx context.Context, s lvs.Setting) (string, error) {
+func (k *Settings) Get(ctx context.Context, s host.Setting) (string, error) {
 	if err := k.open(ctx); err != nil {
 		return "", fmt.Errorf("look at %s: %w", s, err)
 	}
@@ -88,16 +88,16 @@ func (k *Settings) Get(ctx context.Context, s lvs.Setting) (string, error) {
 	return k.getLocked(s), nil
 }
 
-func (k *Settings) getLocked(s lvs.Setting) string {
+func (k *Settings) getLocked(s host.Setting) string {
 	value, ok := k.values[s]
-	if !ok && s.Kind != lvs.Sysctl && s.Kind != lvs.LinkUp {
-		return lvs.Off
+	if !ok && s.Kind != host.Sysctl && s.Kind != host.LinkUp {
+		return host.Off
 	}
 	return value
 }
 
 // Set is as that of internal/kernel/setting.
-func (k *Settings) Set(ctx context.Context, s lvs.Setting, value string) error {
+func (k *Settings) Set(ctx context.Context, s host.Setting, value string) error {
 	if err := k.open(ctx); err != nil {
 		return fmt.Errorf("%s: %w", s.Command(value), err)
 	}
@@ -109,10 +109,10 @@ func (k *Settings) Set(ctx context.Context, s lvs.Setting, value string) error {
 	case err != nil:
 	case have == "":
 		err = fs.ErrNotExist
-	case s.Kind == lvs.Sysctl, s.Kind == lvs.LinkUp, have != value:
+	case s.Kind == host.Sysctl, s.Kind == host.LinkUp, have != value:
 		k.values[s] = value
 		k.ops = append(k.ops, s.Command(value))
-	case value == lvs.On:
+	case value == host.On:
 		err = fs.ErrExist
 	default:
 		err = fs.ErrNotExist
@@ -127,11 +127,11 @@ func (k *Settings) Set(ctx context.Context, s lvs.Setting, value string) error {
 func (k *Settings) Prepare(ctx context.Context, nic string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	switch _, tunnel := k.values[lvs.Setting{Kind: lvs.LinkUp, NIC: nic}]; {
+	switch _, tunnel := k.values[host.Setting{Kind: host.LinkUp, NIC: nic}]; {
 	case nic == "eth0":
 		return fmt.Errorf("interface %s: it has neighbours, which would get answers; use lo, a tunnel or a dummy interface", nic)
 	case nic != "lo" && !tunnel:
-		return lvs.NotInstalled("network interface %q does not exist; create it or give one that ip link shows", nic)
+		return host.NotInstalled("network interface %q does not exist; create it or give one that ip link shows", nic)
 	}
 	return ctx.Err()
 }
@@ -141,7 +141,7 @@ func (k *Settings) Source(_ context.Context, ip netip.Addr) (netip.Addr, error) 
 	if netip.MustParsePrefix("192.0.2.0/24").Contains(ip) {
 		return netip.MustParseAddr("192.0.2.21"), nil
 	}
-	return netip.Addr{}, fmt.Errorf("%w of this host holds %s; give source, the address of this host", lvs.ErrNoNetwork, ip)
+	return netip.Addr{}, fmt.Errorf("%w of this host holds %s; give source, the address of this host", host.ErrNoNetwork, ip)
 }
 
 // ARPTables is as that of internal/kernel/setting.

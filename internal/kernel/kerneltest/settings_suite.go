@@ -8,13 +8,13 @@ import (
 	"strings"
 	"testing"
 
-	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/host"
 )
 
 // SettingKernel is what RunSettings tests.
 type SettingKernel interface {
-	Get(ctx context.Context, s lvs.Setting) (string, error)
-	Set(ctx context.Context, s lvs.Setting, value string) error
+	Get(ctx context.Context, s host.Setting) (string, error)
+	Set(ctx context.Context, s host.Setting, value string) error
 	Prepare(ctx context.Context, nic string) error
 	Source(ctx context.Context, ip netip.Addr) (netip.Addr, error)
 	ARPTables(ctx context.Context) (string, error)
@@ -34,12 +34,12 @@ func RunSettings(t *testing.T, k SettingKernel) {
 		"arptables name=" + program + " ip=192.0.2.10", "arptables name=" + program + " ip=192.0.2.10 source=192.0.2.21",
 		"nftables ip=192.0.2.10 source=192.0.2.21", "sysctl name=net/ipv4/conf/all/arp_announce",
 	} {
-		s, err := lvs.ParseSetting(text)
+		s, err := host.ParseSetting(text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		on, off, again := lvs.On, lvs.Off, fs.ErrExist
-		if s.Kind == lvs.Sysctl {
+		on, off, again := host.On, host.Off, fs.ErrExist
+		if s.Kind == host.Sysctl {
 			on, off, again = "2", "0", nil
 		}
 		want := func(value string) {
@@ -57,7 +57,7 @@ func RunSettings(t *testing.T, k SettingKernel) {
 		want(off)
 		set(on)
 		want(on)
-		if s.Kind != lvs.ARPTables && s.Kind != lvs.NFTables { // rules may be there twice; a table is replaced
+		if s.Kind != host.ARPTables && s.Kind != host.NFTables { // rules may be there twice; a table is replaced
 			if err := k.Set(ctx, s, on); !errors.Is(err, again) || err != nil && !strings.HasPrefix(err.Error(), s.Command(on)+": ") {
 				t.Errorf("%s twice: %v", text, err)
 			}
@@ -66,7 +66,7 @@ func RunSettings(t *testing.T, k SettingKernel) {
 		want(off)
 	}
 	for _, text := range []string{"link nic=none0", "sysctl name=net/ipv4/conf/none0/arp_ignore"} {
-		s, _ := lvs.ParseSetting(text)
+		s, _ := host.ParseSetting(text)
 		if value, err := k.Get(ctx, s); value != "" || err != nil {
 			t.Errorf("%s: %q %v", text, value, err)
 		}
@@ -82,7 +82,7 @@ func RunSettings(t *testing.T, k SettingKernel) {
 	if got, err := k.Source(ctx, netip.MustParseAddr("192.0.2.10")); got != netip.MustParseAddr("192.0.2.21") || err != nil {
 		t.Errorf("source: %v %v", got, err)
 	}
-	if _, err := k.Source(ctx, netip.MustParseAddr("203.0.113.10")); !errors.Is(err, lvs.ErrNoNetwork) ||
+	if _, err := k.Source(ctx, netip.MustParseAddr("203.0.113.10")); !errors.Is(err, host.ErrNoNetwork) ||
 		!strings.HasSuffix(err.Error(), "of this host holds 203.0.113.10; give source, the address of this host") {
 		t.Errorf("source: %v", err)
 	}

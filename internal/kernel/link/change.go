@@ -12,28 +12,28 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/host"
 )
 
-func (s *socket) apply(ctx context.Context, op lvs.AddressOp) error {
+func (s *socket) apply(ctx context.Context, op host.AddressOp) error {
 	switch op.Verb {
-	case lvs.AddAddress:
+	case host.AddAddress:
 		return s.add(ctx, op.Address)
-	case lvs.DeleteAddress:
+	case host.DeleteAddress:
 		return s.delete(ctx, op.Address)
-	case lvs.ChangeAddress:
+	case host.ChangeAddress:
 		return s.change(ctx, op.Address)
-	case lvs.RaiseLink:
+	case host.RaiseLink:
 		return s.raise(ctx, op.Address.NIC)
-	case lvs.AddPolicy, lvs.DeletePolicy:
+	case host.AddPolicy, host.DeletePolicy:
 		return s.policy(ctx, op)
-	case lvs.FlushRoutes:
+	case host.FlushRoutes:
 		return flushRoutes(op.Address.Prefix.Addr())
 	}
 	return fmt.Errorf("address verb %d is none", op.Verb)
 }
 
-func (s *socket) add(ctx context.Context, a lvs.Address) error {
+func (s *socket) add(ctx context.Context, a host.Address) error {
 	link, err := Hardware(ctx, a.NIC)
 	if err != nil {
 		return err
@@ -44,16 +44,16 @@ func (s *socket) add(ctx context.Context, a lvs.Address) error {
 	err = s.AddrAdd(device(link), encode(a))
 	switch {
 	case a.Prefix.Addr().Is6() && errors.Is(err, unix.EACCES): // net/ipv6/addrconf.c, ipv6_add_addr
-		return lvs.NotInstalled("IPv6 is disabled on %s; sysctl net.ipv6.conf.%s.disable_ipv6=0", a.NIC, strings.ReplaceAll(a.NIC, ".", "/"))
+		return host.NotInstalled("IPv6 is disabled on %s; sysctl net.ipv6.conf.%s.disable_ipv6=0", a.NIC, strings.ReplaceAll(a.NIC, ".", "/"))
 	case a.Prefix.Addr().Is6() && errors.Is(err, unix.EOPNOTSUPP):
-		return lvs.NotInstalled("IPv6 is not in this kernel; modprobe ipv6")
+		return host.NotInstalled("IPv6 is not in this kernel; modprobe ipv6")
 	}
 	return err
 }
 
 // encode fills in what netlink would otherwise guess: a broadcast address, and
 // lifetimes that end at once.
-func encode(a lvs.Address) *netlink.Addr {
+func encode(a host.Address) *netlink.Addr {
 	ip := a.Prefix.Addr()
 	addr := &netlink.Addr{
 		IPNet: &net.IPNet{IP: ip.AsSlice(), Mask: net.CIDRMask(a.Prefix.Bits(), ip.BitLen())},
@@ -83,9 +83,9 @@ func encode(a lvs.Address) *netlink.Addr {
 	return addr
 }
 
-func (s *socket) delete(ctx context.Context, a lvs.Address) error {
+func (s *socket) delete(ctx context.Context, a host.Address) error {
 	link, err := Hardware(ctx, a.NIC)
-	if errors.Is(err, lvs.ErrNotInstalled) {
+	if errors.Is(err, host.ErrNotInstalled) {
 		return fmt.Errorf("no interface %s: %w", a.NIC, fs.ErrNotExist)
 	}
 	if err != nil {

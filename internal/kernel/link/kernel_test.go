@@ -15,13 +15,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"lvs-agents/internal/host"
 	"lvs-agents/internal/kernel/kerneltest"
 	"lvs-agents/internal/kernel/link"
-	"lvs-agents/internal/lvs"
 )
 
-// host builds what kerneltest.RunLinks wants.
-func host(t *testing.T) *link.Kernel {
+// newHost builds what kerneltest.RunLinks wants.
+func newHost(t *testing.T) *link.Kernel {
 	t.Helper()
 	kerneltest.Namespace(t)
 	peer := kerneltest.NewPeer(t, "eth0")
@@ -36,13 +36,13 @@ ip addr add 2001:db8::1/64 dev eth0 nodad
 }
 
 func TestKernel(t *testing.T) {
-	kerneltest.RunLinks(t, func(t *testing.T) kerneltest.LinkKernel { return host(t) })
+	kerneltest.RunLinks(t, func(t *testing.T) kerneltest.LinkKernel { return newHost(t) })
 }
 
-func ops(verb lvs.AddressVerb, nic string, prefixes ...string) []lvs.AddressOp {
-	var ops []lvs.AddressOp
+func ops(verb host.AddressVerb, nic string, prefixes ...string) []host.AddressOp {
+	var ops []host.AddressOp
 	for _, p := range prefixes {
-		ops = append(ops, lvs.AddressOp{Verb: verb, Address: lvs.Address{NIC: nic, Prefix: netip.MustParsePrefix(p)}})
+		ops = append(ops, host.AddressOp{Verb: verb, Address: host.Address{NIC: nic, Prefix: netip.MustParsePrefix(p)}})
 	}
 	return ops
 }
@@ -60,13 +60,13 @@ func sysctl(t *testing.T, want string) {
 func TestDeletingRestoresPromoteSecondaries(t *testing.T) {
 	for _, found := range []string{"0", "1"} {
 		t.Run(found, func(t *testing.T) {
-			k := host(t)
+			k := newHost(t)
 			if err := os.WriteFile(promote, []byte(found), 0); err != nil {
 				t.Fatal(err)
 			}
 			kerneltest.Run(t, "ip addr add 192.0.2.2/24 dev eth0\nip addr add 192.0.2.3/24 dev eth0")
 			for _, ip := range []string{"192.0.2.1", "192.0.2.3"} {
-				if _, err := k.Apply(t.Context(), ops(lvs.DeleteAddress, "eth0", ip+"/24")); err != nil {
+				if _, err := k.Apply(t.Context(), ops(host.DeleteAddress, "eth0", ip+"/24")); err != nil {
 					t.Fatal(err)
 				}
 				sysctl(t, found)
@@ -87,7 +87,7 @@ func TestPromotionThatAKilledProcessLeft(t *testing.T) {
 		return err
 	}
 	remove := func(k *link.Kernel) error {
-		_, err := k.Apply(t.Context(), ops(lvs.DeleteAddress, "eth0", "192.0.2.1/24"))
+		_, err := k.Apply(t.Context(), ops(host.DeleteAddress, "eth0", "192.0.2.1/24"))
 		return err
 	}
 	tests := []struct {
@@ -106,7 +106,7 @@ func TestPromotionThatAKilledProcessLeft(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			host(t)
+			newHost(t)
 			if err := unix.Stat("/proc/thread-self/ns/net", &here); err != nil {
 				t.Fatal(err)
 			}
@@ -129,7 +129,7 @@ func TestPromotionThatAKilledProcessLeft(t *testing.T) {
 
 // TestPromotionOfAnotherAtWork is left alone: it is not over.
 func TestPromotionOfAnotherAtWork(t *testing.T) {
-	host(t)
+	newHost(t)
 	var here unix.Stat_t
 	dir := t.TempDir()
 	lock, err := os.Create(filepath.Join(dir, "lock-addresses"))
@@ -146,7 +146,7 @@ func TestPromotionOfAnotherAtWork(t *testing.T) {
 }
 
 func TestDeletingAtOnceSparesTheOthers(t *testing.T) {
-	k := host(t)
+	k := newHost(t)
 	here, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {
 		t.Fatal(err)
@@ -154,7 +154,7 @@ func TestDeletingAtOnceSparesTheOthers(t *testing.T) {
 	defer func() { _ = here.Close() }()
 	all := []string{"198.51.100.1/24", "198.51.100.2/24", "198.51.100.3/24", "198.51.100.4/24", "198.51.100.5/24"}
 	for range 20 {
-		if _, err := k.Apply(t.Context(), ops(lvs.AddAddress, "eth0", all...)); err != nil {
+		if _, err := k.Apply(t.Context(), ops(host.AddAddress, "eth0", all...)); err != nil {
 			t.Fatal(err)
 		}
 		errs := make(chan error)
@@ -163,7 +163,7 @@ func TestDeletingAtOnceSparesTheOthers(t *testing.T) {
 				runtime.LockOSThread() // the thread ends with the goroutine
 				err := unix.Setns(int(here.Fd()), unix.CLONE_NEWNET)
 				if err == nil {
-					_, err = k.Apply(t.Context(), ops(lvs.DeleteAddress, "eth0", victim))
+					_, err = k.Apply(t.Context(), ops(host.DeleteAddress, "eth0", victim))
 				}
 				errs <- err
 			}()
@@ -173,7 +173,7 @@ func TestDeletingAtOnceSparesTheOthers(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if _, err := k.Apply(t.Context(), ops(lvs.DeleteAddress, "eth0", all[4])); err != nil {
+		if _, err := k.Apply(t.Context(), ops(host.DeleteAddress, "eth0", all[4])); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -182,7 +182,7 @@ func TestDeletingAtOnceSparesTheOthers(t *testing.T) {
 
 // TestLockThatNobodyGivesBack: a stop waits for it, but not for ever.
 func TestLockThatNobodyGivesBack(t *testing.T) {
-	host(t)
+	newHost(t)
 	dir := t.TempDir()
 	k := link.New(dir)
 	file, err := os.Create(filepath.Join(dir, "lock-addresses"))
@@ -193,7 +193,7 @@ func TestLockThatNobodyGivesBack(t *testing.T) {
 	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := k.Apply(t.Context(), ops(lvs.DeleteAddress, "eth0", "192.0.2.1/24")); err != nil {
+	if _, err := k.Apply(t.Context(), ops(host.DeleteAddress, "eth0", "192.0.2.1/24")); err != nil {
 		t.Error(err)
 	}
 	if found, err := k.Addresses(t.Context(), netip.MustParseAddr("192.0.2.1")); err != nil || len(found) != 0 {
@@ -202,49 +202,49 @@ func TestLockThatNobodyGivesBack(t *testing.T) {
 }
 
 func TestDeletingAnAddressWithAPeer(t *testing.T) {
-	k := host(t)
+	k := newHost(t)
 	kerneltest.Run(t, "ip addr add 203.0.113.1 peer 203.0.113.2/32 dev eth0")
 	found, err := k.Addresses(t.Context(), netip.MustParseAddr("203.0.113.1"))
 	if err != nil || len(found) != 1 {
 		t.Fatalf("got %v, %v", found, err)
 	}
-	if _, err := k.Apply(t.Context(), []lvs.AddressOp{{Verb: lvs.DeleteAddress, Address: found[0]}}); err != nil {
+	if _, err := k.Apply(t.Context(), []host.AddressOp{{Verb: host.DeleteAddress, Address: found[0]}}); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestAddressesOfIPv6OnAnInterfaceWithoutIt(t *testing.T) {
-	k := host(t)
+	k := newHost(t)
 	if err := os.WriteFile("/proc/sys/net/ipv6/conf/eth0/disable_ipv6", []byte("1"), 0); err != nil {
 		t.Fatal(err)
 	}
-	_, err := k.Apply(t.Context(), ops(lvs.AddAddress, "eth0", "2001:db8::10/64"))
+	_, err := k.Apply(t.Context(), ops(host.AddAddress, "eth0", "2001:db8::10/64"))
 	const want = "ip addr add 2001:db8::10/64 dev eth0: IPv6 is disabled on eth0; sysctl net.ipv6.conf.eth0.disable_ipv6=0"
-	if !errors.Is(err, lvs.ErrNotInstalled) || err.Error() != want {
+	if !errors.Is(err, host.ErrNotInstalled) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }
 
 func TestInterfaceByAnotherName(t *testing.T) {
-	k := host(t)
+	k := newHost(t)
 	kerneltest.Run(t, "ip link property add dev eth0 altname uplink")
 	_, err := k.Interface(t.Context(), "uplink")
-	if want := `network interface "uplink" is another name of "eth0"; give that one`; !errors.Is(err, lvs.ErrNotInstalled) || err.Error() != want {
+	if want := `network interface "uplink" is another name of "eth0"; give that one`; !errors.Is(err, host.ErrNotInstalled) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }
 
 func TestWithoutPermission(t *testing.T) {
-	k := host(t)
+	k := newHost(t)
 	kerneltest.DropCapability(t, unix.CAP_NET_ADMIN)
-	_, err := k.Apply(t.Context(), ops(lvs.AddAddress, "eth0", "192.0.2.10/24"))
+	_, err := k.Apply(t.Context(), ops(host.AddAddress, "eth0", "192.0.2.10/24"))
 	if want := "ip addr add 192.0.2.10/24 dev eth0: permission denied"; !errors.Is(err, fs.ErrPermission) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }
 
 func TestNetworkSkipsRoutesThatAreNotConnected(t *testing.T) {
-	k := host(t)
+	k := newHost(t)
 	kerneltest.Run(t, `
 ip route add default via 192.0.2.254
 ip route add 198.51.100.0/24 via 192.0.2.254
@@ -253,23 +253,23 @@ ip route add unreachable 203.0.113.0/24
 ip -6 route add 2001:db8:1::/48 via 2001:db8::fe
 `)
 	for _, ip := range []string{"198.51.100.10", "203.0.113.9", "203.0.113.10", "8.8.8.8", "2001:db8:1::1", "::1"} {
-		if network, err := k.Network(t.Context(), lvs.Search{IP: netip.MustParseAddr(ip)}); !errors.Is(err, lvs.ErrNoNetwork) {
+		if network, err := k.Network(t.Context(), host.Search{IP: netip.MustParseAddr(ip)}); !errors.Is(err, host.ErrNoNetwork) {
 			t.Errorf("%s: got %v, %v", ip, network, err)
 		}
 	}
-	got, err := k.Network(t.Context(), lvs.Search{IP: netip.MustParseAddr("fe80::1234"), NIC: "eth0"})
+	got, err := k.Network(t.Context(), host.Search{IP: netip.MustParseAddr("fe80::1234"), NIC: "eth0"})
 	if err != nil || got.NIC != "eth0" || got.Bits != 64 {
 		t.Errorf("got %v, %v", got, err)
 	}
 }
 
 func TestSettleEndsWithTheDeadline(t *testing.T) {
-	k := host(t)
+	k := newHost(t)
 	kerneltest.Run(t, "ip link set eth0 down")
 	kerneltest.Run(t, "ip addr add 2001:db8::10/64 dev eth0")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	err := k.Settle(ctx, ops(lvs.AddAddress, "eth0", "2001:db8::10/64")[0].Address)
+	err := k.Settle(ctx, ops(host.AddAddress, "eth0", "2001:db8::10/64")[0].Address)
 	const want = "2001:db8::10/64 on eth0: duplicate address detection is not over: context deadline exceeded"
 	if !errors.Is(err, context.DeadlineExceeded) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
@@ -277,7 +277,7 @@ func TestSettleEndsWithTheDeadline(t *testing.T) {
 }
 
 func TestSettleSeesAnAddressGo(t *testing.T) {
-	k := host(t)
+	k := newHost(t)
 	kerneltest.Run(t, "ip link set eth0 down")
 	kerneltest.Run(t, "ip addr add 2001:db8::10/64 dev eth0")
 	// Its delay keeps the address tentative until it is deleted.
@@ -290,14 +290,14 @@ func TestSettleSeesAnAddressGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() { _ = del("addr del 2001:db8::10/64 dev eth0\n") }()
-	err = k.Settle(t.Context(), ops(lvs.AddAddress, "eth0", "2001:db8::10/64")[0].Address)
+	err = k.Settle(t.Context(), ops(host.AddAddress, "eth0", "2001:db8::10/64")[0].Address)
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestGatewaysAreThoseOfTheDefaultRoutes(t *testing.T) {
-	k := host(t)
+	k := newHost(t)
 	kerneltest.Run(t, `
 ip route add default via 192.0.2.100
 ip route add default metric 5 nexthop via 192.0.2.101 dev eth0 nexthop via 192.0.2.130 dev eth1
@@ -320,7 +320,7 @@ ip -6 route add default via 2001:db8::fe dev eth0
 func TestNetworkWithoutAnyRoute(t *testing.T) {
 	kerneltest.Namespace(t)
 	for _, ip := range []string{"192.0.2.10", "2001:db8::10"} {
-		if network, err := link.New(t.TempDir()).Network(t.Context(), lvs.Search{IP: netip.MustParseAddr(ip)}); !errors.Is(err, lvs.ErrNoNetwork) {
+		if network, err := link.New(t.TempDir()).Network(t.Context(), host.Search{IP: netip.MustParseAddr(ip)}); !errors.Is(err, host.ErrNoNetwork) {
 			t.Errorf("%s: got %v, %v", ip, network, err)
 		}
 	}

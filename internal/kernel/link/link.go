@@ -11,7 +11,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/host"
 )
 
 // Kernel is the network of this kernel. It keeps nothing between two calls, so
@@ -26,7 +26,7 @@ func New(lockDir string) *Kernel { return &Kernel{lockDir} }
 // Addresses returns every occurrence of ip, on whatever interface and with
 // whatever prefix length, by interface name and prefix length. It also puts back
 // the sysctl promote_secondaries where an Apply was killed.
-func (k *Kernel) Addresses(ctx context.Context, ip netip.Addr) ([]lvs.Address, error) {
+func (k *Kernel) Addresses(ctx context.Context, ip netip.Addr) ([]host.Address, error) {
 	k.tidy()
 	found, err := find(ctx, ip)
 	if err != nil {
@@ -36,25 +36,25 @@ func (k *Kernel) Addresses(ctx context.Context, ip netip.Addr) ([]lvs.Address, e
 }
 
 // Interface returns the state of the interface of this name, or an
-// lvs.ErrNotInstalled if there is none.
-func (k *Kernel) Interface(ctx context.Context, nic string) (lvs.Interface, error) {
+// host.ErrNotInstalled if there is none.
+func (k *Kernel) Interface(ctx context.Context, nic string) (host.Interface, error) {
 	link, err := Hardware(ctx, nic)
-	if err == nil || errors.Is(err, lvs.ErrNotInstalled) {
+	if err == nil || errors.Is(err, host.ErrNotInstalled) {
 		return state(&link), err
 	}
-	return lvs.Interface{}, fmt.Errorf("ip link show dev %s: %w", nic, translate(err))
+	return host.Interface{}, fmt.Errorf("ip link show dev %s: %w", nic, translate(err))
 }
 
 // Apply makes changes in order, stops at the first that fails and returns how
 // many succeeded; the error starts with the change in ip syntax. Errors:
 // fs.ErrExist for adding what is there, fs.ErrNotExist for deleting what is
-// not, lvs.ErrNotInstalled for a missing interface or missing IPv6,
+// not, host.ErrNotInstalled for a missing interface or missing IPv6,
 // fs.ErrPermission, context.DeadlineExceeded.
 //
 // An IPv6 address that was added is not usable before Settle returns. The zero
 // Broadcast means that the address gets none, as with iproute2. Deleting an
 // address leaves all others alone, also where the kernel would not.
-func (k *Kernel) Apply(ctx context.Context, ops []lvs.AddressOp) (done int, err error) {
+func (k *Kernel) Apply(ctx context.Context, ops []host.AddressOp) (done int, err error) {
 	if len(ops) == 0 {
 		return 0, nil
 	}
@@ -78,9 +78,9 @@ func (k *Kernel) Apply(ctx context.Context, ops []lvs.AddressOp) (done int, err 
 // Settle waits until duplicate address detection of an IPv6 address is over
 // (RFC 4862 section 5.4), which takes one to two seconds, and for ever while the
 // interface is down. It returns nil when the address can be used. Errors:
-// lvs.ErrDuplicate when another host has it, lvs.ErrNoCarrier when the detection
+// host.ErrDuplicate when another host has it, host.ErrNoCarrier when the detection
 // cannot begin, fs.ErrNotExist when the address is gone. IPv4 addresses are settled when they are there.
-func (k *Kernel) Settle(ctx context.Context, a lvs.Address) error {
+func (k *Kernel) Settle(ctx context.Context, a host.Address) error {
 	if err := settle(ctx, a); err != nil {
 		return fmt.Errorf("%s on %s: %w", a.Prefix, a.NIC, translate(err))
 	}

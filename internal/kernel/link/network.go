@@ -10,32 +10,32 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/host"
 )
 
 // Network returns the directly connected network that holds an address: that of
 // the route with the longest prefix in the main table, then with the lowest
 // metric. Default routes, host routes and routes through a gateway do not count.
 // 127.0.0.0/8 is on lo by the local table. Without one the error is an
-// lvs.ErrNoNetwork, without the interface an lvs.ErrNotInstalled.
-func (k *Kernel) Network(ctx context.Context, search lvs.Search) (lvs.Network, error) {
-	var network lvs.Network
+// host.ErrNoNetwork, without the interface an host.ErrNotInstalled.
+func (k *Kernel) Network(ctx context.Context, search host.Search) (host.Network, error) {
+	var network host.Network
 	err := with(func(s *socket) (err error) {
 		network, err = s.network(ctx, search)
 		return err
 	})
 	switch {
-	case err == nil || errors.Is(err, lvs.ErrNotInstalled):
+	case err == nil || errors.Is(err, host.ErrNotInstalled):
 		return network, err
-	case errors.Is(err, lvs.ErrNoNetwork) && search.NIC == "":
+	case errors.Is(err, host.ErrNoNetwork) && search.NIC == "":
 		return network, fmt.Errorf("%w holds %s; give nic and cidr_netmask", err, search)
-	case errors.Is(err, lvs.ErrNoNetwork):
+	case errors.Is(err, host.ErrNoNetwork):
 		return network, fmt.Errorf("%w of %s holds %s; give cidr_netmask, or another nic", err, search.NIC, search)
 	}
 	return network, fmt.Errorf("ip route list match %s: %w", search, translate(err))
 }
 
-func (s *socket) network(ctx context.Context, search lvs.Search) (lvs.Network, error) {
+func (s *socket) network(ctx context.Context, search host.Search) (host.Network, error) {
 	want := wanted{Search: search, table: unix.RT_TABLE_MAIN, kind: unix.RTN_UNICAST}
 	if search.IP.Is4() && search.IP.IsLoopback() {
 		want.table, want.kind, want.Protocol = unix.RT_TABLE_LOCAL, unix.RTN_LOCAL, 0
@@ -43,29 +43,29 @@ func (s *socket) network(ctx context.Context, search lvs.Search) (lvs.Network, e
 	if search.NIC != "" {
 		link, err := Hardware(ctx, search.NIC)
 		if err != nil {
-			return lvs.Network{}, err
+			return host.Network{}, err
 		}
 		want.index = link.Index
 	} else if search.IP.IsLinkLocalUnicast() && search.IP.Is6() {
-		return lvs.Network{}, lvs.ErrNoNetwork // fe80::/64 is on every interface
+		return host.Network{}, host.ErrNoNetwork // fe80::/64 is on every interface
 	}
 	route, err := s.route(ctx, want)
 	if err != nil {
-		return lvs.Network{}, err
+		return host.Network{}, err
 	}
 	link, err := byIndex(ctx, route.LinkIndex)
 	if err != nil {
-		return lvs.Network{}, err
+		return host.Network{}, err
 	}
 	bits, _ := route.Dst.Mask.Size()
-	network := lvs.Network{NIC: link.Name, Bits: bits}
+	network := host.Network{NIC: link.Name, Bits: bits}
 	network.Broadcast, err = broadcast(ctx, link.Index, route)
 	return network, err
 }
 
 // wanted is the kind of routes that lead to a directly connected network.
 type wanted struct {
-	lvs.Search
+	host.Search
 	table, kind int
 	index       int // of the interface, 0 for any
 }
@@ -87,7 +87,7 @@ func (s *socket) route(ctx context.Context, want wanted) (best netlink.Route, er
 		}
 	}
 	if err == nil && best.Dst == nil {
-		err = lvs.ErrNoNetwork
+		err = host.ErrNoNetwork
 	}
 	return best, err
 }

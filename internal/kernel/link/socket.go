@@ -15,7 +15,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/host"
 )
 
 // socket is a route netlink socket. Every use of its Handle follows an arm.
@@ -53,7 +53,7 @@ func translate(err error) error {
 	return err
 }
 
-// Hardware returns an interface by its name, or an lvs.ErrNotInstalled if there is
+// Hardware returns an interface by its name, or an host.ErrNotInstalled if there is
 // none. The kernel also answers to alternative names (ip link property), under
 // which an address would never be found again.
 func Hardware(ctx context.Context, nic string) (attrs netlink.LinkAttrs, err error) {
@@ -65,9 +65,9 @@ func Hardware(ctx context.Context, nic string) (attrs netlink.LinkAttrs, err err
 	}
 	switch {
 	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ERANGE), errors.Is(err, unix.EINVAL), nic == "": // the latter two are for names that are too long
-		return attrs, lvs.NotInstalled("network interface %q does not exist; create it or give one that ip link shows", nic)
+		return attrs, host.NotInstalled("network interface %q does not exist; create it or give one that ip link shows", nic)
 	case err == nil && attrs.Name != nic:
-		return attrs, lvs.NotInstalled("network interface %q is another name of %q; give that one", nic, attrs.Name)
+		return attrs, host.NotInstalled("network interface %q is another name of %q; give that one", nic, attrs.Name)
 	}
 	return attrs, err
 }
@@ -100,23 +100,23 @@ func family(ip netip.Addr) int {
 }
 
 // find returns every occurrence of ip.
-func find(ctx context.Context, ip netip.Addr) (found []lvs.Address, err error) {
+func find(ctx context.Context, ip netip.Addr) (found []host.Address, err error) {
 	err = reading(func(r *reader) (err error) {
 		found, err = r.find(ctx, ip.WithZone("").Unmap())
 		return err
 	})
-	slices.SortStableFunc(found, func(a, b lvs.Address) int {
+	slices.SortStableFunc(found, func(a, b host.Address) int {
 		return cmp.Or(strings.Compare(a.NIC, b.NIC), cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()))
 	})
 	return found, err
 }
 
-func (r *reader) find(ctx context.Context, ip netip.Addr) ([]lvs.Address, error) {
+func (r *reader) find(ctx context.Context, ip netip.Addr) ([]host.Address, error) {
 	list, err := r.addresses(ctx, family(ip), func(addr netlink.Addr) bool { return prefix(addr).Addr() == ip })
 	if err != nil {
 		return nil, err
 	}
-	var found []lvs.Address
+	var found []host.Address
 	for _, addr := range list {
 		link, err := r.link(ctx, addr.LinkIndex)
 		if errors.Is(err, unix.ENODEV) {
@@ -146,15 +146,15 @@ func prefix(addr netlink.Addr) netip.Prefix {
 
 // address reads the flags and not the lifetimes: the preferred lifetime of a
 // deprecated IPv4 address is reported as for ever.
-func address(addr netlink.Addr, link *netlink.LinkAttrs) lvs.Address {
-	a := lvs.Address{
+func address(addr netlink.Addr, link *netlink.LinkAttrs) host.Address {
+	a := host.Address{
 		Prefix:     prefix(addr),
 		NIC:        link.Name,
 		Deprecated: addr.Flags&unix.IFA_F_DEPRECATED != 0,
 		Scope:      scope(addr),
 
 		NoPrefixRoute: addr.Flags&unix.IFA_F_NOPREFIXROUTE != 0,
-		Observed: lvs.Observed{
+		Observed: host.Observed{
 			Tentative: addr.Flags&unix.IFA_F_TENTATIVE != 0,
 			Duplicate: addr.Flags&unix.IFA_F_DADFAILED != 0,
 			Interface: state(link),
@@ -173,9 +173,9 @@ func address(addr netlink.Addr, link *netlink.LinkAttrs) lvs.Address {
 
 // state takes an interface without a carrier for one that is up and whose driver
 // does not say LOWER_UP.
-func state(link *netlink.LinkAttrs) lvs.Interface {
+func state(link *netlink.LinkAttrs) host.Interface {
 	up := link.RawFlags&unix.IFF_UP != 0
-	return lvs.Interface{
+	return host.Interface{
 		Silent:    link.RawFlags&(unix.IFF_LOOPBACK|unix.IFF_NOARP) != 0,
 		Down:      !up,
 		NoCarrier: up && link.RawFlags&unix.IFF_LOWER_UP == 0,
@@ -205,11 +205,11 @@ func usualScope(ip netip.Addr) int {
 	return unix.RT_SCOPE_UNIVERSE
 }
 
-var errDuplicate = fmt.Errorf("%w (duplicate address detection failed)", lvs.ErrDuplicate)
+var errDuplicate = fmt.Errorf("%w (duplicate address detection failed)", host.ErrDuplicate)
 
 // settle looks once after it has subscribed, then at every change. When the
 // subscription breaks (the kernel drops one that is too slow) it starts again.
-func settle(ctx context.Context, a lvs.Address) error {
+func settle(ctx context.Context, a host.Address) error {
 	for {
 		updates := make(chan netlink.AddrUpdate)
 		done := make(chan struct{})
@@ -226,7 +226,7 @@ func settle(ctx context.Context, a lvs.Address) error {
 	}
 }
 
-func follow(ctx context.Context, a lvs.Address, updates <-chan netlink.AddrUpdate) (settled bool, err error) {
+func follow(ctx context.Context, a host.Address, updates <-chan netlink.AddrUpdate) (settled bool, err error) {
 	for {
 		if settled, err := look(ctx, a); settled || err != nil {
 			return settled, err
@@ -246,7 +246,7 @@ func follow(ctx context.Context, a lvs.Address, updates <-chan netlink.AddrUpdat
 	}
 }
 
-func look(ctx context.Context, a lvs.Address) (settled bool, err error) {
+func look(ctx context.Context, a host.Address) (settled bool, err error) {
 	found, err := find(ctx, a.Prefix.Addr())
 	if err != nil {
 		return false, err
@@ -257,7 +257,7 @@ func look(ctx context.Context, a lvs.Address) (settled bool, err error) {
 		case f.Observed.Duplicate:
 			return false, errDuplicate
 		case f.Observed.Tentative && f.Observed.NoCarrier:
-			return false, lvs.ErrNoCarrier
+			return false, host.ErrNoCarrier
 		default:
 			return !f.Observed.Tentative, nil
 		}

@@ -12,12 +12,12 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
-	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/host"
 )
 
 // change sets the lifetimes of an address that is there, with the flags that it
 // has: flags that a change does not name are taken away.
-func (s *socket) change(ctx context.Context, a lvs.Address) error {
+func (s *socket) change(ctx context.Context, a host.Address) error {
 	link, err := Hardware(ctx, a.NIC)
 	if err != nil {
 		return err
@@ -67,7 +67,7 @@ func (m addrLabelMessage) Serialize() []byte { return m[:] }
 
 // policy adds or deletes an entry of the IPv6 address label table, which the
 // netlink library does not know (include/uapi/linux/if_addrlabel.h).
-func (s *socket) policy(ctx context.Context, op lvs.AddressOp) error {
+func (s *socket) policy(ctx context.Context, op host.AddressOp) error {
 	const (
 		addrLabelAddress = 1
 		addrLabelLabel   = 2
@@ -76,7 +76,7 @@ func (s *socket) policy(ctx context.Context, op lvs.AddressOp) error {
 		return err
 	}
 	kind, flags := unix.RTM_NEWADDRLABEL, unix.NLM_F_ACK|unix.NLM_F_CREATE|unix.NLM_F_EXCL
-	if op.Verb == lvs.DeletePolicy {
+	if op.Verb == host.DeletePolicy {
 		kind, flags = unix.RTM_DELADDRLABEL, unix.NLM_F_ACK
 	}
 	request := nl.NewNetlinkRequest(kind, flags)

@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/host"
 )
 
 // arptables runs one of the programs. The kernel's interface replaces whole
@@ -22,7 +22,7 @@ func arptables(ctx context.Context, program string, args ...string) (string, err
 		file = "/usr/sbin/" + program
 	}
 	if unix.Access(file, unix.X_OK) != nil {
-		return "", lvs.NotInstalled("program %s is not installed; install arptables or use another method", program)
+		return "", host.NotInstalled("program %s is not installed; install arptables or use another method", program)
 	}
 	out, err := exec.CommandContext(ctx, file, args...).CombinedOutput()
 	if ctx.Err() != nil {
@@ -39,14 +39,14 @@ func arptables(ctx context.Context, program string, args ...string) (string, err
 // have only the old interface, some only nftables.
 func (Kernel) ARPTables(ctx context.Context) (string, error) {
 	var errs []error
-	for _, program := range lvs.ARPTablesPrograms {
+	for _, program := range host.ARPTablesPrograms {
 		err := works(ctx, program)
 		if err == nil {
 			return program, nil
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", program, err))
 	}
-	return "", lvs.NotInstalled("no arptables works here (%v)", errors.Join(errs...))
+	return "", host.NotInstalled("no arptables works here (%v)", errors.Join(errs...))
 }
 
 // works asks the kernel itself about nftables, for whose lack arptables 1.8
@@ -62,7 +62,7 @@ func works(ctx context.Context, program string) error {
 	return err
 }
 
-func arpRule(ctx context.Context, s lvs.Setting) (string, error) {
+func arpRule(ctx context.Context, s host.Setting) (string, error) {
 	args := s.ARPRule("-L")
 	out, err := arptables(ctx, s.Name, "-L", args[1], "-n")
 	if err != nil {
@@ -70,10 +70,10 @@ func arpRule(ctx context.Context, s lvs.Setting) (string, error) {
 	}
 	for line := range strings.Lines(out) {
 		if sameRule(strings.Fields(line), args[2:]) {
-			return lvs.On, nil
+			return host.On, nil
 		}
 	}
-	return lvs.Off, nil
+	return host.Off, nil
 }
 
 // sameRule compares options without regard to their order, which arptables
@@ -98,14 +98,14 @@ func sameRule(printed, ours []string) bool {
 	return true
 }
 
-func setARPRule(ctx context.Context, s lvs.Setting, on bool) error {
+func setARPRule(ctx context.Context, s host.Setting, on bool) error {
 	verb := "-D"
 	if on {
 		verb = "-I"
 	}
 	_, err := arptables(ctx, s.Name, s.ARPRule(verb)...)
-	if err != nil && !on && !errors.Is(err, lvs.ErrNotInstalled) {
-		if value, look := arpRule(ctx, s); look == nil && value == lvs.Off {
+	if err != nil && !on && !errors.Is(err, host.ErrNotInstalled) {
+		if value, look := arpRule(ctx, s); look == nil && value == host.Off {
 			return fs.ErrNotExist
 		}
 	}

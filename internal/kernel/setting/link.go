@@ -12,7 +12,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/host"
 )
 
 func family(ip netip.Addr) int {
@@ -24,16 +24,16 @@ func family(ip netip.Addr) int {
 
 func onOff(on bool) string {
 	if on {
-		return lvs.On
+		return host.On
 	}
-	return lvs.Off
+	return host.Off
 }
 
 func isMissing(err error) bool { return errors.As(err, new(netlink.LinkNotFoundError)) }
 
 // address looks for the address as one of this host only: the same address with
 // another prefix length is another setting.
-func address(h *netlink.Handle, s lvs.Setting) (string, error) {
+func address(h *netlink.Handle, s host.Setting) (string, error) {
 	link, err := h.LinkByName(s.NIC)
 	if isMissing(err) {
 		return Gone, nil
@@ -47,10 +47,10 @@ func address(h *netlink.Handle, s lvs.Setting) (string, error) {
 			if a.Flags&unix.IFA_F_TENTATIVE != 0 {
 				return tentative, err
 			}
-			return lvs.On, err
+			return host.On, err
 		}
 	}
-	return lvs.Off, err
+	return host.Off, err
 }
 
 // tentative is the value of an IPv6 address that the kernel does not use yet: it
@@ -58,7 +58,7 @@ func address(h *netlink.Handle, s lvs.Setting) (string, error) {
 const tentative = "tentative"
 
 // settle waits for that, which is a matter of microseconds.
-func settle(ctx context.Context, h *netlink.Handle, s lvs.Setting) error {
+func settle(ctx context.Context, h *netlink.Handle, s host.Setting) error {
 	again := time.NewTicker(time.Millisecond)
 	defer again.Stop()
 	for {
@@ -74,7 +74,7 @@ func settle(ctx context.Context, h *netlink.Handle, s lvs.Setting) error {
 	}
 }
 
-func setAddress(ctx context.Context, h *netlink.Handle, s lvs.Setting, on bool) error {
+func setAddress(ctx context.Context, h *netlink.Handle, s host.Setting, on bool) error {
 	link, err := h.LinkByName(s.NIC)
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func setAddress(ctx context.Context, h *netlink.Handle, s lvs.Setting, on bool) 
 	}
 	err = h.AddrAdd(link, addr)
 	if s.IP.Is6() && errors.Is(err, unix.EACCES) { // net/ipv6/addrconf.c, ipv6_add_addr
-		return lvs.NotInstalled("IPv6 is disabled on %[1]s; sysctl -w net.ipv6.conf.%[1]s.disable_ipv6=0", s.NIC)
+		return host.NotInstalled("IPv6 is disabled on %[1]s; sysctl -w net.ipv6.conf.%[1]s.disable_ipv6=0", s.NIC)
 	}
 	if err != nil {
 		return err
@@ -102,7 +102,7 @@ func setAddress(ctx context.Context, h *netlink.Handle, s lvs.Setting, on bool) 
 }
 
 // linkUp takes an interface that does not exist for one that is down.
-func linkUp(h *netlink.Handle, s lvs.Setting) (string, error) {
+func linkUp(h *netlink.Handle, s host.Setting) (string, error) {
 	link, err := h.LinkByName(s.NIC)
 	if isMissing(err) {
 		return Gone, nil
@@ -113,7 +113,7 @@ func linkUp(h *netlink.Handle, s lvs.Setting) (string, error) {
 	return onOff(link.Attrs().RawFlags&unix.IFF_UP != 0), nil
 }
 
-func setLink(h *netlink.Handle, s lvs.Setting, on bool) error {
+func setLink(h *netlink.Handle, s host.Setting, on bool) error {
 	link, err := h.LinkByName(s.NIC)
 	if err != nil {
 		return err
@@ -150,21 +150,21 @@ func (Kernel) Prepare(ctx context.Context, nic string) error {
 		// Asking for a device of the kind loads the module, and the device is there
 		// before ours could be made (net/core/rtnetlink.c, __rtnl_newlink).
 		if err := h.LinkAdd(tunnel.link); err != nil && !errors.Is(err, unix.EEXIST) {
-			return "", lvs.NotInstalled("interface %s does not exist (%v); modprobe %s", nic, err, tunnel.module)
+			return "", host.NotInstalled("interface %s does not exist (%v); modprobe %s", nic, err, tunnel.module)
 		}
 		return "", nil
 	})
 	switch {
 	case isMissing(err):
-		return lvs.NotInstalled("network interface %q does not exist; create it or give one that ip link shows", nic)
-	case err != nil && !errors.Is(err, lvs.ErrNotInstalled):
+		return host.NotInstalled("network interface %q does not exist; create it or give one that ip link shows", nic)
+	case err != nil && !errors.Is(err, host.ErrNotInstalled):
 		return fmt.Errorf("interface %s: %w", nic, translate(err))
 	}
 	return err
 }
 
 // Source returns the host's own address in the network that holds ip, to which
-// neighbours send. Without one the error is an lvs.ErrNoNetwork.
+// neighbours send. Without one the error is an host.ErrNoNetwork.
 func (Kernel) Source(ctx context.Context, ip netip.Addr) (netip.Addr, error) {
 	var source netip.Addr
 	_, err := withHandle(ctx, func(h *netlink.Handle) (string, error) {
@@ -182,22 +182,22 @@ func (Kernel) Source(ctx context.Context, ip netip.Addr) (netip.Addr, error) {
 	case err != nil:
 		return source, fmt.Errorf("ip addr show: %w", translate(err))
 	case !source.IsValid():
-		return source, fmt.Errorf("%w of this host holds %s; give source, the address of this host", lvs.ErrNoNetwork, ip)
+		return source, fmt.Errorf("%w of this host holds %s; give source, the address of this host", host.ErrNoNetwork, ip)
 	}
 	return source, nil
 }
 
 // route is the default route through a gateway. An IPv4 one comes before others
 // of its metric, an IPv6 one has a low metric: so the others stay.
-func route(s lvs.Setting) *netlink.Route {
+func route(s host.Setting) *netlink.Route {
 	r := &netlink.Route{Gw: s.IP.AsSlice(), Dst: &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}}
 	if s.IP.Is6() {
-		r.Dst, r.Priority = &net.IPNet{IP: net.IPv6zero, Mask: net.CIDRMask(0, 128)}, lvs.RouteMetric6
+		r.Dst, r.Priority = &net.IPNet{IP: net.IPv6zero, Mask: net.CIDRMask(0, 128)}, host.RouteMetric6
 	}
 	return r
 }
 
-func defaultRoute(h *netlink.Handle, s lvs.Setting) (string, error) {
+func defaultRoute(h *netlink.Handle, s host.Setting) (string, error) {
 	want := route(s)
 	list, err := dump(func() ([]netlink.Route, error) {
 		return h.RouteListFiltered(family(s.IP), &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
@@ -208,13 +208,13 @@ func defaultRoute(h *netlink.Handle, s lvs.Setting) (string, error) {
 			bits, _ = r.Dst.Mask.Size()
 		}
 		if bits == 0 && r.Type == unix.RTN_UNICAST && r.Gw.Equal(want.Gw) && r.Priority == want.Priority {
-			return lvs.On, err
+			return host.On, err
 		}
 	}
-	return lvs.Off, err
+	return host.Off, err
 }
 
-func setRoute(h *netlink.Handle, s lvs.Setting, on bool) error {
+func setRoute(h *netlink.Handle, s host.Setting, on bool) error {
 	switch {
 	case !on:
 		return h.RouteDel(route(s))

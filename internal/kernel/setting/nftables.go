@@ -9,7 +9,7 @@ import (
 	"github.com/google/nftables/expr"
 	"golang.org/x/sys/unix"
 
-	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/host"
 )
 
 // Offsets in an ARP packet for IPv4 over Ethernet (RFC 826).
@@ -43,7 +43,7 @@ func nft() (*nftables.Conn, []*nftables.Table, error) {
 func lacking(err error) error {
 	for _, errno := range []error{unix.EINVAL, unix.EOPNOTSUPP, unix.EAFNOSUPPORT, unix.EPROTONOSUPPORT} {
 		if errors.Is(err, errno) {
-			return lvs.NotInstalled("nftables for ARP is not in this kernel (%v); modprobe nf_tables or use another method", errno)
+			return host.NotInstalled("nftables for ARP is not in this kernel (%v); modprobe nf_tables or use another method", errno)
 		}
 	}
 	return err
@@ -62,7 +62,7 @@ func haveNFT() error {
 }
 
 // table tells whether the table for an address is there with all of its rules.
-func table(s lvs.Setting) (string, error) {
+func table(s host.Setting) (string, error) {
 	conn, tables, err := nft()
 	if err != nil {
 		return "", err
@@ -80,9 +80,9 @@ func table(s lvs.Setting) (string, error) {
 				return incomplete, nil
 			}
 		}
-		return lvs.On, nil
+		return host.On, nil
 	}
-	return lvs.Off, nil
+	return host.Off, nil
 }
 
 // same compares what the kernel keeps of the expressions: immediate values,
@@ -114,7 +114,7 @@ func same(have, want []expr.Any) bool {
 }
 
 // setTable replaces or deletes the table in one transaction.
-func setTable(s lvs.Setting, on bool) error {
+func setTable(s host.Setting, on bool) error {
 	conn, tables, err := nft()
 	if err != nil {
 		return err
@@ -139,7 +139,7 @@ func setTable(s lvs.Setting, on bool) error {
 
 // rule is the rule of a chain: requests for the address are not heard, and what
 // would be said of it is said of the host's own address.
-func rule(chain string, s lvs.Setting) []expr.Any {
+func rule(chain string, s host.Setting) []expr.Any {
 	offset, end := uint32(targetIP), []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}}
 	if chain == "output" {
 		offset = senderIP

@@ -17,7 +17,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/host"
 )
 
 // Kernel is the settings of this host. It keeps nothing between two calls. All
@@ -29,8 +29,8 @@ type Kernel struct{}
 const Gone = ""
 
 // Get returns the value of a setting, Gone if its place does not exist. A program
-// or subsystem that is missing is an lvs.ErrNotInstalled.
-func (Kernel) Get(ctx context.Context, s lvs.Setting) (string, error) {
+// or subsystem that is missing is an host.ErrNotInstalled.
+func (Kernel) Get(ctx context.Context, s host.Setting) (string, error) {
 	value, err := get(ctx, s)
 	if err != nil {
 		return "", fmt.Errorf("look at %s: %w", s, translate(err))
@@ -38,23 +38,23 @@ func (Kernel) Get(ctx context.Context, s lvs.Setting) (string, error) {
 	return value, nil
 }
 
-func get(ctx context.Context, s lvs.Setting) (string, error) {
+func get(ctx context.Context, s host.Setting) (string, error) {
 	switch s.Kind {
-	case lvs.Sysctl:
+	case host.Sysctl:
 		value, err := os.ReadFile(path(s))
 		if errors.Is(err, fs.ErrNotExist) {
 			return Gone, nil
 		}
 		return strings.TrimSpace(string(value)), err
-	case lvs.HostAddress:
+	case host.HostAddress:
 		return withHandle(ctx, func(h *netlink.Handle) (string, error) { return address(h, s) })
-	case lvs.LinkUp:
+	case host.LinkUp:
 		return withHandle(ctx, func(h *netlink.Handle) (string, error) { return linkUp(h, s) })
-	case lvs.DefaultRoute:
+	case host.DefaultRoute:
 		return withHandle(ctx, func(h *netlink.Handle) (string, error) { return defaultRoute(h, s) })
-	case lvs.ARPTables:
+	case host.ARPTables:
 		return arpRule(ctx, s)
-	case lvs.NFTables:
+	case host.NFTables:
 		return table(s)
 	}
 	return "", fmt.Errorf("setting of kind %q is none", s.Kind)
@@ -62,37 +62,37 @@ func get(ctx context.Context, s lvs.Setting) (string, error) {
 
 // Set gives a setting a value; the error starts with the command that would do
 // the same. Doing what was done already may fail.
-func (Kernel) Set(ctx context.Context, s lvs.Setting, value string) error {
+func (Kernel) Set(ctx context.Context, s host.Setting, value string) error {
 	if err := set(ctx, s, value); err != nil {
 		return fmt.Errorf("%s: %w", s.Command(value), translate(err))
 	}
 	return nil
 }
 
-func set(ctx context.Context, s lvs.Setting, value string) error {
-	on := value == lvs.On
+func set(ctx context.Context, s host.Setting, value string) error {
+	on := value == host.On
 	change := func(f func(*netlink.Handle) error) error {
 		_, err := withHandle(ctx, func(h *netlink.Handle) (string, error) { return "", f(h) })
 		return err
 	}
 	switch s.Kind {
-	case lvs.Sysctl:
+	case host.Sysctl:
 		return os.WriteFile(path(s), []byte(value+"\n"), 0)
-	case lvs.HostAddress:
+	case host.HostAddress:
 		return change(func(h *netlink.Handle) error { return setAddress(ctx, h, s, on) })
-	case lvs.LinkUp:
+	case host.LinkUp:
 		return change(func(h *netlink.Handle) error { return setLink(h, s, on) })
-	case lvs.DefaultRoute:
+	case host.DefaultRoute:
 		return change(func(h *netlink.Handle) error { return setRoute(h, s, on) })
-	case lvs.ARPTables:
+	case host.ARPTables:
 		return setARPRule(ctx, s, on)
-	case lvs.NFTables:
+	case host.NFTables:
 		return setTable(s, on)
 	}
 	return fmt.Errorf("setting of kind %q is none", s.Kind)
 }
 
-func path(s lvs.Setting) string { return filepath.Join("/proc/sys", s.Name) }
+func path(s host.Setting) string { return filepath.Join("/proc/sys", s.Name) }
 
 // withHandle runs f with a socket whose calls end with the deadline.
 func withHandle(ctx context.Context, f func(*netlink.Handle) (string, error)) (string, error) {
@@ -132,7 +132,7 @@ func translate(err error) error {
 	var missing netlink.LinkNotFoundError
 	switch {
 	case errors.As(err, &missing):
-		return lvs.NotInstalled("the network interface does not exist; create it or give one that ip link shows")
+		return host.NotInstalled("the network interface does not exist; create it or give one that ip link shows")
 	case !errors.As(err, &errno):
 		return err
 	case errno == unix.EAGAIN:

@@ -24,7 +24,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"lvs-agents/internal/doctor"
+	"lvs-agents/internal/host"
 )
 
 // Kernel probes this host, in the network namespace of the calling thread.
@@ -33,8 +33,8 @@ type Kernel struct{}
 // Probe asks on every interface with neighbours for the addresses, and lets the
 // host send something from each IPv4 one. It returns what the host answered and
 // announced, and the interfaces.
-func (Kernel) Probe(ctx context.Context, ips []netip.Addr) (doctor.Heard, error) {
-	heard := doctor.Heard{}
+func (Kernel) Probe(ctx context.Context, ips []netip.Addr) (host.Heard, error) {
+	heard := host.Heard{}
 	links, err := interfaces()
 	if err != nil {
 		return heard, fmt.Errorf("ip link show: %w", err)
@@ -224,7 +224,7 @@ func (c *cable) redirect(to *netlink.LinkAttrs) error {
 // patience is how long an answer may take on a busy host.
 const patience = 2 * time.Second
 
-func probe(ctx context.Context, nic *netlink.LinkAttrs, ips []netip.Addr, heard *doctor.Heard) error {
+func probe(ctx context.Context, nic *netlink.LinkAttrs, ips []netip.Addr, heard *host.Heard) error {
 	c, err := plug(ctx)
 	if err != nil {
 		return err
@@ -267,7 +267,7 @@ func (c *cable) own(nic *netlink.LinkAttrs, others []netip.Addr) ([]netip.Addr, 
 // answers asks for the addresses, before and after that for one that the
 // interface has: its answers say that questions come through, and that the others
 // would have been answered by now.
-func answers(ctx context.Context, c *cable, nic *netlink.LinkAttrs, ips []netip.Addr, heard *doctor.Heard) error {
+func answers(ctx context.Context, c *cable, nic *netlink.LinkAttrs, ips []netip.Addr, heard *host.Heard) error {
 	if len(ips) == 0 {
 		return nil
 	}
@@ -287,7 +287,7 @@ func answers(ctx context.Context, c *cable, nic *netlink.LinkAttrs, ips []netip.
 	if len(own) > 0 {
 		awake, err := c.ask(ctx, ear, own[:1], opener, nil)
 		if err == nil && !awake {
-			heard.Deaf = append(heard.Deaf, doctor.Word{NIC: nic.Name, IP: own[0]})
+			heard.Deaf = append(heard.Deaf, host.Word{NIC: nic.Name, IP: own[0]})
 		}
 		if err != nil || !awake {
 			return err
@@ -295,7 +295,7 @@ func answers(ctx context.Context, c *cable, nic *netlink.LinkAttrs, ips []netip.
 	}
 	note := func(ip netip.Addr) {
 		if slices.Contains(ips, ip) {
-			heard.Answered = doctor.Add(heard.Answered, doctor.Word{NIC: nic.Name, IP: ip})
+			heard.Answered = host.AddWord(heard.Answered, host.Word{NIC: nic.Name, IP: ip})
 		}
 	}
 	for _, ip := range ips {
@@ -387,7 +387,7 @@ var (
 // announcements lets the host send something from each address to somebody at
 // the far end, whom it has to look for with ARP. The near end gets arp_announce of
 // the interface for that.
-func announcements(ctx context.Context, c *cable, nic *netlink.LinkAttrs, ips []netip.Addr, heard *doctor.Heard) error {
+func announcements(ctx context.Context, c *cable, nic *netlink.LinkAttrs, ips []netip.Addr, heard *host.Heard) error {
 	const conf = "/proc/sys/net/ipv4/conf/"
 	value, err := os.ReadFile(conf + nic.Name + "/arp_announce")
 	if err == nil {
@@ -411,7 +411,7 @@ func announcements(ctx context.Context, c *cable, nic *netlink.LinkAttrs, ips []
 		err = listen(ctx, c.far, patience, func(packet []byte) bool {
 			sender, ok := asked(packet)
 			if ok && sender == ip {
-				heard.Announced = doctor.Add(heard.Announced, doctor.Word{NIC: nic.Name, IP: ip})
+				heard.Announced = host.AddWord(heard.Announced, host.Word{NIC: nic.Name, IP: ip})
 			}
 			return ok
 		})

@@ -15,6 +15,7 @@ import (
 
 	"lvs-agents/agents/ipvs"
 	"lvs-agents/agents/realserver"
+	"lvs-agents/internal/host"
 	"lvs-agents/internal/kernel/link"
 	"lvs-agents/internal/kernel/setting"
 	"lvs-agents/internal/lvs"
@@ -30,7 +31,7 @@ func main() {
 	}
 	fuse := &fuse{left: at}
 	if filepath.Base(os.Args[0]) == "realserver" {
-		ocf.Main(realserver.New(host{settings{}, link.New(os.Getenv("HA_RSCTMP")), fuse}, nil))
+		ocf.Main(realserver.New(fused{settings{}, link.New(os.Getenv("HA_RSCTMP")), fuse}, nil))
 	}
 	ocf.Main(ipvs.New(table{kernel.New(), fuse}, net.DefaultResolver))
 }
@@ -72,19 +73,19 @@ func (k table) Apply(ctx context.Context, ops []lvs.Op) (int, error) {
 
 type settings = setting.Kernel
 
-type host struct {
+type fused struct {
 	settings
 	*link.Kernel
 	fuse *fuse
 }
 
-func (k host) Get(ctx context.Context, s lvs.Setting) (string, error) {
+func (k fused) Get(ctx context.Context, s host.Setting) (string, error) {
 	k.fuse.burn()
 	defer k.fuse.burn()
 	return k.settings.Get(ctx, s)
 }
 
-func (k host) Set(ctx context.Context, s lvs.Setting, value string) error {
+func (k fused) Set(ctx context.Context, s host.Setting, value string) error {
 	k.fuse.burn()
 	defer k.fuse.burn()
 	return k.settings.Set(ctx, s, value)

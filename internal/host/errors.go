@@ -1,9 +1,20 @@
-package lvs
+package host
 
 import (
 	"errors"
 	"fmt"
 )
+
+// ErrNotInstalled says that this node lacks what was asked for: IPVS in the
+// kernel, a scheduler, a network interface. The text around it names the thing
+// and the fix. It is errors.ErrUnsupported to those who do not know this package.
+var ErrNotInstalled error = notInstalled{}
+
+type notInstalled struct{}
+
+func (notInstalled) Error() string { return "not installed" }
+
+func (notInstalled) Is(target error) bool { return target == errors.ErrUnsupported }
 
 // ErrNoNetwork says that no interface is directly connected to the network of
 // an address, so its interface or prefix length cannot be found out.

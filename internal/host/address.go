@@ -1,4 +1,4 @@
-package lvs
+package host
 
 import (
 	"fmt"
