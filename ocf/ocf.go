@@ -353,10 +353,14 @@ func (s *session) withDeadline(action func(context.Context) Code) Code {
 	select {
 	case code := <-said:
 		return code
-	case <-time.After(margin / 4): // not even stderr takes it
+	case <-time.After(max(margin/4, leastWord)): // not even stderr takes it
 		return Generic
 	}
 }
+
+// leastWord is how long the exit reason can take, however short the timeout is: a
+// busy machine needs some milliseconds for one line.
+const leastWord = 100 * time.Millisecond
 
 // lastWord is stderr until Run returns. An action that did not listen to its
 // deadline may go on for a moment; what it says then is lost, so that the exit
