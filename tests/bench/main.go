@@ -3,6 +3,7 @@
 //
 //	bench native   vip against IPaddr2, in a network namespace with eth0
 //	bench guest    ipvs with two services against a Go program that does nothing
+//	bench dialers  checks by package epoll's dialer against package net's, in an empty network namespace
 //	bench checks   directord's checks against keepalived's in the lab, which it runs
 //
 // tests/run bench calls it in the right places.
@@ -25,7 +26,7 @@ import (
 
 func main() {
 	if len(os.Args) != 3 {
-		fail(fmt.Errorf("usage: bench native|guest|checks BINDIR"))
+		fail(fmt.Errorf("usage: bench native|guest|dialers|checks BINDIR"))
 	}
 	bin, err := filepath.Abs(os.Args[2])
 	if err != nil {
@@ -36,6 +37,10 @@ func main() {
 		err = native(bin)
 	case "guest":
 		err = guest(bin)
+	case "dialers":
+		err = dialers()
+	case "dialing":
+		err = dialing(os.Args[2])
 	case "checks":
 		err = checks(bin)
 	case "checked":

@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lvs-agents/internal/check"
+	"lvs-agents/internal/check/epoll"
+)
+
+// leastGain is how many times less than package net's a dialer has to cost; else it is not worth its code.
+const leastGain = 1.1
+
+// The checks of a turn are due together, as in directord at 300 checks a second.
+const (
+	turn   = 50 * time.Millisecond
+	atOnce = realServers / int(time.Second/turn)
+)
+
+// delay is added to each packet to or from a real server.
+const delay = 150 * time.Microsecond
+
+var dialerNames = []string{"epoll", "net"} // the last is the one to compare with
+
+// dialers compares the CPU time of a check by package epoll's dialer with package net's, in turns.
+// Each measurement is a process of its own. This process has the servers and the network.
+func dialers() error {
+	if err := reflect(); err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", outside+":8080")
+	if err != nil {
+		return err
+	}
+	var accepted atomic.Int64
+	go serve(listener, &accepted)
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	costs := map[program]use{}
+	for range rounds {
+		for _, kind := range kinds {
+			for _, name := range dialerNames {
+				u, err := dialed(self, kind, name)
+				if err != nil {
+					return fmt.Errorf("%s by %s: %w", kind, name, err)
+				}
+				sum := costs[program{kind, name}]
+				costs[program{kind, name}] = use{sum.checks + u.checks, sum.span + u.span, sum.cpu + u.cpu}
+			}
+		}
+	}
+	return dialersTable(costs)
+}
+
+func dialersTable(costs map[program]use) error {
+	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintf(w, "checks of %d real servers with %s of delay, once a second, by both dialers\n\ncheck\tdialer\tchecks a second\tCPU per check\ttimes less\n", realServers, 2*delay)
+	var missed error
+	base := dialerNames[len(dialerNames)-1]
+	for _, kind := range kinds {
+		theirs := costs[program{kind, base}]
+		for _, name := range dialerNames {
+			ours, ratio := costs[program{kind, name}], ""
+			if name != base {
+				times := float64(theirs.perCheck()) / float64(ours.perCheck())
+				ratio = fmt.Sprintf("%.2f", times)
+				if times < leastGain {
+					missed = errors.Join(missed, fmt.Errorf("a %s check by %s costs %.2f times less than by %s, not %.1f", kind, name, times, base, leastGain))
+				}
+			}
+			fmt.Fprintf(w, "%s\t%s\t%.0f\t%s\t%s\n", kind, name, ours.rate(), ours.perCheck(), ratio)
+		}
+	}
+	fmt.Fprintln(w)
+	return errors.Join(w.Flush(), missed)
+}
+
+// reflect makes a network whose servers are all this process: what is sent to one of them comes
+// back after a while with source and destination exchanged. Checksums stay right by that.
+func reflect() error {
+	tun, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("/dev/net/tun: %w", err)
+	}
+	request, err := unix.NewIfreq("tun0")
+	if err != nil {
+		return err
+	}
+	request.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
+	if err := unix.IoctlIfreq(tun, unix.TUNSETIFF, request); err != nil {
+		return fmt.Errorf("tun0: %w", err)
+	}
+	for _, args := range []string{"link set lo up", "addr add " + outside + "/24 dev tun0", "link set tun0 up", "route add " + servers + " dev tun0"} {
+		if err := quiet(append([]string{"ip"}, strings.Fields(args)...)); err != nil {
+			return err
+		}
+	}
+	go func() {
+		for {
+			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(tun), Events: unix.POLLIN}}, -1) // interrupted: nothing is read
+			packets := waiting(tun)
+			pause := unix.NsecToTimespec(int64(delay)) // Go's timers are not as fine
+			_ = unix.Nanosleep(&pause, nil)            // or a little less
+			for _, p := range packets {
+				_, _ = unix.Write(tun, p) // a lost packet is sent again
+			}
+		}
+	}()
+	return nil
+}
+
+// waiting reads the IPv4 packets that there are, and exchanges their addresses.
+func waiting(tun int) (packets [][]byte) {
+	for {
+		p := make([]byte, 2048)
+		n, err := unix.Read(tun, p)
+		if err != nil {
+			return packets
+		}
+		if n >= 20 && p[0]>>4 == 4 {
+			var source [4]byte
+			copy(source[:], p[12:16])
+			copy(p[12:16], p[16:20])
+			copy(p[16:20], source[:])
+			packets = append(packets, p[:n])
+		}
+	}
+}
+
+// dialed has a process of its own make checks.
+func dialed(self, kind, name string) (u use, err error) {
+	cmd := exec.Command(self, "dialing", kind+" "+name)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err == nil {
+		_, err = fmt.Sscan(string(out), &u.checks, &u.span, &u.cpu)
+	}
+	return u, err
+}
+
+// dialing is that process: it prints what its checks took after a warm-up.
+func dialing(what string) error {
+	kind, name, _ := strings.Cut(what, " ")
+	dialer := check.Dialer(check.NetDialer{})
+	if name == "epoll" {
+		d, err := epoll.Open()
+		if err != nil {
+			return err
+		}
+		defer d.Close()
+		dialer = d
+	}
+	checks, err := checksBy(kind, dialer)
+	if err != nil {
+		return err
+	}
+	if _, err := repeated(warmUp, checks); err != nil {
+		return err
+	}
+	u, err := repeated(measured, checks)
+	if err != nil {
+		return err
+	}
+	fmt.Println(u.checks, int64(u.span), int64(u.cpu))
+	return nil
+}
+
+// checksOf makes the checks of the nth turn and returns when all are done.
+type checksOf func(ctx context.Context, n int, done func(int, error))
+
+// checksBy makes checks as internal/health does: connect checks of a turn in one call, others with a
+// goroutine each, all with one context.
+func checksBy(kind string, dialer check.Dialer) (_ checksOf, err error) {
+	sources := check.NewSources()
+	var connects [realServers]check.Connect
+	var pages [realServers]check.Checker
+	for n := range realServers {
+		addr := netip.AddrPortFrom(netip.MustParseAddr(realServer(n)), 8080)
+		connects[n] = check.Connect{Addr: addr, Source: sources, Dialer: dialer}
+		if pages[n], err = check.Negotiate("http", check.Target{Addr: addr, Source: sources, Dialer: dialer, Request: "/health"}); err != nil {
+			return nil, err
+		}
+	}
+	if kind == "TCP" {
+		return func(ctx context.Context, n int, done func(int, error)) {
+			from := n * atOnce % realServers
+			check.ConnectAll(ctx, dialer, connects[from:from+atOnce], done)
+		}, nil
+	}
+	return func(ctx context.Context, n int, done func(int, error)) {
+		from := n * atOnce % realServers
+		var all sync.WaitGroup
+		for i, page := range pages[from : from+atOnce] {
+			all.Go(func() { done(i, page.Check(ctx)) })
+		}
+		all.Wait()
+	}, nil
+}
+
+// repeated makes the checks of a turn again and again for a time.
+func repeated(span time.Duration, checks checksOf) (u use, err error) {
+	began, before := time.Now(), ownCPU()
+	var mu sync.Mutex
+	ticker := time.NewTicker(turn)
+	defer ticker.Stop()
+	for n := range int(span / turn) {
+		<-ticker.C
+		ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+		checks(ctx, n, func(_ int, failure error) {
+			mu.Lock()
+			defer mu.Unlock()
+			u.checks++
+			err = errors.Join(err, failure)
+		})
+		cancel()
+		if err != nil {
+			return u, err
+		}
+	}
+	u.span, u.cpu = time.Since(began), ownCPU()-before
+	return u, nil
+}
+
+// ownCPU is the CPU time that this process has used.
+func ownCPU() time.Duration {
+	var usage syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &usage) // never fails
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
