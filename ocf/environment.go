@@ -1,8 +1,6 @@
 package ocf
 
 import (
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -72,29 +70,3 @@ func (e environment) level() int {
 	}
 	return level
 }
-
-// stateDir honours HA_RSCTMP, the directory of resource-agents for instance
-// state, where a resource manager sets it.
-func (e environment) stateDir(fallback string) string {
-	if dir := e["HA_RSCTMP"]; filepath.IsAbs(dir) {
-		return filepath.Join(dir, filepath.Base(fallback))
-	}
-	return fallback
-}
-
-// StateDirs are the directories with state on this host: first the one that this
-// process has, then those of actions of Pacemaker and of everybody else. An operator
-// who asks does not know which one it was.
-func StateDirs() []string {
-	own := environment{"HA_RSCTMP": os.Getenv("HA_RSCTMP")}.stateDir(DefaultStateDir)
-	dirs := []string{own}
-	for _, dir := range []string{DefaultStateDir, clusterStateDir} {
-		if dir != own {
-			dirs = append(dirs, dir)
-		}
-	}
-	return dirs
-}
-
-// clusterStateDir is with HA_RSCTMP as ocf-shellfuncs and Pacemaker's agents have it.
-const clusterStateDir = "/run/resource-agents/lvs-agents"

@@ -92,12 +92,13 @@ type Process struct {
 	Root     bool // effective user id 0
 	Terminal bool // a person is looking: log to Stderr whatever the environment says
 	StateDir string
+	Warning  error // what to log before the action; nil for nothing
+	// Supersede lets a start, stop or reload end what is left of earlier actions of
+	// the same resource. Only for a program that runs one resource's action.
+	Supersede bool
 
 	refused error // why parameters could not be read at all: start fails with it
 }
-
-// DefaultStateDir is where state lives unless HA_RSCTMP says otherwise.
-const DefaultStateDir = "/run/lvs-agents"
 
 // Main runs the action that the process was called with and ends the process.
 func Main(agent Agent) {
@@ -107,11 +108,12 @@ func Main(agent Agent) {
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGQUIT)
 	logrus.SetOutput(io.Discard) // libraries log there
 	stdin, err := os.Stdin.Stat()
+	dir, warning := StateDir()
 	p := Process{
 		Args: os.Args, Environ: os.Environ(), Stdout: os.Stdout, Stderr: os.Stderr,
 		Root:     os.Geteuid() == 0,
-		Terminal: err == nil && isTerminal(stdin),
-		StateDir: DefaultStateDir,
+		Terminal: err == nil && isTerminal(stdin), Supersede: true,
+		StateDir: dir, Warning: warning,
 	}
 	if isScript(os.Args) {
 		os.Exit(script(p, agent))
@@ -157,7 +159,7 @@ func Run(p Process, agent Agent) (code Code) {
 	s.call = Call{
 		Instance: s.env.instance(),
 		Probe:    s.action == "monitor" && s.env.probe(),
-		StateDir: s.env.stateDir(p.StateDir),
+		StateDir: p.StateDir,
 		CloneMax: s.env.cloneMax(),
 	}
 	s.call.Recurring = (s.action == "monitor" || s.action == "status") && !s.env.probe()
@@ -237,6 +239,9 @@ func (s *session) act() Code {
 	if !s.proc.Root {
 		return s.fail(coded(Permission, fmt.Errorf("%s needs root", s.action)))
 	}
+	if s.proc.Warning != nil {
+		s.log.Warn(s.proc.Warning)
+	}
 	errs := s.decl.Load(s.proc.Environ)
 	lenient := s.action == "stop" || s.action == "monitor" || s.action == "status"
 	if s.proc.refused != nil && !lenient {
@@ -255,6 +260,7 @@ func (s *session) act() Code {
 }
 
 func (s *session) start(ctx context.Context) Code {
+	s.supersede(ctx)
 	for _, warning := range s.decl.Unknown(s.proc.Environ) {
 		s.log.Warn(warning)
 	}
@@ -265,6 +271,7 @@ func (s *session) start(ctx context.Context) Code {
 }
 
 func (s *session) stop(ctx context.Context) Code {
+	s.supersede(ctx)
 	if err := s.agent.Stop(ctx, s.call); err != nil && !isNotInstalled(err) {
 		return s.fail(err)
 	}
@@ -272,6 +279,7 @@ func (s *session) stop(ctx context.Context) Code {
 }
 
 func (s *session) reload(ctx context.Context) Code {
+	s.supersede(ctx)
 	if err := s.agent.(Reloader).ReloadAgent(ctx, s.call); err != nil {
 		return s.fail(err)
 	}

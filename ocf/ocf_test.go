@@ -110,7 +110,7 @@ func runAs(agent Agent, root bool, action string, environ ...string) result {
 	if action != "" {
 		args = append(args, action, "ignored", "-x")
 	}
-	code := Run(Process{Args: args, Environ: environ, Stdout: &stdout, Stderr: &stderr, Root: root, StateDir: DefaultStateDir}, agent)
+	code := Run(Process{Args: args, Environ: environ, Stdout: &stdout, Stderr: &stderr, Root: root, StateDir: rootDir}, agent)
 	return result{code, stdout.String(), stderr.String()}
 }
 
@@ -272,9 +272,7 @@ func TestCallCarriesWhatTheClusterSays(t *testing.T) {
 			Call{Instance: "web:0", Recurring: true, StateDir: "/run/lvs-agents"}},
 		{"a clone", []string{"OCF_RESKEY_CRM_meta_clone_max=3", "OCF_RESKEY_CRM_meta_interval=0"},
 			Call{Instance: "default", Probe: true, CloneMax: 3, StateDir: "/run/lvs-agents"}},
-		{"HA_RSCTMP", []string{"HA_RSCTMP=/run/resource-agents"},
-			Call{Instance: "default", Probe: true, StateDir: "/run/resource-agents/lvs-agents"}},
-		{"relative HA_RSCTMP", []string{"HA_RSCTMP=tmp"}, Call{Instance: "default", Probe: true, StateDir: "/run/lvs-agents"}},
+		{"HA_RSCTMP", []string{"HA_RSCTMP=/run/resource-agents"}, Call{Instance: "default", Probe: true, StateDir: "/run/lvs-agents"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -52,6 +52,13 @@ func isScript(args []string) bool {
 	return len(args) > 0 && strings.HasPrefix(filepath.Base(args[0]), "lvs")
 }
 
+func scriptActions() []string { return []string{"start", "stop", "status"} }
+
+// scriptInstance is what a line of haresources is called.
+func scriptInstance(name string, args []string) string {
+	return strings.Join(append([]string{name}, args...), "::")
+}
+
 // script runs an action for heartbeat's ResourceManager: the arguments of
 // haresources first, the action last. ResourceManager takes a resource for
 // running by the word running (or OK) in what status prints, and reboots the
@@ -61,14 +68,14 @@ func script(p Process, agent Agent) int {
 	name := filepath.Base(p.Args[0])
 	last := len(p.Args) - 1
 	action := p.Args[last]
-	if last == 0 || !slices.Contains([]string{"start", "stop", "status"}, action) {
+	if last == 0 || !slices.Contains(scriptActions(), action) {
 		fmt.Fprintf(p.Stderr, "usage: %s [%s [NAME=VALUE]...] start|stop|status\nA script for /etc/ha.d/haresources, where it is written %[1]s::%[2]s\n",
 			name, strings.Join(agent.Metadata().Arguments, "/"))
 		return scriptUsage
 	}
 	args := p.Args[1:last]
 	given, refused := agent.Metadata().Haresources(args)
-	word := strings.Join(append([]string{name}, args...), "::")
+	word := scriptInstance(name, args)
 	p.Args = []string{name, action}
 	p.Environ = append(append(p.Environ, given...), "OCF_RESOURCE_INSTANCE="+word, "HA_LOGTAG="+word)
 	p.refused = refused

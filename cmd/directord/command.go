@@ -38,9 +38,8 @@ const (
 type host struct {
 	stdout, stderr io.Writer
 	stateDir       string
-	otherDirs      []string // state directories in which a daemon may have been started otherwise
-	pidDir         string   // of pid files in ldirectord's place
-	self           string   // path of the program
+	pidDir         string // of pid files in ldirectord's place
+	self           string // path of the program
 	version        string
 }
 
@@ -205,23 +204,7 @@ func (l *line) id() string { return strings.TrimSuffix(filepath.Base(l.config), 
 
 func (l *line) pidFile() string { return control.PIDFile(l.stateDir, l.id()) }
 
-// look looks for the daemon, also where one is that was started by a cluster, or
-// by hand when this is run by one; it goes on with that.
-func (l *line) look() (daemon.Status, error) {
-	s, err := daemon.Look(l.pidFile())
-	if err != nil || s.Running {
-		return s, err
-	}
-	for _, dir := range l.otherDirs {
-		other := *l
-		other.stateDir = dir
-		if found, err := daemon.Look(other.pidFile()); err == nil && found.Running {
-			l.stateDir = dir
-			return found, nil
-		}
-	}
-	return s, nil
-}
+func (l *line) look() (daemon.Status, error) { return daemon.Look(l.pidFile()) }
 
 // invocation logs what was called, as ldirectord does; status is asked too often
 // for that.
@@ -275,8 +258,8 @@ func (l *line) start(ctx context.Context) int {
 	}
 	argv := append([]string{l.invoked[0], l.config, "start", serveVerb, "--notify"}, args...)
 	environ := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
-	if l.stateDir != ocf.DefaultStateDir { // for the instances that execute= names
-		environ = append(environ, "HA_RSCTMP="+filepath.Dir(l.stateDir))
+	if dir := os.Getenv(ocf.StateDirVariable); dir != "" { // for the instances that execute= names
+		environ = append(environ, ocf.StateDirVariable+"="+dir)
 	}
 	if err := daemon.Spawn(limited, l.self, argv, environ); err != nil {
 		return l.fail(exitFailed, err)

@@ -94,30 +94,29 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
-// TestDaemonOfAClusterIsFound also by a status that is asked by hand.
-func TestDaemonOfAClusterIsFound(t *testing.T) {
+func TestStatusOfADaemonThatDoesNotBalance(t *testing.T) {
 	dir := t.TempDir()
-	own, other, file := filepath.Join(dir, "own"), filepath.Join(dir, "cluster"), filepath.Join(dir, "good.cf")
+	state, file := filepath.Join(dir, "state"), filepath.Join(dir, "good.cf")
 	if err := os.WriteFile(file, []byte("virtual=192.0.2.10:80\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	identity, err := daemon.Acquire(control.PIDFile(other, "good"))
+	identity, err := daemon.Acquire(control.PIDFile(state, "good"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out strings.Builder
 	status := func() int {
 		out.Reset()
-		return run(context.Background(), []string{"directord", file, "status"}, host{stdout: &out, stderr: &out, stateDir: own, otherDirs: []string{other}, pidDir: dir})
+		return run(context.Background(), []string{"directord", file, "status"}, host{stdout: &out, stderr: &out, stateDir: state, pidDir: dir})
 	}
 	if code, want := status(), fmt.Sprintf("ldirectord for %s is running with pid: %d\n", file, os.Getpid()); code != 0 || out.String() != want {
 		t.Errorf("%d: %s", code, out.String())
 	}
 	old := time.Now().Add(-time.Hour)
-	if err := os.Chtimes(control.PIDFile(other, "good"), old, old); err != nil {
+	if err := os.Chtimes(control.PIDFile(state, "good"), old, old); err != nil {
 		t.Fatal(err)
 	}
-	want := fmt.Sprintf("ldirectord for %s with pid %d does not balance: open %s/directord/good.beat: no such file or directory\n", file, os.Getpid(), other)
+	want := fmt.Sprintf("ldirectord for %s with pid %d does not balance: open %s/directord/good.beat: no such file or directory\n", file, os.Getpid(), state)
 	if code := status(); code != 1 || out.String() != want {
 		t.Errorf("%d: %s", code, out.String())
 	}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -24,10 +25,13 @@ func main() {
 	// Taken and dropped: to ignore them would make programs that we run ignore them, too.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, syscall.SIGUSR1, syscall.SIGUSR2)
 	go func() { end(ended{(<-signals).(syscall.Signal)}) }()
-	dirs := ocf.StateDirs()
+	dir, warning := ocf.StateDir()
+	if warning != nil {
+		fmt.Fprintf(os.Stderr, "directord: %v\n", warning)
+	}
 	os.Exit(run(ctx, os.Args, host{
-		stdout: os.Stdout, stderr: os.Stderr, stateDir: dirs[0], otherDirs: dirs[1:],
-		pidDir: pidDir(dirs[0]), self: "/proc/self/exe", version: versionOf(version),
+		stdout: os.Stdout, stderr: os.Stderr, stateDir: dir,
+		pidDir: pidDir(dir), self: "/proc/self/exe", version: versionOf(version),
 	}))
 }
 
@@ -39,10 +43,14 @@ func (e ended) Error() string {
 	return names[e.by]
 }
 
-// pidDir is ldirectord's, unless everything of ours was sent elsewhere.
+// pidDir is ldirectord's for the state directory of the system. Another state
+// directory, that of another network namespace for one, has such files itself.
 func pidDir(state string) string {
-	if strings.HasPrefix(state, "/run/") || strings.HasPrefix(state, "/var/run/") {
+	if state == "/run/lvs-agents" {
 		return "/run"
+	}
+	if strings.HasPrefix(filepath.Base(state), "netns-") {
+		return state
 	}
 	return filepath.Dir(state)
 }

@@ -28,7 +28,7 @@ type system struct {
 	resolver       config.Resolver
 	kernel         kernel
 	version        string
-	stateDirs      []string // of agents and daemons
+	stateDir       string // of agents and daemons
 	doctor         examiner
 }
 

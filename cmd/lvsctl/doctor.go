@@ -46,18 +46,16 @@ func realServer(sys system, words []string, tunnel bool) ([]host.Setting, error)
 		ips = append(ips, ip.Unmap())
 	}
 	var settings []host.Setting
-	for _, dir := range sys.stateDirs {
-		store, err := record.In(dir)
-		if err != nil {
-			return nil, err
-		}
-		ledger, err := store.LoadLedger()
-		if err != nil && !errors.Is(err, record.ErrDamaged) {
-			return nil, err
-		}
-		for _, e := range ledger.Entries {
-			settings = append(settings, e.Setting)
-		}
+	store, err := record.In(sys.stateDir)
+	if err != nil {
+		return nil, err
+	}
+	ledger, err := store.LoadLedger()
+	if err != nil && !errors.Is(err, record.ErrDamaged) {
+		return nil, err
+	}
+	for _, e := range ledger.Entries {
+		settings = append(settings, e.Setting)
 	}
 	if len(ips) > 0 {
 		settings = doctor.ByHand(ips, tunnel)

@@ -61,7 +61,7 @@ func TestDoctor(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var out, errs strings.Builder
 			code := run(t.Context(), append([]string{"doctor"}, strings.Fields(tt.args)...),
-				system{stdout: &out, stderr: &errs, stateDirs: []string{tt.state}, doctor: &tt.patient})
+				system{stdout: &out, stderr: &errs, stateDir: tt.state, doctor: &tt.patient})
 			got := []any{code, out.String(), errs.String(), tt.patient.asked}
 			if diff := cmp.Diff([]any{tt.code, tt.stdout, tt.stderr, tt.asked}, got); diff != "" {
 				t.Errorf("exit code, stdout, stderr, asked (-want +got):\n%s", diff)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"os/signal"
@@ -27,11 +28,15 @@ func main() {
 	// What waits for a terminal or a pipe does not look at ctx.
 	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, func() { os.Exit(exitFailed) }) })
 	kernel := ipvs.New()
+	dir, warning := ocf.StateDir()
+	if warning != nil {
+		fmt.Fprintf(os.Stderr, "lvsctl: %v\n", warning)
+	}
 	code := run(ctx, os.Args[1:], system{
 		stdout: os.Stdout, stderr: os.Stderr,
 		dirs: append([]string{"."}, config.Dirs()...), resolver: net.DefaultResolver, kernel: kernel, version: version,
-		stateDirs: ocf.StateDirs(),
-		doctor:    doctor.Examiner{Kernel: server{settings{}, link.New(ocf.DefaultStateDir), wire.Kernel{}}},
+		stateDir: dir,
+		doctor:   doctor.Examiner{Kernel: server{settings{}, link.New(dir), wire.Kernel{}}},
 	})
 	_ = kernel.Close() // it was only read
 	stop()

@@ -18,7 +18,7 @@ func TestStatusShowsWhatNeighboursSaid(t *testing.T) {
 		}
 	}
 	var out, errs strings.Builder
-	code := run(t.Context(), []string{"status"}, system{stdout: &out, stderr: &errs, stateDirs: []string{t.TempDir(), state}})
+	code := run(t.Context(), []string{"status"}, system{stdout: &out, stderr: &errs, stateDir: state})
 	const want = `dns-vip: vip, at its start: 192.0.2.53 on eth0: neighbour 192.0.2.1 did not answer within 3000ms
 dns-vip: vip, at its start: 192.0.2.53 on eth0: neighbour 192.0.2.2 sends to this node
 web-vip: vip, at its start: 192.0.2.10 on eth0: neighbour 192.0.2.254 sends to this node

@@ -20,29 +20,24 @@ import (
 // status prints what the health daemons of this node know.
 func status(ctx context.Context, sys system, asJSON bool) int {
 	code := exitOK
-	snapshots, proofs := []control.Snapshot{}, map[string]string{}
-	found := false
-	for _, dir := range sys.stateDirs {
-		ids, err := control.IDs(dir)
+	snapshots := []control.Snapshot{}
+	ids, err := control.IDs(sys.stateDir)
+	if err != nil {
+		return failed(sys, err)
+	}
+	for _, id := range ids {
+		snapshot, err := ask(ctx, sys.stateDir, id)
+		if err == nil {
+			snapshots = append(snapshots, snapshot)
+			err = judged(snapshot)
+		}
 		if err != nil {
-			return failed(sys, err)
+			code = failed(sys, err)
 		}
-		for _, id := range ids {
-			found = true
-			snapshot, err := ask(ctx, dir, id)
-			if err == nil {
-				snapshots = append(snapshots, snapshot)
-				err = judged(snapshot)
-			}
-			if err != nil {
-				code = failed(sys, err)
-			}
-		}
-		notes, err := record.Notes(dir, record.Proof)
-		if err != nil {
-			return failed(sys, err)
-		}
-		maps.Copy(proofs, notes)
+	}
+	proofs, err := record.Notes(sys.stateDir, record.Proof)
+	if err != nil {
+		return failed(sys, err)
 	}
 	if asJSON {
 		encoder := json.NewEncoder(sys.stdout)
@@ -52,7 +47,7 @@ func status(ctx context.Context, sys system, asJSON bool) int {
 		}
 		return code
 	}
-	if !found && len(proofs) == 0 {
+	if len(ids) == 0 && len(proofs) == 0 {
 		return failed(sys, errors.New("no health daemon runs on this node"))
 	}
 	for _, snapshot := range snapshots {

@@ -29,7 +29,7 @@ func TestStatus(t *testing.T) {
 	t.Cleanup(func() { _ = os.RemoveAll(state) })
 	status := func(args ...string) (int, string, string) {
 		var out, errs strings.Builder
-		code := run(t.Context(), append([]string{"status"}, args...), system{stdout: &out, stderr: &errs, stateDirs: []string{t.TempDir(), state}})
+		code := run(t.Context(), append([]string{"status"}, args...), system{stdout: &out, stderr: &errs, stateDir: state})
 		return code, out.String(), errs.String()
 	}
 	if code, _, stderr := status(); code != 1 || stderr != "lvsctl: no health daemon runs on this node\n" {

@@ -88,7 +88,7 @@ func (l lvsrs) act(action, name string) int {
 	word, code := ocf.InitScript(ocf.Process{
 		Args: []string{"lvsrs", action}, Root: l.root, StateDir: l.stateDir,
 		Environ: append(environ, "OCF_RESOURCE_INSTANCE=lvsrs-"+name, "HA_LOGTAG=lvsrs: "+name),
-		Stdout:  l.stdout, Stderr: l.stderr, Terminal: true,
+		Stdout:  l.stdout, Stderr: l.stderr, Terminal: true, Supersede: true,
 	}, l.agent())
 	if word != "failed" {
 		fmt.Fprintf(l.stdout, "%s: %s\n", name, word)

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -26,10 +27,14 @@ type (
 )
 
 func main() {
-	k := kernel{settings{}, link.New(ocf.DefaultStateDir), wire.Kernel{}}
+	dir, warning := ocf.StateDir()
+	k := kernel{settings{}, link.New(dir), wire.Kernel{}}
 	fresh := func() ocf.Agent { return realserver.New(k, doctor.Examiner{Kernel: k}) }
 	if filepath.Base(os.Args[0]) == "lvsrs" && !byHeartbeat(os.Args[1:]) {
-		os.Exit(lvsrs{fresh, confDir, os.Stdout, os.Stderr, os.Geteuid() == 0, ocf.DefaultStateDir}.run(os.Args[1:]))
+		if warning != nil {
+			fmt.Fprintf(os.Stderr, "lvsrs: %v\n", warning)
+		}
+		os.Exit(lvsrs{fresh, confDir, os.Stdout, os.Stderr, os.Geteuid() == 0, dir}.run(os.Args[1:]))
 	}
 	ocf.Main(fresh())
 }

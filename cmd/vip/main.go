@@ -13,5 +13,6 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == announceVerb {
 		os.Exit(announceBurst(os.Args[2:]))
 	}
-	ocf.Main(vip.New(link.New(ocf.DefaultStateDir), neighbours{}))
+	dir, _ := ocf.StateDir() // ocf.Main logs the warning
+	ocf.Main(vip.New(link.New(dir), neighbours{}))
 }

@@ -98,7 +98,8 @@ func announceBurst(args []string) int {
 	also, _ := net.ParseMAC(args[4]) // empty for none
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(count+1)*interval+time.Minute)
 	defer cancel()
-	kernel := link.New(ocf.DefaultStateDir)
+	dir, _ := ocf.StateDir()
+	kernel := link.New(dir)
 	still := func() bool {
 		have, _ := kernel.Addresses(ctx, ip)
 		for _, address := range have {

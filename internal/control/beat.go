@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lvs-agents/internal/record"
+	"lvs-agents/internal/state"
 )
 
 // Beat is what a daemon leaves in a file every second, for those who get no
@@ -32,21 +33,16 @@ func (b Beat) Save(stateDir, id string) error {
 	for _, server := range b.Bad {
 		text += server + "\n"
 	}
-	path := beatFile(stateDir, id)
-	temporary := path + "~"
-	if err := os.WriteFile(temporary, []byte(text), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(temporary, path)
+	return state.Write(beatFile(stateDir, id), text)
 }
 
 // readBeat returns a beat with its present age.
 func readBeat(path string) (Beat, error) {
-	text, err := os.ReadFile(path)
+	text, err := state.Read(path)
 	if err != nil {
 		return Beat{}, err
 	}
-	beat, err := parseBeat(string(text))
+	beat, err := parseBeat(text)
 	if err != nil {
 		return Beat{}, fmt.Errorf("%s: %w", path, err)
 	}
@@ -83,7 +79,7 @@ func LastBad(stateDir string, within time.Duration) (map[string]bool, error) {
 	}
 	bad := map[string]bool{}
 	for _, entry := range entries {
-		if !strings.HasSuffix(entry.Name(), beatSuffix) {
+		if !strings.HasSuffix(entry.Name(), beatSuffix) || strings.HasPrefix(entry.Name(), ".") {
 			continue
 		}
 		beat, err := readBeat(filepath.Join(Dir(stateDir), entry.Name()))

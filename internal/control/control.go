@@ -17,6 +17,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"lvs-agents/internal/state"
 )
 
 // Snapshot is the state of a daemon at one moment.
@@ -95,7 +97,7 @@ func Path(stateDir, id string) string { return filepath.Join(Dir(stateDir), Name
 
 // longest is how long Name's result may be, in bytes: the path of a unix socket
 // has 107 at most, of which the longest state directory in use,
-// /run/resource-agents/lvs-agents, and the rest of Path leave so many.
+// /run/lvs-agents/netns-f0000487, and the rest of Path leave so many.
 const longest = 60
 
 // Name makes a file name of an id; of a name, the same name. Of a long one a
@@ -178,6 +180,9 @@ func call(ctx context.Context, stateDir, id, name string, result any) error {
 
 // exchange sends a line and returns the reply without its end.
 func exchange(ctx context.Context, stateDir, id string, line []byte) ([]byte, error) {
+	if err := state.Trust(Dir(stateDir)); err != nil { // anybody may listen there
+		return nil, fmt.Errorf("asking directord %s: %w", id, err)
+	}
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", Path(stateDir, id))
 	if err != nil {
 		return nil, fmt.Errorf("asking directord %s: %w", id, explained(err, Path(stateDir, id)))

@@ -11,6 +11,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"lvs-agents/internal/state"
 )
 
 // Daemon is what answers requests.
@@ -24,6 +26,9 @@ type Daemon interface {
 // dead daemon left is replaced: the caller holds the daemon's identity.
 func Listen(stateDir, id string) (*net.UnixListener, error) {
 	if err := os.MkdirAll(Dir(stateDir), 0o755); err != nil {
+		return nil, err
+	}
+	if err := state.Trust(Dir(stateDir)); err != nil {
 		return nil, err
 	}
 	path := Path(stateDir, id)

@@ -17,6 +17,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lvs-agents/internal/process"
+	"lvs-agents/internal/state"
 )
 
 // ErrRunning says that another process has the identity already.
@@ -98,28 +101,8 @@ func create(path string) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
-	return open(path, os.O_RDWR|os.O_CREATE)
+	return state.Open(path, os.O_RDWR|os.O_CREATE)
 }
-
-// open opens a pid file. Something else in its place, a pipe for one, is an error
-// that wraps errNoFile.
-func open(path string, flags int) (*os.File, error) {
-	file, err := os.OpenFile(path, flags|syscall.O_NONBLOCK, 0o600)
-	if errors.Is(err, syscall.ENOTDIR) {
-		return nil, fmt.Errorf("%w: %w", err, errNoFile)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
-		_ = file.Close()
-		return nil, errors.Join(err, fmt.Errorf("%s: %w; remove it", path, errNoFile))
-	}
-	return file, nil
-}
-
-// errNoFile says that there is something that no daemon can have locked.
-var errNoFile = errors.New("not a regular file")
 
 func lock(file *os.File, at int64) error {
 	err := unix.FcntlFlock(file.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK, Start: at, Len: 1})
@@ -135,14 +118,14 @@ func locked(file *os.File, at int64) (bool, error) {
 	return asked.Type != unix.F_UNLCK, err
 }
 
-// Held tells whether the pid file is still the one that was locked. Without it
+// Held reports whether the pid file is still the one that was locked. Without it
 // nobody finds the daemon any more, and another one may have begun.
 func (i *Identity) Held() bool {
 	ours, err := i.file.Stat()
 	if err != nil {
 		return false
 	}
-	there, err := os.Stat(i.file.Name())
+	there, err := os.Lstat(i.file.Name())
 	return err == nil && os.SameFile(ours, there)
 }
 
@@ -159,13 +142,17 @@ type Status struct {
 }
 
 // Look reads a pid file and asks for its locks. It changes nothing, so that it
-// works on a file system that is read-only.
+// works on a file system that is read-only. Where something else is in the place
+// of the file, or others may have written it, the processes are asked in its stead.
 func Look(path string) (Status, error) {
-	file, err := open(path, os.O_RDONLY)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNoFile) {
+	file, err := state.Open(path, os.O_RDONLY)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return Status{}, nil
-	}
-	if err != nil {
+	case errors.Is(err, state.ErrUnusable):
+		p, found := search(path)
+		return Status{Running: found, PID: p.PID}, nil
+	case err != nil:
 		return Status{}, err
 	}
 	defer file.Close()
@@ -188,11 +175,37 @@ func Look(path string) (Status, error) {
 	return s, nil
 }
 
+// find returns the process that has the identity of a pid file. That it has the
+// lock is the proof: what the file says may be untrue, and the file may be gone.
+func find(path string) (process.Process, bool) {
+	s, err := Look(path)
+	if err == nil && s.Running && s.PID > 1 {
+		if p := process.Of(s.PID); p.Locks(path, byteRuns) {
+			return p, true
+		}
+	}
+	return search(path)
+}
+
+// search looks for the lock in all processes.
+func search(path string) (process.Process, bool) {
+	if !process.Locked(byteRuns) {
+		return process.Process{}, false
+	}
+	for _, p := range process.All() {
+		if p.PID != os.Getpid() && p.Owner() == os.Geteuid() && p.Locks(path, byteRuns) {
+			return p, true
+		}
+	}
+	return process.Process{}, false
+}
+
 // poll is how often the end of a daemon is looked for.
 const poll = 20 * time.Millisecond
 
 // Stop ends the daemon of a pid file: TERM, then KILL when two thirds of the
-// time are over. None running is success.
+// time are over. None running is success. It finds the daemon also where its pid
+// file was removed or replaced, and signals no process that does not have the lock.
 func Stop(ctx context.Context, path string) error {
 	patience := time.Minute
 	if deadline, ok := ctx.Deadline(); ok {
@@ -202,25 +215,27 @@ func Stop(ctx context.Context, path string) error {
 	defer impatient.Stop()
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()
-	sent := 0 // the pid that got TERM
+	var sent process.Process // got TERM
 	for {
+		p, found := find(path)
 		s, err := Look(path)
-		if err != nil || !s.Running {
+		switch {
+		case !found && (err != nil || !s.Running):
 			return err
-		}
-		if s.PID > 1 && s.PID != sent {
-			sent = s.PID
-			_ = syscall.Kill(s.PID, syscall.SIGTERM) // gone meanwhile
-			_ = syscall.Kill(s.PID, syscall.SIGCONT) // a stopped one would not see TERM
+		case found && (p.PID != sent.PID || p.Start != sent.Start):
+			sent = p
+			p.Signal(unix.SIGTERM)
+			p.Signal(unix.SIGCONT) // a stopped one would not see TERM
 		}
 		select {
 		case <-ticker.C:
 		case <-impatient.C:
-			if s.PID > 1 {
-				_ = syscall.Kill(s.PID, syscall.SIGKILL)
-			}
+			p.Signal(unix.SIGKILL)
 		case <-ctx.Done():
-			return fmt.Errorf("process %d does not end: %w", s.PID, ctx.Err())
+			if !found {
+				return fmt.Errorf("%s is locked by a process that is not visible here: %w", path, ctx.Err())
+			}
+			return fmt.Errorf("process %d does not end: %w", p.PID, ctx.Err())
 		}
 	}
 }

@@ -5,14 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"lvs-agents/internal/host"
+	"lvs-agents/internal/state"
 )
 
 // Ledger is what resources have set on this host and what they found. All
@@ -130,8 +129,8 @@ func (s Store) LoadLedger() (Ledger, error) {
 	if err != nil {
 		return Ledger{}, err
 	}
-	l, owner, err := parseLedger(text)
-	if owner != s.owner() && (owner != "" || err == nil) {
+	l, by, err := parseLedger(text)
+	if !by.wrote(s.here) && (by.owner != "" || err == nil) {
 		return Ledger{}, nil
 	}
 	if err != nil {
@@ -143,28 +142,16 @@ func (s Store) LoadLedger() (Ledger, error) {
 // SaveLedger replaces the ledger; an empty one is removed.
 func (s Store) SaveLedger(l Ledger) error {
 	if len(l.Holders) == 0 {
-		if err := os.Remove(s.host); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return nil
+		return state.Remove(s.host)
 	}
-	dir, name := filepath.Split(s.host)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	temporary := filepath.Join(dir, "."+name)
-	if err := os.WriteFile(temporary, []byte(s.formatLedger(l)), 0o644); err != nil {
-		_ = os.Remove(temporary)
-		return err
-	}
-	return os.Rename(temporary, s.host)
+	return state.Write(s.host, s.formatLedger(l))
 }
 
 const ledgerTitle = "# lvs-agents ledger. Written by ocf:lvs:realserver; do not edit."
 
 func (s Store) formatLedger(l Ledger) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\nowner %s\n", ledgerTitle, s.owner())
+	fmt.Fprintf(&b, "%s\nowner %s\ncookie %s\n", ledgerTitle, s.here.Owner(), s.here.Cookie)
 	for _, h := range l.Holders {
 		fmt.Fprintf(&b, "holder %s %q\n", h.State, h.ID)
 	}
@@ -175,23 +162,27 @@ func (s Store) formatLedger(l Ledger) string {
 		}
 		b.WriteByte('\n')
 	}
-	b.WriteString(end + "\n")
-	return b.String()
+	return sealed(b.String(), "") + end + "\n"
 }
 
 // parseLedger reads as much as it can; the error is for the rest.
-func parseLedger(text string) (l Ledger, owner string, err error) {
+func parseLedger(text string) (l Ledger, by author, err error) {
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	var errs []error
 	if lines[0] != ledgerTitle || lines[len(lines)-1] != end {
 		errs = append(errs, errors.New("it is not complete"))
+	}
+	if err := unchanged(text, ""); err != nil {
+		errs = append(errs, err)
 	}
 	for n, line := range lines {
 		word, rest, _ := strings.Cut(line, " ")
 		var err error
 		switch word {
 		case "owner":
-			owner = rest
+			by.owner = rest
+		case "cookie":
+			by.cookie = rest
 		case "holder":
 			err = l.parseHolder(rest)
 		case "setting":
@@ -209,7 +200,7 @@ func parseLedger(text string) (l Ledger, owner string, err error) {
 			}
 		}
 	}
-	return l, owner, errors.Join(errs...)
+	return l, by, errors.Join(errs...)
 }
 
 func (l *Ledger) parseHolder(text string) error {

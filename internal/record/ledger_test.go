@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"lvs-agents/internal/host"
+	"lvs-agents/internal/state"
 )
 
 func someLedger() Ledger {
@@ -73,7 +74,7 @@ func TestLedgerOfAnotherNamespaceIsNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := s
-	other.netns = "1"
+	other.here.Inode = "1"
 	if err := other.SaveLedger(someLedger()); err != nil {
 		t.Fatal(err)
 	}
@@ -97,14 +98,14 @@ func TestAloneCountsRunningHoldersOnly(t *testing.T) {
 }
 
 func FuzzLedger(f *testing.F) {
-	s := Store{boot: "b", netns: "1"}
+	s := Store{here: state.Here{Boot: "b", Inode: "1", Cookie: "2"}}
 	f.Add(s.formatLedger(someLedger()))
 	f.Add(ledgerTitle + "\nholder running \"web\"\nsetting \"x\" found")
 	f.Fuzz(func(t *testing.T, text string) {
 		l, _, err := parseLedger(text)
 		written := s.formatLedger(l) // also of a damaged one: it is put right by that
-		again, owner, readBack := parseLedger(written)
-		if readBack != nil || owner != s.owner() || s.formatLedger(again) != written {
+		again, by, readBack := parseLedger(written)
+		if readBack != nil || !by.wrote(s.here) || s.formatLedger(again) != written {
 			t.Errorf("%q (%v) became %q: %v", text, err, written, readBack)
 		}
 	})

@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lvs-agents/internal/process"
+	"lvs-agents/internal/state"
 )
 
 // Lock waits until nobody else changes the IPVS table of this network
@@ -44,10 +47,7 @@ func (s Store) LockInHalf(ctx context.Context, who string) (func(), error) {
 }
 
 func lock(ctx context.Context, path, who string, until time.Time) (func(), error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, err
-	}
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	file, err := openLock(path)
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +65,20 @@ func lock(ctx context.Context, path, who string, until time.Time) (func(), error
 		_ = file.Truncate(0) // nobody shall be killed for what we were
 		_ = file.Close()
 	}, nil
+}
+
+// openLock opens a lock file. On a file system that is read-only, one that is there
+// can still be locked.
+func openLock(path string) (*os.File, error) {
+	err := os.MkdirAll(filepath.Dir(path), 0o755)
+	if err != nil && !errors.Is(err, unix.EROFS) {
+		return nil, err
+	}
+	file, err := state.Open(path, os.O_RDWR|os.O_CREATE)
+	if errors.Is(err, unix.EROFS) {
+		return state.Open(path, os.O_RDONLY)
+	}
+	return file, err
 }
 
 // waitForLock returns nil when the file is locked, and closes it otherwise.
@@ -106,18 +120,17 @@ func flock(file *os.File, how int) error {
 
 // holder is who has the lock, as it wrote itself into the lock file.
 type holder struct {
-	pid      int
-	start    string        // start time of the process in clock ticks, /proc/PID/stat field 22
+	process  process.Process
 	deadline time.Duration // since boot; zero for none
 	who      string
 }
 
 func writeHolder(file *os.File, who string, until time.Time) error {
-	h := holder{pid: os.Getpid(), start: startTime(os.Getpid()), who: who}
+	h := holder{process: process.Self(), who: who}
 	if !until.IsZero() {
 		h.deadline = SinceBoot() + time.Until(until)
 	}
-	line := fmt.Sprintf("%d %s %d %s\n", h.pid, h.start, h.deadline, h.who)
+	line := fmt.Sprintf("%d %d %d %s\n", h.process.PID, h.process.Start, h.deadline, h.who)
 	if err := file.Truncate(0); err != nil {
 		return err
 	}
@@ -136,11 +149,12 @@ func holderOf(file *os.File) holder {
 		return holder{}
 	}
 	pid, err1 := strconv.Atoi(words[0])
-	deadline, err2 := strconv.ParseInt(words[2], 10, 64)
-	if err1 != nil || err2 != nil {
+	start, err2 := strconv.ParseUint(words[1], 10, 64)
+	deadline, err3 := strconv.ParseInt(words[2], 10, 64)
+	if errors.Join(err1, err2, err3) != nil {
 		return holder{}
 	}
-	return holder{pid, words[1], time.Duration(deadline), words[3]}
+	return holder{process.Process{PID: pid, Start: start}, time.Duration(deadline), words[3]}
 }
 
 // grace is how long a holder may be past its deadline: long enough for it to
@@ -153,7 +167,7 @@ func (h holder) expired() bool { return h.deadline != 0 && SinceBoot() > h.deadl
 // known yet, or was just killed, is asked again soon.
 func (h holder) left() time.Duration {
 	const soon = 20 * time.Millisecond
-	if h.pid == 0 || h.expired() {
+	if h.process.PID == 0 || h.expired() {
 		return soon
 	}
 	if h.deadline == 0 {
@@ -163,33 +177,14 @@ func (h holder) left() time.Duration {
 }
 
 // kill ends a holder whose pid has not gone to another process meanwhile.
-func (h holder) kill() {
-	if h.pid > 1 && h.start != "" && h.start == startTime(h.pid) {
-		_ = unix.Kill(h.pid, unix.SIGKILL)
-	}
-}
+func (h holder) kill() { h.process.Signal(unix.SIGKILL) }
 
 // String is for error messages.
 func (h holder) String() string {
-	if h.pid == 0 {
+	if h.process.PID == 0 {
 		return "another process"
 	}
-	return fmt.Sprintf("%s (process %d)", h.who, h.pid)
-}
-
-// startTime returns field 22 of /proc/PID/stat, or nothing for no such process.
-// The second field is a name in parentheses and may hold anything.
-func startTime(pid int) string {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return ""
-	}
-	after := string(text)[strings.LastIndexByte(string(text), ')')+1:]
-	const field = 22 - 3 // the first field behind the name is the third
-	if words := strings.Fields(after); len(words) > field {
-		return words[field]
-	}
-	return ""
+	return fmt.Sprintf("%s (process %d)", h.who, h.process.PID)
 }
 
 // SinceBoot is CLOCK_BOOTTIME: the same for all processes, and no clock change

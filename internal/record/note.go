@@ -6,9 +6,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
+
+	"lvs-agents/internal/state"
 )
 
 // Note is a text that one vip resource keeps until the next boot, in the network
@@ -31,7 +31,8 @@ func NoteOf(stateDir, kind, id string) Note {
 	return Note{filepath.Join(stateDir, "vip", kind, escape(id))}
 }
 
-// Read returns the text, empty if there is none that counts.
+// Read returns the text, empty if there is none that counts. ErrDamaged says that
+// there is something else.
 func (n Note) Read() (string, error) {
 	text, err := read(n.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -40,39 +41,41 @@ func (n Note) Read() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	owner, err := hereAndNow()
-	first, rest, _ := strings.Cut(text, "\n")
-	if err != nil || first != "# owner "+owner {
+	here, err := state.Now()
+	if err != nil {
 		return "", err
+	}
+	first, rest, _ := strings.Cut(text, "\n")
+	by := author{owner: strings.TrimPrefix(first, "# owner ")}
+	if cookie, more, found := strings.Cut(strings.TrimPrefix(rest, noteCookie), "\n"); found && strings.HasPrefix(rest, noteCookie) {
+		by.cookie, rest = cookie, more
+	}
+	if !by.wrote(here) {
+		return "", nil
+	}
+	if err := unchanged(text, "# "); err != nil {
+		return "", fmt.Errorf("%s: %w: %w", n.path, ErrDamaged, err)
+	}
+	if i := strings.LastIndex("\n"+rest, "\n# "+sumWord); i >= 0 {
+		rest = rest[:i]
 	}
 	return rest, nil
 }
 
+// noteCookie begins the second line.
+const noteCookie = "# cookie "
+
 // Write replaces the text. After a crash either the old or the new one is there.
 func (n Note) Write(text string) error {
-	owner, err := hereAndNow()
+	here, err := state.Now()
 	if err != nil {
 		return err
 	}
-	dir, name := filepath.Split(n.path)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	temporary := filepath.Join(dir, "."+name)
-	if err := os.WriteFile(temporary, []byte("# owner "+owner+"\n"+text), 0o644); err != nil {
-		_ = os.Remove(temporary)
-		return err
-	}
-	return os.Rename(temporary, n.path)
+	return state.Write(n.path, sealed("# owner "+here.Owner()+"\n"+noteCookie+here.Cookie+"\n"+text, "# "))
 }
 
 // Remove deletes the text. That there is none is success.
-func (n Note) Remove() error {
-	if err := os.Remove(n.path); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
-		return err
-	}
-	return nil
-}
+func (n Note) Remove() error { return state.Remove(n.path) }
 
 // Notes returns all texts of a kind below a state directory that count, by the
 // names of their files, which are the resources' ids but for strange characters.
@@ -96,17 +99,4 @@ func Notes(stateDir, kind string) (map[string]string, error) {
 		}
 	}
 	return notes, nil
-}
-
-// hereAndNow is this boot and the network namespace of the calling thread.
-func hereAndNow() (string, error) {
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return "", fmt.Errorf("boot id: %w", err)
-	}
-	netns, err := os.Stat("/proc/thread-self/ns/net")
-	if err != nil {
-		return "", fmt.Errorf("network namespace: %w", err)
-	}
-	return strings.TrimSpace(string(boot)) + " " + strconv.FormatUint(netns.Sys().(*syscall.Stat_t).Ino, 10), nil
 }

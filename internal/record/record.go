@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"io"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -19,6 +18,7 @@ import (
 	"syscall"
 
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/state"
 )
 
 // ErrDamaged says that a record exists but was not read completely. What could
@@ -97,31 +97,24 @@ func (r Record) Scope() lvs.Scope {
 // Store is the records of one host. They count for the network namespace in
 // which they were written and until the next boot.
 type Store struct {
-	dir   string // of the ipvs records
-	lock  string // path of the lock file
-	host  string // path of the ledger
-	boot  string // boot id
-	netns string // inode of the network namespace
+	dir  string // of the ipvs records
+	lock string // path of the lock file
+	host string // path of the ledger
+	here state.Here
 }
 
 // In is the store below a state directory, for the network namespace of the
 // calling process. Nothing is created before the first Save or Lock.
 func In(stateDir string) (Store, error) {
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	here, err := state.Now()
 	if err != nil {
-		return Store{}, fmt.Errorf("boot id: %w", err)
+		return Store{}, err
 	}
-	netns, err := os.Stat("/proc/self/ns/net")
-	if err != nil {
-		return Store{}, fmt.Errorf("network namespace: %w", err)
-	}
-	inode := strconv.FormatUint(netns.Sys().(*syscall.Stat_t).Ino, 10)
 	return Store{
-		dir:   filepath.Join(stateDir, "ipvs"),
-		lock:  filepath.Join(stateDir, "lock-"+inode),
-		host:  filepath.Join(stateDir, "realserver-"+inode),
-		boot:  strings.TrimSpace(string(boot)),
-		netns: inode,
+		dir:  filepath.Join(stateDir, "ipvs"),
+		lock: filepath.Join(stateDir, "lock-"+here.Inode),
+		host: filepath.Join(stateDir, "realserver-"+here.Inode),
+		here: here,
 	}, nil
 }
 
@@ -160,39 +153,30 @@ func escapeAll(id string) string {
 
 // Load returns the record of a resource. It is fs.ErrNotExist if there is none
 // of this boot and this network namespace, ErrDamaged if it cannot be read
-// completely.
+// completely, or if others than root may have written it.
 func (s Store) Load(id string) (Record, error) {
 	path := s.Path(id)
 	text, err := read(path)
 	if err != nil {
 		return Record{}, err
 	}
-	r, owner, err := parse(text)
+	r, author, err := parse(text)
 	if err != nil {
 		return r, fmt.Errorf("%s: %w", path, err)
 	}
-	if owner != s.owner() {
+	if !author.wrote(s.here) {
 		return Record{}, fmt.Errorf("%s is of another boot or network namespace: %w", path, fs.ErrNotExist)
 	}
 	return r, nil
 }
 
-// read reads a file that should be a record. Opening a pipe would wait for ever. A
-// path that cannot be one (a file in the place of a directory) holds no record.
+// read reads a file of this package. What cannot be read is damaged.
 func read(path string) (string, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if errors.Is(err, syscall.ENOTDIR) {
-		return "", fmt.Errorf("%w: %w", err, fs.ErrNotExist)
+	text, err := state.Read(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	if err != nil {
-		return "", err
-	}
-	defer file.Close()
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
-		return "", errors.Join(err, fmt.Errorf("%s: %w: not a regular file", path, ErrDamaged))
-	}
-	text, err := io.ReadAll(file)
-	return string(text), err
+	return text, err
 }
 
 // Others returns the records of all other resources, sorted by id, with what can
@@ -214,11 +198,11 @@ func (s Store) Others(id string) (others []Record, damaged []string, err error) 
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // it stopped meanwhile
 		}
-		r, owner, errParse := parse(text)
+		r, author, errParse := parse(text)
 		switch {
 		case err != nil || errParse != nil:
 			damaged = append(damaged, path)
-		case owner != s.owner():
+		case !author.wrote(s.here) || escape(r.ID) != entry.Name():
 			continue
 		}
 		others = append(others, r)
@@ -226,34 +210,36 @@ func (s Store) Others(id string) (others []Record, damaged []string, err error) 
 	return others, damaged, nil
 }
 
+// Copies returns the files among the records that no resource has: those whose
+// name is not that of the resource in them. They claim nothing.
+func (s Store) Copies() []string {
+	entries, _ := os.ReadDir(s.dir)
+	var copies []string
+	for _, entry := range entries {
+		path := filepath.Join(s.dir, entry.Name())
+		if strings.HasPrefix(entry.Name(), ".") {
+			continue
+		}
+		text, err := read(path)
+		r, author, errParse := parse(text)
+		if err == nil && errParse == nil && author.wrote(s.here) && escape(r.ID) != entry.Name() {
+			copies = append(copies, path)
+		}
+	}
+	return copies
+}
+
 // Save replaces the record of a resource. After a crash either the old or the
 // new one is there.
-func (s Store) Save(r Record) error {
-	if err := os.MkdirAll(s.dir, 0o755); err != nil {
-		return err
-	}
-	path := s.Path(r.ID)
-	temporary := filepath.Join(s.dir, "."+escape(r.ID))
-	if err := os.WriteFile(temporary, []byte(s.format(r)), 0o644); err != nil {
-		_ = os.Remove(temporary)
-		return err
-	}
-	return os.Rename(temporary, path)
-}
+func (s Store) Save(r Record) error { return state.Write(s.Path(r.ID), s.format(r)) }
 
 // Remove deletes the record of a resource. That there is none is success.
-func (s Store) Remove(id string) error {
-	if err := os.Remove(s.Path(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
-func (s Store) owner() string { return s.boot + " " + s.netns }
+func (s Store) Remove(id string) error { return state.Remove(s.Path(id)) }
 
 // The text form is the table as `ipvsadm -Sn` prints it, with everything else in
 // comments, so that an administrator can read it. The last line proves that
-// the file is complete.
+// the file is complete, the one before it that no line was changed since. Versions
+// before this one write neither a cookie nor a sum, and skip both.
 const (
 	title = "# lvs-agents record. Written by ocf:lvs:ipvs; do not edit."
 	end   = "# end"
@@ -261,7 +247,7 @@ const (
 
 func (s Store) format(r Record) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n# owner %s\n# id %q\n# state %s\n# generation %d\n", title, s.owner(), r.ID, r.State, r.Generation)
+	fmt.Fprintf(&b, "%s\n# owner %s\n# cookie %s\n# id %q\n# state %s\n# generation %d\n", title, s.here.Owner(), s.here.Cookie, r.ID, r.State, r.Generation)
 	b.WriteString(r.Services.String())
 	for _, id := range r.Removing {
 		fmt.Fprintf(&b, "# removing %s\n", id)
@@ -275,19 +261,21 @@ func (s Store) format(r Record) string {
 	for _, id := range r.Claimed {
 		fmt.Fprintf(&b, "# claimed %s\n", id)
 	}
-	b.WriteString(end + "\n")
-	return b.String()
+	return sealed(b.String(), "# ") + end + "\n"
 }
 
 // parse reads as much as it can; the error is for the rest.
-func parse(text string) (Record, string, error) {
+func parse(text string) (Record, author, error) {
 	var r Record
-	var owner string
+	var by author
 	var services lvs.Builder
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	var errs []error
 	if lines[0] != title || lines[len(lines)-1] != end {
 		errs = append(errs, errors.New("it is not complete"))
+	}
+	if err := unchanged(text, "# "); err != nil {
+		errs = append(errs, err)
 	}
 	for n, line := range lines {
 		var err error
@@ -297,7 +285,9 @@ func parse(text string) (Record, string, error) {
 			err = services.Add(line)
 		case !ok || line == title:
 		case name == "owner":
-			owner = value
+			by.owner = value
+		case name == "cookie":
+			by.cookie = value
 		case name == "id":
 			r.ID, err = strconv.Unquote(value)
 		case name == "state":
@@ -322,9 +312,9 @@ func parse(text string) (Record, string, error) {
 		errs = append(errs, fmt.Errorf("state %q is unknown", r.State))
 	}
 	if len(errs) > 0 {
-		return r, owner, fmt.Errorf("%w: %w", ErrDamaged, errors.Join(errs...))
+		return r, by, fmt.Errorf("%w: %w", ErrDamaged, errors.Join(errs...))
 	}
-	return r, owner, nil
+	return r, by, nil
 }
 
 func parseID(ids []lvs.ServiceID, value string) ([]lvs.ServiceID, error) {

@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,6 +20,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/process"
+	"lvs-agents/internal/state"
 )
 
 func open(t *testing.T, dir string) Store {
@@ -81,8 +85,9 @@ func TestRecordOfAnotherBootOrNamespaceIsNone(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
 	for name, other := range map[string]Store{
-		"boot":      {dir: s.dir, lock: s.lock, boot: "b", netns: s.netns},
-		"namespace": {dir: s.dir, lock: s.lock, boot: s.boot, netns: "1"},
+		"boot":         {dir: s.dir, lock: s.lock, here: state.Here{Boot: "b", Inode: s.here.Inode, Cookie: s.here.Cookie}},
+		"namespace":    {dir: s.dir, lock: s.lock, here: state.Here{Boot: s.here.Boot, Inode: "1", Cookie: s.here.Cookie}},
+		"inode reused": {dir: s.dir, lock: s.lock, here: state.Here{Boot: s.here.Boot, Inode: s.here.Inode, Cookie: "0"}},
 	} {
 		if err := other.Save(Record{ID: "web", State: Running, Services: webTable(t)}); err != nil {
 			t.Fatal(err)
@@ -142,7 +147,7 @@ func TestDamagedRecordGivesWhatCanBeRead(t *testing.T) {
 			t.Fatalf("%d of %d bytes: %v", n, len(whole), err)
 		}
 	}
-	cut := strings.Replace(string(whole), "-A -f 5 -6 -s mh -b flag-1\n# end\n", "-A -f 5 -6 -s", 1)
+	cut, _, _ := strings.Cut(string(whole), " mh -b flag-1\n")
 	if err := os.WriteFile(s.Path("web"), []byte(cut), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -153,19 +158,67 @@ func TestDamagedRecordGivesWhatCanBeRead(t *testing.T) {
 	}
 }
 
-func TestSaveLeavesTheOldRecordWhenTheDiskIsFull(t *testing.T) {
+func TestChangedRecordIsDamaged(t *testing.T) {
 	s := open(t, t.TempDir())
 	if err := s.Save(Record{ID: "web", State: Running, Services: webTable(t)}); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink("/dev/full", filepath.Join(s.dir, ".web")); err != nil {
+	text, err := os.ReadFile(s.Path("web"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Save(Record{ID: "web", State: Stopping}); !errors.Is(err, syscall.ENOSPC) {
-		t.Errorf("save: %v", err)
+	for before, after := range map[string]string{"-w 1": "-w 2", "-s rr": "-s wrr", "generation 0": "generation 1"} {
+		changed := strings.Replace(string(text), before, after, 1)
+		if err := os.WriteFile(s.Path("web"), []byte(changed), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		want := s.Path("web") + ": damaged record: a line was changed after it was written"
+		if r, err := s.Load("web"); !errors.Is(err, ErrDamaged) || err.Error() != want || r.ID != "web" {
+			t.Errorf("%s: got %v, want %s", after, err, want)
+		}
 	}
-	if r, err := s.Load("web"); err != nil || r.State != Running {
-		t.Errorf("%+v %v", r, err)
+}
+
+// TestRecordOfTheVersionBefore reads what has neither cookie nor sum.
+func TestRecordOfTheVersionBefore(t *testing.T) {
+	s := open(t, t.TempDir())
+	if err := s.Save(Record{ID: "web", State: Running, Services: webTable(t)}); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(s.Path("web"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := regexp.MustCompile(`(?m)^# (cookie|sum) .*\n`).ReplaceAllString(string(text), "")
+	if err := os.WriteFile(s.Path("web"), []byte(old), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := s.Load("web"); err != nil || r.Services.String() != web || strings.Contains(old, "cookie") {
+		t.Errorf("%v\n%s", err, r.Services)
+	}
+}
+
+func TestCopyOfARecordClaimsNothingAndIsNamed(t *testing.T) {
+	s := open(t, t.TempDir())
+	if err := s.Save(Record{ID: "web", State: Running, Services: webTable(t)}); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(s.Path("web"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(s.Path("web.bak"), text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"web", "mail"} {
+		others, damaged, err := s.Others(id)
+		want := map[string]int{"web": 0, "mail": 1}[id]
+		if err != nil || len(damaged) > 0 || len(others) != want {
+			t.Errorf("for %s: %v %v %v", id, others, damaged, err)
+		}
+	}
+	if got := s.Copies(); !slices.Equal(got, []string{s.Path("web.bak")}) {
+		t.Errorf("copies: %q", got)
 	}
 }
 
@@ -216,7 +269,7 @@ func BenchmarkLoad(b *testing.B) {
 }
 
 func FuzzParse(f *testing.F) {
-	s := Store{boot: "b", netns: "1"}
+	s := Store{here: state.Here{Boot: "b", Inode: "1", Cookie: "2"}}
 	f.Add(s.format(Record{ID: "web", State: Running}))
 	f.Add("# end")
 	f.Fuzz(func(t *testing.T, text string) {
@@ -326,7 +379,7 @@ func TestHolderIsNotKilledWhenItsPidBelongsToAnother(t *testing.T) {
 	if err := other.Start(); err != nil {
 		t.Fatal(err)
 	}
-	holder{pid: other.Process.Pid, start: "1", deadline: 1}.kill()
+	holder{process: process.Process{PID: other.Process.Pid, Start: 1}, deadline: 1}.kill()
 	if err := other.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Errorf("it was killed: %v", err)
 	}

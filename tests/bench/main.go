@@ -84,7 +84,7 @@ func guest(bin string) error {
 	if err != nil {
 		return err
 	}
-	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "OCF_RESOURCE_INSTANCE=web", "HA_RSCTMP=" + state,
+	env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "OCF_RESOURCE_INSTANCE=web", "LVS_AGENTS_STATE_DIR=" + state + "/lvs-agents",
 		"OCF_RESKEY_virtual=192.0.2.10:80 192.0.2.10:443", "OCF_RESKEY_real=192.0.2.21 gate, 192.0.2.22 gate", "OCF_RESKEY_scheduler=rr"}
 	start := exec.Command(bin+"/ipvs", "start")
 	start.Env = env

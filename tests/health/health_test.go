@@ -85,7 +85,7 @@ func (d director) run(t *testing.T, environ []string, name string, args ...strin
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.WaitDelay = 5 * time.Second
-	cmd.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HA_RSCTMP=" + d.state}, environ...)
+	cmd.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LVS_AGENTS_STATE_DIR=" + d.state + "/lvs-agents"}, environ...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := d.Do(cmd.Start); err != nil {
@@ -366,7 +366,7 @@ func TestInline(t *testing.T) {
 func TestOCFTesterPassesHealth(t *testing.T) {
 	d := newDirector(t, "yes")
 	lab.Require(t, "ocf-tester")
-	out := d.Run(t, "env", "HA_RSCTMP="+d.state, "ocf-tester", "-n", "web-health", "-o", "config="+d.config, lab.Public(t, d.bin+"/health", d.bin+"/directord")+"/health")
+	out := d.Run(t, "env", "LVS_AGENTS_STATE_DIR="+d.state+"/lvs-agents", "ocf-tester", "-n", "web-health", "-o", "config="+d.config, lab.Public(t, d.bin+"/health", d.bin+"/directord")+"/health")
 	if !strings.Contains(out, "passed all tests") {
 		t.Error(out)
 	}

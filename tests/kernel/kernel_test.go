@@ -51,7 +51,7 @@ func (d director) agent(t *testing.T, dir, agent, id, action string, words ...st
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(dir, agent), action)
 	cmd.WaitDelay = 5 * time.Second
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HA_RSCTMP=" + d.state,
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LVS_AGENTS_STATE_DIR=" + d.state + "/lvs-agents",
 		"OCF_RESOURCE_INSTANCE=" + id, "OCF_RESKEY_CRM_meta_interval=10000"}
 	for _, word := range words {
 		if word[0] >= 'a' && word[0] <= 'z' {
@@ -158,7 +158,7 @@ func (d director) addForeign(t *testing.T) {
 
 func TestOCFTesterPassesIpvs(t *testing.T) {
 	d := newDirector(t)
-	out := d.Run(t, "env", "HA_RSCTMP="+d.state, "ocf-tester", "-n", "web-ipvs",
+	out := d.Run(t, "env", "LVS_AGENTS_STATE_DIR="+d.state+"/lvs-agents", "ocf-tester", "-n", "web-ipvs",
 		"-o", "virtual=192.0.2.10:80", "-o", "real=192.0.2.21 gate, 192.0.2.22 gate", lab.Public(t, d.bin+"/ipvs")+"/ipvs")
 	if !strings.Contains(out, "passed all tests") {
 		t.Error(out)
@@ -427,7 +427,7 @@ func TestKilledWhileOthersLiveWithTheAddress(t *testing.T) {
 	for delay, present := range map[string]string{"delay_exit": "198.51.100.10", "delay_enter": "198.51.100.11"} {
 		begin()
 		d.Script(t, fmt.Sprintf(`
-			env HA_RSCTMP=%s OCF_RESKEY_ip=198.51.100.10 OCF_RESKEY_nic=eth0 OCF_RESKEY_cidr_netmask=24 \
+			env LVS_AGENTS_STATE_DIR=%s/lvs-agents OCF_RESKEY_ip=198.51.100.10 OCF_RESKEY_nic=eth0 OCF_RESKEY_cidr_netmask=24 \
 				strace -f -qq -o /dev/null -P %[2]s -e trace=write -e inject=write:%s=5000000 %s/vip stop &
 			until grep -q 1 %[2]s && ip -o addr show dev eth0 | grep -v secondary | grep -q %[5]s/24; do sleep 0.05; done
 			pkill -9 -x vip

@@ -224,7 +224,7 @@ func TestTunnels(t *testing.T) {
 	} {
 		s.rs1.must(t, 0, "realserver", "web", "start", params...)
 		s.rs1.Script(t, fault)
-		out := s.rs1.Script(t, "HA_RSCTMP="+s.rs1.state+" "+s.rs1.bin+"/lvsctl doctor || true")
+		out := s.rs1.Script(t, "LVS_AGENTS_STATE_DIR="+s.rs1.state+"/lvs-agents "+s.rs1.bin+"/lvsctl doctor || true")
 		if !strings.Contains(out, "packets out of the tunnel are dropped\n    why: "+want) {
 			t.Errorf("after %s the doctor says\n%s", fault, out)
 		}

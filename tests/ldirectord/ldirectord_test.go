@@ -448,7 +448,7 @@ func (w *world) environ() []string {
 	if w.real {
 		return environ
 	}
-	return append(environ, "HA_RSCTMP="+w.dir)
+	return append(environ, "LVS_AGENTS_STATE_DIR="+w.dir+"/lvs-agents")
 }
 
 // command prepares a program that is not waited for.

@@ -14,7 +14,7 @@ import (
 func run(t *testing.T, state, action, interval string) (int, string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "../../bin/ipvs", action)
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HA_RSCTMP=" + state, "OCF_RESKEY_CRM_meta_interval=" + interval,
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LVS_AGENTS_STATE_DIR=" + state + "/lvs-agents", "OCF_RESKEY_CRM_meta_interval=" + interval,
 		"OCF_RESKEY_virtual=192.0.2.10:80", "OCF_RESKEY_real=192.0.2.21 gate"}
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError

@@ -19,7 +19,7 @@ func (h host) doctor(t *testing.T, words ...string) (int, string) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(h.bin, "lvsctl"), append([]string{"doctor"}, words...)...)
 	cmd.WaitDelay = 5 * time.Second
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HA_RSCTMP=" + h.state}
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LVS_AGENTS_STATE_DIR=" + h.state + "/lvs-agents"}
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {

@@ -74,7 +74,7 @@ func (h host) agent(t *testing.T, dir, id, action string, words ...string) (int,
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(dir, "realserver"), action)
 	cmd.WaitDelay = 5 * time.Second
-	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HA_RSCTMP=" + h.state, "OCF_RESOURCE_INSTANCE=" + id, "OCF_RESKEY_CRM_meta_interval=10000"}
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LVS_AGENTS_STATE_DIR=" + h.state + "/lvs-agents", "OCF_RESOURCE_INSTANCE=" + id, "OCF_RESKEY_CRM_meta_interval=10000"}
 	for _, word := range words {
 		if word[0] >= 'a' && word[0] <= 'z' {
 			word = "OCF_RESKEY_" + word

@@ -34,7 +34,7 @@ func newAgent(t *testing.T) agent {
 // are parameters, others environment.
 func (a agent) run(t *testing.T, action string, words ...string) (code int, output string) {
 	t.Helper()
-	environ := []string{"OCF_RESOURCE_INSTANCE=web", "HA_RSCTMP=" + a.state}
+	environ := []string{"OCF_RESOURCE_INSTANCE=web", "LVS_AGENTS_STATE_DIR=" + a.state + "/lvs-agents"}
 	for _, word := range words {
 		if word[0] >= 'a' && word[0] <= 'z' {
 			word = "OCF_RESKEY_" + word

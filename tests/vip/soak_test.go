@@ -53,7 +53,7 @@ mount --make-rprivate / 2>/dev/null || nsenter --mount=/proc/self/ns/mnt mount -
 mkdir -p /var/lib/resource-agents
 mount -t tmpfs ocft /var/lib/resource-agents
 mkdir -p /var/lib/resource-agents/ocft/cases %[1]s/tmp
-export HA_RSCTMP=%[1]s/tmp
+export HA_RSCTMP=%[1]s/tmp LVS_AGENTS_STATE_DIR=%[1]s/tmp/lvs-agents
 cd %[1]s
 ocft make -d %[1]s vip && ocft test -v vip </dev/null`, dir)
 	out, err := exec.Command("unshare", "-m", "bash", "-c", script).CombinedOutput()

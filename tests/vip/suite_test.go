@@ -121,7 +121,7 @@ func (h host) expand(text string) string {
 
 // list is the environment as the operating system takes it.
 func (h host) list() []string {
-	list := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "OCF_RESOURCE_INSTANCE=ocft", "HA_RSCTMP=" + h.state, "OCF_RA_VERSION_MAJOR=1"}
+	list := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "OCF_RESOURCE_INSTANCE=ocft", "HA_RSCTMP=" + h.state, "LVS_AGENTS_STATE_DIR=" + h.state + "/lvs-agents", "OCF_RA_VERSION_MAJOR=1"}
 	for name, value := range h.environ {
 		list = append(list, name+"="+value)
 	}

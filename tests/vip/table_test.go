@@ -152,7 +152,7 @@ func situation(t *testing.T, params string, command []string) (codes, reason str
 		var list []string
 		for _, step := range []string{"validate-all", "monitor", "start", "monitor recurring", "stop"} {
 			action, recurring, _ := strings.Cut(step, " ")
-			environ := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "OCF_ROOT=/usr/lib/ocf", "OCF_RESOURCE_INSTANCE=table", "HA_RSCTMP=" + a.state, "LC_ALL=C"}
+			environ := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "OCF_ROOT=/usr/lib/ocf", "OCF_RESOURCE_INSTANCE=table", "HA_RSCTMP=" + a.state, "LVS_AGENTS_STATE_DIR=" + a.state + "/lvs-agents", "LC_ALL=C"}
 			for _, param := range strings.Fields(params) {
 				environ = append(environ, "OCF_RESKEY_"+param)
 			}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	files "lvs-agents/internal/state"
 )
 
 // patience is how long a lock is waited for. Going on without it is a small risk
@@ -48,7 +50,7 @@ func (k *Kernel) lock(ctx context.Context) (release func(), held bool) {
 	if err := os.MkdirAll(k.lockDir, 0o755); err != nil {
 		return func() {}, false
 	}
-	file, err := os.OpenFile(filepath.Join(k.lockDir, "lock-addresses"), os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	file, err := files.Open(filepath.Join(k.lockDir, "lock-addresses"), os.O_RDWR|os.O_CREATE)
 	if err != nil {
 		return func() {}, false
 	}

@@ -6,7 +6,7 @@ import (
 	"os"
 	"strings"
 
-	"golang.org/x/sys/unix"
+	files "lvs-agents/internal/state"
 )
 
 // promotion is the sysctl promote_secondaries of interfaces of one network
@@ -52,29 +52,37 @@ func (p promotion) during(nic string, remove func() error) (err error) {
 // write notes that nic is about to be raised. A directory that cannot be
 // written is no reason to keep an address that has to go.
 func (p promotion) write(nic string) {
-	file, err := os.OpenFile(p.note, os.O_WRONLY|os.O_CREATE|os.O_APPEND|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	here, err := files.Now()
 	if err != nil {
 		return
 	}
-	_, _ = fmt.Fprintf(file, "%d %s\n", namespace(), nic)
+	file, err := files.Open(p.note, os.O_WRONLY|os.O_CREATE|os.O_APPEND)
+	if err != nil {
+		return
+	}
+	_, _ = fmt.Fprintf(file, "%s %s %s\n", here.Inode, nic, here.Cookie)
 	_ = file.Close()
 }
 
 // restore lowers what a killed process left raised. What another network
 // namespace left stays in the note, and so does what cannot be lowered now.
 func (p promotion) restore() {
-	note, err := os.ReadFile(p.note)
+	note, err := files.Read(p.note)
 	if err != nil || !p.alone {
 		return
 	}
+	here, err := files.Now()
+	if err != nil {
+		return
+	}
 	var left strings.Builder
-	for line := range strings.Lines(string(note)) {
-		var inode uint64
-		var nic string
-		if _, err := fmt.Sscanf(line, "%d %s\n", &inode, &nic); err != nil || strings.Contains(nic, "/") {
+	for line := range strings.Lines(note) {
+		words := append(strings.Fields(line), "") // a version before this one wrote no cookie
+		if len(words) < 3 || !strings.HasSuffix(line, "\n") || strings.Contains(words[1], "/") {
 			continue // cut short by the kill, which came before anything was raised
 		}
-		if inode == namespace() {
+		nic := words[1]
+		if here.Wrote(here.Boot+" "+words[0], words[2]) {
 			if err := os.WriteFile(sysctlPath(nic), []byte("0\n"), 0); err == nil || os.IsNotExist(err) {
 				continue
 			}
@@ -82,18 +90,8 @@ func (p promotion) restore() {
 		left.WriteString(line)
 	}
 	if left.Len() > 0 {
-		_ = os.WriteFile(p.note, []byte(left.String()), 0o600)
+		_ = files.Write(p.note, left.String())
 		return
 	}
 	_ = os.Remove(p.note)
-}
-
-// namespace identifies the network namespace of the calling thread, 0 if it
-// cannot.
-func namespace() uint64 {
-	var stat unix.Stat_t
-	if unix.Stat("/proc/thread-self/ns/net", &stat) != nil {
-		return 0
-	}
-	return stat.Ino
 }

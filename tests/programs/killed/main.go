@@ -31,7 +31,7 @@ func main() {
 	}
 	fuse := &fuse{left: at}
 	if filepath.Base(os.Args[0]) == "realserver" {
-		ocf.Main(realserver.New(fused{settings{}, link.New(os.Getenv("HA_RSCTMP")), fuse}, nil))
+		ocf.Main(realserver.New(fused{settings{}, link.New(os.Getenv(ocf.StateDirVariable)), fuse}, nil))
 	}
 	ocf.Main(ipvs.New(table{kernel.New(), fuse}, net.DefaultResolver))
 }

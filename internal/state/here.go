@@ -1,0 +1,87 @@
+// Package state is the directory of files that count for one boot and one network
+// namespace: where it is, whose files are in it, and how they are read and written
+// so that no other user's file is taken for one of root's.
+package state
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Here is this boot and the network namespace of the calling thread.
+type Here struct {
+	Boot  string // boot id
+	Inode string // of the network namespace; another one can have it after its end
+	// Cookie is of the network namespace too, and no other one of this boot has it.
+	// It is empty before Linux 5.14.
+	Cookie string
+	// Main says that this is the network namespace of the system: the first one, or
+	// in a container that of its first process.
+	Main bool
+}
+
+// Now returns where the calling thread is.
+func Now() (Here, error) {
+	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return Here{}, fmt.Errorf("boot id: %w", err)
+	}
+	netns, err := os.Stat("/proc/thread-self/ns/net")
+	if err != nil {
+		return Here{}, fmt.Errorf("network namespace: %w", err)
+	}
+	inode := strconv.FormatUint(netns.Sys().(*syscall.Stat_t).Ino, 10)
+	return Here{Boot: strings.TrimSpace(string(boot)), Inode: inode, Cookie: cookie(), Main: isMain(inode)}, nil
+}
+
+// cookie is that of the namespace in which a socket is made (net/core/sock.c,
+// SO_NETNS_COOKIE).
+func cookie() string {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = unix.Close(fd) }()
+	n, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+	if err != nil {
+		return ""
+	}
+	return strconv.FormatUint(n, 10)
+}
+
+// Owner is what a file says of where it was written, without the cookie: versions
+// before this one have only that.
+func (h Here) Owner() string { return h.Boot + " " + h.Inode }
+
+// Wrote reports whether a file with this owner and cookie, which is empty for
+// none, was written here.
+func (h Here) Wrote(owner, cookie string) bool {
+	return owner == h.Owner() && (cookie == "" || h.Cookie == "" || cookie == h.Cookie)
+}
+
+// name is the directory of a namespace that does not have the main one. It is
+// short, since the path of a unix socket has 107 bytes at most.
+func (h Here) name() string {
+	word := h.Cookie
+	if word == "" {
+		word = h.Inode
+	}
+	n, _ := strconv.ParseUint(word, 10, 64)
+	return fmt.Sprintf("netns-%x", n)
+}
+
+// isMain reports whether the calling thread is in the first network namespace
+// (net/core/sysctl_net_core.c: that one alone has this sysctl), or in that of the
+// first process.
+func isMain(inode string) bool {
+	if unix.Access("/proc/sys/net/core/netdev_max_backlog", unix.F_OK) == nil {
+		return true
+	}
+	first, err := os.Readlink("/proc/1/ns/net")
+	return err == nil && first == "net:["+inode+"]"
+}

@@ -1,0 +1,92 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Dir is the directory of the calling process's network namespace below root: root
+// for the namespace of the system, and one of its own for every other. A namespace
+// in which a version before this one was at work keeps root until it ends.
+func (h Here) Dir(root string) string {
+	own := filepath.Join(root, h.name())
+	if h.Main {
+		return root
+	}
+	if _, err := os.Lstat(own); errors.Is(err, fs.ErrNotExist) && h.usedBefore(root) {
+		return root
+	}
+	return own
+}
+
+// usedBefore reports whether root has a file that was written in this namespace.
+func (h Here) usedBefore(root string) bool {
+	if _, err := os.Lstat(filepath.Join(root, "realserver-"+h.Inode)); err == nil {
+		return true
+	}
+	for _, pattern := range []string{"ipvs/*", "vip/*/*"} {
+		files, _ := filepath.Glob(filepath.Join(root, pattern))
+		for _, file := range files {
+			text, err := Read(file)
+			if err == nil && strings.Contains("\n"+text, "\n# owner "+h.Owner()+"\n") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// TakeIn moves the files of a directory that was used before into the one that is
+// used now, and leaves a link, so that a daemon that runs still finds its files.
+// Files that both have stay where they are, and the error names the first.
+func TakeIn(old, dir string) error {
+	info, err := os.Lstat(old)
+	if err != nil || !info.IsDir() {
+		return nil // there is none, or it was taken in
+	}
+	if err := Trust(old); err != nil {
+		return fmt.Errorf("state of an earlier version: %w", err)
+	}
+	if err := move(old, dir); err != nil {
+		return fmt.Errorf("state of an earlier version in %s is not taken in; stop what uses it, then remove it: %w", old, err)
+	}
+	return os.Symlink(dir, old)
+}
+
+// move moves what is in a directory and removes the directory.
+func move(old, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(old)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		from, to := filepath.Join(old, entry.Name()), filepath.Join(dir, entry.Name())
+		_, err := os.Lstat(to)
+		switch {
+		case entry.IsDir():
+			err = move(from, to)
+		case errors.Is(err, fs.ErrNotExist):
+			err = os.Rename(from, to)
+		case err == nil && lock(entry.Name()):
+			err = os.Remove(from)
+		case err == nil:
+			err = fmt.Errorf("%s: %w", to, fs.ErrExist)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return os.Remove(old)
+}
+
+// lock reports whether a file has nothing but a lock.
+func lock(name string) bool {
+	return strings.HasPrefix(name, "lock-") || strings.HasSuffix(name, ".lock")
+}

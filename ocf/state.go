@@ -1,0 +1,36 @@
+package ocf
+
+import (
+	"os"
+	"path/filepath"
+
+	"lvs-agents/internal/state"
+)
+
+// rootDir has the state of this host.
+const rootDir = "/run/lvs-agents"
+
+// StateDirVariable names another state directory in the environment. It is for tests
+// and for containers that share /run: every command about a resource needs it then.
+const StateDirVariable = "LVS_AGENTS_STATE_DIR"
+
+// StateDir is the directory with the state of this network namespace, the same for
+// every caller. The error is a warning: why state that a version before this one
+// has left, where HA_RSCTMP was set, could not be taken in.
+func StateDir() (string, error) {
+	if dir := os.Getenv(StateDirVariable); filepath.IsAbs(dir) {
+		return dir, nil
+	}
+	here, err := state.Now()
+	if err != nil {
+		return rootDir, err
+	}
+	for _, tmp := range []string{"/run/resource-agents", os.Getenv("HA_RSCTMP")} {
+		if filepath.IsAbs(tmp) && os.Geteuid() == 0 {
+			if failed := state.TakeIn(filepath.Join(tmp, filepath.Base(rootDir)), rootDir); failed != nil {
+				err = failed
+			}
+		}
+	}
+	return here.Dir(rootDir), err
+}

@@ -1,0 +1,150 @@
+package ocf
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lvs-agents/internal/process"
+)
+
+// Reasons to end another action of the same resource.
+const (
+	stoodStill = "stood still"
+	tooLate    = "is past its timeout"
+	inTheWay   = "did not end"
+)
+
+// poll is how often the end of another process is looked for.
+const poll = 10 * time.Millisecond
+
+// supersede ends what is left of earlier actions of this resource: a start that
+// stood still, in a hung write for example, would go on after a stop and put back
+// what the stop has removed. A start or reload ends only what stands still or is
+// past its timeout. A stop gives the others a third of its time to end.
+func (s *session) supersede(ctx context.Context) {
+	if !s.proc.Supersede {
+		return
+	}
+	earlier := s.earlier()
+	if len(earlier) == 0 {
+		return
+	}
+	patience := time.Duration(0)
+	if s.action == "stop" {
+		patience = s.env.timeout() / 3
+	}
+	began := time.Now()
+	again := time.NewTicker(poll)
+	defer again.Stop()
+	killed := map[int]bool{}
+	for ctx.Err() == nil && time.Since(began) < max(patience, s.env.timeout()/2) {
+		waiting := false
+		for _, other := range earlier {
+			if other.Gone() {
+				continue
+			}
+			why := s.overdue(other, time.Since(began) >= patience)
+			if why != "" && !killed[other.PID] {
+				s.log.Warnf("an earlier %s of this resource (process %d) %s; it is ended, so that it changes nothing after this %s",
+					other.action, other.PID, why, s.action)
+				other.Signal(unix.SIGKILL)
+				killed[other.PID] = true
+			}
+			waiting = waiting || killed[other.PID] || s.action == "stop"
+		}
+		if !waiting {
+			return
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+		}
+	}
+	for _, other := range earlier {
+		if killed[other.PID] && !other.Gone() {
+			s.log.Warnf("process %d, an earlier %s of this resource, has not ended after KILL; the kernel does not let it", other.PID, other.action)
+		}
+	}
+}
+
+// overdue is why another action has to be ended now, empty if it may go on.
+func (s *session) overdue(other action, impatient bool) string {
+	now := process.Of(other.PID)
+	switch {
+	case now.State == 'T' || s.action == "stop" && now.Stopped():
+		return stoodStill
+	case other.Age() > other.timeout:
+		return tooLate
+	case s.action == "stop" && impatient:
+		return inTheWay
+	}
+	return ""
+}
+
+// action is another process that does something to this resource.
+type action struct {
+	process.Process
+
+	action  string
+	timeout time.Duration
+}
+
+// earlier returns the actions of this resource that began before this one. Where
+// the environment of a process cannot be read, it is not known to be one.
+func (s *session) earlier() []action {
+	self := process.Self()
+	here, place := self.Namespace(), s.env[StateDirVariable]
+	var earlier []action
+	for _, p := range process.All() {
+		if p.PID == self.PID || !p.Before(self) || p.Owner() != os.Geteuid() {
+			continue
+		}
+		name, instances := s.acts(p.Args())
+		if name == "" || p.Namespace() != here {
+			continue
+		}
+		env := newEnvironment(p.Environ())
+		if instances == nil {
+			instances = []string{env.instance()}
+		}
+		if env[StateDirVariable] == place && (slices.Contains(instances, s.call.Instance) || slices.Contains(instances, anyInstance)) {
+			earlier = append(earlier, action{p, name, env.timeout()})
+		}
+	}
+	return earlier
+}
+
+// anyInstance stands for all instances of a program.
+const anyInstance = ""
+
+// acts reads the command line of a process: what it does, empty if it is not an
+// action of this program; and for which instances, nil if its environment says it.
+func (s *session) acts(args []string) (name string, instances []string) {
+	if len(args) < 2 || filepath.Base(args[0]) != s.name() {
+		return "", nil
+	}
+	first, last := args[1], len(args)-1
+	switch {
+	case !isScript(args):
+		name = first
+	case slices.Contains(scriptActions(), first): // the command lvsrs
+		name = first
+		for _, file := range args[2:] {
+			instances = append(instances, s.name()+"-"+file)
+		}
+		if len(instances) == 0 {
+			instances = []string{anyInstance}
+		}
+	default:
+		name, instances = args[last], []string{scriptInstance(s.name(), args[1:last])}
+	}
+	if !slices.Contains([]string{"start", "stop", "monitor", "status", "reload-agent"}, name) {
+		return "", nil
+	}
+	return name, instances
+}
