@@ -25,6 +25,7 @@ import (
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
+	knetlink "lvs-agents/internal/kernel/netlink"
 	"lvs-agents/internal/lvs"
 )
 
@@ -118,18 +119,11 @@ func (k *Kernel) destinations(ctx context.Context, id lvs.ServiceID) ([]lvs.Dest
 	return slices.CompactFunc(list, func(a, b lvs.Destination) bool { return a.Addr == b.Addr }), err
 }
 
-// dumps is how often a dump is taken that the kernel calls interrupted.
-const dumps = 10
-
 func (k *Kernel) dump(ctx context.Context, command uint8, what *nl.RtAttr, each func([]byte) error, again func()) error {
-	for range dumps {
-		err := k.socket.dump(ctx, k.message(command, unix.NLM_F_DUMP, what), each)
-		if !errors.Is(err, nl.ErrDumpInterrupted) {
-			return err
-		}
+	return knetlink.Whole(ctx, func() error {
 		again()
-	}
-	return fmt.Errorf("interrupted %d times: %w", dumps, nl.ErrDumpInterrupted)
+		return k.socket.dump(ctx, k.message(command, unix.NLM_F_DUMP, what), each)
+	})
 }
 
 // batch is the largest number of destinations that one system call changes.

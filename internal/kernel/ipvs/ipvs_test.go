@@ -5,8 +5,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -217,12 +219,13 @@ func TestDumps(t *testing.T) {
 	tests := []struct {
 		name        string
 		interrupted int // dumps
+		limit       time.Duration
 		want        string
 	}{
-		{name: "listed twice and out of order", want: "-A -f 1 -s rr\n-A -f 2 -s rr\n"},
-		{name: "interrupted", interrupted: 3, want: "-A -f 1 -s rr\n-A -f 2 -s rr\n"},
-		{name: "interrupted always", interrupted: 99,
-			want: "ipvsadm -Sn: interrupted 10 times: results may be incomplete or inconsistent"},
+		{name: "listed twice and out of order", limit: time.Minute, want: "-A -f 1 -s rr\n-A -f 2 -s rr\n"},
+		{name: "interrupted", interrupted: 3, limit: time.Minute, want: "-A -f 1 -s rr\n-A -f 2 -s rr\n"},
+		{name: "interrupted until the deadline", interrupted: math.MaxInt, limit: 100 * time.Millisecond,
+			want: "ipvsadm -Sn: the list changes all the time, N dumps were interrupted: context deadline exceeded"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -236,10 +239,12 @@ func TestDumps(t *testing.T) {
 				}
 				return [][]byte{services(m, 0, 2, 1), services(m, 0, 2), done(m)}
 			})
-			table, err := k.Table(t.Context())
+			ctx, cancel := context.WithTimeout(t.Context(), tt.limit)
+			defer cancel()
+			table, err := k.Table(ctx)
 			got := table.String()
 			if err != nil {
-				got = err.Error()
+				got = regexp.MustCompile(`time, \d+ dumps`).ReplaceAllString(err.Error(), "time, N dumps")
 			}
 			if got != tt.want {
 				t.Errorf("got\n%s\nwant\n%s", got, tt.want)

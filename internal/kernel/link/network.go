@@ -20,8 +20,8 @@ import (
 // host.ErrNoNetwork, without the interface an host.ErrNotInstalled.
 func (k *Kernel) Network(ctx context.Context, search host.Search) (host.Network, error) {
 	var network host.Network
-	err := with(func(s *socket) (err error) {
-		network, err = s.network(ctx, search)
+	err := reading(func(r *reader) (err error) {
+		network, err = r.network(ctx, search)
 		return err
 	})
 	switch {
@@ -35,10 +35,10 @@ func (k *Kernel) Network(ctx context.Context, search host.Search) (host.Network,
 	return network, fmt.Errorf("ip route list match %s: %w", search, translate(err))
 }
 
-func (s *socket) network(ctx context.Context, search host.Search) (host.Network, error) {
-	want := wanted{Search: search, table: unix.RT_TABLE_MAIN, kind: unix.RTN_UNICAST}
+func (r *reader) network(ctx context.Context, search host.Search) (host.Network, error) {
+	want := routeFilter{table: unix.RT_TABLE_MAIN, kind: unix.RTN_UNICAST, protocol: search.Protocol}
 	if search.IP.Is4() && search.IP.IsLoopback() {
-		want.table, want.kind, want.Protocol = unix.RT_TABLE_LOCAL, unix.RTN_LOCAL, 0
+		want = routeFilter{table: unix.RT_TABLE_LOCAL, kind: unix.RTN_LOCAL}
 	}
 	if search.NIC != "" {
 		link, err := Hardware(ctx, search.NIC)
@@ -49,88 +49,52 @@ func (s *socket) network(ctx context.Context, search host.Search) (host.Network,
 	} else if search.IP.IsLinkLocalUnicast() && search.IP.Is6() {
 		return host.Network{}, host.ErrNoNetwork // fe80::/64 is on every interface
 	}
-	route, err := s.route(ctx, want)
+	best, err := r.connected(ctx, search, want)
 	if err != nil {
 		return host.Network{}, err
 	}
-	link, err := byIndex(ctx, route.LinkIndex)
+	link, err := byIndex(ctx, best.index)
 	if err != nil {
 		return host.Network{}, err
 	}
-	bits, _ := route.Dst.Mask.Size()
-	network := host.Network{NIC: link.Name, Bits: bits}
-	network.Broadcast, err = broadcast(ctx, link.Index, route)
+	network := host.Network{NIC: link.Name, Bits: best.dst.Bits()}
+	network.Broadcast, err = broadcast(ctx, link.Index, best)
 	return network, err
 }
 
-// wanted is the kind of routes that lead to a directly connected network.
-type wanted struct {
-	host.Search
-	table, kind int
-	index       int // of the interface, 0 for any
-}
-
-func (w wanted) matches(r netlink.Route) bool {
-	if r.Dst == nil || r.Type != w.kind || r.Gw != nil || r.Via != nil || r.LinkIndex == 0 || w.index != 0 && r.LinkIndex != w.index {
-		return false
-	}
-	bits, size := r.Dst.Mask.Size()
-	return bits > 0 && bits < size && (w.Bits == 0 || bits <= w.Bits) &&
-		(w.Protocol == 0 || int(r.Protocol) == w.Protocol) && r.Dst.Contains(w.IP.AsSlice())
-}
-
-func (s *socket) route(ctx context.Context, want wanted) (best netlink.Route, err error) {
-	list, err := s.routes(ctx, family(want.IP), want.table)
-	for _, r := range list {
-		if want.matches(r) && better(r, best) {
-			best = r
+// connected returns the best route to a directly connected network.
+func (r *reader) connected(ctx context.Context, search host.Search, want routeFilter) (best route, err error) {
+	err = r.routes(ctx, family(search.IP), want, func() { best = route{} }, func(found route) {
+		if leads(found, search) && better(found, best) {
+			best = found
 		}
-	}
-	if err == nil && best.Dst == nil {
+	})
+	if err == nil && !best.dst.IsValid() {
 		err = host.ErrNoNetwork
 	}
 	return best, err
 }
 
-// routes lists a routing table. Strict checking (Linux 4.20) makes the kernel send
-// that table alone: the local one has entries for each address of the host. A
-// table that was never used is an ENOENT then.
-func (s *socket) routes(ctx context.Context, family, table int) (list []netlink.Route, err error) {
-	if s.SetStrictCheck(true) == nil {
-		defer func() { _ = s.SetStrictCheck(false) }()
-	}
-	for range dumps {
-		if err := s.arm(ctx); err != nil {
-			return nil, err
-		}
-		list, err = s.RouteListFiltered(family, &netlink.Route{Table: table}, netlink.RT_FILTER_TABLE)
-		if !errors.Is(err, netlink.ErrDumpInterrupted) {
-			break
-		}
-	}
-	if errors.Is(err, unix.ENOENT) {
-		return nil, nil
-	}
-	return list, err
+// leads reports whether a route leads to a directly connected network that holds
+// the address.
+func leads(r route, search host.Search) bool {
+	bits := r.dst.Bits()
+	return !r.via && r.index != 0 && bits > 0 && bits < r.dst.Addr().BitLen() && (search.Bits == 0 || bits <= search.Bits) &&
+		r.dst.Contains(search.IP.WithZone(""))
 }
 
-func better(r, best netlink.Route) bool {
-	if best.Dst == nil {
-		return true
-	}
-	bits, _ := r.Dst.Mask.Size()
-	most, _ := best.Dst.Mask.Size()
-	return bits > most || bits == most && r.Priority < best.Priority
+func better(r, best route) bool {
+	return !best.dst.IsValid() || r.dst.Bits() > best.dst.Bits() || r.dst.Bits() == best.dst.Bits() && r.metric < best.metric
 }
 
 // broadcast is that of the interface's own address which the route uses.
-func broadcast(ctx context.Context, index int, route netlink.Route) (netip.Addr, error) {
-	if route.Src == nil || route.Family != netlink.FAMILY_V4 {
+func broadcast(ctx context.Context, index int, r route) (netip.Addr, error) {
+	if !r.source.Is4() {
 		return netip.Addr{}, nil
 	}
 	list, err := addresses(ctx, index, netlink.FAMILY_V4)
 	for _, addr := range list {
-		if addr.IP.Equal(route.Src) {
+		if prefix(addr).Addr() == r.source {
 			broadcast, _ := netip.AddrFromSlice(addr.Broadcast)
 			return broadcast.Unmap(), err
 		}
@@ -142,8 +106,8 @@ func broadcast(ctx context.Context, index int, route netlink.Route) (netip.Addr,
 // one family, without doubles.
 func (k *Kernel) Gateways(ctx context.Context, nic string, v6 bool) ([]netip.Addr, error) {
 	var gateways []netip.Addr
-	err := with(func(s *socket) (err error) {
-		gateways, err = s.gateways(ctx, nic, v6)
+	err := reading(func(r *reader) (err error) {
+		gateways, err = r.gateways(ctx, nic, v6)
 		return err
 	})
 	if err != nil {
@@ -152,7 +116,7 @@ func (k *Kernel) Gateways(ctx context.Context, nic string, v6 bool) ([]netip.Add
 	return gateways, nil
 }
 
-func (s *socket) gateways(ctx context.Context, nic string, v6 bool) ([]netip.Addr, error) {
+func (r *reader) gateways(ctx context.Context, nic string, v6 bool) (found []netip.Addr, err error) {
 	kind := netlink.FAMILY_V4
 	if v6 {
 		kind = netlink.FAMILY_V6
@@ -161,21 +125,16 @@ func (s *socket) gateways(ctx context.Context, nic string, v6 bool) ([]netip.Add
 	if err != nil {
 		return nil, err
 	}
-	list, err := s.routes(ctx, kind, unix.RT_TABLE_MAIN)
-	var found []netip.Addr
-	for _, r := range list {
-		if r.Dst != nil {
-			if bits, _ := r.Dst.Mask.Size(); bits > 0 {
-				continue
-			}
+	filter := routeFilter{table: unix.RT_TABLE_MAIN, index: link.Index}
+	err = r.routes(ctx, kind, filter, func() { found = nil }, func(r route) {
+		if r.dst.Bits() > 0 {
+			return
 		}
-		hops := append([]*netlink.NexthopInfo{{LinkIndex: r.LinkIndex, Gw: r.Gw}}, r.MultiPath...)
-		for _, hop := range hops {
-			gateway, ok := netip.AddrFromSlice(hop.Gw)
-			if gateway = gateway.Unmap(); ok && hop.LinkIndex == link.Index && !slices.Contains(found, gateway) {
+		for _, hop := range r.hops {
+			if gateway := hop.gateway.Unmap(); gateway.IsValid() && hop.index == link.Index && !slices.Contains(found, gateway) {
 				found = append(found, gateway)
 			}
 		}
-	}
+	})
 	return found, err
 }

@@ -15,6 +15,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
 // reader is a route netlink socket for what every monitor asks. A netlink.Handle
@@ -118,24 +120,89 @@ func answers(b []byte, seq uint32, each func(body []byte)) (interrupted, done bo
 	return interrupted, done, nil
 }
 
-// dumps is how often a dump is taken that the kernel calls interrupted.
-const dumps = 10
+// strict makes the kernel obey the filters of a dump (Linux 4.20). Before, it sends
+// everything, so that each reader of a dump filters, too.
+func (r *reader) strict() {
+	_ = unix.SetsockoptInt(r.fd, unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
+}
 
-// addresses lists the addresses of a family that want holds for.
-func (r *reader) addresses(ctx context.Context, family int, want func(netlink.Addr) bool) (list []netlink.Addr, err error) {
-	request := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
-	request.AddData(nl.NewIfAddrmsg(family))
-	for range dumps {
+// whole makes a dump until the kernel does not call it interrupted. request is called
+// for each attempt.
+func (r *reader) whole(ctx context.Context, request func() *nl.NetlinkRequest, each func(body []byte)) error {
+	return knetlink.Whole(ctx, func() error { return r.ask(ctx, request(), each) })
+}
+
+// addresses lists the addresses of a family that want holds for, on the interface
+// with an index, or on all with index 0. On one interface a dump is never
+// interrupted (net/ipv4/devinet.c, inet_dump_ifaddr).
+func (r *reader) addresses(ctx context.Context, family, index int, want func(netlink.Addr) bool) (list []netlink.Addr, err error) {
+	r.strict()
+	err = r.whole(ctx, func() *nl.NetlinkRequest {
 		list = nil
-		err = r.ask(ctx, request, func(body []byte) {
-			if addr, ok := parseAddress(body); ok && want(addr) {
-				list = append(list, addr)
-			}
-		})
-		if !errors.Is(err, netlink.ErrDumpInterrupted) {
-			break
+		return addressRequest(family, index)
+	}, collect(&list, index, want))
+	return list, err
+}
+
+func addressRequest(family, index int) *nl.NetlinkRequest {
+	request := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
+	header := nl.NewIfAddrmsg(family)
+	header.Index = uint32(index)
+	request.AddData(header)
+	return request
+}
+
+func collect(list *[]netlink.Addr, index int, want func(netlink.Addr) bool) func(body []byte) {
+	return func(body []byte) {
+		if addr, ok := parseAddress(body); ok && (index == 0 || addr.LinkIndex == index) && want(addr) {
+			*list = append(*list, addr)
 		}
 	}
+}
+
+// interruptions is how many dumps of all addresses are tried before each interface
+// is read on its own.
+const interruptions = 3
+
+// everywhere lists the addresses of a family that want holds for, on all
+// interfaces. Where addresses come and go all the time, every dump of them all is
+// interrupted; a dump of one interface never is.
+func (r *reader) everywhere(ctx context.Context, family int, want func(netlink.Addr) bool) (list []netlink.Addr, err error) {
+	r.strict()
+	for range interruptions {
+		list = nil
+		err = r.ask(ctx, addressRequest(family, 0), collect(&list, 0, want))
+		if !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return list, err
+		}
+	}
+	indexes, err := r.indexes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list = nil
+	for _, index := range indexes {
+		some, err := r.addresses(ctx, family, index, want)
+		if err != nil && !errors.Is(err, unix.ENODEV) { // it went away with its addresses
+			return nil, err
+		}
+		list = append(list, some...)
+	}
+	return list, nil
+}
+
+// indexes lists the interfaces.
+func (r *reader) indexes(ctx context.Context) (list []int, err error) {
+	err = r.whole(ctx, func() *nl.NetlinkRequest {
+		list = nil
+		request := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_DUMP)
+		request.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
+		return request
+	}, func(body []byte) {
+		if attrs := parseLink(body); attrs.Index != 0 {
+			list = append(list, attrs.Index)
+		}
+	})
 	return list, err
 }
 

@@ -86,7 +86,7 @@ func device(link netlink.LinkAttrs) netlink.Link { return &netlink.Device{LinkAt
 // addresses lists the addresses of a family on one interface.
 func addresses(ctx context.Context, index, family int) (list []netlink.Addr, err error) {
 	err = reading(func(r *reader) (err error) {
-		list, err = r.addresses(ctx, family, func(addr netlink.Addr) bool { return addr.LinkIndex == index })
+		list, err = r.addresses(ctx, family, index, func(netlink.Addr) bool { return true })
 		return err
 	})
 	return list, err
@@ -112,7 +112,7 @@ func find(ctx context.Context, ip netip.Addr) (found []host.Address, err error) 
 }
 
 func (r *reader) find(ctx context.Context, ip netip.Addr) ([]host.Address, error) {
-	list, err := r.addresses(ctx, family(ip), func(addr netlink.Addr) bool { return prefix(addr).Addr() == ip })
+	list, err := r.everywhere(ctx, family(ip), func(addr netlink.Addr) bool { return prefix(addr).Addr() == ip })
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvs-agents/internal/host"
+	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
 func family(ip netip.Addr) int {
@@ -33,7 +34,7 @@ func isMissing(err error) bool { return errors.As(err, new(netlink.LinkNotFoundE
 
 // address looks for the address as one of this host only: the same address with
 // another prefix length is another setting.
-func address(h *netlink.Handle, s host.Setting) (string, error) {
+func address(ctx context.Context, h *netlink.Handle, s host.Setting) (string, error) {
 	link, err := h.LinkByName(s.NIC)
 	if isMissing(err) {
 		return Gone, nil
@@ -41,7 +42,7 @@ func address(h *netlink.Handle, s host.Setting) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	list, err := dump(func() ([]netlink.Addr, error) { return h.AddrList(link, family(s.IP)) })
+	list, err := dump(ctx, func() ([]netlink.Addr, error) { return h.AddrList(link, family(s.IP)) })
 	for _, a := range list {
 		if bits, size := a.Mask.Size(); bits == size && a.IP.Equal(s.IP.AsSlice()) {
 			if a.Flags&unix.IFA_F_TENTATIVE != 0 {
@@ -62,7 +63,7 @@ func settle(ctx context.Context, h *netlink.Handle, s host.Setting) error {
 	again := time.NewTicker(time.Millisecond)
 	defer again.Stop()
 	for {
-		value, err := address(h, s)
+		value, err := address(ctx, h, s)
 		if value != tentative || err != nil {
 			return err
 		}
@@ -168,7 +169,7 @@ func (Kernel) Prepare(ctx context.Context, nic string) error {
 func (Kernel) Source(ctx context.Context, ip netip.Addr) (netip.Addr, error) {
 	var source netip.Addr
 	_, err := withHandle(ctx, func(h *netlink.Handle) (string, error) {
-		list, err := dump(func() ([]netlink.Addr, error) { return h.AddrList(nil, family(ip)) })
+		list, err := dump(ctx, func() ([]netlink.Addr, error) { return h.AddrList(nil, family(ip)) })
 		for _, a := range list {
 			own, _ := netip.AddrFromSlice(a.IP)
 			if bits, size := a.Mask.Size(); bits < size && a.Contains(ip.AsSlice()) && own.Unmap() != ip && !own.IsLoopback() {
@@ -197,21 +198,28 @@ func route(s host.Setting) *netlink.Route {
 	return r
 }
 
-func defaultRoute(h *netlink.Handle, s host.Setting) (string, error) {
-	want := route(s)
-	list, err := dump(func() ([]netlink.Route, error) {
-		return h.RouteListFiltered(family(s.IP), &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE)
-	})
-	for _, r := range list {
-		bits := 0
-		if r.Dst != nil {
-			bits, _ = r.Dst.Mask.Size()
-		}
-		if bits == 0 && r.Type == unix.RTN_UNICAST && r.Gw.Equal(want.Gw) && r.Priority == want.Priority {
-			return host.On, err
-		}
+func defaultRoute(ctx context.Context, h *netlink.Handle, s host.Setting) (value string, err error) {
+	if h.SetStrictCheck(true) == nil { // the kernel sends this table alone
+		defer func() { _ = h.SetStrictCheck(false) }()
 	}
-	return host.Off, err
+	want := route(s)
+	err = knetlink.Whole(ctx, func() error {
+		value = host.Off
+		return h.RouteListFilteredIter(family(s.IP), &netlink.Route{Table: unix.RT_TABLE_MAIN}, netlink.RT_FILTER_TABLE, func(r netlink.Route) bool {
+			bits := 0
+			if r.Dst != nil {
+				bits, _ = r.Dst.Mask.Size()
+			}
+			if bits == 0 && r.Type == unix.RTN_UNICAST && r.Gw.Equal(want.Gw) && r.Priority == want.Priority {
+				value = host.On
+			}
+			return true
+		})
+	})
+	if errors.Is(err, unix.ENOENT) { // a table that was never used
+		err = nil
+	}
+	return value, err
 }
 
 func setRoute(h *netlink.Handle, s host.Setting, on bool) error {

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvs-agents/internal/host"
+	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
 // Kernel is the settings of this host. It keeps nothing between two calls. All
@@ -47,11 +48,11 @@ func get(ctx context.Context, s host.Setting) (string, error) {
 		}
 		return strings.TrimSpace(string(value)), err
 	case host.HostAddress:
-		return withHandle(ctx, func(h *netlink.Handle) (string, error) { return address(h, s) })
+		return withHandle(ctx, func(h *netlink.Handle) (string, error) { return address(ctx, h, s) })
 	case host.LinkUp:
 		return withHandle(ctx, func(h *netlink.Handle) (string, error) { return linkUp(h, s) })
 	case host.DefaultRoute:
-		return withHandle(ctx, func(h *netlink.Handle) (string, error) { return defaultRoute(h, s) })
+		return withHandle(ctx, func(h *netlink.Handle) (string, error) { return defaultRoute(ctx, h, s) })
 	case host.ARPTables:
 		return arpRule(ctx, s)
 	case host.NFTables:
@@ -114,16 +115,12 @@ func withHandle(ctx context.Context, f func(*netlink.Handle) (string, error)) (s
 	return f(h)
 }
 
-// dumps is how often a dump is taken that the kernel calls interrupted.
-const dumps = 10
-
 // dump repeats list until it was not interrupted.
-func dump[T any](list func() ([]T, error)) (all []T, err error) {
-	for range dumps {
-		if all, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
-			break
-		}
-	}
+func dump[T any](ctx context.Context, list func() ([]T, error)) (all []T, err error) {
+	err = knetlink.Whole(ctx, func() error {
+		all, err = list()
+		return err
+	})
 	return all, err
 }
 

@@ -25,6 +25,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvs-agents/internal/host"
+	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
 // Kernel probes this host, in the network namespace of the calling thread.
@@ -35,7 +36,7 @@ type Kernel struct{}
 // announced, and the interfaces.
 func (Kernel) Probe(ctx context.Context, ips []netip.Addr) (host.Heard, error) {
 	heard := host.Heard{}
-	links, err := interfaces()
+	links, err := interfaces(ctx)
 	if err != nil {
 		return heard, fmt.Errorf("ip link show: %w", err)
 	}
@@ -49,13 +50,17 @@ func (Kernel) Probe(ctx context.Context, ips []netip.Addr) (host.Heard, error) {
 
 // interfaces are those with neighbours that may ask. A port of a bridge or bond
 // hands everything to its master.
-func interfaces() ([]*netlink.LinkAttrs, error) {
+func interfaces(ctx context.Context) ([]*netlink.LinkAttrs, error) {
 	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
 		return nil, err
 	}
 	defer h.Close()
-	list, err := h.LinkList()
+	var list []netlink.Link
+	err = knetlink.Whole(ctx, func() (err error) {
+		list, err = h.LinkList()
+		return err
+	})
 	var found []*netlink.LinkAttrs
 	for _, link := range list {
 		attrs := link.Attrs()
@@ -250,8 +255,12 @@ func ofFamily(ips []netip.Addr, v6 bool) []netip.Addr {
 
 // own are the settled addresses of an interface, of the family of others and
 // without these.
-func (c *cable) own(nic *netlink.LinkAttrs, others []netip.Addr) ([]netip.Addr, error) {
-	list, err := c.handle.AddrList(&netlink.Dummy{LinkAttrs: *nic}, netlink.FAMILY_ALL)
+func (c *cable) own(ctx context.Context, nic *netlink.LinkAttrs, others []netip.Addr) ([]netip.Addr, error) {
+	var list []netlink.Addr
+	err := knetlink.Whole(ctx, func() (err error) {
+		list, err = c.handle.AddrList(&netlink.Dummy{LinkAttrs: *nic}, netlink.FAMILY_ALL)
+		return err
+	})
 	var own []netip.Addr
 	for _, a := range list {
 		ip, _ := netip.AddrFromSlice(a.IP)
@@ -271,7 +280,7 @@ func answers(ctx context.Context, c *cable, nic *netlink.LinkAttrs, ips []netip.
 	if len(ips) == 0 {
 		return nil
 	}
-	own, err := c.own(nic, ips)
+	own, err := c.own(ctx, nic, ips)
 	if err != nil {
 		return err
 	}

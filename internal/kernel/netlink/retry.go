@@ -1,0 +1,48 @@
+// Package netlink is what all sockets to the kernel's netlink families have in
+// common.
+package netlink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/vishvananda/netlink/nl"
+)
+
+// pauses between two attempts at a dump: the first and the longest.
+const (
+	firstPause   = time.Millisecond
+	longestPause = 50 * time.Millisecond
+)
+
+// patient bounds the attempts at a dump for a context without a deadline.
+const patient = 20 * time.Second
+
+// Whole calls dump until the kernel does not call the dump interrupted, with a
+// pause that grows, until ctx ends. A dump is interrupted when the objects change
+// between two datagrams of it; some can be missing then, or be there twice (Linux,
+// include/net/netlink.h, nl_dump_check_consistent). dump must begin anew each time.
+func Whole(ctx context.Context, dump func() error) error {
+	if _, limited := ctx.Deadline(); !limited {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, patient)
+		defer cancel()
+	}
+	pause := firstPause
+	for attempts := 1; ; attempts++ {
+		err := dump()
+		if !errors.Is(err, nl.ErrDumpInterrupted) {
+			return err
+		}
+		again := time.NewTimer(pause)
+		select {
+		case <-again.C:
+			pause = min(2*pause, longestPause)
+		case <-ctx.Done():
+			again.Stop()
+			return fmt.Errorf("the list changes all the time, %d dumps were interrupted: %w", attempts, ctx.Err())
+		}
+	}
+}
