@@ -48,6 +48,7 @@ check: lint ## gofmt, vet, linters, unit tests with the race detector, generated
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
 	CGO_ENABLED=1 $(GO) test -race $$($(GO) list ./... | grep -v /tests/)
+	$(GO) test ./tests/states
 
 lint: bin/golangci-lint ## run the linters, which also hold the import rules
 	bin/golangci-lint run ./...
@@ -67,7 +68,7 @@ fuzz: ## fuzz every parser for FUZZTIME each (10m)
 	tests/fuzz $(FUZZTIME)
 
 docs: ## write meta-data goldens, reference and man pages from the declarations
-	$(GO) test ./agents/... ./internal/config/reference ./cmd/directord ./cmd/directord-oracle ./cmd/lvsctl ./cmd/realserver -run TestGenerated -update
+	$(GO) test ./agents/... ./internal/config/reference ./cmd/directord ./cmd/directord-oracle ./cmd/lvsctl ./cmd/realserver ./tests/states -run TestGenerated -update
 
 install: programs install-agents install-realserver ## install below DESTDIR; in ldirectord's place if the Perl program is not there
 	@if [ -L $(DESTDIR)$(PREFIX)/sbin/ldirectord ] || [ ! -e $(DESTDIR)$(PREFIX)/sbin/ldirectord ]; then \

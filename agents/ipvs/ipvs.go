@@ -142,7 +142,7 @@ func (a *Agent) ReloadAgent(ctx context.Context, c ocf.Call) error {
 	if err != nil {
 		return err
 	}
-	next := record.Record{Services: want}
+	next := record.Record{Services: want, Withheld: withheld(c, want)}
 	_, err = a.converge(ctx, c, store, &next, true)
 	if errors.Is(err, fs.ErrNotExist) {
 		return ocf.ErrNotRunning
@@ -357,8 +357,8 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	if status.State == ocf.Running && c.Recurring && overdue(c, r, l) {
 		return status, a.restore(ctx, c, store)
 	}
-	if idle, down := l.unserved(r, have); status.State == ocf.Running && len(idle) == 0 {
-		logDown(c, down)
+	if idle, _ := l.unserved(r, have); status.State == ocf.Running && len(idle) == 0 {
+		l.logRunning(c, r, have)
 		return status, nil
 	}
 	return a.lookAgain(ctx, c, store)

@@ -71,7 +71,7 @@ func (l lease) hopeless(v lvs.VirtualService) bool {
 // inherit is what of a claim goes on in the next record. While the daemon lives that
 // is all that want has still. Of a daemon that has ended it is the services without a
 // good real server, which it may have left to their fallback; the others are this
-// resource's again, with weight 0 for what was bad.
+// resource's again, which withholds what was bad.
 func (l lease) inherit(next *record.Record, old record.Record) {
 	var kept []lvs.ServiceID
 	for _, v := range next.Services {
@@ -79,24 +79,11 @@ func (l lease) inherit(next *record.Record, old record.Record) {
 		case !l.claims[v.ID] || l.presence == control.Gone:
 		case l.presence == control.Present || l.hopeless(v):
 			kept = append(kept, v.ID)
-		default:
-			next.Withheld = append(next.Withheld, l.badOf(v)...)
 		}
 	}
 	if next.Claimed = kept; len(kept) > 0 || l.presence == control.Present {
 		next.Holder = old.Holder
 	}
-}
-
-// badOf is the real servers of a service that the daemon found bad.
-func (l lease) badOf(v lvs.VirtualService) []string {
-	var bad []string
-	for _, d := range v.Destinations {
-		if name := record.Server(v.ID, d.Addr); l.bad[name] {
-			bad = append(bad, name)
-		}
-	}
-	return bad
 }
 
 // follow lets the health daemon of a record take over what was changed in it, and
@@ -121,13 +108,48 @@ func (a *Agent) follow(ctx context.Context, c ocf.Call, store record.Store, next
 	if err != nil {
 		return err
 	}
+	logUnchecked(c, r)
+	return nil
+}
+
+// logUnchecked says which services the health daemon that lives does not have.
+func logUnchecked(c ocf.Call, r record.Record) {
 	claims := r.Claims()
 	for _, id := range r.Services.IDs() {
 		if !claims[id] {
-			c.Log.Warnf("health daemon %s does not check %s, which its configuration does not have; its real servers stay as they are configured", next.Holder, id)
+			c.Log.Warnf("health daemon %s does not check %s, which its configuration does not have; its real servers stay as they are configured", r.Holder, id)
 		}
 	}
-	return nil
+}
+
+// logRunning says what an operator has to know of a resource that runs.
+func (l lease) logRunning(c ocf.Call, r record.Record, have lvs.Table) {
+	_, down := l.unserved(r, have)
+	logDown(c, down)
+	logOpen(c, r, l, have)
+	if l.presence == control.Present {
+		logUnchecked(c, r)
+	}
+}
+
+// logOpen says which real servers get connections although a health daemon found them
+// bad, since nothing else of their service is better and nothing checks them any more.
+func logOpen(c ocf.Call, r record.Record, l lease, have lvs.Table) {
+	bad, held := lastBad(c), have.Index()
+	if len(bad) == 0 {
+		return
+	}
+	for _, v := range r.Services {
+		at, exists := held[v.ID]
+		if !exists || l.claims[v.ID] {
+			continue
+		}
+		for _, d := range have[at].Destinations {
+			if name := record.Server(v.ID, d.Addr); d.Weight > 0 && bad[name] {
+				c.Log.Warnf("%s gets connections although it was bad when a health daemon last checked it; no health daemon checks it now", name)
+			}
+		}
+	}
 }
 
 // words lists services.

@@ -116,7 +116,7 @@ func withheld(c ocf.Call, want lvs.Table) []string {
 		}
 	}
 	for _, server := range all {
-		c.Log.Warnf("%s was bad less than %v ago and starts with weight 0, until a health daemon has checked it, or for %v if there is none", server, control.Memory, control.Memory)
+		c.Log.Warnf("%s was bad less than %v ago and gets weight 0, until a health daemon has checked it, or for %v if there is none", server, control.Memory, control.Memory)
 	}
 	return all
 }

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -159,9 +160,10 @@ func (r *reconciler) parts(services lvs.Table, old map[string]record.Record) map
 		id, owned := owners[v.ID]
 		_, daemons := record.HolderOf(id)
 		switch {
-		case owned && daemons && id != ownID && home != "":
+		case owned && daemons && id != ownID:
+			to := cmp.Or(home, ownID)
 			parts[id] = append(parts[id], v)
-			parts[home] = append(parts[home], v)
+			parts[to] = append(parts[to], v)
 		case owned:
 			parts[id] = append(parts[id], v)
 		case before[v.ID] == "" || before[v.ID] == ownID:

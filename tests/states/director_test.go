@@ -1,0 +1,376 @@
+// Package states tests who owns virtual services and their real servers after every
+// order of start, stop, kill and reload. It needs no kernel and no privileges: agents and
+// daemons run in this process, in the time of a test.
+package states
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"lvs-agents/agents/health"
+	"lvs-agents/agents/ipvs"
+	"lvs-agents/internal/check"
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/control"
+	"lvs-agents/internal/daemon"
+	watch "lvs-agents/internal/health"
+	"lvs-agents/internal/kernel/kerneltest"
+	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/record"
+	"lvs-agents/ocf"
+	"lvs-agents/ocf/ocftest"
+)
+
+// The ids on the director. The daemon by hand has the name of its file.
+const (
+	resource  = "web-ipvs"
+	healthID  = "web-health"
+	directord = "web"
+)
+
+// world is what is the same for all orders.
+type world struct {
+	name, quiescent, fallback string
+	down                      map[string]bool // real servers
+	still                     bool            // a reload finds the file as it was
+}
+
+// director is one host with its daemons.
+type director struct {
+	t       *testing.T
+	world   world
+	kernel  *kerneltest.IPVS
+	state   string
+	file    string
+	second  bool // the file has its second version
+	daemons map[string]*running
+
+	mu   sync.Mutex
+	last map[string]bool // whether the last check for a service found a real server good, as record.Server calls it
+	said string          // what the last action logged
+}
+
+// running is a daemon in this process.
+type running struct {
+	*watch.Daemon
+	identity *daemon.Identity
+	cancel   context.CancelFunc
+	ended    chan error
+}
+
+func newDirector(t *testing.T, w world) *director {
+	t.Helper()
+	dir := temporary(t)
+	d := &director{
+		t: t, world: w, kernel: kerneltest.NewIPVS(), state: filepath.Join(dir, "state"), file: filepath.Join(dir, directord+".cf"),
+		daemons: map[string]*running{}, last: map[string]bool{},
+	}
+	d.write()
+	return d
+}
+
+// temporary is a directory in memory, where there is one: thousands of orders write
+// hundreds of small files each.
+func temporary(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "states")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// write writes the file. Its second version has another weight, one more real server
+// and one more service.
+func (d *director) write() {
+	d.t.Helper()
+	weight, more, other := "", "", ""
+	if d.second {
+		weight, more = " 5", "\treal=192.0.2.23:80 gate\n"
+		other = "virtual=192.0.2.11:80\n\treal=192.0.2.21:80 gate\n\treal=192.0.2.22:80 gate\n\tscheduler=rr\n" + d.world.fallback
+	}
+	text := fmt.Sprintf("checkinterval=1\nquiescent=%s\nvirtual=192.0.2.10:80\n\treal=192.0.2.21:80 gate%s\n\treal=192.0.2.22:80 gate\n%s\tscheduler=rr\n%s%s",
+		d.world.quiescent, weight, more, d.world.fallback, other)
+	if err := os.WriteFile(d.file, []byte(text), 0o600); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// toggle gives the file its other version.
+func (d *director) toggle() {
+	d.second = !d.second && !d.world.still
+	d.write()
+}
+
+func (d *director) load(ctx context.Context) (watch.Setup, error) {
+	path, text, err := config.Read(d.file)
+	if err != nil {
+		return watch.Setup{}, err
+	}
+	cfg, problems := config.Parse(path, text)
+	if err := config.Err(problems); err != nil {
+		return watch.Setup{}, err
+	}
+	return watch.NewSetup(ctx, cfg, nil)
+}
+
+// Launch implements health.Launcher.
+func (d *director) Launch(ctx context.Context, args []string) error {
+	for _, arg := range args {
+		if id, ok := strings.CutPrefix(arg, "--id="); ok {
+			return d.launch(ctx, id)
+		}
+	}
+	return errors.New("no id")
+}
+
+func (d *director) launch(ctx context.Context, id string) error {
+	identity, err := daemon.Acquire(control.PIDFile(d.state, id))
+	if err != nil {
+		return err
+	}
+	store, err := record.In(d.state)
+	if err != nil {
+		return err
+	}
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	r := &running{identity: identity, ended: make(chan error, 1)}
+	r.Daemon = watch.New(watch.Options{
+		ID: id, Config: d.file, PID: os.Getpid(), Kernel: d.kernel, Store: store, Log: log, Load: d.load,
+		Lives:   func(id string) (bool, error) { return control.Lives(d.state, id) },
+		Beat:    func(b control.Beat) { _ = b.Save(d.state, id) }, // a test that needs it notices
+		Checked: d.checked,
+		Checker: func(p watch.Probe) (check.Checker, error) { return checker{d, p.Addr}, nil },
+	})
+	own, cancel := context.WithCancel(context.Background())
+	r.cancel = cancel
+	ready := make(chan struct{})
+	go func() { r.ended <- r.Run(own, func() { close(ready) }) }()
+	select {
+	case <-ready:
+		d.daemons[id] = r
+		return nil
+	case err = <-r.ended:
+	case <-ctx.Done():
+		cancel()
+		err = errors.Join(ctx.Err(), <-r.ended)
+	}
+	cancel()
+	return errors.Join(err, identity.Release())
+}
+
+// end ends a daemon, if there is one, and leaves everything as it is.
+func (d *director) end(id string) {
+	r := d.daemons[id]
+	if r == nil {
+		return
+	}
+	delete(d.daemons, id)
+	r.cancel()
+	if err := errors.Join(<-r.ended, r.identity.Release()); err != nil {
+		d.t.Error(err)
+	}
+}
+
+// checker is the check of a real server of the world.
+type checker struct {
+	d    *director
+	addr netip.AddrPort
+}
+
+func (c checker) Check(context.Context) error {
+	if c.d.world.down[c.addr.Addr().String()] {
+		return errors.New("refused")
+	}
+	return nil
+}
+
+// checked notes the result of a check.
+func (d *director) checked(s watch.Service, real watch.Real, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.last[record.Server(s.ID, real.Addr)] = err == nil
+}
+
+// Status implements control.Daemons.
+func (d *director) Status(ctx context.Context, _, id string) (control.Snapshot, error) {
+	if r := d.daemons[id]; r != nil {
+		return r.Snapshot(ctx)
+	}
+	return control.Snapshot{}, errors.New("it does not run")
+}
+
+// Resync implements control.Daemons.
+func (d *director) Resync(ctx context.Context, _, id string) error {
+	if r := d.daemons[id]; r != nil {
+		return r.Daemon.Resync(ctx)
+	}
+	return errors.New("it does not run")
+}
+
+// Reload implements control.Daemons.
+func (d *director) Reload(ctx context.Context, _, id string) error {
+	if r := d.daemons[id]; r != nil {
+		return r.Daemon.Reload(ctx)
+	}
+	return errors.New("it does not run")
+}
+
+// run runs an action of an agent.
+func (d *director) run(agent, action string) ocf.Code {
+	var code ocf.Code
+	var reason string
+	if agent == "ipvs" {
+		a := ipvs.New(d.kernel, nil)
+		a.Through(d)
+		code, reason, d.said = ocftest.Run(a, d.state, resource, action, "config="+d.file)
+	} else {
+		a := health.New(d.kernel, d)
+		a.Through(d)
+		code, reason, d.said = ocftest.Run(a, d.state, healthID, action, "config="+d.file)
+	}
+	d.said += reason
+	return code
+}
+
+// step is something that a cluster or an operator does.
+type step string
+
+// The steps. A kill of an ipvs agent is in tests/kernel.
+var steps = []step{
+	"ipvs start", "ipvs stop", "ipvs reload", "health start", "health stop", "health kill", "health reload",
+	"directord start", "directord stop", "directord kill", "directord reload",
+}
+
+// do makes a step and returns its result.
+func (d *director) do(s step) error {
+	who, what, _ := strings.Cut(string(s), " ")
+	id := healthID
+	if who == "directord" {
+		id = directord
+	}
+	switch {
+	case what == "kill":
+		d.end(id)
+		return nil
+	case what == "reload" && who == "ipvs":
+		d.toggle()
+		return failure(d.run("ipvs", "reload-agent"), d.said)
+	case what == "reload":
+		d.toggle()
+		return d.Reload(d.t.Context(), "", id)
+	case who == "directord":
+		return d.byHand(what)
+	case who == "health" && what == "stop":
+		d.end(id) // the agent would send TERM to this process
+	}
+	return failure(d.run(who, what), d.said)
+}
+
+func failure(code ocf.Code, said string) error {
+	if code == ocf.Success {
+		return nil
+	}
+	return fmt.Errorf("%d: %s", code, said)
+}
+
+// byHand is directord FILE start or stop.
+func (d *director) byHand(what string) error {
+	if what == "start" {
+		if d.daemons[directord] != nil {
+			return nil
+		}
+		return d.launch(d.t.Context(), directord)
+	}
+	d.end(directord)
+	store, err := record.In(d.state)
+	if err != nil {
+		return err
+	}
+	_, err = store.Release(d.t.Context(), d.kernel, directord)
+	return err
+}
+
+// settle lets daemons see what has happened, and check.
+func (d *director) settle(long bool) {
+	wait := 3 * time.Second
+	if long {
+		wait = 13 * time.Second // after which a daemon that does not hold its services has failed
+	}
+	<-time.After(wait)
+}
+
+// later makes a minute pass for daemons that have ended.
+func (d *director) later() {
+	for _, id := range []string{healthID, directord} {
+		if d.daemons[id] == nil {
+			bad, err := control.Bad(d.state, id)
+			if err != nil {
+				d.t.Fatal(err)
+			}
+			if _, err := os.Stat(control.Dir(d.state)); err == nil {
+				_ = control.Beat{Age: 2 * control.Memory, Bad: slices.Sorted(keys(bad))}.Save(d.state, id)
+			}
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.daemons) == 0 {
+		clear(d.last)
+	}
+}
+
+func keys(m map[string]bool) func(func(string) bool) {
+	return func(yield func(string) bool) {
+		for key := range m {
+			if !yield(key) {
+				return
+			}
+		}
+	}
+}
+
+// bad reports whether the last check of a real server for a service found it bad.
+func (d *director) bad(id lvs.ServiceID, addr netip.AddrPort) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	good, checked := d.last[record.Server(id, addr)]
+	return checked && !good
+}
+
+// table is the kernel's.
+func (d *director) table() lvs.Table {
+	table, err := d.kernel.Table(d.t.Context())
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return table
+}
+
+// records is all records, in order.
+func (d *director) records() []record.Record {
+	store, err := record.In(d.state)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	all, damaged, err := store.Others("")
+	if err != nil || len(damaged) > 0 {
+		d.t.Fatalf("records: %v %v", damaged, err)
+	}
+	slices.SortFunc(all, func(a, b record.Record) int { return strings.Compare(a.ID, b.ID) })
+	return all
+}
