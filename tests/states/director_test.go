@@ -217,7 +217,7 @@ func (d *director) Status(ctx context.Context, _, id string) (control.Snapshot, 
 // Resync implements control.Daemons.
 func (d *director) Resync(ctx context.Context, _, id string) error {
 	if r := d.daemons[id]; r != nil {
-		return r.Daemon.Resync(ctx)
+		return r.Resync(ctx)
 	}
 	return errors.New("it does not run")
 }
@@ -225,7 +225,7 @@ func (d *director) Resync(ctx context.Context, _, id string) error {
 // Reload implements control.Daemons.
 func (d *director) Reload(ctx context.Context, _, id string) error {
 	if r := d.daemons[id]; r != nil {
-		return r.Daemon.Reload(ctx)
+		return r.Reload(ctx)
 	}
 	return errors.New("it does not run")
 }
