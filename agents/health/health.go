@@ -15,6 +15,7 @@ import (
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/daemon"
+	"lvs-agents/internal/disk"
 	"lvs-agents/internal/record"
 	"lvs-agents/metadata"
 	"lvs-agents/ocf"
@@ -164,7 +165,7 @@ func (a *Agent) launch(ctx context.Context, c ocf.Call) error {
 			return err
 		}
 	}
-	return a.launcher.Launch(ctx, a.args(c))
+	return a.launcher.Launch(ctx, a.args(ctx, c))
 }
 
 func halfOf(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -204,10 +205,13 @@ func (a *Agent) awaitVerdicts(ctx context.Context, c ocf.Call) {
 }
 
 // args is the command line of the daemon, after its name.
-func (a *Agent) args(c ocf.Call) []string {
+func (a *Agent) args(ctx context.Context, c ocf.Call) []string {
 	args := []string{control.ServeVerb, "--notify", "--state-dir=" + c.StateDir, "--id=" + c.Instance}
 	if a.Config != "" {
-		path, _, _ := config.Read(a.Config, a.configDirs...) // Validate has read it
+		path, _, err := config.Read(ctx, &disk.Reader{}, a.Config, a.configDirs...)
+		if err != nil { // Validate has read it; let the daemon tell
+			path = a.Config
+		}
 		return append(args, "--config="+path)
 	}
 	args = append(args, "--ipvs="+a.IPVS)

@@ -7,11 +7,12 @@ import (
 	"io/fs"
 
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/disk"
 	"lvs-agents/ocf"
 )
 
 // Validate checks what the parameters say together, and the file that they name.
-func (a *Agent) Validate(_ context.Context, c ocf.Call, _ int) error {
+func (a *Agent) Validate(ctx context.Context, c ocf.Call, _ int) error {
 	switch {
 	case a.Config == "" && a.IPVS == "":
 		return ocf.WrongEverywhere(errors.New("nothing to check; give config=FILE or ipvs=RESOURCE"))
@@ -21,7 +22,7 @@ func (a *Agent) Validate(_ context.Context, c ocf.Call, _ int) error {
 		if err := a.onlyConfig(); err != nil {
 			return err
 		}
-		return a.file(c)
+		return a.file(ctx, c)
 	}
 	if err := a.given().Validate(); err != nil {
 		return ocf.WrongEverywhere(err)
@@ -43,8 +44,8 @@ func (a *Agent) onlyConfig() error {
 	return nil
 }
 
-func (a *Agent) file(c ocf.Call) error {
-	path, text, err := config.Read(a.Config, a.configDirs...)
+func (a *Agent) file(ctx context.Context, c ocf.Call) error {
+	path, text, err := config.Read(ctx, &disk.Reader{}, a.Config, a.configDirs...)
 	if errors.Is(err, fs.ErrNotExist) {
 		return ocf.Lacking(fmt.Errorf("parameter config: %w; copy it to every node", err))
 	}

@@ -9,6 +9,7 @@ import (
 
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/control"
+	"lvs-agents/internal/disk"
 	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/record"
 	"lvs-agents/ocf"
@@ -21,7 +22,7 @@ func (a *Agent) Validate(ctx context.Context, c ocf.Call, _ int) error {
 		_, err := a.want(ctx, c)
 		return err
 	}
-	_, err := a.parse(nil)
+	_, err := a.parse(ctx, nil)
 	return err
 }
 
@@ -68,7 +69,7 @@ func (a *Agent) want(ctx context.Context, c ocf.Call) (lvs.Table, error) {
 }
 
 func (a *Agent) fromFile(ctx context.Context, c ocf.Call) (lvs.Table, error) {
-	parsed, err := a.parse(&c)
+	parsed, err := a.parse(ctx, &c)
 	if err != nil {
 		return nil, err
 	}
@@ -76,8 +77,8 @@ func (a *Agent) fromFile(ctx context.Context, c ocf.Call) (lvs.Table, error) {
 }
 
 // parse reads the file. Its warnings are logged where there is a call to log for.
-func (a *Agent) parse(c *ocf.Call) (*config.Config, error) {
-	path, text, err := config.Read(a.Config, a.configDirs...)
+func (a *Agent) parse(ctx context.Context, c *ocf.Call) (*config.Config, error) {
+	path, text, err := config.Read(ctx, &disk.Reader{}, a.Config, a.configDirs...)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ocf.Lacking(fmt.Errorf("parameter config: %w; copy it to every node", err))
 	}

@@ -19,6 +19,7 @@ import (
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/daemon"
+	"lvs-agents/internal/disk"
 	"lvs-agents/internal/kernel/ipvs"
 	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/record"
@@ -41,6 +42,7 @@ type host struct {
 	pidDir         string // of pid files in ldirectord's place
 	self           string // path of the program
 	version        string
+	files          *disk.Reader
 }
 
 // line is a parsed command line.
@@ -135,7 +137,7 @@ func (l line) act(ctx context.Context) int {
 		fmt.Fprintln(l.stderr, program.Usage())
 		return exitUsage
 	}
-	l.unusable = l.check()
+	l.unusable = l.check(ctx)
 	if l.unusable != exitOK && (l.action == "start" || l.action == "restart" || l.test) {
 		return l.unusable
 	}
@@ -143,8 +145,8 @@ func (l line) act(ctx context.Context) int {
 }
 
 // check reads the configuration and prints its errors.
-func (l *line) check() (code int) {
-	path, text, err := config.Read(l.config, append(config.Dirs(), ".")...)
+func (l *line) check(ctx context.Context) (code int) {
+	path, text, err := config.Read(ctx, l.files, l.config, append(config.Dirs(), ".")...)
 	if errors.Is(err, fs.ErrNotExist) {
 		return l.fail(exitFailed, err)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"lvs-agents/internal/disk"
 	"lvs-agents/internal/logsink"
 )
 
@@ -59,7 +61,7 @@ func (s *logSink) to(target string) {
 	s.target = target
 }
 
-// try tells whether the log file can be written. A syslog that does not run yet
+// try reports whether the log file can be written. A syslog that does not run yet
 // is no reason not to start.
 func (s *logSink) try() error {
 	s.mu.Lock()
@@ -67,11 +69,18 @@ func (s *logSink) try() error {
 	if s.output != nil || !filepath.IsAbs(s.target) {
 		return nil
 	}
-	file, err := logsink.Open(s.target, permissions)
-	if err != nil {
-		return err
+	target := s.target
+	err := s.writes.Do(func() error {
+		file, err := logsink.Open(target, permissions)
+		if err != nil {
+			return err
+		}
+		return file.Close()
+	})
+	if errors.Is(err, logsink.ErrTimedOut) {
+		return fmt.Errorf("%s: %w", target, disk.ErrSilent)
 	}
-	return file.Close()
+	return err
 }
 
 // foreground sends lines to an output from now on.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 
+	"lvs-agents/internal/disk"
 	"lvs-agents/ocf"
 )
 
@@ -19,6 +20,12 @@ import (
 var version string
 
 func main() {
+	if len(os.Args) == 3 && os.Args[1] == disk.HelperVerb {
+		if disk.Print(os.Stdout, os.Args[2]) != nil {
+			os.Exit(exitFailed)
+		}
+		return
+	}
 	ctx, end := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)
@@ -31,7 +38,7 @@ func main() {
 	}
 	os.Exit(run(ctx, os.Args, host{
 		stdout: os.Stdout, stderr: os.Stderr, stateDir: dir,
-		pidDir: pidDir(dir), self: "/proc/self/exe", version: versionOf(version),
+		pidDir: pidDir(dir), self: "/proc/self/exe", version: versionOf(version), files: &disk.Reader{Helper: disk.SelfHelper()},
 	}))
 }
 

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"maps"
 	"net/netip"
-	"os"
 	"strings"
 	"time"
 
+	"lvs-agents/internal/disk"
 	"lvs-agents/internal/health"
 )
 
@@ -16,6 +18,7 @@ import (
 func (s *serving) maintain(ctx context.Context, d *health.Daemon) {
 	ticker := time.NewTicker(second)
 	defer ticker.Stop()
+	var reader disk.Reader
 	m := maintenance{hosts: map[netip.Addr]hostname{}}
 	warned, out := false, map[netip.AddrPort]bool{}
 	for {
@@ -30,13 +33,16 @@ func (s *serving) maintain(ctx context.Context, d *health.Daemon) {
 		}
 		names := map[string]bool{}
 		if cfg.MaintenanceDir != "" {
-			entries, err := os.ReadDir(cfg.MaintenanceDir)
-			if err != nil && !warned {
+			entries, err := reader.Names(ctx, cfg.MaintenanceDir)
+			if err != nil && !warned && ctx.Err() == nil {
 				s.log.Warnf("maintenancedir: %v", err)
 			}
 			warned = err != nil
-			for _, entry := range entries {
-				names[strings.ToLower(entry.Name())] = true
+			if err != nil && !errors.Is(err, fs.ErrNotExist) {
+				continue // what was taken out stays out
+			}
+			for _, name := range entries {
+				names[strings.ToLower(name)] = true
 			}
 		}
 		reals, err := d.RealServers(ctx)

@@ -43,12 +43,16 @@ func (m *monitor) checked(s health.Service, r health.Real, err error) {
 
 func (m *monitor) run(ctx context.Context) {
 	failed := map[string]bool{}
+	writes := map[string]*logsink.Bounded{}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case line := <-m.lines:
-			err := logsink.Append(line.path, permissions, line.text)
+			if writes[line.path] == nil {
+				writes[line.path] = &logsink.Bounded{Limit: logTimeout}
+			}
+			err := writes[line.path].Do(func() error { return logsink.Append(line.path, permissions, line.text) })
 			if err != nil && !failed[line.path] {
 				m.log.Warnf("monitorfile: %v", err)
 			}

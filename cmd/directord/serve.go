@@ -25,6 +25,7 @@ import (
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/daemon"
+	"lvs-agents/internal/disk"
 	"lvs-agents/internal/health"
 	"lvs-agents/internal/kernel/ipvs"
 	"lvs-agents/internal/lvs"
@@ -67,6 +68,7 @@ func serve(ctx context.Context, args []string, h host) int {
 		l := line{host: h}
 		return l.fail(exitUsage, err)
 	}
+	s.files = new(disk.Reader) // a process for each look would cost too much
 	s.sink = newLogSink(s.instance, h.stderr)
 	s.sink.reasons = !s.purge
 	s.log = newLogger(s.sink, s.debug)
@@ -183,7 +185,7 @@ func (s *serving) run(ctx context.Context) (err error) {
 		},
 		Changed: s.mails.changed, Checked: s.monitor.checked, Serving: s.programs.serving,
 	})
-	if err := s.begin(); err != nil {
+	if err := s.begin(ctx); err != nil {
 		return err
 	}
 	if err := s.work(ctx, d, listener); err != nil {
@@ -196,8 +198,8 @@ func (s *serving) run(ctx context.Context) (err error) {
 }
 
 // begin says that the daemon starts, where its configuration wants that said.
-func (s *serving) begin() error {
-	cfg, err := s.parsed()
+func (s *serving) begin(ctx context.Context) error {
+	cfg, err := s.parsed(ctx)
 	if err != nil {
 		return err
 	}
@@ -351,7 +353,7 @@ func (s *serving) accepted() {
 func (s *serving) load(ctx context.Context) (health.Setup, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience/6)
 	defer cancel()
-	cfg, err := s.parsed()
+	cfg, err := s.parsed(ctx)
 	if err != nil {
 		return health.Setup{}, err
 	}
@@ -364,7 +366,7 @@ func (s *serving) load(ctx context.Context) (health.Setup, error) {
 }
 
 // parsed reads and judges the configuration. Warnings are logged once.
-func (s *serving) parsed() (*config.Config, error) {
+func (s *serving) parsed(ctx context.Context) (*config.Config, error) {
 	if s.ipvs != "" {
 		held, err := s.store.Load(s.ipvs)
 		if errors.Is(err, os.ErrNotExist) {
@@ -375,7 +377,7 @@ func (s *serving) parsed() (*config.Config, error) {
 		}
 		return config.WithChecks("resource "+s.ipvs, held.Services, s.checks)
 	}
-	path, text, err := config.Read(s.config)
+	path, text, err := config.Read(ctx, s.files, s.config)
 	if err != nil {
 		return nil, err
 	}

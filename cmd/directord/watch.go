@@ -13,7 +13,6 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
-	"lvs-agents/internal/config"
 	"lvs-agents/internal/health"
 )
 
@@ -37,7 +36,7 @@ func (s *serving) watch(ctx context.Context, d *health.Daemon) {
 	settle := time.NewTimer(time.Hour)
 	settle.Stop()
 	file := change{serving: s}
-	file.look() // what is there now was read
+	file.look(ctx) // what is there now was read
 	for {
 		select {
 		case <-ctx.Done():
@@ -45,7 +44,7 @@ func (s *serving) watch(ctx context.Context, d *health.Daemon) {
 		case <-hup:
 			s.log.Info("Reloading Linux Director Daemon config on signal")
 			_ = s.reload(ctx, d) // an error was logged and is in the status
-			file.look()
+			file.look(ctx)
 			continue
 		case <-events:
 			settle.Reset(quiet)
@@ -53,7 +52,7 @@ func (s *serving) watch(ctx context.Context, d *health.Daemon) {
 		case <-settle.C:
 		case <-ticker.C:
 		}
-		if file.look() {
+		if file.look(ctx) {
 			s.changed(ctx, d)
 		}
 	}
@@ -95,11 +94,11 @@ type change struct {
 }
 
 // look tells whether the file has other bytes than when it was seen last.
-func (c *change) look() bool {
+func (c *change) look(ctx context.Context) bool {
 	if c.serving.config == "" {
 		return false
 	}
-	info, err := os.Stat(c.serving.config)
+	info, err := c.serving.files.Stat(ctx, c.serving.config)
 	if errors.Is(err, fs.ErrNotExist) && !c.gone {
 		c.gone = true
 		c.serving.log.Warnf("Configuration file '%s' does not exist any more; the configuration stays as it is", c.serving.config)
@@ -107,7 +106,7 @@ func (c *change) look() bool {
 	if err != nil || same(info, c.info) {
 		return false
 	}
-	_, text, err := config.Read(c.serving.config)
+	text, err := c.serving.files.Read(ctx, c.serving.config)
 	if err != nil {
 		return false
 	}

@@ -1,18 +1,21 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
 	checks "lvs-agents/internal/check"
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/disk"
 )
 
 // check judges files, each with a line for every problem and a summary.
-func check(sys system, files []string) int {
+func check(ctx context.Context, sys system, files []string) int {
 	code := exitOK
+	reader := disk.Reader{Helper: sys.helper}
 	for _, file := range files {
-		path, text, err := config.Read(file, sys.dirs...)
+		path, text, err := config.Read(ctx, &reader, file, sys.dirs...)
 		if err != nil {
 			failed(sys, err)
 			code = exitFailed

@@ -30,6 +30,7 @@ type system struct {
 	version        string
 	stateDir       string // of agents and daemons
 	doctor         examiner
+	helper         []string // reads files, see disk.Reader
 }
 
 // examiner finds out what is wrong with a real server.
@@ -79,7 +80,7 @@ func run(ctx context.Context, args []string, sys system) int {
 	}
 	switch selected.Selected().Name {
 	case "check":
-		return check(sys, line.Check.Files)
+		return check(ctx, sys, line.Check.Files)
 	case "plan":
 		return plan(ctx, sys, line.Plan.File, line.Plan.Against)
 	case "status":

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/disk"
 	"lvs-agents/internal/doctor"
 	"lvs-agents/internal/kernel/ipvs"
 	"lvs-agents/internal/kernel/link"
@@ -24,6 +25,12 @@ import (
 var version string
 
 func main() {
+	if len(os.Args) == 3 && os.Args[1] == disk.HelperVerb {
+		if disk.Print(os.Stdout, os.Args[2]) != nil {
+			os.Exit(exitFailed)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// What waits for a terminal or a pipe does not look at ctx.
 	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, func() { os.Exit(exitFailed) }) })
@@ -35,8 +42,8 @@ func main() {
 	code := run(ctx, os.Args[1:], system{
 		stdout: os.Stdout, stderr: os.Stderr,
 		dirs: append([]string{"."}, config.Dirs()...), resolver: net.DefaultResolver, kernel: kernel, version: version,
-		stateDir: dir,
-		doctor:   doctor.Examiner{Kernel: server{settings{}, link.New(dir), wire.Kernel{}}},
+		stateDir: dir, helper: disk.SelfHelper(),
+		doctor: doctor.Examiner{Kernel: server{settings{}, link.New(dir), wire.Kernel{}}},
 	})
 	_ = kernel.Close() // it was only read
 	stop()

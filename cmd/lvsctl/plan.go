@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/disk"
 	"lvs-agents/internal/lvs"
 )
 
@@ -31,7 +32,7 @@ func plan(ctx context.Context, sys system, file, against string) int {
 
 // wanted is the table of a configuration file.
 func wanted(ctx context.Context, sys system, file string) (lvs.Table, error) {
-	path, text, err := config.Read(file, sys.dirs...)
+	path, text, err := config.Read(ctx, &disk.Reader{Helper: sys.helper}, file, sys.dirs...)
 	if err != nil {
 		return nil, err
 	}

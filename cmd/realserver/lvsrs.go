@@ -1,14 +1,15 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
+	"lvs-agents/internal/disk"
 	"lvs-agents/ocf"
 )
 
@@ -98,7 +99,7 @@ func (l lvsrs) act(action, name string) int {
 
 // parameters reads a file as the environment of an OCF agent.
 func parameters(file string) ([]string, error) {
-	text, err := os.ReadFile(file)
+	text, err := new(disk.Reader).Read(context.Background(), file)
 	if err != nil {
 		return nil, err
 	}

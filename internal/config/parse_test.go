@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"lvs-agents/internal/disk"
 	"lvs-agents/internal/lvs"
 )
 
@@ -267,7 +268,7 @@ func TestRead(t *testing.T) {
 	}
 	dirs := []string{dir, filepath.Dir(path)}
 	for _, name := range []string{"web.cf", path} {
-		if found, text, err := Read(name, dirs...); found != path || string(text) != "x" || err != nil {
+		if found, text, err := Read(t.Context(), new(disk.Reader), name, dirs...); found != path || string(text) != "x" || err != nil {
 			t.Errorf("%s: %q %q %v", name, found, text, err)
 		}
 	}
@@ -276,7 +277,7 @@ func TestRead(t *testing.T) {
 		"/no.cf": "/no.cf: file does not exist",
 		"conf":   filepath.Join(dir, "conf") + ": not a regular file",
 	} {
-		_, _, err := Read(name, dirs...)
+		_, _, err := Read(t.Context(), new(disk.Reader), name, dirs...)
 		if err == nil || err.Error() != want || name != "conf" && !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}

@@ -1,0 +1,128 @@
+// Package disk reads what administrators have written. It gives up on a file
+// system that does not answer, for instance NFS whose server is down.
+package disk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// maxFile bounds what Read takes: 10,000 real servers are half a megabyte.
+const maxFile = 16 << 20
+
+// patience bounds one read; with a nearer deadline half of what is left does.
+const patience = 5 * time.Second
+
+// ErrSilent is the error of a read that did not end in time.
+var ErrSilent = errors.New("the file system does not answer; repair or unmount it")
+
+// Reader reads files. The zero value is ready. A read that was given up goes on
+// in its goroutine and keeps a thread. Until it ends, the Reader begins no other,
+// so that a daemon does not run out of threads.
+type Reader struct {
+	// Helper is a program with arguments that calls Print with the path, which comes
+	// last. It takes the place of a thread of this process: where another process waits
+	// for the same name in a file system that is silent, the kernel lets a thread not
+	// end (fs/dcache.c: d_wait_lookup), and a process with such a thread cannot end.
+	Helper []string
+
+	silent atomic.Int32 // reads that were given up and have not ended
+}
+
+// Read returns the text of a regular file.
+func (r *Reader) Read(ctx context.Context, path string) ([]byte, error) {
+	if len(r.Helper) > 0 {
+		return r.helped(ctx, path)
+	}
+	return within(ctx, r, path, func() ([]byte, error) { return read(path) })
+}
+
+// Stat is os.Stat.
+func (r *Reader) Stat(ctx context.Context, path string) (fs.FileInfo, error) {
+	return within(ctx, r, path, func() (fs.FileInfo, error) { return os.Stat(path) })
+}
+
+// Names returns what is in a directory.
+func (r *Reader) Names(ctx context.Context, path string) ([]string, error) {
+	return within(ctx, r, path, func() ([]string, error) {
+		entries, err := os.ReadDir(path)
+		names := make([]string, 0, len(entries))
+		for _, entry := range entries {
+			names = append(names, entry.Name())
+		}
+		return names, err
+	})
+}
+
+// within returns what f returns, or ErrSilent.
+func within[T any](ctx context.Context, r *Reader, path string, f func() (T, error)) (none T, err error) {
+	if r.silent.Load() > 0 {
+		return none, silent(path)
+	}
+	limited, cancel := bounded(ctx)
+	defer cancel()
+	type result struct {
+		value T
+		err   error
+	}
+	got, ended := make(chan result, 1), make(chan struct{})
+	go func() {
+		defer close(ended)
+		value, err := f()
+		got <- result{value, err}
+	}()
+	select {
+	case g := <-got:
+		return g.value, g.err
+	case <-limited.Done():
+		return none, r.giveUp(ctx, path, ended)
+	}
+}
+
+// giveUp gives up a read, which ends when the channel is closed.
+func (r *Reader) giveUp(ctx context.Context, path string, ended <-chan struct{}) error {
+	r.silent.Add(1)
+	go func() {
+		<-ended
+		r.silent.Add(-1)
+	}()
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return ctx.Err()
+	}
+	return silent(path)
+}
+
+func silent(path string) error { return fmt.Errorf("%s: %w", path, ErrSilent) }
+
+// bounded bounds a read.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := patience
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(deadline)/2)
+	}
+	return context.WithTimeout(ctx, limit)
+}
+
+func read(path string) ([]byte, error) {
+	// Opening a pipe that nobody writes would wait for ever.
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(err, fmt.Errorf("%s: not a regular file", path))
+	}
+	text, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = fmt.Errorf("%s: longer than %d MiB; this is not a configuration file", path, maxFile>>20)
+	}
+	return text, err
+}

@@ -1,0 +1,137 @@
+package disk
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestSilentFileSystem is given up, and no other read begins before it answers.
+func TestSilentFileSystem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r Reader
+		answer := make(chan struct{})
+		var begun atomic.Int32
+		ask := func(ctx context.Context) error {
+			_, err := within(ctx, &r, "/dead/web.cf", func() (int, error) { begun.Add(1); <-answer; return 0, nil })
+			return err
+		}
+		const want = "/dead/web.cf: the file system does not answer; repair or unmount it"
+		near, cancel := context.WithTimeout(t.Context(), 6*time.Second)
+		defer cancel()
+		began := time.Now()
+		for range 2 {
+			if err := ask(near); !errors.Is(err, ErrSilent) || err.Error() != want {
+				t.Errorf("got %v, want %s", err, want)
+			}
+		}
+		if took := time.Since(began); took != 3*time.Second || begun.Load() != 1 {
+			t.Errorf("took %v of the 6 s that the caller has, %d reads", took, begun.Load())
+		}
+		close(answer)
+		synctest.Wait()
+		if err := ask(t.Context()); err != nil {
+			t.Errorf("after the answer: %v", err)
+		}
+	})
+}
+
+// TestWithoutDeadline gives up after the package's limit; a caller that ends is no
+// fault of the file system.
+func TestWithoutDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		answer := make(chan struct{})
+		defer close(answer)
+		hang := func() (int, error) { <-answer; return 0, nil }
+		began := time.Now()
+		if _, err := within(t.Context(), new(Reader), "x", hang); !errors.Is(err, ErrSilent) || time.Since(began) != patience {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		if _, err := within(ctx, new(Reader), "x", hang); !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// TestMain is also the helper that the tests start.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == HelperVerb {
+		if Print(os.Stdout, os.Args[2]) != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// TestHelper reads as a thread of this process does, and ends one that does not answer.
+func TestHelper(t *testing.T) {
+	dir := t.TempDir()
+	good := filepath.Join(dir, "good")
+	if err := os.WriteFile(good, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := Reader{Helper: SelfHelper()}
+	if text, err := r.Read(t.Context(), good); err != nil || string(text) != "x" {
+		t.Errorf("%s, %v", text, err)
+	}
+	if _, err := r.Read(t.Context(), dir+"/absent"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("absent: %v", err)
+	}
+	if _, err := r.Read(t.Context(), dir); err == nil || err.Error() != dir+": not a regular file" {
+		t.Errorf("a directory: %v", err)
+	}
+	mute := Reader{Helper: []string{"/bin/true"}}
+	if _, err := mute.Read(t.Context(), good); err == nil || err.Error() != good+": reading it in another process: unexpected EOF" {
+		t.Errorf("a helper without a word: %v", err)
+	}
+	r.Helper = []string{"/bin/sh", "-c", "exec sleep 60", "sh"}
+	ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
+	defer cancel()
+	if _, err := r.Read(ctx, good); !errors.Is(err, ErrSilent) {
+		t.Errorf("a helper that waits: %v", err)
+	}
+	for limit := time.Now().Add(time.Minute); r.silent.Load() > 0; <-time.After(time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Fatal("the helper was not killed")
+		}
+	}
+}
+
+func TestRead(t *testing.T) {
+	dir := t.TempDir()
+	good, pipe, large := filepath.Join(dir, "good"), filepath.Join(dir, "pipe"), filepath.Join(dir, "large")
+	if err := errors.Join(os.WriteFile(good, []byte("x"), 0o600), unix.Mkfifo(pipe, 0o600), os.WriteFile(large, bytes.Repeat([]byte("x"), maxFile+1), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	var r Reader
+	if text, err := r.Read(t.Context(), good); err != nil || string(text) != "x" {
+		t.Errorf("%s, %v", text, err)
+	}
+	for path, want := range map[string]string{
+		pipe:            pipe + ": not a regular file",
+		large:           large + ": longer than 16 MiB; this is not a configuration file",
+		dir + "/absent": "open " + dir + "/absent: no such file or directory",
+	} {
+		if _, err := r.Read(t.Context(), path); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	if names, err := r.Names(t.Context(), dir); err != nil || len(names) != 3 {
+		t.Errorf("%q, %v", names, err)
+	}
+	if info, err := r.Stat(t.Context(), good); err != nil || info.Size() != 1 {
+		t.Errorf("%v, %v", info, err)
+	}
+}

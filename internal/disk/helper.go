@@ -1,0 +1,110 @@
+package disk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// HelperVerb is the argument before the path with which a program starts itself as
+// its helper.
+const HelperVerb = "--read-file"
+
+// SelfHelper is the Helper of a program that calls Print when its first argument
+// is HelperVerb.
+func SelfHelper() []string { return []string{"/proc/self/exe", HelperVerb} }
+
+// The first byte that a helper prints; what follows is the text or the error.
+const (
+	isText     = '+'
+	isError    = '-'
+	isNotExist = '?'
+)
+
+// Print is what a helper does.
+func Print(out io.Writer, path string) error {
+	text, err := read(path)
+	kind := isText
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		kind, text = isNotExist, []byte(err.Error())
+	case err != nil:
+		kind, text = isError, []byte(err.Error())
+	}
+	_, err = out.Write(append([]byte{byte(kind)}, text...))
+	return err
+}
+
+// helped reads a file with a helper.
+func (r *Reader) helped(ctx context.Context, path string) ([]byte, error) {
+	if r.silent.Load() > 0 {
+		return nil, silent(path)
+	}
+	limited, cancel := bounded(ctx)
+	defer cancel()
+	h, err := r.start(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: reading it in another process: %w", path, err)
+	}
+	defer h.output.Close()
+	defer context.AfterFunc(limited, func() { _ = h.output.SetReadDeadline(time.Unix(1, 0)) })()
+	text, err := io.ReadAll(h.output)
+	switch {
+	case limited.Err() != nil:
+		_ = h.process.Kill() // it ends when the kernel lets it
+		return nil, r.giveUp(ctx, path, h.ended)
+	case err == nil && len(text) == 0:
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: reading it in another process: %w", path, err)
+	}
+	switch said := string(text[1:]); text[0] {
+	case isNotExist:
+		return nil, fmt.Errorf("%s: %w", path, fs.ErrNotExist)
+	case isError:
+		return nil, errors.New(said)
+	}
+	return text[1:], nil
+}
+
+// helper is a process that reads.
+type helper struct {
+	process *os.Process
+	output  *os.File
+	ended   <-chan struct{}
+}
+
+// start starts a helper in a session of its own and with none of our files, so
+// that no other process waits for it.
+func (r *Reader) start(path string) (helper, error) {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return helper{}, err
+	}
+	defer null.Close()
+	output, input, err := os.Pipe()
+	if err != nil {
+		return helper{}, err
+	}
+	defer input.Close()
+	process, err := os.StartProcess(r.Helper[0], append(slices.Clone(r.Helper), path), &os.ProcAttr{
+		Env: []string{}, Files: []*os.File{null, input, null}, Sys: &syscall.SysProcAttr{Setsid: true},
+	})
+	if err != nil {
+		_ = output.Close()
+		return helper{}, err
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = process.Wait() // what it printed says how it ended
+	}()
+	return helper{process, output, ended}, nil
+}
