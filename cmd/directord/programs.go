@@ -77,11 +77,13 @@ func (p *programs) drain(id lvs.ServiceID) {
 func (p *programs) run(ctx context.Context, name string, args ...string) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = time.Second
-	err := p.started.Start(cmd)
+	cmd, err := p.started.Start(append([]string{name}, args...), func(argv []string) *exec.Cmd {
+		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+		cmd.WaitDelay = time.Second
+		return cmd
+	})
 	if err == nil {
 		err = cmd.Wait()
 		p.started.Ended(cmd)

@@ -17,6 +17,8 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"github.com/wneessen/go-mail"
+
+	"lvs-agents/internal/execvp"
 )
 
 // Message is one mail.
@@ -138,12 +140,17 @@ func (s *Sender) local(ctx context.Context, message *mail.Msg) error {
 	if _, err := message.WriteTo(&text); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, s.Local, "-oi", "-t")
-	cmd.Stdin, cmd.Stderr = &text, &said
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = time.Second
-	err := cmd.Run()
+	cmd, err := execvp.Start([]string{s.Local, "-oi", "-t"}, func(argv []string) *exec.Cmd {
+		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+		cmd.Stdin, cmd.Stderr = bytes.NewReader(text.Bytes()), &said
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+		cmd.WaitDelay = time.Second
+		return cmd
+	}, (*exec.Cmd).Start)
+	if err == nil {
+		err = cmd.Wait()
+	}
 	if text := strings.TrimSpace(said.String()); text != "" {
 		err = errors.Join(err, errors.New(text))
 	}

@@ -64,14 +64,17 @@ func run(ctx context.Context, p program) error {
 	}
 	defer p.programs.leave()
 	said := &head{}
-	cmd := exec.Command(p.argv[0], p.argv[1:]...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(p.input), said, said
-	cmd.Dir = "/"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // nobody in it can join a group of ours
-	cmd.WaitDelay = time.Second                          // for a child that has escaped and holds our pipe
 	mark := p.programs.mark()
-	cmd.Env = p.programs.environment(mark)
-	if err := p.programs.Start(cmd); err != nil {
+	cmd, err := p.programs.Start(p.argv, func(argv []string) *exec.Cmd {
+		cmd := exec.Command(argv[0], argv[1:]...)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(p.input), said, said
+		cmd.Dir = "/"
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // nobody in it can join a group of ours
+		cmd.WaitDelay = time.Second                          // for a child that has escaped and holds our pipe
+		cmd.Env = p.programs.environment(mark)
+		return cmd
+	})
+	if err != nil {
 		return startError(err)
 	}
 	defer p.programs.Ended(cmd)

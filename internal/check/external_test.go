@@ -52,6 +52,24 @@ func TestExternal(t *testing.T) {
 	}
 }
 
+// TestExternalWithoutFirstLine runs what execvp(3) gives to /bin/sh.
+func TestExternalWithoutFirstLine(t *testing.T) {
+	for name, text := range map[string]string{"nothing": "", "a blank line": "\n#!/bin/sh\n", "a byte-order mark": "\ufeff#!/bin/sh\n"} {
+		for status, want := range map[string]string{"0": "", "3": "exit status 3"} {
+			path := filepath.Join(t.TempDir(), "check")
+			if err := os.WriteFile(path, []byte(text+"[ \"$3\" = 127.0.0.1 ] && exit "+status+"\n"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			err := External{Program: path, Args: []string{"192.0.2.10", "80", "127.0.0.1", "80"}}.Check(ctx)
+			cancel()
+			if (err == nil) != (want == "") || err != nil && !strings.HasPrefix(err.Error(), path+": "+want) {
+				t.Errorf("%s first: got %v, want %s", name, err, want)
+			}
+		}
+	}
+}
+
 func TestExternalThatCannotBeRun(t *testing.T) {
 	plain := script(t, "exit 0")
 	if err := os.Chmod(plain, 0o644); err != nil {

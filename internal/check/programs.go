@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lvs-agents/internal/execvp"
 )
 
 // Programs are the programs that this process has started. What they leave behind
@@ -70,56 +72,21 @@ func (p *Programs) full() error {
 	return fmt.Errorf("no room in time beside %d other programs: %w", cap(p.room), unix.EAGAIN)
 }
 
-// Start starts a command. Its process is left alone until Ended.
-func (p *Programs) Start(cmd *exec.Cmd) error {
-	reach(cmd.Dir, cmd.Path)
+// Start starts a program as execvp.Start does. Its process is left alone until
+// Ended.
+func (p *Programs) Start(argv []string, build func(argv []string) *exec.Cmd) (*exec.Cmd, error) {
 	if p == nil {
-		return cmd.Start()
+		return execvp.Start(argv, build, (*exec.Cmd).Start)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	err := cmd.Start()
-	if err == nil {
-		p.own[cmd.Process.Pid] = true
-	}
-	return err
-}
-
-// reach reads the beginning of a program and of what interprets it, as execve will.
-// In a file system that hangs only the caller waits here; execve keeps a processor
-// of Go's runtime (vfork in syscall/exec_linux.go), and then the next garbage
-// collection stops the whole process.
-func reach(dir, path string) {
-	const depth = 5 // of interpreters, fs/exec.c: exec_binprm
-	for range depth + 1 {
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(dir, path)
+	return execvp.Start(argv, build, func(cmd *exec.Cmd) error {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		err := cmd.Start()
+		if err == nil {
+			p.own[cmd.Process.Pid] = true
 		}
-		if path = interpreter(path); path == "" {
-			return
-		}
-	}
-}
-
-// interpreter is the program that a script names; empty for all other files.
-func interpreter(path string) string {
-	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() { // to open a pipe could take for ever
-		return ""
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return ""
-	}
-	defer file.Close()
-	head := make([]byte, 256) // BINPRM_BUF_SIZE
-	n, _ := file.Read(head)   // execve tells what is wrong
-	line, script := strings.CutPrefix(string(head[:n]), "#!")
-	line, _, _ = strings.Cut(line, "\n")
-	words := strings.Fields(line)
-	if !script || len(words) == 0 {
-		return ""
-	}
-	return words[0]
+		return err
+	})
 }
 
 // Ended is called when the process of a command was waited for.
