@@ -11,8 +11,7 @@ import (
 	"lvs-agents/internal/check"
 )
 
-// slot is the grain of the wheel: checks that are due within it start together,
-// which halves the wake-ups at few checks a second (reference/golibs.md 7).
+// slot is the grain of the wheel: checks that are due within it start together.
 const slot = 10 * time.Millisecond
 
 // slots is the circumference of the wheel; a check that is due later goes
@@ -138,7 +137,7 @@ func (w *wheel) replace(targets []target) {
 func (w *wheel) turn(ctx context.Context, now int64) {
 	from := max(w.turned+1, now-slots+1) // after a long stop one round is enough
 	w.turned = max(w.turned, now)
-	limits, groups := limits{}, groups{}
+	groups := groups{}
 	for at := from; at <= now; at++ {
 		due := w.ring[at%slots]
 		w.ring[at%slots] = nil
@@ -148,16 +147,13 @@ func (w *wheel) turn(ctx context.Context, now int64) {
 			case s.at > now: // another round
 				w.ring[at%slots] = append(w.ring[at%slots], s)
 			default:
-				w.start(ctx, s, limits, groups)
+				w.start(ctx, s, groups)
 				w.place(s, after(s.probe, now))
 			}
 		}
 	}
 	for of, g := range groups {
 		w.running.Go(func() { w.together(ctx, of, g) })
-	}
-	for _, l := range limits {
-		l.done()
 	}
 }
 
@@ -167,7 +163,7 @@ func (w *wheel) place(s *spoke, at int64) {
 }
 
 // start runs one check, unless the last one has not ended, or leaves it to a group.
-func (w *wheel) start(ctx context.Context, s *spoke, limits limits, groups groups) {
+func (w *wheel) start(ctx context.Context, s *spoke, groups groups) {
 	if !s.state.CompareAndSwap(idle, running) {
 		if s.state.Load() == running && time.Since(w.since(s)) > s.probe.Timeout+grace {
 			select {
@@ -178,38 +174,39 @@ func (w *wheel) start(ctx context.Context, s *spoke, limits limits, groups group
 		return
 	}
 	s.began = time.Now()
-	limit := limits.of(ctx, s.probe.Timeout)
 	if c, ok := s.checker.(check.Connect); ok {
-		groups.add(limit, c, s)
+		groups.add(c, s)
 		return
 	}
+	limited, cancel := context.WithTimeout(ctx, s.probe.Timeout)
 	w.running.Go(func() {
-		err := s.checker.Check(limit)
-		w.ended(ctx, s, limit, result{s.probe, err, time.Now()})
+		err := s.checker.Check(limited)
+		cancel()
+		w.ended(ctx, s, err)
 	})
 }
 
 // together runs a group.
 func (w *wheel) together(ctx context.Context, of shared, g *group) {
-	check.ConnectAll(of.limit, of.dialer, g.checks, func(i int, err error) {
-		w.ended(ctx, g.spokes[i], of.limit, result{g.spokes[i].probe, err, time.Now()})
-	})
+	limited, cancel := context.WithTimeout(ctx, of.timeout)
+	defer cancel()
+	check.ConnectAll(limited, of.dialer, g.checks, func(i int, err error) { w.ended(ctx, g.spokes[i], err) })
 }
 
 // ended passes the result of a check on.
-func (w *wheel) ended(ctx context.Context, s *spoke, limit *limit, r result) {
+func (w *wheel) ended(ctx context.Context, s *spoke, err error) {
+	at := time.Now()
 	defer s.state.Store(idle)
 	s.state.Store(telling)
-	limit.done()
 	if ctx.Err() != nil {
 		return // the end of the daemon says nothing about the server
 	}
-	s.excused = check.TimedOut(r.err) && !s.excused && w.stoodStill(s)
+	s.excused = check.TimedOut(err) && !s.excused && w.stoodStill(s)
 	if s.excused {
 		return
 	}
 	select {
-	case w.results <- r:
+	case w.results <- result{s.probe, err, at}:
 	case <-ctx.Done():
 	}
 }
@@ -241,7 +238,7 @@ func (w *wheel) since(s *spoke) time.Time {
 	return s.began
 }
 
-// group is connect checks that are cheaper together.
+// group is connect checks of one turn, which cost less together (docs/adr/0062-epoll-dialer.md).
 type group struct {
 	checks []check.Connect
 	spokes []*spoke
@@ -249,48 +246,19 @@ type group struct {
 
 // shared is what the checks of a group share.
 type shared struct {
-	limit  *limit
-	dialer check.Dialer
+	timeout time.Duration
+	dialer  check.Dialer
 }
 
 // groups are those of one turn.
 type groups map[shared]*group
 
-func (g groups) add(limit *limit, c check.Connect, s *spoke) {
-	of := shared{limit, c.Dialer}
+func (g groups) add(c check.Connect, s *spoke) {
+	of := shared{s.probe.Timeout, c.Dialer}
 	if g[of] == nil {
 		g[of] = &group{}
 	}
 	g[of].checks, g[of].spokes = append(g[of].checks, c), append(g[of].spokes, s)
-}
-
-// limits are the time limits of checks that start together, by their length:
-// a context of its own for each check would cost more than many a check.
-type limits map[time.Duration]*limit
-
-// limit ends when the time is over, or all checks that have it.
-type limit struct {
-	context.Context
-	cancel context.CancelFunc
-	users  atomic.Int64
-}
-
-// of is called by the wheel's goroutine alone, which is a user, too, as long as
-// it may add others: a turn.
-func (l limits) of(ctx context.Context, timeout time.Duration) *limit {
-	if l[timeout] == nil {
-		limited, cancel := context.WithTimeout(ctx, timeout)
-		l[timeout] = &limit{Context: limited, cancel: cancel}
-		l[timeout].users.Add(1)
-	}
-	l[timeout].users.Add(1)
-	return l[timeout]
-}
-
-func (l *limit) done() {
-	if l.users.Add(-1) == 0 {
-		l.cancel()
-	}
 }
 
 // next is the time until something may be due, at most a second: the age of
@@ -324,8 +292,8 @@ func phase(p Probe) int64 {
 }
 
 // turnOf is the slot of a probe in each of its intervals. The slots in use lie
-// a twentieth of an interval apart, at most 50 ms: to wake up costs the daemon
-// more than a check does, so few checks a second should share it, too.
+// a twentieth of an interval apart, at most 50 ms: checks that share a wake-up
+// cost a third of others (docs/adr/0062-epoll-dialer.md).
 func turnOf(p Probe) int64 {
 	const coarsest = int64(50 * time.Millisecond / slot)
 	every := interval(p)

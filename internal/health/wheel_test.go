@@ -409,9 +409,7 @@ func TestFailureOfAPause(t *testing.T) {
 				s := &spoke{probe: probe(1, time.Second, limit)}
 				for range 2 {
 					s.began = w.began.Add(tt.began)
-					limit := limits{}.of(t.Context(), limit)
-					limit.done()
-					w.ended(t.Context(), s, limit, result{s.probe, tt.err, time.Now()})
+					w.ended(t.Context(), s, tt.err)
 				}
 				if len(results) != tt.want {
 					t.Errorf("%d results, want %d", len(results), tt.want)
