@@ -25,6 +25,7 @@ import (
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/daemon"
+	"lvs-agents/internal/disk"
 	watch "lvs-agents/internal/health"
 	"lvs-agents/internal/kernel/kerneltest"
 	"lvs-agents/internal/lvs"
@@ -116,7 +117,7 @@ func (d *director) toggle() {
 }
 
 func (d *director) load(ctx context.Context) (watch.Setup, error) {
-	path, text, err := config.Read(d.file)
+	path, text, err := config.Read(ctx, &disk.Reader{}, d.file)
 	if err != nil {
 		return watch.Setup{}, err
 	}
