@@ -21,41 +21,47 @@ AGENTS     := $(notdir $(wildcard agents/*))
 COMMANDS   := $(notdir $(wildcard cmd/*))
 PROGRAMS   := $(filter-out $(AGENTS),$(COMMANDS))
 GO         := $(shell command -v go || echo /usr/local/go/bin/go)
+PAGES      := $(filter-out $(addprefix docs/,README.md architecture.md design.md releasing.md style.md),$(wildcard docs/*.md))
+TESTED     := agents cmd internal metadata tests
 SOURCE      = dist/lvs-agents-$(VERSION).tar.gz
 export CGO_ENABLED = 0
 export PATH := $(PATH):/usr/local/go/bin
 
-.PHONY: help build demo test check lint bench soak fuzz docs install install-agents install-realserver install-ldirectord install-heartbeat record-ldirectord dist rpm deb clean programs tools packagers stage
+.PHONY: help build demo test unit check release-check lint bench soak fuzz docs install install-agents install-realserver install-ldirectord install-heartbeat record-ldirectord dist rpm deb clean programs tools packagers stage
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' Makefile
+	@awk '/^##@ / {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*## / {name = text = $$0; sub(/:.*/, "", name); sub(/.*## /, "", text); printf "  make %-22s %s\n", name, text} \
+		/^#: / {name = $$2; sub(/^#: [^ ]+ */, ""); printf "  %-27s %s\n", name, $$0}' Makefile
+
+##@ Build and test
 
 build: programs ## build every command into bin/
 	@mkdir -p bin/tests
 	$(GO) build -o bin/tests/ ./tests/programs/killed
 
-programs:
-	@mkdir -p bin
-	$(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/...
-
-demo: tools build ## show a cluster of two directors at work (installs what it needs; as root)
-	tests/run demo
-
-test: tools check build ## run every test (installs what it needs; as root)
-	tests/run test
+unit: ## unit tests; no root, and no network once the modules are there
+	tests/unit
 
 check: lint ## gofmt, vet, linters, unit tests with the race detector, generated files
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
 	CGO_ENABLED=1 $(GO) test -race $$($(GO) list ./... | grep -v /tests/)
-	$(GO) test ./tests/states
+	$(GO) test ./tests/states ./tests/repository
 
 lint: bin/golangci-lint ## run the linters, which also hold the import rules
 	bin/golangci-lint run ./...
 
-bin/golangci-lint: Makefile
-	GOBIN=$(GOBIN) $(GO) install $(LINT)
-	@touch $@
+test: tools check build ## every test (installs what it needs; as root)
+	tests/run test
+
+demo: tools build ## show a cluster of two directors at work (installs what it needs; as root)
+	tests/run demo
+
+##@ Longer
+
+fuzz: ## fuzz every parser for FUZZTIME each
+	tests/fuzz $(FUZZTIME)
 
 bench: tools build ## compare agents with their peers in one run (as root)
 	tests/run bench
@@ -64,11 +70,21 @@ soak: tools build ## the long tests: twenty moves, long fuzzing (as root)
 	tests/run soak
 	$(MAKE) fuzz
 
-fuzz: ## fuzz every parser for FUZZTIME each (10m)
-	tests/fuzz $(FUZZTIME)
+record-ldirectord: tools build ## record what the Perl program ldirectord does to the table (as root, 20 minutes)
+	tests/run record
 
-docs: ## write meta-data goldens, reference and man pages from the declarations
-	$(GO) test ./agents/... ./internal/config/reference ./cmd/directord ./cmd/directord-oracle ./cmd/lvsctl ./cmd/realserver ./tests/states -run TestGenerated -update
+##@ Change
+
+docs: ## write meta-data, pages, manual pages, picture and indexes from their sources
+	$(GO) test $$(grep -rl --include='*_test.go' '^func TestGenerated(' $(TESTED) | xargs -n 1 dirname | sort -u | sed 's|^|./|') -run TestGenerated -update
+
+release-check: ## what has to be right before a version is tagged: docs/releasing.md
+	tests/release
+
+clean: ## remove what was built
+	rm -rf bin dist tests/out
+
+##@ Install and package
 
 install: programs install-agents install-realserver ## install below DESTDIR; in ldirectord's place if the Perl program is not there
 	@if [ -L $(DESTDIR)$(PREFIX)/sbin/ldirectord ] || [ ! -e $(DESTDIR)$(PREFIX)/sbin/ldirectord ]; then \
@@ -89,7 +105,7 @@ install-agents:
 	install -m 0644 cmd/directord/system/tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/lvs-agents.conf
 	install -m 0644 cmd/directord/system/logrotate.conf $(DESTDIR)/etc/logrotate.d/lvs-agents
 	install -m 0644 cmd/lvsctl/completion/* cmd/directord/completion/* $(DESTDIR)$(COMPDIR)/
-	install -m 0644 README.md docs/*.md crm/examples/* $(wildcard THIRD-PARTY) $(DESTDIR)$(DOCDIR)/
+	install -m 0644 README.md CHANGELOG.md $(PAGES) crm/examples/* $(wildcard THIRD-PARTY) $(DESTDIR)$(DOCDIR)/
 
 install-realserver:
 	install -d $(DESTDIR)$(OCF_DIR) $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/lvsrs.d $(DESTDIR)$(COMPDIR)
@@ -128,20 +144,27 @@ install-heartbeat: ## install the scripts for haresources of heartbeat
 
 dist: $(SOURCE) ## write the sources of the commit, with all modules, to dist/
 
-$(SOURCE):
-	rpm/dist $(VERSION) $(SOURCE_DATE_EPOCH) $@
-
 rpm: packagers dist ## build RPMs into dist/, offline from make dist
 	rpm/build $(SOURCE) dist
 
 deb: packagers dist ## build Debian packages into dist/, offline from make dist
 	deb/build $(SOURCE) dist
 
-packagers:
-	tests/install tests/packages.build
+##@ Variables
 
-record-ldirectord: tools build ## record what the Perl program ldirectord does to the table (as root, 20 minutes)
-	tests/run record
+#: DESTDIR        directory that install puts in front of every path
+#: FUZZTIME       time for each parser in make fuzz and make soak (10m)
+#: LAB_MOVES      standbys in each form of the cluster tests (2; 20 in make soak)
+#: LAB_UML        1: tests/lab boots its guest also where the kernel has IPVS
+#: LAB_BOOTS      2: a guest whose kernel stands still is booted once more (as make test does)
+#: REQUIRE_KERNEL 1: a test that lacks root or IPVS fails and is not skipped (as make test does)
+#: VERSION        version of what is built (from tags, else from the number of commits)
+
+# What the targets above need.
+
+programs:
+	@mkdir -p bin
+	$(GO) build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/...
 
 stage: build
 	rm -rf bin/root
@@ -150,5 +173,12 @@ stage: build
 tools:
 	tests/install
 
-clean: ## remove what was built
-	rm -rf bin dist tests/out
+packagers:
+	tests/install tests/packages.build
+
+$(SOURCE):
+	rpm/dist $(VERSION) $(SOURCE_DATE_EPOCH) $@
+
+bin/golangci-lint: Makefile
+	GOBIN=$(GOBIN) $(GO) install $(LINT)
+	@touch $@

@@ -47,7 +47,7 @@ func (t Target) tls() *tls.Config {
 		VerifyConnection:   t.verify,
 		CipherSuites:       suites,
 		// Post-quantum key shares cost a fifth of a handshake, which protects
-		// nothing here (reference/golibs.md 5).
+		// nothing here.
 		CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521},
 	}
 	if _, err := netip.ParseAddr(t.hostName()); err != nil { // RFC 6066 3: names only

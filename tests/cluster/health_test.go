@@ -216,7 +216,7 @@ func editedFile(t *testing.T, s site) {
 }
 
 // patience of a client is shorter than any take-over here. Who waits longer is
-// reset, if its connection is open in that moment (docs/design.md).
+// reset, if its connection is open in that moment (docs/adr/0022-take-over-without-synchronisation.md).
 const patience = 500 * time.Millisecond
 
 // standbys moves everything to the other director and back while clients ask.
