@@ -12,7 +12,8 @@ import (
 
 // Value is a parameter's typed value, bound to a field of the agent.
 type Value interface {
-	// Set parses a text that is not empty. The error says what is expected;
+	// Set parses a text that is not empty, without the blanks around it unless the
+	// text is taken as it is. The error says what is expected;
 	// the caller adds name and value.
 	Set(text string) error
 	// String is the current value as Set takes it, empty for none.
@@ -42,7 +43,7 @@ type integerValue struct {
 func Integer(target *int, low, high int) Value { return integerValue{target, low, high} }
 
 func (v integerValue) Set(text string) error {
-	n, err := strconv.Atoi(text)
+	n, err := strconv.Atoi(strings.TrimSpace(text))
 	if err != nil || n < v.low || n > v.high {
 		return fmt.Errorf("not a whole number from %d to %d", v.low, v.high)
 	}
@@ -60,7 +61,7 @@ type booleanValue struct{ target *bool }
 func Boolean(target *bool) Value { return booleanValue{target} }
 
 func (v booleanValue) Set(text string) error {
-	switch text {
+	switch strings.TrimSpace(text) {
 	case "yes", "true", "1", "YES", "TRUE", "True", "ja", "on", "ON":
 		*v.target = true
 	case "no", "false", "0", "NO", "FALSE", "False", "nein", "off", "OFF":
@@ -82,6 +83,7 @@ type selectValue[T ~string] struct {
 func Select[T ~string](target *T, options ...string) Value { return selectValue[T]{target, options} }
 
 func (v selectValue[T]) Set(text string) error {
+	text = strings.TrimSpace(text)
 	if !slices.Contains(v.options, text) {
 		return fmt.Errorf("unknown%s (one of %s)", suggest.Hint(text, v.options), strings.Join(v.options, ", "))
 	}
@@ -98,7 +100,7 @@ type addressValue struct{ target *netip.Addr }
 func Address(target *netip.Addr) Value { return addressValue{target} }
 
 func (v addressValue) Set(text string) error {
-	addr, err := netip.ParseAddr(text)
+	addr, err := netip.ParseAddr(strings.TrimSpace(text))
 	if err != nil || addr.Zone() != "" || addr.IsUnspecified() {
 		return fmt.Errorf("not an IPv4 or IPv6 address")
 	}

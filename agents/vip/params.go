@@ -21,14 +21,14 @@ func (a *Agent) placeParams() []metadata.Param {
 		{Name: "ip", Value: metadata.Address(&a.IP), Required: true, UniqueGroup: "ip", Short: "Virtual IP address",
 			Long: "The IPv4 or IPv6 address that clients connect to, 192.0.2.10 for example."},
 		{Name: "nic", Value: interfaceName{&a.NIC, &a.nicLabel}, Short: "Network interface",
-			Long: "The interface that gets the address. When unset, the interface whose connected network holds the address. Needed for IPv6 link-local addresses. A label behind a colon, eth0:web for example, is taken as iflabel."},
+			Long: "The interface that gets the address. When unset, the interface whose connected network holds the address. Needed for IPv6 link-local addresses. An alternative name (ip link property) is as good as the name, and eth0@if7, as ip prints it, is eth0. A label after a colon, eth0:web for example, is taken as iflabel."},
 		{Name: "cidr_netmask", Alias: "netmask", Value: prefixLength{&a.Bits, &a.dotted}, Short: "Prefix length",
 			Long: "The prefix length of the address, 24 for example, or an IPv4 netmask like 255.255.255.0. When unset, the one of the connected network. A shorter one than that needs nic as well; so does, for IPv6, any other but 128."},
 		{Name: "broadcast", Value: broadcastAddress{&a.Broadcast}, Short: "Broadcast address",
 			Long: "The IPv4 broadcast address of the virtual address, or + or - for the last or first address of its network. When unset, that of the interface's own address in the network."},
-		{Name: "iflabel", Value: metadata.String(&a.Label), Short: "Interface label",
+		{Name: "iflabel", Value: word{&a.Label}, Short: "Interface label",
 			Long: "A label for the IPv4 address, which ip and ifconfig show behind the interface's name and a colon; all of it at most 15 characters. When unset, none."},
-		{Name: "network_namespace", Value: metadata.String(&a.Namespace), Short: "Network namespace",
+		{Name: "network_namespace", Value: word{&a.Namespace}, Short: "Network namespace",
 			Long: "The network namespace, by its name in ip netns list, that the interface is in. It has to exist. When unset, the one of the cluster manager."},
 		{Name: "proto", Value: routeProtocol{&a.Protocol}, Short: "Origin of the routes that count",
 			Long: "Who made the routes among which the network of the address is looked for: kernel for example, or a number, as in the field proto of ip route. When unset, anybody."},
@@ -153,6 +153,7 @@ type prefixLength struct {
 
 // Set is part of metadata.Value.
 func (p prefixLength) Set(text string) error {
+	text = strings.TrimPrefix(strings.TrimSpace(text), "/")
 	bits, err := strconv.Atoi(text)
 	dotted := err != nil
 	if dotted {
@@ -181,8 +182,8 @@ type interfaceName struct{ name, label *string }
 
 // Set is part of metadata.Value.
 func (n interfaceName) Set(text string) error {
-	name, label, _ := strings.Cut(text, ":")
-	const longest = 15 // IFNAMSIZ of linux/if.h, with its zero byte
+	name, label, _ := strings.Cut(strings.TrimSpace(text), ":")
+	const longest = 127 // ALTIFNAMSIZ of linux/if.h, without its zero byte
 	if name == "" || len(name) > longest || strings.ContainsAny(name, "/ \t") {
 		return errors.New("not the name of a network interface")
 	}
@@ -196,11 +197,24 @@ func (n interfaceName) String() string { return *n.name }
 // Type is part of metadata.Value.
 func (n interfaceName) Type() string { return "string" }
 
+// word is a text without blanks around it.
+type word struct{ target *string }
+
+// Set is part of metadata.Value.
+func (w word) Set(text string) error { *w.target = strings.TrimSpace(text); return nil }
+
+// String is part of metadata.Value.
+func (w word) String() string { return *w.target }
+
+// Type is part of metadata.Value.
+func (w word) Type() string { return "string" }
+
 // broadcastAddress is an IPv4 address, + or -.
 type broadcastAddress struct{ target *string }
 
 // Set is part of metadata.Value.
 func (b broadcastAddress) Set(text string) error {
+	text = strings.TrimSpace(text)
 	ip, err := netip.ParseAddr(text)
 	if text != "+" && text != "-" && (err != nil || !ip.Is4()) {
 		return errors.New("neither an IPv4 address nor + nor -")
@@ -220,6 +234,7 @@ type lifetime struct{ target *string }
 
 // Set is part of metadata.Value.
 func (l lifetime) Set(text string) error {
+	text = strings.TrimSpace(text)
 	if _, err := strconv.ParseUint(text, 10, 31); err != nil && text != "forever" {
 		return errors.New("neither a number of seconds nor forever")
 	}
@@ -253,6 +268,7 @@ type routeProtocol struct{ target *int }
 
 // Set is part of metadata.Value.
 func (p routeProtocol) Set(text string) error {
+	text = strings.TrimSpace(text)
 	number, known := protocols[text]
 	if !known {
 		n, err := strconv.ParseUint(text, 10, 8)

@@ -47,14 +47,25 @@ func (a *Agent) nonsense(c ocf.Call) error {
 		return fmt.Errorf("parameter ip=%s is link-local and exists on every interface; give nic", a.IP)
 	case a.Broadcast != "" && a.IP.Is6():
 		return fmt.Errorf("parameter broadcast=%s is for IPv4, but ip=%s is IPv6", a.Broadcast, a.IP)
-	case len(a.label(cmp.Or(a.NIC, "x"))) > longestLabel:
-		return fmt.Errorf("label %q is longer than %d characters; give a shorter iflabel", a.label(cmp.Or(a.NIC, "NIC")), longestLabel)
+	case a.Bits > 0 && isBroadcast(netip.PrefixFrom(a.IP, a.Bits)):
+		return fmt.Errorf("parameter ip=%s is the broadcast address of its network %s, so no host sends to it alone; give another address", a.IP, netip.PrefixFrom(a.IP, a.Bits).Masked())
+	case len(a.label(a.surelyNamed("x"))) > longestLabel:
+		return fmt.Errorf("label %q is longer than %d characters; give a shorter iflabel", a.label(a.surelyNamed("NIC")), longestLabel)
 	case len(a.refused) > 0:
 		return fmt.Errorf("parameter %s=true is not supported, because the cluster cannot see the address of each instance; use one resource for each address", a.refused[0])
 	case c.CloneMax > 1 && a.NIC != "lo":
 		return errors.New("an address on several nodes at once (clone-max above 1) is not supported, because the kernel has no CLUSTERIP any more; use ocf:lvs:ipvs to share load")
 	}
 	return a.strangeNeighbour()
+}
+
+// surelyNamed is the parameter nic, and other where the kernel can have a shorter name
+// for the interface.
+func (a *Agent) surelyNamed(other string) string {
+	if a.NIC == "" || len(a.NIC) > longestLabel || strings.Contains(a.NIC, "@") {
+		return other
+	}
+	return a.NIC
 }
 
 // strangeNeighbour finds a neighbour of confirm that cannot hear of the address.
@@ -101,9 +112,11 @@ func (a *Agent) warn(c ocf.Call) {
 // target is the address as it shall be on this node.
 func (a *Agent) target(ctx context.Context) (host.Address, error) {
 	if a.NIC != "" {
-		if _, err := a.kernel.Interface(ctx, a.NIC); err != nil {
+		state, err := a.kernel.Interface(ctx, a.NIC)
+		if err != nil {
 			return host.Address{}, err
 		}
+		a.NIC = state.Name
 	}
 	network, err := a.kernel.Network(ctx, host.Search{IP: a.IP, Bits: a.Bits, NIC: a.NIC, Protocol: a.Protocol})
 	switch {
@@ -122,7 +135,27 @@ func (a *Agent) target(ctx context.Context) (host.Address, error) {
 		return target, ocf.Lacking(fmt.Errorf("label %q is longer than %d characters; give a shorter iflabel", target.Label, longestLabel))
 	}
 	target.Broadcast = a.broadcastOf(target.Prefix, network)
+	for _, prefix := range []netip.Prefix{target.Prefix, netip.PrefixFrom(a.IP, cmp.Or(network.Bits, 32))} {
+		if isBroadcast(prefix) {
+			return target, fmt.Errorf("%s is the broadcast address of the network %s on %s, so no host sends to it alone; give another address", a.IP, prefix.Masked(), target.NIC)
+		}
+	}
 	return target, nil
+}
+
+// isBroadcast reports whether an IPv4 address is the last of a network that has a
+// broadcast address (RFC 919 section 7; RFC 3021 for 31 bits).
+func isBroadcast(address netip.Prefix) bool {
+	return address.IsValid() && address.Addr().Is4() && address.Bits() < 31 && last(address) == address.Addr()
+}
+
+// last is the last address of an IPv4 network.
+func last(prefix netip.Prefix) netip.Addr {
+	raw := prefix.Addr().As4()
+	for bit := prefix.Bits(); bit < 32; bit++ {
+		raw[bit/8] |= 0x80 >> (bit % 8)
+	}
+	return netip.AddrFrom4(raw)
 }
 
 // broadcastOf is the broadcast address that belongs to a prefix.
@@ -133,11 +166,7 @@ func (a *Agent) broadcastOf(prefix netip.Prefix, network host.Network) netip.Add
 	case "-":
 		return prefix.Masked().Addr()
 	case "+":
-		last := prefix.Addr().As4()
-		for bit := prefix.Bits(); bit < 32; bit++ {
-			last[bit/8] |= 0x80 >> (bit % 8)
-		}
-		return netip.AddrFrom4(last)
+		return last(prefix)
 	}
 	ip, _ := netip.ParseAddr(a.Broadcast) // Set has read it
 	return ip

@@ -25,6 +25,9 @@ type Kernel interface {
 	Enter(namespace string) error
 	// Addresses returns ip on every interface that has it, whatever the prefix length.
 	Addresses(ctx context.Context, ip netip.Addr) ([]host.Address, error)
+	// On returns ip on one interface, and the name that the kernel has for that. It
+	// is an error if there is no such interface.
+	On(ctx context.Context, nic string, ip netip.Addr) (name string, found []host.Address, err error)
 	// Network returns the directly connected network that holds an address.
 	Network(context.Context, host.Search) (host.Network, error)
 	// Interface is an error if there is no such interface.
@@ -163,7 +166,15 @@ func (a *Agent) again(ctx context.Context, c ocf.Call, there host.Address) error
 	if err := a.addPolicy(ctx, c); err != nil {
 		return err
 	}
-	return a.settle(ctx, c, there)
+	if err := a.renew(ctx, c, there); err != nil {
+		return err
+	}
+	there.Deprecated, _ = a.lifetime()
+	a.compare(c, there)
+	if err := a.settle(ctx, c, there); err != nil {
+		return err
+	}
+	return a.arrives(ctx, there)
 }
 
 // addPolicy gives an IPv6 address its label, if it shall have one.
@@ -192,11 +203,17 @@ func (a *Agent) claim(ctx context.Context, c ocf.Call, target host.Address) erro
 	if err := a.apply(ctx, c, host.AddressOp{Verb: host.AddAddress, Address: target}); err != nil {
 		return err
 	}
-	if err := a.settle(ctx, c, target); err != nil {
+	err = a.settle(ctx, c, target)
+	if err == nil {
+		err = a.arrives(ctx, target)
+	}
+	if err == nil {
+		err = a.announce(ctx, c, target.NIC, former)
+	}
+	if err != nil {
 		undo := a.remove(context.WithoutCancel(ctx), c, []host.Address{target})
 		return errors.Join(err, undo)
 	}
-	a.announce(ctx, c, target.NIC, former)
 	return a.confirm(ctx, c, target.NIC)
 }
 
@@ -213,6 +230,9 @@ func (a *Agent) raise(ctx context.Context, c ocf.Call, target host.Address) erro
 		if state, err = a.kernel.Interface(ctx, target.NIC); err != nil {
 			return err
 		}
+	}
+	if reason := unreachable(state); reason != "" {
+		return ocf.Lacking(fmt.Errorf("%s cannot be reached: %s", a.IP, reason))
 	}
 	switch {
 	case !state.NoCarrier:
@@ -242,15 +262,24 @@ func (a *Agent) settle(ctx context.Context, c ocf.Call, there host.Address) erro
 	return err
 }
 
-func (a *Agent) announce(ctx context.Context, c ocf.Call, nic, former string) {
+// announce tells the neighbours. Where this can never succeed, the address is no use:
+// neighbours that know another director keep sending there. Anything else is a warning,
+// because monitor announces again.
+func (a *Agent) announce(ctx context.Context, c ocf.Call, nic, former string) error {
 	err := a.neighbour.Announce(ctx, Announcement{
 		NIC: nic, IP: a.IP, Count: a.ArpCount, Interval: a.interval(), Also: former, Wait: !a.ArpBackground,
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s on %s cannot be announced, so neighbours keep sending to the director before: %w; start the cluster manager with CAP_NET_RAW", a.IP, nic, err)
+	case errors.Is(err, host.ErrNotInstalled):
+		return fmt.Errorf("%s on %s cannot be announced, so neighbours keep sending to the director before: %w", a.IP, nic, err)
+	case err != nil:
 		c.Log.Warnf("%s is on %s, but was not announced: %v", a.IP, nic, err)
-		return
+		return nil
 	}
 	a.rememberAnnouncement(c)
+	return nil
 }
 
 func (a *Agent) interval() time.Duration { return time.Duration(a.ArpInterval) * time.Millisecond }
@@ -263,11 +292,20 @@ func (a *Agent) ours(ctx context.Context) ([]host.Address, error) {
 	if !a.IP.IsValid() || a.impossible() { // a stop or probe with bad parameters
 		return nil, nil
 	}
+	if a.NIC != "" {
+		name, have, err := a.kernel.On(ctx, a.NIC, a.IP)
+		if err == nil {
+			a.NIC = name
+		}
+		if !errors.Is(err, host.ErrNotInstalled) {
+			return have, err
+		}
+	}
 	all, err := a.kernel.Addresses(ctx, a.IP)
 	if err != nil || len(all) == 0 {
 		return nil, err
 	}
-	nic, err := a.home(ctx, all)
+	nic, err := a.home(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -279,26 +317,17 @@ func (a *Agent) ours(ctx context.Context) ([]host.Address, error) {
 	}), nil
 }
 
-// home is the interface that the address belongs on, empty if there is none.
-func (a *Agent) home(ctx context.Context, have []host.Address) (string, error) {
-	if a.NIC == "" {
-		network, err := a.kernel.Network(ctx, host.Search{IP: a.IP, Protocol: a.Protocol})
-		if err != nil && !errors.Is(err, host.ErrNoNetwork) {
-			return "", err
-		}
-		return network.NIC, nil
-	}
-	if slices.ContainsFunc(have, func(address host.Address) bool { return address.NIC == a.NIC }) {
-		return a.NIC, nil
-	}
-	_, err := a.kernel.Interface(ctx, a.NIC)
-	switch {
-	case err == nil:
-		return a.NIC, nil
-	case errors.Is(err, host.ErrNotInstalled):
+// home is the interface of the connected network, empty if there is none or the
+// interface of the parameters is missing.
+func (a *Agent) home(ctx context.Context) (string, error) {
+	if a.NIC != "" {
 		return "", nil
 	}
-	return "", err
+	network, err := a.kernel.Network(ctx, host.Search{IP: a.IP, Protocol: a.Protocol})
+	if err != nil && !errors.Is(err, host.ErrNoNetwork) {
+		return "", err
+	}
+	return network.NIC, nil
 }
 
 func (a *Agent) fits(address host.Address) bool {
@@ -339,22 +368,32 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	}
 	a.notes(c).forgetProof()
 	_ = a.notes(c).announced.Remove()
-	return a.mention(ctx, c)
+	a.mention(ctx, c)
+	return nil
 }
 
 // mention warns of the address where somebody has put it by hand: another node
-// may be about to add it.
-func (a *Agent) mention(ctx context.Context, c ocf.Call) error {
+// may be about to add it. Not being able to look does not make stop fail: what was
+// ours is gone.
+func (a *Agent) mention(ctx context.Context, c ocf.Call) {
+	for _, address := range a.strays(ctx) {
+		c.Log.Warnf("%s is still on %s, where this resource did not put it; remove it there", a.IP, address.NIC)
+	}
+}
+
+// aside is how long the agent looks for what no exit code depends on.
+const aside = time.Second
+
+// strays is where the address is on interfaces with neighbours, as far as a short
+// look shows.
+func (a *Agent) strays(ctx context.Context) []host.Address {
 	if !a.IP.IsValid() || a.impossible() {
 		return nil
 	}
-	left, err := a.kernel.Addresses(ctx, a.IP)
-	for _, address := range left {
-		if !address.Observed.Silent {
-			c.Log.Warnf("%s is still on %s, where this resource did not put it; remove it there", a.IP, address.NIC)
-		}
-	}
-	return err
+	ctx, cancel := context.WithTimeout(ctx, aside)
+	defer cancel()
+	all, _ := a.kernel.Addresses(ctx, a.IP)
+	return slices.DeleteFunc(all, func(address host.Address) bool { return address.Observed.Silent })
 }
 
 // remove takes away the address and what came with it.
@@ -394,12 +433,17 @@ func (a *Agent) ReloadAgent(ctx context.Context, c ocf.Call) error {
 	if i < 0 {
 		return ocf.ErrNotRunning
 	}
+	return a.renew(ctx, c, have[i])
+}
+
+// renew gives an IPv6 address that is there the lifetime of the parameters.
+func (a *Agent) renew(ctx context.Context, c ocf.Call, there host.Address) error {
 	if !a.IP.Is6() {
 		return nil
 	}
-	want := have[i]
+	want := there
 	want.Deprecated, want.Preferred = a.lifetime()
-	if want.Deprecated == have[i].Deprecated && want.Preferred == 0 {
+	if want.Deprecated == there.Deprecated && want.Preferred == 0 {
 		return nil
 	}
 	return a.apply(ctx, c, host.AddressOp{Verb: host.ChangeAddress, Address: want})
@@ -427,6 +471,9 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 		return a.absent(ctx, c)
 	}
 	status, err := a.judge(have)
+	if i := slices.IndexFunc(have, a.fits); c.Probe && i >= 0 {
+		a.compare(c, have[i])
+	}
 	deaf := have[0].Observed.Silent || have[0].Observed.NoCarrier
 	if status.State == ocf.Running && c.Recurring && !deaf {
 		a.refresh(ctx, c, have[0].NIC)
@@ -452,13 +499,10 @@ func (a *Agent) absent(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 			return failed("%s is gone: %v", a.IP, err)
 		}
 	}
-	all, err := a.kernel.Addresses(ctx, a.IP)
-	for _, other := range all {
-		if !other.Observed.Silent {
-			return ocf.Status{State: ocf.Stopped, Reason: fmt.Sprintf("%s is on %s, not on %s", a.IP, other.NIC, cmp.Or(a.NIC, "the interface of its network"))}, err
-		}
+	for _, other := range a.strays(ctx) {
+		return ocf.Status{State: ocf.Stopped, Reason: fmt.Sprintf("%s is on %s, not on %s", a.IP, other.NIC, cmp.Or(a.NIC, "the interface of its network"))}, nil
 	}
-	return ocf.Status{State: ocf.Stopped, Reason: fmt.Sprintf("%s is not on %s", a.IP, a.place())}, err
+	return ocf.Status{State: ocf.Stopped, Reason: fmt.Sprintf("%s is not on %s", a.IP, a.place())}, nil
 }
 
 // judge tells whether the address that is there can be used.
@@ -478,6 +522,10 @@ func (a *Agent) judge(have []host.Address) (ocf.Status, error) {
 		return failed("%s on %s is a duplicate: another host has it", a.IP, have[i].NIC)
 	case seen.Tentative && !seen.NoCarrier:
 		return failed("%s on %s is still in duplicate address detection", a.IP, have[i].NIC)
+	case unreachable(seen.Interface) != "":
+		return failed("%s on %s cannot be reached: %s", a.IP, have[i].NIC, unreachable(seen.Interface))
+	case seen.Diverted != "":
+		return failed("%s", a.astray(have[i]))
 	}
 	return ocf.Status{State: ocf.Running}, nil
 }

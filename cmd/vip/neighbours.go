@@ -23,12 +23,21 @@ import (
 // no OCF action and not advertised.
 const announceVerb = "announce"
 
+// socketOfSender is the file descriptor that the sender gets.
+const socketOfSender = 3
+
 // neighbours announces from a process in a session of its own, because the
 // cluster waits for start and kills its process group on a timeout.
 type neighbours struct{}
 
-// Announce starts the sender.
+// Announce starts the sender. It opens the socket, so that start finds out when no
+// announcement can ever leave.
 func (neighbours) Announce(ctx context.Context, a vip.Announcement) error {
+	socket, err := announce.Open(ctx, a.NIC, a.IP)
+	if err != nil || socket == nil {
+		return err
+	}
+	defer socket.Close()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return err
@@ -38,7 +47,7 @@ func (neighbours) Announce(ctx context.Context, a vip.Announcement) error {
 	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 	args := []string{"vip", announceVerb, a.NIC, a.IP.String(), strconv.Itoa(a.Count), a.Interval.String(), a.Also}
 	sender, err := os.StartProcess("/proc/self/exe", args, &os.ProcAttr{
-		Dir: "/", Env: []string{}, Files: []*os.File{null, null, null},
+		Dir: "/", Env: []string{}, Files: []*os.File{null, null, null, socket},
 		Sys: &syscall.SysProcAttr{Setsid: true},
 	})
 	if err != nil {
@@ -101,15 +110,10 @@ func announceBurst(args []string) int {
 	dir, _ := ocf.StateDir()
 	kernel := link.New(dir)
 	still := func() bool {
-		have, _ := kernel.Addresses(ctx, ip)
-		for _, address := range have {
-			if address.NIC == args[0] {
-				return true
-			}
-		}
-		return false // gone, or nobody knows: another director may have it
+		_, have, err := kernel.On(ctx, args[0], ip)
+		return err == nil && len(have) > 0 // else another director may have it
 	}
-	burst := announce.Burst{Count: count, Interval: interval, Still: still, Also: also}
+	burst := announce.Burst{Count: count, Interval: interval, Still: still, Also: also, Socket: os.NewFile(socketOfSender, "announcements")}
 	if err := burst.Send(ctx, args[0], ip); err != nil {
 		return 1
 	}

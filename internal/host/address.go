@@ -34,14 +34,23 @@ type Address struct {
 type Observed struct {
 	Tentative bool // duplicate address detection is not over (RFC 4862)
 	Duplicate bool // duplicate address detection found another owner
+	// Diverted is where the kernel sends packets for the address instead of taking
+	// them, in the words of ip route get; empty where it takes them, and where the
+	// address is not usable for another reason.
+	Diverted string
 	Interface
 }
 
 // Interface is the state of a network interface.
 type Interface struct {
-	Silent    bool // it has no neighbours: loopback, tunnel, dummy
-	Down      bool // it is administratively down
-	NoCarrier bool // it is up, but nothing answers at the other end of the cable
+	Name      string // that the kernel uses
+	Silent    bool   // it has no neighbours: loopback, tunnel, dummy
+	Down      bool   // it is administratively down
+	NoCarrier bool   // it is up, but nothing answers at the other end of the cable
+	ARPOff    bool   // it is silent although interfaces of its kind have neighbours
+	// Master is the kind and name of what it is a port of and what takes all its
+	// packets, bridge br0 for example; empty for none.
+	Master string
 }
 
 // AddressVerb is what an AddressOp does.

@@ -25,6 +25,10 @@ type Links struct {
 	Namespaces []string
 	// Routers are the next hops of the default routes, by interface.
 	Routers map[string][]netip.Addr
+	// Diverted is where packets for an address go instead of to this host.
+	Diverted map[netip.Addr]string
+	// Names are other names of interfaces.
+	Names map[string]string
 	// Flushed counts the times that the route cache was flushed.
 	Flushed int
 
@@ -162,14 +166,49 @@ func (k *Links) Addresses(ctx context.Context, ip netip.Addr) ([]host.Address, e
 	var found []host.Address
 	for _, a := range k.addresses {
 		if a.Prefix.Addr() == ip {
-			a.Observed.Interface, a.NoDAD = k.states[a.NIC], a.NoDAD && k.states[a.NIC].Silent
-			found = append(found, a)
+			found = append(found, k.observedLocked(a))
 		}
 	}
 	slices.SortStableFunc(found, func(a, b host.Address) int {
 		return cmp.Or(strings.Compare(a.NIC, b.NIC), cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()))
 	})
 	return found, nil
+}
+
+func (k *Links) observedLocked(a host.Address) host.Address {
+	a.Observed.Interface = k.stateLocked(a.NIC)
+	a.NoDAD = a.NoDAD && a.Observed.Silent
+	if !a.Observed.Down && !a.Observed.NoCarrier && !a.Observed.Tentative {
+		a.Observed.Diverted = k.Diverted[a.Prefix.Addr()]
+	}
+	return a
+}
+
+func (k *Links) stateLocked(nic string) host.Interface {
+	state := k.states[nic]
+	state.Name = nic
+	return state
+}
+
+// On is as that of internal/kernel/link.
+func (k *Links) On(ctx context.Context, nic string, ip netip.Addr) (string, []host.Address, error) {
+	if err := k.open(ctx); err != nil {
+		return "", nil, fmt.Errorf("ip addr show to %s dev %s: %w", ip, nic, err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	name, err := k.nameLocked(nic)
+	if err != nil {
+		return "", nil, err
+	}
+	var found []host.Address
+	for _, a := range k.addresses {
+		if a.Prefix.Addr() == ip && a.NIC == name {
+			found = append(found, k.observedLocked(a))
+		}
+	}
+	slices.SortStableFunc(found, func(a, b host.Address) int { return cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()) })
+	return name, found, nil
 }
 
 // Interface is as that of internal/kernel/link.
@@ -179,7 +218,23 @@ func (k *Links) Interface(ctx context.Context, nic string) (host.Interface, erro
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.states[nic], k.nicLocked(nic)
+	name, err := k.nameLocked(nic)
+	if err != nil {
+		return host.Interface{}, err
+	}
+	return k.stateLocked(name), nil
+}
+
+// nameLocked is the name that the kernel uses for an interface.
+func (k *Links) nameLocked(nic string) (string, error) {
+	name := cmp.Or(k.Names[nic], nic)
+	if before, _, printed := strings.Cut(name, "@"); printed && k.nicLocked(name) != nil && k.nicLocked(before) == nil {
+		name = before
+	}
+	if k.nicLocked(name) != nil {
+		return "", k.nicLocked(nic)
+	}
+	return name, nil
 }
 
 func (k *Links) nicLocked(nic string) error {
@@ -199,9 +254,11 @@ func (k *Links) Network(ctx context.Context, search host.Search) (host.Network, 
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if nic != "" {
-		if err := k.nicLocked(nic); err != nil {
+		name, err := k.nameLocked(nic)
+		if err != nil {
 			return host.Network{}, err
 		}
+		nic = name
 	}
 	var best host.Network
 	const kernel = 2 // RTPROT_KERNEL

@@ -18,6 +18,7 @@ import (
 // LinkKernel is what RunLinks tests.
 type LinkKernel interface {
 	Addresses(ctx context.Context, ip netip.Addr) ([]host.Address, error)
+	On(ctx context.Context, nic string, ip netip.Addr) (name string, found []host.Address, err error)
 	Interface(ctx context.Context, nic string) (host.Interface, error)
 	Network(ctx context.Context, search host.Search) (host.Network, error)
 	Gateways(ctx context.Context, nic string, v6 bool) ([]netip.Addr, error)
@@ -155,6 +156,7 @@ func RunLinks(t *testing.T, open func(t *testing.T) LinkKernel) {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, open(t)) })
 	}
 	t.Run("interface", func(t *testing.T) { interfaces(t, open(t)) })
+	t.Run("on one interface", func(t *testing.T) { onOne(t, open(t)) })
 	t.Run("network", func(t *testing.T) { networks(t, open(t)) })
 	t.Run("settle", func(t *testing.T) { settles(t, open(t)) })
 	t.Run("context that is over", func(t *testing.T) { linksContextOver(t, open(t)) })
@@ -197,7 +199,7 @@ func show(a host.Address) string {
 }
 
 func interfaces(t *testing.T, k LinkKernel) {
-	for nic, want := range map[string]host.Interface{"lo": {Silent: true}, "eth0": {}} {
+	for nic, want := range map[string]host.Interface{"lo": {Name: "lo", Silent: true}, "eth0": {Name: "eth0"}, "eth0@if7": {Name: "eth0"}} {
 		if got, err := k.Interface(t.Context(), nic); err != nil || got != want {
 			t.Errorf("%s: got %+v, %v", nic, got, err)
 		}
@@ -211,6 +213,32 @@ func interfaces(t *testing.T, k LinkKernel) {
 		if !errors.Is(err, host.ErrNotInstalled) || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
+	}
+}
+
+func onOne(t *testing.T, k LinkKernel) {
+	twice := []host.AddressOp{add(addr("eth0", "192.0.2.10/32")), add(addr("eth0", "192.0.2.10/24")), add(addr("eth1", "192.0.2.10/25"))}
+	if _, err := k.Apply(t.Context(), twice); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ nic, ip, name, want string }{
+		{"eth0", "192.0.2.10", "eth0", "ip addr add 192.0.2.10/24 dev eth0\nip addr add 192.0.2.10/32 dev eth0\n"},
+		{"eth1@if3", "192.0.2.10", "eth1", "ip addr add 192.0.2.10/25 dev eth1\n"},
+		{"eth1", "192.0.2.1", "eth1", ""},
+		{"lo", "::1", "lo", "ip addr add ::1/128 dev lo (silent)\n"},
+	} {
+		name, found, err := k.On(t.Context(), tt.nic, netip.MustParseAddr(tt.ip))
+		var got strings.Builder
+		for _, a := range found {
+			got.WriteString(show(a))
+		}
+		if name != tt.name || got.String() != tt.want || err != nil {
+			t.Errorf("%s on %s: got %s, %v, %s; want %s, %s", tt.ip, tt.nic, name, err, got.String(), tt.name, tt.want)
+		}
+	}
+	_, _, err := k.On(t.Context(), "eth9", netip.MustParseAddr("192.0.2.10"))
+	if want := `network interface "eth9" does not exist; create it or give one that ip link shows`; !errors.Is(err, host.ErrNotInstalled) || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }
 

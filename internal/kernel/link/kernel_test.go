@@ -227,10 +227,102 @@ func TestAddressesOfIPv6OnAnInterfaceWithoutIt(t *testing.T) {
 
 func TestInterfaceByAnotherName(t *testing.T) {
 	k := newHost(t)
-	kerneltest.Run(t, "ip link property add dev eth0 altname uplink")
-	_, err := k.Interface(t.Context(), "uplink")
-	if want := `network interface "uplink" is another name of "eth0"; give that one`; !errors.Is(err, host.ErrNotInstalled) || err.Error() != want {
+	const long = "the-uplink-of-this-director-to-the-first-switch"
+	kerneltest.Run(t, "ip link property add dev eth0 altname uplink altname "+long+"\nip addr add 192.0.2.10/24 dev eth0")
+	for _, nic := range []string{"uplink", long, "eth0@if7"} {
+		state, err := k.Interface(t.Context(), nic)
+		name, found, err2 := k.On(t.Context(), nic, netip.MustParseAddr("192.0.2.10"))
+		if err != nil || err2 != nil || state.Name != "eth0" || name != "eth0" || len(found) != 1 || found[0].NIC != "eth0" {
+			t.Errorf("%s: got %+v, %v; %s %v, %v", nic, state, err, name, found, err2)
+		}
+		if network, err := k.Network(t.Context(), host.Search{IP: netip.MustParseAddr("192.0.2.10"), NIC: nic}); err != nil || network.NIC != "eth0" {
+			t.Errorf("%s: got %+v, %v", nic, network, err)
+		}
+	}
+}
+
+func TestInterfaceWhoseNameHasAnAt(t *testing.T) {
+	k := newHost(t)
+	kerneltest.Run(t, "ip link add eth0@x type veth peer name other")
+	if state, err := k.Interface(t.Context(), "eth0@x"); err != nil || state.Name != "eth0@x" {
+		t.Errorf("got %+v, %v", state, err)
+	}
+}
+
+// TestUnreachable is what makes an address that is there useless.
+func TestUnreachable(t *testing.T) {
+	vip := netip.MustParseAddr("192.0.2.10")
+	tests := []struct {
+		name, commands, ip string
+		arpOff             bool
+		master, diverted   string
+	}{
+		{name: "fine"},
+		{name: "ARP off", commands: "ip link set eth0 arp off", arpOff: true},
+		{name: "in a bridge", commands: "ip link add br0 type bridge\nip link set eth0 master br0", master: "bridge br0"},
+		{name: "local route gone", commands: "ip route del table local 192.0.2.10", diverted: "unicast dev eth0 table main"},
+		{name: "local route gone, IPv6", ip: "2001:db8::10", commands: "ip -6 route del table local 2001:db8::10", diverted: "unicast dev eth0 table main"},
+		{name: "rule of the local table gone", commands: "ip rule del pref 0 lookup local", diverted: "unicast dev eth0 table main"},
+		{name: "another host's route first", commands: "ip route add 192.0.2.10/32 via 198.51.100.2 dev eth1 onlink table 77\nip rule add pref 10 lookup local\nip rule del pref 0\nip rule add pref 5 to 192.0.2.10 lookup 77",
+			diverted: "unicast dev eth1 table 77"},
+		{name: "a rule that refuses", commands: "ip rule add pref 10 lookup local\nip rule del pref 0\nip rule add pref 5 to 192.0.2.10 unreachable", diverted: "no route"},
+		{name: "a rule for others", commands: "ip rule add pref 5 to 198.51.100.0/24 lookup 77"},
+		{name: "broadcast of the network", ip: "192.0.2.255", diverted: "broadcast dev eth0"},
+		{name: "first of the network", ip: "192.0.2.0"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			k, ip := newHost(t), vip
+			if tt.ip != "" {
+				ip = netip.MustParseAddr(tt.ip)
+			}
+			prefix, nodad := "/24", ""
+			if ip.Is6() {
+				prefix, nodad = "/64", " nodad"
+			}
+			kerneltest.Run(t, "ip addr add "+ip.String()+prefix+" dev eth0"+nodad+"\n"+tt.commands)
+			found, err := k.Addresses(t.Context(), ip)
+			if err != nil || len(found) != 1 {
+				t.Fatalf("got %v, %v", found, err)
+			}
+			seen := found[0].Observed
+			if seen.ARPOff != tt.arpOff || seen.Master != tt.master || seen.Diverted != tt.diverted {
+				t.Errorf("got %+v", seen)
+			}
+		})
+	}
+}
+
+// TestNamesThatAreNoNamespace hides /run/netns behind a file system of its own.
+func TestNamesThatAreNoNamespace(t *testing.T) {
+	kerneltest.Namespace(t)
+	if err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
+		unix.Mount("tmpfs", "/run", "tmpfs", 0, "")); err != nil {
+		kerneltest.Need(t, "mounts: "+err.Error())
+	}
+	k := link.New(t.TempDir())
+	err := k.Enter("red")
+	if want := `network namespace "red" does not exist; ip netns add red`; !errors.Is(err, host.ErrNotInstalled) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	kerneltest.Run(t, "ip netns add good\nln -s good /run/netns/link\ntouch /run/netns/stale\nmkfifo /run/netns/pipe\nmkdir /run/netns/folder\nln -s loop /run/netns/loop\nln -s /proc/self/ns/uts /run/netns/uts\nmknod /run/netns/device c 1 3")
+	for _, name := range []string{"stale", "pipe", "folder", "loop", "uts", "device"} {
+		err := k.Enter(name)
+		want := fmt.Sprintf("/run/netns/%[1]s is not a network namespace; ip netns del %[1]s, then ip netns add %[1]s", name)
+		if !errors.Is(err, host.ErrNotInstalled) || err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	}
+	for _, name := range []string{"..", ".", "a/b", "../netns/good", ""} {
+		err := k.Enter(name)
+		if want := fmt.Sprintf("network namespace %q: not a name that ip netns list shows", name); !errors.Is(err, host.ErrNotInstalled) || err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	}
+	for _, name := range []string{"good", "link"} {
+		if err := k.Enter(name); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

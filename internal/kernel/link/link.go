@@ -35,14 +35,33 @@ func (k *Kernel) Addresses(ctx context.Context, ip netip.Addr) ([]host.Address, 
 	return found, nil
 }
 
-// Interface returns the state of the interface of this name, or an
-// host.ErrNotInstalled if there is none.
-func (k *Kernel) Interface(ctx context.Context, nic string) (host.Interface, error) {
-	link, err := Hardware(ctx, nic)
+// On returns the occurrences of ip on one interface, by prefix length, and the name
+// that the kernel has for the interface: nic may be an alternative one, or eth0@if7.
+// Without the interface the error is an host.ErrNotInstalled. It is cheaper than
+// Addresses, and changes on other interfaces do not disturb it.
+func (k *Kernel) On(ctx context.Context, nic string, ip netip.Addr) (name string, found []host.Address, err error) {
+	k.tidy()
+	name, found, err = findOn(ctx, nic, ip)
 	if err == nil || errors.Is(err, host.ErrNotInstalled) {
-		return state(&link), err
+		return name, found, err
 	}
-	return host.Interface{}, fmt.Errorf("ip link show dev %s: %w", nic, translate(err))
+	return name, nil, fmt.Errorf("ip addr show to %s dev %s: %w", ip, nic, translate(err))
+}
+
+// Interface returns the state of the interface of this name, or an
+// host.ErrNotInstalled if there is none. The name may be one of those of On.
+func (k *Kernel) Interface(ctx context.Context, nic string) (state host.Interface, err error) {
+	err = reading(func(r *reader) error {
+		link, err := r.known(ctx, nic)
+		if err == nil {
+			state = r.state(ctx, &link)
+		}
+		return err
+	})
+	if err == nil || errors.Is(err, host.ErrNotInstalled) {
+		return state, err
+	}
+	return state, fmt.Errorf("ip link show dev %s: %w", nic, translate(err))
 }
 
 // Apply makes changes in order, stops at the first that fails and returns how

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,19 +12,63 @@ import (
 	"lvs-agents/internal/host"
 )
 
+// namespaces is where ip netns has its names.
+const namespaces = "/run/netns"
+
 // Enter moves the calling goroutine into the network namespace that ip netns
 // calls by this name, for the rest of its life: its thread ends with it.
-// Programs that it starts are there as well. A name that ip netns list does not
-// have is an host.ErrNotInstalled.
+// Programs that it starts are there as well. A name that does not exist, and a
+// name that is something else than a network namespace (a file that ip netns left,
+// a pipe), is an host.ErrNotInstalled: nothing can be in there. Any other error
+// says that the namespace could not be looked at.
 func (k *Kernel) Enter(name string) error {
-	file, err := os.Open(filepath.Join("/run/netns", filepath.Base(name)))
+	file, err := openNamespace(name)
 	if err != nil {
-		return host.NotInstalled("network namespace %q does not exist; ip netns add %s", name, name)
+		return err
 	}
 	defer file.Close()
 	runtime.LockOSThread()
-	if err := unix.Setns(int(file.Fd()), unix.CLONE_NEWNET); err != nil {
+	err = unix.Setns(int(file.Fd()), unix.CLONE_NEWNET)
+	switch {
+	case errors.Is(err, unix.EINVAL): // a namespace of another kind
+		return noNamespace(name)
+	case err != nil:
 		return fmt.Errorf("ip netns exec %s: %w", name, translate(err))
 	}
 	return nil
+}
+
+// openNamespace looks before it opens: opening a pipe or a device would wait, or do
+// something.
+func openNamespace(name string) (*os.File, error) {
+	if name != filepath.Base(name) || name == "." || name == ".." {
+		return nil, host.NotInstalled("network namespace %q: not a name that ip netns list shows", name)
+	}
+	fd, err := unix.Open(filepath.Join(namespaces, name), unix.O_PATH|unix.O_CLOEXEC, 0)
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ENAMETOOLONG):
+		return nil, host.NotInstalled("network namespace %q does not exist; ip netns add %s", name, name)
+	case errors.Is(err, unix.ELOOP):
+		return nil, noNamespace(name)
+	case err != nil:
+		return nil, fmt.Errorf("open %s/%s: %w", namespaces, name, translate(err))
+	}
+	path := os.NewFile(uintptr(fd), name)
+	defer path.Close()
+	var stat unix.Statfs_t
+	if err := unix.Fstatfs(fd, &stat); err != nil {
+		return nil, fmt.Errorf("statfs %s/%s: %w", namespaces, name, err)
+	}
+	if stat.Type != unix.NSFS_MAGIC {
+		return nil, noNamespace(name)
+	}
+	file, err := os.Open(fmt.Sprintf("/proc/self/fd/%d", fd))
+	if err != nil {
+		return nil, fmt.Errorf("open %s/%s: %w", namespaces, name, err)
+	}
+	return file, nil
+}
+
+func noNamespace(name string) error {
+	return host.NotInstalled("%s/%s is not a network namespace; ip netns del %s, then ip netns add %[2]s", namespaces, name, name)
 }

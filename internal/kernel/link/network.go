@@ -41,7 +41,7 @@ func (r *reader) network(ctx context.Context, search host.Search) (host.Network,
 		want = routeFilter{table: unix.RT_TABLE_LOCAL, kind: unix.RTN_LOCAL}
 	}
 	if search.NIC != "" {
-		link, err := Hardware(ctx, search.NIC)
+		link, err := r.known(ctx, search.NIC)
 		if err != nil {
 			return host.Network{}, err
 		}
@@ -53,7 +53,7 @@ func (r *reader) network(ctx context.Context, search host.Search) (host.Network,
 	if err != nil {
 		return host.Network{}, err
 	}
-	link, err := byIndex(ctx, best.index)
+	link, err := r.link(ctx, best.index)
 	if err != nil {
 		return host.Network{}, err
 	}
@@ -121,7 +121,7 @@ func (r *reader) gateways(ctx context.Context, nic string, v6 bool) (found []net
 	if v6 {
 		kind = netlink.FAMILY_V6
 	}
-	link, err := Hardware(ctx, nic)
+	link, err := r.known(ctx, nic)
 	if err != nil {
 		return nil, err
 	}

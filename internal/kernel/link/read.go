@@ -133,7 +133,7 @@ func (r *reader) whole(ctx context.Context, request func() *nl.NetlinkRequest, e
 }
 
 // addresses lists the addresses of a family that want holds for, on the interface
-// with an index, or on all with index 0. On one interface a dump is never
+// with an index, or on all with index 0. What fits into one datagram is never
 // interrupted (net/ipv4/devinet.c, inet_dump_ifaddr).
 func (r *reader) addresses(ctx context.Context, family, index int, want func(netlink.Addr) bool) (list []netlink.Addr, err error) {
 	r.strict()
@@ -166,7 +166,7 @@ const interruptions = 3
 
 // everywhere lists the addresses of a family that want holds for, on all
 // interfaces. Where addresses come and go all the time, every dump of them all is
-// interrupted; a dump of one interface never is.
+// interrupted; one of an interface with few addresses never is.
 func (r *reader) everywhere(ctx context.Context, family int, want func(netlink.Addr) bool) (list []netlink.Addr, err error) {
 	r.strict()
 	for range interruptions {
@@ -176,13 +176,13 @@ func (r *reader) everywhere(ctx context.Context, family int, want func(netlink.A
 			return list, err
 		}
 	}
-	indexes, err := r.indexes(ctx)
+	links, err := r.all(ctx)
 	if err != nil {
 		return nil, err
 	}
 	list = nil
-	for _, index := range indexes {
-		some, err := r.addresses(ctx, family, index, want)
+	for _, link := range links {
+		some, err := r.addresses(ctx, family, link.Index, want)
 		if err != nil && !errors.Is(err, unix.ENODEV) { // it went away with its addresses
 			return nil, err
 		}
@@ -191,16 +191,16 @@ func (r *reader) everywhere(ctx context.Context, family int, want func(netlink.A
 	return list, nil
 }
 
-// indexes lists the interfaces.
-func (r *reader) indexes(ctx context.Context) (list []int, err error) {
+// all lists the interfaces.
+func (r *reader) all(ctx context.Context) (list []hardware, err error) {
 	err = r.whole(ctx, func() *nl.NetlinkRequest {
 		list = nil
 		request := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_DUMP)
 		request.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
 		return request
 	}, func(body []byte) {
-		if attrs := parseLink(body); attrs.Index != 0 {
-			list = append(list, attrs.Index)
+		if link := parseLink(body); link.Index != 0 {
+			list = append(list, link)
 		}
 	})
 	return list, err
@@ -248,13 +248,21 @@ func ipNet(ip net.IP, bits int) *net.IPNet {
 	return nil
 }
 
+// hardware is what is needed of an interface.
+type hardware struct {
+	netlink.LinkAttrs
+	ethernet bool
+	kind     string // empty for hardware
+	port     string // the kind of what the interface is a port of
+}
+
 // link returns an interface by its index; the error ENODEV says that there is none.
-func (r *reader) link(ctx context.Context, index int) (netlink.LinkAttrs, error) {
+func (r *reader) link(ctx context.Context, index int) (hardware, error) {
 	return r.links(ctx, &nl.IfInfomsg{IfInfomsg: unix.IfInfomsg{Index: int32(index)}})
 }
 
 // named returns an interface by its name, also by an alternative one.
-func (r *reader) named(ctx context.Context, nic string) (netlink.LinkAttrs, error) {
+func (r *reader) named(ctx context.Context, nic string) (hardware, error) {
 	kind := unix.IFLA_IFNAME
 	if len(nic) >= unix.IFNAMSIZ { // only an alternative one can be
 		kind = unix.IFLA_ALT_IFNAME
@@ -262,31 +270,48 @@ func (r *reader) named(ctx context.Context, nic string) (netlink.LinkAttrs, erro
 	return r.links(ctx, nl.NewIfInfomsg(unix.AF_UNSPEC), nl.NewRtAttr(kind, nl.ZeroTerminated(nic)))
 }
 
-func (r *reader) links(ctx context.Context, parts ...nl.NetlinkRequestData) (attrs netlink.LinkAttrs, err error) {
+func (r *reader) links(ctx context.Context, parts ...nl.NetlinkRequestData) (found hardware, err error) {
 	request := nl.NewNetlinkRequest(unix.RTM_GETLINK, 0)
 	for _, part := range parts {
 		request.AddData(part)
 	}
-	err = r.ask(ctx, request, func(body []byte) { attrs = parseLink(body) })
-	return attrs, err
+	err = r.ask(ctx, request, func(body []byte) { found = parseLink(body) })
+	return found, err
 }
 
 // parseLink reads what is needed of a struct ifinfomsg and its attributes.
-func parseLink(body []byte) (attrs netlink.LinkAttrs) {
+func parseLink(body []byte) (h hardware) {
 	if len(body) < unix.SizeofIfInfomsg {
-		return attrs
+		return h
 	}
 	header := nl.DeserializeIfInfomsg(body)
-	attrs.Index, attrs.RawFlags = int(header.Index), header.Flags
+	h.Index, h.RawFlags, h.ethernet = int(header.Index), header.Flags, header.Type == unix.ARPHRD_ETHER
 	for kind, value := range attributes(body[unix.SizeofIfInfomsg:]) {
 		switch kind {
 		case unix.IFLA_IFNAME:
-			attrs.Name = unix.ByteSliceToString(value)
+			h.Name = unix.ByteSliceToString(value)
 		case unix.IFLA_ADDRESS:
-			attrs.HardwareAddr = bytes.Clone(value)
+			h.HardwareAddr = bytes.Clone(value)
+		case unix.IFLA_MASTER:
+			if len(value) >= 4 {
+				h.MasterIndex = int(binary.NativeEndian.Uint32(value))
+			}
+		case unix.IFLA_LINKINFO:
+			h.readKinds(value)
 		}
 	}
-	return attrs
+	return h
+}
+
+func (h *hardware) readKinds(info []byte) {
+	for kind, value := range attributes(info) {
+		switch kind {
+		case unix.IFLA_INFO_KIND:
+			h.kind = unix.ByteSliceToString(value)
+		case unix.IFLA_INFO_SLAVE_KIND:
+			h.port = unix.ByteSliceToString(value)
+		}
+	}
 }
 
 // attributes goes through what follows the fixed part of a message, up to the
@@ -295,7 +320,8 @@ func attributes(b []byte) iter.Seq2[uint16, []byte] {
 	return func(yield func(uint16, []byte) bool) {
 		for len(b) >= unix.SizeofRtAttr {
 			length := int(binary.NativeEndian.Uint16(b))
-			if length < unix.SizeofRtAttr || length > len(b) || !yield(binary.NativeEndian.Uint16(b[2:]), b[unix.SizeofRtAttr:length]) {
+			kind := binary.NativeEndian.Uint16(b[2:]) &^ unix.NLA_F_NESTED
+			if length < unix.SizeofRtAttr || length > len(b) || !yield(kind, b[unix.SizeofRtAttr:length]) {
 				return
 			}
 			b = b[min((length+3)&^3, len(b)):]

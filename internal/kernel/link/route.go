@@ -13,7 +13,8 @@ import (
 // route is what this package reads of a route.
 type route struct {
 	dst      netip.Prefix // of length 0 for a default route
-	kind     int          // RTN_UNICAST and others
+	table    int
+	kind     int // RTN_UNICAST and others
 	protocol int
 	index    int // of the interface, 0 for several next hops
 	metric   int
@@ -73,11 +74,13 @@ func parseRoute(header *nl.RtMsg, raw []byte) (route, bool) {
 	if header.Family == unix.AF_INET6 {
 		to = any6
 	}
-	parsed := route{kind: int(header.Type), protocol: int(header.Protocol)}
+	parsed := route{table: int(header.Table), kind: int(header.Type), protocol: int(header.Protocol)}
 	for kind, value := range attributes(raw) {
 		switch kind {
 		case unix.RTA_DST:
 			to, _ = netip.AddrFromSlice(value)
+		case unix.RTA_TABLE:
+			parsed.table = number(value)
 		case unix.RTA_OIF:
 			parsed.index = number(value)
 		case unix.RTA_PRIORITY:

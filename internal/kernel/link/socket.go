@@ -54,30 +54,40 @@ func translate(err error) error {
 }
 
 // Hardware returns an interface by its name, or an host.ErrNotInstalled if there is
-// none. The kernel also answers to alternative names (ip link property), under
-// which an address would never be found again.
-func Hardware(ctx context.Context, nic string) (attrs netlink.LinkAttrs, err error) {
-	if nic != "" {
-		err = reading(func(r *reader) (err error) {
-			attrs, err = r.named(ctx, nic)
-			return err
-		})
-	}
-	switch {
-	case errors.Is(err, unix.ENODEV), errors.Is(err, unix.ERANGE), errors.Is(err, unix.EINVAL), nic == "": // the latter two are for names that are too long
-		return attrs, host.NotInstalled("network interface %q does not exist; create it or give one that ip link shows", nic)
-	case err == nil && attrs.Name != nic:
-		return attrs, host.NotInstalled("network interface %q is another name of %q; give that one", nic, attrs.Name)
-	}
-	return attrs, err
-}
-
-func byIndex(ctx context.Context, index int) (attrs netlink.LinkAttrs, err error) {
-	err = reading(func(r *reader) (err error) {
-		attrs, err = r.link(ctx, index)
+// none. The name may be an alternative one (ip link property), and eth0@if7 is eth0 as
+// ip prints it; the attributes have the name that the kernel uses.
+func Hardware(ctx context.Context, nic string) (netlink.LinkAttrs, error) {
+	var found hardware
+	err := reading(func(r *reader) (err error) {
+		found, err = r.known(ctx, nic)
 		return err
 	})
-	return attrs, err
+	return found.LinkAttrs, err
+}
+
+// known is named, with the errors and the names of Hardware.
+func (r *reader) known(ctx context.Context, nic string) (hardware, error) {
+	found, err := r.anyName(ctx, nic)
+	if name, _, printed := strings.Cut(nic, "@"); printed && absent(err) {
+		found, err = r.anyName(ctx, name)
+	}
+	if absent(err) {
+		return found, host.NotInstalled("network interface %q does not exist; create it or give one that ip link shows", nic)
+	}
+	return found, err
+}
+
+func (r *reader) anyName(ctx context.Context, nic string) (hardware, error) {
+	if nic == "" {
+		return hardware{}, unix.ENODEV
+	}
+	return r.named(ctx, nic)
+}
+
+// absent reports whether an error says that an interface does not exist. The kernel
+// gives the latter two for names that are too long.
+func absent(err error) bool {
+	return errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ERANGE) || errors.Is(err, unix.EINVAL)
 }
 
 // device is an interface as netlink takes it.
@@ -101,8 +111,9 @@ func family(ip netip.Addr) int {
 
 // find returns every occurrence of ip.
 func find(ctx context.Context, ip netip.Addr) (found []host.Address, err error) {
+	ip = ip.WithZone("").Unmap()
 	err = reading(func(r *reader) (err error) {
-		found, err = r.find(ctx, ip.WithZone("").Unmap())
+		found, err = r.find(ctx, ip)
 		return err
 	})
 	slices.SortStableFunc(found, func(a, b host.Address) int {
@@ -125,9 +136,28 @@ func (r *reader) find(ctx context.Context, ip netip.Addr) ([]host.Address, error
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, address(addr, &link))
+		found = append(found, r.address(ctx, addr, &link))
 	}
 	return found, nil
+}
+
+// findOn returns the occurrences of ip on one interface, and its name.
+func findOn(ctx context.Context, nic string, ip netip.Addr) (name string, found []host.Address, err error) {
+	ip = ip.WithZone("").Unmap()
+	err = reading(func(r *reader) error {
+		link, err := r.known(ctx, nic)
+		if err != nil {
+			return err
+		}
+		name = link.Name
+		list, err := r.addresses(ctx, family(ip), link.Index, func(addr netlink.Addr) bool { return prefix(addr).Addr() == ip })
+		for _, addr := range list {
+			found = append(found, r.address(ctx, addr, &link))
+		}
+		return err
+	})
+	slices.SortStableFunc(found, func(a, b host.Address) int { return cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()) })
+	return name, found, err
 }
 
 // prefix is the address itself with its prefix length, that of the peer where
@@ -146,7 +176,7 @@ func prefix(addr netlink.Addr) netip.Prefix {
 
 // address reads the flags and not the lifetimes: the preferred lifetime of a
 // deprecated IPv4 address is reported as for ever.
-func address(addr netlink.Addr, link *netlink.LinkAttrs) host.Address {
+func (r *reader) address(ctx context.Context, addr netlink.Addr, link *hardware) host.Address {
 	a := host.Address{
 		Prefix:     prefix(addr),
 		NIC:        link.Name,
@@ -157,7 +187,7 @@ func address(addr netlink.Addr, link *netlink.LinkAttrs) host.Address {
 		Observed: host.Observed{
 			Tentative: addr.Flags&unix.IFA_F_TENTATIVE != 0,
 			Duplicate: addr.Flags&unix.IFA_F_DADFAILED != 0,
-			Interface: state(link),
+			Interface: r.state(ctx, link),
 		},
 	}
 	// Elsewhere it does not matter any more once the address is there.
@@ -168,18 +198,39 @@ func address(addr netlink.Addr, link *netlink.LinkAttrs) host.Address {
 	if broadcast, ok := netip.AddrFromSlice(addr.Broadcast); ok {
 		a.Broadcast = broadcast.Unmap()
 	}
+	a.Observed.Diverted = r.diverted(ctx, a, link)
 	return a
 }
 
 // state takes an interface without a carrier for one that is up and whose driver
 // does not say LOWER_UP.
-func state(link *netlink.LinkAttrs) host.Interface {
+func (r *reader) state(ctx context.Context, link *hardware) host.Interface {
 	up := link.RawFlags&unix.IFF_UP != 0
 	return host.Interface{
+		Name:      link.Name,
 		Silent:    link.RawFlags&(unix.IFF_LOOPBACK|unix.IFF_NOARP) != 0,
 		Down:      !up,
 		NoCarrier: up && link.RawFlags&unix.IFF_LOWER_UP == 0,
+		ARPOff:    link.ethernet && link.RawFlags&unix.IFF_NOARP != 0 && !slices.Contains(withoutARP, link.kind),
+		Master:    r.master(ctx, link),
 	}
+}
+
+// withoutARP are the kinds of Ethernet interfaces that can do without ARP, so that
+// its absence is no mistake.
+var withoutARP = []string{"dummy", "ipvlan", "ipvtap", "netkit", "vrf", "ifb", "nlmon"}
+
+// master is what takes the packets of an interface that is a port: a bridge or bond
+// for example. A VRF leaves them to the interface.
+func (r *reader) master(ctx context.Context, link *hardware) string {
+	if link.MasterIndex == 0 || link.port == "vrf" {
+		return ""
+	}
+	master, err := r.link(ctx, link.MasterIndex)
+	if err != nil { // it went away, or it is not for us to see
+		return ""
+	}
+	return cmp.Or(master.kind, link.port, "interface") + " " + master.Name
 }
 
 // scopes are the names that iproute2 has without a file of names.
@@ -247,13 +298,13 @@ func follow(ctx context.Context, a host.Address, updates <-chan netlink.AddrUpda
 }
 
 func look(ctx context.Context, a host.Address) (settled bool, err error) {
-	found, err := find(ctx, a.Prefix.Addr())
-	if err != nil {
+	_, found, err := findOn(ctx, a.NIC, a.Prefix.Addr())
+	if err != nil && !errors.Is(err, host.ErrNotInstalled) {
 		return false, err
 	}
 	for _, f := range found {
 		switch {
-		case f.NIC != a.NIC || f.Prefix != a.Prefix:
+		case f.Prefix != a.Prefix:
 		case f.Observed.Duplicate:
 			return false, errDuplicate
 		case f.Observed.Tentative && f.Observed.NoCarrier:

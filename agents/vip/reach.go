@@ -1,0 +1,87 @@
+package vip
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"lvs-agents/internal/host"
+	"lvs-agents/ocf"
+)
+
+// unreachable is why no neighbour can reach an address of an interface, with the fix;
+// empty if one can.
+func unreachable(nic host.Interface) string {
+	switch {
+	case nic.Master != "":
+		return fmt.Sprintf("%s is a port of %s, which takes all its packets; give nic=%s, or ip link set dev %s nomaster",
+			nic.Name, nic.Master, nic.Master[strings.IndexByte(nic.Master, ' ')+1:], nic.Name)
+	case nic.ARPOff:
+		return fmt.Sprintf("ARP is off on %s, so no neighbour learns where the address is; ip link set dev %[1]s arp on", nic.Name)
+	}
+	return ""
+}
+
+// astray is what it means that the kernel does not take packets for an address.
+func (a *Agent) astray(there host.Address) string {
+	family := ""
+	if a.IP.Is6() {
+		family = "-6 "
+	}
+	return fmt.Sprintf("%s is on %s, but this host does not take packets for it: ip route get %[1]s gives %[3]s instead of local; look at ip %[4]srule and ip %[4]sroute show table local",
+		a.IP, there.NIC, there.Observed.Diverted, family)
+}
+
+// arrives is nil if the kernel takes packets for an address that is there.
+func (a *Agent) arrives(ctx context.Context, target host.Address) error {
+	_, have, err := a.kernel.On(ctx, target.NIC, a.IP)
+	for _, there := range have {
+		if there.Observed.Diverted != "" {
+			return errors.New(a.astray(there))
+		}
+	}
+	return err
+}
+
+// compare warns of what an address that is there has otherwise than the parameters
+// want.
+func (a *Agent) compare(c ocf.Call, there host.Address) {
+	for _, difference := range a.differences(there) {
+		c.Log.Warnf("%s is on %s already, %s", a.IP, there.NIC, difference)
+	}
+}
+
+// differences leaves out what no parameter was given for. The kernel changes nothing
+// of an IPv4 address in place but its lifetime.
+func (a *Agent) differences(there host.Address) (list []string) {
+	const fix = "stop and start the resource to change that"
+	if label := a.label(there.NIC); label != "" && label != there.Label {
+		list = append(list, fmt.Sprintf("with %s instead of the label %s; %s", orNo("label", there.Label), label, fix))
+	}
+	if a.Broadcast != "" && a.IP.Is4() {
+		if want := a.broadcastOf(there.Prefix, host.Network{}); want != there.Broadcast {
+			have := ""
+			if there.Broadcast.IsValid() {
+				have = there.Broadcast.String()
+			}
+			list = append(list, fmt.Sprintf("with %s instead of the broadcast address %s; %s", orNo("broadcast address", have), want, fix))
+		}
+	}
+	if a.NoPrefixRoute != there.NoPrefixRoute {
+		what := map[bool]string{false: "with", true: "without"}[there.NoPrefixRoute]
+		list = append(list, fmt.Sprintf("%s a route to its network although noprefixroute=%t; %s", what, a.NoPrefixRoute, fix))
+	}
+	if a.IP.Is6() && (a.PreferredLft == "0") != there.Deprecated && (a.PreferredLft == "0" || a.PreferredLft == "forever") {
+		list = append(list, fmt.Sprintf("with another preferred lifetime than preferred_lft=%s; ip addr change %s dev %s preferred_lft %[1]s",
+			a.PreferredLft, there.Prefix, there.NIC))
+	}
+	return list
+}
+
+func orNo(what, have string) string {
+	if have == "" {
+		return "no " + what
+	}
+	return "the " + what + " " + have
+}

@@ -1,0 +1,90 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"syscall"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"lvs-agents/internal/host"
+)
+
+// kinds are the names that iproute2 has for types of routes.
+var kinds = map[int]string{
+	unix.RTN_UNICAST: "unicast", unix.RTN_LOCAL: "local", unix.RTN_BROADCAST: "broadcast", unix.RTN_ANYCAST: "anycast", unix.RTN_MULTICAST: "multicast",
+	unix.RTN_BLACKHOLE: "blackhole", unix.RTN_UNREACHABLE: "unreachable", unix.RTN_PROHIBIT: "prohibit", unix.RTN_THROW: "throw",
+}
+
+// diverted is the field of host.Observed. What is not usable yet has no route.
+func (r *reader) diverted(ctx context.Context, a host.Address, link *hardware) string {
+	seen := a.Observed
+	if seen.Down || seen.NoCarrier || seen.Tentative || seen.Duplicate {
+		return ""
+	}
+	vrf := 0
+	if link.port == "vrf" {
+		vrf = link.Index
+	}
+	found, err := r.lookup(ctx, a.Prefix.Addr(), vrf)
+	switch {
+	case refused(err):
+		return "no route"
+	case err != nil || found.kind == unix.RTN_LOCAL: // a lookup that failed says nothing
+		return ""
+	}
+	text := kinds[found.kind]
+	if out, err := r.link(ctx, found.index); found.index != 0 && err == nil {
+		text += " dev " + out.Name
+	}
+	if found.kind == unix.RTN_UNICAST { // the table of others is not reported
+		text += " table " + tableName(found.table)
+	}
+	return text
+}
+
+// lookup returns the route that the kernel takes to an address, through the rules of
+// the VRF of an interface if one is given.
+func (r *reader) lookup(ctx context.Context, ip netip.Addr, vrf int) (found route, err error) {
+	message := &nl.RtMsg{RtMsg: unix.RtMsg{Family: uint8(family(ip)), Dst_len: uint8(ip.BitLen()), Flags: unix.RTM_F_FIB_MATCH}}
+	if ip.Is4() { // IPv6 gives the table without the flag, and refuses the flag
+		message.Flags |= unix.RTM_F_LOOKUP_TABLE
+	}
+	request := nl.NewNetlinkRequest(unix.RTM_GETROUTE, 0)
+	request.AddData(message)
+	request.AddData(nl.NewRtAttr(unix.RTA_DST, ip.AsSlice()))
+	if vrf != 0 {
+		request.AddData(nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(uint32(vrf))))
+	}
+	err = r.ask(ctx, request, func(body []byte) {
+		if len(body) >= unix.SizeofRtMsg {
+			found, _ = parseRoute(nl.DeserializeRtMsg(body), body[unix.SizeofRtMsg:])
+		}
+	})
+	return found, err
+}
+
+// refused reports whether the kernel found no route, or one that refuses packets
+// (net/ipv4/fib_semantics.c, fib_props).
+func refused(err error) bool {
+	var errno syscall.Errno
+	if !errors.As(err, &errno) {
+		return false
+	}
+	return errno == unix.ENETUNREACH || errno == unix.EHOSTUNREACH || errno == unix.EINVAL || errno == unix.EACCES
+}
+
+func tableName(table int) string {
+	switch table {
+	case unix.RT_TABLE_MAIN:
+		return "main"
+	case unix.RT_TABLE_LOCAL:
+		return "local"
+	case unix.RT_TABLE_DEFAULT:
+		return "default"
+	}
+	return fmt.Sprint(table)
+}
