@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"lvs-agents/internal/host"
 	"lvs-agents/internal/lvs"
@@ -11,50 +12,94 @@ import (
 	"lvs-agents/ocf"
 )
 
-// stopDamaged stops what can still be read of a damaged record and what the
-// parameters name: the record was there, so this resource did start something.
-// If the parameters say nothing either, it succeeds only where the kernel has no
-// service that could be ours.
-func (a *Agent) stopDamaged(ctx context.Context, c ocf.Call, store record.Store, r record.Record) error {
+// damaged is what a resource may have in the kernel whose record cannot be read, not
+// completely or not at all.
+type damaged struct {
+	path   string
+	ours   []lvs.ServiceID // what can be read of the record, and what the parameters name
+	theirs lvs.Scope       // what the records of other resources claim
+	// complete says that the parameters can be used: nothing else is ours.
+	complete bool
+}
+
+// guess finds out what is ours without a record that could be trusted. The record was
+// there, so this resource did start something.
+func (a *Agent) guess(ctx context.Context, c ocf.Call, store record.Store, r record.Record) damaged {
+	d := damaged{path: store.Path(c.Instance), theirs: lvs.Scope{}}
 	others, _, err := store.Others(c.Instance)
 	if err != nil {
-		return fmt.Errorf("reading the records of other resources: %w", err)
+		c.Log.Warnf("the records of other resources cannot be read: %v", err)
 	}
-	theirs := lvs.Scope{}
 	for _, other := range others {
 		for id := range other.Scope() {
-			theirs[id] = true
+			d.theirs[id] = true
 		}
 	}
-	want, errWant := a.want(ctx, c)
+	want, err := a.want(ctx, c)
+	d.complete = err == nil
 	claimed := append(r.Services.IDs(), r.Removing...)
-	r.Services, r.Removing = nil, nil
 	for _, id := range append(claimed, want.IDs()...) {
-		if !theirs[id] {
-			r.Removing = append(r.Removing, id)
+		if !d.theirs[id] {
+			d.ours = append(d.ours, id)
 		}
 	}
-	if errWant != nil {
-		if err := a.nothingUnclaimed(ctx, store.Path(c.Instance), theirs, r.Scope()); err != nil {
-			return err
+	return d
+}
+
+// unknown is an error for a service of which nothing says whose it is, nil for none.
+func (d damaged) unknown(have lvs.Table) error {
+	for _, id := range have.IDs() {
+		if !d.complete && !d.theirs[id] && !slices.Contains(d.ours, id) {
+			return fmt.Errorf("record %s is damaged and %s may be of it; ipvsadm -D what is, then remove the file", d.path, id)
 		}
+	}
+	return nil
+}
+
+// nothingLeft reports whether the kernel has nothing that may be ours.
+func (d damaged) nothingLeft(have lvs.Table) bool {
+	return d.unknown(have) == nil && !slices.ContainsFunc(have.IDs(), func(id lvs.ServiceID) bool { return slices.Contains(d.ours, id) })
+}
+
+// stopDamaged stops what can still be read of a damaged record and what the
+// parameters name. If the parameters say nothing either, it succeeds only where the
+// kernel has no service that could be ours.
+func (a *Agent) stopDamaged(ctx context.Context, c ocf.Call, store record.Store, r record.Record) error {
+	d := a.guess(ctx, c, store, r)
+	r.Services, r.Removing = nil, d.ours
+	have, err := a.kernel.Table(ctx)
+	if err != nil && !errors.Is(err, host.ErrNotInstalled) {
+		return err
+	}
+	if err := d.unknown(have); err != nil {
+		return err
 	}
 	return a.stopRecord(ctx, c, store, r)
 }
 
-// nothingUnclaimed fails if the kernel has services that no record claims.
-func (a *Agent) nothingUnclaimed(ctx context.Context, path string, theirs, ours lvs.Scope) error {
+// judgeDamaged looks at the kernel where the record does not say what is ours.
+func (a *Agent) judgeDamaged(ctx context.Context, c ocf.Call, store record.Store, r record.Record, why error) (ocf.Status, error) {
 	have, err := a.kernel.Table(ctx)
-	if errors.Is(err, host.ErrNotInstalled) {
-		return nil
-	}
 	if err != nil {
-		return err
+		return ocf.Status{}, err
 	}
+	if a.guess(ctx, c, store, r).nothingLeft(have) {
+		return ocf.Status{State: ocf.Stopped, Reason: fmt.Sprintf("%v; the kernel has nothing of this resource", why)}, nil
+	}
+	return ocf.Status{State: ocf.Failed, Reason: why.Error()}, nil
+}
+
+// mention names the services of the parameters that stay, because no record says that
+// this resource put them there.
+func (a *Agent) mention(ctx context.Context, c ocf.Call, store record.Store) {
+	have, err := a.kernel.Table(ctx)
+	if err != nil || len(have) == 0 {
+		return
+	}
+	ours := a.guess(ctx, c, store, record.Record{}).ours
 	for _, id := range have.IDs() {
-		if !theirs[id] && !ours[id] {
-			return fmt.Errorf("record %s is damaged and %s may be of it; ipvsadm -D what is, then remove the file", path, id)
+		if slices.Contains(ours, id) {
+			c.Log.Warnf("no record of this resource, so %s stays; ipvsadm -D it if this resource put it there", id)
 		}
 	}
-	return nil
 }

@@ -192,9 +192,12 @@ func (a *Agent) converge(ctx context.Context, c ocf.Call, store record.Store, ne
 // claim refuses services that belong to somebody else: to another resource by
 // its record, or to nobody by any record and not equal to what we want.
 func (a *Agent) claim(ctx context.Context, c ocf.Call, store record.Store, old record.Record, want lvs.Table) error {
-	others, damaged, err := store.Others(c.Instance)
+	others, unread, err := store.Others(c.Instance)
 	if err != nil {
 		return fmt.Errorf("reading the records of other resources: %w", err)
+	}
+	for _, path := range store.Copies() {
+		c.Log.Warnf("%s is a copy of a record and counts for nothing; remove it", path)
 	}
 	for _, other := range others {
 		scope := other.Scope()
@@ -213,8 +216,8 @@ func (a *Agent) claim(ctx context.Context, c ocf.Call, store record.Store, old r
 		h, exists := have.Lookup(w.ID)
 		switch {
 		case !exists || ours[w.ID]:
-		case len(damaged) > 0:
-			return fmt.Errorf("virtual service %s exists already and may belong to the damaged record %s; repair or remove that", w.ID, damaged[0])
+		case len(unread) > 0:
+			return fmt.Errorf("virtual service %s exists already and may belong to the damaged record %s; repair or remove that", w.ID, unread[0])
 		case !w.Equal(h):
 			first := lvs.Plan(lvs.Table{w}, lvs.Table{h}, lvs.Scope{w.ID: true})[0]
 			return fmt.Errorf("virtual service %s exists already and differs; ipvsadm -D it, or make it equal (to do: %s)", w.ID, first)
@@ -301,6 +304,7 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	r, err := store.Load(c.Instance)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		a.mention(ctx, c, store)
 		return nil
 	case errors.Is(err, record.ErrDamaged):
 		c.Log.Warn(err)
@@ -341,7 +345,7 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 		a.logForeign(ctx, c)
 		return ocf.Status{State: ocf.Stopped}, nil
 	case errors.Is(err, record.ErrDamaged):
-		return ocf.Status{State: ocf.Failed, Reason: err.Error()}, nil
+		return a.judgeDamaged(ctx, c, store, r, err)
 	case err != nil:
 		return ocf.Status{}, err
 	}

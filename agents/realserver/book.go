@@ -27,6 +27,24 @@ func open(ctx context.Context, c ocf.Call) (*book, error) {
 	if err != nil {
 		return nil, err
 	}
+	return load(store, unlock)
+}
+
+// openToStop goes on without the lock after half of the time: what could be put back
+// then is better put back than left.
+func openToStop(ctx context.Context, c ocf.Call) (*book, error) {
+	store, err := record.In(c.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	unlock, err := store.LockHostInHalf(ctx, c.Instance)
+	if err != nil {
+		c.Log.Warnf("stopping without the lock: %v", err)
+	}
+	return load(store, unlock)
+}
+
+func load(store record.Store, unlock func()) (*book, error) {
 	ledger, err := store.LoadLedger()
 	if err != nil && !errors.Is(err, record.ErrDamaged) {
 		unlock()

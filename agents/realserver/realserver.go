@@ -237,6 +237,11 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	if err := a.release(ctx, c, book, left); err != nil {
 		return err
 	}
+	if len(left) > 0 {
+		if err := book.save(); err != nil {
+			return err
+		}
+	}
 	for _, e := range entries {
 		if err := a.apply(ctx, c, e); err != nil {
 			return err
@@ -285,7 +290,7 @@ func (a *Agent) apply(ctx context.Context, c ocf.Call, e record.Entry) error {
 
 // Stop puts back what start found.
 func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
-	book, err := open(ctx, c)
+	book, err := openToStop(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -295,8 +300,9 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 		return nil
 	}
 	if book.damage != nil {
-		held = append(held, a.lost(ctx, book)...)
+		held = append(held, a.lost(ctx, book.Ledger)...)
 		c.Log.Warnf("%v; what can be read of it is put back", book.damage)
+		a.mention(ctx, c, book)
 	}
 	book.Enter(c.Instance, record.Stopping)
 	if err := book.save(); err != nil {
@@ -306,16 +312,31 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 		return err
 	}
 	book.Leave(c.Instance)
-	return book.save()
+	if err := book.save(); err != nil {
+		c.Log.Warnf("everything is put back, but the ledger cannot say so: %v", err)
+	}
+	return nil
+}
+
+// mention names the sysctls that may have been set by this resource, but of which the
+// damaged ledger does not say what they were before.
+func (a *Agent) mention(ctx context.Context, c ocf.Call, book *book) {
+	want, _ := a.want(ctx) // nothing if the parameters are bad as well
+	for _, w := range want {
+		known := slices.ContainsFunc(book.Entries, func(e record.Entry) bool { return e.Setting == w.Setting })
+		if have, err := a.kernel.Get(ctx, w.Setting); err == nil && w.Kind == host.Sysctl && !known && w.Fits(have, w.value) {
+			c.Log.Warnf("%s stays %s; the damaged ledger does not say what it was before", w.Setting, have)
+		}
+	}
 }
 
 // lost is what the parameters say that a damaged ledger does not: the ledger
 // proves that something was started.
-func (a *Agent) lost(ctx context.Context, book *book) []record.Entry {
+func (a *Agent) lost(ctx context.Context, ledger record.Ledger) []record.Entry {
 	var lost []record.Entry
 	want, _ := a.want(ctx) // nothing if the parameters are bad as well
 	for _, w := range want {
-		known := slices.ContainsFunc(book.Entries, func(e record.Entry) bool { return e.Setting == w.Setting })
+		known := slices.ContainsFunc(ledger.Entries, func(e record.Entry) bool { return e.Setting == w.Setting })
 		if !known && w.Kind != host.Sysctl { // nobody knows what a sysctl was
 			lost = append(lost, record.Entry{Setting: w.Setting, Found: host.Off, Set: host.On})
 		}
@@ -337,10 +358,21 @@ func (a *Agent) release(ctx context.Context, c ocf.Call, book *book, entries []r
 	for _, e := range entries {
 		book.Drop(c.Instance, e.Setting)
 	}
-	if len(entries) == 0 {
-		return nil
+	return nil
+}
+
+// remains reports whether the kernel has something that stop would have to put back.
+func (a *Agent) remains(ctx context.Context, ledger record.Ledger, id string, entries []record.Entry) (bool, error) {
+	for _, e := range entries {
+		have, err := a.kernel.Get(ctx, e.Setting)
+		if err != nil {
+			return false, plain(err)
+		}
+		if ledger.Alone(id, e) && have == e.Set && have != e.Found {
+			return true, nil
+		}
 	}
-	return book.save()
+	return false, nil
 }
 
 func (a *Agent) restore(ctx context.Context, c ocf.Call, e record.Entry) error {
@@ -384,13 +416,14 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	ledger, err := store.LoadLedger()
 	switch {
 	case errors.Is(err, record.ErrDamaged):
-		return failed("%v; stop and start this resource", err)
+		entries := append(ledger.Held(c.Instance), a.lost(ctx, ledger)...)
+		return a.unlessGone(ctx, c, ledger, entries, fmt.Sprintf("%v; stop and start this resource", err))
 	case err != nil:
 		return ocf.Status{}, err
 	case ledger.State(c.Instance) == "":
 		return ocf.Status{State: ocf.Stopped, Reason: "this resource has set nothing on this host"}, nil
 	case ledger.State(c.Instance) == record.Stopping:
-		return failed("the last stop did not end; stop it again")
+		return a.unlessGone(ctx, c, ledger, ledger.Held(c.Instance), "the last stop did not end; stop it again")
 	}
 	held := ledger.Held(c.Instance)
 	settings := make([]host.Setting, 0, len(held))
@@ -400,7 +433,7 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 			return ocf.Status{}, plain(err)
 		}
 		if !e.Fits(have, e.Set) {
-			return failed("%s is %s and not %s; %s", e.Setting, cmp.Or(have, "gone"), e.Set, e.Command(e.Set))
+			return a.unlessGone(ctx, c, ledger, held, fmt.Sprintf("%s is %s and not %s; %s", e.Setting, cmp.Or(have, "gone"), e.Set, e.Command(e.Set)))
 		}
 		settings = append(settings, e.Setting)
 	}
@@ -413,6 +446,19 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 		return ocf.Status{State: ocf.Running}, nil
 	}
 	return a.examine(ctx, settings)
+}
+
+// unlessGone is failed for a reason, unless the kernel has nothing of this resource: a
+// ledger that could not be written by stop says otherwise.
+func (a *Agent) unlessGone(ctx context.Context, c ocf.Call, ledger record.Ledger, entries []record.Entry, reason string) (ocf.Status, error) {
+	remains, err := a.remains(ctx, ledger, c.Instance, entries)
+	switch {
+	case err != nil:
+		return ocf.Status{}, err
+	case remains:
+		return ocf.Status{State: ocf.Failed, Reason: reason}, nil
+	}
+	return ocf.Status{State: ocf.Stopped, Reason: "nothing of this resource is left on this host: " + reason}, nil
 }
 
 func (a *Agent) examine(ctx context.Context, settings []host.Setting) (ocf.Status, error) {

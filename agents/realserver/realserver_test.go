@@ -258,7 +258,11 @@ func TestFailureAtEveryOp(t *testing.T) {
 				if !strings.HasSuffix(got.reason, ": no buffer space available") {
 					t.Errorf("reason: %s", got.reason)
 				}
-				h.must(t, 1, "web", "monitor", params...)
+				code := ocf.Generic
+				if action == "start" && n == 0 { // nothing was set yet
+					code = ocf.NotRunning
+				}
+				h.must(t, code, "web", "monitor", params...)
 				h.must(t, 0, "web", next, params...)
 				h.want(t, map[string]string{"start": full, "stop": before}[next])
 			}

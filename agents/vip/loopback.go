@@ -3,6 +3,7 @@ package vip
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"lvs-agents/internal/host"
@@ -40,6 +41,34 @@ func (n notes) loopback() ([]host.Address, error) {
 	return kept, nil
 }
 
+// takenOffLoopback is what the note says. One that cannot be read says nothing: the
+// kernel decides what is left, not a file.
+func (a *Agent) takenOffLoopback(c ocf.Call) []host.Address {
+	kept, err := a.notes(c).loopback()
+	if err != nil {
+		c.Log.Warnf("what was taken off lo cannot be read, so nothing is put back: %v", err)
+		return nil
+	}
+	return kept
+}
+
+// missingOnLoopback is what was taken off lo and is not there again. A note may be left
+// after everything was put back, where it could not be removed.
+func (a *Agent) missingOnLoopback(ctx context.Context, c ocf.Call) ([]host.Address, error) {
+	var missing []host.Address
+	for _, kept := range a.takenOffLoopback(c) {
+		have, err := a.kernel.Addresses(ctx, kept.Prefix.Addr())
+		if err != nil {
+			return nil, err
+		}
+		back := func(there host.Address) bool { return there.NIC == kept.NIC && there.Prefix == kept.Prefix }
+		if !slices.ContainsFunc(have, back) {
+			missing = append(missing, kept)
+		}
+	}
+	return missing, nil
+}
+
 // takeOffLoopback removes the address from lo, so that the node that has the
 // service does not answer itself, and notes first what has to come back.
 func (a *Agent) takeOffLoopback(ctx context.Context, c ocf.Call) error {
@@ -74,15 +103,13 @@ func (a *Agent) takeOffLoopback(ctx context.Context, c ocf.Call) error {
 
 // putBackOnLoopback undoes takeOffLoopback. The address has left its interface by
 // then, so nothing here makes stop fail.
-func (a *Agent) putBackOnLoopback(ctx context.Context, c ocf.Call) error {
-	kept, err := a.notes(c).loopback()
-	if err != nil {
-		c.Log.Warn(err)
-	}
-	for _, address := range kept {
+func (a *Agent) putBackOnLoopback(ctx context.Context, c ocf.Call) {
+	for _, address := range a.takenOffLoopback(c) {
 		if err := a.apply(ctx, c, host.AddressOp{Verb: host.AddAddress, Address: address}); err != nil {
 			c.Log.Errorf("putting the address back on lo: %v", err)
 		}
 	}
-	return a.notes(c).lo.Remove()
+	if err := a.notes(c).lo.Remove(); err != nil {
+		c.Log.Warnf("the note of what was taken off lo stays: %v", err)
+	}
 }

@@ -413,7 +413,8 @@ func (a *Agent) remove(ctx context.Context, c ocf.Call, have []host.Address) err
 			c.Log.Warn(err)
 		}
 	}
-	return a.putBackOnLoopback(ctx, c)
+	a.putBackOnLoopback(ctx, c)
+	return nil
 }
 
 // ReloadAgent takes over what can change under a running address: its lifetime
@@ -455,10 +456,10 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	if err := a.enter(); err != nil {
 		return ocf.Status{}, err
 	}
-	if kept, err := a.notes(c).loopback(); err != nil {
+	if missing, err := a.missingOnLoopback(ctx, c); err != nil {
 		return ocf.Status{}, err
-	} else if len(kept) > 0 && !a.IP.IsValid() {
-		return failed("%s was taken off lo and is not back yet", kept[0].Prefix.Addr())
+	} else if len(missing) > 0 && !a.IP.IsValid() {
+		return failed("%s was taken off lo and is not back yet", missing[0].Prefix.Addr())
 	}
 	if !a.IP.IsValid() {
 		return ocf.Status{State: ocf.Stopped, Reason: "without an address nothing can be running"}, nil
@@ -487,11 +488,11 @@ func failed(format string, args ...any) (ocf.Status, error) {
 
 // absent tells why the address is not where it belongs.
 func (a *Agent) absent(ctx context.Context, c ocf.Call) (ocf.Status, error) {
-	kept, err := a.notes(c).loopback()
+	missing, err := a.missingOnLoopback(ctx, c)
 	if err != nil {
 		return ocf.Status{}, err
 	}
-	if len(kept) > 0 {
+	if len(missing) > 0 {
 		return failed("%s was taken off lo and is neither on %s nor back; stop puts it back", a.IP, a.place())
 	}
 	if a.NIC != "" && c.Recurring {

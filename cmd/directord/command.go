@@ -304,7 +304,11 @@ func (l *line) stop(ctx context.Context) int {
 	}
 	kernel := ipvs.New()
 	defer func() { _ = kernel.Close() }()
-	if _, err := store.Release(ctx, kernel, l.id(), l.kept()...); err != nil {
+	_, err = store.Release(ctx, kernel, l.id(), l.kept()...)
+	switch {
+	case errors.Is(err, record.ErrClaimStays): // the services are gone
+		return l.fail(exitOK, err)
+	case err != nil:
 		return l.fail(exitFailed, err)
 	}
 	return exitOK

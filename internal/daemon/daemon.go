@@ -217,12 +217,11 @@ func Stop(ctx context.Context, path string) error {
 	defer ticker.Stop()
 	var sent process.Process // got TERM
 	for {
-		p, found := find(path)
-		s, err := Look(path)
-		switch {
-		case !found && (err != nil || !s.Running):
-			return err
-		case found && (p.PID != sent.PID || p.Start != sent.Start):
+		if sent.Start == 0 || sent.Gone() {
+			p, found := find(path)
+			if s, err := Look(path); !found && (err != nil || !s.Running) {
+				return err
+			}
 			sent = p
 			p.Signal(unix.SIGTERM)
 			p.Signal(unix.SIGCONT) // a stopped one would not see TERM
@@ -230,12 +229,12 @@ func Stop(ctx context.Context, path string) error {
 		select {
 		case <-ticker.C:
 		case <-impatient.C:
-			p.Signal(unix.SIGKILL)
+			sent.Signal(unix.SIGKILL)
 		case <-ctx.Done():
-			if !found {
+			if sent.Start == 0 {
 				return fmt.Errorf("%s is locked by a process that is not visible here: %w", path, ctx.Err())
 			}
-			return fmt.Errorf("process %d does not end: %w", p.PID, ctx.Err())
+			return fmt.Errorf("process %d does not end: %w", sent.PID, ctx.Err())
 		}
 	}
 }

@@ -130,7 +130,8 @@ func (s Store) LoadLedger() (Ledger, error) {
 		return Ledger{}, err
 	}
 	l, by, err := parseLedger(text)
-	if !by.wrote(s.here) && (by.owner != "" || err == nil) {
+	changed := unchanged(text, "") != nil // perhaps the line that says whose it is
+	if !by.wrote(s.here) && (by.owner != "" || err == nil) && !changed {
 		return Ledger{}, nil
 	}
 	if err != nil {

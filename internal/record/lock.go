@@ -33,13 +33,22 @@ func (s Store) Lock(ctx context.Context, who string, until time.Time) (func(), e
 // which changes nothing but its own services, had better go on without the lock
 // than fail. The function that it returns is never nil.
 func (s Store) LockInHalf(ctx context.Context, who string) (func(), error) {
+	return inHalf(ctx, who, s.Lock)
+}
+
+// LockHostInHalf is to LockHost what LockInHalf is to Lock.
+func (s Store) LockHostInHalf(ctx context.Context, who string) (func(), error) {
+	return inHalf(ctx, who, s.LockHost)
+}
+
+func inHalf(ctx context.Context, who string, lock func(context.Context, string, time.Time) (func(), error)) (func(), error) {
 	until, limited := ctx.Deadline()
 	if limited {
 		half, cancel := context.WithTimeout(ctx, time.Until(until)/2)
 		defer cancel()
 		ctx = half
 	}
-	unlock, err := s.Lock(ctx, who, until)
+	unlock, err := lock(ctx, who, until)
 	if err != nil {
 		return func() {}, err
 	}

@@ -50,11 +50,11 @@ func (n Note) Read() (string, error) {
 	if cookie, more, found := strings.Cut(strings.TrimPrefix(rest, noteCookie), "\n"); found && strings.HasPrefix(rest, noteCookie) {
 		by.cookie, rest = cookie, more
 	}
-	if !by.wrote(here) {
-		return "", nil
-	}
 	if err := unchanged(text, "# "); err != nil {
 		return "", fmt.Errorf("%s: %w: %w", n.path, ErrDamaged, err)
+	}
+	if !by.wrote(here) {
+		return "", nil
 	}
 	if i := strings.LastIndex("\n"+rest, "\n# "+sumWord); i >= 0 {
 		rest = rest[:i]

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -44,8 +45,20 @@ func TestNotes(t *testing.T) {
 		read("")
 	}
 	owner, rest, _ := strings.Cut(string(text), "\n")
-	if err := os.WriteFile(path, []byte(owner+"9\n"+rest), 0o600); err != nil { // another namespace
+	if err := os.WriteFile(path, []byte(owner+"9\n"+rest), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := note.Read(); !errors.Is(err, ErrDamaged) {
+		t.Errorf("a changed line: %v", err)
+	}
+	lines := strings.SplitAfter(string(text), "\n")
+	another := strings.Replace(lines[0], "\n", "9\n", 1)
+	if err := os.WriteFile(path, []byte(another+"one\n"), 0o600); err != nil { // another namespace, of the version before
 		t.Fatal(err)
 	}
 	read("")
+	if err := os.WriteFile(path, []byte(lines[0]+"one\n"), 0o600); err != nil { // this one
+		t.Fatal(err)
+	}
+	read("one\n")
 }

@@ -200,6 +200,8 @@ func (s Store) Others(id string) (others []Record, damaged []string, err error) 
 		}
 		r, author, errParse := parse(text)
 		switch {
+		case id != "" && r.ID == id: // a copy of its own
+			continue
 		case err != nil || errParse != nil:
 			damaged = append(damaged, path)
 		case !author.wrote(s.here) || escape(r.ID) != entry.Name():

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 
@@ -59,7 +60,14 @@ func (s Store) Release(ctx context.Context, k Kernel, holder string, keep ...lvs
 		return nil, err
 	default:
 		own.ID = OwnID(holder) // also of a damaged one
+		damage := err
 		if ops, err = s.remove(ctx, k, own, keep); err != nil {
+			return ops, err
+		}
+		if err := s.unknown(ctx, k, own.ID, damage, keep); err != nil {
+			return ops, err
+		}
+		if err := s.forget(own.ID); err != nil {
 			return ops, err
 		}
 	}
@@ -130,22 +138,60 @@ func (r Record) Unclaimed(back lvs.Scope) Record {
 }
 
 func (s Store) remove(ctx context.Context, k Kernel, own Record, keep []lvs.ServiceID) ([]lvs.Op, error) {
-	have, err := k.Table(ctx)
-	if errors.Is(err, host.ErrNotInstalled) {
-		return nil, s.forget(own.ID)
-	}
-	if err != nil {
-		return nil, err
-	}
 	scope := own.Scope()
 	for _, id := range keep {
 		delete(scope, id)
 	}
-	ops := lvs.Plan(nil, have, scope)
-	if done, err := k.Apply(ctx, ops); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return ops[:done], err
+	var all []lvs.Op
+	for range attempts {
+		have, err := k.Table(ctx)
+		if errors.Is(err, host.ErrNotInstalled) {
+			return all, nil
+		}
+		if err != nil {
+			return all, err
+		}
+		ops := lvs.Plan(nil, have, scope)
+		if len(ops) == 0 {
+			return all, nil
+		}
+		done, err := k.Apply(ctx, ops)
+		all = append(all, ops[:done]...)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return all, err
+		}
 	}
-	return ops, s.forget(own.ID)
+	return all, errors.New("the table changes all the time; another program adds the services again")
+}
+
+// attempts bounds how often a plan is made again because the table changed between
+// the look and the op.
+const attempts = 5
+
+// unknown is an error for a service that no record claims, where the daemon's own
+// record is damaged and may have claimed it.
+func (s Store) unknown(ctx context.Context, k Kernel, id string, damage error, keep []lvs.ServiceID) error {
+	if damage == nil {
+		return nil
+	}
+	have, err := k.Table(ctx)
+	if errors.Is(err, host.ErrNotInstalled) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	others, _, _ := s.Others(id) // what cannot be read claims nothing
+	claimed := lvs.Scope{}
+	for _, other := range others {
+		maps.Copy(claimed, other.Scope())
+	}
+	for _, service := range have.IDs() {
+		if !claimed[service] && !slices.Contains(keep, service) {
+			return fmt.Errorf("%w; %s may be of it; ipvsadm -D what is, then remove the file", damage, service)
+		}
+	}
+	return nil
 }
 
 // forget removes the daemon's own record.

@@ -89,6 +89,9 @@ func Write(path, text string) error {
 	if err != nil {
 		_ = os.Remove(temporary)
 	}
+	if info, failed := os.Lstat(path); err != nil && failed == nil && info.IsDir() {
+		return fmt.Errorf("%s is a directory; remove it: %w", path, ErrUnusable)
+	}
 	if errors.Is(err, syscall.ENOSPC) && overwrite(path, text) == nil {
 		return nil
 	}

@@ -1,0 +1,76 @@
+package realserver
+
+import (
+	"strings"
+	"testing"
+
+	"lvs-agents/internal/host"
+	"lvs-agents/internal/state/statetest"
+	"lvs-agents/ocf"
+)
+
+const webAddress = "address nic=lo ip=192.0.2.10 scope=global"
+
+// TestStopInEveryConditionOfTheLedger is 0 if and only if nothing of ours is left. Of
+// sysctls, a ledger that cannot be read does not say what they were before.
+func TestStopInEveryConditionOfTheLedger(t *testing.T) {
+	for _, condition := range statetest.Conditions() {
+		for _, left := range []bool{true, false} {
+			t.Run(condition.Name+map[bool]string{true: ", left", false: ", not left"}[left], func(t *testing.T) {
+				stopInCondition(t, condition, left)
+			})
+		}
+	}
+}
+
+func stopInCondition(t *testing.T, condition statetest.Condition, left bool) {
+	h := newHost(t)
+	var mounted bool
+	if h.state, mounted = statetest.Dir(t); condition.Root && !mounted {
+		t.Skip("needs root, to mount a file system")
+	}
+	before := h.kernel.String()
+	h.must(t, 0, "web", "start", "ip=192.0.2.10")
+	if !left {
+		h.kernel.Put(setting(announce), "0")
+		h.kernel.Put(setting(ignore), "0")
+		h.kernel.Put(setting(webAddress), host.Off)
+	}
+	condition.Apply(t, h.state, h.ledger(t))
+	for range 2 {
+		got := h.run("web", "stop", "ip=192.0.2.10")
+		address, _ := h.kernel.Get(t.Context(), setting(webAddress))
+		gone := strings.HasPrefix(condition.Name, statetest.Absent)
+		known := strings.HasPrefix(condition.Name, "as it was") || condition.Name == "full"
+		switch {
+		case gone && (got.code != ocf.Success || (address == host.On) != left): // nothing says that it is ours
+			t.Errorf("stop gives %d (%s); settings:\n%s", got.code, got.reason, h.kernel)
+		case !gone && (got.code != ocf.Success || address == host.On):
+			t.Errorf("stop gives %d (%s); settings:\n%s", got.code, got.reason, h.kernel)
+		case known && h.kernel.String() != before:
+			t.Errorf("not everything was put back:\n%s", h.kernel)
+		}
+	}
+}
+
+// TestOtherResourceAfterAStopOnAFullDisk gets the settings that both shared.
+func TestOtherResourceAfterAStopOnAFullDisk(t *testing.T) {
+	h := newHost(t)
+	var mounted bool
+	if h.state, mounted = statetest.Dir(t); !mounted {
+		t.Skip("needs root, to mount a file system")
+	}
+	before := h.kernel.String()
+	h.must(t, 0, "web", "start", "ip=192.0.2.10")
+	h.must(t, 0, "mail", "start", "ip=192.0.2.9")
+	for _, c := range statetest.Conditions() {
+		if c.Name == "full" {
+			c.Apply(t, h.state, h.ledger(t))
+		}
+	}
+	for _, id := range []string{"web", "mail"} {
+		h.must(t, 0, id, "stop")
+		h.must(t, 7, id, "monitor")
+	}
+	h.want(t, before)
+}

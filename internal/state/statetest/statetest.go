@@ -1,0 +1,114 @@
+// Package statetest puts state files into every condition that a stop may find.
+package statetest
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Condition is what has happened to a state file.
+type Condition struct {
+	Name  string
+	Root  bool // only root can make it, on a directory of Dir
+	Apply func(t testing.TB, dir, file string)
+}
+
+// Dir makes a state directory that is a file system of its own where this process may
+// mount one, and reports whether it is.
+func Dir(t testing.TB) (dir string, mounted bool) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := unix.Mount("state", dir, "tmpfs", 0, "mode=755,size=256k"); err != nil {
+		return dir, false
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir, true
+}
+
+// Absent is the name of the condition in which nothing says any more what was started.
+const Absent = "absent"
+
+// Conditions are all of them.
+func Conditions() []Condition {
+	list := []Condition{
+		{"as it was", false, func(testing.TB, string, string) {}},
+		{Absent, false, remove},
+		{"damaged", false, edit(func(text []byte) []byte { return text[:max(0, len(text)-3)] })},
+		{"changed", false, edit(func(text []byte) []byte { return bytes.ReplaceAll(text, []byte("1"), []byte("2")) })},
+		{"empty", false, edit(func([]byte) []byte { return nil })},
+		{"directory", false, replace(func(path string) error { return os.MkdirAll(filepath.Join(path, "x"), 0o755) })},
+		{"link", false, replace(func(path string) error { return os.Symlink("/etc/hostname", path) })},
+		{"link loop", false, replace(func(path string) error { return os.Symlink(filepath.Base(path), path) })},
+		{"pipe", false, replace(func(path string) error { return syscall.Mkfifo(path, 0o600) })},
+		{"socket", false, replace(func(path string) error { return syscall.Mknod(path, syscall.S_IFSOCK|0o600, 0) })},
+		{"others may write", false, func(t testing.TB, _, file string) { must(t, os.Chmod(file, 0o666)) }},
+		{"others may write to its directory", false, func(t testing.TB, dir, _ string) { must(t, os.Chmod(dir, 0o777)) }},
+		{"of another user", true, func(t testing.TB, _, file string) { must(t, os.Chown(file, 65534, 65534)) }},
+		{"in a directory of another user", true, func(t testing.TB, dir, _ string) { must(t, os.Chown(dir, 65534, 65534)) }},
+		{"full", true, func(t testing.TB, dir, _ string) { fill(t, dir) }},
+	}
+	for _, c := range list {
+		if c.Name != "full" {
+			list = append(list, Condition{c.Name + ", read-only", true, func(t testing.TB, dir, file string) {
+				c.Apply(t, dir, file)
+				readOnly(t, dir)
+			}})
+		}
+	}
+	return list
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// readOnly remounts the file system that Dir has made.
+func readOnly(t testing.TB, dir string) {
+	err := unix.Mount("state", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, "")
+	if errors.Is(err, unix.EINVAL) { // a directory in it
+		err = unix.Mount("state", filepath.Dir(dir), "", unix.MS_REMOUNT|unix.MS_RDONLY, "")
+	}
+	must(t, err)
+}
+
+func remove(t testing.TB, _, file string) { must(t, os.Remove(file)) }
+
+func edit(change func([]byte) []byte) func(testing.TB, string, string) {
+	return func(t testing.TB, _, file string) {
+		text, err := os.ReadFile(file)
+		must(t, err)
+		must(t, os.WriteFile(file, change(text), 0o644))
+	}
+}
+
+func replace(by func(path string) error) func(testing.TB, string, string) {
+	return func(t testing.TB, _, file string) {
+		must(t, os.Remove(file))
+		must(t, by(file))
+	}
+}
+
+func fill(t testing.TB, dir string) {
+	file, err := os.Create(filepath.Join(dir, "fill"))
+	must(t, err)
+	defer file.Close()
+	for err == nil {
+		_, err = file.Write(make([]byte, 4096))
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+}
