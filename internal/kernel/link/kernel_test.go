@@ -280,7 +280,11 @@ func TestUnreachable(t *testing.T) {
 			if ip.Is6() {
 				prefix, nodad = "/64", " nodad"
 			}
-			kerneltest.Run(t, "ip addr add "+ip.String()+prefix+" dev eth0"+nodad+"\n"+tt.commands)
+			kerneltest.Run(t, "ip addr add "+ip.String()+prefix+" dev eth0"+nodad)
+			for until := time.Now().Add(10 * time.Second); ip.Is6() && time.Now().Before(until) && kerneltest.Run(t, "ip -6 route show table local "+ip.String()) == ""; {
+				continue // the kernel adds the route in a work queue
+			}
+			kerneltest.Run(t, tt.commands)
 			found, err := k.Addresses(t.Context(), ip)
 			if err != nil || len(found) != 1 {
 				t.Fatalf("got %v, %v", found, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"syscall"
+	"time"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -29,7 +30,7 @@ func (r *reader) diverted(ctx context.Context, a host.Address, link *hardware) s
 	if link.port == "vrf" {
 		vrf = link.Index
 	}
-	found, err := r.lookup(ctx, a.Prefix.Addr(), vrf)
+	found, err := r.settled(ctx, a.Prefix.Addr(), vrf)
 	switch {
 	case refused(err):
 		return "no route"
@@ -44,6 +45,30 @@ func (r *reader) diverted(ctx context.Context, a host.Address, link *hardware) s
 		text += " table " + tableName(found.table)
 	}
 	return text
+}
+
+// routeWait is how long the kernel can take for the local route of an IPv6 address.
+const routeWait = 200 * time.Millisecond
+
+// settled is lookup after the kernel had time for the local route of an IPv6 address:
+// it adds the route in a work queue, after the address is no longer tentative
+// (net/ipv6/addrconf.c, addrconf_dad_completed).
+func (r *reader) settled(ctx context.Context, ip netip.Addr, vrf int) (found route, err error) {
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for until := time.After(routeWait); ; {
+		found, err = r.lookup(ctx, ip, vrf)
+		if ip.Is4() || err == nil && found.kind == unix.RTN_LOCAL {
+			return found, err
+		}
+		select {
+		case <-until:
+			return found, err
+		case <-ctx.Done():
+			return found, err
+		case <-again.C:
+		}
+	}
 }
 
 // lookup returns the route that the kernel takes to an address, through the rules of
