@@ -307,11 +307,15 @@ func (s *serving) end(ctx context.Context, d *health.Daemon, kernel record.Kerne
 	s.executeAll(ctx, "stop")()
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience/2)
 	defer cancel()
-	var err error
+	err := d.Secure(limited)
 	if s.purge {
-		var ops []lvs.Op
-		ops, err = s.store.Release(limited, kernel, s.id, d.Kept()...)
+		ops, failed := s.store.Release(limited, kernel, s.id, d.Kept()...)
+		err = errors.Join(err, failed)
 		for _, op := range ops {
+			if op.Verb != lvs.DeleteService { // of a resource that has its service back
+				s.log.Infof("not checked any more: %s", op)
+				continue
+			}
 			for _, e := range d.Ends(op) {
 				s.log.WithField("op", op.String()).Info(e.Message)
 				s.mails.changed(e)

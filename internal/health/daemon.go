@@ -565,6 +565,12 @@ func (d *Daemon) do(ctx context.Context, f func(context.Context) error) error {
 	}
 }
 
+// Secure makes sure that a stop finds the services of the daemon's own, also where their
+// record was removed. Call it when Run has returned.
+func (d *Daemon) Secure(ctx context.Context) error {
+	return d.reconciler.secure(ctx, d.setup.Table())
+}
+
 // Resync compares the whole table now and heals it.
 func (d *Daemon) Resync(ctx context.Context) error {
 	done := make(chan error, 1)

@@ -112,6 +112,27 @@ func TestOwnRecordComesBack(t *testing.T) {
 	})
 }
 
+// TestRecordRemovedBeforeTheStop leaves nothing in the kernel all the same.
+func TestRecordRemovedBeforeTheStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simple)
+		var d *Daemon
+		w.run(t, "web", func(running *Daemon) {
+			d = running
+			if err := w.store.Remove(record.OwnID("web")); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if err := d.Secure(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if _, err := w.store.Release(t.Context(), w.kernel, "web"); err != nil {
+			t.Error(err)
+		}
+		w.want(t, "")
+	})
+}
+
 // TestStoppedResourceStaysStopped whatever the daemon reads meanwhile, and is looked
 // after again when it was started again.
 func TestStoppedResourceStaysStopped(t *testing.T) {

@@ -2,8 +2,10 @@ package health
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 
@@ -222,6 +224,37 @@ func (r *reconciler) claim(held record.Record, services lvs.Table) record.Record
 		held.Generation++
 	}
 	return held
+}
+
+// secure writes the daemon's own record again where it was removed, so that the stop
+// that follows finds what to remove.
+func (r *reconciler) secure(ctx context.Context, services lvs.Table) error {
+	ownID := record.OwnID(r.id)
+	if len(r.scopes[ownID]) == 0 {
+		return nil
+	}
+	until, _ := ctx.Deadline()
+	unlock, err := r.store.Lock(ctx, r.id, until)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if _, err := r.store.Load(ownID); !errors.Is(err, fs.ErrNotExist) {
+		return nil // it is there, or the stop says what is wrong with it
+	}
+	others, _, err := r.store.Others(ownID)
+	if err != nil {
+		return err
+	}
+	own := services.Only(r.scopes[ownID])
+	for _, other := range others {
+		own = without(own, other.Services)
+	}
+	err = r.store.Save(record.Record{ID: ownID, State: record.Running, Services: own, Holder: r.id, Claimed: own.IDs()})
+	if err != nil {
+		return fmt.Errorf("writing the record that was removed: %w", err)
+	}
+	return nil
 }
 
 // without returns a table without the services of another.
