@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"lvs-agents/internal/host"
 	"lvs-agents/ocf"
@@ -33,15 +35,30 @@ func (a *Agent) astray(there host.Address) string {
 		a.IP, there.NIC, there.Observed.Diverted, family)
 }
 
-// arrives is nil if the kernel takes packets for an address that is there.
+// window is how long the kernel may take to add the local route of an IPv6 address: it
+// does so in a work queue after the address is there (net/ipv6/addrconf.c,
+// addrconf_dad_work).
+const window = 500 * time.Millisecond
+
+// arrives is nil if the kernel takes packets for an address that is there, or does so
+// within the window.
 func (a *Agent) arrives(ctx context.Context, target host.Address) error {
-	_, have, err := a.kernel.On(ctx, target.NIC, a.IP)
-	for _, there := range have {
-		if there.Observed.Diverted != "" {
-			return errors.New(a.astray(there))
+	soon, cancel := context.WithTimeout(ctx, window)
+	defer cancel()
+	again := time.NewTicker(window / 50)
+	defer again.Stop()
+	for {
+		_, have, err := a.kernel.On(ctx, target.NIC, a.IP)
+		i := slices.IndexFunc(have, func(there host.Address) bool { return there.Observed.Diverted != "" })
+		if err != nil || i < 0 {
+			return err
+		}
+		select {
+		case <-soon.Done():
+			return errors.New(a.astray(have[i]))
+		case <-again.C:
 		}
 	}
-	return err
 }
 
 // compare warns of what an address that is there has otherwise than the parameters

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"lvs-agents/internal/host"
 	"lvs-agents/internal/kernel/kerneltest"
@@ -42,7 +43,7 @@ func TestAnAddressThatNoNeighbourReaches(t *testing.T) {
 	}
 	for _, tt := range tests {
 		for _, nic := range []string{"", "nic=eth0"} {
-			t.Run(tt.name+nic, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				n, params := newNode(t), []string{"ip=" + tt.ip}
 				if nic != "" {
 					params = append(params, nic)
@@ -50,13 +51,13 @@ func TestAnAddressThatNoNeighbourReaches(t *testing.T) {
 				n.mustRun(t, 0, "start", params...)
 				tt.happens(n.links)
 				if got := n.mustRun(t, 1, "monitor", params...); got.reason != tt.reason {
-					t.Errorf("got  %s\nwant %s", got.reason, tt.reason)
+					t.Errorf("%s\ngot  %s\nwant %s", tt.name, got.reason, tt.reason)
 				}
 				n.mustRun(t, tt.start, "start", params...)
 				n.mustRun(t, 0, "stop", params...)
 				n.wantAddresses(t, own)
 				if got := n.mustRun(t, tt.start, "start", params...); got.reason != tt.refused {
-					t.Errorf("got  %s\nwant %s", got.reason, tt.refused)
+					t.Errorf("%s\ngot  %s\nwant %s", tt.name, got.reason, tt.refused)
 				}
 				n.wantAddresses(t, own)
 				n.mustRun(t, 7, "probe", params...)

@@ -471,7 +471,7 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	if len(have) == 0 {
 		return a.absent(ctx, c)
 	}
-	status, err := a.judge(have)
+	status, err := a.judge(ctx, have)
 	if i := slices.IndexFunc(have, a.fits); c.Probe && i >= 0 {
 		a.compare(c, have[i])
 	}
@@ -507,7 +507,7 @@ func (a *Agent) absent(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 }
 
 // judge tells whether the address that is there can be used.
-func (a *Agent) judge(have []host.Address) (ocf.Status, error) {
+func (a *Agent) judge(ctx context.Context, have []host.Address) (ocf.Status, error) {
 	i := slices.IndexFunc(have, a.fits)
 	if i < 0 {
 		return failed("%s is on %s, but with prefix length %d instead of %d", a.IP, have[0].NIC, have[0].Prefix.Bits(), a.Bits)
@@ -526,7 +526,9 @@ func (a *Agent) judge(have []host.Address) (ocf.Status, error) {
 	case unreachable(seen.Interface) != "":
 		return failed("%s on %s cannot be reached: %s", a.IP, have[i].NIC, unreachable(seen.Interface))
 	case seen.Diverted != "":
-		return failed("%s", a.astray(have[i]))
+		if err := a.arrives(ctx, have[i]); err != nil {
+			return ocf.Status{State: ocf.Failed, Reason: err.Error()}, nil
+		}
 	}
 	return ocf.Status{State: ocf.Running}, nil
 }

@@ -24,7 +24,6 @@ import (
 	"lvs-agents/internal/check"
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/control"
-	"lvs-agents/internal/disk"
 	"lvs-agents/internal/daemon"
 	"lvs-agents/internal/disk"
 	watch "lvs-agents/internal/health"
