@@ -308,11 +308,16 @@ func (d *director) byHand(what string) error {
 
 // settle lets daemons see what has happened, and check.
 func (d *director) settle(long bool) {
-	wait := 3 * time.Second
-	if long {
-		wait = 13 * time.Second // after which a daemon that does not hold its services has failed
+	<-time.After(3 * time.Second)
+	if !long {
+		return
 	}
-	<-time.After(wait)
+	for _, r := range d.daemons {
+		if s, err := r.Snapshot(d.t.Context()); err != nil || s.Trouble != "" {
+			<-time.After(10 * time.Second) // after which one that does not hold its services has failed
+			return
+		}
+	}
 }
 
 // later makes a minute pass for daemons that have ended.
