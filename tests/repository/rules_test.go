@@ -83,7 +83,7 @@ func TestStaleFileIsFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files["docs/architecture.txt"] = strings.Replace(files["docs/architecture.txt"], "an operator", "a person", 1)
+	files["docs/architecture.txt"] += "\nrow more\nbox more | More\n"
 	files["docs/adr/9999-x.md"] = "# 9999. X\n\nStatus: accepted\n"
 	after, err := generated(files)
 	if err != nil {
