@@ -1,0 +1,207 @@
+package pattern
+
+// code is what an instruction does.
+type code uint8
+
+const (
+	done    code = iota // the expression has matched
+	jump                // go on at to
+	try                 // go on here; if that fails, at to
+	take                // one byte of set
+	run                 // bytes of set from least to most times
+	start               // group number begins
+	end                 // group number ends, and with it its call
+	begin               // loop number begins
+	again               // loop number: once more, or on at to
+	check               // place
+	same                // the text of a group of numbers
+	holds               // go on here if a condition holds, else at to
+	enter               // call group number, whose code is at to
+	mark                // an atomic group or a look begins; to is where a look for nothing goes on
+	back                // begin a look-behind from least to most bytes before here
+	keep                // the atomic group has matched
+	stay                // the look has matched: go on where it began
+	arrive              // the look-behind must end where it began
+	abandon             // what a look for nothing looked for is there
+)
+
+type instruction struct {
+	code        code
+	to          int
+	number      int
+	least, most int
+	lazy        bool
+	node        *node
+	set         *set
+}
+
+// program is an expression as instructions for a machine.
+type program struct {
+	code          []instruction
+	groups, loops int
+	groupAt       map[int]int
+	calls         []int // instructions whose to is not known yet
+	anchored      anchor
+}
+
+// anchor says where a match can begin.
+type anchor uint8
+
+const (
+	anywhere    anchor = iota
+	onlyAtStart        // \A, or .* with newlines
+	atLines            // .* without
+)
+
+func compile(n *node, groups int) *program {
+	p := &program{groups: groups + 1, groupAt: map[int]int{0: 0}, anchored: anchorOf(n)}
+	p.add(n)
+	p.emit(instruction{code: done})
+	for _, at := range p.calls {
+		p.code[at].to = p.groupAt[p.code[at].number]
+	}
+	return p
+}
+
+// anchorOf looks at the first item only, which nothing refers to.
+func anchorOf(n *node) anchor {
+	for n.kind == sequence && len(n.subs) > 0 {
+		n = n.subs[0]
+	}
+	switch {
+	case n.kind == assertion && n.place == atStart:
+		return onlyAtStart
+	case n.kind != repeat || n.least > 0 || n.most != unlimited || n.subs[0].kind != bytesOf:
+		return anywhere
+	case n.subs[0].set == set{}.inverse():
+		return onlyAtStart
+	case n.subs[0].set == newline().inverse():
+		return atLines
+	}
+	return anywhere
+}
+
+func (p *program) emit(i instruction) int {
+	p.code = append(p.code, i)
+	return len(p.code) - 1
+}
+
+// here makes an instruction go to the next one.
+func (p *program) here(at int) { p.code[at].to = len(p.code) }
+
+func (p *program) add(n *node) {
+	switch n.kind {
+	case sequence:
+		for _, sub := range n.subs {
+			p.add(sub)
+		}
+	case alternative:
+		p.alternatives(n.subs)
+	case bytesOf:
+		p.emit(instruction{code: take, set: &n.set})
+	case repeat:
+		p.repeat(n)
+	case group:
+		p.groupAt[n.number] = p.emit(instruction{code: start, number: n.number})
+		p.add(n.subs[0])
+		p.emit(instruction{code: end, number: n.number})
+	case atomic:
+		p.emit(instruction{code: mark})
+		p.add(n.subs[0])
+		p.emit(instruction{code: keep})
+	case look:
+		p.look(n)
+	case assertion:
+		p.emit(instruction{code: check, node: n})
+	case reference:
+		p.emit(instruction{code: same, node: n})
+	case condition:
+		otherwise := p.emit(instruction{code: holds, node: n})
+		p.add(n.subs[0])
+		after := p.emit(instruction{code: jump})
+		p.here(otherwise)
+		p.add(n.subs[1])
+		p.here(after)
+	case definition:
+		p.aside(n.subs[0])
+	case call:
+		p.calls = append(p.calls, p.emit(instruction{code: enter, number: n.number}))
+	}
+}
+
+// aside adds what is run only when it is called.
+func (p *program) aside(n *node) {
+	after := p.emit(instruction{code: jump})
+	p.add(n)
+	p.here(after)
+}
+
+func (p *program) alternatives(subs []*node) {
+	var ends []int
+	for _, sub := range subs[:len(subs)-1] {
+		other := p.emit(instruction{code: try})
+		p.add(sub)
+		ends = append(ends, p.emit(instruction{code: jump}))
+		p.here(other)
+	}
+	p.add(subs[len(subs)-1])
+	for _, at := range ends {
+		p.here(at)
+	}
+}
+
+func (p *program) repeat(n *node) {
+	body := n.subs[0]
+	switch {
+	case n.most == 0:
+		p.aside(body)
+		return
+	case body.kind == bytesOf:
+		p.emit(instruction{code: run, set: &body.set, least: n.least, most: n.most, lazy: n.lazy})
+		return
+	}
+	if least, _ := body.widths(); n.least == 0 && (n.most == 1 || n.most == unlimited && least > 0) {
+		p.simple(n)
+		return
+	}
+	loop := p.loops
+	p.loops++
+	p.emit(instruction{code: begin, number: loop})
+	at := p.emit(instruction{code: again, number: loop, least: n.least, most: n.most, lazy: n.lazy})
+	p.add(body)
+	p.emit(instruction{code: jump, to: at})
+	p.here(at)
+}
+
+// simple is a repetition that needs no count and always gets on.
+func (p *program) simple(n *node) {
+	at := p.emit(instruction{code: try})
+	leave := at
+	if n.lazy {
+		leave = p.emit(instruction{code: jump})
+		p.here(at)
+	}
+	p.add(n.subs[0])
+	if n.most == unlimited {
+		p.emit(instruction{code: jump, to: at})
+	}
+	p.here(leave)
+}
+
+func (p *program) look(n *node) {
+	at := p.emit(instruction{code: mark, lazy: n.not})
+	if n.behind {
+		least, most := n.subs[0].widths()
+		p.emit(instruction{code: back, least: least, most: most})
+	}
+	p.add(n.subs[0])
+	if n.behind {
+		p.emit(instruction{code: arrive})
+	}
+	if n.not {
+		p.emit(instruction{code: abandon})
+		p.here(at)
+		return
+	}
+	p.emit(instruction{code: stay})
+}
