@@ -111,18 +111,53 @@ func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 func read(path string) ([]byte, error) {
-	// Opening a pipe that nobody writes would wait for ever.
+	// Opening a device may start something, opening a pipe that has no writer waits.
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, named(path, errIrregular)
+	}
 	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, errors.Join(err, fmt.Errorf("%s: not a regular file", path))
+	if err := errors.Join(regular(file.Stat()), ofKernel(file)); err != nil {
+		return nil, named(path, err)
 	}
 	text, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	if err == nil && len(text) > maxFile {
 		err = fmt.Errorf("%s: longer than %d MiB; this is not a configuration file", path, maxFile>>20)
 	}
 	return text, err
+}
+
+var errIrregular = errors.New("not a regular file")
+
+func regular(info fs.FileInfo, err error) error {
+	if err == nil && !info.Mode().IsRegular() {
+		return errIrregular
+	}
+	return err
+}
+
+// ofKernel refuses files that the kernel only pretends to have: reading some of them
+// waits, as /proc/kmsg, or takes from what others read. See statfs(2).
+func ofKernel(file *os.File) error {
+	const proc, sys, trace, debug = 0x9fa0, 0x62656572, 0x74726163, 0x64626720
+	var found syscall.Statfs_t
+	if err := syscall.Fstatfs(int(file.Fd()), &found); err != nil {
+		return fmt.Errorf("statfs: %w", err)
+	}
+	switch int64(found.Type) {
+	case proc, sys, trace, debug:
+		return errors.New("a file of the kernel; this is not a configuration file")
+	}
+	return nil
+}
+
+// named puts the path in front of an error that does not have it.
+func named(path string, err error) error {
+	if _, has := errors.AsType[*fs.PathError](err); has {
+		return err
+	}
+	return fmt.Errorf("%s: %w", path, err)
 }

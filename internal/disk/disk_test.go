@@ -135,3 +135,37 @@ func TestRead(t *testing.T) {
 		t.Errorf("%v, %v", info, err)
 	}
 }
+
+// TestWhatOnlyLooksLikeAFile is refused, at once and with nothing read.
+func TestWhatOnlyLooksLikeAFile(t *testing.T) {
+	dir := t.TempDir()
+	pipe, large, link := filepath.Join(dir, "pipe"), filepath.Join(dir, "large"), filepath.Join(dir, "link")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.WriteFile(large, nil, 0o600), os.Truncate(large, 1<<40)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/dev/zero", link); err != nil {
+		t.Fatal(err)
+	}
+	const kernel = ": a file of the kernel; this is not a configuration file"
+	for path, want := range map[string]string{
+		"/dev/zero": "/dev/zero: not a regular file", link: link + ": not a regular file", pipe: pipe + ": not a regular file", dir: dir + ": not a regular file",
+		large:               large + ": longer than 16 MiB; this is not a configuration file",
+		"/proc/self/status": "/proc/self/status" + kernel, "/sys/kernel/uevent_seqnum": "/sys/kernel/uevent_seqnum" + kernel,
+		"/proc/kmsg": "/proc/kmsg" + kernel, "/proc/sys/kernel/random/uuid": "/proc/sys/kernel/random/uuid" + kernel,
+	} {
+		if _, err := os.Stat(path); err != nil {
+			continue // another kernel
+		}
+		began := time.Now()
+		text, err := new(Reader).Read(t.Context(), path)
+		if err == nil || err.Error() != want && !os.IsPermission(err) || len(text) > maxFile+1 {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+		if took := time.Since(began); took > patience/2 {
+			t.Errorf("%s: %v", path, took)
+		}
+	}
+}
