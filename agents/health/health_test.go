@@ -163,7 +163,7 @@ func TestBadParameters(t *testing.T) {
 		{"no such file", []string{"config=none.cf"}, 5, "parameter config: none.cf: file does not exist in " + n.config + "; copy it to every node"},
 		{"bad file", []string{"config=bad.cf"}, 2, n.config + `/bad.cf:2:12: unknown scheduler "wrrr"; did you mean "wrr"?`},
 		{"empty file", []string{"config=empty.cf"}, 2, n.config + "/empty.cf has no virtual service; add virtual=ADDRESS:PORT"},
-		{"pattern", []string{"ipvs=x", "receive=("}, 6, "receive \"(\": error parsing regexp: missing closing ): `(`"},
+		{"pattern", []string{"ipvs=x", "receive=("}, 6, "receive \"(\": no closing parenthesis at character 1"},
 		{"type", []string{"ipvs=x", "checktype=conect"}, 6, `unknown checktype "conect"; did you mean "connect"?`},
 		{"time", []string{"ipvs=x", "checkinterval=5ms"}, 6, `checkinterval "5ms" is not a number of milliseconds from 10 to 2678400000`},
 		{"several", []string{"ipvs=x", "rise=0", "verify=maybe"}, 6, "rise \"0\" is not a number of checks from 1 to 1000; verify \"maybe\" is neither no nor chain nor name; write no, chain or name"},

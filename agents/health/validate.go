@@ -60,6 +60,10 @@ func (a *Agent) file(ctx context.Context, c ocf.Call) error {
 		return ocf.WrongHere(fmt.Errorf("%s has no virtual service; add virtual=ADDRESS:PORT", path))
 	}
 	for _, p := range problems {
+		if p.Severity == config.Refused {
+			c.Log.Error(p)
+			continue
+		}
 		c.Log.Debug(p)
 	}
 	return nil

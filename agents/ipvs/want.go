@@ -22,8 +22,13 @@ func (a *Agent) Validate(ctx context.Context, c ocf.Call, _ int) error {
 		_, err := a.want(ctx, c)
 		return err
 	}
-	_, err := a.parse(ctx, nil)
-	return err
+	parsed, err := a.parse(ctx, c)
+	if err != nil {
+		return err
+	}
+	_, problems := parsed.Table(ctx, config.NewNames(a.resolver))
+	report(c, problems)
+	return config.Err(problems)
 }
 
 // consistent refuses parameters that contradict each other.
@@ -69,15 +74,38 @@ func (a *Agent) want(ctx context.Context, c ocf.Call) (lvs.Table, error) {
 }
 
 func (a *Agent) fromFile(ctx context.Context, c ocf.Call) (lvs.Table, error) {
-	parsed, err := a.parse(ctx, &c)
+	parsed, err := a.parse(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	return parsed.Table(ctx, a.resolver)
+	names := config.NewNames(a.resolver)
+	if err := names.Restore(c.StateDir); err != nil {
+		c.Log.Warnf("the last addresses of names: %v", err)
+	}
+	table, problems := parsed.Table(ctx, names)
+	report(c, problems)
+	if err := config.Err(problems); err != nil {
+		return nil, err // no fault of the file: the names may have addresses again soon
+	}
+	if err := names.Save(c.StateDir); err != nil {
+		c.Log.Warn(err)
+	}
+	return table, nil
 }
 
-// parse reads the file. Its warnings are logged where there is a call to log for.
-func (a *Agent) parse(ctx context.Context, c *ocf.Call) (*config.Config, error) {
+// report logs what a file does not say as it should.
+func report(c ocf.Call, problems []config.Problem) {
+	for _, p := range problems {
+		if p.Severity == config.Warning {
+			c.Log.Warn(p)
+			continue
+		}
+		c.Log.Error(p)
+	}
+}
+
+// parse reads the file.
+func (a *Agent) parse(ctx context.Context, c ocf.Call) (*config.Config, error) {
 	path, text, err := config.Read(ctx, &disk.Reader{}, a.Config, a.configDirs...)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ocf.Lacking(fmt.Errorf("parameter config: %w; copy it to every node", err))
@@ -92,11 +120,7 @@ func (a *Agent) parse(ctx context.Context, c *ocf.Call) (*config.Config, error) 
 	if len(parsed.Services) == 0 {
 		return nil, ocf.WrongHere(fmt.Errorf("%s has no virtual service; add virtual=ADDRESS:PORT", parsed.File))
 	}
-	for _, p := range problems {
-		if c != nil {
-			c.Log.Warn(p)
-		}
-	}
+	report(c, problems)
 	return parsed, nil
 }
 

@@ -15,11 +15,11 @@ import (
 	"syscall"
 	"time"
 
-	"lvs-agents/internal/check"
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/daemon"
 	"lvs-agents/internal/disk"
+	"lvs-agents/internal/health"
 	"lvs-agents/internal/kernel/ipvs"
 	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/record"
@@ -144,7 +144,8 @@ func (l line) act(ctx context.Context) int {
 	return action(&l, ctx)
 }
 
-// check reads the configuration and prints its errors.
+// check reads the configuration and prints its errors. A test looks up names, too,
+// as start does.
 func (l *line) check(ctx context.Context) (code int) {
 	path, text, err := config.Read(ctx, l.files, l.config, append(config.Dirs(), ".")...)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -159,36 +160,31 @@ func (l *line) check(ctx context.Context) (code int) {
 	}
 	var problems []config.Problem
 	if err == nil {
-		l.cfg, problems = judged(l.config, text)
+		l.cfg, problems = config.Parse(l.config, text)
+		if l.cfg != nil && l.test {
+			setup, _ := health.NewSetup(ctx, l.cfg, config.NewNames(resolver)) // its error is among the problems
+			problems = append(problems, setup.Problems...)
+		}
 		err = config.Err(problems)
 	}
-	if l.test {
-		for _, p := range problems {
+	for _, p := range problems {
+		switch {
+		case l.test:
 			fmt.Fprintf(l.stderr, "%s: %s\n", p.Severity, p)
-		}
-		if len(problems) > 0 && err != nil {
-			return exitConfig
+		case p.Severity == config.Refused && l.action != "status" && l.action != "stop":
+			fmt.Fprintf(l.stderr, "directord: %s\n", p)
 		}
 	}
-	if err != nil {
+	switch refused := slices.ContainsFunc(problems, isRefused); {
+	case l.test && (refused || len(problems) > 0 && err != nil):
+		return exitConfig
+	case err != nil:
 		return l.fail(exitConfig, err)
 	}
 	return exitOK
 }
 
-// judged parses a configuration and looks at its regular expressions, too; it is
-// nil if it cannot be used.
-func judged(path string, text []byte) (*config.Config, []config.Problem) {
-	cfg, problems := config.Parse(path, text)
-	if cfg == nil {
-		return nil, problems
-	}
-	bad := cfg.Patterns(check.Compiles)
-	if len(bad) > 0 {
-		cfg = nil
-	}
-	return cfg, append(problems, bad...)
-}
+func isRefused(p config.Problem) bool { return p.Severity == config.Refused }
 
 func (l *line) tested(context.Context) int {
 	fmt.Fprintf(l.stdout, "%s can be used: %d virtual services\n", l.config, len(l.cfg.Services))

@@ -9,6 +9,9 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/disk"
 )
 
 // compatPIDFile is where ldirectord has the pid of an instance. Ours is written
@@ -20,7 +23,7 @@ func (l *line) compatPIDFile() string {
 // perlDaemon is the pid of the Perl program whose place ours takes, 0 if it does
 // not run.
 func perlDaemon(pidFile string) int {
-	text, err := os.ReadFile(pidFile)
+	_, text, err := config.Read(context.Background(), &disk.Reader{}, pidFile, ".")
 	if err != nil {
 		return 0
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -52,6 +53,9 @@ type serving struct {
 	sum                  atomic.Pointer[[sha256.Size]byte] // of the configuration that was read last
 	file                 atomic.Pointer[config.Config]     // that was accepted last; nil for none
 	read                 *config.Config                    // that was read last
+	names                *config.Names
+	refused              []string // the parts of read that are never up
+	refusedBefore        []string // those of file
 	programs             *programs
 	mails                *mailer
 	monitor              *monitor
@@ -63,7 +67,7 @@ func serve(ctx context.Context, args []string, h host) int {
 	// Until somebody listens for it, it would end the daemon. A channel that nobody
 	// reads does not hand that on to programs that we run, as ignoring it would.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
-	s := &serving{host: h, checks: config.Checks{}}
+	s := &serving{host: h, checks: config.Checks{}, names: config.NewNames(resolver)}
 	if err := s.parse(args); err != nil {
 		l := line{host: h}
 		return l.fail(exitUsage, err)
@@ -129,6 +133,9 @@ func (s *serving) run(ctx context.Context) (err error) {
 	}
 	if s.store, err = record.In(s.stateDir); err != nil {
 		return err
+	}
+	if err := s.names.Restore(s.stateDir); err != nil {
+		s.log.Warn(err)
 	}
 	listener, err := control.Listen(s.stateDir, s.id)
 	if err != nil {
@@ -349,6 +356,10 @@ func (s *serving) name() string {
 func (s *serving) accepted() {
 	cfg := s.read
 	s.file.Store(cfg)
+	s.refusedBefore = s.refused
+	if err := s.names.Save(s.stateDir); err != nil {
+		s.log.Warn(err)
+	}
 	s.sink.to(cfg.LogFile)
 	s.mails.from(cfg.AlertFrom)
 }
@@ -364,9 +375,34 @@ func (s *serving) load(ctx context.Context) (health.Setup, error) {
 	if old := s.file.Load(); s.purge && len(cfg.Services) == 0 && old != nil && len(old.Services) > 0 {
 		return health.Setup{}, fmt.Errorf("%s has no virtual service any more; stop the daemon if that is meant", cfg.File)
 	}
-	setup, err := health.NewSetup(ctx, cfg, resolver)
+	setup, err := health.NewSetup(ctx, cfg, s.names)
 	s.read = cfg
 	return setup, err
+}
+
+// judge logs what a file does not say as it should. An edited one must not take out
+// what works: no more of it may be refused than before.
+func (s *serving) judge(path string, problems []config.Problem, log bool) error {
+	var refused []string
+	var worse error
+	for _, p := range problems {
+		said := strings.TrimPrefix(p.String(), p.Position()+": ")
+		switch {
+		case p.Severity != config.Refused:
+			if log {
+				s.log.Warnf("Warning [%d] reading file %s at line %d: %s", os.Getpid(), path, p.Line, said)
+			}
+			continue
+		case log:
+			s.log.Errorf("Error [%d] reading file %s at line %d: %s", os.Getpid(), path, p.Line, said)
+		}
+		refused = append(refused, said)
+		if s.file.Load() != nil && worse == nil && !slices.Contains(s.refusedBefore, said) {
+			worse = errors.New(p.String())
+		}
+	}
+	s.refused = refused
+	return worse
 }
 
 // parsed reads and judges the configuration. Warnings are logged once.
@@ -397,12 +433,7 @@ func (s *serving) parsed(ctx context.Context) (*config.Config, error) {
 	if known == nil {
 		s.sink.to(cfg.LogFile) // later ones when they are accepted
 	}
-	if known == nil || *known != sum {
-		for _, p := range problems {
-			s.log.Warnf("Warning [%d] reading file %s at line %d: %s", os.Getpid(), path, p.Line, strings.TrimPrefix(p.String(), p.Position()+": "))
-		}
-	}
-	return cfg, nil
+	return cfg, s.judge(path, problems, known == nil || *known != sum)
 }
 
 // same tells whether nothing has happened to a file between two looks.

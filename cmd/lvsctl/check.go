@@ -3,14 +3,16 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
-	checks "lvs-agents/internal/check"
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/disk"
+	"lvs-agents/internal/health"
 )
 
-// check judges files, each with a line for every problem and a summary.
+// check judges files, each with a line for every problem and a summary. Names are
+// looked up, as they are at start.
 func check(ctx context.Context, sys system, files []string) int {
 	code := exitOK
 	reader := disk.Reader{Helper: sys.helper}
@@ -22,19 +24,20 @@ func check(ctx context.Context, sys system, files []string) int {
 			continue
 		}
 		cfg, problems := config.Parse(path, text)
+		var usable *health.Setup
 		if cfg != nil {
-			patterns := cfg.Patterns(checks.Compiles)
-			if problems = append(problems, patterns...); len(patterns) > 0 {
-				cfg = nil
+			setup, err := health.NewSetup(ctx, cfg, config.NewNames(sys.resolver))
+			if problems = append(problems, setup.Problems...); err == nil {
+				usable = &setup
 			}
 		}
 		for _, p := range problems {
 			fmt.Fprintln(sys.stdout, lint(p))
 		}
-		if cfg == nil || len(cfg.Services) == 0 {
+		if usable == nil || len(usable.Services) == 0 || refused(problems) {
 			code = exitFailed
 		}
-		fmt.Fprintf(sys.stdout, "%s: %s\n", path, summary(cfg, problems))
+		fmt.Fprintf(sys.stdout, "%s: %s\n", path, summary(usable, problems))
 	}
 	return code
 }
@@ -44,23 +47,33 @@ func lint(p config.Problem) string {
 	return p.Position() + ": " + p.Severity.String() + strings.TrimPrefix(p.String(), p.Position())
 }
 
-// summary is the last line for a file; cfg is nil if the file cannot be used.
-func summary(cfg *config.Config, problems []config.Problem) string {
-	counts := map[config.Severity]int{}
+// summary is the last line for a file; usable is nil if the file is not.
+func summary(usable *health.Setup, problems []config.Problem) string {
+	counts := map[string]int{}
 	for _, p := range problems {
-		counts[p.Severity]++
+		counts[p.Severity.String()]++
 	}
-	if cfg == nil {
-		return fmt.Sprintf("not usable: %s, %s", count(counts[config.Error], "error"), count(counts[config.Warning], "warning"))
+	errors, warnings := count(counts["error"], "error"), count(counts["warning"], "warning")
+	if usable == nil {
+		return fmt.Sprintf("not usable: %s, %s", errors, warnings)
 	}
-	if len(cfg.Services) == 0 { // ldirectord runs with it; an ipvs resource does not start
+	if len(usable.Services) == 0 { // ldirectord runs with it; an ipvs resource does not start
 		return "not usable: no virtual service"
 	}
 	reals := 0
-	for _, s := range cfg.Services {
+	for _, s := range usable.Services {
 		reals += len(s.Reals)
 	}
-	return fmt.Sprintf("usable: %s, %s; %s", count(len(cfg.Services), "virtual service"), count(reals, "real server"), count(counts[config.Warning], "warning"))
+	services := count(len(usable.Services), "virtual service") + ", " + count(reals, "real server")
+	if refused(problems) {
+		return fmt.Sprintf("usable but for real servers that are never up: %s; %s, %s", services, errors, warnings)
+	}
+	return fmt.Sprintf("usable: %s; %s", services, warnings)
+}
+
+// refused reports whether some real servers can never be up.
+func refused(problems []config.Problem) bool {
+	return slices.ContainsFunc(problems, func(p config.Problem) bool { return p.Severity == config.Refused })
 }
 
 func count(n int, what string) string {

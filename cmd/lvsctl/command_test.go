@@ -44,6 +44,8 @@ var files = map[string]string{
 	"empty.cf":    "",
 	"bad.cf":      "virtual=192.0.2.10\n\tpasswd=secret\n\tservise=http\n",
 	"names.cf":    "virtual=192.0.2.10:80\n\treal=rs9 gate\n",
+	"two.cf":      "virtual=192.0.2.10:80\n\treal=rs1:80 gate\n\treal=192.0.2.21:www gate 3\n",
+	"receive.cf":  "virtual=192.0.2.10:80\n\treceive=\"a(*SKIP)\"\n\treal=192.0.2.21 gate\nvirtual=192.0.2.11:80\n\treal=192.0.2.21 gate\n",
 	"etc/here.cf": "virtual=192.0.2.10:80\n",
 	"saved":       "-A -t 192.0.2.10:80 -s wrr\n-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1\n",
 	"junk":        "IP Virtual Server version 1.2.1 (size=4096)\n",
@@ -61,7 +63,8 @@ func TestCommands(t *testing.T) {
 		{name: "check a file with warnings", args: "check web.cf", stdout: `
 web.cf:1:14: warning: a note after the value; write checktimeout=3
 web.cf:9:12: warning: a note after the value; write quiescent=no
-web.cf: usable: 2 virtual services, 4 real servers; 2 warnings
+web.cf:6: warning: -f 5: service=none has nothing to ask: its real servers count as good without a check; use checktype=connect
+web.cf: usable: 2 virtual services, 4 real servers; 3 warnings
 `},
 		{name: "check a good file", args: "check one.cf", stdout: "\none.cf: usable: 1 virtual service, 1 real server; 0 warnings\n"},
 		{name: "check an empty file", args: "check empty.cf", code: 1, stdout: `
@@ -105,7 +108,7 @@ web.cf:9:12: warning: a note after the value; write quiescent=no
 `},
 		{name: "plan against junk", args: "plan one.cf --against=junk", code: 1,
 			stderr: "\nlvsctl: junk: line 1: \"IP Virtual Server version 1.2.1 (size=4096)\": no command; one of -A -E -D -a -e -d is expected\n"},
-		{name: "plan against a missing file", args: "plan one.cf --against=no", code: 1, stderr: "\nlvsctl: open no: no such file or directory\n"},
+		{name: "plan against a missing file", args: "plan one.cf --against=no", code: 1, stderr: "\nlvsctl: no: file does not exist in .\n"},
 		{name: "plan without IPVS in the kernel", args: "plan one.cf", kernel: fakeKernel{err: host.NotInstalled("IPVS is not in this kernel; modprobe ip_vs")}, code: 1,
 			stderr: "\nlvsctl: IPVS is not in this kernel; modprobe ip_vs\n"},
 		{name: "plan of a bad file", args: "plan bad.cf", code: 1, stderr: `
@@ -114,7 +117,38 @@ bad.cf:2:9: warning: no quotes around the value; write passwd="***"
 bad.cf:3:2: error: unknown directive "servise"; did you mean "service"?
 lvsctl: bad.cf: not usable: 2 errors, 1 warning
 `},
-		{name: "plan with an unknown name", args: "plan names.cf", code: 1, stderr: "\nlvsctl: names.cf:2: real server rs9: lookup rs9: no such host\n"},
+		{name: "plan with an unknown name", args: "plan names.cf", code: 1, stderr: `
+names.cf:2: warning: real server rs9: lookup rs9: no such host, so it is left out
+lvsctl: names.cf:2: real server rs9: lookup rs9: no such host, and no real server is left
+`},
+		{name: "check with an unknown name", args: "check names.cf", code: 1, stdout: `
+names.cf:2: warning: real server rs9: lookup rs9: no such host, so it is left out
+names.cf:2: error: real server rs9: lookup rs9: no such host, and no real server is left
+names.cf: not usable: 1 error, 1 warning
+`},
+		{name: "check two names of one address", args: "check two.cf", stdout: `
+two.cf:3: warning: real server 192.0.2.21:80 is given twice, first in line 2 with other values; the last one counts; delete one of them
+two.cf: usable: 1 virtual service, 1 real server; 1 warning
+`},
+		{name: "plan with two names of one address", args: "plan two.cf", stdout: `
+ipvsadm -A -t 192.0.2.10:80 -s wrr
+ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 3
+`, stderr: `
+two.cf:3: warning: real server 192.0.2.21:80 is given twice, first in line 2 with other values; the last one counts; delete one of them
+`},
+		{name: "check an expression that cannot be used", args: "check receive.cf", code: 1, stdout: `
+receive.cf:2:10: error: receive "a(*SKIP)" cannot be used: (*SKIP) is not understood at character 2, so its real servers are never up; write the expression without it
+receive.cf: usable but for real servers that are never up: 2 virtual services, 2 real servers; 1 error, 0 warnings
+`},
+		{name: "plan with such an expression", args: "plan receive.cf", stdout: `
+ipvsadm -A -t 192.0.2.10:80 -s wrr
+ipvsadm -A -t 192.0.2.11:80 -s wrr
+ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
+ipvsadm -a -t 192.0.2.11:80 -r 192.0.2.21:80 -g -w 1
+`, stderr: `
+receive.cf:2:10: error: receive "a(*SKIP)" cannot be used: (*SKIP) is not understood at character 2, so its real servers are never up; write the expression without it
+`},
+		{name: "plan against a device", args: "plan one.cf --against=/dev/zero", code: 1, stderr: "\nlvsctl: /dev/zero: not a regular file\n"},
 
 		{name: "version", args: "version", stdout: "\nlvsctl 1.2.3\n"},
 		{name: "no command", code: 2, stderr: "\nlvsctl: expected one of \"check\", \"plan\", \"status\", \"doctor\", \"version\"; see lvsctl --help\n"},

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/disk"
@@ -43,7 +42,13 @@ func wanted(ctx context.Context, sys system, file string) (lvs.Table, error) {
 	if cfg == nil {
 		return nil, fmt.Errorf("%s: %s", path, summary(nil, problems))
 	}
-	return cfg.Table(ctx, sys.resolver)
+	table, problems := cfg.Table(ctx, config.NewNames(sys.resolver))
+	for _, p := range problems {
+		if p.Severity == config.Warning {
+			fmt.Fprintln(sys.stderr, lint(p))
+		}
+	}
+	return table, config.Err(problems)
 }
 
 // present is the kernel's table, or a saved one.
@@ -51,7 +56,7 @@ func present(ctx context.Context, sys system, saved string) (lvs.Table, error) {
 	if saved == "" {
 		return sys.kernel.Table(ctx)
 	}
-	text, err := os.ReadFile(saved)
+	_, text, err := config.Read(ctx, &disk.Reader{Helper: sys.helper}, saved, ".")
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvs-agents/internal/kernel/packet"
+	"lvs-agents/internal/pattern"
 )
 
 // anywhere lets the kernel choose, or forces one address.
@@ -65,13 +66,13 @@ func negotiation(t *testing.T, application string, target Target) Checker {
 	return c
 }
 
-// pattern compiles; nothing gives nil.
-func pattern(t *testing.T, text string) Pattern {
+// perls compiles; nothing gives nil.
+func perls(t *testing.T, text string) Pattern {
 	t.Helper()
 	if text == "" {
 		return nil
 	}
-	p, err := Compile(text)
+	p, err := Compile(text, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +129,7 @@ func TestHTTP(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			addr := server(t, answering(tt.answer))
-			c := negotiation(t, "http", Target{Addr: addr, Host: "example.org", Request: "/a b", Receive: pattern(t, tt.receive)})
+			c := negotiation(t, "http", Target{Addr: addr, Host: "example.org", Request: "/a b", Receive: perls(t, tt.receive)})
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			defer cancel()
 			says(t, c.Check(ctx), fmt.Sprintf("GET http://%s/a b: ", addr), tt.want)
@@ -139,7 +140,7 @@ func TestHTTP(t *testing.T) {
 // TestSlowPatternObeysTheTimeLimit: every line would take longer than the limit.
 func TestSlowPatternObeysTheTimeLimit(t *testing.T) {
 	text := strings.Repeat(strings.Repeat("a", 35)+"!\n", 10)
-	slow := pattern(t, "^(?!x)(a+)+$")
+	slow := perls(t, "^(?!x)(a+)+$")
 	for _, name := range []string{"simpletcp", "http"} {
 		t.Run(name, func(t *testing.T) {
 			addr := server(t, func(conn net.Conn) {
@@ -153,7 +154,7 @@ func TestSlowPatternObeysTheTimeLimit(t *testing.T) {
 			began := time.Now()
 			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 			defer cancel()
-			if err := checker.Check(ctx); !errors.Is(err, errSlow) {
+			if err := checker.Check(ctx); !errors.Is(err, pattern.ErrLimit) {
 				t.Error(err)
 			}
 			if took := time.Since(began); took > 2*time.Second {
@@ -165,7 +166,7 @@ func TestSlowPatternObeysTheTimeLimit(t *testing.T) {
 
 // TestPatternIsSharedByChecks that have limits of their own.
 func TestPatternIsSharedByChecks(t *testing.T) {
-	shared := pattern(t, "(?=O)(.)K$")
+	shared := perls(t, "(?=O)(.)K$")
 	var checks sync.WaitGroup
 	for range 8 {
 		checks.Go(func() {

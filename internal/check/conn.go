@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+
+	"lvs-agents/internal/pattern"
 )
 
 // maxAnswer bounds what a check reads in all, in bytes.
@@ -88,7 +90,7 @@ func (c *conn) Close() error {
 func (c *conn) reason(ctx context.Context, err error) error {
 	read := c.raw.read.Load()
 	switch {
-	case err == nil, errors.Is(err, errSlow):
+	case err == nil, errors.Is(err, pattern.ErrLimit):
 		return err
 	case errors.Is(err, errEndless), read >= maxAnswer:
 		return errEndless

@@ -41,7 +41,7 @@ func TestQuestionIsSentAgain(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
 			addr := netip.MustParseAddrPort(socket.LocalAddr().String())
-			check := negotiation(t, "simpletcp", Target{Addr: addr, UDP: true, Request: "hello", Receive: pattern(t, "hello")})
+			check := negotiation(t, "simpletcp", Target{Addr: addr, UDP: true, Request: "hello", Receive: perls(t, "hello")})
 			if err := check.Check(ctx); err != nil {
 				t.Error(err)
 			}

@@ -52,7 +52,7 @@ func FuzzDialogue(f *testing.F) {
 	f.Fuzz(func(t *testing.T, which byte, said []byte) {
 		target := fuzzed()
 		simpleTarget := target
-		simpleTarget.Receive, _ = Compile("OK")
+		simpleTarget.Receive, _ = Compile("OK", nil)
 		page, err := newHTTP("http", target)
 		if err != nil {
 			t.Fatal(err)
@@ -142,7 +142,7 @@ func FuzzCompile(f *testing.F) {
 		f.Add(text, []byte("Test Page\n"))
 	}
 	f.Fuzz(func(t *testing.T, text string, answer []byte) {
-		if p, err := Compile(text); err == nil {
+		if p, err := Compile(text, nil); err == nil {
 			_, _ = p.Match(t.Context(), answer) // what it finds does not matter
 		}
 	})

@@ -26,7 +26,7 @@ func TestHTTPS(t *testing.T) {
 	addr := netip.MustParseAddrPort(server.Listener.Addr().String())
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	target := Target{Addr: addr, Host: "www.example.org", Verify: VerifyNothing, Receive: pattern(t, "^GET www.example.org$")}
+	target := Target{Addr: addr, Host: "www.example.org", Verify: VerifyNothing, Receive: perls(t, "^GET www.example.org$")}
 	if err := negotiation(t, "https", target).Check(ctx); err != nil {
 		t.Error(err)
 	}

@@ -1,14 +1,10 @@
 package check
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"regexp"
-	"sync"
 	"time"
 
-	"github.com/dlclark/regexp2"
+	"lvs-agents/internal/pattern"
 )
 
 // Pattern is what an answer must match.
@@ -18,69 +14,26 @@ type Pattern interface {
 	String() string
 }
 
-// maxMatch bounds one match: nothing can end it earlier.
+// maxMatch bounds one match.
 const maxMatch = time.Second
 
-var errSlow = errors.New("receive takes too long to match; write a simpler expression")
-
-// Compile reads a regular expression of Perl: with Go's library, which takes
-// linear time, where that can read it, else with one that has look-around and
-// back references, within a time limit.
-func Compile(text string) (Pattern, error) {
-	fast, err := regexp.Compile(text)
-	if err == nil {
-		return linear{fast}, nil
-	}
-	if _, other := regexp2.Compile(text, regexp2.None); other != nil {
+// Compile reads a regular expression of Perl. Its matches share room for those that
+// need much memory; nil is no bound.
+func Compile(text string, room pattern.Room) (Pattern, error) {
+	p, err := pattern.Compile(text)
+	if err != nil {
 		return nil, err
 	}
-	return &perl{text: text}, nil
+	return bounded{p, room}, nil
 }
 
-// Compiles returns why a regular expression cannot be read.
-func Compiles(text string) error {
-	_, err := Compile(text)
-	return err
+type bounded struct {
+	*pattern.Pattern
+	room pattern.Room
 }
 
-type linear struct{ *regexp.Regexp }
-
-// Match lets $ match before a newline at the end, as in Perl: pages end in one.
-func (p linear) Match(ctx context.Context, answer []byte) (bool, error) {
-	if err := ctx.Err(); err != nil {
-		return false, err
-	}
-	return p.Regexp.Match(answer) || p.Regexp.Match(bytes.TrimSuffix(answer, []byte("\n"))), nil
-}
-
-// perl is compiled once for each match at a time: its time limit is a field of
-// the library's expression.
-type perl struct {
-	text string
-	free sync.Pool // of *regexp2.Regexp
-}
-
-func (p *perl) String() string { return p.text }
-
-func (p *perl) Match(ctx context.Context, answer []byte) (bool, error) {
-	if err := ctx.Err(); err != nil {
-		return false, err
-	}
-	expression, ok := p.free.Get().(*regexp2.Regexp)
-	if !ok {
-		var err error
-		if expression, err = regexp2.Compile(p.text, regexp2.None); err != nil {
-			return false, err
-		}
-	}
-	defer p.free.Put(expression)
-	expression.MatchTimeout = maxMatch
-	if deadline, ok := ctx.Deadline(); ok {
-		expression.MatchTimeout = min(maxMatch, time.Until(deadline))
-	}
-	found, err := expression.MatchString(string(answer))
-	if err != nil || !found && ctx.Err() != nil { // the library's error has the whole answer in it
-		return false, errSlow
-	}
-	return found, nil
+func (b bounded) Match(ctx context.Context, answer []byte) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, maxMatch)
+	defer cancel()
+	return b.Pattern.Match(ctx, answer, b.room)
 }

@@ -14,8 +14,12 @@ import (
 // maxRange bounds a->b. A /20 of real servers is more likely a typing error.
 const maxRange = 4096
 
-// maxReals bounds the real servers of one service.
+// maxReals bounds the real servers of a file, those of all its services.
 const maxReals = 1 << 16
+
+func tooMany() error {
+	return faultf("write fewer or shorter ranges", "more than %d real servers in all", maxReals)
+}
 
 // host is an address, or a name if the address is not valid.
 type host struct {

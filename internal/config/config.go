@@ -24,8 +24,6 @@ type Config struct {
 	MaintenanceDir string   // a file there named after a real server takes that out
 	AlertFrom      string   // sender of mail; empty for user@host
 	Services       []Service
-
-	patterns []pattern // in file order
 }
 
 // Service is a virtual service with everything that was configured for it.
@@ -89,6 +87,8 @@ type Real struct {
 	Last    string // with Host: the other end of a range, empty for a single server
 	Request string // replaces the request of the service's check, empty for not
 	Receive string // replaces the answer expected by the service's check if Request is set
+	// Unusable is why Receive cannot be used; empty if it can.
+	Unusable string
 	// CheckPort is the port that is checked unless the check has one; 0 for that
 	// of Addr.
 	CheckPort uint16
@@ -119,6 +119,7 @@ type Check struct {
 	Method      string   // of HTTP; empty for GET
 	Request     string   // as configured: without a slash in front if none was written
 	Receive     string   // regular expression, empty for any answer
+	Unusable    string   // why Receive cannot be used, so that no real server is ever up; empty if it can
 	VirtualHost string   // Host header, empty for the real server's address
 	Command     string   // what External and ExternalPerl run, with arguments that are separated by blanks
 	Database    string

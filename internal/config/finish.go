@@ -23,6 +23,14 @@ func (p *parser) finish() {
 		p.add(0, 0, Warning, fault{"no virtual service in this file", ""})
 	}
 	p.problems = append(p.problems, p.config.judge()...)
+	if !p.config.refusesAll() {
+		return
+	}
+	for i := range p.problems {
+		if p.problems[i].Severity == Refused {
+			p.problems[i].Severity = Error // nothing would be left
+		}
+	}
 }
 
 // service makes a service of a block.
@@ -55,6 +63,7 @@ func (p *parser) service(b *block) Service {
 	p.request(b, s.Check)
 	p.meaning(b, s.Check)
 	p.need(b, s)
+	p.receive(b, &s)
 	return s
 }
 
@@ -112,15 +121,18 @@ func (p *parser) reals(b *block, s Service) []Real {
 	all := make([]Real, 0, len(b.reals))
 	seen := make(map[netip.AddrPort]int, len(b.reals)) // indexes in all
 	for _, written := range b.reals {
+		if p.total += written.count(); p.total > maxReals {
+			if !p.many {
+				p.report(written.st, Error, asFault(tooMany()))
+			}
+			p.many = true
+			break
+		}
 		checkPort := p.onlyChecked(&written, s)
 		reals, err := written.expand(s.ID.Addr.Port())
 		if err != nil {
 			f := asFault(err)
 			p.report(written.st, Error, f)
-		}
-		if len(all)+len(reals) > maxReals {
-			p.report(written.st, Error, fault{fmt.Sprintf("more than %d real servers in one service", maxReals), ""})
-			break
 		}
 		for _, r := range reals {
 			r.Line, r.CheckPort = written.st.line, checkPort
@@ -130,7 +142,7 @@ func (p *parser) reals(b *block, s Service) []Real {
 				all = append(all, r)
 				continue
 			}
-			p.repeated(written.st, all[at], r)
+			p.report(written.st, Warning, repetition(all[at], r))
 			all[at] = r
 		}
 	}
@@ -150,15 +162,6 @@ func (p *parser) onlyChecked(w *writtenReal, s Service) uint16 {
 			fmt.Sprintf("write port %d, and checkport=%d if that shall be checked", port, w.port)})
 	}
 	return w.port
-}
-
-func (p *parser) repeated(st statement, before, r Real) {
-	what := fmt.Sprintf("real server %s is given twice, first in line %d", r.Addr, before.Line)
-	if before.Line = r.Line; before == r {
-		p.report(st, Warning, fault{what, "delete this one"})
-		return
-	}
-	p.report(st, Warning, fault{what + " with other values; the last one counts", "delete one of them"})
 }
 
 // fallback chooses the fallback of a service and fits its port.

@@ -65,8 +65,8 @@ func tableOf(t testing.TB, cfg *Config) string {
 	if cfg == nil {
 		return ""
 	}
-	table, err := cfg.Table(t.Context(), tutorial)
-	if err != nil {
+	table, problems := cfg.Table(t.Context(), NewNames(tutorial))
+	if err := Err(problems); err != nil {
 		t.Fatal(err)
 	}
 	if err := table.Validate(); err != nil {
@@ -117,7 +117,7 @@ func TestTutorials(t *testing.T) {
 				return
 			}
 			want, _ := Parse(name+".cf", file(t, "testdata/seeds/"+clean+".cf"))
-			ignore := cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Line" || p.Last().String() == ".patterns" }, cmp.Ignore())
+			ignore := cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Line" }, cmp.Ignore())
 			addr := cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })
 			if diff := cmp.Diff(want, cfg, ignore, addr); diff != "" {
 				t.Errorf("differs from the clean form (-clean +damaged):\n%s", diff)

@@ -116,7 +116,7 @@ func (in *inline) reals() []inlineReal {
 			expanded, err = r.expand(0)
 		}
 		if total += len(expanded); err == nil && total > maxReals {
-			err = faultf("", "more than %d real servers", maxReals)
+			err = tooMany()
 			expanded = nil
 		}
 		if err != nil {

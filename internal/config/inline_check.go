@@ -4,11 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
-	"regexp/syntax"
 	"slices"
 
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/pattern"
 )
 
 // Checks are checks that fit into the parameters of a resource, the same for all
@@ -65,7 +64,7 @@ func (c Checks) Validate() error {
 // read reads the values as a file's: where a directive may stand outside of
 // blocks it does.
 func (c Checks) read() (*parser, *block, error) {
-	p, b, known := &parser{config: &Config{}, patterns: map[string]bool{}}, &block{}, directives()
+	p, b, known := &parser{config: &Config{}}, &block{}, directives()
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(c)) {
 		d := known[name]
@@ -84,20 +83,10 @@ func (c Checks) read() (*parser, *block, error) {
 	if f := p.global.fallback; f != nil && f.host.name != "" {
 		p.global.fallback6 = f // a name may have both
 	}
-	if _, err := regexp.Compile(b.check.Receive); err != nil && !perls(err) {
+	if err := pattern.Check(b.check.Receive); err != nil {
 		errs = append(errs, fmt.Errorf("receive %s: %w", quote(b.check.Receive), err))
 	}
 	return p, b, errors.Join(errs...)
-}
-
-// perls tells whether Perl may understand what Go's library does not: look-around,
-// back references, possessive and long repetitions. The daemon has another library
-// for these, which would cost every action of every agent.
-func perls(err error) bool {
-	found, ok := errors.AsType[*syntax.Error](err)
-	return ok && slices.Contains([]syntax.ErrorCode{
-		syntax.ErrInvalidPerlOp, syntax.ErrInvalidNamedCapture, syntax.ErrInvalidEscape, syntax.ErrInvalidRepeatOp, syntax.ErrInvalidRepeatSize,
-	}, found.Code)
 }
 
 // withoutLogin refuses a check that never succeeds without a user.

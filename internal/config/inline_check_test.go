@@ -59,7 +59,7 @@ func TestChecksThatParametersCannotHave(t *testing.T) {
 		{"nothing", nil, ""},
 		{"a directive of files", Checks{"autoreload": "yes"}, "autoreload cannot be given without a file"},
 		{"a password", Checks{"passwd": "example"}, "passwd cannot be given without a file"},
-		{"pattern", Checks{"receive": "("}, "receive \"(\": error parsing regexp: missing closing ): `(`"},
+		{"pattern", Checks{"receive": "("}, "receive \"(\": no closing parenthesis at character 1"},
 		{"Perl's patterns", Checks{"receive": `(?!no)(a)\1b++(?<=c)`}, ""},
 		{"look-behind", Checks{"receive": `(?<=a)b`}, ""},
 		{"login", Checks{"checktype": "negotiate", "service": "radius"}, "service=radius needs a user and a password, which parameters cannot have; write it into a file with login and passwd, and use config=FILE"},

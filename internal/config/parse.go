@@ -24,7 +24,7 @@ import (
 // that it accepts changes its meaning.
 func Parse(file string, text []byte) (*Config, []Problem) {
 	p := &parser{
-		config: &Config{File: file}, known: directives(), names: map[string]bool{}, patterns: map[string]bool{},
+		config: &Config{File: file}, known: directives(), names: map[string]bool{},
 		global: settings{given: map[string]int{}},
 	}
 	for name := range p.known {
@@ -49,10 +49,11 @@ type parser struct {
 	config   *Config
 	known    map[string]*directive
 	names    map[string]bool // of known
-	patterns map[string]bool // regular expressions that were looked at
 	global   settings
 	file     []statement // outside of blocks
 	blocks   []*block
+	total    int  // of real servers
+	many     bool // total is too many, which was said
 	problems []Problem
 }
 
@@ -97,6 +98,7 @@ type block struct {
 	protocol  string
 	netmask   string
 	reals     []writtenReal
+	receiveAt statement
 	check     Check
 	rest      Service // what a block says of its service alone
 }

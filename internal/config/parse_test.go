@@ -23,7 +23,7 @@ import (
 
 var example = names{
 	"ip4 web": "192.0.2.10", "ip4 10abc": "192.0.2.11", "ip4 rs2": "192.0.2.22", "ip4 my_host": "192.0.2.23",
-	"ip4 www": "192.0.2.10", "ip6 www": "2001:db8::10", "ip4 sql01": "192.0.2.21", "ip4 sql03": "192.0.2.23",
+	"ip4 www": "192.0.2.10", "ip6 www": "2001:db8::10", "ip4 sql01": "192.0.2.21", "ip4 sql03": "192.0.2.23", "ip4 localhost": "127.0.0.1",
 }
 
 func TestParse(t *testing.T) {
@@ -32,9 +32,9 @@ func TestParse(t *testing.T) {
 			cfg, problems := Parse("web.cf", []byte(tt.text))
 			got := "\n" + lines(problems)
 			if cfg != nil {
-				table, err := cfg.Table(t.Context(), example)
-				if err != nil {
-					t.Fatal(err)
+				table, problems := cfg.Table(t.Context(), NewNames(example))
+				if len(problems) > 0 {
+					t.Error(lines(problems))
 				}
 				got += table.String()
 			}
@@ -125,12 +125,13 @@ func TestFallbackOfTheService(t *testing.T) {
 			if cfg == nil {
 				t.Fatal(lines(problems))
 			}
-			got, s := "none", cfg.Services[0]
+			resolved, problems := cfg.Resolve(t.Context(), NewNames(example))
+			if len(problems) > 0 {
+				t.Fatal(lines(problems))
+			}
+			got, s := "none", resolved.Services[0]
 			if s.Fallback != nil {
-				d, err := s.FallbackDestination(t.Context(), example)
-				if err != nil {
-					t.Fatal(err)
-				}
+				d := s.FallbackDestination()
 				got = fmt.Sprintf("%s %s -w %d", d.Addr, d.Forward, d.Weight)
 			}
 			if got != tt.want {
@@ -140,44 +141,15 @@ func TestFallbackOfTheService(t *testing.T) {
 	}
 }
 
-func TestNamesAreResolvedLate(t *testing.T) {
-	tests := []struct{ name, text, want string }{
-		{"service and real servers", "virtual=www:80\n\treal=sql01->192.0.2.22 gate 2\n\treal=sql03:80 gate",
-			"-A -t 192.0.2.10:80 -s wrr\n-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 2\n-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 2\n-a -t 192.0.2.10:80 -r 192.0.2.23:80 -g -w 1\n"},
-		{"IPv6", "virtual6=www:80", "-A -t [2001:db8::10]:80 -s wrr\n"},
-		{"unknown names", "virtual=x:80\n\treal=y gate", "web.cf:1: virtual server x: lookup x: no such host (and 1 more, see lvsctl check web.cf)"},
-		{"a range that turns out reversed", "virtual=www:80\n\treal=sql03->sql01 gate", "web.cf:2: real servers sql03->sql01: range 192.0.2.23->192.0.2.21 is reversed; write 192.0.2.21->192.0.2.23"},
-		{"two names of one service", "virtual=www:80\nvirtual=192.0.2.10:80", "web.cf:2: virtual service -t 192.0.2.10:80 is given twice, first in line 1; delete one of them"},
-		{"two names of one real server", "virtual=www:80\n\treal=sql01 gate\n\treal=192.0.2.21 gate 2", "web.cf:3: real server 192.0.2.21:80 is given twice, first in line 2; delete one of them"},
-		{"a name for the wrong family", "virtual6=www:80\n\treal6=sql01 gate", "web.cf:2: real server sql01: lookup sql01: no such host"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			cfg, problems := Parse("web.cf", []byte(tt.text))
-			if cfg == nil || len(problems) != 0 {
-				t.Fatal(lines(problems))
-			}
-			table, err := cfg.Table(t.Context(), example)
-			got := table.String()
-			if err != nil {
-				got = err.Error()
-			}
-			if got != tt.want {
-				t.Errorf("got  %s\nwant %s", got, tt.want)
-			}
-		})
-	}
-}
-
 func TestNumericFilesNeedNoResolver(t *testing.T) {
-	cfg, _ := Parse("web.cf", []byte("fallback=example.org\nvirtual=192.0.2.10:80\n\treal=192.0.2.21->192.0.2.22 gate"))
-	if _, err := cfg.Table(t.Context(), nil); err != nil {
-		t.Error(err)
+	cfg, _ := Parse("web.cf", []byte("fallback=127.0.0.1\nvirtual=192.0.2.10:80\n\treal=192.0.2.21->192.0.2.22 gate"))
+	if _, problems := cfg.Table(t.Context(), nil); len(problems) > 0 {
+		t.Error(lines(problems))
 	}
 	cfg, _ = Parse("web.cf", []byte("virtual=www:80"))
-	const want = "web.cf:1: virtual server www: names are not looked up here; write an address"
-	if _, err := cfg.Table(t.Context(), nil); err == nil || err.Error() != want {
-		t.Errorf("got  %v\nwant %s", err, want)
+	const want = "web.cf:1: virtual server www: names are not looked up here, and no virtual service is left; write an address"
+	if _, problems := cfg.Table(t.Context(), nil); Err(problems) == nil || Err(problems).Error() != want {
+		t.Errorf("got  %v\nwant %s", Err(problems), want)
 	}
 }
 
@@ -189,20 +161,6 @@ func TestServiceName(t *testing.T) {
 		if cfg, problems := Parse("", []byte(text)); cfg == nil || cfg.Services[0].Name() != want {
 			t.Errorf("%s: want %s\n%s", text, want, lines(problems))
 		}
-	}
-}
-
-func TestPatterns(t *testing.T) {
-	cfg, _ := Parse("web.cf", []byte("virtual=192.0.2.10:80\n\treceive=\"(\"\n\treal=192.0.2.21 masq 1 \"a\", \"(\"\n\treal=192.0.2.22 masq 1 \"a\", \"ok\"\n"))
-	got := lines(cfg.Patterns(func(text string) error {
-		if text == "(" {
-			return errors.New("missing )")
-		}
-		return nil
-	}))
-	const want = "error: web.cf:2:10: receive \"(\" is not a regular expression (missing ))\n"
-	if got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 
@@ -333,7 +291,7 @@ func FuzzParse(f *testing.F) {
 		if cfg == nil {
 			return
 		}
-		if table, err := cfg.Table(t.Context(), anyName{}); err == nil && table.Validate() != nil {
+		if table, _ := cfg.Table(t.Context(), NewNames(anyName{})); table.Validate() != nil {
 			t.Fatalf("%v\n%s", table.Validate(), table)
 		}
 	})

@@ -17,12 +17,13 @@ type Severity uint8
 const (
 	Error   Severity = iota + 1 // the file is not used
 	Warning                     // the file is used; What says what was made of it
+	Refused                     // the file is used, but for the real servers that What names: they never count as up
 )
 
-// String returns "error" or "warning".
+// String returns "error" or "warning": for an operator, what is refused is an error.
 func (s Severity) String() string {
 	switch s {
-	case Error:
+	case Error, Refused:
 		return "error"
 	case Warning:
 		return "warning"

@@ -161,6 +161,18 @@ func (r *realText) strings(strs []string) error {
 	return nil
 }
 
+// count is how many real servers r stands for, before names are resolved. A range
+// that expand refuses counts once.
+func (r realText) count() int {
+	if r.last == (host{}) || r.first.name != "" || r.last.name != "" {
+		return 1
+	}
+	if d := distance(r.first.addr, r.last.addr); d < maxRange && r.first.addr.Is4() == r.last.addr.Is4() {
+		return int(d) + 1
+	}
+	return 1
+}
+
 // expand returns the real servers that r stands for. Ranges with a name at an
 // end stay one entry until they are resolved.
 func (r realText) expand(defaultPort uint16) ([]Real, error) {

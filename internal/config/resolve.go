@@ -2,29 +2,18 @@ package config
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 
 	"lvs-agents/internal/lvs"
 )
 
-// Resolver looks up host names. *net.Resolver is one.
-type Resolver interface {
-	// LookupNetIP returns the addresses of a host; network is "ip4" or "ip6".
-	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
-}
-
 // Table returns what belongs into the kernel: the services and their real
 // servers with the configured weights. Fallbacks are not in it: they come and
-// go with the health of the real servers. The resolver is used for names only;
-// it may be nil where there are none.
-func (c *Config) Table(ctx context.Context, r Resolver) (lvs.Table, error) {
-	resolved, err := c.Resolve(ctx, r)
-	if err != nil {
-		return nil, err
-	}
-	table := make(lvs.Table, 0, len(c.Services))
+// go with the health of the real servers. The problems are those of Resolve.
+func (c *Config) Table(ctx context.Context, n *Names) (lvs.Table, []Problem) {
+	resolved, problems := c.Resolve(ctx, n)
+	table := make(lvs.Table, 0, len(resolved.Services))
 	for _, s := range resolved.Services {
 		v := lvs.VirtualService{Service: s.Service}
 		for _, real := range s.Reals {
@@ -32,137 +21,234 @@ func (c *Config) Table(ctx context.Context, r Resolver) (lvs.Table, error) {
 		}
 		table = append(table, v)
 	}
-	return table, nil
+	return table, problems
 }
 
-// Resolve returns the configuration with an address for every name of a
-// virtual service or real server, the first that the resolver gives. Names of
-// fallbacks stay; see Service.FallbackDestination.
-func (c *Config) Resolve(ctx context.Context, r Resolver) (*Config, error) {
-	l := lookup{resolver: r, config: c, known: map[query]answer{}}
-	resolved := *c
-	resolved.Services = make([]Service, len(c.Services))
-	for i, s := range c.Services {
-		resolved.Services[i] = l.service(ctx, s)
+// Resolve returns the configuration with an address for every name. What has none,
+// or one that is there already, is left out with a warning: a change of the DNS is
+// no reason to refuse a file. It is an error only if nothing is left.
+func (c *Config) Resolve(ctx context.Context, n *Names) (*Config, []Problem) {
+	if n == nil {
+		n = NewNames(nil)
 	}
-	if l.names == 0 {
+	n.begin()
+	hosts := c.hosts()
+	if len(hosts) == 0 {
 		return c, nil
 	}
-	if len(l.problems) == 0 {
-		l.problems = resolved.judge()
+	r := resolution{config: c, answers: n.Lookup(ctx, hosts), given: map[lvs.ServiceID]int{}}
+	for _, s := range c.Services {
+		if s.Host == "" {
+			r.given[s.ID] = s.Line // an address counts before a name
+		}
 	}
-	return &resolved, Err(l.problems)
-}
-
-// FallbackDestination returns the fallback of a service as a destination of
-// weight 1. The service must have one.
-func (s Service) FallbackDestination(ctx context.Context, r Resolver) (lvs.Destination, error) {
-	l := lookup{resolver: r, known: map[query]answer{}}
-	addr, err := l.addr(ctx, query{s.Fallback.Host, s.IPv6})
-	if err != nil {
-		return lvs.Destination{}, fmt.Errorf("fallback %s: %w", s.Fallback.Host, err)
+	resolved := *c
+	resolved.Services = make([]Service, 0, len(c.Services))
+	before, left := 0, 0
+	for _, s := range c.Services {
+		before += len(s.Reals)
+		if service, ok := r.service(s); ok {
+			resolved.Services = append(resolved.Services, service)
+			left += len(service.Reals)
+		}
 	}
-	return lvs.Destination{Addr: netip.AddrPortFrom(addr, s.Fallback.Port), Forward: s.Fallback.Forward, Weight: 1}, nil
+	switch {
+	case len(resolved.Services) == 0:
+		r.add(Error, r.first.Line, fault{r.first.What + ", and no virtual service is left", r.first.Fix})
+	case before > 0 && left == 0:
+		r.add(Error, r.first.Line, fault{r.first.What + ", and no real server is left", r.first.Fix})
+	}
+	return &resolved, r.problems
 }
 
-// Lookup returns the address of a name, or of an address that is written as one.
-func Lookup(ctx context.Context, r Resolver, name string, ipv6 bool) (netip.Addr, error) {
-	l := lookup{resolver: r, known: map[query]answer{}}
-	return l.addr(ctx, query{name, ipv6})
+// hosts are the names of a configuration.
+func (c *Config) hosts() []Host {
+	var all []Host
+	add := func(name string, ipv6 bool) {
+		if name == "" {
+			return
+		}
+		if _, err := netip.ParseAddr(name); err != nil {
+			all = append(all, Host{name, ipv6})
+		}
+	}
+	for _, s := range c.Services {
+		add(s.Host, s.IPv6)
+		for _, r := range s.Reals {
+			add(r.Host, s.IPv6)
+			add(r.Last, s.IPv6)
+		}
+		if s.Fallback != nil {
+			add(s.Fallback.Host, s.IPv6)
+		}
+	}
+	return all
 }
 
-type query struct {
-	host string
-	ipv6 bool
-}
-
-type answer struct {
-	addr netip.Addr
-	err  error
-}
-
-// lookup resolves names, each once.
-type lookup struct {
-	resolver Resolver
+// resolution puts addresses in the place of names.
+type resolution struct {
 	config   *Config
-	known    map[query]answer
-	names    int // that were looked up
+	answers  map[Host]Answer
+	given    map[lvs.ServiceID]int // lines of services
+	total    int                   // of real servers
+	first    Problem               // that something is left out for
 	problems []Problem
 }
 
-func (l *lookup) service(ctx context.Context, s Service) Service {
-	if s.Host != "" {
-		addr, err := l.addr(ctx, query{s.Host, s.IPv6})
-		l.failed(s.Line, "virtual server", s.Host, err)
-		s.ID.Addr = netip.AddrPortFrom(addr, s.ID.Addr.Port())
-		s.Host = ""
+func (r *resolution) add(severity Severity, line int, f fault) {
+	r.problems = append(r.problems, Problem{File: r.config.File, Line: line, Severity: severity, What: printable(f.what), Fix: f.fix})
+}
+
+// left warns that something is left out.
+func (r *resolution) left(line int, what string, err error) {
+	f := asFault(err)
+	if r.first.What == "" {
+		r.first = Problem{Line: line, What: what + ": " + f.what, Fix: f.fix}
 	}
-	reals := make([]Real, 0, len(s.Reals))
-	for _, r := range s.Reals {
-		if r.Host == "" {
-			reals = append(reals, r)
-			continue
+	r.add(Warning, line, fault{what + ": " + f.what + ", so it is left out", f.fix})
+}
+
+// addr is the address of a name; ok tells whether it has one.
+func (r *resolution) addr(line int, what string, h Host) (addr netip.Addr, ok bool) {
+	if addr, err := netip.ParseAddr(h.Name); err == nil {
+		return addr, true
+	}
+	a := r.answers[h]
+	switch {
+	case a.Err == nil:
+		return a.Addr, true
+	case a.Addr.IsValid():
+		f := asFault(a.Err)
+		r.add(Warning, line, fault{fmt.Sprintf("%s %s: %s, so its last address counts, %s", what, h.Name, f.what, a.Addr), f.fix})
+		return a.Addr, true
+	}
+	r.left(line, what+" "+h.Name, a.Err)
+	return addr, false
+}
+
+func (r *resolution) service(s Service) (Service, bool) {
+	name := s.Host
+	if name != "" {
+		addr, ok := r.addr(s.Line, "virtual server", Host{name, s.IPv6})
+		if !ok {
+			return s, false
 		}
-		reals = append(reals, l.real(ctx, r, s.IPv6)...)
-	}
-	s.Reals = reals
-	return s
-}
-
-func (l *lookup) real(ctx context.Context, r Real, ipv6 bool) []Real {
-	first, err := l.addr(ctx, query{r.Host, ipv6})
-	l.failed(r.Line, "real server", r.Host, err)
-	if err != nil {
-		return nil
-	}
-	if r.Last == "" {
-		return r.at([]netip.Addr{first}, r.Addr.Port())
-	}
-	last, err := l.addr(ctx, query{r.Last, ipv6})
-	l.failed(r.Line, "real server", r.Last, err)
-	if err != nil {
-		return nil
-	}
-	addrs, err := span(first, last)
-	l.failed(r.Line, "real servers", r.Host+"->"+r.Last, err)
-	return r.at(addrs, r.Addr.Port())
-}
-
-func (l *lookup) failed(line int, what, host string, err error) {
-	if err != nil {
-		l.problems = append(l.problems, Problem{File: l.config.File, Line: line, Severity: Error, What: what + " " + host + ": " + err.Error()})
-	}
-}
-
-func (l *lookup) addr(ctx context.Context, q query) (netip.Addr, error) {
-	if addr, err := netip.ParseAddr(q.host); err == nil {
-		return addr, nil
-	}
-	l.names++
-	found, seen := l.known[q]
-	if !seen {
-		found.addr, found.err = l.ask(ctx, q)
-		l.known[q] = found
-	}
-	return found.addr, found.err
-}
-
-func (l *lookup) ask(ctx context.Context, q query) (netip.Addr, error) {
-	if l.resolver == nil {
-		return netip.Addr{}, errors.New("names are not looked up here; write an address")
-	}
-	network := "ip4"
-	if q.ipv6 {
-		network = "ip6"
-	}
-	addrs, err := l.resolver.LookupNetIP(ctx, network, q.host)
-	if err != nil {
-		return netip.Addr{}, err
-	}
-	for _, addr := range addrs {
-		if addr = addr.Unmap(); addr.Is6() == q.ipv6 {
-			return addr.WithZone(""), nil
+		s.ID.Addr, s.Host = netip.AddrPortFrom(addr, s.ID.Addr.Port()), ""
+		if err := (lvs.VirtualService{Service: s.Service}).Validate(); err != nil {
+			r.left(s.Line, "virtual server "+name, trim(err))
+			return s, false
 		}
 	}
-	return netip.Addr{}, fmt.Errorf("no %s address", map[bool]string{false: "IPv4", true: "IPv6"}[q.ipv6])
+	if line, again := r.given[s.ID]; again && line != s.Line {
+		r.left(s.Line, "virtual server "+name, faultf("delete one of them", "virtual service %s is also in line %d", s.Name(), line))
+		return s, false
+	}
+	r.given[s.ID] = s.Line
+	r.reals(&s)
+	r.fallback(&s)
+	return s, true
+}
+
+// reals puts the real servers of a service in the place of their names. Of two with
+// one address the last one counts, as where both are written as addresses.
+func (r *resolution) reals(s *Service) {
+	all := make([]Real, 0, len(s.Reals))
+	seen := make(map[netip.AddrPort]int, len(s.Reals)) // indexes in all
+	for _, written := range s.Reals {
+		for _, real := range r.addresses(written, s) {
+			at, again := seen[real.Addr]
+			if !again {
+				seen[real.Addr] = len(all)
+				all = append(all, real)
+				continue
+			}
+			r.add(Warning, real.Line, repetition(all[at], real))
+			all[at] = real
+		}
+	}
+	s.Reals = all
+}
+
+// repetition is the fault of a real server that is given again.
+func repetition(before, again Real) fault {
+	what := fmt.Sprintf("real server %s is given twice, first in line %d", again.Addr, before.Line)
+	before.Line = again.Line
+	if before == again {
+		return fault{what, "delete this one"}
+	}
+	return fault{what + " with other values; the last one counts", "delete one of them"}
+}
+
+// addresses is the real servers that one with a name stands for.
+func (r *resolution) addresses(real Real, s *Service) []Real {
+	if real.Host == "" {
+		r.total++
+		return []Real{real}
+	}
+	name := real.Host
+	first, ok := r.addr(real.Line, "real server", Host{real.Host, s.IPv6})
+	if !ok {
+		return nil
+	}
+	addrs := []netip.Addr{first}
+	if real.Last != "" {
+		name += "->" + real.Last
+		last, ok := r.addr(real.Line, "real server", Host{real.Last, s.IPv6})
+		if !ok {
+			return nil
+		}
+		var err error
+		if addrs, err = span(first, last); err != nil {
+			r.left(real.Line, "real servers "+name, err)
+			return nil
+		}
+	}
+	if r.total+len(addrs) > maxReals {
+		r.left(real.Line, "real servers "+name, tooMany())
+		return nil
+	}
+	r.total += len(addrs)
+	all := real.at(addrs, real.Addr.Port())
+	for _, one := range all {
+		v := lvs.VirtualService{Service: s.Service, Destinations: []lvs.Destination{one.Destination}}
+		if one.Addr.Addr().Is6() != s.IPv6 {
+			r.left(real.Line, "real server "+name, s.family(one))
+			return nil
+		}
+		if err := v.Validate(); err != nil {
+			r.left(real.Line, "real server "+name, trim(err))
+			return nil
+		}
+	}
+	return all
+}
+
+// fallback puts the address of a fallback in the place of its name. One that is a
+// real server, too, is none.
+func (r *resolution) fallback(s *Service) {
+	if s.Fallback == nil {
+		return
+	}
+	f := *s.Fallback
+	addr, ok := r.addr(f.Line, "fallback", Host{f.Host, s.IPv6})
+	if !ok {
+		s.Fallback = nil
+		return
+	}
+	name := f.Host
+	f.Host = addr.String()
+	s.Fallback = &f
+	for _, real := range s.Reals {
+		if real.Addr == s.fallbackAddr() {
+			r.left(f.Line, "fallback "+name, faultf("choose another server: the fallback serves when no real server does", "it is also a real server of %s, in line %d", s.Name(), real.Line))
+			s.Fallback = nil
+			return
+		}
+	}
+}
+
+// FallbackDestination returns the fallback of a service as a destination of
+// weight 1. The service must be resolved and have one.
+func (s Service) FallbackDestination() lvs.Destination {
+	return lvs.Destination{Addr: s.fallbackAddr(), Forward: s.Fallback.Forward, Weight: 1}
 }

@@ -265,18 +265,8 @@ func setCheckPort(s *scope, value string) error {
 }
 
 func setReceive(s *scope, value string) error {
-	s.block.check.Receive = value
-	s.pattern(value)
+	s.block.check.Receive, s.block.receiveAt = value, s.st
 	return nil
-}
-
-// pattern remembers a regular expression for Config.Patterns.
-func (s *scope) pattern(text string) {
-	if text == "" || s.parser.patterns[text] {
-		return
-	}
-	s.parser.patterns[text] = true
-	s.config.patterns = append(s.config.patterns, pattern{s.st.line, s.st.column, text})
 }
 
 func setReal(ipv6 bool) setter {
@@ -291,7 +281,6 @@ func setReal(ipv6 bool) setter {
 		if r.lost != "" {
 			s.warn("ldirectord loses "+r.lost, `write ADDRESS METHOD WEIGHT "REQUEST", "RECEIVE" l:N u:N`)
 		}
-		s.pattern(r.receive)
 		s.block.reals = append(s.block.reals, writtenReal{r, s.st})
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 
 	"lvs-agents/internal/check"
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/pattern"
 )
 
 // Tools are what checks share.
@@ -23,10 +24,13 @@ type Tools struct {
 
 // Checkers makes checks.
 func Checkers(tools Tools) func(Probe) (check.Checker, error) {
-	var known patterns
+	known := patterns{room: pattern.NewRoom()}
 	return func(p Probe) (check.Checker, error) {
 		if p.Addr.Port() == 0 && p.asksPort() {
 			return check.Never{Reason: errNoPort}, nil // it was a warning when the file was read
+		}
+		if p.Unusable != "" {
+			return check.Never{Reason: errors.New(p.Unusable)}, nil // an error when the file was read
 		}
 		connect := check.Connect{Addr: p.Addr, Source: tools.Source, Dialer: tools.Dialer}
 		switch p.Type {
@@ -56,6 +60,7 @@ func Checkers(tools Tools) func(Probe) (check.Checker, error) {
 
 // patterns remembers what was compiled: thousands of real servers share an answer.
 type patterns struct {
+	room  pattern.Room
 	mu    sync.Mutex
 	known map[string]check.Pattern
 }
@@ -63,18 +68,18 @@ type patterns struct {
 func (p *patterns) compile(text string) (check.Pattern, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if pattern := p.known[text]; pattern != nil {
-		return pattern, nil
+	if known := p.known[text]; known != nil {
+		return known, nil
 	}
-	pattern, err := check.Compile(text)
+	compiled, err := check.Compile(text, p.room)
 	if err != nil {
 		return nil, err
 	}
 	if p.known == nil {
 		p.known = map[string]check.Pattern{}
 	}
-	p.known[text] = pattern
-	return pattern, nil
+	p.known[text] = compiled
+	return compiled, nil
 }
 
 var errNoPort = errors.New("no port to check; add checkport=PORT")
@@ -114,11 +119,11 @@ func targetOf(p Probe, tools Tools, known *patterns) (check.Target, error) {
 	if p.Receive == "" {
 		return t, nil
 	}
-	pattern, err := known.compile(p.Receive)
+	receive, err := known.compile(p.Receive)
 	if err != nil {
 		return t, fmt.Errorf("receive=%q: %w", p.Receive, err)
 	}
-	t.Receive = pattern
+	t.Receive = receive
 	return t, nil
 }
 

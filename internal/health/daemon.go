@@ -214,8 +214,14 @@ func (d *Daemon) accept(ctx context.Context, setup Setup, checkers []target) {
 	if d.Accepted != nil {
 		d.Accepted(setup)
 	}
-	for _, warning := range setup.Warnings {
-		d.Log.Warn(warning)
+	for _, problem := range setup.Problems {
+		switch {
+		case slices.Contains(d.setup.Problems, problem): // it was logged
+		case problem.Severity == config.Warning:
+			d.Log.Warn(problem)
+		default:
+			d.Log.Error(problem)
+		}
 	}
 	trackers := map[Probe]*tracker{}
 	for _, probe := range setup.Probes() {

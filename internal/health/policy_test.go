@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"lvs-agents/internal/check"
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/lvs"
 )
@@ -122,7 +123,7 @@ func TestSetup(t *testing.T) {
 			if diff := cmp.Diff(tt.probes, strings.Join(probes, ", ")); diff != "" {
 				t.Errorf("probes (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(tt.warning, strings.Join(s.Warnings, "\n")); diff != "" {
+			if diff := cmp.Diff(tt.warning, said(s.Problems)); diff != "" {
 				t.Errorf("warnings (-want +got):\n%s", diff)
 			}
 		})
@@ -172,21 +173,64 @@ func TestCheckWithoutAPort(t *testing.T) {
 	}
 }
 
-func TestSetupErrors(t *testing.T) {
-	tests := []struct{ text, want string }{
-		{"virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n\treceive=\"(\"\n", "web.cf:2: real server 192.0.2.21:80 of -t 192.0.2.10:80: receive: error parsing regexp: missing closing ): `(`"},
-		{"virtual=192.0.2.10:80\n\treal=192.0.2.21 gate 1 \"http://user:hun/ter2@192.0.2.9/\", \"\"\n",
-			"web.cf:2: real server 192.0.2.21:80 of -t 192.0.2.10:80: request is no URL; what is special in a login is written as %XX"},
-		{"virtual=192.0.2.10:80\n\treal=web gate\n", "web.cf:2: real server web: names are not looked up here; write an address"},
-		{"virtual=192.0.2.10:80\n\tfallback=sorry\n\treal=192.0.2.21 gate\n", "web.cf:2: fallback sorry: names are not looked up here; write an address"},
+// said is problems in lines.
+func said(problems []config.Problem) string {
+	var all []string
+	for _, p := range problems {
+		all = append(all, p.String())
+	}
+	return strings.Join(all, "\n")
+}
+
+// TestWhatCannotBeUsedIsNeverUp and takes nothing else down.
+func TestWhatCannotBeUsedIsNeverUp(t *testing.T) {
+	const other = "virtual=192.0.2.11:80\n\treal=192.0.2.29 gate\n\tchecktype=connect\n"
+	tests := []struct{ name, text, problem, reason string }{
+		{"receive of a service", "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n\treceive=\"a(*SKIP)\"\n", "",
+			`receive "a(*SKIP)" cannot be used: (*SKIP) is not understood at character 2; write the expression without it`},
+		{"receive of a real server", "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate 1 \"/\", \"(\"\n", "",
+			`receive "(" cannot be used: no closing parenthesis at character 1`},
+		{"receive of UDP", "virtual=192.0.2.10:53\n\treal=192.0.2.21 gate\n\tchecktype=udp\n\trequest=\"a\"\n\treceive=\"[\"\n", "",
+			`receive "[" cannot be used: no closing bracket at character 1; write \[ for a bracket`},
+		{"URL with a bad login", "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate 1 \"http://user:hun/ter2@192.0.2.9/\", \"\"\n", "",
+			"request is not a URL; what is special in a login is written as %XX"},
+		{"URL with a bad port", "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate 1 \"http://192.0.2.9:70000/\", \"\"\n", "",
+			"request: port 70000 is not a number from 1 to 65535"},
+		{"URL with an unknown name", "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate 1 \"http://page.invalid/\", \"\"\n",
+			"web.cf:2: real server 192.0.2.21:80 of -t 192.0.2.10:80: request: names are not looked up here; write an address, so it is never up",
+			"request: names are not looked up here; write an address"},
 	}
 	for _, tt := range tests {
-		cfg, problems := config.Parse("web.cf", []byte(tt.text))
+		t.Run(tt.name, func(t *testing.T) {
+			s := setup(t, tt.text+other)
+			if got := said(s.Problems); got != tt.problem {
+				t.Errorf("got  %s\nwant %s", got, tt.problem)
+			}
+			for i, want := range []string{tt.reason, ""} {
+				checker, err := Checkers(Tools{})(s.Services[i].Reals[0].Probe)
+				if err != nil {
+					t.Fatal(err)
+				}
+				never, is := checker.(check.Never)
+				if is != (want != "") || is && never.Reason.Error() != want {
+					t.Errorf("service %d: %v, want %s", i, checker, want)
+				}
+			}
+		})
+	}
+}
+
+func TestSetupErrors(t *testing.T) {
+	for text, want := range map[string]string{
+		"virtual=192.0.2.10:80\n\treal=web gate\n": "web.cf:2: real server web: names are not looked up here, and no real server is left; write an address",
+		"virtual=web:80\n\treal=192.0.2.21 gate\n": "web.cf:1: virtual server web: names are not looked up here, and no virtual service is left; write an address",
+	} {
+		cfg, problems := config.Parse("web.cf", []byte(text))
 		if cfg == nil {
 			t.Fatal(problems)
 		}
-		if _, err := NewSetup(t.Context(), cfg, nil); err == nil || err.Error() != tt.want {
-			t.Errorf("got  %v\nwant %s", err, tt.want)
+		if _, err := NewSetup(t.Context(), cfg, nil); err == nil || err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
 		}
 	}
 }

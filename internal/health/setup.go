@@ -10,7 +10,6 @@ package health
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -26,7 +25,7 @@ import (
 // Setup is the virtual services that a daemon looks after, with all addresses.
 type Setup struct {
 	Services []Service
-	Warnings []string // what is checked otherwise than it was asked for
+	Problems []config.Problem // what is left out, never up, or checked otherwise than it was asked for
 }
 
 // Service is one virtual service.
@@ -60,36 +59,33 @@ type Probe struct {
 	VirtualPort uint16
 }
 
-// NewSetup resolves the names of a configuration.
-func NewSetup(ctx context.Context, cfg *config.Config, r config.Resolver) (Setup, error) {
-	resolved, err := cfg.Resolve(ctx, r)
-	if err != nil {
-		return Setup{}, err
+// NewSetup resolves the names of a configuration. What cannot be used is left out,
+// or never counts as up, and is among the problems; the error is for a configuration
+// of which nothing is left. Names may be nil where there are only addresses.
+func NewSetup(ctx context.Context, cfg *config.Config, names *config.Names) (Setup, error) {
+	if names == nil {
+		names = config.NewNames(nil)
 	}
-	var setup Setup
-	var known patterns
+	resolved, problems := cfg.Resolve(ctx, names)
+	setup := Setup{Problems: problems}
+	if err := config.Err(problems); err != nil {
+		return setup, err
+	}
+	answers := names.Lookup(ctx, elsewhere(resolved))
 	for _, s := range resolved.Services {
 		service := Service{
 			Service: s.Service, Quiescent: s.Quiescent, KeepAtEnd: s.KeepAtEnd, FallbackCommand: s.FallbackCommand,
 			MonitorFile: s.MonitorFile, Alert: s.Alert, Title: s.Title, Comment: s.Comment,
 		}
 		if s.Fallback != nil {
-			d, err := s.FallbackDestination(ctx, r)
-			if err != nil {
-				return Setup{}, fmt.Errorf("%s:%d: %w", cfg.File, s.Fallback.Line, err)
-			}
+			d := s.FallbackDestination()
 			service.Fallback = &d
 		}
 		for _, real := range s.Reals {
-			probe, warning, err := newProbe(ctx, r, s, real, &known)
-			if err != nil {
-				return Setup{}, fmt.Errorf("%s:%d: real server %s of %s: %w", cfg.File, real.Line, real.Addr, s.ID, err)
-			}
-			if warning != "" {
-				warning = fmt.Sprintf("%s:%d: %s: %s", cfg.File, s.Line, s.ID, warning)
-				if !slices.Contains(setup.Warnings, warning) {
-					setup.Warnings = append(setup.Warnings, warning)
-				}
+			probe, warning := newProbe(answers, s, real)
+			if warning.What != "" {
+				warning.File = cfg.File
+				setup.note(warning)
 			}
 			service.Reals = append(service.Reals, Real{Destination: real.Destination, Probe: probe})
 		}
@@ -98,51 +94,71 @@ func NewSetup(ctx context.Context, cfg *config.Config, r config.Resolver) (Setup
 	return setup, nil
 }
 
+// note adds a problem that was not found before.
+func (s *Setup) note(p config.Problem) {
+	if !slices.Contains(s.Problems, p) {
+		s.Problems = append(s.Problems, p)
+	}
+}
+
+// elsewhere is the hosts that requests name.
+func elsewhere(cfg *config.Config) []config.Host {
+	var all []config.Host
+	for _, s := range cfg.Services {
+		for _, real := range s.Reals {
+			if target, err := config.WholeURL(s.Check.Application, real.Request); err == nil && target != nil {
+				all = append(all, config.Host{Name: target.Hostname(), IPv6: s.IPv6})
+			}
+		}
+	}
+	return all
+}
+
 // newProbe says how a real server is checked; the warning is for a check that
 // proves less than what was asked for. What is configured and makes no
 // difference for the check is left out, so that equal checks are equal.
-func newProbe(ctx context.Context, r config.Resolver, s config.Service, real config.Real, known *patterns) (p Probe, warning string, err error) {
+func newProbe(answers map[config.Host]config.Answer, s config.Service, real config.Real) (p Probe, warning config.Problem) {
 	p.Check = s.Check
 	p.Addr = netip.AddrPortFrom(real.Addr.Addr(), s.CheckedPort(real))
 	if real.Request != "" {
-		p.Request, p.Receive = real.Request, real.Receive
+		p.Request, p.Receive, p.Unusable = real.Request, real.Receive, real.Unusable
 	}
 	p.login()
 	if real.Request != "" {
-		if err := p.elsewhere(ctx, r, s.IPv6); err != nil {
-			return p, "", err
+		if warning = p.elsewhere(answers, s.IPv6); warning.What != "" {
+			warning.What = fmt.Sprintf("real server %s of %s: %s", real.Addr, s.ID, warning.What)
+			warning.Line = real.Line
 		}
 	}
-	warning = p.substitute(s)
+	if other := p.substitute(s); other != "" {
+		warning = config.Problem{Line: s.Line, Severity: config.Warning, What: s.ID.String() + ": " + other}
+	}
 	p.Port = 0
 	kept := config.Check{Type: p.Type, Timeout: p.Timeout, Interval: p.Interval, Fall: p.Fall, Rise: p.Rise}
 	switch p.Type {
 	case config.On, config.Off:
-		return Probe{Check: config.Check{Type: p.Type}}, warning, nil
+		return Probe{Check: config.Check{Type: p.Type}}, warning
 	case config.Ping:
 		kept.Attempts = max(1, p.Attempts)
 		kept.Timeout *= time.Duration(kept.Attempts)
-		return Probe{Check: kept, Addr: netip.AddrPortFrom(p.Addr.Addr(), 0)}, warning, nil
+		return Probe{Check: kept, Addr: netip.AddrPortFrom(p.Addr.Addr(), 0)}, warning
 	case config.External, config.ExternalPerl:
 		kept.Command = p.Command
 		p = Probe{Check: kept, Addr: real.Addr, Virtual: strconv.FormatUint(uint64(s.ID.Mark), 10)}
 		if !s.ID.IsMark() {
 			p.Virtual, p.VirtualPort = hostText(s.ID.Addr.Addr()), s.ID.Addr.Port()
 		}
-		return p, warning, nil
+		return p, warning
 	case config.Connect:
 		p = Probe{Check: kept, Addr: p.Addr}
 	case config.UDP:
-		kept.Request, kept.Receive = p.Request, p.Receive
+		kept.Request, kept.Receive, kept.Unusable = p.Request, p.Receive, p.Unusable
 		p = Probe{Check: kept, Addr: p.Addr}
 	case config.Negotiate, config.Combined:
 		p.Attempts = 0
 		p.UDP = s.ID.Protocol == lvs.UDP
-		if _, err := known.compile(p.Receive); err != nil {
-			return p, "", fmt.Errorf("receive: %w", err)
-		}
 	}
-	return p, warning, nil
+	return p, warning
 }
 
 // substitute chooses the check that is run for what was asked, and warns where
@@ -186,32 +202,31 @@ func (p *Probe) login() {
 }
 
 // elsewhere takes a request that is a whole URL apart: it says what is asked of
-// whom.
-func (p *Probe) elsewhere(ctx context.Context, r config.Resolver, ipv6 bool) error {
-	scheme, _, whole := strings.Cut(p.Request, "://")
-	if !whole || scheme != string(p.Application) || scheme != "http" && scheme != "https" {
-		return nil
+// whom. A real server that cannot be asked is never up.
+func (p *Probe) elsewhere(answers map[config.Host]config.Answer, ipv6 bool) (problem config.Problem) {
+	target, err := config.WholeURL(p.Application, p.Request)
+	if err != nil || target == nil {
+		return problem // an error was one when the file was read
 	}
-	target, err := url.Parse(p.Request)
-	if err != nil {
-		return errors.New("request is no URL; what is special in a login is written as %XX") // the error has the password
-	}
-	addr, err := config.Lookup(ctx, r, target.Hostname(), ipv6)
-	if err != nil {
-		return fmt.Errorf("request: %s: %w", target.Hostname(), err)
+	answer := answers[config.Host{Name: target.Hostname(), IPv6: ipv6}]
+	switch {
+	case answer.Err == nil:
+	case answer.Addr.IsValid():
+		problem = config.Problem{Severity: config.Warning, What: fmt.Sprintf("request: %v, so the last address of %s counts, %s", answer.Err, target.Hostname(), answer.Addr)}
+	default:
+		p.Unusable = "request: " + answer.Err.Error()
+		problem = config.Problem{Severity: config.Warning, What: p.Unusable + ", so it is never up"}
 	}
 	port := p.Application.Port()
-	if target.Port() != "" {
-		given, err := strconv.ParseUint(target.Port(), 10, 16)
-		if err != nil {
-			return fmt.Errorf("request: port %s is not a number from 1 to 65535", target.Port())
-		}
+	if given, err := strconv.ParseUint(target.Port(), 10, 16); err == nil {
 		port = uint16(given)
 	}
-	p.Addr = netip.AddrPortFrom(addr, port)
+	if answer.Addr.IsValid() {
+		p.Addr = netip.AddrPortFrom(answer.Addr, port)
+	}
 	p.VirtualHost = cmp.Or(p.VirtualHost, target.Host)
 	p.Request = cmp.Or(target.RequestURI(), "/")
-	return nil
+	return problem
 }
 
 // Table is the services with all real servers at their configured weights.

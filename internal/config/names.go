@@ -1,0 +1,136 @@
+package config
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Resolver looks up host names. *net.Resolver is one.
+type Resolver interface {
+	// LookupNetIP returns the addresses of a host; network is "ip4" or "ip6".
+	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
+}
+
+// Bounds of looking up names: all of a file take no longer than maxLookup. A first
+// name server that is dead costs five seconds.
+const (
+	maxLookup  = 8 * time.Second
+	maxLookups = 128 // at a time
+)
+
+// Names looks up host names and remembers their addresses: a name that has none any
+// more keeps its last one, and one of several addresses stays the same.
+type Names struct {
+	resolver Resolver
+	mu       sync.Mutex
+	last     map[Host]netip.Addr
+	changed  bool // last, since it was saved
+	missing  int  // names of the last configuration that had no address
+}
+
+// NewNames uses a resolver, which may be nil where there are no names.
+func NewNames(r Resolver) *Names { return &Names{resolver: r, last: map[Host]netip.Addr{}} }
+
+// Host is a name or an address, and of which family its address must be.
+type Host struct {
+	Name string
+	IPv6 bool
+}
+
+// Answer is the address of a host, with Err the last one that is known, if it is
+// valid.
+type Answer struct {
+	Addr netip.Addr
+	Err  error
+}
+
+// Missing reports whether a name of the configuration that was resolved last had no
+// address.
+func (n *Names) Missing() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.missing > 0
+}
+
+func (n *Names) begin() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.missing = 0
+}
+
+// Lookup looks up hosts, several at a time and each once.
+func (n *Names) Lookup(ctx context.Context, hosts []Host) map[Host]Answer {
+	ctx, cancel := context.WithTimeout(ctx, maxLookup)
+	defer cancel()
+	answers := make(map[Host]Answer, len(hosts))
+	var asked []Host
+	for _, h := range hosts {
+		if _, again := answers[h]; again {
+			continue
+		}
+		addr, err := netip.ParseAddr(h.Name)
+		answers[h] = Answer{Addr: addr}
+		if err != nil {
+			asked = append(asked, h)
+		}
+	}
+	found := make([]Answer, len(asked))
+	var lookups sync.WaitGroup
+	for first := range min(maxLookups, len(asked)) {
+		lookups.Go(func() {
+			for i := first; i < len(asked); i += maxLookups {
+				found[i] = n.lookup(ctx, asked[i])
+			}
+		})
+	}
+	lookups.Wait()
+	for i, h := range asked {
+		answers[h] = found[i]
+	}
+	return answers
+}
+
+func (n *Names) lookup(ctx context.Context, h Host) Answer {
+	addrs, err := n.ask(ctx, h)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	last, known := n.last[h]
+	switch {
+	case err != nil:
+		n.missing++
+		return Answer{last, err}
+	case known && slices.Contains(addrs, last):
+		return Answer{Addr: last}
+	}
+	n.last[h], n.changed = addrs[0], true
+	return Answer{Addr: addrs[0]}
+}
+
+// ask returns at least one address, or an error.
+func (n *Names) ask(ctx context.Context, h Host) ([]netip.Addr, error) {
+	if n.resolver == nil {
+		return nil, errors.New("names are not looked up here; write an address")
+	}
+	found, err := n.resolver.LookupNetIP(ctx, h.network(), h.Name)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("lookup %s: no answer in time", h.Name)
+		}
+		return nil, err
+	}
+	var addrs []netip.Addr
+	for _, addr := range found {
+		if addr = addr.Unmap(); addr.Is6() == h.IPv6 && !addr.IsUnspecified() { // some name servers hide names so
+			addrs = append(addrs, addr.WithZone(""))
+		}
+	}
+	if len(addrs) == 0 {
+		return nil, fmt.Errorf("lookup %s: no %s address", h.Name, map[bool]string{false: "IPv4", true: "IPv6"}[h.IPv6])
+	}
+	return addrs, nil
+}

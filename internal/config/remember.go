@@ -1,0 +1,87 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/netip"
+	"path/filepath"
+
+	"lvs-agents/internal/state"
+)
+
+// namesFile is the file of last addresses in a state directory. The agents and
+// daemons of a node share it, so that they agree about a name.
+func namesFile(stateDir string) string { return filepath.Join(stateDir, "names") }
+
+// network is what a Resolver calls the family of a host.
+func (h Host) network() string {
+	if h.IPv6 {
+		return "ip6"
+	}
+	return "ip4"
+}
+
+// Restore takes the last addresses that Save has written.
+func (n *Names) Restore(stateDir string) error {
+	last, err := restore(stateDir)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	maps.Copy(n.last, last)
+	return err
+}
+
+func restore(stateDir string) (map[Host]netip.Addr, error) {
+	text, err := state.Read(namesFile(stateDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var written map[string]map[string]netip.Addr // by family and name
+	if err == nil {
+		err = json.Unmarshal([]byte(text), &written)
+	}
+	last := map[Host]netip.Addr{}
+	for network, names := range written {
+		for name, addr := range names {
+			if h := (Host{name, network == "ip6"}); addr.IsValid() && addr.Is6() == h.IPv6 {
+				last[h] = addr
+			}
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w; delete it", namesFile(stateDir), err)
+	}
+	return last, nil
+}
+
+// Save adds the last addresses to those that others have written.
+func (n *Names) Save(stateDir string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.changed {
+		return nil
+	}
+	last, err := restore(stateDir)
+	if err != nil || last == nil {
+		last = map[Host]netip.Addr{} // what is damaged is written anew
+	}
+	maps.Copy(last, n.last)
+	written := map[string]map[string]netip.Addr{}
+	for h, addr := range last {
+		if written[h.network()] == nil {
+			written[h.network()] = map[string]netip.Addr{}
+		}
+		written[h.network()][h.Name] = addr
+	}
+	text, err := json.Marshal(written)
+	if err != nil {
+		return err
+	}
+	if err := state.Write(namesFile(stateDir), string(text)); err != nil {
+		return fmt.Errorf("the last addresses of names: %w", err)
+	}
+	n.changed = false
+	return nil
+}
