@@ -23,6 +23,8 @@ func TestCommandLine(t *testing.T) {
 	for name, text := range map[string]string{
 		"good.cf":                  "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n",
 		"regexp.cf":                "virtual=192.0.2.10:80\n\treceive=\"(\"\n",
+		"partly.cf":                "virtual=192.0.2.10:80\n\treceive=\"(*SKIP)\"\n\treal=192.0.2.21 gate\nvirtual=192.0.2.11:80\n\treal=192.0.2.21 gate\n",
+		"names.cf":                 "virtual=192.0.2.10:80\n\treal=localhost:80 gate\n\treal=127.0.0.1:www gate 3\n",
 		"killed.cf":                "virtual=192.0.2.10:80\n",
 		"ldirectord.killed.cf.pid": "4194300\n",
 		"bad.cf":                   "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n\tpasswd=hunter2 hunter2\n\tscheduler=wrrr\n",
@@ -66,6 +68,12 @@ func TestCommandLine(t *testing.T) {
 		{"test is no action", good + " test", 255, program.Usage() + "\n"},
 		{"test of a bad regular expression", "-t " + dir + "/regexp.cf", 2, "error: " + dir + `/regexp.cf:2:10: receive "(" cannot be used: no closing parenthesis at character 1, so its real servers are never up` + "\n"},
 		{"start of a bad regular expression", dir + "/regexp.cf start", 2, "directord: " + dir + `/regexp.cf:2:10: receive "(" cannot be used: no closing parenthesis at character 1, so its real servers are never up` + "\n"},
+		{"test of a file of which something can be used", "-t " + dir + "/partly.cf", 2, "error: " + dir + `/partly.cf:2:10: receive "(*SKIP)" cannot be used: (*SKIP) is not understood at character 1, so its real servers are never up; write the expression without it` + "\n"},
+		{"reload of such a file", dir + "/partly.cf reload", 1, "directord: " + dir + `/partly.cf:2:10: receive "(*SKIP)" cannot be used: (*SKIP) is not understood at character 1, so its real servers are never up; write the expression without it` +
+			"\ndirectord: ldirectord is stopped for " + dir + "/partly.cf\n"},
+		{"status of such a file", dir + "/partly.cf status", 3, "ldirectord is stopped for " + dir + "/partly.cf\n"},
+		{"test of two names of one address", "-t " + dir + "/names.cf", 0, "warning: " + dir + "/names.cf:3: real server 127.0.0.1:80 is given twice, first in line 2 with other values; the last one counts; delete one of them\n" +
+			dir + "/names.cf can be used: 1 virtual services\n"},
 		{"status of a bad file", bad + " status", 3, badFile + "ldirectord is stopped for " + bad + "\n"},
 		{"reload of a bad file", bad + " reload", 1, badFile + "directord: ldirectord is stopped for " + bad + "\n"},
 		{"restart of a bad file", bad + " restart", 2, badFile},

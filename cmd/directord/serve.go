@@ -54,8 +54,10 @@ type serving struct {
 	file                 atomic.Pointer[config.Config]     // that was accepted last; nil for none
 	read                 *config.Config                    // that was read last
 	names                *config.Names
-	refused              []string // the parts of read that are never up
-	refusedBefore        []string // those of file
+	known                []config.Problem // those of file, names looked up
+	lookedUp             time.Time        // when names that had no address were looked up again
+	refused              []string         // the parts of read that are never up
+	refusedBefore        []string         // those of file
 	programs             *programs
 	mails                *mailer
 	monitor              *monitor
@@ -188,6 +190,7 @@ func (s *serving) run(ctx context.Context) (err error) {
 		Lives: func(id string) (bool, error) { return control.Lives(s.stateDir, id) },
 		Accepted: func(setup health.Setup) {
 			sources.Avoid(setup.Virtual())
+			s.known = setup.Problems
 			s.accepted()
 		},
 		Changed: s.mails.changed, Checked: s.monitor.checked, Serving: s.programs.serving,

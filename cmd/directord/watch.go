@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -51,6 +52,7 @@ func (s *serving) watch(ctx context.Context, d *health.Daemon) {
 			continue
 		case <-settle.C:
 		case <-ticker.C:
+			s.lookUpAgain(ctx, d)
 		}
 		if file.look(ctx) {
 			s.changed(ctx, d)
@@ -140,4 +142,29 @@ func (s *serving) reload(ctx context.Context, d *health.Daemon) error {
 		s.executeAll(ctx, "reload")
 	}
 	return err
+}
+
+// later is how long names without an address wait until they are looked up again.
+const later = time.Minute
+
+// lookUpAgain looks up the names of the configuration that counts, if some had no
+// address. It reads no file: that may have changed, unasked.
+func (s *serving) lookUpAgain(ctx context.Context, d *health.Daemon) {
+	if s.file.Load() == nil || !s.names.Missing() || time.Since(s.lookedUp) < later {
+		return
+	}
+	s.lookedUp = time.Now()
+	_ = d.Use(ctx, s.relookup) // an error was logged and is in the status
+}
+
+// relookup is the configuration that counts with the addresses of now.
+func (s *serving) relookup(ctx context.Context) (health.Setup, error) {
+	cfg := s.file.Load()
+	setup, err := health.NewSetup(ctx, cfg, s.names)
+	if err != nil || slices.Equal(setup.Problems, s.known) {
+		return setup, health.ErrUnchanged
+	}
+	s.log.Info("Names have other addresses than before")
+	s.read, s.refused = cfg, s.refusedBefore
+	return setup, nil
 }

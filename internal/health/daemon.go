@@ -480,10 +480,20 @@ func (d *Daemon) serve(i int) {
 // Reload reads the configuration again. One that cannot be used changes nothing
 // but the log and the status. The daemon goes on meanwhile: looking up names may
 // take long.
-func (d *Daemon) Reload(ctx context.Context) error {
+func (d *Daemon) Reload(ctx context.Context) error { return d.Use(ctx, d.Load) }
+
+// ErrUnchanged is for a load that found nothing else than before.
+var ErrUnchanged = errors.New("nothing has changed")
+
+// Use is Reload with another load, for instance of the same configuration with other
+// addresses. ErrUnchanged is no error of it.
+func (d *Daemon) Use(ctx context.Context, load func(context.Context) (Setup, error)) error {
 	d.reloads.Lock()
 	defer d.reloads.Unlock()
-	setup, err := d.Load(ctx)
+	setup, err := load(ctx)
+	if errors.Is(err, ErrUnchanged) {
+		return nil
+	}
 	var checkers []target
 	if err == nil {
 		checkers, err = d.checkers(setup)

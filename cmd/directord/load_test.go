@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/sirupsen/logrus"
+
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/disk"
+	"lvs-agents/internal/health"
+)
+
+// hosts is a resolver.
+type hosts map[string]string
+
+func (h hosts) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
+	if addr, known := h[host]; known {
+		return []netip.Addr{netip.MustParseAddr(addr)}, nil
+	}
+	return nil, fmt.Errorf("lookup %s: no such host", host)
+}
+
+// loading is a daemon that only reads its configuration.
+type loading struct {
+	*serving
+	t *testing.T
+}
+
+func newLoading(t *testing.T, h hosts) loading {
+	log := logrus.New()
+	log.SetOutput(io.Discard)
+	s := &serving{config: filepath.Join(t.TempDir(), "web.cf"), purge: true, names: config.NewNames(h), log: log, sink: newLogSink("web", io.Discard)}
+	s.files = new(disk.Reader)
+	return loading{s, t}
+}
+
+// read loads a file and makes it the one that counts, if it can be used.
+func (l loading) read(text string) error {
+	l.t.Helper()
+	if err := os.WriteFile(l.config, []byte(text), 0o600); err != nil {
+		l.t.Fatal(err)
+	}
+	setup, err := l.load(l.t.Context())
+	if err == nil {
+		l.take(setup)
+	}
+	return err
+}
+
+func (l loading) take(setup health.Setup) {
+	l.known, l.refusedBefore = setup.Problems, l.refused
+	l.file.Store(l.serving.read)
+}
+
+// TestReloadRefusesNoMore of a file than the start did.
+func TestReloadRefusesNoMore(t *testing.T) {
+	const good = "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n"
+	const bad = "virtual=192.0.2.11:80\n\treal=192.0.2.21 gate\n\treceive=\"(*SKIP)\"\n"
+	const worse = "virtual=192.0.2.12:80\n\treal=192.0.2.21 gate 1 \"http://192.0.2.9:x/\", \"\"\n"
+	l := newLoading(t, nil)
+	for _, step := range []struct{ name, text, want string }{
+		{"start", good + bad, ""},
+		{"the same", good + bad, ""},
+		{"another service", good + "virtual=5\n\treal=192.0.2.21 gate\n" + bad, ""},
+		{"one more", good + bad + worse, l.config + ":7: request is not a URL, so this real server is never up; what is special in a login is written as %XX"},
+		{"again", good + bad + worse, l.config + ":7: request is not a URL, so this real server is never up; what is special in a login is written as %XX"},
+		{"repaired", good, ""},
+		{"damaged", good + bad, l.config + `:5:10: receive "(*SKIP)" cannot be used: (*SKIP) is not understood at character 1, so its real servers are never up; write the expression without it`},
+	} {
+		got := ""
+		if err := l.read(step.text); err != nil {
+			got = err.Error()
+		}
+		if got != step.want {
+			t.Errorf("%s:\ngot  %s\nwant %s", step.name, got, step.want)
+		}
+	}
+}
+
+// TestNamesAreLookedUpAgain for the configuration that counts, not for the file.
+func TestNamesAreLookedUpAgain(t *testing.T) {
+	h := hosts{"rs1": "192.0.2.21"}
+	l := newLoading(t, h)
+	if err := l.read("virtual=192.0.2.10:80\n\treal=rs1 gate\n\treal=rs2 gate\n"); err != nil || !l.names.Missing() {
+		t.Fatal(err, l.names.Missing())
+	}
+	if err := os.WriteFile(l.config, []byte("virtual=192.0.2.10:80\n\treal=rs1 gate\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.relookup(t.Context()); !errors.Is(err, health.ErrUnchanged) {
+		t.Errorf("still no address: %v", err)
+	}
+	delete(h, "rs1")
+	h["rs2"] = "192.0.2.22"
+	setup, err := l.relookup(t.Context())
+	if err != nil || len(setup.Services[0].Reals) != 2 {
+		t.Fatalf("%+v, %v", setup, err)
+	}
+	l.take(setup)
+	h["rs1"] = "192.0.2.21"
+	if setup, err = l.relookup(t.Context()); err != nil || len(setup.Problems) > 0 || l.names.Missing() {
+		t.Errorf("%v, %v, %t", setup.Problems, err, l.names.Missing())
+	}
+}
