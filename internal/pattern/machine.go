@@ -115,7 +115,7 @@ func (m *machine) push(e entry) {
 		return
 	}
 	if len(m.stack) == cap(m.stack) {
-		m.stack = slices.Grow(m.stack, len(m.stack)+64)
+		m.stack = slices.Grow(m.stack, min(len(m.stack)+64, maxStack-len(m.stack)))
 	}
 	m.stack = append(m.stack, e)
 }
