@@ -25,6 +25,8 @@ type Kernel interface {
 	Table(context.Context) (lvs.Table, error)
 	// Apply does the ops in order until one fails and says how many it did.
 	Apply(context.Context, []lvs.Op) (int, error)
+	// Forwards reports whether the host forwards packets of a family.
+	Forwards(v6 bool) bool
 }
 
 // Agent is one resource. The exported fields are its parameters.
@@ -125,6 +127,7 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	}
 	next := record.Record{Services: want, Withheld: withheld(c, want)}
 	before, err := a.converge(ctx, c, store, &next, false)
+	a.warnOfForwarding(c, want)
 	if err != nil || before.Services.String() == next.Services.String() {
 		return err
 	}

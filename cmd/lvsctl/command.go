@@ -30,12 +30,20 @@ type system struct {
 	version        string
 	stateDir       string // of agents and daemons
 	doctor         examiner
+	director       director
 	helper         []string // reads files, see disk.Reader
 }
 
 // examiner finds out what is wrong with a real server.
 type examiner interface {
 	Examine(context.Context, []host.Setting) ([]doctor.Finding, error)
+}
+
+// director is this host as one that balances.
+type director interface {
+	doctor.Director
+	// Directs reports whether it balances anything.
+	Directs() bool
 }
 
 // kernel is the IPVS table of this network namespace.
@@ -58,7 +66,7 @@ type commands struct {
 	Doctor struct {
 		IPs    []string `arg:"" optional:"" name:"ip" help:"Virtual addresses; when none are given, those that ocf:lvs:realserver or lvsrs has set up here."`
 		Tunnel bool     `help:"The addresses come through tunnels (ipip)."`
-	} `cmd:"" help:"Tell what is wrong with this real server. Packets prove that it neither answers for the virtual addresses nor announces them."`
+	} `cmd:"" help:"Report what is wrong with this real server, or with this director if its servers are masq. Packets prove that a real server neither answers for the virtual addresses nor announces them."`
 	Version struct{} `cmd:"" help:"Print the version."`
 }
 

@@ -12,7 +12,7 @@ import (
 	"lvs-agents/internal/record"
 )
 
-// examine prints what is wrong with this host as a real server.
+// examine prints what is wrong with this host as a real server or a director.
 func examine(ctx context.Context, sys system, words []string, tunnel bool) int {
 	settings, err := realServer(sys, words, tunnel)
 	if err != nil {
@@ -24,6 +24,11 @@ func examine(ctx context.Context, sys system, words []string, tunnel bool) int {
 	if err != nil {
 		return failed(sys, err)
 	}
+	more, err := doctor.ExamineDirector(ctx, sys.director)
+	if err != nil {
+		return failed(sys, err)
+	}
+	findings = append(findings, more...)
 	for _, f := range findings {
 		fmt.Fprintf(sys.stdout, "%s\n    why: %s\n    fix: %s\n", f.What, f.Why, f.Fix)
 	}
@@ -60,8 +65,8 @@ func realServer(sys system, words []string, tunnel bool) ([]host.Setting, error)
 	if len(ips) > 0 {
 		settings = doctor.ByHand(ips, tunnel)
 	}
-	if len(settings) == 0 {
-		return nil, errors.New("no realserver resource runs on this host; start one, or give the virtual addresses")
+	if len(settings) == 0 && !sys.director.Directs() {
+		return nil, errors.New("no realserver resource runs on this host, and it is not a director; start one, or give the virtual addresses")
 	}
 	return settings, nil
 }

@@ -19,6 +19,15 @@ type patient struct {
 	findings []doctor.Finding
 	err      error
 	asked    []string
+	directs  bool
+	masq     []netip.Addr
+}
+
+func (p *patient) Directs() bool             { return p.directs }
+func (p *patient) Masqueraded() []netip.Addr { return p.masq }
+func (p *patient) Forwards(bool) bool        { return false }
+func (p *patient) Addresses(context.Context, netip.Addr) ([]host.Address, error) {
+	return nil, nil
 }
 
 func (p *patient) Examine(_ context.Context, settings []host.Setting) ([]doctor.Finding, error) {
@@ -54,14 +63,17 @@ func TestDoctor(t *testing.T) {
 			[]string{"link nic=tunl0", "address nic=tunl0 ip=192.0.2.9", "link nic=ip6tnl0", "address nic=ip6tnl0 ip=2001:db8::9"}},
 		{"ill", "", state, patient{findings: ill}, 1, "eth0 answers\n    why: it is 0\n    fix: sysctl\n", "", []string{"address nic=lo ip=192.0.2.10 scope=host"}},
 		{"not to be examined", "192.0.2.9", state, patient{err: errors.New("no packets today")}, 1, "", "lvsctl: no packets today\n", []string{"address nic=lo ip=192.0.2.9"}},
-		{"nobody", "", t.TempDir(), patient{}, 1, "", "lvsctl: no realserver resource runs on this host; start one, or give the virtual addresses\n", nil},
+		{"nobody", "", t.TempDir(), patient{}, 1, "", "lvsctl: no realserver resource runs on this host, and it is not a director; start one, or give the virtual addresses\n", nil},
+		{"a director", "", t.TempDir(), patient{directs: true}, 0, "fine\n", "", nil},
+		{"a director whose servers are masq", "", t.TempDir(), patient{directs: true, masq: []netip.Addr{netip.MustParseAddr("192.0.2.21")}}, 1,
+			"answers of the masq server 192.0.2.21 do not reach clients\n    why: net.ipv4.ip_forward is 0\n    fix: sysctl -w net.ipv4.ip_forward=1\n", "", nil},
 		{"no address", "web", state, patient{}, 1, "", "lvsctl: \"web\" is not an IPv4 or IPv6 address\n", nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var out, errs strings.Builder
 			code := run(t.Context(), append([]string{"doctor"}, strings.Fields(tt.args)...),
-				system{stdout: &out, stderr: &errs, stateDir: tt.state, doctor: &tt.patient})
+				system{stdout: &out, stderr: &errs, stateDir: tt.state, doctor: &tt.patient, director: &tt.patient})
 			got := []any{code, out.String(), errs.String(), tt.patient.asked}
 			if diff := cmp.Diff([]any{tt.code, tt.stdout, tt.stderr, tt.asked}, got); diff != "" {
 				t.Errorf("exit code, stdout, stderr, asked (-want +got):\n%s", diff)

@@ -39,24 +39,29 @@ func main() {
 	if warning != nil {
 		fmt.Fprintf(os.Stderr, "lvsctl: %v\n", warning)
 	}
+	here := server{settings{}, link.New(dir), wire.Kernel{}, kernel}
 	code := run(ctx, os.Args[1:], system{
 		stdout: os.Stdout, stderr: os.Stderr,
 		dirs: append([]string{"."}, config.Dirs()...), resolver: net.DefaultResolver, kernel: kernel, version: version,
 		stateDir: dir, helper: disk.SelfHelper(),
-		doctor: doctor.Examiner{Kernel: server{settings{}, link.New(dir), wire.Kernel{}}},
+		doctor: doctor.Examiner{Kernel: here}, director: here,
 	})
 	_ = kernel.Close() // it was only read
 	stop()
 	os.Exit(code)
 }
 
-// server is what a real server consists of.
+// server is what a real server or a director consists of.
 type (
 	server struct {
 		settings
 		*links
 		wire.Kernel
+		forwarder
 	}
 	settings = setting.Kernel
 	links    = link.Kernel
+	// forwarder is the IPVS kernel, whose table the doctor does not read: that would load
+	// the module.
+	forwarder interface{ Forwards(v6 bool) bool }
 )

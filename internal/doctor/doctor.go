@@ -1,5 +1,5 @@
 // Package doctor says what is wrong with a real server, from what the kernel
-// has and from what packets proved.
+// has and from what packets proved, and with a director whose servers are masq.
 package doctor
 
 import (

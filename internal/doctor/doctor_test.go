@@ -21,6 +21,8 @@ type fakeHost struct {
 	heard    host.Heard
 	err      error
 	director bool
+	masq     []netip.Addr
+	forwards bool
 }
 
 func (h fakeHost) Get(_ context.Context, s host.Setting) (string, error) {
@@ -36,6 +38,32 @@ func (h fakeHost) Addresses(context.Context, netip.Addr) ([]host.Address, error)
 }
 func (h fakeHost) Probe(context.Context, []netip.Addr) (host.Heard, error) { return h.heard, h.err }
 func (h fakeHost) Balances(netip.Addr) bool                                { return h.director }
+func (h fakeHost) Masqueraded() []netip.Addr                               { return h.masq }
+func (h fakeHost) Forwards(bool) bool                                      { return h.forwards }
+
+// TestMasqServersOfADirector has answers that pass the host, or do not.
+func TestMasqServersOfADirector(t *testing.T) {
+	masq := []netip.Addr{netip.MustParseAddr("192.0.2.21"), netip.MustParseAddr("2001:db8::21")}
+	for _, tt := range []struct {
+		host fakeHost
+		want string
+	}{
+		{fakeHost{masq: masq}, `answers of the masq server 192.0.2.21 do not reach clients: net.ipv4.ip_forward is 0; sysctl -w net.ipv4.ip_forward=1
+answers of the masq server 2001:db8::21 do not reach clients: net.ipv6.conf.all.forwarding is 0; sysctl -w net.ipv6.conf.all.forwarding=1`},
+		{fakeHost{masq: masq, forwards: true}, ""},
+		{fakeHost{masq: masq[:1], places: []host.Address{on("lo", "192.0.2.21/32")}}, ""},
+		{fakeHost{}, ""},
+	} {
+		findings, err := ExamineDirector(t.Context(), tt.host)
+		lines := make([]string, 0, len(findings))
+		for _, f := range findings {
+			lines = append(lines, f.String())
+		}
+		if got := strings.Join(lines, "\n"); got != tt.want || err != nil {
+			t.Errorf("got %v\n%s\nwant\n%s", err, got, tt.want)
+		}
+	}
+}
 
 func on(nic, prefix string) host.Address {
 	return host.Address{NIC: nic, Prefix: netip.MustParsePrefix(prefix), Observed: host.Observed{Interface: host.Interface{Silent: nic != "eth0"}}}

@@ -154,7 +154,7 @@ eth0 announces 192.0.2.10 in its own ARP requests, so neighbours learn it
 func TestDoctorWithoutARealServer(t *testing.T) {
 	h := newHost(t)
 	for words, want := range map[string]string{
-		"":            "lvsctl: no realserver resource runs on this host; start one, or give the virtual addresses\n",
+		"":            "lvsctl: no realserver resource runs on this host, and it is not a director; start one, or give the virtual addresses\n",
 		"192.0.2.300": "lvsctl: \"192.0.2.300\" is not an IPv4 or IPv6 address\n",
 	} {
 		if code, out := h.doctor(t, strings.Fields(words)...); code != 1 || out != want {

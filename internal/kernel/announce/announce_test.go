@@ -104,7 +104,7 @@ func TestBurst(t *testing.T) {
 }
 
 func TestClaimant(t *testing.T) {
-	own, other := net.HardwareAddr{2, 0, 0, 0, 0, 1}, net.HardwareAddr{2, 0, 0, 0, 0, 9}
+	own, second, other := net.HardwareAddr{2, 0, 0, 0, 0, 1}, net.HardwareAddr{2, 0, 0, 0, 0, 3}, net.HardwareAddr{2, 0, 0, 0, 0, 9}
 	ip, none, another := netip.MustParseAddr("192.0.2.10"), netip.IPv4Unspecified(), netip.MustParseAddr("192.0.2.11")
 	form := func(sender net.HardwareAddr, operation byte, ip, target netip.Addr) []byte {
 		return packet.ARP{Operation: operation, SenderMAC: sender, Sender: ip, Target: target}.Encode()
@@ -119,12 +119,13 @@ func TestClaimant(t *testing.T) {
 		{"it wants it too", form(other, packet.ARPRequest, none, ip), "02:00:00:00:00:09"},
 		{"it asks for the address", form(other, packet.ARPRequest, another, ip), ""},
 		{"our own probe", form(own, packet.ARPRequest, none, ip), ""},
+		{"our own second interface", form(second, packet.ARPReply, ip, none), ""},
 		{"about something else", form(other, packet.ARPReply, another, none), ""},
 		{"too short", form(other, packet.ARPReply, ip, none)[:27], ""},
 		{"not Ethernet", append([]byte{0, 32}, form(other, packet.ARPReply, ip, none)[2:]...), ""},
 	}
 	for _, tt := range tests {
-		if got := claimant(tt.packet, own, ip).String(); got != tt.want {
+		if got := claimant(tt.packet, []net.HardwareAddr{own, second}, ip).String(); got != tt.want {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
 		}
 	}
@@ -146,7 +147,7 @@ func FuzzClaimant(f *testing.F) {
 		f.Add(p)
 	}
 	f.Fuzz(func(t *testing.T, packet []byte) {
-		if mac := claimant(packet, net.HardwareAddr{2, 0, 0, 0, 0, 2}, ip); mac != nil && len(mac) != 6 {
+		if mac := claimant(packet, []net.HardwareAddr{{2, 0, 0, 0, 0, 2}}, ip); mac != nil && len(mac) != 6 {
 			t.Errorf("% x is claimed by %v", packet, mac)
 		}
 	})

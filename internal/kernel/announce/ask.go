@@ -9,11 +9,13 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"lvs-agents/internal/kernel/link"
 	"lvs-agents/internal/kernel/packet"
 )
 
@@ -23,20 +25,25 @@ const probes = 3
 // Owner asks everybody on the link of nic for an IPv4 address, without claiming
 // it (RFC 5227 section 2.1.1), and returns the link-layer address of a host that
 // has it, or wants it at the same time; nil when nobody answers within wait. It
-// returns as soon as somebody does.
+// returns as soon as somebody does. This host's own interfaces do not count: one in the
+// same LAN answers for an address that is on lo.
 func Owner(ctx context.Context, nic string, ip netip.Addr, wait time.Duration) (net.HardwareAddr, error) {
-	link, err := ethernet(ctx, nic)
-	if err != nil || link == nil || !ip.Is4() {
+	attrs, err := ethernet(ctx, nic)
+	if err != nil || attrs == nil || !ip.Is4() {
 		return nil, err
 	}
-	owner, err := probe(ctx, link, ip, wait/probes)
+	own, err := link.HardwareAddresses(ctx)
+	if err != nil {
+		return nil, err
+	}
+	owner, err := probe(ctx, attrs, own, ip, wait/probes)
 	if err != nil {
 		return nil, fmt.Errorf("arping -D %s on %s: %w", ip, nic, err)
 	}
 	return owner, nil
 }
 
-func probe(ctx context.Context, link *netlink.LinkAttrs, ip netip.Addr, pause time.Duration) (owner net.HardwareAddr, err error) {
+func probe(ctx context.Context, link *netlink.LinkAttrs, own []net.HardwareAddr, ip netip.Addr, pause time.Duration) (owner net.HardwareAddr, err error) {
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, os.NewSyscallError("socket", err)
@@ -51,7 +58,7 @@ func probe(ctx context.Context, link *netlink.LinkAttrs, ip netip.Addr, pause ti
 			return nil, err
 		}
 		err := receive(ctx, fd, pause, func(received []byte) bool {
-			owner = claimant(received, link.HardwareAddr, ip)
+			owner = claimant(received, own, ip)
 			return owner != nil
 		})
 		if err != nil || owner != nil {
@@ -63,9 +70,9 @@ func probe(ctx context.Context, link *netlink.LinkAttrs, ip netip.Addr, pause ti
 
 // claimant returns the sender of an ARP packet that shows that another host has
 // ip, or probes for it too.
-func claimant(received []byte, own net.HardwareAddr, ip netip.Addr) net.HardwareAddr {
+func claimant(received []byte, own []net.HardwareAddr, ip netip.Addr) net.HardwareAddr {
 	arp, ok := packet.DecodeARP(received)
-	if !ok || bytes.Equal(arp.SenderMAC, own) {
+	if !ok || slices.ContainsFunc(own, func(mac net.HardwareAddr) bool { return bytes.Equal(arp.SenderMAC, mac) }) {
 		return nil
 	}
 	has := arp.Sender == ip

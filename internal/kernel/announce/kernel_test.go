@@ -119,6 +119,28 @@ func TestOwner(t *testing.T) {
 	})
 }
 
+// TestOwnerIsNotThisHost has two interfaces in one LAN: the second answers for what is
+// on lo.
+func TestOwnerIsNotThisHost(t *testing.T) {
+	kerneltest.Namespace(t)
+	kerneltest.Run(t, `
+ip link add lan type bridge
+ip link set lan up
+ip link add eth0 type veth peer name port0
+ip link add eth1 type veth peer name port1
+ip link set port0 master lan up
+ip link set port1 master lan up
+ip link set eth0 up
+ip link set eth1 up
+ip addr add 192.0.2.1/24 dev eth0
+ip addr add 192.0.2.2/24 dev eth1
+ip addr add 192.0.2.10/32 dev lo
+`)
+	if got := owner(t, netip.MustParseAddr("192.0.2.10")); got != "" {
+		t.Errorf("got %q", got)
+	}
+}
+
 // stale gives the peer a wrong link-layer address for ip and lets it ignore
 // everything about ip that is sent to everybody.
 func stale(t *testing.T, peer *kerneltest.Peer, ip netip.Addr) {

@@ -25,6 +25,8 @@ type IPVS struct {
 	Stall bool
 	// Schedulers are those the kernel has or can load.
 	Schedulers []string
+	// Still is a host that forwards no packets.
+	Still bool
 
 	mu     sync.Mutex
 	table  lvs.Table
@@ -51,6 +53,9 @@ func (k *IPVS) String() string {
 	defer k.mu.Unlock()
 	return sorted(k.table).String()
 }
+
+// Forwards is as that of internal/kernel/ipvs.
+func (k *IPVS) Forwards(bool) bool { return !k.Still }
 
 // Close does nothing.
 func (k *IPVS) Close() error { return nil }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
@@ -62,6 +63,23 @@ func (k *Kernel) Interface(ctx context.Context, nic string) (state host.Interfac
 		return state, err
 	}
 	return state, fmt.Errorf("ip link show dev %s: %w", nic, translate(err))
+}
+
+// HardwareAddresses returns the link-layer addresses of all interfaces.
+func HardwareAddresses(ctx context.Context) (own []net.HardwareAddr, err error) {
+	err = reading(func(r *reader) error {
+		links, err := r.all(ctx)
+		for _, link := range links {
+			if len(link.HardwareAddr) > 0 {
+				own = append(own, link.HardwareAddr)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("ip link show: %w", translate(err))
+	}
+	return own, nil
 }
 
 // Apply makes changes in order, stops at the first that fails and returns how

@@ -3,32 +3,62 @@ package setting
 import (
 	"bufio"
 	"encoding/hex"
+	"iter"
 	"net/netip"
 	"os"
 	"strings"
 )
 
 // Balances tells whether this host's IPVS table has a service at the address.
-// It reads /proc/net/ip_vs, where an IPv4 address is in hexadecimal and an IPv6
-// one in brackets, and asks nobody to load a module.
 func (Kernel) Balances(ip netip.Addr) bool {
-	file, err := os.Open("/proc/thread-self/net/ip_vs")
-	if err != nil {
-		return false
-	}
-	defer file.Close()
-	lines := bufio.NewScanner(file)
-	for lines.Scan() {
-		words := strings.Fields(lines.Text())
-		if len(words) < 2 || words[0] != "TCP" && words[0] != "UDP" && words[0] != "SCTP" {
-			continue
-		}
-		if serviceAddress(words[1]) == ip {
+	for words := range tableLines() {
+		if len(words) > 1 && isProtocol(words[0]) && serviceAddress(words[1]) == ip {
 			return true
 		}
 	}
 	return false
 }
+
+// Directs reports whether this host's IPVS table has a service.
+func (Kernel) Directs() bool {
+	for words := range tableLines() {
+		if isProtocol(words[0]) || words[0] == "FWM" {
+			return true
+		}
+	}
+	return false
+}
+
+// Masqueraded returns the real servers to which this host forwards by address
+// translation.
+func (Kernel) Masqueraded() (list []netip.Addr) {
+	for words := range tableLines() {
+		if len(words) > 2 && words[0] == "->" && words[2] == "Masq" {
+			list = append(list, serviceAddress(words[1]))
+		}
+	}
+	return list
+}
+
+// tableLines goes through the words of each line of /proc/net/ip_vs, where an IPv4 address
+// is in hexadecimal and an IPv6 one in brackets. Reading it loads no module.
+func tableLines() iter.Seq[[]string] {
+	return func(yield func([]string) bool) {
+		file, err := os.Open("/proc/thread-self/net/ip_vs")
+		if err != nil {
+			return
+		}
+		defer file.Close()
+		lines := bufio.NewScanner(file)
+		for lines.Scan() {
+			if words := strings.Fields(lines.Text()); len(words) > 0 && !yield(words) {
+				return
+			}
+		}
+	}
+}
+
+func isProtocol(word string) bool { return word == "TCP" || word == "UDP" || word == "SCTP" }
 
 // serviceAddress reads C000020A:0050 and [2001:0db8:…]:0050.
 func serviceAddress(text string) netip.Addr {

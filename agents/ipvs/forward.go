@@ -1,0 +1,34 @@
+package ipvs
+
+import (
+	"lvs-agents/internal/lvs"
+	"lvs-agents/ocf"
+)
+
+// warnOfForwarding is for masq servers, whose answers pass this host: it drops them
+// unless it forwards packets.
+func (a *Agent) warnOfForwarding(c ocf.Call, want lvs.Table) {
+	for _, v6 := range []bool{false, true} {
+		server := firstMasq(want, v6)
+		if server == "" || a.kernel.Forwards(v6) {
+			continue
+		}
+		fix := "net.ipv4.ip_forward=1"
+		if v6 {
+			fix = "net.ipv6.conf.all.forwarding=1"
+		}
+		c.Log.Warnf("no interface forwards packets, so answers of %s and other masq servers do not reach clients; sysctl -w %s", server, fix)
+	}
+}
+
+// firstMasq is a masq server on another host, empty for none.
+func firstMasq(want lvs.Table, v6 bool) string {
+	for _, service := range want {
+		for _, d := range service.Destinations {
+			if ip := d.Addr.Addr(); d.Forward == lvs.Masq && ip.Is6() == v6 && !ip.IsLoopback() {
+				return d.Addr.String()
+			}
+		}
+	}
+	return ""
+}

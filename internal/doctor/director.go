@@ -1,0 +1,42 @@
+package doctor
+
+import (
+	"context"
+	"net/netip"
+
+	"lvs-agents/internal/host"
+)
+
+// Director is a host that balances.
+type Director interface {
+	// Masqueraded returns the real servers that it reaches by address translation.
+	Masqueraded() []netip.Addr
+	// Forwards reports whether an interface forwards packets of a family.
+	Forwards(v6 bool) bool
+	Addresses(ctx context.Context, ip netip.Addr) ([]host.Address, error)
+}
+
+// ExamineDirector returns what is wrong with a director: answers of its masq servers
+// pass it.
+func ExamineDirector(ctx context.Context, d Director) ([]Finding, error) {
+	var findings []Finding
+	for _, ip := range d.Masqueraded() {
+		if d.Forwards(ip.Is6()) {
+			continue
+		}
+		places, err := d.Addresses(ctx, ip)
+		if err != nil {
+			return nil, err
+		}
+		if len(places) > 0 { // its own address
+			continue
+		}
+		f := Finding{What: "answers of the masq server " + ip.String() + " do not reach clients",
+			Why: "net.ipv4.ip_forward is 0", Fix: "sysctl -w net.ipv4.ip_forward=1"}
+		if ip.Is6() {
+			f.Why, f.Fix = "net.ipv6.conf.all.forwarding is 0", "sysctl -w net.ipv6.conf.all.forwarding=1"
+		}
+		findings = append(findings, f)
+	}
+	return findings, nil
+}
