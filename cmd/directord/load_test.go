@@ -55,7 +55,7 @@ func (l loading) read(text string) error {
 }
 
 func (l loading) take(setup health.Setup) {
-	l.known, l.refusedBefore = setup.Problems, l.refused
+	l.known, l.refusedBefore, l.unknownBefore = setup.Problems, l.refused, l.unknown
 	l.file.Store(l.serving.read)
 }
 
@@ -64,7 +64,7 @@ func TestReloadRefusesNoMore(t *testing.T) {
 	const good = "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n"
 	const bad = "virtual=192.0.2.11:80\n\treal=192.0.2.21 gate\n\treceive=\"(*SKIP)\"\n"
 	const worse = "virtual=192.0.2.12:80\n\treal=192.0.2.21 gate 1 \"http://192.0.2.9:x/\", \"\"\n"
-	l := newLoading(t, nil)
+	l := newLoading(t, hosts{"rs1": "192.0.2.21"})
 	for _, step := range []struct{ name, text, want string }{
 		{"start", good + bad, ""},
 		{"the same", good + bad, ""},
@@ -72,6 +72,8 @@ func TestReloadRefusesNoMore(t *testing.T) {
 		{"one more", good + bad + worse, l.config + ":7: request is not a URL, so this real server is never up; what is special in a login is written as %XX"},
 		{"again", good + bad + worse, l.config + ":7: request is not a URL, so this real server is never up; what is special in a login is written as %XX"},
 		{"repaired", good, ""},
+		{"a name", good + "\treal=rs1 gate\n", ""},
+		{"a misspelled name", good + "\treal=rs1 gate\n\treal=rs9 gate\n", l.config + ":4: real server rs9: lookup rs9: no such host, so it is left out"},
 		{"damaged", good + bad, l.config + `:5:10: receive "(*SKIP)" cannot be used: (*SKIP) is not understood at character 1, so its real servers are never up; write the expression without it`},
 	} {
 		got := ""
@@ -81,6 +83,21 @@ func TestReloadRefusesNoMore(t *testing.T) {
 		if got != step.want {
 			t.Errorf("%s:\ngot  %s\nwant %s", step.name, got, step.want)
 		}
+	}
+}
+
+// TestNamesThatLoseTheirAddress keep it, and those that a start has left out are no
+// reason to refuse a file later.
+func TestNamesThatLoseTheirAddress(t *testing.T) {
+	h := hosts{"rs1": "192.0.2.21"}
+	l := newLoading(t, h)
+	text := "virtual=192.0.2.10:80\n\treal=rs1 gate\n\treal=rs9 gate\n"
+	for mark := range 3 {
+		if err := l.read(text); err != nil {
+			t.Fatal(err)
+		}
+		delete(h, "rs1")
+		text += fmt.Sprintf("virtual=%d\n\treal=192.0.2.29 gate\n", mark+1)
 	}
 }
 

@@ -58,6 +58,8 @@ type serving struct {
 	lookedUp             time.Time        // when names that had no address were looked up again
 	refused              []string         // the parts of read that are never up
 	refusedBefore        []string         // those of file
+	unknown              []config.Host    // names of read that have never had an address
+	unknownBefore        []config.Host    // those of file
 	programs             *programs
 	mails                *mailer
 	monitor              *monitor
@@ -359,7 +361,7 @@ func (s *serving) name() string {
 func (s *serving) accepted() {
 	cfg := s.read
 	s.file.Store(cfg)
-	s.refusedBefore = s.refused
+	s.refusedBefore, s.unknownBefore = s.refused, s.unknown
 	if err := s.names.Save(s.stateDir); err != nil {
 		s.log.Warn(err)
 	}
@@ -379,8 +381,28 @@ func (s *serving) load(ctx context.Context) (health.Setup, error) {
 		return health.Setup{}, fmt.Errorf("%s has no virtual service any more; stop the daemon if that is meant", cfg.File)
 	}
 	setup, err := health.NewSetup(ctx, cfg, s.names)
+	if err == nil {
+		err = s.unknownNames(setup)
+	}
 	s.read = cfg
 	return setup, err
+}
+
+// unknownNames refuses an edited file with names that have never had an address: a
+// mistake, not a change of the DNS.
+func (s *serving) unknownNames(setup health.Setup) error {
+	s.unknown = s.names.Unknown()
+	if s.file.Load() == nil {
+		return nil
+	}
+	isNew := func(h config.Host) bool { return !slices.Contains(s.unknownBefore, h) }
+	for _, p := range setup.Problems {
+		named := func(h config.Host) bool { return isNew(h) && strings.Contains(p.What, " "+h.Name+": ") }
+		if slices.ContainsFunc(s.unknown, named) {
+			return errors.New(p.String())
+		}
+	}
+	return nil
 }
 
 // judge logs what a file does not say as it should. An edited one must not take out

@@ -165,6 +165,6 @@ func (s *serving) relookup(ctx context.Context) (health.Setup, error) {
 		return setup, health.ErrUnchanged
 	}
 	s.log.Info("Names have other addresses than before")
-	s.read, s.refused = cfg, s.refusedBefore
+	s.read, s.refused, s.unknown = cfg, s.refusedBefore, s.names.Unknown()
 	return setup, nil
 }

@@ -29,8 +29,9 @@ type Names struct {
 	resolver Resolver
 	mu       sync.Mutex
 	last     map[Host]netip.Addr
-	changed  bool // last, since it was saved
-	missing  int  // names of the last configuration that had no address
+	changed  bool   // last, since it was saved
+	missing  int    // names of the last configuration that had no address
+	unknown  []Host // of these, those that have no last address either
 }
 
 // NewNames uses a resolver, which may be nil where there are no names.
@@ -60,7 +61,15 @@ func (n *Names) Missing() bool {
 func (n *Names) begin() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.missing = 0
+	n.missing, n.unknown = 0, nil
+}
+
+// Unknown returns the names of the configuration that was resolved last that have
+// never had an address.
+func (n *Names) Unknown() []Host {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.unknown)
 }
 
 // Lookup looks up hosts, several at a time and each once.
@@ -103,6 +112,9 @@ func (n *Names) lookup(ctx context.Context, h Host) Answer {
 	switch {
 	case err != nil:
 		n.missing++
+		if !known {
+			n.unknown = append(n.unknown, h)
+		}
 		return Answer{last, err}
 	case known && slices.Contains(addrs, last):
 		return Answer{Addr: last}

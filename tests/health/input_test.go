@@ -48,10 +48,31 @@ func TestBadInput(t *testing.T) {
 	})
 	d.agent(t, 0, "health", "web-health", "stop", config)
 	d.agent(t, 0, "ipvs", "web-ipvs", "stop", config)
-	d.write(t, strings.Replace(good, "real=192.0.2.21:80", "real=rs1.invalid:80", 1))
-	if out := d.directord(t, 1, "start"); !strings.Contains(out, d.config+":7: real server rs1.invalid") {
-		t.Error(out)
-	}
+	t.Run("a start with a name that nobody knows", func(t *testing.T) {
+		d.write(t, strings.Replace(good, "real=192.0.2.21:80", "real=rs1.invalid:80", 1))
+		d.directord(t, 0, "start")
+		d.WaitTable(t, 10*time.Second, service+rs2)
+		d.directord(t, 0, "stop")
+	})
+	t.Run("a start with such names only", func(t *testing.T) {
+		only := strings.NewReplacer("real=192.0.2.21:80", "real=rs1.invalid:80", "real=192.0.2.22:80", "real=rs2.invalid:80")
+		d.write(t, only.Replace(good))
+		if out := d.directord(t, 1, "start"); !strings.Contains(out, d.config+":7: real server rs1.invalid") {
+			t.Error(out)
+		}
+	})
+	t.Run("a start with an expression that cannot be used", func(t *testing.T) {
+		bad := "virtual=192.0.2.11:80\n\treal=192.0.2.21:80 gate\n\tscheduler=rr\n\treceive=\"(*SKIP)\"\n\tquiescent=no\n\tfallback=127.0.0.1:80 gate\n"
+		d.write(t, good+bad)
+		if out := d.directord(t, 0, "start"); !strings.Contains(out, "(*SKIP) is not understood at character 1, so its real servers are never up") {
+			t.Error(out)
+		}
+		d.WaitTable(t, 10*time.Second, service+"-A -t 192.0.2.11:80 -s rr\n"+rs1+rs2+"-a -t 192.0.2.11:80 -r 127.0.0.1:80 -g -w 1\n")
+		if out := d.status(t); !strings.Contains(out, `receive "(*SKIP)" cannot be used`) {
+			t.Error(out)
+		}
+		d.directord(t, 0, "stop")
+	})
 }
 
 func (d director) status(t *testing.T) string {
