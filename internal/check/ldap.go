@@ -14,21 +14,36 @@ func ldapSearch(ctx context.Context, c *conn, t Target) error {
 	session := ldap.NewConn(c, false) // it starts no TLS by itself, either way
 	session.Start()
 	defer func() { _ = session.Close() }()
-	if t.Login != "" && t.Passwd != "" {
-		if err := session.Bind(t.Login, t.Passwd); err != nil {
-			return fmt.Errorf("bind: %w", ldapReason(c, err))
-		}
+	unbound, err := ldapBind(session, t)
+	if err != nil {
+		return fmt.Errorf("bind: %w", ldapReason(c, err))
 	}
 	found, err := session.Search(&ldap.SearchRequest{
-		BaseDN: t.path(), Scope: ldap.ScopeBaseObject, Filter: "(objectClass=*)", Attributes: []string{"1.1"}, SizeLimit: 2,
+		BaseDN: t.path(), Scope: ldap.ScopeBaseObject, DerefAliases: ldap.DerefFindingBaseObj, // as Net::LDAP
+		Filter: "(objectClass=*)", Attributes: []string{"1.1"}, SizeLimit: 2,
 	})
 	switch {
+	case err != nil && unbound != nil:
+		return fmt.Errorf("bind: %w", ldapReason(c, unbound))
 	case err != nil:
 		return fmt.Errorf("search: %w", ldapReason(c, err))
 	case len(found.Entries) != 1:
 		return fmt.Errorf("search: %d entries instead of one", len(found.Entries))
 	}
 	return t.expect(ctx, []byte(found.Entries[0].DN), "the entry's name")
+}
+
+// ldapBind logs in. Some servers want that of anonymous clients too (slapd's "require bind"),
+// others refuse it and let them search: unbound is the refusal.
+func ldapBind(session *ldap.Conn, t Target) (unbound, err error) {
+	if t.Login != "" && t.Passwd != "" {
+		return nil, session.Bind(t.Login, t.Passwd)
+	}
+	err = session.UnauthenticatedBind("")
+	if refusal, ok := errors.AsType[*ldap.Error](err); ok && refusal.ResultCode < ldap.ErrorNetwork {
+		return err, nil
+	}
+	return nil, err
 }
 
 // ldapReason is what is wrong. Which error the library has for an end of the
