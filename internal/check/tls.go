@@ -6,8 +6,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"slices"
+	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Verify says what of a server's certificate is verified.
@@ -20,14 +24,42 @@ const (
 	VerifyName    Verify = "name"  // and it is for the server's name
 )
 
-// encrypt starts TLS on the connection.
+// encrypt starts TLS on the connection. Where package tls fails and openssl may not, openssl opens
+// another connection in its place.
 func (c *conn) encrypt(ctx context.Context, t Target) error {
 	secure := tls.Client(c.Conn, t.tls())
-	if err := secure.HandshakeContext(ctx); err != nil {
-		return fmt.Errorf("TLS: %w", certificate(c.reason(ctx, err)))
+	err := secure.HandshakeContext(ctx)
+	if err == nil {
+		c.Conn = secure
+		return nil
 	}
-	c.Conn = secure
-	return nil
+	reason := certificate(c.reason(ctx, err))
+	if c.raw.read.Load() == 0 || !another(err) {
+		return fmt.Errorf("TLS: %w", reason)
+	}
+	_ = c.Close()
+	other, err := t.overOpenSSL(ctx)
+	switch {
+	case err == nil:
+		*c = *other
+		return nil
+	case errors.Is(err, unix.EAGAIN): // of this host
+		return fmt.Errorf("openssl: %w", err)
+	case errors.Is(err, errMissing):
+		return fmt.Errorf("TLS: %w; install openssl, which may understand this server", reason)
+	case ctx.Err() != nil:
+		return fmt.Errorf("TLS: %w", reason)
+	}
+	return fmt.Errorf("TLS: %w; openssl: %w", reason, err)
+}
+
+// another reports whether another library may do better: the server has talked TLS, and neither
+// the connection nor the verification of the certificate has failed.
+func another(err error) bool {
+	_, plaintext := errors.AsType[tls.RecordHeaderError](err)
+	_, refuted := errors.AsType[refuted](err)
+	_, ended := errors.AsType[syscall.Errno](err)
+	return !plaintext && !refuted && !ended && !isTimeout(err) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // suites is all that the library has, also what it does not offer by itself:
@@ -46,6 +78,9 @@ func (t Target) tls() *tls.Config {
 		InsecureSkipVerify: true,
 		VerifyConnection:   t.verify,
 		CipherSuites:       suites,
+		MinVersion:         tls.VersionTLS10,
+		// Old Apache and IIS ask for a certificate of the client in a second handshake.
+		Renegotiation: tls.RenegotiateFreelyAsClient,
 		// Post-quantum key shares cost a fifth of a handshake, which protects
 		// nothing here.
 		CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521},
@@ -67,9 +102,17 @@ func (t Target) verify(state tls.ConnectionState) error {
 	if t.Verify == VerifyName {
 		options.DNSName = t.hostName()
 	}
-	_, err := state.PeerCertificates[0].Verify(options)
-	return err
+	if _, err := state.PeerCertificates[0].Verify(options); err != nil {
+		return refuted{err}
+	}
+	return nil
 }
+
+// refuted is an error of a certificate that was parsed and verified.
+type refuted struct{ error }
+
+// Unwrap serves errors.As.
+func (r refuted) Unwrap() error { return r.error }
 
 // certificate says what is wrong with a certificate, and what can be done.
 func certificate(err error) error {
