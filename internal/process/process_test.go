@@ -1,6 +1,7 @@
 package process
 
 import (
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sleeper starts a process that has byte 7 of a file locked.
-func sleeper(t *testing.T, path string) (*exec.Cmd, Process) {
+// waiting starts a process that has byte 7 of a file locked.
+func waiting(t *testing.T, path string) (*exec.Cmd, Process) {
 	t.Helper()
 	file, err := os.Create(path)
 	if err != nil {
@@ -25,9 +26,17 @@ func sleeper(t *testing.T, path string) (*exec.Cmd, Process) {
 	if err := unix.FcntlFlock(file.Fd(), unix.F_OFD_SETLK, &byte7); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("sleep", "60")
+	cmd := exec.Command("cat", "-")
 	cmd.Env = []string{"NAME=value"}
 	cmd.ExtraFiles = []*os.File{file}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -35,13 +44,20 @@ func sleeper(t *testing.T, path string) (*exec.Cmd, Process) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
+	// Start returns before the kernel shows the arguments of the new program.
+	if _, err := io.WriteString(in, "."); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(out, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
 	return cmd, Of(cmd.Process.Pid)
 }
 
 func TestWhatIsKnownOfAProcess(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "open")
-	_, p := sleeper(t, path)
-	if !slices.Contains(p.Environ(), "NAME=value") || !slices.Equal(p.Args(), []string{"sleep", "60"}) {
+	_, p := waiting(t, path)
+	if !slices.Contains(p.Environ(), "NAME=value") || !slices.Equal(p.Args(), []string{"cat", "-"}) {
 		t.Errorf("args %q, environment %q", p.Args(), p.Environ())
 	}
 	if p.Owner() != os.Geteuid() || p.Namespace() != Self().Namespace() || p.Gone() || p.Stopped() {
@@ -65,7 +81,7 @@ func TestWhatIsKnownOfAProcess(t *testing.T) {
 }
 
 func TestSignalEndsOnlyTheProcessThatWasSeen(t *testing.T) {
-	cmd, p := sleeper(t, filepath.Join(t.TempDir(), "open"))
+	cmd, p := waiting(t, filepath.Join(t.TempDir(), "open"))
 	another := p
 	another.Start--
 	another.Signal(unix.SIGKILL)
