@@ -13,7 +13,10 @@ import (
 	"lvs-agents/ocf"
 )
 
-func main() { ocf.Main(health.New(ipvs.New(), launcher{})) }
+func main() {
+	ocf.Begin()
+	ocf.Main(health.New(ipvs.New(), launcher{}))
+}
 
 // launcher starts the directord beside this program, as in a build directory,
 // or the installed one.

@@ -10,4 +10,7 @@ import (
 	"lvs-agents/ocf"
 )
 
-func main() { ocf.Main(ipvs.New(kernel.New(), net.DefaultResolver)) }
+func main() {
+	ocf.Begin()
+	ocf.Main(ipvs.New(kernel.New(), net.DefaultResolver))
+}

@@ -27,6 +27,7 @@ type (
 )
 
 func main() {
+	ocf.Begin()
 	dir, warning := ocf.StateDir()
 	k := kernel{settings{}, link.New(dir), wire.Kernel{}}
 	fresh := func() ocf.Agent { return realserver.New(k, doctor.Examiner{Kernel: k}) }

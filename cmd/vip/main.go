@@ -10,6 +10,7 @@ import (
 )
 
 func main() {
+	ocf.Begin()
 	if len(os.Args) > 1 && os.Args[1] == announceVerb {
 		os.Exit(announceBurst(os.Args[2:]))
 	}
