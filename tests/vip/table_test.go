@@ -72,7 +72,7 @@ What stands behind the codes of vip:
 * A parameter that no node could use is 6. The cluster stops the resource everywhere for it.
 * What another node may have is 5 (an interface, a namespace) or 1 (a network that holds the address). The cluster tries another node.
 * Stop is 0 unless the address is still there. A probe is 7 where nothing runs, whatever the parameters.
-* Monitor is 1 where something is there and is not right, so that the cluster stops it first.
+* Monitor is 1 where something is there and is not right, so that the cluster stops it first. An address that no neighbour can reach is not right.
 `
 
 // TestTable runs vip in every situation and writes both tables.
