@@ -66,7 +66,10 @@ func TestParametersOfTheAddress(t *testing.T) {
 func TestStopInANamespaceThatIsGone(t *testing.T) {
 	n := newNode(t)
 	for action, code := range map[string]ocf.Code{"stop": 0, "monitor": 7, "probe": 7} {
-		n.mustRun(t, code, action, "ip=192.0.2.10", "network_namespace=gone")
+		got := n.mustRun(t, code, action, "ip=192.0.2.10", "network_namespace=gone")
+		if want := "WARNING: network namespace \"gone\" does not exist; ip netns add gone\n"; action == "stop" && got.log != want {
+			t.Errorf("log %s", got.log)
+		}
 	}
 }
 

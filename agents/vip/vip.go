@@ -356,7 +356,12 @@ func (a *Agent) apply(ctx context.Context, c ocf.Call, op host.AddressOp) error 
 
 // Stop takes the address away, whatever its prefix length.
 func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
-	if err := a.enter(); err != nil {
+	err := a.enter()
+	switch {
+	case errors.Is(err, host.ErrNotInstalled): // nothing can be in a namespace that does not exist
+		c.Log.Warn(err)
+		return nil
+	case err != nil:
 		return err
 	}
 	have, err := a.ours(ctx)
