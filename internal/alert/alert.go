@@ -4,11 +4,13 @@ package alert
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -19,6 +21,7 @@ import (
 	"github.com/wneessen/go-mail"
 
 	"lvs-agents/internal/execvp"
+	"lvs-agents/internal/mailbox"
 )
 
 // Message is one mail.
@@ -102,35 +105,50 @@ func (s *Sender) deliver(ctx context.Context, m Message) {
 }
 
 func (s *Sender) mail(ctx context.Context, m Message, to string) error {
+	message, err := s.message(m, to)
+	if err != nil {
+		return err
+	}
+	if m.Relay == "" {
+		return s.local(ctx, message)
+	}
+	host, port, err := mailbox.Relay(m.Relay)
+	if err != nil {
+		return fmt.Errorf("smtp=%s: %w", m.Relay, err)
+	}
+	r := conversation{host: host, port: port, own: s.Host}
+	err = r.send(ctx, message, mail.TLSOpportunistic)
+	if r.offered && !r.greeted && ctx.Err() == nil {
+		// The relay was reached, and took no mail over the encryption that it offers.
+		clear := conversation{host: host, port: port, own: s.Host}
+		if again := clear.send(ctx, message, mail.NoTLS); again != nil {
+			return errors.Join(err, fmt.Errorf("in clear: %w", again))
+		}
+		s.Log.Debugf("emailalert: %s was reached in clear only: %v", m.Relay, err)
+		return nil
+	}
+	return err
+}
+
+// message makes the mail to one address.
+func (s *Sender) message(m Message, to string) (*mail.Msg, error) {
 	own := s.User + "@" + s.Host
+	from, err := mailbox.Address(cmp.Or(m.From, own), s.Host)
+	if err != nil {
+		return nil, fmt.Errorf("emailalertfrom=%q: %w", m.From, err)
+	}
+	if to, err = mailbox.Address(to, s.Host); err != nil {
+		return nil, err
+	}
 	message := mail.NewMsg(mail.WithNoDefaultUserAgent())
-	if m.From == "" {
-		m.From = own
-	}
-	if !strings.Contains(to, "@") {
-		to += "@" + s.Host
-	}
-	if err := message.From(m.From); err != nil {
-		return err
-	}
-	if err := message.EnvelopeFrom(own); err != nil {
-		return err
-	}
-	if err := message.To(to); err != nil {
-		return err
+	if err := cmp.Or(message.From(from), message.EnvelopeFrom(own), message.To(to)); err != nil {
+		return nil, err
 	}
 	message.Subject(m.Subject)
 	message.SetDate()
 	message.SetMessageID()
 	message.SetBodyString(mail.TypeTextPlain, m.Body)
-	if m.Relay == "" {
-		return s.local(ctx, message)
-	}
-	client, err := s.client(ctx, m.Relay)
-	if err != nil {
-		return err
-	}
-	return client.DialAndSendWithContext(ctx, message)
+	return message, nil
 }
 
 // local hands a message to the local mailer. go-mail would wait for the end of all
@@ -160,26 +178,39 @@ func (s *Sender) local(ctx context.Context, message *mail.Msg) error {
 	return nil
 }
 
-// client is one for a relay, whose connection ends with ctx: go-mail itself heeds
-// that only while it connects.
-func (s *Sender) client(ctx context.Context, relay string) (*mail.Client, error) {
-	host, port, err := net.SplitHostPort(relay)
+// conversation is one with a server that takes mail.
+type conversation struct {
+	host    string
+	port    int
+	own     string // name of this host
+	offered bool   // a connection was opened
+	greeted bool   // and the greeting, with STARTTLS if the relay offers that, is done
+}
+
+// send opens a connection, which ends with ctx: go-mail itself heeds that only while
+// it connects.
+func (r *conversation) send(ctx context.Context, message *mail.Msg, policy mail.TLSPolicy) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(r.host, strconv.Itoa(r.port)))
 	if err != nil {
-		host, port = strings.Trim(relay, "[]"), "25"
+		return err
 	}
-	number, err := strconv.Atoi(port)
+	r.offered = true
+	defer func() { _ = conn.Close() }()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	local, _ := netip.ParseAddrPort(conn.LocalAddr().String())
+	// The certificate of a relay is not verified, since without an offer of
+	// encryption the message would go in clear.
+	client, err := mail.NewClient(r.host, mail.WithPort(r.port), mail.WithTimeout(patience), mail.WithoutNoop(),
+		mail.WithHELO(mailbox.Hello(r.own, local.Addr())), mail.WithTLSPolicy(policy),
+		mail.WithTLSConfig(&tls.Config{ServerName: r.host, InsecureSkipVerify: true, MinVersion: tls.VersionTLS10}),
+		mail.WithDialContextFunc(func(context.Context, string, string) (net.Conn, error) { return conn, nil }))
 	if err != nil {
-		return nil, fmt.Errorf("smtp=%s: %w", relay, err)
+		return err
 	}
-	dial := func(dialing context.Context, network, address string) (net.Conn, error) {
-		conn, err := new(net.Dialer).DialContext(dialing, network, address)
-		if err == nil {
-			context.AfterFunc(ctx, func() { _ = conn.Close() })
-		}
-		return conn, err
+	if err := client.DialWithContext(ctx); err != nil {
+		return err
 	}
-	// A relay that offers encryption gets it; its certificate is not asked for,
-	// since without the offer the message would go in clear.
-	return mail.NewClient(host, mail.WithPort(number), mail.WithDialContextFunc(dial), mail.WithTimeout(patience), mail.WithHELO(s.Host), mail.WithoutNoop(),
-		mail.WithTLSPolicy(mail.TLSOpportunistic), mail.WithTLSConfig(&tls.Config{ServerName: host, InsecureSkipVerify: true}))
+	r.greeted = true
+	defer func() { _ = client.Close() }() // the mail is delivered, or its error is known
+	return client.Send(message)
 }

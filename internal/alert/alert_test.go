@@ -155,3 +155,120 @@ func TestSendNeverBlocks(t *testing.T) {
 		t.Error(len(s.queue))
 	}
 }
+
+// strange is a relay that does one thing in its own way; it returns what it takes.
+func strange(t *testing.T, address string, answer func(line string) (reply string, end bool)) (string, <-chan string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	mails := make(chan string, 8)
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				first := true
+				reader := bufio.NewReader(conn)
+				fmt.Fprint(conn, "220 test\r\n")
+				for first {
+					line, err := reader.ReadString('\n')
+					if err != nil {
+						break
+					}
+					reply, end := answer(strings.TrimSpace(line))
+					if reply == "" {
+						takeMail(conn, reader, line, mails)
+						break
+					}
+					fmt.Fprint(conn, reply)
+					first = !end
+				}
+				_ = conn.Close()
+			}()
+		}
+	}()
+	return listener.Addr().String(), mails
+}
+
+// takeMail answers from MAIL on.
+func takeMail(conn net.Conn, reader *bufio.Reader, line string, mails chan<- string) {
+	text := line
+	for err := error(nil); err == nil; {
+		if strings.HasPrefix(line, "DATA") {
+			fmt.Fprint(conn, "354 go on\r\n")
+			for line != ".\r\n" && err == nil {
+				line, err = reader.ReadString('\n')
+				text += line
+			}
+			mails <- text
+		}
+		fmt.Fprint(conn, "250 ok\r\n")
+		line, err = reader.ReadString('\n')
+		text += line
+	}
+}
+
+// TestRelaysThatLdirectordReaches are relays to which Net::SMTP delivers.
+func TestRelaysThatLdirectordReaches(t *testing.T) {
+	for _, tt := range []struct {
+		name, address string
+		answer        func(line string) (string, bool)
+	}{
+		{"IPv6", "[::1]:0", func(line string) (string, bool) {
+			if strings.HasPrefix(line, "EHLO") {
+				return "250 m\r\n", false
+			}
+			return "", false
+		}},
+		{"STARTTLS is offered and refused", "127.0.0.1:0", offering("454 TLS not available\r\n", false)},
+		{"STARTTLS is offered and ends", "127.0.0.1:0", offering("220 go\r\n", true)},
+		{"STARTTLS is offered and is not TLS", "127.0.0.1:0", offering("220 go\r\n500 what\r\n500 what\r\n", false)},
+		{"a greeting without a domain is refused", "127.0.0.1:0", func(line string) (string, bool) {
+			switch {
+			case !strings.HasPrefix(line, "EHLO") && !strings.HasPrefix(line, "HELO"):
+				return "", false
+			case strings.Contains(line, "["):
+				return "250 m\r\n", false
+			}
+			return "504 need a fully-qualified host name\r\n", false
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			addr, mails := strange(t, tt.address, tt.answer)
+			var log bytes.Buffer
+			logger := logrus.New()
+			logger.Out = &log
+			s := New("root", "director1", logger)
+			s.deliver(t.Context(), Message{From: "LVS, prod <lvs@example.org>", To: []string{"a..b@example.org"}, Relay: addr, Subject: "down"})
+			select {
+			case text := <-mails:
+				if !strings.Contains(text, `RCPT TO:<"a..b"@example.org>`) || !strings.Contains(text, `From: "LVS, prod" <lvs@example.org>`) {
+					t.Error(text)
+				}
+			default:
+				t.Errorf("nothing came: %s", log.String())
+			}
+		})
+	}
+}
+
+// offering offers STARTTLS to a client, and answers it like this.
+func offering(reply string, end bool) func(line string) (string, bool) {
+	return func(line string) (string, bool) {
+		switch {
+		case strings.HasPrefix(line, "EHLO"):
+			return "250-m\r\n250-STARTTLS\r\n250 8BITMIME\r\n", false
+		case line == "STARTTLS":
+			return reply, end
+		}
+		if !strings.HasPrefix(line, "MAIL") {
+			return "500 what\r\n", true
+		}
+		return "", false
+	}
+}

@@ -509,7 +509,7 @@ warning: web.cf:1:1: this comment holds 4 directives, as if line breaks were los
 	{"emailalert=\nemailalert=admin@\nemailalert=a@b, c@d\nvirtual=5", `
 error: web.cf:1:12: emailalert: value missing; write one, or delete the line
 warning: web.cf:2:12: emailalert is given twice, first in line 1; the last one counts; delete one of them
-error: web.cf:2:12: "admin@" is not a mail address; write USER@HOST
+error: web.cf:2:12: "admin@" is not a mail address; write USER@HOST, or NAME <USER@HOST>
 warning: web.cf:3:12: emailalert is given twice, first in line 2; the last one counts; delete one of them
 `},
 	{"emailalert=\"a@b c@d\" # note\nvirtual=5", `
@@ -532,7 +532,7 @@ warning: web.cf:3:16: emailalertfreq is given twice, first in line 2; the last o
 `},
 	{"smtp=mail.example.org:25\nsmtp=[::1\nvirtual=5", `
 warning: web.cf:2:6: smtp is given twice, first in line 1; the last one counts; delete one of them
-error: web.cf:2:6: smtp "[::1": "[::1" has no closing bracket; write [ADDRESS]:PORT
+error: web.cf:2:6: smtp "[::1": "[::1" has no closing bracket; write HOST, HOST:PORT or [IPv6 address]:PORT
 `},
 	{"emailalertfrom=LVS <lvs@example.org> > note\nvirtual=5", `
 warning: web.cf:1:16: a note after the value; write emailalertfrom=LVS <lvs@example.org>

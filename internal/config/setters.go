@@ -8,6 +8,7 @@ import (
 
 	"lvs-agents/internal/logsink"
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/mailbox"
 )
 
 type setter = func(s *scope, value string) error
@@ -153,16 +154,33 @@ func listed(value string) []string {
 }
 
 func setAddresses(s *scope, value string) error {
-	to := listed(value)
+	to := mailbox.List(value)
 	for _, address := range to {
-		if user, host, found := strings.Cut(address, "@"); user == "" || found && host == "" || strings.ContainsAny(address, `<>"()`) {
-			return faultf("write USER@HOST", "%s is not a mail address", quote(address))
+		if err := checkAddress(address); err != nil {
+			return err
 		}
 	}
 	if len(to) == 0 {
 		return faultf("write USER@HOST, or delete the line", "emailalert has no address")
 	}
 	s.alert.To = to
+	return nil
+}
+
+func setSender(s *scope, value string) error {
+	if err := checkAddress(value); err != nil {
+		return err
+	}
+	s.config.AlertFrom = value
+	return nil
+}
+
+// checkAddress judges an address as the sender of mail will, whose host is not known
+// here.
+func checkAddress(address string) error {
+	if _, err := mailbox.Address(address, "localhost"); err != nil {
+		return faultf("write USER@HOST, or NAME <USER@HOST>", "%s is not a mail address", quote(address))
+	}
 	return nil
 }
 
@@ -199,8 +217,8 @@ func setPhases(s *scope, value string) error {
 }
 
 func setRelay(s *scope, value string) error {
-	if _, err := parseEndpoint(value); err != nil {
-		return s.in(value, err)
+	if _, _, err := mailbox.Relay(value); err != nil {
+		return s.in(value, faultf("write HOST, HOST:PORT or [IPv6 address]:PORT", "%v", err))
 	}
 	s.alert.Relay = value
 	return nil

@@ -148,15 +148,15 @@ func ofChecks() []directive {
 func ofMail() []directive {
 	return []directive{
 		{name: "emailalert", where: inBoth, class: freeText, set: setAddresses,
-			values: "ADDRESS[, ADDRESS ...]", unset: "no mail", example: "admin@example.org", about: "Who gets mail when a real server or fallback changes. Mail is sent in the background: a mail server that hangs delays nothing."},
+			values: "ADDRESS[, ADDRESS ...], each USER, USER@HOST or NAME <USER@HOST>", unset: "no mail", example: "admin@example.org", about: "Who gets mail when a real server or fallback changes. Mail is sent in the background: a mail server that hangs delays nothing."},
 		{name: "emailalertfreq", where: inBoth, class: plain, set: setRepeat,
 			values: "seconds", unset: "0", example: "3600", about: "How often a real server that stays down is mentioned again. 0 is never."},
 		{name: "emailalertstatus", where: inBoth, class: freeText, set: setPhases,
 			values: "all, none, or of starting, running, stopping and reloading, joined by commas", unset: "all", example: "running,stopping", about: "What the daemon must be doing for mail to be sent."},
-		{name: "emailalertfrom", where: inFile, class: freeText, set: setText(func(s *scope) *string { return &s.config.AlertFrom }),
+		{name: "emailalertfrom", where: inFile, class: freeText, set: setSender,
 			values: "ADDRESS", unset: "the daemon's user at this host", example: "lvs@example.org", about: "The sender of mail."},
 		{name: "smtp", where: inBoth, class: plain, set: setRelay,
-			values: "HOST[:PORT]", unset: "the local mailer, sendmail", example: "mail.example.org", about: "The server that takes mail."},
+			values: "HOST[:PORT] or [IPv6 address][:PORT]", unset: "the local mailer, sendmail", example: "mail.example.org", about: "The server that takes mail. Mail is encrypted if the server offers STARTTLS and that works, and sent in clear otherwise."},
 		{name: "servicename", where: inBlock, class: freeText, set: setText(func(s *scope) *string { return &s.block.rest.Title }),
 			values: "text", example: "web shop", about: "Put in front of the subject of mail about this service, in brackets."},
 		{name: "comment", where: inBlock, class: freeText, set: setText(func(s *scope) *string { return &s.block.rest.Comment }),

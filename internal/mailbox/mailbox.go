@@ -1,0 +1,131 @@
+// Package mailbox reads the addresses and relays of mail as administrators write
+// them in ldirectord.cf. The configuration is judged by it, and mail is sent by it:
+// what it accepts can be sent.
+package mailbox
+
+import (
+	"errors"
+	"fmt"
+	"net/mail"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// List splits a list of addresses at commas, and at blanks where no display name is
+// meant. Text in quotes and in <…> stays together.
+func List(text string) []string {
+	var all []string
+	for _, entry := range split(text) {
+		if strings.Contains(entry, "<") {
+			all = append(all, strings.TrimSpace(entry))
+			continue
+		}
+		all = append(all, strings.Fields(entry)...)
+	}
+	return all
+}
+
+// split splits at commas outside of quotes and angle brackets.
+func split(text string) (entries []string) {
+	quoted, angled, begin := false, false, 0
+	for i, r := range text {
+		switch {
+		case r == '"':
+			quoted = !quoted
+		case quoted:
+		case r == '<', r == '>':
+			angled = r == '<'
+		case r == ',' && !angled:
+			entries, begin = append(entries, text[begin:i]), i+1
+		}
+	}
+	return append(entries, text[begin:])
+}
+
+// Address returns an address as mail has it, with the display name that was written
+// in front of <…>. A user without a host gets this host. A local part that needs
+// quotes gets them: ldirectord hands a..b@example.org to the relay as it is.
+func Address(text, host string) (string, error) {
+	text = strings.TrimSpace(text)
+	name, bare := "", text
+	if begin := strings.LastIndexByte(text, '<'); begin >= 0 && strings.HasSuffix(text, ">") {
+		name, bare = strings.TrimSpace(text[:begin]), text[begin+1:len(text)-1]
+	}
+	at := strings.LastIndexByte(bare, '@')
+	if at < 0 {
+		bare, at = bare+"@"+host, len(bare)
+	}
+	local, domain := bare[:at], bare[at+1:]
+	if local == "" || domain == "" || strings.ContainsAny(bare, " \t\r\n<>()\\") {
+		return "", errAddress
+	}
+	if unquoted, err := strconv.Unquote(name); err == nil {
+		name = unquoted
+	}
+	for _, candidate := range []string{local, strconv.Quote(strings.Trim(local, `"`))} {
+		a := mail.Address{Name: name, Address: candidate + "@" + domain}
+		written := a.String()
+		if name == "" {
+			written = "<" + a.Address + ">"
+		}
+		if parsed, err := mail.ParseAddress(written); err == nil && parsed.Name == name {
+			return written, nil
+		}
+	}
+	return "", errAddress
+}
+
+var errAddress = errors.New("not a mail address")
+
+// defaultPort is SMTP's (RFC 5321 section 4.5.4.2).
+const defaultPort = 25
+
+// Relay splits HOST, HOST:PORT, an IPv4 address with or without a port, an IPv6
+// address, and an IPv6 address in brackets with or without a port.
+func Relay(text string) (host string, port int, err error) {
+	bare := text
+	if strings.HasPrefix(text, "[") && !strings.Contains(text, "]") {
+		return "", 0, fmt.Errorf("%q has no closing bracket", text)
+	}
+	if strings.HasPrefix(text, "[") && strings.HasSuffix(text, "]") {
+		bare = text[1 : len(text)-1]
+	}
+	if addr, err := netip.ParseAddr(bare); err == nil {
+		return addr.String(), defaultPort, nil
+	}
+	host, number := text, ""
+	if colon := strings.LastIndexByte(text, ':'); colon >= 0 {
+		host, number = text[:colon], text[colon+1:]
+		if port, err = strconv.Atoi(number); err != nil || port < 1 || port > 65535 {
+			return "", 0, fmt.Errorf("port %q is not a number from 1 to 65535", number)
+		}
+	} else {
+		port = defaultPort
+	}
+	if bracketed, found := strings.CutPrefix(host, "["); found {
+		addr, err := netip.ParseAddr(strings.TrimSuffix(bracketed, "]"))
+		if err != nil || !strings.HasSuffix(bracketed, "]") {
+			return "", 0, fmt.Errorf("%q is not an IPv6 address in brackets", host)
+		}
+		host = addr.String()
+	}
+	if host == "" || strings.ContainsAny(host, " \t[]") || number != "" && strings.Contains(host, ":") && !strings.HasPrefix(text, "[") {
+		return "", 0, fmt.Errorf("%q is not HOST, HOST:PORT or [IPv6 address]:PORT", text)
+	}
+	return host, port, nil
+}
+
+// Hello is the name by which a host greets a relay: its own name if that has a
+// domain, else the address that it sends from (RFC 5321 section 4.1.3). Relays
+// refuse names without a domain.
+func Hello(host string, from netip.Addr) string {
+	from = from.Unmap().WithZone("")
+	switch {
+	case strings.Contains(host, "."), !from.IsValid():
+		return host
+	case from.Is6():
+		return "[IPv6:" + from.String() + "]"
+	}
+	return "[" + from.String() + "]"
+}
