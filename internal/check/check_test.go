@@ -122,7 +122,7 @@ func TestHTTP(t *testing.T) {
 		{"broken off after much, any page", "HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\nOK" + strings.Repeat("x", maxBody-maxHeader), "", "closed in the middle of the answer"},
 		{"much in a large header", "HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\nX: " + strings.Repeat("x", maxHeader) + "\r\n\r\nOK" + strings.Repeat("x", maxBody), "OK", ""},
 		{"nothing", "", "OK", "closed without an answer"},
-		{"another protocol", "220 mail ESMTP\r\n", "", `malformed HTTP status code "mail"`},
+		{"another protocol", "220 mail ESMTP\r\n", "", `not an answer of HTTP: "220 mail ESMTP"`},
 		{"a large page", "HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\nOK" + strings.Repeat("x", maxBody+maxHeader), "OK", ""},
 		{"a large header", "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("x", maxBody+maxHeader+1), "", "more than 1088 KiB of answer"},
 	}

@@ -90,7 +90,7 @@ func (c *conn) Close() error {
 func (c *conn) reason(ctx context.Context, err error) error {
 	read := c.raw.read.Load()
 	switch {
-	case err == nil, errors.Is(err, pattern.ErrLimit), errors.Is(err, syscall.EAGAIN): // the last is this host's
+	case err == nil, errors.Is(err, pattern.ErrLimit), errors.Is(err, syscall.EAGAIN), said(err): // EAGAIN is this host's
 		return err
 	case errors.Is(err, errEndless), read >= maxAnswer:
 		return errEndless

@@ -14,7 +14,7 @@ import (
 // must match Receive (RFC 959, RFC 2428).
 func ftp(ctx context.Context, c *conn, t Target) error {
 	l := newLines(c)
-	if _, err := l.reply("greeting", 220); err != nil {
+	if _, err := l.reply("greeting", 2); err != nil {
 		return err
 	}
 	login, passwd := t.Login, t.Passwd
@@ -38,11 +38,11 @@ func (l lines) login(name, passwd string) error {
 	if err := l.send("USER", name); err != nil {
 		return err
 	}
-	code, text, err := l.ReadResponse(0)
+	code, text, err := l.response("USER")
 	switch {
 	case err != nil:
-		return refusal("USER", err)
-	case code == 331:
+		return err
+	case code/100 == 3:
 		_, err = l.ask(2, "PASS", passwd)
 		return err
 	case code/100 != 2:
@@ -54,7 +54,8 @@ func (l lines) login(name, passwd string) error {
 // retrieve reads a file. The server listens and we connect, to its own address
 // whatever it says, so that a check reaches nobody else.
 func (l lines) retrieve(ctx context.Context, t Target) error {
-	if _, err := l.ask(200, "TYPE", "I"); err != nil {
+	_, err := l.ask(2, "TYPE", "I")
+	if _, no := errors.AsType[refused](err); err != nil && !no { // the file tells whether it matters
 		return err
 	}
 	port, err := l.passive()
@@ -83,23 +84,25 @@ func (l lines) retrieve(ctx context.Context, t Target) error {
 
 // passive asks for a port, by EPSV and where that is not known by PASV.
 func (l lines) passive() (uint16, error) {
-	text, err := l.ask(229, "EPSV")
-	if _, no := errors.AsType[refused](err); no {
-		if text, err = l.ask(227, "PASV"); err != nil {
-			return 0, err
-		}
-		return pasvPort(text)
-	}
-	if err != nil {
+	text, err := l.ask(2, "EPSV")
+	if _, no := errors.AsType[refused](err); err != nil && !no {
 		return 0, err
 	}
+	if port, ok := epsvPort(text); err == nil && ok {
+		return port, nil
+	}
+	if text, err = l.ask(2, "PASV"); err != nil {
+		return 0, err
+	}
+	return pasvPort(text)
+}
+
+// epsvPort finds the number in (|||6446|) (RFC 2428 3).
+func epsvPort(text string) (port uint16, ok bool) {
 	_, text, _ = strings.Cut(text, "(|||")
 	text, _, _ = strings.Cut(text, "|")
-	port, err := strconv.ParseUint(text, 10, 16)
-	if err != nil {
-		return 0, errors.New("EPSV: no port in the answer")
-	}
-	return uint16(port), nil
+	n, err := strconv.ParseUint(text, 10, 16)
+	return uint16(n), err == nil
 }
 
 // pasvPort finds the last two of six numbers.

@@ -124,27 +124,55 @@ func (h HTTP) dial(ctx context.Context) (*conn, error) {
 }
 
 func (h HTTP) talk(ctx context.Context, c *conn, page string) (location string, err error) {
-	request := h.Method + " " + strings.ReplaceAll(page, " ", "%20") + " HTTP/1.1\r\nHost: " + h.name +
+	request := h.Method + " " + escaped(page) + " HTTP/1.1\r\nHost: " + h.name +
 		"\r\nUser-Agent: lvs-agents\r\nAccept: */*\r\nConnection: close\r\n" + h.authorization() + "\r\n"
 	if _, err := io.WriteString(c, request); err != nil {
 		return "", err
 	}
-	response, err := answer(bufio.NewReader(c), &http.Request{Method: h.Method})
+	reader := bufio.NewReader(c)
+	response, err := readResponse(reader, h.Method)
+	if other, ok := errors.AsType[errOther](err); ok && h.Receive != nil {
+		return "", h.bare(ctx, other, reader)
+	}
 	if err != nil {
-		if strings.HasPrefix(err.Error(), "malformed") { // it shows all of what may be no text
-			err = errors.New(ascii(err.Error()))
-		}
 		return "", err
 	}
-	defer func() { _ = response.Body.Close() }()
-	if !h.good(response.StatusCode) {
-		location := response.Header.Get("Location")
-		if response.StatusCode/100 == 3 && location != "" {
-			return location, nil
+	if !h.good(response.status) {
+		if response.status/100 == 3 && response.location != "" {
+			return response.location, nil
 		}
-		return "", errors.New("status " + printable(response.Status))
+		return "", errors.New("status " + printable(response.text))
 	}
-	return "", h.body(ctx, response)
+	return "", h.body(ctx, response.body)
+}
+
+// bare judges what has no header, as the answers of HTTP/0.9 and of many a script have none: LWP
+// takes it for a page.
+func (h HTTP) bare(ctx context.Context, begin errOther, rest io.Reader) error {
+	page, err := io.ReadAll(io.LimitReader(rest, maxBody))
+	if err != nil {
+		return err
+	}
+	found, err := h.matches(ctx, append([]byte(begin.line+"\n"), page...))
+	if err == nil && !found {
+		return begin
+	}
+	return err
+}
+
+// escaped is a page as it is sent: without a fragment, and with the escapes that package URI of Perl
+// makes.
+func escaped(page string) string {
+	page, _, _ = strings.Cut(page, "#")
+	var b strings.Builder
+	for _, c := range []byte(page) {
+		if c <= ' ' || c > '~' || strings.IndexByte("\"<>\\^`{|}", c) >= 0 {
+			fmt.Fprintf(&b, "%%%02X", c)
+			continue
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
 }
 
 // authorization is the header of a login (RFC 7617).
@@ -162,8 +190,8 @@ func (h HTTP) good(status int) bool {
 	return h.Status(status)
 }
 
-func (h HTTP) body(ctx context.Context, response *http.Response) error {
-	page := io.LimitReader(response.Body, maxBody)
+func (h HTTP) body(ctx context.Context, whole io.Reader) error {
+	page := io.LimitReader(whole, maxBody)
 	if h.Receive == nil {
 		_, err := io.Copy(io.Discard, page)
 		return broken(err)
@@ -235,17 +263,4 @@ func sameHost(a, b string) bool {
 		return strings.EqualFold(a, b)
 	}
 	return addr == other
-}
-
-// answer reads the header of the final response.
-func answer(reader *bufio.Reader, request *http.Request) (*http.Response, error) {
-	for {
-		response, err := http.ReadResponse(reader, request)
-		if err != nil {
-			return nil, err
-		}
-		if response.StatusCode/100 != 1 {
-			return response, nil
-		}
-	}
 }

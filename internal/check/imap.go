@@ -12,10 +12,11 @@ func imap(_ context.Context, c *conn, t Target) error {
 	if err != nil {
 		return err
 	}
-	if !strings.HasPrefix(greeting, "* OK") && !strings.HasPrefix(greeting, "* PREAUTH") {
+	word := untagged(greeting)
+	if !prefixed(word, "OK") && !prefixed(word, "PREAUTH") {
 		return unexpected("greeting", greeting)
 	}
-	if t.Login != "" && !strings.HasPrefix(greeting, "* PREAUTH") {
+	if t.Login != "" && !prefixed(word, "PREAUTH") {
 		if err := l.tagged("LOGIN", quoted(t.Login), quoted(t.Passwd)); err != nil {
 			return err
 		}
@@ -24,20 +25,38 @@ func imap(_ context.Context, c *conn, t Target) error {
 	return nil
 }
 
-// tagged sends a command and reads up to its result.
+// untagged is a line of the server's own, without its asterisk; empty for others.
+func untagged(line string) string {
+	rest, found := strings.CutPrefix(line, "*")
+	word := strings.TrimLeft(rest, " \t")
+	if !found || word == rest {
+		return ""
+	}
+	return word
+}
+
+// prefixed reports whether a line begins with a word in any case of letters.
+func prefixed(line, word string) bool {
+	return len(line) >= len(word) && strings.EqualFold(line[:len(word)], word)
+}
+
+// tagged sends a command and reads up to its result. Like Net::IMAP::Simple of Perl it skips lines
+// of any other kind.
 func (l lines) tagged(words ...string) error {
-	const tag = "a "
-	if err := l.send(append([]string{"a"}, words...)...); err != nil {
+	const tag = "a"
+	if err := l.send(append([]string{tag}, words...)...); err != nil {
 		return err
 	}
 	for {
 		line, err := l.ReadLine()
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case strings.HasPrefix(line, tag+"OK"):
+		}
+		first, rest, _ := strings.Cut(line, " ")
+		switch rest = strings.TrimLeft(rest, " "); {
+		case first == tag && prefixed(rest, "OK"):
 			return nil
-		case strings.HasPrefix(line, "* BYE"), !strings.HasPrefix(line, "* "):
+		case first == tag, prefixed(untagged(line), "BYE"):
 			return unexpected(words[0], line)
 		}
 	}

@@ -26,8 +26,46 @@ func (l lines) send(words ...string) error {
 // reply reads an answer that begins with a number (RFC 959, 3977 and 5321);
 // class is its first digit or all three.
 func (l lines) reply(after string, class int) (string, error) {
-	_, text, err := l.ReadResponse(class)
-	return text, refusal(after, err)
+	code, text, err := l.response(after)
+	if err == nil && code != class && code/100 != class {
+		return "", refused{after, code, text}
+	}
+	return text, err
+}
+
+// response reads an answer of any number. Its lines are those of RFC 959 4.2. As Net::Cmd of Perl
+// does, it takes a number without a text.
+func (l lines) response(after string) (code int, text string, err error) {
+	line, err := l.ReadLine()
+	if err != nil {
+		return 0, "", err
+	}
+	code, text, more, ok := numbered(line)
+	if !ok {
+		return 0, "", unexpected(after, line)
+	}
+	for more {
+		if line, err = l.ReadLine(); err != nil {
+			return 0, "", err
+		}
+		next, _, unfinished, ok := numbered(line)
+		more = !ok || unfinished || next != code
+	}
+	return code, text, nil
+}
+
+// numbered takes a line of an answer apart.
+func numbered(line string) (code int, text string, more, ok bool) {
+	const digits = 3
+	if len(line) < digits {
+		return 0, "", false, false
+	}
+	n, err := strconv.ParseUint(line[:digits], 10, 16)
+	if err != nil {
+		return 0, "", false, false
+	}
+	text, more = strings.CutPrefix(line[digits:], "-")
+	return int(n), strings.TrimSpace(text), more, true
 }
 
 // ask sends a command and reads the numbered answer.
@@ -53,22 +91,7 @@ type refused struct {
 }
 
 func (r refused) Error() string {
-	return fmt.Sprintf("%s: refused with %03d %s", r.after, r.code, short(r.text))
-}
-
-// refusal names the command that was refused; other errors stay as they are.
-func refusal(after string, err error) error {
-	if no, ok := errors.AsType[*textproto.Error](err); ok {
-		return refused{after, no.Code, no.Msg}
-	}
-	if garbage, ok := errors.AsType[textproto.ProtocolError](err); ok {
-		_, line, _ := strings.Cut(garbage.Error(), ": ")
-		if text, err := strconv.Unquote(line); err == nil {
-			line = text
-		}
-		return unexpected(after, line)
-	}
-	return err
+	return strings.TrimSpace(fmt.Sprintf("%s: refused with %03d %s", r.after, r.code, short(r.text)))
 }
 
 // short cuts a text that is shown to an operator.
@@ -80,7 +103,17 @@ func short(text string) string {
 	return text
 }
 
+// strange is a line that the protocol does not have here.
+type strange struct{ after, line string }
+
+func (s strange) Error() string { return fmt.Sprintf("%s: answered %q", s.after, ascii(s.line)) }
+
 // unexpected is the error for a line that the protocol does not have here.
-func unexpected(after, line string) error {
-	return fmt.Errorf("%s: answered %q", after, ascii(line))
+func unexpected(after, line string) error { return strange{after, line} }
+
+// said reports whether an error is an answer of the server.
+func said(err error) bool {
+	_, no := errors.AsType[refused](err)
+	_, other := errors.AsType[strange](err)
+	return no || other
 }

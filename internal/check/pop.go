@@ -2,37 +2,116 @@ package check
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/md5"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"regexp"
+	"slices"
 	"strings"
 )
 
 // pop is good when the server greets and, with Login, lets us in (RFC 1939).
 func pop(_ context.Context, c *conn, t Target) error {
 	l := newLines(c)
-	if err := l.ok("greeting"); err != nil {
+	greeting, err := l.ok("greeting")
+	if err != nil {
 		return err
 	}
 	if t.Login != "" {
-		for _, command := range [][]string{{"USER", t.Login}, {"PASS", t.Passwd}, {"STAT"}} {
-			if err := l.send(command...); err != nil {
-				return err
-			}
-			if err := l.ok(command[0]); err != nil {
-				return err
-			}
+		if err := l.enter(greeting, t.Login, t.Passwd); err != nil {
+			return err
+		}
+		if err := l.command("STAT"); err != nil {
+			return err
 		}
 	}
 	l.bye("QUIT")
 	return nil
 }
 
-// ok reads an answer of POP3.
-func (l lines) ok(after string) error {
+// enter logs in with the password. Many servers refuse that without TLS: then it is tried without
+// sending the password, as far as the server offers it. Mail::POP3Client of Perl does that first.
+func (l lines) enter(greeting, login, passwd string) error {
+	refusal := l.enterPlain(login, passwd)
+	if refusal == nil {
+		return nil
+	}
+	if stamp := apopStamp.FindString(greeting); stamp != "" {
+		sum := md5.Sum([]byte(stamp + passwd))
+		if l.command("APOP", login, hex.EncodeToString(sum[:])) == nil {
+			return nil
+		}
+	}
+	if l.offersCRAM() && l.enterCRAM(login, passwd) == nil {
+		return nil
+	}
+	return refusal
+}
+
+// apopStamp is a time stamp as RFC 1939 7 has it.
+var apopStamp = regexp.MustCompile(`<[^<>\s]+@[^<>\s]+>`)
+
+func (l lines) enterPlain(login, passwd string) error {
+	if err := l.send("USER", login); err != nil {
+		return err
+	}
+	answer, err := l.ReadLine()
+	if err != nil {
+		return err
+	}
+	if !strings.HasPrefix(answer, "+") {
+		return unexpected("USER", answer)
+	}
+	return l.command("PASS", passwd)
+}
+
+// offersCRAM reports whether the server knows CRAM-MD5 (RFC 2449 6.3).
+func (l lines) offersCRAM() bool {
+	if l.command("CAPA") != nil {
+		return false
+	}
+	offered, err := l.ReadDotLines()
+	return err == nil && slices.ContainsFunc(offered, func(line string) bool {
+		words := strings.Fields(strings.ToUpper(line))
+		return len(words) > 0 && words[0] == "SASL" && slices.Contains(words, "CRAM-MD5")
+	})
+}
+
+// enterCRAM logs in by CRAM-MD5 (RFC 2195, RFC 5034).
+func (l lines) enterCRAM(login, passwd string) error {
+	if err := l.send("AUTH", "CRAM-MD5"); err != nil {
+		return err
+	}
 	line, err := l.ReadLine()
 	if err != nil {
 		return err
 	}
-	if !strings.HasPrefix(line, "+OK") {
-		return unexpected(after, line)
+	text, found := strings.CutPrefix(line, "+ ")
+	challenge, failed := base64.StdEncoding.DecodeString(text)
+	if !found || failed != nil {
+		return errors.New("no challenge")
 	}
-	return nil
+	sum := hmac.New(md5.New, []byte(passwd))
+	_, _ = sum.Write(challenge) // never fails
+	return l.command(base64.StdEncoding.EncodeToString([]byte(login + " " + hex.EncodeToString(sum.Sum(nil)))))
+}
+
+// command sends a command of POP3 that has an answer of one line.
+func (l lines) command(words ...string) error {
+	if err := l.send(words...); err != nil {
+		return err
+	}
+	_, err := l.ok(words[0])
+	return err
+}
+
+// ok reads an answer of POP3.
+func (l lines) ok(after string) (string, error) {
+	line, err := l.ReadLine()
+	if err == nil && !prefixed(line, "+OK") {
+		err = unexpected(after, line)
+	}
+	return line, err
 }

@@ -58,6 +58,9 @@ func TestServerThatRepeatsGetsNoSecretOut(t *testing.T) {
 			addr := server(t, func(conn net.Conn) {
 				_, _ = io.WriteString(conn, tt.greeting)
 				for told := bufio.NewScanner(conn); told.Scan(); {
+					if told.Text() == "CAPA" {
+						_, _ = io.WriteString(conn, "-ERR\r\n")
+					}
 					if strings.Contains(told.Text(), "hunter2") {
 						_, _ = fmt.Fprintf(conn, tt.again, told.Text())
 					}

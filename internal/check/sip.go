@@ -68,7 +68,7 @@ func sipHeader(reader *bufio.Reader) ([]byte, error) {
 		return reader.Peek(reader.Buffered())
 	}
 	var header []byte
-	for !bytes.HasSuffix(header, []byte("\r\n\r\n")) {
+	for !bytes.HasSuffix(header, []byte("\n\r\n")) && !bytes.HasSuffix(header, []byte("\n\n")) {
 		part, err := reader.ReadSlice('\n')
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
 			return nil, err
@@ -111,8 +111,8 @@ const version = "SIP/2.0 "
 
 // judge looks at an answer; provisional ones and those of others are not it.
 func (s SIP) judge(id string, answer []byte) (bool, error) {
-	header, _, whole := bytes.Cut(answer, []byte("\r\n\r\n"))
-	line, _, _ := strings.Cut(string(header), "\r\n")
+	header, _, whole := bytes.Cut(bytes.ReplaceAll(answer, []byte("\r\n"), []byte("\n")), []byte("\n\n"))
+	line, _, _ := strings.Cut(string(header), "\n")
 	switch {
 	case !strings.HasPrefix(line, version):
 		return true, unexpected("OPTIONS", line)

@@ -9,12 +9,12 @@ import (
 func smtp(_ context.Context, c *conn, _ Target) error {
 	const name = "localhost.localdomain" // some servers want a dot in it
 	l := newLines(c)
-	if _, err := l.reply("greeting", 220); err != nil {
+	if _, err := l.reply("greeting", 2); err != nil {
 		return err
 	}
-	_, err := l.ask(250, "EHLO", name)
+	_, err := l.ask(2, "EHLO", name)
 	if _, no := errors.AsType[refused](err); no {
-		_, err = l.ask(250, "HELO", name)
+		_, err = l.ask(2, "HELO", name)
 	}
 	if err != nil {
 		return err

@@ -72,6 +72,7 @@ func subjects() []*subject {
 		{name: "sip over tcp", block: []string{"protocol=tcp", "service=sip", `login="checker@127.0.50.1"`}, port: 5060, right: "127.0.50.1", wrong: [2]string{"checker@", "stranger@"}, like: []byte("SIP/2.0 200 OK\r\nX: ")},
 		{name: "radius", block: join(credentials, []string{"protocol=udp", `secret="` + secret + `"`}), port: 1812, right: "127.0.18.1", udp: true},
 		{name: "simpletcp", block: []string{"service=simpletcp", `request="GET /health HTTP/1.0\n\n"`, `receive="all is well"`}, port: 80, right: "127.0.80.1", wrong: other, like: []byte("all is")},
+		{name: "ldap, no login", block: []string{"service=ldap"}, port: 389, right: "127.0.38.1", like: []byte{0x30, 0x84, 0x7f, 0xff, 0xff, 0xff, 0x04, 0x84, 0x7f, 0xff, 0xff, 0x00}},
 	}
 }
 
@@ -90,7 +91,7 @@ func (c *subject) at(addr string) string {
 // six is the configuration with the real server at ::1, where that listens there.
 func (c *subject) six() string {
 	switch c.name {
-	case "connect", "http", "https", "ldap", "ldaps", "dns", "dns over tcp", "mysql", "pgsql", "simpletcp":
+	case "connect", "http", "https", "ldap", "ldap, no login", "ldaps", "dns", "dns over tcp", "mysql", "pgsql", "simpletcp":
 		return replace(replace(c.at("[::1]"), "virtual=192.0.2.10", "virtual6=[2001:db8::10]"), "real=", "real6=")
 	}
 	return ""

@@ -214,6 +214,7 @@ pidfile $D/pid
 argsfile $D/args
 modulepath /usr/lib/ldap
 moduleload back_mdb
+require bind
 TLSCertificateFile $W/` + certificate + `.pem
 TLSCertificateKeyFile $W/` + certificate + `.key
 database mdb

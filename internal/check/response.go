@@ -1,0 +1,207 @@
+package check
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// response is an answer of HTTP. It is read as LWP reads it for ldirectord: package net/http
+// refuses servers that every browser and Perl understand.
+type response struct {
+	status   int
+	text     string // of the status: number and words
+	location string
+	lengths  []string // values of Content-Length
+	codings  []string // values of Transfer-Encoding
+	body     io.Reader
+}
+
+// errOther is an answer that is not HTTP. It has the beginning of it.
+type errOther struct{ line string }
+
+func (e errOther) Error() string { return fmt.Sprintf("not an answer of HTTP: %q", ascii(e.line)) }
+
+// readResponse reads the header of the final answer to a request.
+func readResponse(r *bufio.Reader, method string) (*response, error) {
+	for {
+		answer, err := readHeader(r)
+		if err != nil {
+			return nil, err
+		}
+		if answer.status/100 == 1 {
+			continue
+		}
+		return answer, answer.frame(r, method)
+	}
+}
+
+func readHeader(r *bufio.Reader) (*response, error) {
+	line, err := "", error(nil)
+	for line == "" && err == nil { // blank lines may be left over from an answer before
+		line, err = headerLine(r)
+	}
+	answer := &response{}
+	switch {
+	case line == "":
+		return nil, err
+	case !answer.begin(line):
+		return nil, errOther{line}
+	case err != nil:
+		return nil, io.ErrUnexpectedEOF
+	}
+	for {
+		line, err := headerLine(r)
+		switch {
+		case line == "" && (err == nil || errors.Is(err, io.EOF)): // scripts often leave the blank line out
+			return answer, nil
+		case err != nil:
+			return nil, err
+		}
+		answer.note(line)
+	}
+}
+
+// headerLine reads a line without its end.
+func headerLine(r *bufio.Reader) (string, error) {
+	line, err := r.ReadString('\n')
+	return strings.TrimRight(line, "\r\n"), err
+}
+
+// begin takes the line of the status: a version, a number, and words that may be missing.
+func (a *response) begin(line string) bool {
+	fields := strings.Fields(line)
+	if len(fields) < 2 || !strings.HasPrefix(fields[0], "HTTP/") || len(fields[1]) != 3 {
+		return false
+	}
+	status, err := strconv.ParseUint(fields[1], 10, 16)
+	a.status, a.text = int(status), strings.Join(fields[1:], " ")
+	return err == nil
+}
+
+// note takes what a check needs of a line of the header. Lines that have no colon or continue
+// others do not count.
+func (a *response) note(line string) {
+	name, value, _ := strings.Cut(line, ":")
+	value = strings.TrimSpace(value)
+	switch strings.ToLower(strings.TrimRight(name, " \t")) {
+	case "location":
+		if a.location == "" {
+			a.location = value
+		}
+	case "content-length":
+		a.lengths = append(a.lengths, strings.Split(value, ",")...)
+	case "transfer-encoding":
+		a.codings = append(a.codings, strings.Split(strings.ToLower(value), ",")...)
+	}
+}
+
+// frame finds out where the page ends.
+func (a *response) frame(r *bufio.Reader, method string) error {
+	if method == http.MethodHead || a.status == http.StatusNoContent || a.status == http.StatusNotModified {
+		a.body = strings.NewReader("")
+		return nil
+	}
+	var codings []string
+	for _, coding := range a.codings {
+		if coding = strings.TrimSpace(coding); coding != "" && coding != "identity" {
+			codings = append(codings, coding)
+		}
+	}
+	size, known := a.length()
+	switch codings = slices.Compact(codings); {
+	case len(codings) == 1 && codings[0] == "chunked":
+		a.body = &chunks{r: r}
+	case len(codings) > 0:
+		return fmt.Errorf("transfer coding %q is not known", ascii(strings.Join(codings, ", ")))
+	case known:
+		a.body = &sized{r, size}
+	default:
+		a.body = r // until the server closes, as we have asked it to
+	}
+	return nil
+}
+
+// length is that of Content-Length; what is no number does not count, and neither does one of
+// several that differ.
+func (a *response) length() (size int64, known bool) {
+	for _, text := range a.lengths {
+		text, _, _ = strings.Cut(strings.TrimSpace(text), " ")
+		n, err := strconv.ParseUint(text, 10, 50)
+		switch {
+		case err != nil:
+			continue
+		case known && int64(n) != size:
+			return 0, false
+		}
+		size, known = int64(n), true
+	}
+	return size, known
+}
+
+// sized is a page of known length.
+type sized struct {
+	r    io.Reader
+	left int64
+}
+
+// Read implements io.Reader.
+func (s *sized) Read(p []byte) (int, error) {
+	if s.left == 0 {
+		return 0, io.EOF
+	}
+	n, err := s.r.Read(p[:min(int64(len(p)), s.left)])
+	s.left -= int64(n)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// chunks is a page in chunks (RFC 9112 7.1). Unlike that of net/http it takes lines that end in a
+// newline alone.
+type chunks struct {
+	r       *bufio.Reader
+	chunk   sized
+	between bool // a chunk was read, and its end follows
+}
+
+// Read implements io.Reader.
+func (c *chunks) Read(p []byte) (int, error) {
+	if c.chunk.left == 0 {
+		if err := c.next(); err != nil {
+			return 0, err
+		}
+	}
+	return c.chunk.Read(p)
+}
+
+func (c *chunks) next() error {
+	line, err := headerLine(c.r)
+	if err == nil && c.between {
+		if line != "" {
+			return fmt.Errorf("a chunk is longer than its size: %q", ascii(line))
+		}
+		line, err = headerLine(c.r)
+	}
+	if errors.Is(err, io.EOF) && line == "" {
+		return io.ErrUnexpectedEOF
+	}
+	size, _, _ := strings.Cut(line, ";")
+	n, failed := strconv.ParseUint(strings.TrimSpace(size), 16, 50)
+	switch {
+	case failed != nil:
+		return fmt.Errorf("%q is not the size of a chunk", ascii(line))
+	case n == 0:
+		return io.EOF
+	case err != nil:
+		return err
+	}
+	c.chunk, c.between = sized{c.r, int64(n)}, true
+	return nil
+}
