@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -187,5 +188,19 @@ func TestRequestIsEscaped(t *testing.T) {
 	}
 	if got := fmt.Sprint(errOther{"\x00\xff"}); got != `not an answer of HTTP: "??"` {
 		t.Error(got)
+	}
+}
+
+// TestLineOfBlanksTakesLittleMemory: each word of a line would take 16 bytes.
+func TestLineOfBlanksTakesLittleMemory(t *testing.T) {
+	line := strings.Repeat("a ", maxBody/2)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if (&response{}).begin(line) {
+		t.Error("is a status")
+	}
+	runtime.ReadMemStats(&after)
+	if used := after.TotalAlloc - before.TotalAlloc; used > maxBody {
+		t.Errorf("allocated %d bytes", used)
 	}
 }

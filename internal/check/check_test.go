@@ -287,6 +287,7 @@ func TestSIPOverTCP(t *testing.T) {
 		{"after the answer to another", "SIP/2.0 500 No\r\nCall-ID: 1\r\n\r\n" + ok, ""},
 		{"provisional only", trying + "\r\n", "closed in the middle of the answer"},
 		{"refused after a provisional answer", trying + "\r\nSIP/2.0 403 Forbidden\r\nCall-ID: %s\r\n\r\n", `OPTIONS: answered "SIP/2.0 403 Forbidden"`},
+		{"lines end in a newline", "SIP/2.0 100 Trying\nCall-ID: %s\n\nSIP/2.0 200 OK\nCall-ID: %s\n\n", ""},
 		{"no end of the header", "SIP/2.0 200 OK\r\nCall-ID: %s\r\n", "closed in the middle of the answer"},
 		{"a large header", "SIP/2.0 200 OK\r\nX: " + strings.Repeat("x", maxHeader), "more than 1088 KiB of answer"},
 		{"another protocol", "220 mail ESMTP\r\n", `OPTIONS: answered "220 mail ESMTP"`},

@@ -75,7 +75,8 @@ func headerLine(r *bufio.Reader) (string, error) {
 
 // begin takes the line of the status: a version, a number, and words that may be missing.
 func (a *response) begin(line string) bool {
-	fields := strings.Fields(line)
+	const enough = 1 << 10 // a line of blanks would take much memory
+	fields := strings.Fields(line[:min(len(line), enough)])
 	if len(fields) < 2 || !strings.HasPrefix(fields[0], "HTTP/") || len(fields[1]) != 3 {
 		return false
 	}
