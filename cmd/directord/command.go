@@ -43,6 +43,7 @@ type host struct {
 	self           string // path of the program
 	version        string
 	files          *disk.Reader
+	handedOn       bool // the action came from another instance
 }
 
 // line is a parsed command line.
@@ -56,7 +57,6 @@ type line struct {
 	action            string
 	debug, foreground bool
 	test              bool
-	seen              []string // configurations whose status was printed
 }
 
 // daemonWords is how many words stand in front of serveVerb in the command line
@@ -198,7 +198,7 @@ func (l *line) fail(code int, err error) int {
 
 // id is the identity of the daemon: the name of the file, whether it was given
 // or not. ldirectord starts a second daemon when it was given.
-func (l *line) id() string { return strings.TrimSuffix(filepath.Base(l.config), ".cf") }
+func (l *line) id() string { return idOf(l.config) }
 
 func (l *line) pidFile() string { return control.PIDFile(l.stateDir, l.id()) }
 
@@ -287,6 +287,10 @@ func (l *line) stop(ctx context.Context) int {
 	if s.Running {
 		l.invocation()
 	}
+	if s.Running && s.PID > 1 && l.handedOn && l.ends() { // perhaps it waits for the instance that called this one
+		_ = syscall.Kill(s.PID, syscall.SIGTERM) // gone meanwhile
+		return exitOK
+	}
 	if err := daemon.Stop(ctx, l.pidFile()); err != nil {
 		return l.fail(exitFailed, err)
 	}
@@ -341,7 +345,7 @@ func (l *line) tryRestart(ctx context.Context) int {
 	return l.restart(ctx)
 }
 
-func (l *line) reload(context.Context) int {
+func (l *line) reload(ctx context.Context) int {
 	s, err := l.look()
 	switch {
 	case err != nil:
@@ -352,6 +356,14 @@ func (l *line) reload(context.Context) int {
 		return l.unusable
 	}
 	l.invocation()
+	if l.handedOn { // the socket's reload is not handed on
+		ctx, cancel := context.WithTimeout(ctx, patience/2)
+		defer cancel()
+		if err := control.Reload(ctx, l.stateDir, l.id()); err != nil {
+			return l.fail(exitFailed, err)
+		}
+		return exitOK
+	}
 	if err := syscall.Kill(s.PID, syscall.SIGHUP); err != nil {
 		return l.fail(exitFailed, err)
 	}
@@ -362,15 +374,13 @@ func (l *line) reload(context.Context) int {
 // that execute= names come along.
 func (l *line) status(ctx context.Context) int {
 	code := l.ownStatus(ctx)
-	l.seen = append(l.seen, l.id())
 	if l.cfg == nil {
 		return code
 	}
-	for _, name := range l.cfg.Execute {
-		other := line{host: l.host, config: name, instance: filepath.Base(name), action: "status", seen: l.seen}
-		if !slices.Contains(l.seen, other.id()) {
-			_ = other.act(ctx) // its status is printed; ours decides
-		}
+	for _, name := range reached(ctx, l.files, l.config, l.cfg.Execute) {
+		other := line{host: l.host, config: name, instance: filepath.Base(name), action: "status"}
+		other.unusable = other.check(ctx)
+		_ = other.ownStatus(ctx) // it is printed; ours decides
 	}
 	return code
 }

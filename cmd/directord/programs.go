@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -23,15 +23,22 @@ type programs struct {
 	log     logrus.FieldLogger
 	started *check.Programs
 
-	mu      sync.Mutex
-	waiting map[lvs.ServiceID][]func() // fallback commands, in order
+	mu        sync.Mutex
+	fallbacks map[lvs.ServiceID]*fallback // whose command runs
+}
+
+// fallback is the fallback command of a service while it runs.
+type fallback struct {
+	words []string
+	next  []string // of the newest state, nil if that is the one of words
 }
 
 func newPrograms(log logrus.FieldLogger, started *check.Programs) *programs {
-	return &programs{log: log, started: started, waiting: map[lvs.ServiceID][]func(){}}
+	return &programs{log: log, started: started, fallbacks: map[lvs.ServiceID]*fallback{}}
 }
 
-// serving runs the fallback command of a service.
+// serving runs the fallback command of a service, or remembers its newest state
+// while the command still runs for another one.
 func (p *programs) serving(s health.Service, serving bool) {
 	if len(s.FallbackCommand) == 0 {
 		return
@@ -49,36 +56,47 @@ func (p *programs) serving(s health.Service, serving bool) {
 	words := append(append([]string{}, s.FallbackCommand...), state, address, protocol)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	busy := len(p.waiting[s.ID]) > 0
-	p.waiting[s.ID] = append(p.waiting[s.ID], func() { p.run(context.Background(), words[0], words[1:]...) })
-	if !busy {
-		go p.drain(s.ID)
+	running := p.fallbacks[s.ID]
+	switch {
+	case running == nil:
+		p.fallbacks[s.ID] = &fallback{words: words}
+		go p.follow(s.ID, words)
+	case slices.Equal(running.words, words):
+		running.next = nil
+	default:
+		running.next = words
 	}
 }
 
-// drain runs the commands of a service one after the other.
-func (p *programs) drain(id lvs.ServiceID) {
-	for {
+// follow runs the command of a service until the newest state has had its run.
+// States that came and went meanwhile have none.
+func (p *programs) follow(id lvs.ServiceID, words []string) {
+	for words != nil {
+		p.run(context.Background(), words[0], words[1:]...)
 		p.mu.Lock()
-		next := p.waiting[id]
-		p.mu.Unlock()
-		next[0]()
-		p.mu.Lock()
-		p.waiting[id] = p.waiting[id][1:]
-		done := len(p.waiting[id]) == 0
-		p.mu.Unlock()
-		if done {
-			return
+		words = p.fallbacks[id].next
+		p.fallbacks[id] = &fallback{words: words}
+		if words == nil {
+			delete(p.fallbacks, id)
 		}
+		p.mu.Unlock()
 	}
 }
 
 // run runs a program and logs how it failed.
 func (p *programs) run(ctx context.Context, name string, args ...string) {
+	if err := p.try(ctx, os.Environ(), append([]string{name}, args...)); err != nil {
+		p.log.Error(err)
+	}
+}
+
+// try runs a program with arguments.
+func (p *programs) try(ctx context.Context, environ, words []string) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	cmd, err := p.started.Start(append([]string{name}, args...), func(argv []string) *exec.Cmd {
+	cmd, err := p.started.Start(words, func(argv []string) *exec.Cmd {
 		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+		cmd.Env = environ
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 		cmd.WaitDelay = time.Second
@@ -89,39 +107,9 @@ func (p *programs) run(ctx context.Context, name string, args ...string) {
 		p.started.Ended(cmd)
 	}
 	if err != nil {
-		p.log.Errorf("system(%s) failed: %v", cmd, err)
+		return fmt.Errorf("system(%s) failed: %w", cmd, err)
 	}
-}
-
-// executeAll hands an action to the instances that execute= names; wait returns
-// when it was done.
-func (s *serving) executeAll(ctx context.Context, action string) (wait func()) {
-	var all sync.WaitGroup
-	cfg := s.file.Load()
-	if cfg == nil || !s.purge {
-		return all.Wait
-	}
-	self, err := os.Readlink(s.self)
-	if err != nil {
-		self = s.self
-	}
-	for _, name := range cfg.Execute {
-		if filepath.Base(name) != filepath.Base(s.config) {
-			all.Go(func() { s.execute(context.WithoutCancel(ctx), self, name, action) })
-		}
-	}
-	return all.Wait
-}
-
-// execute starts an instance that is not there to be reloaded.
-func (s *serving) execute(ctx context.Context, self, name, action string) {
-	if action == "reload" && exec.CommandContext(ctx, self, name, action).Run() == nil {
-		return
-	}
-	if action == "reload" {
-		action = "start"
-	}
-	s.programs.run(ctx, self, name, action)
+	return nil
 }
 
 // sender is the user and host that mail comes from.

@@ -62,6 +62,53 @@ func TestFallbackCommandsKeepTheirOrder(t *testing.T) {
 	}
 }
 
+// TestFallbackCommandsOfAFlappingService run for the newest state only, one at a time.
+func TestFallbackCommandsOfAFlappingService(t *testing.T) {
+	dir := t.TempDir()
+	program, out, gate := filepath.Join(dir, "sorry"), filepath.Join(dir, "out"), filepath.Join(dir, "gate")
+	text := "echo $1 >>" + out + "\nwhile [ ! -e " + gate + " ]; do sleep 0.05; done\n" // without #!
+	if err := os.WriteFile(program, []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	p := newPrograms(silent(), nil)
+	s := health.Service{FallbackCommand: []string{program}}
+	s.ID = lvs.AddrService(lvs.TCP, netip.MustParseAddrPort("192.0.2.10:80"))
+	wait := func(want string) {
+		t.Helper()
+		for limit := time.Now().Add(time.Minute); ; <-time.After(10 * time.Millisecond) {
+			text, _ := os.ReadFile(out)
+			if string(text) == want {
+				return
+			}
+			if time.Now().After(limit) {
+				t.Fatalf("got %q, want %q", text, want)
+			}
+		}
+	}
+	p.serving(s, false)
+	wait("start\n")
+	for range 6 {
+		p.serving(s, true)
+		p.serving(s, false)
+	}
+	p.serving(s, true)
+	if err := os.WriteFile(gate, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	idle := func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return len(p.fallbacks) == 0
+	}
+	wait("start\nstop\n")
+	for limit := time.Now().Add(time.Minute); !idle() && time.Now().Before(limit); <-time.After(10 * time.Millisecond) {
+		continue
+	}
+	if text, _ := os.ReadFile(out); string(text) != "start\nstop\n" {
+		t.Errorf("got %q", text)
+	}
+}
+
 func TestMonitorLine(t *testing.T) {
 	real := health.Real{Destination: lvs.Destination{Addr: netip.MustParseAddrPort("10.0.0.2:80"), Forward: lvs.Route, Weight: 1}}
 	real.Probe = health.Probe{Check: config.Check{Type: config.Negotiate, Application: "http", Request: "index.html", Receive: `Test\s Page`}, Addr: real.Addr}

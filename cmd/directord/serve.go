@@ -250,8 +250,8 @@ type controlled struct {
 	serving *serving
 }
 
-// Reload implements control.Daemon.
-func (c controlled) Reload(ctx context.Context) error { return c.serving.reload(ctx, c.Daemon) }
+// Reload implements control.Daemon. It is for one instance, see executeAll.
+func (c controlled) Reload(ctx context.Context) error { return c.serving.reloadOwn(ctx, c.Daemon) }
 
 // work runs the daemon and everything that talks to it until ctx ends.
 func (s *serving) work(ctx context.Context, d *health.Daemon, listener *net.UnixListener) error {

@@ -135,9 +135,7 @@ func (s *serving) changed(ctx context.Context, d *health.Daemon) {
 
 // reload reads the configuration again, and lets the instances of execute= do so.
 func (s *serving) reload(ctx context.Context, d *health.Daemon) error {
-	s.notifyReloading()
-	defer s.notifyReady()
-	err := d.Reload(ctx)
+	err := s.reloadOwn(ctx, d)
 	if err == nil {
 		s.executeAll(ctx, "reload")
 	}
@@ -167,4 +165,11 @@ func (s *serving) relookup(ctx context.Context) (health.Setup, error) {
 	s.log.Info("Names have other addresses than before")
 	s.read, s.refused, s.unknown = cfg, s.refusedBefore, s.names.Unknown()
 	return setup, nil
+}
+
+// reloadOwn reads the configuration again.
+func (s *serving) reloadOwn(ctx context.Context, d *health.Daemon) error {
+	s.notifyReloading()
+	defer s.notifyReady()
+	return d.Reload(ctx)
 }

@@ -33,10 +33,14 @@ func TestDeadMount(t *testing.T) {
 	w.expect(t, "started", web+web1+web2)
 	lab.DeadMount(t, filepath.Dir(w.config))
 	bin := filepath.Dir(program(t))
-	// Agents start no other process to read: each has a file of its own, since two threads that look up
-	// one name cannot end (disk.Reader).
+	// Agents start no other process to read: each has a mount of its own, since two threads that wait for
+	// one cannot always end (disk.Reader).
 	agent := func(name, action string) []string {
-		file := filepath.Join(w.dir, "dead", name+action)
+		file := filepath.Join(w.dir, name+action, "web.cf")
+		if err := os.Mkdir(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		lab.DeadMount(t, filepath.Dir(file))
 		return []string{"env", "OCF_ROOT=/usr/lib/ocf", "OCF_RESOURCE_INSTANCE=other", "OCF_RESKEY_CRM_meta_timeout=60000", "OCF_RESKEY_config=" + file, bin + "/" + name, action}
 	}
 	const refused = ": the file system does not answer; repair or unmount it"
@@ -53,11 +57,11 @@ func TestDeadMount(t *testing.T) {
 		{1, []string{bin + "/lvsctl", "check", w.config}, "lvsctl: " + silent},
 		{1, []string{bin + "/lvsctl", "plan", w.config}, "lvsctl: " + silent},
 		{0, []string{bin + "/lvsctl", "status"}, ""},
-		{1, agent("ipvs", "start"), "parameter config: " + w.dir + "/dead/ipvsstart" + refused},
-		{1, agent("ipvs", "validate-all"), "parameter config: " + w.dir + "/dead/ipvsvalidate-all" + refused},
+		{1, agent("ipvs", "start"), "parameter config: " + w.dir + "/ipvsstart/web.cf" + refused},
+		{1, agent("ipvs", "validate-all"), "parameter config: " + w.dir + "/ipvsvalidate-all/web.cf" + refused},
 		{0, agent("ipvs", "stop"), ""},
-		{1, agent("health", "start"), "parameter config: " + w.dir + "/dead/healthstart" + refused},
-		{1, agent("health", "validate-all"), "parameter config: " + w.dir + "/dead/healthvalidate-all" + refused},
+		{1, agent("health", "start"), "parameter config: " + w.dir + "/healthstart/web.cf" + refused},
+		{1, agent("health", "validate-all"), "parameter config: " + w.dir + "/healthvalidate-all/web.cf" + refused},
 		{0, agent("health", "stop"), ""},
 	}
 	outputs, commands := make([]bytes.Buffer, len(tests)), make([]*exec.Cmd, len(tests))

@@ -85,13 +85,19 @@ func TestDependenciesHaveAReason(t *testing.T) {
 	report(t, unexplained(repository(t)))
 }
 
-// unexplained are direct dependencies that docs/design.md does not list.
+// unexplained are direct dependencies that docs/design.md does not list, and rows without one.
 func unexplained(files map[string]string) (problems []string) {
 	direct, _, _ := strings.Cut(files["go.mod"], "// indirect")
 	for _, match := range regexp.MustCompile(`(?m)^\t(\S+) v\S+$`).FindAllStringSubmatch(direct, -1) {
 		name := regexp.MustCompile(`/v\d+$`).ReplaceAllString(strings.TrimPrefix(match[1], "github.com/"), "")
 		if !strings.Contains(files["docs/design.md"], "| "+name+" ") {
 			problems = append(problems, fmt.Sprintf("docs/design.md: dependency %s has no row; say what it is for and what it replaces", name))
+		}
+	}
+	_, table, _ := strings.Cut(files["docs/design.md"], "\n## Dependencies\n")
+	for _, row := range regexp.MustCompile(`(?m)^\| (\S+/\S+) `).FindAllStringSubmatch(table, -1) {
+		if !strings.Contains(direct, row[1]) {
+			problems = append(problems, fmt.Sprintf("docs/design.md: %s is not a dependency; remove its row", row[1]))
 		}
 	}
 	return problems

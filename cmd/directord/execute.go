@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/control"
+	"lvs-agents/internal/disk"
+)
+
+// handedOn is in the environment of an action that came from another instance, which
+// names this one with execute=. Instances can name each other.
+const handedOn = "DIRECTORD_HANDED_ON"
+
+// idOf is the identity of the daemon of a configuration: the name of the file.
+func idOf(file string) string { return strings.TrimSuffix(filepath.Base(file), ".cf") }
+
+// reached returns the configurations that one names with execute=, and those that
+// these name, each once and without the first.
+func reached(ctx context.Context, files *disk.Reader, first string, names []string) []string {
+	seen := map[string]bool{idOf(first): true}
+	var all []string
+	for len(names) > 0 {
+		name := names[0]
+		names = names[1:]
+		if seen[idOf(name)] {
+			continue
+		}
+		seen[idOf(name)] = true
+		all = append(all, name)
+		names = append(names[:len(names):len(names)], executes(ctx, files, name)...)
+	}
+	return all
+}
+
+// executes is what a configuration names; empty for one that cannot be used.
+func executes(ctx context.Context, files *disk.Reader, name string) []string {
+	path, text, err := config.Read(ctx, files, name, append(config.Dirs(), ".")...)
+	if err != nil {
+		return nil
+	}
+	cfg, _ := config.Parse(path, text)
+	if cfg == nil {
+		return nil
+	}
+	return cfg.Execute
+}
+
+// executeAll hands an action to the instances that execute= names; wait returns
+// when it was done. Instances hand start and stop on themselves. They cannot hand on
+// a reload, which would come back from an instance that names this one.
+func (s *serving) executeAll(ctx context.Context, action string) (wait func()) {
+	var all sync.WaitGroup
+	cfg := s.file.Load()
+	if cfg == nil || !s.purge {
+		return all.Wait
+	}
+	names := cfg.Execute
+	if action == "reload" {
+		names = reached(ctx, s.files, s.config, names)
+	}
+	self, err := os.Readlink(s.self)
+	if err != nil {
+		self = s.self
+	}
+	for _, name := range names {
+		if idOf(name) != s.id {
+			all.Go(func() { s.execute(context.WithoutCancel(ctx), self, name, action) })
+		}
+	}
+	return all.Wait
+}
+
+// execute starts an instance that is not there to be reloaded.
+func (s *serving) execute(ctx context.Context, self, name, action string) {
+	environ := append(os.Environ(), handedOn+"=1")
+	if action == "reload" {
+		if s.programs.try(ctx, environ, []string{self, name, action}) == nil {
+			return
+		}
+		action = "start"
+	}
+	if err := s.programs.try(ctx, environ, []string{self, name, action}); err != nil {
+		s.log.Error(err)
+	}
+}
+
+// ends reports whether a running daemon ends already, or only begins: it listens
+// to none.
+func (l *line) ends() bool {
+	_, err := os.Stat(control.Path(l.stateDir, l.id()))
+	return os.IsNotExist(err)
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"lvs-agents/internal/control"
+	"lvs-agents/internal/daemon"
+	"lvs-agents/internal/disk"
+)
+
+// TestReached has configurations that name each other in circles.
+func TestReached(t *testing.T) {
+	dir := t.TempDir()
+	path := func(name string) string { return filepath.Join(dir, name+".cf") }
+	for name, names := range map[string][]string{"a": {"b", "c", "a"}, "b": {"a", "d"}, "c": {"d", "none"}, "d": {"b", "d"}} {
+		text := "virtual=192.0.2.10:80\n"
+		for _, other := range names {
+			text = "execute=" + path(other) + "\n" + text
+		}
+		if err := os.WriteFile(path(name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files := new(disk.Reader)
+	got := reached(t.Context(), files, path("a"), executes(t.Context(), files, path("a")))
+	slices.Sort(got)
+	if want := []string{path("b"), path("c"), path("d"), path("none")}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestStopThatWasHandedOn does not wait for a daemon that ends already: that waits
+// for the caller, perhaps.
+func TestStopThatWasHandedOn(t *testing.T) {
+	state := t.TempDir()
+	held, err := daemon.Acquire(control.PIDFile(state, "web")) // by this process, which does not listen
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = held.Release() }()
+	terminated := make(chan os.Signal, 1)
+	signal.Notify(terminated, syscall.SIGTERM)
+	defer signal.Stop(terminated)
+	began := time.Now()
+	code := run(t.Context(), []string{"directord", state + "/web.cf", "stop"},
+		host{stdout: io.Discard, stderr: io.Discard, stateDir: state, pidDir: state, files: new(disk.Reader), handedOn: true})
+	if took := time.Since(began); code != exitOK || took > patience/2 {
+		t.Errorf("code %d after %v", code, took)
+	}
+	<-terminated
+}

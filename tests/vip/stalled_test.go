@@ -1,0 +1,102 @@
+package vip
+
+import (
+	"bytes"
+	"fmt"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"lvs-agents/internal/kernel/kerneltest"
+	"lvs-agents/internal/process"
+)
+
+// TestStalledStartAddsNothingAfterAStop stops a start, by strace, before system calls
+// from its first to its last, lets a stop succeed, and lets the start go on.
+func TestStalledStartAddsNothingAfterAStop(t *testing.T) {
+	a, _ := link(t)
+	kerneltest.Run(t, "ip link set eth0 addrgenmode none\nip -6 addr flush dev eth0 scope link")
+	params := []string{"ip=" + vip4, "nic=eth0", "arp_count=1"}
+	empty := dump(t)
+	stalled := 0
+	for _, call := range []string{"openat", "socket", "sendto", "recvfrom"} {
+		for n := 1; n < 100; n += 1 + n/3 {
+			found := stall(t, a, call, n, params)
+			if !found {
+				a.must(t, 0, "stop", params...)
+				break // fewer than n calls
+			}
+			stalled++
+			if have := dump(t); have != empty {
+				t.Fatalf("stalled before %s %d: after stop and the end of start:\n%s", call, n, have)
+			}
+			a.must(t, 7, "monitor", params...)
+		}
+	}
+	if stalled < 10 {
+		t.Errorf("stalled %d times only", stalled)
+	}
+	t.Logf("stalled at %d system calls", stalled)
+}
+
+// stall reports whether the start made n calls: it is stopped before the last of them,
+// a stop has to succeed, and the start goes on.
+func stall(t *testing.T, a agent, call string, n int, params []string) bool {
+	t.Helper()
+	var out bytes.Buffer
+	cmd := exec.Command("strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace="+call,
+		"-e", fmt.Sprintf("inject=%s:signal=STOP:when=%d", call, n), a.path, "start")
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "OCF_RESOURCE_INSTANCE=web", "LVS_AGENTS_STATE_DIR=" + a.state + "/lvs-agents"}
+	for _, param := range params {
+		cmd.Env = append(cmd.Env, "OCF_RESKEY_"+param)
+	}
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.WaitDelay = time.Second
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = cmd.Wait() // it may have been killed
+	}()
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for range 4000 {
+		select {
+		case <-ended:
+			return false
+		case <-again.C:
+		}
+		for _, p := range process.All() {
+			if args := p.Args(); len(args) == 2 && args[0] == a.path && args[1] == "start" && p.Stopped() && stopped(p) {
+				a.must(t, 0, "stop", params...)
+				for !p.Gone() { // every thread is stopped before its n-th call
+					p.Signal(syscall.SIGCONT)
+					<-again.C
+				}
+				_ = cmd.Process.Kill() // strace, which would wait for the sender
+				<-ended
+				return true
+			}
+		}
+	}
+	t.Fatalf("the start neither stops nor ends\n%s", out.String())
+	return false
+}
+
+// stopped reports whether the process stays stopped: between two system calls the
+// tracer stops it too.
+func stopped(p process.Process) bool {
+	again := time.NewTicker(2 * time.Millisecond)
+	defer again.Stop()
+	for range 10 {
+		if now := process.Of(p.PID); !now.Stopped() || !strings.ContainsRune("Tt", rune(now.State)) {
+			return false
+		}
+		<-again.C
+	}
+	return true
+}
