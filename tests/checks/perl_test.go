@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lvs-agents/tests/lab"
 )
 
 // TestPerl asks the same servers with Perl's ldirectord, each situation in a
@@ -79,7 +81,7 @@ func perl(t *testing.T, text string) string {
 	if err := os.WriteFile(filepath.Join(dir, "ipvsadm"), []byte("#!/bin/sh\nexit 0\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("/usr/sbin/ldirectord", "-d", filepath.Join(dir, "l.cf"), "start")
+	cmd := exec.Command(lab.PerlProgram(t), "-d", filepath.Join(dir, "l.cf"), "start")
 	cmd.Dir = dir
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said

@@ -49,8 +49,8 @@ func TestLog(t *testing.T) {
 	if *record != "" {
 		lab.Require(t, "ldirectord")
 		w := newWorld(t, tutorial, "testdata/"+tutorial+".cf")
-		w.story(t, "/usr/sbin/ldirectord", func(string) { w.settle(t) })
-		if err := os.WriteFile(filepath.Join(*record, tutorial+".log"), []byte(w.messages(t, "/usr/sbin/ldirectord")), 0o644); err != nil {
+		w.story(t, lab.PerlProgram(t), func(string) { w.settle(t) })
+		if err := os.WriteFile(filepath.Join(*record, tutorial+".log"), []byte(w.messages(t, lab.PerlProgram(t))), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
@@ -473,7 +473,7 @@ func TestUpgrade(t *testing.T) {
 	lab.Require(t, "ipvsadm", "ldirectord")
 	w := newWorld(t, "69-cleanstop", "testdata/69-cleanstop.cf")
 	w.real = true
-	w.run(t, 0, "/usr/sbin/ldirectord", w.config, "start")
+	w.run(t, 0, lab.PerlProgram(t), w.config, "start")
 	w.expect(t, "Perl runs", web+web1+web2)
 	if out := w.run(t, 1, program(t), w.config, "start"); !strings.Contains(out, "the Perl program ldirectord runs for "+w.config) {
 		t.Error(out)

@@ -81,7 +81,7 @@ func TestPeer(t *testing.T) {
 // record drives the Perl program and writes the table of each state.
 func (w *world) record(t *testing.T) {
 	text := ""
-	w.run(t, 0, "/usr/sbin/ldirectord", w.config, "start")
+	w.run(t, 0, lab.PerlProgram(t), w.config, "start")
 	for _, state := range states {
 		if state == "stopped" {
 			w.terminate(t)
