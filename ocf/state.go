@@ -1,8 +1,10 @@
 package ocf
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"lvs-agents/internal/state"
 )
@@ -27,10 +29,26 @@ func StateDir() (string, error) {
 	}
 	for _, tmp := range []string{"/run/resource-agents", os.Getenv("HA_RSCTMP")} {
 		if filepath.IsAbs(tmp) && os.Geteuid() == 0 {
-			if failed := state.TakeIn(filepath.Join(tmp, filepath.Base(rootDir)), rootDir); failed != nil {
+			if failed := takeIn(filepath.Join(tmp, filepath.Base(rootDir)), rootDir); failed != nil {
 				err = failed
 			}
 		}
 	}
 	return here.Dir(rootDir), err
+}
+
+// takeInLimit is how long the file system of HA_RSCTMP can take.
+const takeInLimit = time.Second
+
+// takeIn is state.TakeIn with a limit: HA_RSCTMP can name a file system that does not
+// answer, and a stop must not wait for it.
+func takeIn(old, dir string) error {
+	ended := make(chan error, 1)
+	go func() { ended <- state.TakeIn(old, dir) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(takeInLimit):
+		return fmt.Errorf("state of an earlier version in %s: the file system does not answer; repair or unmount it", old)
+	}
 }

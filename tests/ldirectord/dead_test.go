@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"lvs-agents/ocf"
 	"lvs-agents/tests/lab"
 )
 
@@ -43,6 +44,12 @@ func TestDeadMount(t *testing.T) {
 		lab.DeadMount(t, filepath.Dir(file))
 		return []string{"env", "OCF_ROOT=/usr/lib/ocf", "OCF_RESOURCE_INSTANCE=other", "OCF_RESKEY_CRM_meta_timeout=60000", "OCF_RESKEY_config=" + file, bin + "/" + name, action}
 	}
+	// The directory that versions before used: a stop does not wait for it.
+	tmp := filepath.Join(w.dir, "tmp")
+	if err := os.Mkdir(tmp, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	lab.DeadMount(t, tmp)
 	const refused = ": the file system does not answer; repair or unmount it"
 	silent := w.config + refused
 	tests := []struct {
@@ -63,6 +70,8 @@ func TestDeadMount(t *testing.T) {
 		{1, agent("health", "start"), "parameter config: " + w.dir + "/healthstart/web.cf" + refused},
 		{1, agent("health", "validate-all"), "parameter config: " + w.dir + "/healthvalidate-all/web.cf" + refused},
 		{0, agent("health", "stop"), ""},
+		{0, []string{"env", "-u", ocf.StateDirVariable, "OCF_ROOT=/usr/lib/ocf", "OCF_RESOURCE_INSTANCE=other", "OCF_RESKEY_CRM_meta_timeout=20000", "OCF_RESKEY_ip=192.0.2.99", "HA_RSCTMP=" + tmp, bin + "/vip", "stop"},
+			"state of an earlier version in " + tmp + "/lvs-agents" + refused},
 	}
 	outputs, commands := make([]bytes.Buffer, len(tests)), make([]*exec.Cmd, len(tests))
 	for i, tt := range tests { // all at once, for each takes some seconds
