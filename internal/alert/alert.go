@@ -117,11 +117,11 @@ func (s *Sender) mail(ctx context.Context, m Message, to string) error {
 		return fmt.Errorf("smtp=%s: %w", m.Relay, err)
 	}
 	r := conversation{host: host, port: port, own: s.Host}
-	err = r.send(ctx, message, mail.TLSOpportunistic)
+	err = r.send(ctx, message, mail.TLSOpportunistic, patience/4)
 	if r.offered && !r.greeted && ctx.Err() == nil {
 		// The relay was reached, and took no mail over the encryption that it offers.
 		clear := conversation{host: host, port: port, own: s.Host}
-		if again := clear.send(ctx, message, mail.NoTLS); again != nil {
+		if again := clear.send(ctx, message, mail.NoTLS, patience); again != nil {
 			return errors.Join(err, fmt.Errorf("in clear: %w", again))
 		}
 		s.Log.Debugf("emailalert: %s was reached in clear only: %v", m.Relay, err)
@@ -188,8 +188,9 @@ type conversation struct {
 }
 
 // send opens a connection, which ends with ctx: go-mail itself heeds that only while
-// it connects.
-func (r *conversation) send(ctx context.Context, message *mail.Msg, policy mail.TLSPolicy) error {
+// it connects. The greeting, with STARTTLS, can take so long: some relays go silent
+// after the encryption that they offer.
+func (r *conversation) send(ctx context.Context, message *mail.Msg, policy mail.TLSPolicy, greeting time.Duration) error {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(r.host, strconv.Itoa(r.port)))
 	if err != nil {
 		return err
@@ -207,10 +208,11 @@ func (r *conversation) send(ctx context.Context, message *mail.Msg, policy mail.
 	if err != nil {
 		return err
 	}
+	late := time.AfterFunc(greeting, func() { _ = conn.Close() })
 	if err := client.DialWithContext(ctx); err != nil {
 		return err
 	}
-	r.greeted = true
+	r.greeted = late.Stop()
 	defer func() { _ = client.Close() }() // the mail is delivered, or its error is known
 	return client.Send(message)
 }

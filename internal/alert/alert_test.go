@@ -226,6 +226,7 @@ func TestRelaysThatLdirectordReaches(t *testing.T) {
 			return "", false
 		}},
 		{"STARTTLS is offered and refused", "127.0.0.1:0", offering("454 TLS not available\r\n", false)},
+		{"STARTTLS is offered and silent", "127.0.0.1:0", offering(" ", false)},
 		{"STARTTLS is offered and ends", "127.0.0.1:0", offering("220 go\r\n", true)},
 		{"STARTTLS is offered and is not TLS", "127.0.0.1:0", offering("220 go\r\n500 what\r\n500 what\r\n", false)},
 		{"a greeting without a domain is refused", "127.0.0.1:0", func(line string) (string, bool) {
