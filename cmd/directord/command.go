@@ -40,6 +40,7 @@ type host struct {
 	stdout, stderr io.Writer
 	stateDir       string
 	pidDir         string // of pid files in ldirectord's place
+	perlDir        string // of pid files of the Perl program
 	self           string // path of the program
 	version        string
 	files          *disk.Reader
@@ -240,7 +241,7 @@ func (l *line) start(ctx context.Context) int {
 	if s.Running {
 		return l.started(ctx)
 	}
-	if pid := perlDaemon(l.compatPIDFile()); pid != 0 {
+	if pid := perlDaemon(l.perlPIDFile()); pid != 0 {
 		return l.fail(exitFailed, fmt.Errorf("the Perl program ldirectord runs for %s with pid %d; stop it first", l.config, pid))
 	}
 	l.invocation()
@@ -294,7 +295,7 @@ func (l *line) stop(ctx context.Context) int {
 	if err := daemon.Stop(ctx, l.pidFile()); err != nil {
 		return l.fail(exitFailed, err)
 	}
-	if err := stopPerl(ctx, l.compatPIDFile()); err != nil {
+	if err := stopPerl(ctx, l.perlPIDFile()); err != nil {
 		return l.fail(exitFailed, err)
 	}
 	_ = os.Remove(l.compatPIDFile()) // of a daemon that was killed; others remove theirs
@@ -393,7 +394,7 @@ func (l *line) ownStatus(ctx context.Context) int {
 	case s.Running:
 		return l.works(ctx, s.PID)
 	}
-	if pid := perlDaemon(l.compatPIDFile()); pid != 0 {
+	if pid := perlDaemon(l.perlPIDFile()); pid != 0 {
 		fmt.Fprintf(l.stderr, "ldirectord for %s is running with pid: %d\n", l.config, pid)
 		return exitOK
 	}

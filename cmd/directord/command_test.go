@@ -92,7 +92,7 @@ func TestCommandLine(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var out strings.Builder
-			code := run(context.Background(), append([]string{"directord"}, strings.Fields(tt.args)...), host{stdout: &out, stderr: &out, stateDir: state, pidDir: dir, self: "/bin/false", version: "1.2.3", files: new(disk.Reader)})
+			code := run(context.Background(), append([]string{"directord"}, strings.Fields(tt.args)...), host{stdout: &out, stderr: &out, stateDir: state, pidDir: dir, perlDir: dir, self: "/bin/false", version: "1.2.3", files: new(disk.Reader)})
 			if code != tt.code || out.String() != tt.out {
 				t.Errorf("exit code %d, want %d\ngot  %s\nwant %s", code, tt.code, out.String(), tt.out)
 			}
@@ -116,7 +116,7 @@ func TestStatusOfADaemonThatDoesNotBalance(t *testing.T) {
 	var out strings.Builder
 	status := func() int {
 		out.Reset()
-		return run(context.Background(), []string{"directord", file, "status"}, host{stdout: &out, stderr: &out, stateDir: state, pidDir: dir, files: new(disk.Reader)})
+		return run(context.Background(), []string{"directord", file, "status"}, host{stdout: &out, stderr: &out, stateDir: state, pidDir: dir, perlDir: dir, files: new(disk.Reader)})
 	}
 	if code, want := status(), fmt.Sprintf("ldirectord for %s is running with pid: %d\n", file, os.Getpid()); code != 0 || out.String() != want {
 		t.Errorf("%d: %s", code, out.String())

@@ -50,7 +50,7 @@ func TestStopThatWasHandedOn(t *testing.T) {
 	defer signal.Stop(terminated)
 	began := time.Now()
 	code := run(t.Context(), []string{"directord", state + "/web.cf", "stop"},
-		host{stdout: io.Discard, stderr: io.Discard, stateDir: state, pidDir: state, files: new(disk.Reader), handedOn: true})
+		host{stdout: io.Discard, stderr: io.Discard, stateDir: state, pidDir: state, perlDir: state, files: new(disk.Reader), handedOn: true})
 	if took := time.Since(began); code != exitOK || took > patience/2 {
 		t.Errorf("code %d after %v", code, took)
 	}

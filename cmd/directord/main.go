@@ -38,7 +38,7 @@ func main() {
 	}
 	os.Exit(run(ctx, os.Args, host{
 		stdout: os.Stdout, stderr: os.Stderr, stateDir: dir,
-		pidDir: pidDir(dir), self: "/proc/self/exe", version: versionOf(version), files: &disk.Reader{Helper: disk.SelfHelper()},
+		pidDir: pidDir(dir), perlDir: "/run", self: "/proc/self/exe", version: versionOf(version), files: &disk.Reader{Helper: disk.SelfHelper()},
 		handedOn: os.Getenv(handedOn) != "",
 	}))
 }

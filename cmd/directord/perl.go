@@ -20,8 +20,14 @@ func (l *line) compatPIDFile() string {
 	return filepath.Join(l.pidDir, "ldirectord."+l.instance+".pid")
 }
 
+// perlPIDFile is where the Perl program has the pid of an instance, in every network
+// namespace.
+func (l *line) perlPIDFile() string {
+	return filepath.Join(l.perlDir, "ldirectord."+l.instance+".pid")
+}
+
 // perlDaemon is the pid of the Perl program whose place ours takes, 0 if it does
-// not run.
+// not run in this network namespace.
 func perlDaemon(pidFile string) int {
 	_, text, err := config.Read(context.Background(), &disk.Reader{}, pidFile, ".")
 	if err != nil {
@@ -37,6 +43,11 @@ func perlDaemon(pidFile string) int {
 	}
 	words, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
 	if err != nil || !strings.Contains(string(words), "ldirectord") {
+		return 0
+	}
+	theirs, err := os.Stat(fmt.Sprintf("/proc/%d/ns/net", pid))
+	ours, errOurs := os.Stat("/proc/self/ns/net")
+	if err != nil || errOurs != nil || !os.SameFile(theirs, ours) {
 		return 0
 	}
 	return pid
