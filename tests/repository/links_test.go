@@ -91,6 +91,7 @@ func deadDocuments(files map[string]string, name, text string) (problems []strin
 		return nil
 	}
 	for _, named := range document.FindAllString(text, -1) {
+		named = strings.TrimPrefix(named, "-X") // the options of debhelper have no blank
 		if strings.Contains(named, "//") || placeholder(named) {
 			continue
 		}

@@ -33,7 +33,7 @@ func TestRulesFindFaults(t *testing.T) {
 			[]string{"Makefile: make docs does not search for func TestGenerated(", "crm/a/a_test.go: make docs does not run its TestGenerated; add crm to TESTED"}},
 		{"path that does not exist", map[string]string{"internal/a/a.go": ""}, ruleOf(deadPaths, "docs/a.md", "`internal/a/a.go`, internal/{a,b}, `internal/a/*.go`, agents/NAME/NAME.go, [x](../tests/x.md), see /usr/lib/ocf/x."),
 			[]string{"docs/a.md: there is no internal/b", "docs/a.md: there is no tests/x.md"}},
-		{"document that does not exist", map[string]string{"docs/b.md": ""}, ruleOf(deadDocuments, "internal/a.go", "// see b.md, docs/b.md, reference/c.md, ../../other/d.md, https://example.org/e.md"),
+		{"document that does not exist", map[string]string{"docs/b.md": ""}, ruleOf(deadDocuments, "internal/a.go", "// see b.md, docs/b.md, -Xdocs/b.md, reference/c.md, ../../other/d.md, https://example.org/e.md"),
 			[]string{"internal/a.go: there is no document reference/c.md in this repository", "internal/a.go: there is no document ../../other/d.md in this repository"}},
 		{"link to nothing", map[string]string{"docs/b.md": "# A title: two\n"}, ruleOf(deadLinks, "docs/a.md", "[1](b.md#a-title-two) [2](b.md#other) [3](c.md) [4](../../x) [5](/etc) [6](https://example.org) `[7](d.md)`"),
 			[]string{"docs/a.md: link b.md#other: no such heading", "docs/a.md: link c.md leads nowhere", "docs/a.md: link ../../x leads out of the repository", "docs/a.md: link /etc leads out of the repository"}},
