@@ -54,7 +54,7 @@ func TestWithoutRawSockets(t *testing.T) {
 	for _, ip := range []string{vip4, vip6} {
 		a, _ := link(t)
 		cmd := exec.Command("setpriv", "--bounding-set", "-net_raw", "--inh-caps", "-net_raw", a.path, "start")
-		cmd.Env = []string{"OCF_RESOURCE_INSTANCE=web", "HA_RSCTMP=" + a.state, "OCF_RESKEY_ip=" + ip, "OCF_RESKEY_nodad=true"}
+		cmd.Env = []string{"OCF_RESOURCE_INSTANCE=web", "LVS_AGENTS_STATE_DIR=" + a.state + "/lvs-agents", "OCF_RESKEY_ip=" + ip, "OCF_RESKEY_nodad=true"}
 		out, err := cmd.CombinedOutput()
 		want := ip + " on eth0 cannot be announced, so neighbours keep sending to the director before: "
 		if cmd.ProcessState.ExitCode() != 4 || !strings.Contains(string(out), want) {
@@ -88,7 +88,7 @@ func TestFewFiles(t *testing.T) {
 		for limit := 4; limit <= 16; limit++ {
 			script := fmt.Sprintf("ulimit -n %d; exec ../../bin/%s monitor", limit, agent)
 			cmd := exec.Command("sh", "-c", script)
-			cmd.Env = []string{"OCF_RESOURCE_INSTANCE=web", "HA_RSCTMP=" + t.TempDir(), "OCF_RESKEY_ip=" + vip4, "OCF_RESKEY_virtual=" + vip4 + ":80"}
+			cmd.Env = []string{"OCF_RESOURCE_INSTANCE=web", "LVS_AGENTS_STATE_DIR=" + t.TempDir() + "/lvs-agents", "OCF_RESKEY_ip=" + vip4, "OCF_RESKEY_virtual=" + vip4 + ":80"}
 			out, _ := cmd.CombinedOutput()
 			code := cmd.ProcessState.ExitCode()
 			if code != 1 && code != 7 || code == 1 && !strings.Contains(string(out), "ocf-exit-reason:") || limit == 16 && code != 7 {
@@ -114,7 +114,7 @@ func TestFullRoutingTable(t *testing.T) {
 	}
 	for _, action := range []string{"start", "monitor", "stop"} {
 		cmd := exec.Command(a.path, action)
-		cmd.Env = []string{"OCF_RESOURCE_INSTANCE=web", "HA_RSCTMP=" + a.state, "OCF_RESKEY_ip=" + vip4, "OCF_RESKEY_arp_count=1"}
+		cmd.Env = []string{"OCF_RESOURCE_INSTANCE=web", "LVS_AGENTS_STATE_DIR=" + a.state + "/lvs-agents", "OCF_RESKEY_ip=" + vip4, "OCF_RESKEY_arp_count=1"}
 		if err := cmd.Run(); err != nil {
 			t.Fatalf("%s: %v", action, err)
 		}
