@@ -187,12 +187,19 @@ func TestExternalLeavesNobodyBehind(t *testing.T) {
 					t.Errorf("%s is there: %s", pid, stat)
 				}
 			}
-			for deadline := time.Now().Add(30 * time.Second); len(programs.strays()) > 0; programs.Reap() {
-				if time.Now().After(deadline) {
-					t.Fatalf("children %v are left", programs.strays())
-				}
-			}
+			noneLeft(t, programs)
 		})
+	}
+}
+
+// noneLeft fails if children are left that do not end. One that died in the meantime is
+// waited for by Reap.
+func noneLeft(t *testing.T, programs *Programs) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); len(programs.strays()) > 0; programs.Reap() {
+		if time.Now().After(deadline) {
+			t.Fatalf("children %v are left", programs.strays())
+		}
 	}
 }
 

@@ -322,7 +322,5 @@ func TestOpenSSLObeysTheTimeLimit(t *testing.T) {
 	if !errors.Is(err, unix.EAGAIN) {
 		t.Error("the server is blamed")
 	}
-	if left := programs.strays(); len(left) > 0 {
-		t.Errorf("left %v", left)
-	}
+	noneLeft(t, programs)
 }
