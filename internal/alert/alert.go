@@ -119,7 +119,7 @@ func (s *Sender) mail(ctx context.Context, m Message, to string) error {
 	r := conversation{host: host, port: port, own: s.Host}
 	err = r.send(ctx, message, mail.TLSOpportunistic, patience/4)
 	if r.offered && !r.greeted && ctx.Err() == nil {
-		// The relay was reached, and took no mail over the encryption that it offers.
+		// The relay takes no mail over the encryption that it offers.
 		clear := conversation{host: host, port: port, own: s.Host}
 		if again := clear.send(ctx, message, mail.NoTLS, patience); again != nil {
 			return errors.Join(err, fmt.Errorf("in clear: %w", again))
@@ -183,20 +183,23 @@ type conversation struct {
 	host    string
 	port    int
 	own     string // name of this host
-	offered bool   // a connection was opened
-	greeted bool   // and the greeting, with STARTTLS if the relay offers that, is done
+	offered bool   // the server has offered STARTTLS, which was sent
+	greeted bool   // the greeting, with STARTTLS if it was sent, is done
 }
 
 // send opens a connection, which ends with ctx: go-mail itself heeds that only while
-// it connects. The greeting, with STARTTLS, can take so long: some relays go silent
-// after the encryption that they offer.
-func (r *conversation) send(ctx context.Context, message *mail.Msg, policy mail.TLSPolicy, greeting time.Duration) error {
+// it connects. From STARTTLS to the end of the greeting it can take so long: some
+// relays go silent after the encryption that they offer. Others greet late on purpose,
+// and have their time.
+func (r *conversation) send(ctx context.Context, message *mail.Msg, policy mail.TLSPolicy, encrypting time.Duration) error {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(r.host, strconv.Itoa(r.port)))
 	if err != nil {
 		return err
 	}
-	r.offered = true
 	defer func() { _ = conn.Close() }()
+	late := time.AfterFunc(patience, func() { _ = conn.Close() })
+	defer late.Stop()
+	watched := watchedConn{conn, func() { r.offered = late.Reset(encrypting) }}
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	local, _ := netip.ParseAddrPort(conn.LocalAddr().String())
 	// The certificate of a relay is not verified, since without an offer of
@@ -204,15 +207,28 @@ func (r *conversation) send(ctx context.Context, message *mail.Msg, policy mail.
 	client, err := mail.NewClient(r.host, mail.WithPort(r.port), mail.WithTimeout(patience), mail.WithoutNoop(),
 		mail.WithHELO(mailbox.Hello(r.own, local.Addr())), mail.WithTLSPolicy(policy),
 		mail.WithTLSConfig(&tls.Config{ServerName: r.host, InsecureSkipVerify: true, MinVersion: tls.VersionTLS10}),
-		mail.WithDialContextFunc(func(context.Context, string, string) (net.Conn, error) { return conn, nil }))
+		mail.WithDialContextFunc(func(context.Context, string, string) (net.Conn, error) { return watched, nil }))
 	if err != nil {
 		return err
 	}
-	late := time.AfterFunc(greeting, func() { _ = conn.Close() })
 	if err := client.DialWithContext(ctx); err != nil {
 		return err
 	}
 	r.greeted = late.Stop()
 	defer func() { _ = client.Close() }() // the mail is delivered, or its error is known
 	return client.Send(message)
+}
+
+// watchedConn is a connection that reports when STARTTLS is sent.
+type watchedConn struct {
+	net.Conn
+	encrypts func()
+}
+
+// Write implements net.Conn.
+func (c watchedConn) Write(text []byte) (int, error) {
+	if string(text) == "STARTTLS\r\n" {
+		c.encrypts()
+	}
+	return c.Conn.Write(text)
 }

@@ -10,10 +10,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/sirupsen/logrus"
+	"github.com/wneessen/go-mail"
 )
 
 func quiet() *logrus.Logger {
@@ -255,6 +257,51 @@ func TestRelaysThatLdirectordReaches(t *testing.T) {
 				t.Errorf("nothing came: %s", log.String())
 			}
 		})
+	}
+}
+
+// TestRelayThatGreetsLate has its time, which that of STARTTLS does not shorten; one that
+// sends us away is not asked again.
+func TestRelayThatGreetsLate(t *testing.T) {
+	for greeting, want := range map[string]string{"220 test": "", "554 go away": "go away"} {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = listener.Close() })
+		var accepted atomic.Int32
+		mails := make(chan string, 8)
+		go func() {
+			for {
+				conn, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				accepted.Add(1)
+				<-time.After(300 * time.Millisecond)
+				fmt.Fprint(conn, greeting+"\r\n")
+				reader := bufio.NewReader(conn)
+				line, _ := reader.ReadString('\n')
+				takeMail(conn, reader, line, mails)
+				_ = conn.Close()
+			}
+		}()
+		s := New("root", "director1", quiet())
+		m, err := s.message(Message{Subject: "down"}, "admin@example.org")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := conversation{host: "127.0.0.1", port: listener.Addr().(*net.TCPAddr).Port, own: s.Host}
+		if err := r.send(t.Context(), m, mail.TLSOpportunistic, 100*time.Millisecond); fmt.Sprint(err) != "<nil>" && (want == "" || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: got %v", greeting, err)
+		}
+		if want == "" {
+			<-mails
+			continue
+		}
+		if err := s.mail(t.Context(), Message{Relay: listener.Addr().String()}, "admin@example.org"); err == nil || strings.Contains(err.Error(), "in clear") || accepted.Load() != 2 {
+			t.Errorf("%s: got %v in connection %d", greeting, err, accepted.Load())
+		}
 	}
 }
 
