@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"lvs-agents/internal/host"
 	"lvs-agents/internal/state/statetest"
 	"lvs-agents/ocf"
@@ -73,4 +75,26 @@ func TestOtherResourceAfterAStopOnAFullDisk(t *testing.T) {
 		h.must(t, 7, id, "monitor")
 	}
 	h.want(t, before)
+}
+
+// TestStopOfAStartThatChangedNothing has a host that was a real server before: the
+// settings stay, and none of them is the resource's. The ledger cannot be written.
+func TestStopOfAStartThatChangedNothing(t *testing.T) {
+	h := newHost(t)
+	var mounted bool
+	if h.state, mounted = statetest.Dir(t); !mounted {
+		t.Skip("needs root, to mount a file system")
+	}
+	h.kernel.Put(setting(announce), "2")
+	h.kernel.Put(setting(ignore), "1")
+	h.kernel.Put(setting(webAddress), host.On)
+	before := h.kernel.String()
+	h.must(t, 0, "web", "start", "ip=192.0.2.10")
+	if err := unix.Mount("", h.state, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		h.must(t, 0, "web", "stop", "ip=192.0.2.10")
+		h.want(t, before)
+	}
 }

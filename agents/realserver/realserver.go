@@ -73,6 +73,9 @@ type Agent struct {
 
 	kernel Kernel
 	prober Prober
+	// released is that this process has put everything back, and could not write that
+	// into the ledger.
+	released bool
 }
 
 var (
@@ -314,6 +317,7 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	book.Leave(c.Instance)
 	if err := book.save(); err != nil {
 		c.Log.Warnf("everything is put back, but the ledger cannot say so: %v", err)
+		a.released = true
 	}
 	return nil
 }
@@ -426,6 +430,9 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 		return a.unlessGone(ctx, c, ledger, ledger.Held(c.Instance), "the last stop did not end; stop it again")
 	}
 	held := ledger.Held(c.Instance)
+	if a.released {
+		return a.unlessGone(ctx, c, ledger, held, "not everything is put back; stop it again")
+	}
 	settings := make([]host.Setting, 0, len(held))
 	for _, e := range held {
 		have, err := a.kernel.Get(ctx, e.Setting)

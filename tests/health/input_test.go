@@ -68,9 +68,12 @@ func TestBadInput(t *testing.T) {
 			t.Error(out)
 		}
 		d.WaitTable(t, 10*time.Second, service+"-A -t 192.0.2.11:80 -s rr\n"+rs1+rs2+"-a -t 192.0.2.11:80 -r 127.0.0.1:80 -g -w 1\n")
-		if out := d.status(t); !strings.Contains(out, `receive "(*SKIP)" cannot be used`) {
-			t.Error(out)
-		}
+		lab.Wait(t, 30*time.Second, "the reason", func() error { // which comes with the first verdict
+			if out := d.status(t); !strings.Contains(out, `receive "(*SKIP)" cannot be used`) {
+				return errors.New(out)
+			}
+			return nil
+		})
 		d.directord(t, 0, "stop")
 	})
 }
