@@ -61,7 +61,7 @@ func (s *serving) executeAll(ctx context.Context, action string) (wait func()) {
 	}
 	names := cfg.Execute
 	if action == "reload" {
-		names = reached(ctx, s.files, s.config, names)
+		names = reached(ctx, &s.others, s.config, names)
 	}
 	self, err := os.Readlink(s.self)
 	if err != nil {

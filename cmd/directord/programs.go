@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -13,7 +15,9 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"lvs-agents/internal/check"
+	"lvs-agents/internal/disk"
 	"lvs-agents/internal/health"
+	"lvs-agents/internal/logsink"
 	"lvs-agents/internal/lvs"
 )
 
@@ -90,8 +94,22 @@ func (p *programs) run(ctx context.Context, name string, args ...string) {
 	}
 }
 
-// try runs a program with arguments.
+// try runs a program with arguments. It does not wait for one that cannot even be
+// started or killed.
 func (p *programs) try(ctx context.Context, environ, words []string) error {
+	bounded := logsink.Bounded{Limit: patience + 2*killed}
+	err := bounded.Do(func() error { return p.wait(ctx, environ, words) })
+	if errors.Is(err, logsink.ErrTimedOut) {
+		return fmt.Errorf("system(%s) failed: %w", strings.Join(words, " "), disk.ErrSilent)
+	}
+	return err
+}
+
+// killed is how long a program that was killed can have files of ours open.
+const killed = time.Second
+
+// wait runs a program with arguments.
+func (p *programs) wait(ctx context.Context, environ, words []string) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	cmd, err := p.started.Start(words, func(argv []string) *exec.Cmd {
@@ -99,7 +117,7 @@ func (p *programs) try(ctx context.Context, environ, words []string) error {
 		cmd.Env = environ
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-		cmd.WaitDelay = time.Second
+		cmd.WaitDelay = killed
 		return cmd
 	})
 	if err == nil {

@@ -60,6 +60,7 @@ type serving struct {
 	refusedBefore        []string         // those of file
 	unknown              []config.Host    // names of read that have never had an address
 	unknownBefore        []config.Host    // those of file
+	others               disk.Reader      // of the configurations that execute= names; one that hangs holds up no read of ours
 	programs             *programs
 	mails                *mailer
 	monitor              *monitor

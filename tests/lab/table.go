@@ -43,14 +43,14 @@ func readProc() (string, error) {
 func (h *Host) WaitTable(tb testing.TB, timeout time.Duration, want string) time.Duration {
 	tb.Helper()
 	const pause = 5 * time.Millisecond
-	began := time.Now()
+	began, p := time.Now(), patience{timeout: timeout, slowness: slowness}
 	for {
 		got, err := h.Table()
 		switch {
 		case err == nil && got == want:
 			return time.Since(began)
-		case time.Since(began) > timeout:
-			tb.Fatalf("%s: not within %v, %v: table\n%swant\n%s", h.Name, timeout, err, got, want)
+		case p.ends(time.Since(began)):
+			tb.Fatalf("%s: not within %v, %v: table\n%swant\n%s", h.Name, p, err, got, want)
 		}
 		<-time.After(pause)
 	}

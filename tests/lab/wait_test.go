@@ -7,22 +7,32 @@ import (
 	"time"
 )
 
-func TestWaitFollowsTheMachine(t *testing.T) {
+func TestPatienceFollowsTheMachine(t *testing.T) {
 	const timeout = 30 * time.Second
 	for _, tt := range []struct {
-		name  string
-		took  time.Duration
-		polls int
-		want  bool
+		name     string
+		took     time.Duration
+		slowness float64
+		want     bool
 	}{
-		{"before the timeout", 29 * time.Second, 300, false},
-		{"after it", 31 * time.Second, 300, true},
-		{"after it, few polls", 31 * time.Second, 12, false},
-		{"five times as long, few polls", 151 * time.Second, 12, true},
+		{"before the timeout", 29 * time.Second, 1, false},
+		{"after it, at rest", 31 * time.Second, 0.5, true},
+		{"after it, a busy machine", 31 * time.Second, 4, false},
+		{"four times as long, a busy machine", 121 * time.Second, 4, true},
+		{"a machine that stands still", 301 * time.Second, 1000, true},
 	} {
-		if got := expired(timeout, tt.took, tt.polls); got != tt.want {
+		p := patience{timeout: timeout, slowness: func() float64 { return tt.slowness }}
+		if got := p.ends(tt.took); got != tt.want {
 			t.Errorf("%s: %v", tt.name, got)
 		}
+	}
+	p := patience{timeout: timeout, slowness: func() float64 { return 4 }}
+	if p.ends(31*time.Second) || p.String() != "2m0s on a busy machine, at rest 30s" {
+		t.Error(p)
+	}
+	p.slowness = func() float64 { return 1 } // the load has gone, which gives back no time
+	if p.ends(119*time.Second) || !p.ends(121*time.Second) {
+		t.Error(p)
 	}
 }
 
