@@ -80,8 +80,7 @@ func (w *webServer) answer(conn net.Conn) {
 // three manners, under directord and under ldirectord, and judges how long the
 // kernel's table goes on giving it connections.
 func TestTimeToWeightZero(t *testing.T) {
-	lab.Require(t, "ldirectord", "ipvsadm")
-	lab.PerlLdirectord(t)
+	lab.Require(t, "ipvsadm")
 	topology := lab.NewTopology(t)
 	server := &webServer{host: topology.Host("rs1")}
 	server.open(t)
@@ -105,7 +104,7 @@ func TestTimeToWeightZero(t *testing.T) {
 		{"port closed", 10, 0, func() { _ = server.listener.Close() }, func() { server.open(t) }},
 		{"silent", 10, checkTimeout, func() { server.host.Cut(t) }, func() { server.host.Heal(t) }},
 	}
-	programs := []string{bin + "/directord", "ldirectord"}
+	programs := []string{bin + "/directord", lab.PerlProgram(t)}
 	took := map[string][2][]time.Duration{}
 	for p, program := range programs {
 		director := topology.Host([]string{"director1", "director2"}[p])
