@@ -108,7 +108,7 @@ func (r *resolution) left(line int, what string, err error) {
 	r.add(Warning, line, fault{what + ": " + f.what + ", so it is left out", f.fix})
 }
 
-// addr is the address of a name; ok tells whether it has one.
+// addr is the address of a name; ok reports whether it has one.
 func (r *resolution) addr(line int, what string, h Host) (addr netip.Addr, ok bool) {
 	if addr, err := netip.ParseAddr(h.Name); err == nil {
 		return addr, true
