@@ -38,7 +38,16 @@ func (d director) story(quiescent string) string {
 	return strings.Replace(lab.LdirectordConfig, "quiescent=yes\n", settings, 1)
 }
 
+// newDirector has two real servers, rs1 and rs2, that serve the VIP.
 func newDirector(t *testing.T, quiescent string) director {
+	t.Helper()
+	d := newBareDirector(t, quiescent)
+	d.topology.StartRealServers(t, lab.VIP)
+	return d
+}
+
+// newBareDirector has no real servers yet.
+func newBareDirector(t *testing.T, quiescent string) director {
 	t.Helper()
 	lab.Require(t, "ipvsadm", "nginx")
 	bin, err := filepath.Abs("../../bin")
@@ -51,8 +60,10 @@ func newDirector(t *testing.T, quiescent string) director {
 		t.Fatal(err)
 	}
 	topology := lab.NewTopology(t)
-	topology.StartRealServers(t, lab.VIP)
-	d := director{topology.Host("director1"), topology, bin, state, filepath.Join(state, "web.cf"), filepath.Join(state, "log")}
+	d := director{
+		Host: topology.Host("director1"), topology: topology, bin: bin, state: state,
+		config: filepath.Join(state, "web.cf"), log: filepath.Join(state, "log"),
+	}
 	t.Cleanup(func() {
 		if pid := d.pid(); pid != 0 {
 			_ = syscall.Kill(pid, syscall.SIGKILL) // gone already
@@ -85,7 +96,9 @@ func (d director) run(t *testing.T, environ []string, name string, args ...strin
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.WaitDelay = 5 * time.Second
-	cmd.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LVS_AGENTS_STATE_DIR=" + d.state + "/lvs-agents"}, environ...)
+	// Version 0.1 knows HA_RSCTMP alone; with both, every version has the same directory.
+	cmd.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HA_RSCTMP=" + d.state,
+		"LVS_AGENTS_STATE_DIR=" + d.state + "/lvs-agents"}, environ...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := d.Do(cmd.Start); err != nil {

@@ -1,8 +1,8 @@
-// Package tools tests installed copies of the agents with the programs that
+// Package clustertools tests installed copies of the agents with the programs that
 // administrators and clusters run on them: ocf-tester, crm, pcs, crm_resource,
 // xmllint, man. It needs root and what tests/install installs, but no IPVS, and
 // runs in namespaces of its own.
-package tools
+package clustertools
 
 import (
 	"context"

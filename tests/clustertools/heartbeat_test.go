@@ -1,4 +1,4 @@
-package tools
+package clustertools
 
 import (
 	"encoding/xml"
