@@ -1,11 +1,13 @@
 package config
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"lvs-agents/internal/config/fault"
 	"lvs-agents/internal/lvs"
 )
 
@@ -38,7 +40,7 @@ func setTime(field func(*scope) *time.Duration) setter {
 		}
 		d := time.Duration(n) * time.Millisecond
 		if d < shortest || d > lvs.MaxPersistence {
-			return faultf("", "%s is not a number of milliseconds from %d to %d", s.named(value), shortest.Milliseconds(), lvs.MaxPersistence.Milliseconds())
+			return fault.Errorf("", "%s is not a number of milliseconds from %d to %d", s.named(value), shortest.Milliseconds(), lvs.MaxPersistence.Milliseconds())
 		}
 		*field(s) = d
 		return nil
@@ -51,7 +53,7 @@ type Verification string
 
 func setVerify(s *scope, value string) error {
 	if !slices.Contains([]string{"no", "chain", "name"}, value) {
-		return faultf("write no, chain or name", "%s is neither no nor chain nor name", s.named(value))
+		return fault.Errorf("write no, chain or name", "%s is neither no nor chain nor name", s.named(value))
 	}
 	s.block.check.Verify = Verification(value)
 	return nil
@@ -61,9 +63,9 @@ func setVerify(s *scope, value string) error {
 func (c Check) verification() Verification {
 	switch c.Application {
 	case "https", "pops", "imaps":
-		return first(c.Verify, "chain")
+		return cmp.Or(c.Verify, "chain")
 	case "ldaps":
-		return first(c.Verify, "no")
+		return cmp.Or(c.Verify, "no")
 	case NoApplication:
 	}
 	return ""
@@ -85,14 +87,14 @@ func setStatus(s *scope, value string) error {
 	for _, word := range listed(value) {
 		low, high, ok := statusRange(word)
 		if !ok {
-			return faultf("write 200, 2xx or 200-299, joined by commas", "%s has no status in %s", s.named(value), quote(word))
+			return fault.Errorf("write 200, 2xx or 200-299, joined by commas", "%s has no status in %s", s.named(value), fault.Quote(word))
 		}
 		for status := low; status <= high; status++ {
 			set[status/60] |= 1 << (status % 60)
 		}
 	}
 	if set == (Statuses{}) {
-		return faultf("write 200, 2xx or 200-299, joined by commas", "%s has no status", s.named(value))
+		return fault.Errorf("write 200, 2xx or 200-299, joined by commas", "%s has no status", s.named(value))
 	}
 	s.block.check.Status = set
 	return nil
@@ -113,53 +115,53 @@ func statusRange(word string) (low, high int, ok bool) {
 
 // meaningless finds what a negotiate check lacks to mean anything, or to
 // succeed at all. ldirectord is silent about it, so its files may have it.
-func (c Check) meaningless(protocol lvs.Protocol) fault {
+func (c Check) meaningless(protocol lvs.Protocol) fault.Fault {
 	lacksLogin := c.Login == (Secret{})
 	lacksRequest := strings.Trim(c.Request, "/") == ""
 	switch c.Application {
 	case NoApplication:
 	case "dns":
 		if lacksRequest {
-			return fault{"service=dns has no name to ask for, so no real server is ever up", `add request="NAME", and receive="ADDRESS" for what it must answer`}
+			return fault.New("service=dns has no name to ask for, so no real server is ever up", `add request="NAME", and receive="ADDRESS" for what it must answer`)
 		}
 		if c.Receive == "" {
-			return fault{"service=dns without receive: any address is a good answer (ldirectord: none is)", `add receive="ADDRESS"`}
+			return fault.New("service=dns without receive: any address is a good answer (ldirectord: none is)", `add receive="ADDRESS"`)
 		}
 	case "mysql", "pgsql", "oracle":
 		if lacksLogin {
-			return fault{"service=" + string(c.Application) + " cannot log in without a user, so no real server is ever up", `give login and passwd`}
+			return fault.New("service="+string(c.Application)+" cannot log in without a user, so no real server is ever up", `give login and passwd`)
 		}
 		if c.Application == "oracle" && c.Database == "" {
-			return fault{"service=oracle has no database, so no real server is ever up", `add database="SID"`}
+			return fault.New("service=oracle has no database, so no real server is ever up", `add database="SID"`)
 		}
 		if lacksRequest {
-			return fault{"service=" + string(c.Application) + " without request: to log in is enough (ldirectord: it never is)", `add request="SELECT 1"`}
+			return fault.New("service="+string(c.Application)+" without request: to log in is enough (ldirectord: it never is)", `add request="SELECT 1"`)
 		}
 	case "radius":
 		if lacksLogin || c.Secret == (Secret{}) {
-			return fault{"service=radius cannot ask without a user and the shared secret, so no real server is ever up", `give login, passwd and secret`}
+			return fault.New("service=radius cannot ask without a user and the shared secret, so no real server is ever up", `give login, passwd and secret`)
 		}
 	case "pop", "pops", "imap", "imaps":
 		if lacksLogin {
-			return fault{"service=" + string(c.Application) + " without login: a greeting is enough", `give login and passwd`}
+			return fault.New("service="+string(c.Application)+" without login: a greeting is enough", `give login and passwd`)
 		}
 	case "ftp":
 		if lacksRequest {
-			return fault{"service=ftp without request: to log in is enough" + anonymous(lacksLogin), `add request="FILE" and receive="TEXT"`}
+			return fault.New("service=ftp without request: to log in is enough"+anonymous(lacksLogin), `add request="FILE" and receive="TEXT"`)
 		}
 	case "simpletcp":
 		if protocol == lvs.UDP && lacksRequest {
-			return fault{"service=simpletcp over udp has nothing to send, so no real server is ever up", `add request="TEXT"`}
+			return fault.New("service=simpletcp over udp has nothing to send, so no real server is ever up", `add request="TEXT"`)
 		}
 		if c.Receive == "" {
-			return fault{"service=simpletcp without receive: any answer is good", `add receive="TEXT"`}
+			return fault.New("service=simpletcp without receive: any answer is good", `add receive="TEXT"`)
 		}
 	case "http_proxy":
 		if !strings.HasPrefix(strings.TrimPrefix(c.Request, "/"), "http://") {
-			return fault{"service=http_proxy has no page to ask the proxy for, so no real server is ever up", `add request="http://HOST/PATH"`}
+			return fault.New("service=http_proxy has no page to ask the proxy for, so no real server is ever up", `add request="http://HOST/PATH"`)
 		}
 	}
-	return fault{}
+	return fault.Fault{}
 }
 
 func anonymous(is bool) string {

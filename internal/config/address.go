@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"lvs-agents/internal/config/fault"
 	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/suggest"
 )
@@ -18,7 +19,7 @@ const maxRange = 4096
 const maxReals = 1 << 16
 
 func tooMany() error {
-	return faultf("write fewer or shorter ranges", "more than %d real servers in all", maxReals)
+	return fault.Errorf("write fewer or shorter ranges", "more than %d real servers in all", maxReals)
 }
 
 // host is an address, or a name if the address is not valid.
@@ -62,7 +63,7 @@ func parsePort(text string) (uint16, error) {
 	}
 	port, err := strconv.ParseUint(text, 10, 16)
 	if err != nil {
-		return 0, faultf("write a number from 1 to 65535", "unknown port %s", quote(text))
+		return 0, fault.Errorf("write a number from 1 to 65535", "unknown port %s", fault.Quote(text))
 	}
 	return uint16(port), nil
 }
@@ -95,11 +96,11 @@ func splitPort(text string) (hostText, portText string, err error) {
 	if strings.HasPrefix(text, "[") {
 		end := strings.IndexByte(text, ']') + 1
 		if end == 0 {
-			return "", "", faultf("write [ADDRESS]:PORT", "%s has no closing bracket", quote(text))
+			return "", "", fault.Errorf("write [ADDRESS]:PORT", "%s has no closing bracket", fault.Quote(text))
 		}
 		hostText = text[:end]
 		if text[end:] != "" && text[end] != ':' {
-			return "", "", faultf("write [ADDRESS]:PORT", "%s after the closing bracket", quote(text[end:]))
+			return "", "", fault.Errorf("write [ADDRESS]:PORT", "%s after the closing bracket", fault.Quote(text[end:]))
 		}
 		portText, found = strings.CutPrefix(text[end:], ":")
 	} else {
@@ -109,7 +110,7 @@ func splitPort(text string) (hostText, portText string, err error) {
 		hostText, portText, found = strings.Cut(text, ":")
 	}
 	if found && portText == "" {
-		return "", "", faultf("write the port after the colon", "%s has no port", quote(text))
+		return "", "", fault.Errorf("write the port after the colon", "%s has no port", fault.Quote(text))
 	}
 	return hostText, portText, nil
 }
@@ -117,26 +118,26 @@ func splitPort(text string) (hostText, portText string, err error) {
 func tooManyColons(text string) error {
 	before, after, _ := strings.Cut(text, "::")
 	if addr, err := netip.ParseAddr(before); err == nil && addr.Is4() {
-		return faultf("write "+before+":"+short(after), "two colons in %s", quote(text))
+		return fault.Errorf("write "+before+":"+fault.Short(after), "two colons in %s", fault.Quote(text))
 	}
 	if addr, err := netip.ParseAddr(text); err == nil {
-		return faultf("write ["+addr.String()+"], with a port ["+addr.String()+"]:PORT", "IPv6 address %s without brackets", quote(text))
+		return fault.Errorf("write ["+addr.String()+"], with a port ["+addr.String()+"]:PORT", "IPv6 address %s without brackets", fault.Quote(text))
 	}
-	return faultf("write ADDRESS:PORT or [IPV6-ADDRESS]:PORT", "more than one colon in %s", quote(text))
+	return fault.Errorf("write ADDRESS:PORT or [IPV6-ADDRESS]:PORT", "more than one colon in %s", fault.Quote(text))
 }
 
 func parseHost(text string) (host, error) {
 	inner, bracketed := strings.CutPrefix(text, "[")
 	inner = strings.TrimSuffix(inner, "]")
 	if text == "" {
-		return host{}, faultf("write ADDRESS:PORT", "no address")
+		return host{}, fault.Errorf("write ADDRESS:PORT", "no address")
 	}
 	if bracketed || numeric(text) {
 		addr, err := parseAddr(inner, bracketed)
 		return host{addr: addr}, err
 	}
 	if !validName(text) {
-		return host{}, faultf("write ADDRESS:PORT", "%s is neither an address nor a host name", quote(text))
+		return host{}, fault.Errorf("write ADDRESS:PORT", "%s is neither an address nor a host name", fault.Quote(text))
 	}
 	return host{name: text}, nil
 }
@@ -145,15 +146,15 @@ func parseAddr(text string, ipv6 bool) (netip.Addr, error) {
 	addr, err := netip.ParseAddr(text)
 	switch {
 	case err != nil && ipv6, err == nil && ipv6 && !addr.Is6():
-		return netip.Addr{}, faultf("", "%s is not an IPv6 address", quote(text))
+		return netip.Addr{}, fault.Errorf("", "%s is not an IPv6 address", fault.Quote(text))
 	case err != nil:
-		return netip.Addr{}, faultf("", "%s is not an IPv4 address", quote(text))
+		return netip.Addr{}, fault.Errorf("", "%s is not an IPv4 address", fault.Quote(text))
 	case addr.Zone() != "":
-		return netip.Addr{}, faultf("write the address without %"+short(addr.Zone()), "IPVS has no zones, %s has one", quote(text))
+		return netip.Addr{}, fault.Errorf("write the address without %"+fault.Short(addr.Zone()), "IPVS has no zones, %s has one", fault.Quote(text))
 	case addr.Is4In6():
-		return netip.Addr{}, faultf("write "+addr.Unmap().String(), "%s is an IPv4 address in IPv6 form", quote(text))
+		return netip.Addr{}, fault.Errorf("write "+addr.Unmap().String(), "%s is an IPv4 address in IPv6 form", fault.Quote(text))
 	case addr.IsUnspecified():
-		return netip.Addr{}, faultf("", "%s is not an address of a host", quote(text))
+		return netip.Addr{}, fault.Errorf("", "%s is not an address of a host", fault.Quote(text))
 	}
 	return addr, nil
 }
@@ -181,7 +182,7 @@ func parseTarget(text string) (target, error) {
 	if text != "" && strings.Trim(text, "0123456789") == "" {
 		mark, err := strconv.ParseUint(text, 10, 32)
 		if err != nil || mark == 0 {
-			return target{}, faultf("", "firewall mark %s is not a number from 1 to 4294967295", quote(text))
+			return target{}, fault.Errorf("", "firewall mark %s is not a number from 1 to 4294967295", fault.Quote(text))
 		}
 		return target{mark: uint32(mark)}, nil
 	}
@@ -190,7 +191,7 @@ func parseTarget(text string) (target, error) {
 		return target{}, err
 	}
 	if e.portText == "" {
-		return target{}, faultf("write "+short(bracketed(e.host))+":PORT, or a number alone for a firewall mark", "no port")
+		return target{}, fault.Errorf("write "+fault.Short(bracketed(e.host))+":PORT, or a number alone for a firewall mark", "no port")
 	}
 	return target{endpoint: e}, nil
 }
@@ -217,11 +218,11 @@ func (t target) protocol(name string) (lvs.Protocol, error) {
 	case name == "":
 		return lvs.TCP, nil
 	case !known:
-		return 0, faultf("", "unknown protocol %s%s", quote(name), orUse(name, "tcp, udp or sctp, for a firewall mark fwm", "tcp", "udp", "sctp", "fwm"))
+		return 0, fault.Errorf("", "unknown protocol %s%s", fault.Quote(name), orUse(name, "tcp, udp or sctp, for a firewall mark fwm", "tcp", "udp", "sctp", "fwm"))
 	case t.mark != 0 && name != "fwm":
-		return 0, faultf("write fwm, or leave it out", "protocol %s does not fit firewall mark %d", quote(name), t.mark)
+		return 0, fault.Errorf("write fwm, or leave it out", "protocol %s does not fit firewall mark %d", fault.Quote(name), t.mark)
 	case t.mark == 0 && name == "fwm":
-		return 0, faultf("write tcp, udp or sctp", `protocol "fwm" needs a firewall mark, not an address`)
+		return 0, fault.Errorf("write tcp, udp or sctp", `protocol "fwm" needs a firewall mark, not an address`)
 	}
 	return protocol, nil
 }
@@ -247,11 +248,11 @@ func span(first, last netip.Addr) ([]netip.Addr, error) {
 	what := first.String() + "->" + last.String()
 	switch {
 	case first.Is4() != last.Is4():
-		return nil, faultf("", "range %s mixes IPv4 and IPv6", what)
+		return nil, fault.Errorf("", "range %s mixes IPv4 and IPv6", what)
 	case last.Less(first):
-		return nil, faultf("write "+last.String()+"->"+first.String(), "range %s is reversed", what)
+		return nil, fault.Errorf("write "+last.String()+"->"+first.String(), "range %s is reversed", what)
 	case distance(first, last) >= maxRange:
-		return nil, faultf("", "range %s has more than %d addresses", what, maxRange)
+		return nil, fault.Errorf("", "range %s has more than %d addresses", what, maxRange)
 	}
 	all := []netip.Addr{first}
 	for first != last {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"lvs-agents/internal/config/fault"
 )
 
 // quoteRunes are all characters that somebody may mean as a quote.
@@ -72,7 +74,7 @@ func (c *cleaning) plain(raw string) error {
 		return c.alone()
 	}
 	if word = strings.TrimRight(word, ";,"); word != c.text && word != "" {
-		c.damaged("%s after the value", quote(strings.TrimSpace(c.text[len(word):])))
+		c.damaged("%s after the value", fault.Quote(strings.TrimSpace(c.text[len(word):])))
 		c.text = word
 	}
 	return nil
@@ -98,7 +100,7 @@ func (c *cleaning) single(raw string) error {
 
 func (c *cleaning) alone() error {
 	if word, rest, found := strings.Cut(c.text, " "); found {
-		return faultf("write "+short(word)+" alone", "%s after the value", quote(strings.TrimSpace(rest)))
+		return fault.Errorf("write "+fault.Short(word)+" alone", "%s after the value", fault.Quote(strings.TrimSpace(rest)))
 	}
 	return nil
 }
@@ -114,7 +116,7 @@ func (c *cleaning) words(raw string) error {
 		c.text = strings.TrimSpace(inner)
 	}
 	if c.text == "" {
-		return faultf("write one, or delete the line", "value missing")
+		return fault.Errorf("write one, or delete the line", "value missing")
 	}
 	return nil
 }
@@ -146,7 +148,7 @@ func (c *cleaning) freeText(raw string) error {
 		text = strings.Trim(body, `"`)
 	}
 	if c.text = text; text == "" {
-		return faultf("write one, or delete the line", "value missing")
+		return fault.Errorf("write one, or delete the line", "value missing")
 	}
 	return nil
 }
@@ -255,7 +257,7 @@ func (c *cleaning) startsDirective(text string) bool {
 // the first to the last of them, as it always did in ldirectord.
 func (c *cleaning) quotedText(raw string) error {
 	if raw == "" {
-		return faultf("write it in double quotes", "value missing")
+		return fault.Errorf("write it in double quotes", "value missing")
 	}
 	if raw[0] != '"' {
 		return c.oddlyQuoted(raw)
@@ -324,7 +326,7 @@ func (c *cleaning) oddClosingQuote(body string) (int, error) {
 	text := c.cutNote(body, false)
 	inner := strings.TrimRight(text, quoteRunes)
 	if inner == text || inner == "" {
-		return 0, faultf("write it in double quotes", "closing quote missing")
+		return 0, fault.Errorf("write it in double quotes", "closing quote missing")
 	}
 	c.damaged("%s", nameQuote(text[len(inner):]))
 	return len(inner), nil
@@ -339,11 +341,11 @@ func (c *cleaning) oddlyQuoted(raw string) error {
 	case opened && closed:
 		c.damaged("%s", nameQuote(text))
 	case opened:
-		return faultf("write it in double quotes", "%s at the start and no closing quote", nameQuote(text))
+		return fault.Errorf("write it in double quotes", "%s at the start and no closing quote", nameQuote(text))
 	case closed:
-		return faultf("write it in double quotes", "opening quote missing")
+		return fault.Errorf("write it in double quotes", "opening quote missing")
 	case inner == "":
-		return faultf("write it in double quotes", "value missing")
+		return fault.Errorf("write it in double quotes", "value missing")
 	default:
 		c.damaged("no quotes around the value")
 		if _, second, found := strings.Cut(inner, " "); found && c.startsDirective(second) {

@@ -1,6 +1,10 @@
 package config
 
-import "slices"
+import (
+	"slices"
+
+	"lvs-agents/internal/config/fault"
+)
 
 // place is where a directive may stand.
 type place uint8
@@ -38,15 +42,15 @@ type scope struct {
 }
 
 // named is the directive with its value, for messages.
-func (s *scope) named(value string) string { return s.st.dir.name + " " + quote(value) }
+func (s *scope) named(value string) string { return s.st.dir.name + " " + fault.Quote(value) }
 
 // in names the directive and its value in front of an error.
 func (s *scope) in(value string, err error) error {
-	f := asFault(err)
-	return fault{s.named(value) + ": " + f.what, f.fix}
+	f := fault.Of(err)
+	return fault.New(s.named(value)+": "+f.What, f.Fix)
 }
 
-func (s *scope) warn(what, fix string) { s.parser.report(s.st, Warning, fault{what, fix}) }
+func (s *scope) warn(what, fix string) { s.parser.report(s.st, Warning, fault.New(what, fix)) }
 
 // hidden tells whether the values of the directive must not be shown.
 func (d *directive) hidden() bool { return slices.Contains(secretNames, d.name) }
@@ -57,9 +61,9 @@ func (d *directive) line(value string) string {
 	case d.hidden():
 		return d.name + `="` + redacted + `"`
 	case d.class == quotedText:
-		return d.name + `="` + short(value) + `"`
+		return d.name + `="` + fault.Short(value) + `"`
 	}
-	return d.name + "=" + short(value)
+	return d.name + "=" + fault.Short(value)
 }
 
 // Directive is what there is to know about a directive of ldirectord.cf.

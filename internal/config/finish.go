@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"lvs-agents/internal/config/fault"
 	"lvs-agents/internal/lvs"
 )
 
@@ -20,7 +22,7 @@ func (p *parser) finish() {
 		}
 	}
 	if len(p.blocks) == 0 {
-		p.add(0, 0, Warning, fault{"no virtual service in this file", ""})
+		p.add(0, 0, Warning, fault.New("no virtual service in this file", ""))
 	}
 	p.problems = append(p.problems, p.config.judge()...)
 	if !p.config.refusesAll() {
@@ -37,7 +39,7 @@ func (p *parser) finish() {
 func (p *parser) service(b *block) Service {
 	protocol, err := b.target.protocol(b.protocol)
 	if err != nil {
-		p.add(b.given["protocol"], 0, Error, asFault(err))
+		p.add(b.given["protocol"], 0, Error, fault.Of(err))
 		protocol = lvs.TCP // something to go on with
 	}
 	s := b.rest
@@ -46,14 +48,14 @@ func (p *parser) service(b *block) Service {
 	if s.FallbackCommand = b.fallbackCommand; s.FallbackCommand == nil {
 		s.FallbackCommand = p.global.fallbackCommand
 	}
-	if clean := first(b.cleanStop, p.global.cleanStop); clean != nil {
+	if clean := cmp.Or(b.cleanStop, p.global.cleanStop); clean != nil {
 		s.KeepAtEnd = !*clean
 	}
 	s.ID = b.target.id(protocol, b.ipv6)
 	if s.Scheduler == "" {
 		s.Scheduler = lvs.DefaultScheduler
 	}
-	if quiescent := first(b.quiescent, p.global.quiescent); quiescent != nil {
+	if quiescent := cmp.Or(b.quiescent, p.global.quiescent); quiescent != nil {
 		s.Quiescent = *quiescent
 	}
 	p.netmask(b, &s)
@@ -75,19 +77,9 @@ func (p *parser) request(b *block, c Check) {
 		return
 	}
 	_, path, _ := strings.Cut(rest, "/")
-	p.add(b.given["request"], 0, Error, fault{
-		"request=" + quote(c.Request) + " is a whole URL; for all real servers of a service it must be a path",
-		"write request=" + quote("/"+path)})
-}
-
-func first[T comparable](values ...T) T {
-	var zero T
-	for _, v := range values {
-		if v != zero {
-			return v
-		}
-	}
-	return zero
+	p.add(b.given["request"], 0, Error, fault.New(
+		"request="+fault.Quote(c.Request)+" is a whole URL; for all real servers of a service it must be a path",
+		"write request="+fault.Quote("/"+path)))
 }
 
 func (p *parser) netmask(b *block, s *Service) {
@@ -95,12 +87,12 @@ func (p *parser) netmask(b *block, s *Service) {
 	if line == 0 || b.netmask == "" {
 		return
 	}
-	bits, err := lvs.ParseNetmask(short(b.netmask), b.ipv6)
+	bits, err := lvs.ParseNetmask(fault.Short(b.netmask), b.ipv6)
 	switch {
 	case err != nil:
-		p.add(line, 0, Error, asFault(err))
+		p.add(line, 0, Error, fault.Of(err))
 	case s.Persistence == 0 && b.given["persistent"] == 0:
-		p.add(line, 0, Warning, fault{"netmask has no effect without persistent", "delete the line, or add persistent=SECONDS"})
+		p.add(line, 0, Warning, fault.New("netmask has no effect without persistent", "delete the line, or add persistent=SECONDS"))
 	default:
 		s.Granularity = bits
 	}
@@ -112,7 +104,7 @@ func (p *parser) onePacket(b *block, s *Service) {
 	case s.ID.Protocol == lvs.UDP:
 		s.Flags |= lvs.OnePacket
 	default:
-		p.add(b.given["ops"], 0, Warning, fault{"ops has an effect for protocol udp only", "delete the line"})
+		p.add(b.given["ops"], 0, Warning, fault.New("ops has an effect for protocol udp only", "delete the line"))
 	}
 }
 
@@ -123,7 +115,7 @@ func (p *parser) reals(b *block, s Service) []Real {
 	for _, written := range b.reals {
 		if p.total += written.count(); p.total > maxReals {
 			if !p.many {
-				p.report(written.st, Error, asFault(tooMany()))
+				p.report(written.st, Error, fault.Of(tooMany()))
 			}
 			p.many = true
 			break
@@ -131,7 +123,7 @@ func (p *parser) reals(b *block, s Service) []Real {
 		checkPort := p.onlyChecked(&written, s)
 		reals, err := written.expand(s.ID.Addr.Port())
 		if err != nil {
-			f := asFault(err)
+			f := fault.Of(err)
 			p.report(written.st, Error, f)
 		}
 		for _, r := range reals {
@@ -158,17 +150,17 @@ func (p *parser) onlyChecked(w *writtenReal, s Service) uint16 {
 	}
 	w.hasPort = false
 	if w.port != 0 {
-		p.report(w.st, Warning, fault{fmt.Sprintf("only masq changes the port: port %d of the real server is checked, but connections come to %d", w.port, port),
-			fmt.Sprintf("write port %d, and checkport=%d if that shall be checked", port, w.port)})
+		p.report(w.st, Warning, fault.New(fmt.Sprintf("only masq changes the port: port %d of the real server is checked, but connections come to %d", w.port, port),
+			fmt.Sprintf("write port %d, and checkport=%d if that shall be checked", port, w.port)))
 	}
 	return w.port
 }
 
 // fallback chooses the fallback of a service and fits its port.
 func (p *parser) fallback(b *block, s Service) *Fallback {
-	written := first(b.fallback, p.global.fallback)
+	written := cmp.Or(b.fallback, p.global.fallback)
 	if b.ipv6 {
-		written = first(b.fallback6, p.global.fallback6)
+		written = cmp.Or(b.fallback6, p.global.fallback6)
 	}
 	if written == nil {
 		return nil
@@ -180,9 +172,9 @@ func (p *parser) fallback(b *block, s Service) *Fallback {
 		f.Port = port
 	case !s.ID.IsMark() && !f.Forward.RewritesPort() && f.Port != port:
 		f.Port = port
-		p.add(f.Line, 0, Warning, fault{
+		p.add(f.Line, 0, Warning, fault.New(
 			fmt.Sprintf("fallback %s receives port %d of %s: only masq changes the port to %d", f.Host, port, s.Name(), written.port),
-			fmt.Sprintf("let it listen on port %d", port)})
+			fmt.Sprintf("let it listen on port %d", port)))
 	}
 	return f
 }
@@ -198,15 +190,15 @@ const (
 // checks completes the check of a block.
 func (b *block) checks(global *settings) Check {
 	c := b.check
-	c.Type = first(c.Type, Negotiate)
+	c.Type = cmp.Or(c.Type, Negotiate)
 	if c.Application == "" {
 		c.Application = NoApplication
 		if b.target.mark == 0 {
 			c.Application = applicationOf(b.target.port)
 		}
 	}
-	c.Timeout = first(b.checkTimeout, b.negotiateTimeout, global.checkTimeout, global.negotiateTimeout, defaultCheckTimeout)
-	negotiate := first(b.negotiateTimeout, b.checkTimeout, global.negotiateTimeout, global.checkTimeout, defaultNegotiateTimeout)
+	c.Timeout = cmp.Or(b.checkTimeout, b.negotiateTimeout, global.checkTimeout, global.negotiateTimeout, defaultCheckTimeout)
+	negotiate := cmp.Or(b.negotiateTimeout, b.checkTimeout, global.negotiateTimeout, global.checkTimeout, defaultNegotiateTimeout)
 	switch c.Type {
 	case Negotiate:
 		c.Timeout = negotiate
@@ -214,13 +206,13 @@ func (b *block) checks(global *settings) Check {
 		c.NegotiateTimeout, c.ConnectTimeout, c.Timeout = negotiate, c.Timeout, max(negotiate, c.Timeout)
 	case Connect, Ping, UDP, On, Off, External, ExternalPerl:
 	}
-	c.Interval = first(b.interval, global.interval, defaultInterval)
-	c.Fall = first(b.fall, global.fall, 1)
-	c.Rise = first(b.rise, global.rise, 1)
+	c.Interval = cmp.Or(b.interval, global.interval, defaultInterval)
+	c.Fall = cmp.Or(b.fall, global.fall, 1)
+	c.Rise = cmp.Or(b.rise, global.rise, 1)
 	c.Verify = c.verification()
-	c.Attempts = first(b.attempts, global.attempts, 1)
+	c.Attempts = cmp.Or(b.attempts, global.attempts, 1)
 	if c.Type == External || c.Type == ExternalPerl {
-		c.Command = first(c.Command, defaultCommand)
+		c.Command = cmp.Or(c.Command, defaultCommand)
 	}
 	return c
 }
@@ -237,7 +229,7 @@ func (b *block) alertOver(global *settings) Alert {
 	if b.given["emailalertfreq"] == 0 {
 		a.Repeat = global.alert.Repeat
 	}
-	a.Relay = first(a.Relay, global.alert.Relay)
+	a.Relay = cmp.Or(a.Relay, global.alert.Relay)
 	return a
 }
 
@@ -245,7 +237,7 @@ func (b *block) alertOver(global *settings) Alert {
 // block shows.
 func (p *parser) meaning(b *block, c Check) {
 	warn := func(directive, what, fix string) {
-		p.add(first(b.given[directive], b.virtual.line), 0, Warning, fault{what, fix})
+		p.add(cmp.Or(b.given[directive], b.virtual.line), 0, Warning, fault.New(what, fix))
 	}
 	negotiates := c.Type == Negotiate || c.Type == Combined
 	switch {
@@ -262,7 +254,7 @@ func (p *parser) meaning(b *block, c Check) {
 
 // CheckedPort is the port of a real server that is checked, 0 if there is none.
 func (s Service) CheckedPort(r Real) uint16 {
-	return first(s.Check.Port, r.CheckPort, r.Addr.Port(), s.Check.Application.Port())
+	return cmp.Or(s.Check.Port, r.CheckPort, r.Addr.Port(), s.Check.Application.Port())
 }
 
 // asksPort tells whether the check of a service needs a port.
@@ -291,19 +283,19 @@ func (s Service) hearsNothing(r Real) bool {
 func (p *parser) need(b *block, s Service) {
 	for _, r := range s.Reals {
 		if s.CheckedPort(r) == 0 && s.asksPort() {
-			p.add(r.Line, 0, Warning, fault{"no port to check, so this real server is never up", "add checkport=PORT"})
+			p.add(r.Line, 0, Warning, fault.New("no port to check, so this real server is never up", "add checkport=PORT"))
 			break
 		}
 	}
 	if s.Check.Type == UDP && slices.ContainsFunc(s.Reals, s.hearsNothing) {
-		p.add(first(b.given["checktype"], b.virtual.line), 0, Warning, fault{
-			"checktype=udp without receive: a server whose host is down counts as good, too", `add request="TEXT" and receive="TEXT"`})
+		p.add(cmp.Or(b.given["checktype"], b.virtual.line), 0, Warning, fault.New(
+			"checktype=udp without receive: a server whose host is down counts as good, too", `add request="TEXT" and receive="TEXT"`))
 	}
 	if s.Check.Type != Negotiate && s.Check.Type != Combined || len(s.Reals) == 0 {
 		return
 	}
-	if f := s.Check.meaningless(s.ID.Protocol); f.what != "" {
-		p.add(first(b.given["service"], b.virtual.line), 0, Warning, f)
+	if f := s.Check.meaningless(s.ID.Protocol); f.What != "" {
+		p.add(cmp.Or(b.given["service"], b.virtual.line), 0, Warning, f)
 	}
 }
 
@@ -312,11 +304,11 @@ func (c *Config) judge() []Problem {
 	var found []Problem
 	seen := map[string]int{}
 	for _, s := range c.Services {
-		report := func(line int, f fault) {
-			found = append(found, Problem{File: c.File, Line: line, Severity: Error, What: f.what, Fix: f.fix})
+		report := func(line int, f fault.Fault) {
+			found = append(found, Problem{File: c.File, Line: line, Severity: Error, What: f.What, Fix: f.Fix})
 		}
 		if line, again := seen[s.Name()]; again {
-			report(s.Line, fault{fmt.Sprintf("virtual service %s is given twice, first in line %d", s.Name(), line), "delete one of them"})
+			report(s.Line, fault.New(fmt.Sprintf("virtual service %s is given twice, first in line %d", s.Name(), line), "delete one of them"))
 		}
 		seen[s.Name()] = s.Line
 		s.judge(report)
@@ -326,12 +318,12 @@ func (c *Config) judge() []Problem {
 
 // judge finds the line for what lvs.VirtualService.Validate reports: it
 // validates the service alone, then each real server alone.
-func (s Service) judge(report func(line int, f fault)) {
+func (s Service) judge(report func(line int, f fault.Fault)) {
 	s.ID = s.standIn()
 	if err := (lvs.VirtualService{Service: s.Service}).Validate(); err != nil {
 		f := trim(err)
 		if s.Persistence == 0 && s.ID.Addr.Port() == 0 {
-			f.fix = "add persistent=SECONDS"
+			f.Fix = "add persistent=SECONDS"
 		}
 		report(s.Line, f)
 		return
@@ -348,23 +340,23 @@ func (s Service) judge(report func(line int, f fault)) {
 			report(r.Line, trim(err))
 		}
 		if line, again := seen[r.Addr]; again {
-			report(r.Line, fault{fmt.Sprintf("real server %s is given twice, first in line %d", r.Addr, line), "delete one of them"})
+			report(r.Line, fault.New(fmt.Sprintf("real server %s is given twice, first in line %d", r.Addr, line), "delete one of them"))
 		}
 		seen[r.Addr] = r.Line
 	}
 	if line, real := seen[s.fallbackAddr()]; real {
-		report(s.Fallback.Line, fault{fmt.Sprintf("fallback %s is also a real server of %s, in line %d", s.fallbackAddr(), s.Name(), line),
-			"choose another server: the fallback serves when no real server does"})
+		report(s.Fallback.Line, fault.New(fmt.Sprintf("fallback %s is also a real server of %s, in line %d", s.fallbackAddr(), s.Name(), line),
+			"choose another server: the fallback serves when no real server does"))
 	}
 }
 
 // family is the fault of a real server of the other address family.
-func (s Service) family(r Real) fault {
+func (s Service) family(r Real) fault.Fault {
 	what, fix := fmt.Sprintf("real server %s of %s: one is IPv6, the other is not", r.Addr, s.Name()), "use addresses of one family"
 	if s.ID.IsMark() && !s.IPv6 {
 		fix = fmt.Sprintf("for a firewall mark of IPv6 packets write virtual6=%d", s.ID.Mark)
 	}
-	return fault{what, fix}
+	return fault.New(what, fix)
 }
 
 // standIn is the identity of the service with some address if it has none yet.
@@ -392,9 +384,9 @@ func (s Service) fallbackAddr() netip.AddrPort {
 }
 
 // trim takes the virtual service off an error of Validate: the line says which.
-func trim(err error) fault {
+func trim(err error) fault.Fault {
 	if inner := errors.Unwrap(err); inner != nil {
 		err = inner
 	}
-	return asFault(err)
+	return fault.Of(err)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"lvs-agents/internal/config/fault"
 	"lvs-agents/internal/lvs"
 )
 
@@ -55,7 +56,7 @@ type inline struct {
 }
 
 func (in *inline) fail(parameter, value string, err error) {
-	in.add(fmt.Errorf("%s %s: %w", parameter, quote(value), err))
+	in.add(fmt.Errorf("%s %s: %w", parameter, fault.Quote(value), err))
 }
 
 // add drops what was said before: several services share most parameters.
@@ -69,9 +70,9 @@ func (in *inline) add(err error) {
 func (in *inline) persistence() {
 	switch {
 	case in.Persistent < 0 || in.Persistent > maxSeconds:
-		in.fail("persistent", fmt.Sprint(in.Persistent), faultf("", "not a number of seconds from 0 to %d", maxSeconds))
+		in.fail("persistent", fmt.Sprint(in.Persistent), fault.Errorf("", "not a number of seconds from 0 to %d", maxSeconds))
 	case in.Persistent == 0 && in.Netmask != "":
-		in.fail("netmask", in.Netmask, faultf("set persistent, or leave netmask out", "it has no effect without persistent"))
+		in.fail("netmask", in.Netmask, fault.Errorf("set persistent, or leave netmask out", "it has no effect without persistent"))
 	}
 }
 
@@ -80,7 +81,7 @@ func (in *inline) targets() []target {
 	for _, text := range strings.FieldsFunc(in.Virtual, func(r rune) bool { return strings.ContainsRune(" \t\r\n,", r) }) {
 		t, err := parseTarget(text)
 		if err == nil && t.host.name != "" {
-			err = faultf("write ADDRESS:PORT", "a host name; only addresses can be used here")
+			err = fault.Errorf("write ADDRESS:PORT", "a host name; only addresses can be used here")
 		}
 		if err != nil {
 			in.fail("virtual", text, err)
@@ -89,7 +90,7 @@ func (in *inline) targets() []target {
 		all = append(all, t)
 	}
 	if len(all) == 0 && len(in.errs) == 0 {
-		in.fail("virtual", in.Virtual, faultf("write ADDRESS:PORT, [IPV6-ADDRESS]:PORT or a firewall mark", "no virtual service"))
+		in.fail("virtual", in.Virtual, fault.Errorf("write ADDRESS:PORT, [IPV6-ADDRESS]:PORT or a firewall mark", "no virtual service"))
 	}
 	return all
 }
@@ -107,9 +108,9 @@ func (in *inline) reals() []inlineReal {
 		switch {
 		case err != nil:
 		case r.first.name != "" || r.last.name != "":
-			err = faultf("write the address", "a host name; only addresses can be used here")
+			err = fault.Errorf("write the address", "a host name; only addresses can be used here")
 		case r.quoted || r.upper != 0 || r.lower != 0:
-			err = faultf("", "only an address, a forwarding method and a weight can be given here")
+			err = fault.Errorf("", "only an address, a forwarding method and a weight can be given here")
 		}
 		var expanded []Real
 		if err == nil {
@@ -149,7 +150,7 @@ func (in *inline) service(t target, reals []inlineReal) (lvs.VirtualService, boo
 	}
 	v.Persistence = time.Duration(in.Persistent) * time.Second
 	if in.Netmask != "" && in.Persistent != 0 {
-		if v.Granularity, err = lvs.ParseNetmask(short(in.Netmask), v.ID.Is6()); err != nil {
+		if v.Granularity, err = lvs.ParseNetmask(fault.Short(in.Netmask), v.ID.Is6()); err != nil {
 			in.add(err)
 			return v, false
 		}

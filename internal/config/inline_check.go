@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"lvs-agents/internal/config/fault"
 	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/pattern"
 )
@@ -84,7 +85,7 @@ func (c Checks) read() (*parser, *block, error) {
 		p.global.fallback6 = f // a name may have both
 	}
 	if err := pattern.Check(b.check.Receive); err != nil {
-		errs = append(errs, fmt.Errorf("receive %s: %w", quote(b.check.Receive), err))
+		errs = append(errs, fmt.Errorf("receive %s: %w", fault.Quote(b.check.Receive), err))
 	}
 	return p, b, errors.Join(errs...)
 }
@@ -94,5 +95,5 @@ func (c Check) withoutLogin() error {
 	if c.Type != Negotiate && c.Type != Combined || !slices.Contains([]Application{"mysql", "pgsql", "oracle", "radius"}, c.Application) {
 		return nil
 	}
-	return faultf("write it into a file with login and passwd, and use config=FILE", "service=%s needs a user and a password, which parameters cannot have", c.Application)
+	return fault.Errorf("write it into a file with login and passwd, and use config=FILE", "service=%s needs a user and a password, which parameters cannot have", c.Application)
 }

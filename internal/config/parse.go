@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"lvs-agents/internal/config/fault"
 	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/suggest"
 )
@@ -109,20 +110,20 @@ type writtenReal struct {
 	st statement
 }
 
-func (p *parser) add(line, column int, severity Severity, f fault) {
+func (p *parser) add(line, column int, severity Severity, f fault.Fault) {
 	p.problems = append(p.problems, Problem{
 		File: p.config.File, Line: line, Column: column, Severity: severity,
-		What: printable(hideSecrets(f.what)), Fix: printable(hideSecrets(f.fix)),
+		What: fault.Printable(hideSecrets(f.What)), Fix: fault.Printable(hideSecrets(f.Fix)),
 	})
 }
 
-func (p *parser) report(st statement, severity Severity, f fault) {
+func (p *parser) report(st statement, severity Severity, f fault.Fault) {
 	p.add(st.line, st.column+st.offset(f), severity, f)
 }
 
 // offset is where in the value the word stands that a fault quotes last.
-func (st statement) offset(f fault) int {
-	parts := strings.Split(f.what, `"`)
+func (st statement) offset(f fault.Fault) int {
+	parts := strings.Split(f.What, `"`)
 	for i := len(parts) - 1 - len(parts)%2; i > 0; i -= 2 {
 		if at := strings.LastIndex(st.raw, parts[i]); parts[i] != "" && at >= 0 && !st.dir.hidden() {
 			return at
@@ -135,7 +136,7 @@ func (st statement) offset(f fault) int {
 func (p *parser) read(text []byte) []statement {
 	text, marked := bytes.CutPrefix(text, []byte("\ufeff"))
 	if marked {
-		p.add(1, 1, Warning, fault{"byte-order mark at the start of the file", "save it as UTF-8 without one"})
+		p.add(1, 1, Warning, fault.New("byte-order mark at the start of the file", "save it as UTF-8 without one"))
 	}
 	var all []statement
 	number, blankLine, returns := 0, 0, 0
@@ -144,7 +145,7 @@ func (p *parser) read(text []byte) []statement {
 		if cut, found := strings.CutSuffix(line, "\r"); found {
 			line, returns = cut, returns+1
 			if returns == 1 {
-				p.add(number, len(line)+1, Warning, fault{"lines end as in Windows files (CR LF)", `remove the CRs: sed -i 's/\r$//' FILE`})
+				p.add(number, len(line)+1, Warning, fault.New("lines end as in Windows files (CR LF)", `remove the CRs: sed -i 's/\r$//' FILE`))
 			}
 		}
 		st, ok := p.statement(number, line)
@@ -198,9 +199,9 @@ func (p *parser) named(st statement, name string, equals bool) (statement, bool)
 	word := name[:len(name)-len(strings.TrimLeft(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"))]
 	switch {
 	case word == "":
-		p.add(st.line, st.start, Error, fault{"this line is not a directive", "write NAME=VALUE, or # in front of a comment"})
+		p.add(st.line, st.start, Error, fault.New("this line is not a directive", "write NAME=VALUE, or # in front of a comment"))
 	case !equals && p.known[word] != nil:
-		p.add(st.line, st.start, Error, fault{`"=" missing after ` + word, "write " + word + "=VALUE"})
+		p.add(st.line, st.start, Error, fault.New(`"=" missing after `+word, "write "+word+"=VALUE"))
 	default:
 		p.add(st.line, st.start, Error, p.unknown(word))
 	}
@@ -216,10 +217,10 @@ func dropQuotes(r rune) rune {
 
 // unknown is the fault of a name that is no directive. It shows nothing of the
 // value: that may be the secret of a mistyped directive.
-func (p *parser) unknown(name string) fault {
+func (p *parser) unknown(name string) fault.Fault {
 	for _, secret := range secretNames {
 		if strings.HasPrefix(name, secret) {
-			return fault{"unknown directive that starts with " + secret, `write ` + secret + `="VALUE"`}
+			return fault.New("unknown directive that starts with "+secret, `write `+secret+`="VALUE"`)
 		}
 	}
 	hint := ""
@@ -231,7 +232,7 @@ func (p *parser) unknown(name string) fault {
 		slices.Sort(names)
 		hint = strings.TrimPrefix(suggest.Hint(strings.ToLower(name), names), "; ")
 	}
-	return fault{"unknown directive " + quote(name), hint}
+	return fault.New("unknown directive "+fault.Quote(name), hint)
 }
 
 // comment warns about a comment that swallowed the file behind it: text copied
@@ -244,7 +245,7 @@ func (p *parser) comment(line int, text string) {
 		}
 	}
 	if count > 3 {
-		p.add(line, 1, Warning, fault{fmt.Sprintf("this comment holds %d directives, as if line breaks were lost", count), "write each directive on a line of its own"})
+		p.add(line, 1, Warning, fault.New(fmt.Sprintf("this comment holds %d directives, as if line breaks were lost", count), "write each directive on a line of its own"))
 	}
 }
 
@@ -259,7 +260,7 @@ func (p *parser) group(all []statement) {
 			open = &block{virtual: st.indented(), flat: flat(all[i+1:])}
 			p.blocks = append(p.blocks, open)
 		case own && open == nil:
-			p.report(st, Error, fault{st.dir.name + " belongs to a virtual service, and there is no virtual= above", ""})
+			p.report(st, Error, fault.New(st.dir.name+" belongs to a virtual service, and there is no virtual= above", ""))
 		case open == nil, st.dir.where == inFile:
 			p.file = append(p.file, st.indented())
 		case own || st.indent > 0:
@@ -321,7 +322,7 @@ func (p *parser) interrupted(b *block, several bool) {
 		severity = Error
 	}
 	for _, st := range b.after {
-		p.report(st, severity, fault{st.dir.name + " stands in column 1 inside a virtual block", "indent it with a tab, or move it above the first virtual="})
+		p.report(st, severity, fault.New(st.dir.name+" stands in column 1 inside a virtual block", "indent it with a tab, or move it above the first virtual="))
 	}
 	b.after = nil
 }
@@ -334,7 +335,7 @@ func (p *parser) shared(b *block, st statement, clear bool) {
 		b.take(st)
 		return
 	}
-	p.report(st, Error, fault{st.dir.name + " may be meant for the virtual block above or for all of them", "indent it with a tab, or move it above the first virtual="})
+	p.report(st, Error, fault.New(st.dir.name+" may be meant for the virtual block above or for all of them", "indent it with a tab, or move it above the first virtual="))
 }
 
 func (b *block) take(st statement) {
@@ -360,12 +361,12 @@ func (p *parser) block(b *block) {
 // layout reports what ldirectord would not take as the inside of a block.
 func (p *parser) layout(b *block) {
 	if n := len(b.thin); n > 0 {
-		p.add(b.thin[0].line, 0, Warning, fault{
+		p.add(b.thin[0].line, 0, Warning, fault.New(
 			fmt.Sprintf("%s not indented by a tab or four blanks", count(n, "line of this virtual block is", "lines of this virtual block are")),
-			`begin with a tab: "\t` + b.thin[0].dir.name + `=…"`})
+			`begin with a tab: "\t`+b.thin[0].dir.name+`=…"`))
 	}
 	if b.blankLine != 0 {
-		p.add(b.blankLine, 0, Warning, fault{"empty line inside a virtual block, where ldirectord ends it", "delete the line"})
+		p.add(b.blankLine, 0, Warning, fault.New("empty line inside a virtual block, where ldirectord ends it", "delete the line"))
 	}
 }
 
@@ -376,11 +377,11 @@ func (p *parser) target(b *block) {
 	b.ipv6 = six || strings.HasPrefix(text, "[")
 	if err == nil {
 		if address, rest, found := strings.Cut(text, " "); found {
-			p.report(b.virtual, Warning, fault{quote(strings.TrimSpace(rest)) + " after the address", "write " + b.virtual.dir.line(address)})
+			p.report(b.virtual, Warning, fault.New(fault.Quote(strings.TrimSpace(rest))+" after the address", "write "+b.virtual.dir.line(address)))
 			text = address
 		}
 		if b.target, err = parseTarget(text); err == nil && six && b.target.host.addr.Is4() {
-			err = faultf("write virtual=", "an IPv4 address in virtual6=")
+			err = fault.Errorf("write virtual=", "an IPv4 address in virtual6=")
 		}
 		if err != nil {
 			named := scope{st: b.virtual}
@@ -414,23 +415,23 @@ func (p *parser) clean(st statement, block bool) (string, error) {
 	c := cleaning{block: block, names: p.names, damage: st.damage}
 	if err := c.clean(st.dir.class, st.raw); err != nil {
 		if !errors.As(err, new(lostBreak)) {
-			f := asFault(err)
-			err = fault{st.dir.name + ": " + f.what, f.fix}
+			f := fault.Of(err)
+			err = fault.New(st.dir.name+": "+f.What, f.Fix)
 		}
 		return "", err
 	}
 	if len(c.damage) > 0 {
-		p.report(st, Warning, fault{strings.Join(c.damage, " and "), "write " + st.dir.line(c.text)})
+		p.report(st, Warning, fault.New(strings.Join(c.damage, " and "), "write "+st.dir.line(c.text)))
 	}
 	return c.text, nil
 }
 
 // fail reports the error of a statement.
 func (p *parser) fail(st statement, err error) {
-	f := asFault(err)
+	f := fault.Of(err)
 	var lost lostBreak
 	if errors.As(err, &lost) {
-		f.fix = "write two lines: " + st.dir.line(lost.first) + " and " + short(lost.second)
+		f.Fix = "write two lines: " + st.dir.line(lost.first) + " and " + fault.Short(lost.second)
 	}
 	p.report(st, Error, f)
 }

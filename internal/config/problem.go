@@ -6,8 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"lvs-agents/internal/config/fault"
 )
 
 // Severity says whether a file with a problem can be used.
@@ -43,7 +43,7 @@ type Problem struct {
 }
 
 // String returns the problem as "web.cf:7:12: what; fix".
-func (p Problem) String() string { return p.Position() + ": " + joined(p.What, p.Fix) }
+func (p Problem) String() string { return p.Position() + ": " + fault.New(p.What, p.Fix).Error() }
 
 // Position returns "web.cf:7:12", without what is not known.
 func (p Problem) Position() string {
@@ -54,13 +54,6 @@ func (p Problem) Position() string {
 		return fmt.Sprintf("%s:%d", p.File, p.Line)
 	}
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
-}
-
-func joined(what, fix string) string {
-	if fix == "" {
-		return what
-	}
-	return what + "; " + fix
 }
 
 // Err returns the errors among problems as one error of one line that names
@@ -84,51 +77,6 @@ func Err(problems []Problem) error {
 		return errors.New(first.String())
 	}
 	return fmt.Errorf("%s (and %d more, see lvsctl check %s)", first, more, first.File)
-}
-
-// fault is a Problem without its place. Values are parsed without knowing
-// where they come from.
-type fault struct{ what, fix string }
-
-func (f fault) Error() string { return joined(f.what, f.fix) }
-
-// faultf returns a fault. Its fix comes first because it rarely has arguments.
-func faultf(fix, what string, args ...any) error {
-	return fault{what: fmt.Sprintf(what, args...), fix: fix}
-}
-
-// asFault splits the text of any error into what is wrong and the fix.
-func asFault(err error) fault {
-	if f, ok := errors.AsType[fault](err); ok {
-		return f
-	}
-	what, fix, _ := strings.Cut(err.Error(), "; ")
-	return fault{what, fix}
-}
-
-// quote quotes user input for a message and keeps it short.
-func quote(text string) string { return fmt.Sprintf("%q", short(text)) }
-
-func short(text string) string {
-	const limit = 80
-	if len(text) <= limit {
-		return text
-	}
-	end := limit
-	for end > limit-utf8.UTFMax && !utf8.RuneStart(text[end]) {
-		end--
-	}
-	return text[:end] + "…"
-}
-
-// printable keeps control characters of a file off the terminal.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == utf8.RuneError {
-			return '?'
-		}
-		return r
-	}, text)
 }
 
 // secretNames are the directives whose values are never shown.

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"lvs-agents/internal/config/fault"
 	"lvs-agents/internal/lvs"
 )
 
@@ -31,15 +32,15 @@ func parseReal(text string) (realText, error) {
 	}
 	words = joinArrow(words)
 	if len(words) == 0 {
-		return r, faultf("write ADDRESS:PORT gate, masq or ipip", "no address")
+		return r, fault.Errorf("write ADDRESS:PORT gate, masq or ipip", "no address")
 	}
 	if err := r.address(words[0]); err != nil {
 		return r, err
 	}
 	if words = words[1:]; len(words) == 0 || words[0][0] == '"' || numeric(words[0]) {
-		return r, faultf("write gate, masq or ipip after the address", "forwarding method missing")
+		return r, fault.Errorf("write gate, masq or ipip after the address", "forwarding method missing")
 	}
-	if r.forward, err = lvs.ParseForward(short(words[0])); err != nil {
+	if r.forward, err = lvs.ParseForward(fault.Short(words[0])); err != nil {
 		return r, err
 	}
 	return r, r.options(words[1:])
@@ -58,7 +59,7 @@ func splitWords(text string) ([]string, error) {
 		switch {
 		case text[0] == '"':
 			if end = strings.IndexByte(text[1:], '"') + 2; end == 1 {
-				return nil, faultf("", "closing quote missing")
+				return nil, fault.Errorf("", "closing quote missing")
 			}
 		case end < 0:
 			end = len(text)
@@ -88,7 +89,7 @@ func (r *realText) address(text string) error {
 	r.first = e.host
 	if ranged {
 		if e.portText != "" {
-			return faultf("write FIRST->LAST:PORT", "the port stands inside the range %s", quote(text))
+			return fault.Errorf("write FIRST->LAST:PORT", "the port stands inside the range %s", fault.Quote(text))
 		}
 		if e, err = parseEndpoint(second); err != nil {
 			return err
@@ -111,7 +112,7 @@ func (r *realText) options(words []string) error {
 				return err
 			}
 		case weighed:
-			return faultf("delete it", "%s after the weight", quote(word))
+			return fault.Errorf("delete it", "%s after the weight", fault.Quote(word))
 		default:
 			weighed = true
 			if len(strs) > 0 {
@@ -131,13 +132,13 @@ func (r *realText) parseWeight(word string) error {
 		r.weight = int(weight)
 		return nil
 	}
-	return faultf("", "weight %s is not a number from 0 to %d", quote(word), lvs.MaxWeight)
+	return fault.Errorf("", "weight %s is not a number from 0 to %d", fault.Quote(word), lvs.MaxWeight)
 }
 
 func (r *realText) threshold(name, value string) error {
 	limit, err := strconv.ParseUint(value, 10, 32)
 	if err != nil {
-		return faultf("", "threshold %s is not a number from 0 to 4294967295", quote(name+":"+value))
+		return fault.Errorf("", "threshold %s is not a number from 0 to 4294967295", fault.Quote(name+":"+value))
 	}
 	if name == "u" {
 		r.upper = uint32(limit)
@@ -156,7 +157,7 @@ func (r *realText) strings(strs []string) error {
 	case 2:
 		r.request, r.receive, r.quoted = strs[0], strs[1], true
 	default:
-		return faultf(`write both, "REQUEST", "RECEIVE"`, "%s", count(len(strs), "quoted string", "quoted strings"))
+		return fault.Errorf(`write both, "REQUEST", "RECEIVE"`, "%s", count(len(strs), "quoted string", "quoted strings"))
 	}
 	return nil
 }

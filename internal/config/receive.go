@@ -1,11 +1,13 @@
 package config
 
 import (
+	"cmp"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 
+	"lvs-agents/internal/config/fault"
 	"lvs-agents/internal/pattern"
 )
 
@@ -36,8 +38,8 @@ func (p *parser) receive(b *block, s *Service) {
 		}
 		s.Reals[i].Unusable = p.unusable(statement{line: r.Line}, s.Check, r.Receive, "this real server is never up")
 		if _, err := WholeURL(s.Check.Application, r.Request); err != nil && s.Check.receives() && s.Reals[i].Unusable == "" {
-			f := asFault(err)
-			p.add(r.Line, 0, Refused, fault{f.what + ", so this real server is never up", f.fix})
+			f := fault.Of(err)
+			p.add(r.Line, 0, Refused, fault.New(f.What+", so this real server is never up", f.Fix))
 			s.Reals[i].Unusable = err.Error()
 		}
 	}
@@ -52,10 +54,10 @@ func WholeURL(application Application, request string) (*url.URL, error) {
 	}
 	target, err := url.Parse(request)
 	if err != nil {
-		return nil, faultf("what is special in a login is written as %XX", "request is not a URL")
+		return nil, fault.Errorf("what is special in a login is written as %XX", "request is not a URL")
 	}
-	if _, err := strconv.ParseUint(first(target.Port(), "1"), 10, 16); err != nil {
-		return nil, faultf("", "request: port %s is not a number from 1 to 65535", target.Port())
+	if _, err := strconv.ParseUint(cmp.Or(target.Port(), "1"), 10, 16); err != nil {
+		return nil, fault.Errorf("", "request: port %s is not a number from 1 to 65535", target.Port())
 	}
 	return target, nil
 }
@@ -66,14 +68,14 @@ func (p *parser) unusable(st statement, c Check, text, so string) string {
 	if err == nil {
 		return ""
 	}
-	f := asFault(err)
-	what := "receive " + quote(text) + " cannot be used: " + f.what
+	f := fault.Of(err)
+	what := "receive " + fault.Quote(text) + " cannot be used: " + f.What
 	if !c.receives() {
-		p.add(st.line, st.column, Warning, fault{what + "; it has no effect here", f.fix})
+		p.add(st.line, st.column, Warning, fault.New(what+"; it has no effect here", f.Fix))
 		return ""
 	}
-	p.add(st.line, st.column, Refused, fault{what + ", so " + so, f.fix})
-	return printable(hideSecrets(joined(what, f.fix)))
+	p.add(st.line, st.column, Refused, fault.New(what+", so "+so, f.Fix))
+	return fault.Printable(hideSecrets(fault.New(what, f.Fix).Error()))
 }
 
 // refusesAll reports whether no real server of the file can ever be up.

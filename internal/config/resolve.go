@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 
+	"lvs-agents/internal/config/fault"
 	"lvs-agents/internal/lvs"
 )
 
@@ -54,9 +55,9 @@ func (c *Config) Resolve(ctx context.Context, n *Names) (*Config, []Problem) {
 	}
 	switch {
 	case len(resolved.Services) == 0:
-		r.add(Error, r.first.Line, fault{r.first.What + ", and no virtual service is left", r.first.Fix})
+		r.add(Error, r.first.Line, fault.New(r.first.What+", and no virtual service is left", r.first.Fix))
 	case before > 0 && left == 0:
-		r.add(Error, r.first.Line, fault{r.first.What + ", and no real server is left", r.first.Fix})
+		r.add(Error, r.first.Line, fault.New(r.first.What+", and no real server is left", r.first.Fix))
 	}
 	return &resolved, r.problems
 }
@@ -95,17 +96,17 @@ type resolution struct {
 	problems []Problem
 }
 
-func (r *resolution) add(severity Severity, line int, f fault) {
-	r.problems = append(r.problems, Problem{File: r.config.File, Line: line, Severity: severity, What: printable(f.what), Fix: f.fix})
+func (r *resolution) add(severity Severity, line int, f fault.Fault) {
+	r.problems = append(r.problems, Problem{File: r.config.File, Line: line, Severity: severity, What: fault.Printable(f.What), Fix: f.Fix})
 }
 
 // left warns that something is left out.
 func (r *resolution) left(line int, what string, err error) {
-	f := asFault(err)
+	f := fault.Of(err)
 	if r.first.What == "" {
-		r.first = Problem{Line: line, What: what + ": " + f.what, Fix: f.fix}
+		r.first = Problem{Line: line, What: what + ": " + f.What, Fix: f.Fix}
 	}
-	r.add(Warning, line, fault{what + ": " + f.what + ", so it is left out", f.fix})
+	r.add(Warning, line, fault.New(what+": "+f.What+", so it is left out", f.Fix))
 }
 
 // addr is the address of a name; ok reports whether it has one.
@@ -118,8 +119,8 @@ func (r *resolution) addr(line int, what string, h Host) (addr netip.Addr, ok bo
 	case a.Err == nil:
 		return a.Addr, true
 	case a.Addr.IsValid():
-		f := asFault(a.Err)
-		r.add(Warning, line, fault{fmt.Sprintf("%s %s: %s, so its last address counts, %s", what, h.Name, f.what, a.Addr), f.fix})
+		f := fault.Of(a.Err)
+		r.add(Warning, line, fault.New(fmt.Sprintf("%s %s: %s, so its last address counts, %s", what, h.Name, f.What, a.Addr), f.Fix))
 		return a.Addr, true
 	}
 	r.left(line, what+" "+h.Name, a.Err)
@@ -140,7 +141,7 @@ func (r *resolution) service(s Service) (Service, bool) {
 		}
 	}
 	if line, again := r.given[s.ID]; again && line != s.Line {
-		r.left(s.Line, "virtual server "+name, faultf("delete one of them", "virtual service %s is also in line %d", s.Name(), line))
+		r.left(s.Line, "virtual server "+name, fault.Errorf("delete one of them", "virtual service %s is also in line %d", s.Name(), line))
 		return s, false
 	}
 	r.given[s.ID] = s.Line
@@ -170,13 +171,13 @@ func (r *resolution) reals(s *Service) {
 }
 
 // repetition is the fault of a real server that is given again.
-func repetition(before, again Real) fault {
+func repetition(before, again Real) fault.Fault {
 	what := fmt.Sprintf("real server %s is given twice, first in line %d", again.Addr, before.Line)
 	before.Line = again.Line
 	if before == again {
-		return fault{what, "delete this one"}
+		return fault.New(what, "delete this one")
 	}
-	return fault{what + " with other values; the last one counts", "delete one of them"}
+	return fault.New(what+" with other values; the last one counts", "delete one of them")
 }
 
 // addresses is the real servers that one with a name stands for.
@@ -240,7 +241,7 @@ func (r *resolution) fallback(s *Service) {
 	s.Fallback = &f
 	for _, real := range s.Reals {
 		if real.Addr == s.fallbackAddr() {
-			r.left(f.Line, "fallback "+name, faultf("choose another server: the fallback serves when no real server does", "it is also a real server of %s, in line %d", s.Name(), real.Line))
+			r.left(f.Line, "fallback "+name, fault.Errorf("choose another server: the fallback serves when no real server does", "it is also a real server of %s, in line %d", s.Name(), real.Line))
 			s.Fallback = nil
 			return
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"lvs-agents/internal/config/fault"
 	"lvs-agents/internal/logsink"
 	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/mailbox"
@@ -14,7 +15,7 @@ import (
 type setter = func(s *scope, value string) error
 
 func refuse(what, fix string) setter {
-	return func(*scope, string) error { return fault{what, fix} }
+	return func(*scope, string) error { return fault.New(what, fix) }
 }
 
 func setText(field func(*scope) *string) setter {
@@ -38,7 +39,7 @@ func setYesNo(field func(*scope) *bool) setter {
 			*field(s) = value == "yes"
 			return nil
 		}
-		return faultf("write yes or no", "%s is neither yes nor no", s.named(value))
+		return fault.Errorf("write yes or no", "%s is neither yes nor no", s.named(value))
 	}
 }
 
@@ -68,7 +69,7 @@ func (s *scope) number(value, what string, limit int) (int, error) {
 		if d, err := time.ParseDuration(value); err == nil && what == "seconds" && d >= time.Second && d%time.Second == 0 {
 			fix = "write " + strconv.Itoa(int(d/time.Second))
 		}
-		return 0, faultf(fix, "%s is not a number of %s from 1 to %d", s.named(value), what, limit)
+		return 0, fault.Errorf(fix, "%s is not a number of %s from 1 to %d", s.named(value), what, limit)
 	}
 	return int(n), nil
 }
@@ -104,7 +105,7 @@ func setWords(field func(*scope) *[]string) setter {
 			words[i] = strings.Trim(words[i], `"`)
 		}
 		if len(words) == 0 || words[0] == "" {
-			return faultf("write the path of a program, or delete the line", "%s has no value", s.st.dir.name)
+			return fault.Errorf("write the path of a program, or delete the line", "%s has no value", s.st.dir.name)
 		}
 		*field(s) = words
 		return nil
@@ -113,7 +114,7 @@ func setWords(field func(*scope) *[]string) setter {
 
 func addExecute(s *scope, value string) error {
 	if value == "" || strings.HasPrefix(value, "-") {
-		return faultf("write the name of another file", "%s is not the name of a configuration", s.named(value))
+		return fault.Errorf("write the name of another file", "%s is not the name of a configuration", s.named(value))
 	}
 	s.config.Execute = append(s.config.Execute, value)
 	return nil
@@ -140,7 +141,7 @@ func setMethod(s *scope, value string) error {
 		s.block.check.Method = strings.TrimPrefix(method, "GET") // empty is GET
 		return nil
 	}
-	return faultf("write GET or HEAD", "%s is neither GET nor HEAD", s.named(value))
+	return fault.Errorf("write GET or HEAD", "%s is neither GET nor HEAD", s.named(value))
 }
 
 func warnUnused(s *scope, _ string) error {
@@ -161,7 +162,7 @@ func setAddresses(s *scope, value string) error {
 		}
 	}
 	if len(to) == 0 {
-		return faultf("write USER@HOST, or delete the line", "emailalert has no address")
+		return fault.Errorf("write USER@HOST, or delete the line", "emailalert has no address")
 	}
 	s.alert.To = to
 	return nil
@@ -179,7 +180,7 @@ func setSender(s *scope, value string) error {
 // here.
 func checkAddress(address string) error {
 	if _, err := mailbox.Address(address, "localhost"); err != nil {
-		return faultf("write USER@HOST, or NAME <USER@HOST>", "%s is not a mail address", quote(address))
+		return fault.Errorf("write USER@HOST, or NAME <USER@HOST>", "%s is not a mail address", fault.Quote(address))
 	}
 	return nil
 }
@@ -203,14 +204,14 @@ func setPhases(s *scope, value string) error {
 		case slices.Contains(all, Phase(word)):
 			phases = append(phases, Phase(word))
 		case word != "none":
-			return faultf("", "unknown state %s in emailalertstatus%s", quote(word),
+			return fault.Errorf("", "unknown state %s in emailalertstatus%s", fault.Quote(word),
 				orUse(word, "all, none, starting, running, stopping or reloading", "all", "none", "starting", "running", "stopping", "reloading"))
 		case len(words) > 1:
-			return faultf("write none alone, or delete it", "emailalertstatus has none and others")
+			return fault.Errorf("write none alone, or delete it", "emailalertstatus has none and others")
 		}
 	}
 	if len(words) == 0 {
-		return faultf("write all or none", "emailalertstatus has no value")
+		return fault.Errorf("write all or none", "emailalertstatus has no value")
 	}
 	s.alert.Phases = phases
 	return nil
@@ -218,7 +219,7 @@ func setPhases(s *scope, value string) error {
 
 func setRelay(s *scope, value string) error {
 	if _, _, err := mailbox.Relay(value); err != nil {
-		return s.in(value, faultf("write HOST, HOST:PORT or [IPv6 address]:PORT", "%v", err))
+		return s.in(value, fault.Errorf("write HOST, HOST:PORT or [IPv6 address]:PORT", "%v", err))
 	}
 	s.alert.Relay = value
 	return nil
@@ -226,15 +227,15 @@ func setRelay(s *scope, value string) error {
 
 func setPersistent(s *scope, value string) error {
 	if value == "0" {
-		return faultf("delete the line for no persistence", "persistence of 0 seconds")
+		return fault.Errorf("delete the line for no persistence", "persistence of 0 seconds")
 	}
 	return setSeconds(func(s *scope) *time.Duration { return &s.block.service.Persistence })(s, value)
 }
 
 func setScheduler(s *scope, value string) (err error) {
-	if s.block.service.Scheduler, err = lvs.ParseScheduler(short(value)); err != nil {
+	if s.block.service.Scheduler, err = lvs.ParseScheduler(fault.Short(value)); err != nil {
 		names := lvs.Schedulers()
-		return fault{err.Error() + orUse(value, strings.Join(names, ", "), names...), ""}
+		return fault.New(err.Error()+orUse(value, strings.Join(names, ", "), names...), "")
 	}
 	return nil
 }
@@ -242,7 +243,7 @@ func setScheduler(s *scope, value string) (err error) {
 func setSchedulerFlags(s *scope, value string) error {
 	op, err := lvs.ParseOp("-A -f 1 -b " + value)
 	if err != nil {
-		return faultf("use sh-fallback, sh-port, mh-fallback, mh-port or flag-1 to flag-3", "unknown scheduler flag in %s", quote(value))
+		return fault.Errorf("use sh-fallback, sh-port, mh-fallback, mh-port or flag-1 to flag-3", "unknown scheduler flag in %s", fault.Quote(value))
 	}
 	s.block.service.Flags |= op.Service.Flags
 	return nil
@@ -257,7 +258,7 @@ func setService(s *scope, value string) error {
 			return nil
 		}
 	}
-	return faultf("", "unknown service %s%s", quote(value), orUse(value, strings.Join(names, ", "), names...))
+	return fault.Errorf("", "unknown service %s%s", fault.Quote(value), orUse(value, strings.Join(names, ", "), names...))
 }
 
 func setCheckType(s *scope, value string) error {
@@ -267,7 +268,7 @@ func setCheckType(s *scope, value string) error {
 		return nil
 	}
 	if !slices.Contains(names, value) {
-		return faultf("", "unknown checktype %s%s", quote(value), orUse(value, strings.Join(names, ", ")+" or a number", names...))
+		return fault.Errorf("", "unknown checktype %s%s", fault.Quote(value), orUse(value, strings.Join(names, ", ")+" or a number", names...))
 	}
 	s.block.check.Type = CheckType(value)
 	return nil
@@ -276,7 +277,7 @@ func setCheckType(s *scope, value string) error {
 func setCheckPort(s *scope, value string) error {
 	port, err := parsePort(value)
 	if err != nil || port == 0 {
-		return faultf("", "%s is not a port from 1 to 65535", s.named(value))
+		return fault.Errorf("", "%s is not a port from 1 to 65535", s.named(value))
 	}
 	s.block.check.Port = port
 	return nil
@@ -294,7 +295,7 @@ func setReal(ipv6 bool) setter {
 			return s.in(value, err)
 		}
 		if ipv6 && !s.block.ipv6 {
-			return faultf("write real=", "real6= in a block of virtual=")
+			return fault.Errorf("write real=", "real6= in a block of virtual=")
 		}
 		if r.lost != "" {
 			s.warn("ldirectord loses "+r.lost, `write ADDRESS METHOD WEIGHT "REQUEST", "RECEIVE" l:N u:N`)
@@ -316,7 +317,7 @@ func setFallback(ipv6 bool) setter {
 		}
 		f.line = s.st.line
 		if f.ipv6 && s.block != nil && !s.block.ipv6 {
-			return faultf("write an IPv4 address", "IPv6 fallback in a block of virtual=")
+			return fault.Errorf("write an IPv4 address", "IPv6 fallback in a block of virtual=")
 		}
 		if f.ipv6 || s.block != nil && s.block.ipv6 {
 			s.fallback6 = &f
@@ -342,19 +343,19 @@ func parseFallback(text string, ipv6 bool) (writtenFallback, error) {
 	f := writtenFallback{forward: lvs.Route, ipv6: ipv6}
 	words := strings.Fields(text)
 	if len(words) == 0 {
-		return f, faultf("write ADDRESS:PORT METHOD", "no address")
+		return f, fault.Errorf("write ADDRESS:PORT METHOD", "no address")
 	}
 	if len(words) > 2 {
-		return f, faultf("write ADDRESS:PORT METHOD", "%s after the forwarding method", quote(words[2]))
+		return f, fault.Errorf("write ADDRESS:PORT METHOD", "%s after the forwarding method", fault.Quote(words[2]))
 	}
 	e, err := parseEndpoint(words[0])
 	if err == nil && len(words) == 2 {
-		f.forward, err = lvs.ParseForward(short(words[1]))
+		f.forward, err = lvs.ParseForward(fault.Short(words[1]))
 	}
 	f.host, f.port, f.hasPort = e.host, e.port, e.portText != ""
 	f.ipv6 = ipv6 || e.host.addr.Is6()
 	if err == nil && ipv6 && e.host.addr.Is4() {
-		err = faultf("write fallback=", "IPv4 address in fallback6=")
+		err = fault.Errorf("write fallback=", "IPv4 address in fallback6=")
 	}
 	return f, err
 }

@@ -1,0 +1,68 @@
+// Package fault is what is wrong with a value of a configuration and what to do about it,
+// without a place: values are read without knowing where they come from.
+package fault
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Fault is one mistake. It is an error with the text "what; fix".
+type Fault struct {
+	What string
+	Fix  string // what to do about it; may be empty
+}
+
+// New returns the fault with these texts.
+func New(what, fix string) Fault { return Fault{What: what, Fix: fix} }
+
+// Errorf returns a fault. Its fix comes first because it rarely has arguments.
+func Errorf(fix, what string, args ...any) error {
+	return Fault{What: fmt.Sprintf(what, args...), Fix: fix}
+}
+
+// Of splits the text of any error into what is wrong and the fix.
+func Of(err error) Fault {
+	if f, ok := errors.AsType[Fault](err); ok {
+		return f
+	}
+	what, fix, _ := strings.Cut(err.Error(), "; ")
+	return Fault{What: what, Fix: fix}
+}
+
+// Error returns "what; fix".
+func (f Fault) Error() string {
+	if f.Fix == "" {
+		return f.What
+	}
+	return f.What + "; " + f.Fix
+}
+
+// Quote quotes user input for a message and keeps it short.
+func Quote(text string) string { return fmt.Sprintf("%q", Short(text)) }
+
+// Short cuts a text after 80 bytes.
+func Short(text string) string {
+	const limit = 80
+	if len(text) <= limit {
+		return text
+	}
+	end := limit
+	for end > limit-utf8.UTFMax && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end] + "…"
+}
+
+// Printable keeps control characters of a file off the terminal.
+func Printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == utf8.RuneError {
+			return '?'
+		}
+		return r
+	}, text)
+}
