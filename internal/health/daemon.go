@@ -50,7 +50,7 @@ type Options struct {
 
 // Daemon looks after the services of one configuration. New makes it.
 type Daemon struct {
-	Options
+	options    Options
 	reconciler *reconciler
 	wheel      *wheel
 	results    chan result
@@ -66,7 +66,7 @@ type Daemon struct {
 	standing []*standing  // of the services, in their order
 	wanted   lvs.Table    // by it
 	stale    map[int]bool // services that wanted has not got yet
-	hindered hindrance
+	fault    localFault
 
 	rereading <-chan struct{}         // closed when a reload that the table asked for has ended; nil for none
 	refused   string                  // why the last configuration was not accepted
@@ -79,9 +79,6 @@ type Daemon struct {
 	reloaded  bool                    // the setup is not the first
 }
 
-// place is a real server in the setup.
-type place struct{ service, real int }
-
 var _ control.Daemon = (*Daemon)(nil)
 
 // New makes a daemon and touches nothing.
@@ -91,7 +88,7 @@ func New(o Options) *Daemon {
 	}
 	results := make(chan result, 64)
 	return &Daemon{
-		Options: o, reconciler: newReconciler(o), wheel: newWheel(results), results: results,
+		options: o, reconciler: newReconciler(o), wheel: newWheel(results), results: results,
 		requests: make(chan func(context.Context)), started: time.Now(), trackers: map[Probe]*tracker{},
 		out: map[netip.AddrPort]bool{}, serving: map[lvs.ServiceID]bool{},
 	}
@@ -101,7 +98,7 @@ func New(o Options) *Daemon {
 // is. ready is called when the table was taken over. The error is for a
 // configuration or a table that cannot be used at all.
 func (d *Daemon) Run(ctx context.Context, ready func()) error {
-	setup, err := d.Load(ctx)
+	setup, err := d.options.Load(ctx)
 	if err != nil {
 		return err
 	}
@@ -170,21 +167,6 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 	}
 }
 
-func (d *Daemon) beat() {
-	if d.Beat == nil {
-		return
-	}
-	beat := control.Beat{Age: max(d.reconciler.age(), d.wheel.age()), Limit: d.limit()}
-	for _, service := range d.setup.Services {
-		for _, real := range service.Reals {
-			if d.verdict(real) == Bad {
-				beat.Bad = append(beat.Bad, record.Server(service.ID, real.Addr))
-			}
-		}
-	}
-	d.Beat(beat)
-}
-
 func background(f func()) <-chan struct{} {
 	done := make(chan struct{})
 	go func() {
@@ -198,7 +180,7 @@ func (d *Daemon) checkers(setup Setup) ([]target, error) {
 	var targets []target
 	for _, probe := range setup.Probes() {
 		if !probe.fixed() {
-			checker, err := d.Checker(probe)
+			checker, err := d.options.Checker(probe)
 			if err != nil {
 				return nil, err
 			}
@@ -211,16 +193,16 @@ func (d *Daemon) checkers(setup Setup) ([]target, error) {
 // accept makes a setup the current one. Probes that it shares with the one
 // before keep their verdicts.
 func (d *Daemon) accept(ctx context.Context, setup Setup, checkers []target) {
-	if d.Accepted != nil {
-		d.Accepted(setup)
+	if d.options.Accepted != nil {
+		d.options.Accepted(setup)
 	}
 	for _, problem := range setup.Problems {
 		switch {
 		case slices.Contains(d.setup.Problems, problem): // it was logged
 		case problem.Severity == config.Warning:
-			d.Log.Warn(problem)
+			d.options.Log.Warn(problem)
 		default:
-			d.Log.Error(problem)
+			d.options.Log.Error(problem)
 		}
 	}
 	trackers := map[Probe]*tracker{}
@@ -244,243 +226,10 @@ func (d *Daemon) accept(ctx context.Context, setup Setup, checkers []target) {
 	}
 }
 
-// find makes the standing of the services by what the daemon found, and what is
-// wanted until it is decided anew.
-func (d *Daemon) find() {
-	services := d.adopted.Index()
-	d.found = make(lvs.Table, len(d.setup.Services))
-	d.standing = make([]*standing, len(d.setup.Services))
-	for i, service := range d.setup.Services {
-		if at, exists := services[service.ID]; exists {
-			d.found[i] = d.adopted[at]
-		}
-		d.standing[i] = service.stand(d.verdict, d.found[i].Destinations)
-		for j, real := range service.Reals {
-			if t := d.trackers[real.Probe]; t.checked.IsZero() && d.standing[i].reals[j].found <= 0 {
-				t.soft = 1 // ldirectord counts a server that was not in as failed once
-			}
-		}
-	}
-	d.wanted, d.stale = d.found, map[int]bool{}
-}
-
-func newTracker(p Probe) *tracker {
-	t := &tracker{fall: max(1, p.Fall), rise: p.Rise, since: time.Now()}
-	if p.fixed() {
-		t.verdict = Good
-		if p.Type == "off" {
-			t.verdict, t.reason = Bad, "checktype=off"
-		}
-	}
-	return t
-}
-
-// judge takes the result of a check.
-func (d *Daemon) judge(r result) {
-	t := d.trackers[r.probe]
-	if t == nil {
-		return // of a configuration that is gone
-	}
-	if hinders(r.err) {
-		if d.hindered.note(time.Now(), fmt.Errorf("checks cannot be sent, verdicts stay: %w", r.err)) {
-			d.Log.Error(d.hindered.err)
-		}
-		return
-	}
-	r.err = check.Reason(r.err) // what checks and their libraries pass on of servers' answers
-	before, soft := t.verdict, t.soft
-	changed := t.record(r.at, r.err)
-	for _, at := range d.users[r.probe] {
-		d.told(at, r.err, soft)
-	}
-	if !changed {
-		return
-	}
-	fields := logrus.Fields{"real_server": r.probe.Addr.String(), "verdict": t.verdict.String()}
-	if t.reason != "" {
-		fields["reason"] = t.reason
-	}
-	d.Log.WithFields(fields).Debug("verdict")
-	for users := d.users[r.probe]; len(users) > 0; {
-		n := slices.IndexFunc(users, func(at place) bool { return at.service != users[0].service })
-		if n < 0 {
-			n = len(users)
-		}
-		d.follow(users[:n])
-		users = users[n:]
-	}
-	if before == Unknown { // after the last of them the daemon has started
-		d.unknown--
-	}
-}
-
-// judgeMore takes the results that wait already, so that the reconciler gets
-// what many of them mean together. It tells whether they mean anything.
-func (d *Daemon) judgeMore() bool {
-	for range cap(d.results) {
-		select {
-		case r := <-d.results:
-			d.judge(r)
-			continue
-		default:
-		}
-		break
-	}
-	if len(d.events) == 0 {
-		return false
-	}
-	d.apply(nil)
-	return true
-}
-
-// told notes what the log says about a result besides what it changes; soft is
-// how many failures there were before.
-func (d *Daemon) told(at place, err error, soft int) {
-	service := d.setup.Services[at.service]
-	real := service.Reals[at.real]
-	t := d.trackers[real.Probe]
-	who := fmt.Sprintf("%s (%s)", real.Addr, identity(service.ID))
-	e := Event{note: true, Op: lvs.Op{Service: service.Service, Destination: real.Destination}, Reason: t.reason}
-	switch {
-	case err == nil && soft > 0:
-		e.Message = "Resetting soft failure count: " + who
-		d.events = append(d.events, e)
-	case t.soft > soft && t.verdict == Good:
-		e.Message = fmt.Sprintf("Soft failure real server: %s failure %d/%d", who, t.soft, t.fall)
-		d.events = append(d.events, e)
-	}
-	if d.Checked != nil {
-		d.Checked(service, real, d.checked(real, err))
-	}
-}
-
-func (d *Daemon) checked(real Real, err error) error {
-	if d.out[real.Addr] {
-		return maintenance{}
-	}
-	return err
-}
-
-// maintenance is the reason of a real server that an operator took out, in
-// ldirectord's words.
-type maintenance struct{}
-
-func (maintenance) Error() string { return "Server in maintenance" }
-
-// verdict is what counts for a real server.
-func (d *Daemon) verdict(real Real) Verdict {
-	if d.out[real.Addr] {
-		return Bad
-	}
-	return d.trackers[real.Probe].verdict
-}
-
-// why is the reason of a verdict.
-func (d *Daemon) why(real Real) string {
-	if d.out[real.Addr] {
-		return maintenance{}.Error()
-	}
-	return d.trackers[real.Probe].reason
-}
-
-// Maintain takes real servers out whatever their checks say, and no others.
-func (d *Daemon) Maintain(ctx context.Context, out map[netip.AddrPort]bool) error {
-	return d.do(ctx, func(context.Context) error {
-		d.out = out
-		d.decideAll()
-		d.apply(nil)
-		return nil
-	})
-}
-
-// phase is what the daemon is doing: it starts or reloads until it knows all
-// real servers.
-func (d *Daemon) phase() config.Phase {
-	switch {
-	case d.unknown == 0:
-		return config.Running
-	case d.reloaded:
-		return config.Reloading
-	}
-	return config.Starting
-}
-
-// begin decides about all services after they were accepted: first what services
-// there shall be, then what is in them, as ldirectord's log has it.
-func (d *Daemon) begin() {
-	after := make(lvs.Table, len(d.wanted))
-	for i, service := range d.setup.Services {
-		after[i] = lvs.VirtualService{Service: service.Service, Destinations: d.wanted[i].Destinations}
-		d.events = append(d.events, d.steps(i, d.wanted[i], after[i])...)
-	}
-	d.wanted = after
-	d.decideAll()
-}
-
-// decideAll finds out what all services shall be now.
-func (d *Daemon) decideAll() {
-	d.refresh()
-	for i, service := range d.setup.Services {
-		before := d.wanted[i]
-		d.standing[i] = service.stand(d.verdict, d.found[i].Destinations)
-		d.wanted[i] = service.wanted(d.standing[i])
-		d.events = append(d.events, d.steps(i, before, d.wanted[i])...)
-		d.serve(i)
-	}
-}
-
-// follow takes the verdict on real servers of one service that have one probe.
-func (d *Daemon) follow(users []place) {
-	i := users[0].service
-	service, st := d.setup.Services[i], d.standing[i]
-	some := make([]int, len(users))
-	for n, at := range users {
-		some[n] = at.real
-	}
-	before := service.wanted(st, some...)
-	for _, j := range some {
-		st.set(service, j, d.verdict(service.Reals[j]))
-	}
-	d.events = append(d.events, d.steps(i, before, service.wanted(st, some...))...)
-	d.stale[i] = true
-	d.serve(i)
-}
-
-// refresh makes the table that the standing of the services asks for.
-func (d *Daemon) refresh() {
-	for i := range d.stale {
-		d.wanted[i] = d.setup.Services[i].wanted(d.standing[i])
-	}
-	clear(d.stale)
-}
-
-// apply hands the reconciler what is wanted now.
-func (d *Daemon) apply(done []chan<- error) {
-	d.refresh()
-	d.reconciler.set(want{
-		table: slices.Clone(d.wanted), events: d.events, done: done, fallbacks: d.setup.fallbacks(), reals: d.setup.reals(),
-	})
-	d.events = nil
-}
-
-// serve tells whether a service has a real server, once that is known.
-func (d *Daemon) serve(i int) {
-	service, st := d.setup.Services[i], d.standing[i]
-	serving, known := st.good > 0, st.unknown == 0
-	before, told := d.serving[service.ID]
-	if !serving && !known || told && before == serving {
-		return
-	}
-	d.serving[service.ID] = serving
-	if d.Serving != nil {
-		d.Serving(service, serving)
-	}
-}
-
 // Reload reads the configuration again. One that cannot be used changes nothing
 // but the log and the status. The daemon goes on meanwhile: looking up names may
 // take long.
-func (d *Daemon) Reload(ctx context.Context) error { return d.Use(ctx, d.Load) }
+func (d *Daemon) Reload(ctx context.Context) error { return d.Use(ctx, d.options.Load) }
 
 // ErrUnchanged is for a load that found nothing else than before.
 var ErrUnchanged = errors.New("nothing has changed")
@@ -504,7 +253,7 @@ func (d *Daemon) Use(ctx context.Context, load func(context.Context) (Setup, err
 		}
 		if err != nil && err.Error() != d.refused {
 			d.refused = err.Error()
-			d.Log.Errorf("configuration not accepted, the one before stays: %v", err)
+			d.options.Log.Errorf("configuration not accepted, the one before stays: %v", err)
 		}
 		return err
 	})
@@ -513,7 +262,7 @@ func (d *Daemon) Use(ctx context.Context, load func(context.Context) (Setup, err
 // regain adopts services again that are not held any more. A resource that was
 // restarted may have another configuration, so it is read again.
 func (d *Daemon) regain(ctx context.Context, how loss) {
-	if how == resourceRestarted && (d.Reload(ctx) == nil || d.Source != "") {
+	if how == resourceRestarted && (d.Reload(ctx) == nil || d.options.Source != "") {
 		return
 	}
 	d.reloads.Lock()
@@ -523,7 +272,7 @@ func (d *Daemon) regain(ctx context.Context, how loss) {
 		if err != nil {
 			if err.Error() != d.forgone {
 				d.forgone = err.Error()
-				d.Log.Errorf("taking services over again: %v", err)
+				d.options.Log.Errorf("taking services over again: %v", err)
 			}
 			return err
 		}
@@ -605,87 +354,62 @@ func (d *Daemon) Resync(ctx context.Context) error {
 	}
 }
 
-// Snapshot is the state of the daemon.
-func (d *Daemon) Snapshot(ctx context.Context) (s control.Snapshot, err error) {
+// Kept is the services that outlive the daemon. Call it when Run has returned.
+func (d *Daemon) Kept() []lvs.ServiceID {
+	var kept []lvs.ServiceID
+	for _, s := range d.setup.Services {
+		if s.KeepAtEnd {
+			kept = append(kept, s.ID)
+		}
+	}
+	return kept
+}
+
+// Ends are the events of a service that is removed at the end: its real servers
+// that were up, then itself. Call it when Run has returned.
+func (d *Daemon) Ends(op lvs.Op) []Event {
+	var events []Event
+	service := Service{}
+	if i := d.setup.index(op.Service.ID); i >= 0 {
+		service = d.setup.Services[i]
+	}
+	v := VirtualName(op.Service.ID)
+	for _, real := range service.Reals {
+		if d.verdict(real) == Good {
+			events = append(events, Event{Op: op, Service: service, Phase: config.Stopping, Purged: real.Addr,
+				Message: fmt.Sprintf("Purged real server (stop): %s (%s)", real.Addr, v)})
+		}
+	}
+	return append(events, Event{Op: op, Service: service, Phase: config.Stopping, Message: "Purged virtual server (stop): " + v})
+}
+
+// Down is the real servers that are down in services whose mail is to be
+// repeated.
+func (d *Daemon) Down(ctx context.Context) (down []Event, err error) {
 	err = d.do(ctx, func(context.Context) error {
-		s = d.snapshot()
+		for _, s := range d.setup.Services {
+			for _, real := range s.Reals {
+				if s.Alert.Repeat > 0 && d.verdict(real) == Bad {
+					op := lvs.Op{Service: s.Service, Destination: real.Destination}
+					down = append(down, Event{Op: op, Service: s, Phase: d.phase(),
+						Message: fmt.Sprintf("Inaccessible real server: %s (%s)", real.Addr, VirtualName(s.ID))})
+				}
+			}
+		}
 		return nil
 	})
-	return s, err
+	return down, err
 }
 
-func (d *Daemon) snapshot() control.Snapshot {
-	s := control.Snapshot{
-		ID: d.ID, PID: d.PID, Version: d.Version, Config: d.Config, Started: d.started, Now: time.Now(),
-		LoopAge: d.reconciler.age().Seconds(), WheelAge: d.wheel.age().Seconds(), Limit: d.limit().Seconds(),
-	}
-	var failed error
-	if failure := d.reconciler.failure.Load(); failure != nil {
-		failed = *failure
-	}
-	if trouble := errors.Join(failed, nonempty(d.refused), d.hindered.trouble(s.Now, d.limit())); trouble != nil {
-		s.Trouble = trouble.Error()
-	}
-	lost := notHeldOf(failed)
-	for i := range d.setup.Services {
-		service := d.service(i)
-		switch {
-		case lost != nil:
-			service.Trouble = lost[d.setup.Services[i].ID]
-		case failed != nil:
-			service.Trouble = failed.Error()
+// RealServers is the addresses of all real servers.
+func (d *Daemon) RealServers(ctx context.Context) (all []netip.AddrPort, err error) {
+	err = d.do(ctx, func(context.Context) error {
+		for _, s := range d.setup.Services {
+			for _, real := range s.Reals {
+				all = append(all, real.Addr)
+			}
 		}
-		s.Services = append(s.Services, service)
-	}
-	return s
-}
-
-func nonempty(text string) error {
-	if text == "" {
 		return nil
-	}
-	return errors.New(text)
-}
-
-// limit is the age from which a loop counts as stuck.
-func (d *Daemon) limit() time.Duration {
-	longest := time.Duration(0)
-	for probe := range d.trackers {
-		longest = max(longest, probe.Interval)
-	}
-	return max(2*patience(d.setup.reals()), 3*longest)
-}
-
-func (d *Daemon) service(i int) control.Service {
-	service, st := d.setup.Services[i], d.standing[i]
-	s := control.Service{ID: service.ID.String(), Scheduler: string(service.Scheduler), Persistence: service.Persistence.Seconds()}
-	for j, real := range service.Reals {
-		t := d.trackers[real.Probe]
-		s.Reals = append(s.Reals, control.Real{
-			Addr: real.Addr.String(), Forward: forwardName(real.Forward), Weight: st.reals[j].weight, Configured: real.Weight,
-			Verdict: d.verdict(real).String(), Since: t.since, Reason: d.why(real),
-		})
-	}
-	if f := service.Fallback; f != nil {
-		s.Fallback = &control.Real{Addr: f.Addr.String(), Forward: forwardName(f.Forward), Weight: out, Configured: f.Weight}
-		if st.serving == 0 {
-			s.Fallback.Weight = f.Weight
-		}
-	}
-	return s
-}
-
-// forwardName is the word of ipvsadm -ln.
-func forwardName(f lvs.Forward) string {
-	switch f {
-	case lvs.Masq:
-		return "Masq"
-	case lvs.Tunnel:
-		return "Tunnel"
-	case lvs.Local:
-		return "Local"
-	case lvs.Route, lvs.Bypass:
-		return "Route"
-	}
-	return fmt.Sprintf("method %d", f)
+	})
+	return all, err
 }

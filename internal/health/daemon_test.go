@@ -584,7 +584,7 @@ func TestHostWithoutDescriptors(t *testing.T) {
 func TestReasonIsFitForEverybody(t *testing.T) {
 	d := startMany(t, many(1, 1))
 	var told string
-	d.Checked = func(_ Service, _ Real, err error) { told = err.Error() }
+	d.options.Checked = func(_ Service, _ Real, err error) { told = err.Error() }
 	d.judge(result{d.setup.Probes()[0], errors.New("\x1b[31mred\r\n" + strings.Repeat("long ", 1<<20)), time.Now()})
 	want := "?[31mred  long "
 	for where, got := range map[string]string{

@@ -164,7 +164,7 @@ func BenchmarkSetup(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		d := Daemon{Options: Options{Checker: Checkers(Tools{})}}
+		d := Daemon{options: Options{Checker: Checkers(Tools{})}}
 		if _, err := d.checkers(s); err != nil {
 			b.Fatal(err)
 		}

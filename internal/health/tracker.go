@@ -30,6 +30,17 @@ type tracker struct {
 	reason   string    // of the last failure; empty after a success
 }
 
+func newTracker(p Probe) *tracker {
+	t := &tracker{fall: max(1, p.Fall), rise: p.Rise, since: time.Now()}
+	if p.fixed() {
+		t.verdict = Good
+		if p.Type == "off" {
+			t.verdict, t.reason = Bad, "checktype=off"
+		}
+	}
+	return t
+}
+
 // record takes a result and tells whether the verdict changed.
 func (t *tracker) record(now time.Time, err error) bool {
 	before := t.verdict

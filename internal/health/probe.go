@@ -1,10 +1,3 @@
-// Package health decides from checks of real servers which of them get new
-// connections, and keeps the kernel's IPVS table that way.
-//
-// The parts: a wheel starts checks, trackers turn results into verdicts, a pure
-// policy turns verdicts into the table that is wanted, and one reconciler, the
-// only writer, makes the kernel hold it. The records of package record say
-// which services it may touch.
 package health
 
 import (
@@ -310,3 +303,7 @@ func (p Probe) shortest() time.Duration {
 
 // fixed tells whether there is nothing to run: the verdict is the configuration's.
 func (p Probe) fixed() bool { return p.Type == config.On || p.Type == config.Off }
+
+func (s Setup) index(id lvs.ServiceID) int {
+	return slices.IndexFunc(s.Services, func(v Service) bool { return v.ID == id })
+}

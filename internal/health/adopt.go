@@ -13,75 +13,109 @@ import (
 	"lvs-agents/internal/record"
 )
 
-// notHeld is the services that the daemon wants and does not hold, with the reasons.
-// Nothing keeps their real servers as the verdicts are.
-type notHeld map[lvs.ServiceID]string
-
-// Error names the first of them.
-func (n notHeld) Error() string {
-	first := slices.SortedFunc(maps.Keys(n), lvs.ServiceID.Compare)[0]
-	text := fmt.Sprintf("%s is checked but not balanced: %s", first, n[first])
-	if len(n) > 1 {
-		text += fmt.Sprintf(" (and %d services more)", len(n)-1)
+// adopt claims the services of a setup and returns the table that it found. A
+// service that an ipvs resource has is looked after in its record; the others get
+// a record of the daemon's own. Services of an earlier setup that are gone are
+// deleted.
+func (r *reconciler) adopt(ctx context.Context, services lvs.Table) (lvs.Table, error) {
+	reals := 0
+	for _, v := range services {
+		reals += len(v.Destinations)
 	}
-	return text
-}
-
-// loss is how services that are not held can be adopted again.
-type loss uint8
-
-const (
-	// recordLost is a record of the daemon's own that was removed.
-	recordLost loss = iota
-	// resourceRestarted is a resource that runs, and whose services the daemon has not claimed.
-	resourceRestarted
-)
-
-// regain asks for another adoption where that can succeed. The services of a
-// resource that was stopped are left alone: that would undo the stop.
-func (r *reconciler) regain(lost notHeld) {
-	records, damaged, err := r.store.Others("")
-	if err != nil || len(damaged) > 0 {
-		return // share would refuse
+	ctx, cancel := context.WithTimeout(ctx, patience(reals))
+	defer cancel()
+	until, _ := ctx.Deadline()
+	unlock, err := r.store.Lock(ctx, r.id, until)
+	if err != nil {
+		return nil, err
 	}
-	owners := map[lvs.ServiceID]record.Record{}
-	for _, held := range records {
-		for _, id := range held.Services.IDs() {
-			owners[id] = held
+	defer unlock()
+	have, err := r.kernel.Table(ctx)
+	if err != nil {
+		return nil, err
+	}
+	changes, err := r.share(services)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range changes {
+		if err := r.store.Save(c.next); err != nil {
+			return nil, fmt.Errorf("writing the record: %w", err)
 		}
 	}
-	own, restarted := false, false
-	for id := range lost {
-		held, owned := owners[id]
-		own = own || !owned && r.scopes[record.OwnID(r.id)][id]
-		restarted = restarted || owned && held.State == record.Running && r.free(held) == nil
+	r.keep(services, changes)
+	for _, c := range changes {
+		if err := r.purge(ctx, c.next, have); err != nil {
+			return nil, err
+		}
+		if err := r.handBack(ctx, c, have); err != nil {
+			return nil, err
+		}
 	}
-	how := recordLost
-	switch {
-	case restarted:
-		how = resourceRestarted
-	case !own:
-		return
-	}
-	select {
-	case r.lost <- how:
-	default:
-	}
+	return have, nil
 }
 
-// free is an error for a record that another daemon has claimed, which lives.
-func (r *reconciler) free(held record.Record) error {
-	if held.Holder == "" || held.Holder == r.id {
+// keep notes in which records the services are. One that no record has any more
+// stays with the resource that was stopped.
+func (r *reconciler) keep(services lvs.Table, changes []change) {
+	scopes, left := map[string]lvs.Scope{}, lvs.ScopeOf(services)
+	for _, c := range changes {
+		if c.next.Holder != r.id || len(c.next.Services) == 0 {
+			continue
+		}
+		scopes[c.next.ID] = c.next.Claims()
+		for id := range scopes[c.next.ID] {
+			delete(left, id)
+		}
+		if c.next.ID == r.source {
+			r.generation = c.next.Generation
+		}
+	}
+	for id, scope := range r.scopes {
+		for service := range scope {
+			if !left[service] {
+				continue
+			}
+			if scopes[id] == nil {
+				scopes[id] = lvs.Scope{}
+			}
+			scopes[id][service] = true
+		}
+	}
+	r.scopes = scopes
+}
+
+// purge deletes services that a record has no more.
+func (r *reconciler) purge(ctx context.Context, next record.Record, have lvs.Table) error {
+	if len(next.Removing) == 0 && len(next.Services) > 0 {
 		return nil
 	}
-	lives, err := r.lives(held.Holder)
-	if err != nil {
-		return fmt.Errorf("whether health daemon %s lives: %w", held.Holder, err)
+	scope := lvs.Scope{}
+	for _, id := range next.Removing {
+		scope[id] = true
 	}
-	if lives {
-		return fmt.Errorf("the virtual services of %s are looked after by health daemon %s already; stop that first", held.ID, held.Holder)
+	if err := r.apply(ctx, lvs.Plan(nil, have, scope)); err != nil {
+		return err
 	}
-	return nil
+	if _, own := record.HolderOf(next.ID); own && len(next.Services) == 0 {
+		return r.store.Remove(next.ID)
+	}
+	next.Removing = nil
+	return r.store.Save(next)
+}
+
+// handBack gives the services that the daemon had claimed and does not want any
+// more to their resource, with the weights of its record.
+func (r *reconciler) handBack(ctx context.Context, c change, have lvs.Table) error {
+	if c.old.Holder != r.id && c.next.Holder != r.id {
+		return nil
+	}
+	back, claims := lvs.Scope{}, c.next.Claims()
+	for _, id := range c.old.Claimed {
+		back[id] = !claims[id]
+	}
+	target := c.next.Target().Only(back)
+	return r.apply(ctx, lvs.Plan(target, have, lvs.ScopeOf(target)))
 }
 
 // change is what adoption makes of a record.
@@ -120,6 +154,21 @@ func (r *reconciler) share(services lvs.Table) ([]change, error) {
 		changes = append(changes, change{held, next})
 	}
 	return changes, nil
+}
+
+// free is an error for a record that another daemon has claimed, which lives.
+func (r *reconciler) free(held record.Record) error {
+	if held.Holder == "" || held.Holder == r.id {
+		return nil
+	}
+	lives, err := r.lives(held.Holder)
+	if err != nil {
+		return fmt.Errorf("whether health daemon %s lives: %w", held.Holder, err)
+	}
+	if lives {
+		return fmt.Errorf("the virtual services of %s are looked after by health daemon %s already; stop that first", held.ID, held.Holder)
+	}
+	return nil
 }
 
 // records returns all records by their ids.
@@ -264,11 +313,4 @@ func without(t, others lvs.Table) lvs.Table {
 		delete(left, v.ID)
 	}
 	return t.Only(left)
-}
-
-// notHeldOf returns what of an error is about services that are not held; nil for
-// another error.
-func notHeldOf(err error) notHeld {
-	lost, _ := errors.AsType[notHeld](err)
-	return lost
 }

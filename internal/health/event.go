@@ -1,7 +1,6 @@
 package health
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -56,70 +55,6 @@ func (d *Daemon) steps(i int, before, after lvs.VirtualService) []Event {
 		events = append(events, e)
 	}
 	return events
-}
-
-// Kept is the services that outlive the daemon. Call it when Run has returned.
-func (d *Daemon) Kept() []lvs.ServiceID {
-	var kept []lvs.ServiceID
-	for _, s := range d.setup.Services {
-		if s.KeepAtEnd {
-			kept = append(kept, s.ID)
-		}
-	}
-	return kept
-}
-
-// Ends are the events of a service that is removed at the end: its real servers
-// that were up, then itself. Call it when Run has returned.
-func (d *Daemon) Ends(op lvs.Op) []Event {
-	var events []Event
-	service := Service{}
-	if i := d.setup.index(op.Service.ID); i >= 0 {
-		service = d.setup.Services[i]
-	}
-	v := VirtualName(op.Service.ID)
-	for _, real := range service.Reals {
-		if d.verdict(real) == Good {
-			events = append(events, Event{Op: op, Service: service, Phase: config.Stopping, Purged: real.Addr,
-				Message: fmt.Sprintf("Purged real server (stop): %s (%s)", real.Addr, v)})
-		}
-	}
-	return append(events, Event{Op: op, Service: service, Phase: config.Stopping, Message: "Purged virtual server (stop): " + v})
-}
-
-// Down is the real servers that are down in services whose mail is to be
-// repeated.
-func (d *Daemon) Down(ctx context.Context) (down []Event, err error) {
-	err = d.do(ctx, func(context.Context) error {
-		for _, s := range d.setup.Services {
-			for _, real := range s.Reals {
-				if s.Alert.Repeat > 0 && d.verdict(real) == Bad {
-					op := lvs.Op{Service: s.Service, Destination: real.Destination}
-					down = append(down, Event{Op: op, Service: s, Phase: d.phase(),
-						Message: fmt.Sprintf("Inaccessible real server: %s (%s)", real.Addr, VirtualName(s.ID))})
-				}
-			}
-		}
-		return nil
-	})
-	return down, err
-}
-
-// RealServers is the addresses of all real servers.
-func (d *Daemon) RealServers(ctx context.Context) (all []netip.AddrPort, err error) {
-	err = d.do(ctx, func(context.Context) error {
-		for _, s := range d.setup.Services {
-			for _, real := range s.Reals {
-				all = append(all, real.Addr)
-			}
-		}
-		return nil
-	})
-	return all, err
-}
-
-func (s Setup) index(id lvs.ServiceID) int {
-	return slices.IndexFunc(s.Services, func(v Service) bool { return v.ID == id })
 }
 
 // message is the line of ldirectord for an op on the service (its _log calls,

@@ -1,0 +1,74 @@
+package health
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/record"
+)
+
+// notHeld is the services that the daemon wants and does not hold, with the reasons.
+// Nothing keeps their real servers as the verdicts are.
+type notHeld map[lvs.ServiceID]string
+
+// Error names the first of them.
+func (n notHeld) Error() string {
+	first := slices.SortedFunc(maps.Keys(n), lvs.ServiceID.Compare)[0]
+	text := fmt.Sprintf("%s is checked but not balanced: %s", first, n[first])
+	if len(n) > 1 {
+		text += fmt.Sprintf(" (and %d services more)", len(n)-1)
+	}
+	return text
+}
+
+// notHeldOf returns what of an error is about services that are not held; nil for
+// another error.
+func notHeldOf(err error) notHeld {
+	lost, _ := errors.AsType[notHeld](err)
+	return lost
+}
+
+// loss is how services that are not held can be adopted again.
+type loss uint8
+
+const (
+	// recordLost is a record of the daemon's own that was removed.
+	recordLost loss = iota
+	// resourceRestarted is a resource that runs, and whose services the daemon has not claimed.
+	resourceRestarted
+)
+
+// regain asks for another adoption where that can succeed. The services of a
+// resource that was stopped are left alone: that would undo the stop.
+func (r *reconciler) regain(lost notHeld) {
+	records, damaged, err := r.store.Others("")
+	if err != nil || len(damaged) > 0 {
+		return // share would refuse
+	}
+	owners := map[lvs.ServiceID]record.Record{}
+	for _, held := range records {
+		for _, id := range held.Services.IDs() {
+			owners[id] = held
+		}
+	}
+	own, restarted := false, false
+	for id := range lost {
+		held, owned := owners[id]
+		own = own || !owned && r.scopes[record.OwnID(r.id)][id]
+		restarted = restarted || owned && held.State == record.Running && r.free(held) == nil
+	}
+	how := recordLost
+	switch {
+	case restarted:
+		how = resourceRestarted
+	case !own:
+		return
+	}
+	select {
+	case r.lost <- how:
+	default:
+	}
+}

@@ -1,0 +1,41 @@
+package health
+
+import (
+	"errors"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// localFault is why this host could not send a check, which says nothing about
+// the server.
+type localFault struct {
+	err          error
+	seen, logged time.Time
+}
+
+// ofThisHost reports whether an error of a check is this host's: it lacks descriptors,
+// memory, processes or ports.
+func ofThisHost(err error) bool {
+	errno, ok := errors.AsType[syscall.Errno](err)
+	return ok && slices.Contains([]syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EAGAIN, syscall.EADDRINUSE}, errno)
+}
+
+// note takes an error and reports whether it is time to log it.
+func (f *localFault) note(now time.Time, err error) bool {
+	const seldom = time.Minute
+	f.err, f.seen = err, now
+	if now.Sub(f.logged) < seldom {
+		return false
+	}
+	f.logged = now
+	return true
+}
+
+// trouble is the error while it lasts.
+func (f *localFault) trouble(now time.Time, while time.Duration) error {
+	if f.err == nil || now.Sub(f.seen) > while {
+		return nil
+	}
+	return f.err
+}

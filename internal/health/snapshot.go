@@ -1,0 +1,112 @@
+package health
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"lvs-agents/internal/control"
+	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/record"
+)
+
+// Snapshot is the state of the daemon.
+func (d *Daemon) Snapshot(ctx context.Context) (s control.Snapshot, err error) {
+	err = d.do(ctx, func(context.Context) error {
+		s = d.snapshot()
+		return nil
+	})
+	return s, err
+}
+
+func (d *Daemon) snapshot() control.Snapshot {
+	s := control.Snapshot{
+		ID: d.options.ID, PID: d.options.PID, Version: d.options.Version, Config: d.options.Config, Started: d.started, Now: time.Now(),
+		LoopAge: d.reconciler.age().Seconds(), WheelAge: d.wheel.age().Seconds(), Limit: d.limit().Seconds(),
+	}
+	var failed error
+	if failure := d.reconciler.failure.Load(); failure != nil {
+		failed = *failure
+	}
+	if trouble := errors.Join(failed, nonempty(d.refused), d.fault.trouble(s.Now, d.limit())); trouble != nil {
+		s.Trouble = trouble.Error()
+	}
+	lost := notHeldOf(failed)
+	for i := range d.setup.Services {
+		service := d.service(i)
+		switch {
+		case lost != nil:
+			service.Trouble = lost[d.setup.Services[i].ID]
+		case failed != nil:
+			service.Trouble = failed.Error()
+		}
+		s.Services = append(s.Services, service)
+	}
+	return s
+}
+
+func (d *Daemon) service(i int) control.Service {
+	service, st := d.setup.Services[i], d.standing[i]
+	s := control.Service{ID: service.ID.String(), Scheduler: string(service.Scheduler), Persistence: service.Persistence.Seconds()}
+	for j, real := range service.Reals {
+		t := d.trackers[real.Probe]
+		s.Reals = append(s.Reals, control.Real{
+			Addr: real.Addr.String(), Forward: forwardName(real.Forward), Weight: st.reals[j].weight, Configured: real.Weight,
+			Verdict: d.verdict(real).String(), Since: t.since, Reason: d.why(real),
+		})
+	}
+	if f := service.Fallback; f != nil {
+		s.Fallback = &control.Real{Addr: f.Addr.String(), Forward: forwardName(f.Forward), Weight: out, Configured: f.Weight}
+		if st.serving == 0 {
+			s.Fallback.Weight = f.Weight
+		}
+	}
+	return s
+}
+
+// limit is the age from which a loop counts as stuck.
+func (d *Daemon) limit() time.Duration {
+	longest := time.Duration(0)
+	for probe := range d.trackers {
+		longest = max(longest, probe.Interval)
+	}
+	return max(2*patience(d.setup.reals()), 3*longest)
+}
+
+func (d *Daemon) beat() {
+	if d.options.Beat == nil {
+		return
+	}
+	beat := control.Beat{Age: max(d.reconciler.age(), d.wheel.age()), Limit: d.limit()}
+	for _, service := range d.setup.Services {
+		for _, real := range service.Reals {
+			if d.verdict(real) == Bad {
+				beat.Bad = append(beat.Bad, record.Server(service.ID, real.Addr))
+			}
+		}
+	}
+	d.options.Beat(beat)
+}
+
+func nonempty(text string) error {
+	if text == "" {
+		return nil
+	}
+	return errors.New(text)
+}
+
+// forwardName is the word of ipvsadm -ln.
+func forwardName(f lvs.Forward) string {
+	switch f {
+	case lvs.Masq:
+		return "Masq"
+	case lvs.Tunnel:
+		return "Tunnel"
+	case lvs.Local:
+		return "Local"
+	case lvs.Route, lvs.Bypass:
+		return "Route"
+	}
+	return fmt.Sprintf("method %d", f)
+}
