@@ -7,7 +7,7 @@ import (
 
 	"lvs-agents/internal/kernel/kerneltest"
 	"lvs-agents/internal/lvs"
-	"lvs-agents/internal/record"
+	"lvs-agents/internal/state/record"
 	"lvs-agents/internal/state/statetest"
 	"lvs-agents/ocf"
 	"lvs-agents/ocf/ocftest"

@@ -16,7 +16,7 @@ import (
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/daemon"
 	"lvs-agents/internal/disk"
-	"lvs-agents/internal/record"
+	"lvs-agents/internal/state/record"
 	"lvs-agents/metadata"
 	"lvs-agents/ocf"
 )

@@ -17,7 +17,7 @@ import (
 	"lvs-agents/internal/daemon"
 	"lvs-agents/internal/kernel/kerneltest"
 	"lvs-agents/internal/lvs"
-	"lvs-agents/internal/record"
+	"lvs-agents/internal/state/record"
 	"lvs-agents/ocf"
 	"lvs-agents/ocf/ocftest"
 )

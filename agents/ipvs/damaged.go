@@ -8,7 +8,7 @@ import (
 
 	"lvs-agents/internal/host"
 	"lvs-agents/internal/lvs"
-	"lvs-agents/internal/record"
+	"lvs-agents/internal/state/record"
 	"lvs-agents/ocf"
 )
 

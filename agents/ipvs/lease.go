@@ -7,7 +7,7 @@ import (
 
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/lvs"
-	"lvs-agents/internal/record"
+	"lvs-agents/internal/state/record"
 	"lvs-agents/ocf"
 )
 

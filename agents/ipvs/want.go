@@ -11,7 +11,7 @@ import (
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/disk"
 	"lvs-agents/internal/lvs"
-	"lvs-agents/internal/record"
+	"lvs-agents/internal/state/record"
 	"lvs-agents/ocf"
 )
 

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	"lvs-agents/internal/record"
+	"lvs-agents/internal/state/record"
 	"lvs-agents/ocf"
 )
 

@@ -15,7 +15,7 @@ import (
 
 	"lvs-agents/internal/doctor"
 	"lvs-agents/internal/host"
-	"lvs-agents/internal/record"
+	"lvs-agents/internal/state/record"
 	"lvs-agents/metadata"
 	"lvs-agents/ocf"
 )

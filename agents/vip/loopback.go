@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"lvs-agents/internal/host"
-	"lvs-agents/internal/record"
+	"lvs-agents/internal/state/record"
 	"lvs-agents/ocf"
 )
 

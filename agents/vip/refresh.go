@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"lvs-agents/internal/record"
+	"lvs-agents/internal/state/record"
 	"lvs-agents/ocf"
 )
 

@@ -13,7 +13,7 @@ import (
 
 	"lvs-agents/internal/host"
 	"lvs-agents/internal/kernel/kerneltest"
-	"lvs-agents/internal/record"
+	"lvs-agents/internal/state/record"
 	"lvs-agents/ocf"
 )
 

@@ -22,7 +22,7 @@ import (
 	"lvs-agents/internal/health"
 	"lvs-agents/internal/kernel/ipvs"
 	"lvs-agents/internal/lvs"
-	"lvs-agents/internal/record"
+	"lvs-agents/internal/state/record"
 	"lvs-agents/ocf"
 )
 

@@ -30,7 +30,7 @@ import (
 	"lvs-agents/internal/health"
 	"lvs-agents/internal/kernel/ipvs"
 	"lvs-agents/internal/lvs"
-	"lvs-agents/internal/record"
+	"lvs-agents/internal/state/record"
 )
 
 // serveVerb is the word with which the program starts itself as the daemon;

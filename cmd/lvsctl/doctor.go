@@ -9,7 +9,7 @@ import (
 
 	"lvs-agents/internal/doctor"
 	"lvs-agents/internal/host"
-	"lvs-agents/internal/record"
+	"lvs-agents/internal/state/record"
 )
 
 // examine prints what is wrong with this host as a real server or a director.

@@ -11,7 +11,7 @@ import (
 
 	"lvs-agents/internal/doctor"
 	"lvs-agents/internal/host"
-	"lvs-agents/internal/record"
+	"lvs-agents/internal/state/record"
 )
 
 // patient is examined; asked is what for.

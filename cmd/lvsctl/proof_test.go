@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"lvs-agents/internal/record"
+	"lvs-agents/internal/state/record"
 )
 
 func TestStatusShowsWhatNeighboursSaid(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"lvs-agents/internal/control"
-	"lvs-agents/internal/record"
+	"lvs-agents/internal/state/record"
 )
 
 // status prints what the health daemons of this node know.

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"lvs-agents/internal/record"
 	"lvs-agents/internal/state"
+	"lvs-agents/internal/state/record"
 )
 
 // Beat is what a daemon leaves in a file every second, for those who get no

@@ -10,7 +10,7 @@ import (
 	"slices"
 
 	"lvs-agents/internal/lvs"
-	"lvs-agents/internal/record"
+	"lvs-agents/internal/state/record"
 )
 
 // adopt claims the services of a setup and returns the table that it found. A

@@ -15,7 +15,7 @@ import (
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/lvs"
-	"lvs-agents/internal/record"
+	"lvs-agents/internal/state/record"
 )
 
 // Options are what a daemon needs.

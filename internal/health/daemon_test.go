@@ -24,7 +24,7 @@ import (
 	"lvs-agents/internal/host"
 	"lvs-agents/internal/kernel/kerneltest"
 	"lvs-agents/internal/lvs"
-	"lvs-agents/internal/record"
+	"lvs-agents/internal/state/record"
 )
 
 // kernel is one that can lose its IPVS.

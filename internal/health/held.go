@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"lvs-agents/internal/lvs"
-	"lvs-agents/internal/record"
+	"lvs-agents/internal/state/record"
 )
 
 // notHeld is the services that the daemon wants and does not hold, with the reasons.

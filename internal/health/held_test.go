@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"lvs-agents/internal/control"
-	"lvs-agents/internal/record"
+	"lvs-agents/internal/state/record"
 )
 
 // snapshot is the daemon's, which must answer.

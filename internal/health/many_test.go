@@ -15,7 +15,7 @@ import (
 	"lvs-agents/internal/check"
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/lvs"
-	"lvs-agents/internal/record"
+	"lvs-agents/internal/state/record"
 )
 
 // many is a setup with real servers in services of the same size.

@@ -13,7 +13,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"lvs-agents/internal/lvs"
-	"lvs-agents/internal/record"
+	"lvs-agents/internal/state/record"
 )
 
 // period is how often the whole table is compared: changes by others are

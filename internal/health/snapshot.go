@@ -8,7 +8,7 @@ import (
 
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/lvs"
-	"lvs-agents/internal/record"
+	"lvs-agents/internal/state/record"
 )
 
 // Snapshot is the state of the daemon.

@@ -29,7 +29,7 @@ import (
 	watch "lvs-agents/internal/health"
 	"lvs-agents/internal/kernel/kerneltest"
 	"lvs-agents/internal/lvs"
-	"lvs-agents/internal/record"
+	"lvs-agents/internal/state/record"
 	"lvs-agents/ocf"
 	"lvs-agents/ocf/ocftest"
 )
