@@ -26,3 +26,9 @@ type Sourcer interface {
 	// Forget drops what is remembered for a target whose check failed.
 	Forget(target netip.Addr)
 }
+
+// Never is the check of what cannot be asked: it always fails.
+type Never struct{ Reason error }
+
+// Check implements Checker.
+func (n Never) Check(context.Context) error { return n.Reason }

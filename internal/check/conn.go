@@ -2,17 +2,9 @@ package check
 
 import (
 	"context"
-	"errors"
-	"io"
 	"net"
 	"net/netip"
-	"os"
-	"strconv"
-	"strings"
 	"sync/atomic"
-	"syscall"
-
-	"lvs-agents/internal/pattern"
 )
 
 // maxAnswer bounds what a check reads in all, in bytes.
@@ -32,15 +24,6 @@ type raw struct {
 	read atomic.Int64 // bytes so far
 	late atomic.Bool  // reading took until the time limit
 }
-
-// Errors of a server that answers, but not as it should.
-var (
-	errSilent  = errors.New("no answer in time")
-	errDrips   = errors.New("no whole answer in time")
-	errEndless = errors.New("more than " + strconv.Itoa(maxAnswer>>10) + " KiB of answer")
-	errClosed  = errors.New("closed without an answer")
-	errBroken  = errors.New("closed in the middle of the answer")
-)
 
 // dial opens a TCP connection that several goroutines may use and that is closed when ctx ends,
 // whatever time limits a library sets.
@@ -83,93 +66,4 @@ func (r *raw) Read(p []byte) (int, error) {
 func (c *conn) Close() error {
 	c.hangUp()
 	return c.Conn.Close()
-}
-
-// reason is an error of the dialogue as an operator understands it. What
-// libraries make of a connection that ended says less than how it ended.
-func (c *conn) reason(ctx context.Context, err error) error {
-	read := c.raw.read.Load()
-	switch {
-	case err == nil, errors.Is(err, pattern.ErrLimit), errors.Is(err, syscall.EAGAIN), said(err): // EAGAIN is this host's
-		return err
-	case errors.Is(err, errEndless), read >= maxAnswer:
-		return errEndless
-	case c.raw.late.Load(), ctx.Err() != nil, isTimeout(err):
-		if read > 0 {
-			return errDrips
-		}
-		return errSilent
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		if read > 0 {
-			return errBroken
-		}
-		return errClosed
-	}
-	return plain(err)
-}
-
-// TimedOut tells whether a check failed for nothing but its time limit.
-func TimedOut(err error) bool {
-	return errors.Is(err, errSilent) || errors.Is(err, errDrips) || isTimeout(err)
-}
-
-func isTimeout(err error) bool {
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
-}
-
-// maxReason bounds a reason in bytes: it goes into logs, mail and status.
-const maxReason = 300
-
-// plain is the innermost of Go's network errors, since the outer ones repeat
-// addresses, and its text is fit for a log: one short line of printable
-// characters, whatever the server has sent.
-func plain(err error) error {
-	if isTimeout(err) {
-		return errSilent
-	}
-	if errno, ok := errors.AsType[syscall.Errno](err); ok {
-		return errno
-	}
-	return Reason(err)
-}
-
-// Reason is an error whose text is fit for logs, mail and status: one short line of
-// printable characters. It is nil for nil.
-func Reason(err error) error {
-	if err == nil {
-		return nil
-	}
-	if text := printable(err.Error()); text != err.Error() {
-		return errors.New(text)
-	}
-	return err
-}
-
-// printable replaces what is no printable character and cuts what is too long.
-func printable(text string) string {
-	var b strings.Builder
-	for _, r := range text {
-		if b.Len() > maxReason {
-			b.WriteString("…")
-			break
-		}
-		if r == '\n' || r == '\r' || r == '\t' {
-			r = ' '
-		}
-		if !strconv.IsPrint(r) {
-			r = '?'
-		}
-		b.WriteRune(r)
-	}
-	return strings.TrimSpace(b.String())
-}
-
-// ascii is the beginning of what may be no text at all.
-func ascii(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r > 126 {
-			return '?'
-		}
-		return r
-	}, short(printable(text)))
 }

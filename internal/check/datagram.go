@@ -67,3 +67,16 @@ func (t Target) exchanging(ctx context.Context, name string, question []byte, ac
 	defer func() { _ = c.Close() }()
 	return named(name, t.Addr, c.reason(ctx, c.exchange(ctx, question, accept)))
 }
+
+// datagram is the check that sends one fixed question over UDP.
+type datagram struct {
+	name     string
+	target   Target
+	question []byte
+	accept   func(context.Context, []byte) (bool, error)
+}
+
+// Check implements Checker.
+func (d datagram) Check(ctx context.Context) error {
+	return d.target.exchanging(ctx, d.name, d.question, func(answer []byte) (bool, error) { return d.accept(ctx, answer) })
+}

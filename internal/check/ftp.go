@@ -43,7 +43,7 @@ func (l lines) login(name, passwd string) error {
 	case err != nil:
 		return err
 	case code/100 == 3:
-		_, err = l.ask(2, "PASS", passwd)
+		_, err = l.command(2, "PASS", passwd)
 		return err
 	case code/100 != 2:
 		return refused{"USER", code, text}
@@ -54,7 +54,7 @@ func (l lines) login(name, passwd string) error {
 // retrieve reads a file. The server listens and we connect, to its own address
 // whatever it says, so that a check reaches nobody else.
 func (l lines) retrieve(ctx context.Context, t Target) error {
-	_, err := l.ask(2, "TYPE", "I")
+	_, err := l.command(2, "TYPE", "I")
 	if _, no := errors.AsType[refused](err); err != nil && !no { // the file tells whether it matters
 		return err
 	}
@@ -67,7 +67,7 @@ func (l lines) retrieve(ctx context.Context, t Target) error {
 		return fmt.Errorf("data connection: %w", err)
 	}
 	defer func() { _ = data.Close() }()
-	if _, err := l.ask(1, "RETR", t.Request); err != nil {
+	if _, err := l.command(1, "RETR", t.Request); err != nil {
 		return err
 	}
 	file, err := io.ReadAll(io.LimitReader(data, maxBody))
@@ -84,14 +84,14 @@ func (l lines) retrieve(ctx context.Context, t Target) error {
 
 // passive asks for a port, by EPSV and where that is not known by PASV.
 func (l lines) passive() (uint16, error) {
-	text, err := l.ask(2, "EPSV")
+	text, err := l.command(2, "EPSV")
 	if _, no := errors.AsType[refused](err); err != nil && !no {
 		return 0, err
 	}
 	if port, ok := epsvPort(text); err == nil && ok {
 		return port, nil
 	}
-	if text, err = l.ask(2, "PASV"); err != nil {
+	if text, err = l.command(2, "PASV"); err != nil {
 		return 0, err
 	}
 	return pasvPort(text)

@@ -128,12 +128,3 @@ func pgReason(err error) error {
 	}
 	return err
 }
-
-// sameKind is an error with another text.
-type sameKind struct {
-	text string
-	error
-}
-
-func (s sameKind) Error() string { return s.text }
-func (s sameKind) Unwrap() error { return s.error }

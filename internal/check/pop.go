@@ -23,7 +23,7 @@ func pop(_ context.Context, c *conn, t Target) error {
 		if err := l.enter(greeting, t.Login, t.Passwd); err != nil {
 			return err
 		}
-		if err := l.command("STAT"); err != nil {
+		if err := l.popCommand("STAT"); err != nil {
 			return err
 		}
 	}
@@ -40,7 +40,7 @@ func (l lines) enter(greeting, login, passwd string) error {
 	}
 	if stamp := apopStamp.FindString(greeting); stamp != "" {
 		sum := md5.Sum([]byte(stamp + passwd))
-		if l.command("APOP", login, hex.EncodeToString(sum[:])) == nil {
+		if l.popCommand("APOP", login, hex.EncodeToString(sum[:])) == nil {
 			return nil
 		}
 	}
@@ -64,12 +64,12 @@ func (l lines) enterPlain(login, passwd string) error {
 	if !strings.HasPrefix(answer, "+") {
 		return unexpected("USER", answer)
 	}
-	return l.command("PASS", passwd)
+	return l.popCommand("PASS", passwd)
 }
 
 // offersCRAM reports whether the server knows CRAM-MD5 (RFC 2449 6.3).
 func (l lines) offersCRAM() bool {
-	if l.command("CAPA") != nil {
+	if l.popCommand("CAPA") != nil {
 		return false
 	}
 	offered, err := l.ReadDotLines()
@@ -95,11 +95,11 @@ func (l lines) enterCRAM(login, passwd string) error {
 	}
 	sum := hmac.New(md5.New, []byte(passwd))
 	_, _ = sum.Write(challenge) // never fails
-	return l.command(base64.StdEncoding.EncodeToString([]byte(login + " " + hex.EncodeToString(sum.Sum(nil)))))
+	return l.popCommand(base64.StdEncoding.EncodeToString([]byte(login + " " + hex.EncodeToString(sum.Sum(nil)))))
 }
 
-// command sends a command of POP3 that has an answer of one line.
-func (l lines) command(words ...string) error {
+// popCommand sends a command of POP3 that has an answer of one line.
+func (l lines) popCommand(words ...string) error {
 	if err := l.send(words...); err != nil {
 		return err
 	}

@@ -12,9 +12,9 @@ func smtp(_ context.Context, c *conn, _ Target) error {
 	if _, err := l.reply("greeting", 2); err != nil {
 		return err
 	}
-	_, err := l.ask(2, "EHLO", name)
+	_, err := l.command(2, "EHLO", name)
 	if _, no := errors.AsType[refused](err); no {
-		_, err = l.ask(2, "HELO", name)
+		_, err = l.command(2, "HELO", name)
 	}
 	if err != nil {
 		return err

@@ -68,8 +68,8 @@ func numbered(line string) (code int, text string, more, ok bool) {
 	return int(n), strings.TrimSpace(text), more, true
 }
 
-// ask sends a command and reads the numbered answer.
-func (l lines) ask(class int, words ...string) (string, error) {
+// command sends a command and reads its numbered answer.
+func (l lines) command(class int, words ...string) (string, error) {
 	if err := l.send(words...); err != nil {
 		return "", err
 	}
@@ -94,15 +94,6 @@ func (r refused) Error() string {
 	return strings.TrimSpace(fmt.Sprintf("%s: refused with %03d %s", r.after, r.code, short(r.text)))
 }
 
-// short cuts a text that is shown to an operator.
-func short(text string) string {
-	const most = 80
-	if len(text) > most {
-		return text[:most] + "…"
-	}
-	return text
-}
-
 // strange is a line that the protocol does not have here.
 type strange struct{ after, line string }
 
@@ -111,8 +102,8 @@ func (s strange) Error() string { return fmt.Sprintf("%s: answered %q", s.after,
 // unexpected is the error for a line that the protocol does not have here.
 func unexpected(after, line string) error { return strange{after, line} }
 
-// said reports whether an error is an answer of the server.
-func said(err error) bool {
+// fromServer reports whether an error is an answer of the server.
+func fromServer(err error) bool {
 	_, no := errors.AsType[refused](err)
 	_, other := errors.AsType[strange](err)
 	return no || other

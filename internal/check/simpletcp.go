@@ -50,16 +50,3 @@ func simple(ctx context.Context, c *conn, t Target) error {
 		}
 	}
 }
-
-// datagram is the check that sends one fixed question over UDP.
-type datagram struct {
-	name     string
-	target   Target
-	question []byte
-	accept   func(context.Context, []byte) (bool, error)
-}
-
-// Check implements Checker.
-func (d datagram) Check(ctx context.Context) error {
-	return d.target.exchanging(ctx, d.name, d.question, func(answer []byte) (bool, error) { return d.accept(ctx, answer) })
-}

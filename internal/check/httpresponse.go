@@ -63,7 +63,7 @@ func readHeader(r *bufio.Reader) (*response, error) {
 		case err != nil:
 			return nil, err
 		}
-		answer.note(line)
+		answer.take(line)
 	}
 }
 
@@ -85,9 +85,9 @@ func (a *response) begin(line string) bool {
 	return err == nil
 }
 
-// note takes what a check needs of a line of the header. Lines that have no colon or continue
+// take keeps what a check needs of a line of the header. Lines that have no colon or continue
 // others do not count.
-func (a *response) note(line string) {
+func (a *response) take(line string) {
 	name, value, _ := strings.Cut(line, ":")
 	value = strings.TrimSpace(value)
 	switch strings.ToLower(strings.TrimRight(name, " \t")) {

@@ -1,0 +1,106 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+)
+
+// applications is every protocol that a negotiate check talks, by the name of ldirectord.cf.
+var applications = map[string]builder{
+	"dns":        newDNS,
+	"ftp":        talking(ftp),
+	"http":       newHTTP,
+	"https":      newHTTP,
+	"http_proxy": newHTTP,
+	"imap":       talking(imap),
+	"imaps":      talkingTLS(imap),
+	"ldap":       talking(ldapSearch),
+	"ldaps":      talkingTLS(ldapSearch),
+	"mysql":      newMySQL,
+	"nntp":       talking(nntp),
+	"oracle":     newOracle,
+	"pgsql":      newPgSQL,
+	"pop":        talking(pop),
+	"pops":       talkingTLS(pop),
+	"radius":     newRADIUS,
+	"simpletcp":  newSimple,
+	"sip":        newSIP,
+	"smtp":       talking(smtp),
+	"submission": talking(smtp),
+}
+
+// builder makes the check that talks one protocol.
+type builder func(name string, t Target) (Checker, error)
+
+// Negotiate makes the check that talks an application's protocol. The name is that
+// of ldirectord.cf.
+func Negotiate(application string, t Target) (Checker, error) {
+	build := applications[application]
+	if build == nil {
+		return nil, fmt.Errorf("service=%s cannot be asked anything", application)
+	}
+	checker, err := build(application, t)
+	if err != nil {
+		return nil, err
+	}
+	return careful{application, t.Addr, checker, t.secrets()}, nil
+}
+
+// careful makes a panic of a library, for what a server has said, a failure of
+// the check, and hides the secrets of all reasons.
+type careful struct {
+	name string
+	addr netip.AddrPort
+	Checker
+	secrets secrets
+}
+
+// Check implements Checker.
+func (c careful) Check(ctx context.Context) error {
+	return c.secrets.hide(carefully(c.name, c.addr, func() error { return c.Checker.Check(ctx) }))
+}
+
+func carefully(name string, addr netip.AddrPort, check func() error) (err error) {
+	defer func() {
+		if what := recover(); what != nil {
+			err = named(name, addr, fmt.Errorf("not an answer of %s: %s", name, printable(fmt.Sprint(what))))
+		}
+	}()
+	return check()
+}
+
+// dialogue is what is said on a connection.
+type dialogue func(ctx context.Context, c *conn, t Target) error
+
+func talking(d dialogue) builder {
+	return func(name string, t Target) (Checker, error) { return talk{name, t, false, d}, nil }
+}
+
+func talkingTLS(d dialogue) builder {
+	return func(name string, t Target) (Checker, error) { return talk{name, t, true, d}, nil }
+}
+
+// talk is the check that opens a connection and has a dialogue on it.
+type talk struct {
+	name   string
+	target Target
+	secure bool
+	say    dialogue
+}
+
+// Check connects, talks and hangs up.
+func (c talk) Check(ctx context.Context) error {
+	connection, err := dial(ctx, c.target.Source, c.target.Addr)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = connection.Close() }()
+	if c.secure {
+		err = connection.encrypt(ctx, c.target)
+	}
+	if err == nil {
+		err = c.say(ctx, connection, c.target)
+	}
+	return named(c.name, c.target.Addr, connection.reason(ctx, err))
+}

@@ -1,0 +1,138 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"lvs-agents/internal/pattern"
+)
+
+// Errors of a server that answers, but not as it should.
+var (
+	errSilent  = errors.New("no answer in time")
+	errDrips   = errors.New("no whole answer in time")
+	errEndless = errors.New("more than " + strconv.Itoa(maxAnswer>>10) + " KiB of answer")
+	errClosed  = errors.New("closed without an answer")
+	errBroken  = errors.New("closed in the middle of the answer")
+)
+
+// reason is an error of the dialogue as an operator understands it. What
+// libraries make of a connection that ended says less than how it ended.
+func (c *conn) reason(ctx context.Context, err error) error {
+	read := c.raw.read.Load()
+	switch {
+	case err == nil, errors.Is(err, pattern.ErrLimit), errors.Is(err, syscall.EAGAIN), fromServer(err): // EAGAIN is this host's
+		return err
+	case errors.Is(err, errEndless), read >= maxAnswer:
+		return errEndless
+	case c.raw.late.Load(), ctx.Err() != nil, isTimeout(err):
+		if read > 0 {
+			return errDrips
+		}
+		return errSilent
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		if read > 0 {
+			return errBroken
+		}
+		return errClosed
+	}
+	return plain(err)
+}
+
+// TimedOut tells whether a check failed for nothing but its time limit.
+func TimedOut(err error) bool {
+	return errors.Is(err, errSilent) || errors.Is(err, errDrips) || isTimeout(err)
+}
+
+func isTimeout(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// maxReason bounds a reason in bytes: it goes into logs, mail and status.
+const maxReason = 300
+
+// plain is the innermost of Go's network errors, since the outer ones repeat
+// addresses, and its text is fit for a log: one short line of printable
+// characters, whatever the server has sent.
+func plain(err error) error {
+	if isTimeout(err) {
+		return errSilent
+	}
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return errno
+	}
+	return Reason(err)
+}
+
+// Reason is an error whose text is fit for logs, mail and status: one short line of
+// printable characters. It is nil for nil.
+func Reason(err error) error {
+	if err == nil {
+		return nil
+	}
+	if text := printable(err.Error()); text != err.Error() {
+		return errors.New(text)
+	}
+	return err
+}
+
+// printable replaces what is no printable character and cuts what is too long.
+func printable(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if b.Len() > maxReason {
+			b.WriteString("…")
+			break
+		}
+		if r == '\n' || r == '\r' || r == '\t' {
+			r = ' '
+		}
+		if !strconv.IsPrint(r) {
+			r = '?'
+		}
+		b.WriteRune(r)
+	}
+	return strings.TrimSpace(b.String())
+}
+
+// ascii is the beginning of what may be no text at all.
+func ascii(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r > 126 {
+			return '?'
+		}
+		return r
+	}, short(printable(text)))
+}
+
+// named puts protocol and server in front of a reason.
+func named(name string, server fmt.Stringer, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s %s: %w", name, server, err)
+}
+
+// short cuts a text that is shown to an operator.
+func short(text string) string {
+	const most = 80
+	if len(text) > most {
+		return text[:most] + "…"
+	}
+	return text
+}
+
+// sameKind is an error with another text.
+type sameKind struct {
+	text string
+	error
+}
+
+func (s sameKind) Error() string { return s.text }
+func (s sameKind) Unwrap() error { return s.error }
