@@ -1,12 +1,8 @@
 package repository
 
 import (
-	"cmp"
 	"flag"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"maps"
 	"os"
 	"path"
@@ -42,99 +38,24 @@ var phrases = []struct {
 	{"stands", regexp.MustCompile(`(?i)\b(stands?|stood) (still|in|there|as|at|on|for)\b`), "hangs, is stopped, is"},
 	{"gets to know", regexp.MustCompile(`(?i)\b(gets? to know|knows? nothing|is known|are known|nothing is known)\b`), "the field's word: read, receive, unknown"},
 	{"said of", regexp.MustCompile(`(?i)\b(says? of|said of|said about|says so|said so|is said)\b`), "reports, shows, logs"},
+	{"ask", regexp.MustCompile(`(?i)\b(ask|asks|asked|asking)\b`), "query, request, read"},
+	{"look", regexp.MustCompile(`(?i)\b(look|looks|looked|looking) (at|for|in|into|once|again)\b`), "read, check, search, or name who reads"},
+	{"hear", regexp.MustCompile(`(?i)\b(hear|hears|heard)\b`), "receive"},
+	{"beside", regexp.MustCompile(`(?i)\bbeside\b`), "next to, alongside, compared with, except"},
+	{"anew", regexp.MustCompile(`(?i)\banew\b`), "again"},
+	{"also if", regexp.MustCompile(`(?i)\balso (if|when|where|while|after|without|with)\b`), "even if, even when"},
+	{"but for", regexp.MustCompile(`(?i)\b(all|every|everything|nothing|anything)( \w+)? but\b`), "except, only"},
+	{"became of", regexp.MustCompile(`(?i)\b(become|becomes|became) of\b`), "name the event"},
+	{"all that", regexp.MustCompile(`(?i)\ball that (is|are|was|were|the|a|it|they)\b`), "everything that, or name the things"},
+	{"in the place of", regexp.MustCompile(`(?i)\bin (the place of|its place|their place)\b`), "instead of"},
 	{"beneath", regexp.MustCompile(`(?i)\b(beneath|thereby|therein|whereof|hereby|thereof|whence)\b`), "name the noun"},
-}
-
-// notOurWords are files whose words others have chosen: quotations, generated files, licences, and the
-// guide that lists the forms.
-var notOurWords = regexp.MustCompile(`(^|/)testdata/|^docs/(man/|style\.md|checks\.md|states\.md|ipaddr2\.md|adr/README\.md)|^LICENSE|^metadata/documents/`)
-
-// A passage is text that people read.
-type passage struct {
-	kind string // message, comment, document
-	file string
-	line int
-	text string
-}
-
-// passages are the comments and string literals of Go files and the prose of Markdown files.
-func passages(files map[string]string) []passage {
-	var all []passage
-	for name, text := range files {
-		switch {
-		case notOurWords.MatchString(name):
-		case strings.HasSuffix(name, ".go"):
-			all = append(all, ofGo(name, text)...)
-		case strings.HasSuffix(name, ".md"):
-			all = append(all, ofMarkdown(name, text)...)
-		}
-	}
-	slices.SortFunc(all, func(a, b passage) int { return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.line, b.line)) })
-	return all
-}
-
-// ofGo are comments, each group as one passage, and, outside of tests, string literals.
-func ofGo(name, text string) []passage {
-	set := token.NewFileSet()
-	file, err := parser.ParseFile(set, name, text, parser.ParseComments)
-	if err != nil {
-		return []passage{{"comment", name, 1, err.Error()}}
-	}
-	var all []passage
-	for _, group := range file.Comments {
-		all = append(all, passage{"comment", name, set.Position(group.Pos()).Line, strings.Join(strings.Fields(group.Text()), " ")})
-	}
-	if strings.HasSuffix(name, "_test.go") || strings.HasPrefix(name, "tests/") {
-		return all
-	}
-	ast.Inspect(file, func(node ast.Node) bool {
-		literal, ok := node.(*ast.BasicLit)
-		if ok && literal.Kind == token.STRING {
-			if value, err := strconv.Unquote(literal.Value); err == nil && strings.Contains(value, " ") {
-				all = append(all, passage{"message", name, set.Position(literal.Pos()).Line, strings.Join(strings.Fields(value), " ")})
-			}
-		}
-		return true
-	})
-	return all
-}
-
-var inlineCode = regexp.MustCompile("`[^`]*`")
-
-// ofMarkdown are the paragraphs outside of code blocks, without code in the line.
-func ofMarkdown(name, text string) []passage {
-	var all []passage
-	var paragraph []string
-	code, first := false, 0
-	flush := func() {
-		if joined := strings.Join(strings.Fields(inlineCode.ReplaceAllString(strings.Join(paragraph, " "), "x")), " "); joined != "" {
-			all = append(all, passage{"document", name, first, joined})
-		}
-		paragraph = nil
-	}
-	for i, line := range strings.Split(text, "\n") {
-		fence := strings.HasPrefix(strings.TrimSpace(line), "```")
-		if fence {
-			code = !code
-		}
-		if fence || code || strings.TrimSpace(line) == "" {
-			flush()
-			continue
-		}
-		if paragraph == nil {
-			first = i + 1
-		}
-		paragraph = append(paragraph, line)
-	}
-	flush()
-	return all
 }
 
 // faults are the refused forms of a passage.
 func faults(p passage) []string {
 	var all []string
 	for _, phrase := range phrases {
-		for _, match := range phrase.form.FindAllString(p.text, -1) {
+		for _, match := range phrase.form.FindAllString(p.words(), -1) {
 			if strings.HasPrefix(strings.ToLower(match), "there ") {
 				continue // "there is no X" is English
 			}
@@ -148,23 +69,42 @@ var list = flag.String("words", "", "list the refused forms of the files whose p
 
 const wordsFile = "tests/repository/testdata/words.tsv"
 
-// counted are the refused forms by kind of text, as rows of words.tsv.
-func counted(all []passage) map[string][]string {
+// counted are the findings by kind of text, as rows of words.tsv.
+func counted(files map[string]string) map[string][]string {
 	rows := map[string][]string{}
-	for _, p := range all {
-		row := p.kind
-		if found := faults(p); len(found) > 0 {
-			rows[row] = append(rows[row], found...)
-		}
+	for _, p := range passages(files) {
+		rows[p.kind] = append(rows[p.kind], faults(p)...)
+		rows[p.kind+", long sentences"] = append(rows[p.kind+", long sentences"], longSentences(p)...)
 	}
+	for kind, found := range longLines(files) {
+		rows[kind+", long lines"] = found
+	}
+	maps.DeleteFunc(rows, func(_ string, found []string) bool { return len(found) == 0 })
 	return rows
 }
 
+// maxWords is how many words a sentence can have.
+const maxWords = 25
+
+var endOfSentence = regexp.MustCompile(`[.!?:;]["')”*_]*(\s|$)`)
+
+// longSentences are the sentences of a passage with more than maxWords words. A colon and a semicolon end
+// a sentence, too.
+func longSentences(p passage) []string {
+	var all []string
+	for _, sentence := range endOfSentence.Split(p.words(), -1) {
+		if words := strings.Fields(sentence); len(words) > maxWords {
+			all = append(all, fmt.Sprintf("%s:%d: %s of %d words: %q", p.file, p.line, p.kind, len(words), strings.Join(words[:8], " ")+" …"))
+		}
+	}
+	return all
+}
+
 // TestGeneratedCountsOfRefusedForms holds the counts of words.tsv: a count can fall, and make docs then
-// writes the lower one. No message has a refused form.
+// writes the lower one.
 func TestGeneratedCountsOfRefusedForms(t *testing.T) {
 	files := repository(t)
-	have := counted(passages(files))
+	have := counted(files)
 	want := map[string]int{}
 	for line := range strings.Lines(files[wordsFile]) {
 		cut := strings.LastIndex(line, "\t")
@@ -176,7 +116,7 @@ func TestGeneratedCountsOfRefusedForms(t *testing.T) {
 	}
 	for row, found := range have {
 		if len(found) > want[row] {
-			t.Errorf("%s: %d forms that docs/style.md refuses, %d before:\n%s", row, len(found), want[row], strings.Join(found, "\n"))
+			t.Errorf("%s: %d faults after docs/style.md, %d before; list yours: go test ./tests/repository -run TestGeneratedCounts -v -args -words PATH", row, len(found), want[row])
 		}
 	}
 	if *list != "" {
@@ -195,6 +135,41 @@ func TestGeneratedCountsOfRefusedForms(t *testing.T) {
 		}
 		if err := os.WriteFile(path.Join(root, wordsFile), []byte(strings.Join(lines, "")), 0o644); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+func TestLongSentences(t *testing.T) {
+	words := strings.Repeat("word ", maxWords)
+	for _, row := range []struct {
+		text string
+		want int
+	}{
+		{words, 0},
+		{words + "more.", 1},
+		{words + "; " + words, 0},
+		{"One. " + words + "more. Two", 1},
+	} {
+		if got := longSentences(passage{text: row.text}); len(got) != row.want {
+			t.Errorf("%q: %d long sentences, want %d", row.text, len(got), row.want)
+		}
+	}
+}
+
+func TestRefusedForms(t *testing.T) {
+	for text, want := range map[string]int{
+		"isReady tells whether it runs": 1,
+		"there is no table":             0,
+		"the reply is no URL":           1,
+		"a field behind the colon":      1,
+		"also if it is gone":            1,
+		"the daemon looks a name up":    0,
+		"the daemon looks at the file":  1,
+		"everything but the address":    1,
+		"all files, but not this one":   0,
+	} {
+		if got := faults(passage{text: text}); len(got) != want {
+			t.Errorf("%q: %q, want %d", text, got, want)
 		}
 	}
 }

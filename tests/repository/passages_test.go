@@ -1,0 +1,314 @@
+package repository
+
+import (
+	"cmp"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"math/rand/v2"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// notOurWords are files whose words others have chosen: quotations, generated files, licences, and the
+// guide that lists the refused forms.
+var notOurWords = regexp.MustCompile(`(^|/)testdata/|^docs/(man/|style\.md|checks\.md|states\.md|ipaddr2\.md|adr/README\.md)|^LICENSE|^metadata/documents/`)
+
+// A passage is text that people read: a comment, a message, or a paragraph of a document. An item of a
+// list and a row of a table are paragraphs.
+type passage struct {
+	kind string // message, comment, document
+	file string
+	line int
+	text string
+}
+
+var inlineCode = regexp.MustCompile("`[^`]*`")
+
+// words are the text without the code in it.
+func (p passage) words() string { return inlineCode.ReplaceAllString(p.text, "x") }
+
+// passages are the comments and string literals of Go files, the comments of scripts, and the prose of
+// Markdown files, in the order of their places.
+func passages(files map[string]string) []passage {
+	var all []passage
+	for name, text := range files {
+		switch {
+		case notOurWords.MatchString(name):
+		case strings.HasSuffix(name, ".go"):
+			all = append(all, ofGo(name, text)...)
+		case strings.HasSuffix(name, ".md"):
+			all = append(all, ofMarkdown(name, text)...)
+		case isScript(name, text):
+			all = append(all, ofScript(name, text)...)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b passage) int { return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.line, b.line)) })
+	return all
+}
+
+// isScript reports whether a file has comments that begin with #.
+func isScript(name, text string) bool {
+	return strings.HasPrefix(text, "#!") || name == "Makefile"
+}
+
+// ofGo are comments, each group as one passage, and, outside of tests, string literals.
+func ofGo(name, text string) []passage {
+	set := token.NewFileSet()
+	file, err := parser.ParseFile(set, name, text, parser.ParseComments)
+	if err != nil {
+		return []passage{{"comment", name, 1, err.Error()}}
+	}
+	var all []passage
+	for _, group := range file.Comments {
+		b := builder{kind: "comment", file: name, line: set.Position(group.Pos()).Line}
+		for line := range strings.Lines(group.Text()) {
+			b.addComment(line)
+		}
+		all = append(all, b.all()...)
+	}
+	if strings.HasSuffix(name, "_test.go") || strings.HasPrefix(name, "tests/") {
+		return all
+	}
+	ast.Inspect(file, func(node ast.Node) bool {
+		literal, ok := node.(*ast.BasicLit)
+		if ok && literal.Kind == token.STRING {
+			if value, err := strconv.Unquote(literal.Value); err == nil && strings.Contains(value, " ") {
+				all = append(all, passage{"message", name, set.Position(literal.Pos()).Line, strings.Join(strings.Fields(value), " ")})
+			}
+		}
+		return true
+	})
+	return all
+}
+
+// ofScript are the comments of a script or a Makefile.
+func ofScript(name, text string) []passage {
+	b := builder{kind: "comment", file: name}
+	for i, line := range strings.Split(text, "\n") {
+		comment, ok := strings.CutPrefix(strings.TrimSpace(line), "#")
+		if !ok || strings.HasPrefix(line, "#!") || strings.HasPrefix(comment, " shellcheck ") {
+			b.flush()
+			continue
+		}
+		b.at(i + 1)
+		b.addComment(strings.TrimPrefix(comment, " "))
+	}
+	return b.all()
+}
+
+// item is the first line of an item of a list.
+var item = regexp.MustCompile(`^\s*([-*]|\d+\.) `)
+
+// ofMarkdown are the paragraphs outside of code blocks.
+func ofMarkdown(name, text string) []passage {
+	b := builder{kind: "document", file: name}
+	code := false
+	for i, line := range strings.Split(text, "\n") {
+		fence := strings.HasPrefix(strings.TrimSpace(line), "```")
+		if fence {
+			code = !code
+		}
+		if fence || code || strings.TrimSpace(line) == "" {
+			b.flush()
+			continue
+		}
+		if strings.HasPrefix(line, "|") {
+			for cell := range strings.SplitSeq(line, " | ") {
+				b.flush()
+				b.at(i + 1)
+				b.add(strings.Trim(cell, "| "))
+			}
+			b.flush()
+			continue
+		}
+		if item.MatchString(line) {
+			b.flush()
+		}
+		b.at(i + 1)
+		b.add(line)
+		if strings.HasPrefix(line, "#") {
+			b.flush()
+		}
+	}
+	return b.all()
+}
+
+// A builder joins lines to passages.
+type builder struct {
+	kind, file string
+	line       int // of the first line of the next passage
+	lines      []string
+	passages   []passage
+}
+
+// at sets the line of the next passage, unless one has begun.
+func (b *builder) at(line int) {
+	if b.lines == nil {
+		b.line = line
+	}
+}
+
+func (b *builder) add(line string) { b.lines = append(b.lines, line) }
+
+// addComment adds a line of a comment. Indented lines are code or a list, whose items are passages.
+func (b *builder) addComment(line string) {
+	switch {
+	case item.MatchString(line) || strings.TrimSpace(line) == "":
+		b.flush()
+	case strings.HasPrefix(line, "\t"):
+		return
+	}
+	b.add(line)
+}
+
+// flush ends a passage.
+func (b *builder) flush() {
+	if text := strings.Join(strings.Fields(strings.Join(b.lines, " ")), " "); text != "" {
+		b.passages = append(b.passages, passage{b.kind, b.file, b.line, text})
+	}
+	b.lines = nil
+}
+
+func (b *builder) all() []passage {
+	b.flush()
+	return b.passages
+}
+
+// maxColumns is how wide a line of prose can be.
+const maxColumns = 100
+
+var (
+	target    = regexp.MustCompile(`\]\([^)]*\)|https?://\S+`)
+	directive = regexp.MustCompile(`^\s*(//(go:|nolint|lint:)|# shellcheck )`)
+)
+
+// longLines are the lines of comments and of Markdown that are wider than maxColumns, by kind. Tables,
+// code blocks, links and generated files can be wider.
+func longLines(files map[string]string) map[string][]string {
+	long := map[string][]string{}
+	for name, text := range files {
+		if notOurWords.MatchString(name) || isGenerated(name, text[:min(len(text), 400)]) {
+			continue
+		}
+		kind, lines := proseLines(name, text)
+		for _, i := range lines {
+			if n := utf8.RuneCountInString(target.ReplaceAllString(i.text, "")); n > maxColumns {
+				long[kind] = append(long[kind], fmt.Sprintf("%s:%d: %s, line of %d columns", name, i.number, kind, n))
+			}
+		}
+	}
+	for _, found := range long {
+		slices.Sort(found)
+	}
+	return long
+}
+
+type numbered struct {
+	number int
+	text   string
+}
+
+// proseLines are the lines of a file that maxColumns holds for, and their kind.
+func proseLines(name, text string) (kind string, prose []numbered) {
+	comment := "//"
+	switch {
+	case strings.HasSuffix(name, ".md"):
+		code := false
+		for i, line := range strings.Split(text, "\n") {
+			if strings.HasPrefix(strings.TrimSpace(line), "```") {
+				code = !code
+			}
+			if !code && !strings.HasPrefix(line, "|") {
+				prose = append(prose, numbered{i + 1, line})
+			}
+		}
+		return "document", prose
+	case isScript(name, text):
+		comment = "#"
+	case !strings.HasSuffix(name, ".go"):
+		return "comment", nil
+	}
+	for i, line := range strings.Split(text, "\n") {
+		if strings.HasPrefix(strings.TrimSpace(line), comment) && !directive.MatchString(line) {
+			prose = append(prose, numbered{i + 1, line})
+		}
+	}
+	return "comment", prose
+}
+
+var (
+	draw  = flag.Int("draw", 0, "print so many passages, drawn at random")
+	seed  = flag.Uint64("seed", 1, "which passages -draw prints")
+	under = flag.String("under", "", "draw from the files whose path begins so")
+)
+
+// TestDraw prints passages for a reader who has only docs/style.md: tests/passages calls it.
+func TestDraw(t *testing.T) {
+	if *draw == 0 {
+		return
+	}
+	drawn := drawPassages(passages(repository(t)), *under, *seed, *draw)
+	fmt.Printf("seed %d, %d passages\n", *seed, len(drawn))
+	for i, p := range drawn {
+		fmt.Printf("\n%d. %s:%d (%s)\n%s\n", i+1, p.file, p.line, p.kind, p.text)
+	}
+}
+
+// drawPassages takes n of the passages below a path that have at least five words.
+func drawPassages(all []passage, under string, seed uint64, n int) []passage {
+	all = slices.DeleteFunc(slices.Clone(all), func(p passage) bool {
+		return !strings.HasPrefix(p.file, under) || len(strings.Fields(p.text)) < 5
+	})
+	random := rand.New(rand.NewPCG(seed, 0))
+	random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all[:min(n, len(all))]
+}
+
+func TestPassagesOfMarkdown(t *testing.T) {
+	text := "# A title\n\nA paragraph\nof `two words` lines.\n* an item\n  with more\n* another\n\n```\ncode\n```\n| a cell | `b` |\n"
+	want := []passage{
+		{"document", "x.md", 1, "# A title"},
+		{"document", "x.md", 3, "A paragraph of `two words` lines."},
+		{"document", "x.md", 5, "* an item with more"},
+		{"document", "x.md", 7, "* another"},
+		{"document", "x.md", 12, "a cell"},
+		{"document", "x.md", 12, "`b`"},
+	}
+	if got := ofMarkdown("x.md", text); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestPassagesOfComments(t *testing.T) {
+	want := []passage{{"comment", "x", 2, "First and second."}, {"comment", "x", 6, "Third."}}
+	if got := ofScript("x", "#!/bin/sh\n# First\n# and second.\n#\tcode\nset -eu\n# Third.\n"); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestLongLines(t *testing.T) {
+	wide := strings.Repeat("wide ", 21)
+	for name, text := range map[string]string{
+		"x.md":     wide,
+		"x.go":     "package x\n\n// " + wide + "\nvar x = 1 // short\n",
+		"x":        "#!/bin/sh\n# " + wide,
+		"table.md": "| " + wide + "|\n```\n" + wide + "\n```\n[x](https://" + strings.Repeat("long", 30) + ")\n",
+		"code.go":  "package x\n\nconst x = `" + wide + "`\n",
+	} {
+		want := 1
+		if name == "table.md" || name == "code.go" {
+			want = 0
+		}
+		got := longLines(map[string]string{name: text})
+		if n := len(got["comment"]) + len(got["document"]); n != want {
+			t.Errorf("%s: %q, want %d", name, got, want)
+		}
+	}
+}
