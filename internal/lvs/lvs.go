@@ -163,6 +163,11 @@ func ParseScheduler(name string) (Scheduler, error) {
 	return Scheduler(name), nil
 }
 
+// Hashes reports whether the scheduler chooses by a hash table that the kernel
+// fills in the order of the destinations (ip_vs_mh.c, ip_vs_sh.c, ip_vs_dh.c).
+// Two directors choose the same real server only if both have them in one order.
+func (s Scheduler) Hashes() bool { return s == "mh" || s == "sh" || s == "dh" }
+
 // Flags are the options of a service that an administrator chooses.
 type Flags uint32
 
@@ -193,9 +198,13 @@ type Service struct {
 type Destination struct {
 	Addr    netip.AddrPort
 	Forward Forward
-	Weight  int    // 0 to MaxWeight; 0 takes no new connections
-	Upper   uint32 // connections above which it gets no new ones, 0 for no limit
-	Lower   uint32 // connections below which it is used again, 0 for 3/4 of Upper
+	Weight  int // 0 to MaxWeight; 0 takes no new connections
+	// HashWeight is the weight with which a destination of weight 0 is added
+	// where the scheduler hashes, so that it keeps its slots of the table. 0
+	// adds it without slots. It counts only while Weight is 0.
+	HashWeight int
+	Upper      uint32 // connections above which it gets no new ones, 0 for no limit
+	Lower      uint32 // connections below which it is used again, 0 for 3/4 of Upper
 }
 
 // MaxWeight is the largest weight that can be compared: moby/ipvs v1.1.0 reads
@@ -203,7 +212,8 @@ type Destination struct {
 const MaxWeight = math.MaxUint16
 
 // VirtualService is a service with its real servers, in the order in which
-// they were configured.
+// they were configured. In a table of the kernel they are in the order of their
+// addresses, or if the scheduler hashes, in the order in which they were added.
 type VirtualService struct {
 	Service
 	Destinations []Destination
@@ -290,7 +300,7 @@ func (t Table) Validate() error {
 
 // Validate reports what is wrong with a service or its destinations.
 func (v VirtualService) Validate() error {
-	errs := []error{v.check()}
+	errs := []error{v.check(), v.checkHash()}
 	seen := map[netip.AddrPort]bool{}
 	for _, d := range v.Destinations {
 		if seen[d.Addr] {
@@ -329,6 +339,41 @@ func (s Service) check() error {
 		return errors.New("port 0 (every port) needs persistence")
 	}
 	return nil
+}
+
+// maxHashed is how many slots the table of mh has (ip_vs_mh.c, IP_VS_MH_TAB_SIZE
+// with CONFIG_IP_VS_MH_TAB_INDEX=12), and so how many destinations.
+const maxHashed = 4093
+
+// maxHashWeight is the largest weight that mh keeps exactly, after all weights are
+// divided by their greatest common divisor: ip_vs_mh.c, ip_vs_mh_shift_weight.
+const maxHashWeight = 63
+
+// checkHash reports what the table of scheduler mh cannot represent.
+func (v VirtualService) checkHash() error {
+	if v.Scheduler != "mh" {
+		return nil
+	}
+	if n := len(v.Destinations); n > maxHashed {
+		return fmt.Errorf("scheduler mh balances %d real servers at most, not %d; use another scheduler or several services", maxHashed, n)
+	}
+	divisor, largest := 0, 0
+	for _, d := range v.Destinations {
+		weight := cmp.Or(d.Weight, d.HashWeight)
+		divisor, largest = gcd(divisor, weight), max(largest, weight)
+	}
+	if divisor > 0 && largest/divisor > maxHashWeight {
+		return fmt.Errorf("scheduler mh does not keep weights exactly: %d is more than %d times their greatest common divisor %d; use smaller weights",
+			largest, maxHashWeight, divisor)
+	}
+	return nil
+}
+
+func gcd(a, b int) int {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
 }
 
 // MaxPersistence is ipvsadm's limit, 31 days (ipvsadm.c, MAX_TIMEOUT).

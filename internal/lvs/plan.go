@@ -47,6 +47,9 @@ func ScopeOf(tables ...Table) Scope {
 // services before destinations, more weight before less, deletion last.
 // The same arguments always give the same plan; applying it and planning again
 // gives none. Services of want that scope does not hold are left out.
+//
+// With a scheduler that hashes, the plan also puts the destinations into the
+// order of their addresses, which the hash table depends on: Scheduler.Hashes.
 func Plan(want, have Table, scope Scope) []Op {
 	var p planner
 	wanted, held := want.Index(), have.Index()
@@ -85,6 +88,9 @@ func (p *planner) service(want, have Service, exists bool) {
 }
 
 func (p *planner) destinations(want, have VirtualService) {
+	if want.Scheduler.Hashes() {
+		have = p.ordered(&want, have)
+	}
 	old := make(map[netip.AddrPort]Destination, len(have.Destinations))
 	for _, d := range have.Destinations {
 		old[d.Addr] = d
@@ -95,8 +101,7 @@ func (p *planner) destinations(want, have VirtualService) {
 		op := Op{Verb: EditDestination, Service: Service{ID: want.ID}, Destination: w}
 		switch {
 		case !exists:
-			op.Verb = AddDestination
-			p.added = append(p.added, op)
+			p.add(op)
 		case w.Equal(h):
 		case w.Weight > h.Weight:
 			p.raised = append(p.raised, op)
@@ -110,6 +115,56 @@ func (p *planner) destinations(want, have VirtualService) {
 			p.removed = append(p.removed, Op{Verb: DeleteDestination, Service: Service{ID: want.ID}, Destination: h})
 		}
 	}
+}
+
+// add adds a destination. One that must have weight 0 in a service that hashes
+// is added with its HashWeight first: a destination that is added with weight 0
+// gets no slots of the hash table (net/netfilter/ipvs/ip_vs_ctl.c,
+// __ip_vs_update_dest; ip_vs_mh.c, last_weight).
+func (p *planner) add(op Op) {
+	op.Verb = AddDestination
+	if d := op.Destination; d.Weight == 0 && d.HashWeight > 0 {
+		first := op
+		first.Destination.Weight = d.HashWeight
+		p.added = append(p.added, first)
+		op.Verb = EditDestination
+	}
+	p.added = append(p.added, op)
+}
+
+// ordered sorts the wanted destinations by address, and takes those that the
+// kernel has in another order off and adds them again, one by one. It returns
+// have without them.
+func (p *planner) ordered(want *VirtualService, have VirtualService) VirtualService {
+	want.Destinations = slices.SortedFunc(slices.Values(want.Destinations), func(a, b Destination) int { return a.Addr.Compare(b.Addr) })
+	at := make(map[netip.AddrPort]int, len(want.Destinations))
+	for i, d := range want.Destinations {
+		at[d.Addr] = i
+	}
+	inPlace := 0 // how many wanted destinations the kernel begins with
+	late := map[netip.AddrPort]Destination{}
+	var left []Destination
+	for _, h := range have.Destinations {
+		i, wanted := at[h.Addr]
+		switch {
+		case wanted && i == inPlace:
+			inPlace++
+			left = append(left, h)
+		case wanted && i > inPlace:
+			late[h.Addr] = h
+		case !wanted:
+			left = append(left, h)
+		}
+	}
+	for _, w := range want.Destinations[inPlace:] {
+		if h, exists := late[w.Addr]; exists {
+			p.added = append(p.added, Op{Verb: DeleteDestination, Service: Service{ID: want.ID}, Destination: h})
+		}
+		p.add(Op{Service: Service{ID: want.ID}, Destination: w})
+	}
+	want.Destinations = want.Destinations[:inPlace]
+	have.Destinations = left
+	return have
 }
 
 // Equal compares what an administrator sets. Granularity counts only with
@@ -130,16 +185,17 @@ func (s Service) normal() Service {
 // Equal compares what an administrator sets. A destination that is one of the
 // director's own addresses reads back as Local whatever was asked for
 // (net/netfilter/ipvs/ip_vs_ctl.c, __ip_vs_update_dest), so Local equals every
-// forwarding method.
+// forwarding method. HashWeight is not compared: the kernel does not report it.
 func (d Destination) Equal(o Destination) bool {
+	d.HashWeight, o.HashWeight = 0, 0
 	if d.Forward == Local || o.Forward == Local {
 		d.Forward, o.Forward = Local, Local
 	}
 	return d == o
 }
 
-// Equal tells whether two services are the same with all their destinations,
-// in whatever order.
+// Equal reports whether two services are the same with all their destinations.
+// Their order counts only with a scheduler that hashes.
 func (v VirtualService) Equal(o VirtualService) bool {
 	return v.ID == o.ID && len(Plan(Table{v}, Table{o}, Scope{v.ID: true})) == 0
 }

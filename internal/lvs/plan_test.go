@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +36,34 @@ const web = `
 -a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
 -a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1
 `
+
+// hashed is a service whose destinations were added in this order.
+func hashed(scheduler string, octets ...int) string {
+	text := "-A -t 192.0.2.10:80 -s " + scheduler + "\n"
+	for _, octet := range octets {
+		text += fmt.Sprintf("-a -t 192.0.2.10:80 -r 192.0.2.%d:80 -g -w 1\n", octet)
+	}
+	return text
+}
+
+func TestHashedDestinationThatBeginsAtZeroKeepsItsSlots(t *testing.T) {
+	want := table(t, hashed("mh", 21, 22))
+	want[0].Destinations[1].Weight, want[0].Destinations[1].HashWeight = 0, 3
+	const ops = `ipvsadm -A -t 192.0.2.10:80 -s mh
+ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
+ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 3
+ipvsadm -e -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 0
+`
+	if diff := cmp.Diff(ops, lines(Plan(want, nil, ScopeOf(want)))); diff != "" {
+		t.Errorf("plan (-want +got):\n%s", diff)
+	}
+	have := Table{want[0]}
+	have[0].Destinations = slices.Clone(want[0].Destinations)
+	have[0].Destinations[1].HashWeight = 0 // the kernel does not report it
+	if ops := Plan(want, have, ScopeOf(want)); len(ops) > 0 {
+		t.Errorf("second plan:\n%s", lines(ops))
+	}
+}
 
 func TestPlan(t *testing.T) {
 	tests := []struct {
@@ -83,6 +112,20 @@ ipvsadm -D -f 5
 			want: "-A -t 192.0.2.10:80 -s rr", have: "-A -t 192.0.2.10:80 -s rr -M 255.255.255.255"},
 		{name: "persistence is dropped", want: "-A -f 5 -s rr", have: "-A -f 5 -s rr -p 60",
 			ops: "\nipvsadm -E -f 5 -s rr\n"},
+		{name: "a scheduler that hashes has its order", want: hashed("mh", 21, 22, 23), have: hashed("mh", 22, 21, 23), ops: `
+ipvsadm -d -t 192.0.2.10:80 -r 192.0.2.22:80
+ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1
+ipvsadm -d -t 192.0.2.10:80 -r 192.0.2.23:80
+ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.23:80 -g -w 1
+`},
+		{name: "it is that of the addresses, not of the file", want: hashed("sh", 23, 21, 22), have: hashed("sh", 21, 22, 23), ops: "\n"},
+		{name: "a new server goes to its place", want: hashed("mh", 21, 22, 23), have: hashed("mh", 21, 23), ops: `
+ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1
+ipvsadm -d -t 192.0.2.10:80 -r 192.0.2.23:80
+ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.23:80 -g -w 1
+`},
+		{name: "a server that goes leaves the others in place", want: hashed("mh", 21, 23), have: hashed("mh", 21, 22, 23),
+			ops: "\nipvsadm -d -t 192.0.2.10:80 -r 192.0.2.22:80\n"},
 		{name: "a mark has a family", want: "-A -f 5 -s rr", have: "-A -f 5 -6 -s rr",
 			ops: "\nipvsadm -A -f 5 -s rr\nipvsadm -D -f 5 -6\n"},
 	}
@@ -149,7 +192,7 @@ func randomTable(r *rand.Rand) Table {
 		if r.IntN(3) == 0 {
 			id = MarkService(uint32(n+1), r.IntN(2) == 0)
 		}
-		s := Service{ID: id, Scheduler: Scheduler(Schedulers()[r.IntN(4)])}
+		s := Service{ID: id, Scheduler: Scheduler([]string{"rr", "wlc", "mh", "sh"}[r.IntN(4)])}
 		if r.IntN(2) == 0 {
 			s.Persistence = time.Duration(r.IntN(3)) * time.Second
 			s.Granularity = 24 * r.IntN(2)
@@ -161,9 +204,12 @@ func randomTable(r *rand.Rand) Table {
 			}
 			v.Destinations = append(v.Destinations, Destination{
 				Addr:    netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(20 + d)}), 80),
-				Forward: []Forward{Masq, Route, Tunnel}[r.IntN(3)], Weight: r.IntN(3),
+				Forward: []Forward{Masq, Route, Tunnel}[r.IntN(3)], Weight: r.IntN(3), HashWeight: r.IntN(3),
 			})
 		}
+		r.Shuffle(len(v.Destinations), func(i, j int) {
+			v.Destinations[i], v.Destinations[j] = v.Destinations[j], v.Destinations[i]
+		})
 		t = append(t, v)
 	}
 	return t
@@ -207,6 +253,11 @@ func FuzzPlanConverges(f *testing.F) {
 		first := Plan(want, have, scope)
 		apply(first[:min(int(stopAt), len(first))]) // killed in the middle
 		apply(Plan(want, have, scope))
+		for _, v := range have {
+			if scope[v.ID] && v.Scheduler.Hashes() && !slices.IsSortedFunc(v.Destinations, func(a, b Destination) int { return a.Addr.Compare(b.Addr) }) {
+				t.Fatalf("destinations in another order than their addresses:\n%s", Table{v})
+			}
+		}
 		if left := Plan(want, have, scope); len(left) != 0 {
 			t.Fatalf("a second plan is not empty:\n%swant\n%shave\n%s", lines(left), want, have)
 		}
@@ -254,6 +305,9 @@ func TestValidate(t *testing.T) {
 		{"no method", "-A -f 5 -s rr\n-a -f 5 -r 192.0.2.21:80 -w 1",
 			"virtual service -f 5: real server 192.0.2.21:80: no forwarding method; use gate, masq or ipip"},
 		{"port 0", "-A -t 192.0.2.10:0 -s rr", "virtual service -t 192.0.2.10:0: port 0 (every port) needs persistence"},
+		{"weights of mh", hashed("mh", 21) + "-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 64",
+			"virtual service -t 192.0.2.10:80: scheduler mh does not keep weights exactly: 64 is more than 63 times their greatest common divisor 1; use smaller weights"},
+		{"weights of mh with a common divisor", "-A -f 5 -s mh\n-a -f 5 -r 192.0.2.21:80 -g -w 1000\n-a -f 5 -r 192.0.2.22:80 -g -w 63000", ""},
 		{"thresholds", "-A -f 5 -s rr\n-a -f 5 -r 192.0.2.21:80 -g -w 1 -x 5 -y 9",
 			"virtual service -f 5: real server 192.0.2.21:80: lower threshold 9 is above the upper threshold 5"},
 	}
@@ -267,6 +321,22 @@ func TestValidate(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestServersOfMHAreCounted(t *testing.T) {
+	v := VirtualService{Service: Service{ID: MarkService(5, false), Scheduler: "mh"}}
+	for i := range 4094 {
+		addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 80)
+		v.Destinations = append(v.Destinations, Destination{Addr: addr, Forward: Route, Weight: 1})
+	}
+	const want = "virtual service -f 5: scheduler mh balances 4093 real servers at most, not 4094; use another scheduler or several services"
+	if err := v.Validate(); err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	v.Destinations = v.Destinations[1:]
+	if err := v.Validate(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -58,7 +58,7 @@ func (k *Kernel) Close() error {
 }
 
 // Table returns all virtual services and their destinations, in the order of
-// ServiceID.Compare and of the addresses. Services that this package would not
+// ServiceID.Compare and of lvs.VirtualService. Services that this package would not
 // create (other protocols, unknown schedulers) are in it as they are.
 //
 // Errors: host.ErrNotInstalled without IPVS in the kernel, fs.ErrPermission,
@@ -100,7 +100,7 @@ func (k *Kernel) table(ctx context.Context) (lvs.Table, error) {
 	slices.SortFunc(table, func(a, b lvs.VirtualService) int { return a.ID.Compare(b.ID) })
 	table = slices.CompactFunc(table, func(a, b lvs.VirtualService) bool { return a.ID == b.ID })
 	for i := range table {
-		if table[i].Destinations, err = k.destinations(ctx, table[i].ID); err != nil {
+		if table[i].Destinations, err = k.destinations(ctx, table[i].Service); err != nil {
 			return nil, err
 		}
 	}
@@ -108,15 +108,30 @@ func (k *Kernel) table(ctx context.Context) (lvs.Table, error) {
 }
 
 // destinations returns nothing, and no error, for a service that is gone.
-func (k *Kernel) destinations(ctx context.Context, id lvs.ServiceID) ([]lvs.Destination, error) {
+func (k *Kernel) destinations(ctx context.Context, service lvs.Service) ([]lvs.Destination, error) {
 	var list []lvs.Destination
-	err := k.dump(ctx, getDestination, encodeID(id), func(attrs []byte) error {
-		d, err := decodeDestination(attrs, id.Is6())
+	err := k.dump(ctx, getDestination, encodeID(service.ID), func(attrs []byte) error {
+		d, err := decodeDestination(attrs, service.ID.Is6())
 		list = append(list, d)
 		return err
 	}, func() { list = nil })
+	if service.Scheduler.Hashes() {
+		return inOrderOfAddition(list), err
+	}
 	slices.SortFunc(list, func(a, b lvs.Destination) int { return a.Addr.Compare(b.Addr) })
 	return slices.CompactFunc(list, func(a, b lvs.Destination) bool { return a.Addr == b.Addr }), err
+}
+
+// inOrderOfAddition reverses a dump, which begins with the newest destination
+// (ip_vs_ctl.c, list_add_rcu), and drops what it lists twice.
+func inOrderOfAddition(list []lvs.Destination) []lvs.Destination {
+	slices.Reverse(list)
+	seen := make(map[netip.AddrPort]bool, len(list))
+	return slices.DeleteFunc(list, func(d lvs.Destination) bool {
+		again := seen[d.Addr]
+		seen[d.Addr] = true
+		return again
+	})
 }
 
 func (k *Kernel) dump(ctx context.Context, command uint8, what *nl.RtAttr, each func([]byte) error, again func()) error {
