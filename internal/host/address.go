@@ -64,6 +64,8 @@ const (
 	ChangeAddress
 	// RaiseLink sets the interface of the address up.
 	RaiseLink
+	// LowerLink sets the interface of the address down.
+	LowerLink
 	// AddPolicy and DeletePolicy are about the label of an IPv6 address in the
 	// table that rules source address selection (RFC 6724 section 2.1).
 	AddPolicy
@@ -95,6 +97,8 @@ func (op AddressOp) String() string {
 		return fmt.Sprintf("ip addr change %s dev %s preferred_lft %s", a.Prefix, a.NIC, lifetime)
 	case RaiseLink:
 		return fmt.Sprintf("ip link set dev %s up", a.NIC)
+	case LowerLink:
+		return fmt.Sprintf("ip link set dev %s down", a.NIC)
 	case AddPolicy:
 		return fmt.Sprintf("ip addrlabel add prefix %s/128 label %d", a.Prefix.Addr(), op.Policy)
 	case DeletePolicy:

@@ -21,6 +21,7 @@ func TestAddressOpIsAnIPCommand(t *testing.T) {
 		"ip addr change 2001:db8::10/64 dev eth0 preferred_lft 30":                  {Verb: ChangeAddress, Address: young},
 		"ip addr change 2001:db8::10/64 dev eth0 preferred_lft forever":             {Verb: ChangeAddress, Address: ever},
 		"ip link set dev eth0 up":                                                   {Verb: RaiseLink, Address: vip},
+		"ip link set dev eth0 down":                                                 {Verb: LowerLink, Address: vip},
 		"ip addrlabel add prefix 2001:db8::10/128 label 99":                         {Verb: AddPolicy, Address: v6, Policy: 99},
 		"ip addrlabel del prefix 2001:db8::10/128 label 99":                         {Verb: DeletePolicy, Address: v6, Policy: 99},
 		"ip route flush cache":                                                      {Verb: FlushRoutes, Address: vip},

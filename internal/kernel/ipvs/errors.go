@@ -6,15 +6,15 @@ import (
 	"syscall"
 
 	"lvs-agents/internal/host"
+	knetlink "lvs-agents/internal/kernel/netlink"
 	"lvs-agents/internal/lvs"
 )
 
 var errAbsent = host.NotInstalled("IPVS is not in this kernel; modprobe ip_vs")
 
-// translate is the one place that knows what IPVS' error numbers mean. The
-// zero op stands for reading. net/netfilter/ipvs/ip_vs_ctl.c: a service that
-// is missing is ESRCH (ip_vs_genl_set_cmd), a destination ENOENT, a scheduler
-// ENOENT as well (ip_vs_add_service, ip_vs_edit_service).
+// translate returns what an error number of IPVS means. The zero op stands for reading. A
+// service that is missing is ESRCH (net/netfilter/ipvs/ip_vs_ctl.c, ip_vs_genl_set_cmd), a
+// destination ENOENT, a scheduler ENOENT as well (ip_vs_add_service, ip_vs_edit_service).
 func translate(op lvs.Op, err error) error {
 	var errno syscall.Errno
 	if !errors.As(err, &errno) {
@@ -22,10 +22,6 @@ func translate(op lvs.Op, err error) error {
 	}
 	adds := op.Verb == lvs.AddService || op.Verb == lvs.EditService
 	switch {
-	case errno == syscall.EEXIST:
-		return fs.ErrExist
-	case errno == syscall.ESRCH:
-		return fs.ErrNotExist
 	case errno == syscall.ENOENT && adds:
 		s := op.Service.Scheduler
 		return host.NotInstalled("scheduler %q is not available; modprobe ip_vs_%s", s, s)
@@ -33,8 +29,6 @@ func translate(op lvs.Op, err error) error {
 		return fs.ErrNotExist
 	case errno == syscall.EAFNOSUPPORT:
 		return host.NotInstalled("IPVS of this kernel has no IPv6 (CONFIG_IP_VS_IPV6)")
-	case errno == syscall.EPERM:
-		return fs.ErrPermission
 	}
-	return err
+	return knetlink.Translate(err)
 }

@@ -14,6 +14,7 @@
 package ipvs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,10 +35,10 @@ import (
 // another namespace needs a Kernel of its own, since sockets are opened when
 // they are needed, by the thread that needs them.
 type Kernel struct {
-	turn   chan struct{} // holds one token; a mutex that obeys a deadline
-	socket *socket       // nil until the first use
-	family uint16        // IPVS' number in generic netlink
-	writer *writer       // nil until the first change of a service
+	turn   chan struct{}    // holds one token; a mutex that obeys a deadline
+	socket *knetlink.Socket // nil until the first use
+	family uint16           // IPVS' number in generic netlink
+	writer *writer          // nil until the first change of a service
 }
 
 // New returns a Kernel and opens nothing: it cannot fail, and IPVS may be
@@ -89,7 +90,7 @@ func (k *Kernel) Table(ctx context.Context) (lvs.Table, error) {
 
 func (k *Kernel) table(ctx context.Context) (lvs.Table, error) {
 	var table lvs.Table
-	err := k.dump(ctx, getService, nl.NewRtAttr(attrService, nil), func(attrs []byte) error {
+	err := k.dump(ctx, getService, knetlink.AppendAttribute(nil, attrService, nil), func(attrs []byte) error {
 		s, err := decodeService(attrs)
 		table = append(table, lvs.VirtualService{Service: s})
 		return err
@@ -134,11 +135,14 @@ func inOrderOfAddition(list []lvs.Destination) []lvs.Destination {
 	})
 }
 
-func (k *Kernel) dump(ctx context.Context, command uint8, what *nl.RtAttr, each func([]byte) error, again func()) error {
-	return knetlink.Whole(ctx, func() error {
-		again()
-		return k.socket.dump(ctx, k.message(command, unix.NLM_F_DUMP, what), each)
+// dump calls each with the attributes of every object, and begin before each attempt.
+func (k *Kernel) dump(ctx context.Context, command uint8, what []byte, each func([]byte) error, begin func()) error {
+	var bad error // the dump is read to its end: the next one starts clean
+	again := func() { begin(); bad = nil }
+	err := k.socket.Dump(ctx, message(k.family, command, what), again, func(body []byte) {
+		bad = cmp.Or(bad, each(body[min(genlHeader, len(body)):]))
 	})
+	return cmp.Or(err, bad)
 }
 
 // batch is the largest number of destinations that one system call changes.
@@ -190,12 +194,12 @@ func (k *Kernel) step(ctx context.Context, ops []lvs.Op) (done int, err error) {
 	if len(requests) == 0 {
 		return 0, err
 	}
-	return k.socket.execute(ctx, requests)
+	return k.socket.Execute(ctx, requests...)
 }
 
 // requests encodes the changes of destinations that ops start with, up to the
 // first that cannot be encoded.
-func (k *Kernel) requests(ops []lvs.Op) (requests []*nl.NetlinkRequest, err error) {
+func (k *Kernel) requests(ops []lvs.Op) (requests []knetlink.Request, err error) {
 	for _, op := range ops {
 		if !ofDestination(op) {
 			break
@@ -204,13 +208,9 @@ func (k *Kernel) requests(ops []lvs.Op) (requests []*nl.NetlinkRequest, err erro
 		if err != nil {
 			return requests, err
 		}
-		requests = append(requests, k.message(command, unix.NLM_F_ACK, attrs...))
+		requests = append(requests, message(k.family, command, attrs...))
 	}
 	return requests, nil
-}
-
-func (k *Kernel) message(command uint8, flags int, attrs ...*nl.RtAttr) *nl.NetlinkRequest {
-	return message(k.family, command, flags, attrs...)
 }
 
 func (k *Kernel) acquire(ctx context.Context) error {
@@ -242,7 +242,7 @@ func (k *Kernel) retryReloaded(ctx context.Context, f func() error) error {
 			err = f()
 		}
 	}
-	if k.socket != nil && k.socket.broken {
+	if k.socket != nil && k.socket.Broken {
 		k.closeSocket()
 	}
 	return err
@@ -253,7 +253,7 @@ func (k *Kernel) retryReloaded(ctx context.Context, f func() error) error {
 // ctrl_getfamily); modprobe is run only where that was in vain.
 func (k *Kernel) open(ctx context.Context) (err error) {
 	if k.socket == nil {
-		if k.socket, err = dial(); err != nil {
+		if k.socket, err = knetlink.Dial(unix.NETLINK_GENERIC); err != nil {
 			return err
 		}
 		k.family = 0
@@ -261,10 +261,10 @@ func (k *Kernel) open(ctx context.Context) (err error) {
 	if k.family != 0 {
 		return nil
 	}
-	k.family, err = k.socket.lookup(ctx)
+	k.family, err = lookup(ctx, k.socket)
 	if errors.Is(err, syscall.ENOENT) {
 		_ = exec.CommandContext(ctx, "/sbin/modprobe", "-q", "ip_vs").Run()
-		k.family, err = k.socket.lookup(ctx)
+		k.family, err = lookup(ctx, k.socket)
 	}
 	if errors.Is(err, syscall.ENOENT) {
 		err = errAbsent
@@ -273,6 +273,16 @@ func (k *Kernel) open(ctx context.Context) (err error) {
 		k.closeSocket()
 	}
 	return err
+}
+
+// lookup returns the number of the family IPVS; syscall.ENOENT without IPVS.
+func lookup(ctx context.Context, socket *knetlink.Socket) (id uint16, err error) {
+	name := knetlink.AppendAttribute(nil, nl.GENL_CTRL_ATTR_FAMILY_NAME, nl.ZeroTerminated("IPVS"))
+	bad := knetlink.ErrMalformed
+	err = socket.Query(ctx, message(nl.GENL_ID_CTRL, nl.GENL_CTRL_CMD_GETFAMILY, name), func(body []byte) {
+		id, bad = decodeFamily(body[min(genlHeader, len(body)):])
+	})
+	return id, cmp.Or(err, bad)
 }
 
 func (k *Kernel) closeSocket() {
@@ -294,7 +304,7 @@ func addrPort(raw []byte, ipv6 bool, port uint16) (netip.AddrPort, error) {
 		size = 16
 	}
 	if len(raw) < size {
-		return netip.AddrPort{}, errShort
+		return netip.AddrPort{}, knetlink.ErrMalformed
 	}
 	addr, _ := netip.AddrFromSlice(raw[:size])
 	return netip.AddrPortFrom(addr, port), nil

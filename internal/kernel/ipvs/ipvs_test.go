@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvs-agents/internal/host"
+	knetlink "lvs-agents/internal/kernel/netlink"
 	"lvs-agents/internal/lvs"
 )
 
@@ -51,7 +52,7 @@ func scripted(t *testing.T, answer func(syscall.NetlinkMessage) [][]byte) *Kerne
 		}
 	}()
 	k := New()
-	k.socket, k.family = newSocket(os.NewFile(uintptr(pair[0]), "kernel")), 28
+	k.socket, k.family = knetlink.New(pair[0]), 28
 	t.Cleanup(func() {
 		_ = k.Close()
 		_ = far.Close()
@@ -161,8 +162,8 @@ func TestReloadedModule(t *testing.T) {
 	k := scripted(t, func(m syscall.NetlinkMessage) [][]byte {
 		switch m.Header.Type {
 		case nl.GENL_ID_CTRL:
-			number := nl.NewRtAttr(nl.GENL_CTRL_ATTR_FAMILY_ID, nl.Uint16Attr(29))
-			return [][]byte{reply(m, nl.GENL_ID_CTRL, 0, append(make([]byte, genlHeader), number.Serialize()...))}
+			number := knetlink.AppendAttribute(nil, nl.GENL_CTRL_ATTR_FAMILY_ID, nl.Uint16Attr(29))
+			return [][]byte{reply(m, nl.GENL_ID_CTRL, 0, append(make([]byte, genlHeader), number...))}
 		case 29:
 			return [][]byte{ack(m, 0)}
 		}
@@ -210,7 +211,7 @@ func services(m syscall.NetlinkMessage, flags uint16, marks ...uint32) []byte {
 	var datagram []byte
 	for _, mark := range marks {
 		_, attr := encodeService(lvs.Op{Verb: lvs.AddService, Service: lvs.Service{ID: lvs.MarkService(mark, false), Scheduler: "rr"}})
-		datagram = append(datagram, reply(m, 28, unix.NLM_F_MULTI|flags, append(make([]byte, genlHeader), attr.Serialize()...))...)
+		datagram = append(datagram, reply(m, 28, unix.NLM_F_MULTI|flags, append(make([]byte, genlHeader), attr...))...)
 	}
 	return datagram
 }
@@ -322,7 +323,7 @@ func TestMessagesReadBack(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if got.Destination, err = decodeDestination(attrs[1].Serialize(), want.Service.ID.Is6()); err != nil {
+				if got.Destination, err = decodeDestination(attrs[1], want.Service.ID.Is6()); err != nil {
 					t.Fatal(err)
 				}
 			} else {
@@ -330,7 +331,7 @@ func TestMessagesReadBack(t *testing.T) {
 					want.Service.Scheduler = "a-foreign-name"
 				}
 				_, attr := encodeService(want)
-				if got.Service, err = decodeService(attr.Serialize()); err != nil {
+				if got.Service, err = decodeService(attr); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -345,8 +346,8 @@ func FuzzDecode(f *testing.F) {
 	op, _ := lvs.ParseOp("-a -t 192.0.2.10:80 -r 192.0.2.21:80 -m -w 1")
 	_, attrs, _ := encodeDestination(op)
 	_, attr := encodeService(op)
-	f.Add(attrs[1].Serialize())
-	f.Add(attr.Serialize())
+	f.Add(attrs[1])
+	f.Add(attr)
 	f.Fuzz(func(_ *testing.T, data []byte) {
 		_, _ = decodeService(data)
 		_, _ = decodeDestination(data, false)

@@ -1,17 +1,17 @@
 package ipvs
 
 import (
+	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math/bits"
 	"net"
-	"strings"
 	"time"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
+	knetlink "lvs-agents/internal/kernel/netlink"
 	"lvs-agents/internal/lvs"
 )
 
@@ -62,55 +62,47 @@ const (
 // forwardMask takes the forwarding method out of the connection flags.
 const forwardMask = 0x0007
 
-// typeMask takes the flags off an attribute's number, NLA_TYPE_MASK of
-// include/uapi/linux/netlink.h.
-const typeMask = 0x3fff
+// genlHeader is the size of struct genlmsghdr (include/uapi/linux/genetlink.h).
+const genlHeader = 4
 
-var errShort = errors.New("the kernel sent a malformed attribute")
-
-// message is a request of the family with a number, see genl's struct genlmsghdr.
-func message(family uint16, command uint8, flags int, attrs ...*nl.RtAttr) *nl.NetlinkRequest {
-	req := nl.NewNetlinkRequest(int(family), flags)
+// message is a request of the family with a number.
+func message(family uint16, command uint8, attrs ...[]byte) knetlink.Request {
 	const version = 1
-	raw := []byte{command, version, 0, 0}
-	for _, attr := range attrs {
-		raw = append(raw, attr.Serialize()...)
-	}
-	req.AddRawData(raw)
-	return req
+	return knetlink.Request{Type: family, Body: append([]byte{command, version, 0, 0}, bytes.Join(attrs, nil)...)}
 }
 
 // encodeID is the part of a service that names it.
-func encodeID(id lvs.ServiceID) *nl.RtAttr {
-	a := nl.NewRtAttr(attrService, nil)
-	a.AddRtAttr(serviceFamily, nl.Uint16Attr(family(id.Is6())))
+func encodeID(id lvs.ServiceID) []byte {
+	return knetlink.AppendAttribute(nil, attrService, idValues(id))
+}
+
+func idValues(id lvs.ServiceID) []byte {
+	a := knetlink.AppendAttribute(nil, serviceFamily, nl.Uint16Attr(family(id.Is6())))
 	if id.IsMark() {
-		a.AddRtAttr(serviceMark, nl.Uint32Attr(id.Mark))
-		return a
+		return knetlink.AppendAttribute(a, serviceMark, nl.Uint32Attr(id.Mark))
 	}
-	a.AddRtAttr(serviceProtocol, nl.Uint16Attr(uint16(id.Protocol)))
-	a.AddRtAttr(serviceAddress, id.Addr.Addr().AsSlice())
-	a.AddRtAttr(servicePort, binary.BigEndian.AppendUint16(nil, id.Addr.Port()))
-	return a
+	a = knetlink.AppendAttribute(a, serviceProtocol, nl.Uint16Attr(uint16(id.Protocol)))
+	a = knetlink.AppendAttribute(a, serviceAddress, id.Addr.Addr().AsSlice())
+	return knetlink.AppendAttribute(a, servicePort, binary.BigEndian.AppendUint16(nil, id.Addr.Port()))
 }
 
 // encodeService is the message for a service that writer sends where moby/ipvs
 // cannot: after ip_vs was loaded anew.
-func encodeService(op lvs.Op) (command uint8, attr *nl.RtAttr) {
+func encodeService(op lvs.Op) (command uint8, attr []byte) {
 	s := op.Service
-	attr = encodeID(s.ID)
 	if op.Verb == lvs.DeleteService {
-		return delService, attr
+		return delService, encodeID(s.ID)
 	}
 	flags, mask := serviceBits(s)
-	attr.AddRtAttr(serviceScheduler, nl.ZeroTerminated(string(s.Scheduler)))
-	attr.AddRtAttr(serviceFlags, append(nl.Uint32Attr(flags), nl.Uint32Attr(^uint32(0))...))
-	attr.AddRtAttr(serviceTimeout, nl.Uint32Attr(uint32(s.Persistence/time.Second)))
-	attr.AddRtAttr(serviceNetmask, nl.Uint32Attr(mask))
+	a := knetlink.AppendAttribute(idValues(s.ID), serviceScheduler, nl.ZeroTerminated(string(s.Scheduler)))
+	a = knetlink.AppendAttribute(a, serviceFlags, append(nl.Uint32Attr(flags), nl.Uint32Attr(^uint32(0))...))
+	a = knetlink.AppendAttribute(a, serviceTimeout, nl.Uint32Attr(uint32(s.Persistence/time.Second)))
+	a = knetlink.AppendAttribute(a, serviceNetmask, nl.Uint32Attr(mask))
+	command = newService
 	if op.Verb == lvs.EditService {
-		return setService, attr
+		command = setService
 	}
-	return newService, attr
+	return command, knetlink.AppendAttribute(nil, attrService, a)
 }
 
 // serviceBits returns flags and netmask as the kernel wants them. The netmask
@@ -135,27 +127,26 @@ func serviceBits(s lvs.Service) (flags, netmask uint32) {
 }
 
 // encodeDestination fails for a forwarding method that there is no number for.
-func encodeDestination(op lvs.Op) (command uint8, attrs []*nl.RtAttr, err error) {
+func encodeDestination(op lvs.Op) (command uint8, attrs [][]byte, err error) {
 	d := op.Destination
-	a := nl.NewRtAttr(attrDestination, nil)
-	a.AddRtAttr(destinationFamily, nl.Uint16Attr(family(d.Addr.Addr().Is6())))
-	a.AddRtAttr(destinationAddress, d.Addr.Addr().AsSlice())
-	a.AddRtAttr(destinationPort, binary.BigEndian.AppendUint16(nil, d.Addr.Port()))
-	attrs = []*nl.RtAttr{encodeID(op.Service.ID), a}
-	if op.Verb == lvs.DeleteDestination {
-		return delDestination, attrs, nil
+	a := knetlink.AppendAttribute(nil, destinationFamily, nl.Uint16Attr(family(d.Addr.Addr().Is6())))
+	a = knetlink.AppendAttribute(a, destinationAddress, d.Addr.Addr().AsSlice())
+	a = knetlink.AppendAttribute(a, destinationPort, binary.BigEndian.AppendUint16(nil, d.Addr.Port()))
+	command = delDestination
+	if op.Verb != lvs.DeleteDestination {
+		if d.Forward < lvs.Masq || d.Forward > lvs.Bypass {
+			return 0, nil, fmt.Errorf("forwarding method %d is none", d.Forward)
+		}
+		a = knetlink.AppendAttribute(a, destinationForward, nl.Uint32Attr(uint32(d.Forward-lvs.Masq)))
+		a = knetlink.AppendAttribute(a, destinationWeight, nl.Uint32Attr(uint32(d.Weight)))
+		a = knetlink.AppendAttribute(a, destinationUpper, nl.Uint32Attr(d.Upper))
+		a = knetlink.AppendAttribute(a, destinationLower, nl.Uint32Attr(d.Lower))
+		command = newDestination
 	}
-	if d.Forward < lvs.Masq || d.Forward > lvs.Bypass {
-		return 0, nil, fmt.Errorf("forwarding method %d is none", d.Forward)
-	}
-	a.AddRtAttr(destinationForward, nl.Uint32Attr(uint32(d.Forward-lvs.Masq)))
-	a.AddRtAttr(destinationWeight, nl.Uint32Attr(uint32(d.Weight)))
-	a.AddRtAttr(destinationUpper, nl.Uint32Attr(d.Upper))
-	a.AddRtAttr(destinationLower, nl.Uint32Attr(d.Lower))
 	if op.Verb == lvs.EditDestination {
-		return setDestination, attrs, nil
+		command = setDestination
 	}
-	return newDestination, attrs, nil
+	return command, [][]byte{encodeID(op.Service.ID), knetlink.AppendAttribute(nil, attrDestination, a)}, nil
 }
 
 func family(ipv6 bool) uint16 {
@@ -165,51 +156,14 @@ func family(ipv6 bool) uint16 {
 	return unix.AF_INET
 }
 
-// attributes holds the values of attributes by their numbers; those with larger
-// numbers are of no interest.
-type attributes [32][]byte
-
-// parse is nl.ParseRouteAttr without its panic on lengths that do not add up.
-func parse(data []byte) (attributes, error) {
-	var found attributes
-	for len(data) >= unix.SizeofRtAttr {
-		length := int(binary.NativeEndian.Uint16(data))
-		kind := binary.NativeEndian.Uint16(data[2:]) & typeMask
-		if length < unix.SizeofRtAttr || length > len(data) {
-			return found, errShort
-		}
-		if int(kind) < len(found) {
-			found[kind] = data[unix.SizeofRtAttr:length]
-		}
-		const align = unix.RTA_ALIGNTO - 1
-		data = data[min(len(data), (length+align)&^align):]
-	}
-	return found, nil
-}
-
 // parseNested reads what is in the one attribute that a service or destination
 // comes in.
-func parseNested(data []byte, number int) (attributes, error) {
-	outer, err := parse(data)
+func parseNested(data []byte, number int) (knetlink.Attributes, error) {
+	outer, err := knetlink.Parse(data)
 	if err != nil || outer[number] == nil {
-		return outer, errShort
+		return outer, knetlink.ErrMalformed
 	}
-	return parse(outer[number])
-}
-
-// u32 is an attribute of 4 bytes, or zero where the kernel sent none.
-func (a *attributes) u32(n int) uint32 {
-	if len(a[n]) < 4 {
-		return 0
-	}
-	return binary.NativeEndian.Uint32(a[n])
-}
-
-func (a *attributes) u16(n int, order binary.ByteOrder) uint16 {
-	if len(a[n]) < 2 {
-		return 0
-	}
-	return order.Uint16(a[n])
+	return knetlink.Parse(outer[number])
 }
 
 func decodeService(data []byte) (lvs.Service, error) {
@@ -217,32 +171,32 @@ func decodeService(data []byte) (lvs.Service, error) {
 	if err != nil {
 		return lvs.Service{}, err
 	}
-	ipv6 := a.u16(serviceFamily, binary.NativeEndian) == unix.AF_INET6
+	ipv6 := a.Uint16(serviceFamily, binary.NativeEndian) == unix.AF_INET6
 	s := lvs.Service{
-		Scheduler:   lvs.Scheduler(strings.TrimRight(string(a[serviceScheduler]), "\x00")),
-		Flags:       lvs.Flags(a.u32(serviceFlags) &^ (flagPersistent | flagHashed)),
+		Scheduler:   lvs.Scheduler(a.Text(serviceScheduler)),
+		Flags:       lvs.Flags(a.Uint32(serviceFlags) &^ (flagPersistent | flagHashed)),
 		Granularity: granularity(&a, ipv6),
 	}
-	if a.u32(serviceFlags)&flagPersistent != 0 {
-		s.Persistence = time.Duration(a.u32(serviceTimeout)) * time.Second
+	if a.Uint32(serviceFlags)&flagPersistent != 0 {
+		s.Persistence = time.Duration(a.Uint32(serviceTimeout)) * time.Second
 	}
-	if mark := a.u32(serviceMark); mark != 0 {
+	if mark := a.Uint32(serviceMark); mark != 0 {
 		s.ID = lvs.MarkService(mark, ipv6)
 		return s, nil
 	}
-	s.ID.Protocol = lvs.Protocol(a.u16(serviceProtocol, binary.NativeEndian))
-	s.ID.Addr, err = addrPort(a[serviceAddress], ipv6, a.u16(servicePort, binary.BigEndian))
+	s.ID.Protocol = lvs.Protocol(a.Uint16(serviceProtocol, binary.NativeEndian))
+	s.ID.Addr, err = addrPort(a[serviceAddress], ipv6, a.Uint16(servicePort, binary.BigEndian))
 	return s, err
 }
 
 // granularity reads the netmask as a prefix length, zero for a single address.
 // See serviceBits for the two forms.
-func granularity(a *attributes, ipv6 bool) int {
+func granularity(a *knetlink.Attributes, ipv6 bool) int {
 	full, length := 32, 0
 	switch {
 	case len(a[serviceNetmask]) < 4:
 	case ipv6:
-		full, length = 128, int(a.u32(serviceNetmask))
+		full, length = 128, int(a.Uint32(serviceNetmask))
 	default:
 		length = bits.LeadingZeros32(^binary.BigEndian.Uint32(a[serviceNetmask]))
 	}
@@ -257,26 +211,26 @@ func decodeDestination(data []byte, ipv6 bool) (lvs.Destination, error) {
 	if err != nil {
 		return lvs.Destination{}, err
 	}
-	if own := a.u16(destinationFamily, binary.NativeEndian); own != 0 { // since Linux 3.18
+	if own := a.Uint16(destinationFamily, binary.NativeEndian); own != 0 { // since Linux 3.18
 		ipv6 = own == unix.AF_INET6
 	}
 	d := lvs.Destination{
-		Forward: lvs.Masq + lvs.Forward(a.u32(destinationForward)&forwardMask),
-		Weight:  int(int32(a.u32(destinationWeight))),
-		Upper:   a.u32(destinationUpper),
-		Lower:   a.u32(destinationLower),
+		Forward: lvs.Masq + lvs.Forward(a.Uint32(destinationForward)&forwardMask),
+		Weight:  int(int32(a.Uint32(destinationWeight))),
+		Upper:   a.Uint32(destinationUpper),
+		Lower:   a.Uint32(destinationLower),
 	}
-	d.Addr, err = addrPort(a[destinationAddress], ipv6, a.u16(destinationPort, binary.BigEndian))
+	d.Addr, err = addrPort(a[destinationAddress], ipv6, a.Uint16(destinationPort, binary.BigEndian))
 	return d, err
 }
 
 // decodeFamily finds the number of a family in the answer of genl's controller.
 func decodeFamily(data []byte) (uint16, error) {
-	a, err := parse(data)
-	if id := a.u16(nl.GENL_CTRL_ATTR_FAMILY_ID, binary.NativeEndian); err == nil && id != 0 {
+	a, err := knetlink.Parse(data)
+	if id := a.Uint16(nl.GENL_CTRL_ATTR_FAMILY_ID, binary.NativeEndian); err == nil && id != 0 {
 		return id, nil
 	}
-	return 0, errShort
+	return 0, knetlink.ErrMalformed
 }
 
 // compile-time check of the order that encodeDestination relies on.

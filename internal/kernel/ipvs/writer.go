@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/moby/ipvs"
-	"github.com/vishvananda/netlink/nl"
-	"golang.org/x/sys/unix"
 
 	"lvs-agents/internal/lvs"
 )
@@ -54,7 +52,7 @@ func (k *Kernel) service(ctx context.Context, op lvs.Op) error {
 // send changes a service with a message of our own.
 func (k *Kernel) send(ctx context.Context, op lvs.Op) error {
 	command, attr := encodeService(op)
-	_, err := k.socket.execute(ctx, []*nl.NetlinkRequest{k.message(command, unix.NLM_F_ACK, attr)})
+	_, err := k.socket.Execute(ctx, message(k.family, command, attr))
 	return err
 }
 

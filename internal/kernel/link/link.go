@@ -9,10 +9,8 @@ import (
 	"net"
 	"net/netip"
 
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
-
 	"lvs-agents/internal/host"
+	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
 // Kernel is the network of this kernel. It keeps nothing between two calls, so
@@ -31,7 +29,7 @@ func (k *Kernel) Addresses(ctx context.Context, ip netip.Addr) ([]host.Address, 
 	k.tidy()
 	found, err := find(ctx, ip)
 	if err != nil {
-		return nil, fmt.Errorf("ip addr show to %s: %w", ip, translate(err))
+		return nil, fmt.Errorf("ip addr show to %s: %w", ip, knetlink.Translate(err))
 	}
 	return found, nil
 }
@@ -46,7 +44,7 @@ func (k *Kernel) On(ctx context.Context, nic string, ip netip.Addr) (name string
 	if err == nil || errors.Is(err, host.ErrNotInstalled) {
 		return name, found, err
 	}
-	return name, nil, fmt.Errorf("ip addr show to %s dev %s: %w", ip, nic, translate(err))
+	return name, nil, fmt.Errorf("ip addr show to %s dev %s: %w", ip, nic, knetlink.Translate(err))
 }
 
 // Interface returns the state of the interface of this name, or an
@@ -62,7 +60,7 @@ func (k *Kernel) Interface(ctx context.Context, nic string) (state host.Interfac
 	if err == nil || errors.Is(err, host.ErrNotInstalled) {
 		return state, err
 	}
-	return state, fmt.Errorf("ip link show dev %s: %w", nic, translate(err))
+	return state, fmt.Errorf("ip link show dev %s: %w", nic, knetlink.Translate(err))
 }
 
 // HardwareAddresses returns the link-layer addresses of all interfaces.
@@ -77,7 +75,7 @@ func HardwareAddresses(ctx context.Context) (own []net.HardwareAddr, err error) 
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("ip link show: %w", translate(err))
+		return nil, fmt.Errorf("ip link show: %w", knetlink.Translate(err))
 	}
 	return own, nil
 }
@@ -96,18 +94,15 @@ func (k *Kernel) Apply(ctx context.Context, ops []host.AddressOp) (done int, err
 		return 0, nil
 	}
 	err = k.locked(ctx, func(p promotion) error {
-		return with(func(s *socket) error {
-			s.promote = p
-			for ; done < len(ops); done++ {
-				if err := s.apply(ctx, ops[done]); err != nil {
-					return err
-				}
+		for ; done < len(ops); done++ {
+			if err := apply(ctx, p, ops[done]); err != nil {
+				return err
 			}
-			return nil
-		})
+		}
+		return nil
 	})
 	if err != nil {
-		return done, fmt.Errorf("%s: %w", ops[done], translate(err))
+		return done, fmt.Errorf("%s: %w", ops[done], knetlink.Translate(err))
 	}
 	return done, nil
 }
@@ -119,17 +114,7 @@ func (k *Kernel) Apply(ctx context.Context, ops []host.AddressOp) (done int, err
 // cannot begin, fs.ErrNotExist when the address is gone. IPv4 addresses are settled when they are there.
 func (k *Kernel) Settle(ctx context.Context, a host.Address) error {
 	if err := settle(ctx, a); err != nil {
-		return fmt.Errorf("%s on %s: %w", a.Prefix, a.NIC, translate(err))
+		return fmt.Errorf("%s on %s: %w", a.Prefix, a.NIC, knetlink.Translate(err))
 	}
 	return nil
-}
-
-// with runs f with a route netlink socket.
-func with(f func(*socket) error) error {
-	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
-	if err != nil {
-		return fmt.Errorf("open a netlink socket: %w", err)
-	}
-	defer h.Close()
-	return f(&socket{Handle: h})
 }

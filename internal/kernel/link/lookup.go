@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvs-agents/internal/host"
+	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
 // kinds are the names that iproute2 has for types of routes.
@@ -30,7 +31,7 @@ func (r *reader) diverted(ctx context.Context, a host.Address, link *hardware) s
 	if link.port == "vrf" {
 		vrf = link.Index
 	}
-	found, err := r.settled(ctx, a.Prefix.Addr(), vrf)
+	found, err := r.settledRoute(ctx, a.Prefix.Addr(), vrf)
 	switch {
 	case refused(err):
 		return "no route"
@@ -50,10 +51,10 @@ func (r *reader) diverted(ctx context.Context, a host.Address, link *hardware) s
 // routeWait is how long the kernel can take for the local route of an IPv6 address.
 const routeWait = 200 * time.Millisecond
 
-// settled is lookup after the kernel had time for the local route of an IPv6 address:
+// settledRoute is lookup after the kernel had time for the local route of an IPv6 address:
 // it adds the route in a work queue, after the address is no longer tentative
 // (net/ipv6/addrconf.c, addrconf_dad_completed).
-func (r *reader) settled(ctx context.Context, ip netip.Addr, vrf int) (found route, err error) {
+func (r *reader) settledRoute(ctx context.Context, ip netip.Addr, vrf int) (found route, err error) {
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
 	for until := time.After(routeWait); ; {
@@ -78,16 +79,12 @@ func (r *reader) lookup(ctx context.Context, ip netip.Addr, vrf int) (found rout
 	if ip.Is4() { // IPv6 gives the table without the flag, and refuses the flag
 		message.Flags |= unix.RTM_F_LOOKUP_TABLE
 	}
-	request := nl.NewNetlinkRequest(unix.RTM_GETROUTE, 0)
-	request.AddData(message)
-	request.AddData(nl.NewRtAttr(unix.RTA_DST, ip.AsSlice()))
+	body := knetlink.AppendAttribute(message.Serialize(), unix.RTA_DST, ip.AsSlice())
 	if vrf != 0 {
-		request.AddData(nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(uint32(vrf))))
+		body = knetlink.AppendAttribute(body, unix.RTA_OIF, nl.Uint32Attr(uint32(vrf)))
 	}
-	err = r.ask(ctx, request, func(body []byte) {
-		if len(body) >= unix.SizeofRtMsg {
-			found, _ = parseRoute(nl.DeserializeRtMsg(body), body[unix.SizeofRtMsg:])
-		}
+	err = r.Query(ctx, knetlink.Request{Type: unix.RTM_GETROUTE, Body: body}, func(body []byte) {
+		found, _ = parseRoute(body)
 	})
 	return found, err
 }

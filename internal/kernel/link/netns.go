@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvs-agents/internal/host"
+	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
 // namespaces is where ip netns has its names.
@@ -33,7 +34,7 @@ func (k *Kernel) Enter(name string) error {
 	case errors.Is(err, unix.EINVAL): // a namespace of another kind
 		return noNamespace(name)
 	case err != nil:
-		return fmt.Errorf("ip netns exec %s: %w", name, translate(err))
+		return fmt.Errorf("ip netns exec %s: %w", name, knetlink.Translate(err))
 	}
 	return nil
 }
@@ -51,7 +52,7 @@ func openNamespace(name string) (*os.File, error) {
 	case errors.Is(err, unix.ELOOP):
 		return nil, noNamespace(name)
 	case err != nil:
-		return nil, fmt.Errorf("open %s/%s: %w", namespaces, name, translate(err))
+		return nil, fmt.Errorf("open %s/%s: %w", namespaces, name, knetlink.Translate(err))
 	}
 	path := os.NewFile(uintptr(fd), name)
 	defer path.Close()

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvs-agents/internal/host"
+	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
 // Network returns the directly connected network that holds an address: that of
@@ -32,7 +33,7 @@ func (k *Kernel) Network(ctx context.Context, search host.Search) (host.Network,
 	case errors.Is(err, host.ErrNoNetwork):
 		return network, fmt.Errorf("%w of %s holds %s; give cidr_netmask, or another nic", err, search.NIC, search)
 	}
-	return network, fmt.Errorf("ip route list match %s: %w", search, translate(err))
+	return network, fmt.Errorf("ip route list match %s: %w", search, knetlink.Translate(err))
 }
 
 func (r *reader) network(ctx context.Context, search host.Search) (host.Network, error) {
@@ -111,7 +112,7 @@ func (k *Kernel) Gateways(ctx context.Context, nic string, v6 bool) ([]netip.Add
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("ip route show default dev %s: %w", nic, translate(err))
+		return nil, fmt.Errorf("ip route show default dev %s: %w", nic, knetlink.Translate(err))
 	}
 	return gateways, nil
 }

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -8,6 +9,8 @@ import (
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
 // route is what this package reads of a route.
@@ -16,7 +19,8 @@ type route struct {
 	table    int
 	kind     int // RTN_UNICAST and others
 	protocol int
-	index    int // of the interface, 0 for several next hops
+	cached   bool // a copy for one destination
+	index    int  // of the interface, 0 for several next hops
 	metric   int
 	source   netip.Addr // invalid for none
 	via      bool       // through a gateway
@@ -39,26 +43,14 @@ type routeFilter struct{ table, kind, protocol, index int }
 //
 // A full routing table of the Internet has a million routes: none is kept.
 func (r *reader) routes(ctx context.Context, family int, f routeFilter, begin func(), each func(route)) error {
-	r.strict()
-	err := r.whole(ctx, func() *nl.NetlinkRequest {
-		begin()
-		request := nl.NewNetlinkRequest(unix.RTM_GETROUTE, unix.NLM_F_DUMP)
-		request.AddData(&nl.RtMsg{RtMsg: unix.RtMsg{Family: uint8(family), Table: uint8(f.table), Type: uint8(f.kind), Protocol: uint8(f.protocol)}})
-		if f.index != 0 {
-			request.AddData(nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(uint32(f.index))))
-		}
-		return request
-	}, func(body []byte) {
-		if len(body) < unix.SizeofRtMsg {
-			return
-		}
-		header := nl.DeserializeRtMsg(body)
-		if int(header.Family) != family || header.Flags&unix.RTM_F_CLONED != 0 || int(header.Table) != f.table ||
-			f.kind != 0 && int(header.Type) != f.kind || f.protocol != 0 && int(header.Protocol) != f.protocol {
-			return
-		}
-		if parsed, ok := parseRoute(header, body[unix.SizeofRtMsg:]); ok && (f.index == 0 || parsed.index == f.index || parsed.index == 0) {
-			each(parsed)
+	header := nl.RtMsg{RtMsg: unix.RtMsg{Family: uint8(family), Table: uint8(f.table), Type: uint8(f.kind), Protocol: uint8(f.protocol)}}
+	body := header.Serialize()
+	if f.index != 0 {
+		body = knetlink.AppendAttribute(body, unix.RTA_OIF, nl.Uint32Attr(uint32(f.index)))
+	}
+	err := r.Dump(ctx, knetlink.Request{Type: unix.RTM_GETROUTE, Body: body}, begin, func(body []byte) {
+		if found, ok := parseRoute(body); ok && f.fits(family, found) {
+			each(found)
 		}
 	})
 	if errors.Is(err, unix.ENOENT) {
@@ -67,49 +59,39 @@ func (r *reader) routes(ctx context.Context, family int, f routeFilter, begin fu
 	return err
 }
 
-// parseRoute reads the attributes of a struct rtmsg (rtnetlink(7)).
-func parseRoute(header *nl.RtMsg, raw []byte) (route, bool) {
-	any4, any6 := netip.IPv4Unspecified(), netip.IPv6Unspecified()
-	to := any4
-	if header.Family == unix.AF_INET6 {
-		to = any6
-	}
-	parsed := route{table: int(header.Table), kind: int(header.Type), protocol: int(header.Protocol)}
-	for kind, value := range attributes(raw) {
-		switch kind {
-		case unix.RTA_DST:
-			to, _ = netip.AddrFromSlice(value)
-		case unix.RTA_TABLE:
-			parsed.table = number(value)
-		case unix.RTA_OIF:
-			parsed.index = number(value)
-		case unix.RTA_PRIORITY:
-			parsed.metric = number(value)
-		case unix.RTA_PREFSRC:
-			parsed.source, _ = netip.AddrFromSlice(value)
-		case unix.RTA_GATEWAY:
-			gateway, _ := netip.AddrFromSlice(value)
-			parsed.via, parsed.hops = true, append(parsed.hops, hop{gateway: gateway})
-		case unix.RTA_VIA:
-			parsed.via = true
-		case unix.RTA_MULTIPATH:
-			parsed.hops = append(parsed.hops, nextHops(value)...)
-		}
-	}
-	for i, h := range parsed.hops {
-		if h.index == 0 {
-			parsed.hops[i].index = parsed.index
-		}
-	}
-	parsed.dst = netip.PrefixFrom(to, int(header.Dst_len))
-	return parsed, parsed.dst.IsValid()
+// fits reports whether a route is one that the kernel was asked for.
+func (f routeFilter) fits(v int, r route) bool {
+	return family(r.dst.Addr()) == v && !r.cached && r.table == f.table && (f.kind == 0 || r.kind == f.kind) &&
+		(f.protocol == 0 || r.protocol == f.protocol) && (f.index == 0 || r.index == f.index || r.index == 0)
 }
 
-func number(value []byte) int {
-	if len(value) < 4 {
-		return 0
+// parseRoute reads a struct rtmsg and its attributes (rtnetlink(7)).
+func parseRoute(body []byte) (parsed route, ok bool) {
+	if len(body) < unix.SizeofRtMsg {
+		return parsed, false
 	}
-	return int(binary.NativeEndian.Uint32(value))
+	header := nl.DeserializeRtMsg(body)
+	a, err := knetlink.Parse(body[unix.SizeofRtMsg:])
+	parsed = route{
+		table: int(cmp.Or(a.Uint32(unix.RTA_TABLE), uint32(header.Table))), kind: int(header.Type), protocol: int(header.Protocol),
+		cached: header.Flags&unix.RTM_F_CLONED != 0, index: int(a.Uint32(unix.RTA_OIF)), metric: int(a.Uint32(unix.RTA_PRIORITY)),
+		via:  a[unix.RTA_GATEWAY] != nil || a[unix.RTA_VIA] != nil,
+		hops: nextHops(a[unix.RTA_MULTIPATH]),
+	}
+	parsed.source, _ = netip.AddrFromSlice(a[unix.RTA_PREFSRC])
+	if gateway, ok := netip.AddrFromSlice(a[unix.RTA_GATEWAY]); ok {
+		parsed.hops = append(parsed.hops, hop{gateway, parsed.index})
+	}
+	to, given := netip.AddrFromSlice(a[unix.RTA_DST])
+	switch {
+	case given:
+	case header.Family == unix.AF_INET6:
+		to = netip.IPv6Unspecified()
+	default:
+		to = netip.IPv4Unspecified()
+	}
+	parsed.dst = netip.PrefixFrom(to, int(header.Dst_len))
+	return parsed, err == nil && parsed.dst.IsValid()
 }
 
 // nextHops reads a sequence of struct rtnexthop with their attributes.
@@ -119,11 +101,9 @@ func nextHops(raw []byte) (hops []hop) {
 		if length < unix.SizeofRtNexthop || length > len(raw) {
 			return hops
 		}
-		index := number(raw[4:])
-		for kind, value := range attributes(raw[unix.SizeofRtNexthop:length]) {
-			if gateway, ok := netip.AddrFromSlice(value); ok && kind == unix.RTA_GATEWAY {
-				hops = append(hops, hop{gateway, index})
-			}
+		a, err := knetlink.Parse(raw[unix.SizeofRtNexthop:length])
+		if gateway, ok := netip.AddrFromSlice(a[unix.RTA_GATEWAY]); ok && err == nil {
+			hops = append(hops, hop{gateway, int(binary.NativeEndian.Uint32(raw[4:]))})
 		}
 		raw = raw[min((length+3)&^3, len(raw)):]
 	}

@@ -1,5 +1,3 @@
-// Package netlink is what all sockets to the kernel's netlink families have in
-// common.
 package netlink
 
 import (
@@ -7,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/vishvananda/netlink/nl"
 )
 
 // pauses between two attempts at a dump: the first and the longest.
@@ -17,23 +13,23 @@ const (
 	longestPause = 50 * time.Millisecond
 )
 
-// patient bounds the attempts at a dump for a context without a deadline.
-const patient = 20 * time.Second
+// dumpLimit bounds the attempts at a dump for a context without a deadline.
+const dumpLimit = 20 * time.Second
 
 // Whole calls dump until the kernel does not call the dump interrupted, with a
 // pause that grows, until ctx ends. A dump is interrupted when the objects change
 // between two datagrams of it; some can be missing then, or be there twice (Linux,
-// include/net/netlink.h, nl_dump_check_consistent). dump must begin anew each time.
+// include/net/netlink.h, nl_dump_check_consistent). dump must begin again each time.
 func Whole(ctx context.Context, dump func() error) error {
 	if _, limited := ctx.Deadline(); !limited {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, patient)
+		ctx, cancel = context.WithTimeout(ctx, dumpLimit)
 		defer cancel()
 	}
 	pause := firstPause
 	for attempts := 1; ; attempts++ {
 		err := dump()
-		if !errors.Is(err, nl.ErrDumpInterrupted) {
+		if !errors.Is(err, ErrDumpInterrupted) {
 			return err
 		}
 		again := time.NewTimer(pause)

@@ -27,7 +27,7 @@ func TestWholeDump(t *testing.T) {
 		{"after many", 30, nil, 5 * time.Second, "<nil>", 31, 1263 * time.Millisecond},
 		{"another error", 1, broken, 0, "broken", 2, time.Millisecond},
 		{"never", -1, nil, 60 * time.Millisecond, "the list changes all the time, 6 dumps were interrupted: context deadline exceeded", 6, 60 * time.Millisecond},
-		{"never, without a deadline", -1, nil, 0, "the list changes all the time, 405 dumps were interrupted: context deadline exceeded", 405, patient},
+		{"never, without a deadline", -1, nil, 0, "the list changes all the time, 405 dumps were interrupted: context deadline exceeded", 405, dumpLimit},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

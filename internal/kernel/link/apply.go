@@ -1,0 +1,161 @@
+package link
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"lvs-agents/internal/host"
+	knetlink "lvs-agents/internal/kernel/netlink"
+)
+
+// apply makes one change. p spares the other addresses when one is deleted.
+func apply(ctx context.Context, p promotion, op host.AddressOp) error {
+	switch op.Verb {
+	case host.AddAddress:
+		return add(ctx, op.Address)
+	case host.DeleteAddress:
+		return remove(ctx, p, op.Address)
+	case host.ChangeAddress:
+		return change(ctx, op.Address)
+	case host.RaiseLink:
+		return modify(ctx, op.Address.NIC, (*netlink.Handle).LinkSetUp)
+	case host.LowerLink:
+		return modify(ctx, op.Address.NIC, (*netlink.Handle).LinkSetDown)
+	case host.AddPolicy, host.DeletePolicy:
+		return policy(ctx, op)
+	case host.FlushRoutes:
+		return flushRoutes(op.Address.Prefix.Addr())
+	}
+	return fmt.Errorf("address verb %d is none", op.Verb)
+}
+
+// modify runs f on an interface.
+func modify(ctx context.Context, nic string, f func(*netlink.Handle, netlink.Link) error) error {
+	link, err := Hardware(ctx, nic)
+	if err != nil {
+		return err
+	}
+	return knetlink.With(ctx, func(h *netlink.Handle) error { return f(h, device(link)) })
+}
+
+func add(ctx context.Context, a host.Address) error {
+	err := modify(ctx, a.NIC, func(h *netlink.Handle, link netlink.Link) error { return h.AddrAdd(link, encode(a)) })
+	switch {
+	case a.Prefix.Addr().Is6() && errors.Is(err, unix.EACCES): // net/ipv6/addrconf.c, ipv6_add_addr
+		return host.NotInstalled("IPv6 is disabled on %s; sysctl net.ipv6.conf.%s.disable_ipv6=0", a.NIC, strings.ReplaceAll(a.NIC, ".", "/"))
+	case a.Prefix.Addr().Is6() && errors.Is(err, unix.EOPNOTSUPP):
+		return host.NotInstalled("IPv6 is not in this kernel; modprobe ipv6")
+	}
+	return err
+}
+
+// encode fills in what netlink would otherwise guess: a broadcast address, and
+// lifetimes that end at once.
+func encode(a host.Address) *netlink.Addr {
+	ip := a.Prefix.Addr()
+	addr := &netlink.Addr{
+		IPNet: &net.IPNet{IP: ip.AsSlice(), Mask: net.CIDRMask(a.Prefix.Bits(), ip.BitLen())},
+		Label: a.Label,
+	}
+	if ip.Is4() {
+		addr.Broadcast = net.IPv4zero // turns netlink's own computation off
+	}
+	if a.Broadcast.IsValid() {
+		addr.Broadcast = a.Broadcast.AsSlice()
+	}
+	addr.Scope = usualScope(ip)
+	for number, name := range scopes {
+		if name == a.Scope {
+			addr.Scope = number
+		}
+	}
+	if a.Deprecated || a.Preferred > 0 {
+		addr.ValidLft, addr.PreferedLft = math.MaxUint32, a.Preferred
+	}
+	if a.NoDAD && ip.Is6() {
+		addr.Flags |= unix.IFA_F_NODAD
+	}
+	if a.NoPrefixRoute {
+		addr.Flags |= unix.IFA_F_NOPREFIXROUTE
+	}
+	return addr
+}
+
+// remove deletes an address and no other.
+func remove(ctx context.Context, p promotion, a host.Address) error {
+	link, err := Hardware(ctx, a.NIC)
+	if errors.Is(err, host.ErrNotInstalled) {
+		return fmt.Errorf("no interface %s: %w", a.NIC, fs.ErrNotExist)
+	}
+	if err != nil {
+		return err
+	}
+	list, err := addresses(ctx, link.Index, family(a.Prefix.Addr()))
+	if err != nil {
+		return err
+	}
+	victim := slices.IndexFunc(list, func(addr netlink.Addr) bool { return prefix(addr) == a.Prefix })
+	if victim < 0 {
+		return fs.ErrNotExist
+	}
+	del := func() error {
+		return knetlink.With(ctx, func(h *netlink.Handle) error { return h.AddrDel(device(link), &list[victim]) })
+	}
+	if carries(list, victim) {
+		return p.during(a.NIC, del)
+	}
+	return del()
+}
+
+// carries reports whether an address is the first one of an IPv4 subnet with others. With it
+// the kernel deletes the others, unless the sysctl promote_secondaries makes the
+// next one the first (net/ipv4/devinet.c, __inet_del_ifa).
+func carries(list []netlink.Addr, victim int) bool {
+	own := prefix(list[victim])
+	return own.Addr().Is4() && list[victim].Flags&unix.IFA_F_SECONDARY == 0 &&
+		slices.ContainsFunc(list, func(other netlink.Addr) bool {
+			return prefix(other) != own && prefix(other).Masked() == own.Masked()
+		})
+}
+
+// change sets the lifetimes of an address that is there, with the flags that it
+// has: flags that a change does not name are taken away.
+func change(ctx context.Context, a host.Address) error {
+	return modify(ctx, a.NIC, func(h *netlink.Handle, link netlink.Link) error {
+		list, err := addresses(ctx, link.Attrs().Index, family(a.Prefix.Addr()))
+		for _, found := range list {
+			if prefix(found) != a.Prefix {
+				continue
+			}
+			changed := encode(a)
+			changed.Flags = found.Flags & (unix.IFA_F_NOPREFIXROUTE | unix.IFA_F_HOMEADDRESS | unix.IFA_F_MANAGETEMPADDR | unix.IFA_F_NODAD)
+			changed.ValidLft = math.MaxUint32
+			if !a.Deprecated && a.Preferred == 0 {
+				changed.PreferedLft = math.MaxUint32
+			}
+			return h.AddrReplace(link, changed)
+		}
+		return cmp.Or(err, fs.ErrNotExist)
+	})
+}
+
+// flushRoutes does what ip route flush cache does.
+func flushRoutes(ip netip.Addr) error {
+	name := "ipv4"
+	if ip.Is6() {
+		name = "ipv6"
+	}
+	return os.WriteFile("/proc/sys/net/"+name+"/route/flush", []byte("-1\n"), 0)
+}

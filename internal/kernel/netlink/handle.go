@@ -1,0 +1,42 @@
+package netlink
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Handle opens a socket of vishvananda/netlink, whose calls end with the deadline of ctx. That
+// library writes addresses, links and routes: it knows the messages, and its cost counts for
+// nothing in an action that changes something.
+func Handle(ctx context.Context) (*netlink.Handle, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("open a netlink socket: %w", err)
+	}
+	left := time.Minute
+	if deadline, limited := ctx.Deadline(); limited {
+		left = max(time.Until(deadline), time.Microsecond)
+	}
+	if err := h.SetSocketTimeout(left); err != nil {
+		h.Close()
+		return nil, err
+	}
+	return h, nil
+}
+
+// With runs f with a Handle.
+func With(ctx context.Context, f func(*netlink.Handle) error) error {
+	h, err := Handle(ctx)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	return f(h)
+}

@@ -1,0 +1,192 @@
+package netlink
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// datagram is the most that the kernel sends at once in a dump (net/netlink/af_netlink.c,
+// netlink_recvmsg, max_recvmsg_len).
+const datagram = 32 << 10
+
+// waitStep is how often a wait for the kernel reads its context. The kernel answers
+// before a request returns, so only a lost answer is waited for.
+const waitStep = 20 * time.Millisecond
+
+// Socket is a netlink socket to the kernel. One goroutine uses it at a time. It stays out of
+// Go's poller, and its buffer is never cleared: both cost a monitor more than its requests.
+type Socket struct {
+	// Broken says that an answer was missed or can still come: close the socket.
+	Broken bool
+
+	fd     int
+	seq    uint32
+	buffer []byte
+}
+
+// Dial opens a socket for a protocol of netlink(7) in the network namespace of the calling
+// thread. A connected socket takes messages from the kernel alone.
+func Dial(protocol int) (*Socket, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
+	if err != nil {
+		return nil, fmt.Errorf("open a netlink socket: %w", err)
+	}
+	if err := unix.Connect(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		_ = unix.Close(fd)
+		return nil, fmt.Errorf("connect a netlink socket: %w", err)
+	}
+	return New(fd), nil
+}
+
+// New returns a Socket on a descriptor that does not block and whose reads return one
+// datagram each.
+func New(fd int) *Socket { return &Socket{fd: fd, buffer: make([]byte, datagram)} }
+
+// Close closes the descriptor.
+func (s *Socket) Close() { _ = unix.Close(s.fd) }
+
+// Strict makes the kernel obey the filters of a dump (Linux 4.20). An older kernel sends
+// everything, so a reader of a dump filters too.
+func (s *Socket) Strict() {
+	_ = unix.SetsockoptInt(s.fd, unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
+}
+
+// Query sends a request and calls each with the body of every answer, which is valid until
+// each returns. Errors: the kernel's syscall.Errno, the one of ctx, and for a dump that the
+// kernel calls interrupted nl.ErrDumpInterrupted.
+func (s *Socket) Query(ctx context.Context, request Request, each func(body []byte)) error {
+	interrupted := false
+	err := s.exchange(ctx, []Request{request}, func(m syscall.NetlinkMessage) (done bool, err error) {
+		interrupted = interrupted || m.Header.Flags&unix.NLM_F_DUMP_INTR != 0
+		if m.Header.Type == unix.NLMSG_DONE || m.Header.Type == unix.NLMSG_ERROR {
+			return true, errno(m)
+		}
+		each(m.Data)
+		return m.Header.Flags&unix.NLM_F_MULTI == 0, nil
+	})
+	if err == nil && interrupted {
+		return ErrDumpInterrupted
+	}
+	return err
+}
+
+// Dump queries until the kernel does not call the dump interrupted. begin is called before
+// each attempt: the objects come again.
+func (s *Socket) Dump(ctx context.Context, request Request, begin func(), each func(body []byte)) error {
+	request.Flags |= unix.NLM_F_DUMP
+	return Whole(ctx, func() error {
+		begin()
+		return s.Query(ctx, request, each)
+	})
+}
+
+// Execute sends requests for changes in one datagram, and returns how many succeeded before
+// the first that did not, with its error. The kernel goes through all of them, in order, and
+// acknowledges each (net/netlink/af_netlink.c, netlink_rcv_skb).
+func (s *Socket) Execute(ctx context.Context, requests ...Request) (done int, err error) {
+	for i := range requests {
+		requests[i].Flags |= unix.NLM_F_ACK
+	}
+	var refused error
+	acknowledged := 0
+	err = s.exchange(ctx, requests, func(m syscall.NetlinkMessage) (bool, error) {
+		if refused == nil {
+			refused = errno(m)
+		}
+		if refused == nil {
+			done++
+		}
+		acknowledged++
+		return acknowledged == len(requests), nil
+	})
+	return done, cmp.Or(refused, err)
+}
+
+// Join subscribes to a group of messages that the kernel sends on its own.
+func (s *Socket) Join(group int) error {
+	return os.NewSyscallError("setsockopt NETLINK_ADD_MEMBERSHIP", unix.SetsockoptInt(s.fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, group))
+}
+
+// Listen waits for the next messages to a group, and calls each with their bodies. The error
+// unix.ENOBUFS says that messages were lost because they were not read in time.
+func (s *Socket) Listen(ctx context.Context, each func(body []byte)) error {
+	messages, err := s.receive(ctx)
+	for _, m := range messages {
+		each(m.Data)
+	}
+	return err
+}
+
+// exchange sends requests and calls each with the answers to them, until it is done. Answers
+// to older requests are left out.
+func (s *Socket) exchange(ctx context.Context, requests []Request, each func(syscall.NetlinkMessage) (done bool, err error)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	first := s.seq + 1
+	var datagram []byte
+	for _, request := range requests {
+		s.seq++
+		datagram = request.append(datagram, s.seq)
+	}
+	if _, err := unix.Write(s.fd, datagram); err != nil {
+		s.Broken = true
+		return os.NewSyscallError("send", err)
+	}
+	for {
+		messages, err := s.receive(ctx)
+		if err != nil {
+			s.Broken = true
+			return err
+		}
+		for _, m := range messages {
+			if m.Header.Seq-first >= uint32(len(requests)) {
+				continue
+			}
+			if done, err := each(m); done {
+				return err
+			}
+		}
+	}
+}
+
+// receive returns the messages of the next datagram.
+func (s *Socket) receive(ctx context.Context) ([]syscall.NetlinkMessage, error) {
+	for {
+		n, err := unix.Read(s.fd, s.buffer)
+		switch {
+		case err == nil:
+			messages, err := syscall.ParseNetlinkMessage(s.buffer[:n])
+			if err != nil {
+				return nil, fmt.Errorf("the kernel's answer of %d bytes: %w", n, err)
+			}
+			return messages, nil
+		case errors.Is(err, unix.EAGAIN):
+			if err := s.wait(ctx); err != nil {
+				return nil, err
+			}
+		case !errors.Is(err, unix.EINTR):
+			return nil, os.NewSyscallError("receive", err)
+		}
+	}
+}
+
+// wait returns when there can be something to read, and with the error of ctx when that ends.
+func (s *Socket) wait(ctx context.Context) error {
+	step := waitStep
+	if deadline, limited := ctx.Deadline(); limited {
+		step = min(step, time.Until(deadline)+time.Millisecond)
+	}
+	_, err := unix.Poll([]unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLIN}}, int(max(step, 0).Milliseconds()))
+	if errors.Is(err, unix.EINTR) {
+		err = nil
+	}
+	return cmp.Or(ctx.Err(), os.NewSyscallError("poll", err))
+}
