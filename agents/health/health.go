@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"lvs-agents/internal/config"
@@ -17,7 +16,6 @@ import (
 	"lvs-agents/internal/daemon"
 	"lvs-agents/internal/disk"
 	"lvs-agents/internal/state/record"
-	"lvs-agents/metadata"
 	"lvs-agents/ocf"
 )
 
@@ -39,12 +37,6 @@ type Agent struct {
 	configDirs []string
 }
 
-// check is a parameter that is a directive of the configuration file, too.
-type check struct {
-	config.Directive
-	value string
-}
-
 var (
 	_ ocf.Agent     = (*Agent)(nil)
 	_ ocf.Validator = (*Agent)(nil)
@@ -62,71 +54,6 @@ func New(k record.Kernel, l Launcher) *Agent {
 
 // Through lets the agent speak with its daemon in another way than over its socket.
 func (a *Agent) Through(d control.Daemons) { a.daemons = d }
-
-// Metadata declares the agent.
-func (a *Agent) Metadata() metadata.Agent {
-	return metadata.Agent{
-		Name:  "health",
-		Short: "Health daemon for the real servers of an LVS director",
-		Long: `Runs directord, which checks real servers and lets only good ones have new connections: a real server that fails its check gets weight 0 or is removed, and when none is left the fallback serves.
-
-The virtual services are those of a configuration file in ldirectord's syntax (config), or those of a resource of type ipvs on the same node (ipvs), with the checks in the parameters of this resource.
-
-No state of real servers makes this resource fail; lvsctl status shows it. When the daemon dies or hangs the table stays as it is, and the daemon that the cluster starts next takes it over as it is. This resource fails when its daemon cannot keep the table for 10 seconds, for one because its ipvs resource was stopped; when that is started again within this time, the daemon takes the services over.
-
-Stopping this resource removes virtual services that no ipvs resource has. Real servers of an ipvs resource stay as they are for a minute, in which another health daemon may take them over; then a monitor of ipvs gives them the weights of their configuration. A service none of whose real servers was good, and which has no fallback, gets these weights at once, since nothing checks it any more.
-
-Start this resource after ipvs.`,
-		Params:    a.params(),
-		Arguments: []string{"config"},
-		Actions: []metadata.Action{
-			{Name: "start", Timeout: 20 * time.Second},
-			{Name: "stop", Timeout: 20 * time.Second},
-			{Name: "monitor", Timeout: 20 * time.Second, Interval: 10 * time.Second},
-			{Name: "validate-all", Timeout: 10 * time.Second},
-			{Name: "meta-data", Timeout: 5 * time.Second},
-		},
-		Examples: []metadata.Example{
-			{Title: "Checks from a file that every director has", ID: "web-health", Params: [][2]string{{"config", "/etc/ha.d/ldirectord.cf"}}},
-			{Title: "Checks for the services of a resource, carried by the cluster's configuration", ID: "web-health", Params: [][2]string{
-				{"ipvs", "web-ipvs"}, {"checktype", "negotiate"}, {"service", "http"}, {"request", "/.health.html"}, {"receive", "OK"}, {"fallback", "127.0.0.1 gate"},
-			}},
-		},
-	}
-}
-
-func (a *Agent) params() []metadata.Param {
-	params := []metadata.Param{
-		{Name: "config", Value: metadata.String(&a.Config), Short: "Configuration file",
-			Long: "A file in the syntax of ldirectord.cf with the virtual services and their checks; give an ipvs resource the same file. A relative name is looked up in /etc/ha.d. Every director needs the same file. Not together with ipvs; one of the two is needed."},
-		{Name: "ipvs", Value: metadata.String(&a.IPVS), Short: "Resource with the virtual services",
-			Long: "The id of a resource of type ipvs that runs on the same node. All its real servers get the check that the other parameters describe. Not together with config. A check that logs in needs config: parameters are no place for a password."},
-	}
-	for i := range a.checks {
-		c := &a.checks[i]
-		p := metadata.Param{Name: c.Name, Value: metadata.String(&c.value), Short: c.Short, Long: c.long()}
-		if c.Name == quiescent {
-			p.Value = metadata.Boolean(&a.Quiescent)
-		}
-		params = append(params, p)
-	}
-	return params
-}
-
-// quiescent is the directive that is a boolean of the cluster here.
-const quiescent = "quiescent"
-
-// long is the text of the directive, with its values as a parameter takes them.
-func (c *check) long() string {
-	text := c.About
-	if c.Name != quiescent {
-		text += " Values: " + strings.Trim(c.Values, `"`) + "."
-		if c.value == "" && c.Unset != "" {
-			text += " When unset: " + strings.Trim(c.Unset, `"`) + "."
-		}
-	}
-	return text + " Only with ipvs."
-}
 
 // Start starts the daemon and waits until it has a verdict on every real
 // server, or until half of the time is over.
@@ -220,20 +147,6 @@ func (a *Agent) args(ctx context.Context, c ocf.Call) []string {
 		args = append(args, "--check="+name+"="+given[name])
 	}
 	return args
-}
-
-// given is the values of the check parameters, as in a file.
-func (a *Agent) given() config.Checks {
-	given := config.Checks{quiescent: "no"}
-	if a.Quiescent {
-		given[quiescent] = "yes"
-	}
-	for _, c := range a.checks {
-		if c.value != "" {
-			given[c.Name] = c.value
-		}
-	}
-	return given
 }
 
 // Stop ends the daemon. Real servers of an ipvs resource stay as they are where one of

@@ -6,10 +6,41 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"lvs-agents/internal/lvs"
 	"lvs-agents/metadata"
 )
+
+// Metadata declares the agent.
+func (a *Agent) Metadata() metadata.Agent {
+	return metadata.Agent{
+		Name:  "vip",
+		Short: "Virtual IP address of an LVS director",
+		Long: `Puts a virtual IP address on a network interface and announces it, so that clients send to this director: with gratuitous ARP for IPv4, with unsolicited neighbour advertisements for IPv6.
+
+Everything that ocf:heartbeat:IPaddr2 does on a current kernel, with the same parameters. An IPv6 address is used only after duplicate address detection, and it is marked as deprecated so that the director does not choose it as the source of its own connections.`,
+		Params:    a.params(),
+		Arguments: []string{"ip", "cidr_netmask", "nic", "broadcast"},
+		Actions:   actions,
+		Examples: []metadata.Example{
+			{Title: "Interface and prefix length from the connected network", ID: "web-vip", Params: [][2]string{{"ip", "192.0.2.10"}}},
+			{Title: "Everything given", ID: "web-vip", Params: [][2]string{{"ip", "192.0.2.10"}, {"nic", "eth0"}, {"cidr_netmask", "24"}}},
+			{Title: "Not if another host has it, and only if the gateway learns", ID: "web-vip", Params: [][2]string{
+				{"ip", "192.0.2.10"}, {"duplicate", "fail"}, {"confirm", "gateway"}, {"confirm_policy", "fail"},
+			}},
+		},
+	}
+}
+
+var actions = []metadata.Action{
+	{Name: "start", Timeout: 20 * time.Second},
+	{Name: "stop", Timeout: 20 * time.Second},
+	{Name: "monitor", Timeout: 20 * time.Second, Interval: 10 * time.Second},
+	{Name: "reload-agent", Timeout: 20 * time.Second},
+	{Name: "validate-all", Timeout: 10 * time.Second},
+	{Name: "meta-data", Timeout: 5 * time.Second},
+}
 
 func (a *Agent) params() []metadata.Param {
 	return append(append(a.placeParams(), a.announceParams()...), append(a.proofParams(), a.unsupportedParams()...)...)

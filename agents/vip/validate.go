@@ -1,14 +1,12 @@
 package vip
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
 
-	"lvs-agents/internal/host"
 	"lvs-agents/ocf"
 )
 
@@ -87,18 +85,6 @@ func (a *Agent) impossible() bool {
 	return a.IP.Is4() && a.IP.As4()[0] == 0
 }
 
-// longestLabel is IFNAMSIZ of linux/if.h without the zero byte.
-const longestLabel = 15
-
-// label is what the kernel shows for the address; a label of nic goes first.
-func (a *Agent) label(nic string) string {
-	label := cmp.Or(a.nicLabel, a.Label)
-	if label == "" || a.IP.Is6() {
-		return ""
-	}
-	return nic + ":" + label
-}
-
 // warn tells about parameters that have no effect.
 func (a *Agent) warn(c ocf.Call) {
 	if len(a.ignored) > 0 {
@@ -107,67 +93,4 @@ func (a *Agent) warn(c ocf.Call) {
 	if a.SendArpOpts != "" {
 		c.Log.Warn("parameter send_arp_opts has no effect: the agent sends ARP requests and replies by itself")
 	}
-}
-
-// target is the address as it shall be on this node.
-func (a *Agent) target(ctx context.Context) (host.Address, error) {
-	if a.NIC != "" {
-		state, err := a.kernel.Interface(ctx, a.NIC)
-		if err != nil {
-			return host.Address{}, err
-		}
-		a.NIC = state.Name
-	}
-	network, err := a.kernel.Network(ctx, host.Search{IP: a.IP, Bits: a.Bits, NIC: a.NIC, Protocol: a.Protocol})
-	switch {
-	case err != nil && (a.NIC == "" || a.Bits == 0 || !errors.Is(err, host.ErrNoNetwork)): // IPaddr2 needs none either when it is told both
-		return host.Address{}, err
-	case err == nil && a.NIC == "" && a.IP.Is6() && a.Bits != 0 && a.Bits != network.Bits && a.Bits != a.IP.BitLen():
-		return host.Address{}, fmt.Errorf("the network of %s on %s has prefix length %d, not %d; give cidr_netmask=%[3]d or 128, or nic as well", a.IP, network.NIC, network.Bits, a.Bits)
-	}
-	target := host.Address{NIC: cmp.Or(a.NIC, network.NIC), Prefix: netip.PrefixFrom(a.IP, cmp.Or(a.Bits, network.Bits)), NoPrefixRoute: a.NoPrefixRoute}
-	if a.IP.Is6() {
-		target.NoDAD = a.NoDAD
-		target.Deprecated, target.Preferred = a.lifetime()
-		return target, nil
-	}
-	if target.Label = a.label(target.NIC); len(target.Label) > longestLabel {
-		return target, ocf.Lacking(fmt.Errorf("label %q is longer than %d characters; give a shorter iflabel", target.Label, longestLabel))
-	}
-	target.Broadcast = a.broadcastOf(target.Prefix, network)
-	for _, prefix := range []netip.Prefix{target.Prefix, netip.PrefixFrom(a.IP, cmp.Or(network.Bits, 32))} {
-		if isBroadcast(prefix) {
-			return target, fmt.Errorf("%s is the broadcast address of the network %s on %s, so no host sends to it alone; give another address", a.IP, prefix.Masked(), target.NIC)
-		}
-	}
-	return target, nil
-}
-
-// isBroadcast reports whether an IPv4 address is the last of a network that has a
-// broadcast address (RFC 919 section 7; RFC 3021 for 31 bits).
-func isBroadcast(address netip.Prefix) bool {
-	return address.IsValid() && address.Addr().Is4() && address.Bits() < 31 && last(address) == address.Addr()
-}
-
-// last is the last address of an IPv4 network.
-func last(prefix netip.Prefix) netip.Addr {
-	raw := prefix.Addr().As4()
-	for bit := prefix.Bits(); bit < 32; bit++ {
-		raw[bit/8] |= 0x80 >> (bit % 8)
-	}
-	return netip.AddrFrom4(raw)
-}
-
-// broadcastOf is the broadcast address that belongs to a prefix.
-func (a *Agent) broadcastOf(prefix netip.Prefix, network host.Network) netip.Addr {
-	switch a.Broadcast {
-	case "":
-		return network.Broadcast
-	case "-":
-		return prefix.Masked().Addr()
-	case "+":
-		return last(prefix)
-	}
-	ip, _ := netip.ParseAddr(a.Broadcast) // Set has read it
-	return ip
 }

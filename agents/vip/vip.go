@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"lvs-agents/internal/host"
-	"lvs-agents/metadata"
 	"lvs-agents/ocf"
 )
 
@@ -37,19 +36,6 @@ type Kernel interface {
 	Apply(context.Context, []host.AddressOp) (int, error)
 	// Settle waits for the end of IPv6 duplicate address detection.
 	Settle(context.Context, host.Address) error
-}
-
-// Announcement is what the neighbours are told: which host has an address now.
-type Announcement struct {
-	NIC      string
-	IP       netip.Addr
-	Count    int
-	Interval time.Duration
-	// Also is the link-layer address of a host that hears it by itself as well,
-	// empty for none.
-	Also string
-	// Wait lets Announce return when the last packet has been sent.
-	Wait bool
 }
 
 // Neighbours are the other hosts on the link of an interface.
@@ -262,28 +248,6 @@ func (a *Agent) settle(ctx context.Context, c ocf.Call, there host.Address) erro
 	return err
 }
 
-// announce tells the neighbours. Where this can never succeed, the address is no use:
-// neighbours that know another director keep sending there. Anything else is a warning,
-// because monitor announces again.
-func (a *Agent) announce(ctx context.Context, c ocf.Call, nic, former string) error {
-	err := a.neighbour.Announce(ctx, Announcement{
-		NIC: nic, IP: a.IP, Count: a.ArpCount, Interval: a.interval(), Also: former, Wait: !a.ArpBackground,
-	})
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%s on %s cannot be announced, so neighbours keep sending to the director before: %w; start the cluster manager with CAP_NET_RAW", a.IP, nic, err)
-	case errors.Is(err, host.ErrNotInstalled):
-		return fmt.Errorf("%s on %s cannot be announced, so neighbours keep sending to the director before: %w", a.IP, nic, err)
-	case err != nil:
-		c.Log.Warnf("%s is on %s, but was not announced: %v", a.IP, nic, err)
-		return nil
-	}
-	a.rememberAnnouncement(c)
-	return nil
-}
-
-func (a *Agent) interval() time.Duration { return time.Duration(a.ArpInterval) * time.Millisecond }
-
 // ours returns where the address is: on the interface of the parameters, else on
 // that of the connected network. Where neither is there, an address counts on
 // every interface with neighbours: the interface may have another name now. A
@@ -332,11 +296,6 @@ func (a *Agent) home(ctx context.Context) (string, error) {
 
 func (a *Agent) fits(address host.Address) bool {
 	return a.Bits == 0 || address.Prefix.Bits() == a.Bits
-}
-
-// policy is the op for the address label of an IPv6 address.
-func (a *Agent) policy(verb host.AddressVerb) host.AddressOp {
-	return host.AddressOp{Verb: verb, Policy: uint32(a.AddrLabelValue), Address: host.Address{Prefix: netip.PrefixFrom(a.IP, 128)}}
 }
 
 // apply does an op; that it was done before is success.
@@ -540,34 +499,4 @@ func (a *Agent) judge(ctx context.Context, have []host.Address) (ocf.Status, err
 
 func (a *Agent) place() string {
 	return cmp.Or(a.NIC, "any interface")
-}
-
-// Metadata declares the agent.
-func (a *Agent) Metadata() metadata.Agent {
-	return metadata.Agent{
-		Name:  "vip",
-		Short: "Virtual IP address of an LVS director",
-		Long: `Puts a virtual IP address on a network interface and announces it, so that clients send to this director: with gratuitous ARP for IPv4, with unsolicited neighbour advertisements for IPv6.
-
-Everything that ocf:heartbeat:IPaddr2 does on a current kernel, with the same parameters. An IPv6 address is used only after duplicate address detection, and it is marked as deprecated so that the director does not choose it as the source of its own connections.`,
-		Params:    a.params(),
-		Arguments: []string{"ip", "cidr_netmask", "nic", "broadcast"},
-		Actions:   actions,
-		Examples: []metadata.Example{
-			{Title: "Interface and prefix length from the connected network", ID: "web-vip", Params: [][2]string{{"ip", "192.0.2.10"}}},
-			{Title: "Everything given", ID: "web-vip", Params: [][2]string{{"ip", "192.0.2.10"}, {"nic", "eth0"}, {"cidr_netmask", "24"}}},
-			{Title: "Not if another host has it, and only if the gateway learns", ID: "web-vip", Params: [][2]string{
-				{"ip", "192.0.2.10"}, {"duplicate", "fail"}, {"confirm", "gateway"}, {"confirm_policy", "fail"},
-			}},
-		},
-	}
-}
-
-var actions = []metadata.Action{
-	{Name: "start", Timeout: 20 * time.Second},
-	{Name: "stop", Timeout: 20 * time.Second},
-	{Name: "monitor", Timeout: 20 * time.Second, Interval: 10 * time.Second},
-	{Name: "reload-agent", Timeout: 20 * time.Second},
-	{Name: "validate-all", Timeout: 10 * time.Second},
-	{Name: "meta-data", Timeout: 5 * time.Second},
 }

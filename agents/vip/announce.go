@@ -2,12 +2,50 @@ package vip
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
 	"strings"
 	"time"
 
+	"lvs-agents/internal/host"
 	"lvs-agents/internal/state/record"
 	"lvs-agents/ocf"
 )
+
+// Announcement is what the neighbours are told: which host has an address now.
+type Announcement struct {
+	NIC      string
+	IP       netip.Addr
+	Count    int
+	Interval time.Duration
+	// Also is the link-layer address of a host that hears it by itself as well,
+	// empty for none.
+	Also string
+	// Wait lets Announce return when the last packet has been sent.
+	Wait bool
+}
+
+// announce tells the neighbours. Where this can never succeed, the address is no use:
+// neighbours that know another director keep sending there. Anything else is a warning,
+// because monitor announces again.
+func (a *Agent) announce(ctx context.Context, c ocf.Call, nic, former string) error {
+	err := a.neighbour.Announce(ctx, Announcement{
+		NIC: nic, IP: a.IP, Count: a.ArpCount, Interval: a.interval(), Also: former, Wait: !a.ArpBackground,
+	})
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s on %s cannot be announced, so neighbours keep sending to the director before: %w; start the cluster manager with CAP_NET_RAW", a.IP, nic, err)
+	case errors.Is(err, host.ErrNotInstalled):
+		return fmt.Errorf("%s on %s cannot be announced, so neighbours keep sending to the director before: %w", a.IP, nic, err)
+	case err != nil:
+		c.Log.Warnf("%s is on %s, but was not announced: %v", a.IP, nic, err)
+		return nil
+	}
+	a.rememberAnnouncement(c)
+	return nil
+}
 
 // refresh announces the address again, for neighbours that missed the last
 // announcement: the network was split, for example. It does so at most once in
@@ -49,3 +87,5 @@ func (a *Agent) rememberAnnouncement(c ocf.Call) {
 		c.Log.Debugf("the time of the announcement was not written: %v", err)
 	}
 }
+
+func (a *Agent) interval() time.Duration { return time.Duration(a.ArpInterval) * time.Millisecond }

@@ -1,0 +1,211 @@
+package ipvs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/control"
+	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/state/record"
+	"lvs-agents/ocf"
+)
+
+// want is the services that the parameters ask for.
+func (a *Agent) want(ctx context.Context, c ocf.Call) (lvs.Table, error) {
+	if err := a.consistent(); err != nil {
+		return nil, err
+	}
+	if a.Config != "" {
+		return a.fromFile(ctx, c)
+	}
+	table, err := config.Inline(config.InlineParams{
+		Virtual: a.Virtual, Real: a.Real, Scheduler: a.Scheduler,
+		Persistent: a.Persistent, Netmask: a.Netmask, Protocol: a.Protocol,
+	})
+	if err != nil {
+		return nil, ocf.WrongEverywhere(err)
+	}
+	return table, nil
+}
+
+func (a *Agent) fromFile(ctx context.Context, c ocf.Call) (lvs.Table, error) {
+	parsed, err := a.parse(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	names := config.NewNames(a.resolver)
+	if err := names.Restore(c.StateDir); err != nil {
+		c.Log.Warnf("the last addresses of names: %v", err)
+	}
+	table, problems := parsed.Table(ctx, names)
+	report(c, problems)
+	if err := config.Err(problems); err != nil {
+		return nil, err // no fault of the file: the names may have addresses again soon
+	}
+	if err := names.Save(c.StateDir); err != nil {
+		c.Log.Warn(err)
+	}
+	return table, nil
+}
+
+// converge makes the kernel hold the services of next, with weight 0 for what is
+// withheld, and nothing else that the resource claimed before. It completes next and
+// returns the record before, which has to exist if it is needed.
+func (a *Agent) converge(ctx context.Context, c ocf.Call, store record.Store, next *record.Record, needed bool) (old record.Record, err error) {
+	until, _ := ctx.Deadline()
+	unlock, err := store.Lock(ctx, c.Instance, until)
+	if err != nil {
+		return old, err
+	}
+	defer unlock()
+	old, err = store.Load(c.Instance)
+	switch {
+	case err == nil, errors.Is(err, record.ErrDamaged): // what is left of a damaged record is still ours
+	case errors.Is(err, fs.ErrNotExist) && !needed:
+	default:
+		return old, err
+	}
+	if err := a.claim(ctx, c, store, old, next.Services); err != nil {
+		return old, err
+	}
+	l, err := leaseOf(c, old)
+	if err != nil {
+		return old, err
+	}
+	next.ID, next.State, next.Generation, next.Removing = c.Instance, record.Running, old.Generation+1, gone(old, next.Services)
+	l.inherit(next, old)
+	if err := store.Save(*next); err != nil {
+		return old, fmt.Errorf("writing the record: %w", err)
+	}
+	if err := a.apply(ctx, c, *next); err != nil || len(next.Removing) == 0 {
+		return old, err
+	}
+	next.Removing = nil
+	return old, store.Save(*next)
+}
+
+// claim refuses services that belong to somebody else: to another resource by
+// its record, or to nobody by any record and not equal to what we want.
+func (a *Agent) claim(ctx context.Context, c ocf.Call, store record.Store, old record.Record, want lvs.Table) error {
+	others, unread, err := store.Others(c.Instance)
+	if err != nil {
+		return fmt.Errorf("reading the records of other resources: %w", err)
+	}
+	for _, path := range store.Copies() {
+		c.Log.Warnf("%s is a copy of a record and counts for nothing; remove it", path)
+	}
+	for _, other := range others {
+		scope := other.Scope()
+		for _, id := range want.IDs() {
+			if scope[id] {
+				return fmt.Errorf("virtual service %s belongs to %s already%s; stop that, or remove %s if there is none", id, record.Owner(other.ID), died(c, other.ID), store.Path(other.ID))
+			}
+		}
+	}
+	have, err := a.kernel.Table(ctx)
+	if err != nil {
+		return err
+	}
+	ours := old.Scope()
+	for _, w := range want {
+		h, exists := have.Lookup(w.ID)
+		switch {
+		case !exists || ours[w.ID]:
+		case len(unread) > 0:
+			return fmt.Errorf("virtual service %s exists already and may belong to the damaged record %s; repair or remove that", w.ID, unread[0])
+		case !w.Equal(h):
+			first := lvs.Plan(lvs.Table{w}, lvs.Table{h}, lvs.Scope{w.ID: true})[0]
+			return fmt.Errorf("virtual service %s exists already and differs; ipvsadm -D it, or make it equal (to do: %s)", w.ID, first)
+		}
+	}
+	return nil
+}
+
+// died says that the health daemon whose own record this is does not live.
+func died(c ocf.Call, id string) string {
+	holder, own := record.HolderOf(id)
+	if !own {
+		return ""
+	}
+	if lives, err := control.Lives(c.StateDir, holder); err != nil || lives {
+		return ""
+	}
+	return ", which has died"
+}
+
+// gone is what a record claims and want has no more.
+func gone(old record.Record, want lvs.Table) []lvs.ServiceID {
+	var ids []lvs.ServiceID
+	for _, id := range append(old.Services.IDs(), old.Removing...) {
+		if _, kept := want.Lookup(id); !kept {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// attempts bounds how often a plan is made again because the table changed
+// between the look and the op.
+const attempts = 5
+
+// apply looks and plans until a look shows that nothing is left to do for the
+// services of a record. Destinations that a health daemon has stay as they are.
+func (a *Agent) apply(ctx context.Context, c ocf.Call, r record.Record) error {
+	var raced error
+	for range attempts {
+		have, err := a.kernel.Table(ctx)
+		if err != nil {
+			return err
+		}
+		ops := lvs.Plan(r.Target().Yield(have, r.Claims()), have, r.Scope())
+		if len(ops) == 0 {
+			return nil
+		}
+		done, err := a.kernel.Apply(ctx, ops)
+		logOps(c, ops[:done])
+		if err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		raced = err
+	}
+	if raced != nil {
+		return fmt.Errorf("the table changes all the time: %w", raced)
+	}
+	return errors.New("the kernel does not keep what was set; somebody else changes the table")
+}
+
+// logOps logs what was done; of thousands of real servers the first are enough.
+func logOps(c ocf.Call, done []lvs.Op) {
+	const enough = 50
+	for _, op := range done[:min(len(done), enough)] {
+		c.Log.Info(op)
+	}
+	if len(done) > enough {
+		c.Log.Infof("and %d changes more", len(done)-enough)
+	}
+}
+
+// judge asks what start and stop would have to do. Destinations of claimed services
+// are left out.
+func judge(r record.Record, have lvs.Table, l lease) ocf.Status {
+	start := lvs.Plan(r.Target().Yield(have, l.claims), have, r.Scope())
+	stop := lvs.Plan(nil, have, r.Scope())
+	switch lvs.Classify(len(start), len(stop)) {
+	case lvs.Absent:
+		return ocf.Status{State: ocf.Stopped, Reason: "none of the virtual services is in the kernel any more"}
+	case lvs.Present:
+		if r.State == record.Running && len(r.Services) > 0 {
+			return ocf.Status{State: ocf.Running}
+		}
+		return ocf.Status{State: ocf.Failed, Reason: "a stop was interrupted"}
+	case lvs.Partial:
+	}
+	reason := fmt.Sprintf("to do: %s", start[0])
+	if len(start) > 1 {
+		reason += fmt.Sprintf(" (and %d more)", len(start)-1)
+	}
+	return ocf.Status{State: ocf.Failed, Reason: reason}
+}

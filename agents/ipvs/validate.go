@@ -1,0 +1,84 @@
+package ipvs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/disk"
+	"lvs-agents/internal/lvs"
+	"lvs-agents/ocf"
+)
+
+// Validate checks what the parameters say together, and the file that they
+// name. No level looks at the kernel: whether it has IPVS is for start to say.
+func (a *Agent) Validate(ctx context.Context, c ocf.Call, _ int) error {
+	if a.Config == "" || a.consistent() != nil {
+		_, err := a.want(ctx, c)
+		return err
+	}
+	parsed, err := a.parse(ctx, c)
+	if err != nil {
+		return err
+	}
+	_, problems := parsed.Table(ctx, config.NewNames(a.resolver))
+	report(c, problems)
+	return config.Err(problems)
+}
+
+// consistent refuses parameters that contradict each other.
+func (a *Agent) consistent() error {
+	inline := map[string]bool{
+		"real": a.Real != "", "scheduler": a.Scheduler != lvs.DefaultScheduler,
+		"persistent": a.Persistent != 0, "netmask": a.Netmask != "", "protocol": a.Protocol != "",
+	}
+	switch {
+	case a.Config == "" && a.Virtual == "":
+		return ocf.WrongEverywhere(errors.New("no virtual services; give config=FILE or virtual=ADDRESS:PORT"))
+	case a.Config != "" && a.Virtual != "":
+		return ocf.WrongEverywhere(errors.New("parameters config and virtual exclude each other; keep one of them"))
+	case a.Config == "" && a.Real == "":
+		return ocf.WrongEverywhere(errors.New("no real servers; give real=\"ADDRESS gate|masq|ipip WEIGHT, …\""))
+	case a.Config == "":
+		return nil
+	}
+	for _, p := range a.params() {
+		if inline[p.Name] {
+			return ocf.WrongEverywhere(fmt.Errorf("parameter %s=%q has no meaning together with config; write it into %s", p.Name, p.Value, a.Config))
+		}
+	}
+	return nil
+}
+
+// report logs what a file does not say as it should.
+func report(c ocf.Call, problems []config.Problem) {
+	for _, p := range problems {
+		if p.Severity == config.Warning {
+			c.Log.Warn(p)
+			continue
+		}
+		c.Log.Error(p)
+	}
+}
+
+// parse reads the file.
+func (a *Agent) parse(ctx context.Context, c ocf.Call) (*config.Config, error) {
+	path, text, err := config.Read(ctx, &disk.Reader{}, a.Config, a.configDirs...)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ocf.Lacking(fmt.Errorf("parameter config: %w; copy it to every node", err))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("parameter config: %w", err)
+	}
+	parsed, problems := config.Parse(path, text)
+	if err := config.Err(problems); err != nil {
+		return nil, ocf.WrongHere(err)
+	}
+	if len(parsed.Services) == 0 {
+		return nil, ocf.WrongHere(fmt.Errorf("%s has no virtual service; add virtual=ADDRESS:PORT", parsed.File))
+	}
+	report(c, problems)
+	return parsed, nil
+}

@@ -1,0 +1,94 @@
+package ipvs
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"lvs-agents/internal/control"
+	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/state/record"
+	"lvs-agents/ocf"
+)
+
+// withheld is the real servers that get no new connections before a health daemon
+// has checked them: those that were bad a moment ago, unless all of a service were.
+func withheld(c ocf.Call, want lvs.Table) []string {
+	bad := lastBad(c)
+	var all []string
+	for _, v := range want {
+		var servers []string
+		for _, d := range v.Destinations {
+			if name := record.Server(v.ID, d.Addr); bad[name] {
+				servers = append(servers, name)
+			}
+		}
+		if len(servers) < len(v.Destinations) {
+			all = append(all, servers...)
+		}
+	}
+	for _, server := range all {
+		c.Log.Warnf("%s was bad less than %v ago and gets weight 0, until a health daemon has checked it, or for %v if there is none", server, control.Memory, control.Memory)
+	}
+	return all
+}
+
+func lastBad(c ocf.Call) map[string]bool {
+	bad, err := control.LastBad(c.StateDir, control.Memory)
+	if err != nil {
+		c.Log.Warnf("the last verdicts of the health daemon: %v", err)
+	}
+	return bad
+}
+
+// overdue reports whether real servers are kept out for longer than verdicts count: by a
+// claim whose daemon is gone, or because a record withholds them from a service that no
+// health daemon has taken over.
+func overdue(c ocf.Call, r record.Record, l lease) bool {
+	if l.lapsed() {
+		return true
+	}
+	if len(r.Withheld) == 0 {
+		return false
+	}
+	bad := lastBad(c)
+	for _, v := range r.Services {
+		for _, d := range v.Destinations {
+			if name := record.Server(v.ID, d.Addr); !l.claims[v.ID] && !bad[name] && slices.Contains(r.Withheld, name) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// restore gives real servers the weights of the record that no health daemon has
+// checked for too long: those withheld before start, and those of services whose
+// daemon has ended and was not started again. The record is written first, so that the
+// next monitor finds what is missing.
+func (a *Agent) restore(ctx context.Context, c ocf.Call, store record.Store) error {
+	unlock, err := store.LockInHalf(ctx, c.Instance)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	r, err := store.Load(c.Instance)
+	if err != nil || r.State != record.Running {
+		return err
+	}
+	l, err := leaseOf(c, r)
+	if err != nil || !overdue(c, r, l) {
+		return err // a health daemon has come meanwhile
+	}
+	if l.lapsed() {
+		c.Log.Warnf("no health daemon has checked the real servers of %s for %v; they get the weights of their configuration", words(r.Claimed), control.Memory)
+		r.Holder, r.Claimed = "", nil
+	} else {
+		c.Log.Warn("no health daemon has checked real servers that were bad before start; they get their weights back")
+	}
+	r.Withheld = nil
+	if err := store.Save(r); err != nil {
+		return fmt.Errorf("writing the record: %w", err)
+	}
+	return a.apply(ctx, c, r)
+}
