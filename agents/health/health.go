@@ -1,6 +1,6 @@
 // Package health is the resource agent for the health daemon directord. Running
-// means that the daemon lives and looks at its checks and at the IPVS table; what
-// it finds out about real servers never makes the resource fail.
+// means that the daemon lives, makes its checks and compares the IPVS table. The
+// verdicts about real servers never make the resource fail.
 package health
 
 import (
@@ -103,8 +103,8 @@ func halfOf(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, time.Until(until)/2)
 }
 
-// awaitVerdicts returns when there is nothing to wait for any more: servers
-// without a verdict are not an error.
+// awaitVerdicts returns when every real server has a verdict, or when ctx ends.
+// Servers without a verdict are not an error.
 func (a *Agent) awaitVerdicts(ctx context.Context, c ocf.Call) {
 	const poll, each = 50 * time.Millisecond, 100 * time.Microsecond // an answer about thousands of servers is work
 	unknown := 0
@@ -170,7 +170,7 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	return err
 }
 
-// Monitor asks the daemon how long ago its loops turned: one that hangs may
+// Monitor reads from the daemon how long ago its loops turned. A daemon that hangs can
 // still have its socket.
 func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	s, err := daemon.Look(pidFile(c))
@@ -188,20 +188,21 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	return ocf.Status{State: ocf.Running}, nil
 }
 
-// patience is how long a daemon may take for an answer; its beat decides then.
-const patience = 2 * time.Second
+// statusTimeout is how long a daemon can take to reply. After that the age of its file of
+// verdicts decides.
+const statusTimeout = 2 * time.Second
 
 // alive is an error for a daemon whose loops do not turn.
 func (a *Agent) alive(ctx context.Context, c ocf.Call, pid int) error {
 	half, cancel := halfOf(ctx)
 	defer cancel()
-	asked, cancel := context.WithTimeout(half, patience)
+	limited, cancel := context.WithTimeout(half, statusTimeout)
 	defer cancel()
-	snapshot, err := a.daemons.Status(asked, c.StateDir, c.Instance)
+	snapshot, err := a.daemons.Status(limited, c.StateDir, c.Instance)
 	switch {
 	case err == nil:
 		err = snapshot.Alive()
-	case asked.Err() != nil:
+	case limited.Err() != nil:
 		c.Log.Warn(err)
 		err = control.Pulse(c.StateDir, c.Instance, pid)
 	}

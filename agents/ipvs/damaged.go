@@ -22,8 +22,8 @@ type damaged struct {
 	complete bool
 }
 
-// guess finds out what is ours without a record that could be trusted. The record was
-// there, so this resource did start something.
+// guess collects the services of this resource without a record that could be trusted.
+// The record was there, so this resource did start something.
 func (a *Agent) guess(ctx context.Context, c ocf.Call, store record.Store, r record.Record) damaged {
 	d := damaged{path: store.Path(c.Instance), theirs: lvs.Scope{}}
 	others, _, err := store.Others(c.Instance)
@@ -46,7 +46,8 @@ func (a *Agent) guess(ctx context.Context, c ocf.Call, store record.Store, r rec
 	return d
 }
 
-// unknown is an error for a service of which nothing says whose it is, nil for none.
+// unknown is an error for a service that no record and no parameter names. It is nil if
+// there is none.
 func (d damaged) unknown(have lvs.Table) error {
 	for _, id := range have.IDs() {
 		if !d.complete && !d.theirs[id] && !slices.Contains(d.ours, id) {
@@ -77,8 +78,8 @@ func (a *Agent) stopDamaged(ctx context.Context, c ocf.Call, store record.Store,
 	return a.stopRecord(ctx, c, store, r)
 }
 
-// judgeDamaged looks at the kernel where the record does not say what is ours.
-func (a *Agent) judgeDamaged(ctx context.Context, c ocf.Call, store record.Store, r record.Record, why error) (ocf.Status, error) {
+// statusOfDamaged compares the kernel with what a damaged record and the parameters name.
+func (a *Agent) statusOfDamaged(ctx context.Context, c ocf.Call, store record.Store, r record.Record, why error) (ocf.Status, error) {
 	have, err := a.kernel.Table(ctx)
 	if err != nil {
 		return ocf.Status{}, err
@@ -89,9 +90,9 @@ func (a *Agent) judgeDamaged(ctx context.Context, c ocf.Call, store record.Store
 	return ocf.Status{State: ocf.Failed, Reason: why.Error()}, nil
 }
 
-// mention names the services of the parameters that stay, because no record says that
+// warnOfUnrecorded names the services of the parameters that stay, because no record says that
 // this resource put them there.
-func (a *Agent) mention(ctx context.Context, c ocf.Call, store record.Store) {
+func (a *Agent) warnOfUnrecorded(ctx context.Context, c ocf.Call, store record.Store) {
 	have, err := a.kernel.Table(ctx)
 	if err != nil || len(have) == 0 {
 		return

@@ -1,7 +1,6 @@
 // Package ipvs is the resource agent for IPVS virtual services. Running means
-// that every service of the resource's record is in the kernel with its
-// scheduler, persistence and real servers, as they were configured at start or
-// at the last reload.
+// that every service of the resource's record is in the kernel. Scheduler, persistence
+// and real servers count as they were configured at the last start or reload.
 package ipvs
 
 import (
@@ -101,7 +100,8 @@ func (a *Agent) ReloadAgent(ctx context.Context, c ocf.Call) error {
 	return a.follow(ctx, c, store, next)
 }
 
-// Stop removes the services of the record, whatever the parameters say.
+// Stop removes the services of the record. Only for a damaged record do the parameters
+// count.
 func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	store, err := record.In(c.StateDir)
 	if err != nil {
@@ -115,7 +115,7 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	r, err := store.Load(c.Instance)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		a.mention(ctx, c, store)
+		a.warnOfUnrecorded(ctx, c, store)
 		return nil
 	case errors.Is(err, record.ErrDamaged):
 		c.Log.Warn(err)
@@ -156,7 +156,7 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 		a.logForeign(ctx, c)
 		return ocf.Status{State: ocf.Stopped}, nil
 	case errors.Is(err, record.ErrDamaged):
-		return a.judgeDamaged(ctx, c, store, r, err)
+		return a.statusOfDamaged(ctx, c, store, r, err)
 	case err != nil:
 		return ocf.Status{}, err
 	}
@@ -168,7 +168,7 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	if err != nil {
 		return ocf.Status{}, err
 	}
-	status := judge(r, have, l)
+	status := statusOf(r, have, l)
 	if status.State == ocf.Running && c.Recurring && overdue(c, r, l) {
 		return status, a.restore(ctx, c, store)
 	}
@@ -176,7 +176,7 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 		l.logRunning(c, r, have)
 		return status, nil
 	}
-	return a.lookAgain(ctx, c, store)
+	return a.monitorAgain(ctx, c, store)
 }
 
 // logDown says which services have no real server that is good.
@@ -186,23 +186,24 @@ func logDown(c ocf.Call, down []lvs.ServiceID) {
 	}
 }
 
-// heal lets the health daemon of claimed services put them back: the cluster would
-// stop what is about to be there again. It reports whether the daemon has done so.
+// heal lets the health daemon of claimed services put them back. Otherwise the cluster
+// would stop services that the daemon is about to repair. It reports whether the daemon
+// has done so.
 func (a *Agent) heal(ctx context.Context, c ocf.Call, holder string) bool {
-	const patience = 2 * time.Second
-	asked, cancel := context.WithTimeout(ctx, patience)
+	const repairTimeout = 2 * time.Second
+	limited, cancel := context.WithTimeout(ctx, repairTimeout)
 	defer cancel()
-	err := a.daemons.Resync(asked, c.StateDir, holder)
+	err := a.daemons.Resync(limited, c.StateDir, holder)
 	if err != nil {
 		c.Log.Warnf("the table is not as it should be, and its health daemon cannot help: %v", err)
 	}
 	return err == nil
 }
 
-// lookAgain decides when something seems to be wrong. A dump that somebody else's
-// changes tore can miss what is there (kernel/ipvs, Table), so the second look
-// is under the lock where that can be had.
-func (a *Agent) lookAgain(ctx context.Context, c ocf.Call, store record.Store) (ocf.Status, error) {
+// monitorAgain decides when the table seems to be wrong. A change of another process can
+// tear a dump, which then misses entries (kernel/ipvs, Table). So the second reading is
+// under the lock, if the lock is free in time.
+func (a *Agent) monitorAgain(ctx context.Context, c ocf.Call, store record.Store) (ocf.Status, error) {
 	r, err := store.Load(c.Instance)
 	healed := err == nil && r.Holder != "" && a.heal(ctx, c, r.Holder)
 	if unlock, err := store.LockInHalf(ctx, c.Instance); err == nil {
@@ -223,11 +224,11 @@ func (a *Agent) lookAgain(ctx context.Context, c ocf.Call, store record.Store) (
 	if err != nil {
 		return ocf.Status{}, err
 	}
-	status := judge(r, have, l)
+	status := statusOf(r, have, l)
 	idle, down := l.unserved(r, have)
 	switch {
 	case status.State != ocf.Running:
-	case healed: // what is idle has no real server that the daemon found good
+	case healed: // the daemon found no real server of the idle services good
 		logDown(c, append(idle, down...))
 	case len(idle) > 0:
 		status = ocf.Status{State: ocf.Failed, Reason: fmt.Sprintf("no new connection to %s gets a real server, and no health daemon keeps them out", words(idle))}
@@ -235,8 +236,8 @@ func (a *Agent) lookAgain(ctx context.Context, c ocf.Call, store record.Store) (
 	return status, nil
 }
 
-// logForeign says what stands in the table of a node where the resource is
-// not running: nothing touches it, and an operator may want to know.
+// logForeign logs the services of a node where the resource is not running. No action
+// changes them, and an operator can want to know.
 func (a *Agent) logForeign(ctx context.Context, c ocf.Call) {
 	if !c.Probe {
 		return

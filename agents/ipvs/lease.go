@@ -12,7 +12,7 @@ import (
 )
 
 // lease is who has the destinations of the services that a health daemon has claimed.
-// The claim is in the record; what it means depends on what has become of the daemon.
+// The claim is in the record; its meaning depends on whether the daemon lives.
 type lease struct {
 	// presence is the daemon's. Present: it decides about destinations. Ended: they
 	// stay as it left them. Gone: they are this resource's again.
@@ -21,7 +21,7 @@ type lease struct {
 	bad      map[string]bool // what the daemon found bad when it last looked
 }
 
-// leaseOf looks for the daemon that has claimed services of a record.
+// leaseOf finds the daemon that has claimed services of a record.
 func leaseOf(c ocf.Call, r record.Record) (lease, error) {
 	l := lease{claims: r.Claims(), bad: map[string]bool{}}
 	if r.Holder == "" {
@@ -132,8 +132,8 @@ func (l lease) logRunning(c ocf.Call, r record.Record, have lvs.Table) {
 	}
 }
 
-// logOpen says which real servers get connections although a health daemon found them
-// bad, since nothing else of their service is better and nothing checks them any more.
+// logOpen logs real servers that get connections although a health daemon found them bad.
+// No other real server of their service is better, and no daemon checks them now.
 func logOpen(c ocf.Call, r record.Record, l lease, have lvs.Table) {
 	bad, held := lastBad(c), have.Index()
 	if len(bad) == 0 {

@@ -13,7 +13,7 @@ import (
 	"lvs-agents/ocf"
 )
 
-// want is the services that the parameters ask for.
+// want returns the services of the parameters.
 func (a *Agent) want(ctx context.Context, c ocf.Call) (lvs.Table, error) {
 	if err := a.consistent(); err != nil {
 		return nil, err
@@ -51,9 +51,9 @@ func (a *Agent) fromFile(ctx context.Context, c ocf.Call) (lvs.Table, error) {
 	return table, nil
 }
 
-// converge makes the kernel hold the services of next, with weight 0 for what is
-// withheld, and nothing else that the resource claimed before. It completes next and
-// returns the record before, which has to exist if it is needed.
+// converge makes the kernel hold the services of next, with weight 0 for withheld real
+// servers. It removes the other services that the resource claimed before. It completes
+// next and returns the record before, which has to exist if it is needed.
 func (a *Agent) converge(ctx context.Context, c ocf.Call, store record.Store, next *record.Record, needed bool) (old record.Record, err error) {
 	until, _ := ctx.Deadline()
 	unlock, err := store.Lock(ctx, c.Instance, until)
@@ -63,7 +63,7 @@ func (a *Agent) converge(ctx context.Context, c ocf.Call, store record.Store, ne
 	defer unlock()
 	old, err = store.Load(c.Instance)
 	switch {
-	case err == nil, errors.Is(err, record.ErrDamaged): // what is left of a damaged record is still ours
+	case err == nil, errors.Is(err, record.ErrDamaged): // the readable part of a damaged record counts
 	case errors.Is(err, fs.ErrNotExist) && !needed:
 	default:
 		return old, err
@@ -87,8 +87,8 @@ func (a *Agent) converge(ctx context.Context, c ocf.Call, store record.Store, ne
 	return old, store.Save(*next)
 }
 
-// claim refuses services that belong to somebody else: to another resource by
-// its record, or to nobody by any record and not equal to what we want.
+// claim refuses services that the record of another resource has. It also refuses those
+// that no record has, if the kernel has them with other settings than wanted.
 func (a *Agent) claim(ctx context.Context, c ocf.Call, store record.Store, old record.Record, want lvs.Table) error {
 	others, unread, err := store.Others(c.Instance)
 	if err != nil {
@@ -124,7 +124,7 @@ func (a *Agent) claim(ctx context.Context, c ocf.Call, store record.Store, old r
 	return nil
 }
 
-// died says that the health daemon whose own record this is does not live.
+// died returns a remark if id is the record of a health daemon that has died.
 func died(c ocf.Call, id string) string {
 	holder, own := record.HolderOf(id)
 	if !own {
@@ -136,7 +136,7 @@ func died(c ocf.Call, id string) string {
 	return ", which has died"
 }
 
-// gone is what a record claims and want has no more.
+// gone returns the services that a record claims and the wanted table lacks.
 func gone(old record.Record, want lvs.Table) []lvs.ServiceID {
 	var ids []lvs.ServiceID
 	for _, id := range append(old.Services.IDs(), old.Removing...) {
@@ -148,11 +148,11 @@ func gone(old record.Record, want lvs.Table) []lvs.ServiceID {
 }
 
 // attempts bounds how often a plan is made again because the table changed
-// between the look and the op.
+// between reading and writing.
 const attempts = 5
 
-// apply looks and plans until a look shows that nothing is left to do for the
-// services of a record. Destinations that a health daemon has stay as they are.
+// apply reads and plans until nothing is left to do for the services of a record.
+// Destinations that a health daemon has stay as they are.
 func (a *Agent) apply(ctx context.Context, c ocf.Call, r record.Record) error {
 	var raced error
 	for range attempts {
@@ -177,7 +177,7 @@ func (a *Agent) apply(ctx context.Context, c ocf.Call, r record.Record) error {
 	return errors.New("the kernel does not keep what was set; somebody else changes the table")
 }
 
-// logOps logs what was done; of thousands of real servers the first are enough.
+// logOps logs operations; of thousands of real servers the first are enough.
 func logOps(c ocf.Call, done []lvs.Op) {
 	const enough = 50
 	for _, op := range done[:min(len(done), enough)] {
@@ -188,9 +188,9 @@ func logOps(c ocf.Call, done []lvs.Op) {
 	}
 }
 
-// judge asks what start and stop would have to do. Destinations of claimed services
-// are left out.
-func judge(r record.Record, have lvs.Table, l lease) ocf.Status {
+// statusOf plans a start and a stop, and decides by what they would do. Destinations of
+// claimed services do not count.
+func statusOf(r record.Record, have lvs.Table, l lease) ocf.Status {
 	start := lvs.Plan(r.Target().Yield(have, l.claims), have, r.Scope())
 	stop := lvs.Plan(nil, have, r.Scope())
 	switch lvs.Classify(len(start), len(stop)) {

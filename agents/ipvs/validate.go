@@ -13,7 +13,7 @@ import (
 )
 
 // Validate checks what the parameters say together, and the file that they
-// name. No level looks at the kernel: whether it has IPVS is for start to say.
+// name. No level reads the kernel: start reports whether it has IPVS.
 func (a *Agent) Validate(ctx context.Context, c ocf.Call, _ int) error {
 	if a.Config == "" || a.consistent() != nil {
 		_, err := a.want(ctx, c)
@@ -52,7 +52,7 @@ func (a *Agent) consistent() error {
 	return nil
 }
 
-// report logs what a file does not say as it should.
+// report logs the problems of a file.
 func report(c ocf.Call, problems []config.Problem) {
 	for _, p := range problems {
 		if p.Severity == config.Warning {

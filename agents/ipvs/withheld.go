@@ -11,8 +11,8 @@ import (
 	"lvs-agents/ocf"
 )
 
-// withheld is the real servers that get no new connections before a health daemon
-// has checked them: those that were bad a moment ago, unless all of a service were.
+// withheld returns the real servers that get no new connections before a health daemon
+// has checked them. They were bad a moment ago, and not all of their service were.
 func withheld(c ocf.Call, want lvs.Table) []string {
 	bad := lastBad(c)
 	var all []string
@@ -62,10 +62,10 @@ func overdue(c ocf.Call, r record.Record, l lease) bool {
 	return false
 }
 
-// restore gives real servers the weights of the record that no health daemon has
-// checked for too long: those withheld before start, and those of services whose
-// daemon has ended and was not started again. The record is written first, so that the
-// next monitor finds what is missing.
+// restore gives real servers the weights of the record if no health daemon has checked
+// them for too long. These are real servers withheld before start, and real servers of
+// services whose daemon has ended and was not started again. The record is written first,
+// so that the next monitor finds the missing weights.
 func (a *Agent) restore(ctx context.Context, c ocf.Call, store record.Store) error {
 	unlock, err := store.LockInHalf(ctx, c.Instance)
 	if err != nil {

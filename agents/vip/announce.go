@@ -20,16 +20,16 @@ type Announcement struct {
 	IP       netip.Addr
 	Count    int
 	Interval time.Duration
-	// Also is the link-layer address of a host that hears it by itself as well,
-	// empty for none.
+	// Also is the link-layer address of a host that gets a copy of each announcement.
+	// Empty means no copy.
 	Also string
 	// Wait lets Announce return when the last packet has been sent.
 	Wait bool
 }
 
-// announce tells the neighbours. Where this can never succeed, the address is no use:
-// neighbours that know another director keep sending there. Anything else is a warning,
-// because monitor announces again.
+// announce sends the announcements of a start. If that can never succeed, it fails:
+// neighbours that have learnt another director keep sending there. Any other error is a
+// warning, because monitor announces again.
 func (a *Agent) announce(ctx context.Context, c ocf.Call, nic, former string) error {
 	err := a.neighbour.Announce(ctx, Announcement{
 		NIC: nic, IP: a.IP, Count: a.ArpCount, Interval: a.interval(), Also: former, Wait: !a.ArpBackground,

@@ -11,7 +11,7 @@ import (
 	"lvs-agents/ocf"
 )
 
-// target is the address as it shall be on this node.
+// target returns the address as it must be on this node.
 func (a *Agent) target(ctx context.Context) (host.Address, error) {
 	if a.NIC != "" {
 		state, err := a.kernel.Interface(ctx, a.NIC)
@@ -82,7 +82,7 @@ func last(prefix netip.Prefix) netip.Addr {
 // longestLabel is IFNAMSIZ of linux/if.h without the zero byte.
 const longestLabel = 15
 
-// label is what the kernel shows for the address; a label of nic goes first.
+// label returns the label of the address in the kernel; a label of nic goes first.
 func (a *Agent) label(nic string) string {
 	label := cmp.Or(a.nicLabel, a.Label)
 	if label == "" || a.IP.Is6() {

@@ -11,15 +11,15 @@ import (
 	"lvs-agents/ocf"
 )
 
-// former asks who else has the address before it is added, and decides by the
-// policy. It returns the link-layer address of a host that shall hear of the
-// take-over by itself.
+// former queries for another host that has the address before it is added, and decides by
+// the policy. It returns the link-layer address of a host that must get its own copy of
+// the announcements.
 func (a *Agent) former(ctx context.Context, c ocf.Call, nic string) (string, error) {
 	policy := a.Duplicate
 	if policy == policyOff && a.RunArping {
 		policy = policyFail
 	}
-	if policy == policyOff || a.IP.Is6() { // the kernel asks for IPv6
+	if policy == policyOff || a.IP.Is6() { // the kernel queries for IPv6
 		return "", nil
 	}
 	owner, err := a.neighbour.Owner(ctx, nic, a.IP, time.Duration(a.DuplicateWait)*time.Millisecond)
@@ -38,11 +38,11 @@ func (a *Agent) former(ctx context.Context, c ocf.Call, nic string) (string, err
 	return "", nil
 }
 
-// patience is how long a neighbour's answer is waited for before it is told again.
-const patience = 200 * time.Millisecond
+// replyTimeout is how long a neighbour can take to reply before it gets another announcement.
+const replyTimeout = 200 * time.Millisecond
 
-// confirm asks chosen neighbours whether they send to this node by now, and tells
-// those again that do not.
+// confirm queries chosen neighbours until they send to this node. Neighbours that do not
+// get another announcement.
 func (a *Agent) confirm(ctx context.Context, c ocf.Call, nic string) error {
 	neighbours, err := a.chosen(ctx, c, nic)
 	if err != nil || len(neighbours) == 0 {
@@ -50,11 +50,11 @@ func (a *Agent) confirm(ctx context.Context, c ocf.Call, nic string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(a.ConfirmWait)*time.Millisecond)
 	defer cancel()
-	round := time.NewTicker(patience)
+	round := time.NewTicker(replyTimeout)
 	defer round.Stop()
 	left := slices.Clone(neighbours)
 	for ctx.Err() == nil {
-		left = slices.DeleteFunc(left, func(ip netip.Addr) bool { return a.learnt(ctx, c, nic, ip) })
+		left = slices.DeleteFunc(left, func(ip netip.Addr) bool { return a.query(ctx, c, nic, ip) })
 		if len(left) == 0 {
 			break
 		}
@@ -63,7 +63,7 @@ func (a *Agent) confirm(ctx context.Context, c ocf.Call, nic string) error {
 		case <-round.C:
 		}
 	}
-	return a.proven(context.WithoutCancel(ctx), c, nic, neighbours, left)
+	return a.conclude(context.WithoutCancel(ctx), c, nic, neighbours, left)
 }
 
 // chosen are the neighbours of the parameter confirm.
@@ -84,9 +84,9 @@ func (a *Agent) chosen(ctx context.Context, c ocf.Call, nic string) ([]netip.Add
 	return neighbours, err
 }
 
-// learnt asks one neighbour, and tells it if it does not answer.
-func (a *Agent) learnt(ctx context.Context, c ocf.Call, nic string, neighbour netip.Addr) bool {
-	answered, err := a.neighbour.Answers(ctx, nic, a.IP, neighbour, patience)
+// query queries one neighbour, and announces the address to it if it does not reply.
+func (a *Agent) query(ctx context.Context, c ocf.Call, nic string, neighbour netip.Addr) bool {
+	answered, err := a.neighbour.Answers(ctx, nic, a.IP, neighbour, replyTimeout)
 	if err == nil && !answered {
 		err = a.neighbour.Tell(ctx, nic, a.IP, neighbour)
 	}
@@ -96,8 +96,8 @@ func (a *Agent) learnt(ctx context.Context, c ocf.Call, nic string, neighbour ne
 	return answered
 }
 
-// proven tells what came out, and fails if that is the policy.
-func (a *Agent) proven(ctx context.Context, c ocf.Call, nic string, all, missing []netip.Addr) error {
+// conclude logs the result, and fails if that is the policy.
+func (a *Agent) conclude(ctx context.Context, c ocf.Call, nic string, all, missing []netip.Addr) error {
 	var lines strings.Builder
 	for _, ip := range all {
 		verdict := "sends to this node"

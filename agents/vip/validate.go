@@ -23,7 +23,7 @@ func (a *Agent) Validate(ctx context.Context, c ocf.Call, level int) error {
 	return err
 }
 
-// consistent finds what is wrong on every node.
+// consistent refuses parameters that are wrong on every node.
 func (a *Agent) consistent(c ocf.Call) error {
 	if err := a.nonsense(c); err != nil {
 		return ocf.WrongEverywhere(err)
@@ -66,7 +66,7 @@ func (a *Agent) surelyNamed(other string) string {
 	return a.NIC
 }
 
-// strangeNeighbour finds a neighbour of confirm that cannot hear of the address.
+// strangeNeighbour finds a neighbour of confirm that cannot learn the address.
 func (a *Agent) strangeNeighbour() error {
 	for _, ip := range a.Confirm.addresses {
 		if ip.Is4() != a.IP.Is4() || ip == a.IP {
@@ -76,7 +76,7 @@ func (a *Agent) strangeNeighbour() error {
 	return nil
 }
 
-// impossible tells addresses that every host has, or none.
+// impossible reports whether every host has the address, or no host can have it.
 func (a *Agent) impossible() bool {
 	switch a.IP {
 	case netip.MustParseAddr("255.255.255.255"), netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback():
@@ -85,8 +85,8 @@ func (a *Agent) impossible() bool {
 	return a.IP.Is4() && a.IP.As4()[0] == 0
 }
 
-// warn tells about parameters that have no effect.
-func (a *Agent) warn(c ocf.Call) {
+// warnOfParameters logs parameters that have no effect.
+func (a *Agent) warnOfParameters(c ocf.Call) {
 	if len(a.ignored) > 0 {
 		c.Log.Warnf("parameters without effect: %s: an address on several nodes at once is not supported, because the kernel has no CLUSTERIP any more; use ocf:lvs:ipvs to share load", strings.Join(a.ignored, ", "))
 	}

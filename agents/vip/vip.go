@@ -1,6 +1,6 @@
 // Package vip is the resource agent for one virtual IP address. Running means
-// that the address is on its network interface and usable there; who put it
-// there does not matter.
+// that the address is on its network interface and usable there. It does
+// not matter which program put it there.
 package vip
 
 import (
@@ -17,12 +17,12 @@ import (
 	"lvs-agents/ocf"
 )
 
-// Kernel is the addresses of the host. More than four methods, because finding
-// out where an address belongs takes as many looks as putting it there.
+// Kernel is the addresses of the host. It has more than four methods,
+// because finding the place of an address takes as many readings as adding it.
 type Kernel interface {
 	// Enter moves the calling goroutine into a network namespace.
 	Enter(namespace string) error
-	// Addresses returns ip on every interface that has it, whatever the prefix length.
+	// Addresses returns ip on every interface that has it, with any prefix length.
 	Addresses(ctx context.Context, ip netip.Addr) ([]host.Address, error)
 	// On returns ip on one interface, and the name that the kernel has for that. It
 	// is an error if there is no such interface.
@@ -40,13 +40,12 @@ type Kernel interface {
 
 // Neighbours are the other hosts on the link of an interface.
 type Neighbours interface {
-	// Announce goes on in the background unless it is to wait.
+	// Announce sends in the background, unless Announcement.Wait is set.
 	Announce(context.Context, Announcement) error
 	// Owner is the link-layer address of another host that has an IPv4 address,
-	// empty when nobody answers within wait.
+	// empty if no host replies within wait.
 	Owner(ctx context.Context, nic string, ip netip.Addr, wait time.Duration) (string, error)
-	// Answers tells whether a neighbour's answer to ip comes back to this host
-	// within wait.
+	// Answers reports whether a neighbour's reply to ip reaches this host within wait.
 	Answers(ctx context.Context, nic string, ip, neighbour netip.Addr, wait time.Duration) (bool, error)
 	// Tell announces ip to one neighbour alone.
 	Tell(ctx context.Context, nic string, ip, neighbour netip.Addr) error
@@ -123,7 +122,7 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	if err := a.consistent(c); err != nil {
 		return err
 	}
-	a.warn(c)
+	a.warnOfParameters(c)
 	if err := a.enter(); err != nil {
 		return err
 	}
@@ -144,7 +143,7 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	return a.claim(ctx, c, target)
 }
 
-// again starts what is there already, perhaps by a start that was killed.
+// again starts a resource whose address is there, perhaps from a start that was killed.
 func (a *Agent) again(ctx context.Context, c ocf.Call, there host.Address) error {
 	if err := a.raise(ctx, c, there); err != nil {
 		return err
@@ -163,7 +162,7 @@ func (a *Agent) again(ctx context.Context, c ocf.Call, there host.Address) error
 	return a.arrives(ctx, there)
 }
 
-// addPolicy gives an IPv6 address its label, if it shall have one.
+// addPolicy gives an IPv6 address its label, if lvs_ipv6_addrlabel is set.
 func (a *Agent) addPolicy(ctx context.Context, c ocf.Call) error {
 	if !a.AddrLabel || !a.IP.Is6() {
 		return nil
@@ -171,7 +170,7 @@ func (a *Agent) addPolicy(ctx context.Context, c ocf.Call) error {
 	return a.apply(ctx, c, a.policy(host.AddPolicy))
 }
 
-// claim puts the address on its interface and tells the neighbours.
+// claim puts the address on its interface and announces it.
 func (a *Agent) claim(ctx context.Context, c ocf.Call, target host.Address) error {
 	if err := a.raise(ctx, c, target); err != nil {
 		return err
@@ -248,8 +247,8 @@ func (a *Agent) settle(ctx context.Context, c ocf.Call, there host.Address) erro
 	return err
 }
 
-// ours returns where the address is: on the interface of the parameters, else on
-// that of the connected network. Where neither is there, an address counts on
+// ours returns where the address is: on the interface of the parameters, else on the
+// interface of the connected network. Where neither is there, an address counts on
 // every interface with neighbours: the interface may have another name now. A
 // real server of the same service has the address on lo or on a tunnel.
 func (a *Agent) ours(ctx context.Context) ([]host.Address, error) {
@@ -281,8 +280,8 @@ func (a *Agent) ours(ctx context.Context) ([]host.Address, error) {
 	}), nil
 }
 
-// home is the interface of the connected network, empty if there is none or the
-// interface of the parameters is missing.
+// home returns the interface of the connected network. It is empty if no network holds
+// the address, or if the parameters name an interface, which is then missing.
 func (a *Agent) home(ctx context.Context) (string, error) {
 	if a.NIC != "" {
 		return "", nil
@@ -313,7 +312,7 @@ func (a *Agent) apply(ctx context.Context, c ocf.Call, op host.AddressOp) error 
 	return nil
 }
 
-// Stop takes the address away, whatever its prefix length.
+// Stop takes the address away, with any prefix length.
 func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	err := a.enter()
 	switch {
@@ -332,29 +331,29 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	}
 	a.notes(c).forgetProof()
 	_ = a.notes(c).announced.Remove()
-	a.mention(ctx, c)
+	a.warnOfStrays(ctx, c)
 	return nil
 }
 
-// mention warns of the address where somebody has put it by hand: another node
-// may be about to add it. Not being able to look does not make stop fail: what was
-// ours is gone.
-func (a *Agent) mention(ctx context.Context, c ocf.Call) {
+// warnOfStrays warns of the address on other interfaces: an operator may have added it
+// by hand, and another node may be about to add it. An error does not make stop fail,
+// because the resource's own address is gone.
+func (a *Agent) warnOfStrays(ctx context.Context, c ocf.Call) {
 	for _, address := range a.strays(ctx) {
 		c.Log.Warnf("%s is still on %s, where this resource did not put it; remove it there", a.IP, address.NIC)
 	}
 }
 
-// aside is how long the agent looks for what no exit code depends on.
-const aside = time.Second
+// straysTimeout is how long a search can take that no exit code depends on.
+const straysTimeout = time.Second
 
-// strays is where the address is on interfaces with neighbours, as far as a short
-// look shows.
+// strays returns the address on interfaces with neighbours, as far as a short search
+// shows.
 func (a *Agent) strays(ctx context.Context) []host.Address {
 	if !a.IP.IsValid() || a.impossible() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, aside)
+	ctx, cancel := context.WithTimeout(ctx, straysTimeout)
 	defer cancel()
 	all, _ := a.kernel.Addresses(ctx, a.IP)
 	return slices.DeleteFunc(all, func(address host.Address) bool { return address.Observed.Silent })
@@ -414,8 +413,8 @@ func (a *Agent) renew(ctx context.Context, c ocf.Call, there host.Address) error
 	return a.apply(ctx, c, host.AddressOp{Verb: host.ChangeAddress, Address: want})
 }
 
-// Monitor looks whether the address is there and usable, and tells the neighbours
-// again while it is.
+// Monitor reports whether the address is there and usable. While it is, a recurring
+// monitor announces it again.
 func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	if err := a.enter(); err != nil {
 		return ocf.Status{}, err
@@ -435,7 +434,7 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	if len(have) == 0 {
 		return a.absent(ctx, c)
 	}
-	status, err := a.judge(ctx, have)
+	status, err := a.statusOf(ctx, have)
 	if i := slices.IndexFunc(have, a.fits); c.Probe && i >= 0 {
 		a.compare(c, have[i])
 	}
@@ -450,7 +449,7 @@ func failed(format string, args ...any) (ocf.Status, error) {
 	return ocf.Status{State: ocf.Failed, Reason: fmt.Sprintf(format, args...)}, nil
 }
 
-// absent tells why the address is not where it belongs.
+// absent returns why the address is not where it belongs.
 func (a *Agent) absent(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	missing, err := a.missingOnLoopback(ctx, c)
 	if err != nil {
@@ -470,8 +469,8 @@ func (a *Agent) absent(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	return ocf.Status{State: ocf.Stopped, Reason: fmt.Sprintf("%s is not on %s", a.IP, a.place())}, nil
 }
 
-// judge tells whether the address that is there can be used.
-func (a *Agent) judge(ctx context.Context, have []host.Address) (ocf.Status, error) {
+// statusOf decides whether the address that is there can be used.
+func (a *Agent) statusOf(ctx context.Context, have []host.Address) (ocf.Status, error) {
 	i := slices.IndexFunc(have, a.fits)
 	if i < 0 {
 		return failed("%s is on %s, but with prefix length %d instead of %d", a.IP, have[0].NIC, have[0].Prefix.Bits(), a.Bits)
