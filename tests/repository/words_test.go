@@ -20,9 +20,9 @@ var phrases = []struct {
 	rule string
 }{
 	{"tells whether", regexp.MustCompile(`(?i)\b(tells?|says?) whether\b`), "reports whether"},
-	{"is no", regexp.MustCompile(`(?i)(?:\bthere )?\b(?:is|are|was|were|be) no(?: [a-z]|$)`), "is not a"},
+	{"is no", regexp.MustCompile(`(?i)\b(?:is|are|was|were|be) no(?: [a-z]|$)`), "is not a"},
 	{"is none", regexp.MustCompile(`(?i)\b(is|are|was|were) (none|nothing)\b`), "name what is missing, or: unknown …"},
-	{"behind", regexp.MustCompile(`(?i)\bbehind\b`), "after, or name the place"},
+	{"behind", regexp.MustCompile(`(?i)(?:^|[^\w-])behind\b`), "after, or name the place"},
 	{"nobody", regexp.MustCompile(`(?i)\b(nobody|somebody|whoever|anybody|everybody|no one|whatever|wherever)\b`), "name the actor or the thing"},
 	{"that of", regexp.MustCompile(`(?i)\b(that|those) of\b`), "name the noun"},
 	{"by itself", regexp.MustCompile(`(?i)\bby (itself|themselves)\b`), "on its own, separately, alone"},
@@ -32,7 +32,7 @@ var phrases = []struct {
 	{"what is", regexp.MustCompile(`(?i)\bwhat (is|are|was)\b`), "name the noun"},
 	{"such a", regexp.MustCompile(`(?i)\bsuch (a|an|one|ones)\b`), "name the noun"},
 	{"nor", regexp.MustCompile(`(?i)(^|[.;] )nor\b`), "write a sentence with not"},
-	{"one that", regexp.MustCompile(`(?:^|[.:;] )(One that|One of|Those|These|That is|That one|The one|Others)\b`), "begin with the noun"},
+	{"one that", regexp.MustCompile(`(?:^|[.:;] )(One that|One of|That is|That one|The one|Others|(?:Those|These) (?:are|were|have|had|can|do|will|must|of|that|who|which))\b`), "begin with the noun"},
 	{"of which", regexp.MustCompile(`(?i)\b(of|for|from|by|in|to|with|over|at) (which|whom)\b`), "two sentences, or where"},
 	{"goes on", regexp.MustCompile(`(?i)\b(goes|go|went|going) on\b`), "continues"},
 	{"stands", regexp.MustCompile(`(?i)\b(stands?|stood) (still|in|there|as|at|on|for)\b`), "hangs, is stopped, is"},
@@ -51,14 +51,14 @@ var phrases = []struct {
 	{"beneath", regexp.MustCompile(`(?i)\b(beneath|thereby|therein|whereof|hereby|thereof|whence)\b`), "name the noun"},
 }
 
+// english are forms that look like refused ones and are right.
+var english = regexp.MustCompile(`(?i)\b(there (is|are|was|were|can be|must be) no\b|(is|are|was|were) no longer\b)`)
+
 // faults are the refused forms of a passage.
 func faults(p passage) []string {
 	var all []string
 	for _, phrase := range phrases {
-		for _, match := range phrase.form.FindAllString(p.words(), -1) {
-			if strings.HasPrefix(strings.ToLower(match), "there ") {
-				continue // "there is no X" is English
-			}
+		for _, match := range phrase.form.FindAllString(english.ReplaceAllString(p.words(), ""), -1) {
 			all = append(all, fmt.Sprintf("%s:%d: %s %q: %s", p.file, p.line, p.kind, match, phrase.rule))
 		}
 	}
@@ -88,12 +88,15 @@ const maxWords = 25
 
 var endOfSentence = regexp.MustCompile(`[.!?:;]["')”*_]*(\s|$)`)
 
+// mark is the sign of an item or a heading.
+var mark = regexp.MustCompile(`^\s*([-*]|#+|\d+\.) `)
+
 // longSentences are the sentences of a passage with more than maxWords words. A colon and a semicolon end
 // a sentence, too.
 func longSentences(p passage) []string {
 	var all []string
 	for _, sentence := range endOfSentence.Split(p.words(), -1) {
-		if words := strings.Fields(sentence); len(words) > maxWords {
+		if words := strings.Fields(mark.ReplaceAllString(sentence, "")); len(words) > maxWords {
 			all = append(all, fmt.Sprintf("%s:%d: %s of %d words: %q", p.file, p.line, p.kind, len(words), strings.Join(words[:8], " ")+" …"))
 		}
 	}
