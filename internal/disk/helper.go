@@ -16,9 +16,20 @@ import (
 // its helper.
 const HelperVerb = "--read-file"
 
-// SelfHelper is the Helper of a program that calls Print when its first argument
-// is HelperVerb.
+// SelfHelper is the Helper of a program that begins with Help.
 func SelfHelper() []string { return []string{"/proc/self/exe", HelperVerb} }
+
+// Help does the work of a helper if the arguments, with the name of the program, are
+// those of one. It returns the exit code.
+func Help(args []string, out io.Writer) (code int, isHelper bool) {
+	if len(args) != 3 || args[1] != HelperVerb {
+		return 0, false
+	}
+	if Print(out, args[2]) != nil {
+		return 1, true
+	}
+	return 0, true
+}
 
 // The first byte that a helper prints; what follows is the text or the error.
 const (

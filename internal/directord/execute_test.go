@@ -1,4 +1,4 @@
-package main
+package directord
 
 import (
 	"io"
@@ -12,6 +12,7 @@ import (
 
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/daemon"
+	"lvs-agents/internal/directord/compat"
 	"lvs-agents/internal/disk"
 )
 
@@ -49,9 +50,10 @@ func TestStopThatWasHandedOn(t *testing.T) {
 	signal.Notify(terminated, syscall.SIGTERM)
 	defer signal.Stop(terminated)
 	began := time.Now()
-	code := run(t.Context(), []string{"directord", state + "/web.cf", "stop"},
-		host{stdout: io.Discard, stderr: io.Discard, stateDir: state, pidDir: state, perlDir: state, files: new(disk.Reader), handedOn: true})
-	if took := time.Since(began); code != exitOK || took > patience/2 {
+	sys := testSystem(state, state, io.Discard)
+	sys.Environ = []string{handedOn + "=1"}
+	code := Run(t.Context(), []string{"directord", state + "/web.cf", "stop"}, sys)
+	if took := time.Since(began); code != compat.ExitOK || took > actionTimeout/2 {
 		t.Errorf("code %d after %v", code, took)
 	}
 	<-terminated

@@ -1,10 +1,9 @@
-package main
+package directord
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"lvs-agents/internal/check"
+	"lvs-agents/internal/directord/compat"
 	"lvs-agents/internal/disk"
 	"lvs-agents/internal/health"
 	"lvs-agents/internal/logsink"
@@ -25,6 +25,7 @@ import (
 // the daemon wait.
 type programs struct {
 	log     logrus.FieldLogger
+	environ []string
 	started *check.Programs
 
 	mu        sync.Mutex
@@ -37,8 +38,8 @@ type fallback struct {
 	next  []string // of the newest state, nil if that is the one of words
 }
 
-func newPrograms(log logrus.FieldLogger, started *check.Programs) *programs {
-	return &programs{log: log, started: started, fallbacks: map[lvs.ServiceID]*fallback{}}
+func newPrograms(log logrus.FieldLogger, environ []string, started *check.Programs) *programs {
+	return &programs{log: log, environ: environ, started: started, fallbacks: map[lvs.ServiceID]*fallback{}}
 }
 
 // serving runs the fallback command of a service, or remembers its newest state
@@ -47,17 +48,7 @@ func (p *programs) serving(s health.Service, serving bool) {
 	if len(s.FallbackCommand) == 0 {
 		return
 	}
-	state, address, protocol := "start", ":0", "fwm"
-	if serving {
-		state = "stop"
-	}
-	if s.ID.IsMark() && s.ID.IPv6 {
-		protocol = "fwm6"
-	}
-	if !s.ID.IsMark() {
-		address, protocol = s.ID.Addr.String(), s.ID.Protocol.String()
-	}
-	words := append(append([]string{}, s.FallbackCommand...), state, address, protocol)
+	words := compat.FallbackCommand(s, serving)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	running := p.fallbacks[s.ID]
@@ -87,9 +78,15 @@ func (p *programs) follow(id lvs.ServiceID, words []string) {
 	}
 }
 
+// programTimeout is how long a program can run.
+const programTimeout = 60 * time.Second
+
+// killTimeout is how long a program that was killed can have files of ours open.
+const killTimeout = time.Second
+
 // run runs a program and logs how it failed.
 func (p *programs) run(ctx context.Context, name string, args ...string) {
-	if err := p.try(ctx, os.Environ(), append([]string{name}, args...)); err != nil {
+	if err := p.try(ctx, p.environ, append([]string{name}, args...)); err != nil {
 		p.log.Error(err)
 	}
 }
@@ -97,7 +94,7 @@ func (p *programs) run(ctx context.Context, name string, args ...string) {
 // try runs a program with arguments. It does not wait for one that cannot even be
 // started or killed.
 func (p *programs) try(ctx context.Context, environ, words []string) error {
-	bounded := logsink.Bounded{Limit: patience + 2*killed}
+	bounded := logsink.Bounded{Limit: programTimeout + 2*killTimeout}
 	err := bounded.Do(func() error { return p.wait(ctx, environ, words) })
 	if errors.Is(err, logsink.ErrTimedOut) {
 		return fmt.Errorf("system(%s) failed: %w", strings.Join(words, " "), disk.ErrSilent)
@@ -105,19 +102,16 @@ func (p *programs) try(ctx context.Context, environ, words []string) error {
 	return err
 }
 
-// killed is how long a program that was killed can have files of ours open.
-const killed = time.Second
-
 // wait runs a program with arguments.
 func (p *programs) wait(ctx context.Context, environ, words []string) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, programTimeout)
 	defer cancel()
 	cmd, err := p.started.Start(words, func(argv []string) *exec.Cmd {
 		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 		cmd.Env = environ
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-		cmd.WaitDelay = killed
+		cmd.WaitDelay = killTimeout
 		return cmd
 	})
 	if err == nil {
@@ -128,27 +122,4 @@ func (p *programs) wait(ctx context.Context, environ, words []string) error {
 		return fmt.Errorf("system(%s) failed: %w", cmd, err)
 	}
 	return nil
-}
-
-// sender is the user and host that mail comes from.
-func sender() (user, hostname string) {
-	hostname, err := os.Hostname()
-	if err != nil {
-		hostname = "localhost"
-	}
-	if name := os.Getenv("HOSTNAME"); name != "" {
-		hostname = name
-	}
-	if user = os.Getenv("USER"); user == "" {
-		user = "root"
-	}
-	return user, hostname
-}
-
-// subject is a message as the subject of mail about a service.
-func subject(s health.Service, message string) string {
-	if s.Title == "" {
-		return message
-	}
-	return fmt.Sprintf("[%s] %s", s.Title, message)
 }

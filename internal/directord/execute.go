@@ -1,10 +1,9 @@
-package main
+package directord
 
 import (
 	"context"
 	"os"
-	"path/filepath"
-	"strings"
+	"slices"
 	"sync"
 
 	"lvs-agents/internal/config"
@@ -16,8 +15,15 @@ import (
 // names this one with execute=. Instances can name each other.
 const handedOn = "DIRECTORD_HANDED_ON"
 
-// idOf is the identity of the daemon of a configuration: the name of the file.
-func idOf(file string) string { return strings.TrimSuffix(filepath.Base(file), ".cf") }
+// handedOn reports whether the action came from another instance.
+func (c *command) handedOn() bool { return c.sys.getenv(handedOn) != "" }
+
+// listens reports whether a running daemon has its socket: it neither begins nor
+// ends.
+func (c *command) listens() bool {
+	_, err := os.Stat(control.Path(c.sys.StateDir, c.id()))
+	return !os.IsNotExist(err)
+}
 
 // reached returns the configurations that one names with execute=, and those that
 // these name, each once and without the first.
@@ -53,9 +59,9 @@ func executes(ctx context.Context, files *disk.Reader, name string) []string {
 // executeAll hands an action to the instances that execute= names; wait returns
 // when it was done. Instances hand start and stop on themselves. They cannot hand on
 // a reload, which would come back from an instance that names this one.
-func (s *serving) executeAll(ctx context.Context, action string) (wait func()) {
+func (s *server) executeAll(ctx context.Context, action string) (wait func()) {
 	var all sync.WaitGroup
-	cfg := s.file.Load()
+	cfg := s.source.current()
 	if cfg == nil || !s.purge {
 		return all.Wait
 	}
@@ -63,9 +69,9 @@ func (s *serving) executeAll(ctx context.Context, action string) (wait func()) {
 	if action == "reload" {
 		names = reached(ctx, &s.others, s.config, names)
 	}
-	self, err := os.Readlink(s.self)
+	self, err := os.Readlink(s.sys.Self)
 	if err != nil {
-		self = s.self
+		self = s.sys.Self
 	}
 	for _, name := range names {
 		if idOf(name) != s.id {
@@ -76,8 +82,8 @@ func (s *serving) executeAll(ctx context.Context, action string) (wait func()) {
 }
 
 // execute starts an instance that is not there to be reloaded.
-func (s *serving) execute(ctx context.Context, self, name, action string) {
-	environ := append(os.Environ(), handedOn+"=1")
+func (s *server) execute(ctx context.Context, self, name, action string) {
+	environ := append(slices.Clone(s.sys.Environ), handedOn+"=1")
 	if action == "reload" {
 		if s.programs.try(ctx, environ, []string{self, name, action}) == nil {
 			return
@@ -87,11 +93,4 @@ func (s *serving) execute(ctx context.Context, self, name, action string) {
 	if err := s.programs.try(ctx, environ, []string{self, name, action}); err != nil {
 		s.log.Error(err)
 	}
-}
-
-// ends reports whether a running daemon ends already, or only begins: it listens
-// to none.
-func (l *line) ends() bool {
-	_, err := os.Stat(control.Path(l.stateDir, l.id()))
-	return os.IsNotExist(err)
 }

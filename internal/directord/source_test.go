@@ -1,4 +1,4 @@
-package main
+package directord
 
 import (
 	"context"
@@ -10,9 +10,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/sirupsen/logrus"
-
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/directord/compat"
 	"lvs-agents/internal/disk"
 	"lvs-agents/internal/health"
 )
@@ -27,17 +26,27 @@ func (h hosts) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, err
 	return nil, fmt.Errorf("lookup %s: no such host", host)
 }
 
-// loading is a daemon that only reads its configuration.
+func (h hosts) LookupAddr(_ context.Context, addr string) ([]string, error) {
+	for name, known := range h {
+		if known == addr {
+			return []string{name + "."}, nil
+		}
+	}
+	return nil, fmt.Errorf("lookup %s: no such host", addr)
+}
+
+// loading is a source in a test.
 type loading struct {
-	*serving
+	*source
 	t *testing.T
 }
 
 func newLoading(t *testing.T, h hosts) loading {
-	log := logrus.New()
-	log.SetOutput(io.Discard)
-	s := &serving{config: filepath.Join(t.TempDir(), "web.cf"), purge: true, names: config.NewNames(h), log: log, sink: newLogSink("web", io.Discard)}
-	s.files = new(disk.Reader)
+	dir := t.TempDir()
+	s := &source{
+		options: options{config: filepath.Join(dir, "web.cf"), stateDir: dir, purge: true}, files: new(disk.Reader),
+		names: config.NewNames(h), log: silent(), lines: compat.NewLog("web", io.Discard),
+	}
 	return loading{s, t}
 }
 
@@ -49,14 +58,9 @@ func (l loading) read(text string) error {
 	}
 	setup, err := l.load(l.t.Context())
 	if err == nil {
-		l.take(setup)
+		l.accept(setup)
 	}
 	return err
-}
-
-func (l loading) take(setup health.Setup) {
-	l.known, l.refusedBefore, l.unknownBefore = setup.Problems, l.refused, l.unknown
-	l.file.Store(l.serving.read)
 }
 
 // TestReloadRefusesNoMore of a file than the start did.
@@ -111,18 +115,18 @@ func TestNamesAreLookedUpAgain(t *testing.T) {
 	if err := os.WriteFile(l.config, []byte("virtual=192.0.2.10:80\n\treal=rs1 gate\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.relookup(t.Context()); !errors.Is(err, health.ErrUnchanged) {
+	if _, err := l.lookUpAgain(t.Context()); !errors.Is(err, health.ErrUnchanged) {
 		t.Errorf("still no address: %v", err)
 	}
 	delete(h, "rs1")
 	h["rs2"] = "192.0.2.22"
-	setup, err := l.relookup(t.Context())
+	setup, err := l.lookUpAgain(t.Context())
 	if err != nil || len(setup.Services[0].Reals) != 2 {
 		t.Fatalf("%+v, %v", setup, err)
 	}
-	l.take(setup)
+	l.accept(setup)
 	h["rs1"] = "192.0.2.21"
-	if setup, err = l.relookup(t.Context()); err != nil || len(setup.Problems) > 0 || l.names.Missing() {
+	if setup, err = l.lookUpAgain(t.Context()); err != nil || len(setup.Problems) > 0 || l.names.Missing() {
 		t.Errorf("%v, %v, %t", setup.Problems, err, l.names.Missing())
 	}
 }

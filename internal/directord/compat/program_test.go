@@ -1,4 +1,4 @@
-package main
+package compat
 
 import (
 	"testing"
@@ -7,9 +7,9 @@ import (
 )
 
 func TestGenerated(t *testing.T) {
-	metadatatest.Golden(t, "docs/man/directord.8", program.Man())
-	drop := program
+	metadatatest.Golden(t, "docs/man/directord.8", Program.Man())
+	drop := Program
 	drop.Name = "ldirectord"
 	metadatatest.Golden(t, "docs/man/ldirectord.8", drop.Man())
-	metadatatest.Golden(t, "cmd/directord/completion/directord", program.Bash("ldirectord"))
+	metadatatest.Golden(t, "cmd/directord/completion/directord", Program.Bash("ldirectord"))
 }

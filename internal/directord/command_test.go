@@ -1,10 +1,9 @@
-package main
+package directord
 
 import (
-	"bufio"
-	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,8 +13,18 @@ import (
 
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/daemon"
+	"lvs-agents/internal/directord/compat"
 	"lvs-agents/internal/disk"
+	"lvs-agents/internal/kernel/kerneltest"
 )
+
+// testSystem is a host on which the program has a directory for all its pid files.
+func testSystem(pidDir, stateDir string, out io.Writer) System {
+	return System{
+		Stdout: out, Stderr: out, StateDir: stateDir, PIDDir: pidDir, PerlPIDDir: pidDir, Self: "/bin/false", Version: "1.2.3",
+		Files: new(disk.Reader), Resolver: net.DefaultResolver, Kernel: kerneltest.NewIPVS(), Environ: os.Environ(),
+	}
+}
 
 // TestCommandLine has what needs no kernel; tests/health has the rest.
 func TestCommandLine(t *testing.T) {
@@ -52,11 +61,11 @@ func TestCommandLine(t *testing.T) {
 		code       int
 		out        string // on both outputs
 	}{
-		{"nothing", "", 255, program.Usage() + "\n"},
-		{"unknown action", good + " dance", 255, program.Usage() + "\n"},
-		{"unknown option", "-x start", 255, "directord: unknown option -x\n" + program.Usage() + "\n"},
-		{"unknown long option", "--dance start", 255, "directord: unknown option --dance\n" + program.Usage() + "\n"},
-		{"help", "--help", 0, program.Usage() + "\n"},
+		{"nothing", "", 255, compat.Program.Usage() + "\n"},
+		{"unknown action", good + " dance", 255, compat.Program.Usage() + "\n"},
+		{"unknown option", "-x start", 255, "directord: unknown option -x\n" + compat.Program.Usage() + "\n"},
+		{"unknown long option", "--dance start", 255, "directord: unknown option --dance\n" + compat.Program.Usage() + "\n"},
+		{"help", "--help", 0, compat.Program.Usage() + "\n"},
 		{"version", "-v", 0, "directord 1.2.3\n"},
 		{"status", good + " status", 3, "ldirectord is stopped for " + good + "\n"},
 		{"status of a stale pid file", dir + "/stale.cf status", 1, "ldirectord stale pid file " + stale + " for " + dir + "/stale.cf\nldirectord is stopped for " + dir + "/stale.cf\n"},
@@ -65,7 +74,7 @@ func TestCommandLine(t *testing.T) {
 		{"test", "-t " + good, 0, good + " can be used: 1 virtual services\n"},
 		{"test with an action", "-t " + good + " start", 0, good + " can be used: 1 virtual services\n"},
 		{"test of a bad file", "--test " + bad, 2, "warning: " + bad + ":3:9: no quotes around the value; write passwd=\"***\"\nerror: " + bad + `:4:12: unknown scheduler "wrrr"; did you mean "wrr"?` + "\n"},
-		{"test is no action", good + " test", 255, program.Usage() + "\n"},
+		{"test is no action", good + " test", 255, compat.Program.Usage() + "\n"},
 		{"test of a bad regular expression", "-t " + dir + "/regexp.cf", 2, "error: " + dir + `/regexp.cf:2:10: receive "(" cannot be used: no closing parenthesis at character 1, so its real servers are never up` + "\n"},
 		{"start of a bad regular expression", dir + "/regexp.cf start", 2, "directord: " + dir + `/regexp.cf:2:10: receive "(" cannot be used: no closing parenthesis at character 1, so its real servers are never up` + "\n"},
 		{"test of a file of which something can be used", "-t " + dir + "/partly.cf", 2, "error: " + dir + `/partly.cf:2:10: receive "(*SKIP)" cannot be used: (*SKIP) is not understood at character 1, so its real servers are never up; write the expression without it` + "\n"},
@@ -82,8 +91,8 @@ func TestCommandLine(t *testing.T) {
 		{"restart of no file", dir + "/none.cf restart", 1, "directord: " + dir + "/none.cf: file does not exist\n"},
 		{"status after a daemon that was killed", dir + "/killed.cf status", 1, "ldirectord stale pid file " + dir + "/ldirectord.killed.cf.pid for " + dir + "/killed.cf\nldirectord is stopped for " + dir + "/killed.cf\n"},
 		{"extra words", good + " status please", 3, "ldirectord is stopped for " + good + "\n"},
-		{"an option behind", good + " -d status", 255, program.Usage() + "\n"},
-		{"a part of an option", "--deb status", 255, "directord: unknown option --deb\n" + program.Usage() + "\n"},
+		{"an option behind", good + " -d status", 255, compat.Program.Usage() + "\n"},
+		{"a part of an option", "--deb status", 255, "directord: unknown option --deb\n" + compat.Program.Usage() + "\n"},
 		{"end of options", "-- " + good + " status", 3, "ldirectord is stopped for " + good + "\n"},
 		{"several short options", "-tv", 0, "directord 1.2.3\n"},
 		{"no such file", dir + "/none.cf start", 1, "directord: " + dir + "/none.cf: file does not exist\n"},
@@ -92,7 +101,7 @@ func TestCommandLine(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var out strings.Builder
-			code := run(context.Background(), append([]string{"directord"}, strings.Fields(tt.args)...), host{stdout: &out, stderr: &out, stateDir: state, pidDir: dir, perlDir: dir, self: "/bin/false", version: "1.2.3", files: new(disk.Reader)})
+			code := Run(t.Context(), append([]string{"directord"}, strings.Fields(tt.args)...), testSystem(dir, state, &out))
 			if code != tt.code || out.String() != tt.out {
 				t.Errorf("exit code %d, want %d\ngot  %s\nwant %s", code, tt.code, out.String(), tt.out)
 			}
@@ -116,7 +125,7 @@ func TestStatusOfADaemonThatDoesNotBalance(t *testing.T) {
 	var out strings.Builder
 	status := func() int {
 		out.Reset()
-		return run(context.Background(), []string{"directord", file, "status"}, host{stdout: &out, stderr: &out, stateDir: state, pidDir: dir, perlDir: dir, files: new(disk.Reader)})
+		return Run(t.Context(), []string{"directord", file, "status"}, testSystem(dir, state, &out))
 	}
 	if code, want := status(), fmt.Sprintf("ldirectord for %s is running with pid: %d\n", file, os.Getpid()); code != 0 || out.String() != want {
 		t.Errorf("%d: %s", code, out.String())
@@ -137,125 +146,10 @@ func TestStatusOfADaemonThatDoesNotBalance(t *testing.T) {
 	}
 }
 
-func TestLogLineIsLdirectords(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "log")
-	sink := newLogSink("web", os.Stderr)
-	sink.to(file)
-	sink.reasons = true
-	log := newLogger(sink, false)
-	log.WithField("reason", "status 404 Not Found").Info("Quiescent real server: 192.0.2.21:80 (192.0.2.10:80) (Weight set to 0)")
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const want = "] Quiescent real server: 192.0.2.21:80 (192.0.2.10:80) (Weight set to 0) (status 404 Not Found)\n"
-	if got := string(text); !strings.HasPrefix(got, "[") || !strings.Contains(got, "|web|") || !strings.HasSuffix(got, want) {
-		t.Errorf("line %q", got)
-	}
-	var out strings.Builder
-	sink.reasons = false
-	sink.foreground(&out, true)
-	log.WithField("reason", "x").Info("Deleted real server: 192.0.2.21:80 (192.0.2.10:80)")
-	if got := out.String(); !strings.HasPrefix(got, "[") || !strings.HasSuffix(got, "] Deleted real server: 192.0.2.21:80 (192.0.2.10:80)\n") || strings.Contains(got, "|") {
-		t.Errorf("supervised: %q", got)
-	}
-	sink.foreground(nil, false)
-	if err := sink.try(); err != nil {
-		t.Error(err)
-	}
-	sink.to("/proc/none/log")
-	if err := sink.try(); err == nil || err.Error() != "open /proc/none/log: no such file or directory" {
-		t.Error(err)
-	}
-	sink.to("nowhere")
-	var errs strings.Builder
-	sink.stderr = &errs
-	log.Info("x")
-	if want := "x (log: logfile=nowhere is neither an absolute path nor a syslog facility)\n"; errs.String() != want {
-		t.Errorf("got %q", errs.String())
-	}
-}
-
-// TestLogThatIsAPipe loses lines and makes nobody wait for a reader.
-func TestLogThatIsAPipe(t *testing.T) {
-	pipe := filepath.Join(t.TempDir(), "log")
-	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var errs strings.Builder
-	sink := newLogSink("web", &errs)
-	sink.to(pipe)
-	log := newLogger(sink, false)
-	log.Info("without a reader")
-	reader, err := os.OpenFile(pipe, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = reader.Close() }()
-	log.Info("with one")
-	want := fmt.Sprintf("without a reader (log: %[1]s is a pipe)\nwith one (log: %[1]s is a pipe)\n", pipe)
-	if got := errs.String(); got != want {
-		t.Errorf("got  %q\nwant %q", got, want)
-	}
-	if err := sink.try(); err == nil {
-		t.Error("a pipe passes for a log file")
-	}
-}
-
-// TestStandardErrorThatHangs keeps nobody, either.
-func TestStandardErrorThatHangs(t *testing.T) {
-	reader, writer := io.Pipe()
-	defer func() { _ = reader.Close() }()
-	sink := newLogSink("web", writer)
-	sink.foreground(writer, false)
-	log := newLogger(sink, false)
-	began := time.Now()
-	for range 100 {
-		log.Info("one")
-	}
-	if took := time.Since(began); took > 20*logTimeout {
-		t.Errorf("took %v", took)
-	}
-}
-
-// TestLogThatHangs loses lines until it does not hang any more.
-func TestLogThatHangs(t *testing.T) {
-	reader, writer := io.Pipe()
-	var errs strings.Builder
-	sink := newLogSink("web", &errs)
-	sink.foreground(writer, false)
-	log := newLogger(sink, false)
-	log.Info("one")
-	log.Info("two")
-	if got, want := errs.String(), "one (log: write timed out; lines are lost)\ntwo (log: write timed out; lines are lost)\n"; got != want {
-		t.Errorf("got  %q\nwant %q", got, want)
-	}
-	lines := bufio.NewReader(reader)
-	if line, _ := lines.ReadString('\n'); line != "one\n" {
-		t.Errorf("got %q", line)
-	}
-	ended := make(chan string)
-	go func() {
-		line, _ := lines.ReadString('\n')
-		ended <- line
-	}()
-	for {
-		log.Info("three")
-		select {
-		case line := <-ended:
-			if line != "three\n" {
-				t.Errorf("got %q", line)
-			}
-			return
-		default:
-		}
-	}
-}
-
 // TestReloadThatComesTooSoon is a signal before anybody listens for it, which would
 // end this process.
 func TestReloadThatComesTooSoon(t *testing.T) {
-	if code := serve(t.Context(), nil, host{stdout: io.Discard, stderr: io.Discard}); code != exitUsage {
+	if code := serve(t.Context(), nil, testSystem(t.TempDir(), t.TempDir(), io.Discard)); code != compat.ExitUsage {
 		t.Errorf("exit code %d", code)
 	}
 	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {

@@ -1,21 +1,16 @@
-package main
+package directord
 
 import (
-	"errors"
 	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/sirupsen/logrus"
-	"golang.org/x/sys/unix"
 
-	"lvs-agents/internal/config"
 	"lvs-agents/internal/health"
-	"lvs-agents/internal/logsink"
 	"lvs-agents/internal/lvs"
 )
 
@@ -32,7 +27,7 @@ func TestFallbackCommandsKeepTheirOrder(t *testing.T) {
 	if err := os.WriteFile(program, []byte("#!/bin/sh\n[ \"$2\" != start ] || sleep 0.2\necho \"$@\" >>"+out+"\n"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	p := newPrograms(silent(), nil)
+	p := newPrograms(silent(), os.Environ(), nil)
 	s := health.Service{FallbackCommand: []string{program, "-q"}}
 	s.ID = lvs.AddrService(lvs.UDP, netip.MustParseAddrPort("192.0.2.10:53"))
 	p.serving(s, false)
@@ -70,7 +65,7 @@ func TestFallbackCommandsOfAFlappingService(t *testing.T) {
 	if err := os.WriteFile(program, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	p := newPrograms(silent(), nil)
+	p := newPrograms(silent(), os.Environ(), nil)
 	s := health.Service{FallbackCommand: []string{program}}
 	s.ID = lvs.AddrService(lvs.TCP, netip.MustParseAddrPort("192.0.2.10:80"))
 	wait := func(want string) {
@@ -106,59 +101,5 @@ func TestFallbackCommandsOfAFlappingService(t *testing.T) {
 	}
 	if text, _ := os.ReadFile(out); string(text) != "start\nstop\n" {
 		t.Errorf("got %q", text)
-	}
-}
-
-func TestMonitorLine(t *testing.T) {
-	real := health.Real{Destination: lvs.Destination{Addr: netip.MustParseAddrPort("10.0.0.2:80"), Forward: lvs.Route, Weight: 1}}
-	real.Probe = health.Probe{Check: config.Check{Type: config.Negotiate, Application: "http", Request: "index.html", Receive: `Test\s Page`}, Addr: real.Addr}
-	s := health.Service{}
-	s.ID = lvs.AddrService(lvs.TCP, netip.MustParseAddrPort("192.0.2.10:80"))
-	if got, want := identityOf(s, real), "negotiate http tcp 10.0.0.2 80 1 gate /index.html Tests Page"; got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
-	}
-	real.Probe = health.Probe{Check: config.Check{Type: config.External, Command: "/bin/check"}, Addr: real.Addr}
-	s.ID = lvs.MarkService(5, false)
-	if got, want := identityOf(s, real), "external /bin/check fwm 10.0.0.2 80 1 gate"; got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
-	}
-	if got, want := outcome(errors.New(strings.Repeat("x", 299)+"ä")), "[down] "+strings.Repeat("x", 299); got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
-	}
-	if got, want := outcome(errors.New("100%|\r\nx")), "[down] 100%25%7c%0d%0ax"; got != want {
-		t.Errorf("got  %s\nwant %s", got, want)
-	}
-}
-
-func TestMaintenanceNames(t *testing.T) {
-	real := netip.MustParseAddrPort("192.0.2.21:80")
-	six := netip.MustParseAddrPort("[2001:db8::21]:80")
-	m := maintenance{hosts: map[netip.Addr]hostname{
-		real.Addr(): {"rs1.example.org", time.Now().Add(time.Hour)}, six.Addr(): {"", time.Now().Add(time.Hour)},
-	}}
-	tests := []struct {
-		file string
-		real netip.AddrPort
-		want bool
-	}{
-		{"192.0.2.21", real, true}, {"192.0.2.21:80", real, true}, {"192.0.2.21:81", real, false}, {"192.0.2.2", real, false},
-		{"rs1.example.org", real, true}, {"rs1.example.org:80", real, true}, {"rs1", real, true}, {"rs1:80", real, true}, {"rs1:8080", real, false}, {"rs2", real, false},
-		{"[2001:db8::21]", six, true}, {"[2001:db8::21]:80", six, true}, {"2001:db8::21", six, true}, {"rs1", six, false},
-	}
-	for _, tt := range tests {
-		if got := m.named(t.Context(), map[string]bool{tt.file: true}, tt.real); got != tt.want {
-			t.Errorf("%s for %s: %t", tt.file, tt.real, got)
-		}
-	}
-}
-
-// TestMonitorFileThatIsAPipe does not wait for a reader.
-func TestMonitorFileThatIsAPipe(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "monitorfile")
-	if err := unix.Mkfifo(path, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := logsink.Append(path, permissions, "line\n"); err == nil || err.Error() != path+" is a pipe" {
-		t.Errorf("got %v", err)
 	}
 }

@@ -1,10 +1,10 @@
-package main
+package compat
 
 import "lvs-agents/internal/manual"
 
-// program is the command line: usage, manual page and completion are rendered
-// from it, and long options are looked up in it.
-var program = manual.Program{
+// Program is the command line: usage, manual page and completion are rendered from
+// it, and ParseCommand looks up long options in it.
+var Program = manual.Program{
 	Name:     "directord",
 	Short:    "Checks real servers and lets only good ones have new connections",
 	Synopsis: []string{"[-dft] [CONFIG] {start|stop|restart|try-restart|reload|force-reload|status}"},
@@ -53,7 +53,7 @@ var program = manual.Program{
 		{"/run/lvs-agents", "state; it counts for one boot"},
 	},
 	Also:   []string{"ldirectord.cf(5)", "lvsctl(8)", "ipvsadm(8)", "ocf_lvs_health(7)"},
-	Source: "cmd/directord/manual.go",
+	Source: "internal/directord/compat/program.go",
 }
 
 // configurations completes files here, and names in /etc/ha.d.
@@ -61,7 +61,7 @@ const configurations = manual.Files + `; (cd /etc/ha.d 2>/dev/null && compgen -G
 
 // short is the letter of a long option; empty if there is none.
 func short(long string) string {
-	for _, o := range program.Options {
+	for _, o := range Program.Options {
 		if o.Long == long {
 			return o.Short
 		}

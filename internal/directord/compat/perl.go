@@ -1,4 +1,4 @@
-package main
+package compat
 
 import (
 	"context"
@@ -10,26 +10,13 @@ import (
 	"syscall"
 	"time"
 
-	"lvs-agents/internal/config"
 	"lvs-agents/internal/disk"
 )
 
-// compatPIDFile is where ldirectord has the pid of an instance. Ours is written
-// there too, for systemd and for scripts; nothing of ours reads it.
-func (l *line) compatPIDFile() string {
-	return filepath.Join(l.pidDir, "ldirectord."+l.instance+".pid")
-}
-
-// perlPIDFile is where the Perl program has the pid of an instance, in every network
-// namespace.
-func (l *line) perlPIDFile() string {
-	return filepath.Join(l.perlDir, "ldirectord."+l.instance+".pid")
-}
-
-// perlDaemon is the pid of the Perl program whose place ours takes, 0 if it does
+// PerlDaemon returns the pid of the Perl program that has a pid file, 0 if it does
 // not run in this network namespace.
-func perlDaemon(pidFile string) int {
-	_, text, err := config.Read(context.Background(), &disk.Reader{}, pidFile, ".")
+func PerlDaemon(pidFile string) int {
+	text, err := new(disk.Reader).Read(context.Background(), pidFile)
 	if err != nil {
 		return 0
 	}
@@ -53,16 +40,16 @@ func perlDaemon(pidFile string) int {
 	return pid
 }
 
-// stopPerl ends it: the first stop after an upgrade finds it running.
-func stopPerl(ctx context.Context, pidFile string) error {
-	pid := perlDaemon(pidFile)
+// StopPerl ends the Perl program: the first stop after an upgrade finds it running.
+func StopPerl(ctx context.Context, pidFile string) error {
+	pid := PerlDaemon(pidFile)
 	if pid == 0 {
 		return nil
 	}
 	_ = syscall.Kill(pid, syscall.SIGTERM) // gone meanwhile
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
-	for perlDaemon(pidFile) == pid {
+	for PerlDaemon(pidFile) == pid {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():

@@ -1,0 +1,292 @@
+package directord
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/control"
+	"lvs-agents/internal/daemon"
+	"lvs-agents/internal/directord/compat"
+	"lvs-agents/internal/health"
+	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/state/record"
+	"lvs-agents/ocf"
+)
+
+// actionTimeout is how long an action can take; ldirectord's restart has no limit.
+const actionTimeout = 60 * time.Second
+
+// reloadTimeout is how long a daemon can take to read its configuration again for
+// another instance.
+const reloadTimeout = 30 * time.Second
+
+// command is an action about one daemon.
+type command struct {
+	compat.Command
+	sys      System
+	cfg      *config.Config // nil if it cannot be used
+	unusable int            // the exit code for that, ExitOK for a good one
+}
+
+func (c command) run(ctx context.Context) int {
+	actions := map[string]func(*command, context.Context) int{
+		"start": (*command).start, "stop": (*command).stop, "restart": (*command).restart, "try-restart": (*command).tryRestart,
+		"reload": (*command).reload, "force-reload": (*command).reload, "status": (*command).status, "test": (*command).tested,
+	}
+	action := actions[c.Action]
+	if action == nil {
+		fmt.Fprintln(c.sys.Stderr, compat.Program.Usage())
+		return compat.ExitUsage
+	}
+	c.unusable = c.check(ctx)
+	if c.unusable != compat.ExitOK && (c.Action == "start" || c.Action == "restart" || c.Test) {
+		return c.unusable
+	}
+	return action(&c, ctx)
+}
+
+// check reads the configuration and prints its errors. A test looks up names, too,
+// as start does.
+func (c *command) check(ctx context.Context) (code int) {
+	path, text, err := config.Read(ctx, c.sys.Files, c.Config, append(config.Dirs(), ".")...)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c.fail(compat.ExitFailed, err)
+	}
+	if path != "" {
+		absolute, failed := filepath.Abs(path)
+		if failed != nil {
+			return c.fail(compat.ExitFailed, failed)
+		}
+		c.Config = absolute
+	}
+	var problems []config.Problem
+	if err == nil {
+		c.cfg, problems = config.Parse(c.Config, text)
+		if c.cfg != nil && c.Test {
+			setup, _ := health.NewSetup(ctx, c.cfg, config.NewNames(c.sys.Resolver)) // its error is among the problems
+			problems = append(problems, setup.Problems...)
+		}
+		err = config.Err(problems)
+	}
+	for _, p := range problems {
+		switch {
+		case c.Test:
+			fmt.Fprintf(c.sys.Stderr, "%s: %s\n", p.Severity, p)
+		case p.Severity == config.Refused && c.Action != "status" && c.Action != "stop":
+			fmt.Fprintf(c.sys.Stderr, "directord: %s\n", p)
+		}
+	}
+	switch refused := slices.ContainsFunc(problems, isRefused); {
+	case c.Test && (refused || len(problems) > 0 && err != nil):
+		return compat.ExitConfig
+	case err != nil:
+		return c.fail(compat.ExitConfig, err)
+	}
+	return compat.ExitOK
+}
+
+func isRefused(p config.Problem) bool { return p.Severity == config.Refused }
+
+func (c *command) tested(context.Context) int {
+	fmt.Fprintf(c.sys.Stdout, "%s can be used: %d virtual services\n", c.Config, len(c.cfg.Services))
+	return compat.ExitOK
+}
+
+func (c *command) fail(code int, err error) int {
+	fmt.Fprintf(c.sys.Stderr, "directord: %v\n", err)
+	return code
+}
+
+// id is the identity of the daemon: the name of the file, given or not. ldirectord
+// starts a second daemon when it is given.
+func (c *command) id() string { return idOf(c.Config) }
+
+// idOf is the identity of the daemon of a configuration: the name of the file.
+func idOf(file string) string { return strings.TrimSuffix(filepath.Base(file), ".cf") }
+
+// identityFile is the pid file that proves the identity of the daemon; pidFile is
+// the one of directord in ldirectord's place, and perlPIDFile that of the Perl program.
+func (c *command) identityFile() string { return control.PIDFile(c.sys.StateDir, c.id()) }
+func (c *command) pidFile() string      { return compat.PIDFile(c.sys.PIDDir, c.Instance) }
+func (c *command) perlPIDFile() string  { return compat.PIDFile(c.sys.PerlPIDDir, c.Instance) }
+
+func (c *command) look() (daemon.Status, error) { return daemon.Look(c.identityFile()) }
+
+// logInvocation logs the command line, as ldirectord does. A status is too frequent
+// for that, and a daemon in the foreground does it itself.
+func (c *command) logInvocation() {
+	if c.Foreground {
+		return
+	}
+	lines := compat.NewLog(c.Instance, c.sys.Stderr)
+	if c.cfg != nil {
+		lines.To(c.cfg.LogFile)
+	}
+	lines.Logger(false).Info(compat.InvokedLine(c.Words))
+}
+
+func (c *command) start(ctx context.Context) int {
+	limited, cancel := context.WithTimeout(ctx, actionTimeout)
+	defer cancel()
+	end, err := daemon.Turn(limited, c.identityFile())
+	if err != nil {
+		return c.fail(compat.ExitFailed, err)
+	}
+	defer end()
+	s, err := c.look()
+	if err != nil {
+		return c.fail(compat.ExitFailed, err)
+	}
+	if s.Running {
+		return c.started(ctx)
+	}
+	if pid := compat.PerlDaemon(c.perlPIDFile()); pid != 0 {
+		return c.fail(compat.ExitFailed, fmt.Errorf("the Perl program ldirectord runs for %s with pid %d; stop it first", c.Config, pid))
+	}
+	c.logInvocation()
+	if c.Foreground || c.cfg.Supervised {
+		end()
+		return serve(ctx, c.foregroundArgs(), c.sys)
+	}
+	argv := append([]string{c.Words[0], c.Config, "start", serveVerb, "--notify"}, c.daemonArgs()...)
+	environ := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
+	if dir := c.sys.getenv(ocf.StateDirVariable); dir != "" { // for the instances that execute= names
+		environ = append(environ, ocf.StateDirVariable+"="+dir)
+	}
+	if err := daemon.Spawn(limited, c.sys.Self, argv, environ); err != nil {
+		return c.fail(compat.ExitFailed, err)
+	}
+	return compat.ExitOK
+}
+
+// daemonArgs are the flags of the daemon.
+func (c *command) daemonArgs() []string {
+	return []string{"--state-dir=" + c.sys.StateDir, "--id=" + c.id(), "--config=" + c.Config, "--purge",
+		"--instance=" + c.Instance, "--pid-file=" + c.pidFile()}
+}
+
+// foregroundArgs are the flags of a daemon in the foreground.
+func (c *command) foregroundArgs() []string {
+	args := append(c.daemonArgs(), "--invoked="+strings.Join(c.Words, " "), "--foreground")
+	if c.Debug {
+		args = append(args, "--debug")
+	}
+	return args
+}
+
+// started refuses to take the daemon of another file with the same name for this one.
+func (c *command) started(ctx context.Context) int {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	snapshot, err := control.Status(ctx, c.sys.StateDir, c.id())
+	if err == nil && snapshot.Config != c.Config {
+		return c.fail(compat.ExitFailed, fmt.Errorf("a daemon with the name %s runs with %s; give the file another name", c.id(), snapshot.Config))
+	}
+	return compat.ExitOK
+}
+
+// stop ends the daemon and what a killed one has left.
+func (c *command) stop(ctx context.Context) int {
+	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
+	defer cancel()
+	s, err := c.look()
+	if err != nil {
+		return c.fail(compat.ExitFailed, err)
+	}
+	if s.Running {
+		c.logInvocation()
+	}
+	if s.Running && s.PID > 1 && c.handedOn() && !c.listens() { // it can be waiting for the instance that called this one
+		_ = syscall.Kill(s.PID, syscall.SIGTERM) // gone meanwhile
+		return compat.ExitOK
+	}
+	if err := daemon.Stop(ctx, c.identityFile()); err != nil {
+		return c.fail(compat.ExitFailed, err)
+	}
+	if err := compat.StopPerl(ctx, c.perlPIDFile()); err != nil {
+		return c.fail(compat.ExitFailed, err)
+	}
+	_ = os.Remove(c.pidFile()) // of a daemon that was killed; others remove theirs
+	return c.release(ctx)
+}
+
+// release takes out of the kernel what a killed daemon has left there.
+func (c *command) release(ctx context.Context) int {
+	store, err := record.In(c.sys.StateDir)
+	if err != nil {
+		return c.fail(compat.ExitFailed, err)
+	}
+	_, err = store.Release(ctx, c.sys.Kernel, c.id(), c.kept()...)
+	switch {
+	case errors.Is(err, record.ErrClaimStays): // the services are gone
+		return c.fail(compat.ExitOK, err)
+	case err != nil:
+		return c.fail(compat.ExitFailed, err)
+	}
+	return compat.ExitOK
+}
+
+// kept is the services that outlive the daemon.
+func (c *command) kept() []lvs.ServiceID {
+	if c.cfg == nil {
+		return nil
+	}
+	var ids []lvs.ServiceID
+	for _, s := range c.cfg.Services {
+		if s.KeepAtEnd {
+			ids = append(ids, s.ID)
+		}
+	}
+	return ids
+}
+
+func (c *command) restart(ctx context.Context) int {
+	if code := c.stop(ctx); code != compat.ExitOK {
+		return code
+	}
+	return c.start(ctx)
+}
+
+func (c *command) tryRestart(ctx context.Context) int {
+	if s, err := c.look(); err == nil && !s.Running {
+		return compat.ExitOK
+	}
+	if c.unusable != compat.ExitOK {
+		return c.unusable
+	}
+	return c.restart(ctx)
+}
+
+func (c *command) reload(ctx context.Context) int {
+	s, err := c.look()
+	switch {
+	case err != nil:
+		return c.fail(compat.ExitFailed, err)
+	case !s.Running:
+		return c.fail(compat.ExitFailed, errors.New(compat.Stopped(c.Config)))
+	case c.unusable != compat.ExitOK: // its errors were printed; the daemon would refuse it too
+		return c.unusable
+	}
+	c.logInvocation()
+	if c.handedOn() { // the socket's reload is not handed on
+		ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
+		defer cancel()
+		if err := control.Reload(ctx, c.sys.StateDir, c.id()); err != nil {
+			return c.fail(compat.ExitFailed, err)
+		}
+		return compat.ExitOK
+	}
+	if err := syscall.Kill(s.PID, syscall.SIGHUP); err != nil {
+		return c.fail(compat.ExitFailed, err)
+	}
+	return compat.ExitOK
+}

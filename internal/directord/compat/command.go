@@ -1,0 +1,90 @@
+package compat
+
+import (
+	"cmp"
+	"fmt"
+	"path/filepath"
+	"strings"
+)
+
+// Exit codes of ldirectord.
+const (
+	ExitOK      = 0
+	ExitFailed  = 1
+	ExitConfig  = 2
+	ExitStopped = 3   // status of a daemon that does not run
+	ExitUsage   = 255 // no or unknown action
+)
+
+// Command is a parsed command line.
+type Command struct {
+	Words    []string // as given, with the name of the program
+	Config   string   // name of the configuration
+	Instance string   // what ldirectord calls the instance
+	Action   string   // empty for none; "test" with Test only
+	Debug    bool     // log everything, to stderr
+
+	Foreground, Test, Help, Version bool
+}
+
+// ParseCommand parses a command line as ldirectord does. Where Help or Version is
+// set, the words after that option are not read. The error is for an unknown option.
+func ParseCommand(words []string) (Command, error) {
+	c := Command{Words: words, Config: "ldirectord.cf", Instance: "ldirectord"}
+	args := words[1:]
+	for len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' {
+		option := args[0]
+		args = args[1:]
+		if option == "--" {
+			break
+		}
+		if err := c.set(option); err != nil || c.Help || c.Version {
+			return c, err
+		}
+	}
+	switch {
+	case c.Test && len(args) < 2:
+		args = append(args, "test")
+	case c.Test:
+		args = []string{args[0], "test"}
+	}
+	switch len(args) {
+	case 0:
+	case 1:
+		c.Action = args[0]
+	default:
+		c.Config, c.Action = args[0], args[1]
+		c.Instance = filepath.Base(c.Config)
+	}
+	if c.Action == "test" && !c.Test {
+		c.Action = ""
+	}
+	return c, nil
+}
+
+// set takes an option as -d or --debug, or several short ones as -df.
+func (c *Command) set(option string) error {
+	letters := option[1:]
+	if strings.HasPrefix(option, "--") {
+		letters = cmp.Or(short(option[2:]), "-")
+	}
+	for _, letter := range letters {
+		switch letter {
+		case 'd':
+			c.Debug, c.Foreground = true, true
+		case 'f':
+			c.Foreground = true
+		case 't':
+			c.Test = true
+		case 'h', '?':
+			c.Help = true
+			return nil
+		case 'v':
+			c.Version = true
+			return nil
+		default:
+			return fmt.Errorf("unknown option %s", option)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,63 @@
+package compat
+
+import (
+	"fmt"
+	"strings"
+)
+
+// The lines of ldirectord's log about the daemon itself.
+const (
+	ReloadLine = "Reloading Linux Director Daemon config on signal"
+	RereadLine = " - reread new configuration"
+	IgnoreLine = " - ignore new configuration"
+)
+
+// InvokedLine returns the log line about a command line. It ends with a blank.
+func InvokedLine(words []string) string {
+	return "Invoking ldirectord invoked as: " + strings.Join(words, " ") + " "
+}
+
+// ForegroundLine returns the log line at the start of a daemon in the foreground,
+// DaemonLine in the background.
+func ForegroundLine(version string, pid int) string {
+	return fmt.Sprintf("Starting Linux Director %s with pid: %d", version, pid)
+}
+
+// DaemonLine is described with ForegroundLine.
+func DaemonLine(version string) string {
+	return fmt.Sprintf("Starting Linux Director %s as daemon", version)
+}
+
+// ChangedLine returns the log line about a file that has other bytes than before.
+func ChangedLine(file string) string {
+	return fmt.Sprintf("Configuration file '%s' has changed on disk", file)
+}
+
+// EndLine returns the log line at the end of a daemon; signal is INT, TERM or QUIT.
+func EndLine(signal string) string {
+	return "Linux Director Daemon terminated on signal: " + signal
+}
+
+// ExitLine returns the log line that follows EndLine when everything is logged.
+func ExitLine(signal string) string { return "Exiting with exit_status 0: " + EndLine(signal) }
+
+// ProblemLine returns the log line about what is wrong in a file; severity is Warning
+// or Error.
+func ProblemLine(severity string, pid int, file string, line int, what string) string {
+	return fmt.Sprintf("%s [%d] reading file %s at line %d: %s", severity, pid, file, line, what)
+}
+
+// Running returns what status prints on stderr about a daemon that runs. heartbeat
+// looks for the word "running".
+func Running(config string, pid int) string {
+	return fmt.Sprintf("ldirectord for %s is running with pid: %d", config, pid)
+}
+
+// Stopped returns what status prints about a daemon that does not run.
+func Stopped(config string) string { return "ldirectord is stopped for " + config }
+
+// Stale returns what status prints on stderr about the pid file of a daemon that was
+// killed.
+func Stale(pidFile, config string) string {
+	return fmt.Sprintf("ldirectord stale pid file %s for %s", pidFile, config)
+}

@@ -1,0 +1,90 @@
+// Package directord is the health daemon directord: the actions of its command line
+// and the daemon that they start. The daemon joins the engine of package health with
+// what an operator configures around it: files, signals, mail, programs, systemd.
+// The words and files of ldirectord are in package compat.
+package directord
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"syscall"
+
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/control"
+	"lvs-agents/internal/directord/compat"
+	"lvs-agents/internal/disk"
+	"lvs-agents/internal/state/record"
+)
+
+// System is what the program can touch outside of itself.
+type System struct {
+	Stdout, Stderr io.Writer
+	Environ        []string // its own, and that of the programs that it runs
+	Self           string   // path of the program
+	Version        string
+	StateDir       string
+	PIDDir         string // of directord's own pid files in ldirectord's place
+	PerlPIDDir     string // of the pid files of the Perl program
+	Files          *disk.Reader
+	Resolver       Resolver
+	Kernel         record.Kernel
+}
+
+// Resolver looks up the addresses of names and the names of addresses.
+type Resolver interface {
+	config.Resolver
+	LookupAddr(ctx context.Context, addr string) (names []string, err error)
+}
+
+// getenv returns a variable of the environment; empty for none.
+func (s System) getenv(name string) string {
+	for _, variable := range s.Environ {
+		if value, found := strings.CutPrefix(variable, name+"="); found {
+			return value
+		}
+	}
+	return ""
+}
+
+// Ended is the cause of the context of Run when a signal ends the program.
+type Ended struct{ By syscall.Signal }
+
+// Error returns ldirectord's name of the signal.
+func (e Ended) Error() string {
+	names := map[syscall.Signal]string{syscall.SIGINT: "INT", syscall.SIGTERM: "TERM", syscall.SIGQUIT: "QUIT"}
+	return names[e.By]
+}
+
+// serveVerb is the word with which the program starts itself as the daemon. The
+// health agent uses it too. It is not for people.
+const serveVerb = control.ServeVerb
+
+// daemonWords is how many words precede serveVerb in the command line of a daemon
+// that this program has started: the program, the configuration and "start", since
+// the agent ocf:heartbeat:ldirectord looks for these.
+const daemonWords = 3
+
+// Run is the whole program; it returns the exit code. args begin with the name of
+// the program.
+func Run(ctx context.Context, args []string, sys System) int {
+	if i := slices.Index(args, serveVerb); i == 1 || i == daemonWords {
+		return serve(ctx, args[i+1:], sys)
+	}
+	parsed, err := compat.ParseCommand(args)
+	switch {
+	case err != nil:
+		fmt.Fprintf(sys.Stderr, "directord: %v\n%s\n", err, compat.Program.Usage())
+		return compat.ExitUsage
+	case parsed.Help:
+		fmt.Fprintln(sys.Stdout, compat.Program.Usage())
+		return compat.ExitOK
+	case parsed.Version:
+		fmt.Fprintln(sys.Stdout, "directord", sys.Version)
+		return compat.ExitOK
+	}
+	c := command{Command: parsed, sys: sys}
+	return c.run(ctx)
+}

@@ -1,0 +1,139 @@
+package directord
+
+import (
+	"cmp"
+	"context"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"lvs-agents/internal/alert"
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/directord/compat"
+	"lvs-agents/internal/health"
+)
+
+// mailer turns events into mail.
+type mailer struct {
+	sender *alert.Sender
+	host   string
+	sent   chan struct{} // closed when everything was sent
+	finish context.CancelFunc
+
+	mu   sync.Mutex
+	from string // address, as configured
+}
+
+// lastMailTimeout is how long mail can take when the daemon has ended.
+const lastMailTimeout = 5 * time.Second
+
+// newMailer starts a mailer, which outlives the daemon for a moment; stop ends it.
+func newMailer(sys System, log logrus.FieldLogger) *mailer {
+	hostname, err := os.Hostname()
+	if err != nil {
+		hostname = "localhost"
+	}
+	hostname = cmp.Or(sys.getenv("HOSTNAME"), hostname)
+	return &mailer{sender: alert.New(cmp.Or(sys.getenv("USER"), "root"), hostname, log), host: hostname, sent: make(chan struct{})}
+}
+
+// start sends mail until stop.
+func (m *mailer) start() {
+	ctx, finish := context.WithCancel(context.Background())
+	m.finish = finish
+	go func() {
+		defer close(m.sent)
+		m.sender.Run(ctx, lastMailTimeout)
+	}()
+}
+
+// stop waits until mail was sent, or its time is over.
+func (m *mailer) stop() {
+	m.finish()
+	select {
+	case <-m.sent:
+	case <-time.After(lastMailTimeout + 2*time.Second): // the mailer cannot even be killed
+	}
+}
+
+// setFrom sets the sender of mail.
+func (m *mailer) setFrom(address string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.from = address
+}
+
+// changed sends mail about a real server or fallback.
+func (m *mailer) changed(e health.Event) {
+	if e.Op.Destination.Addr.IsValid() || e.Purged.IsValid() {
+		m.send(e.Service, e.Phase, e.Message)
+	}
+}
+
+func (m *mailer) send(s health.Service, phase config.Phase, message string) {
+	a := s.Alert
+	if len(a.To) == 0 || a.Phases != nil && !slices.Contains(a.Phases, phase) {
+		return
+	}
+	m.mu.Lock()
+	from := m.from
+	m.mu.Unlock()
+	subject, body := compat.Mail(s, phase, message, m.host)
+	m.sender.Send(alert.Message{From: from, To: a.To, Relay: a.Relay, Subject: subject, Body: body})
+}
+
+// remind sends mail about real servers that stay down.
+func (m *mailer) remind(ctx context.Context, d *health.Daemon) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	last := reminders{}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			down, err := d.Down(ctx)
+			if err != nil {
+				return
+			}
+			for _, e := range last.due(now, down) {
+				m.send(e.Service, e.Phase, e.Message)
+			}
+		}
+	}
+}
+
+// reminders has the time of the last mail about each real server that is down.
+type reminders map[reminder]time.Time
+
+type reminder struct {
+	service string
+	real    netip.AddrPort
+}
+
+// due returns the real servers about which the next mail is due, and forgets those
+// that are not down any more.
+func (r reminders) due(now time.Time, down []health.Event) (due []health.Event) {
+	seen := map[reminder]bool{}
+	for _, e := range down {
+		key := reminder{e.Service.ID.String(), e.Op.Destination.Addr}
+		seen[key] = true
+		switch since, known := r[key]; {
+		case !known:
+			r[key] = now
+		case now.Sub(since) >= e.Service.Alert.Repeat:
+			r[key] = now
+			due = append(due, e)
+		}
+	}
+	for key := range r {
+		if !seen[key] {
+			delete(r, key)
+		}
+	}
+	return due
+}

@@ -1,0 +1,139 @@
+package directord
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/directord/compat"
+	"lvs-agents/internal/disk"
+	"lvs-agents/internal/health"
+)
+
+// maintenance takes out the real servers that files in the maintenance directory
+// name.
+type maintenance struct {
+	log      logrus.FieldLogger
+	resolver Resolver
+	files    disk.Reader
+	warned   bool                    // the directory could not be read the last time
+	out      map[netip.AddrPort]bool // the real servers that are taken out
+	hosts    map[netip.Addr]hostname
+}
+
+// hostname is the name of an address for a while.
+type hostname struct {
+	full string
+	till time.Time
+}
+
+func newMaintenance(log logrus.FieldLogger, resolver Resolver) *maintenance {
+	return &maintenance{log: log, resolver: resolver, out: map[netip.AddrPort]bool{}, hosts: map[netip.Addr]hostname{}}
+}
+
+// run reads the directory of the configuration every second.
+func (m *maintenance) run(ctx context.Context, current func() *config.Config, d *health.Daemon) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		cfg := current()
+		if cfg == nil || cfg.MaintenanceDir == "" && len(m.out) == 0 {
+			continue
+		}
+		names, err := m.names(ctx, cfg.MaintenanceDir)
+		if err != nil {
+			continue // what was taken out stays out
+		}
+		if m.update(ctx, d, names) != nil {
+			return
+		}
+	}
+}
+
+// names are the files of a directory in lower case. None are in a directory that does
+// not exist.
+func (m *maintenance) names(ctx context.Context, dir string) (map[string]bool, error) {
+	names := map[string]bool{}
+	if dir == "" {
+		return names, nil
+	}
+	entries, err := m.files.Names(ctx, dir)
+	if err != nil && !m.warned && ctx.Err() == nil {
+		m.log.Warnf("maintenancedir: %v", err)
+	}
+	m.warned = err != nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, name := range entries {
+		names[strings.ToLower(name)] = true
+	}
+	return names, nil
+}
+
+// update takes out the real servers that are named, and takes the others back. The
+// error is for a daemon that has ended.
+func (m *maintenance) update(ctx context.Context, d *health.Daemon, names map[string]bool) error {
+	reals, err := d.RealServers(ctx)
+	if err != nil {
+		return err
+	}
+	out := map[netip.AddrPort]bool{}
+	for _, real := range reals {
+		if len(names) > 0 && m.named(ctx, names, real) {
+			out[real] = true
+		}
+	}
+	if maps.Equal(out, m.out) {
+		return nil
+	}
+	m.out = out
+	return d.Maintain(ctx, maps.Clone(out))
+}
+
+// named reports whether a file is called after a real server.
+func (m *maintenance) named(ctx context.Context, names map[string]bool, real netip.AddrPort) bool {
+	port := real.String()[strings.LastIndexByte(real.String(), ':'):]
+	calls := func(host string) bool { return host != "" && (names[host] || names[host+port]) }
+	if calls(compat.HostOf(real)) || calls(real.Addr().String()) {
+		return true
+	}
+	for name := range names {
+		if host, _, _ := strings.Cut(name, ":"); strings.Trim(host, "0123456789.") != "" && name[0] != '[' {
+			full := m.host(ctx, real.Addr())
+			short, _, _ := strings.Cut(full, ".")
+			return calls(full) || calls(short)
+		}
+	}
+	return false
+}
+
+// lookUpTimeout is how long the name of an address can take.
+const lookUpTimeout = 2 * time.Second
+
+// host is the name of an address, without a dot at its end; empty for none.
+func (m *maintenance) host(ctx context.Context, addr netip.Addr) string {
+	if known, ok := m.hosts[addr]; ok && time.Now().Before(known.till) {
+		return known.full
+	}
+	limited, cancel := context.WithTimeout(ctx, lookUpTimeout)
+	defer cancel()
+	full := ""
+	if found, err := m.resolver.LookupAddr(limited, addr.String()); err == nil && len(found) > 0 {
+		full = strings.ToLower(strings.TrimSuffix(found[0], "."))
+	}
+	m.hosts[addr] = hostname{full, time.Now().Add(time.Minute)}
+	return full
+}

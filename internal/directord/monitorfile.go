@@ -1,0 +1,62 @@
+package directord
+
+import (
+	"context"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"lvs-agents/internal/directord/compat"
+	"lvs-agents/internal/health"
+	"lvs-agents/internal/logsink"
+)
+
+// monitorfile writes the results of checks to the files that services name.
+type monitorfile struct {
+	log   logrus.FieldLogger
+	lines chan monitorLine
+}
+
+type monitorLine struct{ path, text string }
+
+func newMonitorfile(log logrus.FieldLogger) *monitorfile {
+	return &monitorfile{log: log, lines: make(chan monitorLine, 1024)}
+}
+
+// checked takes the result of a check. When the file cannot be written in time lines
+// are dropped: a full disk stops no check.
+func (m *monitorfile) checked(s health.Service, r health.Real, err error) {
+	if s.MonitorFile == "" {
+		return
+	}
+	select {
+	case m.lines <- monitorLine{s.MonitorFile, compat.CheckLine(time.Now(), s, r, err)}:
+	default:
+	}
+}
+
+// lineTimeout is how long the write of a line can take.
+const lineTimeout = time.Second
+
+// permissions are those of a new monitorfile.
+const permissions = 0o644
+
+func (m *monitorfile) run(ctx context.Context) {
+	failed := map[string]bool{}
+	writes := map[string]*logsink.Bounded{}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case line := <-m.lines:
+			if writes[line.path] == nil {
+				writes[line.path] = &logsink.Bounded{Limit: lineTimeout}
+			}
+			err := writes[line.path].Do(func() error { return logsink.Append(line.path, permissions, line.text) })
+			if err != nil && !failed[line.path] {
+				m.log.Warnf("monitorfile: %v", err)
+			}
+			failed[line.path] = err != nil
+		}
+	}
+}

@@ -1,0 +1,321 @@
+package directord
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"lvs-agents/internal/check"
+	"lvs-agents/internal/check/epoll"
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/control"
+	"lvs-agents/internal/daemon"
+	"lvs-agents/internal/directord/compat"
+	"lvs-agents/internal/disk"
+	"lvs-agents/internal/health"
+	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/state/record"
+)
+
+// server is the daemon with everything around the engine of package health.
+type server struct {
+	options
+	sys         System
+	lines       *compat.Log
+	log         *logrus.Logger // writes lines
+	source      *source
+	programs    *programs
+	mail        *mailer
+	monitorfile *monitorfile
+	systemd     systemd
+	others      disk.Reader        // of the configurations that execute= names; one that hangs delays no read of ours
+	holds       func() (ours bool) // called every second; false for a daemon that has lost its identity
+	beatError   string             // the last error of beat
+}
+
+// serve is the daemon. It returns the exit code.
+func serve(ctx context.Context, args []string, sys System) int {
+	// A HUP that comes before watch listens would end the daemon. A channel without a
+	// reader does not make the programs that we run ignore HUP, as ignoring it would.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	o, err := parseOptions(args, sys.StateDir)
+	if err != nil {
+		fmt.Fprintf(sys.Stderr, "directord: %v\n", err)
+		return compat.ExitUsage
+	}
+	s := newServer(o, sys)
+	err = s.run(ctx)
+	switch {
+	case err == nil:
+		return compat.ExitOK
+	case s.notify:
+		daemon.Fail(err) // after it was ready, the starter has exited
+	}
+	s.log.Errorf("directord ends: %v", err)
+	fmt.Fprintf(sys.Stderr, "directord: %v\n", err)
+	return compat.ExitFailed
+}
+
+func newServer(o options, sys System) *server {
+	lines := compat.NewLog(cmp.Or(o.instance, o.id), sys.Stderr)
+	if !o.purge {
+		lines.WithReasons()
+	}
+	if o.debug {
+		lines.Foreground(sys.Stderr, false)
+	}
+	log := lines.Logger(o.debug)
+	return &server{
+		options: o, sys: sys, lines: lines, log: log, systemd: systemd{log},
+		source: &source{
+			options: o, log: log, lines: lines, names: config.NewNames(sys.Resolver),
+			files: new(disk.Reader), // a process for each read would cost too much
+		},
+		mail: newMailer(sys, log), monitorfile: newMonitorfile(log),
+	}
+}
+
+func (s *server) run(ctx context.Context) (err error) {
+	identity, err := daemon.Acquire(control.PIDFile(s.stateDir, s.id))
+	if err != nil {
+		return fmt.Errorf("directord %s: %w", s.id, err)
+	}
+	defer func() { err = errors.Join(err, identity.Release()) }()
+	if s.notify && !daemon.Awaited() {
+		return errors.New("the process that started it has gone")
+	}
+	if s.source.store, err = record.In(s.stateDir); err != nil {
+		return err
+	}
+	if err := s.source.names.Restore(s.stateDir); err != nil {
+		s.log.Warn(err)
+	}
+	listener, err := control.Listen(s.stateDir, s.id)
+	if err != nil {
+		return err
+	}
+	ctx, leave := context.WithCancelCause(ctx)
+	defer leave(nil)
+	s.holds = func() (ours bool) {
+		if ours = identity.Held(); !ours {
+			listener.SetUnlinkOnClose(false) // the path can be another daemon's by now
+			leave(errLost)
+		}
+		return ours
+	}
+	if s.pidFile != "" && !s.debug {
+		if err := os.WriteFile(s.pidFile, fmt.Appendf(nil, "%d\n", os.Getpid()), 0o644); err != nil {
+			return err
+		}
+		defer func() {
+			if identity.Held() { // which is another file; else this one can be another daemon's
+				_ = os.Remove(s.pidFile)
+			}
+		}()
+	}
+	return s.check(ctx, listener)
+}
+
+// check makes what checks need, and runs the daemon with it.
+func (s *server) check(ctx context.Context, listener *net.UnixListener) error {
+	sources := check.NewSources()
+	pinger := check.NewPinger(sources, uint16(os.Getpid()))
+	defer pinger.Close()
+	dialer, err := epoll.Open()
+	if err != nil {
+		return err
+	}
+	defer dialer.Close()
+	started, err := check.NewPrograms(s.sys.Environ)
+	if err != nil {
+		return err
+	}
+	s.programs = newPrograms(s.log, s.sys.Environ, started)
+	d := s.engine(health.Tools{
+		Source: sources, Pinger: pinger, Dialer: dialer, Oracle: beside(s.sys.Self, "directord-oracle"), Programs: started,
+		Roots: check.SystemRoots(s.sys.getenv("SSL_CERT_FILE"), s.sys.getenv("SSL_CERT_DIR")),
+	}, sources)
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	if err := s.work(ctx, d, listener); err != nil {
+		return err
+	}
+	if err := context.Cause(ctx); errors.Is(err, errLost) {
+		return fmt.Errorf("%s: %w", control.PIDFile(s.stateDir, s.id), err) // and change nothing any more
+	}
+	return s.end(ctx, d)
+}
+
+// engine is the engine of the daemon.
+func (s *server) engine(tools health.Tools, sources *check.Sources) *health.Daemon {
+	return health.New(health.Options{
+		ID: s.id, Source: s.ipvs, Config: s.name(), Version: s.sys.Version, PID: os.Getpid(),
+		Kernel: s.sys.Kernel, Store: s.source.store, Log: s.log, Load: s.source.load, Checker: health.Checkers(tools),
+		Beat:  s.beat,
+		Lives: func(id string) (bool, error) { return control.Lives(s.stateDir, id) },
+		Accepted: func(setup health.Setup) {
+			sources.Avoid(setup.Virtual())
+			s.source.accept(setup)
+			s.mail.setFrom(s.source.current().AlertFrom)
+		},
+		Changed: s.mail.changed, Checked: s.monitorfile.checked, Serving: s.programs.serving,
+	})
+}
+
+// begin logs that the daemon starts, where its configuration wants it.
+func (s *server) begin(ctx context.Context) error {
+	r, err := s.source.parsed(ctx)
+	if err != nil {
+		return err
+	}
+	s.lines.To(r.cfg.LogFile)
+	if r.cfg.Supervised && !s.debug && !s.notify {
+		s.lines.Foreground(s.sys.Stdout, true)
+	}
+	if err := s.lines.Try(); err != nil && s.purge { // to a cluster checks matter more than their log
+		return fmt.Errorf("logfile: %w", err)
+	}
+	if s.invoked != "" {
+		s.log.Info(compat.InvokedLine(strings.Fields(s.invoked)))
+	}
+	if s.foreground {
+		s.log.Info(compat.ForegroundLine(s.sys.Version, os.Getpid()))
+		return nil
+	}
+	s.log.Info(compat.DaemonLine(s.sys.Version))
+	return nil
+}
+
+// errLost ends a daemon that no stop would find.
+var errLost = errors.New("the pid file was removed or replaced; start again")
+
+// controlled is the daemon as its socket has it: a reload is the server's.
+type controlled struct {
+	*health.Daemon
+	server *server
+}
+
+// Reload implements control.Daemon. It is for one instance, see executeAll.
+func (c controlled) Reload(ctx context.Context) error { return c.server.reloadOwn(ctx, c.Daemon) }
+
+// partsTimeout is how long the parts of a daemon can take to end: one can wait for a
+// file system that does not answer.
+const partsTimeout = 2 * time.Second
+
+// work runs the daemon and everything that talks to it until ctx ends.
+func (s *server) work(ctx context.Context, d *health.Daemon, listener *net.UnixListener) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var parts sync.WaitGroup
+	defer func() {
+		cancel()
+		ended := make(chan struct{})
+		go func() {
+			parts.Wait()
+			close(ended)
+		}()
+		select {
+		case <-ended:
+		case <-time.After(partsTimeout):
+		}
+	}()
+	parts.Go(func() {
+		if err := control.Serve(ctx, listener, controlled{d, s}); err != nil {
+			s.log.Error(err)
+			cancel()
+		}
+	})
+	parts.Go(func() { s.watch(ctx, d) })
+	parts.Go(func() { newMaintenance(s.log, s.sys.Resolver).run(ctx, s.source.current, d) })
+	parts.Go(func() { s.mail.remind(ctx, d) })
+	parts.Go(func() { s.monitorfile.run(ctx) })
+	parts.Go(func() { s.systemd.feed(ctx, d) })
+	s.mail.start()
+	return d.Run(ctx, func() {
+		if s.notify {
+			daemon.Ready()
+		}
+		s.systemd.ready()
+		s.executeAll(ctx, "start")
+	})
+}
+
+// beat is for monitors that get no reply, and for the next start of ipvs.
+func (s *server) beat(b control.Beat) {
+	s.programs.started.Reap()
+	if !s.holds() {
+		return // the file is that of the next daemon
+	}
+	text := ""
+	if err := b.Save(s.stateDir, s.id); err != nil {
+		text = err.Error()
+	}
+	if text != "" && text != s.beatError {
+		s.log.Warn(text)
+	}
+	s.beatError = text
+}
+
+// endTimeout is how long a daemon can take to take its services out.
+const endTimeout = 30 * time.Second
+
+// end takes the services out that the configuration does not keep.
+func (s *server) end(ctx context.Context, d *health.Daemon) error {
+	s.systemd.stopping()
+	s.executeAll(ctx, "stop")()
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	defer cancel()
+	err := d.Secure(limited)
+	if s.purge {
+		err = errors.Join(err, s.release(limited, d))
+	}
+	s.mail.stop()
+	by := signalOf(ctx)
+	s.log.Info(compat.EndLine(by))
+	if s.debug {
+		s.log.Info(compat.ExitLine(by))
+	}
+	return err
+}
+
+// release takes the services out of the kernel, and logs that.
+func (s *server) release(ctx context.Context, d *health.Daemon) error {
+	ops, err := s.source.store.Release(ctx, s.sys.Kernel, s.id, d.Kept()...)
+	for _, op := range ops {
+		if op.Verb != lvs.DeleteService { // of a resource that has its service back
+			s.log.Infof("not checked any more: %s", op)
+			continue
+		}
+		for _, e := range d.Ends(op) {
+			s.log.WithField("op", op.String()).Info(e.Message)
+			s.mail.changed(e)
+		}
+	}
+	return err
+}
+
+func signalOf(ctx context.Context) string {
+	if cause, ok := errors.AsType[Ended](context.Cause(ctx)); ok {
+		return cause.Error()
+	}
+	return "TERM"
+}
+
+// beside is the path of another program that was installed together with this one.
+func beside(self, name string) string {
+	if path, err := filepath.EvalSymlinks(self); err == nil {
+		self = path
+	}
+	return filepath.Join(filepath.Dir(self), name)
+}

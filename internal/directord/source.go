@@ -1,0 +1,213 @@
+package directord
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/directord/compat"
+	"lvs-agents/internal/disk"
+	"lvs-agents/internal/health"
+	"lvs-agents/internal/state/record"
+)
+
+// loadTimeout is how long reading a configuration and looking up its names can take.
+const loadTimeout = 10 * time.Second
+
+// source reads the configuration of a daemon, and knows the one that counts.
+type source struct {
+	options
+	files *disk.Reader
+	store record.Store
+	names *config.Names
+	log   logrus.FieldLogger
+	lines *compat.Log // follows the logfile of the configuration
+
+	sum      atomic.Pointer[[sha256.Size]byte] // of the file that was read last
+	accepted atomic.Pointer[reading]           // the one that counts; nil for none
+	read     atomic.Pointer[reading]           // the one that was read last
+	lookedUp time.Time                         // when names without an address were looked up again
+}
+
+// reading is a configuration with what was found wrong with it.
+type reading struct {
+	cfg      *config.Config
+	refused  []string         // its parts whose real servers are never up
+	unknown  []config.Host    // its names that have never had an address
+	problems []config.Problem // with its names looked up
+}
+
+// current is the configuration that counts; nil for none.
+func (s *source) current() *config.Config {
+	if r := s.accepted.Load(); r != nil {
+		return r.cfg
+	}
+	return nil
+}
+
+// load reads the configuration as it is now.
+func (s *source) load(ctx context.Context) (health.Setup, error) {
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	r, err := s.parsed(ctx)
+	if err != nil {
+		return health.Setup{}, err
+	}
+	if old := s.current(); s.purge && len(r.cfg.Services) == 0 && old != nil && len(old.Services) > 0 {
+		return health.Setup{}, fmt.Errorf("%s has no virtual service any more; stop the daemon if that is meant", r.cfg.File)
+	}
+	setup, err := health.NewSetup(ctx, r.cfg, s.names)
+	if err == nil {
+		r.unknown = s.names.Unknown()
+		err = s.newUnknown(r.unknown, setup.Problems)
+	}
+	s.read.Store(r)
+	return setup, err
+}
+
+// accept makes the configuration that was read last the one that counts.
+func (s *source) accept(setup health.Setup) {
+	r := *s.read.Load()
+	r.problems = setup.Problems
+	s.accepted.Store(&r)
+	if err := s.names.Save(s.stateDir); err != nil {
+		s.log.Warn(err)
+	}
+	s.lines.To(r.cfg.LogFile)
+}
+
+// parsed reads and judges the configuration. Warnings are logged once.
+func (s *source) parsed(ctx context.Context) (*reading, error) {
+	if s.ipvs != "" {
+		return s.ofResource()
+	}
+	path, text, err := config.Read(ctx, s.files, s.config)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(text)
+	known := s.sum.Swap(&sum)
+	cfg, problems := config.Parse(path, text)
+	if err := config.Err(problems); err != nil {
+		return nil, err
+	}
+	if !s.purge && len(cfg.Services) == 0 {
+		return nil, fmt.Errorf("%s has no virtual service; add virtual=ADDRESS:PORT", path)
+	}
+	if known == nil {
+		s.lines.To(cfg.LogFile) // later ones when they are accepted
+	}
+	if known == nil || *known != sum {
+		s.logProblems(path, problems)
+	}
+	return &reading{cfg: cfg, refused: refused(problems)}, s.newRefused(problems)
+}
+
+// ofResource is the services in the record of a resource, with the checks of the
+// command line.
+func (s *source) ofResource() (*reading, error) {
+	held, err := s.store.Load(s.ipvs)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("resource %s has no virtual services on this node; start it first", s.ipvs)
+	}
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := config.WithChecks(s.name(), held.Services, s.checks)
+	return &reading{cfg: cfg}, err
+}
+
+// logProblems logs what a file does not say as it should.
+func (s *source) logProblems(path string, problems []config.Problem) {
+	for _, p := range problems {
+		if p.Severity == config.Refused {
+			s.log.Error(compat.ProblemLine("Error", os.Getpid(), path, p.Line, withoutPosition(p)))
+			continue
+		}
+		s.log.Warn(compat.ProblemLine("Warning", os.Getpid(), path, p.Line, withoutPosition(p)))
+	}
+}
+
+func withoutPosition(p config.Problem) string {
+	return strings.TrimPrefix(p.String(), p.Position()+": ")
+}
+
+// refused are the problems with parts whose real servers are never up.
+func refused(problems []config.Problem) (texts []string) {
+	for _, p := range problems {
+		if p.Severity == config.Refused {
+			texts = append(texts, withoutPosition(p))
+		}
+	}
+	return texts
+}
+
+// newRefused returns what was not refused of the configuration that counts: an
+// edited file must not take out what works.
+func (s *source) newRefused(problems []config.Problem) error {
+	before := s.accepted.Load()
+	if before == nil {
+		return nil
+	}
+	for _, p := range problems {
+		if p.Severity == config.Refused && !slices.Contains(before.refused, withoutPosition(p)) {
+			return errors.New(p.String())
+		}
+	}
+	return nil
+}
+
+// newUnknown returns why an edited file has names that have never had an address: a
+// mistake, not a change of the DNS.
+func (s *source) newUnknown(unknown []config.Host, problems []config.Problem) error {
+	before := s.accepted.Load()
+	if before == nil {
+		return nil
+	}
+	for _, p := range problems {
+		isNamed := func(h config.Host) bool {
+			return !slices.Contains(before.unknown, h) && strings.Contains(p.What, " "+h.Name+": ")
+		}
+		if slices.ContainsFunc(unknown, isNamed) {
+			return errors.New(p.String())
+		}
+	}
+	return nil
+}
+
+// lookUpInterval is how long names without an address wait until they are looked up
+// again.
+const lookUpInterval = time.Minute
+
+// lookUpDue reports whether names of the configuration that counts have no address,
+// and must be looked up again now.
+func (s *source) lookUpDue() bool {
+	if s.current() == nil || !s.names.Missing() || time.Since(s.lookedUp) < lookUpInterval {
+		return false
+	}
+	s.lookedUp = time.Now()
+	return true
+}
+
+// lookUpAgain is the configuration that counts, with the addresses of now. It reads
+// no file: an operator can have changed the file without a reload.
+func (s *source) lookUpAgain(ctx context.Context) (health.Setup, error) {
+	r := *s.accepted.Load()
+	setup, err := health.NewSetup(ctx, r.cfg, s.names)
+	if err != nil || slices.Equal(setup.Problems, r.problems) {
+		return setup, health.ErrUnchanged
+	}
+	s.log.Info("Names have other addresses than before")
+	r.unknown = s.names.Unknown()
+	s.read.Store(&r)
+	return setup, nil
+}

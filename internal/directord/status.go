@@ -1,0 +1,99 @@
+package directord
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"lvs-agents/internal/control"
+	"lvs-agents/internal/daemon"
+	"lvs-agents/internal/directord/compat"
+)
+
+// firstReply is how old a daemon can be before it must reply: looking up the names
+// of its configuration takes time.
+const firstReply = 30 * time.Second
+
+// status prints ldirectord's words, which scripts read. The instances that execute=
+// names follow.
+func (c *command) status(ctx context.Context) int {
+	code := c.ownStatus(ctx)
+	if c.cfg == nil {
+		return code
+	}
+	for _, name := range reached(ctx, c.sys.Files, c.Config, c.cfg.Execute) {
+		other := command{Command: compat.Command{Config: name, Instance: filepath.Base(name), Action: "status"}, sys: c.sys}
+		other.unusable = other.check(ctx)
+		_ = other.ownStatus(ctx) // it is printed; ours decides
+	}
+	return code
+}
+
+func (c *command) ownStatus(ctx context.Context) int {
+	s, err := c.look()
+	switch {
+	case err != nil:
+		return c.fail(compat.ExitFailed, err)
+	case s.Running:
+		return c.balances(ctx, s.PID)
+	}
+	if pid := compat.PerlDaemon(c.perlPIDFile()); pid != 0 {
+		fmt.Fprintln(c.sys.Stderr, compat.Running(c.Config, pid))
+		return compat.ExitOK
+	}
+	if stale := c.stale(s); stale != "" {
+		fmt.Fprintln(c.sys.Stderr, compat.Stale(stale, c.Config))
+		fmt.Fprintln(c.sys.Stdout, compat.Stopped(c.Config))
+		return compat.ExitFailed
+	}
+	if c.unusable == compat.ExitFailed { // there is no such file: perhaps the name is wrong
+		return compat.ExitFailed
+	}
+	fmt.Fprintln(c.sys.Stdout, compat.Stopped(c.Config))
+	return compat.ExitStopped
+}
+
+// balances prints whether a daemon that is there does its work. Where it does not,
+// the word running, for which heartbeat looks, is not printed.
+func (c *command) balances(ctx context.Context, pid int) int {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	snapshot, err := control.Status(ctx, c.sys.StateDir, c.id())
+	switch {
+	case err == nil:
+		err = snapshot.Alive()
+	case pid == 0 || c.begins():
+		err = nil
+	default:
+		err = control.Pulse(c.sys.StateDir, c.id(), pid)
+	}
+	if err != nil {
+		fmt.Fprintf(c.sys.Stderr, "ldirectord for %s with pid %d does not balance: %v\n", c.Config, pid, err)
+		return compat.ExitFailed
+	}
+	fmt.Fprintln(c.sys.Stderr, compat.Running(c.Config, pid))
+	if snapshot.Trouble != "" {
+		fmt.Fprintf(c.sys.Stderr, "trouble: %s\n", snapshot.Trouble)
+	}
+	return compat.ExitOK
+}
+
+// begins reports whether the daemon is so young that it may not reply yet.
+func (c *command) begins() bool {
+	info, err := os.Stat(c.identityFile())
+	return err == nil && time.Since(info.ModTime()) < firstReply
+}
+
+// stale is the pid file that a daemon has left, directord or the Perl program; empty
+// for none.
+func (c *command) stale(s daemon.Status) string {
+	if _, err := os.Stat(c.pidFile()); err == nil {
+		return c.pidFile()
+	}
+	if s.PID != 0 {
+		return c.identityFile()
+	}
+	return ""
+}

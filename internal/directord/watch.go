@@ -1,0 +1,161 @@
+package directord
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"github.com/sirupsen/logrus"
+
+	"lvs-agents/internal/directord/compat"
+	"lvs-agents/internal/disk"
+	"lvs-agents/internal/health"
+)
+
+// settleTime is how long a file must stay as it is before it is read: editors write
+// in several steps.
+const settleTime = 200 * time.Millisecond
+
+// pollInterval is how often files are read without a notification: network file
+// systems send none.
+const pollInterval = 5 * time.Second
+
+// watch reloads on SIGHUP and, with autoreload, when the file has other bytes.
+func (s *server) watch(ctx context.Context, d *health.Daemon) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	events, closeWatcher := s.watchFiles()
+	defer closeWatcher()
+	settle := time.NewTimer(time.Hour)
+	settle.Stop()
+	file := watchedFile{path: s.config, files: s.source.files, log: s.log}
+	file.changed(ctx) // what is there now was read
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+			s.log.Info(compat.ReloadLine)
+			_ = s.reload(ctx, d) // an error was logged and is in the status
+			file.changed(ctx)
+			continue
+		case <-events:
+			settle.Reset(settleTime)
+			continue
+		case <-settle.C:
+		case <-ticker.C:
+			if s.source.lookUpDue() {
+				_ = d.Use(ctx, s.source.lookUpAgain) // an error was logged and is in the status
+			}
+		}
+		if file.changed(ctx) {
+			s.fileChanged(ctx, d)
+		}
+	}
+}
+
+// watchFiles watches the directories of the file and of what it is a link to, since
+// editors replace files. Without notifications the polls are left.
+func (s *server) watchFiles() (<-chan fsnotify.Event, func()) {
+	if s.config == "" {
+		return nil, func() {}
+	}
+	watcher, err := fsnotify.NewWatcher()
+	if err != nil {
+		s.log.Warnf("%s is looked at every %v only: %v", s.config, pollInterval, err)
+		return nil, func() {}
+	}
+	paths := []string{s.config}
+	if target, err := filepath.EvalSymlinks(s.config); err == nil && target != s.config {
+		paths = append(paths, target)
+	}
+	for _, path := range paths {
+		if err := watcher.Add(filepath.Dir(path)); err != nil {
+			s.log.Warnf("%s is looked at every %v only: %v", path, pollInterval, err)
+		}
+	}
+	go func() {
+		for range watcher.Errors { // an overflow: the next poll finds what was missed
+		}
+	}()
+	return watcher.Events, func() { _ = watcher.Close() }
+}
+
+// watchedFile is the configuration file as it was seen last.
+type watchedFile struct {
+	path  string // empty for a daemon without a file
+	files *disk.Reader
+	log   logrus.FieldLogger
+	info  os.FileInfo
+	sum   [sha256.Size]byte
+	gone  bool
+}
+
+// changed reports whether the file has other bytes than when it was seen last.
+func (w *watchedFile) changed(ctx context.Context) bool {
+	if w.path == "" {
+		return false
+	}
+	info, err := w.files.Stat(ctx, w.path)
+	if errors.Is(err, fs.ErrNotExist) && !w.gone {
+		w.gone = true
+		w.log.Warnf("Configuration file '%s' does not exist any more; the configuration stays as it is", w.path)
+	}
+	if err != nil || w.untouched(info) {
+		return false
+	}
+	text, err := w.files.Read(ctx, w.path)
+	if err != nil {
+		return false
+	}
+	sum := sha256.Sum256(text)
+	changed := w.info != nil && sum != w.sum
+	w.info, w.sum, w.gone = info, sum, false
+	return changed
+}
+
+// untouched reports whether nothing has happened to the file since it was seen last.
+func (w *watchedFile) untouched(now os.FileInfo) bool {
+	return w.info != nil && os.SameFile(now, w.info) && now.ModTime().Equal(w.info.ModTime()) && now.Size() == w.info.Size()
+}
+
+// fileChanged does what the running configuration wants done about a changed file.
+func (s *server) fileChanged(ctx context.Context, d *health.Daemon) {
+	cfg := s.source.current()
+	s.log.Info(compat.ChangedLine(s.config))
+	if cfg != nil && cfg.AutoReload {
+		s.log.Info(compat.RereadLine)
+		_ = s.reload(ctx, d) // an error was logged and is in the status
+	} else {
+		s.log.Info(compat.IgnoreLine)
+	}
+	if cfg != nil && cfg.Callback != "" {
+		s.programs.run(ctx, cfg.Callback, s.config)
+	}
+}
+
+// reload reads the configuration again, and lets the instances of execute= do so.
+func (s *server) reload(ctx context.Context, d *health.Daemon) error {
+	err := s.reloadOwn(ctx, d)
+	if err == nil {
+		s.executeAll(ctx, "reload")
+	}
+	return err
+}
+
+// reloadOwn reads the configuration again.
+func (s *server) reloadOwn(ctx context.Context, d *health.Daemon) error {
+	s.systemd.reloading()
+	defer s.systemd.ready()
+	return d.Reload(ctx)
+}

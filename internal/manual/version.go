@@ -1,0 +1,16 @@
+package manual
+
+import (
+	"cmp"
+	"runtime/debug"
+)
+
+// Version returns the version of a program: the one that the linker has set, or what
+// the go command recorded.
+func Version(set string) string {
+	recorded := ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		recorded = info.Main.Version
+	}
+	return cmp.Or(set, recorded, "unknown")
+}
