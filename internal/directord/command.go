@@ -114,7 +114,7 @@ func (c *command) id() string { return idOf(c.Config) }
 func idOf(file string) string { return strings.TrimSuffix(filepath.Base(file), ".cf") }
 
 // identityFile is the pid file that proves the identity of the daemon; pidFile is
-// the one of directord in ldirectord's place, and perlPIDFile that of the Perl program.
+// the one of directord in ldirectord's place, and perlPIDFile the Perl program's.
 func (c *command) identityFile() string { return control.PIDFile(c.sys.StateDir, c.id()) }
 func (c *command) pidFile() string      { return compat.PIDFile(c.sys.PIDDir, c.Instance) }
 func (c *command) perlPIDFile() string  { return compat.PIDFile(c.sys.PerlPIDDir, c.Instance) }

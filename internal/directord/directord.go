@@ -22,7 +22,7 @@ import (
 // System is what the program can touch outside of itself.
 type System struct {
 	Stdout, Stderr io.Writer
-	Environ        []string // its own, and that of the programs that it runs
+	Environ        []string // of the program itself, and of the programs that it runs
 	Self           string   // path of the program
 	Version        string
 	StateDir       string
@@ -58,13 +58,13 @@ func (e Ended) Error() string {
 	return names[e.By]
 }
 
-// serveVerb is the word with which the program starts itself as the daemon. The
-// health agent uses it too. It is not for people.
+// serveVerb makes the program the daemon. The program starts itself so, and the
+// health agent does it too. It is not for people.
 const serveVerb = control.ServeVerb
 
 // daemonWords is how many words precede serveVerb in the command line of a daemon
 // that this program has started: the program, the configuration and "start", since
-// the agent ocf:heartbeat:ldirectord looks for these.
+// the agent ocf:heartbeat:ldirectord searches for these.
 const daemonWords = 3
 
 // Run is the whole program; it returns the exit code. args begin with the name of

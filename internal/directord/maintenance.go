@@ -54,7 +54,7 @@ func (m *maintenance) run(ctx context.Context, current func() *config.Config, d 
 		}
 		names, err := m.names(ctx, cfg.MaintenanceDir)
 		if err != nil {
-			continue // what was taken out stays out
+			continue // the servers that were taken out stay out
 		}
 		if m.update(ctx, d, names) != nil {
 			return

@@ -38,7 +38,7 @@ func (m *monitorfile) checked(s health.Service, r health.Real, err error) {
 // lineTimeout is how long the write of a line can take.
 const lineTimeout = time.Second
 
-// permissions are those of a new monitorfile.
+// permissions are the mode of a new monitorfile.
 const permissions = 0o644
 
 func (m *monitorfile) run(ctx context.Context) {

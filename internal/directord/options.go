@@ -13,7 +13,7 @@ import (
 type options struct {
 	stateDir   string
 	id         string
-	config     string // file with the configuration; empty for that of a resource
+	config     string // file with the configuration; empty for a resource
 	ipvs       string // resource with the virtual services
 	checks     config.Checks
 	instance   string // what ldirectord calls the instance; empty for a daemon of the health agent
@@ -25,7 +25,7 @@ type options struct {
 	foreground bool
 }
 
-// parseOptions parses flags; stateDir is where there is none.
+// parseOptions parses flags; stateDir is the default.
 func parseOptions(args []string, stateDir string) (options, error) {
 	o := options{checks: config.Checks{}}
 	flags := flag.NewFlagSet("directord "+serveVerb, flag.ContinueOnError)

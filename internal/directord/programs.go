@@ -81,7 +81,7 @@ func (p *programs) follow(id lvs.ServiceID, words []string) {
 // programTimeout is how long a program can run.
 const programTimeout = 60 * time.Second
 
-// killTimeout is how long a program that was killed can have files of ours open.
+// killTimeout is how long a program that was killed can have files of the daemon open.
 const killTimeout = time.Second
 
 // run runs a program and logs how it failed.

@@ -39,7 +39,7 @@ type server struct {
 	mail        *mailer
 	monitorfile *monitorfile
 	systemd     systemd
-	others      disk.Reader        // of the configurations that execute= names; one that hangs delays no read of ours
+	others      disk.Reader        // of the configurations that execute= names; if one hangs, source reads on
 	holds       func() (ours bool) // called every second; false for a daemon that has lost its identity
 	beatError   string             // the last error of beat
 }
@@ -255,7 +255,7 @@ func (s *server) work(ctx context.Context, d *health.Daemon, listener *net.UnixL
 func (s *server) beat(b control.Beat) {
 	s.programs.started.Reap()
 	if !s.holds() {
-		return // the file is that of the next daemon
+		return // the file belongs to the next daemon
 	}
 	text := ""
 	if err := b.Save(s.stateDir, s.id); err != nil {
@@ -312,7 +312,7 @@ func signalOf(ctx context.Context) string {
 	return "TERM"
 }
 
-// beside is the path of another program that was installed together with this one.
+// beside returns the path of another program in the directory of this one.
 func beside(self, name string) string {
 	if path, err := filepath.EvalSymlinks(self); err == nil {
 		self = path

@@ -38,7 +38,7 @@ type source struct {
 	lookedUp time.Time                         // when names without an address were looked up again
 }
 
-// reading is a configuration with what was found wrong with it.
+// reading is a configuration with its faults.
 type reading struct {
 	cfg      *config.Config
 	refused  []string         // its parts whose real servers are never up
@@ -151,8 +151,8 @@ func refused(problems []config.Problem) (texts []string) {
 	return texts
 }
 
-// newRefused returns what was not refused of the configuration that counts: an
-// edited file must not take out what works.
+// newRefused returns the first problem that the configuration that counts did not
+// have: an edited file must not take out working servers.
 func (s *source) newRefused(problems []config.Problem) error {
 	before := s.accepted.Load()
 	if before == nil {

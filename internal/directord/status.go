@@ -56,7 +56,7 @@ func (c *command) ownStatus(ctx context.Context) int {
 }
 
 // balances prints whether a daemon that is there does its work. Where it does not,
-// the word running, for which heartbeat looks, is not printed.
+// the word running is not printed, since heartbeat searches for it.
 func (c *command) balances(ctx context.Context, pid int) int {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()

@@ -39,7 +39,7 @@ func (s *server) watch(ctx context.Context, d *health.Daemon) {
 	settle := time.NewTimer(time.Hour)
 	settle.Stop()
 	file := watchedFile{path: s.config, files: s.source.files, log: s.log}
-	file.changed(ctx) // what is there now was read
+	file.changed(ctx) // load has read this one
 	for {
 		select {
 		case <-ctx.Done():
@@ -65,7 +65,7 @@ func (s *server) watch(ctx context.Context, d *health.Daemon) {
 }
 
 // watchFiles watches the directories of the file and of what it is a link to, since
-// editors replace files. Without notifications the polls are left.
+// editors replace files. Without notifications only the polls are left.
 func (s *server) watchFiles() (<-chan fsnotify.Event, func()) {
 	if s.config == "" {
 		return nil, func() {}

@@ -1,5 +1,4 @@
-// Package compat holds what directord has in common with the Perl program
-// ldirectord: its command line, the lines of its log, its pid files, the format of
-// its monitorfile and its mail, and the way from the Perl program to this one. It
-// decides nothing about real servers.
+// Package compat holds what directord has in common with the Perl program ldirectord.
+// It has the command line, the log lines, the pid files, the text of mail and
+// the monitorfile. It also ends the Perl program when directord takes its place.
 package compat

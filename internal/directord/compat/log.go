@@ -22,9 +22,9 @@ const defaultLog = "/var/log/ldirectord.log"
 // dateFormat is the date of ldirectord's lines.
 const dateFormat = "Mon Jan _2 15:04:05 2006"
 
-// Log writes lines where ldirectord does: to a file that is opened for each line,
-// so that it can be rotated, to a syslog facility, or in the foreground to an
-// output. NewLog makes it.
+// Log writes lines where ldirectord does: to a file, to a syslog facility, or in the
+// foreground to an output. It opens the file for each line, so that the file can be
+// rotated. NewLog makes it.
 type Log struct {
 	instance string    // in each line of a file
 	reasons  bool      // lines end with the reason
@@ -43,7 +43,7 @@ type Log struct {
 // logTimeout is how long a write can take.
 const logTimeout = time.Second
 
-// permissions are those of a new log file.
+// permissions are the mode of a new log file.
 const permissions = 0o644
 
 // NewLog returns the log of an instance. It writes to the log file of ldirectord, and to
@@ -53,7 +53,7 @@ func NewLog(instance string, stderr io.Writer) *Log {
 	return &Log{instance: instance, stderr: stderr, target: defaultLog, writes: bounded, errors: bounded}
 }
 
-// WithReasons makes lines end with the reason, which those of ldirectord do not have.
+// WithReasons makes lines end with the reason, which the lines of ldirectord do not have.
 func (l *Log) WithReasons() *Log {
 	l.reasons = true
 	return l

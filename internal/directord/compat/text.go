@@ -41,14 +41,14 @@ func EndLine(signal string) string {
 // ExitLine returns the log line that follows EndLine when everything is logged.
 func ExitLine(signal string) string { return "Exiting with exit_status 0: " + EndLine(signal) }
 
-// ProblemLine returns the log line about what is wrong in a file; severity is Warning
+// ProblemLine returns the log line about a problem in a file; severity is Warning
 // or Error.
 func ProblemLine(severity string, pid int, file string, line int, what string) string {
 	return fmt.Sprintf("%s [%d] reading file %s at line %d: %s", severity, pid, file, line, what)
 }
 
 // Running returns what status prints on stderr about a daemon that runs. heartbeat
-// looks for the word "running".
+// searches it for the word "running".
 func Running(config string, pid int) string {
 	return fmt.Sprintf("ldirectord for %s is running with pid: %d", config, pid)
 }
