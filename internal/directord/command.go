@@ -72,7 +72,8 @@ func (c *command) check(ctx context.Context) (code int) {
 	if err == nil {
 		c.cfg, problems = config.Parse(c.Config, text)
 		if c.cfg != nil && c.Test {
-			setup, _ := health.NewSetup(ctx, c.cfg, config.NewNames(c.sys.Resolver)) // its error is among the problems
+			// The error of NewSetup is among its problems.
+			setup, _ := health.NewSetup(ctx, c.cfg, config.NewNames(c.sys.Resolver))
 			problems = append(problems, setup.Problems...)
 		}
 		err = config.Err(problems)
@@ -205,7 +206,8 @@ func (c *command) stop(ctx context.Context) int {
 	if s.Running {
 		c.logInvocation()
 	}
-	if s.Running && s.PID > 1 && c.handedOn() && !c.listens() { // it can be waiting for the instance that called this one
+	if s.Running && s.PID > 1 && c.handedOn() && !c.listens() {
+		// It can be waiting for the instance that called this one.
 		_ = syscall.Kill(s.PID, syscall.SIGTERM) // gone meanwhile
 		return compat.ExitOK
 	}

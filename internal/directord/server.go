@@ -39,9 +39,11 @@ type server struct {
 	mail        *mailer
 	monitorfile *monitorfile
 	systemd     systemd
-	others      disk.Reader        // of the configurations that execute= names; if one hangs, source reads on
-	holds       func() (ours bool) // called every second; false for a daemon that has lost its identity
-	beatError   string             // the last error of beat
+	// others reads the configurations that execute= names: if one hangs, source reads on.
+	others disk.Reader
+	// holds is called every second. It is false for a daemon that has lost its identity.
+	holds     func() (ours bool)
+	beatError string // the last error of beat
 }
 
 // serve is the daemon. It returns the exit code.
