@@ -17,6 +17,7 @@ import (
 	"lvs-agents/internal/daemon"
 	"lvs-agents/internal/kernel/kerneltest"
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/state"
 	"lvs-agents/internal/state/record"
 	"lvs-agents/ocf"
 	"lvs-agents/ocf/ocftest"
@@ -224,13 +225,13 @@ func TestMonitorOfADaemonThatDoesNotAnswer(t *testing.T) {
 	n := newNode(t)
 	n.run(0, "start", "config=web.cf")
 	n.silent = true
-	if err := (control.Beat{Age: time.Second, Limit: 10 * time.Second}).Save(n.state, "web"); err != nil {
+	if err := (state.Verdicts{Age: time.Second, Limit: 10 * time.Second}).Save(n.state, "web"); err != nil {
 		t.Fatal(err)
 	}
 	if _, log := n.run(0, "monitor", "config=web.cf"); !strings.HasPrefix(log, "WARNING: directord web does not answer: ") {
 		t.Errorf("log: %s", log)
 	}
-	if err := (control.Beat{Age: 12 * time.Second, Limit: 10 * time.Second}).Save(n.state, "web"); err != nil {
+	if err := (state.Verdicts{Age: 12 * time.Second, Limit: 10 * time.Second}).Save(n.state, "web"); err != nil {
 		t.Fatal(err)
 	}
 	const want = `^directord \d+ did not look at the table or at its checks for 1\d\.\d s; more than 10 s means that it hangs$`
@@ -306,10 +307,10 @@ func TestStopWithoutTheLockLeavesTheClaim(t *testing.T) {
 func TestStartOfADaemonThatDoesNotAnswer(t *testing.T) {
 	n := newNode(t)
 	n.silent = true
-	if err := os.MkdirAll(control.Dir(n.state), 0o755); err != nil {
+	if err := os.MkdirAll(state.DaemonDir(n.state), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := (control.Beat{Limit: time.Minute}).Save(n.state, "web"); err != nil {
+	if err := (state.Verdicts{Limit: time.Minute}).Save(n.state, "web"); err != nil {
 		t.Fatal(err)
 	}
 	_, log := n.run(0, "start", "config=web.cf")

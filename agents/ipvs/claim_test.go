@@ -13,6 +13,7 @@ import (
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/daemon"
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/state"
 	"lvs-agents/internal/state/record"
 	"lvs-agents/ocf"
 )
@@ -286,10 +287,10 @@ func TestReloadIsTheDaemonsToo(t *testing.T) {
 // beat is what a health daemon has left.
 func (n node) beat(t *testing.T, age time.Duration, bad ...string) {
 	t.Helper()
-	if err := os.MkdirAll(control.Dir(n.state), 0o755); err != nil {
+	if err := os.MkdirAll(state.DaemonDir(n.state), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := (control.Beat{Age: age, Limit: 10 * time.Second, Bad: bad}).Save(n.state, "web-health"); err != nil {
+	if err := (state.Verdicts{Age: age, Limit: 10 * time.Second, Bad: bad}).Save(n.state, "web-health"); err != nil {
 		t.Fatal(err)
 	}
 }

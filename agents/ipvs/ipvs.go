@@ -14,6 +14,7 @@ import (
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/host"
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/state"
 	"lvs-agents/internal/state/record"
 	"lvs-agents/ocf"
 )
@@ -117,7 +118,7 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	case errors.Is(err, fs.ErrNotExist):
 		a.warnOfUnrecorded(ctx, c, store)
 		return nil
-	case errors.Is(err, record.ErrDamaged):
+	case errors.Is(err, state.ErrDamaged):
 		c.Log.Warn(err)
 		return a.stopDamaged(ctx, c, store, r)
 	case err != nil:
@@ -155,7 +156,7 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		a.logForeign(ctx, c)
 		return ocf.Status{State: ocf.Stopped}, nil
-	case errors.Is(err, record.ErrDamaged):
+	case errors.Is(err, state.ErrDamaged):
 		return a.statusOfDamaged(ctx, c, store, r, err)
 	case err != nil:
 		return ocf.Status{}, err

@@ -7,6 +7,7 @@ import (
 
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/state"
 	"lvs-agents/internal/state/record"
 	"lvs-agents/ocf"
 )
@@ -31,7 +32,7 @@ func leaseOf(c ocf.Call, r record.Record) (lease, error) {
 	if l.presence, err = control.Look(c.StateDir, r.Holder); err != nil || l.presence == control.Gone {
 		return l, err
 	}
-	if l.bad, err = control.Bad(c.StateDir, r.Holder); err != nil {
+	if l.bad, err = state.Bad(c.StateDir, r.Holder); err != nil {
 		c.Log.Warnf("the last verdicts of health daemon %s: %v", r.Holder, err)
 	}
 	return l, nil

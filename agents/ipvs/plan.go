@@ -9,6 +9,7 @@ import (
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/state"
 	"lvs-agents/internal/state/record"
 	"lvs-agents/ocf"
 )
@@ -63,7 +64,7 @@ func (a *Agent) converge(ctx context.Context, c ocf.Call, store record.Store, ne
 	defer unlock()
 	old, err = store.Load(c.Instance)
 	switch {
-	case err == nil, errors.Is(err, record.ErrDamaged): // the readable part of a damaged record counts
+	case err == nil, errors.Is(err, state.ErrDamaged): // the readable part of a damaged record counts
 	case errors.Is(err, fs.ErrNotExist) && !needed:
 	default:
 		return old, err

@@ -7,6 +7,7 @@ import (
 
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/state"
 	"lvs-agents/internal/state/record"
 	"lvs-agents/ocf"
 )
@@ -34,7 +35,7 @@ func withheld(c ocf.Call, want lvs.Table) []string {
 }
 
 func lastBad(c ocf.Call) map[string]bool {
-	bad, err := control.LastBad(c.StateDir, control.Memory)
+	bad, err := state.LastBad(c.StateDir, control.Memory)
 	if err != nil {
 		c.Log.Warnf("the last verdicts of the health daemon: %v", err)
 	}

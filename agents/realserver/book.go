@@ -4,26 +4,27 @@ import (
 	"context"
 	"errors"
 
-	"lvs-agents/internal/state/record"
+	"lvs-agents/internal/ledger"
+	"lvs-agents/internal/state"
 	"lvs-agents/ocf"
 )
 
 // book is the ledger of the host under its lock.
 type book struct {
-	record.Ledger
+	ledger.Ledger
 
 	damage error // why a part of it could not be read
-	store  record.Store
+	store  ledger.Store
 	close  func()
 }
 
 func open(ctx context.Context, c ocf.Call) (*book, error) {
-	store, err := record.In(c.StateDir)
+	store, err := ledger.In(c.StateDir)
 	if err != nil {
 		return nil, err
 	}
 	until, _ := ctx.Deadline()
-	unlock, err := store.LockHost(ctx, c.Instance, until)
+	unlock, err := store.Lock(ctx, c.Instance, until)
 	if err != nil {
 		return nil, err
 	}
@@ -33,24 +34,24 @@ func open(ctx context.Context, c ocf.Call) (*book, error) {
 // openToStop goes on without the lock after half of the time: what could be put back
 // then is better put back than left.
 func openToStop(ctx context.Context, c ocf.Call) (*book, error) {
-	store, err := record.In(c.StateDir)
+	store, err := ledger.In(c.StateDir)
 	if err != nil {
 		return nil, err
 	}
-	unlock, err := store.LockHostInHalf(ctx, c.Instance)
+	unlock, err := store.LockInHalf(ctx, c.Instance)
 	if err != nil {
 		c.Log.Warnf("stopping without the lock: %v", err)
 	}
 	return load(store, unlock)
 }
 
-func load(store record.Store, unlock func()) (*book, error) {
-	ledger, err := store.LoadLedger()
-	if err != nil && !errors.Is(err, record.ErrDamaged) {
+func load(store ledger.Store, unlock func()) (*book, error) {
+	l, err := store.Load()
+	if err != nil && !errors.Is(err, state.ErrDamaged) {
 		unlock()
 		return nil, err
 	}
-	return &book{ledger, err, store, unlock}, nil
+	return &book{l, err, store, unlock}, nil
 }
 
-func (b *book) save() error { return b.store.SaveLedger(b.Ledger) }
+func (b *book) save() error { return b.store.Save(b.Ledger) }

@@ -15,7 +15,8 @@ import (
 
 	"lvs-agents/internal/doctor"
 	"lvs-agents/internal/host"
-	"lvs-agents/internal/state/record"
+	"lvs-agents/internal/ledger"
+	"lvs-agents/internal/state"
 	"lvs-agents/metadata"
 	"lvs-agents/ocf"
 )
@@ -228,7 +229,7 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	if book.damage != nil {
 		c.Log.Warnf("%v; what can be read of it counts", book.damage)
 	}
-	if book.State(c.Instance) == record.Stopping { // a stop that was killed: what it has put back is found anew
+	if book.State(c.Instance) == ledger.Stopping { // a stop that was killed: what it has put back is found anew
 		if err := a.release(ctx, c, book, book.Held(c.Instance)); err != nil {
 			return err
 		}
@@ -255,9 +256,9 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 
 // note writes into the ledger what is going to be set. left is what the
 // resource held before and does not want any more.
-func (a *Agent) note(ctx context.Context, c ocf.Call, book *book, want []wanted) (entries, left []record.Entry, err error) {
+func (a *Agent) note(ctx context.Context, c ocf.Call, book *book, want []wanted) (entries, left []ledger.Entry, err error) {
 	left = book.Held(c.Instance)
-	book.Enter(c.Instance, record.Running)
+	book.Enter(c.Instance, ledger.Running)
 	for _, w := range want {
 		found, err := a.kernel.Get(ctx, w.Setting)
 		if err != nil {
@@ -273,13 +274,13 @@ func (a *Agent) note(ctx context.Context, c ocf.Call, book *book, want []wanted)
 			found = host.Off
 		}
 		entries = append(entries, book.Hold(c.Instance, w.Setting, found, set))
-		left = slices.DeleteFunc(left, func(e record.Entry) bool { return e.Setting == w.Setting })
+		left = slices.DeleteFunc(left, func(e ledger.Entry) bool { return e.Setting == w.Setting })
 	}
 	return entries, left, book.save()
 }
 
 // apply gives a setting the value of its entry unless it has one as good.
-func (a *Agent) apply(ctx context.Context, c ocf.Call, e record.Entry) error {
+func (a *Agent) apply(ctx context.Context, c ocf.Call, e ledger.Entry) error {
 	have, err := a.kernel.Get(ctx, e.Setting)
 	if err != nil || e.Fits(have, e.Set) {
 		return err
@@ -307,7 +308,7 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 		c.Log.Warnf("%v; what can be read of it is put back", book.damage)
 		a.mention(ctx, c, book)
 	}
-	book.Enter(c.Instance, record.Stopping)
+	book.Enter(c.Instance, ledger.Stopping)
 	if err := book.save(); err != nil {
 		c.Log.Warnf("the ledger cannot say that %s stops: %v", c.Instance, err)
 	}
@@ -327,7 +328,7 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 func (a *Agent) mention(ctx context.Context, c ocf.Call, book *book) {
 	want, _ := a.want(ctx) // nothing if the parameters are bad as well
 	for _, w := range want {
-		known := slices.ContainsFunc(book.Entries, func(e record.Entry) bool { return e.Setting == w.Setting })
+		known := slices.ContainsFunc(book.Entries, func(e ledger.Entry) bool { return e.Setting == w.Setting })
 		if have, err := a.kernel.Get(ctx, w.Setting); err == nil && w.Kind == host.Sysctl && !known && w.Fits(have, w.value) {
 			c.Log.Warnf("%s stays %s; the damaged ledger does not say what it was before", w.Setting, have)
 		}
@@ -336,13 +337,13 @@ func (a *Agent) mention(ctx context.Context, c ocf.Call, book *book) {
 
 // lost is what the parameters say that a damaged ledger does not: the ledger
 // proves that something was started.
-func (a *Agent) lost(ctx context.Context, ledger record.Ledger) []record.Entry {
-	var lost []record.Entry
+func (a *Agent) lost(ctx context.Context, l ledger.Ledger) []ledger.Entry {
+	var lost []ledger.Entry
 	want, _ := a.want(ctx) // nothing if the parameters are bad as well
 	for _, w := range want {
-		known := slices.ContainsFunc(ledger.Entries, func(e record.Entry) bool { return e.Setting == w.Setting })
+		known := slices.ContainsFunc(l.Entries, func(e ledger.Entry) bool { return e.Setting == w.Setting })
 		if !known && w.Kind != host.Sysctl { // nobody knows what a sysctl was
-			lost = append(lost, record.Entry{Setting: w.Setting, Found: host.Off, Set: host.On})
+			lost = append(lost, ledger.Entry{Setting: w.Setting, Found: host.Off, Set: host.On})
 		}
 	}
 	return lost
@@ -350,7 +351,7 @@ func (a *Agent) lost(ctx context.Context, ledger record.Ledger) []record.Entry {
 
 // release puts entries back in the opposite order, but for those that another
 // resource needs, and takes the resource off them.
-func (a *Agent) release(ctx context.Context, c ocf.Call, book *book, entries []record.Entry) error {
+func (a *Agent) release(ctx context.Context, c ocf.Call, book *book, entries []ledger.Entry) error {
 	for _, e := range slices.Backward(entries) {
 		if !book.Alone(c.Instance, e) {
 			continue
@@ -366,20 +367,20 @@ func (a *Agent) release(ctx context.Context, c ocf.Call, book *book, entries []r
 }
 
 // remains reports whether the kernel has something that stop would have to put back.
-func (a *Agent) remains(ctx context.Context, ledger record.Ledger, id string, entries []record.Entry) (bool, error) {
+func (a *Agent) remains(ctx context.Context, l ledger.Ledger, id string, entries []ledger.Entry) (bool, error) {
 	for _, e := range entries {
 		have, err := a.kernel.Get(ctx, e.Setting)
 		if err != nil {
 			return false, plain(err)
 		}
-		if ledger.Alone(id, e) && have == e.Set && have != e.Found {
+		if l.Alone(id, e) && have == e.Set && have != e.Found {
 			return true, nil
 		}
 	}
 	return false, nil
 }
 
-func (a *Agent) restore(ctx context.Context, c ocf.Call, e record.Entry) error {
+func (a *Agent) restore(ctx context.Context, c ocf.Call, e ledger.Entry) error {
 	have, err := a.kernel.Get(ctx, e.Setting)
 	switch {
 	case err != nil:
@@ -413,25 +414,25 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	failed := func(format string, args ...any) (ocf.Status, error) {
 		return ocf.Status{State: ocf.Failed, Reason: fmt.Sprintf(format, args...)}, nil
 	}
-	store, err := record.In(c.StateDir)
+	store, err := ledger.In(c.StateDir)
 	if err != nil {
 		return ocf.Status{}, err
 	}
-	ledger, err := store.LoadLedger()
+	l, err := store.Load()
 	switch {
-	case errors.Is(err, record.ErrDamaged):
-		entries := append(ledger.Held(c.Instance), a.lost(ctx, ledger)...)
-		return a.unlessGone(ctx, c, ledger, entries, fmt.Sprintf("%v; stop and start this resource", err))
+	case errors.Is(err, state.ErrDamaged):
+		entries := append(l.Held(c.Instance), a.lost(ctx, l)...)
+		return a.unlessGone(ctx, c, l, entries, fmt.Sprintf("%v; stop and start this resource", err))
 	case err != nil:
 		return ocf.Status{}, err
-	case ledger.State(c.Instance) == "":
+	case l.State(c.Instance) == "":
 		return ocf.Status{State: ocf.Stopped, Reason: "this resource has set nothing on this host"}, nil
-	case ledger.State(c.Instance) == record.Stopping:
-		return a.unlessGone(ctx, c, ledger, ledger.Held(c.Instance), "the last stop did not end; stop it again")
+	case l.State(c.Instance) == ledger.Stopping:
+		return a.unlessGone(ctx, c, l, l.Held(c.Instance), "the last stop did not end; stop it again")
 	}
-	held := ledger.Held(c.Instance)
+	held := l.Held(c.Instance)
 	if a.released {
-		return a.unlessGone(ctx, c, ledger, held, "not everything is put back; stop it again")
+		return a.unlessGone(ctx, c, l, held, "not everything is put back; stop it again")
 	}
 	settings := make([]host.Setting, 0, len(held))
 	for _, e := range held {
@@ -440,7 +441,7 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 			return ocf.Status{}, plain(err)
 		}
 		if !e.Fits(have, e.Set) {
-			return a.unlessGone(ctx, c, ledger, held, fmt.Sprintf("%s is %s and not %s; %s", e.Setting, cmp.Or(have, "gone"), e.Set, e.Command(e.Set)))
+			return a.unlessGone(ctx, c, l, held, fmt.Sprintf("%s is %s and not %s; %s", e.Setting, cmp.Or(have, "gone"), e.Set, e.Command(e.Set)))
 		}
 		settings = append(settings, e.Setting)
 	}
@@ -457,8 +458,8 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 
 // unlessGone is failed for a reason, unless the kernel has nothing of this resource: a
 // ledger that could not be written by stop says otherwise.
-func (a *Agent) unlessGone(ctx context.Context, c ocf.Call, ledger record.Ledger, entries []record.Entry, reason string) (ocf.Status, error) {
-	remains, err := a.remains(ctx, ledger, c.Instance, entries)
+func (a *Agent) unlessGone(ctx context.Context, c ocf.Call, l ledger.Ledger, entries []ledger.Entry, reason string) (ocf.Status, error) {
+	remains, err := a.remains(ctx, l, c.Instance, entries)
 	switch {
 	case err != nil:
 		return ocf.Status{}, err

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"lvs-agents/internal/host"
-	"lvs-agents/internal/state/record"
+	"lvs-agents/internal/state"
 	"lvs-agents/ocf"
 )
 
@@ -73,7 +73,7 @@ func (a *Agent) refreshDue(c ocf.Call) bool {
 	if err != nil || errParse != nil {
 		return true
 	}
-	age := record.SinceBoot() - at
+	age := state.SinceBoot() - at
 	return age < 0 || age >= time.Duration(a.RefreshInterval)*time.Second
 }
 
@@ -83,7 +83,7 @@ func (a *Agent) rememberAnnouncement(c ocf.Call) {
 	if a.RefreshInterval == 0 || a.ArpCountRefresh == 0 {
 		return
 	}
-	if err := a.notes(c).announced.Write(record.SinceBoot().String() + "\n"); err != nil {
+	if err := a.notes(c).announced.Write(state.SinceBoot().String() + "\n"); err != nil {
 		c.Log.Debugf("the time of the announcement was not written: %v", err)
 	}
 }

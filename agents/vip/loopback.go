@@ -6,19 +6,19 @@ import (
 	"slices"
 	"strings"
 
+	"lvs-agents/agents/vip/note"
 	"lvs-agents/internal/host"
-	"lvs-agents/internal/state/record"
 	"lvs-agents/ocf"
 )
 
 // notes is what a resource has to know after its process has ended.
-type notes struct{ lo, proof, announced record.Note }
+type notes struct{ lo, proof, announced note.Note }
 
 func (a *Agent) notes(c ocf.Call) notes {
 	return notes{
-		lo:        record.NoteOf(c.StateDir, record.Loopback, c.Instance),
-		proof:     record.NoteOf(c.StateDir, record.Proof, c.Instance),
-		announced: record.NoteOf(c.StateDir, record.Announced, c.Instance),
+		lo:        note.Of(c.StateDir, note.Loopback, c.Instance),
+		proof:     note.Of(c.StateDir, note.Proof, c.Instance),
+		announced: note.Of(c.StateDir, note.Announced, c.Instance),
 	}
 }
 

@@ -11,9 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"lvs-agents/agents/vip/note"
 	"lvs-agents/internal/host"
 	"lvs-agents/internal/kernel/kerneltest"
-	"lvs-agents/internal/state/record"
 	"lvs-agents/ocf"
 )
 
@@ -361,7 +361,7 @@ func sortedLines(text, want string) string {
 // proof is what lvsctl status shows.
 func (n node) proof(t *testing.T) string {
 	t.Helper()
-	text, err := record.NoteOf(n.state, record.Proof, "web").Read()
+	text, err := note.Of(n.state, note.Proof, "web").Read()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,8 @@ import (
 
 	"lvs-agents/internal/doctor"
 	"lvs-agents/internal/host"
-	"lvs-agents/internal/state/record"
+	"lvs-agents/internal/ledger"
+	"lvs-agents/internal/state"
 )
 
 // examine prints what is wrong with this host as a real server or a director.
@@ -51,15 +52,15 @@ func realServer(sys system, words []string, tunnel bool) ([]host.Setting, error)
 		ips = append(ips, ip.Unmap())
 	}
 	var settings []host.Setting
-	store, err := record.In(sys.stateDir)
+	store, err := ledger.In(sys.stateDir)
 	if err != nil {
 		return nil, err
 	}
-	ledger, err := store.LoadLedger()
-	if err != nil && !errors.Is(err, record.ErrDamaged) {
+	l, err := store.Load()
+	if err != nil && !errors.Is(err, state.ErrDamaged) {
 		return nil, err
 	}
-	for _, e := range ledger.Entries {
+	for _, e := range l.Entries {
 		settings = append(settings, e.Setting)
 	}
 	if len(ips) > 0 {

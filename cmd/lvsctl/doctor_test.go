@@ -11,7 +11,7 @@ import (
 
 	"lvs-agents/internal/doctor"
 	"lvs-agents/internal/host"
-	"lvs-agents/internal/state/record"
+	"lvs-agents/internal/ledger"
 )
 
 // patient is examined; asked is what for.
@@ -39,14 +39,14 @@ func (p *patient) Examine(_ context.Context, settings []host.Setting) ([]doctor.
 
 func TestDoctor(t *testing.T) {
 	state := t.TempDir()
-	store, err := record.In(state)
+	store, err := ledger.In(state)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var ledger record.Ledger
-	ledger.Enter("web", record.Running)
-	ledger.Hold("web", host.Setting{Kind: host.HostAddress, NIC: "lo", IP: netip.MustParseAddr("192.0.2.10"), Scope: "host"}, host.Off, host.On)
-	if err := store.SaveLedger(ledger); err != nil {
+	var l ledger.Ledger
+	l.Enter("web", ledger.Running)
+	l.Hold("web", host.Setting{Kind: host.HostAddress, NIC: "lo", IP: netip.MustParseAddr("192.0.2.10"), Scope: "host"}, host.Off, host.On)
+	if err := store.Save(l); err != nil {
 		t.Fatal(err)
 	}
 	ill := []doctor.Finding{{What: "eth0 answers", Why: "it is 0", Fix: "sysctl"}}

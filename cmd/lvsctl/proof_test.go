@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"lvs-agents/internal/state/record"
+	"lvs-agents/agents/vip/note"
 )
 
 func TestStatusShowsWhatNeighboursSaid(t *testing.T) {
@@ -13,7 +13,7 @@ func TestStatusShowsWhatNeighboursSaid(t *testing.T) {
 		"web-vip": "192.0.2.10 on eth0: neighbour 192.0.2.254 sends to this node\n",
 		"dns-vip": "192.0.2.53 on eth0: neighbour 192.0.2.1 did not answer within 3000ms\n192.0.2.53 on eth0: neighbour 192.0.2.2 sends to this node\n",
 	} {
-		if err := record.NoteOf(state, record.Proof, id).Write(text); err != nil {
+		if err := note.Of(state, note.Proof, id).Write(text); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -13,8 +13,8 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"lvs-agents/agents/vip/note"
 	"lvs-agents/internal/control"
-	"lvs-agents/internal/state/record"
 )
 
 // status prints what the health daemons of this node know.
@@ -35,7 +35,7 @@ func status(ctx context.Context, sys system, asJSON bool) int {
 			code = failed(sys, err)
 		}
 	}
-	proofs, err := record.Notes(sys.stateDir, record.Proof)
+	proofs, err := note.All(sys.stateDir, note.Proof)
 	if err != nil {
 		return failed(sys, err)
 	}

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io"
 	"io/fs"
 	"net"
@@ -89,37 +88,14 @@ func (s Snapshot) Unknown() int {
 	return n
 }
 
-// Dir is where daemons keep their sockets and pid files.
-func Dir(stateDir string) string { return filepath.Join(stateDir, "directord") }
-
 // Path is the socket of a daemon.
-func Path(stateDir, id string) string { return filepath.Join(Dir(stateDir), Name(id)+".sock") }
-
-// longest is how long Name's result may be, in bytes: the path of a unix socket
-// has 107 at most, of which the longest state directory in use,
-// /run/lvs-agents/netns-f0000487, and the rest of Path leave so many.
-const longest = 60
-
-// Name makes a file name of an id; of a name, the same name. Of a long one a
-// checksum stands for the end.
-func Name(id string) string {
-	name := strings.Map(func(r rune) rune {
-		if r == '/' || r == 0 {
-			return '_'
-		}
-		return r
-	}, id)
-	if len(name) <= longest {
-		return name
-	}
-	sum := fnv.New64a()
-	_, _ = sum.Write([]byte(id))
-	return fmt.Sprintf("%s%%%016x", strings.ToValidUTF8(name[:longest-17], ""), sum.Sum64())
+func Path(stateDir, id string) string {
+	return filepath.Join(state.DaemonDir(stateDir), state.SocketName(id)+".sock")
 }
 
 // IDs lists the daemons that have a socket, sorted.
 func IDs(stateDir string) ([]string, error) {
-	entries, err := os.ReadDir(Dir(stateDir))
+	entries, err := os.ReadDir(state.DaemonDir(stateDir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -180,7 +156,7 @@ func call(ctx context.Context, stateDir, id, name string, result any) error {
 
 // exchange sends a line and returns the reply without its end.
 func exchange(ctx context.Context, stateDir, id string, line []byte) ([]byte, error) {
-	if err := state.Trust(Dir(stateDir)); err != nil { // anybody may listen there
+	if err := state.Trust(state.DaemonDir(stateDir)); err != nil { // anybody may listen there
 		return nil, fmt.Errorf("asking directord %s: %w", id, err)
 	}
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", Path(stateDir, id))
@@ -229,4 +205,6 @@ func explained(err error, path string) error {
 const ServeVerb = "--serve"
 
 // PIDFile is the identity of a daemon, see package daemon.
-func PIDFile(stateDir, id string) string { return filepath.Join(Dir(stateDir), Name(id)+".pid") }
+func PIDFile(stateDir, id string) string {
+	return filepath.Join(state.DaemonDir(stateDir), state.SocketName(id)+".pid")
+}

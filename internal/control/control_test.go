@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"lvs-agents/internal/state"
 )
 
 type fake struct {
@@ -150,15 +152,15 @@ func TestAlive(t *testing.T) {
 func TestNamesFitIntoASocket(t *testing.T) {
 	long := strings.Repeat("a", 300)
 	for _, id := range []string{"web", "web:0", "a/b", long, long + "b", strings.Repeat("ä", 100)} {
-		name := Name(id)
+		name := state.SocketName(id)
 		if path := Path("/run/resource-agents/lvs-agents", id); len(path) > 107 {
 			t.Errorf("%s has %d characters", path, len(path))
 		}
-		if again := Name(name); again != name {
+		if again := state.SocketName(name); again != name {
 			t.Errorf("got %s, want %s", again, name)
 		}
 	}
-	if Name(long) == Name(long+"b") {
+	if state.SocketName(long) == state.SocketName(long+"b") {
 		t.Error("two ids have one name")
 	}
 	dir := stateDir(t)

@@ -8,16 +8,12 @@ import (
 	"time"
 )
 
-// FuzzTalk sends any bytes to a daemon's socket, and reads them where it leaves
-// its beat.
+// FuzzTalk sends any bytes to a daemon's socket.
 func FuzzTalk(f *testing.F) {
-	for _, text := range []string{"{\"version\":1,\"request\":\"status\"}\n", "{\"version\":1,\"request\":\"resync\"}\n", "resync\n", "status", "\x00\xff\n", "status\nresync\n", "123.456 10.000\n-t 192.0.2.10:80 192.0.2.21:80\n"} {
+	for _, text := range []string{"{\"version\":1,\"request\":\"status\"}\n", "{\"version\":1,\"request\":\"resync\"}\n", "resync\n", "status", "\x00\xff\n", "status\nresync\n"} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, said []byte) {
-		if beat, err := parseBeat(string(said)); err == nil {
-			_ = Snapshot{LoopAge: beat.Age.Seconds(), Limit: beat.Limit.Seconds()}.Alive()
-		}
 		ours, theirs := net.Pipe()
 		done := make(chan []byte)
 		go func() {

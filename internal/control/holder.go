@@ -2,11 +2,10 @@ package control
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"time"
 
 	"lvs-agents/internal/daemon"
+	"lvs-agents/internal/state"
 )
 
 // Memory is how long the verdicts of a health daemon count after it has ended. Its
@@ -35,11 +34,11 @@ func Look(stateDir, id string) (Presence, error) {
 	case lives:
 		return Present, nil
 	}
-	beat, err := readBeat(beatFile(stateDir, id))
-	if err == nil && beat.Age >= 0 && beat.Age <= Memory {
+	last, err := state.LoadVerdicts(stateDir, id)
+	if err == nil && last.Age >= 0 && last.Age <= Memory {
 		return Ended, nil
 	}
-	return Gone, nil // also with a beat that says nothing
+	return Gone, nil // also with verdicts that cannot be read
 }
 
 // Lives reports whether the process of a daemon is there. It may hang.
@@ -48,18 +47,14 @@ func Lives(stateDir, id string) (bool, error) {
 	return s.Running, err
 }
 
-// Bad returns the real servers that one daemon found bad when it last looked, as
-// record.Server calls them. Without a beat of this daemon there are none.
-func Bad(stateDir, id string) (map[string]bool, error) {
-	beat, err := readBeat(beatFile(stateDir, id))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+// Pulse judges a daemon that does not reply by the age of its last verdicts: nil while
+// its loops are young, since a machine may be busy for a while.
+func Pulse(stateDir, id string, pid int) error {
+	last, err := state.LoadVerdicts(stateDir, id)
+	if err != nil {
+		return err
 	}
-	bad := map[string]bool{}
-	for _, server := range beat.Bad {
-		bad[server] = true
-	}
-	return bad, nil
+	return Snapshot{PID: pid, LoopAge: last.Age.Seconds(), Limit: last.Limit.Seconds()}.Alive()
 }
 
 // Daemons is how agents speak with the health daemons of a node.

@@ -25,10 +25,10 @@ type Daemon interface {
 // Listen makes the socket of a daemon, readable by root alone. A socket that a
 // dead daemon left is replaced: the caller holds the daemon's identity.
 func Listen(stateDir, id string) (*net.UnixListener, error) {
-	if err := os.MkdirAll(Dir(stateDir), 0o755); err != nil {
+	if err := os.MkdirAll(state.DaemonDir(stateDir), 0o755); err != nil {
 		return nil, err
 	}
-	if err := state.Trust(Dir(stateDir)); err != nil {
+	if err := state.Trust(state.DaemonDir(stateDir)); err != nil {
 		return nil, err
 	}
 	path := Path(stateDir, id)

@@ -25,6 +25,7 @@ import (
 	"lvs-agents/internal/disk"
 	"lvs-agents/internal/health"
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/state"
 	"lvs-agents/internal/state/record"
 )
 
@@ -254,7 +255,7 @@ func (s *server) work(ctx context.Context, d *health.Daemon, listener *net.UnixL
 }
 
 // beat is for monitors that get no reply, and for the next start of ipvs.
-func (s *server) beat(b control.Beat) {
+func (s *server) beat(b state.Verdicts) {
 	s.programs.started.Reap()
 	if !s.holds() {
 		return // the file belongs to the next daemon

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/state"
 	"lvs-agents/internal/state/record"
 )
 
@@ -180,7 +181,7 @@ func (r *reconciler) records() (map[string]record.Record, error) {
 	byID := map[string]record.Record{}
 	for _, held := range all {
 		if path := r.store.Path(held.ID); slices.Contains(damaged, path) {
-			return nil, fmt.Errorf("%s: %w; stop its resource, which removes it", path, record.ErrDamaged)
+			return nil, fmt.Errorf("%s: %w; stop its resource, which removes it", path, state.ErrDamaged)
 		}
 		byID[held.ID] = held
 	}

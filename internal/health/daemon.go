@@ -15,6 +15,7 @@ import (
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/state"
 	"lvs-agents/internal/state/record"
 )
 
@@ -36,7 +37,7 @@ type Options struct {
 	// other daemon as there.
 	Lives func(id string) (bool, error)
 	// Beat is told every second how the daemon is; nil for nobody.
-	Beat func(control.Beat)
+	Beat func(state.Verdicts)
 	// Accepted is told of every configuration before it is used; nil for nobody.
 	Accepted func(Setup)
 	// Changed is told of every change of the table that a verdict asked for,

@@ -8,6 +8,7 @@ import (
 
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/state"
 	"lvs-agents/internal/state/record"
 )
 
@@ -78,7 +79,7 @@ func (d *Daemon) beat() {
 	if d.options.Beat == nil {
 		return
 	}
-	beat := control.Beat{Age: max(d.reconciler.age(), d.wheel.age()), Limit: d.limit()}
+	beat := state.Verdicts{Age: max(d.reconciler.age(), d.wheel.age()), Limit: d.limit()}
 	for _, service := range d.setup.Services {
 		for _, real := range service.Reals {
 			if d.verdict(real) == Bad {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -54,8 +55,8 @@ func cookie() string {
 	return strconv.FormatUint(n, 10)
 }
 
-// Owner is what a file says of where it was written, without the cookie: versions
-// before this one have only that.
+// Owner is where a file was written, without the cookie, which the oldest versions did
+// not write.
 func (h Here) Owner() string { return h.Boot + " " + h.Inode }
 
 // Wrote reports whether a file with this owner and cookie, which is empty for
@@ -84,4 +85,14 @@ func isMain(inode string) bool {
 	}
 	first, err := os.Readlink("/proc/1/ns/net")
 	return err == nil && first == "net:["+inode+"]"
+}
+
+// SinceBoot is CLOCK_BOOTTIME: the same for all processes, and no clock change
+// moves it.
+func SinceBoot() time.Duration {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
+		return 0
+	}
+	return time.Duration(now.Nano())
 }

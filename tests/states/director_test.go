@@ -29,6 +29,7 @@ import (
 	watch "lvs-agents/internal/health"
 	"lvs-agents/internal/kernel/kerneltest"
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/state"
 	"lvs-agents/internal/state/record"
 	"lvs-agents/ocf"
 	"lvs-agents/ocf/ocftest"
@@ -153,7 +154,7 @@ func (d *director) launch(ctx context.Context, id string) error {
 	r.Daemon = watch.New(watch.Options{
 		ID: id, Config: d.file, PID: os.Getpid(), Kernel: d.kernel, Store: store, Log: log, Load: d.load,
 		Lives:   func(id string) (bool, error) { return control.Lives(d.state, id) },
-		Beat:    func(b control.Beat) { _ = b.Save(d.state, id) }, // a test that needs it notices
+		Beat:    func(b state.Verdicts) { _ = b.Save(d.state, id) }, // a test that needs it notices
 		Checked: d.checked,
 		Checker: func(p watch.Probe) (check.Checker, error) { return checker{d, p.Addr}, nil },
 	})
@@ -324,12 +325,12 @@ func (d *director) settle(long bool) {
 func (d *director) later() {
 	for _, id := range []string{healthID, directord} {
 		if d.daemons[id] == nil {
-			bad, err := control.Bad(d.state, id)
+			bad, err := state.Bad(d.state, id)
 			if err != nil {
 				d.t.Fatal(err)
 			}
-			if _, err := os.Stat(control.Dir(d.state)); err == nil {
-				_ = control.Beat{Age: 2 * control.Memory, Bad: slices.Sorted(keys(bad))}.Save(d.state, id)
+			if _, err := os.Stat(state.DaemonDir(d.state)); err == nil {
+				_ = state.Verdicts{Age: 2 * control.Memory, Bad: slices.Sorted(keys(bad))}.Save(d.state, id)
 			}
 		}
 	}

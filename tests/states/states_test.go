@@ -10,6 +10,7 @@ import (
 
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/state"
 	"lvs-agents/internal/state/record"
 	"lvs-agents/metadata/metadatatest"
 )
@@ -117,7 +118,7 @@ func (d *director) key() string {
 	}
 	for _, id := range []string{healthID, directord} {
 		presence, err := control.Look(d.state, id)
-		bad, errBad := control.Bad(d.state, id)
+		bad, errBad := state.Bad(d.state, id)
 		fmt.Fprintf(&b, "%s %v %v %v %v\n", id, presence, slices.Sorted(keys(bad)), err, errBad)
 		if r := d.daemons[id]; r != nil {
 			s, err := r.Snapshot(d.t.Context())

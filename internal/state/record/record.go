@@ -5,9 +5,9 @@
 package record
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -16,14 +16,11 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/state"
 )
-
-// ErrDamaged says that a record exists but was not read completely. What could
-// be read comes with it.
-var ErrDamaged = errors.New("damaged record")
 
 // State is what the resource is about to be.
 type State string
@@ -99,7 +96,6 @@ func (r Record) Scope() lvs.Scope {
 type Store struct {
 	dir  string // of the ipvs records
 	lock string // path of the lock file
-	host string // path of the ledger
 	here state.Here
 }
 
@@ -113,70 +109,30 @@ func In(stateDir string) (Store, error) {
 	return Store{
 		dir:  filepath.Join(stateDir, "ipvs"),
 		lock: filepath.Join(stateDir, "lock-"+here.Inode),
-		host: filepath.Join(stateDir, "realserver-"+here.Inode),
 		here: here,
 	}, nil
 }
 
 // Path is the file of a resource's record.
-func (s Store) Path(id string) string { return filepath.Join(s.dir, escape(id)) }
-
-// longest is how long a file name of ours may be: temporary ones have a dot more
-// than 255 bytes allow.
-const longest = 200
-
-// escape makes one file name of any id. Ids of globally unique clones have a
-// colon. Of a long one a checksum stands for the end.
-func escape(id string) string {
-	name := escapeAll(id)
-	if len(name) <= longest {
-		return name
-	}
-	sum := fnv.New64a()
-	_, _ = sum.Write([]byte(id))
-	return fmt.Sprintf("%s%%%016x", name[:longest-17], sum.Sum64())
-}
-
-func escapeAll(id string) string {
-	var b strings.Builder
-	for i := range len(id) {
-		c := id[i]
-		plain := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-_:", c) >= 0 || c == '.' && i > 0
-		if plain {
-			b.WriteByte(c)
-		} else {
-			fmt.Fprintf(&b, "%%%02X", c)
-		}
-	}
-	return b.String()
-}
+func (s Store) Path(id string) string { return filepath.Join(s.dir, state.FileName(id)) }
 
 // Load returns the record of a resource. It is fs.ErrNotExist if there is none
-// of this boot and this network namespace, ErrDamaged if it cannot be read
+// of this boot and this network namespace, state.ErrDamaged if it cannot be read
 // completely, or if others than root may have written it.
 func (s Store) Load(id string) (Record, error) {
 	path := s.Path(id)
-	text, err := read(path)
+	text, err := state.Load(path)
 	if err != nil {
 		return Record{}, err
 	}
-	r, author, err := parse(text)
+	r, origin, err := parse(text)
 	if err != nil {
 		return r, fmt.Errorf("%s: %w", path, err)
 	}
-	if !author.wrote(s.here) {
+	if !s.here.Wrote(origin.Owner, origin.Cookie) {
 		return Record{}, fmt.Errorf("%s is of another boot or network namespace: %w", path, fs.ErrNotExist)
 	}
 	return r, nil
-}
-
-// read reads a file of this package. What cannot be read is damaged.
-func read(path string) (string, error) {
-	text, err := state.Read(path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	return text, err
 }
 
 // Others returns the records of all other resources, sorted by id, with what can
@@ -190,21 +146,21 @@ func (s Store) Others(id string) (others []Record, damaged []string, err error) 
 		return nil, nil, err
 	}
 	for _, entry := range entries {
-		if entry.Name() == escape(id) || strings.HasPrefix(entry.Name(), ".") {
+		if entry.Name() == state.FileName(id) || strings.HasPrefix(entry.Name(), ".") {
 			continue
 		}
 		path := filepath.Join(s.dir, entry.Name())
-		text, err := read(path)
+		text, err := state.Load(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // it stopped meanwhile
 		}
-		r, author, errParse := parse(text)
+		r, origin, errParse := parse(text)
 		switch {
 		case id != "" && r.ID == id: // a copy of its own
 			continue
 		case err != nil || errParse != nil:
 			damaged = append(damaged, path)
-		case !author.wrote(s.here) || escape(r.ID) != entry.Name():
+		case !s.here.Wrote(origin.Owner, origin.Cookie) || state.FileName(r.ID) != entry.Name():
 			continue
 		}
 		others = append(others, r)
@@ -222,13 +178,33 @@ func (s Store) Copies() []string {
 		if strings.HasPrefix(entry.Name(), ".") {
 			continue
 		}
-		text, err := read(path)
-		r, author, errParse := parse(text)
-		if err == nil && errParse == nil && author.wrote(s.here) && escape(r.ID) != entry.Name() {
+		text, err := state.Load(path)
+		r, origin, errParse := parse(text)
+		if err == nil && errParse == nil && s.here.Wrote(origin.Owner, origin.Cookie) && state.FileName(r.ID) != entry.Name() {
 			copies = append(copies, path)
 		}
 	}
 	return copies
+}
+
+// Lock waits until no other process changes the IPVS table of this network namespace: see
+// state.Lock.
+func (s Store) Lock(ctx context.Context, who string, until time.Time) (func(), error) {
+	unlock, err := state.Lock(ctx, s.lock, who, until)
+	return unlock, locking(err)
+}
+
+// LockInHalf is state.LockInHalf for the IPVS table.
+func (s Store) LockInHalf(ctx context.Context, who string) (func(), error) {
+	unlock, err := state.LockInHalf(ctx, s.lock, who)
+	return unlock, locking(err)
+}
+
+func locking(err error) error {
+	if err != nil {
+		return fmt.Errorf("locking the IPVS table: %w", err)
+	}
+	return nil
 }
 
 // Save replaces the record of a resource. After a crash either the old or the
@@ -249,7 +225,7 @@ const (
 
 func (s Store) format(r Record) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n# owner %s\n# cookie %s\n# id %q\n# state %s\n# generation %d\n", title, s.here.Owner(), s.here.Cookie, r.ID, r.State, r.Generation)
+	fmt.Fprintf(&b, "%s\n%s# id %q\n# state %s\n# generation %d\n", title, s.here.Head("# "), r.ID, r.State, r.Generation)
 	b.WriteString(r.Services.String())
 	for _, id := range r.Removing {
 		fmt.Fprintf(&b, "# removing %s\n", id)
@@ -263,20 +239,20 @@ func (s Store) format(r Record) string {
 	for _, id := range r.Claimed {
 		fmt.Fprintf(&b, "# claimed %s\n", id)
 	}
-	return sealed(b.String(), "# ") + end + "\n"
+	return state.Seal(b.String(), "# ") + end + "\n"
 }
 
 // parse reads as much as it can; the error is for the rest.
-func parse(text string) (Record, author, error) {
+func parse(text string) (Record, state.Origin, error) {
 	var r Record
-	var by author
+	var origin state.Origin
 	var services lvs.Builder
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	var errs []error
 	if lines[0] != title || lines[len(lines)-1] != end {
 		errs = append(errs, errors.New("it is not complete"))
 	}
-	if err := unchanged(text, "# "); err != nil {
+	if _, err := state.Unseal(text, "# "); err != nil {
 		errs = append(errs, err)
 	}
 	for n, line := range lines {
@@ -286,10 +262,7 @@ func parse(text string) (Record, author, error) {
 		case !strings.HasPrefix(line, "#"):
 			err = services.Add(line)
 		case !ok || line == title:
-		case name == "owner":
-			by.owner = value
-		case name == "cookie":
-			by.cookie = value
+		case origin.Read(name, value):
 		case name == "id":
 			r.ID, err = strconv.Unquote(value)
 		case name == "state":
@@ -314,9 +287,9 @@ func parse(text string) (Record, author, error) {
 		errs = append(errs, fmt.Errorf("state %q is unknown", r.State))
 	}
 	if len(errs) > 0 {
-		return r, by, fmt.Errorf("%w: %w", ErrDamaged, errors.Join(errs...))
+		return r, origin, fmt.Errorf("%w: %w", state.ErrDamaged, errors.Join(errs...))
 	}
-	return r, by, nil
+	return r, origin, nil
 }
 
 func parseID(ids []lvs.ServiceID, value string) ([]lvs.ServiceID, error) {

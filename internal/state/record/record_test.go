@@ -1,13 +1,10 @@
 package record
 
 import (
-	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -15,12 +12,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"lvs-agents/internal/lvs"
-	"lvs-agents/internal/process"
 	"lvs-agents/internal/state"
 )
 
@@ -143,7 +138,7 @@ func TestDamagedRecordGivesWhatCanBeRead(t *testing.T) {
 		if err := os.WriteFile(s.Path("web"), whole[:n], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Load("web"); !errors.Is(err, ErrDamaged) && n < len(whole)-1 {
+		if _, err := s.Load("web"); !errors.Is(err, state.ErrDamaged) && n < len(whole)-1 {
 			t.Fatalf("%d of %d bytes: %v", n, len(whole), err)
 		}
 	}
@@ -153,7 +148,7 @@ func TestDamagedRecordGivesWhatCanBeRead(t *testing.T) {
 	}
 	got, err := s.Load("web")
 	want := strings.Replace(web, "-A -f 5 -6 -s mh -b flag-1\n", "", 1)
-	if !errors.Is(err, ErrDamaged) || got.Services.String() != want {
+	if !errors.Is(err, state.ErrDamaged) || got.Services.String() != want {
 		t.Errorf("%v\n%s", err, got.Services)
 	}
 }
@@ -173,7 +168,7 @@ func TestChangedRecordIsDamaged(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := s.Path("web") + ": damaged record: a line was changed after it was written"
-		if r, err := s.Load("web"); !errors.Is(err, ErrDamaged) || err.Error() != want || r.ID != "web" {
+		if r, err := s.Load("web"); !errors.Is(err, state.ErrDamaged) || err.Error() != want || r.ID != "web" {
 			t.Errorf("%s: got %v, want %s", after, err, want)
 		}
 	}
@@ -240,7 +235,7 @@ func TestPipeInThePlaceOfARecordIsDamage(t *testing.T) {
 	if err := syscall.Mkfifo(s.Path("web"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Load("web"); !errors.Is(err, ErrDamaged) {
+	if _, err := s.Load("web"); !errors.Is(err, state.ErrDamaged) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -280,110 +275,4 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
-}
-
-// TestMain makes this test binary a process that holds the lock when another
-// test says so.
-func TestMain(m *testing.M) {
-	if dir := os.Getenv("RECORD_TEST_LOCK"); dir != "" {
-		os.Exit(helper(dir, os.Getenv("RECORD_TEST_LIMIT")))
-	}
-	os.Exit(m.Run())
-}
-
-func helper(dir, limit string) int {
-	d, err1 := time.ParseDuration(limit)
-	s, err2 := In(dir)
-	ctx, cancel := context.WithTimeout(context.Background(), d)
-	defer cancel()
-	until, _ := ctx.Deadline()
-	_, err3 := s.Lock(ctx, "web", until)
-	if err := errors.Join(err1, err2, err3); err != nil {
-		fmt.Println(err)
-		return 1
-	}
-	fmt.Println("locked")
-	_, _ = bufio.NewReader(os.Stdin).ReadString('\n') // until killed or told
-	return 0
-}
-
-func holdLock(t *testing.T, dir string, limit time.Duration) *exec.Cmd {
-	t.Helper()
-	holder := exec.Command(os.Args[0])
-	holder.Env = append(os.Environ(), "RECORD_TEST_LOCK="+dir, "RECORD_TEST_LIMIT="+limit.String())
-	stdin, err := holder.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := holder.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := holder.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = stdin.Close()
-		_ = holder.Process.Kill()
-		_ = holder.Wait()
-	})
-	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "locked\n" {
-		t.Fatalf("helper: %q %v", line, err)
-	}
-	return holder
-}
-
-func TestLockNamesItsHolder(t *testing.T) {
-	dir := t.TempDir()
-	holder := holdLock(t, dir, time.Hour)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	_, err := open(t, dir).Lock(ctx, "dns", time.Time{})
-	want := fmt.Sprintf("locking the IPVS table: web (process %d) has the lock: context deadline exceeded", holder.Process.Pid)
-	if err == nil || err.Error() != want {
-		t.Errorf("got %v, want %s", err, want)
-	}
-}
-
-func TestLockOfADeadProcessIsFree(t *testing.T) {
-	dir := t.TempDir()
-	holder := holdLock(t, dir, time.Hour)
-	if err := holder.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	unlock, err := open(t, dir).Lock(t.Context(), "dns", time.Time{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	unlock()
-}
-
-func TestHolderPastItsDeadlineIsKilled(t *testing.T) {
-	dir := t.TempDir()
-	holder := holdLock(t, dir, 10*time.Millisecond)
-	if err := holder.Process.Signal(syscall.SIGSTOP); err != nil { // hangs, deaf to everything but KILL
-		t.Fatal(err)
-	}
-	unlock, err := open(t, dir).Lock(t.Context(), "dns", time.Time{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unlock()
-	if err := holder.Wait(); err == nil || err.Error() != "signal: killed" {
-		t.Errorf("holder: %v", err)
-	}
-}
-
-func TestHolderIsNotKilledWhenItsPidBelongsToAnother(t *testing.T) {
-	other := exec.Command("sleep", "60")
-	if err := other.Start(); err != nil {
-		t.Fatal(err)
-	}
-	holder{process: process.Process{PID: other.Process.Pid, Start: 1}, deadline: 1}.kill()
-	if err := other.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Errorf("it was killed: %v", err)
-	}
-	if err := other.Wait(); err == nil || err.Error() != "signal: terminated" {
-		t.Errorf("it was killed: %v", err)
-	}
 }

@@ -1,4 +1,4 @@
-package record
+package state
 
 import (
 	"context"
@@ -13,49 +13,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvs-agents/internal/process"
-	"lvs-agents/internal/state"
 )
 
-// Lock waits until nobody else changes the IPVS table of this network
-// namespace and returns the function that lets the next one in. A holder that is
-// past its own deadline is killed: it cannot finish and would block a stop.
-// who names the caller for those who wait, and until is its own deadline; ctx
-// bounds the wait only. The lock ends with the process.
-func (s Store) Lock(ctx context.Context, who string, until time.Time) (func(), error) {
-	unlock, err := lock(ctx, s.lock, who, until)
-	if err != nil {
-		return nil, fmt.Errorf("locking the IPVS table: %w", err)
-	}
-	return unlock, nil
-}
-
-// LockInHalf waits for at most half of the time that is left: a look, and a stop,
-// which changes nothing but its own services, had better go on without the lock
-// than fail. The function that it returns is never nil.
-func (s Store) LockInHalf(ctx context.Context, who string) (func(), error) {
-	return inHalf(ctx, who, s.Lock)
-}
-
-// LockHostInHalf is to LockHost what LockInHalf is to Lock.
-func (s Store) LockHostInHalf(ctx context.Context, who string) (func(), error) {
-	return inHalf(ctx, who, s.LockHost)
-}
-
-func inHalf(ctx context.Context, who string, lock func(context.Context, string, time.Time) (func(), error)) (func(), error) {
-	until, limited := ctx.Deadline()
-	if limited {
-		half, cancel := context.WithTimeout(ctx, time.Until(until)/2)
-		defer cancel()
-		ctx = half
-	}
-	unlock, err := lock(ctx, who, until)
-	if err != nil {
-		return func() {}, err
-	}
-	return unlock, nil
-}
-
-func lock(ctx context.Context, path, who string, until time.Time) (func(), error) {
+// Lock locks a file and returns the function that gives the lock to the next process.
+// It kills a holder that is past its own deadline, since that one cannot finish and
+// would block a stop. who names the caller for processes that wait, until is the
+// caller's deadline, and ctx bounds the wait only. The lock ends with the process.
+func Lock(ctx context.Context, path, who string, until time.Time) (func(), error) {
 	file, err := openLock(path)
 	if err != nil {
 		return nil, err
@@ -76,6 +40,23 @@ func lock(ctx context.Context, path, who string, until time.Time) (func(), error
 	}, nil
 }
 
+// LockInHalf waits for at most half of the time that is left. A monitor, and a stop, which
+// changes nothing but what its resource owns, had better continue without the lock than
+// fail. The function that it returns is never nil.
+func LockInHalf(ctx context.Context, path, who string) (func(), error) {
+	until, limited := ctx.Deadline()
+	if limited {
+		half, cancel := context.WithTimeout(ctx, time.Until(until)/2)
+		defer cancel()
+		ctx = half
+	}
+	unlock, err := Lock(ctx, path, who, until)
+	if err != nil {
+		return func() {}, err
+	}
+	return unlock, nil
+}
+
 // openLock opens a lock file. On a file system that is read-only, one that is there
 // can still be locked.
 func openLock(path string) (*os.File, error) {
@@ -83,9 +64,9 @@ func openLock(path string) (*os.File, error) {
 	if err != nil && !errors.Is(err, unix.EROFS) {
 		return nil, err
 	}
-	file, err := state.Open(path, os.O_RDWR|os.O_CREATE)
+	file, err := Open(path, os.O_RDWR|os.O_CREATE)
 	if errors.Is(err, unix.EROFS) {
-		return state.Open(path, os.O_RDONLY)
+		return Open(path, os.O_RDONLY)
 	}
 	return file, err
 }
@@ -194,14 +175,4 @@ func (h holder) String() string {
 		return "another process"
 	}
 	return fmt.Sprintf("%s (process %d)", h.who, h.process.PID)
-}
-
-// SinceBoot is CLOCK_BOOTTIME: the same for all processes, and no clock change
-// moves it.
-func SinceBoot() time.Duration {
-	var now unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
-		return 0
-	}
-	return time.Duration(now.Nano())
 }

@@ -11,6 +11,7 @@ import (
 
 	"lvs-agents/internal/host"
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/state"
 )
 
 // Kernel is the IPVS table of the network namespace.
@@ -56,7 +57,7 @@ func (s Store) Release(ctx context.Context, k Kernel, holder string, keep ...lvs
 	var ops []lvs.Op
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-	case err != nil && !errors.Is(err, ErrDamaged):
+	case err != nil && !errors.Is(err, state.ErrDamaged):
 		return nil, err
 	default:
 		own.ID = OwnID(holder) // also of a damaged one

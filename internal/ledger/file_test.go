@@ -1,4 +1,4 @@
-package record
+package ledger
 
 import (
 	"errors"
@@ -33,37 +33,37 @@ func TestLedgerIsReadBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l, err := s.LoadLedger(); err != nil || len(l.Holders) > 0 {
+	if l, err := s.Load(); err != nil || len(l.Holders) > 0 {
 		t.Errorf("before the first: %+v %v", l, err)
 	}
 	want := someLedger()
-	if err := s.SaveLedger(want); err != nil {
+	if err := s.Save(want); err != nil {
 		t.Fatal(err)
 	}
-	got, err := s.LoadLedger()
+	got, err := s.Load()
 	if diff := cmp.Diff(want, got, comparable); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
-	text, err := os.ReadFile(s.host)
+	text, err := os.ReadFile(s.path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	owned := strings.Index(string(text), "holder") // without an owner it may be anybody's
 	for cut := owned; cut < len(text)-1; cut++ {   // cut short anywhere it is damaged, and no reader dies of it
-		if err := os.WriteFile(s.host, text[:cut], 0o644); err != nil {
+		if err := os.WriteFile(s.path, text[:cut], 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.LoadLedger(); !errors.Is(err, ErrDamaged) {
+		if _, err := s.Load(); !errors.Is(err, state.ErrDamaged) {
 			t.Fatalf("cut after %d bytes: %v", cut, err)
 		}
 	}
 	for _, id := range []string{"web", `o"d d`} {
 		got.Leave(id)
 	}
-	if err := s.SaveLedger(got); err != nil {
+	if err := s.Save(got); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(s.host); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(s.path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("an empty ledger is left: %v", err)
 	}
 }
@@ -75,10 +75,10 @@ func TestLedgerOfAnotherNamespaceIsNone(t *testing.T) {
 	}
 	other := s
 	other.here.Inode = "1"
-	if err := other.SaveLedger(someLedger()); err != nil {
+	if err := other.Save(someLedger()); err != nil {
 		t.Fatal(err)
 	}
-	if l, err := s.LoadLedger(); err != nil || len(l.Holders) > 0 {
+	if l, err := s.Load(); err != nil || len(l.Holders) > 0 {
 		t.Errorf("%+v %v", l, err)
 	}
 }
@@ -99,13 +99,13 @@ func TestAloneCountsRunningHoldersOnly(t *testing.T) {
 
 func FuzzLedger(f *testing.F) {
 	s := Store{here: state.Here{Boot: "b", Inode: "1", Cookie: "2"}}
-	f.Add(s.formatLedger(someLedger()))
-	f.Add(ledgerTitle + "\nholder running \"web\"\nsetting \"x\" found")
+	f.Add(s.format(someLedger()))
+	f.Add(title + "\nholder running \"web\"\nsetting \"x\" found")
 	f.Fuzz(func(t *testing.T, text string) {
-		l, _, err := parseLedger(text)
-		written := s.formatLedger(l) // also of a damaged one: it is put right by that
-		again, by, readBack := parseLedger(written)
-		if readBack != nil || !by.wrote(s.here) || s.formatLedger(again) != written {
+		l, _, err := parse(text)
+		written := s.format(l) // also of a damaged one: it is put right by that
+		again, by, readBack := parse(written)
+		if readBack != nil || !s.here.Wrote(by.Owner, by.Cookie) || s.format(again) != written {
 			t.Errorf("%q (%v) became %q: %v", text, err, written, readBack)
 		}
 	})

@@ -1,4 +1,4 @@
-package record
+package note
 
 import (
 	"errors"
@@ -8,29 +8,31 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"lvs-agents/internal/state"
 )
 
 func TestNotes(t *testing.T) {
 	dir := t.TempDir()
-	note := NoteOf(dir, Loopback, "web/1")
+	n := Of(dir, Loopback, "web/1")
 	read := func(want string) {
 		t.Helper()
-		if got, err := note.Read(); err != nil || got != want {
+		if got, err := n.Read(); err != nil || got != want {
 			t.Errorf("got %q, %v; want %q", got, err, want)
 		}
 	}
 	read("")
 	for _, text := range []string{"one\ntwo\n", "three\n"} {
-		if err := note.Write(text); err != nil {
+		if err := n.Write(text); err != nil {
 			t.Fatal(err)
 		}
 		read(text)
 	}
-	got, err := Notes(dir, Loopback)
+	got, err := All(dir, Loopback)
 	if diff := cmp.Diff(map[string]string{"web%2F1": "three\n"}, got); diff != "" || err != nil {
 		t.Errorf("%v (-want +got):\n%s", err, diff)
 	}
-	if got, err := Notes(dir, Proof); err != nil || len(got) > 0 {
+	if got, err := All(dir, Proof); err != nil || len(got) > 0 {
 		t.Errorf("got %v, %v", got, err)
 	}
 	path := filepath.Join(dir, "vip", Loopback, "web%2F1")
@@ -39,7 +41,7 @@ func TestNotes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := note.Remove(); err != nil {
+		if err := n.Remove(); err != nil {
 			t.Error(err)
 		}
 		read("")
@@ -48,7 +50,7 @@ func TestNotes(t *testing.T) {
 	if err := os.WriteFile(path, []byte(owner+"9\n"+rest), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := note.Read(); !errors.Is(err, ErrDamaged) {
+	if _, err := n.Read(); !errors.Is(err, state.ErrDamaged) {
 		t.Errorf("a changed line: %v", err)
 	}
 	lines := strings.SplitAfter(string(text), "\n")

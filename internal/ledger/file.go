@@ -1,0 +1,175 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"lvs-agents/internal/host"
+	"lvs-agents/internal/state"
+)
+
+// Store is the ledger of this boot and of the network namespace of the process that
+// called In.
+type Store struct {
+	path string
+	here state.Here
+}
+
+// In returns the store below a state directory. It creates nothing before the first Save
+// or Lock.
+func In(stateDir string) (Store, error) {
+	here, err := state.Now()
+	return Store{filepath.Join(stateDir, "realserver-"+here.Inode), here}, err
+}
+
+// Lock waits until no other process changes the ledger and the settings in it: see
+// state.Lock.
+func (s Store) Lock(ctx context.Context, who string, until time.Time) (func(), error) {
+	unlock, err := state.Lock(ctx, s.path+".lock", who, until)
+	return unlock, locking(err)
+}
+
+// LockInHalf is state.LockInHalf for the ledger.
+func (s Store) LockInHalf(ctx context.Context, who string) (func(), error) {
+	unlock, err := state.LockInHalf(ctx, s.path+".lock", who)
+	return unlock, locking(err)
+}
+
+func locking(err error) error {
+	if err != nil {
+		return fmt.Errorf("locking the settings of this host: %w", err)
+	}
+	return nil
+}
+
+// Load returns the ledger, an empty one if there is none, and state.ErrDamaged with the
+// part that could be read of a damaged one.
+func (s Store) Load() (Ledger, error) {
+	text, err := state.Load(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Ledger{}, nil
+	}
+	if err != nil {
+		return Ledger{}, err
+	}
+	l, origin, err := parse(text)
+	_, changed := state.Unseal(text, "") // perhaps the line that says whose it is
+	if !s.here.Wrote(origin.Owner, origin.Cookie) && (origin.Owner != "" || err == nil) && changed == nil {
+		return Ledger{}, nil
+	}
+	if err != nil {
+		return l, fmt.Errorf("%s: %w: %w", s.path, state.ErrDamaged, err)
+	}
+	return l, nil
+}
+
+// Save replaces the ledger; an empty one is removed.
+func (s Store) Save(l Ledger) error {
+	if len(l.Holders) == 0 {
+		return state.Remove(s.path)
+	}
+	return state.Write(s.path, s.format(l))
+}
+
+// The name of the file, its title and its lines are those of the first version: a node
+// that is upgraded, or goes back to an older version, loses nothing that it owns.
+const (
+	title = "# lvs-agents ledger. Written by ocf:lvs:realserver; do not edit."
+	end   = "# end"
+)
+
+func (s Store) format(l Ledger) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n%s", title, s.here.Head(""))
+	for _, h := range l.Holders {
+		fmt.Fprintf(&b, "holder %s %q\n", h.State, h.ID)
+	}
+	for _, e := range l.Entries {
+		fmt.Fprintf(&b, "setting %q found %q set %q by", e.Setting, e.Found, e.Set)
+		for _, id := range e.By {
+			fmt.Fprintf(&b, " %q", id)
+		}
+		b.WriteByte('\n')
+	}
+	return state.Seal(b.String(), "") + end + "\n"
+}
+
+// parse reads as much as it can; the error is for the rest.
+func parse(text string) (l Ledger, origin state.Origin, err error) {
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	var errs []error
+	if lines[0] != title || lines[len(lines)-1] != end {
+		errs = append(errs, errors.New("it is not complete"))
+	}
+	if _, err := state.Unseal(text, ""); err != nil {
+		errs = append(errs, err)
+	}
+	for n, line := range lines {
+		word, rest, _ := strings.Cut(line, " ")
+		var err error
+		switch word {
+		case "owner", "cookie":
+			origin.Read(word, rest)
+		case "holder":
+			err = l.parseHolder(rest)
+		case "setting":
+			err = l.parseEntry(rest)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("line %d: %w", n+1, err))
+		}
+	}
+	for _, e := range l.Entries {
+		for _, id := range e.By {
+			if l.State(id) == "" {
+				l.Enter(id, Stopping)
+				errs = append(errs, fmt.Errorf("%q has no state", id))
+			}
+		}
+	}
+	return l, origin, errors.Join(errs...)
+}
+
+func (l *Ledger) parseHolder(text string) error {
+	state, quoted, _ := strings.Cut(text, " ")
+	id, err := strconv.Unquote(quoted)
+	if err != nil || State(state) != Running && State(state) != Stopping {
+		return fmt.Errorf("%q is no holder", text)
+	}
+	l.Enter(id, State(state))
+	return nil
+}
+
+func (l *Ledger) parseEntry(text string) error {
+	var words []string // the quoted ones
+	for rest := text; rest != ""; {
+		if rest[0] != '"' {
+			_, rest, _ = strings.Cut(rest, " ")
+			continue
+		}
+		quoted, err := strconv.QuotedPrefix(rest)
+		if err != nil {
+			return fmt.Errorf("%q: %w", text, err)
+		}
+		word, err := strconv.Unquote(quoted)
+		if err != nil {
+			return fmt.Errorf("%q: %w", text, err)
+		}
+		words, rest = append(words, word), strings.TrimPrefix(rest[len(quoted):], " ")
+	}
+	if len(words) < 4 {
+		return fmt.Errorf("%q is no setting", text)
+	}
+	setting, err := host.ParseSetting(words[0])
+	if err != nil {
+		return err
+	}
+	l.Entries = append(l.Entries, Entry{setting, words[1], words[2], words[3:]})
+	return nil
+}

@@ -1,0 +1,114 @@
+// Package ledger sets settings of a host for resources that share them, and puts back what
+// it found when the last resource is gone.
+package ledger
+
+import (
+	"slices"
+
+	"lvs-agents/internal/host"
+)
+
+// State is what a holder is about to be.
+type State string
+
+// The states of a holder. One whose stop was interrupted stays Stopping.
+const (
+	Running  State = "running"
+	Stopping State = "stopping"
+)
+
+// Ledger is what resources have set on this host and what they found. All
+// resources of a host share one, since they share the settings.
+type Ledger struct {
+	// Holders are the resources that have set something.
+	Holders []Holder
+	// Entries are in the order in which they were first set.
+	Entries []Entry
+}
+
+// Holder is a resource in the ledger.
+type Holder struct {
+	ID    string
+	State State
+}
+
+// Entry is one setting.
+type Entry struct {
+	host.Setting
+
+	Found, Set string   // values before the first holder came, and since
+	By         []string // ids of the holders, never empty
+}
+
+// State returns the state of a resource, empty if it holds nothing.
+func (l *Ledger) State(id string) State {
+	for _, h := range l.Holders {
+		if h.ID == id {
+			return h.State
+		}
+	}
+	return ""
+}
+
+// Enter puts a resource into a state.
+func (l *Ledger) Enter(id string, state State) {
+	i := slices.IndexFunc(l.Holders, func(h Holder) bool { return h.ID == id })
+	if i < 0 {
+		l.Holders = append(l.Holders, Holder{id, state})
+		return
+	}
+	l.Holders[i].State = state
+}
+
+// Hold notes that a resource is about to give a setting a value; found is its
+// present one, which counts only for the first holder. It returns the entry.
+func (l *Ledger) Hold(id string, s host.Setting, found, set string) Entry {
+	i := slices.IndexFunc(l.Entries, func(e Entry) bool { return e.Setting == s })
+	if i < 0 {
+		i = len(l.Entries)
+		l.Entries = append(l.Entries, Entry{Setting: s, Found: found, Set: set})
+	}
+	e := &l.Entries[i]
+	if !slices.Contains(e.By, id) {
+		e.By = append(slices.Clone(e.By), id)
+	}
+	return *e
+}
+
+// Held returns the entries of a resource, in order.
+func (l *Ledger) Held(id string) []Entry {
+	var held []Entry
+	for _, e := range l.Entries {
+		if slices.Contains(e.By, id) {
+			held = append(held, e)
+		}
+	}
+	return held
+}
+
+// Alone tells whether no running resource but id holds the entry.
+func (l *Ledger) Alone(id string, e Entry) bool {
+	return !slices.ContainsFunc(e.By, func(other string) bool { return other != id && l.State(other) == Running })
+}
+
+// Drop takes a resource off a setting.
+func (l *Ledger) Drop(id string, s host.Setting) {
+	var left []Entry
+	for _, e := range l.Entries {
+		if e.Setting == s {
+			e.By = slices.DeleteFunc(slices.Clone(e.By), func(by string) bool { return by == id })
+		}
+		if len(e.By) > 0 {
+			left = append(left, e)
+		}
+	}
+	l.Entries = left
+}
+
+// Leave takes a resource off everything.
+func (l *Ledger) Leave(id string) {
+	for _, e := range l.Held(id) {
+		l.Drop(id, e.Setting)
+	}
+	l.Holders = slices.DeleteFunc(slices.Clone(l.Holders), func(h Holder) bool { return h.ID == id })
+}

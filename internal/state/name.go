@@ -1,0 +1,50 @@
+package state
+
+import (
+	"fmt"
+	"hash/fnv"
+	"strings"
+)
+
+// FileName makes a file name of any id: each id has another one. Ids of globally unique
+// clones have a colon.
+func FileName(id string) string {
+	// Temporary files have a dot more than the 255 bytes of a name allow.
+	const longest = 200
+	var b strings.Builder
+	for i := range len(id) {
+		c := id[i]
+		plain := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-_:", c) >= 0 || c == '.' && i > 0
+		if plain {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return shorten(b.String(), id, longest)
+}
+
+// SocketName makes a file name of the id of a daemon; of a file name, the same name. So
+// an operator can give either, and files of daemons that run keep their names.
+func SocketName(id string) string {
+	// The path of a unix socket has 107 bytes at most. The longest state directory in use,
+	// /run/lvs-agents/netns-f0000487, and the rest of the path leave so many.
+	const longest = 60
+	name := strings.Map(func(r rune) rune {
+		if r == '/' || r == 0 {
+			return '_'
+		}
+		return r
+	}, id)
+	return strings.ToValidUTF8(shorten(name, id, longest), "")
+}
+
+// shorten replaces the end of a name that is too long by a checksum of its id.
+func shorten(name, id string, longest int) string {
+	if len(name) <= longest {
+		return name
+	}
+	sum := fnv.New64a()
+	_, _ = sum.Write([]byte(id))
+	return fmt.Sprintf("%s%%%016x", name[:longest-17], sum.Sum64())
+}

@@ -1,0 +1,76 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io/fs"
+	"strings"
+)
+
+// ErrDamaged says that a file exists but was not read completely. The part that could be
+// read comes with it.
+var ErrDamaged = errors.New("damaged record")
+
+// Load is Read for a file that only a resource or a daemon writes. The error is
+// fs.ErrNotExist if there is none, and ErrDamaged for everything else.
+func Load(path string) (string, error) {
+	text, err := Read(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return text, err
+}
+
+// Origin is where a file was written, as the file itself says.
+type Origin struct {
+	Owner  string // boot id and inode of the network namespace
+	Cookie string // of the network namespace; empty before Linux 5.14, and in files of old versions
+}
+
+// Read takes the value of a line of a file if its name is one that Head writes, and
+// reports whether it is.
+func (o *Origin) Read(name, value string) bool {
+	switch name {
+	case "owner":
+		o.Owner = value
+	case "cookie":
+		o.Cookie = value
+	default:
+		return false
+	}
+	return true
+}
+
+// Head is the lines with which a file says where it was written. Each begins with
+// comment, which can be empty.
+func (h Here) Head(comment string) string {
+	return comment + "owner " + h.Owner() + "\n" + comment + "cookie " + h.Cookie + "\n"
+}
+
+// sumWord begins the line with the sum of all lines before it.
+const sumWord = "sum "
+
+func sum(text string) string {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(text))
+	return fmt.Sprintf("%016x", h.Sum64())
+}
+
+// Seal adds the line with the sum to a text. The sum reveals the slip of an editor or a
+// disk. It is not a protection against a person who means it.
+func Seal(text, comment string) string { return text + comment + sumWord + sum(text) + "\n" }
+
+// Unseal returns the lines before the line with the sum, and an error if they have
+// another sum. A text without a sum, which old versions wrote, is returned as it is.
+func Unseal(text, comment string) (string, error) {
+	before, after, found := strings.Cut(text, "\n"+comment+sumWord)
+	if !found {
+		return text, nil
+	}
+	given, _, _ := strings.Cut(after, "\n")
+	if before += "\n"; given != sum(before) {
+		return before, errors.New("a line was changed after it was written")
+	}
+	return before, nil
+}
