@@ -170,3 +170,16 @@ func BenchmarkSetup(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkJudge is one result of a check in a daemon with ten thousand real servers, of
+// which nothing is to be told.
+func BenchmarkJudge(b *testing.B) {
+	d := startMany(b, many(100, 100))
+	d.options.Checked = func(Service, Real, error) {}
+	probes, now, n := d.setup.Probes(), time.Now(), 0
+	b.ReportAllocs()
+	for b.Loop() {
+		d.judge(result{probes[n%len(probes)], nil, now})
+		n++
+	}
+}
