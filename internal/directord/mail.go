@@ -3,7 +3,6 @@ package directord
 import (
 	"cmp"
 	"context"
-	"net/netip"
 	"os"
 	"slices"
 	"sync"
@@ -12,7 +11,6 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"lvs-agents/internal/alert"
-	"lvs-agents/internal/config"
 	"lvs-agents/internal/directord/compat"
 	"lvs-agents/internal/health"
 )
@@ -67,22 +65,27 @@ func (m *mailer) setFrom(address string) {
 	m.from = address
 }
 
-// changed sends mail about a real server or fallback.
-func (m *mailer) changed(e health.Event) {
-	if e.Op.Destination.Addr.IsValid() || e.Purged.IsValid() {
-		m.send(e.Service, e.Phase, e.Message)
+// occurred sends mail about a change of a real server or fallback.
+func (m *mailer) occurred(e health.Event) {
+	switch e.Kind {
+	case health.ServerUp, health.ServerDown, health.ServerDrained, health.ServerChanged, health.ServerRemoved,
+		health.FallbackIn, health.FallbackOut:
+		m.send(e, compat.Line)
+	case health.ServiceAdded, health.ServiceChanged, health.ServiceRemoved, health.ServiceEmpty, health.ServiceServing,
+		health.CheckFailed, health.CheckPassed, health.TableRepaired, health.ConfigLoaded, health.ConfigRefused:
 	}
 }
 
-func (m *mailer) send(s health.Service, phase config.Phase, message string) {
-	a := s.Alert
-	if len(a.To) == 0 || a.Phases != nil && !slices.Contains(a.Phases, phase) {
+// send sends mail about an event; line gives its text.
+func (m *mailer) send(e health.Event, line func(health.Event) string) {
+	a := e.Service.Alert
+	if len(a.To) == 0 || a.Phases != nil && !slices.Contains(a.Phases, e.Phase) {
 		return
 	}
 	m.mu.Lock()
 	from := m.from
 	m.mu.Unlock()
-	subject, body := compat.Mail(s, phase, message, m.host)
+	subject, body := compat.Mail(e, line(e), m.host)
 	m.sender.Send(alert.Message{From: from, To: a.To, Relay: a.Relay, Subject: subject, Body: body})
 }
 
@@ -101,26 +104,21 @@ func (m *mailer) remind(ctx context.Context, d *health.Daemon) {
 				return
 			}
 			for _, e := range last.due(now, down) {
-				m.send(e.Service, e.Phase, e.Message)
+				m.send(e, compat.Reminder)
 			}
 		}
 	}
 }
 
 // reminders has the time of the last mail about each real server that is down.
-type reminders map[reminder]time.Time
-
-type reminder struct {
-	service string
-	real    netip.AddrPort
-}
+type reminders map[health.Member]time.Time
 
 // due returns the real servers about which the next mail is due, and forgets those
 // that are not down any more.
 func (r reminders) due(now time.Time, down []health.Event) (due []health.Event) {
-	seen := map[reminder]bool{}
+	seen := map[health.Member]bool{}
 	for _, e := range down {
-		key := reminder{e.Service.ID.String(), e.Op.Destination.Addr}
+		key := health.Member{Service: e.Service.ID, Server: e.Server}
 		seen[key] = true
 		switch since, known := r[key]; {
 		case !known:

@@ -23,8 +23,8 @@ type maintenance struct {
 	log      logrus.FieldLogger
 	resolver Resolver
 	files    disk.Reader
-	warned   bool                    // the directory could not be read the last time
-	out      map[netip.AddrPort]bool // the real servers that are taken out
+	warned   bool                   // the directory could not be read the last time
+	out      map[health.Member]bool // the real servers that are taken out
 	hosts    map[netip.Addr]hostname
 }
 
@@ -35,7 +35,7 @@ type hostname struct {
 }
 
 func newMaintenance(log logrus.FieldLogger, resolver Resolver) *maintenance {
-	return &maintenance{log: log, resolver: resolver, out: map[netip.AddrPort]bool{}, hosts: map[netip.Addr]hostname{}}
+	return &maintenance{log: log, resolver: resolver, out: map[health.Member]bool{}, hosts: map[netip.Addr]hostname{}}
 }
 
 // run reads the directory of the configuration every second.
@@ -86,14 +86,14 @@ func (m *maintenance) names(ctx context.Context, dir string) (map[string]bool, e
 // update takes out the real servers that are named, and takes the others back. The
 // error is for a daemon that has ended.
 func (m *maintenance) update(ctx context.Context, d *health.Daemon, names map[string]bool) error {
-	reals, err := d.RealServers(ctx)
+	members, err := d.Members(ctx)
 	if err != nil {
 		return err
 	}
-	out := map[netip.AddrPort]bool{}
-	for _, real := range reals {
-		if len(names) > 0 && m.named(ctx, names, real) {
-			out[real] = true
+	out := map[health.Member]bool{}
+	for _, member := range members {
+		if len(names) > 0 && m.named(ctx, names, member.Server) {
+			out[member] = true
 		}
 	}
 	if maps.Equal(out, m.out) {

@@ -173,8 +173,14 @@ func (s *server) engine(tools health.Tools, sources *check.Sources) *health.Daem
 			s.source.accept(setup)
 			s.mail.setFrom(s.source.current().AlertFrom)
 		},
-		Changed: s.mail.changed, Checked: s.monitorfile.checked, Serving: s.programs.serving,
+		Occurred: s.occurred, Checked: s.monitorfile.checked, Serving: s.programs.serving,
 	})
+}
+
+// occurred logs an event and mails it.
+func (s *server) occurred(e health.Event) {
+	compat.LogEvent(s.log, e)
+	s.mail.occurred(e)
 }
 
 // begin logs that the daemon starts, where its configuration wants it.
@@ -301,8 +307,7 @@ func (s *server) release(ctx context.Context, d *health.Daemon) error {
 			continue
 		}
 		for _, e := range d.Ends(op) {
-			s.log.WithField("op", op.String()).Info(e.Message)
-			s.mail.changed(e)
+			s.occurred(e)
 		}
 	}
 	return err

@@ -23,7 +23,7 @@ func (r *reconciler) adopt(ctx context.Context, services lvs.Table) (lvs.Table, 
 	for _, v := range services {
 		reals += len(v.Destinations)
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience(reals))
+	ctx, cancel := context.WithTimeout(ctx, roundLimit(reals))
 	defer cancel()
 	until, _ := ctx.Deadline()
 	unlock, err := r.store.Lock(ctx, r.id, until)

@@ -3,7 +3,6 @@ package health
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
@@ -40,13 +39,26 @@ type Options struct {
 	Beat func(state.Verdicts)
 	// Accepted is told of every configuration before it is used; nil for nobody.
 	Accepted func(Setup)
-	// Changed is told of every change of the table that a verdict asked for,
-	// Checked of every result of a check, Serving of a service whose last real
-	// server went down or whose first came up. They must not block; nil for
-	// nobody.
-	Changed func(Event)
-	Checked func(Service, Real, error)
-	Serving func(s Service, serving bool)
+	// Occurred takes the events. Those of services come in their order, after the table
+	// was changed. Goroutines of the daemon call it at the same time.
+	// Checked takes every result of a check. Serving is called as soon as the last real
+	// server of a service is down or its first is good, also while the table cannot be
+	// changed. None of them may block; nil for none.
+	Occurred func(Event)
+	Checked  func(Service, Real, error)
+	Serving  func(s Service, serving bool)
+}
+
+func (o Options) occurred(e Event) {
+	if o.Occurred != nil {
+		o.Occurred(e)
+	}
+}
+
+// Member is a real server of a service.
+type Member struct {
+	Service lvs.ServiceID
+	Server  netip.AddrPort
 }
 
 // Daemon looks after the services of one configuration. New makes it.
@@ -61,23 +73,24 @@ type Daemon struct {
 
 	// The rest belongs to the goroutine of Run.
 	setup    Setup
-	adopted  lvs.Table // the table that was found when the setup was accepted
-	found    lvs.Table // of it, the services of the setup, in their order
+	adopted  lvs.Table                  // the table that was found when the setup was accepted
+	found    lvs.Table                  // of it, the services of the setup, in their order
+	services map[lvs.ServiceID]*Service // of the setup
 	trackers map[Probe]*tracker
 	standing []*standing  // of the services, in their order
 	wanted   lvs.Table    // by it
 	stale    map[int]bool // services that wanted has not got yet
 	fault    localFault
 
-	rereading <-chan struct{}         // closed when a reload that the table asked for has ended; nil for none
-	refused   string                  // why the last configuration was not accepted
-	forgone   string                  // why services were not taken over again
-	out       map[netip.AddrPort]bool // real servers in maintenance
-	serving   map[lvs.ServiceID]bool  // services of which it is known, and what
-	users     map[Probe][]place       // real servers that a probe decides about
-	events    []Event                 // that the reconciler has not got yet
-	unknown   int                     // probes without a verdict since the last configuration
-	reloaded  bool                    // the setup is not the first
+	rereading <-chan struct{}        // closed when a reload that the table asked for has ended; nil for none
+	refused   string                 // why the last configuration was not accepted
+	forgone   string                 // why services were not taken over again
+	out       map[Member]bool        // real servers in maintenance
+	serving   map[lvs.ServiceID]bool // services of which it is known, and what
+	users     map[Probe][]place      // real servers that a probe decides about
+	events    []Event                // that the reconciler has not got yet
+	unknown   int                    // probes without a verdict since the last configuration
+	reloaded  bool                   // the setup is not the first
 }
 
 var _ control.Daemon = (*Daemon)(nil)
@@ -91,7 +104,7 @@ func New(o Options) *Daemon {
 	return &Daemon{
 		options: o, reconciler: newReconciler(o), wheel: newWheel(results), results: results,
 		requests: make(chan func(context.Context)), started: time.Now(), trackers: map[Probe]*tracker{},
-		out: map[netip.AddrPort]bool{}, serving: map[lvs.ServiceID]bool{},
+		out: map[Member]bool{}, serving: map[lvs.ServiceID]bool{},
 	}
 }
 
@@ -147,8 +160,8 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 				beats.Reset(period)
 			}
 		case r := <-d.results:
-			d.judge(r)
-			if d.judgeMore() && !soon {
+			d.takeResult(r)
+			if d.takeResults() && !soon {
 				soon = true
 				beats.Reset(period / 10) // the next start of ipvs may need what the beat holds
 			}
@@ -214,7 +227,7 @@ func (d *Daemon) accept(ctx context.Context, setup Setup, checkers []target) {
 		}
 	}
 	d.setup, d.trackers, d.refused = setup, trackers, ""
-	d.users, d.unknown = setup.users(), 0
+	d.users, d.services, d.unknown = setup.users(), setup.byID(), 0
 	for _, t := range trackers {
 		if t.verdict == Unknown {
 			d.unknown++
@@ -225,6 +238,7 @@ func (d *Daemon) accept(ctx context.Context, setup Setup, checkers []target) {
 	case d.wheel.changes <- checkers:
 	case <-ctx.Done():
 	}
+	d.options.occurred(d.event(ConfigLoaded, nil))
 }
 
 // Reload reads the configuration again. One that cannot be used changes nothing
@@ -255,6 +269,9 @@ func (d *Daemon) Use(ctx context.Context, load func(context.Context) (Setup, err
 		if err != nil && err.Error() != d.refused {
 			d.refused = err.Error()
 			d.options.Log.Errorf("configuration not accepted, the one before stays: %v", err)
+			e := d.event(ConfigRefused, nil)
+			e.Reason = d.refused
+			d.options.occurred(e)
 		}
 		return err
 	})
@@ -370,30 +387,26 @@ func (d *Daemon) Kept() []lvs.ServiceID {
 // that were up, then itself. Call it when Run has returned.
 func (d *Daemon) Ends(op lvs.Op) []Event {
 	var events []Event
-	service := Service{}
-	if i := d.setup.index(op.Service.ID); i >= 0 {
-		service = d.setup.Services[i]
-	}
-	v := VirtualName(op.Service.ID)
-	for _, real := range service.Reals {
-		if d.verdict(real) == Good {
-			events = append(events, Event{Op: op, Service: service, Phase: config.Stopping, Purged: real.Addr,
-				Message: fmt.Sprintf("Purged real server (stop): %s (%s)", real.Addr, v)})
+	e := Event{Kind: ServiceRemoved, Time: time.Now(), Phase: config.Stopping, Service: serviceOf(d.services, op), Op: op}
+	for _, real := range e.Service.Reals {
+		if d.verdict(e.Service.ID, real) == Good {
+			purged := d.about(e, real)
+			purged.Kind, purged.From, purged.To = ServerRemoved, real.Weight, out
+			events = append(events, purged)
 		}
 	}
-	return append(events, Event{Op: op, Service: service, Phase: config.Stopping, Message: "Purged virtual server (stop): " + v})
+	return append(events, e)
 }
 
-// Down is the real servers that are down in services whose mail is to be
+// Down has an event for each real server that is down in a service whose mail is to be
 // repeated.
 func (d *Daemon) Down(ctx context.Context) (down []Event, err error) {
 	err = d.do(ctx, func(context.Context) error {
-		for _, s := range d.setup.Services {
+		for i := range d.setup.Services {
+			s := &d.setup.Services[i]
 			for _, real := range s.Reals {
-				if s.Alert.Repeat > 0 && d.verdict(real) == Bad {
-					op := lvs.Op{Service: s.Service, Destination: real.Destination}
-					down = append(down, Event{Op: op, Service: s, Phase: d.phase(),
-						Message: fmt.Sprintf("Inaccessible real server: %s (%s)", real.Addr, VirtualName(s.ID))})
+				if s.Alert.Repeat > 0 && d.verdict(s.ID, real) == Bad {
+					down = append(down, d.about(d.event(ServerDown, s), real))
 				}
 			}
 		}
@@ -402,12 +415,12 @@ func (d *Daemon) Down(ctx context.Context) (down []Event, err error) {
 	return down, err
 }
 
-// RealServers is the addresses of all real servers.
-func (d *Daemon) RealServers(ctx context.Context) (all []netip.AddrPort, err error) {
+// Members is the real servers of all services.
+func (d *Daemon) Members(ctx context.Context) (all []Member, err error) {
 	err = d.do(ctx, func(context.Context) error {
 		for _, s := range d.setup.Services {
 			for _, real := range s.Reals {
-				all = append(all, real.Addr)
+				all = append(all, Member{s.ID, real.Addr})
 			}
 		}
 		return nil

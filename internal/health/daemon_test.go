@@ -1,4 +1,4 @@
-package health
+package health_test
 
 import (
 	"bytes"
@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -21,6 +20,8 @@ import (
 
 	"lvs-agents/internal/check"
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/directord/compat"
+	"lvs-agents/internal/health"
 	"lvs-agents/internal/host"
 	"lvs-agents/internal/kernel/kerneltest"
 	"lvs-agents/internal/lvs"
@@ -47,13 +48,14 @@ type world struct {
 	state  string
 	log    *logrus.Logger
 
-	mu    sync.Mutex
-	text  string // the configuration
-	down  map[string]bool
-	local error         // of checks that this host cannot send
-	dead  bool          // other daemons do not live any more
-	slow  chan struct{} // loading a configuration waits for it
-	lines bytes.Buffer
+	mu     sync.Mutex
+	text   string // the configuration
+	down   map[string]bool
+	local  error         // of checks that this host cannot send
+	dead   bool          // other daemons do not live any more
+	slow   chan struct{} // loading a configuration waits for it
+	lines  bytes.Buffer
+	events []health.Event
 }
 
 func newWorld(t *testing.T, text string) *world {
@@ -80,6 +82,26 @@ func (w *world) Fire(e *logrus.Entry) error {
 	return nil
 }
 
+// occurred logs an event as directord does.
+func (w *world) occurred(e health.Event) {
+	compat.LogEvent(w.log, e)
+	w.set(func() { w.events = append(w.events, e) })
+}
+
+// checkFunc is a check that a test decides about.
+type checkFunc func(context.Context) error
+
+func (f checkFunc) Check(ctx context.Context) error { return f(ctx) }
+
+// setup is the setup of a configuration.
+func setup(ctx context.Context, text string) (health.Setup, error) {
+	cfg, problems := config.Parse("web.cf", []byte(text))
+	if err := config.Err(problems); err != nil {
+		return health.Setup{}, err
+	}
+	return health.NewSetup(ctx, cfg, nil)
+}
+
 // logged returns the lines since the last call.
 func (w *world) logged() string {
 	w.mu.Lock()
@@ -96,13 +118,14 @@ func (w *world) set(f func()) {
 }
 
 // run runs a daemon and calls f when it is ready and had time for its checks.
-func (w *world) run(t *testing.T, id string, f func(d *Daemon)) {
+func (w *world) run(t *testing.T, id string, f func(d *health.Daemon)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	d := New(Options{
+	d := health.New(health.Options{
 		ID: id, Lives: func(string) (bool, error) { return !w.dead, nil }, Kernel: w.kernel, Store: w.store, Log: w.log, PID: 42, Config: "web.cf",
-		Load: func(ctx context.Context) (Setup, error) {
+		Occurred: w.occurred,
+		Load: func(ctx context.Context) (health.Setup, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			if slow := w.slow; slow != nil {
@@ -110,13 +133,9 @@ func (w *world) run(t *testing.T, id string, f func(d *Daemon)) {
 				<-slow
 				w.mu.Lock()
 			}
-			cfg, problems := config.Parse("web.cf", []byte(w.text))
-			if err := config.Err(problems); err != nil {
-				return Setup{}, err
-			}
-			return NewSetup(ctx, cfg, nil)
+			return setup(ctx, w.text)
 		},
-		Checker: func(p Probe) (check.Checker, error) {
+		Checker: func(p health.Probe) (check.Checker, error) {
 			return checkFunc(func(context.Context) error {
 				w.mu.Lock()
 				defer w.mu.Unlock()
@@ -200,7 +219,7 @@ func TestLogLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, simple)
 		w.down["192.0.2.22"] = true
-		w.run(t, "web", func(*Daemon) {
+		w.run(t, "web", func(*health.Daemon) {
 			w.want(t, vs+rs1)
 			w.wantLog(t, `
 Added virtual server: 192.0.2.10:80
@@ -231,7 +250,7 @@ Added real server: 192.0.2.21:80 (192.0.2.10:80) (Weight set to 1)
 	})
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, strings.Replace(simple, "quiescent=no", "quiescent=yes", 1))
-		w.run(t, "web", func(*Daemon) {
+		w.run(t, "web", func(*health.Daemon) {
 			w.logged()
 			w.set(func() { w.down["192.0.2.21"] = true })
 			w.settle()
@@ -251,7 +270,7 @@ func TestDriftIsHealedAndForeignServicesStay(t *testing.T) {
 		const foreign = "-A -f 9 -s sh\n"
 		w := newWorld(t, simple)
 		w.change(t, "-A -f 9 -s sh")
-		w.run(t, "web", func(*Daemon) {
+		w.run(t, "web", func(*health.Daemon) {
 			for _, commands := range [][]string{
 				{"-D -t 192.0.2.10:80"}, {"-E -t 192.0.2.10:80 -s wlc"}, {"-d -t 192.0.2.10:80 -r 192.0.2.21:80"},
 				{"-e -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 7"}, {"-a -t 192.0.2.10:80 -r 192.0.2.29:80 -g -w 7"},
@@ -277,10 +296,10 @@ func TestSecondDaemonAdopts(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, strings.Replace(simple, "quiescent=no", "quiescent="+quiescent, 1))
 			w.down["192.0.2.21"] = true
-			w.run(t, "web", func(*Daemon) { w.want(t, want) })
+			w.run(t, "web", func(*health.Daemon) { w.want(t, want) })
 			w.want(t, want)
 			w.logged()
-			w.run(t, "web", func(*Daemon) { w.want(t, want) })
+			w.run(t, "web", func(*health.Daemon) { w.want(t, want) })
 			w.wantLog(t, "")
 		})
 	}
@@ -289,7 +308,7 @@ func TestSecondDaemonAdopts(t *testing.T) {
 func TestBadConfigurationChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, simple)
-		w.run(t, "web", func(d *Daemon) {
+		w.run(t, "web", func(d *health.Daemon) {
 			w.logged()
 			w.set(func() { w.text = "virtual=192.0.2.10\n" })
 			const want = `web.cf:1:9: virtual "192.0.2.10": no port; write 192.0.2.10:PORT, or a number alone for a firewall mark`
@@ -311,7 +330,7 @@ func TestReloadReplacesServices(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, simple)
 		w.down["192.0.2.21"] = true
-		w.run(t, "web", func(d *Daemon) {
+		w.run(t, "web", func(d *health.Daemon) {
 			w.logged()
 			w.set(func() {
 				w.text = strings.Replace(simple, "scheduler=rr", "scheduler=wlc", 1) + "virtual=7\n\treal=192.0.2.21:80 gate\n\tchecktype=on\n"
@@ -336,7 +355,11 @@ func TestReloadReplacesServices(t *testing.T) {
 // resource writes the record of an ipvs resource.
 func (w *world) resource(t *testing.T, id, text string) {
 	t.Helper()
-	r := record.Record{ID: id, State: record.Running, Generation: 1, Services: table(t, text)}
+	services, err := lvs.ParseTable(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := record.Record{ID: id, State: record.Running, Generation: 1, Services: services}
 	if err := w.store.Save(r); err != nil {
 		t.Fatal(err)
 	}
@@ -350,7 +373,7 @@ func TestServicesOfAResourceAreClaimed(t *testing.T) {
 		w := newWorld(t, simple)
 		w.resource(t, "web-ipvs", vs+rs1+rs2)
 		w.down["192.0.2.21"] = true
-		w.run(t, "web", func(d *Daemon) {
+		w.run(t, "web", func(d *health.Daemon) {
 			w.want(t, vs+rs2)
 			r, err := w.store.Load("web-ipvs")
 			if err != nil || r.Holder != "web" || len(r.Claimed) != 1 || r.Generation != 1 {
@@ -385,7 +408,7 @@ func TestReleaseLeavesDestinationsOfOthers(t *testing.T) {
 		w := newWorld(t, simple)
 		w.resource(t, "web-ipvs", vs+rs1+rs2)
 		w.down["192.0.2.21"] = true
-		w.run(t, "web", func(*Daemon) {})
+		w.run(t, "web", func(*health.Daemon) {})
 		if _, err := w.store.Release(t.Context(), w.kernel, "web"); err != nil {
 			t.Fatal(err)
 		}
@@ -410,7 +433,7 @@ func TestReleaseGivesAnIdleServiceBack(t *testing.T) {
 				w := newWorld(t, strings.Replace(text, "quiescent=no", "quiescent="+tt.quiescent, 1))
 				w.resource(t, "web-ipvs", vs+rs1+rs2)
 				w.down["192.0.2.21"], w.down["192.0.2.22"] = true, true
-				w.run(t, "web", func(*Daemon) {})
+				w.run(t, "web", func(*health.Daemon) {})
 				if _, err := w.store.Release(t.Context(), w.kernel, "web"); err != nil {
 					t.Fatal(err)
 				}
@@ -427,10 +450,12 @@ func TestClaimOfAnotherDaemonIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, simple)
 		w.resource(t, "web-ipvs", vs+rs1+rs2)
-		w.run(t, "web", func(*Daemon) {})
-		d := New(Options{ID: "other", Kernel: w.kernel, Store: w.store, Log: w.log,
-			Load:    func(context.Context) (Setup, error) { return setup(t, simple), nil },
-			Checker: func(Probe) (check.Checker, error) { return checkFunc(good), nil }})
+		w.run(t, "web", func(*health.Daemon) {})
+		d := health.New(health.Options{ID: "other", Kernel: w.kernel, Store: w.store, Log: w.log,
+			Load: func(ctx context.Context) (health.Setup, error) { return setup(ctx, simple) },
+			Checker: func(health.Probe) (check.Checker, error) {
+				return checkFunc(func(context.Context) error { return nil }), nil
+			}})
 		err := d.Run(t.Context(), func() { t.Error("ready") })
 		const want = "the virtual services of web-ipvs are looked after by health daemon web already; stop that first"
 		if err == nil || err.Error() != want {
@@ -442,7 +467,7 @@ func TestClaimOfAnotherDaemonIsRefused(t *testing.T) {
 func TestFailingKernelIsInTheStatusAndAges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, simple)
-		w.run(t, "web", func(d *Daemon) {
+		w.run(t, "web", func(d *health.Daemon) {
 			w.logged()
 			w.kernel.FailAfter(0, syscall.ENOBUFS)
 			w.set(func() { w.down["192.0.2.21"] = true })
@@ -467,7 +492,7 @@ func TestFailingKernelIsInTheStatusAndAges(t *testing.T) {
 func TestSlowReloadStopsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, simple)
-		w.run(t, "web", func(d *Daemon) {
+		w.run(t, "web", func(d *health.Daemon) {
 			slow, reloaded := make(chan struct{}), make(chan error, 1)
 			w.set(func() {
 				w.slow, w.down["192.0.2.22"] = slow, true
@@ -493,7 +518,7 @@ func TestSlowReloadStopsNothing(t *testing.T) {
 func TestLogFollowsVerdicts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "failurecount=2\n"+strings.Replace(simple, "checkinterval=1", "checkinterval=3", 1))
-		w.run(t, "web", func(*Daemon) {
+		w.run(t, "web", func(*health.Daemon) {
 			<-time.After(4 * time.Second)
 			w.logged()
 			w.kernel.lost.Store(true)
@@ -534,8 +559,12 @@ Resetting soft failure count: 192.0.2.21:80 (tcp:192.0.2.10:80)
 func TestMaintenanceOverridesChecks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, simple)
-		w.run(t, "web", func(d *Daemon) {
-			if err := d.Maintain(t.Context(), map[netip.AddrPort]bool{netip.MustParseAddrPort("192.0.2.21:80"): true}); err != nil {
+		w.run(t, "web", func(d *health.Daemon) {
+			members, err := d.Members(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := d.Maintain(t.Context(), map[health.Member]bool{members[0]: true}); err != nil {
 				t.Fatal(err)
 			}
 			w.settle()
@@ -552,11 +581,33 @@ func TestMaintenanceOverridesChecks(t *testing.T) {
 	})
 }
 
+// TestMaintenanceIsOfAService takes a real server out of one of its two services.
+func TestMaintenanceIsOfAService(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simple+strings.ReplaceAll(simple[strings.Index(simple, "virtual"):], "192.0.2.10", "192.0.2.11"))
+		w.run(t, "web", func(d *health.Daemon) {
+			members, err := d.Members(t.Context())
+			if err != nil || len(members) != 4 {
+				t.Fatalf("%v, %v", members, err)
+			}
+			if err := d.Maintain(t.Context(), map[health.Member]bool{members[0]: true}); err != nil {
+				t.Fatal(err)
+			}
+			w.settle()
+			w.want(t, vs+rs2+strings.ReplaceAll(vs+rs1+rs2, "192.0.2.10", "192.0.2.11"))
+			last := w.events[len(w.events)-1]
+			if last.Kind != health.ServerDrained || last.Service.ID != members[0].Service || last.Reason != "Server in maintenance" {
+				t.Errorf("%+v", last)
+			}
+		})
+	})
+}
+
 // TestHostWithoutDescriptors cannot check, which is no fault of the servers.
 func TestHostWithoutDescriptors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, simple)
-		w.run(t, "web", func(d *Daemon) {
+		w.run(t, "web", func(d *health.Daemon) {
 			w.want(t, vs+rs1+rs2)
 			w.logged()
 			trouble := func(want string) {
@@ -578,20 +629,4 @@ func TestHostWithoutDescriptors(t *testing.T) {
 			w.want(t, vs+rs1+rs2)
 		})
 	})
-}
-
-// TestReasonIsFitForEverybody who is told of a check: monitor files, mail, log and status.
-func TestReasonIsFitForEverybody(t *testing.T) {
-	d := startMany(t, many(1, 1))
-	var told string
-	d.options.Checked = func(_ Service, _ Real, err error) { told = err.Error() }
-	d.judge(result{d.setup.Probes()[0], errors.New("\x1b[31mred\r\n" + strings.Repeat("long ", 1<<20)), time.Now()})
-	want := "?[31mred  long "
-	for where, got := range map[string]string{
-		"hook": told, "status": d.snapshot().Services[0].Reals[0].Reason, "event": d.events[len(d.events)-1].Reason,
-	} {
-		if !strings.HasPrefix(got, want) || len(got) > 400 {
-			t.Errorf("%s: %d bytes, %.40q", where, len(got), got)
-		}
-	}
 }

@@ -1,117 +1,170 @@
 package health
 
 import (
-	"fmt"
+	"cmp"
 	"net/netip"
 	"slices"
-	"strconv"
-
-	"github.com/sirupsen/logrus"
+	"time"
 
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/lvs"
 )
 
-// Event is a change of the table that a verdict or a configuration asked for, or
-// a note between such.
+// Kind is what an event reports. Its text is the one of JSON.
+type Kind string
+
+// The kinds.
+const (
+	ServiceAdded   Kind = "service_added"
+	ServiceChanged Kind = "service_changed" // its scheduler, for instance
+	ServiceRemoved Kind = "service_removed"
+	ServiceEmpty   Kind = "service_empty"   // its last good real server is down
+	ServiceServing Kind = "service_serving" // its first real server is good
+
+	ServerUp      Kind = "server_up"      // it gets connections
+	ServerDown    Kind = "server_down"    // its checks failed
+	ServerDrained Kind = "server_drained" // an operator took it out, or its configured weight is 0
+	ServerChanged Kind = "server_changed" // its weight or its forwarding method
+	ServerRemoved Kind = "server_removed" // it is not configured, or the daemon ends
+	FallbackIn    Kind = "fallback_in"
+	FallbackOut   Kind = "fallback_out"
+
+	CheckFailed Kind = "check_failed" // and the server stays in: too few failures in a row
+	CheckPassed Kind = "check_passed" // after a failure, or the first of a server that was out
+
+	TableRepaired Kind = "table_repaired" // no verdict asked for the change: another program undid it
+	ConfigLoaded  Kind = "configuration_loaded"
+	ConfigRefused Kind = "configuration_refused"
+)
+
+// Event is something that happened to a service or to the configuration.
 type Event struct {
-	note    bool // nothing is changed
-	Op      lvs.Op
-	Service Service // without its real servers
-	Phase   config.Phase
-	Message string // the line of ldirectord's log
-	Reason  string // of the verdict; empty for none
-	// Purged is the real server that went with its service when the daemon
-	// ended; zero for all other events.
-	Purged netip.AddrPort
+	Kind  Kind
+	Time  time.Time
+	Phase config.Phase // of the daemon; empty for TableRepaired
+	// Service is as configured. Of a service that is not configured it has the
+	// identity only. It is nil for an event of the configuration.
+	Service *Service
+	Server  netip.AddrPort // real server or fallback; zero for an event of the service
+	Op      lvs.Op         // the change of the table; its Verb is 0 for none
+
+	// From and To are the weights in the table, out for a server that is not in it.
+	// They are valid for changes of real servers and fallbacks; From is not for TableRepaired.
+	From, To int
+
+	Check    string  // of the real server: the application or the type
+	Verdict  Verdict // on the real server
+	Failures int     // of checks in a row: with this one, or before the one that passed
+	Fall     int     // so many Failures make the server bad
+	Reason   string  // of the verdict or of the refusal; empty for none
+	// Lasted is how long the verdict before this one lasted; zero where the event does not
+	// follow from a verdict.
+	Lasted time.Duration
 }
 
-// steps are the changes of a service from one table to the next, in the order of
-// ldirectord's log: the service, real servers, the fallback.
+func (d *Daemon) event(kind Kind, s *Service) Event {
+	return Event{Kind: kind, Time: time.Now(), Phase: d.phase(), Service: s}
+}
+
+// about adds a configured real server to an event.
+func (d *Daemon) about(e Event, real Real) Event {
+	e.Server, e.Check = real.Addr, cmp.Or(string(real.Probe.Application), string(real.Probe.Type))
+	e.Verdict, e.Reason = d.verdict(e.Service.ID, real), d.why(e.Service.ID, real)
+	return e
+}
+
+// changes reports whether an event is a change of the table.
+func (e Event) changes() bool { return e.Op.Verb != 0 }
+
+// steps are the changes of a service from one table to the next: the service, real
+// servers, the fallback.
 func (d *Daemon) steps(i int, before, after lvs.VirtualService) []Event {
-	service := d.setup.Services[i]
+	service := &d.setup.Services[i]
 	var have lvs.Table
 	if before.ID == after.ID {
 		have = lvs.Table{before}
 	}
 	ops := lvs.Plan(lvs.Table{after}, have, lvs.ScopeOf(lvs.Table{after}))
-	fallbackLast := func(op lvs.Op) int {
-		if service.Fallback != nil && op.Destination.Addr == service.Fallback.Addr {
-			return 1
-		}
-		return 0
+	if len(ops) == 0 {
+		return nil
 	}
+	fallbackLast := func(op lvs.Op) int { return one(service.IsFallback(op.Destination.Addr)) }
 	slices.SortStableFunc(ops, func(a, b lvs.Op) int { return fallbackLast(a) - fallbackLast(b) })
+	weights := weightsOf(before.Destinations)
 	events := make([]Event, 0, len(ops))
-	bare := service
-	bare.Reals = nil
 	for _, op := range ops {
-		e := Event{Op: op, Service: bare, Phase: d.phase()}
-		at, known := d.standing[i].index[op.Destination.Addr]
-		if known {
-			e.Reason = d.why(service.Reals[at])
-		}
-		e.Message = service.message(op, known)
-		events = append(events, e)
+		events = append(events, d.step(i, op, weights))
 	}
 	return events
 }
 
-// message is the line of ldirectord for an op on the service (its _log calls,
-// version 1.186 on). known tells whether its destination is configured.
-func (s Service) message(op lvs.Op, known bool) string {
-	kind := "real"
-	if s.Fallback != nil && op.Destination.Addr == s.Fallback.Addr {
-		kind = "fallback"
+// weightsOf is the weights of destinations by address.
+func weightsOf(destinations []lvs.Destination) map[netip.AddrPort]int {
+	weights := make(map[netip.AddrPort]int, len(destinations))
+	for _, d := range destinations {
+		weights[d.Addr] = d.Weight
 	}
-	if op.Verb == lvs.DeleteDestination && kind == "real" && !known {
-		return fmt.Sprintf("Purged real server (start): %s (%s)", op.Destination.Addr, VirtualName(op.Service.ID))
-	}
-	return message(op, kind)
+	return weights
 }
 
-// message is the line for an op; kind is real or fallback.
-func message(op lvs.Op, kind string) string {
-	v, d := VirtualName(op.Service.ID), op.Destination
+// step is the event of one op; weights are those before it.
+func (d *Daemon) step(i int, op lvs.Op, weights map[netip.AddrPort]int) Event {
+	service := &d.setup.Services[i]
+	e := d.event("", service)
+	e.Op = op
 	switch op.Verb {
 	case lvs.AddService:
-		return "Added virtual server: " + v
+		e.Kind = ServiceAdded
+		return e
 	case lvs.EditService:
-		return "Changed virtual server: " + v
+		e.Kind = ServiceChanged
+		return e
 	case lvs.DeleteService:
-		return "Purged virtual server (start): " + v
-	case lvs.DeleteDestination:
-		return fmt.Sprintf("Deleted %s server: %s (%s)", kind, d.Addr, v)
-	case lvs.AddDestination, lvs.EditDestination:
+		e.Kind = ServiceRemoved
+		return e
+	case lvs.AddDestination, lvs.EditDestination, lvs.DeleteDestination:
 	}
-	verb := "Restored"
+	at, configured := d.standing[i].index[op.Destination.Addr]
+	if configured {
+		e = d.about(e, service.Reals[at])
+	}
+	e.Server, e.From, e.To = op.Destination.Addr, out, out
+	if weight, present := weights[e.Server]; present {
+		e.From = weight
+	}
+	if op.Verb != lvs.DeleteDestination {
+		e.To = op.Destination.Weight
+	}
+	e.Kind = d.kindOf(e, configured)
+	return e
+}
+
+// kindOf is the kind of a change of a real server or a fallback.
+func (d *Daemon) kindOf(e Event, configured bool) Kind {
+	fallback := e.Service.IsFallback(e.Server)
 	switch {
-	case d.Weight == 0 && kind == "real" && op.Verb == lvs.AddDestination:
-		verb = "Readd Quiescent"
-	case d.Weight == 0 && kind == "real":
-		verb = "Quiescent"
-	case op.Verb == lvs.AddDestination:
-		verb = "Added"
+	case fallback && e.To == out:
+		return FallbackOut
+	case fallback:
+		return FallbackIn
+	case !configured && e.To == out:
+		return ServerRemoved
+	case e.To > 0 && e.From > 0:
+		return ServerChanged
+	case e.To > 0:
+		return ServerUp
+	case e.Verdict == Good || d.out[Member{e.Service.ID, e.Server}]:
+		return ServerDrained
 	}
-	return fmt.Sprintf("%s %s server: %s (%s) (Weight set to %d)", verb, kind, d.Addr, v, d.Weight)
+	return ServerDown
 }
 
-// log writes an event; the fields say it in our words.
-func (e Event) log(log logrus.FieldLogger) {
-	fields := logrus.Fields{"service": e.Op.Service.ID.String()}
-	if !e.note {
-		fields["op"] = e.Op.String()
-	}
-	if e.Op.Destination.Addr.IsValid() {
-		fields["real_server"] = e.Op.Destination.Addr.String()
-	}
-	if e.Reason != "" {
-		fields["reason"] = e.Reason
-	}
-	log.WithFields(fields).Info(e.Message)
+// IsFallback reports whether an address is the one of the service's fallback.
+func (s *Service) IsFallback(addr netip.AddrPort) bool {
+	return s.Fallback != nil && s.Fallback.Addr == addr
 }
 
-// entry is what an op is about: a service, or a destination of one.
+// entry is what an op or an event is about: a service, or a destination of one.
 type entry struct {
 	service     lvs.ServiceID
 	destination netip.AddrPort
@@ -119,21 +172,4 @@ type entry struct {
 
 func entryOf(op lvs.Op) entry { return entry{op.Service.ID, op.Destination.Addr} }
 
-// VirtualName is how ldirectord's log calls a service.
-func VirtualName(id lvs.ServiceID) string {
-	if id.IsMark() {
-		return strconv.FormatUint(uint64(id.Mark), 10)
-	}
-	return id.Addr.String()
-}
-
-// identity is how ldirectord's log tells services apart: protocol and name.
-func identity(id lvs.ServiceID) string {
-	switch {
-	case id.IsMark() && id.IPv6:
-		return "fwm6:" + VirtualName(id)
-	case id.IsMark():
-		return "fwm:" + VirtualName(id)
-	}
-	return id.Protocol.String() + ":" + VirtualName(id)
-}
+func (e Event) entry() entry { return entry{e.Service.ID, e.Server} }

@@ -1,4 +1,4 @@
-package health
+package health_test
 
 import (
 	"strings"
@@ -7,11 +7,12 @@ import (
 	"time"
 
 	"lvs-agents/internal/control"
+	"lvs-agents/internal/health"
 	"lvs-agents/internal/state/record"
 )
 
 // snapshot is the daemon's, which must answer.
-func snapshot(t *testing.T, d *Daemon) control.Snapshot {
+func snapshot(t *testing.T, d *health.Daemon) control.Snapshot {
 	t.Helper()
 	s, err := d.Snapshot(t.Context())
 	if err != nil {
@@ -48,7 +49,7 @@ func TestWantedButNotHeldIsAFailedRound(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, simple)
 				w.resource(t, "web-ipvs", vs+rs1+rs2)
-				w.run(t, "web", func(d *Daemon) {
+				w.run(t, "web", func(d *health.Daemon) {
 					w.logged()
 					r := w.held(t, "web-ipvs")
 					tt.hurt(&r)
@@ -90,7 +91,7 @@ func TestWantedButNotHeldIsAFailedRound(t *testing.T) {
 func TestOwnRecordComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, simple)
-		w.run(t, "web", func(d *Daemon) {
+		w.run(t, "web", func(d *health.Daemon) {
 			if err := w.store.Remove(record.OwnID("web")); err != nil {
 				t.Fatal(err)
 			}
@@ -116,8 +117,8 @@ func TestOwnRecordComesBack(t *testing.T) {
 func TestRecordRemovedBeforeTheStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, simple)
-		var d *Daemon
-		w.run(t, "web", func(running *Daemon) {
+		var d *health.Daemon
+		w.run(t, "web", func(running *health.Daemon) {
 			d = running
 			if err := w.store.Remove(record.OwnID("web")); err != nil {
 				t.Fatal(err)
@@ -139,7 +140,7 @@ func TestStoppedResourceStaysStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, simple+"virtual=192.0.2.11:80\n\treal=192.0.2.23:80 gate\n\tscheduler=rr\n")
 		w.resource(t, "web-ipvs", vs+rs1+rs2)
-		w.run(t, "web", func(d *Daemon) {
+		w.run(t, "web", func(d *health.Daemon) {
 			const own = "-A -t 192.0.2.11:80 -s rr\n-a -t 192.0.2.11:80 -r 192.0.2.23:80 -g -w 1\n"
 			if err := w.store.Remove("web-ipvs"); err != nil {
 				t.Fatal(err)
@@ -172,7 +173,7 @@ func TestRestartedResourceHasItsNewConfiguration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, simple)
 		w.resource(t, "web-ipvs", vs+rs1+rs2)
-		w.run(t, "web", func(*Daemon) {
+		w.run(t, "web", func(*health.Daemon) {
 			w.set(func() { w.text = strings.Replace(simple, "real=192.0.2.22:80 gate", "real=192.0.2.22:80 gate 5", 1) })
 			heavy := strings.Replace(rs2, "-w 1", "-w 5", 1)
 			w.change(t, "-D -t 192.0.2.10:80")
@@ -208,10 +209,10 @@ func TestClaimOfADeadDaemonIsTakenOver(t *testing.T) {
 				if tt.resource {
 					w.resource(t, "web-ipvs", vs+rs1+rs2)
 				}
-				w.run(t, "web", func(*Daemon) {})
+				w.run(t, "web", func(*health.Daemon) {})
 				w.dead, w.text = true, simple
 				w.down["192.0.2.21"] = true
-				w.run(t, "other", func(d *Daemon) {
+				w.run(t, "other", func(d *health.Daemon) {
 					w.want(t, tt.want)
 					if s := snapshot(t, d); s.Trouble != "" {
 						t.Errorf("trouble %q", s.Trouble)
@@ -238,13 +239,13 @@ func TestServicesThatADaemonDoesNotWantAnyMore(t *testing.T) {
 		w := newWorld(t, simple+second)
 		w.resource(t, "web-ipvs", vs+rs1+rs2+vs2+other)
 		w.down["192.0.2.21"] = true
-		w.run(t, "web", func(*Daemon) { w.want(t, vs+rs2+vs2) })
+		w.run(t, "web", func(*health.Daemon) { w.want(t, vs+rs2+vs2) })
 		w.text = simple
-		w.run(t, "web", func(*Daemon) { w.want(t, vs+rs2+vs2+other) })
+		w.run(t, "web", func(*health.Daemon) { w.want(t, vs+rs2+vs2+other) })
 		if r := w.held(t, "web-ipvs"); len(r.Claimed) != 1 || r.Holder != "web" {
 			t.Errorf("%+v", r)
 		}
 		w.text = second
-		w.run(t, "web", func(*Daemon) { w.want(t, vs+rs1+rs2+vs2) })
+		w.run(t, "web", func(*health.Daemon) { w.want(t, vs+rs1+rs2+vs2) })
 	})
 }

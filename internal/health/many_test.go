@@ -2,6 +2,7 @@ package health
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -107,7 +108,7 @@ func startMany(tb testing.TB, setup Setup) *Daemon {
 	d.apply(nil)
 	now := time.Now()
 	for i, probe := range setup.Probes() {
-		d.judge(result{probe, nil, now})
+		d.takeResult(result{probe, nil, now})
 		if i%cap(d.results) == 0 {
 			d.apply(nil) // as Run does for the results that wait
 		}
@@ -118,10 +119,10 @@ func startMany(tb testing.TB, setup Setup) *Daemon {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if later := d.reconciler.tell(w, done, nil); later != nil {
+	if later := d.reconciler.pass(w, done, nil); later != nil {
 		tb.Fatalf("%d events are left", len(later))
 	}
-	if ops, _, err := d.reconciler.look(tb.Context(), w.table); err != nil || len(ops) > 0 {
+	if ops, _, err := d.reconciler.plan(tb.Context(), w.table); err != nil || len(ops) > 0 {
 		tb.Fatalf("%d ops are left, %v", len(ops), err)
 	}
 	return d
@@ -136,7 +137,7 @@ func TestAVerdictCostsTheSameInALargeService(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for i := range verdicts {
-		d.judge(result{probes[i], io.EOF, time.Now()})
+		d.takeResult(result{probes[i], io.EOF, time.Now()})
 	}
 	runtime.ReadMemStats(&after)
 	if each := (after.TotalAlloc - before.TotalAlloc) / verdicts; each > most {
@@ -145,6 +146,22 @@ func TestAVerdictCostsTheSameInALargeService(t *testing.T) {
 	d.apply(nil)
 	if got := d.wanted[0].Destinations[0].Weight + d.wanted[0].Destinations[verdicts].Weight; got != 1 {
 		t.Errorf("weights %v", d.wanted[0].Destinations[:verdicts+1])
+	}
+}
+
+// TestReasonIsFitForEverybody who is told of a check: monitor files, mail, log and status.
+func TestReasonIsFitForEverybody(t *testing.T) {
+	d := startMany(t, many(1, 1))
+	var told string
+	d.options.Checked = func(_ Service, _ Real, err error) { told = err.Error() }
+	d.takeResult(result{d.setup.Probes()[0], errors.New("\x1b[31mred\r\n" + strings.Repeat("long ", 1<<20)), time.Now()})
+	want := "?[31mred  long "
+	for where, got := range map[string]string{
+		"hook": told, "status": d.snapshot().Services[0].Reals[0].Reason, "event": d.events[0].Reason,
+	} {
+		if !strings.HasPrefix(got, want) || len(got) > 400 {
+			t.Errorf("%s: %d bytes, %.40q", where, len(got), got)
+		}
 	}
 }
 
@@ -171,15 +188,15 @@ func BenchmarkSetup(b *testing.B) {
 	}
 }
 
-// BenchmarkJudge is one result of a check in a daemon with ten thousand real servers, of
+// BenchmarkResult is one result of a check in a daemon with ten thousand real servers, of
 // which nothing is to be told.
-func BenchmarkJudge(b *testing.B) {
+func BenchmarkResult(b *testing.B) {
 	d := startMany(b, many(100, 100))
 	d.options.Checked = func(Service, Real, error) {}
 	probes, now, n := d.setup.Probes(), time.Now(), 0
 	b.ReportAllocs()
 	for b.Loop() {
-		d.judge(result{probes[n%len(probes)], nil, now})
+		d.takeResult(result{probes[n%len(probes)], nil, now})
 		n++
 	}
 }

@@ -270,13 +270,11 @@ func (s Setup) reals() int {
 	return n
 }
 
-// fallbacks is the address of the fallback of each service that has one.
-func (s Setup) fallbacks() map[lvs.ServiceID]netip.AddrPort {
-	all := map[lvs.ServiceID]netip.AddrPort{}
-	for _, service := range s.Services {
-		if service.Fallback != nil {
-			all[service.ID] = service.Fallback.Addr
-		}
+// byID is the services by their identity.
+func (s Setup) byID() map[lvs.ServiceID]*Service {
+	all := make(map[lvs.ServiceID]*Service, len(s.Services))
+	for i := range s.Services {
+		all[s.Services[i].ID] = &s.Services[i]
 	}
 	return all
 }
@@ -303,7 +301,3 @@ func (p Probe) shortest() time.Duration {
 
 // fixed tells whether there is nothing to run: the verdict is the configuration's.
 func (p Probe) fixed() bool { return p.Type == config.On || p.Type == config.Off }
-
-func (s Setup) index(id lvs.ServiceID) int {
-	return slices.IndexFunc(s.Services, func(v Service) bool { return v.ID == id })
-}

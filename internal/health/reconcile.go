@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -26,21 +25,20 @@ func pace(reals int) time.Duration {
 	return period + (time.Duration(reals) * time.Millisecond).Truncate(period)
 }
 
-// patience bounds one round of the reconciler for so many real servers. Whoever
-// needs the lock after that may kill the daemon, see record.Store.Lock.
-func patience(reals int) time.Duration {
+// roundLimit is the time for one round of the reconciler with so many real servers. An
+// agent that needs the lock after that can kill the daemon, see record.Store.Lock.
+func roundLimit(reals int) time.Duration {
 	const least, each = 5 * time.Second, 2 * time.Millisecond
 	return least + (time.Duration(reals) * each).Truncate(time.Second)
 }
 
 // want is what the reconciler shall make of the table.
 type want struct {
-	table  lvs.Table
-	events []Event        // that led to it, not told yet
-	done   []chan<- error // who waits for it; buffered
-	// fallbacks are the entries that a log calls so.
-	fallbacks map[lvs.ServiceID]netip.AddrPort
-	reals     int // real servers, by which a round has its time
+	table    lvs.Table
+	events   []Event                    // that led to it, not passed on yet
+	done     []chan<- error             // who waits for it; buffered
+	services map[lvs.ServiceID]*Service // that are configured
+	reals    int                        // real servers, by which a round has its time
 }
 
 // reconciler makes the kernel hold what is wanted. Apart from adopt, which is
@@ -52,9 +50,8 @@ type reconciler struct {
 	source string // ipvs resource whose record is the configuration, empty for none
 	log    logrus.FieldLogger
 	// lives reports whether the process of another daemon is there.
-	lives func(holder string) (bool, error)
-	// occurred is told of every event; nil for nobody.
-	occurred func(Event)
+	lives    func(holder string) (bool, error)
+	occurred func(Event) // takes every event
 
 	wants   chan want // holds the latest
 	tasks   chan func(context.Context)
@@ -75,7 +72,7 @@ func newReconciler(o Options) *reconciler {
 	return &reconciler{
 		kernel: o.Kernel, store: o.Store, id: o.ID, source: o.Source, log: o.Log,
 		wants: make(chan want, 1), tasks: make(chan func(context.Context)), changed: make(chan struct{}, 1),
-		lost: make(chan loss, 1), began: time.Now(), scopes: map[string]lvs.Scope{}, occurred: o.Changed, lives: o.Lives,
+		lost: make(chan loss, 1), began: time.Now(), scopes: map[string]lvs.Scope{}, occurred: o.occurred, lives: o.Lives,
 	}
 }
 
@@ -115,10 +112,10 @@ func (r *reconciler) run(ctx context.Context) {
 		if w.table == nil {
 			continue
 		}
-		limited, cancel := context.WithTimeout(ctx, patience(w.reals))
+		limited, cancel := context.WithTimeout(ctx, roundLimit(w.reals))
 		done, err := r.round(limited, w.table)
 		cancel()
-		w.events = r.tell(w, done, err)
+		w.events = r.pass(w, done, err)
 		if err == nil && len(done.lost) > 0 {
 			err = done.lost
 			r.regain(done.lost)
@@ -167,7 +164,7 @@ type outcome struct {
 // round looks without the lock first, so that agents do not wait for a daemon
 // that has nothing to do.
 func (r *reconciler) round(ctx context.Context, table lvs.Table) (done outcome, err error) {
-	ops, done, err := r.look(ctx, table)
+	ops, done, err := r.plan(ctx, table)
 	if err != nil || len(ops) == 0 {
 		return done, err
 	}
@@ -179,7 +176,7 @@ func (r *reconciler) round(ctx context.Context, table lvs.Table) (done outcome, 
 	defer unlock()
 	var applied []lvs.Op
 	for range attempts {
-		ops, done, err = r.look(ctx, table)
+		ops, done, err = r.plan(ctx, table)
 		done.applied = applied
 		if err != nil || len(ops) == 0 {
 			return done, err
@@ -194,50 +191,55 @@ func (r *reconciler) round(ctx context.Context, table lvs.Table) (done outcome, 
 	return done, errors.New("another program changes the table all the time")
 }
 
-// tell logs the events in their order, then what was changed without one: what
-// somebody else had done to the table. After an error only those that were
-// changed are told; it returns the others. Events of services that are another's
+// pass passes the events on in their order, then what was changed without one: what
+// another program had done to the table. After an error only the events of changes that
+// were made are passed on; it returns the others. Events of services that are another's
 // are forgotten.
-func (r *reconciler) tell(w want, of outcome, err error) (later []Event) {
+func (r *reconciler) pass(w want, of outcome, err error) (later []Event) {
 	done := map[entry]bool{}
 	for _, op := range of.applied {
 		done[entryOf(op)] = true
 	}
 	asked := map[entry]bool{}
 	for _, e := range w.events {
-		if !e.note {
-			asked[entryOf(e.Op)] = true
+		if e.changes() {
+			asked[e.entry()] = true
 		}
 		switch {
-		case err != nil && !done[entryOf(e.Op)]:
+		case err != nil && !done[e.entry()]:
 			later = append(later, e)
-		case of.held[e.Op.Service.ID]:
-			e.log(r.log)
-			if r.occurred != nil && !e.note {
-				r.occurred(e)
-			}
+		case of.held[e.Service.ID]:
+			r.occurred(e)
 		}
 	}
 	for _, op := range of.applied {
 		if !asked[entryOf(op)] {
-			r.repaired(op, w.fallbacks[op.Service.ID])
+			r.repaired(op, w.services)
 		}
 	}
 	return later
 }
 
-// repaired logs a change that no verdict asked for.
-func (r *reconciler) repaired(op lvs.Op, fallback netip.AddrPort) {
-	kind := "real"
-	if op.Destination.Addr.IsValid() && op.Destination.Addr == fallback {
-		kind = "fallback"
+// repaired reports a change that no verdict asked for.
+func (r *reconciler) repaired(op lvs.Op, services map[lvs.ServiceID]*Service) {
+	e := Event{Kind: TableRepaired, Time: time.Now(), Service: serviceOf(services, op), Server: op.Destination.Addr, Op: op, From: out, To: out}
+	if op.Verb == lvs.AddDestination || op.Verb == lvs.EditDestination {
+		e.To = op.Destination.Weight
 	}
-	Event{Op: op, Message: message(op, kind)}.log(r.log)
+	r.occurred(e)
 }
 
-// look plans for the services whose records are there and whose claims are
+// serviceOf is the service of an op as configured, or its identity.
+func serviceOf(services map[lvs.ServiceID]*Service, op lvs.Op) *Service {
+	if s := services[op.Service.ID]; s != nil {
+		return s
+	}
+	return &Service{Service: op.Service}
+}
+
+// plan is for the services whose records are there and whose claims are
 // ours. The record says what a service is, the policy what its destinations are.
-func (r *reconciler) look(ctx context.Context, table lvs.Table) ([]lvs.Op, outcome, error) {
+func (r *reconciler) plan(ctx context.Context, table lvs.Table) ([]lvs.Op, outcome, error) {
 	found := outcome{lost: notHeld{}}
 	var target lvs.Table
 	order := table.Index()
@@ -305,7 +307,7 @@ func (r *reconciler) unheld(id string, held record.Record, err error) string {
 func (r *reconciler) apply(ctx context.Context, ops []lvs.Op) error {
 	done, err := r.kernel.Apply(ctx, ops)
 	for _, op := range ops[:done] {
-		r.repaired(op, netip.AddrPort{})
+		r.repaired(op, nil)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -54,7 +54,7 @@ func (d *Daemon) service(i int) control.Service {
 		t := d.trackers[real.Probe]
 		s.Reals = append(s.Reals, control.Real{
 			Addr: real.Addr.String(), Forward: forwardName(real.Forward), Weight: st.reals[j].weight, Configured: real.Weight,
-			Verdict: d.verdict(real).String(), Since: t.since, Reason: d.why(real),
+			Verdict: d.verdict(service.ID, real).String(), Since: t.since, Reason: d.why(service.ID, real),
 		})
 	}
 	if f := service.Fallback; f != nil {
@@ -72,7 +72,7 @@ func (d *Daemon) limit() time.Duration {
 	for probe := range d.trackers {
 		longest = max(longest, probe.Interval)
 	}
-	return max(2*patience(d.setup.reals()), 3*longest)
+	return max(2*roundLimit(d.setup.reals()), 3*longest)
 }
 
 func (d *Daemon) beat() {
@@ -82,7 +82,7 @@ func (d *Daemon) beat() {
 	beat := state.Verdicts{Age: max(d.reconciler.age(), d.wheel.age()), Limit: d.limit()}
 	for _, service := range d.setup.Services {
 		for _, real := range service.Reals {
-			if d.verdict(real) == Bad {
+			if d.verdict(service.ID, real) == Bad {
 				beat.Bad = append(beat.Bad, record.Server(service.ID, real.Addr))
 			}
 		}

@@ -23,11 +23,11 @@ type tracker struct {
 	rise     int // 0 is 1
 	good     int // successes in a row
 	failures int // in a row
-	soft     int // in a row since the server was good
 	verdict  Verdict
-	since    time.Time // of the verdict
-	checked  time.Time // of the last result; zero for none
-	reason   string    // of the last failure; empty after a success
+	since    time.Time     // of the verdict
+	lasted   time.Duration // the verdict before it
+	checked  time.Time     // of the last result; zero for none
+	reason   string        // of the last failure; empty after a success
 }
 
 func newTracker(p Probe) *tracker {
@@ -41,12 +41,12 @@ func newTracker(p Probe) *tracker {
 	return t
 }
 
-// record takes a result and tells whether the verdict changed.
+// record takes a result and reports whether the verdict changed.
 func (t *tracker) record(now time.Time, err error) bool {
 	before := t.verdict
 	t.checked, t.reason = now, ""
 	if err == nil {
-		t.failures, t.soft = 0, 0
+		t.failures = 0
 		t.good++
 		if before != Bad || t.good >= t.rise {
 			t.verdict = Good
@@ -55,9 +55,6 @@ func (t *tracker) record(now time.Time, err error) bool {
 		t.good = 0
 		t.reason = err.Error()
 		t.failures++
-		if before == Good {
-			t.soft++
-		}
 		if t.failures >= t.fall {
 			t.verdict = Bad
 		}
@@ -65,6 +62,6 @@ func (t *tracker) record(now time.Time, err error) bool {
 	if t.verdict == before {
 		return false
 	}
-	t.since = now
+	t.since, t.lasted = now, now.Sub(t.since)
 	return true
 }

@@ -3,7 +3,6 @@ package health
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -27,18 +26,13 @@ func (d *Daemon) find() {
 		if at, exists := services[service.ID]; exists {
 			d.found[i] = d.adopted[at]
 		}
-		d.standing[i] = service.stand(d.verdict, d.found[i].Destinations)
-		for j, real := range service.Reals {
-			if t := d.trackers[real.Probe]; t.checked.IsZero() && d.standing[i].reals[j].found <= 0 {
-				t.soft = 1 // ldirectord counts a server that was not in as failed once
-			}
-		}
+		d.standing[i] = service.stand(d.verdictsOf(service.ID), d.found[i].Destinations)
 	}
 	d.wanted, d.stale = d.found, map[int]bool{}
 }
 
-// judge takes the result of a check.
-func (d *Daemon) judge(r result) {
+// takeResult makes a verdict of the result of a check.
+func (d *Daemon) takeResult(r result) {
 	t := d.trackers[r.probe]
 	if t == nil {
 		return // of a configuration that is gone
@@ -50,10 +44,10 @@ func (d *Daemon) judge(r result) {
 		return
 	}
 	r.err = check.Reason(r.err) // what checks and their libraries pass on of servers' answers
-	before, soft := t.verdict, t.soft
+	before := *t
 	changed := t.record(r.at, r.err)
 	for _, at := range d.users[r.probe] {
-		d.told(at, r.err, soft)
+		d.noteCheck(at, r.err, before)
 	}
 	if !changed {
 		return
@@ -71,18 +65,18 @@ func (d *Daemon) judge(r result) {
 		d.follow(users[:n])
 		users = users[n:]
 	}
-	if before == Unknown { // after the last of them the daemon has started
+	if before.verdict == Unknown { // after the last of them the daemon has started
 		d.unknown--
 	}
 }
 
-// judgeMore takes the results that wait already, so that the reconciler gets
-// what many of them mean together. It tells whether they mean anything.
-func (d *Daemon) judgeMore() bool {
+// takeResults takes the results that wait already, so that the reconciler gets
+// what many of them mean together. It reports whether they mean anything.
+func (d *Daemon) takeResults() bool {
 	for range cap(d.results) {
 		select {
 		case r := <-d.results:
-			d.judge(r)
+			d.takeResult(r)
 			continue
 		default:
 		}
@@ -95,29 +89,29 @@ func (d *Daemon) judgeMore() bool {
 	return true
 }
 
-// told notes what the log says about a result besides what it changes; soft is
-// how many failures there were before.
-func (d *Daemon) told(at place, err error, soft int) {
-	service := d.setup.Services[at.service]
+// noteCheck reports the result of a check of one real server, whose tracker was as
+// before and whose standing still is.
+func (d *Daemon) noteCheck(at place, err error, before tracker) {
+	service := &d.setup.Services[at.service]
 	real := service.Reals[at.real]
-	t := d.trackers[real.Probe]
-	who := fmt.Sprintf("%s (%s)", real.Addr, identity(service.ID))
-	e := Event{note: true, Op: lvs.Op{Service: service.Service, Destination: real.Destination}, Reason: t.reason}
+	t, serving := d.trackers[real.Probe], d.standing[at.service].reals[at.real].serving
 	switch {
-	case err == nil && soft > 0:
-		e.Message = "Resetting soft failure count: " + who
+	case err == nil && (before.failures > 0 || before.checked.IsZero() && !serving):
+		e := d.about(d.event(CheckPassed, service), real)
+		e.Failures, e.Fall = before.failures, t.fall
 		d.events = append(d.events, e)
-	case t.soft > soft && t.verdict == Good:
-		e.Message = fmt.Sprintf("Soft failure real server: %s failure %d/%d", who, t.soft, t.fall)
+	case err != nil && serving && t.verdict != Bad:
+		e := d.about(d.event(CheckFailed, service), real)
+		e.Failures, e.Fall = t.failures, t.fall
 		d.events = append(d.events, e)
 	}
 	if d.options.Checked != nil {
-		d.options.Checked(service, real, d.checked(real, err))
+		d.options.Checked(*service, real, d.checked(service.ID, real, err))
 	}
 }
 
-func (d *Daemon) checked(real Real, err error) error {
-	if d.out[real.Addr] {
+func (d *Daemon) checked(id lvs.ServiceID, real Real, err error) error {
+	if d.out[Member{id, real.Addr}] {
 		return maintenance{}
 	}
 	return err
@@ -129,24 +123,29 @@ type maintenance struct{}
 
 func (maintenance) Error() string { return "Server in maintenance" }
 
-// verdict is what counts for a real server.
-func (d *Daemon) verdict(real Real) Verdict {
-	if d.out[real.Addr] {
+// verdict is what counts for a real server of a service.
+func (d *Daemon) verdict(id lvs.ServiceID, real Real) Verdict {
+	if d.out[Member{id, real.Addr}] {
 		return Bad
 	}
 	return d.trackers[real.Probe].verdict
 }
 
+// verdictsOf is verdict for the real servers of one service.
+func (d *Daemon) verdictsOf(id lvs.ServiceID) func(Real) Verdict {
+	return func(real Real) Verdict { return d.verdict(id, real) }
+}
+
 // why is the reason of a verdict.
-func (d *Daemon) why(real Real) string {
-	if d.out[real.Addr] {
+func (d *Daemon) why(id lvs.ServiceID, real Real) string {
+	if d.out[Member{id, real.Addr}] {
 		return maintenance{}.Error()
 	}
 	return d.trackers[real.Probe].reason
 }
 
 // Maintain takes real servers out whatever their checks say, and no others.
-func (d *Daemon) Maintain(ctx context.Context, out map[netip.AddrPort]bool) error {
+func (d *Daemon) Maintain(ctx context.Context, out map[Member]bool) error {
 	return d.do(ctx, func(context.Context) error {
 		d.out = out
 		d.decideAll()
@@ -184,7 +183,7 @@ func (d *Daemon) decideAll() {
 	d.refresh()
 	for i, service := range d.setup.Services {
 		before := d.wanted[i]
-		d.standing[i] = service.stand(d.verdict, d.found[i].Destinations)
+		d.standing[i] = service.stand(d.verdictsOf(service.ID), d.found[i].Destinations)
 		d.wanted[i] = service.wanted(d.standing[i])
 		d.events = append(d.events, d.steps(i, before, d.wanted[i])...)
 		d.serve(i)
@@ -201,9 +200,14 @@ func (d *Daemon) follow(users []place) {
 	}
 	before := service.wanted(st, some...)
 	for _, j := range some {
-		st.set(service, j, d.verdict(service.Reals[j]))
+		st.set(service, j, d.verdict(service.ID, service.Reals[j]))
 	}
-	d.events = append(d.events, d.steps(i, before, service.wanted(st, some...))...)
+	for _, e := range d.steps(i, before, service.wanted(st, some...)) {
+		if _, configured := st.index[e.Server]; configured {
+			e.Lasted = d.trackers[service.Reals[some[0]].Probe].lasted
+		}
+		d.events = append(d.events, e)
+	}
 	d.stale[i] = true
 	d.serve(i)
 }
@@ -220,21 +224,26 @@ func (d *Daemon) refresh() {
 func (d *Daemon) apply(done []chan<- error) {
 	d.refresh()
 	d.reconciler.set(want{
-		table: slices.Clone(d.wanted), events: d.events, done: done, fallbacks: d.setup.fallbacks(), reals: d.setup.reals(),
+		table: slices.Clone(d.wanted), events: d.events, done: done, services: d.services, reals: d.setup.reals(),
 	})
 	d.events = nil
 }
 
-// serve tells whether a service has a real server, once that is known.
+// serve reports whether a service has a real server, once that is known.
 func (d *Daemon) serve(i int) {
-	service, st := d.setup.Services[i], d.standing[i]
+	service, st := &d.setup.Services[i], d.standing[i]
 	serving, known := st.good > 0, st.unknown == 0
 	before, told := d.serving[service.ID]
 	if !serving && !known || told && before == serving {
 		return
 	}
 	d.serving[service.ID] = serving
+	kind := ServiceEmpty
+	if serving {
+		kind = ServiceServing
+	}
+	d.events = append(d.events, d.event(kind, service))
 	if d.options.Serving != nil {
-		d.options.Serving(service, serving)
+		d.options.Serving(*service, serving)
 	}
 }

@@ -1,0 +1,123 @@
+package compat
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/sirupsen/logrus"
+
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/health"
+	"lvs-agents/internal/lvs"
+)
+
+// Line is the line of ldirectord's log for an event (its _log calls, version 1.186 on).
+// It is empty for an event that ldirectord does not log.
+func Line(e health.Event) string {
+	if e.Service == nil {
+		return ""
+	}
+	v := virtual(e.Service.ID)
+	switch e.Kind {
+	case health.ServiceAdded, health.ServiceChanged, health.ServiceRemoved:
+		return serviceLine(e)
+	case health.ServerUp, health.ServerDown, health.ServerDrained, health.ServerChanged, health.FallbackIn, health.FallbackOut:
+		return serverLine(e)
+	case health.TableRepaired:
+		if e.Server.IsValid() {
+			return serverLine(e)
+		}
+		return serviceLine(e)
+	case health.ServerRemoved:
+		return fmt.Sprintf("Purged real server (%s): %s (%s)", occasion(e), e.Server, v)
+	case health.CheckPassed:
+		return fmt.Sprintf("Resetting soft failure count: %s (%s)", e.Server, identity(e.Service.ID))
+	case health.CheckFailed:
+		return fmt.Sprintf("Soft failure real server: %s (%s) failure %d/%d", e.Server, identity(e.Service.ID), e.Failures, e.Fall)
+	case health.ServiceEmpty, health.ServiceServing, health.ConfigLoaded, health.ConfigRefused:
+	}
+	return ""
+}
+
+// Reminder is the line of mail about a real server that stays down.
+func Reminder(e health.Event) string {
+	return fmt.Sprintf("Inaccessible real server: %s (%s)", e.Server, virtual(e.Service.ID))
+}
+
+// LogEvent writes the line of an event; its fields are in the words of this project.
+func LogEvent(log logrus.FieldLogger, e health.Event) {
+	line := Line(e)
+	if line == "" {
+		return
+	}
+	fields := logrus.Fields{"service": e.Service.ID.String()}
+	if e.Op.Verb != 0 {
+		fields["op"] = e.Op.String()
+	}
+	if e.Server.IsValid() {
+		fields["real_server"] = e.Server.String()
+	}
+	if e.Reason != "" {
+		fields["reason"] = e.Reason
+	}
+	log.WithFields(fields).Info(line)
+}
+
+// serviceLine is the line for a change of a service.
+func serviceLine(e health.Event) string {
+	switch e.Op.Verb {
+	case lvs.AddService:
+		return "Added virtual server: " + virtual(e.Service.ID)
+	case lvs.EditService:
+		return "Changed virtual server: " + virtual(e.Service.ID)
+	case lvs.DeleteService, lvs.AddDestination, lvs.EditDestination, lvs.DeleteDestination:
+	}
+	return fmt.Sprintf("Purged virtual server (%s): %s", occasion(e), virtual(e.Service.ID))
+}
+
+// serverLine is the line for a change of a real server or a fallback.
+func serverLine(e health.Event) string {
+	v, kind := virtual(e.Service.ID), "real"
+	if e.Service.IsFallback(e.Server) {
+		kind = "fallback"
+	}
+	added, verb := e.Op.Verb == lvs.AddDestination, "Restored"
+	switch {
+	case e.Op.Verb == lvs.DeleteDestination:
+		return fmt.Sprintf("Deleted %s server: %s (%s)", kind, e.Server, v)
+	case e.To == 0 && kind == "real" && added:
+		verb = "Readd Quiescent"
+	case e.To == 0 && kind == "real":
+		verb = "Quiescent"
+	case added:
+		verb = "Added"
+	}
+	return fmt.Sprintf("%s %s server: %s (%s) (Weight set to %d)", verb, kind, e.Server, v, e.To)
+}
+
+// occasion is ldirectord's word for when it removes something.
+func occasion(e health.Event) string {
+	if e.Phase == config.Stopping {
+		return "stop"
+	}
+	return "start"
+}
+
+// virtual is the name of a service in ldirectord's log.
+func virtual(id lvs.ServiceID) string {
+	if id.IsMark() {
+		return strconv.FormatUint(uint64(id.Mark), 10)
+	}
+	return id.Addr.String()
+}
+
+// identity is the name of a service with its protocol.
+func identity(id lvs.ServiceID) string {
+	switch {
+	case id.IsMark() && id.IPv6:
+		return "fwm6:" + virtual(id)
+	case id.IsMark():
+		return "fwm:" + virtual(id)
+	}
+	return id.Protocol.String() + ":" + virtual(id)
+}
