@@ -32,7 +32,7 @@ const (
 	CheckFailed Kind = "check_failed" // and the server stays in: too few failures in a row
 	CheckPassed Kind = "check_passed" // after a failure, or the first of a server that was out
 
-	TableRepaired Kind = "table_repaired" // no verdict asked for the change: another program undid it
+	TableRepaired Kind = "table_repaired" // another program had changed the table
 	ConfigLoaded  Kind = "configuration_loaded"
 	ConfigRefused Kind = "configuration_refused"
 )
