@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/load"
+	"lvs-agents/internal/config/params"
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/daemon"
 	"lvs-agents/internal/disk"
@@ -44,9 +46,9 @@ var (
 
 // New makes an agent with its defaults.
 func New(k record.Kernel, l Launcher) *Agent {
-	a := &Agent{Quiescent: true, kernel: k, launcher: l, daemons: control.Sockets{}, configDirs: config.Dirs()}
-	defaults := config.Checks{"checktype": string(config.Connect), "checkinterval": "2", "checktimeout": "3"}
-	for _, d := range config.CheckDirectives() {
+	a := &Agent{Quiescent: true, kernel: k, launcher: l, daemons: control.Sockets{}, configDirs: load.Dirs()}
+	defaults := params.Checks{"checktype": string(config.Connect), "checkinterval": "2", "checktimeout": "3"}
+	for _, d := range params.Directives() {
 		a.checks = append(a.checks, check{d, defaults[d.Name]})
 	}
 	return a
@@ -135,7 +137,7 @@ func (a *Agent) awaitVerdicts(ctx context.Context, c ocf.Call) {
 func (a *Agent) args(ctx context.Context, c ocf.Call) []string {
 	args := []string{control.ServeVerb, "--notify", "--state-dir=" + c.StateDir, "--id=" + c.Instance}
 	if a.Config != "" {
-		path, _, err := config.Read(ctx, &disk.Reader{}, a.Config, a.configDirs...)
+		path, _, err := load.Read(ctx, &disk.Reader{}, a.Config, a.configDirs...)
 		if err != nil { // Validate has read it; let the daemon tell
 			path = a.Config
 		}

@@ -4,13 +4,13 @@ import (
 	"strings"
 	"time"
 
-	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/params"
 	"lvs-agents/metadata"
 )
 
 // check is a parameter that is a directive of the configuration file, too.
 type check struct {
-	config.Directive
+	params.Directive
 	value string
 }
 
@@ -80,8 +80,8 @@ func (c *check) long() string {
 }
 
 // given is the values of the check parameters, as in a file.
-func (a *Agent) given() config.Checks {
-	given := config.Checks{quiescent: "no"}
+func (a *Agent) given() params.Checks {
+	given := params.Checks{quiescent: "no"}
 	if a.Quiescent {
 		given[quiescent] = "yes"
 	}

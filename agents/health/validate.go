@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/load"
 	"lvs-agents/internal/disk"
 	"lvs-agents/ocf"
 )
@@ -45,21 +46,17 @@ func (a *Agent) onlyConfig() error {
 }
 
 func (a *Agent) file(ctx context.Context, c ocf.Call) error {
-	path, text, err := config.Read(ctx, &disk.Reader{}, a.Config, a.configDirs...)
+	file, err := load.File(ctx, &disk.Reader{}, a.Config, a.configDirs...)
 	if errors.Is(err, fs.ErrNotExist) {
 		return ocf.Lacking(fmt.Errorf("parameter config: %w; copy it to every node", err))
 	}
 	if err != nil {
 		return fmt.Errorf("parameter config: %w", err)
 	}
-	parsed, problems := config.Parse(path, text)
-	if err := config.Err(problems); err != nil {
+	if err := file.Unusable(); err != nil {
 		return ocf.WrongHere(err)
 	}
-	if len(parsed.Services) == 0 {
-		return ocf.WrongHere(fmt.Errorf("%s has no virtual service; add virtual=ADDRESS:PORT", path))
-	}
-	for _, p := range problems {
+	for _, p := range file.Problems {
 		if p.Severity == config.Refused {
 			c.Log.Error(p)
 			continue

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/load"
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/host"
 	"lvs-agents/internal/lvs"
@@ -53,7 +54,7 @@ var (
 // New makes an agent with its defaults. The resolver is for host names in the
 // configuration file.
 func New(k Kernel, r config.Resolver) *Agent {
-	return &Agent{Scheduler: lvs.DefaultScheduler, kernel: k, daemons: control.Sockets{}, resolver: r, configDirs: config.Dirs()}
+	return &Agent{Scheduler: lvs.DefaultScheduler, kernel: k, daemons: control.Sockets{}, resolver: r, configDirs: load.Dirs()}
 }
 
 // Through lets the agent speak with health daemons in another way than over their

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/params"
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/state"
@@ -22,14 +23,23 @@ func (a *Agent) want(ctx context.Context, c ocf.Call) (lvs.Table, error) {
 	if a.Config != "" {
 		return a.fromFile(ctx, c)
 	}
-	table, err := config.Inline(config.InlineParams{
+	return a.fromParams(ctx)
+}
+
+func (a *Agent) fromParams(ctx context.Context) (lvs.Table, error) {
+	cfg, problems := params.Parse("", params.Services{
 		Virtual: a.Virtual, Real: a.Real, Scheduler: a.Scheduler,
 		Persistent: a.Persistent, Netmask: a.Netmask, Protocol: a.Protocol,
 	})
-	if err != nil {
-		return nil, ocf.WrongEverywhere(err)
+	if cfg == nil {
+		errs := make([]error, len(problems))
+		for i, p := range problems {
+			errs[i] = errors.New(p.String())
+		}
+		return nil, ocf.WrongEverywhere(errors.Join(errs...))
 	}
-	return table, nil
+	table, problems := cfg.Table(ctx, nil)
+	return table, config.Err(problems)
 }
 
 func (a *Agent) fromFile(ctx context.Context, c ocf.Call) (lvs.Table, error) {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/load"
 	"lvs-agents/internal/disk"
 	"lvs-agents/internal/lvs"
 	"lvs-agents/ocf"
@@ -65,20 +66,16 @@ func report(c ocf.Call, problems []config.Problem) {
 
 // parse reads the file.
 func (a *Agent) parse(ctx context.Context, c ocf.Call) (*config.Config, error) {
-	path, text, err := config.Read(ctx, &disk.Reader{}, a.Config, a.configDirs...)
+	file, err := load.File(ctx, &disk.Reader{}, a.Config, a.configDirs...)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ocf.Lacking(fmt.Errorf("parameter config: %w; copy it to every node", err))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("parameter config: %w", err)
 	}
-	parsed, problems := config.Parse(path, text)
-	if err := config.Err(problems); err != nil {
+	if err := file.Unusable(); err != nil {
 		return nil, ocf.WrongHere(err)
 	}
-	if len(parsed.Services) == 0 {
-		return nil, ocf.WrongHere(fmt.Errorf("%s has no virtual service; add virtual=ADDRESS:PORT", parsed.File))
-	}
-	report(c, problems)
-	return parsed, nil
+	report(c, file.Problems)
+	return file.Config, nil
 }

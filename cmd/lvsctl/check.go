@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/load"
 	"lvs-agents/internal/disk"
 	"lvs-agents/internal/health"
 )
@@ -17,16 +18,16 @@ func check(ctx context.Context, sys system, files []string) int {
 	code := exitOK
 	reader := disk.Reader{Helper: sys.helper}
 	for _, file := range files {
-		path, text, err := config.Read(ctx, &reader, file, sys.dirs...)
+		loaded, err := load.File(ctx, &reader, file, sys.dirs...)
 		if err != nil {
 			failed(sys, err)
 			code = exitFailed
 			continue
 		}
-		cfg, problems := config.Parse(path, text)
+		problems := loaded.Problems
 		var usable *health.Setup
-		if cfg != nil {
-			setup, err := health.NewSetup(ctx, cfg, config.NewNames(sys.resolver))
+		if loaded.Config != nil {
+			setup, err := health.NewSetup(ctx, loaded.Config, config.NewNames(sys.resolver))
 			if problems = append(problems, setup.Problems...); err == nil {
 				usable = &setup
 			}
@@ -37,7 +38,7 @@ func check(ctx context.Context, sys system, files []string) int {
 		if usable == nil || len(usable.Services) == 0 || refused(problems) {
 			code = exitFailed
 		}
-		fmt.Fprintf(sys.stdout, "%s: %s\n", path, summary(usable, problems))
+		fmt.Fprintf(sys.stdout, "%s: %s\n", loaded.Path, summary(usable, problems))
 	}
 	return code
 }

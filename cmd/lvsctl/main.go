@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/load"
 	"lvs-agents/internal/disk"
 	"lvs-agents/internal/doctor"
 	"lvs-agents/internal/kernel/ipvs"
@@ -42,7 +42,7 @@ func main() {
 	here := server{settings{}, link.New(dir), wire.Kernel{}, kernel}
 	code := run(ctx, os.Args[1:], system{
 		stdout: os.Stdout, stderr: os.Stderr,
-		dirs: append([]string{"."}, config.Dirs()...), resolver: net.DefaultResolver, kernel: kernel, version: version,
+		dirs: append([]string{"."}, load.Dirs()...), resolver: net.DefaultResolver, kernel: kernel, version: version,
 		stateDir: dir, helper: disk.SelfHelper(),
 		doctor: doctor.Examiner{Kernel: here}, director: here,
 	})

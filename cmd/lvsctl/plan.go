@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/load"
 	"lvs-agents/internal/disk"
 	"lvs-agents/internal/lvs"
 )
@@ -31,18 +32,17 @@ func plan(ctx context.Context, sys system, file, against string) int {
 
 // wanted is the table of a configuration file.
 func wanted(ctx context.Context, sys system, file string) (lvs.Table, error) {
-	path, text, err := config.Read(ctx, &disk.Reader{Helper: sys.helper}, file, sys.dirs...)
+	loaded, err := load.File(ctx, &disk.Reader{Helper: sys.helper}, file, sys.dirs...)
 	if err != nil {
 		return nil, err
 	}
-	cfg, problems := config.Parse(path, text)
-	for _, p := range problems {
+	for _, p := range loaded.Problems {
 		fmt.Fprintln(sys.stderr, lint(p))
 	}
-	if cfg == nil {
-		return nil, fmt.Errorf("%s: %s", path, summary(nil, problems))
+	if loaded.Config == nil {
+		return nil, fmt.Errorf("%s: %s", loaded.Path, summary(nil, loaded.Problems))
 	}
-	table, problems := cfg.Table(ctx, config.NewNames(sys.resolver))
+	table, problems := loaded.Config.Table(ctx, config.NewNames(sys.resolver))
 	for _, p := range problems {
 		if p.Severity == config.Warning {
 			fmt.Fprintln(sys.stderr, lint(p))
@@ -56,7 +56,7 @@ func present(ctx context.Context, sys system, saved string) (lvs.Table, error) {
 	if saved == "" {
 		return sys.kernel.Table(ctx)
 	}
-	_, text, err := config.Read(ctx, &disk.Reader{Helper: sys.helper}, saved, ".")
+	_, text, err := load.Read(ctx, &disk.Reader{Helper: sys.helper}, saved, ".")
 	if err != nil {
 		return nil, err
 	}

@@ -1,11 +1,10 @@
-// Package config is the configuration model: virtual services, their real
-// servers and how those are checked. Parse reads its first text form,
-// ldirectord.cf; Inline reads the form that fits into parameters of a resource.
-// Nothing here talks to a kernel or, but for Resolve, Table and Read, to the
-// outside world.
+// Package config is the configuration model: virtual services, their real servers and how
+// those are checked. Packages below it read its text forms. Only Resolve and Table talk to
+// the outside world: they look up names.
 package config
 
 import (
+	"cmp"
 	"net/netip"
 	"strings"
 	"time"
@@ -13,9 +12,10 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// Config is what an administrator wants. Parse makes it; treat it as read-only.
+// Config is what an administrator wants. The package of a text form makes it; treat
+// it as read-only.
 type Config struct {
-	File           string   // as given to Parse, for messages
+	File           string   // where it comes from, for messages
 	AutoReload     bool     // read the file again when it changes
 	LogFile        string   // a path, or the name of a syslog facility; empty for the default
 	Callback       string   // program to run, with the file's name, after the file has changed
@@ -40,7 +40,7 @@ type Service struct {
 	Quiescent bool // a real server that is down gets weight 0; otherwise it is removed
 	KeepAtEnd bool // the service stays in the kernel when its daemon ends
 	// FallbackCommand is run with "start" when no real server is up, with
-	// "stop" when the first is; words, of which the first is a program.
+	// "stop" when the first is up again. The first word is a program.
 	FallbackCommand []string
 	MonitorFile     string // gets a line for every check; empty for none
 	Alert           Alert
@@ -51,9 +51,9 @@ type Service struct {
 
 // Alert says who gets mail about changes of real servers.
 type Alert struct {
-	To     []string      // empty for nobody
+	To     []string      // empty for no mail
 	Repeat time.Duration // between reminders of a server that is down, 0 for none
-	Phases []Phase       // in which mail is sent; nil for all
+	Phases []Phase       // while mail is sent; nil for all
 	Relay  string        // SMTP host[:port]; empty for the local mailer
 }
 
@@ -68,7 +68,7 @@ const (
 	Reloading Phase = "reloading"
 )
 
-// Name returns the service in ipvsadm syntax also while its address is a name.
+// Name returns the service in ipvsadm syntax, even while its address is a name.
 func (s Service) Name() string {
 	if s.Host == "" {
 		return s.ID.String()
@@ -76,6 +76,21 @@ func (s Service) Name() string {
 	unnamed := s.ID
 	unnamed.Addr = netip.AddrPortFrom(netip.IPv4Unspecified(), s.ID.Addr.Port())
 	return strings.Replace(unnamed.String(), "0.0.0.0", s.Host, 1)
+}
+
+// VirtualService returns the service with its real servers as the kernel has them. All
+// addresses must be known.
+func (s Service) VirtualService() lvs.VirtualService {
+	v := lvs.VirtualService{Service: s.Service}
+	for _, r := range s.Reals {
+		v.Destinations = append(v.Destinations, r.Destination)
+	}
+	return v
+}
+
+// CheckedPort is the port of a real server that is checked, or 0.
+func (s Service) CheckedPort(r Real) uint16 {
+	return cmp.Or(s.Check.Port, r.CheckPort, r.Addr.Port(), s.Check.Application.Port())
 }
 
 // Real is a real server of a virtual service.
@@ -95,94 +110,21 @@ type Real struct {
 	Line      int
 }
 
+// At returns a copy of r for each address.
+func (r Real) At(addrs []netip.Addr, port uint16) []Real {
+	reals := make([]Real, len(addrs))
+	for i, addr := range addrs {
+		reals[i] = r
+		reals[i].Host, reals[i].Last = "", ""
+		reals[i].Addr = netip.AddrPortFrom(addr, port)
+	}
+	return reals
+}
+
 // Fallback is the server of last resort of a virtual service. Its weight is 1.
 type Fallback struct {
 	Host    string // address or name, as configured
 	Port    uint16 // 0 only for marks: the port of the packet
 	Forward lvs.Forward
 	Line    int
-}
-
-// Check says how the real servers of a service are checked.
-type Check struct {
-	Type        CheckType
-	Connects    int         // with Combined: connect checks after each negotiate check
-	Application Application // what a negotiate check talks
-	Port        uint16      // 0 for the port of the real server
-	Timeout     time.Duration
-	Interval    time.Duration
-	Attempts    int // of one ping check
-	Fall        int // consecutive failures until a real server is down
-	Rise        int // consecutive successes until one that was down is up
-	Verify      Verification
-	Status      Statuses // of HTTP that are good
-	Method      string   // of HTTP; empty for GET
-	Request     string   // as configured: without a slash in front if none was written
-	Receive     string   // regular expression, empty for any answer
-	Unusable    string   // why Receive cannot be used, so that no real server is ever up; empty if it can
-	VirtualHost string   // Host header, empty for the real server's address
-	Command     string   // what External and ExternalPerl run, with arguments that are separated by blanks
-	Database    string
-	Login       Secret
-	Passwd      Secret
-	Secret      Secret // shared with a RADIUS server
-
-	// NegotiateTimeout and ConnectTimeout are those of Combined; Timeout is the longer.
-	NegotiateTimeout, ConnectTimeout time.Duration
-}
-
-// CheckType is the manner of a check.
-type CheckType string
-
-// The manners, by the names that ldirectord.cf gives them.
-const (
-	Negotiate    CheckType = "negotiate"     // ask and read the answer
-	Connect      CheckType = "connect"       // open a connection
-	Ping         CheckType = "ping"          // ICMP echo
-	UDP          CheckType = "udp"           // send a datagram
-	On           CheckType = "on"            // no check, always up
-	Off          CheckType = "off"           // no check, never up
-	External     CheckType = "external"      // run a program
-	ExternalPerl CheckType = "external-perl" // run a Perl script inside the daemon
-	Combined     CheckType = "combined"      // one negotiate check, then Connects connect checks
-)
-
-// Application is the protocol that a negotiate check talks, "http" for
-// example. NoApplication has nothing to ask.
-type Application string
-
-// NoApplication is the application of services whose port tells nothing.
-const NoApplication Application = "none"
-
-// application couples an application with its standard port.
-type application struct {
-	name Application
-	port uint16
-}
-
-// applications are ldirectord's, with the ports it recognises them by (0 for never).
-var applications = []application{
-	{"dns", 53}, {"ftp", 21}, {"http", 80}, {"https", 443}, {"http_proxy", 3128}, {"imap", 143}, {"imaps", 993},
-	{"ldap", 389}, {"ldaps", 636}, {"mysql", 3306}, {"nntp", 119}, {NoApplication, 0}, {"oracle", 1521},
-	{"pgsql", 5432}, {"pop", 110}, {"pops", 995}, {"radius", 1812}, {"simpletcp", 0}, {"sip", 5060},
-	{"smtp", 25}, {"submission", 587},
-}
-
-// Port returns the standard port of an application, 0 if it has none.
-func (a Application) Port() uint16 {
-	for _, known := range applications {
-		if known.name == a {
-			return known.port
-		}
-	}
-	return 0
-}
-
-func applicationOf(port uint16) Application {
-	for _, known := range applications {
-		if known.port == port && port != 0 {
-			return known.name
-		}
-	}
-	return NoApplication
 }

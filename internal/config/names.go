@@ -105,7 +105,7 @@ func (n *Names) Lookup(ctx context.Context, hosts []Host) map[Host]Answer {
 }
 
 func (n *Names) lookup(ctx context.Context, h Host) Answer {
-	addrs, err := n.ask(ctx, h)
+	addrs, err := n.query(ctx, h)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	last, known := n.last[h]
@@ -123,8 +123,8 @@ func (n *Names) lookup(ctx context.Context, h Host) Answer {
 	return Answer{Addr: addrs[0]}
 }
 
-// ask returns at least one address, or an error.
-func (n *Names) ask(ctx context.Context, h Host) ([]netip.Addr, error) {
+// query returns at least one address, or an error.
+func (n *Names) query(ctx context.Context, h Host) ([]netip.Addr, error) {
 	if n.resolver == nil {
 		return nil, errors.New("names are not looked up here; write an address")
 	}

@@ -3,14 +3,11 @@ package config
 import (
 	"errors"
 	"fmt"
-	"regexp"
-	"slices"
-	"strings"
 
 	"lvs-agents/internal/config/fault"
 )
 
-// Severity says whether a file with a problem can be used.
+// Severity reports whether a file with a problem can be used.
 type Severity uint8
 
 // The severities. The zero value is none of them.
@@ -20,7 +17,7 @@ const (
 	Refused                     // the file is used, but for the real servers that What names: they never count as up
 )
 
-// String returns "error" or "warning": for an operator, what is refused is an error.
+// String returns "error" or "warning": for an operator, Refused is an error.
 func (s Severity) String() string {
 	switch s {
 	case Error, Refused:
@@ -43,9 +40,15 @@ type Problem struct {
 }
 
 // String returns the problem as "web.cf:7:12: what; fix".
-func (p Problem) String() string { return p.Position() + ": " + fault.New(p.What, p.Fix).Error() }
+func (p Problem) String() string {
+	text := fault.New(p.What, p.Fix).Error()
+	if place := p.Position(); place != "" {
+		return place + ": " + text
+	}
+	return text
+}
 
-// Position returns "web.cf:7:12", without what is not known.
+// Position returns "web.cf:7:12", without the numbers that are 0.
 func (p Problem) Position() string {
 	switch {
 	case p.Line == 0:
@@ -77,43 +80,4 @@ func Err(problems []Problem) error {
 		return errors.New(first.String())
 	}
 	return fmt.Errorf("%s (and %d more, see lvsctl check %s)", first, more, first.File)
-}
-
-// secretNames are the directives whose values are never shown.
-var secretNames = []string{"passwd", "login", "secret"}
-
-// urlLogin is a login in a URL, whose password may have been written with anything in it.
-var urlLogin = regexp.MustCompile(`://[^\s"]*:[^\s"]*@`)
-
-// hideSecrets ends a message at the first assignment of a secret: lines that
-// ran together carry other directives' values into messages. It takes logins out
-// of URLs.
-func hideSecrets(text string) string {
-	text = urlLogin.ReplaceAllString(text, "://"+redacted+"@")
-	end, shown := len(text), text
-	for _, name := range secretNames {
-		if i := assignment(text[:end], name); i >= 0 {
-			end, shown = i, text[:i]+name+`="`+redacted+`"`
-		}
-	}
-	return shown
-}
-
-// assignment returns where in text a name is followed by an equals sign, or -1.
-func assignment(text, name string) int {
-	for from := 0; ; {
-		i := strings.Index(text[from:], name)
-		if i < 0 {
-			return -1
-		}
-		from += i + len(name)
-		rest := strings.TrimLeft(text[from:], " \t\\"+quoteRunes)
-		if strings.HasPrefix(rest, "=") {
-			return from - len(name)
-		}
-	}
-}
-
-func sortProblems(problems []Problem) {
-	slices.SortStableFunc(problems, func(a, b Problem) int { return a.Line - b.Line })
 }

@@ -11,16 +11,12 @@ import (
 
 // Table returns what belongs into the kernel: the services and their real
 // servers with the configured weights. Fallbacks are not in it: they come and
-// go with the health of the real servers. The problems are those of Resolve.
+// go with the health of the real servers. Resolve describes the problems.
 func (c *Config) Table(ctx context.Context, n *Names) (lvs.Table, []Problem) {
 	resolved, problems := c.Resolve(ctx, n)
 	table := make(lvs.Table, 0, len(resolved.Services))
 	for _, s := range resolved.Services {
-		v := lvs.VirtualService{Service: s.Service}
-		for _, real := range s.Reals {
-			v.Destinations = append(v.Destinations, real.Destination)
-		}
-		table = append(table, v)
+		table = append(table, s.VirtualService())
 	}
 	return table, problems
 }
@@ -86,7 +82,7 @@ func (c *Config) hosts() []Host {
 	return all
 }
 
-// resolution puts addresses in the place of names.
+// resolution replaces names by addresses.
 type resolution struct {
 	config   *Config
 	answers  map[Host]Answer
@@ -150,7 +146,7 @@ func (r *resolution) service(s Service) (Service, bool) {
 	return s, true
 }
 
-// reals puts the real servers of a service in the place of their names. Of two with
+// reals replaces the names of real servers by their addresses. Of two with
 // one address the last one counts, as where both are written as addresses.
 func (r *resolution) reals(s *Service) {
 	all := make([]Real, 0, len(s.Reals))
@@ -163,15 +159,15 @@ func (r *resolution) reals(s *Service) {
 				all = append(all, real)
 				continue
 			}
-			r.add(Warning, real.Line, repetition(all[at], real))
+			r.add(Warning, real.Line, Repetition(all[at], real))
 			all[at] = real
 		}
 	}
 	s.Reals = all
 }
 
-// repetition is the fault of a real server that is given again.
-func repetition(before, again Real) fault.Fault {
+// Repetition is the fault of a real server that is given again.
+func Repetition(before, again Real) fault.Fault {
 	what := fmt.Sprintf("real server %s is given twice, first in line %d", again.Addr, before.Line)
 	before.Line = again.Line
 	if before == again {
@@ -180,7 +176,7 @@ func repetition(before, again Real) fault.Fault {
 	return fault.New(what+" with other values; the last one counts", "delete one of them")
 }
 
-// addresses is the real servers that one with a name stands for.
+// addresses is the real servers of a name or a range of names.
 func (r *resolution) addresses(real Real, s *Service) []Real {
 	if real.Host == "" {
 		r.total++
@@ -199,17 +195,17 @@ func (r *resolution) addresses(real Real, s *Service) []Real {
 			return nil
 		}
 		var err error
-		if addrs, err = span(first, last); err != nil {
+		if addrs, err = Range(first, last); err != nil {
 			r.left(real.Line, "real servers "+name, err)
 			return nil
 		}
 	}
-	if r.total+len(addrs) > maxReals {
-		r.left(real.Line, "real servers "+name, tooMany())
+	if r.total+len(addrs) > MaxReals {
+		r.left(real.Line, "real servers "+name, TooManyReals())
 		return nil
 	}
 	r.total += len(addrs)
-	all := real.at(addrs, real.Addr.Port())
+	all := real.At(addrs, real.Addr.Port())
 	for _, one := range all {
 		v := lvs.VirtualService{Service: s.Service, Destinations: []lvs.Destination{one.Destination}}
 		if one.Addr.Addr().Is6() != s.IPv6 {
@@ -224,8 +220,8 @@ func (r *resolution) addresses(real Real, s *Service) []Real {
 	return all
 }
 
-// fallback puts the address of a fallback in the place of its name. One that is a
-// real server, too, is none.
+// fallback replaces the name of a fallback by its address. A fallback that is also a real
+// server is left out.
 func (r *resolution) fallback(s *Service) {
 	if s.Fallback == nil {
 		return

@@ -5,10 +5,11 @@ import (
 	"unique"
 )
 
-const redacted = "***"
+// Redacted is what a secret prints.
+const Redacted = "***"
 
 // Secret is text that must not be seen. However it is printed or encoded, it
-// says ***; it can be compared. The zero value is no secret.
+// says ***; it can be compared. The zero value means that there is no secret.
 type Secret struct {
 	text unique.Handle[string] // a pointer for fmt, also inside unexported fields
 }
@@ -29,7 +30,7 @@ func (s Secret) Reveal() string {
 	return s.text.Value()
 }
 
-// Equal tells whether two secrets are the same.
+// Equal reports whether two secrets are the same.
 func (s Secret) Equal(other Secret) bool { return s == other }
 
 // String returns ***, or nothing for no secret.
@@ -37,7 +38,7 @@ func (s Secret) String() string {
 	if s == (Secret{}) {
 		return ""
 	}
-	return redacted
+	return Redacted
 }
 
 // Format implements fmt.Formatter: every verb prints what String returns.

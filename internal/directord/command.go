@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/load"
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/daemon"
 	"lvs-agents/internal/directord/compat"
@@ -57,7 +58,7 @@ func (c command) run(ctx context.Context) int {
 // check reads the configuration and prints its errors. A test looks up names, too,
 // as start does.
 func (c *command) check(ctx context.Context) (code int) {
-	path, text, err := config.Read(ctx, c.sys.Files, c.Config, append(config.Dirs(), ".")...)
+	path, text, err := load.Read(ctx, c.sys.Files, c.Config, append(load.Dirs(), ".")...)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c.fail(compat.ExitFailed, err)
 	}
@@ -70,7 +71,8 @@ func (c *command) check(ctx context.Context) (code int) {
 	}
 	var problems []config.Problem
 	if err == nil {
-		c.cfg, problems = config.Parse(c.Config, text)
+		file := load.Parse(c.Config, text)
+		c.cfg, problems = file.Config, file.Problems
 		if c.cfg != nil && c.Test {
 			// The error of NewSetup is among its problems.
 			setup, _ := health.NewSetup(ctx, c.cfg, config.NewNames(c.sys.Resolver))

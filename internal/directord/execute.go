@@ -6,7 +6,7 @@ import (
 	"slices"
 	"sync"
 
-	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/load"
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/disk"
 )
@@ -45,15 +45,11 @@ func reached(ctx context.Context, files *disk.Reader, first string, names []stri
 
 // executes is what a configuration names; empty for one that cannot be used.
 func executes(ctx context.Context, files *disk.Reader, name string) []string {
-	path, text, err := config.Read(ctx, files, name, append(config.Dirs(), ".")...)
-	if err != nil {
+	file, err := load.File(ctx, files, name, append(load.Dirs(), ".")...)
+	if err != nil || file.Config == nil {
 		return nil
 	}
-	cfg, _ := config.Parse(path, text)
-	if cfg == nil {
-		return nil
-	}
-	return cfg.Execute
+	return file.Config.Execute
 }
 
 // executeAll hands an action to the instances that execute= names; wait returns

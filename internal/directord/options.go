@@ -6,7 +6,7 @@ import (
 	"io"
 	"strings"
 
-	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/params"
 )
 
 // options are the flags of the daemon. This program and the health agent give them.
@@ -15,7 +15,7 @@ type options struct {
 	id         string
 	config     string // file with the configuration; empty for a resource
 	ipvs       string // resource with the virtual services
-	checks     config.Checks
+	checks     params.Checks
 	instance   string // what ldirectord calls the instance; empty for a daemon of the health agent
 	pidFile    string // in ldirectord's place; empty for none
 	invoked    string // command line to log; empty if that was done
@@ -27,7 +27,7 @@ type options struct {
 
 // parseOptions parses flags; stateDir is the default.
 func parseOptions(args []string, stateDir string) (options, error) {
-	o := options{checks: config.Checks{}}
+	o := options{checks: params.Checks{}}
 	flags := flag.NewFlagSet("directord "+serveVerb, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	flags.StringVar(&o.stateDir, "state-dir", stateDir, "")

@@ -14,6 +14,8 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/load"
+	"lvs-agents/internal/config/params"
 	"lvs-agents/internal/directord/compat"
 	"lvs-agents/internal/disk"
 	"lvs-agents/internal/health"
@@ -90,26 +92,26 @@ func (s *source) parsed(ctx context.Context) (*reading, error) {
 	if s.ipvs != "" {
 		return s.ofResource()
 	}
-	path, text, err := config.Read(ctx, s.files, s.config)
+	file, err := load.File(ctx, s.files, s.config)
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(text)
+	sum := sha256.Sum256(file.Text)
 	known := s.sum.Swap(&sum)
-	cfg, problems := config.Parse(path, text)
-	if err := config.Err(problems); err != nil {
+	cfg := file.Config
+	if err := config.Err(file.Problems); err != nil {
 		return nil, err
 	}
 	if !s.purge && len(cfg.Services) == 0 {
-		return nil, fmt.Errorf("%s has no virtual service; add virtual=ADDRESS:PORT", path)
+		return nil, fmt.Errorf("%s has no virtual service; add virtual=ADDRESS:PORT", file.Path)
 	}
 	if known == nil {
 		s.lines.To(cfg.LogFile) // later ones when they are accepted
 	}
 	if known == nil || *known != sum {
-		s.logProblems(path, problems)
+		s.logProblems(file.Path, file.Problems)
 	}
-	return &reading{cfg: cfg, refused: refused(problems)}, s.newRefused(problems)
+	return &reading{cfg: cfg, refused: refused(file.Problems)}, s.newRefused(file.Problems)
 }
 
 // ofResource is the services in the record of a resource, with the checks of the
@@ -122,7 +124,7 @@ func (s *source) ofResource() (*reading, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := config.WithChecks(s.name(), held.Services, s.checks)
+	cfg, err := params.WithChecks(s.name(), held.Services, s.checks)
 	return &reading{cfg: cfg}, err
 }
 

@@ -20,6 +20,7 @@ import (
 
 	"lvs-agents/internal/check"
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/ldirectord"
 	"lvs-agents/internal/directord/compat"
 	"lvs-agents/internal/health"
 	"lvs-agents/internal/host"
@@ -95,7 +96,7 @@ func (f checkFunc) Check(ctx context.Context) error { return f(ctx) }
 
 // setup is the setup of a configuration.
 func setup(ctx context.Context, text string) (health.Setup, error) {
-	cfg, problems := config.Parse("web.cf", []byte(text))
+	cfg, problems := ldirectord.Parse("web.cf", []byte(text))
 	if err := config.Err(problems); err != nil {
 		return health.Setup{}, err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"lvs-agents/internal/check"
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/ldirectord"
 	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/state/record"
 )
@@ -173,7 +174,7 @@ func BenchmarkSetup(b *testing.B) {
 		fmt.Fprintf(&text, "\treal=127.0.%d.%d:80 masq\n", n>>8, n&255)
 	}
 	for b.Loop() {
-		cfg, problems := config.Parse("web.cf", []byte(text.String()))
+		cfg, problems := ldirectord.Parse("web.cf", []byte(text.String()))
 		if err := config.Err(problems); err != nil {
 			b.Fatal(err)
 		}

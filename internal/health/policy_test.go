@@ -9,12 +9,13 @@ import (
 
 	"lvs-agents/internal/check"
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/ldirectord"
 	"lvs-agents/internal/lvs"
 )
 
 func setup(t testing.TB, text string) Setup {
 	t.Helper()
-	cfg, problems := config.Parse("web.cf", []byte(text))
+	cfg, problems := ldirectord.Parse("web.cf", []byte(text))
 	if err := config.Err(problems); err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +226,7 @@ func TestSetupErrors(t *testing.T) {
 		"virtual=192.0.2.10:80\n\treal=web gate\n": "web.cf:2: real server web: names are not looked up here, and no real server is left; write an address",
 		"virtual=web:80\n\treal=192.0.2.21 gate\n": "web.cf:1: virtual server web: names are not looked up here, and no virtual service is left; write an address",
 	} {
-		cfg, problems := config.Parse("web.cf", []byte(text))
+		cfg, problems := ldirectord.Parse("web.cf", []byte(text))
 		if cfg == nil {
 			t.Fatal(problems)
 		}

@@ -16,6 +16,7 @@ import (
 	"lvs-agents/internal/check"
 	"lvs-agents/internal/check/epoll"
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/ldirectord"
 	"lvs-agents/internal/health"
 )
 
@@ -157,7 +158,7 @@ func ask(t *testing.T, text string, limit time.Duration) cell {
 // checkerOf goes the way of a configuration file.
 func checkerOf(t *testing.T, text string) (check.Checker, error) {
 	t.Helper()
-	cfg, problems := config.Parse("checks.cf", []byte(text))
+	cfg, problems := ldirectord.Parse("checks.cf", []byte(text))
 	for _, p := range problems {
 		if p.Severity == config.Error || p.What != "" && !strings.Contains(p.What, "without login") && !strings.Contains(p.What, "checktype=udp without receive") {
 			return nil, fmt.Errorf("%s:%d: %s", p.File, p.Line, p.What)

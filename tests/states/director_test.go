@@ -23,6 +23,7 @@ import (
 	"lvs-agents/agents/ipvs"
 	"lvs-agents/internal/check"
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/load"
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/daemon"
 	"lvs-agents/internal/disk"
@@ -118,15 +119,14 @@ func (d *director) toggle() {
 }
 
 func (d *director) load(ctx context.Context) (watch.Setup, error) {
-	path, text, err := config.Read(ctx, &disk.Reader{}, d.file)
+	file, err := load.File(ctx, &disk.Reader{}, d.file)
+	if err == nil {
+		err = config.Err(file.Problems)
+	}
 	if err != nil {
 		return watch.Setup{}, err
 	}
-	cfg, problems := config.Parse(path, text)
-	if err := config.Err(problems); err != nil {
-		return watch.Setup{}, err
-	}
-	return watch.NewSetup(ctx, cfg, nil)
+	return watch.NewSetup(ctx, file.Config, nil)
 }
 
 // Launch implements health.Launcher.

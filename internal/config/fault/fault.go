@@ -1,5 +1,5 @@
-// Package fault is what is wrong with a value of a configuration and what to do about it,
-// without a place: values are read without knowing where they come from.
+// Package fault describes mistakes in values of a configuration and what to do about them.
+// A Fault has no place: values are read without knowing where they come from.
 package fault
 
 import (
@@ -24,7 +24,7 @@ func Errorf(fix, what string, args ...any) error {
 	return Fault{What: fmt.Sprintf(what, args...), Fix: fix}
 }
 
-// Of splits the text of any error into what is wrong and the fix.
+// Of splits the text of any error into What and Fix.
 func Of(err error) Fault {
 	if f, ok := errors.AsType[Fault](err); ok {
 		return f

@@ -1,4 +1,4 @@
-package config
+package ldirectord
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"lvs-agents/internal/config"
 	"lvs-agents/internal/lvs"
 )
 
@@ -29,7 +30,7 @@ func (n names) LookupNetIP(_ context.Context, network, host string) ([]netip.Add
 
 var tutorial = names{"ip4 sql01": "192.168.10.1", "ip4 sql03": "192.168.10.3"}
 
-func lines(problems []Problem) string {
+func lines(problems []config.Problem) string {
 	var b strings.Builder
 	for _, p := range problems {
 		fmt.Fprintf(&b, "%s: %s\n", p.Severity, p)
@@ -60,13 +61,13 @@ func golden(t testing.TB, name, got string) {
 }
 
 // tableOf returns the table of a file without errors, "" for others.
-func tableOf(t testing.TB, cfg *Config) string {
+func tableOf(t testing.TB, cfg *config.Config) string {
 	t.Helper()
 	if cfg == nil {
 		return ""
 	}
-	table, problems := cfg.Table(t.Context(), NewNames(tutorial))
-	if err := Err(problems); err != nil {
+	table, problems := cfg.Table(t.Context(), config.NewNames(tutorial))
+	if err := config.Err(problems); err != nil {
 		t.Fatal(err)
 	}
 	if err := table.Validate(); err != nil {
@@ -140,7 +141,7 @@ func TestTutorialMeansWhatItSays(t *testing.T) {
 	s := cfg.Services[0]
 	if s.Name() != "-t 192.168.10.74:3306" || s.Check.Application != "mysql" || s.Check.Login.Reveal() != "readuser" ||
 		s.Check.Passwd.Reveal() != "genericpassword" || s.Check.Database != "portal" || s.Check.Request != "SELECT * FROM link" ||
-		*s.Fallback != (Fallback{Host: "127.0.0.1", Port: 3306, Forward: lvs.Route, Line: 3}) {
+		*s.Fallback != (config.Fallback{Host: "127.0.0.1", Port: 3306, Forward: lvs.Route, Line: 3}) {
 		t.Errorf("%+v %+v", s, *s.Fallback)
 	}
 	cfg, _ = Parse("dr.cf", file(t, "testdata/seeds/001-dr-clean.cf"))

@@ -1,8 +1,7 @@
-package config
+package ldirectord
 
 import (
 	_ "embed" // services.txt
-	"encoding/binary"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -11,16 +10,6 @@ import (
 	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/suggest"
 )
-
-// maxRange bounds a->b. A /20 of real servers is more likely a typing error.
-const maxRange = 4096
-
-// maxReals bounds the real servers of a file, those of all its services.
-const maxReals = 1 << 16
-
-func tooMany() error {
-	return fault.Errorf("write fewer or shorter ranges", "more than %d real servers in all", maxReals)
-}
 
 // host is an address, or a name if the address is not valid.
 type host struct {
@@ -172,28 +161,29 @@ func validName(text string) bool {
 	return text != "" && len(text) <= 253
 }
 
-// target is what virtual= names: a firewall mark, or a host and port.
-type target struct {
+// Target is what virtual= names: a firewall mark, or a host and port.
+type Target struct {
 	mark uint32
 	endpoint
 }
 
-func parseTarget(text string) (target, error) {
+// ParseTarget reads the value of virtual=.
+func ParseTarget(text string) (Target, error) {
 	if text != "" && strings.Trim(text, "0123456789") == "" {
 		mark, err := strconv.ParseUint(text, 10, 32)
 		if err != nil || mark == 0 {
-			return target{}, fault.Errorf("", "firewall mark %s is not a number from 1 to 4294967295", fault.Quote(text))
+			return Target{}, fault.Errorf("", "firewall mark %s is not a number from 1 to 4294967295", fault.Quote(text))
 		}
-		return target{mark: uint32(mark)}, nil
+		return Target{mark: uint32(mark)}, nil
 	}
 	e, err := parseEndpoint(text)
 	if err != nil {
-		return target{}, err
+		return Target{}, err
 	}
 	if e.portText == "" {
-		return target{}, fault.Errorf("write "+fault.Short(bracketed(e.host))+":PORT, or a number alone for a firewall mark", "no port")
+		return Target{}, fault.Errorf("write "+fault.Short(bracketed(e.host))+":PORT, or a number alone for a firewall mark", "no port")
 	}
-	return target{endpoint: e}, nil
+	return Target{endpoint: e}, nil
 }
 
 func bracketed(h host) string {
@@ -203,12 +193,15 @@ func bracketed(h host) string {
 	return h.String()
 }
 
+// Named reports whether the target has a host name instead of an address.
+func (t Target) Named() bool { return t.host.name != "" }
+
 // protocolNames are the values of protocol=.
 var protocolNames = map[string]lvs.Protocol{"tcp": lvs.TCP, "udp": lvs.UDP, "sctp": lvs.SCTP, "fwm": 0}
 
-// protocol chooses the protocol of a target. Without a name it is ldirectord's
+// Protocol chooses the protocol of a target. Without a name it is ldirectord's
 // default: UDP for port 53, TCP for all others, none for marks.
-func (t target) protocol(name string) (lvs.Protocol, error) {
+func (t Target) Protocol(name string) (lvs.Protocol, error) {
 	protocol, known := protocolNames[name]
 	switch {
 	case name == "" && t.mark != 0:
@@ -235,41 +228,10 @@ func orUse(word, all string, candidates ...string) string {
 	return "; use " + all
 }
 
-// id is the identity in the kernel; its address is missing for a name.
-func (t target) id(protocol lvs.Protocol, ipv6 bool) lvs.ServiceID {
+// ID is the identity in the kernel; its address is missing for a name.
+func (t Target) ID(protocol lvs.Protocol, ipv6 bool) lvs.ServiceID {
 	if t.mark != 0 {
 		return lvs.MarkService(t.mark, ipv6)
 	}
 	return lvs.AddrService(protocol, netip.AddrPortFrom(t.host.addr, t.port))
-}
-
-// span returns the addresses from first to last.
-func span(first, last netip.Addr) ([]netip.Addr, error) {
-	what := first.String() + "->" + last.String()
-	switch {
-	case first.Is4() != last.Is4():
-		return nil, fault.Errorf("", "range %s mixes IPv4 and IPv6", what)
-	case last.Less(first):
-		return nil, fault.Errorf("write "+last.String()+"->"+first.String(), "range %s is reversed", what)
-	case distance(first, last) >= maxRange:
-		return nil, fault.Errorf("", "range %s has more than %d addresses", what, maxRange)
-	}
-	all := []netip.Addr{first}
-	for first != last {
-		first = first.Next()
-		all = append(all, first)
-	}
-	return all, nil
-}
-
-// distance is last-first, or a very large number.
-func distance(first, last netip.Addr) uint64 {
-	a, b := first.As16(), last.As16()
-	low := binary.BigEndian.Uint64(b[8:]) - binary.BigEndian.Uint64(a[8:])
-	high := binary.BigEndian.Uint64(b[:8]) - binary.BigEndian.Uint64(a[:8])
-	switch borrow := binary.BigEndian.Uint64(b[8:]) < binary.BigEndian.Uint64(a[8:]); {
-	case borrow && high != 1, !borrow && high != 0:
-		return 1 << 63
-	}
-	return low
 }

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/ldirectord"
 	"lvs-agents/metadata/metadatatest"
 )
 
@@ -22,8 +22,8 @@ func TestExamples(t *testing.T) {
 		"timeout":        "error: FILE:1:9: timeout is not a directive any more; write checktimeout= or negotiatetimeout=",
 		"connecttimeout": "error: FILE:1:16: connecttimeout is not a directive any more; write checktimeout= or negotiatetimeout=",
 	}
-	for _, d := range config.Directives() {
-		cfg, _ := config.Parse("FILE", []byte(d.Example))
+	for _, d := range ldirectord.Directives() {
+		cfg, _ := ldirectord.Parse("FILE", []byte(d.Example))
 		if got := strings.Join(said(d), "\n"); got != noUse[d.Name] {
 			t.Errorf("%s:\n%sgot  %s\nwant %s", d.Name, d.Example, got, noUse[d.Name])
 		}

@@ -1,29 +1,33 @@
-package config
+package ldirectord
 
 import (
 	"strings"
 	"testing"
 	"time"
+
+	"lvs-agents/internal/config"
 )
 
 func TestOwnDirectives(t *testing.T) {
 	const head = "virtual=192.0.2.10:443\n\treal=192.0.2.21 gate\n"
 	tests := []struct {
 		name, file string
-		good       func(Check) bool
+		good       func(config.Check) bool
 		want       string // problems
 	}{
-		{"defaults", head, func(c Check) bool {
+		{"defaults", head, func(c config.Check) bool {
 			return c.Rise == 1 && c.Fall == 1 && c.Verify == "chain" && c.Status.Good(204) && !c.Status.Good(301)
 		}, ""},
-		{"rise and fall", "rise=2\nfall=4\n" + head + "\trise=3\n", func(c Check) bool { return c.Rise == 3 && c.Fall == 4 }, ""},
-		{"milliseconds", "checkinterval=250ms\nnegotiatetimeout=100ms\n" + head, func(c Check) bool { return c.Interval == 250*time.Millisecond && c.Timeout == 100*time.Millisecond }, ""},
+		{"rise and fall", "rise=2\nfall=4\n" + head + "\trise=3\n", func(c config.Check) bool { return c.Rise == 3 && c.Fall == 4 }, ""},
+		{"milliseconds", "checkinterval=250ms\nnegotiatetimeout=100ms\n" + head, func(c config.Check) bool {
+			return c.Interval == 250*time.Millisecond && c.Timeout == 100*time.Millisecond
+		}, ""},
 		{"too short", "checkinterval=5ms\n" + head, nil, `error: web.cf:1:15: checkinterval "5ms" is not a number of milliseconds from 10 to 2678400000`},
-		{"verify", head + "\tverify=name\n", func(c Check) bool { return c.Verify == "name" }, ""},
-		{"verify ldaps", "virtual=192.0.2.10:636\n\treal=192.0.2.21 gate\n", func(c Check) bool { return c.Verify == "no" }, ""},
-		{"verify nothing", "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n", func(c Check) bool { return c.Verify == "" }, ""},
+		{"verify", head + "\tverify=name\n", func(c config.Check) bool { return c.Verify == "name" }, ""},
+		{"verify ldaps", "virtual=192.0.2.10:636\n\treal=192.0.2.21 gate\n", func(c config.Check) bool { return c.Verify == "no" }, ""},
+		{"verify nothing", "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n", func(c config.Check) bool { return c.Verify == "" }, ""},
 		{"verify else", head + "\tverify=yes\n", nil, `error: web.cf:3:9: verify "yes" is neither no nor chain nor name; write no, chain or name`},
-		{"statuses", head + "\thttpstatus=2xx, 301,400-404\n", func(c Check) bool {
+		{"statuses", head + "\thttpstatus=2xx, 301,400-404\n", func(c config.Check) bool {
 			return c.Status.Good(299) && c.Status.Good(301) && c.Status.Good(400) && c.Status.Good(404) && !c.Status.Good(302) && !c.Status.Good(405) && !c.Status.Good(-1) && !c.Status.Good(999)
 		}, ""},
 		{"no status", head + "\thttpstatus=ok\n", nil, `error: web.cf:3:13: httpstatus "ok" has no status in "ok"; write 200, 2xx or 200-299, joined by commas`},

@@ -1,19 +1,13 @@
-package config
+package ldirectord
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
-)
 
-func write(t *testing.T, path, text string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
+	"lvs-agents/internal/config"
+)
 
 // TestRangesAreBounded over all services of a file, before they are expanded.
 func TestRangesAreBounded(t *testing.T) {
@@ -26,7 +20,7 @@ func TestRangesAreBounded(t *testing.T) {
 	took := time.Since(began)
 	var errs []string
 	for _, p := range problems {
-		if p.Severity == Error {
+		if p.Severity == config.Error {
 			errs = append(errs, p.String())
 		}
 	}
@@ -63,7 +57,7 @@ func TestReceive(t *testing.T) {
 			if got := lines(problems); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
-			if all := tt.name == "of all"; (cfg == nil) != all || (Err(problems) != nil) != all {
+			if all := tt.name == "of all"; (cfg == nil) != all || (config.Err(problems) != nil) != all {
 				t.Errorf("the file is used: %t", cfg != nil)
 			}
 		})

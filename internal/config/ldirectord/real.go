@@ -1,4 +1,4 @@
-package config
+package ldirectord
 
 import (
 	"net/netip"
@@ -6,12 +6,13 @@ import (
 	"strconv"
 	"strings"
 
+	"lvs-agents/internal/config"
 	"lvs-agents/internal/config/fault"
 	"lvs-agents/internal/lvs"
 )
 
-// realText is a real server, or a range of them, as written.
-type realText struct {
+// RealText is a real server, or a range of them, as written.
+type RealText struct {
 	first, last      host // last is zero without a range
 	port             uint16
 	hasPort          bool
@@ -23,9 +24,9 @@ type realText struct {
 	lost             string // what ldirectord loses because of the order
 }
 
-// parseReal reads ADDRESS[->ADDRESS][:PORT] METHOD [WEIGHT] ["REQUEST", "RECEIVE"] [l:N] [u:N].
-func parseReal(text string) (realText, error) {
-	r := realText{weight: 1}
+// ParseReal reads ADDRESS[->ADDRESS][:PORT] METHOD [WEIGHT] ["REQUEST", "RECEIVE"] [l:N] [u:N].
+func ParseReal(text string) (RealText, error) {
+	r := RealText{weight: 1}
 	words, err := splitWords(text)
 	if err != nil {
 		return r, err
@@ -80,7 +81,7 @@ func joinArrow(words []string) []string {
 	return words
 }
 
-func (r *realText) address(text string) error {
+func (r *RealText) address(text string) error {
 	first, second, ranged := strings.Cut(text, "->")
 	e, err := parseEndpoint(first)
 	if err != nil {
@@ -101,7 +102,7 @@ func (r *realText) address(text string) error {
 }
 
 // options reads what follows the forwarding method.
-func (r *realText) options(words []string) error {
+func (r *RealText) options(words []string) error {
 	strs, weighed := []string{}, false
 	for _, word := range words {
 		switch name, value, _ := strings.Cut(word, ":"); {
@@ -126,7 +127,7 @@ func (r *realText) options(words []string) error {
 	return r.strings(strs)
 }
 
-func (r *realText) parseWeight(word string) error {
+func (r *RealText) parseWeight(word string) error {
 	weight, err := strconv.ParseUint(word, 10, 32)
 	if err == nil && weight <= lvs.MaxWeight {
 		r.weight = int(weight)
@@ -135,7 +136,7 @@ func (r *realText) parseWeight(word string) error {
 	return fault.Errorf("", "weight %s is not a number from 0 to %d", fault.Quote(word), lvs.MaxWeight)
 }
 
-func (r *realText) threshold(name, value string) error {
+func (r *RealText) threshold(name, value string) error {
 	limit, err := strconv.ParseUint(value, 10, 32)
 	if err != nil {
 		return fault.Errorf("", "threshold %s is not a number from 0 to 4294967295", fault.Quote(name+":"+value))
@@ -151,7 +152,7 @@ func (r *realText) threshold(name, value string) error {
 	return nil
 }
 
-func (r *realText) strings(strs []string) error {
+func (r *RealText) strings(strs []string) error {
 	switch len(strs) {
 	case 0:
 	case 2:
@@ -162,50 +163,77 @@ func (r *realText) strings(strs []string) error {
 	return nil
 }
 
-// count is how many real servers r stands for, before names are resolved. A range
-// that expand refuses counts once.
-func (r realText) count() int {
-	if r.last == (host{}) || r.first.name != "" || r.last.name != "" {
+// Named reports whether a host name is among the addresses.
+func (r RealText) Named() bool { return r.first.name != "" || r.last.name != "" }
+
+// HasPort reports whether a port was given.
+func (r RealText) HasPort() bool { return r.hasPort }
+
+// Bare reports whether only an address, a forwarding method and a weight were given.
+func (r RealText) Bare() bool { return !r.quoted && r.upper == 0 && r.lower == 0 }
+
+// count is the number of real servers in r, before names are resolved. A range
+// that Expand refuses counts once.
+func (r RealText) count() int {
+	if r.last == (host{}) || r.Named() {
 		return 1
 	}
-	if d := distance(r.first.addr, r.last.addr); d < maxRange && r.first.addr.Is4() == r.last.addr.Is4() {
-		return int(d) + 1
-	}
-	return 1
+	return config.RangeLen(r.first.addr, r.last.addr)
 }
 
-// expand returns the real servers that r stands for. Ranges with a name at an
+// Expand returns the real servers in r. Ranges with a name at an
 // end stay one entry until they are resolved.
-func (r realText) expand(defaultPort uint16) ([]Real, error) {
+func (r RealText) Expand(defaultPort uint16) ([]config.Real, error) {
 	port := r.port
 	if !r.hasPort {
 		port = defaultPort
 	}
-	real := Real{Request: r.request, Receive: r.receive}
+	real := config.Real{Request: r.request, Receive: r.receive}
 	real.Forward, real.Weight, real.Upper, real.Lower = r.forward, r.weight, r.upper, r.lower
-	if r.first.name != "" || r.last.name != "" {
+	if r.Named() {
 		real.Host, real.Last = r.first.String(), ""
 		if r.last != (host{}) {
 			real.Last = r.last.String()
 		}
 		real.Addr = netip.AddrPortFrom(netip.Addr{}, port)
-		return []Real{real}, nil
+		return []config.Real{real}, nil
 	}
 	last := r.last
 	if last == (host{}) {
 		last = r.first
 	}
-	addrs, err := span(r.first.addr, last.addr)
-	return real.at(addrs, port), err
+	addrs, err := config.Range(r.first.addr, last.addr)
+	return real.At(addrs, port), err
 }
 
-// at returns a copy of r for each address.
-func (r Real) at(addrs []netip.Addr, port uint16) []Real {
-	reals := make([]Real, len(addrs))
-	for i, addr := range addrs {
-		reals[i] = r
-		reals[i].Host, reals[i].Last = "", ""
-		reals[i].Addr = netip.AddrPortFrom(addr, port)
+// writtenFallback is a fallback before its services have been read.
+type writtenFallback struct {
+	host    host
+	port    uint16
+	hasPort bool
+	forward lvs.Forward
+	ipv6    bool
+	line    int
+}
+
+// parseFallback reads ADDRESS[:PORT] [METHOD].
+func parseFallback(text string, ipv6 bool) (writtenFallback, error) {
+	f := writtenFallback{forward: lvs.Route, ipv6: ipv6}
+	words := strings.Fields(text)
+	if len(words) == 0 {
+		return f, fault.Errorf("write ADDRESS:PORT METHOD", "no address")
 	}
-	return reals
+	if len(words) > 2 {
+		return f, fault.Errorf("write ADDRESS:PORT METHOD", "%s after the forwarding method", fault.Quote(words[2]))
+	}
+	e, err := parseEndpoint(words[0])
+	if err == nil && len(words) == 2 {
+		f.forward, err = lvs.ParseForward(fault.Short(words[1]))
+	}
+	f.host, f.port, f.hasPort = e.host, e.port, e.portText != ""
+	f.ipv6 = ipv6 || e.host.addr.Is6()
+	if err == nil && ipv6 && e.host.addr.Is4() {
+		err = fault.Errorf("write fallback=", "IPv4 address in fallback6=")
+	}
+	return f, err
 }

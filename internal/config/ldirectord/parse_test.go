@@ -1,15 +1,12 @@
-package config
+package ldirectord
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,7 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"lvs-agents/internal/disk"
+	"lvs-agents/internal/config"
 	"lvs-agents/internal/lvs"
 )
 
@@ -32,7 +29,7 @@ func TestParse(t *testing.T) {
 			cfg, problems := Parse("web.cf", []byte(tt.text))
 			got := "\n" + lines(problems)
 			if cfg != nil {
-				table, problems := cfg.Table(t.Context(), NewNames(example))
+				table, problems := cfg.Table(t.Context(), config.NewNames(example))
 				if len(problems) > 0 {
 					t.Error(lines(problems))
 				}
@@ -46,29 +43,29 @@ func TestParse(t *testing.T) {
 }
 
 func TestChecks(t *testing.T) {
-	base := Check{Type: Negotiate, Application: "http", Timeout: 30 * time.Second, Interval: 10 * time.Second, Fall: 1, Rise: 1, Attempts: 1}
-	with := func(change func(*Check)) Check {
+	base := config.Check{Type: config.Negotiate, Application: "http", Timeout: 30 * time.Second, Interval: 10 * time.Second, Fall: 1, Rise: 1, Attempts: 1}
+	with := func(change func(*config.Check)) config.Check {
 		c := base
 		change(&c)
 		return c
 	}
 	tests := []struct {
 		name, text string
-		want       Check
+		want       config.Check
 	}{
 		{"defaults", "virtual=192.0.2.10:80", base},
-		{"default of a mark", "virtual=5", with(func(c *Check) { c.Application = NoApplication })},
-		{"default of an unknown port", "virtual=192.0.2.10:8080", with(func(c *Check) { c.Application = NoApplication })},
-		{"connect", "virtual=192.0.2.10:80\n\tchecktype=connect", with(func(c *Check) { c.Type, c.Timeout = Connect, 5*time.Second })},
-		{"checktimeout of the file", "checktimeout=3\nvirtual=192.0.2.10:80", with(func(c *Check) { c.Timeout = 3 * time.Second })},
-		{"negotiatetimeout of the file comes first", "negotiatetimeout=4\nchecktimeout=3\nvirtual=192.0.2.10:80", with(func(c *Check) { c.Timeout = 4 * time.Second })},
-		{"any timeout of the block comes before the file's", "negotiatetimeout=4\nvirtual=192.0.2.10:80\n\tchecktimeout=3", with(func(c *Check) { c.Timeout = 3 * time.Second })},
-		{"combined has two timeouts", "negotiatetimeout=4\nchecktimeout=9\nvirtual=192.0.2.10:80\n\tchecktype=2", with(func(c *Check) {
-			c.Type, c.Connects = Combined, 2
+		{"default of a mark", "virtual=5", with(func(c *config.Check) { c.Application = config.NoApplication })},
+		{"default of an unknown port", "virtual=192.0.2.10:8080", with(func(c *config.Check) { c.Application = config.NoApplication })},
+		{"connect", "virtual=192.0.2.10:80\n\tchecktype=connect", with(func(c *config.Check) { c.Type, c.Timeout = config.Connect, 5*time.Second })},
+		{"checktimeout of the file", "checktimeout=3\nvirtual=192.0.2.10:80", with(func(c *config.Check) { c.Timeout = 3 * time.Second })},
+		{"negotiatetimeout of the file comes first", "negotiatetimeout=4\nchecktimeout=3\nvirtual=192.0.2.10:80", with(func(c *config.Check) { c.Timeout = 4 * time.Second })},
+		{"any timeout of the block comes before the file's", "negotiatetimeout=4\nvirtual=192.0.2.10:80\n\tchecktimeout=3", with(func(c *config.Check) { c.Timeout = 3 * time.Second })},
+		{"combined has two timeouts", "negotiatetimeout=4\nchecktimeout=9\nvirtual=192.0.2.10:80\n\tchecktype=2", with(func(c *config.Check) {
+			c.Type, c.Connects = config.Combined, 2
 			c.NegotiateTimeout, c.ConnectTimeout, c.Timeout = 4*time.Second, 9*time.Second, 9*time.Second
 		})},
-		{"settings behind the block", "virtual=192.0.2.10:80\ncheckinterval=2\nfailurecount=3", with(func(c *Check) { c.Interval, c.Fall = 2*time.Second, 3 })},
-		{"settings of the block", "checkinterval=2\nfailurecount=3\nvirtual=192.0.2.10:80\n\tcheckinterval=7\n\tfailurecount=4", with(func(c *Check) { c.Interval, c.Fall = 7*time.Second, 4 })},
+		{"settings behind the block", "virtual=192.0.2.10:80\ncheckinterval=2\nfailurecount=3", with(func(c *config.Check) { c.Interval, c.Fall = 2*time.Second, 3 })},
+		{"settings of the block", "checkinterval=2\nfailurecount=3\nvirtual=192.0.2.10:80\n\tcheckinterval=7\n\tfailurecount=4", with(func(c *config.Check) { c.Interval, c.Fall = 7*time.Second, 4 })},
 		{"everything else", `virtual=192.0.2.10:80
 	service=mysql
 	checktype=3
@@ -78,8 +75,8 @@ func TestChecks(t *testing.T) {
 	virtualhost="www.example.org"
 	login="me"
 	passwd="s3cret"
-	database="db"`, Check{Type: Combined, Connects: 3, Application: "mysql", Port: 8080, Timeout: 30 * time.Second, NegotiateTimeout: 30 * time.Second, ConnectTimeout: 5 * time.Second, Interval: 10 * time.Second, Fall: 1, Rise: 1, Attempts: 1,
-			Request: "/a?b=c", Receive: `x"y`, VirtualHost: "www.example.org", Login: NewSecret("me"), Passwd: NewSecret("s3cret"), Database: "db"}},
+	database="db"`, config.Check{Type: config.Combined, Connects: 3, Application: "mysql", Port: 8080, Timeout: 30 * time.Second, NegotiateTimeout: 30 * time.Second, ConnectTimeout: 5 * time.Second, Interval: 10 * time.Second, Fall: 1, Rise: 1, Attempts: 1,
+			Request: "/a?b=c", Receive: `x"y`, VirtualHost: "www.example.org", Login: config.NewSecret("me"), Passwd: config.NewSecret("s3cret"), Database: "db"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -99,7 +96,7 @@ func TestRequestsOfRealServers(t *testing.T) {
 	if cfg == nil || len(problems) != 0 {
 		t.Fatal(lines(problems))
 	}
-	want := Real{Request: "a b", Receive: "c", Line: 2, Destination: lvs.Destination{
+	want := config.Real{Request: "a b", Receive: "c", Line: 2, Destination: lvs.Destination{
 		Addr: netip.MustParseAddrPort("192.0.2.21:80"), Forward: lvs.Masq, Weight: 3, Lower: 5, Upper: 10}}
 	if got := cfg.Services[0].Reals[0]; got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
@@ -125,7 +122,7 @@ func TestFallbackOfTheService(t *testing.T) {
 			if cfg == nil {
 				t.Fatal(lines(problems))
 			}
-			resolved, problems := cfg.Resolve(t.Context(), NewNames(example))
+			resolved, problems := cfg.Resolve(t.Context(), config.NewNames(example))
 			if len(problems) > 0 {
 				t.Fatal(lines(problems))
 			}
@@ -148,8 +145,8 @@ func TestNumericFilesNeedNoResolver(t *testing.T) {
 	}
 	cfg, _ = Parse("web.cf", []byte("virtual=www:80"))
 	const want = "web.cf:1: virtual server www: names are not looked up here, and no virtual service is left; write an address"
-	if _, problems := cfg.Table(t.Context(), nil); Err(problems) == nil || Err(problems).Error() != want {
-		t.Errorf("got  %v\nwant %s", Err(problems), want)
+	if _, problems := cfg.Table(t.Context(), nil); config.Err(problems) == nil || config.Err(problems).Error() != want {
+		t.Errorf("got  %v\nwant %s", config.Err(problems), want)
 	}
 }
 
@@ -167,13 +164,13 @@ func TestServiceName(t *testing.T) {
 func TestErr(t *testing.T) {
 	_, problems := Parse("web.cf", []byte("fork=\"yes\"\nx=1\ny=1\nvirtual=5"))
 	const want = `web.cf:2:1: unknown directive "x" (and 1 more, see lvsctl check web.cf)`
-	if err := Err(problems); err == nil || err.Error() != want {
+	if err := config.Err(problems); err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
-	if err := Err(problems[:1]); err != nil {
+	if err := config.Err(problems[:1]); err != nil {
 		t.Error(err)
 	}
-	if got := problems[0]; got.Line != 1 || got.Column != 6 || got.Severity != Warning {
+	if got := problems[0]; got.Line != 1 || got.Column != 6 || got.Severity != config.Warning {
 		t.Errorf("%+v", got)
 	}
 }
@@ -195,49 +192,13 @@ func TestSecretsAreNeverShown(t *testing.T) {
 			text = text[:i]
 		}
 		cfg, problems := Parse("web.cf", []byte(text))
-		shown := lines(problems) + fmt.Sprintf("%v %+v %#v %s", problems, problems, problems, Err(problems))
+		shown := lines(problems) + fmt.Sprintf("%v %+v %#v %s", problems, problems, problems, config.Err(problems))
 		if cfg != nil {
 			encoded, _ := json.Marshal(cfg)
 			shown += fmt.Sprintf("%v %+v %#v %s", *cfg, cfg.Services, cfg.Services[0], encoded)
 		}
 		if strings.Contains(shown, hidden) {
 			t.Errorf("%q shows it:\n%s", text, lines(problems))
-		}
-	}
-}
-
-func TestSecret(t *testing.T) {
-	s := NewSecret(hidden)
-	inside := struct{ unexported Secret }{s}
-	shown := fmt.Sprintf("%v %+v %#v %s %q %x %d %v %+v %#v", s, s, s, s, s, s, s, inside, inside, inside)
-	if strings.Contains(shown, hidden) || !strings.HasPrefix(shown, "*** ***") {
-		t.Error(shown)
-	}
-	if s.Reveal() != hidden || !s.Equal(NewSecret(hidden)) || s == NewSecret("x") || (Secret{}).Reveal() != "" || (Secret{}).String() != "" {
-		t.Error("a secret is not what was put in")
-	}
-}
-
-func TestRead(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "conf", "web.cf")
-	if err := errors.Join(os.Mkdir(filepath.Dir(path), 0o755), os.WriteFile(path, []byte("x"), 0o644)); err != nil {
-		t.Fatal(err)
-	}
-	dirs := []string{dir, filepath.Dir(path)}
-	for _, name := range []string{"web.cf", path} {
-		if found, text, err := Read(t.Context(), new(disk.Reader), name, dirs...); found != path || string(text) != "x" || err != nil {
-			t.Errorf("%s: %q %q %v", name, found, text, err)
-		}
-	}
-	for name, want := range map[string]string{
-		"no.cf":  "no.cf: file does not exist in " + strings.Join(dirs, ", "),
-		"/no.cf": "/no.cf: file does not exist",
-		"conf":   filepath.Join(dir, "conf") + ": not a regular file",
-	} {
-		_, _, err := Read(t.Context(), new(disk.Reader), name, dirs...)
-		if err == nil || err.Error() != want || name != "conf" && !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("got  %v\nwant %s", err, want)
 		}
 	}
 }
@@ -280,7 +241,7 @@ func FuzzParse(f *testing.F) {
 		if diff := cmp.Diff(problems, again); diff != "" {
 			t.Fatalf("two runs differ:\n%s", diff)
 		}
-		if (cfg == nil) != (Err(problems) != nil) {
+		if (cfg == nil) != (config.Err(problems) != nil) {
 			t.Fatalf("config and problems disagree:\n%s", lines(problems))
 		}
 		for _, p := range problems {
@@ -291,7 +252,7 @@ func FuzzParse(f *testing.F) {
 		if cfg == nil {
 			return
 		}
-		if table, _ := cfg.Table(t.Context(), NewNames(anyName{})); table.Validate() != nil {
+		if table, _ := cfg.Table(t.Context(), config.NewNames(anyName{})); table.Validate() != nil {
 			t.Fatalf("%v\n%s", table.Validate(), table)
 		}
 	})

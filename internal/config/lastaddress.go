@@ -65,7 +65,7 @@ func (n *Names) Save(stateDir string) error {
 	}
 	last, err := restore(stateDir)
 	if err != nil || last == nil {
-		last = map[Host]netip.Addr{} // what is damaged is written anew
+		last = map[Host]netip.Addr{} // a damaged file is written again
 	}
 	maps.Copy(last, n.last)
 	written := map[string]map[string]netip.Addr{}

@@ -1,4 +1,4 @@
-package config
+package ldirectord
 
 import (
 	"fmt"
@@ -8,7 +8,7 @@ import (
 	"lvs-agents/internal/config/fault"
 )
 
-// quoteRunes are all characters that somebody may mean as a quote.
+// quoteRunes are all characters that people write as a quote.
 const quoteRunes = "\"'“”„‟«»‘’‚‛＂"
 
 // oddBlanks are characters that look like nothing: no-break space, zero-width
@@ -28,8 +28,8 @@ const (
 	verbatim                    // not read at all
 )
 
-// cleaning takes the damage off a value: notes, odd quotes, missing quotes.
-type cleaning struct {
+// valueReader takes the damage off a value: notes, odd quotes, missing quotes.
+type valueReader struct {
 	block bool   // in a virtual block # begins a note wherever it stands
 	text  string // the clean value
 	// damage lists what ldirectord would not have read as it is read here.
@@ -38,51 +38,51 @@ type cleaning struct {
 	strict bool            // also # in a block is damage
 }
 
-func (c *cleaning) clean(class class, raw string) error {
+func (v *valueReader) clean(class class, raw string) error {
 	switch class {
 	case plain:
-		return c.plain(raw)
+		return v.plain(raw)
 	case yesOrNo: // "no # note" is refused by ldirectord also in a block
-		c.strict = true
-		return c.single(raw)
+		v.strict = true
+		return v.single(raw)
 	case address:
-		return c.address(raw)
+		return v.address(raw)
 	case quotedText:
-		return c.quotedText(raw)
+		return v.quotedText(raw)
 	case bareText:
-		return c.bareText(raw)
+		return v.bareText(raw)
 	case freeText:
-		return c.freeText(raw)
+		return v.freeText(raw)
 	case verbatim:
 	}
-	c.text = strings.TrimRight(raw, " \t")
+	v.text = strings.TrimRight(raw, " \t")
 	return nil
 }
 
-func (c *cleaning) damaged(format string, args ...any) {
-	c.damage = append(c.damage, fmt.Sprintf(format, args...))
+func (v *valueReader) damaged(format string, args ...any) {
+	v.damage = append(v.damage, fmt.Sprintf(format, args...))
 }
 
-// plain reads a word. ldirectord does not look at what follows.
-func (c *cleaning) plain(raw string) error {
-	if err := c.words(raw); err != nil {
+// plain reads a word. ldirectord ignores the rest.
+func (v *valueReader) plain(raw string) error {
+	if err := v.words(raw); err != nil {
 		return err
 	}
-	word, rest, _ := strings.Cut(c.text, " ")
+	word, rest, _ := strings.Cut(v.text, " ")
 	rest = strings.TrimSpace(rest)
-	if numeric(word) && !means(rest, 's') {
-		return c.alone()
+	if numeric(word) && !ignorable(rest, 's') {
+		return v.alone()
 	}
-	if word = strings.TrimRight(word, ";,"); word != c.text && word != "" {
-		c.damaged("%s after the value", fault.Quote(strings.TrimSpace(c.text[len(word):])))
-		c.text = word
+	if word = strings.TrimRight(word, ";,"); word != v.text && word != "" {
+		v.damaged("%s after the value", fault.Quote(strings.TrimSpace(v.text[len(word):])))
+		v.text = word
 	}
 	return nil
 }
 
-// means tells whether a text can be left out behind a number: it is no word,
-// which may be a unit, but of the one that begins with a letter.
-func means(text string, letter byte) bool {
+// ignorable reports whether text after a number can be left out: it is not a word, which may
+// be a unit, unless it begins with the letter of the expected unit.
+func ignorable(text string, letter byte) bool {
 	if text == "" {
 		return true
 	}
@@ -91,79 +91,79 @@ func means(text string, letter byte) bool {
 }
 
 // single reads a word and nothing else.
-func (c *cleaning) single(raw string) error {
-	if err := c.words(raw); err != nil {
+func (v *valueReader) single(raw string) error {
+	if err := v.words(raw); err != nil {
 		return err
 	}
-	return c.alone()
+	return v.alone()
 }
 
-func (c *cleaning) alone() error {
-	if word, rest, found := strings.Cut(c.text, " "); found {
+func (v *valueReader) alone() error {
+	if word, rest, found := strings.Cut(v.text, " "); found {
 		return fault.Errorf("write "+fault.Short(word)+" alone", "%s after the value", fault.Quote(strings.TrimSpace(rest)))
 	}
 	return nil
 }
 
 // words reads a value without its note. Quotes around it do no harm.
-func (c *cleaning) words(raw string) error {
-	c.text = c.cutNote(raw, false)
-	if err := c.merged(c.text, c.text); err != nil {
+func (v *valueReader) words(raw string) error {
+	v.text = v.cutNote(raw, false)
+	if err := v.merged(v.text, v.text); err != nil {
 		return err
 	}
-	if inner := strings.Trim(c.text, quoteRunes); inner != c.text {
-		c.damaged("quotes around the value")
-		c.text = strings.TrimSpace(inner)
+	if inner := strings.Trim(v.text, quoteRunes); inner != v.text {
+		v.damaged("quotes around the value")
+		v.text = strings.TrimSpace(inner)
 	}
-	if c.text == "" {
+	if v.text == "" {
 		return fault.Errorf("write one, or delete the line", "value missing")
 	}
 	return nil
 }
 
-func (c *cleaning) address(raw string) error {
+func (v *valueReader) address(raw string) error {
 	if strings.ContainsAny(raw, "“”„‟＂") {
-		c.damaged("%s", nameQuote(raw))
+		v.damaged("%s", nameQuote(raw))
 		raw = strings.NewReplacer("“", `"`, "”", `"`, "„", `"`, "‟", `"`, "＂", `"`).Replace(raw)
 	}
-	c.text = c.cutNote(raw, true)
-	return c.merged(c.text, outsideQuotes(c.text))
+	v.text = v.cutNote(raw, true)
+	return v.merged(v.text, outsideQuotes(v.text))
 }
 
-func (c *cleaning) bareText(raw string) error {
+func (v *valueReader) bareText(raw string) error {
 	if first, _ := utf8.DecodeRuneInString(raw); strings.ContainsRune(quoteRunes, first) {
-		return c.quotedText(raw)
+		return v.quotedText(raw)
 	}
-	return c.single(raw)
+	return v.single(raw)
 }
 
-// freeText reads a value of which only a note at the end is not part.
-func (c *cleaning) freeText(raw string) error {
-	text := c.cutNote(raw, true)
+// freeText reads a value without a note at its end.
+func (v *valueReader) freeText(raw string) error {
+	text := v.cutNote(raw, true)
 	inner, _ := strings.CutPrefix(text, `"`)
 	if body, found := strings.CutSuffix(inner, `"`); found && !strings.Contains(body, `"`) && inner != text {
 		text = body
 	} else if body := strings.Trim(text, strings.ReplaceAll(quoteRunes, `"`, "")); body != text {
-		c.damaged("%s", nameQuote(text))
+		v.damaged("%s", nameQuote(text))
 		text = strings.Trim(body, `"`)
 	}
-	if c.text = text; text == "" {
+	if v.text = text; text == "" {
 		return fault.Errorf("write one, or delete the line", "value missing")
 	}
 	return nil
 }
 
 // cutNote returns text without the note at its end, and without blanks there.
-func (c *cleaning) cutNote(text string, quotes bool) string {
-	if i := noteStart(text, c.block, quotes); i >= 0 {
-		if text[i] != '#' || !c.block || c.strict {
-			c.damaged("a note after the value")
+func (v *valueReader) cutNote(text string, quotes bool) string {
+	if i := noteStart(text, v.block, quotes); i >= 0 {
+		if text[i] != '#' || !v.block || v.strict {
+			v.damaged("a note after the value")
 		}
 		return strings.Trim(text[:i], " \t")
 	}
 	trimmed := strings.Trim(text, " \t")
-	if c.strict && trimmed != text {
-		c.damaged("blanks after the value")
+	if v.strict && trimmed != text {
+		v.damaged("blanks after the value")
 	}
 	return trimmed
 }
@@ -217,15 +217,15 @@ type lostBreak struct{ first, second string } // first is the value of the line'
 func (lostBreak) Error() string { return "two directives on one line" }
 
 // merged reports that a line break was lost: a directive inside a value.
-// visible is text with everything blanked where none is looked for.
-func (c *cleaning) merged(text, visible string) error {
+// visible is text with everything blanked where none counts.
+func (v *valueReader) merged(text, visible string) error {
 	for from := 0; ; {
 		equals := strings.IndexByte(visible[from:], '=')
 		if equals < 0 {
 			return nil
 		}
 		equals += from
-		if start := c.nameBefore(visible, equals); start >= 0 {
+		if start := v.nameBefore(visible, equals); start >= 0 {
 			return lostBreak{strings.TrimRight(text[:start], " \t"), text[start:]}
 		}
 		from = equals + 1
@@ -237,65 +237,65 @@ const longestName = 20
 
 // nameBefore returns where the directive starts whose equals sign is given,
 // the longest that fits, or -1.
-func (c *cleaning) nameBefore(text string, equals int) int {
+func (v *valueReader) nameBefore(text string, equals int) int {
 	end := len(strings.TrimRight(text[max(0, equals-longestName):equals], " \t")) + max(0, equals-longestName)
 	for start := max(0, end-longestName); start < end; start++ {
-		if c.names[text[start:end]] {
+		if v.names[text[start:end]] {
 			return start
 		}
 	}
 	return -1
 }
 
-// startsDirective tells whether a text starts with "name=".
-func (c *cleaning) startsDirective(text string) bool {
+// startsDirective reports whether a text starts with "name=".
+func (v *valueReader) startsDirective(text string) bool {
 	equals := strings.IndexByte(text[:min(len(text), longestName)], '=')
-	return equals > 0 && c.names[strings.TrimRight(text[:equals], " \t")]
+	return equals > 0 && v.names[strings.TrimRight(text[:equals], " \t")]
 }
 
 // quotedText reads a value that should stand in double quotes. It reaches from
 // the first to the last of them, as it always did in ldirectord.
-func (c *cleaning) quotedText(raw string) error {
+func (v *valueReader) quotedText(raw string) error {
 	if raw == "" {
 		return fault.Errorf("write it in double quotes", "value missing")
 	}
 	if raw[0] != '"' {
-		return c.oddlyQuoted(raw)
+		return v.oddlyQuoted(raw)
 	}
-	body := c.cutComment(raw)
-	end, err := c.closingQuote(body)
+	body := v.cutComment(raw)
+	end, err := v.closingQuote(body)
 	if err != nil {
 		return err
 	}
-	c.text = body[1:end]
-	if c.block {
-		c.text = strings.ReplaceAll(c.text, "\t", "    ")
+	v.text = body[1:end]
+	if v.block {
+		v.text = strings.ReplaceAll(v.text, "\t", "    ")
 	}
-	if c.text == "" {
-		c.damaged("nothing between the quotes")
+	if v.text == "" {
+		v.damaged("nothing between the quotes")
 	}
 	return nil
 }
 
 // cutComment cuts from the first # in a block on, also inside quotes, unless
 // that cuts the closing quote too: ldirectord refuses such a line.
-func (c *cleaning) cutComment(raw string) string {
+func (v *valueReader) cutComment(raw string) string {
 	i := strings.IndexByte(raw, '#')
-	if !c.block || i < 0 {
+	if !v.block || i < 0 {
 		return raw
 	}
 	if strings.Count(raw[:i], `"`) < 2 {
-		c.damaged(`"#" inside quotes`)
+		v.damaged(`"#" inside quotes`)
 		return raw
 	}
 	cut := strings.TrimRight(raw[:i], " \t")
 	if note := len(cut) < i && cut[len(cut)-1] == '"'; !note && strings.Contains(raw[i:], `"`) {
-		c.damaged(`"#" inside quotes begins a note`)
+		v.damaged(`"#" inside quotes begins a note`)
 	}
 	return raw[:i]
 }
 
-func (c *cleaning) closingQuote(body string) (int, error) {
+func (v *valueReader) closingQuote(body string) (int, error) {
 	last := 0
 	for i := 1; i < len(body); i++ {
 		if body[i] != '"' {
@@ -306,40 +306,40 @@ func (c *cleaning) closingQuote(body string) (int, error) {
 		if rest == "" {
 			return i, nil
 		}
-		if beginsNote(rest, len(rest) < len(body[i+1:]), c.block) {
-			c.damaged("a note after the value")
+		if beginsNote(rest, len(rest) < len(body[i+1:]), v.block) {
+			v.damaged("a note after the value")
 			return i, nil
 		}
-		if c.startsDirective(rest) {
+		if v.startsDirective(rest) {
 			return 0, lostBreak{body[1:i], rest}
 		}
 	}
 	if last > 0 {
-		c.damaged("something after the closing quote") // not shown: it may be part of a secret
+		v.damaged("something after the closing quote") // not shown: it may be part of a secret
 		return last, nil
 	}
-	return c.oddClosingQuote(body)
+	return v.oddClosingQuote(body)
 }
 
 // oddClosingQuote accepts a typographic quote at the end.
-func (c *cleaning) oddClosingQuote(body string) (int, error) {
-	text := c.cutNote(body, false)
+func (v *valueReader) oddClosingQuote(body string) (int, error) {
+	text := v.cutNote(body, false)
 	inner := strings.TrimRight(text, quoteRunes)
 	if inner == text || inner == "" {
 		return 0, fault.Errorf("write it in double quotes", "closing quote missing")
 	}
-	c.damaged("%s", nameQuote(text[len(inner):]))
+	v.damaged("%s", nameQuote(text[len(inner):]))
 	return len(inner), nil
 }
 
 // oddlyQuoted reads a value that does not start with a double quote.
-func (c *cleaning) oddlyQuoted(raw string) error {
-	text := c.cutNote(raw, false)
+func (v *valueReader) oddlyQuoted(raw string) error {
+	text := v.cutNote(raw, false)
 	body := strings.TrimLeft(text, quoteRunes)
 	inner := strings.TrimRight(body, quoteRunes)
 	switch opened, closed := body != text, inner != body; {
 	case opened && closed:
-		c.damaged("%s", nameQuote(text))
+		v.damaged("%s", nameQuote(text))
 	case opened:
 		return fault.Errorf("write it in double quotes", "%s at the start and no closing quote", nameQuote(text))
 	case closed:
@@ -347,12 +347,12 @@ func (c *cleaning) oddlyQuoted(raw string) error {
 	case inner == "":
 		return fault.Errorf("write it in double quotes", "value missing")
 	default:
-		c.damaged("no quotes around the value")
-		if _, second, found := strings.Cut(inner, " "); found && c.startsDirective(second) {
+		v.damaged("no quotes around the value")
+		if _, second, found := strings.Cut(inner, " "); found && v.startsDirective(second) {
 			return lostBreak{inner[:len(inner)-len(second)-1], second}
 		}
 	}
-	c.text = inner
+	v.text = inner
 	return nil
 }
 

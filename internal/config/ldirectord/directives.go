@@ -1,6 +1,137 @@
-package config
+package ldirectord
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/fault"
+)
+
+// place is where a directive may stand.
+type place uint8
+
+const (
+	inFile  place = 1 << iota // outside of virtual blocks, for all services
+	inBlock                   // in a virtual block, for its service
+	inBoth  = inFile | inBlock
+)
+
+// directive declares a directive of ldirectord.cf. Parsing, the reference page,
+// the man page and "did you mean" come from it.
+type directive struct {
+	name  string
+	where place
+	class class
+	set   setter // stores a clean value; nil for what opens a block
+	many  bool   // may be given more than once
+	six   bool   // the example belongs to an IPv6 service
+
+	values  string // what can be written
+	unset   string // what counts when it is left out; empty for nothing
+	about   string // what it does, in sentences
+	example string // its value in an example
+	short   string // a noun phrase; empty unless resources have it as a parameter
+}
+
+// scope is what a setter may change.
+type scope struct {
+	*settings
+	block  *block // nil outside of blocks
+	config *config.Config
+	st     statement
+	report func(fault.Fault) // takes warnings
+}
+
+// named is the directive with its value, for messages.
+func (s *scope) named(value string) string { return s.st.dir.name + " " + fault.Quote(value) }
+
+// in names the directive and its value in front of an error.
+func (s *scope) in(value string, err error) error {
+	f := fault.Of(err)
+	return fault.New(s.named(value)+": "+f.What, f.Fix)
+}
+
+func (s *scope) warn(what, fix string) { s.report(fault.New(what, fix)) }
+
+// hidden reports whether the values of the directive must not be shown.
+func (d *directive) hidden() bool { return slices.Contains(secretNames, d.name) }
+
+// line is the directive as it should be written.
+func (d *directive) line(value string) string {
+	switch {
+	case d.hidden():
+		return d.name + `="` + config.Redacted + `"`
+	case d.class == quotedText:
+		return d.name + `="` + fault.Short(value) + `"`
+	}
+	return d.name + "=" + fault.Short(value)
+}
+
+// Directive is what there is to know about a directive of ldirectord.cf.
+type Directive struct {
+	Name            string
+	InFile, InBlock bool // where it may stand
+	Repeats         bool // several of them add up; of the others the last one counts
+	Values          string
+	Unset           string // what counts when it is left out; empty for nothing
+	About           string
+	Example         string // a whole file with it
+	Short           string // a noun phrase, of those that Settings may have
+}
+
+// Directives lists all directives in the order of their declaration.
+func Directives() []Directive {
+	var all []Directive
+	for _, rows := range tables() {
+		for _, d := range rows {
+			all = append(all, d.public())
+		}
+	}
+	return all
+}
+
+// CheckDirectives lists the directives that Settings may have. Directives with a secret are
+// not among them: every user of a cluster can read its parameters.
+func CheckDirectives() []Directive {
+	var all []Directive
+	for _, rows := range [][]directive{ofChecks(), ofTimes(), ofOurs(), ofServers()} {
+		for _, d := range rows {
+			if d.short != "" {
+				all = append(all, d.public())
+			}
+		}
+	}
+	return all
+}
+
+func (d *directive) public() Directive {
+	return Directive{
+		Name: d.name, InFile: d.where&inFile != 0, InBlock: d.where&inBlock != 0, Repeats: d.many,
+		Values: d.values, Unset: d.unset, About: d.about, Example: d.file(), Short: d.short,
+	}
+}
+
+// file is the smallest file with the directive.
+func (d *directive) file() string {
+	line := d.name + "=" + d.example + "\n"
+	if d.class == quotedText {
+		line = d.name + `="` + d.example + "\"\n"
+	}
+	service, real := "virtual=192.0.2.10:80\n", "\treal=192.0.2.21:80 masq\n"
+	if d.six {
+		service, real = "virtual6=[2001:db8::10]:80\n", "\treal6=[2001:db8::21]:80 masq\n"
+	}
+	switch {
+	case d.opens():
+		return line + real
+	case d.name == "real" || d.name == "real6":
+		return service + "\t" + line
+	case d.where == inFile:
+		return line + service + real
+	}
+	return service + real + "\t" + line
+}
 
 // directives declares every directive of ldirectord, by name. Times are in
 // seconds throughout.
@@ -105,11 +236,11 @@ func ofService() []directive {
 }
 
 func ofChecks() []directive {
-	check := func(field func(*Check) *string) setter {
+	check := func(field func(*config.Check) *string) setter {
 		return setText(func(s *scope) *string { return field(&s.block.check) })
 	}
-	secret := func(field func(*Check) *Secret) setter {
-		return setSecret(func(s *scope) *Secret { return field(&s.block.check) })
+	secret := func(field func(*config.Check) *config.Secret) setter {
+		return setSecret(func(s *scope) *config.Secret { return field(&s.block.check) })
 	}
 	return []directive{
 		{name: "checktype", short: "Manner of the check", where: inBlock, class: plain, set: setCheckType,
@@ -120,23 +251,23 @@ func ofChecks() []directive {
 			unset:  "by the port of the virtual service, else none", example: "http", about: "What a negotiate check talks. none is not checked and always up."},
 		{name: "checkport", short: "Port that is checked", where: inBlock, class: plain, set: setCheckPort,
 			values: "1 to 65535", unset: "the real server's port, else the service's usual one", example: "8080", about: "The port that checks use."},
-		{name: "checkcommand", short: "Program of external checks", where: inBlock, class: freeText, set: check(func(c *Check) *string { return &c.Command }),
+		{name: "checkcommand", short: "Program of external checks", where: inBlock, class: freeText, set: check(func(c *config.Check) *string { return &c.Command }),
 			values: "PROGRAM", unset: "/bin/true", example: "/usr/local/sbin/check-web\n\tchecktype=external", about: "The program of external checks. Its arguments are the address or firewall mark and the port (0 for a mark) of the virtual service, then address and port of the real server. Exit status 0 is up; another one, a signal, or no end in time is down."},
-		{name: "request", short: "What is asked for", where: inBlock, class: quotedText, set: check(func(c *Check) *string { return &c.Request }),
+		{name: "request", short: "What is asked for", where: inBlock, class: quotedText, set: check(func(c *config.Check) *string { return &c.Request }),
 			values: `"TEXT"`, unset: `"/"`, example: ".health.html", about: "What a negotiate check asks for: a page, a name, a query."},
 		{name: "receive", short: "Expected answer", where: inBlock, class: quotedText, set: setReceive,
 			values: `"REGULAR EXPRESSION"`, unset: "any answer", example: "^OK", about: "What the answer must match. Perl's regular expressions are understood."},
 		{name: "httpmethod", short: "Method of HTTP", where: inBlock, class: plain, set: setMethod,
 			values: "GET or HEAD", unset: "GET", example: "HEAD", about: "The method of an HTTP request. A HEAD request has no body that receive could match."},
-		{name: "virtualhost", short: "Host header", where: inBlock, class: bareText, set: check(func(c *Check) *string { return &c.VirtualHost }),
+		{name: "virtualhost", short: "Host header", where: inBlock, class: bareText, set: check(func(c *config.Check) *string { return &c.VirtualHost }),
 			values: "NAME", unset: "the real server's address", example: "www.example.org", about: "The Host header of an HTTP request, and the server's name in TLS."},
-		{name: "login", where: inBlock, class: quotedText, set: secret(func(c *Check) *Secret { return &c.Login }),
+		{name: "login", where: inBlock, class: quotedText, set: secret(func(c *config.Check) *config.Secret { return &c.Login }),
 			values: `"NAME"`, example: "checker", about: "The user of a negotiate check that logs in."},
-		{name: "passwd", where: inBlock, class: quotedText, set: secret(func(c *Check) *Secret { return &c.Passwd }),
+		{name: "passwd", where: inBlock, class: quotedText, set: secret(func(c *config.Check) *config.Secret { return &c.Passwd }),
 			values: `"PASSWORD"`, example: "example", about: "Its password. It appears in no log and no message."},
-		{name: "secret", where: inBlock, class: quotedText, set: secret(func(c *Check) *Secret { return &c.Secret }),
+		{name: "secret", where: inBlock, class: quotedText, set: secret(func(c *config.Check) *config.Secret { return &c.Secret }),
 			values: `"SECRET"`, example: "example", about: "What a RADIUS server shares with its clients."},
-		{name: "database", where: inBlock, class: quotedText, set: check(func(c *Check) *string { return &c.Database }),
+		{name: "database", where: inBlock, class: quotedText, set: check(func(c *config.Check) *string { return &c.Database }),
 			values: `"NAME"`, example: "portal", about: "The database of a MySQL, PostgreSQL or Oracle check."},
 		{name: "load", where: inBlock, class: quotedText, set: warnUnused,
 			values: `"TEXT"`, example: "x", about: "Accepted and without effect, also in ldirectord."},

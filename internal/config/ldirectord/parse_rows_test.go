@@ -1,4 +1,4 @@
-package config
+package ldirectord
 
 // parseRows are texts with what is said about them, and their table.
 var parseRows = []struct{ text, want string }{

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/ldirectord"
 	"lvs-agents/internal/manual"
 )
 
@@ -24,12 +24,12 @@ prints all warnings and errors with line, column and what to write instead.`
 // Markdown returns the reference page.
 func Markdown() string {
 	var b strings.Builder
-	b.WriteString("<!-- Generated from internal/config/table.go by `make docs`; do not edit. -->\n# ldirectord.cf\n\n" + intro + "\n\n")
+	b.WriteString("<!-- Generated from internal/config/ldirectord/directives.go by `make docs`; do not edit. -->\n# ldirectord.cf\n\n" + intro + "\n\n")
 	b.WriteString("| directive | for all | in a block | when left out |\n|---|---|---|---|\n")
-	for _, d := range config.Directives() {
+	for _, d := range ldirectord.Directives() {
 		fmt.Fprintf(&b, "| [`%s`](#%s) | %s | %s | %s |\n", d.Name, d.Name, mark(d.InFile), mark(d.InBlock), strings.ReplaceAll(d.Unset, "|", `\|`))
 	}
-	for _, d := range config.Directives() {
+	for _, d := range ldirectord.Directives() {
 		fmt.Fprintf(&b, "\n## %s\n\n", d.Name)
 		if d.Values != "" {
 			fmt.Fprintf(&b, "`%s=` %s\n\n", d.Name, escaped(d.Values))
@@ -44,9 +44,9 @@ func Markdown() string {
 }
 
 // said is what reading the example of a directive brings up.
-func said(d config.Directive) []string {
+func said(d ldirectord.Directive) []string {
 	var texts []string
-	_, problems := config.Parse("FILE", []byte(d.Example))
+	_, problems := ldirectord.Parse("FILE", []byte(d.Example))
 	for _, p := range problems {
 		texts = append(texts, fmt.Sprintf("%s: %s", p.Severity, p))
 	}
@@ -66,7 +66,7 @@ func escaped(text string) string {
 }
 
 // facts are the sentences that follow from the table.
-func facts(d config.Directive) string {
+func facts(d ldirectord.Directive) string {
 	text := ""
 	if d.Unset != "" {
 		text += " When left out: " + d.Unset + "."
@@ -80,10 +80,10 @@ func facts(d config.Directive) string {
 // Man returns the manual page, section 5.
 func Man() string {
 	var b strings.Builder
-	b.WriteString(".\\\" Generated from internal/config/table.go by make docs; do not edit.\n.TH LDIRECTORD.CF 5 \"\" lvs-agents \"File formats\"\n.SH NAME\n" +
+	b.WriteString(".\\\" Generated from internal/config/ldirectord/directives.go by make docs; do not edit.\n.TH LDIRECTORD.CF 5 \"\" lvs-agents \"File formats\"\n.SH NAME\n" +
 		"ldirectord.cf \\- virtual services, their real servers and how those are checked\n.SH SYNOPSIS\n.I /etc/ha.d/ldirectord.cf\n.SH DESCRIPTION\n")
 	b.WriteString(manual.Paragraphs(intro, ".PP") + "\n.SH DIRECTIVES\n")
-	for _, d := range config.Directives() {
+	for _, d := range ldirectord.Directives() {
 		fmt.Fprintf(&b, ".TP\n.BI %s= \" %s\"\n%s (%s)\n", d.Name, strings.ReplaceAll(manual.Escape(d.Values), `"`, `""`), manual.Escape(d.About+facts(d)), place(d))
 		fmt.Fprintf(&b, ".IP\n.nf\n%s\n.fi\n", strings.TrimSuffix(manual.Escape(d.Example), "\n"))
 		for _, said := range said(d) {
@@ -94,7 +94,7 @@ func Man() string {
 	return b.String()
 }
 
-func place(d config.Directive) string {
+func place(d ldirectord.Directive) string {
 	switch {
 	case d.InFile && d.InBlock:
 		return "for all services, or in a block"

@@ -1,4 +1,4 @@
-package config
+package ldirectord
 
 import (
 	"slices"
@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"lvs-agents/internal/config"
 	"lvs-agents/internal/config/fault"
 	"lvs-agents/internal/logsink"
 	"lvs-agents/internal/lvs"
@@ -25,9 +26,9 @@ func setText(field func(*scope) *string) setter {
 	}
 }
 
-func setSecret(field func(*scope) *Secret) setter {
+func setSecret(field func(*scope) *config.Secret) setter {
 	return func(s *scope, value string) error {
-		*field(s) = NewSecret(value)
+		*field(s) = config.NewSecret(value)
 		return nil
 	}
 }
@@ -194,15 +195,15 @@ func setRepeat(s *scope, value string) error {
 }
 
 func setPhases(s *scope, value string) error {
-	all := []Phase{Starting, Running, Stopping, Reloading}
-	phases := []Phase{}
+	all := []config.Phase{config.Starting, config.Running, config.Stopping, config.Reloading}
+	phases := []config.Phase{}
 	words := listed(value)
 	for _, word := range words {
 		switch {
 		case word == "all":
 			phases = append(phases, all...)
-		case slices.Contains(all, Phase(word)):
-			phases = append(phases, Phase(word))
+		case slices.Contains(all, config.Phase(word)):
+			phases = append(phases, config.Phase(word))
 		case word != "none":
 			return fault.Errorf("", "unknown state %s in emailalertstatus%s", fault.Quote(word),
 				orUse(word, "all, none, starting, running, stopping or reloading", "all", "none", "starting", "running", "stopping", "reloading"))
@@ -250,27 +251,27 @@ func setSchedulerFlags(s *scope, value string) error {
 }
 
 func setService(s *scope, value string) error {
-	names := make([]string, len(applications))
-	for i, known := range applications {
-		names[i] = string(known.name)
-		if names[i] == value {
-			s.block.check.Application = known.name
-			return nil
-		}
+	var names []string
+	for _, application := range config.Applications() {
+		names = append(names, string(application))
 	}
-	return fault.Errorf("", "unknown service %s%s", fault.Quote(value), orUse(value, strings.Join(names, ", "), names...))
+	if !slices.Contains(names, value) {
+		return fault.Errorf("", "unknown service %s%s", fault.Quote(value), orUse(value, strings.Join(names, ", "), names...))
+	}
+	s.block.check.Application = config.Application(value)
+	return nil
 }
 
 func setCheckType(s *scope, value string) error {
-	names := []string{string(Negotiate), string(Connect), string(Ping), string(UDP), string(On), string(Off), string(External), string(ExternalPerl)}
+	names := []string{string(config.Negotiate), string(config.Connect), string(config.Ping), string(config.UDP), string(config.On), string(config.Off), string(config.External), string(config.ExternalPerl)}
 	if connects, err := strconv.ParseUint(value, 10, 16); err == nil {
-		s.block.check.Type, s.block.check.Connects = Combined, int(connects)
+		s.block.check.Type, s.block.check.Connects = config.Combined, int(connects)
 		return nil
 	}
 	if !slices.Contains(names, value) {
 		return fault.Errorf("", "unknown checktype %s%s", fault.Quote(value), orUse(value, strings.Join(names, ", ")+" or a number", names...))
 	}
-	s.block.check.Type = CheckType(value)
+	s.block.check.Type = config.CheckType(value)
 	return nil
 }
 
@@ -290,7 +291,7 @@ func setReceive(s *scope, value string) error {
 
 func setReal(ipv6 bool) setter {
 	return func(s *scope, value string) error {
-		r, err := parseReal(value)
+		r, err := ParseReal(value)
 		if err != nil {
 			return s.in(value, err)
 		}
@@ -326,36 +327,4 @@ func setFallback(ipv6 bool) setter {
 		s.fallback = &f
 		return nil
 	}
-}
-
-// writtenFallback is a fallback before it is known for which services.
-type writtenFallback struct {
-	host    host
-	port    uint16
-	hasPort bool
-	forward lvs.Forward
-	ipv6    bool
-	line    int
-}
-
-// parseFallback reads ADDRESS[:PORT] [METHOD].
-func parseFallback(text string, ipv6 bool) (writtenFallback, error) {
-	f := writtenFallback{forward: lvs.Route, ipv6: ipv6}
-	words := strings.Fields(text)
-	if len(words) == 0 {
-		return f, fault.Errorf("write ADDRESS:PORT METHOD", "no address")
-	}
-	if len(words) > 2 {
-		return f, fault.Errorf("write ADDRESS:PORT METHOD", "%s after the forwarding method", fault.Quote(words[2]))
-	}
-	e, err := parseEndpoint(words[0])
-	if err == nil && len(words) == 2 {
-		f.forward, err = lvs.ParseForward(fault.Short(words[1]))
-	}
-	f.host, f.port, f.hasPort = e.host, e.port, e.portText != ""
-	f.ipv6 = ipv6 || e.host.addr.Is6()
-	if err == nil && ipv6 && e.host.addr.Is4() {
-		err = fault.Errorf("write fallback=", "IPv4 address in fallback6=")
-	}
-	return f, err
 }

@@ -1,4 +1,4 @@
-package config
+package params
 
 import (
 	"net/netip"
@@ -7,17 +7,28 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/ldirectord"
 	"lvs-agents/internal/lvs"
 )
 
+// names has the names of all directives that Checks may have.
+func names() map[string]bool {
+	all := map[string]bool{}
+	for _, d := range Directives() {
+		all[d.Name] = true
+	}
+	return all
+}
+
 // TestChecksAreWhatAFileSays for the example of every directive.
 func TestChecksAreWhatAFileSays(t *testing.T) {
-	if len(CheckDirectives()) < 10 {
-		t.Errorf("only %d directives", len(CheckDirectives()))
+	if len(Directives()) < 10 {
+		t.Errorf("only %d directives", len(Directives()))
 	}
-	for _, d := range CheckDirectives() {
+	for _, d := range Directives() {
 		t.Run(d.Name, func(t *testing.T) {
-			fromFile, problems := Parse("web.cf", []byte(d.Example))
+			fromFile, problems := ldirectord.Parse("web.cf", []byte(d.Example))
 			if fromFile == nil {
 				t.Fatal(problems)
 			}
@@ -26,10 +37,10 @@ func TestChecksAreWhatAFileSays(t *testing.T) {
 			for _, r := range want.Reals {
 				table[0].Destinations = append(table[0].Destinations, r.Destination)
 			}
-			checks := Checks{}
+			checks, known := Checks{}, names()
 			for line := range strings.Lines(d.Example) {
 				name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-				if directives()[name].short != "" {
+				if known[name] {
 					checks[name] = strings.Trim(value, `"`)
 				}
 			}
@@ -40,7 +51,7 @@ func TestChecksAreWhatAFileSays(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(want.Check, got.Services[0].Check, cmp.AllowUnexported(Secret{})); diff != "" {
+			if diff := cmp.Diff(want.Check, got.Services[0].Check, cmp.AllowUnexported(config.Secret{})); diff != "" {
 				t.Errorf("check (-file +parameters):\n%s", diff)
 			}
 			if want.Quiescent != got.Services[0].Quiescent || (want.Fallback == nil) != (got.Services[0].Fallback == nil) {

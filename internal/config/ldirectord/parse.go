@@ -1,4 +1,6 @@
-package config
+// Package ldirectord reads the configuration of ldirectord, ldirectord.cf. One table declares
+// all directives: parsing, the reference page and "did you mean" come from it.
+package ldirectord
 
 import (
 	"bytes"
@@ -8,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"lvs-agents/internal/config"
 	"lvs-agents/internal/config/fault"
 	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/suggest"
@@ -20,12 +23,12 @@ import (
 // Lines belong to the virtual block above them as follows. Every indented line
 // does, as do lines with a directive that only blocks have. A line in column 1
 // with a directive that both contexts have (fallback, quiescent, …) belongs to
-// the block only if the block is written flat, that is, if its first directive
-// of its own is not indented either; ldirectord refuses flat blocks, so no file
-// that it accepts changes its meaning.
-func Parse(file string, text []byte) (*Config, []Problem) {
+// the block only if the block is written flat. A block is flat if its first
+// directive that only blocks have is not indented either. ldirectord refuses
+// flat blocks, so no file that it accepts changes its meaning.
+func Parse(file string, text []byte) (*config.Config, []config.Problem) {
 	p := &parser{
-		config: &Config{File: file}, known: directives(), names: map[string]bool{},
+		config: &config.Config{File: file}, known: directives(), names: map[string]bool{},
 		global: settings{given: map[string]int{}},
 	}
 	for name := range p.known {
@@ -40,14 +43,14 @@ func Parse(file string, text []byte) (*Config, []Problem) {
 	}
 	p.finish()
 	sortProblems(p.problems)
-	if Err(p.problems) != nil {
+	if config.Err(p.problems) != nil {
 		return nil, p.problems
 	}
 	return p.config, p.problems
 }
 
 type parser struct {
-	config   *Config
+	config   *config.Config
 	known    map[string]*directive
 	names    map[string]bool // of known
 	global   settings
@@ -55,7 +58,7 @@ type parser struct {
 	blocks   []*block
 	total    int  // of real servers
 	many     bool // total is too many, which was said
-	problems []Problem
+	problems []config.Problem
 }
 
 // statement is a line that holds a directive.
@@ -76,11 +79,11 @@ type settings struct {
 	quiescent, cleanStop                     *bool // nil for not set
 	fallback, fallback6                      *writtenFallback
 	fallbackCommand                          []string
-	alert                                    Alert
+	alert                                    config.Alert
 	given                                    map[string]int // lines of the directives
 }
 
-// block is a virtual service before the settings for all services are known.
+// block is a virtual service before the settings for all services count.
 type block struct {
 	settings
 	virtual    statement
@@ -91,7 +94,7 @@ type block struct {
 	detached   bool        // an empty line ended a flat block
 	blankLine  int         // first empty line inside
 
-	target    target
+	target    Target
 	broken    bool // no target
 	ipv6      bool
 	service   lvs.Service
@@ -100,24 +103,24 @@ type block struct {
 	netmask   string
 	reals     []writtenReal
 	receiveAt statement
-	check     Check
-	rest      Service // what a block says of its service alone
+	check     config.Check
+	rest      config.Service // fields that only a block sets
 }
 
-// writtenReal is a real server before the port of its service is known.
+// writtenReal is a real server before it gets the port of its service.
 type writtenReal struct {
-	realText
+	RealText
 	st statement
 }
 
-func (p *parser) add(line, column int, severity Severity, f fault.Fault) {
-	p.problems = append(p.problems, Problem{
+func (p *parser) add(line, column int, severity config.Severity, f fault.Fault) {
+	p.problems = append(p.problems, config.Problem{
 		File: p.config.File, Line: line, Column: column, Severity: severity,
 		What: fault.Printable(hideSecrets(f.What)), Fix: fault.Printable(hideSecrets(f.Fix)),
 	})
 }
 
-func (p *parser) report(st statement, severity Severity, f fault.Fault) {
+func (p *parser) report(st statement, severity config.Severity, f fault.Fault) {
 	p.add(st.line, st.column+st.offset(f), severity, f)
 }
 
@@ -132,11 +135,11 @@ func (st statement) offset(f fault.Fault) int {
 	return 0
 }
 
-// read splits a text into statements and reports lines that are none.
+// read splits a text into statements and reports the other lines.
 func (p *parser) read(text []byte) []statement {
 	text, marked := bytes.CutPrefix(text, []byte("\ufeff"))
 	if marked {
-		p.add(1, 1, Warning, fault.New("byte-order mark at the start of the file", "save it as UTF-8 without one"))
+		p.add(1, 1, config.Warning, fault.New("byte-order mark at the start of the file", "save it as UTF-8 without one"))
 	}
 	var all []statement
 	number, blankLine, returns := 0, 0, 0
@@ -145,7 +148,7 @@ func (p *parser) read(text []byte) []statement {
 		if cut, found := strings.CutSuffix(line, "\r"); found {
 			line, returns = cut, returns+1
 			if returns == 1 {
-				p.add(number, len(line)+1, Warning, fault.New("lines end as in Windows files (CR LF)", `remove the CRs: sed -i 's/\r$//' FILE`))
+				p.add(number, len(line)+1, config.Warning, fault.New("lines end as in Windows files (CR LF)", `remove the CRs: sed -i 's/\r$//' FILE`))
 			}
 		}
 		st, ok := p.statement(number, line)
@@ -160,8 +163,8 @@ func (p *parser) read(text []byte) []statement {
 	return all
 }
 
-// statement reads a line; ok is false for comments, empty lines and lines that
-// are no directive.
+// statement reads a line; ok is false for comments, empty lines and lines without a
+// directive.
 func (p *parser) statement(number int, line string) (st statement, ok bool) {
 	st.line = number
 	if strings.ContainsAny(line, oddBlanks) {
@@ -199,11 +202,11 @@ func (p *parser) named(st statement, name string, equals bool) (statement, bool)
 	word := name[:len(name)-len(strings.TrimLeft(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"))]
 	switch {
 	case word == "":
-		p.add(st.line, st.start, Error, fault.New("this line is not a directive", "write NAME=VALUE, or # in front of a comment"))
+		p.add(st.line, st.start, config.Error, fault.New("this line is not a directive", "write NAME=VALUE, or # in front of a comment"))
 	case !equals && p.known[word] != nil:
-		p.add(st.line, st.start, Error, fault.New(`"=" missing after `+word, "write "+word+"=VALUE"))
+		p.add(st.line, st.start, config.Error, fault.New(`"=" missing after `+word, "write "+word+"=VALUE"))
 	default:
-		p.add(st.line, st.start, Error, p.unknown(word))
+		p.add(st.line, st.start, config.Error, p.unknown(word))
 	}
 	return st, false
 }
@@ -215,7 +218,7 @@ func dropQuotes(r rune) rune {
 	return r
 }
 
-// unknown is the fault of a name that is no directive. It shows nothing of the
+// unknown is the fault of an unknown name. It shows nothing of the
 // value: that may be the secret of a mistyped directive.
 func (p *parser) unknown(name string) fault.Fault {
 	for _, secret := range secretNames {
@@ -235,21 +238,21 @@ func (p *parser) unknown(name string) fault.Fault {
 	return fault.New("unknown directive "+fault.Quote(name), hint)
 }
 
-// comment warns about a comment that swallowed the file behind it: text copied
+// comment warns about a comment that swallowed the lines after it: text copied
 // from a web page often loses its line breaks.
 func (p *parser) comment(line int, text string) {
-	c, count := cleaning{names: p.names}, 0
+	c, count := valueReader{names: p.names}, 0
 	for i := range len(text) {
 		if text[i] == '=' && c.nameBefore(text, i) >= 0 {
 			count++
 		}
 	}
 	if count > 3 {
-		p.add(line, 1, Warning, fault.New(fmt.Sprintf("this comment holds %d directives, as if line breaks were lost", count), "write each directive on a line of its own"))
+		p.add(line, 1, config.Warning, fault.New(fmt.Sprintf("this comment holds %d directives, as if line breaks were lost", count), "write each directive on a line of its own"))
 	}
 }
 
-// group sorts statements into the file's own and those of the virtual blocks.
+// group sorts statements into statements of the file and of the virtual blocks.
 func (p *parser) group(all []statement) {
 	var open *block
 	follows, several := ownFollows(all)
@@ -260,7 +263,7 @@ func (p *parser) group(all []statement) {
 			open = &block{virtual: st.indented(), flat: flat(all[i+1:])}
 			p.blocks = append(p.blocks, open)
 		case own && open == nil:
-			p.report(st, Error, fault.New(st.dir.name+" belongs to a virtual service, and there is no virtual= above", ""))
+			p.report(st, config.Error, fault.New(st.dir.name+" belongs to a virtual service, and there is no virtual= above", ""))
 		case open == nil, st.dir.where == inFile:
 			p.file = append(p.file, st.indented())
 		case own || st.indent > 0:
@@ -275,7 +278,7 @@ func (p *parser) group(all []statement) {
 	}
 }
 
-// opens tells whether a directive begins a virtual block.
+// opens reports whether a directive begins a virtual block.
 func (d *directive) opens() bool { return d.name == "virtual" || d.name == "virtual6" }
 
 // indented adds to the damage of a statement that should be in column 1.
@@ -286,7 +289,7 @@ func (st statement) indented() statement {
 	return st
 }
 
-// flat tells whether the block of the statements is written without indentation.
+// flat reports whether the block of the statements is written without indentation.
 func flat(statements []statement) bool {
 	for _, st := range statements {
 		switch {
@@ -299,7 +302,7 @@ func flat(statements []statement) bool {
 	return false
 }
 
-// ownFollows tells for each statement whether one that only blocks have follows
+// ownFollows reports for each statement whether one that only blocks have follows
 // in the same block, and whether there are several blocks.
 func ownFollows(all []statement) (follows []bool, several bool) {
 	follows = make([]bool, len(all))
@@ -317,9 +320,9 @@ func ownFollows(all []statement) (follows []bool, several bool) {
 // interrupted reports statements for all services that turn out to stand
 // inside a block.
 func (p *parser) interrupted(b *block, several bool) {
-	severity := Warning // with a single service both meanings are the same
+	severity := config.Warning // with a single service both meanings are the same
 	if several {
-		severity = Error
+		severity = config.Error
 	}
 	for _, st := range b.after {
 		p.report(st, severity, fault.New(st.dir.name+" stands in column 1 inside a virtual block", "indent it with a tab, or move it above the first virtual="))
@@ -328,14 +331,14 @@ func (p *parser) interrupted(b *block, several bool) {
 }
 
 // shared places a statement that both contexts have and that follows a flat
-// block. After an empty line nobody can tell what it is meant for.
+// block. After an empty line its meaning is unclear.
 func (p *parser) shared(b *block, st statement, clear bool) {
 	b.detached = b.detached || st.blankLine != 0
 	if clear || !b.detached {
 		b.take(st)
 		return
 	}
-	p.report(st, Error, fault.New(st.dir.name+" may be meant for the virtual block above or for all of them", "indent it with a tab, or move it above the first virtual="))
+	p.report(st, config.Error, fault.New(st.dir.name+" may be meant for the virtual block above or for all of them", "indent it with a tab, or move it above the first virtual="))
 }
 
 func (b *block) take(st statement) {
@@ -361,12 +364,12 @@ func (p *parser) block(b *block) {
 // layout reports what ldirectord would not take as the inside of a block.
 func (p *parser) layout(b *block) {
 	if n := len(b.thin); n > 0 {
-		p.add(b.thin[0].line, 0, Warning, fault.New(
+		p.add(b.thin[0].line, 0, config.Warning, fault.New(
 			fmt.Sprintf("%s not indented by a tab or four blanks", count(n, "line of this virtual block is", "lines of this virtual block are")),
 			`begin with a tab: "\t`+b.thin[0].dir.name+`=…"`))
 	}
 	if b.blankLine != 0 {
-		p.add(b.blankLine, 0, Warning, fault.New("empty line inside a virtual block, where ldirectord ends it", "delete the line"))
+		p.add(b.blankLine, 0, config.Warning, fault.New("empty line inside a virtual block, where ldirectord ends it", "delete the line"))
 	}
 }
 
@@ -377,10 +380,10 @@ func (p *parser) target(b *block) {
 	b.ipv6 = six || strings.HasPrefix(text, "[")
 	if err == nil {
 		if address, rest, found := strings.Cut(text, " "); found {
-			p.report(b.virtual, Warning, fault.New(fault.Quote(strings.TrimSpace(rest))+" after the address", "write "+b.virtual.dir.line(address)))
+			p.report(b.virtual, config.Warning, fault.New(fault.Quote(strings.TrimSpace(rest))+" after the address", "write "+b.virtual.dir.line(address)))
 			text = address
 		}
-		if b.target, err = parseTarget(text); err == nil && six && b.target.host.addr.Is4() {
+		if b.target, err = ParseTarget(text); err == nil && six && b.target.host.addr.Is4() {
 			err = fault.Errorf("write virtual=", "an IPv4 address in virtual6=")
 		}
 		if err != nil {
@@ -395,7 +398,8 @@ func (p *parser) target(b *block) {
 
 // apply cleans the value of a statement and stores it.
 func (p *parser) apply(s scope) {
-	s.parser, s.config = p, p.config
+	s.config = p.config
+	s.report = func(f fault.Fault) { p.report(s.st, config.Warning, f) }
 	d := s.st.dir
 	if first, again := s.given[d.name]; again && !d.many {
 		s.warn(fmt.Sprintf("%s is given twice, first in line %d; the last one counts", d.name, first), "delete one of them")
@@ -412,7 +416,7 @@ func (p *parser) apply(s scope) {
 
 // clean returns the value of a statement and warns about its damage.
 func (p *parser) clean(st statement, block bool) (string, error) {
-	c := cleaning{block: block, names: p.names, damage: st.damage}
+	c := valueReader{block: block, names: p.names, damage: st.damage}
 	if err := c.clean(st.dir.class, st.raw); err != nil {
 		if !errors.As(err, new(lostBreak)) {
 			f := fault.Of(err)
@@ -421,7 +425,7 @@ func (p *parser) clean(st statement, block bool) (string, error) {
 		return "", err
 	}
 	if len(c.damage) > 0 {
-		p.report(st, Warning, fault.New(strings.Join(c.damage, " and "), "write "+st.dir.line(c.text)))
+		p.report(st, config.Warning, fault.New(strings.Join(c.damage, " and "), "write "+st.dir.line(c.text)))
 	}
 	return c.text, nil
 }
@@ -433,7 +437,7 @@ func (p *parser) fail(st statement, err error) {
 	if errors.As(err, &lost) {
 		f.Fix = "write two lines: " + st.dir.line(lost.first) + " and " + fault.Short(lost.second)
 	}
-	p.report(st, Error, f)
+	p.report(st, config.Error, f)
 }
 
 func count(n int, one, many string) string {
@@ -441,4 +445,8 @@ func count(n int, one, many string) string {
 		return "1 " + one
 	}
 	return fmt.Sprintf("%d %s", n, many)
+}
+
+func sortProblems(problems []config.Problem) {
+	slices.SortStableFunc(problems, func(a, b config.Problem) int { return a.Line - b.Line })
 }

@@ -1,0 +1,238 @@
+package ldirectord
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/fault"
+	"lvs-agents/internal/lvs"
+)
+
+// finish makes services of the blocks after the whole file has been read, and judges
+// them.
+func (p *parser) finish() {
+	for _, b := range p.blocks {
+		if !b.broken {
+			p.config.Services = append(p.config.Services, p.service(b))
+		}
+	}
+	if len(p.blocks) == 0 {
+		p.add(0, 0, config.Warning, fault.New("no virtual service in this file", ""))
+	}
+	p.problems = append(p.problems, p.config.Validate()...)
+	if !refusesAll(p.config) {
+		return
+	}
+	for i := range p.problems {
+		if p.problems[i].Severity == config.Refused {
+			p.problems[i].Severity = config.Error // nothing would be left
+		}
+	}
+}
+
+// service makes a service of a block.
+func (p *parser) service(b *block) config.Service {
+	protocol, err := b.target.Protocol(b.protocol)
+	if err != nil {
+		p.add(b.given["protocol"], 0, config.Error, fault.Of(err))
+		protocol = lvs.TCP // something to go on with
+	}
+	s := b.rest
+	s.Service, s.Host, s.IPv6, s.Line = b.service, b.target.host.name, b.ipv6, b.virtual.line
+	s.ID = b.target.ID(protocol, b.ipv6)
+	s.Scheduler = cmp.Or(s.Scheduler, lvs.DefaultScheduler)
+	s.Check = b.checkOver(&p.global, b.check, s.ID)
+	s.Alert = b.alertOver(&p.global)
+	if s.FallbackCommand = b.fallbackCommand; s.FallbackCommand == nil {
+		s.FallbackCommand = p.global.fallbackCommand
+	}
+	if clean := cmp.Or(b.cleanStop, p.global.cleanStop); clean != nil {
+		s.KeepAtEnd = !*clean
+	}
+	if quiescent := cmp.Or(b.quiescent, p.global.quiescent); quiescent != nil {
+		s.Quiescent = *quiescent
+	}
+	p.netmask(b, &s)
+	p.onePacket(b, &s)
+	s.Reals = p.reals(b, s)
+	p.fallback(b, &s)
+	p.request(b, s.Check)
+	p.meaning(b, s.Check)
+	p.need(b, s)
+	p.receive(b, &s)
+	return s
+}
+
+func (p *parser) netmask(b *block, s *config.Service) {
+	line := b.given["netmask"]
+	if line == 0 || b.netmask == "" {
+		return
+	}
+	bits, err := lvs.ParseNetmask(fault.Short(b.netmask), b.ipv6)
+	switch {
+	case err != nil:
+		p.add(line, 0, config.Error, fault.Of(err))
+	case s.Persistence == 0 && b.given["persistent"] == 0:
+		p.add(line, 0, config.Warning, fault.New("netmask has no effect without persistent", "delete the line, or add persistent=SECONDS"))
+	default:
+		s.Granularity = bits
+	}
+}
+
+func (p *parser) onePacket(b *block, s *config.Service) {
+	switch {
+	case !b.onePacket:
+	case s.ID.Protocol == lvs.UDP:
+		s.Flags |= lvs.OnePacket
+	default:
+		p.add(b.given["ops"], 0, config.Warning, fault.New("ops has an effect for protocol udp only", "delete the line"))
+	}
+}
+
+// reals expands ranges and drops repetitions; the last one counts.
+func (p *parser) reals(b *block, s config.Service) []config.Real {
+	all := make([]config.Real, 0, len(b.reals))
+	seen := make(map[netip.AddrPort]int, len(b.reals)) // indexes in all
+	for _, written := range b.reals {
+		if p.total += written.count(); p.total > config.MaxReals {
+			if !p.many {
+				p.report(written.st, config.Error, fault.Of(config.TooManyReals()))
+			}
+			p.many = true
+			break
+		}
+		checkPort := p.onlyChecked(&written, s)
+		reals, err := written.Expand(s.ID.Addr.Port())
+		if err != nil {
+			f := fault.Of(err)
+			p.report(written.st, config.Error, f)
+		}
+		for _, r := range reals {
+			r.Line, r.CheckPort = written.st.line, checkPort
+			at, again := seen[r.Addr]
+			if r.Host != "" || !again {
+				seen[r.Addr] = len(all)
+				all = append(all, r)
+				continue
+			}
+			p.report(written.st, config.Warning, config.Repetition(all[at], r))
+			all[at] = r
+		}
+	}
+	return all
+}
+
+// onlyChecked takes the port off a real server that can get no other one than
+// the service's, and returns it: ldirectord checks it.
+func (p *parser) onlyChecked(w *writtenReal, s config.Service) uint16 {
+	port := s.ID.Addr.Port()
+	if !w.hasPort || w.port == port || s.ID.IsMark() || w.forward.RewritesPort() {
+		return 0
+	}
+	w.hasPort = false
+	if w.port != 0 {
+		p.report(w.st, config.Warning, fault.New(fmt.Sprintf("only masq changes the port: port %d of the real server is checked, but connections come to %d", w.port, port),
+			fmt.Sprintf("write port %d, and checkport=%d if that shall be checked", port, w.port)))
+	}
+	return w.port
+}
+
+func (p *parser) fallback(b *block, s *config.Service) {
+	f, warning := b.fallbackOver(&p.global, *s)
+	if s.Fallback = f; warning.What != "" {
+		p.add(f.Line, 0, config.Warning, warning)
+	}
+}
+
+// fallbackOver chooses the fallback of a service and fits its port; the warning is empty if the
+// port fits.
+func (own *settings) fallbackOver(file *settings, s config.Service) (f *config.Fallback, warning fault.Fault) {
+	written := cmp.Or(own.fallback, file.fallback)
+	if s.IPv6 {
+		written = cmp.Or(own.fallback6, file.fallback6)
+	}
+	if written == nil {
+		return nil, warning
+	}
+	f = &config.Fallback{Host: written.host.String(), Port: written.port, Forward: written.forward, Line: written.line}
+	port := s.ID.Addr.Port() // 0 for marks
+	switch {
+	case !written.hasPort:
+		f.Port = port
+	case !s.ID.IsMark() && !f.Forward.RewritesPort() && f.Port != port:
+		f.Port = port
+		warning = fault.New(
+			fmt.Sprintf("fallback %s receives port %d of %s: only masq changes the port to %d", f.Host, port, s.Name(), written.port),
+			fmt.Sprintf("let it listen on port %d", port))
+	}
+	return f, warning
+}
+
+// Defaults of ldirectord.
+const (
+	defaultCheckTimeout     = 5 * time.Second
+	defaultNegotiateTimeout = 30 * time.Second
+	defaultInterval         = 10 * time.Second
+	defaultCommand          = "/bin/true"
+)
+
+// checkOver completes a check of a service: with what its block says, then with what the
+// file says, then with ldirectord's defaults.
+func (own *settings) checkOver(file *settings, c config.Check, id lvs.ServiceID) config.Check {
+	c.Type = cmp.Or(c.Type, config.Negotiate)
+	if c.Application == "" {
+		c.Application = config.NoApplication
+		if !id.IsMark() {
+			c.Application = config.ApplicationOf(id.Addr.Port())
+		}
+	}
+	c.Timeout = cmp.Or(own.checkTimeout, own.negotiateTimeout, file.checkTimeout, file.negotiateTimeout, defaultCheckTimeout)
+	negotiate := cmp.Or(own.negotiateTimeout, own.checkTimeout, file.negotiateTimeout, file.checkTimeout, defaultNegotiateTimeout)
+	switch c.Type {
+	case config.Negotiate:
+		c.Timeout = negotiate
+	case config.Combined:
+		c.NegotiateTimeout, c.ConnectTimeout, c.Timeout = negotiate, c.Timeout, max(negotiate, c.Timeout)
+	case config.Connect, config.Ping, config.UDP, config.On, config.Off, config.External, config.ExternalPerl:
+	}
+	c.Interval = cmp.Or(own.interval, file.interval, defaultInterval)
+	c.Fall = cmp.Or(own.fall, file.fall, 1)
+	c.Rise = cmp.Or(own.rise, file.rise, 1)
+	c.Verify = verification(c)
+	c.Attempts = cmp.Or(own.attempts, file.attempts, 1)
+	if c.Type == config.External || c.Type == config.ExternalPerl {
+		c.Command = cmp.Or(c.Command, defaultCommand)
+	}
+	return c
+}
+
+// verification is Verify, or its default, which Perl's libraries on Debian have.
+func verification(c config.Check) config.Verification {
+	switch c.Application {
+	case "https", "pops", "imaps":
+		return cmp.Or(c.Verify, "chain")
+	case "ldaps":
+		return cmp.Or(c.Verify, "no")
+	case config.NoApplication:
+	}
+	return ""
+}
+
+// alertOver fills what the block leaves out from the file.
+func (own *settings) alertOver(file *settings) config.Alert {
+	a := own.alert
+	if a.To == nil {
+		a.To = file.alert.To
+	}
+	if a.Phases == nil {
+		a.Phases = file.alert.Phases
+	}
+	if own.given["emailalertfreq"] == 0 {
+		a.Repeat = file.alert.Repeat
+	}
+	a.Relay = cmp.Or(a.Relay, file.alert.Relay)
+	return a
+}

@@ -1,0 +1,159 @@
+package ldirectord
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/fault"
+	"lvs-agents/internal/lvs"
+)
+
+// request refuses an absolute URL: ldirectord requests from the real server a path
+// of that name, and the check never succeeds.
+func (p *parser) request(b *block, c config.Check) {
+	scheme, rest, absolute := strings.Cut(urlLogin.ReplaceAllString(c.Request, "://"), "://")
+	if !absolute || c.Application != "http" && c.Application != "https" || strings.ContainsAny(scheme, "/?") {
+		return
+	}
+	_, path, _ := strings.Cut(rest, "/")
+	p.add(b.given["request"], 0, config.Error, fault.New(
+		"request="+fault.Quote(c.Request)+" is a whole URL; for all real servers of a service it must be a path",
+		"write request="+fault.Quote("/"+path)))
+}
+
+// meaning warns about checks that say nothing, and judges what only the whole
+// block shows.
+func (p *parser) meaning(b *block, c config.Check) {
+	warn := func(directive, what, fix string) {
+		p.add(cmp.Or(b.given[directive], b.virtual.line), 0, config.Warning, fault.New(what, fix))
+	}
+	negotiates := c.Type == config.Negotiate || c.Type == config.Combined
+	switch {
+	case (c.Type == config.External || c.Type == config.ExternalPerl) && b.given["checkcommand"] == 0:
+		warn("checktype", "no checkcommand, so every real server counts as good", "add checkcommand=PROGRAM")
+	case c.Type != config.External && c.Type != config.ExternalPerl && b.given["checkcommand"] != 0:
+		warn("checkcommand", "checkcommand has no effect with checktype="+string(c.Type), "write checktype=external")
+	case strings.Contains(c.Command, " "):
+		warn("checkcommand", "ldirectord takes the whole value as the name of a program; here it is a program and its arguments", "")
+	case negotiates && c.Method == "HEAD" && c.Receive != "":
+		warn("httpmethod", "the answer to HEAD has no text, so receive never matches", "write httpmethod=GET")
+	}
+}
+
+// asksPort reports whether the check of a service needs a port.
+func asksPort(s config.Service) bool {
+	switch s.Check.Type {
+	case config.Negotiate:
+		return s.Check.Application != config.NoApplication
+	case config.Connect:
+		return s.ID.Protocol != lvs.UDP // that is a ping
+	case config.Combined, config.UDP:
+		return true
+	case config.Ping, config.On, config.Off, config.External, config.ExternalPerl:
+	}
+	return false
+}
+
+// hearsNothing reports whether no answer is expected of a real server.
+func hearsNothing(s config.Service, r config.Real) bool {
+	if r.Request != "" {
+		return r.Receive == ""
+	}
+	return s.Check.Receive == ""
+}
+
+// need reports what a check lacks.
+func (p *parser) need(b *block, s config.Service) {
+	for _, r := range s.Reals {
+		if s.CheckedPort(r) == 0 && asksPort(s) {
+			p.add(r.Line, 0, config.Warning, fault.New("no port to check, so this real server is never up", "add checkport=PORT"))
+			break
+		}
+	}
+	if s.Check.Type == config.UDP && slices.ContainsFunc(s.Reals, func(r config.Real) bool { return hearsNothing(s, r) }) {
+		p.add(cmp.Or(b.given["checktype"], b.virtual.line), 0, config.Warning, fault.New(
+			"checktype=udp without receive: a server whose host is down counts as good, too", `add request="TEXT" and receive="TEXT"`))
+	}
+	if s.Check.Type != config.Negotiate && s.Check.Type != config.Combined || len(s.Reals) == 0 {
+		return
+	}
+	if f := meaningless(s.Check, s.ID.Protocol); f.What != "" {
+		p.add(cmp.Or(b.given["service"], b.virtual.line), 0, config.Warning, f)
+	}
+}
+
+// meaningless finds what a negotiate check lacks to mean anything, or to
+// succeed at all. ldirectord is silent about it, so its files may have it.
+func meaningless(c config.Check, protocol lvs.Protocol) fault.Fault {
+	lacksLogin := c.Login == (config.Secret{})
+	lacksRequest := strings.Trim(c.Request, "/") == ""
+	switch c.Application {
+	case config.NoApplication:
+	case "dns":
+		if lacksRequest {
+			return fault.New("service=dns has no name to ask for, so no real server is ever up", `add request="NAME", and receive="ADDRESS" for what it must answer`)
+		}
+		if c.Receive == "" {
+			return fault.New("service=dns without receive: any address is a good answer (ldirectord: none is)", `add receive="ADDRESS"`)
+		}
+	case "mysql", "pgsql", "oracle":
+		if lacksLogin {
+			return fault.New("service="+string(c.Application)+" cannot log in without a user, so no real server is ever up", `give login and passwd`)
+		}
+		if c.Application == "oracle" && c.Database == "" {
+			return fault.New("service=oracle has no database, so no real server is ever up", `add database="SID"`)
+		}
+		if lacksRequest {
+			return fault.New("service="+string(c.Application)+" without request: to log in is enough (ldirectord: it never is)", `add request="SELECT 1"`)
+		}
+	case "radius":
+		if lacksLogin || c.Secret == (config.Secret{}) {
+			return fault.New("service=radius cannot ask without a user and the shared secret, so no real server is ever up", `give login, passwd and secret`)
+		}
+	case "pop", "pops", "imap", "imaps":
+		if lacksLogin {
+			return fault.New("service="+string(c.Application)+" without login: a greeting is enough", `give login and passwd`)
+		}
+	case "ftp":
+		if lacksRequest {
+			return fault.New("service=ftp without request: to log in is enough"+anonymous(lacksLogin), `add request="FILE" and receive="TEXT"`)
+		}
+	case "simpletcp":
+		if protocol == lvs.UDP && lacksRequest {
+			return fault.New("service=simpletcp over udp has nothing to send, so no real server is ever up", `add request="TEXT"`)
+		}
+		if c.Receive == "" {
+			return fault.New("service=simpletcp without receive: any answer is good", `add receive="TEXT"`)
+		}
+	case "http_proxy":
+		if !strings.HasPrefix(strings.TrimPrefix(c.Request, "/"), "http://") {
+			return fault.New("service=http_proxy has no page to ask the proxy for, so no real server is ever up", `add request="http://HOST/PATH"`)
+		}
+	}
+	return fault.Fault{}
+}
+
+func anonymous(is bool) string {
+	if is {
+		return ", as anonymous"
+	}
+	return ""
+}
+
+// refusesAll reports whether no real server of the file can ever be up.
+func refusesAll(c *config.Config) bool {
+	works := func(s config.Service) bool { return !neverUp(s) }
+	return len(c.Services) > 0 && !slices.ContainsFunc(c.Services, works)
+}
+
+// neverUp reports whether no real server of the service can ever be up.
+func neverUp(s config.Service) bool {
+	for _, r := range s.Reals {
+		if r.Request == "" && s.Check.Unusable == "" || r.Request != "" && r.Unusable == "" {
+			return false
+		}
+	}
+	return len(s.Reals) > 0 || s.Check.Unusable != ""
+}

@@ -1,0 +1,61 @@
+package ldirectord
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/fault"
+	"lvs-agents/internal/lvs"
+)
+
+// Settings are directives that are given without a file, for services that come from
+// elsewhere. The zero value has ldirectord's defaults.
+type Settings struct {
+	file  settings // by directives that a file can have for all services
+	block block    // by the others
+}
+
+// NewSettings reads the values of CheckDirectives by their names. Its error joins all
+// mistakes.
+func NewSettings(values map[string]string) (*Settings, error) {
+	var s Settings
+	var errs []error
+	known := directives()
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		d := known[name]
+		if d == nil || d.short == "" {
+			errs = append(errs, fmt.Errorf("%s cannot be given without a file", name))
+			continue
+		}
+		if err := s.set(d, values[name]); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if f := s.file.fallback; f != nil && f.host.name != "" {
+		s.file.fallback6 = f // a name may have both
+	}
+	return &s, errors.Join(errs...)
+}
+
+func (s *Settings) set(d *directive, value string) error {
+	in := scope{settings: &s.file, config: &config.Config{}, st: statement{dir: d}, report: func(fault.Fault) {}}
+	if d.where == inBlock {
+		in.settings, in.block = &s.block.settings, &s.block
+	}
+	return d.set(&in, value)
+}
+
+// Service returns a service of a table with the check, the fallback and the handling of failed
+// real servers as the settings say.
+func (s *Settings) Service(v lvs.VirtualService) config.Service {
+	service := config.Service{Service: v.Service, IPv6: v.ID.Is6(), Quiescent: s.file.quiescent != nil && *s.file.quiescent}
+	service.Check = s.block.checkOver(&s.file, s.block.check, v.ID)
+	service.Fallback, _ = s.block.fallbackOver(&s.file, service)
+	for _, d := range v.Destinations {
+		service.Reals = append(service.Reals, config.Real{Destination: d})
+	}
+	return service
+}

@@ -1,0 +1,78 @@
+// Package load finds a configuration file, reads it and has the package of its format parse
+// it. It is the one place that knows which formats there are.
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/ldirectord"
+	"lvs-agents/internal/disk"
+)
+
+// Result is what a file says.
+type Result struct {
+	Path     string // where the file was found
+	Text     []byte
+	Config   *config.Config // nil if one of the problems is an error
+	Problems []config.Problem
+}
+
+// File loads a configuration file, which it looks up as Read does. Its error is that the file
+// cannot be read; mistakes in its text are among the problems.
+func File(ctx context.Context, r *disk.Reader, name string, dirs ...string) (Result, error) {
+	path, text, err := Read(ctx, r, name, dirs...)
+	if err != nil {
+		return Result{Path: path}, err
+	}
+	return Parse(path, text), nil
+}
+
+// Parse returns what the text of a file says.
+func Parse(path string, text []byte) Result {
+	cfg, problems := ldirectord.Parse(path, text)
+	return Result{Path: path, Text: text, Config: cfg, Problems: problems}
+}
+
+// Unusable returns why a resource cannot use the file: errors, or no virtual service.
+func (r Result) Unusable() error {
+	if err := config.Err(r.Problems); err != nil {
+		return err
+	}
+	if len(r.Config.Services) == 0 {
+		return fmt.Errorf("%s has no virtual service; add virtual=ADDRESS:PORT", r.Path)
+	}
+	return nil
+}
+
+// Dir is where the agents and lvsctl look up a relative file name.
+const Dir = "/etc/ha.d"
+
+// Dirs is where ldirectord and our agents look up a relative file name.
+func Dirs() []string { return []string{Dir, filepath.Join(Dir, "conf")} }
+
+// Read reads a configuration file and returns the path at which it was found. A
+// relative name is looked up in dirs, in order. It gives up on a file system that
+// does not answer.
+func Read(ctx context.Context, r *disk.Reader, name string, dirs ...string) (path string, text []byte, err error) {
+	if filepath.IsAbs(name) {
+		dirs = []string{""}
+	}
+	for _, dir := range dirs {
+		path := filepath.Join(dir, name)
+		text, err := r.Read(ctx, path)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return path, text, err
+		}
+	}
+	err = fmt.Errorf("%s: %w", name, fs.ErrNotExist)
+	if !filepath.IsAbs(name) {
+		err = fmt.Errorf("%w in %s", err, strings.Join(dirs, ", "))
+	}
+	return "", nil, err
+}

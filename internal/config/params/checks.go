@@ -1,0 +1,67 @@
+package params
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/fault"
+	"lvs-agents/internal/config/ldirectord"
+	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/pattern"
+)
+
+// Checks are checks that fit into the parameters of a resource, the same for all
+// its services: values of Directives by name. A directive without a value has
+// ldirectord's default.
+type Checks map[string]string
+
+// Directive is a directive that Checks may have.
+type Directive = ldirectord.Directive
+
+// Directives lists them.
+func Directives() []Directive { return ldirectord.CheckDirectives() }
+
+// WithChecks returns a configuration of services that a table has and of checks that
+// parameters describe. source names the table's origin.
+func WithChecks(source string, table lvs.Table, checks Checks) (*config.Config, error) {
+	settings, err := checks.settings()
+	if err != nil {
+		return nil, err
+	}
+	cfg := &config.Config{File: source}
+	for _, v := range table {
+		s := settings.Service(v)
+		if err := needsLogin(s.Check); err != nil {
+			return nil, fmt.Errorf("virtual service %s: %w", v.ID, err)
+		}
+		cfg.Services = append(cfg.Services, s)
+	}
+	return cfg, nil
+}
+
+// Validate judges the values on their own.
+func (c Checks) Validate() error {
+	settings, err := c.settings()
+	if err != nil {
+		return err
+	}
+	return needsLogin(settings.Service(lvs.VirtualService{}).Check)
+}
+
+func (c Checks) settings() (*ldirectord.Settings, error) {
+	settings, err := ldirectord.NewSettings(c)
+	if unusable := pattern.Check(c["receive"]); unusable != nil {
+		err = errors.Join(err, fmt.Errorf("receive %s: %w", fault.Quote(c["receive"]), unusable))
+	}
+	return settings, err
+}
+
+// needsLogin refuses a check that never succeeds without a user.
+func needsLogin(c config.Check) error {
+	if c.Type != config.Negotiate && c.Type != config.Combined || !slices.Contains([]config.Application{"mysql", "pgsql", "oracle", "radius"}, c.Application) {
+		return nil
+	}
+	return fault.Errorf("write it into a file with login and passwd, and use config=FILE", "service=%s needs a user and a password, which parameters cannot have", c.Application)
+}

@@ -1,0 +1,195 @@
+// Package params reads the virtual services and the checks that fit into the parameters of
+// a resource. The values are written as in ldirectord.cf.
+package params
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/fault"
+	"lvs-agents/internal/config/ldirectord"
+	"lvs-agents/internal/lvs"
+)
+
+// Services are virtual services that fit into the parameters of a resource.
+type Services struct {
+	// Virtual is one or several of ADDRESS:PORT, [IPV6-ADDRESS]:PORT and
+	// firewall mark, separated by blanks or commas.
+	Virtual string
+	// Real is the real servers of each of them, separated by commas, semicolons
+	// or newlines: ADDRESS[->ADDRESS][:PORT] gate|masq|ipip [WEIGHT].
+	Real       string
+	Scheduler  lvs.Scheduler // empty for lvs.DefaultScheduler
+	Persistent int           // seconds, 0 for none
+	Netmask    string        // dotted, or a prefix length for IPv6; empty for single clients
+	Protocol   string        // tcp, udp, sctp or fwm; empty for the default of the port
+}
+
+// Parse returns the configuration that the parameters describe; name is where they come
+// from, for messages. Addresses are numeric, and no real server has a check. The problems
+// are all errors, and each names the parameter and the value; with any the configuration is
+// nil.
+func Parse(name string, s Services) (*config.Config, []config.Problem) {
+	in := reader{Services: s, cfg: &config.Config{File: name}}
+	in.persistence()
+	targets := in.targets()
+	reals := in.reals()
+	for _, t := range targets {
+		in.service(t, reals)
+	}
+	if len(in.problems) == 0 {
+		in.validate()
+	}
+	if len(in.problems) > 0 {
+		return nil, in.problems
+	}
+	return in.cfg, nil
+}
+
+type reader struct {
+	Services
+	cfg      *config.Config
+	problems []config.Problem
+}
+
+func (in *reader) fail(parameter, value string, err error) {
+	f := fault.Of(err)
+	in.add(fault.New(fmt.Sprintf("%s %s: %s", parameter, fault.Quote(value), f.What), f.Fix))
+}
+
+// add drops repetitions: several services share most parameters.
+func (in *reader) add(f fault.Fault) {
+	if p := in.problem(f); !slices.Contains(in.problems, p) {
+		in.problems = append(in.problems, p)
+	}
+}
+
+func (in *reader) problem(f fault.Fault) config.Problem {
+	return config.Problem{File: in.cfg.File, Severity: config.Error, What: f.What, Fix: f.Fix}
+}
+
+// validate judges the services as the kernel will.
+func (in *reader) validate() {
+	var table lvs.Table
+	for _, s := range in.cfg.Services {
+		table = append(table, s.VirtualService())
+	}
+	err := table.Validate()
+	if err == nil {
+		return
+	}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		what, fix, _ := strings.Cut(line, "; ")
+		in.problems = append(in.problems, in.problem(fault.New(what, fix)))
+	}
+}
+
+// maxPersistence bounds persistence in seconds.
+const maxPersistence = int(lvs.MaxPersistence / time.Second)
+
+func (in *reader) persistence() {
+	switch {
+	case in.Persistent < 0 || in.Persistent > maxPersistence:
+		in.fail("persistent", fmt.Sprint(in.Persistent), fault.Errorf("", "not a number of seconds from 0 to %d", maxPersistence))
+	case in.Persistent == 0 && in.Netmask != "":
+		in.fail("netmask", in.Netmask, fault.Errorf("set persistent, or leave netmask out", "it has no effect without persistent"))
+	}
+}
+
+func (in *reader) targets() []ldirectord.Target {
+	var all []ldirectord.Target
+	for _, text := range strings.FieldsFunc(in.Virtual, func(r rune) bool { return strings.ContainsRune(" \t\r\n,", r) }) {
+		t, err := ldirectord.ParseTarget(text)
+		if err == nil && t.Named() {
+			err = fault.Errorf("write ADDRESS:PORT", "a host name; only addresses can be used here")
+		}
+		if err != nil {
+			in.fail("virtual", text, err)
+			continue
+		}
+		all = append(all, t)
+	}
+	if len(all) == 0 && len(in.problems) == 0 {
+		in.fail("virtual", in.Virtual, fault.Errorf("write ADDRESS:PORT, [IPV6-ADDRESS]:PORT or a firewall mark", "no virtual service"))
+	}
+	return all
+}
+
+// real is a real server that may still lack its port.
+type real struct {
+	lvs.Destination
+	hasPort bool
+}
+
+// reals returns the real servers with port 0 where the service's is meant.
+func (in *reader) reals() []real {
+	var all []real
+	total := 0
+	for entry := range strings.FieldsFuncSeq(in.Real, func(r rune) bool { return strings.ContainsRune(",;\r\n", r) }) {
+		if entry = strings.TrimSpace(entry); entry == "" {
+			continue
+		}
+		expanded, err := expand(entry)
+		if total += len(expanded); err == nil && total > config.MaxReals {
+			expanded, err = nil, config.TooManyReals()
+		}
+		if err != nil {
+			in.fail("real", entry, err)
+		}
+		all = append(all, expanded...)
+	}
+	return all
+}
+
+// expand returns the real servers of an entry.
+func expand(entry string) ([]real, error) {
+	text, err := ldirectord.ParseReal(entry)
+	switch {
+	case err != nil:
+		return nil, err
+	case text.Named():
+		return nil, fault.Errorf("write the address", "a host name; only addresses can be used here")
+	case !text.Bare():
+		return nil, fault.Errorf("", "only an address, a forwarding method and a weight can be given here")
+	}
+	expanded, err := text.Expand(0)
+	var all []real
+	for _, r := range expanded {
+		all = append(all, real{r.Destination, text.HasPort()})
+	}
+	return all, err
+}
+
+// service adds the service of a target to the configuration.
+func (in *reader) service(t ldirectord.Target, reals []real) {
+	protocol, err := t.Protocol(in.Protocol)
+	if err != nil {
+		in.add(fault.Of(err))
+		return
+	}
+	// A mark has no address; it has the family of its real servers.
+	s := config.Service{IPv6: len(reals) > 0 && reals[0].Addr.Addr().Is6()}
+	s.ID = t.ID(protocol, s.IPv6)
+	s.IPv6 = s.ID.Is6()
+	if s.Scheduler = in.Scheduler; s.Scheduler == "" {
+		s.Scheduler = lvs.DefaultScheduler
+	}
+	s.Persistence = time.Duration(in.Persistent) * time.Second
+	if in.Netmask != "" && in.Persistent != 0 {
+		if s.Granularity, err = lvs.ParseNetmask(fault.Short(in.Netmask), s.IPv6); err != nil {
+			in.add(fault.Of(err))
+			return
+		}
+	}
+	for _, r := range reals {
+		if !r.hasPort {
+			r.Addr = netip.AddrPortFrom(r.Addr.Addr(), s.ID.Addr.Port())
+		}
+		s.Reals = append(s.Reals, config.Real{Destination: r.Destination})
+	}
+	in.cfg.Services = append(in.cfg.Services, s)
+}

@@ -1,0 +1,58 @@
+package config
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"lvs-agents/internal/config/fault"
+)
+
+// maxRange bounds a->b. A /20 of real servers is more likely a typing error.
+const maxRange = 4096
+
+// MaxReals bounds the real servers of all services of a file.
+const MaxReals = 1 << 16
+
+// TooManyReals is the error of more than MaxReals.
+func TooManyReals() error {
+	return fault.Errorf("write fewer or shorter ranges", "more than %d real servers in all", MaxReals)
+}
+
+// Range returns the addresses from first to last.
+func Range(first, last netip.Addr) ([]netip.Addr, error) {
+	what := first.String() + "->" + last.String()
+	switch {
+	case first.Is4() != last.Is4():
+		return nil, fault.Errorf("", "range %s mixes IPv4 and IPv6", what)
+	case last.Less(first):
+		return nil, fault.Errorf("write "+last.String()+"->"+first.String(), "range %s is reversed", what)
+	case distance(first, last) >= maxRange:
+		return nil, fault.Errorf("", "range %s has more than %d addresses", what, maxRange)
+	}
+	all := []netip.Addr{first}
+	for first != last {
+		first = first.Next()
+		all = append(all, first)
+	}
+	return all, nil
+}
+
+// RangeLen returns how many addresses Range returns, 1 if that is an error.
+func RangeLen(first, last netip.Addr) int {
+	if d := distance(first, last); d < maxRange && first.Is4() == last.Is4() {
+		return int(d) + 1
+	}
+	return 1
+}
+
+// distance is last-first, or a very large number.
+func distance(first, last netip.Addr) uint64 {
+	a, b := first.As16(), last.As16()
+	low := binary.BigEndian.Uint64(b[8:]) - binary.BigEndian.Uint64(a[8:])
+	high := binary.BigEndian.Uint64(b[:8]) - binary.BigEndian.Uint64(a[:8])
+	switch borrow := binary.BigEndian.Uint64(b[8:]) < binary.BigEndian.Uint64(a[8:]); {
+	case borrow && high != 1, !borrow && high != 0:
+		return 1 << 63
+	}
+	return low
+}

@@ -1,0 +1,102 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"lvs-agents/internal/config/fault"
+	"lvs-agents/internal/lvs"
+)
+
+// Validate judges the services; names are judged when they are resolved.
+func (c *Config) Validate() []Problem {
+	var found []Problem
+	seen := map[string]int{}
+	for _, s := range c.Services {
+		report := func(line int, f fault.Fault) {
+			found = append(found, Problem{File: c.File, Line: line, Severity: Error, What: f.What, Fix: f.Fix})
+		}
+		if line, again := seen[s.Name()]; again {
+			report(s.Line, fault.New(fmt.Sprintf("virtual service %s is given twice, first in line %d", s.Name(), line), "delete one of them"))
+		}
+		seen[s.Name()] = s.Line
+		s.judge(report)
+	}
+	return found
+}
+
+// judge finds the line for what lvs.VirtualService.Validate reports: it
+// validates the service alone, then each real server alone.
+func (s Service) judge(report func(line int, f fault.Fault)) {
+	s.ID = s.standIn()
+	if err := (lvs.VirtualService{Service: s.Service}).Validate(); err != nil {
+		f := trim(err)
+		if s.Persistence == 0 && s.ID.Addr.Port() == 0 {
+			f.Fix = "add persistent=SECONDS"
+		}
+		report(s.Line, f)
+		return
+	}
+	seen := make(map[netip.AddrPort]int, len(s.Reals))
+	for _, r := range s.Reals {
+		if r.Host != "" {
+			continue
+		}
+		v := lvs.VirtualService{Service: s.Service, Destinations: []lvs.Destination{r.Destination}}
+		if r.Addr.Addr().Is6() != s.IPv6 {
+			report(r.Line, s.family(r))
+		} else if err := v.Validate(); err != nil {
+			report(r.Line, trim(err))
+		}
+		if line, again := seen[r.Addr]; again {
+			report(r.Line, fault.New(fmt.Sprintf("real server %s is given twice, first in line %d", r.Addr, line), "delete one of them"))
+		}
+		seen[r.Addr] = r.Line
+	}
+	if line, real := seen[s.fallbackAddr()]; real {
+		report(s.Fallback.Line, fault.New(fmt.Sprintf("fallback %s is also a real server of %s, in line %d", s.fallbackAddr(), s.Name(), line),
+			"choose another server: the fallback serves when no real server does"))
+	}
+}
+
+// family is the fault of a real server of the other address family.
+func (s Service) family(r Real) fault.Fault {
+	what, fix := fmt.Sprintf("real server %s of %s: one is IPv6, the other is not", r.Addr, s.Name()), "use addresses of one family"
+	if s.ID.IsMark() && !s.IPv6 {
+		fix = fmt.Sprintf("for a firewall mark of IPv6 packets write virtual6=%d", s.ID.Mark)
+	}
+	return fault.New(what, fix)
+}
+
+// standIn is the identity of the service with some address if it has none yet.
+func (s Service) standIn() lvs.ServiceID {
+	if s.Host == "" {
+		return s.ID
+	}
+	addr := netip.MustParseAddr("192.0.2.1")
+	if s.IPv6 {
+		addr = netip.MustParseAddr("2001:db8::1")
+	}
+	return lvs.AddrService(s.ID.Protocol, netip.AddrPortFrom(addr, s.ID.Addr.Port()))
+}
+
+// fallbackAddr is zero without a fallback or while that is a name.
+func (s Service) fallbackAddr() netip.AddrPort {
+	if s.Fallback == nil {
+		return netip.AddrPort{}
+	}
+	addr, err := netip.ParseAddr(s.Fallback.Host)
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(addr, s.Fallback.Port)
+}
+
+// trim takes the virtual service off an error of Validate: the line says which.
+func trim(err error) fault.Fault {
+	if inner := errors.Unwrap(err); inner != nil {
+		err = inner
+	}
+	return fault.Of(err)
+}
