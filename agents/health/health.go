@@ -15,8 +15,8 @@ import (
 	"lvs-agents/internal/config/load"
 	"lvs-agents/internal/config/params"
 	"lvs-agents/internal/control"
-	"lvs-agents/internal/daemon"
 	"lvs-agents/internal/disk"
+	"lvs-agents/internal/state/pidfile"
 	"lvs-agents/internal/state/record"
 	"lvs-agents/ocf"
 )
@@ -78,7 +78,7 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 // launch starts the daemon unless a working one is there, also one that another
 // start has made meanwhile.
 func (a *Agent) launch(ctx context.Context, c ocf.Call) error {
-	end, err := daemon.Turn(ctx, pidFile(c))
+	end, err := pidfile.Turn(ctx, pidFile(c))
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func (a *Agent) launch(ctx context.Context, c ocf.Call) error {
 	if status.State == ocf.Failed {
 		half, cancel := halfOf(ctx)
 		defer cancel()
-		if err := daemon.Stop(half, pidFile(c)); err != nil {
+		if err := pidfile.Stop(half, pidFile(c)); err != nil {
 			return err
 		}
 	}
@@ -154,7 +154,7 @@ func (a *Agent) args(ctx context.Context, c ocf.Call) []string {
 // Stop ends the daemon. Real servers of an ipvs resource stay as they are where one of
 // them gets connections; else the resource has its service back.
 func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
-	if err := daemon.Stop(ctx, pidFile(c)); err != nil {
+	if err := pidfile.Stop(ctx, pidFile(c)); err != nil {
 		return fmt.Errorf("stopping directord: %w", err)
 	}
 	store, err := record.In(c.StateDir)
@@ -175,7 +175,7 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 // Monitor reads from the daemon how long ago its loops turned. A daemon that hangs can
 // still have its socket.
 func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
-	s, err := daemon.Look(pidFile(c))
+	s, err := pidfile.StatusOf(pidFile(c))
 	switch {
 	case err != nil:
 		return ocf.Status{}, err

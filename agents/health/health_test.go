@@ -14,10 +14,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"lvs-agents/internal/control"
-	"lvs-agents/internal/daemon"
 	"lvs-agents/internal/kernel/kerneltest"
 	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/state"
+	"lvs-agents/internal/state/pidfile"
 	"lvs-agents/internal/state/record"
 	"lvs-agents/ocf"
 	"lvs-agents/ocf/ocftest"
@@ -65,7 +65,7 @@ func (n *node) Launch(_ context.Context, args []string) error {
 	if n.fail != nil {
 		return n.fail
 	}
-	identity, err := daemon.Acquire(control.PIDFile(n.state, "web"))
+	identity, err := pidfile.Acquire(control.PIDFile(n.state, "web"))
 	if err != nil {
 		return err
 	}

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"lvs-agents/internal/control"
-	"lvs-agents/internal/daemon"
 	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/state"
+	"lvs-agents/internal/state/pidfile"
 	"lvs-agents/internal/state/record"
 	"lvs-agents/ocf"
 )
@@ -77,7 +77,7 @@ func (h *healthDaemon) Reload(context.Context) error {
 func (n node) living(t *testing.T, id string, d *healthDaemon) (end func()) {
 	t.Helper()
 	d.n = n
-	identity, err := daemon.Acquire(control.PIDFile(n.state, id))
+	identity, err := pidfile.Acquire(control.PIDFile(n.state, id))
 	if err != nil {
 		t.Fatal(err)
 	}

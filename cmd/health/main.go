@@ -5,11 +5,10 @@ package main
 import (
 	"context"
 	"os"
-	"path/filepath"
 
 	"lvs-agents/agents/health"
-	"lvs-agents/internal/daemon"
 	"lvs-agents/internal/kernel/ipvs"
+	"lvs-agents/internal/process"
 	"lvs-agents/ocf"
 )
 
@@ -18,19 +17,16 @@ func main() {
 	ocf.Main(health.New(ipvs.New(), launcher{}))
 }
 
-// launcher starts the directord beside this program, as in a build directory,
-// or the installed one.
+// launcher starts the directord in the directory of this program, as in a build
+// directory, or the installed one.
 type launcher struct{}
 
 const installed = "/usr/sbin/directord"
 
 func (launcher) Launch(ctx context.Context, args []string) error {
-	path := installed
-	if self, err := os.Executable(); err == nil {
-		beside := filepath.Join(filepath.Dir(self), "directord")
-		if _, err := os.Stat(beside); err == nil {
-			path = beside
-		}
+	path := process.Beside("/proc/self/exe", "directord")
+	if _, err := os.Stat(path); err != nil {
+		path = installed
 	}
-	return daemon.Spawn(ctx, path, append([]string{path}, args...), []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"})
+	return process.Spawn(ctx, path, append([]string{path}, args...), []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"})
 }

@@ -204,7 +204,7 @@ func explained(err error, path string) error {
 // is for directord itself and the health agent.
 const ServeVerb = "--serve"
 
-// PIDFile is the identity of a daemon, see package daemon.
+// PIDFile is the identity of a daemon, see package pidfile.
 func PIDFile(stateDir, id string) string {
 	return filepath.Join(state.DaemonDir(stateDir), state.SocketName(id)+".pid")
 }

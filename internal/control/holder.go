@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
-	"lvs-agents/internal/daemon"
 	"lvs-agents/internal/state"
+	"lvs-agents/internal/state/pidfile"
 )
 
 // Memory is how long the verdicts of a health daemon count after it has ended. Its
@@ -43,7 +43,7 @@ func Look(stateDir, id string) (Presence, error) {
 
 // Lives reports whether the process of a daemon is there. It may hang.
 func Lives(stateDir, id string) (bool, error) {
-	s, err := daemon.Look(PIDFile(stateDir, id))
+	s, err := pidfile.StatusOf(PIDFile(stateDir, id))
 	return s.Running, err
 }
 

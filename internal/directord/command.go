@@ -15,10 +15,11 @@ import (
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/config/load"
 	"lvs-agents/internal/control"
-	"lvs-agents/internal/daemon"
 	"lvs-agents/internal/directord/compat"
 	"lvs-agents/internal/health"
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/process"
+	"lvs-agents/internal/state/pidfile"
 	"lvs-agents/internal/state/record"
 	"lvs-agents/ocf"
 )
@@ -122,7 +123,7 @@ func (c *command) identityFile() string { return control.PIDFile(c.sys.StateDir,
 func (c *command) pidFile() string      { return compat.PIDFile(c.sys.PIDDir, c.Instance) }
 func (c *command) perlPIDFile() string  { return compat.PIDFile(c.sys.PerlPIDDir, c.Instance) }
 
-func (c *command) look() (daemon.Status, error) { return daemon.Look(c.identityFile()) }
+func (c *command) look() (pidfile.Status, error) { return pidfile.StatusOf(c.identityFile()) }
 
 // logInvocation logs the command line, as ldirectord does. A status is too frequent
 // for that, and a daemon in the foreground does it itself.
@@ -140,7 +141,7 @@ func (c *command) logInvocation() {
 func (c *command) start(ctx context.Context) int {
 	limited, cancel := context.WithTimeout(ctx, actionTimeout)
 	defer cancel()
-	end, err := daemon.Turn(limited, c.identityFile())
+	end, err := pidfile.Turn(limited, c.identityFile())
 	if err != nil {
 		return c.fail(compat.ExitFailed, err)
 	}
@@ -165,7 +166,7 @@ func (c *command) start(ctx context.Context) int {
 	if dir := c.sys.getenv(ocf.StateDirVariable); dir != "" { // for the instances that execute= names
 		environ = append(environ, ocf.StateDirVariable+"="+dir)
 	}
-	if err := daemon.Spawn(limited, c.sys.Self, argv, environ); err != nil {
+	if err := process.Spawn(limited, c.sys.Self, argv, environ); err != nil {
 		return c.fail(compat.ExitFailed, err)
 	}
 	return compat.ExitOK
@@ -213,7 +214,7 @@ func (c *command) stop(ctx context.Context) int {
 		_ = syscall.Kill(s.PID, syscall.SIGTERM) // gone meanwhile
 		return compat.ExitOK
 	}
-	if err := daemon.Stop(ctx, c.identityFile()); err != nil {
+	if err := pidfile.Stop(ctx, c.identityFile()); err != nil {
 		return c.fail(compat.ExitFailed, err)
 	}
 	if err := compat.StopPerl(ctx, c.perlPIDFile()); err != nil {

@@ -12,10 +12,10 @@ import (
 	"time"
 
 	"lvs-agents/internal/control"
-	"lvs-agents/internal/daemon"
 	"lvs-agents/internal/directord/compat"
 	"lvs-agents/internal/disk"
 	"lvs-agents/internal/kernel/kerneltest"
+	"lvs-agents/internal/state/pidfile"
 )
 
 // testSystem is a host on which the program has a directory for all its pid files.
@@ -118,7 +118,7 @@ func TestStatusOfADaemonThatDoesNotBalance(t *testing.T) {
 	if err := os.WriteFile(file, []byte("virtual=192.0.2.10:80\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	identity, err := daemon.Acquire(control.PIDFile(state, "good"))
+	identity, err := pidfile.Acquire(control.PIDFile(state, "good"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"lvs-agents/internal/control"
-	"lvs-agents/internal/daemon"
 	"lvs-agents/internal/directord/compat"
 	"lvs-agents/internal/disk"
+	"lvs-agents/internal/state/pidfile"
 )
 
 // TestReached has configurations that name each other in circles.
@@ -41,7 +41,7 @@ func TestReached(t *testing.T) {
 // for the caller, perhaps.
 func TestStopThatWasHandedOn(t *testing.T) {
 	state := t.TempDir()
-	held, err := daemon.Acquire(control.PIDFile(state, "web")) // by this process, which does not listen
+	held, err := pidfile.Acquire(control.PIDFile(state, "web")) // by this process, which does not listen
 	if err != nil {
 		t.Fatal(err)
 	}

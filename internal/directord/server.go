@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,12 +19,13 @@ import (
 	"lvs-agents/internal/check/epoll"
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/control"
-	"lvs-agents/internal/daemon"
 	"lvs-agents/internal/directord/compat"
 	"lvs-agents/internal/disk"
 	"lvs-agents/internal/health"
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/process"
 	"lvs-agents/internal/state"
+	"lvs-agents/internal/state/pidfile"
 	"lvs-agents/internal/state/record"
 )
 
@@ -63,7 +63,7 @@ func serve(ctx context.Context, args []string, sys System) int {
 	case err == nil:
 		return compat.ExitOK
 	case s.notify:
-		daemon.Fail(err) // after it was ready, the starter has exited
+		process.Fail(err) // after it was ready, the starter has exited
 	}
 	s.log.Errorf("directord ends: %v", err)
 	fmt.Fprintf(sys.Stderr, "directord: %v\n", err)
@@ -90,12 +90,12 @@ func newServer(o options, sys System) *server {
 }
 
 func (s *server) run(ctx context.Context) (err error) {
-	identity, err := daemon.Acquire(control.PIDFile(s.stateDir, s.id))
+	identity, err := pidfile.Acquire(control.PIDFile(s.stateDir, s.id))
 	if err != nil {
 		return fmt.Errorf("directord %s: %w", s.id, err)
 	}
 	defer func() { err = errors.Join(err, identity.Release()) }()
-	if s.notify && !daemon.Awaited() {
+	if s.notify && !process.Awaited() {
 		return errors.New("the process that started it has gone")
 	}
 	if s.source.store, err = record.In(s.stateDir); err != nil {
@@ -146,7 +146,7 @@ func (s *server) check(ctx context.Context, listener *net.UnixListener) error {
 	}
 	s.programs = newPrograms(s.log, s.sys.Environ, started)
 	d := s.engine(health.Tools{
-		Source: sources, Pinger: pinger, Dialer: dialer, Oracle: beside(s.sys.Self, "directord-oracle"), Programs: started,
+		Source: sources, Pinger: pinger, Dialer: dialer, Oracle: process.Beside(s.sys.Self, "directord-oracle"), Programs: started,
 		Roots: check.SystemRoots(s.sys.getenv("SSL_CERT_FILE"), s.sys.getenv("SSL_CERT_DIR")),
 	}, sources)
 	if err := s.begin(ctx); err != nil {
@@ -253,7 +253,7 @@ func (s *server) work(ctx context.Context, d *health.Daemon, listener *net.UnixL
 	s.mail.start()
 	return d.Run(ctx, func() {
 		if s.notify {
-			daemon.Ready()
+			process.Ready()
 		}
 		s.systemd.ready()
 		s.executeAll(ctx, "start")
@@ -318,12 +318,4 @@ func signalOf(ctx context.Context) string {
 		return cause.Error()
 	}
 	return "TERM"
-}
-
-// beside returns the path of another program in the directory of this one.
-func beside(self, name string) string {
-	if path, err := filepath.EvalSymlinks(self); err == nil {
-		self = path
-	}
-	return filepath.Join(filepath.Dir(self), name)
 }

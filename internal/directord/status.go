@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"lvs-agents/internal/control"
-	"lvs-agents/internal/daemon"
 	"lvs-agents/internal/directord/compat"
+	"lvs-agents/internal/state/pidfile"
 )
 
 // firstReply is how old a daemon can be before it must reply: looking up the names
@@ -88,7 +88,7 @@ func (c *command) begins() bool {
 
 // stale is the pid file that a daemon has left, directord or the Perl program; empty
 // for none.
-func (c *command) stale(s daemon.Status) string {
+func (c *command) stale(s pidfile.Status) string {
 	if _, err := os.Stat(c.pidFile()); err == nil {
 		return c.pidFile()
 	}

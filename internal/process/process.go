@@ -1,5 +1,6 @@
-// Package process finds other processes of this host in /proc and ends them. A
-// pid may go to another process, so every process is known by its start time too.
+// Package process finds other processes of this host in /proc and signals them, and
+// starts a program as a daemon. A pid can go to another process, so every process is
+// identified by its start time too.
 package process
 
 import (
@@ -13,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Process is a process at the moment in which it was looked at.
+// Process is a process at the moment when it was read from /proc.
 type Process struct {
 	PID   int
 	Start uint64 // start time in clock ticks since boot, /proc/PID/stat field 22; zero for unknown
@@ -143,7 +144,7 @@ func (p Process) Locks(path string, at int64) bool {
 }
 
 // Locked reports whether any process may have a lock of an open file on this byte
-// of some file. It is much faster than asking all processes.
+// of some file. It is much faster than reading all processes.
 func Locked(at int64) bool {
 	text, err := os.ReadFile("/proc/locks")
 	if err != nil {

@@ -25,12 +25,12 @@ import (
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/config/load"
 	"lvs-agents/internal/control"
-	"lvs-agents/internal/daemon"
 	"lvs-agents/internal/disk"
 	watch "lvs-agents/internal/health"
 	"lvs-agents/internal/kernel/kerneltest"
 	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/state"
+	"lvs-agents/internal/state/pidfile"
 	"lvs-agents/internal/state/record"
 	"lvs-agents/ocf"
 	"lvs-agents/ocf/ocftest"
@@ -68,7 +68,7 @@ type director struct {
 // running is a daemon in this process.
 type running struct {
 	*watch.Daemon
-	identity *daemon.Identity
+	identity *pidfile.Identity
 	cancel   context.CancelFunc
 	ended    chan error
 }
@@ -140,7 +140,7 @@ func (d *director) Launch(ctx context.Context, args []string) error {
 }
 
 func (d *director) launch(ctx context.Context, id string) error {
-	identity, err := daemon.Acquire(control.PIDFile(d.state, id))
+	identity, err := pidfile.Acquire(control.PIDFile(d.state, id))
 	if err != nil {
 		return err
 	}

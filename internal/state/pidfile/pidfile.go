@@ -1,7 +1,6 @@
-// Package daemon starts a program in the background, knows whether it runs, and
-// ends it. A daemon's identity is the lock on its pid file, which ends with the
-// process: a pid alone may have gone to another one.
-package daemon
+// Package pidfile proves with a lock on its pid file that a daemon runs, and ends the
+// daemon. A pid alone can have gone to another process. The lock ends with its process.
+package pidfile
 
 import (
 	"context"
@@ -13,7 +12,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,24 +20,24 @@ import (
 	"lvs-agents/internal/state"
 )
 
-// ErrRunning says that another process has the identity already.
+// ErrRunning is the error of a process when another one has the identity already.
 var ErrRunning = errors.New("running already")
 
-// Identity is the lock of a running daemon.
+// Identity is the lock of a running daemon on its pid file.
 type Identity struct{ file *os.File }
 
-// The bytes of a pid file that are locked, which need not be there. The locks are
-// those of open files (F_OFD_SETLK): asking for them takes none, so that nobody who
-// looks is taken for a daemon, and they need a file open for writing.
+// The bytes of a pid file that are locked; the file can be shorter. The locks are
+// locks of open files (F_OFD_SETLK), which need a file open for writing. A query takes
+// no lock, so that a process that queries is not taken for a daemon.
 const (
 	byteRuns   = iota // the daemon runs
-	byteNamed         // and the file has its pid, not that of one before it
-	byteStarts        // somebody starts it
+	byteNamed         // and the file has its pid, not its predecessor's
+	byteStarts        // another process starts it
 )
 
-// Turn waits until nobody else starts the daemon of a pid file and returns the
-// function that lets the next one in: of several starts at once the first makes
-// the daemon and the others find it. The turn ends with the process.
+// Turn waits until no other process starts the daemon of a pid file, and returns the
+// function that lets the next one in. Of several starts at once the first makes the
+// daemon and the others find it. The turn ends with the process.
 func Turn(ctx context.Context, path string) (end func(), err error) {
 	file, err := create(path)
 	if err != nil {
@@ -80,7 +78,7 @@ func Acquire(path string) (*Identity, error) {
 }
 
 func claim(file *os.File) error {
-	// Whoever may open it may lock it, and be taken for a daemon.
+	// A process that can open the file can lock it, and is then taken for a daemon.
 	if err := file.Chmod(0o600); err != nil {
 		return err
 	}
@@ -113,13 +111,13 @@ func lock(file *os.File, at int64) error {
 }
 
 func locked(file *os.File, at int64) (bool, error) {
-	asked := unix.Flock_t{Type: unix.F_WRLCK, Start: at, Len: 1}
-	err := unix.FcntlFlock(file.Fd(), unix.F_OFD_GETLK, &asked)
-	return asked.Type != unix.F_UNLCK, err
+	query := unix.Flock_t{Type: unix.F_WRLCK, Start: at, Len: 1}
+	err := unix.FcntlFlock(file.Fd(), unix.F_OFD_GETLK, &query)
+	return query.Type != unix.F_UNLCK, err
 }
 
-// Held reports whether the pid file is still the one that was locked. Without it
-// nobody finds the daemon any more, and another one may have begun.
+// Held reports whether the pid file is still the one that was locked. Without it no
+// process finds the daemon any more, and another one may have begun.
 func (i *Identity) Held() bool {
 	ours, err := i.file.Stat()
 	if err != nil {
@@ -135,16 +133,16 @@ func (i *Identity) Release() error {
 	return errors.Join(err, i.file.Close())
 }
 
-// Status is what a pid file tells.
+// Status is the state of the daemon of a pid file.
 type Status struct {
 	Running bool
 	PID     int // of the running daemon, 0 while it begins or ends; or of the one that left a stale file; 0 for none
 }
 
-// Look reads a pid file and asks for its locks. It changes nothing, so that it
-// works on a file system that is read-only. Where something else is in the place
-// of the file, or others may have written it, the processes are asked in its stead.
-func Look(path string) (Status, error) {
+// StatusOf reads a pid file and queries its locks. It changes nothing, so that it
+// works on a file system that is read-only. If another kind of file has the path, or
+// other users can have written it, StatusOf searches the processes instead.
+func StatusOf(path string) (Status, error) {
 	file, err := state.Open(path, os.O_RDONLY)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -175,10 +173,10 @@ func Look(path string) (Status, error) {
 	return s, nil
 }
 
-// find returns the process that has the identity of a pid file. That it has the
-// lock is the proof: what the file says may be untrue, and the file may be gone.
+// find returns the process that has the identity of a pid file. The lock is the proof:
+// the pid in the file may be wrong, and the file may be gone.
 func find(path string) (process.Process, bool) {
-	s, err := Look(path)
+	s, err := StatusOf(path)
 	if err == nil && s.Running && s.PID > 1 {
 		if p := process.Of(s.PID); p.Locks(path, byteRuns) {
 			return p, true
@@ -187,7 +185,7 @@ func find(path string) (process.Process, bool) {
 	return search(path)
 }
 
-// search looks for the lock in all processes.
+// search searches all processes for the lock.
 func search(path string) (process.Process, bool) {
 	if !process.Locked(byteRuns) {
 		return process.Process{}, false
@@ -200,26 +198,26 @@ func search(path string) (process.Process, bool) {
 	return process.Process{}, false
 }
 
-// poll is how often the end of a daemon is looked for.
+// poll is how often the end of a daemon is awaited.
 const poll = 20 * time.Millisecond
 
 // Stop ends the daemon of a pid file: TERM, then KILL when two thirds of the
 // time are over. None running is success. It finds the daemon also where its pid
 // file was removed or replaced, and signals no process that does not have the lock.
 func Stop(ctx context.Context, path string) error {
-	patience := time.Minute
+	termTimeout := time.Minute
 	if deadline, ok := ctx.Deadline(); ok {
-		patience = time.Until(deadline) * 2 / 3
+		termTimeout = time.Until(deadline) * 2 / 3
 	}
-	impatient := time.NewTimer(patience)
-	defer impatient.Stop()
+	kill := time.NewTimer(termTimeout)
+	defer kill.Stop()
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()
 	var sent process.Process // got TERM
 	for {
 		if sent.Start == 0 || sent.Gone() {
 			p, found := find(path)
-			if s, err := Look(path); !found && (err != nil || !s.Running) {
+			if s, err := StatusOf(path); !found && (err != nil || !s.Running) {
 				return err
 			}
 			sent = p
@@ -228,7 +226,7 @@ func Stop(ctx context.Context, path string) error {
 		}
 		select {
 		case <-ticker.C:
-		case <-impatient.C:
+		case <-kill.C:
 			sent.Signal(unix.SIGKILL)
 		case <-ctx.Done():
 			if sent.Start == 0 {
@@ -237,70 +235,4 @@ func Stop(ctx context.Context, path string) error {
 			return fmt.Errorf("process %d does not end: %w", sent.PID, ctx.Err())
 		}
 	}
-}
-
-// readyFD is the descriptor on which a child says that it is ready.
-const readyFD = 3
-
-// readyText is what it says; anything else is an error message.
-const readyText = "ready\n"
-
-// Spawn starts a program in a session of its own, without our files, and waits
-// until it is ready. The program calls Ready or Fail. argv is what it is called,
-// then its arguments.
-func Spawn(ctx context.Context, path string, argv, environ []string) error {
-	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	defer null.Close()
-	reader, writer, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	defer reader.Close()
-	child, err := os.StartProcess(path, argv, &os.ProcAttr{
-		Dir: "/", Env: environ, Files: []*os.File{null, null, null, writer},
-		Sys: &syscall.SysProcAttr{Setsid: true},
-	})
-	_ = writer.Close()
-	if err != nil {
-		return err
-	}
-	defer context.AfterFunc(ctx, func() { _ = reader.SetReadDeadline(time.Unix(1, 0)) })()
-	text, err := io.ReadAll(io.LimitReader(reader, 4096))
-	switch {
-	case string(text) == readyText:
-		return child.Release()
-	case ctx.Err() != nil:
-		err = fmt.Errorf("%s was not ready in time", filepath.Base(argv[0]))
-	case len(text) > 0:
-		err = errors.New(strings.TrimSpace(string(text)))
-	case err == nil:
-		err = fmt.Errorf("%s ended without a word", filepath.Base(argv[0]))
-	}
-	_ = child.Kill()
-	_, _ = child.Wait()
-	return err
-}
-
-// Ready tells the process that called Spawn that the daemon works.
-func Ready() { tell(readyText) }
-
-// Fail tells the process that called Spawn why the daemon ends.
-func Fail(err error) { tell(err.Error() + "\n") }
-
-// Awaited tells whether the process that called Spawn still waits. A daemon that
-// asks behind Acquire and ends if not never begins behind a stop: before Acquire
-// that does not find it.
-func Awaited() bool {
-	pipe := []unix.PollFd{{Fd: readyFD}}
-	_, err := unix.Poll(pipe, 0)
-	return err != nil || pipe[0].Revents&(unix.POLLERR|unix.POLLNVAL) == 0
-}
-
-func tell(text string) {
-	pipe := os.NewFile(readyFD, "ready")
-	_, _ = pipe.WriteString(text) // whoever waited may have gone
-	_ = pipe.Close()
 }

@@ -1,11 +1,8 @@
-package daemon
+package pidfile
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -16,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lvs-agents/internal/process"
 )
 
 // TestMain is also the daemon that the tests start: the first argument says how
@@ -24,32 +23,19 @@ func TestMain(m *testing.M) {
 	if len(os.Args) < 3 || !strings.HasPrefix(os.Args[1], "be-") {
 		os.Exit(m.Run())
 	}
-	if os.Args[1] == "be-broken" {
-		Fail(errors.New("web.cf:1: no"))
-		os.Exit(1)
-	}
-	if os.Args[1] == "be-asked" {
-		fmt.Print(Awaited())
-		os.Exit(0)
-	}
-	if os.Args[1] == "be-mute" {
-		os.Exit(1)
-	}
 	if os.Args[1] == "be-deaf" {
 		signal.Ignore(syscall.SIGTERM)
 	}
 	identity, err := Acquire(os.Args[2])
 	if err != nil {
-		Fail(err)
+		process.Fail(err)
 		os.Exit(1)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	if os.Args[1] == "be-good" {
 		ctx, stop = signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	}
-	if os.Args[1] != "be-slow" {
-		Ready()
-	}
+	process.Ready()
 	<-ctx.Done()
 	stop()
 	_ = identity.Release()
@@ -63,27 +49,24 @@ func spawn(t *testing.T, behaviour, pidFile string) error {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	if behaviour == "be-slow" {
-		ctx, cancel = context.WithTimeout(t.Context(), 300*time.Millisecond)
-	}
 	defer cancel()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 		defer cancel()
 		_ = Stop(ctx, pidFile) // it is gone already when the test passed
 	})
-	return Spawn(ctx, self, []string{self, behaviour, pidFile}, nil)
+	return process.Spawn(ctx, self, []string{self, behaviour, pidFile}, nil)
 }
 
 func TestLifeOfADaemon(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "x", "web.pid")
-	if s, err := Look(file); err != nil || s != (Status{}) {
+	if s, err := StatusOf(file); err != nil || s != (Status{}) {
 		t.Errorf("before: %+v, %v", s, err)
 	}
 	if err := spawn(t, "be-good", file); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Look(file)
+	s, err := StatusOf(file)
 	if err != nil || !s.Running || s.PID < 2 {
 		t.Fatalf("running: %+v, %v", s, err)
 	}
@@ -97,7 +80,7 @@ func TestLifeOfADaemon(t *testing.T) {
 		if err := Stop(t.Context(), file); err != nil {
 			t.Fatal(err)
 		}
-		if s, err := Look(file); err != nil || s != (Status{}) {
+		if s, err := StatusOf(file); err != nil || s != (Status{}) {
 			t.Errorf("after: %+v, %v", s, err)
 		}
 	}
@@ -116,7 +99,7 @@ func TestStartsAtOnce(t *testing.T) {
 				return
 			}
 			defer end()
-			s, err := Look(file)
+			s, err := StatusOf(file)
 			if err == nil && !s.Running {
 				made.Add(1)
 				err = spawn(t, "be-good", file)
@@ -147,7 +130,7 @@ func TestDeafDaemonIsKilled(t *testing.T) {
 	if err := spawn(t, "be-deaf", file); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Look(file)
+	s, err := StatusOf(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +139,7 @@ func TestDeafDaemonIsKilled(t *testing.T) {
 	if err := Stop(ctx, file); err != nil {
 		t.Error(err)
 	}
-	if after, err := Look(file); err != nil || after.Running || after.PID != s.PID {
+	if after, err := StatusOf(file); err != nil || after.Running || after.PID != s.PID {
 		t.Errorf("a stale file is expected: %+v, %v", after, err)
 	}
 }
@@ -166,7 +149,7 @@ func TestStoppedDaemonEndsInOrder(t *testing.T) {
 	if err := spawn(t, "be-good", file); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Look(file)
+	s, err := StatusOf(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,46 +161,7 @@ func TestStoppedDaemonEndsInOrder(t *testing.T) {
 	if err := Stop(ctx, file); err != nil {
 		t.Error(err)
 	}
-	if after, err := Look(file); err != nil || after != (Status{}) {
+	if after, err := StatusOf(file); err != nil || after != (Status{}) {
 		t.Errorf("an empty file is expected: %+v, %v", after, err)
-	}
-}
-
-func TestSpawnReportsWhatWentWrong(t *testing.T) {
-	for behaviour, want := range map[string]string{
-		"be-broken": "web.cf:1: no", "be-mute": "daemon.test ended without a word", "be-slow": "daemon.test was not ready in time",
-	} {
-		file := filepath.Join(t.TempDir(), "web.pid")
-		if err := spawn(t, behaviour, file); err == nil || err.Error() != want {
-			t.Errorf("%s: got %v, want %s", behaviour, err, want)
-		}
-		if s, err := Look(file); err != nil || s.Running {
-			t.Errorf("%s: left running: %+v, %v", behaviour, s, err)
-		}
-	}
-}
-
-// TestAwaited has a child whose parent waits, and one whose parent was killed.
-func TestAwaited(t *testing.T) {
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, waits := range []bool{true, false} {
-		reader, writer, err := os.Pipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		child := exec.Command(self, "be-asked", "x")
-		child.ExtraFiles = []*os.File{writer}
-		if !waits {
-			_ = reader.Close()
-		}
-		out, err := child.Output()
-		if want := fmt.Sprint(waits); err != nil || string(out) != want {
-			t.Errorf("got %s, %v; want %s", out, err, want)
-		}
-		_ = writer.Close()
-		_ = reader.Close()
 	}
 }

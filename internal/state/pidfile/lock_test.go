@@ -1,4 +1,4 @@
-package daemon
+package pidfile
 
 import (
 	"errors"
@@ -38,7 +38,7 @@ func TestNobodyWhoLooksIsTakenForADaemon(t *testing.T) {
 	for range 4 {
 		lookers.Go(func() {
 			for range 2000 {
-				if s, err := Look(file); err != nil || s != (Status{PID: other.Process.Pid}) {
+				if s, err := StatusOf(file); err != nil || s != (Status{PID: other.Process.Pid}) {
 					t.Errorf("%+v, %v", s, err)
 					return
 				}
@@ -54,7 +54,7 @@ func TestNobodyWhoLooksIsTakenForADaemon(t *testing.T) {
 				case <-stop:
 					return
 				default:
-					_, _ = Look(file) // what it sees is tested above
+					_, _ = StatusOf(file) // what it sees is tested above
 				}
 			}
 		})
@@ -109,7 +109,7 @@ func TestDaemonThatBeginsHasNoPIDYet(t *testing.T) {
 	if err := lock(begins, byteRuns); err != nil {
 		t.Fatal(err)
 	}
-	if s, err := Look(file); err != nil || s != (Status{Running: true}) {
+	if s, err := StatusOf(file); err != nil || s != (Status{Running: true}) {
 		t.Errorf("%+v, %v", s, err)
 	}
 	if _, err := Acquire(file); !errors.Is(err, ErrRunning) {
@@ -124,7 +124,7 @@ func TestLookWherePIDFileCannotBe(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{directory, pipe, filepath.Join(file, "web.pid")} {
-		if s, err := Look(path); err != nil || s != (Status{}) {
+		if s, err := StatusOf(path); err != nil || s != (Status{}) {
 			t.Errorf("%s: %+v, %v", path, s, err)
 		}
 		if err := Stop(t.Context(), path); err != nil {

@@ -1,4 +1,4 @@
-package daemon
+package pidfile
 
 import (
 	"context"
@@ -49,7 +49,7 @@ func stopInCondition(t *testing.T, condition statetest.Condition, runs bool) {
 	if err := Stop(ctx, file); err != nil || !p.Gone() {
 		t.Errorf("stop: %v; the daemon has ended: %t", err, p.Gone())
 	}
-	if s, err := Look(file); err != nil || s.Running {
+	if s, err := StatusOf(file); err != nil || s.Running {
 		t.Errorf("a look: %+v, %v", s, err)
 	}
 }

@@ -1,0 +1,90 @@
+package process
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// readyFD is the descriptor where a child writes that it is ready.
+const readyFD = 3
+
+// readyText is the text of a child that is ready; any other text is an error message.
+const readyText = "ready\n"
+
+// Spawn starts a program in a session of its own, without the files of the caller, and
+// waits until it is ready. The program calls Ready or Fail. argv is the name of the
+// program and its arguments.
+func Spawn(ctx context.Context, path string, argv, environ []string) error {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer reader.Close()
+	child, err := os.StartProcess(path, argv, &os.ProcAttr{
+		Dir: "/", Env: environ, Files: []*os.File{null, null, null, writer},
+		Sys: &syscall.SysProcAttr{Setsid: true},
+	})
+	_ = writer.Close()
+	if err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, func() { _ = reader.SetReadDeadline(time.Unix(1, 0)) })()
+	text, err := io.ReadAll(io.LimitReader(reader, 4096))
+	switch {
+	case string(text) == readyText:
+		return child.Release()
+	case ctx.Err() != nil:
+		err = fmt.Errorf("%s was not ready in time", filepath.Base(argv[0]))
+	case len(text) > 0:
+		err = errors.New(strings.TrimSpace(string(text)))
+	case err == nil:
+		err = fmt.Errorf("%s ended without a word", filepath.Base(argv[0]))
+	}
+	_ = child.Kill()
+	_, _ = child.Wait()
+	return err
+}
+
+// Ready tells the process that called Spawn that the daemon works.
+func Ready() { reply(readyText) }
+
+// Fail tells the process that called Spawn why the daemon ends.
+func Fail(err error) { reply(err.Error() + "\n") }
+
+// Awaited reports whether the process that called Spawn still waits. Call it after
+// Acquire, and exit if it is false. A stop that ran before Acquire did not find this
+// daemon, and has succeeded already.
+func Awaited() bool {
+	pipe := []unix.PollFd{{Fd: readyFD}}
+	_, err := unix.Poll(pipe, 0)
+	return err != nil || pipe[0].Revents&(unix.POLLERR|unix.POLLNVAL) == 0
+}
+
+func reply(text string) {
+	pipe := os.NewFile(readyFD, "ready")
+	_, _ = pipe.WriteString(text) // the starter may have exited
+	_ = pipe.Close()
+}
+
+// Beside returns the path of another program in the directory of a program, which can
+// be a link.
+func Beside(program, name string) string {
+	if path, err := filepath.EvalSymlinks(program); err == nil {
+		program = path
+	}
+	return filepath.Join(filepath.Dir(program), name)
+}
