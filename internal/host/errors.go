@@ -37,3 +37,12 @@ type missing string
 func (m missing) Error() string { return string(m) }
 
 func (missing) Unwrap() error { return ErrNotInstalled }
+
+// Held hides that an error is an ErrNotInstalled. It is for what a resource holds: what
+// cannot be examined is not gone.
+func Held(err error) error {
+	if errors.Is(err, errors.ErrUnsupported) {
+		return errors.New(err.Error())
+	}
+	return err
+}

@@ -41,6 +41,9 @@ type Setting struct {
 	Scope  string // of an IPv4 address: global, link or host
 }
 
+// Switch reports whether the values of the setting are On and Off.
+func (s Setting) Switch() bool { return s.Kind != Sysctl }
+
 // prefix is the address as one of this host only.
 func (s Setting) prefix() netip.Prefix { return netip.PrefixFrom(s.IP, s.IP.BitLen()) }
 

@@ -1,5 +1,8 @@
-// Package ledger sets settings of a host for resources that share them, and puts back what
-// it found when the last resource is gone.
+// Package ledger sets settings of a host for resources that share them, and puts back the
+// values that it found when the last resource is gone. An agent declares the settings that
+// it wants and gives them to a Resource. The ledger is the file that says which resource
+// holds which setting. It is written before the kernel is changed, so that a process can be
+// killed at any time.
 package ledger
 
 import (
@@ -86,7 +89,7 @@ func (l *Ledger) Held(id string) []Entry {
 	return held
 }
 
-// Alone tells whether no running resource but id holds the entry.
+// Alone reports whether id is the only running resource that holds the entry.
 func (l *Ledger) Alone(id string, e Entry) bool {
 	return !slices.ContainsFunc(e.By, func(other string) bool { return other != id && l.State(other) == Running })
 }

@@ -6,26 +6,20 @@ import (
 	"net/netip"
 
 	"lvs-agents/internal/host"
+	"lvs-agents/internal/ledger"
 )
 
-// wanted is a setting with the value that it shall have.
-type wanted struct {
-	host.Setting
+func on(s host.Setting) ledger.Wanted { return ledger.Wanted{Setting: s, Value: host.On} }
 
-	value string
-}
-
-func on(s host.Setting) wanted { return wanted{s, host.On} }
-
-func sysctl(value, format string, args ...any) wanted {
-	return wanted{host.Setting{Kind: host.Sysctl, Name: fmt.Sprintf("net/"+format, args...)}, value}
+func sysctl(value, format string, args ...any) ledger.Wanted {
+	return ledger.Wanted{Setting: host.Setting{Kind: host.Sysctl, Name: fmt.Sprintf("net/"+format, args...)}, Value: value}
 }
 
 // want is everything that makes this host a real server, in the order in which
 // it is set: what hides an address comes before the address.
-func (a *Agent) want(ctx context.Context) ([]wanted, error) {
+func (a *Agent) want(ctx context.Context) ([]ledger.Wanted, error) {
 	if a.Forward == Masq {
-		var routes []wanted
+		var routes []ledger.Wanted
 		for _, ip := range a.Gateway {
 			routes = append(routes, on(host.Setting{Kind: host.DefaultRoute, IP: ip}))
 		}
@@ -71,11 +65,11 @@ func (a *Agent) place(ip netip.Addr) string {
 // the client's address, whose route leads elsewhere: strict reverse path
 // filtering would drop them. The kernel takes the larger of the values of
 // all and of the interface, so that the loose 2 helps whatever all has.
-func (a *Agent) tunnel(nic string, ip netip.Addr) []wanted {
+func (a *Agent) tunnel(nic string, ip netip.Addr) []ledger.Wanted {
 	if a.Forward != IPIP {
 		return nil
 	}
-	want := []wanted{on(host.Setting{Kind: host.LinkUp, NIC: nic})}
+	want := []ledger.Wanted{on(host.Setting{Kind: host.LinkUp, NIC: nic})}
 	if ip.Is4() {
 		want = append(want, sysctl("2", "ipv4/conf/%s/rp_filter", nic))
 	}
@@ -85,13 +79,13 @@ func (a *Agent) tunnel(nic string, ip netip.Addr) []wanted {
 // silence keeps ARP silent about the IPv4 addresses. IPv6 needs nothing: a host
 // answers a neighbour solicitation for addresses of the interface only on which
 // it comes (net/ipv6/ndisc.c, ndisc_recv_ns).
-func (a *Agent) silence(ctx context.Context) ([]wanted, error) {
-	var want []wanted
+func (a *Agent) silence(ctx context.Context) ([]ledger.Wanted, error) {
+	var want []ledger.Wanted
 	for _, ip := range a.IP {
 		switch {
 		case ip.Is6():
 		case a.Method == BySysctl:
-			return []wanted{sysctl("1", "ipv4/conf/all/arp_ignore"), sysctl("2", "ipv4/conf/all/arp_announce")}, nil
+			return []ledger.Wanted{sysctl("1", "ipv4/conf/all/arp_ignore"), sysctl("2", "ipv4/conf/all/arp_announce")}, nil
 		default:
 			rules, err := a.rules(ctx, ip)
 			if err != nil {
@@ -103,7 +97,7 @@ func (a *Agent) silence(ctx context.Context) ([]wanted, error) {
 	return want, nil
 }
 
-func (a *Agent) rules(ctx context.Context, ip netip.Addr) ([]wanted, error) {
+func (a *Agent) rules(ctx context.Context, ip netip.Addr) ([]ledger.Wanted, error) {
 	source := a.Source
 	if !source.IsValid() {
 		var err error
@@ -112,7 +106,7 @@ func (a *Agent) rules(ctx context.Context, ip netip.Addr) ([]wanted, error) {
 		}
 	}
 	if a.Method == ByNFTables {
-		return []wanted{on(host.Setting{Kind: host.NFTables, IP: ip, Source: source})}, nil
+		return []ledger.Wanted{on(host.Setting{Kind: host.NFTables, IP: ip, Source: source})}, nil
 	}
 	program, err := a.kernel.ARPTables(ctx)
 	if err != nil {
@@ -121,11 +115,11 @@ func (a *Agent) rules(ctx context.Context, ip netip.Addr) ([]wanted, error) {
 	drop := host.Setting{Kind: host.ARPTables, Name: program, IP: ip}
 	mangle := drop
 	mangle.Source = source
-	return []wanted{on(drop), on(mangle)}, nil
+	return []ledger.Wanted{on(drop), on(mangle)}, nil
 }
 
-// silenced tells whether an ARP rule silences an address that this host serves
-// as the director.
+// silenced returns which address that this host serves as the director is silenced by an
+// ARP rule, and the way out; empty for none.
 func (a *Agent) silenced(ctx context.Context, settings []host.Setting) (string, error) {
 	for _, s := range settings {
 		if s.Kind != host.NFTables && s.Kind != host.ARPTables {

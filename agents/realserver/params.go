@@ -1,0 +1,97 @@
+package realserver
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"lvs-agents/metadata"
+)
+
+// Metadata declares the agent.
+func (a *Agent) Metadata() metadata.Agent {
+	return metadata.Agent{
+		Name:  "realserver",
+		Short: "Real server of an LVS cluster",
+		Long: `Makes this host a real server: it accepts packets for the virtual IP addresses from the director, and no neighbour learns these addresses from it. Use it as a clone on the real servers, or as the command lvsrs where there is no cluster.
+
+With direct routing (gate) the addresses are put on lo, with tunnels (ipip) on tunl0 or ip6tnl0; ARP is kept silent by sysctls, arptables or nftables. With NAT (masq) the default route goes through the director.
+
+What is changed is noted with the value that was found. Stop puts back exactly that, when the last resource that needs it stops; what somebody else has changed in between is left as it is. A monitor with OCF_CHECK_LEVEL=10 sends packets to prove that the host neither answers for the addresses nor announces them.`,
+		Params:    a.params(),
+		Arguments: []string{"ip"},
+		Actions:   actions,
+		Examples: []metadata.Example{
+			{Title: "Direct routing", ID: "web-rs", Params: [][2]string{{"ip", "192.0.2.10"}}},
+			{Title: "Two addresses, ARP rules in place of sysctls", ID: "web-rs", Params: [][2]string{{"ip", "192.0.2.10 2001:db8::10"}, {"method", "arptables"}}},
+			{Title: "Tunnels", ID: "web-rs", Params: [][2]string{{"ip", "192.0.2.10"}, {"forward", "ipip"}}},
+			{Title: "NAT, the director has 198.51.100.1 on the inside", ID: "web-rs", Params: [][2]string{{"forward", "masq"}, {"gateway", "198.51.100.1"}}},
+		},
+	}
+}
+
+var actions = []metadata.Action{
+	{Name: "start", Timeout: 20 * time.Second},
+	{Name: "stop", Timeout: 20 * time.Second},
+	{Name: "monitor", Timeout: 20 * time.Second, Interval: 10 * time.Second},
+	{Name: "monitor", Timeout: 30 * time.Second, Interval: 5 * time.Minute, Depth: 10},
+	{Name: "validate-all", Timeout: 10 * time.Second},
+	{Name: "meta-data", Timeout: 5 * time.Second},
+}
+
+func (a *Agent) params() []metadata.Param {
+	return []metadata.Param{
+		{Name: "ip", Value: addresses{&a.IP}, Short: "Virtual IP addresses",
+			Long: "One or several IPv4 and IPv6 addresses that clients connect to, separated by blanks or commas. Needed with gate and ipip; masq has no use for it."},
+		{Name: "forward", Value: metadata.Select(&a.Forward, string(Gate), string(IPIP), string(Masq)), Short: "Forwarding method of the director",
+			Long: "The word behind the real server in the director's configuration: gate (direct routing), ipip (tunnel) or masq (NAT)."},
+		{Name: "method", Value: metadata.Select(&a.Method, string(BySysctl), string(ByARPTables), string(ByNFTables)), Short: "Way to keep ARP silent",
+			Long: "sysctl sets net.ipv4.conf.all.arp_ignore=1 and arp_announce=2. arptables and nftables drop requests for the address and put the host's own in the place of a virtual sender; they silence the whole host, so use sysctl where the host may also be the director. IPv6 needs none of them: a host answers for the addresses of the interface only on which it is asked."},
+		{Name: "nic", Value: metadata.String(&a.NIC), Short: "Interface that gets the addresses",
+			Long: "When unset, lo with gate, and with ipip tunl0 for IPv4 and ip6tnl0 for IPv6. An interface with neighbours of its own is refused."},
+		{Name: "scope", Value: metadata.Select(&a.Scope, "global", "link", "host"), Short: "Scope of IPv4 addresses",
+			Long: "With host the kernel never chooses the address by itself as a source of connections that the host opens. IPv6 addresses are deprecated for the same purpose (preferred_lft 0)."},
+		{Name: "source", Value: metadata.Address(&a.Source), Short: "Own IPv4 address for ARP rules",
+			Long: "What arptables and nftables put in the place of a virtual address in ARP requests of this host. When unset, the host's address in the network of the virtual one."},
+		{Name: "gateway", Value: addresses{&a.Gateway}, Short: "Director's address for masq",
+			Long: "With masq the default route goes there: the inside address that moves with the director, one for each family. Other default routes stay behind it."},
+	}
+}
+
+// addresses is a list of addresses without zones.
+type addresses struct{ target *[]netip.Addr }
+
+// Set is part of metadata.Value.
+func (v addresses) Set(text string) error {
+	var list []netip.Addr
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ',' || r == '\t' || r == '\n' }) {
+		var ip netip.Addr
+		if err := metadata.Address(&ip).Set(word); err != nil {
+			return fmt.Errorf("%q is %w", word, err)
+		}
+		if slices.Contains(list, ip) {
+			return fmt.Errorf("%q is there twice", word)
+		}
+		list = append(list, ip)
+	}
+	if len(list) == 0 {
+		return errors.New("not an IPv4 or IPv6 address")
+	}
+	*v.target = list
+	return nil
+}
+
+// String is part of metadata.Value.
+func (v addresses) String() string {
+	words := make([]string, 0, len(*v.target))
+	for _, ip := range *v.target {
+		words = append(words, ip.String())
+	}
+	return strings.Join(words, " ")
+}
+
+// Type is part of metadata.Value.
+func (v addresses) Type() string { return "string" }
