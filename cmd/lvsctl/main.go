@@ -15,7 +15,6 @@ import (
 	"lvs-agents/internal/disk"
 	"lvs-agents/internal/doctor"
 	"lvs-agents/internal/kernel/ipvs"
-	"lvs-agents/internal/kernel/link"
 	"lvs-agents/internal/kernel/setting"
 	"lvs-agents/internal/kernel/wire"
 	"lvs-agents/ocf"
@@ -39,7 +38,7 @@ func main() {
 	if warning != nil {
 		fmt.Fprintf(os.Stderr, "lvsctl: %v\n", warning)
 	}
-	here := server{settings{}, link.New(dir), wire.Kernel{}, kernel}
+	here := server{setting.New(dir), wire.Kernel{}, kernel}
 	code := run(ctx, os.Args[1:], system{
 		stdout: os.Stdout, stderr: os.Stderr,
 		dirs: append([]string{"."}, load.Dirs()...), resolver: net.DefaultResolver, kernel: kernel, version: version,
@@ -55,12 +54,10 @@ func main() {
 type (
 	server struct {
 		settings
-		*links
 		wire.Kernel
 		forwarder
 	}
 	settings = setting.Kernel
-	links    = link.Kernel
 	// forwarder is the IPVS kernel, whose table the doctor does not read: that would load
 	// the module.
 	forwarder interface{ Forwards(v6 bool) bool }

@@ -9,7 +9,6 @@ import (
 
 	"lvs-agents/agents/realserver"
 	"lvs-agents/internal/doctor"
-	"lvs-agents/internal/kernel/link"
 	"lvs-agents/internal/kernel/setting"
 	"lvs-agents/internal/kernel/wire"
 	"lvs-agents/ocf"
@@ -19,17 +18,15 @@ import (
 type (
 	kernel struct {
 		settings
-		*links
 		wire.Kernel
 	}
 	settings = setting.Kernel
-	links    = link.Kernel
 )
 
 func main() {
 	ocf.Begin()
 	dir, warning := ocf.StateDir()
-	k := kernel{settings{}, link.New(dir), wire.Kernel{}}
+	k := kernel{setting.New(dir), wire.Kernel{}}
 	fresh := func() ocf.Agent { return realserver.New(k, doctor.Examiner{Kernel: k}) }
 	if filepath.Base(os.Args[0]) == "lvsrs" && !byHeartbeat(os.Args[1:]) {
 		if warning != nil {

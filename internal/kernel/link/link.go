@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"lvs-agents/internal/host"
 	knetlink "lvs-agents/internal/kernel/netlink"
@@ -63,21 +65,35 @@ func (k *Kernel) Interface(ctx context.Context, nic string) (state host.Interfac
 	return state, fmt.Errorf("ip link show dev %s: %w", nic, knetlink.Translate(err))
 }
 
-// HardwareAddresses returns the link-layer addresses of all interfaces.
-func HardwareAddresses(ctx context.Context) (own []net.HardwareAddr, err error) {
+// Interfaces returns the attributes of all interfaces.
+func Interfaces(ctx context.Context) (list []netlink.LinkAttrs, err error) {
 	err = reading(func(r *reader) error {
-		links, err := r.all(ctx)
-		for _, link := range links {
-			if len(link.HardwareAddr) > 0 {
-				own = append(own, link.HardwareAddr)
-			}
+		all, err := r.all(ctx)
+		for _, link := range all {
+			list = append(list, link.LinkAttrs)
 		}
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("ip link show: %w", knetlink.Translate(err))
 	}
-	return own, nil
+	return list, nil
+}
+
+// Own returns the addresses of an interface, by its index, that duplicate address detection
+// has settled.
+func Own(ctx context.Context, index int, v6 bool) (own []netip.Addr, err error) {
+	version := netlink.FAMILY_V4
+	if v6 {
+		version = netlink.FAMILY_V6
+	}
+	list, err := addresses(ctx, index, version)
+	for _, addr := range list {
+		if addr.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0 {
+			own = append(own, prefix(addr).Addr())
+		}
+	}
+	return own, err
 }
 
 // Apply makes changes in order, stops at the first that fails and returns how

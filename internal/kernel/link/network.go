@@ -139,3 +139,37 @@ func (r *reader) gateways(ctx context.Context, nic string, v6 bool) (found []net
 	})
 	return found, err
 }
+
+// Source returns the host's own address in the network that holds ip, to which
+// neighbours send. Without one the error is an host.ErrNoNetwork.
+func (k *Kernel) Source(ctx context.Context, ip netip.Addr) (source netip.Addr, err error) {
+	err = reading(func(r *reader) error {
+		list, err := r.everywhere(ctx, family(ip), func(addr netlink.Addr) bool {
+			own := prefix(addr)
+			return !own.IsSingleIP() && own.Contains(ip) && own.Addr() != ip && !own.Addr().IsLoopback()
+		})
+		if len(list) > 0 {
+			source = prefix(list[0]).Addr()
+		}
+		return err
+	})
+	switch {
+	case err != nil:
+		return source, fmt.Errorf("ip addr show: %w", knetlink.Translate(err))
+	case !source.IsValid():
+		return source, fmt.Errorf("%w of this host holds %s; give source, the address of this host", host.ErrNoNetwork, ip)
+	}
+	return source, nil
+}
+
+// HasDefaultRoute reports whether the main table has a default route with this metric
+// through the gateway alone.
+func (k *Kernel) HasDefaultRoute(ctx context.Context, gateway netip.Addr, metric int) (has bool, err error) {
+	filter := routeFilter{table: unix.RT_TABLE_MAIN, kind: unix.RTN_UNICAST}
+	err = reading(func(r *reader) error {
+		return r.routes(ctx, family(gateway), filter, func() { has = false }, func(r route) {
+			has = has || r.dst.Bits() == 0 && r.metric == metric && len(r.hops) == 1 && r.hops[0].gateway == gateway
+		})
+	})
+	return has, err
+}

@@ -136,9 +136,9 @@ func (s *Socket) exchange(ctx context.Context, requests []Request, each func(sys
 		s.seq++
 		datagram = request.append(datagram, s.seq)
 	}
-	if _, err := unix.Write(s.fd, datagram); err != nil {
+	if err := unix.Send(s.fd, datagram, 0); err != nil {
 		s.Broken = true
-		return os.NewSyscallError("send", err)
+		return os.NewSyscallError("sendto", err)
 	}
 	for {
 		messages, err := s.receive(ctx)
@@ -160,7 +160,7 @@ func (s *Socket) exchange(ctx context.Context, requests []Request, each func(sys
 // receive returns the messages of the next datagram.
 func (s *Socket) receive(ctx context.Context) ([]syscall.NetlinkMessage, error) {
 	for {
-		n, err := unix.Read(s.fd, s.buffer)
+		n, _, err := unix.Recvfrom(s.fd, s.buffer, 0)
 		switch {
 		case err == nil:
 			messages, err := syscall.ParseNetlinkMessage(s.buffer[:n])
@@ -173,7 +173,7 @@ func (s *Socket) receive(ctx context.Context) ([]syscall.NetlinkMessage, error) 
 				return nil, err
 			}
 		case !errors.Is(err, unix.EINTR):
-			return nil, os.NewSyscallError("receive", err)
+			return nil, os.NewSyscallError("recvfrom", err)
 		}
 	}
 }

@@ -21,7 +21,7 @@ func TestKernel(t *testing.T) {
 	}
 	kerneltest.NewPeer(t, "eth0")
 	kerneltest.Run(t, "ip addr add 192.0.2.21/24 dev eth0\nip addr add 2001:db8::21/64 dev eth0 nodad")
-	kerneltest.RunSettings(t, Kernel{})
+	kerneltest.RunSettings(t, New(t.TempDir()))
 }
 
 func TestServiceAddress(t *testing.T) {

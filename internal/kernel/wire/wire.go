@@ -25,6 +25,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvs-agents/internal/host"
+	"lvs-agents/internal/kernel/link"
 	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
@@ -38,7 +39,7 @@ func (Kernel) Probe(ctx context.Context, ips []netip.Addr) (host.Heard, error) {
 	heard := host.Heard{}
 	links, err := interfaces(ctx)
 	if err != nil {
-		return heard, fmt.Errorf("ip link show: %w", err)
+		return heard, err
 	}
 	for _, nic := range links {
 		if err := probe(ctx, nic, ips, &heard); err != nil {
@@ -50,26 +51,12 @@ func (Kernel) Probe(ctx context.Context, ips []netip.Addr) (host.Heard, error) {
 
 // interfaces are those with neighbours that may ask. A port of a bridge or bond
 // hands everything to its master.
-func interfaces(ctx context.Context) ([]*netlink.LinkAttrs, error) {
-	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
-	if err != nil {
-		return nil, err
-	}
-	defer h.Close()
-	var list []netlink.Link
-	err = knetlink.Whole(ctx, func() (err error) {
-		list, err = h.LinkList()
-		return err
-	})
-	var found []*netlink.LinkAttrs
-	for _, link := range list {
-		attrs := link.Attrs()
-		asked := attrs.RawFlags&(unix.IFF_UP|unix.IFF_LOOPBACK|unix.IFF_NOARP) == unix.IFF_UP
-		if asked && attrs.MasterIndex == 0 && len(attrs.HardwareAddr) == 6 {
-			found = append(found, attrs)
-		}
-	}
-	return found, err
+func interfaces(ctx context.Context) ([]netlink.LinkAttrs, error) {
+	list, err := link.Interfaces(ctx)
+	return slices.DeleteFunc(list, func(nic netlink.LinkAttrs) bool {
+		asked := nic.RawFlags&(unix.IFF_UP|unix.IFF_LOOPBACK|unix.IFF_NOARP) == unix.IFF_UP
+		return !asked || nic.MasterIndex != 0 || len(nic.HardwareAddr) != 6
+	}), err
 }
 
 // cable is a virtual Ethernet cable into a namespace of its own.
@@ -99,7 +86,7 @@ func carrier(ctx context.Context, h *netlink.Handle, name string) error {
 
 // plug makes a cable. The namespace lives as long as the socket in it.
 func plug(ctx context.Context) (*cable, error) {
-	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	h, err := knetlink.Handle(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +162,7 @@ func emptyNamespace() (*os.File, func(context.Context) (int, error), error) {
 }
 
 func openFar(ctx context.Context) (int, error) {
-	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	h, err := knetlink.Handle(ctx)
 	if err != nil {
 		return -1, err
 	}
@@ -208,7 +195,7 @@ func packetSocket(index int) (int, error) {
 }
 
 // redirect hands what comes in at the near end to an interface as received.
-func (c *cable) redirect(to *netlink.LinkAttrs) error {
+func (c *cable) redirect(to netlink.LinkAttrs) error {
 	index := c.near.Attrs().Index
 	ingress := netlink.MakeHandle(0xffff, 0)
 	qdisc := &netlink.Ingress{QdiscAttrs: netlink.QdiscAttrs{LinkIndex: index, Parent: netlink.HANDLE_INGRESS, Handle: ingress}}
@@ -229,7 +216,7 @@ func (c *cable) redirect(to *netlink.LinkAttrs) error {
 // patience is how long an answer may take on a busy host.
 const patience = 2 * time.Second
 
-func probe(ctx context.Context, nic *netlink.LinkAttrs, ips []netip.Addr, heard *host.Heard) error {
+func probe(ctx context.Context, nic netlink.LinkAttrs, ips []netip.Addr, heard *host.Heard) error {
 	c, err := plug(ctx)
 	if err != nil {
 		return err
@@ -253,37 +240,18 @@ func ofFamily(ips []netip.Addr, v6 bool) []netip.Addr {
 	return slices.DeleteFunc(slices.Clone(ips), func(ip netip.Addr) bool { return ip.Is6() != v6 })
 }
 
-// own are the settled addresses of an interface, of the family of others and
-// without these.
-func (c *cable) own(ctx context.Context, nic *netlink.LinkAttrs, others []netip.Addr) ([]netip.Addr, error) {
-	var list []netlink.Addr
-	err := knetlink.Whole(ctx, func() (err error) {
-		list, err = c.handle.AddrList(&netlink.Dummy{LinkAttrs: *nic}, netlink.FAMILY_ALL)
-		return err
-	})
-	var own []netip.Addr
-	for _, a := range list {
-		ip, _ := netip.AddrFromSlice(a.IP)
-		ip = ip.Unmap()
-		settled := a.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0
-		if settled && ip.Is6() == others[0].Is6() && !slices.Contains(others, ip) {
-			own = append(own, ip)
-		}
-	}
-	return own, err
-}
-
 // answers asks for the addresses, before and after that for one that the
 // interface has: its answers say that questions come through, and that the others
 // would have been answered by now.
-func answers(ctx context.Context, c *cable, nic *netlink.LinkAttrs, ips []netip.Addr, heard *host.Heard) error {
+func answers(ctx context.Context, c *cable, nic netlink.LinkAttrs, ips []netip.Addr, heard *host.Heard) error {
 	if len(ips) == 0 {
 		return nil
 	}
-	own, err := c.own(ctx, nic, ips)
+	own, err := link.Own(ctx, nic.Index, ips[0].Is6())
 	if err != nil {
 		return err
 	}
+	own = slices.DeleteFunc(own, func(ip netip.Addr) bool { return slices.Contains(ips, ip) })
 	ear, err := packetSocket(nic.Index)
 	if err != nil {
 		return err
@@ -351,7 +319,7 @@ func (c *cable) ask(ctx context.Context, ear int, ips []netip.Addr, who net.Hard
 }
 
 // forget removes what the host has learnt of the askers.
-func (c *cable) forget(nic *netlink.LinkAttrs) {
+func (c *cable) forget(nic netlink.LinkAttrs) {
 	for _, who := range []net.HardwareAddr{asker, opener, controller} {
 		_ = c.handle.NeighDel(&netlink.Neigh{LinkIndex: nic.Index, Family: netlink.FAMILY_V6, IP: linkLocal(who).AsSlice()})
 	}
@@ -396,7 +364,7 @@ var (
 // announcements lets the host send something from each address to somebody at
 // the far end, whom it has to look for with ARP. The near end gets arp_announce of
 // the interface for that.
-func announcements(ctx context.Context, c *cable, nic *netlink.LinkAttrs, ips []netip.Addr, heard *host.Heard) error {
+func announcements(ctx context.Context, c *cable, nic netlink.LinkAttrs, ips []netip.Addr, heard *host.Heard) error {
 	const conf = "/proc/sys/net/ipv4/conf/"
 	value, err := os.ReadFile(conf + nic.Name + "/arp_announce")
 	if err == nil {

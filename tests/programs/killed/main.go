@@ -16,7 +16,6 @@ import (
 	"lvs-agents/agents/ipvs"
 	"lvs-agents/agents/realserver"
 	"lvs-agents/internal/host"
-	"lvs-agents/internal/kernel/link"
 	"lvs-agents/internal/kernel/setting"
 	"lvs-agents/internal/lvs"
 	"lvs-agents/ocf"
@@ -31,7 +30,7 @@ func main() {
 	}
 	fuse := &fuse{left: at}
 	if filepath.Base(os.Args[0]) == "realserver" {
-		ocf.Main(realserver.New(fused{settings{}, link.New(os.Getenv(ocf.StateDirVariable)), fuse}, nil))
+		ocf.Main(realserver.New(fused{setting.New(os.Getenv(ocf.StateDirVariable)), fuse}, nil))
 	}
 	ocf.Main(ipvs.New(table{kernel.New(), fuse}, net.DefaultResolver))
 }
@@ -75,7 +74,6 @@ type settings = setting.Kernel
 
 type fused struct {
 	settings
-	*link.Kernel
 	fuse *fuse
 }
 

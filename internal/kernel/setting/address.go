@@ -1,0 +1,77 @@
+package setting
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+
+	"lvs-agents/internal/host"
+)
+
+// entry is the address as one of this host only: the same address with another prefix
+// length is another setting. No neighbour queries an IPv6 one, so there is nothing to
+// detect, and it is not a source of the host's connections.
+func entry(s host.Setting) host.Address {
+	a := host.Address{Prefix: netip.PrefixFrom(s.IP, s.IP.BitLen()), NIC: s.NIC}
+	if s.IP.Is6() {
+		a.Deprecated, a.NoDAD = true, true
+	} else if s.Scope != "global" {
+		a.Scope = s.Scope
+	}
+	return a
+}
+
+// tentative is the value of an IPv6 address that the kernel does not use yet.
+const tentative = "tentative"
+
+func (k Kernel) address(ctx context.Context, s host.Setting) (string, error) {
+	_, found, err := k.On(ctx, s.NIC, s.IP)
+	if errors.Is(err, host.ErrNotInstalled) {
+		return Gone, nil
+	}
+	for _, a := range found {
+		switch {
+		case a.Prefix.Bits() != s.IP.BitLen():
+		case a.Observed.Tentative:
+			return tentative, err
+		default:
+			return host.On, err
+		}
+	}
+	return host.Off, err
+}
+
+func (k Kernel) setAddress(ctx context.Context, s host.Setting, on bool) error {
+	op := host.AddressOp{Verb: host.DeleteAddress, Address: entry(s)}
+	if on {
+		op.Verb = host.AddAddress
+	}
+	err := k.change(ctx, op)
+	if err == nil && on {
+		err = k.Settle(ctx, op.Address)
+	}
+	return err
+}
+
+// linkUp is Gone for an interface that does not exist.
+func (k Kernel) linkUp(ctx context.Context, s host.Setting) (string, error) {
+	state, err := k.Interface(ctx, s.NIC)
+	if errors.Is(err, host.ErrNotInstalled) {
+		return Gone, nil
+	}
+	return onOff(!state.Down), err
+}
+
+func (k Kernel) setLink(ctx context.Context, s host.Setting, on bool) error {
+	op := host.AddressOp{Verb: host.LowerLink, Address: host.Address{NIC: s.NIC}}
+	if on {
+		op.Verb = host.RaiseLink
+	}
+	return k.change(ctx, op)
+}
+
+// change makes a change. Set names the command in the error, so that Apply's is dropped.
+func (k Kernel) change(ctx context.Context, op host.AddressOp) error {
+	_, err := k.Apply(ctx, []host.AddressOp{op})
+	return errors.Unwrap(err)
+}

@@ -1,0 +1,43 @@
+package setting
+
+import (
+	"context"
+	"net"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+
+	"lvs-agents/internal/host"
+	knetlink "lvs-agents/internal/kernel/netlink"
+)
+
+// metric is the metric of the default route through a gateway. An IPv4 one comes before
+// others of its metric, an IPv6 one has a low metric: so the others stay.
+func metric(gateway netip.Addr) int {
+	if gateway.Is6() {
+		return host.RouteMetric6
+	}
+	return 0
+}
+
+func (k Kernel) defaultRoute(ctx context.Context, s host.Setting) (string, error) {
+	there, err := k.HasDefaultRoute(ctx, s.IP, metric(s.IP))
+	return onOff(there), err
+}
+
+func setRoute(ctx context.Context, s host.Setting, on bool) error {
+	all := &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}
+	if s.IP.Is6() {
+		all = &net.IPNet{IP: net.IPv6zero, Mask: net.CIDRMask(0, 128)}
+	}
+	route := &netlink.Route{Gw: s.IP.AsSlice(), Dst: all, Priority: metric(s.IP)}
+	return knetlink.With(ctx, func(h *netlink.Handle) error {
+		switch {
+		case !on:
+			return h.RouteDel(route)
+		case s.IP.Is6():
+			return h.RouteAdd(route)
+		}
+		return h.RouteAddEcmp(route) // NLM_F_CREATE alone: ip route prepend
+	})
+}

@@ -1,0 +1,44 @@
+package setting
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"lvs-agents/internal/host"
+	knetlink "lvs-agents/internal/kernel/netlink"
+)
+
+// tunnels are the devices that take every packet of their kind. They come with
+// their module and cannot be removed.
+var tunnels = map[string]struct {
+	link   netlink.Link
+	module string
+}{
+	"tunl0":   {&netlink.Iptun{LinkAttrs: netlink.LinkAttrs{Name: "tunl0"}}, "ipip"},
+	"ip6tnl0": {&netlink.Ip6tnl{LinkAttrs: netlink.LinkAttrs{Name: "ip6tnl0"}}, "ip6_tunnel"},
+}
+
+// Prepare returns nil if the interface exists and has no neighbours that would
+// query its addresses. The kernel loads the module of tunl0 or ip6tnl0 for
+// that, which is not undone.
+func (k Kernel) Prepare(ctx context.Context, nic string) error {
+	state, err := k.Interface(ctx, nic)
+	tunnel, known := tunnels[nic]
+	switch {
+	case err == nil && !state.Silent:
+		return fmt.Errorf("interface %s: it has neighbours, which would get answers; use lo, a tunnel or a dummy interface", nic)
+	case !errors.Is(err, host.ErrNotInstalled) || !known:
+		return err
+	}
+	// Adding a device of the kind loads the module, and the device is there before
+	// the kernel would make ours (net/core/rtnetlink.c, __rtnl_newlink).
+	err = knetlink.With(ctx, func(h *netlink.Handle) error { return h.LinkAdd(tunnel.link) })
+	if err != nil && !errors.Is(err, unix.EEXIST) {
+		return host.NotInstalled("interface %s does not exist (%v); modprobe %s", nic, err, tunnel.module)
+	}
+	return nil
+}
