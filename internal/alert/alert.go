@@ -11,17 +11,15 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/sirupsen/logrus"
 	"github.com/wneessen/go-mail"
 
-	"lvs-agents/internal/execvp"
 	"lvs-agents/internal/mailbox"
+	"lvs-agents/internal/program"
 )
 
 // Message is one mail.
@@ -40,6 +38,8 @@ type Sender struct {
 	// User and Host are the sender of messages that name none.
 	User, Host string
 	Log        logrus.FieldLogger
+	// Programs runs Local; it may be nil.
+	Programs *program.Set
 
 	queue chan Message
 }
@@ -48,8 +48,8 @@ type Sender struct {
 // thousand real servers that lose their network has so many at once.
 const waiting = 1024
 
-// patience bounds one message.
-const patience = 20 * time.Second
+// messageTimeout bounds one message.
+const messageTimeout = 20 * time.Second
 
 // New makes a sender for a user of a host.
 func New(user, host string, log logrus.FieldLogger) *Sender {
@@ -95,7 +95,7 @@ func (s *Sender) Run(ctx context.Context, last time.Duration) {
 // deliver sends to each address by itself: one that is refused stops no other.
 func (s *Sender) deliver(ctx context.Context, m Message) {
 	for _, to := range m.To {
-		limited, cancel := context.WithTimeout(ctx, patience)
+		limited, cancel := context.WithTimeout(ctx, messageTimeout)
 		err := s.mail(limited, m, to)
 		cancel()
 		if err != nil {
@@ -117,11 +117,11 @@ func (s *Sender) mail(ctx context.Context, m Message, to string) error {
 		return fmt.Errorf("smtp=%s: %w", m.Relay, err)
 	}
 	r := conversation{host: host, port: port, own: s.Host}
-	err = r.send(ctx, message, mail.TLSOpportunistic, patience/4)
+	err = r.send(ctx, message, mail.TLSOpportunistic, messageTimeout/4)
 	if r.offered && !r.greeted && ctx.Err() == nil {
 		// The relay takes no mail over the encryption that it offers.
 		clear := conversation{host: host, port: port, own: s.Host}
-		if again := clear.send(ctx, message, mail.NoTLS, patience); again != nil {
+		if again := clear.send(ctx, message, mail.NoTLS, messageTimeout); again != nil {
 			return errors.Join(err, fmt.Errorf("in clear: %w", again))
 		}
 		s.Log.Debugf("emailalert: %s was reached in clear only: %v", m.Relay, err)
@@ -151,25 +151,19 @@ func (s *Sender) message(m Message, to string) (*mail.Msg, error) {
 	return message, nil
 }
 
-// local hands a message to the local mailer. go-mail would wait for the end of all
-// that the mailer has started, as Postfix's postdrop, which tries for ever.
+// maxOutput bounds the errors of the local mailer in bytes.
+const maxOutput = 4 << 10
+
+// local gives a message to the local mailer. The local sender of go-mail would also wait for
+// processes that the mailer has started, like Postfix's postdrop, which retries without limit.
 func (s *Sender) local(ctx context.Context, message *mail.Msg) error {
-	var text, said bytes.Buffer
+	var text bytes.Buffer
 	if _, err := message.WriteTo(&text); err != nil {
 		return err
 	}
-	cmd, err := execvp.Start([]string{s.Local, "-oi", "-t"}, func(argv []string) *exec.Cmd {
-		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-		cmd.Stdin, cmd.Stderr = bytes.NewReader(text.Bytes()), &said
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-		cmd.WaitDelay = time.Second
-		return cmd
-	}, (*exec.Cmd).Start)
-	if err == nil {
-		err = cmd.Wait()
-	}
-	if text := strings.TrimSpace(said.String()); text != "" {
+	output := &program.Head{Max: maxOutput}
+	_, err := s.Programs.Run(ctx, program.Command{Argv: []string{s.Local, "-oi", "-t"}, Stdin: &text, Stderr: output})
+	if text := strings.TrimSpace(output.String()); text != "" {
 		err = errors.Join(err, errors.New(text))
 	}
 	if err != nil {
@@ -197,14 +191,14 @@ func (r *conversation) send(ctx context.Context, message *mail.Msg, policy mail.
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	late := time.AfterFunc(patience, func() { _ = conn.Close() })
+	late := time.AfterFunc(messageTimeout, func() { _ = conn.Close() })
 	defer late.Stop()
 	watched := watchedConn{conn, func() { r.offered = late.Reset(encrypting) }}
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	local, _ := netip.ParseAddrPort(conn.LocalAddr().String())
 	// The certificate of a relay is not verified, since without an offer of
 	// encryption the message would go in clear.
-	client, err := mail.NewClient(r.host, mail.WithPort(r.port), mail.WithTimeout(patience), mail.WithoutNoop(),
+	client, err := mail.NewClient(r.host, mail.WithPort(r.port), mail.WithTimeout(messageTimeout), mail.WithoutNoop(),
 		mail.WithHELO(mailbox.Hello(r.own, local.Addr())), mail.WithTLSPolicy(policy),
 		mail.WithTLSConfig(&tls.Config{ServerName: r.host, InsecureSkipVerify: true, MinVersion: tls.VersionTLS10}),
 		mail.WithDialContextFunc(func(context.Context, string, string) (net.Conn, error) { return watched, nil }))

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"lvs-agents/internal/program"
 )
 
 // script writes an executable shell script.
@@ -95,160 +97,6 @@ func TestExternalThatCannotBeRun(t *testing.T) {
 	}
 }
 
-func TestExternalObeysItsTimeLimit(t *testing.T) {
-	pids := filepath.Join(t.TempDir(), "pids")
-	path := script(t, fmt.Sprintf("echo $$ >%s; sleep 1000 & echo $! >>%s; trap '' TERM INT; wait", pids, pids))
-	ctx, cancel := context.WithCancel(t.Context())
-	limited, stop := context.WithTimeout(ctx, time.Minute)
-	defer stop()
-	ended := make(chan error, 1)
-	go func() { ended <- External{Program: path}.Check(limited) }()
-	var started []string
-	for len(started) < 2 {
-		text, err := os.ReadFile(pids)
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			t.Fatal(err)
-		}
-		started = strings.Fields(string(text))
-	}
-	cancel()
-	if err := <-ended; err == nil || !strings.HasSuffix(err.Error(), ": no end in time") || !TimedOut(err) {
-		t.Error(err)
-	}
-	for i, text := range started {
-		pid, err := strconv.Atoi(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		// The program is waited for. Its child is init's, and dead or gone.
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		for deadline := time.Now().Add(30 * time.Second); i == 1 && err == nil && !strings.Contains(string(stat), ") Z ") && time.Now().Before(deadline); {
-			stat, err = os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		}
-		if i == 0 && !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
-			t.Errorf("the program %d is still there", pid)
-		}
-		if i == 1 && err == nil && !strings.Contains(string(stat), ") Z ") {
-			t.Errorf("its child %d is still there: %s", pid, stat)
-		}
-	}
-}
-
-// TestExternalLeavesNobodyBehind also not what has gone into a session of its
-// own. Each process of a script writes down its number; PIDS is the file.
-func TestExternalLeavesNobodyBehind(t *testing.T) {
-	programs, err := NewPrograms(os.Environ())
-	if err != nil {
-		t.Fatal(err)
-	}
-	const await = "until [ -s PIDS ] && [ $(wc -l <PIDS) = %d ]; do sleep 0.01; done\n"
-	const restless = `printf '#!/bin/sh\nexec "$0"\n' >PIDS.sh; chmod +x PIDS.sh; setsid sh -c 'echo $$ >>PIDS; exec PIDS.sh' &` + "\n"
-	const session = "setsid sh -c 'echo $$ >>PIDS; exec sleep 100' &\n"
-	const joining = `perl -e 'setpgrp(0, getpgrp('$PPID')); open(F, ">>PIDS"); print F "$$\n"; close(F); sleep 100'`
-	tests := []struct {
-		name, text, want string
-		processes        int
-	}{
-		{"two sessions", session + session + fmt.Sprintf(await, 2), "", 2},
-		{"an orphan", "(" + session + ")\n" + fmt.Sprintf(await, 1), "", 1},
-		{"a session with a child", "setsid sh -c 'echo $$ >>PIDS; sleep 100 & echo $! >>PIDS; wait' &\n" + fmt.Sprintf(await, 2), "", 2},
-		{"a session that is another program all the time", restless + fmt.Sprintf(await, 1), "", 1},
-		{"a signal", session + fmt.Sprintf(await, 1) + "kill $$", "signal: terminated", 1},
-		{"no end", session + "sleep 100", "no end in time", 1},
-		{"no end, in our own group", "exec " + joining, "no end in time", 1},
-		{"a child in our own group", joining + " &\n" + fmt.Sprintf(await, 1), "", 1},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			pids := filepath.Join(t.TempDir(), "pids")
-			path := script(t, strings.ReplaceAll(tt.text, "PIDS", pids))
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-			defer cancel()
-			ended := make(chan error, 1)
-			go func() { ended <- External{Program: path, Programs: programs}.Check(ctx) }()
-			var started []string
-			for len(started) < tt.processes && ctx.Err() == nil {
-				text, _ := os.ReadFile(pids) // it is not there at first
-				started = strings.Fields(string(text))
-			}
-			if tt.want == "no end in time" {
-				cancel()
-			}
-			got := ""
-			if err := <-ended; err != nil {
-				got = strings.TrimPrefix(err.Error(), path+": ")
-			}
-			if got != tt.want || len(started) != tt.processes {
-				t.Errorf("got %q, want %q; processes %v", got, tt.want, started)
-			}
-			for _, pid := range started {
-				// Dead, and waited for now or, if it died meanwhile, by the next Reap.
-				if stat, err := os.ReadFile("/proc/" + pid + "/stat"); err == nil && !strings.Contains(string(stat), ") Z ") {
-					t.Errorf("%s is there: %s", pid, stat)
-				}
-			}
-			noneLeft(t, programs)
-		})
-	}
-}
-
-// noneLeft fails if children are left that do not end. One that died in the meantime is
-// waited for by Reap.
-func noneLeft(t *testing.T, programs *Programs) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); len(programs.strays()) > 0; programs.Reap() {
-		if time.Now().After(deadline) {
-			t.Fatalf("children %v are left", programs.strays())
-		}
-	}
-}
-
-// TestExternalEndsInTime has a program that ends in time and leaves a child that
-// holds its output until the time is over.
-func TestExternalEndsInTime(t *testing.T) {
-	programs, err := NewPrograms(os.Environ())
-	if err != nil {
-		t.Fatal(err)
-	}
-	pids := filepath.Join(t.TempDir(), "pids")
-	path := script(t, strings.ReplaceAll(`env -i setsid sh -c 'echo $$ >>PIDS; exec sleep 100' &
-until [ -s PIDS ]; do sleep 0.01; done
-echo $$ >>PIDS`, "PIDS", pids))
-	ctx, cancel := context.WithCancel(t.Context())
-	started := make(chan []string, 1)
-	go func() {
-		for {
-			text, _ := os.ReadFile(pids) // it is not there at first
-			if pids := strings.Fields(string(text)); len(pids) == 2 {
-				stat, err := os.ReadFile("/proc/" + pids[1] + "/stat")
-				if err != nil || strings.Contains(string(stat), ") Z ") {
-					time.AfterFunc(200*time.Millisecond, cancel) // the child holds the output for a second
-					started <- pids
-					return
-				}
-			}
-		}
-	}()
-	if err := (External{Program: path, Programs: programs}).Check(ctx); err != nil {
-		t.Error(err)
-	}
-	child, err := strconv.Atoi((<-started)[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = syscall.Kill(child, syscall.SIGKILL)
-}
-
-func TestExternalOutputIsBounded(t *testing.T) {
-	path := script(t, "head -c 50000000 /dev/zero | tr '\\0' x; exit 1")
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	err := External{Program: path}.Check(ctx)
-	if err == nil || len(err.Error()) > len(path)+2*maxReason || !strings.Contains(err.Error(), "exit status 1: xxxx") {
-		t.Errorf("%.400v", err)
-	}
-}
-
 // told is a check that has been told what to answer.
 type told struct {
 	name string
@@ -320,3 +168,60 @@ func TestCombinedHasTwoTimeouts(t *testing.T) {
 type checkFunc func(context.Context) error
 
 func (f checkFunc) Check(ctx context.Context) error { return f(ctx) }
+
+// TestExternalWithoutRoom is the trouble of this host, also that of the helper for Oracle.
+func TestExternalWithoutRoom(t *testing.T) {
+	programs := programsFor(t, 1)
+	path := script(t, "sleep 100")
+	const want = "no room in time beside 1 other programs: resource temporarily unavailable"
+	judge := func(name string, err error, server string) {
+		t.Helper()
+		if err == nil || err.Error() != server+": "+want || !errors.Is(err, syscall.EAGAIN) {
+			t.Errorf("%s: got  %v\nwant %s: %s", name, err, server, want)
+		}
+	}
+	defer occupy(t, programs)()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	judge("external", External{Program: path, Programs: programs}.Check(ctx), path)
+	target := Target{Login: "a", Database: "b", Helper: path, Programs: programs, Source: anywhere{}}
+	judge("oracle", negotiation(t, "oracle", target).Check(ctx), fmt.Sprintf("oracle %s", target.Addr))
+}
+
+// programsFor makes a set with room for so many sessions.
+func programsFor(t *testing.T, sessions int) *program.Set {
+	t.Helper()
+	programs, err := program.New(os.Environ(), sessions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return programs
+}
+
+// occupy takes the room of one session until end.
+func occupy(t *testing.T, programs *program.Set) (end func()) {
+	t.Helper()
+	session, err := programs.StartSession(t.Context(), program.Command{Argv: []string{"sleep", "100"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() { _ = session.End() } // it was killed
+}
+
+// noneLeft fails if children are left that do not end.
+func noneLeft(t *testing.T, programs *program.Set) {
+	t.Helper()
+	self := strconv.Itoa(os.Getpid())
+	for deadline := time.Now().Add(30 * time.Second); ; programs.Reap() {
+		children, err := os.ReadFile(filepath.Join("/proc", self, "task", self, "children"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(children) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("children %s are left", children)
+		}
+	}
+}

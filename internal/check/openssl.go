@@ -9,10 +9,9 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"strings"
-	"sync"
-	"syscall"
+
+	"lvs-agents/internal/program"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,52 +19,34 @@ import (
 // overOpenSSL opens a connection with the program openssl, whose TLS takes what package tls does
 // not: a certificate that package x509 cannot parse, MD5, finite-field Diffie-Hellman.
 func (t Target) overOpenSSL(ctx context.Context) (*conn, error) {
-	waitedLong, err := t.Programs.enter(ctx)
-	if err != nil {
-		return nil, err
-	}
-	tunnel, err := t.startOpenSSL(ctx)
-	switch {
-	case err == nil:
-		return ending(ctx, tunnel), nil
-	case waitedLong && ctx.Err() != nil: // it did not have its whole time
-		err = t.Programs.full()
-	}
-	t.Programs.leave()
-	return nil, err
-}
-
-func (t Target) startOpenSSL(ctx context.Context) (*tunnel, error) {
 	ours, theirs, err := socketPair()
 	if err != nil {
 		return nil, err
 	}
-	said, theirSaid, err := os.Pipe()
+	output, errorOutput, err := os.Pipe()
 	if err != nil {
 		return nil, errors.Join(err, ours.Close(), theirs.Close())
 	}
-	cmd, err := t.Programs.Start(append([]string{"openssl"}, t.openSSLArguments()...), func(argv []string) *exec.Cmd {
-		cmd := exec.Command(argv[0], argv[1:]...)
-		cmd.Stdin, cmd.Stdout, cmd.Stderr = theirs, theirs, theirSaid
-		cmd.Dir = "/"
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-		cmd.Env = t.Programs.environment(t.Programs.mark())
-		return cmd
+	session, err := t.Programs.StartSession(ctx, program.Command{
+		Argv: append([]string{"openssl"}, t.openSSLArguments()...), Stdin: theirs, Stdout: theirs, Stderr: errorOutput,
 	})
-	_, _ = theirs.Close(), theirSaid.Close() // the program has its own
+	_, _ = theirs.Close(), errorOutput.Close() // the program has its own
 	if err != nil {
-		_, _ = ours.Close(), said.Close()
-		return nil, startError(err)
-	}
-	c := &tunnel{Conn: ours, said: said, cmd: cmd, programs: t.Programs}
-	stop := context.AfterFunc(ctx, c.kill)
-	err = established(said)
-	stop()
-	if err != nil {
-		c.end()
+		_, _ = ours.Close(), output.Close()
 		return nil, err
 	}
-	return c, nil
+	c := &tunnel{Conn: ours, output: output, session: session}
+	stop := context.AfterFunc(ctx, session.Kill)
+	err = established(output)
+	stop()
+	if err == nil {
+		return ending(ctx, c), nil
+	}
+	_ = c.Close() // its error is that of the handshake
+	if crowded := session.Crowded(); crowded != nil && ctx.Err() != nil {
+		return nil, crowded
+	}
+	return nil, err
 }
 
 // openSSLArguments are those of openssl s_client(1). With -brief, it prints nothing but what the
@@ -110,11 +91,11 @@ func socketPair() (net.Conn, *os.File, error) {
 	return c, theirs, nil
 }
 
-// established reads what openssl prints until the handshake is done. It fails with what openssl
-// says, or when openssl ends.
-func established(said io.Reader) error {
+// established reads the output of openssl until the handshake is done. It fails with the reason
+// that openssl prints, or when openssl ends.
+func established(output io.Reader) error {
 	refused, failure := "", "no session"
-	for lines := bufio.NewScanner(said); lines.Scan(); {
+	for lines := bufio.NewScanner(output); lines.Scan(); {
 		line := lines.Text()
 		if line == "CONNECTION ESTABLISHED" {
 			return nil
@@ -138,41 +119,13 @@ func established(said io.Reader) error {
 // tunnel is a connection to the standard input and output of a program.
 type tunnel struct {
 	net.Conn
-	said     io.Closer // the standard error of the program, open as long as it writes
-	cmd      *exec.Cmd
-	programs *Programs
-	mu       sync.Mutex
-	ended    bool
+	output  io.Closer // the standard error of the program, open as long as it writes
+	session *program.Session
 }
 
-// Close ends the program and gives its room back.
+// Close ends the program.
 func (c *tunnel) Close() error {
-	if c.end() {
-		c.programs.leave()
-	}
+	_ = c.session.End() // it was killed
+	_, _ = c.Conn.Close(), c.output.Close()
 	return nil
-}
-
-// kill ends the program; until it is waited for, no other process has its number.
-func (c *tunnel) kill() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.ended {
-		_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) // it may have ended
-	}
-}
-
-// end kills the program and waits for it. It reports whether this is the first time.
-func (c *tunnel) end() bool {
-	c.kill()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ended {
-		return false
-	}
-	c.ended = true
-	_, _ = c.Conn.Close(), c.said.Close()
-	_ = c.cmd.Wait() // it was killed
-	c.programs.Ended(c.cmd)
-	return true
 }

@@ -287,11 +287,7 @@ func TestOpenSSLIsNotAsked(t *testing.T) {
 
 // TestOpenSSLObeysTheTimeLimit: its process ends with the check, and its room is given back.
 func TestOpenSSLObeysTheTimeLimit(t *testing.T) {
-	programs, err := NewPrograms(os.Environ())
-	if err != nil {
-		t.Fatal(err)
-	}
-	programs.room = make(chan struct{}, 1)
+	programs := programsFor(t, 1)
 	odd, key := newAuthority(t).leaf(t, alternative(oddName...))
 	var connections atomic.Int64
 	silent := server(t, func(c net.Conn) {
@@ -303,7 +299,7 @@ func TestOpenSSLObeysTheTimeLimit(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	began := time.Now()
-	err = negotiation(t, "https", Target{Addr: silent, Verify: VerifyNothing, Programs: programs}).Check(ctx)
+	err := negotiation(t, "https", Target{Addr: silent, Verify: VerifyNothing, Programs: programs}).Check(ctx)
 	says(t, err, fmt.Sprintf("GET https://%s/: ", silent), "TLS: tls: failed to parse certificate from server: x509: cannot parse IP address of length 8")
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("took %v", took)
@@ -313,7 +309,7 @@ func TestOpenSSLObeysTheTimeLimit(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	programs.room <- struct{}{}
+	end := occupy(t, programs)
 	ctx, cancel = context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	addr := secureServer(t, serving(odd, key), okPage)
@@ -322,5 +318,6 @@ func TestOpenSSLObeysTheTimeLimit(t *testing.T) {
 	if !errors.Is(err, unix.EAGAIN) {
 		t.Error("the server is blamed")
 	}
+	end()
 	noneLeft(t, programs)
 }

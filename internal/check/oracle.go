@@ -9,10 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lvs-agents/internal/check/oracle"
+	"lvs-agents/internal/program"
 )
 
-// Oracle has a helper program log in and, with Request, run a query: the
-// library of the protocol is larger than everything else in the daemon.
+// Oracle makes a helper program log in and, with Request, run a query. The library of the protocol
+// is larger than the rest of the daemon.
 type Oracle struct{ Target }
 
 func newOracle(_ string, t Target) (Checker, error) {
@@ -34,18 +35,18 @@ func (o Oracle) Check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = run(ctx, program{argv: []string{o.Helper}, input: string(input), programs: o.Programs})
-	failed, ended := errors.AsType[failure](err)
+	err = run(ctx, o.Programs, string(input), []string{o.Helper})
+	failed, ended := errors.AsType[program.Failure](err)
 	switch {
-	case errors.Is(err, errMissing):
+	case errors.Is(err, program.ErrMissing):
 		err = errors.New(o.Helper + " is missing, which talks to Oracle; install it")
 	case errors.Is(err, unix.EAGAIN): // of this host
 	case ctx.Err() != nil:
 		err = errSilent
-	case ended && strings.HasPrefix(failed.output, "panic:"): // in the library
+	case ended && strings.HasPrefix(failed.Output, "panic:"): // in the library
 		err = errors.New("not an answer of Oracle")
-	case ended && failed.output != "":
-		err = errors.New(failed.output)
+	case ended && failed.Output != "":
+		err = errors.New(failed.Output)
 	}
 	return named("oracle", o.Addr, err)
 }

@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+
+	"lvs-agents/internal/program"
 )
 
 // Target says what to ask of whom.
@@ -24,9 +26,9 @@ type Target struct {
 	Passwd   string
 	Secret   string
 	Verify   Verify
-	Roots    *Roots    // authorities that are trusted; nil for those of package x509
-	Helper   string    // program that talks to Oracle
-	Programs *Programs // that it belongs to; may be nil
+	Roots    *Roots       // authorities that are trusted; nil for those of package x509
+	Helper   string       // program that talks to Oracle
+	Programs *program.Set // runs the helper and openssl; may be nil
 }
 
 // Format implements fmt.Formatter: a target holds secrets, so every verb prints

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"syscall"
 
+	"lvs-agents/internal/program"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -45,7 +47,7 @@ func (c *conn) encrypt(ctx context.Context, t Target) error {
 		return nil
 	case errors.Is(err, unix.EAGAIN): // of this host
 		return fmt.Errorf("openssl: %w", err)
-	case errors.Is(err, errMissing):
+	case errors.Is(err, program.ErrMissing):
 		return fmt.Errorf("TLS: %w; install openssl, which may understand this server", reason)
 	case ctx.Err() != nil:
 		return fmt.Errorf("TLS: %w", reason)

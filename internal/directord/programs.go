@@ -4,21 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/sirupsen/logrus"
 
-	"lvs-agents/internal/check"
 	"lvs-agents/internal/directord/compat"
 	"lvs-agents/internal/disk"
 	"lvs-agents/internal/health"
 	"lvs-agents/internal/logsink"
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/program"
 )
 
 // programs runs what a configuration names, without a shell and without making
@@ -26,7 +24,7 @@ import (
 type programs struct {
 	log     logrus.FieldLogger
 	environ []string
-	started *check.Programs
+	started *program.Set
 
 	mu        sync.Mutex
 	fallbacks map[lvs.ServiceID]*fallback // whose command runs
@@ -38,7 +36,7 @@ type fallback struct {
 	next  []string // of the newest state, nil if that is the one of words
 }
 
-func newPrograms(log logrus.FieldLogger, environ []string, started *check.Programs) *programs {
+func newPrograms(log logrus.FieldLogger, environ []string, started *program.Set) *programs {
 	return &programs{log: log, environ: environ, started: started, fallbacks: map[lvs.ServiceID]*fallback{}}
 }
 
@@ -81,9 +79,6 @@ func (p *programs) follow(id lvs.ServiceID, words []string) {
 // programTimeout is how long a program can run.
 const programTimeout = 60 * time.Second
 
-// killTimeout is how long a program that was killed can have files of the daemon open.
-const killTimeout = time.Second
-
 // run runs a program and logs how it failed.
 func (p *programs) run(ctx context.Context, name string, args ...string) {
 	if err := p.try(ctx, p.environ, append([]string{name}, args...)); err != nil {
@@ -94,7 +89,7 @@ func (p *programs) run(ctx context.Context, name string, args ...string) {
 // try runs a program with arguments. It does not wait for one that cannot even be
 // started or killed.
 func (p *programs) try(ctx context.Context, environ, words []string) error {
-	bounded := logsink.Bounded{Limit: programTimeout + 2*killTimeout}
+	bounded := logsink.Bounded{Limit: programTimeout + 2*program.CloseTimeout}
 	err := bounded.Do(func() error { return p.wait(ctx, environ, words) })
 	if errors.Is(err, logsink.ErrTimedOut) {
 		return fmt.Errorf("system(%s) failed: %w", strings.Join(words, " "), disk.ErrSilent)
@@ -106,18 +101,7 @@ func (p *programs) try(ctx context.Context, environ, words []string) error {
 func (p *programs) wait(ctx context.Context, environ, words []string) error {
 	ctx, cancel := context.WithTimeout(ctx, programTimeout)
 	defer cancel()
-	cmd, err := p.started.Start(words, func(argv []string) *exec.Cmd {
-		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-		cmd.Env = environ
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-		cmd.WaitDelay = killTimeout
-		return cmd
-	})
-	if err == nil {
-		err = cmd.Wait()
-		p.started.Ended(cmd)
-	}
+	cmd, err := p.started.Run(ctx, program.Command{Argv: words, Environ: environ})
 	if err != nil {
 		return fmt.Errorf("system(%s) failed: %w", cmd, err)
 	}

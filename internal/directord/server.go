@@ -24,6 +24,7 @@ import (
 	"lvs-agents/internal/health"
 	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/process"
+	"lvs-agents/internal/program"
 	"lvs-agents/internal/state"
 	"lvs-agents/internal/state/pidfile"
 	"lvs-agents/internal/state/record"
@@ -140,11 +141,12 @@ func (s *server) check(ctx context.Context, listener *net.UnixListener) error {
 		return err
 	}
 	defer dialer.Close()
-	started, err := check.NewPrograms(s.sys.Environ)
+	started, err := program.New(s.sys.Environ, program.Limit())
 	if err != nil {
 		return err
 	}
 	s.programs = newPrograms(s.log, s.sys.Environ, started)
+	s.mail.sender.Programs = started
 	d := s.engine(health.Tools{
 		Source: sources, Pinger: pinger, Dialer: dialer, Oracle: process.Beside(s.sys.Self, "directord-oracle"), Programs: started,
 		Roots: check.SystemRoots(s.sys.getenv("SSL_CERT_FILE"), s.sys.getenv("SSL_CERT_DIR")),

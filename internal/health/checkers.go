@@ -10,16 +10,17 @@ import (
 	"lvs-agents/internal/check"
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/pattern"
+	"lvs-agents/internal/program"
 )
 
 // Tools are what checks share.
 type Tools struct {
 	Source   check.Sourcer // chooses the addresses that checks are sent from
 	Pinger   *check.Pinger
-	Dialer   check.Dialer    // opens connections for connect checks and HTTP; nil for check.NetDialer
-	Roots    *check.Roots    // authorities that are trusted; nil for those of package x509
-	Oracle   string          // path of the program that talks to Oracle
-	Programs *check.Programs // that checks run; may be nil
+	Dialer   check.Dialer // opens connections for connect checks and HTTP; nil for check.NetDialer
+	Roots    *check.Roots // authorities that are trusted; nil for those of package x509
+	Oracle   string       // path of the program that talks to Oracle
+	Programs *program.Set // that checks run; may be nil
 }
 
 // Checkers makes checks.
@@ -95,7 +96,7 @@ func (p Probe) asksPort() bool {
 }
 
 // external runs a program with the arguments that ldirectord gives it.
-func external(p Probe, programs *check.Programs, interpreter ...string) check.External {
+func external(p Probe, programs *program.Set, interpreter ...string) check.External {
 	words := append(interpreter, strings.Fields(p.Command)...)
 	words = append(words, p.Virtual, fmt.Sprint(p.VirtualPort), hostText(p.Addr.Addr()), fmt.Sprint(p.Addr.Port()))
 	return check.External{Program: words[0], Args: words[1:], Programs: programs}

@@ -1,12 +1,10 @@
-package check
+package program
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"sync"
 	"syscall"
 	"testing"
 	"testing/fstest"
@@ -33,26 +31,25 @@ func TestRoomForPrograms(t *testing.T) {
 		for name, text := range tt.files {
 			root[name] = &fstest.MapFile{Data: []byte(text)}
 		}
-		if got := room(pidsMax(root)); got != tt.want {
+		if got := limit(pidsMax(root)); got != tt.want {
 			t.Errorf("%s: got %d, want %d", tt.name, got, tt.want)
 		}
 	}
 }
 
-// TestProgramWithoutRoom is this host's trouble, also when there is some at last but
+// TestSessionWithoutRoom is this host's trouble, also when there is some at last but
 // not for long.
-func TestProgramWithoutRoom(t *testing.T) {
-	programs, err := NewPrograms(os.Environ())
+func TestSessionWithoutRoom(t *testing.T) {
+	programs, err := New(os.Environ(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	programs.room = make(chan struct{}, 1)
 	path := script(t, "sleep 100")
 	const want = "no room in time beside 1 other programs: resource temporarily unavailable"
-	judge := func(name string, err error, server string) {
+	judge := func(name string, err error) {
 		t.Helper()
-		if err == nil || err.Error() != server+": "+want || !errors.Is(err, syscall.EAGAIN) {
-			t.Errorf("%s: got  %v\nwant %s: %s", name, err, server, want)
+		if err == nil || err.Error() != want || !errors.Is(err, syscall.EAGAIN) {
+			t.Errorf("%s: got  %v\nwant %s", name, err, want)
 		}
 	}
 	if _, err := programs.enter(t.Context()); err != nil {
@@ -60,15 +57,13 @@ func TestProgramWithoutRoom(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	judge("never", External{Program: path, Programs: programs}.Check(ctx), path)
-	target := Target{Login: "a", Database: "b", Helper: path, Programs: programs, Source: anywhere{}}
-	judge("oracle", negotiation(t, "oracle", target).Check(ctx), fmt.Sprintf("oracle %s", target.Addr))
+	judge("never", run(ctx, programs, path))
 
 	ctx, cancel = context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	time.AfterFunc(100*time.Millisecond, programs.leave)
-	judge("late", External{Program: path, Programs: programs}.Check(ctx), path)
-	if err := (External{Program: "/bin/true", Programs: programs}).Check(t.Context()); err != nil {
+	judge("late", run(ctx, programs, path))
+	if err := run(t.Context(), programs, "/bin/true"); err != nil {
 		t.Error(err)
 	}
 }
@@ -77,7 +72,7 @@ func TestWaitingForRoom(t *testing.T) {
 	for wait, want := range map[time.Duration]string{0: "false <nil>", 400 * time.Millisecond: "false <nil>", 600 * time.Millisecond: "true <nil>",
 		10 * time.Second: "true no room in time beside 1 other programs: resource temporarily unavailable"} {
 		synctest.Test(t, func(t *testing.T) {
-			programs := &Programs{room: make(chan struct{}, 1)}
+			programs := &Set{room: make(chan struct{}, 1)}
 			programs.room <- struct{}{}
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			defer cancel()
@@ -88,33 +83,4 @@ func TestWaitingForRoom(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestWaitingForProgramsTakesNoThreads(t *testing.T) {
-	const many = 50
-	threads := func() int {
-		tasks, err := os.ReadDir("/proc/self/task")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return len(tasks)
-	}
-	before := threads()
-	pids := filepath.Join(t.TempDir(), "pids")
-	path := script(t, "echo >>"+pids+"; exec sleep 100")
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var all sync.WaitGroup
-	for range many {
-		all.Go(func() { _ = External{Program: path}.Check(ctx) }) // no end in time
-	}
-	for started := 0; started < many; {
-		text, _ := os.ReadFile(pids) // it is not there at first
-		started = len(text)
-	}
-	if more := threads() - before; more > many/2 {
-		t.Errorf("%d threads more for %d programs", more, many)
-	}
-	cancel()
-	all.Wait()
 }

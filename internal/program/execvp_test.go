@@ -1,4 +1,4 @@
-package execvp
+package program
 
 import (
 	"errors"
@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestStart has what Perl's system starts, too, and what it cannot start.
-func TestStart(t *testing.T) {
+// TestExecvp has what Perl's system starts, too, and what it cannot start.
+func TestExecvp(t *testing.T) {
 	dir := t.TempDir()
 	tests := []struct {
 		name, text string
@@ -35,7 +35,7 @@ func TestStart(t *testing.T) {
 				t.Fatal(err)
 			}
 			var out strings.Builder
-			cmd, err := Start([]string{path, "one", "two words"}, func(argv []string) *exec.Cmd {
+			cmd, err := execvp([]string{path, "one", "two words"}, func(argv []string) *exec.Cmd {
 				cmd := exec.Command(argv[0], argv[1:]...)
 				cmd.Stdout = &out
 				return cmd

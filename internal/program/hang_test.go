@@ -1,4 +1,4 @@
-package check
+package program
 
 import (
 	"bufio"
@@ -44,19 +44,16 @@ func TestProgramWhoseFileSystemHangs(t *testing.T) {
 
 // hanging runs a program while something that it needs is held back.
 func hanging(t *testing.T, path, held string) {
-	programs, err := NewPrograms(os.Environ())
-	if err != nil {
-		t.Fatal(err)
-	}
+	programs := newSet(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	release := holding(ctx, t, held)
 	ended := make(chan error, 1)
-	go func() { ended <- External{Program: path, Programs: programs}.Check(ctx) }()
+	go func() { ended <- run(ctx, programs, path) }()
 	release.await("opened")
 	began := time.Now()
 	runtime.GC()
-	err = External{Program: "/bin/true", Programs: programs}.Check(ctx)
+	err := run(ctx, programs, "/bin/true")
 	if took := time.Since(began); err != nil || took > patient/2 {
 		t.Errorf("another check: %v after %v", err, took)
 	}
