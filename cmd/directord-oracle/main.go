@@ -1,95 +1,19 @@
-// Directord-oracle logs in at an Oracle database for directord, and runs a
-// query, which is good when it has a row. It is a program of its own because
-// the library of the protocol is larger than directord.
+// Directord-oracle queries an Oracle database for directord, in a process of its own.
 //
-// It is not for people: see internal/check/oracle for what it reads.
+// It is not for people: see internal/check/oracle for its input.
 package main
 
 import (
 	"context"
-	"database/sql"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/netip"
 	"os"
-	"syscall"
 
-	go_ora "github.com/sijms/go-ora/v2"
-
-	"lvs-agents/internal/check/oracle"
+	"lvs-agents/internal/check/oracle/query"
 )
 
 func main() {
-	if err := run(context.Background(), os.Stdin); err != nil {
-		if errno, ok := errors.AsType[syscall.Errno](err); ok {
-			err = errno // without the addresses, which directord adds
-		}
+	if err := query.Run(context.Background(), os.Stdin); err != nil {
 		fmt.Fprintln(os.Stdout, err)
 		os.Exit(1)
 	}
-}
-
-func run(ctx context.Context, input io.Reader) (err error) {
-	defer func() {
-		if recover() != nil || errors.Is(err, io.EOF) { // the library trusts what it reads
-			err = errors.New("not an answer of Oracle")
-		}
-	}()
-	var q oracle.Question
-	if err := json.NewDecoder(input).Decode(&q); err != nil {
-		return fmt.Errorf("question: %w", err)
-	}
-	connector := go_ora.NewConnector(go_ora.BuildUrl(q.Addr.Addr().String(), int(q.Addr.Port()), "", q.Login, q.Passwd, map[string]string{"SID": q.Database}))
-	if own, ok := connector.(*go_ora.OracleConnector); ok {
-		own.Dialer(dialer{q})
-	}
-	db := sql.OpenDB(connector)
-	defer func() { _ = db.Close() }() // the program ends
-	if q.Query == "" {
-		return db.PingContext(ctx)
-	}
-	rows, err := db.QueryContext(ctx, q.Query)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }()
-	if !rows.Next() {
-		return errors.Join(rows.Err(), errors.New("the query has no row"))
-	}
-	return nil
-}
-
-// dialer connects to the server from the address that directord has chosen,
-// whatever the library asks for: a listener may redirect elsewhere.
-type dialer struct{ oracle.Question }
-
-// maxAnswer bounds what is read in all, in bytes.
-const maxAnswer = 4 << 20
-
-// DialContext implements the library's interface.
-func (d dialer) DialContext(ctx context.Context, network, _ string) (net.Conn, error) {
-	var own net.Dialer
-	c, err := own.DialTCP(ctx, network, netip.AddrPortFrom(d.Source, 0), d.Addr)
-	if err != nil {
-		return nil, err
-	}
-	return &bounded{Conn: c}, nil
-}
-
-// bounded reads no more than maxAnswer.
-type bounded struct {
-	net.Conn
-	read int
-}
-
-func (b *bounded) Read(p []byte) (int, error) {
-	if b.read >= maxAnswer {
-		return 0, errors.New("too long an answer")
-	}
-	n, err := b.Conn.Read(p)
-	b.read += n
-	return n, err
 }

@@ -12,23 +12,26 @@ import (
 	"lvs-agents/internal/health"
 )
 
-// check judges files, each with a line for every problem and a summary. Names are
+type checkCommand struct {
+	Files []string `arg:"" name:"file" help:"Configuration files; a relative name that does not exist here is looked up in /etc/ha.d."`
+}
+
+// Run judges files, each with a line for every problem and a summary. Names are
 // looked up, as they are at start.
-func check(ctx context.Context, sys system, files []string) int {
-	code := exitOK
+func (c checkCommand) Run(ctx context.Context, sys system) (err error) {
 	reader := disk.Reader{Helper: sys.helper}
-	for _, file := range files {
-		loaded, err := load.File(ctx, &reader, file, sys.dirs...)
-		if err != nil {
-			failed(sys, err)
-			code = exitFailed
+	for _, file := range c.Files {
+		loaded, failure := load.File(ctx, &reader, file, sys.dirs...)
+		if failure != nil {
+			failed(sys, failure)
+			err = errNo
 			continue
 		}
 		problems := loaded.Problems
 		var usable *health.Setup
 		if loaded.Config != nil {
-			setup, err := health.NewSetup(ctx, loaded.Config, config.NewNames(sys.resolver))
-			if problems = append(problems, setup.Problems...); err == nil {
+			setup, failure := health.NewSetup(ctx, loaded.Config, config.NewNames(sys.resolver))
+			if problems = append(problems, setup.Problems...); failure == nil {
 				usable = &setup
 			}
 		}
@@ -36,11 +39,11 @@ func check(ctx context.Context, sys system, files []string) int {
 			fmt.Fprintln(sys.stdout, lint(p))
 		}
 		if usable == nil || len(usable.Services) == 0 || refused(problems) {
-			code = exitFailed
+			err = errNo
 		}
 		fmt.Fprintf(sys.stdout, "%s: %s\n", loaded.Path, summary(usable, problems))
 	}
-	return code
+	return err
 }
 
 // lint writes a problem as linters do, with its severity behind the position.

@@ -194,9 +194,3 @@ func TestHelpIsNotAnError(t *testing.T) {
 		}
 	}
 }
-
-func TestVersionIsNeverEmpty(t *testing.T) {
-	if versionOf("") == "" {
-		t.Error("no version")
-	}
-}

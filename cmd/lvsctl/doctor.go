@@ -9,35 +9,42 @@ import (
 
 	"lvs-agents/internal/doctor"
 	"lvs-agents/internal/host"
+	"lvs-agents/internal/kernel/setting"
+	"lvs-agents/internal/kernel/wire"
 	"lvs-agents/internal/ledger"
 	"lvs-agents/internal/state"
 )
 
-// examine prints what is wrong with this host as a real server or a director.
-func examine(ctx context.Context, sys system, words []string, tunnel bool) int {
-	settings, err := realServer(sys, words, tunnel)
+type doctorCommand struct {
+	IPs    []string `arg:"" optional:"" name:"ip" help:"Virtual addresses; when none are given, those that ocf:lvs:realserver or lvsrs has set up here."`
+	Tunnel bool     `help:"The addresses come through tunnels (ipip)."`
+}
+
+// Run prints what is wrong with this host as a real server or a director.
+func (c doctorCommand) Run(ctx context.Context, sys system) error {
+	settings, err := realServer(sys, c.IPs, c.Tunnel)
 	if err != nil {
-		return failed(sys, err)
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	findings, err := sys.doctor.Examine(ctx, settings)
 	if err != nil {
-		return failed(sys, err)
+		return err
 	}
 	more, err := doctor.ExamineDirector(ctx, sys.director)
 	if err != nil {
-		return failed(sys, err)
+		return err
 	}
 	findings = append(findings, more...)
 	for _, f := range findings {
 		fmt.Fprintf(sys.stdout, "%s\n    why: %s\n    fix: %s\n", f.What, f.Why, f.Fix)
 	}
 	if len(findings) > 0 {
-		return exitFailed
+		return errNo
 	}
 	fmt.Fprintln(sys.stdout, "fine")
-	return exitOK
+	return nil
 }
 
 // realServer is what the host consists of: as its resources noted, or as the
@@ -71,3 +78,16 @@ func realServer(sys system, words []string, tunnel bool) ([]host.Setting, error)
 	}
 	return settings, nil
 }
+
+// server is the kernel of a real server or a director.
+type (
+	server struct {
+		settings
+		wire.Kernel
+		forwarder
+	}
+	settings = setting.Kernel
+	// forwarder is the IPVS kernel, whose table the doctor does not read: that would load
+	// the module.
+	forwarder interface{ Forwards(v6 bool) bool }
+)

@@ -17,6 +17,7 @@ import (
 	"lvs-agents/internal/kernel/ipvs"
 	"lvs-agents/internal/kernel/setting"
 	"lvs-agents/internal/kernel/wire"
+	"lvs-agents/internal/manual"
 	"lvs-agents/ocf"
 )
 
@@ -24,11 +25,8 @@ import (
 var version string
 
 func main() {
-	if len(os.Args) == 3 && os.Args[1] == disk.HelperVerb {
-		if disk.Print(os.Stdout, os.Args[2]) != nil {
-			os.Exit(exitFailed)
-		}
-		return
+	if code, done := disk.Help(os.Args, os.Stdout); done {
+		os.Exit(code)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// What waits for a terminal or a pipe does not look at ctx.
@@ -41,7 +39,7 @@ func main() {
 	here := server{setting.New(dir), wire.Kernel{}, kernel}
 	code := run(ctx, os.Args[1:], system{
 		stdout: os.Stdout, stderr: os.Stderr,
-		dirs: append([]string{"."}, load.Dirs()...), resolver: net.DefaultResolver, kernel: kernel, version: version,
+		dirs: append([]string{"."}, load.Dirs()...), resolver: net.DefaultResolver, kernel: kernel, version: manual.Version(version),
 		stateDir: dir, helper: disk.SelfHelper(),
 		doctor: doctor.Examiner{Kernel: here}, director: here,
 	})
@@ -49,16 +47,3 @@ func main() {
 	stop()
 	os.Exit(code)
 }
-
-// server is what a real server or a director consists of.
-type (
-	server struct {
-		settings
-		wire.Kernel
-		forwarder
-	}
-	settings = setting.Kernel
-	// forwarder is the IPVS kernel, whose table the doctor does not read: that would load
-	// the module.
-	forwarder interface{ Forwards(v6 bool) bool }
-)

@@ -10,15 +10,20 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// plan prints what has to be done to have the services of a file.
-func plan(ctx context.Context, sys system, file, against string) int {
-	want, err := wanted(ctx, sys, file)
+type planCommand struct {
+	File    string `arg:"" help:"Configuration file."`
+	Against string `placeholder:"SAVED" help:"Compare with a file that holds the output of ipvsadm -Sn instead of with the kernel."`
+}
+
+// Run prints the changes that lead to the services of a file.
+func (c planCommand) Run(ctx context.Context, sys system) error {
+	want, err := wanted(ctx, sys, c.File)
 	if err != nil {
-		return failed(sys, err)
+		return err
 	}
-	have, err := present(ctx, sys, against)
+	have, err := present(ctx, sys, c.Against)
 	if err != nil {
-		return failed(sys, err)
+		return err
 	}
 	ops := lvs.Plan(want, have, lvs.ScopeOf(want))
 	if len(ops) == 0 {
@@ -27,7 +32,7 @@ func plan(ctx context.Context, sys system, file, against string) int {
 	for _, op := range ops {
 		fmt.Fprintln(sys.stdout, op)
 	}
-	return exitOK
+	return nil
 }
 
 // wanted is the table of a configuration file.

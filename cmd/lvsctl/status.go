@@ -17,44 +17,49 @@ import (
 	"lvs-agents/internal/control"
 )
 
-// status prints what the health daemons of this node know.
-func status(ctx context.Context, sys system, asJSON bool) int {
-	code := exitOK
+type statusCommand struct {
+	JSON bool `help:"Print it for programs." name:"json"`
+}
+
+// Run prints the state of the health daemons of this node.
+func (c statusCommand) Run(ctx context.Context, sys system) error {
 	snapshots := []control.Snapshot{}
 	ids, err := control.IDs(sys.stateDir)
 	if err != nil {
-		return failed(sys, err)
+		return err
 	}
+	var result error
 	for _, id := range ids {
-		snapshot, err := ask(ctx, sys.stateDir, id)
+		snapshot, err := snapshotOf(ctx, sys.stateDir, id)
 		if err == nil {
 			snapshots = append(snapshots, snapshot)
 			err = judged(snapshot)
 		}
 		if err != nil {
-			code = failed(sys, err)
+			failed(sys, err)
+			result = errNo
 		}
 	}
 	proofs, err := note.All(sys.stateDir, note.Proof)
 	if err != nil {
-		return failed(sys, err)
+		return err
 	}
-	if asJSON {
+	if c.JSON {
 		encoder := json.NewEncoder(sys.stdout)
 		encoder.SetIndent("", "  ")
 		if err := encoder.Encode(snapshots); err != nil {
-			return failed(sys, err)
+			return err
 		}
-		return code
+		return result
 	}
 	if len(ids) == 0 && len(proofs) == 0 {
-		return failed(sys, errors.New("no health daemon runs on this node"))
+		return errors.New("no health daemon runs on this node")
 	}
 	for _, snapshot := range snapshots {
 		writeStatus(sys.stdout, snapshot)
 	}
 	writeProofs(sys.stdout, proofs)
-	return code
+	return result
 }
 
 // judged is an error for a daemon that does not do its work.
@@ -70,7 +75,7 @@ func judged(s control.Snapshot) error {
 	return nil
 }
 
-func ask(ctx context.Context, dir, id string) (control.Snapshot, error) {
+func snapshotOf(ctx context.Context, dir, id string) (control.Snapshot, error) {
 	limited, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	return control.Status(limited, dir, id)

@@ -27,8 +27,8 @@ var ErrSilent = errors.New("the file system does not answer; repair or unmount i
 // in its goroutine and keeps a thread. Until it ends, the Reader begins no other,
 // so that a daemon does not run out of threads.
 type Reader struct {
-	// Helper is a program with arguments that calls Print with the path, which comes
-	// last. It takes the place of a thread of this process: where another process waits
+	// Helper is a program with arguments that begins with Help; the path follows them. It
+	// takes the place of a thread of this process: where another process waits
 	// for the same name in a file system that is silent, the kernel lets a thread not
 	// end (fs/dcache.c: d_wait_lookup), and a process with such a thread cannot end.
 	Helper []string

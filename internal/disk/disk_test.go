@@ -66,11 +66,8 @@ func TestWithoutDeadline(t *testing.T) {
 
 // TestMain is also the helper that the tests start.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 3 && os.Args[1] == HelperVerb {
-		if Print(os.Stdout, os.Args[2]) != nil {
-			os.Exit(1)
-		}
-		os.Exit(0)
+	if code, isHelper := Help(os.Args, os.Stdout); isHelper {
+		os.Exit(code)
 	}
 	os.Exit(m.Run())
 }

@@ -12,20 +12,19 @@ import (
 	"time"
 )
 
-// HelperVerb is the argument before the path with which a program starts itself as
-// its helper.
-const HelperVerb = "--read-file"
+// helperVerb precedes the path in the arguments of a helper.
+const helperVerb = "--read-file"
 
 // SelfHelper is the Helper of a program that begins with Help.
-func SelfHelper() []string { return []string{"/proc/self/exe", HelperVerb} }
+func SelfHelper() []string { return []string{"/proc/self/exe", helperVerb} }
 
 // Help does the work of a helper if the arguments, with the name of the program, are
 // those of one. It returns the exit code.
 func Help(args []string, out io.Writer) (code int, isHelper bool) {
-	if len(args) != 3 || args[1] != HelperVerb {
+	if len(args) != 3 || args[1] != helperVerb {
 		return 0, false
 	}
-	if Print(out, args[2]) != nil {
+	if printFile(out, args[2]) != nil {
 		return 1, true
 	}
 	return 0, true
@@ -38,8 +37,8 @@ const (
 	isNotExist = '?'
 )
 
-// Print is what a helper does.
-func Print(out io.Writer, path string) error {
+// printFile prints a file with what a reader needs to know about it.
+func printFile(out io.Writer, path string) error {
 	text, err := read(path)
 	kind := isText
 	switch {
