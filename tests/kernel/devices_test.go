@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestVIPOnEveryKindOfDevice puts the address on a VLAN, a bond and a bridge, which
-// a neighbour at the other end of the cable learns of.
+// TestVIPOnEveryKindOfDevice starts the address on a VLAN, a bond and a bridge. A neighbour at the
+// other end of the cable must learn its MAC address.
 func TestVIPOnEveryKindOfDevice(t *testing.T) {
 	tests := []struct{ name, nic, near, far string }{
 		{"VLAN", "eth7.7", `
@@ -58,8 +58,8 @@ neigh add 198.51.100.10 lladdr 02:00:00:00:00:99 nud stale dev seen`)
 	}
 }
 
-// batch runs lines of the ip command in a network namespace, by name; in the
-// test's own if that is empty.
+// batch runs lines of the ip command in the named network namespace. With an empty name it uses the
+// namespace of the test.
 func batch(t *testing.T, namespace, lines string) string {
 	t.Helper()
 	var all strings.Builder

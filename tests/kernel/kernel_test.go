@@ -1,6 +1,6 @@
-// Package kernel tests the agents as programs on a kernel with IPVS, without a
-// cluster: what they leave in the kernel, what they leave alone, and what is
-// right after they were killed.
+// Package kernel tests the agents as programs on a kernel with IPVS, without a cluster. The tests
+// check the changes that the agents make in the kernel, the state that they must not change, and
+// the state after a kill.
 package kernel
 
 import (
@@ -22,7 +22,7 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// director is a host with agents and a state directory of its own.
+// director is a host with agents and a separate state directory.
 type director struct {
 	*lab.Host
 	bin   string
@@ -37,14 +37,14 @@ func newDirector(t *testing.T) director {
 		t.Fatal(err)
 	}
 	d := director{lab.NewTopology(t).Host("director1"), bin, t.TempDir()}
-	// Link-local addresses come and settle by themselves, which no dump should show.
+	// The kernel adds link-local addresses on its own and later. No dump must contain them.
 	d.Script(t, "ip link set eth0 addrgenmode none; ip -6 addr flush dev eth0 scope link")
 	return d
 }
 
-// agent runs an action of a resource and returns its exit code and stderr. Words
-// of the form NAME=value are parameters, upper-case ones environment. Only the
-// agent itself is started: a process costs tens of milliseconds in the guest.
+// agent runs an action of a resource, and returns its exit code and its output on stderr. A word
+// NAME=value is a parameter if NAME is in lower case, otherwise an environment variable. No other
+// process is started, because each start takes tens of milliseconds in the guest.
 func (d director) agent(t *testing.T, dir, agent, id, action string, words ...string) (int, string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -67,8 +67,8 @@ func (d director) agent(t *testing.T, dir, agent, id, action string, words ...st
 	return cmd.ProcessState.ExitCode(), out
 }
 
-// output runs a command in the host's network namespace: a child inherits the
-// one of the thread that starts it.
+// output runs a command in the host's network namespace. A child process inherits the namespace of
+// the thread that starts it.
 func (d director) output(cmd *exec.Cmd) (string, error) {
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -88,7 +88,7 @@ func (d director) must(t *testing.T, want int, agent, id, action string, words .
 	return out
 }
 
-// table is the IPVS table as ipvsadm sees it, sorted by line.
+// table returns the IPVS table as ipvsadm prints it, with sorted lines.
 func (d director) table(t *testing.T) string {
 	t.Helper()
 	out, err := d.output(exec.CommandContext(t.Context(), "ipvsadm", "-Sn"))
@@ -98,7 +98,7 @@ func (d director) table(t *testing.T) string {
 	return sorted(out)
 }
 
-// have is the table and the addresses, settled or not: what our agents change.
+// have returns everything that our agents change: the table and the addresses, tentative or not.
 func (d director) have(t *testing.T) string {
 	t.Helper()
 	out, err := d.output(exec.CommandContext(t.Context(), "ip", "-o", "addr", "show"))
@@ -108,8 +108,8 @@ func (d director) have(t *testing.T) string {
 	return d.table(t) + strings.ReplaceAll(out, " tentative", "")
 }
 
-// dump is everything in the kernel that agents might touch by mistake, when the
-// duplicate address detection of new interfaces is over.
+// dump returns everything in the kernel that an agent could change by mistake. It waits until
+// duplicate address detection on new interfaces has ended.
 func (d director) dump(t *testing.T) string {
 	t.Helper()
 	d.Script(t, "for i in $(seq 100); do ip -6 addr show tentative | grep -q . || break; sleep 0.1; done")
@@ -144,7 +144,7 @@ const (
 `
 )
 
-// addForeign puts things into the kernel that belong to somebody else.
+// addForeign adds services, addresses and rules to the kernel that belong to no resource.
 func (d director) addForeign(t *testing.T) {
 	t.Helper()
 	d.Script(t, `
@@ -164,7 +164,7 @@ func TestOCFTesterPassesIpvs(t *testing.T) {
 		t.Error(out)
 	}
 	if left := d.table(t); left != "" {
-		t.Errorf("left behind:\n%s", left)
+		t.Errorf("left in the kernel:\n%s", left)
 	}
 }
 
@@ -193,8 +193,8 @@ func TestForeignThingsAreUntouchedByEveryAction(t *testing.T) {
 	}
 }
 
-// TestForeignAddressSurvivesOurPrimary: when the VIP was the first address of
-// its network, the kernel would take the others with it.
+// TestForeignAddressSurvivesOurPrimary stops a VIP that was the first address of its network. The
+// kernel would remove the other addresses of the network with it.
 func TestForeignAddressSurvivesOurPrimary(t *testing.T) {
 	d := newDirector(t)
 	d.must(t, 0, "vip", "web", "start", "ip=198.51.100.10", "nic=eth0", "cidr_netmask=24")
@@ -237,7 +237,7 @@ func TestEveryFormReachesTheKernel(t *testing.T) {
 			d.must(t, 0, "ipvs", "web", "monitor", tt.params...)
 			d.must(t, 0, "ipvs", "web", "stop", tt.params...)
 			if left := d.table(t); left != "" {
-				t.Errorf("left behind:\n%s", left)
+				t.Errorf("left in the kernel:\n%s", left)
 			}
 		})
 	}
@@ -265,7 +265,8 @@ func TestNotRootIsPermissionDenied(t *testing.T) {
 	}
 }
 
-// killed builds nothing: make built the agent that kills itself, beside the tests.
+// killed returns a directory with the agent that kills its own process. `make` has built the agent
+// into the directory of the tests.
 func (d director) killed(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -275,9 +276,8 @@ func (d director) killed(t *testing.T) string {
 	return dir
 }
 
-// TestKilledAtEveryKernelOperation kills the agent at each kernel operation of
-// start and stop in turn. Afterwards monitor has to tell the truth, and both
-// actions have to work.
+// TestKilledAtEveryKernelOperation kills the agent at each kernel operation of start and stop in
+// turn. Then monitor must report the real state, and both actions must work.
 func TestKilledAtEveryKernelOperation(t *testing.T) {
 	for _, action := range []string{"start", "stop"} {
 		for _, next := range []string{"start", "stop"} {
@@ -320,16 +320,16 @@ func killedThen(t *testing.T, action, next string) {
 	}
 }
 
-// truth compares what monitor says with what is in the kernel.
+// truth compares the result of monitor with the state of the kernel.
 func truth(t *testing.T, d director, agent string, params []string, empty, full string, moment int) {
 	t.Helper()
 	code, out := d.agent(t, d.bin, agent, "web", "monitor", params...)
 	have := d.have(t)
 	switch {
 	case code == 0 && have != full:
-		t.Errorf("moment %d: monitor says running:\n%s", moment, cmp.Diff(full, have))
+		t.Errorf("moment %d: monitor reports running:\n%s", moment, cmp.Diff(full, have))
 	case code == 7 && have != empty:
-		t.Errorf("moment %d: monitor says stopped:\n%s", moment, cmp.Diff(empty, have))
+		t.Errorf("moment %d: monitor reports stopped:\n%s", moment, cmp.Diff(empty, have))
 	case code != 0 && code != 7 && code != 1:
 		t.Errorf("moment %d: monitor gives %d: %s", moment, code, out)
 	}
@@ -364,19 +364,19 @@ func TestKilledAtEveryStepOfTheRecord(t *testing.T) {
 	}
 	d.must(t, 0, "ipvs", "web", "stop", web...)
 	if left := d.table(t); left != "" {
-		t.Errorf("left behind:\n%s", left)
+		t.Errorf("left in the kernel:\n%s", left)
 	}
 	if killed < 6 {
-		t.Errorf("strace killed the agent %d times only", killed)
+		t.Errorf("strace killed the agent only %d times", killed)
 	}
 	t.Logf("killed %d times", killed)
 }
 
-// TestKilledWhileOthersLiveWithTheAddress kills a stop, by strace, at each
-// system call with which it reads, notes, changes or puts back, and twice while
-// it is held at the sysctl. The address is the first of its network, so that the
-// kernel would take the other one with it unless promote_secondaries is raised.
-func TestKilledWhileOthersLiveWithTheAddress(t *testing.T) {
+// TestKilledWhileTheNetworkHasOtherAddresses kills a stop with strace at each system call that
+// reads, writes a note, changes or restores something. Twice it kills the stop while the stop waits
+// at the sysctl. The address is the first of its network, so the kernel would remove the other
+// address with it if promote_secondaries were off.
+func TestKilledWhileTheNetworkHasOtherAddresses(t *testing.T) {
 	const sysctl = "/proc/sys/net/ipv4/conf/eth0/promote_secondaries"
 	d := newDirector(t)
 	params := []string{"ip=198.51.100.10", "nic=eth0", "cidr_netmask=24"}
@@ -393,7 +393,7 @@ func TestKilledWhileOthersLiveWithTheAddress(t *testing.T) {
 			t.Errorf("killed at %s: monitor gives %d\n%s", at, code, addresses())
 		}
 		if raised() != "0" {
-			t.Errorf("killed at %s: promote_secondaries stays raised", at)
+			t.Errorf("killed at %s: promote_secondaries stays on", at)
 		}
 		d.must(t, 0, "vip", "web", "stop", params...)
 		d.Run(t, "ip", "addr", "del", "198.51.100.11/24", "dev", "eth0")
@@ -411,7 +411,7 @@ func TestKilledWhileOthersLiveWithTheAddress(t *testing.T) {
 			switch code {
 			case -1, 137:
 				killed = append(killed, at)
-			case 0: // there is no such call any more
+			case 0: // the action makes fewer calls
 				done = true
 			default:
 				t.Fatalf("stop under strace at %s: %d\n%s", at, code, out)
@@ -421,7 +421,7 @@ func TestKilledWhileOthersLiveWithTheAddress(t *testing.T) {
 	}
 	t.Logf("killed at %v", killed)
 	if len(killed) < 6 {
-		t.Error("that is too seldom")
+		t.Error("the test must kill the agent more often")
 	}
 
 	for delay, present := range map[string]string{"delay_exit": "198.51.100.10", "delay_enter": "198.51.100.11"} {
@@ -439,7 +439,7 @@ func TestKilledWhileOthersLiveWithTheAddress(t *testing.T) {
 	}
 }
 
-// strace makes a directory with an agent that is killed at the n-th call.
+// strace returns a directory with an agent that strace kills at the n-th call.
 func (d director) strace(t *testing.T, agent, call, n string) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -13,7 +13,7 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// site is a director and two real servers without anything on them but nginx.
+// site is a director and two real servers. The servers have nginx and no other configuration.
 type site struct {
 	director, rs1, rs2 director
 	client             *lab.Host
@@ -38,7 +38,7 @@ func newSite(t *testing.T) site {
 
 func (s site) servers() []director { return []director{s.rs1, s.rs2} }
 
-// balance starts table and address on the director.
+// balance starts the table and the address on the director.
 func (s site) balance(t *testing.T, forward string) {
 	t.Helper()
 	s.director.must(t, 0, "ipvs", "web", "start", "virtual=192.0.2.10:80",
@@ -48,7 +48,7 @@ func (s site) balance(t *testing.T, forward string) {
 	s.director.must(t, 0, "vip", "web", "start", vip...)
 }
 
-// serves demands that the client gets both servers' pages in turn.
+// serves fails the test unless the client gets the pages of both servers in turn.
 func (s site) serves(t *testing.T, url string) {
 	t.Helper()
 	var pages []string
@@ -64,10 +64,10 @@ func (s site) serves(t *testing.T, url string) {
 	}
 }
 
-// answer returns who answers the client's ARP request for the VIP, sorted.
+// answer returns the hosts that reply to the client's ARP requests for the VIP, sorted.
 func (s site) answer(t *testing.T) []string {
 	t.Helper()
-	// It ends after four answers: more than one host gives to two questions.
+	// It ends after four replies. One host sends at most two replies to two requests.
 	out := s.client.Script(t, "arping -b -c 4 -w 2 -I eth0 "+lab.VIP+" || true")
 	var names []string
 	for _, h := range []*lab.Host{s.director.Host, s.rs1.Host, s.rs2.Host} {
@@ -83,8 +83,8 @@ func mac(t *testing.T, h *lab.Host) string {
 	return strings.TrimSpace(h.Run(t, "cat", "/sys/class/net/eth0/address"))
 }
 
-// learnt lets the client look for the address anew and returns whose MAC address
-// its neighbour table has then, empty for none.
+// learnt makes the client send a new ARP request for the address. It returns the host with the MAC
+// address in the client's neighbour table, empty if the table has no entry.
 func (s site) learnt(t *testing.T, address string) string {
 	t.Helper()
 	entry := s.client.Script(t, fmt.Sprintf(`
@@ -99,7 +99,7 @@ func (s site) learnt(t *testing.T, address string) string {
 	return ""
 }
 
-// only cuts the cables of all hosts but one while f runs.
+// only disconnects all hosts except one while f runs.
 func (s site) only(t *testing.T, name string, f func()) {
 	t.Helper()
 	for _, h := range []*lab.Host{s.director.Host, s.rs1.Host, s.rs2.Host} {
@@ -111,17 +111,17 @@ func (s site) only(t *testing.T, name string, f func()) {
 	f()
 }
 
-// TestClientLearnsTheDirectorOnly: seed 002's symptom is an ARP entry of the
-// client that changes between three MAC addresses. With realserver it does not.
-func TestClientLearnsTheDirectorOnly(t *testing.T) {
+// TestClientLearnsOnlyTheDirector tests for a known symptom: the client's ARP entry changes between
+// three MAC addresses. With realserver the entry does not change.
+func TestClientLearnsOnlyTheDirector(t *testing.T) {
 	s := newSite(t)
 	s.balance(t, "gate")
-	for _, rs := range s.servers() { // by hand, without the ARP lines
+	for _, rs := range s.servers() { // manual configuration without the ARP settings
 		rs.Run(t, "ip", "addr", "add", lab.VIP+"/32", "dev", "lo")
 	}
 	all := []string{"director1", "rs1", "rs2"}
 	if diff := cmp.Diff(all, s.answer(t)); diff != "" {
-		t.Errorf("the symptom: who answers (-want +got):\n%s", diff)
+		t.Errorf("the symptom: hosts that reply (-want +got):\n%s", diff)
 	}
 	for _, name := range all {
 		s.only(t, name, func() {
@@ -147,7 +147,7 @@ func (s site) hidden(t *testing.T, method string) {
 		rs.must(t, 0, "realserver", "web", "start", params...)
 	}
 	if diff := cmp.Diff([]string{"director1"}, s.answer(t)); diff != "" {
-		t.Errorf("who answers (-want +got):\n%s", diff)
+		t.Errorf("hosts that reply (-want +got):\n%s", diff)
 	}
 	for _, name := range []string{"rs1", "rs2"} {
 		s.only(t, name, func() {
@@ -159,7 +159,8 @@ func (s site) hidden(t *testing.T, method string) {
 	if got := s.learnt(t, lab.VIP); got != "director1" {
 		t.Errorf("the client learns %q", got)
 	}
-	// Servers that do not know the client ask for it, and must not say the VIP then.
+	// A server that does not know the client sends it an ARP request. The request must not have the
+	// VIP as its sender.
 	for _, rs := range s.servers() {
 		rs.Run(t, "ip", "neigh", "flush", "dev", "eth0")
 	}
@@ -203,7 +204,7 @@ func (s site) hiddenIPv6(t *testing.T) {
 	}
 }
 
-// TestTunnels: strict reverse path filtering is on, and tunl0 is down before.
+// TestTunnels begins with strict reverse path filtering, and with tunl0 down.
 func TestTunnels(t *testing.T) {
 	s := newSite(t)
 	s.balance(t, "ipip")
@@ -226,7 +227,7 @@ func TestTunnels(t *testing.T) {
 		s.rs1.Script(t, fault)
 		out := s.rs1.Script(t, "LVS_AGENTS_STATE_DIR="+s.rs1.state+"/lvs-agents "+s.rs1.bin+"/lvsctl doctor || true")
 		if !strings.Contains(out, "packets out of the tunnel are dropped\n    why: "+want) {
-			t.Errorf("after %s the doctor says\n%s", fault, out)
+			t.Errorf("after %s the doctor reports\n%s", fault, out)
 		}
 		s.rs1.must(t, 1, "realserver", "web", "monitor", params...)
 	}
@@ -239,7 +240,7 @@ func TestTunnels(t *testing.T) {
 	}
 }
 
-// TestNAT has the client in another network, behind the director.
+// TestNAT has the client in another network, on the other side of the director.
 func TestNAT(t *testing.T) {
 	s := newSite(t)
 	s.director.Script(t, "ip addr add 198.51.100.11/24 dev eth0; echo 1 >/proc/sys/net/ipv4/ip_forward; echo 0 | tee /proc/sys/net/ipv4/conf/*/send_redirects")
@@ -249,7 +250,7 @@ func TestNAT(t *testing.T) {
 	params := []string{"forward=masq", "gateway=" + s.director.Addr}
 	before := map[string]string{}
 	for _, rs := range s.servers() {
-		rs.Run(t, "ip", "route", "add", "default", "via", "192.0.2.254") // who is not there
+		rs.Run(t, "ip", "route", "add", "default", "via", "192.0.2.254") // a gateway that does not exist
 		before[rs.Name] = rs.dump(t)
 		rs.must(t, 0, "realserver", "web", "start", params...)
 		rs.must(t, 0, "realserver", "web", "monitor", append(params, "OCF_CHECK_LEVEL=10")...)
@@ -263,9 +264,9 @@ func TestNAT(t *testing.T) {
 	}
 }
 
-// TestRealServerAndVIPOnOneNode starts and stops both in every order. The
-// director's table has itself as a real server; the client is answered if and
-// only if the node has the address on its NIC.
+// TestRealServerAndVIPOnOneNode starts and stops both resources in every order. The director is a
+// real server in its own table. The node must reply to the client if and only if it has the address
+// on its NIC.
 func TestRealServerAndVIPOnOneNode(t *testing.T) {
 	s := newSite(t)
 	s.director.Serve(t)

@@ -10,7 +10,7 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// sharedRun begins a script with a /run of its own, which two network namespaces share.
+// sharedRun is the beginning of a script with a private /run, which two network namespaces share.
 // act NAMESPACE AGENT ACTION prints the exit code and the lines of the table.
 const sharedRun = `
 	mount -t tmpfs -o mode=755,size=32m run /run
@@ -88,8 +88,8 @@ one ipvs stop 0, table 0
 `)
 }
 
-// TestStalledStartAddsNothingAfterAStop stops a start before a message to the kernel,
-// lets a stop succeed, and lets the start go on.
+// TestStalledStartAddsNothingAfterAStop suspends a start before it sends a message to the kernel.
+// Then a stop must succeed, and the resumed start must add nothing.
 func TestStalledStartAddsNothingAfterAStop(t *testing.T) {
 	script(t, `
 		for call in openat sendto; do

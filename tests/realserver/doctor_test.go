@@ -28,15 +28,15 @@ func (h host) doctor(t *testing.T, words ...string) (int, string) {
 	return cmd.ProcessState.ExitCode(), string(out)
 }
 
-// TestDoctorNamesTheCause plants one fault after a right start. The doctor is
-// asked about what the resource noted and, where there is none, about addresses.
+// TestDoctorNamesTheCause plants one fault after a correct start. The doctor then checks the
+// addresses in the resource's ledger, or the given addresses if no resource runs.
 func TestDoctorNamesTheCause(t *testing.T) {
 	sysctl, arptables, nftables, masq := setups()["sysctl"], setups()["arptables"], setups()["nftables"], setups()["masq"]
 	tests := []struct {
 		name   string
-		params []string // nil for a host without a resource
+		params []string // nil: the host has no resource
 		fault  string   // commands
-		want   string   // what the doctor says, "fine" for nothing
+		want   string   // the report of the doctor; "fine" for no fault
 	}{
 		{"right, sysctl", sysctl, "", "fine\n"},
 		{"right, arptables", arptables, "", "fine\n"},

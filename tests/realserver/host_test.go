@@ -1,5 +1,5 @@
-// Package realserver tests the agent realserver and lvsctl doctor as programs, in
-// network namespaces. It needs root, but no IPVS.
+// Package realserver tests the agent realserver and lvsctl doctor as programs, in network
+// namespaces. It needs root, but no IPVS.
 package realserver
 
 import (
@@ -18,14 +18,14 @@ import (
 	"lvs-agents/internal/kernel/kerneltest"
 )
 
-// host is a real server in a network namespace of its own, with a neighbour.
+// host is a real server in a separate network namespace, with a neighbour.
 type host struct {
 	bin, state string
 	peer       *kerneltest.Peer
 }
 
-// newHost makes a host that has eth0 with 192.0.2.21 and 2001:db8::21. Its
-// neighbour has .100. Forwarding and filters are off, the ARP sysctls 0.
+// newHost creates a host with eth0, 192.0.2.21 and 2001:db8::21. Its neighbour has the addresses
+// that end in 100. Forwarding and filters are off, and the ARP sysctls are 0.
 func newHost(t *testing.T) host {
 	t.Helper()
 	kerneltest.Namespace(t)
@@ -51,7 +51,7 @@ func newHost(t *testing.T) host {
 		clean()
 		kerneltest.Run(t, "ip addr add 192.0.2.100/24 dev eth0\nip addr add 2001:db8::100/64 dev eth0 nodad")
 	})
-	// Link-local addresses come and settle by themselves, which no dump should show.
+	// The kernel adds link-local addresses on its own and later. No dump must contain them.
 	kerneltest.Run(t, `ip link set eth0 addrgenmode none
 		ip -6 addr flush dev eth0 scope link
 		ip addr add 192.0.2.21/24 dev eth0
@@ -98,9 +98,9 @@ func (h host) must(t *testing.T, want int, id, action string, words ...string) s
 	return out
 }
 
-// dump is every sysctl, address, link, rule and route that might change. Lifetimes
-// run down by themselves. The kernel finishes an IPv6 address some time after it
-// was added, with its local route.
+// dump returns every sysctl, address, link, rule and route that an agent could change. It leaves
+// lifetimes out, because they change with time. The kernel adds an IPv6 address and its local route
+// some time after the request.
 func dump(t *testing.T) string {
 	t.Helper()
 	out, err := exec.Command("sh", "-ec", `
@@ -127,8 +127,8 @@ func same(t *testing.T, what, want string) {
 	}
 }
 
-// difference looks again for a moment: the kernel finishes an IPv6 address some
-// time after a killed agent has added it.
+// difference compares again for a moment. The kernel adds an IPv6 address some time after a killed
+// agent has requested it.
 func difference(t *testing.T, want string) (diff string) {
 	t.Helper()
 	again := time.NewTicker(50 * time.Millisecond)
@@ -142,7 +142,7 @@ func difference(t *testing.T, want string) (diff string) {
 	return diff
 }
 
-// setups are the ways to be a real server that this kernel can do.
+// setups are the configurations of a real server that this kernel supports.
 func setups() map[string][]string {
 	return map[string][]string{
 		"sysctl":    {"ip=192.0.2.10 2001:db8::10"},
@@ -152,8 +152,8 @@ func setups() map[string][]string {
 	}
 }
 
-// settle empties what programs create by their first look: nft's own arptables
-// makes an empty table, which stays.
+// settle removes the objects that a program creates with its first query: arptables of nft creates
+// an empty table, which stays.
 func settle(t *testing.T) {
 	t.Helper()
 	kerneltest.Run(t, `arptables -I INPUT -d 192.0.2.77 -j DROP
@@ -187,8 +187,8 @@ func TestStopPutsBackEverything(t *testing.T) {
 	}
 }
 
-// TestKilledAtEveryOperation kills start and stop at each kernel operation in
-// turn. Afterwards monitor has to tell the truth and both actions have to work.
+// TestKilledAtEveryOperation kills start and stop at each kernel operation in turn. Then monitor
+// must report the real state, and both actions must work.
 func TestKilledAtEveryOperation(t *testing.T) {
 	for name, params := range setups() {
 		for _, action := range []string{"start", "stop"} {
@@ -237,8 +237,7 @@ func killedThen(t *testing.T, params []string, action, next string) {
 	same(t, "in the end", before)
 }
 
-// TestTwoInstances starts and stops two resources in every order, also with a
-// stop that is killed in the middle.
+// TestTwoInstances starts and stops two resources in every order. One variant kills a stop halfway.
 func TestTwoInstances(t *testing.T) {
 	for _, method := range []string{"sysctl", "arptables", "nftables"} {
 		for _, order := range []string{"web mail web mail", "web mail mail web", "mail web web mail", "mail web mail web"} {
@@ -248,7 +247,7 @@ func TestTwoInstances(t *testing.T) {
 				ids := strings.Fields(order)
 				params := map[string][]string{
 					"web":  {"ip=192.0.2.10 192.0.2.8", "method=" + method},
-					"mail": {"ip=192.0.2.9 2001:db8::9 192.0.2.8", "method=" + method}, // one address is shared
+					"mail": {"ip=192.0.2.9 2001:db8::9 192.0.2.8", "method=" + method}, // both resources have one of the addresses
 				}
 				before := dump(t)
 				h.must(t, 0, ids[0], "start", params[ids[0]]...)
@@ -281,8 +280,8 @@ func TestChangedValueIsLeftAlone(t *testing.T) {
 	same(t, "after stop", strings.Replace(before, "ipv4/conf/all/arp_announce:0", "ipv4/conf/all/arp_announce:1", 1))
 }
 
-// TestKilledAtEverySystemCall kills the real agent, by strace, at each system
-// call with which it locks, notes and changes.
+// TestKilledAtEverySystemCall kills the real agent with strace at each system call that locks,
+// writes the ledger, or changes something.
 func TestKilledAtEverySystemCall(t *testing.T) {
 	h := newHost(t)
 	params := setups()["sysctl"]
@@ -303,7 +302,7 @@ func TestKilledAtEverySystemCall(t *testing.T) {
 				switch code, out := h.agent(t, dir, "web", action, params...); code {
 				case -1, 137:
 					killed++
-				case 0: // there is no such call any more
+				case 0: // the action makes fewer calls
 					done = true
 				default:
 					t.Fatalf("%s under strace at %s %d: %d\n%s", action, call, n, code, out)
@@ -320,6 +319,6 @@ func TestKilledAtEverySystemCall(t *testing.T) {
 	}
 	t.Logf("killed %d times", killed)
 	if killed < 20 {
-		t.Error("that is too seldom")
+		t.Error("the test must kill the agent more often")
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"lvs-agents/internal/kernel/kerneltest"
 )
 
-// shared begins a script with a /run of its own, and with act NAMESPACE ACTION, which
-// prints the exit code.
+// shared is the beginning of a script with a private /run. Its function act NAMESPACE ACTION prints
+// the exit code.
 const shared = `
 	mount -t tmpfs -o mode=755,size=32m run /run
 	mkdir /run/netns
@@ -23,8 +23,8 @@ const shared = `
 	lo() { echo "$1 has $(ip -n "$1" -o addr show dev lo | grep -c 192.0.2.10) address, arp_ignore $(ip netns exec "$1" sysctl -n net.ipv4.conf.all.arp_ignore)"; }
 `
 
-// TestNamespacesThatShareRun are not taken for each other, also where a new one has
-// the inode of one that has ended.
+// TestNamespacesThatShareRun has two namespaces with one /run. The agent must not mistake one for
+// the other, even if a new namespace has the inode of an ended one.
 func TestNamespacesThatShareRun(t *testing.T) {
 	for name, tt := range map[string]struct{ script, want string }{
 		"at the same time": {`

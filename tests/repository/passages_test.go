@@ -8,6 +8,7 @@ import (
 	"go/parser"
 	"go/token"
 	"math/rand/v2"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -73,7 +74,7 @@ func ofGo(name, text string) []passage {
 		}
 		all = append(all, b.all()...)
 	}
-	if strings.HasSuffix(name, "_test.go") || strings.HasPrefix(name, "tests/") {
+	if strings.HasSuffix(name, "_test.go") || strings.HasPrefix(name, "tests/") || strings.HasSuffix(path.Dir(name), "test") {
 		return all
 	}
 	ast.Inspect(file, func(node ast.Node) bool {

@@ -15,7 +15,7 @@ import (
 	"lvs-agents/internal/kernel/kerneltest"
 )
 
-// agent is the built program with a state directory of its own.
+// agent is the built program with a separate state directory.
 type agent struct{ path, state string }
 
 func newAgent(t *testing.T) agent {
@@ -30,8 +30,8 @@ func newAgent(t *testing.T) agent {
 	return agent{path, t.TempDir()}
 }
 
-// run runs an action in the namespace of the calling goroutine. Lower-case words
-// are parameters, others environment.
+// run runs an action in the namespace of the calling goroutine. A word NAME=value is a parameter if
+// NAME is in lower case, otherwise an environment variable.
 func (a agent) run(t *testing.T, action string, words ...string) (code int, output string) {
 	t.Helper()
 	environ := []string{"OCF_RESOURCE_INSTANCE=web", "LVS_AGENTS_STATE_DIR=" + a.state + "/lvs-agents"}
@@ -44,8 +44,8 @@ func (a agent) run(t *testing.T, action string, words ...string) (code int, outp
 	return a.exec(t, environ, action)
 }
 
-// exec runs an action with this environment and nothing else. Who starts the
-// sender in the background does not wait for it here: its output is no pipe.
+// exec runs an action with exactly this environment. The output is a file and not a pipe, so exec
+// does not wait for the sender that the action leaves in the background.
 func (a agent) exec(t *testing.T, environ []string, action string) (code int, output string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

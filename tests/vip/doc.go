@@ -1,4 +1,4 @@
-// Package vip tests the installed agent vip natively, in network namespaces of its
-// own: the cases that ClusterLabs has for IPaddr2, what is on the wire, and what
-// is right after it was killed. It needs root, and resource-agents for the cases.
+// Package vip tests the installed agent vip natively, in separate network namespaces. It runs the
+// cases of ClusterLabs for IPaddr2, reads the packets on the wire, and checks the state after a
+// kill. It needs root, and the package resource-agents for the cases.
 package vip

@@ -14,16 +14,16 @@ import (
 	"lvs-agents/internal/kernel/kerneltest"
 )
 
-// changing are the system calls by which the agent changes something: messages to
-// the kernel, notes, the start of the sender; and its end.
+// changing are the system calls that change something: messages to the kernel, notes, the start of
+// the sender, and exit.
 var changing = []string{"sendto", "mkdirat", "renameat", "unlinkat", "clone", "exit_group"}
 
-// TestKilledAtEverySystemCall kills the agent, by strace, before each system call
-// of start and of stop that changes something. Afterwards monitor has to tell the
-// truth, and start and stop have to work.
+// TestKilledAtEverySystemCall kills the agent with strace before each system call of start and of
+// stop that changes something. Then monitor must report the real state, and start and stop must
+// work.
 func TestKilledAtEverySystemCall(t *testing.T) { killedAt(t, changing) }
 
-// TestSoakKilledAnywhere does so before everything else that it asks the kernel for.
+// TestSoakKilledAnywhere kills the agent before all its other system calls.
 func TestSoakKilledAnywhere(t *testing.T) {
 	killedAt(t, []string{"openat", "read", "write", "close", "socket", "recvfrom", "setsockopt", "fcntl", "mmap", "clone3", "readlinkat"})
 }
@@ -45,7 +45,7 @@ func killedAt(t *testing.T, calls []string) {
 
 func killed(t *testing.T, calls []string, action string, params []string) {
 	a, _ := link(t)
-	// Link-local addresses come and settle by themselves, which no dump shall show.
+	// The kernel adds link-local addresses on its own and later. No dump must contain them.
 	kerneltest.Run(t, "ip link set eth0 addrgenmode none\nip -6 addr flush dev eth0 scope link")
 	kerneltest.Run(t, "ip addr add "+vip4+"/32 dev lo label lo:vip scope host\nip addr add "+vip6+"/128 dev lo nodad preferred_lft 0")
 	empty := dump(t)
@@ -58,7 +58,7 @@ func killed(t *testing.T, calls []string, action string, params []string) {
 			a.must(t, 0, first, params...)
 			code, out := a.strace(t, call, n).run(t, action, params...)
 			if code == 0 {
-				break // fewer than n calls
+				break // the action makes fewer than n calls
 			}
 			if code != 137 && code != -1 {
 				t.Fatalf("%s %d: %s gives %d\n%s", call, n, action, code, out)
@@ -76,13 +76,13 @@ func killed(t *testing.T, calls []string, action string, params []string) {
 		}
 	}
 	if deaths < 10 {
-		t.Errorf("killed %d times only", deaths)
+		t.Errorf("killed only %d times", deaths)
 	}
 	t.Logf("killed at %d system calls", deaths)
 }
 
-// truth compares what monitor says with what is there. An address label without
-// its address does nothing.
+// truth compares the result of monitor with the state of the host. An address label without its
+// address has no effect.
 func truth(t *testing.T, a agent, when string, params []string, empty, full string) {
 	t.Helper()
 	code, out := a.run(t, "monitor", params...)
@@ -90,15 +90,16 @@ func truth(t *testing.T, a agent, when string, params []string, empty, full stri
 	have := dump(t)
 	switch {
 	case code == 0 && label.ReplaceAllString(have, "") != label.ReplaceAllString(full, ""):
-		t.Errorf("%s: monitor says running:\n%s", when, cmp.Diff(full, have))
+		t.Errorf("%s: monitor reports running:\n%s", when, cmp.Diff(full, have))
 	case code == 7 && label.ReplaceAllString(have, "") != empty:
-		t.Errorf("%s: monitor says stopped:\n%s", when, cmp.Diff(empty, have))
+		t.Errorf("%s: monitor reports stopped:\n%s", when, cmp.Diff(empty, have))
 	case code != 0 && code != 7 && code != 1:
 		t.Errorf("%s: monitor gives %d: %s", when, code, out)
 	}
 }
 
-// dump is all that the agent might change. The kernel numbers what it makes anew.
+// dump returns everything that the agent can change, without the numbers that the kernel gives to
+// new objects.
 func dump(t *testing.T) string {
 	t.Helper()
 	text := kerneltest.Run(t, "ip -o addr show\nip -4 route show table all\nip -6 route show\nip -6 addrlabel list")
@@ -107,7 +108,7 @@ func dump(t *testing.T) string {
 	return strings.Join(slices.Sorted(slices.Values(lines)), "\n")
 }
 
-// strace is the agent, killed before its n-th system call of a kind.
+// strace returns the agent, killed before its n-th system call of a kind.
 func (a agent) strace(t *testing.T, call string, n int) agent {
 	t.Helper()
 	script := fmt.Sprintf("#!/bin/sh\nexec strace -f -qq -o /dev/null -e trace=%s -e inject=%s:signal=KILL:when=%d %s \"$@\"\n", call, call, n, a.path)

@@ -9,7 +9,7 @@ import (
 	"lvs-agents/internal/kernel/kerneltest"
 )
 
-// eventually waits until monitor gives a code.
+// eventually waits until monitor returns a code.
 func (a agent) eventually(t *testing.T, want int, words ...string) {
 	t.Helper()
 	code, out := -1, ""
@@ -44,7 +44,7 @@ func TestCarrierThatIsNotThereYet(t *testing.T) {
 }
 
 func TestInterfaceThatIsSetDown(t *testing.T) {
-	for ip, code := range map[string]int{vip4: 1, vip6: 7} { // IPv6 addresses leave an interface that goes down
+	for ip, code := range map[string]int{vip4: 1, vip6: 7} { // the kernel removes IPv6 addresses from an interface that goes down
 		t.Run(ip, func(t *testing.T) {
 			a, _ := link(t)
 			params := []string{"ip=" + ip, "nic=eth0", "cidr_netmask=64", "nodad=true"}
@@ -108,16 +108,16 @@ func TestDuplicateIPv6(t *testing.T) {
 	a.eventually(t, 1, "ip="+vip6) // a duplicate stays in the table
 }
 
-// TestIPv6AddressIsNoSource: neither of the director's own connections nor of its
-// health checks, unless it is asked for.
-func TestIPv6AddressIsNoSource(t *testing.T) {
+// TestIPv6AddressIsNotASource checks that the kernel does not choose the address as the source of
+// the director's connections and health checks, unless a parameter requests it.
+func TestIPv6AddressIsNotASource(t *testing.T) {
 	for _, tt := range []struct {
 		params string
 		source bool
 	}{{"preferred_lft=0", false}, {"preferred_lft=forever lvs_ipv6_addrlabel=true", false}, {"preferred_lft=forever", true}} {
 		t.Run(tt.params, func(t *testing.T) {
 			a, _ := link(t)
-			// The longer prefix would win the choice (RFC 6724 section 5 rule 8).
+			// RFC 6724 section 5 rule 8 would prefer the longer prefix.
 			a.must(t, 0, "start", append(strings.Fields(tt.params), "ip=2001:db8::fc", "nodad=true")...)
 			got := kerneltest.Run(t, "ip -6 route get 2001:db8::fe")
 			if source := strings.Contains(got, " src 2001:db8::fc "); source != tt.source {
@@ -127,8 +127,8 @@ func TestIPv6AddressIsNoSource(t *testing.T) {
 	}
 }
 
-// TestManyAddresses: taking one away leaves the others alone, also when it was
-// the first of its network.
+// TestManyAddresses removes one address. The others must stay, even if the removed one was the
+// first of its network.
 func TestManyAddresses(t *testing.T) {
 	a, _ := link(t)
 	send, err := kerneltest.Start(t, "ip", "-batch", "-")

@@ -13,13 +13,13 @@ import (
 	"lvs-agents/internal/kernel/kerneltest"
 )
 
-// TestUnreachable makes a running address useless, in every way that a look at the host
-// shows, and then starts it there.
+// TestUnreachable makes a running address unreachable in every way that the agent can detect on its
+// host. Then it starts the address in the same situation.
 func TestUnreachable(t *testing.T) {
 	const route = "192.0.2.10 is on eth0, but this host does not take packets for it: ip route get 192.0.2.10 gives %s instead of local; look at ip rule and ip route show table local"
 	tests := []struct {
 		name, breaks string
-		start        int // 0 where start makes it work again
+		start        int // 0: start repairs it
 		reason       string
 	}{
 		{"ARP off", "ip link set eth0 arp off", 5,
@@ -49,7 +49,7 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// TestWithoutRawSockets: no announcement can leave.
+// TestWithoutRawSockets starts an address on a host that can send no announcement.
 func TestWithoutRawSockets(t *testing.T) {
 	for _, ip := range []string{vip4, vip6} {
 		a, _ := link(t)
@@ -64,7 +64,8 @@ func TestWithoutRawSockets(t *testing.T) {
 	}
 }
 
-// TestNamesOfNoNamespace: nothing of ours can be in there, and no look waits.
+// TestNamesOfNoNamespace names a file that is not a network namespace. Nothing of the resource can
+// be in it, and no action waits.
 func TestNamesOfNoNamespace(t *testing.T) {
 	kerneltest.Namespace(t)
 	if err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
@@ -81,7 +82,8 @@ func TestNamesOfNoNamespace(t *testing.T) {
 	}
 }
 
-// TestFewFiles: a runtime that cannot start would exit with 2, a wrong configuration.
+// TestFewFiles limits the number of open files. A Go runtime that cannot start would exit with 2,
+// which means a wrong configuration.
 func TestFewFiles(t *testing.T) {
 	kerneltest.Namespace(t)
 	for _, agent := range []string{"vip", "ipvs", "health", "realserver"} {
@@ -98,7 +100,7 @@ func TestFewFiles(t *testing.T) {
 	}
 }
 
-// TestFullRoutingTable has a table that takes hundreds of megabytes to keep.
+// TestFullRoutingTable has a routing table that would fill hundreds of megabytes of memory.
 func TestFullRoutingTable(t *testing.T) {
 	a, _ := link(t)
 	load, err := kerneltest.Start(t, "ip", "-batch", "-")
@@ -118,14 +120,15 @@ func TestFullRoutingTable(t *testing.T) {
 		if err := cmd.Run(); err != nil {
 			t.Fatalf("%s: %v", action, err)
 		}
-		const most = 40 << 10 // KiB; keeping all routes takes 150 MiB
+		const most = 40 << 10 // KiB; all routes in memory would take 150 MiB
 		if kib := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss; kib > most {
 			t.Errorf("%s took %d KiB", action, kib)
 		}
 	}
 }
 
-// TestAddressesThatComeAndGo on another interface interrupt every dump of them all.
+// TestAddressesThatComeAndGo changes addresses on another interface, which interrupts every dump of
+// all addresses.
 func TestAddressesThatComeAndGo(t *testing.T) {
 	a, _ := link(t)
 	kerneltest.NewPeer(t, "eth1")
@@ -146,7 +149,7 @@ func TestAddressesThatComeAndGo(t *testing.T) {
 	}
 	over := make(chan struct{})
 	go func() { defer close(over); _ = churn(change.String()) }()
-	for _, nic := range []string{"arp_count=1", "nic=eth0"} { // without and with the interface
+	for _, nic := range []string{"arp_count=1", "nic=eth0"} { // without and with nic
 		for range 10 {
 			a.must(t, 0, "start", "ip="+vip4, nic)
 			for range 3 {

@@ -12,7 +12,7 @@ import (
 	"lvs-agents/internal/kernel/kerneltest"
 )
 
-// TestSoakOCFT runs the same cases by ocft itself, which takes minutes.
+// TestSoakOCFT runs the same cases with ocft, which takes minutes.
 func TestSoakOCFT(t *testing.T) {
 	for _, name := range []string{"IPaddr2", "IPaddr2v4", "IPaddr2v6"} {
 		t.Run(name, func(t *testing.T) {

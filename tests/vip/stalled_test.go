@@ -13,8 +13,8 @@ import (
 	"lvs-agents/internal/process"
 )
 
-// TestStalledStartAddsNothingAfterAStop stops a start, by strace, before system calls
-// from its first to its last, lets a stop succeed, and lets the start go on.
+// TestStalledStartAddsNothingAfterAStop suspends a start with strace before one system call after
+// another. Each time a stop must succeed, and the resumed start must add nothing.
 func TestStalledStartAddsNothingAfterAStop(t *testing.T) {
 	a, _ := link(t)
 	kerneltest.Run(t, "ip link set eth0 addrgenmode none\nip -6 addr flush dev eth0 scope link")
@@ -26,7 +26,7 @@ func TestStalledStartAddsNothingAfterAStop(t *testing.T) {
 			found := stall(t, a, call, n, params)
 			if !found {
 				a.must(t, 0, "stop", params...)
-				break // fewer than n calls
+				break // the start makes fewer than n calls
 			}
 			stalled++
 			if have := dump(t); have != empty {
@@ -36,13 +36,13 @@ func TestStalledStartAddsNothingAfterAStop(t *testing.T) {
 		}
 	}
 	if stalled < 10 {
-		t.Errorf("stalled %d times only", stalled)
+		t.Errorf("stalled only %d times", stalled)
 	}
 	t.Logf("stalled at %d system calls", stalled)
 }
 
-// stall reports whether the start made n calls: it is stopped before the last of them,
-// a stop has to succeed, and the start goes on.
+// stall suspends the start before its n-th call, runs a stop, which must succeed, and resumes the
+// start. It reports whether the start made n calls.
 func stall(t *testing.T, a agent, call string, n int, params []string) bool {
 	t.Helper()
 	var out bytes.Buffer
@@ -60,7 +60,7 @@ func stall(t *testing.T, a agent, call string, n int, params []string) bool {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = cmd.Wait() // it may have been killed
+		_ = cmd.Wait() // a stop can have killed it
 	}()
 	again := time.NewTicker(5 * time.Millisecond)
 	defer again.Stop()
@@ -73,11 +73,11 @@ func stall(t *testing.T, a agent, call string, n int, params []string) bool {
 		for _, p := range process.All() {
 			if args := p.Args(); len(args) == 2 && args[0] == a.path && args[1] == "start" && p.Stopped() && stopped(p) {
 				a.must(t, 0, "stop", params...)
-				for !p.Gone() { // every thread is stopped before its n-th call
+				for !p.Gone() { // strace suspends every thread before its n-th call
 					p.Signal(syscall.SIGCONT)
 					<-again.C
 				}
-				_ = cmd.Process.Kill() // strace, which would wait for the sender
+				_ = cmd.Process.Kill() // strace would wait for the sender
 				<-ended
 				return true
 			}
@@ -87,8 +87,8 @@ func stall(t *testing.T, a agent, call string, n int, params []string) bool {
 	return false
 }
 
-// stopped reports whether the process stays stopped: between two system calls the
-// tracer stops it too.
+// stopped reports whether the process stays suspended. Between two system calls the tracer suspends
+// it too.
 func stopped(p process.Process) bool {
 	again := time.NewTicker(2 * time.Millisecond)
 	defer again.Stop()

@@ -12,19 +12,19 @@ import (
 	"lvs-agents/internal/kernel/kerneltest"
 )
 
-// suites is where resource-agents installs its cases for ocft. They are read, in
-// the language that its README describes, and run without ocft, which looks for
-// the end of each action once a second. make soak runs them by ocft itself.
+// suites is the directory where resource-agents installs its cases for ocft. This package parses
+// them as their README describes, and runs them without ocft. ocft polls the end of each action
+// only once a second. make soak runs the cases with ocft.
 const suites = "/usr/share/resource-agents/ocft/configs"
 
-// codes are the exit codes by the names that ocft has for them.
+// codes are the exit codes by their names in ocft.
 var codes = map[string]int{
 	"OCF_SUCCESS": 0, "OCF_ERR_GENERIC": 1, "OCF_ERR_ARGS": 2, "OCF_ERR_UNIMPLEMENTED": 3,
 	"OCF_ERR_PERM": 4, "OCF_ERR_INSTALLED": 5, "OCF_ERR_CONFIGURED": 6, "OCF_NOT_RUNNING": 7,
 }
 
-// decided are the cases that do not hold for vip, by decision: an interface that
-// this node lacks is 5, because 6 stops the resource on every node.
+// decided are the cases where vip differs on purpose. If the node lacks the interface, vip returns
+// 5, because 6 stops the resource on every node.
 var decided = map[string]map[string]int{
 	"IPaddr2": {"check base env: set invalid 'OCF_RESKEY_nic'": 5},
 }
@@ -88,17 +88,16 @@ func (s *suite) add(section, block, line string) {
 	}
 }
 
-// host is where one case runs: shell variables, and the namespace of the calling
-// goroutine.
+// host is the environment of one case: shell variables, and the namespace of the calling goroutine.
 type host struct {
 	agent
 	suite
 	environ map[string]string
-	verdict map[string]int // instead of the code that an assertion names
+	verdict map[string]int // replaces the code that an assertion names
 	name    string
 }
 
-// newHost makes the network that the suites want: eth0 and eth1 and a first address.
+// newHost creates the network that the suites need: eth0 and eth1, and one address.
 func newHost(t *testing.T, s suite, name string) host {
 	t.Helper()
 	kerneltest.Namespace(t)
@@ -119,7 +118,7 @@ func (h host) expand(text string) string {
 	return os.Expand(text, func(name string) string { return h.environ[name] })
 }
 
-// list is the environment as the operating system takes it.
+// list returns the environment in the form of the operating system.
 func (h host) list() []string {
 	list := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "OCF_RESOURCE_INSTANCE=ocft", "HA_RSCTMP=" + h.state, "LVS_AGENTS_STATE_DIR=" + h.state + "/lvs-agents", "OCF_RA_VERSION_MAJOR=1"}
 	for name, value := range h.environ {
@@ -157,12 +156,12 @@ func (h host) step(t *testing.T, line string) {
 	case "AgentRun":
 		h.agentRun(t, strings.Fields(rest))
 	default:
-		t.Fatalf("ocft command %q is not known here", command)
+		t.Fatalf("unknown ocft command %q", command)
 	}
 }
 
-// agentRun demands an exit code where one is named. A start or stop without one
-// only happens if it is needed.
+// agentRun runs an action and compares the exit code if the case names one. It runs a start or a
+// stop without a code only if the state requires it.
 func (h host) agentRun(t *testing.T, words []string) {
 	t.Helper()
 	action := words[0]
@@ -174,11 +173,11 @@ func (h host) agentRun(t *testing.T, words []string) {
 	}
 	want, known := codes[words[1]]
 	if !known {
-		t.Fatalf("exit code %q is not known here", words[1])
+		t.Fatalf("unknown exit code %q", words[1])
 	}
 	if verdict, ok := h.verdict[h.name]; ok && want == 6 {
 		want = verdict
-		if action == "validate-all" { // looks at no node at level 0
+		if action == "validate-all" { // does not check the node at level 0
 			want = 0
 		}
 	}
@@ -187,7 +186,7 @@ func (h host) agentRun(t *testing.T, words []string) {
 	}
 }
 
-// TestCasesOfIPaddr2 is every case that ClusterLabs has for IPaddr2.
+// TestCasesOfIPaddr2 runs every case of ClusterLabs for IPaddr2.
 func TestCasesOfIPaddr2(t *testing.T) {
 	for _, name := range []string{"IPaddr2", "IPaddr2v4", "IPaddr2v6"} {
 		s := readSuite(t, name)

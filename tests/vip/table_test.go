@@ -18,7 +18,7 @@ import (
 
 var update = flag.Bool("update", false, "write docs/ipaddr2.md instead of comparing it")
 
-// rows reads a file of fields between bars.
+// rows reads a file whose fields are separated by bars.
 func rows(t *testing.T, file string, fields int) [][]string {
 	t.Helper()
 	text, err := os.ReadFile("testdata/" + file)
@@ -135,9 +135,9 @@ func theirs(kind, old, newer string) string {
 	return described(kind, old) + " / `" + newer + "`"
 }
 
-// situation runs all actions with these parameters on a host as the suites want
-// it, and returns their exit codes and start's reason, or the next one. The agent
-// is vip unless command says which.
+// situation runs all actions with these parameters on a host of the suites. It returns their exit
+// codes, and the reason of start or of the next failed action. command is the agent; its default is
+// vip.
 func situation(t *testing.T, params string, command []string) (codes, reason string) {
 	t.Helper()
 	t.Run(params, func(t *testing.T) {
@@ -175,7 +175,7 @@ func situation(t *testing.T, params string, command []string) (codes, reason str
 	return codes, reason
 }
 
-// namespace is another network namespace that looks like this one, by its name.
+// namespace creates another network namespace with the same content, and returns its name.
 func namespace(t *testing.T) string {
 	t.Helper()
 	name := fmt.Sprintf("vip-test-%d", os.Getpid())
@@ -185,14 +185,14 @@ func namespace(t *testing.T) string {
 			t.Errorf("ip netns delete: %v: %s", err, out)
 		}
 	})
-	inside := "nsenter --net=/run/netns/" + name + " ip " // ip -n needs / to be a mount point
+	inside := "nsenter --net=/run/netns/" + name + " ip " // ip -n requires that / is a mount point
 	kerneltest.Run(t, inside+"link add eth0 type veth peer name far\n"+inside+"link set far up\n"+inside+"link set eth0 up\n"+
 		inside+"addr add 192.168.144.1/24 brd 192.168.144.255 dev eth0")
 	return name
 }
 
-// TestParametersAreThoseOfTheInstalledIPaddr2 keeps parameters.txt honest.
-func TestParametersAreThoseOfTheInstalledIPaddr2(t *testing.T) {
+// TestParametersMatchTheInstalledIPaddr2 checks that parameters.txt is current.
+func TestParametersMatchTheInstalledIPaddr2(t *testing.T) {
 	out, err := exec.Command("env", "OCF_ROOT=/usr/lib/ocf", ipaddr2, "meta-data").Output()
 	if err != nil {
 		kerneltest.Need(t, fmt.Sprintf("%s: %v", ipaddr2, err))
@@ -222,8 +222,8 @@ func TestParametersAreThoseOfTheInstalledIPaddr2(t *testing.T) {
 
 const ipaddr2 = "/usr/lib/ocf/resource.d/heartbeat/IPaddr2"
 
-// TestSoakSituationsOfIPaddr2 runs IPaddr2 itself in every situation that does
-// not depend on a program that is missing.
+// TestSoakSituationsOfIPaddr2 runs IPaddr2 in every situation that does not depend on a missing
+// program.
 func TestSoakSituationsOfIPaddr2(t *testing.T) {
 	for _, row := range rows(t, "ipaddr2.txt", 4) {
 		if strings.Contains(row[0], "without the program") || strings.Contains(row[0], "CLUSTERIP") {

@@ -16,7 +16,7 @@ import (
 
 const vip4, vip6 = "192.0.2.10", "2001:db8::10"
 
-// link is a host with eth0 and an interface of a neighbour.
+// link is a host with eth0, and an interface of a neighbour.
 func link(t *testing.T) (agent, *kerneltest.Peer) {
 	t.Helper()
 	kerneltest.Namespace(t)
@@ -36,7 +36,7 @@ ip addr add 2001:db8::fe/64 dev eth0 nodad
 	return newAgent(t), peer
 }
 
-// announced takes the announcements of an address that arrive at the peer.
+// announced receives the announcements of an address at the peer.
 type announced struct {
 	*kerneltest.Sniffer
 	ip netip.Addr
@@ -53,7 +53,7 @@ func sniff(t *testing.T, peer *kerneltest.Peer, ip string) announced {
 	return s
 }
 
-// mine tells gratuitous ARP and unsolicited neighbour advertisements.
+// mine accepts gratuitous ARP and unsolicited neighbour advertisements.
 func (s announced) mine(frame []byte) bool {
 	if s.ip.Is4() {
 		return len(frame) >= 42 && bytes.Equal(frame[28:32], s.ip.AsSlice())
@@ -62,7 +62,7 @@ func (s announced) mine(frame []byte) bool {
 	return len(frame) >= icmp+24 && frame[icmp] == 136 && frame[icmp+4]&0x40 == 0 && bytes.Equal(frame[icmp+8:icmp+24], s.ip.AsSlice())
 }
 
-// text is the next n announcements, a line each, in words.
+// text describes the next n announcements in words, one per line.
 func (s announced) text(n int) (string, []time.Time) {
 	var text strings.Builder
 	var times []time.Time
@@ -89,7 +89,7 @@ const (
 	unsolicited = "to 333300000001 from 20010db8000000000000000000000010 hops 255: NA flags 20000000 option 0201020000000001\n"
 )
 
-// bursts are what start sends for each family, and the time between two packets.
+// bursts are the packets that start sends for each family, and the time between two packets.
 var bursts = map[string]struct {
 	text  string
 	pause time.Duration
@@ -108,18 +108,18 @@ func TestWhatStartSends(t *testing.T) {
 			if diff := cmp.Diff(want.text, text); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			// Loosely: on a busy machine the first packet may be late.
+			// The limit is loose: on a busy machine the first packet can be late.
 			if took, least := times[len(times)-1].Sub(times[0]), time.Duration(len(times)-1)*want.pause/2; took < least {
 				t.Errorf("the burst took %s, not even %s", took, least)
 			}
 			if frame, more := wire.Next(2*want.pause, wire.mine); more {
-				t.Errorf("one more: %s", wire.describe(frame.Bytes))
+				t.Errorf("an additional packet: %s", wire.describe(frame.Bytes))
 			}
 		})
 	}
 }
 
-// TestSoakSpacing holds the time between two packets to 30 ms.
+// TestSoakSpacing checks that the time between two packets differs by at most 30 ms.
 func TestSoakSpacing(t *testing.T) {
 	for ip, want := range bursts {
 		t.Run(ip, func(t *testing.T) {
@@ -155,7 +155,7 @@ func TestNobodyAnnouncesWhatHasLeft(t *testing.T) {
 				if frame.At.After(gone) {
 					late++
 				}
-				if late > 1 { // one may have been on its way
+				if late > 1 { // one can be on its way
 					t.Fatalf("announced after stop: %s", wire.describe(frame.Bytes))
 				}
 			}
@@ -187,7 +187,7 @@ func TestRecurringMonitorAnnouncesAgain(t *testing.T) {
 	}
 }
 
-// stale gives the peer the link-layer address of another director.
+// stale writes the link-layer address of another director into the peer's neighbour table.
 func stale(t *testing.T, peer *kerneltest.Peer, ip string) {
 	t.Helper()
 	peer.Do(func() {
@@ -219,8 +219,8 @@ func TestNeighbourWithAnOldEntryLearns(t *testing.T) {
 	}
 }
 
-// TestNeighbourThatIgnoresAnnouncements does not learn from what is sent to
-// everybody: only from the update that start sends to it alone.
+// TestNeighbourThatIgnoresAnnouncements has a neighbour that does not learn from broadcasts. It
+// learns only from the unicast update that start sends.
 func TestNeighbourThatIgnoresAnnouncements(t *testing.T) {
 	for ip, gateway := range map[string]string{vip4: "192.0.2.254", vip6: "2001:db8::fe"} {
 		t.Run(ip, func(t *testing.T) {

@@ -1,6 +1,6 @@
-// Package kerneltest is for tests of what talks to a kernel: fakes that are as
-// strict as the kernel, the suites that fakes and kernel both pass, and network
-// namespaces for those who need the real thing.
+// Package kerneltest is for tests of code that uses the kernel. It has fakes that are as strict as
+// the kernel, and suites that both the fakes and the kernel pass. For tests that need the real
+// kernel, it has network namespaces.
 package kerneltest
 
 import (
@@ -15,17 +15,17 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// IPVS is the IPVS of a kernel that is not there. It has the methods of
-// internal/kernel/ipvs and the manners of Linux 6.1; its own addresses are
-// 127.0.0.0/8 and ::1. Set the fields before it is used or between two calls.
+// IPVS is a fake of the kernel's IPVS. It has the methods of internal/kernel/ipvs and behaves as
+// Linux 6.1 does. Its own addresses are 127.0.0.0/8 and ::1. Set the fields before the first call
+// or between two calls.
 type IPVS struct {
-	// Missing is a kernel without IPVS.
+	// Missing makes it a kernel without IPVS.
 	Missing bool
-	// Stall lets every call wait until its context ends.
+	// Stall makes every call wait until its context ends.
 	Stall bool
-	// Schedulers are those the kernel has or can load.
+	// Schedulers are the schedulers that the kernel has or can load.
 	Schedulers []string
-	// Still is a host that forwards no packets.
+	// Still makes it a host that forwards no packets.
 	Still bool
 
 	mu     sync.Mutex
@@ -39,28 +39,27 @@ func NewIPVS() *IPVS {
 	return &IPVS{Schedulers: has}
 }
 
-// FailAfter lets n more ops succeed and the one behind them fail with err; those
-// behind that one work again.
+// FailAfter makes one op fail with err, after n more ops have succeeded. Later ops work again.
 func (k *IPVS) FailAfter(n int, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.faults = faults{after: n, err: err}
 }
 
-// String is the table as `ipvsadm -Sn` prints it.
+// String returns the table as `ipvsadm -Sn` prints it.
 func (k *IPVS) String() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return sorted(k.table).String()
 }
 
-// Forwards is as that of internal/kernel/ipvs.
+// Forwards implements the method of internal/kernel/ipvs.
 func (k *IPVS) Forwards(bool) bool { return !k.Still }
 
 // Close does nothing.
 func (k *IPVS) Close() error { return nil }
 
-// Table is as that of internal/kernel/ipvs.
+// Table implements the method of internal/kernel/ipvs.
 func (k *IPVS) Table(ctx context.Context) (lvs.Table, error) {
 	if err := k.open(ctx); err != nil {
 		return nil, fmt.Errorf("ipvsadm -Sn: %w", err)
@@ -96,11 +95,11 @@ func (k *IPVS) open(ctx context.Context) error {
 	return nil
 }
 
-// batch is how many changes of destinations in a row the kernel gets at once.
+// batch is the number of changes of destinations that the kernel gets in one message.
 const batch = 64
 
-// Apply is as that of internal/kernel/ipvs. As there, changes of destinations
-// behind one that failed are made all the same when they are in its batch.
+// Apply implements the method of internal/kernel/ipvs. After a failed change of a destination, the
+// kernel still makes the later changes of the same batch. So does this fake.
 func (k *IPVS) Apply(ctx context.Context, ops []lvs.Op) (done int, err error) {
 	if len(ops) == 0 {
 		return 0, nil
@@ -124,8 +123,8 @@ func (k *IPVS) Apply(ctx context.Context, ops []lvs.Op) (done int, err error) {
 	return done, nil
 }
 
-// runLocked goes through all ops and returns the first error and how many
-// succeeded before it.
+// runLocked applies all ops. It returns the first error, and the number of ops that succeeded
+// before it.
 func (k *IPVS) runLocked(ops []lvs.Op) (done int, first error) {
 	for _, op := range ops {
 		err := k.applyLocked(op)
@@ -164,7 +163,7 @@ func (k *IPVS) applyLocked(op lvs.Op) error {
 	return nil
 }
 
-// refuse has the checks of net/netfilter/ipvs/ip_vs_ctl.c in their order.
+// refuse makes the checks of net/netfilter/ipvs/ip_vs_ctl.c in their order.
 func (k *IPVS) refuse(op lvs.Op) error {
 	d, has := op.Destination, false
 	for _, v := range k.table {
@@ -173,7 +172,7 @@ func (k *IPVS) refuse(op lvs.Op) error {
 	switch op.Verb {
 	case lvs.AddService, lvs.EditService:
 		if has != (op.Verb == lvs.EditService) {
-			return nil // Table.Apply says what is wrong
+			return nil // Table.Apply returns the error
 		}
 		if s := op.Service.Scheduler; !slices.Contains(k.Schedulers, string(s)) {
 			return host.NotInstalled("scheduler %q is not available; modprobe ip_vs_%s", s, s)
@@ -189,7 +188,7 @@ func (k *IPVS) refuse(op lvs.Op) error {
 		case d.Weight < 0 || d.Lower > d.Upper:
 			return syscall.ERANGE
 		}
-	case lvs.DeleteDestination, lvs.DeleteService: // Table.Apply says what is wrong
+	case lvs.DeleteDestination, lvs.DeleteService: // Table.Apply returns the error
 	}
 	return nil
 }
@@ -198,7 +197,7 @@ func ofDestination(op lvs.Op) bool {
 	return op.Verb == lvs.AddDestination || op.Verb == lvs.EditDestination || op.Verb == lvs.DeleteDestination
 }
 
-// faults makes one op fail. The zero value makes none fail.
+// faults makes one op fail. The zero value lets every op succeed.
 type faults struct {
 	after int
 	err   error

@@ -17,18 +17,18 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// IPVSKernel is what RunIPVS tests.
+// IPVSKernel is the interface that RunIPVS tests.
 type IPVSKernel interface {
 	Table(ctx context.Context) (lvs.Table, error)
 	Apply(ctx context.Context, ops []lvs.Op) (done int, err error)
 	Close() error
 }
 
-// ipvsCase applies ops, a line each. done and err are about the last run of ops;
-// table is what must be there in the end.
+// ipvsCase applies ops, one op per line. done and err are the results of the last call of Apply.
+// table is the table at the end.
 type ipvsCase struct {
 	name  string
-	setup string // ops that must succeed
+	setup string // ops that must succeed first
 	ops   string
 	done  int
 	err   error
@@ -194,8 +194,8 @@ func ipvsCases() []ipvsCase {
 	}
 }
 
-// RunIPVS tests that a kernel behaves as Linux does. open is called in every
-// subtest and returns one with an empty table.
+// RunIPVS tests that a kernel behaves as Linux does. Each subtest calls open, which returns a
+// kernel with an empty table.
 func RunIPVS(t *testing.T, open func(t *testing.T) IPVSKernel) {
 	for _, tt := range ipvsCases() {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, open(t)) })
@@ -222,7 +222,7 @@ func (tt ipvsCase) run(t *testing.T, k IPVSKernel) {
 	}
 }
 
-// ParseOps reads ops in ipvsadm syntax, a line each.
+// ParseOps parses ops in ipvsadm syntax, one op per line.
 func ParseOps(t testing.TB, text string) []lvs.Op {
 	t.Helper()
 	var ops []lvs.Op
@@ -281,7 +281,7 @@ func manyDestinations(t *testing.T, k IPVSKernel) {
 	if diff := cmp.Diff(strings.TrimSpace(lvs.Table{want}.String()), read(t, k)); diff != "" {
 		t.Errorf("table (-want +got):\n%s", diff)
 	}
-	// One that fails, far behind the first batch.
+	// One op fails, many batches after the first one.
 	again := ops[300:301]
 	edit := make([]lvs.Op, 0, n)
 	for _, op := range ops[1:] {
@@ -318,11 +318,11 @@ func contextOver(t *testing.T, k IPVSKernel) {
 		t.Errorf("got  %d, %v\nwant 0, %s", done, err, want)
 	}
 	if got := read(t, k); got != "" {
-		t.Errorf("the op was made all the same: %s", got)
+		t.Errorf("the kernel applied the op after the deadline: %s", got)
 	}
 }
 
-// convergence applies plans between tables and looks that nothing is left to do.
+// convergence applies plans between tables, and checks that the next plan is empty.
 func convergence(t *testing.T, k IPVSKernel) {
 	for _, text := range []string{`
 -A -t 192.0.2.10:80 -s rr

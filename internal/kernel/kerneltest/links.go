@@ -13,23 +13,23 @@ import (
 	"lvs-agents/internal/host"
 )
 
-// Links is the network of a kernel that is not there. It has the methods of
-// internal/kernel/link and the manners of Linux. Set the fields before it is
-// used or between two calls.
+// Links is a fake of the kernel's interfaces, addresses and routes. It has the methods of
+// internal/kernel/link and behaves as Linux does. Set the fields before the first call or between
+// two calls.
 type Links struct {
-	// Stall lets every call wait until its context ends.
+	// Stall makes every call wait until its context ends.
 	Stall bool
-	// Elsewhere are IPv6 addresses that other hosts have.
+	// Elsewhere are the IPv6 addresses of other hosts.
 	Elsewhere []netip.Addr
-	// Namespaces are the names that Enter knows. All of them are this host.
+	// Namespaces are the names that Enter accepts. All of them are this host.
 	Namespaces []string
 	// Routers are the next hops of the default routes, by interface.
 	Routers map[string][]netip.Addr
-	// Diverted is where packets for an address go instead of to this host.
+	// Diverted has the next hop of addresses whose packets the kernel does not deliver to this host.
 	Diverted map[netip.Addr]string
-	// Names are other names of interfaces.
+	// Names are the alternative names of interfaces.
 	Names map[string]string
-	// Flushed counts the times that the route cache was flushed.
+	// Flushed counts the flushes of the route cache.
 	Flushed int
 
 	mu        sync.Mutex
@@ -40,15 +40,15 @@ type Links struct {
 	faults    faults
 }
 
-// NewLinks returns a host with nothing but lo.
+// NewLinks returns a host that has only lo.
 func NewLinks() *Links {
 	k := &Links{states: map[string]host.Interface{"lo": {Silent: true}}}
 	k.Have("lo", "127.0.0.1/8", "::1/128")
 	return k
 }
 
-// Have adds an interface, if it is not there yet, with addresses that are
-// settled. IPv4 addresses get the highest of their network as broadcast.
+// Have adds addresses without detection of duplicates, and their interface if it does not exist
+// yet. An IPv4 address gets the highest address of its network as its broadcast address.
 func (k *Links) Have(nic string, prefixes ...string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -72,16 +72,15 @@ func broadcast(p netip.Prefix) netip.Addr {
 	return netip.AddrFrom4(raw)
 }
 
-// FailAfter lets n more changes succeed and the one behind them fail with err;
-// those behind that one work again.
+// FailAfter makes one change fail with err, after n more changes have succeeded. Later changes work
+// again.
 func (k *Links) FailAfter(n int, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.faults = faults{after: n, err: err}
 }
 
-// Becomes changes the state of an interface. One that goes down loses its IPv6
-// addresses.
+// Becomes changes the state of an interface. An interface that goes down loses its IPv6 addresses.
 func (k *Links) Becomes(nic string, state host.Interface) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -91,8 +90,7 @@ func (k *Links) Becomes(nic string, state host.Interface) {
 	}
 }
 
-// Rename gives an interface another name, or with an empty one takes it away
-// with its addresses.
+// Rename gives an interface another name. An empty name removes the interface and its addresses.
 func (k *Links) Rename(nic, name string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -110,8 +108,8 @@ func (k *Links) Rename(nic, name string) {
 	}
 }
 
-// String is the ip commands that make all addresses but those that every host has
-// on lo, a line each, in the order in which they came to be, and then the address labels.
+// String returns the ip commands that add all addresses, one command per line, in the order of
+// their addition. The addresses of lo that every host has are left out. The address labels follow.
 func (k *Links) String() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -127,7 +125,8 @@ func (k *Links) String() string {
 	return b.String()
 }
 
-// Enter is as that of internal/kernel/link, except that nothing moves.
+// Enter implements the method of internal/kernel/link, but the calling thread stays in its
+// namespace.
 func (k *Links) Enter(name string) error {
 	if slices.Contains(k.Namespaces, name) {
 		return nil
@@ -135,7 +134,7 @@ func (k *Links) Enter(name string) error {
 	return host.NotInstalled("network namespace %q does not exist; ip netns add %s", name, name)
 }
 
-// Gateways is as that of internal/kernel/link.
+// Gateways implements the method of internal/kernel/link.
 func (k *Links) Gateways(ctx context.Context, nic string, v6 bool) ([]netip.Addr, error) {
 	if err := k.open(ctx); err != nil {
 		return nil, fmt.Errorf("ip route show default dev %s: %w", nic, err)
@@ -156,7 +155,7 @@ func (k *Links) open(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Addresses is as that of internal/kernel/link.
+// Addresses implements the method of internal/kernel/link.
 func (k *Links) Addresses(ctx context.Context, ip netip.Addr) ([]host.Address, error) {
 	if err := k.open(ctx); err != nil {
 		return nil, fmt.Errorf("ip addr show to %s: %w", ip, err)
@@ -190,7 +189,7 @@ func (k *Links) stateLocked(nic string) host.Interface {
 	return state
 }
 
-// On is as that of internal/kernel/link.
+// On implements the method of internal/kernel/link.
 func (k *Links) On(ctx context.Context, nic string, ip netip.Addr) (string, []host.Address, error) {
 	if err := k.open(ctx); err != nil {
 		return "", nil, fmt.Errorf("ip addr show to %s dev %s: %w", ip, nic, err)
@@ -211,7 +210,7 @@ func (k *Links) On(ctx context.Context, nic string, ip netip.Addr) (string, []ho
 	return name, found, nil
 }
 
-// Interface is as that of internal/kernel/link.
+// Interface implements the method of internal/kernel/link.
 func (k *Links) Interface(ctx context.Context, nic string) (host.Interface, error) {
 	if err := k.open(ctx); err != nil {
 		return host.Interface{}, fmt.Errorf("ip link show dev %s: %w", nic, err)
@@ -225,7 +224,7 @@ func (k *Links) Interface(ctx context.Context, nic string) (host.Interface, erro
 	return k.stateLocked(name), nil
 }
 
-// nameLocked is the name that the kernel uses for an interface.
+// nameLocked returns the kernel's name for an interface.
 func (k *Links) nameLocked(nic string) (string, error) {
 	name := cmp.Or(k.Names[nic], nic)
 	if before, _, printed := strings.Cut(name, "@"); printed && k.nicLocked(name) != nil && k.nicLocked(before) == nil {
@@ -244,8 +243,8 @@ func (k *Links) nicLocked(nic string) error {
 	return host.NotInstalled("network interface %q does not exist; create it or give one that ip link shows", nic)
 }
 
-// Network is as that of internal/kernel/link; the routes are those that come
-// with the addresses, from the kernel.
+// Network implements the method of internal/kernel/link. The only routes are the routes that the
+// kernel adds with an address.
 func (k *Links) Network(ctx context.Context, search host.Search) (host.Network, error) {
 	ip, nic := search.IP, search.NIC
 	if err := k.open(ctx); err != nil {
@@ -278,7 +277,7 @@ func (k *Links) Network(ctx context.Context, search host.Search) (host.Network, 
 	return best, nil
 }
 
-// Apply is as that of internal/kernel/link.
+// Apply implements the method of internal/kernel/link.
 func (k *Links) Apply(ctx context.Context, ops []host.AddressOp) (done int, err error) {
 	if len(ops) == 0 {
 		return 0, nil
@@ -364,8 +363,8 @@ func (k *Links) policyLocked(op host.AddressOp) error {
 	return nil
 }
 
-// Settle is as that of internal/kernel/link. An IPv6 address stays tentative
-// until it is called.
+// Settle implements the method of internal/kernel/link. An IPv6 address stays tentative until a
+// test calls Settle.
 func (k *Links) Settle(ctx context.Context, a host.Address) error {
 	err := k.open(ctx)
 	if err == nil {

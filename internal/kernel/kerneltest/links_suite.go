@@ -15,7 +15,7 @@ import (
 	"lvs-agents/internal/host"
 )
 
-// LinkKernel is what RunLinks tests.
+// LinkKernel is the interface that RunLinks tests.
 type LinkKernel interface {
 	Addresses(ctx context.Context, ip netip.Addr) ([]host.Address, error)
 	On(ctx context.Context, nic string, ip netip.Addr) (name string, found []host.Address, err error)
@@ -26,8 +26,8 @@ type LinkKernel interface {
 	Settle(ctx context.Context, a host.Address) error
 }
 
-// linkCase applies ops. show are the IP addresses to look at in the end, and
-// want is what Addresses says about them.
+// linkCase applies ops. show lists IP addresses, and want is the result of Addresses for them at
+// the end.
 type linkCase struct {
 	name string
 	ops  []host.AddressOp
@@ -70,7 +70,7 @@ func linkCases() []linkCase {
 	raise := host.AddressOp{Verb: host.RaiseLink, Address: addr("eth0", "192.0.2.10/24")}
 	return []linkCase{
 		{name: "nothing", show: "192.0.2.10 2001:db8::10"},
-		{name: "what is there", show: "192.0.2.1 127.0.0.1 ::1 2001:db8::1", want: `
+		{name: "present addresses", show: "192.0.2.1 127.0.0.1 ::1 2001:db8::1", want: `
 ip addr add 192.0.2.1/24 brd 192.0.2.255 dev eth0
 ip addr add 127.0.0.1/8 dev lo (silent)
 ip addr add ::1/128 dev lo (silent)
@@ -101,10 +101,10 @@ ip addr add 2001:db8::10/64 dev eth0 noprefixroute
 			done: 4, show: "2001:db8::10", want: "ip addr add 2001:db8::10/64 dev eth0 (tentative)"},
 		{name: "deprecate", ops: []host.AddressOp{change(addr("eth0", "2001:db8::1/64")), add(old6), change(old6)}, done: 3,
 			show: "2001:db8::10", want: "ip addr add 2001:db8::10/64 dev eth0 preferred_lft 0 (tentative)"},
-		{name: "change what is not there", ops: []host.AddressOp{change(old6)}, err: fs.ErrNotExist,
+		{name: "change a missing address", ops: []host.AddressOp{change(old6)}, err: fs.ErrNotExist,
 			text: "ip addr change 2001:db8::10/64 dev eth0 preferred_lft 0: file does not exist"},
-		{name: "set up what is up", ops: []host.AddressOp{raise}, done: 1},
-		{name: "set up what is not there", ops: []host.AddressOp{{Verb: host.RaiseLink, Address: addr("eth9", "192.0.2.10/24")}}, err: host.ErrNotInstalled,
+		{name: "set up an interface that is up", ops: []host.AddressOp{raise}, done: 1},
+		{name: "set up a missing interface", ops: []host.AddressOp{{Verb: host.RaiseLink, Address: addr("eth9", "192.0.2.10/24")}}, err: host.ErrNotInstalled,
 			text: `ip link set dev eth9 up: network interface "eth9" does not exist; create it or give one that ip link shows`},
 		{name: "address labels", ops: []host.AddressOp{label(host.AddPolicy, 99), label(host.DeletePolicy, 99), label(host.AddPolicy, 7), label(host.AddPolicy, 7)},
 			done: 3, err: fs.ErrExist, text: "ip addrlabel add prefix 2001:db8::10/128 label 7: file already exists"},
@@ -118,7 +118,7 @@ ip addr add 192.0.2.10/24 dev eth0
 ip addr add 192.0.2.10/32 dev eth0
 ip addr add 192.0.2.10/24 dev eth1
 `},
-		{name: "add what is there", ops: []host.AddressOp{add(addr("eth0", "192.0.2.1/24"))}, err: fs.ErrExist,
+		{name: "add a present address", ops: []host.AddressOp{add(addr("eth0", "192.0.2.1/24"))}, err: fs.ErrExist,
 			text: "ip addr add 192.0.2.1/24 dev eth0: file already exists"},
 		{name: "add an IPv6 address with another prefix length", ops: []host.AddressOp{add(addr("eth0", "2001:db8::1/128"))},
 			err: fs.ErrExist, text: "ip addr add 2001:db8::1/128 dev eth0: file already exists"},
@@ -126,7 +126,7 @@ ip addr add 192.0.2.10/24 dev eth1
 			text: `ip addr add 192.0.2.10/24 dev eth9: network interface "eth9" does not exist; create it or give one that ip link shows`},
 		{name: "delete", ops: []host.AddressOp{add(full), del(addr("eth0", "192.0.2.10/24"))}, done: 2, show: "192.0.2.10"},
 		{name: "delete IPv6", ops: []host.AddressOp{add(old6), del(addr("eth0", "2001:db8::10/64"))}, done: 2, show: "2001:db8::10"},
-		{name: "delete what is not there", ops: []host.AddressOp{del(addr("eth0", "192.0.2.10/24"))}, err: fs.ErrNotExist,
+		{name: "delete a missing address", ops: []host.AddressOp{del(addr("eth0", "192.0.2.10/24"))}, err: fs.ErrNotExist,
 			text: "ip addr del 192.0.2.10/24 dev eth0: file does not exist"},
 		{name: "delete IPv6 that is not there", ops: []host.AddressOp{del(addr("eth0", "2001:db8::10/64"))}, err: fs.ErrNotExist},
 		{name: "delete with another prefix length", ops: []host.AddressOp{del(addr("eth0", "192.0.2.1/32"))}, err: fs.ErrNotExist,
@@ -146,11 +146,14 @@ ip addr add 192.0.2.10/24 dev eth1
 	}
 }
 
-// RunLinks tests that a kernel behaves as Linux does. open is called in every
-// subtest and returns that of a host with lo; eth0 with 192.0.2.1/24 and its
-// broadcast address and 2001:db8::1/64; eth1 with 192.0.2.129/25 and its
-// broadcast address; all of them up and settled. A neighbour on eth0 has
-// 2001:db8::2.
+// RunLinks tests that a kernel behaves as Linux does. Each subtest calls open, which returns a
+// kernel with three interfaces, all up and settled:
+//
+//   - lo
+//   - eth0 with 192.0.2.1/24, its broadcast address, and 2001:db8::1/64
+//   - eth1 with 192.0.2.129/25 and its broadcast address
+//
+// A neighbour on eth0 has 2001:db8::2.
 func RunLinks(t *testing.T, open func(t *testing.T) LinkKernel) {
 	for _, tt := range linkCases() {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, open(t)) })

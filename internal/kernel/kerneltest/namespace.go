@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Need ends a test that lacks something, by name: it is skipped, or fails with
-// REQUIRE_KERNEL=1, which is set where everything ought to be there.
+// Need ends a test that lacks a capability, and names the capability. It skips the test. With
+// REQUIRE_KERNEL=1, which means that the machine must have every capability, it fails the test.
 func Need(t testing.TB, missing string) {
 	t.Helper()
 	if os.Getenv("REQUIRE_KERNEL") == "1" {
@@ -23,23 +23,23 @@ func Need(t testing.TB, missing string) {
 	t.Skipf("missing: %s", missing)
 }
 
-// Namespace moves the calling goroutine into a network namespace of its own,
-// with lo up. Goroutines that it starts, subtests for example, are not in it;
-// processes that it starts are. The thread ends with the goroutine.
+// Namespace moves the calling goroutine into a new network namespace, with lo up. Processes that
+// the goroutine starts are in the namespace. Goroutines that it starts, for example subtests, are
+// not. The thread ends with the goroutine.
 func Namespace(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		Need(t, "root")
 	}
-	runtime.LockOSThread() // and never unlocked: the runtime then throws the thread away
+	runtime.LockOSThread() // never unlocked, so the runtime ends the thread with the goroutine
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		Need(t, "network namespaces: "+err.Error())
 	}
 	Run(t, "ip link set lo up")
 }
 
-// Run executes commands, one a line and without a shell, in the namespace of
-// the calling goroutine and returns what they print.
+// Run executes commands in the namespace of the calling goroutine, one command per line and without
+// a shell. It returns their output.
 func Run(t testing.TB, lines string) string {
 	t.Helper()
 	var all strings.Builder
@@ -57,8 +57,8 @@ func Run(t testing.TB, lines string) string {
 	return all.String()
 }
 
-// Start starts a command in the namespace of the calling goroutine; send gives
-// it its input, from whatever goroutine, and waits for its end.
+// Start starts a command in the namespace of the calling goroutine. The returned function send
+// writes to the standard input of the command and waits for its end. Every goroutine can call send.
 func Start(t testing.TB, name string, args ...string) (send func(input string) error, err error) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
@@ -75,8 +75,8 @@ func Start(t testing.TB, name string, args ...string) (send func(input string) e
 	}, nil
 }
 
-// DropCapability takes a capability (unix.CAP_NET_ADMIN, say) from the calling
-// goroutine for good. Call Namespace first, so that no other gets its thread.
+// DropCapability removes a capability (for example unix.CAP_NET_ADMIN) from the calling goroutine
+// until it ends. Call Namespace first, so that no other goroutine runs on the same thread.
 func DropCapability(t testing.TB, capability int) {
 	t.Helper()
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
@@ -90,16 +90,15 @@ func DropCapability(t testing.TB, capability int) {
 	}
 }
 
-// Peer is another host, in a network namespace of its own.
+// Peer is another host, in a separate network namespace.
 type Peer struct {
 	t     testing.TB
 	work  chan func()
 	ended chan struct{}
 }
 
-// NewPeer connects the interface nic, which it makes, with eth0 of a new peer.
-// Both are up and detect duplicate addresses within a moment. Call Namespace
-// first.
+// NewPeer creates the interface nic and connects it to eth0 of a new peer. Both interfaces are up
+// and detect duplicate addresses quickly. Call Namespace first.
 func NewPeer(t testing.TB, nic string) *Peer {
 	t.Helper()
 	p := &Peer{t: t, work: make(chan func()), ended: make(chan struct{})}
@@ -126,8 +125,7 @@ func NewPeer(t testing.TB, nic string) *Peer {
 	return p
 }
 
-// Do runs f in the peer's namespace and waits for it. Where f ends the test
-// (t.Fatal), Do does too.
+// Do runs f in the peer's namespace and waits for it. If f ends the test (t.Fatal), Do ends it too.
 func (p *Peer) Do(f func()) {
 	p.t.Helper()
 	done := make(chan struct{})
@@ -142,7 +140,7 @@ func (p *Peer) Do(f func()) {
 	}
 }
 
-// hurry shortens duplicate address detection of an interface that is down.
+// hurry shortens duplicate address detection on an interface that is down.
 func hurry(t testing.TB, nic string) {
 	t.Helper()
 	for file, value := range map[string]string{

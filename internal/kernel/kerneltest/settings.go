@@ -12,8 +12,8 @@ import (
 	"lvs-agents/internal/host"
 )
 
-// Settings is a real server's kernel that is not there. It has the methods of
-// internal/kernel/setting and, through Links, of internal/kernel/link.
+// Settings is a fake of the kernel of a real server. It has the methods of internal/kernel/setting
+// and, through Links, of internal/kernel/link.
 type Settings struct {
 	*Links
 
@@ -23,8 +23,8 @@ type Settings struct {
 	faults faults
 }
 
-// NewSettings returns a host with lo, eth0 in 192.0.2.0/24 and 2001:db8::/64,
-// and the tunnels, which are down.
+// NewSettings returns a host with lo, eth0 in 192.0.2.0/24 and 2001:db8::/64, and the tunnels,
+// which are down.
 func NewSettings() *Settings {
 	k := &Settings{Links: NewLinks(), values: map[host.Setting]string{}}
 	k.Have("eth0", "192.0.2.21/24", "2001:db8::21/64")
@@ -37,7 +37,8 @@ func NewSettings() *Settings {
 	return k
 }
 
-// Put gives a setting a value behind the agents' back; "" removes its place.
+// Put sets a setting without Set, as another program would. With the value "" it removes the place
+// of the setting.
 func (k *Settings) Put(s host.Setting, value string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -48,14 +49,14 @@ func (k *Settings) Put(s host.Setting, value string) {
 	k.values[s] = value
 }
 
-// FailAfter lets n more changes succeed and the one behind them fail with err.
+// FailAfter makes one change fail with err, after n more changes have succeeded.
 func (k *Settings) FailAfter(n int, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.faults = faults{after: n, err: err}
 }
 
-// String is every setting that is not off, a line each, sorted.
+// String returns every setting that is not off, one per line, sorted.
 func (k *Settings) String() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -69,7 +70,7 @@ func (k *Settings) String() string {
 	return strings.Join(lines, "")
 }
 
-// Commands returns the changes since the last call, as commands.
+// Commands returns the changes since its last call, as commands.
 func (k *Settings) Commands() []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -78,7 +79,7 @@ func (k *Settings) Commands() []string {
 	return ops
 }
 
-// Get is as that of internal/kernel/setting.
+// Get implements the method of internal/kernel/setting.
 func (k *Settings) Get(ctx context.Context, s host.Setting) (string, error) {
 	if err := k.open(ctx); err != nil {
 		return "", fmt.Errorf("look at %s: %w", s, err)
@@ -96,7 +97,7 @@ func (k *Settings) getLocked(s host.Setting) string {
 	return value
 }
 
-// Set is as that of internal/kernel/setting.
+// Set implements the method of internal/kernel/setting.
 func (k *Settings) Set(ctx context.Context, s host.Setting, value string) error {
 	if err := k.open(ctx); err != nil {
 		return fmt.Errorf("%s: %w", s.Command(value), err)
@@ -123,7 +124,7 @@ func (k *Settings) Set(ctx context.Context, s host.Setting, value string) error 
 	return nil
 }
 
-// Prepare is as that of internal/kernel/setting.
+// Prepare implements the method of internal/kernel/setting.
 func (k *Settings) Prepare(ctx context.Context, nic string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -136,7 +137,7 @@ func (k *Settings) Prepare(ctx context.Context, nic string) error {
 	return ctx.Err()
 }
 
-// Source is as that of internal/kernel/setting.
+// Source implements the method of internal/kernel/setting.
 func (k *Settings) Source(_ context.Context, ip netip.Addr) (netip.Addr, error) {
 	if netip.MustParsePrefix("192.0.2.0/24").Contains(ip) {
 		return netip.MustParseAddr("192.0.2.21"), nil
@@ -144,5 +145,5 @@ func (k *Settings) Source(_ context.Context, ip netip.Addr) (netip.Addr, error) 
 	return netip.Addr{}, fmt.Errorf("%w of this host holds %s; give source, the address of this host", host.ErrNoNetwork, ip)
 }
 
-// ARPTables is as that of internal/kernel/setting.
+// ARPTables implements the method of internal/kernel/setting.
 func (k *Settings) ARPTables(context.Context) (string, error) { return "arptables", nil }

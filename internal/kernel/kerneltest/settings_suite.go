@@ -11,7 +11,7 @@ import (
 	"lvs-agents/internal/host"
 )
 
-// SettingKernel is what RunSettings tests.
+// SettingKernel is the interface that RunSettings tests.
 type SettingKernel interface {
 	Get(ctx context.Context, s host.Setting) (string, error)
 	Set(ctx context.Context, s host.Setting, value string) error
@@ -20,8 +20,8 @@ type SettingKernel interface {
 	ARPTables(ctx context.Context) (string, error)
 }
 
-// RunSettings runs the suite on a host with eth0 in 192.0.2.0/24 and 2001:db8::/64,
-// whose own addresses end in 21. The settings that are sysctls are 0 before.
+// RunSettings runs the suite on a host with eth0 in 192.0.2.0/24 and 2001:db8::/64, whose own
+// addresses end in 21. All sysctls of the settings are 0 before the suite.
 func RunSettings(t *testing.T, k SettingKernel) {
 	ctx := t.Context()
 	program, err := k.ARPTables(ctx)
@@ -57,7 +57,7 @@ func RunSettings(t *testing.T, k SettingKernel) {
 		want(off)
 		set(on)
 		want(on)
-		if s.Kind != host.ARPTables && s.Kind != host.NFTables { // rules may be there twice; a table is replaced
+		if s.Kind != host.ARPTables && s.Kind != host.NFTables { // a host can have a rule twice; Set replaces a table
 			if err := k.Set(ctx, s, on); !errors.Is(err, again) || err != nil && !strings.HasPrefix(err.Error(), s.Command(on)+": ") {
 				t.Errorf("%s twice: %v", text, err)
 			}

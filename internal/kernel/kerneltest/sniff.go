@@ -11,20 +11,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Sniffer takes the frames that arrive at an interface, from when it is made.
+// Sniffer receives the frames that arrive at an interface after the call of NewSniffer.
 type Sniffer struct {
 	t  testing.TB
 	fd int
 }
 
-// Frame is what was on the wire, with the Ethernet header, and when the kernel saw it.
+// Frame is a frame on the wire, with its Ethernet header and the time of its arrival in the kernel.
 type Frame struct {
 	Bytes []byte
 	At    time.Time
 }
 
-// NewSniffer takes frames of one protocol (unix.ETH_P_ARP) from an interface of the
-// namespace of the calling goroutine. It may be read in any.
+// NewSniffer receives frames of one protocol (unix.ETH_P_ARP) from an interface in the namespace of
+// the calling goroutine. Every goroutine can read the frames.
 func NewSniffer(t testing.TB, nic string, protocol uint16) *Sniffer {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
@@ -47,7 +47,7 @@ func NewSniffer(t testing.TB, nic string, protocol uint16) *Sniffer {
 	return &Sniffer{t, fd}
 }
 
-// Next returns the next frame that wanted holds for; false if none comes within
+// Next returns the next frame that wanted accepts. It returns false if no such frame arrives within
 // the time.
 func (s *Sniffer) Next(within time.Duration, wanted func([]byte) bool) (Frame, bool) {
 	s.t.Helper()
@@ -73,15 +73,15 @@ func (s *Sniffer) Next(within time.Duration, wanted func([]byte) bool) (Frame, b
 	}
 }
 
-// Frames returns the next n frames that wanted holds for, and fails the test if
-// one takes longer than ten seconds.
+// Frames returns the next n frames that wanted accepts. It fails the test if one of them takes
+// longer than ten seconds.
 func (s *Sniffer) Frames(n int, wanted func([]byte) bool) []Frame {
 	s.t.Helper()
 	var all []Frame
 	for len(all) < n {
 		frame, ok := s.Next(10*time.Second, wanted)
 		if !ok {
-			s.t.Fatalf("%d of %d frames came:\n%x", len(all), n, all)
+			s.t.Fatalf("%d of %d frames arrived:\n%x", len(all), n, all)
 		}
 		all = append(all, frame)
 	}
