@@ -48,7 +48,7 @@ check: lint ## gofmt, vet, linters, unit tests with the race detector, generated
 	$(GO) vet ./...
 	CGO_ENABLED=1 $(GO) test -race $$($(GO) list ./... | grep -v /tests/)
 	$(GO) test ./tests/states ./tests/repository
-	$(GO) test ./tests/lab -run 'TestPatienceFollowsTheMachine|TestPeerIsFoundByItsContent'
+	$(GO) test ./tests/lab -run 'TestTimeoutFollowsTheMachine|TestPeerIsFoundByItsContent'
 
 lint: bin/golangci-lint ## run the linters, which also hold the import rules
 	bin/golangci-lint run ./...

@@ -17,8 +17,7 @@ const nothing = "nothing"
 
 var kinds = []string{"TCP", "HTTP"}
 
-// checked runs the checkers in the lab and says when one begins and ends to be
-// measured.
+// checked runs the checkers in the lab. It prints the begin and the end of each measurement.
 func checked(bin string) error {
 	for _, args := range []string{"addr add " + inside + "/24 dev vec0", "link set vec0 up", "route add " + servers + " via " + outside} {
 		if err := quiet(append([]string{"ip"}, strings.Fields(args)...)); err != nil {
@@ -84,7 +83,7 @@ func keepalived(kind string) checker {
 	}}
 }
 
-// run starts a checker and has it measured after a while.
+// run starts a checker and measures it after a warm-up.
 func (c checker) run(kind string) error {
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
@@ -105,7 +104,7 @@ func (c checker) run(kind string) error {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	defer func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+		_ = cmd.Process.Signal(syscall.SIGTERM) // the process can have ended
 		<-ended
 	}()
 	if err := during(ended, warmUp); err != nil {
@@ -117,7 +116,7 @@ func (c checker) run(kind string) error {
 	return nil
 }
 
-// span is measured.
+// span prints the begin and the end of one measurement.
 func span(ended chan error, kind, name string) error {
 	fmt.Println(begins)
 	if err := during(ended, measured); err != nil {
@@ -127,7 +126,7 @@ func span(ended chan error, kind, name string) error {
 	return nil
 }
 
-// during waits, and fails if a program ends meanwhile.
+// during waits, and fails if a program ends in that time.
 func during(ended chan error, span time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), span)
 	defer cancel()

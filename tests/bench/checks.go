@@ -19,8 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Measured for each checker and protocol: so many real servers, each asked
-// once a second, for so long after a warm-up, in turns with the other checker.
+// For each checker and protocol the benchmark checks this number of real servers once a second. It
+// measures for this time after a warm-up. The two checkers run in turns.
 const (
 	realServers = 300
 	warmUp      = 3 * time.Second
@@ -28,25 +28,24 @@ const (
 	rounds      = 5
 )
 
-// Addresses of the tap device and of the real servers behind it.
+// Addresses of the tap device, and of the real servers at its other end.
 const (
 	outside = "198.18.0.1"
 	inside  = "198.18.0.2"
 	servers = "198.19.0.0/16"
 )
 
-// Words of the lab's side to the outside, each at the begin of a line.
+// The lab prints these words to the outside, each at the beginning of a line.
 const (
 	begins = "begins"
 	ends   = "ends"
 )
 
-// checks compares the CPU time that a check costs with keepalived's. The real
-// servers are outside the lab, and the lab is measured from outside: user-mode
-// Linux charges its processes by clock ticks of 10 ms, which sees all of a
-// checker that wakes up just before a tick and nothing of one that wakes up just
-// behind it. Checks are counted by the servers, so that none is paid for that was
-// not made.
+// checks compares the CPU time of a check with the CPU time of keepalived's check. The real servers
+// are outside the lab, and the benchmark measures the lab from outside. User-mode Linux charges its
+// processes by clock ticks of 10 ms. That charges too much to a checker that wakes up just before a
+// tick, and nothing to a checker that wakes up just after it. The servers count the checks, so that
+// the result includes only checks that were made.
 func checks(bin string) error {
 	out, err := os.MkdirTemp("", "bench")
 	if err != nil {
@@ -106,10 +105,10 @@ func checks(bin string) error {
 	return errors.Join(w.Flush(), missed)
 }
 
-// program is what was measured.
+// program has the measurements of one program.
 type program struct{ kind, name string }
 
-// use is what the lab did and took in some time.
+// use is the number of connections and the CPU time of the lab in some time.
 type use struct {
 	checks    int64
 	span, cpu time.Duration
@@ -123,7 +122,7 @@ func (u use) without(idle use) use {
 func (u use) rate() float64           { return float64(u.checks) / u.span.Seconds() }
 func (u use) perCheck() time.Duration { return u.cpu / time.Duration(max(1, u.checks)) }
 
-// listen adds up what the lab takes between the words of checked.
+// listen sums the CPU time of the lab between the words that checked prints.
 func listen(said io.Reader, lab int, asked *atomic.Int64) (map[program]use, error) {
 	uses := map[program]use{}
 	began := time.Now()
@@ -153,8 +152,8 @@ func listen(said io.Reader, lab int, asked *atomic.Int64) (map[program]use, erro
 	return uses, lines.Err()
 }
 
-// cpuOf is the CPU time that a process, its children and theirs have used, by the
-// scheduler's own count, and what those of them used that have ended.
+// cpuOf returns the CPU time of a process and its descendants, as the scheduler counts it. It
+// includes the CPU time of ended descendants.
 func cpuOf(lab int) (time.Duration, error) {
 	files, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
@@ -164,9 +163,9 @@ func cpuOf(lab int) (time.Duration, error) {
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
-			continue // it has ended
+			continue // the process has ended
 		}
-		// proc_pid_stat(5): the number, the name, which may have anything in it, and 50 words.
+		// proc_pid_stat(5): the number, the name, which can contain any character, and 50 words.
 		var pid int
 		name := strings.LastIndex(string(text), ")")
 		_, err = fmt.Sscan(string(text), &pid)
@@ -193,9 +192,9 @@ func cpuOf(lab int) (time.Duration, error) {
 	return sum, nil
 }
 
-// clock is the CPU time of a process, zero if it has ended.
+// clock returns the CPU time of a process, zero if the process has ended.
 func clock(pid int) time.Duration {
-	const scheduler = 2 // CPUCLOCK_SCHED of the kernel; clock_getcpuclockid(3) makes the number like this
+	const scheduler = 2 // CPUCLOCK_SCHED of the kernel; clock_getcpuclockid(3) builds the number in this way
 	var used unix.Timespec
 	if err := unix.ClockGettime(int32(^pid<<3|scheduler), &used); err != nil {
 		return 0
@@ -203,7 +202,7 @@ func clock(pid int) time.Duration {
 	return time.Duration(used.Nano())
 }
 
-// serve answers whoever asks for a page and counts who connects.
+// serve sends a page for each request and counts the connections.
 func serve(listener net.Listener, asked *atomic.Int64) {
 	for {
 		c, err := listener.Accept()
@@ -211,13 +210,13 @@ func serve(listener net.Listener, asked *atomic.Int64) {
 			return
 		}
 		if err != nil {
-			continue // a connection that was reset before
+			continue // the client has reset the connection
 		}
 		asked.Add(1)
 		go func() {
 			defer func() { _ = c.Close() }()
 			if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
-				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nOK\n") // it may have hung up
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nOK\n") // the client can have closed the connection
 			}
 		}()
 	}

@@ -21,7 +21,8 @@ import (
 	"lvs-agents/internal/check/epoll"
 )
 
-// leastGain is how many times less than package net's a dialer has to cost; else it is not worth its code.
+// leastGain is the gain that justifies the code of package epoll: package net must cost at least
+// this many times more.
 const leastGain = 1.1
 
 // The checks of a turn are due together, as in directord at 300 checks a second.
@@ -33,10 +34,10 @@ const (
 // delay is added to each packet to or from a real server.
 const delay = 150 * time.Microsecond
 
-var dialerNames = []string{"epoll", "net"} // the last is the one to compare with
+var dialerNames = []string{"epoll", "net"} // the last one is the reference
 
-// dialers compares the CPU time of a check by package epoll's dialer with package net's, in turns.
-// Each measurement is a process of its own. This process has the servers and the network.
+// dialers compares the CPU time of a check with the dialers of package epoll and package net, in
+// turns. Each measurement is a separate process. This process has the servers and the network.
 func dialers() error {
 	if err := reflect(); err != nil {
 		return err
@@ -90,8 +91,8 @@ func dialersTable(costs map[program]use) error {
 	return errors.Join(w.Flush(), missed)
 }
 
-// reflect makes a network whose servers are all this process: what is sent to one of them comes
-// back after a while with source and destination exchanged. Checksums stay right by that.
+// reflect creates a network whose servers are all this process. After the delay it sends each
+// packet back with source and destination exchanged. The exchange does not change the checksums.
 func reflect() error {
 	tun, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -112,19 +113,19 @@ func reflect() error {
 	}
 	go func() {
 		for {
-			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(tun), Events: unix.POLLIN}}, -1) // interrupted: nothing is read
+			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(tun), Events: unix.POLLIN}}, -1) // if interrupted, the next read returns nothing
 			packets := waiting(tun)
-			pause := unix.NsecToTimespec(int64(delay)) // Go's timers are not as fine
-			_ = unix.Nanosleep(&pause, nil)            // or a little less
+			pause := unix.NsecToTimespec(int64(delay)) // Go's timers are less precise
+			_ = unix.Nanosleep(&pause, nil)            // a signal can shorten it
 			for _, p := range packets {
-				_, _ = unix.Write(tun, p) // a lost packet is sent again
+				_, _ = unix.Write(tun, p) // TCP sends a lost packet again
 			}
 		}
 	}()
 	return nil
 }
 
-// waiting reads the IPv4 packets that there are, and exchanges their addresses.
+// waiting reads the IPv4 packets that have arrived, and exchanges their addresses.
 func waiting(tun int) (packets [][]byte) {
 	for {
 		p := make([]byte, 2048)
@@ -142,7 +143,7 @@ func waiting(tun int) (packets [][]byte) {
 	}
 }
 
-// dialed has a process of its own make checks.
+// dialed starts a separate process that makes the checks.
 func dialed(self, kind, name string) (u use, err error) {
 	cmd := exec.Command(self, "dialing", kind+" "+name)
 	cmd.Stderr = os.Stderr
@@ -153,7 +154,7 @@ func dialed(self, kind, name string) (u use, err error) {
 	return u, err
 }
 
-// dialing is that process: it prints what its checks took after a warm-up.
+// dialing is that process. It prints the CPU time of its checks after a warm-up.
 func dialing(what string) error {
 	kind, name, _ := strings.Cut(what, " ")
 	dialer := check.Dialer(check.NetDialer{})
@@ -180,11 +181,11 @@ func dialing(what string) error {
 	return nil
 }
 
-// checksOf makes the checks of the nth turn and returns when all are done.
+// checksOf makes the checks of the nth turn, and returns after all of them.
 type checksOf func(ctx context.Context, n int, done func(int, error))
 
-// checksBy makes checks as internal/health does: connect checks of a turn in one call, others with a
-// goroutine each, all with one context.
+// checksBy makes checks as internal/health does: the connect checks of a turn in one call, each
+// other check in a goroutine. All of them have one context.
 func checksBy(kind string, dialer check.Dialer) (_ checksOf, err error) {
 	sources := check.NewSources()
 	var connects [realServers]check.Connect
@@ -212,7 +213,7 @@ func checksBy(kind string, dialer check.Dialer) (_ checksOf, err error) {
 	}, nil
 }
 
-// repeated makes the checks of a turn again and again for a time.
+// repeated makes the checks of a turn repeatedly for some time.
 func repeated(span time.Duration, checks checksOf) (u use, err error) {
 	began, before := time.Now(), ownCPU()
 	var mu sync.Mutex
@@ -236,7 +237,7 @@ func repeated(span time.Duration, checks checksOf) (u use, err error) {
 	return u, nil
 }
 
-// ownCPU is the CPU time that this process has used.
+// ownCPU returns the CPU time of this process.
 func ownCPU() time.Duration {
 	var usage syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &usage) // never fails

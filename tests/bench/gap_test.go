@@ -14,11 +14,11 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// runs is how often each case is measured.
+// runs is the number of measurements of each case.
 const runs = 5
 
-// peerGroup is what seeds 000 to 004 build: the address, then ldirectord. In a
-// guest on a busy machine a start of Perl has taken more than their 20 s.
+// peerGroup is the group of the common how-tos: the address, then ldirectord. The how-tos have a
+// start timeout of 20 s. In a guest on a busy machine, a start of Perl has taken longer.
 const peerGroup = `
 primitive peer-ip ocf:heartbeat:IPaddr2 params ip=192.0.2.10 nic=eth0 cidr_netmask=24 \
     op start timeout=60s interval=0 op stop timeout=60s interval=0 op monitor timeout=60s interval=10s
@@ -27,12 +27,12 @@ primitive peer-ldirectord ocf:heartbeat:ldirectord params configfile=/etc/ha.d/l
 group peer peer-ip peer-ldirectord meta resource-stickiness=200 migration-threshold=3 failure-timeout=120s
 `
 
-// TestGap measures the longest time without a page from a real server that
-// clients see when the active director goes into standby, or loses its power: with
-// our group of crm/examples and with IPaddr2 and ldirectord, in one cluster.
+// TestGap measures the longest time without a page from a real server. The active director goes to
+// standby, or loses its power. The test compares our group of crm/examples with IPaddr2 and
+// ldirectord, in one cluster.
 func TestGap(t *testing.T) {
 	lab.Require(t, "corosync", "pacemakerd", "crm", "crm_mon", "crm_resource", "nginx", "ipvsadm", "ldirectord")
-	installed, err := filepath.Abs("../../bin/root") // by make stage
+	installed, err := filepath.Abs("../../bin/root") // made by make stage
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestGap(t *testing.T) {
 	cases := []struct {
 		name    string
 		measure func(*testing.T, string) lab.Tally
-		factor  float64 // by which we are shorter
+		factor  float64 // IPaddr2 and ldirectord must take this many times longer
 	}{{"node standby", b.standby, 3}, {"node killed", b.killed, 1}}
 	gaps := map[string][2][]time.Duration{}
 	for i, form := range forms {
@@ -71,7 +71,7 @@ func TestGap(t *testing.T) {
 		}
 		b.remove(t, form.group)
 	}
-	fmt.Printf("longest time without a page from a real server, %d runs each, 4 clients with a limit of %v\n\n", runs, patience)
+	fmt.Printf("longest time without a page from a real server, %d runs each, 4 clients with a limit of %v\n\n", runs, pageTimeout)
 	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "case\tagents\tmedian\tlongest\tmedian, times less\tverdict")
 	for _, c := range cases {
@@ -86,11 +86,11 @@ func TestGap(t *testing.T) {
 		fmt.Fprintf(w, "%s\t%s\t%v\t%v\t\t\n", c.name, forms[1].name, ms(middle(theirs)), ms(slices.Max(theirs)))
 	}
 	fmt.Fprintln(w)
-	_ = w.Flush() // to a person's terminal
+	_ = w.Flush() // to a terminal
 }
 
-// patience is a client's limit for one page.
-const patience = 500 * time.Millisecond
+// pageTimeout is a client's time limit for one page.
+const pageTimeout = 500 * time.Millisecond
 
 // gapBench is a cluster with its network.
 type gapBench struct {
@@ -98,7 +98,7 @@ type gapBench struct {
 	topology *lab.Topology
 }
 
-// settle waits until the last resource runs, clients are served and nothing is left to do.
+// settle waits until the last resource runs, clients get pages, and the cluster is idle.
 func (b gapBench) settle(t *testing.T, last string) {
 	t.Helper()
 	b.WaitIdle(t)
@@ -115,7 +115,7 @@ func (b gapBench) settle(t *testing.T, last string) {
 
 func (b gapBench) load(t *testing.T) *lab.Load {
 	t.Helper()
-	return b.topology.Host("client").Load(t, 4, lab.VIP+":80", patience)
+	return b.topology.Host("client").Load(t, 4, lab.VIP+":80", pageTimeout)
 }
 
 func (b gapBench) active(t *testing.T, last string) (active, other string) {
@@ -127,7 +127,7 @@ func (b gapBench) active(t *testing.T, last string) (active, other string) {
 	return names[0], map[string]string{"director1": "director2", "director2": "director1"}[names[0]]
 }
 
-// measured lets clients ask while something happens, until the other director serves.
+// measured runs clients during an event, until the other director serves.
 func (b gapBench) measured(t *testing.T, last string, happens func(active string)) lab.Tally {
 	t.Helper()
 	active, other := b.active(t, last)
@@ -159,7 +159,7 @@ func (b gapBench) killed(t *testing.T, last string) lab.Tally {
 	return tally
 }
 
-// remove takes a group out of the cluster.
+// remove deletes a group from the cluster.
 func (b gapBench) remove(t *testing.T, group string) {
 	t.Helper()
 	node := b.Node("director1")

@@ -1,12 +1,12 @@
-// Bench runs agents and their peers in turns and prints what each run costs, as
-// ratios, because absolute times say more about the machine:
+// Bench runs agents and their peers in turns and prints the cost of each run. It prints ratios,
+// because absolute times depend on the machine:
 //
-//	bench native   vip against IPaddr2, in a network namespace with eth0
-//	bench guest    ipvs with two services against a Go program that does nothing
-//	bench dialers  checks by package epoll's dialer against package net's, in an empty network namespace
-//	bench checks   directord's checks against keepalived's in the lab, which it runs
+//	bench native   vip and IPaddr2, in a network namespace with eth0
+//	bench guest    ipvs with two services and a Go program that does nothing
+//	bench dialers  checks with the dialers of package epoll and package net, in an empty namespace
+//	bench checks   directord's and keepalived's checks in the lab, which it starts
 //
-// tests/run bench calls it in the right places.
+// tests/run bench calls each command in the right namespace or kernel.
 package main
 
 import (
@@ -56,17 +56,17 @@ func fail(err error) {
 	os.Exit(1)
 }
 
-// subject is a command to measure and the exit code that it has to have.
+// subject is a measured command and its expected exit code.
 type subject struct {
 	name string
 	argv []string
 	env  []string
 	code int
-	// before and after are run around each measured run.
+	// before and after run around each measured run.
 	before, after []string
 }
 
-// cost is what one run took.
+// cost is the cost of one run.
 type cost struct{ wall, cpu time.Duration }
 
 // row compares subjects with the last of them.
@@ -74,9 +74,9 @@ type row struct {
 	title    string
 	rounds   int
 	subjects []subject
-	// begin and end are run once, around all rounds.
+	// begin and end run once, around all rounds.
 	begin, end []string
-	least      float64 // how many times less wall time the first has to take; zero for any
+	least      float64 // the last subject must take at least this many times the wall time of the first; zero for any
 }
 
 func guest(bin string) error {
@@ -131,7 +131,7 @@ func table(title string, rows []row) error {
 
 func round(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
 
-// measure runs the subjects in turns, so that a busy machine hits all of them.
+// measure runs the subjects in turns, so that load on the machine affects all of them.
 func measure(r row) ([]cost, error) {
 	if err := quiet(r.begin); err != nil {
 		return nil, err
@@ -164,7 +164,7 @@ func (s subject) run() (cost, error) {
 	}
 	cmd := exec.Command(s.argv[0], s.argv[1:]...)
 	cmd.Env = s.env
-	// A file, not a pipe: IPaddr2's background sender would keep a pipe open.
+	// The output is a file and not a pipe: IPaddr2's background sender would keep a pipe open.
 	stderr, err := os.CreateTemp("", "bench")
 	if err != nil {
 		return cost{}, err
@@ -179,7 +179,7 @@ func (s subject) run() (cost, error) {
 		text, _ := os.ReadFile(stderr.Name())
 		return cost{}, fmt.Errorf("%v: exit code %d instead of %d (%w): %s", s.argv, code, s.code, err, text)
 	}
-	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage) // of its children as well
+	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage) // includes its children
 	return cost{wall, time.Duration(usage.Utime.Nano() + usage.Stime.Nano())}, quiet(s.after)
 }
 
@@ -194,8 +194,7 @@ func quiet(argv []string) error {
 	return nil
 }
 
-// programs counts the programs that a subject starts besides itself, and the
-// copies that it makes of itself.
+// programs counts the programs that a subject starts, and the copies of itself that it starts.
 func programs(r row, s subject) (int, error) {
 	if err := errors.Join(quiet(r.begin), quiet(s.before)); err != nil {
 		return 0, err
@@ -204,7 +203,7 @@ func programs(r row, s subject) (int, error) {
 	cmd.Env = s.env
 	var trace bytes.Buffer
 	cmd.Stderr = &trace
-	_ = cmd.Run() // strace's exit code is the subject's
+	_ = cmd.Run() // strace returns the exit code of the subject
 	count := 0
 	for line := range strings.Lines(trace.String()) {
 		call := strings.Contains(line, "clone") || strings.Contains(line, "fork(")

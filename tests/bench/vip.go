@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// native compares vip with IPaddr2 and holds it to what it promises.
+// native compares vip with IPaddr2, and fails if vip exceeds its limits.
 func native(bin string) error {
 	for _, line := range []string{"link set lo up", "link add eth0 type veth peer name cable", "link set cable up",
 		"link set eth0 up", "addr add 192.0.2.11/24 dev eth0", "addr add 2001:db8::11/64 dev eth0 nodad"} {
@@ -27,7 +27,7 @@ func native(bin string) error {
 		}
 	}
 	v4 := family{bin: bin, address: "192.0.2.10/24", rounds: 20}
-	v6 := family{bin: bin, address: "2001:db8::10/64", rounds: 8, name: ", IPv6", nodad: true} // IPaddr2 waits a second for its sender
+	v6 := family{bin: bin, address: "2001:db8::10/64", rounds: 8, name: ", IPv6", nodad: true} // IPaddr2 waits one second for its sender
 	rows := append(v4.rows(), v6.rows()...)
 	rows = append(rows, v4.row("meta-data", "meta-data", 60), v4.row("validate-all", "validate-all", 60))
 	return errors.Join(table("vip against IPaddr2, natively", rows), monitors(v4), monitors(v6), many(v4), detection(v6))
@@ -35,7 +35,7 @@ func native(bin string) error {
 
 func ip(line string) error { return quiet(append([]string{"ip"}, strings.Fields(line)...)) }
 
-// family is the runs with an address of one IP version.
+// family has the runs with an address of one IP version.
 type family struct {
 	bin, address, name string
 	rounds             int
@@ -52,7 +52,7 @@ func (f family) env(extra ...string) []string {
 	return append(env, extra...)
 }
 
-// row compares both agents; extra is parameters for both.
+// row compares both agents. extra has parameters for both.
 func (f family) row(title, action string, rounds int, extra ...string) row {
 	one := func(name, path string) subject {
 		return subject{name: name, argv: []string{path, action}, env: f.env(append(extra, "OCF_RESOURCE_TYPE="+filepath.Base(path))...)}
@@ -61,7 +61,7 @@ func (f family) row(title, action string, rounds int, extra ...string) row {
 	return row{title: title + f.name, rounds: rounds, subjects: subjects}
 }
 
-// add and del are ip commands for the address.
+// add and del return the ip commands for the address.
 func (f family) add() []string {
 	argv := []string{"ip", "addr", "add", f.address, "dev", "eth0"}
 	if f.nodad {
@@ -85,11 +85,10 @@ func (f family) rows() []row {
 // everyMonitor makes every monitor of vip announce.
 const everyMonitor = "OCF_RESKEY_arp_refresh_interval=0"
 
-// monitors compares monitors of vip with an empty Go program, which is what any
-// agent in Go costs, and prints their mean over a minute with the default
-// refresh interval.
+// monitors compares monitors of vip with an empty Go program, which is the minimum cost of an agent
+// in Go. It prints the mean over a minute with the default refresh interval.
 func monitors(f family) error {
-	const perMinute, announcing = 6, 2 // one each 10 s, of which one in 30 s announces
+	const perMinute, announcing = 6, 2 // one monitor every 10 s; one in 30 s announces
 	one := func(extra string) subject {
 		return subject{name: "vip", argv: []string{f.bin + "/vip", "monitor"}, env: f.env(extra)}
 	}
@@ -109,13 +108,13 @@ func monitors(f family) error {
 	return nil
 }
 
-// during lets something be there in all rounds.
+// during makes something exist in all rounds.
 func (r row) during(begin, end []string) row {
 	r.begin, r.end = begin, end
 	return r
 }
 
-// around does something before and after each run, which has to give this code.
+// around runs a command before and after each run, which must return this code.
 func (r row) around(before, after []string, code int) row {
 	for i := range r.subjects {
 		r.subjects[i].before, r.subjects[i].after, r.subjects[i].code = before, after, code
@@ -123,14 +122,13 @@ func (r row) around(before, after []string, code int) row {
 	return r
 }
 
-// atLeast demands that the first subject takes this many times less wall time
-// than the last.
+// atLeast requires that the last subject takes at least this many times the wall time of the first.
 func (r row) atLeast(times float64) row {
 	r.least = times
 	return r
 }
 
-// many compares a monitor beside 500 other addresses with one beside none.
+// many compares a monitor on a host with 500 other addresses with a monitor on a host without them.
 func many(f family) error {
 	argv := []string{f.bin + "/vip", "monitor"}
 	monitor := row{rounds: 60, subjects: []subject{{name: "vip", argv: argv, env: f.env()}}}.during(f.add(), f.del())
@@ -154,12 +152,12 @@ func many(f family) error {
 	ratio := float64(crowded[0].wall) / float64(alone[0].wall)
 	fmt.Printf("monitor beside 500 addresses: %s; beside none: %s; %.2f times\n\n", round(crowded[0].wall), round(alone[0].wall), ratio)
 	if ratio > 2 {
-		return fmt.Errorf("monitor beside 500 addresses takes %.2f times as long as beside none, more than 2", ratio)
+		return fmt.Errorf("monitor with 500 other addresses takes %.2f times as long as without them, more than 2", ratio)
 	}
 	return nil
 }
 
-// detection measures what start adds to the kernel's duplicate address detection.
+// detection measures the time that start adds to the kernel's duplicate address detection.
 func detection(f family) error {
 	f.nodad = false
 	var extra []time.Duration
@@ -178,8 +176,8 @@ func detection(f family) error {
 	return nil
 }
 
-// detected starts the address and returns how much longer that took than the
-// address was tentative.
+// detected starts the address. It returns the time that start took, less the time that the address
+// was tentative.
 func detected(f family) (time.Duration, error) {
 	updates, done := make(chan netlink.AddrUpdate, 100), make(chan struct{})
 	defer close(done)

@@ -16,7 +16,7 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// The checks of TestTimeToWeightZero.
+// The limits of the checks in TestTimeToWeightZero.
 const (
 	checkInterval = time.Second
 	checkTimeout  = 2 * time.Second
@@ -43,7 +43,7 @@ const (
 	weightOne  = "-A -t 192.0.2.10:80 -s rr\n-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 0\n-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1\n"
 )
 
-// webServer is one whose port can be closed and whose page can go.
+// webServer is a web server with a port that a test can close and a page that a test can remove.
 type webServer struct {
 	host     *lab.Host
 	listener net.Listener
@@ -73,12 +73,12 @@ func (w *webServer) answer(conn net.Conn) {
 	if w.gone.Load() {
 		status = "404 Not Found"
 	}
-	_, _ = fmt.Fprintf(conn, "HTTP/1.0 %s\r\nContent-Length: 3\r\n\r\nOK\n", status) // or the checker has gone
+	_, _ = fmt.Fprintf(conn, "HTTP/1.0 %s\r\nContent-Length: 3\r\n\r\nOK\n", status) // the checker can have closed the connection
 }
 
-// TestTimeToWeightZero stops a server at ten phases of the check interval in
-// three manners, under directord and under ldirectord, and judges how long the
-// kernel's table goes on giving it connections.
+// TestTimeToWeightZero stops a server in three ways, at ten phases of the check interval, with
+// directord and with ldirectord. It limits the time until the kernel's table gives the server
+// weight 0.
 func TestTimeToWeightZero(t *testing.T) {
 	lab.Require(t, "ipvsadm")
 	topology := lab.NewTopology(t)
@@ -96,7 +96,7 @@ func TestTimeToWeightZero(t *testing.T) {
 	manners := []struct {
 		name   string
 		phases int
-		more   time.Duration // than the interval
+		more   time.Duration // in addition to the interval
 		stop   func()
 		start  func()
 	}{
@@ -132,7 +132,7 @@ func TestTimeToWeightZero(t *testing.T) {
 		fmt.Fprintf(w, "%s\tldirectord\t%v\t%v\t\t\n", m.name, ms(middle(theirs)), ms(slices.Max(theirs)))
 	}
 	fmt.Fprintln(w)
-	_ = w.Flush() // to a person's terminal
+	_ = w.Flush() // to a terminal
 }
 
 // phases stops and starts a server at phases of the interval.
@@ -153,7 +153,7 @@ func phases(t *testing.T, director *lab.Host, count int, stop, start func()) []t
 	return took
 }
 
-// middle is the median: of an even number of values the mean of the two in the middle.
+// middle returns the median. For an even number of values it is the mean of the two middle values.
 func middle(values []time.Duration) time.Duration {
 	sorted := slices.Sorted(slices.Values(values))
 	n := len(sorted)

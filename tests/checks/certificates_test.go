@@ -15,10 +15,10 @@ import (
 	"time"
 )
 
-// serverName is what the right certificate is for.
+// serverName is the name in the right certificate.
 const serverName = "www.example.org"
 
-// certified is a server certificate by its file name.
+// certified is a server certificate, by its file name.
 type certified struct {
 	file     string
 	name     string
@@ -26,7 +26,7 @@ type certified struct {
 	self     bool
 }
 
-// Certificates by the situation in which a server has them.
+// The certificates, by the situation of the server that uses them.
 func certificates() []certified {
 	old, next := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), time.Now().AddDate(0, 0, 2)
 	before := time.Now().AddDate(0, 0, -2)
@@ -38,7 +38,7 @@ func certificates() []certified {
 	}
 }
 
-// makeCertificates writes ca.pem, and a .pem and a .key for each certificate.
+// makeCertificates writes ca.pem, and a .pem and a .key file for each certificate.
 func makeCertificates() error {
 	authority := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true,
@@ -81,7 +81,7 @@ func signed(file string, leaf, parent *x509.Certificate, key, signer *ecdsa.Priv
 		return err
 	}
 	write := func(suffix, kind string, bytes []byte) error {
-		// The servers run as several users; the directory ends with the test.
+		// The servers run as several users. The directory is removed with the test.
 		return os.WriteFile(filepath.Join(work, file+suffix), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: bytes}), 0o644)
 	}
 	return errors.Join(write(".pem", "CERTIFICATE", der), write(".key", "PRIVATE KEY", private))

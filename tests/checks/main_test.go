@@ -1,9 +1,9 @@
-// Package checks asks the real server programs of Debian, and servers that
-// misbehave, with every check that there is.
+// Package checks runs every kind of check against the real server programs of Debian, and against
+// servers that misbehave.
 //
-// It runs itself again as root of namespaces of its own, where every port is
-// free and from which nothing gets out; whatever it starts ends with it. All
-// servers listen on addresses of 127/8.
+// The test program starts a second instance of itself as root of new namespaces. There every port
+// is free, no packet leaves the machine, and every process ends with the test. All servers listen
+// on addresses of 127/8.
 package checks
 
 import (
@@ -20,14 +20,14 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// inside is set in the environment of the second run.
+// inside is an environment variable of the second instance.
 const inside = "CHECKS_INSIDE"
 
 var update = flag.Bool("update", false, "rewrite docs/checks.md")
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	// Situations wait for each other on nothing but the servers.
+	// Situations wait only for the servers.
 	if err := flag.Set("test.parallel", "32"); err != nil {
 		fmt.Fprintln(os.Stderr, "tests/checks:", err)
 		os.Exit(1)
@@ -51,7 +51,7 @@ func again() int {
 	}
 	defer func() {
 		_ = os.RemoveAll(dir)
-		left, _ := filepath.Glob("/dev/shm/" + filepath.Base(dir) + "-*") // squid's
+		left, _ := filepath.Glob("/dev/shm/" + filepath.Base(dir) + "-*") // from squid
 		for _, file := range left {
 			_ = os.Remove(file)
 		}
@@ -59,7 +59,7 @@ func again() int {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(os.Environ(), inside+"="+dir, "SSL_CERT_FILE="+dir+"/ca.pem")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	// The servers are killed by the kernel when their init, this test, ends.
+	// When their init ends, which is this test, the kernel kills the servers.
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
 		Pdeathsig:  syscall.SIGKILL,
@@ -77,7 +77,7 @@ func again() int {
 
 // prepare makes the namespaces usable.
 func prepare() error {
-	if err := syscall.Sethostname([]byte("news1.directors.lan")); err != nil { // leafnode wants a name with a domain
+	if err := syscall.Sethostname([]byte("news1.directors.lan")); err != nil { // leafnode requires a name with a domain
 		return err
 	}
 	lo, err := netlink.LinkByName("lo")
@@ -87,7 +87,7 @@ func prepare() error {
 	if err := netlink.LinkSetUp(lo); err != nil {
 		return err
 	}
-	// named listens on addresses of interfaces only.
+	// named listens only on addresses of interfaces.
 	if err := netlink.AddrAdd(lo, &netlink.Addr{IPNet: &net.IPNet{IP: net.IPv4(127, 0, 53, 1), Mask: net.CIDRMask(32, 32)}}); err != nil {
 		return err
 	}
@@ -95,13 +95,13 @@ func prepare() error {
 	if err := os.Chmod(work, 0o755); err != nil {
 		return err
 	}
-	// squid's shared memory needs the mode that the directory has where it is
-	// mounted; in a bare chroot it is a plain directory.
+	// squid's shared memory needs the usual mode of the mounted directory. In a bare chroot the
+	// directory is not mounted and has another mode.
 	if err := os.Chmod("/dev/shm", 0o777|os.ModeSticky); err != nil {
 		return err
 	}
 	return makeCertificates()
 }
 
-// work is the directory of everything that the servers need.
+// work is the directory of all files of the servers.
 var work string

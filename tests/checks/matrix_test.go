@@ -20,16 +20,16 @@ import (
 	"lvs-agents/internal/health"
 )
 
-// subject is a check with the server that it is right for.
+// subject is a check, with the server that suits it.
 type subject struct {
 	name   string
 	block  []string // lines of ldirectord.cf
 	port   int
-	right  string // address of the real server; empty where there is none
+	right  string // address of the real server; empty without a real server
 	wrong  [2]string
 	udp    bool
-	tlsNet int    // number of the servers with other certificates, 0 for none
-	like   []byte // a right beginning of an answer
+	tlsNet int    // first number of the servers with other certificates; 0 without them
+	like   []byte // a correct beginning of a reply
 	up     []string
 }
 
@@ -77,7 +77,7 @@ func subjects() []*subject {
 	}
 }
 
-// at is the configuration with the real server at an address.
+// at returns the configuration with the real server at an address.
 func (c *subject) at(addr string) string {
 	if addr == "" {
 		return ""
@@ -89,7 +89,7 @@ func (c *subject) at(addr string) string {
 	return text
 }
 
-// six is the configuration with the real server at ::1, where that listens there.
+// six returns the configuration with the real server at ::1, if the server listens there.
 func (c *subject) six() string {
 	switch c.name {
 	case "connect", "http", "https", "ldap", "ldap, no login", "ldaps", "dns", "dns over tcp", "mysql", "pgsql", "simpletcp":
@@ -98,7 +98,7 @@ func (c *subject) six() string {
 	return ""
 }
 
-// changed is the configuration that asks the right server for something wrong.
+// changed returns a configuration with a wrong request to the right server.
 func (c *subject) changed(what [2]string) string {
 	if what[0] == "" || c.right == "" {
 		return ""
@@ -120,7 +120,7 @@ func (c *subject) redirected() string {
 
 func replace(text, from, to string) string { return strings.ReplaceAll(text, from, to) }
 
-// expected tells whether a check should be good.
+// expected reports whether the check must be good.
 func (c *subject) expected(name string) bool {
 	for _, up := range append([]string{"right", "right, IPv6", "wrong name, verify=chain", "self-signed, verify=no"}, c.up...) {
 		if up == name {
@@ -133,12 +133,12 @@ func (c *subject) expected(name string) bool {
 // cell is a result.
 type cell struct {
 	asked  bool
-	reason string // empty for up
+	reason string // empty if the server is up
 	took   time.Duration
 }
 
-// ask runs one check as the daemon does.
-func ask(t *testing.T, text string, limit time.Duration) cell {
+// runCheck runs one check as the daemon does.
+func runCheck(t *testing.T, text string, limit time.Duration) cell {
 	t.Helper()
 	checker, err := checkerOf(t, fmt.Sprintf("negotiatetimeout=%dms\n%s", limit.Milliseconds(), text))
 	if err != nil {
@@ -155,7 +155,7 @@ func ask(t *testing.T, text string, limit time.Duration) cell {
 	return c
 }
 
-// checkerOf goes the way of a configuration file.
+// checkerOf parses a configuration file and returns its check.
 func checkerOf(t *testing.T, text string) (check.Checker, error) {
 	t.Helper()
 	cfg, problems := ldirectord.Parse("checks.cf", []byte(text))
@@ -205,16 +205,16 @@ func TestMatrix(t *testing.T) {
 					if text == "" {
 						return
 					}
-					got := ask(t, text, s.limit)
+					got := runCheck(t, text, s.limit)
 					if up := got.reason == ""; up != c.expected(s.name) {
 						t.Errorf("up is %t (%s) with\n%s", up, got.reason, text)
 					}
-					if most := s.limit + 20*time.Second; got.took > most { // a busy machine; a check without limits never ends
+					if most := s.limit + 20*time.Second; got.took > most { // allows for a busy machine; a check without limits never ends
 						t.Errorf("took %s, its limit is %s", got.took, s.limit)
 					}
 					t.Logf("%s: %s", got.took.Round(time.Millisecond), got.reason)
 					if s.name == "dripping" && c.name != "oracle" {
-						// On a busy machine not even the first byte comes in time.
+						// On a busy machine, not even the first byte arrives in time.
 						got.reason = replace(got.reason, "no answer in time", "no whole answer in time")
 					}
 					lock.Lock()
@@ -228,7 +228,7 @@ func TestMatrix(t *testing.T) {
 	print(overview(all, results))
 }
 
-// TestOversizedAnswersTakeNoMemory asks all endless servers one after another.
+// TestOversizedAnswersTakeNoMemory checks all endless servers one after another.
 func TestOversizedAnswersTakeNoMemory(t *testing.T) {
 	const most = 16 << 20
 	for i, c := range subjects() {
@@ -236,7 +236,7 @@ func TestOversizedAnswersTakeNoMemory(t *testing.T) {
 			text := fake(7, flood)(t, c, i)
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			ask(t, text, long)
+			runCheck(t, text, long)
 			runtime.ReadMemStats(&after)
 			if used := after.TotalAlloc - before.TotalAlloc; used > most {
 				t.Errorf("allocated %d bytes", used)
@@ -245,7 +245,7 @@ func TestOversizedAnswersTakeNoMemory(t *testing.T) {
 	}
 }
 
-// TestPing needs silence of the whole kernel, so it is not in the matrix.
+// TestPing makes the whole kernel silent, so it is not in the matrix.
 func TestPing(t *testing.T) {
 	const text = "checktimeout=%dms\nvirtual=192.0.2.10:80\n\treal=127.0.0.7:80 masq\n\tchecktype=ping\n"
 	check := func(limit time.Duration) error {
@@ -260,7 +260,7 @@ func TestPing(t *testing.T) {
 	if err := check(long); err != nil {
 		t.Error(err)
 	}
-	const silence = "/proc/sys/net/ipv4/icmp_echo_ignore_all" // of this namespace
+	const silence = "/proc/sys/net/ipv4/icmp_echo_ignore_all" // sysctl of this namespace
 	if err := os.WriteFile(silence, []byte("1"), 0); err != nil {
 		t.Fatal(err)
 	}
@@ -270,7 +270,7 @@ func TestPing(t *testing.T) {
 	}
 }
 
-// overview is the matrix of verdicts as text.
+// overview returns the matrix of verdicts as text.
 func overview(all []*subject, results []map[string]cell) string {
 	var b strings.Builder
 	names := []string{"check"}
@@ -296,7 +296,7 @@ func overview(all []*subject, results []map[string]cell) string {
 	return b.String()
 }
 
-// matrix is the chapter of the documentation.
+// matrix returns the chapter of the document.
 func matrix(all []*subject, results []map[string]cell) string {
 	var b strings.Builder
 	b.WriteString(overview(all, results))

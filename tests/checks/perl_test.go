@@ -18,10 +18,9 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// TestPerl asks the same servers with Perl's ldirectord, each situation in a
-// process of its own, and prints where its verdict is another than ours. It
-// takes minutes, and Perl's libraries are optional: go test -tags perl -run
-// TestPerl ./tests/checks.
+// TestPerl runs Perl's ldirectord against the same servers, each situation in a separate process.
+// It prints the verdicts that differ from ours. It takes minutes, and needs Perl's libraries, which
+// are optional: go test -tags perl -run TestPerl ./tests/checks.
 func TestPerl(t *testing.T) {
 	startAll(t)
 	var lock sync.Mutex
@@ -61,10 +60,10 @@ func TestPerl(t *testing.T) {
 	}
 }
 
-// perl is up, down, dead (the daemon ended) or none, with the time it took.
+// perl returns up, down, dead (the daemon ended) or none, and the duration.
 func perl(t *testing.T, text string) string {
 	t.Helper()
-	const patience = 40 * time.Second
+	const timeout = 40 * time.Second
 	dir := t.TempDir()
 	var lines []string
 	for line := range strings.Lines(text) {
@@ -77,7 +76,7 @@ func perl(t *testing.T, text string) string {
 	if err := os.WriteFile(filepath.Join(dir, "l.cf"), []byte(config), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	// With -d it takes ipvsadm from its directory: this one changes nothing.
+	// With -d, ldirectord starts ipvsadm from its own directory. This ipvsadm changes nothing.
 	if err := os.WriteFile(filepath.Join(dir, "ipvsadm"), []byte("#!/bin/sh\nexit 0\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -107,8 +106,8 @@ func perl(t *testing.T, text string) string {
 		if found := verdict.FindStringSubmatch(string(seen)); found != nil {
 			return fmt.Sprintf("%s after %.1f s %.100s", found[1], time.Since(began).Seconds(), found[2])
 		}
-		if time.Since(began) > patience {
-			return fmt.Sprintf("none after %.0f s", patience.Seconds())
+		if time.Since(began) > timeout {
+			return fmt.Sprintf("none after %.0f s", timeout.Seconds())
 		}
 	}
 }

@@ -17,18 +17,18 @@ import (
 	"time"
 )
 
-// daemon is a server program with everything that it needs.
+// daemon is a server program, with its files and commands.
 type daemon struct {
 	name  string
 	owner string            // user of its directory; empty for root
 	as    string            // user who runs it; empty for root
-	files map[string]string // configuration; $D is the directory, $W the one above
-	setup [][]string        // commands before, in the directory, as the same user
-	argv  []string          // stays in the foreground
-	ready []string          // addresses that listen when it is up
+	files map[string]string // configuration; $D is the directory, $W its parent
+	setup [][]string        // commands before the start, in the directory, as the same user
+	argv  []string          // must stay in the foreground
+	ready []string          // addresses that listen when the server is up
 }
 
-// Credentials that the servers know.
+// Credentials of the servers.
 const (
 	login  = "checker"
 	passwd = "g00d-pa55word"
@@ -40,7 +40,7 @@ func daemons() []daemon {
 		named(), mariadb(), postgres(), freeradius(), kamailio(), squid()}
 }
 
-// tlsAddr is the address of a server with one of the certificates.
+// tlsAddr returns the address of a server with one of the certificates.
 func tlsAddr(net int, certificate string) string {
 	for i, c := range certificates() {
 		if c.file == certificate {
@@ -77,8 +77,8 @@ http { access_log off; client_body_temp_path $D/b; proxy_temp_path $D/p; fastcgi
 	}
 }
 
-// onlyRight is a text for the server with the right certificate alone, which
-// has the address of IPv6, too.
+// onlyRight returns a text only for the server with the right certificate. That server also listens
+// on the IPv6 address.
 func onlyRight(certificate, text string) string {
 	if certificate == "right" {
 		return text
@@ -86,7 +86,7 @@ func onlyRight(certificate, text string) string {
 	return ""
 }
 
-// vsftpd knows no password but that of the anonymous user, from a list.
+// vsftpd checks only the password of the anonymous user, with a list.
 func vsftpd() daemon {
 	return daemon{
 		name: "vsftpd",
@@ -112,8 +112,7 @@ isolate_network=NO
 	}
 }
 
-// postfix is started by its master program: the script would ask for the
-// host's own configuration.
+// The master program starts postfix, because the script would use the configuration of the host.
 func postfix() daemon {
 	queue := "cd queue && mkdir -p active bounce corrupt defer deferred flush hold incoming maildrop pid private public saved trace && " +
 		"chown -R postfix . && chown root pid . && chgrp postdrop public maildrop && chmod 1730 maildrop && chmod 2710 public && chmod 700 private && chown postfix ../data"
@@ -261,7 +260,7 @@ func mariadb() daemon {
 		name: "mariadb", owner: "nobody",
 		files: map[string]string{"init.sql": "CREATE DATABASE shop;\nCREATE USER '" + login + "'@'%' IDENTIFIED BY '" + passwd + "';\n" +
 			"GRANT SELECT ON *.* TO '" + login + "'@'%';\nCREATE TABLE shop.empty (a INT);\n"},
-		// What mariadb-install-db does, which is in another package.
+		// mariadb-install-db does this, but it is in another package.
 		setup: [][]string{{"sh", "-ec", "mkdir -p data/mysql && chown -R nobody data && " +
 			"{ echo 'use mysql;'; echo 'set @auth_root_socket=NULL, @skip_auth_anonymous=1;'; cat /usr/share/mysql/mysql_system_tables.sql /usr/share/mysql/mysql_system_tables_data.sql; } | " +
 			"mariadbd --no-defaults --bootstrap --datadir=$D/data --user=nobody --innodb-buffer-pool-size=8M"}},
@@ -376,12 +375,12 @@ pinger_enable off
 netdb_filename none
 max_filedescriptors 1024
 `},
-		argv:  []string{"squid", "-N", "-n", filepath.Base(work), "-f", "$D/conf"}, // the name is in front of its shared memory
+		argv:  []string{"squid", "-N", "-n", filepath.Base(work), "-f", "$D/conf"}, // the names of its shared memory begin with this name
 		ready: []string{"127.0.31.1:3128"},
 	}
 }
 
-// startAll starts every server and waits until all listen.
+// startAll starts every server, and waits until all of them listen.
 func startAll(t *testing.T) {
 	t.Helper()
 	serveNews(t)
@@ -432,7 +431,7 @@ func (d daemon) start() error {
 	if err != nil {
 		return err
 	}
-	var said bytes.Buffer // read after the end only
+	var said bytes.Buffer // read only after the end
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
 		return err
@@ -447,7 +446,7 @@ func (d daemon) start() error {
 	return nil
 }
 
-// command runs as the user of the daemon.
+// command returns a command that runs as the user of the daemon.
 func (d daemon) command(dir string, fill *strings.Replacer, words []string) (*exec.Cmd, error) {
 	argv := make([]string, len(words))
 	for i := range words {
@@ -472,10 +471,10 @@ func (d daemon) command(dir string, fill *strings.Replacer, words []string) (*ex
 	return cmd, nil
 }
 
-// await waits for a listening socket, as the kernel lists it.
+// await waits until the kernel lists the listening socket.
 func await(addr string, ended <-chan error) error {
-	const patience = 60 * time.Second
-	late := time.After(patience)
+	const timeout = 60 * time.Second
+	late := time.After(timeout)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -483,7 +482,7 @@ func await(addr string, ended <-chan error) error {
 		case err := <-ended:
 			return fmt.Errorf("ended: %w", err)
 		case <-late:
-			return fmt.Errorf("%s does not listen after %s", addr, patience)
+			return fmt.Errorf("%s does not listen after %s", addr, timeout)
 		case <-tick.C:
 		}
 		if listens(addr) {
@@ -494,7 +493,7 @@ func await(addr string, ended <-chan error) error {
 
 func listens(addr string) bool {
 	if udp, found := strings.CutPrefix(addr, "udp "); found {
-		// A second socket of the same address is refused.
+		// The kernel refuses a second socket with the same address.
 		c, err := net.ListenPacket("udp", udp)
 		if err != nil {
 			return errors.Is(err, syscall.EADDRINUSE)
@@ -533,7 +532,7 @@ func serveNews(t *testing.T) {
 					return
 				}
 				cmd.Stdin, cmd.Stdout = socket, socket
-				_ = cmd.Run() // what it says is for the check
+				_ = cmd.Run() // the check reads its output
 			}()
 		}
 	}()

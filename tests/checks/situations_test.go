@@ -11,17 +11,17 @@ import (
 	"time"
 )
 
-// situation is what a real server does when it is asked.
+// situation is a behaviour of a real server during a check.
 type situation struct {
 	name  string
-	limit time.Duration // of the check
-	// make prepares it for a check and returns the configuration to use, empty
-	// where it makes no sense.
+	limit time.Duration // time limit of the check
+	// make prepares the situation for a check and returns the configuration to use. The configuration
+	// is empty if the situation does not exist for that check.
 	make func(t *testing.T, c *subject, id int) string
 }
 
-// Time limits. What must end by itself gets a long one, so that a busy machine
-// changes no verdict; what must end by the limit gets a short one.
+// The time limits of the checks. A check that ends without its limit has a long one, so that a busy
+// machine changes no verdict. A check that ends at its limit has a short one.
 const (
 	long  = 60 * time.Second
 	short = 1500 * time.Millisecond
@@ -54,12 +54,12 @@ func situations() []situation {
 	}
 }
 
-// faked is the address of a server that only pretends.
+// faked returns the configuration with the address of a fake server.
 func (c *subject) faked(kind, id int) string {
 	return fmt.Sprintf("127.1.%d.%d", kind, id+1)
 }
 
-// certifiedBy asks the server with another certificate.
+// certifiedBy checks the server with another certificate.
 func certifiedBy(certificate, verify string) func(*testing.T, *subject, int) string {
 	return func(_ *testing.T, c *subject, _ int) string {
 		if c.tlsNet == 0 {
@@ -73,10 +73,10 @@ func certifiedBy(certificate, verify string) func(*testing.T, *subject, int) str
 	}
 }
 
-// talk is what a pretending server does with a connection.
+// talk is the behaviour of a fake server on a connection.
 type talk func(c net.Conn, like []byte)
 
-// fake starts a server that accepts everything, reads and throws away, and talks.
+// fake starts a server that accepts every connection, discards its input, and calls talk.
 func fake(kind int, say talk) func(*testing.T, *subject, int) string {
 	return func(t *testing.T, c *subject, id int) string {
 		addr := c.faked(kind, id)
@@ -98,7 +98,7 @@ func fake(kind int, say talk) func(*testing.T, *subject, int) string {
 					if say != nil {
 						go say(conn, c.like)
 					}
-					_, _ = io.Copy(io.Discard, conn) // until the check hangs up, or half of it
+					_, _ = io.Copy(io.Discard, conn) // until the check closes the connection, or its half
 					<-ended
 				}()
 			}
@@ -134,7 +134,7 @@ type answers struct {
 	to net.Addr
 }
 
-// Write sends a datagram, cut to what fits into one; nothing sends none.
+// Write sends a datagram, cut to the maximum size. It sends no datagram for an empty text.
 func (a answers) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -145,7 +145,7 @@ func (a answers) Read([]byte) (int, error) { return 0, io.EOF }
 func (a answers) RemoteAddr() net.Addr     { return a.to }
 func (a answers) CloseWrite() error        { return io.EOF }
 
-// drip sends a right beginning, a byte a second.
+// drip sends a correct beginning, one byte per second.
 func drip(c net.Conn, like []byte) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -157,7 +157,7 @@ func drip(c net.Conn, like []byte) {
 	}
 }
 
-// garble sends 4 KiB of what is no protocol.
+// garble sends 4 KiB of random bytes, which are not valid in any protocol.
 func garble(c net.Conn, _ []byte) {
 	noise := make([]byte, 4<<10)
 	random := rand.NewChaCha8([32]byte{})
@@ -166,11 +166,11 @@ func garble(c net.Conn, _ []byte) {
 		return
 	}
 	if half, ok := c.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite() // for UDP there is nothing to close
+		_ = half.CloseWrite() // UDP has nothing to close
 	}
 }
 
-// flood sends a right beginning and then never stops.
+// flood sends a correct beginning and then endless data.
 func flood(c net.Conn, like []byte) {
 	if _, err := c.Write(like); len(like) > 0 && err != nil {
 		return
@@ -179,7 +179,7 @@ func flood(c net.Conn, like []byte) {
 	for i := range filler {
 		filler[i] = 'A'
 	}
-	for range 1 << 10 { // a check that reads it all has failed
+	for range 1 << 10 { // a check that reads everything has failed
 		if _, err := c.Write(filler); err != nil {
 			return
 		}
@@ -189,8 +189,7 @@ func flood(c net.Conn, like []byte) {
 	}
 }
 
-// blackHole is a server whose queue of connections is full, so that the kernel
-// drops what comes.
+// blackHole is a server whose queue of connections is full, so that the kernel drops new packets.
 func blackHole(t *testing.T, c *subject, id int) string {
 	if c.udp {
 		return ""
@@ -205,8 +204,8 @@ func blackHole(t *testing.T, c *subject, id int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A queue of length 0 has room for one; the kernel decides about these
-	// connections before connect returns, so nothing is waited for.
+	// A queue of length 0 has space for one connection. The kernel decides about these connections
+	// before connect returns, so the test does not wait.
 	for range 4 {
 		filler, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
 		if err != nil {

@@ -215,13 +215,13 @@ func editedFile(t *testing.T, s site) {
 	s.monitorsPass(t)
 }
 
-// patience of a client is shorter than any take-over here. Who waits longer is
+// pageTimeout of a client is shorter than any take-over here. Who waits longer is
 // reset, if its connection is open in that moment (docs/adr/0022-take-over-without-synchronisation.md).
-const patience = 500 * time.Millisecond
+const pageTimeout = 500 * time.Millisecond
 
 // standbys moves everything to the other director and back while clients ask.
 func standbys(t *testing.T, s site) {
-	load := s.topology.Host("client").Load(t, 4, "192.0.2.10:80", patience)
+	load := s.topology.Host("client").Load(t, 4, "192.0.2.10:80", pageTimeout)
 	for range moves() {
 		from, to := s.active(t)
 		s.Standby(t, from.Name, true)

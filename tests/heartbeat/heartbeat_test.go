@@ -22,8 +22,8 @@ import (
 
 const (
 	minute = time.Minute
-	// patience is a client's limit for one page.
-	patience = 500 * time.Millisecond
+	// pageTimeout is a client's limit for one page.
+	pageTimeout = 500 * time.Millisecond
 
 	table = `-A -t 192.0.2.10:80 -s rr
 -a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
@@ -182,7 +182,7 @@ func (s site) stable(t *testing.T) {
 // measured lets clients ask while something happens, until the director serves.
 func (s site) measured(t *testing.T, serves string, happens func()) lab.Tally {
 	t.Helper()
-	load := s.topology.Host("client").Load(t, 4, lab.VIP+":80", patience)
+	load := s.topology.Host("client").Load(t, 4, lab.VIP+":80", pageTimeout)
 	happens()
 	s.waitServes(t, serves)
 	lab.Wait(t, minute, "pages", load.Serving)
@@ -313,7 +313,7 @@ func TestPair(t *testing.T) {
 
 // report prints a table of what clients saw.
 func report(list []form, gaps map[string]map[string][]lab.Tally) {
-	fmt.Printf("longest time without a page from a real server, 4 clients with a limit of %v, deadtime 8s\n\n", patience)
+	fmt.Printf("longest time without a page from a real server, 4 clients with a limit of %v, deadtime 8s\n\n", pageTimeout)
 	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "event\tresources\tmedian\trefused\treset\tsorry pages\tserved")
 	for _, event := range []string{"hb_standby", "hb_takeover", "node killed", "node returns"} {

@@ -17,7 +17,8 @@ import (
 //go:embed node.sh
 var nodeScript string
 
-// corosyncConf's token is half of the default 3 s: a killed node is missed sooner.
+// corosyncConf has half of the default token time of 3 s, so the cluster detects a killed node
+// sooner.
 const corosyncConf = `totem {
 	version: 2
 	cluster_name: lab
@@ -42,12 +43,12 @@ nodelist {
 %s}
 `
 
-// Options of StartCluster. The zero value is a cluster without our agents.
+// Options are the options of StartCluster. The zero value is a cluster without our agents.
 type Options struct {
 	// Agents is a directory that every node sees as /usr/lib/ocf/resource.d/lvs.
 	Agents string
-	// Root is a tree made with "make install DESTDIR=Root". Every node sees its /etc, /usr/sbin,
-	// /usr/lib/ocf and /usr/lib/systemd/system over the machine's own.
+	// Root is a tree that "make install DESTDIR=Root" has written. Every node sees its /etc,
+	// /usr/sbin, /usr/lib/ocf and /usr/lib/systemd/system over the machine's directories.
 	Root string
 }
 
@@ -56,9 +57,9 @@ type Cluster struct {
 	nodes
 }
 
-// Node is a director that runs Corosync and Pacemaker, or heartbeat. Its Shell enters the running node: hostname,
-// processes, /run, /dev/shm, /etc, /usr/sbin, /usr/lib/ocf, /var/log and Pacemaker's files are its own;
-// the rest, /tmp too, is the machine's.
+// Node is a director that runs Corosync and Pacemaker, or heartbeat. Its Shell enters the running
+// node. Each node has its own host name, processes, /run, /dev/shm, /etc, /usr/sbin, /usr/lib/ocf,
+// /var/log and Pacemaker files. All other files, /tmp too, are the machine's files.
 type Node struct {
 	Shell
 
@@ -69,8 +70,8 @@ type Node struct {
 	init      *Process
 }
 
-// StartCluster boots director1 and director2 as cluster nodes and waits until both are online and idle.
-// When the test fails, their logs are shown.
+// StartCluster boots director1 and director2 as cluster nodes, and waits until both are online and
+// idle. If the test fails, it prints their logs.
 func StartCluster(tb testing.TB, topology *Topology, options Options) *Cluster {
 	tb.Helper()
 	c := &Cluster{nodes: newNodes(tb, topology, options, "pacemaker")}
@@ -83,7 +84,7 @@ func StartCluster(tb testing.TB, topology *Topology, options Options) *Cluster {
 	return c
 }
 
-// newNodes makes director1 and director2, which do not run yet. Their disks are on a tmpfs.
+// newNodes creates director1 and director2 without booting them. Their disks are on a tmpfs.
 func newNodes(tb testing.TB, topology *Topology, options Options, manager string) nodes {
 	tb.Helper()
 	dir := tb.TempDir()
@@ -118,7 +119,7 @@ func (n nodes) Node(name string) *Node {
 	panic(fmt.Sprintf("lab: no node %q", name))
 }
 
-// logs shows the ends of files below /var/log of each node.
+// logs prints the ends of files below /var/log of each node.
 func (n nodes) logs(tb testing.TB, paths ...string) {
 	tb.Helper()
 	for _, node := range n {
@@ -140,7 +141,7 @@ func (c *Cluster) Wait(tb testing.TB, timeout time.Duration, what string, check 
 	Wait(tb, timeout, what, check)
 }
 
-// WaitOnline waits until every running node sees a DC, and exactly the named nodes online.
+// WaitOnline waits until every running node sees a DC, and sees exactly the named nodes online.
 func (c *Cluster) WaitOnline(tb testing.TB, names ...string) {
 	tb.Helper()
 	want := strings.Join(names, " ")
@@ -158,7 +159,7 @@ func (c *Cluster) WaitOnline(tb testing.TB, names ...string) {
 	})
 }
 
-// WaitIdle waits until the cluster has nothing left to do: no pending action, and the DC is in S_IDLE.
+// WaitIdle waits until the cluster has no more work: no action is pending, and the DC is in S_IDLE.
 func (c *Cluster) WaitIdle(tb testing.TB) {
 	tb.Helper()
 	Wait(tb, 2*time.Minute, "idle cluster", func() error {
@@ -183,7 +184,8 @@ func (c *Cluster) WaitIdle(tb testing.TB) {
 	})
 }
 
-// Configure loads crm shell syntax into the cluster, in one crm process: it takes seconds in the guest.
+// Configure loads crm shell syntax into the cluster. It starts only one crm process, which takes
+// seconds in the guest.
 func (c *Cluster) Configure(tb testing.TB, text string) {
 	tb.Helper()
 	node, err := c.any()
@@ -195,7 +197,7 @@ func (c *Cluster) Configure(tb testing.TB, text string) {
 	node.Run(tb, "crm", "-F", "configure", "load", "update", path)
 }
 
-// Standby puts a node into standby, or back online; it does not wait.
+// Standby sets a node to standby, or back to online. It does not wait.
 func (c *Cluster) Standby(tb testing.TB, name string, standby bool) {
 	tb.Helper()
 	node, err := c.any()
@@ -218,13 +220,13 @@ type Failure struct {
 	Exec   string `xml:"status,attr"`
 }
 
-// FailedActions returns the failed actions that the cluster remembers.
+// FailedActions returns the failed actions in the status of the cluster.
 func (c *Cluster) FailedActions(tb testing.TB) []Failure {
 	tb.Helper()
 	return c.mustMonitor(tb).Failures
 }
 
-// FailCount returns how often a resource has failed on any node since the last cleanup.
+// FailCount returns the number of failures of a resource on all nodes since the last cleanup.
 func (c *Cluster) FailCount(tb testing.TB, resource string) int {
 	tb.Helper()
 	count := 0
@@ -238,8 +240,8 @@ func (c *Cluster) FailCount(tb testing.TB, resource string) int {
 	return count
 }
 
-// Running returns the names of the nodes where a resource runs, without those where it has failed or is
-// on its way.
+// Running returns the names of the nodes where a resource runs. It leaves out nodes where the
+// resource has failed or is starting or stopping.
 func (c *Cluster) Running(tb testing.TB, resource string) []string {
 	tb.Helper()
 	var names []string
@@ -265,7 +267,7 @@ func (c *Cluster) WaitRunning(tb testing.TB, timeout time.Duration, resource, no
 	})
 }
 
-// Status returns what crm_mon shows on every running node, for failure messages.
+// Status returns the output of crm_mon on every running node, for failure messages.
 func (c *Cluster) Status() string {
 	var b strings.Builder
 	for _, node := range c.running() {
@@ -318,16 +320,17 @@ func (c *Cluster) end(tb testing.TB) {
 	c.stop()
 }
 
-// Dir returns the directory, seen from everywhere, that holds the node's disk: var/log, var/lib, upper/etc.
+// Dir returns the directory of the node's disk: var/log, var/lib, upper/etc. It has the same path
+// in every mount namespace.
 func (n *Node) Dir() string { return n.dir }
 
-// WriteFile writes a file on the running node, and its directory where that is missing.
+// WriteFile writes a file on the running node. It creates the directory if necessary.
 func (n *Node) WriteFile(tb testing.TB, path, text string) {
 	tb.Helper()
 	n.create(tb, path, text, "0644")
 }
 
-// WriteProgram writes a file that can be executed.
+// WriteProgram writes an executable file.
 func (n *Node) WriteProgram(tb testing.TB, path, text string) {
 	tb.Helper()
 	n.create(tb, path, text, "0755")
@@ -344,19 +347,20 @@ func (n *Node) create(tb testing.TB, path, text, mode string) {
 	}
 }
 
-// Running tells whether the node has power.
+// Running reports whether the node has power.
 func (n *Node) Running() bool { return n.init != nil }
 
-// Kill takes the node's power: its processes die at once and its cable is cut. What its kernel held stays
-// visible in its namespace until Restart.
+// Kill turns the node's power off: its processes are killed and its cable is disconnected. Its
+// addresses and tables stay visible in its namespace until Restart.
 func (n *Node) Kill(tb testing.TB) {
 	tb.Helper()
 	n.Host.Cut(tb)
 	n.stop()
 }
 
-// Restart boots the node again, killing it first where it runs. Its namespace is new: no VIP, no IPVS table
-// and no state in /run survive, files on its disk do. It returns before the node is online.
+// Restart boots the node again. If the node runs, Restart first kills it. The new namespace has no
+// VIP, no IPVS table and no state in /run. Files on the node's disk stay. Restart returns before
+// the node is online.
 func (n *Node) Restart(tb testing.TB) {
 	tb.Helper()
 	if n.init != nil {
@@ -406,7 +410,7 @@ func (n *Node) write(topology *Topology, options Options) error {
 
 func (n *Node) boot(tb testing.TB) {
 	tb.Helper()
-	// "ip netns exec" and sh replace each other in the first process of the new pid namespace.
+	// "ip netns exec" and then sh run as the first process of the new pid namespace.
 	cmd := n.Host.Command(context.Background(), "sh", "-c", nodeScript, "node", n.Name, n.dir, n.root, n.manager)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setsid:     true,
@@ -443,7 +447,7 @@ func (n *Node) stop() {
 	n.enter = []string{"false"}
 }
 
-// monitor is the part of crm_mon's XML that tests look at.
+// monitor is the part of crm_mon's XML that tests use.
 type monitor struct {
 	DC struct {
 		Present bool   `xml:"present,attr"`
@@ -495,7 +499,7 @@ func (n *Node) monitor() (*monitor, error) {
 	return mon, nil
 }
 
-// online returns the names of the nodes that take part, or why nobody can say.
+// online returns the names of the online nodes, or an error if crm_mon does not report them.
 func (m *monitor) online() string {
 	if !m.DC.Present {
 		return "no DC"

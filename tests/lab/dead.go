@@ -9,11 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DeadMount puts a file system over a directory that does not answer, as a network file system whose server
-// is down. It is gone at the end of the test, and what has waited for it then gets an error.
+// DeadMount mounts a file system over a directory. The file system does not respond, like a network
+// file system whose server is down. It is unmounted at the end of the test, and every process that
+// waits for it then gets an error.
 func DeadMount(tb testing.TB, dir string) {
 	tb.Helper()
-	_ = exec.Command("modprobe", "-q", "fuse").Run() // perhaps it is part of the kernel
+	_ = exec.Command("modprobe", "-q", "fuse").Run() // the kernel can have fuse built in
 	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		tb.Fatalf("/dev/fuse: %v", err)

@@ -1,65 +1,70 @@
-// Package lab builds small load balancing networks and Pacemaker clusters for tests, in namespaces of one
-// machine; it holds no test of an agent. It needs root and a kernel with IPVS. Where the machine's kernel
-// has none, tests/lab/run boots user-mode Linux, which is a Linux kernel as a program; nothing in this
-// package knows the difference.
+// Package lab builds small load balancing networks and Pacemaker clusters for tests, from
+// namespaces of one machine. It contains no test of an agent. It needs root and a kernel with IPVS.
+// If the machine's kernel has no IPVS, tests/lab/run boots user-mode Linux, which is a Linux kernel
+// that runs as a program. The package works the same way on both kernels.
 //
 // # The network
 //
-// NewTopology makes one bridge and a network namespace per host. Each host has lo and eth0, and always the
-// same MAC address:
+// NewTopology creates one bridge, and a network namespace for each host. A host has lo and eth0.
+// Its MAC address is the same in every test:
 //
 //	client .100      director1 .11      director2 .12      rs1 .21      rs2 .22
 //	     |                 |                  |               |            |
 //	  ---+-----------------+------- br0 ------+---------------+------------+---
 //	              192.0.2.0/24, 2001:db8::/64; VIPs 192.0.2.10, 2001:db8::10
 //
-// IPVS tables, net.ipv4.vs.*, ARP settings and sync daemons are per namespace. The names carry the process
-// id and a number, so that parallel tests do not collide.
+// Each network namespace has its own IPVS table, net.ipv4.vs.*, ARP settings and sync daemons. The
+// names of namespaces contain the process id and a number, so parallel tests do not collide.
 //
 // # A cluster node
 //
-// StartCluster boots Corosync and Pacemaker on the two directors, each node in pid, mount, uts and ipc
-// namespaces of its own over its host's network. /run, /dev/shm, /etc, /usr/sbin, /usr/lib/ocf, /var/log and
-// Pacemaker's files belong to the node; the rest, /tmp and so testing.T.TempDir too, is the machine's.
-// Node.Kill is a power failure, Node.Restart a boot: memory, addresses and tables are gone, disks are not.
-// Fencing is off.
+// StartCluster boots Corosync and Pacemaker on the two directors. Each node runs in separate pid,
+// mount, uts and ipc namespaces, with the network of its host. Each node has its own /run,
+// /dev/shm, /etc, /usr/sbin, /usr/lib/ocf, /var/log and Pacemaker files. All other files are the
+// machine's files: /tmp, and so testing.T.TempDir too. Node.Kill is a power failure, Node.Restart a
+// boot: memory, addresses and tables are lost, disks stay. Fencing is off.
 //
-// # By hand
+// # Commands
 //
-//	tests/install                                                what all this needs
-//	tests/lab/run /tmp/out ipvsadm -Ln                           one command on a kernel with IPVS
-//	tests/lab/run -n /tmp/out ipvsadm -Ln                        on a kernel without
-//	tests/lab/test /tmp/out ./tests/lab                          test packages, in one guest
-//	tests/lab/test /tmp/out ./tests/lab -- -test.run=Direct      one test
-//	LAB_UML=1 tests/lab/run ...                                  the guest, although the kernel has IPVS
+//	tests/install                                             installs everything that the lab needs
+//	tests/lab/run /tmp/out ipvsadm -Ln                        one command on a kernel with IPVS
+//	tests/lab/run -n /tmp/out ipvsadm -Ln                     on a kernel without IPVS
+//	tests/lab/test /tmp/out ./tests/lab                       test packages, in one guest
+//	tests/lab/test /tmp/out ./tests/lab -- -test.run=Direct   one test
+//	LAB_UML=1 tests/lab/run ...                               the guest, even if the kernel has IPVS
 //
-// /tmp/out is shared with the guest, everything else there is a copy that is thrown away. A shell in a node
-// of a running test: nsenter -t PID -m -u -i -p -n -r, PID being the sh that runs node.sh.
+// The guest shares /tmp/out with the machine. All its other files are a temporary copy. To get a
+// shell in a node of a running test, run nsenter -t PID -m -u -i -p -n -r. PID is the sh that runs
+// node.sh.
 //
 // # Traps
 //
-//   - The guest has one CPU and its system calls cost several times the usual: an exec 15 to 100 ms, crm 5
-//     to 10 s. Do much in one process (Shell.Script, Cluster.Configure), prefer cibadmin and crm_standby to
-//     crm, and compare ratios, never absolute times.
-//   - A dead test binary can look like success, so tests/lab/test wants exit status 0, the last line PASS and
-//     at least one test.
-//   - iptables and arptables are nft links on Debian; the guest has no nft. Call iptables-legacy,
-//     ip6tables-legacy, arptables-legacy.
+//   - The guest has one CPU, and its system calls take several times as long as usual. An exec
+//     takes 15 to 100 ms, crm 5 to 10 s. Do much work in one process (Shell.Script,
+//     Cluster.Configure), and prefer cibadmin and crm_standby to crm. Compare ratios, never
+//     absolute times.
+//   - A dead test binary can look like success. So tests/lab/test requires exit status 0, the last
+//     line PASS and at least one test.
+//   - On Debian, iptables and arptables are links to nft; the guest has no nft. Call
+//     iptables-legacy, ip6tables-legacy, arptables-legacy.
 //   - The race detector works only outside the guest, and the guest has no scheduler twos.
-//   - With ipip, sit and ip6_tunnel loaded every new namespace has tunl0, sit0 and ip6tnl0.
-//   - A new namespace copies the machine's IPv4 settings; NewTopology sets rp_filter, forwarding and the ARP
-//     ones to 0.
-//   - "ipvsadm -L --stats" lags up to 2 s: the kernel adds up its counters so often.
-//   - "ipvsadm -a -t [V6]:80 -r [V6]" is refused: an IPv6 real server needs its port.
-//   - Multicast snooping on the bridge would hold back the sync daemon's packets; it is off.
-//   - hostfs shows the machine's files, but a write reaches the machine only with sync or at the end:
-//     output that must be seen at once goes to stdout.
-//   - linux.uml must not be the first process of a pid namespace: after a panic its abort() would not
-//     end it, and the guest would hang until the time limit.
-//   - In a chroot / is no mount point, so "mount --make-rprivate /" fails; nsenter into the own mount namespace
-//     leaves the chroot and can. For the same reason nodes are entered with nsenter -r.
-//   - Without /proc the go command does not run: a chroot needs it mounted. It needs nothing else.
-//   - An overlay's upper directory cannot be on an overlay: the nodes' disks are a tmpfs.
-//   - pacemakerd as first process would not reap an agent's orphans, and a dead daemon would look alive to
-//     kill(pid, 0): a shell is the first process.
+//   - If ipip, sit and ip6_tunnel are loaded, every new namespace has tunl0, sit0 and ip6tnl0.
+//   - A new namespace copies the machine's IPv4 settings. NewTopology sets rp_filter, forwarding
+//     and the ARP settings to 0.
+//   - The counters of "ipvsadm -L --stats" are up to 2 s old, because the kernel updates them every
+//     2 s.
+//   - ipvsadm refuses "ipvsadm -a -t [V6]:80 -r [V6]": an IPv6 real server needs its port.
+//   - Multicast snooping on the bridge is off, because it would delay the sync daemon's packets.
+//   - hostfs shows the machine's files, but a write reaches the machine only after sync or at the
+//     end. Write output that must be visible immediately to stdout.
+//   - linux.uml must not be the first process of a pid namespace. After a panic its abort() would
+//     not end it, and the guest would hang until the time limit.
+//   - In a chroot, / is not a mount point, so "mount --make-rprivate /" fails. nsenter into the
+//     same mount namespace leaves the chroot, and the command then works. For the same reason tests
+//     enter nodes with nsenter -r.
+//   - The go command does not run without /proc. In a chroot, mount /proc; go needs nothing else.
+//   - The upper directory of an overlay cannot be on an overlay, so the nodes' disks are on a
+//     tmpfs.
+//   - pacemakerd as the first process would not reap an agent's orphans, and a dead daemon would
+//     look alive to kill(pid, 0). So a shell is the first process.
 package lab

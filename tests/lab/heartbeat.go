@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// rebootScript stands in the place of reboot and init, which heartbeat calls when a resource does not stop.
+// rebootScript replaces reboot and init. heartbeat calls them if it cannot stop a resource.
 const rebootScript = "#!/bin/sh\necho \"$0 $*\" >>/var/log/rebooted\n"
 
 // Pair is a cluster of heartbeat 3 (haresources) of the topology's two directors.
@@ -15,9 +15,10 @@ type Pair struct {
 	nodes
 }
 
-// StartHeartbeat boots director1 and director2 with heartbeat; the files, by their names, are those of
-// /etc/ha.d on both, with execute permission in resource.d. It does not wait for heartbeat. Programs that would reboot a node only say so
-// (Node.Rebooted). When the test fails, /var/log/ha-log of both is shown.
+// StartHeartbeat boots director1 and director2 with heartbeat. files are the files of /etc/ha.d on
+// both nodes, by name; files in resource.d are executable. It does not wait for heartbeat. Programs
+// that would reboot a node only write a file (Node.Rebooted). If the test fails, it prints
+// /var/log/ha-log of both nodes.
 func StartHeartbeat(tb testing.TB, topology *Topology, options Options, files map[string]string) *Pair {
 	tb.Helper()
 	p := &Pair{newNodes(tb, topology, options, "heartbeat")}
@@ -44,7 +45,7 @@ func StartHeartbeat(tb testing.TB, topology *Topology, options Options, files ma
 	return p
 }
 
-// place writes a file of the node before it boots.
+// place writes a file of the node before the node boots.
 func (n *Node) place(tb testing.TB, path, text string, mode os.FileMode) {
 	tb.Helper()
 	path = filepath.Join(n.dir, "upper", path)
@@ -57,7 +58,7 @@ func (n *Node) place(tb testing.TB, path, text string, mode os.FileMode) {
 	}
 }
 
-// Rebooted returns how heartbeat has tried to reboot the node, empty if it has not.
+// Rebooted returns the commands that heartbeat used to reboot the node, empty if it used none.
 func (n *Node) Rebooted(tb testing.TB) string {
 	tb.Helper()
 	text, err := os.ReadFile(filepath.Join(n.dir, "var/log/rebooted"))

@@ -14,26 +14,28 @@ import (
 	"time"
 )
 
-// SorryPage is what ServeSorry answers.
+// SorryPage is the page of ServeSorry.
 const SorryPage = "sorry"
 
-// Tally counts what clients got.
+// Tally counts the results of the clients' requests.
 type Tally struct {
 	Served, Sorry, Refused, Reset, TimedOut int
-	// Other is every outcome that has no name of its own.
+	// Other has every result that has no field.
 	Other []string
-	// Gap is the longest time without a page from a real server; GapFrom is when it began.
+	// Gap is the longest time without a page from a real server. GapFrom is the beginning of that
+	// time.
 	Gap     time.Duration
 	GapFrom time.Time
 }
 
-// String is for the log.
+// String returns the counts for the log.
 func (t Tally) String() string {
 	return fmt.Sprintf("%d served, %d sorry pages, %d refused, %d reset, %d timed out, %d other, longest gap %v",
 		t.Served, t.Sorry, t.Refused, t.Reset, t.TimedOut, len(t.Other), t.Gap.Round(time.Millisecond))
 }
 
-// Load is clients of which each asks for a page over a new connection, again and again.
+// Load is a group of clients. Each client requests pages in a loop, over a new connection each
+// time.
 type Load struct {
 	stop    chan struct{}
 	workers sync.WaitGroup
@@ -45,8 +47,8 @@ type Load struct {
 	errs   []error
 }
 
-// Load starts clients on the host that ask an address and port, each with a pause between two requests and a
-// time limit for each request.
+// Load starts clients on the host that request pages from an address and port. Each client pauses
+// between two requests and has a time limit for each request.
 func (h *Host) Load(tb testing.TB, clients int, target string, timeout time.Duration) *Load {
 	tb.Helper()
 	l := &Load{stop: make(chan struct{}), timeout: timeout, served: time.Now()}
@@ -63,7 +65,7 @@ func (h *Host) Load(tb testing.TB, clients int, target string, timeout time.Dura
 	return l
 }
 
-// Stop ends the clients and returns what they got.
+// Stop ends the clients and returns their results.
 func (l *Load) Stop(tb testing.TB) Tally {
 	tb.Helper()
 	l.end()
@@ -74,7 +76,7 @@ func (l *Load) Stop(tb testing.TB) Tally {
 	return l.tally
 }
 
-// Serving is nil if a page from a real server came within the last 300 ms.
+// Serving returns nil if a client received a page from a real server in the last 300 ms.
 func (l *Load) Serving() error {
 	const fresh = 300 * time.Millisecond
 	l.mu.Lock()
@@ -107,7 +109,8 @@ func (l *Load) work(target string) {
 	}
 }
 
-// get speaks HTTP by itself: http.Client would dial in a goroutine, which has another namespace.
+// get implements HTTP without http.Client, because http.Client would dial in a goroutine that is in
+// another namespace.
 func get(target string, timeout time.Duration) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()

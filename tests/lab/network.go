@@ -14,12 +14,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Do runs f in the host's network namespace, without a process. Sockets that f opens stay there. f must
-// not start goroutines that open sockets: those run elsewhere.
+// Do runs f in the host's network namespace, without a new process. Sockets that f opens stay in
+// that namespace. f must not start goroutines that open sockets, because a goroutine can run in
+// another namespace.
 func (h *Host) Do(f func() error) error {
 	done := make(chan error)
 	go func() {
-		// Never unlocked: the thread ends with the goroutine, so none comes back in a foreign namespace.
+		// The thread is never unlocked, so it ends with the goroutine. No other goroutine can then run in
+		// a foreign namespace.
 		runtime.LockOSThread()
 		done <- h.enterAndDo(f)
 	}()
@@ -38,7 +40,7 @@ func (h *Host) enterAndDo(f func() error) error {
 	return f()
 }
 
-// Dial connects from the host; address is an IP address and a port.
+// Dial connects from the host. address is an IP address and a port.
 func (h *Host) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	var conn net.Conn
 	err := h.Do(func() (err error) {
@@ -63,15 +65,14 @@ func (h *Host) Listen(tb testing.TB, network, address string) net.Listener {
 	return listener
 }
 
-// getPorts is how many ports Get goes through, from 10000 up: below those that
-// Linux gives by itself.
+// getPorts is the number of source ports that Get uses, from 10000 up. They are below the ports
+// that Linux chooses.
 const getPorts = 20000
 
-// Get fetches a page from the host; a status other than 200 is an error. Each call
-// comes from another port: from one that it had less than two minutes ago it would
-// be sent where it went then, as the director with direct routing does not see the
-// end of a connection (FIN_WAIT), and Linux starts anew at a random port every ten
-// seconds (net/core/secure_seq.c).
+// Get fetches a page from the host. A status other than 200 is an error. Each call uses another
+// source port. A director with direct routing does not see the end of a connection (FIN_WAIT). So
+// for two minutes it would send a new connection from the same port to the same real server. Linux
+// does not avoid that: every ten seconds it begins at a new random port (net/core/secure_seq.c).
 func (h *Host) Get(ctx context.Context, url string) (string, error) {
 	from := &net.TCPAddr{Port: 10000 + int(h.gets.Add(1)%getPorts)}
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{

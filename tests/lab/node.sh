@@ -9,7 +9,7 @@ hostname "$name"
 mount --make-rprivate / 2>/dev/null || nsenter --mount=/proc/self/ns/mnt mount --make-rprivate /
 mount -t proc proc /proc
 
-# What a reboot keeps: disks.
+# The disks, which a reboot keeps.
 for path in /var/lib/pacemaker /var/lib/corosync /var/lib/heartbeat /var/log; do
 	mkdir -p "$dir$path" "$path"
 	mount --bind "$dir$path" "$path"
@@ -21,7 +21,8 @@ for path in /etc /usr/sbin /usr/lib/ocf /usr/lib/systemd/system; do
 	[ ! -d "$path" ] || mount -t overlay -o "lowerdir=$lower,upperdir=$dir/upper$path,workdir=$dir/work$path" "$name" "$path"
 done
 
-# What a reboot loses. /dev/shm must have mode 1777, or libqb answers "Invalid IPC credentials".
+# The directories that a reboot loses. /dev/shm must have mode 1777, otherwise libqb reports
+# "Invalid IPC credentials".
 mount -t tmpfs -o mode=1777 "$name" /dev/shm
 mount -t tmpfs -o mode=755 "$name" /run
 mkdir -p /run/lock /run/crm /run/resource-agents /var/log/crmsh /var/log/corosync /var/log/pacemaker
@@ -30,7 +31,7 @@ run_pacemaker() {
 	cd /var/lib/pacemaker
 	if [ ! -d cib ]; then
 		mkdir cib pengine cores blackbox
-		# dc-deadtime: 20 s by default, the wait for an election that nobody else calls for.
+		# dc-deadtime: 20 s by default, the wait for an election that no other node calls for.
 		cibadmin --empty | sed 's|<crm_config/>|<crm_config><cluster_property_set id="cib-bootstrap-options">\
 		<nvpair id="lab-stonith-enabled" name="stonith-enabled" value="false"/>\
 		<nvpair id="lab-dc-deadtime" name="dc-deadtime" value="5s"/>\
@@ -41,8 +42,8 @@ run_pacemaker() {
 	chmod 750 . cib pengine cores blackbox /run/crm /var/log/pacemaker
 	cd /
 
-	# Corosync locks its memory, at priority 99: in the guest, where a page costs 0.1 ms, that takes 7 s of the
-	# one CPU a node. Without these rights it says so in its log and goes on.
+	# Corosync locks its memory, at priority 99. In the guest, where a page costs 0.1 ms, that takes 7
+	# s of the one CPU for each node. Without these rights Corosync logs a warning and continues.
 	(
 		ulimit -l 64
 		exec setpriv --bounding-set=-ipc_lock,-sys_resource corosync -f >/var/log/corosync/stderr.log 2>&1
@@ -58,8 +59,8 @@ run_heartbeat() {
 }
 
 "run_$manager"
-# A shell stays the first process: it reaps the orphans of agents, as init does; pacemakerd would not, and
-# a dead daemon would look alive to kill(pid, 0).
+# A shell stays the first process and reaps the orphans of agents, as init does. pacemakerd would
+# not reap them, and a dead daemon would look alive to kill(pid, 0).
 echo up >/run/lab-node
 while :; do
 	wait

@@ -6,14 +6,13 @@ import (
 	"testing"
 )
 
-// perlPlaces are where the Perl program ldirectord can be: its own place, and where
-// the package lvs-agents-ldirectord moves it (dpkg-divert).
+// perlPlaces are the possible paths of the Perl program ldirectord: its usual path, and its path
+// after dpkg-divert of the package lvs-agents-ldirectord.
 var perlPlaces = []string{"/usr/sbin/ldirectord", "/usr/sbin/ldirectord.perl"}
 
-// PerlProgram returns the path of the Perl program ldirectord on this machine. It is
-// found by its content, because directord can be in its place. On nodes with
-// Options.Root directord is in that place, so a peer there needs a copy under another
-// name.
+// PerlProgram returns the path of the Perl program ldirectord on this machine. It checks the
+// content, because directord can be at the usual path. On nodes with Options.Root, directord is at
+// that path. So a test that runs the Perl program there needs a copy under another name.
 func PerlProgram(tb testing.TB) string {
 	tb.Helper()
 	for _, path := range perlPlaces {

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// HealthPage is the page that real servers offer to health checks; it says OK.
+// HealthPage is the page that real servers serve to health checks. Its text is OK.
 const HealthPage = ".health.html"
 
-// LdirectordConfig balances VIP over rs1 and rs2, in the words of a how-to of 2015 (seed 003).
+// LdirectordConfig balances VIP over rs1 and rs2. Its text is from a how-to of 2015.
 const LdirectordConfig = `checktimeout=3
 checkinterval=1
 autoreload=yes
@@ -52,8 +52,8 @@ http {
 }
 `
 
-// StartRealServers makes rs1 and rs2 real servers of direct routing for the VIPs: Host.HideVIP and
-// Host.Serve.
+// StartRealServers calls Host.HideVIP and Host.Serve on rs1 and rs2. They are then real servers
+// with direct routing for the VIPs.
 func (t *Topology) StartRealServers(tb testing.TB, vips ...string) {
 	tb.Helper()
 	for _, name := range []string{"rs1", "rs2"} {
@@ -62,7 +62,7 @@ func (t *Topology) StartRealServers(tb testing.TB, vips ...string) {
 	}
 }
 
-// HideVIP puts the VIPs on lo and keeps them silent: arp_ignore=1, arp_announce=2.
+// HideVIP adds the VIPs to lo and prevents ARP replies for them: arp_ignore=1, arp_announce=2.
 func (h *Host) HideVIP(tb testing.TB, vips ...string) {
 	tb.Helper()
 	h.Script(tb, `cd /proc/sys/net/ipv4/conf/all; echo 1 >arp_ignore; echo 2 >arp_announce`)
@@ -88,8 +88,8 @@ func (h *Host) Serve(tb testing.TB) *Process {
 	return h.serve(tb, h.Name)
 }
 
-// ServeSorry starts nginx as the sorry server of a director, whose fallback is 127.0.0.1:80. The page is
-// SorryPage.
+// ServeSorry starts nginx as the sorry server of a director whose fallback is 127.0.0.1:80. The
+// page is SorryPage.
 func (h *Host) ServeSorry(tb testing.TB) *Process {
 	tb.Helper()
 	return h.serve(tb, SorryPage)
@@ -127,7 +127,7 @@ func (h *Host) serve(tb testing.TB, text string) *Process {
 	return nginx
 }
 
-// SetHealthy renames the health page of a serving host, or gives it back its name.
+// SetHealthy(false) renames the health page of a serving host. SetHealthy(true) restores its name.
 func (h *Host) SetHealthy(tb testing.TB, healthy bool) {
 	tb.Helper()
 	page := filepath.Join(h.docRoot, HealthPage)

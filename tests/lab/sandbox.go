@@ -9,9 +9,10 @@ import (
 	"testing"
 )
 
-// Sandbox runs the tests of a package as root of a network and a mount namespace of their own, where lo is up
-// and no mount is seen outside. prepare, if not nil, runs there before. The exit status is for TestMain; without
-// root it is 0, or 1 with REQUIRE_KERNEL=1 in the environment.
+// Sandbox runs the tests of a package as root in a new network namespace and a new mount namespace.
+// lo is up, and mounts are not visible outside. If prepare is not nil, Sandbox calls it there
+// first. TestMain must exit with the returned status. Without root the status is 0, or 1 with
+// REQUIRE_KERNEL=1 in the environment.
 func Sandbox(m *testing.M, prepare func() error) int {
 	if os.Geteuid() != 0 {
 		fmt.Println("not root; run make test")
@@ -24,7 +25,7 @@ func Sandbox(m *testing.M, prepare func() error) int {
 	if os.Getenv(inside) == "" {
 		return again(inside + "=1")
 	}
-	// In a chroot / is no mount point: there the namespace's own root must be made private.
+	// In a chroot, / is not a mount point, so the root of the namespace must be made private.
 	const script = `mount --make-rprivate / 2>/dev/null || nsenter --mount=/proc/self/ns/mnt mount --make-rprivate /
 ip link set lo up`
 	if out, err := exec.Command("sh", "-ec", script).CombinedOutput(); err != nil {
@@ -45,10 +46,10 @@ func again(setting string) int {
 	self := exec.Command("/proc/self/exe", os.Args[1:]...)
 	self.Env = append(os.Environ(), setting)
 	self.Stdin, self.Stdout, self.Stderr = os.Stdin, os.Stdout, os.Stderr
-	// Not Unshareflags: Go then remounts / as private, which fails in a chroot.
+	// Not Unshareflags: with it Go remounts / as private, which fails in a chroot.
 	self.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET,
-		Pdeathsig:  syscall.SIGKILL, // when this thread ends, which is why it is locked
+		Pdeathsig:  syscall.SIGKILL, // when this thread ends, so the thread is locked
 	}
 	runtime.LockOSThread()
 	if err := self.Run(); err != nil {

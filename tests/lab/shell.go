@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// Shell runs commands in one place of the lab: a host's network namespace or a cluster node.
+// Shell runs commands in one part of the lab: a host's network namespace or a cluster node.
 type Shell struct {
 	Name  string
 	enter []string
 }
 
-// Command prepares a command there. When ctx ends, its whole process group is killed.
+// Command prepares a command there. When ctx ends, the whole process group is killed.
 func (s *Shell) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	argv := append(append([]string{}, s.enter...), name)
 	argv = append(argv, args...)
@@ -31,8 +31,9 @@ func (s *Shell) Command(ctx context.Context, name string, args ...string) *exec.
 	return cmd
 }
 
-// Exec runs a command there and returns what it printed on both outputs; the error repeats it. A child
-// that it leaves behind with its outputs open is an error.
+// Exec runs a command there and returns its output on both outputs. The error contains the output,
+// too. If a child process keeps the outputs open after the end of the command, Exec returns an
+// error.
 func (s *Shell) Exec(ctx context.Context, name string, args ...string) (string, error) {
 	out, err := s.Command(ctx, name, args...).CombinedOutput()
 	if err != nil {
@@ -42,7 +43,7 @@ func (s *Shell) Exec(ctx context.Context, name string, args ...string) (string, 
 	return string(out), nil
 }
 
-// Run is Exec with one minute's time; it fails the test on an error.
+// Run calls Exec with a time limit of one minute, and fails the test on an error.
 func (s *Shell) Run(tb testing.TB, name string, args ...string) string {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -54,13 +55,14 @@ func (s *Shell) Run(tb testing.TB, name string, args ...string) string {
 	return out
 }
 
-// Script runs shell commands there (sh -ec) like Run: one process for many short commands.
+// Script runs shell commands there (sh -ec), as Run does. One process then runs many short
+// commands.
 func (s *Shell) Script(tb testing.TB, script string) string {
 	tb.Helper()
 	return s.Run(tb, "sh", "-ec", script)
 }
 
-// Process is a running command of Shell.Start.
+// Process is a running command that Shell.Start has started.
 type Process struct {
 	cmd  *exec.Cmd
 	out  lockedBuffer
@@ -68,7 +70,7 @@ type Process struct {
 	err  error
 }
 
-// Start starts a daemon or a load generator there. It is killed when the test ends.
+// Start starts a daemon or a load generator there, and kills it when the test ends.
 func (s *Shell) Start(tb testing.TB, name string, args ...string) *Process {
 	tb.Helper()
 	p := &Process{cmd: s.Command(context.Background(), name, args...), done: make(chan struct{})}
@@ -84,7 +86,7 @@ func (s *Shell) Start(tb testing.TB, name string, args ...string) *Process {
 	return p
 }
 
-// Output returns what the process has printed so far on both outputs.
+// Output returns the output of the process so far, on both outputs.
 func (p *Process) Output() string { return p.out.String() }
 
 // Done is closed when the process has ended and its output is complete.
@@ -96,7 +98,7 @@ func (p *Process) Wait() error {
 	return p.err
 }
 
-// Signal sends a signal to the process group; an ended one gets none.
+// Signal sends a signal to the process group, unless it has ended.
 func (p *Process) Signal(signal syscall.Signal) {
 	select {
 	case <-p.done:
@@ -128,8 +130,8 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
-// Public copies programs to a directory that every user can read, and returns
-// it: ocf-tester runs meta-data as nobody, who may not enter the repository.
+// Public copies programs to a directory that every user can read, and returns the directory.
+// ocf-tester runs meta-data as an unprivileged user, who cannot enter the repository.
 func Public(tb testing.TB, programs ...string) string {
 	tb.Helper()
 	dir, err := os.MkdirTemp("", "public")

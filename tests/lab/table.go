@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// Table is the IPVS table of a host as "ipvsadm -Sn | sort" prints it, read from /proc/net/ip_vs: no
-// process, no netlink. It knows what /proc shows of IPv4 and firewall marks: no persistence, and of
-// tunnels ipip.
+// Table is the IPVS table of a host in the form of "ipvsadm -Sn | sort". It is read from
+// /proc/net/ip_vs, without a process and without netlink. It has only the data that /proc has of
+// IPv4 and firewall marks: no persistence, and only ipip tunnels.
 func (h *Host) Table() (string, error) {
 	text, err := h.proc()
 	if err != nil {
@@ -38,12 +38,12 @@ func readProc() (string, error) {
 	return string(text), err
 }
 
-// WaitTable waits until a host's table is as wanted (sorted, in the syntax of Table) and returns how long
-// that took.
+// WaitTable waits until a host has the wanted table (sorted, in the syntax of Table), and returns
+// the duration of the wait.
 func (h *Host) WaitTable(tb testing.TB, timeout time.Duration, want string) time.Duration {
 	tb.Helper()
 	const pause = 5 * time.Millisecond
-	began, p := time.Now(), patience{timeout: timeout, slowness: slowness}
+	began, p := time.Now(), slowTimeout{timeout: timeout, slowness: slowness}
 	for {
 		got, err := h.Table()
 		switch {
@@ -56,8 +56,8 @@ func (h *Host) WaitTable(tb testing.TB, timeout time.Duration, want string) time
 	}
 }
 
-// WatchTable reads the table all the time until the returned function is called, which returns the
-// different tables in their order.
+// WatchTable polls the table without a pause, until the test calls the returned function. That
+// function returns the sequence of different tables.
 func (h *Host) WatchTable(tb testing.TB) func() []string {
 	tb.Helper()
 	const pause = 5 * time.Millisecond
@@ -82,7 +82,7 @@ func (h *Host) WatchTable(tb testing.TB) func() []string {
 				}
 				select {
 				case <-stop:
-					last = true // one more look
+					last = true // read once more
 				case <-time.After(pause):
 				}
 			}
@@ -101,7 +101,7 @@ func (h *Host) WatchTable(tb testing.TB) func() []string {
 	}
 }
 
-// parseTable turns the kernel's words (ip_vs_ctl.c, ip_vs_info_seq_show) into ipvsadm's.
+// parseTable converts the kernel's format (ip_vs_ctl.c, ip_vs_info_seq_show) to ipvsadm's format.
 func parseTable(text string) (string, error) {
 	options := map[string]string{"TCP": "-t", "UDP": "-u", "FWM": "-f"}
 	methods := map[string]string{"Route": "-g", "Masq": "-m", "Tunnel": "-i", "Local": "-g"}
@@ -132,7 +132,7 @@ func parseTable(text string) (string, error) {
 	return strings.Join(table, ""), nil
 }
 
-// address reads C000020A:0050, or a firewall mark.
+// address parses C000020A:0050, or a firewall mark.
 func address(text string) (string, error) {
 	host, port, found := strings.Cut(text, ":")
 	number, err := strconv.ParseUint(host, 16, 32)

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// Addresses of the lab that belong to no host. The other VIPs a test may use are .1 to .9.
+// Addresses of the lab that belong to no host. Tests can use .1 to .9 as further VIPs.
 const (
 	VIP  = "192.0.2.10"
 	VIP6 = "2001:db8::10"
@@ -31,7 +31,7 @@ var hosts = []struct {
 
 var topologies atomic.Int64
 
-// Topology is one bridge and the hosts on it, all in namespaces of this test.
+// Topology is one bridge and the hosts on it. All of them are in namespaces of this test.
 type Topology struct {
 	prefix string
 	hosts  map[string]*Host
@@ -50,8 +50,8 @@ type Host struct {
 	gets     atomic.Uint32
 }
 
-// NewTopology builds the network and removes it when the test ends. Forwarding is off, and rp_filter is 0
-// everywhere.
+// NewTopology builds the network, and removes it when the test ends. On every interface forwarding
+// is off and rp_filter is 0.
 func NewTopology(tb testing.TB) *Topology {
 	tb.Helper()
 	t := &Topology{
@@ -106,18 +106,20 @@ func (t *Topology) newHost(name string, octet int) *Host {
 	}
 }
 
-// Netns returns the path of the host's network namespace. It changes its inode when a node restarts.
+// Netns returns the path of the host's network namespace. When a node restarts, the inode of the
+// path changes.
 func (h *Host) Netns() string { return "/run/netns/" + h.netns }
 
-// Cut unplugs the host's cable at the switch, without an answer to anybody.
+// Cut disconnects the host's cable at the switch. Packets to and from the host are then dropped,
+// without an error for their sender.
 func (h *Host) Cut(tb testing.TB) { h.plug(tb, "down") }
 
-// Heal plugs it in again.
+// Heal connects the cable again.
 func (h *Host) Heal(tb testing.TB) { h.plug(tb, "up") }
 
 func (h *Host) plug(tb testing.TB, state string) {
 	tb.Helper()
-	// The port leaves the bridge instead of going down, so that the host's own carrier stays up.
+	// The port is removed from the bridge and not set down, so that the host's own carrier stays up.
 	line := "link set " + h.Name + " master br0"
 	if state == "down" {
 		line = "link set " + h.Name + " nomaster"
@@ -127,8 +129,8 @@ func (h *Host) plug(tb testing.TB, state string) {
 	}
 }
 
-// create makes the namespace as a freshly booted machine has it: the MAC address is always the same, as a
-// network card's is.
+// create makes the namespace in the state of a machine after its boot. The MAC address is always
+// the same, like the MAC address of a network card.
 func (h *Host) create() error {
 	if err := ip("", "netns add "+h.netns); err != nil {
 		return err
@@ -139,7 +141,7 @@ func (h *Host) create() error {
 		"link set "+h.Name+" master br0 up"); err != nil {
 		return err
 	}
-	// IPv4 settings of a new namespace are copied from the machine's.
+	// The kernel copies the IPv4 settings of a new namespace from the machine.
 	const sysctls = `cd /proc/sys/net
 		for dir in ipv4/conf/all ipv4/conf/default; do
 			for name in rp_filter arp_ignore arp_announce forwarding; do echo 0 >$dir/$name; done
@@ -153,13 +155,15 @@ func (h *Host) create() error {
 		"addr add "+h.Addr+"/24 dev eth0", "addr add "+h.Addr6+"/64 dev eth0 nodad", "link set eth0 up")
 }
 
-// remove deletes the cable first: the kernel would do it some time after the namespace's end.
+// remove first deletes the cable. The kernel would delete it only some time after the end of the
+// namespace.
 func (h *Host) remove() error {
 	cable := ip(h.topology.bridge(), "link del "+h.Name)
 	return errors.Join(cable, ip("", "netns del "+h.netns))
 }
 
-// ip runs lines of the ip command in a namespace, in one process; netns "" is the test's own.
+// ip runs lines of the ip command in a namespace, in one process. If netns is "", it uses the
+// namespace of the test.
 func ip(netns string, lines ...string) error {
 	args := []string{"-batch", "-"}
 	if netns != "" {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Confined is the words before a command that give it the capabilities of a unit
-// and no new privileges, as systemd does.
+// Confined is the beginning of a command line. It gives the command the capabilities of a unit and
+// no new privileges, as systemd does.
 func Confined(tb testing.TB, unit string) []string {
 	tb.Helper()
 	text, err := os.ReadFile(unit)

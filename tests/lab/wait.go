@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// Wait calls check until it returns nil; after the timeout it fails the test with the last error. what
-// names the thing that is waited for. Polling takes at most a third of the time: the guest has one CPU,
-// and what is waited for needs it. The timeout is that of a machine at rest, see patience.
+// Wait calls check until it returns nil. After the timeout it fails the test with the last error.
+// what names the awaited event. The calls of check take at most a third of the time: the guest has
+// one CPU, and the awaited process needs it. The timeout is for an idle machine, see slowTimeout.
 func Wait(tb testing.TB, timeout time.Duration, what string, check func() error) {
 	tb.Helper()
-	began, p := time.Now(), patience{timeout: timeout, slowness: slowness}
+	began, p := time.Now(), slowTimeout{timeout: timeout, slowness: slowness}
 	for {
 		asked := time.Now()
 		err := check()
@@ -27,19 +27,19 @@ func Wait(tb testing.TB, timeout time.Duration, what string, check func() error)
 	}
 }
 
-// patience is a timeout that follows the machine: where that starts programs so many times slower than at
-// rest, what is waited for has so many times the timeout.
-type patience struct {
+// slowTimeout is a timeout that grows with the load of the machine. If the machine starts programs
+// n times slower than an idle one, the timeout is n times longer.
+type slowTimeout struct {
 	timeout  time.Duration
-	slowness func() float64 // measured when a timeout has passed
-	factor   float64        // measured last; 0 for not yet
+	slowness func() float64 // called when a timeout has passed
+	factor   float64        // the last result of slowness; 0 before the first
 }
 
-// slowest bounds the factor: a test that fails ends at some time.
+// slowest limits the factor, so that a failing test ends.
 const slowest = 10
 
 // ends reports whether a wait has taken too long.
-func (p *patience) ends(took time.Duration) bool {
+func (p *slowTimeout) ends(took time.Duration) bool {
 	if took <= p.limit() {
 		return false
 	}
@@ -47,10 +47,12 @@ func (p *patience) ends(took time.Duration) bool {
 	return took > p.limit()
 }
 
-func (p *patience) limit() time.Duration { return time.Duration(float64(p.timeout) * max(1, p.factor)) }
+func (p *slowTimeout) limit() time.Duration {
+	return time.Duration(float64(p.timeout) * max(1, p.factor))
+}
 
-// String says how long it was.
-func (p patience) String() string {
+// String returns the length of the timeout.
+func (p slowTimeout) String() string {
 	text := p.limit().Round(time.Second / 10).String()
 	if p.factor > 1 {
 		text += " on a busy machine, at rest " + p.timeout.String()
@@ -58,8 +60,8 @@ func (p patience) String() string {
 	return text
 }
 
-// slowness is how many times slower than at rest this machine starts a program. A start takes 1 to 2 ms at
-// rest, in a guest 12 to 46 ms.
+// slowness returns how many times slower than an idle machine this machine starts a program. An
+// idle machine takes 1 to 2 ms, a guest 12 to 46 ms.
 func slowness() float64 {
 	rest := 3 * time.Millisecond
 	if cpu, err := os.ReadFile("/proc/cpuinfo"); err == nil && bytes.Contains(cpu, []byte("User Mode Linux")) {

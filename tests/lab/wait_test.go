@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-func TestPatienceFollowsTheMachine(t *testing.T) {
+func TestTimeoutFollowsTheMachine(t *testing.T) {
 	const timeout = 30 * time.Second
 	for _, tt := range []struct {
 		name     string
@@ -21,22 +21,22 @@ func TestPatienceFollowsTheMachine(t *testing.T) {
 		{"four times as long, a busy machine", 121 * time.Second, 4, true},
 		{"a machine that stands still", 301 * time.Second, 1000, true},
 	} {
-		p := patience{timeout: timeout, slowness: func() float64 { return tt.slowness }}
+		p := slowTimeout{timeout: timeout, slowness: func() float64 { return tt.slowness }}
 		if got := p.ends(tt.took); got != tt.want {
 			t.Errorf("%s: %v", tt.name, got)
 		}
 	}
-	p := patience{timeout: timeout, slowness: func() float64 { return 4 }}
+	p := slowTimeout{timeout: timeout, slowness: func() float64 { return 4 }}
 	if p.ends(31*time.Second) || p.String() != "2m0s on a busy machine, at rest 30s" {
 		t.Error(p)
 	}
-	p.slowness = func() float64 { return 1 } // the load has gone, which gives back no time
+	p.slowness = func() float64 { return 1 } // the load has ended, which does not shorten the timeout
 	if p.ends(119*time.Second) || !p.ends(121*time.Second) {
 		t.Error(p)
 	}
 }
 
-// TestPeerIsFoundByItsContent has directord in the place of the Perl program.
+// TestPeerIsFoundByItsContent has directord at the usual path of the Perl program.
 func TestPeerIsFoundByItsContent(t *testing.T) {
 	before := perlPlaces
 	defer func() { perlPlaces = before }()
