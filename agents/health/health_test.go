@@ -77,7 +77,7 @@ func (n *node) Launch(_ context.Context, args []string) error {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = control.Serve(ctx, listener, n) // a test that needs it notices
+		_ = control.Serve(ctx, listener, n, new(control.Feed)) // a test that needs it notices
 	}()
 	n.end = func() {
 		cancel()

@@ -87,7 +87,7 @@ func (n node) living(t *testing.T, id string, d *healthDaemon) (end func()) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- control.Serve(ctx, listener, d) }()
+	go func() { ended <- control.Serve(ctx, listener, d, new(control.Feed)) }()
 	end = sync.OnceFunc(func() {
 		cancel()
 		if err := errors.Join(<-ended, identity.Release()); err != nil {

@@ -56,7 +56,7 @@ func TestStatus(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- control.Serve(ctx, listener, daemon{snapshot}) }()
+	go func() { ended <- control.Serve(ctx, listener, daemon{snapshot}, new(control.Feed)) }()
 	code, stdout, stderr := status()
 	const want = `web: directord 1.2.3, process 7, /etc/ha.d/web.cf, running for 1h0m0s
 trouble: web.cf:3: no

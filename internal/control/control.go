@@ -1,5 +1,6 @@
-// Package control is the conversation with a running health daemon: a unix
-// socket in the state directory on which it answers one request per connection.
+// Package control is the conversation with a running health daemon: a unix socket in the
+// state directory on which it answers one request per connection, or reports its events.
+// docs/control.md describes it for other programs.
 package control
 
 import (
@@ -156,15 +157,11 @@ func call(ctx context.Context, stateDir, id, name string, result any) error {
 
 // exchange sends a line and returns the reply without its end.
 func exchange(ctx context.Context, stateDir, id string, line []byte) ([]byte, error) {
-	if err := state.Trust(state.DaemonDir(stateDir)); err != nil { // anybody may listen there
-		return nil, fmt.Errorf("asking directord %s: %w", id, err)
-	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", Path(stateDir, id))
+	conn, done, err := dial(ctx, stateDir, id)
 	if err != nil {
-		return nil, fmt.Errorf("asking directord %s: %w", id, explained(err, Path(stateDir, id)))
+		return nil, err
 	}
-	defer func() { _ = conn.Close() }()
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	defer done()
 	if _, err := conn.Write(append(line, '\n')); err != nil {
 		return nil, fmt.Errorf("directord %s does not answer: %w", id, err)
 	}
@@ -182,6 +179,22 @@ func exchange(ctx context.Context, stateDir, id string, line []byte) ([]byte, er
 		return nil, fmt.Errorf("directord %s does not answer: %w", id, err)
 	}
 	return bytes.TrimSpace(text), nil
+}
+
+// dial connects to a daemon. The connection is closed when ctx ends, and by done.
+func dial(ctx context.Context, stateDir, id string) (conn net.Conn, done func(), err error) {
+	if err := state.Trust(state.DaemonDir(stateDir)); err != nil { // any program may listen there
+		return nil, nil, fmt.Errorf("asking directord %s: %w", id, err)
+	}
+	conn, err = (&net.Dialer{}).DialContext(ctx, "unix", Path(stateDir, id))
+	if err != nil {
+		return nil, nil, fmt.Errorf("asking directord %s: %w", id, explained(err, Path(stateDir, id)))
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	return conn, func() {
+		stop()
+		_ = conn.Close()
+	}, nil
 }
 
 // longestAnswer has room for a hundred thousand real servers with long reasons.

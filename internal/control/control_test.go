@@ -53,7 +53,7 @@ func serving(t *testing.T, dir, id string, d Daemon) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- Serve(ctx, listener, d) }()
+	go func() { ended <- Serve(ctx, listener, d, new(Feed)) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -181,7 +181,7 @@ func TestFailedAcceptEndsNothing(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*again/2)
 	defer cancel()
-	if err := Serve(ctx, listener, fake{}); err != nil || ctx.Err() == nil {
+	if err := Serve(ctx, listener, fake{}, new(Feed)); err != nil || ctx.Err() == nil {
 		t.Errorf("it ended: %v", err)
 	}
 }

@@ -27,7 +27,7 @@ func FuzzTalk(f *testing.F) {
 			}
 		}()
 		began := time.Now()
-		talk(t.Context(), ours, fake{resyncs: make(chan struct{}, 1)})
+		talk(t.Context(), ours, fake{resyncs: make(chan struct{}, 1)}, new(Feed))
 		_ = theirs.Close()
 		if answer := <-done; time.Since(began) > limit || len(answer) > 0 && !bytes.HasSuffix(answer, []byte("\n")) {
 			t.Errorf("%q was answered with %q after %v", said, answer, time.Since(began))

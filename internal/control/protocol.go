@@ -20,6 +20,7 @@ const (
 	requestStatus = "status" // the reply has a Snapshot
 	requestResync = "resync"
 	requestReload = "reload"
+	requestEvents = "events" // with a Filter; the replies have an Event each, the first has none
 )
 
 // request is what a client sends.
@@ -66,6 +67,19 @@ func decodeRequest(line []byte) (request, error) {
 		return r, fmt.Errorf("version %d of the control protocol is unknown; this directord speaks version %d", r.Version, Version)
 	}
 	return r, nil
+}
+
+// decodeArguments returns the arguments of a request. The error is for the client.
+func decodeArguments[T any](r request) (arguments T, err error) {
+	if len(r.Arguments) == 0 {
+		return arguments, nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader(r.Arguments))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&arguments); err != nil {
+		return arguments, fmt.Errorf("arguments of %s: %w", r.Request, err)
+	}
+	return arguments, nil
 }
 
 // errNoVersion is for a client from before version 1.

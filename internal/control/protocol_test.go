@@ -1,11 +1,21 @@
 package control
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net"
 	"testing"
 )
+
+// answer returns the reply to a line, without its end.
+func answer(ctx context.Context, d Daemon, line []byte) []byte {
+	r, reply := parse(line)
+	if reply == nil {
+		reply = encodeReply(serve(ctx, d, r))
+	}
+	return reply
+}
 
 func TestAnswersOnTheWire(t *testing.T) {
 	d := fake{snapshot: Snapshot{ID: "web"}, resyncs: make(chan struct{}, 9)}
@@ -18,7 +28,7 @@ func TestAnswersOnTheWire(t *testing.T) {
 		{"an argument that is not known", `{"version":1,"request":"resync","arguments":{"x":1}}`, `{"version":1}`, d},
 		{"a failure", `{"version":1,"request":"reload"}`, `{"version":1,"error":"no table"}`, failing},
 		{"unknown request", `{"version":1,"request":"dance"}`,
-			`{"version":1,"error":"unknown request \"dance\"; this directord knows status, resync and reload"}`, d},
+			`{"version":1,"error":"unknown request \"dance\"; this directord knows status, resync, reload and events"}`, d},
 		{"newer version", `{"version":2,"request":"status"}`,
 			`{"version":1,"error":"the client speaks version 2 of the control protocol and this directord version 1; restart the resource so that the installed directord runs"}`, d},
 		{"no version", `{"request":"status"}`,

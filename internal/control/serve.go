@@ -46,20 +46,28 @@ func Listen(stateDir, id string) (*net.UnixListener, error) {
 	return listener, nil
 }
 
-// limit bounds one conversation. A reload resolves names, which may take ten seconds.
-const limit = 15 * time.Second
-
-// again is how soon a connection that could not be accepted is tried again.
-const again = 100 * time.Millisecond
+const (
+	// limit bounds one conversation. A reload resolves names, which may take ten seconds.
+	limit = 15 * time.Second
+	// requestLimit bounds the time in which a client sends its request.
+	requestLimit = 2 * time.Second
+	// longestRequest is how long a request can be, in bytes.
+	longestRequest = 4096
+	// mostTalks is how many clients are served at the same time. The others wait.
+	mostTalks = 64
+	// again is how soon a connection that could not be accepted is tried again.
+	again = 100 * time.Millisecond
+)
 
 // Serve answers until ctx ends, then closes the listener and waits for
 // conversations to end. A connection that cannot be accepted now, for want of a
 // descriptor, waits: the daemon has more to do than to answer. The error is for a
 // listener that was closed.
-func Serve(ctx context.Context, listener *net.UnixListener, d Daemon) error {
+func Serve(ctx context.Context, listener *net.UnixListener, d Daemon, feed *Feed) error {
 	var talks sync.WaitGroup
 	defer talks.Wait()
 	defer context.AfterFunc(ctx, func() { _ = listener.Close() })()
+	room := make(chan struct{}, mostTalks)
 	for {
 		conn, err := listener.Accept()
 		switch {
@@ -74,35 +82,55 @@ func Serve(ctx context.Context, listener *net.UnixListener, d Daemon) error {
 			}
 			continue
 		}
-		talks.Go(func() { talk(ctx, conn, d) })
+		room <- struct{}{} // conversations end in their time, and when ctx ends
+		talks.Go(func() {
+			defer func() { <-room }()
+			talk(ctx, conn, d, feed)
+		})
 	}
 }
 
-func talk(ctx context.Context, conn net.Conn, d Daemon) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
+// talk serves one client.
+func talk(ctx context.Context, conn net.Conn, d Daemon, feed *Feed) {
 	defer func() { _ = conn.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	line, err := bufio.NewReaderSize(conn, longestRequest).ReadSlice('\n')
+	line, err := receive(ctx, conn)
 	if err != nil {
 		return
 	}
-	_, _ = conn.Write(append(answer(ctx, d, bytes.TrimSpace(line)), '\n')) // the client may have gone
+	r, reply := parse(line)
+	if reply == nil && r.Request == requestEvents {
+		feed.stream(ctx, conn, r)
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	if reply == nil {
+		reply = encodeReply(serve(ctx, d, r))
+	}
+	_, _ = conn.Write(append(reply, '\n')) // the client may have gone
 }
 
-// longestRequest is how long a request can be, in bytes.
-const longestRequest = 4096
+// receive reads the line of a request in the time for it.
+func receive(ctx context.Context, conn net.Conn) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestLimit)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	line, err := bufio.NewReaderSize(conn, longestRequest).ReadSlice('\n')
+	return bytes.TrimSpace(line), err
+}
 
-// answer returns the reply to a line.
-func answer(ctx context.Context, d Daemon, line []byte) []byte {
+// parse returns the request of a line, or the reply to a line that has none.
+func parse(line []byte) (r request, reply []byte) {
 	if !bytes.HasPrefix(line, []byte("{")) {
-		return []byte(wordError + errNoVersion.Error())
+		return r, []byte(wordError + errNoVersion.Error())
 	}
 	r, err := decodeRequest(line)
 	if err != nil {
-		return encodeReply(nil, err)
+		return r, encodeReply(nil, err)
 	}
-	return encodeReply(serve(ctx, d, r))
+	return r, nil
 }
 
 func serve(ctx context.Context, d Daemon, r request) (result any, err error) {
@@ -114,5 +142,5 @@ func serve(ctx context.Context, d Daemon, r request) (result any, err error) {
 	case requestReload:
 		return nil, d.Reload(ctx)
 	}
-	return nil, fmt.Errorf("unknown request %q; this directord knows %s, %s and %s", r.Request, requestStatus, requestResync, requestReload)
+	return nil, fmt.Errorf("unknown request %q; this directord knows %s, %s, %s and %s", r.Request, requestStatus, requestResync, requestReload, requestEvents)
 }

@@ -41,6 +41,7 @@ type server struct {
 	mail        *mailer
 	monitorfile *monitorfile
 	systemd     systemd
+	feed        control.Feed // events, for the clients of the socket
 	// others reads the configurations that execute= names: if one hangs, source reads on.
 	others disk.Reader
 	// holds is called every second. It is false for a daemon that has lost its identity.
@@ -179,10 +180,13 @@ func (s *server) engine(tools health.Tools, sources *check.Sources) *health.Daem
 	})
 }
 
-// occurred logs an event and mails it.
+// occurred logs an event, mails it, and passes it to the clients that read events.
 func (s *server) occurred(e health.Event) {
 	compat.LogEvent(s.log, e)
 	s.mail.occurred(e)
+	if s.feed.Wanted() {
+		s.feed.Publish(e.Control())
+	}
 }
 
 // begin logs that the daemon starts, where its configuration wants it.
@@ -242,7 +246,7 @@ func (s *server) work(ctx context.Context, d *health.Daemon, listener *net.UnixL
 		}
 	}()
 	parts.Go(func() {
-		if err := control.Serve(ctx, listener, controlled{d, s}); err != nil {
+		if err := control.Serve(ctx, listener, controlled{d, s}, &s.feed); err != nil {
 			s.log.Error(err)
 			cancel()
 		}

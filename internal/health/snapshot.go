@@ -90,6 +90,33 @@ func (d *Daemon) beat() {
 	d.options.Beat(beat)
 }
 
+// Control is the event as clients of the control socket get it.
+func (e Event) Control() control.Event {
+	c := control.Event{
+		Time: e.Time, Kind: string(e.Kind), Phase: string(e.Phase), Check: e.Check,
+		Failures: e.Failures, Fall: e.Fall, Reason: e.Reason, Lasted: e.Lasted.Seconds(),
+	}
+	if e.Service != nil {
+		c.Service = e.Service.ID.String()
+	}
+	if e.Op.Verb != 0 {
+		c.Op = e.Op.String()
+	}
+	if e.Check != "" {
+		c.Verdict = e.Verdict.String()
+	}
+	if e.Server.IsValid() {
+		c.Server = e.Server.String()
+	}
+	if e.Server.IsValid() && e.changes() {
+		c.To = &e.To
+		if e.Kind != TableRepaired {
+			c.From = &e.From
+		}
+	}
+	return c
+}
+
 func nonempty(text string) error {
 	if text == "" {
 		return nil
