@@ -1,0 +1,24 @@
+package control
+
+import (
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+// TestFieldsAreDocumented has the names that other programs read.
+func TestFieldsAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/control.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, value := range []any{Snapshot{}, Service{}, Real{}, Event{}, Filter{}, request{}, reply{}} {
+		for field := range reflect.TypeOf(value).Fields() {
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+			if !strings.Contains(string(page), "`"+name+"`") && !strings.Contains(string(page), `"`+name+`"`) {
+				t.Errorf("docs/control.md lacks %s.%s", reflect.TypeOf(value).Name(), name)
+			}
+		}
+	}
+}
