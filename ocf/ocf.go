@@ -101,21 +101,13 @@ type Process struct {
 }
 
 // Main runs the action that the process was called with and ends the process.
-func Main(agent Agent) {
+func Main(p Process, agent Agent) {
 	// These two end a Go program in the middle of an action: SIGQUIT with status
 	// 2, which means OCF_ERR_ARGS, and SIGPIPE when whoever reads our output has
 	// gone. A handler would do as well, but costs 0.2 ms of every action.
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGQUIT)
 	logrus.SetOutput(io.Discard) // libraries log there
-	stdin, err := os.Stdin.Stat()
-	dir, warning := StateDir()
-	p := Process{
-		Args: os.Args, Environ: os.Environ(), Stdout: os.Stdout, Stderr: os.Stderr,
-		Root:     os.Geteuid() == 0,
-		Terminal: err == nil && isTerminal(stdin), Supersede: true,
-		StateDir: dir, Warning: warning,
-	}
-	if isScript(os.Args) {
+	if isScript(p.Args) {
 		os.Exit(script(p, agent))
 	}
 	os.Exit(int(Run(p, agent)))

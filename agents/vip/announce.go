@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -14,24 +13,11 @@ import (
 	"lvs-agents/ocf"
 )
 
-// Announcement is what the neighbours are told: which host has an address now.
-type Announcement struct {
-	NIC      string
-	IP       netip.Addr
-	Count    int
-	Interval time.Duration
-	// Also is the link-layer address of a host that gets a copy of each announcement.
-	// Empty means no copy.
-	Also string
-	// Wait lets Announce return when the last packet has been sent.
-	Wait bool
-}
-
 // announce sends the announcements of a start. If that can never succeed, it fails:
 // neighbours that have learnt another director keep sending there. Any other error is a
 // warning, because monitor announces again.
 func (a *Agent) announce(ctx context.Context, c ocf.Call, nic, former string) error {
-	err := a.neighbour.Announce(ctx, Announcement{
+	err := a.neighbour.Announce(ctx, host.Announcement{
 		NIC: nic, IP: a.IP, Count: a.ArpCount, Interval: a.interval(), Also: former, Wait: !a.ArpBackground,
 	})
 	switch {
@@ -54,7 +40,7 @@ func (a *Agent) refresh(ctx context.Context, c ocf.Call, nic string) {
 	if a.ArpCountRefresh == 0 || !a.refreshDue(c) {
 		return
 	}
-	err := a.neighbour.Announce(ctx, Announcement{NIC: nic, IP: a.IP, Count: a.ArpCountRefresh, Interval: a.interval()})
+	err := a.neighbour.Announce(ctx, host.Announcement{NIC: nic, IP: a.IP, Count: a.ArpCountRefresh, Interval: a.interval()})
 	if err != nil {
 		c.Log.Warnf("%s is on %s, but was not announced again: %v", a.IP, nic, err)
 		return

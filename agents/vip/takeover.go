@@ -88,7 +88,7 @@ func (a *Agent) chosen(ctx context.Context, c ocf.Call, nic string) ([]netip.Add
 func (a *Agent) query(ctx context.Context, c ocf.Call, nic string, neighbour netip.Addr) bool {
 	answered, err := a.neighbour.Answers(ctx, nic, a.IP, neighbour, replyTimeout)
 	if err == nil && !answered {
-		err = a.neighbour.Tell(ctx, nic, a.IP, neighbour)
+		err = a.neighbour.AnnounceTo(ctx, nic, a.IP, neighbour)
 	}
 	if err != nil {
 		c.Log.Debug(err)

@@ -40,15 +40,15 @@ type Kernel interface {
 
 // Neighbours are the other hosts on the link of an interface.
 type Neighbours interface {
-	// Announce sends in the background, unless Announcement.Wait is set.
-	Announce(context.Context, Announcement) error
+	// Announce sends in the background, unless host.Announcement.Wait is set.
+	Announce(context.Context, host.Announcement) error
 	// Owner is the link-layer address of another host that has an IPv4 address,
 	// empty if no host replies within wait.
 	Owner(ctx context.Context, nic string, ip netip.Addr, wait time.Duration) (string, error)
 	// Answers reports whether a neighbour's reply to ip reaches this host within wait.
 	Answers(ctx context.Context, nic string, ip, neighbour netip.Addr, wait time.Duration) (bool, error)
-	// Tell announces ip to one neighbour alone.
-	Tell(ctx context.Context, nic string, ip, neighbour netip.Addr) error
+	// AnnounceTo announces ip to one neighbour alone.
+	AnnounceTo(ctx context.Context, nic string, ip, neighbour netip.Addr) error
 }
 
 // Agent is one resource. The exported fields are its parameters.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"lvs-agents/internal/host"
 	"lvs-agents/internal/kernel/kerneltest"
 	"lvs-agents/ocf"
 	"lvs-agents/ocf/ocftest"
@@ -29,7 +30,7 @@ type announcements struct {
 	mute  map[string]bool
 }
 
-func (a *announcements) Announce(_ context.Context, n Announcement) error {
+func (a *announcements) Announce(_ context.Context, n host.Announcement) error {
 	text := fmt.Sprintf("%s %s %d times every %s", n.NIC, n.IP, n.Count, n.Interval)
 	if n.Also != "" {
 		text += ", also to " + n.Also
@@ -50,7 +51,7 @@ func (a *announcements) Answers(_ context.Context, _ string, _, neighbour netip.
 	return !a.deaf[neighbour.String()] && !a.mute[neighbour.String()], nil
 }
 
-func (a *announcements) Tell(_ context.Context, nic string, ip, neighbour netip.Addr) error {
+func (a *announcements) AnnounceTo(_ context.Context, nic string, ip, neighbour netip.Addr) error {
 	a.sent = append(a.sent, fmt.Sprintf("%s %s to %s", nic, ip, neighbour))
 	delete(a.deaf, neighbour.String())
 	return nil

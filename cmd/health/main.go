@@ -13,8 +13,7 @@ import (
 )
 
 func main() {
-	ocf.Begin()
-	ocf.Main(health.New(ipvs.New(), launcher{}))
+	ocf.Main(ocf.Begin(), health.New(ipvs.New(), launcher{}))
 }
 
 // launcher starts the directord in the directory of this program, as in a build

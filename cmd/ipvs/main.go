@@ -11,6 +11,5 @@ import (
 )
 
 func main() {
-	ocf.Begin()
-	ocf.Main(ipvs.New(kernel.New(), net.DefaultResolver))
+	ocf.Main(ocf.Begin(), ipvs.New(kernel.New(), net.DefaultResolver))
 }

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 
@@ -11,6 +10,7 @@ import (
 	"lvs-agents/internal/doctor"
 	"lvs-agents/internal/kernel/setting"
 	"lvs-agents/internal/kernel/wire"
+	"lvs-agents/internal/lvsrs"
 	"lvs-agents/ocf"
 )
 
@@ -24,15 +24,11 @@ type (
 )
 
 func main() {
-	ocf.Begin()
-	dir, warning := ocf.StateDir()
-	k := kernel{setting.New(dir), wire.Kernel{}}
+	p := ocf.Begin()
+	k := kernel{setting.New(p.StateDir), wire.Kernel{}}
 	fresh := func() ocf.Agent { return realserver.New(k, doctor.Examiner{Kernel: k}) }
-	if filepath.Base(os.Args[0]) == "lvsrs" && !byHeartbeat(os.Args[1:]) {
-		if warning != nil {
-			fmt.Fprintf(os.Stderr, "lvsrs: %v\n", warning)
-		}
-		os.Exit(lvsrs{fresh, confDir, os.Stdout, os.Stderr, os.Geteuid() == 0, dir}.run(os.Args[1:]))
+	if filepath.Base(os.Args[0]) == "lvsrs" && !lvsrs.ByHeartbeat(os.Args[1:]) {
+		os.Exit(lvsrs.Command{Process: p, Agent: fresh, Dir: lvsrs.Dir}.Run(os.Args[1:]))
 	}
-	ocf.Main(fresh())
+	ocf.Main(p, fresh())
 }

@@ -5,15 +5,18 @@ import (
 	"os"
 
 	"lvs-agents/agents/vip"
+	"lvs-agents/internal/kernel/announce"
 	"lvs-agents/internal/kernel/link"
 	"lvs-agents/ocf"
 )
 
 func main() {
-	ocf.Begin()
-	if len(os.Args) > 1 && os.Args[1] == announceVerb {
-		os.Exit(announceBurst(os.Args[2:]))
+	p := ocf.Begin()
+	if len(os.Args) > 1 && os.Args[1] == announce.Verb {
+		if announce.SendArguments(p.StateDir, os.Args[2:]) != nil {
+			os.Exit(1)
+		}
+		return
 	}
-	dir, _ := ocf.StateDir() // ocf.Main logs the warning
-	ocf.Main(vip.New(link.New(dir), neighbours{}))
+	ocf.Main(p, vip.New(link.New(p.StateDir), announce.Neighbours{}))
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"lvs-agents/internal/host"
 	"lvs-agents/internal/kernel/announce"
 	"lvs-agents/internal/kernel/kerneltest"
 )
@@ -92,11 +93,11 @@ func TestBurstOnTheWire(t *testing.T) {
 // owner is what the probe finds.
 func owner(t *testing.T, ip netip.Addr) string {
 	t.Helper()
-	mac, err := announce.Owner(t.Context(), "eth0", ip, 300*time.Millisecond)
+	mac, err := announce.Neighbours{}.Owner(t.Context(), "eth0", ip, 300*time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return mac.String()
+	return mac
 }
 
 func TestOwner(t *testing.T) {
@@ -169,13 +170,13 @@ func TestNeighbourThatIgnoresWhatIsSentToEverybody(t *testing.T) {
 			if err := once(t.Context(), "eth0", ip); err != nil {
 				t.Fatal(err)
 			}
-			if answered, err := announce.Answers(t.Context(), "eth0", ip, neighbour, 100*time.Millisecond); err != nil || answered {
+			if answered, err := (announce.Neighbours{}).Answers(t.Context(), "eth0", ip, neighbour, 100*time.Millisecond); err != nil || answered {
 				t.Errorf("before: %v, %v", answered, err)
 			}
-			if err := announce.Tell(t.Context(), "eth0", ip, neighbour); err != nil {
+			if err := (announce.Neighbours{}).AnnounceTo(t.Context(), "eth0", ip, neighbour); err != nil {
 				t.Fatal(err)
 			}
-			if answered, err := announce.Answers(t.Context(), "eth0", ip, neighbour, 5*time.Second); err != nil || !answered {
+			if answered, err := (announce.Neighbours{}).Answers(t.Context(), "eth0", ip, neighbour, 5*time.Second); err != nil || !answered {
 				t.Errorf("after: %v, %v", answered, err)
 			}
 			peer.Do(func() {
@@ -190,10 +191,10 @@ func TestNeighbourThatIgnoresWhatIsSentToEverybody(t *testing.T) {
 func TestNobodyThere(t *testing.T) {
 	hosts(t)
 	nobody := netip.MustParseAddr("192.0.2.30")
-	if answered, err := announce.Answers(t.Context(), "eth0", vip4, nobody, 20*time.Millisecond); err != nil || answered {
+	if answered, err := (announce.Neighbours{}).Answers(t.Context(), "eth0", vip4, nobody, 20*time.Millisecond); err != nil || answered {
 		t.Errorf("got %v, %v", answered, err)
 	}
-	if err := announce.Tell(t.Context(), "eth0", vip4, nobody); err != nil {
+	if err := (announce.Neighbours{}).AnnounceTo(t.Context(), "eth0", vip4, nobody); err != nil {
 		t.Error(err)
 	}
 }
@@ -284,4 +285,24 @@ func always() bool { return true }
 // once announces an address one time.
 func once(ctx context.Context, nic string, ip netip.Addr) error {
 	return announce.Burst{Count: 1, Still: always}.Send(ctx, nic, ip)
+}
+
+// TestSenderAnnouncesOnItsOwn starts the test binary as the sender.
+func TestSenderAnnouncesOnItsOwn(t *testing.T) {
+	peer := hosts(t)
+	frames := listen(t, peer, unix.ETH_P_ARP)
+	a := host.Announcement{NIC: "eth0", IP: vip4, Count: 2, Interval: time.Millisecond, Also: "02:00:00:00:00:09", Wait: true}
+	if err := (announce.Neighbours{}).Announce(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(frames(8, fromVIP), "\n"); got != 8 {
+		t.Errorf("got %d packets", got)
+	}
+	a.Wait = false
+	if err := (announce.Neighbours{}).Announce(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(frames(8, fromVIP), "\n"); got != 8 {
+		t.Errorf("got %d packets in the background", got)
+	}
 }

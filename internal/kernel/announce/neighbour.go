@@ -10,28 +10,29 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	knetlink "lvs-agents/internal/kernel/netlink"
 	"lvs-agents/internal/kernel/packet"
 )
 
-// Tell announces ip to one neighbour alone: for those that ignore what is sent to
-// everybody. The kernel has to know the neighbour's link-layer address, as it
-// does after Answers; without it nothing is sent, which is no error.
-func Tell(ctx context.Context, nic string, ip, neighbour netip.Addr) error {
+// AnnounceTo announces ip to one neighbour alone: for neighbours that ignore broadcast and
+// multicast. The kernel must know the neighbour's link-layer address, as it does after
+// Answers; without it nothing is sent, and the error is nil.
+func (Neighbours) AnnounceTo(ctx context.Context, nic string, ip, neighbour netip.Addr) error {
 	link, err := ethernet(ctx, nic)
 	if err != nil || link == nil {
 		return err
 	}
-	if err := tell(link, ip, neighbour); err != nil {
+	if err := sendTo(ctx, link, ip, neighbour); err != nil {
 		return fmt.Errorf("announce %s to %s on %s: %w", ip, neighbour, nic, err)
 	}
 	return nil
 }
 
-func tell(link *netlink.LinkAttrs, ip, neighbour netip.Addr) error {
+func sendTo(ctx context.Context, link *netlink.LinkAttrs, ip, neighbour netip.Addr) error {
 	to, open := socketAddress(link, neighbour), openICMPv6
 	packets := [][]byte{packet.Advertisement(ip, link.HardwareAddr)}
 	if ip.Is4() {
-		mac, err := knownAs(link, neighbour)
+		mac, err := knownAs(ctx, link, neighbour)
 		if err != nil || mac == nil {
 			return err
 		}
@@ -54,12 +55,17 @@ func tell(link *netlink.LinkAttrs, ip, neighbour netip.Addr) error {
 
 // knownAs returns the link-layer address that the kernel knows for an IPv4
 // neighbour, nil for none.
-func knownAs(link *netlink.LinkAttrs, neighbour netip.Addr) (net.HardwareAddr, error) {
-	list, err := netlink.NeighList(link.Index, netlink.FAMILY_V4)
-	for _, entry := range list {
-		if ip, _ := netip.AddrFromSlice(entry.IP.To4()); ip == neighbour && len(entry.HardwareAddr) == 6 && entry.State&(unix.NUD_FAILED|unix.NUD_INCOMPLETE) == 0 {
-			return entry.HardwareAddr, nil
-		}
-	}
-	return nil, err
+func knownAs(ctx context.Context, link *netlink.LinkAttrs, neighbour netip.Addr) (mac net.HardwareAddr, err error) {
+	err = knetlink.With(ctx, func(h *netlink.Handle) error {
+		return knetlink.Whole(ctx, func() error {
+			list, err := h.NeighList(link.Index, netlink.FAMILY_V4)
+			for _, entry := range list {
+				if ip, _ := netip.AddrFromSlice(entry.IP.To4()); ip == neighbour && len(entry.HardwareAddr) == 6 && entry.State&(unix.NUD_FAILED|unix.NUD_INCOMPLETE) == 0 {
+					mac = entry.HardwareAddr
+				}
+			}
+			return err
+		})
+	})
+	return mac, err
 }

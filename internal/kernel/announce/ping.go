@@ -19,7 +19,7 @@ import (
 // comes back to this host within wait: the neighbour sends to the link-layer
 // address that it knows for ip. False says nothing about a neighbour that answers
 // nobody.
-func Answers(ctx context.Context, nic string, ip, neighbour netip.Addr, wait time.Duration) (bool, error) {
+func (Neighbours) Answers(ctx context.Context, nic string, ip, neighbour netip.Addr, wait time.Duration) (bool, error) {
 	link, err := ethernet(ctx, nic)
 	if err != nil || link == nil {
 		return false, err

@@ -21,19 +21,19 @@ import (
 // probes is how many ARP probes are sent (PROBE_NUM of RFC 5227 section 1.1).
 const probes = 3
 
-// Owner asks everybody on the link of nic for an IPv4 address, without claiming
-// it (RFC 5227 section 2.1.1), and returns the link-layer address of a host that
-// has it, or wants it at the same time; nil when nobody answers within wait. It
-// returns as soon as somebody does. This host's own interfaces do not count: one in the
-// same LAN answers for an address that is on lo.
-func Owner(ctx context.Context, nic string, ip netip.Addr, wait time.Duration) (net.HardwareAddr, error) {
+// Owner queries every host on the link of nic for an IPv4 address, without claiming
+// it (RFC 5227 section 2.1.1). It returns the link-layer address of a host that has the
+// address, or wants it at the same time, as soon as one replies; empty if none does within
+// wait. This host's interfaces do not count: one in the same LAN replies for an address that
+// is on lo.
+func (Neighbours) Owner(ctx context.Context, nic string, ip netip.Addr, wait time.Duration) (string, error) {
 	attrs, err := ethernet(ctx, nic)
 	if err != nil || attrs == nil || !ip.Is4() {
-		return nil, err
+		return "", err
 	}
 	nics, err := link.Interfaces(ctx)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	var own []net.HardwareAddr
 	for _, nic := range nics {
@@ -41,9 +41,9 @@ func Owner(ctx context.Context, nic string, ip netip.Addr, wait time.Duration) (
 	}
 	owner, err := probe(ctx, attrs, own, ip, wait/probes)
 	if err != nil {
-		return nil, fmt.Errorf("arping -D %s on %s: %w", ip, nic, err)
+		return "", fmt.Errorf("arping -D %s on %s: %w", ip, nic, err)
 	}
-	return owner, nil
+	return owner.String(), nil
 }
 
 func probe(ctx context.Context, link *netlink.LinkAttrs, own []net.HardwareAddr, ip netip.Addr, pause time.Duration) (owner net.HardwareAddr, err error) {

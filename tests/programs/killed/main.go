@@ -29,10 +29,11 @@ func main() {
 		panic(err)
 	}
 	fuse := &fuse{left: at}
+	p := ocf.Begin()
 	if filepath.Base(os.Args[0]) == "realserver" {
-		ocf.Main(realserver.New(fused{setting.New(os.Getenv(ocf.StateDirVariable)), fuse}, nil))
+		ocf.Main(p, realserver.New(fused{setting.New(p.StateDir), fuse}, nil))
 	}
-	ocf.Main(ipvs.New(table{kernel.New(), fuse}, net.DefaultResolver))
+	ocf.Main(p, ipvs.New(table{kernel.New(), fuse}, net.DefaultResolver))
 }
 
 // fuse burns down by one at each moment.

@@ -1,4 +1,4 @@
-package main
+package lvsrs
 
 import (
 	"bytes"
@@ -53,7 +53,10 @@ func TestLvsrs(t *testing.T) {
 			step.change()
 		}
 		var stdout, stderr bytes.Buffer
-		code := lvsrs{func() ocf.Agent { return realserver.New(kernel, nil) }, dir, &stdout, &stderr, true, state}.run(strings.Fields(step.args))
+		code := Command{
+			Process: ocf.Process{Root: true, StateDir: state, Stdout: &stdout, Stderr: &stderr, Supersede: true},
+			Agent:   func() ocf.Agent { return realserver.New(kernel, nil) }, Dir: dir,
+		}.Run(strings.Fields(step.args))
 		if want := strings.ReplaceAll(step.err, "DIR", dir); code != step.code || stdout.String() != step.stdout || stderr.String() != want {
 			t.Errorf("%s: lvsrs %s: got %d\n%s%s\nwant %d\n%s%s", step.name, step.args, code, &stdout, &stderr, step.code, step.stdout, want)
 		}
@@ -68,7 +71,7 @@ func TestHeartbeatPutsTheActionLast(t *testing.T) {
 		"": false, "start": false, "start web": false, "status web mail": false, "web": false, "restart": false,
 		"192.0.2.10 start": true, "192.0.2.10 forward=ipip status": true,
 	} {
-		if got := byHeartbeat(strings.Fields(line)); got != want {
+		if got := ByHeartbeat(strings.Fields(line)); got != want {
 			t.Errorf("lvsrs %s: got %t, want %t", line, got, want)
 		}
 	}

@@ -1,10 +1,11 @@
-package main
+// Package lvsrs is the command lvsrs: real servers on hosts without a cluster, described in
+// files. It runs the agent ocf:lvs:realserver as an init script would.
+package lvsrs
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,9 +14,9 @@ import (
 	"lvs-agents/ocf"
 )
 
-// confDir is where the real servers of a host without a cluster are described,
+// Dir is where the real servers of a host without a cluster are described,
 // one file each: NAME.conf with lines name=value, as the agent's parameters.
-const confDir = "/etc/lvsrs.d"
+const Dir = "/etc/lvsrs.d"
 
 // Exit codes of a wrong call (LSB 5.0, init script actions).
 const (
@@ -25,51 +26,53 @@ const (
 
 func isAction(word string) bool { return slices.Contains([]string{"start", "stop", "status"}, word) }
 
-// byHeartbeat tells a call as a script of heartbeat, which puts the action behind
-// the arguments.
-func byHeartbeat(args []string) bool {
+// ByHeartbeat reports whether these are the arguments of a script of heartbeat, which puts the
+// action after them.
+func ByHeartbeat(args []string) bool {
 	return len(args) > 1 && !isAction(args[0]) && isAction(args[len(args)-1])
 }
 
-// lvsrs is the command line of the agent for hosts without a cluster.
-type lvsrs struct {
-	agent          func() ocf.Agent
-	dir            string
-	stdout, stderr io.Writer
-	root           bool
-	stateDir       string
+// Command is one call of lvsrs.
+type Command struct {
+	ocf.Process
+	Agent func() ocf.Agent // a new one for each file
+	Dir   string
 }
 
-func (l lvsrs) run(args []string) int {
+// Run carries out the command line and returns the exit code, the worst of all files.
+func (c Command) Run(args []string) int {
+	if c.Warning != nil {
+		fmt.Fprintf(c.Stderr, "lvsrs: %v\n", c.Warning)
+	}
 	if len(args) == 0 || !isAction(args[0]) {
-		fmt.Fprintln(l.stderr, program.Usage())
+		fmt.Fprintln(c.Stderr, program.Usage())
 		return exitUsage
 	}
-	names, err := l.names(args[1:])
+	names, err := c.names(args[1:])
 	if err != nil {
-		fmt.Fprintf(l.stderr, "lvsrs: %v\n", err)
+		fmt.Fprintf(c.Stderr, "lvsrs: %v\n", err)
 		return exitFailed
 	}
 	worst := 0
 	for _, name := range names {
-		worst = max(worst, l.act(args[0], name))
+		worst = max(worst, c.act(args[0], name))
 	}
 	return worst
 }
 
 // names are those given, or those of all files.
-func (l lvsrs) names(given []string) ([]string, error) {
+func (c Command) names(given []string) ([]string, error) {
 	for _, name := range given {
 		if name == "" || name != filepath.Base(name) || strings.HasPrefix(name, ".") {
-			return nil, fmt.Errorf("%q is not a name; give the name of a file in %s without .conf", name, l.dir)
+			return nil, fmt.Errorf("%q is not a name; give the name of a file in %s without .conf", name, c.Dir)
 		}
 	}
 	if len(given) > 0 {
 		return given, nil
 	}
-	files, err := filepath.Glob(filepath.Join(l.dir, "*.conf"))
+	files, err := filepath.Glob(filepath.Join(c.Dir, "*.conf"))
 	if err == nil && len(files) == 0 {
-		err = fmt.Errorf("no file %s/*.conf; write one with a line like ip=192.0.2.10", l.dir)
+		err = fmt.Errorf("no file %s/*.conf; write one with a line like ip=192.0.2.10", c.Dir)
 	}
 	names := make([]string, 0, len(files))
 	for _, file := range files {
@@ -80,19 +83,18 @@ func (l lvsrs) names(given []string) ([]string, error) {
 
 // act runs an action for one file. Stop and status need none: what was done is
 // noted elsewhere.
-func (l lvsrs) act(action, name string) int {
-	environ, err := parameters(filepath.Join(l.dir, name+".conf"))
+func (c Command) act(action, name string) int {
+	environ, err := parameters(filepath.Join(c.Dir, name+".conf"))
 	if err != nil && action == "start" {
-		fmt.Fprintf(l.stderr, "lvsrs: %s: %v\n", name, err)
+		fmt.Fprintf(c.Stderr, "lvsrs: %s: %v\n", name, err)
 		return exitFailed
 	}
-	word, code := ocf.InitScript(ocf.Process{
-		Args: []string{"lvsrs", action}, Root: l.root, StateDir: l.stateDir,
-		Environ: append(environ, "OCF_RESOURCE_INSTANCE=lvsrs-"+name, "HA_LOGTAG=lvsrs: "+name),
-		Stdout:  l.stdout, Stderr: l.stderr, Terminal: true, Supersede: true,
-	}, l.agent())
+	p := c.Process
+	p.Args, p.Terminal, p.Warning = []string{"lvsrs", action}, true, nil
+	p.Environ = append(environ, "OCF_RESOURCE_INSTANCE=lvsrs-"+name, "HA_LOGTAG=lvsrs: "+name)
+	word, code := ocf.InitScript(p, c.Agent())
 	if word != "failed" {
-		fmt.Fprintf(l.stdout, "%s: %s\n", name, word)
+		fmt.Fprintf(c.Stdout, "%s: %s\n", name, word)
 	}
 	return code
 }
