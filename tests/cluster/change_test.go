@@ -12,8 +12,8 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// TestChangeFromIPaddr2 changes the type of a running resource as docs/migration.md
-// says, while a client asks all the time over new connections.
+// TestChangeFromIPaddr2 changes the type of a running resource with the commands of
+// docs/migration.md. Meanwhile a client sends requests without a pause, each over a new connection.
 func TestChangeFromIPaddr2(t *testing.T) {
 	lab.Require(t, "corosync", "pacemakerd", "crm", "crm_attribute", "crm_resource", "cibadmin", "nginx")
 	installed, err := filepath.Abs("../../bin/root")
@@ -33,7 +33,7 @@ rsc_defaults resource-stickiness=200
 	s.WaitIdle(t)
 	active, _ := s.active(t)
 	changes := active.Start(t, "ip", "-o", "monitor", "address")
-	asking := s.ask()
+	client := s.request()
 	active.Run(t, "crm_attribute", "--name", "maintenance-mode", "--update", "true")
 	s.WaitIdle(t)
 	active.Run(t, "cibadmin", "--modify", "--xml-text", `<primitive id="web-vip" class="ocf" provider="lvs" type="vip"/>`)
@@ -47,10 +47,10 @@ rsc_defaults resource-stickiness=200
 		}
 		return nil
 	})
-	asked, failed := asking.end()
-	t.Logf("%d requests, failed: %v", asked, failed)
-	if asked < 10 || len(failed) > 0 {
-		t.Errorf("of %d requests %d failed: %v", asked, len(failed), failed)
+	sent, failed := client.end()
+	t.Logf("%d requests, failed: %v", sent, failed)
+	if sent < 10 || len(failed) > 0 {
+		t.Errorf("of %d requests %d failed: %v", sent, len(failed), failed)
 	}
 
 	if kind := active.Run(t, "crm_resource", "--resource", "web-vip", "--query-xml"); !strings.Contains(kind, `provider="lvs"`) {
@@ -80,17 +80,17 @@ rsc_defaults resource-stickiness=200
 	s.nothingOn(t, left)
 }
 
-// asker is a client that asks until it is told to end.
-type asker struct {
+// requester is a client that sends requests until stop.
+type requester struct {
 	stop   context.CancelFunc
 	done   sync.WaitGroup
-	asked  int
+	sent   int
 	failed []error
 }
 
-func (s site) ask() *asker {
+func (s site) request() *requester {
 	ctx, stop := context.WithCancel(context.Background())
-	a := &asker{stop: stop}
+	a := &requester{stop: stop}
 	a.done.Go(func() {
 		for ctx.Err() == nil {
 			limited, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -98,14 +98,14 @@ func (s site) ask() *asker {
 				a.failed = append(a.failed, err)
 			}
 			cancel()
-			a.asked++
+			a.sent++
 		}
 	})
 	return a
 }
 
-func (a *asker) end() (asked int, failed []error) {
+func (a *requester) end() (sent int, failed []error) {
 	a.stop()
 	a.done.Wait()
-	return a.asked, a.failed
+	return a.sent, a.failed
 }

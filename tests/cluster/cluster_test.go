@@ -20,7 +20,7 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// moves is how often the group moves to the other director and back.
+// moves is the number of times that the group moves to the other director and back.
 func moves() int {
 	if n, err := strconv.Atoi(os.Getenv("LAB_MOVES")); err == nil {
 		return n
@@ -41,8 +41,8 @@ const webTable = `-A -t 192.0.2.10:80 -s rr
 -a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1
 `
 
-// webGroup is the group of crm/examples without health, so that nobody heals
-// the table; it carries the table in the cluster's configuration.
+// webGroup is the group of crm/examples without health, so that no daemon repairs the table. The
+// table is in the cluster's configuration.
 const webGroup = `
 primitive web-ipvs ocf:lvs:ipvs \
     params virtual="192.0.2.10:80" real="192.0.2.21 gate, 192.0.2.22 gate" scheduler=rr \
@@ -52,18 +52,18 @@ primitive web-vip ocf:lvs:vip params ip=192.0.2.10 nic=eth0 cidr_netmask=24 \
 group web web-ipvs web-vip meta resource-stickiness=200
 `
 
-// webGroupByPcs is the same as pcs commands.
+// webGroupByPcs is webGroup as pcs commands.
 var webGroupByPcs = []string{
 	`pcs resource create web-ipvs ocf:lvs:ipvs virtual=192.0.2.10:80 real="192.0.2.21 gate, 192.0.2.22 gate" scheduler=rr op start timeout=20s op stop timeout=20s op monitor timeout=20s interval=2s --group web`,
 	`pcs resource create web-vip ocf:lvs:vip ip=192.0.2.10 nic=eth0 cidr_netmask=24 op start timeout=20s op stop timeout=20s op monitor timeout=20s interval=2s --group web`,
 	`pcs resource meta web resource-stickiness=200`,
 }
 
-// newSite boots a cluster whose directors have a sorry server each.
+// newSite boots a cluster. Each director has a sorry server.
 func newSite(t *testing.T) site {
 	t.Helper()
 	lab.Require(t, "corosync", "pacemakerd", "crm", "crm_mon", "crm_resource", "nginx", "ipvsadm")
-	installed, err := filepath.Abs("../../bin/root") // by make stage
+	installed, err := filepath.Abs("../../bin/root") // made by make stage
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,12 +93,12 @@ func TestDirectors(t *testing.T) {
 		{"a file that only one director has", oneFile},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.test(t, s) }) {
-			t.FailNow() // what follows stands on it
+			t.FailNow() // the next steps depend on it
 		}
 	}
 }
 
-// active returns the node with the address and the other one.
+// active returns the node with the address, and the other node.
 func (s site) active(t *testing.T) (active, passive *lab.Node) {
 	t.Helper()
 	names := s.Running(t, "web-vip")
@@ -109,8 +109,8 @@ func (s site) active(t *testing.T) (active, passive *lab.Node) {
 	return s.Node(names[0]), s.Node(other[names[0]])
 }
 
-// serves demands that the client gets alternating answers, that all of it runs
-// on one director and nothing is left on the other, and that nothing failed.
+// serves checks the whole service. The client gets replies from both servers in turn. One director
+// runs the whole group, the other director has nothing of it, and no action failed.
 func (s site) serves(t *testing.T, table string) {
 	t.Helper()
 	active, passive := s.active(t)
@@ -140,7 +140,8 @@ func sorted(text string) string {
 	return strings.Join(lines, "")
 }
 
-// roundRobin asks ten times over new connections, which equal weights get in turn.
+// roundRobin sends ten requests over new connections. With equal weights, the servers get them in
+// turn.
 func (s site) roundRobin(t *testing.T) {
 	t.Helper()
 	var pages []string
@@ -179,8 +180,8 @@ func crmGroup(t *testing.T, s site) {
 	}
 }
 
-// history returns the call ids of a resource's operations on a node, which
-// change when an operation runs again.
+// history returns the call ids of a resource's operations on a node. An id changes when the
+// operation runs again.
 func history(t *testing.T, node *lab.Node, resource string) map[string]string {
 	t.Helper()
 	calls := map[string]string{}
@@ -202,8 +203,8 @@ func attribute(line, name string) string {
 	return value
 }
 
-// logged counts the operations of a resource that a node's log has results of.
-// The history has no reloads: Pacemaker 2.1.5 keeps them there as starts.
+// logged counts the results of a resource's operations in a node's log. The history has no reloads:
+// Pacemaker 2.1.5 stores them there as starts.
 func logged(t *testing.T, node *lab.Node, resource string) map[string]int {
 	t.Helper()
 	count := map[string]int{}
@@ -264,14 +265,14 @@ func setParameter(t *testing.T, node *lab.Node, name, value string) {
 	node.Run(t, "crm_resource", "--resource", "web-ipvs", "--set-parameter", name, "--parameter-value", value)
 }
 
-// stop ends a resource as "crm resource stop" does, ten times faster in the guest.
+// stop stops a resource as "crm resource stop" does, but ten times faster in the guest.
 func stop(t *testing.T, node *lab.Node, resource string) {
 	t.Helper()
 	node.Run(t, "crm_resource", "--resource", resource, "--meta", "--set-parameter", "target-role", "--parameter-value", "Stopped")
 }
 
-// strayTable puts tables onto the passive node that nobody started there, an
-// equal and a different one, and lets the cluster look everywhere again.
+// strayTable adds tables on the passive node that no resource started, an equal and a different
+// one. Then it lets the cluster probe every node again.
 func strayTable(t *testing.T, s site) {
 	active, passive := s.active(t)
 	for _, stray := range []string{webTable, "-A -t 192.0.2.10:80 -s wlc\n-a -t 192.0.2.10:80 -r 192.0.2.99:80 -m -w 7\n"} {
@@ -291,7 +292,7 @@ func strayTable(t *testing.T, s site) {
 		if failed := s.FailedActions(t); len(failed) > 0 {
 			t.Errorf("failed actions: %+v", failed)
 		}
-		// A refresh forgets the history and finds the address running by a probe.
+		// A refresh deletes the history. A probe then finds the running address.
 		if after := history(t, active, "web-vip")["web-vip_start_0"]; after != "" && after != before {
 			t.Errorf("the address was restarted: %s, then %s", before, after)
 		}
@@ -325,8 +326,8 @@ location other-with-web other-ipvs inf: `+active.Name+`
 	s.serves(t, webTable)
 }
 
-// lostTable deletes the table by hand: the next monitor reports it and the
-// cluster puts it back, without losing the node's other resources for good.
+// lostTable deletes the table manually. The next monitor reports the loss and the cluster restores
+// the table. The node's other resources must run again afterwards.
 func lostTable(t *testing.T, s site) {
 	active, _ := s.active(t)
 	active.Run(t, "ipvsadm", "-C")
@@ -346,7 +347,7 @@ func lostTable(t *testing.T, s site) {
 	s.serves(t, webTable)
 }
 
-// clear removes what a step configured.
+// clear removes the configuration of a step.
 func (s site) clear(t *testing.T) {
 	t.Helper()
 	node := s.Node("director1")
@@ -375,9 +376,9 @@ func pcsGroup(t *testing.T, s site) {
 	s.serves(t, webTable)
 }
 
-// guiGroup loads the cluster information base of heartbeat 2 in crm/examples, as
-// the style sheet beside it spells it for Pacemaker: with crm into what the
-// cluster has, and with cibadmin instead of what it has.
+// guiGroup loads heartbeat 2's cluster information base of crm/examples, after the style sheet in
+// the same directory has translated it for Pacemaker. With crm it adds it to the configuration of
+// the cluster, and with cibadmin it replaces the configuration.
 func guiGroup(t *testing.T, s site) {
 	xml, err := exec.Command("xsltproc", "../../crm/examples/heartbeat2.xsl", "../../crm/examples/hb_gui.xml").Output()
 	if err != nil {
@@ -403,8 +404,8 @@ func guiGroup(t *testing.T, s site) {
 	}
 }
 
-// oneFile uses config=, with a file that director2 lacks: it has to say so and
-// leave the service to director1.
+// oneFile uses config= with a file that director2 lacks. director2 must report that, and director1
+// must run the service.
 func oneFile(t *testing.T, s site) {
 	s.clear(t)
 	const file = "virtual=192.0.2.10:80\n\treal=192.0.2.21:80 gate\n\treal=192.0.2.22:80 gate\n\tscheduler=rr\n"

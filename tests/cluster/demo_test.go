@@ -12,7 +12,7 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// TestDemo tells the story of make demo, a line for each step that held.
+// TestDemo runs the steps of make demo, and prints a line for each step that succeeded.
 func TestDemo(t *testing.T) {
 	d := &demo{began: time.Now()}
 	s := newSite(t)
@@ -26,17 +26,17 @@ func TestDemo(t *testing.T) {
 	d.director.Host.WaitTable(t, minute, bothIn)
 	d.say("crm configure load: group web-ipvs web-vip web-health runs on director1")
 	d.show(t)
-	d.say("the client asks six times: %s", d.ask(t, s, 6, "rs1", "rs2"))
+	d.say("the client asks six times: %s", d.replies(t, s, 6, "rs1", "rs2"))
 
 	d.checks(t, s)
 	took := d.after(t, func() { d.director.Run(t, "ipvsadm", "-C") }, bothIn)
-	d.say("ipvsadm -C by hand: the whole table is back after %s: %s", took, d.ask(t, s, 6, "rs1", "rs2"))
+	d.say("ipvsadm -C by hand: the whole table is back after %s: %s", took, d.replies(t, s, 6, "rs1", "rs2"))
 
 	began := time.Now()
 	s.Standby(t, "director1", true)
 	s.WaitRunning(t, minute, "web-health", "director2")
 	d.director = s.Node("director2")
-	d.say("node standby director1: director2 has taken over after %s: %s", seconds(time.Since(began)), d.ask(t, s, 6, "rs1", "rs2"))
+	d.say("node standby director1: director2 has taken over after %s: %s", seconds(time.Since(began)), d.replies(t, s, 6, "rs1", "rs2"))
 	s.Standby(t, "director1", false)
 	s.WaitIdle(t)
 	s.nothingOn(t, s.Node("director1"))
@@ -47,7 +47,7 @@ func TestDemo(t *testing.T) {
 	s.Node("director2").Kill(t)
 	s.WaitRunning(t, minute, "web-health", "director1")
 	d.director = s.Node("director1")
-	d.say("director2 loses its power: director1 has taken over after %s: %s", seconds(time.Since(began)), d.ask(t, s, 6, "rs1", "rs2"))
+	d.say("director2 loses its power: director1 has taken over after %s: %s", seconds(time.Since(began)), d.replies(t, s, 6, "rs1", "rs2"))
 	s.Node("director2").Restart(t)
 	s.WaitOnline(t, "director1", "director2")
 	s.WaitIdle(t)
@@ -59,23 +59,23 @@ func TestDemo(t *testing.T) {
 	d.say("director2 is back as the spare; no action of any agent failed")
 }
 
-// checks is what the health daemon does while the cluster does nothing.
+// checks shows the work of the health daemon while the cluster is idle.
 func (d *demo) checks(t *testing.T, s site) {
 	t.Helper()
 	rs1, rs2 := s.topology.Host("rs1"), s.topology.Host("rs2")
 	took := d.after(t, func() { rs1.SetHealthy(t, false) }, firstOut)
-	d.say("the health page of rs1 is gone: weight 0 after %s: %s", took, d.ask(t, s, 4, "rs2"))
+	d.say("the health page of rs1 is gone: weight 0 after %s: %s", took, d.replies(t, s, 4, "rs2"))
 	took = d.after(t, func() { rs2.SetHealthy(t, false) }, sorryIn)
-	d.say("the health page of rs2 is gone, too: the sorry server is in after %s: %s", took, d.ask(t, s, 2, lab.SorryPage))
+	d.say("the health page of rs2 is gone, too: the sorry server is in after %s: %s", took, d.replies(t, s, 2, lab.SorryPage))
 	d.show(t)
 	took = d.after(t, func() { rs1.SetHealthy(t, true); rs2.SetHealthy(t, true) }, bothIn)
-	d.say("both pages are back: the web servers serve after %s: %s", took, d.ask(t, s, 6, "rs1", "rs2"))
+	d.say("both pages are back: the web servers serve after %s: %s", took, d.replies(t, s, 6, "rs1", "rs2"))
 }
 
-// demo is the narrator.
+// demo prints the steps.
 type demo struct {
 	began    time.Time
-	director *lab.Node // that serves
+	director *lab.Node // the director that serves
 }
 
 func (d *demo) say(format string, args ...any) {
@@ -91,7 +91,7 @@ func (d *demo) show(t *testing.T) {
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
 
-// after does something and waits for what becomes of the table.
+// after runs a step and waits for the table that must follow.
 func (d *demo) after(t *testing.T, do func(), table string) string {
 	t.Helper()
 	began := time.Now()
@@ -100,9 +100,8 @@ func (d *demo) after(t *testing.T, do func(), table string) string {
 	return seconds(time.Since(began))
 }
 
-// ask returns the answers of new connections; exactly the wanted servers have to be
-// among them.
-func (d *demo) ask(t *testing.T, s site, times int, want ...string) string {
+// replies returns the replies to new connections. They must come from exactly the wanted servers.
+func (d *demo) replies(t *testing.T, s site, times int, want ...string) string {
 	t.Helper()
 	var pages []string
 	get := func(limit time.Duration) (string, error) {
@@ -134,7 +133,7 @@ func (d *demo) ask(t *testing.T, s site, times int, want ...string) string {
 	return strings.Join(pages, " ")
 }
 
-// example is a file of crm/examples.
+// example returns a file of crm/examples.
 func example(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile("../../crm/examples/" + name)

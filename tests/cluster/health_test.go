@@ -16,7 +16,7 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// webConfig is the lab's file.
+// webConfig is the configuration file of the lab.
 func webConfig(quiescent string) string {
 	return strings.Replace(lab.LdirectordConfig, "quiescent=yes", "quiescent="+quiescent, 1)
 }
@@ -34,7 +34,7 @@ const (
 	sorryIn  = virtual + sorry + rs1out + rs2out
 )
 
-// writeConfig gives both directors the same ldirectord.cf.
+// writeConfig writes the same ldirectord.cf on both directors.
 func (s site) writeConfig(t *testing.T, text string) {
 	t.Helper()
 	for _, name := range []string{"director1", "director2"} {
@@ -42,13 +42,13 @@ func (s site) writeConfig(t *testing.T, text string) {
 	}
 }
 
-// quick is an example with monitors that do not let a test wait.
+// quick returns an example with short intervals of monitors, so that the test does not wait long.
 func quick(t *testing.T, name string) string {
 	t.Helper()
 	return strings.ReplaceAll(example(t, name), "interval=10s", "interval=2s")
 }
 
-// TestHealth has the health daemon inside the cluster.
+// TestHealth runs the health daemon in the cluster.
 func TestHealth(t *testing.T) {
 	s := newSite(t)
 	s.writeConfig(t, webConfig("yes"))
@@ -68,12 +68,13 @@ func TestHealth(t *testing.T) {
 		{"standbys of the constraints under load", constraints},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.test(t, s) }) {
-			t.FailNow() // what follows stands on it
+			t.FailNow() // the next steps depend on it
 		}
 	}
 }
 
-// unfailed demands that no action failed and no resource but the named ones has a fail count.
+// unfailed fails the test if an action failed, or if a resource has a fail count and is not one of
+// the named resources.
 func (s site) unfailed(t *testing.T) {
 	t.Helper()
 	if failed := s.FailedActions(t); len(failed) > 0 {
@@ -81,15 +82,14 @@ func (s site) unfailed(t *testing.T) {
 	}
 }
 
-// daemonPID is the process of directord on a node, in the node's own numbers.
+// daemonPID returns the pid of directord on a node, in the node's pid namespace.
 func daemonPID(t *testing.T, node *lab.Node) string {
 	t.Helper()
 	return strings.TrimSpace(node.Run(t, "cat", "/run/lvs-agents/directord/web-health.pid"))
 }
 
-// hurt does something to the daemon and waits until the cluster has started
-// another one that has a verdict on every server. All the time the address has
-// to stay, and the table to be as it is.
+// hurt harms the daemon, and waits until the cluster has started another daemon that has a verdict
+// on every server. In all that time the address must stay, and the table must not change.
 func (s site) hurt(t *testing.T, signal, table string, limit time.Duration, reason string) {
 	t.Helper()
 	node, _ := s.active(t)
@@ -124,7 +124,7 @@ func (s site) hurt(t *testing.T, signal, table string, limit time.Duration, reas
 	s.unfailed(t)
 }
 
-// verdicts is nil when a daemon other than the old one has a verdict on every server.
+// verdicts returns nil when another daemon than the old one has a verdict on every server.
 func (s site) verdicts(t *testing.T, node *lab.Node, old string) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -157,12 +157,12 @@ func killedDaemonRemoved(t *testing.T, s site) {
 	node.Host.WaitTable(t, minute, bothIn)
 }
 
-// stoppedDaemon is one that hangs: its socket takes connections still.
+// stoppedDaemon stops the daemon with a signal. The kernel still accepts connections to its socket.
 func stoppedDaemon(t *testing.T, s site) {
 	s.hurt(t, "-STOP", bothIn, 2*minute, "more than 10 s means that it hangs")
 }
 
-// byHand is what an administrator may do to the table.
+// byHand makes manual changes of the table, as an administrator can make them.
 func byHand(t *testing.T, s site) {
 	node, _ := s.active(t)
 	const foreign = "-A -f 9 -s sh\n"
@@ -176,14 +176,14 @@ func byHand(t *testing.T, s site) {
 		node.Run(t, "sh", "-c", change.script)
 		took := node.Host.WaitTable(t, minute, change.want)
 		t.Logf("%s: healed after %v", change.name, took)
-		if os.Getenv("LAB_EXACT") != "" && took > 2*time.Second { // make soak has the machine for itself
+		if os.Getenv("LAB_EXACT") != "" && took > 2*time.Second { // make soak runs alone on the machine
 			t.Errorf("%s: healed too late", change.name)
 		}
 	}
 	s.monitorsPass(t)
 }
 
-// monitorsPass runs every monitor once more than the cluster does.
+// monitorsPass runs every monitor once more, in addition to the cluster's monitors.
 func (s site) monitorsPass(t *testing.T) {
 	t.Helper()
 	node, _ := s.active(t)
@@ -215,11 +215,12 @@ func editedFile(t *testing.T, s site) {
 	s.monitorsPass(t)
 }
 
-// pageTimeout of a client is shorter than any take-over here. Who waits longer is
-// reset, if its connection is open in that moment (docs/adr/0022-take-over-without-synchronisation.md).
+// pageTimeout is a client's time limit for one page. It is shorter than any take-over here. If a
+// client waits longer with an open connection, the new director resets it:
+// docs/adr/0022-take-over-without-synchronisation.md.
 const pageTimeout = 500 * time.Millisecond
 
-// standbys moves everything to the other director and back while clients ask.
+// standbys moves all resources to the other director and back while clients send requests.
 func standbys(t *testing.T, s site) {
 	load := s.topology.Host("client").Load(t, 4, "192.0.2.10:80", pageTimeout)
 	for range moves() {

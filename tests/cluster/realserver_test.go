@@ -8,9 +8,8 @@ import (
 	"testing"
 )
 
-// realServers runs the clone of crm/examples on the nodes whose attribute says
-// so, beside the group: on one, on both, on none. Its second monitor sends
-// packets.
+// realServers runs the clone of crm/examples next to the group, on the nodes that have the
+// attribute: on one node, on both, on none. Its second monitor sends packets.
 func realServers(t *testing.T, s site) {
 	text, err := os.ReadFile("../../crm/examples/realserver.crm")
 	if err != nil {

@@ -21,7 +21,7 @@ func TestOCFTesterPassesVip(t *testing.T) {
 	}
 }
 
-// examples are the files below crm/examples with one ending.
+// examples returns the files below crm/examples with an extension.
 func examples(t *testing.T, ending string) []string {
 	t.Helper()
 	files, err := filepath.Glob("../../crm/examples/*" + ending)
@@ -31,7 +31,7 @@ func examples(t *testing.T, ending string) []string {
 	return files
 }
 
-// load puts an example into an empty CIB and returns the CIB's file.
+// load loads an example into an empty CIB and returns the CIB's file.
 func load(t *testing.T, example string) string {
 	t.Helper()
 	cib := filepath.Join(t.TempDir(), "cib.xml")
@@ -40,8 +40,8 @@ func load(t *testing.T, example string) string {
 		t.Fatal(err)
 	}
 	t.Setenv("CIB_file", cib)
-	// The examples leave fencing to the administrator; without it crm_verify
-	// refuses every configuration.
+	// The examples do not configure fencing, which is the administrator's decision. Without fencing
+	// crm_verify refuses every configuration.
 	mustCommand(t, "crm", "-F", "configure", "property", "stonith-enabled=false")
 	if strings.HasSuffix(example, ".crm") {
 		mustCommand(t, "crm", "-F", "configure", "load", "update", example)
@@ -74,27 +74,27 @@ func TestExamplesLoadAndVerify(t *testing.T) {
 				}
 			}
 			if strings.Contains(string(text), `name="no-quorum-policy"`) {
-				t.Error("no-quorum-policy is not the examples' business")
+				t.Error("an example sets no-quorum-policy")
 			}
 		})
 	}
 }
 
-// forServers tells the examples for real servers from those for directors.
+// forServers reports whether an example is for real servers and not for directors.
 func forServers(example string) bool {
 	return strings.HasPrefix(filepath.Base(example), "realserver")
 }
 
-// TestRealServersRunWhereTheyShall asks the scheduler where the clone starts: on
-// nodes whose attribute says so.
-func TestRealServersRunWhereTheyShall(t *testing.T) {
+// TestCloneRunsOnlyOnRealServers reads from the scheduler where the clone starts. It must start
+// only on nodes with the attribute.
+func TestCloneRunsOnlyOnRealServers(t *testing.T) {
 	for _, ending := range []string{".crm", ".pcs"} {
 		cib := load(t, "../../crm/examples/realserver"+ending)
 		out := mustCommand(t, "crm_simulate", "-x", cib, "-S", "--node-up", "director1", "--node-up", "rs1", "--node-up", "rs2", "--quorum", "true")
 		if strings.Contains(out, "start on rs1") {
 			t.Errorf("%s: it starts without the attribute:\n%s", ending, out)
 		}
-		for _, node := range []string{"rs1", "rs2"} { // an attribute needs the node in the CIB
+		for _, node := range []string{"rs1", "rs2"} { // a node must be in the CIB before it can have an attribute
 			mustCommand(t, "cibadmin", "--create", "--scope", "nodes", "--xml-text", `<node id="`+node+`" uname="`+node+`"/>`)
 			mustCommand(t, "crm_attribute", "--type", "nodes", "--node", node, "--name", "role", "--update", "web")
 		}
@@ -110,8 +110,8 @@ func TestRealServersRunWhereTheyShall(t *testing.T) {
 	}
 }
 
-// TestExamplesStartTableBeforeAddress asks the scheduler itself, for both
-// spellings of each example.
+// TestExamplesStartTableBeforeAddress reads the order from the scheduler, for both forms of each
+// example.
 func TestExamplesStartTableBeforeAddress(t *testing.T) {
 	for _, example := range append(examples(t, ".crm"), examples(t, ".pcs")...) {
 		if forServers(example) {

@@ -37,7 +37,7 @@ type cibPair struct {
 	Value string `xml:"value,attr"`
 }
 
-// groupOf is the resources of a CIB's group in lines.
+// groupOf returns the resources of a CIB's group, one per line.
 func groupOf(t *testing.T, cib string) string {
 	t.Helper()
 	text, err := os.ReadFile(cib)
@@ -59,7 +59,7 @@ func groupOf(t *testing.T, cib string) string {
 			inner = append(inner, "  "+param.Name+"="+param.Value)
 		}
 		for _, op := range p.Ops {
-			if op.Name == "start" || op.Name == "stop" || op.Name == "monitor" { // pcs adds all that the agent has
+			if op.Name == "start" || op.Name == "stop" || op.Name == "monitor" { // pcs adds all operations of the agent
 				inner = append(inner, fmt.Sprintf("  %s interval=%s timeout=%s", op.Name, strings.TrimSuffix(op.Interval, "s"), op.Timeout))
 			}
 		}
@@ -68,7 +68,7 @@ func groupOf(t *testing.T, cib string) string {
 	return strings.Join(lines, "\n")
 }
 
-// translate makes a CIB of Pacemaker from one of heartbeat 2.
+// translate converts a CIB of heartbeat 2 to a CIB of Pacemaker.
 func translate(t *testing.T, cib string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "pacemaker.xml")
@@ -98,7 +98,7 @@ func TestGroupOfTheGUILoads(t *testing.T) {
 			t.Setenv("CIB_file", file)
 			mustCommand(t, "crm", "-F", "configure", "property", "stonith-enabled=false")
 			mustCommand(t, command[0], command[1:]...)
-			mustCommand(t, "crm_attribute", "--name", "stonith-enabled", "--update", "false") // which replacing has lost
+			mustCommand(t, "crm_attribute", "--name", "stonith-enabled", "--update", "false") // the replacement has deleted the option
 			mustCommand(t, "cibadmin", "--upgrade", "--force")
 			mustCommand(t, "crm_verify", "-VV", "-x", file)
 			out := mustCommand(t, "crm_simulate", "-x", file, "-S", "--node-up", "director1", "--node-up", "director2", "--quorum", "true")
@@ -114,8 +114,8 @@ func TestGroupOfTheGUILoads(t *testing.T) {
 	}
 }
 
-// TestTranslationOfHeartbeat2 has what other clusters of heartbeat 2 have beside
-// the example: options as attributes, master_slave, constraints, plain ids.
+// TestTranslationOfHeartbeat2 translates parts that the example does not have: options as
+// attributes, master_slave, constraints, plain ids.
 func TestTranslationOfHeartbeat2(t *testing.T) {
 	const old = `<cib admin_epoch="3" epoch="9" num_updates="1"><configuration>
 <crm_config><cluster_property_set id="o"><attributes><nvpair id="1" name="no_quorum_policy" value="stop"/></attributes></cluster_property_set></crm_config>
@@ -156,8 +156,8 @@ func TestTranslationOfHeartbeat2(t *testing.T) {
 	}
 }
 
-// TestScripts calls the four scripts as heartbeat does, as links to the installed
-// agents: they know themselves by their names.
+// TestScripts calls the four scripts as heartbeat does. They are links to the installed agents,
+// which recognise the scripts by the name.
 func TestScripts(t *testing.T) {
 	root := t.TempDir()
 	mustCommand(t, "make", "-s", "-C", "../..", "install-heartbeat", "DESTDIR="+root)

@@ -1,7 +1,6 @@
-// Package clustertools tests installed copies of the agents with the programs that
-// administrators and clusters run on them: ocf-tester, crm, pcs, crm_resource,
-// xmllint, man. It needs root and what tests/install installs, but no IPVS, and
-// runs in namespaces of its own.
+// Package clustertools tests installed copies of the agents with the programs of administrators and
+// clusters: ocf-tester, crm, pcs, crm_resource, xmllint, man. It needs root and the programs of
+// tests/install, but no IPVS. It runs in new namespaces.
 package clustertools
 
 import (
@@ -21,8 +20,8 @@ const agentDir = "/usr/lib/ocf/resource.d/lvs"
 
 func TestMain(m *testing.M) { os.Exit(lab.Sandbox(m, furnish)) }
 
-// furnish installs the agents where they belong, over a copy of the other
-// providers, and makes the network.
+// furnish installs the agents at their usual paths, over a copy of the other providers, and creates
+// the network.
 func furnish() error {
 	const script = `
 set -e
@@ -61,7 +60,7 @@ ip addr add 2001:db8::11/64 dev eth0 nodad
 	return nil
 }
 
-// agents are the names below agents/, which are those of the binaries.
+// agents are the names of the directories in agents/. The binaries have the same names.
 func agents() []string {
 	entries, err := os.ReadDir("../../agents")
 	if err != nil {
@@ -74,7 +73,7 @@ func agents() []string {
 	return names
 }
 
-// command runs a program and returns what it printed on both outputs.
+// command runs a program and returns its output on both outputs.
 func command(t *testing.T, name string, args ...string) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)

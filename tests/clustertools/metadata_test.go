@@ -73,7 +73,7 @@ func TestCrmAndPcsDescribeEveryParameter(t *testing.T) {
 	}
 }
 
-// document is the meta-data as a tool reads it.
+// document is the meta-data as a tool parses it.
 type document struct {
 	Version    string      `xml:"version"`
 	Parameters []parameter `xml:"parameters>parameter"`
@@ -113,10 +113,10 @@ func parse(t *testing.T, agent string) document {
 	return d
 }
 
-// TestMetadataKeepsHbGuisRules: its parser (mgmt client, Python 2) cannot run
-// here. It takes the first text child of the first matching element and dies of
-// an empty version, of a parameter without content and of a description that
-// starts with an element; it reads unique, not unique-group.
+// TestMetadataKeepsHbGuisRules checks the meta-data by the rules of hb_gui's parser (mgmt client,
+// Python 2), which cannot run here. The parser uses the first text child of the first matching
+// element. It crashes on an empty version, a parameter without content, and a description that
+// begins with an element. It reads unique, not unique-group.
 func TestMetadataKeepsHbGuisRules(t *testing.T) {
 	for _, agent := range agents() {
 		d := parse(t, agent)
@@ -157,7 +157,7 @@ func TestManPagesRenderWithoutWarnings(t *testing.T) {
 	}
 }
 
-// words are those of a page as a person sees it.
+// words returns the visible text of a page.
 func words(t *testing.T, page string) []string {
 	t.Helper()
 	return strings.FieldsFunc(mustCommand(t, "sh", "-c", "MANWIDTH=200 man -l ../../docs/man/"+page+" | col -b"), func(r rune) bool { return strings.ContainsRune(" \t\n,=", r) })
@@ -174,7 +174,7 @@ func TestManPagesShowEveryParameter(t *testing.T) {
 	}
 }
 
-// TestManPagesShowEveryOption of what the programs themselves say.
+// TestManPagesShowEveryOption compares each page with the help text of its program.
 func TestManPagesShowEveryOption(t *testing.T) {
 	for _, test := range []struct{ page, asked, want string }{
 		{"directord.8", "directord --help", "--foreground"},

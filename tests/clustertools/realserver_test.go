@@ -10,7 +10,7 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// settings is what realserver changes, as other programs show it.
+// settings returns the settings that realserver changes, as other programs print them.
 func settings(t *testing.T) string {
 	t.Helper()
 	return mustCommand(t, "sh", "-ec", `ip -o addr; ip route show table all; ip -6 route show table all; nft list tables | grep -v 'arp filter$' || true
@@ -38,7 +38,7 @@ func TestOCFTesterPassesRealserver(t *testing.T) {
 	}
 }
 
-// lvsrs installs the command with the files of its service, and a real server.
+// lvsrs installs the command, the files of its service, and the configuration of a real server.
 func lvsrs(t *testing.T) (command string) {
 	t.Helper()
 	command = filepath.Join(t.TempDir(), "lvsrs")
@@ -72,8 +72,7 @@ func TestInitScript(t *testing.T) {
 	}
 }
 
-// TestUnit lets systemd judge the unit, and runs its commands with the privileges
-// that it leaves them.
+// TestUnit verifies the unit with systemd, and runs its commands with the privileges of the unit.
 func TestUnit(t *testing.T) {
 	command, before := lvsrs(t), settings(t)
 	text, err := os.ReadFile("../../cmd/realserver/lvsrs@.service")
@@ -85,7 +84,7 @@ func TestUnit(t *testing.T) {
 	if err := os.WriteFile(unit, []byte(here), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if out := mustCommand(t, "systemd-analyze", "verify", "--man=no", unit); strings.Contains(out, "lvsrs") { // it also judges what the unit wants
+	if out := mustCommand(t, "systemd-analyze", "verify", "--man=no", unit); strings.Contains(out, "lvsrs") { // it also verifies the units that this unit wants
 		t.Errorf("systemd-analyze verify: %s", out)
 	}
 	for _, name := range []string{"ExecStart=", "ExecStop="} {

@@ -1,5 +1,5 @@
-// Package health tests the health daemon as a program on a kernel with IPVS,
-// with nginx as real servers and without a cluster.
+// Package health tests the health daemon as a program on a kernel with IPVS, with nginx as real
+// servers and without a cluster.
 package health
 
 import (
@@ -32,13 +32,13 @@ type director struct {
 	log      string
 }
 
-// story is a how-to's configuration with a log file.
+// story is the configuration of a common how-to, with a log file.
 func (d director) story(quiescent string) string {
 	settings := fmt.Sprintf("quiescent=%s\nlogfile=%q\n", quiescent, d.log)
 	return strings.Replace(lab.LdirectordConfig, "quiescent=yes\n", settings, 1)
 }
 
-// newDirector has two real servers, rs1 and rs2, that serve the VIP.
+// newDirector returns a director with two real servers, rs1 and rs2, that serve the VIP.
 func newDirector(t *testing.T, quiescent string) director {
 	t.Helper()
 	d := newBareDirector(t, quiescent)
@@ -46,7 +46,7 @@ func newDirector(t *testing.T, quiescent string) director {
 	return d
 }
 
-// newBareDirector has no real servers yet.
+// newBareDirector returns a director without real servers.
 func newBareDirector(t *testing.T, quiescent string) director {
 	t.Helper()
 	lab.Require(t, "ipvsadm", "nginx")
@@ -54,7 +54,7 @@ func newBareDirector(t *testing.T, quiescent string) director {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The path of a unix socket has 107 characters at most.
+	// The path of a unix socket can have 107 characters.
 	state, err := os.MkdirTemp("", "lvs")
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +66,7 @@ func newBareDirector(t *testing.T, quiescent string) director {
 	}
 	t.Cleanup(func() {
 		if pid := d.pid(); pid != 0 {
-			_ = syscall.Kill(pid, syscall.SIGKILL) // gone already
+			_ = syscall.Kill(pid, syscall.SIGKILL) // the process can have ended
 		}
 		_ = os.RemoveAll(state)
 		if t.Failed() {
@@ -85,7 +85,7 @@ func (d director) write(t *testing.T, text string) {
 }
 
 func (d director) logText() string {
-	text, _ := os.ReadFile(d.log) // empty says it all
+	text, _ := os.ReadFile(d.log) // the test fails on an empty log
 	return string(text)
 }
 
@@ -96,7 +96,7 @@ func (d director) run(t *testing.T, environ []string, name string, args ...strin
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.WaitDelay = 5 * time.Second
-	// Version 0.1 knows HA_RSCTMP alone; with both, every version has the same directory.
+	// Version 0.1 reads only HA_RSCTMP. With both variables, every version uses the same directory.
 	cmd.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HA_RSCTMP=" + d.state,
 		"LVS_AGENTS_STATE_DIR=" + d.state + "/lvs-agents"}, environ...)
 	var out bytes.Buffer
@@ -120,7 +120,7 @@ func (d director) directord(t *testing.T, want int, action string) string {
 	return out
 }
 
-// agent runs an action of a resource; words are NAME=value parameters.
+// agent runs an action of a resource. words are parameters of the form NAME=value.
 func (d director) agent(t *testing.T, want int, agent, id, action string, words ...string) string {
 	t.Helper()
 	code, out := d.agentCode(t, agent, id, action, words...)
@@ -139,7 +139,7 @@ func (d director) agentCode(t *testing.T, agent, id, action string, words ...str
 	return d.run(t, environ, filepath.Join(d.bin, agent), action)
 }
 
-// pid is the daemon's, 0 for none.
+// pid returns the pid of the daemon, 0 if no daemon runs.
 func (d director) pid() int {
 	files, _ := filepath.Glob(filepath.Join(d.state, "lvs-agents/directord/*.pid"))
 	for _, file := range files {
@@ -159,7 +159,7 @@ func (d director) table(t *testing.T) string {
 	return strings.Join(lines, "")
 }
 
-// waitTable waits for a table and tells how long that took.
+// waitTable waits for a table and returns the duration of the wait.
 func (d director) waitTable(t *testing.T, limit time.Duration, want string) time.Duration {
 	t.Helper()
 	began := time.Now()
@@ -181,7 +181,7 @@ const (
 	rs2out   = "-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 0\n"
 )
 
-// TestStory is seed 003's on one director, with the daemon alone.
+// TestStory has the steps of a common how-to on one director, with only the daemon.
 func TestStory(t *testing.T) {
 	d := newDirector(t, "yes")
 	first, second := d.topology.Host("rs1"), d.topology.Host("rs2")
@@ -230,7 +230,8 @@ func TestStory(t *testing.T) {
 	}
 }
 
-// TestKilledDaemonChangesNothing also after it is started again, with one server out.
+// TestKilledDaemonChangesNothing kills the daemon and starts it again. The table must not change,
+// even with one server out.
 func TestKilledDaemonChangesNothing(t *testing.T) {
 	for quiescent, want := range map[string]string{"yes": service + rs1out + rs2, "no": service + rs2} {
 		t.Run(quiescent, func(t *testing.T) {
@@ -266,8 +267,8 @@ func TestKilledDaemonChangesNothing(t *testing.T) {
 	}
 }
 
-// TestAgents has the services in an ipvs resource and the checks in a health
-// resource, both with the same file.
+// TestAgents has the services in an ipvs resource and the checks in a health resource, both with
+// the same file.
 func TestAgents(t *testing.T) {
 	d := newDirector(t, "yes")
 	config := "config=" + d.config
@@ -302,7 +303,7 @@ func TestAgents(t *testing.T) {
 	if out := d.agent(t, 0, "ipvs", "web-ipvs", "start", config); !strings.Contains(out, "-r 192.0.2.21:80 was bad less than 1m0s ago") {
 		t.Error(out)
 	}
-	d.waitTable(t, 0, service+rs1out+rs2) // by the last verdicts
+	d.waitTable(t, 0, service+rs1out+rs2) // from the last verdicts
 	d.agent(t, 0, "ipvs", "web-ipvs", "monitor", config)
 	d.agent(t, 0, "health", "web-health", "start", config)
 	d.waitTable(t, 0, service+rs1out+rs2)
@@ -326,7 +327,7 @@ func TestAgents(t *testing.T) {
 	if err := syscall.Kill(d.pid(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	// Not yet a failure: tests/cluster waits for the one that it becomes.
+	// This is not a failure yet. tests/cluster waits for the failure that follows.
 	if out := d.agent(t, 0, "health", "web-health", "monitor", config); !strings.Contains(out, "does not answer") {
 		t.Error(out)
 	}
@@ -341,7 +342,7 @@ func TestAgents(t *testing.T) {
 	d.agent(t, 7, "health", "web-health", "monitor", config)
 }
 
-// TestInline has the whole configuration in parameters, and every server silent.
+// TestInline has the complete configuration in parameters, and every server is silent.
 func TestInline(t *testing.T) {
 	d := newDirector(t, "no")
 	params := []string{"ipvs=web-ipvs", "checktype=negotiate", "request=.health.html", "receive=OK", "checkinterval=1",
@@ -361,7 +362,7 @@ func TestInline(t *testing.T) {
 		t.Error(out)
 	}
 	if took := time.Since(began); took > 20*time.Second {
-		t.Errorf("every server silent: the status says so after %v", took)
+		t.Errorf("every server silent: the status reports it after %v", took)
 	}
 	d.topology.Host("rs1").Heal(t)
 	d.topology.Host("rs2").Heal(t)
@@ -388,9 +389,9 @@ func TestOCFTesterPassesHealth(t *testing.T) {
 	}
 }
 
-// TestStoppedServerIsOutSoon is loose: what it takes is judged by make bench.
+// TestStoppedServerIsOutSoon has a loose limit. make bench measures the time.
 func TestStoppedServerIsOutSoon(t *testing.T) {
-	const limit = 3 * time.Second // of 1 s between two checks
+	const limit = 3 * time.Second // 1 s between two checks, and reserve
 	d := newDirector(t, "yes")
 	d.directord(t, 0, "start")
 	d.WaitTable(t, 10*time.Second, service+rs1+rs2)

@@ -13,8 +13,8 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// TestBadInput changes the file of a running daemon. What cannot be used is named in
-// the status and in the log, and what ran before goes on.
+// TestBadInput changes the file of a running daemon. The status and the log must name the unusable
+// parts, and the daemon must continue with the earlier configuration.
 func TestBadInput(t *testing.T) {
 	d := newDirector(t, "yes")
 	good := d.story("yes")
@@ -68,7 +68,7 @@ func TestBadInput(t *testing.T) {
 			t.Error(out)
 		}
 		d.WaitTable(t, 10*time.Second, service+"-A -t 192.0.2.11:80 -s rr\n"+rs1+rs2+"-a -t 192.0.2.11:80 -r 127.0.0.1:80 -g -w 1\n")
-		lab.Wait(t, 30*time.Second, "the reason", func() error { // which comes with the first verdict
+		lab.Wait(t, 30*time.Second, "the reason", func() error { // which is logged with the first verdict
 			if out := d.status(t); !strings.Contains(out, `receive "(*SKIP)" cannot be used`) {
 				return errors.New(out)
 			}
@@ -84,7 +84,7 @@ func (d director) status(t *testing.T) string {
 	return out
 }
 
-// says waits until both the status and the log have a text.
+// says waits until both the status and the log contain a text.
 func (d director) says(t *testing.T, want string) {
 	t.Helper()
 	lab.Wait(t, 30*time.Second, want, func() error {
@@ -98,7 +98,7 @@ func (d director) says(t *testing.T, want string) {
 	})
 }
 
-// TestPasswordIsNowhere looks at everything that a daemon shows of itself.
+// TestPasswordIsNowhere searches everything that a daemon shows of its configuration.
 func TestPasswordIsNowhere(t *testing.T) {
 	const secret = "hunter2"
 	d := newDirector(t, "yes")
@@ -132,7 +132,7 @@ func TestPasswordIsNowhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(seen, "has changed on disk") || !strings.Contains(seen, "# lvs-agents record") || !strings.Contains(seen, "--id=web-health") {
-		t.Errorf("not everything was looked at:\n%s", seen)
+		t.Errorf("a source is missing:\n%s", seen)
 	}
 	if strings.Contains(seen, secret) {
 		t.Errorf("the password is in:\n%s", seen)
@@ -146,9 +146,9 @@ func TestPasswordIsNowhere(t *testing.T) {
 	}
 }
 
-// TestDaemonThatNobodyFinds ends by itself, and leaves the table and the next
-// daemon alone.
-func TestDaemonThatNobodyFinds(t *testing.T) {
+// TestDaemonWithoutItsStateDirectory removes the state directory of a running daemon. The daemon
+// must exit on its own, without touching the table or the next daemon.
+func TestDaemonWithoutItsStateDirectory(t *testing.T) {
 	d := newDirector(t, "yes")
 	d.directord(t, 0, "start")
 	d.WaitTable(t, 10*time.Second, service+rs1+rs2)
@@ -159,7 +159,7 @@ func TestDaemonThatNobodyFinds(t *testing.T) {
 	d.directord(t, 0, "start")
 	lab.Wait(t, 30*time.Second, "end of the first daemon", func() error {
 		if _, err := os.Stat(fmt.Sprintf("/proc/%d/exe", lost)); err == nil {
-			return fmt.Errorf("process %d lives", lost)
+			return fmt.Errorf("process %d still runs", lost)
 		}
 		return nil
 	})

@@ -15,17 +15,17 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// steps are what is done in every order, as in tests/states. The daemon by hand has the
-// name of its file.
+// steps are the actions that the test makes in every order, as in tests/states. The manually
+// started daemon has the name of its file.
 var steps = []string{
 	"ipvs start", "ipvs stop", "ipvs reload-agent", "health start", "health stop", "health kill", "health reload",
 	"directord start", "directord stop", "directord kill", "directord reload",
 }
 
-// daemons are the ids of the two.
+// daemons are the ids of the two daemons.
 var daemons = map[string]string{"health": "web-health", "directord": "web"}
 
-// do makes a step; one that is refused changes nothing.
+// do makes a step. A step that is refused changes nothing.
 func (d director) do(t *testing.T, step string) (code int) {
 	t.Helper()
 	who, what, _ := strings.Cut(step, " ")
@@ -35,7 +35,7 @@ func (d director) do(t *testing.T, step string) (code int) {
 		if pid := d.pidOf(daemons[who]); pid > 1 && syscall.Kill(pid, signal) == nil && what == "kill" {
 			lab.Wait(t, 5*time.Second, "end", func() error {
 				if lives, err := control.Lives(d.stateDir(), daemons[who]); err != nil || lives {
-					return fmt.Errorf("it lives: %w", err)
+					return fmt.Errorf("the daemon still runs: %w", err)
 				}
 				return nil
 			})
@@ -51,18 +51,18 @@ func (d director) do(t *testing.T, step string) (code int) {
 
 func (d director) stateDir() string { return filepath.Join(d.state, "lvs-agents") }
 
-// pidOf is the process of one daemon, 0 for none.
+// pidOf returns the pid of one daemon, 0 if it does not run.
 func (d director) pidOf(id string) int {
 	text, err := os.ReadFile(control.PIDFile(d.stateDir(), id))
 	if err != nil {
 		return 0
 	}
-	pid, _ := strconv.Atoi(strings.TrimSpace(string(text))) // 0 while it ends
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(text))) // 0 while the daemon exits
 	return pid
 }
 
-// settle waits until the daemons that live hold their services and have checked them, or
-// could have done so.
+// settle waits until the running daemons hold their services and have checked them, or have had
+// enough time for it.
 func (d director) settle(t *testing.T) {
 	t.Helper()
 	limit := time.Now().Add(3 * time.Second)
@@ -78,7 +78,7 @@ func (d director) settle(t *testing.T) {
 	}
 }
 
-// key is the table, the records and the daemons: what decides about the future.
+// key returns the facts that decide the future: the table, the records and the daemons.
 func (d director) key(t *testing.T) string {
 	t.Helper()
 	key := d.table(t)
@@ -101,8 +101,8 @@ func (d director) key(t *testing.T) string {
 	return key
 }
 
-// wrong is what monitors say that is not so; empty for nothing. One of two real servers
-// is down.
+// wrong returns the false statements of the monitors; empty if all are true. In this test one real
+// server of two is down.
 func (d director) wrong(t *testing.T, checked bool) string {
 	t.Helper()
 	table := d.table(t)
@@ -112,7 +112,7 @@ func (d director) wrong(t *testing.T, checked bool) string {
 	}
 	code, out := d.run(t, nil, filepath.Join(d.bin, "lvsctl"), "status")
 	if admits := code == 1 && strings.Contains(out, "not balanced: "); served || admits {
-		return "" // for the others the daemon has ten seconds
+		return "" // the daemon has ten seconds for the other services
 	}
 	if code, out := d.agentCode(t, "health", "web-health", "monitor", "config="+d.config); code == 0 {
 		return "health monitor 0 " + out
@@ -123,8 +123,8 @@ func (d director) wrong(t *testing.T, checked bool) string {
 	return ""
 }
 
-// TestEveryOrder goes through all orders of up to three steps. Those that come to the
-// same are followed once.
+// TestEveryOrder runs all orders of up to three steps. If several orders lead to equal situations,
+// the test continues only one of them.
 func TestEveryOrder(t *testing.T) {
 	const length = 3
 	d := newDirector(t, "yes")
@@ -163,14 +163,14 @@ func TestEveryOrder(t *testing.T) {
 	t.Logf("%d situations, %d orders followed", len(seen), tried)
 }
 
-// idle reports whether a step is about a daemon that was never started. Those are for
-// tests/states, which is a thousand times as fast.
+// idle reports whether a step is for a daemon that was never started. tests/states covers these
+// orders, a thousand times as fast.
 func idle(before []string, step string) bool {
 	who, what, _ := strings.Cut(step, " ")
 	return who != "ipvs" && what != "start" && !slices.Contains(before, who+" start")
 }
 
-// clear stops everything, which has to leave nothing.
+// clear stops everything. Nothing must remain.
 func (d director) clear(t *testing.T, order []string) {
 	t.Helper()
 	for _, stop := range []string{"health stop", "directord stop", "ipvs stop"} {

@@ -14,7 +14,7 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// unwatched is the story without autoreload, and without a fallback.
+// unwatched is the story's configuration without autoreload and without a fallback.
 func (d director) unwatched(quiescent string) string {
 	text := strings.Replace(d.story(quiescent), "autoreload=yes\n", "", 1)
 	return strings.Replace(text, "\tfallback=127.0.0.1:80 gate\n", "", 1)
@@ -26,7 +26,7 @@ func (d director) shown(t *testing.T) (int, string) {
 	return d.run(t, nil, filepath.Join(d.bin, "lvsctl"), "status")
 }
 
-// killed ends the daemon without a chance to say so.
+// killed kills the daemon, so that the daemon cannot write that it ends.
 func (d director) killed(t *testing.T) {
 	t.Helper()
 	pid := d.pid()
@@ -41,9 +41,9 @@ func (d director) killed(t *testing.T) {
 	})
 }
 
-// TestRestartedBeneathTheDaemon: the verdicts reach the table again, and a resource that
-// stays stopped is neither filled again nor called healthy.
-func TestRestartedBeneathTheDaemon(t *testing.T) {
+// TestRestartOfIPVSWhileTheDaemonRuns checks that verdicts reach the table again. If the resource
+// stays stopped, the daemon must not add destinations and health must not report success.
+func TestRestartOfIPVSWhileTheDaemonRuns(t *testing.T) {
 	d := newDirector(t, "yes")
 	d.write(t, d.unwatched("yes"))
 	config := "config=" + d.config
@@ -68,7 +68,7 @@ func TestRestartedBeneathTheDaemon(t *testing.T) {
 		}
 		return nil
 	})
-	d.agent(t, 0, "health", "web-health", "monitor", config) // for now
+	d.agent(t, 0, "health", "web-health", "monitor", config) // the daemon has time left
 	lab.Wait(t, 30*time.Second, "failed monitor", func() error {
 		if code, out := d.agentCode(t, "health", "web-health", "monitor", config); code != 1 || !strings.Contains(out, reason) {
 			return fmt.Errorf("%d %s", code, out)
@@ -87,8 +87,9 @@ func TestRestartedBeneathTheDaemon(t *testing.T) {
 	})
 }
 
-// TestRecordRemovedBeneathTheDaemon that has no resource: it makes another.
-func TestRecordRemovedBeneathTheDaemon(t *testing.T) {
+// TestRecordRemovedWhileTheDaemonRuns removes the daemon's own record. The daemon must write
+// another one.
+func TestRecordRemovedWhileTheDaemonRuns(t *testing.T) {
 	d := newDirector(t, "yes")
 	d.write(t, d.unwatched("yes"))
 	d.directord(t, 0, "start")
@@ -106,7 +107,7 @@ func TestRecordRemovedBeneathTheDaemon(t *testing.T) {
 	d.waitTable(t, 8*time.Second, service+rs1+rs2out)
 	d.directord(t, 0, "status")
 
-	// Where it cannot make another, it does not balance, and says so.
+	// If the daemon cannot write another record, it does not balance, and reports that.
 	dir := filepath.Dir(records[0])
 	if err := errors.Join(os.Remove(records[0]), os.Remove(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
 		t.Fatal(err)
@@ -131,7 +132,7 @@ func TestRecordRemovedBeneathTheDaemon(t *testing.T) {
 	d.waitTable(t, 0, "")
 }
 
-// TestServiceWithoutAnOwner is never running with nothing behind it.
+// TestServiceWithoutAnOwner checks that an empty service without a daemon never counts as running.
 func TestServiceWithoutAnOwner(t *testing.T) {
 	d := newDirector(t, "yes")
 	config := "config=" + d.config
@@ -173,7 +174,7 @@ func TestServiceWithoutAnOwner(t *testing.T) {
 	}
 }
 
-// TestReloadReachesTheDaemon also with a service that is new.
+// TestReloadReachesTheDaemon reloads ipvs with changed services and with a new service.
 func TestReloadReachesTheDaemon(t *testing.T) {
 	d := newDirector(t, "yes")
 	before := d.unwatched("yes")
@@ -192,7 +193,7 @@ func TestReloadReachesTheDaemon(t *testing.T) {
 	d.agent(t, 0, "ipvs", "web-ipvs", "monitor", config)
 	d.agent(t, 0, "health", "web-health", "monitor", config)
 
-	// What the daemon alone refuses fails the reload with the reason.
+	// If only the daemon refuses the configuration, the reload fails with the daemon's reason.
 	if err := syscall.Kill(d.pid(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -204,7 +205,8 @@ func TestReloadReachesTheDaemon(t *testing.T) {
 	}
 }
 
-// TestDeadDaemonsClaimBlocksNoOther also when the health resource has another name.
+// TestDeadDaemonsClaimBlocksNoOther starts another daemon after a daemon has died, once with
+// another name of the health resource.
 func TestDeadDaemonsClaimBlocksNoOther(t *testing.T) {
 	d := newDirector(t, "yes")
 	config := "config=" + d.config

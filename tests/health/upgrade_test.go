@@ -12,10 +12,10 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// upgradable is a host whose programs stand in a directory of their own, as a package has them.
+// upgradable is a host with its programs in a separate directory, as a package installs them.
 type upgradable struct{ director }
 
-// newUpgradable gives the host the programs of the earlier commit that tests/before built.
+// newUpgradable installs the programs of the earlier commit, which tests/before has built.
 func newUpgradable(t *testing.T, d director) upgradable {
 	t.Helper()
 	u := upgradable{d}
@@ -24,8 +24,8 @@ func newUpgradable(t *testing.T, d director) upgradable {
 	return u
 }
 
-// install replaces the programs as rpm and dpkg do it: a new file is renamed over the old one, and a
-// process of the old file goes on.
+// install replaces the programs as rpm and dpkg do. It renames a new file over the old one, and a
+// process of the old file continues to run.
 func (u upgradable) install(t *testing.T, from string) {
 	t.Helper()
 	for _, name := range []string{"vip", "ipvs", "health", "realserver", "directord", "lvsctl"} {
@@ -43,8 +43,9 @@ func (u upgradable) install(t *testing.T, from string) {
 	}
 }
 
-// TestUpgradeOfARunningDirector starts all agents of an earlier version, replaces the programs under
-// load, and goes through monitor, reload, restart of the daemon and stop with the new ones.
+// TestUpgradeOfARunningDirector starts all agents of an earlier version and replaces the programs
+// under load. Then it runs monitor, reload, a restart of the daemon, and stop with the new
+// programs.
 func TestUpgradeOfARunningDirector(t *testing.T) {
 	d := newBareDirector(t, "yes")
 	var servers []upgradable
@@ -85,7 +86,7 @@ func TestUpgradeOfARunningDirector(t *testing.T) {
 		rs.agent(t, 0, "realserver", "rs", "monitor", "ip="+lab.VIP)
 	}
 	u.agent(t, 0, "vip", "web-vip", "reload-agent", "ip="+lab.VIP, "nic=eth0")
-	// The old daemon goes on: it keeps its verdicts, and sees a server that fails and a changed file.
+	// The old daemon keeps its verdicts, and detects a failing server and a changed file.
 	u.topology.Host("rs1").SetHealthy(t, false)
 	u.waitTable(t, 5*time.Second, service+rs1out+rs2)
 	all(0, "monitor")
@@ -96,12 +97,13 @@ func TestUpgradeOfARunningDirector(t *testing.T) {
 	wlc := strings.Replace(service, "rr", "wlc", 1)
 	u.waitTable(t, 5*time.Second, wlc+rs1out+rs2)
 	all(0, "monitor")
-	// What the old daemon cannot do is an error that names it: docs/adr/0063-control-protocol-version-1.md.
+	// If the old daemon does not support a request, the error names that request:
+	// docs/adr/0063-control-protocol-version-1.md.
 	if code, out := u.agentCode(t, "ipvs", "web-ipvs", "reload-agent", config); code != 1 || !strings.Contains(out, "it runs since before the upgrade") {
-		t.Errorf("reload-agent beside the old daemon: %d, want 1 and a reason\n%s", code, out)
+		t.Errorf("reload-agent with the old daemon: %d, want 1 and a reason\n%s", code, out)
 	}
 
-	// Clients use only rs2 now: its verdict, and the one of rs1, come through the restart.
+	// Clients now use only rs2. Its verdict and the verdict of rs1 must survive the restart.
 	u.agent(t, 0, "health", "web-health", "stop", config)
 	u.waitTable(t, 0, wlc+rs1out+rs2)
 	u.agent(t, 0, "health", "web-health", "start", config)
@@ -134,8 +136,8 @@ func TestUpgradeOfARunningDirector(t *testing.T) {
 	}
 }
 
-// TestUpgradeOverAKilledDaemon finds the record and the claim of an earlier version, whose daemon was
-// killed while one server was out.
+// TestUpgradeOverAKilledDaemon has the record and the claim of an earlier version. The daemon of
+// that version was killed while one server was out.
 func TestUpgradeOverAKilledDaemon(t *testing.T) {
 	u := newUpgradable(t, newDirector(t, "yes"))
 	config := "config=" + u.config

@@ -10,8 +10,8 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// words are calls of the scripts as heartbeat makes them, on a node that has
-// nothing running, and what they answer: exit codes, and what status prints.
+// words are calls of the scripts as heartbeat makes them, on a node that runs no resource, with
+// their results: exit codes, and the output of status.
 const words = `lvsipvs away.cf: start 5, stop 0, status 3 stopped
 lvsipvs broken.cf: start 2, stop 0, status 3 stopped
 lvsipvs: start 6, stop 0, status 3 stopped
@@ -26,7 +26,7 @@ lvsrs 192.0.2.77/24: start 6, stop 0, status 3 stopped
 ldirectord away.cf: stop 0
 `
 
-// answers calls the scripts as the lines of words say.
+// answers calls the scripts in the lines of words.
 const answers = `cd /etc/ha.d/resource.d
 while IFS= read -r line; do
 	script=${line%%:*}
@@ -41,7 +41,7 @@ while IFS= read -r line; do
 	echo "$script: ${said#, }"
 done`
 
-// byHand calls the scripts on a node that has nothing running.
+// byHand calls the scripts on a node that runs no resource.
 func (s site) byHand(t *testing.T, node *lab.Node) {
 	t.Helper()
 	node.WriteFile(t, "/etc/ha.d/broken.cf", "virtual=nonsense\n")
@@ -58,8 +58,8 @@ func (s site) byHand(t *testing.T, node *lab.Node) {
 	}
 }
 
-// TestFaults breaks what the directors have: files, interfaces, arguments. Stop
-// says that it is stopped, and heartbeat reboots nobody.
+// TestFaults breaks the files, interfaces and arguments of the directors. Stop must report stopped,
+// and heartbeat must reboot no node.
 func TestFaults(t *testing.T) {
 	const haresources = "director1 lvsipvs::ldirectord.cf lvshealth::ldirectord.cf lvsvip::198.51.100.10/24/dummy0 lvsvip::192.0.2.10/24/eth0\n"
 	s := newSite(t, "off", haresources, nil)
@@ -74,7 +74,7 @@ func TestFaults(t *testing.T) {
 	t.Run("a broken file and a vanished interface do not keep the active director", func(t *testing.T) {
 		first.WriteFile(t, "/etc/ha.d/ldirectord.cf", "virtual=nonsense\n")
 		first.Script(t, "ip link del dummy0")
-		s.ask(t, first, "hb_standby", "director2")
+		s.request(t, first, "hb_standby", "director2")
 		s.waitServes(t, "director2")
 		s.stable(t)
 		s.unharmed(t)
@@ -100,11 +100,11 @@ func TestFaults(t *testing.T) {
 		for _, node := range []*lab.Node{first, second} {
 			node.WriteFile(t, "/etc/ha.d/ldirectord.cf", lab.LdirectordConfig)
 		}
-		s.ask(t, first, "hb_takeover", "director1")
+		s.request(t, first, "hb_takeover", "director1")
 		s.waitServes(t, "director1")
 		s.unharmed(t)
 	})
-	// Without this nobody would know that a reboot is seen.
+	// This proves that the test would detect a reboot.
 	t.Run("a script that lies is a reboot", func(t *testing.T) {
 		first.Script(t, `cd /etc/ha.d; printf '#!/bin/sh\nfor action; do :; done\n[ $action != status ] || echo running\n[ $action != stop ]\n' >resource.d/liar
 			chmod 755 resource.d/liar; sed -i '/^director1/s/$/ liar/' haresources`)
@@ -118,7 +118,7 @@ func TestFaults(t *testing.T) {
 	})
 }
 
-// unharmed fails the test if a node was rebooted, or heartbeat has ended.
+// unharmed fails the test if a node was rebooted, or if heartbeat has ended.
 func (s site) unharmed(t *testing.T) {
 	t.Helper()
 	for _, name := range []string{"director1", "director2"} {

@@ -1,5 +1,5 @@
-// Package heartbeat tests the scripts in /etc/ha.d/resource.d and directord in
-// ldirectord's place in a real pair of directors that run heartbeat 3.
+// Package heartbeat tests the scripts in /etc/ha.d/resource.d, and directord as a replacement of
+// ldirectord. It runs them on a real pair of directors with heartbeat 3.
 package heartbeat
 
 import (
@@ -22,7 +22,7 @@ import (
 
 const (
 	minute = time.Minute
-	// pageTimeout is a client's limit for one page.
+	// pageTimeout is a client's time limit for one page.
 	pageTimeout = 500 * time.Millisecond
 
 	table = `-A -t 192.0.2.10:80 -s rr
@@ -37,8 +37,8 @@ type site struct {
 	topology *lab.Topology
 }
 
-// lines are haresources of the example: with our scripts, and the line in its
-// comment as it was before.
+// lines are the haresources of the example: one with our scripts, and the earlier line in its
+// comment.
 func lines(t *testing.T) (ours, old string) {
 	t.Helper()
 	ours = example(t, "haresources")
@@ -63,8 +63,8 @@ func example(t *testing.T, name string) string {
 	return string(text)
 }
 
-// haCf is the example, with a log file and times of a lab: a node that is busy
-// for five seconds is not dead.
+// haCf is the example with a log file and with times for the lab. There a node that is busy for
+// five seconds is not dead.
 func haCf(t *testing.T, failback string) string {
 	t.Helper()
 	text := example(t, "ha.cf")
@@ -81,12 +81,12 @@ func haCf(t *testing.T, failback string) string {
 	return text
 }
 
-// newSite boots a pair with files of the examples but for haresources, whose
-// directors have a sorry server each.
+// newSite boots a pair with the files of the examples and with the given haresources. Each director
+// has a sorry server.
 func newSite(t *testing.T, failback, haresources string, more map[string]string) site {
 	t.Helper()
 	lab.Require(t, "cl_status", "nginx", "ipvsadm", "ldirectord")
-	installed, err := filepath.Abs("../../bin/root") // by make stage
+	installed, err := filepath.Abs("../../bin/root") // made by make stage
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,8 +104,8 @@ func newSite(t *testing.T, failback, haresources string, more map[string]string)
 	return site{lab.StartHeartbeat(t, topology, lab.Options{Root: installed}, files), topology}
 }
 
-// waitServes waits until a director has the address and the whole table, the
-// client gets pages of both real servers, and nothing is on the other one.
+// waitServes waits until a director has the address and the whole table, and the client gets pages
+// of both real servers. The other director must have nothing of the service.
 func (s site) waitServes(t *testing.T, name string) {
 	t.Helper()
 	node, other := s.Node(name), s.Node(others[name])
@@ -128,7 +128,7 @@ func (s site) waitServes(t *testing.T, name string) {
 
 var others = map[string]string{"director1": "director2", "director2": "director1"}
 
-// leftOn is what a node has of the service. A node without power has nothing.
+// leftOn returns the parts of the service on a node. A node without power has none.
 func leftOn(t *testing.T, node *lab.Node) string {
 	t.Helper()
 	if !node.Running() {
@@ -159,7 +159,7 @@ func sorted(text string) string {
 	return strings.Join(slices.Sorted(strings.Lines(text)), "")
 }
 
-// stable waits until no node has resources on their way.
+// stable waits until no node is acquiring or releasing resources.
 func (s site) stable(t *testing.T) {
 	t.Helper()
 	for _, name := range []string{"director1", "director2"} {
@@ -179,7 +179,7 @@ func (s site) stable(t *testing.T) {
 	}
 }
 
-// measured lets clients ask while something happens, until the director serves.
+// measured runs clients during an event, until the director serves.
 func (s site) measured(t *testing.T, serves string, happens func()) lab.Tally {
 	t.Helper()
 	load := s.topology.Host("client").Load(t, 4, lab.VIP+":80", pageTimeout)
@@ -191,9 +191,9 @@ func (s site) measured(t *testing.T, serves string, happens func()) lab.Tally {
 	return tally
 }
 
-// ask sends a request to heartbeat on a node, again when it was busy and nothing
-// has come of it.
-func (s site) ask(t *testing.T, node *lab.Node, command, until string) {
+// request sends a request to heartbeat on a node. If heartbeat was busy and ignored the request,
+// request sends it again.
+func (s site) request(t *testing.T, node *lab.Node, command, until string) {
 	t.Helper()
 	var asked time.Time
 	lab.Wait(t, 3*minute, command+" on "+node.Name, func() error {
@@ -209,8 +209,8 @@ func (s site) ask(t *testing.T, node *lab.Node, command, until string) {
 	})
 }
 
-// story is seed 003's: started, standby and takeover, a killed director, and its
-// return. It returns what clients saw of each event.
+// story has the steps of a common how-to: start, standby and takeover, a killed director, and its
+// return. It returns the clients' results for each event.
 func (s site) story(t *testing.T, failback string) map[string][]lab.Tally {
 	t.Helper()
 	first := s.Node("director1")
@@ -223,8 +223,8 @@ func (s site) story(t *testing.T, failback string) map[string][]lab.Tally {
 		seen[event] = append(seen[event], tally)
 	}
 	for range moves() {
-		see("hb_standby", "director2", func() { s.ask(t, first, "hb_standby", "director2") })
-		see("hb_takeover", "director1", func() { s.ask(t, first, "hb_takeover", "director1") })
+		see("hb_standby", "director2", func() { s.request(t, first, "hb_standby", "director2") })
+		see("hb_takeover", "director1", func() { s.request(t, first, "hb_takeover", "director1") })
 	}
 	see("node killed", "director2", func() { first.Kill(t) })
 	see("node returns", map[string]string{"on": "director1", "off": "director2"}[failback], func() { s.comesBack(t, first) })
@@ -232,7 +232,7 @@ func (s site) story(t *testing.T, failback string) map[string][]lab.Tally {
 	return seen
 }
 
-// comesBack gives a director its power and waits until both know each other.
+// comesBack turns a director's power on, and waits until both nodes see each other.
 func (s site) comesBack(t *testing.T, node *lab.Node) {
 	t.Helper()
 	node.Restart(t)
@@ -251,7 +251,7 @@ func (s site) comesBack(t *testing.T, node *lab.Node) {
 	s.stable(t)
 }
 
-// moves is how often the resources move by hb_standby and hb_takeover.
+// moves is the number of times that the resources move with hb_standby and hb_takeover.
 func moves() int {
 	if n, err := strconv.Atoi(os.Getenv("LAB_MOVES")); err == nil {
 		return min(n, 5)
@@ -265,8 +265,8 @@ type form struct {
 	more                        map[string]string
 }
 
-// forms are both spellings of haresources, each with another auto_failback. With
-// LAB_EXACT it is all four, and the programs that ours take the place of.
+// forms are both forms of haresources, each with another auto_failback. With LAB_EXACT they are all
+// four combinations, and the programs that our programs replace.
 func forms(t *testing.T) []form {
 	t.Helper()
 	ours, old := lines(t)
@@ -294,7 +294,7 @@ func TestPair(t *testing.T) {
 			if i == 0 {
 				s.byHand(t, s.Node("director2"))
 				s.Node("director1").WriteFile(t, "/etc/ha.d/ldirectord.cf", "virtual=nonsense\n")
-				s.ask(t, s.Node("director1"), "hb_standby", "director2")
+				s.request(t, s.Node("director1"), "hb_standby", "director2")
 				s.waitServes(t, "director2")
 				s.unharmed(t)
 			}
@@ -311,7 +311,7 @@ func TestPair(t *testing.T) {
 	}
 }
 
-// report prints a table of what clients saw.
+// report prints a table of the clients' results.
 func report(list []form, gaps map[string]map[string][]lab.Tally) {
 	fmt.Printf("longest time without a page from a real server, 4 clients with a limit of %v, deadtime 8s\n\n", pageTimeout)
 	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
@@ -329,7 +329,7 @@ func report(list []form, gaps map[string]map[string][]lab.Tally) {
 		}
 	}
 	fmt.Fprintln(w)
-	_ = w.Flush() // to a person's terminal
+	_ = w.Flush() // to a terminal
 }
 
 func median(tallies []lab.Tally) time.Duration {

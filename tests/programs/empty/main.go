@@ -1,4 +1,4 @@
-// Empty is a Go program that does nothing: what every Go program costs.
+// Empty is a Go program that does nothing. Its cost is the minimum cost of a Go program.
 package main
 
 func main() {}

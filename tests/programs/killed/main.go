@@ -1,7 +1,7 @@
-// Killed is the agents ipvs and realserver (by the name it is called with), which kill
-// themselves at one kernel operation: the environment variable KILL_AT counts
-// the moments before and after each of them from 0. It is a program of the
-// tests and never installed.
+// Killed is a version of the agents ipvs and realserver that kills its own process at one kernel
+// operation. The name of the program selects the agent. The environment variable KILL_AT is the
+// number of the moment, from 0: there is one moment before and one after each operation. Only tests
+// use this program; no package installs it.
 package main
 
 import (
@@ -36,7 +36,7 @@ func main() {
 	ocf.Main(p, ipvs.New(table{kernel.New(), fuse}, net.DefaultResolver))
 }
 
-// fuse burns down by one at each moment.
+// fuse counts the moments down, and kills the process at 0.
 type fuse struct{ left int }
 
 func (f *fuse) burn() {
@@ -44,7 +44,7 @@ func (f *fuse) burn() {
 		if err := unix.Kill(os.Getpid(), unix.SIGKILL); err != nil {
 			panic(err)
 		}
-		select {} // the signal may take a moment
+		select {} // the signal can take a moment
 	}
 	f.left--
 }
