@@ -13,8 +13,8 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// TestDeadMount has a configuration whose file system does not answer any more. Stop ends the
-// daemon all the same, whose name is that of the file; everything else has its answer in time.
+// TestDeadMount has a configuration on a file system that stops responding. Stop still ends the
+// daemon, because it needs only the name of the file. Every other action must return in time.
 func TestDeadMount(t *testing.T) {
 	lab.Require(t, "ipvsadm")
 	w := newWorld(t, tutorial, "testdata/"+tutorial+".cf")
@@ -34,8 +34,8 @@ func TestDeadMount(t *testing.T) {
 	w.expect(t, "started", web+web1+web2)
 	lab.DeadMount(t, filepath.Dir(w.config))
 	bin := filepath.Dir(program(t))
-	// Agents start no other process to read: each has a mount of its own, since two threads that wait for
-	// one cannot always end (disk.Reader).
+	// Agents read without a second process. Each agent has a separate mount, because two threads that
+	// wait for one mount cannot always end (disk.Reader).
 	agent := func(name, action string) []string {
 		file := filepath.Join(w.dir, name+action, "web.cf")
 		if err := os.Mkdir(filepath.Dir(file), 0o755); err != nil {
@@ -44,7 +44,7 @@ func TestDeadMount(t *testing.T) {
 		lab.DeadMount(t, filepath.Dir(file))
 		return []string{"env", "OCF_ROOT=/usr/lib/ocf", "OCF_RESOURCE_INSTANCE=other", "OCF_RESKEY_CRM_meta_timeout=60000", "OCF_RESKEY_config=" + file, bin + "/" + name, action}
 	}
-	// The directory that versions before used: a stop does not wait for it.
+	// The state directory of earlier versions. A stop does not wait for it.
 	tmp := filepath.Join(w.dir, "tmp")
 	if err := os.Mkdir(tmp, 0o755); err != nil {
 		t.Fatal(err)
@@ -74,7 +74,7 @@ func TestDeadMount(t *testing.T) {
 			"state of an earlier version in " + tmp + "/lvs-agents" + refused},
 	}
 	outputs, commands := make([]bytes.Buffer, len(tests)), make([]*exec.Cmd, len(tests))
-	for i, tt := range tests { // all at once, for each takes some seconds
+	for i, tt := range tests { // all concurrently, because each takes some seconds
 		commands[i] = w.command(tt.words[0], tt.words[1:]...)
 		commands[i].Stdout, commands[i].Stderr = &outputs[i], &outputs[i]
 		commands[i].WaitDelay = 2 * time.Second
@@ -83,12 +83,12 @@ func TestDeadMount(t *testing.T) {
 		}
 	}
 	for i, tt := range tests {
-		_ = commands[i].Wait() // the code is looked at
+		_ = commands[i].Wait() // the test compares the exit code
 		if code, out := commands[i].ProcessState.ExitCode(), outputs[i].String(); code != tt.code || !strings.Contains(out, tt.want) {
 			t.Errorf("%q: got %d, %s, want %d, %s", tt.words, code, out, tt.code, tt.want)
 		}
 	}
-	w.down(t, 21) // the daemon waits for the file without being held up by it
+	w.down(t, 21) // the daemon waits for the file, and its checks continue
 	w.expect(t, "a server is down", web+web2)
 	began := time.Now()
 	w.run(t, 0, program(t), w.config, "stop")

@@ -2,12 +2,11 @@ package ldirectord
 
 import "strings"
 
-// difference is a state in which directord's table is another one than
-// ldirectord's, on purpose.
+// difference is a state where directord's table differs from ldirectord's on purpose.
 type difference struct {
 	name, state string
-	reason      string // docs/migration.md tells it, too
-	table       string // directord's
+	reason      string // docs/migration.md has it, too
+	table       string // the table of directord
 }
 
 var differences = []difference{
@@ -29,7 +28,7 @@ var differences = []difference{
 	{"112-thresholds-in-another-order", "recovered", "as when it was started", thresholds},
 }
 
-// without is a table without a real server.
+// without returns a table without a real server.
 func without(table, server string) string {
 	var left strings.Builder
 	for line := range strings.Lines(table) {

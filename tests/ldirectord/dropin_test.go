@@ -17,8 +17,8 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// tutorial is seed 004's service: what Debian's 4.12 logs for it follows
-// verdicts, since readdquiescent keeps servers out until their first check.
+// tutorial is the configuration of a common how-to. readdquiescent keeps servers out until their
+// first check. So the log of Debian's ldirectord 4.12 for this service follows the verdicts.
 const tutorial = "05-tutorial-004"
 
 const (
@@ -36,7 +36,7 @@ func program(t *testing.T) string {
 	return path
 }
 
-// ours is a world with the tutorial's service, whose daemon is ended at the end.
+// ours returns a world with the tutorial's service. The daemon is ended at the end of the test.
 func ours(t *testing.T) *world {
 	lab.Require(t, "ipvsadm", "ldirectord")
 	w := newWorld(t, tutorial, "testdata/"+tutorial+".cf")
@@ -44,7 +44,7 @@ func ours(t *testing.T) *world {
 	return w
 }
 
-// TestLog compares the log of a start, a failure, a return and a stop.
+// TestLog compares the log of a start, a failure, a recovery and a stop.
 func TestLog(t *testing.T) {
 	if *record != "" {
 		lab.Require(t, "ldirectord")
@@ -81,11 +81,11 @@ func (w *world) story(t *testing.T, program string, wait func(table string)) {
 	wait("")
 }
 
-// prefix is [date|instance|pid] of a log line.
+// prefix is [date|instance|pid] at the beginning of a log line.
 var prefix = regexp.MustCompile(`^\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ 0-9]\d \d\d:\d\d:\d\d \d{4}\|([^|]*)\|\d+\] `)
 
-// messages is the log with what differs by nature replaced, and without what
-// calling the program for status and stop adds.
+// messages returns the log in a comparable form. It replaces parts that always differ, and removes
+// the lines of status and stop.
 func (w *world) messages(t *testing.T, program string) string {
 	text, err := os.ReadFile(filepath.Join(w.dir, "log"))
 	if err != nil {
@@ -120,7 +120,7 @@ func (w *world) agent(t *testing.T, want int, action string) {
 	}
 }
 
-// link is our program under the name of the Perl one.
+// link returns our program under the name of the Perl program.
 func (w *world) link(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(w.dir, "ldirectord")
@@ -130,7 +130,7 @@ func (w *world) link(t *testing.T) string {
 	return path
 }
 
-// pid is what ldirectord's pid file holds.
+// pid returns the content of ldirectord's pid file.
 func (w *world) pid(t *testing.T) (pid int) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(w.dir, "ldirectord."+w.name+".cf.pid"))
@@ -169,7 +169,7 @@ func TestHeartbeatAgent(t *testing.T) {
 	w.agent(t, 0, "start")
 	w.agent(t, 0, "monitor")
 	w.expect(t, "started again", web+web1+web2)
-	w.write(t, "virtual=192.0.2.10\n") // a broken file is no reason to lose the daemon
+	w.write(t, "virtual=192.0.2.10\n") // a broken file must not make the daemon unreachable
 	w.agent(t, 0, "monitor")
 	w.expect(t, "with a broken file", web+web1+web2)
 	w.agent(t, 0, "stop")
@@ -186,8 +186,8 @@ func (w *world) write(t *testing.T, text string) {
 	}
 }
 
-// script runs an action of an init script with our program in the place of the
-// Perl one and our file in the place of the default one.
+// script runs an action of an init script with our program instead of the Perl program, and with
+// our file instead of the default file.
 func (w *world) script(t *testing.T, want int, script, action string) string {
 	t.Helper()
 	settings := filepath.Join(w.dir, "default")
@@ -215,12 +215,12 @@ func TestInitScripts(t *testing.T) {
 			w.script(t, 0, script, "reload")
 			w.script(t, 0, script, "force-reload")
 			if w.pid(t) != before {
-				t.Error("reload made another daemon")
+				t.Error("reload started another daemon")
 			}
 			w.script(t, 0, script, "try-restart")
 			w.script(t, 0, script, "restart")
 			if w.pid(t) == before {
-				t.Error("restart left the daemon")
+				t.Error("restart did not end the daemon")
 			}
 			w.expect(t, "restarted", web+web1+web2)
 			w.script(t, 0, script, "stop")
@@ -233,7 +233,7 @@ func TestInitScripts(t *testing.T) {
 	}
 }
 
-// TestReload has what changes in a running daemon's file.
+// TestReload changes the file of a running daemon.
 func TestReload(t *testing.T) {
 	t.Parallel()
 	w := ours(t)
@@ -293,7 +293,7 @@ func (w *world) log(t *testing.T) string {
 	return string(text)
 }
 
-// said waits until the log says something that it had not said before.
+// said waits until the log has a new line with a text.
 func (w *world) said(t *testing.T, before string, texts ...string) {
 	t.Helper()
 	lab.Wait(t, 20*time.Second, "log", func() error {
@@ -307,8 +307,7 @@ func (w *world) said(t *testing.T, before string, texts ...string) {
 	})
 }
 
-// TestForeground has systemd's protocol, with the privileges that the unit leaves,
-// and supervised=yes.
+// TestForeground tests supervised=yes, and systemd's protocol with the privileges of the unit.
 func TestForeground(t *testing.T) {
 	w := ours(t)
 	path := filepath.Join(w.dir, "notify")
@@ -338,7 +337,7 @@ func TestForeground(t *testing.T) {
 					return
 				}
 			case <-timeout:
-				t.Fatalf("systemd is not told %s", want)
+				t.Fatalf("systemd did not get %s", want)
 			}
 		}
 	}
@@ -385,7 +384,7 @@ func TestForeground(t *testing.T) {
 	}
 }
 
-// TestTwoDaemons on one host do not touch each other's services.
+// TestTwoDaemons runs two daemons on one host. Neither can change the services of the other.
 func TestTwoDaemons(t *testing.T) {
 	t.Parallel()
 	w := ours(t)
@@ -425,7 +424,7 @@ func TestTwoDaemons(t *testing.T) {
 	})
 }
 
-// TestSideChannels has mail, the fallback command and the monitor file.
+// TestSideChannels tests mail, the fallback command and the monitor file.
 func TestSideChannels(t *testing.T) {
 	t.Parallel()
 	w := ours(t)
@@ -452,7 +451,7 @@ func TestSideChannels(t *testing.T) {
 	w.run(t, 0, program(t), w.config, "stop")
 	log := w.log(t)
 	if strings.Contains(log, "emailalert: [web shop] Added real server: 192.0.2.22:80") || !strings.Contains(log, "emailalert: [web shop] Purged real server (stop): 192.0.2.21:80") {
-		t.Errorf("phases are not obeyed:\n%s", log)
+		t.Errorf("the checks are not in their phases:\n%s", log)
 	}
 	commands, err := os.ReadFile(filepath.Join(w.dir, "commands"))
 	const want = "stop 192.0.2.10:80 tcp\nstart 192.0.2.10:80 tcp\nstop 192.0.2.10:80 tcp\n"
@@ -466,8 +465,8 @@ func TestSideChannels(t *testing.T) {
 	}
 }
 
-// TestUpgrade has the Perl program running when ours comes: a start is refused,
-// a stop ends it, and its table is taken over if it leaves it.
+// TestUpgrade installs our program while the Perl program runs. A start is refused, and a stop ends
+// the Perl program. If the Perl program leaves its table, our program takes it over.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	lab.Require(t, "ipvsadm", "ldirectord")

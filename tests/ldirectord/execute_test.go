@@ -11,8 +11,8 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// TestExecuteInACircle has two configurations that name each other: a reload reaches each
-// once, and a stop ends both without waiting for one that waits for it.
+// TestExecuteInACircle has two configurations that name each other. A reload must reach each of
+// them once. A stop must end both, and neither can wait for the other.
 func TestExecuteInACircle(t *testing.T) {
 	w := ours(t)
 	path := func(name string) string { return filepath.Join(w.dir, name+".cf") }
@@ -43,7 +43,7 @@ func TestExecuteInACircle(t *testing.T) {
 		}
 		return strings.Count(string(text), "Reloading Linux Director Daemon config")
 	}
-	// The signal to b is handed on to a as its socket's reload, which logs no signal.
+	// b passes the signal on to a over a's socket. That reload logs no signal.
 	w.run(t, 0, program(t), path("b"), "reload")
 	lab.Wait(t, time.Minute, "a reload of b", func() error {
 		if reloads("b") == 0 {

@@ -1,5 +1,5 @@
-// Package ldirectord compares what directord does to the IPVS table with what
-// the Perl program ldirectord did, as recorded by make record-ldirectord.
+// Package ldirectord compares directord's changes of the IPVS table with the changes of the Perl
+// program ldirectord, which make record-ldirectord has recorded.
 package ldirectord
 
 import (
@@ -35,7 +35,7 @@ var record = flag.String("record", "", "run the Perl program and write what it d
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	// Most of the time is waiting, and the guest has one CPU.
+	// Most of the time is waiting, and the guest has one CPU, so the cases run concurrently.
 	parallel := "12"
 	if *record != "" {
 		parallel = "6"
@@ -46,13 +46,13 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// states are what is recorded of each case, in their order.
+// states are the recorded states of each case, in their order.
 var states = []string{"started", "one failed", "all failed", "recovered", "stopped"}
 
 // servers are the last numbers of the real servers' addresses.
 var servers = []int{21, 22, 23, 24}
 
-// TestPeer runs every file of testdata with the Perl program or with ours.
+// TestPeer runs every file of testdata with the Perl program or with our program.
 func TestPeer(t *testing.T) {
 	lab.Require(t, "ipvsadm", "ldirectord")
 	files, _ := filepath.Glob("testdata/*.cf")
@@ -78,7 +78,7 @@ func TestPeer(t *testing.T) {
 	}
 }
 
-// record drives the Perl program and writes the table of each state.
+// record runs the Perl program and writes the table of each state.
 func (w *world) record(t *testing.T) {
 	text := ""
 	w.run(t, 0, lab.PerlProgram(t), w.config, "start")
@@ -95,8 +95,7 @@ func (w *world) record(t *testing.T) {
 	}
 }
 
-// compare drives our program and expects the recorded tables, but for the
-// differences that are listed.
+// compare runs our program and expects the recorded tables, except for the listed differences.
 func (w *world) compare(t *testing.T) {
 	recorded := w.recorded(t)
 	w.launch(t)
@@ -113,8 +112,8 @@ func (w *world) compare(t *testing.T) {
 	}
 }
 
-// launch starts our program in the foreground: TestInitScripts and others start
-// it as a daemon, which costs the guest three processes more.
+// launch starts our program in the foreground. TestInitScripts and other tests start it as a
+// daemon, which costs three more processes in the guest.
 func (w *world) launch(t *testing.T) {
 	path, err := filepath.Abs("../../bin/directord")
 	if err != nil {
@@ -130,10 +129,10 @@ func (w *world) launch(t *testing.T) {
 	if err := w.daemon.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = w.daemon.Process.Kill() }) // it has ended unless the test failed
+	t.Cleanup(func() { _ = w.daemon.Process.Kill() }) // it has ended, unless the test failed
 }
 
-// land ends it. One that does not end says what it is doing.
+// land ends our program. If the program does not end, it prints its goroutines.
 func (w *world) land(t *testing.T) {
 	if err := w.daemon.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -141,19 +140,19 @@ func (w *world) land(t *testing.T) {
 	late := time.AfterFunc(time.Minute, func() { _ = w.daemon.Process.Signal(syscall.SIGABRT) })
 	defer late.Stop()
 	if err := w.daemon.Wait(); err != nil {
-		said, _ := os.ReadFile(filepath.Join(w.dir, "said")) // its error is the one that counts
+		said, _ := os.ReadFile(filepath.Join(w.dir, "said")) // the error of the program matters
 		t.Errorf("%v\n%s", err, said)
 	}
 }
 
-// wanted is the table that is expected of our program. A difference that is
-// listed and is none is an error.
+// wanted returns the expected table of our program. A listed difference that does not exist is an
+// error.
 func wanted(list []difference, name, state, recorded string) (string, error) {
 	for _, d := range list {
 		switch {
 		case d.name != name || d.state != state:
 		case d.table == recorded:
-			return recorded, fmt.Errorf("%s, %s: the listed difference is none any more", name, state)
+			return recorded, fmt.Errorf("%s, %s: the listed difference does not exist any more", name, state)
 		default:
 			return d.table, nil
 		}
@@ -161,12 +160,12 @@ func wanted(list []difference, name, state, recorded string) (string, error) {
 	return recorded, nil
 }
 
-// TestList tests what the list of differences does.
+// TestList tests the list of differences.
 func TestList(t *testing.T) {
 	list := []difference{{"a", "started", "why", "ours\n"}}
 	for _, tt := range []struct{ name, state, recorded, want, err string }{
 		{"a", "started", "theirs\n", "ours\n", "<nil>"},
-		{"a", "started", "ours\n", "ours\n", "a, started: the listed difference is none any more"},
+		{"a", "started", "ours\n", "ours\n", "a, started: the listed difference does not exist any more"},
 		{"a", "stopped", "theirs\n", "theirs\n", "<nil>"},
 		{"b", "started", "theirs\n", "theirs\n", "<nil>"},
 	} {
@@ -176,7 +175,7 @@ func TestList(t *testing.T) {
 	}
 }
 
-// recorded reads what the Perl program did.
+// recorded reads a recorded table of the Perl program.
 func (w *world) recorded(t *testing.T) map[string]string {
 	text, err := os.ReadFile("testdata/" + w.name + ".txt")
 	if err != nil {
@@ -196,18 +195,18 @@ func (w *world) recorded(t *testing.T) map[string]string {
 // world is a director and its real servers, each in a network namespace.
 type world struct {
 	name, dir, config string
-	real              bool   // state and pid files are where a real system has them
-	fail              string // how a real server fails: in its file, "" for closed ports
+	real              bool   // state and pid files are at their usual paths
+	fail              string // the line in its file that makes a real server fail, "" for closed ports
 	peer              *kerneltest.Peer
 	kernel            *ipvs.Kernel
-	daemon            *exec.Cmd // of launch
+	daemon            *exec.Cmd // the process of launch
 
 	mu        sync.Mutex
 	listeners map[int][]net.Listener
 }
 
-// The programs that checks run: a server is down while there is a file with the
-// last number of its address. The second one is strict about its arguments.
+// The programs of external checks. A server is down while a file exists that has the last number of
+// its address as its name. The second program accepts only the exact arguments.
 const (
 	script = `#!/bin/sh
 test ! -e @DIR@/down-${3##*.}
@@ -231,7 +230,7 @@ exit(-e "@DIR@/down-$address" ? 1 : 0);
 
 func newWorld(t *testing.T, name, file string) *world {
 	kerneltest.Namespace(t)
-	dir, err := os.MkdirTemp("", "peer") // short: it ends up in the path of a socket
+	dir, err := os.MkdirTemp("", "peer") // short, because it is part of the path of a socket
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +238,7 @@ func newWorld(t *testing.T, name, file string) *world {
 	w := &world{name: name, dir: dir, config: filepath.Join(dir, name+".cf"), listeners: map[int][]net.Listener{}}
 	w.peer = kerneltest.NewPeer(t, "eth0")
 	w.peer.Do(func() {
-		// Without it the first address takes the others of its network along.
+		// Without it, the removal of the first address would remove the other addresses of its network.
 		if err := os.WriteFile("/proc/sys/net/ipv4/conf/all/promote_secondaries", []byte("1"), 0); err != nil {
 			t.Error(err)
 		}
@@ -289,8 +288,8 @@ func newWorld(t *testing.T, name, file string) *world {
 	return w
 }
 
-// patient gives checks much more time than the guest needs under load. Only an
-// address that is gone makes a check wait so long.
+// patient gives checks much more time than the guest needs under load. Only a missing address makes
+// a check wait so long.
 func patient(text []byte, fail string) []byte {
 	seconds := "60"
 	if fail == "address" {
@@ -299,7 +298,7 @@ func patient(text []byte, fail string) []byte {
 	return regexp.MustCompile(`(check|negotiate)timeout=\d+`).ReplaceAll(text, []byte("${1}timeout="+seconds))
 }
 
-// addresses gives eth0 addresses that end in numbers, in one process.
+// addresses adds addresses with these last numbers to eth0, in one process.
 func addresses(t *testing.T, dir string, numbers ...int) {
 	t.Helper()
 	lines := ""
@@ -313,7 +312,7 @@ func addresses(t *testing.T, dir string, numbers ...int) {
 	kerneltest.Run(t, "ip -batch "+file)
 }
 
-// open makes a real server answer on its ports.
+// open makes a real server listen on its ports.
 func (w *world) open(t *testing.T, n int) {
 	w.peer.Do(func() {
 		for _, addr := range []string{fmt.Sprintf("192.0.2.%d", n), fmt.Sprintf("[2001:db8::%d]", n)} {
@@ -370,8 +369,8 @@ func (w *world) reach(t *testing.T, state string) {
 
 func (w *world) perlPIDFile() string { return "/run/ldirectord." + w.name + ".cf.pid" }
 
-// terminate ends the Perl program with a signal: to start it once more for its
-// stop costs the guest as long as a state.
+// terminate ends the Perl program with a signal. A second process for its stop would take as long
+// in the guest as a state.
 func (w *world) terminate(t *testing.T) {
 	path := w.perlPIDFile()
 	text, err := os.ReadFile(path)
@@ -387,13 +386,13 @@ func (w *world) terminate(t *testing.T) {
 	}
 	lab.Wait(t, time.Minute, "end of ldirectord", func() error {
 		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s is there: %w", path, err)
+			return fmt.Errorf("%s exists: %w", path, err)
 		}
 		return nil
 	})
 }
 
-// mark is the file that means that a real server is down.
+// mark returns the file that marks a real server as down.
 func (w *world) mark(n int) string {
 	if name, found := strings.CutPrefix(w.fail, "maintenance "); found {
 		names := strings.NewReplacer("ADDRESS", fmt.Sprintf("192.0.2.%d", n), "IPV6", fmt.Sprintf("2001:db8::%d", n))
@@ -451,7 +450,7 @@ func (w *world) environ() []string {
 	return append(environ, "LVS_AGENTS_STATE_DIR="+w.dir+"/lvs-agents")
 }
 
-// command prepares a program that is not waited for.
+// command prepares a program. exec does not wait for it.
 func (w *world) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.Env = w.environ()
@@ -467,8 +466,8 @@ func (w *world) run(t *testing.T, want int, name string, args ...string) string 
 	return out
 }
 
-// table is what ipvsadm -Sn prints, sorted, and connection thresholds, which it
-// does not print.
+// table returns the sorted output of ipvsadm -Sn, and the connection thresholds, which ipvsadm does
+// not print.
 func (w *world) table(t *testing.T) string {
 	t.Helper()
 	lines := slices.Collect(strings.Lines(w.run(t, 0, "ipvsadm", "-Sn")))
@@ -492,7 +491,7 @@ func (w *world) kernelTable(t *testing.T) lvs.Table {
 	return table
 }
 
-// look is the table without a process and without thresholds.
+// look returns the table without a process and without thresholds.
 func (w *world) look(t *testing.T) string {
 	t.Helper()
 	return sorted(w.kernelTable(t))
@@ -509,8 +508,8 @@ func sorted(table lvs.Table) string {
 	return strings.Join(lines, "")
 }
 
-// monitored lets the Perl program write down each of its checks, and leaves the
-// guest's CPU, of which they take most, a little time between two rounds.
+// monitored makes the Perl program log each of its checks. It also adds a pause between two rounds,
+// because the checks take most of the guest's CPU.
 func monitored(text []byte) []byte {
 	slow := strings.Replace(string(text), "checkinterval=1", "checkinterval=2", 1)
 	if strings.Contains(slow, "monitorfile=") {
@@ -519,17 +518,17 @@ func monitored(text []byte) []byte {
 	return []byte(regexp.MustCompile(`(?m)^virtual6?\s*=.*\n`).ReplaceAllString(slow, "$0\tmonitorfile=@DIR@/monitor\n"))
 }
 
-// The Perl program has come to an end with a state when every check has been made
-// some times more (the largest failurecount in use, and one that had begun
-// before) without a change of the table. Not all checks are written down, as
-// checktype=on and a ping without an answer: those have a long time instead.
+// The Perl program has finished a state when it has repeated every check several times without a
+// change of the table. The number of repetitions is the largest failurecount in use, and one for a
+// check that was running before. Some checks are not logged, for example checktype=on and a ping
+// without a reply. For these the test waits a long time instead.
 const (
 	rounds = 4
 	still  = 5 * time.Second
 	long   = 25 * time.Second
 )
 
-// settle waits until the table stays as it is.
+// settle waits until the table no longer changes.
 func (w *world) settle(t *testing.T) {
 	since, before, made := time.Now(), w.look(t), w.made(t)
 	for time.Since(since) < still || time.Since(since) < long && w.perlRuns() && !repeated(made, w.made(t)) {
@@ -545,7 +544,7 @@ func (w *world) perlRuns() bool {
 	return err == nil
 }
 
-// made counts the checks that were written down, by what was checked.
+// made counts the logged checks of each server.
 func (w *world) made(t *testing.T) map[string]int {
 	text, err := os.ReadFile(filepath.Join(w.dir, "monitor"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -558,7 +557,7 @@ func (w *world) made(t *testing.T) map[string]int {
 	return count
 }
 
-// repeated tells whether all checks were made some times more.
+// repeated reports whether all checks were repeated several times.
 func repeated(before, now map[string]int) bool {
 	for what, n := range now {
 		if n < before[what]+rounds {
@@ -568,8 +567,8 @@ func repeated(before, now map[string]int) bool {
 	return len(now) > 0
 }
 
-// expect waits for a table and that it stays for two rounds of checks. Without a
-// daemon nothing changes it.
+// expect waits for a table, and checks that it stays for two rounds of checks. Without a daemon no
+// program changes the table.
 func (w *world) expect(t *testing.T, state, want string) {
 	t.Helper()
 	stays := 2200 * time.Millisecond

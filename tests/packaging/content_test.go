@@ -11,11 +11,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// file is an entry as ls shows it.
+// file is an entry in the output of ls.
 type file struct{ mode, owner, path, target string }
 
-// content lists a package by a command that prints as ls -l does. Fields of a
-// line are mode first, the path last, with an arrow for links.
+// content lists a package with a command whose output has the form of ls -l. The first field of a
+// line is the mode, the last field is the path, with an arrow for links.
 func content(t *testing.T, owner func(fields []string) string, name string, args ...string) []file {
 	t.Helper()
 	var files []file
@@ -36,8 +36,8 @@ func debContent(t *testing.T, name string) []file {
 	return content(t, func(f []string) string { return f[1] }, "dpkg-deb", "-c", debOf(t, name))
 }
 
-// comparable are the paths but directories, documents and build ids, with one name
-// for /lib.
+// comparable returns the paths except directories, documents and build ids. /lib and /usr/lib have
+// one name.
 func comparable(files []file) []string {
 	var paths []string
 	for _, f := range files {
@@ -62,8 +62,8 @@ func TestBothFormatsHaveTheSameFiles(t *testing.T) {
 	}
 }
 
-// TestOwnersAndModes: programs and scripts are 755, all else is 644, and nothing is
-// anybody's but root's.
+// TestOwnersAndModes checks that programs and scripts have mode 755, all other files have mode 644,
+// and root owns every file.
 func TestOwnersAndModes(t *testing.T) {
 	program := regexp.MustCompile(`^/usr/sbin/|^/usr/lib/ocf/resource\.d/lvs/|^/etc/ha\.d/resource\.d/`)
 	for _, name := range names {
@@ -87,7 +87,7 @@ func TestOwnersAndModes(t *testing.T) {
 	}
 }
 
-// TestEveryProgramHasItsPage, and every page renders without a warning.
+// TestEveryProgramHasItsPage checks that every page renders without a warning.
 func TestEveryProgramHasItsPage(t *testing.T) {
 	dir := unpacked(t)
 	for _, agent := range agents(t) {
@@ -119,7 +119,7 @@ func TestEveryProgramHasItsPage(t *testing.T) {
 	}
 }
 
-// TestCompletions loads each file, and asks for it by the command's name.
+// TestCompletions loads each file, and requests a completion for the name of the command.
 func TestCompletions(t *testing.T) {
 	dir := unpacked(t) + "/usr/share/bash-completion/completions/"
 	for name, want := range map[string]string{"lvsctl": "check", "directord": "try-restart", "ldirectord": "try-restart", "lvsrs": "status"} {
@@ -130,7 +130,7 @@ func TestCompletions(t *testing.T) {
 	}
 }
 
-// TestUnits lets systemd judge every unit, with the programs where they were unpacked.
+// TestUnits verifies every unit with systemd, with the unpacked programs.
 func TestUnits(t *testing.T) {
 	dir := unpacked(t)
 	units, err := filepath.Glob(dir + "/lib/systemd/system/*.service")
@@ -145,15 +145,15 @@ func TestUnits(t *testing.T) {
 		path := filepath.Join(t.TempDir(), strings.Replace(filepath.Base(unit), "@.", "@web.", 1))
 		write(t, path, strings.ReplaceAll(string(text), "/usr/sbin/", dir+"/usr/sbin/"), 0o644)
 		out := must(t, "systemd-analyze", "verify", "--man=no", path)
-		if strings.Contains(out, filepath.Base(path)) { // it also judges what the unit wants
+		if strings.Contains(out, filepath.Base(path)) { // it also verifies the units that this unit wants
 			t.Errorf("verify %s: %s", unit, out)
 		}
 		must(t, "systemd-analyze", "security", "--offline=yes", "--threshold=40", path)
 	}
 }
 
-// TestLogIsRotatedOnce also where the Perl program's package has its file for the
-// same log.
+// TestLogIsRotatedOnce checks that logrotate accepts our file, even if the Perl program's package
+// has its file for the same log.
 func TestLogIsRotatedOnce(t *testing.T) {
 	dir := t.TempDir()
 	ours, err := os.ReadFile(unpacked(t) + "/etc/logrotate.d/lvs-agents")

@@ -12,18 +12,17 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// debian is a root with a Debian system of this machine's release.
+// debian is a root directory with a Debian system of this machine's release.
 type debian struct {
 	*testing.T
 	root string
 }
 
-// bootstrapped is what tests/debian has made: each test has it as the lower half of
-// an overlay.
+// bootstrapped is the system of tests/debian. Each test uses it as the lower layer of an overlay.
 const bootstrapped = "/var/cache/lvs-agents/debian"
 
-// newDebian makes a root of its own, in which programs that manage services only
-// write down how they were called.
+// newDebian creates a new root directory. Programs that manage services are replaced there by
+// programs that log their arguments.
 func newDebian(t *testing.T) debian {
 	t.Helper()
 	if !exists(bootstrapped) {
@@ -39,20 +38,20 @@ func newDebian(t *testing.T) debian {
 	for _, dir := range []string{"proc", "sys", "dev"} {
 		must(t, "mount", "--rbind", "/"+dir, d.root+"/"+dir)
 	}
-	write(t, d.root+"/run/systemd/system/.keep", "", 0o644) // for the scripts systemd runs
+	write(t, d.root+"/run/systemd/system/.keep", "", 0o644) // for scripts that check whether systemd runs
 	for _, name := range []string{"systemctl", "deb-systemd-invoke", "invoke-rc.d", "service", "systemd-tmpfiles"} {
 		write(t, d.root+"/usr/local/bin/"+name, "#!/bin/sh\necho "+name+` "$@" >>/called`+"\n", 0o755)
 	}
 	return d
 }
 
-// in runs a command in the root, in a network namespace shared with the test.
+// in runs a command in the root directory, in a network namespace shared with the test.
 func (d debian) in(script string) string {
 	d.Helper()
 	return must(d.T, "env", "-i", "PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive", "chroot", d.root, "sh", "-ec", script)
 }
 
-// files are all paths of the root that a package could have made.
+// files returns all paths of the root directory that a package could have created.
 func (d debian) files() []string {
 	d.Helper()
 	return lines(d.in(`find / \( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /var/lib/dpkg -o -path /var/cache -o -path /var/log -o -path /called \) -prune -o -print | sort; ls -d /var/log/*`))
@@ -68,8 +67,8 @@ func (d debian) install(files ...string) {
 	d.in("dpkg --force-confold -i " + strings.Join(names, " "))
 }
 
-// previous are the packages as an older version, with a file that the new version
-// does not have.
+// previous returns the packages as an older version, with a file that the new version does not
+// have.
 func previous(t *testing.T) []string {
 	t.Helper()
 	dir := t.TempDir()
@@ -101,8 +100,8 @@ dpkg-deb --root-owner-group -b "$1"/tree "$1"/ldirectord.deb >/dev/null`, "perl"
 	return dir + "/ldirectord.deb"
 }
 
-// TestDebianLife installs an older build beside the Perl program, upgrades, removes
-// and purges it, while a real server runs.
+// TestDebianLife installs an older build on a system with the Perl program. Then it upgrades,
+// removes and purges our packages, while a real server runs.
 func TestDebianLife(t *testing.T) {
 	d := newDebian(t)
 	d.install(perl(t))
@@ -154,7 +153,7 @@ func TestDebianLife(t *testing.T) {
 	}
 	before = append(before, "/etc/lvsrs.d")
 	slices.Sort(before)
-	after := slices.DeleteFunc(d.files(), func(path string) bool { return strings.HasPrefix(path, "/run/lvs-agents") }) // what runs still
+	after := slices.DeleteFunc(d.files(), func(path string) bool { return strings.HasPrefix(path, "/run/lvs-agents") }) // state of the running real server
 	slices.Sort(after)
 	if diff := cmp.Diff(before, after); diff != "" {
 		t.Errorf("purged (-before +after):\n%s", diff)
@@ -168,7 +167,7 @@ func TestDebianLife(t *testing.T) {
 	}
 }
 
-// TestDebianAgentRuns has the installed vip tested by ocf-tester.
+// TestDebianAgentRuns tests the installed vip with ocf-tester.
 func TestDebianAgentRuns(t *testing.T) {
 	d := newDebian(t)
 	d.install(debOf(t, ""), debOf(t, "-realserver"))
@@ -183,7 +182,8 @@ func TestDebianAgentRuns(t *testing.T) {
 	}
 }
 
-// TestDebianPerlComesLater: whoever installs the Perl program after ours keeps ours.
+// TestDebianPerlComesLater installs the Perl program after our package. ldirectord must still be
+// our program.
 func TestDebianPerlComesLater(t *testing.T) {
 	d := newDebian(t)
 	d.install(debOf(t, ""), debOf(t, "-realserver"), debOf(t, "-ldirectord"))

@@ -23,8 +23,8 @@ func TestLintianFindsNothing(t *testing.T) {
 	}
 }
 
-// TestEveryFilterHasItsReason: only what was agreed is filtered, and the line
-// before says why.
+// TestEveryFilterHasItsReason checks that every filter of the linters is allowed, and that the line
+// before it has a reason.
 func TestEveryFilterHasItsReason(t *testing.T) {
 	allowed := map[string][]string{
 		"../../rpm/*.rpmlintrc":        {"statically-linked-binary", "no-signature", "no-group-tag", "position-independent-executable-suggested", "build-id"},
@@ -55,8 +55,8 @@ func TestEveryFilterHasItsReason(t *testing.T) {
 	}
 }
 
-// TestScriptsLeaveServicesAlone: they are valid shell, and no package starts, stops
-// or restarts anything.
+// TestScriptsLeaveServicesAlone checks that the scripts are valid shell, and that no package
+// starts, stops or restarts a service.
 func TestScriptsLeaveServicesAlone(t *testing.T) {
 	touches := regexp.MustCompile(`\bsystemctl\b.*\b(start|stop|\w*restart|reload|kill|isolate|enable|disable|mask)\b|\b(deb-systemd-invoke|invoke-rc\.d|update-rc\.d|kill|killall|pkill)\b|^\s*service `)
 	dir := t.TempDir()

@@ -1,6 +1,6 @@
-// Package packaging tests what make rpm and make deb wrote into dist: content,
-// lint, installation, upgrade and removal. It needs root and what tests/packages.build and
-// tests/packages.lint list, and runs in roots and namespaces of its own.
+// Package packaging tests the packages that make rpm and make deb wrote into dist: content, lint,
+// installation, upgrade and removal. It needs root, and the programs in tests/packages.build and
+// tests/packages.lint. It runs in new root directories and namespaces.
 package packaging
 
 import (
@@ -21,7 +21,7 @@ var names = []string{"", "-ldirectord", "-heartbeat", "-realserver"}
 
 func TestMain(m *testing.M) { os.Exit(lab.Sandbox(m, nil)) }
 
-// built is the newest file in dist that a pattern names.
+// built returns the newest file in dist that matches a pattern.
 func built(t *testing.T, pattern string) string {
 	t.Helper()
 	files, err := filepath.Glob("../../dist/" + pattern)
@@ -45,7 +45,7 @@ func modified(t *testing.T, path string) time.Time {
 	return info.ModTime()
 }
 
-// rpmOf and debOf are the built packages.
+// rpmOf and debOf return the built packages.
 func rpmOf(t *testing.T, name string) string {
 	return built(t, "lvs-agents"+name+"-[0-9]*.rpm")
 }
@@ -60,7 +60,7 @@ func all(t *testing.T, of func(*testing.T, string) string) []string {
 	return files
 }
 
-// unpacked is a tree of all Debian packages.
+// unpacked returns a tree of all Debian packages.
 func unpacked(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -70,7 +70,7 @@ func unpacked(t *testing.T) string {
 	return dir
 }
 
-// run runs a program and returns what it printed on both outputs.
+// run runs a program and returns its output on both outputs.
 func run(t *testing.T, name string, args ...string) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
@@ -91,7 +91,7 @@ func must(t *testing.T, name string, args ...string) string {
 	return out
 }
 
-// lines are those of a text that are not empty.
+// lines returns the lines of a text that are not empty.
 func lines(text string) []string {
 	return slices.DeleteFunc(strings.Split(text, "\n"), func(l string) bool { return strings.TrimSpace(l) == "" })
 }
@@ -106,7 +106,7 @@ func write(t *testing.T, path, text string, mode os.FileMode) {
 	}
 }
 
-// agents are the names below agents/.
+// agents returns the names of the directories in agents/.
 func agents(t *testing.T) []string {
 	t.Helper()
 	entries, err := os.ReadDir("../../agents")

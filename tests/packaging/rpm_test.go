@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// stubs are packages that stand for a RHEL: what the base system provides, and the
-// Perl program as its package has it.
+// stubs are packages that replace the packages of a RHEL system: the contents of the base system,
+// and the Perl program as its package has it.
 const stubs = `
 Name: base
 Version: 1
@@ -39,7 +39,7 @@ ln -s /usr/sbin/ldirectord %{buildroot}/etc/ha.d/resource.d/ldirectord
 /etc/ha.d/resource.d/ldirectord
 `
 
-// guest is an empty root into which dnf installs.
+// guest is an empty root directory. dnf installs packages in it.
 type guest struct {
 	*testing.T
 	root, repo string
@@ -88,7 +88,8 @@ func TestDnfInstalls(t *testing.T) {
 	must(t, "rpm", "--root="+g.root, "-V", "lvs-agents", "lvs-agents-realserver", "lvs-agents-ldirectord", "lvs-agents-heartbeat")
 }
 
-// TestDnfSwap changes from the Perl program and back, which a plain upgrade does not.
+// TestDnfSwap changes from the Perl program to directord and back. A plain upgrade must not do
+// that.
 func TestDnfSwap(t *testing.T) {
 	g := newGuest(t)
 	g.dnf("install", "base", "ldirectord")
@@ -107,8 +108,8 @@ func TestDnfSwap(t *testing.T) {
 	}
 }
 
-// TestRemovalKeepsConfiguration: what the administrator wrote stays, what was
-// changed stays under the name that rpm gives it.
+// TestRemovalKeepsConfiguration checks that files of the administrator stay, and that changed files
+// stay under the name that rpm gives them.
 func TestRemovalKeepsConfiguration(t *testing.T) {
 	g := newGuest(t)
 	g.dnf("install", "base", "lvs-agents-ldirectord", "lvs-agents-heartbeat")

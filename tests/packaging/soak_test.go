@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// build builds all packages of the commit into a directory, with a cache, a time zone
-// and a umask of its own.
+// build builds all packages of the commit into a directory. It uses a separate cache, and the given
+// time zone and umask.
 func build(t *testing.T, version string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -23,7 +23,7 @@ deb/build "$source" "$1"`, "build", dir, version)
 	return dir
 }
 
-// TestSoakTwoBuildsAreEqual byte by byte.
+// TestSoakTwoBuildsAreEqual compares two builds byte by byte.
 func TestSoakTwoBuildsAreEqual(t *testing.T) {
 	first := filepath.Dir(built(t, "*.tar.gz"))
 	version := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(built(t, "*.tar.gz")), "lvs-agents-"), ".tar.gz")
@@ -37,7 +37,7 @@ func TestSoakTwoBuildsAreEqual(t *testing.T) {
 	}
 }
 
-// TestSoakUpgrade from packages that were really built with an older version.
+// TestSoakUpgrade upgrades packages that were built from an older commit.
 func TestSoakUpgrade(t *testing.T) {
 	older := build(t, "0.0.1")
 	g := newGuest(t)

@@ -27,11 +27,11 @@ func isDocument(name string) bool {
 	return strings.HasSuffix(name, ".md") || name == "docs/architecture.txt"
 }
 
-// inTree is a path of this repository: it begins with one of the top directories.
+// inTree matches a path of this repository, which begins with one of the top directories.
 var inTree = regexp.MustCompile("(?:^|[\\s`(\\[\"'|,])((?:\\.\\./)*(?:agents|cmd|crm|deb|docs|internal|metadata|ocf|rpm|tests|\\.ci)/[\\w.*{},/-]*)")
 
-// deadPaths are paths in a document that name no file or directory. heartbeat's GUI writes the
-// types of resources like paths: ocf/lvs.
+// deadPaths returns the paths in a document that name no file or directory. heartbeat's GUI writes
+// the types of resources like paths: ocf/lvs.
 func deadPaths(files map[string]string, name, text string) (problems []string) {
 	for _, match := range inTree.FindAllStringSubmatch(text, -1) {
 		named := strings.TrimRight(strings.TrimLeft(match[1], "./"), "./,-")
@@ -52,7 +52,7 @@ func placeholder(name string) bool {
 	return strings.Contains(name, "NAME") || strings.Contains(name, "NNNN")
 }
 
-// alternatives expands the first {a,b} of a path, and without one gives the path.
+// alternatives expands the first {a,b} of a path. Without one it returns the path.
 func alternatives(name string) []string {
 	before, rest, open := strings.Cut(name, "{")
 	choices, after, closed := strings.Cut(rest, "}")
@@ -66,7 +66,7 @@ func alternatives(name string) []string {
 	return all
 }
 
-// exists reports whether a path, which can have *, is a file or a directory with a file in it.
+// exists reports whether a path is a file, or a directory that has a file. The path can contain *.
 func exists(files map[string]string, name string) bool {
 	parts := strings.Count(name, "/") + 1
 	for file := range files {
@@ -81,17 +81,17 @@ func exists(files map[string]string, name string) bool {
 	return false
 }
 
-// document is the name of a Markdown file, with its directories.
+// document matches the name of a Markdown file, with its directories.
 var document = regexp.MustCompile(`[\w./~-]*\w\.md\b`)
 
-// deadDocuments are Markdown files that any file names and that do not exist: relative to the
+// deadDocuments returns the Markdown files that a file names and that do not exist: relative to the
 // file, to the root, or to docs.
 func deadDocuments(files map[string]string, name, text string) (problems []string) {
 	if strings.HasPrefix(name, "tests/repository/") || strings.HasSuffix(name, ".sum") {
 		return nil
 	}
 	for _, named := range document.FindAllString(text, -1) {
-		named = strings.TrimPrefix(named, "-X") // the options of debhelper have no blank
+		named = strings.TrimPrefix(named, "-X") // the options of debhelper have no space
 		if strings.Contains(named, "//") || placeholder(named) {
 			continue
 		}
@@ -111,7 +111,7 @@ var (
 	fenced  = regexp.MustCompile("(?ms)^```.*?^```|`[^`\n]*`")
 )
 
-// deadLinks are links of a document to files or headings that do not exist.
+// deadLinks returns the links of a document to missing files or headings.
 func deadLinks(files map[string]string, name, text string) (problems []string) {
 	for _, match := range link.FindAllStringSubmatch(fenced.ReplaceAllString(text, ""), -1) {
 		file, anchor, _ := strings.Cut(match[1], "#")
@@ -134,7 +134,7 @@ func deadLinks(files map[string]string, name, text string) (problems []string) {
 	return problems
 }
 
-// anchors are the names that forges give the headings of a page.
+// anchors returns the names that forges give the headings of a page.
 func anchors(text string) (found []string) {
 	for _, match := range heading.FindAllStringSubmatch(text, -1) {
 		found = append(found, strings.Map(func(r rune) rune {

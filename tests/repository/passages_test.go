@@ -17,12 +17,12 @@ import (
 	"unicode/utf8"
 )
 
-// notOurWords are files whose words others have chosen: quotations, generated files, licences, and the
-// guide that lists the refused forms.
+// notOurWords matches files with text that we did not choose: quotations, generated files,
+// licences, and the guide that lists the refused forms.
 var notOurWords = regexp.MustCompile(`(^|/)testdata/|^docs/(man/|style\.md|checks\.md|states\.md|ipaddr2\.md|adr/README\.md)|^LICENSE|^metadata/documents/`)
 
-// A passage is text that people read: a comment, a message, or a paragraph of a document. An item of a
-// list and a row of a table are paragraphs.
+// A passage is a comment, a message, or a paragraph of a document. Each item of a list and each
+// cell of a table is a paragraph.
 type passage struct {
 	kind string // message, comment, document
 	file string
@@ -32,11 +32,11 @@ type passage struct {
 
 var inlineCode = regexp.MustCompile("`[^`]*`")
 
-// words are the text without the code in it.
+// words returns the text without the code in it.
 func (p passage) words() string { return inlineCode.ReplaceAllString(p.text, "x") }
 
-// passages are the comments and string literals of Go files, the comments of scripts, and the prose of
-// Markdown files, in the order of their places.
+// passages returns the comments and string literals of Go files, the comments of scripts, and the
+// prose of Markdown files, by file and line.
 func passages(files map[string]string) []passage {
 	var all []passage
 	for name, text := range files {
@@ -59,7 +59,8 @@ func isScript(name, text string) bool {
 	return strings.HasPrefix(text, "#!") || name == "Makefile"
 }
 
-// ofGo are comments, each group as one passage, and, outside of tests, string literals.
+// ofGo returns comments, each group as one passage. For files that are not tests it also returns
+// string literals.
 func ofGo(name, text string) []passage {
 	set := token.NewFileSet()
 	file, err := parser.ParseFile(set, name, text, parser.ParseComments)
@@ -89,7 +90,7 @@ func ofGo(name, text string) []passage {
 	return all
 }
 
-// ofScript are the comments of a script or a Makefile.
+// ofScript returns the comments of a script or a Makefile.
 func ofScript(name, text string) []passage {
 	b := builder{kind: "comment", file: name}
 	for i, line := range strings.Split(text, "\n") {
@@ -104,10 +105,10 @@ func ofScript(name, text string) []passage {
 	return b.all()
 }
 
-// item is the first line of an item of a list.
+// item matches the first line of an item of a list.
 var item = regexp.MustCompile(`^\s*([-*]|\d+\.) `)
 
-// ofMarkdown are the paragraphs outside of code blocks.
+// ofMarkdown returns the paragraphs outside of code blocks.
 func ofMarkdown(name, text string) []passage {
 	b := builder{kind: "document", file: name}
 	code := false
@@ -149,7 +150,7 @@ type builder struct {
 	passages   []passage
 }
 
-// at sets the line of the next passage, unless one has begun.
+// at sets the line of the next passage, unless a passage has begun.
 func (b *builder) at(line int) {
 	if b.lines == nil {
 		b.line = line
@@ -158,7 +159,8 @@ func (b *builder) at(line int) {
 
 func (b *builder) add(line string) { b.lines = append(b.lines, line) }
 
-// addComment adds a line of a comment. Indented lines are code or a list, whose items are passages.
+// addComment adds a line of a comment. An item of a list begins a passage. Other indented lines are
+// code and are left out.
 func (b *builder) addComment(line string) {
 	switch {
 	case item.MatchString(line) || strings.TrimSpace(line) == "":
@@ -182,7 +184,7 @@ func (b *builder) all() []passage {
 	return b.passages
 }
 
-// maxColumns is how wide a line of prose can be.
+// maxColumns is the maximum width of a line of prose.
 const maxColumns = 100
 
 var (
@@ -190,8 +192,8 @@ var (
 	directive = regexp.MustCompile(`^\s*(//(go:|nolint|lint:)|# shellcheck )`)
 )
 
-// longLines are the lines of comments and of Markdown that are wider than maxColumns, by kind. Tables,
-// code blocks, links and generated files can be wider.
+// longLines returns the lines of comments and of Markdown that are wider than maxColumns, by kind.
+// Tables, code blocks, links and generated files can be wider.
 func longLines(files map[string]string) map[string][]string {
 	long := map[string][]string{}
 	for name, text := range files {
@@ -216,7 +218,7 @@ type numbered struct {
 	text   string
 }
 
-// proseLines are the lines of a file that maxColumns holds for, and their kind.
+// proseLines returns the lines of a file that have the limit maxColumns, and their kind.
 func proseLines(name, text string) (kind string, prose []numbered) {
 	comment := "//"
 	switch {
@@ -250,7 +252,7 @@ var (
 	under = flag.String("under", "", "draw from the files whose path begins so")
 )
 
-// TestDraw prints passages for a reader who has only docs/style.md: tests/passages calls it.
+// TestDraw prints passages for tests/passages. Their reader has only docs/style.md.
 func TestDraw(t *testing.T) {
 	if *draw == 0 {
 		return
@@ -262,7 +264,8 @@ func TestDraw(t *testing.T) {
 	}
 }
 
-// drawPassages takes n of the passages below a path that have at least five words.
+// drawPassages returns n passages of files below a path, in random order. Each has at least five
+// words.
 func drawPassages(all []passage, under string, seed uint64, n int) []passage {
 	all = slices.DeleteFunc(slices.Clone(all), func(p passage) bool {
 		return !strings.HasPrefix(p.file, under) || len(strings.Fields(p.text)) < 5

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// picture is what the source of docs/architecture.svg describes.
+// picture is the content of the source of docs/architecture.svg.
 type picture struct {
 	rows   []row
 	arrows []arrow
@@ -24,7 +24,7 @@ type box struct {
 
 type arrow struct{ from, to, label string }
 
-// parsePicture reads the source. Its comments describe the syntax.
+// parsePicture parses the source. Its comments describe the syntax.
 func parsePicture(source string) (picture, error) {
 	var p picture
 	for number, line := range strings.Split(source, "\n") {
@@ -49,7 +49,7 @@ func parsePicture(source string) (picture, error) {
 	return p, nil
 }
 
-// fields splits the parts of a box.
+// fields returns the parts of a box.
 func fields(text string) []string {
 	parts := strings.Split(text, "|")
 	for i := range parts {
@@ -58,7 +58,7 @@ func fields(text string) []string {
 	return parts
 }
 
-// The measures of the picture, in pixels.
+// The sizes in the picture, in pixels.
 const (
 	width     = 1000
 	margin    = 20
@@ -67,10 +67,10 @@ const (
 	boxGap    = 16
 	rowHeight = 112
 	lineStep  = 17
-	letter    = 7 // an average one
+	letter    = 7 // average width of a letter
 )
 
-// middle is a box's horizontal centre, and its row.
+// middle returns the horizontal centre of a box, and its row.
 type middle struct{ x, row int }
 
 // svg draws the picture. The same source gives the same bytes.

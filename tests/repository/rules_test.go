@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestRulesFindFaults gives each rule a repository with one fault.
+// TestRulesFindFaults runs each rule on a repository with one fault.
 func TestRulesFindFaults(t *testing.T) {
 	page := "# Page\n\n| a | b |\n|---|---|\n| `internal/a` | text |\n"
 	tests := []struct {
@@ -49,7 +49,7 @@ func TestRulesFindFaults(t *testing.T) {
 	}
 }
 
-// ruleOf makes a rule about one document a rule about a repository.
+// ruleOf converts a rule for one document to a rule for a repository.
 func ruleOf(rule func(files map[string]string, name, text string) []string, name, text string) func(map[string]string) []string {
 	return func(files map[string]string) []string { return rule(files, name, text) }
 }

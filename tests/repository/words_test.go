@@ -51,10 +51,10 @@ var phrases = []struct {
 	{"beneath", regexp.MustCompile(`(?i)\b(beneath|thereby|therein|whereof|hereby|thereof|whence)\b`), "name the noun"},
 }
 
-// english are forms that look like refused ones and are right.
+// english are correct forms that look like refused ones.
 var english = regexp.MustCompile(`(?i)\b(there (is|are|was|were|can be|must be) no\b|(is|are|was|were) no longer\b)`)
 
-// faults are the refused forms of a passage.
+// faults returns the refused forms of a passage.
 func faults(p passage) []string {
 	var all []string
 	for _, phrase := range phrases {
@@ -69,7 +69,7 @@ var list = flag.String("words", "", "list the refused forms of the files whose p
 
 const wordsFile = "tests/repository/testdata/words.tsv"
 
-// counted are the findings by kind of text, as rows of words.tsv.
+// counted returns the findings by kind of text, as rows of words.tsv.
 func counted(files map[string]string) map[string][]string {
 	rows := map[string][]string{}
 	for _, p := range passages(files) {
@@ -83,7 +83,7 @@ func counted(files map[string]string) map[string][]string {
 	return rows
 }
 
-// maxWords is how many words a sentence can have.
+// maxWords is the number of words that a sentence can have.
 const maxWords = 25
 
 var endOfSentence = regexp.MustCompile(`[.!?:;]["')”*_]*(\s|$)`)
@@ -91,8 +91,8 @@ var endOfSentence = regexp.MustCompile(`[.!?:;]["')”*_]*(\s|$)`)
 // mark is the sign of an item or a heading.
 var mark = regexp.MustCompile(`^\s*([-*]|#+|\d+\.) `)
 
-// longSentences are the sentences of a passage with more than maxWords words. A colon and a semicolon end
-// a sentence, too.
+// longSentences returns the sentences of a passage with more than maxWords words. A colon and a
+// semicolon also end a sentence.
 func longSentences(p passage) []string {
 	var all []string
 	for _, sentence := range endOfSentence.Split(p.words(), -1) {
@@ -103,8 +103,8 @@ func longSentences(p passage) []string {
 	return all
 }
 
-// TestGeneratedCountsOfRefusedForms holds the counts of words.tsv: a count can fall, and make docs then
-// writes the lower one.
+// TestGeneratedCountsOfRefusedForms compares the counts with words.tsv. A count can only fall; make
+// docs writes the lower one.
 func TestGeneratedCountsOfRefusedForms(t *testing.T) {
 	files := repository(t)
 	have := counted(files)

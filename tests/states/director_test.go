@@ -1,6 +1,6 @@
-// Package states tests who owns virtual services and their real servers after every
-// order of start, stop, kill and reload. It needs no kernel and no privileges: agents and
-// daemons run in this process, in the time of a test.
+// Package states tests who owns virtual services and their real servers after every sequence of
+// start, stop, kill and reload. It needs no kernel and no privileges. Agents and daemons run in
+// this process, with the fake clock of testing/synctest.
 package states
 
 import (
@@ -36,18 +36,18 @@ import (
 	"lvs-agents/ocf/ocftest"
 )
 
-// The ids on the director. The daemon by hand has the name of its file.
+// The ids on the director. The manually started daemon has the name of its file.
 const (
 	resource  = "web-ipvs"
 	healthID  = "web-health"
 	directord = "web"
 )
 
-// world is what is the same for all orders.
+// world has the facts that are equal for all orders.
 type world struct {
 	name, quiescent, fallback string
-	down                      map[string]bool // real servers
-	still                     bool            // a reload finds the file as it was
+	down                      map[string]bool // real servers that are down
+	still                     bool            // a reload reads an unchanged file
 }
 
 // director is one host with its daemons.
@@ -61,8 +61,8 @@ type director struct {
 	daemons map[string]*running
 
 	mu   sync.Mutex
-	last map[string]bool // whether the last check for a service found a real server good, as record.Server calls it
-	said string          // what the last action logged
+	last map[string]bool // whether the last check of a real server for a service was good, by record.Server
+	said string          // the log of the last action
 }
 
 // running is a daemon in this process.
@@ -84,7 +84,7 @@ func newDirector(t *testing.T, w world) *director {
 	return d
 }
 
-// temporary is a directory in memory, where there is one: thousands of orders write
+// temporary returns a directory in memory, if the machine has one. Thousands of orders write
 // hundreds of small files each.
 func temporary(t *testing.T) string {
 	t.Helper()
@@ -96,8 +96,8 @@ func temporary(t *testing.T) string {
 	return dir
 }
 
-// write writes the file. Its second version has another weight, one more real server
-// and one more service.
+// write writes the file. Its second version has another weight, one more real server and one more
+// service.
 func (d *director) write() {
 	d.t.Helper()
 	weight, more, other := "", "", ""
@@ -112,7 +112,7 @@ func (d *director) write() {
 	}
 }
 
-// toggle gives the file its other version.
+// toggle writes the other version of the file.
 func (d *director) toggle() {
 	d.second = !d.second && !d.world.still
 	d.write()
@@ -154,7 +154,7 @@ func (d *director) launch(ctx context.Context, id string) error {
 	r.Daemon = watch.New(watch.Options{
 		ID: id, Config: d.file, PID: os.Getpid(), Kernel: d.kernel, Store: store, Log: log, Load: d.load,
 		Lives:   func(id string) (bool, error) { return control.Lives(d.state, id) },
-		Beat:    func(b state.Verdicts) { _ = b.Save(d.state, id) }, // a test that needs it notices
+		Beat:    func(b state.Verdicts) { _ = b.Save(d.state, id) }, // a test that reads the file fails on an error
 		Checked: d.checked,
 		Checker: func(p watch.Probe) (check.Checker, error) { return checker{d, p.Addr}, nil },
 	})
@@ -175,7 +175,7 @@ func (d *director) launch(ctx context.Context, id string) error {
 	return errors.Join(err, identity.Release())
 }
 
-// end ends a daemon, if there is one, and leaves everything as it is.
+// end kills a daemon, if it runs. The table and the files stay as they are.
 func (d *director) end(id string) {
 	r := d.daemons[id]
 	if r == nil {
@@ -201,7 +201,7 @@ func (c checker) Check(context.Context) error {
 	return nil
 }
 
-// checked notes the result of a check.
+// checked stores the result of a check.
 func (d *director) checked(s watch.Service, real watch.Real, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -249,10 +249,10 @@ func (d *director) run(agent, action string) ocf.Code {
 	return code
 }
 
-// step is something that a cluster or an operator does.
+// step is an action of a cluster or an operator.
 type step string
 
-// The steps. A kill of an ipvs agent is in tests/kernel.
+// The steps. tests/kernel kills ipvs agents.
 var steps = []step{
 	"ipvs start", "ipvs stop", "ipvs reload", "health start", "health stop", "health kill", "health reload",
 	"directord start", "directord stop", "directord kill", "directord reload",
@@ -290,7 +290,7 @@ func failure(code ocf.Code, said string) error {
 	return fmt.Errorf("%d: %s", code, said)
 }
 
-// byHand is directord FILE start or stop.
+// byHand runs directord FILE start or stop.
 func (d *director) byHand(what string) error {
 	if what == "start" {
 		if d.daemons[directord] != nil {
@@ -307,7 +307,7 @@ func (d *director) byHand(what string) error {
 	return err
 }
 
-// settle lets daemons see what has happened, and check.
+// settle lets daemons detect the change, and make checks.
 func (d *director) settle(long bool) {
 	<-time.After(3 * time.Second)
 	if !long {
@@ -315,13 +315,13 @@ func (d *director) settle(long bool) {
 	}
 	for _, r := range d.daemons {
 		if s, err := r.Snapshot(d.t.Context()); err != nil || s.Trouble != "" {
-			<-time.After(10 * time.Second) // after which one that does not hold its services has failed
+			<-time.After(10 * time.Second) // after 10 s a daemon that does not hold its services has failed
 			return
 		}
 	}
 }
 
-// later makes a minute pass for daemons that have ended.
+// later advances the clock by a minute for daemons that have ended.
 func (d *director) later() {
 	for _, id := range []string{healthID, directord} {
 		if d.daemons[id] == nil {
@@ -351,7 +351,7 @@ func keys(m map[string]bool) func(func(string) bool) {
 	}
 }
 
-// bad reports whether the last check of a real server for a service found it bad.
+// bad reports whether the last check of a real server for a service was bad.
 func (d *director) bad(id lvs.ServiceID, addr netip.AddrPort) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -359,7 +359,7 @@ func (d *director) bad(id lvs.ServiceID, addr netip.AddrPort) bool {
 	return checked && !good
 }
 
-// table is the kernel's.
+// table returns the table of the kernel.
 func (d *director) table() lvs.Table {
 	table, err := d.kernel.Table(d.t.Context())
 	if err != nil {
@@ -368,7 +368,7 @@ func (d *director) table() lvs.Table {
 	return table
 }
 
-// records is all records, in order.
+// records returns all records, in order.
 func (d *director) records() []record.Record {
 	store, err := record.In(d.state)
 	if err != nil {

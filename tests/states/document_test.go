@@ -38,11 +38,11 @@ down, and a fallback. It fails if this table is not current.
 
 `
 
-// short is the heading of a step in the table of what follows.
+// short is the heading of a step in the table of next situations.
 func short(s step) string { return strings.ReplaceAll(string(s), " ", "<br>") }
 
-// document is docs/states.md: the situations that differ for an operator, and what each
-// step makes of them.
+// document returns docs/states.md: the situations that differ for an operator, and the situation
+// after each step.
 func document(t *testing.T) string {
 	t.Helper()
 	w := worlds()[0]
@@ -109,7 +109,7 @@ func document(t *testing.T) string {
 	return b.String()
 }
 
-// String is what an operator sees.
+// String returns the situation as an operator sees it.
 func (r row) String() string {
 	r.now.ipvsSaid, r.late.ipvsSaid = "", ""
 	return fmt.Sprintf("%v", struct{ now, late view }{r.now, r.late})

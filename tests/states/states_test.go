@@ -15,7 +15,7 @@ import (
 	"lvs-agents/metadata/metadatatest"
 )
 
-// length is how long the orders are that are tried.
+// length is the number of steps in the tested orders.
 const length = 5
 
 var servers = []string{"192.0.2.21", "192.0.2.22", "192.0.2.23"}
@@ -39,16 +39,16 @@ func worlds() []world {
 	}
 }
 
-// situation is where a director is after an order.
+// situation is the state of a director after an order.
 type situation struct {
 	order  []step
 	key    string // equal for situations with the same future
 	row    row
-	failed []string // of the invariant
+	failed []string // violations of the invariant
 }
 
-// TestEveryOrder goes through all orders of steps. What follows a situation depends on
-// nothing but the situation, so the orders that lead to an equal one are followed once.
+// TestEveryOrder runs all orders of steps. The future depends only on the situation. So if several
+// orders lead to equal situations, the test continues only one of them.
 func TestEveryOrder(t *testing.T) {
 	for _, w := range worlds() {
 		t.Run(w.name, func(t *testing.T) {
@@ -80,7 +80,7 @@ func TestEveryOrder(t *testing.T) {
 	}
 }
 
-// arrive makes the steps of an order and looks.
+// arrive makes the steps of an order and returns the situation.
 func arrive(t *testing.T, w world, order []step) (s situation) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -90,14 +90,14 @@ func arrive(t *testing.T, w world, order []step) (s situation) {
 			d.end(directord)
 		}()
 		for i, step := range order {
-			_ = d.do(step) // one that cannot be done is refused
+			_ = d.do(step) // a step that cannot be done is refused
 			d.settle(i == len(order)-1)
 		}
 		s = situation{order: order, key: d.key()}
 		now := d.look()
 		s.failed = d.invariant(now)
 		d.later()
-		d.run("ipvs", "monitor") // the one that finds out
+		d.run("ipvs", "monitor") // this monitor detects it
 		late := d.look()
 		late.late = true
 		for _, what := range d.invariant(late) {
@@ -108,7 +108,7 @@ func arrive(t *testing.T, w world, order []step) (s situation) {
 	return s
 }
 
-// key is everything that decides about the future.
+// key returns the facts that decide the future.
 func (d *director) key() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "file %v\n%s", d.second, d.kernel)
@@ -139,13 +139,13 @@ func (d *director) key() string {
 	return b.String()
 }
 
-// view is what everyone says about a situation.
+// view has all reports about a situation.
 type view struct {
-	services, destinations string // who owns them
-	ipvs, health           int    // what the monitors say
+	services, destinations string // their owners
+	ipvs, health           int    // exit codes of the monitors
 	ipvsSaid               string // the log of the ipvs monitor
-	byHand                 string // what directord status says
-	late                   bool   // verdicts of daemons that have ended do not count any more
+	byHand                 string // the report of directord status
+	late                   bool   // the verdicts of ended daemons are too old
 }
 
 type row struct{ now, late view }
@@ -187,7 +187,7 @@ func (d *director) look() view {
 	return v
 }
 
-// owner is what a table calls the owner of something.
+// owner returns the name of an owner in a table.
 func owner(id string) string {
 	if holder, own := record.HolderOf(id); own {
 		id = holder
@@ -195,9 +195,9 @@ func owner(id string) string {
 	return map[string]string{resource: "ipvs", healthID: "health", directord: "directord"}[id]
 }
 
-// invariant is what is wrong with a situation: a monitor that says running means that a
-// new connection is served by a real server that its last check found good, or by the
-// fallback, or that there is none and that this is said.
+// invariant returns the faults of a situation. If a monitor reports running, a real server whose
+// last check was good serves new connections, or the fallback does. If neither serves, a report
+// must name that.
 func (d *director) invariant(v view) (failed []string) {
 	table := d.table()
 	wrong := func(who string, id lvs.ServiceID, said string) {
@@ -260,8 +260,8 @@ func (d *director) invariant(v view) (failed []string) {
 	return failed
 }
 
-// served is what is wrong with the destinations of a service; empty for nothing. A real
-// server that no check has looked at counts as good.
+// served returns the faults in the destinations of a service, if any. A real server
+// without a check counts as good.
 func (d *director) served(table lvs.Table, id lvs.ServiceID) string {
 	v, exists := table.Lookup(id)
 	if !exists {
