@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
 
 	"lvs-agents/metadata"
 )
@@ -100,11 +101,30 @@ type Process struct {
 	refused error // why parameters could not be read at all: start fails with it
 }
 
+// Begin returns the arguments, environment and files of this program. If the program cannot
+// open the files of an action, Begin ends it with exit code 1 and a reason. The main of an agent
+// calls it first, once. Go's runtime ends a program that cannot open its poller with exit code 2,
+// which the cluster takes for a wrong configuration. So Begin opens the poller.
+func Begin() Process {
+	if err := room(needed); err != nil {
+		fmt.Fprintf(os.Stderr, "ocf-exit-reason:fewer than %d more files can be open at once: %v; raise LimitNOFILE of the cluster manager's unit\n", needed, err)
+		os.Exit(int(Generic))
+	}
+	time.AfterFunc(time.Hour, func() {}).Stop() // a timer opens the poller
+	dir, warning := StateDir()
+	return Process{
+		Args: os.Args, Environ: os.Environ(), Stdout: os.Stdout, Stderr: os.Stderr,
+		Root:     os.Geteuid() == 0,
+		Terminal: isTerminal(syscall.Stdin), Supersede: true,
+		StateDir: dir, Warning: warning,
+	}
+}
+
 // Main runs the action that the process was called with and ends the process.
 func Main(p Process, agent Agent) {
-	// These two end a Go program in the middle of an action: SIGQUIT with status
-	// 2, which means OCF_ERR_ARGS, and SIGPIPE when whoever reads our output has
-	// gone. A handler would do as well, but costs 0.2 ms of every action.
+	// These two signals end a Go program in the middle of an action: SIGQUIT with status
+	// 2, which means OCF_ERR_ARGS, and SIGPIPE when the reader of the output has ended. A
+	// handler would double the time of a monitor (docs/adr/0068-start-up-of-an-agent.md).
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGQUIT)
 	logrus.SetOutput(io.Discard) // libraries log there
 	if isScript(p.Args) {
@@ -113,11 +133,10 @@ func Main(p Process, agent Agent) {
 	os.Exit(int(Run(p, agent)))
 }
 
-// isTerminal takes a character device other than /dev/null for a terminal,
-// which spares a system call and a library.
-func isTerminal(stdin os.FileInfo) bool {
-	null, err := os.Stat(os.DevNull)
-	return stdin.Mode()&os.ModeCharDevice != 0 && (err != nil || !os.SameFile(stdin, null))
+// isTerminal reports whether a descriptor is open on a terminal, as isatty(3) does.
+func isTerminal(fd int) bool {
+	_, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	return err == nil
 }
 
 // session is one action of one agent.

@@ -25,8 +25,7 @@ func (h host) String() string {
 }
 
 // portNames has lines of a name and its port. /etc/services is not read: its
-// content differs between nodes. It is searched as text, since a map would cost
-// every action of every agent.
+// content differs between nodes.
 //
 //go:embed services.txt
 var portNames string

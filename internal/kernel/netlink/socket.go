@@ -21,7 +21,7 @@ const datagram = 32 << 10
 const waitStep = 20 * time.Millisecond
 
 // Socket is a netlink socket to the kernel. One goroutine uses it at a time. It stays out of
-// Go's poller, and its buffer is never cleared: both cost a monitor more than its requests.
+// Go's poller, so that the end of a context ends a wait.
 type Socket struct {
 	// Broken says that an answer was missed or can still come: close the socket.
 	Broken bool
