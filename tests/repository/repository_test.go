@@ -189,6 +189,9 @@ func TestGenerated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if texts[".golangci.yml"], err = withImports(files); err != nil {
+		t.Fatal(err)
+	}
 	for name, text := range texts {
 		if *update {
 			if err := os.WriteFile(path.Join(root, name), []byte(text), 0o644); err != nil {
