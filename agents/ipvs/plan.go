@@ -158,34 +158,15 @@ func gone(old record.Record, want lvs.Table) []lvs.ServiceID {
 	return ids
 }
 
-// attempts bounds how often a plan is made again because the table changed
-// between reading and writing.
-const attempts = 5
-
 // apply reads and plans until nothing is left to do for the services of a record.
 // Destinations that a health daemon has stay as they are.
 func (a *Agent) apply(ctx context.Context, c ocf.Call, r record.Record) error {
-	var raced error
-	for range attempts {
+	done, err := record.Converge(ctx, a.kernel, func(ctx context.Context) ([]lvs.Op, error) {
 		have, err := a.kernel.Table(ctx)
-		if err != nil {
-			return err
-		}
-		ops := lvs.Plan(r.Target().Yield(have, r.Claims()), have, r.Scope())
-		if len(ops) == 0 {
-			return nil
-		}
-		done, err := a.kernel.Apply(ctx, ops)
-		logOps(c, ops[:done])
-		if err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		raced = err
-	}
-	if raced != nil {
-		return fmt.Errorf("the table changes all the time: %w", raced)
-	}
-	return errors.New("the kernel does not keep what was set; somebody else changes the table")
+		return lvs.Plan(r.Target().Yield(have, r.Claims()), have, r.Scope()), err
+	})
+	logOps(c, done)
+	return err
 }
 
 // logOps logs operations; of thousands of real servers the first are enough.

@@ -45,8 +45,8 @@ type server struct {
 	// others reads the configurations that execute= names: if one hangs, source reads on.
 	others disk.Reader
 	// holds is called every second. It is false for a daemon that has lost its identity.
-	holds     func() (ours bool)
-	beatError string // the last error of beat
+	holds         func() (ours bool)
+	verdictsError string // the last error of saveVerdicts
 }
 
 // serve is the daemon. It returns the exit code.
@@ -169,8 +169,8 @@ func (s *server) engine(tools health.Tools, sources *check.Sources) *health.Daem
 	return health.New(health.Options{
 		ID: s.id, Source: s.ipvs, Config: s.name(), Version: s.sys.Version, PID: os.Getpid(),
 		Kernel: s.sys.Kernel, Store: s.source.store, Log: s.log, Load: s.source.load, Checker: health.Checkers(tools),
-		Beat:  s.beat,
-		Lives: func(id string) (bool, error) { return control.Lives(s.stateDir, id) },
+		SaveVerdicts: s.saveVerdicts,
+		Lives:        func(id string) (bool, error) { return control.Lives(s.stateDir, id) },
 		Accepted: func(setup health.Setup) {
 			sources.Avoid(setup.Virtual())
 			s.source.accept(setup)
@@ -266,20 +266,21 @@ func (s *server) work(ctx context.Context, d *health.Daemon, listener *net.UnixL
 	})
 }
 
-// beat is for monitors that get no reply, and for the next start of ipvs.
-func (s *server) beat(b state.Verdicts) {
+// saveVerdicts writes the verdict file, for monitors that get no reply and for the next
+// start of ipvs.
+func (s *server) saveVerdicts(v state.Verdicts) {
 	s.programs.started.Reap()
 	if !s.holds() {
 		return // the file belongs to the next daemon
 	}
 	text := ""
-	if err := b.Save(s.stateDir, s.id); err != nil {
+	if err := v.Save(s.stateDir, s.id); err != nil {
 		text = err.Error()
 	}
-	if text != "" && text != s.beatError {
+	if text != "" && text != s.verdictsError {
 		s.log.Warn(text)
 	}
-	s.beatError = text
+	s.verdictsError = text
 }
 
 // endTimeout is how long a daemon can take to take its services out.

@@ -35,8 +35,8 @@ type Options struct {
 	// Lives reports whether the process of another daemon is there. Nil counts every
 	// other daemon as there.
 	Lives func(id string) (bool, error)
-	// Beat is told every second how the daemon is; nil for nobody.
-	Beat func(state.Verdicts)
+	// SaveVerdicts gets the verdicts every second; nil for not needed.
+	SaveVerdicts func(state.Verdicts)
 	// Accepted is told of every configuration before it is used; nil for nobody.
 	Accepted func(Setup)
 	// Occurred takes the events. Those of services come in their order, after the table
@@ -133,16 +133,16 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 		if d.rereading != nil {
 			<-d.rereading
 		}
-		d.beat() // the verdicts as they are now count for those who come next
+		d.saveVerdicts() // the verdicts as they are now count for those who come next
 	}()
 	d.accept(ctx, setup, checkers)
 	first := make(chan error, 1)
 	d.begin()
 	d.apply([]chan<- error{first})
-	d.beat()
-	beats := time.NewTicker(period)
-	defer beats.Stop()
-	soon := false // verdicts have changed since the last beat
+	d.saveVerdicts()
+	save := time.NewTicker(period)
+	defer save.Stop()
+	soon := false // verdicts have changed since they were last saved
 	for {
 		select {
 		case <-ctx.Done():
@@ -153,17 +153,17 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 			}
 			first = nil
 			ready()
-		case <-beats.C:
-			d.beat()
+		case <-save.C:
+			d.saveVerdicts()
 			if soon {
 				soon = false
-				beats.Reset(period)
+				save.Reset(period)
 			}
 		case r := <-d.results:
 			d.takeResult(r)
 			if d.takeResults() && !soon {
 				soon = true
-				beats.Reset(period / 10) // the next start of ipvs may need what the beat holds
+				save.Reset(period / 10) // the next start of ipvs may need them
 			}
 		case request := <-d.requests:
 			request(ctx)

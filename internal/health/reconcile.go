@@ -150,10 +150,6 @@ func (r *reconciler) age() time.Duration {
 	return time.Since(r.began) - time.Duration(r.looped.Load())
 }
 
-// attempts bounds how often a plan is made again because the table changed
-// between the look and the op.
-const attempts = 5
-
 // outcome is what a round came to.
 type outcome struct {
 	applied []lvs.Op
@@ -174,21 +170,15 @@ func (r *reconciler) round(ctx context.Context, table lvs.Table) (done outcome, 
 		return done, err
 	}
 	defer unlock()
-	var applied []lvs.Op
-	for range attempts {
+	applied, err := record.Converge(ctx, r.kernel, func(ctx context.Context) (ops []lvs.Op, err error) {
 		ops, done, err = r.plan(ctx, table)
-		done.applied = applied
-		if err != nil || len(ops) == 0 {
-			return done, err
-		}
-		n, err := r.kernel.Apply(ctx, ops)
-		applied = append(applied, ops[:n]...)
-		done.applied = applied
-		if err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
-			return done, err
-		}
+		return ops, err
+	})
+	done.applied = applied
+	if _, unsettled := errors.AsType[*record.Unsettled](err); unsettled {
+		err = errors.New("another program changes the table all the time")
 	}
-	return done, errors.New("another program changes the table all the time")
+	return done, err
 }
 
 // pass passes the events on in their order, then what was changed without one: what

@@ -75,19 +75,20 @@ func (d *Daemon) limit() time.Duration {
 	return max(2*roundLimit(d.setup.reals()), 3*longest)
 }
 
-func (d *Daemon) beat() {
-	if d.options.Beat == nil {
+// saveVerdicts passes on the verdicts as they are now.
+func (d *Daemon) saveVerdicts() {
+	if d.options.SaveVerdicts == nil {
 		return
 	}
-	beat := state.Verdicts{Age: max(d.reconciler.age(), d.wheel.age()), Limit: d.limit()}
+	now := state.Verdicts{Age: max(d.reconciler.age(), d.wheel.age()), Limit: d.limit()}
 	for _, service := range d.setup.Services {
 		for _, real := range service.Reals {
 			if d.verdict(service.ID, real) == Bad {
-				beat.Bad = append(beat.Bad, record.Server(service.ID, real.Addr))
+				now.Bad = append(now.Bad, record.Server(service.ID, real.Addr))
 			}
 		}
 	}
-	d.options.Beat(beat)
+	d.options.SaveVerdicts(now)
 }
 
 // Control is the event as clients of the control socket get it.

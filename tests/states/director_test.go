@@ -153,10 +153,10 @@ func (d *director) launch(ctx context.Context, id string) error {
 	r := &running{identity: identity, ended: make(chan error, 1)}
 	r.Daemon = watch.New(watch.Options{
 		ID: id, Config: d.file, PID: os.Getpid(), Kernel: d.kernel, Store: store, Log: log, Load: d.load,
-		Lives:   func(id string) (bool, error) { return control.Lives(d.state, id) },
-		Beat:    func(b state.Verdicts) { _ = b.Save(d.state, id) }, // a test that reads the file fails on an error
-		Checked: d.checked,
-		Checker: func(p watch.Probe) (check.Checker, error) { return checker{d, p.Addr}, nil },
+		Lives:        func(id string) (bool, error) { return control.Lives(d.state, id) },
+		SaveVerdicts: func(b state.Verdicts) { _ = b.Save(d.state, id) }, // a test that reads the file fails on an error
+		Checked:      d.checked,
+		Checker:      func(p watch.Probe) (check.Checker, error) { return checker{d, p.Addr}, nil },
 	})
 	own, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel

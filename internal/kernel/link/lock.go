@@ -2,8 +2,6 @@ package link
 
 import (
 	"context"
-	"errors"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -43,26 +41,13 @@ func (k *Kernel) tidy() {
 
 func (k *Kernel) note() string { return filepath.Join(k.lockDir, "promoting") }
 
-// lock waits for the lock until ctx is done and tells whether it is held. The
+// lock waits for the lock until ctx is done and reports whether it is held. The
 // returned function gives it back. The file is root's: the sysctl itself can be
-// locked by everybody who may read it.
+// locked by every user who can read it.
 func (k *Kernel) lock(ctx context.Context) (release func(), held bool) {
-	if err := os.MkdirAll(k.lockDir, 0o755); err != nil {
-		return func() {}, false
-	}
-	file, err := files.Open(filepath.Join(k.lockDir, "lock-addresses"), os.O_RDWR|os.O_CREATE)
+	release, err := files.Lock(ctx, filepath.Join(k.lockDir, "lock-addresses"), "a change of addresses", time.Time{})
 	if err != nil {
 		return func() {}, false
 	}
-	retry := time.NewTicker(5 * time.Millisecond)
-	defer retry.Stop()
-	for err = try(file); errors.Is(err, unix.EWOULDBLOCK) && ctx.Err() == nil; err = try(file) {
-		select {
-		case <-ctx.Done():
-		case <-retry.C:
-		}
-	}
-	return func() { _ = file.Close() }, err == nil
+	return release, true
 }
-
-func try(file *os.File) error { return unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) }

@@ -143,31 +143,18 @@ func (s Store) remove(ctx context.Context, k Kernel, own Record, keep []lvs.Serv
 	for _, id := range keep {
 		delete(scope, id)
 	}
-	var all []lvs.Op
-	for range attempts {
+	ops, err := Converge(ctx, k, func(ctx context.Context) ([]lvs.Op, error) {
 		have, err := k.Table(ctx)
 		if errors.Is(err, host.ErrNotInstalled) {
-			return all, nil
+			return nil, nil
 		}
-		if err != nil {
-			return all, err
-		}
-		ops := lvs.Plan(nil, have, scope)
-		if len(ops) == 0 {
-			return all, nil
-		}
-		done, err := k.Apply(ctx, ops)
-		all = append(all, ops[:done]...)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return all, err
-		}
+		return lvs.Plan(nil, have, scope), err
+	})
+	if _, unsettled := errors.AsType[*Unsettled](err); unsettled {
+		err = errors.New("the table changes all the time; another program adds the services again")
 	}
-	return all, errors.New("the table changes all the time; another program adds the services again")
+	return ops, err
 }
-
-// attempts bounds how often a plan is made again because the table changed between
-// the look and the op.
-const attempts = 5
 
 // unknown is an error for a service that no record claims, where the daemon's own
 // record is damaged and may have claimed it.
