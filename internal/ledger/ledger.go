@@ -1,8 +1,8 @@
-// Package ledger sets settings of a host for resources that share them, and puts back the
-// values that it found when the last resource is gone. An agent declares the settings that
-// it wants and gives them to a Resource. The ledger is the file that says which resource
-// holds which setting. It is written before the kernel is changed, so that a process can be
-// killed at any time.
+// Package ledger sets settings of a host for resources that share them. When the last
+// resource is gone, it puts back the values that it found. An agent declares the settings
+// that it wants and gives them to a Resource. The ledger is the file that says which
+// resource holds which setting. A Resource writes it before it changes the kernel, so that
+// the process can be killed at any time.
 package ledger
 
 import (
@@ -25,7 +25,7 @@ const (
 type Ledger struct {
 	// Holders are the resources that have set something.
 	Holders []Holder
-	// Entries are in the order in which they were first set.
+	// Entries are sorted by the time when they were first set.
 	Entries []Entry
 }
 

@@ -15,7 +15,7 @@ import (
 
 // Versions are the earlier versions whose files Earlier has. Programs of these versions
 // wrote them: the resources ipvs web and mail:0, realserver rs-web and rs "mail", vip
-// vip/1, and the health daemon web-health with a service of its own.
+// vip/1, and the health daemon web-health, which has a service without a resource.
 var Versions = []string{"2026-11-21", "2026-11-28"}
 
 // Earlier returns a state directory with the files that an earlier version wrote, as if
@@ -40,7 +40,7 @@ func Earlier(t testing.TB, version string) (dir string) {
 	return dir
 }
 
-// thereInode is of the network namespace in which the files were written.
+// thereInode is the inode of the network namespace where the files were written.
 const thereInode = "4026531833"
 
 var (
