@@ -24,18 +24,18 @@ type damaged struct {
 
 // guess collects the services of this resource without a record that could be trusted.
 // The record was there, so this resource did start something.
-func (a *Agent) guess(ctx context.Context, c ocf.Call, store record.Store, r record.Record) damaged {
-	d := damaged{path: store.Path(c.Instance), theirs: lvs.Scope{}}
-	others, _, err := store.Others(c.Instance)
+func (a action) guess(ctx context.Context, r record.Record) damaged {
+	d := damaged{path: a.store.Path(a.Instance), theirs: lvs.Scope{}}
+	others, _, err := a.store.Others(a.Instance)
 	if err != nil {
-		c.Log.Warnf("the records of other resources cannot be read: %v", err)
+		a.Log.Warnf("the records of other resources cannot be read: %v", err)
 	}
 	for _, other := range others {
 		for id := range other.Scope() {
 			d.theirs[id] = true
 		}
 	}
-	want, err := a.want(ctx, c)
+	want, err := a.want(ctx, a.Call)
 	d.complete = err == nil
 	claimed := append(r.Services.IDs(), r.Removing...)
 	for _, id := range append(claimed, want.IDs()...) {
@@ -65,8 +65,8 @@ func (d damaged) nothingLeft(have lvs.Table) bool {
 // stopDamaged stops what can still be read of a damaged record and what the
 // parameters name. If the parameters say nothing either, it succeeds only where the
 // kernel has no service that could be ours.
-func (a *Agent) stopDamaged(ctx context.Context, c ocf.Call, store record.Store, r record.Record) error {
-	d := a.guess(ctx, c, store, r)
+func (a action) stopDamaged(ctx context.Context, r record.Record) error {
+	d := a.guess(ctx, r)
 	r.Services, r.Removing = nil, d.ours
 	have, err := a.kernel.Table(ctx)
 	if err != nil && !errors.Is(err, host.ErrNotInstalled) {
@@ -75,16 +75,16 @@ func (a *Agent) stopDamaged(ctx context.Context, c ocf.Call, store record.Store,
 	if err := d.unknown(have); err != nil {
 		return err
 	}
-	return a.stopRecord(ctx, c, store, r)
+	return a.stopRecord(ctx, r)
 }
 
 // statusOfDamaged compares the kernel with what a damaged record and the parameters name.
-func (a *Agent) statusOfDamaged(ctx context.Context, c ocf.Call, store record.Store, r record.Record, why error) (ocf.Status, error) {
+func (a action) statusOfDamaged(ctx context.Context, r record.Record, why error) (ocf.Status, error) {
 	have, err := a.kernel.Table(ctx)
 	if err != nil {
 		return ocf.Status{}, err
 	}
-	if a.guess(ctx, c, store, r).nothingLeft(have) {
+	if a.guess(ctx, r).nothingLeft(have) {
 		return ocf.Status{State: ocf.Stopped, Reason: fmt.Sprintf("%v; the kernel has nothing of this resource", why)}, nil
 	}
 	return ocf.Status{State: ocf.Failed, Reason: why.Error()}, nil
@@ -92,15 +92,15 @@ func (a *Agent) statusOfDamaged(ctx context.Context, c ocf.Call, store record.St
 
 // warnOfUnrecorded names the services of the parameters that stay, because no record says that
 // this resource put them there.
-func (a *Agent) warnOfUnrecorded(ctx context.Context, c ocf.Call, store record.Store) {
+func (a action) warnOfUnrecorded(ctx context.Context) {
 	have, err := a.kernel.Table(ctx)
 	if err != nil || len(have) == 0 {
 		return
 	}
-	ours := a.guess(ctx, c, store, record.Record{}).ours
+	ours := a.guess(ctx, record.Record{}).ours
 	for _, id := range have.IDs() {
 		if slices.Contains(ours, id) {
-			c.Log.Warnf("no record of this resource, so %s stays; ipvsadm -D it if this resource put it there", id)
+			a.Log.Warnf("no record of this resource, so %s stays; ipvsadm -D it if this resource put it there", id)
 		}
 	}
 }

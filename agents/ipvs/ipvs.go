@@ -61,23 +61,36 @@ func New(k Kernel, r config.Resolver) *Agent {
 // sockets.
 func (a *Agent) Through(d control.Daemons) { a.daemons = d }
 
+// action is one action of the agent, with the records of this node.
+type action struct {
+	*Agent
+	ocf.Call
+	store record.Store
+}
+
+// begin opens the records for an action.
+func (a *Agent) begin(c ocf.Call) (action, error) {
+	store, err := record.In(c.StateDir)
+	return action{a, c, store}, err
+}
+
 // Start puts the services into the kernel and changes nothing that is right.
 func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	want, err := a.want(ctx, c)
 	if err != nil {
 		return err
 	}
-	store, err := record.In(c.StateDir)
+	act, err := a.begin(c)
 	if err != nil {
 		return err
 	}
 	next := record.Record{Services: want, Withheld: withheld(c, want)}
-	before, err := a.converge(ctx, c, store, &next, false)
+	before, err := act.converge(ctx, &next, false)
 	a.warnOfForwarding(c, want)
 	if err != nil || before.Services.String() == next.Services.String() {
 		return err
 	}
-	return a.follow(ctx, c, store, next)
+	return act.follow(ctx, next)
 }
 
 // ReloadAgent changes the services of a running resource in place, and lets the health
@@ -87,78 +100,78 @@ func (a *Agent) ReloadAgent(ctx context.Context, c ocf.Call) error {
 	if err != nil {
 		return err
 	}
-	store, err := record.In(c.StateDir)
+	act, err := a.begin(c)
 	if err != nil {
 		return err
 	}
 	next := record.Record{Services: want, Withheld: withheld(c, want)}
-	_, err = a.converge(ctx, c, store, &next, true)
+	_, err = act.converge(ctx, &next, true)
 	if errors.Is(err, fs.ErrNotExist) {
 		return ocf.ErrNotRunning
 	}
 	if err != nil {
 		return err
 	}
-	return a.follow(ctx, c, store, next)
+	return act.follow(ctx, next)
 }
 
 // Stop removes the services of the record. Only for a damaged record do the parameters
 // count.
 func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
-	store, err := record.In(c.StateDir)
+	act, err := a.begin(c)
 	if err != nil {
 		return err
 	}
-	unlock, err := store.LockInHalf(ctx, c.Instance)
+	unlock, err := act.store.LockInHalf(ctx, c.Instance)
 	if err != nil {
 		c.Log.Warnf("stopping without the lock: %v", err)
 	}
 	defer unlock()
-	r, err := store.Load(c.Instance)
+	r, err := act.store.Load(c.Instance)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		a.warnOfUnrecorded(ctx, c, store)
+		act.warnOfUnrecorded(ctx)
 		return nil
 	case errors.Is(err, state.ErrDamaged):
 		c.Log.Warn(err)
-		return a.stopDamaged(ctx, c, store, r)
+		return act.stopDamaged(ctx, r)
 	case err != nil:
 		return err
 	}
-	return a.stopRecord(ctx, c, store, r)
+	return act.stopRecord(ctx, r)
 }
 
 // stopRecord empties the kernel of what a record claims. The record goes last: it
 // is what a later stop would need.
-func (a *Agent) stopRecord(ctx context.Context, c ocf.Call, store record.Store, r record.Record) error {
-	r.ID, r.State = c.Instance, record.Stopping
-	if err := store.Save(r); err != nil {
-		c.Log.Warnf("the record could not be marked as stopping: %v", err)
+func (a action) stopRecord(ctx context.Context, r record.Record) error {
+	r.ID, r.State = a.Instance, record.Stopping
+	if err := a.store.Save(r); err != nil {
+		a.Log.Warnf("the record could not be marked as stopping: %v", err)
 	}
 	r.Removing = append(r.Removing, r.Services.IDs()...)
 	r.Services = nil
-	if err := a.apply(ctx, c, r); err != nil && !errors.Is(err, host.ErrNotInstalled) {
+	if err := a.apply(ctx, r); err != nil && !errors.Is(err, host.ErrNotInstalled) {
 		return err
 	}
-	if err := store.Remove(c.Instance); err != nil {
-		c.Log.Warnf("the services are gone, but their record stays: %v", err)
+	if err := a.store.Remove(a.Instance); err != nil {
+		a.Log.Warnf("the services are gone, but their record stays: %v", err)
 	}
 	return nil
 }
 
 // Monitor compares the record with the kernel.
 func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
-	store, err := record.In(c.StateDir)
+	act, err := a.begin(c)
 	if err != nil {
 		return ocf.Status{}, err
 	}
-	r, err := store.Load(c.Instance)
+	r, err := act.store.Load(c.Instance)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		a.logForeign(ctx, c)
 		return ocf.Status{State: ocf.Stopped}, nil
 	case errors.Is(err, state.ErrDamaged):
-		return a.statusOfDamaged(ctx, c, store, r, err)
+		return act.statusOfDamaged(ctx, r, err)
 	case err != nil:
 		return ocf.Status{}, err
 	}
@@ -172,13 +185,13 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	}
 	status := statusOf(r, have, l)
 	if status.State == ocf.Running && c.Recurring && overdue(c, r, l) {
-		return status, a.restore(ctx, c, store)
+		return status, act.restore(ctx)
 	}
 	if idle, _ := l.unserved(r, have); status.State == ocf.Running && len(idle) == 0 {
 		l.logRunning(c, r, have)
 		return status, nil
 	}
-	return a.monitorAgain(ctx, c, store)
+	return act.monitorAgain(ctx)
 }
 
 // logDown says which services have no real server that is good.
@@ -191,13 +204,13 @@ func logDown(c ocf.Call, down []lvs.ServiceID) {
 // heal lets the health daemon of claimed services put them back. Otherwise the cluster
 // would stop services that the daemon is about to repair. It reports whether the daemon
 // has done so.
-func (a *Agent) heal(ctx context.Context, c ocf.Call, holder string) bool {
+func (a action) heal(ctx context.Context, holder string) bool {
 	const repairTimeout = 2 * time.Second
 	limited, cancel := context.WithTimeout(ctx, repairTimeout)
 	defer cancel()
-	err := a.daemons.Resync(limited, c.StateDir, holder)
+	err := a.daemons.Resync(limited, a.StateDir, holder)
 	if err != nil {
-		c.Log.Warnf("the table is not as it should be, and its health daemon cannot help: %v", err)
+		a.Log.Warnf("the table is not as it should be, and its health daemon cannot help: %v", err)
 	}
 	return err == nil
 }
@@ -205,20 +218,20 @@ func (a *Agent) heal(ctx context.Context, c ocf.Call, holder string) bool {
 // monitorAgain decides when the table seems to be wrong. A change of another process can
 // tear a dump, which then misses entries (kernel/ipvs, Table). So the second reading is
 // under the lock, if the lock is free in time.
-func (a *Agent) monitorAgain(ctx context.Context, c ocf.Call, store record.Store) (ocf.Status, error) {
-	r, err := store.Load(c.Instance)
-	healed := err == nil && r.Holder != "" && a.heal(ctx, c, r.Holder)
-	if unlock, err := store.LockInHalf(ctx, c.Instance); err == nil {
+func (a action) monitorAgain(ctx context.Context) (ocf.Status, error) {
+	r, err := a.store.Load(a.Instance)
+	healed := err == nil && r.Holder != "" && a.heal(ctx, r.Holder)
+	if unlock, err := a.store.LockInHalf(ctx, a.Instance); err == nil {
 		defer unlock()
 	}
-	r, err = store.Load(c.Instance)
+	r, err = a.store.Load(a.Instance)
 	if errors.Is(err, fs.ErrNotExist) {
 		return ocf.Status{State: ocf.Stopped}, nil
 	}
 	if err != nil {
 		return ocf.Status{}, err
 	}
-	l, err := leaseOf(c, r)
+	l, err := leaseOf(a.Call, r)
 	if err != nil {
 		return ocf.Status{}, err
 	}
@@ -231,7 +244,7 @@ func (a *Agent) monitorAgain(ctx context.Context, c ocf.Call, store record.Store
 	switch {
 	case status.State != ocf.Running:
 	case healed: // the daemon found no real server of the idle services good
-		logDown(c, append(idle, down...))
+		logDown(a.Call, append(idle, down...))
 	case len(idle) > 0:
 		status = ocf.Status{State: ocf.Failed, Reason: fmt.Sprintf("no new connection to %s gets a real server, and no health daemon keeps them out", words(idle))}
 	}

@@ -89,27 +89,27 @@ func (l lease) inherit(next *record.Record, old record.Record) {
 
 // follow lets the health daemon of a record take over what was changed in it, and
 // says which services it does not check.
-func (a *Agent) follow(ctx context.Context, c ocf.Call, store record.Store, next record.Record) error {
+func (a action) follow(ctx context.Context, next record.Record) error {
 	if next.Holder == "" {
 		return nil
 	}
-	l, err := leaseOf(c, next)
+	l, err := leaseOf(a.Call, next)
 	if err != nil {
 		return err
 	}
 	if l.presence != control.Present {
-		c.Log.Warnf("health daemon %s has ended; real servers of %s stay as it left them until the next one checks them, or for %v if there is none",
+		a.Log.Warnf("health daemon %s has ended; real servers of %s stay as it left them until the next one checks them, or for %v if there is none",
 			next.Holder, words(next.Claimed), control.Memory)
 		return nil
 	}
-	if err := a.daemons.Reload(ctx, c.StateDir, next.Holder); err != nil {
+	if err := a.daemons.Reload(ctx, a.StateDir, next.Holder); err != nil {
 		return fmt.Errorf("the virtual services are set, but health daemon %s goes on with its configuration before: %w; mend that, or restart its resource", next.Holder, err)
 	}
-	r, err := store.Load(c.Instance)
+	r, err := a.store.Load(a.Instance)
 	if err != nil {
 		return err
 	}
-	logUnchecked(c, r)
+	logUnchecked(a.Call, r)
 	return nil
 }
 

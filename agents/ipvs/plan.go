@@ -65,54 +65,54 @@ func (a *Agent) fromFile(ctx context.Context, c ocf.Call) (lvs.Table, error) {
 // converge makes the kernel hold the services of next, with weight 0 for withheld real
 // servers. It removes the other services that the resource claimed before. It completes
 // next and returns the record before, which has to exist if it is needed.
-func (a *Agent) converge(ctx context.Context, c ocf.Call, store record.Store, next *record.Record, needed bool) (old record.Record, err error) {
+func (a action) converge(ctx context.Context, next *record.Record, needed bool) (old record.Record, err error) {
 	until, _ := ctx.Deadline()
-	unlock, err := store.Lock(ctx, c.Instance, until)
+	unlock, err := a.store.Lock(ctx, a.Instance, until)
 	if err != nil {
 		return old, err
 	}
 	defer unlock()
-	old, err = store.Load(c.Instance)
+	old, err = a.store.Load(a.Instance)
 	switch {
 	case err == nil, errors.Is(err, state.ErrDamaged): // the readable part of a damaged record counts
 	case errors.Is(err, fs.ErrNotExist) && !needed:
 	default:
 		return old, err
 	}
-	if err := a.claim(ctx, c, store, old, next.Services); err != nil {
+	if err := a.claim(ctx, old, next.Services); err != nil {
 		return old, err
 	}
-	l, err := leaseOf(c, old)
+	l, err := leaseOf(a.Call, old)
 	if err != nil {
 		return old, err
 	}
-	next.ID, next.State, next.Generation, next.Removing = c.Instance, record.Running, old.Generation+1, gone(old, next.Services)
+	next.ID, next.State, next.Generation, next.Removing = a.Instance, record.Running, old.Generation+1, gone(old, next.Services)
 	l.inherit(next, old)
-	if err := store.Save(*next); err != nil {
+	if err := a.store.Save(*next); err != nil {
 		return old, fmt.Errorf("writing the record: %w", err)
 	}
-	if err := a.apply(ctx, c, *next); err != nil || len(next.Removing) == 0 {
+	if err := a.apply(ctx, *next); err != nil || len(next.Removing) == 0 {
 		return old, err
 	}
 	next.Removing = nil
-	return old, store.Save(*next)
+	return old, a.store.Save(*next)
 }
 
 // claim refuses services that the record of another resource has. It also refuses those
 // that no record has, if the kernel has them with other settings than wanted.
-func (a *Agent) claim(ctx context.Context, c ocf.Call, store record.Store, old record.Record, want lvs.Table) error {
-	others, unread, err := store.Others(c.Instance)
+func (a action) claim(ctx context.Context, old record.Record, want lvs.Table) error {
+	others, unread, err := a.store.Others(a.Instance)
 	if err != nil {
 		return fmt.Errorf("reading the records of other resources: %w", err)
 	}
-	for _, path := range store.Copies() {
-		c.Log.Warnf("%s is a copy of a record and counts for nothing; remove it", path)
+	for _, path := range a.store.Copies() {
+		a.Log.Warnf("%s is a copy of a record and counts for nothing; remove it", path)
 	}
 	for _, other := range others {
 		scope := other.Scope()
 		for _, id := range want.IDs() {
 			if scope[id] {
-				return fmt.Errorf("virtual service %s belongs to %s already%s; stop that, or remove %s if there is none", id, record.Owner(other.ID), died(c, other.ID), store.Path(other.ID))
+				return fmt.Errorf("virtual service %s belongs to %s already%s; stop that, or remove %s if there is none", id, record.Owner(other.ID), died(a.Call, other.ID), a.store.Path(other.ID))
 			}
 		}
 	}
@@ -160,12 +160,12 @@ func gone(old record.Record, want lvs.Table) []lvs.ServiceID {
 
 // apply reads and plans until nothing is left to do for the services of a record.
 // Destinations that a health daemon has stay as they are.
-func (a *Agent) apply(ctx context.Context, c ocf.Call, r record.Record) error {
+func (a action) apply(ctx context.Context, r record.Record) error {
 	done, err := record.Converge(ctx, a.kernel, func(ctx context.Context) ([]lvs.Op, error) {
 		have, err := a.kernel.Table(ctx)
 		return lvs.Plan(r.Target().Yield(have, r.Claims()), have, r.Scope()), err
 	})
-	logOps(c, done)
+	logOps(a.Call, done)
 	return err
 }
 

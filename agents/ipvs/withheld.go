@@ -67,29 +67,29 @@ func overdue(c ocf.Call, r record.Record, l lease) bool {
 // them for too long. These are real servers withheld before start, and real servers of
 // services whose daemon has ended and was not started again. The record is written first,
 // so that the next monitor finds the missing weights.
-func (a *Agent) restore(ctx context.Context, c ocf.Call, store record.Store) error {
-	unlock, err := store.LockInHalf(ctx, c.Instance)
+func (a action) restore(ctx context.Context) error {
+	unlock, err := a.store.LockInHalf(ctx, a.Instance)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	r, err := store.Load(c.Instance)
+	r, err := a.store.Load(a.Instance)
 	if err != nil || r.State != record.Running {
 		return err
 	}
-	l, err := leaseOf(c, r)
-	if err != nil || !overdue(c, r, l) {
+	l, err := leaseOf(a.Call, r)
+	if err != nil || !overdue(a.Call, r, l) {
 		return err // a health daemon has come meanwhile
 	}
 	if l.lapsed() {
-		c.Log.Warnf("no health daemon has checked the real servers of %s for %v; they get the weights of their configuration", words(r.Claimed), control.Memory)
+		a.Log.Warnf("no health daemon has checked the real servers of %s for %v; they get the weights of their configuration", words(r.Claimed), control.Memory)
 		r.Holder, r.Claimed = "", nil
 	} else {
-		c.Log.Warn("no health daemon has checked real servers that were bad before start; they get their weights back")
+		a.Log.Warn("no health daemon has checked real servers that were bad before start; they get their weights back")
 	}
 	r.Withheld = nil
-	if err := store.Save(r); err != nil {
+	if err := a.store.Save(r); err != nil {
 		return fmt.Errorf("writing the record: %w", err)
 	}
-	return a.apply(ctx, c, r)
+	return a.apply(ctx, r)
 }
