@@ -56,6 +56,7 @@ type commands struct {
 	Check   checkCommand   `cmd:"" help:"Tell whether configuration files can be used, and what is wrong with them."`
 	Plan    planCommand    `cmd:"" help:"Print the ipvsadm commands that would make the kernel hold the services of the file."`
 	Status  statusCommand  `cmd:"" help:"Print the services of the health daemons on this node, with the verdict on every real server."`
+	Events  eventsCommand  `cmd:"" help:"Print what happens to the services of the health daemons on this node, until it is interrupted."`
 	Doctor  doctorCommand  `cmd:"" help:"Report what is wrong with this real server, or with this director if its servers are masq. Packets prove that a real server neither answers for the virtual addresses nor announces them."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

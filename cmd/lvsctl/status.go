@@ -131,13 +131,18 @@ func persistent(s control.Service) string {
 
 // weight is a question mark where the kernel may have another one than is wanted.
 func weight(s control.Service, r control.Real) string {
-	switch {
-	case s.Trouble != "":
+	if s.Trouble != "" {
 		return "?"
-	case r.Weight < 0:
+	}
+	return weightText(r.Weight)
+}
+
+// weightText is a weight for people.
+func weightText(weight int) string {
+	if weight < 0 {
 		return "out"
 	}
-	return strconv.Itoa(r.Weight)
+	return strconv.Itoa(weight)
 }
 
 // age is a time span for people: full seconds, and "-" for never.
