@@ -1,6 +1,7 @@
 package ocf
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -27,15 +28,17 @@ func StateDir() (string, error) {
 	if err != nil { // without /proc: what needs state fails with that, and a version needs none
 		return rootDir, nil
 	}
-	for _, tmp := range []string{"/run/resource-agents", os.Getenv("HA_RSCTMP")} {
-		if filepath.IsAbs(tmp) && os.Geteuid() == 0 {
-			if failed := takeIn(filepath.Join(tmp, filepath.Base(rootDir)), rootDir); failed != nil {
-				err = failed
-			}
+	if os.Geteuid() == 0 {
+		err = state.TakeIn(filepath.Join(usualTemporary, filepath.Base(rootDir)), rootDir)
+		if tmp := os.Getenv("HA_RSCTMP"); filepath.IsAbs(tmp) && filepath.Clean(tmp) != usualTemporary {
+			err = cmp.Or(takeIn(filepath.Join(tmp, filepath.Base(rootDir)), rootDir), err)
 		}
 	}
 	return here.Dir(rootDir), err
 }
+
+// usualTemporary is what HA_RSCTMP usually names, in memory.
+const usualTemporary = "/run/resource-agents"
 
 // takeInLimit is how long the file system of HA_RSCTMP can take.
 const takeInLimit = time.Second

@@ -129,19 +129,23 @@ func (r *reader) address(ctx context.Context, addr netlink.Addr, link *hardware)
 }
 
 // scopes are the names that iproute2 has without a file of names.
-var scopes = map[int]string{unix.RT_SCOPE_UNIVERSE: "global", unix.RT_SCOPE_SITE: "site", unix.RT_SCOPE_LINK: "link", unix.RT_SCOPE_HOST: "host"}
+var scopes = []struct {
+	number int
+	name   string
+}{{unix.RT_SCOPE_UNIVERSE, "global"}, {unix.RT_SCOPE_SITE, "site"}, {unix.RT_SCOPE_LINK, "link"}, {unix.RT_SCOPE_HOST, "host"}}
 
 // scope is empty for what the kernel and iproute2 choose by themselves.
 func scope(addr netlink.Addr) string {
 	ip := prefix(addr).Addr()
-	name, known := scopes[addr.Scope]
-	switch {
-	case ip.Is6() || addr.Scope == usualScope(ip):
+	if ip.Is6() || addr.Scope == usualScope(ip) {
 		return ""
-	case !known:
-		return strconv.Itoa(addr.Scope)
 	}
-	return name
+	for _, scope := range scopes {
+		if scope.number == addr.Scope {
+			return scope.name
+		}
+	}
+	return strconv.Itoa(addr.Scope)
 }
 
 func usualScope(ip netip.Addr) int {

@@ -76,9 +76,9 @@ func encode(a host.Address) *netlink.Addr {
 		addr.Broadcast = a.Broadcast.AsSlice()
 	}
 	addr.Scope = usualScope(ip)
-	for number, name := range scopes {
-		if name == a.Scope {
-			addr.Scope = number
+	for _, scope := range scopes {
+		if scope.name == a.Scope {
+			addr.Scope = scope.number
 		}
 	}
 	if a.Deprecated || a.Preferred > 0 {

@@ -13,8 +13,6 @@ import (
 	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
-var errDuplicate = fmt.Errorf("%w (duplicate address detection failed)", host.ErrDuplicate)
-
 // settle reads the address after it has subscribed to changes, then at every change of it.
 func settle(ctx context.Context, a host.Address) error {
 	changes, err := knetlink.Dial(unix.NETLINK_ROUTE)
@@ -60,7 +58,7 @@ func settled(ctx context.Context, a host.Address) (settled bool, err error) {
 		switch {
 		case f.Prefix != a.Prefix:
 		case f.Observed.Duplicate:
-			return false, errDuplicate
+			return false, fmt.Errorf("%w (duplicate address detection failed)", host.ErrDuplicate)
 		case f.Observed.Tentative && f.Observed.NoCarrier:
 			return false, host.ErrNoCarrier
 		default:

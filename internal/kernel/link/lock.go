@@ -10,15 +10,15 @@ import (
 	files "lvs-agents/internal/state"
 )
 
-// patience is how long a lock is waited for. Going on without it is a small risk
-// to others, failing a stop is none to take.
-const patience = 2 * time.Second
+// lockWait is how long a change waits for the lock. It then continues without the lock: a
+// race with another agent does less harm than a stop that fails.
+const lockWait = 2 * time.Second
 
-// locked runs f while others are kept from adding and deleting addresses: one
-// that comes between the look and the deletion of the first of its subnet would
-// be deleted too. What a killed process left is put right before.
+// locked runs f while no other agent adds or deletes addresses. An address that came
+// between the list and the deletion of the first one of its subnet would be deleted too.
+// Before, it repairs what a killed process left.
 func (k *Kernel) locked(ctx context.Context, f func(promotion) error) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()
 	release, held := k.lock(ctx)
 	defer release()
@@ -27,7 +27,7 @@ func (k *Kernel) locked(ctx context.Context, f func(promotion) error) error {
 	return f(p)
 }
 
-// tidy puts right what a killed process left, unless another is at work.
+// tidy repairs what a killed process left, unless another process has the lock.
 func (k *Kernel) tidy() {
 	if unix.Access(k.note(), unix.F_OK) != nil {
 		return

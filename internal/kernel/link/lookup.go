@@ -16,7 +16,7 @@ import (
 )
 
 // kinds are the names that iproute2 has for types of routes.
-var kinds = map[int]string{
+var kinds = [...]string{
 	unix.RTN_UNICAST: "unicast", unix.RTN_LOCAL: "local", unix.RTN_BROADCAST: "broadcast", unix.RTN_ANYCAST: "anycast", unix.RTN_MULTICAST: "multicast",
 	unix.RTN_BLACKHOLE: "blackhole", unix.RTN_UNREACHABLE: "unreachable", unix.RTN_PROHIBIT: "prohibit", unix.RTN_THROW: "throw",
 }
@@ -38,7 +38,10 @@ func (r *reader) diverted(ctx context.Context, a host.Address, link *hardware) s
 	case err != nil || found.kind == unix.RTN_LOCAL: // a lookup that failed says nothing
 		return ""
 	}
-	text := kinds[found.kind]
+	text := ""
+	if found.kind < len(kinds) {
+		text = kinds[found.kind]
+	}
 	if out, err := r.link(ctx, found.index); found.index != 0 && err == nil {
 		text += " dev " + out.Name
 	}

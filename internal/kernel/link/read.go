@@ -11,9 +11,8 @@ import (
 	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
-// reader is a route netlink socket for what every monitor reads. A netlink.Handle of
-// vishvananda/netlink can do the same, but clears a buffer of 64 KiB for each answer and
-// waits in the runtime's poller: a fifth of the CPU time of a monitor.
+// reader is a route netlink socket for what every monitor reads. vishvananda/netlink can
+// read the same, but costs more (docs/adr/0008-cost-of-a-monitor.md).
 type reader struct{ *knetlink.Socket }
 
 // reading runs f with a reader.

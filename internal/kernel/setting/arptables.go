@@ -105,7 +105,7 @@ func setARPRule(ctx context.Context, s host.Setting, on bool) error {
 	}
 	_, err := arptables(ctx, s.Name, s.ARPRule(verb)...)
 	if err != nil && !on && !errors.Is(err, host.ErrNotInstalled) {
-		if value, look := arpRule(ctx, s); look == nil && value == host.Off {
+		if value, failed := arpRule(ctx, s); failed == nil && value == host.Off {
 			return fs.ErrNotExist
 		}
 	}

@@ -49,8 +49,8 @@ func (Kernel) Probe(ctx context.Context, ips []netip.Addr) (host.Heard, error) {
 	return heard, nil
 }
 
-// interfaces are those with neighbours that may ask. A port of a bridge or bond
-// hands everything to its master.
+// interfaces returns the interfaces with neighbours that can query. A port of a bridge or
+// bond hands every packet to its master.
 func interfaces(ctx context.Context) ([]netlink.LinkAttrs, error) {
 	list, err := link.Interfaces(ctx)
 	return slices.DeleteFunc(list, func(nic netlink.LinkAttrs) bool {
@@ -213,8 +213,8 @@ func (c *cable) redirect(to netlink.LinkAttrs) error {
 	return nil
 }
 
-// patience is how long an answer may take on a busy host.
-const patience = 2 * time.Second
+// replyWait is how long a reply can take on a busy host.
+const replyWait = 2 * time.Second
 
 func probe(ctx context.Context, nic netlink.LinkAttrs, ips []netip.Addr, heard *host.Heard) error {
 	c, err := plug(ctx)
@@ -240,9 +240,9 @@ func ofFamily(ips []netip.Addr, v6 bool) []netip.Addr {
 	return slices.DeleteFunc(slices.Clone(ips), func(ip netip.Addr) bool { return ip.Is6() != v6 })
 }
 
-// answers asks for the addresses, before and after that for one that the
-// interface has: its answers say that questions come through, and that the others
-// would have been answered by now.
+// answers queries the addresses. It queries an address that the interface has first and last:
+// the first reply proves that queries reach the interface, and the last one that the replies
+// to the others would have arrived.
 func answers(ctx context.Context, c *cable, nic netlink.LinkAttrs, ips []netip.Addr, heard *host.Heard) error {
 	if len(ips) == 0 {
 		return nil
@@ -262,7 +262,7 @@ func answers(ctx context.Context, c *cable, nic netlink.LinkAttrs, ips []netip.A
 	}
 	defer c.forget(nic)
 	if len(own) > 0 {
-		awake, err := c.ask(ctx, ear, own[:1], opener, nil)
+		awake, err := c.query(ctx, ear, own[:1], opener, nil)
 		if err == nil && !awake {
 			heard.Deaf = append(heard.Deaf, host.Word{NIC: nic.Name, IP: own[0]})
 		}
@@ -280,7 +280,7 @@ func answers(ctx context.Context, c *cable, nic netlink.LinkAttrs, ips []netip.A
 			return err
 		}
 	}
-	_, err = c.ask(ctx, ear, own[:min(1, len(own))], controller, note)
+	_, err = c.query(ctx, ear, own[:min(1, len(own))], controller, note)
 	return err
 }
 
@@ -289,11 +289,11 @@ func (c *cable) send(packet []byte) error {
 	return os.NewSyscallError("write", err)
 }
 
-// ask asks for an address until there is an answer to who; others are noted. It
-// waits for as long without a question.
-func (c *cable) ask(ctx context.Context, ear int, ips []netip.Addr, who net.HardwareAddr, note func(netip.Addr)) (answer bool, err error) {
+// query queries addresses until a reply to who comes; note gets the other replies. Without
+// addresses it only waits, for as long.
+func (c *cable) query(ctx context.Context, ear int, ips []netip.Addr, who net.HardwareAddr, note func(netip.Addr)) (answer bool, err error) {
 	const interval = 200 * time.Millisecond
-	for try := 0; !answer && time.Duration(try)*interval < patience; try++ {
+	for try := 0; !answer && time.Duration(try)*interval < replyWait; try++ {
 		for _, ip := range ips {
 			if err := c.send(question(ip, who)); err != nil {
 				return false, err
@@ -385,7 +385,7 @@ func announcements(ctx context.Context, c *cable, nic netlink.LinkAttrs, ips []n
 		if !sent {
 			continue // the host does not have it
 		}
-		err = listen(ctx, c.far, patience, func(packet []byte) bool {
+		err = listen(ctx, c.far, replyWait, func(packet []byte) bool {
 			sender, ok := asked(packet)
 			if ok && sender == ip {
 				heard.Announced = host.AddWord(heard.Announced, host.Word{NIC: nic.Name, IP: ip})
