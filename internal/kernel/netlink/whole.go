@@ -27,18 +27,31 @@ func Whole(ctx context.Context, dump func() error) error {
 		defer cancel()
 	}
 	pause := firstPause
-	for attempts := 1; ; attempts++ {
+	for interrupted := 0; ; {
 		err := dump()
-		if !errors.Is(err, ErrDumpInterrupted) {
-			return err
-		}
-		again := time.NewTimer(pause)
-		select {
-		case <-again.C:
+		if errors.Is(err, ErrDumpInterrupted) {
+			interrupted++
+			err = wait(ctx, pause)
 			pause = min(2*pause, longestPause)
-		case <-ctx.Done():
-			again.Stop()
-			return fmt.Errorf("the list changes all the time, %d dumps were interrupted: %w", attempts, ctx.Err())
+			if err == nil {
+				continue
+			}
 		}
+		if err != nil && interrupted > 0 && ctx.Err() != nil {
+			return fmt.Errorf("the list changes all the time, %d dumps were interrupted: %w", interrupted, ctx.Err())
+		}
+		return err
+	}
+}
+
+// wait returns after a pause, and with the error of ctx when that ends.
+func wait(ctx context.Context, pause time.Duration) error {
+	end := time.NewTimer(pause)
+	defer end.Stop()
+	select {
+	case <-end.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }

@@ -51,3 +51,18 @@ func TestWholeDump(t *testing.T) {
 		})
 	}
 }
+
+func TestDeadlineDuringARepeatedDump(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	calls := 0
+	err := Whole(ctx, func() error {
+		if calls++; calls == 1 {
+			return ErrDumpInterrupted
+		}
+		cancel()
+		return ctx.Err()
+	})
+	if want := "the list changes all the time, 1 dumps were interrupted: context canceled"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
