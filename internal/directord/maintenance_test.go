@@ -27,3 +27,25 @@ func TestMaintenanceNames(t *testing.T) {
 		}
 	}
 }
+
+// TestMaintenanceByName looks up the name of an address once a minute, and only if a
+// file can be a name.
+func TestMaintenanceByName(t *testing.T) {
+	real := netip.MustParseAddrPort("192.0.2.21:80")
+	h := hosts{"RS1.example.org": "192.0.2.21"}
+	m := newMaintenance(silent(), h)
+	if m.named(t.Context(), map[string]bool{"192.0.2.22": true}, real) || len(m.hosts) > 0 {
+		t.Errorf("%v", m.hosts)
+	}
+	if !m.named(t.Context(), map[string]bool{"rs1": true}, real) {
+		t.Error("the short name does not count")
+	}
+	delete(h, "RS1.example.org")
+	if !m.named(t.Context(), map[string]bool{"rs1.example.org:80": true}, real) {
+		t.Error("the name is looked up again")
+	}
+	m.hosts = map[netip.Addr]hostname{}
+	if m.named(t.Context(), map[string]bool{"rs1": true}, real) {
+		t.Error("a name without an address counts")
+	}
+}
