@@ -1,4 +1,4 @@
-// Directord-oracle queries an Oracle database for directord, in a process of its own.
+// Directord-oracle queries an Oracle database for directord.
 //
 // It is not for people: see internal/check/oracle for its input.
 package main

@@ -46,7 +46,7 @@ func (c checkCommand) Run(ctx context.Context, sys system) (err error) {
 	return err
 }
 
-// lint writes a problem as linters do, with its severity behind the position.
+// lint writes a problem as linters do, with its severity after the position.
 func lint(p config.Problem) string {
 	return p.Position() + ": " + p.Severity.String() + strings.TrimPrefix(p.String(), p.Position())
 }

@@ -17,7 +17,7 @@ import (
 // Exit codes of lvsctl.
 const (
 	exitOK     = 0
-	exitFailed = 1 // the answer is no, or there is none; messages say why
+	exitFailed = 1 // the answer is no or unknown; messages give the reason
 	exitUsage  = 2
 )
 
@@ -34,7 +34,7 @@ type system struct {
 	helper         []string // reads files, see disk.Reader
 }
 
-// examiner finds out what is wrong with a real server.
+// examiner finds the faults of a real server.
 type examiner interface {
 	Examine(context.Context, []host.Setting) ([]doctor.Finding, error)
 }

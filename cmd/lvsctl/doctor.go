@@ -20,7 +20,7 @@ type doctorCommand struct {
 	Tunnel bool     `help:"The addresses come through tunnels (ipip)."`
 }
 
-// Run prints what is wrong with this host as a real server or a director.
+// Run prints the faults of this host as a real server or a director.
 func (c doctorCommand) Run(ctx context.Context, sys system) error {
 	settings, err := realServer(sys, c.IPs, c.Tunnel)
 	if err != nil {

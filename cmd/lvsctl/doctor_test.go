@@ -14,7 +14,7 @@ import (
 	"lvs-agents/internal/ledger"
 )
 
-// patient is examined; asked is what for.
+// patient is examined for the settings in asked.
 type patient struct {
 	findings []doctor.Finding
 	err      error

@@ -29,7 +29,7 @@ func main() {
 		os.Exit(code)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// What waits for a terminal or a pipe does not look at ctx.
+	// A write to a terminal or a pipe does not end with ctx.
 	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, func() { os.Exit(exitFailed) }) })
 	kernel := ipvs.New()
 	dir, warning := ocf.StateDir()

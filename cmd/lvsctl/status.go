@@ -90,7 +90,7 @@ func writeProofs(out io.Writer, proofs map[string]string) {
 	}
 }
 
-// writeStatus is the table of ipvsadm -ln with what is known of each server.
+// writeStatus writes the table of ipvsadm -ln with the verdict on each server.
 func writeStatus(out io.Writer, s control.Snapshot) {
 	fmt.Fprintf(out, "%s: directord %s, process %d, %s, running for %s\n", s.ID, s.Version, s.PID, s.Config, age(s.Now, s.Started))
 	if s.Trouble != "" {

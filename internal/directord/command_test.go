@@ -146,8 +146,8 @@ func TestStatusOfADaemonThatDoesNotBalance(t *testing.T) {
 	}
 }
 
-// TestReloadThatComesTooSoon is a signal before anybody listens for it, which would
-// end this process.
+// TestReloadThatComesTooSoon sends a signal before the daemon listens for it. It does
+// not end this process.
 func TestReloadThatComesTooSoon(t *testing.T) {
 	if code := serve(t.Context(), nil, testSystem(t.TempDir(), t.TempDir(), io.Discard)); code != compat.ExitUsage {
 		t.Errorf("exit code %d", code)

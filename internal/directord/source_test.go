@@ -90,8 +90,8 @@ func TestReloadRefusesNoMore(t *testing.T) {
 	}
 }
 
-// TestNamesThatLoseTheirAddress keep it, and those that a start has left out are no
-// reason to refuse a file later.
+// TestNamesThatLoseTheirAddress keep it. Names that a start has left out do not make a
+// reload refuse the file.
 func TestNamesThatLoseTheirAddress(t *testing.T) {
 	h := hosts{"rs1": "192.0.2.21"}
 	l := newLoading(t, h)

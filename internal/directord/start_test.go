@@ -36,7 +36,7 @@ func (s *site) pid(id string) int {
 	return status.PID
 }
 
-// TestActions are those of an init script, with a daemon of its own process.
+// TestActions calls the actions of an init script, with a daemon in another process.
 func TestActions(t *testing.T) {
 	s := newSite(t)
 	s.own()

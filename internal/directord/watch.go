@@ -85,7 +85,7 @@ func (s *server) watchFiles() (<-chan fsnotify.Event, func()) {
 		}
 	}
 	go func() {
-		for range watcher.Errors { // an overflow: the next poll finds what was missed
+		for range watcher.Errors { // an overflow: the next poll finds the change
 		}
 	}()
 	return watcher.Events, func() { _ = watcher.Close() }

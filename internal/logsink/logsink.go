@@ -30,7 +30,7 @@ type Bounded struct {
 }
 
 // Do runs a write and returns its error, or ErrTimedOut. A write that timed out
-// goes on in its goroutine; until it ends, Do runs no other.
+// continues in its goroutine. Until it ends, Do runs no other.
 func (b *Bounded) Do(write func() error) error {
 	if b.pending != nil {
 		select {

@@ -21,7 +21,7 @@ type Process struct {
 	State byte   // its letter in /proc/PID/stat: T for stopped by a signal, t by a tracer, Z for ended
 }
 
-// Of returns the process with this pid; its Start is zero if there is none.
+// Of returns the process with this pid; its Start is zero if no process has it.
 func Of(pid int) Process {
 	p := Process{PID: pid}
 	text, err := os.ReadFile(p.path("stat"))
@@ -102,8 +102,8 @@ func (p Process) words(name string) []string {
 	return strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")
 }
 
-// Namespace returns what stands for the network namespace of the process, empty
-// if that cannot be read.
+// Namespace returns the name of the network namespace of the process, such as
+// "net:[4026531840]". It is empty if that cannot be read.
 func (p Process) Namespace() string {
 	name, err := os.Readlink(p.path("ns/net"))
 	if err != nil {
@@ -121,8 +121,8 @@ func (p Process) Owner() int {
 	return int(info.Uid)
 }
 
-// Locks reports whether the process has a lock of an open file (F_OFD_SETLK) on
-// this byte of a file, also if the file has been removed since. proc(5), fdinfo.
+// Locks reports whether the process has a lock of an open file (F_OFD_SETLK) on this
+// byte of a file. The file can be removed since. proc(5), fdinfo.
 func (p Process) Locks(path string, at int64) bool {
 	entries, err := os.ReadDir(p.path("fd"))
 	if err != nil {
@@ -173,8 +173,8 @@ func holds(line string, at int64) bool {
 	return err != nil || at <= last // EOF
 }
 
-// Gone reports whether the process has ended. One that its parent has not waited
-// for counts as ended: nothing of it runs.
+// Gone reports whether the process has ended. A zombie, whose parent has not waited for
+// it, counts as ended.
 func (p Process) Gone() bool {
 	now := Of(p.PID)
 	if now.Start != p.Start {

@@ -20,7 +20,7 @@ const readyFD = 3
 // readyText is the text of a child that is ready; any other text is an error message.
 const readyText = "ready\n"
 
-// Spawn starts a program in a session of its own, without the files of the caller, and
+// Spawn starts a program in a new session, without the files of the caller, and
 // waits until it is ready. The program calls Ready or Fail. argv is the name of the
 // program and its arguments.
 func Spawn(ctx context.Context, path string, argv, environ []string) error {

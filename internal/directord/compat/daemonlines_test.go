@@ -2,7 +2,7 @@ package compat
 
 import "testing"
 
-// TestWordsOfLdirectord are those that scripts and log analysers look for.
+// TestWordsOfLdirectord has the words that scripts and log analysers expect.
 func TestWordsOfLdirectord(t *testing.T) {
 	for got, want := range map[string]string{
 		InvokedLine([]string{"ldirectord", "web.cf", "start"}): "Invoking ldirectord invoked as: ldirectord web.cf start ",

@@ -51,7 +51,7 @@ func TestLogLineIsLdirectords(t *testing.T) {
 	}
 }
 
-// TestLogThatIsAPipe loses lines and makes nobody wait for a reader.
+// TestLogThatIsAPipe loses lines. The daemon waits for no reader.
 func TestLogThatIsAPipe(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "log")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
@@ -77,7 +77,7 @@ func TestLogThatIsAPipe(t *testing.T) {
 	}
 }
 
-// TestStandardErrorThatHangs keeps nobody, either.
+// TestStandardErrorThatHangs delays no caller.
 func TestStandardErrorThatHangs(t *testing.T) {
 	reader, writer := io.Pipe()
 	defer func() { _ = reader.Close() }()

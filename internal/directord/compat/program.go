@@ -59,7 +59,7 @@ var Program = manual.Program{
 // configurations completes files here, and names in /etc/ha.d.
 const configurations = manual.Files + `; (cd /etc/ha.d 2>/dev/null && compgen -G "$word*.cf")`
 
-// short is the letter of a long option; empty if there is none.
+// short is the letter of a long option; empty for an unknown one.
 func short(long string) string {
 	for _, o := range Program.Options {
 		if o.Long == long {

@@ -10,8 +10,7 @@ import (
 	"lvs-agents/internal/state/statetest"
 )
 
-// TestStopInEveryConditionOfThePIDFile ends the daemon, and is no error, whatever has
-// happened to its file.
+// TestStopInEveryConditionOfThePIDFile ends the daemon and succeeds in each of them.
 func TestStopInEveryConditionOfThePIDFile(t *testing.T) {
 	for _, condition := range statetest.Conditions() {
 		for _, runs := range []bool{true, false} {

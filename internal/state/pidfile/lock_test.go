@@ -70,8 +70,8 @@ func TestNobodyWhoLooksIsTakenForADaemon(t *testing.T) {
 	lookers.Wait()
 }
 
-// TestLockOfAStrangerEndsNobody has another process with the lock that anybody who
-// may read a file can take.
+// TestLockOfAStrangerEndsNobody has another process with a lock on the file. Each user
+// who can read a file can take a lock on it.
 func TestLockOfAStrangerEndsNobody(t *testing.T) {
 	file, other := stale(t)
 	stranger, err := os.Open(file)
@@ -98,7 +98,7 @@ func TestLockOfAStrangerEndsNobody(t *testing.T) {
 	}
 }
 
-// TestDaemonThatBeginsHasNoPIDYet: the file still has that of the one before.
+// TestDaemonThatBeginsHasNoPIDYet: the file still has the pid of the daemon before.
 func TestDaemonThatBeginsHasNoPIDYet(t *testing.T) {
 	file, _ := stale(t)
 	begins, err := os.OpenFile(file, os.O_RDWR, 0)

@@ -202,7 +202,7 @@ func search(path string) (process.Process, bool) {
 const poll = 20 * time.Millisecond
 
 // Stop ends the daemon of a pid file: TERM, then KILL when two thirds of the
-// time are over. None running is success. It finds the daemon also where its pid
+// time are over. None running is success. It finds the daemon even where its pid
 // file was removed or replaced, and signals no process that does not have the lock.
 func Stop(ctx context.Context, path string) error {
 	termTimeout := time.Minute
