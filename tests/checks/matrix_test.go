@@ -28,7 +28,7 @@ type subject struct {
 	right  string // address of the real server; empty without a real server
 	wrong  [2]string
 	udp    bool
-	tlsNet int    // first number of the servers with other certificates; 0 without them
+	tlsNet int    // N in the addresses 127.0.N.x of servers with other certificates; 0 without them
 	like   []byte // a correct beginning of a reply
 	up     []string
 }
@@ -323,15 +323,18 @@ const page = "../../docs/checks.md"
 const intro = `<!-- Written by tests/checks; go test ./tests/checks -update after a change. -->
 # Checks
 
-What every check says about real server programs from Debian 12 packages (nginx, vsftpd, postfix, dovecot, slapd,
-leafnode, named, mariadbd, postgres, freeradius, kamailio, squid) and about servers that misbehave. The reasons are those that
-an operator reads in the log and in lvsctl status. All is asked natively on addresses of 127/8 and on ::1.
+This page has the result of every kind of check against real server programs of Debian 12 and against servers that
+misbehave. The programs are nginx, vsftpd, postfix, dovecot, slapd, leafnode, named, mariadbd, postgres, freeradius,
+kamailio and squid. The log and lvsctl status show the same reasons. The test runs natively, on addresses of 127/8 and
+on ::1.
 
-* refused: nothing listens. black hole: the kernel drops the connection. silent: accepts and says nothing.
-* dripping: a right beginning, a byte a second. garbage: 4 KiB of random bytes. oversized: a right beginning without an end.
-* expired, wrong name, self-signed: of the TLS certificate; these checks run with verify=name unless it says otherwise.
-* For oracle there is no server here: only that its driver is reached, and what happens if nothing answers as Oracle does.
-* ping and external programs are tested apart, in TestPing and in internal/check.
+* refused: no program listens. black hole: the kernel drops the connection. silent: the server accepts and sends nothing.
+* dripping: a correct beginning, one byte per second. garbage: 4 KiB of random bytes. oversized: a correct beginning and
+  endless data.
+* expired, wrong name, self-signed: faults of the TLS certificate. These checks run with verify=name, unless the column
+  has another value.
+* oracle: the test has no Oracle server. It tests only that the check reaches its driver, and replies that are not Oracle's.
+* Other tests cover ping and external programs: TestPing, and the tests in internal/check.
 `
 
 // document compares a chapter of the page, or writes it.

@@ -544,7 +544,7 @@ func (w *world) perlRuns() bool {
 	return err == nil
 }
 
-// made counts the logged checks of each server.
+// made counts the logged checks of each checked address.
 func (w *world) made(t *testing.T) map[string]int {
 	text, err := os.ReadFile(filepath.Join(w.dir, "monitor"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

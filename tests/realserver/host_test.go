@@ -152,8 +152,8 @@ func setups() map[string][]string {
 	}
 }
 
-// settle removes the objects that a program creates with its first query: arptables of nft creates
-// an empty table, which stays.
+// settle makes arptables of nft create its empty table, which the program never removes. So the
+// table does not differ between the dumps.
 func settle(t *testing.T) {
 	t.Helper()
 	kerneltest.Run(t, `arptables -I INPUT -d 192.0.2.77 -j DROP

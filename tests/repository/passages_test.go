@@ -122,10 +122,10 @@ func ofMarkdown(name, text string) []passage {
 			continue
 		}
 		if strings.HasPrefix(line, "|") {
-			for cell := range strings.SplitSeq(line, " | ") {
-				b.flush()
-				b.at(i + 1)
-				b.add(strings.Trim(cell, "| "))
+			b.flush()
+			b.at(i + 1)
+			if strings.Trim(line, "|-: ") != "" {
+				b.add(strings.Trim(line, "| "))
 			}
 			b.flush()
 			continue
@@ -257,10 +257,15 @@ func TestDraw(t *testing.T) {
 	if *draw == 0 {
 		return
 	}
-	drawn := drawPassages(passages(repository(t)), *under, *seed, *draw)
+	files := repository(t)
+	drawn := drawPassages(passages(files), *under, *seed, *draw)
 	fmt.Printf("seed %d, %d passages\n", *seed, len(drawn))
 	for i, p := range drawn {
-		fmt.Printf("\n%d. %s:%d (%s)\n%s\n", i+1, p.file, p.line, p.kind, p.text)
+		fmt.Printf("\n%d. %s:%d (%s)\n", i+1, p.file, p.line, p.kind)
+		if line := strings.Split(files[p.file], "\n")[p.line-1]; p.kind != "document" && !strings.HasPrefix(strings.TrimSpace(line), "//") && !strings.HasPrefix(line, "#") {
+			fmt.Println(strings.TrimSpace(line)) // the code that the comment or the message belongs to
+		}
+		fmt.Println(p.text)
 	}
 }
 
@@ -276,14 +281,13 @@ func drawPassages(all []passage, under string, seed uint64, n int) []passage {
 }
 
 func TestPassagesOfMarkdown(t *testing.T) {
-	text := "# A title\n\nA paragraph\nof `two words` lines.\n* an item\n  with more\n* another\n\n```\ncode\n```\n| a cell | `b` |\n"
+	text := "# A title\n\nA paragraph\nof `two words` lines.\n* an item\n  with more\n* another\n\n```\ncode\n```\n| a cell | `b` |\n|---|---|\n"
 	want := []passage{
 		{"document", "x.md", 1, "# A title"},
 		{"document", "x.md", 3, "A paragraph of `two words` lines."},
 		{"document", "x.md", 5, "* an item with more"},
 		{"document", "x.md", 7, "* another"},
-		{"document", "x.md", 12, "a cell"},
-		{"document", "x.md", 12, "`b`"},
+		{"document", "x.md", 12, "a cell | `b`"},
 	}
 	if got := ofMarkdown("x.md", text); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)

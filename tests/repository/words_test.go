@@ -86,13 +86,13 @@ func counted(files map[string]string) map[string][]string {
 // maxWords is the number of words that a sentence can have.
 const maxWords = 25
 
-var endOfSentence = regexp.MustCompile(`[.!?:;]["')”*_]*(\s|$)`)
+var endOfSentence = regexp.MustCompile(`[.!?:;]["')”*_]*(\s|$)| \| `)
 
 // mark is the sign of an item or a heading.
 var mark = regexp.MustCompile(`^\s*([-*]|#+|\d+\.) `)
 
-// longSentences returns the sentences of a passage with more than maxWords words. A colon and a
-// semicolon also end a sentence.
+// longSentences returns the sentences of a passage with more than maxWords words. A colon, a semicolon
+// and the end of a cell also end a sentence.
 func longSentences(p passage) []string {
 	var all []string
 	for _, sentence := range endOfSentence.Split(p.words(), -1) {

@@ -44,12 +44,13 @@ func rows(t *testing.T, file string, fields int) [][]string {
 
 const preamble = "<!-- Written by `go test ./tests/vip -run TestTable -update`; do not edit. -->\n" + `# vip beside ocf:heartbeat:IPaddr2
 
-What ocf:lvs:vip does with everything that IPaddr2 has. [Migration](migration.md) says how to change from one to
-the other.
+This page compares ocf:lvs:vip with every parameter and situation of IPaddr2. [Migration](migration.md)
+describes the change from one to the other.
 
 ## Parameters
 
-Defaults of IPaddr2 are those of version 4.12 (Debian 12); where a newer version differs, it stands behind a slash.
+The defaults of IPaddr2 are from version 4.12 (Debian 12). If a newer version has another default, it
+follows after a slash.
 
 | parameter | IPaddr2 | vip | what differs |
 |---|---|---|---|
@@ -59,7 +60,7 @@ const situations = `
 ## Situations
 
 Exit codes of validate-all, probe, start, monitor and stop, run in this order, on a host with
-192.168.144.1/24 and 2001:db8:1234::1/64 on eth0. vip's validate-all looks at parameters only, unless
+192.168.144.1/24 and 2001:db8:1234::1/64 on eth0. vip's validate-all checks only the parameters, unless
 OCF_CHECK_LEVEL is 10 or more.
 
 | situation | IPaddr2 4.12 | newer | vip | vip's reason |
@@ -67,12 +68,15 @@ OCF_CHECK_LEVEL is 10 or more.
 `
 
 const rules = `
-What stands behind the codes of vip:
+The rules of vip's exit codes:
 
-* A parameter that no node could use is 6. The cluster stops the resource everywhere for it.
-* What another node may have is 5 (an interface, a namespace) or 1 (a network that holds the address). The cluster tries another node.
-* Stop is 0 unless the address is still there. A probe is 7 where nothing runs, whatever the parameters.
-* Monitor is 1 where something is there and is not right, so that the cluster stops it first. An address that no neighbour can reach is not right.
+* 6: no node can use the parameter. The cluster stops the resource on every node.
+* 5 or 1: this node lacks something that another node can have. It is 5 for an interface or a namespace,
+  and 1 for a network that holds the address. The cluster tries another node.
+* Stop returns 0, unless the address is still on the interface. A probe returns 7 if nothing runs, for all
+  parameters.
+* Monitor returns 1 if something of the resource exists and is wrong. The cluster then stops it first. An
+  address that no neighbour can reach is wrong.
 `
 
 // TestTable runs vip in every situation and writes both tables.
