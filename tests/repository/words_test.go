@@ -91,8 +91,8 @@ var endOfSentence = regexp.MustCompile(`[.!?:;]["')”*_]*(\s|$)| \| `)
 // mark is the sign of an item or a heading.
 var mark = regexp.MustCompile(`^\s*([-*]|#+|\d+\.) `)
 
-// longSentences returns the sentences of a passage with more than maxWords words. A colon, a semicolon
-// and the end of a cell also end a sentence.
+// longSentences returns the sentences of a passage with more than maxWords words. A colon, a
+// semicolon and the end of a cell also end a sentence.
 func longSentences(p passage) []string {
 	var all []string
 	for _, sentence := range endOfSentence.Split(p.words(), -1) {

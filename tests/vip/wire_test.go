@@ -119,7 +119,8 @@ func TestWhatStartSends(t *testing.T) {
 	}
 }
 
-// TestSoakSpacing checks that each pause between two packets is at most 30 ms too short or too long.
+// TestSoakSpacing checks that each pause between two packets is at most 30 ms too short or too
+// long.
 func TestSoakSpacing(t *testing.T) {
 	for ip, want := range bursts {
 		t.Run(ip, func(t *testing.T) {
