@@ -105,14 +105,24 @@ func writeStatus(out io.Writer, s control.Snapshot) {
 			trouble = "  not balanced: " + service.Trouble
 		}
 		fmt.Fprintf(w, "%s\t%s%s%s\t\t\t\t\n", localAddress(service.ID), service.Scheduler, persistent(service), trouble)
-		if f := service.Fallback; f != nil && f.Weight >= 0 {
-			fmt.Fprintf(w, "  -> %s\t%s\t%s\tfallback\t\t\n", f.Addr, f.Forward, weight(service, *f))
+		for _, f := range fallbacks(service) {
+			if f.Weight >= 0 {
+				fmt.Fprintf(w, "  -> %s\t%s\t%s\tfallback\t\t\n", f.Addr, f.Forward, weight(service, f))
+			}
 		}
 		for _, real := range service.Reals {
 			fmt.Fprintf(w, "  -> %s\t%s\t%s\t%s\t%s\t%s\n", real.Addr, real.Forward, weight(service, real), real.Verdict, age(s.Now, real.Since), real.Reason)
 		}
 	}
 	_ = w.Flush() // to a person's terminal
+}
+
+// fallbacks are all fallbacks of a service.
+func fallbacks(s control.Service) []control.Real {
+	if s.Fallback == nil {
+		return nil
+	}
+	return append([]control.Real{*s.Fallback}, s.OtherFallbacks...)
 }
 
 // localAddress turns "-t 192.0.2.10:80" into "TCP  192.0.2.10:80".

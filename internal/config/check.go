@@ -1,13 +1,19 @@
 package config
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
-// Check says how the real servers of a service are checked.
+// Check is one check of a real server.
 type Check struct {
 	Type        CheckType
 	Connects    int         // with Combined: connect checks after each negotiate check
 	Application Application // what a negotiate check talks
+	Host        string      // name or address that is checked instead of the real server; empty for none
 	Port        uint16      // 0 for the port of the real server
+	// Target is the address and port that the check uses. Resolve sets it.
+	Target      netip.AddrPort
 	Timeout     time.Duration
 	Interval    time.Duration
 	Attempts    int // of one ping check
@@ -18,7 +24,7 @@ type Check struct {
 	Method      string   // of HTTP; empty for GET
 	Request     string   // as configured: without a slash in front if none was written
 	Receive     string   // regular expression, empty for any answer
-	Unusable    string   // why Receive cannot be used, so that no real server is ever up; empty if it can
+	Unusable    string   // why Receive cannot be used, so that the check never succeeds; empty if it can
 	VirtualHost string   // Host header, empty for the real server's address
 	Command     string   // what External and ExternalPerl run, with arguments that are separated by blanks
 	Database    string

@@ -6,6 +6,7 @@ package config
 import (
 	"cmp"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,11 +33,11 @@ type Service struct {
 	// Service is complete unless Host is set: then its ID has the port but no
 	// address yet.
 	lvs.Service
-	Host      string // the name that Resolve turns into the address, empty for none
-	IPv6      bool   // address family of the service and of its real servers
-	Reals     []Real
-	Fallback  *Fallback // nil for none
-	Check     Check
+	Host  string // the name that Resolve turns into the address, empty for none
+	IPv6  bool   // address family of the service and of its real servers
+	Reals []Real
+	// Fallbacks serve together when no real server does.
+	Fallbacks []Fallback
 	Quiescent bool // a real server that is down gets weight 0; otherwise it is removed
 	KeepAtEnd bool // the service stays in the kernel when its daemon ends
 	// FallbackCommand is run with "start" when no real server is up, with
@@ -44,9 +45,7 @@ type Service struct {
 	FallbackCommand []string
 	MonitorFile     string // gets a line for every check; empty for none
 	Alert           Alert
-	Title           string // in front of the subject of mail
-	Comment         string // in the body of mail
-	Line            int    // of the virtual service in its file
+	Line            int // of the virtual service in its file
 }
 
 // Alert says who gets mail about changes of real servers.
@@ -55,6 +54,9 @@ type Alert struct {
 	Repeat time.Duration // between reminders of a server that is down, 0 for none
 	Phases []Phase       // while mail is sent; nil for all
 	Relay  string        // SMTP host[:port]; empty for the local mailer
+
+	Title   string // before the subject of mail
+	Comment string // in the body of mail
 }
 
 // Phase is what a daemon is doing.
@@ -82,15 +84,16 @@ func (s Service) Name() string {
 // addresses must be known.
 func (s Service) VirtualService() lvs.VirtualService {
 	v := lvs.VirtualService{Service: s.Service}
+	v.Destinations = slices.Grow(v.Destinations, len(s.Reals))
 	for _, r := range s.Reals {
 		v.Destinations = append(v.Destinations, r.Destination)
 	}
 	return v
 }
 
-// CheckedPort is the port of a real server that is checked, or 0.
-func (s Service) CheckedPort(r Real) uint16 {
-	return cmp.Or(s.Check.Port, r.CheckPort, r.Addr.Port(), s.Check.Application.Port())
+// CheckedPort is the port of a real server that a check uses, or 0.
+func (r Real) CheckedPort(c Check) uint16 {
+	return cmp.Or(c.Port, r.Addr.Port(), c.Application.Port())
 }
 
 // Real is a real server of a virtual service.
@@ -98,16 +101,12 @@ type Real struct {
 	// Destination is complete unless Host is set: then its Addr has the port
 	// but no address yet.
 	lvs.Destination
-	Host    string // the name that Resolve turns into the address, empty for none
-	Last    string // with Host: the other end of a range, empty for a single server
-	Request string // replaces the request of the service's check, empty for not
-	Receive string // replaces the answer expected by the service's check if Request is set
-	// Unusable is why Receive cannot be used; empty if it can.
-	Unusable string
-	// CheckPort is the port that is checked unless the check has one; 0 for that
-	// of Addr.
-	CheckPort uint16
-	Line      int
+	Host string // the name that Resolve turns into the address, empty for none
+	Last string // with Host: the other end of a range, empty for a single server
+	// Checks must all succeed; without any the real server always counts as good. Real
+	// servers share them: treat them as read-only.
+	Checks []Check
+	Line   int
 }
 
 // At returns a copy of r for each address.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"lvs-agents/internal/config/fault"
 	"lvs-agents/internal/lvs"
@@ -13,27 +14,53 @@ import (
 // servers with the configured weights. Fallbacks are not in it: they come and
 // go with the health of the real servers. Resolve describes the problems.
 func (c *Config) Table(ctx context.Context, n *Names) (lvs.Table, []Problem) {
-	resolved, problems := c.Resolve(ctx, n)
+	r := c.lookup(ctx, n, false)
+	resolved := r.services()
 	table := make(lvs.Table, 0, len(resolved.Services))
 	for _, s := range resolved.Services {
 		table = append(table, s.VirtualService())
 	}
-	return table, problems
+	return table, r.problems
 }
 
-// Resolve returns the configuration with an address for every name. What has none,
-// or one that is there already, is left out with a warning: a change of the DNS is
-// no reason to refuse a file. It is an error only if nothing is left.
+// Resolve returns the configuration with an address for every name and a target for every
+// check. What has no address, or one that is there already, is left out with a warning: a
+// change of the DNS is no reason to refuse a file. It is an error only if nothing is left.
 func (c *Config) Resolve(ctx context.Context, n *Names) (*Config, []Problem) {
+	r := c.lookup(ctx, n, true)
+	resolved := *r.services()
+	if Err(r.problems) == nil {
+		r.targets(&resolved)
+	}
+	return &resolved, r.problems
+}
+
+// lookup looks up the names of services, real servers and fallbacks, and those of checks
+// only if they are needed.
+func (c *Config) lookup(ctx context.Context, n *Names, checks bool) *resolution {
 	if n == nil {
 		n = NewNames(nil)
 	}
 	n.begin()
-	hosts := c.hosts()
-	if len(hosts) == 0 {
-		return c, nil
+	r := &resolution{config: c, given: map[lvs.ServiceID]int{}}
+	r.named = c.hosts()
+	all := r.named
+	if checks {
+		all = append(all, c.checkHosts()...)
 	}
-	r := resolution{config: c, answers: n.Lookup(ctx, hosts), given: map[lvs.ServiceID]int{}}
+	if len(all) > 0 {
+		r.answers = n.Lookup(ctx, all)
+	}
+	return r
+}
+
+// services returns a copy of the configuration with addresses instead of names. Without
+// names it is the configuration itself.
+func (r *resolution) services() *Config {
+	c := r.config
+	if len(r.named) == 0 {
+		return c
+	}
 	for _, s := range c.Services {
 		if s.Host == "" {
 			r.given[s.ID] = s.Line // an address counts before a name
@@ -55,36 +82,40 @@ func (c *Config) Resolve(ctx context.Context, n *Names) (*Config, []Problem) {
 	case before > 0 && left == 0:
 		r.add(Error, r.first.Line, fault.New(r.first.What+", and no real server is left", r.first.Fix))
 	}
-	return &resolved, r.problems
+	return &resolved
 }
 
-// hosts are the names of a configuration.
+// hosts are the names of services, real servers and fallbacks.
 func (c *Config) hosts() []Host {
 	var all []Host
-	add := func(name string, ipv6 bool) {
-		if name == "" {
-			return
-		}
-		if _, err := netip.ParseAddr(name); err != nil {
-			all = append(all, Host{name, ipv6})
-		}
-	}
 	for _, s := range c.Services {
-		add(s.Host, s.IPv6)
+		all = appendName(all, s.Host, s.IPv6)
 		for _, r := range s.Reals {
-			add(r.Host, s.IPv6)
-			add(r.Last, s.IPv6)
+			all = appendName(all, r.Host, s.IPv6)
+			all = appendName(all, r.Last, s.IPv6)
 		}
-		if s.Fallback != nil {
-			add(s.Fallback.Host, s.IPv6)
+		for _, f := range s.Fallbacks {
+			all = appendName(all, f.Host, s.IPv6)
 		}
 	}
 	return all
 }
 
+// appendName appends a host that is not an address.
+func appendName(all []Host, name string, ipv6 bool) []Host {
+	if name == "" {
+		return all
+	}
+	if _, err := netip.ParseAddr(name); err == nil {
+		return all
+	}
+	return append(all, Host{name, ipv6})
+}
+
 // resolution replaces names by addresses.
 type resolution struct {
 	config   *Config
+	named    []Host // services, real servers and fallbacks
 	answers  map[Host]Answer
 	given    map[lvs.ServiceID]int // lines of services
 	total    int                   // of real servers
@@ -142,7 +173,7 @@ func (r *resolution) service(s Service) (Service, bool) {
 	}
 	r.given[s.ID] = s.Line
 	r.reals(&s)
-	r.fallback(&s)
+	r.fallbacks(&s)
 	return s, true
 }
 
@@ -159,18 +190,18 @@ func (r *resolution) reals(s *Service) {
 				all = append(all, real)
 				continue
 			}
-			r.add(Warning, real.Line, Repetition(all[at], real))
+			r.add(Warning, real.Line, Repetition(all[at], real, slices.Equal(all[at].Checks, real.Checks)))
 			all[at] = real
 		}
 	}
 	s.Reals = all
 }
 
-// Repetition is the fault of a real server that is given again.
-func Repetition(before, again Real) fault.Fault {
+// Repetition is the fault of a real server that is given again. same reports whether what
+// else was configured for it is the same.
+func Repetition(before, again Real, same bool) fault.Fault {
 	what := fmt.Sprintf("real server %s is given twice, first in line %d", again.Addr, before.Line)
-	before.Line = again.Line
-	if before == again {
+	if same && before.Destination == again.Destination && before.Host == again.Host && before.Last == again.Last {
 		return fault.New(what, "delete this one")
 	}
 	return fault.New(what+" with other values; the last one counts", "delete one of them")
@@ -220,32 +251,27 @@ func (r *resolution) addresses(real Real, s *Service) []Real {
 	return all
 }
 
-// fallback replaces the name of a fallback by its address. A fallback that is also a real
-// server is left out.
-func (r *resolution) fallback(s *Service) {
-	if s.Fallback == nil {
-		return
-	}
-	f := *s.Fallback
-	addr, ok := r.addr(f.Line, "fallback", Host{f.Host, s.IPv6})
-	if !ok {
-		s.Fallback = nil
-		return
-	}
-	name := f.Host
-	f.Host = addr.String()
-	s.Fallback = &f
-	for _, real := range s.Reals {
-		if real.Addr == s.fallbackAddr() {
-			r.left(f.Line, "fallback "+name, fault.Errorf("choose another server: the fallback serves when no real server does", "it is also a real server of %s, in line %d", s.Name(), real.Line))
-			s.Fallback = nil
-			return
+// fallbacks replaces the names of fallbacks by their addresses. A fallback that is also a
+// real server is left out.
+func (r *resolution) fallbacks(s *Service) {
+	var all []Fallback
+	for _, f := range s.Fallbacks {
+		addr, ok := r.addr(f.Line, "fallback", Host{f.Host, s.IPv6})
+		if !ok {
+			continue
 		}
+		name := f.Host
+		f.Host = addr.String()
+		if i := slices.IndexFunc(s.Reals, func(real Real) bool { return real.Addr == f.addr() }); i >= 0 {
+			r.left(f.Line, "fallback "+name, fault.Errorf("choose another server: the fallback serves when no real server does", "it is also a real server of %s, in line %d", s.Name(), s.Reals[i].Line))
+			continue
+		}
+		all = append(all, f)
 	}
+	s.Fallbacks = all
 }
 
-// FallbackDestination returns the fallback of a service as a destination of
-// weight 1. The service must be resolved and have one.
-func (s Service) FallbackDestination() lvs.Destination {
-	return lvs.Destination{Addr: s.fallbackAddr(), Forward: s.Fallback.Forward, Weight: 1}
+// Destination returns the fallback as a destination of weight 1. It must be resolved.
+func (f Fallback) Destination() lvs.Destination {
+	return lvs.Destination{Addr: f.addr(), Forward: f.Forward, Weight: 1}
 }

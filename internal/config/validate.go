@@ -54,9 +54,11 @@ func (s Service) judge(report func(line int, f fault.Fault)) {
 		}
 		seen[r.Addr] = r.Line
 	}
-	if line, real := seen[s.fallbackAddr()]; real {
-		report(s.Fallback.Line, fault.New(fmt.Sprintf("fallback %s is also a real server of %s, in line %d", s.fallbackAddr(), s.Name(), line),
-			"choose another server: the fallback serves when no real server does"))
+	for _, f := range s.Fallbacks {
+		if line, real := seen[f.addr()]; real {
+			report(f.Line, fault.New(fmt.Sprintf("fallback %s is also a real server of %s, in line %d", f.addr(), s.Name(), line),
+				"choose another server: the fallback serves when no real server does"))
+		}
 	}
 }
 
@@ -81,16 +83,13 @@ func (s Service) standIn() lvs.ServiceID {
 	return lvs.AddrService(s.ID.Protocol, netip.AddrPortFrom(addr, s.ID.Addr.Port()))
 }
 
-// fallbackAddr is zero without a fallback or while that is a name.
-func (s Service) fallbackAddr() netip.AddrPort {
-	if s.Fallback == nil {
-		return netip.AddrPort{}
-	}
-	addr, err := netip.ParseAddr(s.Fallback.Host)
+// addr is zero while the fallback is a name.
+func (f Fallback) addr() netip.AddrPort {
+	addr, err := netip.ParseAddr(f.Host)
 	if err != nil {
 		return netip.AddrPort{}
 	}
-	return netip.AddrPortFrom(addr, s.Fallback.Port)
+	return netip.AddrPortFrom(addr, f.Port)
 }
 
 // trim takes the virtual service off an error of Validate: the line says which.

@@ -48,6 +48,8 @@ type Service struct {
 	Trouble  string `json:"trouble,omitempty"`
 	Reals    []Real `json:"real_servers"`
 	Fallback *Real  `json:"fallback,omitempty"` // nil for none
+	// OtherFallbacks serve together with Fallback.
+	OtherFallbacks []Real `json:"other_fallbacks,omitempty"`
 }
 
 // Real is a real server, or a fallback, in a Snapshot.

@@ -25,12 +25,12 @@ func newMonitorfile(log logrus.FieldLogger) *monitorfile {
 
 // checked takes the result of a check. When the file cannot be written in time lines
 // are dropped: a full disk stops no check.
-func (m *monitorfile) checked(s health.Service, r health.Real, err error) {
+func (m *monitorfile) checked(s health.Service, r health.Real, p health.Probe, err error) {
 	if s.MonitorFile == "" {
 		return
 	}
 	select {
-	case m.lines <- monitorLine{s.MonitorFile, compat.CheckLine(time.Now(), s, r, err)}:
+	case m.lines <- monitorLine{s.MonitorFile, compat.CheckLine(time.Now(), s, r, p, err)}:
 	default:
 	}
 }

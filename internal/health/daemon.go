@@ -45,7 +45,7 @@ type Options struct {
 	// server of a service is down or its first is good, also while the table cannot be
 	// changed. None of them may block; nil for none.
 	Occurred func(Event)
-	Checked  func(Service, Real, error)
+	Checked  func(Service, Real, Probe, error)
 	Serving  func(s Service, serving bool)
 }
 
@@ -77,9 +77,10 @@ type Daemon struct {
 	found    lvs.Table                  // of it, the services of the setup, in their order
 	services map[lvs.ServiceID]*Service // of the setup
 	trackers map[Probe]*tracker
-	standing []*standing  // of the services, in their order
-	wanted   lvs.Table    // by it
-	stale    map[int]bool // services that wanted has not got yet
+	combined map[Member]*combined // verdicts on real servers with several probes or none
+	standing []*standing          // of the services, in their order
+	wanted   lvs.Table            // by it
+	stale    map[int]bool         // services that wanted has not got yet
 	fault    localFault
 
 	rereading <-chan struct{}        // closed when a reload that the table asked for has ended; nil for none
@@ -233,6 +234,7 @@ func (d *Daemon) accept(ctx context.Context, setup Setup, checkers []target) {
 			d.unknown++
 		}
 	}
+	d.combineAll(time.Now())
 	d.find()
 	select {
 	case d.wheel.changes <- checkers:

@@ -42,7 +42,8 @@ func (k *kernel) Table(ctx context.Context) (lvs.Table, error) {
 	return k.IPVS.Table(ctx)
 }
 
-// world is a director without a network: checks fail for addresses that are down.
+// world is a director without a network: checks fail for addresses, or addresses with a
+// port, that are down.
 type world struct {
 	kernel *kernel
 	store  record.Store
@@ -50,7 +51,8 @@ type world struct {
 	log    *logrus.Logger
 
 	mu     sync.Mutex
-	text   string // the configuration
+	text   string         // the configuration
+	cfg    *config.Config // instead of text; nil for none
 	down   map[string]bool
 	local  error         // of checks that this host cannot send
 	dead   bool          // other daemons do not live any more
@@ -134,13 +136,16 @@ func (w *world) run(t *testing.T, id string, f func(d *health.Daemon)) {
 				<-slow
 				w.mu.Lock()
 			}
+			if w.cfg != nil {
+				return health.NewSetup(ctx, w.cfg, nil)
+			}
 			return setup(ctx, w.text)
 		},
 		Checker: func(p health.Probe) (check.Checker, error) {
 			return checkFunc(func(context.Context) error {
 				w.mu.Lock()
 				defer w.mu.Unlock()
-				if w.down[p.Addr.Addr().String()] {
+				if w.down[p.Addr.Addr().String()] || w.down[p.Addr.String()] {
 					return errors.New("refused")
 				}
 				return w.local

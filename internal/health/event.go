@@ -1,7 +1,6 @@
 package health
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
 	"time"
@@ -52,7 +51,7 @@ type Event struct {
 	// They are valid for changes of real servers and fallbacks; From is not for TableRepaired.
 	From, To int
 
-	Check    string  // of the real server: the application or the type
+	Check    string  // of the real server, its failing check if it has several: the application or the type
 	Verdict  Verdict // on the real server
 	Failures int     // of checks in a row: with this one, or before the one that passed
 	Fall     int     // so many Failures make the server bad
@@ -68,8 +67,21 @@ func (d *Daemon) event(kind Kind, s *Service) Event {
 
 // about adds a configured real server to an event.
 func (d *Daemon) about(e Event, real Real) Event {
-	e.Server, e.Check = real.Addr, cmp.Or(string(real.Probe.Application), string(real.Probe.Type))
+	e.Server = real.Addr
+	if len(real.Probes) > 0 {
+		e.Check = d.deciding(real).name()
+	}
 	e.Verdict, e.Reason = d.verdict(e.Service.ID, real), d.why(e.Service.ID, real)
+	return e
+}
+
+// probed adds a configured real server and one of its probes to an event.
+func (d *Daemon) probed(e Event, real Real, p Probe) Event {
+	e = d.about(e, real)
+	e.Check = p.name()
+	if !d.out[Member{e.Service.ID, real.Addr}] {
+		e.Reason = d.trackers[p].reason
+	}
 	return e
 }
 
@@ -159,9 +171,9 @@ func (d *Daemon) kindOf(e Event, configured bool) Kind {
 	return ServerDown
 }
 
-// IsFallback reports whether an address is the one of the service's fallback.
+// IsFallback reports whether an address is the one of a fallback of the service.
 func (s *Service) IsFallback(addr netip.AddrPort) bool {
-	return s.Fallback != nil && s.Fallback.Addr == addr
+	return slices.ContainsFunc(s.Fallbacks, func(f lvs.Destination) bool { return f.Addr == addr })
 }
 
 // entry is what an op or an event is about: a service, or a destination of one.

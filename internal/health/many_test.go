@@ -31,7 +31,7 @@ func many(services, reals int) Setup {
 			addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, byte(n >> 16), byte(n >> 8), byte(n)}), 80)
 			s.Reals = append(s.Reals, Real{
 				Destination: lvs.Destination{Addr: addr, Forward: lvs.Masq, Weight: 1},
-				Probe:       Probe{Check: config.Check{Type: config.Connect, Interval: time.Second, Fall: 1, Rise: 1}, Addr: addr},
+				Probes:      []Probe{{Check: config.Check{Type: config.Connect, Interval: time.Second, Fall: 1, Rise: 1}, Addr: addr}},
 			})
 		}
 		setup.Services = append(setup.Services, s)
@@ -154,7 +154,7 @@ func TestAVerdictCostsTheSameInALargeService(t *testing.T) {
 func TestReasonIsFitForEverybody(t *testing.T) {
 	d := startMany(t, many(1, 1))
 	var told string
-	d.options.Checked = func(_ Service, _ Real, err error) { told = err.Error() }
+	d.options.Checked = func(_ Service, _ Real, _ Probe, err error) { told = err.Error() }
 	d.takeResult(result{d.setup.Probes()[0], errors.New("\x1b[31mred\r\n" + strings.Repeat("long ", 1<<20)), time.Now()})
 	want := "?[31mred  long "
 	for where, got := range map[string]string{
@@ -193,7 +193,7 @@ func BenchmarkSetup(b *testing.B) {
 // which nothing is to be told.
 func BenchmarkResult(b *testing.B) {
 	d := startMany(b, many(100, 100))
-	d.options.Checked = func(Service, Real, error) {}
+	d.options.Checked = func(Service, Real, Probe, error) {}
 	probes, now, n := d.setup.Probes(), time.Now(), 0
 	b.ReportAllocs()
 	for b.Loop() {

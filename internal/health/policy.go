@@ -2,6 +2,7 @@ package health
 
 import (
 	"net/netip"
+	"slices"
 
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/lvs"
@@ -16,7 +17,7 @@ const out = -1
 // connections, also with quiescent=no. With checktype=off nothing is ever asked, so
 // one that was out stays out also with quiescent=yes.
 func (s Service) weight(real Real, v Verdict, found int) (weight int, serving bool) {
-	unasked := v == Unknown || real.Probe.Type == config.Off
+	unasked := v == Unknown || slices.ContainsFunc(real.Probes, func(p Probe) bool { return p.Type == config.Off })
 	switch {
 	case v == Good || v == Unknown && found > 0:
 		return real.Weight, true
@@ -100,8 +101,8 @@ func (s Service) wanted(st *standing, some ...int) lvs.VirtualService {
 			add(i)
 		}
 	}
-	if s.Fallback != nil && st.serving == 0 {
-		v.Destinations = append(v.Destinations, *s.Fallback)
+	if st.serving == 0 {
+		v.Destinations = append(v.Destinations, s.Fallbacks...)
 	}
 	return v
 }

@@ -208,7 +208,7 @@ func TestWhatCannotBeUsedIsNeverUp(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, tt.problem)
 			}
 			for i, want := range []string{tt.reason, ""} {
-				checker, err := Checkers(Tools{})(s.Services[i].Reals[0].Probe)
+				checker, err := Checkers(Tools{})(s.Services[i].Reals[0].Probes[0])
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -51,17 +51,22 @@ func (d *Daemon) service(i int) control.Service {
 	service, st := d.setup.Services[i], d.standing[i]
 	s := control.Service{ID: service.ID.String(), Scheduler: string(service.Scheduler), Persistence: service.Persistence.Seconds()}
 	for j, real := range service.Reals {
-		t := d.trackers[real.Probe]
+		since, _ := d.spans(service.ID, real)
 		s.Reals = append(s.Reals, control.Real{
 			Addr: real.Addr.String(), Forward: forwardName(real.Forward), Weight: st.reals[j].weight, Configured: real.Weight,
-			Verdict: d.verdict(service.ID, real).String(), Since: t.since, Reason: d.why(service.ID, real),
+			Verdict: d.verdict(service.ID, real).String(), Since: since, Reason: d.why(service.ID, real),
 		})
 	}
-	if f := service.Fallback; f != nil {
-		s.Fallback = &control.Real{Addr: f.Addr.String(), Forward: forwardName(f.Forward), Weight: out, Configured: f.Weight}
+	for _, f := range service.Fallbacks {
+		fallback := control.Real{Addr: f.Addr.String(), Forward: forwardName(f.Forward), Weight: out, Configured: f.Weight}
 		if st.serving == 0 {
-			s.Fallback.Weight = f.Weight
+			fallback.Weight = f.Weight
 		}
+		if s.Fallback == nil {
+			s.Fallback = &fallback
+			continue
+		}
+		s.OtherFallbacks = append(s.OtherFallbacks, fallback)
 	}
 	return s
 }

@@ -47,7 +47,8 @@ func (d *Daemon) takeResult(r result) {
 	before := *t
 	changed := t.record(r.at, r.err)
 	for _, at := range d.users[r.probe] {
-		d.noteCheck(at, r.err, before)
+		d.recombine(at, r.at)
+		d.noteCheck(at, r.probe, r.err, before)
 	}
 	if !changed {
 		return
@@ -89,24 +90,24 @@ func (d *Daemon) takeResults() bool {
 	return true
 }
 
-// noteCheck reports the result of a check of one real server, whose tracker was as
-// before and whose standing still is.
-func (d *Daemon) noteCheck(at place, err error, before tracker) {
+// noteCheck reports the result of a probe of one real server. Before it the tracker was as
+// before; the standing is still as it was.
+func (d *Daemon) noteCheck(at place, p Probe, err error, before tracker) {
 	service := &d.setup.Services[at.service]
 	real := service.Reals[at.real]
-	t, serving := d.trackers[real.Probe], d.standing[at.service].reals[at.real].serving
+	t, serving := d.trackers[p], d.standing[at.service].reals[at.real].serving
 	switch {
 	case err == nil && (before.failures > 0 || before.checked.IsZero() && !serving):
-		e := d.about(d.event(CheckPassed, service), real)
+		e := d.probed(d.event(CheckPassed, service), real, p)
 		e.Failures, e.Fall = before.failures, t.fall
 		d.events = append(d.events, e)
 	case err != nil && serving && t.verdict != Bad:
-		e := d.about(d.event(CheckFailed, service), real)
+		e := d.probed(d.event(CheckFailed, service), real, p)
 		e.Failures, e.Fall = t.failures, t.fall
 		d.events = append(d.events, e)
 	}
 	if d.options.Checked != nil {
-		d.options.Checked(*service, real, d.checked(service.ID, real, err))
+		d.options.Checked(*service, real, p, d.checked(service.ID, real, err))
 	}
 }
 
@@ -128,7 +129,10 @@ func (d *Daemon) verdict(id lvs.ServiceID, real Real) Verdict {
 	if d.out[Member{id, real.Addr}] {
 		return Bad
 	}
-	return d.trackers[real.Probe].verdict
+	if len(real.Probes) == 1 {
+		return d.trackers[real.Probes[0]].verdict
+	}
+	return d.combined[Member{id, real.Addr}].verdict
 }
 
 // verdictsOf is verdict for the real servers of one service.
@@ -141,7 +145,7 @@ func (d *Daemon) why(id lvs.ServiceID, real Real) string {
 	if d.out[Member{id, real.Addr}] {
 		return maintenance{}.Error()
 	}
-	return d.trackers[real.Probe].reason
+	return d.reason(real)
 }
 
 // Maintain takes real servers out whatever their checks say, and no others.
@@ -203,8 +207,8 @@ func (d *Daemon) follow(users []place) {
 		st.set(service, j, d.verdict(service.ID, service.Reals[j]))
 	}
 	for _, e := range d.steps(i, before, service.wanted(st, some...)) {
-		if _, configured := st.index[e.Server]; configured {
-			e.Lasted = d.trackers[service.Reals[some[0]].Probe].lasted
+		if at, configured := st.index[e.Server]; configured {
+			_, e.Lasted = d.spans(service.ID, service.Reals[at])
 		}
 		d.events = append(d.events, e)
 	}

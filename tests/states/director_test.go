@@ -202,7 +202,7 @@ func (c checker) Check(context.Context) error {
 }
 
 // checked stores the result of a check.
-func (d *director) checked(s watch.Service, real watch.Real, err error) {
+func (d *director) checked(s watch.Service, real watch.Real, _ watch.Probe, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.last[record.Server(s.ID, real.Addr)] = err == nil

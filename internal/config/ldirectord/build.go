@@ -23,7 +23,7 @@ func (p *parser) finish() {
 		p.add(0, 0, config.Warning, fault.New("no virtual service in this file", ""))
 	}
 	p.problems = append(p.problems, p.config.Validate()...)
-	if !refusesAll(p.config) {
+	if p.works || len(p.config.Services) == 0 {
 		return
 	}
 	for i := range p.problems {
@@ -44,7 +44,7 @@ func (p *parser) service(b *block) config.Service {
 	s.Service, s.Host, s.IPv6, s.Line = b.service, b.target.host.name, b.ipv6, b.virtual.line
 	s.ID = b.target.ID(protocol, b.ipv6)
 	s.Scheduler = cmp.Or(s.Scheduler, lvs.DefaultScheduler)
-	s.Check = b.checkOver(&p.global, b.check, s.ID)
+	c := b.checkOver(&p.global, b.check, s.ID)
 	s.Alert = b.alertOver(&p.global)
 	if s.FallbackCommand = b.fallbackCommand; s.FallbackCommand == nil {
 		s.FallbackCommand = p.global.fallbackCommand
@@ -57,13 +57,52 @@ func (p *parser) service(b *block) config.Service {
 	}
 	p.netmask(b, &s)
 	p.onePacket(b, &s)
-	s.Reals = p.reals(b, s)
+	reals := p.reals(b, s)
 	p.fallback(b, &s)
-	p.request(b, s.Check)
-	p.meaning(b, s.Check)
-	p.need(b, s)
-	p.receive(b, &s)
+	p.request(b, c)
+	p.meaning(b, c)
+	p.need(b, s, c, reals)
+	p.receive(b, &c, reals)
+	p.works = p.works || !neverUp(c, reals)
+	s.Reals = withChecks(c, reals)
 	return s
+}
+
+// checkedReal is a real server with what its line says about its check.
+type checkedReal struct {
+	config.Real
+	request, receive string // instead of those of the service if request is set
+	unusable         string // why receive or request cannot be used; empty if they can
+	port             uint16 // that is checked unless the check has one; 0 for that of Addr
+}
+
+// check is the check of a real server of a service that has the check c.
+func (r checkedReal) check(c config.Check) config.Check {
+	c.Port = cmp.Or(c.Port, r.port)
+	if r.request == "" {
+		return withoutLogin(c)
+	}
+	c.Request, c.Receive, c.Unusable = r.request, r.receive, r.unusable
+	return elsewhere(withoutLogin(c))
+}
+
+// withChecks gives each real server its check. Those of a range share one, and so do those
+// whose lines say nothing about checks.
+func withChecks(c config.Check, reals []checkedReal) []config.Real {
+	shared := []config.Check{checkedReal{}.check(c)}
+	all := make([]config.Real, len(reals))
+	for i, r := range reals {
+		all[i] = r.Real
+		switch {
+		case r.request == "" && r.port == 0:
+			all[i].Checks = shared
+		case i > 0 && reals[i-1].Line == r.Line:
+			all[i].Checks = all[i-1].Checks
+		default:
+			all[i].Checks = []config.Check{r.check(c)}
+		}
+	}
+	return all
 }
 
 func (p *parser) netmask(b *block, s *config.Service) {
@@ -93,8 +132,8 @@ func (p *parser) onePacket(b *block, s *config.Service) {
 }
 
 // reals expands ranges and drops repetitions; the last one counts.
-func (p *parser) reals(b *block, s config.Service) []config.Real {
-	all := make([]config.Real, 0, len(b.reals))
+func (p *parser) reals(b *block, s config.Service) []checkedReal {
+	all := make([]checkedReal, 0, len(b.reals))
 	seen := make(map[netip.AddrPort]int, len(b.reals)) // indexes in all
 	for _, written := range b.reals {
 		if p.total += written.count(); p.total > config.MaxReals {
@@ -111,18 +150,25 @@ func (p *parser) reals(b *block, s config.Service) []config.Real {
 			p.report(written.st, config.Error, f)
 		}
 		for _, r := range reals {
-			r.Line, r.CheckPort = written.st.line, checkPort
+			r.Line = written.st.line
+			real := checkedReal{Real: r, request: written.request, receive: written.receive, port: checkPort}
 			at, again := seen[r.Addr]
 			if r.Host != "" || !again {
 				seen[r.Addr] = len(all)
-				all = append(all, r)
+				all = append(all, real)
 				continue
 			}
-			p.report(written.st, config.Warning, config.Repetition(all[at], r))
-			all[at] = r
+			p.report(written.st, config.Warning, repetition(all[at], real))
+			all[at] = real
 		}
 	}
 	return all
+}
+
+// repetition is the fault of a real server that is given again.
+func repetition(before, again checkedReal) fault.Fault {
+	same := before.request == again.request && before.receive == again.receive && before.port == again.port
+	return config.Repetition(before.Real, again.Real, same)
 }
 
 // onlyChecked takes the port off a real server that can get no other one than
@@ -141,15 +187,15 @@ func (p *parser) onlyChecked(w *writtenReal, s config.Service) uint16 {
 }
 
 func (p *parser) fallback(b *block, s *config.Service) {
-	f, warning := b.fallbackOver(&p.global, *s)
-	if s.Fallback = f; warning.What != "" {
-		p.add(f.Line, 0, config.Warning, warning)
+	var warning fault.Fault
+	if s.Fallbacks, warning = b.fallbackOver(&p.global, *s); warning.What != "" {
+		p.add(s.Fallbacks[0].Line, 0, config.Warning, warning)
 	}
 }
 
 // fallbackOver chooses the fallback of a service and fits its port; the warning is empty if the
 // port fits.
-func (own *settings) fallbackOver(file *settings, s config.Service) (f *config.Fallback, warning fault.Fault) {
+func (own *settings) fallbackOver(file *settings, s config.Service) (all []config.Fallback, warning fault.Fault) {
 	written := cmp.Or(own.fallback, file.fallback)
 	if s.IPv6 {
 		written = cmp.Or(own.fallback6, file.fallback6)
@@ -157,7 +203,7 @@ func (own *settings) fallbackOver(file *settings, s config.Service) (f *config.F
 	if written == nil {
 		return nil, warning
 	}
-	f = &config.Fallback{Host: written.host.String(), Port: written.port, Forward: written.forward, Line: written.line}
+	f := config.Fallback{Host: written.host.String(), Port: written.port, Forward: written.forward, Line: written.line}
 	port := s.ID.Addr.Port() // 0 for marks
 	switch {
 	case !written.hasPort:
@@ -168,7 +214,7 @@ func (own *settings) fallbackOver(file *settings, s config.Service) (f *config.F
 			fmt.Sprintf("fallback %s receives port %d of %s: only masq changes the port to %d", f.Host, port, s.Name(), written.port),
 			fmt.Sprintf("let it listen on port %d", port))
 	}
-	return f, warning
+	return []config.Fallback{f}, warning
 }
 
 // Defaults of ldirectord.

@@ -288,9 +288,9 @@ func ofMail() []directive {
 			values: "ADDRESS", unset: "the daemon's user at this host", example: "lvs@example.org", about: "The sender of mail."},
 		{name: "smtp", where: inBoth, class: plain, set: setRelay,
 			values: "HOST[:PORT] or [IPv6 address][:PORT]", unset: "the local mailer, sendmail", example: "mail.example.org", about: "The server that takes mail. Mail is encrypted if the server offers STARTTLS and that works, and sent in clear otherwise."},
-		{name: "servicename", where: inBlock, class: freeText, set: setText(func(s *scope) *string { return &s.block.rest.Title }),
+		{name: "servicename", where: inBlock, class: freeText, set: setText(func(s *scope) *string { return &s.alert.Title }),
 			values: "text", example: "web shop", about: "Put in front of the subject of mail about this service, in brackets."},
-		{name: "comment", where: inBlock, class: freeText, set: setText(func(s *scope) *string { return &s.block.rest.Comment }),
+		{name: "comment", where: inBlock, class: freeText, set: setText(func(s *scope) *string { return &s.alert.Comment }),
 			values: "text", example: "call the web team", about: "Put into the text of mail about this service."},
 	}
 }

@@ -38,8 +38,8 @@ func TestOwnDirectives(t *testing.T) {
 			if got := strings.TrimSpace(lines(problems)); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
-			if tt.good != nil && !tt.good(cfg.Services[0].Check) {
-				t.Errorf("%+v", cfg.Services[0].Check)
+			if tt.good != nil && !tt.good(checkOf(cfg)) {
+				t.Errorf("%+v", checkOf(cfg))
 			}
 		})
 	}

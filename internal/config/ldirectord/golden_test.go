@@ -138,17 +138,17 @@ func TestCleanFormsHaveNoProblems(t *testing.T) {
 
 func TestTutorialMeansWhatItSays(t *testing.T) {
 	cfg, _ := Parse("mysql.cf", file(t, "testdata/seeds/001-mysql-clean.cf"))
-	s := cfg.Services[0]
-	if s.Name() != "-t 192.168.10.74:3306" || s.Check.Application != "mysql" || s.Check.Login.Reveal() != "readuser" ||
-		s.Check.Passwd.Reveal() != "genericpassword" || s.Check.Database != "portal" || s.Check.Request != "SELECT * FROM link" ||
-		*s.Fallback != (config.Fallback{Host: "127.0.0.1", Port: 3306, Forward: lvs.Route, Line: 3}) {
-		t.Errorf("%+v %+v", s, *s.Fallback)
+	s, c := cfg.Services[0], checkOf(cfg)
+	if s.Name() != "-t 192.168.10.74:3306" || c.Application != "mysql" || c.Login.Reveal() != "readuser" ||
+		c.Passwd.Reveal() != "genericpassword" || c.Database != "portal" || c.Request != "SELECT * FROM link" ||
+		s.Fallbacks[0] != (config.Fallback{Host: "127.0.0.1", Port: 3306, Forward: lvs.Route, Line: 3}) {
+		t.Errorf("%+v %+v", s, s.Fallbacks[0])
 	}
 	cfg, _ = Parse("dr.cf", file(t, "testdata/seeds/001-dr-clean.cf"))
-	s = cfg.Services[0]
-	if !cfg.AutoReload || cfg.LogFile != "/var/log/ldirectord.log" || s.Quiescent || s.Check.Port != 80 || s.Check.Receive != "RS" ||
-		s.Fallback.Host != "www.baidu.com" || s.Check.Timeout.Seconds() != 3 || s.Check.Interval.Seconds() != 1 || s.Check.Fall != 1 {
-		t.Errorf("%+v %+v %+v", cfg, s, *s.Fallback)
+	s, c = cfg.Services[0], checkOf(cfg)
+	if !cfg.AutoReload || cfg.LogFile != "/var/log/ldirectord.log" || s.Quiescent || c.Port != 80 || c.Receive != "RS" ||
+		s.Fallbacks[0].Host != "www.baidu.com" || c.Timeout.Seconds() != 3 || c.Interval.Seconds() != 1 || c.Fall != 1 {
+		t.Errorf("%+v %+v %+v", cfg, s, s.Fallbacks[0])
 	}
 	cfg, _ = Parse("003.cf", file(t, "testdata/seeds/003-clean.cf"))
 	if !cfg.Services[0].Quiescent {

@@ -42,13 +42,13 @@ func (p *parser) meaning(b *block, c config.Check) {
 	}
 }
 
-// asksPort reports whether the check of a service needs a port.
-func asksPort(s config.Service) bool {
-	switch s.Check.Type {
+// asksPort reports whether a check needs a port.
+func asksPort(c config.Check, protocol lvs.Protocol) bool {
+	switch c.Type {
 	case config.Negotiate:
-		return s.Check.Application != config.NoApplication
+		return c.Application != config.NoApplication
 	case config.Connect:
-		return s.ID.Protocol != lvs.UDP // that is a ping
+		return protocol != lvs.UDP // that is a ping
 	case config.Combined, config.UDP:
 		return true
 	case config.Ping, config.On, config.Off, config.External, config.ExternalPerl:
@@ -56,30 +56,25 @@ func asksPort(s config.Service) bool {
 	return false
 }
 
-// hearsNothing reports whether no answer is expected of a real server.
-func hearsNothing(s config.Service, r config.Real) bool {
-	if r.Request != "" {
-		return r.Receive == ""
-	}
-	return s.Check.Receive == ""
-}
-
 // need reports what a check lacks.
-func (p *parser) need(b *block, s config.Service) {
-	for _, r := range s.Reals {
-		if s.CheckedPort(r) == 0 && asksPort(s) {
+func (p *parser) need(b *block, s config.Service, c config.Check, reals []checkedReal) {
+	for _, r := range reals {
+		if r.port == 0 && r.CheckedPort(c) == 0 && asksPort(c, s.ID.Protocol) {
 			p.add(r.Line, 0, config.Warning, fault.New("no port to check, so this real server is never up", "add checkport=PORT"))
 			break
 		}
 	}
-	if s.Check.Type == config.UDP && slices.ContainsFunc(s.Reals, func(r config.Real) bool { return hearsNothing(s, r) }) {
+	silent := func(r checkedReal) bool {
+		return r.request == "" && c.Receive == "" || r.request != "" && r.receive == ""
+	}
+	if c.Type == config.UDP && slices.ContainsFunc(reals, silent) {
 		p.add(cmp.Or(b.given["checktype"], b.virtual.line), 0, config.Warning, fault.New(
 			"checktype=udp without receive: a server whose host is down counts as good, too", `add request="TEXT" and receive="TEXT"`))
 	}
-	if s.Check.Type != config.Negotiate && s.Check.Type != config.Combined || len(s.Reals) == 0 {
+	if c.Type != config.Negotiate && c.Type != config.Combined || len(reals) == 0 {
 		return
 	}
-	if f := meaningless(s.Check, s.ID.Protocol); f.What != "" {
+	if f := meaningless(c, s.ID.Protocol); f.What != "" {
 		p.add(cmp.Or(b.given["service"], b.virtual.line), 0, config.Warning, f)
 	}
 }
@@ -142,18 +137,12 @@ func anonymous(is bool) string {
 	return ""
 }
 
-// refusesAll reports whether no real server of the file can ever be up.
-func refusesAll(c *config.Config) bool {
-	works := func(s config.Service) bool { return !neverUp(s) }
-	return len(c.Services) > 0 && !slices.ContainsFunc(c.Services, works)
-}
-
-// neverUp reports whether no real server of the service can ever be up.
-func neverUp(s config.Service) bool {
-	for _, r := range s.Reals {
-		if r.Request == "" && s.Check.Unusable == "" || r.Request != "" && r.Unusable == "" {
+// neverUp reports whether no real server of a service can ever be up.
+func neverUp(c config.Check, reals []checkedReal) bool {
+	for _, r := range reals {
+		if r.request == "" && c.Unusable == "" || r.request != "" && r.unusable == "" {
 			return false
 		}
 	}
-	return len(s.Reals) > 0 || s.Check.Unusable != ""
+	return len(reals) > 0 || c.Unusable != ""
 }

@@ -21,9 +21,9 @@ import (
 // the file system or the kernel.
 //
 // Lines belong to the virtual block above them as follows. Every indented line
-// does, as do lines with a directive that only blocks have. A line in column 1
-// with a directive that both contexts have (fallback, quiescent, …) belongs to
-// the block only if the block is written flat. A block is flat if its first
+// does, as do lines with a directive that only blocks have. Some directives can
+// stand in both contexts (fallback, quiescent, …). In column 1 they belong to the
+// block only if the block is written flat. A block is flat if its first
 // directive that only blocks have is not indented either. ldirectord refuses
 // flat blocks, so no file that it accepts changes its meaning.
 func Parse(file string, text []byte) (*config.Config, []config.Problem) {
@@ -58,6 +58,7 @@ type parser struct {
 	blocks   []*block
 	total    int  // of real servers
 	many     bool // total is too many, which was said
+	works    bool // some real server can be up
 	problems []config.Problem
 }
 

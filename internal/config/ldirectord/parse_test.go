@@ -8,6 +8,9 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +44,14 @@ func TestParse(t *testing.T) {
 		})
 	}
 }
+
+// withReal is a file whose service has a real server.
+func withReal(text string) string {
+	return regexp.MustCompile(`(?m)^virtual=\S+`).ReplaceAllString(text, "$0\n\treal=192.0.2.21:80 masq")
+}
+
+// checkOf is the check of the first real server.
+func checkOf(cfg *config.Config) config.Check { return cfg.Services[0].Reals[0].Checks[0] }
 
 func TestChecks(t *testing.T) {
 	base := config.Check{Type: config.Negotiate, Application: "http", Timeout: 30 * time.Second, Interval: 10 * time.Second, Fall: 1, Rise: 1, Attempts: 1}
@@ -80,11 +91,11 @@ func TestChecks(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			cfg, problems := Parse("web.cf", []byte(tt.text))
+			cfg, problems := Parse("web.cf", []byte(withReal(tt.text)))
 			if cfg == nil {
 				t.Fatal(lines(problems))
 			}
-			if diff := cmp.Diff(tt.want, cfg.Services[0].Check); diff != "" {
+			if diff := cmp.Diff(tt.want, checkOf(cfg), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
@@ -96,10 +107,51 @@ func TestRequestsOfRealServers(t *testing.T) {
 	if cfg == nil || len(problems) != 0 {
 		t.Fatal(lines(problems))
 	}
-	want := config.Real{Request: "a b", Receive: "c", Line: 2, Destination: lvs.Destination{
+	want := config.Real{Line: 2, Destination: lvs.Destination{
 		Addr: netip.MustParseAddrPort("192.0.2.21:80"), Forward: lvs.Masq, Weight: 3, Lower: 5, Upper: 10}}
-	if got := cfg.Services[0].Reals[0]; got != want {
-		t.Errorf("got  %+v\nwant %+v", got, want)
+	got := cfg.Services[0].Reals[0]
+	c := checkOf(cfg)
+	if got.Checks = nil; !reflect.DeepEqual(got, want) || c.Request != "a b" || c.Receive != "c" {
+		t.Errorf("got  %+v %+v\nwant %+v", got, c, want)
+	}
+}
+
+// TestChecksOfRealServers are of the service, unless their line says otherwise.
+func TestChecksOfRealServers(t *testing.T) {
+	const text = `virtual=192.0.2.10:80
+	virtualhost=www.example.org
+	request="/all"
+	receive="OK"
+	login="of no use"
+	real=192.0.2.21 gate
+	real=192.0.2.22:8080 gate
+	real=192.0.2.23->192.0.2.24 gate 1 "one", ""
+	real=192.0.2.25 gate 1 "http://me:s3cret@check.example.org:81/page", "up"
+	real=192.0.2.26 gate 1 "http://192.0.2.9", "up"
+`
+	type own struct{ host, request, receive, virtualhost, login string }
+	cfg, problems := Parse("web.cf", []byte(text))
+	if cfg == nil {
+		t.Fatal(lines(problems))
+	}
+	reals := cfg.Services[0].Reals
+	var got []own
+	var ports []uint16
+	for _, r := range reals {
+		c := r.Checks[0]
+		got = append(got, own{c.Host, c.Request, c.Receive, c.VirtualHost, c.Login.Reveal()})
+		ports = append(ports, r.CheckedPort(c))
+	}
+	const host = "www.example.org"
+	want := []own{
+		{"", "/all", "OK", host, ""}, {"", "/all", "OK", host, ""}, {"", "one", "", host, ""}, {"", "one", "", host, ""},
+		{"check.example.org", "/page", "up", host, "me"}, {"192.0.2.9", "/", "up", host, ""},
+	}
+	if !slices.Equal(got, want) || !slices.Equal(ports, []uint16{80, 8080, 80, 80, 81, 80}) {
+		t.Errorf("got  %q %d\nwant %q", got, ports, want)
+	}
+	if &reals[2].Checks[0] != &reals[3].Checks[0] {
+		t.Error("a range has more than one check")
 	}
 }
 
@@ -127,8 +179,8 @@ func TestFallbackOfTheService(t *testing.T) {
 				t.Fatal(lines(problems))
 			}
 			got, s := "none", resolved.Services[0]
-			if s.Fallback != nil {
-				d := s.FallbackDestination()
+			for _, f := range s.Fallbacks {
+				d := f.Destination()
 				got = fmt.Sprintf("%s %s -w %d", d.Addr, d.Forward, d.Weight)
 			}
 			if got != tt.want {

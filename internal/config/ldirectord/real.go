@@ -188,7 +188,7 @@ func (r RealText) Expand(defaultPort uint16) ([]config.Real, error) {
 	if !r.hasPort {
 		port = defaultPort
 	}
-	real := config.Real{Request: r.request, Receive: r.receive}
+	var real config.Real
 	real.Forward, real.Weight, real.Upper, real.Lower = r.forward, r.weight, r.upper, r.lower
 	if r.Named() {
 		real.Host, real.Last = r.first.String(), ""

@@ -48,14 +48,19 @@ func (s *Settings) set(d *directive, value string) error {
 	return d.set(&in, value)
 }
 
+// Check returns the check of the real servers of a service.
+func (s *Settings) Check(id lvs.ServiceID) config.Check {
+	return withoutLogin(s.block.checkOver(&s.file, s.block.check, id))
+}
+
 // Service returns a service of a table with the check, the fallback and the handling of failed
 // real servers as the settings say.
 func (s *Settings) Service(v lvs.VirtualService) config.Service {
 	service := config.Service{Service: v.Service, IPv6: v.ID.Is6(), Quiescent: s.file.quiescent != nil && *s.file.quiescent}
-	service.Check = s.block.checkOver(&s.file, s.block.check, v.ID)
-	service.Fallback, _ = s.block.fallbackOver(&s.file, service)
+	service.Fallbacks, _ = s.block.fallbackOver(&s.file, service)
+	checks := []config.Check{s.Check(v.ID)}
 	for _, d := range v.Destinations {
-		service.Reals = append(service.Reals, config.Real{Destination: d})
+		service.Reals = append(service.Reals, config.Real{Destination: d, Checks: checks})
 	}
 	return service
 }

@@ -21,21 +21,21 @@ func receives(c config.Check) bool {
 // receive judges the regular expressions of a service. One that cannot be used is
 // an error, yet only its real servers are refused: Perl's program would end, and
 // with it the checks of all services.
-func (p *parser) receive(b *block, s *config.Service) {
-	s.Check.Unusable = p.unusable(b.receiveAt, s.Check, s.Check.Receive, "its real servers are never up")
-	for i, r := range s.Reals {
-		if r.Request == "" {
+func (p *parser) receive(b *block, c *config.Check, reals []checkedReal) {
+	c.Unusable = p.unusable(b.receiveAt, *c, c.Receive, "its real servers are never up")
+	for i, r := range reals {
+		if r.request == "" {
 			continue
 		}
-		if i > 0 && s.Reals[i-1].Line == r.Line { // of one range
-			s.Reals[i].Unusable = s.Reals[i-1].Unusable
+		if i > 0 && reals[i-1].Line == r.Line { // of one range
+			reals[i].unusable = reals[i-1].unusable
 			continue
 		}
-		s.Reals[i].Unusable = p.unusable(statement{line: r.Line}, s.Check, r.Receive, "this real server is never up")
-		if _, err := config.WholeURL(s.Check.Application, r.Request); err != nil && receives(s.Check) && s.Reals[i].Unusable == "" {
+		reals[i].unusable = p.unusable(statement{line: r.Line}, *c, r.receive, "this real server is never up")
+		if _, err := wholeURL(c.Application, r.request); err != nil && receives(*c) && reals[i].unusable == "" {
 			f := fault.Of(err)
 			p.add(r.Line, 0, config.Refused, fault.New(f.What+", so this real server is never up", f.Fix))
-			s.Reals[i].Unusable = err.Error()
+			reals[i].unusable = err.Error()
 		}
 	}
 }

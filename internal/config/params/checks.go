@@ -32,11 +32,10 @@ func WithChecks(source string, table lvs.Table, checks Checks) (*config.Config, 
 	}
 	cfg := &config.Config{File: source}
 	for _, v := range table {
-		s := settings.Service(v)
-		if err := needsLogin(s.Check); err != nil {
+		if err := needsLogin(settings.Check(v.ID)); err != nil {
 			return nil, fmt.Errorf("virtual service %s: %w", v.ID, err)
 		}
-		cfg.Services = append(cfg.Services, s)
+		cfg.Services = append(cfg.Services, settings.Service(v))
 	}
 	return cfg, nil
 }
@@ -47,7 +46,7 @@ func (c Checks) Validate() error {
 	if err != nil {
 		return err
 	}
-	return needsLogin(settings.Service(lvs.VirtualService{}).Check)
+	return needsLogin(settings.Check(lvs.ServiceID{}))
 }
 
 func (c Checks) settings() (*ldirectord.Settings, error) {

@@ -51,10 +51,11 @@ func TestChecksAreWhatAFileSays(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(want.Check, got.Services[0].Check, cmp.AllowUnexported(config.Secret{})); diff != "" {
+			addr := cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })
+			if diff := cmp.Diff(want.Reals[0].Checks, got.Services[0].Reals[0].Checks, cmp.AllowUnexported(config.Secret{}), addr); diff != "" {
 				t.Errorf("check (-file +parameters):\n%s", diff)
 			}
-			if want.Quiescent != got.Services[0].Quiescent || (want.Fallback == nil) != (got.Services[0].Fallback == nil) {
+			if want.Quiescent != got.Services[0].Quiescent || len(want.Fallbacks) != len(got.Services[0].Fallbacks) {
 				t.Errorf("got %+v, want %+v", got.Services[0], want)
 			}
 		})
@@ -104,7 +105,7 @@ func TestFallbackOfBothFamilies(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := [2]bool{c.Services[0].Fallback != nil, c.Services[1].Fallback != nil}; got != want {
+		if got := [2]bool{c.Services[0].Fallbacks != nil, c.Services[1].Fallbacks != nil}; got != want {
 			t.Errorf("%s: %v, want %v", fallback, got, want)
 		}
 	}

@@ -12,8 +12,8 @@ import (
 func TestLines(t *testing.T) {
 	real, sorry := netip.MustParseAddrPort("192.0.2.21:80"), netip.MustParseAddrPort("127.0.0.1:80")
 	web := &health.Service{
-		Service:  lvs.Service{ID: lvs.ServiceID{Protocol: lvs.TCP, Addr: netip.MustParseAddrPort("192.0.2.10:80")}},
-		Fallback: &lvs.Destination{Addr: sorry},
+		Service:   lvs.Service{ID: lvs.ServiceID{Protocol: lvs.TCP, Addr: netip.MustParseAddrPort("192.0.2.10:80")}},
+		Fallbacks: []lvs.Destination{{Addr: sorry}},
 	}
 	mark := &health.Service{Service: lvs.Service{ID: lvs.ServiceID{Mark: 7}}}
 	mark6 := &health.Service{Service: lvs.Service{ID: lvs.ServiceID{Mark: 7, IPv6: true}}}

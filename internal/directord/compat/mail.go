@@ -11,15 +11,15 @@ import (
 func Mail(e health.Event, line, host string) (subject, body string) {
 	s := e.Service
 	subject = line
-	if s.Title != "" {
-		subject = fmt.Sprintf("[%s] %s", s.Title, line)
+	if s.Alert.Title != "" {
+		subject = fmt.Sprintf("[%s] %s", s.Alert.Title, line)
 	}
 	body = fmt.Sprintf("ldirectord host: %s\nLog-Message: %s\nDaemon-Status: %s\n", host, subject, e.Phase)
-	if s.Title != "" {
-		body += "Service name: " + s.Title + "\n"
+	if s.Alert.Title != "" {
+		body += "Service name: " + s.Alert.Title + "\n"
 	}
-	if s.Comment != "" {
-		body += "Comment: " + s.Comment + "\n"
+	if s.Alert.Comment != "" {
+		body += "Comment: " + s.Alert.Comment + "\n"
 	}
 	return subject, body
 }

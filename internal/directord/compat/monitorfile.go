@@ -13,13 +13,13 @@ import (
 )
 
 // CheckLine returns the line of a monitorfile about the result of a check.
-func CheckLine(now time.Time, s health.Service, r health.Real, err error) string {
-	return fmt.Sprintf("[%s] [%d] %s %s\n", now.Format(dateFormat), os.Getpid(), identityOf(s, r), outcome(err))
+func CheckLine(now time.Time, s health.Service, r health.Real, p health.Probe, err error) string {
+	return fmt.Sprintf("[%s] [%d] %s %s\n", now.Format(dateFormat), os.Getpid(), identityOf(s, r, p), outcome(err))
 }
 
 // identityOf is what ldirectord calls the identity of a real server.
-func identityOf(s health.Service, r health.Real) string {
-	p, protocol := r.Probe, "fwm"
+func identityOf(s health.Service, r health.Real, p health.Probe) string {
+	protocol := "fwm"
 	if !s.ID.IsMark() {
 		protocol = s.ID.Protocol.String()
 	}

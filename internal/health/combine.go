@@ -1,0 +1,110 @@
+package health
+
+import (
+	"slices"
+	"time"
+
+	"lvs-agents/internal/lvs"
+)
+
+// combined is the verdict on a real server that has several probes, or none. With one probe
+// the tracker of the probe has it.
+type combined struct {
+	verdict Verdict
+	since   time.Time
+	lasted  time.Duration // the verdict before it
+}
+
+// set takes a verdict.
+func (c *combined) set(now time.Time, v Verdict) {
+	if c.verdict != v {
+		*c = combined{verdict: v, since: now, lasted: now.Sub(c.since)}
+	}
+}
+
+// combine makes one verdict of the verdicts of all probes: bad if one is bad, good if all are
+// good.
+func (d *Daemon) combine(real Real) Verdict {
+	v := Good
+	for _, p := range real.Probes {
+		switch d.trackers[p].verdict {
+		case Bad:
+			return Bad
+		case Unknown:
+			v = Unknown
+		case Good:
+		}
+	}
+	return v
+}
+
+// combineAll makes the verdicts on the real servers of a new setup. Real servers of the
+// setup before keep theirs while it is the same.
+func (d *Daemon) combineAll(now time.Time) {
+	before := d.combined
+	d.combined = map[Member]*combined{}
+	for _, s := range d.setup.Services {
+		for _, real := range s.Reals {
+			if len(real.Probes) == 1 {
+				continue
+			}
+			m := Member{s.ID, real.Addr}
+			c := before[m]
+			if c == nil {
+				c = &combined{since: now}
+			}
+			c.set(now, d.combine(real))
+			d.combined[m] = c
+		}
+	}
+}
+
+// recombine takes a new verdict of a probe of a real server.
+func (d *Daemon) recombine(at place, now time.Time) {
+	service := d.setup.Services[at.service]
+	if real := service.Reals[at.real]; len(real.Probes) != 1 {
+		d.combined[Member{service.ID, real.Addr}].set(now, d.combine(real))
+	}
+}
+
+// deciding is the probe that explains the verdict on a real server with probes: the first
+// that is bad, else the first that is unknown, else the first that failed, else the first.
+func (d *Daemon) deciding(real Real) Probe {
+	if len(real.Probes) == 1 {
+		return real.Probes[0]
+	}
+	for _, explains := range []func(*tracker) bool{
+		func(t *tracker) bool { return t.verdict == Bad },
+		func(t *tracker) bool { return t.verdict == Unknown },
+		func(t *tracker) bool { return t.reason != "" },
+	} {
+		if i := slices.IndexFunc(real.Probes, func(p Probe) bool { return explains(d.trackers[p]) }); i >= 0 {
+			return real.Probes[i]
+		}
+	}
+	return real.Probes[0]
+}
+
+// reason is why a real server has its verdict. With several probes it begins with the name of
+// the probe.
+func (d *Daemon) reason(real Real) string {
+	if len(real.Probes) == 0 {
+		return ""
+	}
+	p := d.deciding(real)
+	text := d.trackers[p].reason
+	if text != "" && len(real.Probes) > 1 {
+		return p.name() + ": " + text
+	}
+	return text
+}
+
+// spans returns since when a real server has its verdict, and how long it had the one before.
+func (d *Daemon) spans(id lvs.ServiceID, real Real) (since time.Time, lasted time.Duration) {
+	if len(real.Probes) == 1 {
+		t := d.trackers[real.Probes[0]]
+		return t.since, t.lasted
+	}
+	c := d.combined[Member{id, real.Addr}]
+	return c.since, c.lasted
+}
