@@ -14,7 +14,7 @@ func TestMail(t *testing.T) {
 		wantSubject, wantBody string
 	}{
 		{health.Service{}, line, "ldirectord host: director1\nLog-Message: " + line + "\nDaemon-Status: running\n"},
-		{health.Service{Title: "shop", Comment: "call Jane"}, "[shop] " + line,
+		{health.Service{Alert: config.Alert{Title: "shop", Comment: "call Jane"}}, "[shop] " + line,
 			"ldirectord host: director1\nLog-Message: [shop] " + line + "\nDaemon-Status: running\nService name: shop\nComment: call Jane\n"},
 	} {
 		subject, body := Mail(health.Event{Service: &tt.service, Phase: config.Running}, line, "director1")
