@@ -15,8 +15,8 @@ func sysctl(value, format string, args ...any) ledger.Wanted {
 	return ledger.Wanted{Setting: host.Setting{Kind: host.Sysctl, Name: fmt.Sprintf("net/"+format, args...)}, Value: value}
 }
 
-// want is everything that makes this host a real server, in the order in which
-// it is set: what hides an address comes before the address.
+// want returns all settings that make this host a real server. The first is set first: a
+// setting that hides an address comes before the address.
 func (a *Agent) want(ctx context.Context) ([]ledger.Wanted, error) {
 	if a.Forward == Masq {
 		var routes []ledger.Wanted
@@ -64,7 +64,7 @@ func (a *Agent) place(ip netip.Addr) string {
 // tunnel is what makes packets that come out of a tunnel acceptable. They have
 // the client's address, whose route leads elsewhere: strict reverse path
 // filtering would drop them. The kernel takes the larger of the values of
-// all and of the interface, so that the loose 2 helps whatever all has.
+// all and of the interface, so that the loose 2 is enough.
 func (a *Agent) tunnel(nic string, ip netip.Addr) []ledger.Wanted {
 	if a.Forward != IPIP {
 		return nil

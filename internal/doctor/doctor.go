@@ -1,5 +1,5 @@
-// Package doctor says what is wrong with a real server, from what the kernel
-// has and from what packets proved, and with a director whose servers are masq.
+// Package doctor finds the faults of a real server, from the kernel and from packets that
+// it sends, and the faults of a director with masq servers.
 package doctor
 
 import (
@@ -28,7 +28,7 @@ type Kernel interface {
 	Addresses(ctx context.Context, ip netip.Addr) ([]host.Address, error)
 	// Probe asks the host as a neighbour would.
 	Probe(ctx context.Context, ips []netip.Addr) (host.Heard, error)
-	// Balances tells whether the host is a director for the address.
+	// Balances reports whether the host is a director for the address.
 	Balances(ip netip.Addr) bool
 }
 
@@ -180,7 +180,7 @@ func (x *examination) larger(ctx context.Context, nic, name string) (int, host.S
 	return a, all
 }
 
-// rules tells whether rules keep ARP silent about an address, and whether all of
+// rules reports whether rules keep ARP silent about an address, and whether all of
 // them are there.
 func (x *examination) rules(ctx context.Context, ip netip.Addr) (used, complete bool) {
 	complete = true
@@ -193,7 +193,7 @@ func (x *examination) rules(ctx context.Context, ip netip.Addr) (used, complete 
 	return used, complete
 }
 
-// onWire tells whether an interface with neighbours has the address.
+// onWire reports whether an interface with neighbours has the address.
 func (x *examination) onWire(w host.Word) (host.Address, bool) {
 	i := slices.IndexFunc(x.places[w.IP], func(a host.Address) bool { return a.NIC == w.NIC })
 	if i < 0 {

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// SettingKind is what a Setting is a setting of.
+// SettingKind is the kind of thing that a Setting sets.
 type SettingKind string
 
 // The kinds of settings.
@@ -21,22 +21,21 @@ const (
 	NFTables     SettingKind = "nftables"  // IP, Source
 )
 
-// The values of settings that are there or not. Those of sysctls are what the
-// kernel prints.
+// The values of settings that are there or not. The values of sysctls are the ones that
+// the kernel prints.
 const (
 	On  = "on"
 	Off = "off"
 )
 
-// Setting is one thing that makes a host a real server: something with a value
-// that can be looked at, set, and put back. It is comparable; fields that its
-// kind does not name are zero.
+// Setting is one thing on a host with a value that can be read, set, and put back. It is
+// comparable. Fields that its kind does not name are zero.
 type Setting struct {
 	Kind SettingKind
 	Name string // of a sysctl as below /proc/sys, net/ipv4/conf/all/arp_ignore for example
 	NIC  string
 	IP   netip.Addr
-	// Source is the address of the host that ARP rules put in the place of IP.
+	// Source is the address of the host that ARP rules send instead of IP.
 	Source netip.Addr
 	Scope  string // of an IPv4 address: global, link or host
 }
@@ -136,7 +135,7 @@ var enough = map[string][]string{
 	"net/ipv4/conf/all/arp_ignore": {"1", "2"}, // Documentation/networking/ip-sysctl.rst
 }
 
-// Fits tells whether a value does what want would do.
+// Fits reports whether a value has the effect of the wanted one.
 func (s Setting) Fits(value, want string) bool {
 	return value == want || s.Kind == Sysctl && slices.Contains(enough[s.Name], want) && slices.Contains(enough[s.Name], value)
 }

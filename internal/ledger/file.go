@@ -48,7 +48,7 @@ func locking(err error) error {
 	return nil
 }
 
-// Load returns the ledger, an empty one if there is none, and state.ErrDamaged with the
+// Load returns the ledger, which is empty without a file, and state.ErrDamaged with the
 // part that could be read of a damaged one.
 func (s Store) Load() (Ledger, error) {
 	text, err := state.Load(s.path)
@@ -77,7 +77,7 @@ func (s Store) Save(l Ledger) error {
 	return state.Write(s.path, s.format(l))
 }
 
-// The name of the file, its title and its lines are those of the first version: a node
+// The first version has the same name of the file, title and lines: a node
 // that is upgraded, or goes back to an older version, loses nothing that it owns.
 const (
 	title = "# lvs-agents ledger. Written by ocf:lvs:realserver; do not edit."

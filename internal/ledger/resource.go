@@ -33,8 +33,7 @@ type Resource struct {
 	StateDir string
 	Kernel   Kernel
 	Log      logrus.FieldLogger
-	// Want returns the settings that the resource needs, in the order in which they are
-	// set.
+	// Want returns the settings that the resource needs. The first is set first.
 	Want func(context.Context) ([]Wanted, error)
 
 	// released is that Release has put everything back, and could not write that into the
@@ -115,8 +114,8 @@ func (r *Resource) Apply(ctx context.Context) error {
 	return nil
 }
 
-// enter writes into the ledger what is going to be set. left is what the resource held
-// before and does not want any more.
+// enter writes into the ledger which settings are going to be set. left is the settings
+// that the resource held before and does not want any more.
 func (r *Resource) enter(ctx context.Context, l *locked, want []Wanted) (entries, left []Entry, err error) {
 	left = l.Held(r.ID)
 	l.Enter(r.ID, Running)

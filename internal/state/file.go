@@ -12,14 +12,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrUnusable says that something is in the place of a file and cannot be taken
-// for that: it cannot be read, is not a regular file, or others may have written it.
+// ErrUnusable says that a path has something that cannot be used as the file: it cannot
+// be read, is not a regular file, or other users can have written it.
 var ErrUnusable = errors.New("not usable")
 
-// longest is more than any file of ours has.
+// longest is more bytes than any state file has.
 const longest = 256 << 20
 
-// Read returns a file. The error is fs.ErrNotExist if there is none, and
+// Read returns a file. The error is fs.ErrNotExist if there is not a file, and
 // ErrUnusable otherwise.
 func Read(path string) (string, error) {
 	file, err := Open(path, os.O_RDONLY)
@@ -45,7 +45,7 @@ func Open(path string, flags int) (*os.File, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, err
-	case errors.Is(err, syscall.ENOTDIR): // a file in the place of the directory
+	case errors.Is(err, syscall.ENOTDIR): // the directory is a file
 		return nil, fmt.Errorf("%w: %w", err, fs.ErrNotExist)
 	case errors.Is(err, syscall.ELOOP):
 		return nil, fmt.Errorf("%s is a link, which is not followed; remove it: %w", path, ErrUnusable)
@@ -98,8 +98,8 @@ func Write(path, text string) error {
 	return err
 }
 
-// create makes a file anew. What a killed process or another user has left in its
-// place is removed and not followed.
+// create makes a new file. It removes a file or link that a killed process or another
+// user has left, and does not follow it.
 func create(path, text string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -132,7 +132,7 @@ func overwrite(path, text string) error {
 	return file.Truncate(int64(len(text)))
 }
 
-// Remove deletes a file. That there is none is success.
+// Remove deletes a file. It succeeds if the file does not exist.
 func Remove(path string) error {
 	err := os.Remove(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
@@ -143,7 +143,7 @@ func Remove(path string) error {
 
 // Trust returns an ErrUnusable that says why files of a directory, which need not
 // exist, cannot be trusted: another user has it or one above it, or others may
-// write there. A sticky directory protects what is in it.
+// write there. A sticky directory protects its files.
 func Trust(dir string) error {
 	for dir = filepath.Clean(dir); ; dir = filepath.Dir(dir) {
 		info, err := os.Lstat(dir)
@@ -177,7 +177,8 @@ func owned(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// trusted is for what is not a link. The group of root may write, and that of this process.
+// trusted refuses a file or directory that other users can change. The groups of root and
+// of this process can write.
 func trusted(path string, info fs.FileInfo) error {
 	if err := owned(path, info); err != nil {
 		return err

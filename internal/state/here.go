@@ -1,6 +1,6 @@
-// Package state is the directory of files that count for one boot and one network
-// namespace: where it is, whose files are in it, and how they are read and written
-// so that no other user's file is taken for one of root's.
+// Package state has the files below /run, which count for one boot and one network
+// namespace. It says where they are, who wrote them, and which process can change the
+// kernel. It reads no file that another user can have written.
 package state
 
 import (
@@ -22,7 +22,7 @@ type Here struct {
 	// It is empty before Linux 5.14.
 	Cookie string
 	// Main says that this is the network namespace of the system: the first one, or
-	// in a container that of its first process.
+	// in a container the namespace of its first process.
 	Main bool
 }
 
@@ -40,7 +40,7 @@ func Now() (Here, error) {
 	return Here{Boot: strings.TrimSpace(string(boot)), Inode: inode, Cookie: cookie(), Main: isMain(inode)}, nil
 }
 
-// cookie is that of the namespace in which a socket is made (net/core/sock.c,
+// cookie returns the cookie of the network namespace. A new socket has it (net/core/sock.c,
 // SO_NETNS_COOKIE).
 func cookie() string {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)

@@ -33,16 +33,16 @@ func Lock(ctx context.Context, path, who string, until time.Time) (func(), error
 	if err != nil {
 		return nil, err
 	}
-	_ = writeHolder(file, who, until) // a full disk costs others our name, not us the lock
+	_ = writeHolder(file, who, until) // on a full disk only the name of the holder is missing
 	return func() {
-		_ = file.Truncate(0) // nobody shall be killed for what we were
+		_ = file.Truncate(0) // so that no waiter kills this process later
 		_ = file.Close()
 	}, nil
 }
 
 // LockInHalf waits for at most half of the time that is left. A monitor, and a stop, which
-// changes nothing but what its resource owns, had better continue without the lock than
-// fail. The function that it returns is never nil.
+// changes only what its resource owns, continue without the lock rather than fail. The
+// function that it returns is never nil.
 func LockInHalf(ctx context.Context, path, who string) (func(), error) {
 	until, limited := ctx.Deadline()
 	if limited {
@@ -147,14 +147,14 @@ func holderOf(file *os.File) holder {
 	return holder{process.Process{PID: pid, Start: start}, time.Duration(deadline), words[3]}
 }
 
-// grace is how long a holder may be past its deadline: long enough for it to
-// notice by itself.
+// grace is how long a holder can be past its deadline: long enough for it to notice
+// that on its own.
 const grace = 500 * time.Millisecond
 
 func (h holder) expired() bool { return h.deadline != 0 && SinceBoot() > h.deadline+grace }
 
-// left is how long the holder may still have the lock; a holder that is not
-// known yet, or was just killed, is asked again soon.
+// left is how long the holder can still have the lock. A waiter soon reads the file
+// again if the holder is unknown or was just killed.
 func (h holder) left() time.Duration {
 	const soon = 20 * time.Millisecond
 	if h.process.PID == 0 || h.expired() {

@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// Dir is the directory of the calling process's network namespace below root: root
-// for the namespace of the system, and one of its own for every other. A namespace
-// in which a version before this one was at work keeps root until it ends.
+// Dir returns the directory of the calling process's network namespace: root for the
+// namespace of the system, and a separate one below root for every other. A namespace
+// that has files of an earlier version in root keeps root until it ends.
 func (h Here) Dir(root string) string {
 	own := filepath.Join(root, h.name())
 	if h.Main {
@@ -41,12 +41,12 @@ func (h Here) usedBefore(root string) bool {
 }
 
 // TakeIn moves the files of a directory that was used before into the one that is
-// used now, and leaves a link, so that a daemon that runs still finds its files.
+// used now. It leaves a link, so that a daemon that runs still finds its files.
 // Files that both have stay where they are, and the error names the first.
 func TakeIn(old, dir string) error {
 	info, err := os.Lstat(old)
 	if err != nil || !info.IsDir() {
-		return nil // there is none, or it was taken in
+		return nil // it does not exist, or was taken in
 	}
 	if err := Trust(old); err != nil {
 		return fmt.Errorf("state of an earlier version: %w", err)
@@ -57,7 +57,7 @@ func TakeIn(old, dir string) error {
 	return os.Symlink(dir, old)
 }
 
-// move moves what is in a directory and removes the directory.
+// move moves the files of a directory and removes the directory.
 func move(old, dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -86,7 +86,7 @@ func move(old, dir string) error {
 	return os.Remove(old)
 }
 
-// lock reports whether a file has nothing but a lock.
+// lock reports whether a file is only a lock.
 func lock(name string) bool {
 	return strings.HasPrefix(name, "lock-") || strings.HasSuffix(name, ".lock")
 }

@@ -13,7 +13,7 @@ import (
 var ErrDamaged = errors.New("damaged record")
 
 // Load is Read for a file that only a resource or a daemon writes. The error is
-// fs.ErrNotExist if there is none, and ErrDamaged for everything else.
+// fs.ErrNotExist if there is not a file, and ErrDamaged otherwise.
 func Load(path string) (string, error) {
 	text, err := Read(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -42,7 +42,7 @@ func (o *Origin) Read(name, value string) bool {
 	return true
 }
 
-// Head is the lines with which a file says where it was written. Each begins with
+// Head returns the lines of a file that say where it was written. Each begins with
 // comment, which can be empty.
 func (h Here) Head(comment string) string {
 	return comment + "owner " + h.Owner() + "\n" + comment + "cookie " + h.Cookie + "\n"

@@ -29,8 +29,9 @@ func verdictFile(stateDir, id string) string {
 	return filepath.Join(DaemonDir(stateDir), SocketName(id)+verdictSuffix)
 }
 
-// Save replaces the verdict file of a daemon. The file has the time since boot at which
-// the loops had turned and the limit, both in seconds, and a line for each bad server.
+// Save replaces the verdict file of a daemon. Its first line has two numbers of seconds:
+// the time since boot when the older loop had turned, and the limit. A line for each bad
+// server follows.
 func (v Verdicts) Save(stateDir, id string) error {
 	text := fmt.Sprintf("%.3f %.3f\n", (SinceBoot() - v.Age).Seconds(), v.Limit.Seconds())
 	for _, server := range v.Bad {
@@ -40,7 +41,7 @@ func (v Verdicts) Save(stateDir, id string) error {
 }
 
 // LoadVerdicts returns the verdicts of a daemon with their present age, which is negative
-// after a reboot. The error is fs.ErrNotExist if there are none.
+// after a reboot. The error is fs.ErrNotExist without a verdict file.
 func LoadVerdicts(stateDir, id string) (Verdicts, error) {
 	return readVerdicts(verdictFile(stateDir, id))
 }
@@ -69,7 +70,7 @@ func parseVerdicts(text string) (Verdicts, error) {
 func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
 
 // Bad returns the real servers that one daemon found bad when it last checked them.
-// Without verdicts of this daemon there are none.
+// Without a verdict file the map is empty.
 func Bad(stateDir, id string) (map[string]bool, error) {
 	v, err := LoadVerdicts(stateDir, id)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

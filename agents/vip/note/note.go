@@ -12,13 +12,13 @@ import (
 	"lvs-agents/internal/state"
 )
 
-// Note is a text that one resource keeps until the next boot, in the network namespace in
-// which it was written.
+// Note is a text that one resource keeps until the next boot, in the network namespace
+// where it was written.
 type Note struct{ path string }
 
 // The kinds of notes.
 const (
-	// Loopback is what was taken off lo and has to be put back.
+	// Loopback is the addresses that were taken off lo and have to be put back.
 	Loopback = "loopback"
 	// Proof is what neighbours replied after the last take-over.
 	Proof = "proof"
@@ -35,8 +35,8 @@ func Of(stateDir, kind, id string) Note {
 // comment begins the lines of the file that are not of the text.
 const comment = "# "
 
-// Read returns the text, empty if there is none that counts. The error is
-// state.ErrDamaged if something else is in the place of the file.
+// Read returns the text, empty without a note of this boot and network namespace. The
+// error is state.ErrDamaged if the file was changed or cannot be used.
 func (n Note) Read() (string, error) {
 	text, err := state.Load(n.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -81,11 +81,11 @@ func (n Note) Write(text string) error {
 	return state.Write(n.path, state.Seal(here.Head(comment)+text, comment))
 }
 
-// Remove deletes the text. That there is none is success.
+// Remove deletes the text. It succeeds without a note.
 func (n Note) Remove() error { return state.Remove(n.path) }
 
-// All returns all texts of a kind below a state directory that count, by the
-// names of their files, which are the resources' ids but for strange characters.
+// All returns all texts of a kind below a state directory, by the names of their files.
+// The name is the id of the resource, with strange characters escaped.
 func All(stateDir, kind string) (map[string]string, error) {
 	dir := filepath.Join(stateDir, "vip", kind)
 	entries, err := os.ReadDir(dir)

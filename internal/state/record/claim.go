@@ -26,8 +26,8 @@ func OwnID(holder string) string { return ownPrefix + holder }
 
 const ownPrefix = "directord%"
 
-// HolderOf returns the daemon whose own record has an id, and whether it is such an
-// id.
+// HolderOf returns the daemon whose own record has an id, and whether the id is one of a
+// daemon's own record.
 func HolderOf(id string) (holder string, own bool) { return strings.CutPrefix(id, ownPrefix) }
 
 // Owner is what an operator knows the owner of a record by.
@@ -38,8 +38,8 @@ func Owner(id string) string {
 	return "resource " + id
 }
 
-// ErrClaimStays says that the services of the daemon's own are gone, but a file
-// that names the daemon as the holder of others could not be written.
+// ErrClaimStays says that the daemon's own services are gone, but a claim stays: a record
+// that names the daemon as the holder could not be written.
 var ErrClaimStays = errors.New("a claim stays")
 
 // Release removes the services of a health daemon's own record, when the daemon does not
@@ -111,7 +111,7 @@ func (s Store) handBack(ctx context.Context, k Kernel, holder string, errLock er
 	return ops, nil
 }
 
-// idle is the claimed services that have destinations none of which gets connections.
+// idle returns the claimed services that have destinations, but none with connections.
 func (r Record) idle(have lvs.Table) lvs.Scope {
 	scope, claims, held := lvs.Scope{}, r.Claims(), have.Index()
 	for _, v := range r.Services {

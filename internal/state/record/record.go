@@ -1,7 +1,6 @@
-// Package record keeps what a resource has put into the kernel, as files that
-// do not survive a reboot, and the lock under which the kernel's table is
-// changed. The record, not the configuration, says what monitor and stop look
-// for.
+// Package record has the records: files with the IPVS services that a resource has put
+// into the kernel, for one boot. Monitor and stop use the record, not the configuration.
+// A claim in a record is the right of a health daemon to set destinations.
 package record
 
 import (
@@ -36,9 +35,9 @@ type Record struct {
 	ID         string // resource instance
 	State      State
 	Generation uint64    // counts the starts and reloads of this boot
-	Services   lvs.Table // what shall be in the kernel
-	// Removing is what was claimed before and shall not be there any more. It
-	// is empty unless the last start or reload did not end.
+	Services   lvs.Table // what the kernel must have
+	// Removing is the services that were claimed before and must go. It is empty unless
+	// the last start or reload did not end.
 	Removing []lvs.ServiceID
 	// Withheld is the real servers that were started with weight 0, because they
 	// were bad when a health daemon last looked, as Server calls them.
@@ -64,8 +63,8 @@ func (r Record) Claims() lvs.Scope {
 // Server is what a real server of a service is called in records.
 func Server(id lvs.ServiceID, addr netip.AddrPort) string { return fmt.Sprintf("%s -r %s", id, addr) }
 
-// Target is what shall be in the kernel as long as no health daemon has it: the
-// services, with weight 0 for what is withheld.
+// Target returns what the kernel must have while no health daemon has a claim: the
+// services, with weight 0 for withheld real servers.
 func (r Record) Target() lvs.Table {
 	if len(r.Withheld) == 0 {
 		return r.Services
@@ -91,8 +90,8 @@ func (r Record) Scope() lvs.Scope {
 	return scope
 }
 
-// Store is the records of one host. They count for the network namespace in
-// which they were written and until the next boot.
+// Store is the records of one host. They count until the next boot, in the network
+// namespace where they were written.
 type Store struct {
 	dir  string // of the ipvs records
 	lock string // path of the lock file
@@ -116,9 +115,9 @@ func In(stateDir string) (Store, error) {
 // Path is the file of a resource's record.
 func (s Store) Path(id string) string { return filepath.Join(s.dir, state.FileName(id)) }
 
-// Load returns the record of a resource. It is fs.ErrNotExist if there is none
-// of this boot and this network namespace, state.ErrDamaged if it cannot be read
-// completely, or if others than root may have written it.
+// Load returns the record of a resource. The error is fs.ErrNotExist without a record of
+// this boot and this network namespace. It is state.ErrDamaged if the record cannot be
+// read completely, or if other users can have written it.
 func (s Store) Load(id string) (Record, error) {
 	path := s.Path(id)
 	text, err := state.Load(path)
@@ -135,8 +134,8 @@ func (s Store) Load(id string) (Record, error) {
 	return r, nil
 }
 
-// Others returns the records of all other resources, sorted by id, with what can
-// be read of damaged ones, and the paths of the damaged ones.
+// Others returns the records of all other resources, sorted by file name, and the paths of
+// the damaged ones. A damaged record has the part that could be read.
 func (s Store) Others(id string) (others []Record, damaged []string, err error) {
 	entries, err := os.ReadDir(s.dir)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
@@ -156,7 +155,7 @@ func (s Store) Others(id string) (others []Record, damaged []string, err error) 
 		}
 		r, origin, errParse := parse(text)
 		switch {
-		case id != "" && r.ID == id: // a copy of its own
+		case id != "" && r.ID == id: // a copy of its record
 			continue
 		case err != nil || errParse != nil:
 			damaged = append(damaged, path)
@@ -168,8 +167,8 @@ func (s Store) Others(id string) (others []Record, damaged []string, err error) 
 	return others, damaged, nil
 }
 
-// Copies returns the files among the records that no resource has: those whose
-// name is not that of the resource in them. They claim nothing.
+// Copies returns the files among the records whose name does not match the resource in
+// them. They claim nothing.
 func (s Store) Copies() []string {
 	entries, _ := os.ReadDir(s.dir)
 	var copies []string
@@ -211,7 +210,7 @@ func locking(err error) error {
 // new one is there.
 func (s Store) Save(r Record) error { return state.Write(s.Path(r.ID), s.format(r)) }
 
-// Remove deletes the record of a resource. That there is none is success.
+// Remove deletes the record of a resource. It succeeds without a record.
 func (s Store) Remove(id string) error { return state.Remove(s.Path(id)) }
 
 // The text form is the table as `ipvsadm -Sn` prints it, with everything else in

@@ -1,0 +1,161 @@
+package record
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"syscall"
+	"testing"
+
+	"lvs-agents/internal/kernel/kerneltest"
+	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/state"
+)
+
+func table(t *testing.T, text string) lvs.Table {
+	t.Helper()
+	parsed, err := lvs.ParseTable(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parsed
+}
+
+// has returns a kernel with a table.
+func has(t *testing.T, text string) *kerneltest.IPVS {
+	t.Helper()
+	kernel, want := kerneltest.NewIPVS(), table(t, text)
+	if _, err := kernel.Apply(t.Context(), lvs.Plan(want, nil, lvs.ScopeOf(want))); err != nil {
+		t.Fatal(err)
+	}
+	return kernel
+}
+
+// claimed saves the records of a daemon's own service and of a resource with a claim.
+func claimed(t *testing.T) Store {
+	t.Helper()
+	s := open(t, t.TempDir())
+	for id, text := range map[string]string{OwnID("health"): ownService, "web": webService} {
+		r := Record{ID: id, State: Running, Services: table(t, text), Holder: "health",
+			Withheld: []string{"-t 192.0.2.10:80 -r 192.0.2.21:80"}}
+		r.Claimed = r.Services.IDs()
+		if err := s.Save(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// TestEndOfAClaim removes the daemon's own services. A service of a resource stays as the
+// daemon left it while a destination gets connections, and is the resource's otherwise.
+func TestEndOfAClaim(t *testing.T) {
+	quiet := strings.NewReplacer("-w 1", "-w 0", "-w 2", "-w 0").Replace(webService)
+	half := strings.Replace(webService, "-w 1", "-w 0", 1)
+	for _, tt := range []struct{ name, have, want, holder string }{
+		{"all get connections", ownService + webService, webService, "health"},
+		{"one gets connections", ownService + half, half, "health"},
+		{"none gets connections", ownService + quiet, webService, ""},
+		{"the own service is gone", quiet, webService, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s, kernel := claimed(t), has(t, tt.have)
+			for range 2 {
+				if _, err := s.Release(t.Context(), kernel, "health"); err != nil || kernel.String() != tt.want {
+					t.Errorf("%v; the kernel has\n%s", err, kernel)
+				}
+			}
+			r, err := s.Load("web")
+			if err != nil || r.Holder != tt.holder || (len(r.Withheld) == 0) != (tt.holder == "") {
+				t.Errorf("%+v, %v", r, err)
+			}
+			if _, err := s.Load(OwnID("health")); err == nil {
+				t.Error("the own record is left")
+			}
+		})
+	}
+}
+
+func TestEndOfAClaimKeepsServices(t *testing.T) {
+	s, kernel := claimed(t), has(t, ownService+webService)
+	if _, err := s.Release(t.Context(), kernel, "health", table(t, ownService).IDs()...); err != nil || kernel.String() != ownService+webService {
+		t.Errorf("%v; the kernel has\n%s", err, kernel)
+	}
+}
+
+// TestEndOfADamagedClaim fails while the kernel has a service that no record claims.
+func TestEndOfADamagedClaim(t *testing.T) {
+	for _, tt := range []struct{ name, have, want string }{
+		{"an unknown service", webService + mailService, "; -t [2001:db8::10]:25 may be of it; ipvsadm -D what is, then remove the file"},
+		{"no other service", webService, ""},
+	} {
+		s, kernel := claimed(t), has(t, tt.have)
+		if err := state.Write(s.Path(OwnID("health")), "x\n"); err != nil {
+			t.Fatal(err)
+		}
+		_, err := s.Release(t.Context(), kernel, "health")
+		if got := strings.TrimPrefix(errorText(err), s.Path(OwnID("health"))+": "); !strings.Contains(got, tt.want) || (tt.want == "") != (err == nil) || kernel.String() != tt.have {
+			t.Errorf("%s: %v; the kernel has\n%s", tt.name, err, kernel)
+		}
+	}
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+func TestOwnersOfRecords(t *testing.T) {
+	if got := Owner(OwnID("a")) + ", " + Owner("a"); got != "health daemon a, resource a" {
+		t.Errorf("got %s", got)
+	}
+	if holder, own := HolderOf(OwnID("a")); holder != "a" || !own {
+		t.Errorf("got %q, %t", holder, own)
+	}
+}
+
+func TestConverge(t *testing.T) {
+	want := table(t, webService)
+	plan := func(k Kernel) func(context.Context) ([]lvs.Op, error) {
+		return func(ctx context.Context) ([]lvs.Op, error) {
+			have, err := k.Table(ctx)
+			return lvs.Plan(want, have, lvs.ScopeOf(want)), err
+		}
+	}
+	kernel := kerneltest.NewIPVS()
+	kernel.FailAfter(1, syscall.EEXIST) // another program was faster
+	applied, err := Converge(t.Context(), kernel, plan(kernel))
+	if err != nil || len(applied) != 2 || kernel.String() != webService {
+		t.Errorf("%v, %v; the kernel has\n%s", applied, err, kernel)
+	}
+	kernel = kerneltest.NewIPVS()
+	kernel.FailAfter(1, syscall.ENOMEM)
+	applied, err = Converge(t.Context(), kernel, plan(kernel))
+	if !errors.Is(err, syscall.ENOMEM) || len(applied) != 1 {
+		t.Errorf("%v, %v", applied, err)
+	}
+	forgets := forgetful{kerneltest.NewIPVS(), nil}
+	if _, err := Converge(t.Context(), forgets, plan(forgets)); err == nil || err.Error() != "the kernel does not keep what was set; somebody else changes the table" {
+		t.Errorf("got %v", err)
+	}
+	raced := forgetful{kerneltest.NewIPVS(), syscall.ENOENT}
+	_, err = Converge(t.Context(), raced, plan(raced))
+	if _, unsettled := errors.AsType[*Unsettled](err); !unsettled || err.Error() != "the table changes all the time: no such file or directory" {
+		t.Errorf("got %v", err)
+	}
+}
+
+// forgetful is a kernel that applies nothing.
+type forgetful struct {
+	Kernel
+
+	err error
+}
+
+func (f forgetful) Apply(_ context.Context, ops []lvs.Op) (int, error) {
+	if f.err != nil {
+		return 0, f.err
+	}
+	return len(ops), nil
+}
