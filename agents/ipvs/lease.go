@@ -29,7 +29,7 @@ func leaseOf(c ocf.Call, r record.Record) (lease, error) {
 		return l, nil
 	}
 	var err error
-	if l.presence, err = control.Look(c.StateDir, r.Holder); err != nil || l.presence == control.Gone {
+	if l.presence, err = control.PresenceOf(c.StateDir, r.Holder); err != nil || l.presence == control.Gone {
 		return l, err
 	}
 	if l.bad, err = state.Bad(c.StateDir, r.Holder); err != nil {

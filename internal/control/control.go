@@ -29,7 +29,7 @@ type Snapshot struct {
 	Config   string    `json:"config"` // file, or the resource that has the configuration
 	Started  time.Time `json:"started"`
 	Now      time.Time `json:"now"`
-	LoopAge  float64   `json:"loop_age"`  // seconds since the last complete look at the table
+	LoopAge  float64   `json:"loop_age"`  // seconds since the whole table was compared
 	WheelAge float64   `json:"wheel_age"` // seconds since checks were started or nothing was due
 	Limit    float64   `json:"limit"`     // seconds; an age above it means that the daemon does not work
 	// Trouble is why the table is not as it should be, or why a configuration
@@ -56,7 +56,7 @@ type Service struct {
 type Real struct {
 	Addr       string    `json:"address"`
 	Forward    string    `json:"forward"`
-	Weight     int       `json:"weight"` // wanted in the kernel; -1 if the server shall not be there
+	Weight     int       `json:"weight"` // wanted in the kernel; -1 if the server must not be there
 	Configured int       `json:"configured_weight"`
 	Verdict    string    `json:"verdict,omitempty"`
 	Since      time.Time `json:"since,omitzero"` // of the verdict
@@ -215,8 +215,8 @@ func explained(err error, path string) error {
 	return err
 }
 
-// ServeVerb is the first argument with which directord becomes the daemon. It
-// is for directord itself and the health agent.
+// ServeVerb is the first argument of a directord that is the daemon. directord itself and
+// the health agent use it.
 const ServeVerb = "--serve"
 
 // PIDFile is the identity of a daemon, see package pidfile.

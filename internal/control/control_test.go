@@ -95,7 +95,7 @@ func TestErrorsOfADaemon(t *testing.T) {
 	}
 }
 
-// TestAnswerWithoutEnd comes from a process that is no daemon of ours.
+// TestAnswerWithoutEnd comes from a process that is not directord.
 func TestAnswerWithoutEnd(t *testing.T) {
 	dir := stateDir(t)
 	listener, err := Listen(dir, "web")

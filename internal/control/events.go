@@ -120,8 +120,8 @@ type reader struct {
 // Wanted reports whether a client reads events. Without one no event needs to be made.
 func (f *Feed) Wanted() bool { return f.count.Load() > 0 }
 
-// Publish queues an event for every client that wants it. It never waits for a client: an
-// event for which a queue has no room is counted and dropped.
+// Publish queues an event for every client that wants it. It never waits for a client: if
+// a queue is full, the event is counted and dropped.
 func (f *Feed) Publish(e Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -261,7 +261,7 @@ func TestReadersAreBounded(t *testing.T) {
 }
 
 // TestHostileClients are a thousand at once: some send nothing, some no end of a line,
-// some leave in the middle, some read events and never look at them. Other clients
+// some leave in the middle, some request events and never read them. Other clients
 // are served, and publishing does not wait.
 func TestHostileClients(t *testing.T) {
 	dir := stateDir(t)

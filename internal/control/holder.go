@@ -12,7 +12,7 @@ import (
 // claims count as long: then the destinations belong to their resource again.
 const Memory = time.Minute
 
-// Presence is what has become of the daemon that has claimed services.
+// Presence is the condition of a daemon that has claimed services.
 type Presence uint8
 
 // The presences.
@@ -25,8 +25,8 @@ const (
 	Present
 )
 
-// Look reports what has become of a daemon.
-func Look(stateDir, id string) (Presence, error) {
+// PresenceOf returns the condition of a daemon.
+func PresenceOf(stateDir, id string) (Presence, error) {
 	lives, err := Lives(stateDir, id)
 	switch {
 	case err != nil:
@@ -38,7 +38,7 @@ func Look(stateDir, id string) (Presence, error) {
 	if err == nil && last.Age >= 0 && last.Age <= Memory {
 		return Ended, nil
 	}
-	return Gone, nil // also with verdicts that cannot be read
+	return Gone, nil // even if the verdicts cannot be read
 }
 
 // Lives reports whether the process of a daemon is there. It may hang.
@@ -67,7 +67,7 @@ type Daemons interface {
 // Sockets speaks with daemons over their sockets.
 type Sockets struct{}
 
-// Status asks a daemon for its state.
+// Status reads the state of a daemon.
 func (Sockets) Status(ctx context.Context, stateDir, id string) (Snapshot, error) {
 	return Status(ctx, stateDir, id)
 }

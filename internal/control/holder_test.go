@@ -11,7 +11,7 @@ import (
 func TestVerdictsOfEarlierVersions(t *testing.T) {
 	for _, version := range statetest.Versions {
 		dir := statetest.Earlier(t, version)
-		if presence, err := Look(dir, "web-health"); err != nil || presence != Ended {
+		if presence, err := PresenceOf(dir, "web-health"); err != nil || presence != Ended {
 			t.Errorf("%s: %v, %v", version, presence, err)
 		}
 		bad, err := state.LastBad(dir, Memory)

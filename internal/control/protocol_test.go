@@ -108,7 +108,7 @@ func TestRepliesOfOthers(t *testing.T) {
 	}
 }
 
-// TestRequestThatIsTooLong ends without a reply; the daemon goes on.
+// TestRequestThatIsTooLong ends without a reply; the daemon continues.
 func TestRequestThatIsTooLong(t *testing.T) {
 	dir := stateDir(t)
 	serving(t, dir, "web", fake{resyncs: make(chan struct{}, 1)})

@@ -49,7 +49,7 @@ func Listen(stateDir, id string) (*net.UnixListener, error) {
 const (
 	// limit bounds one conversation. A reload resolves names, which may take ten seconds.
 	limit = 15 * time.Second
-	// requestLimit bounds the time in which a client sends its request.
+	// requestLimit is how long a client can take to send its request.
 	requestLimit = 2 * time.Second
 	// longestRequest is how long a request can be, in bytes.
 	longestRequest = 4096
@@ -61,8 +61,7 @@ const (
 
 // Serve answers until ctx ends, then closes the listener and waits for
 // conversations to end. A connection that cannot be accepted now, for want of a
-// descriptor, waits: the daemon has more to do than to answer. The error is for a
-// listener that was closed.
+// descriptor, waits: the checks come first. The error is for a listener that was closed.
 func Serve(ctx context.Context, listener *net.UnixListener, d Daemon, feed *Feed) error {
 	var talks sync.WaitGroup
 	defer talks.Wait()

@@ -56,8 +56,8 @@ func (r *reconciler) adopt(ctx context.Context, services lvs.Table) (lvs.Table, 
 	return have, nil
 }
 
-// keep notes in which records the services are. One that no record has any more
-// stays with the resource that was stopped.
+// keep notes the record of each service. A service that no record has any more stays with
+// the resource that was stopped.
 func (r *reconciler) keep(services lvs.Table, changes []change) {
 	scopes, left := map[string]lvs.Scope{}, lvs.ScopeOf(services)
 	for _, c := range changes {
@@ -188,8 +188,8 @@ func (r *reconciler) records() (map[string]record.Record, error) {
 	return byID, nil
 }
 
-// parts says which services of a setup go into which record. A daemon of its own
-// that has died loses its services to this one: they are in both parts.
+// parts says which services of a setup go into which record. A daemon that died
+// with a record of its own loses its services to this one: they are in both parts.
 func (r *reconciler) parts(services lvs.Table, old map[string]record.Record) map[string]lvs.Table {
 	ownID := record.OwnID(r.id)
 	parts, owners, before := map[string]lvs.Table{}, map[lvs.ServiceID]string{}, map[lvs.ServiceID]string{}
@@ -277,7 +277,7 @@ func (r *reconciler) claim(held record.Record, services lvs.Table) record.Record
 }
 
 // secure writes the daemon's own record again where it was removed, so that the stop
-// that follows finds what to remove.
+// that follows finds the services.
 func (r *reconciler) secure(ctx context.Context, services lvs.Table) error {
 	ownID := record.OwnID(r.id)
 	if len(r.scopes[ownID]) == 0 {
@@ -290,7 +290,7 @@ func (r *reconciler) secure(ctx context.Context, services lvs.Table) error {
 	}
 	defer unlock()
 	if _, err := r.store.Load(ownID); !errors.Is(err, fs.ErrNotExist) {
-		return nil // it is there, or the stop says what is wrong with it
+		return nil // it is there, or the stop reports what its fault is
 	}
 	others, _, err := r.store.Others(ownID)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 	"lvs-agents/internal/state/record"
 )
 
-// Options are what a daemon needs.
+// Options are what a daemon needs. The functions must not block.
 type Options struct {
 	ID      string // of the daemon, the holder of its claims
 	Source  string // ipvs resource whose record is the configuration; empty with a file
@@ -35,18 +35,18 @@ type Options struct {
 	// Lives reports whether the process of another daemon is there. Nil counts every
 	// other daemon as there.
 	Lives func(id string) (bool, error)
-	// SaveVerdicts gets the verdicts every second; nil for not needed.
+	// SaveVerdicts gets the verdicts every second. It can be nil.
 	SaveVerdicts func(state.Verdicts)
-	// Accepted is told of every configuration before it is used; nil for nobody.
+	// Accepted gets every configuration before it is used. It can be nil.
 	Accepted func(Setup)
-	// Occurred takes the events. Those of services come in their order, after the table
-	// was changed. Goroutines of the daemon call it at the same time.
-	// Checked takes every result of a check. Serving is called as soon as the last real
-	// server of a service is down or its first is good, also while the table cannot be
-	// changed. None of them may block; nil for none.
+	// Occurred gets the events. Events of services come in their order, after the table
+	// was changed. Several goroutines call it.
 	Occurred func(Event)
-	Checked  func(Service, Real, Probe, error)
-	Serving  func(s Service, serving bool)
+	// Checked gets every result of a check.
+	Checked func(Service, Real, Probe, error)
+	// Serving is called as soon as the last real server of a service is down, or its first
+	// is good. It does not wait until the table was changed.
+	Serving func(s Service, serving bool)
 }
 
 func (o Options) occurred(e Event) {
@@ -83,11 +83,11 @@ type Daemon struct {
 	stale    map[int]bool         // services that wanted has not got yet
 	fault    localFault
 
-	rereading <-chan struct{}        // closed when a reload that the table asked for has ended; nil for none
+	rereading <-chan struct{}        // closed when the reload that the table needs has ended; nil for none
 	refused   string                 // why the last configuration was not accepted
 	forgone   string                 // why services were not taken over again
 	out       map[Member]bool        // real servers in maintenance
-	serving   map[lvs.ServiceID]bool // services of which it is known, and what
+	serving   map[lvs.ServiceID]bool // whether services serve; unknown ones are not here
 	users     map[Probe][]place      // real servers that a probe decides about
 	events    []Event                // that the reconciler has not got yet
 	unknown   int                    // probes without a verdict since the last configuration
@@ -243,12 +243,11 @@ func (d *Daemon) accept(ctx context.Context, setup Setup, checkers []target) {
 	d.options.occurred(d.event(ConfigLoaded, nil))
 }
 
-// Reload reads the configuration again. One that cannot be used changes nothing
-// but the log and the status. The daemon goes on meanwhile: looking up names may
-// take long.
+// Reload reads the configuration again. A configuration that cannot be used changes only
+// the log and the status. The daemon continues meanwhile, since names can take long.
 func (d *Daemon) Reload(ctx context.Context) error { return d.Use(ctx, d.options.Load) }
 
-// ErrUnchanged is for a load that found nothing else than before.
+// ErrUnchanged is for a load that found the configuration unchanged.
 var ErrUnchanged = errors.New("nothing has changed")
 
 // Use is Reload with another load, for instance of the same configuration with other
@@ -287,7 +286,7 @@ func (d *Daemon) regain(ctx context.Context, how loss) {
 	}
 	d.reloads.Lock()
 	defer d.reloads.Unlock()
-	_ = d.do(ctx, func(own context.Context) error { // the next round says what is not held still
+	_ = d.do(ctx, func(own context.Context) error { // the next round reports the services that are not held then
 		have, err := d.adopt(own, d.setup)
 		if err != nil {
 			if err.Error() != d.forgone {
@@ -350,7 +349,7 @@ func (d *Daemon) do(ctx context.Context, f func(context.Context) error) error {
 	}
 }
 
-// Secure makes sure that a stop finds the services of the daemon's own, also where their
+// Secure makes sure that a stop finds the services of the daemon's own, even if their
 // record was removed. Call it when Run has returned.
 func (d *Daemon) Secure(ctx context.Context) error {
 	return d.reconciler.secure(ctx, d.setup.Table())

@@ -89,7 +89,7 @@ service_empty -t 192.0.2.10:80
 	})
 }
 
-// TestFailuresOfAServerThatWasIn count from the start of the daemon, as those of ldirectord.
+// TestFailuresOfAServerThatWasIn count from the start of the daemon, as in ldirectord.
 func TestFailuresOfAServerThatWasIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "failurecount=2\n"+simple)

@@ -41,8 +41,8 @@ const (
 	resourceRestarted
 )
 
-// regain asks for another adoption where that can succeed. The services of a
-// resource that was stopped are left alone: that would undo the stop.
+// regain requests another adoption where that can succeed. It leaves the services of a
+// stopped resource alone: to adopt them would undo the stop.
 func (r *reconciler) regain(lost notHeld) {
 	records, damaged, err := r.store.Others("")
 	if err != nil || len(damaged) > 0 {

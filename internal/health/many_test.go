@@ -65,7 +65,7 @@ func (k *adding) Apply(_ context.Context, ops []lvs.Op) (int, error) {
 }
 
 // BenchmarkTenThousandRealServers is a start without its checks: every real server
-// gets its first verdict, the table is made, and somebody asks for the state.
+// gets its first verdict, the table is made, and a client reads the state.
 func BenchmarkTenThousandRealServers(b *testing.B) {
 	for _, size := range [][2]int{{1, 10000}, {100, 100}, {10000, 1}} {
 		setup := many(size[0], size[1])
@@ -189,8 +189,8 @@ func BenchmarkSetup(b *testing.B) {
 	}
 }
 
-// BenchmarkResult is one result of a check in a daemon with ten thousand real servers, of
-// which nothing is to be told.
+// BenchmarkResult is one result of a check in a daemon with ten thousand real servers. It
+// changes nothing.
 func BenchmarkResult(b *testing.B) {
 	d := startMany(b, many(100, 100))
 	d.options.Checked = func(Service, Real, Probe, error) {}

@@ -13,9 +13,9 @@ const out = -1
 
 // weight is what a verdict makes of a real server whose weight the daemon found,
 // and whether it serves then. Without a verdict a server stays in if it was in,
-// and out if it was not; one that was found with weight 0 keeps it and so its
-// connections, also with quiescent=no. With checktype=off nothing is ever asked, so
-// one that was out stays out also with quiescent=yes.
+// and out if it was not. A server that was found with weight 0 keeps it and so its
+// connections, even with quiescent=no. With checktype=off there is never a check, so a
+// server that was out stays out, even with quiescent=yes.
 func (s Service) weight(real Real, v Verdict, found int) (weight int, serving bool) {
 	unasked := v == Unknown || slices.ContainsFunc(real.Probes, func(p Probe) bool { return p.Type == config.Off })
 	switch {
@@ -27,9 +27,9 @@ func (s Service) weight(real Real, v Verdict, found int) (weight int, serving bo
 	return 0, false
 }
 
-// standing is what a service comes to by the verdicts on its real servers. It is
-// kept verdict by verdict: one of a service with ten thousand real servers shall
-// not cost ten thousand.
+// standing is the state of a service that follows from the verdicts on its real servers. It
+// changes verdict by verdict: one of a service with ten thousand real servers must not cost
+// ten thousand.
 type standing struct {
 	reals         []seat                 // in the order of the configuration
 	index         map[netip.AddrPort]int // of reals
@@ -83,7 +83,7 @@ func one(is bool) int {
 	return 0
 }
 
-// wanted is the service that a standing asks for, of all its real servers or of
+// wanted is the service that follows from a standing, with all its real servers or with
 // some of them.
 func (s Service) wanted(st *standing, some ...int) lvs.VirtualService {
 	v := lvs.VirtualService{Service: s.Service}

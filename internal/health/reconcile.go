@@ -19,8 +19,8 @@ import (
 // healed within two seconds.
 const period = time.Second
 
-// pace is the period for so many real servers: to compare ten thousand each second
-// would be all that a slow host does.
+// pace is the period for so many real servers: a slow host could do nothing else than
+// compare ten thousand each second.
 func pace(reals int) time.Duration {
 	return period + (time.Duration(reals) * time.Millisecond).Truncate(period)
 }
@@ -32,16 +32,16 @@ func roundLimit(reals int) time.Duration {
 	return least + (time.Duration(reals) * each).Truncate(time.Second)
 }
 
-// want is what the reconciler shall make of the table.
+// want is the table that the reconciler must make.
 type want struct {
 	table    lvs.Table
 	events   []Event                    // that led to it, not passed on yet
 	done     []chan<- error             // who waits for it; buffered
 	services map[lvs.ServiceID]*Service // that are configured
-	reals    int                        // real servers, by which a round has its time
+	reals    int                        // number of real servers, for roundLimit
 }
 
-// reconciler makes the kernel hold what is wanted. Apart from adopt, which is
+// reconciler makes the kernel hold the wanted table. Apart from adopt, which is
 // called before it runs or by way of it, everything is called by run.
 type reconciler struct {
 	kernel record.Kernel
@@ -61,8 +61,8 @@ type reconciler struct {
 	looped  atomic.Int64          // when the last round succeeded, since began
 	failure atomic.Pointer[error] // of the last round
 
-	// scopes is the services looked after, by record. Those of a resource that was
-	// stopped stay: it may be started again.
+	// scopes is the services looked after, by record. The services of a stopped resource
+	// stay, since the resource can be started again.
 	scopes     map[string]lvs.Scope
 	generation uint64 // of the record of source
 	said       string // the last warning
@@ -76,13 +76,13 @@ func newReconciler(o Options) *reconciler {
 	}
 }
 
-// set replaces what is wanted. It never blocks.
+// set replaces the wanted table. It never blocks.
 func (r *reconciler) set(w want) {
 	for {
 		select {
 		case r.wants <- w:
 			return
-		case old := <-r.wants: // it was not looked at yet
+		case old := <-r.wants: // it was not taken yet
 			w.done = append(old.done, w.done...)
 			w.events = append(old.events, w.events...)
 		}
@@ -181,10 +181,9 @@ func (r *reconciler) round(ctx context.Context, table lvs.Table) (done outcome, 
 	return done, err
 }
 
-// pass passes the events on in their order, then what was changed without one: what
-// another program had done to the table. After an error only the events of changes that
-// were made are passed on; it returns the others. Events of services that are another's
-// are forgotten.
+// pass passes the events on in their order, and then an event for every other change: the
+// repair of what another program did. After an error it passes on only the events of changes
+// that were made, and returns the others. It forgets events of services that are not held.
 func (r *reconciler) pass(w want, of outcome, err error) (later []Event) {
 	done := map[entry]bool{}
 	for _, op := range of.applied {
@@ -210,7 +209,7 @@ func (r *reconciler) pass(w want, of outcome, err error) (later []Event) {
 	return later
 }
 
-// repaired reports a change that no verdict asked for.
+// repaired reports a change that follows from no verdict.
 func (r *reconciler) repaired(op lvs.Op, services map[lvs.ServiceID]*Service) {
 	e := Event{Kind: TableRepaired, Time: time.Now(), Service: serviceOf(services, op), Server: op.Destination.Addr, Op: op, From: out, To: out}
 	if op.Verb == lvs.AddDestination || op.Verb == lvs.EditDestination {
@@ -272,7 +271,7 @@ func (r *reconciler) plan(ctx context.Context, table lvs.Table) ([]lvs.Op, outco
 	return lvs.Plan(target, have, found.held), found, nil
 }
 
-// unheld is why nothing of a record may be changed, empty if it may. err is that of
+// unheld is why nothing of a record may be changed, empty if it may. err is the error of
 // loading it.
 func (r *reconciler) unheld(id string, held record.Record, err error) string {
 	own := id == record.OwnID(r.id)
@@ -293,7 +292,7 @@ func (r *reconciler) unheld(id string, held record.Record, err error) string {
 	return ""
 }
 
-// apply makes changes that no verdict asked for, and logs them.
+// apply makes changes that follow from no verdict, and reports them.
 func (r *reconciler) apply(ctx context.Context, ops []lvs.Op) error {
 	done, err := r.kernel.Apply(ctx, ops)
 	for _, op := range ops[:done] {

@@ -71,7 +71,7 @@ func (d *Daemon) service(i int) control.Service {
 	return s
 }
 
-// limit is the age from which a loop counts as stuck.
+// limit is the age of a loop that counts as stuck.
 func (d *Daemon) limit() time.Duration {
 	longest := time.Duration(0)
 	for probe := range d.trackers {

@@ -2,7 +2,7 @@ package health
 
 import "time"
 
-// Verdict is what is known about a real server.
+// Verdict is the judgement about a real server.
 type Verdict uint8
 
 // The verdicts. Unknown leaves a server as it is.

@@ -16,8 +16,8 @@ import (
 // place is a real server in the setup.
 type place struct{ service, real int }
 
-// find makes the standing of the services by what the daemon found, and what is
-// wanted until it is decided anew.
+// find makes the standing of the services from the table that the daemon found. That table
+// is wanted until the next decision.
 func (d *Daemon) find() {
 	services := d.adopted.Index()
 	d.found = make(lvs.Table, len(d.setup.Services))
@@ -71,8 +71,8 @@ func (d *Daemon) takeResult(r result) {
 	}
 }
 
-// takeResults takes the results that wait already, so that the reconciler gets
-// what many of them mean together. It reports whether they mean anything.
+// takeResults takes the results that wait already, so that the reconciler gets the changes
+// of many results together. It reports whether there are any.
 func (d *Daemon) takeResults() bool {
 	for range cap(d.results) {
 		select {
@@ -148,7 +148,7 @@ func (d *Daemon) why(id lvs.ServiceID, real Real) string {
 	return d.reason(real)
 }
 
-// Maintain takes real servers out whatever their checks say, and no others.
+// Maintain takes out these real servers, whether their checks pass or fail, and no others.
 func (d *Daemon) Maintain(ctx context.Context, out map[Member]bool) error {
 	return d.do(ctx, func(context.Context) error {
 		d.out = out
@@ -158,8 +158,8 @@ func (d *Daemon) Maintain(ctx context.Context, out map[Member]bool) error {
 	})
 }
 
-// phase is what the daemon is doing: it starts or reloads until it knows all
-// real servers.
+// phase is the phase of the daemon: it starts or reloads until all real servers have a
+// verdict.
 func (d *Daemon) phase() config.Phase {
 	switch {
 	case d.unknown == 0:
@@ -170,8 +170,8 @@ func (d *Daemon) phase() config.Phase {
 	return config.Starting
 }
 
-// begin decides about all services after they were accepted: first what services
-// there shall be, then what is in them, as ldirectord's log has it.
+// begin decides about all services after they were accepted. As in ldirectord's log, the
+// services come first, and their real servers after them.
 func (d *Daemon) begin() {
 	after := make(lvs.Table, len(d.wanted))
 	for i, service := range d.setup.Services {
@@ -182,7 +182,7 @@ func (d *Daemon) begin() {
 	d.decideAll()
 }
 
-// decideAll finds out what all services shall be now.
+// decideAll decides about all services by the verdicts of now.
 func (d *Daemon) decideAll() {
 	d.refresh()
 	for i, service := range d.setup.Services {
@@ -216,7 +216,7 @@ func (d *Daemon) follow(users []place) {
 	d.serve(i)
 }
 
-// refresh makes the table that the standing of the services asks for.
+// refresh makes the table that follows from the standing of the services.
 func (d *Daemon) refresh() {
 	for i := range d.stale {
 		d.wanted[i] = d.setup.Services[i].wanted(d.standing[i])
@@ -224,7 +224,7 @@ func (d *Daemon) refresh() {
 	clear(d.stale)
 }
 
-// apply hands the reconciler what is wanted now.
+// apply hands the reconciler the table that is wanted now.
 func (d *Daemon) apply(done []chan<- error) {
 	d.refresh()
 	d.reconciler.set(want{
@@ -233,7 +233,7 @@ func (d *Daemon) apply(done []chan<- error) {
 	d.events = nil
 }
 
-// serve reports whether a service has a real server, once that is known.
+// serve reports a service whose first real server is good, or whose last one is down.
 func (d *Daemon) serve(i int) {
 	service, st := &d.setup.Services[i], d.standing[i]
 	serving, known := st.good > 0, st.unknown == 0

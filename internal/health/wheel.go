@@ -31,7 +31,7 @@ type wheel struct {
 	results chan<- result
 	changes chan []target
 	ticked  atomic.Int64 // when the wheel last turned, since began
-	asked   atomic.Int64 // when it is to turn next, at the latest
+	due     atomic.Int64 // when it must turn next, at the latest
 	stood   atomic.Pointer[pause]
 
 	began   time.Time
@@ -51,7 +51,7 @@ type target struct {
 type spoke struct {
 	probe   Probe
 	checker check.Checker
-	at      int64 // slot in which it is due
+	at      int64 // slot when it is due
 	state   atomic.Int32
 	began   time.Time // when its last check was started
 	excused bool      // its last check had no chance
@@ -62,11 +62,11 @@ type spoke struct {
 const (
 	idle = iota
 	running
-	telling // the result waits to be taken
+	reporting // the result waits to be taken
 )
 
-// pause is a time in which the wheel should have turned and did not: the process
-// was stopped, or its machine, or had no CPU.
+// pause is a time when the wheel should have turned and did not: the process or its
+// machine was stopped, or had no CPU.
 type pause struct{ from, to time.Duration } // since the wheel began
 
 func (p pause) long() time.Duration { return p.to - p.from }
@@ -75,8 +75,8 @@ func newWheel(results chan<- result) *wheel {
 	return &wheel{results: results, changes: make(chan []target), spokes: map[Probe]*spoke{}, began: time.Now()}
 }
 
-// grace is how long a check may take to end when its time is over. One that takes
-// longer has a program that nobody can kill, as in a file system that hangs.
+// grace is how long a check can take to end when its time is over. A check that takes
+// longer has a program that cannot be killed, as in a file system that hangs.
 const grace = 5 * time.Second
 
 var errStuck = errors.New("the last check has not ended and cannot be ended")
@@ -100,11 +100,11 @@ func (w *wheel) run(ctx context.Context) {
 		case <-timer.C:
 		}
 		now := time.Since(w.began)
-		w.note(pause{time.Duration(w.asked.Load()), now})
+		w.note(pause{time.Duration(w.due.Load()), now})
 		w.ticked.Store(int64(now))
 		w.turn(ctx, int64(now/slot))
 		next := w.next()
-		w.asked.Store(int64(time.Since(w.began) + next))
+		w.due.Store(int64(time.Since(w.began) + next))
 		timer.Reset(next)
 	}
 }
@@ -197,11 +197,11 @@ func (w *wheel) together(ctx context.Context, of shared, g *group) {
 func (w *wheel) ended(ctx context.Context, s *spoke, err error) {
 	at := time.Now()
 	defer s.state.Store(idle)
-	s.state.Store(telling)
+	s.state.Store(reporting)
 	if ctx.Err() != nil {
 		return // the end of the daemon says nothing about the server
 	}
-	s.excused = check.TimedOut(err) && !s.excused && w.stoodStill(s)
+	s.excused = check.TimedOut(err) && !s.excused && w.paused(s)
 	if s.excused {
 		return
 	}
@@ -219,18 +219,18 @@ func (w *wheel) note(p pause) {
 	}
 }
 
-// stoodStill tells whether the wheel stood still for half of the time that the
-// check of a spoke had. Nobody is excused twice in a row, as a machine may always be too slow.
-func (w *wheel) stoodStill(s *spoke) bool {
+// paused reports whether the wheel did not turn for half of the time that the check of a
+// spoke had. No spoke is excused twice in a row, as a machine can always be too slow.
+func (w *wheel) paused(s *spoke) bool {
 	enough := s.probe.shortest() / 2
-	if time.Since(w.began)-time.Duration(w.asked.Load()) > enough {
+	if time.Since(w.began)-time.Duration(w.due.Load()) > enough {
 		return true // and has not turned since
 	}
 	stood := w.stood.Load()
 	return stood != nil && stood.to > s.began.Sub(w.began) && stood.long() > enough
 }
 
-// since is when the check of a spoke began, or could go on.
+// since is when the check of a spoke began, or could continue after a pause.
 func (w *wheel) since(s *spoke) time.Time {
 	if stood := w.stood.Load(); stood != nil && w.began.Add(stood.to).After(s.began) {
 		return w.began.Add(stood.to)
@@ -250,7 +250,7 @@ type shared struct {
 	dialer  check.Dialer
 }
 
-// groups are those of one turn.
+// groups are the groups of one turn.
 type groups map[shared]*group
 
 func (g groups) add(c check.Connect, s *spoke) {
@@ -301,8 +301,8 @@ func turnOf(p Probe) int64 {
 	return at - at%max(1, min(coarsest, every/20))
 }
 
-// after is the first slot with the probe's turn behind a slot. The check that
-// ran out of turn, the first, may be followed by less than an interval.
+// after is the first slot after now with the probe's turn. The first check of a probe runs
+// out of turn, so the second can come in less than an interval.
 func after(p Probe, now int64) int64 {
 	every := interval(p)
 	return now + 1 + ((turnOf(p)-now-1)%every+every)%every

@@ -363,9 +363,9 @@ func TestPauseAsLongAsAConnectTurn(t *testing.T) {
 			w := newWheel(nil)
 			began := w.began
 			<-time.After(5 * time.Second)
-			w.asked.Store(int64(5 * time.Second))
+			w.due.Store(int64(5 * time.Second))
 			w.note(pause{0, 5 * time.Second})
-			if got := w.stoodStill(&spoke{probe: p, began: began}); got != want {
+			if got := w.paused(&spoke{probe: p, began: began}); got != want {
 				t.Errorf("%v: excused %t, want %t", connect, got, want)
 			}
 		})
@@ -405,7 +405,7 @@ func TestFailureOfAPause(t *testing.T) {
 				for _, p := range tt.stood {
 					w.note(p)
 				}
-				w.asked.Store(int64(tt.asked))
+				w.due.Store(int64(tt.asked))
 				s := &spoke{probe: probe(1, time.Second, limit)}
 				for range 2 {
 					s.began = w.began.Add(tt.began)

@@ -95,7 +95,7 @@ func (d director) key(t *testing.T) string {
 		}
 	}
 	for _, who := range []string{"health", "directord"} {
-		presence, err := control.Look(d.stateDir(), daemons[who])
+		presence, err := control.PresenceOf(d.stateDir(), daemons[who])
 		key += fmt.Sprintln(who, presence, err)
 	}
 	return key

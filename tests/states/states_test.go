@@ -117,7 +117,7 @@ func (d *director) key() string {
 		fmt.Fprintf(&b, "%+v\n", r)
 	}
 	for _, id := range []string{healthID, directord} {
-		presence, err := control.Look(d.state, id)
+		presence, err := control.PresenceOf(d.state, id)
 		bad, errBad := state.Bad(d.state, id)
 		fmt.Fprintf(&b, "%s %v %v %v %v\n", id, presence, slices.Sorted(keys(bad)), err, errBad)
 		if r := d.daemons[id]; r != nil {
@@ -155,7 +155,7 @@ func (d *director) look() view {
 	var services, destinations []string
 	for _, r := range d.records() {
 		services = append(services, owner(r.ID))
-		presence, err := control.Look(d.state, r.Holder)
+		presence, err := control.PresenceOf(d.state, r.Holder)
 		switch {
 		case err != nil:
 			d.t.Fatal(err)
