@@ -1,63 +1,67 @@
 package cluster
 
 import (
-	"context"
 	"errors"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"lvs-agents/tests/lab"
+	"lvs-agents/tests/pages"
 )
 
-// TestChangeFromIPaddr2 changes the type of a running resource with the commands of
-// docs/migration.md. Meanwhile a client sends requests without a pause, each over a new connection.
-func TestChangeFromIPaddr2(t *testing.T) {
-	lab.Require(t, "corosync", "pacemakerd", "crm", "crm_attribute", "crm_resource", "cibadmin", "nginx")
-	installed, err := filepath.Abs("../../bin/root")
-	if err != nil {
-		t.Fatal(err)
+// resources gives the cluster these resources and no others.
+func (s site) resources(t *testing.T, xml string) {
+	t.Helper()
+	node := s.Node("director1")
+	for _, text := range []string{"<resources/>", xml} {
+		node.WriteFile(t, "/run/resources.xml", text)
+		node.Run(t, "cibadmin", "--replace", "--scope", "resources", "--xml-file", "/run/resources.xml")
+		s.WaitIdle(t)
 	}
-	topology := lab.NewTopology(t)
-	for _, name := range []string{"director1", "director2"} {
-		topology.Host(name).Serve(t)
-	}
-	s := site{lab.StartCluster(t, topology, lab.Options{Root: installed}), topology}
-	s.Configure(t, `
-primitive web-vip ocf:heartbeat:IPaddr2 params ip=192.0.2.10 nic=eth0 cidr_netmask=24 \
-    op start timeout=20s interval=0 op stop timeout=20s interval=0 op monitor timeout=20s interval=2s
-rsc_defaults resource-stickiness=200
-`)
-	s.WaitIdle(t)
+}
+
+// classic is a cluster with IPaddr2 and ldirectord, as the how-tos find it.
+func classic(t *testing.T, s site) {
+	s.resources(t, pages.Classic)
+	s.WaitRunning(t, 2*minute, "web-ldirectord", "director1")
+	s.Node("director1").Host.WaitTable(t, minute, bothIn)
+}
+
+// alone is a director that runs only the Perl program. The package of directord has moved it aside.
+func alone(t *testing.T, s site) {
+	s.resources(t, "<resources/>")
+	node := s.Node("director1")
+	node.WriteProgram(t, "/usr/sbin/ldirectord.perl", lab.PerlLdirectord(t))
+	node.Run(t, "ldirectord.perl", "ldirectord.cf", "start")
+	node.Host.WaitTable(t, minute, bothIn)
+}
+
+// empty is a cluster without resources.
+func empty(t *testing.T, s site) {
+	s.Node("director1").Run(t, "systemctl", "stop", "ldirectord")
+	s.nothingOn(t, s.Node("director1"))
+}
+
+// changeFromIPaddr2 follows the how-to while a client makes new connections.
+func changeFromIPaddr2(t *testing.T, s site, follow func()) {
 	active, _ := s.active(t)
 	changes := active.Start(t, "ip", "-o", "monitor", "address")
-	client := s.request()
-	active.Run(t, "crm_attribute", "--name", "maintenance-mode", "--update", "true")
-	s.WaitIdle(t)
-	active.Run(t, "cibadmin", "--modify", "--xml-text", `<primitive id="web-vip" class="ocf" provider="lvs" type="vip"/>`)
-	active.Run(t, "crm_resource", "--refresh", "--resource", "web-vip")
-	s.WaitIdle(t)
-	active.Run(t, "crm_attribute", "--name", "maintenance-mode", "--update", "false")
-	s.WaitIdle(t)
+	load := s.topology.Host("client").Load(t, 1, lab.VIP+":80", 10*time.Second)
+	follow()
 	s.Wait(t, minute, "a monitor of the new agent", func() error {
 		if history(t, active, "web-vip")["web-vip_monitor_2000"] == "" {
 			return errors.New("none yet")
 		}
 		return nil
 	})
-	sent, failed := client.end()
-	t.Logf("%d requests, failed: %v", sent, failed)
-	if sent < 10 || len(failed) > 0 {
-		t.Errorf("of %d requests %d failed: %v", sent, len(failed), failed)
+	tally := load.Stop(t)
+	t.Log(tally)
+	if tally.Served < 10 || tally.Sorry+tally.Refused+tally.Reset+tally.TimedOut+len(tally.Other) > 0 {
+		t.Errorf("clients got more than pages: %v %q", tally, tally.Other)
 	}
-
 	if kind := active.Run(t, "crm_resource", "--resource", "web-vip", "--query-xml"); !strings.Contains(kind, `provider="lvs"`) {
 		t.Errorf("the resource is %s", kind)
-	}
-	if again, _ := s.active(t); again != active {
-		t.Errorf("the address moved to %s", again.Name)
 	}
 	changes.Kill()
 	if seen := changes.Output(); strings.Contains(seen, "192.0.2.10") {
@@ -68,44 +72,11 @@ rsc_defaults resource-stickiness=200
 			t.Errorf("the new agent had to %s", op)
 		}
 	}
-	if failed := s.FailedActions(t); len(failed) > 0 {
-		t.Errorf("failed actions: %+v", failed)
-	}
-	s.Standby(t, active.Name, true)
-	s.WaitIdle(t)
-	moved, left := s.active(t)
-	if moved == active {
-		t.Errorf("the address did not move from %s", active.Name)
-	}
-	s.nothingOn(t, left)
 }
 
-// requester is a client that sends requests until stop.
-type requester struct {
-	stop   context.CancelFunc
-	done   sync.WaitGroup
-	sent   int
-	failed []error
-}
-
-func (s site) request() *requester {
-	ctx, stop := context.WithCancel(context.Background())
-	a := &requester{stop: stop}
-	a.done.Go(func() {
-		for ctx.Err() == nil {
-			limited, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-			if _, err := s.topology.Host("client").Get(limited, "http://192.0.2.10/"); err != nil {
-				a.failed = append(a.failed, err)
-			}
-			cancel()
-			a.sent++
-		}
-	})
-	return a
-}
-
-func (a *requester) end() (sent int, failed []error) {
-	a.stop()
-	a.done.Wait()
-	return a.sent, a.failed
+// changeOfLdirectord follows a how-to and prints how long clients got no page.
+func changeOfLdirectord(t *testing.T, s site, follow func()) {
+	load := s.topology.Host("client").Load(t, 1, lab.VIP+":80", patience)
+	follow()
+	t.Logf("during the change: %v", load.Stop(t))
 }

@@ -17,6 +17,9 @@ import (
 //go:embed node.sh
 var nodeScript string
 
+//go:embed systemctl.sh
+var systemctlScript string
+
 // corosyncConf has half of the default token time of 3 s, so the cluster detects a killed node
 // sooner.
 const corosyncConf = `totem {
@@ -48,7 +51,8 @@ type Options struct {
 	// Agents is a directory that every node sees as /usr/lib/ocf/resource.d/lvs.
 	Agents string
 	// Root is a tree that "make install DESTDIR=Root" has written. Every node sees its /etc,
-	// /usr/sbin, /usr/lib/ocf and /usr/lib/systemd/system over the machine's directories.
+	// /usr/sbin, /usr/lib/ocf, /usr/lib/systemd/system and /usr/share/doc over the machine's
+	// directories.
 	Root string
 }
 
@@ -66,7 +70,7 @@ type Node struct {
 	Host *Host
 
 	dir, root string
-	manager   string // pacemaker or heartbeat, for node.sh
+	manager   string // for node.sh
 	init      *Process
 }
 
@@ -74,7 +78,7 @@ type Node struct {
 // idle. If the test fails, it prints their logs.
 func StartCluster(tb testing.TB, topology *Topology, options Options) *Cluster {
 	tb.Helper()
-	c := &Cluster{nodes: newNodes(tb, topology, options, "pacemaker")}
+	c := &Cluster{nodes: newNodes(tb, topology, options, "pacemaker", "director1", "director2")}
 	tb.Cleanup(func() { c.end(tb) })
 	for _, node := range c.nodes {
 		node.boot(tb)
@@ -84,8 +88,8 @@ func StartCluster(tb testing.TB, topology *Topology, options Options) *Cluster {
 	return c
 }
 
-// newNodes creates director1 and director2 without booting them. Their disks are on a tmpfs.
-func newNodes(tb testing.TB, topology *Topology, options Options, manager string) nodes {
+// newNodes creates the named nodes without booting them. Their disks are on a tmpfs.
+func newNodes(tb testing.TB, topology *Topology, options Options, manager string, names ...string) nodes {
 	tb.Helper()
 	dir := tb.TempDir()
 	if err := syscall.Mount("lab", dir, "tmpfs", 0, "mode=755"); err != nil {
@@ -93,7 +97,7 @@ func newNodes(tb testing.TB, topology *Topology, options Options, manager string
 	}
 	tb.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
 	var list nodes
-	for _, name := range []string{"director1", "director2"} {
+	for _, name := range names {
 		node := &Node{
 			Shell: Shell{Name: name}, Host: topology.Host(name),
 			dir: filepath.Join(dir, name), root: options.Root, manager: manager,
@@ -101,15 +105,16 @@ func newNodes(tb testing.TB, topology *Topology, options Options, manager string
 		if err := node.write(topology, options); err != nil {
 			tb.Fatal(err)
 		}
+		node.place(tb, "usr/sbin/systemctl", systemctlScript, 0o755)
 		list = append(list, node)
 	}
 	return list
 }
 
-// nodes are the two directors of a cluster.
+// nodes are hosts that run as machines of their own.
 type nodes []*Node
 
-// Node returns director1 or director2.
+// Node returns a node by its name.
 func (n nodes) Node(name string) *Node {
 	for _, node := range n {
 		if node.Name == name {
@@ -385,11 +390,14 @@ func (n *Node) write(topology *Topology, options Options) error {
 			fmt.Fprintf(&list, "\tnode {\n\t\tname: %s\n\t\tnodeid: %d\n\t\tring0_addr: %s\n\t}\n", h.name, i+1, host.Addr)
 		}
 	}
-	for path, text := range map[string]string{
-		"upper/etc/hosts":                  names.String(),
-		"upper/etc/hostname":               n.Name + "\n",
-		"upper/etc/corosync/corosync.conf": fmt.Sprintf(corosyncConf, list.String()),
-	} {
+	files := map[string]string{
+		"upper/etc/hosts":    names.String(),
+		"upper/etc/hostname": n.Name + "\n",
+	}
+	if n.manager == "pacemaker" {
+		files["upper/etc/corosync/corosync.conf"] = fmt.Sprintf(corosyncConf, list.String())
+	}
+	for path, text := range files {
 		path = filepath.Join(n.dir, path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err

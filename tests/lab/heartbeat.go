@@ -21,7 +21,7 @@ type Pair struct {
 // /var/log/ha-log of both nodes.
 func StartHeartbeat(tb testing.TB, topology *Topology, options Options, files map[string]string) *Pair {
 	tb.Helper()
-	p := &Pair{newNodes(tb, topology, options, "heartbeat")}
+	p := &Pair{newNodes(tb, topology, options, "heartbeat", "director1", "director2")}
 	for _, node := range p.nodes {
 		for name, text := range files {
 			mode := os.FileMode(0o600)

@@ -1,6 +1,6 @@
 # The first process of a cluster node: sh -c "$(cat node.sh)" node NAME DIR ROOT MANAGER
 # DIR is the node's disk, a directory on a tmpfs. ROOT is an installed tree laid over the machine's, or "".
-# MANAGER is pacemaker or heartbeat.
+# MANAGER is pacemaker, heartbeat, or none: then the node starts what systemctl.sh has enabled.
 set -eu
 name=$1 dir=$2 root=$3 manager=$4
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -14,7 +14,7 @@ for path in /var/lib/pacemaker /var/lib/corosync /var/lib/heartbeat /var/log; do
 	mkdir -p "$dir$path" "$path"
 	mount --bind "$dir$path" "$path"
 done
-for path in /etc /usr/sbin /usr/lib/ocf /usr/lib/systemd/system; do
+for path in /etc /usr/sbin /usr/lib/ocf /usr/lib/systemd/system /usr/share/doc /var/www; do
 	mkdir -p "$dir/upper$path" "$dir/work$path"
 	lower=$path
 	[ -z "$root" ] || [ ! -d "$root$path" ] || lower=$root$path:$path
@@ -27,28 +27,10 @@ mount -t tmpfs -o mode=1777 "$name" /dev/shm
 mount -t tmpfs -o mode=755 "$name" /run
 mkdir -p /run/lock /run/crm /run/resource-agents /var/log/crmsh /var/log/corosync /var/log/pacemaker
 
-run_pacemaker() {
-	cd /var/lib/pacemaker
-	if [ ! -d cib ]; then
-		mkdir cib pengine cores blackbox
-		# dc-deadtime: 20 s by default, the wait for an election that no other node calls for.
-		cibadmin --empty | sed 's|<crm_config/>|<crm_config><cluster_property_set id="cib-bootstrap-options">\
-		<nvpair id="lab-stonith-enabled" name="stonith-enabled" value="false"/>\
-		<nvpair id="lab-dc-deadtime" name="dc-deadtime" value="5s"/>\
-		</cluster_property_set></crm_config>|' >cib/cib.xml
-		chmod 600 cib/cib.xml
-	fi
-	chown -R hacluster:haclient . /run/crm /var/log/pacemaker
-	chmod 750 . cib pengine cores blackbox /run/crm /var/log/pacemaker
-	cd /
+run_none() { systemctl boot; }
 
-	# Corosync locks its memory, at priority 99. In the guest, where a page costs 0.1 ms, that takes 7
-	# s of the one CPU for each node. Without these rights Corosync logs a warning and continues.
-	(
-		ulimit -l 64
-		exec setpriv --bounding-set=-ipc_lock,-sys_resource corosync -f >/var/log/corosync/stderr.log 2>&1
-	) &
-	pacemakerd >/var/log/pacemaker/stderr.log 2>&1 &
+run_pacemaker() {
+	LAB_OPTIONS='<nvpair id="lab-stonith-enabled" name="stonith-enabled" value="false"/>' systemctl start corosync pacemaker
 }
 
 run_heartbeat() {

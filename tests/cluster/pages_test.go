@@ -1,0 +1,158 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"lvs-agents/tests/lab"
+	"lvs-agents/tests/pages"
+)
+
+// parts are the pages in their order in one cluster. before prepares a page, and around watches it.
+var parts = []struct {
+	page   string
+	before func(*testing.T, site)
+	around func(t *testing.T, s site, follow func())
+}{
+	{page: "docs/tutorial.md"},
+	{page: "docs/howto/take-a-server-out.md"},
+	{page: "docs/howto/read-a-failed-monitor.md"},
+	{page: "docs/howto/upgrade-a-pair.md"},
+	{page: "docs/howto/translate-keepalived-and-piranha.md"},
+	{page: "docs/howto/replace-ipaddr2.md", before: classic, around: changeFromIPaddr2},
+	{page: "docs/howto/replace-the-ldirectord-resource.md", around: changeOfLdirectord},
+	{page: "docs/howto/replace-ldirectord.md", before: alone, around: changeOfLdirectord},
+	{page: "README.md", before: empty},
+}
+
+// TestPages types every command of the tutorial, the how-tos and the README, on four machines where
+// nothing is configured at first.
+func TestPages(t *testing.T) {
+	lab.Require(t, "corosync", "pacemakerd", "crm", "crm_mon", "cibadmin", "nginx", "ipvsadm", "curl", "ldirectord")
+	all, err := pages.All("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps := map[string][]pages.Step{}
+	for _, page := range all {
+		steps[page.Name] = page.Steps
+	}
+	topology := lab.NewTopology(t)
+	machines := lab.StartMachines(t, topology, lab.Options{Root: installed(t)})
+	r := reader{topology.Host("client"), map[string]*lab.Node{}}
+	for _, name := range []string{"director1", "director2", "rs1", "rs2"} {
+		r.nodes[name] = machines.Node(name)
+	}
+	s := site{machines.Cluster(), topology}
+	for _, part := range parts {
+		ran := t.Run(part.page, func(t *testing.T) {
+			if part.before != nil {
+				part.before(t, s)
+			}
+			follow := func() { r.follow(t, part.page, steps[part.page]) }
+			if part.around == nil {
+				follow()
+			} else {
+				part.around(t, s, follow)
+			}
+			s.unfailed(t)
+		})
+		if !ran {
+			t.FailNow() // the next page begins where this one ends
+		}
+		delete(steps, part.page)
+	}
+	for page := range steps {
+		t.Errorf("no part runs the commands of %s", page)
+	}
+}
+
+// installed is the tree that make stage made.
+func installed(t *testing.T) string {
+	t.Helper()
+	path, err := filepath.Abs("../../bin/root")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// reader types the commands of pages.
+type reader struct {
+	client *lab.Host
+	nodes  map[string]*lab.Node
+}
+
+// places are the machines that a prompt means, where it means two.
+var places = map[string][]string{"directors": {"director1", "director2"}, "rs": {"rs1", "rs2"}}
+
+// looks are commands that change nothing. A reader repeats them until the cluster is done.
+var looks = regexp.MustCompile(`^(crm_mon|ipvsadm -[LS]|ip |lvsctl status|curl |for i in [\d ]+; do curl )`)
+
+// reset takes a machine's power. The machine boots before its next command.
+const reset = "echo b >/proc/sysrq-trigger"
+
+// follow runs the commands of a page in their order.
+func (r reader) follow(t *testing.T, page string, steps []pages.Step) {
+	t.Helper()
+	if len(steps) == 0 {
+		t.Fatalf("%s has no commands", page)
+	}
+	for _, step := range steps {
+		r.do(t, page, step)
+	}
+}
+
+// do runs a command on each machine that its prompt means.
+func (r reader) do(t *testing.T, page string, step pages.Step) {
+	t.Helper()
+	if elsewhere, _ := step.Elsewhere(pages.Repository("../..")); elsewhere {
+		return // TestCommandsOfRealMachines judges it
+	}
+	names := places[step.Host]
+	if names == nil {
+		names = []string{step.Host}
+	}
+	for _, name := range names {
+		began := time.Now()
+		command, _, _ := strings.Cut(step.Command, "\n")
+		what := fmt.Sprintf("%s:%d: %s: %s", page, step.Line, name, command)
+		out := r.run(t, what, name, step)
+		t.Logf("%s: %.1f s\n%s", what, time.Since(began).Seconds(), out)
+	}
+}
+
+func (r reader) run(t *testing.T, what, name string, step pages.Step) (out string) {
+	t.Helper()
+	if step.Command == reset {
+		r.nodes[name].Kill(t)
+		return ""
+	}
+	shell := &r.client.Shell
+	if node := r.nodes[name]; node != nil {
+		if !node.Running() {
+			node.Restart(t)
+		}
+		shell = &node.Shell
+	}
+	try := func() (err error) {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+		defer cancel()
+		out, err = shell.Exec(ctx, "sh", "-c", step.Command)
+		if err == nil && !step.Shows(out) {
+			err = fmt.Errorf("it prints\n%sand the page has\n%s", out, strings.Join(step.Output, "\n"))
+		}
+		return err
+	}
+	if looks.MatchString(step.Command) {
+		lab.Wait(t, minute, what, try)
+	} else if err := try(); err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	return out
+}

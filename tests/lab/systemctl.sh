@@ -1,0 +1,113 @@
+#!/bin/sh
+# Stands in systemctl's place on a node, which has no systemd. It does at once what the ExecStart and
+# ExecStop lines of the units say: systemctl start|stop|restart|enable|disable [--now] UNIT...
+# Enabled units start when the node boots (systemctl boot).
+set -eu
+enabled=/etc/systemd/lab-enabled
+
+# file prints the path of a unit's file; lvsrs@web has the file lvsrs@.service.
+file() {
+	unit=${1%.service}
+	case $unit in *@*) unit=${unit%%@*}@ ;; esac
+	for dir in /etc/systemd/system /usr/lib/systemd/system /lib/systemd/system; do
+		[ ! -e "$dir/$unit.service" ] || {
+			echo "$dir/$unit.service"
+			return
+		}
+	done
+	echo "Unit $1.service could not be found." >&2
+	exit 5
+}
+
+# setting prints a line of a unit's file as a shell command: UNIT NAME
+setting() {
+	unit=${1%.service}
+	sed -n -e "s/%i/${unit#*@}/g" -e "s/^$2=-\{0,1\}//p" "$(file "$1")" | head -n 1
+}
+
+# prepare makes what the packages of a unit make at their installation or with systemd's help.
+prepare() {
+	case $1 in
+	pacemaker)
+		mkdir -p /run/crm /var/log/pacemaker /var/lib/pacemaker/cib /var/lib/pacemaker/pengine \
+			/var/lib/pacemaker/cores /var/lib/pacemaker/blackbox
+		# dc-deadtime: 20 s by default, the wait for an election that no other node calls for.
+		[ -e /var/lib/pacemaker/cib/cib.xml ] || {
+			cibadmin --empty | sed 's|<crm_config/>|<crm_config><cluster_property_set id="cib-bootstrap-options">\
+			<nvpair id="lab-dc-deadtime" name="dc-deadtime" value="5s"/>'"${LAB_OPTIONS:-}"'\
+			</cluster_property_set></crm_config>|' >/var/lib/pacemaker/cib/cib.xml
+			chmod 600 /var/lib/pacemaker/cib/cib.xml
+		}
+		chown -R hacluster:haclient /var/lib/pacemaker /run/crm /var/log/pacemaker
+		chmod 750 /var/lib/pacemaker /var/lib/pacemaker/* /run/crm /var/log/pacemaker
+		;;
+	esac
+}
+
+# background runs the command of a daemon. Corosync locks its memory, at priority 99: in the guest, where a
+# page costs 0.1 ms, that takes 7 s of the one CPU for each node. Without these rights it logs a
+# warning and continues.
+background() {
+	rights=
+	[ "$1" != corosync ] || {
+		ulimit -l 64
+		rights="setpriv --bounding-set=-ipc_lock,-sys_resource"
+	}
+	# shellcheck disable=SC2086 # words
+	setsid $rights sh -c "exec $2" </dev/null >"/var/log/$1/stderr.log" 2>&1 &
+	echo $! >"/run/$1.unit"
+}
+
+start() {
+	! running "$1" || return 0
+	prepare "$1"
+	mkdir -p "/var/log/$1"
+	command=$(setting "$1" ExecStart)
+	case $(setting "$1" Type) in
+	oneshot | forking) sh -c "$command" >"/var/log/$1/stderr.log" 2>&1 ;;
+	*) background "$1" "$command" ;;
+	esac
+}
+
+running() { [ -e "/run/$1.unit" ] && kill -0 "$(cat "/run/$1.unit")" 2>/dev/null; }
+
+stop() {
+	if running "$1"; then
+		kill "$(cat "/run/$1.unit")"
+		while running "$1"; do sleep 0.1; done
+	elif [ "$(setting "$1" Type)" = oneshot ]; then
+		sh -c "$(setting "$1" ExecStop)" >"/var/log/$1/stderr.log" 2>&1
+	fi
+}
+
+action=$1 now=
+shift
+if [ "$action" = boot ]; then
+	touch "$enabled"
+	while read -r unit; do start "$unit"; done <"$enabled"
+	exit
+fi
+for word; do
+	case $word in --now) now=yes ;; esac
+done
+for unit; do
+	[ "$unit" != --now ] || continue
+	file "$unit" >/dev/null
+	case $action in
+	start | stop) "$action" "$unit" ;;
+	restart) stop "$unit" && start "$unit" ;;
+	enable)
+		mkdir -p "${enabled%/*}"
+		echo "$unit" >>"$enabled"
+		[ -z "$now" ] || start "$unit"
+		;;
+	disable)
+		sed -i "\,^$unit\$,d" "$enabled"
+		[ -z "$now" ] || stop "$unit"
+		;;
+	*)
+		echo "the lab's systemctl does not know $action" >&2
+		exit 1
+		;;
+	esac
+done

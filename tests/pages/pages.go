@@ -1,0 +1,159 @@
+// Package pages reads the commands of the tutorial, the how-tos and the README, and the output
+// that the page has after each. tests/cluster runs them.
+package pages
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// Step is one command of a page.
+type Step struct {
+	Host    string // whose prompt it has: director1, directors, rs, client and so on
+	RHEL    bool   // it is the RHEL family's form of the command before
+	Command string // with the lines of a here-document
+	Output  []string
+	Line    int // of the page
+}
+
+// Page is a document with commands.
+type Page struct {
+	Name  string // docs/tutorial.md
+	Steps []Step
+}
+
+// All returns the pages with commands: every block of the tutorial and of the how-tos, and the
+// blocks of the README that have prompts. root is the repository.
+func All(root string) ([]Page, error) {
+	howtos, err := filepath.Glob(filepath.Join(root, "docs/howto/*.md"))
+	if err != nil {
+		return nil, err
+	}
+	var all []Page
+	for _, path := range append([]string{filepath.Join(root, "README.md"), filepath.Join(root, "docs/tutorial.md")}, howtos...) {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, err
+		}
+		name, err := filepath.Rel(root, path)
+		if err != nil {
+			return nil, err
+		}
+		steps, err := Parse(string(text), name == "README.md")
+		if err != nil {
+			return nil, fmt.Errorf("%s:%w", name, err)
+		}
+		all = append(all, Page{name, steps})
+	}
+	return all, nil
+}
+
+var (
+	prompt = regexp.MustCompile(`^(RHEL )?(directors|director1|director2|rs|rs1|rs2|client)[#$] (.+)$`)
+	here   = regexp.MustCompile(`<<'(\w+)'`)
+)
+
+// Parse returns the commands in the fenced blocks of a page. A block must begin with a prompt,
+// unless some is true: then a block without a prompt has no commands. A block with a language has
+// none either.
+func Parse(text string, some bool) ([]Step, error) {
+	var steps []Step
+	lines := strings.Split(text, "\n")
+	for i := 0; i < len(lines); i++ {
+		if !strings.HasPrefix(lines[i], "```") {
+			continue
+		}
+		begin := i + 1
+		end := begin
+		for end < len(lines) && lines[end] != "```" {
+			end++
+		}
+		if end == len(lines) {
+			return nil, fmt.Errorf("%d: the block does not end", begin)
+		}
+		i = end
+		if lines[begin-1] != "```" || some && !prompt.MatchString(lines[begin]) {
+			continue
+		}
+		found, err := block(lines[begin:end], begin+1)
+		if err != nil {
+			return nil, err
+		}
+		steps = append(steps, found...)
+	}
+	return steps, nil
+}
+
+// block returns the commands of one block, whose first line has the given number.
+func block(lines []string, first int) ([]Step, error) {
+	var steps []Step
+	for i := 0; i < len(lines); i++ {
+		match := prompt.FindStringSubmatch(lines[i])
+		if match == nil {
+			if len(steps) == 0 {
+				return nil, fmt.Errorf("%d: %q has no prompt", first+i, lines[i])
+			}
+			last := &steps[len(steps)-1]
+			last.Output = append(last.Output, lines[i])
+			continue
+		}
+		step := Step{Host: match[2], RHEL: match[1] != "", Command: match[3], Line: first + i}
+		for mark := here.FindStringSubmatch(step.Command); mark != nil || strings.HasSuffix(step.Command, "\\"); {
+			i++
+			if i == len(lines) {
+				return nil, fmt.Errorf("%d: the command does not end", step.Line)
+			}
+			step.Command += "\n" + lines[i]
+			if mark != nil && lines[i] == mark[1] {
+				break
+			}
+		}
+		steps = append(steps, step)
+	}
+	return steps, nil
+}
+
+// alike are parts of an output that differ from run to run.
+var alike = []struct {
+	form *regexp.Regexp
+	as   string
+}{
+	{regexp.MustCompile(`( (?:Route|Masq|Tunnel|Local) +\d+) +\d+ +\d+ *$`), "$1 N N"},
+	{regexp.MustCompile(`\b(directord|lvsctl) [\d.]\S*`), "$1 V"},
+	{regexp.MustCompile(`\bprocess \d+`), "process N"},
+	{regexp.MustCompile(`\b(\d+h)?(\d+m)?\d+(\.\d+)?(ms|s)\b`), "T"},
+	{regexp.MustCompile(`\x1b\[\d*m`), ""},
+	{regexp.MustCompile(`\s+`), " "},
+}
+
+// Shows reports whether an output is the one of the page. A line of three dots is any number of
+// lines, and three dots in a line are any text. Times, counters of connections, blanks, colours,
+// processes and versions can differ.
+func (s Step) Shows(output string) bool {
+	var form strings.Builder
+	for _, line := range s.Output {
+		if line == "..." {
+			form.WriteString(`(?:.*\n)*?`)
+			continue
+		}
+		form.WriteString(strings.ReplaceAll(regexp.QuoteMeta(plain(line)), `\.\.\.`, ".*") + `\n`)
+	}
+	var got strings.Builder
+	for line := range strings.SplitSeq(strings.TrimRight(output, "\n"), "\n") {
+		if output != "" {
+			got.WriteString(plain(line) + "\n")
+		}
+	}
+	ok, err := regexp.MatchString(`^`+form.String()+`$`, got.String())
+	return ok && err == nil
+}
+
+func plain(line string) string {
+	for _, part := range alike {
+		line = part.form.ReplaceAllString(line, part.as)
+	}
+	return strings.TrimSpace(line)
+}
