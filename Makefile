@@ -47,7 +47,7 @@ check: lint ## gofmt, vet, linters, unit tests with the race detector, generated
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
 	CGO_ENABLED=1 $(GO) test -race $$($(GO) list ./... | grep -v /tests/)
-	$(GO) test ./tests/states ./tests/repository
+	$(GO) test ./tests/states ./tests/repository ./tests/pages
 	$(GO) test ./tests/lab -run 'TestTimeoutFollowsTheMachine|TestPeerIsFoundByItsContent'
 
 lint: bin/golangci-lint ## run the linters, which also hold the import rules
@@ -106,7 +106,9 @@ install-agents:
 	install -m 0644 cmd/directord/system/tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/lvs-agents.conf
 	install -m 0644 cmd/directord/system/logrotate.conf $(DESTDIR)/etc/logrotate.d/lvs-agents
 	install -m 0644 cmd/lvsctl/completion/* cmd/directord/completion/* $(DESTDIR)$(COMPDIR)/
+	install -d $(DESTDIR)$(DOCDIR)/howto
 	install -m 0644 README.md CHANGELOG.md $(PAGES) crm/examples/* $(wildcard THIRD-PARTY) $(DESTDIR)$(DOCDIR)/
+	install -m 0644 docs/howto/*.md $(DESTDIR)$(DOCDIR)/howto/
 
 install-realserver:
 	install -d $(DESTDIR)$(OCF_DIR) $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/lvsrs.d $(DESTDIR)$(COMPDIR)

@@ -76,7 +76,7 @@ func changeFromIPaddr2(t *testing.T, s site, follow func()) {
 
 // changeOfLdirectord follows a how-to and prints how long clients got no page.
 func changeOfLdirectord(t *testing.T, s site, follow func()) {
-	load := s.topology.Host("client").Load(t, 1, lab.VIP+":80", patience)
+	load := s.topology.Host("client").Load(t, 1, lab.VIP+":80", pageTimeout)
 	follow()
 	t.Logf("during the change: %v", load.Stop(t))
 }

@@ -1,6 +1,9 @@
 #!/bin/sh
-# Stands in systemctl's place on a node, which has no systemd. It does at once what the ExecStart and
-# ExecStop lines of the units say: systemctl start|stop|restart|enable|disable [--now] UNIT...
+# Replaces systemctl on a node, which has no systemd. It runs the ExecStart and ExecStop lines of
+# units:
+#
+#	systemctl start|stop|restart|enable|disable [--now] UNIT...
+#
 # Enabled units start when the node boots (systemctl boot).
 set -eu
 enabled=/etc/systemd/lab-enabled
@@ -44,9 +47,9 @@ prepare() {
 	esac
 }
 
-# background runs the command of a daemon. Corosync locks its memory, at priority 99: in the guest, where a
-# page costs 0.1 ms, that takes 7 s of the one CPU for each node. Without these rights it logs a
-# warning and continues.
+# background runs the command of a daemon. Corosync locks its memory, at priority 99. In the guest,
+# where a page costs 0.1 ms, that takes 7 s of the one CPU for each node. Without these rights
+# Corosync logs a warning and continues.
 background() {
 	rights=
 	[ "$1" != corosync ] || {

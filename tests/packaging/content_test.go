@@ -119,6 +119,29 @@ func TestEveryProgramHasItsPage(t *testing.T) {
 	}
 }
 
+// TestEveryPageForUsersIsInstalled in both formats, where links between the pages lead to it.
+func TestEveryPageForUsersIsInstalled(t *testing.T) {
+	howtos, err := filepath.Glob("../../docs/howto/*.md")
+	if err != nil || len(howtos) == 0 {
+		t.Fatal(howtos, err)
+	}
+	want := []string{"tutorial.md", "ldirectord.cf.md", "vip.md"}
+	for _, page := range howtos {
+		want = append(want, "howto/"+filepath.Base(page))
+	}
+	for format, files := range map[string][]file{"rpm": rpmContent(t, ""), "deb": debContent(t, "")} {
+		var have []string
+		for _, f := range files {
+			have = append(have, strings.TrimSuffix(f.path, ".gz"))
+		}
+		for _, page := range want {
+			if path := "/usr/share/doc/lvs-agents/" + page; !slices.Contains(have, path) {
+				t.Errorf("%s: no %s", format, path)
+			}
+		}
+	}
+}
+
 // TestCompletions loads each file, and requests a completion for the name of the command.
 func TestCompletions(t *testing.T) {
 	dir := unpacked(t) + "/usr/share/bash-completion/completions/"
