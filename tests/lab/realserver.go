@@ -127,7 +127,8 @@ func (h *Host) serve(tb testing.TB, text string) *Process {
 	return nginx
 }
 
-// SetHealthy(false) renames the health page of a serving host. SetHealthy(true) restores its name.
+// SetHealthy renames the health page of a serving host if healthy is false, and restores its name
+// otherwise.
 func (h *Host) SetHealthy(tb testing.TB, healthy bool) {
 	tb.Helper()
 	page := filepath.Join(h.docRoot, HealthPage)
