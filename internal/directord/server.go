@@ -113,7 +113,7 @@ func (s *server) run(ctx context.Context) (err error) {
 	ctx, leave := context.WithCancelCause(ctx)
 	defer leave(nil)
 	s.holds = func() (ours bool) {
-		if ours = identity.Held(); !ours {
+		if ours = identity.Held(); !ours && ctx.Err() == nil {
 			listener.SetUnlinkOnClose(false) // the path can be another daemon's by now
 			leave(errLost)
 		}

@@ -156,7 +156,7 @@ func (s *site) launch(args []string) {
 	s.t.Cleanup(func() { s.stop() })
 }
 
-// serve runs the daemon in this process, and waits for the first verdicts.
+// serve runs the daemon in this process, and waits for the first verdicts in the table.
 func (s *site) serve() {
 	s.t.Helper()
 	s.launch([]string{"directord", "-f", s.cf, "start"})
@@ -164,6 +164,7 @@ func (s *site) serve() {
 		snapshot, err := control.Status(s.t.Context(), s.dir, "web")
 		return fmt.Sprintf("%d unknown, %v", snapshot.Unknown(), err)
 	}, "0 unknown, <nil>")
+	s.until(func() (string, bool) { table := s.kernel.String(); return table, strings.Contains(table, "-w 1") }, "a weight of 1")
 }
 
 // stop ends the daemon as TERM does.
