@@ -35,7 +35,7 @@ type Event struct {
 	Fall     int     `json:"fall,omitempty"`     // so many failures make the server bad
 	Reason   string  `json:"reason,omitempty"`
 	Lasted   float64 `json:"lasted,omitempty"`  // seconds that the verdict before this one lasted
-	Op       string  `json:"op,omitempty"`      // the change of the table, in ipvsadm syntax
+	Op       string  `json:"op,omitempty"`      // the change of the table, as a command of ipvsadm
 	Dropped  int     `json:"dropped,omitempty"` // events that the client was too slow for
 }
 

@@ -1,0 +1,49 @@
+package directord
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+
+	"lvs-agents/internal/control"
+)
+
+// TestEventsOfADaemon are read from its socket while a real server comes and goes.
+func TestEventsOfADaemon(t *testing.T) {
+	s := newSite(t)
+	s.write("quiescent=yes\n" + s.service("192.0.2.10:80", "127.0.0.1", "127.0.0.2"))
+	s.serve()
+	conn, err := net.Dial("unix", control.Path(s.dir, "web"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := fmt.Fprintln(conn, `{"version":1,"request":"events","arguments":{"service":"192.0.2.10:80","server":"127.0.0.2"}}`); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(conn)
+	next := func(want ...string) {
+		t.Helper()
+		lines.Scan()
+		for _, part := range want {
+			if !strings.Contains(lines.Text(), part) {
+				t.Errorf("got  %s\nwant %s", lines.Text(), part)
+			}
+		}
+	}
+	next(`{"version":1}`)
+	server := fmt.Sprintf(`"service":"-t 192.0.2.10:80","server":"127.0.0.2:%d","check":"connect","verdict":`, s.port)
+	second := listen(t, fmt.Sprintf("127.0.0.2:%d", s.port))
+	next(`{"version":1,"result":{"time":"2`, `,"kind":"check_passed","phase":"running",`+server+`"good","failures":`)
+	next(`"kind":"server_up"`, server+`"good","from":0,"to":1,"lasted":`, fmt.Sprintf(`"op":"ipvsadm -e -t 192.0.2.10:80 -r 127.0.0.2:%d -m -w 1"}}`, s.port))
+	_ = second.Close()
+	next(`"kind":"server_down"`, server+`"bad","from":1,"to":0,"reason":"connect to 127.0.0.2:`)
+	if code := s.stop(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if lines.Scan() {
+		t.Errorf("after the end: %s", lines.Text())
+	}
+}
