@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -138,9 +139,9 @@ func TestWaitingForAnotherGoroutineEndsWithTheDeadline(t *testing.T) {
 }
 
 func TestFirstFailureOfABatch(t *testing.T) {
-	n := 0
+	var sent atomic.Int32
 	k := scripted(t, func(m syscall.NetlinkMessage) [][]byte {
-		n++
+		n := sent.Add(1)
 		old := m
 		old.Header.Seq -= 1000 // an answer that somebody else waited for
 		if n%3 == 0 {
@@ -153,7 +154,7 @@ func TestFirstFailureOfABatch(t *testing.T) {
 	if want := ops[2].String() + ": file already exists"; got != 2 || !errors.Is(err, fs.ErrExist) || err.Error() != want {
 		t.Errorf("got %d, %v; want 2, %s", got, err, want)
 	}
-	if n != 10 {
+	if n := sent.Load(); n != 10 {
 		t.Errorf("%d messages were sent at once, want 10", n)
 	}
 }
