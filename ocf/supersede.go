@@ -34,21 +34,21 @@ func (s *session) supersede(ctx context.Context) {
 	if len(earlier) == 0 {
 		return
 	}
-	patience := time.Duration(0)
+	grace := time.Duration(0)
 	if s.action == "stop" {
-		patience = s.env.timeout() / 3
+		grace = s.env.timeout() / 3
 	}
 	began := time.Now()
 	again := time.NewTicker(poll)
 	defer again.Stop()
 	killed := map[int]bool{}
-	for ctx.Err() == nil && time.Since(began) < max(patience, s.env.timeout()/2) {
+	for ctx.Err() == nil && time.Since(began) < max(grace, s.env.timeout()/2) {
 		waiting := false
 		for _, other := range earlier {
 			if other.Gone() {
 				continue
 			}
-			why := s.overdue(other, time.Since(began) >= patience)
+			why := s.overdue(other, time.Since(began) >= grace)
 			if why != "" && !killed[other.PID] {
 				s.log.Warnf("an earlier %s of this resource (process %d) %s; it is ended, so that it changes nothing after this %s",
 					other.action, other.PID, why, s.action)

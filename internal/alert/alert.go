@@ -31,7 +31,7 @@ type Message struct {
 	Body    string
 }
 
-// Sender sends messages one after the other. New makes it; somebody must Run it.
+// Sender sends messages one after the other. New makes it; the caller must Run it.
 type Sender struct {
 	// Local is the program that takes mail without a relay.
 	Local string
@@ -92,7 +92,7 @@ func (s *Sender) Run(ctx context.Context, last time.Duration) {
 	}
 }
 
-// deliver sends to each address by itself: one that is refused stops no other.
+// deliver sends to each address separately: a refused address does not stop the others.
 func (s *Sender) deliver(ctx context.Context, m Message) {
 	for _, to := range m.To {
 		limited, cancel := context.WithTimeout(ctx, messageTimeout)
@@ -183,8 +183,8 @@ type conversation struct {
 
 // send opens a connection, which ends with ctx: go-mail itself heeds that only while
 // it connects. From STARTTLS to the end of the greeting it can take so long: some
-// relays go silent after the encryption that they offer. Others greet late on purpose,
-// and have their time.
+// relays go silent after the encryption that they offer. Relays that greet late
+// on purpose have their time.
 func (r *conversation) send(ctx context.Context, message *mail.Msg, policy mail.TLSPolicy, encrypting time.Duration) error {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(r.host, strconv.Itoa(r.port)))
 	if err != nil {
@@ -209,7 +209,7 @@ func (r *conversation) send(ctx context.Context, message *mail.Msg, policy mail.
 		return err
 	}
 	r.greeted = late.Stop()
-	defer func() { _ = client.Close() }() // the mail is delivered, or its error is known
+	defer func() { _ = client.Close() }() // the mail is delivered, or has its error
 	return client.Send(message)
 }
 

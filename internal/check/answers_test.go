@@ -22,7 +22,8 @@ type answered struct {
 	want    string // reason of ours, empty for good
 }
 
-// answers are those in which servers differ from the standards. Pages are checked for "all is well".
+// answers are those in which servers differ from the standards. Pages are checked for "all is
+// well".
 func answers() []answered {
 	const ok, page = "HTTP/1.1 200 OK\r\n", "\r\nall is well"
 	return []answered{

@@ -1,9 +1,8 @@
-// Package check asks real servers whether they work, one file for each manner.
-// It opens connections and sends packets; it decides nothing.
+// Package check queries real servers, with one file for each kind of check. It opens connections
+// and sends packets; it decides nothing.
 //
-// Every check dials itself and has one time limit from the first packet to the
-// last byte, that of its context, and reads a bounded amount, whatever a server
-// or a library of its protocol does.
+// Every check dials on its own. Its context is the one time limit from the first packet to the
+// last byte. It reads a bounded amount, even if a server or a library would go further.
 package check
 
 import (
@@ -11,7 +10,7 @@ import (
 	"net/netip"
 )
 
-// Checker asks one real server once.
+// Checker queries one real server once.
 type Checker interface {
 	// Check returns nil if the server answered as it should. The error is the
 	// reason that an operator reads; it holds no secrets. ctx is the time limit
@@ -19,7 +18,7 @@ type Checker interface {
 	Check(ctx context.Context) error
 }
 
-// Sourcer chooses the own address from which a server is asked.
+// Sourcer chooses the address of this host that queries a server.
 type Sourcer interface {
 	// Source returns the address to bind, or the zero Addr for the kernel's choice.
 	Source(target netip.Addr) netip.Addr
@@ -27,7 +26,7 @@ type Sourcer interface {
 	Forget(target netip.Addr)
 }
 
-// Never is the check of what cannot be asked: it always fails.
+// Never is a check that always fails, for its reason.
 type Never struct{ Reason error }
 
 // Check implements Checker.

@@ -13,7 +13,7 @@ const maxAnswer = maxHeader + maxBody
 // conn is a connection that lives no longer than its check and reads no more
 // than maxAnswer.
 type conn struct {
-	net.Conn // what is talked on, with TLS or without
+	net.Conn // the connection of the protocol, with TLS or without
 	raw      *raw
 	hangUp   func() bool // forgets the context
 }
@@ -25,8 +25,8 @@ type raw struct {
 	late atomic.Bool  // reading took until the time limit
 }
 
-// dial opens a TCP connection that several goroutines may use and that is closed when ctx ends,
-// whatever time limits a library sets.
+// dial opens a TCP connection that several goroutines may use. It is closed when ctx ends, even if
+// a library sets another time limit.
 func dial(ctx context.Context, s Sourcer, addr netip.AddrPort) (*conn, error) {
 	c, err := open(ctx, NetDialer{}, s, addr)
 	if err != nil {
@@ -42,7 +42,7 @@ func ending(ctx context.Context, c net.Conn) *conn {
 	return bounded
 }
 
-// bound limits what is read of a connection that ends on its own.
+// bound limits the bytes that are read from a connection that ends on its own.
 func bound(c net.Conn) *conn {
 	r := &raw{Conn: c}
 	return &conn{Conn: r, raw: r, hangUp: func() bool { return true }}

@@ -22,7 +22,7 @@ func (c Connect) Check(ctx context.Context) (err error) {
 	return err
 }
 
-// ConnectAll makes many checks by one dialer, whatever theirs is, and returns when all are done. It
+// ConnectAll makes many checks with d instead of their dialers, and returns when all are done. It
 // calls done for each by its index, from one goroutine or several.
 func ConnectAll(ctx context.Context, d Dialer, checks []Connect, done func(index int, err error)) {
 	d = orNet(d)

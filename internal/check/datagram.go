@@ -11,11 +11,11 @@ import (
 // attempts is how often a question is sent that may get lost.
 const attempts = 3
 
-// maxDatagram bounds an answer in bytes; what is longer is cut.
+// maxDatagram bounds an answer in bytes; the rest is cut.
 const maxDatagram = 8 << 10
 
-// datagrams opens a socket that hears from the target alone, so that it also
-// hears that nobody listens there. It ends with ctx.
+// datagrams opens a socket that receives from the target alone. So it also receives the ICMP error
+// of a port that is not open. It ends with ctx.
 func (t Target) datagrams(ctx context.Context) (*conn, error) {
 	var c *net.UDPConn
 	err := from(t.Source, t.Addr.Addr(), func(source netip.Addr) (err error) {

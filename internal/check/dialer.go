@@ -14,8 +14,8 @@ import (
 )
 
 // Dialer opens TCP connections from a local address; the zero Addr leaves the choice to the kernel.
-// NetDialer is one, that of package epoll costs less. An error of either holds a syscall.Errno, or is
-// os.ErrDeadlineExceeded if the context ended first.
+// NetDialer is one; the dialer of package epoll costs less. An error of either holds a
+// syscall.Errno, or is os.ErrDeadlineExceeded if the context ended first.
 type Dialer interface {
 	// Dial opens a connection. Its reads and writes end with ctx and not earlier. A read after that
 	// still returns what has arrived. One goroutine may use the connection.
@@ -81,7 +81,7 @@ type netConn struct {
 	hangUp func() bool // forgets the context
 }
 
-// Read implements net.Conn. Package net does not read when the time is over, but a server is not to
+// Read implements net.Conn. Package net does not read when the time is over. But a server is not to
 // blame if this process had no time to read earlier.
 func (c netConn) Read(p []byte) (int, error) {
 	n, err := c.TCPConn.Read(p)

@@ -198,7 +198,8 @@ func TestConnectToServerThatResets(t *testing.T) {
 	})
 }
 
-// TestConnectAtOnce has more connections than the reader of events takes at a time, in one call and in many.
+// TestConnectAtOnce has more connections than the reader of events takes at a time, in one call and
+// in many.
 func TestConnectAtOnce(t *testing.T) {
 	const each = 200
 	eachDialer(t, func(t *testing.T, d Dialer) {

@@ -13,11 +13,11 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// DNS asks for the addresses of a name, or for the names of an address. It is
+// DNS queries the addresses of a name, or for the names of an address. It is
 // good when the answer has one, which matches Receive if that is set.
 type DNS struct {
 	Target
-	questions []dnsmessage.Question // the next is asked when one has no answer
+	questions []dnsmessage.Question // the next is sent when one has no answer
 }
 
 func newDNS(_ string, t Target) (Checker, error) {
@@ -70,7 +70,7 @@ func pack(id uint16, question dnsmessage.Question) ([]byte, error) {
 func (d DNS) Check(ctx context.Context) error {
 	err := errors.New("no question")
 	for _, question := range d.questions {
-		err = d.ask(ctx, question)
+		err = d.query(ctx, question)
 		if !errors.Is(err, errEmpty) {
 			break
 		}
@@ -78,20 +78,20 @@ func (d DNS) Check(ctx context.Context) error {
 	return err
 }
 
-// Errors of an answer that may be asked for otherwise.
+// Errors of an answer after which another query is sent.
 var (
 	errEmpty = errors.New("an answer without an address")
 	errCut   = errors.New("the answer is too long for UDP")
 )
 
-func (d DNS) ask(ctx context.Context, question dnsmessage.Question) error {
+func (d DNS) query(ctx context.Context, question dnsmessage.Question) error {
 	id := uint16(rand.Uint32())
 	message, err := pack(id, question)
 	if err != nil {
 		return err
 	}
 	if d.UDP {
-		err := d.exchanging(ctx, "dns", message, func(answer []byte) (bool, error) { return d.judge(ctx, id, answer) })
+		err := d.exchanging(ctx, "dns", message, func(answer []byte) (bool, error) { return d.verdict(ctx, id, answer) })
 		if !errors.Is(err, errCut) {
 			return err
 		}
@@ -101,7 +101,7 @@ func (d DNS) ask(ctx context.Context, question dnsmessage.Question) error {
 		if err != nil {
 			return err
 		}
-		done, err := d.judge(ctx, id, answer)
+		done, err := d.verdict(ctx, id, answer)
 		if err == nil && !done {
 			return errors.New("answered another question")
 		}
@@ -109,7 +109,7 @@ func (d DNS) ask(ctx context.Context, question dnsmessage.Question) error {
 	}}.Check(ctx)
 }
 
-// stream asks over TCP, where messages have their length in front (RFC 1035 4.2.2).
+// stream sends a query over TCP, where messages have their length in front (RFC 1035 4.2.2).
 func stream(c io.ReadWriter, message []byte) ([]byte, error) {
 	if _, err := c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(message))), message...)); err != nil {
 		return nil, err
@@ -123,8 +123,8 @@ func stream(c io.ReadWriter, message []byte) ([]byte, error) {
 	return answer, err
 }
 
-// judge tells whether a message answers the question, and what is wrong with it.
-func (d DNS) judge(ctx context.Context, id uint16, answer []byte) (bool, error) {
+// verdict reports whether a message answers the question. The error is its fault.
+func (d DNS) verdict(ctx context.Context, id uint16, answer []byte) (bool, error) {
 	var m dnsmessage.Message
 	if err := m.Unpack(answer); err != nil {
 		return true, errors.New("not an answer of DNS")
@@ -171,7 +171,7 @@ func rcode(code dnsmessage.RCode) string {
 	return code.String()
 }
 
-// record is what a record says; empty for those that nobody asked for.
+// record returns the text of a record; it is empty for a type that no query is for.
 func record(body dnsmessage.ResourceBody) string {
 	switch r := body.(type) {
 	case *dnsmessage.AResource:

@@ -52,7 +52,7 @@ func (l lines) login(name, passwd string) error {
 }
 
 // retrieve reads a file. The server listens and we connect, to its own address
-// whatever it says, so that a check reaches nobody else.
+// even if it names another one, so that a check reaches no other host.
 func (l lines) retrieve(ctx context.Context, t Target) error {
 	_, err := l.command(2, "TYPE", "I")
 	if _, no := errors.AsType[refused](err); err != nil && !no { // the file tells whether it matters

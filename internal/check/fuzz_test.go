@@ -125,11 +125,11 @@ func FuzzDatagram(f *testing.F) {
 	}
 	c := &conn{raw: &raw{}} // which says what went wrong
 	f.Fuzz(func(t *testing.T, answer []byte) {
-		_, err := d.(DNS).judge(t.Context(), 0, answer)
+		_, err := d.(DNS).verdict(t.Context(), 0, answer)
 		judgeReason(t, c.reason(t.Context(), err))
-		_, err = SIP{fuzzed()}.judge("id", answer)
+		_, err = SIP{fuzzed()}.verdict("id", answer)
 		judgeReason(t, c.reason(t.Context(), err))
-		_, err = r.judge(request, question, answer)
+		_, err = r.verdict(request, question, answer)
 		judgeReason(t, c.reason(t.Context(), err))
 		_, err = pasvPort(string(answer))
 		judgeReason(t, c.reason(t.Context(), err))

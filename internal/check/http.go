@@ -15,7 +15,7 @@ import (
 	"strings"
 )
 
-// Limits of what is read of an answer, in bytes.
+// Limits of an answer in bytes.
 const (
 	maxHeader = 64 << 10
 	maxBody   = 1 << 20
@@ -24,9 +24,9 @@ const (
 // maxRedirects is how many are followed; as many as LWP does for ldirectord.
 const maxRedirects = 7
 
-// HTTP asks for a page. It is good when the status is and the page, if Receive
-// is set, matches; only the first MiB is looked at. Redirections are followed
-// as long as they stay on this server: behind others is another one's health.
+// HTTP requests a page. It is good if the status is good and the first MiB of the page matches
+// Receive, if that is set. Redirections are followed as long as they stay on this server: the
+// health of another server does not count.
 type HTTP struct {
 	Target
 	secure bool
@@ -65,8 +65,7 @@ func (h HTTP) scheme() string {
 	return "http"
 }
 
-// Check sends one request on a connection of its own, and one more for each
-// redirection.
+// Check sends one request, and one more for each redirection, each over a new connection.
 func (h HTTP) Check(ctx context.Context) error {
 	page := h.page
 	for range maxRedirects + 1 {
@@ -81,7 +80,7 @@ func (h HTTP) Check(ctx context.Context) error {
 	return h.named(h.page, fmt.Errorf("redirected more than %d times, at last to %q", maxRedirects, shown(page)))
 }
 
-// named puts the request in front of a reason, with the address that was asked.
+// named puts the request in front of a reason, with the address of the server.
 func (h HTTP) named(page string, err error) error {
 	if err == nil {
 		return nil
@@ -160,8 +159,8 @@ func (h HTTP) bare(ctx context.Context, begin errOther, rest io.Reader) error {
 	return err
 }
 
-// escaped is a page as it is sent: without a fragment, and with the escapes that package URI of Perl
-// makes.
+// escaped returns a page as it is sent: without a fragment, and with the escapes that package URI
+// of Perl makes.
 func escaped(page string) string {
 	page, _, _ = strings.Cut(page, "#")
 	var b strings.Builder
@@ -214,7 +213,7 @@ func broken(err error) error {
 	return fmt.Errorf("the page broke off: %w", plain(err))
 }
 
-// follow is the page to ask for after a redirection.
+// follow returns the page to request after a redirection.
 func (h HTTP) follow(page, location string) (string, error) {
 	base, err := url.Parse(h.scheme() + "://" + h.name)
 	if err == nil && strings.HasPrefix(page, "/") {
@@ -235,14 +234,14 @@ func (h HTTP) follow(page, location string) (string, error) {
 	return to.RequestURI(), nil
 }
 
-// here tells whether a URL is this server's: under its name or address, at its
-// own port or that of the clients, which is the scheme's or virtualhost's.
+// here reports whether a URL is on this server: under its name or address, at its port or the port
+// of clients, which is the default of the scheme or that of virtualhost.
 func (h HTTP) here(to *url.URL) bool {
 	port := to.Port()
 	if port == "" {
 		port = h.defaultPort()
 	}
-	_, own, _ := net.SplitHostPort(h.name) // the error is that there is none
+	_, own, _ := net.SplitHostPort(h.name) // without a port, own stays empty
 	return to.Scheme == h.scheme() &&
 		(sameHost(to.Hostname(), h.hostName()) || sameHost(to.Hostname(), h.Addr.Addr().WithZone("").String())) &&
 		slices.Contains([]string{h.defaultPort(), own, strconv.Itoa(int(h.Addr.Port()))}, port)

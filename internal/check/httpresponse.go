@@ -123,13 +123,13 @@ func (a *response) frame(r *bufio.Reader, method string) error {
 	case known:
 		a.body = &sized{r, size}
 	default:
-		a.body = r // until the server closes, as we have asked it to
+		a.body = r // until the server closes, as the request says
 	}
 	return nil
 }
 
-// length is that of Content-Length; what is no number does not count, and neither does one of
-// several that differ.
+// length returns the number in Content-Length. Other text does not count, and several numbers that
+// differ do not count either.
 func (a *response) length() (size int64, known bool) {
 	for _, text := range a.lengths {
 		text, _, _ = strings.Cut(strings.TrimSpace(text), " ")
@@ -164,8 +164,8 @@ func (s *sized) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// chunks is a page in chunks (RFC 9112 7.1). Unlike that of net/http it takes lines that end in a
-// newline alone.
+// chunks is a page in chunks (RFC 9112 7.1). Unlike the reader of net/http it takes lines that end
+// in a newline alone.
 type chunks struct {
 	r       *bufio.Reader
 	chunk   sized

@@ -11,7 +11,7 @@ import (
 // ldapSearch is good when the server lets us in, anonymously without Login and
 // Passwd, and has the entry that Request names, the root without one.
 func ldapSearch(ctx context.Context, c *conn, t Target) error {
-	session := ldap.NewConn(c, false) // it starts no TLS by itself, either way
+	session := ldap.NewConn(c, false) // false: the connection has no TLS that it started
 	session.Start()
 	defer func() { _ = session.Close() }()
 	unbound, err := ldapBind(session, t)
@@ -33,8 +33,8 @@ func ldapSearch(ctx context.Context, c *conn, t Target) error {
 	return t.expect(ctx, []byte(found.Entries[0].DN), "the entry's name")
 }
 
-// ldapBind logs in. Some servers want that of anonymous clients too (slapd's "require bind"),
-// others refuse it and let them search: unbound is the refusal.
+// ldapBind logs in. Some servers require a bind of anonymous clients (slapd's "require bind").
+// Others refuse it and let such clients search: unbound is the refusal.
 func ldapBind(session *ldap.Conn, t Target) (unbound, err error) {
 	if t.Login != "" && t.Passwd != "" {
 		return nil, session.Bind(t.Login, t.Passwd)
@@ -46,8 +46,8 @@ func ldapBind(session *ldap.Conn, t Target) (unbound, err error) {
 	return nil, err
 }
 
-// ldapReason is what is wrong. Which error the library has for an end of the
-// connection depends on which of its goroutines sees it first.
+// ldapReason returns the reason. The error of the library for an end of the connection depends on
+// which of its goroutines finds it first.
 func ldapReason(c *conn, err error) error {
 	if e, ok := errors.AsType[*ldap.Error](err); ok && e.ResultCode < ldap.ErrorNetwork { // what the server said
 		return err

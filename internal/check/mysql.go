@@ -32,7 +32,7 @@ func errLogin(name string) error {
 	return fmt.Errorf("service=%s needs a user; add login=NAME and passwd=PASSWORD", name)
 }
 
-// query is the request, without the slash that stands for none.
+// query returns the request; a slash alone means no query.
 func (t Target) query() string {
 	if t.Request == "/" {
 		return ""
@@ -61,7 +61,7 @@ func (m MySQL) talk(ctx context.Context, c *conn) error {
 		return err
 	}
 	err = m.session(ctx, connector)
-	if err != nil && framed.err != nil { // the driver has an error of its own for it
+	if err != nil && framed.err != nil { // the driver has another error for it
 		return framed.err
 	}
 	return err
@@ -92,8 +92,8 @@ func (m MySQL) session(ctx context.Context, connector driver.Connector) error {
 	return err
 }
 
-// packets watches the lengths of MySQL's packets: the driver makes room for
-// what a header announces, up to 16 MiB, also for what is no MySQL at all.
+// packets checks the lengths of MySQL's packets: the driver allocates as many bytes as a header
+// announces, up to 16 MiB, even if the server does not speak MySQL.
 type packets struct {
 	net.Conn
 	header [4]byte // 3 bytes of length, the lowest first, and a sequence number

@@ -33,8 +33,8 @@ var applications = map[string]builder{
 // builder makes the check that talks one protocol.
 type builder func(name string, t Target) (Checker, error)
 
-// Negotiate makes the check that talks an application's protocol. The name is that
-// of ldirectord.cf.
+// Negotiate makes the check that talks an application's protocol. Its name comes
+// from ldirectord.cf.
 func Negotiate(application string, t Target) (Checker, error) {
 	build := applications[application]
 	if build == nil {
@@ -70,7 +70,7 @@ func carefully(name string, addr netip.AddrPort, check func() error) (err error)
 	return check()
 }
 
-// dialogue is what is said on a connection.
+// dialogue talks one protocol on a connection.
 type dialogue func(ctx context.Context, c *conn, t Target) error
 
 func talking(d dialogue) builder {

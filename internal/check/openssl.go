@@ -42,15 +42,15 @@ func (t Target) overOpenSSL(ctx context.Context) (*conn, error) {
 	if err == nil {
 		return ending(ctx, c), nil
 	}
-	_ = c.Close() // its error is that of the handshake
+	_ = c.Close() // the error of the handshake counts
 	if crowded := session.Crowded(); crowded != nil && ctx.Err() != nil {
 		return nil, crowded
 	}
 	return nil, err
 }
 
-// openSSLArguments are those of openssl s_client(1). With -brief, it prints nothing but what the
-// server sends to its standard output, and a line on its standard error after the handshake.
+// openSSLArguments returns the arguments of openssl s_client(1). With -brief, its standard output
+// has only the bytes of the server, and its standard error gets a line after the handshake.
 func (t Target) openSSLArguments() []string {
 	arguments := []string{"s_client", "-brief", "-ign_eof", "-nocommands", "-verify_quiet", "-connect", t.Addr.String()}
 	if source := t.Source.Source(t.Addr.Addr()); source.IsValid() {
@@ -100,7 +100,7 @@ func established(output io.Reader) error {
 		if line == "CONNECTION ESTABLISHED" {
 			return nil
 		}
-		// Of each certificate, also where openssl goes on.
+		// Openssl prints this for each certificate, even if it continues.
 		if _, reason, found := strings.Cut(line, "verify error:"); found {
 			_, refused, _ = strings.Cut(reason, ":")
 		}

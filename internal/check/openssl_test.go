@@ -258,7 +258,8 @@ func TestOpenSSLIsMissing(t *testing.T) {
 		"GET https://ADDR/: TLS: tls: failed to parse certificate from server: x509: cannot parse IP address of length 8; install openssl, which may understand this server")
 }
 
-// TestOpenSSLIsNotAsked where it cannot do better: the time of a director is not spent on servers that are down.
+// TestOpenSSLIsNotAsked where it cannot do better: the time of a director is not spent on servers
+// that are down.
 func TestOpenSSLIsNotAsked(t *testing.T) {
 	dir := t.TempDir()
 	asked := filepath.Join(dir, "asked")

@@ -18,7 +18,7 @@ type Pattern interface {
 const maxMatch = time.Second
 
 // Compile reads a regular expression of Perl. Its matches share room for those that
-// need much memory; nil is no bound.
+// need much memory; nil sets no bound.
 func Compile(text string, room pattern.Room) (Pattern, error) {
 	p, err := pattern.Compile(text)
 	if err != nil {

@@ -24,9 +24,8 @@ func newPgSQL(_ string, t Target) (Checker, error) {
 	if t.Login == "" {
 		return nil, errLogin("pgsql")
 	}
-	// The library takes what is missing from the environment and from files of
-	// the user: everything is given. Only a PGSERVICE that is not in its file
-	// is an error all the same.
+	// The library reads missing settings from the environment and from files of the user, so all
+	// settings are given. Only a PGSERVICE that is not in its file is an error all the same.
 	setting := func(value string) string {
 		return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value) + "'"
 	}

@@ -133,13 +133,12 @@ func listen(source netip.Addr) (*net.IPConn, error) {
 	return socket, nil
 }
 
-// answersRoom is in bytes, for 16384 answers of a kilobyte, which is what a short
-// packet takes in the kernel, as that allows twice of what it is told (socket(7)).
-// It bounds what a flood of answers takes.
+// answersRoom is in bytes. It holds 16384 answers: a short packet takes a kilobyte in the kernel,
+// which allows twice the number that it gets (socket(7)). It bounds the memory for a flood.
 const answersRoom = 8 << 20
 
-// quieten makes a socket hear echo replies only and hold the answers of a burst,
-// which may come before Go's scheduler lets anybody read one.
+// quieten makes a socket receive echo replies only, and hold the answers of a burst. They can come
+// before Go's scheduler runs a reader.
 func quieten(socket *net.IPConn, ipv6 bool) error {
 	raw, err := socket.SyscallConn()
 	if err != nil {

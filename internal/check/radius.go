@@ -13,7 +13,7 @@ import (
 	"layeh.com/radius/rfc2869"
 )
 
-// RADIUS asks whether a user with a password is let in (RFC 2865, by PAP). It
+// RADIUS checks that a user with a password gets access (RFC 2865, by PAP). It
 // is good when the server says yes.
 type RADIUS struct{ Target }
 
@@ -73,10 +73,10 @@ func (r RADIUS) talk(ctx context.Context, c *conn) error {
 	if err != nil {
 		return err
 	}
-	return c.exchange(ctx, question, func(answer []byte) (bool, error) { return r.judge(request, question, answer) })
+	return c.exchange(ctx, question, func(answer []byte) (bool, error) { return r.verdict(request, question, answer) })
 }
 
-func (r RADIUS) judge(request *radius.Packet, question, answer []byte) (bool, error) {
+func (r RADIUS) verdict(request *radius.Packet, question, answer []byte) (bool, error) {
 	response, err := radius.Parse(answer, request.Secret)
 	switch {
 	case err != nil:

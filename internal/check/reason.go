@@ -45,7 +45,7 @@ func (c *conn) reason(ctx context.Context, err error) error {
 	return plain(err)
 }
 
-// TimedOut tells whether a check failed for nothing but its time limit.
+// TimedOut reports whether a check failed only because of its time limit.
 func TimedOut(err error) bool {
 	return errors.Is(err, errSilent) || errors.Is(err, errDrips) || isTimeout(err)
 }
@@ -57,9 +57,8 @@ func isTimeout(err error) bool {
 // maxReason bounds a reason in bytes: it goes into logs, mail and status.
 const maxReason = 300
 
-// plain is the innermost of Go's network errors, since the outer ones repeat
-// addresses, and its text is fit for a log: one short line of printable
-// characters, whatever the server has sent.
+// plain returns the innermost of Go's network errors, because the outer ones repeat addresses. Its
+// text is fit for a log, even if the server has sent other characters.
 func plain(err error) error {
 	if isTimeout(err) {
 		return errSilent
@@ -82,7 +81,7 @@ func Reason(err error) error {
 	return err
 }
 
-// printable replaces what is no printable character and cuts what is too long.
+// printable replaces other characters than printable ones, and cuts a long text.
 func printable(text string) string {
 	var b strings.Builder
 	for _, r := range text {
@@ -101,7 +100,7 @@ func printable(text string) string {
 	return strings.TrimSpace(b.String())
 }
 
-// ascii is the beginning of what may be no text at all.
+// ascii returns the beginning of an answer that may be binary.
 func ascii(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r > 126 {

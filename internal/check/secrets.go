@@ -12,7 +12,7 @@ import (
 // told. They have no backslashes, which quoting adds.
 type secrets []string
 
-// secrets are those of the target.
+// secrets returns the secrets of the target.
 func (t Target) secrets() secrets {
 	var all secrets
 	for _, text := range []string{t.Passwd, t.Secret} {

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// newSimple makes the check of services without a protocol that is known here:
-// it sends Request and is good when a line of the answer matches Receive.
+// newSimple makes the check of services whose protocol no other check has. It sends Request and is
+// good when a line of the answer matches Receive.
 func newSimple(name string, t Target) (Checker, error) {
 	if !t.UDP {
 		return talk{name, t, false, simple}, nil

@@ -34,7 +34,7 @@ func (s SIP) Check(ctx context.Context) error {
 	}
 	defer func() { _ = c.Close() }()
 	request, id := s.options("UDP", c.LocalAddr().String())
-	err = c.exchange(ctx, request, func(answer []byte) (bool, error) { return s.judge(id, answer) })
+	err = c.exchange(ctx, request, func(answer []byte) (bool, error) { return s.verdict(id, answer) })
 	return named("sip", s.Addr, c.reason(ctx, err))
 }
 
@@ -49,7 +49,7 @@ func (s SIP) over(_ context.Context, c *conn, _ Target) error {
 		if err != nil {
 			return err
 		}
-		if done, err := s.judge(id, header); done || err != nil {
+		if done, err := s.verdict(id, header); done || err != nil {
 			return err
 		}
 		if _, err := io.CopyN(io.Discard, reader, sipBody(header)); err != nil {
@@ -58,7 +58,7 @@ func (s SIP) over(_ context.Context, c *conn, _ Target) error {
 	}
 }
 
-// sipHeader reads an answer up to its empty line, or the beginning of what is none.
+// sipHeader reads an answer up to its empty line. Of other text it reads the beginning.
 func sipHeader(reader *bufio.Reader) ([]byte, error) {
 	begin, err := reader.Peek(len(version))
 	if err != nil {
@@ -94,7 +94,7 @@ func sipBody(header []byte) int64 {
 	return 0
 }
 
-// options makes a request with identifiers that nobody has used before.
+// options makes a request with new identifiers.
 func (s SIP) options(transport, local string) (request []byte, id string) {
 	id = rand.Text()
 	uri := "sip:" + s.Login
@@ -109,8 +109,9 @@ func (s SIP) options(transport, local string) (request []byte, id string) {
 // version begins every answer.
 const version = "SIP/2.0 "
 
-// judge looks at an answer; provisional ones and those of others are not it.
-func (s SIP) judge(id string, answer []byte) (bool, error) {
+// verdict judges an answer. It reports false for a provisional answer and for one to another
+// request.
+func (s SIP) verdict(id string, answer []byte) (bool, error) {
 	header, _, whole := bytes.Cut(bytes.ReplaceAll(answer, []byte("\r\n"), []byte("\n")), []byte("\n\n"))
 	line, _, _ := strings.Cut(string(header), "\n")
 	switch {

@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// Sources chooses own addresses that are no virtual ones: a real server of
-// direct routing has the virtual address itself and would answer to itself, so
-// every check would fail on the director that holds it.
+// Sources chooses addresses of this host other than the virtual ones. A real server of direct
+// routing has the virtual address, too, and would reply to itself. So every check would fail on the
+// director that holds the address.
 type Sources struct {
 	mu      sync.Mutex
 	virtual map[netip.Addr]bool
@@ -27,7 +27,7 @@ type Local struct {
 
 var _ Sourcer = (*Sources)(nil)
 
-// NewSources asks the kernel for routes and addresses when they are needed.
+// NewSources reads routes and addresses from the kernel when they are needed.
 func NewSources() *Sources {
 	return &Sources{known: map[netip.Addr]netip.Addr{}, local: localAddresses, route: routed}
 }
@@ -110,9 +110,9 @@ func from(s Sourcer, target netip.Addr, open func(source netip.Addr) error) erro
 	return err
 }
 
-// instead returns whether an attempt that ended with err can be made again, from another source: its
-// own has gone since it was chosen. If its own is still there, this host has no port left for the
-// target, which is not the target's fault.
+// instead returns whether an attempt that ended with err can be made again, from another source:
+// its own has gone since it was chosen. If its own is still there, this host has no port left for
+// the target, which is not the target's fault.
 func instead(s Sourcer, target, source netip.Addr, err error) (another netip.Addr, again bool, reason error) {
 	if !source.IsValid() || !errors.Is(err, syscall.EADDRNOTAVAIL) {
 		return source, false, err

@@ -10,7 +10,7 @@ import (
 	"lvs-agents/internal/program"
 )
 
-// Target says what to ask of whom.
+// Target is a real server and the query for it.
 type Target struct {
 	Addr     netip.AddrPort
 	UDP      bool // for protocols that are spoken over TCP and UDP
@@ -26,7 +26,7 @@ type Target struct {
 	Passwd   string
 	Secret   string
 	Verify   Verify
-	Roots    *Roots       // authorities that are trusted; nil for those of package x509
+	Roots    *Roots       // authorities that are trusted; nil for the roots of package x509
 	Helper   string       // program that talks to Oracle
 	Programs *program.Set // runs the helper and openssl; may be nil
 }
@@ -39,7 +39,7 @@ func (t Target) Format(f fmt.State, _ rune) { fmt.Fprint(f, t.Addr.String()) }
 // ldirectord takes it off, too.
 func (t Target) path() string { return strings.TrimPrefix(t.Request, "/") }
 
-// matches tells whether an answer is the one that is wanted.
+// matches reports whether an answer matches Receive.
 func (t Target) matches(ctx context.Context, answer []byte) (bool, error) {
 	if t.Receive == nil {
 		return true, nil
@@ -56,7 +56,7 @@ func (t Target) expect(ctx context.Context, answer []byte, what string) error {
 	return fmt.Errorf("%s does not match %q", what, t.Receive.String())
 }
 
-// hostName is the name by which a server is called in HTTP and TLS.
+// hostName returns the name of the server in HTTP and TLS.
 func (t Target) hostName() string {
 	if t.Host == "" {
 		return t.Addr.Addr().WithZone("").String()

@@ -33,8 +33,8 @@ func (l lines) reply(after string, class int) (string, error) {
 	return text, err
 }
 
-// response reads an answer of any number. Its lines are those of RFC 959 4.2. As Net::Cmd of Perl
-// does, it takes a number without a text.
+// response reads an answer of any number. Its lines have the form of RFC 959 4.2. As Net::Cmd of
+// Perl does, it takes a number without a text.
 func (l lines) response(after string) (code int, text string, err error) {
 	line, err := l.ReadLine()
 	if err != nil {

@@ -26,8 +26,8 @@ const (
 	VerifyName    Verify = "name"  // and it is for the server's name
 )
 
-// encrypt starts TLS on the connection. Where package tls fails and openssl may not, openssl opens
-// another connection in its place.
+// encrypt starts TLS on the connection. If package tls fails and openssl may succeed,
+// openssl opens another connection instead.
 func (c *conn) encrypt(ctx context.Context, t Target) error {
 	secure := tls.Client(c.Conn, t.tls())
 	err := secure.HandshakeContext(ctx)
@@ -64,9 +64,8 @@ func another(err error) bool {
 	return !plaintext && !refuted && !ended && !isTimeout(err) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// suites is all that the library has, also what it does not offer by itself:
-// the secrecy of a check protects little, and a server that prefers better ones
-// gets them.
+// suites has every suite of the library, even those that it does not offer on its own. The secrecy
+// of a check protects little, and a server that prefers better suites gets them.
 var suites = func() (ids []uint16) {
 	for _, s := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
 		ids = append(ids, s.ID)
@@ -74,14 +73,15 @@ var suites = func() (ids []uint16) {
 	return ids
 }()
 
-// tls verifies by itself: the library knows only everything and nothing.
+// tls returns a configuration that verifies with verify: the library can verify everything or
+// nothing.
 func (t Target) tls() *tls.Config {
 	config := &tls.Config{
 		InsecureSkipVerify: true,
 		VerifyConnection:   t.verify,
 		CipherSuites:       suites,
 		MinVersion:         tls.VersionTLS10,
-		// Old Apache and IIS ask for a certificate of the client in a second handshake.
+		// Old Apache and IIS request a certificate of the client in a second handshake.
 		Renegotiation: tls.RenegotiateFreelyAsClient,
 		// Post-quantum key shares cost a fifth of a handshake, which protects
 		// nothing here.
@@ -116,7 +116,7 @@ type refuted struct{ error }
 // Unwrap serves errors.As.
 func (r refuted) Unwrap() error { return r.error }
 
-// certificate says what is wrong with a certificate, and what can be done.
+// certificate explains the fault of a certificate, with its fix.
 func certificate(err error) error {
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
 		return fmt.Errorf("certificate is valid from %s to %s only; renew it, or write verify=no",

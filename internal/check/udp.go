@@ -7,8 +7,8 @@ import (
 )
 
 // UDP sends a datagram. With Receive it is good when an answer matches; without,
-// unless the server's host says that nobody listens on the port: most servers
-// do not answer what they do not understand.
+// unless the server's host reports a closed port: most servers do
+// not reply to text that they do not understand.
 type UDP struct{ Target }
 
 // Check implements Checker.

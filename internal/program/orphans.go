@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A process that outlives its program becomes a child of this process, also if it has left the
+// A process that outlives its program becomes a child of this process, even if it has left the
 // session: this process is a subreaper (prctl(2)). It is found by a mark in its environment. A
 // program that empties its environment escapes.
 

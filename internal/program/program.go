@@ -38,7 +38,7 @@ func New(environ []string, limit int) (*Set, error) {
 // Command is a program with its arguments and files. Nil files are /dev/null.
 type Command struct {
 	Argv    []string
-	Environ []string // nil for the environment of this process; a session has that of its Set
+	Environ []string // nil for the environment of this process; a session has the environment of its Set
 	Stdin   io.Reader
 	Stdout  io.Writer
 	Stderr  io.Writer
@@ -56,7 +56,7 @@ func (c Command) prepare(cmd *exec.Cmd, attributes *syscall.SysProcAttr) *exec.C
 }
 
 // Run runs a program in a process group and waits for its end. If ctx ends first, it kills the
-// group. Processes that the program leaves behind at its end stay: a fallback command can start a
+// group. Processes that the program has started stay after its end: a fallback command can start a
 // server. Run returns the command as it was started.
 func (s *Set) Run(ctx context.Context, c Command) (*exec.Cmd, error) {
 	cmd, err := s.start(c.Argv, func(argv []string) *exec.Cmd {

@@ -111,7 +111,7 @@ func (c *conn) Close() error {
 	return nil
 }
 
-// LocalAddr implements net.Conn. No check reads the address of such a connection.
+// LocalAddr implements net.Conn. No check reads it.
 func (c *conn) LocalAddr() net.Addr { return &net.TCPAddr{} }
 
 // RemoteAddr implements net.Conn.

@@ -51,7 +51,7 @@ func Open() (*Dialer, error) {
 // Close ends the reading goroutine. The caller must have ended every Dial and Probe, and must have
 // closed every connection.
 func (d *Dialer) Close() {
-	_ = d.epoll.Close() // there is nothing to lose
+	_ = d.epoll.Close() // no data is lost
 	<-d.ended
 }
 
@@ -93,7 +93,7 @@ func (d *Dialer) wake(events []unix.EpollEvent) {
 	defer d.mu.Unlock()
 	for _, e := range events {
 		select {
-		case d.waiting[e.Fd] <- struct{}{}: // blocks for ever if the number is not registered
+		case d.waiting[e.Fd] <- struct{}{}: // blocks forever if the number is not registered
 		default: // or an earlier event has not been taken yet
 		}
 	}

@@ -48,7 +48,7 @@ func latePort(fd int) {
 		uintptr(unsafe.Pointer(&on)), unsafe.Sizeof(on), 0) // a connection can be opened without it
 }
 
-// shut closes a socket. There is nothing to lose.
+// shut closes a socket. No data is lost.
 func shut(fd int) { _, _, _ = unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
 
 // watch adds a socket to the epoll instance, with a number for its events.

@@ -4,7 +4,7 @@ package oracle
 import "net/netip"
 
 // Question is what the helper reads, as JSON, from its standard input, where
-// nobody else sees the password. It ends with status 0 if the answer is good;
+// no other process can read the password. It ends with status 0 if the answer is good;
 // else it prints the reason.
 type Question struct {
 	Addr     netip.AddrPort

@@ -62,7 +62,7 @@ func run(ctx context.Context, input io.Reader) (err error) {
 // the address that the library wants: a listener can redirect elsewhere.
 type dialer struct{ oracle.Question }
 
-// maxAnswer bounds what is read in all, in bytes.
+// maxAnswer bounds the bytes that are read in all.
 const maxAnswer = 4 << 20
 
 // DialContext implements the library's interface.
