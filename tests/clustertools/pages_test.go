@@ -9,8 +9,8 @@ import (
 	"lvs-agents/tests/pages"
 )
 
-// TestPcsCommandsOfPages runs the pcs commands of each page on a file with the group that the page
-// replaces, and compares the group with the one of crm/examples.
+// TestPcsCommandsOfPages runs the pcs commands of each page on a file that has the replaced group.
+// Then it compares the group with the group of crm/examples.
 func TestPcsCommandsOfPages(t *testing.T) {
 	all, err := pages.All("../..")
 	if err != nil {
