@@ -24,36 +24,32 @@ func (h host) String() string {
 	return h.name
 }
 
-// portNames has lines of a name and its port. /etc/services is not read: its
-// content differs between nodes.
+// portNames has lines of a name and its port. /etc/services is not read: its content differs
+// between nodes.
 //
 //go:embed services.txt
 var portNames string
 
 // namedPort returns the port of a name of portNames.
 func namedPort(name string) (uint16, bool) {
-	if strings.Trim(name, "0123456789") == "" || strings.ContainsAny(name, " \n#") {
-		return 0, false
+	for line := range strings.Lines(portNames) {
+		if known, digits, _ := strings.Cut(strings.TrimSpace(line), " "); known == name && name != "#" {
+			port, err := strconv.ParseUint(digits, 10, 16)
+			return uint16(port), err == nil
+		}
 	}
-	_, rest, found := strings.Cut(portNames, "\n"+name+" ")
-	if !found {
-		return 0, false
-	}
-	digits, _, _ := strings.Cut(rest, "\n")
-	port, err := strconv.ParseUint(digits, 10, 16)
-	return uint16(port), err == nil
+	return 0, false
 }
 
 // parsePort reads a number from 0 to 65535 or a well-known name.
 func parsePort(text string) (uint16, error) {
+	if port, err := strconv.ParseUint(text, 10, 16); err == nil {
+		return uint16(port), nil
+	}
 	if port, ok := namedPort(text); ok {
 		return port, nil
 	}
-	port, err := strconv.ParseUint(text, 10, 16)
-	if err != nil {
-		return 0, fault.Errorf("write a number from 1 to 65535", "unknown port %s", fault.Quote(text))
-	}
-	return uint16(port), nil
+	return 0, fault.Errorf("write a number from 1 to 65535", "unknown port %s", fault.Quote(text))
 }
 
 // endpoint is host:port, [v6]:port or a host alone.
