@@ -32,7 +32,7 @@ func (a Agent) Haresources(args []string) ([]string, error) {
 		case named:
 			return nil, fmt.Errorf("unknown parameter %s%s", name, suggest.Hint(name, a.names()))
 		default:
-			return nil, fmt.Errorf("argument %q is not name=value; only the first one goes without a name: %s", arg, strings.Join(a.Arguments, "/"))
+			return nil, fmt.Errorf("argument %q is not name=value; only the first argument can omit the name: %s", arg, strings.Join(a.Arguments, "/"))
 		}
 	}
 	return environ, nil

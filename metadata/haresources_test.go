@@ -29,7 +29,7 @@ func TestHaresources(t *testing.T) {
 		{"the same without a prefix", agent, "fe80::1::arp_count=3", "", "haresources cannot hold the IPv6 address fe80::1, because heartbeat splits a line at ::; write fe80:0:0:0:0:0:0:1"},
 		{"the same with nothing behind it", agent, "2001:db8::/64", "", "haresources cannot hold the IPv6 address 2001:db8::, because heartbeat splits a line at ::; write 2001:db8:0:0:0:0:0:0/64"},
 		{"too many parts", agent, "192.0.2.10/24/eth0/+/1", "", `argument "192.0.2.10/24/eth0/+/1" has too many parts; give ip/cidr_netmask/nic`},
-		{"two arguments", file, "web.cf::mail.cf", "", `argument "mail.cf" is not name=value; only the first one goes without a name: config`},
+		{"two arguments", file, "web.cf::mail.cf", "", `argument "mail.cf" is not name=value; only the first argument can omit the name: config`},
 		{"a misspelt name", agent, "192.0.2.10::arp_cuont=3", "", `unknown parameter arp_cuont; did you mean "arp_count"?`},
 	}
 	for _, tt := range tests {

@@ -394,7 +394,7 @@ func TestBadParameters(t *testing.T) {
 		{"IPv6 source", []string{"ip=192.0.2.10", "source=2001:db8::21"}, 6, "parameter source=2001:db8::21 is no IPv4 address; ARP has no other"},
 		{"virtual source", []string{"ip=192.0.2.10", "source=192.0.2.10"}, 6, "parameter source=192.0.2.10 is a virtual address; give the host's own"},
 		{"method", []string{"ip=192.0.2.10", "method=iptables"}, 6, `parameter method="iptables": unknown; did you mean "arptables"? (one of sysctl, arptables, nftables)`},
-		{"nic with neighbours", []string{"ip=192.0.2.10", "nic=eth0"}, 1, "interface eth0: it has neighbours, which would get answers; use lo, a tunnel or a dummy interface"},
+		{"nic with neighbours", []string{"ip=192.0.2.10", "nic=eth0"}, 1, "interface eth0: hosts on its network would get ARP replies for the address; use lo, a tunnel or a dummy interface"},
 		{"no nic", []string{"ip=192.0.2.10", "nic=dummy0"}, 5, `network interface "dummy0" does not exist; create it or give one that ip link shows`},
 		{"no source", []string{"ip=203.0.113.10", "method=arptables"}, 1,
 			"no directly connected network of this host holds 203.0.113.10; give source, the address of this host"},

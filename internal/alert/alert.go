@@ -62,7 +62,7 @@ func (s *Sender) Send(m Message) {
 	case s.queue <- m:
 		s.Log.Info("emailalert: " + m.Subject)
 	default:
-		s.Log.Warnf("emailalert: not sent, %d messages wait already: %s", waiting, m.Subject)
+		s.Log.Warnf("emailalert: not sent, because %d messages are already waiting: %s", waiting, m.Subject)
 	}
 }
 
@@ -88,7 +88,7 @@ func (s *Sender) Run(ctx context.Context, last time.Duration) {
 		}
 	}
 	if left := len(s.queue); left > 0 {
-		s.Log.Errorf("emailalert: the time is up; %d messages are not sent", left)
+		s.Log.Errorf("emailalert: %d messages were not sent before the deadline", left)
 	}
 }
 

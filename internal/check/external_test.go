@@ -173,7 +173,7 @@ func (f checkFunc) Check(ctx context.Context) error { return f(ctx) }
 func TestExternalWithoutRoom(t *testing.T) {
 	programs := programsFor(t, 1)
 	path := script(t, "sleep 100")
-	const want = "no room in time beside 1 other programs: resource temporarily unavailable"
+	const want = "not started in time, because 1 other programs are running: resource temporarily unavailable"
 	judge := func(name string, err error, server string) {
 		t.Helper()
 		if err == nil || err.Error() != server+": "+want || !errors.Is(err, syscall.EAGAIN) {

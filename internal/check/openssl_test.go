@@ -315,7 +315,7 @@ func TestOpenSSLObeysTheTimeLimit(t *testing.T) {
 	defer cancel()
 	addr := secureServer(t, serving(odd, key), okPage)
 	err = negotiation(t, "https", Target{Addr: addr, Verify: VerifyNothing, Programs: programs}).Check(ctx)
-	says(t, err, fmt.Sprintf("GET https://%s/: ", addr), "openssl: no room in time beside 1 other programs: resource temporarily unavailable")
+	says(t, err, fmt.Sprintf("GET https://%s/: ", addr), "openssl: not started in time, because 1 other programs are running: resource temporarily unavailable")
 	if !errors.Is(err, unix.EAGAIN) {
 		t.Error("the server is blamed")
 	}

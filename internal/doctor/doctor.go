@@ -107,7 +107,7 @@ func (x *examination) look(ctx context.Context) {
 			}
 		case host.ARPTables, host.NFTables:
 			if x.get(ctx, s) != host.On {
-				x.found("ARP is not kept silent about "+s.IP.String(), "a rule of "+string(s.Kind)+" is missing", s.Command(host.On))
+				x.found("ARP packets with "+s.IP.String()+" are not blocked", "a rule of "+string(s.Kind)+" is missing", s.Command(host.On))
 			}
 		case host.Sysctl: // judged by what is heard
 		}
@@ -136,13 +136,13 @@ func (x *examination) address(s host.Setting) {
 	quiet := slices.DeleteFunc(slices.Clone(x.places[s.IP]), func(a host.Address) bool { return !a.Observed.Silent })
 	if len(quiet) == 0 && (len(x.places[s.IP]) == 0 || !x.kernel.Balances(s.IP)) {
 		if len(x.places[s.IP]) > 0 {
-			what = s.IP.String() + " is not where a real server has it"
+			what = s.IP.String() + " is on the wrong interface for a real server"
 		}
 		x.found(what, "it is not on "+s.NIC, s.Command(host.On))
 	}
 	for _, a := range quiet {
 		if a.Prefix.Bits() != s.IP.BitLen() {
-			x.found(fmt.Sprintf("the host takes all of %s for itself", a.Prefix.Masked()),
+			x.found(fmt.Sprintf("the host accepts packets for all of %s", a.Prefix.Masked()),
 				fmt.Sprintf("%s is on %s with prefix length %d", s.IP, a.NIC, a.Prefix.Bits()),
 				fmt.Sprintf("ip addr del %s dev %s; %s", a.Prefix, a.NIC, s.Command(host.On)))
 		}
@@ -159,7 +159,7 @@ func (x *examination) tunnel(ctx context.Context, s host.Setting) {
 	}
 	own := conf(s.NIC, "rp_filter")
 	if value, by := x.larger(ctx, s.NIC, "rp_filter"); s.NIC != "ip6tnl0" && value == 1 {
-		x.found(what, by.Dotted()+" is 1, and the way back to clients is not the tunnel", own.Command("2"))
+		x.found(what, by.Dotted()+" is 1, and the route back to clients does not use the tunnel", own.Command("2"))
 	}
 }
 
@@ -214,7 +214,7 @@ func (x *examination) answer(ctx context.Context, w host.Word) {
 		return
 	}
 	if w.IP.Is6() {
-		x.found(what, "no address explains it", "look for a proxy: ip -6 neigh show proxy")
+		x.found(what, "no address explains it", "find the neighbour proxy with: ip -6 neigh show proxy")
 		return
 	}
 	byRules, complete := x.rules(ctx, w.IP)
@@ -222,13 +222,13 @@ func (x *examination) answer(ctx context.Context, w host.Word) {
 	all := conf("all", "arp_ignore")
 	switch {
 	case !complete:
-		x.found(what, "a rule is missing", "put it back as above")
+		x.found(what, "a rule is missing", "add the rule with the command above")
 	case byRules:
-		x.found(what, "the rules are there, but not reached", "look at the rules before them")
+		x.found(what, "the rules exist, but an earlier rule matches first", "check the order of the rules")
 	case value == 0:
 		x.found(what, all.Dotted()+" is 0", all.Command("1"))
 	case by != all:
-		x.found(what, fmt.Sprintf("%s is %d, which counts more than that of all", by.Dotted(), value), by.Command("0")+"; "+all.Command("1"))
+		x.found(what, fmt.Sprintf("%s is %d, which overrides the lower net.ipv4.conf.all.arp_ignore", by.Dotted(), value), by.Command("0")+"; "+all.Command("1"))
 	default:
 		x.found(what, fmt.Sprintf("%s is %d", all.Dotted(), value), all.Command("1"))
 	}
@@ -244,9 +244,9 @@ func (x *examination) announcement(ctx context.Context, w host.Word) {
 	all := conf("all", "arp_announce")
 	switch {
 	case !complete:
-		x.found(what, "a rule is missing", "put it back as above")
+		x.found(what, "a rule is missing", "add the rule with the command above")
 	case byRules:
-		x.found(what, "the rules are there, but not reached", "look at the rules before them")
+		x.found(what, "the rules exist, but an earlier rule matches first", "check the order of the rules")
 	default:
 		x.found(what, fmt.Sprintf("%s is %d", by.Dotted(), value), all.Command("2"))
 	}
@@ -257,10 +257,10 @@ func (x *examination) deaf(ctx context.Context, w host.Word) {
 	value, by := x.larger(ctx, w.NIC, "arp_ignore")
 	switch {
 	case w.IP.Is6():
-		x.found(w.NIC+" does not answer neighbour solicitations, not even for its own "+w.IP.String(), "they are dropped", "look at ip6tables and nft list ruleset")
+		x.found(w.NIC+" does not answer neighbour solicitations, not even for its own "+w.IP.String(), "they are dropped", "check the rules: ip6tables -S, nft list ruleset")
 	case value == 8:
-		x.found(w.NIC+" answers ARP for nothing, not even to the director", by.Dotted()+" is 8", by.Command("1"))
+		x.found(w.NIC+" answers no ARP request, not even from the director", by.Dotted()+" is 8", by.Command("1"))
 	default:
-		x.found(w.NIC+" does not answer ARP, not even for its own "+w.IP.String(), "requests are dropped", "look at arptables -L and nft list ruleset")
+		x.found(w.NIC+" does not answer ARP, not even for its own "+w.IP.String(), "requests are dropped", "check the rules: arptables -L, nft list ruleset")
 	}
 }

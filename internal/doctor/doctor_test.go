@@ -83,7 +83,7 @@ func TestFindings(t *testing.T) {
 		{"the active director", fakeHost{places: []host.Address{on("eth0", "192.0.2.10/24"), on("lo", "192.0.2.10/32")}, heard: answers, director: true}, false, ""},
 		{"a director that is no real server", fakeHost{places: []host.Address{on("eth0", "192.0.2.10/24")}, heard: answers, director: true}, false, ""},
 		{"the wrong interface", fakeHost{places: []host.Address{on("eth0", "192.0.2.10/24")}, heard: answers}, false,
-			`192.0.2.10 is not where a real server has it: it is not on lo; ip addr add 192.0.2.10/32 dev lo
+			`192.0.2.10 is on the wrong interface for a real server: it is not on lo; ip addr add 192.0.2.10/32 dev lo
 eth0 answers ARP for 192.0.2.10, so clients come directly: 192.0.2.10/24 is on eth0; ip addr del 192.0.2.10/24 dev eth0`},
 		{"arp_ignore of all is too large", fakeHost{places: []host.Address{on("lo", "192.0.2.10/32")}, heard: answers,
 			values: map[string]string{sysctl("all", "arp_ignore"): "3", sysctl("eth0", "arp_ignore"): "1"}}, false,
@@ -95,11 +95,11 @@ eth0 answers ARP for 192.0.2.10, so clients come directly: 192.0.2.10/24 is on e
 		{"tunnel down, filtered by all", fakeHost{places: []host.Address{on("tunl0", "192.0.2.10/32")},
 			values: map[string]string{sysctl("all", "rp_filter"): "1", sysctl("tunl0", "rp_filter"): "0"}}, true,
 			`packets out of the tunnel are dropped: tunl0 is down; ip link set dev tunl0 up
-packets out of the tunnel are dropped: net.ipv4.conf.all.rp_filter is 1, and the way back to clients is not the tunnel; sysctl -w net.ipv4.conf.tunl0.rp_filter=2`},
+packets out of the tunnel are dropped: net.ipv4.conf.all.rp_filter is 1, and the route back to clients does not use the tunnel; sysctl -w net.ipv4.conf.tunl0.rp_filter=2`},
 		{"deaf", fakeHost{places: []host.Address{on("lo", "192.0.2.10/32")},
 			heard: host.Heard{Deaf: []host.Word{{NIC: "eth0", IP: netip.MustParseAddr("192.0.2.21")}, {NIC: "eth0", IP: netip.MustParseAddr("2001:db8::21")}}}}, false,
-			`eth0 does not answer ARP, not even for its own 192.0.2.21: requests are dropped; look at arptables -L and nft list ruleset
-eth0 does not answer neighbour solicitations, not even for its own 2001:db8::21: they are dropped; look at ip6tables and nft list ruleset`},
+			`eth0 does not answer ARP, not even for its own 192.0.2.21: requests are dropped; check the rules: arptables -L, nft list ruleset
+eth0 does not answer neighbour solicitations, not even for its own 2001:db8::21: they are dropped; check the rules: ip6tables -S, nft list ruleset`},
 		{"loose wins over strict", fakeHost{places: []host.Address{on("tunl0", "192.0.2.10/32")},
 			values: map[string]string{"link nic=tunl0": host.On, sysctl("all", "rp_filter"): "1", sysctl("tunl0", "rp_filter"): "2"}}, true, ""},
 	}

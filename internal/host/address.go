@@ -109,7 +109,7 @@ func (op AddressOp) String() string {
 		}
 		return "ip route flush cache"
 	}
-	return fmt.Sprintf("address verb %d %s dev %s", op.Verb, a.Prefix, a.NIC)
+	return fmt.Sprintf("address operation %d %s dev %s", op.Verb, a.Prefix, a.NIC)
 }
 
 // String is the address as the arguments of ip addr add; ParseAddress reads it.
@@ -143,7 +143,7 @@ func ParseAddress(text string) (Address, error) {
 	var a Address
 	words := strings.Fields(text)
 	if len(words) == 0 {
-		return a, fmt.Errorf("address %q: nothing there", text)
+		return a, fmt.Errorf("address %q: empty text", text)
 	}
 	var err error
 	if a.Prefix, err = netip.ParsePrefix(words[0]); err != nil {

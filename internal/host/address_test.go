@@ -26,7 +26,7 @@ func TestAddressOpIsAnIPCommand(t *testing.T) {
 		"ip addrlabel del prefix 2001:db8::10/128 label 99":                         {Verb: DeletePolicy, Address: v6, Policy: 99},
 		"ip route flush cache":                                                      {Verb: FlushRoutes, Address: vip},
 		"ip -6 route flush cache":                                                   {Verb: FlushRoutes, Address: v6},
-		"address verb 0 192.0.2.10/24 dev eth0":                                     {Address: vip},
+		"address operation 0 192.0.2.10/24 dev eth0":                                {Address: vip},
 	} {
 		if got := op.String(); got != want {
 			t.Errorf("got %s, want %s", got, want)
@@ -46,7 +46,7 @@ func TestParseAddressReadsWhatStringWrote(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"":                               `address "": nothing there`,
+		"":                               `address "": empty text`,
 		"192.0.2.10 dev lo":              `address "192.0.2.10 dev lo": netip.ParsePrefix("192.0.2.10"): no '/'`,
 		"192.0.2.10/32":                  `address "192.0.2.10/32": no dev`,
 		"192.0.2.10/32 dev":              `address "192.0.2.10/32 dev": "dev" has no value`,

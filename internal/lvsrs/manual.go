@@ -8,25 +8,25 @@ var program = manual.Program{
 	Name:     "lvsrs",
 	Short:    "Makes this host a real server of LVS",
 	Synopsis: []string{"start|stop|status [NAME...]"},
-	Long: "What that is says " + Dir + "/NAME.conf; without NAME it is what all files there say.\n" +
-		"A file has lines like ip=192.0.2.10; the names are the parameters of ocf:lvs:realserver (man 7 ocf_lvs_realserver).",
+	Long: "The settings come from " + Dir + "/NAME.conf. Without NAME, every file in that directory is used.\n" +
+		"A file has lines like ip=192.0.2.10. The names are the parameters of ocf:lvs:realserver (man 7 ocf_lvs_realserver).",
 	Commands: []manual.Command{
-		{Name: "start", Text: "Sets up the addresses, and what keeps this host from answering ARP for them. What was there is noted."},
-		{Name: "stop", Text: "Puts back what start found. Needs no file."},
-		{Name: "status", Text: "Tells whether everything is there."},
+		{Name: "start", Text: "Adds the addresses, and makes settings so that this host does not reply to ARP requests for them. Writes the values found to a file."},
+		{Name: "stop", Text: "Restores the values that start found. Works without the file of the real server."},
+		{Name: "status", Text: "Reports whether all addresses and settings are in place."},
 	},
 	Operands: manual.Names(Dir, ".conf"),
-	Sections: []manual.Section{{Title: "under systemd", Text: "systemctl enable --now lvsrs@NAME does it at every boot. Upgrading or removing the package stops nothing. " +
-		"The unit leaves it CAP_NET_ADMIN and CAP_NET_RAW; arptables-legacy (method=arptables) cannot load its kernel modules then, so name arptable_filter and arpt_mangle in /etc/modules-load.d."}},
+	Sections: []manual.Section{{Title: "under systemd", Text: "systemctl enable --now lvsrs@NAME starts the real server now and at every boot. An upgrade or removal of the package does not stop a real server. " +
+		"The unit gives lvsrs only CAP_NET_ADMIN and CAP_NET_RAW. With them, arptables-legacy (method=arptables) cannot load its kernel modules; list arptable_filter and arpt_mangle in /etc/modules-load.d."}},
 	Exit: [][2]string{
 		{"0", "success; for status: running"},
-		{"1", "an action failed; for status: only a part is there"},
-		{"2", "wrong call"},
+		{"1", "an action failed; for status: only a part is in place"},
+		{"2", "wrong arguments"},
 		{"3", "for status: stopped"},
 	},
 	Files: [][2]string{
 		{Dir + "/NAME.conf", "lines name=value"},
-		{"/run/lvs-agents", "what start found; it counts for one boot"},
+		{"/run/lvs-agents", "the values that start found; valid until the next boot"},
 	},
 	Also:   []string{"ocf_lvs_realserver(7)", "lvsctl(8)"},
 	Source: "internal/lvsrs/manual.go",

@@ -52,7 +52,7 @@ func Spawn(ctx context.Context, path string, argv, environ []string) error {
 	case len(text) > 0:
 		err = errors.New(strings.TrimSpace(string(text)))
 	case err == nil:
-		err = fmt.Errorf("%s ended without a word", filepath.Base(argv[0]))
+		err = fmt.Errorf("%s exited without a message", filepath.Base(argv[0]))
 	}
 	_ = child.Kill()
 	_, _ = child.Wait()

@@ -41,7 +41,7 @@ func TestSpawnReportsWhatWentWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	for behaviour, want := range map[string]string{
-		"be-broken": "web.cf:1: no", "be-mute": "process.test ended without a word", "be-slow": "process.test was not ready in time",
+		"be-broken": "web.cf:1: no", "be-mute": "process.test exited without a message", "be-slow": "process.test was not ready in time",
 	} {
 		file := filepath.Join(t.TempDir(), "web.pid")
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

@@ -52,7 +52,7 @@ func (s *Set) leave() {
 
 // full is an error of this host, as an error of fork is: a real server is not to blame.
 func (s *Set) full() error {
-	return fmt.Errorf("no room in time beside %d other programs: %w", cap(s.room), unix.EAGAIN)
+	return fmt.Errorf("not started in time, because %d other programs are running: %w", cap(s.room), unix.EAGAIN)
 }
 
 // processes returns the lower of RLIMIT_NPROC and pids.max.

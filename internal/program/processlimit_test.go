@@ -45,7 +45,7 @@ func TestSessionWithoutRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := script(t, "sleep 100")
-	const want = "no room in time beside 1 other programs: resource temporarily unavailable"
+	const want = "not started in time, because 1 other programs are running: resource temporarily unavailable"
 	judge := func(name string, err error) {
 		t.Helper()
 		if err == nil || err.Error() != want || !errors.Is(err, syscall.EAGAIN) {
@@ -70,7 +70,7 @@ func TestSessionWithoutRoom(t *testing.T) {
 
 func TestWaitingForRoom(t *testing.T) {
 	for wait, want := range map[time.Duration]string{0: "false <nil>", 400 * time.Millisecond: "false <nil>", 600 * time.Millisecond: "true <nil>",
-		10 * time.Second: "true no room in time beside 1 other programs: resource temporarily unavailable"} {
+		10 * time.Second: "true not started in time, because 1 other programs are running: resource temporarily unavailable"} {
 		synctest.Test(t, func(t *testing.T) {
 			programs := &Set{room: make(chan struct{}, 1)}
 			programs.room <- struct{}{}

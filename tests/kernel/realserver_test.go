@@ -220,7 +220,7 @@ func TestTunnels(t *testing.T) {
 	s.serves(t, "http://192.0.2.10/")
 	s.serves(t, "http://[2001:db8::10]/")
 	for fault, want := range map[string]string{
-		"echo 1 >/proc/sys/net/ipv4/conf/tunl0/rp_filter": "net.ipv4.conf.all.rp_filter is 1, and the way back to clients is not the tunnel",
+		"echo 1 >/proc/sys/net/ipv4/conf/tunl0/rp_filter": "net.ipv4.conf.all.rp_filter is 1, and the route back to clients does not use the tunnel",
 		"ip link set tunl0 down":                          "tunl0 is down",
 	} {
 		s.rs1.must(t, 0, "realserver", "web", "start", params...)

@@ -52,14 +52,14 @@ func TestDoctorNamesTheCause(t *testing.T) {
     fix: sysctl -w net.ipv4.conf.all.arp_ignore=1
 `},
 		{"arp_ignore of the interface", sysctl, "sysctl -q -w net.ipv4.conf.eth0.arp_ignore=3", `eth0 answers ARP for 192.0.2.10, so clients come directly
-    why: net.ipv4.conf.eth0.arp_ignore is 3, which counts more than that of all
+    why: net.ipv4.conf.eth0.arp_ignore is 3, which overrides the lower net.ipv4.conf.all.arp_ignore
     fix: sysctl -w net.ipv4.conf.eth0.arp_ignore=0; sysctl -w net.ipv4.conf.all.arp_ignore=1
 `},
 		{"arp_announce", sysctl, "sysctl -q -w net.ipv4.conf.all.arp_announce=0", `eth0 announces 192.0.2.10 in its own ARP requests, so neighbours learn it
     why: net.ipv4.conf.all.arp_announce is 0
     fix: sysctl -w net.ipv4.conf.all.arp_announce=2
 `},
-		{"too silent", sysctl, "sysctl -q -w net.ipv4.conf.eth0.arp_ignore=8", `eth0 answers ARP for nothing, not even to the director
+		{"too silent", sysctl, "sysctl -q -w net.ipv4.conf.eth0.arp_ignore=8", `eth0 answers no ARP request, not even from the director
     why: net.ipv4.conf.eth0.arp_ignore is 8
     fix: sysctl -w net.ipv4.conf.eth0.arp_ignore=1
 `},
@@ -75,7 +75,7 @@ func TestDoctorNamesTheCause(t *testing.T) {
     why: 2001:db8::10/64 is on eth0
     fix: ip addr del 2001:db8::10/64 dev eth0
 `},
-		{"a whole network on lo", sysctl, "ip addr add 192.0.2.10/28 dev lo", `the host takes all of 192.0.2.0/28 for itself
+		{"a whole network on lo", sysctl, "ip addr add 192.0.2.10/28 dev lo", `the host accepts packets for all of 192.0.2.0/28
     why: 192.0.2.10 is on lo with prefix length 28
     fix: ip addr del 192.0.2.10/28 dev lo; ip addr add 192.0.2.10/32 dev lo
 `},
@@ -86,25 +86,25 @@ packets for 2001:db8::10 are not accepted
     why: it is not on lo
     fix: ip addr add 2001:db8::10/128 dev lo preferred_lft 0 nodad
 `},
-		{"arptables input", arptables, "arptables -D INPUT -d 192.0.2.10 -j DROP", `ARP is not kept silent about 192.0.2.10
+		{"arptables input", arptables, "arptables -D INPUT -d 192.0.2.10 -j DROP", `ARP packets with 192.0.2.10 are not blocked
     why: a rule of arptables is missing
     fix: arptables -I INPUT -d 192.0.2.10 -j DROP
 `},
-		{"arptables output", arptables, "arptables -F OUTPUT", `ARP is not kept silent about 192.0.2.10
+		{"arptables output", arptables, "arptables -F OUTPUT", `ARP packets with 192.0.2.10 are not blocked
     why: a rule of arptables is missing
     fix: arptables -I OUTPUT -s 192.0.2.10 -j mangle --mangle-ip-s 192.0.2.21
 eth0 announces 192.0.2.10 in its own ARP requests, so neighbours learn it
     why: a rule is missing
-    fix: put it back as above
+    fix: add the rule with the command above
 `},
 		{"arptables order", arptables, "arptables -I INPUT -j ACCEPT\narptables -I OUTPUT -j ACCEPT", `eth0 answers ARP for 192.0.2.10, so clients come directly
-    why: the rules are there, but not reached
-    fix: look at the rules before them
+    why: the rules exist, but an earlier rule matches first
+    fix: check the order of the rules
 eth0 announces 192.0.2.10 in its own ARP requests, so neighbours learn it
-    why: the rules are there, but not reached
-    fix: look at the rules before them
+    why: the rules exist, but an earlier rule matches first
+    fix: check the order of the rules
 `},
-		{"nftables", nftables, "nft flush chain arp lvs-192.0.2.10 input", `ARP is not kept silent about 192.0.2.10
+		{"nftables", nftables, "nft flush chain arp lvs-192.0.2.10 input", `ARP packets with 192.0.2.10 are not blocked
     why: a rule of nftables is missing
     fix: nft 'table arp lvs-192.0.2.10 { chain input { type filter hook input priority 0; arp daddr ip 192.0.2.10 drop; }; chain output { type filter hook output priority 0; arp saddr ip 192.0.2.10 arp saddr ip set 192.0.2.21; }; }'
 `},

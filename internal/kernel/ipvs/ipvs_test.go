@@ -227,7 +227,7 @@ func TestDumps(t *testing.T) {
 		{name: "listed twice and out of order", limit: time.Minute, want: "-A -f 1 -s rr\n-A -f 2 -s rr\n"},
 		{name: "interrupted", interrupted: 3, limit: time.Minute, want: "-A -f 1 -s rr\n-A -f 2 -s rr\n"},
 		{name: "interrupted until the deadline", interrupted: math.MaxInt, limit: 100 * time.Millisecond,
-			want: "ipvsadm -Sn: the list changes all the time, N dumps were interrupted: context deadline exceeded"},
+			want: "ipvsadm -Sn: the list keeps changing and the kernel interrupted N dumps: context deadline exceeded"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -246,7 +246,7 @@ func TestDumps(t *testing.T) {
 			table, err := k.Table(ctx)
 			got := table.String()
 			if err != nil {
-				got = regexp.MustCompile(`time, \d+ dumps`).ReplaceAllString(err.Error(), "time, N dumps")
+				got = regexp.MustCompile(`interrupted \d+ dumps`).ReplaceAllString(err.Error(), "interrupted N dumps")
 			}
 			if got != tt.want {
 				t.Errorf("got\n%s\nwant\n%s", got, tt.want)

@@ -135,7 +135,7 @@ func encodeDestination(op lvs.Op) (command uint8, attrs [][]byte, err error) {
 	command = delDestination
 	if op.Verb != lvs.DeleteDestination {
 		if d.Forward < lvs.Masq || d.Forward > lvs.Bypass {
-			return 0, nil, fmt.Errorf("forwarding method %d is none", d.Forward)
+			return 0, nil, fmt.Errorf("unknown forwarding method %d", d.Forward)
 		}
 		a = knetlink.AppendAttribute(a, destinationForward, nl.Uint32Attr(uint32(d.Forward-lvs.Masq)))
 		a = knetlink.AppendAttribute(a, destinationWeight, nl.Uint32Attr(uint32(d.Weight)))

@@ -182,7 +182,7 @@ func (k *IPVS) refuse(op lvs.Op) error {
 		case !has:
 			return fs.ErrNotExist
 		case d.Forward < lvs.Masq || d.Forward > lvs.Bypass:
-			return fmt.Errorf("forwarding method %d is none", d.Forward)
+			return fmt.Errorf("unknown forwarding method %d", d.Forward)
 		case d.Addr.Addr().Is6() != op.Service.ID.Is6() && d.Forward != lvs.Tunnel:
 			return syscall.EINVAL
 		case d.Weight < 0 || d.Lower > d.Upper:

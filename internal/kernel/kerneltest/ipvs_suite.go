@@ -300,7 +300,7 @@ func noMethod(t *testing.T, k IPVSKernel) {
 	ops := ParseOps(t, "-a -f 1 -r 192.0.2.21:80 -g -w 1\n-a -f 1 -r 192.0.2.22:80 -g -w 1")
 	ops[1].Destination.Forward = 0
 	done, err := k.Apply(t.Context(), ops)
-	const want = "ipvsadm -a -f 1 -r 192.0.2.22:80 -w 1: forwarding method 0 is none"
+	const want = "ipvsadm -a -f 1 -r 192.0.2.22:80 -w 1: unknown forwarding method 0"
 	if done != 1 || err == nil || err.Error() != want {
 		t.Errorf("got  %d, %v\nwant 1, %s", done, err, want)
 	}

@@ -130,7 +130,7 @@ func (k *Settings) Prepare(ctx context.Context, nic string) error {
 	defer k.mu.Unlock()
 	switch _, tunnel := k.values[host.Setting{Kind: host.LinkUp, NIC: nic}]; {
 	case nic == "eth0":
-		return fmt.Errorf("interface %s: it has neighbours, which would get answers; use lo, a tunnel or a dummy interface", nic)
+		return fmt.Errorf("interface %s: hosts on its network would get ARP replies for the address; use lo, a tunnel or a dummy interface", nic)
 	case nic != "lo" && !tunnel:
 		return host.NotInstalled("network interface %q does not exist; create it or give one that ip link shows", nic)
 	}

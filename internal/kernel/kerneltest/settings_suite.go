@@ -72,7 +72,7 @@ func RunSettings(t *testing.T, k SettingKernel) {
 		}
 	}
 	for nic, want := range map[string]string{
-		"lo": "", "eth0": "interface eth0: it has neighbours, which would get answers; use lo, a tunnel or a dummy interface",
+		"lo": "", "eth0": "interface eth0: hosts on its network would get ARP replies for the address; use lo, a tunnel or a dummy interface",
 		"none0": `network interface "none0" does not exist; create it or give one that ip link shows`,
 	} {
 		if err := k.Prepare(ctx, nic); err == nil && want != "" || err != nil && err.Error() != want {

@@ -38,7 +38,7 @@ func apply(ctx context.Context, p promotion, op host.AddressOp) error {
 	case host.FlushRoutes:
 		return flushRoutes(op.Address.Prefix.Addr())
 	}
-	return fmt.Errorf("address verb %d is none", op.Verb)
+	return fmt.Errorf("unknown address operation %d", op.Verb)
 }
 
 // modify runs f on an interface.

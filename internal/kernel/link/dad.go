@@ -28,7 +28,7 @@ func settle(ctx context.Context, a host.Address) error {
 			return err
 		}
 		if err := awaitChange(ctx, changes, a.Prefix.Addr()); err != nil {
-			return fmt.Errorf("duplicate address detection is not over: %w", err)
+			return fmt.Errorf("duplicate address detection has not finished: %w", err)
 		}
 	}
 }

@@ -366,7 +366,7 @@ func TestSettleEndsWithTheDeadline(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	err := k.Settle(ctx, ops(host.AddAddress, "eth0", "2001:db8::10/64")[0].Address)
-	const want = "2001:db8::10/64 on eth0: duplicate address detection is not over: context deadline exceeded"
+	const want = "2001:db8::10/64 on eth0: duplicate address detection has not finished: context deadline exceeded"
 	if !errors.Is(err, context.DeadlineExceeded) || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

@@ -165,7 +165,7 @@ func (s *Socket) receive(ctx context.Context) ([]syscall.NetlinkMessage, error) 
 		case err == nil:
 			messages, err := syscall.ParseNetlinkMessage(s.buffer[:n])
 			if err != nil {
-				return nil, fmt.Errorf("the kernel's answer of %d bytes: %w", n, err)
+				return nil, fmt.Errorf("the kernel's reply of %d bytes: %w", n, err)
 			}
 			return messages, nil
 		case errors.Is(err, unix.EAGAIN):

@@ -38,7 +38,7 @@ func Whole(ctx context.Context, dump func() error) error {
 			}
 		}
 		if err != nil && interrupted > 0 && ctx.Err() != nil {
-			return fmt.Errorf("the list changes all the time, %d dumps were interrupted: %w", interrupted, ctx.Err())
+			return fmt.Errorf("the list keeps changing and the kernel interrupted %d dumps: %w", interrupted, ctx.Err())
 		}
 		return err
 	}

@@ -26,8 +26,8 @@ func TestWholeDump(t *testing.T) {
 		{"the fourth", 3, nil, 0, "<nil>", 4, 7 * time.Millisecond},
 		{"after many", 30, nil, 5 * time.Second, "<nil>", 31, 1263 * time.Millisecond},
 		{"another error", 1, broken, 0, "broken", 2, time.Millisecond},
-		{"never", -1, nil, 60 * time.Millisecond, "the list changes all the time, 6 dumps were interrupted: context deadline exceeded", 6, 60 * time.Millisecond},
-		{"never, without a deadline", -1, nil, 0, "the list changes all the time, 405 dumps were interrupted: context deadline exceeded", 405, dumpLimit},
+		{"never", -1, nil, 60 * time.Millisecond, "the list keeps changing and the kernel interrupted 6 dumps: context deadline exceeded", 6, 60 * time.Millisecond},
+		{"never, without a deadline", -1, nil, 0, "the list keeps changing and the kernel interrupted 405 dumps: context deadline exceeded", 405, dumpLimit},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -62,7 +62,7 @@ func TestDeadlineDuringARepeatedDump(t *testing.T) {
 		cancel()
 		return ctx.Err()
 	})
-	if want := "the list changes all the time, 1 dumps were interrupted: context canceled"; err == nil || err.Error() != want {
+	if want := "the list keeps changing and the kernel interrupted 1 dumps: context canceled"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }

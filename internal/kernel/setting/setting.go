@@ -36,7 +36,7 @@ const Gone = ""
 func (k Kernel) Get(ctx context.Context, s host.Setting) (string, error) {
 	value, err := k.get(ctx, s)
 	if err != nil {
-		return "", fmt.Errorf("look at %s: %w", s, knetlink.Translate(err))
+		return "", fmt.Errorf("reading %s: %w", s, knetlink.Translate(err))
 	}
 	return value, nil
 }
@@ -56,7 +56,7 @@ func (k Kernel) get(ctx context.Context, s host.Setting) (string, error) {
 	case host.NFTables:
 		return table(s)
 	}
-	return "", fmt.Errorf("setting of kind %q is none", s.Kind)
+	return "", fmt.Errorf("unknown kind of setting %q", s.Kind)
 }
 
 // Set gives a setting a value; the error starts with the command that would do
@@ -84,7 +84,7 @@ func (k Kernel) set(ctx context.Context, s host.Setting, value string) error {
 	case host.NFTables:
 		return setTable(s, on)
 	}
-	return fmt.Errorf("setting of kind %q is none", s.Kind)
+	return fmt.Errorf("unknown kind of setting %q", s.Kind)
 }
 
 func sysctl(s host.Setting) (string, error) {

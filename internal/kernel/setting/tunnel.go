@@ -30,7 +30,7 @@ func (k Kernel) Prepare(ctx context.Context, nic string) error {
 	tunnel, known := tunnels[nic]
 	switch {
 	case err == nil && !state.Silent:
-		return fmt.Errorf("interface %s: it has neighbours, which would get answers; use lo, a tunnel or a dummy interface", nic)
+		return fmt.Errorf("interface %s: hosts on its network would get ARP replies for the address; use lo, a tunnel or a dummy interface", nic)
 	case !errors.Is(err, host.ErrNotInstalled) || !known:
 		return err
 	}

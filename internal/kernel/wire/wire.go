@@ -78,7 +78,7 @@ func carrier(ctx context.Context, h *netlink.Handle, name string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the cable %s carries nothing: %w", name, ctx.Err())
+			return fmt.Errorf("the veth pair %s has no carrier: %w", name, ctx.Err())
 		case <-again.C:
 		}
 	}
