@@ -17,8 +17,8 @@ import (
 // maxFile bounds what Read takes: 10,000 real servers are half a megabyte.
 const maxFile = 16 << 20
 
-// patience bounds one read; with a nearer deadline half of what is left does.
-const patience = 5 * time.Second
+// readTimeout bounds one read. If the deadline is nearer, half of the time left bounds it.
+const readTimeout = 5 * time.Second
 
 // ErrSilent is the error of a read that did not end in time.
 var ErrSilent = errors.New("the file system does not answer; repair or unmount it")
@@ -103,7 +103,7 @@ func silent(path string) error { return fmt.Errorf("%s: %w", path, ErrSilent) }
 
 // bounded bounds a read.
 func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	limit := patience
+	limit := readTimeout
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline)/2)
 	}

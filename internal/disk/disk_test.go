@@ -53,7 +53,7 @@ func TestWithoutDeadline(t *testing.T) {
 		defer close(answer)
 		hang := func() (int, error) { <-answer; return 0, nil }
 		began := time.Now()
-		if _, err := within(t.Context(), new(Reader), "x", hang); !errors.Is(err, ErrSilent) || time.Since(began) != patience {
+		if _, err := within(t.Context(), new(Reader), "x", hang); !errors.Is(err, ErrSilent) || time.Since(began) != readTimeout {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -161,7 +161,7 @@ func TestWhatOnlyLooksLikeAFile(t *testing.T) {
 		if err == nil || err.Error() != want && !os.IsPermission(err) || len(text) > maxFile+1 {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
-		if took := time.Since(began); took > patience/2 {
+		if took := time.Since(began); took > readTimeout/2 {
 			t.Errorf("%s: %v", path, took)
 		}
 	}
