@@ -173,11 +173,17 @@ func (s *site) stop() int {
 		return -1
 	}
 	s.end(Ended{syscall.SIGTERM})
-	s.end = nil
+	return s.ended()
+}
+
+// ended waits until the program has ended, and returns its exit code.
+func (s *site) ended() int {
+	s.t.Helper()
 	select {
 	case code := <-s.exit:
+		s.end = nil
 		return code
-	case <-time.After(time.Minute):
+	case <-time.After(30 * time.Second):
 		s.t.Error("the daemon does not end")
 		return -1
 	}
@@ -384,7 +390,8 @@ func TestLogThatCannotBeWritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.write(s.service("192.0.2.10:80", "127.0.0.1"))
-	code := Run(t.Context(), []string{"directord", "-f", s.cf, "start"}, s.sys)
+	s.launch([]string{"directord", "-f", s.cf, "start"})
+	code := s.ended()
 	if want := "directord: logfile: " + s.path("log") + " is a pipe\n"; code != 1 || !strings.HasSuffix(s.output.String(), want) {
 		t.Errorf("%d %s", code, s.output)
 	}
@@ -401,15 +408,10 @@ func TestPIDFileThatIsRemoved(t *testing.T) {
 	if err := os.Remove(control.PIDFile(s.dir, "web")); err != nil {
 		t.Fatal(err)
 	}
-	select {
-	case code := <-s.exit:
-		s.end = nil
-		want := "directord: " + control.PIDFile(s.dir, "web") + ": the pid file was removed or replaced; start again\n"
-		if code != 1 || !strings.HasSuffix(s.output.String(), want) || !strings.Contains(s.kernel.String(), "-w 1") {
-			t.Errorf("exit code %d, %s\n%s", code, s.output, s.kernel)
-		}
-	case <-time.After(30 * time.Second):
-		t.Error("it does not end")
+	code := s.ended()
+	want := "directord: " + control.PIDFile(s.dir, "web") + ": the pid file was removed or replaced; start again\n"
+	if code != 1 || !strings.HasSuffix(s.output.String(), want) || !strings.Contains(s.kernel.String(), "-w 1") {
+		t.Errorf("exit code %d, %s\n%s", code, s.output, s.kernel)
 	}
 }
 
