@@ -1,7 +1,7 @@
-// Package announce talks to the neighbours on a link about an address: it tells
-// them that the address is here now, with gratuitous ARP (RFC 5227 section 3) for
-// IPv4 and unsolicited neighbour advertisements (RFC 4861 section 7.2.6) for
-// IPv6, asks who has it, and whether they have learnt.
+// Package announce exchanges packets about an address with the neighbours on a link. It announces
+// the address with gratuitous ARP (RFC 5227 section 3) for IPv4 and with unsolicited neighbour
+// advertisements (RFC 4861 section 7.2.6) for IPv6. It also queries which host has an address, and
+// tests whether a neighbour sends to this host.
 package announce
 
 import (
@@ -24,23 +24,23 @@ import (
 
 // Burst is how often and how long to announce.
 type Burst struct {
-	// Count is how often. For IPv4 each time is an ARP request and, half an
-	// interval later, an ARP reply, as neighbours differ in which they learn from.
+	// Count is the number of announcements. For IPv4 an announcement is an ARP request and, half
+	// an interval later, an ARP reply: some neighbours learn only from one of the two.
 	Count    int
 	Interval time.Duration
-	Still    func() bool // asked before each packet; false ends the burst
-	// Also gets each packet by itself as well. Nil for broadcast and multicast only.
+	Still    func() bool // called before each packet; false ends the burst
+	// Also is a host that receives a unicast copy of each packet. Nil sends no copies.
 	Also net.HardwareAddr
-	// Socket is what Open returned. Nil lets Send open one.
+	// Socket is the result of Open. With nil, Send opens a socket.
 	Socket *os.File
 }
 
-// Open returns the socket that a Burst for the same address sends with, so that the
-// caller finds out whether it can announce, and another process does it. It returns
-// nil on interfaces where there is nothing to do. Errors as for Send.
+// Open returns the socket for a Burst with the same address. The caller learns whether
+// it can announce, and can pass the socket to another process. Open returns nil for interfaces
+// without link-layer addresses. Errors are the same as for Send.
 //
-// The kernel waits for all processors when the last one closes an IPv4 socket: 8 to
-// 12 ms.
+// The close of the last copy of an IPv4 socket takes 8 to 12 ms, because the kernel waits for all
+// processors.
 func Open(ctx context.Context, nic string, ip netip.Addr) (*os.File, error) {
 	ip = ip.WithZone("").Unmap()
 	link, err := ethernet(ctx, nic)
@@ -69,16 +69,15 @@ func open(link *netlink.LinkAttrs, ip netip.Addr) (int, error) {
 	return openARP(link, ip)
 }
 
-// Send announces ip on the interface nic, the first time at once. A packet that
-// fails does not keep the next ones from being sent; the first error is returned
-// in the end. It ends early when ctx does. It does nothing, successfully, on
-// interfaces without link-layer addresses (lo, tunnels). Errors:
-// host.ErrNotInstalled for a missing interface, fs.ErrPermission, unix.ENETDOWN
-// for one that is down, unix.EADDRNOTAVAIL for an IPv6 address that is not there
-// or still tentative.
+// Send announces ip on the interface nic; it sends the first packet at once. After a packet that
+// fails, it sends the others and then returns the first error. It ends early when ctx ends. It does
+// nothing and returns nil for interfaces without link-layer addresses (lo, tunnels).
 //
-// The kernel waits for all processors when the IPv4 socket is closed: 8 to 12
-// ms, so call it where nobody waits for that.
+// Errors: host.ErrNotInstalled for a missing interface, fs.ErrPermission, unix.ENETDOWN for an
+// interface that is down, unix.EADDRNOTAVAIL for an IPv6 address that is missing or tentative.
+//
+// The close of the IPv4 socket takes 8 to 12 ms, because the kernel waits for all processors. Call
+// Send where this delays no action.
 func (b Burst) Send(ctx context.Context, nic string, ip netip.Addr) error {
 	ip = ip.WithZone("").Unmap()
 	link, err := ethernet(ctx, nic)
@@ -91,7 +90,7 @@ func (b Burst) Send(ctx context.Context, nic string, ip netip.Addr) error {
 	return fmt.Errorf("announce %s on %s: %w", ip, nic, err)
 }
 
-// on sends on the socket, or on one of its own.
+// on sends on the socket of the burst, or on a new socket.
 func (b Burst) on(ctx context.Context, link *netlink.LinkAttrs, ip netip.Addr) error {
 	packets := arp(link, ip)
 	if ip.Is6() {
@@ -115,7 +114,8 @@ func (b Burst) on(ctx context.Context, link *netlink.LinkAttrs, ip netip.Addr) e
 	})
 }
 
-// each calls send with the number of a packet of a round.
+// each calls send for every packet of every announcement, with the number of the packet in the
+// announcement.
 func (b Burst) each(ctx context.Context, packets int, send func(n int) error) error {
 	pause := b.Interval / time.Duration(packets)
 	tick := time.NewTimer(pause)
@@ -140,7 +140,7 @@ func (b Burst) each(ctx context.Context, packets int, send func(n int) error) er
 	return first
 }
 
-// ethernet returns an interface, and nil for one without link-layer addresses.
+// ethernet returns the attributes of an interface, or nil if it has no link-layer addresses.
 func ethernet(ctx context.Context, nic string) (*netlink.LinkAttrs, error) {
 	attrs, err := link.Hardware(ctx, nic)
 	switch {

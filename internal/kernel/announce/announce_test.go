@@ -66,8 +66,8 @@ func TestBurst(t *testing.T) {
 	tests := []struct {
 		name      string
 		count     int
-		still     int // how often still says yes
-		fail      int // the packet that fails, 0 for none
+		still     int // how often Still returns true
+		fail      int // number of the packet that fails, 0 for none
 		deadline  time.Duration
 		sent      string
 		took      time.Duration
@@ -139,7 +139,7 @@ func TestMissingInterface(t *testing.T) {
 	}
 }
 
-// FuzzClaimant takes apart what other hosts say in ARP.
+// FuzzClaimant decodes ARP packets of other hosts.
 func FuzzClaimant(f *testing.F) {
 	ip := netip.MustParseAddr("192.0.2.10")
 	link := &netlink.LinkAttrs{HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}}

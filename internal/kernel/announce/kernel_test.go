@@ -41,8 +41,8 @@ ip addr add 2001:db8::10/64 dev eth0 nodad
 	return peer
 }
 
-// listen returns a function that reads n frames that wanted holds for, in hex, of
-// those that arrive at the peer from now on.
+// listen starts to receive frames at the peer. The returned function returns, in hex, the next n
+// frames that wanted accepts.
 func listen(t *testing.T, peer *kerneltest.Peer, protocol uint16) func(n int, wanted func([]byte) bool) string {
 	t.Helper()
 	var sniffer *kerneltest.Sniffer
@@ -90,7 +90,7 @@ func TestBurstOnTheWire(t *testing.T) {
 	}
 }
 
-// owner is what the probe finds.
+// owner returns the result of the probe.
 func owner(t *testing.T, ip netip.Addr) string {
 	t.Helper()
 	mac, err := announce.Neighbours{}.Owner(t.Context(), "eth0", ip, 300*time.Millisecond)
@@ -120,8 +120,8 @@ func TestOwner(t *testing.T) {
 	})
 }
 
-// TestOwnerIsNotThisHost has two interfaces in one LAN: the second answers for what is
-// on lo.
+// TestOwnerIsNotThisHost has two interfaces in one LAN. The second one replies for an address on
+// lo.
 func TestOwnerIsNotThisHost(t *testing.T) {
 	kerneltest.Namespace(t)
 	kerneltest.Run(t, `
@@ -142,8 +142,8 @@ ip addr add 192.0.2.10/32 dev lo
 	}
 }
 
-// stale gives the peer a wrong link-layer address for ip and lets it ignore
-// everything about ip that is sent to everybody.
+// stale gives the peer a wrong link-layer address for ip, and makes it ignore broadcast and
+// multicast packets about ip.
 func stale(t *testing.T, peer *kerneltest.Peer, ip netip.Addr) {
 	t.Helper()
 	for _, program := range []string{"arptables", "ip6tables"} {
@@ -157,7 +157,8 @@ func stale(t *testing.T, peer *kerneltest.Peer, ip netip.Addr) {
 	})
 }
 
-// TestNeighbourThatIgnoresWhatIsSentToEverybody learns by what is sent to it alone.
+// TestNeighbourThatIgnoresWhatIsSentToEverybody checks that a neighbour learns from unicast
+// announcements if it ignores broadcast and multicast.
 func TestNeighbourThatIgnoresWhatIsSentToEverybody(t *testing.T) {
 	for ip, neighbour := range map[netip.Addr]netip.Addr{
 		vip4: netip.MustParseAddr("192.0.2.20"), vip6: netip.MustParseAddr("2001:db8::20"),
@@ -220,8 +221,7 @@ func TestNeighbourAdvertisementOnTheWire(t *testing.T) {
 	}
 }
 
-// TestNeighboursLearn moves an address away from the link-layer address that the
-// peer knows it by.
+// TestNeighboursLearn moves an address away from the link-layer address that the peer has learnt.
 func TestNeighboursLearn(t *testing.T) {
 	for _, ip := range []netip.Addr{vip4, vip6} {
 		t.Run(ip.String(), func(t *testing.T) {
@@ -282,7 +282,7 @@ func TestAnnounceWithoutPermission(t *testing.T) {
 
 func always() bool { return true }
 
-// once announces an address one time.
+// once sends one announcement of an address.
 func once(ctx context.Context, nic string, ip netip.Addr) error {
 	return announce.Burst{Count: 1, Still: always}.Send(ctx, nic, ip)
 }

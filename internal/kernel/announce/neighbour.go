@@ -14,9 +14,9 @@ import (
 	"lvs-agents/internal/kernel/packet"
 )
 
-// AnnounceTo announces ip to one neighbour alone: for neighbours that ignore broadcast and
-// multicast. The kernel must know the neighbour's link-layer address, as it does after
-// Answers; without it nothing is sent, and the error is nil.
+// AnnounceTo announces ip to one neighbour, for neighbours that ignore broadcast and multicast. The
+// link-layer address of an IPv4 neighbour comes from the kernel's neighbour table, which Answers
+// fills. Without an entry, AnnounceTo sends nothing and returns nil.
 func (Neighbours) AnnounceTo(ctx context.Context, nic string, ip, neighbour netip.Addr) error {
 	link, err := ethernet(ctx, nic)
 	if err != nil || link == nil {
@@ -53,8 +53,8 @@ func sendTo(ctx context.Context, link *netlink.LinkAttrs, ip, neighbour netip.Ad
 	return err
 }
 
-// knownAs returns the link-layer address that the kernel knows for an IPv4
-// neighbour, nil for none.
+// knownAs returns the link-layer address of an IPv4 neighbour from the kernel's neighbour table, or
+// nil if the table has no usable entry.
 func knownAs(ctx context.Context, link *netlink.LinkAttrs, neighbour netip.Addr) (mac net.HardwareAddr, err error) {
 	err = knetlink.With(ctx, func(h *netlink.Handle) error {
 		return knetlink.Whole(ctx, func() error {

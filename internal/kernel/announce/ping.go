@@ -15,10 +15,9 @@ import (
 	"lvs-agents/internal/kernel/packet"
 )
 
-// Answers sends an echo request from ip and tells whether the neighbour's answer
-// comes back to this host within wait: the neighbour sends to the link-layer
-// address that it knows for ip. False says nothing about a neighbour that answers
-// nobody.
+// Answers sends an echo request from ip and reports whether the neighbour's reply arrives at this
+// host within wait. The neighbour replies to the link-layer address that it has learnt for ip.
+// False proves nothing if the neighbour never replies to echo requests.
 func (Neighbours) Answers(ctx context.Context, nic string, ip, neighbour netip.Addr, wait time.Duration) (bool, error) {
 	link, err := ethernet(ctx, nic)
 	if err != nil || link == nil {
@@ -44,7 +43,7 @@ func echo(ctx context.Context, link *netlink.LinkAttrs, ip, neighbour netip.Addr
 	query := packet.Echo{ID: uint16(os.Getpid()), Sequence: 1}
 	err = send(fd, query.EncodeRequest(ip.Is6()), socketAddress(link, neighbour))
 	switch {
-	case errors.Is(err, unix.EHOSTUNREACH) || errors.Is(err, unix.ENETUNREACH): // it did not answer ARP before
+	case errors.Is(err, unix.EHOSTUNREACH) || errors.Is(err, unix.ENETUNREACH): // no reply to ARP before
 		return false, nil
 	case err != nil:
 		return false, err

@@ -21,11 +21,11 @@ import (
 // probes is how many ARP probes are sent (PROBE_NUM of RFC 5227 section 1.1).
 const probes = 3
 
-// Owner queries every host on the link of nic for an IPv4 address, without claiming
-// it (RFC 5227 section 2.1.1). It returns the link-layer address of a host that has the
-// address, or wants it at the same time, as soon as one replies; empty if none does within
-// wait. This host's interfaces do not count: one in the same LAN replies for an address that
-// is on lo.
+// Owner queries every host on the link of nic for an IPv4 address, without claiming it (RFC 5227
+// section 2.1.1). It returns the link-layer address of the first host that has the address or
+// probes for it at the same time. It returns an empty text if no host does within wait. Owner
+// ignores packets from this host's interfaces: another interface in the same LAN replies for an
+// address that is on lo.
 func (Neighbours) Owner(ctx context.Context, nic string, ip netip.Addr, wait time.Duration) (string, error) {
 	attrs, err := ethernet(ctx, nic)
 	if err != nil || attrs == nil || !ip.Is4() {
@@ -71,8 +71,8 @@ func probe(ctx context.Context, link *netlink.LinkAttrs, own []net.HardwareAddr,
 	return nil, ctx.Err()
 }
 
-// claimant returns the sender of an ARP packet that shows that another host has
-// ip, or probes for it too.
+// claimant returns the sender of an ARP packet if the packet shows that another host has ip or
+// probes for it.
 func claimant(received []byte, own []net.HardwareAddr, ip netip.Addr) net.HardwareAddr {
 	arp, ok := packet.DecodeARP(received)
 	if !ok || slices.ContainsFunc(own, func(mac net.HardwareAddr) bool { return bytes.Equal(arp.SenderMAC, mac) }) {
@@ -86,8 +86,8 @@ func claimant(received []byte, own []net.HardwareAddr, ip netip.Addr) net.Hardwa
 	return arp.SenderMAC
 }
 
-// receive reads packets until wanted holds for one or pause is over; both are no
-// error.
+// receive reads packets until wanted returns true for one or pause has passed. It returns nil in
+// both cases.
 func receive(ctx context.Context, fd int, pause time.Duration, wanted func([]byte) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, pause)
 	defer cancel()

@@ -19,19 +19,19 @@ import (
 	"lvs-agents/internal/kernel/link"
 )
 
-// Verb makes a program the sender of announcements; the arguments after it are those of
-// SendArguments. It is not an OCF action and not advertised.
+// Verb is the first argument that makes a program the sender of announcements. The arguments after
+// it go to SendArguments. It is not an OCF action and not advertised.
 const Verb = "announce"
 
-// socketOfSender is the file descriptor that the sender gets.
+// socketOfSender is the file descriptor of the socket in the sender.
 const socketOfSender = 3
 
-// Neighbours is the other hosts on the links of this one.
+// Neighbours are the other hosts on the links of this host.
 type Neighbours struct{}
 
-// Announce starts this program again as the sender, in a new session: the cluster waits for
-// an action, and kills its process group on a timeout. Announce opens the socket, and so fails
-// if no announcement can ever leave.
+// Announce starts this program again as the sender, in a new session: the cluster waits for an
+// action, and kills its process group on a timeout. Announce opens the socket itself, so that it
+// returns an error if this host cannot send announcements.
 func (Neighbours) Announce(ctx context.Context, a host.Announcement) error {
 	socket, err := Open(ctx, a.NIC, a.IP)
 	if err != nil || socket == nil {
@@ -59,7 +59,7 @@ func (Neighbours) Announce(ctx context.Context, a host.Announcement) error {
 	return wait(ctx, sender)
 }
 
-// wait returns when the sender has ended; it outlives a context that ends first.
+// wait returns when the sender or ctx has ended. The sender continues after ctx.
 func wait(ctx context.Context, sender *os.Process) error {
 	ended := make(chan error, 1)
 	go func() {
@@ -77,8 +77,9 @@ func wait(ctx context.Context, sender *os.Process) error {
 	}
 }
 
-// SendArguments sends what the arguments after Verb say, while the address is on its
-// interface: else another director may have it. lockDir is the one of link.New.
+// SendArguments sends the announcements that the arguments after Verb describe. It stops when the
+// address is no longer on its interface, because another director may have it. The directory
+// lockDir is the same as for link.New.
 func SendArguments(lockDir string, args []string) error {
 	nic, ip, burst, err := parse(args)
 	if err != nil {
@@ -100,7 +101,7 @@ func arguments(a host.Announcement) []string {
 	return []string{a.NIC, a.IP.String(), strconv.Itoa(a.Count), a.Interval.String(), a.Also}
 }
 
-// parse reads arguments.
+// parse is the inverse of arguments.
 func parse(args []string) (nic string, ip netip.Addr, burst Burst, err error) {
 	if len(args) != 5 {
 		return "", ip, burst, fmt.Errorf("%d arguments, not 5", len(args))

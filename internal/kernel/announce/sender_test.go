@@ -47,7 +47,7 @@ func TestSenderRefusesOtherArguments(t *testing.T) {
 	}
 }
 
-// TestNoSenderIsStarted: on lo there is no host to announce to.
+// TestNoSenderIsStarted announces on lo, where there is no neighbour.
 func TestNoSenderIsStarted(t *testing.T) {
 	a := host.Announcement{NIC: "lo", IP: netip.MustParseAddr("192.0.2.10"), Count: 1}
 	if err := (Neighbours{}).Announce(t.Context(), a); err != nil {

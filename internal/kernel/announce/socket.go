@@ -18,19 +18,19 @@ func arpProtocol() uint16 {
 	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, unix.ETH_P_ARP))
 }
 
-// openARP returns a socket that receives nothing (protocol 0) and writes the
-// Ethernet header by itself.
+// openARP returns a socket that receives nothing (protocol 0). The kernel writes the Ethernet
+// header of each packet.
 func openARP(*netlink.LinkAttrs, netip.Addr) (int, error) {
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	return fd, os.NewSyscallError("socket", err)
 }
 
-// lladdr is where ARP packets for one link-layer address go.
+// lladdr returns the destination of ARP packets for one link-layer address.
 func lladdr(link *netlink.LinkAttrs, to net.HardwareAddr) unix.Sockaddr {
 	return &unix.SockaddrLinklayer{Protocol: arpProtocol(), Ifindex: link.Index, Halen: 6, Addr: [8]byte(append(to[:6:6], 0, 0))}
 }
 
-// everybody is where announcements of an address go.
+// everybody returns the broadcast or the multicast destination of announcements.
 func everybody(link *netlink.LinkAttrs, ip netip.Addr) unix.Sockaddr {
 	if ip.Is4() {
 		return lladdr(link, packet.Broadcast)
@@ -38,9 +38,8 @@ func everybody(link *netlink.LinkAttrs, ip netip.Addr) unix.Sockaddr {
 	return &unix.SockaddrInet6{Addr: netip.MustParseAddr("ff02::1").As16(), ZoneId: uint32(link.Index)}
 }
 
-// arp returns a request and a reply for the address itself. The target's
-// link-layer address is zero in the request and the sender's in the reply, like
-// the forms of IPaddr2's send_arp.
+// arp returns a gratuitous ARP request and a gratuitous ARP reply. The target's link-layer address
+// is zero in the request, and the sender's address in the reply, as in send_arp of IPaddr2.
 func arp(link *netlink.LinkAttrs, ip netip.Addr) [][]byte {
 	mac := link.HardwareAddr
 	return [][]byte{
@@ -50,8 +49,8 @@ func arp(link *netlink.LinkAttrs, ip netip.Addr) [][]byte {
 }
 
 // openICMPv6 returns a raw socket whose checksums the kernel computes (RFC 3542
-// section 3.1). It receives nothing and sends from ip, whose presence the
-// kernel checks thereby.
+// section 3.1). The socket receives nothing and sends from ip. The bind fails if this host does not
+// have ip.
 func openICMPv6(link *netlink.LinkAttrs, ip netip.Addr) (int, error) {
 	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMPV6)
 	if err != nil {
@@ -71,7 +70,7 @@ func openICMPv6(link *netlink.LinkAttrs, ip netip.Addr) (int, error) {
 	return fd, nil
 }
 
-// filterICMPv6 lets a socket receive nothing but the types that are named.
+// filterICMPv6 lets a socket receive only the given types.
 func filterICMPv6(fd int, types ...int) error {
 	var filter unix.ICMPv6Filter
 	for i := range filter.Data {
@@ -83,7 +82,7 @@ func filterICMPv6(fd int, types ...int) error {
 	return os.NewSyscallError("setsockopt ICMP6_FILTER", unix.SetsockoptICMPv6Filter(fd, unix.SOL_ICMPV6, unix.ICMPV6_FILTER, &filter))
 }
 
-// socketAddress is ip as the socket calls take it.
+// socketAddress returns ip in the form for socket calls.
 func socketAddress(link *netlink.LinkAttrs, ip netip.Addr) unix.Sockaddr {
 	if ip.Is4() {
 		return &unix.SockaddrInet4{Addr: ip.As4()}

@@ -6,9 +6,9 @@ import (
 	"path/filepath"
 )
 
-// Forwards reports whether an interface of the network namespace of the calling thread
-// forwards packets of a family, and so lets answers of masq servers through. It is true
-// where that cannot be found out.
+// Forwards reports whether an interface in the network namespace of the calling thread forwards
+// packets of an address family. Without forwarding, replies of masq servers do not reach clients.
+// Forwards returns true if it cannot read the settings.
 func (k *Kernel) Forwards(v6 bool) bool {
 	family := "ipv4"
 	if v6 {

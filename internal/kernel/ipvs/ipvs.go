@@ -1,16 +1,19 @@
-// Package ipvs reads and changes the IPVS table of the network namespace that
-// the calling thread is in. It is the only importer of moby/ipvs and the only
-// place that knows IPVS' netlink messages and error numbers.
+// Package ipvs reads and changes the IPVS table in the network namespace of the calling thread. It
+// is the only importer of moby/ipvs, and the only package with IPVS' netlink messages and error
+// numbers.
 //
-// moby/ipvs writes virtual services. The rest goes through messages of our own
-// on one generic netlink socket, because moby/ipvs v1.1.0 sends no address
-// family with a destination and one destination in a system call, cannot take a
-// deadline, reads weights as 16 bits, and costs too much for a monitor that
-// only reads. Whole processes that read two services, in user-mode Linux, best
-// of 60: empty Go program 22.6 ms, this package 31.9 ms, moby/ipvs 70.1 ms
-// (34.3 ms without its modprobe). System calls about files, sockets and
-// processes: 11, 32, 175 (65). Most of what is left above the empty program is
-// the first touch of code pages: a second Table takes 0.15 ms.
+// moby/ipvs v1.1.0 writes the virtual services. All other messages are built in this package and
+// sent on one generic netlink socket, because moby/ipvs has these limits:
+//
+//   - It sends no address family with a destination, and one destination in a system call.
+//   - It cannot take a deadline.
+//   - It reads weights as 16 bits.
+//   - It costs too much for a monitor that only reads.
+//
+// Cost of a process that reads two services, in user-mode Linux, best of 60: empty Go program
+// 22.6 ms, this package 31.9 ms, moby/ipvs 70.1 ms (34.3 ms without its modprobe). System calls
+// about files, sockets and processes: 11, 32, 175 (65). Most of the difference to the empty program
+// is the first access to code pages: a second Table takes 0.15 ms.
 package ipvs
 
 import (
@@ -30,10 +33,9 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// Kernel is the IPVS of this kernel in the network namespace of the process. It
-// may be used by several goroutines; they take turns. A thread that moved to
-// another namespace needs a Kernel of its own, since sockets are opened when
-// they are needed, by the thread that needs them.
+// Kernel is the IPVS of this kernel in the network namespace of the process. Several goroutines can
+// use it; they take turns. A thread in another namespace needs a separate Kernel, because the
+// calling thread opens the sockets at their first use.
 type Kernel struct {
 	turn   chan struct{}    // holds one token; a mutex that obeys a deadline
 	socket *knetlink.Socket // nil until the first use
@@ -41,8 +43,7 @@ type Kernel struct {
 	writer *writer          // nil until the first change of a service
 }
 
-// New returns a Kernel and opens nothing: it cannot fail, and IPVS may be
-// loaded later.
+// New returns a Kernel. It opens nothing, so it cannot fail, and IPVS can be loaded later.
 func New() *Kernel {
 	k := &Kernel{turn: make(chan struct{}, 1)}
 	k.turn <- struct{}{}
@@ -58,19 +59,18 @@ func (k *Kernel) Close() error {
 	return nil
 }
 
-// Table returns all virtual services and their destinations, in the order of
-// ServiceID.Compare and of lvs.VirtualService. Services that this package would not
-// create (other protocols, unknown schedulers) are in it as they are.
+// Table returns all virtual services and their destinations, in the order of ServiceID.Compare and
+// of lvs.VirtualService. It includes services that this package cannot create (other protocols,
+// unknown schedulers).
 //
 // Errors: host.ErrNotInstalled without IPVS in the kernel, fs.ErrPermission,
 // context.DeadlineExceeded.
 //
-// A dump is not a snapshot: while another process adds or deletes destinations
-// of a long service, one that is there throughout can be missing (the kernel
-// counts positions, net/netfilter/ipvs/ip_vs_ctl.c, ip_vs_genl_dump_dests, and
-// never says that a dump was interrupted). One listed twice is returned once.
-// Whoever is about to add or delete because something is missing reads again
-// first, under the lock that all writers of a node share.
+// A dump is not a snapshot. If another process changes a long service during the dump, the dump can
+// miss a destination that was there all the time. The kernel counts positions and does not report
+// that a dump was interrupted (net/netfilter/ipvs/ip_vs_ctl.c, ip_vs_genl_dump_dests). Table
+// returns a destination once if the dump has it twice. Before a caller adds or deletes because an
+// entry is missing, it must read again under the lock that all writers of a node share.
 func (k *Kernel) Table(ctx context.Context) (lvs.Table, error) {
 	const what = "ipvsadm -Sn"
 	if err := k.acquire(ctx); err != nil {
@@ -108,7 +108,7 @@ func (k *Kernel) table(ctx context.Context) (lvs.Table, error) {
 	return table, nil
 }
 
-// destinations returns nothing, and no error, for a service that is gone.
+// destinations returns an empty list and no error if the service no longer exists.
 func (k *Kernel) destinations(ctx context.Context, service lvs.Service) ([]lvs.Destination, error) {
 	var list []lvs.Destination
 	err := k.dump(ctx, getDestination, encodeID(service.ID), func(attrs []byte) error {
@@ -123,8 +123,8 @@ func (k *Kernel) destinations(ctx context.Context, service lvs.Service) ([]lvs.D
 	return slices.CompactFunc(list, func(a, b lvs.Destination) bool { return a.Addr == b.Addr }), err
 }
 
-// inOrderOfAddition reverses a dump, which begins with the newest destination
-// (ip_vs_ctl.c, list_add_rcu), and drops what it lists twice.
+// inOrderOfAddition reverses a dump, because the kernel lists the newest destination first
+// (ip_vs_ctl.c, list_add_rcu). It drops repeated destinations.
 func inOrderOfAddition(list []lvs.Destination) []lvs.Destination {
 	slices.Reverse(list)
 	seen := make(map[netip.AddrPort]bool, len(list))
@@ -137,7 +137,7 @@ func inOrderOfAddition(list []lvs.Destination) []lvs.Destination {
 
 // dump calls each with the attributes of every object, and begin before each attempt.
 func (k *Kernel) dump(ctx context.Context, command uint8, what []byte, each func([]byte) error, begin func()) error {
-	var bad error // the dump is read to its end: the next one starts clean
+	var bad error // the dump is read to its end, so that the next dump starts with an empty socket
 	again := func() { begin(); bad = nil }
 	err := k.socket.Dump(ctx, message(k.family, command, what), again, func(body []byte) {
 		bad = cmp.Or(bad, each(body[min(genlHeader, len(body)):]))
@@ -148,16 +148,15 @@ func (k *Kernel) dump(ctx context.Context, command uint8, what []byte, each func
 // batch is the largest number of destinations that one system call changes.
 const batch = 64
 
-// Apply makes changes in order and returns how many succeeded before the first
-// that did not; the error starts with that change in ipvsadm syntax. Errors:
-// host.ErrNotInstalled without IPVS or the scheduler, fs.ErrExist for adding
-// what is there, fs.ErrNotExist for changing or deleting what is not,
-// fs.ErrPermission, context.DeadlineExceeded.
+// Apply makes changes in order and returns how many succeeded before the first that failed. The
+// error starts with the failed change in ipvsadm syntax. Errors: host.ErrNotInstalled without IPVS
+// or the scheduler, fs.ErrExist if an added entry exists, fs.ErrNotExist if a changed or deleted
+// entry does not exist, fs.ErrPermission, context.DeadlineExceeded.
 //
-// Up to 64 changes of destinations in a row are sent together and the kernel
-// goes on after one that it refuses: after an error some changes behind the
-// failed one may have been made too. After context.DeadlineExceeded the failed
-// change itself may have been made. Read the table then; do not count.
+// Apply sends up to 64 consecutive changes of destinations together, and the kernel continues after
+// a change that it refuses. So after an error, the kernel may have made some of the changes after
+// the failed one. After context.DeadlineExceeded it may have made the failed change too. After an
+// error, read the table; do not rely on the count.
 func (k *Kernel) Apply(ctx context.Context, ops []lvs.Op) (done int, err error) {
 	if len(ops) == 0 {
 		return 0, nil
@@ -179,7 +178,8 @@ func (k *Kernel) Apply(ctx context.Context, ops []lvs.Op) (done int, err error) 
 	return done, nil
 }
 
-// step applies the first op, or the destinations that the ops start with.
+// step applies the first op; if it changes a destination, step also applies the changes of
+// destinations that follow it directly.
 func (k *Kernel) step(ctx context.Context, ops []lvs.Op) (done int, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
@@ -197,8 +197,8 @@ func (k *Kernel) step(ctx context.Context, ops []lvs.Op) (done int, err error) {
 	return k.socket.Execute(ctx, requests...)
 }
 
-// requests encodes the changes of destinations that ops start with, up to the
-// first that cannot be encoded.
+// requests encodes the changes of destinations at the beginning of ops, up to the first that cannot
+// be encoded.
 func (k *Kernel) requests(ops []lvs.Op) (requests []knetlink.Request, err error) {
 	for _, op := range ops {
 		if !ofDestination(op) {
@@ -224,9 +224,9 @@ func (k *Kernel) acquire(ctx context.Context) error {
 
 func (k *Kernel) release() { k.turn <- struct{}{} }
 
-// retryReloaded runs f on an open socket, and once more when the kernel does
-// not know the family of the messages any more: ip_vs gets another number each
-// time it is loaded. A missing destination is ENOENT too, so the number decides.
+// retryReloaded runs f on an open socket. It runs f again if the family number of the messages has
+// changed: ip_vs gets a new number each time it is loaded. ENOENT can also mean a missing
+// destination, so retryReloaded compares the numbers.
 func (k *Kernel) retryReloaded(ctx context.Context, f func() error) error {
 	if err := k.open(ctx); err != nil {
 		return err
@@ -248,9 +248,9 @@ func (k *Kernel) retryReloaded(ctx context.Context, f func() error) error {
 	return err
 }
 
-// open makes sure that IPVS is in the kernel. Asking for the family makes the
-// kernel load the module by its alias (net/netlink/genetlink.c,
-// ctrl_getfamily); modprobe is run only where that was in vain.
+// open opens the socket and makes sure that IPVS is in the kernel. A query for the family makes the
+// kernel load the module by its alias (net/netlink/genetlink.c, ctrl_getfamily). If that fails,
+// open runs modprobe.
 func (k *Kernel) open(ctx context.Context) (err error) {
 	if k.socket == nil {
 		if k.socket, err = knetlink.Dial(unix.NETLINK_GENERIC); err != nil {
@@ -275,7 +275,7 @@ func (k *Kernel) open(ctx context.Context) (err error) {
 	return err
 }
 
-// lookup returns the number of the family IPVS; syscall.ENOENT without IPVS.
+// lookup returns the number of the family IPVS, or syscall.ENOENT without IPVS.
 func lookup(ctx context.Context, socket *knetlink.Socket) (id uint16, err error) {
 	name := knetlink.AppendAttribute(nil, nl.GENL_CTRL_ATTR_FAMILY_NAME, nl.ZeroTerminated("IPVS"))
 	bad := knetlink.ErrMalformed
@@ -292,12 +292,12 @@ func (k *Kernel) closeSocket() {
 	k.socket, k.family = nil, 0
 }
 
-// ofDestination tells whether an op changes a destination.
+// ofDestination reports whether an op changes a destination.
 func ofDestination(op lvs.Op) bool {
 	return op.Verb == lvs.AddDestination || op.Verb == lvs.EditDestination || op.Verb == lvs.DeleteDestination
 }
 
-// addrPort takes the address out of 4 or 16 bytes; the kernel pads IPv4 to 16.
+// addrPort reads an address from the first 4 or 16 bytes; the kernel pads IPv4 addresses to 16.
 func addrPort(raw []byte, ipv6 bool, port uint16) (netip.AddrPort, error) {
 	size := 4
 	if ipv6 {

@@ -26,8 +26,8 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// scripted returns a Kernel whose socket ends at a script: answer returns the
-// datagrams that answer a request. For the rest of the Kernel IPVS is family 28.
+// scripted returns a Kernel whose socket is connected to a script: answer returns the datagrams
+// that reply to a request. The Kernel has the number 28 for the family IPVS.
 func scripted(t *testing.T, answer func(syscall.NetlinkMessage) [][]byte) *Kernel {
 	t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
@@ -143,7 +143,7 @@ func TestFirstFailureOfABatch(t *testing.T) {
 	k := scripted(t, func(m syscall.NetlinkMessage) [][]byte {
 		n := sent.Add(1)
 		old := m
-		old.Header.Seq -= 1000 // an answer that somebody else waited for
+		old.Header.Seq -= 1000 // a reply to an earlier request
 		if n%3 == 0 {
 			return [][]byte{ack(old, syscall.EPERM), ack(m, syscall.EEXIST)}
 		}
@@ -175,8 +175,8 @@ func TestReloadedModule(t *testing.T) {
 	}
 }
 
-// TestFirstWriteIsConfirmed scripts the kernel's answers to the repetition of a
-// write that moby/ipvs called a success.
+// TestFirstWriteIsConfirmed scripts the kernel's replies when the Kernel repeats a write after
+// moby/ipvs reported success.
 func TestFirstWriteIsConfirmed(t *testing.T) {
 	for _, tt := range []struct {
 		name, op string
@@ -207,7 +207,7 @@ func TestFirstWriteIsConfirmed(t *testing.T) {
 	}
 }
 
-// services answers a dump with services for marks.
+// services returns the reply to a dump: services with these marks.
 func services(m syscall.NetlinkMessage, flags uint16, marks ...uint32) []byte {
 	var datagram []byte
 	for _, mark := range marks {
@@ -220,7 +220,7 @@ func services(m syscall.NetlinkMessage, flags uint16, marks ...uint32) []byte {
 func TestDumps(t *testing.T) {
 	tests := []struct {
 		name        string
-		interrupted int // dumps
+		interrupted int // number of interrupted dumps
 		limit       time.Duration
 		want        string
 	}{
@@ -255,8 +255,8 @@ func TestDumps(t *testing.T) {
 	}
 }
 
-// TestLostAcknowledgementOfMoby lets a socket filter swallow the answers to
-// moby/ipvs, which then waits for ever.
+// TestLostAcknowledgementOfMoby drops the replies to moby/ipvs with a socket filter. moby/ipvs then
+// waits without limit.
 func TestLostAcknowledgementOfMoby(t *testing.T) {
 	k := New()
 	before := sockets(t)
@@ -271,7 +271,7 @@ func TestLostAcknowledgementOfMoby(t *testing.T) {
 		}
 	}
 	err = k.guard(soon(t), func(h *ipvs.Handle) error {
-		_, err := h.GetServices() // no change: this is the machine's own namespace
+		_, err := h.GetServices() // reads only, because the test runs in the machine's namespace
 		return err
 	})
 	if !errors.Is(err, context.DeadlineExceeded) || k.writer != nil {

@@ -21,7 +21,7 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// open returns the IPVS of a network namespace of the test's own.
+// open returns the IPVS of a new network namespace.
 func open(t *testing.T) *ipvs.Kernel {
 	t.Helper()
 	kerneltest.Namespace(t)
@@ -37,7 +37,7 @@ func TestKernel(t *testing.T) {
 	kerneltest.RunIPVS(t, func(t *testing.T) kerneltest.IPVSKernel { return open(t) })
 }
 
-// TestKernelWithoutIPVS runs where IPVS cannot be loaded.
+// TestKernelWithoutIPVS runs only if the kernel cannot load IPVS.
 func TestKernelWithoutIPVS(t *testing.T) {
 	kerneltest.Namespace(t)
 	if _, err := os.Stat("/proc/net/ip_vs"); err == nil {
@@ -65,7 +65,7 @@ func TestKernelWithoutIPVS(t *testing.T) {
 	}
 }
 
-// TestKernelReadsForeignServices reads what ipvsadm made and we never would.
+// TestKernelReadsForeignServices reads services of ipvsadm that this package cannot create.
 func TestKernelReadsForeignServices(t *testing.T) {
 	k := open(t)
 	if _, err := exec.LookPath("ipvsadm"); err != nil {
@@ -94,8 +94,8 @@ ipvsadm -a -t 192.0.2.10:80 -r [2001:db8::21]:80 -i -w 1
 	}
 }
 
-// TestKernelWritesWhatIpvsadmReads compares with ipvsadm, so that a mistake
-// made both in encoding and in decoding shows.
+// TestKernelWritesWhatIpvsadmReads compares with ipvsadm. So it finds a mistake that the encoder
+// and the decoder both make.
 func TestKernelWritesWhatIpvsadmReads(t *testing.T) {
 	k := open(t)
 	if _, err := exec.LookPath("ipvsadm"); err != nil {
@@ -129,7 +129,7 @@ func TestKernelWritesWhatIpvsadmReads(t *testing.T) {
 	}
 }
 
-// withoutNames drops what ipvsadm 1.31 prints and lvs.ParseTable does not know.
+// withoutNames drops the options of ipvsadm 1.31 that lvs.ParseTable does not support.
 func withoutNames(text string) string {
 	for _, extra := range []string{" --tun-type ipip", " --tun-flags nocsum"} {
 		text = strings.ReplaceAll(text, extra, "")
@@ -187,7 +187,7 @@ func firstWrite(t *testing.T) {
 	k := open(t)
 	logger, path := logrus.StandardLogger(), t.TempDir()
 	out := logger.Out
-	t.Setenv("PATH", path) // without a modprobe
+	t.Setenv("PATH", path) // has no modprobe
 	for _, text := range []string{"-A -f 1 -s rr", "-D -f 1"} {
 		if _, err := k.Apply(t.Context(), kerneltest.ParseOps(t, text)); err != nil {
 			t.Fatal(err)
@@ -198,8 +198,8 @@ func firstWrite(t *testing.T) {
 	}
 }
 
-// TestKernelSurvivesReload unloads ip_vs under an open Kernel: IPVS comes back
-// with another family number.
+// TestKernelSurvivesReload unloads ip_vs while a Kernel is open. After the module is loaded again,
+// IPVS has another family number.
 func TestKernelSurvivesReload(t *testing.T) {
 	k := open(t)
 	if cpu, err := os.ReadFile("/proc/cpuinfo"); err != nil || !strings.Contains(string(cpu), "User Mode Linux") {
@@ -229,8 +229,8 @@ func TestKernelSurvivesReload(t *testing.T) {
 	}
 }
 
-// unload removes ip_vs and all that uses it. The kernel takes a while to clean
-// up the namespaces of earlier tests, whose services count as users.
+// unload removes ip_vs and the modules that use it. The services of earlier tests count as users of
+// the module until the kernel has removed their namespaces.
 func unload(t *testing.T) error {
 	t.Helper()
 	kerneltest.Run(t, "ipvsadm -C")

@@ -51,9 +51,8 @@ const (
 	destinationFamily  = 11
 )
 
-// Flags of a service that are not an administrator's: persistence has a field
-// of its own, and the kernel sets hashed by itself when it files a service
-// (ip_vs_svc_hash), so comparing it would find a difference for ever.
+// These flags of a service are not compared. Persistence has a separate field. The kernel sets the
+// hashed flag itself (ip_vs_svc_hash), so a comparison would always find a difference.
 const (
 	flagPersistent = 0x0001
 	flagHashed     = 0x0002
@@ -71,7 +70,7 @@ func message(family uint16, command uint8, attrs ...[]byte) knetlink.Request {
 	return knetlink.Request{Type: family, Body: append([]byte{command, version, 0, 0}, bytes.Join(attrs, nil)...)}
 }
 
-// encodeID is the part of a service that names it.
+// encodeID encodes the attributes that identify a service.
 func encodeID(id lvs.ServiceID) []byte {
 	return knetlink.AppendAttribute(nil, attrService, idValues(id))
 }
@@ -86,8 +85,8 @@ func idValues(id lvs.ServiceID) []byte {
 	return knetlink.AppendAttribute(a, servicePort, binary.BigEndian.AppendUint16(nil, id.Addr.Port()))
 }
 
-// encodeService is the message for a service that writer sends where moby/ipvs
-// cannot: after ip_vs was loaded anew.
+// encodeService encodes a change of a service. The writer sends it where moby/ipvs cannot: after
+// ip_vs was loaded again.
 func encodeService(op lvs.Op) (command uint8, attr []byte) {
 	s := op.Service
 	if op.Verb == lvs.DeleteService {
@@ -105,9 +104,9 @@ func encodeService(op lvs.Op) (command uint8, attr []byte) {
 	return command, knetlink.AppendAttribute(nil, attrService, a)
 }
 
-// serviceBits returns flags and netmask as the kernel wants them. The netmask
-// of IPv4 is a network order mask in native memory, that of IPv6 a number from
-// 1 to 128, also without persistence (ip_vs_ctl.c, ip_vs_add_service).
+// serviceBits returns flags and netmask in the form that the kernel expects. The IPv4 netmask is a
+// mask in network byte order. The IPv6 netmask is a number from 1 to 128, even without persistence
+// (ip_vs_ctl.c, ip_vs_add_service).
 func serviceBits(s lvs.Service) (flags, netmask uint32) {
 	flags = uint32(s.Flags)
 	if s.Persistence > 0 {
@@ -126,7 +125,7 @@ func serviceBits(s lvs.Service) (flags, netmask uint32) {
 	return flags, binary.NativeEndian.Uint32(net.CIDRMask(length, 32))
 }
 
-// encodeDestination fails for a forwarding method that there is no number for.
+// encodeDestination encodes a change of a destination. It fails for an unknown forwarding method.
 func encodeDestination(op lvs.Op) (command uint8, attrs [][]byte, err error) {
 	d := op.Destination
 	a := knetlink.AppendAttribute(nil, destinationFamily, nl.Uint16Attr(family(d.Addr.Addr().Is6())))
@@ -156,8 +155,7 @@ func family(ipv6 bool) uint16 {
 	return unix.AF_INET
 }
 
-// parseNested reads what is in the one attribute that a service or destination
-// comes in.
+// parseNested parses the attributes inside the one attribute that holds a service or a destination.
 func parseNested(data []byte, number int) (knetlink.Attributes, error) {
 	outer, err := knetlink.Parse(data)
 	if err != nil || outer[number] == nil {
@@ -224,7 +222,7 @@ func decodeDestination(data []byte, ipv6 bool) (lvs.Destination, error) {
 	return d, err
 }
 
-// decodeFamily finds the number of a family in the answer of genl's controller.
+// decodeFamily reads the number of a family from the reply of generic netlink's controller.
 func decodeFamily(data []byte) (uint16, error) {
 	a, err := knetlink.Parse(data)
 	if id := a.Uint16(nl.GENL_CTRL_ATTR_FAMILY_ID, binary.NativeEndian); err == nil && id != 0 {
@@ -233,5 +231,5 @@ func decodeFamily(data []byte) (uint16, error) {
 	return 0, knetlink.ErrMalformed
 }
 
-// compile-time check of the order that encodeDestination relies on.
+// The build fails if the order of the forwarding methods changes: encodeDestination relies on it.
 var _ = [1]struct{}{}[lvs.Route-lvs.Masq-3]

@@ -14,12 +14,11 @@ import (
 
 // writer changes services through moby/ipvs.
 //
-// moby/ipvs queries the number of the IPVS family once in the life of the
-// process. It keeps a failure of that query as number 0, and the kernel
-// acknowledges messages with number 0 without reading them (moby/ipvs issue
-// 27). After ip_vs was unloaded and loaded again the kept number is stale.
-// So the first success of a writer is confirmed by a read of our own, and
-// every ENOENT is repeated with our own message.
+// moby/ipvs queries the number of the IPVS family once in the life of the process. It keeps a
+// failure of that query as number 0, and the kernel acknowledges messages with number 0 without
+// reading them (moby/ipvs issue 27). After ip_vs was unloaded and loaded again the kept number is
+// stale. So after the first success of a writer, confirm repeats the change with a message of this
+// package. It does the same after every ENOENT.
 type writer struct {
 	handle    *ipvs.Handle
 	confirmed bool // a write was found in the kernel
@@ -78,8 +77,8 @@ func (k *Kernel) confirm(ctx context.Context, op lvs.Op) error {
 	return err
 }
 
-// guard runs f with the handle and closes the handle when ctx ends: moby/ipvs
-// waits for ever for an answer that is lost, unless its socket is closed.
+// guard runs f with the handle and closes the handle when ctx ends. Without the close, moby/ipvs
+// would wait forever for a reply that was lost.
 func (k *Kernel) guard(ctx context.Context, f func(*ipvs.Handle) error) error {
 	h := k.writer.handle
 	stop := context.AfterFunc(ctx, h.Close)
@@ -114,10 +113,9 @@ func write(h *ipvs.Handle, op lvs.Op) error {
 	return h.NewService(s)
 }
 
-// openWriter opens moby/ipvs; the family is known to be in the kernel. The first
-// ipvs.New of a process runs modprobe and logs a warning where that fails:
-// moby/ipvs has no switch for it. The module is loaded by then, so modprobe only
-// costs time, once in the life of a process that changes a service.
+// openWriter opens moby/ipvs. The first ipvs.New of a process runs modprobe, and logs a warning if
+// modprobe fails; moby/ipvs has no switch for it. The module is already loaded at that time, so
+// modprobe only costs time, once in a process that changes a service.
 func (k *Kernel) openWriter() error {
 	if k.writer != nil {
 		return nil

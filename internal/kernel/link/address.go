@@ -57,7 +57,7 @@ func (r *reader) find(ctx context.Context, ip netip.Addr) ([]host.Address, error
 	for _, addr := range list {
 		link, err := r.link(ctx, addr.LinkIndex)
 		if errors.Is(err, unix.ENODEV) {
-			continue // it went away after the dump, with its addresses
+			continue // the interface was removed after the dump, with its addresses
 		}
 		if err != nil {
 			return nil, err
@@ -86,8 +86,8 @@ func findOn(ctx context.Context, nic string, ip netip.Addr) (name string, found 
 	return name, found, err
 }
 
-// prefix is the address itself with its prefix length, that of the peer where
-// there is one.
+// prefix returns the local address with its prefix length. If the address has a peer, the prefix
+// length is the peer's.
 func prefix(addr netlink.Addr) netip.Prefix {
 	if addr.IPNet == nil {
 		return netip.Prefix{}
@@ -100,8 +100,8 @@ func prefix(addr netlink.Addr) netip.Prefix {
 	return netip.PrefixFrom(ip.Unmap(), bits)
 }
 
-// address reads the flags and not the lifetimes: the preferred lifetime of a
-// deprecated IPv4 address is reported as for ever.
+// address converts an address. It reads the flags, not the lifetimes: the kernel reports an
+// unlimited preferred lifetime for a deprecated IPv4 address.
 func (r *reader) address(ctx context.Context, addr netlink.Addr, link *hardware) host.Address {
 	a := host.Address{
 		Prefix:     prefix(addr),
@@ -116,7 +116,7 @@ func (r *reader) address(ctx context.Context, addr netlink.Addr, link *hardware)
 			Interface: r.state(ctx, link),
 		},
 	}
-	// Elsewhere it does not matter any more once the address is there.
+	// On other interfaces the flag has no effect after the address was added.
 	a.NoDAD = a.Observed.Silent && addr.Flags&unix.IFA_F_NODAD != 0
 	if addr.Label != link.Name { // the kernel's own label
 		a.Label = addr.Label
@@ -128,13 +128,14 @@ func (r *reader) address(ctx context.Context, addr netlink.Addr, link *hardware)
 	return a
 }
 
-// scopes are the names that iproute2 has without a file of names.
+// scopes are the names of scopes that iproute2 knows without its file rt_scopes.
 var scopes = []struct {
 	number int
 	name   string
 }{{unix.RT_SCOPE_UNIVERSE, "global"}, {unix.RT_SCOPE_SITE, "site"}, {unix.RT_SCOPE_LINK, "link"}, {unix.RT_SCOPE_HOST, "host"}}
 
-// scope is empty for what the kernel and iproute2 choose by themselves.
+// scope returns the name or number of an address's scope. It is empty for the scope that the kernel
+// and iproute2 choose by default.
 func scope(addr netlink.Addr) string {
 	ip := prefix(addr).Addr()
 	if ip.Is6() || addr.Scope == usualScope(ip) {
@@ -149,14 +150,14 @@ func scope(addr netlink.Addr) string {
 }
 
 func usualScope(ip netip.Addr) int {
-	if ip.Is4() && ip.IsLoopback() { // as iproute2: never used to talk to others
+	if ip.Is4() && ip.IsLoopback() { // as in iproute2: no source of packets to other hosts
 		return unix.RT_SCOPE_HOST
 	}
 	return unix.RT_SCOPE_UNIVERSE
 }
 
-// parseAddress reads a struct ifaddrmsg and its attributes (rtnetlink(7)). Where
-// a point-to-point address has a peer, IFA_ADDRESS is the peer's.
+// parseAddress reads a struct ifaddrmsg and its attributes (rtnetlink(7)). For a point-to-point
+// address with a peer, IFA_ADDRESS is the address of the peer.
 func parseAddress(body []byte) (netlink.Addr, bool) {
 	if len(body) < unix.SizeofIfAddrmsg {
 		return netlink.Addr{}, false
@@ -178,7 +179,7 @@ func parseAddress(body []byte) (netlink.Addr, bool) {
 	return addr, err == nil && addr.IPNet != nil
 }
 
-// ipNet is nil for what is no address.
+// ipNet returns nil if ip or bits is not valid.
 func ipNet(ip net.IP, bits int) *net.IPNet {
 	if mask := net.CIDRMask(bits, 8*len(ip)); mask != nil && (len(ip) == net.IPv4len || len(ip) == net.IPv6len) {
 		return &net.IPNet{IP: ip, Mask: mask}

@@ -10,8 +10,8 @@ import (
 	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
-// policy adds or deletes an entry of the IPv6 address label table, which vishvananda/netlink
-// does not know (include/uapi/linux/if_addrlabel.h).
+// policy adds or deletes an entry of the IPv6 address label table
+// (include/uapi/linux/if_addrlabel.h). vishvananda/netlink does not support this table.
 func policy(ctx context.Context, op host.AddressOp) error {
 	const (
 		addrLabelAddress = 1

@@ -20,7 +20,7 @@ import (
 	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
-// apply makes one change. p spares the other addresses when one is deleted.
+// apply makes one change. p keeps the kernel from deleting other addresses together with one.
 func apply(ctx context.Context, p promotion, op host.AddressOp) error {
 	switch op.Verb {
 	case host.AddAddress:
@@ -61,8 +61,8 @@ func add(ctx context.Context, a host.Address) error {
 	return err
 }
 
-// encode fills in what netlink would otherwise guess: a broadcast address, and
-// lifetimes that end at once.
+// encode converts an address. It sets the fields that netlink would otherwise choose: the broadcast
+// address, and lifetimes that end at once.
 func encode(a host.Address) *netlink.Addr {
 	ip := a.Prefix.Addr()
 	addr := &netlink.Addr{
@@ -93,7 +93,7 @@ func encode(a host.Address) *netlink.Addr {
 	return addr
 }
 
-// remove deletes an address and no other.
+// remove deletes only this address.
 func remove(ctx context.Context, p promotion, a host.Address) error {
 	link, err := Hardware(ctx, a.NIC)
 	if errors.Is(err, host.ErrNotInstalled) {
@@ -119,9 +119,9 @@ func remove(ctx context.Context, p promotion, a host.Address) error {
 	return del()
 }
 
-// carries reports whether an address is the first one of an IPv4 subnet with others. With it
-// the kernel deletes the others, unless the sysctl promote_secondaries makes the
-// next one the first (net/ipv4/devinet.c, __inet_del_ifa).
+// carries reports whether an address is the first address of an IPv4 subnet that has other
+// addresses. When the first address is deleted, the kernel deletes the others too, unless the
+// sysctl promote_secondaries is set (net/ipv4/devinet.c, __inet_del_ifa).
 func carries(list []netlink.Addr, victim int) bool {
 	own := prefix(list[victim])
 	return own.Addr().Is4() && list[victim].Flags&unix.IFA_F_SECONDARY == 0 &&
@@ -130,8 +130,8 @@ func carries(list []netlink.Addr, victim int) bool {
 		})
 }
 
-// change sets the lifetimes of an address that is there, with the flags that it
-// has: flags that a change does not name are taken away.
+// change sets the lifetimes of an existing address. It repeats the flags that the address has,
+// because the kernel clears the flags that a change does not name.
 func change(ctx context.Context, a host.Address) error {
 	return modify(ctx, a.NIC, func(h *netlink.Handle, link netlink.Link) error {
 		list, err := addresses(ctx, link.Attrs().Index, family(a.Prefix.Addr()))
@@ -151,7 +151,7 @@ func change(ctx context.Context, a host.Address) error {
 	})
 }
 
-// flushRoutes does what ip route flush cache does.
+// flushRoutes flushes the route cache, as ip route flush cache does.
 func flushRoutes(ip netip.Addr) error {
 	name := "ipv4"
 	if ip.Is6() {

@@ -13,7 +13,8 @@ import (
 	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
-// settle reads the address after it has subscribed to changes, then at every change of it.
+// settle subscribes to changes of addresses. It then reads the address, and reads it again after
+// every change.
 func settle(ctx context.Context, a host.Address) error {
 	changes, err := knetlink.Dial(unix.NETLINK_ROUTE)
 	if err != nil {
@@ -48,7 +49,7 @@ func awaitChange(ctx context.Context, changes *knetlink.Socket, ip netip.Addr) e
 	return nil
 }
 
-// settled reports whether an address is past duplicate address detection.
+// settled reports whether duplicate address detection of an address has finished.
 func settled(ctx context.Context, a host.Address) (settled bool, err error) {
 	_, found, err := findOn(ctx, a.NIC, a.Prefix.Addr())
 	if err != nil && !errors.Is(err, host.ErrNotInstalled) {

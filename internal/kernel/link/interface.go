@@ -16,9 +16,9 @@ import (
 	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
-// Hardware returns an interface by its name, or an host.ErrNotInstalled if there is
-// none. The name may be an alternative one (ip link property), and eth0@if7 is eth0 as
-// ip prints it; the attributes have the name that the kernel uses.
+// Hardware returns the attributes of an interface. It returns a host.ErrNotInstalled if no
+// interface has the name. The name can be an alternative name (ip link property), or eth0@if7, as
+// ip prints eth0. The attributes have the kernel's name of the interface.
 func Hardware(ctx context.Context, nic string) (netlink.LinkAttrs, error) {
 	var found hardware
 	err := reading(func(r *reader) (err error) {
@@ -28,7 +28,7 @@ func Hardware(ctx context.Context, nic string) (netlink.LinkAttrs, error) {
 	return found.LinkAttrs, err
 }
 
-// known is named, with the errors and the names of Hardware.
+// known returns an interface by its name, with the names and errors of Hardware.
 func (r *reader) known(ctx context.Context, nic string) (hardware, error) {
 	found, err := r.anyName(ctx, nic)
 	if name, _, printed := strings.Cut(nic, "@"); printed && absent(err) {
@@ -47,32 +47,32 @@ func (r *reader) anyName(ctx context.Context, nic string) (hardware, error) {
 	return r.named(ctx, nic)
 }
 
-// absent reports whether an error says that an interface does not exist. The kernel
-// gives the latter two for names that are too long.
+// absent reports whether an error means that an interface does not exist. For a name that is too
+// long, the kernel returns ERANGE or EINVAL.
 func absent(err error) bool {
 	return errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ERANGE) || errors.Is(err, unix.EINVAL)
 }
 
-// device is an interface as netlink takes it.
+// device returns an interface in the form for vishvananda/netlink.
 func device(link netlink.LinkAttrs) netlink.Link { return &netlink.Device{LinkAttrs: link} }
 
-// hardware is what is needed of an interface.
+// hardware holds the attributes of an interface that this package uses.
 type hardware struct {
 	netlink.LinkAttrs
 	ethernet bool
-	kind     string // empty for hardware
-	port     string // the kind of what the interface is a port of
+	kind     string // empty for a physical interface
+	port     string // kind of the master; empty if the interface is not a port
 }
 
-// link returns an interface by its index; the error ENODEV says that there is none.
+// link returns an interface by its index, or the error ENODEV if it does not exist.
 func (r *reader) link(ctx context.Context, index int) (hardware, error) {
 	return r.links(ctx, (&nl.IfInfomsg{IfInfomsg: unix.IfInfomsg{Index: int32(index)}}).Serialize())
 }
 
-// named returns an interface by its name, also by an alternative one.
+// named returns an interface by its name or an alternative name.
 func (r *reader) named(ctx context.Context, nic string) (hardware, error) {
 	kind := unix.IFLA_IFNAME
-	if len(nic) >= unix.IFNAMSIZ { // only an alternative one can be
+	if len(nic) >= unix.IFNAMSIZ { // only an alternative name can be so long
 		kind = unix.IFLA_ALT_IFNAME
 	}
 	return r.links(ctx, knetlink.AppendAttribute(nl.NewIfInfomsg(unix.AF_UNSPEC).Serialize(), kind, nl.ZeroTerminated(nic)))
@@ -83,8 +83,8 @@ func (r *reader) links(ctx context.Context, body []byte) (found hardware, err er
 	return found, err
 }
 
-// parseLink reads what is needed of a struct ifinfomsg and its attributes. The index is zero
-// for what is not an interface.
+// parseLink reads a struct ifinfomsg and its attributes. The index is zero if the message does not
+// describe an interface.
 func parseLink(body []byte) (h hardware) {
 	if len(body) < unix.SizeofIfInfomsg {
 		return h
@@ -113,8 +113,8 @@ func (r *reader) all(ctx context.Context) (list []hardware, err error) {
 	return list, err
 }
 
-// state takes an interface without a carrier for one that is up and whose driver
-// does not say LOWER_UP.
+// state returns the state of an interface. NoCarrier means that the interface is up and its driver
+// does not report LOWER_UP.
 func (r *reader) state(ctx context.Context, link *hardware) host.Interface {
 	up := link.RawFlags&unix.IFF_UP != 0
 	return host.Interface{
@@ -127,18 +127,18 @@ func (r *reader) state(ctx context.Context, link *hardware) host.Interface {
 	}
 }
 
-// withoutARP are the kinds of Ethernet interfaces that can do without ARP, so that
-// its absence is no mistake.
+// withoutARP are the kinds of Ethernet interfaces that can work without ARP. For other kinds,
+// missing ARP is reported as a fault.
 var withoutARP = []string{"dummy", "ipvlan", "ipvtap", "netkit", "vrf", "ifb", "nlmon"}
 
-// master is what takes the packets of an interface that is a port: a bridge or bond
-// for example. A VRF leaves them to the interface.
+// master returns the kind and name of the interface that takes the packets of a port, for example a
+// bridge or bond. It is empty for a port of a VRF, which leaves the packets to the port.
 func (r *reader) master(ctx context.Context, link *hardware) string {
 	if link.MasterIndex == 0 || link.port == "vrf" {
 		return ""
 	}
 	master, err := r.link(ctx, link.MasterIndex)
-	if err != nil { // it went away, or it is not for us to see
+	if err != nil { // it was removed, or is in another network namespace
 		return ""
 	}
 	return cmp.Or(master.kind, link.port, "interface") + " " + master.Name

@@ -20,7 +20,7 @@ import (
 	"lvs-agents/internal/kernel/link"
 )
 
-// newHost builds what kerneltest.RunLinks wants.
+// newHost sets up the host that kerneltest.RunLinks needs.
 func newHost(t *testing.T) *link.Kernel {
 	t.Helper()
 	kerneltest.Namespace(t)
@@ -78,8 +78,8 @@ func TestDeletingRestoresPromoteSecondaries(t *testing.T) {
 	}
 }
 
-// TestPromotionThatAKilledProcessLeft is put right by whoever comes next, in the
-// namespace it was left in.
+// TestPromotionThatAKilledProcessLeft checks that the next process in the same namespace restores
+// the sysctl.
 func TestPromotionThatAKilledProcessLeft(t *testing.T) {
 	var here unix.Stat_t
 	look := func(k *link.Kernel) error {
@@ -127,7 +127,8 @@ func TestPromotionThatAKilledProcessLeft(t *testing.T) {
 	}
 }
 
-// TestPromotionOfAnotherAtWork is left alone: it is not over.
+// TestPromotionOfAnotherAtWork checks that a process does not restore a sysctl while another
+// process still needs it.
 func TestPromotionOfAnotherAtWork(t *testing.T) {
 	newHost(t)
 	var here unix.Stat_t
@@ -180,7 +181,7 @@ func TestDeletingAtOnceSparesTheOthers(t *testing.T) {
 	sysctl(t, "0")
 }
 
-// TestLockThatNobodyGivesBack: a stop waits for it, but not for ever.
+// TestLockThatNobodyGivesBack checks that a stop waits for the lock only for a limited time.
 func TestLockThatNobodyGivesBack(t *testing.T) {
 	newHost(t)
 	dir := t.TempDir()
@@ -249,7 +250,7 @@ func TestInterfaceWhoseNameHasAnAt(t *testing.T) {
 	}
 }
 
-// TestUnreachable is what makes an address that is there useless.
+// TestUnreachable has the causes why an existing address does not receive packets.
 func TestUnreachable(t *testing.T) {
 	vip := netip.MustParseAddr("192.0.2.10")
 	tests := []struct {
@@ -297,7 +298,7 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// TestNamesThatAreNoNamespace hides /run/netns behind a file system of its own.
+// TestNamesThatAreNoNamespace mounts a new file system over /run/netns.
 func TestNamesThatAreNoNamespace(t *testing.T) {
 	kerneltest.Namespace(t)
 	if err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
@@ -376,7 +377,7 @@ func TestSettleSeesAnAddressGo(t *testing.T) {
 	k := newHost(t)
 	kerneltest.Run(t, "ip link set eth0 down")
 	kerneltest.Run(t, "ip addr add 2001:db8::10/64 dev eth0")
-	// Its delay keeps the address tentative until it is deleted.
+	// The delay keeps the address tentative until the test deletes it.
 	if err := os.WriteFile("/proc/sys/net/ipv6/neigh/eth0/retrans_time_ms", []byte("60000"), 0); err != nil {
 		t.Fatal(err)
 	}

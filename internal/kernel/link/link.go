@@ -1,5 +1,5 @@
-// Package link reads and changes the addresses of network interfaces, in the
-// network namespace that the calling thread is in.
+// Package link reads and changes the addresses of network interfaces in the network namespace of
+// the calling thread.
 package link
 
 import (
@@ -15,18 +15,18 @@ import (
 	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
-// Kernel is the network of this kernel. It keeps nothing between two calls, so
-// that several goroutines may use it at once. All calls end with their context's
-// deadline; cancellation is seen before each message to the kernel.
+// Kernel is the network of this kernel. It keeps no state between two calls, so several goroutines
+// can use it at the same time. All calls end at the deadline of their context. They check for
+// cancellation before each message to the kernel.
 type Kernel struct{ lockDir string }
 
-// New returns a Kernel and opens nothing. Whoever adds or deletes addresses does
-// so under a lock in lockDir, a directory that only root can write.
+// New returns a Kernel and opens nothing. The Kernel adds and deletes addresses under a lock in
+// lockDir, a directory that only root can write.
 func New(lockDir string) *Kernel { return &Kernel{lockDir} }
 
-// Addresses returns every occurrence of ip, on whatever interface and with
-// whatever prefix length, by interface name and prefix length. It also puts back
-// the sysctl promote_secondaries where an Apply was killed.
+// Addresses returns every occurrence of ip, on all interfaces and with all prefix lengths, sorted
+// by interface name and prefix length. It also restores the sysctl promote_secondaries if a process
+// was killed in Apply.
 func (k *Kernel) Addresses(ctx context.Context, ip netip.Addr) ([]host.Address, error) {
 	k.tidy()
 	found, err := find(ctx, ip)
@@ -36,10 +36,10 @@ func (k *Kernel) Addresses(ctx context.Context, ip netip.Addr) ([]host.Address, 
 	return found, nil
 }
 
-// On returns the occurrences of ip on one interface, by prefix length, and the name
-// that the kernel has for the interface: nic may be an alternative one, or eth0@if7.
-// Without the interface the error is an host.ErrNotInstalled. It is cheaper than
-// Addresses, and changes on other interfaces do not disturb it.
+// On returns the occurrences of ip on one interface, sorted by prefix length, and the kernel's name
+// of the interface. The name nic can be an alternative name, or eth0@if7. If the interface does not
+// exist, the error is a host.ErrNotInstalled. On costs less than Addresses, and changes on other
+// interfaces do not disturb it.
 func (k *Kernel) On(ctx context.Context, nic string, ip netip.Addr) (name string, found []host.Address, err error) {
 	k.tidy()
 	name, found, err = findOn(ctx, nic, ip)
@@ -49,8 +49,8 @@ func (k *Kernel) On(ctx context.Context, nic string, ip netip.Addr) (name string
 	return name, nil, fmt.Errorf("ip addr show to %s dev %s: %w", ip, nic, knetlink.Translate(err))
 }
 
-// Interface returns the state of the interface of this name, or an
-// host.ErrNotInstalled if there is none. The name may be one of those of On.
+// Interface returns the state of an interface, or a host.ErrNotInstalled if it does not exist. It
+// accepts the same names as On.
 func (k *Kernel) Interface(ctx context.Context, nic string) (state host.Interface, err error) {
 	err = reading(func(r *reader) error {
 		link, err := r.known(ctx, nic)
@@ -80,8 +80,8 @@ func Interfaces(ctx context.Context) (list []netlink.LinkAttrs, err error) {
 	return list, nil
 }
 
-// Own returns the addresses of an interface, by its index, that duplicate address detection
-// has settled.
+// Own returns the addresses of an interface, given by its index, that have passed duplicate address
+// detection.
 func Own(ctx context.Context, index int, v6 bool) (own []netip.Addr, err error) {
 	version := netlink.FAMILY_V4
 	if v6 {
@@ -96,15 +96,14 @@ func Own(ctx context.Context, index int, v6 bool) (own []netip.Addr, err error) 
 	return own, err
 }
 
-// Apply makes changes in order, stops at the first that fails and returns how
-// many succeeded; the error starts with the change in ip syntax. Errors:
-// fs.ErrExist for adding what is there, fs.ErrNotExist for deleting what is
-// not, host.ErrNotInstalled for a missing interface or missing IPv6,
-// fs.ErrPermission, context.DeadlineExceeded.
+// Apply makes changes in order, stops at the first that fails and returns how many succeeded. The
+// error starts with the failed change in ip syntax. Errors: fs.ErrExist if an added address exists,
+// fs.ErrNotExist if a deleted address does not exist, host.ErrNotInstalled for a missing interface
+// or missing IPv6, fs.ErrPermission, context.DeadlineExceeded.
 //
-// An IPv6 address that was added is not usable before Settle returns. The zero
-// Broadcast means that the address gets none, as with iproute2. Deleting an
-// address leaves all others alone, also where the kernel would not.
+// An added IPv6 address is not usable before Settle returns. With the zero Broadcast, the address
+// gets no broadcast address, as with iproute2. A deletion keeps all other addresses, even where the
+// kernel would delete them too.
 func (k *Kernel) Apply(ctx context.Context, ops []host.AddressOp) (done int, err error) {
 	if len(ops) == 0 {
 		return 0, nil
@@ -123,11 +122,11 @@ func (k *Kernel) Apply(ctx context.Context, ops []host.AddressOp) (done int, err
 	return done, nil
 }
 
-// Settle waits until duplicate address detection of an IPv6 address is over
-// (RFC 4862 section 5.4), which takes one to two seconds, and for ever while the
-// interface is down. It returns nil when the address can be used. Errors:
-// host.ErrDuplicate when another host has it, host.ErrNoCarrier when the detection
-// cannot begin, fs.ErrNotExist when the address is gone. IPv4 addresses are settled when they are there.
+// Settle waits until duplicate address detection of an IPv6 address has finished (RFC 4862 section
+// 5.4). The detection takes one to two seconds; while the interface is down, it does not finish.
+// Settle returns nil when the address can be used. Errors: host.ErrDuplicate if another host has
+// the address, host.ErrNoCarrier if the detection cannot begin, fs.ErrNotExist if the address was
+// deleted. An IPv4 address is usable at once.
 func (k *Kernel) Settle(ctx context.Context, a host.Address) error {
 	if err := settle(ctx, a); err != nil {
 		return fmt.Errorf("%s on %s: %w", a.Prefix, a.NIC, knetlink.Translate(err))

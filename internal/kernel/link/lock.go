@@ -14,9 +14,9 @@ import (
 // race with another agent does less harm than a stop that fails.
 const lockWait = 2 * time.Second
 
-// locked runs f while no other agent adds or deletes addresses. An address that came
-// between the list and the deletion of the first one of its subnet would be deleted too.
-// Before, it repairs what a killed process left.
+// locked runs f while no other agent adds or deletes addresses. Without the lock, an agent could
+// add an address while remove deletes the first address of its subnet, and the kernel would delete
+// both. Before f, locked restores the sysctls that a killed process left raised.
 func (k *Kernel) locked(ctx context.Context, f func(promotion) error) error {
 	ctx, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()
@@ -27,7 +27,7 @@ func (k *Kernel) locked(ctx context.Context, f func(promotion) error) error {
 	return f(p)
 }
 
-// tidy repairs what a killed process left, unless another process has the lock.
+// tidy restores the sysctls that a killed process left raised, unless another process has the lock.
 func (k *Kernel) tidy() {
 	if unix.Access(k.note(), unix.F_OK) != nil {
 		return
@@ -41,9 +41,9 @@ func (k *Kernel) tidy() {
 
 func (k *Kernel) note() string { return filepath.Join(k.lockDir, "promoting") }
 
-// lock waits for the lock until ctx is done and reports whether it is held. The
-// returned function gives it back. The file is root's: the sysctl itself can be
-// locked by every user who can read it.
+// lock waits for the lock until ctx is done and reports whether it has the lock. The caller must
+// call release. The lock is on a file of root, because every user who can read the file of a sysctl
+// could lock that file.
 func (k *Kernel) lock(ctx context.Context) (release func(), held bool) {
 	release, err := files.Lock(ctx, filepath.Join(k.lockDir, "lock-addresses"), "a change of addresses", time.Time{})
 	if err != nil {

@@ -15,13 +15,14 @@ import (
 	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
-// kinds are the names that iproute2 has for types of routes.
+// kinds are iproute2's names of route types.
 var kinds = [...]string{
 	unix.RTN_UNICAST: "unicast", unix.RTN_LOCAL: "local", unix.RTN_BROADCAST: "broadcast", unix.RTN_ANYCAST: "anycast", unix.RTN_MULTICAST: "multicast",
 	unix.RTN_BLACKHOLE: "blackhole", unix.RTN_UNREACHABLE: "unreachable", unix.RTN_PROHIBIT: "prohibit", unix.RTN_THROW: "throw",
 }
 
-// diverted is the field of host.Observed. What is not usable yet has no route.
+// diverted returns the field Diverted of host.Observed. It is empty for an address that is not
+// usable yet and therefore has no route.
 func (r *reader) diverted(ctx context.Context, a host.Address, link *hardware) string {
 	seen := a.Observed
 	if seen.Down || seen.NoCarrier || seen.Tentative || seen.Duplicate {
@@ -35,7 +36,7 @@ func (r *reader) diverted(ctx context.Context, a host.Address, link *hardware) s
 	switch {
 	case refused(err):
 		return "no route"
-	case err != nil || found.kind == unix.RTN_LOCAL: // a lookup that failed says nothing
+	case err != nil || found.kind == unix.RTN_LOCAL: // a failed lookup proves nothing
 		return ""
 	}
 	text := ""
@@ -45,18 +46,18 @@ func (r *reader) diverted(ctx context.Context, a host.Address, link *hardware) s
 	if out, err := r.link(ctx, found.index); found.index != 0 && err == nil {
 		text += " dev " + out.Name
 	}
-	if found.kind == unix.RTN_UNICAST { // the table of others is not reported
+	if found.kind == unix.RTN_UNICAST { // the kernel reports no table for other types
 		text += " table " + tableName(found.table)
 	}
 	return text
 }
 
-// routeWait is how long the kernel can take for the local route of an IPv6 address.
+// routeWait is how long settledRoute waits for the local route of an IPv6 address.
 const routeWait = 200 * time.Millisecond
 
-// settledRoute is lookup after the kernel had time for the local route of an IPv6 address:
-// it adds the route in a work queue, after the address is no longer tentative
-// (net/ipv6/addrconf.c, addrconf_dad_completed).
+// settledRoute repeats lookup until the kernel has added the local route of an IPv6 address. The
+// kernel adds it in a work queue, after the address is no longer tentative (net/ipv6/addrconf.c,
+// addrconf_dad_completed).
 func (r *reader) settledRoute(ctx context.Context, ip netip.Addr, vrf int) (found route, err error) {
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
@@ -75,11 +76,11 @@ func (r *reader) settledRoute(ctx context.Context, ip netip.Addr, vrf int) (foun
 	}
 }
 
-// lookup returns the route that the kernel takes to an address, through the rules of
-// the VRF of an interface if one is given.
+// lookup returns the kernel's route to an address. If vrf is the index of a port of a VRF, the
+// lookup uses the rules of that VRF.
 func (r *reader) lookup(ctx context.Context, ip netip.Addr, vrf int) (found route, err error) {
 	message := &nl.RtMsg{RtMsg: unix.RtMsg{Family: uint8(family(ip)), Dst_len: uint8(ip.BitLen()), Flags: unix.RTM_F_FIB_MATCH}}
-	if ip.Is4() { // IPv6 gives the table without the flag, and refuses the flag
+	if ip.Is4() { // for IPv6, the kernel always reports the table, and refuses the flag
 		message.Flags |= unix.RTM_F_LOOKUP_TABLE
 	}
 	body := knetlink.AppendAttribute(message.Serialize(), unix.RTA_DST, ip.AsSlice())
@@ -92,7 +93,7 @@ func (r *reader) lookup(ctx context.Context, ip netip.Addr, vrf int) (found rout
 	return found, err
 }
 
-// refused reports whether the kernel found no route, or one that refuses packets
+// refused reports whether the kernel found no route, or a route that refuses packets
 // (net/ipv4/fib_semantics.c, fib_props).
 func refused(err error) bool {
 	var errno syscall.Errno

@@ -13,15 +13,15 @@ import (
 	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
-// namespaces is where ip netns has its names.
+// namespaces is the directory of the names of ip netns.
 const namespaces = "/run/netns"
 
-// Enter moves the calling goroutine into the network namespace that ip netns
-// calls by this name, for the rest of its life: its thread ends with it.
-// Programs that it starts are there as well. A name that does not exist, and a
-// name that is something else than a network namespace (a file that ip netns left,
-// a pipe), is an host.ErrNotInstalled: nothing can be in there. Any other error
-// says that the namespace could not be looked at.
+// Enter moves the calling goroutine into a network namespace with a name of ip netns. The goroutine
+// stays there, and its thread ends with it. Programs that it starts run in the namespace too.
+//
+// The error is a host.ErrNotInstalled if the name does not exist. It is the same if the name is not
+// a network namespace, for example a file that ip netns left, or a pipe. In both cases, nothing can
+// run in the namespace. Every other error means that the namespace could not be read.
 func (k *Kernel) Enter(name string) error {
 	file, err := openNamespace(name)
 	if err != nil {
@@ -39,8 +39,8 @@ func (k *Kernel) Enter(name string) error {
 	return nil
 }
 
-// openNamespace looks before it opens: opening a pipe or a device would wait, or do
-// something.
+// openNamespace checks the kind of file before it opens the file: an open of a pipe or device could
+// wait or have an effect.
 func openNamespace(name string) (*os.File, error) {
 	if name != filepath.Base(name) || name == "." || name == ".." {
 		return nil, host.NotInstalled("network namespace %q: not a name that ip netns list shows", name)

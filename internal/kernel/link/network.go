@@ -14,11 +14,10 @@ import (
 	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
-// Network returns the directly connected network that holds an address: that of
-// the route with the longest prefix in the main table, then with the lowest
-// metric. Default routes, host routes and routes through a gateway do not count.
-// 127.0.0.0/8 is on lo by the local table. Without one the error is an
-// host.ErrNoNetwork, without the interface an host.ErrNotInstalled.
+// Network returns the directly connected network that holds an address. It uses the route with the
+// longest prefix in the main table, then the lowest metric. It ignores default routes, host routes
+// and routes through a gateway. For 127.0.0.0/8 it uses the local table. The error is a
+// host.ErrNoNetwork if no route fits, and a host.ErrNotInstalled if the interface does not exist.
 func (k *Kernel) Network(ctx context.Context, search host.Search) (host.Network, error) {
 	var network host.Network
 	err := reading(func(r *reader) (err error) {
@@ -88,7 +87,7 @@ func better(r, best route) bool {
 	return !best.dst.IsValid() || r.dst.Bits() > best.dst.Bits() || r.dst.Bits() == best.dst.Bits() && r.metric < best.metric
 }
 
-// broadcast is that of the interface's own address which the route uses.
+// broadcast returns the broadcast address of the interface's address that is the source of a route.
 func broadcast(ctx context.Context, index int, r route) (netip.Addr, error) {
 	if !r.source.Is4() {
 		return netip.Addr{}, nil
@@ -103,8 +102,8 @@ func broadcast(ctx context.Context, index int, r route) (netip.Addr, error) {
 	return netip.Addr{}, err
 }
 
-// Gateways returns the next hops of the default routes over an interface, of
-// one family, without doubles.
+// Gateways returns the next hops of the default routes of one address family over an interface. It
+// returns each next hop once.
 func (k *Kernel) Gateways(ctx context.Context, nic string, v6 bool) ([]netip.Addr, error) {
 	var gateways []netip.Addr
 	err := reading(func(r *reader) (err error) {
@@ -140,8 +139,8 @@ func (r *reader) gateways(ctx context.Context, nic string, v6 bool) (found []net
 	return found, err
 }
 
-// Source returns the host's own address in the network that holds ip, to which
-// neighbours send. Without one the error is an host.ErrNoNetwork.
+// Source returns this host's address in the network that holds ip. Neighbours send to this address.
+// If this host has no address in the network, the error is a host.ErrNoNetwork.
 func (k *Kernel) Source(ctx context.Context, ip netip.Addr) (source netip.Addr, err error) {
 	err = reading(func(r *reader) error {
 		list, err := r.everywhere(ctx, family(ip), func(addr netlink.Addr) bool {
@@ -162,8 +161,8 @@ func (k *Kernel) Source(ctx context.Context, ip netip.Addr) (source netip.Addr, 
 	return source, nil
 }
 
-// HasDefaultRoute reports whether the main table has a default route with this metric
-// through the gateway alone.
+// HasDefaultRoute reports whether the main table has a default route with this metric and with the
+// gateway as its only next hop.
 func (k *Kernel) HasDefaultRoute(ctx context.Context, gateway netip.Addr, metric int) (has bool, err error) {
 	filter := routeFilter{table: unix.RT_TABLE_MAIN, kind: unix.RTN_UNICAST}
 	err = reading(func(r *reader) error {

@@ -9,14 +9,12 @@ import (
 	files "lvs-agents/internal/state"
 )
 
-// promotion is the sysctl promote_secondaries of interfaces of one network
-// namespace, raised for one deletion at a time. A note in a file says what is
-// raised, so that a process that is killed meanwhile leaves nothing behind: the
-// next one puts it back.
+// promotion sets the sysctl promote_secondaries of an interface to 1 during a deletion. A note in a
+// file lists the sysctls that are raised. If the process is killed during the deletion, the next
+// process restores them from the note.
 type promotion struct {
 	note string
-	// alone says that no other process raises anything meanwhile: the lock of
-	// addresses is held.
+	// alone means that this process has the lock of addresses, so no other process raises a sysctl.
 	alone bool
 }
 
@@ -24,8 +22,7 @@ func sysctlPath(nic string) string {
 	return "/proc/sys/net/ipv4/conf/" + nic + "/promote_secondaries"
 }
 
-// during runs remove while promote_secondaries of nic is 1 and then puts back
-// what it was.
+// during runs remove while promote_secondaries of nic is 1, and then restores the old value.
 func (p promotion) during(nic string, remove func() error) (err error) {
 	for _, path := range []string{sysctlPath("all"), sysctlPath(nic)} { // the kernel takes either
 		found, err := os.ReadFile(path)
@@ -49,8 +46,8 @@ func (p promotion) during(nic string, remove func() error) (err error) {
 	return remove()
 }
 
-// write notes that nic is about to be raised. A directory that cannot be
-// written is no reason to keep an address that has to go.
+// write adds nic to the note. It ignores errors: an address must be deleted even if the note cannot
+// be written.
 func (p promotion) write(nic string) {
 	here, err := files.Now()
 	if err != nil {
@@ -64,8 +61,8 @@ func (p promotion) write(nic string) {
 	_ = file.Close()
 }
 
-// restore lowers what a killed process left raised. What another network
-// namespace left stays in the note, and so does what cannot be lowered now.
+// restore lowers the sysctls that a killed process left raised. Entries of other network namespaces
+// stay in the note, and so do sysctls that cannot be lowered now.
 func (p promotion) restore() {
 	note, err := files.Read(p.note)
 	if err != nil || !p.alone {
@@ -77,9 +74,9 @@ func (p promotion) restore() {
 	}
 	var left strings.Builder
 	for line := range strings.Lines(note) {
-		words := append(strings.Fields(line), "") // a version before this one wrote no cookie
+		words := append(strings.Fields(line), "") // earlier versions wrote no cookie
 		if len(words) < 3 || !strings.HasSuffix(line, "\n") || strings.Contains(words[1], "/") {
-			continue // cut short by the kill, which came before anything was raised
+			continue // incomplete: the process was killed before it raised the sysctl
 		}
 		nic := words[1]
 		if here.Wrote(here.Boot+" "+words[0], words[2]) {

@@ -26,9 +26,9 @@ func reading(f func(*reader) error) error {
 	return f(&reader{socket})
 }
 
-// addresses lists the addresses of a family that want holds for, on the interface
-// with an index, or on all with index 0. What fits into one datagram is never
-// interrupted (net/ipv4/devinet.c, inet_dump_ifaddr).
+// addresses lists the addresses of a family that want accepts, on the interface with an index, or
+// on all interfaces for index 0. The kernel does not interrupt a dump that fits into one datagram
+// (net/ipv4/devinet.c, inet_dump_ifaddr).
 func (r *reader) addresses(ctx context.Context, family, index int, want func(netlink.Addr) bool) (list []netlink.Addr, err error) {
 	err = r.Dump(ctx, addressRequest(family, index), func() { list = nil }, collect(&list, index, want))
 	return list, err
@@ -48,13 +48,13 @@ func collect(list *[]netlink.Addr, index int, want func(netlink.Addr) bool) func
 	}
 }
 
-// interruptions is how many dumps of all addresses are tried before each interface
-// is read on its own.
+// interruptions is the number of dumps of all addresses before everywhere reads each interface
+// separately.
 const interruptions = 3
 
-// everywhere lists the addresses of a family that want holds for, on all
-// interfaces. Where addresses come and go all the time, every dump of them all is
-// interrupted; one of an interface with few addresses never is.
+// everywhere lists the addresses of a family on all interfaces that want accepts. If addresses
+// change all the time, the kernel interrupts every dump of all addresses. It does not interrupt the
+// dump of an interface with few addresses.
 func (r *reader) everywhere(ctx context.Context, family int, want func(netlink.Addr) bool) (list []netlink.Addr, err error) {
 	for range interruptions {
 		list = nil
@@ -70,7 +70,7 @@ func (r *reader) everywhere(ctx context.Context, family int, want func(netlink.A
 	list = nil
 	for _, link := range links {
 		some, err := r.addresses(ctx, family, link.Index, want)
-		if err != nil && !errors.Is(err, unix.ENODEV) { // it went away with its addresses
+		if err != nil && !errors.Is(err, unix.ENODEV) { // ENODEV: removed with its addresses
 			return nil, err
 		}
 		list = append(list, some...)

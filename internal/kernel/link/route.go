@@ -13,14 +13,14 @@ import (
 	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
-// route is what this package reads of a route.
+// route holds the attributes of a route that this package uses.
 type route struct {
-	dst      netip.Prefix // of length 0 for a default route
+	dst      netip.Prefix // length 0 for a default route
 	table    int
 	kind     int // RTN_UNICAST and others
 	protocol int
 	cached   bool // a copy for one destination
-	index    int  // of the interface, 0 for several next hops
+	index    int  // index of the interface, 0 for several next hops
 	metric   int
 	source   netip.Addr // invalid for none
 	via      bool       // through a gateway
@@ -33,15 +33,14 @@ type hop struct {
 	index   int
 }
 
-// routeFilter is which routes the kernel sends. Zero values stand for all.
+// routeFilter selects the routes that the kernel sends. A zero field selects all.
 type routeFilter struct{ table, kind, protocol, index int }
 
-// routes calls each for every route of a table, of one family. The kernel sends
-// what the filter lets through since Linux 4.20, everything before, so each must
-// look again. A table that was never used has no routes. When the kernel calls a
-// dump interrupted, begin is called and the routes come again.
+// routes calls each for every route of one family that the filter selects. Before Linux 4.20, the
+// kernel ignores the filter, so routes filters too. A table that was never used has no routes. If
+// the kernel reports a dump as interrupted, routes calls begin and then each for all routes again.
 //
-// A full routing table of the Internet has a million routes: none is kept.
+// A full routing table of the Internet has a million routes, so routes keeps none of them.
 func (r *reader) routes(ctx context.Context, family int, f routeFilter, begin func(), each func(route)) error {
 	header := nl.RtMsg{RtMsg: unix.RtMsg{Family: uint8(family), Table: uint8(f.table), Type: uint8(f.kind), Protocol: uint8(f.protocol)}}
 	body := header.Serialize()
@@ -59,7 +58,7 @@ func (r *reader) routes(ctx context.Context, family int, f routeFilter, begin fu
 	return err
 }
 
-// fits reports whether a route is one that the kernel was asked for.
+// fits reports whether the filter selects a route.
 func (f routeFilter) fits(v int, r route) bool {
 	return family(r.dst.Addr()) == v && !r.cached && r.table == f.table && (f.kind == 0 || r.kind == f.kind) &&
 		(f.protocol == 0 || r.protocol == f.protocol) && (f.index == 0 || r.index == f.index || r.index == 0)

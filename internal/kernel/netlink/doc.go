@@ -1,4 +1,4 @@
-// Package netlink is the one transport to the kernel's netlink families: sockets, requests,
-// attributes, repeated dumps, and what error numbers mean. Reads go through its
-// Socket. Addresses, links and routes are written with vishvananda/netlink, on its Handle.
+// Package netlink is the only transport to the kernel's netlink families: sockets, requests,
+// attributes, repeated dumps and the translation of error numbers. Reads use its Socket. Changes of
+// addresses, links and routes use vishvananda/netlink, through Handle.
 package netlink

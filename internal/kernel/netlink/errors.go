@@ -9,11 +9,12 @@ import (
 	"github.com/vishvananda/netlink/nl"
 )
 
-// ErrDumpInterrupted says that objects changed during a dump: some can be missing, or be
-// there twice. It is the error of vishvananda/netlink too.
+// ErrDumpInterrupted means that objects changed during a dump: the dump can miss some, or have some
+// twice. vishvananda/netlink returns the same error.
 var ErrDumpInterrupted = nl.ErrDumpInterrupted
 
-// Translate returns what an error number of the kernel means to most requests. vishvananda/netlink reports a missed deadline as EAGAIN.
+// Translate turns an error number of the kernel into an error of the packages fs, context and host,
+// as most requests need it. vishvananda/netlink reports a missed deadline as EAGAIN.
 func Translate(err error) error {
 	var errno syscall.Errno
 	if !errors.As(err, &errno) {

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Handle opens a socket of vishvananda/netlink, whose calls end with the deadline of ctx. That
-// library writes addresses, links and routes: it knows the messages, and its cost counts for
-// nothing in an action that changes something.
+// Handle opens a socket of vishvananda/netlink, whose calls end at the deadline of ctx. This
+// project changes addresses, links and routes with that library, because it has the messages. Its
+// cost does not matter in an action that changes something.
 func Handle(ctx context.Context) (*netlink.Handle, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

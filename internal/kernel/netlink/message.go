@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Request is a message to the kernel: the fixed part of its type, then attributes.
+// Request is a message to the kernel. Body is the fixed part of the message type, then attributes.
 type Request struct {
 	Type, Flags uint16
 	Body        []byte
@@ -20,12 +20,12 @@ func (r Request) append(b []byte, seq uint32) []byte {
 	b = binary.NativeEndian.AppendUint16(b, r.Type)
 	b = binary.NativeEndian.AppendUint16(b, r.Flags|unix.NLM_F_REQUEST)
 	b = binary.NativeEndian.AppendUint32(b, seq)
-	b = binary.NativeEndian.AppendUint32(b, 0) // from this socket
+	b = binary.NativeEndian.AppendUint32(b, 0) // port: the kernel fills in this socket's
 	return pad(append(b, r.Body...))
 }
 
-// AppendAttribute appends an attribute to the body of a request, or to the value of an
-// attribute around it (struct nlattr).
+// AppendAttribute appends an attribute (struct nlattr) to the body of a request, or to the value of
+// an outer attribute.
 func AppendAttribute(b []byte, number int, value []byte) []byte {
 	b = binary.NativeEndian.AppendUint16(b, uint16(unix.SizeofRtAttr+len(value)))
 	b = binary.NativeEndian.AppendUint16(b, uint16(number))
@@ -34,17 +34,18 @@ func AppendAttribute(b []byte, number int, value []byte) []byte {
 
 func pad(b []byte) []byte { return append(b, make([]byte, -len(b)&3)...) }
 
-// ErrMalformed says that attributes of the kernel do not add up.
+// ErrMalformed is the error for attributes whose lengths do not fit the message.
 var ErrMalformed = errors.New("the kernel sent a malformed attribute")
 
-// Attributes holds the values of attributes by their numbers. Larger numbers are left out.
+// Attributes holds the values of attributes by their numbers. Attributes with larger numbers are
+// ignored.
 type Attributes [32][]byte
 
-// typeMask takes the flags off the number of an attribute (include/uapi/linux/netlink.h,
+// typeMask removes the flags from the number of an attribute (include/uapi/linux/netlink.h,
 // NLA_TYPE_MASK).
 const typeMask = 0x3fff
 
-// Parse reads attributes. (nl.ParseRouteAttr panics on lengths that do not add up.)
+// Parse reads attributes. It replaces nl.ParseRouteAttr, which panics on wrong lengths.
 func Parse(data []byte) (found Attributes, err error) {
 	for len(data) >= unix.SizeofRtAttr {
 		length := int(binary.NativeEndian.Uint16(data))
@@ -60,7 +61,7 @@ func Parse(data []byte) (found Attributes, err error) {
 	return found, nil
 }
 
-// Uint32 returns an attribute of 4 bytes, zero where the kernel sent nothing.
+// Uint32 returns an attribute of 4 bytes, or zero if the kernel did not send it.
 func (a *Attributes) Uint32(number int) uint32 {
 	if len(a[number]) < 4 {
 		return 0
@@ -68,7 +69,7 @@ func (a *Attributes) Uint32(number int) uint32 {
 	return binary.NativeEndian.Uint32(a[number])
 }
 
-// Uint16 returns an attribute of 2 bytes, zero where the kernel sent nothing.
+// Uint16 returns an attribute of 2 bytes, or zero if the kernel did not send it.
 func (a *Attributes) Uint16(number int, order binary.ByteOrder) uint16 {
 	if len(a[number]) < 2 {
 		return 0
@@ -76,10 +77,10 @@ func (a *Attributes) Uint16(number int, order binary.ByteOrder) uint16 {
 	return order.Uint16(a[number])
 }
 
-// Text returns an attribute that is a text, empty where the kernel sent nothing.
+// Text returns a text attribute, or an empty text if the kernel did not send it.
 func (a *Attributes) Text(number int) string { return unix.ByteSliceToString(a[number]) }
 
-// errno is the error that an acknowledgement or the end of a dump carries.
+// errno returns the error in an acknowledgement or at the end of a dump.
 func errno(m syscall.NetlinkMessage) error {
 	if m.Header.Type != unix.NLMSG_ERROR && m.Header.Type != unix.NLMSG_DONE || len(m.Data) < 4 {
 		return nil

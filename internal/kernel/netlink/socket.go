@@ -12,18 +12,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// datagram is the most that the kernel sends at once in a dump (net/netlink/af_netlink.c,
+// datagram is the largest datagram that the kernel sends in a dump (net/netlink/af_netlink.c,
 // netlink_recvmsg, max_recvmsg_len).
 const datagram = 32 << 10
 
-// waitStep is how often a wait for the kernel reads its context. The kernel answers
-// before a request returns, so only a lost answer is waited for.
+// waitStep is how often a wait for the kernel checks its context. The kernel replies
+// before a request returns, so a wait only occurs if a reply was lost.
 const waitStep = 20 * time.Millisecond
 
-// Socket is a netlink socket to the kernel. One goroutine uses it at a time. It stays out of
-// Go's poller, so that the end of a context ends a wait.
+// Socket is a netlink socket to the kernel. One goroutine can use it at a time. It does not use
+// Go's poller, so that a wait ends with its context.
 type Socket struct {
-	// Broken says that an answer was missed or can still come: close the socket.
+	// Broken means that a reply was lost or can still arrive. The caller must close the socket.
 	Broken bool
 
 	fd     int
@@ -31,8 +31,8 @@ type Socket struct {
 	buffer []byte
 }
 
-// Dial opens a socket for a protocol of netlink(7) in the network namespace of the calling
-// thread. A connected socket takes messages from the kernel alone.
+// Dial opens a socket for a protocol of netlink(7) in the network namespace of the calling thread.
+// The socket is connected, so it receives only messages from the kernel.
 func Dial(protocol int) (*Socket, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
 	if err != nil {
@@ -45,22 +45,22 @@ func Dial(protocol int) (*Socket, error) {
 	return New(fd), nil
 }
 
-// New returns a Socket on a descriptor that does not block and whose reads return one
-// datagram each.
+// New returns a Socket on a non-blocking descriptor. Each read of the descriptor must return one
+// datagram.
 func New(fd int) *Socket { return &Socket{fd: fd, buffer: make([]byte, datagram)} }
 
 // Close closes the descriptor.
 func (s *Socket) Close() { _ = unix.Close(s.fd) }
 
-// Strict makes the kernel obey the filters of a dump (Linux 4.20). An older kernel sends
-// everything, so a reader of a dump filters too.
+// Strict makes the kernel apply the filters of a dump (Linux 4.20). An older kernel sends every
+// object, so the reader of a dump must filter too.
 func (s *Socket) Strict() {
 	_ = unix.SetsockoptInt(s.fd, unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
 }
 
-// Query sends a request and calls each with the body of every answer, which is valid until
-// each returns. Errors: the kernel's syscall.Errno, the one of ctx, and for a dump that the
-// kernel calls interrupted nl.ErrDumpInterrupted.
+// Query sends a request and calls each with the body of every reply. The body is valid until each
+// returns. Errors: the kernel's syscall.Errno, the error of ctx, and nl.ErrDumpInterrupted for a
+// dump that the kernel reports as interrupted.
 func (s *Socket) Query(ctx context.Context, request Request, each func(body []byte)) error {
 	interrupted := false
 	err := s.exchange(ctx, []Request{request}, func(m syscall.NetlinkMessage) (done bool, err error) {
@@ -77,8 +77,8 @@ func (s *Socket) Query(ctx context.Context, request Request, each func(body []by
 	return err
 }
 
-// Dump queries until the kernel does not call the dump interrupted. begin is called before
-// each attempt: the objects come again.
+// Dump repeats Query until the kernel does not report the dump as interrupted. It calls begin
+// before each attempt, and then each for all objects again.
 func (s *Socket) Dump(ctx context.Context, request Request, begin func(), each func(body []byte)) error {
 	request.Flags |= unix.NLM_F_DUMP
 	return Whole(ctx, func() error {
@@ -87,8 +87,8 @@ func (s *Socket) Dump(ctx context.Context, request Request, begin func(), each f
 	})
 }
 
-// Execute sends requests for changes in one datagram, and returns how many succeeded before
-// the first that did not, with its error. The kernel goes through all of them, in order, and
+// Execute sends requests for changes in one datagram. It returns how many succeeded before the
+// first that failed, and the error of that one. The kernel executes all of them in order and
 // acknowledges each (net/netlink/af_netlink.c, netlink_rcv_skb).
 func (s *Socket) Execute(ctx context.Context, requests ...Request) (done int, err error) {
 	for i := range requests {
@@ -109,13 +109,13 @@ func (s *Socket) Execute(ctx context.Context, requests ...Request) (done int, er
 	return done, cmp.Or(refused, err)
 }
 
-// Join subscribes to a group of messages that the kernel sends on its own.
+// Join subscribes to a multicast group of messages about changes.
 func (s *Socket) Join(group int) error {
 	return os.NewSyscallError("setsockopt NETLINK_ADD_MEMBERSHIP", unix.SetsockoptInt(s.fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, group))
 }
 
-// Listen waits for the next messages to a group, and calls each with their bodies. The error
-// unix.ENOBUFS says that messages were lost because they were not read in time.
+// Listen waits for the next messages to a group and calls each with their bodies. The error
+// unix.ENOBUFS means that the kernel dropped messages because they were not read in time.
 func (s *Socket) Listen(ctx context.Context, each func(body []byte)) error {
 	messages, err := s.receive(ctx)
 	for _, m := range messages {
@@ -124,8 +124,8 @@ func (s *Socket) Listen(ctx context.Context, each func(body []byte)) error {
 	return err
 }
 
-// exchange sends requests and calls each with the answers to them, until it is done. Answers
-// to older requests are left out.
+// exchange sends requests and calls each with the replies, until each is done. It ignores replies
+// to older requests.
 func (s *Socket) exchange(ctx context.Context, requests []Request, each func(syscall.NetlinkMessage) (done bool, err error)) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -178,7 +178,7 @@ func (s *Socket) receive(ctx context.Context) ([]syscall.NetlinkMessage, error) 
 	}
 }
 
-// wait returns when there can be something to read, and with the error of ctx when that ends.
+// wait returns nil when the socket may be readable, and the error of ctx when ctx ends.
 func (s *Socket) wait(ctx context.Context) error {
 	step := waitStep
 	if deadline, limited := ctx.Deadline(); limited {

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pair returns a Socket, and the descriptor of what plays the kernel.
+// pair returns a Socket, and the descriptor of the other end, which plays the kernel.
 func pair(t *testing.T) (*Socket, int) {
 	t.Helper()
 	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
@@ -27,7 +27,7 @@ func pair(t *testing.T) (*Socket, int) {
 	return s, ends[1]
 }
 
-// message is a netlink message that answers a request.
+// message returns a netlink message that replies to a request.
 func message(seq uint32, kind, flags uint16, body ...byte) []byte {
 	b := Request{Type: kind, Flags: flags, Body: body}.append(nil, seq)
 	binary.NativeEndian.PutUint16(b[6:], flags)

@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// pauses between two attempts at a dump: the first and the longest.
+// The first and the longest pause between two attempts at a dump.
 const (
 	firstPause   = time.Millisecond
 	longestPause = 50 * time.Millisecond
 )
 
-// dumpLimit bounds the attempts at a dump for a context without a deadline.
+// dumpLimit limits the time of all attempts at a dump if the context has no deadline.
 const dumpLimit = 20 * time.Second
 
-// Whole calls dump until the kernel does not call the dump interrupted, with a
-// pause that grows, until ctx ends. A dump is interrupted when the objects change
-// between two datagrams of it; some can be missing then, or be there twice (Linux,
-// include/net/netlink.h, nl_dump_check_consistent). dump must begin again each time.
+// Whole calls dump until the kernel does not report the dump as interrupted, or until ctx ends. The
+// pause between two calls grows. A dump is interrupted if the objects change between two of its
+// datagrams: it can then miss objects, or have some twice (include/net/netlink.h,
+// nl_dump_check_consistent). dump must drop earlier results at each call.
 func Whole(ctx context.Context, dump func() error) error {
 	if _, limited := ctx.Deadline(); !limited {
 		var cancel context.CancelFunc
@@ -44,7 +44,7 @@ func Whole(ctx context.Context, dump func() error) error {
 	}
 }
 
-// wait returns after a pause, and with the error of ctx when that ends.
+// wait returns nil after a pause, or the error of ctx if ctx ends first.
 func wait(ctx context.Context, pause time.Duration) error {
 	end := time.NewTimer(pause)
 	defer end.Stop()

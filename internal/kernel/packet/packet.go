@@ -1,5 +1,5 @@
-// Package packet encodes and decodes the packets that tell or query where an
-// address is: ARP, IPv6 neighbour discovery, and ICMP echo. It opens no socket.
+// Package packet encodes and decodes the packets that announce an address or query for it: ARP,
+// IPv6 neighbour discovery and ICMP echo. It opens no socket.
 package packet
 
 import (
@@ -18,8 +18,8 @@ const (
 	ARPReply   = 2
 )
 
-// ARP is an ARP packet for IPv4 over Ethernet. An invalid or unspecified Sender is
-// that of a probe (RFC 5227 section 1.1). A nil TargetMAC is all zeros.
+// ARP is an ARP packet for IPv4 over Ethernet. An invalid or unspecified Sender makes the packet a
+// probe (RFC 5227 section 1.1). A nil TargetMAC is encoded as zeros.
 type ARP struct {
 	Operation byte
 	SenderMAC net.HardwareAddr
@@ -28,7 +28,7 @@ type ARP struct {
 	Target    netip.Addr
 }
 
-// arpStart is hardware type, protocol type and the lengths of both addresses.
+// arpStart holds the hardware type, the protocol type and the lengths of both addresses.
 var arpStart = []byte{0, 1, 0x08, 0x00, 6, 4, 0}
 
 // arpLength is the length of an ARP packet in bytes.
@@ -79,7 +79,7 @@ func Ethernet(to, from net.HardwareAddr, kind uint16, payload []byte) []byte {
 	return append(binary.BigEndian.AppendUint16(p, kind), payload...)
 }
 
-// Payload returns what a frame of a kind carries, nil for a frame of another kind.
+// Payload returns the payload of a frame, or nil if the frame has another Ethernet type than kind.
 func Payload(frame []byte, kind uint16) []byte {
 	if len(frame) < EthernetHeader || binary.BigEndian.Uint16(frame[12:]) != kind {
 		return nil
@@ -101,8 +101,8 @@ const (
 )
 
 // Advertisement returns an unsolicited neighbour advertisement with the override
-// flag (RFC 4861 section 4.4). Its checksum is zero; the kernel fills it in on a
-// raw socket (RFC 3542 section 3.1).
+// flag (RFC 4861 section 4.4). The checksum is zero; on a raw socket, the kernel fills it in (RFC
+// 3542 section 3.1).
 func Advertisement(ip netip.Addr, mac net.HardwareAddr) []byte {
 	const override = 0x20
 	p := append([]byte{neighbourAdvertisement, 0, 0, 0, override, 0, 0, 0}, ip.AsSlice()...)
@@ -112,12 +112,12 @@ func Advertisement(ip netip.Addr, mac net.HardwareAddr) []byte {
 // ipv6Header is the length of an IPv6 header without extensions, in bytes.
 const ipv6Header = 40
 
-// icmpv6 is the number of the protocol.
+// icmpv6 is the protocol number of ICMPv6.
 const icmpv6 = 58
 
 // Solicitation returns a neighbour solicitation for ip (RFC 4861 section 4.3) from
-// an address and link-layer address, with its IPv6 header and checksum. mac is the
-// multicast link-layer address that the frame goes to.
+// an address and link-layer address, with its IPv6 header and checksum. mac is the multicast
+// link-layer address of the frame's receivers.
 func Solicitation(ip, from netip.Addr, fromMAC net.HardwareAddr) (p []byte, mac net.HardwareAddr) {
 	target, source := ip.As16(), from.As16()
 	group := netip.MustParseAddr("ff02::1:ff00:0").As16()
@@ -133,7 +133,7 @@ func Solicitation(ip, from netip.Addr, fromMAC net.HardwareAddr) (p []byte, mac 
 	return append(p, message...), net.HardwareAddr{0x33, 0x33, 0xff, target[13], target[14], target[15]}
 }
 
-// pseudoHeader is what the checksum of ICMPv6 covers besides the message (RFC
+// pseudoHeader returns the bytes that the checksum of ICMPv6 covers in addition to the message (RFC
 // 8200 section 8.1).
 func pseudoHeader(from, to [16]byte, length int) []byte {
 	p := append(append([]byte{}, from[:]...), to[:]...)
@@ -141,8 +141,7 @@ func pseudoHeader(from, to [16]byte, length int) []byte {
 	return append(p, 0, 0, 0, icmpv6)
 }
 
-// Advertised returns the address that a neighbour advertisement is about. p has an
-// IPv6 header.
+// Advertised returns the target address of a neighbour advertisement. p starts with an IPv6 header.
 func Advertised(p []byte) (netip.Addr, bool) {
 	const target = ipv6Header + 8
 	if len(p) < target+16 || p[6] != icmpv6 || p[ipv6Header] != neighbourAdvertisement {

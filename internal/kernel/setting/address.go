@@ -8,9 +8,9 @@ import (
 	"lvs-agents/internal/host"
 )
 
-// entry is the address as one of this host only: the same address with another prefix
-// length is another setting. No neighbour queries an IPv6 one, so there is nothing to
-// detect, and it is not a source of the host's connections.
+// entry returns the address with the prefix length of a single host. The same address with another
+// prefix length is another setting. For IPv6, the address has no duplicate address detection,
+// because no neighbour queries it. It is deprecated, so that it is not a source of connections.
 func entry(s host.Setting) host.Address {
 	a := host.Address{Prefix: netip.PrefixFrom(s.IP, s.IP.BitLen()), NIC: s.NIC}
 	if s.IP.Is6() {
@@ -21,7 +21,7 @@ func entry(s host.Setting) host.Address {
 	return a
 }
 
-// tentative is the value of an IPv6 address that the kernel does not use yet.
+// tentative is the value of an IPv6 address whose duplicate address detection has not finished.
 const tentative = "tentative"
 
 func (k Kernel) address(ctx context.Context, s host.Setting) (string, error) {
@@ -53,7 +53,7 @@ func (k Kernel) setAddress(ctx context.Context, s host.Setting, on bool) error {
 	return err
 }
 
-// linkUp is Gone for an interface that does not exist.
+// linkUp returns Gone for an interface that does not exist.
 func (k Kernel) linkUp(ctx context.Context, s host.Setting) (string, error) {
 	state, err := k.Interface(ctx, s.NIC)
 	if errors.Is(err, host.ErrNotInstalled) {
@@ -70,7 +70,7 @@ func (k Kernel) setLink(ctx context.Context, s host.Setting, on bool) error {
 	return k.change(ctx, op)
 }
 
-// change makes a change. Set names the command in the error, so that Apply's is dropped.
+// change makes a change. Set names the command in the error, so change removes Apply's prefix.
 func (k Kernel) change(ctx context.Context, op host.AddressOp) error {
 	_, err := k.Apply(ctx, []host.AddressOp{op})
 	return errors.Unwrap(err)

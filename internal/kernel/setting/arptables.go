@@ -13,9 +13,9 @@ import (
 	"lvs-agents/internal/host"
 )
 
-// arptables runs one of the programs. The kernel's interface replaces whole
-// tables, and the two kinds of arptables do not see each other's rules, so the
-// administrator's own program it is.
+// arptables runs one of the arptables programs. The kernel's own interface can only replace whole
+// tables. The two kinds of arptables do not see each other's rules, so the agent must use the same
+// program as the operator.
 func arptables(ctx context.Context, program string, args ...string) (string, error) {
 	file, err := exec.LookPath(program)
 	if err != nil {
@@ -35,8 +35,8 @@ func arptables(ctx context.Context, program string, args ...string) (string, err
 	return text, nil
 }
 
-// ARPTables returns the first program that works on this kernel: some kernels
-// have only the old interface, some only nftables.
+// ARPTables returns the first program that works on this kernel. Some kernels have only the legacy
+// interface, and some only nftables.
 func (Kernel) ARPTables(ctx context.Context) (string, error) {
 	var errs []error
 	for _, program := range host.ARPTablesPrograms {
@@ -49,8 +49,8 @@ func (Kernel) ARPTables(ctx context.Context) (string, error) {
 	return "", host.NotInstalled("no arptables works here (%v)", errors.Join(errs...))
 }
 
-// works asks the kernel itself about nftables, for whose lack arptables 1.8
-// lists no rules and no error.
+// works returns nil if a program works on this kernel. Without nftables in the kernel, arptables
+// 1.8 lists no rules and reports no error, so works queries the kernel for nftables too.
 func works(ctx context.Context, program string) error {
 	version, err := arptables(ctx, program, "--version")
 	if err == nil && strings.Contains(version, "nf_tables") {
@@ -76,8 +76,8 @@ func arpRule(ctx context.Context, s host.Setting) (string, error) {
 	return host.Off, nil
 }
 
-// sameRule compares options without regard to their order, which arptables
-// changes when it prints.
+// sameRule compares options and ignores their order, because arptables prints them in another
+// order.
 func sameRule(printed, ours []string) bool {
 	pairs := func(words []string) map[string]string {
 		m := map[string]string{}

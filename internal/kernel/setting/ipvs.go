@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Balances tells whether this host's IPVS table has a service at the address.
+// Balances reports whether this host's IPVS table has a service at the address.
 func (Kernel) Balances(ip netip.Addr) bool {
 	for words := range tableLines() {
 		if len(words) > 1 && isProtocol(words[0]) && serviceAddress(words[1]) == ip {
@@ -29,8 +29,7 @@ func (Kernel) Directs() bool {
 	return false
 }
 
-// Masqueraded returns the real servers to which this host forwards by address
-// translation.
+// Masqueraded returns the real servers that this host reaches with masquerading.
 func (Kernel) Masqueraded() (list []netip.Addr) {
 	for words := range tableLines() {
 		if len(words) > 2 && words[0] == "->" && words[2] == "Masq" {
@@ -40,8 +39,8 @@ func (Kernel) Masqueraded() (list []netip.Addr) {
 	return list
 }
 
-// tableLines goes through the words of each line of /proc/net/ip_vs, where an IPv4 address
-// is in hexadecimal and an IPv6 one in brackets. Reading it loads no module.
+// tableLines yields the words of each line of /proc/net/ip_vs. IPv4 addresses are hexadecimal
+// there, and IPv6 addresses are in brackets. A read of this file loads no module.
 func tableLines() iter.Seq[[]string] {
 	return func(yield func([]string) bool) {
 		file, err := os.Open("/proc/thread-self/net/ip_vs")
@@ -60,7 +59,7 @@ func tableLines() iter.Seq[[]string] {
 
 func isProtocol(word string) bool { return word == "TCP" || word == "UDP" || word == "SCTP" }
 
-// serviceAddress reads C000020A:0050 and [2001:0db8:…]:0050.
+// serviceAddress parses C000020A:0050 and [2001:0db8:…]:0050.
 func serviceAddress(text string) netip.Addr {
 	host, _, _ := strings.Cut(strings.TrimPrefix(text, "["), "]")
 	if ip, err := netip.ParseAddr(host); err == nil {

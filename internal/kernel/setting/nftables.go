@@ -18,14 +18,14 @@ const (
 	targetIP = 24
 )
 
-// hooks are the chains of a table. NF_ARP_IN and NF_ARP_OUT
-// (linux/netfilter_arp.h) are numbers of their own.
+// hooks are the chains of a table. The numbers are NF_ARP_IN and NF_ARP_OUT
+// (linux/netfilter_arp.h), which differ from the numbers of other families.
 var hooks = []struct {
 	name   string
 	number nftables.ChainHook
 }{{"input", 0}, {"output", 1}}
 
-// incomplete is the value of a table that lacks rules of ours.
+// incomplete is the value of a table that lacks a rule of this setting.
 const incomplete = "incomplete"
 
 // nft opens a connection and returns the tables of family arp.
@@ -38,8 +38,7 @@ func nft() (*nftables.Conn, []*nftables.Table, error) {
 	return conn, tables, lacking(err)
 }
 
-// lacking translates what a kernel without nftables, or without its family arp,
-// answers.
+// lacking translates the errors of a kernel without nftables or without its family arp.
 func lacking(err error) error {
 	for _, errno := range []error{unix.EINVAL, unix.EOPNOTSUPP, unix.EAFNOSUPPORT, unix.EPROTONOSUPPORT} {
 		if errors.Is(err, errno) {
@@ -49,8 +48,9 @@ func lacking(err error) error {
 	return err
 }
 
-// haveNFT finds out by making a table and deleting it in one transaction, which
-// leaves nothing: listing the tables of a family that is missing is no error.
+// haveNFT returns an error if the kernel has no nftables for ARP. It creates and deletes a table in
+// one transaction, which changes nothing. A list of tables is not a test: it succeeds even if the
+// family is missing.
 func haveNFT() error {
 	conn, _, err := nft()
 	if err != nil {
@@ -61,7 +61,8 @@ func haveNFT() error {
 	return lacking(conn.Flush())
 }
 
-// table tells whether the table for an address is there with all of its rules.
+// table returns host.On if the table for an address exists with all of its rules. It returns
+// incomplete if a rule is missing, and host.Off if the table does not exist.
 func table(s host.Setting) (string, error) {
 	conn, tables, err := nft()
 	if err != nil {
@@ -85,7 +86,7 @@ func table(s host.Setting) (string, error) {
 	return host.Off, nil
 }
 
-// same compares what the kernel keeps of the expressions: immediate values,
+// same compares the parts of expressions that the kernel returns unchanged: immediate values,
 // comparisons and the verdict.
 func same(have, want []expr.Any) bool {
 	if len(have) != len(want) {
@@ -137,8 +138,8 @@ func setTable(s host.Setting, on bool) error {
 	return lacking(conn.Flush())
 }
 
-// rule is the rule of a chain: requests for the address are not heard, and what
-// would be said of it is said of the host's own address.
+// rule returns the rule of a chain. The input rule drops ARP requests for the address. The output
+// rule replaces the address as the sender of ARP packets with the host's own address.
 func rule(chain string, s host.Setting) []expr.Any {
 	offset, end := uint32(targetIP), []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}}
 	if chain == "output" {

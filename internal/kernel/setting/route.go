@@ -11,8 +11,9 @@ import (
 	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
-// metric is the metric of the default route through a gateway. An IPv4 one comes before
-// others of its metric, an IPv6 one has a low metric: so the others stay.
+// metric returns the metric of the default route through a gateway. The IPv4 route is put before
+// other routes with the same metric. The IPv6 route has a low metric. Either way, the other default
+// routes stay in the table.
 func metric(gateway netip.Addr) int {
 	if gateway.Is6() {
 		return host.RouteMetric6

@@ -1,6 +1,5 @@
-// Package setting reads and changes what makes a host a real server: sysctls,
-// addresses, links, default routes and ARP rules, in the network namespace that
-// the calling thread is in.
+// Package setting reads and changes the settings that make a host a real server: sysctls,
+// addresses, links, default routes and ARP rules, in the network namespace of the calling thread.
 package setting
 
 import (
@@ -17,22 +16,22 @@ import (
 	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
-// Kernel is the settings of this host, and through Links its addresses. It keeps nothing
-// between two calls. All calls end with their context's deadline.
+// Kernel reads and changes the settings of this host, and its addresses through Links. It keeps no
+// state between two calls. All calls end at the deadline of their context.
 type Kernel struct{ *Links }
 
-// Links is the interfaces and addresses of this host.
+// Links reads and changes the interfaces and addresses of this host.
 type Links = link.Kernel
 
-// New returns a Kernel that changes addresses under a lock in lockDir, and opens nothing.
+// New returns a Kernel that changes addresses under a lock in lockDir. It opens nothing.
 func New(lockDir string) Kernel { return Kernel{link.New(lockDir)} }
 
-// Gone is the value of a setting whose place does not exist: the sysctls of an
-// interface that was removed, for example.
+// Gone is the value of a setting that cannot exist, for example the sysctls of an interface that
+// was removed.
 const Gone = ""
 
-// Get returns the value of a setting, Gone if its place does not exist. A program
-// or subsystem that is missing is an host.ErrNotInstalled.
+// Get returns the value of a setting, or Gone. The error is a host.ErrNotInstalled if a program or
+// a subsystem of the kernel is missing.
 func (k Kernel) Get(ctx context.Context, s host.Setting) (string, error) {
 	value, err := k.get(ctx, s)
 	if err != nil {
@@ -59,8 +58,8 @@ func (k Kernel) get(ctx context.Context, s host.Setting) (string, error) {
 	return "", fmt.Errorf("unknown kind of setting %q", s.Kind)
 }
 
-// Set gives a setting a value; the error starts with the command that would do
-// the same. Doing what was done already may fail.
+// Set gives a setting a value. The error starts with the command that would do the same. Set can
+// fail if the setting already has the value.
 func (k Kernel) Set(ctx context.Context, s host.Setting, value string) error {
 	if err := k.set(ctx, s, value); err != nil {
 		return fmt.Errorf("%s: %w", s.Command(value), knetlink.Translate(err))

@@ -12,8 +12,8 @@ import (
 	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
-// tunnels are the devices that take every packet of their kind. They come with
-// their module and cannot be removed.
+// tunnels are the fallback devices of the kernel's tunnel modules. A fallback device receives every
+// tunnelled packet that no other device takes. The module creates it, and it cannot be removed.
 var tunnels = map[string]struct {
 	link   netlink.Link
 	module string
@@ -22,9 +22,8 @@ var tunnels = map[string]struct {
 	"ip6tnl0": {&netlink.Ip6tnl{LinkAttrs: netlink.LinkAttrs{Name: "ip6tnl0"}}, "ip6_tunnel"},
 }
 
-// Prepare returns nil if the interface exists and has no neighbours that would
-// query its addresses. The kernel loads the module of tunl0 or ip6tnl0 for
-// that, which is not undone.
+// Prepare returns nil if the interface exists and has no neighbours that would query its addresses.
+// For tunl0 and ip6tnl0 it makes the kernel load the module. The module stays loaded.
 func (k Kernel) Prepare(ctx context.Context, nic string) error {
 	state, err := k.Interface(ctx, nic)
 	tunnel, known := tunnels[nic]
@@ -34,8 +33,8 @@ func (k Kernel) Prepare(ctx context.Context, nic string) error {
 	case !errors.Is(err, host.ErrNotInstalled) || !known:
 		return err
 	}
-	// Adding a device of the kind loads the module, and the device is there before
-	// the kernel would make ours (net/core/rtnetlink.c, __rtnl_newlink).
+	// This request makes the kernel load the module. The module creates the device before the kernel
+	// handles the request (net/core/rtnetlink.c, __rtnl_newlink), so the result can be EEXIST.
 	err = knetlink.With(ctx, func(h *netlink.Handle) error { return h.LinkAdd(tunnel.link) })
 	if err != nil && !errors.Is(err, unix.EEXIST) {
 		return host.NotInstalled("interface %s does not exist (%v); modprobe %s", nic, err, tunnel.module)

@@ -11,16 +11,16 @@ import (
 	"lvs-agents/internal/kernel/packet"
 )
 
-// networkOrder is how the kernel wants protocol numbers of packet sockets.
+// networkOrder converts a protocol number to network byte order, for packet sockets.
 func networkOrder(v uint16) uint16 {
 	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, v))
 }
 
-// filtered is how many bytes of the askers' addresses are the same.
+// filtered is the number of leading bytes that the askers' addresses have in common.
 const filtered = 4
 
-// onlyToAskers lets a socket hear nothing but what is sent to link-layer
-// addresses that start as the askers' do.
+// onlyToAskers lets a socket receive only packets to link-layer addresses that start like the
+// askers' addresses.
 func onlyToAskers(fd int) error {
 	program := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0},
@@ -32,8 +32,8 @@ func onlyToAskers(fd int) error {
 		&unix.SockFprog{Len: uint16(len(program)), Filter: unsafe.SliceData(program)})
 }
 
-// question queries who has an address. For IPv4 it is an ARP probe (RFC 5227
-// section 1.1), whose sender has no address, so that no receiver learns from it.
+// question returns a query for an address. For IPv4 it is an ARP probe (RFC 5227 section 1.1). Its
+// sender address is empty, so that no receiver learns an address from it.
 func question(ip netip.Addr, who net.HardwareAddr) []byte {
 	if ip.Is6() {
 		p, to := packet.Solicitation(ip, linkLocal(who), who)
@@ -43,7 +43,7 @@ func question(ip netip.Addr, who net.HardwareAddr) []byte {
 	return packet.Ethernet(packet.Broadcast, who, unix.ETH_P_ARP, probe.Encode())
 }
 
-// answered is the address that a reply or neighbour advertisement is about.
+// answered returns the address in an ARP reply or neighbour advertisement.
 func answered(frame []byte) (netip.Addr, bool) {
 	if arp, ok := packet.DecodeARP(packet.Payload(frame, unix.ETH_P_ARP)); ok {
 		return arp.Sender, arp.Operation == packet.ARPReply
@@ -51,7 +51,7 @@ func answered(frame []byte) (netip.Addr, bool) {
 	return packet.Advertised(packet.Payload(frame, unix.ETH_P_IPV6))
 }
 
-// asked is the address from which a host queries another one with ARP.
+// asked returns the address of the sender of an ARP request.
 func asked(frame []byte) (netip.Addr, bool) {
 	arp, ok := packet.DecodeARP(packet.Payload(frame, unix.ETH_P_ARP))
 	return arp.Sender, ok && arp.Operation == packet.ARPRequest

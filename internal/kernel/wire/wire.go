@@ -1,11 +1,11 @@
-// Package wire sends packets to this host as a neighbour would, and sees what
-// the host says: which addresses it answers for, and which it announces.
+// Package wire sends packets to this host as a neighbour would. It reports the addresses that the
+// host replies for, and the addresses that the host announces.
 //
-// The packets come out of a cable whose far end is in a network namespace of its
-// own. What comes in at the near end is handed to a network interface as if it
-// had been received there (tc, mirred ingress redirect): so its settings and
-// rules count, and no other host sees the questions. Namespace and cable end
-// with the process, also with one that is killed.
+// The packets come from a cable (a veth pair) whose far end is in a separate network namespace. The
+// kernel redirects packets from the near end to a network interface, as if that interface had
+// received them (tc, mirred ingress redirect). So the settings and rules of that interface apply,
+// and no other host receives the queries. Namespace and cable end with the process, even if it is
+// killed.
 package wire
 
 import (
@@ -32,9 +32,9 @@ import (
 // Kernel probes this host, in the network namespace of the calling thread.
 type Kernel struct{}
 
-// Probe asks on every interface with neighbours for the addresses, and lets the
-// host send something from each IPv4 one. It returns what the host answered and
-// announced, and the interfaces.
+// Probe sends queries for the addresses to every interface with neighbours, and makes the host send
+// a datagram from each IPv4 address. It returns the addresses that the host replied for and
+// announced, each with its interface.
 func (Kernel) Probe(ctx context.Context, ips []netip.Addr) (host.Heard, error) {
 	heard := host.Heard{}
 	links, err := interfaces(ctx)
@@ -59,15 +59,15 @@ func interfaces(ctx context.Context) ([]netlink.LinkAttrs, error) {
 	}), err
 }
 
-// cable is a virtual Ethernet cable into a namespace of its own.
+// cable is a veth pair whose far end is in a separate network namespace.
 type cable struct {
 	handle *netlink.Handle
 	near   netlink.Link
 	far    int // packet socket at the far end
 }
 
-// carrier waits until an end carries packets: the kernel switches it on some time
-// after both ends are up, and drops what is sent before.
+// carrier waits until an end of a cable has a carrier. The kernel reports the carrier some time
+// after both ends are up, and drops packets that are sent earlier.
 func carrier(ctx context.Context, h *netlink.Handle, name string) error {
 	again := time.NewTicker(time.Millisecond)
 	defer again.Stop()
@@ -84,7 +84,7 @@ func carrier(ctx context.Context, h *netlink.Handle, name string) error {
 	}
 }
 
-// plug makes a cable. The namespace lives as long as the socket in it.
+// plug creates a cable. The namespace exists as long as the socket in it.
 func plug(ctx context.Context) (*cable, error) {
 	h, err := knetlink.Handle(ctx)
 	if err != nil {
@@ -103,7 +103,7 @@ func plug(ctx context.Context) (*cable, error) {
 		return nil, fmt.Errorf("ip link add %s type veth: %w", name, err)
 	}
 	c := &cable{handle: h, near: veth, far: -1}
-	_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/disable_ipv6", []byte("1"), 0) // where IPv6 is, it need not be here
+	_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/disable_ipv6", []byte("1"), 0) // the cable needs no IPv6; the kernel may have none
 	if c.near, err = h.LinkByName(name); err == nil {
 		err = h.LinkSetUp(c.near)
 	}
@@ -128,8 +128,8 @@ func (c *cable) unplug() {
 	c.handle.Close()
 }
 
-// emptyNamespace makes a network namespace. open, to be called once, opens a
-// packet socket on its interface far.
+// emptyNamespace creates a network namespace. The returned function opens a packet socket on the
+// interface far in the namespace; it must be called at most once.
 func emptyNamespace() (*os.File, func(context.Context) (int, error), error) {
 	type result struct {
 		file *os.File
@@ -138,7 +138,7 @@ func emptyNamespace() (*os.File, func(context.Context) (int, error), error) {
 	}
 	made, opened, goOn := make(chan result), make(chan result), make(chan context.Context)
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		runtime.LockOSThread() // never unlocked, so the thread ends with the goroutine
 		err := unix.Unshare(unix.CLONE_NEWNET)
 		var file *os.File
 		if err == nil {
@@ -171,7 +171,7 @@ func openFar(ctx context.Context) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	_ = os.WriteFile("/proc/sys/net/ipv6/conf/far/disable_ipv6", []byte("1"), 0) // it need not say anything
+	_ = os.WriteFile("/proc/sys/net/ipv6/conf/far/disable_ipv6", []byte("1"), 0) // the far end must not send packets
 	if err := h.LinkSetUp(far); err != nil {
 		return -1, err
 	}
@@ -181,9 +181,9 @@ func openFar(ctx context.Context) (int, error) {
 	return packetSocket(far.Attrs().Index)
 }
 
-// packetSocket sees everything that an interface receives and sends.
+// packetSocket opens a socket that gets every packet that an interface receives or sends.
 func packetSocket(index int) (int, error) {
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0) // nothing before bind
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0) // receives no packets before bind
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
 	}
@@ -194,7 +194,8 @@ func packetSocket(index int) (int, error) {
 	return fd, nil
 }
 
-// redirect hands what comes in at the near end to an interface as received.
+// redirect makes the kernel hand packets from the near end to an interface, as if that interface
+// had received them.
 func (c *cable) redirect(to netlink.LinkAttrs) error {
 	index := c.near.Attrs().Index
 	ingress := netlink.MakeHandle(0xffff, 0)
@@ -301,10 +302,10 @@ func (c *cable) query(ctx context.Context, ear int, ips []netip.Addr, who net.Ha
 		}
 		err := listen(ctx, ear, interval, func(packet []byte) bool {
 			ip, ok := answered(packet)
-			if !ok || !bytes.HasPrefix(packet, asker[:filtered]) { // heard before the filter was there
+			if !ok || !bytes.HasPrefix(packet, asker[:filtered]) { // received before the filter was set
 				return false
 			}
-			// An ARP rule may put another sender into an answer, which nobody learns from.
+			// An ARP rule can put another sender into a reply; no neighbour learns the address from it.
 			answer = bytes.HasPrefix(packet, who)
 			if !answer && note != nil {
 				note(ip)
@@ -318,14 +319,14 @@ func (c *cable) query(ctx context.Context, ear int, ips []netip.Addr, who net.Ha
 	return answer, nil
 }
 
-// forget removes what the host has learnt of the askers.
+// forget deletes the neighbour entries of the askers from this host.
 func (c *cable) forget(nic netlink.LinkAttrs) {
 	for _, who := range []net.HardwareAddr{asker, opener, controller} {
 		_ = c.handle.NeighDel(&netlink.Neigh{LinkIndex: nic.Index, Family: netlink.FAMILY_V6, IP: linkLocal(who).AsSlice()})
 	}
 }
 
-// listen reads packets until enough is heard or the time is over.
+// listen reads packets until enough returns true or wait has passed.
 func listen(ctx context.Context, fd int, wait time.Duration, enough func([]byte) bool) error {
 	until := time.Now().Add(wait) //nolint:forbidigo // packets take real time
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(until) {
@@ -354,16 +355,16 @@ func listen(ctx context.Context, fd int, wait time.Duration, enough func([]byte)
 	}
 }
 
-// A network for tests (RFC 2544): the near end gets an address of it and no
-// route, nobody has the other.
+// Two addresses of a network for tests (RFC 2544). The near end gets the first one, without a
+// route. No host has the second one.
 var (
 	here    = netip.MustParseAddr("198.18.255.253")
 	nowhere = netip.MustParseAddr("198.18.255.254")
 )
 
-// announcements lets the host send something from each address to somebody at
-// the far end, whom it has to look for with ARP. The near end gets arp_announce of
-// the interface for that.
+// announcements makes the host send a datagram from each address to a host at the far end. The
+// kernel must query for that host with ARP first. The near end has the same arp_announce as the
+// interface.
 func announcements(ctx context.Context, c *cable, nic netlink.LinkAttrs, ips []netip.Addr, heard *host.Heard) error {
 	const conf = "/proc/sys/net/ipv4/conf/"
 	value, err := os.ReadFile(conf + nic.Name + "/arp_announce")
@@ -395,14 +396,14 @@ func announcements(ctx context.Context, c *cable, nic netlink.LinkAttrs, ips []n
 		if err != nil {
 			return err
 		}
-		// The next one has to ask again.
+		// The kernel must send a new query for the next address.
 		_ = c.handle.NeighDel(&netlink.Neigh{LinkIndex: c.near.Attrs().Index, Family: netlink.FAMILY_V4, IP: nowhere.AsSlice()})
 	}
 	return nil
 }
 
-// sendFrom sends a datagram from an address into the near end; false if the
-// host does not have the address.
+// sendFrom sends a datagram from an address through the near end. It returns false if the host does
+// not have the address.
 func sendFrom(ip netip.Addr, nic string) (bool, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -417,14 +418,15 @@ func sendFrom(ip netip.Addr, nic string) (bool, error) {
 		unix.Sendto(fd, []byte("lvs-agents"), unix.MSG_DONTWAIT, &unix.SockaddrInet4{Port: 9, Addr: nowhere.As4()}))
 }
 
-// Who asks, with locally administered addresses that nobody has.
+// The senders of queries. Their link-layer addresses are locally administered, and no host has
+// them.
 var (
 	asker      = net.HardwareAddr{0x02, 'L', 'V', 'S', 0, 1}
-	opener     = net.HardwareAddr{0x02, 'L', 'V', 'S', 0, 2} // asks first
-	controller = net.HardwareAddr{0x02, 'L', 'V', 'S', 0, 3} // asks last
+	opener     = net.HardwareAddr{0x02, 'L', 'V', 'S', 0, 2} // sends the first query
+	controller = net.HardwareAddr{0x02, 'L', 'V', 'S', 0, 3} // sends the last query
 )
 
-// linkLocal is the IPv6 address of an asker.
+// linkLocal returns the IPv6 address of the sender of a query.
 func linkLocal(who net.HardwareAddr) netip.Addr {
 	return netip.AddrFrom16([16]byte{0xfe, 0x80, 8: who[0] ^ 2, who[1], who[2], 0xff, 0xfe, who[3], who[4], who[5]})
 }
