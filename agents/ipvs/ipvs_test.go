@@ -478,3 +478,22 @@ func TestErrorsOfTheKernelKeepTheirCode(t *testing.T) {
 		t.Errorf("reason: %s", got.reason)
 	}
 }
+
+// TestOrderOfAnotherVersionIsRunning has destinations of schedulers that hash in an order that
+// an earlier version, or ipvsadm, has given them.
+func TestOrderOfAnotherVersionIsRunning(t *testing.T) {
+	for _, scheduler := range []string{"mh", "sh", "dh"} {
+		n := newNode(t)
+		n.set(t, "-A -t 192.0.2.10:80 -s "+scheduler, "-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1", "-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1")
+		params := []string{"virtual=192.0.2.10:80", "real=192.0.2.21 gate, 192.0.2.22 gate", "scheduler=" + scheduler}
+		n.mustRun(t, 0, "web", "start", params...) // an equal service is adopted
+		n.wantTable(t, "-A -t 192.0.2.10:80 -s "+scheduler+`
+-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
+-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1
+`)
+		n.set(t, "-d -t 192.0.2.10:80 -r 192.0.2.21:80", "-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1")
+		n.mustRun(t, 0, "web", "monitor", params...)
+		n.set(t, "-d -t 192.0.2.10:80 -r 192.0.2.21:80")
+		n.mustRun(t, 1, "web", "monitor", params...)
+	}
+}

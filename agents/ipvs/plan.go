@@ -181,8 +181,10 @@ func logOps(c ocf.Call, done []lvs.Op) {
 }
 
 // statusOf plans a start and a stop, and decides by what they would do. Destinations of
-// claimed services do not count.
+// claimed services do not count, and neither does an order of destinations that the next
+// start or the health daemon repairs: a stop for that would interrupt the service.
 func statusOf(r record.Record, have lvs.Table, l lease) ocf.Status {
+	have = have.Ordered()
 	start := lvs.Plan(r.Target().Yield(have, l.claims), have, r.Scope())
 	stop := lvs.Plan(nil, have, r.Scope())
 	switch lvs.Classify(len(start), len(stop)) {

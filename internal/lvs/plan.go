@@ -136,7 +136,7 @@ func (p *planner) add(op Op) {
 // kernel has in another order off and adds them again, one by one. It returns
 // have without them.
 func (p *planner) ordered(want *VirtualService, have VirtualService) VirtualService {
-	want.Destinations = slices.SortedFunc(slices.Values(want.Destinations), func(a, b Destination) int { return a.Addr.Compare(b.Addr) })
+	want.Destinations = slices.SortedFunc(slices.Values(want.Destinations), byAddress)
 	at := make(map[netip.AddrPort]int, len(want.Destinations))
 	for i, d := range want.Destinations {
 		at[d.Addr] = i
@@ -194,11 +194,26 @@ func (d Destination) Equal(o Destination) bool {
 	return d == o
 }
 
-// Equal reports whether two services are the same with all their destinations.
-// Their order counts only with a scheduler that hashes.
+// Equal reports whether two services are the same with all their destinations,
+// in any order.
 func (v VirtualService) Equal(o VirtualService) bool {
-	return v.ID == o.ID && len(Plan(Table{v}, Table{o}, Scope{v.ID: true})) == 0
+	return v.ID == o.ID && len(Plan(Table{v}, Table{o}.Ordered(), Scope{v.ID: true})) == 0
 }
+
+// Ordered returns t with the destinations of services that hash in the order of their
+// addresses. A plan for it does not repair the order: a service that an earlier version
+// or another program has filled in another order still balances.
+func (t Table) Ordered() Table {
+	ordered := slices.Clone(t)
+	for i, v := range ordered {
+		if v.Scheduler.Hashes() {
+			ordered[i].Destinations = slices.SortedFunc(slices.Values(v.Destinations), byAddress)
+		}
+	}
+	return ordered
+}
+
+func byAddress(a, b Destination) int { return a.Addr.Compare(b.Addr) }
 
 // Apply returns the table after an op, as strict as the kernel: adding what is
 // there is fs.ErrExist, changing or deleting what is not is fs.ErrNotExist.
