@@ -303,11 +303,11 @@ func (s *session) confirm(ctx context.Context, want State) Code {
 	status, err := s.look(ctx)
 	switch {
 	case err != nil:
-		return s.fail(fmt.Errorf("looking again after %s: %w", s.action, err))
+		return s.fail(fmt.Errorf("the monitor after %s: %w", s.action, err))
 	case status.State == want || want == Running && status.State == Degraded:
 		return Success
 	}
-	return s.fail(fmt.Errorf("%s was done, but a look afterwards says %s", s.action, status))
+	return s.fail(fmt.Errorf("%s was done, but the monitor after it reports %s", s.action, status))
 }
 
 func (s *session) monitor(ctx context.Context) Code {

@@ -141,9 +141,9 @@ func TestExitCodesAndReasons(t *testing.T) {
 		{"start is wrong on every node", &thing{start: WrongEverywhere(errors.New("x"))}, "start", []string{ip}, Configured, "x"},
 		{"start is wrong on this node", &thing{start: fmt.Errorf("y: %w", WrongHere(errors.New("x")))}, "start", []string{ip}, Args, "y: x"},
 		{"start that monitor denies", &thing{status: &Status{Failed, "half"}}, "start", []string{ip}, Generic,
-			"start was done, but a look afterwards says failed: half"},
+			"start was done, but the monitor after it reports failed: half"},
 		{"start that cannot look", &thing{look: errors.New("netlink: eof")}, "start", []string{ip}, Generic,
-			"looking again after start: netlink: eof"},
+			"the monitor after start: netlink: eof"},
 		{"start panics", &thing{panics: "nil map"}, "start", []string{ip}, Generic, "bug in the agent, please report it: panic: nil map"},
 
 		{"stop", &thing{running: true}, "stop", []string{ip}, Success, ""},
@@ -152,9 +152,9 @@ func TestExitCodesAndReasons(t *testing.T) {
 		{"stop without the subsystem", &thing{stop: errNoIPVS, look: errNoIPVS}, "stop", []string{ip}, Success, ""},
 		{"stop fails", &thing{running: true, stop: errors.New("busy")}, "stop", []string{ip}, Generic, "busy"},
 		{"stop that monitor denies", &thing{status: &Status{State: Running}}, "stop", []string{ip}, Generic,
-			"stop was done, but a look afterwards says running"},
+			"stop was done, but the monitor after it reports running"},
 		{"stop that cannot look", &thing{look: errors.New("netlink: eof")}, "stop", []string{ip}, Generic,
-			"looking again after stop: netlink: eof"},
+			"the monitor after stop: netlink: eof"},
 
 		{"monitor running", &thing{running: true}, "monitor", []string{ip, "OCF_RESKEY_CRM_meta_interval=10000"}, Success, ""},
 		{"monitor stopped", &thing{}, "monitor", []string{ip, "OCF_RESKEY_CRM_meta_interval=10000"}, NotRunning, "the thing is gone"},

@@ -14,9 +14,9 @@ import (
 
 // Reasons to end another action of the same resource.
 const (
-	stoodStill = "stood still"
-	tooLate    = "is past its timeout"
-	inTheWay   = "did not end"
+	suspended = "is suspended"
+	tooLate   = "is past its timeout"
+	inTheWay  = "did not end"
 )
 
 // poll is how often the end of another process is looked for.
@@ -50,7 +50,7 @@ func (s *session) supersede(ctx context.Context) {
 			}
 			why := s.overdue(other, time.Since(began) >= grace)
 			if why != "" && !killed[other.PID] {
-				s.log.Warnf("an earlier %s of this resource (process %d) %s; it is ended, so that it changes nothing after this %s",
+				s.log.Warnf("an earlier %s of this resource (process %d) %s; it gets KILL, so that it changes nothing after this %s",
 					other.action, other.PID, why, s.action)
 				other.Signal(unix.SIGKILL)
 				killed[other.PID] = true
@@ -67,7 +67,7 @@ func (s *session) supersede(ctx context.Context) {
 	}
 	for _, other := range earlier {
 		if killed[other.PID] && !other.Gone() {
-			s.log.Warnf("process %d, an earlier %s of this resource, has not ended after KILL; the kernel does not let it", other.PID, other.action)
+			s.log.Warnf("process %d, an earlier %s of this resource, has not ended after KILL, because it waits in the kernel", other.PID, other.action)
 		}
 	}
 }
@@ -77,7 +77,7 @@ func (s *session) overdue(other action, impatient bool) string {
 	now := process.Of(other.PID)
 	switch {
 	case now.State == 'T' || s.action == "stop" && now.Stopped():
-		return stoodStill
+		return suspended
 	case other.Age() > other.timeout:
 		return tooLate
 	case s.action == "stop" && impatient:

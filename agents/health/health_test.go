@@ -234,7 +234,7 @@ func TestMonitorOfADaemonThatDoesNotAnswer(t *testing.T) {
 	if err := (state.Verdicts{Age: 12 * time.Second, Limit: 10 * time.Second}).Save(n.state, "web"); err != nil {
 		t.Fatal(err)
 	}
-	const want = `^directord \d+ did not look at the table or at its checks for 1\d\.\d s; more than 10 s means that it hangs$`
+	const want = `^directord \d+ hangs: it has not worked on the table or the checks for 1\d\.\d s \(limit 10 s\)$`
 	if reason, _ := n.run(1, "monitor", "config=web.cf"); !regexp.MustCompile(want).MatchString(reason) {
 		t.Errorf("reason: %s", reason)
 	}

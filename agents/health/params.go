@@ -19,13 +19,13 @@ func (a *Agent) Metadata() metadata.Agent {
 	return metadata.Agent{
 		Name:  "health",
 		Short: "Health daemon for the real servers of an LVS director",
-		Long: `Runs directord, which checks real servers and lets only good ones have new connections: a real server that fails its check gets weight 0 or is removed, and when none is left the fallback serves.
+		Long: `Runs directord, which checks real servers and lets only good ones have new connections. A real server that fails its check gets weight 0 or is removed. When no real server is good, the fallback serves.
 
-The virtual services are those of a configuration file in ldirectord's syntax (config), or those of a resource of type ipvs on the same node (ipvs), with the checks in the parameters of this resource.
+The virtual services come from a configuration file in ldirectord's syntax (config), or from a resource of type ipvs on the same node (ipvs). With ipvs, the parameters of this resource describe the checks.
 
-No state of real servers makes this resource fail; lvsctl status shows it. When the daemon dies or hangs the table stays as it is, and the daemon that the cluster starts next takes it over as it is. This resource fails when its daemon cannot keep the table for 10 seconds, for one because its ipvs resource was stopped; when that is started again within this time, the daemon takes the services over.
+The verdicts about real servers never make this resource fail; lvsctl status shows them. When the daemon dies or hangs, the table stays as it is, and the next daemon that the cluster starts adopts it. This resource fails when its daemon cannot keep the table for 10 seconds, for example because its ipvs resource was stopped. If the ipvs resource is started again within this time, the daemon takes the services over.
 
-Stopping this resource removes virtual services that no ipvs resource has. Real servers of an ipvs resource stay as they are for a minute, in which another health daemon may take them over; then a monitor of ipvs gives them the weights of their configuration. A service none of whose real servers was good, and which has no fallback, gets these weights at once, since nothing checks it any more.
+Stopping this resource removes virtual services that no ipvs resource has. Real servers of an ipvs resource stay as they are for a minute. Another health daemon can take them over within this minute; after it, a monitor of ipvs gives them the weights of their configuration. A service without a good real server and without a fallback gets these weights at once, because no daemon checks it any more.
 
 Start this resource after ipvs.`,
 		Params:    a.params(),
@@ -39,7 +39,7 @@ Start this resource after ipvs.`,
 		},
 		Examples: []metadata.Example{
 			{Title: "Checks from a file that every director has", ID: "web-health", Params: [][2]string{{"config", "/etc/ha.d/ldirectord.cf"}}},
-			{Title: "Checks for the services of a resource, carried by the cluster's configuration", ID: "web-health", Params: [][2]string{
+			{Title: "Checks for the services of a resource, from the cluster's configuration", ID: "web-health", Params: [][2]string{
 				{"ipvs", "web-ipvs"}, {"checktype", "negotiate"}, {"service", "http"}, {"request", "/.health.html"}, {"receive", "OK"}, {"fallback", "127.0.0.1 gate"},
 			}},
 		},
@@ -49,9 +49,9 @@ Start this resource after ipvs.`,
 func (a *Agent) params() []metadata.Param {
 	params := []metadata.Param{
 		{Name: "config", Value: metadata.String(&a.Config), Short: "Configuration file",
-			Long: "A file in the syntax of ldirectord.cf with the virtual services and their checks; give an ipvs resource the same file. A relative name is looked up in /etc/ha.d. Every director needs the same file. Not together with ipvs; one of the two is needed."},
+			Long: "A file in the syntax of ldirectord.cf with the virtual services and their checks. Give an ipvs resource the same file. A relative name is looked up in /etc/ha.d. Every director needs the same file. Exactly one of config and ipvs is needed."},
 		{Name: "ipvs", Value: metadata.String(&a.IPVS), Short: "Resource with the virtual services",
-			Long: "The id of a resource of type ipvs that runs on the same node. All its real servers get the check that the other parameters describe. Not together with config. A check that logs in needs config: parameters are no place for a password."},
+			Long: "The id of a resource of type ipvs that runs on the same node. All its real servers get the check that the other parameters describe. A check that logs in needs config, because parameters do not keep a password secret. Exactly one of config and ipvs is needed."},
 	}
 	for i := range a.checks {
 		c := &a.checks[i]

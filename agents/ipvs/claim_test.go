@@ -155,7 +155,7 @@ func TestMonitorLetsTheDaemonHeal(t *testing.T) {
 // TestServiceWithoutServers is running only where no real server is good, which is said.
 func TestServiceWithoutServers(t *testing.T) {
 	const (
-		empty   = "no new connection to -t 192.0.2.10:80 gets a real server, and no health daemon keeps them out"
+		empty   = "no real server of -t 192.0.2.10:80 gets new connections, and no health daemon keeps them out"
 		down    = "WARNING: no real server of -t 192.0.2.10:80 was good when the health daemon last checked them, and there is no fallback\n"
 		restore = "WARNING: no health daemon has checked the real servers of -t 192.0.2.10:80 for 1m0s; they get the weights of their configuration\n"
 	)
@@ -250,7 +250,7 @@ func TestReloadLeavesTheFallback(t *testing.T) {
 	const sorry = "-A -t 192.0.2.10:80 -s rr\n-a -t 192.0.2.10:80 -r 127.0.0.1:80 -l -w 1\n"
 	got := n.mustRun(t, 0, "web", "reload-agent", web...)
 	n.wantTable(t, strings.Replace(sorry, "-l", "-g", 1))
-	const want = "WARNING: health daemon web-health has ended; real servers of -t 192.0.2.10:80 stay as it left them until the next one checks them, or for 1m0s if there is none\n"
+	const want = "WARNING: health daemon web-health has ended; real servers of -t 192.0.2.10:80 stay as it left them until the next one checks them, but at most 1m0s\n"
 	if got.log != want {
 		t.Errorf("log: %s", got.log)
 	}
@@ -272,7 +272,7 @@ func TestReloadIsTheDaemonsToo(t *testing.T) {
 	}
 	d.reload = errors.New("web.cf:3: no")
 	got = n.mustRun(t, 1, "web", "reload-agent", web...)
-	const refused = "the virtual services are set, but health daemon web-health goes on with its configuration before: directord web-health: web.cf:3: no; mend that, or restart its resource"
+	const refused = "the virtual services are set, but health daemon web-health keeps its previous configuration: directord web-health: web.cf:3: no; correct the new one, or restart its resource"
 	if got.reason != refused {
 		t.Errorf("reason: %s", got.reason)
 	}
@@ -313,7 +313,7 @@ func TestStartUsesTheLastVerdicts(t *testing.T) {
 			n.beat(t, tt.age, tt.bad...)
 			got := n.mustRun(t, 0, "web", "start", web...)
 			n.wantTable(t, tt.want)
-			const line = "WARNING: -t 192.0.2.10:80 -r 192.0.2.21:80 was bad less than 1m0s ago and gets weight 0, until a health daemon has checked it, or for 1m0s if there is none\n"
+			const line = "WARNING: -t 192.0.2.10:80 -r 192.0.2.21:80 failed its last health check less than 1m0s ago and gets weight 0 until a health daemon checks it, but at most for 1m0s\n"
 			if strings.Contains(got.log, line) != (tt.want == without) {
 				t.Errorf("log: %s", got.log)
 			}
@@ -387,7 +387,7 @@ func TestServiceOfAHealthDaemon(t *testing.T) {
 			n.living(t, "checks", &healthDaemon{})
 		}
 		got := n.mustRun(t, 1, "web", "start", web...)
-		want := "virtual service -t 192.0.2.10:80 belongs to health daemon checks already" + which + "; stop that, or remove " + store.Path(r.ID) + " if there is none"
+		want := "virtual service -t 192.0.2.10:80 already belongs to health daemon checks" + which + "; stop health daemon checks, or delete the stale record " + store.Path(r.ID) + " if the owner no longer exists"
 		if got.reason != want {
 			t.Errorf("got  %s\nwant %s", got.reason, want)
 		}

@@ -51,7 +51,7 @@ func stopInCondition(t *testing.T, condition statetest.Condition, left bool, par
 			}
 		case params == nil && (strings.HasPrefix(condition.Name, "others may write to its directory") || strings.HasPrefix(condition.Name, "in a directory")):
 			// No record can be trusted, not that of mail either, and no parameter says what is ours.
-			if got.code != ocf.Generic || !strings.Contains(got.reason, "may be of it; ipvsadm -D what is, then remove the file") {
+			if got.code != ocf.Generic || !strings.Contains(got.reason, "ipvsadm -D the services that this resource added, then remove the file") {
 				t.Errorf("stop gives %d (%s)", got.code, got.reason)
 			}
 		case (got.code == ocf.Success) != clean:
@@ -73,7 +73,7 @@ func TestCopyOfARecordStopsNoStart(t *testing.T) {
 	}
 	for _, step := range []string{"stop", "start", "monitor"} {
 		got := n.mustRun(t, 0, "web", step, web...)
-		if want := record + ".bak is a copy of a record and counts for nothing; remove it"; step == "start" && !strings.Contains(got.log, want) {
+		if want := record + ".bak is a copy of a record and has no effect; remove it"; step == "start" && !strings.Contains(got.log, want) {
 			t.Errorf("the copy is not named: %s", got.log)
 		}
 	}

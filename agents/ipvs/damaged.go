@@ -51,7 +51,7 @@ func (a action) guess(ctx context.Context, r record.Record) damaged {
 func (d damaged) unknown(have lvs.Table) error {
 	for _, id := range have.IDs() {
 		if !d.complete && !d.theirs[id] && !slices.Contains(d.ours, id) {
-			return fmt.Errorf("record %s is damaged and %s may be of it; ipvsadm -D what is, then remove the file", d.path, id)
+			return fmt.Errorf("record %s is damaged and may contain %s; ipvsadm -D the services that this resource added, then remove the file", d.path, id)
 		}
 	}
 	return nil

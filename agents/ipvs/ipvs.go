@@ -246,7 +246,7 @@ func (a action) monitorAgain(ctx context.Context) (ocf.Status, error) {
 	case healed: // the daemon found no real server of the idle services good
 		logDown(a.Call, append(idle, down...))
 	case len(idle) > 0:
-		status = ocf.Status{State: ocf.Failed, Reason: fmt.Sprintf("no new connection to %s gets a real server, and no health daemon keeps them out", words(idle))}
+		status = ocf.Status{State: ocf.Failed, Reason: fmt.Sprintf("no real server of %s gets new connections, and no health daemon keeps them out", words(idle))}
 	}
 	return status, nil
 }

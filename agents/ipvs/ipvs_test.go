@@ -183,7 +183,7 @@ func TestServiceOfAnotherResourceIsRefused(t *testing.T) {
 	n := newNode(t)
 	n.mustRun(t, 0, "web", "start", web...)
 	got := n.mustRun(t, 1, "web2", "start", web...)
-	if want := "virtual service -t 192.0.2.10:80 belongs to resource web already; stop that, or remove " + n.state + "/ipvs/web if there is none"; got.reason != want {
+	if want := "virtual service -t 192.0.2.10:80 already belongs to resource web; stop resource web, or delete the stale record " + n.state + "/ipvs/web if the owner no longer exists"; got.reason != want {
 		t.Errorf("reason: %s", got.reason)
 	}
 	n.mustRun(t, 0, "web2", "stop", web...)
@@ -357,7 +357,7 @@ func TestDamagedRecordAndBadParameters(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := n.mustRun(t, 1, "web", "stop", "config=/nonexistent")
-	if want := "record " + file + " is damaged and -t 192.0.2.10:80 may be of it; ipvsadm -D what is, then remove the file"; got.reason != want {
+	if want := "record " + file + " is damaged and may contain -t 192.0.2.10:80; ipvsadm -D the services that this resource added, then remove the file"; got.reason != want {
 		t.Errorf("reason: %s", got.reason)
 	}
 	if got := n.mustRun(t, 1, "dns", "start", web...); !strings.Contains(got.reason, "may belong to the damaged record "+file) {

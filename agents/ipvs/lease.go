@@ -98,12 +98,12 @@ func (a action) follow(ctx context.Context, next record.Record) error {
 		return err
 	}
 	if l.presence != control.Present {
-		a.Log.Warnf("health daemon %s has ended; real servers of %s stay as it left them until the next one checks them, or for %v if there is none",
+		a.Log.Warnf("health daemon %s has ended; real servers of %s stay as it left them until the next one checks them, but at most %v",
 			next.Holder, words(next.Claimed), control.Memory)
 		return nil
 	}
 	if err := a.daemons.Reload(ctx, a.StateDir, next.Holder); err != nil {
-		return fmt.Errorf("the virtual services are set, but health daemon %s goes on with its configuration before: %w; mend that, or restart its resource", next.Holder, err)
+		return fmt.Errorf("the virtual services are set, but health daemon %s keeps its previous configuration: %w; correct the new one, or restart its resource", next.Holder, err)
 	}
 	r, err := a.store.Load(a.Instance)
 	if err != nil {

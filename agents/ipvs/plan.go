@@ -106,13 +106,14 @@ func (a action) claim(ctx context.Context, old record.Record, want lvs.Table) er
 		return fmt.Errorf("reading the records of other resources: %w", err)
 	}
 	for _, path := range a.store.Copies() {
-		a.Log.Warnf("%s is a copy of a record and counts for nothing; remove it", path)
+		a.Log.Warnf("%s is a copy of a record and has no effect; remove it", path)
 	}
 	for _, other := range others {
 		scope := other.Scope()
 		for _, id := range want.IDs() {
 			if scope[id] {
-				return fmt.Errorf("virtual service %s belongs to %s already%s; stop that, or remove %s if there is none", id, record.Owner(other.ID), died(a.Call, other.ID), a.store.Path(other.ID))
+				return fmt.Errorf("virtual service %s already belongs to %s%s; stop %[2]s, or delete the stale record %[4]s if the owner no longer exists",
+					id, record.Owner(other.ID), died(a.Call, other.ID), a.store.Path(other.ID))
 			}
 		}
 	}
@@ -126,7 +127,7 @@ func (a action) claim(ctx context.Context, old record.Record, want lvs.Table) er
 		switch {
 		case !exists || ours[w.ID]:
 		case len(unread) > 0:
-			return fmt.Errorf("virtual service %s exists already and may belong to the damaged record %s; repair or remove that", w.ID, unread[0])
+			return fmt.Errorf("virtual service %s exists already and may belong to the damaged record %s; repair or remove the record", w.ID, unread[0])
 		case !w.Equal(h):
 			first := lvs.Plan(lvs.Table{w}, lvs.Table{h}, lvs.Scope{w.ID: true})[0]
 			return fmt.Errorf("virtual service %s exists already and differs; ipvsadm -D it, or make it equal (to do: %s)", w.ID, first)
@@ -176,7 +177,7 @@ func logOps(c ocf.Call, done []lvs.Op) {
 		c.Log.Info(op)
 	}
 	if len(done) > enough {
-		c.Log.Infof("and %d changes more", len(done)-enough)
+		c.Log.Infof("and %d more changes", len(done)-enough)
 	}
 }
 

@@ -29,7 +29,7 @@ func withheld(c ocf.Call, want lvs.Table) []string {
 		}
 	}
 	for _, server := range all {
-		c.Log.Warnf("%s was bad less than %v ago and gets weight 0, until a health daemon has checked it, or for %v if there is none", server, control.Memory, control.Memory)
+		c.Log.Warnf("%s failed its last health check less than %v ago and gets weight 0 until a health daemon checks it, but at most for %v", server, control.Memory, control.Memory)
 	}
 	return all
 }

@@ -16,17 +16,17 @@ func (a *Agent) Metadata() metadata.Agent {
 	return metadata.Agent{
 		Name:  "realserver",
 		Short: "Real server of an LVS cluster",
-		Long: `Makes this host a real server: it accepts packets for the virtual IP addresses from the director, and no neighbour learns these addresses from it. Use it as a clone on the real servers, or as the command lvsrs where there is no cluster.
+		Long: `Makes this host a real server: it accepts packets for the virtual IP addresses from the director, and its neighbours do not learn these addresses from it. Use it as a clone on the real servers, or as the command lvsrs on hosts without a cluster.
 
-With direct routing (gate) the addresses are put on lo, with tunnels (ipip) on tunl0 or ip6tnl0; ARP is kept silent by sysctls, arptables or nftables. With NAT (masq) the default route goes through the director.
+With direct routing (gate), start adds the addresses to lo; with tunnels (ipip), to tunl0 or ip6tnl0. Sysctls, arptables or nftables keep ARP silent. With NAT (masq), the default route goes through the director.
 
-What is changed is noted with the value that was found. Stop puts back exactly that, when the last resource that needs it stops; what somebody else has changed in between is left as it is. A monitor with OCF_CHECK_LEVEL=10 sends packets to prove that the host neither answers for the addresses nor announces them.`,
+Start records each setting that it changes, with the value that it found. Stop restores that value when the last resource that needs the setting stops. If another program has changed a setting in between, stop leaves it as it is. A monitor with OCF_CHECK_LEVEL=10 sends packets to prove that the host neither answers for the addresses nor announces them.`,
 		Params:    a.params(),
 		Arguments: []string{"ip"},
 		Actions:   actions,
 		Examples: []metadata.Example{
 			{Title: "Direct routing", ID: "web-rs", Params: [][2]string{{"ip", "192.0.2.10"}}},
-			{Title: "Two addresses, ARP rules in place of sysctls", ID: "web-rs", Params: [][2]string{{"ip", "192.0.2.10 2001:db8::10"}, {"method", "arptables"}}},
+			{Title: "Two addresses, ARP rules instead of sysctls", ID: "web-rs", Params: [][2]string{{"ip", "192.0.2.10 2001:db8::10"}, {"method", "arptables"}}},
 			{Title: "Tunnels", ID: "web-rs", Params: [][2]string{{"ip", "192.0.2.10"}, {"forward", "ipip"}}},
 			{Title: "NAT, the director has 198.51.100.1 on the inside", ID: "web-rs", Params: [][2]string{{"forward", "masq"}, {"gateway", "198.51.100.1"}}},
 		},
@@ -45,19 +45,19 @@ var actions = []metadata.Action{
 func (a *Agent) params() []metadata.Param {
 	return []metadata.Param{
 		{Name: "ip", Value: addresses{&a.IP}, Short: "Virtual IP addresses",
-			Long: "One or several IPv4 and IPv6 addresses that clients connect to, separated by blanks or commas. Needed with gate and ipip; masq has no use for it."},
+			Long: "One or several IPv4 and IPv6 addresses that clients connect to, separated by blanks or commas. Needed with gate and ipip; masq does not use them."},
 		{Name: "forward", Value: metadata.Select(&a.Forward, string(Gate), string(IPIP), string(Masq)), Short: "Forwarding method of the director",
-			Long: "The word behind the real server in the director's configuration: gate (direct routing), ipip (tunnel) or masq (NAT)."},
+			Long: "The method that the director's configuration gives for this real server: gate (direct routing), ipip (tunnel) or masq (NAT)."},
 		{Name: "method", Value: metadata.Select(&a.Method, string(BySysctl), string(ByARPTables), string(ByNFTables)), Short: "Way to keep ARP silent",
-			Long: "sysctl sets net.ipv4.conf.all.arp_ignore=1 and arp_announce=2. arptables and nftables drop requests for the address and put the host's own in the place of a virtual sender; they silence the whole host, so use sysctl where the host may also be the director. IPv6 needs none of them: a host answers for the addresses of the interface only on which it is asked."},
+			Long: "sysctl sets net.ipv4.conf.all.arp_ignore=1 and arp_announce=2. arptables and nftables drop ARP requests for the address, and replace a virtual sender address by the host's own address. They silence the whole host, so use sysctl where the host can also be the director. IPv6 needs none of them: a host replies only for addresses of the interface that receives the query."},
 		{Name: "nic", Value: metadata.String(&a.NIC), Short: "Interface that gets the addresses",
-			Long: "When unset, lo with gate, and with ipip tunl0 for IPv4 and ip6tnl0 for IPv6. An interface with neighbours of its own is refused."},
+			Long: "When unset, lo with gate; with ipip, tunl0 for IPv4 and ip6tnl0 for IPv6. Start refuses an interface that has neighbours."},
 		{Name: "scope", Value: metadata.Select(&a.Scope, "global", "link", "host"), Short: "Scope of IPv4 addresses",
-			Long: "With host the kernel never chooses the address by itself as a source of connections that the host opens. IPv6 addresses are deprecated for the same purpose (preferred_lft 0)."},
+			Long: "With host, the kernel never chooses the address on its own as the source of connections that the host opens. For the same purpose, IPv6 addresses are deprecated (preferred_lft 0)."},
 		{Name: "source", Value: metadata.Address(&a.Source), Short: "Own IPv4 address for ARP rules",
-			Long: "What arptables and nftables put in the place of a virtual address in ARP requests of this host. When unset, the host's address in the network of the virtual one."},
+			Long: "In ARP requests of this host, arptables and nftables replace a virtual address by this address. When unset, the host's own address in the network of the virtual address."},
 		{Name: "gateway", Value: addresses{&a.Gateway}, Short: "Director's address for masq",
-			Long: "With masq the default route goes there: the inside address that moves with the director, one for each family. Other default routes stay behind it."},
+			Long: "With masq, the default route goes to this address. It is the inside address that moves with the director; give one for each family. Other default routes stay, and the kernel prefers this one."},
 	}
 }
 

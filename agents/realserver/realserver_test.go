@@ -188,7 +188,7 @@ func TestChangedValueIsLeftAndSaid(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got.reason, want)
 	}
 	got = h.must(t, 0, "web", "stop", "ip=192.0.2.10")
-	if want := "WARNING: sysctl name=net/ipv4/conf/all/arp_announce is left as it is: its value is 1, but it was 0 before start and 2 since; somebody else has changed it\n"; !strings.Contains(got.log, want) {
+	if want := "WARNING: sysctl name=net/ipv4/conf/all/arp_announce is left as it is: its value is 1, but it was 0 before start and 2 since; another program has changed it\n"; !strings.Contains(got.log, want) {
 		t.Errorf("log: %s", got.log)
 	}
 	if value, _ := h.kernel.Get(t.Context(), setting(announce)); value != "1" {
@@ -391,7 +391,7 @@ func TestBadParameters(t *testing.T) {
 		{"gateway", []string{"ip=192.0.2.10", "gateway=192.0.2.11"}, 6, "parameter gateway has no meaning with forward=gate; remove it"},
 		{"two gateways", []string{"forward=masq", "gateway=192.0.2.11 192.0.2.12"}, 6,
 			"parameter gateway has two addresses of one family; give the one that moves with the director"},
-		{"IPv6 source", []string{"ip=192.0.2.10", "source=2001:db8::21"}, 6, "parameter source=2001:db8::21 is no IPv4 address; ARP has no other"},
+		{"IPv6 source", []string{"ip=192.0.2.10", "source=2001:db8::21"}, 6, "parameter source=2001:db8::21 is not an IPv4 address; ARP has only IPv4 addresses"},
 		{"virtual source", []string{"ip=192.0.2.10", "source=192.0.2.10"}, 6, "parameter source=192.0.2.10 is a virtual address; give the host's own"},
 		{"method", []string{"ip=192.0.2.10", "method=iptables"}, 6, `parameter method="iptables": unknown; did you mean "arptables"? (one of sysctl, arptables, nftables)`},
 		{"nic with neighbours", []string{"ip=192.0.2.10", "nic=eth0"}, 1, "interface eth0: hosts on its network would get ARP replies for the address; use lo, a tunnel or a dummy interface"},

@@ -29,7 +29,7 @@ func (a *Agent) consistent() error {
 	case a.Forward != Masq && len(a.Gateway) > 0:
 		return wrong("parameter gateway has no meaning with forward=%s; remove it", a.Forward)
 	case a.Source.IsValid() && !a.Source.Is4():
-		return wrong("parameter source=%s is no IPv4 address; ARP has no other", a.Source)
+		return wrong("parameter source=%s is not an IPv4 address; ARP has only IPv4 addresses", a.Source)
 	case slices.Contains(a.IP, a.Source):
 		return wrong("parameter source=%s is a virtual address; give the host's own", a.Source)
 	}

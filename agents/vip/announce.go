@@ -22,9 +22,9 @@ func (a *Agent) announce(ctx context.Context, c ocf.Call, nic, former string) er
 	})
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%s on %s cannot be announced, so neighbours keep sending to the director before: %w; start the cluster manager with CAP_NET_RAW", a.IP, nic, err)
+		return fmt.Errorf("%s on %s cannot be announced, so neighbours keep sending to the previous director: %w; start the cluster manager with CAP_NET_RAW", a.IP, nic, err)
 	case errors.Is(err, host.ErrNotInstalled):
-		return fmt.Errorf("%s on %s cannot be announced, so neighbours keep sending to the director before: %w", a.IP, nic, err)
+		return fmt.Errorf("%s on %s cannot be announced, so neighbours keep sending to the previous director: %w", a.IP, nic, err)
 	case err != nil:
 		c.Log.Warnf("%s is on %s, but was not announced: %v", a.IP, nic, err)
 		return nil

@@ -34,7 +34,7 @@ func (n notes) loopback() ([]host.Address, error) {
 	for line := range strings.Lines(text) {
 		address, err := host.ParseAddress(line)
 		if err != nil {
-			return nil, fmt.Errorf("what was taken off lo: %w", err)
+			return nil, fmt.Errorf("the addresses that start removed from lo: %w", err)
 		}
 		kept = append(kept, address)
 	}
@@ -46,7 +46,7 @@ func (n notes) loopback() ([]host.Address, error) {
 func (a *Agent) takenOffLoopback(c ocf.Call) []host.Address {
 	kept, err := a.notes(c).loopback()
 	if err != nil {
-		c.Log.Warnf("what was taken off lo cannot be read, so nothing is put back: %v", err)
+		c.Log.Warnf("no address is put back on lo: %v", err)
 		return nil
 	}
 	return kept
@@ -91,7 +91,7 @@ func (a *Agent) takeOffLoopback(ctx context.Context, c ocf.Call) error {
 		return nil
 	}
 	if err := a.notes(c).lo.Write(text.String()); err != nil {
-		return fmt.Errorf("noting what is on lo: %w", err)
+		return fmt.Errorf("noting the addresses on lo: %w", err)
 	}
 	for _, op := range ops {
 		if err := a.apply(ctx, c, op); err != nil {
@@ -110,6 +110,6 @@ func (a *Agent) putBackOnLoopback(ctx context.Context, c ocf.Call) {
 		}
 	}
 	if err := a.notes(c).lo.Remove(); err != nil {
-		c.Log.Warnf("the note of what was taken off lo stays: %v", err)
+		c.Log.Warnf("the note of the addresses removed from lo stays: %v", err)
 	}
 }

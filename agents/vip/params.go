@@ -19,14 +19,14 @@ func (a *Agent) Metadata() metadata.Agent {
 		Short: "Virtual IP address of an LVS director",
 		Long: `Puts a virtual IP address on a network interface and announces it, so that clients send to this director: with gratuitous ARP for IPv4, with unsolicited neighbour advertisements for IPv6.
 
-Everything that ocf:heartbeat:IPaddr2 does on a current kernel, with the same parameters. An IPv6 address is used only after duplicate address detection, and it is marked as deprecated so that the director does not choose it as the source of its own connections.`,
+It does everything that ocf:heartbeat:IPaddr2 does on a current kernel, with the same parameters. An IPv6 address is used only after duplicate address detection. It is marked as deprecated, so that the director does not choose it as the source of its own connections.`,
 		Params:    a.params(),
 		Arguments: []string{"ip", "cidr_netmask", "nic", "broadcast"},
 		Actions:   actions,
 		Examples: []metadata.Example{
 			{Title: "Interface and prefix length from the connected network", ID: "web-vip", Params: [][2]string{{"ip", "192.0.2.10"}}},
 			{Title: "Everything given", ID: "web-vip", Params: [][2]string{{"ip", "192.0.2.10"}, {"nic", "eth0"}, {"cidr_netmask", "24"}}},
-			{Title: "Not if another host has it, and only if the gateway learns", ID: "web-vip", Params: [][2]string{
+			{Title: "Only if no other host has the address and the gateway learns it", ID: "web-vip", Params: [][2]string{
 				{"ip", "192.0.2.10"}, {"duplicate", "fail"}, {"confirm", "gateway"}, {"confirm_policy", "fail"},
 			}},
 		},
@@ -46,59 +46,59 @@ func (a *Agent) params() []metadata.Param {
 	return append(append(a.placeParams(), a.announceParams()...), append(a.proofParams(), a.unsupportedParams()...)...)
 }
 
-// placeParams are about the address and where it goes.
+// placeParams returns the parameters of the address and its interface.
 func (a *Agent) placeParams() []metadata.Param {
 	return []metadata.Param{
 		{Name: "ip", Value: metadata.Address(&a.IP), Required: true, UniqueGroup: "ip", Short: "Virtual IP address",
 			Long: "The IPv4 or IPv6 address that clients connect to, 192.0.2.10 for example."},
 		{Name: "nic", Value: interfaceName{&a.NIC, &a.nicLabel}, Short: "Network interface",
-			Long: "The interface that gets the address. When unset, the interface whose connected network holds the address. Needed for IPv6 link-local addresses. An alternative name (ip link property) is as good as the name, and eth0@if7, as ip prints it, is eth0. A label after a colon, eth0:web for example, is taken as iflabel."},
+			Long: "The interface that gets the address. When unset, the interface whose connected network holds the address. Needed for IPv6 link-local addresses. An alternative name (ip link property) also works, and eth0@if7, as ip prints it, means eth0. A label after a colon, eth0:web for example, sets iflabel."},
 		{Name: "cidr_netmask", Alias: "netmask", Value: prefixLength{&a.Bits, &a.dotted}, Short: "Prefix length",
-			Long: "The prefix length of the address, 24 for example, or an IPv4 netmask like 255.255.255.0. When unset, the one of the connected network. A shorter one than that needs nic as well; so does, for IPv6, any other but 128."},
+			Long: "The prefix length of the address, 24 for example, or an IPv4 netmask like 255.255.255.0. When unset, the prefix length of the connected network. A shorter prefix length needs nic as well. So does an IPv6 prefix length that is neither 128 nor the length of the connected network."},
 		{Name: "broadcast", Value: broadcastAddress{&a.Broadcast}, Short: "Broadcast address",
-			Long: "The IPv4 broadcast address of the virtual address, or + or - for the last or first address of its network. When unset, that of the interface's own address in the network."},
+			Long: "The IPv4 broadcast address of the virtual address, or + or - for the last or first address of its network. When unset, the broadcast address of the interface's own address in the network."},
 		{Name: "iflabel", Value: word{&a.Label}, Short: "Interface label",
-			Long: "A label for the IPv4 address, which ip and ifconfig show behind the interface's name and a colon; all of it at most 15 characters. When unset, none."},
+			Long: "A label for the IPv4 address. ip and ifconfig show it after the interface's name and a colon. Name, colon and label have at most 15 characters together. When unset, the address has no label."},
 		{Name: "network_namespace", Value: word{&a.Namespace}, Short: "Network namespace",
-			Long: "The network namespace, by its name in ip netns list, that the interface is in. It has to exist. When unset, the one of the cluster manager."},
-		{Name: "proto", Value: routeProtocol{&a.Protocol}, Short: "Origin of the routes that count",
-			Long: "Who made the routes among which the network of the address is looked for: kernel for example, or a number, as in the field proto of ip route. When unset, anybody."},
+			Long: "The network namespace of the interface, by its name in ip netns list. The namespace must exist. When unset, the namespace of the cluster manager."},
+		{Name: "proto", Value: routeProtocol{&a.Protocol}, Short: "Route protocol filter",
+			Long: "Only routes with this protocol are searched for the network of the address: kernel for example, or a number, as in the field proto of ip route. When unset, all routes are searched."},
 		{Name: "noprefixroute", Value: metadata.Boolean(&a.NoPrefixRoute), Short: "Address without a route",
-			Long: "Whether the kernel shall make no route to the network of the address."},
+			Long: "Whether the kernel adds no route to the network of the address."},
 		{Name: "flush_routes", Value: metadata.Boolean(&a.FlushRoutes), Reloadable: true, Short: "Flushed route cache",
 			Long: "Whether stop flushes the kernel's route cache, as ip route flush cache does."},
 		{Name: "check_link_status", Value: metadata.Boolean(&a.CheckLink), Reloadable: true, Short: "Carrier required",
-			Long: "Whether start and monitor fail while the interface has no carrier. When unset, a missing carrier is only a warning of start: after a reboot of the switch all nodes would have failed otherwise, and the address would be nowhere."},
+			Long: "Whether start and monitor fail while the interface has no carrier. When unset, start only logs a warning about a missing carrier. Otherwise all nodes would have failed after a reboot of the switch, and no node would have the address."},
 		{Name: "nodad", Value: metadata.Boolean(&a.NoDAD), Reloadable: true, Short: "IPv6 without duplicate address detection",
 			Long: "Whether an IPv6 address is used at once, without waiting one to two seconds for the kernel's duplicate address detection."},
 		{Name: "preferred_lft", Value: lifetime{&a.PreferredLft}, Reloadable: true, Short: "Preferred lifetime",
-			Long: "For IPv6, the seconds after which the address is no longer chosen as the source of new connections, or forever. The default 0 keeps it from ever being the source of the director's own connections and health checks."},
+			Long: "For IPv6, the seconds after which the address is no longer chosen as the source of new connections, or forever. With the default 0, the kernel never chooses the address as the source of the director's own connections and health checks."},
 		{Name: "lvs_support", Value: metadata.Boolean(&a.LVSSupport), Short: "Address moved off lo",
-			Long: "Whether start moves the address off lo and stop puts it back, as it was. For directors that are also real servers of the service."},
+			Long: "Whether start removes the address from lo, and stop adds it to lo again, as it was. For directors that are also real servers of the service."},
 		{Name: "lvs_ipv6_addrlabel", Value: metadata.Boolean(&a.AddrLabel), Short: "IPv6 address label",
-			Long: "Whether the address gets a label of its own in the IPv6 address label table (ip addrlabel), another way to keep it from being chosen as a source. Ignored for IPv4."},
+			Long: "Whether start adds a label for the address to the IPv6 address label table (ip addrlabel). The label also keeps the kernel from choosing the address as a source. Ignored for IPv4."},
 		{Name: "lvs_ipv6_addrlabel_value", Value: metadata.Integer(&a.AddrLabelValue, 0, 1<<31-1), Short: "Value of the IPv6 address label",
-			Long: "The label for lvs_ipv6_addrlabel, one that ip addrlabel list does not show."},
+			Long: "The label for lvs_ipv6_addrlabel. Choose a label that ip addrlabel list does not show."},
 	}
 }
 
-// announceParams are about telling the neighbours.
+// announceParams returns the parameters of the announcements.
 func (a *Agent) announceParams() []metadata.Param {
 	return []metadata.Param{
 		{Name: "arp_count", Value: metadata.Integer(&a.ArpCount, 1, 1000), Reloadable: true, Short: "Number of announcements",
-			Long: "How many announcements are sent after the address was added, each an ARP request and an ARP reply to everybody, or one unsolicited neighbour advertisement for IPv6. They end when the address leaves the interface."},
+			Long: "How many announcements start sends after it has added the address. For IPv4, each is a broadcast ARP request and a broadcast ARP reply; for IPv6, one unsolicited neighbour advertisement. They end when the address leaves the interface."},
 		{Name: "arp_interval", Value: metadata.Integer(&a.ArpInterval, 1, 60000), Reloadable: true, Short: "Time between announcements",
 			Long: "Milliseconds between two announcements."},
 		{Name: "arp_count_refresh", Value: metadata.Integer(&a.ArpCountRefresh, 0, 1000), Reloadable: true, Short: "Number of announcements of a refresh",
-			Long: "How many announcements a recurring monitor sends while the address is there, at most once in every arp_refresh_interval. They reach neighbours that missed the first announcements, for example after a split of the network. 0 sends none."},
+			Long: "How many announcements a recurring monitor sends while the address is there, at most once per arp_refresh_interval. They reach neighbours that missed the first announcements, for example because the network was split. 0 sends none."},
 		{Name: "arp_refresh_interval", Value: metadata.Integer(&a.RefreshInterval, 0, 86400), Reloadable: true, Short: "Time between refreshes",
 			Long: "Seconds between two refreshes by recurring monitors, see arp_count_refresh. 0 refreshes at every recurring monitor."},
 		{Name: "arp_bg", Value: metadata.Boolean(&a.ArpBackground), Reloadable: true, Short: "Announcements in the background",
 			Long: "Whether start returns before the last announcement was sent."},
 		{Name: "arp_sender", Value: metadata.Select(&a.ArpSender, "send_arp", "iputils_arping", "libnet_arping", "ipoibarping"), Reloadable: true,
-			Short: "Program for ARP", Long: "Accepted and without effect: the agent sends by itself, and needs none of these programs."},
+			Short: "Program for ARP", Long: "Accepted without effect: the agent sends ARP packets on its own and needs none of these programs."},
 		{Name: "send_arp_opts", Value: metadata.String(&a.SendArpOpts), Reloadable: true, Short: "Options of the program for ARP",
-			Long: "Accepted and without effect, with a warning."},
+			Long: "Accepted without effect, with a warning."},
 	}
 }
 
@@ -110,36 +110,36 @@ const (
 	policyTake = "take"
 )
 
-// proofParams are about whether the take-over was one.
+// proofParams returns the parameters that detect a duplicate or a failed take-over.
 func (a *Agent) proofParams() []metadata.Param {
 	return []metadata.Param{
 		{Name: "run_arping", Value: metadata.Boolean(&a.RunArping), Reloadable: true, Short: "Duplicate detection for IPv4",
-			Long: "The same as duplicate=fail, unless duplicate says something else."},
+			Long: "The same as duplicate=fail, unless duplicate is warn or take."},
 		{Name: "duplicate", Value: metadata.Select(&a.Duplicate, policyOff, policyFail, policyWarn, policyTake), Reloadable: true, Short: "Reaction to another owner",
-			Long: "What start does when another host has the address, which it then asks for by ARP probes (RFC 5227) before it adds an IPv4 address. fail: it fails. warn: it logs the other host's link-layer address and goes on. take: as warn, and the announcements are sent to that host by itself as well. off: it does not ask. IPv6 addresses are always asked for, by the kernel; off means fail for them."},
+			Long: "What start does when another host has the address. To find such a host, start sends ARP probes (RFC 5227) before it adds an IPv4 address. fail: start fails. warn: start logs the other host's link-layer address and continues. take: as warn, and a unicast copy of each announcement is sent to that host. off: start sends no ARP probes. For IPv6, the kernel always detects duplicates; off means fail."},
 		{Name: "duplicate_wait", Value: metadata.Integer(&a.DuplicateWait, 3, 60000), Reloadable: true, Short: "Time for duplicate detection",
-			Long: "Milliseconds that start waits for answers to three ARP probes. It goes on as soon as somebody answers."},
-		{Name: "confirm", Value: &a.Confirm, Reloadable: true, Short: "Neighbours that have to learn",
-			Long: "Neighbours, by address, or gateway for the next hops of the default routes over the interface, separated by blanks or commas. After adding the address start asks each of them by an echo request from the address. The answer comes back only if the neighbour knows that this node has it now; until then the neighbour alone gets the announcement again. When unset, nobody is asked."},
+			Long: "Milliseconds that start waits for replies to three ARP probes. The first reply ends the wait."},
+		{Name: "confirm", Value: &a.Confirm, Reloadable: true, Short: "Neighbours that must confirm",
+			Long: "Neighbours by address, or gateway for the next hops of the default routes over the interface, separated by blanks or commas. After start has added the address, it sends each neighbour an echo request from the address. The reply arrives only if the neighbour has learned that this node has the address. Until then, start sends the announcement again, to that neighbour alone. When unset, start sends no echo requests."},
 		{Name: "confirm_wait", Value: metadata.Integer(&a.ConfirmWait, 1, 60000), Reloadable: true, Short: "Time for confirmations",
-			Long: "Milliseconds that start waits for the answers of all neighbours of confirm."},
+			Long: "Milliseconds that start waits for the replies of all neighbours of confirm."},
 		{Name: "confirm_policy", Value: metadata.Select(&a.ConfirmPolicy, policyWarn, policyFail), Reloadable: true, Short: "Reaction to a missing confirmation",
-			Long: "What start does when a neighbour of confirm has not answered in time. warn: it logs it and goes on. fail: it takes the address away and fails."},
+			Long: "What start does when a neighbour of confirm has not replied in time. warn: start logs a warning and continues. fail: start removes the address and fails."},
 	}
 }
 
-// unsupportedParams are those of IPaddr2's load sharing without a director.
+// unsupportedParams returns IPaddr2's parameters for load sharing without a director.
 func (a *Agent) unsupportedParams() []metadata.Param {
 	var params []metadata.Param
 	for _, name := range []string{"mac", "clusterip_hash", "clusterip_firewall", "clusterip_hash_seed", "clusterip_table", "clusterip_chain", "clusterip_mac_mangle"} {
 		params = append(params, metadata.Param{Name: name, Value: noted{&a.ignored, name}, Reloadable: true, Short: "Not supported: CLUSTERIP",
-			Long: "Accepted and without effect, with a warning: an address on several nodes at once is not supported, because the kernel has no CLUSTERIP any more. Use ocf:lvs:ipvs to share load."})
+			Long: "Accepted without effect, with a warning: an address on several nodes at once is not supported, because the kernel has no CLUSTERIP any more. Use ocf:lvs:ipvs to share load."})
 	}
 	return append(params, metadata.Param{Name: "unique_clone_address", Value: refusal{&a.refused, "unique_clone_address"}, Short: "Not supported: address of a clone instance",
-		Long: "Accepted when false. Otherwise start fails: a clone whose instances have addresses of their own is not supported, because the cluster cannot see these addresses. Use one resource for each address."})
+		Long: "Accepted when false. When true, start fails: a clone whose instances have different addresses is not supported, because the cluster cannot see these addresses. Use one resource for each address."})
 }
 
-// noted remembers that a parameter without effect was given.
+// noted appends the name of a parameter without effect to a list when it is given.
 type noted struct {
 	list *[]string
 	name string
@@ -154,7 +154,7 @@ func (noted) String() string { return "" }
 // Type is part of metadata.Value.
 func (noted) Type() string { return "string" }
 
-// refusal remembers that a boolean parameter that cannot be true is true.
+// refusal appends the name of a boolean parameter to a list when it is true.
 type refusal struct {
 	list *[]string
 	name string
@@ -176,7 +176,7 @@ func (refusal) String() string { return "false" }
 // Type is part of metadata.Value.
 func (refusal) Type() string { return "boolean" }
 
-// prefixLength is the cidr_netmask of IPaddr2: a length, or a dotted IPv4 mask.
+// prefixLength is a prefix length or a dotted IPv4 netmask, as IPaddr2's cidr_netmask.
 type prefixLength struct {
 	target *int
 	dotted *bool
@@ -208,7 +208,7 @@ func (p prefixLength) String() string {
 // Type is part of metadata.Value.
 func (p prefixLength) Type() string { return "string" }
 
-// interfaceName is the nic of IPaddr2: a name, or a name and a label.
+// interfaceName is a name, or a name, a colon and a label, as IPaddr2's nic.
 type interfaceName struct{ name, label *string }
 
 // Set is part of metadata.Value.
@@ -228,7 +228,7 @@ func (n interfaceName) String() string { return *n.name }
 // Type is part of metadata.Value.
 func (n interfaceName) Type() string { return "string" }
 
-// word is a text without blanks around it.
+// word is a text. Set removes the blanks around it.
 type word struct{ target *string }
 
 // Set is part of metadata.Value.
@@ -279,7 +279,8 @@ func (l lifetime) String() string { return *l.target }
 // Type is part of metadata.Value.
 func (l lifetime) Type() string { return "string" }
 
-// lifetime is PreferredLft as an address has it.
+// lifetime returns PreferredLft in the form of an address. preferred is seconds, 0 with forever
+// and with deprecated.
 func (a *Agent) lifetime() (deprecated bool, preferred int) {
 	if a.PreferredLft == "forever" {
 		return false, 0
@@ -288,13 +289,13 @@ func (a *Agent) lifetime() (deprecated bool, preferred int) {
 	return preferred == 0, preferred
 }
 
-// protocols are the names that iproute2 has for origins of routes (rt_protos).
+// protocols are the names of route protocols in iproute2's rt_protos.
 var protocols = map[string]int{
 	"redirect": 1, "kernel": 2, "boot": 3, "static": 4, "gated": 8, "ra": 9, "mrt": 10, "zebra": 11, "bird": 12, "dnrouted": 13,
 	"xorp": 14, "ntk": 15, "dhcp": 16, "keepalived": 18, "babel": 42, "openr": 99, "bgp": 186, "isis": 187, "ospf": 188, "rip": 189, "eigrp": 192,
 }
 
-// routeProtocol is the origin of a route.
+// routeProtocol is the protocol of a route: a name of protocols, or a number.
 type routeProtocol struct{ target *int }
 
 // Set is part of metadata.Value.
@@ -304,7 +305,7 @@ func (p routeProtocol) Set(text string) error {
 	if !known {
 		n, err := strconv.ParseUint(text, 10, 8)
 		if err != nil || n == 0 {
-			return errors.New("neither the origin of a route (kernel, static, ...) nor a number from 1 to 255")
+			return errors.New("neither a route protocol (kernel, static, ...) nor a number from 1 to 255")
 		}
 		number = int(n)
 	}

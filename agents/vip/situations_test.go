@@ -87,7 +87,7 @@ func TestParametersWithoutEffectAreNamed(t *testing.T) {
 	n := newNode(t)
 	got := n.mustRun(t, 0, "start", "ip=192.0.2.10", "mac=01:02:03:04:05:06", "clusterip_hash=sourceip", "send_arp_opts=-A", "unique_clone_address=false")
 	want := "WARNING: parameters without effect: mac, clusterip_hash: an address on several nodes at once is not supported, because the kernel has no CLUSTERIP any more; use ocf:lvs:ipvs to share load\n" +
-		"WARNING: parameter send_arp_opts has no effect: the agent sends ARP requests and replies by itself\n" +
+		"WARNING: parameter send_arp_opts has no effect: the agent sends ARP requests and replies on its own\n" +
 		"INFO: ip addr add 192.0.2.10/24 brd 192.0.2.255 dev eth0\n"
 	if diff := cmp.Diff(want, got.log); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -258,7 +258,7 @@ func TestStartWithoutCarrierWarns(t *testing.T) {
 		n := newNode(t)
 		n.links.Becomes("eth0", host.Interface{NoCarrier: true})
 		got := n.mustRun(t, 0, "start", "ip="+ip)
-		if want := "WARNING: eth0 has no carrier: nobody can reach " + ip + " on this node yet\n"; !strings.HasPrefix(got.log, want) {
+		if want := "WARNING: eth0 has no carrier: no client can reach " + ip + " on this node yet\n"; !strings.HasPrefix(got.log, want) {
 			t.Errorf("log: %s", got.log)
 		}
 		n.mustRun(t, 0, "monitor", "ip="+ip)
@@ -419,7 +419,7 @@ func TestConfirmations(t *testing.T) {
 		told    = "eth0 192.0.2.10 to 192.0.2.254"
 		proof   = "192.0.2.10 on eth0: neighbour 192.0.2.254 sends to this node\n"
 		silence = "192.0.2.10 on eth0: neighbour 192.0.2.254 did not answer within 3000ms\n"
-		reason  = "192.0.2.10 is on eth0, but neighbour 192.0.2.254 does not answer to it; ask it for its ARP or neighbour table"
+		reason  = "192.0.2.10 is on eth0, but neighbour 192.0.2.254 does not reply to it; check the neighbour's ARP or neighbour table"
 	)
 	tests := []struct {
 		name       string
@@ -467,7 +467,7 @@ func TestConfirmations(t *testing.T) {
 func TestConfirmWithoutAGateway(t *testing.T) {
 	n := newNode(t)
 	got := n.mustRun(t, 0, "start", "ip=192.0.2.10", "confirm=gateway")
-	if want := "WARNING: confirm=gateway: no default route over eth0 has a next hop to ask\n"; !strings.HasSuffix(got.log, want) {
+	if want := "WARNING: confirm=gateway: no default route over eth0 has a next hop\n"; !strings.HasSuffix(got.log, want) {
 		t.Errorf("log: %s", got.log)
 	}
 }

@@ -31,7 +31,7 @@ func (a *Agent) former(ctx context.Context, c ocf.Call, nic string) (string, err
 	case policy == policyFail:
 		return "", fmt.Errorf("%s belongs to the host with link-layer address %s on %s already; stop it there", a.IP, owner, nic)
 	}
-	c.Log.Warnf("%s belongs to the host with link-layer address %s on %s already; going on, as duplicate=%s", a.IP, owner, nic, policy)
+	c.Log.Warnf("%s belongs to the host with link-layer address %s on %s already; continuing, because duplicate=%s", a.IP, owner, nic, policy)
 	if policy == policyTake {
 		return owner, nil
 	}
@@ -74,7 +74,7 @@ func (a *Agent) chosen(ctx context.Context, c ocf.Call, nic string) ([]netip.Add
 	}
 	gateways, err := a.kernel.Gateways(ctx, nic, a.IP.Is6())
 	if len(gateways) == 0 && err == nil {
-		c.Log.Warnf("confirm=gateway: no default route over %s has a next hop to ask", nic)
+		c.Log.Warnf("confirm=gateway: no default route over %s has a next hop", nic)
 	}
 	for _, ip := range gateways {
 		if !slices.Contains(neighbours, ip) {
@@ -110,12 +110,12 @@ func (a *Agent) conclude(ctx context.Context, c ocf.Call, nic string, all, missi
 		c.Log.Info(strings.TrimSpace(line))
 	}
 	if err := a.notes(c).proof.Write(lines.String()); err != nil {
-		c.Log.Warnf("keeping what the neighbours said: %v", err)
+		c.Log.Warnf("writing the replies of the neighbours: %v", err)
 	}
 	if len(missing) == 0 {
 		return nil
 	}
-	err := fmt.Errorf("%s is on %s, but neighbour %s does not answer to it; ask it for its ARP or neighbour table", a.IP, nic, missing[0])
+	err := fmt.Errorf("%s is on %s, but neighbour %s does not reply to it; check the neighbour's ARP or neighbour table", a.IP, nic, missing[0])
 	if a.ConfirmPolicy == policyWarn {
 		c.Log.Warn(err)
 		return nil

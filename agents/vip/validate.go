@@ -70,7 +70,7 @@ func (a *Agent) surelyNamed(other string) string {
 func (a *Agent) strangeNeighbour() error {
 	for _, ip := range a.Confirm.addresses {
 		if ip.Is4() != a.IP.Is4() || ip == a.IP {
-			return fmt.Errorf("parameter confirm: %s is no neighbour of ip=%s", ip, a.IP)
+			return fmt.Errorf("parameter confirm: %s is not a neighbour of ip=%s", ip, a.IP)
 		}
 	}
 	return nil
@@ -91,6 +91,6 @@ func (a *Agent) warnOfParameters(c ocf.Call) {
 		c.Log.Warnf("parameters without effect: %s: an address on several nodes at once is not supported, because the kernel has no CLUSTERIP any more; use ocf:lvs:ipvs to share load", strings.Join(a.ignored, ", "))
 	}
 	if a.SendArpOpts != "" {
-		c.Log.Warn("parameter send_arp_opts has no effect: the agent sends ARP requests and replies by itself")
+		c.Log.Warn("parameter send_arp_opts has no effect: the agent sends ARP requests and replies on its own")
 	}
 }

@@ -224,7 +224,7 @@ func (a *Agent) raise(ctx context.Context, c ocf.Call, target host.Address) erro
 	case a.CheckLink:
 		return ocf.Lacking(fmt.Errorf("%s has no carrier, and check_link_status is set", target.NIC))
 	default:
-		c.Log.Warnf("%s has no carrier: nobody can reach %s on this node yet", target.NIC, a.IP)
+		c.Log.Warnf("%s has no carrier: no client can reach %s on this node yet", target.NIC, a.IP)
 	}
 	return nil
 }
@@ -236,7 +236,7 @@ func (a *Agent) settle(ctx context.Context, c ocf.Call, there host.Address) erro
 	case errors.Is(err, host.ErrNoCarrier): // the detection comes with the carrier, and monitor judges it
 		return nil
 	case errors.Is(err, host.ErrDuplicate) && (a.Duplicate == policyWarn || a.Duplicate == policyTake):
-		c.Log.Warnf("%v; going on, as duplicate=%s", err, a.Duplicate)
+		c.Log.Warnf("%v; continuing, because duplicate=%s", err, a.Duplicate)
 		again := there
 		again.NoDAD = true
 		if err := a.apply(ctx, c, host.AddressOp{Verb: host.DeleteAddress, Address: there}); err != nil {

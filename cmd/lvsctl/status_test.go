@@ -94,7 +94,7 @@ FWM  7  rr  not balanced: resource web was stopped; start it
 		t.Fatal(err)
 	}
 	path := control.Path(state, "dead")
-	died := "lvsctl: asking directord dead: it has died and left its socket (dial unix " + path + ": connect: connection refused); start it again, or remove " + path + "\n"
+	died := "lvsctl: querying directord dead: it has died and left its socket (dial unix " + path + ": connect: connection refused); start it again, or remove " + path + "\n"
 	if code, _, stderr := status(); code != 1 || stderr != died {
 		t.Errorf("with a dead one: %d\ngot  %swant %s", code, stderr, died)
 	}

@@ -69,7 +69,7 @@ func (s Snapshot) Alive() error {
 		return fmt.Errorf("directord %d could not keep the table as it should be for %.1f s, more than %.0f s: %s", s.PID, s.LoopAge, s.Limit, s.Trouble)
 	}
 	if age := max(s.LoopAge, s.WheelAge); age > s.Limit {
-		err := fmt.Errorf("directord %d did not look at the table or at its checks for %.1f s; more than %.0f s means that it hangs", s.PID, age, s.Limit)
+		err := fmt.Errorf("directord %d hangs: it has not worked on the table or the checks for %.1f s (limit %.0f s)", s.PID, age, s.Limit)
 		if s.Trouble != "" {
 			err = fmt.Errorf("%w: %s", err, s.Trouble)
 		}
@@ -169,7 +169,7 @@ func exchange(ctx context.Context, stateDir, id string, line []byte) ([]byte, er
 	}
 	text, err := io.ReadAll(io.LimitReader(conn, longestAnswer+1))
 	if len(text) > longestAnswer {
-		return nil, fmt.Errorf("directord %s answers with more than %d MiB; end the process that listens on %s, it is none of ours", id, longestAnswer>>20, Path(stateDir, id))
+		return nil, fmt.Errorf("directord %s answers with more than %d MiB; end the process that listens on %s, it is not directord", id, longestAnswer>>20, Path(stateDir, id))
 	}
 	if err == nil && !bytes.HasSuffix(text, []byte("\n")) {
 		err = io.ErrUnexpectedEOF
@@ -186,11 +186,11 @@ func exchange(ctx context.Context, stateDir, id string, line []byte) ([]byte, er
 // dial connects to a daemon. The connection is closed when ctx ends, and by done.
 func dial(ctx context.Context, stateDir, id string) (conn net.Conn, done func(), err error) {
 	if err := state.Trust(state.DaemonDir(stateDir)); err != nil { // any program may listen there
-		return nil, nil, fmt.Errorf("asking directord %s: %w", id, err)
+		return nil, nil, fmt.Errorf("querying directord %s: %w", id, err)
 	}
 	conn, err = (&net.Dialer{}).DialContext(ctx, "unix", Path(stateDir, id))
 	if err != nil {
-		return nil, nil, fmt.Errorf("asking directord %s: %w", id, explained(err, Path(stateDir, id)))
+		return nil, nil, fmt.Errorf("querying directord %s: %w", id, explained(err, Path(stateDir, id)))
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	return conn, func() {

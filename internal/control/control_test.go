@@ -90,7 +90,7 @@ func TestErrorsOfADaemon(t *testing.T) {
 	if _, err := Status(ctx, dir, "stuck"); err == nil || !strings.HasPrefix(err.Error(), "directord stuck does not answer: ") {
 		t.Errorf("got %v", err)
 	}
-	if _, err := Status(t.Context(), dir, "none"); err == nil || !strings.Contains(err.Error(), "asking directord none: ") {
+	if _, err := Status(t.Context(), dir, "none"); err == nil || !strings.Contains(err.Error(), "querying directord none: ") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -111,7 +111,7 @@ func TestAnswerWithoutEnd(t *testing.T) {
 		}
 	}()
 	const want = "directord web answers with more than 64 MiB; end the process that listens on "
-	if _, err := Status(t.Context(), dir, "web"); err == nil || err.Error() != want+Path(dir, "web")+", it is none of ours" {
+	if _, err := Status(t.Context(), dir, "web"); err == nil || err.Error() != want+Path(dir, "web")+", it is not directord" {
 		t.Errorf("got %v", err)
 	}
 	<-ended
@@ -139,7 +139,7 @@ func TestAlive(t *testing.T) {
 		want        string
 	}{
 		{12, 1, "directord 7 could not keep the table as it should be for 12.0 s, more than 10 s: IPVS is gone"},
-		{1, 12, "directord 7 did not look at the table or at its checks for 12.0 s; more than 10 s means that it hangs: IPVS is gone"},
+		{1, 12, "directord 7 hangs: it has not worked on the table or the checks for 12.0 s (limit 10 s): IPVS is gone"},
 		{9, 9, ""},
 	} {
 		err := Snapshot{PID: 7, LoopAge: tt.loop, WheelAge: tt.wheel, Limit: 10, Trouble: "IPVS is gone"}.Alive()

@@ -140,7 +140,7 @@ func (l *Ledger) parseHolder(text string) error {
 	state, quoted, _ := strings.Cut(text, " ")
 	id, err := strconv.Unquote(quoted)
 	if err != nil || State(state) != Running && State(state) != Stopping {
-		return fmt.Errorf("%q is no holder", text)
+		return fmt.Errorf("invalid holder %q", text)
 	}
 	l.Enter(id, State(state))
 	return nil
@@ -164,7 +164,7 @@ func (l *Ledger) parseEntry(text string) error {
 		words, rest = append(words, word), strings.TrimPrefix(rest[len(quoted):], " ")
 	}
 	if len(words) < 4 {
-		return fmt.Errorf("%q is no setting", text)
+		return fmt.Errorf("invalid setting %q", text)
 	}
 	setting, err := host.ParseSetting(words[0])
 	if err != nil {

@@ -179,14 +179,14 @@ func (r *Resource) Release(ctx context.Context) error {
 	}
 	l.Enter(r.ID, Stopping)
 	if err := l.save(); err != nil {
-		r.Log.Warnf("the ledger cannot say that %s stops: %v", r.ID, err)
+		r.Log.Warnf("the ledger does not record that %s stops: %v", r.ID, err)
 	}
 	if err := r.putBack(ctx, l, held); err != nil {
 		return err
 	}
 	l.Leave(r.ID)
 	if err := l.save(); err != nil {
-		r.Log.Warnf("everything is put back, but the ledger cannot say so: %v", err)
+		r.Log.Warnf("every setting is put back, but the ledger does not record it: %v", err)
 		r.released = true
 	}
 	return nil
@@ -243,7 +243,7 @@ func (r *Resource) restore(ctx context.Context, e Entry) error {
 	case have == e.Found || have == "": // the interface is gone, and its settings with it
 		return nil
 	case have != e.Set:
-		r.Log.Warnf("%s is left as it is: its value is %s, but it was %s before start and %s since; somebody else has changed it",
+		r.Log.Warnf("%s is left as it is: its value is %s, but it was %s before start and %s since; another program has changed it",
 			e.Setting, have, e.Found, e.Set)
 		return nil
 	}

@@ -239,7 +239,7 @@ func TestForeignChange(t *testing.T) {
 	n.kernel.Put(setting(announce), "1")
 	n.must(n.resource("mail").Release(t.Context()))
 	n.must(n.resource("web").Release(t.Context()))
-	want := announce + " is left as it is: its value is 1, but it was 0 before start and 2 since; somebody else has changed it"
+	want := announce + " is left as it is: its value is 1, but it was 0 before start and 2 since; another program has changed it"
 	if !strings.Contains(n.log.String(), want) {
 		t.Errorf("log:\n%swant %s", n.log, want)
 	}
@@ -297,10 +297,10 @@ func TestLinesThatAreUnknown(t *testing.T) {
 	body, err := state.Unseal(string(text), "")
 	n.must(err)
 	for _, tt := range []struct{ old, new, want string }{
-		{`holder running "web"`, `holder sleeping "web"`, `line 4: "sleeping \"web\"" is no holder`},
-		{`holder running "web"`, `holder running web`, `line 4: "running web" is no holder`},
+		{`holder running "web"`, `holder sleeping "web"`, `line 4: invalid holder "sleeping \"web\""`},
+		{`holder running "web"`, `holder running web`, `line 4: invalid holder "running web"`},
 		{`setting "link nic=tunl0"`, `setting "lamp nic=tunl0"`, `line 7: setting "lamp nic=tunl0": it is not complete`},
-		{`setting "link nic=tunl0" found`, `setting found`, `line 7: "found \"off\" set \"on\" by \"web\"" is no setting`},
+		{`setting "link nic=tunl0" found`, `setting found`, `line 7: invalid setting "found \"off\" set \"on\" by \"web\""`},
 		{"holder running \"web\"\n", "", `"web" has no state`},
 	} {
 		changed := strings.Replace(body, tt.old, tt.new, 1)

@@ -311,7 +311,7 @@ location other-with-web other-ipvs inf: `+active.Name+`
 `)
 	s.WaitIdle(t)
 	failed := s.FailedActions(t)
-	if len(failed) != 1 || failed[0].Op != "other-ipvs_start_0" || !strings.HasPrefix(failed[0].Reason, "virtual service -t 192.0.2.10:80 belongs to resource web-ipvs already") {
+	if len(failed) != 1 || failed[0].Op != "other-ipvs_start_0" || !strings.HasPrefix(failed[0].Reason, "virtual service -t 192.0.2.10:80 already belongs to resource web-ipvs") {
 		t.Errorf("failed actions: %+v", failed)
 	}
 	if got := sorted(active.Run(t, "ipvsadm", "-Sn")); got != webTable {

@@ -197,7 +197,7 @@ func TestReloadReachesTheDaemon(t *testing.T) {
 	if err := syscall.Kill(d.pid(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	if out := d.agent(t, 1, "ipvs", "web-ipvs", "reload-agent", config, "CRM_meta_timeout=4000"); !strings.Contains(out, "health daemon web-health goes on with its configuration before") {
+	if out := d.agent(t, 1, "ipvs", "web-ipvs", "reload-agent", config, "CRM_meta_timeout=4000"); !strings.Contains(out, "health daemon web-health keeps its previous configuration") {
 		t.Error(out)
 	}
 	if err := syscall.Kill(d.pid(), syscall.SIGCONT); err != nil {

@@ -247,7 +247,7 @@ func TestSecondResourceWithTheSameServiceFailsAndNamesTheFirst(t *testing.T) {
 	d := newDirector(t)
 	d.must(t, 0, "ipvs", "web", "start", web...)
 	out := d.must(t, 1, "ipvs", "other", "start", web...)
-	if want := "ocf-exit-reason:virtual service -t 192.0.2.10:80 belongs to resource web already; stop that, or remove "; !strings.Contains(out, want) {
+	if want := "ocf-exit-reason:virtual service -t 192.0.2.10:80 already belongs to resource web; stop resource web, or delete the stale record "; !strings.Contains(out, want) {
 		t.Error(out)
 	}
 	d.must(t, 0, "ipvs", "other", "stop", web...)

@@ -29,7 +29,7 @@ func TestCarrierThatIsNotThereYet(t *testing.T) {
 			a.must(t, 5, "start", "ip="+ip, "check_link_status=true")
 			a.must(t, 7, "monitor", "ip="+ip)
 			out := a.must(t, 0, "start", "ip="+ip)
-			if want := "eth0 has no carrier: nobody can reach " + ip + " on this node yet"; !strings.Contains(out, want) {
+			if want := "eth0 has no carrier: no client can reach " + ip + " on this node yet"; !strings.Contains(out, want) {
 				t.Errorf("got %s", out)
 			}
 			a.must(t, 0, "monitor", "ip="+ip)

@@ -16,7 +16,7 @@ import (
 // TestUnreachable makes a running address unreachable in every way that the agent can detect on its
 // host. Then it starts the address in the same situation.
 func TestUnreachable(t *testing.T) {
-	const route = "192.0.2.10 is on eth0, but this host does not take packets for it: ip route get 192.0.2.10 gives %s instead of local; look at ip rule and ip route show table local"
+	const route = "192.0.2.10 is on eth0, but this host does not take packets for it: ip route get 192.0.2.10 gives %s instead of local; check ip rule and ip route show table local"
 	tests := []struct {
 		name, breaks string
 		start        int // 0: start repairs it
@@ -56,7 +56,7 @@ func TestWithoutRawSockets(t *testing.T) {
 		cmd := exec.Command("setpriv", "--bounding-set", "-net_raw", "--inh-caps", "-net_raw", a.path, "start")
 		cmd.Env = []string{"OCF_RESOURCE_INSTANCE=web", "LVS_AGENTS_STATE_DIR=" + a.state + "/lvs-agents", "OCF_RESKEY_ip=" + ip, "OCF_RESKEY_nodad=true"}
 		out, err := cmd.CombinedOutput()
-		want := ip + " on eth0 cannot be announced, so neighbours keep sending to the director before: "
+		want := ip + " on eth0 cannot be announced, so neighbours keep sending to the previous director: "
 		if cmd.ProcessState.ExitCode() != 4 || !strings.Contains(string(out), want) {
 			t.Errorf("got %v: %s\nwant 4: %s", err, out, want)
 		}

@@ -176,7 +176,7 @@ func (s Store) unknown(ctx context.Context, k Kernel, id string, damage error, k
 	}
 	for _, service := range have.IDs() {
 		if !claimed[service] && !slices.Contains(keep, service) {
-			return fmt.Errorf("%w; %s may be of it; ipvsadm -D what is, then remove the file", damage, service)
+			return fmt.Errorf("%w; the record may contain %s; ipvsadm -D the services that this daemon added, then remove the file", damage, service)
 		}
 	}
 	return nil

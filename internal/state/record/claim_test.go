@@ -85,7 +85,7 @@ func TestEndOfAClaimKeepsServices(t *testing.T) {
 // TestEndOfADamagedClaim fails while the kernel has a service that no record claims.
 func TestEndOfADamagedClaim(t *testing.T) {
 	for _, tt := range []struct{ name, have, want string }{
-		{"an unknown service", webService + mailService, "; -t [2001:db8::10]:25 may be of it; ipvsadm -D what is, then remove the file"},
+		{"an unknown service", webService + mailService, "; the record may contain -t [2001:db8::10]:25; ipvsadm -D the services that this daemon added, then remove the file"},
 		{"no other service", webService, ""},
 	} {
 		s, kernel := claimed(t), has(t, tt.have)
@@ -136,7 +136,7 @@ func TestConverge(t *testing.T) {
 		t.Errorf("%v, %v", applied, err)
 	}
 	forgets := forgetful{kerneltest.NewIPVS(), nil}
-	if _, err := Converge(t.Context(), forgets, plan(forgets)); err == nil || err.Error() != "the kernel does not keep what was set; somebody else changes the table" {
+	if _, err := Converge(t.Context(), forgets, plan(forgets)); err == nil || err.Error() != "the kernel does not keep the changes; another program changes the table" {
 		t.Errorf("got %v", err)
 	}
 	raced := forgetful{kerneltest.NewIPVS(), syscall.ENOENT}

@@ -23,7 +23,7 @@ func (u *Unsettled) Error() string {
 	if u.Race != nil {
 		return "the table changes all the time: " + u.Race.Error()
 	}
-	return "the kernel does not keep what was set; somebody else changes the table"
+	return "the kernel does not keep the changes; another program changes the table"
 }
 
 // Unwrap returns the race.
