@@ -13,16 +13,15 @@ import (
 // resources gives the cluster these resources and no others.
 func (s site) resources(t *testing.T, xml string) {
 	t.Helper()
-	node := s.Node("director1")
-	for _, text := range []string{"<resources/>", xml} {
-		node.WriteFile(t, "/run/resources.xml", text)
-		node.Run(t, "cibadmin", "--replace", "--scope", "resources", "--xml-file", "/run/resources.xml")
-		s.WaitIdle(t)
-	}
+	s.Node("director1").Run(t, "cibadmin", "--replace", "--scope", "resources", "--xml-text", xml)
+	s.WaitIdle(t)
 }
+
+const noResources = "<resources/>"
 
 // classic is a cluster with IPaddr2 and ldirectord, as the how-tos find it.
 func classic(t *testing.T, s site) {
+	s.resources(t, noResources)
 	s.resources(t, pages.Classic)
 	s.WaitRunning(t, 2*minute, "web-ldirectord", "director1")
 	s.Node("director1").Host.WaitTable(t, minute, bothIn)
@@ -30,17 +29,20 @@ func classic(t *testing.T, s site) {
 
 // alone is a director that runs only the Perl program. The package of directord has moved it aside.
 func alone(t *testing.T, s site) {
-	s.resources(t, "<resources/>")
+	s.resources(t, noResources)
 	node := s.Node("director1")
 	node.WriteProgram(t, "/usr/sbin/ldirectord.perl", lab.PerlLdirectord(t))
+	node.Run(t, "ip", "addr", "add", lab.VIP+"/24", "dev", "eth0")
 	node.Run(t, "ldirectord.perl", "ldirectord.cf", "start")
 	node.Host.WaitTable(t, minute, bothIn)
 }
 
 // empty is a cluster without resources.
 func empty(t *testing.T, s site) {
-	s.Node("director1").Run(t, "systemctl", "stop", "ldirectord")
-	s.nothingOn(t, s.Node("director1"))
+	node := s.Node("director1")
+	node.Run(t, "systemctl", "stop", "ldirectord")
+	node.Run(t, "ip", "addr", "del", lab.VIP+"/24", "dev", "eth0")
+	s.nothingOn(t, node)
 }
 
 // changeFromIPaddr2 follows the how-to while a client makes new connections.
