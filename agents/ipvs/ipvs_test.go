@@ -221,6 +221,23 @@ func TestMonitorReportsDrift(t *testing.T) {
 	}
 }
 
+// TestOrderOfAHashTableIsRepairedByStart has a table as a version before this one adds it: in
+// the order of the file. A recovery would break every connection for that.
+func TestOrderOfAHashTableIsRepairedByStart(t *testing.T) {
+	n := newNode(t)
+	hashed := []string{"virtual=192.0.2.10:80", "real=192.0.2.22 gate, 192.0.2.21 gate", "scheduler=sh"}
+	n.mustRun(t, 0, "web", "start", hashed...)
+	n.set(t, "-d -t 192.0.2.10:80 -r 192.0.2.21:80", "-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1")
+	n.mustRun(t, 0, "web", "monitor", hashed...)
+	got := n.mustRun(t, 0, "web", "start", hashed...)
+	if want := "ipvsadm -d -t 192.0.2.10:80 -r 192.0.2.22:80"; !strings.Contains(got.log, want) {
+		t.Errorf("start did not put the destinations in order: %s", got.log)
+	}
+	if got := n.mustRun(t, 0, "web", "start", hashed...); strings.Contains(got.log, "ipvsadm") {
+		t.Errorf("a second start changes the table: %s", got.log)
+	}
+}
+
 func TestMonitorCountsWhatIsMissing(t *testing.T) {
 	n := newNode(t)
 	n.mustRun(t, 0, "web", "start", web...)

@@ -164,6 +164,7 @@ func gone(old record.Record, want lvs.Table) []lvs.ServiceID {
 func (a action) apply(ctx context.Context, r record.Record) error {
 	done, err := record.Converge(ctx, a.kernel, func(ctx context.Context) ([]lvs.Op, error) {
 		have, err := a.kernel.Table(ctx)
+		have = have.Unordered(r.Claims())
 		return lvs.Plan(r.Target().Yield(have, r.Claims()), have, r.Scope()), err
 	})
 	logOps(a.Call, done)
@@ -182,10 +183,10 @@ func logOps(c ocf.Call, done []lvs.Op) {
 }
 
 // statusOf plans a start and a stop, and decides by what they would do. Destinations of
-// claimed services do not count, and neither does an order of destinations that the next
-// start or the health daemon repairs: a stop for that would interrupt the service.
+// claimed services do not count. The order of destinations does not count either: a start
+// repairs it, and a recovery costs more connections than another hash table.
 func statusOf(r record.Record, have lvs.Table, l lease) ocf.Status {
-	have = have.Ordered()
+	have = have.Unordered(r.Scope())
 	start := lvs.Plan(r.Target().Yield(have, l.claims), have, r.Scope())
 	stop := lvs.Plan(nil, have, r.Scope())
 	switch lvs.Classify(len(start), len(stop)) {

@@ -35,6 +35,7 @@ func (r *reconciler) adopt(ctx context.Context, services lvs.Table) (lvs.Table, 
 	if err != nil {
 		return nil, err
 	}
+	have = have.Unordered(lvs.ScopeOf(have)) // ipvs start alone puts destinations in order
 	changes, err := r.share(services)
 	if err != nil {
 		return nil, err

@@ -268,7 +268,7 @@ func (r *reconciler) plan(ctx context.Context, table lvs.Table) ([]lvs.Op, outco
 	}
 	slices.SortFunc(target, func(a, b lvs.VirtualService) int { return order[a.ID] - order[b.ID] })
 	found.held = lvs.ScopeOf(target)
-	return lvs.Plan(target, have, found.held), found, nil
+	return lvs.Plan(target, have.Unordered(found.held), found.held), found, nil
 }
 
 // unheld is why nothing of a record may be changed, empty if it may. err is the error of

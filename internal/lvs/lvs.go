@@ -213,11 +213,35 @@ const MaxWeight = math.MaxUint16
 
 // VirtualService is a service with its real servers, in the order in which
 // they were configured. In a table of the kernel they are in the order of their
-// addresses, or if the scheduler hashes, in the order in which they were added.
+// addresses.
 type VirtualService struct {
 	Service
 	Destinations []Destination
+	// Order is the addresses in the order in which the destinations were added,
+	// for a service of the kernel whose scheduler hashes. It is nil for every other
+	// service, and empty for one without destinations. It is not compared.
+	Order []netip.AddrPort
 }
+
+// Read returns a service as it is in a table of the kernel. Its destinations are
+// in the order in which they were added; one that is there twice is returned once.
+func (v VirtualService) Read() VirtualService {
+	v.Order = nil
+	if v.Scheduler.Hashes() {
+		v.Order = make([]netip.AddrPort, 0, len(v.Destinations))
+		seen := make(map[netip.AddrPort]bool, len(v.Destinations))
+		for _, d := range v.Destinations {
+			if !seen[d.Addr] {
+				seen[d.Addr], v.Order = true, append(v.Order, d.Addr)
+			}
+		}
+	}
+	v.Destinations = slices.SortedFunc(slices.Values(v.Destinations), byAddr)
+	v.Destinations = slices.CompactFunc(v.Destinations, func(a, b Destination) bool { return a.Addr == b.Addr })
+	return v
+}
+
+func byAddr(a, b Destination) int { return a.Addr.Compare(b.Addr) }
 
 // Table is the services of one network namespace, or those that somebody wants
 // there. The zero value is an empty table.
@@ -283,6 +307,18 @@ func (t Table) Yield(have Table, scope Scope) Table {
 	return yielded
 }
 
+// Unordered returns t without the order in which the destinations of services in scope
+// were added. A plan from there leaves their order as it is.
+func (t Table) Unordered(scope Scope) Table {
+	unordered := slices.Clone(t)
+	for i, v := range unordered {
+		if scope[v.ID] {
+			unordered[i].Order = nil
+		}
+	}
+	return unordered
+}
+
 // Validate reports every reason for which the kernel would refuse the table or
 // take it and do something else than it says.
 func (t Table) Validate() error {
@@ -345,11 +381,7 @@ func (s Service) check() error {
 // with CONFIG_IP_VS_MH_TAB_INDEX=12), and so how many destinations.
 const maxHashed = 4093
 
-// maxHashWeight is the largest weight that mh keeps exactly, after all weights are
-// divided by their greatest common divisor: ip_vs_mh.c, ip_vs_mh_shift_weight.
-const maxHashWeight = 63
-
-// checkHash reports what the table of scheduler mh cannot represent.
+// checkHash reports more destinations than the table of scheduler mh has slots for.
 func (v VirtualService) checkHash() error {
 	if v.Scheduler != "mh" {
 		return nil
@@ -357,23 +389,7 @@ func (v VirtualService) checkHash() error {
 	if n := len(v.Destinations); n > maxHashed {
 		return fmt.Errorf("scheduler mh balances %d real servers at most, not %d; use another scheduler or several services", maxHashed, n)
 	}
-	divisor, largest := 0, 0
-	for _, d := range v.Destinations {
-		weight := cmp.Or(d.Weight, d.HashWeight)
-		divisor, largest = gcd(divisor, weight), max(largest, weight)
-	}
-	if divisor > 0 && largest/divisor > maxHashWeight {
-		return fmt.Errorf("scheduler mh does not keep weights exactly: %d is more than %d times their greatest common divisor %d; use smaller weights",
-			largest, maxHashWeight, divisor)
-	}
 	return nil
-}
-
-func gcd(a, b int) int {
-	for b != 0 {
-		a, b = b, a%b
-	}
-	return a
 }
 
 // MaxPersistence is ipvsadm's limit, 31 days (ipvsadm.c, MAX_TIMEOUT).

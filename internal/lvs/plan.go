@@ -48,8 +48,9 @@ func ScopeOf(tables ...Table) Scope {
 // The same arguments always give the same plan; applying it and planning again
 // gives none. Services of want that scope does not hold are left out.
 //
-// With a scheduler that hashes, the plan also puts the destinations into the
-// order of their addresses, which the hash table depends on: Scheduler.Hashes.
+// With a scheduler that hashes, the plan also puts the destinations of a table
+// that was read from the kernel into the order of their addresses, which the hash
+// table depends on: VirtualService.Order.
 func Plan(want, have Table, scope Scope) []Op {
 	var p planner
 	wanted, held := want.Index(), have.Index()
@@ -88,8 +89,12 @@ func (p *planner) service(want, have Service, exists bool) {
 }
 
 func (p *planner) destinations(want, have VirtualService) {
-	if want.Scheduler.Hashes() {
+	switch {
+	case !want.Scheduler.Hashes():
+	case have.Order != nil:
 		have = p.ordered(&want, have)
+	case len(have.Destinations) == 0:
+		want.Destinations = slices.SortedFunc(slices.Values(want.Destinations), byAddr)
 	}
 	old := make(map[netip.AddrPort]Destination, len(have.Destinations))
 	for _, d := range have.Destinations {
@@ -136,25 +141,25 @@ func (p *planner) add(op Op) {
 // kernel has in another order off and adds them again, one by one. It returns
 // have without them.
 func (p *planner) ordered(want *VirtualService, have VirtualService) VirtualService {
-	want.Destinations = slices.SortedFunc(slices.Values(want.Destinations), byAddress)
+	want.Destinations = slices.SortedFunc(slices.Values(want.Destinations), byAddr)
 	at := make(map[netip.AddrPort]int, len(want.Destinations))
 	for i, d := range want.Destinations {
 		at[d.Addr] = i
 	}
 	inPlace := 0 // how many wanted destinations the kernel begins with
+	for _, addr := range have.Order {
+		if i, wanted := at[addr]; wanted && i == inPlace {
+			inPlace++
+		}
+	}
 	late := map[netip.AddrPort]Destination{}
 	var left []Destination
 	for _, h := range have.Destinations {
-		i, wanted := at[h.Addr]
-		switch {
-		case wanted && i == inPlace:
-			inPlace++
-			left = append(left, h)
-		case wanted && i > inPlace:
+		if i, wanted := at[h.Addr]; wanted && i >= inPlace {
 			late[h.Addr] = h
-		case !wanted:
-			left = append(left, h)
+			continue
 		}
+		left = append(left, h)
 	}
 	for _, w := range want.Destinations[inPlace:] {
 		if h, exists := late[w.Addr]; exists {
@@ -197,23 +202,9 @@ func (d Destination) Equal(o Destination) bool {
 // Equal reports whether two services are the same with all their destinations,
 // in any order.
 func (v VirtualService) Equal(o VirtualService) bool {
-	return v.ID == o.ID && len(Plan(Table{v}, Table{o}.Ordered(), Scope{v.ID: true})) == 0
+	o.Order = nil
+	return v.ID == o.ID && len(Plan(Table{v}, Table{o}, Scope{v.ID: true})) == 0
 }
-
-// Ordered returns t with the destinations of services that hash in the order of their
-// addresses. A plan for it does not repair the order: a service that an earlier version
-// or another program has filled in another order still balances.
-func (t Table) Ordered() Table {
-	ordered := slices.Clone(t)
-	for i, v := range ordered {
-		if v.Scheduler.Hashes() {
-			ordered[i].Destinations = slices.SortedFunc(slices.Values(v.Destinations), byAddress)
-		}
-	}
-	return ordered
-}
-
-func byAddress(a, b Destination) int { return a.Addr.Compare(b.Addr) }
 
 // Apply returns the table after an op, as strict as the kernel: adding what is
 // there is fs.ErrExist, changing or deleting what is not is fs.ErrNotExist.
@@ -240,7 +231,7 @@ func (t Table) Apply(op Op) (Table, error) {
 		if err != nil {
 			return t, err
 		}
-		next[i].Destinations = destinations
+		next[i].Destinations, next[i].Order = destinations, nil
 	}
 	return next, nil
 }

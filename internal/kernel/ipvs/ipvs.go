@@ -101,38 +101,24 @@ func (k *Kernel) table(ctx context.Context) (lvs.Table, error) {
 	slices.SortFunc(table, func(a, b lvs.VirtualService) int { return a.ID.Compare(b.ID) })
 	table = slices.CompactFunc(table, func(a, b lvs.VirtualService) bool { return a.ID == b.ID })
 	for i := range table {
-		if table[i].Destinations, err = k.destinations(ctx, table[i].Service); err != nil {
+		if table[i].Destinations, err = k.destinations(ctx, table[i].ID); err != nil {
 			return nil, err
 		}
+		slices.Reverse(table[i].Destinations) // a dump begins with the newest (ip_vs_ctl.c, list_add_rcu)
+		table[i] = table[i].Read()
 	}
 	return table, nil
 }
 
 // destinations returns an empty list and no error if the service no longer exists.
-func (k *Kernel) destinations(ctx context.Context, service lvs.Service) ([]lvs.Destination, error) {
+func (k *Kernel) destinations(ctx context.Context, id lvs.ServiceID) ([]lvs.Destination, error) {
 	var list []lvs.Destination
-	err := k.dump(ctx, getDestination, encodeID(service.ID), func(attrs []byte) error {
-		d, err := decodeDestination(attrs, service.ID.Is6())
+	err := k.dump(ctx, getDestination, encodeID(id), func(attrs []byte) error {
+		d, err := decodeDestination(attrs, id.Is6())
 		list = append(list, d)
 		return err
 	}, func() { list = nil })
-	if service.Scheduler.Hashes() {
-		return inOrderOfAddition(list), err
-	}
-	slices.SortFunc(list, func(a, b lvs.Destination) int { return a.Addr.Compare(b.Addr) })
-	return slices.CompactFunc(list, func(a, b lvs.Destination) bool { return a.Addr == b.Addr }), err
-}
-
-// inOrderOfAddition reverses a dump, because the kernel lists the newest destination first
-// (ip_vs_ctl.c, list_add_rcu). It drops repeated destinations.
-func inOrderOfAddition(list []lvs.Destination) []lvs.Destination {
-	slices.Reverse(list)
-	seen := make(map[netip.AddrPort]bool, len(list))
-	return slices.DeleteFunc(list, func(d lvs.Destination) bool {
-		again := seen[d.Addr]
-		seen[d.Addr] = true
-		return again
-	})
+	return list, err
 }
 
 // dump calls each with the attributes of every object, and begin before each attempt.

@@ -73,11 +73,7 @@ func sorted(t lvs.Table) lvs.Table {
 	t = slices.Clone(t)
 	slices.SortFunc(t, func(a, b lvs.VirtualService) int { return a.ID.Compare(b.ID) })
 	for i := range t {
-		t[i].Destinations = slices.Clone(t[i].Destinations)
-		if t[i].Scheduler.Hashes() {
-			continue
-		}
-		slices.SortFunc(t[i].Destinations, func(a, b lvs.Destination) int { return a.Addr.Compare(b.Addr) })
+		t[i] = t[i].Read()
 	}
 	return t
 }

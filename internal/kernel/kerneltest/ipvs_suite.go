@@ -70,21 +70,6 @@ func ipvsCases() []ipvsCase {
 -A -f 5 -6 -s nq
 -A -f 4294967295 -s fo
 `},
-		{name: "destinations of a scheduler that hashes, as they were added", done: 8, ops: `
--A -t 192.0.2.10:80 -s mh -b flag-1,flag-2
--a -t 192.0.2.10:80 -r 192.0.2.23:80 -g -w 1
--a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
--a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1
--e -t 192.0.2.10:80 -r 192.0.2.23:80 -g -w 0
--d -t 192.0.2.10:80 -r 192.0.2.21:80
--a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 3
--e -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 2
-`, table: `
--A -t 192.0.2.10:80 -s mh -b flag-1,flag-2
--a -t 192.0.2.10:80 -r 192.0.2.23:80 -g -w 0
--a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1
--a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 2
-`},
 		{name: "persistence netmask", done: 8, ops: `
 -A -t 192.0.2.10:80 -s rr -p 600 -M 255.255.255.0
 -A -t 192.0.2.10:81 -s rr -p 600 -M 255.255.255.255
@@ -204,6 +189,7 @@ func RunIPVS(t *testing.T, open func(t *testing.T) IPVSKernel) {
 	t.Run("500 destinations in one call", func(t *testing.T) { manyDestinations(t, open(t)) })
 	t.Run("a destination without a method", func(t *testing.T) { noMethod(t, open(t)) })
 	t.Run("context that is over", func(t *testing.T) { contextOver(t, open(t)) })
+	t.Run("order of addition", func(t *testing.T) { orderOfAddition(t, open(t)) })
 	t.Run("plans converge", func(t *testing.T) { convergence(t, open(t)) })
 }
 
@@ -219,6 +205,38 @@ func (tt ipvsCase) run(t *testing.T, k IPVSKernel) {
 	}
 	if diff := cmp.Diff(strings.TrimSpace(tt.table), read(t, k)); diff != "" {
 		t.Errorf("table (-want +got):\n%s", diff)
+	}
+}
+
+// orderOfAddition is what a hash table depends on. A change of weight keeps the order.
+func orderOfAddition(t *testing.T, k IPVSKernel) {
+	apply(t, k, `-A -t 192.0.2.10:80 -s mh -b flag-1,flag-2
+-a -t 192.0.2.10:80 -r 192.0.2.23:80 -g -w 1
+-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
+-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1
+-e -t 192.0.2.10:80 -r 192.0.2.23:80 -g -w 0
+-d -t 192.0.2.10:80 -r 192.0.2.21:80
+-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 3
+-A -t 192.0.2.10:81 -s rr
+-a -t 192.0.2.10:81 -r 192.0.2.22:81 -g -w 1
+-a -t 192.0.2.10:81 -r 192.0.2.21:81 -g -w 1
+`)
+	have, err := k.Table(t.Context())
+	if err != nil || len(have) != 2 {
+		t.Fatal(have, err)
+	}
+	if diff := cmp.Diff("[192.0.2.23:80 192.0.2.22:80 192.0.2.21:80]", fmt.Sprint(have[0].Order)); diff != "" {
+		t.Errorf("order (-want +got):\n%s", diff)
+	}
+	if have[1].Order != nil {
+		t.Errorf("order of a scheduler without a hash table: %v", have[1].Order)
+	}
+	ops := lvs.Plan(have.Unordered(lvs.ScopeOf(have)), have, lvs.ScopeOf(have))
+	if _, err := k.Apply(t.Context(), ops); err != nil || len(ops) == 0 {
+		t.Fatalf("%d operations: %v", len(ops), err)
+	}
+	if have, err = k.Table(t.Context()); err != nil || fmt.Sprint(have[0].Order) != "[192.0.2.21:80 192.0.2.22:80 192.0.2.23:80]" {
+		t.Errorf("repaired: %v, %v", have[0].Order, err)
 	}
 }
 

@@ -101,7 +101,7 @@ func (s Store) handBack(ctx context.Context, k Kernel, holder string, errLock er
 		if err != nil {
 			return ops, fmt.Errorf("%w, on %s: %w", ErrClaimStays, r.ID, err)
 		}
-		planned := lvs.Plan(r.Services.Only(idle), have, idle)
+		planned := lvs.Plan(r.Services.Only(idle), have.Unordered(idle), idle)
 		done, err := k.Apply(ctx, planned)
 		ops = append(ops, planned[:done]...)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
