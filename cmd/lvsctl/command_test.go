@@ -63,7 +63,7 @@ func TestCommands(t *testing.T) {
 		{name: "check a file with warnings", args: "check web.cf", stdout: `
 web.cf:1:14: warning: a note after the value; write checktimeout=3
 web.cf:9:12: warning: a note after the value; write quiescent=no
-web.cf:6: warning: -f 5: service=none has nothing to ask: its real servers count as good without a check; use checktype=connect
+web.cf:6: warning: -f 5: service=none has no query: its real servers count as good without a check; use checktype=connect
 web.cf: usable: 2 virtual services, 4 real servers; 3 warnings
 `},
 		{name: "check a good file", args: "check one.cf", stdout: "\none.cf: usable: 1 virtual service, 1 real server; 0 warnings\n"},

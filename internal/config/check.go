@@ -9,7 +9,7 @@ import (
 type Check struct {
 	Type        CheckType
 	Connects    int         // with Combined: connect checks after each negotiate check
-	Application Application // what a negotiate check talks
+	Application Application // protocol of a negotiate check
 	Host        string      // name or address that is checked instead of the real server; empty for none
 	Port        uint16      // 0 for the port of the real server
 	// Target is the address and port that the check uses. Resolve sets it.
@@ -18,15 +18,15 @@ type Check struct {
 	Interval    time.Duration
 	Attempts    int // of one ping check
 	Fall        int // consecutive failures until a real server is down
-	Rise        int // consecutive successes until one that was down is up
+	Rise        int // consecutive successes until a real server that was down is up
 	Verify      Verification
-	Status      Statuses // of HTTP that are good
+	Status      Statuses // good HTTP statuses
 	Method      string   // of HTTP; empty for GET
-	Request     string   // as configured: without a slash in front if none was written
-	Receive     string   // regular expression, empty for any answer
+	Request     string   // as configured; no slash is added in front
+	Receive     string   // regular expression, empty for any reply
 	Unusable    string   // why Receive cannot be used, so that the check never succeeds; empty if it can
 	VirtualHost string   // Host header, empty for the real server's address
-	Command     string   // what External and ExternalPerl run, with arguments that are separated by blanks
+	Command     string   // program of External and ExternalPerl, with arguments separated by blanks
 	Database    string
 	Login       Secret
 	Passwd      Secret
@@ -36,10 +36,10 @@ type Check struct {
 	NegotiateTimeout, ConnectTimeout time.Duration
 }
 
-// CheckType is the manner of a check.
+// CheckType is the type of a check.
 type CheckType string
 
-// The manners, by the names that ldirectord.cf gives them.
+// The types, by their names in ldirectord.cf.
 const (
 	Negotiate    CheckType = "negotiate"     // send a query and read the reply
 	Connect      CheckType = "connect"       // open a connection
@@ -52,15 +52,15 @@ const (
 	Combined     CheckType = "combined"      // one negotiate check, then Connects connect checks
 )
 
-// Verification is what of a certificate is verified: no, chain or name. The
-// zero value is for checks without TLS.
+// Verification is how much of a certificate is verified: no, chain or name. The zero value is
+// for checks without TLS.
 type Verification string
 
-// Application is the protocol that a negotiate check talks, "http" for
-// example. NoApplication has no query.
+// Application is the protocol of a negotiate check, for example "http". NoApplication has no
+// query.
 type Application string
 
-// NoApplication is the application of services whose port tells nothing.
+// NoApplication is the application of services whose port belongs to no known protocol.
 const NoApplication Application = "none"
 
 // application couples an application with its standard port.
@@ -69,7 +69,8 @@ type application struct {
 	port uint16
 }
 
-// applications are ldirectord's, with the ports it recognises them by (0 for never).
+// applications are the applications of ldirectord. If checks have no application, the port of the
+// service selects it. No port selects an application with port 0.
 var applications = []application{
 	{"dns", 53}, {"ftp", 21}, {"http", 80}, {"https", 443}, {"http_proxy", 3128}, {"imap", 143}, {"imaps", 993},
 	{"ldap", 389}, {"ldaps", 636}, {"mysql", 3306}, {"nntp", 119}, {NoApplication, 0}, {"oracle", 1521},

@@ -1,6 +1,6 @@
-// Package config is the configuration model: virtual services, their real servers and how
-// those are checked. Packages below it read its text forms. Only Resolve and Table talk to
-// the outside world: they look up names.
+// Package config is the configuration model: virtual services, their real servers and their
+// checks. Packages below it parse the text forms. Only Resolve and Table use the network: they
+// look up names.
 package config
 
 import (
@@ -13,22 +13,22 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// Config is what an administrator wants. The package of a text form makes it; treat
-// it as read-only.
+// Config is the configuration that an operator has written. The package of a text form makes
+// it; treat it as read-only.
 type Config struct {
-	File           string   // where it comes from, for messages
+	File           string   // the name of the file or other source, for messages
 	AutoReload     bool     // read the file again when it changes
 	LogFile        string   // a path, or the name of a syslog facility; empty for the default
-	Callback       string   // program to run, with the file's name, after the file has changed
-	Execute        []string // other configurations whose daemons start and end with this one's
+	Callback       string   // program that runs with the name of the file after the file has changed
+	Execute        []string // other configurations, whose daemons start and stop with this one
 	Supervised     bool     // stay in the foreground and log to standard output
-	MaintenanceDir string   // a file there named after a real server takes that out
+	MaintenanceDir string   // a file there with the name of a real server takes that server out
 	AlertFrom      string   // sender of mail; empty for user@host
 	Services       []Service
 }
 
-// Service is a virtual service with everything that was configured for it.
-// Settings that the text form has for all services at once are filled in.
+// Service is a virtual service with all its settings, including the settings that the text form
+// has for all services.
 type Service struct {
 	// Service is complete unless Host is set: then its ID has the port but no
 	// address yet.
@@ -48,21 +48,21 @@ type Service struct {
 	Line            int // of the virtual service in its file
 }
 
-// Alert says who gets mail about changes of real servers.
+// Alert holds the settings of mail about changes of real servers.
 type Alert struct {
 	To     []string      // empty for no mail
-	Repeat time.Duration // between reminders of a server that is down, 0 for none
-	Phases []Phase       // while mail is sent; nil for all
+	Repeat time.Duration // between reminders of a server that is down; 0 for no reminders
+	Phases []Phase       // send mail only in these; nil for all
 	Relay  string        // SMTP host[:port]; empty for the local mailer
 
 	Title   string // before the subject of mail
 	Comment string // in the body of mail
 }
 
-// Phase is what a daemon is doing.
+// Phase is the state of a daemon.
 type Phase string
 
-// The phases, by the names that ldirectord.cf gives them.
+// The phases, by their names in ldirectord.cf.
 const (
 	Starting  Phase = "starting"
 	Running   Phase = "running"
@@ -80,8 +80,8 @@ func (s Service) Name() string {
 	return strings.Replace(unnamed.String(), "0.0.0.0", s.Host, 1)
 }
 
-// VirtualService returns the service with its real servers as the kernel has them. All
-// addresses must be known.
+// VirtualService returns the service and its real servers as the kernel has them. Every name
+// must have been resolved.
 func (s Service) VirtualService() lvs.VirtualService {
 	v := lvs.VirtualService{Service: s.Service}
 	v.Destinations = slices.Grow(v.Destinations, len(s.Reals))
@@ -91,7 +91,7 @@ func (s Service) VirtualService() lvs.VirtualService {
 	return v
 }
 
-// CheckedPort is the port of a real server that a check uses, or 0.
+// CheckedPort returns the port of a real server that a check uses, or 0.
 func (r Real) CheckedPort(c Check) uint16 {
 	return cmp.Or(c.Port, r.Addr.Port(), c.Application.Port())
 }

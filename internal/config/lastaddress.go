@@ -16,7 +16,7 @@ import (
 // daemons of a node share it, so that they agree about a name.
 func namesFile(stateDir string) string { return filepath.Join(stateDir, "names") }
 
-// network is what a Resolver calls the family of a host.
+// network returns the family of a host in the words of a Resolver.
 func (h Host) network() string {
 	if h.IPv6 {
 		return "ip6"
@@ -24,7 +24,7 @@ func (h Host) network() string {
 	return "ip4"
 }
 
-// Restore takes the last addresses that Save has written.
+// Restore reads the last addresses that Save has written.
 func (n *Names) Restore(stateDir string) error {
 	last, err := restore(stateDir)
 	n.mu.Lock()
@@ -56,7 +56,7 @@ func restore(stateDir string) (map[Host]netip.Addr, error) {
 	return last, nil
 }
 
-// Save adds the last addresses to those that others have written.
+// Save adds the last addresses to the file, and keeps the addresses of other names there.
 func (n *Names) Save(stateDir string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -16,42 +16,41 @@ type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
-// Bounds of looking up names: all of a file take no longer than maxLookup. A first
-// name server that is dead costs five seconds.
+// Bounds of looking up names: all names of a file take no longer than maxLookup. If the first
+// name server is dead, the resolver loses five seconds.
 const (
 	maxLookup  = 8 * time.Second
 	maxLookups = 128 // at a time
 )
 
-// Names looks up host names and remembers their addresses: a name that has none any
-// more keeps its last one, and one of several addresses stays the same.
+// Names looks up host names and remembers their addresses. A name that no longer has an address
+// keeps its last one. Of several addresses, Names keeps the address that it chose before.
 type Names struct {
 	resolver Resolver
 	mu       sync.Mutex
 	last     map[Host]netip.Addr
-	changed  bool   // last, since it was saved
-	missing  int    // names of the last configuration that had no address
-	unknown  []Host // of these, those that have no last address either
+	changed  bool   // last has changed since it was saved
+	missing  int    // number of names of the last configuration that had no address
+	unknown  []Host // missing names that have no last address either
 }
 
-// NewNames uses a resolver, which may be nil where there are no names.
+// NewNames uses a resolver, which can be nil if there are no names.
 func NewNames(r Resolver) *Names { return &Names{resolver: r, last: map[Host]netip.Addr{}} }
 
-// Host is a name or an address, and of which family its address must be.
+// Host is a name or an address, and the family that its address must have.
 type Host struct {
 	Name string
 	IPv6 bool
 }
 
-// Answer is the address of a host, with Err the last one that is known, if it is
-// valid.
+// Answer is the address of a host. With Err, Addr is the last address of the host, or invalid if
+// the host never had an address.
 type Answer struct {
 	Addr netip.Addr
 	Err  error
 }
 
-// Missing reports whether a name of the configuration that was resolved last had no
-// address.
+// Missing reports whether a name of the last resolved configuration had no address.
 func (n *Names) Missing() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -64,8 +63,7 @@ func (n *Names) begin() {
 	n.missing, n.unknown = 0, nil
 }
 
-// Unknown returns the names of the configuration that was resolved last that have
-// never had an address.
+// Unknown returns the names of the last resolved configuration that have never had an address.
 func (n *Names) Unknown() []Host {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -137,7 +135,7 @@ func (n *Names) query(ctx context.Context, h Host) ([]netip.Addr, error) {
 	}
 	var addrs []netip.Addr
 	for _, addr := range found {
-		if addr = addr.Unmap(); addr.Is6() == h.IPv6 && !addr.IsUnspecified() { // some name servers hide names so
+		if addr = addr.Unmap(); addr.Is6() == h.IPv6 && !addr.IsUnspecified() { // some name servers reply 0.0.0.0 for blocked names
 			addrs = append(addrs, addr.WithZone(""))
 		}
 	}

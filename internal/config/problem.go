@@ -10,11 +10,11 @@ import (
 // Severity reports whether a file with a problem can be used.
 type Severity uint8
 
-// The severities. The zero value is none of them.
+// The severities. The zero value is invalid.
 const (
 	Error   Severity = iota + 1 // the file is not used
-	Warning                     // the file is used; What says what was made of it
-	Refused                     // the file is used, but for the real servers that What names: they never count as up
+	Warning                     // the file is used; What describes how it was understood
+	Refused                     // the file is used, but the real servers that What names never count as up
 )
 
 // String returns "error" or "warning": for an operator, Refused is an error.
@@ -28,8 +28,8 @@ func (s Severity) String() string {
 	return fmt.Sprintf("severity %d", uint8(s))
 }
 
-// Problem is something that is wrong with a file. It never holds the value of
-// a login, passwd or secret directive.
+// Problem is an error or a warning about a file. It never contains the value of a login, passwd
+// or secret directive.
 type Problem struct {
 	File     string
 	Line     int // from 1; 0 for the file as a whole

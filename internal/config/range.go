@@ -7,10 +7,10 @@ import (
 	"lvs-agents/internal/config/fault"
 )
 
-// maxRange bounds a->b. A /20 of real servers is more likely a typing error.
+// maxRange limits the addresses of a->b to a /20. A larger range is probably a typing error.
 const maxRange = 4096
 
-// MaxReals bounds the real servers of all services of a file.
+// MaxReals limits the real servers of all services of a file.
 const MaxReals = 1 << 16
 
 // TooManyReals is the error of more than MaxReals.

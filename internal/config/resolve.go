@@ -10,9 +10,9 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// Table returns what belongs into the kernel: the services and their real
-// servers with the configured weights. Fallbacks are not in it: they come and
-// go with the health of the real servers. Resolve describes the problems.
+// Table returns the services for the kernel, and their real servers with the configured weights.
+// It has no fallbacks, because the daemon adds and removes fallbacks with the verdicts of the
+// real servers. Resolve describes the problems.
 func (c *Config) Table(ctx context.Context, n *Names) (lvs.Table, []Problem) {
 	r := c.lookup(ctx, n, false)
 	resolved := r.services()
@@ -24,8 +24,9 @@ func (c *Config) Table(ctx context.Context, n *Names) (lvs.Table, []Problem) {
 }
 
 // Resolve returns the configuration with an address for every name and a target for every
-// check. What has no address, or one that is there already, is left out with a warning: a
-// change of the DNS is no reason to refuse a file. It is an error only if nothing is left.
+// check. It leaves out, with a warning, each server that has no address or a repeated one: a
+// change of the DNS must not make a file unusable. It is an error if no service or no real server
+// is left.
 func (c *Config) Resolve(ctx context.Context, n *Names) (*Config, []Problem) {
 	r := c.lookup(ctx, n, true)
 	resolved := *r.services()
@@ -35,8 +36,8 @@ func (c *Config) Resolve(ctx context.Context, n *Names) (*Config, []Problem) {
 	return &resolved, r.problems
 }
 
-// lookup looks up the names of services, real servers and fallbacks, and those of checks
-// only if they are needed.
+// lookup looks up the names of services, real servers and fallbacks. It looks up the hosts of
+// checks only with checks.
 func (c *Config) lookup(ctx context.Context, n *Names, checks bool) *resolution {
 	if n == nil {
 		n = NewNames(nil)
@@ -63,7 +64,7 @@ func (r *resolution) services() *Config {
 	}
 	for _, s := range c.Services {
 		if s.Host == "" {
-			r.given[s.ID] = s.Line // an address counts before a name
+			r.given[s.ID] = s.Line // an address has precedence over a name
 		}
 	}
 	resolved := *c
@@ -119,7 +120,7 @@ type resolution struct {
 	answers  map[Host]Answer
 	given    map[lvs.ServiceID]int // lines of services
 	total    int                   // of real servers
-	first    Problem               // that something is left out for
+	first    Problem               // why the first service or server was left out
 	problems []Problem
 }
 
@@ -177,8 +178,8 @@ func (r *resolution) service(s Service) (Service, bool) {
 	return s, true
 }
 
-// reals replaces the names of real servers by their addresses. Of two with
-// one address the last one counts, as where both are written as addresses.
+// reals replaces the names of real servers by their addresses. If two have the same address, the
+// last one counts, as in a file with addresses.
 func (r *resolution) reals(s *Service) {
 	all := make([]Real, 0, len(s.Reals))
 	seen := make(map[netip.AddrPort]int, len(s.Reals)) // indexes in all
@@ -197,8 +198,8 @@ func (r *resolution) reals(s *Service) {
 	s.Reals = all
 }
 
-// Repetition is the fault of a real server that is given again. same reports whether what
-// else was configured for it is the same.
+// Repetition is the fault of a real server that is given again. same reports whether its checks
+// are also the same.
 func Repetition(before, again Real, same bool) fault.Fault {
 	what := fmt.Sprintf("real server %s is given twice, first in line %d", again.Addr, before.Line)
 	if same && before.Destination == again.Destination && before.Host == again.Host && before.Last == again.Last {
@@ -207,7 +208,7 @@ func Repetition(before, again Real, same bool) fault.Fault {
 	return fault.New(what+" with other values; the last one counts", "delete one of them")
 }
 
-// addresses is the real servers of a name or a range of names.
+// addresses returns the real servers of a name or a range of names.
 func (r *resolution) addresses(real Real, s *Service) []Real {
 	if real.Host == "" {
 		r.total++

@@ -8,8 +8,8 @@ import (
 // Redacted is what a secret prints.
 const Redacted = "***"
 
-// Secret is text that must not be seen. However it is printed or encoded, it
-// says ***; it can be compared. The zero value means that there is no secret.
+// Secret is text that must not be shown. Printing or encoding it gives ***. Secrets can be
+// compared. The zero value means that there is no secret.
 type Secret struct {
 	text unique.Handle[string] // a pointer for fmt, also inside unexported fields
 }
@@ -22,7 +22,7 @@ func NewSecret(text string) Secret {
 	return Secret{unique.Make(text)}
 }
 
-// Reveal returns the text. Hand it to nothing that logs.
+// Reveal returns the text. Do not pass it to code that logs.
 func (s Secret) Reveal() string {
 	if s == (Secret{}) {
 		return ""

@@ -9,7 +9,7 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// checkHosts are the names that checks use instead of a real server.
+// checkHosts returns the host names that checks query instead of a real server.
 func (c *Config) checkHosts() []Host {
 	var all []Host
 	for _, s := range c.Services {
@@ -22,8 +22,8 @@ func (c *Config) checkHosts() []Host {
 	return all
 }
 
-// targets gives every check its target, and chooses the check that is made where the
-// configured one cannot be. The services of resolved have addresses only.
+// targets gives every check its target, and substitutes checks that are not possible. The
+// services of resolved have addresses only.
 func (r *resolution) targets(resolved *Config) {
 	services := slices.Clone(resolved.Services)
 	for i, s := range services {
@@ -50,8 +50,8 @@ func (r *resolution) warn(line int, what string) {
 	}
 }
 
-// elsewhere aims a check at its own host. Without an address of that host the check never
-// succeeds.
+// elsewhere sets the target of a check that has its own host. If that host has no address, the
+// check never succeeds.
 func (r *resolution) elsewhere(c *Check, s Service, real Real) {
 	if c.Host == "" {
 		return
@@ -73,8 +73,8 @@ func (r *resolution) elsewhere(c *Check, s Service, real Real) {
 	c.Target = netip.AddrPortFrom(addr, c.Port)
 }
 
-// substitute chooses the check that is made instead of one that cannot be, and warns where
-// it proves less.
+// substitute replaces a check that is not possible for the service, and warns if the new check
+// proves less.
 func (r *resolution) substitute(c *Check, s Service) {
 	switch {
 	case c.Type == Connect && s.ID.Protocol == lvs.UDP:
@@ -84,6 +84,6 @@ func (r *resolution) substitute(c *Check, s Service) {
 		c.Type, c.Timeout = Connect, c.ConnectTimeout
 	case c.Type == Negotiate:
 		c.Type = On
-		r.warn(s.Line, s.ID.String()+": service=none has nothing to ask: its real servers count as good without a check; use checktype=connect")
+		r.warn(s.Line, s.ID.String()+": service=none has no query: its real servers count as good without a check; use checktype=connect")
 	}
 }

@@ -29,7 +29,7 @@ func TestTargets(t *testing.T) {
 		name     string
 		protocol lvs.Protocol
 		checks   []config.Check
-		want     string // type, target and what is wrong
+		want     string // type, target and fault
 		problems string
 	}{
 		{"none", lvs.TCP, nil, "", ""},
@@ -42,7 +42,7 @@ func TestTargets(t *testing.T) {
 		{"connect over UDP", lvs.UDP, []config.Check{{Type: config.Connect}}, "ping 192.0.2.21:80", ""},
 		{"combined without an application", lvs.TCP, []config.Check{combined}, "connect 192.0.2.21:80", ""},
 		{"negotiate without an application", lvs.TCP, []config.Check{negotiate(config.NoApplication)}, "on 192.0.2.21:80",
-			"warning: web:2: -t 192.0.2.10:80: service=none has nothing to ask: its real servers count as good without a check; use checktype=connect\n"},
+			"warning: web:2: -t 192.0.2.10:80: service=none has no query: its real servers count as good without a check; use checktype=connect\n"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

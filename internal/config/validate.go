@@ -9,7 +9,7 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// Validate judges the services; names are judged when they are resolved.
+// Validate validates the services. Resolve validates host names.
 func (c *Config) Validate() []Problem {
 	var found []Problem
 	seen := map[string]int{}
@@ -26,8 +26,8 @@ func (c *Config) Validate() []Problem {
 	return found
 }
 
-// judge finds the line for what lvs.VirtualService.Validate reports: it
-// validates the service alone, then each real server alone.
+// judge finds the line of each error of lvs.VirtualService.Validate. It validates the service
+// alone, and then each real server alone.
 func (s Service) judge(report func(line int, f fault.Fault)) {
 	s.ID = s.standIn()
 	if err := (lvs.VirtualService{Service: s.Service}).Validate(); err != nil {
@@ -71,7 +71,7 @@ func (s Service) family(r Real) fault.Fault {
 	return fault.New(what, fix)
 }
 
-// standIn is the identity of the service with some address if it has none yet.
+// standIn returns the identity of the service, with an example address if it has none yet.
 func (s Service) standIn() lvs.ServiceID {
 	if s.Host == "" {
 		return s.ID
@@ -83,7 +83,7 @@ func (s Service) standIn() lvs.ServiceID {
 	return lvs.AddrService(s.ID.Protocol, netip.AddrPortFrom(addr, s.ID.Addr.Port()))
 }
 
-// addr is zero while the fallback is a name.
+// addr returns the address of the fallback. It is zero while the fallback is a name.
 func (f Fallback) addr() netip.AddrPort {
 	addr, err := netip.ParseAddr(f.Host)
 	if err != nil {
@@ -92,7 +92,8 @@ func (f Fallback) addr() netip.AddrPort {
 	return netip.AddrPortFrom(addr, f.Port)
 }
 
-// trim takes the virtual service off an error of Validate: the line says which.
+// trim removes the virtual service from an error of Validate, because the line number already
+// identifies the service.
 func trim(err error) fault.Fault {
 	if inner := errors.Unwrap(err); inner != nil {
 		err = inner

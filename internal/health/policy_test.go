@@ -194,7 +194,7 @@ func TestWhatCannotBeUsedIsNeverUp(t *testing.T) {
 		{"receive of UDP", "virtual=192.0.2.10:53\n\treal=192.0.2.21 gate\n\tchecktype=udp\n\trequest=\"a\"\n\treceive=\"[\"\n", "",
 			`receive "[" cannot be used: no closing bracket at character 1; write \[ for a bracket`},
 		{"URL with a bad login", "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate 1 \"http://user:hun/ter2@192.0.2.9/\", \"\"\n", "",
-			"request is not a URL; what is special in a login is written as %XX"},
+			"request is not a URL; write special characters of a login as %XX"},
 		{"URL with a bad port", "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate 1 \"http://192.0.2.9:70000/\", \"\"\n", "",
 			"request: port 70000 is not a number from 1 to 65535"},
 		{"URL with an unknown name", "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate 1 \"http://page.invalid/\", \"\"\n",

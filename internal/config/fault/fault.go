@@ -1,5 +1,5 @@
-// Package fault describes mistakes in values of a configuration and what to do about them.
-// A Fault has no place: values are read without knowing where they come from.
+// Package fault describes mistakes in values of a configuration, and their fixes. A Fault has no
+// line number, because the code that validates a value does not know the source of the value.
 package fault
 
 import (
@@ -57,7 +57,8 @@ func Short(text string) string {
 	return text[:end] + "…"
 }
 
-// Printable keeps control characters of a file off the terminal.
+// Printable replaces control characters and invalid UTF-8 by question marks, so that text of a
+// file cannot control the terminal.
 func Printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == utf8.RuneError {

@@ -11,7 +11,7 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// finish makes services of the blocks after the whole file has been read, and judges
+// finish makes services of the blocks after the whole file has been read, and validates
 // them.
 func (p *parser) finish() {
 	for _, b := range p.blocks {
@@ -28,7 +28,7 @@ func (p *parser) finish() {
 	}
 	for i := range p.problems {
 		if p.problems[i].Severity == config.Refused {
-			p.problems[i].Severity = config.Error // nothing would be left
+			p.problems[i].Severity = config.Error // no service would be left
 		}
 	}
 }
@@ -38,7 +38,7 @@ func (p *parser) service(b *block) config.Service {
 	protocol, err := b.target.Protocol(b.protocol)
 	if err != nil {
 		p.add(b.given["protocol"], 0, config.Error, fault.Of(err))
-		protocol = lvs.TCP // something to go on with
+		protocol = lvs.TCP // so that the rest of the block is validated
 	}
 	s := b.rest
 	s.Service, s.Host, s.IPv6, s.Line = b.service, b.target.host.name, b.ipv6, b.virtual.line
@@ -68,15 +68,15 @@ func (p *parser) service(b *block) config.Service {
 	return s
 }
 
-// checkedReal is a real server with what its line says about its check.
+// checkedReal is a real server with the settings of its line for its check.
 type checkedReal struct {
 	config.Real
-	request, receive string // instead of those of the service if request is set
+	request, receive string // replace the values of the service if request is set
 	unusable         string // why receive or request cannot be used; empty if they can
-	port             uint16 // that is checked unless the check has one; 0 for that of Addr
+	port             uint16 // that is checked unless the check has one; 0 for the port of Addr
 }
 
-// check is the check of a real server of a service that has the check c.
+// check returns the check of a real server of a service that has the check c.
 func (r checkedReal) check(c config.Check) config.Check {
 	c.Port = cmp.Or(c.Port, r.port)
 	if r.request == "" {
@@ -86,8 +86,8 @@ func (r checkedReal) check(c config.Check) config.Check {
 	return elsewhere(withoutLogin(c))
 }
 
-// withChecks gives each real server its check. Those of a range share one, and so do those
-// whose lines say nothing about checks.
+// withChecks gives each real server its check. The real servers of a range share a check, and
+// so do all real servers whose lines have no settings for checks.
 func withChecks(c config.Check, reals []checkedReal) []config.Real {
 	shared := []config.Check{checkedReal{}.check(c)}
 	all := make([]config.Real, len(reals))
@@ -131,7 +131,7 @@ func (p *parser) onePacket(b *block, s *config.Service) {
 	}
 }
 
-// reals expands ranges and drops repetitions; the last one counts.
+// reals expands ranges and drops repetitions. The last line of a real server counts.
 func (p *parser) reals(b *block, s config.Service) []checkedReal {
 	all := make([]checkedReal, 0, len(b.reals))
 	seen := make(map[netip.AddrPort]int, len(b.reals)) // indexes in all
@@ -171,8 +171,8 @@ func repetition(before, again checkedReal) fault.Fault {
 	return config.Repetition(before.Real, again.Real, same)
 }
 
-// onlyChecked takes the port off a real server that can get no other one than
-// the service's, and returns it: ldirectord checks it.
+// onlyChecked removes the port of a real server whose forwarding method cannot change the port
+// of the service. It returns the removed port, which ldirectord checks.
 func (p *parser) onlyChecked(w *writtenReal, s config.Service) uint16 {
 	port := s.ID.Addr.Port()
 	if !w.hasPort || w.port == port || s.ID.IsMark() || w.forward.RewritesPort() {
@@ -181,7 +181,7 @@ func (p *parser) onlyChecked(w *writtenReal, s config.Service) uint16 {
 	w.hasPort = false
 	if w.port != 0 {
 		p.report(w.st, config.Warning, fault.New(fmt.Sprintf("only masq changes the port: port %d of the real server is checked, but connections come to %d", w.port, port),
-			fmt.Sprintf("write port %d, and checkport=%d if that shall be checked", port, w.port)))
+			fmt.Sprintf("write port %d, and checkport=%d to check that port", port, w.port)))
 	}
 	return w.port
 }
@@ -193,8 +193,8 @@ func (p *parser) fallback(b *block, s *config.Service) {
 	}
 }
 
-// fallbackOver chooses the fallback of a service and fits its port; the warning is empty if the
-// port fits.
+// fallbackOver chooses the fallback of a service and adapts its port. The warning is empty if
+// the port needs no change.
 func (own *settings) fallbackOver(file *settings, s config.Service) (all []config.Fallback, warning fault.Fault) {
 	written := cmp.Or(own.fallback, file.fallback)
 	if s.IPv6 {
@@ -225,8 +225,8 @@ const (
 	defaultCommand          = "/bin/true"
 )
 
-// checkOver completes a check of a service: with what its block says, then with what the
-// file says, then with ldirectord's defaults.
+// checkOver completes a check of a service: with the settings of its block, then with the
+// settings of the file, then with ldirectord's defaults.
 func (own *settings) checkOver(file *settings, c config.Check, id lvs.ServiceID) config.Check {
 	c.Type = cmp.Or(c.Type, config.Negotiate)
 	if c.Application == "" {
@@ -255,7 +255,7 @@ func (own *settings) checkOver(file *settings, c config.Check, id lvs.ServiceID)
 	return c
 }
 
-// verification is Verify, or its default, which Perl's libraries on Debian have.
+// verification returns Verify, or the default of Perl's libraries on Debian.
 func verification(c config.Check) config.Verification {
 	switch c.Application {
 	case "https", "pops", "imaps":
@@ -267,7 +267,7 @@ func verification(c config.Check) config.Verification {
 	return ""
 }
 
-// alertOver fills what the block leaves out from the file.
+// alertOver returns the settings of the block for mail, completed with the settings of the file.
 func (own *settings) alertOver(file *settings) config.Alert {
 	a := own.alert
 	if a.To == nil {

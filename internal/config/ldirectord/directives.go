@@ -8,7 +8,7 @@ import (
 	"lvs-agents/internal/config/fault"
 )
 
-// place is where a directive may stand.
+// place is where a directive can be in a file.
 type place uint8
 
 const (
@@ -23,18 +23,18 @@ type directive struct {
 	name  string
 	where place
 	class class
-	set   setter // stores a clean value; nil for what opens a block
-	many  bool   // may be given more than once
+	set   setter // stores a clean value; nil for virtual and virtual6
+	many  bool   // can be given more than once
 	six   bool   // the example belongs to an IPv6 service
 
-	values  string // what can be written
-	unset   string // what counts when it is left out; empty for nothing
+	values  string // the values that it can have
+	unset   string // the default; empty if there is no default
 	about   string // what it does, in sentences
 	example string // its value in an example
 	short   string // a noun phrase; empty unless resources have it as a parameter
 }
 
-// scope is what a setter may change.
+// scope is what a setter can change.
 type scope struct {
 	*settings
 	block  *block // nil outside of blocks
@@ -68,16 +68,16 @@ func (d *directive) line(value string) string {
 	return d.name + "=" + fault.Short(value)
 }
 
-// Directive is what there is to know about a directive of ldirectord.cf.
+// Directive describes a directive of ldirectord.cf.
 type Directive struct {
 	Name            string
-	InFile, InBlock bool // where it may stand
-	Repeats         bool // several of them add up; of the others the last one counts
+	InFile, InBlock bool // where it can be: for all services, or in a block
+	Repeats         bool // several of them add up; otherwise the last one counts
 	Values          string
-	Unset           string // what counts when it is left out; empty for nothing
+	Unset           string // the default; empty if there is no default
 	About           string
 	Example         string // a whole file with it
-	Short           string // a noun phrase, of those that Settings may have
+	Short           string // a noun phrase; empty unless Settings can have it
 }
 
 // Directives lists all directives in the order of their declaration.
@@ -91,8 +91,8 @@ func Directives() []Directive {
 	return all
 }
 
-// CheckDirectives lists the directives that Settings may have. Directives with a secret are
-// not among them: every user of a cluster can read its parameters.
+// CheckDirectives lists the directives that Settings can have. Directives with a secret are
+// not included, because every user of a cluster can read its parameters.
 func CheckDirectives() []Directive {
 	var all []Directive
 	for _, rows := range [][]directive{ofChecks(), ofTimes(), ofOurs(), ofServers()} {
@@ -153,25 +153,25 @@ func ofServers() []directive {
 	return []directive{
 		{name: "virtual", where: inFile, class: address, many: true,
 			values: "ADDRESS:PORT, [IPV6-ADDRESS]:PORT or the number of a firewall mark", example: "192.0.2.10:80",
-			about: "Begins a virtual service; indented lines below belong to it. The address may be a host name, the port a name of /etc/services."},
+			about: "Begins a virtual service; indented lines below belong to it. The address can be a host name, and the port a name as in /etc/services."},
 		{name: "virtual6", where: inFile, class: address, many: true, six: true,
 			values: "[IPV6-ADDRESS]:PORT, NAME:PORT or the number of a firewall mark", example: "[2001:db8::10]:80",
-			about: "Begins a virtual service of IPv6. Names and firewall marks need it to mean IPv6; addresses in brackets are understood by virtual as well."},
+			about: "Begins an IPv6 virtual service. Host names and firewall marks of IPv6 services need virtual6. For addresses in brackets, virtual does the same."},
 		{name: "real", where: inBlock, class: address, set: setReal(false), many: true,
 			values: `ADDRESS[->ADDRESS][:PORT] gate|masq|ipip [WEIGHT] ["REQUEST", "RECEIVE"] [l:N] [u:N]`, example: `192.0.2.21->192.0.2.23:80 masq 10 "index.html", "OK" l:500 u:1000`,
-			about: "A real server, or a range of them. Without a port it has the service's; only masq can change it. The weight is 1 when left out. The quoted pair takes the place of request and receive for this server, and a request that is a whole URL of that of the address too. With u: connections the server gets no new ones until it has less than l:."},
+			about: "A real server, or a range of them. Without a port it has the port of the service; only masq can change the port. The weight is 1 when left out. The quoted pair replaces request and receive for this server. A request that is a whole URL also replaces the address and the port that the check uses. At u: connections, the kernel gives the server no new ones until it has fewer than l:."},
 		{name: "real6", where: inBlock, class: address, set: setReal(true), many: true, six: true,
 			values: `as real, with [IPV6-ADDRESS]`, example: "[2001:db8::21]:80 masq",
-			about: "A real server of an IPv6 service. Needed for names only; real understands addresses in brackets."},
+			about: "A real server of an IPv6 service. It is meant for host names; for addresses in brackets, real does the same."},
 		{name: "fallback", short: "Server of last resort", where: inBoth, class: address, set: setFallback(false),
 			values: "ADDRESS[:PORT] [gate|masq|ipip]", example: "127.0.0.1:80 gate",
-			about: "The server that serves while no real server is up. It is never checked and its weight is 1. Without a port it has the service's; the method is gate when left out."},
+			about: "The server that serves while no real server is up. It is never checked and its weight is 1. Without a port it has the port of the service. The forwarding method is gate when left out."},
 		{name: "fallback6", where: inBoth, class: address, set: setFallback(true), six: true,
 			values: "[IPV6-ADDRESS][:PORT] [gate|masq|ipip]", example: "[::1]:80 gate",
 			about: "The fallback of IPv6 services."},
 		{name: "fallbackcommand", where: inBoth, class: freeText, set: setWords(func(s *scope) *[]string { return &s.fallbackCommand }),
 			values: "PROGRAM [ARGUMENT ...]", example: "/usr/local/sbin/sorry --quiet",
-			about: "Run when the last real server of a service goes down, with the arguments start ADDRESS:PORT PROTOCOL, and with stop ... when the first is up again; for a firewall mark the address is :0 and the protocol fwm. Run without a shell, at most one at a time for a service."},
+			about: "Program that the daemon runs when the last real server of a service goes down, with the arguments start ADDRESS:PORT PROTOCOL. When the first real server is up again, the first argument is stop. For a firewall mark, ADDRESS:PORT is :0 and PROTOCOL is fwm, or fwm6 for IPv6. The program runs without a shell, and only once at a time for a service."},
 	}
 }
 
@@ -179,42 +179,42 @@ func ofTimes() []directive {
 	return []directive{
 		{name: "checktimeout", short: "Time limit of a check", where: inBoth, class: plain, set: setTime(func(s *scope) *time.Duration { return &s.checkTimeout }),
 			values: "seconds, or milliseconds as 500ms", unset: "5", example: "3",
-			about: "Time limit of a check. For a negotiate check negotiatetimeout counts before it, unless that is for all services and this one in the block. With checktype=NUMBER it is that of the connect checks."},
+			about: "Time limit of a check. For negotiate checks, negotiatetimeout takes precedence, except that a checktimeout in the block overrides a negotiatetimeout for all services. With checktype=NUMBER, checktimeout limits the connect checks."},
 		{name: "negotiatetimeout", where: inBoth, class: plain, set: setTime(func(s *scope) *time.Duration { return &s.negotiateTimeout }),
 			values: "seconds, or milliseconds as 500ms", unset: "30", example: "5", about: "Time limit of a negotiate check, from connecting to the last byte."},
 		{name: "checkinterval", short: "Time between checks", where: inBoth, class: plain, set: setTime(func(s *scope) *time.Duration { return &s.interval }),
-			values: "seconds, or milliseconds as 500ms", unset: "10", example: "2", about: "Time between two checks of a real server. Checks run side by side and never wait for each other."},
+			values: "seconds, or milliseconds as 500ms", unset: "10", example: "2", about: "Time between two checks of a real server. Checks run in parallel and never wait for each other."},
 		{name: "checkcount", short: "Attempts of a ping check", where: inBoth, class: plain, set: setCount("attempts", func(s *scope) *int { return &s.attempts }),
-			values: "number", unset: "1", example: "3", about: "Attempts of a ping check, each with the whole time limit. One that is answered is enough."},
+			values: "number", unset: "1", example: "3", about: "Attempts of a ping check, each with the whole time limit. One reply is enough."},
 		{name: "failurecount", where: inBoth, class: plain, set: setCount("failures", func(s *scope) *int { return &s.fall }),
-			values: "number", unset: "1", example: "2", about: "Checks in a row that must fail until a real server counts as down. A single success brings it back."},
+			values: "number", unset: "1", example: "2", about: "Checks in a row that must fail until a real server counts as down. One good check brings it back, unless rise is set."},
 		{name: "quiescent", short: "Whether failed real servers stay with weight 0", where: inBoth, class: yesOrNo, set: setChoice(func(s *scope) **bool { return &s.quiescent }),
 			values: "yes or no", unset: "no", example: "yes",
-			about: "What happens to a real server that is down: with yes it stays with weight 0, so that open connections go on; with no it is removed. Never concerns the fallback."},
+			about: "Whether a real server that is down stays in the kernel. With yes it stays with weight 0, so that open connections continue. With no the daemon removes it. It does not apply to the fallback."},
 		{name: "readdquiescent", where: inFile, class: yesOrNo, set: setYesNo(func(*scope) *bool { return new(bool) }),
 			values: "yes or no", unset: "yes", example: "yes",
-			about: "Accepted, and always yes: a real server gets no traffic before its first good check, and with quiescent=yes one that is down has an entry of weight 0. (ldirectord's own default lets every server serve for a moment, untested.)"},
+			about: "Accepted, and always yes. A real server gets no traffic before its first good check. With quiescent=yes, a real server that is down has an entry of weight 0. (With ldirectord's own default, every server serves for a moment before its first check.)"},
 	}
 }
 
 func ofDaemon() []directive {
 	return []directive{
 		{name: "autoreload", where: inFile, class: yesOrNo, set: setYesNo(func(s *scope) *bool { return &s.config.AutoReload }),
-			values: "yes or no", unset: "no", example: "yes", about: "Whether a changed file is read again by itself. One with errors changes nothing; the log says why."},
+			values: "yes or no", unset: "no", example: "yes", about: "Whether the daemon reads a changed file again on its own. A file with errors changes nothing; the log has the errors."},
 		{name: "callback", where: inFile, class: quotedText, set: setText(func(s *scope) *string { return &s.config.Callback }),
-			values: `"PROGRAM"`, example: "/usr/local/sbin/sync-config", about: "Run with the name of this file after it has changed, without a shell."},
+			values: `"PROGRAM"`, example: "/usr/local/sbin/sync-config", about: "Program that the daemon runs after this file has changed. Its argument is the name of the file. It runs without a shell."},
 		{name: "execute", where: inFile, class: freeText, set: addExecute, many: true,
 			values: "configuration", example: "other.cf", about: "Another configuration. Its daemon is started, stopped and reloaded together with this one."},
 		{name: "logfile", where: inFile, class: quotedText, set: setLogFile,
-			values: `"PATH" or "FACILITY"`, unset: `"/var/log/ldirectord.log"`, example: "local0", about: "Where the log goes: a file, which is opened for every line and so may be rotated at any time, or a syslog facility."},
+			values: `"PATH" or "FACILITY"`, unset: `"/var/log/ldirectord.log"`, example: "local0", about: "Where the log goes: a file or a syslog facility. The daemon opens the file for every line, so another program can rotate it at any time."},
 		{name: "supervised", where: inFile, class: yesOrNo, set: setYesNo(func(s *scope) *bool { return &s.config.Supervised }),
-			values: "yes or no, or the word supervised alone", unset: "no", example: "yes", about: "Stay in the foreground and log to standard output."},
+			values: "yes or no, or the word supervised alone", unset: "no", example: "yes", about: "Whether the daemon stays in the foreground and logs to standard output."},
 		{name: "fork", where: inFile, class: yesOrNo, set: setYesNo(func(*scope) *bool { return new(bool) }),
-			values: "yes or no", unset: "no", example: "no", about: "Accepted and without effect: one process checks all services side by side."},
+			values: "yes or no", unset: "no", example: "no", about: "Accepted and without effect: one process checks all services in parallel."},
 		{name: "cleanstop", where: inBoth, class: yesOrNo, set: setChoice(func(s *scope) **bool { return &s.cleanStop }),
-			values: "yes or no", unset: "yes", example: "no", about: "Whether the service is removed from the kernel when the daemon is stopped. With no it goes on as it is, and the next start takes it over."},
+			values: "yes or no", unset: "yes", example: "no", about: "Whether the daemon removes the service from the kernel when it is stopped. With no the service continues as it is, and the next daemon adopts it."},
 		{name: "maintenancedir", where: inFile, class: freeText, set: setText(func(s *scope) *string { return &s.config.MaintenanceDir }),
-			values: "directory", example: "/etc/ha.d/maintenance", about: "A file there that is called ADDRESS:PORT, ADDRESS, NAME:PORT or NAME takes that real server out, whatever its checks say, until the file is removed. NAME is the server's host name, in full or its first label."},
+			values: "directory", example: "/etc/ha.d/maintenance", about: "Directory for files that take real servers out. A file named ADDRESS:PORT, ADDRESS, NAME:PORT or NAME takes that real server out until the file is removed, even if its checks are good. NAME is the host name of the server, in full or its first label."},
 	}
 }
 
@@ -225,13 +225,13 @@ func ofService() []directive {
 		{name: "schedflags", where: inBlock, class: plain, set: setSchedulerFlags,
 			values: "sh-fallback sh-port mh-fallback mh-port flag-1 flag-2 flag-3, joined by commas", example: "sh-port", about: "Flags of the scheduler (ipvsadm -b)."},
 		{name: "persistent", where: inBlock, class: plain, set: setPersistent,
-			values: "seconds", unset: "no persistence", example: "600", about: "How long a client stays with the real server that it had. Needed for port 0, which is every port."},
+			values: "seconds", unset: "no persistence", example: "600", about: "How long a client stays with its real server. Port 0, which means every port, needs it."},
 		{name: "netmask", where: inBlock, class: plain, set: setText(func(s *scope) *string { return &s.block.netmask }),
 			values: "dotted netmask, for IPv6 a prefix length", unset: "single clients", example: "255.255.255.0\n\tpersistent=600", about: "The size of the networks that count as one client of a persistent service."},
 		{name: "protocol", where: inBlock, class: plain, set: setText(func(s *scope) *string { return &s.block.protocol }),
 			values: "tcp udp sctp, for a firewall mark fwm", unset: "tcp; udp for port 53; fwm for a firewall mark", example: "tcp", about: "Protocol of the virtual service."},
 		{name: "ops", where: inBlock, class: yesOrNo, set: setYesNo(func(s *scope) *bool { return &s.block.onePacket }),
-			values: "yes or no", unset: "no", example: "yes\n\tprotocol=udp", about: "One-packet scheduling: every packet of a UDP service is scheduled anew."},
+			values: "yes or no", unset: "no", example: "yes\n\tprotocol=udp", about: "One-packet scheduling: the kernel schedules every packet of a UDP service separately."},
 	}
 }
 
@@ -243,55 +243,55 @@ func ofChecks() []directive {
 		return setSecret(func(s *scope) *config.Secret { return field(&s.block.check) })
 	}
 	return []directive{
-		{name: "checktype", short: "Manner of the check", where: inBlock, class: plain, set: setCheckType,
+		{name: "checktype", short: "Type of the check", where: inBlock, class: plain, set: setCheckType,
 			values: "negotiate connect ping udp external external-perl on off, or a number", unset: "negotiate", example: "connect",
-			about: "How real servers are checked: negotiate talks the service's protocol, connect opens a TCP connection (and pings for UDP), ping sends an ICMP echo, udp sends request in a datagram (down if the port is closed, or if receive is given and no answer matches; not in ldirectord), external runs checkcommand, external-perl runs it with perl, on is always up, off never. A number N is one negotiate check, then N connect checks."},
-		{name: "service", short: "Application that is asked", where: inBlock, class: plain, set: setService,
+			about: "How real servers are checked. negotiate sends a query in the protocol of the service and judges the reply. connect opens a TCP connection, or pings for a UDP service. ping sends an ICMP echo. udp sends request in a datagram; the server is down if its port is closed, or if receive is set and no reply matches (not in ldirectord). external runs checkcommand; external-perl runs it with perl. With on, real servers are always up; with off, they are never up. A number N means one negotiate check, then N connect checks."},
+		{name: "service", short: "Protocol of a negotiate check", where: inBlock, class: plain, set: setService,
 			values: "dns ftp http https http_proxy imap imaps ldap ldaps mysql nntp none oracle pgsql pop pops radius simpletcp sip smtp submission",
-			unset:  "by the port of the virtual service, else none", example: "http", about: "What a negotiate check talks. none is not checked and always up."},
+			unset:  "by the port of the virtual service, else none", example: "http", about: "Protocol of a negotiate check. With none, real servers are not checked and always count as up."},
 		{name: "checkport", short: "Port that is checked", where: inBlock, class: plain, set: setCheckPort,
 			values: "1 to 65535", unset: "the real server's port, else the service's usual one", example: "8080", about: "The port that checks use."},
 		{name: "checkcommand", short: "Program of external checks", where: inBlock, class: freeText, set: check(func(c *config.Check) *string { return &c.Command }),
-			values: "PROGRAM", unset: "/bin/true", example: "/usr/local/sbin/check-web\n\tchecktype=external", about: "The program of external checks. Its arguments are the address or firewall mark and the port (0 for a mark) of the virtual service, then address and port of the real server. Exit status 0 is up; another one, a signal, or no end in time is down."},
-		{name: "request", short: "What is asked for", where: inBlock, class: quotedText, set: check(func(c *config.Check) *string { return &c.Request }),
-			values: `"TEXT"`, unset: `"/"`, example: ".health.html", about: "What a negotiate check asks for: a page, a name, a query."},
-		{name: "receive", short: "Expected answer", where: inBlock, class: quotedText, set: setReceive,
-			values: `"REGULAR EXPRESSION"`, unset: "any answer", example: "^OK", about: "What the answer must match. Perl's regular expressions are understood."},
-		{name: "httpmethod", short: "Method of HTTP", where: inBlock, class: plain, set: setMethod,
-			values: "GET or HEAD", unset: "GET", example: "HEAD", about: "The method of an HTTP request. A HEAD request has no body that receive could match."},
+			values: "PROGRAM", unset: "/bin/true", example: "/usr/local/sbin/check-web\n\tchecktype=external", about: "The program of external checks. Its first two arguments are the address (or firewall mark) and the port (0 for a mark) of the virtual service. The next two are the address and the port of the real server. Exit status 0 means up. Another status, a signal or a time-out means down."},
+		{name: "request", short: "Request of a check", where: inBlock, class: quotedText, set: check(func(c *config.Check) *string { return &c.Request }),
+			values: `"TEXT"`, unset: `"/"`, example: ".health.html", about: "What a negotiate check requests from the server: a page, a name or a database query."},
+		{name: "receive", short: "Expected reply", where: inBlock, class: quotedText, set: setReceive,
+			values: `"REGULAR EXPRESSION"`, unset: "any reply", example: "^OK", about: "Regular expression, as in Perl, that the reply must match."},
+		{name: "httpmethod", short: "HTTP method", where: inBlock, class: plain, set: setMethod,
+			values: "GET or HEAD", unset: "GET", example: "HEAD", about: "The method of an HTTP request. The reply to HEAD has no body, so receive never matches it."},
 		{name: "virtualhost", short: "Host header", where: inBlock, class: bareText, set: check(func(c *config.Check) *string { return &c.VirtualHost }),
-			values: "NAME", unset: "the real server's address", example: "www.example.org", about: "The Host header of an HTTP request, and the server's name in TLS."},
+			values: "NAME", unset: "the real server's address", example: "www.example.org", about: "The Host header of an HTTP request, and the name of the server in TLS."},
 		{name: "login", where: inBlock, class: quotedText, set: secret(func(c *config.Check) *config.Secret { return &c.Login }),
 			values: `"NAME"`, example: "checker", about: "The user of a negotiate check that logs in."},
 		{name: "passwd", where: inBlock, class: quotedText, set: secret(func(c *config.Check) *config.Secret { return &c.Passwd }),
-			values: `"PASSWORD"`, example: "example", about: "Its password. It appears in no log and no message."},
+			values: `"PASSWORD"`, example: "example", about: "The password of login. It appears in no log and no message."},
 		{name: "secret", where: inBlock, class: quotedText, set: secret(func(c *config.Check) *config.Secret { return &c.Secret }),
-			values: `"SECRET"`, example: "example", about: "What a RADIUS server shares with its clients."},
+			values: `"SECRET"`, example: "example", about: "The secret that a RADIUS server shares with its clients."},
 		{name: "database", where: inBlock, class: quotedText, set: check(func(c *config.Check) *string { return &c.Database }),
 			values: `"NAME"`, example: "portal", about: "The database of a MySQL, PostgreSQL or Oracle check."},
 		{name: "load", where: inBlock, class: quotedText, set: warnUnused,
-			values: `"TEXT"`, example: "x", about: "Accepted and without effect, also in ldirectord."},
+			values: `"TEXT"`, example: "x", about: "Accepted and without effect, as in ldirectord."},
 		{name: "monitorfile", where: inBlock, class: freeText, set: setText(func(s *scope) *string { return &s.block.rest.MonitorFile }),
-			values: "PATH", example: "/var/log/ldirectord-monitor", about: "Gets a line for every check: date, process, what was checked, [up] or [down], and why."},
+			values: "PATH", example: "/var/log/ldirectord-monitor", about: "File that gets a line for every check: date, process ID, check and real server, [up] or [down], and the reason."},
 	}
 }
 
 func ofMail() []directive {
 	return []directive{
 		{name: "emailalert", where: inBoth, class: freeText, set: setAddresses,
-			values: "ADDRESS[, ADDRESS ...], each USER, USER@HOST or NAME <USER@HOST>", unset: "no mail", example: "admin@example.org", about: "Who gets mail when a real server or fallback changes. Mail is sent in the background: a mail server that hangs delays nothing."},
+			values: "ADDRESS[, ADDRESS ...], each USER, USER@HOST or NAME <USER@HOST>", unset: "no mail", example: "admin@example.org", about: "Who gets mail when the state of a real server or fallback changes. The daemon sends mail in the background, so a mail server that hangs delays no check."},
 		{name: "emailalertfreq", where: inBoth, class: plain, set: setRepeat,
-			values: "seconds", unset: "0", example: "3600", about: "How often a real server that stays down is mentioned again. 0 is never."},
+			values: "seconds", unset: "0", example: "3600", about: "Time between reminders about a real server that stays down. With 0 there are no reminders."},
 		{name: "emailalertstatus", where: inBoth, class: freeText, set: setPhases,
-			values: "all, none, or of starting, running, stopping and reloading, joined by commas", unset: "all", example: "running,stopping", about: "What the daemon must be doing for mail to be sent."},
+			values: "all, none, or of starting, running, stopping and reloading, joined by commas", unset: "all", example: "running,stopping", about: "The daemon sends mail only in these states."},
 		{name: "emailalertfrom", where: inFile, class: freeText, set: setSender,
 			values: "ADDRESS", unset: "the daemon's user at this host", example: "lvs@example.org", about: "The sender of mail."},
 		{name: "smtp", where: inBoth, class: plain, set: setRelay,
-			values: "HOST[:PORT] or [IPv6 address][:PORT]", unset: "the local mailer, sendmail", example: "mail.example.org", about: "The server that takes mail. Mail is encrypted if the server offers STARTTLS and that works, and sent in clear otherwise."},
+			values: "HOST[:PORT] or [IPv6 address][:PORT]", unset: "the local mailer, sendmail", example: "mail.example.org", about: "The mail server. The daemon encrypts mail if the server offers STARTTLS and the handshake succeeds, and sends it in clear text otherwise."},
 		{name: "servicename", where: inBlock, class: freeText, set: setText(func(s *scope) *string { return &s.alert.Title }),
-			values: "text", example: "web shop", about: "Put in front of the subject of mail about this service, in brackets."},
+			values: "text", example: "web shop", about: "Text in brackets in front of the subject of mail about this service."},
 		{name: "comment", where: inBlock, class: freeText, set: setText(func(s *scope) *string { return &s.alert.Comment }),
-			values: "text", example: "call the web team", about: "Put into the text of mail about this service."},
+			values: "text", example: "call the web team", about: "Text that is added to the body of mail about this service."},
 	}
 }
 

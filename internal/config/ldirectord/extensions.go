@@ -15,19 +15,19 @@ import (
 func ofOurs() []directive {
 	return []directive{
 		{name: "rise", short: "Good checks until a failed real server is back", where: inBoth, class: plain, set: setCount("checks", func(s *scope) *int { return &s.rise }),
-			values: "number", unset: "1", example: "3", about: "Checks in a row that must succeed until a real server that is down counts as up. The first check of a new real server decides alone. Not in ldirectord."},
+			values: "number", unset: "1", example: "3", about: "Checks in a row that must succeed until a real server that is down counts as up. For a new real server, the first check alone decides. Not in ldirectord."},
 		{name: "fall", short: "Failed checks until a real server is down", where: inBoth, class: plain, set: setCount("failures", func(s *scope) *int { return &s.fall }),
 			values: "number", unset: "1", example: "2", about: "Checks in a row that must fail until a real server counts as down: another name of failurecount. Not in ldirectord."},
 		{name: "verify", short: "Verification of certificates", where: inBlock, class: plain, set: setVerify,
 			values: "no, chain or name", unset: "chain for https, pops and imaps; no for ldaps", example: "name\n\tservice=https\n\tvirtualhost=www.example.org",
-			about: "What of a real server's TLS certificate is verified: chain, that an authority which this system trusts has signed it and that it is valid now; name, also that it is for virtualhost, or for the real server's address without one; no, nothing. Not in ldirectord."},
-		{name: "httpstatus", short: "Good statuses of HTTP", where: inBlock, class: freeText, set: setStatus,
+			about: "How much of a real server's TLS certificate is verified. With chain, an authority that this system trusts must have signed it, and it must be valid now. With name, it must also be for virtualhost, or for the real server's address if virtualhost is unset. With no, nothing is verified. Not in ldirectord."},
+		{name: "httpstatus", short: "Good HTTP statuses", where: inBlock, class: freeText, set: setStatus,
 			values: "statuses, classes and ranges, joined by commas", unset: "2xx", example: "2xx,301,400-404",
-			about: "The statuses of HTTP that are good. A redirection whose status is among them is not followed. Not in ldirectord."},
+			about: "HTTP statuses that count as good. The check does not follow a redirection whose status is listed. Not in ldirectord."},
 	}
 }
 
-// shortest is the grain of the daemon's wheel.
+// shortest is the shortest time that setTime accepts, the resolution of the daemon's timers.
 const shortest = 10 * time.Millisecond
 
 // setTime takes seconds, and milliseconds with their unit.

@@ -47,17 +47,17 @@ func TestOwnDirectives(t *testing.T) {
 
 func TestMeaninglessChecks(t *testing.T) {
 	tests := []struct{ port, block, want string }{
-		{"53", "", `service=dns has no name to ask for, so no real server is ever up; add request="NAME", and receive="ADDRESS" for what it must answer`},
-		{"53", "request=\"a\"", `service=dns without receive: any address is a good answer (ldirectord: none is); add receive="ADDRESS"`},
+		{"53", "", `service=dns has no name to query, so no real server is ever up; add request="NAME", and receive="ADDRESS" for the expected address`},
+		{"53", "request=\"a\"", `service=dns without receive: any address is a good reply (for ldirectord, no reply is good); add receive="ADDRESS"`},
 		{"53", "checktype=connect", ""},
 		{"3306", "", `service=mysql cannot log in without a user, so no real server is ever up; give login and passwd`},
-		{"5432", "login=\"a\"", `service=pgsql without request: to log in is enough (ldirectord: it never is); add request="SELECT 1"`},
-		{"1812", "login=\"a\"", `service=radius cannot ask without a user and the shared secret, so no real server is ever up; give login, passwd and secret`},
+		{"5432", "login=\"a\"", `service=pgsql without request: a login alone is enough (for ldirectord, it is not); add request="SELECT 1"`},
+		{"1812", "login=\"a\"", `service=radius cannot query without a user and the shared secret, so no real server is ever up; give login, passwd and secret`},
 		{"110", "", `service=pop without login: a greeting is enough; give login and passwd`},
-		{"21", "", `service=ftp without request: to log in is enough, as anonymous; add request="FILE" and receive="TEXT"`},
-		{"7", "service=simpletcp", `service=simpletcp without receive: any answer is good; add receive="TEXT"`},
+		{"21", "", `service=ftp without request: a login alone is enough, as anonymous; add request="FILE" and receive="TEXT"`},
+		{"7", "service=simpletcp", `service=simpletcp without receive: any reply is good; add receive="TEXT"`},
 		{"7", "service=simpletcp\n\tprotocol=udp", `service=simpletcp over udp has nothing to send, so no real server is ever up; add request="TEXT"`},
-		{"3128", "", `service=http_proxy has no page to ask the proxy for, so no real server is ever up; add request="http://HOST/PATH"`},
+		{"3128", "", `service=http_proxy has no page to request from the proxy, so no real server is ever up; add request="http://HOST/PATH"`},
 		{"80", "", ""},
 		{"389", "", ""},
 	}

@@ -10,8 +10,8 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// request refuses an absolute URL: ldirectord requests from the real server a path
-// of that name, and the check never succeeds.
+// request refuses an absolute URL. ldirectord would request a path of that name from the real
+// server, and the check would never succeed.
 func (p *parser) request(b *block, c config.Check) {
 	scheme, rest, absolute := strings.Cut(urlLogin.ReplaceAllString(c.Request, "://"), "://")
 	if !absolute || c.Application != "http" && c.Application != "https" || strings.ContainsAny(scheme, "/?") {
@@ -23,8 +23,8 @@ func (p *parser) request(b *block, c config.Check) {
 		"write request="+fault.Quote("/"+path)))
 }
 
-// meaning warns about checks that say nothing, and judges what only the whole
-// block shows.
+// meaning warns about checks that prove nothing, and about settings that have no effect with
+// the other settings of the block.
 func (p *parser) meaning(b *block, c config.Check) {
 	warn := func(directive, what, fix string) {
 		p.add(cmp.Or(b.given[directive], b.virtual.line), 0, config.Warning, fault.New(what, fix))
@@ -38,17 +38,17 @@ func (p *parser) meaning(b *block, c config.Check) {
 	case strings.Contains(c.Command, " "):
 		warn("checkcommand", "ldirectord takes the whole value as the name of a program; here it is a program and its arguments", "")
 	case negotiates && c.Method == "HEAD" && c.Receive != "":
-		warn("httpmethod", "the answer to HEAD has no text, so receive never matches", "write httpmethod=GET")
+		warn("httpmethod", "the reply to HEAD has no body, so receive never matches", "write httpmethod=GET")
 	}
 }
 
-// asksPort reports whether a check needs a port.
+// asksPort reports whether a check queries a port.
 func asksPort(c config.Check, protocol lvs.Protocol) bool {
 	switch c.Type {
 	case config.Negotiate:
 		return c.Application != config.NoApplication
 	case config.Connect:
-		return protocol != lvs.UDP // that is a ping
+		return protocol != lvs.UDP // for UDP it is a ping
 	case config.Combined, config.UDP:
 		return true
 	case config.Ping, config.On, config.Off, config.External, config.ExternalPerl:
@@ -56,7 +56,7 @@ func asksPort(c config.Check, protocol lvs.Protocol) bool {
 	return false
 }
 
-// need reports what a check lacks.
+// need reports settings that a check needs and does not have.
 func (p *parser) need(b *block, s config.Service, c config.Check, reals []checkedReal) {
 	for _, r := range reals {
 		if r.port == 0 && r.CheckedPort(c) == 0 && asksPort(c, s.ID.Protocol) {
@@ -69,7 +69,7 @@ func (p *parser) need(b *block, s config.Service, c config.Check, reals []checke
 	}
 	if c.Type == config.UDP && slices.ContainsFunc(reals, silent) {
 		p.add(cmp.Or(b.given["checktype"], b.virtual.line), 0, config.Warning, fault.New(
-			"checktype=udp without receive: a server whose host is down counts as good, too", `add request="TEXT" and receive="TEXT"`))
+			"checktype=udp without receive: a server whose host is down counts as good", `add request="TEXT" and receive="TEXT"`))
 	}
 	if c.Type != config.Negotiate && c.Type != config.Combined || len(reals) == 0 {
 		return
@@ -79,8 +79,8 @@ func (p *parser) need(b *block, s config.Service, c config.Check, reals []checke
 	}
 }
 
-// meaningless finds what a negotiate check lacks to mean anything, or to
-// succeed at all. ldirectord is silent about it, so its files may have it.
+// meaningless finds settings without which a negotiate check proves nothing or never succeeds.
+// ldirectord does not report them, so its files can have them: they are warnings.
 func meaningless(c config.Check, protocol lvs.Protocol) fault.Fault {
 	lacksLogin := c.Login == (config.Secret{})
 	lacksRequest := strings.Trim(c.Request, "/") == ""
@@ -88,10 +88,10 @@ func meaningless(c config.Check, protocol lvs.Protocol) fault.Fault {
 	case config.NoApplication:
 	case "dns":
 		if lacksRequest {
-			return fault.New("service=dns has no name to ask for, so no real server is ever up", `add request="NAME", and receive="ADDRESS" for what it must answer`)
+			return fault.New("service=dns has no name to query, so no real server is ever up", `add request="NAME", and receive="ADDRESS" for the expected address`)
 		}
 		if c.Receive == "" {
-			return fault.New("service=dns without receive: any address is a good answer (ldirectord: none is)", `add receive="ADDRESS"`)
+			return fault.New("service=dns without receive: any address is a good reply (for ldirectord, no reply is good)", `add receive="ADDRESS"`)
 		}
 	case "mysql", "pgsql", "oracle":
 		if lacksLogin {
@@ -101,11 +101,11 @@ func meaningless(c config.Check, protocol lvs.Protocol) fault.Fault {
 			return fault.New("service=oracle has no database, so no real server is ever up", `add database="SID"`)
 		}
 		if lacksRequest {
-			return fault.New("service="+string(c.Application)+" without request: to log in is enough (ldirectord: it never is)", `add request="SELECT 1"`)
+			return fault.New("service="+string(c.Application)+" without request: a login alone is enough (for ldirectord, it is not)", `add request="SELECT 1"`)
 		}
 	case "radius":
 		if lacksLogin || c.Secret == (config.Secret{}) {
-			return fault.New("service=radius cannot ask without a user and the shared secret, so no real server is ever up", `give login, passwd and secret`)
+			return fault.New("service=radius cannot query without a user and the shared secret, so no real server is ever up", `give login, passwd and secret`)
 		}
 	case "pop", "pops", "imap", "imaps":
 		if lacksLogin {
@@ -113,18 +113,18 @@ func meaningless(c config.Check, protocol lvs.Protocol) fault.Fault {
 		}
 	case "ftp":
 		if lacksRequest {
-			return fault.New("service=ftp without request: to log in is enough"+anonymous(lacksLogin), `add request="FILE" and receive="TEXT"`)
+			return fault.New("service=ftp without request: a login alone is enough"+anonymous(lacksLogin), `add request="FILE" and receive="TEXT"`)
 		}
 	case "simpletcp":
 		if protocol == lvs.UDP && lacksRequest {
 			return fault.New("service=simpletcp over udp has nothing to send, so no real server is ever up", `add request="TEXT"`)
 		}
 		if c.Receive == "" {
-			return fault.New("service=simpletcp without receive: any answer is good", `add receive="TEXT"`)
+			return fault.New("service=simpletcp without receive: any reply is good", `add receive="TEXT"`)
 		}
 	case "http_proxy":
 		if !strings.HasPrefix(strings.TrimPrefix(c.Request, "/"), "http://") {
-			return fault.New("service=http_proxy has no page to ask the proxy for, so no real server is ever up", `add request="http://HOST/PATH"`)
+			return fault.New("service=http_proxy has no page to request from the proxy, so no real server is ever up", `add request="http://HOST/PATH"`)
 		}
 	}
 	return fault.Fault{}

@@ -20,12 +20,11 @@ import (
 // the Config is nil if one of them is an error. It never touches the network,
 // the file system or the kernel.
 //
-// Lines belong to the virtual block above them as follows. Every indented line
-// does, as do lines with a directive that only blocks have. Some directives can
-// stand in both contexts (fallback, quiescent, …). In column 1 they belong to the
-// block only if the block is written flat. A block is flat if its first
-// directive that only blocks have is not indented either. ldirectord refuses
-// flat blocks, so no file that it accepts changes its meaning.
+// Some lines belong to the virtual block above them: every indented line, and every line with a
+// directive that only blocks have. Other directives (fallback, quiescent, …) are valid in blocks
+// and outside. In column 1, they belong to the block only if the block is flat. A block is flat if
+// its first directive that only blocks have is not indented either. ldirectord refuses flat
+// blocks, so no file that ldirectord accepts changes its meaning.
 func Parse(file string, text []byte) (*config.Config, []config.Problem) {
 	p := &parser{
 		config: &config.Config{File: file}, known: directives(), names: map[string]bool{},
@@ -57,8 +56,8 @@ type parser struct {
 	file     []statement // outside of blocks
 	blocks   []*block
 	total    int  // of real servers
-	many     bool // total is too many, which was said
-	works    bool // some real server can be up
+	many     bool // total is too many, and the error is among problems
+	works    bool // at least one real server can be up
 	problems []config.Problem
 }
 
@@ -68,12 +67,12 @@ type statement struct {
 	start        int // column of the name
 	indent       int // in columns; a tab is four
 	dir          *directive
-	raw          string   // the value with all its damage
-	damage       []string // of the line but not of the value
-	blankLine    int      // the empty line above, 0 for none
+	raw          string   // the value as written
+	damage       []string // faults of the line outside of the value
+	blankLine    int      // number of the empty line above; 0 for none
 }
 
-// settings are what a file can set for all services and a block for its own.
+// settings are the values that a file can set for all services, and a block for its service.
 type settings struct {
 	checkTimeout, negotiateTimeout, interval time.Duration
 	fall, rise, attempts                     int
@@ -84,19 +83,19 @@ type settings struct {
 	given                                    map[string]int // lines of the directives
 }
 
-// block is a virtual service before the settings for all services count.
+// block is a virtual service before the settings for all services are added.
 type block struct {
 	settings
 	virtual    statement
 	statements []statement
 	flat       bool        // not indented
 	thin       []statement // indented too little
-	after      []statement // for all services, as it seems
+	after      []statement // lines below in column 1, which seem to be for all services
 	detached   bool        // an empty line ended a flat block
 	blankLine  int         // first empty line inside
 
 	target    Target
-	broken    bool // no target
+	broken    bool // the virtual line has an error
 	ipv6      bool
 	service   lvs.Service
 	onePacket bool
@@ -125,7 +124,7 @@ func (p *parser) report(st statement, severity config.Severity, f fault.Fault) {
 	p.add(st.line, st.column+st.offset(f), severity, f)
 }
 
-// offset is where in the value the word stands that a fault quotes last.
+// offset returns where the last word that a fault quotes begins in the value.
 func (st statement) offset(f fault.Fault) int {
 	parts := strings.Split(f.What, `"`)
 	for i := len(parts) - 1 - len(parts)%2; i > 0; i -= 2 {
@@ -219,8 +218,8 @@ func dropQuotes(r rune) rune {
 	return r
 }
 
-// unknown is the fault of an unknown name. It shows nothing of the
-// value: that may be the secret of a mistyped directive.
+// unknown returns the fault of an unknown directive. The fault does not show the value, which
+// can be a secret.
 func (p *parser) unknown(name string) fault.Fault {
 	for _, secret := range secretNames {
 		if strings.HasPrefix(name, secret) {
@@ -239,8 +238,8 @@ func (p *parser) unknown(name string) fault.Fault {
 	return fault.New("unknown directive "+fault.Quote(name), hint)
 }
 
-// comment warns about a comment that swallowed the lines after it: text copied
-// from a web page often loses its line breaks.
+// comment warns about a comment that contains directives. Text copied from a web page often
+// loses its line breaks.
 func (p *parser) comment(line int, text string) {
 	c, count := valueReader{names: p.names}, 0
 	for i := range len(text) {
@@ -249,7 +248,7 @@ func (p *parser) comment(line int, text string) {
 		}
 	}
 	if count > 3 {
-		p.add(line, 1, config.Warning, fault.New(fmt.Sprintf("this comment holds %d directives, as if line breaks were lost", count), "write each directive on a line of its own"))
+		p.add(line, 1, config.Warning, fault.New(fmt.Sprintf("this comment holds %d directives, as if line breaks were lost", count), "write each directive on a separate line"))
 	}
 }
 
@@ -282,7 +281,7 @@ func (p *parser) group(all []statement) {
 // opens reports whether a directive begins a virtual block.
 func (d *directive) opens() bool { return d.name == "virtual" || d.name == "virtual6" }
 
-// indented adds to the damage of a statement that should be in column 1.
+// indented records the indentation of a statement that should be in column 1.
 func (st statement) indented() statement {
 	if st.indent > 0 {
 		st.damage = append(st.damage, "an indentation")
@@ -303,8 +302,8 @@ func flat(statements []statement) bool {
 	return false
 }
 
-// ownFollows reports for each statement whether one that only blocks have follows
-// in the same block, and whether there are several blocks.
+// ownFollows reports for each statement whether a directive that only blocks have follows in
+// the same block. It also reports whether there are several blocks.
 func ownFollows(all []statement) (follows []bool, several bool) {
 	follows = make([]bool, len(all))
 	blocks, follow := 0, false
@@ -318,28 +317,28 @@ func ownFollows(all []statement) (follows []bool, several bool) {
 	return follows, blocks > 1
 }
 
-// interrupted reports statements for all services that turn out to stand
-// inside a block.
+// interrupted reports statements that seemed to be for all services, but have lines of the block
+// after them.
 func (p *parser) interrupted(b *block, several bool) {
 	severity := config.Warning // with a single service both meanings are the same
 	if several {
 		severity = config.Error
 	}
 	for _, st := range b.after {
-		p.report(st, severity, fault.New(st.dir.name+" stands in column 1 inside a virtual block", "indent it with a tab, or move it above the first virtual="))
+		p.report(st, severity, fault.New(st.dir.name+" is in column 1 inside a virtual block", "indent it with a tab, or move it above the first virtual="))
 	}
 	b.after = nil
 }
 
-// shared places a statement that both contexts have and that follows a flat
-// block. After an empty line its meaning is unclear.
+// shared places a statement in column 1 that follows a flat block and that could also be for all
+// services. After an empty line its meaning is unclear.
 func (p *parser) shared(b *block, st statement, clear bool) {
 	b.detached = b.detached || st.blankLine != 0
 	if clear || !b.detached {
 		b.take(st)
 		return
 	}
-	p.report(st, config.Error, fault.New(st.dir.name+" may be meant for the virtual block above or for all of them", "indent it with a tab, or move it above the first virtual="))
+	p.report(st, config.Error, fault.New(st.dir.name+" can be meant for the virtual block above or for all services", "indent it with a tab, or move it above the first virtual="))
 }
 
 func (b *block) take(st statement) {
@@ -362,7 +361,7 @@ func (p *parser) block(b *block) {
 	}
 }
 
-// layout reports what ldirectord would not take as the inside of a block.
+// layout reports lines that ldirectord would not accept inside a block.
 func (p *parser) layout(b *block) {
 	if n := len(b.thin); n > 0 {
 		p.add(b.thin[0].line, 0, config.Warning, fault.New(
@@ -397,7 +396,7 @@ func (p *parser) target(b *block) {
 	}
 }
 
-// apply cleans the value of a statement and stores it.
+// apply cleans the value of a statement and stores the value.
 func (p *parser) apply(s scope) {
 	s.config = p.config
 	s.report = func(f fault.Fault) { p.report(s.st, config.Warning, f) }

@@ -1,6 +1,6 @@
 package ldirectord
 
-// parseRows are texts with what is said about them, and their table.
+// parseRows are texts with the problems that Parse reports, and their table.
 var parseRows = []struct{ text, want string }{
 	{"virtual=10.0.0.1\n", `
 error: web.cf:1:9: virtual "10.0.0.1": no port; write 10.0.0.1:PORT, or a number alone for a firewall mark
@@ -93,7 +93,7 @@ error: web.cf:2:8: real6= in a block of virtual=; write real=
 error: web.cf:2: real server [2001:db8::2]:80 of -t 192.0.2.10:80: one is IPv6, the other is not; use addresses of one family
 `},
 	{"virtual=192.0.2.10:80\n\treal=192.0.2.21:8080 gate\n", `
-warning: web.cf:2:7: only masq changes the port: port 8080 of the real server is checked, but connections come to 80; write port 80, and checkport=8080 if that shall be checked
+warning: web.cf:2:7: only masq changes the port: port 8080 of the real server is checked, but connections come to 80; write port 80, and checkport=8080 to check that port
 -A -t 192.0.2.10:80 -s wrr
 -a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
 `},
@@ -169,7 +169,7 @@ error: web.cf:2:7: real "192.0.2.21 gate 1 \"a\",\"b": closing quote missing
 -a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
 `},
 	{"virtual=192.0.2.10:80\n\treal=192.0.2.21:80->192.0.2.22:80 gate 1\n", `
-error: web.cf:2:7: real "192.0.2.21:80->192.0.2.22:80 gate 1": the port stands inside the range "192.0.2.21:80->192.0.2.22:80"; write FIRST->LAST:PORT
+error: web.cf:2:7: real "192.0.2.21:80->192.0.2.22:80 gate 1": the port is inside the range "192.0.2.21:80->192.0.2.22:80"; write FIRST->LAST:PORT
 `},
 	{"virtual=192.0.2.10:80\n\treal=192.0.2.21 -> 192.0.2.23:80 gate 1\n", `
 -A -t 192.0.2.10:80 -s wrr
@@ -285,7 +285,7 @@ error: web.cf:2:26: fallback "127.0.0.1 gate junk": "junk" after the forwarding 
 error: web.cf:2:21: fallback "127.0.0.1 foo": unknown forwarding method "foo"; use gate (direct routing), masq (NAT) or ipip (tunnel)
 `},
 	{"virtual=192.0.2.10:80\n\tfallback=\n", `
-warning: web.cf:2:11: no address, so 127.0.0.1 is meant; write fallback=127.0.0.1
+warning: web.cf:2:11: no address, so 127.0.0.1 is used; write fallback=127.0.0.1
 -A -t 192.0.2.10:80 -s wrr
 `},
 	{"virtual=192.0.2.10:80\n\tfallback=[::1]:80\n", `
@@ -327,16 +327,16 @@ error: web.cf:3:11: quiescent "maybe" is neither yes nor no; write yes or no
 -A -f 5 -s wrr
 `},
 	{"virtual=192.0.2.10:80\n\tservice=http\nquiescent=no\n\tscheduler=rr\n", `
-warning: web.cf:3:11: quiescent stands in column 1 inside a virtual block; indent it with a tab, or move it above the first virtual=
+warning: web.cf:3:11: quiescent is in column 1 inside a virtual block; indent it with a tab, or move it above the first virtual=
 -A -t 192.0.2.10:80 -s rr
 `},
 	{"virtual=192.0.2.10:80\n\tservice=http\nquiescent=no\n\tscheduler=rr\nvirtual=5\n", `
-error: web.cf:3:11: quiescent stands in column 1 inside a virtual block; indent it with a tab, or move it above the first virtual=
+error: web.cf:3:11: quiescent is in column 1 inside a virtual block; indent it with a tab, or move it above the first virtual=
 `},
 	{"virtual=192.0.2.10:80\nreal=1.2.3.4 gate\n\nquiescent=no\nfallback=1.2.3.5\nvirtual=5\nreal=1.2.3.4:80 gate\n", `
 warning: web.cf:2: 1 line of this virtual block is not indented by a tab or four blanks; begin with a tab: "\treal=…"
-error: web.cf:4:11: quiescent may be meant for the virtual block above or for all of them; indent it with a tab, or move it above the first virtual=
-error: web.cf:5:10: fallback may be meant for the virtual block above or for all of them; indent it with a tab, or move it above the first virtual=
+error: web.cf:4:11: quiescent can be meant for the virtual block above or for all services; indent it with a tab, or move it above the first virtual=
+error: web.cf:5:10: fallback can be meant for the virtual block above or for all services; indent it with a tab, or move it above the first virtual=
 warning: web.cf:7: 1 line of this virtual block is not indented by a tab or four blanks; begin with a tab: "\treal=…"
 `},
 	{"virtual=192.0.2.10:80\nreal=1.2.3.4 gate\n\nquiescent=no\nfallback=1.2.3.5\n", `
@@ -391,7 +391,7 @@ warning: web.cf:3:14: ";" after the value; write scheduler=rr
 warning: web.cf:4:15: "x" after the value; write service=http
 warning: web.cf:5:14: "," after the value; write protocol=tcp
 warning: web.cf:6:12: a note after the value; write checkport=80
-warning: web.cf:7:15: checktimeout "3s" has its unit behind it; write checktimeout=3
+warning: web.cf:7:15: checktimeout "3s" has a unit after the number; write checktimeout=3
 warning: web.cf:8:21: "sec" after the value; write negotiatetimeout=5
 error: web.cf:9:18: checkinterval: "h" after the value; write 1 alone
 warning: web.cf:10:17: "; or more" after the value; write persistent=600
@@ -504,7 +504,7 @@ warning: web.cf:2: empty line inside a virtual block, where ldirectord ends it; 
 `},
 	{"# checktimeout=3 checkinterval=1 virtual=5 real=a\n", `
 warning: web.cf: no virtual service in this file
-warning: web.cf:1:1: this comment holds 4 directives, as if line breaks were lost; write each directive on a line of its own
+warning: web.cf:1:1: this comment holds 4 directives, as if line breaks were lost; write each directive on a separate line
 `},
 	{"emailalert=\nemailalert=admin@\nemailalert=a@b, c@d\nvirtual=5", `
 error: web.cf:1:12: emailalert: value missing; write one, or delete the line
@@ -575,7 +575,7 @@ error: web.cf:2:14: failurecount "1001" is not a number of failures from 1 to 10
 error: web.cf:2:13: httpmethod "post" is neither GET nor HEAD; write GET or HEAD
 `},
 	{"virtual=192.0.2.10:80\n\thttpmethod=head\n\treceive=\"x\"\n", `
-warning: web.cf:2: the answer to HEAD has no text, so receive never matches; write httpmethod=GET
+warning: web.cf:2: the reply to HEAD has no body, so receive never matches; write httpmethod=GET
 -A -t 192.0.2.10:80 -s wrr
 `},
 	{"virtual=192.0.2.10:80\n\tchecktype=external\n", `
@@ -583,7 +583,7 @@ warning: web.cf:2: no checkcommand, so every real server counts as good; add che
 -A -t 192.0.2.10:80 -s wrr
 `},
 	{"virtual=192.0.2.10:53\n\treal=192.0.2.21 gate 1 \"x\", \"\"\n\tprotocol=udp\n\tchecktype=udp\n\treceive=\"y\"\n", `
-warning: web.cf:4: checktype=udp without receive: a server whose host is down counts as good, too; add request="TEXT" and receive="TEXT"
+warning: web.cf:4: checktype=udp without receive: a server whose host is down counts as good; add request="TEXT" and receive="TEXT"
 -A -u 192.0.2.10:53 -s wrr
 -a -u 192.0.2.10:53 -r 192.0.2.21:53 -g -w 1
 `},

@@ -21,7 +21,7 @@ type RealText struct {
 	upper, lower     uint32
 	request, receive string
 	quoted           bool   // request and receive were given
-	lost             string // what ldirectord loses because of the order
+	lost             string // the part that ldirectord ignores because of the order
 }
 
 // ParseReal reads ADDRESS[->ADDRESS][:PORT] METHOD [WEIGHT] ["REQUEST", "RECEIVE"] [l:N] [u:N].
@@ -47,8 +47,8 @@ func ParseReal(text string) (RealText, error) {
 	return r, r.options(words[1:])
 }
 
-// splitWords separates at blanks; a quoted string, with its quotes, is one word.
-// A comma after a quoted string belongs to neither neighbour.
+// splitWords splits at blanks. A quoted string, with its quotes, is one word. A comma after a
+// quoted string is dropped.
 func splitWords(text string) ([]string, error) {
 	var words []string
 	for {
@@ -90,7 +90,7 @@ func (r *RealText) address(text string) error {
 	r.first = e.host
 	if ranged {
 		if e.portText != "" {
-			return fault.Errorf("write FIRST->LAST:PORT", "the port stands inside the range %s", fault.Quote(text))
+			return fault.Errorf("write FIRST->LAST:PORT", "the port is inside the range %s", fault.Quote(text))
 		}
 		if e, err = parseEndpoint(second); err != nil {
 			return err
@@ -181,8 +181,8 @@ func (r RealText) count() int {
 	return config.RangeLen(r.first.addr, r.last.addr)
 }
 
-// Expand returns the real servers in r. Ranges with a name at an
-// end stay one entry until they are resolved.
+// Expand returns the real servers in r. A range whose first or last address is a host name
+// remains one entry until Resolve.
 func (r RealText) Expand(defaultPort uint16) ([]config.Real, error) {
 	port := r.port
 	if !r.hasPort {

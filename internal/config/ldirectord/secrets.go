@@ -10,12 +10,11 @@ import (
 // secretNames are the directives whose values are never shown.
 var secretNames = []string{"passwd", "login", "secret"}
 
-// urlLogin is a login in a URL, whose password may have been written with anything in it.
+// urlLogin matches a login in a URL. The password can contain any character except blanks and ".
 var urlLogin = regexp.MustCompile(`://[^\s"]*:[^\s"]*@`)
 
-// hideSecrets ends a message at the first assignment of a secret: lines that
-// ran together carry other directives' values into messages. It takes logins out
-// of URLs.
+// hideSecrets ends a message at the first assignment of a secret, and replaces logins in URLs.
+// If line breaks were lost, the value of one directive contains the secret of another.
 func hideSecrets(text string) string {
 	text = urlLogin.ReplaceAllString(text, "://"+config.Redacted+"@")
 	end, shown := len(text), text

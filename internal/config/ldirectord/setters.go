@@ -44,7 +44,8 @@ func setYesNo(field func(*scope) *bool) setter {
 	}
 }
 
-// setChoice is for what a block may leave to the file.
+// setChoice sets a value that remains nil if the block does not set it. Then the value of the
+// file counts.
 func setChoice(field func(*scope) **bool) setter {
 	return func(s *scope, value string) error {
 		var yes bool
@@ -56,12 +57,12 @@ func setChoice(field func(*scope) **bool) setter {
 	}
 }
 
-// maxSeconds bounds times: 31 days, as for persistence.
+// maxSeconds limits all times to 31 days, as for persistence.
 const maxSeconds = int(lvs.MaxPersistence / time.Second)
 
 func (s *scope) number(value, what string, limit int) (int, error) {
 	if digits := strings.TrimRight(value, "second"); what == "seconds" && digits != value && strings.HasPrefix("seconds", value[len(digits):]) {
-		s.warn(s.named(value)+" has its unit behind it", "write "+s.st.dir.line(digits))
+		s.warn(s.named(value)+" has a unit after the number", "write "+s.st.dir.line(digits))
 		value = digits
 	}
 	n, err := strconv.ParseUint(value, 10, 31)
@@ -95,7 +96,7 @@ func setCount(what string, field func(*scope) *int) setter {
 	}
 }
 
-// setWords splits at blanks; words in double quotes keep theirs.
+// setWords splits at blanks. A text in double quotes is one word.
 func setWords(field func(*scope) *[]string) setter {
 	return func(s *scope, value string) error {
 		words, err := splitWords(value)
@@ -177,8 +178,8 @@ func setSender(s *scope, value string) error {
 	return nil
 }
 
-// checkAddress judges an address as the sender of mail will, whose host is not known
-// here.
+// checkAddress validates an address as the sender of mail does. The host of the sender is not
+// needed for that.
 func checkAddress(address string) error {
 	if _, err := mailbox.Address(address, "localhost"); err != nil {
 		return fault.Errorf("write USER@HOST, or NAME <USER@HOST>", "%s is not a mail address", fault.Quote(address))
@@ -310,7 +311,7 @@ func setFallback(ipv6 bool) setter {
 	return func(s *scope, value string) error {
 		if value == "" {
 			value = map[bool]string{false: "127.0.0.1", true: "[::1]"}[ipv6]
-			s.warn("no address, so "+value+" is meant", "write "+s.st.dir.name+"="+value)
+			s.warn("no address, so "+value+" is used", "write "+s.st.dir.name+"="+value)
 		}
 		f, err := parseFallback(value, ipv6)
 		if err != nil {

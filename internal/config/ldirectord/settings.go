@@ -11,15 +11,14 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// Settings are directives that are given without a file, for services that come from
-// elsewhere. The zero value has ldirectord's defaults.
+// Settings are values of directives without a file, for services from another source. The zero
+// value has ldirectord's defaults.
 type Settings struct {
-	file  settings // by directives that a file can have for all services
-	block block    // by the others
+	file  settings // values of directives that a file can have for all services
+	block block    // values of the other directives
 }
 
-// NewSettings reads the values of CheckDirectives by their names. Its error joins all
-// mistakes.
+// NewSettings reads the values of CheckDirectives by their names. Its error joins all mistakes.
 func NewSettings(values map[string]string) (*Settings, error) {
 	var s Settings
 	var errs []error
@@ -35,7 +34,7 @@ func NewSettings(values map[string]string) (*Settings, error) {
 		}
 	}
 	if f := s.file.fallback; f != nil && f.host.name != "" {
-		s.file.fallback6 = f // a name may have both
+		s.file.fallback6 = f // a name can have addresses of both families
 	}
 	return &s, errors.Join(errs...)
 }

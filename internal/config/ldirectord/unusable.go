@@ -6,7 +6,7 @@ import (
 	"lvs-agents/internal/pattern"
 )
 
-// receives reports whether answers are compared with a regular expression.
+// receives reports whether a check compares replies with a regular expression.
 func receives(c config.Check) bool {
 	switch c.Type {
 	case config.Negotiate, config.Combined:
@@ -18,9 +18,9 @@ func receives(c config.Check) bool {
 	return false
 }
 
-// receive judges the regular expressions of a service. One that cannot be used is
-// an error, yet only its real servers are refused: Perl's program would end, and
-// with it the checks of all services.
+// receive validates the regular expressions of a service. An expression that cannot be used is an
+// error, but only its real servers are refused. ldirectord would end, and with it the checks of
+// all services.
 func (p *parser) receive(b *block, c *config.Check, reals []checkedReal) {
 	c.Unusable = p.unusable(b.receiveAt, *c, c.Receive, "its real servers are never up")
 	for i, r := range reals {
@@ -40,7 +40,8 @@ func (p *parser) receive(b *block, c *config.Check, reals []checkedReal) {
 	}
 }
 
-// unusable is why a regular expression cannot be used, which it reports.
+// unusable reports why a regular expression cannot be used, and returns the reason. The reason
+// is empty if the expression can be used or has no effect.
 func (p *parser) unusable(st statement, c config.Check, text, so string) string {
 	err := pattern.Check(text)
 	if err == nil {

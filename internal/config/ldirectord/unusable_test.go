@@ -49,7 +49,7 @@ func TestReceive(t *testing.T) {
 		{"of all", "virtual=192.0.2.10:80\n\treceive=\"(\"\n\treal=192.0.2.21 masq\n",
 			"error: web.cf:2:10: receive \"(\" cannot be used: no closing parenthesis at character 1, so its real servers are never up\n"},
 		{"URL", "virtual=192.0.2.10:80\n\treal=192.0.2.21 masq 1 \"http://192.0.2.9:x/\", \"\"\n" + other,
-			"error: web.cf:2: request is not a URL, so this real server is never up; what is special in a login is written as %XX\n"},
+			"error: web.cf:2: request is not a URL, so this real server is never up; write special characters of a login as %XX\n"},
 		{"bytes", "virtual=192.0.2.10:80\n\treceive=\"\xe9(?<=\xe9)$\"\n\treal=192.0.2.21 masq\n", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

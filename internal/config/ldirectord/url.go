@@ -19,7 +19,7 @@ func wholeURL(application config.Application, request string) (*url.URL, error) 
 	}
 	target, err := url.Parse(request)
 	if err != nil {
-		return nil, fault.Errorf("what is special in a login is written as %XX", "request is not a URL")
+		return nil, fault.Errorf("write special characters of a login as %XX", "request is not a URL")
 	}
 	if _, err := strconv.ParseUint(cmp.Or(target.Port(), "1"), 10, 16); err != nil {
 		return nil, fault.Errorf("", "request: port %s is not a number from 1 to 65535", target.Port())
@@ -27,8 +27,8 @@ func wholeURL(application config.Application, request string) (*url.URL, error) 
 	return target, nil
 }
 
-// withoutLogin takes the login of a URL out of the request, which is shown. It is the
-// only login of HTTP, as for ldirectord.
+// withoutLogin moves the login of a URL from the request to Login and Passwd, because messages
+// show the request. HTTP checks have no other login, as in ldirectord.
 func withoutLogin(c config.Check) config.Check {
 	request, own := c.Request, string(c.Application)
 	switch own {
@@ -42,7 +42,7 @@ func withoutLogin(c config.Check) config.Check {
 	scheme, rest, _ := strings.Cut(request, "://")
 	target, err := url.Parse(request)
 	if err != nil || scheme != own || target.User == nil {
-		return c // wholeURL returns the error where the URL is used
+		return c // wholeURL reports the error
 	}
 	passwd, _ := target.User.Password()
 	c.Login, c.Passwd = config.NewSecret(target.User.Username()), config.NewSecret(passwd)
@@ -51,12 +51,12 @@ func withoutLogin(c config.Check) config.Check {
 	return c
 }
 
-// elsewhere takes a request that is a whole URL apart: into the host that is checked and what
+// elsewhere splits a request that is a whole URL into the host that is checked and the path that
 // is requested there.
 func elsewhere(c config.Check) config.Check {
 	target, err := wholeURL(c.Application, c.Request)
 	if err != nil || target == nil {
-		return c // an error was one when the file was read
+		return c // receive has reported the error
 	}
 	c.Host, c.Port = target.Hostname(), c.Application.Port()
 	if given, err := strconv.ParseUint(target.Port(), 10, 16); err == nil {

@@ -8,41 +8,41 @@ import (
 	"lvs-agents/internal/config/fault"
 )
 
-// quoteRunes are all characters that people write as a quote.
+// quoteRunes are all characters that people use as quotes.
 const quoteRunes = "\"'“”„‟«»‘’‚‛＂"
 
-// oddBlanks are characters that look like nothing: no-break space, zero-width
+// oddBlanks are characters that look like a blank or are invisible: no-break space, zero-width
 // space, ideographic space, byte-order mark.
 const oddBlanks = "\u00a0\u200b\u3000\ufeff"
 
-// class is how the text after the equals sign is read.
+// class is the syntax of the text after the equals sign.
 type class uint8
 
 const (
 	plain      class = iota + 1 // one word without quotes
 	yesOrNo                     // yes or no
-	address                     // words, of which some may be quoted
+	address                     // words; some can be quoted
 	quotedText                  // anything in double quotes
 	bareText                    // one word; quotes are allowed
 	freeText                    // anything; quotes around it are allowed
-	verbatim                    // not read at all
+	verbatim                    // any text, which is not interpreted
 )
 
-// valueReader takes the damage off a value: notes, odd quotes, missing quotes.
+// valueReader removes the damage of a value: notes, odd quotes, missing quotes.
 type valueReader struct {
-	block bool   // in a virtual block # begins a note wherever it stands
+	block bool   // the value is in a virtual block, where every # begins a note
 	text  string // the clean value
-	// damage lists what ldirectord would not have read as it is read here.
+	// damage lists the faults of the value that ldirectord would read in another way.
 	damage []string
 	names  map[string]bool // of all directives
-	strict bool            // also # in a block is damage
+	strict bool            // a note that begins with # is damage, even in a block
 }
 
 func (v *valueReader) clean(class class, raw string) error {
 	switch class {
 	case plain:
 		return v.plain(raw)
-	case yesOrNo: // "no # note" is refused by ldirectord also in a block
+	case yesOrNo: // ldirectord refuses "no # note", even in a block
 		v.strict = true
 		return v.single(raw)
 	case address:
@@ -80,8 +80,8 @@ func (v *valueReader) plain(raw string) error {
 	return nil
 }
 
-// ignorable reports whether text after a number can be left out: it is not a word, which may
-// be a unit, unless it begins with the letter of the expected unit.
+// ignorable reports whether text after a number can be ignored. Text that begins with a letter can
+// be a unit, so it is ignorable only if the letter is the first of the expected unit.
 func ignorable(text string, letter byte) bool {
 	if text == "" {
 		return true
@@ -105,7 +105,7 @@ func (v *valueReader) alone() error {
 	return nil
 }
 
-// words reads a value without its note. Quotes around it do no harm.
+// words reads a value without its note, and removes quotes around it.
 func (v *valueReader) words(raw string) error {
 	v.text = v.cutNote(raw, false)
 	if err := v.merged(v.text, v.text); err != nil {
@@ -194,7 +194,7 @@ func beginsNote(text string, blankBefore, block bool) bool {
 	return false
 }
 
-// outsideQuotes blanks what stands in double quotes.
+// outsideQuotes replaces the text between double quotes by blanks.
 func outsideQuotes(text string) string {
 	if !strings.Contains(text, `"`) {
 		return text
@@ -216,8 +216,8 @@ type lostBreak struct{ first, second string } // first is the value of the line'
 
 func (lostBreak) Error() string { return "two directives on one line" }
 
-// merged reports that a line break was lost: a directive inside a value.
-// visible is text with everything blanked where none counts.
+// merged returns the error of a lost line break: a directive inside a value. visible is text with
+// blanks instead of the parts that cannot hold a directive.
 func (v *valueReader) merged(text, visible string) error {
 	for from := 0; ; {
 		equals := strings.IndexByte(visible[from:], '=')
@@ -235,8 +235,8 @@ func (v *valueReader) merged(text, visible string) error {
 // longestName is more than the length of any directive's name.
 const longestName = 20
 
-// nameBefore returns where the directive starts whose equals sign is given,
-// the longest that fits, or -1.
+// nameBefore returns where the name of a directive starts that ends at an equals sign. If several
+// names fit, it chooses the longest; if none fits, it returns -1.
 func (v *valueReader) nameBefore(text string, equals int) int {
 	end := len(strings.TrimRight(text[max(0, equals-longestName):equals], " \t")) + max(0, equals-longestName)
 	for start := max(0, end-longestName); start < end; start++ {
@@ -253,8 +253,8 @@ func (v *valueReader) startsDirective(text string) bool {
 	return equals > 0 && v.names[strings.TrimRight(text[:equals], " \t")]
 }
 
-// quotedText reads a value that should stand in double quotes. It reaches from
-// the first to the last of them, as it always did in ldirectord.
+// quotedText reads a value that should be in double quotes. The value reaches from the first
+// quote to the last one, as in ldirectord.
 func (v *valueReader) quotedText(raw string) error {
 	if raw == "" {
 		return fault.Errorf("write it in double quotes", "value missing")
@@ -277,8 +277,8 @@ func (v *valueReader) quotedText(raw string) error {
 	return nil
 }
 
-// cutComment cuts from the first # in a block on, also inside quotes, unless
-// that cuts the closing quote too: ldirectord refuses such a line.
+// cutComment cuts the text of a block from the first # on, even inside quotes. It does not cut if
+// the closing quote would be lost: ldirectord refuses a line without the quote.
 func (v *valueReader) cutComment(raw string) string {
 	i := strings.IndexByte(raw, '#')
 	if !v.block || i < 0 {

@@ -1,5 +1,5 @@
-// Package load finds a configuration file, reads it and has the package of its format parse
-// it. It is the one place that knows which formats there are.
+// Package load finds and reads a configuration file, and calls the parser of its format. Only
+// this package imports the parsers of whole files.
 package load
 
 import (
@@ -15,7 +15,7 @@ import (
 	"lvs-agents/internal/disk"
 )
 
-// Result is what a file says.
+// Result is a parsed file.
 type Result struct {
 	Path     string // where the file was found
 	Text     []byte
@@ -23,8 +23,8 @@ type Result struct {
 	Problems []config.Problem
 }
 
-// File loads a configuration file, which it looks up as Read does. Its error is that the file
-// cannot be read; mistakes in its text are among the problems.
+// File loads a configuration file, which it looks up as Read does. It returns an error if the
+// file cannot be read. Mistakes in the text are among the problems of the result.
 func File(ctx context.Context, r *disk.Reader, name string, dirs ...string) (Result, error) {
 	path, text, err := Read(ctx, r, name, dirs...)
 	if err != nil {
@@ -33,7 +33,7 @@ func File(ctx context.Context, r *disk.Reader, name string, dirs ...string) (Res
 	return Parse(path, text), nil
 }
 
-// Parse returns what the text of a file says.
+// Parse parses the text of a file.
 func Parse(path string, text []byte) Result {
 	cfg, problems := ldirectord.Parse(path, text)
 	return Result{Path: path, Text: text, Config: cfg, Problems: problems}
@@ -50,15 +50,14 @@ func (r Result) Unusable() error {
 	return nil
 }
 
-// Dir is where the agents and lvsctl look up a relative file name.
+// Dir is the first directory where agents and lvsctl look up a relative file name.
 const Dir = "/etc/ha.d"
 
-// Dirs is where ldirectord and our agents look up a relative file name.
+// Dirs returns the directories where ldirectord and our agents look up a relative file name.
 func Dirs() []string { return []string{Dir, filepath.Join(Dir, "conf")} }
 
-// Read reads a configuration file and returns the path at which it was found. A
-// relative name is looked up in dirs, in order. It gives up on a file system that
-// does not answer.
+// Read reads a configuration file and returns its path. It looks up a relative name in dirs, in
+// order. It returns an error if the file system does not respond in time.
 func Read(ctx context.Context, r *disk.Reader, name string, dirs ...string) (path string, text []byte, err error) {
 	if filepath.IsAbs(name) {
 		dirs = []string{""}

@@ -35,7 +35,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestFile says of each file why a resource cannot use it.
+// TestFile expects for each file the reason why a resource cannot use it.
 func TestFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "web.cf")

@@ -12,19 +12,18 @@ import (
 	"lvs-agents/internal/pattern"
 )
 
-// Checks are checks that fit into the parameters of a resource, the same for all
-// its services: values of Directives by name. A directive without a value has
-// ldirectord's default.
+// Checks are the checks in the parameters of a resource, the same for all its services. They are
+// values of Directives by name. A directive without a value has ldirectord's default.
 type Checks map[string]string
 
-// Directive is a directive that Checks may have.
+// Directive is a directive that Checks can have.
 type Directive = ldirectord.Directive
 
 // Directives lists them.
 func Directives() []Directive { return ldirectord.CheckDirectives() }
 
-// WithChecks returns a configuration of services that a table has and of checks that
-// parameters describe. source names the table's origin.
+// WithChecks returns a configuration of the services of a table and the checks of parameters.
+// source is the name of the table's origin.
 func WithChecks(source string, table lvs.Table, checks Checks) (*config.Config, error) {
 	settings, err := checks.settings()
 	if err != nil {
@@ -40,7 +39,7 @@ func WithChecks(source string, table lvs.Table, checks Checks) (*config.Config, 
 	return cfg, nil
 }
 
-// Validate judges the values on their own.
+// Validate validates the values without a table.
 func (c Checks) Validate() error {
 	settings, err := c.settings()
 	if err != nil {
@@ -57,7 +56,7 @@ func (c Checks) settings() (*ldirectord.Settings, error) {
 	return settings, err
 }
 
-// needsLogin refuses a check that never succeeds without a user.
+// needsLogin returns an error for a check that never succeeds without a user.
 func needsLogin(c config.Check) error {
 	if c.Type != config.Negotiate && c.Type != config.Combined || !slices.Contains([]config.Application{"mysql", "pgsql", "oracle", "radius"}, c.Application) {
 		return nil

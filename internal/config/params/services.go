@@ -1,5 +1,5 @@
-// Package params reads the virtual services and the checks that fit into the parameters of
-// a resource. The values are written as in ldirectord.cf.
+// Package params parses virtual services and checks in the parameters of a resource. The values
+// have the syntax of ldirectord.cf.
 package params
 
 import (
@@ -15,12 +15,12 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// Services are virtual services that fit into the parameters of a resource.
+// Services are the virtual services in the parameters of a resource.
 type Services struct {
 	// Virtual is one or several of ADDRESS:PORT, [IPV6-ADDRESS]:PORT and
 	// firewall mark, separated by blanks or commas.
 	Virtual string
-	// Real is the real servers of each of them, separated by commas, semicolons
+	// Real is the list of real servers of every virtual service, separated by commas, semicolons
 	// or newlines: ADDRESS[->ADDRESS][:PORT] gate|masq|ipip [WEIGHT].
 	Real       string
 	Scheduler  lvs.Scheduler // empty for lvs.DefaultScheduler
@@ -29,10 +29,10 @@ type Services struct {
 	Protocol   string        // tcp, udp, sctp or fwm; empty for the default of the port
 }
 
-// Parse returns the configuration that the parameters describe; name is where they come
-// from, for messages. Addresses are numeric, and no real server has a check. The problems
-// are all errors, and each names the parameter and the value; with any the configuration is
-// nil.
+// Parse returns the configuration that the parameters describe. name is the source of the
+// parameters, for messages. All addresses must be numeric, and no real server has a check. All
+// problems are errors that name the parameter and the value. With a problem, the configuration
+// is nil.
 func Parse(name string, s Services) (*config.Config, []config.Problem) {
 	in := reader{Services: s, cfg: &config.Config{File: name}}
 	in.persistence()
@@ -61,7 +61,7 @@ func (in *reader) fail(parameter, value string, err error) {
 	in.add(fault.New(fmt.Sprintf("%s %s: %s", parameter, fault.Quote(value), f.What), f.Fix))
 }
 
-// add drops repetitions: several services share most parameters.
+// add adds a problem that is not there yet. Several services share most parameters.
 func (in *reader) add(f fault.Fault) {
 	if p := in.problem(f); !slices.Contains(in.problems, p) {
 		in.problems = append(in.problems, p)
@@ -72,7 +72,7 @@ func (in *reader) problem(f fault.Fault) config.Problem {
 	return config.Problem{File: in.cfg.File, Severity: config.Error, What: f.What, Fix: f.Fix}
 }
 
-// validate judges the services as the kernel will.
+// validate validates the services with the rules of the kernel.
 func (in *reader) validate() {
 	var table lvs.Table
 	for _, s := range in.cfg.Services {
@@ -119,13 +119,13 @@ func (in *reader) targets() []ldirectord.Target {
 	return all
 }
 
-// real is a real server that may still lack its port.
+// real is a real server. It has no port yet if hasPort is false.
 type real struct {
 	lvs.Destination
 	hasPort bool
 }
 
-// reals returns the real servers with port 0 where the service's is meant.
+// reals returns the real servers. Port 0 means the port of the service.
 func (in *reader) reals() []real {
 	var all []real
 	total := 0

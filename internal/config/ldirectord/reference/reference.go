@@ -10,16 +10,19 @@ import (
 	"lvs-agents/internal/manual"
 )
 
-const intro = `A file has settings for all virtual services, each on a line of its own from column 1 on, and one block for each
-virtual service: a line virtual= and, indented by a tab or four blanks, the lines that belong to it. A setting
-that may stand in both places counts for all services where a block does not say otherwise.
+const intro = `A file has settings for all virtual services, each on a separate line that begins in column 1. It
+also has one block for each virtual service. A block is a line virtual= and the lines that belong
+to it, which are indented by a tab or four blanks. Some settings are allowed in both places.
+Outside of blocks, these settings count for all services, except for services whose block has
+another value.
 
-A line that begins with # is a comment. In a block everything from # on is one. Of a directive that is given twice
-the last one counts, except for those that add up.
+A line that begins with # is a comment. In a block, # begins a comment anywhere in a line. If a
+directive is given twice, the last one counts, except for directives that add up.
 
-Notes behind values ("# note", "> note"), blank lines and missing indentation in a block, trailing blanks, carriage
-returns, a byte-order mark and odd quotes are accepted with a warning that shows the clean line. lvsctl check FILE
-prints all warnings and errors with line, column and what to write instead.`
+The parser accepts some faults: notes after values ("# note", "> note"), blank lines and missing
+indentation in a block, trailing blanks, carriage returns, a byte-order mark and odd quotes. It
+reports each of them with a warning that shows the clean line. lvsctl check FILE prints all
+warnings and errors with line, column and what to write instead.`
 
 // Markdown returns the reference page.
 func Markdown() string {
@@ -37,13 +40,13 @@ func Markdown() string {
 		b.WriteString(d.About + facts(d) + "\n")
 		fmt.Fprintf(&b, "\n```\n%s```\n", d.Example)
 		for _, said := range said(d) {
-			fmt.Fprintf(&b, "\nSaid about it: `%s`\n", said)
+			fmt.Fprintf(&b, "\nChecking this example reports: `%s`\n", said)
 		}
 	}
 	return b.String()
 }
 
-// said is what reading the example of a directive brings up.
+// said returns the problems that the parser reports about the example of a directive.
 func said(d ldirectord.Directive) []string {
 	var texts []string
 	_, problems := ldirectord.Parse("FILE", []byte(d.Example))
@@ -60,12 +63,13 @@ func mark(yes bool) string {
 	return ""
 }
 
-// escaped keeps Markdown from reading brackets and bars.
+// escaped escapes brackets and bars for Markdown.
 func escaped(text string) string {
 	return strings.NewReplacer("[", `\[`, "]", `\]`, "|", `\|`, "<", "&lt;").Replace(text)
 }
 
-// facts are the sentences that follow from the table.
+// facts returns sentences about the value that counts when the directive is left out, and about
+// repetition.
 func facts(d ldirectord.Directive) string {
 	text := ""
 	if d.Unset != "" {
@@ -81,16 +85,16 @@ func facts(d ldirectord.Directive) string {
 func Man() string {
 	var b strings.Builder
 	b.WriteString(".\\\" Generated from internal/config/ldirectord/directives.go by make docs; do not edit.\n.TH LDIRECTORD.CF 5 \"\" lvs-agents \"File formats\"\n.SH NAME\n" +
-		"ldirectord.cf \\- virtual services, their real servers and how those are checked\n.SH SYNOPSIS\n.I /etc/ha.d/ldirectord.cf\n.SH DESCRIPTION\n")
+		"ldirectord.cf \\- virtual services, their real servers and their checks\n.SH SYNOPSIS\n.I /etc/ha.d/ldirectord.cf\n.SH DESCRIPTION\n")
 	b.WriteString(manual.Paragraphs(intro, ".PP") + "\n.SH DIRECTIVES\n")
 	for _, d := range ldirectord.Directives() {
 		fmt.Fprintf(&b, ".TP\n.BI %s= \" %s\"\n%s (%s)\n", d.Name, strings.ReplaceAll(manual.Escape(d.Values), `"`, `""`), manual.Escape(d.About+facts(d)), place(d))
 		fmt.Fprintf(&b, ".IP\n.nf\n%s\n.fi\n", strings.TrimSuffix(manual.Escape(d.Example), "\n"))
 		for _, said := range said(d) {
-			fmt.Fprintf(&b, ".IP\nSaid about it: %s\n", manual.Escape(said))
+			fmt.Fprintf(&b, ".IP\nChecking this example reports: %s\n", manual.Escape(said))
 		}
 	}
-	b.WriteString(".SH FILES\n.TP\n.I /etc/ha.d, /etc/ha.d/conf\nwhere a name without a slash at its start is looked up\n.SH SEE ALSO\n.BR directord (8),\n.BR lvsctl (8),\n.BR ipvsadm (8)\n")
+	b.WriteString(".SH FILES\n.TP\n.I /etc/ha.d, /etc/ha.d/conf\nwhere a relative file name is looked up\n.SH SEE ALSO\n.BR directord (8),\n.BR lvsctl (8),\n.BR ipvsadm (8)\n")
 	return b.String()
 }
 

@@ -14,8 +14,8 @@ func TestGenerated(t *testing.T) {
 	metadatatest.Golden(t, "docs/man/ldirectord.cf.5", Man())
 }
 
-// TestExamples loads the example of every directive. Nothing is said about them,
-// but for the directives that are no use any more.
+// TestExamples loads the example of every directive. The parser reports problems only about
+// directives that have no effect or are refused.
 func TestExamples(t *testing.T) {
 	noUse := map[string]string{
 		"load":           "warning: FILE:3:7: load has no effect; delete the line",
