@@ -10,14 +10,14 @@ import (
 	"lvs-agents/internal/manual"
 )
 
-// documents are the meta-data documents of all agents, written by make docs and
-// kept current by a test of each agent (metadatatest.Run).
+// documents are the meta-data documents of all agents. make docs writes them, and a test of each
+// agent checks that they are current (metadatatest.Run).
 //
 //go:embed documents/*.xml
 var documents embed.FS
 
-// Document returns the OCF 1.1 meta-data document of an agent, as package ocfxml
-// rendered it from the agent's declaration.
+// Document returns the OCF 1.1 meta-data document of an agent. Package ocfxml has rendered it from
+// the agent's declaration.
 func Document(name string) ([]byte, error) {
 	text, err := documents.ReadFile("documents/" + name + ".xml")
 	if err != nil {
@@ -26,7 +26,7 @@ func Document(name string) ([]byte, error) {
 	return text, nil
 }
 
-// Seconds writes a duration as the cluster's tools read it, "20s".
+// Seconds returns a duration in the format of the cluster's tools, "20s".
 func Seconds(d time.Duration) string { return strconv.Itoa(int(d/time.Second)) + "s" }
 
 // provider is the OCF provider that all agents of this project belong to.
@@ -55,7 +55,7 @@ func (a Agent) Markdown() string {
 	return b.String()
 }
 
-// exitCodes is the same for all agents: package ocf decides it.
+// exitCodes are the exit codes of all agents. Package ocf sets them.
 var exitCodes = [][2]string{
 	{"0", "success; for monitor: running"},
 	{"1", "the action failed; for monitor: only a part of the resource is there"},
@@ -67,7 +67,7 @@ var exitCodes = [][2]string{
 	{"7", "not running"},
 }
 
-// facts lists what is to know about a parameter besides its texts.
+// facts returns the type of a parameter and its other properties.
 func (p Param) facts(quote string) []string {
 	facts := []string{p.Value.Type()}
 	if list, ok := p.Value.(Enumerated); ok {

@@ -8,11 +8,11 @@ import (
 	"lvs-agents/internal/suggest"
 )
 
-// Haresources turns the arguments of a script in heartbeat's haresources into an
-// environment for Load: the first argument holds the parameters of a.Arguments, all
-// others are name=value. Heartbeat writes arguments with :: between them, which
-// leaves IPv6 addresses with :: in pieces; that is an error with the address in
-// its long form.
+// Haresources turns the arguments of a script in heartbeat's haresources into an environment for
+// Load. The first argument holds the parameters of a.Arguments; the others are name=value.
+//
+// Heartbeat splits a line at ::, so it splits IPv6 addresses too. Haresources returns an error for
+// such parts; the error has the address in its long form.
 func (a Agent) Haresources(args []string) ([]string, error) {
 	if err := torn(args); err != nil {
 		return nil, err
@@ -38,8 +38,8 @@ func (a Agent) Haresources(args []string) ([]string, error) {
 	return environ, nil
 }
 
-// first splits the first argument. A single parameter takes all of it: a path has
-// slashes, too.
+// first splits the first argument at slashes. It does not split the argument of an agent with a
+// single parameter, because that is a path.
 func (a Agent) first(arg string) ([]string, error) {
 	parts := []string{arg}
 	if len(a.Arguments) > 1 {
@@ -55,7 +55,7 @@ func (a Agent) first(arg string) ([]string, error) {
 	return environ, nil
 }
 
-// torn finds an IPv6 address that heartbeat has taken apart.
+// torn returns an error if heartbeat has split an IPv6 address.
 func torn(args []string) error {
 	var words []string
 	for _, arg := range args {
@@ -77,7 +77,7 @@ func torn(args []string) error {
 	return fmt.Errorf("haresources cannot hold the IPv6 address %s, because heartbeat splits a line at ::; write %s%s", address, long(ip), rest)
 }
 
-// long writes an IPv6 address without :: in it.
+// long returns an IPv6 address without ::.
 func long(ip netip.Addr) string {
 	bytes := ip.As16()
 	groups := make([]string, 0, len(bytes)/2)

@@ -11,7 +11,7 @@ func TestHaresources(t *testing.T) {
 	tests := []struct {
 		name  string
 		agent Agent
-		line  string // behind the script's name, as in haresources
+		line  string // arguments after the script's name, as in haresources
 		want  string
 		err   string
 	}{
@@ -34,7 +34,7 @@ func TestHaresources(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			var args []string // as heartbeat makes them: sed 's%::% %g'
+			var args []string // heartbeat splits them so: sed 's%::% %g'
 			if tt.line != "" {
 				args = strings.Fields(strings.ReplaceAll(tt.line, "::", " "))
 			}

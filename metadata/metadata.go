@@ -1,6 +1,6 @@
-// Package metadata holds the declaration of a resource agent and everything
-// that is rendered from it: the parsing of its parameters, the OCF 1.1 XML, the
-// man page and the reference page. Parameter names live with their agent.
+// Package metadata holds the declaration of a resource agent. From the declaration it parses the
+// parameters and renders the OCF 1.1 XML, the man page and the reference page. The package of each
+// agent declares its parameters.
 package metadata
 
 import (
@@ -11,41 +11,39 @@ import (
 	"lvs-agents/internal/suggest"
 )
 
-// Agent declares one resource agent: the only place where its parameters and
-// actions are written down.
+// Agent declares one resource agent with all of its parameters and actions.
 type Agent struct {
 	Name     string // resource type, the last part of ocf:lvs:NAME
-	Version  string // of the agent; empty is left out
+	Version  string // version of the agent; an empty one is not rendered
 	Short    string // noun phrase without a full stop
 	Long     string // paragraphs separated by an empty line
 	Params   []Param
 	Actions  []Action
 	Examples []Example
-	// Arguments are the parameters that the first argument of the script for
-	// heartbeat holds, separated by slashes.
+	// Arguments are the parameters in the first argument of the script for heartbeat, which
+	// separates them by slashes.
 	Arguments []string
 }
 
-// Param declares one parameter. Its default is the text of Value when the
-// agent has just been made.
+// Param declares one parameter. Its default is the text of Value in a new agent.
 type Param struct {
 	Name     string
 	Value    Value
 	Required bool
-	// Alias is another name that is read when the parameter is not given by its
-	// own. It is not advertised.
+	// Alias is another name of the parameter. Load uses it if Name is not given. It is not
+	// advertised.
 	Alias string
-	// UniqueGroup names the parameters whose values together may be used by
-	// one resource only; empty for none.
+	// UniqueGroup is a group of parameters. Two resources must not have the same values for all
+	// parameters of a group. It is empty for no group.
 	UniqueGroup string
-	// Reloadable parameters change under a running resource, by reload-agent.
+	// Reloadable means that reload-agent changes the parameter of a running resource.
 	Reloadable bool
 	Short      string // noun phrase without a full stop
-	Long       string // what it does, the unit, what happens when unset
+	Long       string // effect, unit, and behaviour when the parameter is unset
 }
 
-// Action declares one action. Timeouts and intervals are advice to the
-// administrator's tools, not limits.
+// Action declares one action. The timeout and interval are advice for the operator's tools, not
+// limits.
 type Action struct {
 	Name     string
 	Timeout  time.Duration
@@ -53,22 +51,21 @@ type Action struct {
 	Depth    int           // OCF_CHECK_LEVEL of a monitor
 }
 
-// Example is one configured resource for the documents: parameter names and
-// values that the agent accepts.
+// Example is one configured resource for the documents. The agent accepts its parameters.
 type Example struct {
 	Title  string
 	ID     string
-	Params [][2]string // name and value, in the order to be shown
+	Params [][2]string // names and values, in the order of the documents
 }
 
-// ParamError is one parameter with a value that cannot be used.
+// ParamError is one parameter whose value is missing or invalid.
 type ParamError struct {
 	Name, Value string
 	Missing     bool // required, but not given
 	Err         error
 }
 
-// Error names the parameter, its value and what is wrong.
+// Error returns the name of the parameter, its value and the reason.
 func (e *ParamError) Error() string {
 	if e.Missing {
 		return fmt.Sprintf("parameter %s is required", e.Name)
@@ -81,9 +78,9 @@ func (e *ParamError) Unwrap() error { return e.Err }
 
 const prefix = "OCF_RESKEY_"
 
-// Load sets the parameters from an environment of NAME=value strings. An empty
-// value counts as not given. A parameter with a bad value keeps its default.
-// All errors are returned, in declaration order.
+// Load sets the parameters from an environment of NAME=value strings. An empty value counts as not
+// given. A parameter with an invalid value keeps its default. Load returns all errors, in the order
+// of the declaration.
 func (a Agent) Load(environ []string) []*ParamError {
 	given := make(map[string]string)
 	for _, entry := range environ {
@@ -111,8 +108,8 @@ func (a Agent) Load(environ []string) []*ParamError {
 	return errs
 }
 
-// Unknown returns a warning for each parameter of the environment that the
-// agent does not have. Names that Pacemaker adds by itself do not count.
+// Unknown returns a warning for each parameter of the environment that the agent does not have. It
+// ignores the names that Pacemaker adds.
 func (a Agent) Unknown(environ []string) []string {
 	names := a.names()
 	var warnings []string
@@ -143,8 +140,8 @@ func (a Agent) has(name string) bool {
 	return false
 }
 
-// ownedByPacemaker tells whether a name was put into OCF_RESKEY_* by Pacemaker
-// itself: CRM_meta_* and crm_feature_set (lib/services and crm_resource, 2.1.5).
+// ownedByPacemaker reports whether Pacemaker adds a name to OCF_RESKEY_*: CRM_meta_* and
+// crm_feature_set (lib/services and crm_resource, 2.1.5).
 func ownedByPacemaker(name string) bool {
 	return strings.HasPrefix(name, "CRM_") || strings.HasPrefix(name, "crm_") || name == "OCF_CHECK_LEVEL"
 }

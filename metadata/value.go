@@ -12,22 +12,21 @@ import (
 
 // Value is a parameter's typed value, bound to a field of the agent.
 type Value interface {
-	// Set parses a text that is not empty, without the blanks around it unless the
-	// text is taken as it is. The error says what is expected;
-	// the caller adds name and value.
+	// Set parses a text that is not empty. All values except String ignore blanks around the text.
+	// The error describes the expected value; the caller adds the name and the value.
 	Set(text string) error
-	// String is the current value as Set takes it, empty for none.
+	// String returns the current value in the format of Set, or an empty text for no value.
 	String() string
-	// Type is the content type in OCF 1.1: string, integer, boolean or select.
+	// Type returns the content type in OCF 1.1: string, integer, boolean or select.
 	Type() string
 }
 
-// Enumerated values have a fixed list of options.
+// Enumerated is a value with a fixed list of options.
 type Enumerated interface{ Options() []string }
 
 type stringValue struct{ target *string }
 
-// String binds a text that is taken as it is.
+// String binds a text. Set does not change the text.
 func String(target *string) Value { return stringValue{target} }
 
 func (v stringValue) Set(text string) error { *v.target = text; return nil }
@@ -55,9 +54,8 @@ func (v integerValue) Type() string   { return "integer" }
 
 type booleanValue struct{ target *bool }
 
-// Boolean binds a yes or no in the spellings of ocf_is_true (ocf-shellfuncs)
-// and their opposites. ocf_is_true takes every other text for no; here it is
-// an error.
+// Boolean binds a boolean in the spellings of ocf_is_true (ocf-shellfuncs) and their opposites.
+// Every other text is an error here, although ocf_is_true takes it for false.
 func Boolean(target *bool) Value { return booleanValue{target} }
 
 func (v booleanValue) Set(text string) error {

@@ -1,5 +1,5 @@
-// Realserver is the resource agent ocf:lvs:realserver. Called lvsrs it is the
-// command for hosts without a cluster, and a script for heartbeat.
+// Realserver is the resource agent ocf:lvs:realserver. Under the name lvsrs it is the command for
+// hosts without a cluster, and a script for heartbeat.
 package main
 
 import (
@@ -14,7 +14,8 @@ import (
 	"lvs-agents/ocf"
 )
 
-// kernel is what the agent sets, where addresses are, and what neighbours hear.
+// kernel has the settings and addresses of this host, and the probe that sends packets as a
+// neighbour would.
 type (
 	kernel struct {
 		settings

@@ -1,5 +1,5 @@
-// Package alert sends mail about real servers. It never makes its callers wait:
-// a mail server that hangs costs messages, not checks.
+// Package alert sends mail about real servers. Its callers never wait: if a mail server hangs,
+// messages are lost, but checks continue.
 package alert
 
 import (
@@ -24,31 +24,31 @@ import (
 
 // Message is one mail.
 type Message struct {
-	From    string // empty for the sender's own
+	From    string // empty for User@Host of the Sender
 	To      []string
 	Relay   string // SMTP host[:port]; empty for the local mailer
 	Subject string
 	Body    string
 }
 
-// Sender sends messages one after the other. New makes it; the caller must Run it.
+// Sender sends messages one after the other. New makes a Sender; the caller must call Run.
 type Sender struct {
 	// Local is the program that takes mail without a relay.
 	Local string
-	// User and Host are the sender of messages that name none.
+	// User and Host are the sender of messages without From.
 	User, Host string
 	Log        logrus.FieldLogger
-	// Programs runs Local; it may be nil.
+	// Programs runs Local; it can be nil.
 	Programs *program.Set
 
 	queue chan Message
 }
 
-// waiting bounds the messages that wait for a slow server; a director with a
-// thousand real servers that lose their network has so many at once.
+// waiting is the largest number of messages that wait for a slow server. A director with a thousand
+// real servers sends about so many at once when the servers lose their network.
 const waiting = 1024
 
-// messageTimeout bounds one message.
+// messageTimeout is how long the delivery of one message can take.
 const messageTimeout = 20 * time.Second
 
 // New makes a sender for a user of a host.
@@ -56,7 +56,7 @@ func New(user, host string, log logrus.FieldLogger) *Sender {
 	return &Sender{Local: mail.SendmailPath, User: user, Host: host, Log: log, queue: make(chan Message, waiting)}
 }
 
-// Send hands over a message. It never blocks.
+// Send puts a message into the queue. It never blocks; if the queue is full, it drops the message.
 func (s *Sender) Send(m Message) {
 	select {
 	case s.queue <- m:
@@ -66,8 +66,8 @@ func (s *Sender) Send(m Message) {
 	}
 }
 
-// Run sends until ctx ends, and then what still waits or is on its way, as far as
-// it goes within the last time.
+// Run sends messages until ctx ends. It then continues with the remaining messages for at most
+// last.
 func (s *Sender) Run(ctx context.Context, last time.Duration) {
 	limited, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
@@ -130,7 +130,7 @@ func (s *Sender) mail(ctx context.Context, m Message, to string) error {
 	return err
 }
 
-// message makes the mail to one address.
+// message returns the mail to one address.
 func (s *Sender) message(m Message, to string) (*mail.Msg, error) {
 	own := s.User + "@" + s.Host
 	from, err := mailbox.Address(cmp.Or(m.From, own), s.Host)
@@ -151,7 +151,7 @@ func (s *Sender) message(m Message, to string) (*mail.Msg, error) {
 	return message, nil
 }
 
-// maxOutput bounds the errors of the local mailer in bytes.
+// maxOutput is the limit in bytes for the error output of the local mailer.
 const maxOutput = 4 << 10
 
 // local gives a message to the local mailer. The local sender of go-mail would also wait for
@@ -172,19 +172,19 @@ func (s *Sender) local(ctx context.Context, message *mail.Msg) error {
 	return nil
 }
 
-// conversation is one with a server that takes mail.
+// conversation is one SMTP session with a relay.
 type conversation struct {
 	host    string
 	port    int
 	own     string // name of this host
-	offered bool   // the server has offered STARTTLS, which was sent
-	greeted bool   // the greeting, with STARTTLS if it was sent, is done
+	offered bool   // the relay has offered STARTTLS, and this host has sent the command
+	greeted bool   // the greeting is done, with encryption if STARTTLS was sent
 }
 
-// send opens a connection, which ends with ctx: go-mail itself heeds that only while
-// it connects. From STARTTLS to the end of the greeting it can take so long: some
-// relays go silent after the encryption that they offer. Relays that greet late
-// on purpose have their time.
+// send opens a connection and sends a message. The connection ends with ctx; go-mail itself obeys
+// ctx only while it connects. From STARTTLS to the end of the greeting, the limit is encrypting:
+// some relays offer STARTTLS and then do not reply to it. Before STARTTLS, the limit is
+// messageTimeout, because some relays delay their greeting on purpose.
 func (r *conversation) send(ctx context.Context, message *mail.Msg, policy mail.TLSPolicy, encrypting time.Duration) error {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(r.host, strconv.Itoa(r.port)))
 	if err != nil {
@@ -196,8 +196,8 @@ func (r *conversation) send(ctx context.Context, message *mail.Msg, policy mail.
 	watched := watchedConn{conn, func() { r.offered = late.Reset(encrypting) }}
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	local, _ := netip.ParseAddrPort(conn.LocalAddr().String())
-	// The certificate of a relay is not verified, since without an offer of
-	// encryption the message would go in clear.
+	// The certificate of a relay is not verified: if the relay did not offer encryption, the message
+	// would be sent in clear.
 	client, err := mail.NewClient(r.host, mail.WithPort(r.port), mail.WithTimeout(messageTimeout), mail.WithoutNoop(),
 		mail.WithHELO(mailbox.Hello(r.own, local.Addr())), mail.WithTLSPolicy(policy),
 		mail.WithTLSConfig(&tls.Config{ServerName: r.host, InsecureSkipVerify: true, MinVersion: tls.VersionTLS10}),
@@ -209,11 +209,11 @@ func (r *conversation) send(ctx context.Context, message *mail.Msg, policy mail.
 		return err
 	}
 	r.greeted = late.Stop()
-	defer func() { _ = client.Close() }() // the mail is delivered, or has its error
+	defer func() { _ = client.Close() }() // client.Send has already returned the result
 	return client.Send(message)
 }
 
-// watchedConn is a connection that reports when STARTTLS is sent.
+// watchedConn is a connection that calls encrypts when STARTTLS is sent.
 type watchedConn struct {
 	net.Conn
 	encrypts func()

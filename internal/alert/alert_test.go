@@ -24,7 +24,7 @@ func quiet() *logrus.Logger {
 	return log
 }
 
-// relay is an SMTP server that refuses one address; it returns what it accepts.
+// relay is an SMTP server that refuses one address. It returns the mail that it accepts.
 func relay(t *testing.T, refused string) (string, <-chan string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -111,7 +111,7 @@ func TestLocalMailer(t *testing.T) {
 	}
 }
 
-// TestLocalMailerThatLeavesAChild is not waited for.
+// TestLocalMailerThatLeavesAChild checks that the sender does not wait for the child.
 func TestLocalMailerThatLeavesAChild(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "sendmail")
 	if err := os.WriteFile(program, []byte("#!/bin/sh\nsleep 100 &\necho cannot create file maildrop >&2\nwait\n"), 0o700); err != nil {
@@ -130,7 +130,7 @@ func TestLocalMailerThatLeavesAChild(t *testing.T) {
 	}
 }
 
-// TestRelayThatIsSilent is left when the time is up.
+// TestRelayThatIsSilent checks that the sender ends the connection at the deadline.
 func TestRelayThatIsSilent(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -147,7 +147,7 @@ func TestRelayThatIsSilent(t *testing.T) {
 	}
 }
 
-// TestSendNeverBlocks although nobody sends.
+// TestSendNeverBlocks calls Send while Run is not running.
 func TestSendNeverBlocks(t *testing.T) {
 	s := New("root", "director1", quiet())
 	for range waiting + 10 {
@@ -158,7 +158,7 @@ func TestSendNeverBlocks(t *testing.T) {
 	}
 }
 
-// strange is a relay that does one thing in its own way; it returns what it takes.
+// strange is a relay that differs from others in one point. It returns the mail that it accepts.
 func strange(t *testing.T, address string, answer func(line string) (reply string, end bool)) (string, <-chan string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", address)
@@ -197,7 +197,7 @@ func strange(t *testing.T, address string, answer func(line string) (reply strin
 	return listener.Addr().String(), mails
 }
 
-// takeMail answers from MAIL on.
+// takeMail replies to MAIL and the commands after it.
 func takeMail(conn net.Conn, reader *bufio.Reader, line string, mails chan<- string) {
 	text := line
 	for err := error(nil); err == nil; {
@@ -215,7 +215,7 @@ func takeMail(conn net.Conn, reader *bufio.Reader, line string, mails chan<- str
 	}
 }
 
-// TestRelaysThatLdirectordReaches are relays to which Net::SMTP delivers.
+// TestRelaysThatLdirectordReaches has relays that Net::SMTP delivers to.
 func TestRelaysThatLdirectordReaches(t *testing.T) {
 	for _, tt := range []struct {
 		name, address string
@@ -260,8 +260,8 @@ func TestRelaysThatLdirectordReaches(t *testing.T) {
 	}
 }
 
-// TestRelayThatGreetsLate has its time, which that of STARTTLS does not shorten; one that
-// sends us away is not asked again.
+// TestRelayThatGreetsLate checks that a late greeting has its full time, which the time for
+// STARTTLS does not shorten. After a refusal in the greeting, the sender does not connect again.
 func TestRelayThatGreetsLate(t *testing.T) {
 	for greeting, want := range map[string]string{"220 test": "", "554 go away": "go away"} {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -305,7 +305,7 @@ func TestRelayThatGreetsLate(t *testing.T) {
 	}
 }
 
-// offering offers STARTTLS to a client, and answers it like this.
+// offering is a relay that offers STARTTLS and replies to that command with this text.
 func offering(reply string, end bool) func(line string) (string, bool) {
 	return func(line string) (string, bool) {
 		switch {

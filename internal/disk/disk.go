@@ -1,5 +1,5 @@
-// Package disk reads what administrators have written. It gives up on a file
-// system that does not answer, for instance NFS whose server is down.
+// Package disk reads the files of operators. A read ends with an error if the file system does not
+// reply in time, for example NFS whose server is down.
 package disk
 
 import (
@@ -14,26 +14,28 @@ import (
 	"time"
 )
 
-// maxFile bounds what Read takes: 10,000 real servers are half a megabyte.
+// maxFile is the largest file that Read accepts, in bytes. A file with 10,000 real servers has half
+// a megabyte.
 const maxFile = 16 << 20
 
-// readTimeout bounds one read. If the deadline is nearer, half of the time left bounds it.
+// readTimeout is how long one read can take. If the deadline is nearer, a read can take half of the
+// time that is left.
 const readTimeout = 5 * time.Second
 
 // ErrSilent is the error of a read that did not end in time.
 var ErrSilent = errors.New("the file system does not answer; repair or unmount it")
 
-// Reader reads files. The zero value is ready. A read that was given up goes on
-// in its goroutine and keeps a thread. Until it ends, the Reader begins no other,
-// so that a daemon does not run out of threads.
+// Reader reads files. The zero value is ready. A read that times out continues in its goroutine and
+// keeps a thread. Until it ends, the Reader starts no other read, so that a daemon does not run out
+// of threads.
 type Reader struct {
-	// Helper is a program with arguments that begins with Help; the path follows them. It
-	// takes the place of a thread of this process: where another process waits
-	// for the same name in a file system that is silent, the kernel lets a thread not
-	// end (fs/dcache.c: d_wait_lookup), and a process with such a thread cannot end.
+	// Helper is a program that calls Help at its start, with arguments; the path follows them. If it
+	// is set, a process reads instead of a thread. If two processes wait for the same name in a file
+	// system that does not reply, the kernel lets a thread wait without limit (fs/dcache.c:
+	// d_wait_lookup). This process could not end with a waiting thread.
 	Helper []string
 
-	silent atomic.Int32 // reads that were given up and have not ended
+	silent atomic.Int32 // number of reads that timed out and have not ended
 }
 
 // Read returns the text of a regular file.
@@ -44,12 +46,12 @@ func (r *Reader) Read(ctx context.Context, path string) ([]byte, error) {
 	return within(ctx, r, path, func() ([]byte, error) { return read(path) })
 }
 
-// Stat is os.Stat.
+// Stat returns the result of os.Stat.
 func (r *Reader) Stat(ctx context.Context, path string) (fs.FileInfo, error) {
 	return within(ctx, r, path, func() (fs.FileInfo, error) { return os.Stat(path) })
 }
 
-// Names returns what is in a directory.
+// Names returns the names of the entries of a directory.
 func (r *Reader) Names(ctx context.Context, path string) ([]string, error) {
 	return within(ctx, r, path, func() ([]string, error) {
 		entries, err := os.ReadDir(path)
@@ -61,7 +63,7 @@ func (r *Reader) Names(ctx context.Context, path string) ([]string, error) {
 	})
 }
 
-// within returns what f returns, or ErrSilent.
+// within returns the result of f, or ErrSilent if f does not return in time.
 func within[T any](ctx context.Context, r *Reader, path string, f func() (T, error)) (none T, err error) {
 	if r.silent.Load() > 0 {
 		return none, silent(path)
@@ -86,7 +88,7 @@ func within[T any](ctx context.Context, r *Reader, path string, f func() (T, err
 	}
 }
 
-// giveUp gives up a read, which ends when the channel is closed.
+// giveUp counts a read that timed out until the channel is closed.
 func (r *Reader) giveUp(ctx context.Context, path string, ended <-chan struct{}) error {
 	r.silent.Add(1)
 	go func() {
@@ -101,7 +103,7 @@ func (r *Reader) giveUp(ctx context.Context, path string, ended <-chan struct{})
 
 func silent(path string) error { return fmt.Errorf("%s: %w", path, ErrSilent) }
 
-// bounded bounds a read.
+// bounded returns a context with the deadline of one read.
 func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	limit := readTimeout
 	if deadline, ok := ctx.Deadline(); ok {
@@ -111,7 +113,7 @@ func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 func read(path string) ([]byte, error) {
-	// Opening a device may start something, opening a pipe that has no writer waits.
+	// An open of a device can have an effect, and an open of a pipe without a writer waits.
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, named(path, errIrregular)
 	}
@@ -139,8 +141,8 @@ func regular(info fs.FileInfo, err error) error {
 	return err
 }
 
-// ofKernel refuses files that the kernel only pretends to have: reading some of them
-// waits, as /proc/kmsg, or takes from what others read. See statfs(2).
+// ofKernel refuses files of the kernel's own file systems (statfs(2)). Some of them block a reader
+// or lose data by a read, for example /proc/kmsg.
 func ofKernel(file *os.File) error {
 	const proc, sys, trace, debug = 0x9fa0, 0x62656572, 0x74726163, 0x64626720
 	var found syscall.Statfs_t
@@ -154,7 +156,7 @@ func ofKernel(file *os.File) error {
 	return nil
 }
 
-// named puts the path in front of an error that does not have it.
+// named adds the path to an error without a path.
 func named(path string, err error) error {
 	if _, has := errors.AsType[*fs.PathError](err); has {
 		return err

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestSilentFileSystem is given up, and no other read begins before it answers.
+// TestSilentFileSystem checks that a read times out, and that no other read starts before it ends.
 func TestSilentFileSystem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r Reader
@@ -45,8 +45,8 @@ func TestSilentFileSystem(t *testing.T) {
 	})
 }
 
-// TestWithoutDeadline gives up after the package's limit; a caller that ends is no
-// fault of the file system.
+// TestWithoutDeadline checks that a read times out after the package's limit. If the caller is
+// cancelled, the error does not blame the file system.
 func TestWithoutDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answer := make(chan struct{})
@@ -64,7 +64,7 @@ func TestWithoutDeadline(t *testing.T) {
 	})
 }
 
-// TestMain is also the helper that the tests start.
+// TestMain also runs the helper that the tests start.
 func TestMain(m *testing.M) {
 	if code, isHelper := Help(os.Args, os.Stdout); isHelper {
 		os.Exit(code)
@@ -72,7 +72,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestHelper reads as a thread of this process does, and ends one that does not answer.
+// TestHelper checks that a helper reads the same as a thread of this process, and that a helper
+// without a reply is killed.
 func TestHelper(t *testing.T) {
 	dir := t.TempDir()
 	good := filepath.Join(dir, "good")
@@ -133,7 +134,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestWhatOnlyLooksLikeAFile is refused, at once and with nothing read.
+// TestWhatOnlyLooksLikeAFile checks that Read refuses such entries at once and reads nothing.
 func TestWhatOnlyLooksLikeAFile(t *testing.T) {
 	dir := t.TempDir()
 	pipe, large, link := filepath.Join(dir, "pipe"), filepath.Join(dir, "large"), filepath.Join(dir, "link")

@@ -15,11 +15,11 @@ import (
 // helperVerb precedes the path in the arguments of a helper.
 const helperVerb = "--read-file"
 
-// SelfHelper is the Helper of a program that begins with Help.
+// SelfHelper returns the Helper for a program that calls Help at its start.
 func SelfHelper() []string { return []string{"/proc/self/exe", helperVerb} }
 
-// Help does the work of a helper if the arguments, with the name of the program, are
-// those of one. It returns the exit code.
+// Help runs a helper if the arguments of the program are the arguments of a helper. It returns the
+// exit code.
 func Help(args []string, out io.Writer) (code int, isHelper bool) {
 	if len(args) != 3 || args[1] != helperVerb {
 		return 0, false
@@ -30,14 +30,15 @@ func Help(args []string, out io.Writer) (code int, isHelper bool) {
 	return 0, true
 }
 
-// The first byte that a helper prints; what follows is the text or the error.
+// The first byte that a helper prints. After it, the helper prints the text of the file or an
+// error.
 const (
 	isText     = '+'
 	isError    = '-'
 	isNotExist = '?'
 )
 
-// printFile prints a file with what a reader needs to know about it.
+// printFile prints a file or an error in the format of a helper.
 func printFile(out io.Writer, path string) error {
 	text, err := read(path)
 	kind := isText
@@ -67,7 +68,7 @@ func (r *Reader) helped(ctx context.Context, path string) ([]byte, error) {
 	text, err := io.ReadAll(h.output)
 	switch {
 	case limited.Err() != nil:
-		_ = h.process.Kill() // it ends when the kernel lets it
+		_ = h.process.Kill() // the process can end later, when its system call returns
 		return nil, r.giveUp(ctx, path, h.ended)
 	case err == nil && len(text) == 0:
 		err = io.ErrUnexpectedEOF
@@ -84,15 +85,15 @@ func (r *Reader) helped(ctx context.Context, path string) ([]byte, error) {
 	return text[1:], nil
 }
 
-// helper is a process that reads.
+// helper is a process that reads a file.
 type helper struct {
 	process *os.Process
 	output  *os.File
 	ended   <-chan struct{}
 }
 
-// start starts a helper in a session of its own and with none of our files, so
-// that no other process waits for it.
+// start starts a helper in a new session and without the files of this process, so that no other
+// process waits for the helper.
 func (r *Reader) start(path string) (helper, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
@@ -114,7 +115,7 @@ func (r *Reader) start(path string) (helper, error) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_, _ = process.Wait() // what it printed says how it ended
+		_, _ = process.Wait() // the output of the helper has the result
 	}()
 	return helper{process, output, ended}, nil
 }

@@ -7,17 +7,17 @@ import (
 	"lvs-agents/internal/host"
 )
 
-// Director is a host that balances.
+// Director is a host whose kernel balances.
 type Director interface {
-	// Masqueraded returns the real servers that it reaches by address translation.
+	// Masqueraded returns the real servers that the director reaches with masquerading.
 	Masqueraded() []netip.Addr
 	// Forwards reports whether an interface forwards packets of a family.
 	Forwards(v6 bool) bool
 	Addresses(ctx context.Context, ip netip.Addr) ([]host.Address, error)
 }
 
-// ExamineDirector returns what is wrong with a director: answers of its masq servers
-// pass it.
+// ExamineDirector returns the faults of a director with masq servers. It must forward their replies
+// to the clients.
 func ExamineDirector(ctx context.Context, d Director) ([]Finding, error) {
 	var findings []Finding
 	for _, ip := range d.Masqueraded() {
@@ -28,7 +28,7 @@ func ExamineDirector(ctx context.Context, d Director) ([]Finding, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(places) > 0 { // its own address
+		if len(places) > 0 { // an address of the director
 			continue
 		}
 		f := Finding{What: "answers of the masq server " + ip.String() + " do not reach clients",

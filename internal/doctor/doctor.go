@@ -1,5 +1,5 @@
-// Package doctor finds the faults of a real server, from the kernel and from packets that
-// it sends, and the faults of a director with masq servers.
+// Package doctor finds the faults of a real server and the faults of a director with masq servers.
+// It reads the kernel, and examines the packets that the real server sends.
 package doctor
 
 import (
@@ -12,31 +12,31 @@ import (
 	"lvs-agents/internal/host"
 )
 
-// Finding is one thing that is wrong.
+// Finding is one fault.
 type Finding struct {
-	What string // what a neighbour or client notices
-	Why  string // the setting that causes it
-	Fix  string // a command, or what else to do
+	What string // the effect on neighbours or clients
+	Why  string // the setting that causes the effect
+	Fix  string // a command, or other instructions
 }
 
-// String is one line.
+// String returns the finding on one line.
 func (f Finding) String() string { return f.What + ": " + f.Why + "; " + f.Fix }
 
-// Kernel is what the doctor looks at.
+// Kernel reads the host that is examined.
 type Kernel interface {
 	Get(context.Context, host.Setting) (string, error)
 	Addresses(ctx context.Context, ip netip.Addr) ([]host.Address, error)
-	// Probe asks the host as a neighbour would.
+	// Probe sends queries to the host as a neighbour would.
 	Probe(ctx context.Context, ips []netip.Addr) (host.Heard, error)
 	// Balances reports whether the host is a director for the address.
 	Balances(ip netip.Addr) bool
 }
 
-// Examiner examines the host that a kernel runs.
+// Examiner examines the host of a kernel.
 type Examiner struct{ Kernel }
 
-// Examine returns what is wrong with a real server that consists of settings:
-// those of an agent, or what ByHand makes of addresses.
+// Examine returns the faults of a real server that consists of these settings. The settings come
+// from an agent, or from ByHand.
 func (e Examiner) Examine(ctx context.Context, settings []host.Setting) ([]Finding, error) {
 	x := &examination{kernel: e.Kernel, settings: settings, places: map[netip.Addr][]host.Address{}}
 	for _, s := range settings {
@@ -61,7 +61,7 @@ func (e Examiner) Examine(ctx context.Context, settings []host.Setting) ([]Findi
 	return x.findings, x.err
 }
 
-// ByHand is the settings of a real server that no agent has set up.
+// ByHand returns the settings of a real server with these addresses that an operator has set up.
 func ByHand(ips []netip.Addr, tunnel bool) []host.Setting {
 	var settings []host.Setting
 	for _, ip := range ips {
@@ -75,7 +75,7 @@ func ByHand(ips []netip.Addr, tunnel bool) []host.Setting {
 	return settings
 }
 
-// examination is one look at a host.
+// examination collects the findings of one call of Examine.
 type examination struct {
 	kernel   Kernel
 	settings []host.Setting
@@ -84,7 +84,7 @@ type examination struct {
 	heard    host.Heard
 
 	findings []Finding
-	err      error // the first
+	err      error // the first error
 }
 
 func (x *examination) found(what, why, fix string) {
@@ -109,7 +109,7 @@ func (x *examination) look(ctx context.Context) {
 			if x.get(ctx, s) != host.On {
 				x.found("ARP packets with "+s.IP.String()+" are not blocked", "a rule of "+string(s.Kind)+" is missing", s.Command(host.On))
 			}
-		case host.Sysctl: // judged by what is heard
+		case host.Sysctl: // examined with the packets that the host sends
 		}
 	}
 	for _, w := range x.heard.Answered {
@@ -167,8 +167,8 @@ func conf(nic, name string) host.Setting {
 	return host.Setting{Kind: host.Sysctl, Name: "net/ipv4/conf/" + nic + "/" + name}
 }
 
-// larger returns what counts of a sysctl that exists for all and for an
-// interface, and where it comes from (include/linux/inetdevice.h,
+// larger returns the effective value of a sysctl that exists for all interfaces and for one, and
+// the setting with that value. The kernel uses the larger value (include/linux/inetdevice.h,
 // IN_DEV_MAXCONF).
 func (x *examination) larger(ctx context.Context, nic, name string) (int, host.Setting) {
 	all, own := conf("all", name), conf(nic, name)
@@ -180,8 +180,7 @@ func (x *examination) larger(ctx context.Context, nic, name string) (int, host.S
 	return a, all
 }
 
-// rules reports whether rules keep ARP silent about an address, and whether all of
-// them are there.
+// rules reports whether ARP rules are used for an address, and whether all of them exist.
 func (x *examination) rules(ctx context.Context, ip netip.Addr) (used, complete bool) {
 	complete = true
 	for _, s := range x.settings {
@@ -193,7 +192,8 @@ func (x *examination) rules(ctx context.Context, ip netip.Addr) (used, complete 
 	return used, complete
 }
 
-// onWire reports whether an interface with neighbours has the address.
+// onWire returns the address on the interface of w. It returns false if that interface does not
+// have the address.
 func (x *examination) onWire(w host.Word) (host.Address, bool) {
 	i := slices.IndexFunc(x.places[w.IP], func(a host.Address) bool { return a.NIC == w.NIC })
 	if i < 0 {
@@ -205,7 +205,7 @@ func (x *examination) onWire(w host.Word) (host.Address, bool) {
 func (x *examination) answer(ctx context.Context, w host.Word) {
 	a, onWire := x.onWire(w)
 	if onWire && x.kernel.Balances(w.IP) {
-		return // as the director shall
+		return // a director must reply
 	}
 	protocol := map[bool]string{false: "ARP", true: "neighbour solicitations"}[w.IP.Is6()]
 	what := fmt.Sprintf("%s answers %s for %s, so clients come directly", w.NIC, protocol, w.IP)
@@ -236,7 +236,7 @@ func (x *examination) answer(ctx context.Context, w host.Word) {
 
 func (x *examination) announcement(ctx context.Context, w host.Word) {
 	if _, onWire := x.onWire(w); onWire {
-		return // it is what answer says
+		return // answer reports this fault
 	}
 	what := fmt.Sprintf("%s announces %s in its own ARP requests, so neighbours learn it", w.NIC, w.IP)
 	byRules, complete := x.rules(ctx, w.IP)
@@ -252,7 +252,8 @@ func (x *examination) announcement(ctx context.Context, w host.Word) {
 	}
 }
 
-// deaf is for an interface that answers for nothing: nothing is proved then.
+// deaf reports an interface that does not reply even for its own address. The probe proves nothing
+// then.
 func (x *examination) deaf(ctx context.Context, w host.Word) {
 	value, by := x.larger(ctx, w.NIC, "arp_ignore")
 	switch {

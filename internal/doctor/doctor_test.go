@@ -14,9 +14,9 @@ import (
 
 var ip = netip.MustParseAddr("192.0.2.10")
 
-// fakeHost is what a kernel would say.
+// fakeHost is a fake kernel.
 type fakeHost struct {
-	values   map[string]string // of settings, off if missing
+	values   map[string]string // values of settings; off if missing
 	places   []host.Address
 	heard    host.Heard
 	err      error
@@ -41,7 +41,7 @@ func (h fakeHost) Balances(netip.Addr) bool                                { ret
 func (h fakeHost) Masqueraded() []netip.Addr                               { return h.masq }
 func (h fakeHost) Forwards(bool) bool                                      { return h.forwards }
 
-// TestMasqServersOfADirector has answers that pass the host, or do not.
+// TestMasqServersOfADirector has replies that the director forwards, and replies that it does not.
 func TestMasqServersOfADirector(t *testing.T) {
 	masq := []netip.Addr{netip.MustParseAddr("192.0.2.21"), netip.MustParseAddr("2001:db8::21")}
 	for _, tt := range []struct {
@@ -71,7 +71,7 @@ func on(nic, prefix string) host.Address {
 
 func sysctl(nic, name string) string { return "sysctl name=net/ipv4/conf/" + nic + "/" + name }
 
-// TestFindings has what tests/realserver cannot make in namespaces.
+// TestFindings has the faults that tests/realserver cannot set up in namespaces.
 func TestFindings(t *testing.T) {
 	answers := host.Heard{Answered: []host.Word{{NIC: "eth0", IP: ip}}}
 	tests := []struct {
@@ -81,7 +81,7 @@ func TestFindings(t *testing.T) {
 		want   string
 	}{
 		{"the active director", fakeHost{places: []host.Address{on("eth0", "192.0.2.10/24"), on("lo", "192.0.2.10/32")}, heard: answers, director: true}, false, ""},
-		{"a director that is no real server", fakeHost{places: []host.Address{on("eth0", "192.0.2.10/24")}, heard: answers, director: true}, false, ""},
+		{"a director that is not a real server", fakeHost{places: []host.Address{on("eth0", "192.0.2.10/24")}, heard: answers, director: true}, false, ""},
 		{"the wrong interface", fakeHost{places: []host.Address{on("eth0", "192.0.2.10/24")}, heard: answers}, false,
 			`192.0.2.10 is on the wrong interface for a real server: it is not on lo; ip addr add 192.0.2.10/32 dev lo
 eth0 answers ARP for 192.0.2.10, so clients come directly: 192.0.2.10/24 is on eth0; ip addr del 192.0.2.10/24 dev eth0`},

@@ -13,29 +13,29 @@ type Address struct {
 	NIC       string
 	Label     string     // IPv4 label, empty for none
 	Broadcast netip.Addr // IPv4 broadcast address, the zero Addr for none
-	// Scope is empty for the one that iproute2 gives: host for 127.0.0.0/8, link
-	// for fe80::/10, else global.
+	// Scope is empty for the default scope of iproute2: host for 127.0.0.0/8, link for fe80::/10,
+	// global for other addresses.
 	Scope string
-	// Deprecated addresses are not chosen as a source (preferred lifetime 0).
+	// Deprecated means that the kernel does not choose the address as a source (preferred lifetime 0).
 	Deprecated bool
-	// Preferred is the seconds until the address gets deprecated, zero for never.
-	// The kernel's count is not read.
+	// Preferred is the number of seconds until the kernel makes the address deprecated. Zero means
+	// never. It is not read from the kernel.
 	Preferred int
-	// NoPrefixRoute addresses come without a route to their network.
+	// NoPrefixRoute means that the kernel adds no route to the network of the address.
 	NoPrefixRoute bool
-	// NoDAD is said when an IPv6 address is added, and read on silent interfaces
-	// only, where it is put back.
+	// NoDAD adds an IPv6 address without duplicate address detection. It is read from the kernel only
+	// on silent interfaces, so that the address can be restored with it.
 	NoDAD bool
-	// Observed is what the kernel reports and nobody asks for.
+	// Observed is state that the kernel reports and that cannot be set.
 	Observed Observed
 }
 
 // Observed is the state of an address that only the kernel sets.
 type Observed struct {
-	Tentative bool // duplicate address detection is not over (RFC 4862)
+	Tentative bool // duplicate address detection has not finished (RFC 4862)
 	Duplicate bool // duplicate address detection found another owner
-	// Diverted is where the kernel sends packets for the address instead of taking
-	// them, in the words of ip route get; empty where it takes them, and where the
+	// Diverted is the route of packets for the address if the kernel does not deliver them to this
+	// host. It has the format of ip route get. It is empty if the kernel delivers them, or if the
 	// address is not usable for another reason.
 	Diverted string
 	Interface
@@ -43,13 +43,13 @@ type Observed struct {
 
 // Interface is the state of a network interface.
 type Interface struct {
-	Name      string // that the kernel uses
-	Silent    bool   // it has no neighbours: loopback, tunnel, dummy
-	Down      bool   // it is administratively down
-	NoCarrier bool   // it is up, but nothing answers at the other end of the cable
-	ARPOff    bool   // it is silent although interfaces of its kind have neighbours
-	// Master is the kind and name of what it is a port of and what takes all its
-	// packets, bridge br0 for example; empty for none.
+	Name      string // the kernel's name of the interface
+	Silent    bool   // the interface has no neighbours: loopback, tunnel, dummy
+	Down      bool   // the interface is administratively down
+	NoCarrier bool   // the interface is up, but has no carrier
+	ARPOff    bool   // ARP is off, although interfaces of this kind have neighbours
+	// Master is the kind and name of the interface that takes all packets of this one, for example
+	// bridge br0. It is empty if the interface is not a port.
 	Master string
 }
 
@@ -60,14 +60,14 @@ type AddressVerb uint8
 const (
 	AddAddress AddressVerb = iota + 1
 	DeleteAddress
-	// ChangeAddress sets the preferred lifetime of an address that is there.
+	// ChangeAddress sets the preferred lifetime of an existing address.
 	ChangeAddress
 	// RaiseLink sets the interface of the address up.
 	RaiseLink
 	// LowerLink sets the interface of the address down.
 	LowerLink
-	// AddPolicy and DeletePolicy are about the label of an IPv6 address in the
-	// table that rules source address selection (RFC 6724 section 2.1).
+	// AddPolicy and DeletePolicy add and delete the label of an IPv6 address in the policy table of
+	// source address selection (RFC 6724 section 2.1).
 	AddPolicy
 	DeletePolicy
 	// FlushRoutes empties the route cache of the family of the address.
@@ -81,7 +81,7 @@ type AddressOp struct {
 	Policy  uint32 // the label for AddPolicy and DeletePolicy
 }
 
-// String returns the ip command that does the same.
+// String returns the change as an ip command.
 func (op AddressOp) String() string {
 	a := op.Address
 	switch op.Verb {
@@ -112,7 +112,7 @@ func (op AddressOp) String() string {
 	return fmt.Sprintf("address operation %d %s dev %s", op.Verb, a.Prefix, a.NIC)
 }
 
-// String is the address as the arguments of ip addr add; ParseAddress reads it.
+// String returns the address as the arguments of ip addr add. ParseAddress parses it.
 func (a Address) String() string {
 	var b strings.Builder
 	b.WriteString(a.Prefix.String())
@@ -138,7 +138,7 @@ func (a Address) String() string {
 	return b.String()
 }
 
-// ParseAddress reads what Address.String wrote.
+// ParseAddress parses the text of Address.String.
 func ParseAddress(text string) (Address, error) {
 	var a Address
 	words := strings.Fields(text)
@@ -162,7 +162,7 @@ func ParseAddress(text string) (Address, error) {
 	return a, nil
 }
 
-// option reads one option and returns how many words it has.
+// option parses one option and returns its number of words.
 func (a *Address) option(words []string) (int, error) {
 	switch words[0] {
 	case "nodad":
@@ -194,15 +194,15 @@ func (a *Address) option(words []string) (int, error) {
 	return 2, err
 }
 
-// Search says which directly connected network is looked for.
+// Search selects a directly connected network.
 type Search struct {
 	IP       netip.Addr
-	Bits     int    // the network has at most this prefix length; zero for any
-	NIC      string // empty for any
-	Protocol int    // who made the route, as in rtnetlink(7); zero for anybody
+	Bits     int    // the longest prefix length of the network; zero for any
+	NIC      string // empty for any interface
+	Protocol int    // origin of the route, as in rtnetlink(7); zero for any
 }
 
-// String names what is looked for: the address, with the prefix length if that counts.
+// String returns the address, with the prefix length if the search limits it.
 func (s Search) String() string {
 	if s.Bits == 0 {
 		return s.IP.String()
@@ -214,5 +214,5 @@ func (s Search) String() string {
 type Network struct {
 	NIC       string
 	Bits      int        // prefix length
-	Broadcast netip.Addr // of the interface's own address there; zero for none
+	Broadcast netip.Addr // broadcast address of the interface there; zero for none
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Announcement says to the neighbours which host has an address now.
+// Announcement describes announcements to the neighbours that this host has an address.
 type Announcement struct {
 	NIC      string
 	IP       netip.Addr

@@ -5,9 +5,9 @@ import (
 	"fmt"
 )
 
-// ErrNotInstalled says that this node lacks what was asked for: IPVS in the
-// kernel, a scheduler, a network interface. The text around it names the thing
-// and the fix. It is errors.ErrUnsupported to those who do not know this package.
+// ErrNotInstalled means that this node lacks something: IPVS in the kernel, a scheduler, a network
+// interface. The text around it names the thing and the fix. It also matches errors.ErrUnsupported,
+// for callers that do not import this package.
 var ErrNotInstalled error = notInstalled{}
 
 type notInstalled struct{}
@@ -16,18 +16,18 @@ func (notInstalled) Error() string { return "not installed" }
 
 func (notInstalled) Is(target error) bool { return target == errors.ErrUnsupported }
 
-// ErrNoNetwork says that no interface is directly connected to the network of
-// an address, so its interface or prefix length cannot be found out.
+// ErrNoNetwork means that no interface is directly connected to the network of an address. So the
+// interface or the prefix length for the address is unknown.
 var ErrNoNetwork = errors.New("no directly connected network")
 
-// ErrDuplicate says that another host has an address.
+// ErrDuplicate means that another host has an address.
 var ErrDuplicate = errors.New("another host has this address")
 
-// ErrNoCarrier says that something has to wait until the interface has a carrier.
+// ErrNoCarrier means that an operation needs a carrier, and the interface has none.
 var ErrNoCarrier = errors.New("the interface has no carrier")
 
-// NotInstalled is an ErrNotInstalled with a text of its own: what is missing
-// and, after a semicolon, how to get it.
+// NotInstalled returns an ErrNotInstalled with this text. The text names the missing thing and,
+// after a semicolon, how to install it.
 func NotInstalled(format string, args ...any) error {
 	return missing(fmt.Sprintf(format, args...))
 }
@@ -38,8 +38,8 @@ func (m missing) Error() string { return string(m) }
 
 func (missing) Unwrap() error { return ErrNotInstalled }
 
-// Held hides that an error is an ErrNotInstalled. It is for what a resource holds: what
-// cannot be examined is not gone.
+// Held hides that an error is an ErrNotInstalled. Use it for a kernel object that a resource holds:
+// if the object cannot be read, it can still exist.
 func Held(err error) error {
 	if errors.Is(err, errors.ErrUnsupported) {
 		return errors.New(err.Error())

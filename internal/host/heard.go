@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-// Word is something that a host said about an address on an interface.
+// Word is an address that a host replied for or announced, and the interface on which it did so.
 type Word struct {
 	NIC string
 	IP  netip.Addr
 }
 
-// AddWord appends a word that is not there yet.
+// AddWord appends a word unless the list already has it.
 func AddWord(words []Word, w Word) []Word {
 	if slices.Contains(words, w) {
 		return words
@@ -21,7 +21,7 @@ func AddWord(words []Word, w Word) []Word {
 
 // Heard is what a probe received from a host.
 type Heard struct {
-	Deaf      []Word // interfaces that did not even answer for an address of their own
-	Answered  []Word // to "who has the address"
-	Announced []Word // as the sender of its own queries
+	Deaf      []Word // interfaces that did not reply even for their own address
+	Answered  []Word // addresses that the host replied for
+	Announced []Word // addresses that the host used as the sender of ARP requests
 }

@@ -1,4 +1,4 @@
-// Package host holds the nouns of a host on a network: addresses, the settings that
-// decide what it says about them, and what a neighbour received from it. Values
-// and pure functions only: nothing here talks to a kernel.
+// Package host holds the types of a host on a network: addresses, the settings that control its
+// replies and announcements, and the packets that a neighbour received from it. It has only values
+// and pure functions; it does not use the kernel.
 package host

@@ -8,45 +8,44 @@ import (
 	"strings"
 )
 
-// SettingKind is the kind of thing that a Setting sets.
+// SettingKind is the kind of a Setting.
 type SettingKind string
 
-// The kinds of settings.
+// The kinds of settings, each with the fields that it uses.
 const (
 	Sysctl       SettingKind = "sysctl"    // Name
 	HostAddress  SettingKind = "address"   // IP, NIC, Scope
 	LinkUp       SettingKind = "link"      // NIC
 	DefaultRoute SettingKind = "route"     // IP is the gateway
-	ARPTables    SettingKind = "arptables" // IP; Source for the rule about what is sent; Name is the program
+	ARPTables    SettingKind = "arptables" // IP; Source for the output rule; Name is the program
 	NFTables     SettingKind = "nftables"  // IP, Source
 )
 
-// The values of settings that are there or not. The values of sysctls are the ones that
-// the kernel prints.
+// The values of settings that are on or off. The value of a sysctl is the text in its file.
 const (
 	On  = "on"
 	Off = "off"
 )
 
-// Setting is one thing on a host with a value that can be read, set, and put back. It is
-// comparable. Fields that its kind does not name are zero.
+// Setting is a setting of a host. Its value can be read, changed and restored. It is comparable.
+// Fields that its kind does not use are zero.
 type Setting struct {
 	Kind SettingKind
-	Name string // of a sysctl as below /proc/sys, net/ipv4/conf/all/arp_ignore for example
+	Name string // path below /proc/sys, for example net/ipv4/conf/all/arp_ignore
 	NIC  string
 	IP   netip.Addr
-	// Source is the address of the host that ARP rules send instead of IP.
+	// Source is the address of this host. An ARP rule replaces IP as the sender with it.
 	Source netip.Addr
-	Scope  string // of an IPv4 address: global, link or host
+	Scope  string // scope of an IPv4 address: global, link or host
 }
 
 // Switch reports whether the values of the setting are On and Off.
 func (s Setting) Switch() bool { return s.Kind != Sysctl }
 
-// prefix is the address as one of this host only.
+// prefix returns the address with the prefix length of a single host.
 func (s Setting) prefix() netip.Prefix { return netip.PrefixFrom(s.IP, s.IP.BitLen()) }
 
-// Command is what an administrator would type to give it a value.
+// Command returns a command that gives the setting a value.
 func (s Setting) Command(value string) string {
 	on := value == On
 	switch s.Kind {
@@ -77,8 +76,8 @@ func (s Setting) addressCommand(add bool) string {
 	return command
 }
 
-// RouteMetric6 is the metric of our IPv6 default routes: less than the 1024 of
-// one that was added without a metric or learnt from a router.
+// RouteMetric6 is the metric of the agent's IPv6 default routes. It is lower than 1024, the metric
+// of a route that was added without a metric or learnt from a router.
 const RouteMetric6 = 1
 
 func (s Setting) routeCommand(add bool) string {
@@ -88,8 +87,7 @@ func (s Setting) routeCommand(add bool) string {
 	return fmt.Sprintf("ip route %s default via %s", choose(add, "prepend", "del"), s.IP)
 }
 
-// ARPRule is the arguments of arptables with which a verb (-I, -D) does
-// something to the rule.
+// ARPRule returns the arguments of arptables that apply a verb (-I, -D) to the rule.
 func (s Setting) ARPRule(verb string) []string {
 	if s.Source.IsValid() {
 		return []string{verb, "OUTPUT", "-s", s.IP.String(), "-j", "mangle", "--mangle-ip-s", s.Source.String()}
@@ -97,8 +95,8 @@ func (s Setting) ARPRule(verb string) []string {
 	return []string{verb, "INPUT", "-d", s.IP.String(), "-j", "DROP"}
 }
 
-// Table is the name of the nftables table of family arp with the rules for an
-// address.
+// Table returns the name of the nftables table with the rules for the address. The table has the
+// family arp.
 func (s Setting) Table() string { return "lvs-" + s.IP.String() }
 
 func (s Setting) nftCommand(add bool) string {
@@ -116,8 +114,8 @@ func choose(first bool, a, b string) string {
 	return b
 }
 
-// Dotted is a sysctl's name in the spelling of sysctl(8), which exchanges dots
-// and slashes: net.ipv4.conf.eth0/100.arp_ignore.
+// Dotted returns a sysctl's name in the spelling of sysctl(8), which exchanges dots and slashes:
+// net.ipv4.conf.eth0/100.arp_ignore.
 func (s Setting) Dotted() string {
 	return strings.Map(func(r rune) rune {
 		switch r {
@@ -130,17 +128,17 @@ func (s Setting) Dotted() string {
 	}, s.Name)
 }
 
-// enough are values of sysctls that serve as well as the one we would set.
+// enough are values of sysctls that work as well as the value that the agent sets.
 var enough = map[string][]string{
 	"net/ipv4/conf/all/arp_ignore": {"1", "2"}, // Documentation/networking/ip-sysctl.rst
 }
 
-// Fits reports whether a value has the effect of the wanted one.
+// Fits reports whether a value has the same effect as the wanted value.
 func (s Setting) Fits(value, want string) bool {
 	return value == want || s.Kind == Sysctl && slices.Contains(enough[s.Name], want) && slices.Contains(enough[s.Name], value)
 }
 
-// String is the setting as words that ParseSetting reads.
+// String returns the setting as a text that ParseSetting parses.
 func (s Setting) String() string {
 	words := []string{string(s.Kind)}
 	add := func(name, value string) {
@@ -160,7 +158,7 @@ func (s Setting) String() string {
 	return strings.Join(words, " ")
 }
 
-// ParseSetting reads what String wrote.
+// ParseSetting parses the text of String.
 func ParseSetting(text string) (Setting, error) {
 	words := strings.Split(text, " ")
 	s := Setting{Kind: SettingKind(words[0])}
@@ -188,8 +186,8 @@ func ParseSetting(text string) (Setting, error) {
 	return s, s.check(text)
 }
 
-// check finds what a kernel could not work with. A file name must not leave
-// /proc/sys, as the text comes from a file.
+// check returns an error if the kernel cannot use the setting. The name of a sysctl must not leave
+// /proc/sys, because the text comes from a file.
 func (s Setting) check(text string) error {
 	ok := false
 	switch s.Kind {
@@ -214,6 +212,5 @@ func (s Setting) check(text string) error {
 
 var errIncomplete = errors.New("it is not complete")
 
-// ARPTablesPrograms are the programs that an ARPTables setting may name, the
-// first choice first.
+// ARPTablesPrograms are the programs that an ARPTables setting can name, in order of preference.
 var ARPTablesPrograms = []string{"arptables", "arptables-legacy"}

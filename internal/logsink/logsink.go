@@ -1,7 +1,6 @@
-// Package logsink writes log lines to files, to syslog and to outputs, and gives
-// up on one that does not answer: a disk or a syslog daemon that hangs costs
-// lines, not checks or a stop. It formats nothing; ocf and the health daemon
-// have their own line formats.
+// Package logsink writes log lines to files, to syslog and to other outputs. A write ends with an
+// error if it takes too long. So if a disk or a syslog daemon hangs, lines are lost, but checks and
+// stops continue. The package does not format lines; ocf and the health daemon do.
 package logsink
 
 import (
@@ -17,20 +16,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrTimedOut is the error of a write that did not end in time, and of all that
-// follow until that write ends.
+// ErrTimedOut is the error of a write that did not end in time, and of all later writes until that
+// write ends.
 var ErrTimedOut = errors.New("write timed out; lines are lost")
 
-// Bounded bounds writes to one place. One goroutine uses it at a time.
+// Bounded limits the time of writes to one output. One goroutine can use it at a time.
 type Bounded struct {
-	// Limit is how long a write can take. Zero gives up at once.
+	// Limit is how long a write can take. With zero, every write times out at once.
 	Limit time.Duration
 
-	pending <-chan error // ends the write that timed out; nil for none
+	pending <-chan error // receives the result of the write that timed out; nil for none
 }
 
 // Do runs a write and returns its error, or ErrTimedOut. A write that timed out
-// continues in its goroutine. Until it ends, Do runs no other.
+// continues in its goroutine. Until it ends, Do runs no other write.
 func (b *Bounded) Do(write func() error) error {
 	if b.pending != nil {
 		select {
@@ -51,11 +50,11 @@ func (b *Bounded) Do(write func() error) error {
 	}
 }
 
-// Open opens a log file to append, and makes it with these permissions if it is
-// missing. A pipe is an error: it would wait for a reader.
+// Open opens a log file to append. It creates a missing file with these permissions. A pipe is an
+// error, because an open would wait for a reader.
 func Open(path string, permissions os.FileMode) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|unix.O_NONBLOCK, permissions)
-	if errors.Is(err, unix.ENXIO) { // it has no reader
+	if errors.Is(err, unix.ENXIO) { // a pipe without a reader
 		return nil, fmt.Errorf("%s is a pipe", path)
 	}
 	if err != nil {
@@ -68,8 +67,8 @@ func Open(path string, permissions os.FileMode) (*os.File, error) {
 	return file, nil
 }
 
-// Append writes a line, with its end, to a file that it opens for this line, so
-// that the file can be rotated.
+// Append writes a line, with its line end, to a file. It opens the file for each line, so that the
+// file can be rotated.
 func Append(path string, permissions os.FileMode, line string) error {
 	file, err := Open(path, permissions)
 	if err != nil {
@@ -112,16 +111,16 @@ func Facility(name string) (number syslog.Priority, known bool) {
 	return 0, false
 }
 
-// Syslog writes to the local syslog daemon. The zero value is ready. One
-// goroutine uses it at a time.
+// Syslog writes to the local syslog daemon. The zero value is ready. One goroutine can use it at a
+// time.
 type Syslog struct {
 	facility syslog.Priority
 	tag      string
 	writer   *syslog.Writer
 }
 
-// Write writes a text with the severity of a level. It connects when that is
-// needed: at first, and when the facility or the tag changes.
+// Write writes a text with the severity of a level. It connects to the daemon at the first call,
+// and again if the facility or the tag has changed.
 func (s *Syslog) Write(facility syslog.Priority, tag string, level logrus.Level, text string) (err error) {
 	if s.writer != nil && (facility != s.facility || tag != s.tag) {
 		_ = s.writer.Close() // nothing is buffered

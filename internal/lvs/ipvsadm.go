@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// String returns the ipvsadm command that does the same.
+// String returns the op as an ipvsadm command.
 func (op Op) String() string {
 	var b strings.Builder
 	b.WriteString("ipvsadm ")
@@ -98,7 +98,7 @@ func (f Flags) scheduler() []string {
 	return names
 }
 
-// netmask writes a prefix length as ipvsadm does: dotted for IPv4, a number for IPv6.
+// netmask returns a prefix length as ipvsadm prints it: dotted for IPv4, a number for IPv6.
 func netmask(id ServiceID, bits int) string {
 	if id.Is6() {
 		return strconv.Itoa(bits)
@@ -148,7 +148,7 @@ func ParseTable(text string) (Table, error) {
 	return b.Table(), nil
 }
 
-// Builder makes a table of lines like those of `ipvsadm -Sn`, in linear time.
+// Builder makes a table from lines in the format of `ipvsadm -Sn`, in linear time.
 // The zero value is ready to use.
 type Builder struct {
 	table Table
@@ -156,10 +156,10 @@ type Builder struct {
 	known map[ServiceID]map[netip.AddrPort]bool
 }
 
-// Table returns the table so far.
+// Table returns the table of the lines that were added.
 func (b *Builder) Table() Table { return b.table }
 
-// Add reads one line. After an error the table is as before.
+// Add adds one line. After an error the table is unchanged.
 func (b *Builder) Add(line string) error {
 	op, err := ParseOp(line)
 	if err != nil {
@@ -225,7 +225,7 @@ type opParser struct {
 	destination bool
 }
 
-// finish reads what depends on the address family of the service.
+// finish parses the options that depend on the address family of the service.
 func (p *opParser) finish(line string) (Op, error) {
 	if p.netmask == "" {
 		return p.op, nil
@@ -290,7 +290,7 @@ func (p *opParser) value(name, value string) (err error) {
 		err = number(value, 0, MaxWeight, func(n uint64) { destination.Weight = int(n) })
 	case "-x":
 		err = number(value, 0, 1<<32-1, func(n uint64) { destination.Upper = uint32(n) })
-	case "--tun-type": // what ipvsadm 1.31 prints behind -i
+	case "--tun-type": // ipvsadm 1.31 prints it after -i
 		if value != "ipip" {
 			err = fmt.Errorf("tunnels of this type are not supported")
 		}

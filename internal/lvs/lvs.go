@@ -1,6 +1,5 @@
-// Package lvs holds the nouns of Linux Virtual Server and the planner that
-// turns one IPVS table into another. Values and pure functions only: nothing
-// here talks to a kernel.
+// Package lvs holds the types of Linux Virtual Server, and the planner that turns one IPVS table
+// into another. It has only values and pure functions; it does not use the kernel.
 package lvs
 
 import (
@@ -36,29 +35,29 @@ func (p Protocol) String() string {
 	return fmt.Sprintf("protocol %d", uint8(p))
 }
 
-// ServiceID is what makes a virtual service different from all others in one
-// network namespace: protocol, address and port, or a firewall mark with its
-// address family. Build it with AddrService or MarkService; it is comparable.
+// ServiceID identifies a virtual service in a network namespace: by protocol, address and port, or
+// by a firewall mark with its address family. AddrService and MarkService make it. It is
+// comparable.
 type ServiceID struct {
 	Protocol Protocol       // zero for a mark
-	Addr     netip.AddrPort // zero for a mark; port 0 is every port
+	Addr     netip.AddrPort // zero for a mark; port 0 means every port
 	Mark     uint32         // zero for an address
 	IPv6     bool           // family of the destinations of a mark; false with an address
 }
 
-// AddrService is the identity of a service at an address and port.
+// AddrService returns the identity of a service at an address and port.
 func AddrService(p Protocol, addr netip.AddrPort) ServiceID {
 	return ServiceID{Protocol: p, Addr: netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())}
 }
 
-// MarkService is the identity of a service for packets with a firewall mark.
-// IPv4 and IPv6 packets with one mark are two services.
+// MarkService returns the identity of a service for packets with a firewall mark. IPv4 and IPv6
+// packets with the same mark belong to two services.
 func MarkService(mark uint32, ipv6 bool) ServiceID { return ServiceID{Mark: mark, IPv6: ipv6} }
 
-// IsMark tells whether packets are selected by a firewall mark.
+// IsMark reports whether a firewall mark selects the packets of the service.
 func (id ServiceID) IsMark() bool { return id.Mark != 0 }
 
-// Is6 tells whether the destinations of the service are IPv6 addresses.
+// Is6 reports whether the destinations of the service are IPv6 addresses.
 func (id ServiceID) Is6() bool {
 	if id.IsMark() {
 		return id.IPv6
@@ -98,17 +97,16 @@ func bit(b bool) int {
 	return 0
 }
 
-// Forward is the packet forwarding method of a destination. The zero value is
-// no method; parse or choose one.
+// Forward is the forwarding method of a destination. The zero value is not a method.
 type Forward uint8
 
 // The forwarding methods, in the order of the kernel's numbers.
 const (
 	Masq   Forward = iota + 1 // network address translation, ipvsadm -m
-	Local                     // the director itself; chosen by the kernel for its own addresses
+	Local                     // the director itself; the kernel sets it for the director's addresses
 	Tunnel                    // IP-in-IP encapsulation, ipvsadm -i
 	Route                     // direct routing, ipvsadm -g
-	Bypass                    // straight to the original destination (kernel-internal)
+	Bypass                    // directly to the original destination (used only in the kernel)
 )
 
 // ParseForward reads ldirectord's words gate, masq and ipip.
@@ -124,8 +122,8 @@ func ParseForward(word string) (Forward, error) {
 	return 0, fmt.Errorf("unknown forwarding method %q; use gate (direct routing), masq (NAT) or ipip (tunnel)", word)
 }
 
-// String returns the option of ipvsadm: -m, -i or -g. A local destination has
-// none of its own and is written as -g.
+// String returns the option of ipvsadm: -m, -i or -g. ipvsadm has no option for a local
+// destination; String returns -g for it.
 func (f Forward) String() string {
 	switch f {
 	case Masq:
@@ -138,16 +136,16 @@ func (f Forward) String() string {
 	return "-?"
 }
 
-// RewritesPort tells whether a destination may use another port than its
-// service. Only NAT changes the packet (net/netfilter/ipvs/ip_vs_xmit.c).
+// RewritesPort reports whether a destination can use another port than its service. Only
+// masquerading changes the packet (net/netfilter/ipvs/ip_vs_xmit.c).
 func (f Forward) RewritesPort() bool { return f == Masq }
 
-// Scheduler is the name of an IPVS scheduler. Parse it; it is then one that the
-// kernel's source has, though not necessarily one that this kernel was built with.
+// Scheduler is the name of an IPVS scheduler. ParseScheduler accepts the schedulers in the source
+// of the kernel. The running kernel can lack some of them.
 type Scheduler string
 
-// DefaultScheduler is ldirectord's, so that its files keep their meaning;
-// ipvsadm's is wlc.
+// DefaultScheduler is the default scheduler of ldirectord, so that its files keep their meaning.
+// The default of ipvsadm is wlc.
 const DefaultScheduler Scheduler = "wrr"
 
 // Schedulers lists the schedulers of Linux 6.x, net/netfilter/ipvs/ip_vs_*.c.
@@ -163,16 +161,16 @@ func ParseScheduler(name string) (Scheduler, error) {
 	return Scheduler(name), nil
 }
 
-// Hashes reports whether the scheduler chooses by a hash table that the kernel
-// fills in the order of the destinations (ip_vs_mh.c, ip_vs_sh.c, ip_vs_dh.c).
-// Two directors choose the same real server only if both have them in one order.
+// Hashes reports whether the scheduler uses a hash table that the kernel fills in the order of the
+// destinations (ip_vs_mh.c, ip_vs_sh.c, ip_vs_dh.c). Two directors choose the same real server only
+// if both have the destinations in the same order.
 func (s Scheduler) Hashes() bool { return s == "mh" || s == "sh" || s == "dh" }
 
 // Flags are the options of a service that an administrator chooses.
 type Flags uint32
 
-// Values of include/uapi/linux/ip_vs.h. Persistence is a field of Service and
-// the kernel's own HASHED bit is not ours, so neither is listed.
+// Values of include/uapi/linux/ip_vs.h. Two flags are missing here: persistence is a field of
+// Service, and only the kernel sets HASHED.
 const (
 	OnePacket Flags = 0x0004 // UDP without connection entries, ipvsadm -o
 	SchedOne  Flags = 0x0008 // scheduler's first flag, ipvsadm -b flag-1
@@ -185,12 +183,12 @@ type Service struct {
 	ID        ServiceID
 	Scheduler Scheduler
 	Flags     Flags
-	// Persistence is how long a client stays with a real server: whole
-	// seconds, zero for none.
+	// Persistence is how long a client stays with a real server, in whole seconds. Zero means no
+	// persistence.
 	Persistence time.Duration
-	// Granularity is the prefix length of the client network that persists
-	// together. Zero is a single address (/32 or /128). Without Persistence
-	// it has no effect and is not compared.
+	// Granularity is the prefix length of a client network. All clients of one network stay with the
+	// same real server. Zero means a single address (/32 or /128). Without Persistence it has no
+	// effect and is not compared.
 	Granularity int
 }
 
@@ -199,32 +197,30 @@ type Destination struct {
 	Addr    netip.AddrPort
 	Forward Forward
 	Weight  int // 0 to MaxWeight; 0 takes no new connections
-	// HashWeight is the weight with which a destination of weight 0 is added
-	// where the scheduler hashes, so that it keeps its slots of the table. 0
-	// adds it without slots. It counts only while Weight is 0.
+	// HashWeight is the first weight of a destination that is added with Weight 0 to a service whose
+	// scheduler hashes. With it, the destination gets slots of the hash table. 0 adds it without
+	// slots. HashWeight has no effect unless Weight is 0.
 	HashWeight int
-	Upper      uint32 // connections above which it gets no new ones, 0 for no limit
-	Lower      uint32 // connections below which it is used again, 0 for 3/4 of Upper
+	Upper      uint32 // with more connections, it gets no new ones; 0 for no limit
+	Lower      uint32 // with fewer connections, it gets new ones again; 0 for 3/4 of Upper
 }
 
-// MaxWeight is the largest weight that can be compared: moby/ipvs v1.1.0 reads
-// weights back as 16 bits.
+// MaxWeight is the largest weight that can be compared: moby/ipvs v1.1.0 reads weights as 16 bits.
 const MaxWeight = math.MaxUint16
 
-// VirtualService is a service with its real servers, in the order in which
-// they were configured. In a table of the kernel they are in the order of their
-// addresses.
+// VirtualService is a service with its real servers. In a configuration, they have the order of the
+// file. In a table of the kernel, they are sorted by address.
 type VirtualService struct {
 	Service
 	Destinations []Destination
-	// Order is the addresses in the order in which the destinations were added,
-	// for a service of the kernel whose scheduler hashes. It is nil for every other
-	// service, and empty for one without destinations. It is not compared.
+	// Order has the addresses of the destinations in the order of their addition. It is set for a
+	// service of the kernel whose scheduler hashes; for a service without destinations it is empty.
+	// For every other service it is nil. It is not compared.
 	Order []netip.AddrPort
 }
 
-// Read returns a service as it is in a table of the kernel. Its destinations are
-// in the order in which they were added; one that is there twice is returned once.
+// Read returns a service in the form of a table of the kernel. The destinations of v are in the
+// order of their addition. Read returns a destination once if v has it twice.
 func (v VirtualService) Read() VirtualService {
 	v.Order = nil
 	if v.Scheduler.Hashes() {
@@ -243,7 +239,7 @@ func (v VirtualService) Read() VirtualService {
 
 func byAddr(a, b Destination) int { return a.Addr.Compare(b.Addr) }
 
-// Table is the services of one network namespace, or those that somebody wants
+// Table holds the services of a network namespace, or the services that a configuration wants
 // there. The zero value is an empty table.
 type Table []VirtualService
 
@@ -256,7 +252,8 @@ func (t Table) Lookup(id ServiceID) (VirtualService, bool) {
 	return t[i], true
 }
 
-// Index is where in the table each service is; of one that is there twice, the first.
+// Index returns the position of each service in the table. For a service that is there twice, it
+// returns the first position.
 func (t Table) Index() map[ServiceID]int {
 	index := make(map[ServiceID]int, len(t))
 	for i, v := range slices.Backward(t) {
@@ -274,7 +271,7 @@ func (t Table) IDs() []ServiceID {
 	return ids
 }
 
-// Serves reports whether a new connection gets a destination.
+// Serves reports whether the service has a destination for new connections.
 func (v VirtualService) Serves() bool {
 	for _, d := range v.Destinations {
 		if d.Weight > 0 {
@@ -295,8 +292,8 @@ func (t Table) Only(scope Scope) Table {
 	return only
 }
 
-// Yield returns t with the destinations that have holds for the services of
-// scope: somebody else decides about those. A service that have lacks keeps its own.
+// Yield returns t with the destinations of have in the services of scope: another owner sets those
+// destinations. A service that is not in have keeps its destinations of t.
 func (t Table) Yield(have Table, scope Scope) Table {
 	yielded, held := slices.Clone(t), have.Index()
 	for i, v := range yielded {
@@ -307,8 +304,8 @@ func (t Table) Yield(have Table, scope Scope) Table {
 	return yielded
 }
 
-// Unordered returns t without the order in which the destinations of services in scope
-// were added. A plan from there leaves their order as it is.
+// Unordered returns t without the Order of the services in scope. A plan from the result does not
+// change the order of their destinations.
 func (t Table) Unordered(scope Scope) Table {
 	unordered := slices.Clone(t)
 	for i, v := range unordered {
@@ -319,8 +316,8 @@ func (t Table) Unordered(scope Scope) Table {
 	return unordered
 }
 
-// Validate reports every reason for which the kernel would refuse the table or
-// take it and do something else than it says.
+// Validate returns every reason why the kernel would refuse the table, or accept it and do
+// something else.
 func (t Table) Validate() error {
 	var errs []error
 	seen := map[ServiceID]bool{}
@@ -334,7 +331,7 @@ func (t Table) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Validate reports what is wrong with a service or its destinations.
+// Validate returns the faults of a service and its destinations.
 func (v VirtualService) Validate() error {
 	errs := []error{v.check(), v.checkHash()}
 	seen := map[netip.AddrPort]bool{}
@@ -377,11 +374,12 @@ func (s Service) check() error {
 	return nil
 }
 
-// maxHashed is how many slots the table of mh has (ip_vs_mh.c, IP_VS_MH_TAB_SIZE
-// with CONFIG_IP_VS_MH_TAB_INDEX=12), and so how many destinations.
+// maxHashed is the number of slots in the hash table of mh (ip_vs_mh.c, IP_VS_MH_TAB_SIZE with
+// CONFIG_IP_VS_MH_TAB_INDEX=12). A service with mh cannot have more destinations.
 const maxHashed = 4093
 
-// checkHash reports more destinations than the table of scheduler mh has slots for.
+// checkHash returns an error if the service has more destinations than the hash table of the
+// scheduler mh has slots.
 func (v VirtualService) checkHash() error {
 	if v.Scheduler != "mh" {
 		return nil

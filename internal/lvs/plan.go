@@ -10,7 +10,7 @@ import (
 // Verb is what an Op does.
 type Verb uint8
 
-// The verbs, in the order in which a plan uses them.
+// The verbs, in their order in a plan.
 const (
 	AddService Verb = iota + 1
 	EditService
@@ -27,11 +27,10 @@ type Op struct {
 	Destination Destination // only the address counts for deletion; zero for services
 }
 
-// Scope is the services that a caller owns. A plan neither reads nor changes
-// anything outside its scope.
+// Scope is the set of services that a caller owns. A plan does not read or change other services.
 type Scope map[ServiceID]bool
 
-// ScopeOf is the scope that holds the services of some tables.
+// ScopeOf returns the scope with all services of some tables.
 func ScopeOf(tables ...Table) Scope {
 	scope := Scope{}
 	for _, t := range tables {
@@ -42,15 +41,13 @@ func ScopeOf(tables ...Table) Scope {
 	return scope
 }
 
-// Plan returns the changes that turn have into want within scope, in an order
-// in which traffic is never left without a destination that it could have:
-// services before destinations, more weight before less, deletion last.
-// The same arguments always give the same plan; applying it and planning again
-// gives none. Services of want that scope does not hold are left out.
+// Plan returns the changes that turn have into want within scope. It ignores services of want that
+// are not in scope. The order of the changes is: services before destinations, higher weights
+// before lower weights, deletions last. So traffic always has a destination if one is available.
+// The same arguments always give the same plan. After the plan was applied, a new plan is empty.
 //
-// With a scheduler that hashes, the plan also puts the destinations of a table
-// that was read from the kernel into the order of their addresses, which the hash
-// table depends on: VirtualService.Order.
+// With a scheduler that hashes, the plan also sorts the destinations of the kernel by address,
+// because the hash table depends on their order. It does so only if have has VirtualService.Order.
 func Plan(want, have Table, scope Scope) []Op {
 	var p planner
 	wanted, held := want.Index(), have.Index()
@@ -116,16 +113,16 @@ func (p *planner) destinations(want, have VirtualService) {
 	}
 	for _, h := range have.Destinations {
 		if _, left := old[h.Addr]; left {
-			delete(old, h.Addr) // a torn dump can list a destination twice
+			delete(old, h.Addr) // an interrupted dump can list a destination twice
 			p.removed = append(p.removed, Op{Verb: DeleteDestination, Service: Service{ID: want.ID}, Destination: h})
 		}
 	}
 }
 
-// add adds a destination. One that must have weight 0 in a service that hashes
-// is added with its HashWeight first: a destination that is added with weight 0
-// gets no slots of the hash table (net/netfilter/ipvs/ip_vs_ctl.c,
-// __ip_vs_update_dest; ip_vs_mh.c, last_weight).
+// add adds a destination. With Weight 0 and a HashWeight, add first adds the destination with its
+// HashWeight, and then changes the weight to 0. The kernel gives no slots of the hash table to a
+// destination that is added with weight 0 (net/netfilter/ipvs/ip_vs_ctl.c, __ip_vs_update_dest;
+// ip_vs_mh.c, last_weight).
 func (p *planner) add(op Op) {
 	op.Verb = AddDestination
 	if d := op.Destination; d.Weight == 0 && d.HashWeight > 0 {
@@ -137,16 +134,15 @@ func (p *planner) add(op Op) {
 	p.added = append(p.added, op)
 }
 
-// ordered sorts the wanted destinations by address, and takes those that the
-// kernel has in another order off and adds them again, one by one. It returns
-// have without them.
+// ordered sorts the wanted destinations by address. It deletes the destinations that the kernel has
+// in another order and adds them again, one by one. It returns have without these destinations.
 func (p *planner) ordered(want *VirtualService, have VirtualService) VirtualService {
 	want.Destinations = slices.SortedFunc(slices.Values(want.Destinations), byAddr)
 	at := make(map[netip.AddrPort]int, len(want.Destinations))
 	for i, d := range want.Destinations {
 		at[d.Addr] = i
 	}
-	inPlace := 0 // how many wanted destinations the kernel begins with
+	inPlace := 0 // number of wanted destinations that the kernel already has in this order
 	for _, addr := range have.Order {
 		if i, wanted := at[addr]; wanted && i == inPlace {
 			inPlace++
@@ -172,8 +168,8 @@ func (p *planner) ordered(want *VirtualService, have VirtualService) VirtualServ
 	return have
 }
 
-// Equal compares what an administrator sets. Granularity counts only with
-// persistence: the kernel reports a full mask for services without.
+// Equal compares the settings of an operator. It compares Granularity only with persistence,
+// because the kernel reports a full mask for services without persistence.
 func (s Service) Equal(o Service) bool { return s.normal() == o.normal() }
 
 func (s Service) normal() Service {
@@ -187,10 +183,10 @@ func (s Service) normal() Service {
 	return s
 }
 
-// Equal compares what an administrator sets. A destination that is one of the
-// director's own addresses reads back as Local whatever was asked for
-// (net/netfilter/ipvs/ip_vs_ctl.c, __ip_vs_update_dest), so Local equals every
-// forwarding method. HashWeight is not compared: the kernel does not report it.
+// Equal compares the settings of an operator. If a destination is an address of the director, the
+// kernel reports Local for every forwarding method (net/netfilter/ipvs/ip_vs_ctl.c,
+// __ip_vs_update_dest). So Local equals every forwarding method. HashWeight is not compared,
+// because the kernel does not report it.
 func (d Destination) Equal(o Destination) bool {
 	d.HashWeight, o.HashWeight = 0, 0
 	if d.Forward == Local || o.Forward == Local {
@@ -199,16 +195,16 @@ func (d Destination) Equal(o Destination) bool {
 	return d == o
 }
 
-// Equal reports whether two services are the same with all their destinations,
-// in any order.
+// Equal reports whether two services and their destinations are the same. It ignores the order of
+// the destinations.
 func (v VirtualService) Equal(o VirtualService) bool {
 	o.Order = nil
 	return v.ID == o.ID && len(Plan(Table{v}, Table{o}, Scope{v.ID: true})) == 0
 }
 
-// Apply returns the table after an op, as strict as the kernel: adding what is
-// there is fs.ErrExist, changing or deleting what is not is fs.ErrNotExist.
-// The table itself is not changed.
+// Apply returns the table after an op. It is as strict as the kernel: the error is fs.ErrExist if
+// an added entry exists, and fs.ErrNotExist if a changed or deleted entry does not exist. Apply
+// does not change t.
 func (t Table) Apply(op Op) (Table, error) {
 	i := slices.IndexFunc(t, func(v VirtualService) bool { return v.ID == op.Service.ID })
 	if op.Verb == AddService {
@@ -253,18 +249,18 @@ func applyDestination(have []Destination, op Op) ([]Destination, error) {
 	return next, nil
 }
 
-// Ownership says how much of something is there.
+// Ownership is how much of a resource exists.
 type Ownership uint8
 
-// The results of Classify. The zero value is none of them.
+// The results of Classify. The zero value is not a result.
 const (
-	Present Ownership = iota + 1 // all of it: start would change nothing
-	Absent                       // none of it: stop would change nothing
-	Partial                      // some of it
+	Present Ownership = iota + 1 // all of it exists: start would change nothing
+	Absent                       // no part of it exists: stop would change nothing
+	Partial                      // a part of it exists
 )
 
-// Classify judges a state by the number of ops that start and stop would need.
-// Something that needs neither (a service list that is empty) is present.
+// Classify returns how much of a resource exists, from the number of ops that start and stop would
+// need. If both need no op (an empty list of services), the resource is present.
 func Classify(start, stop int) Ownership {
 	switch {
 	case start == 0:

@@ -37,7 +37,7 @@ const web = `
 -a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1
 `
 
-// kernel returns a table as it is read from the kernel.
+// kernel returns a table in the form of a table of the kernel.
 func kernel(t Table) Table {
 	t = slices.Clone(t)
 	for i := range t {
@@ -46,7 +46,7 @@ func kernel(t Table) Table {
 	return t
 }
 
-// hashed is a service whose destinations were added in this order.
+// hashed returns a service whose destinations were added in this order.
 func hashed(scheduler string, octets ...int) string {
 	text := "-A -t 192.0.2.10:80 -s " + scheduler + "\n"
 	for _, octet := range octets {
@@ -204,7 +204,7 @@ func TestApplyIsAsStrictAsTheKernel(t *testing.T) {
 	}
 }
 
-// randomTable draws from few values so that tables overlap.
+// randomTable uses only a few values, so that two tables overlap.
 func randomTable(r *rand.Rand) Table {
 	var t Table
 	for n := range r.IntN(4) {
@@ -271,7 +271,7 @@ func FuzzPlanConverges(f *testing.F) {
 			}
 		}
 		first := Plan(want, kernel(have), scope)
-		apply(first[:min(int(stopAt), len(first))]) // killed in the middle
+		apply(first[:min(int(stopAt), len(first))]) // the process is killed here
 		apply(Plan(want, kernel(have), scope))
 		for _, v := range have {
 			if scope[v.ID] && v.Scheduler.Hashes() && !slices.IsSortedFunc(v.Destinations, func(a, b Destination) int { return a.Addr.Compare(b.Addr) }) {

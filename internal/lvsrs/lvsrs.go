@@ -1,4 +1,4 @@
-// Package lvsrs is the command lvsrs: real servers on hosts without a cluster, described in
+// Package lvsrs is the command lvsrs. It sets up the real servers of hosts without a cluster, from
 // files. It runs the agent ocf:lvs:realserver as an init script would.
 package lvsrs
 
@@ -14,11 +14,11 @@ import (
 	"lvs-agents/ocf"
 )
 
-// Dir is where the real servers of a host without a cluster are described,
-// one file each: NAME.conf with lines name=value, as the agent's parameters.
+// Dir is the directory with one file for each real server of a host without a cluster. A file
+// NAME.conf has lines name=value with the agent's parameters.
 const Dir = "/etc/lvsrs.d"
 
-// Exit codes of a wrong call (LSB 5.0, init script actions).
+// Exit codes (LSB 5.0, init script actions).
 const (
 	exitFailed = 1
 	exitUsage  = 2
@@ -26,8 +26,8 @@ const (
 
 func isAction(word string) bool { return slices.Contains([]string{"start", "stop", "status"}, word) }
 
-// ByHeartbeat reports whether these are the arguments of a script of heartbeat, which puts the
-// action after them.
+// ByHeartbeat reports whether heartbeat has called the script. Heartbeat puts the action after the
+// arguments.
 func ByHeartbeat(args []string) bool {
 	return len(args) > 1 && !isAction(args[0]) && isAction(args[len(args)-1])
 }
@@ -35,11 +35,11 @@ func ByHeartbeat(args []string) bool {
 // Command is one call of lvsrs.
 type Command struct {
 	ocf.Process
-	Agent func() ocf.Agent // a new one for each file
+	Agent func() ocf.Agent // returns a new agent for each file
 	Dir   string
 }
 
-// Run carries out the command line and returns the exit code, the worst of all files.
+// Run runs the command line. It returns the highest exit code of all files.
 func (c Command) Run(args []string) int {
 	if c.Warning != nil {
 		fmt.Fprintf(c.Stderr, "lvsrs: %v\n", c.Warning)
@@ -60,7 +60,7 @@ func (c Command) Run(args []string) int {
 	return worst
 }
 
-// names are those given, or those of all files.
+// names returns the given names, or the names of all files.
 func (c Command) names(given []string) ([]string, error) {
 	for _, name := range given {
 		if name == "" || name != filepath.Base(name) || strings.HasPrefix(name, ".") {
@@ -81,8 +81,8 @@ func (c Command) names(given []string) ([]string, error) {
 	return names, err
 }
 
-// act runs an action for one file. Stop and status need none: what was done is
-// noted elsewhere.
+// act runs an action for one file. The actions stop and status work without the file, because the
+// agent has written its changes to the ledger.
 func (c Command) act(action, name string) int {
 	environ, err := parameters(filepath.Join(c.Dir, name+".conf"))
 	if err != nil && action == "start" {

@@ -2,8 +2,7 @@ package lvsrs
 
 import "lvs-agents/internal/manual"
 
-// program is the command line of lvsrs: usage, manual page and completion are
-// rendered from it.
+// program is the command line of lvsrs. Usage, manual page and completion are rendered from it.
 var program = manual.Program{
 	Name:     "lvsrs",
 	Short:    "Makes this host a real server of LVS",

@@ -1,6 +1,6 @@
-// Package mailbox reads the addresses and relays of mail as administrators write
-// them in ldirectord.cf. The configuration is judged by it, and mail is sent by it:
-// what it accepts can be sent.
+// Package mailbox parses the mail addresses and relays in ldirectord.cf. The check of a
+// configuration and the sender of mail both use it, so mail can be sent to every address that the
+// check accepts.
 package mailbox
 
 import (
@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// List splits a list of addresses at commas, and at blanks where no display name is
-// meant. Text in quotes and in <…> stays together.
+// List splits a list of addresses at commas. It also splits an entry at blanks if the entry has no
+// display name. It does not split text in quotes or in <…>.
 func List(text string) []string {
 	var all []string
 	for _, entry := range split(text) {
@@ -43,9 +43,9 @@ func split(text string) (entries []string) {
 	return append(entries, text[begin:])
 }
 
-// Address returns an address as mail has it, with the display name that was written
-// in front of <…>. A user without a host gets this host. A local part that needs
-// quotes gets them: ldirectord hands a..b@example.org to the relay as it is.
+// Address returns an address in the format of mail, with the display name before <…>. It adds the
+// host to a user without a host. It puts a local part into quotes if it needs them, because
+// ldirectord accepts addresses like a..b@example.org and sends them unchanged.
 func Address(text, host string) (string, error) {
 	text = strings.TrimSpace(text)
 	name, bare := "", text
@@ -78,11 +78,11 @@ func Address(text, host string) (string, error) {
 
 var errAddress = errors.New("not a mail address")
 
-// defaultPort is SMTP's (RFC 5321 section 4.5.4.2).
+// defaultPort is the port of SMTP (RFC 5321 section 4.5.4.2).
 const defaultPort = 25
 
-// Relay splits HOST, HOST:PORT, an IPv4 address with or without a port, an IPv6
-// address, and an IPv6 address in brackets with or without a port.
+// Relay splits a relay into host and port. It accepts HOST, HOST:PORT, an IPv4 address with or
+// without a port, and an IPv6 address. An IPv6 address in brackets can have a port.
 func Relay(text string) (host string, port int, err error) {
 	bare := text
 	if strings.HasPrefix(text, "[") && !strings.Contains(text, "]") {
@@ -116,8 +116,8 @@ func Relay(text string) (host string, port int, err error) {
 	return host, port, nil
 }
 
-// Hello is the name by which a host greets a relay: its own name if that has a
-// domain, else the address that it sends from (RFC 5321 section 4.1.3). Relays
+// Hello returns the name that a host sends in its greeting to a relay. This is the host's own name
+// if it has a domain, else the address that the host sends from (RFC 5321 section 4.1.3). Relays
 // refuse names without a domain.
 func Hello(host string, from netip.Addr) string {
 	from = from.Unmap().WithZone("")

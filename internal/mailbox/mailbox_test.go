@@ -35,7 +35,7 @@ func TestAddresses(t *testing.T) {
 		"x\r\n <a@example.org>":           `=?utf-8?q?x?= <a@example.org>`,
 	} {
 		got, err := Address(text, "director1")
-		if text == "x\r\n <a@example.org>" { // the blanks are those of the line
+		if text == "x\r\n <a@example.org>" { // a folded line
 			want = `"x" <a@example.org>`
 		}
 		if got != want || (err == nil) != (want != "") {

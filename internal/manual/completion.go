@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// Bash returns the completion of the program, also under other names. An option
-// may stand anywhere, a command only once.
+// Bash returns the completion of the program under its name and other names. An option can be
+// anywhere on the command line; a command can be there only once.
 func (p Program) Bash(names ...string) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
@@ -40,11 +40,11 @@ func (p Program) Bash(names ...string) string {
 	return b.String()
 }
 
-// Files and Names are operands: files whose names match, and what a directory has
-// with an ending, without that.
+// Files is the operand expression that completes names of files.
 const Files = `compgen -f -- "$word"`
 
-// Names completes the files of a directory with one ending, without that.
+// Names returns the operand expression that completes the files of a directory with an ending. The
+// completed words do not have the ending.
 func Names(dir, ending string) string {
 	return fmt.Sprintf(`compgen -W "$(cd %s 2>/dev/null && for f in *%s; do [ ! -e "$f" ] || echo "${f%%%s}"; done)" -- "$word"`, dir, ending, ending)
 }

@@ -1,5 +1,5 @@
-// Package manual renders what people read about a command line: its usage, its
-// manual page and its completion in bash, all from one declaration.
+// Package manual renders the usage, the manual page and the bash completion of a command line from
+// one declaration.
 package manual
 
 import (
@@ -7,15 +7,15 @@ import (
 	"strings"
 )
 
-// Program is a command line of people.
+// Program declares a command line.
 type Program struct {
 	Name, Short string   // Short is a phrase without a full stop
-	Synopsis    []string // behind the name, one for each form
+	Synopsis    []string // arguments after the name, one text for each form
 	Long        string   // paragraphs, separated by an empty line
 	Options     []Option
 	Commands    []Command
-	Operands    string      // an expression of bash for words to complete that are no command, such as names of files
-	Sections    []Section   // of the manual page alone
+	Operands    string      // bash expression that completes operands, for example names of files
+	Sections    []Section   // only for the manual page
 	Exit        [][2]string // codes and their meaning
 	Files       [][2]string
 	Also        []string // pages such as "ipvsadm(8)"
@@ -25,20 +25,20 @@ type Program struct {
 // Option is -s, --long or --long=VALUE.
 type Option struct{ Short, Long, Value, Text string }
 
-// Command is a word that selects what is done.
+// Command is a word on the command line that selects an action.
 type Command struct {
 	Name, Synopsis, Text string
 	Options              []Option
-	Operands             string // as Program.Operands; empty for the program's
+	Operands             string // as Program.Operands; if empty, the program's are used
 }
 
-// Section is a list of its own, of an input's fields for one.
+// Section is an additional section, for example the list of an input's fields.
 type Section struct {
 	Title, Text string
 	Items       [][2]string
 }
 
-// spelt is the option as a person writes it.
+// spelt returns the option as an operator writes it.
 func (o Option) spelt() string {
 	text := "--" + o.Long
 	if o.Value != "" {
@@ -50,7 +50,7 @@ func (o Option) spelt() string {
 	return text
 }
 
-// Usage is what --help prints, without a line end.
+// Usage returns the text of --help, without a line end.
 func (p Program) Usage() string {
 	var b strings.Builder
 	for i, form := range p.Synopsis {
@@ -141,8 +141,8 @@ func item(line func(string, ...any), term, text string) {
 	line(".TP\n.B %s\n%s", Escape(term), Paragraphs(text, ".IP"))
 }
 
-// Escape escapes what man(7) would interpret: backslashes, hyphens that must stay
-// hyphens, and lines that start with a control character.
+// Escape escapes the text that man(7) would interpret: backslashes, hyphens, and control characters
+// at the start of a line.
 func Escape(text string) string {
 	text = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(text)
 	lines := strings.Split(text, "\n")
@@ -154,7 +154,7 @@ func Escape(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// Paragraphs escapes a text and separates its paragraphs by a macro.
+// Paragraphs escapes a text and puts a macro between its paragraphs.
 func Paragraphs(text, macro string) string {
 	return strings.ReplaceAll(Escape(text), "\n\n", "\n"+macro+"\n")
 }

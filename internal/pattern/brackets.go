@@ -2,7 +2,7 @@ package pattern
 
 import "strings"
 
-// brackets reads a class, […].
+// brackets parses a class, […].
 func (p *parser) brackets() *node {
 	start := p.at
 	p.at++
@@ -44,7 +44,7 @@ func (p *parser) brackets() *node {
 	return &node{kind: bytesOf, set: found}
 }
 
-// member reads one character, or what stands for several.
+// member parses one character, or an item for several characters, such as \d.
 func (p *parser) member() (c rune, several set, one bool) {
 	switch {
 	case p.peek("[:"), p.peek("[."), p.peek("[="):
@@ -65,8 +65,8 @@ func (p *parser) member() (c rune, several set, one bool) {
 	return rune(p.text[p.at-1]), set{}, true
 }
 
-// rangeEnd reads "-" and the last character of a range. Before the end of the class
-// and before what stands for several characters, a hyphen is a hyphen.
+// rangeEnd parses "-" and the last character of a range. Before the end of the class and before an
+// item for several characters, "-" is an ordinary character.
 func (p *parser) rangeEnd() (c rune, ranged bool) {
 	before := p.at
 	for p.flags.classSpaced && (p.take(" ") || p.take("\t")) {
@@ -90,7 +90,7 @@ func (p *parser) rangeEnd() (c rune, ranged bool) {
 	return 0, false
 }
 
-// posix reads [:NAME:] and [:^NAME:].
+// posix parses [:NAME:] and [:^NAME:].
 func (p *parser) posix() (found set, is bool) {
 	kind := p.text[p.at+1 : p.at+2]
 	name, _, closed := strings.Cut(p.text[p.at+2:], kind+"]")

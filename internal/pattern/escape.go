@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// backslash reads an escape outside of brackets.
+// backslash parses an escape outside of brackets.
 func (p *parser) backslash() *node {
 	start := p.at
 	if p.at++; !p.more() {
@@ -15,7 +15,7 @@ func (p *parser) backslash() *node {
 	c := p.text[p.at]
 	p.at++
 	switch c {
-	case 'A', 'G': // where no match came before, \G is the start
+	case 'A', 'G': // there is no earlier match, so \G is the start of the text
 		return &node{kind: assertion, place: atStart}
 	case 'z':
 		return &node{kind: assertion, place: atEnd}
@@ -24,7 +24,7 @@ func (p *parser) backslash() *node {
 	case 'b', 'B':
 		return p.boundary(start, c == 'b')
 	case 'K':
-		return &node{} // what counts as matched does not matter
+		return &node{} // \K changes the matched text, which is not used
 	case 'R':
 		single := vertical()
 		pair := &node{subs: []*node{p.plain('\r'), p.plain('\n')}}
@@ -68,7 +68,7 @@ func (p *parser) repeats() bool {
 	return found
 }
 
-// plain is a byte, whatever the flags.
+// plain returns the node of a byte. Flags have no effect on it.
 func (p *parser) plain(b byte) *node {
 	n := &node{kind: bytesOf}
 	n.set.add(b)
@@ -86,7 +86,7 @@ func (p *parser) boundary(start int, at bool) *node {
 	return n
 }
 
-// byName reads \k<NAME>, \k'NAME' and \k{NAME}.
+// byName parses \k<NAME>, \k'NAME' and \k{NAME}.
 func (p *parser) byName(start int) *node {
 	for open, end := range map[string]string{"<": ">", "'": "'", "{": "}"} {
 		if p.take(open) {
@@ -97,7 +97,7 @@ func (p *parser) byName(start int) *node {
 	return p.fail(`\k without the name of a group`, "")
 }
 
-// byNumber reads \g1, \g-1, \g{1}, \g{-1} and \g{NAME}.
+// byNumber parses \g1, \g-1, \g{1}, \g{-1} and \g{NAME}.
 func (p *parser) byNumber(start int) *node {
 	if p.take("{") {
 		return p.referenceTo(start, "}")
@@ -113,8 +113,8 @@ func (p *parser) byNumber(start int) *node {
 	return p.reference(start, rest[:length])
 }
 
-// backReference reads \1 to \9, and more digits if there are as many groups; else
-// it is nil, for an octal number or digits.
+// backReference parses \1 to \9, and larger numbers if the expression has so many groups. It
+// returns nil for an octal number.
 func (p *parser) backReference(start int) *node {
 	rest := p.text[p.at:]
 	text := rest[:len(rest)-len(strings.TrimLeft(rest, "0123456789"))]
@@ -125,7 +125,7 @@ func (p *parser) backReference(start int) *node {
 	return p.reference(start, text)
 }
 
-// shorthand reads \d, \p{…} and others that stand for several characters.
+// shorthand parses \d, \p{…} and other escapes for several characters.
 func (p *parser) shorthand() (found set, is bool) {
 	c := p.text[p.at]
 	name := map[byte]string{'d': "digit", 's': "space", 'w': "word"}[c|0x20]
@@ -148,7 +148,7 @@ func (p *parser) shorthand() (found set, is bool) {
 	return found, true
 }
 
-// property reads p{NAME}, pL, P{NAME} and p{^NAME}.
+// property parses p{NAME}, pL, P{NAME} and p{^NAME}.
 func (p *parser) property() set {
 	start := p.at - 1
 	not := p.text[p.at] == 'P'
@@ -176,9 +176,9 @@ func (p *parser) property() set {
 	return found
 }
 
-// character reads an escape that stands for one character. Letters without a
-// meaning stand for themselves, as Perl has it where the expression comes from a
-// file: \Q, \E, \L and others are of its source text.
+// character parses an escape for one character. An escaped letter without a meaning is the letter
+// itself. This includes \Q, \E and \L: Perl interprets them only in its source text, not in an
+// expression from a file.
 func (p *parser) character() rune {
 	c := p.text[p.at]
 	p.at++
@@ -247,7 +247,7 @@ func (p *parser) control() rune {
 	return rune(c ^ 64)
 }
 
-// value is the number of a character.
+// value returns the character with a number.
 func (p *parser) value(digits string, base int) rune {
 	n, err := strconv.ParseUint("0"+strings.ReplaceAll(digits, "_", ""), base, 31)
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// linear is the expression for Go's library, which takes linear time; false where
-// it has nothing of the kind.
+// linear translates an expression for Go's library, which matches in linear time. It returns false
+// if Go's library cannot express it.
 func linear(n *node) (*regexp.Regexp, bool) {
 	w := writer{}
 	if !w.write(n, true) {
@@ -18,12 +18,12 @@ func linear(n *node) (*regexp.Regexp, bool) {
 	return found, err == nil
 }
 
-// writer writes an expression for Go's library, in which the character of a byte
-// has the byte's number.
+// writer writes an expression for Go's library. Each byte becomes the character with the byte's
+// number.
 type writer struct{ strings.Builder }
 
-// write reports whether Go's library has what the node is; last says that nothing
-// follows it.
+// write writes a node. It returns false if Go's library cannot express the node. With last, no
+// other node follows.
 func (w *writer) write(n *node, last bool) bool {
 	switch n.kind {
 	case sequence:
@@ -62,7 +62,7 @@ func (w *writer) sequence(subs []*node, last bool) bool {
 		rest := &node{subs: subs[i+1:]}
 		if sub.kind == assertion && sub.place == atLine {
 			if least, _ := rest.widths(); least == 0 {
-				return false // Perl's (?m)^ is not after a newline at the end
+				return false // in Perl, (?m)^ does not match after a newline at the end of the text
 			}
 			w.WriteString("(?m:^)")
 			continue
@@ -131,7 +131,7 @@ func (w *writer) set(s set) {
 	w.WriteString("]")
 }
 
-// characters is a text in which each byte is a character.
+// characters returns a text with one character for each byte, as writer does for expressions.
 func characters(text []byte) []byte {
 	high := 0
 	for _, b := range text {

@@ -6,44 +6,44 @@ import (
 	"slices"
 )
 
-// What a match may cost. An answer has at most a megabyte; a simple expression
-// takes a few steps for each byte.
+// The limits of a match. A reply has at most a megabyte, and a simple expression takes a few steps
+// for each byte.
 const (
 	maxSteps = 50_000_000
 	maxStack = 1 << 19 // entries of 24 bytes
-	maxCalls = 5000    // within each other
-	fewStack = 1 << 15 // entries for which no room is needed
+	maxCalls = 5000    // nested calls
+	fewStack = 1 << 15 // entries that need no room
 )
 
-// Room is for the matches that need much memory: so many of them have it at a time,
-// the others wait. A nil Room has no bound.
+// Room limits the number of matches that need much memory at the same time. The other matches wait.
+// A nil Room has no limit.
 type Room chan struct{}
 
-// NewRoom is for two matches.
+// NewRoom returns a Room for two matches.
 func NewRoom() Room { return make(Room, 2) }
 
-// entry is what a machine does when it has to go back: try another way, or put back
-// what it has changed since.
+// entry is an operation for the case that the machine must go back: it tries another way, or
+// restores a value that the machine has changed.
 type entry struct {
 	kind  kept
-	at    int32 // an instruction, or what was changed
-	p, q  int32 // places in the text, or the values before
+	at    int32 // an instruction, or the index of a changed value
+	p, q  int32 // places in the text, or the old values
 	frame *frame
 }
 
 type kept uint8
 
 const (
-	other    kept = iota // go on at instruction at and place p
-	fewer                // a run: end it at q, if that is not before p
-	further              // a lazy run: end it after p, if that is not after q
-	earlier              // a look-behind: begin it at p, if that is not before q
-	once                 // a lazy loop: once more
-	marked               // a mark, of a place
-	oldGroup             // a value of a group was p
-	oldLoop              // a loop had p rounds, the last began at q
-	oldFrame             // the call was frame
-	oldState             // all groups and loops were those of frame
+	other    kept = iota // continue at instruction at and place p
+	fewer                // a run: end it at q, unless q is before p
+	further              // a lazy run: end it after p, unless p is after q
+	earlier              // a look-behind: begin it at p, unless p is before q
+	once                 // a lazy loop: start another round
+	marked               // a mark at a place
+	oldGroup             // restore: a value of a group was p
+	oldLoop              // restore: a loop had p rounds, and the last began at q
+	oldFrame             // restore: the call was frame
+	oldState             // restore: groups and loops had the values in frame
 )
 
 // frame is a call of a group.
@@ -51,26 +51,26 @@ type frame struct {
 	number, to int
 	depth      int
 	above      *frame
-	groups     []int32 // when it was called
+	groups     []int32 // values at the time of the call, as loops
 	loops      []rounds
 }
 
-// rounds are how often a loop has run and where the last round began.
+// rounds holds how often a loop has run and where the last round began.
 type rounds struct{ count, from int32 }
 
 type machine struct {
 	*program
 	text   []byte
 	stack  []entry
-	groups []int32 // for each group where it begins and ends, and where one that is open begins
+	groups []int32 // for each group: its begin, its end, and its begin while it is open
 	loops  []rounds
 	frame  *frame
 	steps  int
 	err    error
-	room   func() bool // waits for room, and reports whether there is some
+	room   func() bool // waits for room, and reports whether the match has it
 }
 
-// match looks for a match anywhere in the text.
+// match reports whether the program matches anywhere in the text.
 func (p *program) match(ctx context.Context, text []byte, room Room) (bool, error) {
 	m := &machine{program: p, text: text, groups: make([]int32, 3*p.groups), loops: make([]rounds, p.loops)}
 	has := room == nil
@@ -120,7 +120,7 @@ func (m *machine) push(e entry) {
 	m.stack = append(m.stack, e)
 }
 
-// from matches at one place.
+// from reports whether the program matches at one place.
 func (m *machine) from(ctx context.Context, place int) bool {
 	for i := range m.groups {
 		m.groups[i] = -1
@@ -151,8 +151,8 @@ func (m *machine) from(ctx context.Context, place int) bool {
 	return false
 }
 
-// step does one instruction. It returns the next one and the place, or false if it
-// does not match.
+// step runs one instruction. It returns the next instruction and the place, or false if the
+// instruction does not match.
 func (m *machine) step(i *instruction, at int, p int32) (int, int32, bool) {
 	next := at + 1
 	switch i.code {
@@ -192,7 +192,7 @@ func (m *machine) step(i *instruction, at int, p int32) (int, int32, bool) {
 	return next, p, true
 }
 
-// around does what belongs to atomic groups and looks.
+// around runs the instructions of atomic groups and looks.
 func (m *machine) around(i *instruction, next int, p int32) (int, int32, bool) {
 	switch i.code {
 	case mark:
@@ -227,7 +227,7 @@ func (m *machine) pop() entry {
 	return e
 }
 
-// backtrack goes back to the last place where there is another way.
+// backtrack goes back to the last place with another way to match.
 func (m *machine) backtrack() (at int, p int32, ok bool) {
 	for len(m.stack) > 0 {
 		e := m.pop()
@@ -262,7 +262,7 @@ func (m *machine) backtrack() (at int, p int32, ok bool) {
 	return 0, 0, false
 }
 
-// restore puts back what was changed.
+// restore restores a changed value.
 func (m *machine) restore(e entry) {
 	switch e.kind {
 	case oldGroup:
@@ -288,7 +288,7 @@ func (m *machine) setLoop(at int, value rounds) {
 	m.loops[at] = value
 }
 
-// run takes a run of bytes: as many as there are, or as few as it may.
+// run takes a run of bytes: as many as possible, or as few as allowed if it is lazy.
 func (m *machine) run(i *instruction, next int, p int32) (int, int32, bool) {
 	most := len(m.text) - int(p)
 	if i.most != unlimited {
@@ -315,7 +315,7 @@ func (m *machine) run(i *instruction, next int, p int32) (int, int32, bool) {
 	return next, last, true
 }
 
-// loop decides about another round: one that took nothing is the last.
+// loop decides whether another round begins. A round that took no byte is the last one.
 func (m *machine) loop(i *instruction, at int, p int32) int {
 	r := m.loops[i.number]
 	switch {
@@ -366,7 +366,7 @@ func word(b byte, wide bool) bool {
 	return wide && (b == 0xaa || b == 0xb5 || b == 0xba || b >= 0xc0 && b != 0xd7 && b != 0xf7)
 }
 
-// same matches the text of the first group of the node that has one.
+// same matches the text of the first group in the node that has matched.
 func (m *machine) same(n *node, next int, p int32) (int, int32, bool) {
 	for _, number := range n.numbers {
 		first, last := m.groups[3*number], m.groups[3*number+1]
@@ -419,7 +419,7 @@ func (m *machine) enter(i *instruction, next int) int {
 	return i.to
 }
 
-// leave ends a call: groups and loops are again as they were before it.
+// leave ends a call. It restores the groups and loops from before the call.
 func (m *machine) leave() int {
 	f := m.frame
 	m.push(entry{kind: oldState, frame: &frame{groups: slices.Clone(m.groups), loops: slices.Clone(m.loops)}})
@@ -430,7 +430,7 @@ func (m *machine) leave() int {
 	return f.to
 }
 
-// lastMark is the index of the mark that is open. Marks of what has matched are gone.
+// lastMark returns the index of the innermost open mark. keep and abandon have removed the others.
 func (m *machine) lastMark() int {
 	last := len(m.stack) - 1
 	for m.stack[last].kind != marked {
@@ -439,8 +439,8 @@ func (m *machine) lastMark() int {
 	return last
 }
 
-// keep ends an atomic group or a look: it forgets other ways, not what was changed.
-// It returns the place where that began.
+// keep ends an atomic group or a look. It removes the entries for other ways to match, and keeps
+// the entries that restore values. It returns the place where the group or look began.
 func (m *machine) keep() int32 {
 	last := m.lastMark()
 	place, kept := m.stack[last].p, m.stack[:last]

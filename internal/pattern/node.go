@@ -1,43 +1,43 @@
 package pattern
 
-// kind is what a node of an expression is.
+// kind is the kind of a node of an expression.
 type kind uint8
 
 const (
-	sequence    kind = iota // subs one after the other; without any the empty text
+	sequence    kind = iota // subs one after the other; without subs, the empty text
 	alternative             // one of subs
 	bytesOf                 // one byte of set
 	repeat                  // subs[0] from least to most times
-	group                   // subs[0], remembered as number
-	atomic                  // subs[0], without another way to match it
-	look                    // subs[0] matches here, or before this place; nothing is taken
-	assertion               // about the place, by place
-	reference               // the text of the first group of numbers that has one
-	condition               // subs[0] if it holds, else subs[1]
-	definition              // subs[0] is there to be called
-	call                    // the group of number again; 0 is the whole expression
+	group                   // subs[0]; its text gets a number
+	atomic                  // subs[0]; only its first match is tried
+	look                    // subs[0] matches after or before this place; no byte is taken
+	assertion               // a condition on the place
+	reference               // the text of the first group in numbers that has matched
+	condition               // subs[0] if the condition is true, else subs[1]
+	definition              // subs[0] is matched only by a call
+	call                    // matches a group again, by number; 0 is the whole expression
 )
 
-// unlimited is the most of a repetition without a limit.
+// unlimited is the value of most in a repetition without a limit.
 const unlimited = -1
 
 type node struct {
 	kind        kind
 	subs        []*node
 	set         set
-	least, most int // of a repetition
+	least, most int // for a repetition
 	lazy        bool
 	number      int
 	numbers     []int
 	place       place
-	behind      bool // of a look
-	not         bool // of a look
-	fold        bool // of a reference
-	wide        bool // of a reference or a place: by the letters of Unicode
-	recursion   bool // of a condition: whether number is being called, or anything for unlimited
+	behind      bool // for a look: it matches before this place
+	not         bool // for a look: it must not match
+	fold        bool // for a reference: case is ignored
+	wide        bool // for a reference or an assertion: letters are the letters of Unicode
+	recursion   bool // for a condition: group number is being called; unlimited for any group
 }
 
-// place is what an assertion asks for.
+// place is a condition on a place in the text.
 type place uint8
 
 const (
@@ -50,8 +50,8 @@ const (
 	insideWords              // \B
 )
 
-// widths are how many bytes a node takes; most is unlimited also where that is not
-// known.
+// widths returns the smallest and the largest number of bytes that a node takes. It returns
+// unlimited if the largest number is unknown.
 func (n *node) widths() (least, most int) {
 	switch n.kind {
 	case sequence:
@@ -91,7 +91,7 @@ func (n *node) widths() (least, most int) {
 	return 0, 0
 }
 
-// enough is more than any width that matters.
+// enough is larger than every width that the parser compares.
 const enough = 1 << 20
 
 func sum(a, b int) int {

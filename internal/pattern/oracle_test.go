@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-// question is what is asked of Perl.
+// question is an expression and a text for Perl.
 type question struct{ expression, text string }
 
-// oracle asks Perl: its answers are 1, 0, or "error" and why.
+// oracle matches with Perl. It returns "1", "0", or "error" with the reason for each question.
 func oracle(t *testing.T, questions []question) []string {
 	t.Helper()
 	if _, err := exec.LookPath("perl"); err != nil {
@@ -36,7 +36,7 @@ func oracle(t *testing.T, questions []question) []string {
 	return answers
 }
 
-// ours is our answer, as the oracle's.
+// ours matches with this package. It returns the result in the format of oracle.
 func ours(t *testing.T, q question) string {
 	t.Helper()
 	p, err := Compile(q.expression)
@@ -53,8 +53,7 @@ func ours(t *testing.T, q question) string {
 	return "0"
 }
 
-// TestPerlAgrees compares what the other tests want with what this machine's Perl
-// finds.
+// TestPerlAgrees compares the expectations of the other tests with the Perl of this machine.
 func TestPerlAgrees(t *testing.T) {
 	var questions []question
 	for _, tt := range perls() {
@@ -69,7 +68,7 @@ func TestPerlAgrees(t *testing.T) {
 	}
 }
 
-// TestPerlKnowsTheSameBytes asks of every byte whether it is in a class.
+// TestPerlKnowsTheSameBytes compares, for every byte, whether it is in a class.
 func TestPerlKnowsTheSameBytes(t *testing.T) {
 	classes := []string{
 		`\w`, `\W`, `\d`, `\s`, `\S`, `\h`, `\v`, `\V`, `\N`, `.`, `[^a]`, `[a-z\xe0-\xff]`, `k`, `\xb5`, `\xff`, `[\xc0-\xd0]`, `[\x{100}-\x{2200}]`, `[^\W_]`,
@@ -104,9 +103,9 @@ func TestPerlKnowsTheSameBytes(t *testing.T) {
 	}
 }
 
-// TestPerlAgreesOnRandomExpressions compares what both understand. Left out: what
-// repeats nothing for ever, and what Perl 5.36 gets wrong, an atomic group in a
-// look-behind.
+// TestPerlAgreesOnRandomExpressions compares expressions that both support. It leaves out
+// expressions that repeat an empty match without limit, and atomic groups in a look-behind, which
+// Perl 5.36 matches wrongly.
 func TestPerlAgreesOnRandomExpressions(t *testing.T) {
 	pieces := strings.Split(`a b c A \n . ^ $ * + ? *? +? ?? *+ ++ ?+ {2} {1,2} {0,3}? {,2} {2,}+ ( ) (?: (?= (?! (?<= (?<! (?> (?| | `+
 		`[ab] [^a] \w \W \d \s \b \B \z \Z \A \G \K \1 \2 \g{-1} (?i) (?m) (?s) (?x) (?-i) (?i: (?^: (?a) (?u) \xe9 é \x{e9} \h \H \v \V `+

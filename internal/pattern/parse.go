@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// Error is why an expression cannot be used.
+// Error is the reason why an expression cannot be used.
 type Error struct {
-	At   int // where in the expression, in bytes from 1
+	At   int // position in the expression, in bytes from 1
 	What string
 	Fix  string
 }
 
-// Error names the construct and where it stands.
+// Error returns the construct, its position and the fix.
 func (e *Error) Error() string {
 	text := fmt.Sprintf("%s at character %d", e.What, e.At)
 	if e.Fix != "" {
@@ -30,29 +30,29 @@ const (
 	maxNested = 1000
 )
 
-// flags are what (?…) can switch.
+// flags are the flags that (?…) can set.
 type flags struct {
 	fold, lines, all, spaced, classSpaced, unnumbered bool // i m s x xx n
 	rules                                             rules
 }
 
-// parser reads an expression. After the first error it is at the end of the text.
+// parser parses an expression. After the first error it is at the end of the text.
 type parser struct {
 	text    string
 	at      int
 	flags   flags
-	groups  int // numbered so far
+	groups  int // number of groups before this place
 	nested  int
 	names   map[string][]int
 	behinds []*node
-	unicode bool    // something of Unicode was seen
-	before  *parser // the first time; nil in it
+	unicode bool    // the expression contains Unicode
+	before  *parser // the parser of the first pass; nil in the first pass
 	err     *Error
 }
 
-// parse reads a regular expression of Perl, twice: the first time finds out how
-// many groups there are, and whether Unicode's rules hold everywhere, as a single
-// \p{…} makes them.
+// parse parses a regular expression of Perl in two passes. The first pass counts the groups. It
+// also finds out whether the expression contains Unicode: with a single \p{…}, the rules of Unicode
+// hold for the whole expression.
 func parse(text string) (*node, int, error) {
 	first := &parser{text: text, names: map[string][]int{}}
 	first.whole()
@@ -81,7 +81,7 @@ func (p *parser) whole() *node {
 	return n
 }
 
-// fail notes an error at the place before which the parser stands.
+// fail sets the error, at the next character of the parser.
 func (p *parser) fail(what, fix string) *node {
 	if p.err == nil {
 		p.err = &Error{At: min(p.at, max(0, len(p.text)-1)) + 1, What: what, Fix: fix}
@@ -90,7 +90,7 @@ func (p *parser) fail(what, fix string) *node {
 	return &node{}
 }
 
-// refuse is fail for a construct of Perl that is not understood.
+// refuse calls fail for a construct of Perl that this package does not support.
 func (p *parser) refuse(start int, construct, fix string) *node {
 	p.at = start
 	return p.fail(construct+" is not understood", fix)
@@ -98,7 +98,7 @@ func (p *parser) refuse(start int, construct, fix string) *node {
 
 func (p *parser) more() bool { return p.at < len(p.text) }
 
-// peek reports whether the text goes on with a prefix.
+// peek reports whether the rest of the text begins with a prefix.
 func (p *parser) peek(prefix string) bool { return strings.HasPrefix(p.text[p.at:], prefix) }
 
 // take skips a prefix and reports whether it was there.
@@ -110,7 +110,7 @@ func (p *parser) take(prefix string) bool {
 	return found
 }
 
-// until returns the text up to an end, which is skipped.
+// until returns the text before an end, and skips both.
 func (p *parser) until(end string) (string, bool) {
 	inner, _, found := strings.Cut(p.text[p.at:], end)
 	if !found {
@@ -121,7 +121,7 @@ func (p *parser) until(end string) (string, bool) {
 	return inner, true
 }
 
-// skip skips comments, with (?x) also blanks.
+// skip skips comments. With (?x), it also skips blanks.
 func (p *parser) skip() {
 	for p.more() {
 		switch c := p.text[p.at]; {
@@ -138,8 +138,8 @@ func (p *parser) skip() {
 	}
 }
 
-// alternatives reads up to a closing parenthesis; in (?|…) each begins with the
-// same number of groups.
+// alternatives parses up to a closing parenthesis. With reset, for (?|…), every alternative begins
+// with the same group number.
 func (p *parser) alternatives(reset bool) *node {
 	before, most := p.groups, p.groups
 	n := &node{kind: alternative}
@@ -170,7 +170,7 @@ func (p *parser) sequence() *node {
 	return n
 }
 
-// quantified reads an item and how often it is repeated; nil is one of flags.
+// quantified parses an item and its quantifier. It returns nil for an item that only sets flags.
 func (p *parser) quantified() *node {
 	item := p.item()
 	if item == nil {
@@ -197,12 +197,12 @@ func (p *parser) quantified() *node {
 		return p.fail("nested quantifiers", "put the inner one into (?:…)")
 	}
 	if most != unlimited && most < least {
-		return &node{kind: bytesOf} // which never matches
+		return &node{kind: bytesOf} // never matches
 	}
 	return n
 }
 
-// quantifier reads *, +, ? or {n,m}.
+// quantifier parses *, +, ? or {n,m}.
 func (p *parser) quantifier() (least, most int, found bool) {
 	switch {
 	case p.take("*"):
@@ -235,7 +235,8 @@ func (p *parser) quantifier() (least, most int, found bool) {
 
 func digits(text string) bool { return strings.Trim(text, "0123456789") == "" }
 
-// number is the value of digits, or more than any that can be used.
+// number returns the value of digits. It returns 1<<30 for larger numbers, which is over all
+// limits.
 func number(text string) int {
 	n, err := strconv.Atoi("0" + text)
 	if err != nil || n > 1<<30 {
@@ -244,7 +245,7 @@ func number(text string) int {
 	return n
 }
 
-// item reads what a quantifier can repeat; nil for flags.
+// item parses an item that a quantifier can repeat. It returns nil for flags.
 func (p *parser) item() *node {
 	c := p.text[p.at]
 	switch c {
@@ -278,7 +279,8 @@ func (p *parser) item() *node {
 	return p.literal(rune(c))
 }
 
-// literal is one character; none beyond the bytes is ever in an answer.
+// literal returns the node of one character. A character above 255 never matches, because a reply
+// consists of bytes.
 func (p *parser) literal(c rune) *node {
 	return &node{kind: bytesOf, set: spanned([]span{{c, c}}, p.flags.rules, p.flags.fold)}
 }
@@ -380,7 +382,7 @@ func validName(name string) bool {
 		strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
 }
 
-// groupsOf is the groups of a name or of a number, which may be relative.
+// groupsOf returns the groups with a name or a number. The number can be relative.
 func (p *parser) groupsOf(name string) []int {
 	all, names := p.groups, p.names
 	if p.before != nil {
@@ -389,7 +391,7 @@ func (p *parser) groupsOf(name string) []int {
 	bare := strings.TrimLeft(name, "+-")
 	if bare == "" || !digits(bare) || len(name)-len(bare) > 1 {
 		if p.before == nil {
-			return []int{0} // it may come later
+			return []int{0} // the group can be after this place
 		}
 		return names[name]
 	}
@@ -406,7 +408,7 @@ func (p *parser) groupsOf(name string) []int {
 	return []int{n}
 }
 
-// referenceTo reads \k<NAME> and its likes up to end.
+// referenceTo parses the name in \k<NAME> and similar references, up to end.
 func (p *parser) referenceTo(start int, end string) *node {
 	name, found := p.until(end)
 	if !found {
@@ -443,7 +445,7 @@ func (p *parser) callNumber(start int, name string) *node {
 	return &node{kind: call, number: numbers[0]}
 }
 
-// conditional reads (?(…)yes|no).
+// conditional parses (?(…)yes|no).
 func (p *parser) conditional(start int, saved flags) *node {
 	n := &node{kind: condition}
 	var around *node
@@ -475,8 +477,7 @@ func (p *parser) conditional(start int, saved flags) *node {
 	return &node{kind: alternative, subs: []*node{yes, {subs: []*node{&otherwise, n.subs[1]}}}}
 }
 
-// holds reads what a condition asks for: a group by number, <NAME> or 'NAME', or
-// the recursion R, R1, R&NAME.
+// holds parses a condition: a group by number, <NAME> or 'NAME', or the recursion R, R1, R&NAME.
 func (p *parser) holds(n *node, name string) bool {
 	if recursion, found := strings.CutPrefix(name, "R"); found && (recursion == "" || recursion[0] == '&' || digits(recursion)) {
 		n.recursion, n.number = true, unlimited
@@ -494,14 +495,14 @@ func (p *parser) holds(n *node, name string) bool {
 		return false
 	}
 	if digits(bare) && bare == name {
-		n.numbers = []int{number(bare)} // one that does not exist never has matched
+		n.numbers = []int{number(bare)} // a group that does not exist has never matched
 		return true
 	}
 	n.numbers = p.groupsOf(bare)
 	return n.numbers != nil
 }
 
-// verb reads what begins with (*.
+// verb parses a construct that begins with (*.
 func (p *parser) verb(start int) *node {
 	name := p.text[p.at:]
 	name = name[:len(name)-len(strings.TrimLeft(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"))]
@@ -517,12 +518,12 @@ func (p *parser) verb(start int) *node {
 	case known && p.take(":"):
 		return p.around(p.flags, kind)
 	case (name == "FAIL" || name == "F") && p.take(")"):
-		return &node{kind: bytesOf} // which never matches
+		return &node{kind: bytesOf} // never matches
 	}
 	return p.refuse(start, "(*"+name+")", "write the expression without it")
 }
 
-// switches reads (?FLAGS) and (?FLAGS:…).
+// switches parses (?FLAGS) and (?FLAGS:…).
 func (p *parser) switches(start int, saved flags) *node {
 	if p.take("^") {
 		p.flags = flags{}
@@ -563,7 +564,7 @@ func (p *parser) switches(start int, saved flags) *node {
 			if p.unicode && p.before != nil {
 				p.flags.rules = letters
 			}
-		case 'p', 'o', 'g', 'c': // of Perl's operators; they change nothing here
+		case 'p', 'o', 'g', 'c': // flags of Perl's operators, without effect here
 		case 'l':
 			return p.refuse(start, "the flag l, which follows the daemon's locale,", "delete the l")
 		default:

@@ -1,10 +1,9 @@
-// Package pattern matches regular expressions of Perl against bytes, as ldirectord
-// does: a byte is a character, and without Unicode in the expression only those of
-// ASCII are letters.
+// Package pattern matches regular expressions of Perl against bytes, as ldirectord does. A byte is
+// a character. If the expression contains no Unicode, only ASCII characters are letters.
 //
-// Go's library matches in linear time what it has; for look-around, back
-// references, atomic groups and recursion there is a machine of our own, whose
-// steps and memory are bounded.
+// The package uses Go's library where it can, because that matches in linear time. For look-around,
+// back references, atomic groups and recursion it uses its own machine, whose steps and memory are
+// limited.
 package pattern
 
 import (
@@ -13,20 +12,21 @@ import (
 	"regexp"
 )
 
-// ErrLimit is of a match that takes too many steps or too much memory.
+// ErrLimit is the error of a match that takes too many steps or too much memory.
 var ErrLimit = errors.New("receive takes too long to match; write a simpler expression")
 
-// maxText bounds expressions: ldirectord.cf has them in a line.
+// maxText is the largest length of an expression in bytes. In ldirectord.cf, an expression is on
+// one line.
 const maxText = 1 << 16
 
-// Pattern is a regular expression. It may be used by several goroutines.
+// Pattern is a regular expression. Several goroutines can use it.
 type Pattern struct {
 	text    string
-	fast    *regexp.Regexp // nil where only the machine can match
+	fast    *regexp.Regexp // nil if only the machine can match the expression
 	program *program
 }
 
-// Compile reads a regular expression of Perl. Its error is an *Error.
+// Compile parses a regular expression of Perl. The error is an *Error.
 func Compile(text string) (*Pattern, error) {
 	if len(text) > maxText {
 		return nil, &Error{maxText, "an expression that is too long", ""}
@@ -41,7 +41,7 @@ func Compile(text string) (*Pattern, error) {
 	return &Pattern{text: text, program: compile(n, groups)}, nil
 }
 
-// Check returns why Compile cannot read an expression, for less work.
+// Check returns the error of Compile, but does less work.
 func Check(text string) error {
 	if len(text) > maxText {
 		return &Error{maxText, "an expression that is too long", ""}
@@ -53,9 +53,9 @@ func Check(text string) error {
 // String returns the expression as it was written.
 func (p *Pattern) String() string { return p.text }
 
-// Match reports whether the expression matches somewhere in a text. It fails with
-// ErrLimit if that takes too much, or longer than ctx. What needs much memory waits
-// for room.
+// Match reports whether the expression matches anywhere in a text. The error is ErrLimit if the
+// match takes too many steps, too much memory or longer than ctx. A match that needs much memory
+// waits for room.
 func (p *Pattern) Match(ctx context.Context, text []byte, room Room) (bool, error) {
 	if err := ctx.Err(); err != nil {
 		return false, err

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// perls are expressions as files may have them, and what Perl 5.36 finds.
+// perls returns expressions as files can have them, with the results of Perl 5.36.
 func perls() []struct{ expression, text, want string } {
 	return []struct{ expression, text, want string }{
 		// Bytes are characters.
@@ -35,7 +35,7 @@ func perls() []struct{ expression, text, want string } {
 		{`(?u)\s`, "\xa0", "1"},
 		{`^\W(?!x)`, "\xff", "1"},
 		{`\x{263a}`, "\xe2\x98\xba", "0"},
-		{`\w\x{263a}?`, "\xe9", "1"}, // one of Unicode makes all of Unicode
+		{`\w\x{263a}?`, "\xe9", "1"}, // one character of Unicode sets the rules for the expression
 		{`\w\p{L}?`, "\xe9", "1"},
 		{`\N{U+e9}`, "\xe9", "1"},
 		// Escapes.
@@ -43,7 +43,7 @@ func perls() []struct{ expression, text, want string } {
 		{`\h`, "\xa0", "1"},
 		{`\v`, "\x85", "1"},
 		{`^a\R\z`, "a\r\n", "1"},
-		{`^\R\n`, "\r\n", "0"}, // \R does not give back
+		{`^\R\n`, "\r\n", "0"}, // \R does not give bytes back
 		{`\R`, "\x85", "1"},
 		{`^\N+$`, "abc\n", "1"},
 		{`^\N{3}$`, "abc", "1"},
@@ -55,7 +55,7 @@ func perls() []struct{ expression, text, want string } {
 		{`[\8\1]`, "8", "1"},
 		{`\xg`, "\x00g", "1"},
 		{`\a\f\t\e`, "\a\f\t\x1b", "1"},
-		{`\Qa.b\E`, "a.b", "0"}, // of Perl's source text, not of an expression that comes from a file
+		{`\Qa.b\E`, "a.b", "0"}, // Perl interprets it in source text, not in an expression from a file
 		{`\Qa.b\E`, "QaxbE", "1"},
 		{`\_\y\-`, "_y-", "1"},
 		{`a\Kb`, "ab", "1"},
@@ -179,7 +179,7 @@ func perls() []struct{ expression, text, want string } {
 	}
 }
 
-// unknowns are what Perl understands and we do not.
+// unknowns returns expressions that Perl supports and this package does not.
 func unknowns() []struct{ expression, want string } {
 	return []struct{ expression, want string }{
 		{`(?[ [a-z] - [b] ])`, "an extended class, (?[…]), is not understood at character 1; write an ordinary class, […]"},
@@ -216,7 +216,7 @@ func TestUnknownConstructsAreNamed(t *testing.T) {
 	}
 }
 
-// TestBothMatchersAgree on all that both can match.
+// TestBothMatchersAgree compares both matchers on the expressions that both support.
 func TestBothMatchersAgree(t *testing.T) {
 	for _, tt := range perls() {
 		n, groups, err := parse(tt.expression)
@@ -234,9 +234,9 @@ func TestBothMatchersAgree(t *testing.T) {
 	}
 }
 
-// TestMatchIsBounded lets a hostile server choose the page.
+// TestMatchIsBounded has pages of a hostile server.
 func TestMatchIsBounded(t *testing.T) {
-	const most = 64 << 20 // in all, while the stack grows; half of it without the race detector
+	const most = 64 << 20 // total while the stack grows; half as much without the race detector
 	pages := []string{strings.Repeat("a", 1<<20), strings.Repeat("(", 1<<20)}
 	for _, expression := range []string{
 		`^(?!x)(a+)+\z(?<=b)`, `(?s)^(?:(?!error).)*$`, `(?=.*foo)bar`, `(?:(a)|(b))*\1$`, `(a+)\1+$`, `\((?:[^()]++|(?R))*\)`,
@@ -263,7 +263,7 @@ func TestMatchIsBounded(t *testing.T) {
 	}
 }
 
-// TestPagesOfOrdinarySize do not reach the bounds.
+// TestPagesOfOrdinarySize checks that such pages do not reach the limits.
 func TestPagesOfOrdinarySize(t *testing.T) {
 	page := bytes.Repeat([]byte("hello world, all is well\n"), 10000)
 	for expression, want := range map[string]bool{
@@ -291,7 +291,7 @@ func TestMatchEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// TestRoom has matches that need memory wait, and no others.
+// TestRoom checks that only matches that need much memory wait for room.
 func TestRoom(t *testing.T) {
 	p, err := Compile(`(?s)^(?:(?!error).)*$`)
 	if err != nil {
@@ -311,14 +311,14 @@ func TestRoom(t *testing.T) {
 		t.Errorf("without room: %v", err)
 	}
 	<-room
-	for range 3 { // each gives its room back
+	for range 3 { // each match releases its room
 		if found, err := p.Match(t.Context(), large, room); err != nil || !found {
 			t.Errorf("with room: %t, %v", found, err)
 		}
 	}
 }
 
-// FuzzMatch lets both matchers judge the same, where both can.
+// FuzzMatch compares both matchers on the same expression and text.
 func FuzzMatch(f *testing.F) {
 	for _, tt := range perls() {
 		f.Add(tt.expression, tt.text)

@@ -1,28 +1,28 @@
 package pattern
 
-// code is what an instruction does.
+// code is the operation of an instruction.
 type code uint8
 
 const (
 	done    code = iota // the expression has matched
-	jump                // go on at to
-	try                 // go on here; if that fails, at to
-	take                // one byte of set
-	run                 // bytes of set from least to most times
+	jump                // continue at to
+	try                 // continue at the next instruction; if that fails, at to
+	take                // match one byte of set
+	run                 // match bytes of set, from least to most times
 	start               // group number begins
 	end                 // group number ends, and with it its call
 	begin               // loop number begins
-	again               // loop number: once more, or on at to
-	check               // place
-	same                // the text of a group of numbers
-	holds               // go on here if a condition holds, else at to
-	enter               // call group number, whose code is at to
-	mark                // an atomic group or a look begins; to is where a look for nothing goes on
-	back                // begin a look-behind from least to most bytes before here
+	again               // loop number: start another round, or continue at to
+	check               // test the condition on the place
+	same                // match the text of a group in numbers
+	holds               // continue at the next instruction if the condition is true, else at to
+	enter               // call group number, whose code begins at to
+	mark                // an atomic group or a look begins; a negative look continues at to
+	back                // begin a look-behind, from least to most bytes before this place
 	keep                // the atomic group has matched
-	stay                // the look has matched: go on where it began
-	arrive              // the look-behind must end where it began
-	abandon             // what a look for nothing looked for is there
+	stay                // the look has matched: continue at the place where it began
+	arrive              // the look-behind must end at the place where it began
+	abandon             // the inner expression of a negative look has matched, so the look fails
 )
 
 type instruction struct {
@@ -35,22 +35,22 @@ type instruction struct {
 	set         *set
 }
 
-// program is an expression as instructions for a machine.
+// program holds the instructions of an expression for a machine.
 type program struct {
 	code          []instruction
 	groups, loops int
 	groupAt       map[int]int
-	calls         []int // instructions whose to is not known yet
+	calls         []int // instructions whose field to is not set yet
 	anchored      anchor
 }
 
-// anchor says where a match can begin.
+// anchor selects the places where a match can begin.
 type anchor uint8
 
 const (
 	anywhere    anchor = iota
-	onlyAtStart        // \A, or .* with newlines
-	atLines            // .* without
+	onlyAtStart        // \A, or .* that matches newlines
+	atLines            // .* that does not match newlines
 )
 
 func compile(n *node, groups int) *program {
@@ -63,7 +63,7 @@ func compile(n *node, groups int) *program {
 	return p
 }
 
-// anchorOf looks at the first item only, which nothing refers to.
+// anchorOf returns the anchor of an expression. It examines only the first item.
 func anchorOf(n *node) anchor {
 	for n.kind == sequence && len(n.subs) > 0 {
 		n = n.subs[0]
@@ -86,7 +86,7 @@ func (p *program) emit(i instruction) int {
 	return len(p.code) - 1
 }
 
-// here makes an instruction go to the next one.
+// here sets the target of an instruction to the next instruction.
 func (p *program) here(at int) { p.code[at].to = len(p.code) }
 
 func (p *program) add(n *node) {
@@ -129,7 +129,7 @@ func (p *program) add(n *node) {
 	}
 }
 
-// aside adds what is run only when it is called.
+// aside adds a node that the machine runs only by a call.
 func (p *program) aside(n *node) {
 	after := p.emit(instruction{code: jump})
 	p.add(n)
@@ -173,7 +173,8 @@ func (p *program) repeat(n *node) {
 	p.here(at)
 }
 
-// simple is a repetition that needs no count and always gets on.
+// simple adds a repetition that needs no counter, because every round takes a byte or there is only
+// one round.
 func (p *program) simple(n *node) {
 	at := p.emit(instruction{code: try})
 	leave := at

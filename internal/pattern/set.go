@@ -25,7 +25,7 @@ func (s set) inverse() set {
 	return s
 }
 
-// setOf is the bytes that a function chooses.
+// setOf returns the set of the bytes for a function.
 func setOf(has func(r rune) bool) (s set) {
 	for r := range rune(256) {
 		if has(r) {
@@ -35,19 +35,19 @@ func setOf(has func(r rune) bool) (s set) {
 	return s
 }
 
-// rules say which characters beyond ASCII are letters.
+// rules select the characters beyond ASCII that are letters.
 type rules uint8
 
 const (
-	native  rules = iota // none: /d, and no character of Unicode in the expression
+	native  rules = iota // none: /d, if the expression contains no Unicode
 	ascii                // none, but case folds as in Unicode: /a
-	strict               // as ascii, and nothing folds into ASCII: /aa
+	strict               // as ascii, but no other character folds into ASCII: /aa
 	letters              // as in Unicode: /u
 )
 
 func (r rules) wide() bool { return r == letters }
 
-// classes are the POSIX classes by name, by the properties of Unicode.
+// classes returns the POSIX classes by name. They use the properties of Unicode.
 func classes() map[string]func(r rune) bool {
 	properties := unicode.Properties
 	upper := func(r rune) bool { return unicode.IsUpper(r) || unicode.Is(properties["Other_Uppercase"], r) }
@@ -71,8 +71,7 @@ func classes() map[string]func(r rune) bool {
 	}
 }
 
-// class is a POSIX class under rules. Where case does not matter, neither does it
-// for upper and lower.
+// class returns a POSIX class under rules. If case is ignored, upper and lower match both cases.
 func class(name string, r rules, fold bool) (set, bool) {
 	if fold && (name == "upper" || name == "lower") {
 		name = "cased"
@@ -84,12 +83,12 @@ func class(name string, r rules, fold bool) (set, bool) {
 	return setOf(func(c rune) bool { return (r.wide() || c <= unicode.MaxASCII) && has(c) }), true
 }
 
-// vertical and horizontal are \v and \h, which no rules change.
+// vertical and horizontal return the bytes of \v and \h. They do not depend on the rules.
 func vertical() set   { return setOf(func(r rune) bool { return r >= '\n' && r <= '\r' || r == 0x85 }) }
 func horizontal() set { return setOf(func(r rune) bool { return r == '\t' || r == ' ' || r == 0xa0 }) }
 func newline() set    { return setOf(func(r rune) bool { return r == '\n' }) }
 
-// folded is the characters that are one when case does not matter.
+// folded returns a character and the characters that equal it if case is ignored.
 func folded(r rune, by rules) []rune {
 	all := []rune{r}
 	if by == native {
@@ -106,10 +105,10 @@ func folded(r rune, by rules) []rune {
 	return all
 }
 
-// span is characters from first to last.
+// span is a range of characters from first to last.
 type span struct{ first, last rune }
 
-// spanned is the bytes in spans of characters, also by another case.
+// spanned returns the bytes in spans of characters. With fold, it ignores case.
 func spanned(spans []span, by rules, fold bool) set {
 	return setOf(func(r rune) bool {
 		all := []rune{r}
@@ -122,7 +121,7 @@ func spanned(spans []span, by rules, fold bool) set {
 	})
 }
 
-// property is the characters of \p{NAME}.
+// property returns the bytes of \p{NAME}.
 func property(name string, fold bool) (set, bool) {
 	name = plainName(name)
 	for _, prefix := range []string{"script=", "sc=", "scx=", "scriptextensions=", "generalcategory=", "gc=", "category="} {
@@ -159,7 +158,7 @@ func property(name string, fold bool) (set, bool) {
 	return table(name, fold)
 }
 
-// table is a general category or a script.
+// table returns the bytes of a general category or a script.
 func table(name string, fold bool) (set, bool) {
 	if fold && (name == "lu" || name == "ll" || name == "lt") || name == "l&" || name == "l_" || name == "casedletter" {
 		name = "lc"
@@ -180,7 +179,7 @@ func table(name string, fold bool) (set, bool) {
 	return set{}, false
 }
 
-// longNames are the general categories by their long names.
+// longNames returns the general categories by their long names.
 func longNames() map[string]string {
 	return map[string]string{
 		"letter": "l", "uppercaseletter": "lu", "lowercaseletter": "ll", "titlecaseletter": "lt", "modifierletter": "lm", "otherletter": "lo",

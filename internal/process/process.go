@@ -1,6 +1,6 @@
-// Package process finds other processes of this host in /proc and signals them, and
-// starts a program as a daemon. A pid can go to another process, so every process is
-// identified by its start time too.
+// Package process finds other processes of this host in /proc and signals them, and starts a
+// program as a daemon. The kernel can give a pid to another process, so the start time also
+// identifies a process.
 package process
 
 import (
@@ -18,17 +18,17 @@ import (
 type Process struct {
 	PID   int
 	Start uint64 // start time in clock ticks since boot, /proc/PID/stat field 22; zero for unknown
-	State byte   // its letter in /proc/PID/stat: T for stopped by a signal, t by a tracer, Z for ended
+	State byte   // letter in /proc/PID/stat: T stopped by a signal, t by a tracer, Z ended
 }
 
-// Of returns the process with this pid; its Start is zero if no process has it.
+// Of returns the process with this pid. Start is zero if no process has the pid.
 func Of(pid int) Process {
 	p := Process{PID: pid}
 	text, err := os.ReadFile(p.path("stat"))
 	if err != nil {
 		return p
 	}
-	// The second field is a name in parentheses and may hold anything.
+	// The second field is a name in parentheses, which can contain any byte.
 	words := strings.Fields(string(text)[strings.LastIndexByte(string(text), ')')+1:])
 	const start = 22 - 3 // the first field after the name is the third
 	if len(words) <= start {
@@ -39,10 +39,10 @@ func Of(pid int) Process {
 	return p
 }
 
-// Self is the calling process.
+// Self returns the calling process.
 func Self() Process { return Of(os.Getpid()) }
 
-// All returns the processes that are there now.
+// All returns all processes of this host.
 func All() []Process {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -63,8 +63,7 @@ func All() []Process {
 
 func (p Process) path(name string) string { return fmt.Sprintf("/proc/%d/%s", p.PID, name) }
 
-// Before reports whether p began before q. Of two that began in the same tick,
-// the one with the lower pid did.
+// Before reports whether p began before q. If both began in the same tick, it compares the pids.
 func (p Process) Before(q Process) bool {
 	if p.Start != q.Start {
 		return p.Start < q.Start
@@ -75,7 +74,7 @@ func (p Process) Before(q Process) bool {
 // ticks is how many clock ticks the kernel reports for a second, USER_HZ.
 const ticks = 100
 
-// Age is how long ago the process began.
+// Age returns the time since the process began.
 func (p Process) Age() time.Duration {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
@@ -87,11 +86,10 @@ func (p Process) Age() time.Duration {
 // Stopped reports whether a signal or a tracer keeps the process from running.
 func (p Process) Stopped() bool { return p.State == 'T' || p.State == 't' }
 
-// Args returns the command line, Environ the environment that the process began
-// with; nothing if they cannot be read.
+// Args returns the command line of the process. It is empty if it cannot be read.
 func (p Process) Args() []string { return p.words("cmdline") }
 
-// Environ is described with Args.
+// Environ returns the environment that the process began with. It is empty if it cannot be read.
 func (p Process) Environ() []string { return p.words("environ") }
 
 func (p Process) words(name string) []string {
@@ -112,7 +110,7 @@ func (p Process) Namespace() string {
 	return name
 }
 
-// Owner is the user that the process runs as, -1 if it has ended.
+// Owner returns the user of the process, or -1 if the process has ended.
 func (p Process) Owner() int {
 	var info unix.Stat_t
 	if err := unix.Stat(fmt.Sprintf("/proc/%d", p.PID), &info); err != nil {
@@ -121,8 +119,8 @@ func (p Process) Owner() int {
 	return int(info.Uid)
 }
 
-// Locks reports whether the process has a lock of an open file (F_OFD_SETLK) on this
-// byte of a file. The file can be removed since. proc(5), fdinfo.
+// Locks reports whether the process has a lock of an open file (F_OFD_SETLK) on this byte of a
+// file. It also finds locks on a file that was removed. See proc(5), fdinfo.
 func (p Process) Locks(path string, at int64) bool {
 	entries, err := os.ReadDir(p.path("fd"))
 	if err != nil {
@@ -143,8 +141,8 @@ func (p Process) Locks(path string, at int64) bool {
 	return false
 }
 
-// Locked reports whether any process may have a lock of an open file on this byte
-// of some file. It is much faster than reading all processes.
+// Locked reports whether a process can have a lock of an open file on this byte of any file. It is
+// much faster than a read of all processes.
 func Locked(at int64) bool {
 	text, err := os.ReadFile("/proc/locks")
 	if err != nil {
@@ -158,8 +156,8 @@ func Locked(at int64) bool {
 	return false
 }
 
-// holds reads a line "lock: 1: OFDLCK ADVISORY WRITE -1 00:1a:1234 0 EOF". The
-// kernel makes one range of adjacent ones.
+// holds parses a line "lock: 1: OFDLCK ADVISORY WRITE -1 00:1a:1234 0 EOF". The kernel joins
+// adjacent ranges into one.
 func holds(line string, at int64) bool {
 	words := strings.Fields(line)
 	if len(words) < 9 || words[0] != "lock:" || words[2] != "OFDLCK" {
@@ -170,11 +168,11 @@ func holds(line string, at int64) bool {
 		return false
 	}
 	last, err := strconv.ParseInt(words[8], 10, 64)
-	return err != nil || at <= last // EOF
+	return err != nil || at <= last // err is for EOF
 }
 
-// Gone reports whether the process has ended. A zombie, whose parent has not waited for
-// it, counts as ended.
+// Gone reports whether the process has ended. A zombie counts as ended: its parent has not waited
+// for it yet.
 func (p Process) Gone() bool {
 	now := Of(p.PID)
 	if now.Start != p.Start {
@@ -187,7 +185,7 @@ func (p Process) Gone() bool {
 	return err != nil || len(threads) <= 1
 }
 
-// Signal sends a signal, unless the pid has gone to another process.
+// Signal sends a signal, unless another process has the pid now.
 func (p Process) Signal(signal unix.Signal) {
 	if p.PID <= 1 || p.Start == 0 {
 		return

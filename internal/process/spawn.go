@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readyFD is the descriptor where a child writes that it is ready.
+// readyFD is the descriptor on which a child reports that it is ready.
 const readyFD = 3
 
 // readyText is the text of a child that is ready; any other text is an error message.
@@ -80,8 +80,8 @@ func reply(text string) {
 	_ = pipe.Close()
 }
 
-// Beside returns the path of another program in the directory of a program, which can
-// be a link.
+// Beside returns the path of another program in the directory of a program. If the program is a
+// link, it uses the directory of the link's target.
 func Beside(program, name string) string {
 	if path, err := filepath.EvalSymlinks(program); err == nil {
 		program = path

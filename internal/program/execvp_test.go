@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestExecvp has what Perl's system starts, too, and what it cannot start.
+// TestExecvp has files that Perl's system can start, and files that it cannot start.
 func TestExecvp(t *testing.T) {
 	dir := t.TempDir()
 	tests := []struct {

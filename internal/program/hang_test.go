@@ -18,8 +18,8 @@ import (
 	"lvs-agents/internal/kernel/kerneltest"
 )
 
-// TestProgramWhoseFileSystemHangs stops nothing but its own check: fanotify holds
-// back whoever opens the program, or what runs it.
+// TestProgramWhoseFileSystemHangs checks that only the check of this program hangs. fanotify blocks
+// every process that opens the program or its interpreter.
 func TestProgramWhoseFileSystemHangs(t *testing.T) {
 	if path := os.Getenv("HOLD"); path != "" {
 		hold(t, path)
@@ -42,7 +42,7 @@ func TestProgramWhoseFileSystemHangs(t *testing.T) {
 	}
 }
 
-// hanging runs a program while something that it needs is held back.
+// hanging runs a program while fanotify blocks a file that the program needs.
 func hanging(t *testing.T, path, held string) {
 	programs := newSet(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -68,15 +68,15 @@ func hanging(t *testing.T, path, held string) {
 	}
 }
 
-// patient is how long a file is held back at most: where that stops Go's runtime,
-// no test ends.
+// patient is how long a file is blocked at most. Without a limit, the test would not end if Go's
+// runtime stops.
 const patient = 20 * time.Second
 
-// holder is a process that holds back whoever opens a file.
+// holder is a process that blocks every process that opens a file.
 type holder struct {
 	t     *testing.T
 	lines *bufio.Scanner
-	let   func() // go on
+	let   func() // unblocks the file
 }
 
 func holding(ctx context.Context, t *testing.T, path string) holder {
@@ -98,7 +98,7 @@ func holding(ctx context.Context, t *testing.T, path string) holder {
 	return h
 }
 
-// await reads until the process says a word.
+// await reads until the process prints a word.
 func (h holder) await(word string) {
 	h.t.Helper()
 	for h.lines.Scan() {
@@ -112,7 +112,7 @@ func (h holder) await(word string) {
 	h.t.Fatalf("no %q of the one that holds the file", word)
 }
 
-// hold is that process. It goes on when its input ends.
+// hold is the main function of a holder. It unblocks the file when its input ends.
 func hold(t *testing.T, path string) {
 	fd, err := unix.FanotifyInit(unix.FAN_CLASS_CONTENT|unix.FAN_CLOEXEC, unix.O_RDONLY)
 	if err == nil {

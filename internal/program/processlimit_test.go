@@ -37,8 +37,8 @@ func TestRoomForPrograms(t *testing.T) {
 	}
 }
 
-// TestSessionWithoutRoom is this host's trouble, also when there is some at last but
-// not for long.
+// TestSessionWithoutRoom checks that the error blames this host, even if the session gets room
+// shortly before its deadline.
 func TestSessionWithoutRoom(t *testing.T) {
 	programs, err := New(os.Environ(), 1)
 	if err != nil {

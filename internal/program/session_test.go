@@ -133,8 +133,8 @@ func TestSessionLeavesNoProcess(t *testing.T) {
 	}
 }
 
-// noneLeft fails if children are left that do not end. One that died in the meantime is
-// waited for by Reap.
+// noneLeft fails if children are left that do not end. Reap waits for a child that has ended in the
+// meantime.
 func noneLeft(t *testing.T, programs *Set) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); len(programs.strays()) > 0; programs.Reap() {

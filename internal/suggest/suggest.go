@@ -1,10 +1,10 @@
-// Package suggest finds what a mistyped word probably should have been.
+// Package suggest finds the word that a user probably meant by a mistyped word.
 package suggest
 
 import "fmt"
 
-// Nearest returns the candidate with the fewest edits from word, if there is
-// one within a third of the word's length (at least one edit, at most three).
+// Nearest returns the candidate with the fewest edits from word. It returns no candidate with more
+// edits than a third of the word's length. The limit is at least one edit and at most three.
 func Nearest(word string, candidates []string) (string, bool) {
 	best, limit := "", min(max(len(word)/3, 1), 3)
 	for _, candidate := range candidates {
@@ -15,7 +15,7 @@ func Nearest(word string, candidates []string) (string, bool) {
 	return best, best != ""
 }
 
-// Hint returns `; did you mean "x"?`, or nothing where no candidate is near.
+// Hint returns `; did you mean "x"?`, or an empty text if no candidate is near.
 func Hint(word string, candidates []string) string {
 	if near, ok := Nearest(word, candidates); ok {
 		return fmt.Sprintf("; did you mean %q?", near)

@@ -1,5 +1,5 @@
-// Package metadatatest holds the tests that every agent's declaration has to
-// pass. They also keep the files that are generated from it current.
+// Package metadatatest holds the tests for the declaration of every agent. The tests also check
+// that the files generated from the declaration are current.
 package metadatatest
 
 import (
@@ -21,8 +21,8 @@ import (
 
 var update = flag.Bool("update", false, "write the generated files instead of comparing them")
 
-// Run checks the declaration of a fresh agent, and that its generated files
-// (meta-data, reference page, man page) are what the declaration says.
+// Run checks the declaration of a new agent, and that the generated files (meta-data, reference
+// page, man page) match it.
 func Run(t *testing.T, fresh func() ocf.Agent) {
 	t.Helper()
 	agent := fresh()
@@ -38,8 +38,8 @@ func Run(t *testing.T, fresh func() ocf.Agent) {
 	t.Run("man page", func(t *testing.T) { Golden(t, "docs/man/ocf_lvs_"+decl.Name+".7", decl.Man()) })
 }
 
-// Golden compares a generated file, named from the top of the repository, with
-// what it has to be; with -update it writes the file.
+// Golden compares a generated file with its expected text. The name is relative to the top of the
+// repository. With -update, Golden writes the file.
 func Golden(t *testing.T, name, got string) {
 	t.Helper()
 	_, here, _, _ := runtime.Caller(0)
@@ -57,11 +57,11 @@ func Golden(t *testing.T, name, got string) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s is not current; make docs writes it anew (-want +got):\n%s", name, diff)
+		t.Errorf("%s is not current; run make docs (-want +got):\n%s", name, diff)
 	}
 }
 
-// check holds the rules that OCF 1.1, pcs, crmsh and hb_gui make.
+// check checks the rules of OCF 1.1, pcs, crmsh and hb_gui.
 func check(t *testing.T, agent ocf.Agent, decl metadata.Agent) {
 	t.Helper()
 	if len(decl.Params) == 0 {
@@ -128,7 +128,7 @@ func examples(t *testing.T, fresh func() ocf.Agent) {
 	}
 }
 
-// readsAFile tells examples with a file that only a director has.
+// readsAFile reports whether an example names a file that exists only on a director.
 func readsAFile(e metadata.Example) bool {
 	return slices.ContainsFunc(e.Params, func(p [2]string) bool { return p[0] == "config" })
 }

@@ -1,6 +1,6 @@
-// Package ocfxml renders the declaration of an agent as the meta-data document
-// of OCF 1.1. It stands apart from package metadata so that no agent links an XML
-// library: an agent prints the document that was rendered when it was built.
+// Package ocfxml renders the declaration of an agent as the meta-data document of OCF 1.1. It is
+// not a part of package metadata, so that no agent links an XML library: an agent prints the
+// document that make docs has rendered.
 package ocfxml
 
 import (
@@ -13,10 +13,9 @@ import (
 	"lvs-agents/metadata"
 )
 
-// doctype declares the elements of OCF 1.1 (ra-api-1.rng of the OCF
-// specification). It is here because ocf-tester validates against a DTD and the
-// one that resource-agents installs ends at OCF 1.0. It stands in the document
-// so that validation needs no other file.
+// doctype declares the elements of OCF 1.1 (ra-api-1.rng of the OCF specification). The document
+// contains this DTD because ocf-tester validates against a DTD, and the DTD of resource-agents
+// knows only OCF 1.0.
 const doctype = `DOCTYPE resource-agent [
 <!ELEMENT resource-agent (version,longdesc,shortdesc,parameters,actions)>
 <!ATTLIST resource-agent name CDATA #REQUIRED version CDATA #IMPLIED>
@@ -37,10 +36,12 @@ const doctype = `DOCTYPE resource-agent [
 <!ATTLIST action name CDATA #REQUIRED timeout CDATA #REQUIRED interval CDATA #IMPLIED depth CDATA #IMPLIED>
 ]`
 
-// Write writes the meta-data document of OCF 1.1. What differs from the
-// specification's example does so for a reader: no encoding in the XML
-// declaration (crmsh refuses it), unique beside unique-group (crmsh and hb_gui
-// read the former, pcs the latter), no private attribute (pcs refuses it).
+// Write writes the meta-data document of OCF 1.1. It differs from the example in the specification
+// in three points:
+//
+//   - The XML declaration has no encoding, because crmsh refuses it.
+//   - It has both unique and unique-group: crmsh and hb_gui read unique, pcs reads unique-group.
+//   - It has no private attribute, because pcs refuses it.
 func Write(w io.Writer, a metadata.Agent) error {
 	doc := etree.NewDocument()
 	doc.CreateProcInst("xml", `version="1.0"`)
