@@ -13,11 +13,11 @@ import (
 )
 
 type checkCommand struct {
-	Files []string `arg:"" name:"file" help:"Configuration files; a relative name that does not exist here is looked up in /etc/ha.d."`
+	Files []string `arg:"" name:"file" help:"Configuration files. A relative name that does not exist in the current directory is looked up in /etc/ha.d."`
 }
 
-// Run judges files, each with a line for every problem and a summary. Names are
-// looked up, as they are at start.
+// Run validates files. It prints a line for every problem and a summary for each file. It looks up
+// host names, as a start does.
 func (c checkCommand) Run(ctx context.Context, sys system) (err error) {
 	reader := disk.Reader{Helper: sys.helper}
 	for _, file := range c.Files {
@@ -51,7 +51,7 @@ func lint(p config.Problem) string {
 	return p.Position() + ": " + p.Severity.String() + strings.TrimPrefix(p.String(), p.Position())
 }
 
-// summary is the last line for a file; usable is nil if the file is not.
+// summary returns the last line for a file. usable is nil if the file cannot be used.
 func summary(usable *health.Setup, problems []config.Problem) string {
 	counts := map[string]int{}
 	for _, p := range problems {
@@ -70,7 +70,7 @@ func summary(usable *health.Setup, problems []config.Problem) string {
 	}
 	services := count(len(usable.Services), "virtual service") + ", " + count(reals, "real server")
 	if refused(problems) {
-		return fmt.Sprintf("usable but for real servers that are never up: %s; %s, %s", services, errors, warnings)
+		return fmt.Sprintf("usable, except real servers that are never up: %s; %s, %s", services, errors, warnings)
 	}
 	return fmt.Sprintf("usable: %s; %s", services, warnings)
 }

@@ -17,11 +17,11 @@ import (
 // Exit codes of lvsctl.
 const (
 	exitOK     = 0
-	exitFailed = 1 // the answer is no or unknown; messages give the reason
+	exitFailed = 1 // the result is negative or unknown; messages give the reason
 	exitUsage  = 2
 )
 
-// system is what a command may touch outside of itself.
+// system holds everything outside of the program that a command can use.
 type system struct {
 	stdout, stderr io.Writer
 	dirs           []string // where relative file names are looked up
@@ -39,10 +39,10 @@ type examiner interface {
 	Examine(context.Context, []host.Setting) ([]doctor.Finding, error)
 }
 
-// director is this host as one that balances.
+// director is this host as a director.
 type director interface {
 	doctor.Director
-	// Directs reports whether it balances anything.
+	// Directs reports whether the host balances connections.
 	Directs() bool
 }
 
@@ -53,15 +53,15 @@ type kernel interface {
 
 // commands is the command line. Each command has its file with a method Run.
 type commands struct {
-	Check   checkCommand   `cmd:"" help:"Tell whether configuration files can be used, and what is wrong with them."`
-	Plan    planCommand    `cmd:"" help:"Print the ipvsadm commands that would make the kernel hold the services of the file."`
+	Check   checkCommand   `cmd:"" help:"Report whether configuration files can be used, with their errors and warnings."`
+	Plan    planCommand    `cmd:"" help:"Print the ipvsadm commands that change the kernel's table to the services of a file."`
 	Status  statusCommand  `cmd:"" help:"Print the services of the health daemons on this node, with the verdict on every real server."`
-	Events  eventsCommand  `cmd:"" help:"Print what happens to the services of the health daemons on this node, until it is interrupted."`
-	Doctor  doctorCommand  `cmd:"" help:"Report what is wrong with this real server, or with this director if its servers are masq. Packets prove that a real server neither answers for the virtual addresses nor announces them."`
+	Events  eventsCommand  `cmd:"" help:"Print the events of the health daemons on this node, until lvsctl is interrupted."`
+	Doctor  doctorCommand  `cmd:"" help:"Report the faults of this real server, or of this director if its real servers use masq. Test packets prove that a real server neither replies to queries for the virtual addresses nor announces them."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 
-// errNo is the error of a command that has printed why its answer is no.
+// errNo is the error of a command that has already printed the reason of its failure.
 var errNo = errors.New("no")
 
 // run is the whole program; it returns the exit code.

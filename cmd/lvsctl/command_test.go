@@ -138,7 +138,7 @@ two.cf:3: warning: real server 192.0.2.21:80 is given twice, first in line 2 wit
 `},
 		{name: "check an expression that cannot be used", args: "check receive.cf", code: 1, stdout: `
 receive.cf:2:10: error: receive "a(*SKIP)" cannot be used: (*SKIP) is not understood at character 2, so its real servers are never up; write the expression without it
-receive.cf: usable but for real servers that are never up: 2 virtual services, 2 real servers; 1 error, 0 warnings
+receive.cf: usable, except real servers that are never up: 2 virtual services, 2 real servers; 1 error, 0 warnings
 `},
 		{name: "plan with such an expression", args: "plan receive.cf", stdout: `
 ipvsadm -A -t 192.0.2.10:80 -s wrr

@@ -16,8 +16,8 @@ import (
 )
 
 type doctorCommand struct {
-	IPs    []string `arg:"" optional:"" name:"ip" help:"Virtual addresses; when none are given, those that ocf:lvs:realserver or lvsrs has set up here."`
-	Tunnel bool     `help:"The addresses come through tunnels (ipip)."`
+	IPs    []string `arg:"" optional:"" name:"ip" help:"Virtual addresses. Default: the addresses that ocf:lvs:realserver or lvsrs has set up on this host."`
+	Tunnel bool     `help:"Packets for the addresses arrive through tunnels (ipip)."`
 }
 
 // Run prints the faults of this host as a real server or a director.
@@ -47,8 +47,8 @@ func (c doctorCommand) Run(ctx context.Context, sys system) error {
 	return nil
 }
 
-// realServer is what the host consists of: as its resources noted, or as the
-// addresses on the command line want it.
+// realServer returns the settings of this host as a real server: the settings in the ledger of its
+// resources, or the settings that the addresses on the command line need.
 func realServer(sys system, words []string, tunnel bool) ([]host.Setting, error) {
 	ips := make([]netip.Addr, 0, len(words))
 	for _, word := range words {
@@ -79,7 +79,7 @@ func realServer(sys system, words []string, tunnel bool) ([]host.Setting, error)
 	return settings, nil
 }
 
-// server is the kernel of a real server or a director.
+// server combines the kernel interfaces of a real server and a director.
 type (
 	server struct {
 		settings
@@ -87,7 +87,7 @@ type (
 		forwarder
 	}
 	settings = setting.Kernel
-	// forwarder is the IPVS kernel, whose table the doctor does not read: that would load
+	// forwarder is the kernel's IPVS. The doctor does not read its table, because reading loads
 	// the module.
 	forwarder interface{ Forwards(v6 bool) bool }
 )

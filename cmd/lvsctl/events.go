@@ -17,7 +17,7 @@ import (
 type eventsCommand struct {
 	Service string `placeholder:"SERVICE" help:"Only events of this virtual service: ADDRESS:PORT, a firewall mark, or as status --json prints it."`
 	Server  string `placeholder:"ADDRESS" help:"Only events of this real server: ADDRESS or ADDRESS:PORT."`
-	JSON    bool   `help:"Print them for programs, a JSON object in each line." name:"json"`
+	JSON    bool   `help:"Print a JSON object for each event, one per line." name:"json"`
 }
 
 // Run prints the events of the health daemons of this node until ctx or the daemons end.
@@ -60,7 +60,7 @@ func (c eventsCommand) Run(ctx context.Context, sys system) error {
 	return nil
 }
 
-// eventLine is an event for people.
+// eventLine returns an event as a line of text.
 func eventLine(e control.Event) string {
 	words := []string{e.Daemon, strings.ReplaceAll(e.Kind, "_", " "), e.Service, e.Server, eventDetails(e), e.Reason}
 	if !e.Time.IsZero() {
@@ -79,7 +79,7 @@ func eventLine(e control.Event) string {
 	return line.String()
 }
 
-// eventDetails is what an event has in numbers.
+// eventDetails returns the numbers of an event.
 func eventDetails(e control.Event) string {
 	var details []string
 	switch {

@@ -18,7 +18,7 @@ import (
 )
 
 type statusCommand struct {
-	JSON bool `help:"Print it for programs." name:"json"`
+	JSON bool `help:"Print the state as JSON." name:"json"`
 }
 
 // Run prints the state of the health daemons of this node.
@@ -62,7 +62,7 @@ func (c statusCommand) Run(ctx context.Context, sys system) error {
 	return result
 }
 
-// judged is an error for a daemon that does not do its work.
+// judged returns an error for a daemon that hangs or does not balance a service.
 func judged(s control.Snapshot) error {
 	if err := s.Alive(); err != nil {
 		return err
@@ -81,7 +81,7 @@ func snapshotOf(ctx context.Context, dir, id string) (control.Snapshot, error) {
 	return control.Status(limited, dir, id)
 }
 
-// writeProofs is what neighbours said when a vip resource started here.
+// writeProofs prints the replies of neighbours when a vip resource started on this node.
 func writeProofs(out io.Writer, proofs map[string]string) {
 	for _, id := range slices.Sorted(maps.Keys(proofs)) {
 		for line := range strings.Lines(proofs[id]) {
@@ -139,7 +139,7 @@ func persistent(s control.Service) string {
 	return fmt.Sprintf(" persistent %.0f", s.Persistence)
 }
 
-// weight is a question mark where the kernel may have another one than is wanted.
+// weight returns a question mark if the weight in the kernel can differ from the wanted one.
 func weight(s control.Service, r control.Real) string {
 	if s.Trouble != "" {
 		return "?"

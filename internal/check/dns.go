@@ -13,17 +13,17 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// DNS queries the addresses of a name, or for the names of an address. It is
-// good when the answer has one, which matches Receive if that is set.
+// DNS queries the addresses of a name, or the names of an address. It is good if the reply has
+// one that matches Receive, or any if Receive is nil.
 type DNS struct {
 	Target
-	questions []dnsmessage.Question // the next is sent when one has no answer
+	questions []dnsmessage.Question // the next is sent if the reply to the one before has no records
 }
 
 func newDNS(_ string, t Target) (Checker, error) {
 	text := t.path()
 	if text == "" {
-		return nil, errors.New("service=dns needs a name to ask for; add request=NAME")
+		return nil, errors.New("service=dns needs a name to query; add request=NAME")
 	}
 	types := []dnsmessage.Type{dnsmessage.TypeA, dnsmessage.TypeAAAA}
 	if addr, err := netip.ParseAddr(text); err == nil {
@@ -37,14 +37,14 @@ func newDNS(_ string, t Target) (Checker, error) {
 	for _, kind := range types {
 		question := dnsmessage.Question{Name: name, Type: kind, Class: dnsmessage.ClassINET}
 		if _, err := pack(0, question); err != nil {
-			return nil, fmt.Errorf("request=%q is no name of DNS: %w", t.Request, err)
+			return nil, fmt.Errorf("request=%q is not a DNS name: %w", t.Request, err)
 		}
 		d.questions = append(d.questions, question)
 	}
 	return d, nil
 }
 
-// reverse is the name under which DNS has an address (RFC 1035 3.5, RFC 3596 2.5).
+// reverse returns the name under which DNS has an address (RFC 1035 3.5, RFC 3596 2.5).
 func reverse(addr netip.Addr) string {
 	bytes := addr.AsSlice()
 	var b strings.Builder
@@ -123,7 +123,8 @@ func stream(c io.ReadWriter, message []byte) ([]byte, error) {
 	return answer, err
 }
 
-// verdict reports whether a message answers the question. The error is its fault.
+// verdict reports whether a message is a reply to the question. The error is the reason why the
+// reply is bad.
 func (d DNS) verdict(ctx context.Context, id uint16, answer []byte) (bool, error) {
 	var m dnsmessage.Message
 	if err := m.Unpack(answer); err != nil {

@@ -21,7 +21,7 @@ const (
 	maxBody   = 1 << 20
 )
 
-// maxRedirects is how many are followed; as many as LWP does for ldirectord.
+// maxRedirects is how many redirections a check follows. LWP follows as many for ldirectord.
 const maxRedirects = 7
 
 // HTTP requests a page. It is good if the status is good and the first MiB of the page matches
@@ -39,7 +39,7 @@ func newHTTP(service string, t Target) (Checker, error) {
 		t.Method = http.MethodGet
 	}
 	h := HTTP{Target: t, page: "/" + t.path(), name: t.Host, secure: service == "https"}
-	if h.name == "" { // no port, whichever it is: ldirectord's check_http
+	if h.name == "" { // without the port, as in ldirectord's check_http
 		h.name = t.hostName()
 		if t.Addr.Addr().Is6() {
 			h.name = "[" + h.name + "]"
@@ -48,7 +48,7 @@ func newHTTP(service string, t Target) (Checker, error) {
 	if service == "http_proxy" {
 		page, err := url.Parse(t.path())
 		if err != nil || page.Scheme != "http" || page.Host == "" {
-			return nil, fmt.Errorf("request=%q is not what a proxy is asked for; write request=\"http://HOST/PATH\"", shown(t.path()))
+			return nil, fmt.Errorf("request=%q cannot be sent to a proxy; write request=\"http://HOST/PATH\"", shown(t.path()))
 		}
 		h.page, h.name = t.path(), page.Host
 	}
@@ -145,8 +145,8 @@ func (h HTTP) talk(ctx context.Context, c *conn, page string) (location string, 
 	return "", h.body(ctx, response.body)
 }
 
-// bare judges what has no header, as the answers of HTTP/0.9 and of many a script have none: LWP
-// takes it for a page.
+// bare judges a reply without a header, as HTTP/0.9 and some scripts send it. It treats the reply
+// as a page, as LWP does.
 func (h HTTP) bare(ctx context.Context, begin errOther, rest io.Reader) error {
 	page, err := io.ReadAll(io.LimitReader(rest, maxBody))
 	if err != nil {
@@ -225,7 +225,7 @@ func (h HTTP) follow(page, location string) (string, error) {
 	}
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("redirected to %q, which is no URL", shown(location))
+		return "", fmt.Errorf("redirected to %q, which is not a URL", shown(location))
 	case !strings.HasPrefix(page, "/"):
 		return "", fmt.Errorf("redirected to %q; request that instead", shown(location))
 	case !h.here(to):
@@ -234,8 +234,8 @@ func (h HTTP) follow(page, location string) (string, error) {
 	return to.RequestURI(), nil
 }
 
-// here reports whether a URL is on this server: under its name or address, at its port or the port
-// of clients, which is the default of the scheme or that of virtualhost.
+// here reports whether a URL is on this server. Its host must be the name or the address of the
+// server. Its port must be the port of the server, of virtualhost, or the default of the scheme.
 func (h HTTP) here(to *url.URL) bool {
 	port := to.Port()
 	if port == "" {

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// response is an answer of HTTP. It is read as LWP reads it for ldirectord: package net/http
-// refuses servers that every browser and Perl understand.
+// response is a reply of HTTP. The parser accepts what LWP accepts for ldirectord. Package net/http
+// refuses some servers that browsers and LWP accept.
 type response struct {
 	status   int
 	text     string // of the status: number and words
@@ -22,7 +22,7 @@ type response struct {
 	body     io.Reader
 }
 
-// errOther is an answer that is not HTTP. It has the beginning of it.
+// errOther is the error of a reply that is not HTTP. line is the beginning of the reply.
 type errOther struct{ line string }
 
 func (e errOther) Error() string { return fmt.Sprintf("not an answer of HTTP: %q", ascii(e.line)) }
@@ -85,8 +85,8 @@ func (a *response) begin(line string) bool {
 	return err == nil
 }
 
-// take keeps what a check needs of a line of the header. Lines that have no colon or continue
-// others do not count.
+// take stores the header fields that a check needs. It ignores lines without a colon and
+// continuation lines.
 func (a *response) take(line string) {
 	name, value, _ := strings.Cut(line, ":")
 	value = strings.TrimSpace(value)

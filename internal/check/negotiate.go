@@ -6,7 +6,7 @@ import (
 	"net/netip"
 )
 
-// applications is every protocol that a negotiate check talks, by the name of ldirectord.cf.
+// applications are the protocols of negotiate checks, by their names in ldirectord.cf.
 var applications = map[string]builder{
 	"dns":        newDNS,
 	"ftp":        talking(ftp),
@@ -38,7 +38,7 @@ type builder func(name string, t Target) (Checker, error)
 func Negotiate(application string, t Target) (Checker, error) {
 	build := applications[application]
 	if build == nil {
-		return nil, fmt.Errorf("service=%s cannot be asked anything", application)
+		return nil, fmt.Errorf("service=%s has no query", application)
 	}
 	checker, err := build(application, t)
 	if err != nil {
@@ -47,8 +47,8 @@ func Negotiate(application string, t Target) (Checker, error) {
 	return careful{application, t.Addr, checker, t.secrets()}, nil
 }
 
-// careful makes a panic of a library, for what a server has said, a failure of
-// the check, and hides the secrets of all reasons.
+// careful turns a panic of a library into a failure of the check, because the reply of a server
+// can cause one. It also hides secrets in all reasons.
 type careful struct {
 	name string
 	addr netip.AddrPort

@@ -13,21 +13,21 @@ import (
 	"layeh.com/radius/rfc2869"
 )
 
-// RADIUS checks that a user with a password gets access (RFC 2865, by PAP). It
-// is good when the server says yes.
+// RADIUS checks that a user with a password gets access (RFC 2865, by PAP). It is good if the
+// reply is Access-Accept.
 type RADIUS struct{ Target }
 
 func newRADIUS(_ string, t Target) (Checker, error) {
 	r := RADIUS{t}
 	if t.Login == "" || t.Secret == "" {
-		return nil, errors.New("service=radius needs a user and what is shared with the server; add login=NAME, passwd=PASSWORD and secret=SECRET")
+		return nil, errors.New("service=radius needs a user and the shared secret; add login=NAME, passwd=PASSWORD and secret=SECRET")
 	}
 	_, err := r.request(net.IPv4zero)
 	return r, err
 }
 
-// request makes an Access-Request with the signature of RFC 3579 3.2, without
-// which servers refuse since CVE-2024-3596.
+// request makes an Access-Request with the signature of RFC 3579 3.2. Since CVE-2024-3596,
+// servers refuse requests without it.
 func (r RADIUS) request(own net.IP) (*radius.Packet, error) {
 	p := radius.New(radius.CodeAccessRequest, []byte(r.Secret))
 	errs := []error{

@@ -12,13 +12,13 @@ import (
 	"strings"
 )
 
-// SIP sends OPTIONS, which every server of telephony answers (RFC 3261 11). It
-// is good when the answer is 200.
+// SIP sends OPTIONS, to which every SIP server replies (RFC 3261 11). It is good if the status
+// of the reply is 200.
 type SIP struct{ Target }
 
 func newSIP(_ string, t Target) (Checker, error) {
 	if strings.ContainsAny(t.Login, "\r\n <>") {
-		return nil, errors.New("login is no SIP address; write USER@HOST")
+		return nil, errors.New("login is not a SIP address; write USER@HOST")
 	}
 	return SIP{t}, nil
 }
@@ -58,7 +58,7 @@ func (s SIP) over(_ context.Context, c *conn, _ Target) error {
 	}
 }
 
-// sipHeader reads an answer up to its empty line. Of other text it reads the beginning.
+// sipHeader reads a reply up to its empty line. If the text is not SIP, it reads the beginning.
 func sipHeader(reader *bufio.Reader) ([]byte, error) {
 	begin, err := reader.Peek(len(version))
 	if err != nil {
@@ -80,7 +80,7 @@ func sipHeader(reader *bufio.Reader) ([]byte, error) {
 	return header, nil
 }
 
-// sipBody is the length of what follows a header (RFC 3261 18.3).
+// sipBody returns the length of the body that follows a header (RFC 3261 18.3).
 func sipBody(header []byte) int64 {
 	for line := range strings.Lines(string(header)) {
 		name, value, _ := strings.Cut(line, ":")

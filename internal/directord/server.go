@@ -98,7 +98,7 @@ func (s *server) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, identity.Release()) }()
 	if s.notify && !process.Awaited() {
-		return errors.New("the process that started it has gone")
+		return errors.New("the process that started the daemon has exited")
 	}
 	if s.source.store, err = record.In(s.stateDir); err != nil {
 		return err

@@ -65,7 +65,7 @@ func (s *source) load(ctx context.Context) (health.Setup, error) {
 		return health.Setup{}, err
 	}
 	if old := s.current(); s.purge && len(r.cfg.Services) == 0 && old != nil && len(old.Services) > 0 {
-		return health.Setup{}, fmt.Errorf("%s has no virtual service any more; stop the daemon if that is meant", r.cfg.File)
+		return health.Setup{}, fmt.Errorf("%s has no virtual service any more; stop the daemon if you want no service", r.cfg.File)
 	}
 	setup, err := health.NewSetup(ctx, r.cfg, s.names)
 	if err == nil {

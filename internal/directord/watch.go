@@ -19,15 +19,14 @@ import (
 	"lvs-agents/internal/health"
 )
 
-// settleTime is how long a file must stay as it is before it is read: editors write
+// settleTime is how long a file must remain unchanged before the daemon reads it: editors write
 // in several steps.
 const settleTime = 200 * time.Millisecond
 
-// pollInterval is how often files are read without a notification: network file
-// systems send none.
+// pollInterval is the time between polls of files. Network file systems send no notifications.
 const pollInterval = 5 * time.Second
 
-// watch reloads on SIGHUP and, with autoreload, when the file has other bytes.
+// watch reloads on SIGHUP and, with autoreload, when the content of the file has changed.
 func (s *server) watch(ctx context.Context, d *health.Daemon) {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -64,15 +63,16 @@ func (s *server) watch(ctx context.Context, d *health.Daemon) {
 	}
 }
 
-// watchFiles watches the directories of the file and of what it is a link to, since
-// editors replace files. Without notifications only the polls are left.
+// watchFiles watches the directory of the file and, if the file is a symbolic link, the directory
+// of its target. It watches directories because editors replace files. Without notifications,
+// the daemon only polls.
 func (s *server) watchFiles() (<-chan fsnotify.Event, func()) {
 	if s.config == "" {
 		return nil, func() {}
 	}
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
-		s.log.Warnf("%s is looked at every %v only: %v", s.config, pollInterval, err)
+		s.log.Warnf("%s is polled only, every %v: %v", s.config, pollInterval, err)
 		return nil, func() {}
 	}
 	paths := []string{s.config}
@@ -81,7 +81,7 @@ func (s *server) watchFiles() (<-chan fsnotify.Event, func()) {
 	}
 	for _, path := range paths {
 		if err := watcher.Add(filepath.Dir(path)); err != nil {
-			s.log.Warnf("%s is looked at every %v only: %v", path, pollInterval, err)
+			s.log.Warnf("%s is polled only, every %v: %v", path, pollInterval, err)
 		}
 	}
 	go func() {
@@ -91,7 +91,7 @@ func (s *server) watchFiles() (<-chan fsnotify.Event, func()) {
 	return watcher.Events, func() { _ = watcher.Close() }
 }
 
-// watchedFile is the configuration file as it was seen last.
+// watchedFile is the configuration file at the last poll.
 type watchedFile struct {
 	path  string // empty for a daemon without a file
 	files *disk.Reader
@@ -101,7 +101,7 @@ type watchedFile struct {
 	gone  bool
 }
 
-// changed reports whether the file has other bytes than when it was seen last.
+// changed reports whether the content of the file has changed since the last call.
 func (w *watchedFile) changed(ctx context.Context) bool {
 	if w.path == "" {
 		return false
@@ -124,12 +124,13 @@ func (w *watchedFile) changed(ctx context.Context) bool {
 	return changed
 }
 
-// untouched reports whether nothing has happened to the file since it was seen last.
+// untouched reports whether the file has the same inode, time and size as at the last poll.
 func (w *watchedFile) untouched(now os.FileInfo) bool {
 	return w.info != nil && os.SameFile(now, w.info) && now.ModTime().Equal(w.info.ModTime()) && now.Size() == w.info.Size()
 }
 
-// fileChanged does what the running configuration wants done about a changed file.
+// fileChanged handles a changed file as the current configuration says: it reloads, runs the
+// callback, or both.
 func (s *server) fileChanged(ctx context.Context, d *health.Daemon) {
 	cfg := s.source.current()
 	s.log.Info(compat.ChangedLine(s.config))
@@ -144,7 +145,7 @@ func (s *server) fileChanged(ctx context.Context, d *health.Daemon) {
 	}
 }
 
-// reload reads the configuration again, and lets the instances of execute= do so.
+// reload reads the configuration again, and reloads the instances of execute=.
 func (s *server) reload(ctx context.Context, d *health.Daemon) error {
 	err := s.reloadOwn(ctx, d)
 	if err == nil {

@@ -2,7 +2,7 @@ package compat
 
 import "lvs-agents/internal/manual"
 
-// Program is the command line: usage, manual page and completion are rendered from
+// Program is the command line. The usage, the manual page and the completion are generated from
 // it, and ParseCommand looks up long options in it.
 var Program = manual.Program{
 	Name:     "directord",
@@ -11,19 +11,19 @@ var Program = manual.Program{
 	Long:     "CONFIG is looked up in /etc/ha.d and is ldirectord.cf when left out.",
 	Options: []manual.Option{
 		{Short: "d", Long: "debug", Text: "stay in the foreground and log everything to stderr"},
-		{Short: "f", Long: "foreground", Text: "stay in the foreground; tells systemd when it is ready"},
-		{Short: "t", Long: "test", Text: "only read CONFIG and print what is wrong with it"},
+		{Short: "f", Long: "foreground", Text: "stay in the foreground, and notify systemd when the daemon is ready"},
+		{Short: "t", Long: "test", Text: "only read CONFIG and print its errors and warnings"},
 		{Short: "v", Long: "version", Text: "print the version"},
-		{Short: "h", Long: "help", Text: "print this"},
+		{Short: "h", Long: "help", Text: "print this help"},
 	},
 	Commands: []manual.Command{
-		{Name: "start", Text: "Starts the daemon. Returns when it has checked every real server, or after some seconds."},
-		{Name: "stop", Text: "Ends the daemon and takes its services out of the kernel, but for those with cleanstop=no."},
-		{Name: "restart", Text: "Stops, then starts. A configuration with errors is refused before anything is stopped."},
-		{Name: "try-restart", Text: "Restarts if the daemon runs."},
-		{Name: "reload", Text: "Makes the daemon read its configuration again. One with errors is refused, and the one before stays."},
+		{Name: "start", Text: "Starts the daemon. Returns when the daemon has checked every real server, or after some seconds."},
+		{Name: "stop", Text: "Ends the daemon and removes its services from the kernel, except services with cleanstop=no."},
+		{Name: "restart", Text: "Stops the daemon, then starts it. If the configuration has errors, restart fails and stops nothing."},
+		{Name: "try-restart", Text: "Restarts the daemon if it runs."},
+		{Name: "reload", Text: "Makes the daemon read its configuration again. If the configuration has errors, the daemon keeps the old one."},
 		{Name: "force-reload", Text: "The same as reload."},
-		{Name: "status", Text: "Tells whether the daemon runs; lvsctl status tells what it has found."},
+		{Name: "status", Text: "Reports whether the daemon runs. lvsctl status shows the verdicts of the daemon."},
 	},
 	Operands: configurations,
 	Exit: [][2]string{
@@ -34,32 +34,32 @@ var Program = manual.Program{
 		{"255", "no or unknown action or option"},
 	},
 	Sections: []manual.Section{
-		{Title: "as ldirectord", Text: "Called ldirectord it is the same program: the command line, the exit codes, the lines of the log and the pid file are those of the Perl program. " +
+		{Title: "as ldirectord", Text: "The program does the same under the name ldirectord. It has the command line, the exit codes, the log lines and the pid file of the Perl program ldirectord. " +
 			"The package lvs-agents-ldirectord installs that name."},
 		{Title: "signals", Items: [][2]string{
-			{"HUP", "reads the configuration again"},
-			{"INT, TERM, QUIT", "end the daemon as stop does"},
+			{"HUP", "The daemon reads the configuration again."},
+			{"INT, TERM, QUIT", "The daemon ends, as with stop."},
 		}},
-		{Title: "under systemd", Text: "directord@NAME.service runs it with NAME.cf and ldirectord.service with ldirectord.cf. Neither is enabled by a package: in a cluster the resource agent ocf:lvs:health runs directord. " +
-			"Upgrading or removing a package stops no daemon; restart it yourself when it suits.\n\n" +
-			"The units leave it CAP_NET_ADMIN, CAP_NET_RAW and CAP_DAC_OVERRIDE, and let it write below /run, /var/log and /var/spool only. Programs that a configuration names (external checks, fallbackcommand, callback, mailers) " +
-			"are run within the same limits. Those that need more get it by systemctl edit, with a line such as ReadWritePaths=/srv or CapabilityBoundingSet=CAP_SYS_ADMIN below [Service], which add to what is there; " +
-			"a monitorfile or logfile elsewhere needs ReadWritePaths, too. Mail through Postfix works; mailers that change their user (Exim) need more, and smtp= needs no program."},
+		{Title: "under systemd", Text: "directord@NAME.service runs directord with NAME.cf, and ldirectord.service runs it with ldirectord.cf. The packages do not enable these units: in a cluster the resource agent ocf:lvs:health runs directord. " +
+			"Upgrading or removing a package does not stop a daemon; restart the daemon after an upgrade.\n\n" +
+			"With these units, directord has only CAP_NET_ADMIN, CAP_NET_RAW and CAP_DAC_OVERRIDE, and can write only below /run, /var/log and /var/spool. The same limits hold for the programs that a configuration names: external checks, fallbackcommand, callback, mailers. " +
+			"To extend the limits, use systemctl edit and write a line such as ReadWritePaths=/srv or CapabilityBoundingSet=CAP_SYS_ADMIN below [Service]. " +
+			"A monitorfile or logfile in another directory needs ReadWritePaths, too. Mail through Postfix works. Mailers that change their user (Exim) need more capabilities; smtp= needs no mailer."},
 	},
 	Files: [][2]string{
 		{"/etc/ha.d/ldirectord.cf", "the configuration, see ldirectord.cf(5)"},
-		{"/var/log/ldirectord.log", "the log, unless logfile= says otherwise"},
+		{"/var/log/ldirectord.log", "the log, unless logfile= names another"},
 		{"/run/ldirectord.INSTANCE.pid", "the pid file of ldirectord"},
-		{"/run/lvs-agents", "state; it counts for one boot"},
+		{"/run/lvs-agents", "state, valid until the next boot"},
 	},
 	Also:   []string{"ldirectord.cf(5)", "lvsctl(8)", "ipvsadm(8)", "ocf_lvs_health(7)"},
 	Source: "internal/directord/compat/program.go",
 }
 
-// configurations completes files here, and names in /etc/ha.d.
+// configurations completes files in the current directory, and names in /etc/ha.d.
 const configurations = manual.Files + `; (cd /etc/ha.d 2>/dev/null && compgen -G "$word*.cf")`
 
-// short is the letter of a long option; empty for an unknown one.
+// short returns the letter of a long option, or an empty string if the option is unknown.
 func short(long string) string {
 	for _, o := range Program.Options {
 		if o.Long == long {
