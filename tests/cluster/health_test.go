@@ -159,7 +159,7 @@ func killedDaemonRemoved(t *testing.T, s site) {
 
 // stoppedDaemon stops the daemon with a signal. The kernel still accepts connections to its socket.
 func stoppedDaemon(t *testing.T, s site) {
-	s.hurt(t, "-STOP", bothIn, 2*minute, "more than 10 s means that it hangs")
+	s.hurt(t, "-STOP", bothIn, 2*minute, "hangs: it has not worked on the table or the checks")
 }
 
 // byHand makes manual changes of the table, as an administrator can make them.

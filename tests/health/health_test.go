@@ -300,7 +300,7 @@ func TestAgents(t *testing.T) {
 	d.agent(t, 0, "ipvs", "web-ipvs", "monitor", config)
 	d.agent(t, 0, "ipvs", "web-ipvs", "stop", config)
 	d.waitTable(t, 0, "")
-	if out := d.agent(t, 0, "ipvs", "web-ipvs", "start", config); !strings.Contains(out, "-r 192.0.2.21:80 was bad less than 1m0s ago") {
+	if out := d.agent(t, 0, "ipvs", "web-ipvs", "start", config); !strings.Contains(out, "-r 192.0.2.21:80 failed its last health check less than 1m0s ago") {
 		t.Error(out)
 	}
 	d.waitTable(t, 0, service+rs1out+rs2) // from the last verdicts

@@ -166,7 +166,7 @@ func TestServiceWithoutAnOwner(t *testing.T) {
 		end()
 		d.agent(t, 0, "ipvs", "web-ipvs", "monitor", config)
 		d.Script(t, empty)
-		if out := d.agent(t, 1, "ipvs", "web-ipvs", "monitor", config); !strings.Contains(out, "no new connection to -t 192.0.2.10:80 gets a real server") {
+		if out := d.agent(t, 1, "ipvs", "web-ipvs", "monitor", config); !strings.Contains(out, "no real server of -t 192.0.2.10:80 gets new connections") {
 			t.Errorf("%s: %s", name, out)
 		}
 		d.agent(t, 0, "health", "web-health", "stop", config)
