@@ -35,8 +35,8 @@ const reloadTimeout = 30 * time.Second
 type command struct {
 	compat.Command
 	sys      System
-	cfg      *config.Config // nil if it cannot be used
-	unusable int            // the exit code for that, ExitOK for a good one
+	cfg      *config.Config // nil if the file cannot be used
+	unusable int            // exit code for an unusable file; ExitOK if it can be used
 }
 
 func (c command) run(ctx context.Context) int {
@@ -56,8 +56,8 @@ func (c command) run(ctx context.Context) int {
 	return action(&c, ctx)
 }
 
-// check reads the configuration and prints its errors. A test looks up names, too,
-// as start does.
+// check reads the configuration and prints its errors. With Test it also looks up names, as start
+// does.
 func (c *command) check(ctx context.Context) (code int) {
 	path, text, err := load.Read(ctx, c.sys.Files, c.Config, append(load.Dirs(), ".")...)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -110,23 +110,23 @@ func (c *command) fail(code int, err error) int {
 	return code
 }
 
-// id is the identity of the daemon: the name of the file, given or not. ldirectord
-// starts a second daemon when it is given.
+// id returns the identity of the daemon. It is the same whether the command line names the default
+// file or not. ldirectord starts a second daemon if the command line names the file.
 func (c *command) id() string { return idOf(c.Config) }
 
-// idOf is the identity of the daemon of a configuration: the name of the file.
+// idOf returns the identity of the daemon of a configuration: the name of the file.
 func idOf(file string) string { return strings.TrimSuffix(filepath.Base(file), ".cf") }
 
-// identityFile is the pid file that proves the identity of the daemon; pidFile is
-// the one of directord in ldirectord's place, and perlPIDFile the Perl program's.
+// identityFile is the pid file that proves the identity of the daemon. pidFile is where ldirectord
+// would write its pid file. perlPIDFile is the pid file of the Perl program.
 func (c *command) identityFile() string { return control.PIDFile(c.sys.StateDir, c.id()) }
 func (c *command) pidFile() string      { return compat.PIDFile(c.sys.PIDDir, c.Instance) }
 func (c *command) perlPIDFile() string  { return compat.PIDFile(c.sys.PerlPIDDir, c.Instance) }
 
 func (c *command) look() (pidfile.Status, error) { return pidfile.StatusOf(c.identityFile()) }
 
-// logInvocation logs the command line, as ldirectord does. A status is too frequent
-// for that, and a daemon in the foreground does it itself.
+// logInvocation logs the command line, as ldirectord does. It is not called for status, which is
+// too frequent. A daemon in the foreground logs its command line on its own.
 func (c *command) logInvocation() {
 	if c.Foreground {
 		return
@@ -187,7 +187,7 @@ func (c *command) foregroundArgs() []string {
 	return args
 }
 
-// started refuses to take the daemon of another file with the same name for this one.
+// started fails if the running daemon has another file with the same name.
 func (c *command) started(ctx context.Context) int {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -198,7 +198,7 @@ func (c *command) started(ctx context.Context) int {
 	return compat.ExitOK
 }
 
-// stop ends the daemon and what a killed one has left.
+// stop ends the daemon, and removes the files and services that a killed daemon has left.
 func (c *command) stop(ctx context.Context) int {
 	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
 	defer cancel()
@@ -210,7 +210,7 @@ func (c *command) stop(ctx context.Context) int {
 		c.logInvocation()
 	}
 	if s.Running && s.PID > 1 && c.handedOn() && !c.listens() {
-		// It can be waiting for the instance that called this one.
+		// The daemon can be waiting for the instance that called this one.
 		_ = syscall.Kill(s.PID, syscall.SIGTERM) // gone meanwhile
 		return compat.ExitOK
 	}
@@ -220,11 +220,11 @@ func (c *command) stop(ctx context.Context) int {
 	if err := compat.StopPerl(ctx, c.perlPIDFile()); err != nil {
 		return c.fail(compat.ExitFailed, err)
 	}
-	_ = os.Remove(c.pidFile()) // of a daemon that was killed; others remove theirs
+	_ = os.Remove(c.pidFile()) // a daemon that was not killed has removed it
 	return c.release(ctx)
 }
 
-// release takes out of the kernel what a killed daemon has left there.
+// release removes the services that a killed daemon has left in the kernel.
 func (c *command) release(ctx context.Context) int {
 	store, err := record.In(c.sys.StateDir)
 	if err != nil {
@@ -240,7 +240,7 @@ func (c *command) release(ctx context.Context) int {
 	return compat.ExitOK
 }
 
-// kept is the services that outlive the daemon.
+// kept returns the services that outlive the daemon.
 func (c *command) kept() []lvs.ServiceID {
 	if c.cfg == nil {
 		return nil
@@ -282,7 +282,7 @@ func (c *command) reload(ctx context.Context) int {
 		return c.unusable
 	}
 	c.logInvocation()
-	if c.handedOn() { // the socket's reload is not handed on
+	if c.handedOn() { // a reload through the socket is not handed on
 		ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
 		defer cancel()
 		if err := control.Reload(ctx, c.sys.StateDir, c.id()); err != nil {

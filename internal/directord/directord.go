@@ -1,7 +1,6 @@
-// Package directord is the health daemon directord: the actions of its command line
-// and the daemon that they start. The daemon joins the engine of package health with
-// what an operator configures around it: files, signals, mail, programs, systemd.
-// The words and files of ldirectord are in package compat.
+// Package directord is the health daemon directord: the actions of its command line, and the daemon
+// that they start. The daemon connects the engine of package health with files, signals, mail,
+// programs and systemd. The log lines and files of ldirectord are in package compat.
 package directord
 
 import (
@@ -26,7 +25,7 @@ type System struct {
 	Self           string   // path of the program
 	Version        string
 	StateDir       string
-	PIDDir         string // of directord's own pid files in ldirectord's place
+	PIDDir         string // of the pid files that directord writes in place of ldirectord
 	PerlPIDDir     string // of the pid files of the Perl program
 	Files          *disk.Reader
 	Resolver       Resolver
@@ -58,13 +57,13 @@ func (e Ended) Error() string {
 	return names[e.By]
 }
 
-// serveVerb makes the program the daemon. The program starts itself so, and the
-// health agent does it too. It is not for people.
+// serveVerb is the argument that makes the program the daemon. The program and the health agent use
+// it to start the daemon. It is not for operators.
 const serveVerb = control.ServeVerb
 
-// daemonWords is how many words precede serveVerb in the command line of a daemon
-// that this program has started: the program, the configuration and "start", since
-// the agent ocf:heartbeat:ldirectord searches for these.
+// daemonWords is how many words precede serveVerb in the command line of a daemon that this program
+// has started. They are the program, the configuration and "start". The agent
+// ocf:heartbeat:ldirectord searches for these words.
 const daemonWords = 3
 
 // Run is the whole program; it returns the exit code. args begin with the name of

@@ -11,22 +11,22 @@ import (
 	"lvs-agents/internal/disk"
 )
 
-// handedOn is in the environment of an action that came from another instance, which
-// names this one with execute=. Instances can name each other.
+// handedOn is a variable in the environment of an action that came from another instance, which
+// names this one with execute=. It prevents loops, because instances can name each other.
 const handedOn = "DIRECTORD_HANDED_ON"
 
 // handedOn reports whether the action came from another instance.
 func (c *command) handedOn() bool { return c.sys.getenv(handedOn) != "" }
 
-// listens reports whether a running daemon has its socket: it neither begins nor
-// ends.
+// listens reports whether the socket of a running daemon exists. It does not exist while the
+// daemon starts or ends.
 func (c *command) listens() bool {
 	_, err := os.Stat(control.Path(c.sys.StateDir, c.id()))
 	return !os.IsNotExist(err)
 }
 
-// reached returns the configurations that one names with execute=, and those that
-// these name, each once and without the first.
+// reached returns all configurations that the first one names with execute=, directly or through
+// others. Each is there once, and the first is not.
 func reached(ctx context.Context, files *disk.Reader, first string, names []string) []string {
 	seen := map[string]bool{idOf(first): true}
 	var all []string
@@ -43,7 +43,7 @@ func reached(ctx context.Context, files *disk.Reader, first string, names []stri
 	return all
 }
 
-// executes is what a configuration names; empty for one that cannot be used.
+// executes returns the names in execute= of a configuration; none if it cannot be used.
 func executes(ctx context.Context, files *disk.Reader, name string) []string {
 	file, err := load.File(ctx, files, name, append(load.Dirs(), ".")...)
 	if err != nil || file.Config == nil {
@@ -52,9 +52,9 @@ func executes(ctx context.Context, files *disk.Reader, name string) []string {
 	return file.Config.Execute
 }
 
-// executeAll hands an action to the instances that execute= names; wait returns
-// when it was done. Instances hand start and stop on themselves. They cannot hand on
-// a reload, which would come back from an instance that names this one.
+// executeAll hands an action to the instances that execute= names. wait returns when they have
+// done it. Each instance hands start and stop on. A reload is not handed on, because it would
+// return from an instance that names this one; so executeAll reloads all reached instances.
 func (s *server) executeAll(ctx context.Context, action string) (wait func()) {
 	var all sync.WaitGroup
 	cfg := s.source.current()

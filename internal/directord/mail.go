@@ -26,10 +26,11 @@ type mailer struct {
 	from string // address, as configured
 }
 
-// lastMailTimeout is how long mail can take when the daemon has ended.
+// lastMailTimeout is how long the mailer can send mail after the daemon has ended.
 const lastMailTimeout = 5 * time.Second
 
-// newMailer starts a mailer, which outlives the daemon for a moment; stop ends it.
+// newMailer returns a mailer. Its goroutine runs from start to stop, and outlives the daemon for
+// a moment.
 func newMailer(sys System, log logrus.FieldLogger) *mailer {
 	hostname, err := os.Hostname()
 	if err != nil {
@@ -49,7 +50,7 @@ func (m *mailer) start() {
 	}()
 }
 
-// stop waits until mail was sent, or its time is over.
+// stop waits until all mail is sent, or until it times out.
 func (m *mailer) stop() {
 	m.finish()
 	select {
@@ -113,8 +114,8 @@ func (m *mailer) remind(ctx context.Context, d *health.Daemon) {
 // reminders has the time of the last mail about each real server that is down.
 type reminders map[health.Member]time.Time
 
-// due returns the real servers about which the next mail is due, and forgets those
-// that are not down any more.
+// due returns the real servers about which the next mail is due. It forgets real servers that are
+// no longer down.
 func (r reminders) due(now time.Time, down []health.Event) (due []health.Event) {
 	seen := map[health.Member]bool{}
 	for _, e := range down {

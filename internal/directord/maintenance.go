@@ -28,7 +28,7 @@ type maintenance struct {
 	hosts    map[netip.Addr]hostname
 }
 
-// hostname is the name of an address for a while.
+// hostname is the cached name of an address.
 type hostname struct {
 	full string
 	till time.Time
@@ -62,8 +62,8 @@ func (m *maintenance) run(ctx context.Context, current func() *config.Config, d 
 	}
 }
 
-// names are the files of a directory in lower case. None are in a directory that does
-// not exist.
+// names returns the file names of a directory in lower case. A directory that does not exist has
+// none.
 func (m *maintenance) names(ctx context.Context, dir string) (map[string]bool, error) {
 	names := map[string]bool{}
 	if dir == "" {
@@ -83,8 +83,8 @@ func (m *maintenance) names(ctx context.Context, dir string) (map[string]bool, e
 	return names, nil
 }
 
-// update takes out the real servers that are named, and takes the others back. The
-// error is for a daemon that has ended.
+// update takes out the real servers that have a file, and takes back the others. It returns an
+// error if the daemon has ended.
 func (m *maintenance) update(ctx context.Context, d *health.Daemon, names map[string]bool) error {
 	members, err := d.Members(ctx)
 	if err != nil {
@@ -103,7 +103,7 @@ func (m *maintenance) update(ctx context.Context, d *health.Daemon, names map[st
 	return d.Maintain(ctx, maps.Clone(out))
 }
 
-// named reports whether a file is called after a real server.
+// named reports whether a file has the name of a real server.
 func (m *maintenance) named(ctx context.Context, names map[string]bool, real netip.AddrPort) bool {
 	port := real.String()[strings.LastIndexByte(real.String(), ':'):]
 	calls := func(host string) bool { return host != "" && (names[host] || names[host+port]) }
@@ -123,7 +123,7 @@ func (m *maintenance) named(ctx context.Context, names map[string]bool, real net
 // lookUpTimeout is how long the name of an address can take.
 const lookUpTimeout = 2 * time.Second
 
-// host is the name of an address, without a dot at its end; empty for none.
+// host returns the name of an address, without a dot at its end; empty for none.
 func (m *maintenance) host(ctx context.Context, addr netip.Addr) string {
 	if known, ok := m.hosts[addr]; ok && time.Now().Before(known.till) {
 		return known.full

@@ -23,8 +23,8 @@ func newMonitorfile(log logrus.FieldLogger) *monitorfile {
 	return &monitorfile{log: log, lines: make(chan monitorLine, 1024)}
 }
 
-// checked takes the result of a check. When the file cannot be written in time lines
-// are dropped: a full disk stops no check.
+// checked queues the result of a check. If the file cannot be written in time, checked drops lines,
+// so that a full disk delays no check.
 func (m *monitorfile) checked(s health.Service, r health.Real, p health.Probe, err error) {
 	if s.MonitorFile == "" {
 		return

@@ -9,7 +9,7 @@ import (
 	"lvs-agents/internal/config/params"
 )
 
-// options are the flags of the daemon. This program and the health agent give them.
+// options are the flags of the daemon. This program and the health agent set them.
 type options struct {
 	stateDir   string
 	id         string
@@ -18,9 +18,9 @@ type options struct {
 	checks     params.Checks
 	instance   string // what ldirectord calls the instance; empty for a daemon of the health agent
 	pidFile    string // in ldirectord's place; empty for none
-	invoked    string // command line to log; empty if that was done
+	invoked    string // command line to log; empty if it was logged
 	purge      bool   // the services belong to the daemon, and end with it
-	notify     bool   // the program that started it waits
+	notify     bool   // the program that started the daemon waits for it
 	debug      bool
 	foreground bool
 }
@@ -55,7 +55,7 @@ func parseOptions(args []string, stateDir string) (options, error) {
 	return o, nil
 }
 
-// name is what operators call the configuration.
+// name returns the name of the configuration for messages.
 func (o options) name() string {
 	if o.ipvs != "" {
 		return "resource " + o.ipvs

@@ -19,8 +19,8 @@ import (
 	"lvs-agents/internal/program"
 )
 
-// programs runs what a configuration names, without a shell and without making
-// the daemon wait.
+// programs runs the programs that a configuration names, without a shell. The daemon does not wait
+// for them.
 type programs struct {
 	log     logrus.FieldLogger
 	environ []string
@@ -33,15 +33,15 @@ type programs struct {
 // fallback is the fallback command of a service while it runs.
 type fallback struct {
 	words []string
-	next  []string // of the newest state, nil if that is the one of words
+	next  []string // the command of the newest state; nil if it is words
 }
 
 func newPrograms(log logrus.FieldLogger, environ []string, started *program.Set) *programs {
 	return &programs{log: log, environ: environ, started: started, fallbacks: map[lvs.ServiceID]*fallback{}}
 }
 
-// serving runs the fallback command of a service, or remembers its newest state
-// while the command still runs for another one.
+// serving runs the fallback command of a service. While the command still runs for another state,
+// serving only stores the newest state.
 func (p *programs) serving(s health.Service, serving bool) {
 	if len(s.FallbackCommand) == 0 {
 		return
@@ -61,8 +61,8 @@ func (p *programs) serving(s health.Service, serving bool) {
 	}
 }
 
-// follow runs the command of a service until the newest state has had its run.
-// States that came and went meanwhile have none.
+// follow runs the command of a service until it has run for the newest state. It skips states that
+// ended meanwhile.
 func (p *programs) follow(id lvs.ServiceID, words []string) {
 	for words != nil {
 		p.run(context.Background(), words[0], words[1:]...)
@@ -86,8 +86,8 @@ func (p *programs) run(ctx context.Context, name string, args ...string) {
 	}
 }
 
-// try runs a program with arguments. It does not wait for one that cannot even be
-// started or killed.
+// try runs a program with arguments. It does not wait for a program that cannot be started or
+// killed.
 func (p *programs) try(ctx context.Context, environ, words []string) error {
 	bounded := logsink.Bounded{Limit: programTimeout + 2*program.CloseTimeout}
 	err := bounded.Do(func() error { return p.wait(ctx, environ, words) })

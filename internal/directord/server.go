@@ -42,17 +42,18 @@ type server struct {
 	monitorfile *monitorfile
 	systemd     systemd
 	feed        control.Feed // events, for the clients of the socket
-	// others reads the configurations that execute= names: if one hangs, source reads on.
+	// others reads the configurations that execute= names. It is separate from the reader of
+	// source, which must not wait for a file system that hangs.
 	others disk.Reader
-	// holds is called every second. It is false for a daemon that has lost its identity.
+	// holds reports whether the daemon still has its identity. saveVerdicts calls it every second.
 	holds         func() (ours bool)
 	verdictsError string // the last error of saveVerdicts
 }
 
 // serve is the daemon. It returns the exit code.
 func serve(ctx context.Context, args []string, sys System) int {
-	// A HUP that comes before watch listens would end the daemon. A channel without a
-	// reader does not make the programs that we run ignore HUP, as ignoring it would.
+	// Without this, a HUP before watch would end the daemon. Notify does not change the signals of
+	// programs that the daemon runs; signal.Ignore would.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	o, err := parseOptions(args, sys.StateDir)
 	if err != nil {
@@ -124,7 +125,7 @@ func (s *server) run(ctx context.Context) (err error) {
 			return err
 		}
 		defer func() {
-			if identity.Held() { // which is another file; else this one can be another daemon's
+			if identity.Held() { // otherwise the file can belong to another daemon
 				_ = os.Remove(s.pidFile)
 			}
 		}()
@@ -132,7 +133,7 @@ func (s *server) run(ctx context.Context) (err error) {
 	return s.check(ctx, listener)
 }
 
-// check makes what checks need, and runs the daemon with it.
+// check opens the sockets and the other resources of checks, and runs the daemon with them.
 func (s *server) check(ctx context.Context, listener *net.UnixListener) error {
 	sources := check.NewSources()
 	pinger := check.NewPinger(sources, uint16(os.Getpid()))
@@ -159,12 +160,12 @@ func (s *server) check(ctx context.Context, listener *net.UnixListener) error {
 		return err
 	}
 	if err := context.Cause(ctx); errors.Is(err, errLost) {
-		return fmt.Errorf("%s: %w", control.PIDFile(s.stateDir, s.id), err) // and change nothing any more
+		return fmt.Errorf("%s: %w", control.PIDFile(s.stateDir, s.id), err) // without changing the kernel
 	}
 	return s.end(ctx, d)
 }
 
-// engine is the engine of the daemon.
+// engine returns the engine of the daemon.
 func (s *server) engine(tools health.Tools, sources *check.Sources) *health.Daemon {
 	return health.New(health.Options{
 		ID: s.id, Source: s.ipvs, Config: s.name(), Version: s.sys.Version, PID: os.Getpid(),
@@ -189,7 +190,7 @@ func (s *server) occurred(e health.Event) {
 	}
 }
 
-// begin logs that the daemon starts, where its configuration wants it.
+// begin opens the log of the configuration, and logs that the daemon starts.
 func (s *server) begin(ctx context.Context) error {
 	r, err := s.source.parsed(ctx)
 	if err != nil {
@@ -199,7 +200,7 @@ func (s *server) begin(ctx context.Context) error {
 	if r.cfg.Supervised && !s.debug && !s.notify {
 		s.lines.Foreground(s.sys.Stdout, true)
 	}
-	if err := s.lines.Try(); err != nil && s.purge { // to a cluster checks matter more than their log
+	if err := s.lines.Try(); err != nil && s.purge { // a daemon of the cluster runs without a log
 		return fmt.Errorf("logfile: %w", err)
 	}
 	if s.invoked != "" {
@@ -213,23 +214,23 @@ func (s *server) begin(ctx context.Context) error {
 	return nil
 }
 
-// errLost ends a daemon that no stop would find.
+// errLost ends a daemon that a stop could not find, because its pid file has gone.
 var errLost = errors.New("the pid file was removed or replaced; start again")
 
-// controlled is the daemon as its socket has it: a reload is the server's.
+// controlled is the daemon for the clients of its socket. Its reload is the reload of the server.
 type controlled struct {
 	*health.Daemon
 	server *server
 }
 
-// Reload implements control.Daemon. It is for one instance, see executeAll.
+// Reload implements control.Daemon. It reloads this instance only; see executeAll.
 func (c controlled) Reload(ctx context.Context) error { return c.server.reloadOwn(ctx, c.Daemon) }
 
-// partsTimeout is how long the parts of a daemon can take to end: one can wait for a
-// file system that does not answer.
+// partsTimeout is how long the parts of a daemon can take to end. A part can wait for a file
+// system that does not respond.
 const partsTimeout = 2 * time.Second
 
-// work runs the daemon and everything that talks to it until ctx ends.
+// work runs the daemon and its parts until ctx ends.
 func (s *server) work(ctx context.Context, d *health.Daemon, listener *net.UnixListener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var parts sync.WaitGroup
@@ -283,10 +284,10 @@ func (s *server) saveVerdicts(v state.Verdicts) {
 	s.verdictsError = text
 }
 
-// endTimeout is how long a daemon can take to take its services out.
+// endTimeout is how long a daemon can take to remove its services.
 const endTimeout = 30 * time.Second
 
-// end takes the services out that the configuration does not keep.
+// end removes the services that the configuration does not keep.
 func (s *server) end(ctx context.Context, d *health.Daemon) error {
 	s.systemd.stopping()
 	s.executeAll(ctx, "stop")()
@@ -305,11 +306,11 @@ func (s *server) end(ctx context.Context, d *health.Daemon) error {
 	return err
 }
 
-// release takes the services out of the kernel, and logs that.
+// release removes the services from the kernel, and logs the removals.
 func (s *server) release(ctx context.Context, d *health.Daemon) error {
 	ops, err := s.source.store.Release(ctx, s.sys.Kernel, s.id, d.Kept()...)
 	for _, op := range ops {
-		if op.Verb != lvs.DeleteService { // of a resource that has its service back
+		if op.Verb != lvs.DeleteService { // the service belongs to a resource again
 			s.log.Infof("not checked any more: %s", op)
 			continue
 		}

@@ -25,7 +25,7 @@ import (
 // loadTimeout is how long reading a configuration and looking up its names can take.
 const loadTimeout = 10 * time.Second
 
-// source reads the configuration of a daemon, and knows the one that counts.
+// source reads the configuration of a daemon, and holds the accepted one.
 type source struct {
 	options
 	files *disk.Reader
@@ -35,20 +35,20 @@ type source struct {
 	lines *compat.Log // follows the logfile of the configuration
 
 	sum      atomic.Pointer[[sha256.Size]byte] // of the file that was read last
-	accepted atomic.Pointer[reading]           // the one that counts; nil for none
-	read     atomic.Pointer[reading]           // the one that was read last
+	accepted atomic.Pointer[reading]           // the accepted configuration; nil for none
+	read     atomic.Pointer[reading]           // the configuration that was read last
 	lookedUp time.Time                         // when names without an address were looked up again
 }
 
 // reading is a configuration with its faults.
 type reading struct {
 	cfg      *config.Config
-	refused  []string         // its parts whose real servers are never up
-	unknown  []config.Host    // its names that have never had an address
-	problems []config.Problem // with its names looked up
+	refused  []string         // problems of parts whose real servers are never up
+	unknown  []config.Host    // names that have never had an address
+	problems []config.Problem // of the configuration with addresses
 }
 
-// current is the configuration that counts; nil for none.
+// current returns the accepted configuration; nil if there is none.
 func (s *source) current() *config.Config {
 	if r := s.accepted.Load(); r != nil {
 		return r.cfg
@@ -56,7 +56,7 @@ func (s *source) current() *config.Config {
 	return nil
 }
 
-// load reads the configuration as it is now.
+// load reads the configuration and looks up its names.
 func (s *source) load(ctx context.Context) (health.Setup, error) {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
@@ -76,7 +76,7 @@ func (s *source) load(ctx context.Context) (health.Setup, error) {
 	return setup, err
 }
 
-// accept makes the configuration that was read last the one that counts.
+// accept makes the configuration that was read last the accepted one.
 func (s *source) accept(setup health.Setup) {
 	r := *s.read.Load()
 	r.problems = setup.Problems
@@ -87,7 +87,7 @@ func (s *source) accept(setup health.Setup) {
 	s.lines.To(r.cfg.LogFile)
 }
 
-// parsed reads and judges the configuration. Warnings are logged once.
+// parsed reads and validates the configuration. It logs the warnings of each version once.
 func (s *source) parsed(ctx context.Context) (*reading, error) {
 	if s.ipvs != "" {
 		return s.ofResource()
@@ -106,7 +106,7 @@ func (s *source) parsed(ctx context.Context) (*reading, error) {
 		return nil, fmt.Errorf("%s has no virtual service; add virtual=ADDRESS:PORT", file.Path)
 	}
 	if known == nil {
-		s.lines.To(cfg.LogFile) // later ones when they are accepted
+		s.lines.To(cfg.LogFile) // accept does it for later versions
 	}
 	if known == nil || *known != sum {
 		s.logProblems(file.Path, file.Problems)
@@ -114,8 +114,8 @@ func (s *source) parsed(ctx context.Context) (*reading, error) {
 	return &reading{cfg: cfg, refused: refused(file.Problems)}, s.newRefused(file.Problems)
 }
 
-// ofResource is the services in the record of a resource, with the checks of the
-// command line.
+// ofResource returns the services in the record of a resource, with the checks of the command
+// line.
 func (s *source) ofResource() (*reading, error) {
 	held, err := s.store.Load(s.ipvs)
 	if errors.Is(err, os.ErrNotExist) {
@@ -128,7 +128,7 @@ func (s *source) ofResource() (*reading, error) {
 	return &reading{cfg: cfg}, err
 }
 
-// logProblems logs what a file does not say as it should.
+// logProblems logs the warnings about a file, and its refused parts.
 func (s *source) logProblems(path string, problems []config.Problem) {
 	for _, p := range problems {
 		if p.Severity == config.Refused {
@@ -143,7 +143,7 @@ func withoutPosition(p config.Problem) string {
 	return strings.TrimPrefix(p.String(), p.Position()+": ")
 }
 
-// refused are the problems with parts whose real servers are never up.
+// refused returns the problems of parts whose real servers are never up.
 func refused(problems []config.Problem) (texts []string) {
 	for _, p := range problems {
 		if p.Severity == config.Refused {
@@ -153,8 +153,8 @@ func refused(problems []config.Problem) (texts []string) {
 	return texts
 }
 
-// newRefused returns the first problem that the configuration that counts did not
-// have: an edited file must not take out working servers.
+// newRefused returns the first refused part that the accepted configuration did not have. An
+// edited file must not take out working servers.
 func (s *source) newRefused(problems []config.Problem) error {
 	before := s.accepted.Load()
 	if before == nil {
@@ -168,8 +168,8 @@ func (s *source) newRefused(problems []config.Problem) error {
 	return nil
 }
 
-// newUnknown returns why an edited file has names that have never had an address: a
-// mistake, not a change of the DNS.
+// newUnknown returns the problem of a new name that has never had an address. In an edited file
+// that is a mistake, not a change of the DNS.
 func (s *source) newUnknown(unknown []config.Host, problems []config.Problem) error {
 	before := s.accepted.Load()
 	if before == nil {
@@ -186,12 +186,11 @@ func (s *source) newUnknown(unknown []config.Host, problems []config.Problem) er
 	return nil
 }
 
-// lookUpInterval is how long names without an address wait until they are looked up
-// again.
+// lookUpInterval is the time between look-ups of names without an address.
 const lookUpInterval = time.Minute
 
-// lookUpDue reports whether names of the configuration that counts have no address,
-// and must be looked up again now.
+// lookUpDue reports whether names of the accepted configuration have no address and must be looked
+// up again now.
 func (s *source) lookUpDue() bool {
 	if s.current() == nil || !s.names.Missing() || time.Since(s.lookedUp) < lookUpInterval {
 		return false
@@ -200,8 +199,8 @@ func (s *source) lookUpDue() bool {
 	return true
 }
 
-// lookUpAgain is the configuration that counts, with the addresses of now. It reads
-// no file: an operator can have changed the file without a reload.
+// lookUpAgain returns the accepted configuration with the current addresses. It does not read the
+// file, which an operator can have changed without a reload.
 func (s *source) lookUpAgain(ctx context.Context) (health.Setup, error) {
 	r := *s.accepted.Load()
 	setup, err := health.NewSetup(ctx, r.cfg, s.names)

@@ -12,12 +12,12 @@ import (
 	"lvs-agents/internal/state/pidfile"
 )
 
-// firstReply is how old a daemon can be before it must reply: looking up the names
-// of its configuration takes time.
+// firstReply is how long after its start a daemon can remain without a reply. The daemon must look
+// up the names of its configuration first.
 const firstReply = 30 * time.Second
 
-// status prints ldirectord's words, which scripts read. The instances that execute=
-// names follow.
+// status prints ldirectord's lines, which scripts parse, for this instance and for the instances
+// that execute= names.
 func (c *command) status(ctx context.Context) int {
 	code := c.ownStatus(ctx)
 	if c.cfg == nil {
@@ -26,7 +26,7 @@ func (c *command) status(ctx context.Context) int {
 	for _, name := range reached(ctx, c.sys.Files, c.Config, c.cfg.Execute) {
 		other := command{Command: compat.Command{Config: name, Instance: filepath.Base(name), Action: "status"}, sys: c.sys}
 		other.unusable = other.check(ctx)
-		_ = other.ownStatus(ctx) // it is printed; ours decides
+		_ = other.ownStatus(ctx) // only the status of this instance decides
 	}
 	return code
 }
@@ -48,15 +48,15 @@ func (c *command) ownStatus(ctx context.Context) int {
 		fmt.Fprintln(c.sys.Stdout, compat.Stopped(c.Config))
 		return compat.ExitFailed
 	}
-	if c.unusable == compat.ExitFailed { // there is no such file: perhaps the name is wrong
+	if c.unusable == compat.ExitFailed { // the file does not exist: perhaps the name is wrong
 		return compat.ExitFailed
 	}
 	fmt.Fprintln(c.sys.Stdout, compat.Stopped(c.Config))
 	return compat.ExitStopped
 }
 
-// balances prints whether a daemon that is there does its work. Where it does not,
-// the word running is not printed, since heartbeat searches for it.
+// balances prints whether a running daemon balances. If it does not, balances does not print the
+// word running, because heartbeat searches for it.
 func (c *command) balances(ctx context.Context, pid int) int {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
@@ -80,14 +80,13 @@ func (c *command) balances(ctx context.Context, pid int) int {
 	return compat.ExitOK
 }
 
-// begins reports whether the daemon is so young that it may not reply yet.
+// begins reports whether the daemon has started so recently that it need not reply yet.
 func (c *command) begins() bool {
 	info, err := os.Stat(c.identityFile())
 	return err == nil && time.Since(info.ModTime()) < firstReply
 }
 
-// stale is the pid file that a daemon has left, directord or the Perl program; empty
-// for none.
+// stale returns the pid file that a killed directord or Perl program has left; empty for none.
 func (c *command) stale(s pidfile.Status) string {
 	if _, err := os.Stat(c.pidFile()); err == nil {
 		return c.pidFile()

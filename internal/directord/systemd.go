@@ -18,7 +18,7 @@ type systemd struct{ log logrus.FieldLogger }
 // notifyTimeout is how long a notification can take; its socket can be full.
 const notifyTimeout = time.Second
 
-// notify sends a state to systemd if that listens.
+// notify sends a state to systemd if the environment names its socket.
 func (s systemd) notify(state string) {
 	sent := make(chan error, 1)
 	go func() {
@@ -44,7 +44,7 @@ func (s systemd) reloading() {
 	s.notify(fmt.Sprintf("%s\nMONOTONIC_USEC=%d", sd.SdNotifyReloading, now.Nano()/1000))
 }
 
-// feed feeds systemd's watchdog as long as the daemon's loops turn.
+// feed notifies systemd's watchdog as long as the loops of the daemon run.
 func (s systemd) feed(ctx context.Context, d *health.Daemon) {
 	interval, err := sd.SdWatchdogEnabled(false)
 	if err != nil || interval == 0 {

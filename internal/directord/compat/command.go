@@ -27,8 +27,8 @@ type Command struct {
 	Foreground, Test, Help, Version bool
 }
 
-// ParseCommand parses a command line as ldirectord does. Where Help or Version is
-// set, the words after that option are not read. The error is for an unknown option.
+// ParseCommand parses a command line as ldirectord does. It does not read the words after an option
+// for help or version. It returns an error for an unknown option.
 func ParseCommand(words []string) (Command, error) {
 	c := Command{Words: words, Config: "ldirectord.cf", Instance: "ldirectord"}
 	args := words[1:]
@@ -62,7 +62,7 @@ func ParseCommand(words []string) (Command, error) {
 	return c, nil
 }
 
-// set takes an option as -d or --debug, or several short ones as -df.
+// set applies an option such as -d or --debug, or several short ones such as -df.
 func (c *Command) set(option string) error {
 	letters := option[1:]
 	if strings.HasPrefix(option, "--") {

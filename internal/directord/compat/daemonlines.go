@@ -17,18 +17,17 @@ func InvokedLine(words []string) string {
 	return "Invoking ldirectord invoked as: " + strings.Join(words, " ") + " "
 }
 
-// ForegroundLine returns the log line at the start of a daemon in the foreground,
-// DaemonLine in the background.
+// ForegroundLine returns the log line at the start of a daemon in the foreground.
 func ForegroundLine(version string, pid int) string {
 	return fmt.Sprintf("Starting Linux Director %s with pid: %d", version, pid)
 }
 
-// DaemonLine is described with ForegroundLine.
+// DaemonLine returns the log line at the start of a daemon in the background.
 func DaemonLine(version string) string {
 	return fmt.Sprintf("Starting Linux Director %s as daemon", version)
 }
 
-// ChangedLine returns the log line about a file that has other bytes than before.
+// ChangedLine returns the log line about a file whose content has changed.
 func ChangedLine(file string) string {
 	return fmt.Sprintf("Configuration file '%s' has changed on disk", file)
 }

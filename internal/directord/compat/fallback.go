@@ -6,8 +6,8 @@ import (
 	"lvs-agents/internal/health"
 )
 
-// FallbackCommand returns the fallback command of a service with its arguments:
-// stop while real servers serve and start while none does, address and protocol.
+// FallbackCommand returns the fallback command of a service with its arguments: the state, the
+// address and the protocol. The state is stop while real servers serve, and start otherwise.
 func FallbackCommand(s health.Service, serving bool) []string {
 	state, address, protocol := "start", ":0", "fwm"
 	if serving {

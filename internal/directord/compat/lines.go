@@ -11,7 +11,7 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// Line is the line of ldirectord's log for an event (its _log calls, version 1.186 on).
+// Line returns the line of ldirectord's log for an event (see _log in ldirectord 1.186 and later).
 // It is empty for an event that ldirectord does not log.
 func Line(e health.Event) string {
 	if e.Service == nil {
@@ -44,7 +44,7 @@ func Reminder(e health.Event) string {
 	return fmt.Sprintf("Inaccessible real server: %s (%s)", e.Server, virtual(e.Service.ID))
 }
 
-// LogEvent writes the line of an event; its fields are in the words of this project.
+// LogEvent writes the line of an event. The fields have the terms of this project.
 func LogEvent(log logrus.FieldLogger, e health.Event) {
 	line := Line(e)
 	if line == "" {
@@ -95,7 +95,7 @@ func serverLine(e health.Event) string {
 	return fmt.Sprintf("%s %s server: %s (%s) (Weight set to %d)", verb, kind, e.Server, v, e.To)
 }
 
-// occasion is ldirectord's word for when it removes something.
+// occasion returns ldirectord's word for the time of a removal: start or stop.
 func occasion(e health.Event) string {
 	if e.Phase == config.Stopping {
 		return "stop"

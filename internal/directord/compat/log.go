@@ -31,13 +31,13 @@ type Log struct {
 	stderr   io.Writer // gets the lines that cannot be written elsewhere
 
 	mu     sync.Mutex
-	output io.Writer // takes the place of target; nil for not
+	output io.Writer // replaces target if it is not nil
 	dated  bool      // lines to output begin with the date
 	target string
 	writes logsink.Bounded // to target or output
 	errors logsink.Bounded // to stderr
 
-	syslog logsink.Syslog // belongs to the one write at a time
+	syslog logsink.Syslog // only the current write uses it
 }
 
 // logTimeout is how long a write can take.
@@ -46,8 +46,8 @@ const logTimeout = time.Second
 // permissions are the mode of a new log file.
 const permissions = 0o644
 
-// NewLog returns the log of an instance. It writes to the log file of ldirectord, and to
-// stderr what cannot be written there.
+// NewLog returns the log of an instance. It writes to the log file of ldirectord. Lines that it
+// cannot write there go to stderr.
 func NewLog(instance string, stderr io.Writer) *Log {
 	bounded := logsink.Bounded{Limit: logTimeout}
 	return &Log{instance: instance, stderr: stderr, target: defaultLog, writes: bounded, errors: bounded}
@@ -59,7 +59,7 @@ func (l *Log) WithReasons() *Log {
 	return l
 }
 
-// To sets the logfile of a configuration; empty for the one of ldirectord.
+// To sets the logfile of a configuration; empty for the log file of ldirectord.
 func (l *Log) To(target string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -69,7 +69,7 @@ func (l *Log) To(target string) {
 	l.target = target
 }
 
-// Try returns why the log file cannot be written. A syslog that does not run yet is
+// Try returns an error if the log file cannot be written. A syslog daemon that does not run yet is
 // not an error.
 func (l *Log) Try() error {
 	l.mu.Lock()

@@ -17,7 +17,7 @@ func CheckLine(now time.Time, s health.Service, r health.Real, p health.Probe, e
 	return fmt.Sprintf("[%s] [%d] %s %s\n", now.Format(dateFormat), os.Getpid(), identityOf(s, r, p), outcome(err))
 }
 
-// identityOf is what ldirectord calls the identity of a real server.
+// identityOf returns the identity of a real server, as ldirectord calls it.
 func identityOf(s health.Service, r health.Real, p health.Probe) string {
 	protocol := "fwm"
 	if !s.ID.IsMark() {
@@ -46,7 +46,7 @@ func HostOf(addr netip.AddrPort) string {
 	return addr.Addr().String()
 }
 
-// method is the word of a configuration for a forwarding method.
+// method returns the name of a forwarding method in ldirectord.cf.
 func method(f lvs.Forward) string {
 	switch f {
 	case lvs.Masq:
@@ -58,7 +58,7 @@ func method(f lvs.Forward) string {
 	return "gate"
 }
 
-// outcome is [up] or [down] with a text of one short line.
+// outcome returns [up] or [down], with a reason of one short line.
 func outcome(err error) string {
 	if err == nil {
 		return "[up] -"

@@ -13,7 +13,7 @@ import (
 	"lvs-agents/internal/disk"
 )
 
-// PerlDaemon returns the pid of the Perl program that has a pid file, 0 if it does
+// PerlDaemon returns the pid of the Perl program with a pid file. It returns 0 if the program does
 // not run in this network namespace.
 func PerlDaemon(pidFile string) int {
 	text, err := new(disk.Reader).Read(context.Background(), pidFile)
@@ -40,7 +40,7 @@ func PerlDaemon(pidFile string) int {
 	return pid
 }
 
-// StopPerl ends the Perl program: the first stop after an upgrade finds it running.
+// StopPerl ends the Perl program, which can still run at the first stop after an upgrade.
 func StopPerl(ctx context.Context, pidFile string) error {
 	pid := PerlDaemon(pidFile)
 	if pid == 0 {

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// PIDFile is where ldirectord has the pid of an instance in a directory. directord
-// writes its pid there too, for systemd and for scripts, and does not read it.
+// PIDFile returns the path of ldirectord's pid file of an instance in a directory. directord also
+// writes its pid there, for systemd and for scripts, but does not read it.
 func PIDFile(dir, instance string) string {
 	return filepath.Join(dir, "ldirectord."+instance+".pid")
 }
@@ -15,9 +15,9 @@ func PIDFile(dir, instance string) string {
 // namespace.
 const PerlPIDDir = "/run"
 
-// PIDDir returns the directory of directord's own files of this kind. It is
-// ldirectord's for the state directory of the system. The state directory of
-// another network namespace has them itself.
+// PIDDir returns the directory where directord writes these files. For the state directory of
+// the system it is the directory of ldirectord. Another network namespace has the files in its own
+// state directory.
 func PIDDir(stateDir string) string {
 	if stateDir == "/run/lvs-agents" {
 		return PerlPIDDir
