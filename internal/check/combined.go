@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Combined runs one full check, then Times cheap ones, and a full one
-// again after each that failed. Each kind has a time limit of its own.
+// Combined runs one full check, then Times cheap ones. After each failure, the next check is a full
+// one. Full and cheap checks have separate time limits.
 type Combined struct {
 	Full, Cheap               Checker
 	Times                     int

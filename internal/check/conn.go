@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 )
 
-// maxAnswer bounds what a check reads in all, in bytes.
+// maxAnswer limits the bytes that a check reads in all.
 const maxAnswer = maxHeader + maxBody
 
 // conn is a connection that lives no longer than its check and reads no more
@@ -18,11 +18,12 @@ type conn struct {
 	hangUp   func() bool // forgets the context
 }
 
-// raw is the bare connection. Libraries read in goroutines of their own.
+// raw is the connection without TLS. Its fields are atomic because libraries read in separate
+// goroutines.
 type raw struct {
 	net.Conn
 	read atomic.Int64 // bytes so far
-	late atomic.Bool  // reading took until the time limit
+	late atomic.Bool  // a read timed out
 }
 
 // dial opens a TCP connection that several goroutines may use. It is closed when ctx ends, even if
@@ -35,7 +36,7 @@ func dial(ctx context.Context, s Sourcer, addr netip.AddrPort) (*conn, error) {
 	return ending(ctx, c), nil
 }
 
-// ending makes a connection end with its context.
+// ending makes a connection that closes when its context ends.
 func ending(ctx context.Context, c net.Conn) *conn {
 	bounded := bound(c)
 	bounded.hangUp = context.AfterFunc(ctx, func() { _ = c.Close() })

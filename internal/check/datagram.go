@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// attempts is how often a question is sent that may get lost.
+// attempts is how often a check sends a query, because a datagram can get lost.
 const attempts = 3
 
-// maxDatagram bounds an answer in bytes; the rest is cut.
+// maxDatagram limits a reply in bytes; the rest is cut.
 const maxDatagram = 8 << 10
 
-// datagrams opens a socket that receives from the target alone. So it also receives the ICMP error
-// of a port that is not open. It ends with ctx.
+// datagrams opens a socket that is connected to the target. It also receives the ICMP error
+// of a closed port. It closes when ctx ends.
 func (t Target) datagrams(ctx context.Context) (*conn, error) {
 	var c *net.UDPConn
 	err := from(t.Source, t.Addr.Addr(), func(source netip.Addr) (err error) {
@@ -30,8 +30,8 @@ func (t Target) datagrams(ctx context.Context) (*conn, error) {
 	return ending(ctx, c), nil
 }
 
-// exchange sends a question, again while there is no answer, until accept
-// takes an answer. accept returns false for what answers something else.
+// exchange sends a query, and sends it again if there is no reply, until accept takes a reply.
+// accept returns false for a reply to another query.
 func (c *conn) exchange(ctx context.Context, question []byte, accept func([]byte) (bool, error)) error {
 	deadline, _ := ctx.Deadline()
 	pause := time.Until(deadline) / attempts
@@ -58,7 +58,7 @@ func (c *conn) exchange(ctx context.Context, question []byte, accept func([]byte
 	return errSilent
 }
 
-// exchanging is the check that sends a question over UDP.
+// exchanging sends a query over UDP and judges the reply.
 func (t Target) exchanging(ctx context.Context, name string, question []byte, accept func([]byte) (bool, error)) error {
 	c, err := t.datagrams(ctx)
 	if err != nil {
@@ -68,7 +68,7 @@ func (t Target) exchanging(ctx context.Context, name string, question []byte, ac
 	return named(name, t.Addr, c.reason(ctx, c.exchange(ctx, question, accept)))
 }
 
-// datagram is the check that sends one fixed question over UDP.
+// datagram is a check that sends one fixed query over UDP.
 type datagram struct {
 	name     string
 	target   Target

@@ -26,7 +26,7 @@ type Dialer interface {
 	Probe(ctx context.Context, sources []netip.Addr, targets []netip.AddrPort, done func(index int, err error))
 }
 
-// NetDialer opens connections in the way of package net.
+// NetDialer opens connections with package net.
 type NetDialer struct{}
 
 var _ Dialer = NetDialer{}
@@ -51,7 +51,7 @@ func (NetDialer) Probe(ctx context.Context, sources []netip.Addr, targets []neti
 		all.Go(func() {
 			c, err := dialTCP(ctx, sources[i], target)
 			if err == nil {
-				_ = c.SetLinger(0) // else a TIME_WAIT entry stays for a minute
+				_ = c.SetLinger(0) // otherwise a TIME_WAIT entry stays for a minute
 				_ = c.Close()      // it was open
 			}
 			done(i, err)
@@ -63,8 +63,8 @@ func (NetDialer) Probe(ctx context.Context, sources []netip.Addr, targets []neti
 func dialTCP(ctx context.Context, source netip.Addr, target netip.AddrPort) (*net.TCPConn, error) {
 	dialer := net.Dialer{KeepAlive: -1, Control: func(_, _ string, raw syscall.RawConn) error {
 		return raw.Control(func(fd uintptr) {
-			// The port is chosen by connect, which can take one port for many destinations; bind reserves
-			// one for all of them. A connection can be opened without it.
+			// With the option, connect chooses the port, and can use one port for many destinations.
+			// Otherwise bind reserves the port for all destinations. A connection is possible without it.
 			_ = unix.SetsockoptInt(int(fd), unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
 		})
 	}}
@@ -81,8 +81,8 @@ type netConn struct {
 	hangUp func() bool // forgets the context
 }
 
-// Read implements net.Conn. Package net does not read when the time is over. But a server is not to
-// blame if this process had no time to read earlier.
+// Read implements net.Conn. After the time limit, package net does not read. So Read reads once
+// more, since the data can have arrived in time while this process was busy.
 func (c netConn) Read(p []byte) (int, error) {
 	n, err := c.TCPConn.Read(p)
 	if !isTimeout(err) {

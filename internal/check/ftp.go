@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// ftp is good when the server lets us in and, with Request, sends a file, which
-// must match Receive (RFC 959, RFC 2428).
+// ftp is good if the server accepts the login and, with Request, sends a file that matches Receive
+// (RFC 959, RFC 2428).
 func ftp(ctx context.Context, c *conn, t Target) error {
 	l := newLines(c)
 	if _, err := l.reply("greeting", 2); err != nil {
@@ -33,7 +33,7 @@ func ftp(ctx context.Context, c *conn, t Target) error {
 	return nil
 }
 
-// login gives the password if one is asked for.
+// login sends the password if the server requests one.
 func (l lines) login(name, passwd string) error {
 	if err := l.send("USER", name); err != nil {
 		return err
@@ -51,11 +51,11 @@ func (l lines) login(name, passwd string) error {
 	return nil
 }
 
-// retrieve reads a file. The server listens and we connect, to its own address
-// even if it names another one, so that a check reaches no other host.
+// retrieve reads a file in passive mode. It connects to the address of the server even if the
+// server names another address, so that a check reaches no other host.
 func (l lines) retrieve(ctx context.Context, t Target) error {
 	_, err := l.command(2, "TYPE", "I")
-	if _, no := errors.AsType[refused](err); err != nil && !no { // the file tells whether it matters
+	if _, no := errors.AsType[refused](err); err != nil && !no { // if it matters, the file does not match
 		return err
 	}
 	port, err := l.passive()
@@ -74,7 +74,7 @@ func (l lines) retrieve(ctx context.Context, t Target) error {
 	if err != nil {
 		return fmt.Errorf("RETR: %w", data.reason(ctx, err))
 	}
-	if len(file) < maxBody { // else it has more to send than is read
+	if len(file) < maxBody { // a longer file is not read to its end
 		if _, err := l.reply("RETR", 2); err != nil {
 			return err
 		}
@@ -82,7 +82,7 @@ func (l lines) retrieve(ctx context.Context, t Target) error {
 	return t.expect(ctx, file, "the file")
 }
 
-// passive asks for a port, by EPSV and where that is not known by PASV.
+// passive requests a port by EPSV, or by PASV if the server refuses EPSV.
 func (l lines) passive() (uint16, error) {
 	text, err := l.command(2, "EPSV")
 	if _, no := errors.AsType[refused](err); err != nil && !no {

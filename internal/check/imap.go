@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// imap is good when the server greets and, with Login, lets us in (RFC 9051).
+// imap is good if the server sends a greeting and, with Login, accepts the login (RFC 9051).
 func imap(_ context.Context, c *conn, t Target) error {
 	l := newLines(c)
 	greeting, err := l.ReadLine()
@@ -25,7 +25,7 @@ func imap(_ context.Context, c *conn, t Target) error {
 	return nil
 }
 
-// untagged is a line of the server's own, without its asterisk; empty for others.
+// untagged returns an untagged line without its asterisk, or an empty string for other lines.
 func untagged(line string) string {
 	rest, found := strings.CutPrefix(line, "*")
 	word := strings.TrimLeft(rest, " \t")
@@ -62,7 +62,7 @@ func (l lines) tagged(words ...string) error {
 	}
 }
 
-// quoted is a string of IMAP.
+// quoted returns a string in the syntax of IMAP.
 func quoted(text string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
 }

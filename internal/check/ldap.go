@@ -8,8 +8,8 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// ldapSearch is good when the server lets us in, anonymously without Login and
-// Passwd, and has the entry that Request names, the root without one.
+// ldapSearch is good if the server accepts the login and has the entry that Request names. Without
+// Login and Passwd the login is anonymous. Without Request the entry is the root.
 func ldapSearch(ctx context.Context, c *conn, t Target) error {
 	session := ldap.NewConn(c, false) // false: the connection has no TLS that it started
 	session.Start()
@@ -34,7 +34,7 @@ func ldapSearch(ctx context.Context, c *conn, t Target) error {
 }
 
 // ldapBind logs in. Some servers require a bind of anonymous clients (slapd's "require bind").
-// Others refuse it and let such clients search: unbound is the refusal.
+// Some servers refuse the bind and let anonymous clients search: then unbound is the refusal.
 func ldapBind(session *ldap.Conn, t Target) (unbound, err error) {
 	if t.Login != "" && t.Passwd != "" {
 		return nil, session.Bind(t.Login, t.Passwd)
@@ -46,8 +46,8 @@ func ldapBind(session *ldap.Conn, t Target) (unbound, err error) {
 	return nil, err
 }
 
-// ldapReason returns the reason. The error of the library for an end of the connection depends on
-// which of its goroutines finds it first.
+// ldapReason returns the reason. It replaces the error of the library for a closed connection,
+// which depends on the goroutine that finds it first.
 func ldapReason(c *conn, err error) error {
 	if e, ok := errors.AsType[*ldap.Error](err); ok && e.ResultCode < ldap.ErrorNetwork { // what the server said
 		return err

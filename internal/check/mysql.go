@@ -11,7 +11,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// MySQL logs in and, with Request, runs a query. It is good when that has a row.
+// MySQL logs in and, with Request, runs a query. The result of the query must have a row.
 type MySQL struct {
 	Target
 	config *mysql.Config
@@ -76,7 +76,7 @@ func (m MySQL) session(ctx context.Context, connector driver.Connector) error {
 	if m.query() == "" {
 		return nil
 	}
-	// The rest of a large answer is not read: to close its rows would.
+	// The rows are not closed, because Close reads the rest of a large result.
 	querier, ok := session.(driver.QueryerContext)
 	if !ok {
 		return errors.New("the driver has no queries")
@@ -121,7 +121,7 @@ func (p *packets) Read(b []byte) (int, error) {
 			p.body = int(p.header[0]) | int(p.header[1])<<8 | int(p.header[2])<<16
 			if p.body > maxBody {
 				p.err = fmt.Errorf("a packet of %d bytes: this is not MySQL, or a very large row", p.body)
-				n -= len(rest) + len(p.header) // what came before is as good as ever
+				n -= len(rest) + len(p.header) // the bytes before the packet are valid
 			}
 		}
 	}

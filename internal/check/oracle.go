@@ -12,8 +12,8 @@ import (
 	"lvs-agents/internal/program"
 )
 
-// Oracle makes a helper program log in and, with Request, run a query. The library of the protocol
-// is larger than the rest of the daemon.
+// Oracle runs a helper program that logs in and, with Request, runs a query. The helper is a
+// separate program because the library of the protocol is larger than the rest of the daemon.
 type Oracle struct{ Target }
 
 func newOracle(_ string, t Target) (Checker, error) {

@@ -7,18 +7,18 @@ import (
 	"lvs-agents/internal/pattern"
 )
 
-// Pattern is what an answer must match.
+// Pattern is a regular expression that a reply must match.
 type Pattern interface {
 	// Match fails if it does not end in a second, or before ctx does.
 	Match(ctx context.Context, answer []byte) (bool, error)
 	String() string
 }
 
-// maxMatch bounds one match.
+// maxMatch limits the time of one match.
 const maxMatch = time.Second
 
-// Compile reads a regular expression of Perl. Its matches share room for those that
-// need much memory; nil sets no bound.
+// Compile compiles a regular expression in Perl's syntax. Matches that need much memory share room.
+// With nil their memory has no limit.
 func Compile(text string, room pattern.Room) (Pattern, error) {
 	p, err := pattern.Compile(text)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// PgSQL logs in and, with Request, runs a query. It is good when that has a
-// row. Like every client of PostgreSQL it prefers TLS and takes no TLS.
+// PgSQL logs in and, with Request, runs a query. The result of the query must have a row. PgSQL
+// prefers TLS and accepts a connection without it, as the clients of PostgreSQL do.
 type PgSQL struct {
 	Target
 	config *pgconn.Config
@@ -40,7 +40,7 @@ func newPgSQL(_ string, t Target) (Checker, error) {
 	if err != nil {
 		return nil, errors.New("login, passwd or database is not usable for PostgreSQL") // the error has the password
 	}
-	config.Password = t.Passwd // also an empty one
+	config.Password = t.Passwd // even if it is empty
 	config.RuntimeParams = map[string]string{"application_name": "directord"}
 	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
 		frontend := pgproto3.NewFrontend(r, w)
@@ -62,14 +62,14 @@ func (p PgSQL) Check(ctx context.Context) error {
 	}
 	if err == nil {
 		err = p.query(ctx, session)
-		_ = session.Close(ctx) // what it says does not matter any more
+		_ = session.Close(ctx) // the check is already decided
 	}
 	return named("pgsql", p.Addr, last.reason(ctx, pgReason(err)))
 }
 
-// attemptsOf opens the connections of one check, with TLS and without. The
-// library would open more in the background after a failure, to cancel what
-// the server might be doing: a check ends when it ends.
+// attemptsOf opens the connections of one check, with TLS and without. After the end of the check
+// it opens no connection. Otherwise the library would open some in the background to cancel
+// queries.
 type attemptsOf struct {
 	PgSQL
 	mu    sync.Mutex
@@ -112,7 +112,7 @@ func (p PgSQL) query(ctx context.Context, session *pgconn.PgConn) error {
 	return errNoRow
 }
 
-// pgReason is what the server said, without the library's words around it.
+// pgReason returns the error message of the server, without the text of the library around it.
 func pgReason(err error) error {
 	if said, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return fmt.Errorf("%s: %s", said.Severity, said.Message)

@@ -14,11 +14,11 @@ import (
 	"lvs-agents/internal/kernel/packet"
 )
 
-// Ping is good when an ICMP echo comes back.
+// Ping is good if the server replies to an ICMP echo request.
 type Ping struct {
 	Addr     netip.Addr
 	Pinger   *Pinger
-	Attempts int // 0 is 1; each has its share of the time limit
+	Attempts int // 0 means 1; each attempt has an equal share of the time limit
 }
 
 // Check sends echo requests until one is answered.
@@ -54,7 +54,8 @@ type waiter struct {
 	answer chan struct{}
 }
 
-// NewPinger opens nothing yet. id tells our echoes from other processes'.
+// NewPinger returns a Pinger that opens its sockets when they are needed. id distinguishes our
+// echoes from the echoes of other processes.
 func NewPinger(source Sourcer, id uint16) *Pinger {
 	return &Pinger{source: source, id: id, sockets: map[netip.Addr]*net.IPConn{}, waiting: map[uint16]waiter{}}
 }
@@ -133,12 +134,13 @@ func listen(source netip.Addr) (*net.IPConn, error) {
 	return socket, nil
 }
 
-// answersRoom is in bytes. It holds 16384 answers: a short packet takes a kilobyte in the kernel,
-// which allows twice the number that it gets (socket(7)). It bounds the memory for a flood.
+// answersRoom is the size of the receive buffer in bytes. It holds 16384 replies: a short packet
+// takes a kilobyte in the kernel, which doubles the size (socket(7)). It limits the memory that a
+// flood can take.
 const answersRoom = 8 << 20
 
-// quieten makes a socket receive echo replies only, and hold the answers of a burst. They can come
-// before Go's scheduler runs a reader.
+// quieten makes a socket receive echo replies only. It also makes the buffer large enough for a
+// burst of replies, which can arrive before Go's scheduler runs the reader.
 func quieten(socket *net.IPConn, ipv6 bool) error {
 	raw, err := socket.SyscallConn()
 	if err != nil {
@@ -183,7 +185,7 @@ func (p *Pinger) unregister(sequence uint16) {
 	delete(p.waiting, sequence)
 }
 
-// read hands answers to those who wait until the socket is closed.
+// read passes replies to the waiting checks until the socket is closed.
 func (p *Pinger) read(socket *net.IPConn) {
 	buffer := make([]byte, 1500)
 	for {

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// pop is good when the server greets and, with Login, lets us in (RFC 1939).
+// pop is good if the server sends a greeting and, with Login, accepts the login (RFC 1939).
 func pop(_ context.Context, c *conn, t Target) error {
 	l := newLines(c)
 	greeting, err := l.ok("greeting")
@@ -31,8 +31,8 @@ func pop(_ context.Context, c *conn, t Target) error {
 	return nil
 }
 
-// enter logs in with the password. Many servers refuse that without TLS: then it is tried without
-// sending the password, as far as the server offers it. Mail::POP3Client of Perl does that first.
+// enter logs in with the password. Many servers refuse a password without TLS. Then enter tries the
+// methods of the server that do not send the password. Mail::POP3Client of Perl tries them first.
 func (l lines) enter(greeting, login, passwd string) error {
 	refusal := l.enterPlain(login, passwd)
 	if refusal == nil {
@@ -50,7 +50,7 @@ func (l lines) enter(greeting, login, passwd string) error {
 	return refusal
 }
 
-// apopStamp is a time stamp as RFC 1939 7 has it.
+// apopStamp matches the time stamp of RFC 1939 7.
 var apopStamp = regexp.MustCompile(`<[^<>\s]+@[^<>\s]+>`)
 
 func (l lines) enterPlain(login, passwd string) error {
@@ -67,7 +67,7 @@ func (l lines) enterPlain(login, passwd string) error {
 	return l.popCommand("PASS", passwd)
 }
 
-// offersCRAM reports whether the server knows CRAM-MD5 (RFC 2449 6.3).
+// offersCRAM reports whether the server offers CRAM-MD5 (RFC 2449 6.3).
 func (l lines) offersCRAM() bool {
 	if l.popCommand("CAPA") != nil {
 		return false

@@ -13,7 +13,7 @@ import (
 	"lvs-agents/internal/pattern"
 )
 
-// Errors of a server that answers, but not as it should.
+// Errors of a server that accepts a connection, but does not reply as expected.
 var (
 	errSilent  = errors.New("no answer in time")
 	errDrips   = errors.New("no whole answer in time")
@@ -22,8 +22,8 @@ var (
 	errBroken  = errors.New("closed in the middle of the answer")
 )
 
-// reason is an error of the dialogue as an operator understands it. What
-// libraries make of a connection that ended says less than how it ended.
+// reason returns an error of the dialogue that an operator understands. It replaces the errors of
+// libraries by the way that the connection ended.
 func (c *conn) reason(ctx context.Context, err error) error {
 	read := c.raw.read.Load()
 	switch {
@@ -54,7 +54,7 @@ func isTimeout(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// maxReason bounds a reason in bytes: it goes into logs, mail and status.
+// maxReason limits a reason in bytes, because it goes into logs, mail and status.
 const maxReason = 300
 
 // plain returns the innermost of Go's network errors, because the outer ones repeat addresses. Its
@@ -100,7 +100,7 @@ func printable(text string) string {
 	return strings.TrimSpace(b.String())
 }
 
-// ascii returns the beginning of an answer that may be binary.
+// ascii returns the beginning of a reply that can be binary.
 func ascii(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r > 126 {

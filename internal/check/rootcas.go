@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// Roots are the authorities that the system trusts. Package x509 reads them once
-// in a process; these follow their files.
+// Roots are the authorities that the system trusts. Package x509 reads them once in a process.
+// Roots reads them again when their files change.
 type Roots struct {
 	files []string // the first that there is counts
 	dirs  []string // all count
@@ -56,7 +56,7 @@ func (r *Roots) current() *x509.CertPool {
 	}
 	if !slices.Equal(state, r.state) {
 		r.state = state
-		if pool := r.read(); !pool.Equal(x509.NewCertPool()) { // else they are being written
+		if pool := r.read(); !pool.Equal(x509.NewCertPool()) { // an empty pool means that another program is writing the files
 			r.pool = pool
 		}
 	}
@@ -72,7 +72,7 @@ func (r *Roots) read() *x509.CertPool {
 		}
 	}
 	for _, dir := range r.dirs {
-		entries, _ := os.ReadDir(dir) // there need not be one
+		entries, _ := os.ReadDir(dir) // the directory need not exist
 		for _, entry := range entries {
 			if text, err := os.ReadFile(filepath.Join(dir, entry.Name())); err == nil {
 				pool.AppendCertsFromPEM(text)

@@ -8,15 +8,15 @@ import (
 	"unicode/utf8"
 )
 
-// secrets are texts that no reason shows, even if a server repeats what it was
-// told. They have no backslashes, which quoting adds.
+// secrets are texts that are removed from all reasons, even if a server sends them back. They have
+// no backslashes, because quoting adds some.
 type secrets []string
 
 // secrets returns the secrets of the target.
 func (t Target) secrets() secrets {
 	var all secrets
 	for _, text := range []string{t.Passwd, t.Secret} {
-		if text = strings.ReplaceAll(text, `\`, ""); len(text) > 2 { // else it is in most texts
+		if text = strings.ReplaceAll(text, `\`, ""); len(text) > 2 { // a shorter text is in most reasons
 			all = append(all, text)
 		}
 	}
@@ -26,7 +26,7 @@ func (t Target) secrets() secrets {
 	return all
 }
 
-// basic is login and password as HTTP sends them (RFC 7617 2).
+// basic returns login and password in the encoding of HTTP (RFC 7617 2).
 func (t Target) basic() string {
 	return base64.StdEncoding.EncodeToString([]byte(t.Login + ":" + t.Passwd))
 }
@@ -34,7 +34,7 @@ func (t Target) basic() string {
 // Format implements fmt.Formatter.
 func (s secrets) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "%d secrets", len(s)) }
 
-// hide is an error of the same kind whose text has *** for each secret.
+// hide returns an error of the same kind whose text has *** instead of each secret.
 func (s secrets) hide(err error) error {
 	if err == nil || len(s) == 0 {
 		return err
@@ -65,8 +65,8 @@ func without(text string, secret []rune) string {
 	return b.String()
 }
 
-// found is the length of a secret at the beginning of a text, 0 for none. It may
-// be quoted, cut, and have question marks for what is no ASCII.
+// found returns the length of a secret at the beginning of a text; 0 for none. The secret can be
+// quoted or cut, and can have question marks instead of characters outside of ASCII.
 func found(text string, secret []rune) int {
 	at := 0
 	for i, want := range secret {
@@ -84,7 +84,7 @@ func found(text string, secret []rune) int {
 	return at
 }
 
-// shown is the beginning of a URL, or of a path, without a login.
+// shown returns the beginning of a URL or a path, without a login.
 func shown(text string) string {
 	scheme, rest, _ := strings.Cut(text, "://")
 	authority := rest

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// newSimple makes the check of services whose protocol no other check has. It sends Request and is
-// good when a line of the answer matches Receive.
+// newSimple makes the check for protocols that no other check supports. It sends Request, and is
+// good if a line of the reply matches Receive.
 func newSimple(name string, t Target) (Checker, error) {
 	if !t.UDP {
 		return talk{name, t, false, simple}, nil
@@ -23,8 +23,7 @@ func newSimple(name string, t Target) (Checker, error) {
 	}}, nil
 }
 
-// unescaped has line breaks where \n was written, as there is no other way to
-// write one in ldirectord.cf.
+// unescaped replaces \n by line breaks, because ldirectord.cf has no other way to write them.
 func unescaped(request string) string { return strings.ReplaceAll(request, `\n`, "\n") }
 
 func simple(ctx context.Context, c *conn, t Target) error {

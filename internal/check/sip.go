@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// SIP sends OPTIONS, to which every SIP server replies (RFC 3261 11). It is good if the status
-// of the reply is 200.
+// SIP sends OPTIONS. Every SIP server replies to that (RFC 3261 11). The check is good if the
+// status of the reply is 200.
 type SIP struct{ Target }
 
 func newSIP(_ string, t Target) (Checker, error) {

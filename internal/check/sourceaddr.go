@@ -43,8 +43,7 @@ func (s *Sources) Avoid(virtual []netip.Addr) {
 	clear(s.known)
 }
 
-// Source implements Sourcer. It is remembered, since it never is an address
-// that moves.
+// Source implements Sourcer. It remembers the address, which is never a virtual one.
 func (s *Sources) Source(target netip.Addr) netip.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,8 +63,8 @@ func (s *Sources) Forget(target netip.Addr) {
 	delete(s.known, target)
 }
 
-// chooseLocked prefers the kernel's choice, then an address in the target's
-// network, then on the same interface, then anywhere.
+// chooseLocked prefers the kernel's choice, then an address in the network of the target, then one
+// on the same interface, then any other address.
 func (s *Sources) chooseLocked(target netip.Addr) netip.Addr {
 	natural := s.route(target)
 	if natural.IsValid() && !s.virtual[natural] || !natural.IsValid() {
@@ -99,8 +98,8 @@ func (s *Sources) chooseLocked(target netip.Addr) netip.Addr {
 	return best
 }
 
-// from calls open with the address to send from, and with another one if that has gone since it was
-// chosen.
+// from calls open with the source address. If the host has lost that address since it was chosen,
+// from calls open again with another one.
 func from(s Sourcer, target netip.Addr, open func(source netip.Addr) error) error {
 	source := s.Source(target)
 	another, again, err := instead(s, target, source, open(source))
@@ -110,9 +109,9 @@ func from(s Sourcer, target netip.Addr, open func(source netip.Addr) error) erro
 	return err
 }
 
-// instead returns whether an attempt that ended with err can be made again, from another source:
-// its own has gone since it was chosen. If its own is still there, this host has no port left for
-// the target, which is not the target's fault.
+// instead reports whether an attempt that ended with err must be repeated from another source,
+// because the host has lost the source address. If the host still has it, then all ports for the
+// target are in use, which is not the fault of the target.
 func instead(s Sourcer, target, source netip.Addr, err error) (another netip.Addr, again bool, reason error) {
 	if !source.IsValid() || !errors.Is(err, syscall.EADDRNOTAVAIL) {
 		return source, false, err
@@ -124,8 +123,8 @@ func instead(s Sourcer, target, source netip.Addr, err error) (another netip.Add
 	return another, true, err
 }
 
-// routed is the source that the kernel would choose, the zero Addr without a
-// route. Connecting a datagram socket sends nothing.
+// routed returns the source that the kernel chooses, or the zero Addr without a route. Connecting a
+// datagram socket sends no packet.
 func routed(target netip.Addr) netip.Addr {
 	const discard = 9
 	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(target, discard)))

@@ -18,7 +18,7 @@ type Target struct {
 	Dialer   Dialer // opens the connections of HTTP without TLS; nil for NetDialer
 	Method   string // of HTTP; empty for GET
 	Request  string
-	Receive  Pattern        // nil for any answer
+	Receive  Pattern        // nil for any reply
 	Status   func(int) bool // HTTP statuses that are good; nil for 2xx
 	Host     string         // name of the server in HTTP and TLS; empty for its address
 	Database string
@@ -35,8 +35,8 @@ type Target struct {
 // its address alone.
 func (t Target) Format(f fmt.State, _ rune) { fmt.Fprint(f, t.Addr.String()) }
 
-// path is the request as the protocols want it that know no leading slash:
-// ldirectord takes it off, too.
+// path returns the request without a leading slash, for protocols without paths. ldirectord also
+// removes the slash.
 func (t Target) path() string { return strings.TrimPrefix(t.Request, "/") }
 
 // matches reports whether an answer matches Receive.

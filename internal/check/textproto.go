@@ -13,8 +13,8 @@ type lines struct{ *textproto.Conn }
 
 func newLines(c *conn) lines { return lines{textproto.NewConn(c)} }
 
-// send sends a command. Neither it nor its arguments may hold a line break,
-// which would be the next command.
+// send sends a command. It refuses line breaks in the command and its arguments, because the text
+// after a line break would be another command.
 func (l lines) send(words ...string) error {
 	command := strings.Join(words, " ")
 	if strings.ContainsAny(command, "\r\n") {
@@ -76,14 +76,14 @@ func (l lines) command(class int, words ...string) (string, error) {
 	return l.reply(words[0], class)
 }
 
-// bye ends a session that has proved what it should: what happens now does not matter.
+// bye ends a session whose check has already succeeded, so it ignores errors.
 func (l lines) bye(command string) {
 	if l.send(command) == nil {
 		_, _ = l.ReadLine()
 	}
 }
 
-// refused is a command that the server did not take.
+// refused is the error for a command that the server refused.
 type refused struct {
 	after string
 	code  int
@@ -94,12 +94,12 @@ func (r refused) Error() string {
 	return strings.TrimSpace(fmt.Sprintf("%s: refused with %03d %s", r.after, r.code, short(r.text)))
 }
 
-// strange is a line that the protocol does not have here.
+// strange is the error for a line that the protocol does not allow here.
 type strange struct{ after, line string }
 
 func (s strange) Error() string { return fmt.Sprintf("%s: answered %q", s.after, ascii(s.line)) }
 
-// unexpected is the error for a line that the protocol does not have here.
+// unexpected returns the error for a line that the protocol does not allow here.
 func unexpected(after, line string) error { return strange{after, line} }
 
 // fromServer reports whether an error is an answer of the server.

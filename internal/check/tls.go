@@ -16,10 +16,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Verify says what of a server's certificate is verified.
+// Verify is how much of a server's certificate is verified.
 type Verify string
 
-// The manners. The zero value is VerifyChain.
+// The values of Verify. The zero value is VerifyChain.
 const (
 	VerifyNothing Verify = "no"
 	VerifyChain   Verify = "chain" // a trusted authority has signed it and it is valid now
@@ -55,8 +55,8 @@ func (c *conn) encrypt(ctx context.Context, t Target) error {
 	return fmt.Errorf("TLS: %w; openssl: %w", reason, err)
 }
 
-// another reports whether another library may do better: the server has talked TLS, and neither
-// the connection nor the verification of the certificate has failed.
+// another reports whether another library can succeed. It can if the server has used TLS, and
+// neither the connection nor the verification of the certificate has failed.
 func another(err error) bool {
 	_, plaintext := errors.AsType[tls.RecordHeaderError](err)
 	_, refuted := errors.AsType[refuted](err)
@@ -64,8 +64,9 @@ func another(err error) bool {
 	return !plaintext && !refuted && !ended && !isTimeout(err) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// suites has every suite of the library, even those that it does not offer on its own. The secrecy
-// of a check protects little, and a server that prefers better suites gets them.
+// suites has every suite of the library, even the suites that are off by default: a real server can
+// support only old ones. The encryption of a check protects little. A server that prefers better
+// suites selects them.
 var suites = func() (ids []uint16) {
 	for _, s := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
 		ids = append(ids, s.ID)
@@ -73,8 +74,8 @@ var suites = func() (ids []uint16) {
 	return ids
 }()
 
-// tls returns a configuration that verifies with verify: the library can verify everything or
-// nothing.
+// tls returns a configuration that verifies with verify, because the library can only verify
+// everything or nothing.
 func (t Target) tls() *tls.Config {
 	config := &tls.Config{
 		InsecureSkipVerify: true,
@@ -83,8 +84,7 @@ func (t Target) tls() *tls.Config {
 		MinVersion:         tls.VersionTLS10,
 		// Old Apache and IIS request a certificate of the client in a second handshake.
 		Renegotiation: tls.RenegotiateFreelyAsClient,
-		// Post-quantum key shares cost a fifth of a handshake, which protects
-		// nothing here.
+		// Without post-quantum key shares, which cost a fifth of a handshake and protect nothing here.
 		CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521},
 	}
 	if _, err := netip.ParseAddr(t.hostName()); err != nil { // RFC 6066 3: names only
@@ -116,7 +116,7 @@ type refuted struct{ error }
 // Unwrap serves errors.As.
 func (r refuted) Unwrap() error { return r.error }
 
-// certificate explains the fault of a certificate, with its fix.
+// certificate returns an error that explains the fault of a certificate and its fix.
 func certificate(err error) error {
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
 		return fmt.Errorf("certificate is valid from %s to %s only; renew it, or write verify=no",

@@ -48,7 +48,7 @@ type reading struct {
 	problems []config.Problem // of the configuration with addresses
 }
 
-// current returns the accepted configuration; nil if there is none.
+// current returns the accepted configuration, or nil.
 func (s *source) current() *config.Config {
 	if r := s.accepted.Load(); r != nil {
 		return r.cfg

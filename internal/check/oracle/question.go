@@ -1,11 +1,11 @@
-// Package oracle is what directord and its helper for Oracle say to each other.
+// Package oracle has the messages between directord and its helper program for Oracle.
 package oracle
 
 import "net/netip"
 
-// Question is what the helper reads, as JSON, from its standard input, where
-// no other process can read the password. It ends with status 0 if the answer is good;
-// else it prints the reason.
+// Question is the JSON input of the helper program. The helper reads it from standard input, where
+// no other process can read the password. It exits with status 0 if the reply of the database is
+// good; otherwise it prints the reason.
 type Question struct {
 	Addr     netip.AddrPort
 	Source   netip.Addr // zero for the kernel's choice
