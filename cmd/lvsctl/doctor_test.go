@@ -14,7 +14,7 @@ import (
 	"lvs-agents/internal/ledger"
 )
 
-// patient is examined for the settings in asked.
+// patient returns findings, and stores the examined settings.
 type patient struct {
 	findings []doctor.Finding
 	err      error

@@ -19,10 +19,10 @@ type answered struct {
 	service string
 	says    string // at once for http; else an answer a line, the first as the greeting
 	perl    bool   // ldirectord's verdict: go test -tags perl -run TestPerlAnswers ./internal/check
-	want    string // reason of ours, empty for good
+	want    string // our reason, empty for good
 }
 
-// answers are those in which servers differ from the standards. Pages are checked for "all is
+// answers are replies that differ from the standards. Pages are checked for "all is
 // well".
 func answers() []answered {
 	const ok, page = "HTTP/1.1 200 OK\r\n", "\r\nall is well"
@@ -122,7 +122,7 @@ func answers() []answered {
 	}
 }
 
-// serve says an answer; TAG stands for the one of the command.
+// serve sends an answer. TAG in it is replaced by the tag of the command.
 func (a answered) serve(c net.Conn) {
 	reader := bufio.NewReader(c)
 	if a.service == "http" {

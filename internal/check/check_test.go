@@ -322,8 +322,7 @@ func TestSIPOverTCP(t *testing.T) {
 	}
 }
 
-// TestPanicOfALibraryIsAFailure: that of MySQL has one for a greeting that is too
-// short.
+// TestPanicOfALibraryIsAFailure: a greeting that is too short makes the library for MySQL panic.
 func TestPanicOfALibraryIsAFailure(t *testing.T) {
 	addr := server(t, func(conn net.Conn) {
 		_, _ = io.WriteString(conn, "\x04\x00\x00\x000000")
@@ -361,8 +360,8 @@ func TestPing(t *testing.T) {
 	}
 }
 
-// TestPingsInABurst are all sent before Go's scheduler lets anybody read answers, and
-// others' messages come to the same sockets.
+// TestPingsInABurst sends all pings before Go's scheduler runs the readers. Replies for other
+// processes arrive at the same sockets.
 func TestPingsInABurst(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	for _, text := range []string{"127.0.0.1", "::1"} {

@@ -238,7 +238,7 @@ func TestConnectAtOnce(t *testing.T) {
 	})
 }
 
-// TestSourceIsBoundWithoutPort looks at the socket: bind would reserve a port for all destinations.
+// TestSourceIsBoundWithoutPort reads the options of the socket: bind would reserve a port for all destinations.
 func TestSourceIsBoundWithoutPort(t *testing.T) {
 	eachDialer(t, func(t *testing.T, d Dialer) {
 		addr := server(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }) // until the test ends
@@ -462,7 +462,7 @@ func TestSourceThatHasGone(t *testing.T) {
 	}
 }
 
-// TestRepeatedAttemptWaitsForNoOther has a source that has gone, beside a silent server.
+// TestRepeatedAttemptWaitsForNoOther repeats an attempt while another target is silent.
 func TestRepeatedAttemptWaitsForNoOther(t *testing.T) {
 	eachDialer(t, func(t *testing.T, d Dialer) {
 		gone, own := netip.MustParseAddr("192.0.2.99"), netip.MustParseAddr("127.0.0.9")

@@ -169,7 +169,7 @@ type checkFunc func(context.Context) error
 
 func (f checkFunc) Check(ctx context.Context) error { return f(ctx) }
 
-// TestExternalWithoutRoom is the trouble of this host, also that of the helper for Oracle.
+// TestExternalWithoutRoom: a lack of room for programs is a fault of this host, even for Oracle.
 func TestExternalWithoutRoom(t *testing.T) {
 	programs := programsFor(t, 1)
 	path := script(t, "sleep 100")

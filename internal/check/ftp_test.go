@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// TestFTPSendsAFile also where the server knows fewer commands, as Net::FTP takes it.
+// TestFTPSendsAFile: a check succeeds even if the server lacks some commands, as with Net::FTP.
 func TestFTPSendsAFile(t *testing.T) {
 	data := server(t, func(c net.Conn) { _, _ = io.WriteString(c, "all is well") })
 	port := data.Port()

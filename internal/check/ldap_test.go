@@ -65,7 +65,7 @@ func (d directory) send(c net.Conn, id, operation *ber.Packet) {
 	_, _ = c.Write(message.Bytes()) // the check may have hung up
 }
 
-// TestLDAPBindsAnonymously as ldirectord does, and searches also where that is refused.
+// TestLDAPBindsAnonymously: a check binds as ldirectord does, and searches if the bind is refused.
 func TestLDAPBindsAnonymously(t *testing.T) {
 	tests := []struct {
 		name   string

@@ -101,7 +101,7 @@ func secureServer(t *testing.T, config *tls.Config, talk func(net.Conn)) netip.A
 	})
 }
 
-// saying is a greeting, and an answer to what is read first.
+// saying sends a greeting, and an answer to the first data that it reads.
 func saying(greeting, answer string) func(net.Conn) {
 	return func(c net.Conn) {
 		_, _ = io.WriteString(c, greeting) // the check may have hung up
@@ -190,7 +190,7 @@ func TestCertificateIsNotReadUnlessItIsVerified(t *testing.T) {
 	}
 }
 
-// TestOddCertificateOfEveryProtocol: also where it is not the server's but of its chain.
+// TestOddCertificateOfEveryProtocol has the odd certificate at the server or in its chain.
 func TestOddCertificateOfEveryProtocol(t *testing.T) {
 	a := newAuthority(t)
 	odd, oddKey := a.leaf(t, alternative(oddName...))

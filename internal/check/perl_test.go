@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestPerlAnswers asks the servers of TestAnswersOfServers as ldirectord does, with its libraries.
+// TestPerlAnswers queries the servers of TestAnswersOfServers as ldirectord does, with its libraries.
 func TestPerlAnswers(t *testing.T) {
 	scripts := map[string]string{
 		"http": `use LWP::UserAgent; my $r = LWP::UserAgent->new->request(HTTP::Request->new("GET", "http://$h:$p/"));
@@ -18,11 +18,11 @@ func TestPerlAnswers(t *testing.T) {
 		"nntp": `use IO::Socket::INET; my $s = IO::Socket::INET->new("$h:$p"); sysread($s, my $b, 64); $ok = $b =~ /^2/;`,
 		"pop":  `use Mail::POP3Client; my $s = Mail::POP3Client->new(USER => "me", PASSWORD => "secret", HOST => $h, PORT => $p, TIMEOUT => 5, AUTH_MODE => "PASS"); $ok = $s->login();`,
 		"imap": `use Net::IMAP::Simple; my $s = Net::IMAP::Simple->new("$h:$p", timeout => 5, retry => 0); $ok = $s && $s->login("me", "secret");`,
-		"ftp":  `$ok = 1;`, // whatever the server says, as long as there is no receive
+		"ftp":  `$ok = 1;`, // without receive, any reply is good
 	}
 	for _, tt := range answers() {
 		if strings.Contains(tt.name, "APOP") || strings.Contains(tt.name, "CRAM") {
-			continue // it asks for these first, and the servers of the table answer in our order
+			continue // Perl tries these first, and the servers of the table expect our order
 		}
 		t.Run(tt.service+"/"+tt.name, func(t *testing.T) {
 			addr := server(t, tt.serve)

@@ -26,7 +26,7 @@ func testSystem(pidDir, stateDir string, out io.Writer) System {
 	}
 }
 
-// TestCommandLine has what needs no kernel; tests/health has the rest.
+// TestCommandLine has the command lines that need no kernel. tests/health has the others.
 func TestCommandLine(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{

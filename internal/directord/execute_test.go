@@ -37,8 +37,8 @@ func TestReached(t *testing.T) {
 	}
 }
 
-// TestStopThatWasHandedOn does not wait for a daemon that ends already: that waits
-// for the caller, perhaps.
+// TestStopThatWasHandedOn does not wait for a daemon that already ends, because that daemon can be
+// waiting for the caller.
 func TestStopThatWasHandedOn(t *testing.T) {
 	state := t.TempDir()
 	held, err := pidfile.Acquire(control.PIDFile(state, "web")) // by this process, which does not listen

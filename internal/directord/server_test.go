@@ -121,7 +121,7 @@ func (s *site) service(virtual string, hosts ...string) string {
 	return text
 }
 
-// write replaces the configuration; it has a log in any case.
+// write replaces the configuration, and adds a logfile.
 func (s *site) write(text string) {
 	s.t.Helper()
 	text = "checkinterval=1\nchecktimeout=1\nlogfile=\"" + s.path("log") + "\"\n" + text
@@ -148,7 +148,7 @@ func (s *site) run(action string) (int, string) {
 	return Run(s.t.Context(), []string{"directord", s.cf, action}, sys), out.String()
 }
 
-// launch runs the program in this process, until stop.
+// launch runs the program in this process until stop.
 func (s *site) launch(args []string) {
 	ctx, end := context.WithCancelCause(s.t.Context())
 	s.end, s.exit = end, make(chan int, 1)
@@ -261,7 +261,7 @@ func TestLifeOfADaemon(t *testing.T) {
 	}
 }
 
-// TestServicesThatOutliveTheDaemon are those with cleanstop=no.
+// TestServicesThatOutliveTheDaemon has a service with cleanstop=no.
 func TestServicesThatOutliveTheDaemon(t *testing.T) {
 	s := newSite(t)
 	s.write("cleanstop=no\n" + s.service("192.0.2.10:80", "127.0.0.1") + s.service("192.0.2.11:80", "127.0.0.1") + "\tcleanstop=yes\n")
@@ -383,7 +383,7 @@ func TestOutputThatHangs(t *testing.T) {
 	s.wait(weights, "1")
 }
 
-// TestLogThatCannotBeWritten is a reason not to start.
+// TestLogThatCannotBeWritten: the daemon does not start without its log.
 func TestLogThatCannotBeWritten(t *testing.T) {
 	s := newSite(t)
 	if err := syscall.Mkfifo(s.path("log"), 0o600); err != nil {
@@ -415,7 +415,7 @@ func TestPIDFileThatIsRemoved(t *testing.T) {
 	}
 }
 
-// TestDebug logs everything to stderr, and says how it ends.
+// TestDebug logs everything to stderr, with a line about the end.
 func TestDebug(t *testing.T) {
 	s := newSite(t)
 	s.write(s.service("192.0.2.10:80", "127.0.0.1"))

@@ -50,7 +50,7 @@ func newLoading(t *testing.T, h hosts) loading {
 	return loading{s, t}
 }
 
-// read loads a file and makes it the one that counts, if it can be used.
+// read loads a file, and accepts it if it can be used.
 func (l loading) read(text string) error {
 	l.t.Helper()
 	if err := os.WriteFile(l.config, []byte(text), 0o600); err != nil {
@@ -63,7 +63,7 @@ func (l loading) read(text string) error {
 	return err
 }
 
-// TestReloadRefusesNoMore of a file than the start did.
+// TestReloadRefusesNoMore of a file than the start refused.
 func TestReloadRefusesNoMore(t *testing.T) {
 	const good = "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n"
 	const bad = "virtual=192.0.2.11:80\n\treal=192.0.2.21 gate\n\treceive=\"(*SKIP)\"\n"
@@ -90,8 +90,8 @@ func TestReloadRefusesNoMore(t *testing.T) {
 	}
 }
 
-// TestNamesThatLoseTheirAddress keep it. Names that a start has left out do not make a
-// reload refuse the file.
+// TestNamesThatLoseTheirAddress keep their last address. A reload does not refuse a file because of
+// names that the start has left out.
 func TestNamesThatLoseTheirAddress(t *testing.T) {
 	h := hosts{"rs1": "192.0.2.21"}
 	l := newLoading(t, h)
@@ -105,7 +105,7 @@ func TestNamesThatLoseTheirAddress(t *testing.T) {
 	}
 }
 
-// TestNamesAreLookedUpAgain for the configuration that counts, not for the file.
+// TestNamesAreLookedUpAgain for the accepted configuration, not for the file.
 func TestNamesAreLookedUpAgain(t *testing.T) {
 	h := hosts{"rs1": "192.0.2.21"}
 	l := newLoading(t, h)

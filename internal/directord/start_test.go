@@ -16,7 +16,7 @@ import (
 	"lvs-agents/internal/state/pidfile"
 )
 
-// own lets the program start itself: TestMain is the daemon then.
+// own makes the program start itself as the daemon: TestMain is the daemon.
 func (s *site) own() {
 	s.t.Helper()
 	self, err := os.Executable()
@@ -97,7 +97,7 @@ func TestStartThatFails(t *testing.T) {
 	}
 }
 
-// TestFileOfAnotherDirectory has the name of one that a daemon runs with.
+// TestFileOfAnotherDirectory has the same name as the file of a running daemon.
 func TestFileOfAnotherDirectory(t *testing.T) {
 	s := newSite(t)
 	s.write(s.service("192.0.2.10:80", "127.0.0.1"))
@@ -153,7 +153,7 @@ func TestExecute(t *testing.T) {
 	s.wait(runs("web"), "false")
 }
 
-// TestPerlProgram is not joined by a daemon, and ended by stop.
+// TestPerlProgram: start fails while the Perl program runs, and stop ends it.
 func TestPerlProgram(t *testing.T) {
 	s := newSite(t)
 	s.write(s.service("192.0.2.10:80", "127.0.0.1"))

@@ -53,7 +53,7 @@ func TestSystemd(t *testing.T) {
 	next("STOPPING=1")
 }
 
-// TestSystemdThatDoesNotRead holds nothing up.
+// TestSystemdThatDoesNotRead delays nothing.
 func TestSystemdThatDoesNotRead(t *testing.T) {
 	s := newSite(t)
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: s.path("notify"), Net: "unixgram"})
