@@ -26,10 +26,10 @@ const (
 	DegradedCode  Code = 190
 )
 
-// ErrNotRunning is returned by a ReloadAgent that finds nothing to reload.
+// ErrNotRunning is the error of ReloadAgent if the resource is not running.
 var ErrNotRunning = errors.New("the resource is not running")
 
-// codedError is an error with an exit code of its own.
+// codedError is an error that determines the exit code.
 type codedError struct {
 	code Code
 	err  error
@@ -40,17 +40,16 @@ func (e *codedError) Unwrap() error { return e.err }
 
 func coded(code Code, err error) error { return &codedError{code, err} }
 
-// WrongEverywhere marks parameters that no node could use: exit code 6. The
-// cluster then stops the resource on all nodes, so nothing that another node
-// might see differently may be marked.
+// WrongEverywhere marks parameters that no node can use: exit code 6. The cluster then stops the
+// resource on all nodes, so use it only for errors that every node would report.
 func WrongEverywhere(err error) error { return coded(Configured, err) }
 
 // WrongHere marks a configuration that is not valid on this node: exit code 2.
 // The cluster tries another node.
 func WrongHere(err error) error { return coded(Args, err) }
 
-// Lacking marks something that this node does not have: exit code 5. Errors that
-// are errors.ErrUnsupported need no mark.
+// Lacking marks an error because this node lacks something: exit code 5. An error that is
+// errors.ErrUnsupported needs no mark.
 func Lacking(err error) error { return coded(Installed, err) }
 
 // codeOf is the only place where errors become exit codes.
@@ -74,14 +73,13 @@ func codeOf(err error) Code {
 	return Generic
 }
 
-// isNotInstalled recognises what a node lacks by the standard library's error
-// for it, which lower layers match. Error numbers match it too (ENOSYS, EOPNOTSUPP),
-// but say only that a look or an op failed.
+// isNotInstalled reports whether this node lacks something: the error is errors.ErrUnsupported.
+// Error numbers of the kernel match it too (ENOSYS, EOPNOTSUPP), but mean only that a call failed.
 func isNotInstalled(err error) bool {
 	return errors.Is(err, errors.ErrUnsupported) && !errors.As(err, new(syscall.Errno))
 }
 
-// fail logs an error, tells the cluster the reason and returns the code.
+// fail logs an error, writes the exit reason and returns the code.
 func (s *session) fail(err error) Code {
 	code := codeOf(err)
 	if s.log != nil && s.action != "validate-all" {
@@ -91,16 +89,16 @@ func (s *session) fail(err error) Code {
 	return code
 }
 
-// reason writes the line that crm_mon, crm and pcs show. Pacemaker takes the
-// last line with the prefix, and 2.1.5 cuts it after 128 bytes.
+// reason writes the line that crm_mon, crm and pcs show. Pacemaker uses the last line with the
+// prefix. Pacemaker 2.1.5 cuts it after 128 bytes.
 func (s *session) reason(text string) {
 	fmt.Fprintf(s.proc.Stderr, "%s%s\n", s.env.reasonPrefix(), oneLine(text))
 }
 
-// longest is the most of a text that goes into a log or exit reason.
+// longest is the most bytes of a text in a log or exit reason.
 const longest = 2000
 
-// oneLine makes one line of a text, for logs and exit reasons.
+// oneLine returns a text as one line, for logs and exit reasons.
 func oneLine(text string) string {
 	if len(text) > longest {
 		text = strings.ToValidUTF8(text[:longest], "") + "…"

@@ -6,11 +6,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// needed is how many files an action has open at once beside the first three: Go's
-// poller (two), a lock, a record and a socket.
+// needed is how many files an action has open at once after the first three: Go's poller (two), a
+// lock, a record and a socket.
 const needed = 5
 
-// room fails unless count more files can be open.
+// room returns an error if fewer than count more files can be open at once.
 func room(count int) error {
 	var opened []int
 	defer func() {

@@ -32,14 +32,13 @@ func (e environment) reasonPrefix() string {
 	return e.or("OCF_EXIT_REASON_PREFIX", "ocf-exit-reason:")
 }
 
-// probe tells a probe by what Pacemaker leaves out: only recurring monitors
-// have an interval.
+// probe reports whether a monitor is a probe. Only recurring monitors have an interval.
 func (e environment) probe() bool {
 	interval := e["OCF_RESKEY_CRM_meta_interval"]
 	return interval == "" || interval == "0"
 }
 
-// cloneMax is zero for a resource that is no clone.
+// cloneMax returns the instances of a clone, and zero for another resource.
 func (e environment) cloneMax() int {
 	n, err := strconv.Atoi(e["OCF_RESKEY_CRM_meta_clone_max"])
 	if err != nil || n < 0 {
@@ -48,11 +47,10 @@ func (e environment) cloneMax() int {
 	return n
 }
 
-// defaultTimeout is Pacemaker's for operations without one.
+// defaultTimeout is Pacemaker's timeout for operations without one.
 const defaultTimeout = 20 * time.Second
 
-// timeout is the time that the cluster gives the action; milliseconds in the
-// environment.
+// timeout returns the time that the cluster gives the action. The environment has milliseconds.
 func (e environment) timeout() time.Duration {
 	ms, err := strconv.ParseInt(e["OCF_RESKEY_CRM_meta_timeout"], 10, 64)
 	const day = 24 * time.Hour
@@ -62,7 +60,7 @@ func (e environment) timeout() time.Duration {
 	return time.Duration(ms) * time.Millisecond
 }
 
-// level is the check level; an unknown one means the next lower that an agent has.
+// level returns the check level. For an unknown level an agent uses its next lower one.
 func (e environment) level() int {
 	level, err := strconv.Atoi(e["OCF_CHECK_LEVEL"])
 	if err != nil || level < 0 {

@@ -52,9 +52,9 @@ func clusterSinks(env environment, tag string) []sink {
 // sink writes one log entry somewhere.
 type sink func(*logrus.Entry) error
 
-// sinkHook gives every entry to all sinks. What none of them takes goes to
-// stderr: a full disk must not hide a reason. One of several may fail: Pacemaker
-// names a syslog facility also where no syslog daemon runs.
+// sinkHook writes every entry to all sinks. If all sinks fail, it writes the entry to stderr: a
+// full disk must not hide a reason. A single failure does not matter, because Pacemaker names a
+// syslog facility even if no syslog daemon runs.
 type sinkHook struct {
 	sinks  []sink
 	stderr io.Writer
@@ -77,7 +77,7 @@ func (h sinkHook) Fire(e *logrus.Entry) error {
 	return nil
 }
 
-// fileSink appends lines as the cluster's daemons write them, one write a line.
+// fileSink appends lines in the format of the cluster's daemons, one write per line.
 func fileSink(path, tag string) sink {
 	return func(e *logrus.Entry) error {
 		return logsink.Append(path, 0o640, fmt.Sprintf("%s %s:    %s: %s\n", e.Time.Format("Jan 02 15:04:05"), tag, word(e.Level), message(e)))
@@ -117,7 +117,7 @@ func word(level logrus.Level) string {
 	return "INFO"
 }
 
-// message is the text of an entry with its fields behind it, sorted by name.
+// message returns the text of an entry, followed by its fields, sorted by name.
 func message(e *logrus.Entry) string {
 	names := make([]string, 0, len(e.Data))
 	for name := range e.Data {

@@ -1,7 +1,6 @@
 // Package ocf owns the protocol between a cluster resource manager and a
 // resource agent (OCF Resource Agent API 1.1): actions, environment, deadline,
-// exit codes, exit reason and logging. It knows nothing about what an agent
-// manages.
+// exit codes, exit reason and logging. It does not depend on the kind of resource.
 package ocf
 
 import (
@@ -25,80 +24,79 @@ import (
 	"lvs-agents/metadata"
 )
 
-// Agent is one kind of resource. All methods may be called in any order and any
-// number of times; parameters have been loaded before Start, Stop and Monitor,
-// leniently for the latter two: a parameter with a bad value has its default.
+// Agent is one kind of resource. All methods can be called in any order and any number of times.
+// The parameters are loaded before Start, Stop and Monitor. For Stop and Monitor a parameter with a
+// bad value has its default.
 type Agent interface {
-	// Metadata declares the agent. It must not look at the system.
+	// Metadata declares the agent. It must not read the system.
 	Metadata() metadata.Agent
-	// Start returns nil when the resource is completely there, also when it
-	// was before. It leaves nothing that a later Start or Stop cannot handle.
+	// Start returns nil when the resource runs completely, even if it ran before. It leaves
+	// nothing that a later Start or Stop cannot handle.
 	Start(context.Context, Call) error
-	// Stop returns nil when nothing of the resource is there any more.
+	// Stop returns nil when nothing of the resource is left.
 	Stop(context.Context, Call) error
-	// Monitor looks and changes nothing. The error is for being unable to look.
+	// Monitor reads the state and changes nothing. The error is for a state that it cannot read.
 	Monitor(context.Context, Call) (Status, error)
 }
 
-// Reloader is an agent that can change reloadable parameters of a running
-// resource. Having the method and advertising reload-agent go together.
+// Reloader is an agent that can change reloadable parameters of a running resource. Its metadata
+// must have the action reload-agent.
 type Reloader interface {
 	ReloadAgent(context.Context, Call) error
 }
 
-// Validator is an agent that checks more than each parameter by itself. At
-// level 0 it looks at nothing but parameters and files that they name; from
-// level 10 on it may look at the node.
+// Validator is an agent that checks more than each parameter separately. At level 0 it reads only
+// parameters and files that they name. From level 10 on it can read the node.
 type Validator interface {
 	Validate(ctx context.Context, call Call, level int) error
 }
 
-// Call is what the resource manager says about one action besides parameters.
+// Call is the data that the resource manager passes to an action, apart from parameters.
 type Call struct {
 	Instance string // resource id; "default" when the caller gave none
-	Probe    bool   // a monitor that asks whether the resource is here at all
+	Probe    bool   // a monitor that finds out whether the resource runs here at all
 	Level    int    // check level of a monitor, 0 unless the operation says more
-	// Recurring monitors look after a resource that ought to run here. Neither a
-	// probe nor the look after an action is one.
+	// Recurring says that the cluster monitors a resource that should run here. A probe is not
+	// recurring, and the monitor after start and stop is not either.
 	Recurring bool
-	CloneMax  int    // most copies that the cluster runs of this clone; zero for no clone
+	CloneMax  int    // most instances that the cluster runs of this clone; zero for a resource that is not a clone
 	StateDir  string // directory for files that must not survive a reboot
 	Log       logrus.FieldLogger
 }
 
-// State is the judgement of a Monitor. The zero value is a programming error
-// and never taken for stopped.
+// State is the result of a Monitor. The zero value is a programming error and does not count as
+// stopped.
 type State uint8
 
 // The states of a resource.
 const (
 	Running  State = iota + 1
-	Stopped        // nothing of it is there
-	Failed         // some of it is there, or it is there and does not work
-	Degraded       // running, but someone should look; shown by crm_mon, no recovery
+	Stopped        // nothing of the resource is there
+	Failed         // a part of the resource is there, or it is there and does not work
+	Degraded       // running with a fault that crm_mon shows; the cluster does not recover it
 )
 
-// Status is a state and why, for an operator; the reason of Running is not used.
+// Status is a state with its reason for an operator. The reason of Running is not used.
 type Status struct {
 	State  State
 	Reason string
 }
 
-// Process is what the operating system gives to an agent. Tests make their own.
+// Process is the process of an agent: arguments, environment and files. Tests make their own.
 type Process struct {
 	Args     []string // with the program's name
 	Environ  []string
 	Stdout   io.Writer
 	Stderr   io.Writer
 	Root     bool // effective user id 0
-	Terminal bool // a person is looking: log to Stderr whatever the environment says
+	Terminal bool // a person reads Stderr: log there, even if the environment names another place
 	StateDir string
-	Warning  error // what to log before the action; nil for nothing
-	// Supersede lets a start, stop or reload end what is left of earlier actions of
-	// the same resource. Only for a program that runs one resource's action.
+	Warning  error // a warning to log before the action; nil for none
+	// Supersede lets a start, stop or reload end earlier actions of the same resource that have
+	// not ended. Only for a program that runs the action of one resource.
 	Supersede bool
 
-	refused error // why parameters could not be read at all: start fails with it
+	refused error // why no parameter could be read; start fails with it
 }
 
 // Begin returns the arguments, environment and files of this program. If the program cannot
@@ -175,7 +173,7 @@ func Run(p Process, agent Agent) (code Code) {
 	}
 	s.call.Recurring = (s.action == "monitor" || s.action == "status") && !s.env.probe()
 	s.level = s.env.level()
-	if s.action == "monitor" || s.action == "status" { // the look after start and stop is always the plain one
+	if s.action == "monitor" || s.action == "status" { // the monitor after start and stop has level 0
 		s.call.Level = s.level
 	}
 	s.log = newLogger(p, s.env, s.name())
@@ -183,7 +181,7 @@ func Run(p Process, agent Agent) (code Code) {
 	return s.run()
 }
 
-// name is the resource type as the caller spells it.
+// name returns the resource type as the caller spells it.
 func (s *session) name() string {
 	if len(s.proc.Args) == 0 {
 		return s.decl.Name
@@ -297,8 +295,8 @@ func (s *session) reload(ctx context.Context) Code {
 	return s.confirm(ctx, Running)
 }
 
-// confirm looks again after an action: the cluster is not told what a monitor
-// would deny a second later.
+// confirm runs a monitor after an action. Otherwise the cluster could get a success that a
+// monitor contradicts a second later.
 func (s *session) confirm(ctx context.Context, want State) Code {
 	status, err := s.look(ctx)
 	switch {
@@ -332,8 +330,7 @@ func (s *session) monitor(ctx context.Context) Code {
 	return s.fail(errors.New("bug in the agent, please report it: monitor came to no state"))
 }
 
-// look is Monitor with a missing subsystem taken for stopped: what the kernel
-// does not have cannot be running in it.
+// look runs Monitor. A missing subsystem counts as stopped, because nothing can run in it.
 func (s *session) look(ctx context.Context) (Status, error) {
 	status, err := s.agent.Monitor(ctx, s.call)
 	if isNotInstalled(err) {
@@ -342,9 +339,9 @@ func (s *session) look(ctx context.Context) (Status, error) {
 	return status, err
 }
 
-// withDeadline gives an action a little less time than the cluster does, so
-// that it can still say why it failed. An action that does not come back by
-// then is left to die with the process.
+// withDeadline gives an action a little less time than the cluster does, so that the agent can
+// still report why the action failed. An action that does not return by then ends with the
+// process.
 func (s *session) withDeadline(action func(context.Context) Code) Code {
 	timeout := s.env.timeout()
 	margin := min(timeout/10, time.Second)
@@ -372,18 +369,17 @@ func (s *session) withDeadline(action func(context.Context) Code) Code {
 	select {
 	case code := <-said:
 		return code
-	case <-time.After(max(margin/4, leastWord)): // not even stderr takes it
+	case <-time.After(max(margin/4, leastWord)): // stderr is blocked
 		return Generic
 	}
 }
 
-// leastWord is how long the exit reason can take, however short the timeout is: a
-// busy machine needs some milliseconds for one line.
+// leastWord is the least time for the exit reason, even if the timeout is shorter: a busy machine
+// needs some milliseconds for one line.
 const leastWord = 100 * time.Millisecond
 
-// lastWord is stderr until Run returns. An action that did not listen to its
-// deadline may go on for a moment; what it says then is lost, so that the exit
-// reason stays the last line.
+// lastWord is stderr until Run returns. An action that is past its deadline can run on for a
+// moment. lastWord drops what it writes then, so that the exit reason stays the last line.
 type lastWord struct {
 	mu    sync.Mutex
 	ended atomic.Bool
@@ -400,10 +396,10 @@ func (w *lastWord) Write(p []byte) (int, error) {
 	return w.to.Write(p)
 }
 
-// end does not wait: nobody may be reading what is being written.
+// end does not wait for a write, because the reader of stderr can hang.
 func (w *lastWord) end() { w.ended.Store(true) }
 
-// String is for exit reasons.
+// String returns the text for exit reasons.
 func (s Status) String() string {
 	text := [...]string{"no state", "running", "stopped", "failed", "degraded"}[s.State]
 	if s.Reason != "" && s.State != Running {

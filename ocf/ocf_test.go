@@ -126,7 +126,7 @@ func TestExitCodesAndReasons(t *testing.T) {
 		action  string
 		environ []string
 		code    Code
-		reason  string // last line of stderr behind the prefix; empty for no reason at all
+		reason  string // last line of stderr after the prefix; empty for no reason at all
 	}{
 		{"start", &thing{}, "start", []string{ip}, Success, ""},
 		{"start again", &thing{running: true}, "start", []string{ip}, Success, ""},

@@ -9,19 +9,19 @@ import (
 	"strings"
 )
 
-// Exit codes of init scripts (LSB 5.0, init script actions) where they are not
-// those of OCF, and of a wrong call.
+// Exit codes of init scripts (LSB 5.0, init script actions) that differ from OCF, and the one of
+// a wrong call.
 const (
 	scriptUsage   = 2
 	scriptStopped = 3
 )
 
-// InitScript runs start, stop or status as init scripts do: no exit reason, and
-// status has the exit code 0 for running and 3 for stopped. It also returns in a
-// word what the resource is now: started, stopped, running or failed.
+// InitScript runs start, stop or status like an init script: it writes no exit reason, and status
+// has the exit code 0 for running and 3 for stopped. It also returns the state of the resource in
+// a word: started, stopped, running or failed.
 func InitScript(p Process, agent Agent) (word string, code int) {
 	action := p.Args[1]
-	if action == "status" { // as a probe: whether it runs is asked, not whether it ought to
+	if action == "status" { // as a probe, which does not expect that the resource runs
 		p.Args = []string{p.Args[0], "monitor"}
 	}
 	p.Stderr = withoutReason{p.Stderr}
@@ -35,7 +35,7 @@ func InitScript(p Process, agent Agent) (word string, code int) {
 	return "failed", int(result)
 }
 
-// withoutReason drops the lines for a cluster: the log says the same.
+// withoutReason drops the exit reason, because the log has the same text.
 type withoutReason struct{ to io.Writer }
 
 // Write is part of io.Writer.
@@ -54,15 +54,14 @@ func isScript(args []string) bool {
 
 func scriptActions() []string { return []string{"start", "stop", "status"} }
 
-// scriptInstance is what a line of haresources is called.
+// scriptInstance returns the name of a resource as a line of haresources has it.
 func scriptInstance(name string, args []string) string {
 	return strings.Join(append([]string{name}, args...), "::")
 }
 
-// script runs an action for heartbeat's ResourceManager: the arguments of
-// haresources first, the action last. ResourceManager takes a resource for
-// running by the word running (or OK) in what status prints, and reboots the
-// node when a stop has failed eleven times and status still says so. So
+// script runs an action for heartbeat's ResourceManager. The arguments of haresources come first,
+// the action last. ResourceManager searches the output of status for the word running (or OK). It
+// reboots the node if a stop has failed eleven times and status still prints running. So
 // arguments that cannot be read are an error for start alone.
 func script(p Process, agent Agent) int {
 	name := filepath.Base(p.Args[0])

@@ -21,7 +21,7 @@ func owned(output string) bool {
 func TestScript(t *testing.T) {
 	const usage = "usage: lvsthing [ip/count [NAME=VALUE]...] start|stop|status\nA script for /etc/ha.d/haresources, where it is written lvsthing::ip/count\n"
 	tests := []struct {
-		name, line string // the line as heartbeat calls it, behind the script's path
+		name, line string // the line as heartbeat calls it, after the script's path
 		agent      thing
 		code       int
 		stdout     string

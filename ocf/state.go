@@ -10,22 +10,22 @@ import (
 	"lvs-agents/internal/state"
 )
 
-// rootDir has the state of this host.
+// rootDir is the directory with the state of this host.
 const rootDir = "/run/lvs-agents"
 
 // StateDirVariable names another state directory in the environment. It is for tests
 // and for containers that share /run: every command about a resource needs it then.
 const StateDirVariable = "LVS_AGENTS_STATE_DIR"
 
-// StateDir is the directory with the state of this network namespace, the same for
-// every caller. The error is a warning: why state that a version before this one
-// has left, where HA_RSCTMP was set, could not be taken in.
+// StateDir returns the directory with the state of this network namespace, the same for every
+// caller. An error is only a warning: files that an earlier version left in HA_RSCTMP could not be
+// moved.
 func StateDir() (string, error) {
 	if dir := os.Getenv(StateDirVariable); filepath.IsAbs(dir) {
 		return dir, nil
 	}
 	here, err := state.Now()
-	if err != nil { // without /proc: what needs state fails with that, and a version needs none
+	if err != nil { // without /proc: an action that needs state fails later, and --version needs none
 		return rootDir, nil
 	}
 	if os.Geteuid() == 0 {
@@ -37,14 +37,14 @@ func StateDir() (string, error) {
 	return here.Dir(rootDir), err
 }
 
-// usualTemporary is what HA_RSCTMP usually names, in memory.
+// usualTemporary is the usual value of HA_RSCTMP. It is in memory.
 const usualTemporary = "/run/resource-agents"
 
 // takeInLimit is how long the file system of HA_RSCTMP can take.
 const takeInLimit = time.Second
 
-// takeIn is state.TakeIn with a limit: HA_RSCTMP can name a file system that does not
-// answer, and a stop must not wait for it.
+// takeIn is state.TakeIn with a time limit. HA_RSCTMP can name a file system that hangs, and a
+// stop must not wait for it.
 func takeIn(old, dir string) error {
 	ended := make(chan error, 1)
 	go func() { ended <- state.TakeIn(old, dir) }()

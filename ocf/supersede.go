@@ -19,13 +19,13 @@ const (
 	inTheWay  = "did not end"
 )
 
-// poll is how often the end of another process is looked for.
+// poll is how often supersede checks whether another process has ended.
 const poll = 10 * time.Millisecond
 
-// supersede ends what is left of earlier actions of this resource: a start that
-// stood still, in a hung write for example, would go on after a stop and put back
-// what the stop has removed. A start or reload ends only what stands still or is
-// past its timeout. A stop gives the others a third of its time to end.
+// supersede ends earlier actions of this resource that still run. A start that hangs in a write,
+// for example, would continue after a stop and add again what the stop has removed. A start or
+// reload ends only actions that are suspended or past their timeout. A stop also ends the others,
+// after a third of its time.
 func (s *session) supersede(ctx context.Context) {
 	if !s.proc.Supersede {
 		return
@@ -72,7 +72,7 @@ func (s *session) supersede(ctx context.Context) {
 	}
 }
 
-// overdue is why another action has to be ended now, empty if it may go on.
+// overdue returns why another action must end now. It is empty if the action can continue.
 func (s *session) overdue(other action, impatient bool) string {
 	now := process.Of(other.PID)
 	switch {
@@ -86,7 +86,7 @@ func (s *session) overdue(other action, impatient bool) string {
 	return ""
 }
 
-// action is another process that does something to this resource.
+// action is another process that runs an action of this resource.
 type action struct {
 	process.Process
 
@@ -94,8 +94,8 @@ type action struct {
 	timeout time.Duration
 }
 
-// earlier returns the actions of this resource that began before this one. Where
-// the environment of a process cannot be read, it is not known to be one.
+// earlier returns the actions of this resource that began before this one. It leaves out a
+// process whose environment cannot be read.
 func (s *session) earlier() []action {
 	self := process.Self()
 	here, place := self.Namespace(), s.env[StateDirVariable]
@@ -119,11 +119,11 @@ func (s *session) earlier() []action {
 	return earlier
 }
 
-// anyInstance stands for all instances of a program.
+// anyInstance means all instances of a program.
 const anyInstance = ""
 
-// acts reads the command line of a process: what it does, empty if it is not an
-// action of this program; and for which instances, nil if its environment says it.
+// acts reads the command line of a process. name is its action, empty if it is not an action of
+// this program. instances are its resources, nil if its environment has the resource.
 func (s *session) acts(args []string) (name string, instances []string) {
 	if len(args) < 2 || filepath.Base(args[0]) != s.name() {
 		return "", nil

@@ -1,6 +1,6 @@
-// Package health is the resource agent for the health daemon directord. Running
-// means that the daemon lives, makes its checks and compares the IPVS table. The
-// verdicts about real servers never make the resource fail.
+// Package health is the resource agent for the health daemon directord. Running means that the
+// daemon runs, makes its checks and compares the IPVS table. The verdicts about real servers
+// never make the resource fail.
 package health
 
 import (
@@ -54,11 +54,11 @@ func New(k record.Kernel, l Launcher) *Agent {
 	return a
 }
 
-// Through lets the agent speak with its daemon in another way than over its socket.
+// Through replaces the connection to the daemon, which is its socket by default.
 func (a *Agent) Through(d control.Daemons) { a.daemons = d }
 
-// Start starts the daemon and waits until it has a verdict on every real
-// server, or until half of the time is over.
+// Start starts the daemon. It waits until the daemon has a verdict on every real server, for at
+// most half of the action's time.
 func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	if err := a.Validate(ctx, c, 0); err != nil {
 		return err
@@ -75,8 +75,8 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	return nil
 }
 
-// launch starts the daemon unless a working one is there, also one that another
-// start has made meanwhile.
+// launch starts the daemon unless a working daemon runs already. Another start can have started it
+// meanwhile.
 func (a *Agent) launch(ctx context.Context, c ocf.Call) error {
 	end, err := pidfile.Turn(ctx, pidFile(c))
 	if err != nil {
@@ -108,7 +108,7 @@ func halfOf(ctx context.Context) (context.Context, context.CancelFunc) {
 // awaitVerdicts returns when every real server has a verdict, or when ctx ends.
 // Servers without a verdict are not an error.
 func (a *Agent) awaitVerdicts(ctx context.Context, c ocf.Call) {
-	const poll, each = 50 * time.Millisecond, 100 * time.Microsecond // an answer about thousands of servers is work
+	const poll, each = 50 * time.Millisecond, 100 * time.Microsecond // a reply about thousands of servers takes CPU time
 	unknown := 0
 	for {
 		snapshot, err := a.daemons.Status(ctx, c.StateDir, c.Instance)
@@ -124,7 +124,7 @@ func (a *Agent) awaitVerdicts(ctx context.Context, c ocf.Call) {
 		case <-ctx.Done():
 			again.Stop()
 			if unknown == 0 {
-				c.Log.Warn(err) // it has not answered once
+				c.Log.Warn(err) // no request got a reply
 				return
 			}
 			c.Log.Warnf("%d real servers have no verdict yet; they get no new connections until they pass a check", unknown)
@@ -138,7 +138,7 @@ func (a *Agent) args(ctx context.Context, c ocf.Call) []string {
 	args := []string{control.ServeVerb, "--notify", "--state-dir=" + c.StateDir, "--id=" + c.Instance}
 	if a.Config != "" {
 		path, _, err := load.Read(ctx, &disk.Reader{}, a.Config, a.configDirs...)
-		if err != nil { // Validate has read it; let the daemon tell
+		if err != nil { // the daemon reports it
 			path = a.Config
 		}
 		return append(args, "--config="+path)
@@ -151,8 +151,8 @@ func (a *Agent) args(ctx context.Context, c ocf.Call) []string {
 	return args
 }
 
-// Stop ends the daemon. Real servers of an ipvs resource stay as they are where one of
-// them gets connections; else the resource has its service back.
+// Stop ends the daemon. A service of an ipvs resource stays as it is if one of its real servers
+// gets connections. Otherwise the ipvs resource takes the service back.
 func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	if err := pidfile.Stop(ctx, pidFile(c)); err != nil {
 		return fmt.Errorf("stopping directord: %w", err)
@@ -172,8 +172,8 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	return err
 }
 
-// Monitor reads from the daemon how long ago its loops turned. A daemon that hangs can
-// still have its socket.
+// Monitor queries the daemon for the age of the last turn of its loops, because a daemon that
+// hangs can still accept connections.
 func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	s, err := pidfile.StatusOf(pidFile(c))
 	switch {
@@ -190,11 +190,11 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	return ocf.Status{State: ocf.Running}, nil
 }
 
-// statusTimeout is how long a daemon can take to reply. After that the age of its file of
-// verdicts decides.
+// statusTimeout is how long a daemon can take to reply. After that the age of its verdict file
+// decides.
 const statusTimeout = 2 * time.Second
 
-// alive is an error for a daemon whose loops do not turn.
+// alive returns an error if the loops of the daemon do not turn.
 func (a *Agent) alive(ctx context.Context, c ocf.Call, pid int) error {
 	half, cancel := halfOf(ctx)
 	defer cancel()

@@ -32,7 +32,7 @@ type node struct {
 	config   string
 	launched []string
 	fail     error
-	silent   bool // asked for its state
+	silent   bool // a status request gets no reply
 	snapshot control.Snapshot
 	end      func()
 }

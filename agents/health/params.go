@@ -8,7 +8,7 @@ import (
 	"lvs-agents/metadata"
 )
 
-// check is a parameter that is a directive of the configuration file, too.
+// check is a parameter with the name and meaning of a directive of the configuration file.
 type check struct {
 	params.Directive
 	value string
@@ -64,10 +64,10 @@ func (a *Agent) params() []metadata.Param {
 	return params
 }
 
-// quiescent is the directive that is a boolean of the cluster here.
+// quiescent is the directive whose parameter is a boolean of the cluster.
 const quiescent = "quiescent"
 
-// long is the text of the directive, with its values as a parameter takes them.
+// long returns the text of the directive, with the values that the parameter accepts.
 func (c *check) long() string {
 	text := c.About
 	if c.Name != quiescent {
@@ -79,7 +79,7 @@ func (c *check) long() string {
 	return text + " Only with ipvs."
 }
 
-// given is the values of the check parameters, as in a file.
+// given returns the values of the check parameters in the form of a file.
 func (a *Agent) given() params.Checks {
 	given := params.Checks{quiescent: "no"}
 	if a.Quiescent {

@@ -12,7 +12,7 @@ import (
 	"lvs-agents/ocf"
 )
 
-// Validate checks what the parameters say together, and the file that they name.
+// Validate checks the parameters against each other, and the file that they name.
 func (a *Agent) Validate(ctx context.Context, c ocf.Call, _ int) error {
 	switch {
 	case a.Config == "" && a.IPVS == "":

@@ -37,7 +37,7 @@ func (n node) claim(t *testing.T, holder string) {
 
 const drained = "-A -t 192.0.2.10:80 -s rr\n-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 0\n"
 
-// healthDaemon is a daemon of this process that does what it is asked.
+// healthDaemon is a daemon in this process that carries out every request.
 type healthDaemon struct {
 	n        node
 	heal     []string // what a resync does
@@ -152,7 +152,8 @@ func TestMonitorLetsTheDaemonHeal(t *testing.T) {
 	}
 }
 
-// TestServiceWithoutServers is running only where no real server is good, which is said.
+// TestServiceWithoutServers: the service is running only if the health daemon found no real
+// server good. Monitor then logs a warning.
 func TestServiceWithoutServers(t *testing.T) {
 	const (
 		empty   = "no real server of -t 192.0.2.10:80 gets new connections, and no health daemon keeps them out"
@@ -223,8 +224,8 @@ func TestServersStayAsADaemonLeftThem(t *testing.T) {
 	n.wantTable(t, webTable)
 }
 
-// TestReloadWithoutALivingDaemon does all that the new parameters say: what was bad a
-// moment ago gets weight 0.
+// TestReloadWithoutALivingDaemon: reload carries out the new parameters, and a real server that
+// was bad a moment ago gets weight 0.
 func TestReloadWithoutALivingDaemon(t *testing.T) {
 	n := newNode(t)
 	n.mustRun(t, 0, "web", "start", web...)
@@ -319,7 +320,7 @@ func TestStartUsesTheLastVerdicts(t *testing.T) {
 			}
 			n.mustRun(t, 0, "web", "monitor", web...)
 			n.wantTable(t, tt.want)
-			n.mustRun(t, 0, "web", "reload-agent", web...) // is no reason to think better of it
+			n.mustRun(t, 0, "web", "reload-agent", web...) // a reload does not raise its weight
 			n.wantTable(t, tt.want)
 			n.mustRun(t, 0, "web", "stop", web...)
 		})

@@ -11,8 +11,8 @@ import (
 	"lvs-agents/ocf"
 )
 
-// TestStopInEveryConditionOfTheRecord is 0 if and only if nothing of ours is left,
-// whatever has happened to the record, with parameters and without.
+// TestStopInEveryConditionOfTheRecord: stop returns 0 if and only if nothing of the resource is
+// left, in every condition of the record, with parameters and without.
 func TestStopInEveryConditionOfTheRecord(t *testing.T) {
 	for _, condition := range statetest.Conditions() {
 		for _, left := range []bool{true, false} {
@@ -50,7 +50,7 @@ func stopInCondition(t *testing.T, condition statetest.Condition, left bool, par
 				t.Errorf("the service that stays is not named: %s", got.log)
 			}
 		case params == nil && (strings.HasPrefix(condition.Name, "others may write to its directory") || strings.HasPrefix(condition.Name, "in a directory")):
-			// No record can be trusted, not that of mail either, and no parameter says what is ours.
+			// No record can be trusted, the one of mail included, and no parameter names a service.
 			if got.code != ocf.Generic || !strings.Contains(got.reason, "ipvsadm -D the services that this resource added, then remove the file") {
 				t.Errorf("stop gives %d (%s)", got.code, got.reason)
 			}

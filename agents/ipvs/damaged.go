@@ -12,18 +12,18 @@ import (
 	"lvs-agents/ocf"
 )
 
-// damaged is what a resource may have in the kernel whose record cannot be read, not
-// completely or not at all.
+// damaged is what a resource can have in the kernel if its record cannot be read completely.
 type damaged struct {
 	path   string
-	ours   []lvs.ServiceID // what can be read of the record, and what the parameters name
-	theirs lvs.Scope       // what the records of other resources claim
-	// complete says that the parameters can be used: nothing else is ours.
+	ours   []lvs.ServiceID // services in the readable part of the record and in the parameters
+	theirs lvs.Scope       // services that the records of other resources claim
+	// complete says that the parameters can be used. Then ours has all services of the
+	// resource.
 	complete bool
 }
 
-// guess collects the services of this resource without a record that could be trusted.
-// The record was there, so this resource did start something.
+// guess collects the services of this resource if its record cannot be trusted. The record
+// exists, so this resource has started something.
 func (a action) guess(ctx context.Context, r record.Record) damaged {
 	d := damaged{path: a.store.Path(a.Instance), theirs: lvs.Scope{}}
 	others, _, err := a.store.Others(a.Instance)
@@ -46,8 +46,7 @@ func (a action) guess(ctx context.Context, r record.Record) damaged {
 	return d
 }
 
-// unknown is an error for a service that no record and no parameter names. It is nil if
-// there is none.
+// unknown returns an error if the kernel has a service that no record and no parameter names.
 func (d damaged) unknown(have lvs.Table) error {
 	for _, id := range have.IDs() {
 		if !d.complete && !d.theirs[id] && !slices.Contains(d.ours, id) {
@@ -57,14 +56,14 @@ func (d damaged) unknown(have lvs.Table) error {
 	return nil
 }
 
-// nothingLeft reports whether the kernel has nothing that may be ours.
+// nothingLeft reports whether the kernel has no service that can be of this resource.
 func (d damaged) nothingLeft(have lvs.Table) bool {
 	return d.unknown(have) == nil && !slices.ContainsFunc(have.IDs(), func(id lvs.ServiceID) bool { return slices.Contains(d.ours, id) })
 }
 
-// stopDamaged stops what can still be read of a damaged record and what the
-// parameters name. If the parameters say nothing either, it succeeds only where the
-// kernel has no service that could be ours.
+// stopDamaged removes the services in the readable part of a damaged record and in the
+// parameters. If the parameters cannot be used either, it succeeds only if the kernel has no
+// service that can be of this resource.
 func (a action) stopDamaged(ctx context.Context, r record.Record) error {
 	d := a.guess(ctx, r)
 	r.Services, r.Removing = nil, d.ours
@@ -78,7 +77,7 @@ func (a action) stopDamaged(ctx context.Context, r record.Record) error {
 	return a.stopRecord(ctx, r)
 }
 
-// statusOfDamaged compares the kernel with what a damaged record and the parameters name.
+// statusOfDamaged compares the kernel with the services of a damaged record and of the parameters.
 func (a action) statusOfDamaged(ctx context.Context, r record.Record, why error) (ocf.Status, error) {
 	have, err := a.kernel.Table(ctx)
 	if err != nil {

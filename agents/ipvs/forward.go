@@ -5,8 +5,8 @@ import (
 	"lvs-agents/ocf"
 )
 
-// warnOfForwarding is for masq servers, whose answers pass this host: it drops them
-// unless it forwards packets.
+// warnOfForwarding warns if this host does not forward packets and has masq servers. Their
+// replies pass this host, which would drop them.
 func (a *Agent) warnOfForwarding(c ocf.Call, want lvs.Table) {
 	for _, v6 := range []bool{false, true} {
 		server := firstMasq(want, v6)
@@ -21,7 +21,7 @@ func (a *Agent) warnOfForwarding(c ocf.Call, want lvs.Table) {
 	}
 }
 
-// firstMasq is a masq server on another host, empty for none.
+// firstMasq returns the first masq server that is on another host, empty for none.
 func firstMasq(want lvs.Table, v6 bool) string {
 	for _, service := range want {
 		for _, d := range service.Destinations {

@@ -23,7 +23,7 @@ import (
 // Kernel is the IPVS table of the network namespace.
 type Kernel interface {
 	Table(context.Context) (lvs.Table, error)
-	// Apply does the ops in order until one fails and says how many it did.
+	// Apply makes the changes in order until one fails, and returns how many it made.
 	Apply(context.Context, []lvs.Op) (int, error)
 	// Forwards reports whether the host forwards packets of a family.
 	Forwards(v6 bool) bool
@@ -57,8 +57,7 @@ func New(k Kernel, r config.Resolver) *Agent {
 	return &Agent{Scheduler: lvs.DefaultScheduler, kernel: k, daemons: control.Sockets{}, resolver: r, configDirs: load.Dirs()}
 }
 
-// Through lets the agent speak with health daemons in another way than over their
-// sockets.
+// Through replaces the connection to health daemons, which is their sockets by default.
 func (a *Agent) Through(d control.Daemons) { a.daemons = d }
 
 // action is one action of the agent, with the records of this node.
@@ -74,7 +73,7 @@ func (a *Agent) begin(c ocf.Call) (action, error) {
 	return action{a, c, store}, err
 }
 
-// Start puts the services into the kernel and changes nothing that is right.
+// Start puts the services into the kernel. It changes nothing that is already as wanted.
 func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	want, err := a.want(ctx, c)
 	if err != nil {
@@ -93,8 +92,8 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	return act.follow(ctx, next)
 }
 
-// ReloadAgent changes the services of a running resource in place, and lets the health
-// daemon that has them do the same.
+// ReloadAgent changes the services of a running resource in place, and makes their health daemon
+// reload.
 func (a *Agent) ReloadAgent(ctx context.Context, c ocf.Call) error {
 	want, err := a.want(ctx, c)
 	if err != nil {
@@ -115,8 +114,7 @@ func (a *Agent) ReloadAgent(ctx context.Context, c ocf.Call) error {
 	return act.follow(ctx, next)
 }
 
-// Stop removes the services of the record. Only for a damaged record do the parameters
-// count.
+// Stop removes the services of the record. It uses the parameters only if the record is damaged.
 func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	act, err := a.begin(c)
 	if err != nil {
@@ -141,8 +139,8 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	return act.stopRecord(ctx, r)
 }
 
-// stopRecord empties the kernel of what a record claims. The record goes last: it
-// is what a later stop would need.
+// stopRecord removes the services of a record from the kernel. It removes the record last,
+// because a later stop would need it.
 func (a action) stopRecord(ctx context.Context, r record.Record) error {
 	r.ID, r.State = a.Instance, record.Stopping
 	if err := a.store.Save(r); err != nil {
@@ -194,16 +192,15 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	return act.monitorAgain(ctx)
 }
 
-// logDown says which services have no real server that is good.
+// logDown logs the services without a good real server.
 func logDown(c ocf.Call, down []lvs.ServiceID) {
 	if len(down) > 0 {
 		c.Log.Warnf("no real server of %s was good when the health daemon last checked them, and there is no fallback", words(down))
 	}
 }
 
-// heal lets the health daemon of claimed services put them back. Otherwise the cluster
-// would stop services that the daemon is about to repair. It reports whether the daemon
-// has done so.
+// heal makes the health daemon of claimed services repair the table, and reports whether it did.
+// Otherwise the cluster would stop services that the daemon is about to repair.
 func (a action) heal(ctx context.Context, holder string) bool {
 	const repairTimeout = 2 * time.Second
 	limited, cancel := context.WithTimeout(ctx, repairTimeout)
@@ -215,9 +212,9 @@ func (a action) heal(ctx context.Context, holder string) bool {
 	return err == nil
 }
 
-// monitorAgain decides when the table seems to be wrong. A change of another process can
-// tear a dump, which then misses entries (kernel/ipvs, Table). So the second reading is
-// under the lock, if the lock is free in time.
+// monitorAgain reads the table a second time if the first reading differs from the record. A
+// change by another process can tear a dump, which then misses entries (kernel/ipvs, Table). So
+// monitorAgain takes the lock, if it is free in time.
 func (a action) monitorAgain(ctx context.Context) (ocf.Status, error) {
 	r, err := a.store.Load(a.Instance)
 	healed := err == nil && r.Holder != "" && a.heal(ctx, r.Holder)
@@ -251,8 +248,8 @@ func (a action) monitorAgain(ctx context.Context) (ocf.Status, error) {
 	return status, nil
 }
 
-// logForeign logs the services of a node where the resource is not running. No action
-// changes them, and an operator can want to know.
+// logForeign logs the services in the kernel if the resource is not running. No action changes
+// them.
 func (a *Agent) logForeign(ctx context.Context, c ocf.Call) {
 	if !c.Probe {
 		return

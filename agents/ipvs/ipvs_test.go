@@ -477,7 +477,7 @@ func TestBadParameters(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			n.kernel.Stall = true // neither may ask the kernel
+			n.kernel.Stall = true // neither reads the table
 			for _, action := range []string{"validate-all", "start"} {
 				if got := n.mustRun(t, tt.code, "web", action, tt.params...); got.reason != tt.reason {
 					t.Errorf("%s:\ngot  %s\nwant %s", action, got.reason, tt.reason)

@@ -12,17 +12,17 @@ import (
 	"lvs-agents/ocf"
 )
 
-// lease is who has the destinations of the services that a health daemon has claimed.
-// The claim is in the record; its meaning depends on whether the daemon lives.
+// lease says who decides about the destinations of claimed services. The record has the claim;
+// its meaning depends on whether the health daemon runs.
 type lease struct {
-	// presence is the daemon's. Present: it decides about destinations. Ended: they
-	// stay as it left them. Gone: they are this resource's again.
+	// presence is the condition of the daemon. Present: it decides about destinations. Ended:
+	// they stay as the daemon left them. Gone: this resource decides about them again.
 	presence control.Presence
 	claims   lvs.Scope
-	bad      map[string]bool // what the daemon found bad when it last looked
+	bad      map[string]bool // real servers that failed their last check
 }
 
-// leaseOf finds the daemon that has claimed services of a record.
+// leaseOf returns the lease of the services in a record.
 func leaseOf(c ocf.Call, r record.Record) (lease, error) {
 	l := lease{claims: r.Claims(), bad: map[string]bool{}}
 	if r.Holder == "" {
@@ -41,8 +41,9 @@ func leaseOf(c ocf.Call, r record.Record) (lease, error) {
 // lapsed reports whether services are claimed by no daemon any more.
 func (l lease) lapsed() bool { return len(l.claims) > 0 && l.presence == control.Gone }
 
-// unserved returns the claimed services that have real servers, none of which gets
-// connections: those that should have some, and those whose real servers are all bad.
+// unserved returns the claimed services that have real servers, but none that gets connections.
+// idle are services with a real server that should get some; down are services whose real
+// servers are all bad.
 func (l lease) unserved(r record.Record, have lvs.Table) (idle, down []lvs.ServiceID) {
 	held := have.Index()
 	for _, v := range r.Services {
@@ -69,10 +70,10 @@ func (l lease) hopeless(v lvs.VirtualService) bool {
 	return true
 }
 
-// inherit is what of a claim goes on in the next record. While the daemon lives that
-// is all that want has still. Of a daemon that has ended it is the services without a
-// good real server, which it may have left to their fallback; the others are this
-// resource's again, which withholds what was bad.
+// inherit keeps claims of the old record in the next one. While the daemon runs, it keeps the
+// claims on all services that are still wanted. After the daemon has ended, it keeps the claims
+// on services without a good real server: the daemon can have left them to their fallback. This
+// resource takes the other services back, and withholds real servers that were bad.
 func (l lease) inherit(next *record.Record, old record.Record) {
 	var kept []lvs.ServiceID
 	for _, v := range next.Services {
@@ -87,8 +88,8 @@ func (l lease) inherit(next *record.Record, old record.Record) {
 	}
 }
 
-// follow lets the health daemon of a record take over what was changed in it, and
-// says which services it does not check.
+// follow makes the health daemon of a record reload, and logs the services that the daemon does
+// not check.
 func (a action) follow(ctx context.Context, next record.Record) error {
 	if next.Holder == "" {
 		return nil
@@ -113,7 +114,7 @@ func (a action) follow(ctx context.Context, next record.Record) error {
 	return nil
 }
 
-// logUnchecked says which services the health daemon that lives does not have.
+// logUnchecked logs the services that the running health daemon does not check.
 func logUnchecked(c ocf.Call, r record.Record) {
 	claims := r.Claims()
 	for _, id := range r.Services.IDs() {
@@ -123,7 +124,7 @@ func logUnchecked(c ocf.Call, r record.Record) {
 	}
 }
 
-// logRunning says what an operator has to know of a resource that runs.
+// logRunning logs the faults of a running resource that an operator must know.
 func (l lease) logRunning(c ocf.Call, r record.Record, have lvs.Table) {
 	_, down := l.unserved(r, have)
 	logDown(c, down)
@@ -153,7 +154,7 @@ func logOpen(c ocf.Call, r record.Record, l lease, have lvs.Table) {
 	}
 }
 
-// words lists services.
+// words returns a list of services, separated by commas.
 func words(ids []lvs.ServiceID) string {
 	var all []string
 	for _, id := range ids {

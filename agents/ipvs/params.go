@@ -53,7 +53,7 @@ func (a *Agent) params() []metadata.Param {
 		{Name: "scheduler", Value: metadata.Select(&a.Scheduler, lvs.Schedulers()...), Reloadable: true, Short: "IPVS scheduler",
 			Long: "How the kernel chooses a real server for a new connection. With config, the scheduler lines of the file apply instead."},
 		{Name: "persistent", Value: metadata.Integer(&a.Persistent, 0, int(lvs.MaxPersistence/time.Second)), Reloadable: true, Short: "Persistence in seconds",
-			Long: "For how many seconds a client stays with its real server. 0 is no persistence."},
+			Long: "For how many seconds a client stays with its real server. 0 turns persistence off."},
 		{Name: "netmask", Value: metadata.String(&a.Netmask), Reloadable: true, Short: "Persistence netmask",
 			Long: "Clients of one network stay with the same real server. The value is a mask like 255.255.255.0 for IPv4, or a prefix length for IPv6. When unset, each client address counts separately. Only with persistent."},
 		{Name: "protocol", Value: metadata.Select(&a.Protocol, "tcp", "udp", "fwm"), Short: "Protocol of the virtual services",

@@ -62,9 +62,9 @@ func (a *Agent) fromFile(ctx context.Context, c ocf.Call) (lvs.Table, error) {
 	return table, nil
 }
 
-// converge makes the kernel hold the services of next, with weight 0 for withheld real
-// servers. It removes the other services that the resource claimed before. It completes
-// next and returns the record before, which has to exist if it is needed.
+// converge makes the kernel hold the services of next, with weight 0 for withheld real servers.
+// It removes other services that the resource claimed before. It completes next and returns the
+// old record. If needed is set, the old record must exist.
 func (a action) converge(ctx context.Context, next *record.Record, needed bool) (old record.Record, err error) {
 	until, _ := ctx.Deadline()
 	unlock, err := a.store.Lock(ctx, a.Instance, until)
@@ -98,8 +98,8 @@ func (a action) converge(ctx context.Context, next *record.Record, needed bool) 
 	return old, a.store.Save(*next)
 }
 
-// claim refuses services that the record of another resource has. It also refuses those
-// that no record has, if the kernel has them with other settings than wanted.
+// claim refuses services in the record of another resource. It also refuses services without a
+// record that the kernel has with other settings than wanted.
 func (a action) claim(ctx context.Context, old record.Record, want lvs.Table) error {
 	others, unread, err := a.store.Others(a.Instance)
 	if err != nil {
@@ -159,8 +159,8 @@ func gone(old record.Record, want lvs.Table) []lvs.ServiceID {
 	return ids
 }
 
-// apply reads and plans until nothing is left to do for the services of a record.
-// Destinations that a health daemon has stay as they are.
+// apply changes the kernel until it has the services of a record. Destinations that a health
+// daemon has claimed stay as they are.
 func (a action) apply(ctx context.Context, r record.Record) error {
 	done, err := record.Converge(ctx, a.kernel, func(ctx context.Context) ([]lvs.Op, error) {
 		have, err := a.kernel.Table(ctx)
@@ -171,7 +171,7 @@ func (a action) apply(ctx context.Context, r record.Record) error {
 	return err
 }
 
-// logOps logs operations; of thousands of real servers the first are enough.
+// logOps logs the first operations, and the number of the others.
 func logOps(c ocf.Call, done []lvs.Op) {
 	const enough = 50
 	for _, op := range done[:min(len(done), enough)] {
@@ -182,8 +182,8 @@ func logOps(c ocf.Call, done []lvs.Op) {
 	}
 }
 
-// statusOf plans a start and a stop, and decides by what they would do. Destinations of
-// claimed services do not count. The order of destinations does not count either: a start
+// statusOf plans a start and a stop, and derives the state from the two plans. It ignores the
+// destinations of claimed services. The order of destinations does not count either: a start
 // repairs it, and a recovery costs more connections than another hash table.
 func statusOf(r record.Record, have lvs.Table, l lease) ocf.Status {
 	have = have.Unordered(r.Scope())

@@ -13,8 +13,8 @@ import (
 	"lvs-agents/ocf"
 )
 
-// Validate checks what the parameters say together, and the file that they
-// name. No level reads the kernel: start reports whether it has IPVS.
+// Validate checks the parameters against each other, and the file that they name. No level reads
+// the kernel: start reports whether it has IPVS.
 func (a *Agent) Validate(ctx context.Context, c ocf.Call, _ int) error {
 	if a.Config == "" || a.consistent() != nil {
 		_, err := a.want(ctx, c)

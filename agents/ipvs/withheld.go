@@ -12,8 +12,9 @@ import (
 	"lvs-agents/ocf"
 )
 
-// withheld returns the real servers that get no new connections before a health daemon
-// has checked them. They were bad a moment ago, and not all of their service were.
+// withheld returns the real servers that get no new connections until a health daemon has
+// checked them. They were bad less than control.Memory ago. If all real servers of a service
+// were bad, it withholds none of them.
 func withheld(c ocf.Call, want lvs.Table) []string {
 	bad := lastBad(c)
 	var all []string
@@ -42,9 +43,8 @@ func lastBad(c ocf.Call) map[string]bool {
 	return bad
 }
 
-// overdue reports whether real servers are kept out for longer than verdicts count: by a
-// claim whose daemon is gone, or because a record withholds them from a service that no
-// health daemon has taken over.
+// overdue reports whether real servers are out for longer than verdicts count. Either the daemon
+// of a claim is gone, or a record withholds them and no health daemon has claimed the service.
 func overdue(c ocf.Call, r record.Record, l lease) bool {
 	if l.lapsed() {
 		return true
@@ -63,10 +63,9 @@ func overdue(c ocf.Call, r record.Record, l lease) bool {
 	return false
 }
 
-// restore gives real servers the weights of the record if no health daemon has checked
-// them for too long. These are real servers withheld before start, and real servers of
-// services whose daemon has ended and was not started again. The record is written first,
-// so that the next monitor finds the missing weights.
+// restore gives real servers the weights of the record if no health daemon has checked them for
+// too long: withheld ones, and ones of services whose daemon is gone. It writes the record first,
+// so that the next monitor finds missing weights.
 func (a action) restore(ctx context.Context) error {
 	unlock, err := a.store.LockInHalf(ctx, a.Instance)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 
 const webAddress = "address nic=lo ip=192.0.2.10 scope=global"
 
-// TestStopInEveryConditionOfTheLedger is 0 if and only if nothing of ours is left. Of
-// sysctls, a ledger that cannot be read does not say what they were before.
+// TestStopInEveryConditionOfTheLedger: stop returns 0 if and only if nothing of the resource is
+// left. Sysctls are an exception: without the ledger their earlier values are unknown.
 func TestStopInEveryConditionOfTheLedger(t *testing.T) {
 	for _, condition := range statetest.Conditions() {
 		for _, left := range []bool{true, false} {

@@ -48,7 +48,7 @@ func (a *Agent) want(ctx context.Context) ([]ledger.Wanted, error) {
 	return want, nil
 }
 
-// place is the interface for an address.
+// place returns the interface for an address.
 func (a *Agent) place(ip netip.Addr) string {
 	switch {
 	case a.NIC != "":
@@ -61,10 +61,10 @@ func (a *Agent) place(ip netip.Addr) string {
 	return "tunl0"
 }
 
-// tunnel is what makes packets that come out of a tunnel acceptable. They have
-// the client's address, whose route leads elsewhere: strict reverse path
-// filtering would drop them. The kernel takes the larger of the values of
-// all and of the interface, so that the loose 2 is enough.
+// tunnel returns the settings that make the kernel accept packets from a tunnel. The packets have
+// the client's address, whose route uses another interface, so strict reverse path filtering
+// would drop them. The kernel uses the larger of the values of all and of the interface, so the
+// loose value 2 is enough.
 func (a *Agent) tunnel(nic string, ip netip.Addr) []ledger.Wanted {
 	if a.Forward != IPIP {
 		return nil
@@ -76,9 +76,9 @@ func (a *Agent) tunnel(nic string, ip netip.Addr) []ledger.Wanted {
 	return want
 }
 
-// silence keeps ARP silent about the IPv4 addresses. IPv6 needs nothing: a host
-// answers a neighbour solicitation for addresses of the interface only on which
-// it comes (net/ipv6/ndisc.c, ndisc_recv_ns).
+// silence returns the settings that keep ARP silent about the IPv4 addresses. IPv6 needs none: a
+// host answers a neighbour solicitation only for addresses of the interface that received it
+// (net/ipv6/ndisc.c, ndisc_recv_ns).
 func (a *Agent) silence(ctx context.Context) ([]ledger.Wanted, error) {
 	var want []ledger.Wanted
 	for _, ip := range a.IP {
@@ -118,8 +118,8 @@ func (a *Agent) rules(ctx context.Context, ip netip.Addr) ([]ledger.Wanted, erro
 	return []ledger.Wanted{on(drop), on(mangle)}, nil
 }
 
-// silenced returns which address that this host serves as the director is silenced by an
-// ARP rule, and the way out; empty for none.
+// silenced returns a fault and its fix if an ARP rule silences an address that this host serves
+// as the director. It is empty without that rule.
 func (a *Agent) silenced(ctx context.Context, settings []host.Setting) (string, error) {
 	for _, s := range settings {
 		if s.Kind != host.NFTables && s.Kind != host.ARPTables {

@@ -1,6 +1,5 @@
-// Package realserver is the resource agent for a real server: a host that
-// takes packets for virtual IP addresses from a director, and that no neighbour
-// may take for the owner of these addresses.
+// Package realserver is the resource agent for a real server: a host that accepts packets for
+// virtual IP addresses from a director. Neighbours must not learn these addresses from it.
 package realserver
 
 import (
@@ -14,11 +13,12 @@ import (
 	"lvs-agents/ocf"
 )
 
-// Kernel is the settings of the host. Six methods: two for everything that is
-// set, four to find out what to set.
+// Kernel is the settings of the host. It has six methods: two read and change settings, and four
+// find out which settings are needed.
 type Kernel interface {
 	ledger.Kernel
-	// Prepare returns nil if the interface exists or could be made to.
+	// Prepare creates the interface if it does not exist and can be created. It returns nil if
+	// the interface exists then.
 	Prepare(ctx context.Context, nic string) error
 	// Source returns the host's own address in the network of ip.
 	Source(ctx context.Context, ip netip.Addr) (netip.Addr, error)
@@ -33,7 +33,7 @@ type Prober interface {
 	Examine(ctx context.Context, held []host.Setting) ([]doctor.Finding, error)
 }
 
-// Method is how the host keeps silent about addresses that it has.
+// Method is the way to keep ARP silent about the virtual addresses.
 type Method string
 
 // The methods.
@@ -43,7 +43,7 @@ const (
 	ByNFTables  Method = "nftables"
 )
 
-// Forward is how packets come from the director, in the words of ldirectord.cf.
+// Forward is the forwarding method of the director, in the words of ldirectord.cf.
 type Forward string
 
 // The forwarding methods.
@@ -78,7 +78,7 @@ func New(k Kernel, p Prober) *Agent {
 	return &Agent{Forward: Gate, Method: BySysctl, Scope: "global", kernel: k, prober: p}
 }
 
-// Start gives every setting its value. What hides the addresses comes before the
+// Start gives every setting its value. Settings that hide the addresses come before the
 // addresses.
 func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	if err := a.consistent(); err != nil {
@@ -87,10 +87,11 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	return a.held(c).Apply(ctx)
 }
 
-// Stop puts back what start found.
+// Stop restores the values that start found.
 func (a *Agent) Stop(ctx context.Context, c ocf.Call) error { return a.held(c).Release(ctx) }
 
-// held is what the resource holds. The monitor after a stop needs the one of the stop.
+// held returns the settings of the resource. The monitor after a stop needs the same value as the
+// stop.
 func (a *Agent) held(c ocf.Call) *ledger.Resource {
 	if a.resource == nil {
 		a.resource = &ledger.Resource{ID: c.Instance, StateDir: c.StateDir, Kernel: a.kernel, Log: c.Log, Want: a.want}
@@ -98,8 +99,8 @@ func (a *Agent) held(c ocf.Call) *ledger.Resource {
 	return a.resource
 }
 
-// Monitor compares what the resource has set with the kernel. From level 10 on it also
-// sends packets.
+// Monitor compares the settings of the resource with the kernel. From level 10 on it also sends
+// packets.
 func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	report, err := a.held(c).Check(ctx)
 	switch {
@@ -125,7 +126,7 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	return ocf.Status{State: ocf.Running}, nil
 }
 
-// examine returns what packets prove to be wrong, empty for nothing.
+// examine returns the faults that packets prove, empty for none.
 func (a *Agent) examine(ctx context.Context, settings []host.Setting) (string, error) {
 	findings, err := a.prober.Examine(ctx, settings)
 	words := make([]string, 0, len(findings))

@@ -73,7 +73,7 @@ func (h realHost) want(t *testing.T, want string) {
 	}
 }
 
-// nothingNoted demands that no file of ours says anything any more.
+// nothingNoted demands that no state file has a line of the resource.
 func (h realHost) nothingNoted(t *testing.T) {
 	t.Helper()
 	files, _ := filepath.Glob(h.state + "/realserver-*")
@@ -155,7 +155,7 @@ func TestEveryActionTwice(t *testing.T) {
 	}
 }
 
-// TestStopNeedsNoParameters: the ledger says what was set.
+// TestStopNeedsNoParameters: the ledger has the settings of start.
 func TestStopNeedsNoParameters(t *testing.T) {
 	h := newHost(t)
 	before := h.kernel.String()
@@ -273,7 +273,8 @@ func TestFailureAtEveryOp(t *testing.T) {
 	}
 }
 
-// TestParametersChangedWithoutAStop: what is not wanted any more is put back.
+// TestParametersChangedWithoutAStop: start puts back the settings that the parameters do not
+// need any more.
 func TestParametersChangedWithoutAStop(t *testing.T) {
 	h := newHost(t)
 	before := h.kernel.String()

@@ -11,8 +11,8 @@ import (
 	"lvs-agents/ocf"
 )
 
-// TestStopInEveryConditionOfTheNote is 0 if and only if the address is not there any
-// more. What was on lo is there again where the note can be read.
+// TestStopInEveryConditionOfTheNote: stop returns 0 if and only if the address is gone. The
+// address is on lo again if the note can be read.
 func TestStopInEveryConditionOfTheNote(t *testing.T) {
 	for _, condition := range statetest.Conditions() {
 		for _, left := range []bool{true, false} {

@@ -11,7 +11,7 @@ import (
 	"lvs-agents/ocf"
 )
 
-// notes is what a resource has to know after its process has ended.
+// notes are the texts that a later action of the resource needs.
 type notes struct{ lo, proof, announced note.Note }
 
 func (a *Agent) notes(c ocf.Call) notes {
@@ -24,7 +24,7 @@ func (a *Agent) notes(c ocf.Call) notes {
 
 func (n notes) forgetProof() { _ = n.proof.Remove() }
 
-// loopback returns the addresses that were taken off lo and are not back yet.
+// loopback returns the addresses in the note: start has removed them from lo.
 func (n notes) loopback() ([]host.Address, error) {
 	text, err := n.lo.Read()
 	if err != nil {
@@ -41,8 +41,8 @@ func (n notes) loopback() ([]host.Address, error) {
 	return kept, nil
 }
 
-// takenOffLoopback is what the note says. One that cannot be read says nothing: the
-// kernel decides what is left, not a file.
+// takenOffLoopback returns the addresses in the note, and none if the note cannot be read. Only
+// the kernel decides whether the resource runs, so a damaged note is only a warning.
 func (a *Agent) takenOffLoopback(c ocf.Call) []host.Address {
 	kept, err := a.notes(c).loopback()
 	if err != nil {
@@ -52,8 +52,8 @@ func (a *Agent) takenOffLoopback(c ocf.Call) []host.Address {
 	return kept
 }
 
-// missingOnLoopback is what was taken off lo and is not there again. A note may be left
-// after everything was put back, where it could not be removed.
+// missingOnLoopback returns the addresses of the note that lo does not have. The note can outlive
+// a stop that put all addresses back, if stop could not remove the note.
 func (a *Agent) missingOnLoopback(ctx context.Context, c ocf.Call) ([]host.Address, error) {
 	var missing []host.Address
 	for _, kept := range a.takenOffLoopback(c) {
@@ -69,8 +69,8 @@ func (a *Agent) missingOnLoopback(ctx context.Context, c ocf.Call) ([]host.Addre
 	return missing, nil
 }
 
-// takeOffLoopback removes the address from lo, so that the node that has the
-// service does not answer itself, and notes first what has to come back.
+// takeOffLoopback removes the address from lo while this node has the service. It first writes a
+// note of the addresses that stop must put back.
 func (a *Agent) takeOffLoopback(ctx context.Context, c ocf.Call) error {
 	if !a.LVSSupport {
 		return nil

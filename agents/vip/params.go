@@ -19,7 +19,7 @@ func (a *Agent) Metadata() metadata.Agent {
 		Short: "Virtual IP address of an LVS director",
 		Long: `Puts a virtual IP address on a network interface and announces it, so that clients send to this director: with gratuitous ARP for IPv4, with unsolicited neighbour advertisements for IPv6.
 
-It does everything that ocf:heartbeat:IPaddr2 does on a current kernel, with the same parameters. An IPv6 address is used only after duplicate address detection. It is marked as deprecated, so that the director does not choose it as the source of its own connections.`,
+It does everything that ocf:heartbeat:IPaddr2 does on a current kernel, with the same parameters. An IPv6 address is used only after duplicate address detection. It is marked as deprecated, so that the director does not choose it as the source of connections that it opens.`,
 		Params:    a.params(),
 		Arguments: []string{"ip", "cidr_netmask", "nic", "broadcast"},
 		Actions:   actions,
@@ -116,7 +116,7 @@ func (a *Agent) proofParams() []metadata.Param {
 		{Name: "run_arping", Value: metadata.Boolean(&a.RunArping), Reloadable: true, Short: "Duplicate detection for IPv4",
 			Long: "The same as duplicate=fail, unless duplicate is warn or take."},
 		{Name: "duplicate", Value: metadata.Select(&a.Duplicate, policyOff, policyFail, policyWarn, policyTake), Reloadable: true, Short: "Reaction to another owner",
-			Long: "What start does when another host has the address. To find such a host, start sends ARP probes (RFC 5227) before it adds an IPv4 address. fail: start fails. warn: start logs the other host's link-layer address and continues. take: as warn, and a unicast copy of each announcement is sent to that host. off: start sends no ARP probes. For IPv6, the kernel always detects duplicates; off means fail."},
+			Long: "What start does when another host has the address. To find that host, start sends ARP probes (RFC 5227) before it adds an IPv4 address. fail: start fails. warn: start logs the other host's link-layer address and continues. take: as warn, and a unicast copy of each announcement is sent to that host. off: start sends no ARP probes. For IPv6, the kernel always detects duplicates; off means fail."},
 		{Name: "duplicate_wait", Value: metadata.Integer(&a.DuplicateWait, 3, 60000), Reloadable: true, Short: "Time for duplicate detection",
 			Long: "Milliseconds that start waits for replies to three ARP probes. The first reply ends the wait."},
 		{Name: "confirm", Value: &a.Confirm, Reloadable: true, Short: "Neighbours that must confirm",

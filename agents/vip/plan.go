@@ -22,7 +22,7 @@ func (a *Agent) target(ctx context.Context) (host.Address, error) {
 	}
 	network, err := a.kernel.Network(ctx, host.Search{IP: a.IP, Bits: a.Bits, NIC: a.NIC, Protocol: a.Protocol})
 	switch {
-	case err != nil && (a.NIC == "" || a.Bits == 0 || !errors.Is(err, host.ErrNoNetwork)): // IPaddr2 needs none either when it is told both
+	case err != nil && (a.NIC == "" || a.Bits == 0 || !errors.Is(err, host.ErrNoNetwork)): // IPaddr2 needs no network either if nic and cidr_netmask are set
 		return host.Address{}, err
 	case err == nil && a.NIC == "" && a.IP.Is6() && a.Bits != 0 && a.Bits != network.Bits && a.Bits != a.IP.BitLen():
 		return host.Address{}, fmt.Errorf("the network of %s on %s has prefix length %d, not %d; give cidr_netmask=%[3]d or 128, or nic as well", a.IP, network.NIC, network.Bits, a.Bits)
@@ -45,12 +45,12 @@ func (a *Agent) target(ctx context.Context) (host.Address, error) {
 	return target, nil
 }
 
-// policy is the op for the address label of an IPv6 address.
+// policy returns the operation for the address label of an IPv6 address.
 func (a *Agent) policy(verb host.AddressVerb) host.AddressOp {
 	return host.AddressOp{Verb: verb, Policy: uint32(a.AddrLabelValue), Address: host.Address{Prefix: netip.PrefixFrom(a.IP, 128)}}
 }
 
-// broadcastOf is the broadcast address that belongs to a prefix.
+// broadcastOf returns the broadcast address of a prefix.
 func (a *Agent) broadcastOf(prefix netip.Prefix, network host.Network) netip.Addr {
 	switch a.Broadcast {
 	case "":
@@ -70,7 +70,7 @@ func isBroadcast(address netip.Prefix) bool {
 	return address.IsValid() && address.Addr().Is4() && address.Bits() < 31 && last(address) == address.Addr()
 }
 
-// last is the last address of an IPv4 network.
+// last returns the last address of an IPv4 network.
 func last(prefix netip.Prefix) netip.Addr {
 	raw := prefix.Addr().As4()
 	for bit := prefix.Bits(); bit < 32; bit++ {
@@ -82,7 +82,7 @@ func last(prefix netip.Prefix) netip.Addr {
 // longestLabel is IFNAMSIZ of linux/if.h without the zero byte.
 const longestLabel = 15
 
-// label returns the label of the address in the kernel; a label of nic goes first.
+// label returns the label of the address in the kernel. A label in nic has precedence over iflabel.
 func (a *Agent) label(nic string) string {
 	label := cmp.Or(a.nicLabel, a.Label)
 	if label == "" || a.IP.Is6() {

@@ -12,8 +12,8 @@ import (
 	"lvs-agents/ocf"
 )
 
-// unreachable is why no neighbour can reach an address of an interface, with the fix;
-// empty if one can.
+// unreachable returns why no neighbour can reach an address of the interface, and the fix. It is
+// empty if neighbours can reach it.
 func unreachable(nic host.Interface) string {
 	switch {
 	case nic.Master != "":
@@ -25,7 +25,7 @@ func unreachable(nic host.Interface) string {
 	return ""
 }
 
-// astray is what it means that the kernel does not take packets for an address.
+// astray returns the fault and its fix if the kernel does not accept packets for an address.
 func (a *Agent) astray(there host.Address) string {
 	family := ""
 	if a.IP.Is6() {
@@ -35,13 +35,11 @@ func (a *Agent) astray(there host.Address) string {
 		a.IP, there.NIC, there.Observed.Diverted, family)
 }
 
-// window is how long the kernel may take to add the local route of an IPv6 address: it
-// does so in a work queue after the address is there (net/ipv6/addrconf.c,
-// addrconf_dad_work).
+// window is how long the kernel can take to add the local route of an IPv6 address. A work queue
+// adds the route after the address (net/ipv6/addrconf.c, addrconf_dad_work).
 const window = 500 * time.Millisecond
 
-// arrives is nil if the kernel takes packets for an address that is there, or does so
-// within the window.
+// arrives returns nil if the kernel accepts packets for the address now or within the window.
 func (a *Agent) arrives(ctx context.Context, target host.Address) error {
 	soon, cancel := context.WithTimeout(ctx, window)
 	defer cancel()
@@ -61,16 +59,15 @@ func (a *Agent) arrives(ctx context.Context, target host.Address) error {
 	}
 }
 
-// compare warns of what an address that is there has otherwise than the parameters
-// want.
+// compare warns of properties of the address that differ from the parameters.
 func (a *Agent) compare(c ocf.Call, there host.Address) {
 	for _, difference := range a.differences(there) {
 		c.Log.Warnf("%s is on %s already, %s", a.IP, there.NIC, difference)
 	}
 }
 
-// differences leaves out what no parameter was given for. The kernel changes nothing
-// of an IPv4 address in place but its lifetime.
+// differences returns the differences from the parameters that were given. The kernel can change
+// only the lifetime of an IPv4 address in place.
 func (a *Agent) differences(there host.Address) (list []string) {
 	const fix = "stop and start the resource to change that"
 	if label := a.label(there.NIC); label != "" && label != there.Label {

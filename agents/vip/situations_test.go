@@ -190,9 +190,9 @@ func TestTheLink(t *testing.T) {
 		name    string
 		happens func(*kerneltest.Links) // to a running address
 		params  []string
-		code    ocf.Code // of the monitor behind it
+		code    ocf.Code // of the monitor after it
 		reason  string
-		restart ocf.Code // of the start behind a stop
+		restart ocf.Code // of the start after a stop
 	}{
 		{name: "carrier lost", happens: func(k *kerneltest.Links) { k.Becomes("eth0", noCarrier) }, params: []string{v4}},
 		{name: "carrier lost, IPv6", happens: func(k *kerneltest.Links) { k.Becomes("eth0", noCarrier) }, params: []string{v6}},
@@ -245,7 +245,7 @@ func TestTheLink(t *testing.T) {
 	}
 }
 
-// by is what somebody does by hand.
+// by is the change that an operator makes by hand.
 func by(k *kerneltest.Links, verb host.AddressVerb, nic, prefix string) {
 	address := host.Address{NIC: nic, Prefix: netip.MustParsePrefix(prefix)}
 	if _, err := k.Apply(context.Background(), []host.AddressOp{{Verb: verb, Address: address}}); err != nil {

@@ -66,7 +66,7 @@ func (a *Agent) confirm(ctx context.Context, c ocf.Call, nic string) error {
 	return a.conclude(context.WithoutCancel(ctx), c, nic, neighbours, left)
 }
 
-// chosen are the neighbours of the parameter confirm.
+// chosen returns the neighbours of the parameter confirm.
 func (a *Agent) chosen(ctx context.Context, c ocf.Call, nic string) ([]netip.Addr, error) {
 	neighbours := slices.Clone(a.Confirm.addresses)
 	if !a.Confirm.gateway {
@@ -96,7 +96,7 @@ func (a *Agent) query(ctx context.Context, c ocf.Call, nic string, neighbour net
 	return answered
 }
 
-// conclude logs the result, and fails if that is the policy.
+// conclude logs the result. If a neighbour has not replied, it fails with confirm_policy=fail.
 func (a *Agent) conclude(ctx context.Context, c ocf.Call, nic string, all, missing []netip.Addr) error {
 	var lines strings.Builder
 	for _, ip := range all {

@@ -10,8 +10,8 @@ import (
 	"lvs-agents/ocf"
 )
 
-// Validate checks what parameters say together and, from level 10 on, whether
-// this node has a place for the address.
+// Validate checks the parameters against each other. From level 10 on it also checks whether this
+// node has a place for the address.
 func (a *Agent) Validate(ctx context.Context, c ocf.Call, level int) error {
 	if err := a.consistent(c); err != nil || level < 10 {
 		return err
@@ -57,7 +57,7 @@ func (a *Agent) nonsense(c ocf.Call) error {
 	return a.strangeNeighbour()
 }
 
-// surelyNamed is the parameter nic, and other where the kernel can have a shorter name
+// surelyNamed returns the parameter nic. It returns other if the kernel can have a shorter name
 // for the interface.
 func (a *Agent) surelyNamed(other string) string {
 	if a.NIC == "" || len(a.NIC) > longestLabel || strings.Contains(a.NIC, "@") {
@@ -66,7 +66,7 @@ func (a *Agent) surelyNamed(other string) string {
 	return a.NIC
 }
 
-// strangeNeighbour finds a neighbour of confirm that cannot learn the address.
+// strangeNeighbour returns an error if a neighbour in confirm cannot learn the address.
 func (a *Agent) strangeNeighbour() error {
 	for _, ip := range a.Confirm.addresses {
 		if ip.Is4() != a.IP.Is4() || ip == a.IP {

@@ -1,6 +1,5 @@
-// Package vip is the resource agent for one virtual IP address. Running means
-// that the address is on its network interface and usable there. It does
-// not matter which program put it there.
+// Package vip is the resource agent for one virtual IP address. Running means that the address is
+// on its network interface and usable there. It does not matter which program added the address.
 package vip
 
 import (
@@ -17,19 +16,19 @@ import (
 	"lvs-agents/ocf"
 )
 
-// Kernel is the addresses of the host. It has more than four methods,
-// because finding the place of an address takes as many readings as adding it.
+// Kernel is the addresses of the host. It has more than four methods, because the agent must read
+// interfaces, networks and routes to find the place of an address.
 type Kernel interface {
 	// Enter moves the calling goroutine into a network namespace.
 	Enter(namespace string) error
 	// Addresses returns ip on every interface that has it, with any prefix length.
 	Addresses(ctx context.Context, ip netip.Addr) ([]host.Address, error)
-	// On returns ip on one interface, and the name that the kernel has for that. It
-	// is an error if there is no such interface.
+	// On returns ip on one interface, and the kernel's name of the interface. The error is
+	// host.ErrNotInstalled if the interface does not exist.
 	On(ctx context.Context, nic string, ip netip.Addr) (name string, found []host.Address, err error)
 	// Network returns the directly connected network that holds an address.
 	Network(context.Context, host.Search) (host.Network, error)
-	// Interface is an error if there is no such interface.
+	// Interface returns an interface, and an error if the interface does not exist.
 	Interface(ctx context.Context, nic string) (host.Interface, error)
 	// Gateways returns the next hops of the default routes over an interface.
 	Gateways(ctx context.Context, nic string, v6 bool) ([]netip.Addr, error)
@@ -42,7 +41,7 @@ type Kernel interface {
 type Neighbours interface {
 	// Announce sends in the background, unless host.Announcement.Wait is set.
 	Announce(context.Context, host.Announcement) error
-	// Owner is the link-layer address of another host that has an IPv4 address,
+	// Owner returns the link-layer address of another host that has an IPv4 address,
 	// empty if no host replies within wait.
 	Owner(ctx context.Context, nic string, ip netip.Addr, wait time.Duration) (string, error)
 	// Answers reports whether a neighbour's reply to ip reaches this host within wait.
@@ -108,7 +107,7 @@ func New(k Kernel, n Neighbours) *Agent {
 	}
 }
 
-// enter goes to where the resource lives.
+// enter moves the calling goroutine into the network namespace of the resource.
 func (a *Agent) enter() error {
 	if a.Namespace == "" {
 		return nil
@@ -116,8 +115,8 @@ func (a *Agent) enter() error {
 	return a.kernel.Enter(a.Namespace)
 }
 
-// Start adds the address where it is missing and announces it then. It removes
-// nothing that it has not added, except from lo with lvs_support.
+// Start adds the address if it is missing, and then announces it. It removes no other address,
+// except from lo with lvs_support.
 func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	if err := a.consistent(c); err != nil {
 		return err
@@ -143,7 +142,8 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	return a.claim(ctx, c, target)
 }
 
-// again starts a resource whose address is there, perhaps from a start that was killed.
+// again starts a resource whose address is there already, for example from a start that was
+// killed.
 func (a *Agent) again(ctx context.Context, c ocf.Call, there host.Address) error {
 	if err := a.raise(ctx, c, there); err != nil {
 		return err
@@ -247,10 +247,10 @@ func (a *Agent) settle(ctx context.Context, c ocf.Call, there host.Address) erro
 	return err
 }
 
-// ours returns where the address is: on the interface of the parameters, else on the
-// interface of the connected network. Where neither is there, an address counts on
-// every interface with neighbours: the interface may have another name now. A
-// real server of the same service has the address on lo or on a tunnel.
+// ours returns the address on the interface of the parameters, else on the interface of the
+// connected network. If neither exists, it returns the address on every interface with
+// neighbours, because the interface can have another name now. Interfaces without neighbours do
+// not count: a real server of the same service has the address on lo or on a tunnel.
 func (a *Agent) ours(ctx context.Context) ([]host.Address, error) {
 	if !a.IP.IsValid() || a.impossible() { // a stop or probe with bad parameters
 		return nil, nil
@@ -297,7 +297,7 @@ func (a *Agent) fits(address host.Address) bool {
 	return a.Bits == 0 || address.Prefix.Bits() == a.Bits
 }
 
-// apply does an op; that it was done before is success.
+// apply makes one change. It is also successful if the change was made before.
 func (a *Agent) apply(ctx context.Context, c ocf.Call, op host.AddressOp) error {
 	_, err := a.kernel.Apply(ctx, []host.AddressOp{op})
 	added := op.Verb == host.AddAddress || op.Verb == host.AddPolicy
@@ -312,7 +312,7 @@ func (a *Agent) apply(ctx context.Context, c ocf.Call, op host.AddressOp) error 
 	return nil
 }
 
-// Stop takes the address away, with any prefix length.
+// Stop removes the address, with any prefix length.
 func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	err := a.enter()
 	switch {
@@ -335,20 +335,20 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	return nil
 }
 
-// warnOfStrays warns of the address on other interfaces: an operator may have added it
-// by hand, and another node may be about to add it. An error does not make stop fail,
-// because the resource's own address is gone.
+// warnOfStrays warns if the address is on other interfaces: an operator can have added it by
+// hand, and another node can be about to add it. It does not make stop fail, because the
+// resource's own address is gone.
 func (a *Agent) warnOfStrays(ctx context.Context, c ocf.Call) {
 	for _, address := range a.strays(ctx) {
 		c.Log.Warnf("%s is still on %s, where this resource did not put it; remove it there", a.IP, address.NIC)
 	}
 }
 
-// straysTimeout is how long a search can take that no exit code depends on.
+// straysTimeout is how long the search for strays can take. No exit code depends on the search.
 const straysTimeout = time.Second
 
-// strays returns the address on interfaces with neighbours, as far as a short search
-// shows.
+// strays returns the address on interfaces with neighbours, as far as it finds them within
+// straysTimeout.
 func (a *Agent) strays(ctx context.Context) []host.Address {
 	if !a.IP.IsValid() || a.impossible() {
 		return nil
@@ -359,7 +359,7 @@ func (a *Agent) strays(ctx context.Context) []host.Address {
 	return slices.DeleteFunc(all, func(address host.Address) bool { return address.Observed.Silent })
 }
 
-// remove takes away the address and what came with it.
+// remove removes the address and its label, and puts the address back on lo.
 func (a *Agent) remove(ctx context.Context, c ocf.Call, have []host.Address) error {
 	if a.AddrLabel && a.IP.Is6() {
 		if err := a.apply(ctx, c, a.policy(host.DeletePolicy)); err != nil {
@@ -380,8 +380,8 @@ func (a *Agent) remove(ctx context.Context, c ocf.Call, have []host.Address) err
 	return nil
 }
 
-// ReloadAgent takes over what can change under a running address: its lifetime
-// now, and what the next start, stop and monitor use.
+// ReloadAgent changes the lifetime of a running address. The other reloadable parameters apply to
+// the next start, stop and monitor.
 func (a *Agent) ReloadAgent(ctx context.Context, c ocf.Call) error {
 	if err := a.consistent(c); err != nil {
 		return err

@@ -20,8 +20,8 @@ import (
 	"lvs-agents/ocf/ocftest"
 )
 
-// announcements remembers what was announced. The neighbours in deaf have to be
-// told by themselves, those in mute answer nobody.
+// announcements records the announcements. A neighbour in deaf needs a separate announcement,
+// and a neighbour in mute never replies.
 type announcements struct {
 	sent  []string
 	err   error

@@ -1,6 +1,6 @@
-// Package control is the conversation with a running health daemon: a unix socket in the
-// state directory on which it answers one request per connection, or reports its events.
-// docs/control.md describes it for other programs.
+// Package control is the protocol between a running health daemon and its clients. The daemon has
+// a unix socket in the state directory. It answers one request per connection, or sends events.
+// docs/control.md describes the protocol for other programs.
 package control
 
 import (
@@ -32,8 +32,8 @@ type Snapshot struct {
 	LoopAge  float64   `json:"loop_age"`  // seconds since the whole table was compared
 	WheelAge float64   `json:"wheel_age"` // seconds since checks were started or nothing was due
 	Limit    float64   `json:"limit"`     // seconds; an age above it means that the daemon does not work
-	// Trouble is why the table is not as it should be, or why a configuration
-	// was not accepted; empty for nothing.
+	// Trouble is why the table differs from the wanted one, or why a configuration was not
+	// accepted. It is empty without trouble.
 	Trouble  string    `json:"trouble,omitempty"`
 	Services []Service `json:"services"`
 }
@@ -43,8 +43,8 @@ type Service struct {
 	ID          string  `json:"id"` // in ipvsadm syntax
 	Scheduler   string  `json:"scheduler"`
 	Persistence float64 `json:"persistence,omitempty"` // seconds
-	// Trouble is why the kernel may have other weights than are wanted; empty for
-	// nothing.
+	// Trouble is why the kernel can have other weights than wanted. It is empty without
+	// trouble.
 	Trouble  string `json:"trouble,omitempty"`
 	Reals    []Real `json:"real_servers"`
 	Fallback *Real  `json:"fallback,omitempty"` // nil for none
@@ -63,7 +63,7 @@ type Real struct {
 	Reason     string    `json:"reason,omitempty"`
 }
 
-// Alive returns nil if the daemon's loops turn and keep the table as it should be.
+// Alive returns nil if the daemon's loops turn and keep the table as wanted.
 func (s Snapshot) Alive() error {
 	if s.LoopAge > s.Limit && s.WheelAge <= s.Limit && s.Trouble != "" {
 		return fmt.Errorf("directord %d could not keep the table as it should be for %.1f s, more than %.0f s: %s", s.PID, s.LoopAge, s.Limit, s.Trouble)
@@ -91,7 +91,7 @@ func (s Snapshot) Unknown() int {
 	return n
 }
 
-// Path is the socket of a daemon.
+// Path returns the socket of a daemon.
 func Path(stateDir, id string) string {
 	return filepath.Join(state.DaemonDir(stateDir), state.SocketName(id)+".sock")
 }
@@ -122,13 +122,13 @@ func Status(ctx context.Context, stateDir, id string) (Snapshot, error) {
 	return s, err
 }
 
-// Resync lets a daemon compare the whole table now; it returns when that is done.
+// Resync makes a daemon compare and repair the whole table now. It returns after that.
 func Resync(ctx context.Context, stateDir, id string) error {
 	return call(ctx, stateDir, id, requestResync, nil)
 }
 
-// Reload lets a daemon read its configuration again; it returns when that counts, or
-// why it does not.
+// Reload makes a daemon read its configuration again. It returns when the daemon uses the new
+// configuration, or why the daemon refused it.
 func Reload(ctx context.Context, stateDir, id string) error {
 	return call(ctx, stateDir, id, requestReload, nil)
 }
@@ -202,7 +202,7 @@ func dial(ctx context.Context, stateDir, id string) (conn net.Conn, done func(),
 // longestAnswer has room for a hundred thousand real servers with long reasons.
 const longestAnswer = 64 << 20
 
-// explained says what it means that a socket cannot be spoken to.
+// explained adds the reason and the fix to an error of connecting to a socket.
 func explained(err error, path string) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
@@ -219,7 +219,7 @@ func explained(err error, path string) error {
 // the health agent use it.
 const ServeVerb = "--serve"
 
-// PIDFile is the identity of a daemon, see package pidfile.
+// PIDFile returns the pid file of a daemon, see package pidfile.
 func PIDFile(stateDir, id string) string {
 	return filepath.Join(state.DaemonDir(stateDir), state.SocketName(id)+".pid")
 }

@@ -36,7 +36,7 @@ type Event struct {
 	Reason   string  `json:"reason,omitempty"`
 	Lasted   float64 `json:"lasted,omitempty"`  // seconds that the verdict before this one lasted
 	Op       string  `json:"op,omitempty"`      // the change of the table, as a command of ipvsadm
-	Dropped  int     `json:"dropped,omitempty"` // events that the client was too slow for
+	Dropped  int     `json:"dropped,omitempty"` // events that were left out because the client was too slow
 }
 
 // KindDropped is the kind of an event that reports how many were left out before it.
@@ -48,7 +48,7 @@ type Filter struct {
 	Server  string `json:"server,omitempty"`  // ADDRESS:PORT, or ADDRESS for all its ports
 }
 
-// normal returns the filter with its addresses as events have them.
+// normal returns the filter with its addresses in the form of events.
 func (f Filter) normal() (Filter, error) {
 	option, name := cutOption(f.Service)
 	if _, err := strconv.ParseUint(name, 10, 32); f.Service != "" && err != nil {
@@ -99,7 +99,7 @@ const (
 
 var errReaders = fmt.Errorf("%d clients read events already; end one of them", mostReaders)
 
-// Feed passes events to the clients that read them. The zero value has none.
+// Feed passes events to the clients that read them. The zero value has no clients.
 type Feed struct {
 	count atomic.Int32 // of readers
 
@@ -112,12 +112,12 @@ type reader struct {
 	filter Filter
 	wake   chan struct{} // has a token if something waits
 
-	// The rest belongs to the lock of the feed.
+	// The lock of the feed protects the rest.
 	events  []Event
 	dropped int // after events
 }
 
-// Wanted reports whether a client reads events. Without one no event needs to be made.
+// Wanted reports whether a client reads events. If not, the daemon need not make any.
 func (f *Feed) Wanted() bool { return f.count.Load() > 0 }
 
 // Publish queues an event for every client that wants it. It never waits for a client: if
@@ -164,7 +164,7 @@ func (f *Feed) leave(r *reader) {
 	f.count.Store(int32(len(f.readers)))
 }
 
-// take empties the queue of a reader. An event for those that were dropped is the last.
+// take empties the queue of a reader. The last event reports the dropped ones.
 func (f *Feed) take(r *reader) []Event {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -261,5 +261,5 @@ func Events(ctx context.Context, stateDir, id string, filter Filter, each func(E
 	return fmt.Errorf("directord %s: %w", id, ErrEnded)
 }
 
-// ErrEnded is for a daemon that ended while a client read its events.
+// ErrEnded is the error of Events if the daemon ended while the client read its events.
 var ErrEnded = errors.New("it has ended; there are no more events")

@@ -8,8 +8,8 @@ import (
 	"lvs-agents/internal/state/pidfile"
 )
 
-// Memory is how long the verdicts of a health daemon count after it has ended. Its
-// claims count as long: then the destinations belong to their resource again.
+// Memory is how long the verdicts and claims of a health daemon count after it has ended. After
+// that the destinations belong to their resource again.
 const Memory = time.Minute
 
 // Presence is the condition of a daemon that has claimed services.
@@ -47,8 +47,8 @@ func Lives(stateDir, id string) (bool, error) {
 	return s.Running, err
 }
 
-// Pulse judges a daemon that does not reply by the age of its last verdicts: nil while
-// its loops are young, since a machine may be busy for a while.
+// Pulse judges a daemon that does not reply by the age of its verdict file. It returns nil up to
+// the limit in the file, because a machine can be busy for a while.
 func Pulse(stateDir, id string, pid int) error {
 	last, err := state.LoadVerdicts(stateDir, id)
 	if err != nil {
@@ -57,14 +57,14 @@ func Pulse(stateDir, id string, pid int) error {
 	return Snapshot{PID: pid, LoopAge: last.Age.Seconds(), Limit: last.Limit.Seconds()}.Alive()
 }
 
-// Daemons is how agents speak with the health daemons of a node.
+// Daemons is the connection of agents to the health daemons of a node.
 type Daemons interface {
 	Status(ctx context.Context, stateDir, id string) (Snapshot, error)
 	Resync(ctx context.Context, stateDir, id string) error
 	Reload(ctx context.Context, stateDir, id string) error
 }
 
-// Sockets speaks with daemons over their sockets.
+// Sockets connects to daemons over their sockets.
 type Sockets struct{}
 
 // Status reads the state of a daemon.
@@ -72,12 +72,12 @@ func (Sockets) Status(ctx context.Context, stateDir, id string) (Snapshot, error
 	return Status(ctx, stateDir, id)
 }
 
-// Resync lets a daemon compare the whole table now.
+// Resync makes a daemon compare the whole table now.
 func (Sockets) Resync(ctx context.Context, stateDir, id string) error {
 	return Resync(ctx, stateDir, id)
 }
 
-// Reload lets a daemon read its configuration again.
+// Reload makes a daemon read its configuration again.
 func (Sockets) Reload(ctx context.Context, stateDir, id string) error {
 	return Reload(ctx, stateDir, id)
 }

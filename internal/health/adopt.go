@@ -15,9 +15,8 @@ import (
 )
 
 // adopt claims the services of a setup and returns the table that it found. A
-// service that an ipvs resource has is looked after in its record; the others get
-// a record of the daemon's own. Services of an earlier setup that are gone are
-// deleted.
+// service of an ipvs resource stays in the record of that resource. The others go into the
+// daemon's own record. adopt deletes services of an earlier setup that the new one lacks.
 func (r *reconciler) adopt(ctx context.Context, services lvs.Table) (lvs.Table, error) {
 	reals := 0
 	for _, v := range services {
@@ -87,7 +86,7 @@ func (r *reconciler) keep(services lvs.Table, changes []change) {
 	r.scopes = scopes
 }
 
-// purge deletes services that a record has no more.
+// purge deletes the services in Removing of a record from the kernel.
 func (r *reconciler) purge(ctx context.Context, next record.Record, have lvs.Table) error {
 	if len(next.Removing) == 0 && len(next.Services) > 0 {
 		return nil
@@ -106,8 +105,8 @@ func (r *reconciler) purge(ctx context.Context, next record.Record, have lvs.Tab
 	return r.store.Save(next)
 }
 
-// handBack gives the services that the daemon had claimed and does not want any
-// more to their resource, with the weights of its record.
+// handBack gives claimed services that the daemon does not want any more back to their resource,
+// with the weights of its record.
 func (r *reconciler) handBack(ctx context.Context, c change, have lvs.Table) error {
 	if c.old.Holder != r.id && c.next.Holder != r.id {
 		return nil
@@ -120,11 +119,11 @@ func (r *reconciler) handBack(ctx context.Context, c change, have lvs.Table) err
 	return r.apply(ctx, lvs.Plan(target, have, lvs.ScopeOf(target)))
 }
 
-// change is what adoption makes of a record.
+// change is a record before and after adoption.
 type change struct{ old, next record.Record }
 
-// share gives every service to a record: the one that has it, else the daemon's
-// own, else the first that is looked after. It returns the records to write.
+// share assigns every service to a record: the record that has the service, else the one of home.
+// It returns the records to write.
 func (r *reconciler) share(services lvs.Table) ([]change, error) {
 	old, err := r.records()
 	if err != nil {
@@ -158,7 +157,7 @@ func (r *reconciler) share(services lvs.Table) ([]change, error) {
 	return changes, nil
 }
 
-// free is an error for a record that another daemon has claimed, which lives.
+// free returns an error if another running daemon has claimed the record.
 func (r *reconciler) free(held record.Record) error {
 	if held.Holder == "" || held.Holder == r.id {
 		return nil
@@ -189,8 +188,8 @@ func (r *reconciler) records() (map[string]record.Record, error) {
 	return byID, nil
 }
 
-// parts says which services of a setup go into which record. A daemon that died
-// with a record of its own loses its services to this one: they are in both parts.
+// parts returns the services of a setup by the record where they go. A daemon that has died loses
+// its recorded services to this daemon: they are in the parts of both records.
 func (r *reconciler) parts(services lvs.Table, old map[string]record.Record) map[string]lvs.Table {
 	ownID := record.OwnID(r.id)
 	parts, owners, before := map[string]lvs.Table{}, map[lvs.ServiceID]string{}, map[lvs.ServiceID]string{}
@@ -227,8 +226,8 @@ func (r *reconciler) parts(services lvs.Table, old map[string]record.Record) map
 	return parts
 }
 
-// home is the record for services that no record has: the daemon's own, else the
-// first that is looked after. It is empty when all of those were stopped.
+// home returns the record for services that no record has: the daemon's own, else the first record
+// with claimed services. It is empty if the resources of all these records were stopped.
 func (r *reconciler) home(old map[string]record.Record) string {
 	ownID := record.OwnID(r.id)
 	if r.scopes[ownID] != nil || len(r.scopes) == 0 {
@@ -242,7 +241,7 @@ func (r *reconciler) home(old map[string]record.Record) string {
 	return ""
 }
 
-// claim returns a record with the destinations of services in our hands.
+// claim returns a record with this daemon's claim on services.
 func (r *reconciler) claim(held record.Record, services lvs.Table) record.Record {
 	own := held.ID == record.OwnID(r.id)
 	ours := lvs.Scope{}
@@ -257,7 +256,7 @@ func (r *reconciler) claim(held record.Record, services lvs.Table) record.Record
 		held.Holder = ""
 	}
 	if held.ID == r.source {
-		return held // its resource alone says what its services are
+		return held // only its resource changes the list of its services
 	}
 	var kept lvs.Table
 	for _, v := range held.Services {
@@ -277,8 +276,8 @@ func (r *reconciler) claim(held record.Record, services lvs.Table) record.Record
 	return held
 }
 
-// secure writes the daemon's own record again where it was removed, so that the stop
-// that follows finds the services.
+// secure writes the daemon's own record again if it was removed, so that the next stop finds the
+// services.
 func (r *reconciler) secure(ctx context.Context, services lvs.Table) error {
 	ownID := record.OwnID(r.id)
 	if len(r.scopes[ownID]) == 0 {
@@ -291,7 +290,7 @@ func (r *reconciler) secure(ctx context.Context, services lvs.Table) error {
 	}
 	defer unlock()
 	if _, err := r.store.Load(ownID); !errors.Is(err, fs.ErrNotExist) {
-		return nil // it is there, or the stop reports what its fault is
+		return nil // the record is there, or the stop reports its fault
 	}
 	others, _, err := r.store.Others(ownID)
 	if err != nil {

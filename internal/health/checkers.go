@@ -13,12 +13,12 @@ import (
 	"lvs-agents/internal/program"
 )
 
-// Tools are what checks share.
+// Tools are the parts that checks share.
 type Tools struct {
 	Source   check.Sourcer // chooses the addresses that checks are sent from
 	Pinger   *check.Pinger
 	Dialer   check.Dialer // opens connections for connect checks and HTTP; nil for check.NetDialer
-	Roots    *check.Roots // authorities that are trusted; nil for those of package x509
+	Roots    *check.Roots // trusted authorities; nil for the ones of package x509
 	Oracle   string       // path of the program that talks to Oracle
 	Programs *program.Set // that checks run; may be nil
 }
@@ -59,7 +59,7 @@ func Checkers(tools Tools) func(Probe) (check.Checker, error) {
 	}
 }
 
-// patterns remembers what was compiled: thousands of real servers share an answer.
+// patterns caches compiled patterns: thousands of real servers share one.
 type patterns struct {
 	room  pattern.Room
 	mu    sync.Mutex
@@ -85,7 +85,7 @@ func (p *patterns) compile(text string) (check.Pattern, error) {
 
 var errNoPort = errors.New("no port to check; add checkport=PORT")
 
-// asksPort tells whether a probe is sent to a port.
+// asksPort reports whether a probe needs a port.
 func (p Probe) asksPort() bool {
 	switch p.Type {
 	case config.Negotiate, config.Combined, config.Connect, config.UDP:
@@ -102,7 +102,7 @@ func external(p Probe, programs *program.Set, interpreter ...string) check.Exter
 	return check.External{Program: words[0], Args: words[1:], Programs: programs}
 }
 
-// hostText is an address as ldirectord hands it to programs: with brackets for IPv6.
+// hostText returns an address as ldirectord passes it to programs: with brackets for IPv6.
 func hostText(addr netip.Addr) string {
 	if addr.Is6() {
 		return "[" + addr.String() + "]"
@@ -110,7 +110,7 @@ func hostText(addr netip.Addr) string {
 	return addr.String()
 }
 
-// targetOf says what is asked of whom.
+// targetOf returns the target of a probe: its address and its query.
 func targetOf(p Probe, tools Tools, known *patterns) (check.Target, error) {
 	t := check.Target{
 		Addr: p.Addr, UDP: p.UDP, Source: tools.Source, Dialer: tools.Dialer, Method: p.Method, Request: p.Request, Host: p.VirtualHost,
@@ -128,7 +128,7 @@ func targetOf(p Probe, tools Tools, known *patterns) (check.Target, error) {
 	return t, nil
 }
 
-// negotiate asks in the protocol of the application.
+// negotiate returns a check in the protocol of the application.
 func negotiate(p Probe, tools Tools, known *patterns) (check.Checker, error) {
 	t, err := targetOf(p, tools, known)
 	if err != nil {

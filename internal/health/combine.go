@@ -7,22 +7,22 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// combined is the verdict on a real server that has several probes, or none. With one probe
-// the tracker of the probe has it.
+// combined is the verdict on a real server with several probes or none. With one probe, the
+// tracker of the probe has the verdict.
 type combined struct {
 	verdict Verdict
 	since   time.Time
 	lasted  time.Duration // the verdict before it
 }
 
-// set takes a verdict.
+// set applies a verdict.
 func (c *combined) set(now time.Time, v Verdict) {
 	if c.verdict != v {
 		*c = combined{verdict: v, since: now, lasted: now.Sub(c.since)}
 	}
 }
 
-// combine makes one verdict of the verdicts of all probes: bad if one is bad, good if all are
+// combine returns one verdict from the verdicts of all probes: bad if one is bad, good if all are
 // good.
 func (d *Daemon) combine(real Real) Verdict {
 	v := Good
@@ -38,8 +38,8 @@ func (d *Daemon) combine(real Real) Verdict {
 	return v
 }
 
-// combineAll makes the verdicts on the real servers of a new setup. Real servers of the
-// setup before keep theirs while it is the same.
+// combineAll computes the verdicts on the real servers of a new setup. A real server of the
+// previous setup keeps its times if its verdict is the same.
 func (d *Daemon) combineAll(now time.Time) {
 	before := d.combined
 	d.combined = map[Member]*combined{}
@@ -59,7 +59,7 @@ func (d *Daemon) combineAll(now time.Time) {
 	}
 }
 
-// recombine takes a new verdict of a probe of a real server.
+// recombine applies a new verdict of one probe of a real server.
 func (d *Daemon) recombine(at place, now time.Time) {
 	service := d.setup.Services[at.service]
 	if real := service.Reals[at.real]; len(real.Probes) != 1 {
@@ -67,7 +67,7 @@ func (d *Daemon) recombine(at place, now time.Time) {
 	}
 }
 
-// deciding is the probe that explains the verdict on a real server with probes: the first
+// deciding returns the probe that explains the verdict on a real server with probes: the first
 // that is bad, else the first that is unknown, else the first that failed, else the first.
 func (d *Daemon) deciding(real Real) Probe {
 	if len(real.Probes) == 1 {
@@ -85,7 +85,7 @@ func (d *Daemon) deciding(real Real) Probe {
 	return real.Probes[0]
 }
 
-// reason is why a real server has its verdict. With several probes it begins with the name of
+// reason returns why a real server has its verdict. With several probes it begins with the name of
 // the probe.
 func (d *Daemon) reason(real Real) string {
 	if len(real.Probes) == 0 {
@@ -99,7 +99,7 @@ func (d *Daemon) reason(real Real) string {
 	return text
 }
 
-// spans returns since when a real server has its verdict, and how long it had the one before.
+// spans returns since when a real server has its verdict, and how long the previous one lasted.
 func (d *Daemon) spans(id lvs.ServiceID, real Real) (since time.Time, lasted time.Duration) {
 	if len(real.Probes) == 1 {
 		t := d.trackers[real.Probes[0]]

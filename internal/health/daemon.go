@@ -18,11 +18,11 @@ import (
 	"lvs-agents/internal/state/record"
 )
 
-// Options are what a daemon needs. The functions must not block.
+// Options are the settings and functions of a daemon. The functions must not block.
 type Options struct {
 	ID      string // of the daemon, the holder of its claims
 	Source  string // ipvs resource whose record is the configuration; empty with a file
-	Config  string // what operators call the configuration
+	Config  string // name of the configuration for operators
 	Version string
 	PID     int
 	Kernel  record.Kernel
@@ -61,7 +61,7 @@ type Member struct {
 	Server  netip.AddrPort
 }
 
-// Daemon looks after the services of one configuration. New makes it.
+// Daemon checks the services of one configuration and sets their destinations. New makes it.
 type Daemon struct {
 	options    Options
 	reconciler *reconciler
@@ -71,32 +71,32 @@ type Daemon struct {
 	started    time.Time
 	reloads    sync.Mutex // one at a time, so that the last one stays
 
-	// The rest belongs to the goroutine of Run.
+	// Only the goroutine of Run uses the rest.
 	setup    Setup
-	adopted  lvs.Table                  // the table that was found when the setup was accepted
-	found    lvs.Table                  // of it, the services of the setup, in their order
+	adopted  lvs.Table                  // the table that the daemon found when it accepted the setup
+	found    lvs.Table                  // the services of the setup in adopted, in the order of the setup
 	services map[lvs.ServiceID]*Service // of the setup
 	trackers map[Probe]*tracker
 	combined map[Member]*combined // verdicts on real servers with several probes or none
 	standing []*standing          // of the services, in their order
-	wanted   lvs.Table            // by it
-	stale    map[int]bool         // services that wanted has not got yet
+	wanted   lvs.Table            // table that follows from standing
+	stale    map[int]bool         // services whose wanted is older than their standing
 	fault    localFault
 
-	rereading <-chan struct{}        // closed when the reload that the table needs has ended; nil for none
+	rereading <-chan struct{}        // closed when a reload that the record needs has ended; nil for none
 	refused   string                 // why the last configuration was not accepted
-	forgone   string                 // why services were not taken over again
+	forgone   string                 // why the daemon could not adopt services again
 	out       map[Member]bool        // real servers in maintenance
-	serving   map[lvs.ServiceID]bool // whether services serve; unknown ones are not here
+	serving   map[lvs.ServiceID]bool // whether a service serves; absent if unknown
 	users     map[Probe][]place      // real servers that a probe decides about
-	events    []Event                // that the reconciler has not got yet
+	events    []Event                // that the reconciler does not have yet
 	unknown   int                    // probes without a verdict since the last configuration
 	reloaded  bool                   // the setup is not the first
 }
 
 var _ control.Daemon = (*Daemon)(nil)
 
-// New makes a daemon and touches nothing.
+// New makes a daemon. It changes nothing.
 func New(o Options) *Daemon {
 	if o.Lives == nil {
 		o.Lives = func(string) (bool, error) { return true, nil }
@@ -109,9 +109,8 @@ func New(o Options) *Daemon {
 	}
 }
 
-// Run takes over the table and keeps it until ctx ends; it then leaves it as it
-// is. ready is called when the table was taken over. The error is for a
-// configuration or a table that cannot be used at all.
+// Run adopts the table, calls ready, and keeps the table until ctx ends. It then leaves the table
+// as it is. The error is for a configuration or a table that cannot be used at all.
 func (d *Daemon) Run(ctx context.Context, ready func()) error {
 	setup, err := d.options.Load(ctx)
 	if err != nil {
@@ -134,7 +133,7 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 		if d.rereading != nil {
 			<-d.rereading
 		}
-		d.saveVerdicts() // the verdicts as they are now count for those who come next
+		d.saveVerdicts() // the next start of ipvs or of a daemon reads them
 	}()
 	d.accept(ctx, setup, checkers)
 	first := make(chan error, 1)
@@ -205,8 +204,7 @@ func (d *Daemon) checkers(setup Setup) ([]target, error) {
 	return targets, nil
 }
 
-// accept makes a setup the current one. Probes that it shares with the one
-// before keep their verdicts.
+// accept makes a setup the current one. Probes of the previous setup keep their verdicts.
 func (d *Daemon) accept(ctx context.Context, setup Setup, checkers []target) {
 	if d.options.Accepted != nil {
 		d.options.Accepted(setup)
@@ -244,14 +242,14 @@ func (d *Daemon) accept(ctx context.Context, setup Setup, checkers []target) {
 }
 
 // Reload reads the configuration again. A configuration that cannot be used changes only
-// the log and the status. The daemon continues meanwhile, since names can take long.
+// the log and the status. The daemon continues meanwhile, because resolving names can take long.
 func (d *Daemon) Reload(ctx context.Context) error { return d.Use(ctx, d.options.Load) }
 
-// ErrUnchanged is for a load that found the configuration unchanged.
+// ErrUnchanged is the error of a load that found the configuration unchanged.
 var ErrUnchanged = errors.New("nothing has changed")
 
 // Use is Reload with another load, for instance of the same configuration with other
-// addresses. ErrUnchanged is no error of it.
+// addresses. Use does not return ErrUnchanged.
 func (d *Daemon) Use(ctx context.Context, load func(context.Context) (Setup, error)) error {
 	d.reloads.Lock()
 	defer d.reloads.Unlock()
@@ -278,8 +276,8 @@ func (d *Daemon) Use(ctx context.Context, load func(context.Context) (Setup, err
 	})
 }
 
-// regain adopts services again that are not held any more. A resource that was
-// restarted may have another configuration, so it is read again.
+// regain adopts services that are not held any more. A restarted resource can have another
+// configuration, so regain reads it again.
 func (d *Daemon) regain(ctx context.Context, how loss) {
 	if how == resourceRestarted && (d.Reload(ctx) == nil || d.options.Source != "") {
 		return
@@ -303,7 +301,7 @@ func (d *Daemon) regain(ctx context.Context, how loss) {
 	})
 }
 
-// replace takes over the table of another setup.
+// replace adopts the table of another setup.
 func (d *Daemon) replace(ctx context.Context, setup Setup, checkers []target) error {
 	have, err := d.adopt(ctx, setup)
 	if err != nil {
@@ -349,8 +347,8 @@ func (d *Daemon) do(ctx context.Context, f func(context.Context) error) error {
 	}
 }
 
-// Secure makes sure that a stop finds the services of the daemon's own, even if their
-// record was removed. Call it when Run has returned.
+// Secure writes the daemon's own record again if it was removed, so that a stop finds its
+// services. Call it when Run has returned.
 func (d *Daemon) Secure(ctx context.Context) error {
 	return d.reconciler.secure(ctx, d.setup.Table())
 }
@@ -373,7 +371,7 @@ func (d *Daemon) Resync(ctx context.Context) error {
 	}
 }
 
-// Kept is the services that outlive the daemon. Call it when Run has returned.
+// Kept returns the services that outlive the daemon. Call it when Run has returned.
 func (d *Daemon) Kept() []lvs.ServiceID {
 	var kept []lvs.ServiceID
 	for _, s := range d.setup.Services {
@@ -384,8 +382,8 @@ func (d *Daemon) Kept() []lvs.ServiceID {
 	return kept
 }
 
-// Ends are the events of a service that is removed at the end: its real servers
-// that were up, then itself. Call it when Run has returned.
+// Ends returns the events of a service that is removed at the end: first its real servers that
+// were up, then the service. Call it when Run has returned.
 func (d *Daemon) Ends(op lvs.Op) []Event {
 	var events []Event
 	e := Event{Kind: ServiceRemoved, Time: time.Now(), Phase: config.Stopping, Service: serviceOf(d.services, op), Op: op}
@@ -399,8 +397,7 @@ func (d *Daemon) Ends(op lvs.Op) []Event {
 	return append(events, e)
 }
 
-// Down has an event for each real server that is down in a service whose mail is to be
-// repeated.
+// Down returns an event for each real server that is down in a service with repeated mail.
 func (d *Daemon) Down(ctx context.Context) (down []Event, err error) {
 	err = d.do(ctx, func(context.Context) error {
 		for i := range d.setup.Services {
@@ -416,7 +413,7 @@ func (d *Daemon) Down(ctx context.Context) (down []Event, err error) {
 	return down, err
 }
 
-// Members is the real servers of all services.
+// Members returns the real servers of all services.
 func (d *Daemon) Members(ctx context.Context) (all []Member, err error) {
 	err = d.do(ctx, func(context.Context) error {
 		for _, s := range d.setup.Services {

@@ -520,7 +520,7 @@ func TestSlowReloadStopsNothing(t *testing.T) {
 	})
 }
 
-// TestLogFollowsVerdicts also when one change of the table does it all.
+// TestLogFollowsVerdicts even if one change of the table contains all changes.
 func TestLogFollowsVerdicts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "failurecount=2\n"+strings.Replace(simple, "checkinterval=1", "checkinterval=3", 1))
@@ -609,7 +609,7 @@ func TestMaintenanceIsOfAService(t *testing.T) {
 	})
 }
 
-// TestHostWithoutDescriptors cannot check, which is no fault of the servers.
+// TestHostWithoutDescriptors: the host cannot send checks, and the verdicts stay.
 func TestHostWithoutDescriptors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, simple)

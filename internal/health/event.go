@@ -9,7 +9,7 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// Kind is what an event reports. Its text is the one of JSON.
+// Kind is what an event reports. Its text is the one in JSON.
 type Kind string
 
 // The kinds.
@@ -41,8 +41,8 @@ type Event struct {
 	Kind  Kind
 	Time  time.Time
 	Phase config.Phase // of the daemon; empty for TableRepaired
-	// Service is as configured. Of a service that is not configured it has the
-	// identity only. It is nil for an event of the configuration.
+	// Service is the configured service. It has only the identity if the service is not
+	// configured. It is nil for an event of the configuration.
 	Service *Service
 	Server  netip.AddrPort // real server or fallback; zero for an event of the service
 	Op      lvs.Op         // the change of the table; its Verb is 0 for none
@@ -88,8 +88,8 @@ func (d *Daemon) probed(e Event, real Real, p Probe) Event {
 // changes reports whether an event is a change of the table.
 func (e Event) changes() bool { return e.Op.Verb != 0 }
 
-// steps are the changes of a service from one table to the next: the service, real
-// servers, the fallback.
+// steps returns the changes of a service from one table to the next: the service, its real
+// servers, its fallback.
 func (d *Daemon) steps(i int, before, after lvs.VirtualService) []Event {
 	service := &d.setup.Services[i]
 	var have lvs.Table
@@ -110,7 +110,7 @@ func (d *Daemon) steps(i int, before, after lvs.VirtualService) []Event {
 	return events
 }
 
-// weightsOf is the weights of destinations by address.
+// weightsOf returns the weights of destinations by address.
 func weightsOf(destinations []lvs.Destination) map[netip.AddrPort]int {
 	weights := make(map[netip.AddrPort]int, len(destinations))
 	for _, d := range destinations {
@@ -119,7 +119,7 @@ func weightsOf(destinations []lvs.Destination) map[netip.AddrPort]int {
 	return weights
 }
 
-// step is the event of one op; weights are those before it.
+// step returns the event of one operation. weights are the weights before it.
 func (d *Daemon) step(i int, op lvs.Op, weights map[netip.AddrPort]int) Event {
 	service := &d.setup.Services[i]
 	e := d.event("", service)
@@ -151,7 +151,7 @@ func (d *Daemon) step(i int, op lvs.Op, weights map[netip.AddrPort]int) Event {
 	return e
 }
 
-// kindOf is the kind of a change of a real server or a fallback.
+// kindOf returns the kind of a change of a real server or a fallback.
 func (d *Daemon) kindOf(e Event, configured bool) Kind {
 	fallback := e.Service.IsFallback(e.Server)
 	switch {
@@ -171,7 +171,7 @@ func (d *Daemon) kindOf(e Event, configured bool) Kind {
 	return ServerDown
 }
 
-// IsFallback reports whether an address is the one of a fallback of the service.
+// IsFallback reports whether the service has a fallback with this address.
 func (s *Service) IsFallback(addr netip.AddrPort) bool {
 	return slices.ContainsFunc(s.Fallbacks, func(f lvs.Destination) bool { return f.Addr == addr })
 }

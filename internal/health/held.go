@@ -10,8 +10,8 @@ import (
 	"lvs-agents/internal/state/record"
 )
 
-// notHeld is the services that the daemon wants and does not hold, with the reasons.
-// Nothing keeps their real servers as the verdicts are.
+// notHeld is the services that the daemon wants and does not hold, with the reasons. The daemon
+// does not change the weights of their real servers.
 type notHeld map[lvs.ServiceID]string
 
 // Error names the first of them.
@@ -24,25 +24,24 @@ func (n notHeld) Error() string {
 	return text
 }
 
-// notHeldOf returns what of an error is about services that are not held; nil for
-// another error.
+// notHeldOf returns the notHeld in an error, and nil for another error.
 func notHeldOf(err error) notHeld {
 	lost, _ := errors.AsType[notHeld](err)
 	return lost
 }
 
-// loss is how services that are not held can be adopted again.
+// loss is why services are not held. It decides how the daemon can adopt them again.
 type loss uint8
 
 const (
-	// recordLost is a record of the daemon's own that was removed.
+	// recordLost means that the daemon's own record was removed.
 	recordLost loss = iota
-	// resourceRestarted is a resource that runs, and whose services the daemon has not claimed.
+	// resourceRestarted means that a resource runs whose services the daemon has not claimed.
 	resourceRestarted
 )
 
-// regain requests another adoption where that can succeed. It leaves the services of a
-// stopped resource alone: to adopt them would undo the stop.
+// regain requests another adoption if that can succeed. It does not adopt services of a stopped
+// resource, because that would undo the stop.
 func (r *reconciler) regain(lost notHeld) {
 	records, damaged, err := r.store.Others("")
 	if err != nil || len(damaged) > 0 {

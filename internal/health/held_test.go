@@ -87,7 +87,7 @@ func TestWantedButNotHeldIsAFailedRound(t *testing.T) {
 	}
 }
 
-// TestOwnRecordComesBack when it was removed beneath a daemon that has no resource.
+// TestOwnRecordComesBack if another program removed it while the daemon runs.
 func TestOwnRecordComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, simple)
@@ -134,8 +134,8 @@ func TestRecordRemovedBeforeTheStop(t *testing.T) {
 	})
 }
 
-// TestStoppedResourceStaysStopped whatever the daemon reads meanwhile, and is looked
-// after again when it was started again.
+// TestStoppedResourceStaysStopped: the daemon does not adopt its services before the resource is
+// started again.
 func TestStoppedResourceStaysStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, simple+"virtual=192.0.2.11:80\n\treal=192.0.2.23:80 gate\n\tscheduler=rr\n")
@@ -231,7 +231,7 @@ func TestClaimOfADeadDaemonIsTakenOver(t *testing.T) {
 	}
 }
 
-// TestServicesThatADaemonDoesNotWantAnyMore are those of their resource again.
+// TestServicesThatADaemonDoesNotWantAnyMore belong to their resource again.
 func TestServicesThatADaemonDoesNotWantAnyMore(t *testing.T) {
 	const second = "virtual=192.0.2.11:80\n\treal=192.0.2.21:80 gate\n\tscheduler=rr\n"
 	const vs2, other = "-A -t 192.0.2.11:80 -s rr\n", "-a -t 192.0.2.11:80 -r 192.0.2.21:80 -g -w 1\n"

@@ -17,9 +17,9 @@ import (
 	"lvs-agents/internal/config"
 )
 
-// BenchmarkLateness asks 300 web servers once a second for 60 seconds; 30 % of
-// them accept and say nothing for the whole time limit of 2 seconds. It reports
-// how long after their time checks started. make bench runs it.
+// BenchmarkLateness checks 300 web servers once a second for 60 seconds; 30 % of them accept and
+// send nothing during the time limit of 2 seconds. It reports how long after their time the checks
+// started. make bench runs it.
 func BenchmarkLateness(b *testing.B) {
 	const targets, silent, span = 300, 90, 60 * time.Second
 	for b.Loop() {
@@ -70,7 +70,7 @@ func BenchmarkLateness(b *testing.B) {
 	}
 }
 
-// webServer listens on an address of its own.
+// webServer listens on a separate address.
 func webServer(b *testing.B, n int, silent bool) netip.AddrPort {
 	b.Helper()
 	listener, err := net.Listen("tcp", fmt.Sprintf("127.9.%d.%d:0", n/250, n%250+1))

@@ -7,21 +7,20 @@ import (
 	"time"
 )
 
-// localFault is why this host could not send a check, which says nothing about
-// the server.
+// localFault is why this host could not send a check. It does not change verdicts.
 type localFault struct {
 	err          error
 	seen, logged time.Time
 }
 
-// ofThisHost reports whether an error of a check is this host's: it lacks descriptors,
-// memory, processes or ports.
+// ofThisHost reports whether a check failed because this host lacks descriptors, memory, processes
+// or ports.
 func ofThisHost(err error) bool {
 	errno, ok := errors.AsType[syscall.Errno](err)
 	return ok && slices.Contains([]syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EAGAIN, syscall.EADDRINUSE}, errno)
 }
 
-// note takes an error and reports whether it is time to log it.
+// note stores an error, and reports whether the caller must log it now.
 func (f *localFault) note(now time.Time, err error) bool {
 	const seldom = time.Minute
 	f.err, f.seen = err, now
@@ -32,7 +31,7 @@ func (f *localFault) note(now time.Time, err error) bool {
 	return true
 }
 
-// trouble is the error while it lasts.
+// trouble returns the last error if it is not older than while.
 func (f *localFault) trouble(now time.Time, while time.Duration) error {
 	if f.err == nil || now.Sub(f.seen) > while {
 		return nil

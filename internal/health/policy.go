@@ -11,11 +11,11 @@ import (
 // out is the weight of a real server that is not in the table.
 const out = -1
 
-// weight is what a verdict makes of a real server whose weight the daemon found,
-// and whether it serves then. Without a verdict a server stays in if it was in,
-// and out if it was not. A server that was found with weight 0 keeps it and so its
-// connections, even with quiescent=no. With checktype=off there is never a check, so a
-// server that was out stays out, even with quiescent=yes.
+// weight returns the weight of a real server that follows from its verdict, and whether it serves.
+// found is its weight when the daemon started. Without a verdict, a server stays in the table or
+// out of it. A server that was found with weight 0 keeps it and its connections, even with
+// quiescent=no. With checktype=off no check runs, so a server that was out stays out, even with
+// quiescent=yes.
 func (s Service) weight(real Real, v Verdict, found int) (weight int, serving bool) {
 	unasked := v == Unknown || slices.ContainsFunc(real.Probes, func(p Probe) bool { return p.Type == config.Off })
 	switch {
@@ -27,9 +27,8 @@ func (s Service) weight(real Real, v Verdict, found int) (weight int, serving bo
 	return 0, false
 }
 
-// standing is the state of a service that follows from the verdicts on its real servers. It
-// changes verdict by verdict: one of a service with ten thousand real servers must not cost
-// ten thousand.
+// standing is the state of a service that follows from the verdicts on its real servers. A new
+// verdict changes one seat, so that its cost does not depend on the number of real servers.
 type standing struct {
 	reals         []seat                 // in the order of the configuration
 	index         map[netip.AddrPort]int // of reals
@@ -45,8 +44,7 @@ type seat struct {
 	found   int // its weight in the table that the daemon found; out for none
 }
 
-// stand makes the standing of a service. found is its destinations as the daemon
-// found them.
+// stand returns the standing of a service. found is the destinations that the daemon found.
 func (s Service) stand(verdict func(Real) Verdict, found []lvs.Destination) *standing {
 	weights := make(map[netip.AddrPort]int, len(found))
 	for _, d := range found {
@@ -65,7 +63,7 @@ func (s Service) stand(verdict func(Real) Verdict, found []lvs.Destination) *sta
 	return st
 }
 
-// set takes a verdict on a real server.
+// set applies a verdict on a real server.
 func (st *standing) set(s Service, i int, v Verdict) {
 	before := st.reals[i]
 	after := seat{verdict: v, found: before.found}
@@ -83,8 +81,8 @@ func one(is bool) int {
 	return 0
 }
 
-// wanted is the service that follows from a standing, with all its real servers or with
-// some of them.
+// wanted returns the service that follows from a standing, with all its real servers or with some
+// of them.
 func (s Service) wanted(st *standing, some ...int) lvs.VirtualService {
 	v := lvs.VirtualService{Service: s.Service}
 	add := func(i int) {

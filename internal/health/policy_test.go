@@ -150,7 +150,7 @@ func TestLoginOfAURL(t *testing.T) {
 	}
 }
 
-// TestCheckWithoutAPort always fails: ldirectord starts with such a file, too.
+// TestCheckWithoutAPort always fails: ldirectord also starts with this configuration.
 func TestTimeoutsOfCombinedChecks(t *testing.T) {
 	const text = "virtual=192.0.2.10:%s\n\treal=192.0.2.21 gate\n\tchecktype=3\n"
 	for port, want := range map[string]string{"80": "30s: 30s, 5s", "8080": "5s: 0s, 0s"} { // 8080 has no application: a connect check

@@ -12,10 +12,10 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// Setup is the virtual services that a daemon looks after, with all addresses.
+// Setup is the virtual services of a daemon, with all addresses resolved.
 type Setup struct {
 	Services []Service
-	Problems []config.Problem // what is left out, never up, or checked otherwise than it was asked for
+	Problems []config.Problem // parts of the configuration that are left out, never up, or checked in another way
 }
 
 // Service is one virtual service.
@@ -38,20 +38,20 @@ type Real struct {
 	Probes []Probe
 }
 
-// Probe says what is asked, of whom, and when. Equal probes are run once for
-// all services that need them.
+// Probe is a check of one address: the query, the target and the times. The daemon runs equal
+// probes once for all services that need them.
 type Probe struct {
 	config.Check
 	Addr netip.AddrPort
-	UDP  bool // what applications over both are asked by
+	UDP  bool // transport of applications that have both TCP and UDP
 	// Virtual and VirtualPort are arguments of external checks.
 	Virtual     string
 	VirtualPort uint16
 }
 
-// NewSetup resolves the names of a configuration. What cannot be used is left out,
-// or never counts as up, and is among the problems; the error is for a configuration
-// of which nothing is left. Names may be nil where there are only addresses.
+// NewSetup resolves the names of a configuration. It leaves out parts that cannot be used, or
+// never counts them as up, and lists them in Problems. The error is for a configuration without a
+// usable service. Names can be nil if the configuration has only addresses.
 func NewSetup(ctx context.Context, cfg *config.Config, names *config.Names) (Setup, error) {
 	resolved, problems := cfg.Resolve(ctx, names)
 	setup := Setup{Problems: problems}
@@ -74,7 +74,7 @@ func NewSetup(ctx context.Context, cfg *config.Config, names *config.Names) (Set
 	return setup, nil
 }
 
-// probesOf is the probes of a real server.
+// probesOf returns the probes of a real server.
 func probesOf(s config.Service, real config.Real) []Probe {
 	probes := make([]Probe, 0, len(real.Checks))
 	for _, c := range real.Checks {
@@ -85,8 +85,8 @@ func probesOf(s config.Service, real config.Real) []Probe {
 	return probes
 }
 
-// newProbe is the probe of a check that is resolved. What makes no difference for the check
-// is left out, so that equal checks are equal.
+// newProbe returns the probe of a resolved check. It leaves out fields that the check does not
+// use, so that equal checks have equal probes.
 func newProbe(s config.Service, real config.Real, c config.Check) Probe {
 	kept := config.Check{Type: c.Type, Timeout: c.Timeout, Interval: c.Interval, Fall: c.Fall, Rise: c.Rise}
 	p := Probe{Check: kept, Addr: c.Target}
@@ -113,10 +113,10 @@ func newProbe(s config.Service, real config.Real, c config.Check) Probe {
 	return p
 }
 
-// name is what the probe checks, in a word.
+// name returns the application or the type of the check.
 func (p Probe) name() string { return cmp.Or(string(p.Application), string(p.Type)) }
 
-// Table is the services with all real servers at their configured weights.
+// Table returns the services with all real servers at their configured weights.
 func (s Setup) Table() lvs.Table {
 	table := make(lvs.Table, 0, len(s.Services))
 	for _, service := range s.Services {
@@ -129,7 +129,7 @@ func (s Setup) Table() lvs.Table {
 	return table
 }
 
-// Probes are the checks to run, each once.
+// Probes returns the probes to run, each once.
 func (s Setup) Probes() []Probe {
 	var probes []Probe
 	seen := map[Probe]bool{}
@@ -146,7 +146,7 @@ func (s Setup) Probes() []Probe {
 	return probes
 }
 
-// users is the real servers that each probe decides about.
+// users returns the real servers that each probe decides about.
 func (s Setup) users() map[Probe][]place {
 	users := map[Probe][]place{}
 	for i, service := range s.Services {
@@ -159,7 +159,7 @@ func (s Setup) users() map[Probe][]place {
 	return users
 }
 
-// reals is the number of real servers.
+// reals returns the number of real servers.
 func (s Setup) reals() int {
 	n := 0
 	for _, service := range s.Services {
@@ -168,7 +168,7 @@ func (s Setup) reals() int {
 	return n
 }
 
-// byID is the services by their identity.
+// byID returns the services by their identity.
 func (s Setup) byID() map[lvs.ServiceID]*Service {
 	all := make(map[lvs.ServiceID]*Service, len(s.Services))
 	for i := range s.Services {
@@ -177,8 +177,8 @@ func (s Setup) byID() map[lvs.ServiceID]*Service {
 	return all
 }
 
-// Virtual is the addresses of all services, from which nothing may be checked. A
-// firewall mark does not tell its own.
+// Virtual returns the addresses of all services. Checks must not use them as their source. A
+// service with a firewall mark has no known address.
 func (s Setup) Virtual() []netip.Addr {
 	var addrs []netip.Addr
 	for _, service := range s.Services {
@@ -189,7 +189,7 @@ func (s Setup) Virtual() []netip.Addr {
 	return addrs
 }
 
-// shortest is the least time that a check of the probe has.
+// shortest returns the shortest timeout of the probe's checks.
 func (p Probe) shortest() time.Duration {
 	if p.Type == config.Combined {
 		return min(p.NegotiateTimeout, p.ConnectTimeout)
@@ -197,5 +197,5 @@ func (p Probe) shortest() time.Duration {
 	return p.Timeout
 }
 
-// fixed reports whether there is nothing to run: the verdict is the configuration's.
+// fixed reports whether the probe runs no check, because the configuration has the verdict.
 func (p Probe) fixed() bool { return p.Type == config.On || p.Type == config.Off }

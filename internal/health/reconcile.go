@@ -15,18 +15,18 @@ import (
 	"lvs-agents/internal/state/record"
 )
 
-// period is how often the whole table is compared: changes by others are
-// healed within two seconds.
+// period is how often the daemon compares the whole table. It repairs changes by other programs
+// within two seconds.
 const period = time.Second
 
-// pace is the period for so many real servers: a slow host could do nothing else than
-// compare ten thousand each second.
+// pace returns the period for a number of real servers. A slow host could do nothing else if it
+// compared ten thousand of them every second.
 func pace(reals int) time.Duration {
 	return period + (time.Duration(reals) * time.Millisecond).Truncate(period)
 }
 
-// roundLimit is the time for one round of the reconciler with so many real servers. An
-// agent that needs the lock after that can kill the daemon, see record.Store.Lock.
+// roundLimit returns the time for one round of the reconciler with a number of real servers. After
+// that, an agent that needs the lock can kill the daemon, see record.Store.Lock.
 func roundLimit(reals int) time.Duration {
 	const least, each = 5 * time.Second, 2 * time.Millisecond
 	return least + (time.Duration(reals) * each).Truncate(time.Second)
@@ -35,14 +35,14 @@ func roundLimit(reals int) time.Duration {
 // want is the table that the reconciler must make.
 type want struct {
 	table    lvs.Table
-	events   []Event                    // that led to it, not passed on yet
-	done     []chan<- error             // who waits for it; buffered
+	events   []Event                    // that led to the table, not passed on yet
+	done     []chan<- error             // of callers that wait for the table; buffered
 	services map[lvs.ServiceID]*Service // that are configured
 	reals    int                        // number of real servers, for roundLimit
 }
 
-// reconciler makes the kernel hold the wanted table. Apart from adopt, which is
-// called before it runs or by way of it, everything is called by run.
+// reconciler makes the kernel hold the wanted table. Only run calls its methods, except adopt: the
+// daemon calls it before run, or as a task of run.
 type reconciler struct {
 	kernel record.Kernel
 	store  record.Store
@@ -157,8 +157,8 @@ type outcome struct {
 	lost    notHeld   // services that it wants and may not change
 }
 
-// round looks without the lock first, so that agents do not wait for a daemon
-// that has nothing to do.
+// round first reads the table without the lock. So agents do not wait for a daemon that has
+// nothing to change.
 func (r *reconciler) round(ctx context.Context, table lvs.Table) (done outcome, err error) {
 	ops, done, err := r.plan(ctx, table)
 	if err != nil || len(ops) == 0 {
@@ -181,8 +181,8 @@ func (r *reconciler) round(ctx context.Context, table lvs.Table) (done outcome, 
 	return done, err
 }
 
-// pass passes the events on in their order, and then an event for every other change: the
-// repair of what another program did. After an error it passes on only the events of changes
+// pass passes the events on in their order, and then an event for every other change: a repair of
+// a change by another program. After an error it passes on only the events of changes
 // that were made, and returns the others. It forgets events of services that are not held.
 func (r *reconciler) pass(w want, of outcome, err error) (later []Event) {
 	done := map[entry]bool{}
@@ -209,7 +209,7 @@ func (r *reconciler) pass(w want, of outcome, err error) (later []Event) {
 	return later
 }
 
-// repaired reports a change that follows from no verdict.
+// repaired reports a change that does not follow from a verdict.
 func (r *reconciler) repaired(op lvs.Op, services map[lvs.ServiceID]*Service) {
 	e := Event{Kind: TableRepaired, Time: time.Now(), Service: serviceOf(services, op), Server: op.Destination.Addr, Op: op, From: out, To: out}
 	if op.Verb == lvs.AddDestination || op.Verb == lvs.EditDestination {
@@ -218,7 +218,7 @@ func (r *reconciler) repaired(op lvs.Op, services map[lvs.ServiceID]*Service) {
 	r.occurred(e)
 }
 
-// serviceOf is the service of an op as configured, or its identity.
+// serviceOf returns the configured service of an operation, or only its identity.
 func serviceOf(services map[lvs.ServiceID]*Service, op lvs.Op) *Service {
 	if s := services[op.Service.ID]; s != nil {
 		return s
@@ -226,8 +226,8 @@ func serviceOf(services map[lvs.ServiceID]*Service, op lvs.Op) *Service {
 	return &Service{Service: op.Service}
 }
 
-// plan is for the services whose records are there and whose claims are
-// ours. The record says what a service is, the policy what its destinations are.
+// plan returns the operations for the services whose records exist and have this daemon's claim.
+// The record has the settings of a service, the policy decides about its destinations.
 func (r *reconciler) plan(ctx context.Context, table lvs.Table) ([]lvs.Op, outcome, error) {
 	found := outcome{lost: notHeld{}}
 	var target lvs.Table
@@ -271,8 +271,8 @@ func (r *reconciler) plan(ctx context.Context, table lvs.Table) ([]lvs.Op, outco
 	return lvs.Plan(target, have.Unordered(found.held), found.held), found, nil
 }
 
-// unheld is why nothing of a record may be changed, empty if it may. err is the error of
-// loading it.
+// unheld returns why the daemon must not change the services of a record, empty if it can. err is
+// the error of loading the record.
 func (r *reconciler) unheld(id string, held record.Record, err error) string {
 	own := id == record.OwnID(r.id)
 	switch {
@@ -292,7 +292,7 @@ func (r *reconciler) unheld(id string, held record.Record, err error) string {
 	return ""
 }
 
-// apply makes changes that follow from no verdict, and reports them.
+// apply makes changes that do not follow from a verdict, and reports them.
 func (r *reconciler) apply(ctx context.Context, ops []lvs.Op) error {
 	done, err := r.kernel.Apply(ctx, ops)
 	for _, op := range ops[:done] {

@@ -12,7 +12,7 @@ import (
 	"lvs-agents/internal/state/record"
 )
 
-// Snapshot is the state of the daemon.
+// Snapshot returns the state of the daemon.
 func (d *Daemon) Snapshot(ctx context.Context) (s control.Snapshot, err error) {
 	err = d.do(ctx, func(context.Context) error {
 		s = d.snapshot()
@@ -71,7 +71,7 @@ func (d *Daemon) service(i int) control.Service {
 	return s
 }
 
-// limit is the age of a loop that counts as stuck.
+// limit returns the age above which a loop counts as stuck.
 func (d *Daemon) limit() time.Duration {
 	longest := time.Duration(0)
 	for probe := range d.trackers {
@@ -80,7 +80,7 @@ func (d *Daemon) limit() time.Duration {
 	return max(2*roundLimit(d.setup.reals()), 3*longest)
 }
 
-// saveVerdicts passes on the verdicts as they are now.
+// saveVerdicts passes on the present verdicts.
 func (d *Daemon) saveVerdicts() {
 	if d.options.SaveVerdicts == nil {
 		return
@@ -96,7 +96,7 @@ func (d *Daemon) saveVerdicts() {
 	d.options.SaveVerdicts(now)
 }
 
-// Control is the event as clients of the control socket get it.
+// Control returns the event in the form of the control socket.
 func (e Event) Control() control.Event {
 	c := control.Event{
 		Time: e.Time, Kind: string(e.Kind), Phase: string(e.Phase), Check: e.Check,
@@ -130,7 +130,7 @@ func nonempty(text string) error {
 	return errors.New(text)
 }
 
-// forwardName is the word of ipvsadm -ln.
+// forwardName returns the forwarding method in the words of ipvsadm -ln.
 func forwardName(f lvs.Forward) string {
 	switch f {
 	case lvs.Masq:

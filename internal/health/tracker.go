@@ -2,7 +2,7 @@ package health
 
 import "time"
 
-// Verdict is the judgement about a real server.
+// Verdict is the result of the last checks of a real server.
 type Verdict uint8
 
 // The verdicts. Unknown leaves a server as it is.
@@ -16,8 +16,8 @@ const (
 func (v Verdict) String() string { return [...]string{"unknown", "good", "bad"}[v] }
 
 // tracker turns the results of one probe into a verdict. The first success
-// makes an unknown server good; a bad one needs rise of them in a row. fall
-// failures in a row make a server bad.
+// makes an unknown server good. A bad server needs rise successes in a row. fall failures in a row
+// make a server bad.
 type tracker struct {
 	fall     int
 	rise     int // 0 is 1
@@ -25,7 +25,7 @@ type tracker struct {
 	failures int // in a row
 	verdict  Verdict
 	since    time.Time     // of the verdict
-	lasted   time.Duration // the verdict before it
+	lasted   time.Duration // how long the verdict before it lasted
 	checked  time.Time     // of the last result; zero for none
 	reason   string        // of the last failure; empty after a success
 }
@@ -41,7 +41,7 @@ func newTracker(p Probe) *tracker {
 	return t
 }
 
-// record takes a result and reports whether the verdict changed.
+// record applies a result, and reports whether the verdict changed.
 func (t *tracker) record(now time.Time, err error) bool {
 	before := t.verdict
 	t.checked, t.reason = now, ""

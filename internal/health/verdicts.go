@@ -16,8 +16,8 @@ import (
 // place is a real server in the setup.
 type place struct{ service, real int }
 
-// find makes the standing of the services from the table that the daemon found. That table
-// is wanted until the next decision.
+// find computes the standing of the services from the table that the daemon found. This table is
+// the wanted one until the next decision.
 func (d *Daemon) find() {
 	services := d.adopted.Index()
 	d.found = make(lvs.Table, len(d.setup.Services))
@@ -31,7 +31,7 @@ func (d *Daemon) find() {
 	d.wanted, d.stale = d.found, map[int]bool{}
 }
 
-// takeResult makes a verdict of the result of a check.
+// takeResult turns the result of a check into a verdict.
 func (d *Daemon) takeResult(r result) {
 	t := d.trackers[r.probe]
 	if t == nil {
@@ -43,7 +43,7 @@ func (d *Daemon) takeResult(r result) {
 		}
 		return
 	}
-	r.err = check.Reason(r.err) // what checks and their libraries pass on of servers' answers
+	r.err = check.Reason(r.err) // removes unprintable text of servers' replies
 	before := *t
 	changed := t.record(r.at, r.err)
 	for _, at := range d.users[r.probe] {
@@ -66,13 +66,13 @@ func (d *Daemon) takeResult(r result) {
 		d.follow(users[:n])
 		users = users[n:]
 	}
-	if before.verdict == Unknown { // after the last of them the daemon has started
+	if before.verdict == Unknown { // the daemon has started when none is unknown
 		d.unknown--
 	}
 }
 
-// takeResults takes the results that wait already, so that the reconciler gets the changes
-// of many results together. It reports whether there are any.
+// takeResults takes all waiting results, so that the reconciler gets their changes together. It
+// reports whether there were any changes.
 func (d *Daemon) takeResults() bool {
 	for range cap(d.results) {
 		select {
@@ -90,8 +90,8 @@ func (d *Daemon) takeResults() bool {
 	return true
 }
 
-// noteCheck reports the result of a probe of one real server. Before it the tracker was as
-// before; the standing is still as it was.
+// noteCheck reports the result of a probe of one real server. before is the tracker before the
+// result. The standing does not contain the result yet.
 func (d *Daemon) noteCheck(at place, p Probe, err error, before tracker) {
 	service := &d.setup.Services[at.service]
 	real := service.Reals[at.real]
@@ -118,13 +118,12 @@ func (d *Daemon) checked(id lvs.ServiceID, real Real, err error) error {
 	return err
 }
 
-// maintenance is the reason of a real server that an operator took out, in
-// ldirectord's words.
+// maintenance is the reason for a real server that an operator has drained, in ldirectord's words.
 type maintenance struct{}
 
 func (maintenance) Error() string { return "Server in maintenance" }
 
-// verdict is what counts for a real server of a service.
+// verdict returns the verdict that counts for a real server of a service.
 func (d *Daemon) verdict(id lvs.ServiceID, real Real) Verdict {
 	if d.out[Member{id, real.Addr}] {
 		return Bad
@@ -135,12 +134,12 @@ func (d *Daemon) verdict(id lvs.ServiceID, real Real) Verdict {
 	return d.combined[Member{id, real.Addr}].verdict
 }
 
-// verdictsOf is verdict for the real servers of one service.
+// verdictsOf returns verdict for the real servers of one service.
 func (d *Daemon) verdictsOf(id lvs.ServiceID) func(Real) Verdict {
 	return func(real Real) Verdict { return d.verdict(id, real) }
 }
 
-// why is the reason of a verdict.
+// why returns the reason of a verdict.
 func (d *Daemon) why(id lvs.ServiceID, real Real) string {
 	if d.out[Member{id, real.Addr}] {
 		return maintenance{}.Error()
@@ -148,7 +147,7 @@ func (d *Daemon) why(id lvs.ServiceID, real Real) string {
 	return d.reason(real)
 }
 
-// Maintain takes out these real servers, whether their checks pass or fail, and no others.
+// Maintain drains exactly these real servers, whether their checks pass or fail.
 func (d *Daemon) Maintain(ctx context.Context, out map[Member]bool) error {
 	return d.do(ctx, func(context.Context) error {
 		d.out = out
@@ -158,8 +157,8 @@ func (d *Daemon) Maintain(ctx context.Context, out map[Member]bool) error {
 	})
 }
 
-// phase is the phase of the daemon: it starts or reloads until all real servers have a
-// verdict.
+// phase returns the phase of the daemon. It is starting or reloading until all real servers have
+// a verdict.
 func (d *Daemon) phase() config.Phase {
 	switch {
 	case d.unknown == 0:
@@ -170,8 +169,8 @@ func (d *Daemon) phase() config.Phase {
 	return config.Starting
 }
 
-// begin decides about all services after they were accepted. As in ldirectord's log, the
-// services come first, and their real servers after them.
+// begin decides about all services of an accepted configuration. Like ldirectord's log, it puts
+// the events of services before the events of their real servers.
 func (d *Daemon) begin() {
 	after := make(lvs.Table, len(d.wanted))
 	for i, service := range d.setup.Services {
@@ -182,7 +181,7 @@ func (d *Daemon) begin() {
 	d.decideAll()
 }
 
-// decideAll decides about all services by the verdicts of now.
+// decideAll computes the wanted table of all services from the present verdicts.
 func (d *Daemon) decideAll() {
 	d.refresh()
 	for i, service := range d.setup.Services {
@@ -194,7 +193,7 @@ func (d *Daemon) decideAll() {
 	}
 }
 
-// follow takes the verdict on real servers of one service that have one probe.
+// follow applies a verdict to the real servers of one service that share the probe.
 func (d *Daemon) follow(users []place) {
 	i := users[0].service
 	service, st := d.setup.Services[i], d.standing[i]
@@ -216,7 +215,7 @@ func (d *Daemon) follow(users []place) {
 	d.serve(i)
 }
 
-// refresh makes the table that follows from the standing of the services.
+// refresh updates the wanted table from the standing of the services.
 func (d *Daemon) refresh() {
 	for i := range d.stale {
 		d.wanted[i] = d.setup.Services[i].wanted(d.standing[i])
@@ -233,7 +232,7 @@ func (d *Daemon) apply(done []chan<- error) {
 	d.events = nil
 }
 
-// serve reports a service whose first real server is good, or whose last one is down.
+// serve reports that the first real server of a service is good, or that the last one is down.
 func (d *Daemon) serve(i int) {
 	service, st := &d.setup.Services[i], d.standing[i]
 	serving, known := st.good > 0, st.unknown == 0

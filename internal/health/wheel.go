@@ -11,11 +11,11 @@ import (
 	"lvs-agents/internal/check"
 )
 
-// slot is the grain of the wheel: checks that are due within it start together.
+// slot is the time step of the wheel. Checks that are due within one slot start together.
 const slot = 10 * time.Millisecond
 
-// slots is the circumference of the wheel; a check that is due later goes
-// round more than once.
+// slots is the number of slots in one turn of the wheel. A check that is due later stays for more
+// than one turn.
 const slots = 1024
 
 // result is the outcome of one check.
@@ -25,8 +25,8 @@ type result struct {
 	at    time.Time
 }
 
-// wheel starts each check once in its interval, at a phase that depends on
-// the probe alone, so that load is spread and stays so. One goroutine runs it.
+// wheel starts each check once in its interval. The phase depends only on the probe, so that the
+// load stays spread. One goroutine runs the wheel.
 type wheel struct {
 	results chan<- result
 	changes chan []target
@@ -54,7 +54,7 @@ type spoke struct {
 	at      int64 // slot when it is due
 	state   atomic.Int32
 	began   time.Time // when its last check was started
-	excused bool      // its last check had no chance
+	excused bool      // its last check timed out during a pause
 	gone    bool
 }
 
@@ -75,13 +75,13 @@ func newWheel(results chan<- result) *wheel {
 	return &wheel{results: results, changes: make(chan []target), spokes: map[Probe]*spoke{}, began: time.Now()}
 }
 
-// grace is how long a check can take to end when its time is over. A check that takes
-// longer has a program that cannot be killed, as in a file system that hangs.
+// grace is how long a check can take to end after its timeout. A check that takes longer runs a
+// program that cannot be killed, for example in a file system that hangs.
 const grace = 5 * time.Second
 
 var errStuck = errors.New("the last check has not ended and cannot be ended")
 
-// run turns the wheel until ctx ends and every check has ended, or could have.
+// run turns the wheel until ctx ends. It then waits until every check has ended, for at most grace.
 func (w *wheel) run(ctx context.Context) {
 	defer func() {
 		select {
@@ -109,9 +109,9 @@ func (w *wheel) run(ctx context.Context) {
 	}
 }
 
-// replace sets the probes; those that stay keep their place. New ones are first
-// checked in the order of the configuration, since logs are read that way, and
-// soon: an operator waits for it.
+// replace sets the probes. Probes that stay keep their slot. The first checks of new probes start
+// soon, because an operator waits for them. They start in the order of the configuration, as
+// readers of the log expect.
 func (w *wheel) replace(targets []target) {
 	stays := map[Probe]bool{}
 	for _, t := range targets {
@@ -133,7 +133,7 @@ func (w *wheel) replace(targets []target) {
 	}
 }
 
-// turn starts everything that is due up to a slot.
+// turn starts all checks that are due up to a slot.
 func (w *wheel) turn(ctx context.Context, now int64) {
 	from := max(w.turned+1, now-slots+1) // after a long stop one round is enough
 	w.turned = max(w.turned, now)
@@ -162,7 +162,7 @@ func (w *wheel) place(s *spoke, at int64) {
 	w.ring[at%slots] = append(w.ring[at%slots], s)
 }
 
-// start runs one check, unless the last one has not ended, or leaves it to a group.
+// start runs one check or adds it to a group. It skips the check if the last one has not ended.
 func (w *wheel) start(ctx context.Context, s *spoke, groups groups) {
 	if !s.state.CompareAndSwap(idle, running) {
 		if s.state.Load() == running && time.Since(w.since(s)) > s.probe.Timeout+grace {
@@ -199,7 +199,7 @@ func (w *wheel) ended(ctx context.Context, s *spoke, err error) {
 	defer s.state.Store(idle)
 	s.state.Store(reporting)
 	if ctx.Err() != nil {
-		return // the end of the daemon says nothing about the server
+		return // the daemon ends, so the check has no result
 	}
 	s.excused = check.TimedOut(err) && !s.excused && w.paused(s)
 	if s.excused {
@@ -219,8 +219,8 @@ func (w *wheel) note(p pause) {
 	}
 }
 
-// paused reports whether the wheel did not turn for half of the time that the check of a
-// spoke had. No spoke is excused twice in a row, as a machine can always be too slow.
+// paused reports whether the wheel did not turn for more than half of the check's time. A spoke is
+// not excused twice in a row, because a slow machine could otherwise hide every failure.
 func (w *wheel) paused(s *spoke) bool {
 	enough := s.probe.shortest() / 2
 	if time.Since(w.began)-time.Duration(w.due.Load()) > enough {
@@ -230,7 +230,7 @@ func (w *wheel) paused(s *spoke) bool {
 	return stood != nil && stood.to > s.began.Sub(w.began) && stood.long() > enough
 }
 
-// since is when the check of a spoke began, or could continue after a pause.
+// since returns when the check of a spoke began, or when it could continue after a pause.
 func (w *wheel) since(s *spoke) time.Time {
 	if stood := w.stood.Load(); stood != nil && w.began.Add(stood.to).After(s.began) {
 		return w.began.Add(stood.to)
@@ -238,7 +238,7 @@ func (w *wheel) since(s *spoke) time.Time {
 	return s.began
 }
 
-// group is connect checks of one turn, which cost less together (docs/adr/0062-epoll-dialer.md).
+// group is connect checks of one turn. They cost less together (docs/adr/0062-epoll-dialer.md).
 type group struct {
 	checks []check.Connect
 	spokes []*spoke
@@ -261,8 +261,8 @@ func (g groups) add(c check.Connect, s *spoke) {
 	g[of].checks, g[of].spokes = append(g[of].checks, c), append(g[of].spokes, s)
 }
 
-// next is the time until something may be due, at most a second: the age of
-// the last turn proves that the daemon is alive.
+// next returns the time until a check can be due. It is at most a second, because the age of the
+// last turn proves that the daemon works.
 func (w *wheel) next() time.Duration {
 	const most = int64(time.Second / slot)
 	for n := int64(1); n < most; n++ {
@@ -273,16 +273,16 @@ func (w *wheel) next() time.Duration {
 	return time.Second
 }
 
-// age is how long ago the wheel turned.
+// age returns how long ago the wheel last turned.
 func (w *wheel) age() time.Duration { return time.Since(w.began) - time.Duration(w.ticked.Load()) }
 
-// interval in slots.
+// interval returns the interval of a probe in slots.
 func interval(p Probe) int64 { return max(1, int64(p.Interval/slot)) }
 
 // soon is the time in slots within which new probes are checked first.
 const soon = int64(200 * time.Millisecond / slot)
 
-// phase is a number that stays with a probe, also in the next daemon.
+// phase returns a number that is the same for a probe in every daemon.
 func phase(p Probe) int64 {
 	h := fnv.New32a()
 	addr, _ := p.Addr.MarshalBinary() // never fails
@@ -291,9 +291,9 @@ func phase(p Probe) int64 {
 	return int64(h.Sum32())
 }
 
-// turnOf is the slot of a probe in each of its intervals. The slots in use lie
-// a twentieth of an interval apart, at most 50 ms: checks that share a wake-up
-// cost a third of others (docs/adr/0062-epoll-dialer.md).
+// turnOf returns the slot of a probe in each of its intervals. The used slots are a twentieth of an
+// interval apart, at most 50 ms. Checks that share a wake-up cost a third of other checks
+// (docs/adr/0062-epoll-dialer.md).
 func turnOf(p Probe) int64 {
 	const coarsest = int64(50 * time.Millisecond / slot)
 	every := interval(p)
@@ -301,7 +301,7 @@ func turnOf(p Probe) int64 {
 	return at - at%max(1, min(coarsest, every/20))
 }
 
-// after is the first slot after now with the probe's turn. The first check of a probe runs
+// after returns the first slot after now with the probe's turn. The first check of a probe runs
 // out of turn, so the second can come in less than an interval.
 func after(p Probe, now int64) int64 {
 	every := interval(p)

@@ -145,7 +145,7 @@ func TestCheckThatNeverEnds(t *testing.T) {
 	})
 }
 
-// TestNoCheckWaitsForAnother has checks of every bad sort beside good ones.
+// TestNoCheckWaitsForAnother runs every kind of bad check together with good ones.
 func TestNoCheckWaitsForAnother(t *testing.T) {
 	const span = 60 * time.Second
 	synctest.Test(t, func(t *testing.T) {
@@ -199,7 +199,7 @@ func TestNoCheckWaitsForAnother(t *testing.T) {
 				if late := gap % p.Interval; late != 0 {
 					t.Errorf("%d: %s after its time", n, late)
 				}
-				// One that is silent misses the turns during its time limit.
+				// A silent check misses the turns during its time limit.
 				if silent := n%3 == 1; !silent && gap != p.Interval || silent && gap > p.Timeout+p.Interval {
 					t.Errorf("%d: %s between two starts", n, gap)
 				}
@@ -372,8 +372,7 @@ func TestPauseAsLongAsAConnectTurn(t *testing.T) {
 	}
 }
 
-// TestFailureOfAPause: a check whose time went by while the process stood still
-// had no chance, once.
+// TestFailureOfAPause: a check is excused once if its time passed while the process was suspended.
 func TestFailureOfAPause(t *testing.T) {
 	silent, refused := context.DeadlineExceeded, errors.New("refused")
 	const limit = 2 * time.Second

@@ -48,8 +48,8 @@ func locking(err error) error {
 	return nil
 }
 
-// Load returns the ledger, which is empty without a file, and state.ErrDamaged with the
-// part that could be read of a damaged one.
+// Load returns the ledger. It is empty without a file. The error is state.ErrDamaged for a damaged
+// ledger; the readable part comes with it.
 func (s Store) Load() (Ledger, error) {
 	text, err := state.Load(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -59,7 +59,7 @@ func (s Store) Load() (Ledger, error) {
 		return Ledger{}, err
 	}
 	l, origin, err := parse(text)
-	_, changed := state.Unseal(text, "") // perhaps the line that says whose it is
+	_, changed := state.Unseal(text, "") // the changed line can be the one with the owner
 	if !s.here.Wrote(origin.Owner, origin.Cookie) && (origin.Owner != "" || err == nil) && changed == nil {
 		return Ledger{}, nil
 	}
@@ -69,7 +69,7 @@ func (s Store) Load() (Ledger, error) {
 	return l, nil
 }
 
-// Save replaces the ledger; an empty one is removed.
+// Save replaces the ledger. It removes the file of an empty ledger.
 func (s Store) Save(l Ledger) error {
 	if len(l.Holders) == 0 {
 		return state.Remove(s.path)
@@ -77,8 +77,8 @@ func (s Store) Save(l Ledger) error {
 	return state.Write(s.path, s.format(l))
 }
 
-// The first version has the same name of the file, title and lines: a node
-// that is upgraded, or goes back to an older version, loses nothing that it owns.
+// The name of the file, the title and the lines are the same since the first version. So a node
+// loses nothing that it owns, even if it goes back to an older version.
 const (
 	title = "# lvs-agents ledger. Written by ocf:lvs:realserver; do not edit."
 	end   = "# end"
@@ -100,7 +100,7 @@ func (s Store) format(l Ledger) string {
 	return state.Seal(b.String(), "") + end + "\n"
 }
 
-// parse reads as much as it can; the error is for the rest.
+// parse reads all lines that it can. The error names the others.
 func parse(text string) (l Ledger, origin state.Origin, err error) {
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	var errs []error

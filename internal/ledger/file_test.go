@@ -48,8 +48,8 @@ func TestLedgerIsReadBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	owned := strings.Index(string(text), "holder") // without an owner it may be anybody's
-	for cut := owned; cut < len(text)-1; cut++ {   // cut short anywhere it is damaged, and no reader dies of it
+	owned := strings.Index(string(text), "holder") // without an owner any process can have written it
+	for cut := owned; cut < len(text)-1; cut++ {   // a cut file is damaged, at every place of the cut
 		if err := os.WriteFile(s.path, text[:cut], 0o644); err != nil {
 			t.Fatal(err)
 		}

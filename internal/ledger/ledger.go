@@ -11,17 +11,17 @@ import (
 	"lvs-agents/internal/host"
 )
 
-// State is what a holder is about to be.
+// State is the state that the last action of a holder leads to.
 type State string
 
-// The states of a holder. One whose stop was interrupted stays Stopping.
+// The states of a holder. A holder whose stop was interrupted stays Stopping.
 const (
 	Running  State = "running"
 	Stopping State = "stopping"
 )
 
-// Ledger is what resources have set on this host and what they found. All
-// resources of a host share one, since they share the settings.
+// Ledger is the settings that resources have changed on this host, and the values that they found.
+// All resources of a host share one ledger, because they share the settings.
 type Ledger struct {
 	// Holders are the resources that have set something.
 	Holders []Holder
@@ -39,7 +39,7 @@ type Holder struct {
 type Entry struct {
 	host.Setting
 
-	Found, Set string   // values before the first holder came, and since
+	Found, Set string   // value before the first holder, and value since then
 	By         []string // ids of the holders, never empty
 }
 
@@ -53,7 +53,7 @@ func (l *Ledger) State(id string) State {
 	return ""
 }
 
-// Enter puts a resource into a state.
+// Enter sets the state of a resource.
 func (l *Ledger) Enter(id string, state State) {
 	i := slices.IndexFunc(l.Holders, func(h Holder) bool { return h.ID == id })
 	if i < 0 {
@@ -63,8 +63,8 @@ func (l *Ledger) Enter(id string, state State) {
 	l.Holders[i].State = state
 }
 
-// Hold notes that a resource is about to give a setting a value; found is its
-// present one, which counts only for the first holder. It returns the entry.
+// Hold records that a resource will give a setting the value set. found is the present value; only
+// the found of the first holder counts. It returns the entry.
 func (l *Ledger) Hold(id string, s host.Setting, found, set string) Entry {
 	i := slices.IndexFunc(l.Entries, func(e Entry) bool { return e.Setting == s })
 	if i < 0 {
@@ -94,7 +94,7 @@ func (l *Ledger) Alone(id string, e Entry) bool {
 	return !slices.ContainsFunc(e.By, func(other string) bool { return other != id && l.State(other) == Running })
 }
 
-// Drop takes a resource off a setting.
+// Drop removes a resource from the holders of a setting.
 func (l *Ledger) Drop(id string, s host.Setting) {
 	var left []Entry
 	for _, e := range l.Entries {
@@ -108,7 +108,7 @@ func (l *Ledger) Drop(id string, s host.Setting) {
 	l.Entries = left
 }
 
-// Leave takes a resource off everything.
+// Leave removes a resource from the ledger.
 func (l *Ledger) Leave(id string) {
 	for _, e := range l.Held(id) {
 		l.Drop(id, e.Setting)

@@ -36,17 +36,16 @@ type Resource struct {
 	// Want returns the settings that the resource needs. The first is set first.
 	Want func(context.Context) ([]Wanted, error)
 
-	// released is that Release has put everything back, and could not write that into the
-	// ledger.
+	// released says that Release has put everything back, but could not write the ledger.
 	released bool
 }
 
-// locked is the ledger while other processes wait.
+// locked is the ledger while this process has its lock.
 type locked struct {
 	Ledger
 
 	store  Store
-	damage error // why a part of it could not be read
+	damage error // why a part of the ledger could not be read
 	unlock func()
 }
 
@@ -114,8 +113,8 @@ func (r *Resource) Apply(ctx context.Context) error {
 	return nil
 }
 
-// enter writes into the ledger which settings are going to be set. left is the settings
-// that the resource held before and does not want any more.
+// enter writes the settings that Apply will change into the ledger. left is the settings that the
+// resource held before and does not want any more.
 func (r *Resource) enter(ctx context.Context, l *locked, want []Wanted) (entries, left []Entry, err error) {
 	left = l.Held(r.ID)
 	l.Enter(r.ID, Running)
@@ -130,7 +129,7 @@ func (r *Resource) enter(ctx context.Context, l *locked, want []Wanted) (entries
 			return nil, nil, host.NotInstalled("sysctl %s does not exist here", w.Dotted())
 		case w.Fits(found, set):
 			set = found
-		case found == "": // it is about to come into being
+		case found == "": // Apply is about to create it
 			found = host.Off
 		}
 		entries = append(entries, l.Hold(r.ID, w.Setting, found, set))
@@ -139,7 +138,7 @@ func (r *Resource) enter(ctx context.Context, l *locked, want []Wanted) (entries
 	return entries, left, l.save()
 }
 
-// set gives a setting the value of its entry unless it has one as good.
+// set gives a setting the value of its entry, unless it has an equivalent value.
 func (r *Resource) set(ctx context.Context, e Entry) error {
 	have, err := r.Kernel.Get(ctx, e.Setting)
 	if err != nil || e.Fits(have, e.Set) {
@@ -152,9 +151,8 @@ func (r *Resource) set(ctx context.Context, e Entry) error {
 	return nil
 }
 
-// Release puts back what Apply found, but for settings that another resource needs. It
-// continues without the lock after half of the time. Want is needed for a damaged ledger
-// only.
+// Release restores the values that Apply found, except for settings that another resource needs.
+// It continues without the lock after half of the time. It needs Want only for a damaged ledger.
 func (r *Resource) Release(ctx context.Context) error {
 	l, err := r.open(func(s Store) (func(), error) {
 		unlock, err := s.LockInHalf(ctx, r.ID)
@@ -192,10 +190,11 @@ func (r *Resource) Release(ctx context.Context) error {
 	return nil
 }
 
-// lost is what the resource wants and a damaged ledger does not have: the ledger proves
-// that something was started. Of unknown, only the ledger could say what it was before.
+// lost returns the settings that the resource wants and that a damaged ledger lacks: the ledger
+// proves that the resource was started. unknown are settings whose earlier value only the ledger
+// had.
 func (r *Resource) lost(ctx context.Context, ledger Ledger) (lost []Entry, unknown []Wanted) {
-	want, _ := r.Want(ctx) // none if the parameters are bad as well
+	want, _ := r.Want(ctx) // empty if the parameters are bad as well
 	for _, w := range want {
 		known := slices.ContainsFunc(ledger.Entries, func(e Entry) bool { return e.Setting == w.Setting })
 		switch {
@@ -209,7 +208,7 @@ func (r *Resource) lost(ctx context.Context, ledger Ledger) (lost []Entry, unkno
 	return lost, unknown
 }
 
-// warnOf names the settings that stay because their value before is unknown.
+// warnOf logs the settings that stay because their earlier value is unknown.
 func (r *Resource) warnOf(ctx context.Context, unknown []Wanted) {
 	for _, w := range unknown {
 		if have, err := r.Kernel.Get(ctx, w.Setting); err == nil && w.Fits(have, w.Value) {
@@ -218,8 +217,8 @@ func (r *Resource) warnOf(ctx context.Context, unknown []Wanted) {
 	}
 }
 
-// putBack restores entries in the opposite order, but for those that another resource
-// needs, and takes the resource off all of them.
+// putBack restores the settings of entries in reverse order, except for settings that another
+// resource needs. It removes the resource from all of the entries.
 func (r *Resource) putBack(ctx context.Context, l *locked, entries []Entry) error {
 	for _, e := range slices.Backward(entries) {
 		if !l.Alone(r.ID, e) {
@@ -240,7 +239,7 @@ func (r *Resource) restore(ctx context.Context, e Entry) error {
 	switch {
 	case err != nil:
 		return err
-	case have == e.Found || have == "": // the interface is gone, and its settings with it
+	case have == e.Found || have == "": // the interface and its settings are gone
 		return nil
 	case have != e.Set:
 		r.Log.Warnf("%s is left as it is: its value is %s, but it was %s before start and %s since; another program has changed it",
@@ -254,13 +253,13 @@ func (r *Resource) restore(ctx context.Context, e Entry) error {
 	return nil
 }
 
-// Report is what this host has of a resource.
+// Report is the state of a resource on this host.
 type Report struct {
-	// Fault is why not everything is as Apply left it, with the way out; empty for
-	// nothing.
+	// Fault says what differs from the state after Apply, and the fix. It is empty for no
+	// difference.
 	Fault string
-	// Gone says that nothing of the resource is left. Fault can be set then, too: a
-	// ledger that could not be written says otherwise.
+	// Gone says that nothing of the resource is left. Fault can be set as well, if the ledger
+	// could not be written.
 	Gone     bool
 	Settings []host.Setting // of the resource, unless there is a fault
 }
@@ -301,8 +300,8 @@ func (r *Resource) Check(ctx context.Context) (Report, error) {
 	return report, nil
 }
 
-// fault is the report of a fault. Nothing is left if the kernel has nothing that Release
-// would have to put back.
+// fault returns the report of a fault. Gone is set if the kernel has nothing that Release would
+// have to put back.
 func (r *Resource) fault(ctx context.Context, l Ledger, entries []Entry, fault string) (Report, error) {
 	for _, e := range entries {
 		have, err := r.Kernel.Get(ctx, e.Setting)

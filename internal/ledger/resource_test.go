@@ -316,7 +316,7 @@ func TestLinesThatAreUnknown(t *testing.T) {
 func TestLedgerThatCannotBeWritten(t *testing.T) {
 	n := newNode(t)
 	before := n.kernel.String()
-	n.must(os.MkdirAll(n.file().path, 0o755)) // a directory in its place
+	n.must(os.MkdirAll(n.file().path, 0o755)) // a directory instead of the file
 	if err := n.resource("web").Apply(t.Context()); err == nil {
 		t.Error("Apply succeeds")
 	}

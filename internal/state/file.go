@@ -16,7 +16,7 @@ import (
 // be read, is not a regular file, or other users can have written it.
 var ErrUnusable = errors.New("not usable")
 
-// longest is more bytes than any state file has.
+// longest is a number of bytes that no state file reaches.
 const longest = 256 << 20
 
 // Read returns a file. The error is fs.ErrNotExist if there is not a file, and
@@ -34,9 +34,8 @@ func Read(path string) (string, error) {
 	return string(text), nil
 }
 
-// Open opens a regular file whose directory and contents only root, or the user
-// that this process runs as, can have made. Errors: fs.ErrNotExist if there is
-// none, ErrUnusable for everything else.
+// Open opens a regular file if only root or the user of this process can have made its directory
+// and contents. The error is fs.ErrNotExist if the file does not exist, and ErrUnusable otherwise.
 func Open(path string, flags int) (*os.File, error) {
 	if err := Trust(filepath.Dir(path)); err != nil {
 		return nil, err
@@ -141,9 +140,9 @@ func Remove(path string) error {
 	return nil
 }
 
-// Trust returns an ErrUnusable that says why files of a directory, which need not
-// exist, cannot be trusted: another user has it or one above it, or others may
-// write there. A sticky directory protects its files.
+// Trust returns an ErrUnusable if other users can change the files of a directory: the directory
+// or one above it belongs to another user, or others can write there. A sticky directory protects
+// its files. The directory need not exist.
 func Trust(dir string) error {
 	for dir = filepath.Clean(dir); ; dir = filepath.Dir(dir) {
 		info, err := os.Lstat(dir)

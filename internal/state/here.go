@@ -1,6 +1,6 @@
-// Package state has the files below /run, which count for one boot and one network
-// namespace. It says where they are, who wrote them, and which process can change the
-// kernel. It reads no file that another user can have written.
+// Package state reads and writes the files below /run, which count for one boot and one network
+// namespace. It also has the locks of processes that change the kernel. It reads no file that
+// another user can have written.
 package state
 
 import (
@@ -17,9 +17,9 @@ import (
 // Here is this boot and the network namespace of the calling thread.
 type Here struct {
 	Boot  string // boot id
-	Inode string // of the network namespace; another one can have it after its end
-	// Cookie is of the network namespace too, and no other one of this boot has it.
-	// It is empty before Linux 5.14.
+	Inode string // of the network namespace; a later namespace can have the same one
+	// Cookie identifies the network namespace; no other namespace of this boot has it. It is
+	// empty before Linux 5.14.
 	Cookie string
 	// Main says that this is the network namespace of the system: the first one, or
 	// in a container the namespace of its first process.
@@ -55,18 +55,18 @@ func cookie() string {
 	return strconv.FormatUint(n, 10)
 }
 
-// Owner is where a file was written, without the cookie, which the oldest versions did
-// not write.
+// Owner returns the boot id and the inode of the network namespace. The cookie is separate,
+// because the oldest versions did not write it.
 func (h Here) Owner() string { return h.Boot + " " + h.Inode }
 
-// Wrote reports whether a file with this owner and cookie, which is empty for
-// none, was written here.
+// Wrote reports whether a file with this owner and cookie was written here. The cookie is empty
+// if the file has none.
 func (h Here) Wrote(owner, cookie string) bool {
 	return owner == h.Owner() && (cookie == "" || h.Cookie == "" || cookie == h.Cookie)
 }
 
-// name is the directory of a namespace that does not have the main one. It is
-// short, since the path of a unix socket has 107 bytes at most.
+// name returns the name of the directory of a namespace other than the main one. It is short,
+// because the path of a unix socket has at most 107 bytes.
 func (h Here) name() string {
 	word := h.Cookie
 	if word == "" {
@@ -76,9 +76,8 @@ func (h Here) name() string {
 	return fmt.Sprintf("netns-%x", n)
 }
 
-// isMain reports whether the calling thread is in the first network namespace
-// (net/core/sysctl_net_core.c: that one alone has this sysctl), or in that of the
-// first process.
+// isMain reports whether the calling thread is in the network namespace of the system or of the
+// first process. Only the namespace of the system has this sysctl (net/core/sysctl_net_core.c).
 func isMain(inode string) bool {
 	if unix.Access("/proc/sys/net/core/netdev_max_backlog", unix.F_OK) == nil {
 		return true

@@ -16,8 +16,8 @@ import (
 )
 
 // Lock locks a file and returns the function that gives the lock to the next process.
-// It kills a holder that is past its own deadline, since that one cannot finish and
-// would block a stop. who names the caller for processes that wait, until is the
+// It kills a holder that is past its own deadline, because that holder cannot finish and would
+// block a stop. who names the caller for processes that wait, until is the
 // caller's deadline, and ctx bounds the wait only. The lock ends with the process.
 func Lock(ctx context.Context, path, who string, until time.Time) (func(), error) {
 	file, err := openLock(path)
@@ -57,8 +57,7 @@ func LockInHalf(ctx context.Context, path, who string) (func(), error) {
 	return unlock, nil
 }
 
-// openLock opens a lock file. On a file system that is read-only, one that is there
-// can still be locked.
+// openLock opens a lock file. On a read-only file system an existing file can still be locked.
 func openLock(path string) (*os.File, error) {
 	err := os.MkdirAll(filepath.Dir(path), 0o755)
 	if err != nil && !errors.Is(err, unix.EROFS) {
@@ -108,7 +107,7 @@ func flock(file *os.File, how int) error {
 	}
 }
 
-// holder is who has the lock, as it wrote itself into the lock file.
+// holder is the process that has the lock. It writes itself into the lock file.
 type holder struct {
 	process  process.Process
 	deadline time.Duration // since boot; zero for none
@@ -128,8 +127,7 @@ func writeHolder(file *os.File, who string, until time.Time) error {
 	return err
 }
 
-// holderOf reads who has the lock; the zero holder is one that has not written
-// its name yet.
+// holderOf reads the holder of a lock. It is zero if the holder has not written its name yet.
 func holderOf(file *os.File) holder {
 	text := make([]byte, 4096)
 	n, _ := file.ReadAt(text, 0)
@@ -147,8 +145,7 @@ func holderOf(file *os.File) holder {
 	return holder{process.Process{PID: pid, Start: start}, time.Duration(deadline), words[3]}
 }
 
-// grace is how long a holder can be past its deadline: long enough for it to notice
-// that on its own.
+// grace is how long a holder can be past its deadline. In this time it can end on its own.
 const grace = 500 * time.Millisecond
 
 func (h holder) expired() bool { return h.deadline != 0 && SinceBoot() > h.deadline+grace }
@@ -166,10 +163,10 @@ func (h holder) left() time.Duration {
 	return h.deadline + grace - SinceBoot() + soon
 }
 
-// kill ends a holder whose pid has not gone to another process meanwhile.
+// kill ends the holder, unless another process has its pid now.
 func (h holder) kill() { h.process.Signal(unix.SIGKILL) }
 
-// String is for error messages.
+// String returns the holder for error messages.
 func (h holder) String() string {
 	if h.process.PID == 0 {
 		return "another process"

@@ -15,8 +15,7 @@ import (
 	"lvs-agents/internal/process"
 )
 
-// TestMain makes this test binary a process that holds the lock when another
-// test says so.
+// TestMain makes this test binary a process that holds the lock, if another test starts it so.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("STATE_TEST_LOCK"); dir != "" {
 		os.Exit(helper(dir, os.Getenv("STATE_TEST_LIMIT")))
@@ -95,7 +94,7 @@ func TestLockOfADeadProcessIsFree(t *testing.T) {
 func TestHolderPastItsDeadlineIsKilled(t *testing.T) {
 	dir := t.TempDir()
 	holder := holdLock(t, dir, 10*time.Millisecond)
-	if err := holder.Process.Signal(syscall.SIGSTOP); err != nil { // hangs, deaf to everything but KILL
+	if err := holder.Process.Signal(syscall.SIGSTOP); err != nil { // suspended: only KILL ends it
 		t.Fatal(err)
 	}
 	unlock, err := Lock(t.Context(), lockFile(dir), "dns", time.Time{})

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// FileName makes a file name of any id: each id has another one. Ids of globally unique
-// clones have a colon.
+// FileName returns the file name for an id; different ids have different names. Ids of globally
+// unique clones have a colon.
 func FileName(id string) string {
 	// Temporary files have a dot more than the 255 bytes of a name allow.
 	const longest = 200
@@ -24,11 +24,11 @@ func FileName(id string) string {
 	return shorten(b.String(), id, longest)
 }
 
-// SocketName makes a file name of the id of a daemon; of a file name, the same name. So
-// an operator can give either, and files of daemons that run keep their names.
+// SocketName returns the file name for the id of a daemon. For a name that it has
+// returned, it returns the same name, so an operator can give either.
 func SocketName(id string) string {
-	// The path of a unix socket has 107 bytes at most. The longest state directory in use,
-	// /run/lvs-agents/netns-f0000487, and the rest of the path leave so many.
+	// The path of a unix socket has at most 107 bytes. longest is the rest of them after the
+	// longest state directory, /run/lvs-agents/netns-f0000487, and the other parts of the path.
 	const longest = 60
 	name := strings.Map(func(r rune) rune {
 		if r == '/' || r == 0 {

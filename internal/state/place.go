@@ -40,9 +40,9 @@ func (h Here) usedBefore(root string) bool {
 	return false
 }
 
-// TakeIn moves the files of a directory that was used before into the one that is
-// used now. It leaves a link, so that a daemon that runs still finds its files.
-// Files that both have stay where they are, and the error names the first.
+// TakeIn moves the files of an earlier state directory into the present one. It leaves a link, so
+// that a running daemon still finds its files. A file that both directories have stays where it
+// is, and the error names the first.
 func TakeIn(old, dir string) error {
 	info, err := os.Lstat(old)
 	if err != nil || !info.IsDir() {

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// ErrDamaged says that a file exists but was not read completely. The part that could be
-// read comes with it.
+// ErrDamaged says that a file exists but could not be read completely. The caller also gets the
+// readable part.
 var ErrDamaged = errors.New("damaged record")
 
 // Load is Read for a file that only a resource or a daemon writes. The error is
@@ -22,14 +22,14 @@ func Load(path string) (string, error) {
 	return text, err
 }
 
-// Origin is where a file was written, as the file itself says.
+// Origin is where a file was written, according to its own lines.
 type Origin struct {
 	Owner  string // boot id and inode of the network namespace
 	Cookie string // of the network namespace; empty before Linux 5.14, and in files of old versions
 }
 
-// Read takes the value of a line of a file if its name is one that Head writes, and
-// reports whether it is.
+// Read stores the value of a line if Head writes lines with this name, and reports whether it
+// does.
 func (o *Origin) Read(name, value string) bool {
 	switch name {
 	case "owner":
@@ -42,8 +42,7 @@ func (o *Origin) Read(name, value string) bool {
 	return true
 }
 
-// Head returns the lines of a file that say where it was written. Each begins with
-// comment, which can be empty.
+// Head returns the lines for Origin. Each line begins with comment, which can be empty.
 func (h Here) Head(comment string) string {
 	return comment + "owner " + h.Owner() + "\n" + comment + "cookie " + h.Cookie + "\n"
 }
@@ -57,12 +56,12 @@ func sum(text string) string {
 	return fmt.Sprintf("%016x", h.Sum64())
 }
 
-// Seal adds the line with the sum to a text. The sum reveals the slip of an editor or a
-// disk. It is not a protection against a person who means it.
+// Seal adds the line with the sum to a text. The sum reveals accidental changes by an editor or a
+// disk. It does not protect against a deliberate change.
 func Seal(text, comment string) string { return text + comment + sumWord + sum(text) + "\n" }
 
-// Unseal returns the lines before the line with the sum, and an error if they have
-// another sum. A text without a sum, which old versions wrote, is returned as it is.
+// Unseal returns the lines before the line with the sum, and an error if their sum differs. It
+// returns a text without a sum as it is: old versions wrote none.
 func Unseal(text, comment string) (string, error) {
 	before, after, found := strings.Cut(text, "\n"+comment+sumWord)
 	if !found {

@@ -75,8 +75,8 @@ func TestReadOfNothing(t *testing.T) {
 	}
 }
 
-// TestWriteFollowsNoLink is the attack: a link in the place of the temporary file
-// or of the file itself would have root overwrite another file.
+// TestWriteFollowsNoLink: an attacker replaces the temporary file or the file itself by a link, so
+// that root would overwrite another file.
 func TestWriteFollowsNoLink(t *testing.T) {
 	dir := t.TempDir()
 	victim := filepath.Join(dir, "victim")

@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// Verdicts is what a health daemon writes into a file every second, for readers that get
-// no reply from it: it hangs, is stopped, or has ended.
+// Verdicts is the content of a verdict file. A health daemon writes it every second, for readers
+// that get no reply from the daemon because it hangs, is suspended, or has ended.
 type Verdicts struct {
 	Age   time.Duration // of the older of its loops
 	Limit time.Duration // an age above it means that the daemon does not work
 	Bad   []string      // real servers with that verdict, as package record names them
 }
 
-// verdictSuffix is the one of the first version: older and newer programs read each
+// verdictSuffix is the suffix since the first version, so that older and newer programs read each
 // other's files.
 const verdictSuffix = ".beat"
 
@@ -100,7 +100,7 @@ func LastBad(stateDir string, within time.Duration) (map[string]bool, error) {
 			return nil, err
 		}
 		if v.Age < 0 || v.Age > within {
-			continue // of another boot, or too old to mean anything
+			continue // of another boot, or too old
 		}
 		for _, server := range v.Bad {
 			bad[server] = true

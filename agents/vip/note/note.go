@@ -18,7 +18,7 @@ type Note struct{ path string }
 
 // The kinds of notes.
 const (
-	// Loopback is the addresses that were taken off lo and have to be put back.
+	// Loopback is the addresses that start removed from lo and stop must put back.
 	Loopback = "loopback"
 	// Proof is what neighbours replied after the last take-over.
 	Proof = "proof"
@@ -32,7 +32,7 @@ func Of(stateDir, kind, id string) Note {
 	return Note{filepath.Join(stateDir, "vip", kind, state.FileName(id))}
 }
 
-// comment begins the lines of the file that are not of the text.
+// comment begins the lines of the file that are not part of the text.
 const comment = "# "
 
 // Read returns the text, empty without a note of this boot and network namespace. The
@@ -81,7 +81,7 @@ func (n Note) Write(text string) error {
 	return state.Write(n.path, state.Seal(here.Head(comment)+text, comment))
 }
 
-// Remove deletes the text. It succeeds without a note.
+// Remove deletes the note. It succeeds if the note does not exist.
 func (n Note) Remove() error { return state.Remove(n.path) }
 
 // All returns all texts of a kind below a state directory, by the names of their files.

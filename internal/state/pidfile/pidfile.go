@@ -63,8 +63,8 @@ func Turn(ctx context.Context, path string) (end func(), err error) {
 	}
 }
 
-// Acquire makes the calling process the daemon of a pid file. The file stays when
-// it ends, empty after Release.
+// Acquire makes the calling process the daemon of a pid file. The file stays after the process has
+// ended; Release empties it.
 func Acquire(path string) (*Identity, error) {
 	file, err := create(path)
 	if err != nil {
@@ -78,7 +78,7 @@ func Acquire(path string) (*Identity, error) {
 }
 
 func claim(file *os.File) error {
-	// A process that can open the file can lock it, and is then taken for a daemon.
+	// A process that can open the file can lock it, and would then count as a daemon.
 	if err := file.Chmod(0o600); err != nil {
 		return err
 	}
@@ -116,8 +116,8 @@ func locked(file *os.File, at int64) (bool, error) {
 	return query.Type != unix.F_UNLCK, err
 }
 
-// Held reports whether the pid file is still the one that was locked. Without it no
-// process finds the daemon any more, and another one may have begun.
+// Held reports whether the path still has the file that was locked. Otherwise no process finds
+// this daemon any more, and another daemon can have started.
 func (i *Identity) Held() bool {
 	ours, err := i.file.Stat()
 	if err != nil {
@@ -127,7 +127,7 @@ func (i *Identity) Held() bool {
 	return err == nil && os.SameFile(ours, there)
 }
 
-// Release ends the identity in an orderly way.
+// Release empties the pid file and gives up the lock.
 func (i *Identity) Release() error {
 	err := i.file.Truncate(0)
 	return errors.Join(err, i.file.Close())
@@ -136,7 +136,7 @@ func (i *Identity) Release() error {
 // Status is the state of the daemon of a pid file.
 type Status struct {
 	Running bool
-	PID     int // of the running daemon, 0 while it begins or ends; or of the one that left a stale file; 0 for none
+	PID     int // of the running daemon, 0 while it starts or ends; or of the dead daemon that left the file; 0 for none
 }
 
 // StatusOf reads a pid file and queries its locks. It changes nothing, so that it
@@ -163,7 +163,7 @@ func StatusOf(path string) (Status, error) {
 		return s, fmt.Errorf("%s: %w", path, err)
 	}
 	if s.Running && !named {
-		return s, nil // it begins
+		return s, nil // it starts
 	}
 	text, err := io.ReadAll(io.LimitReader(file, 32))
 	if err != nil {
@@ -173,8 +173,8 @@ func StatusOf(path string) (Status, error) {
 	return s, nil
 }
 
-// find returns the process that has the identity of a pid file. The lock is the proof:
-// the pid in the file may be wrong, and the file may be gone.
+// find returns the process that has the lock of a pid file. The lock is the proof, because the pid
+// in the file can be wrong and the file can be missing.
 func find(path string) (process.Process, bool) {
 	s, err := StatusOf(path)
 	if err == nil && s.Running && s.PID > 1 {
@@ -201,9 +201,9 @@ func search(path string) (process.Process, bool) {
 // poll is how often the end of a daemon is awaited.
 const poll = 20 * time.Millisecond
 
-// Stop ends the daemon of a pid file: TERM, then KILL when two thirds of the
-// time are over. None running is success. It finds the daemon even where its pid
-// file was removed or replaced, and signals no process that does not have the lock.
+// Stop ends the daemon of a pid file: TERM, then KILL when two thirds of the time are over. It
+// succeeds if no daemon runs. It finds the daemon even if the pid file was removed or replaced,
+// and signals no process without the lock.
 func Stop(ctx context.Context, path string) error {
 	termTimeout := time.Minute
 	if deadline, ok := ctx.Deadline(); ok {
@@ -222,7 +222,7 @@ func Stop(ctx context.Context, path string) error {
 			}
 			sent = p
 			p.Signal(unix.SIGTERM)
-			p.Signal(unix.SIGCONT) // a stopped one would not see TERM
+			p.Signal(unix.SIGCONT) // a suspended process would not handle TERM
 		}
 		select {
 		case <-ticker.C:

@@ -20,17 +20,17 @@ type Kernel interface {
 	Apply(context.Context, []lvs.Op) (int, error)
 }
 
-// OwnID is the id under which a health daemon keeps the record of services that
-// no ipvs resource has. No resource can have it.
+// OwnID returns the id of a health daemon's own record: services that no ipvs resource has. No
+// resource can have this id.
 func OwnID(holder string) string { return ownPrefix + holder }
 
 const ownPrefix = "directord%"
 
-// HolderOf returns the daemon whose own record has an id, and whether the id is one of a
-// daemon's own record.
+// HolderOf returns the daemon whose own record has an id. own reports whether the id belongs
+// to a daemon's own record.
 func HolderOf(id string) (holder string, own bool) { return strings.CutPrefix(id, ownPrefix) }
 
-// Owner is what an operator knows the owner of a record by.
+// Owner returns the owner of a record in an operator's words.
 func Owner(id string) string {
 	if holder, own := strings.CutPrefix(id, ownPrefix); own {
 		return "health daemon " + holder
@@ -42,14 +42,16 @@ func Owner(id string) string {
 // that names the daemon as the holder could not be written.
 var ErrClaimStays = errors.New("a claim stays")
 
-// Release removes the services of a health daemon's own record, when the daemon does not
-// run any more; it returns what it changed in the kernel. Services to keep stay as they
-// are. Destinations of other resources' services stay, too, as long as one of them gets
-// connections: the claim ends when the next daemon takes it over, or with the memory of
-// the verdicts (package control). Where none gets connections, the resource has its
-// services back with the weights that it wants, since nothing checks them any more. It
-// waits for the lock for half of its time at most: the daemon's own services are touched
-// by nothing else.
+// Release removes the services of a health daemon's own record after the daemon has ended. It
+// returns its changes of the kernel. Services in keep stay as they are.
+//
+// In services of ipvs resources, the destinations stay if one of them gets connections. Their
+// claim ends when the next daemon takes it over, or when the verdicts do not count any more
+// (control.Memory). If no destination gets connections, the resource takes the service back with
+// its own weights, because no daemon checks it any more.
+//
+// Release waits for the lock for at most half of its time. No other process changes the daemon's
+// own services.
 func (s Store) Release(ctx context.Context, k Kernel, holder string, keep ...lvs.ServiceID) ([]lvs.Op, error) {
 	unlock, errLock := s.LockInHalf(ctx, holder)
 	defer unlock()
@@ -60,7 +62,7 @@ func (s Store) Release(ctx context.Context, k Kernel, holder string, keep ...lvs
 	case err != nil && !errors.Is(err, state.ErrDamaged):
 		return nil, err
 	default:
-		own.ID = OwnID(holder) // also of a damaged one
+		own.ID = OwnID(holder) // a damaged record can lack it
 		damage := err
 		if ops, err = s.remove(ctx, k, own, keep); err != nil {
 			return ops, err
@@ -76,8 +78,8 @@ func (s Store) Release(ctx context.Context, k Kernel, holder string, keep ...lvs
 	return append(ops, back...), err
 }
 
-// handBack gives services that a daemon has left without any destination that gets
-// connections to their resources, which needs the lock.
+// handBack gives services without a destination that gets connections back to their resources.
+// It needs the lock.
 func (s Store) handBack(ctx context.Context, k Kernel, holder string, errLock error) (ops []lvs.Op, err error) {
 	others, damaged, err := s.Others(OwnID(holder))
 	if err != nil {
@@ -85,7 +87,7 @@ func (s Store) handBack(ctx context.Context, k Kernel, holder string, errLock er
 	}
 	for _, r := range others {
 		if r.Holder != holder || r.State != Running || slices.Contains(damaged, s.Path(r.ID)) {
-			continue // writing a damaged one would hide that it is
+			continue // writing a damaged record would hide the damage
 		}
 		have, err := k.Table(ctx)
 		if errors.Is(err, host.ErrNotInstalled) {
@@ -111,7 +113,7 @@ func (s Store) handBack(ctx context.Context, k Kernel, holder string, errLock er
 	return ops, nil
 }
 
-// idle returns the claimed services that have destinations, but none with connections.
+// idle returns the claimed services that have destinations, but none that gets connections.
 func (r Record) idle(have lvs.Table) lvs.Scope {
 	scope, claims, held := lvs.Scope{}, r.Claims(), have.Index()
 	for _, v := range r.Services {
@@ -122,7 +124,7 @@ func (r Record) idle(have lvs.Table) lvs.Scope {
 	return scope
 }
 
-// Unclaimed is the record after its resource has got some services back.
+// Unclaimed returns the record without the claims on the services in back.
 func (r Record) Unclaimed(back lvs.Scope) Record {
 	r.Claimed = slices.DeleteFunc(slices.Clone(r.Claimed), func(id lvs.ServiceID) bool { return back[id] })
 	if len(r.Claimed) == 0 {
@@ -156,8 +158,8 @@ func (s Store) remove(ctx context.Context, k Kernel, own Record, keep []lvs.Serv
 	return ops, err
 }
 
-// unknown is an error for a service that no record claims, where the daemon's own
-// record is damaged and may have claimed it.
+// unknown returns an error for a service that no record claims, if the daemon's own record is
+// damaged and can have claimed the service.
 func (s Store) unknown(ctx context.Context, k Kernel, id string, damage error, keep []lvs.ServiceID) error {
 	if damage == nil {
 		return nil
@@ -169,7 +171,7 @@ func (s Store) unknown(ctx context.Context, k Kernel, id string, damage error, k
 	if err != nil {
 		return err
 	}
-	others, _, _ := s.Others(id) // what cannot be read claims nothing
+	others, _, _ := s.Others(id) // an unreadable record claims nothing
 	claimed := lvs.Scope{}
 	for _, other := range others {
 		maps.Copy(claimed, other.Scope())

@@ -8,8 +8,8 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// attempts bounds how often Converge plans again because another program changed the
-// table between the reading and the operation.
+// attempts is how often Converge plans. It plans again if another program changed the table
+// between the reading and the operation.
 const attempts = 5
 
 // Unsettled is the error of Converge if operations were left to do each time.
@@ -30,8 +30,8 @@ func (u *Unsettled) Error() string {
 func (u *Unsettled) Unwrap() error { return u.Race }
 
 // Converge applies operations until plan, which reads the table, finds none to do. It
-// returns the operations that it applied. Where another program was faster, so that an
-// operation failed, it plans again. The error is an Unsettled if that does not end.
+// returns the operations that it applied. If an operation fails because another program changed
+// the table, it plans again. The error is an Unsettled if operations are left after all attempts.
 func Converge(ctx context.Context, k Kernel, plan func(context.Context) ([]lvs.Op, error)) (applied []lvs.Op, err error) {
 	var raced error
 	for range attempts {

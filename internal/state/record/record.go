@@ -21,7 +21,7 @@ import (
 	"lvs-agents/internal/state"
 )
 
-// State is what the resource is about to be.
+// State is the state that the last action leads to.
 type State string
 
 // The states of a record. A record whose stop was interrupted stays Stopping.
@@ -39,15 +39,14 @@ type Record struct {
 	// Removing is the services that were claimed before and must go. It is empty unless
 	// the last start or reload did not end.
 	Removing []lvs.ServiceID
-	// Withheld is the real servers that were started with weight 0, because they
-	// were bad when a health daemon last looked, as Server calls them.
+	// Withheld is the real servers that start with weight 0, because a health daemon found
+	// them bad at their last check. Server makes their names.
 	Withheld []string
-	// Holder is the health daemon that had the destinations of the claimed
-	// services last, empty for none. It outlives the daemon's process, so what the
-	// claim means depends on whether that is there: see control.Look.
+	// Holder is the health daemon that last claimed services, empty for none. It stays after
+	// the daemon's process has ended: control.PresenceOf says what the claim means then.
 	Holder string
-	// Claimed is the services whose destinations Holder decides about while it lives,
-	// and which stay as it left them while its verdicts count.
+	// Claimed is the services whose destinations Holder decides about while it runs. After its
+	// end they stay as it left them while its verdicts count.
 	Claimed []lvs.ServiceID
 }
 
@@ -60,7 +59,7 @@ func (r Record) Claims() lvs.Scope {
 	return scope
 }
 
-// Server is what a real server of a service is called in records.
+// Server returns the name of a real server of a service in records.
 func Server(id lvs.ServiceID, addr netip.AddrPort) string { return fmt.Sprintf("%s -r %s", id, addr) }
 
 // Target returns what the kernel must have while no health daemon has a claim: the
@@ -81,7 +80,7 @@ func (r Record) Target() lvs.Table {
 	return target
 }
 
-// Scope is everything that the record claims.
+// Scope returns all services that the record claims.
 func (r Record) Scope() lvs.Scope {
 	scope := lvs.ScopeOf(r.Services)
 	for _, id := range r.Removing {
@@ -90,16 +89,16 @@ func (r Record) Scope() lvs.Scope {
 	return scope
 }
 
-// Store is the records of one host. They count until the next boot, in the network
-// namespace where they were written.
+// Store is the records of one host. A record counts until the next boot, in the network namespace
+// where it was written.
 type Store struct {
 	dir  string // of the ipvs records
 	lock string // path of the lock file
 	here state.Here
 }
 
-// In is the store below a state directory, for the network namespace of the
-// calling process. Nothing is created before the first Save or Lock.
+// In returns the store below a state directory, for the network namespace of the calling process.
+// It creates nothing before the first Save or Lock.
 func In(stateDir string) (Store, error) {
 	here, err := state.Now()
 	if err != nil {
@@ -134,7 +133,7 @@ func (s Store) Load(id string) (Record, error) {
 	return r, nil
 }
 
-// Others returns the records of all other resources, sorted by file name, and the paths of
+// Others returns the records of the other resources, sorted by file name, and the paths of
 // the damaged ones. A damaged record has the part that could be read.
 func (s Store) Others(id string) (others []Record, damaged []string, err error) {
 	entries, err := os.ReadDir(s.dir)
@@ -213,10 +212,10 @@ func (s Store) Save(r Record) error { return state.Write(s.Path(r.ID), s.format(
 // Remove deletes the record of a resource. It succeeds without a record.
 func (s Store) Remove(id string) error { return state.Remove(s.Path(id)) }
 
-// The text form is the table as `ipvsadm -Sn` prints it, with everything else in
-// comments, so that an administrator can read it. The last line proves that
-// the file is complete, the one before it that no line was changed since. Versions
-// before this one write neither a cookie nor a sum, and skip both.
+// The text form is the table as `ipvsadm -Sn` prints it, with everything else in comments, so that
+// an administrator can read it. The last line proves that the file is complete. The line before
+// it has a sum, which proves that no line was changed. Earlier versions write neither a cookie nor
+// a sum, and ignore both.
 const (
 	title = "# lvs-agents record. Written by ocf:lvs:ipvs; do not edit."
 	end   = "# end"
@@ -241,7 +240,7 @@ func (s Store) format(r Record) string {
 	return state.Seal(b.String(), "# ") + end + "\n"
 }
 
-// parse reads as much as it can; the error is for the rest.
+// parse reads all lines that it can. The error names the others.
 func parse(text string) (Record, state.Origin, error) {
 	var r Record
 	var origin state.Origin

@@ -1,4 +1,4 @@
-// Package statetest puts state files into every condition that a stop may find.
+// Package statetest puts state files into every condition that a stop can find.
 package statetest
 
 import (
@@ -19,8 +19,8 @@ type Condition struct {
 	Apply func(t testing.TB, dir, file string)
 }
 
-// Dir makes a state directory that is a file system of its own where this process may
-// mount one, and reports whether it is.
+// Dir makes a state directory. It is a separate file system if this process can mount one; mounted
+// reports whether it is.
 func Dir(t testing.TB) (dir string, mounted bool) {
 	t.Helper()
 	dir = t.TempDir()
@@ -35,10 +35,10 @@ func Dir(t testing.TB) (dir string, mounted bool) {
 	return dir, true
 }
 
-// Absent is the name of the condition in which nothing says any more what was started.
+// Absent is the name of the condition without a state file.
 const Absent = "absent"
 
-// Conditions are all of them.
+// Conditions returns all conditions.
 func Conditions() []Condition {
 	list := []Condition{
 		{"as it was", false, func(testing.TB, string, string) {}},
