@@ -238,7 +238,8 @@ func TestConnectAtOnce(t *testing.T) {
 	})
 }
 
-// TestSourceIsBoundWithoutPort reads the options of the socket: bind would reserve a port for all destinations.
+// TestSourceIsBoundWithoutPort reads the options of the socket. Without the option, bind reserves a
+// port for all destinations.
 func TestSourceIsBoundWithoutPort(t *testing.T) {
 	eachDialer(t, func(t *testing.T, d Dialer) {
 		addr := server(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }) // until the test ends

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestPerlAnswers queries the servers of TestAnswersOfServers as ldirectord does, with its libraries.
+// TestPerlAnswers queries the servers of TestAnswersOfServers with the libraries of ldirectord.
 func TestPerlAnswers(t *testing.T) {
 	scripts := map[string]string{
 		"http": `use LWP::UserAgent; my $r = LWP::UserAgent->new->request(HTTP::Request->new("GET", "http://$h:$p/"));
