@@ -94,7 +94,8 @@ func Man() string {
 			fmt.Fprintf(&b, ".IP\nChecking this example reports: %s\n", manual.Escape(said))
 		}
 	}
-	b.WriteString(".SH FILES\n.TP\n.I /etc/ha.d, /etc/ha.d/conf\nwhere a relative file name is looked up\n.SH SEE ALSO\n.BR directord (8),\n.BR lvsctl (8),\n.BR ipvsadm (8)\n")
+	b.WriteString(".SH FILES\n.TP\n.I /etc/ha.d, /etc/ha.d/conf\nwhere a relative file name is looked up\n" +
+		".SH SEE ALSO\n.BR directord (8),\n.BR lvsctl (8),\n.BR ipvsadm (8)\n")
 	return b.String()
 }
 
