@@ -47,7 +47,10 @@ func input(t *testing.T, addr netip.AddrPort) io.Reader {
 }
 
 func TestReasons(t *testing.T) {
-	closed := server(t, func(conn net.Conn) { _ = conn.Close() })
+	closed := server(t, func(conn net.Conn) {
+		_, _ = conn.Read(make([]byte, 4096)) // unread data would make the kernel send a reset
+		_ = conn.Close()
+	})
 	garbage := server(t, func(conn net.Conn) {
 		_, _ = conn.Read(make([]byte, 4096))
 		_, _ = io.WriteString(conn, strings.Repeat("220 this is not Oracle\r\n", 100))
