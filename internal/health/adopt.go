@@ -14,9 +14,9 @@ import (
 	"lvs-agents/internal/state/record"
 )
 
-// adopt claims the services of a setup and returns the table that it found. A
-// service of an ipvs resource stays in the record of that resource. The others go into the
-// daemon's own record. adopt deletes services of an earlier setup that the new one lacks.
+// adopt claims the services of a setup and returns the table that the kernel had before. A service
+// of an ipvs resource stays in the record of that resource. All other services go into the daemon's
+// own record. adopt deletes services of an earlier setup that the new setup lacks.
 func (r *reconciler) adopt(ctx context.Context, services lvs.Table) (lvs.Table, error) {
 	reals := 0
 	for _, v := range services {
@@ -34,7 +34,8 @@ func (r *reconciler) adopt(ctx context.Context, services lvs.Table) (lvs.Table, 
 	if err != nil {
 		return nil, err
 	}
-	have = have.Unordered(lvs.ScopeOf(have)) // ipvs start alone puts destinations in order
+	// only the start of an ipvs resource puts destinations in order
+	have = have.Unordered(lvs.ScopeOf(have))
 	changes, err := r.share(services)
 	if err != nil {
 		return nil, err
@@ -56,8 +57,8 @@ func (r *reconciler) adopt(ctx context.Context, services lvs.Table) (lvs.Table, 
 	return have, nil
 }
 
-// keep notes the record of each service. A service that no record has any more stays with
-// the resource that was stopped.
+// keep stores in scopes which record has each service. If no record has a service any more, its
+// resource was stopped. Such a service stays with the id of the stopped resource.
 func (r *reconciler) keep(services lvs.Table, changes []change) {
 	scopes, left := map[string]lvs.Scope{}, lvs.ScopeOf(services)
 	for _, c := range changes {
@@ -86,7 +87,7 @@ func (r *reconciler) keep(services lvs.Table, changes []change) {
 	r.scopes = scopes
 }
 
-// purge deletes the services in Removing of a record from the kernel.
+// purge deletes from the kernel the services that a record lists in Removing.
 func (r *reconciler) purge(ctx context.Context, next record.Record, have lvs.Table) error {
 	if len(next.Removing) == 0 && len(next.Services) > 0 {
 		return nil
@@ -105,8 +106,8 @@ func (r *reconciler) purge(ctx context.Context, next record.Record, have lvs.Tab
 	return r.store.Save(next)
 }
 
-// handBack gives claimed services that the daemon does not want any more back to their resource,
-// with the weights of its record.
+// handBack returns claimed services that the daemon does not want any more to their resource. The
+// destinations get the weights from the record of the resource.
 func (r *reconciler) handBack(ctx context.Context, c change, have lvs.Table) error {
 	if c.old.Holder != r.id && c.next.Holder != r.id {
 		return nil
@@ -119,11 +120,11 @@ func (r *reconciler) handBack(ctx context.Context, c change, have lvs.Table) err
 	return r.apply(ctx, lvs.Plan(target, have, lvs.ScopeOf(target)))
 }
 
-// change is a record before and after adoption.
+// change is a record before and after the adoption of its services.
 type change struct{ old, next record.Record }
 
-// share assigns every service to a record: the record that has the service, else the one of home.
-// It returns the records to write.
+// share assigns every service to a record. This is the record that already has the service, else
+// the record that home returns. share returns the records to write.
 func (r *reconciler) share(services lvs.Table) ([]change, error) {
 	old, err := r.records()
 	if err != nil {
@@ -137,7 +138,7 @@ func (r *reconciler) share(services lvs.Table) ([]change, error) {
 	for _, id := range slices.Sorted(maps.Keys(parts)) {
 		held, exists := old[id]
 		if !exists && id != record.OwnID(r.id) {
-			continue // its resource was stopped
+			continue // the resource of this record was stopped
 		}
 		if err := r.free(held); err != nil {
 			return nil, err
@@ -157,7 +158,7 @@ func (r *reconciler) share(services lvs.Table) ([]change, error) {
 	return changes, nil
 }
 
-// free returns an error if another running daemon has claimed the record.
+// free returns an error if a claim of another running daemon is in the record.
 func (r *reconciler) free(held record.Record) error {
 	if held.Holder == "" || held.Holder == r.id {
 		return nil
@@ -172,7 +173,7 @@ func (r *reconciler) free(held record.Record) error {
 	return nil
 }
 
-// records returns all records by their ids.
+// records returns all records by their ids. A damaged record is an error.
 func (r *reconciler) records() (map[string]record.Record, error) {
 	all, damaged, err := r.store.Others("")
 	if err != nil {
@@ -188,8 +189,9 @@ func (r *reconciler) records() (map[string]record.Record, error) {
 	return byID, nil
 }
 
-// parts returns the services of a setup by the record where they go. A daemon that has died loses
-// its recorded services to this daemon: they are in the parts of both records.
+// parts returns the services of a setup by the id of the record that must have them. If another
+// daemon's own record has a service, this daemon takes the service over. The service is then in the
+// parts of both records.
 func (r *reconciler) parts(services lvs.Table, old map[string]record.Record) map[string]lvs.Table {
 	ownID := record.OwnID(r.id)
 	parts, owners, before := map[string]lvs.Table{}, map[lvs.ServiceID]string{}, map[lvs.ServiceID]string{}
@@ -198,7 +200,7 @@ func (r *reconciler) parts(services lvs.Table, old map[string]record.Record) map
 			owners[service] = id
 		}
 		if held.Holder == r.id {
-			parts[id] = nil // everything of it may be gone
+			parts[id] = nil // the new setup can lack every service of this record
 		}
 	}
 	for id, scope := range r.scopes {
@@ -226,8 +228,9 @@ func (r *reconciler) parts(services lvs.Table, old map[string]record.Record) map
 	return parts
 }
 
-// home returns the record for services that no record has: the daemon's own, else the first record
-// with claimed services. It is empty if the resources of all these records were stopped.
+// home returns the id of the record for services that no record has. This is the daemon's own
+// record, else the first running record with claimed services. home returns an empty text if the
+// resources of all these records were stopped.
 func (r *reconciler) home(old map[string]record.Record) string {
 	ownID := record.OwnID(r.id)
 	if r.scopes[ownID] != nil || len(r.scopes) == 0 {
@@ -241,7 +244,7 @@ func (r *reconciler) home(old map[string]record.Record) string {
 	return ""
 }
 
-// claim returns a record with this daemon's claim on services.
+// claim returns the record with this daemon's claim on the services.
 func (r *reconciler) claim(held record.Record, services lvs.Table) record.Record {
 	own := held.ID == record.OwnID(r.id)
 	ours := lvs.Scope{}
@@ -256,7 +259,7 @@ func (r *reconciler) claim(held record.Record, services lvs.Table) record.Record
 		held.Holder = ""
 	}
 	if held.ID == r.source {
-		return held // only its resource changes the list of its services
+		return held // only the resource changes the list of services in its record
 	}
 	var kept lvs.Table
 	for _, v := range held.Services {
@@ -276,8 +279,8 @@ func (r *reconciler) claim(held record.Record, services lvs.Table) record.Record
 	return held
 }
 
-// secure writes the daemon's own record again if it was removed, so that the next stop finds the
-// services.
+// secure writes the daemon's own record again if another program removed it. So the next stop finds
+// the services.
 func (r *reconciler) secure(ctx context.Context, services lvs.Table) error {
 	ownID := record.OwnID(r.id)
 	if len(r.scopes[ownID]) == 0 {
@@ -290,7 +293,7 @@ func (r *reconciler) secure(ctx context.Context, services lvs.Table) error {
 	}
 	defer unlock()
 	if _, err := r.store.Load(ownID); !errors.Is(err, fs.ErrNotExist) {
-		return nil // the record is there, or the stop reports its fault
+		return nil // the record exists, or the stop reports why it cannot be read
 	}
 	others, _, err := r.store.Others(ownID)
 	if err != nil {
@@ -307,7 +310,7 @@ func (r *reconciler) secure(ctx context.Context, services lvs.Table) error {
 	return nil
 }
 
-// without returns a table without the services of another.
+// without returns the table t without the services of the table others.
 func without(t, others lvs.Table) lvs.Table {
 	left := lvs.ScopeOf(t)
 	for _, v := range others {

@@ -13,17 +13,19 @@ import (
 	"lvs-agents/internal/program"
 )
 
-// Tools are the parts that checks share.
+// Tools are the objects that all checks of a daemon share.
 type Tools struct {
-	Source   check.Sourcer // chooses the addresses that checks are sent from
-	Pinger   *check.Pinger
-	Dialer   check.Dialer // opens connections for connect checks and HTTP; nil for check.NetDialer
-	Roots    *check.Roots // trusted authorities; nil for the ones of package x509
-	Oracle   string       // path of the program that talks to Oracle
-	Programs *program.Set // that checks run; may be nil
+	Source check.Sourcer // chooses the source addresses of checks
+	Pinger *check.Pinger
+	// opens connections for connect checks and HTTP; nil means check.NetDialer
+	Dialer check.Dialer
+	// trusted certificate authorities; nil means the authorities of package x509
+	Roots    *check.Roots
+	Oracle   string       // path of the program that connects to an Oracle database
+	Programs *program.Set // programs that checks have started; can be nil
 }
 
-// Checkers makes checks.
+// Checkers returns the function that makes the checker of a probe.
 func Checkers(tools Tools) func(Probe) (check.Checker, error) {
 	known := patterns{room: pattern.NewRoom()}
 	return func(p Probe) (check.Checker, error) {
@@ -31,7 +33,8 @@ func Checkers(tools Tools) func(Probe) (check.Checker, error) {
 			return check.Never{Reason: errNoPort}, nil // it was a warning when the file was read
 		}
 		if p.Unusable != "" {
-			return check.Never{Reason: errors.New(p.Unusable)}, nil // an error when the file was read
+			// the reader of the configuration has already logged the error
+			return check.Never{Reason: errors.New(p.Unusable)}, nil
 		}
 		connect := check.Connect{Addr: p.Addr, Source: tools.Source, Dialer: tools.Dialer}
 		switch p.Type {
@@ -59,7 +62,7 @@ func Checkers(tools Tools) func(Probe) (check.Checker, error) {
 	}
 }
 
-// patterns caches compiled patterns: thousands of real servers share one.
+// patterns caches compiled patterns, because thousands of real servers can use the same pattern.
 type patterns struct {
 	room  pattern.Room
 	mu    sync.Mutex
@@ -85,7 +88,7 @@ func (p *patterns) compile(text string) (check.Pattern, error) {
 
 var errNoPort = errors.New("no port to check; add checkport=PORT")
 
-// asksPort reports whether a probe needs a port.
+// asksPort reports whether the check of a probe connects to a port.
 func (p Probe) asksPort() bool {
 	switch p.Type {
 	case config.Negotiate, config.Combined, config.Connect, config.UDP:
@@ -95,14 +98,14 @@ func (p Probe) asksPort() bool {
 	return false
 }
 
-// external runs a program with the arguments that ldirectord gives it.
+// external returns a check that runs a program with the same arguments as ldirectord does.
 func external(p Probe, programs *program.Set, interpreter ...string) check.External {
 	words := append(interpreter, strings.Fields(p.Command)...)
 	words = append(words, p.Virtual, fmt.Sprint(p.VirtualPort), hostText(p.Addr.Addr()), fmt.Sprint(p.Addr.Port()))
 	return check.External{Program: words[0], Args: words[1:], Programs: programs}
 }
 
-// hostText returns an address as ldirectord passes it to programs: with brackets for IPv6.
+// hostText returns an address as ldirectord passes it to programs: an IPv6 address has brackets.
 func hostText(addr netip.Addr) string {
 	if addr.Is6() {
 		return "[" + addr.String() + "]"
@@ -110,7 +113,8 @@ func hostText(addr netip.Addr) string {
 	return addr.String()
 }
 
-// targetOf returns the target of a probe: its address and its query.
+// targetOf returns the target of the check of a probe: its address, its query and the expected
+// reply.
 func targetOf(p Probe, tools Tools, known *patterns) (check.Target, error) {
 	t := check.Target{
 		Addr: p.Addr, UDP: p.UDP, Source: tools.Source, Dialer: tools.Dialer, Method: p.Method, Request: p.Request, Host: p.VirtualHost,
@@ -128,7 +132,7 @@ func targetOf(p Probe, tools Tools, known *patterns) (check.Target, error) {
 	return t, nil
 }
 
-// negotiate returns a check in the protocol of the application.
+// negotiate returns a check that uses the protocol of the probe's application.
 func negotiate(p Probe, tools Tools, known *patterns) (check.Checker, error) {
 	t, err := targetOf(p, tools, known)
 	if err != nil {

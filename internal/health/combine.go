@@ -7,23 +7,23 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// combined is the verdict on a real server with several probes or none. With one probe, the
-// tracker of the probe has the verdict.
+// combined is the verdict on a real server that has several probes or no probe. With exactly one
+// probe, the tracker of the probe has the verdict.
 type combined struct {
 	verdict Verdict
 	since   time.Time
-	lasted  time.Duration // the verdict before it
+	lasted  time.Duration // how long the previous verdict lasted
 }
 
-// set applies a verdict.
+// set stores a verdict. The times change only if the verdict changes.
 func (c *combined) set(now time.Time, v Verdict) {
 	if c.verdict != v {
 		*c = combined{verdict: v, since: now, lasted: now.Sub(c.since)}
 	}
 }
 
-// combine returns one verdict from the verdicts of all probes: bad if one is bad, good if all are
-// good.
+// combine returns the verdict on a real server from the verdicts of its probes. It is bad if one
+// probe is bad, and good if all probes are good.
 func (d *Daemon) combine(real Real) Verdict {
 	v := Good
 	for _, p := range real.Probes {
@@ -59,7 +59,7 @@ func (d *Daemon) combineAll(now time.Time) {
 	}
 }
 
-// recombine applies a new verdict of one probe of a real server.
+// recombine updates the verdict on a real server after a new result of one of its probes.
 func (d *Daemon) recombine(at place, now time.Time) {
 	service := d.setup.Services[at.service]
 	if real := service.Reals[at.real]; len(real.Probes) != 1 {
@@ -67,8 +67,9 @@ func (d *Daemon) recombine(at place, now time.Time) {
 	}
 }
 
-// deciding returns the probe that explains the verdict on a real server with probes: the first
-// that is bad, else the first that is unknown, else the first that failed, else the first.
+// deciding returns the probe that explains the verdict on a real server. The real server must have
+// a probe. It is the first bad probe, else the first unknown one, else the first whose last check
+// failed, else the first probe.
 func (d *Daemon) deciding(real Real) Probe {
 	if len(real.Probes) == 1 {
 		return real.Probes[0]
@@ -85,8 +86,8 @@ func (d *Daemon) deciding(real Real) Probe {
 	return real.Probes[0]
 }
 
-// reason returns why a real server has its verdict. With several probes it begins with the name of
-// the probe.
+// reason returns why a real server has its verdict. If the server has several probes, the text
+// begins with the name of the deciding probe.
 func (d *Daemon) reason(real Real) string {
 	if len(real.Probes) == 0 {
 		return ""

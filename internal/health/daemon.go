@@ -20,32 +20,34 @@ import (
 
 // Options are the settings and functions of a daemon. The functions must not block.
 type Options struct {
-	ID      string // of the daemon, the holder of its claims
-	Source  string // ipvs resource whose record is the configuration; empty with a file
-	Config  string // name of the configuration for operators
+	ID string // id of the daemon, which is the holder of its claims
+	// Source is the ipvs resource whose record is the configuration. It is empty if a file is the
+	// configuration.
+	Source  string
+	Config  string // name of the configuration in texts for operators
 	Version string
 	PID     int
 	Kernel  record.Kernel
 	Store   record.Store
 	Log     logrus.FieldLogger
-	// Load returns the configuration as it is now.
+	// Load reads the present configuration.
 	Load func(context.Context) (Setup, error)
-	// Checker makes the check of a probe.
+	// Checker makes the checker of a probe.
 	Checker func(Probe) (check.Checker, error)
-	// Lives reports whether the process of another daemon is there. Nil counts every
-	// other daemon as there.
+	// Lives reports whether the process of another daemon exists. If Lives is nil, every other
+	// daemon counts as alive.
 	Lives func(id string) (bool, error)
-	// SaveVerdicts gets the verdicts every second. It can be nil.
+	// SaveVerdicts gets the present verdicts every second, and 0.1 s after an event. It can be nil.
 	SaveVerdicts func(state.Verdicts)
-	// Accepted gets every configuration before it is used. It can be nil.
+	// Accepted gets every configuration before the daemon uses it. It can be nil.
 	Accepted func(Setup)
-	// Occurred gets the events. Events of services come in their order, after the table
-	// was changed. Several goroutines call it.
+	// Occurred gets every event. The events of a service come in their order, after the kernel's
+	// table was changed. Several goroutines call Occurred. It can be nil.
 	Occurred func(Event)
-	// Checked gets every result of a check.
+	// Checked gets the result of every check, or an error for a drained real server. It can be nil.
 	Checked func(Service, Real, Probe, error)
-	// Serving is called as soon as the last real server of a service is down, or its first
-	// is good. It does not wait until the table was changed.
+	// Serving gets false when the last real server of a service is down, and true when the first is
+	// good. The daemon does not wait for the change of the kernel's table. Serving can be nil.
 	Serving func(s Service, serving bool)
 }
 
@@ -61,7 +63,8 @@ type Member struct {
 	Server  netip.AddrPort
 }
 
-// Daemon checks the services of one configuration and sets their destinations. New makes it.
+// Daemon checks the real servers of one configuration and sets the destinations of its services.
+// New makes a Daemon.
 type Daemon struct {
 	options    Options
 	reconciler *reconciler
@@ -69,34 +72,39 @@ type Daemon struct {
 	results    chan result
 	requests   chan func(context.Context)
 	started    time.Time
-	reloads    sync.Mutex // one at a time, so that the last one stays
+	reloads    sync.Mutex // locks a reload, so that the configuration of the last reload stays
 
-	// Only the goroutine of Run uses the rest.
+	// Only the goroutine of Run uses the fields below.
 	setup    Setup
 	adopted  lvs.Table                  // the table that the daemon found when it accepted the setup
-	found    lvs.Table                  // the services of the setup in adopted, in the order of the setup
-	services map[lvs.ServiceID]*Service // of the setup
+	found    lvs.Table                  // the part of adopted that the setup has, in the order of the setup
+	services map[lvs.ServiceID]*Service // services of the setup by their identity
 	trackers map[Probe]*tracker
 	combined map[Member]*combined // verdicts on real servers with several probes or none
-	standing []*standing          // of the services, in their order
-	wanted   lvs.Table            // table that follows from standing
-	stale    map[int]bool         // services whose wanted is older than their standing
-	fault    localFault
+	standing []*standing          // standing of each service, in the order of the setup
+	wanted   lvs.Table            // table that the kernel must hold because of standing
+	// stale has the indexes of services whose standing has changed since wanted was computed.
+	stale map[int]bool
+	fault localFault
 
-	rereading <-chan struct{}        // closed when a reload that the record needs has ended; nil for none
-	refused   string                 // why the last configuration was not accepted
-	forgone   string                 // why the daemon could not adopt services again
-	out       map[Member]bool        // real servers in maintenance
-	serving   map[lvs.ServiceID]bool // whether a service serves; absent if unknown
-	users     map[Probe][]place      // real servers that a probe decides about
-	events    []Event                // that the reconciler does not have yet
-	unknown   int                    // probes without a verdict since the last configuration
-	reloaded  bool                   // the setup is not the first
+	// rereading is closed when a reload or an adoption ends that the daemon began on its own. It is
+	// nil if none runs.
+	rereading <-chan struct{}
+	refused   string          // why the daemon refused the last configuration; empty if it did not
+	forgone   string          // why the daemon could not adopt lost services again
+	out       map[Member]bool // real servers that an operator has drained
+	// serving says whether a good real server serves the service. A service without an entry is
+	// unknown.
+	serving  map[lvs.ServiceID]bool
+	users    map[Probe][]place // real servers that a probe decides about
+	events   []Event           // events that the reconciler has not got yet
+	unknown  int               // number of probes that have no verdict yet
+	reloaded bool              // the current setup is not the first setup
 }
 
 var _ control.Daemon = (*Daemon)(nil)
 
-// New makes a daemon. It changes nothing.
+// New makes a daemon. New does not change the kernel or any file.
 func New(o Options) *Daemon {
 	if o.Lives == nil {
 		o.Lives = func(string) (bool, error) { return true, nil }
@@ -109,8 +117,9 @@ func New(o Options) *Daemon {
 	}
 }
 
-// Run adopts the table, calls ready, and keeps the table until ctx ends. It then leaves the table
-// as it is. The error is for a configuration or a table that cannot be used at all.
+// Run adopts the services, calls ready when the kernel holds the wanted table, and keeps that table
+// until ctx ends. After that, Run leaves the table as it is. The error is for a configuration or a
+// table that the daemon cannot use at all.
 func (d *Daemon) Run(ctx context.Context, ready func()) error {
 	setup, err := d.options.Load(ctx)
 	if err != nil {
@@ -133,7 +142,7 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 		if d.rereading != nil {
 			<-d.rereading
 		}
-		d.saveVerdicts() // the next start of ipvs or of a daemon reads them
+		d.saveVerdicts() // the next start of an ipvs resource or of a daemon reads the verdicts
 	}()
 	d.accept(ctx, setup, checkers)
 	first := make(chan error, 1)
@@ -142,7 +151,7 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 	d.saveVerdicts()
 	save := time.NewTicker(period)
 	defer save.Stop()
-	soon := false // verdicts have changed since they were last saved
+	soon := false // the daemon saves the changed verdicts after a tenth of the period
 	for {
 		select {
 		case <-ctx.Done():
@@ -163,13 +172,15 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 			d.takeResult(r)
 			if d.takeResults() && !soon {
 				soon = true
-				save.Reset(period / 10) // the next start of ipvs may need them
+				// the next start of an ipvs resource can need the new verdicts
+				save.Reset(period / 10)
 			}
 		case request := <-d.requests:
 			request(ctx)
 		case <-d.reconciler.changed:
 			if d.rereading == nil {
-				d.rereading = background(func() { _ = d.Reload(ctx) }) // it was logged and is in the status
+				// Use has logged the error, and the status contains it
+				d.rereading = background(func() { _ = d.Reload(ctx) })
 			}
 		case how := <-d.reconciler.lost:
 			if d.rereading == nil {
@@ -204,14 +215,16 @@ func (d *Daemon) checkers(setup Setup) ([]target, error) {
 	return targets, nil
 }
 
-// accept makes a setup the current one. Probes of the previous setup keep their verdicts.
+// accept makes a setup the current setup. Probes that the previous setup also had keep their
+// verdicts.
 func (d *Daemon) accept(ctx context.Context, setup Setup, checkers []target) {
 	if d.options.Accepted != nil {
 		d.options.Accepted(setup)
 	}
 	for _, problem := range setup.Problems {
 		switch {
-		case slices.Contains(d.setup.Problems, problem): // it was logged
+		// the daemon has logged this problem for the previous setup
+		case slices.Contains(d.setup.Problems, problem):
 		case problem.Severity == config.Warning:
 			d.options.Log.Warn(problem)
 		default:
@@ -241,15 +254,16 @@ func (d *Daemon) accept(ctx context.Context, setup Setup, checkers []target) {
 	d.options.occurred(d.event(ConfigLoaded, nil))
 }
 
-// Reload reads the configuration again. A configuration that cannot be used changes only
-// the log and the status. The daemon continues meanwhile, because resolving names can take long.
+// Reload reads the configuration again. If the daemon refuses the configuration, only the log and
+// the status change. The daemon continues to work during the reload, because resolving names can
+// take long.
 func (d *Daemon) Reload(ctx context.Context) error { return d.Use(ctx, d.options.Load) }
 
-// ErrUnchanged is the error of a load that found the configuration unchanged.
+// ErrUnchanged is the error of a load function that found the configuration unchanged.
 var ErrUnchanged = errors.New("nothing has changed")
 
-// Use is Reload with another load, for instance of the same configuration with other
-// addresses. Use does not return ErrUnchanged.
+// Use does the same as Reload with another load function. For example, load can return the same
+// configuration with new addresses. Use returns nil if load returns ErrUnchanged.
 func (d *Daemon) Use(ctx context.Context, load func(context.Context) (Setup, error)) error {
 	d.reloads.Lock()
 	defer d.reloads.Unlock()
@@ -276,15 +290,16 @@ func (d *Daemon) Use(ctx context.Context, load func(context.Context) (Setup, err
 	})
 }
 
-// regain adopts services that are not held any more. A restarted resource can have another
-// configuration, so regain reads it again.
+// regain adopts services again that the daemon has lost. A restarted resource can have another
+// configuration, so regain reads the configuration again.
 func (d *Daemon) regain(ctx context.Context, how loss) {
 	if how == resourceRestarted && (d.Reload(ctx) == nil || d.options.Source != "") {
 		return
 	}
 	d.reloads.Lock()
 	defer d.reloads.Unlock()
-	_ = d.do(ctx, func(own context.Context) error { // the next round reports the services that are not held then
+	// after an error, the next round reports the lost services
+	_ = d.do(ctx, func(own context.Context) error {
 		have, err := d.adopt(own, d.setup)
 		if err != nil {
 			if err.Error() != d.forgone {
@@ -301,7 +316,7 @@ func (d *Daemon) regain(ctx context.Context, how loss) {
 	})
 }
 
-// replace adopts the table of another setup.
+// replace adopts the services of another setup and makes it the current setup.
 func (d *Daemon) replace(ctx context.Context, setup Setup, checkers []target) error {
 	have, err := d.adopt(ctx, setup)
 	if err != nil {
@@ -314,7 +329,7 @@ func (d *Daemon) replace(ctx context.Context, setup Setup, checkers []target) er
 	return nil
 }
 
-// adopt lets the reconciler adopt the services of a setup.
+// adopt makes the reconciler adopt the services of a setup, and waits for the table that it found.
 func (d *Daemon) adopt(ctx context.Context, setup Setup) (have lvs.Table, err error) {
 	adopted := make(chan error, 1)
 	task := func(own context.Context) {
@@ -331,7 +346,7 @@ func (d *Daemon) adopt(ctx context.Context, setup Setup) (have lvs.Table, err er
 	return have, err
 }
 
-// do runs f in the goroutine of Run.
+// do runs f in the goroutine of Run and waits for its result.
 func (d *Daemon) do(ctx context.Context, f func(context.Context) error) error {
 	done := make(chan error, 1)
 	select {
@@ -347,13 +362,13 @@ func (d *Daemon) do(ctx context.Context, f func(context.Context) error) error {
 	}
 }
 
-// Secure writes the daemon's own record again if it was removed, so that a stop finds its
-// services. Call it when Run has returned.
+// Secure writes the daemon's own record again if another program removed it. So a stop finds the
+// services. Call Secure after Run has returned.
 func (d *Daemon) Secure(ctx context.Context) error {
 	return d.reconciler.secure(ctx, d.setup.Table())
 }
 
-// Resync compares the whole table now and heals it.
+// Resync compares the whole table with the kernel now and repairs it.
 func (d *Daemon) Resync(ctx context.Context) error {
 	done := make(chan error, 1)
 	err := d.do(ctx, func(context.Context) error {
@@ -371,7 +386,8 @@ func (d *Daemon) Resync(ctx context.Context) error {
 	}
 }
 
-// Kept returns the services that outlive the daemon. Call it when Run has returned.
+// Kept returns the services that stay in the kernel after the daemon has ended. Call Kept after Run
+// has returned.
 func (d *Daemon) Kept() []lvs.ServiceID {
 	var kept []lvs.ServiceID
 	for _, s := range d.setup.Services {
@@ -382,8 +398,8 @@ func (d *Daemon) Kept() []lvs.ServiceID {
 	return kept
 }
 
-// Ends returns the events of a service that is removed at the end: first its real servers that
-// were up, then the service. Call it when Run has returned.
+// Ends returns the events of a service that is removed when the daemon ends. The real servers that
+// were up come first, then the service. Call Ends after Run has returned.
 func (d *Daemon) Ends(op lvs.Op) []Event {
 	var events []Event
 	e := Event{Kind: ServiceRemoved, Time: time.Now(), Phase: config.Stopping, Service: serviceOf(d.services, op), Op: op}
@@ -397,7 +413,8 @@ func (d *Daemon) Ends(op lvs.Op) []Event {
 	return append(events, e)
 }
 
-// Down returns an event for each real server that is down in a service with repeated mail.
+// Down returns an event for each real server that is down, in services whose configuration repeats
+// the alert mail.
 func (d *Daemon) Down(ctx context.Context) (down []Event, err error) {
 	err = d.do(ctx, func(context.Context) error {
 		for i := range d.setup.Services {

@@ -29,7 +29,7 @@ import (
 	"lvs-agents/internal/state/record"
 )
 
-// kernel is one that can lose its IPVS.
+// kernel is a fake IPVS table. While lost is set, the kernel has no IPVS.
 type kernel struct {
 	*kerneltest.IPVS
 	lost atomic.Bool
@@ -42,21 +42,23 @@ func (k *kernel) Table(ctx context.Context) (lvs.Table, error) {
 	return k.IPVS.Table(ctx)
 }
 
-// world is a director without a network: checks fail for addresses, or addresses with a
-// port, that are down.
+// world is a director without a network. The checks of the addresses in down fail. An entry of down
+// is an address, or an address and a port.
 type world struct {
 	kernel *kernel
 	store  record.Store
 	state  string
 	log    *logrus.Logger
 
-	mu     sync.Mutex
-	text   string         // the configuration
-	cfg    *config.Config // instead of text; nil for none
-	down   map[string]bool
-	local  error         // of checks that this host cannot send
-	dead   bool          // other daemons do not live any more
-	slow   chan struct{} // loading a configuration waits for it
+	mu    sync.Mutex
+	text  string         // text of the configuration
+	cfg   *config.Config // configuration that the daemon gets instead of text; nil for none
+	down  map[string]bool
+	local error // error of each check, as if this host could not send it; nil for none
+	dead  bool  // the processes of all other daemons have ended
+	// slow makes the loading of a configuration wait until the channel is closed. It is nil for no
+	// wait.
+	slow   chan struct{}
 	lines  bytes.Buffer
 	events []health.Event
 }
@@ -91,12 +93,12 @@ func (w *world) occurred(e health.Event) {
 	w.set(func() { w.events = append(w.events, e) })
 }
 
-// checkFunc is a check that a test decides about.
+// checkFunc is a check whose result a test sets.
 type checkFunc func(context.Context) error
 
 func (f checkFunc) Check(ctx context.Context) error { return f(ctx) }
 
-// setup is the setup of a configuration.
+// setup returns the setup of a configuration in ldirectord's syntax.
 func setup(ctx context.Context, text string) (health.Setup, error) {
 	cfg, problems := ldirectord.Parse("web.cf", []byte(text))
 	if err := config.Err(problems); err != nil {
@@ -105,7 +107,7 @@ func setup(ctx context.Context, text string) (health.Setup, error) {
 	return health.NewSetup(ctx, cfg, nil)
 }
 
-// logged returns the lines since the last call.
+// logged returns the log lines since the last call.
 func (w *world) logged() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -120,7 +122,7 @@ func (w *world) set(f func()) {
 	f()
 }
 
-// run runs a daemon and calls f when it is ready and had time for its checks.
+// run runs a daemon. It calls f after the daemon is ready and its first checks had time to end.
 func (w *world) run(t *testing.T, id string, f func(d *health.Daemon)) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -168,7 +170,7 @@ func (w *world) run(t *testing.T, id string, f func(d *health.Daemon)) {
 	}
 }
 
-// settle lets every check and the reconciler run once.
+// settle waits until every check and the reconciler have run at least once.
 func (w *world) settle() {
 	<-time.After(1500 * time.Millisecond)
 	synctest.Wait()
@@ -220,7 +222,7 @@ const (
 	rs2off = "-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 0\n"
 )
 
-// TestLogLines has the lines of seeds 003 and 004, in their words.
+// TestLogLines checks the log lines of the daemon against the log lines of ldirectord.
 func TestLogLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, simple)
@@ -295,8 +297,8 @@ func TestDriftIsHealedAndForeignServicesStay(t *testing.T) {
 	})
 }
 
-// TestSecondDaemonAdopts also what the first has taken out, and changes nothing
-// before it knows better.
+// TestSecondDaemonAdopts checks that a second daemon adopts the table that the first daemon left,
+// with the real servers that are bad. The second daemon changes nothing before it has verdicts.
 func TestSecondDaemonAdopts(t *testing.T) {
 	for quiescent, want := range map[string]string{"yes": vs + rs1off + rs2, "no": vs + rs2} {
 		synctest.Test(t, func(t *testing.T) {
@@ -385,7 +387,7 @@ func TestServicesOfAResourceAreClaimed(t *testing.T) {
 			if err != nil || r.Holder != "web" || len(r.Claimed) != 1 || r.Generation != 1 {
 				t.Errorf("record %+v, error %v", r, err)
 			}
-			// Its resource stops: nothing is put back.
+			// The resource stops. The daemon must not put its services back into the kernel.
 			if err := w.store.Remove("web-ipvs"); err != nil {
 				t.Fatal(err)
 			}
@@ -394,7 +396,7 @@ func TestServicesOfAResourceAreClaimed(t *testing.T) {
 			w.set(func() { clear(w.down) })
 			w.settle()
 			w.want(t, "")
-			// It starts again: the daemon takes it over again.
+			// The resource starts again. The daemon must take its service over again.
 			w.resource(t, "web-ipvs", vs+rs1off+rs2)
 			<-time.After(2 * time.Second)
 			w.settle()
@@ -426,7 +428,8 @@ func TestReleaseLeavesDestinationsOfOthers(t *testing.T) {
 	})
 }
 
-// TestReleaseGivesAnIdleServiceBack to its resource, since no daemon checks it any more.
+// TestReleaseGivesAnIdleServiceBack checks that Release returns a service to its resource if none
+// of its real servers gets connections. No daemon checks the service any more.
 func TestReleaseGivesAnIdleServiceBack(t *testing.T) {
 	for _, tt := range []struct{ name, quiescent, fallback, want string }{
 		{"removed", "no", "", vs + rs1 + rs2},
@@ -478,7 +481,7 @@ func TestFailingKernelIsInTheStatusAndAges(t *testing.T) {
 			w.kernel.FailAfter(0, syscall.ENOBUFS)
 			w.set(func() { w.down["192.0.2.21"] = true })
 			w.settle()
-			w.want(t, vs+rs2) // the next round did it
+			w.want(t, vs+rs2) // the next round repaired the table
 			if log := w.logged(); !strings.Contains(log, "no buffer space available") {
 				t.Errorf("log: %s", log)
 			}
@@ -520,7 +523,8 @@ func TestSlowReloadStopsNothing(t *testing.T) {
 	})
 }
 
-// TestLogFollowsVerdicts even if one change of the table contains all changes.
+// TestLogFollowsVerdicts checks that the log has every verdict in its order, even if one change of
+// the table contains several of them.
 func TestLogFollowsVerdicts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "failurecount=2\n"+strings.Replace(simple, "checkinterval=1", "checkinterval=3", 1))
@@ -587,7 +591,8 @@ func TestMaintenanceOverridesChecks(t *testing.T) {
 	})
 }
 
-// TestMaintenanceIsOfAService takes a real server out of one of its two services.
+// TestMaintenanceIsOfAService checks that an operator can drain a real server in only one of its
+// two services.
 func TestMaintenanceIsOfAService(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, simple+strings.ReplaceAll(simple[strings.Index(simple, "virtual"):], "192.0.2.10", "192.0.2.11"))
@@ -609,7 +614,8 @@ func TestMaintenanceIsOfAService(t *testing.T) {
 	})
 }
 
-// TestHostWithoutDescriptors: the host cannot send checks, and the verdicts stay.
+// TestHostWithoutDescriptors checks that the verdicts stay while the host has no descriptors to
+// send checks.
 func TestHostWithoutDescriptors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, simple)

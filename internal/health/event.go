@@ -9,29 +9,37 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// Kind is what an event reports. Its text is the one in JSON.
+// Kind is the kind of an event. Its text is the value of the field "kind" in JSON.
 type Kind string
 
 // The kinds.
 const (
-	ServiceAdded   Kind = "service_added"
-	ServiceChanged Kind = "service_changed" // its scheduler, for instance
+	ServiceAdded Kind = "service_added"
+	// ServiceChanged: settings of the service changed, for example its scheduler.
+	ServiceChanged Kind = "service_changed"
 	ServiceRemoved Kind = "service_removed"
-	ServiceEmpty   Kind = "service_empty"   // its last good real server is down
-	ServiceServing Kind = "service_serving" // its first real server is good
+	ServiceEmpty   Kind = "service_empty"   // the last good real server of the service is down
+	ServiceServing Kind = "service_serving" // the first real server of the service is good
 
-	ServerUp      Kind = "server_up"      // it gets connections
-	ServerDown    Kind = "server_down"    // its checks failed
-	ServerDrained Kind = "server_drained" // an operator took it out, or its configured weight is 0
-	ServerChanged Kind = "server_changed" // its weight or its forwarding method
-	ServerRemoved Kind = "server_removed" // it is not configured, or the daemon ends
+	ServerUp   Kind = "server_up"   // the real server gets new connections
+	ServerDown Kind = "server_down" // the checks of the real server failed
+	// ServerDrained: an operator has drained the real server, or its configured weight is 0.
+	ServerDrained Kind = "server_drained"
+	// ServerChanged: the weight or the forwarding method of the real server changed.
+	ServerChanged Kind = "server_changed"
+	// ServerRemoved: the real server is not configured any more, or the daemon ends.
+	ServerRemoved Kind = "server_removed"
 	FallbackIn    Kind = "fallback_in"
 	FallbackOut   Kind = "fallback_out"
 
-	CheckFailed Kind = "check_failed" // and the server stays in: too few failures in a row
-	CheckPassed Kind = "check_passed" // after a failure, or the first of a server that was out
+	// CheckFailed: a check failed, but too few times in a row to make the server bad.
+	CheckFailed Kind = "check_failed"
+	// CheckPassed: a check passed after a failure, or as the first check of a server that got no
+	// connections.
+	CheckPassed Kind = "check_passed"
 
-	TableRepaired Kind = "table_repaired" // another program had changed the table
+	// TableRepaired: the daemon undid a change of the IPVS table by another program.
+	TableRepaired Kind = "table_repaired"
 	ConfigLoaded  Kind = "configuration_loaded"
 	ConfigRefused Kind = "configuration_refused"
 )
@@ -40,24 +48,30 @@ const (
 type Event struct {
 	Kind  Kind
 	Time  time.Time
-	Phase config.Phase // of the daemon; empty for TableRepaired
-	// Service is the configured service. It has only the identity if the service is not
-	// configured. It is nil for an event of the configuration.
+	Phase config.Phase // phase of the daemon; empty for TableRepaired
+	// Service is the configured service. If the configuration does not have the service, only its
+	// identity is set. Service is nil for an event of the configuration.
 	Service *Service
-	Server  netip.AddrPort // real server or fallback; zero for an event of the service
-	Op      lvs.Op         // the change of the table; its Verb is 0 for none
+	// Server is the address of the real server or fallback. It is zero for an event of the service.
+	Server netip.AddrPort
+	Op     lvs.Op // the change of the IPVS table; its Verb is 0 for no change
 
-	// From and To are the weights in the table, out for a server that is not in it.
-	// They are valid for changes of real servers and fallbacks; From is not for TableRepaired.
+	// From and To are the weights in the IPVS table before and after the change. Their value is out
+	// if the table does not have the server. Both are valid only for changes of real servers and
+	// fallbacks. From is not valid for TableRepaired.
 	From, To int
 
-	Check    string  // of the real server, its failing check if it has several: the application or the type
-	Verdict  Verdict // on the real server
-	Failures int     // of checks in a row: with this one, or before the one that passed
-	Fall     int     // so many Failures make the server bad
-	Reason   string  // of the verdict or of the refusal; empty for none
-	// Lasted is how long the verdict before this one lasted; zero where the event does not
-	// follow from a verdict.
+	// Check is the application or the type of a check of the real server. If the server has several
+	// checks, Check names the failing one.
+	Check   string
+	Verdict Verdict // verdict on the real server
+	// Failures is the number of failures in a row. For CheckFailed, this failure counts as well.
+	// For CheckPassed, it is the number before the success.
+	Failures int
+	Fall     int    // number of failures in a row that make the server bad
+	Reason   string // reason of the verdict or of the refused configuration; empty for none
+	// Lasted is how long the previous verdict lasted. It is zero if the event does not follow from
+	// a verdict.
 	Lasted time.Duration
 }
 
@@ -65,7 +79,7 @@ func (d *Daemon) event(kind Kind, s *Service) Event {
 	return Event{Kind: kind, Time: time.Now(), Phase: d.phase(), Service: s}
 }
 
-// about adds a configured real server to an event.
+// about adds a configured real server, its verdict and the deciding check to an event.
 func (d *Daemon) about(e Event, real Real) Event {
 	e.Server = real.Addr
 	if len(real.Probes) > 0 {
@@ -75,7 +89,7 @@ func (d *Daemon) about(e Event, real Real) Event {
 	return e
 }
 
-// probed adds a configured real server and one of its probes to an event.
+// probed adds a configured real server and the result of one of its probes to an event.
 func (d *Daemon) probed(e Event, real Real, p Probe) Event {
 	e = d.about(e, real)
 	e.Check = p.name()
@@ -88,8 +102,8 @@ func (d *Daemon) probed(e Event, real Real, p Probe) Event {
 // changes reports whether an event is a change of the table.
 func (e Event) changes() bool { return e.Op.Verb != 0 }
 
-// steps returns the changes of a service from one table to the next: the service, its real
-// servers, its fallback.
+// steps returns the events that lead one service from a table to the next table. The order is: the
+// service, its real servers, its fallbacks.
 func (d *Daemon) steps(i int, before, after lvs.VirtualService) []Event {
 	service := &d.setup.Services[i]
 	var have lvs.Table
@@ -119,7 +133,8 @@ func weightsOf(destinations []lvs.Destination) map[netip.AddrPort]int {
 	return weights
 }
 
-// step returns the event of one operation. weights are the weights before it.
+// step returns the event of one operation. weights are the weights of the destinations before the
+// operation.
 func (d *Daemon) step(i int, op lvs.Op, weights map[netip.AddrPort]int) Event {
 	service := &d.setup.Services[i]
 	e := d.event("", service)
@@ -151,7 +166,7 @@ func (d *Daemon) step(i int, op lvs.Op, weights map[netip.AddrPort]int) Event {
 	return e
 }
 
-// kindOf returns the kind of a change of a real server or a fallback.
+// kindOf returns the kind of an event that changes a real server or a fallback.
 func (d *Daemon) kindOf(e Event, configured bool) Kind {
 	fallback := e.Service.IsFallback(e.Server)
 	switch {
@@ -176,7 +191,8 @@ func (s *Service) IsFallback(addr netip.AddrPort) bool {
 	return slices.ContainsFunc(s.Fallbacks, func(f lvs.Destination) bool { return f.Addr == addr })
 }
 
-// entry is what an op or an event is about: a service, or a destination of one.
+// entry identifies the subject of an operation or an event: a service, or a destination of a
+// service.
 type entry struct {
 	service     lvs.ServiceID
 	destination netip.AddrPort

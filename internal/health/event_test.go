@@ -12,7 +12,7 @@ import (
 	"lvs-agents/internal/health"
 )
 
-// happened returns the events since the last call, a line each.
+// happened returns the events since the last call, one event on each line.
 func (w *world) happened() string {
 	var text strings.Builder
 	w.set(func() {
@@ -47,7 +47,8 @@ func (w *world) wantEvents(t *testing.T, lines string) {
 	}
 }
 
-// TestEvents has the whole life of a service.
+// TestEvents checks the events in the whole life of a service, from the start of the daemon to its
+// end.
 func TestEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "failurecount=2\n"+simple)
@@ -89,7 +90,8 @@ service_empty -t 192.0.2.10:80
 	})
 }
 
-// TestFailuresOfAServerThatWasIn count from the start of the daemon, as in ldirectord.
+// TestFailuresOfAServerThatWasIn checks that a server that the daemon found in the table goes down
+// only after failurecount failures. As in ldirectord, the count begins when the daemon starts.
 func TestFailuresOfAServerThatWasIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "failurecount=2\n"+simple)

@@ -10,11 +10,11 @@ import (
 	"lvs-agents/internal/state/record"
 )
 
-// notHeld is the services that the daemon wants and does not hold, with the reasons. The daemon
-// does not change the weights of their real servers.
+// notHeld is the services that the daemon wants but must not change, each with the reason. The
+// daemon does not change the weights of their real servers.
 type notHeld map[lvs.ServiceID]string
 
-// Error names the first of them.
+// Error returns the first service with its reason, and the number of the other services.
 func (n notHeld) Error() string {
 	first := slices.SortedFunc(maps.Keys(n), lvs.ServiceID.Compare)[0]
 	text := fmt.Sprintf("%s is checked but not balanced: %s", first, n[first])
@@ -30,22 +30,22 @@ func notHeldOf(err error) notHeld {
 	return lost
 }
 
-// loss is why services are not held. It decides how the daemon can adopt them again.
+// loss is why the daemon does not hold services. It decides how the daemon can adopt them again.
 type loss uint8
 
 const (
 	// recordLost means that the daemon's own record was removed.
 	recordLost loss = iota
-	// resourceRestarted means that a resource runs whose services the daemon has not claimed.
+	// resourceRestarted means that a resource runs, but the daemon has not claimed its services.
 	resourceRestarted
 )
 
-// regain requests another adoption if that can succeed. It does not adopt services of a stopped
-// resource, because that would undo the stop.
+// regain requests another adoption of the lost services if it can succeed. regain does not do this
+// for services of a stopped resource, because the daemon would then undo the stop.
 func (r *reconciler) regain(lost notHeld) {
 	records, damaged, err := r.store.Others("")
 	if err != nil || len(damaged) > 0 {
-		return // share would refuse
+		return // share would return an error for these records
 	}
 	owners := map[lvs.ServiceID]record.Record{}
 	for _, held := range records {

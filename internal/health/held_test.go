@@ -11,7 +11,7 @@ import (
 	"lvs-agents/internal/state/record"
 )
 
-// snapshot is the daemon's, which must answer.
+// snapshot returns the snapshot of a daemon. The test fails if the daemon returns an error.
 func snapshot(t *testing.T, d *health.Daemon) control.Snapshot {
 	t.Helper()
 	s, err := d.Snapshot(t.Context())
@@ -21,7 +21,7 @@ func snapshot(t *testing.T, d *health.Daemon) control.Snapshot {
 	return s
 }
 
-// held reads a record that has to be there.
+// held reads a record. The test fails if the record does not exist.
 func (w *world) held(t *testing.T, id string) record.Record {
 	t.Helper()
 	r, err := w.store.Load(id)
@@ -37,7 +37,7 @@ func TestWantedButNotHeldIsAFailedRound(t *testing.T) {
 		name  string
 		hurt  func(*record.Record)
 		want  string
-		again bool // the daemon takes the service over again
+		again bool // the daemon must take the service over again
 	}{
 		{"its resource is being stopped", func(r *record.Record) { r.State = record.Stopping }, "resource web-ipvs is being stopped", false},
 		{"another daemon has it", func(r *record.Record) { r.Holder = "other" }, "health daemon other has taken it over", false},
@@ -87,7 +87,8 @@ func TestWantedButNotHeldIsAFailedRound(t *testing.T) {
 	}
 }
 
-// TestOwnRecordComesBack if another program removed it while the daemon runs.
+// TestOwnRecordComesBack checks that a running daemon writes its own record again after another
+// program has removed it.
 func TestOwnRecordComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, simple)
@@ -113,7 +114,8 @@ func TestOwnRecordComesBack(t *testing.T) {
 	})
 }
 
-// TestRecordRemovedBeforeTheStop leaves nothing in the kernel all the same.
+// TestRecordRemovedBeforeTheStop checks that a stop removes all services from the kernel, even if
+// the daemon's own record was removed before.
 func TestRecordRemovedBeforeTheStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, simple)
@@ -134,8 +136,8 @@ func TestRecordRemovedBeforeTheStop(t *testing.T) {
 	})
 }
 
-// TestStoppedResourceStaysStopped: the daemon does not adopt its services before the resource is
-// started again.
+// TestStoppedResourceStaysStopped checks that the daemon does not adopt the services of a stopped
+// resource before the resource starts again.
 func TestStoppedResourceStaysStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, simple+"virtual=192.0.2.11:80\n\treal=192.0.2.23:80 gate\n\tscheduler=rr\n")
@@ -168,7 +170,8 @@ func TestStoppedResourceStaysStopped(t *testing.T) {
 	})
 }
 
-// TestRestartedResourceHasItsNewConfiguration in the daemon as well.
+// TestRestartedResourceHasItsNewConfiguration checks that the daemon uses the new configuration of
+// a resource that was restarted.
 func TestRestartedResourceHasItsNewConfiguration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, simple)
@@ -186,7 +189,8 @@ func TestRestartedResourceHasItsNewConfiguration(t *testing.T) {
 			w.resource(t, "web-ipvs", vs+rs1+heavy)
 			<-time.After(2 * time.Second)
 			w.settle()
-			w.want(t, vs+heavy) // with the configuration before, since the file cannot be used
+			// the daemon keeps the previous configuration, because the new file cannot be used
+			w.want(t, vs+heavy)
 		})
 	})
 }
@@ -231,7 +235,8 @@ func TestClaimOfADeadDaemonIsTakenOver(t *testing.T) {
 	}
 }
 
-// TestServicesThatADaemonDoesNotWantAnyMore belong to their resource again.
+// TestServicesThatADaemonDoesNotWantAnyMore checks that services which the configuration of the
+// daemon has lost belong to their resource again.
 func TestServicesThatADaemonDoesNotWantAnyMore(t *testing.T) {
 	const second = "virtual=192.0.2.11:80\n\treal=192.0.2.21:80 gate\n\tscheduler=rr\n"
 	const vs2, other = "-A -t 192.0.2.11:80 -s rr\n", "-a -t 192.0.2.11:80 -r 192.0.2.21:80 -g -w 1\n"

@@ -17,9 +17,9 @@ import (
 	"lvs-agents/internal/config"
 )
 
-// BenchmarkLateness checks 300 web servers once a second for 60 seconds; 30 % of them accept and
-// send nothing during the time limit of 2 seconds. It reports how long after their time the checks
-// started. make bench runs it.
+// BenchmarkLateness checks 300 web servers once a second for 60 seconds. 30 % of the servers accept
+// the connection, but send nothing during the check's time limit of 2 seconds. The benchmark
+// reports how late the checks started. `make bench` runs it.
 func BenchmarkLateness(b *testing.B) {
 	const targets, silent, span = 300, 90, 60 * time.Second
 	for b.Loop() {
@@ -41,7 +41,7 @@ func BenchmarkLateness(b *testing.B) {
 			all = append(all, target{p, checkFunc(func(ctx context.Context) error {
 				behind := (time.Since(began) - due) % p.Interval
 				mu.Lock()
-				if !first { // which has no fixed time
+				if !first { // the first check has no fixed time
 					late = append(late, behind)
 				}
 				first = false
@@ -66,11 +66,12 @@ func BenchmarkLateness(b *testing.B) {
 		b.ReportMetric(ms(late[len(late)/2]), "p50-ms-late")
 		b.ReportMetric(ms(late[len(late)*99/100]), "p99-ms-late")
 		b.ReportMetric(ms(late[len(late)-1]), "max-ms-late")
-		b.ReportMetric(0, "ns/op") // it takes as long as it is told to
+		b.ReportMetric(0, "ns/op") // the time of the benchmark is fixed, so ns/op says nothing
 	}
 }
 
-// webServer listens on a separate address.
+// webServer starts a web server on an address of its own. A silent server accepts connections, but
+// never replies.
 func webServer(b *testing.B, n int, silent bool) netip.AddrPort {
 	b.Helper()
 	listener, err := net.Listen("tcp", fmt.Sprintf("127.9.%d.%d:0", n/250, n%250+1))
@@ -91,7 +92,8 @@ func webServer(b *testing.B, n int, silent bool) netip.AddrPort {
 					return
 				}
 				if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
-					_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nOK\n") // it may have hung up
+					// the client may have closed the connection
+					_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nOK\n")
 				}
 			}()
 		}

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// localFault is why this host could not send a check. It does not change verdicts.
+// localFault is the last error that prevented this host from sending a check. Such an error does
+// not change verdicts.
 type localFault struct {
 	err          error
 	seen, logged time.Time
@@ -20,7 +21,7 @@ func ofThisHost(err error) bool {
 	return ok && slices.Contains([]syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EAGAIN, syscall.EADDRINUSE}, errno)
 }
 
-// note stores an error, and reports whether the caller must log it now.
+// note stores an error, and reports whether the caller must log it now: at most once a minute.
 func (f *localFault) note(now time.Time, err error) bool {
 	const seldom = time.Minute
 	f.err, f.seen = err, now
@@ -31,7 +32,7 @@ func (f *localFault) note(now time.Time, err error) bool {
 	return true
 }
 
-// trouble returns the last error if it is not older than while.
+// trouble returns the last error if it is not older than the duration while, else nil.
 func (f *localFault) trouble(now time.Time, while time.Duration) error {
 	if f.err == nil || now.Sub(f.seen) > while {
 		return nil

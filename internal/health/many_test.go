@@ -20,7 +20,8 @@ import (
 	"lvs-agents/internal/state/record"
 )
 
-// many is a setup with real servers in services of the same size.
+// many returns a setup with a number of services, and the same number of real servers in each
+// service.
 func many(services, reals int) Setup {
 	var setup Setup
 	for i := range services {
@@ -39,8 +40,8 @@ func many(services, reals int) Setup {
 	return setup
 }
 
-// adding is a kernel into which things are only put. The fake that tests share
-// copies its table for every change.
+// adding is a fake IPVS table that only accepts new services and destinations. kerneltest.IPVS
+// would be too slow here, because it copies its table for every change.
 type adding struct {
 	table lvs.Table
 	index map[lvs.ServiceID]int
@@ -64,8 +65,9 @@ func (k *adding) Apply(_ context.Context, ops []lvs.Op) (int, error) {
 	return len(ops), nil
 }
 
-// BenchmarkTenThousandRealServers is a start without its checks: every real server
-// gets its first verdict, the table is made, and a client reads the state.
+// BenchmarkTenThousandRealServers measures the start of a daemon without the time of its checks.
+// Every real server gets its first verdict, the daemon makes the table, and a client reads the
+// state.
 func BenchmarkTenThousandRealServers(b *testing.B) {
 	for _, size := range [][2]int{{1, 10000}, {100, 100}, {10000, 1}} {
 		setup := many(size[0], size[1])
@@ -88,7 +90,7 @@ func BenchmarkTenThousandRealServers(b *testing.B) {
 	}
 }
 
-// startMany does what Run does until all real servers have a verdict, in one goroutine.
+// startMany does the same steps as Run until all real servers have a verdict, but in one goroutine.
 func startMany(tb testing.TB, setup Setup) *Daemon {
 	tb.Helper()
 	log := logrus.New()
@@ -111,7 +113,7 @@ func startMany(tb testing.TB, setup Setup) *Daemon {
 	for i, probe := range setup.Probes() {
 		d.takeResult(result{probe, nil, now})
 		if i%cap(d.results) == 0 {
-			d.apply(nil) // as Run does for the results that wait
+			d.apply(nil) // Run also calls apply once for all results that wait
 		}
 	}
 	d.apply(nil)
@@ -129,12 +131,15 @@ func startMany(tb testing.TB, setup Setup) *Daemon {
 	return d
 }
 
-// TestAVerdictCostsTheSameInALargeService measures what it takes up, which time
-// on a busy machine would not tell.
+// TestAVerdictCostsTheSameInALargeService checks how much memory the daemon allocates for a verdict
+// in a service with 10000 real servers. It does not measure time, because time is not reliable on a
+// busy machine.
 func TestAVerdictCostsTheSameInALargeService(t *testing.T) {
 	d := startMany(t, many(1, 10000))
 	probes := d.setup.Probes()
-	const verdicts, most = 100, 64 << 10 // bytes a verdict; a copy of the service has ten times as many
+	// most is the limit in bytes for one verdict. A copy of the service would need ten times as
+	// many.
+	const verdicts, most = 100, 64 << 10
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for i := range verdicts {
@@ -150,7 +155,8 @@ func TestAVerdictCostsTheSameInALargeService(t *testing.T) {
 	}
 }
 
-// TestReasonIsFitForEverybody who is told of a check: monitor files, mail, log and status.
+// TestReasonIsFitForEverybody checks that monitor files, mail, log and status get only printable
+// text as the reason of a failed check.
 func TestReasonIsFitForEverybody(t *testing.T) {
 	d := startMany(t, many(1, 1))
 	var told string
@@ -166,7 +172,7 @@ func TestReasonIsFitForEverybody(t *testing.T) {
 	}
 }
 
-// BenchmarkSetup is reading a configuration with ten thousand real servers.
+// BenchmarkSetup measures the reading of a configuration with ten thousand real servers.
 func BenchmarkSetup(b *testing.B) {
 	var text strings.Builder
 	text.WriteString("virtual=192.0.2.10:80\n\tservice=http\n\trequest=\"/health\"\n\treceive=\"^status: (up|fine)$\"\n")
@@ -189,8 +195,8 @@ func BenchmarkSetup(b *testing.B) {
 	}
 }
 
-// BenchmarkResult is one result of a check in a daemon with ten thousand real servers. It
-// changes nothing.
+// BenchmarkResult measures one result of a check that changes no verdict, in a daemon with ten
+// thousand real servers.
 func BenchmarkResult(b *testing.B) {
 	d := startMany(b, many(100, 100))
 	d.options.Checked = func(Service, Real, Probe, error) {}

@@ -8,14 +8,15 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// out is the weight of a real server that is not in the table.
+// out stands for the weight of a real server that is not in the IPVS table.
 const out = -1
 
-// weight returns the weight of a real server that follows from its verdict, and whether it serves.
-// found is its weight when the daemon started. Without a verdict, a server stays in the table or
-// out of it. A server that was found with weight 0 keeps it and its connections, even with
-// quiescent=no. With checktype=off no check runs, so a server that was out stays out, even with
-// quiescent=yes.
+// weight returns the weight that a real server must have because of its verdict, and whether the
+// server serves. found is the weight that the real server had when the daemon started. While the
+// verdict is unknown, the daemon does not add the server to the table and does not remove it. In
+// this time, a server that was found with weight 0 keeps this weight and its connections, even with
+// quiescent=no. With checktype=off no check runs. So a server that was not in the table stays out
+// of it, even with quiescent=yes.
 func (s Service) weight(real Real, v Verdict, found int) (weight int, serving bool) {
 	unasked := v == Unknown || slices.ContainsFunc(real.Probes, func(p Probe) bool { return p.Type == config.Off })
 	switch {
@@ -28,23 +29,24 @@ func (s Service) weight(real Real, v Verdict, found int) (weight int, serving bo
 }
 
 // standing is the state of a service that follows from the verdicts on its real servers. A new
-// verdict changes one seat, so that its cost does not depend on the number of real servers.
+// verdict changes one seat. So the cost of a verdict does not depend on the number of real servers.
 type standing struct {
-	reals         []seat                 // in the order of the configuration
-	index         map[netip.AddrPort]int // of reals
-	good, unknown int                    // how many there are
-	serving       int                    // real servers; with none the fallback serves
+	reals         []seat                 // one seat for each real server, in the order of the configuration
+	index         map[netip.AddrPort]int // index in reals by the address of the real server
+	good, unknown int                    // numbers of real servers with the verdict good and unknown
+	serving       int                    // number of real servers that serve; if it is 0, the fallbacks serve
 }
 
-// seat is one real server.
+// seat is the state of one real server in a standing.
 type seat struct {
 	verdict Verdict
-	weight  int // out for none
+	weight  int // wanted weight in the IPVS table; out if the server must not be in it
 	serving bool
-	found   int // its weight in the table that the daemon found; out for none
+	found   int // weight in the table that the daemon found; out if the server was not in it
 }
 
-// stand returns the standing of a service. found is the destinations that the daemon found.
+// stand returns the standing of a service. found is the destinations of the service in the table
+// that the daemon found.
 func (s Service) stand(verdict func(Real) Verdict, found []lvs.Destination) *standing {
 	weights := make(map[netip.AddrPort]int, len(found))
 	for _, d := range found {
@@ -57,13 +59,13 @@ func (s Service) stand(verdict func(Real) Verdict, found []lvs.Destination) *sta
 		if weight, present := weights[real.Addr]; present {
 			st.reals[i].found = weight
 		}
-		st.unknown++ // set takes it off again
+		st.unknown++ // set subtracts it again, because the seat begins with the verdict unknown
 		st.set(s, i, verdict(real))
 	}
 	return st
 }
 
-// set applies a verdict on a real server.
+// set stores a verdict on the real server with index i, and updates the counts.
 func (st *standing) set(s Service, i int, v Verdict) {
 	before := st.reals[i]
 	after := seat{verdict: v, found: before.found}
@@ -81,8 +83,8 @@ func one(is bool) int {
 	return 0
 }
 
-// wanted returns the service that follows from a standing, with all its real servers or with some
-// of them.
+// wanted returns the service as the kernel must have it because of a standing. It contains all real
+// servers, or only those with the indexes in some.
 func (s Service) wanted(st *standing, some ...int) lvs.VirtualService {
 	v := lvs.VirtualService{Service: s.Service}
 	add := func(i int) {

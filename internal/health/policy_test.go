@@ -131,7 +131,8 @@ func TestSetup(t *testing.T) {
 	}
 }
 
-// TestLoginOfAURL is taken out of the request, and is the only one of HTTP.
+// TestLoginOfAURL checks that the login in a URL is removed from the request and becomes the login
+// of the check. An HTTP check gets its login only from the URL, not from login= and passwd=.
 func TestLoginOfAURL(t *testing.T) {
 	tests := []struct{ block, request, host, login, passwd string }{
 		{`real=192.0.2.21 gate 1 "http://us%20er:p%3Aw@192.0.2.9/x@y", ""`, "/x@y", "192.0.2.9", "us er", "p:w"},
@@ -150,10 +151,11 @@ func TestLoginOfAURL(t *testing.T) {
 	}
 }
 
-// TestCheckWithoutAPort always fails: ldirectord also starts with this configuration.
+// TestTimeoutsOfCombinedChecks checks the timeouts of a probe whose check is combined.
 func TestTimeoutsOfCombinedChecks(t *testing.T) {
 	const text = "virtual=192.0.2.10:%s\n\treal=192.0.2.21 gate\n\tchecktype=3\n"
-	for port, want := range map[string]string{"80": "30s: 30s, 5s", "8080": "5s: 0s, 0s"} { // 8080 has no application: a connect check
+	// ldirectord has no application for port 8080, so the check is a connect check
+	for port, want := range map[string]string{"80": "30s: 30s, 5s", "8080": "5s: 0s, 0s"} {
 		p := setup(t, fmt.Sprintf(text, port)).Probes()[0]
 		if got := fmt.Sprintf("%s: %s, %s", p.Timeout, p.NegotiateTimeout, p.ConnectTimeout); got != want {
 			t.Errorf("port %s: got %s, want %s", port, got, want)
@@ -174,7 +176,7 @@ func TestCheckWithoutAPort(t *testing.T) {
 	}
 }
 
-// said is problems in lines.
+// said returns problems as text, one problem on each line.
 func said(problems []config.Problem) string {
 	var all []string
 	for _, p := range problems {
@@ -183,7 +185,8 @@ func said(problems []config.Problem) string {
 	return strings.Join(all, "\n")
 }
 
-// TestWhatCannotBeUsedIsNeverUp and takes nothing else down.
+// TestWhatCannotBeUsedIsNeverUp checks that a real server whose check cannot be used is never up.
+// All other real servers keep their checks.
 func TestWhatCannotBeUsedIsNeverUp(t *testing.T) {
 	const other = "virtual=192.0.2.11:80\n\treal=192.0.2.29 gate\n\tchecktype=connect\n"
 	tests := []struct{ name, text, problem, reason string }{

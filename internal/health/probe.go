@@ -15,14 +15,16 @@ import (
 // Setup is the virtual services of a daemon, with all addresses resolved.
 type Setup struct {
 	Services []Service
-	Problems []config.Problem // parts of the configuration that are left out, never up, or checked in another way
+	// Problems are the parts of the configuration that the daemon does not use as they are written.
+	// The daemon leaves such a part out, never counts it as up, or checks it in another way.
+	Problems []config.Problem
 }
 
 // Service is one virtual service.
 type Service struct {
 	lvs.Service
 	Reals     []Real
-	Fallbacks []lvs.Destination // serve together when no real server does
+	Fallbacks []lvs.Destination // all fallbacks serve together when no real server does
 	Quiescent bool              // a real server that is down stays with weight 0
 	KeepAtEnd bool              // the service outlives the daemon
 
@@ -43,15 +45,16 @@ type Real struct {
 type Probe struct {
 	config.Check
 	Addr netip.AddrPort
-	UDP  bool // transport of applications that have both TCP and UDP
-	// Virtual and VirtualPort are arguments of external checks.
+	UDP  bool // UDP is the transport for an application that has both TCP and UDP
+	// Virtual and VirtualPort are the address and the port of the virtual service, as arguments of
+	// external checks. With a firewall mark, Virtual is the mark and VirtualPort is 0.
 	Virtual     string
 	VirtualPort uint16
 }
 
-// NewSetup resolves the names of a configuration. It leaves out parts that cannot be used, or
-// never counts them as up, and lists them in Problems. The error is for a configuration without a
-// usable service. Names can be nil if the configuration has only addresses.
+// NewSetup resolves the names of a configuration. NewSetup leaves out parts that cannot be used, or
+// never counts them as up, and lists them in Problems. NewSetup returns an error if the
+// configuration has no usable service. Names can be nil if the configuration has only addresses.
 func NewSetup(ctx context.Context, cfg *config.Config, names *config.Names) (Setup, error) {
 	resolved, problems := cfg.Resolve(ctx, names)
 	setup := Setup{Problems: problems}
@@ -85,8 +88,8 @@ func probesOf(s config.Service, real config.Real) []Probe {
 	return probes
 }
 
-// newProbe returns the probe of a resolved check. It leaves out fields that the check does not
-// use, so that equal checks have equal probes.
+// newProbe returns the probe of a check whose names are resolved. It leaves out fields that the
+// check does not use, so that equal checks have equal probes.
 func newProbe(s config.Service, real config.Real, c config.Check) Probe {
 	kept := config.Check{Type: c.Type, Timeout: c.Timeout, Interval: c.Interval, Fall: c.Fall, Rise: c.Rise}
 	p := Probe{Check: kept, Addr: c.Target}
@@ -113,10 +116,10 @@ func newProbe(s config.Service, real config.Real, c config.Check) Probe {
 	return p
 }
 
-// name returns the application or the type of the check.
+// name returns the application of the check, or the type if the check has no application.
 func (p Probe) name() string { return cmp.Or(string(p.Application), string(p.Type)) }
 
-// Table returns the services with all real servers at their configured weights.
+// Table returns the virtual services with all real servers at their configured weights.
 func (s Setup) Table() lvs.Table {
 	table := make(lvs.Table, 0, len(s.Services))
 	for _, service := range s.Services {
@@ -129,7 +132,7 @@ func (s Setup) Table() lvs.Table {
 	return table
 }
 
-// Probes returns the probes to run, each once.
+// Probes returns the different probes of all real servers, each probe once.
 func (s Setup) Probes() []Probe {
 	var probes []Probe
 	seen := map[Probe]bool{}
@@ -146,7 +149,7 @@ func (s Setup) Probes() []Probe {
 	return probes
 }
 
-// users returns the real servers that each probe decides about.
+// users returns, for each probe, the real servers that have this probe.
 func (s Setup) users() map[Probe][]place {
 	users := map[Probe][]place{}
 	for i, service := range s.Services {
@@ -159,7 +162,7 @@ func (s Setup) users() map[Probe][]place {
 	return users
 }
 
-// reals returns the number of real servers.
+// reals returns the number of real servers in all services.
 func (s Setup) reals() int {
 	n := 0
 	for _, service := range s.Services {
@@ -197,5 +200,5 @@ func (p Probe) shortest() time.Duration {
 	return p.Timeout
 }
 
-// fixed reports whether the probe runs no check, because the configuration has the verdict.
+// fixed reports whether the configuration itself has the verdict, so that the daemon runs no check.
 func (p Probe) fixed() bool { return p.Type == config.On || p.Type == config.Off }

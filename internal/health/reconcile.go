@@ -15,57 +15,57 @@ import (
 	"lvs-agents/internal/state/record"
 )
 
-// period is how often the daemon compares the whole table. It repairs changes by other programs
-// within two seconds.
+// period is the time between two comparisons of the whole IPVS table. The daemon repairs changes by
+// other programs within two seconds.
 const period = time.Second
 
-// pace returns the period for a number of real servers. A slow host could do nothing else if it
-// compared ten thousand of them every second.
+// pace returns the time between two comparisons for a number of real servers. A slow host could do
+// nothing else if it compared ten thousand real servers every second.
 func pace(reals int) time.Duration {
 	return period + (time.Duration(reals) * time.Millisecond).Truncate(period)
 }
 
-// roundLimit returns the time for one round of the reconciler with a number of real servers. After
-// that, an agent that needs the lock can kill the daemon, see record.Store.Lock.
+// roundLimit returns how long one round of the reconciler can take for a number of real servers.
+// After this time, an agent that needs the lock can kill the daemon, see record.Store.Lock.
 func roundLimit(reals int) time.Duration {
 	const least, each = 5 * time.Second, 2 * time.Millisecond
 	return least + (time.Duration(reals) * each).Truncate(time.Second)
 }
 
-// want is the table that the reconciler must make.
+// want is the table that the reconciler must put into the kernel.
 type want struct {
 	table    lvs.Table
-	events   []Event                    // that led to the table, not passed on yet
-	done     []chan<- error             // of callers that wait for the table; buffered
-	services map[lvs.ServiceID]*Service // that are configured
-	reals    int                        // number of real servers, for roundLimit
+	events   []Event                    // events that led to the table and were not reported yet
+	done     []chan<- error             // channels of the callers that wait for the table; each is buffered
+	services map[lvs.ServiceID]*Service // the configured services
+	reals    int                        // number of real servers, for roundLimit and pace
 }
 
-// reconciler makes the kernel hold the wanted table. Only run calls its methods, except adopt: the
-// daemon calls it before run, or as a task of run.
+// reconciler makes the kernel hold the wanted table. Only run calls its methods, with one
+// exception: the daemon calls adopt before run starts, or as a task of run.
 type reconciler struct {
 	kernel record.Kernel
 	store  record.Store
-	id     string // of the daemon: the holder of claims
-	source string // ipvs resource whose record is the configuration, empty for none
+	id     string // id of the daemon, which is the holder of its claims
+	source string // id of the ipvs resource whose record is the configuration; empty for none
 	log    logrus.FieldLogger
-	// lives reports whether the process of another daemon is there.
+	// lives reports whether the process of another daemon exists.
 	lives    func(holder string) (bool, error)
-	occurred func(Event) // takes every event
+	occurred func(Event) // function that gets every event
 
-	wants   chan want // holds the latest
+	wants   chan want // channel that contains at most the latest wanted table
 	tasks   chan func(context.Context)
-	changed chan struct{} // the record of source was written by its resource
-	lost    chan loss     // services that are not held can be adopted again
+	changed chan struct{} // signals that the resource wrote its record again (see source)
+	lost    chan loss     // signals that the daemon can adopt lost services again
 	began   time.Time
-	looped  atomic.Int64          // when the last round succeeded, since began
-	failure atomic.Pointer[error] // of the last round
+	looped  atomic.Int64          // time when the last round succeeded, in nanoseconds since began
+	failure atomic.Pointer[error] // error of the last round; nil after a success
 
-	// scopes is the services looked after, by record. The services of a stopped resource
-	// stay, since the resource can be started again.
+	// scopes is the services that the daemon balances, by the id of their record. The services of a
+	// stopped resource stay in scopes, because the resource can start again.
 	scopes     map[string]lvs.Scope
-	generation uint64 // of the record of source
-	said       string // the last warning
+	generation uint64 // generation of the record of source when the daemon adopted it
+	said       string // text of the last error in the log; empty after a success
 }
 
 func newReconciler(o Options) *reconciler {
@@ -76,20 +76,20 @@ func newReconciler(o Options) *reconciler {
 	}
 }
 
-// set replaces the wanted table. It never blocks.
+// set replaces the wanted table for the next round. It never blocks.
 func (r *reconciler) set(w want) {
 	for {
 		select {
 		case r.wants <- w:
 			return
-		case old := <-r.wants: // it was not taken yet
+		case old := <-r.wants: // run has not read the old table yet
 			w.done = append(old.done, w.done...)
 			w.events = append(old.events, w.events...)
 		}
 	}
 }
 
-// run reconciles on every change and every period until ctx ends.
+// run compares and repairs the table after every change and every period, until ctx ends.
 func (r *reconciler) run(ctx context.Context) {
 	ticker := time.NewTicker(period)
 	defer ticker.Stop()
@@ -128,7 +128,7 @@ func (r *reconciler) run(ctx context.Context) {
 	}
 }
 
-// report logs an error once, not every second.
+// report logs an error only if it differs from the last error, not in every round.
 func (r *reconciler) report(ctx context.Context, err error) {
 	if err == nil {
 		r.looped.Store(int64(time.Since(r.began)))
@@ -150,15 +150,15 @@ func (r *reconciler) age() time.Duration {
 	return time.Since(r.began) - time.Duration(r.looped.Load())
 }
 
-// outcome is what a round came to.
+// outcome is the result of one round.
 type outcome struct {
 	applied []lvs.Op
 	held    lvs.Scope // services that the daemon may change
-	lost    notHeld   // services that it wants and may not change
+	lost    notHeld   // services that the daemon wants to change but must not
 }
 
-// round first reads the table without the lock. So agents do not wait for a daemon that has
-// nothing to change.
+// round makes the kernel hold the table. It first reads the kernel's table without the lock. So
+// agents do not wait for a daemon that has nothing to change.
 func (r *reconciler) round(ctx context.Context, table lvs.Table) (done outcome, err error) {
 	ops, done, err := r.plan(ctx, table)
 	if err != nil || len(ops) == 0 {
@@ -181,9 +181,10 @@ func (r *reconciler) round(ctx context.Context, table lvs.Table) (done outcome, 
 	return done, err
 }
 
-// pass passes the events on in their order, and then an event for every other change: a repair of
-// a change by another program. After an error it passes on only the events of changes
-// that were made, and returns the others. It forgets events of services that are not held.
+// pass reports the wanted events in their order. After that, pass reports every other change as a
+// repair of a change by another program. If the round failed, pass reports only the events of
+// changes that were made, and returns the other events. pass drops events of services that the
+// daemon does not hold.
 func (r *reconciler) pass(w want, of outcome, err error) (later []Event) {
 	done := map[entry]bool{}
 	for _, op := range of.applied {
@@ -209,7 +210,7 @@ func (r *reconciler) pass(w want, of outcome, err error) (later []Event) {
 	return later
 }
 
-// repaired reports a change that does not follow from a verdict.
+// repaired reports a change of the table that does not follow from a verdict.
 func (r *reconciler) repaired(op lvs.Op, services map[lvs.ServiceID]*Service) {
 	e := Event{Kind: TableRepaired, Time: time.Now(), Service: serviceOf(services, op), Server: op.Destination.Addr, Op: op, From: out, To: out}
 	if op.Verb == lvs.AddDestination || op.Verb == lvs.EditDestination {
@@ -227,7 +228,7 @@ func serviceOf(services map[lvs.ServiceID]*Service, op lvs.Op) *Service {
 }
 
 // plan returns the operations for the services whose records exist and have this daemon's claim.
-// The record has the settings of a service, the policy decides about its destinations.
+// The settings of a service come from its record. The destinations come from table.
 func (r *reconciler) plan(ctx context.Context, table lvs.Table) ([]lvs.Op, outcome, error) {
 	found := outcome{lost: notHeld{}}
 	var target lvs.Table
@@ -271,8 +272,8 @@ func (r *reconciler) plan(ctx context.Context, table lvs.Table) ([]lvs.Op, outco
 	return lvs.Plan(target, have.Unordered(found.held), found.held), found, nil
 }
 
-// unheld returns why the daemon must not change the services of a record, empty if it can. err is
-// the error of loading the record.
+// unheld returns why the daemon must not change the services of a record. It returns an empty text
+// if the daemon can change them. err is the error of loading the record.
 func (r *reconciler) unheld(id string, held record.Record, err error) string {
 	own := id == record.OwnID(r.id)
 	switch {
@@ -292,7 +293,7 @@ func (r *reconciler) unheld(id string, held record.Record, err error) string {
 	return ""
 }
 
-// apply makes changes that do not follow from a verdict, and reports them.
+// apply makes changes of the table that do not follow from a verdict, and reports them as repairs.
 func (r *reconciler) apply(ctx context.Context, ops []lvs.Op) error {
 	done, err := r.kernel.Apply(ctx, ops)
 	for _, op := range ops[:done] {

@@ -12,8 +12,9 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// severalChecks is a service whose first real server has two checks with thresholds of their
-// own, and whose second one has none. No text form can say that yet.
+// severalChecks returns the configuration of a service with two real servers. The first has two
+// checks with different thresholds, and the second has no check. No configuration file can have
+// such a service yet.
 func severalChecks() *config.Config {
 	real := func(addr string, checks ...config.Check) config.Real {
 		return config.Real{Destination: lvs.Destination{Addr: netip.MustParseAddrPort(addr), Forward: lvs.Route, Weight: 1}, Checks: checks}
@@ -31,7 +32,7 @@ func severalChecks() *config.Config {
 
 const sorries = sorry + "-a -t 192.0.2.10:80 -r 192.0.2.99:80 -g -w 1\n"
 
-// first is the first real server of the only service in a snapshot.
+// first returns the first real server of the only service in the daemon's snapshot.
 func first(t *testing.T, d *health.Daemon) control.Real {
 	t.Helper()
 	s, err := d.Snapshot(t.Context())
@@ -41,7 +42,8 @@ func first(t *testing.T, d *health.Daemon) control.Real {
 	return s.Services[0].Reals[0]
 }
 
-// TestOneBadCheckOfSeveralMakesARealServerBad until all of them are good again.
+// TestOneBadCheckOfSeveralMakesARealServerBad checks that one bad check makes a real server bad.
+// The server stays bad until all of its checks are good again.
 func TestOneBadCheckOfSeveralMakesARealServerBad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "")
@@ -83,7 +85,8 @@ service_serving -t 192.0.2.10:80
 	})
 }
 
-// TestSeveralChecksStayOverAReload with the verdict and its age.
+// TestSeveralChecksStayOverAReload checks that a reload keeps the verdict on a real server with
+// several checks, and the time when this verdict began.
 func TestSeveralChecksStayOverAReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "")
@@ -108,7 +111,8 @@ func TestSeveralChecksStayOverAReload(t *testing.T) {
 	})
 }
 
-// TestARealServerWithoutChecksIsUp from the start, unless an operator takes it out.
+// TestARealServerWithoutChecksIsUp checks that a real server without checks is up from the start,
+// unless an operator drains it.
 func TestARealServerWithoutChecksIsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "")

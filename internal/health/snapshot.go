@@ -71,7 +71,7 @@ func (d *Daemon) service(i int) control.Service {
 	return s
 }
 
-// limit returns the age above which a loop counts as stuck.
+// limit returns the age above which a loop of the daemon counts as stuck.
 func (d *Daemon) limit() time.Duration {
 	longest := time.Duration(0)
 	for probe := range d.trackers {
@@ -80,7 +80,7 @@ func (d *Daemon) limit() time.Duration {
 	return max(2*roundLimit(d.setup.reals()), 3*longest)
 }
 
-// saveVerdicts passes on the present verdicts.
+// saveVerdicts gives the present verdicts to the function SaveVerdicts of the options.
 func (d *Daemon) saveVerdicts() {
 	if d.options.SaveVerdicts == nil {
 		return
@@ -96,7 +96,7 @@ func (d *Daemon) saveVerdicts() {
 	d.options.SaveVerdicts(now)
 }
 
-// Control returns the event in the form of the control socket.
+// Control returns the event in the form that the control socket sends.
 func (e Event) Control() control.Event {
 	c := control.Event{
 		Time: e.Time, Kind: string(e.Kind), Phase: string(e.Phase), Check: e.Check,

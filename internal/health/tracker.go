@@ -5,7 +5,8 @@ import "time"
 // Verdict is the result of the last checks of a real server.
 type Verdict uint8
 
-// The verdicts. Unknown leaves a server as it is.
+// The verdicts. While the verdict is Unknown, the daemon does not add, remove or quiesce the
+// server.
 const (
 	Unknown Verdict = iota
 	Good
@@ -15,19 +16,19 @@ const (
 // String returns "unknown", "good" or "bad".
 func (v Verdict) String() string { return [...]string{"unknown", "good", "bad"}[v] }
 
-// tracker turns the results of one probe into a verdict. The first success
-// makes an unknown server good. A bad server needs rise successes in a row. fall failures in a row
-// make a server bad.
+// tracker turns the results of one probe into a verdict. The first success makes an unknown server
+// good. A bad server becomes good after rise successes in a row. A server becomes bad after fall
+// failures in a row.
 type tracker struct {
 	fall     int
-	rise     int // 0 is 1
-	good     int // successes in a row
-	failures int // in a row
+	rise     int // successes in a row that make a bad server good; 0 means 1
+	good     int // number of successes in a row
+	failures int // number of failures in a row
 	verdict  Verdict
-	since    time.Time     // of the verdict
-	lasted   time.Duration // how long the verdict before it lasted
-	checked  time.Time     // of the last result; zero for none
-	reason   string        // of the last failure; empty after a success
+	since    time.Time     // time when the verdict began
+	lasted   time.Duration // how long the previous verdict lasted
+	checked  time.Time     // time of the last result; zero before the first result
+	reason   string        // reason of the last failure; empty after a success
 }
 
 func newTracker(p Probe) *tracker {
@@ -41,7 +42,7 @@ func newTracker(p Probe) *tracker {
 	return t
 }
 
-// record applies a result, and reports whether the verdict changed.
+// record adds the result of a check, and reports whether the verdict changed.
 func (t *tracker) record(now time.Time, err error) bool {
 	before := t.verdict
 	t.checked, t.reason = now, ""

@@ -13,11 +13,11 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// place is a real server in the setup.
+// place identifies a real server by the indexes of its service and of the server in the setup.
 type place struct{ service, real int }
 
-// find computes the standing of the services from the table that the daemon found. This table is
-// the wanted one until the next decision.
+// find computes the standing of all services from the table that the daemon found. The found table
+// is also the wanted table until begin or decideAll decides.
 func (d *Daemon) find() {
 	services := d.adopted.Index()
 	d.found = make(lvs.Table, len(d.setup.Services))
@@ -31,11 +31,12 @@ func (d *Daemon) find() {
 	d.wanted, d.stale = d.found, map[int]bool{}
 }
 
-// takeResult turns the result of a check into a verdict.
+// takeResult gives the result of a check to the tracker of its probe, and applies a changed
+// verdict.
 func (d *Daemon) takeResult(r result) {
 	t := d.trackers[r.probe]
 	if t == nil {
-		return // of a configuration that is gone
+		return // the probe belongs to a previous configuration
 	}
 	if ofThisHost(r.err) {
 		if d.fault.note(time.Now(), fmt.Errorf("checks cannot be sent, verdicts stay: %w", r.err)) {
@@ -43,7 +44,8 @@ func (d *Daemon) takeResult(r result) {
 		}
 		return
 	}
-	r.err = check.Reason(r.err) // removes unprintable text of servers' replies
+	// Reason removes unprintable characters that come from a server's reply
+	r.err = check.Reason(r.err)
 	before := *t
 	changed := t.record(r.at, r.err)
 	for _, at := range d.users[r.probe] {
@@ -66,13 +68,14 @@ func (d *Daemon) takeResult(r result) {
 		d.follow(users[:n])
 		users = users[n:]
 	}
-	if before.verdict == Unknown { // the daemon has started when none is unknown
+	// when no probe is unknown, the daemon has finished its start or reload
+	if before.verdict == Unknown {
 		d.unknown--
 	}
 }
 
-// takeResults takes all waiting results, so that the reconciler gets their changes together. It
-// reports whether there were any changes.
+// takeResults takes all results that wait in the channel, so that the reconciler gets their changes
+// together. It reports whether there were any events.
 func (d *Daemon) takeResults() bool {
 	for range cap(d.results) {
 		select {
@@ -90,8 +93,8 @@ func (d *Daemon) takeResults() bool {
 	return true
 }
 
-// noteCheck reports the result of a probe of one real server. before is the tracker before the
-// result. The standing does not contain the result yet.
+// noteCheck adds an event for the result of a probe of one real server. before is the tracker
+// before the result. The standing of the service does not contain the result yet.
 func (d *Daemon) noteCheck(at place, p Probe, err error, before tracker) {
 	service := &d.setup.Services[at.service]
 	real := service.Reals[at.real]
@@ -118,12 +121,14 @@ func (d *Daemon) checked(id lvs.ServiceID, real Real, err error) error {
 	return err
 }
 
-// maintenance is the reason for a real server that an operator has drained, in ldirectord's words.
+// maintenance is the reason of the verdict on a real server that an operator has drained. The text
+// is the text of ldirectord.
 type maintenance struct{}
 
 func (maintenance) Error() string { return "Server in maintenance" }
 
-// verdict returns the verdict that counts for a real server of a service.
+// verdict returns the verdict on a real server of a service. It is Bad while an operator drains the
+// server, whatever the checks say.
 func (d *Daemon) verdict(id lvs.ServiceID, real Real) Verdict {
 	if d.out[Member{id, real.Addr}] {
 		return Bad
@@ -134,12 +139,12 @@ func (d *Daemon) verdict(id lvs.ServiceID, real Real) Verdict {
 	return d.combined[Member{id, real.Addr}].verdict
 }
 
-// verdictsOf returns verdict for the real servers of one service.
+// verdictsOf returns a function that returns the verdict on a real server of one service.
 func (d *Daemon) verdictsOf(id lvs.ServiceID) func(Real) Verdict {
 	return func(real Real) Verdict { return d.verdict(id, real) }
 }
 
-// why returns the reason of a verdict.
+// why returns the reason of the verdict on a real server of a service.
 func (d *Daemon) why(id lvs.ServiceID, real Real) string {
 	if d.out[Member{id, real.Addr}] {
 		return maintenance{}.Error()
@@ -147,7 +152,8 @@ func (d *Daemon) why(id lvs.ServiceID, real Real) string {
 	return d.reason(real)
 }
 
-// Maintain drains exactly these real servers, whether their checks pass or fail.
+// Maintain drains the real servers in out, whether their checks pass or fail. Maintain ends the
+// drain of all other real servers.
 func (d *Daemon) Maintain(ctx context.Context, out map[Member]bool) error {
 	return d.do(ctx, func(context.Context) error {
 		d.out = out
@@ -157,8 +163,8 @@ func (d *Daemon) Maintain(ctx context.Context, out map[Member]bool) error {
 	})
 }
 
-// phase returns the phase of the daemon. It is starting or reloading until all real servers have
-// a verdict.
+// phase returns the phase of the daemon. The phase is starting or reloading until all real servers
+// have a verdict.
 func (d *Daemon) phase() config.Phase {
 	switch {
 	case d.unknown == 0:
@@ -169,8 +175,8 @@ func (d *Daemon) phase() config.Phase {
 	return config.Starting
 }
 
-// begin decides about all services of an accepted configuration. Like ldirectord's log, it puts
-// the events of services before the events of their real servers.
+// begin computes the wanted table of an accepted configuration. The events of services come before
+// the events of their real servers, as in ldirectord's log.
 func (d *Daemon) begin() {
 	after := make(lvs.Table, len(d.wanted))
 	for i, service := range d.setup.Services {
@@ -193,7 +199,7 @@ func (d *Daemon) decideAll() {
 	}
 }
 
-// follow applies a verdict to the real servers of one service that share the probe.
+// follow applies a new verdict to the real servers of one service that share a probe.
 func (d *Daemon) follow(users []place) {
 	i := users[0].service
 	service, st := d.setup.Services[i], d.standing[i]
@@ -215,7 +221,7 @@ func (d *Daemon) follow(users []place) {
 	d.serve(i)
 }
 
-// refresh updates the wanted table from the standing of the services.
+// refresh updates the wanted table of the services whose standing has changed.
 func (d *Daemon) refresh() {
 	for i := range d.stale {
 		d.wanted[i] = d.setup.Services[i].wanted(d.standing[i])
@@ -223,7 +229,8 @@ func (d *Daemon) refresh() {
 	clear(d.stale)
 }
 
-// apply hands the reconciler the table that is wanted now.
+// apply gives the reconciler the wanted table and the new events. The reconciler writes its result
+// to the channels in done.
 func (d *Daemon) apply(done []chan<- error) {
 	d.refresh()
 	d.reconciler.set(want{
@@ -232,7 +239,8 @@ func (d *Daemon) apply(done []chan<- error) {
 	d.events = nil
 }
 
-// serve reports that the first real server of a service is good, or that the last one is down.
+// serve adds an event when the first real server of a service becomes good, or when the last one is
+// down.
 func (d *Daemon) serve(i int) {
 	service, st := &d.setup.Services[i], d.standing[i]
 	serving, known := st.good > 0, st.unknown == 0

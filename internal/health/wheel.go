@@ -11,11 +11,12 @@ import (
 	"lvs-agents/internal/check"
 )
 
-// slot is the time step of the wheel. Checks that are due within one slot start together.
+// slot is the time step of the wheel. The wheel starts all checks that are due within one slot
+// together.
 const slot = 10 * time.Millisecond
 
-// slots is the number of slots in one turn of the wheel. A check that is due later stays for more
-// than one turn.
+// slots is the number of slots in one turn of the wheel. A check that is due later than one turn
+// from now stays in its slot for several turns.
 const slots = 1024
 
 // result is the outcome of one check.
@@ -25,36 +26,36 @@ type result struct {
 	at    time.Time
 }
 
-// wheel starts each check once in its interval. The phase depends only on the probe, so that the
-// load stays spread. One goroutine runs the wheel.
+// wheel starts each check once in its interval. The slot in the interval depends only on the probe,
+// so that the checks stay spread over time. One goroutine runs the wheel.
 type wheel struct {
 	results chan<- result
 	changes chan []target
-	ticked  atomic.Int64 // when the wheel last turned, since began
-	due     atomic.Int64 // when it must turn next, at the latest
+	ticked  atomic.Int64 // time when the wheel last turned, in nanoseconds since began
+	due     atomic.Int64 // latest time of the next turn, in nanoseconds since began
 	stood   atomic.Pointer[pause]
 
 	began   time.Time
-	turned  int64 // slots since began
+	turned  int64 // number of slots from began to the last turn
 	ring    [slots][]*spoke
 	spokes  map[Probe]*spoke
 	running sync.WaitGroup
 }
 
-// target is a probe with its check.
+// target is a probe and the checker that runs it.
 type target struct {
 	probe   Probe
 	checker check.Checker
 }
 
-// spoke is a probe on the wheel.
+// spoke is the place of one probe on the wheel, with the state of its last check.
 type spoke struct {
 	probe   Probe
 	checker check.Checker
-	at      int64 // slot when it is due
+	at      int64 // slot in which the next check is due, counted from the start of the wheel
 	state   atomic.Int32
-	began   time.Time // when its last check was started
-	excused bool      // its last check timed out during a pause
+	began   time.Time // time when the last check of this probe started
+	excused bool      // the wheel ignored the timeout of the last check, because of a pause
 	gone    bool
 }
 
@@ -62,12 +63,13 @@ type spoke struct {
 const (
 	idle = iota
 	running
-	reporting // the result waits to be taken
+	reporting // the check has ended, and its result waits until the daemon reads it
 )
 
-// pause is a time when the wheel should have turned and did not: the process or its
-// machine was stopped, or had no CPU.
-type pause struct{ from, to time.Duration } // since the wheel began
+// pause is a period in which the wheel should have turned but did not. The process or its host was
+// suspended, or the process got no CPU time.
+// both ends of the pause, measured from the start of the wheel
+type pause struct{ from, to time.Duration }
 
 func (p pause) long() time.Duration { return p.to - p.from }
 
@@ -81,7 +83,8 @@ const grace = 5 * time.Second
 
 var errStuck = errors.New("the last check has not ended and cannot be ended")
 
-// run turns the wheel until ctx ends. It then waits until every check has ended, for at most grace.
+// run turns the wheel until ctx ends. After that, run waits until every check has ended, but at
+// most for grace.
 func (w *wheel) run(ctx context.Context) {
 	defer func() {
 		select {
@@ -109,9 +112,9 @@ func (w *wheel) run(ctx context.Context) {
 	}
 }
 
-// replace sets the probes. Probes that stay keep their slot. The first checks of new probes start
-// soon, because an operator waits for them. They start in the order of the configuration, as
-// readers of the log expect.
+// replace sets the probes that the wheel runs. Probes that were already on the wheel keep their
+// slot. The first checks of new probes start soon, because an operator waits for them. These checks
+// start in the order of the configuration, so that the log has this order.
 func (w *wheel) replace(targets []target) {
 	stays := map[Probe]bool{}
 	for _, t := range targets {
@@ -119,7 +122,7 @@ func (w *wheel) replace(targets []target) {
 	}
 	for probe, s := range w.spokes {
 		if !stays[probe] {
-			s.gone = true // it is dropped when it is due
+			s.gone = true // turn drops the spoke from the ring when its slot is due
 			delete(w.spokes, probe)
 		}
 	}
@@ -133,9 +136,10 @@ func (w *wheel) replace(targets []target) {
 	}
 }
 
-// turn starts all checks that are due up to a slot.
+// turn starts all checks that are due in the slots up to now.
 func (w *wheel) turn(ctx context.Context, now int64) {
-	from := max(w.turned+1, now-slots+1) // after a long stop one round is enough
+	// after a long pause, one turn of the ring contains every spoke
+	from := max(w.turned+1, now-slots+1)
 	w.turned = max(w.turned, now)
 	groups := groups{}
 	for at := from; at <= now; at++ {
@@ -144,7 +148,7 @@ func (w *wheel) turn(ctx context.Context, now int64) {
 		for _, s := range due {
 			switch {
 			case s.gone:
-			case s.at > now: // another round
+			case s.at > now: // the spoke is due in a later turn of the ring
 				w.ring[at%slots] = append(w.ring[at%slots], s)
 			default:
 				w.start(ctx, s, groups)
@@ -162,13 +166,14 @@ func (w *wheel) place(s *spoke, at int64) {
 	w.ring[at%slots] = append(w.ring[at%slots], s)
 }
 
-// start runs one check or adds it to a group. It skips the check if the last one has not ended.
+// start runs one check or adds it to a group. It skips the check if the last check of the same
+// probe has not ended.
 func (w *wheel) start(ctx context.Context, s *spoke, groups groups) {
 	if !s.state.CompareAndSwap(idle, running) {
 		if s.state.Load() == running && time.Since(w.since(s)) > s.probe.Timeout+grace {
 			select {
 			case w.results <- result{s.probe, errStuck, time.Now()}:
-			default: // at its next turn
+			default: // the channel is full; the next turn reports the error again
 			}
 		}
 		return
@@ -186,14 +191,14 @@ func (w *wheel) start(ctx context.Context, s *spoke, groups groups) {
 	})
 }
 
-// together runs a group.
+// together runs the connect checks of a group with one dialer.
 func (w *wheel) together(ctx context.Context, of shared, g *group) {
 	limited, cancel := context.WithTimeout(ctx, of.timeout)
 	defer cancel()
 	check.ConnectAll(limited, of.dialer, g.checks, func(i int, err error) { w.ended(ctx, g.spokes[i], err) })
 }
 
-// ended passes the result of a check on.
+// ended sends the result of a finished check to the daemon.
 func (w *wheel) ended(ctx context.Context, s *spoke, err error) {
 	at := time.Now()
 	defer s.state.Store(idle)
@@ -211,7 +216,7 @@ func (w *wheel) ended(ctx context.Context, s *spoke, err error) {
 	}
 }
 
-// note keeps the longest pause of the last minute.
+// note stores a pause if it is the longest pause of the last minute.
 func (w *wheel) note(p pause) {
 	old := w.stood.Load()
 	if p.long() > slot && (old == nil || p.long() > old.long() || p.to-old.to > time.Minute) {
@@ -219,18 +224,19 @@ func (w *wheel) note(p pause) {
 	}
 }
 
-// paused reports whether the wheel did not turn for more than half of the check's time. A spoke is
-// not excused twice in a row, because a slow machine could otherwise hide every failure.
+// paused reports whether a pause took more than half of the check's timeout. ended does not excuse
+// a check twice in a row, because a slow host could otherwise hide every failure.
 func (w *wheel) paused(s *spoke) bool {
 	enough := s.probe.shortest() / 2
 	if time.Since(w.began)-time.Duration(w.due.Load()) > enough {
-		return true // and has not turned since
+		return true // the wheel is late now, so the pause has not ended
 	}
 	stood := w.stood.Load()
 	return stood != nil && stood.to > s.began.Sub(w.began) && stood.long() > enough
 }
 
-// since returns when the check of a spoke began, or when it could continue after a pause.
+// since returns the start of the check of a spoke. If a pause ended after this start, since returns
+// the end of the pause.
 func (w *wheel) since(s *spoke) time.Time {
 	if stood := w.stood.Load(); stood != nil && w.began.Add(stood.to).After(s.began) {
 		return w.began.Add(stood.to)
@@ -238,19 +244,20 @@ func (w *wheel) since(s *spoke) time.Time {
 	return s.began
 }
 
-// group is connect checks of one turn. They cost less together (docs/adr/0062-epoll-dialer.md).
+// group is the connect checks of one turn that run together, because a common run costs less CPU
+// (docs/adr/0062-epoll-dialer.md).
 type group struct {
 	checks []check.Connect
 	spokes []*spoke
 }
 
-// shared is what the checks of a group share.
+// shared is the timeout and the dialer that all checks of one group use.
 type shared struct {
 	timeout time.Duration
 	dialer  check.Dialer
 }
 
-// groups are the groups of one turn.
+// groups are the groups of one turn, by the timeout and the dialer that their checks share.
 type groups map[shared]*group
 
 func (g groups) add(c check.Connect, s *spoke) {
@@ -261,8 +268,8 @@ func (g groups) add(c check.Connect, s *spoke) {
 	g[of].checks, g[of].spokes = append(g[of].checks, c), append(g[of].spokes, s)
 }
 
-// next returns the time until a check can be due. It is at most a second, because the age of the
-// last turn proves that the daemon works.
+// next returns the time until the next slot that has a check. It returns at most one second,
+// because the age of the last turn proves that the daemon works.
 func (w *wheel) next() time.Duration {
 	const most = int64(time.Second / slot)
 	for n := int64(1); n < most; n++ {
@@ -273,16 +280,16 @@ func (w *wheel) next() time.Duration {
 	return time.Second
 }
 
-// age returns how long ago the wheel last turned.
+// age returns the time since the last turn of the wheel.
 func (w *wheel) age() time.Duration { return time.Since(w.began) - time.Duration(w.ticked.Load()) }
 
 // interval returns the interval of a probe in slots.
 func interval(p Probe) int64 { return max(1, int64(p.Interval/slot)) }
 
-// soon is the time in slots within which new probes are checked first.
+// soon is the number of slots in which the first checks of new probes start.
 const soon = int64(200 * time.Millisecond / slot)
 
-// phase returns a number that is the same for a probe in every daemon.
+// phase returns a hash of a probe. The hash of a probe is the same in every daemon.
 func phase(p Probe) int64 {
 	h := fnv.New32a()
 	addr, _ := p.Addr.MarshalBinary() // never fails
@@ -291,9 +298,9 @@ func phase(p Probe) int64 {
 	return int64(h.Sum32())
 }
 
-// turnOf returns the slot of a probe in each of its intervals. The used slots are a twentieth of an
-// interval apart, at most 50 ms. Checks that share a wake-up cost a third of other checks
-// (docs/adr/0062-epoll-dialer.md).
+// turnOf returns the slot of a probe in each of its intervals. Neighbouring slots that turnOf uses
+// are a twentieth of the interval apart, at most 50 ms. Checks that share a wake-up cost a third of
+// other checks (docs/adr/0062-epoll-dialer.md).
 func turnOf(p Probe) int64 {
 	const coarsest = int64(50 * time.Millisecond / slot)
 	every := interval(p)
@@ -301,8 +308,8 @@ func turnOf(p Probe) int64 {
 	return at - at%max(1, min(coarsest, every/20))
 }
 
-// after returns the first slot after now with the probe's turn. The first check of a probe runs
-// out of turn, so the second can come in less than an interval.
+// after returns the first slot after now that turnOf gives to the probe. The first check of a probe
+// does not run in that slot. So the second check can start less than one interval after the first.
 func after(p Probe, now int64) int64 {
 	every := interval(p)
 	return now + 1 + ((turnOf(p)-now-1)%every+every)%every

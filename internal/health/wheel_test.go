@@ -15,7 +15,7 @@ import (
 	"lvs-agents/internal/config"
 )
 
-// checkFunc is a check that a test decides about.
+// checkFunc is a check whose result a test sets.
 type checkFunc func(context.Context) error
 
 func (f checkFunc) Check(ctx context.Context) error { return f(ctx) }
@@ -25,7 +25,8 @@ func probe(n int, interval, timeout time.Duration) Probe {
 	return Probe{Check: config.Check{Type: config.Connect, Interval: interval, Timeout: timeout}, Addr: netip.AddrPortFrom(addr, 80)}
 }
 
-// turning runs a wheel with probes for a while and returns when each started.
+// turning runs a wheel with probes for the time span, and returns the start times of the checks of
+// each probe.
 func turning(t *testing.T, probes []Probe, span time.Duration, f checkFunc) map[Probe][]time.Duration {
 	t.Helper()
 	starts := map[Probe][]time.Duration{}
@@ -65,7 +66,8 @@ func TestEachProbeStartsOnceInItsInterval(t *testing.T) {
 	for n := range 100 {
 		probes = append(probes, probe(n, time.Second, time.Second))
 	}
-	slow := probe(200, 30*time.Second, time.Second) // goes round more than once
+	// this check is due after more than one turn of the wheel
+	slow := probe(200, 30*time.Second, time.Second)
 	starts := turning(t, append(probes, slow), 100*time.Second+slot/2, good)
 	for p, at := range starts {
 		every := p.Interval
@@ -119,8 +121,8 @@ func TestSilentServerHasOneCheckAtATime(t *testing.T) {
 	}
 }
 
-// TestCheckThatNeverEnds is a failure at each of its turns, and does not keep the
-// wheel from ending.
+// TestCheckThatNeverEnds checks that a check that never ends fails in each of its intervals. It
+// also checks that the wheel can end meanwhile.
 func TestCheckThatNeverEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := probe(1, time.Second, 3*time.Second)
@@ -145,7 +147,8 @@ func TestCheckThatNeverEnds(t *testing.T) {
 	})
 }
 
-// TestNoCheckWaitsForAnother runs every kind of bad check together with good ones.
+// TestNoCheckWaitsForAnother checks that slow, silent and refused checks do not delay the checks of
+// other probes.
 func TestNoCheckWaitsForAnother(t *testing.T) {
 	const span = 60 * time.Second
 	synctest.Test(t, func(t *testing.T) {
@@ -174,9 +177,9 @@ func TestNoCheckWaitsForAnother(t *testing.T) {
 					mu.Unlock()
 				}()
 				switch n % 3 {
-				case 0: // good, and slow by less than its interval
+				case 0: // the check succeeds after almost its whole interval
 					<-time.After(p.Interval - slot)
-				case 1: // silent
+				case 1: // the check gets no reply
 					<-ctx.Done()
 					return ctx.Err()
 				}
@@ -211,8 +214,8 @@ func TestNoCheckWaitsForAnother(t *testing.T) {
 	})
 }
 
-// TestChecksThatConnectTogether has a server that accepts and one that refuses, with
-// checks that are due together.
+// TestChecksThatConnectTogether checks the results of connect checks that are due together. One
+// server accepts the connection and the other server refuses it.
 func TestChecksThatConnectTogether(t *testing.T) {
 	dialer, err := epoll.Open()
 	if err != nil {
@@ -354,7 +357,8 @@ func TestTracker(t *testing.T) {
 	}
 }
 
-// TestPauseAsLongAsAConnectTurn excuses it, though a negotiate turn has more time.
+// TestPauseAsLongAsAConnectTurn checks that a pause as long as the connect timeout excuses a
+// combined check, even if its negotiate timeout is longer.
 func TestPauseAsLongAsAConnectTurn(t *testing.T) {
 	for connect, want := range map[time.Duration]bool{5 * time.Second: true, 30 * time.Second: false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -372,18 +376,19 @@ func TestPauseAsLongAsAConnectTurn(t *testing.T) {
 	}
 }
 
-// TestFailureOfAPause: a check is excused once if its time passed while the process was suspended.
+// TestFailureOfAPause checks that the wheel ignores the timeout of a check once if the process was
+// suspended during the check.
 func TestFailureOfAPause(t *testing.T) {
 	silent, refused := context.DeadlineExceeded, errors.New("refused")
 	const limit = 2 * time.Second
-	now := 100 * time.Second // since the wheel began
+	now := 100 * time.Second // present time, measured from the start of the wheel
 	tests := []struct {
 		name  string
 		stood []pause
 		asked time.Duration
-		began time.Duration // the check
+		began time.Duration // start of the check, measured from the start of the wheel
 		err   error
-		want  int // results of two checks
+		want  int // number of results that the daemon gets from two checks
 	}{
 		{"it ran", nil, now, now - limit, silent, 2},
 		{"stopped, and has turned since", []pause{{now - 5*limit, now}}, now, now - 6*limit, silent, 1},
