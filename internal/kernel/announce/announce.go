@@ -22,22 +22,24 @@ import (
 	"lvs-agents/internal/kernel/packet"
 )
 
-// Burst is how often and how long to announce.
+// Burst is a series of announcements of one address.
 type Burst struct {
 	// Count is the number of announcements. For IPv4 an announcement is an ARP request and, half
 	// an interval later, an ARP reply: some neighbours learn only from one of the two.
 	Count    int
 	Interval time.Duration
-	Still    func() bool // called before each packet; false ends the burst
-	// Also is a host that receives a unicast copy of each packet. Nil sends no copies.
+	// Still is called before each packet. If it returns false, no more packets are sent.
+	Still func() bool
+	// Also is the link-layer address of a host that receives a unicast copy of each ARP packet. Nil
+	// sends no copies.
 	Also net.HardwareAddr
-	// Socket is the result of Open. With nil, Send opens a socket.
+	// Socket is the result of Open. If it is nil, Send opens a socket.
 	Socket *os.File
 }
 
-// Open returns the socket for a Burst with the same address. The caller learns whether
-// it can announce, and can pass the socket to another process. Open returns nil for interfaces
-// without link-layer addresses. Errors are the same as for Send.
+// Open opens a socket for the announcements of ip on the interface nic. An error shows the caller
+// that this host cannot send announcements. The caller can pass the socket to another process. Open
+// returns nil for interfaces without link-layer addresses. The errors are the same as for Send.
 //
 // The close of the last copy of an IPv4 socket takes 8 to 12 ms, because the kernel waits for all
 // processors.
@@ -90,7 +92,8 @@ func (b Burst) Send(ctx context.Context, nic string, ip netip.Addr) error {
 	return fmt.Errorf("announce %s on %s: %w", ip, nic, err)
 }
 
-// on sends on the socket of the burst, or on a new socket.
+// on sends the announcements of ip on the interface link, through the socket of the burst. If the
+// burst has no socket, on opens a socket and closes it at the end.
 func (b Burst) on(ctx context.Context, link *netlink.LinkAttrs, ip netip.Addr) error {
 	packets := arp(link, ip)
 	if ip.Is6() {
@@ -114,8 +117,9 @@ func (b Burst) on(ctx context.Context, link *netlink.LinkAttrs, ip netip.Addr) e
 	})
 }
 
-// each calls send for every packet of every announcement, with the number of the packet in the
-// announcement.
+// each calls the function send once for each packet of each announcement. The argument n is the
+// number of the packet in its announcement, from 0. After an error of send, each continues with the
+// next packet.
 func (b Burst) each(ctx context.Context, packets int, send func(n int) error) error {
 	pause := b.Interval / time.Duration(packets)
 	tick := time.NewTimer(pause)
@@ -140,7 +144,8 @@ func (b Burst) each(ctx context.Context, packets int, send func(n int) error) er
 	return first
 }
 
-// ethernet returns the attributes of an interface, or nil if it has no link-layer addresses.
+// ethernet returns the attributes of an interface. It returns nil if the interface has no
+// link-layer addresses.
 func ethernet(ctx context.Context, nic string) (*netlink.LinkAttrs, error) {
 	attrs, err := link.Hardware(ctx, nic)
 	switch {

@@ -66,7 +66,7 @@ func TestBurst(t *testing.T) {
 	tests := []struct {
 		name      string
 		count     int
-		still     int // how often Still returns true
+		still     int // number of calls of Still that return true
 		fail      int // number of the packet that fails, 0 for none
 		deadline  time.Duration
 		sent      string
@@ -139,7 +139,7 @@ func TestMissingInterface(t *testing.T) {
 	}
 }
 
-// FuzzClaimant decodes ARP packets of other hosts.
+// FuzzClaimant checks that claimant returns nil or a link-layer address of 6 bytes for any packet.
 func FuzzClaimant(f *testing.F) {
 	ip := netip.MustParseAddr("192.0.2.10")
 	link := &netlink.LinkAttrs{HardwareAddr: net.HardwareAddr{2, 0, 0, 0, 0, 1}}

@@ -25,7 +25,8 @@ var (
 	vip6 = netip.MustParseAddr("2001:db8::10")
 )
 
-// hosts returns a peer on the link of eth0, which has the addresses to announce.
+// hosts gives eth0 the addresses that the tests announce. It returns the peer, another host on the
+// link of eth0.
 func hosts(t *testing.T) *kerneltest.Peer {
 	t.Helper()
 	kerneltest.Namespace(t)
@@ -42,7 +43,7 @@ ip addr add 2001:db8::10/64 dev eth0 nodad
 }
 
 // listen starts to receive frames at the peer. The returned function returns, in hex, the next n
-// frames that wanted accepts.
+// frames for which wanted returns true.
 func listen(t *testing.T, peer *kerneltest.Peer, protocol uint16) func(n int, wanted func([]byte) bool) string {
 	t.Helper()
 	var sniffer *kerneltest.Sniffer
@@ -90,7 +91,7 @@ func TestBurstOnTheWire(t *testing.T) {
 	}
 }
 
-// owner returns the result of the probe.
+// owner returns the link-layer address of the host that has ip, or an empty text.
 func owner(t *testing.T, ip netip.Addr) string {
 	t.Helper()
 	mac, err := announce.Neighbours{}.Owner(t.Context(), "eth0", ip, 300*time.Millisecond)
@@ -120,8 +121,8 @@ func TestOwner(t *testing.T) {
 	})
 }
 
-// TestOwnerIsNotThisHost has two interfaces in one LAN. The second one replies for an address on
-// lo.
+// TestOwnerIsNotThisHost checks that Owner ignores the replies of this host. Two interfaces of this
+// host are in one LAN, and the second interface replies for an address on lo.
 func TestOwnerIsNotThisHost(t *testing.T) {
 	kerneltest.Namespace(t)
 	kerneltest.Run(t, `
@@ -157,8 +158,8 @@ func stale(t *testing.T, peer *kerneltest.Peer, ip netip.Addr) {
 	})
 }
 
-// TestNeighbourThatIgnoresWhatIsSentToEverybody checks that a neighbour learns from unicast
-// announcements if it ignores broadcast and multicast.
+// TestNeighbourThatIgnoresWhatIsSentToEverybody checks that unicast announcements reach a neighbour
+// that ignores broadcast and multicast packets.
 func TestNeighbourThatIgnoresWhatIsSentToEverybody(t *testing.T) {
 	for ip, neighbour := range map[netip.Addr]netip.Addr{
 		vip4: netip.MustParseAddr("192.0.2.20"), vip6: netip.MustParseAddr("2001:db8::20"),
@@ -221,7 +222,8 @@ func TestNeighbourAdvertisementOnTheWire(t *testing.T) {
 	}
 }
 
-// TestNeighboursLearn moves an address away from the link-layer address that the peer has learnt.
+// TestNeighboursLearn checks that an announcement replaces a wrong link-layer address in the
+// neighbour table of the peer.
 func TestNeighboursLearn(t *testing.T) {
 	for _, ip := range []netip.Addr{vip4, vip6} {
 		t.Run(ip.String(), func(t *testing.T) {
@@ -287,7 +289,8 @@ func once(ctx context.Context, nic string, ip netip.Addr) error {
 	return announce.Burst{Count: 1, Still: always}.Send(ctx, nic, ip)
 }
 
-// TestSenderAnnouncesOnItsOwn starts the test binary as the sender.
+// TestSenderAnnouncesOnItsOwn checks that Announce starts a sender process, which sends the
+// announcements. The sender is this test binary.
 func TestSenderAnnouncesOnItsOwn(t *testing.T) {
 	peer := hosts(t)
 	frames := listen(t, peer, unix.ETH_P_ARP)

@@ -14,9 +14,9 @@ import (
 	"lvs-agents/internal/kernel/packet"
 )
 
-// AnnounceTo announces ip to one neighbour, for neighbours that ignore broadcast and multicast. The
-// link-layer address of an IPv4 neighbour comes from the kernel's neighbour table, which Answers
-// fills. Without an entry, AnnounceTo sends nothing and returns nil.
+// AnnounceTo announces ip to one neighbour. Some neighbours ignore broadcast and multicast packets.
+// For IPv4, AnnounceTo reads the link-layer address of the neighbour from the kernel's neighbour
+// table, which Answers fills. If the table has no entry, AnnounceTo sends nothing and returns nil.
 func (Neighbours) AnnounceTo(ctx context.Context, nic string, ip, neighbour netip.Addr) error {
 	link, err := ethernet(ctx, nic)
 	if err != nil || link == nil {

@@ -43,13 +43,13 @@ func echo(ctx context.Context, link *netlink.LinkAttrs, ip, neighbour netip.Addr
 	query := packet.Echo{ID: uint16(os.Getpid()), Sequence: 1}
 	err = send(fd, query.EncodeRequest(ip.Is6()), socketAddress(link, neighbour))
 	switch {
-	case errors.Is(err, unix.EHOSTUNREACH) || errors.Is(err, unix.ENETUNREACH): // no reply to ARP before
+	case errors.Is(err, unix.EHOSTUNREACH) || errors.Is(err, unix.ENETUNREACH): // the neighbour did not reply to the kernel's query
 		return false, nil
 	case err != nil:
 		return false, err
 	}
 	err = receive(ctx, fd, wait, func(received []byte) bool {
-		if ip.Is4() { // raw IPv4 sockets receive the header
+		if ip.Is4() { // a raw IPv4 socket receives packets with their IPv4 header
 			from, payload, ok := packet.IPv4(received)
 			if !ok || from != neighbour {
 				return false

@@ -21,11 +21,11 @@ import (
 // probes is how many ARP probes are sent (PROBE_NUM of RFC 5227 section 1.1).
 const probes = 3
 
-// Owner queries every host on the link of nic for an IPv4 address, without claiming it (RFC 5227
-// section 2.1.1). It returns the link-layer address of the first host that has the address or
-// probes for it at the same time. It returns an empty text if no host does within wait. Owner
-// ignores packets from this host's interfaces: another interface in the same LAN replies for an
-// address that is on lo.
+// Owner queries every host on the link of nic for an IPv4 address, without claiming the address
+// (RFC 5227 section 2.1.1). It returns the link-layer address of the first host that has the
+// address or probes for it at the same time. If no host replies within wait, Owner returns an empty
+// text. Owner ignores packets from this host's interfaces, because another interface in the same
+// LAN replies for an address that is on lo.
 func (Neighbours) Owner(ctx context.Context, nic string, ip netip.Addr, wait time.Duration) (string, error) {
 	attrs, err := ethernet(ctx, nic)
 	if err != nil || attrs == nil || !ip.Is4() {
@@ -86,8 +86,8 @@ func claimant(received []byte, own []net.HardwareAddr, ip netip.Addr) net.Hardwa
 	return arp.SenderMAC
 }
 
-// receive reads packets until wanted returns true for one or pause has passed. It returns nil in
-// both cases.
+// receive reads packets until wanted returns true for a packet, or until pause has passed. In both
+// cases it returns nil.
 func receive(ctx context.Context, fd int, pause time.Duration, wanted func([]byte) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, pause)
 	defer cancel()

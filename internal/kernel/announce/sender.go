@@ -19,19 +19,20 @@ import (
 	"lvs-agents/internal/kernel/link"
 )
 
-// Verb is the first argument that makes a program the sender of announcements. The arguments after
-// it go to SendArguments. It is not an OCF action and not advertised.
+// Verb is the first argument of a sender process. The sender process passes the arguments after
+// Verb to SendArguments. Verb is not an OCF action, and the metadata does not list it.
 const Verb = "announce"
 
-// socketOfSender is the file descriptor of the socket in the sender.
+// socketOfSender is the number of the file descriptor of the socket in the sender process.
 const socketOfSender = 3
 
 // Neighbours are the other hosts on the links of this host.
 type Neighbours struct{}
 
-// Announce starts this program again as the sender, in a new session: the cluster waits for an
-// action, and kills its process group on a timeout. Announce opens the socket itself, so that it
-// returns an error if this host cannot send announcements.
+// Announce starts this program again as a separate process, the sender. The sender runs in a new
+// session, because the cluster waits for an action, and kills the process group of the action on a
+// timeout. Announce opens the socket before it starts the sender, so that it returns an error if
+// this host cannot send announcements.
 func (Neighbours) Announce(ctx context.Context, a host.Announcement) error {
 	socket, err := Open(ctx, a.NIC, a.IP)
 	if err != nil || socket == nil {
@@ -59,7 +60,8 @@ func (Neighbours) Announce(ctx context.Context, a host.Announcement) error {
 	return wait(ctx, sender)
 }
 
-// wait returns when the sender or ctx has ended. The sender continues after ctx.
+// wait returns when the sender has ended, or when ctx ends. The sender can continue after the end
+// of ctx.
 func wait(ctx context.Context, sender *os.Process) error {
 	ended := make(chan error, 1)
 	go func() {
@@ -78,8 +80,8 @@ func wait(ctx context.Context, sender *os.Process) error {
 }
 
 // SendArguments sends the announcements that the arguments after Verb describe. It stops when the
-// address is no longer on its interface, because another director may have it. The directory
-// lockDir is the same as for link.New.
+// address is no longer on its interface, because another director can have the address then. The
+// directory lockDir is the same as for link.New.
 func SendArguments(lockDir string, args []string) error {
 	nic, ip, burst, err := parse(args)
 	if err != nil {
@@ -101,7 +103,7 @@ func arguments(a host.Announcement) []string {
 	return []string{a.NIC, a.IP.String(), strconv.Itoa(a.Count), a.Interval.String(), a.Also}
 }
 
-// parse is the inverse of arguments.
+// parse reads the arguments that the function arguments has written.
 func parse(args []string) (nic string, ip netip.Addr, burst Burst, err error) {
 	if len(args) != 5 {
 		return "", ip, burst, fmt.Errorf("%d arguments, not 5", len(args))
@@ -109,6 +111,6 @@ func parse(args []string) (nic string, ip netip.Addr, burst Burst, err error) {
 	ip, err1 := netip.ParseAddr(args[1])
 	count, err2 := strconv.Atoi(args[2])
 	interval, err3 := time.ParseDuration(args[3])
-	also, _ := net.ParseMAC(args[4]) // empty for none
+	also, _ := net.ParseMAC(args[4]) // the argument is empty if no host gets copies
 	return args[0], ip, Burst{Count: count, Interval: interval, Also: also}, cmp.Or(err1, err2, err3)
 }

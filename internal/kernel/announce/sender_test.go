@@ -13,7 +13,7 @@ import (
 	"lvs-agents/internal/host"
 )
 
-// TestMain makes the test binary the sender that Announce starts.
+// TestMain runs the sender if Announce has started the test binary. Otherwise it runs the tests.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == Verb {
 		if SendArguments(os.TempDir(), os.Args[2:]) != nil {
@@ -47,7 +47,7 @@ func TestSenderRefusesOtherArguments(t *testing.T) {
 	}
 }
 
-// TestNoSenderIsStarted announces on lo, where there is no neighbour.
+// TestNoSenderIsStarted checks that Announce starts no sender on lo, because lo has no neighbours.
 func TestNoSenderIsStarted(t *testing.T) {
 	a := host.Announcement{NIC: "lo", IP: netip.MustParseAddr("192.0.2.10"), Count: 1}
 	if err := (Neighbours{}).Announce(t.Context(), a); err != nil {

@@ -13,7 +13,7 @@ import (
 	"lvs-agents/internal/kernel/packet"
 )
 
-// arpProtocol is ETH_P_ARP as the kernel takes it, in network byte order.
+// arpProtocol returns ETH_P_ARP in network byte order, as packet sockets expect it.
 func arpProtocol() uint16 {
 	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, unix.ETH_P_ARP))
 }
@@ -25,12 +25,13 @@ func openARP(*netlink.LinkAttrs, netip.Addr) (int, error) {
 	return fd, os.NewSyscallError("socket", err)
 }
 
-// lladdr returns the destination of ARP packets for one link-layer address.
+// lladdr returns the socket address for ARP packets to one link-layer address.
 func lladdr(link *netlink.LinkAttrs, to net.HardwareAddr) unix.Sockaddr {
 	return &unix.SockaddrLinklayer{Protocol: arpProtocol(), Ifindex: link.Index, Halen: 6, Addr: [8]byte(append(to[:6:6], 0, 0))}
 }
 
-// everybody returns the broadcast or the multicast destination of announcements.
+// everybody returns the socket address for announcements to all hosts on the link: the broadcast
+// address for IPv4, and the multicast address of all nodes for IPv6.
 func everybody(link *netlink.LinkAttrs, ip netip.Addr) unix.Sockaddr {
 	if ip.Is4() {
 		return lladdr(link, packet.Broadcast)
@@ -48,9 +49,8 @@ func arp(link *netlink.LinkAttrs, ip netip.Addr) [][]byte {
 	}
 }
 
-// openICMPv6 returns a raw socket whose checksums the kernel computes (RFC 3542
-// section 3.1). The socket receives nothing and sends from ip. The bind fails if this host does not
-// have ip.
+// openICMPv6 returns a raw socket that sends from ip and receives nothing. The kernel computes the
+// checksums of its packets (RFC 3542 section 3.1). The bind fails if this host does not have ip.
 func openICMPv6(link *netlink.LinkAttrs, ip netip.Addr) (int, error) {
 	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMPV6)
 	if err != nil {
@@ -70,7 +70,8 @@ func openICMPv6(link *netlink.LinkAttrs, ip netip.Addr) (int, error) {
 	return fd, nil
 }
 
-// filterICMPv6 lets a socket receive only the given types.
+// filterICMPv6 sets a filter on a socket, so that the socket receives only ICMPv6 messages of the
+// given types.
 func filterICMPv6(fd int, types ...int) error {
 	var filter unix.ICMPv6Filter
 	for i := range filter.Data {
@@ -82,7 +83,7 @@ func filterICMPv6(fd int, types ...int) error {
 	return os.NewSyscallError("setsockopt ICMP6_FILTER", unix.SetsockoptICMPv6Filter(fd, unix.SOL_ICMPV6, unix.ICMPV6_FILTER, &filter))
 }
 
-// socketAddress returns ip in the form for socket calls.
+// socketAddress converts ip to the type that socket calls take.
 func socketAddress(link *netlink.LinkAttrs, ip netip.Addr) unix.Sockaddr {
 	if ip.Is4() {
 		return &unix.SockaddrInet4{Addr: ip.As4()}

@@ -13,9 +13,9 @@ import (
 var errAbsent = host.NotInstalled("IPVS is not in this kernel; modprobe ip_vs")
 
 // translate turns an error number of IPVS into an error of the packages fs, host and lvs. The zero
-// op means a read. The kernel returns ESRCH for a missing service, and ENOENT for a missing
-// destination or scheduler (net/netfilter/ipvs/ip_vs_ctl.c: ip_vs_genl_set_cmd, ip_vs_add_service,
-// ip_vs_edit_service).
+// op means that the kernel returned the error for a read. The kernel returns ESRCH for a missing
+// service, and ENOENT for a missing destination or scheduler (net/netfilter/ipvs/ip_vs_ctl.c:
+// ip_vs_genl_set_cmd, ip_vs_add_service, ip_vs_edit_service).
 func translate(op lvs.Op, err error) error {
 	var errno syscall.Errno
 	if !errors.As(err, &errno) {

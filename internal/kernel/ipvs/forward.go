@@ -7,8 +7,8 @@ import (
 )
 
 // Forwards reports whether an interface in the network namespace of the calling thread forwards
-// packets of an address family. Without forwarding, replies of masq servers do not reach clients.
-// Forwards returns true if it cannot read the settings.
+// packets of an address family. If no interface forwards packets, replies of masq servers do not
+// reach clients. Forwards returns true if it cannot read the settings.
 func (k *Kernel) Forwards(v6 bool) bool {
 	family := "ipv4"
 	if v6 {

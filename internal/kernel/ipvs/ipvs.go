@@ -5,15 +5,17 @@
 // moby/ipvs v1.1.0 writes the virtual services. All other messages are built in this package and
 // sent on one generic netlink socket, because moby/ipvs has these limits:
 //
-//   - It sends no address family with a destination, and one destination in a system call.
-//   - It cannot take a deadline.
-//   - It reads weights as 16 bits.
-//   - It costs too much for a monitor that only reads.
+// - It sends no address family with a destination, and one destination in a system call.
+// - It cannot take a deadline.
+// - It reads weights as 16 bits.
+// - It costs too much for a monitor that only reads.
 //
-// Cost of a process that reads two services, in user-mode Linux, best of 60: empty Go program
-// 22.6 ms, this package 31.9 ms, moby/ipvs 70.1 ms (34.3 ms without its modprobe). System calls
-// about files, sockets and processes: 11, 32, 175 (65). Most of the difference to the empty program
-// is the first access to code pages: a second Table takes 0.15 ms.
+// A process that reads two services takes 31.9 ms with this package, and 70.1 ms with moby/ipvs
+// (34.3 ms without its modprobe). An empty Go program takes 22.6 ms. Each time is the best of 60
+// runs in user-mode Linux. System calls about files, sockets and processes: 11 in the empty
+// program, 32 with this package, 175 with moby/ipvs (65 without its modprobe). Most of the
+// difference to the empty program is the first access to code pages: a second call of Table takes
+// 0.15 ms.
 package ipvs
 
 import (
@@ -33,14 +35,14 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// Kernel is the IPVS of this kernel in the network namespace of the process. Several goroutines can
-// use it; they take turns. A thread in another namespace needs a separate Kernel, because the
-// calling thread opens the sockets at their first use.
+// Kernel reads and changes IPVS in the network namespace of the process. Several goroutines can use
+// a Kernel; each call waits until the call before it has ended. The calling thread opens the
+// sockets at their first use. So a thread in another network namespace needs a separate Kernel.
 type Kernel struct {
-	turn   chan struct{}    // holds one token; a mutex that obeys a deadline
+	turn   chan struct{}    // channel with one token: a mutex that obeys a deadline
 	socket *knetlink.Socket // nil until the first use
-	family uint16           // IPVS' number in generic netlink
-	writer *writer          // nil until the first change of a service
+	family uint16           // number of the generic netlink family IPVS; 0 until the first use
+	writer *writer          // connection of moby/ipvs; nil until the first change of a service
 }
 
 // New returns a Kernel. It opens nothing, so it cannot fail, and IPVS can be loaded later.
@@ -66,11 +68,12 @@ func (k *Kernel) Close() error {
 // Errors: host.ErrNotInstalled without IPVS in the kernel, fs.ErrPermission,
 // context.DeadlineExceeded.
 //
-// A dump is not a snapshot. If another process changes a long service during the dump, the dump can
-// miss a destination that was there all the time. The kernel counts positions and does not report
-// that a dump was interrupted (net/netfilter/ipvs/ip_vs_ctl.c, ip_vs_genl_dump_dests). Table
-// returns a destination once if the dump has it twice. Before a caller adds or deletes because an
-// entry is missing, it must read again under the lock that all writers of a node share.
+// The dump of a table is not a snapshot. If another process changes a long service during the dump,
+// the dump can miss a destination that existed all the time. The kernel counts positions and does
+// not report that a dump was interrupted (net/netfilter/ipvs/ip_vs_ctl.c, ip_vs_genl_dump_dests).
+// If a dump has a destination twice, Table returns the destination once. Before a caller adds or
+// deletes because an entry is missing, the caller must read the table again under the lock that all
+// writers of a node share.
 func (k *Kernel) Table(ctx context.Context) (lvs.Table, error) {
 	const what = "ipvsadm -Sn"
 	if err := k.acquire(ctx); err != nil {
@@ -104,13 +107,15 @@ func (k *Kernel) table(ctx context.Context) (lvs.Table, error) {
 		if table[i].Destinations, err = k.destinations(ctx, table[i].ID); err != nil {
 			return nil, err
 		}
-		slices.Reverse(table[i].Destinations) // a dump begins with the newest (ip_vs_ctl.c, list_add_rcu)
+		// A dump begins with the newest destination (ip_vs_ctl.c, list_add_rcu).
+		slices.Reverse(table[i].Destinations)
 		table[i] = table[i].Read()
 	}
 	return table, nil
 }
 
-// destinations returns an empty list and no error if the service no longer exists.
+// destinations returns the destinations of a service. If the service no longer exists, it returns
+// an empty list and no error.
 func (k *Kernel) destinations(ctx context.Context, id lvs.ServiceID) ([]lvs.Destination, error) {
 	var list []lvs.Destination
 	err := k.dump(ctx, getDestination, encodeID(id), func(attrs []byte) error {
@@ -121,7 +126,8 @@ func (k *Kernel) destinations(ctx context.Context, id lvs.ServiceID) ([]lvs.Dest
 	return list, err
 }
 
-// dump calls each with the attributes of every object, and begin before each attempt.
+// dump dumps objects of the kernel. It calls the function begin before each attempt, and the
+// function each with the attributes of every object.
 func (k *Kernel) dump(ctx context.Context, command uint8, what []byte, each func([]byte) error, begin func()) error {
 	var bad error // the dump is read to its end, so that the next dump starts with an empty socket
 	again := func() { begin(); bad = nil }
@@ -134,15 +140,15 @@ func (k *Kernel) dump(ctx context.Context, command uint8, what []byte, each func
 // batch is the largest number of destinations that one system call changes.
 const batch = 64
 
-// Apply makes changes in order and returns how many succeeded before the first that failed. The
-// error starts with the failed change in ipvsadm syntax. Errors: host.ErrNotInstalled without IPVS
-// or the scheduler, fs.ErrExist if an added entry exists, fs.ErrNotExist if a changed or deleted
-// entry does not exist, fs.ErrPermission, context.DeadlineExceeded.
+// Apply makes changes in order and returns the number of changes that succeeded before the first
+// failure. The error starts with the failed change in ipvsadm syntax. Errors: host.ErrNotInstalled
+// without IPVS or the scheduler, fs.ErrExist if an added entry exists, fs.ErrNotExist if a changed
+// or deleted entry does not exist, fs.ErrPermission, context.DeadlineExceeded.
 //
 // Apply sends up to 64 consecutive changes of destinations together, and the kernel continues after
-// a change that it refuses. So after an error, the kernel may have made some of the changes after
-// the failed one. After context.DeadlineExceeded it may have made the failed change too. After an
-// error, read the table; do not rely on the count.
+// a change that it refuses. So after an error, the kernel can have made some of the changes after
+// the failed change. After context.DeadlineExceeded, the kernel can also have made the failed
+// change. After an error, the caller must read the table and not rely on the count.
 func (k *Kernel) Apply(ctx context.Context, ops []lvs.Op) (done int, err error) {
 	if len(ops) == 0 {
 		return 0, nil
@@ -164,8 +170,9 @@ func (k *Kernel) Apply(ctx context.Context, ops []lvs.Op) (done int, err error) 
 	return done, nil
 }
 
-// step applies the first op; if it changes a destination, step also applies the changes of
-// destinations that follow it directly.
+// step applies the first operation. If the operation changes a destination, step also applies the
+// changes of destinations that directly follow it. It returns the number of operations that
+// succeeded.
 func (k *Kernel) step(ctx context.Context, ops []lvs.Op) (done int, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
@@ -183,8 +190,8 @@ func (k *Kernel) step(ctx context.Context, ops []lvs.Op) (done int, err error) {
 	return k.socket.Execute(ctx, requests...)
 }
 
-// requests encodes the changes of destinations at the beginning of ops, up to the first that cannot
-// be encoded.
+// requests encodes the changes of destinations at the beginning of ops. It stops at the first
+// change of a service, and at the first operation that it cannot encode.
 func (k *Kernel) requests(ops []lvs.Op) (requests []knetlink.Request, err error) {
 	for _, op := range ops {
 		if !ofDestination(op) {
@@ -278,7 +285,7 @@ func (k *Kernel) closeSocket() {
 	k.socket, k.family = nil, 0
 }
 
-// ofDestination reports whether an op changes a destination.
+// ofDestination reports whether an operation changes a destination.
 func ofDestination(op lvs.Op) bool {
 	return op.Verb == lvs.AddDestination || op.Verb == lvs.EditDestination || op.Verb == lvs.DeleteDestination
 }

@@ -26,8 +26,9 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// scripted returns a Kernel whose socket is connected to a script: answer returns the datagrams
-// that reply to a request. The Kernel has the number 28 for the family IPVS.
+// scripted returns a Kernel whose socket is connected to a test instead of the kernel. The function
+// answer returns the datagrams that reply to a request. The Kernel uses 28 as the number of the
+// family IPVS.
 func scripted(t *testing.T, answer func(syscall.NetlinkMessage) [][]byte) *Kernel {
 	t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
@@ -175,8 +176,8 @@ func TestReloadedModule(t *testing.T) {
 	}
 }
 
-// TestFirstWriteIsConfirmed scripts the kernel's replies when the Kernel repeats a write after
-// moby/ipvs reported success.
+// TestFirstWriteIsConfirmed checks how the Kernel repeats a change after moby/ipvs has reported
+// success. The test gives the kernel's replies.
 func TestFirstWriteIsConfirmed(t *testing.T) {
 	for _, tt := range []struct {
 		name, op string
@@ -255,8 +256,8 @@ func TestDumps(t *testing.T) {
 	}
 }
 
-// TestLostAcknowledgementOfMoby drops the replies to moby/ipvs with a socket filter. moby/ipvs then
-// waits without limit.
+// TestLostAcknowledgementOfMoby checks that a call ends at its deadline if a reply to moby/ipvs is
+// lost. A socket filter drops the replies. Without the deadline, moby/ipvs waits without limit.
 func TestLostAcknowledgementOfMoby(t *testing.T) {
 	k := New()
 	before := sockets(t)
@@ -271,7 +272,8 @@ func TestLostAcknowledgementOfMoby(t *testing.T) {
 		}
 	}
 	err = k.guard(soon(t), func(h *ipvs.Handle) error {
-		_, err := h.GetServices() // reads only, because the test runs in the machine's namespace
+		// GetServices changes nothing. The test runs in the network namespace of the host.
+		_, err := h.GetServices()
 		return err
 	})
 	if !errors.Is(err, context.DeadlineExceeded) || k.writer != nil {

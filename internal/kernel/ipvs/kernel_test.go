@@ -21,7 +21,7 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// open returns the IPVS of a new network namespace.
+// open returns a Kernel in a new network namespace.
 func open(t *testing.T) *ipvs.Kernel {
 	t.Helper()
 	kerneltest.Namespace(t)
@@ -37,7 +37,8 @@ func TestKernel(t *testing.T) {
 	kerneltest.RunIPVS(t, func(t *testing.T) kerneltest.IPVSKernel { return open(t) })
 }
 
-// TestKernelWithoutIPVS runs only if the kernel cannot load IPVS.
+// TestKernelWithoutIPVS checks the errors of a kernel without IPVS. The test runs only if the
+// kernel cannot load IPVS.
 func TestKernelWithoutIPVS(t *testing.T) {
 	kerneltest.Namespace(t)
 	if _, err := os.Stat("/proc/net/ip_vs"); err == nil {
@@ -65,7 +66,8 @@ func TestKernelWithoutIPVS(t *testing.T) {
 	}
 }
 
-// TestKernelReadsForeignServices reads services of ipvsadm that this package cannot create.
+// TestKernelReadsForeignServices checks that Table returns services of ipvsadm that this package
+// cannot create.
 func TestKernelReadsForeignServices(t *testing.T) {
 	k := open(t)
 	if _, err := exec.LookPath("ipvsadm"); err != nil {
@@ -94,8 +96,8 @@ ipvsadm -a -t 192.0.2.10:80 -r [2001:db8::21]:80 -i -w 1
 	}
 }
 
-// TestKernelWritesWhatIpvsadmReads compares with ipvsadm. So it finds a mistake that the encoder
-// and the decoder both make.
+// TestKernelWritesWhatIpvsadmReads checks with ipvsadm which services and destinations the kernel
+// has. So the test finds a mistake that the encoder and the decoder both make.
 func TestKernelWritesWhatIpvsadmReads(t *testing.T) {
 	k := open(t)
 	if _, err := exec.LookPath("ipvsadm"); err != nil {
@@ -129,7 +131,7 @@ func TestKernelWritesWhatIpvsadmReads(t *testing.T) {
 	}
 }
 
-// withoutNames drops the options of ipvsadm 1.31 that lvs.ParseTable does not support.
+// withoutNames removes the options of ipvsadm 1.31 that lvs.ParseTable does not support.
 func withoutNames(text string) string {
 	for _, extra := range []string{" --tun-type ipip", " --tun-flags nocsum"} {
 		text = strings.ReplaceAll(text, extra, "")
@@ -167,9 +169,9 @@ func TestKernelWithoutPermission(t *testing.T) {
 	}
 }
 
-// TestFirstWriteLeavesTheProcessAlone compares PATH and the standard logger
-// before and after the first write, which makes moby/ipvs run modprobe. The test
-// runs itself, because moby/ipvs does that once in the life of a process.
+// TestFirstWriteLeavesTheProcessAlone checks that the first write changes neither PATH nor the
+// standard logger. The first write makes moby/ipvs run modprobe. moby/ipvs does this once in the
+// life of a process, so the test starts the test binary again.
 func TestFirstWriteLeavesTheProcessAlone(t *testing.T) {
 	if os.Getenv("FIRST_WRITE") == "1" {
 		firstWrite(t)
@@ -187,7 +189,7 @@ func firstWrite(t *testing.T) {
 	k := open(t)
 	logger, path := logrus.StandardLogger(), t.TempDir()
 	out := logger.Out
-	t.Setenv("PATH", path) // has no modprobe
+	t.Setenv("PATH", path) // the directory has no modprobe
 	for _, text := range []string{"-A -f 1 -s rr", "-D -f 1"} {
 		if _, err := k.Apply(t.Context(), kerneltest.ParseOps(t, text)); err != nil {
 			t.Fatal(err)
@@ -198,8 +200,8 @@ func firstWrite(t *testing.T) {
 	}
 }
 
-// TestKernelSurvivesReload unloads ip_vs while a Kernel is open. After the module is loaded again,
-// IPVS has another family number.
+// TestKernelSurvivesReload checks that an open Kernel works after ip_vs was unloaded and loaded
+// again. IPVS has another family number then.
 func TestKernelSurvivesReload(t *testing.T) {
 	k := open(t)
 	if cpu, err := os.ReadFile("/proc/cpuinfo"); err != nil || !strings.Contains(string(cpu), "User Mode Linux") {

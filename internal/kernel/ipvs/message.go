@@ -15,7 +15,7 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// Commands of the generic netlink family IPVS, include/uapi/linux/ip_vs.h.
+// These are the commands of the generic netlink family IPVS (include/uapi/linux/ip_vs.h).
 const (
 	newService     = 1
 	setService     = 2
@@ -27,7 +27,8 @@ const (
 	getDestination = 8
 )
 
-// Attributes of a command, of a service and of a destination, same file.
+// These are the attributes of a command, of a service and of a destination
+// (include/uapi/linux/ip_vs.h).
 const (
 	attrService     = 1
 	attrDestination = 2
@@ -58,13 +59,13 @@ const (
 	flagHashed     = 0x0002
 )
 
-// forwardMask takes the forwarding method out of the connection flags.
+// forwardMask selects the forwarding method in the connection flags.
 const forwardMask = 0x0007
 
 // genlHeader is the size of struct genlmsghdr (include/uapi/linux/genetlink.h).
 const genlHeader = 4
 
-// message is a request of the family with a number.
+// message returns a request to the generic netlink family with the number family.
 func message(family uint16, command uint8, attrs ...[]byte) knetlink.Request {
 	const version = 1
 	return knetlink.Request{Type: family, Body: append([]byte{command, version, 0, 0}, bytes.Join(attrs, nil)...)}
@@ -85,8 +86,8 @@ func idValues(id lvs.ServiceID) []byte {
 	return knetlink.AppendAttribute(a, servicePort, binary.BigEndian.AppendUint16(nil, id.Addr.Port()))
 }
 
-// encodeService encodes a change of a service. The writer sends it where moby/ipvs cannot: after
-// ip_vs was loaded again.
+// encodeService encodes a change of a service. The writer sends this message after ip_vs was loaded
+// again, because moby/ipvs cannot.
 func encodeService(op lvs.Op) (command uint8, attr []byte) {
 	s := op.Service
 	if op.Verb == lvs.DeleteService {
@@ -155,7 +156,8 @@ func family(ipv6 bool) uint16 {
 	return unix.AF_INET
 }
 
-// parseNested parses the attributes inside the one attribute that holds a service or a destination.
+// parseNested parses the attributes of a service or a destination, which are inside one outer
+// attribute.
 func parseNested(data []byte, number int) (knetlink.Attributes, error) {
 	outer, err := knetlink.Parse(data)
 	if err != nil || outer[number] == nil {
@@ -187,8 +189,8 @@ func decodeService(data []byte) (lvs.Service, error) {
 	return s, err
 }
 
-// granularity reads the netmask as a prefix length, zero for a single address.
-// See serviceBits for the two forms.
+// granularity converts the netmask from the kernel to a prefix length. It returns zero for a
+// netmask of a single address. See serviceBits for the kernel's forms of IPv4 and IPv6 netmasks.
 func granularity(a *knetlink.Attributes, ipv6 bool) int {
 	full, length := 32, 0
 	switch {
@@ -209,7 +211,8 @@ func decodeDestination(data []byte, ipv6 bool) (lvs.Destination, error) {
 	if err != nil {
 		return lvs.Destination{}, err
 	}
-	if own := a.Uint16(destinationFamily, binary.NativeEndian); own != 0 { // since Linux 3.18
+	// The kernel sends the family of a destination since Linux 3.18.
+	if own := a.Uint16(destinationFamily, binary.NativeEndian); own != 0 {
 		ipv6 = own == unix.AF_INET6
 	}
 	d := lvs.Destination{

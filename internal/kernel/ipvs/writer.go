@@ -14,20 +14,20 @@ import (
 
 // writer changes services through moby/ipvs.
 //
-// moby/ipvs queries the number of the IPVS family once in the life of the process. It keeps a
-// failure of that query as number 0, and the kernel acknowledges messages with number 0 without
-// reading them (moby/ipvs issue 27). After ip_vs was unloaded and loaded again the kept number is
-// stale. So after the first success of a writer, confirm repeats the change with a message of this
-// package. It does the same after every ENOENT.
+// moby/ipvs queries the number of the IPVS family once in the life of the process. If the query
+// fails, moby/ipvs uses the number 0. The kernel acknowledges messages with number 0 without
+// reading them (moby/ipvs issue 27). After ip_vs was unloaded and loaded again, the number of
+// moby/ipvs is stale. So confirm repeats the first successful change of a writer with a message of
+// this package. After an ENOENT, the method service also repeats the change with such a message.
 type writer struct {
 	handle    *ipvs.Handle
-	confirmed bool // a write was found in the kernel
-	blind     bool // moby/ipvs does not reach IPVS; our own messages do the work
+	confirmed bool // the kernel has made a change that moby/ipvs sent
+	blind     bool // messages of moby/ipvs do not reach IPVS; this package sends its own
 }
 
-// service changes a service. ENOENT can mean that the family number of
-// moby/ipvs is stale. It can also mean that the scheduler is missing; then the
-// kernel gives the same error to our own message.
+// service changes a service. The error ENOENT of moby/ipvs can mean that its family number is
+// stale. It can also mean that the scheduler is missing. Then the kernel returns ENOENT to the
+// message of this package too.
 func (k *Kernel) service(ctx context.Context, op lvs.Op) error {
 	if err := k.openWriter(); err != nil {
 		return err
@@ -48,17 +48,17 @@ func (k *Kernel) service(ctx context.Context, op lvs.Op) error {
 	return err
 }
 
-// send changes a service with a message of our own.
+// send changes a service with a message of this package.
 func (k *Kernel) send(ctx context.Context, op lvs.Op) error {
 	command, attr := encodeService(op)
 	_, err := k.socket.Execute(ctx, message(k.family, command, attr))
 	return err
 }
 
-// confirm repeats the first successful write of a writer with a message of our
-// own. The kernel's error reports whether moby/ipvs did it: EEXIST for an added
-// service, ESRCH for a deleted one. An edit is repeated without harm. ENOENT
-// means that our own number is stale; the next write confirms then.
+// confirm repeats the first successful change of a writer with a message of this package. The
+// kernel's error shows that moby/ipvs has made the change: EEXIST for an added service, ESRCH for a
+// deleted service. A repeated edit does no harm. ENOENT means that the family number of this
+// package is stale; then confirm repeats the next change.
 func (k *Kernel) confirm(ctx context.Context, op lvs.Op) error {
 	if k.writer == nil || k.writer.confirmed {
 		return nil
@@ -77,8 +77,8 @@ func (k *Kernel) confirm(ctx context.Context, op lvs.Op) error {
 	return err
 }
 
-// guard runs f with the handle and closes the handle when ctx ends. Without the close, moby/ipvs
-// would wait forever for a reply that was lost.
+// guard runs f with the handle of moby/ipvs and closes the handle when ctx ends. Without the close,
+// moby/ipvs would wait forever for a reply that was lost.
 func (k *Kernel) guard(ctx context.Context, f func(*ipvs.Handle) error) error {
 	h := k.writer.handle
 	stop := context.AfterFunc(ctx, h.Close)
@@ -114,8 +114,8 @@ func write(h *ipvs.Handle, op lvs.Op) error {
 }
 
 // openWriter opens moby/ipvs. The first ipvs.New of a process runs modprobe, and logs a warning if
-// modprobe fails; moby/ipvs has no switch for it. The module is already loaded at that time, so
-// modprobe only costs time, once in a process that changes a service.
+// modprobe fails. moby/ipvs has no option to prevent this. The module is already loaded at that
+// time, so modprobe only costs time, once in a process that changes a service.
 func (k *Kernel) openWriter() error {
 	if k.writer != nil {
 		return nil

@@ -16,16 +16,16 @@ import (
 )
 
 // IPVS is a fake of the kernel's IPVS. It has the methods of internal/kernel/ipvs and behaves as
-// Linux 6.1 does. Its own addresses are 127.0.0.0/8 and ::1. Set the fields before the first call
-// or between two calls.
+// Linux 6.1 does. The fake host has the addresses 127.0.0.0/8 and ::1. Tests set the fields before
+// the first call or between two calls.
 type IPVS struct {
-	// Missing makes it a kernel without IPVS.
+	// Missing makes the fake a kernel without IPVS.
 	Missing bool
 	// Stall makes every call wait until its context ends.
 	Stall bool
 	// Schedulers are the schedulers that the kernel has or can load.
 	Schedulers []string
-	// Still makes it a host that forwards no packets.
+	// Still makes the fake a host that forwards no packets.
 	Still bool
 
 	mu     sync.Mutex
@@ -33,13 +33,14 @@ type IPVS struct {
 	faults faults
 }
 
-// NewIPVS returns an empty table with the schedulers of Linux 6.1.
+// NewIPVS returns a fake with an empty table and the schedulers of Linux 6.1.
 func NewIPVS() *IPVS {
 	has := slices.DeleteFunc(lvs.Schedulers(), func(name string) bool { return name == "twos" })
 	return &IPVS{Schedulers: has}
 }
 
-// FailAfter makes one op fail with err, after n more ops have succeeded. Later ops work again.
+// FailAfter makes one operation fail with err, after n more operations have succeeded. The
+// operations after the failure succeed again.
 func (k *IPVS) FailAfter(n int, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -119,8 +120,8 @@ func (k *IPVS) Apply(ctx context.Context, ops []lvs.Op) (done int, err error) {
 	return done, nil
 }
 
-// runLocked applies all ops. It returns the first error, and the number of ops that succeeded
-// before it.
+// runLocked applies all operations. It returns the first error, and the number of operations that
+// succeeded before the first error. The caller has the mutex.
 func (k *IPVS) runLocked(ops []lvs.Op) (done int, first error) {
 	for _, op := range ops {
 		err := k.applyLocked(op)
@@ -159,7 +160,8 @@ func (k *IPVS) applyLocked(op lvs.Op) error {
 	return nil
 }
 
-// refuse makes the checks of net/netfilter/ipvs/ip_vs_ctl.c in their order.
+// refuse returns the error with which the kernel refuses an operation. It makes the checks of
+// net/netfilter/ipvs/ip_vs_ctl.c in their order.
 func (k *IPVS) refuse(op lvs.Op) error {
 	d, has := op.Destination, false
 	for _, v := range k.table {
@@ -193,7 +195,7 @@ func ofDestination(op lvs.Op) bool {
 	return op.Verb == lvs.AddDestination || op.Verb == lvs.EditDestination || op.Verb == lvs.DeleteDestination
 }
 
-// faults makes one op fail. The zero value lets every op succeed.
+// faults makes one operation fail. The zero value lets every operation succeed.
 type faults struct {
 	after int
 	err   error

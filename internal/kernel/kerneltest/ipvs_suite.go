@@ -24,16 +24,16 @@ type IPVSKernel interface {
 	Close() error
 }
 
-// ipvsCase applies ops, one op per line. done and err are the results of the last call of Apply.
-// table is the table at the end.
+// ipvsCase is a test that applies the operations in ops, one operation per line. The fields done
+// and err are the results of the last call of Apply. The field table is the table at the end.
 type ipvsCase struct {
 	name  string
-	setup string // ops that must succeed first
+	setup string // operations that must succeed before ops
 	ops   string
 	done  int
 	err   error
-	text  string // of the error
-	table string // as `ipvsadm -Sn`
+	text  string // text of the error
+	table string // table in the format of `ipvsadm -Sn`
 }
 
 func ipvsCases() []ipvsCase {
@@ -208,7 +208,8 @@ func (tt ipvsCase) run(t *testing.T, k IPVSKernel) {
 	}
 }
 
-// orderOfAddition is what a hash table depends on. A change of weight keeps the order.
+// orderOfAddition checks that Table returns destinations in the order of their addition. Schedulers
+// that hash depend on this order. A change of weight keeps the order.
 func orderOfAddition(t *testing.T, k IPVSKernel) {
 	apply(t, k, `-A -t 192.0.2.10:80 -s mh -b flag-1,flag-2
 -a -t 192.0.2.10:80 -r 192.0.2.23:80 -g -w 1
@@ -240,7 +241,7 @@ func orderOfAddition(t *testing.T, k IPVSKernel) {
 	}
 }
 
-// ParseOps parses ops in ipvsadm syntax, one op per line.
+// ParseOps parses operations in ipvsadm syntax, one operation per line.
 func ParseOps(t testing.TB, text string) []lvs.Op {
 	t.Helper()
 	var ops []lvs.Op
@@ -299,7 +300,7 @@ func manyDestinations(t *testing.T, k IPVSKernel) {
 	if diff := cmp.Diff(strings.TrimSpace(lvs.Table{want}.String()), read(t, k)); diff != "" {
 		t.Errorf("table (-want +got):\n%s", diff)
 	}
-	// One op fails, many batches after the first one.
+	// One operation fails, many batches after the first batch.
 	again := ops[300:301]
 	edit := make([]lvs.Op, 0, n)
 	for _, op := range ops[1:] {
@@ -340,7 +341,8 @@ func contextOver(t *testing.T, k IPVSKernel) {
 	}
 }
 
-// convergence applies plans between tables, and checks that the next plan is empty.
+// convergence applies the plan that leads from one table to the next. It then checks that a second
+// plan is empty.
 func convergence(t *testing.T, k IPVSKernel) {
 	for _, text := range []string{`
 -A -t 192.0.2.10:80 -s rr

@@ -14,29 +14,31 @@ import (
 )
 
 // Links is a fake of the kernel's interfaces, addresses and routes. It has the methods of
-// internal/kernel/link and behaves as Linux does. Set the fields before the first call or between
-// two calls.
+// internal/kernel/link and behaves as Linux does. Tests set the fields before the first call or
+// between two calls.
 type Links struct {
 	// Stall makes every call wait until its context ends.
 	Stall bool
 	// Elsewhere are the IPv6 addresses of other hosts.
 	Elsewhere []netip.Addr
-	// Namespaces are the names that Enter accepts. All of them are this host.
+	// Namespaces are the names that Enter accepts. Each name is a network namespace with the same
+	// interfaces and addresses.
 	Namespaces []string
 	// Routers are the next hops of the default routes, by interface.
 	Routers map[string][]netip.Addr
-	// Diverted has the next hop of addresses whose packets the kernel does not deliver to this host.
+	// Diverted maps an address to the next hop of its packets, if the kernel does not deliver them
+	// to this host.
 	Diverted map[netip.Addr]string
-	// Names are the alternative names of interfaces.
+	// Names maps alternative names of interfaces to the kernel's names.
 	Names map[string]string
-	// Flushed counts the flushes of the route cache.
+	// Flushed is the number of times that the route cache was flushed.
 	Flushed int
 
 	mu        sync.Mutex
 	nics      []string
 	states    map[string]host.Interface
 	addresses []host.Address
-	policies  []string // label and address
+	policies  []string // label and address of each IPv6 address label
 	faults    faults
 }
 
@@ -47,8 +49,8 @@ func NewLinks() *Links {
 	return k
 }
 
-// Have adds addresses without detection of duplicates, and their interface if it does not exist
-// yet. An IPv4 address gets the highest address of its network as its broadcast address.
+// Have adds addresses without duplicate address detection. It creates the interface if it does not
+// exist. An IPv4 address gets the highest address of its network as its broadcast address.
 func (k *Links) Have(nic string, prefixes ...string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -26,14 +26,14 @@ type LinkKernel interface {
 	Settle(ctx context.Context, a host.Address) error
 }
 
-// linkCase applies ops. show lists IP addresses, and want is the result of Addresses for them at
-// the end.
+// linkCase is a test that applies address operations. The field show lists IP addresses. The field
+// want is the result of Addresses for these addresses at the end.
 type linkCase struct {
 	name string
 	ops  []host.AddressOp
 	done int
 	err  error
-	text string // of the error
+	text string // text of the error
 	show string
 	want string
 }

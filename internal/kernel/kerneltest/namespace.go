@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Need ends a test that lacks a capability, and names the capability. It skips the test. With
-// REQUIRE_KERNEL=1, which means that the machine must have every capability, it fails the test.
+// Need skips a test if this host lacks something that the test needs, for example root rights. With
+// REQUIRE_KERNEL=1, Need fails the test instead.
 func Need(t testing.TB, missing string) {
 	t.Helper()
 	if os.Getenv("REQUIRE_KERNEL") == "1" {
@@ -23,15 +23,16 @@ func Need(t testing.TB, missing string) {
 	t.Skipf("missing: %s", missing)
 }
 
-// Namespace moves the calling goroutine into a new network namespace, with lo up. Processes that
-// the goroutine starts are in the namespace. Goroutines that it starts, for example subtests, are
-// not. The thread ends with the goroutine.
+// Namespace moves the calling goroutine into a new network namespace, and sets lo up. Processes
+// that the goroutine starts run in the namespace. Goroutines that it starts, for example subtests,
+// do not run in the namespace. The thread ends with the goroutine.
 func Namespace(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		Need(t, "root")
 	}
-	runtime.LockOSThread() // never unlocked, so the runtime ends the thread with the goroutine
+	// The thread is never unlocked, so the runtime ends the thread with the goroutine.
+	runtime.LockOSThread()
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		Need(t, "network namespaces: "+err.Error())
 	}
@@ -58,7 +59,8 @@ func Run(t testing.TB, lines string) string {
 }
 
 // Start starts a command in the namespace of the calling goroutine. The returned function send
-// writes to the standard input of the command and waits for its end. Every goroutine can call send.
+// writes to the standard input of the command and waits until the command ends. Every goroutine can
+// call send.
 func Start(t testing.TB, name string, args ...string) (send func(input string) error, err error) {
 	t.Helper()
 	cmd := exec.Command(name, args...)
@@ -125,7 +127,8 @@ func NewPeer(t testing.TB, nic string) *Peer {
 	return p
 }
 
-// Do runs f in the peer's namespace and waits for it. If f ends the test (t.Fatal), Do ends it too.
+// Do runs f in the peer's namespace and waits until f returns. If f ends the test (t.Fatal), Do
+// also ends the test.
 func (p *Peer) Do(f func()) {
 	p.t.Helper()
 	done := make(chan struct{})

@@ -23,8 +23,8 @@ type Settings struct {
 	faults faults
 }
 
-// NewSettings returns a host with lo, eth0 in 192.0.2.0/24 and 2001:db8::/64, and the tunnels,
-// which are down.
+// NewSettings returns a host with lo, with eth0 in 192.0.2.0/24 and 2001:db8::/64, and with the
+// tunnel interfaces, which are down.
 func NewSettings() *Settings {
 	k := &Settings{Links: NewLinks(), values: map[host.Setting]string{}}
 	k.Have("eth0", "192.0.2.21/24", "2001:db8::21/64")
@@ -37,8 +37,8 @@ func NewSettings() *Settings {
 	return k
 }
 
-// Put sets a setting without Set, as another program would. With the value "" it removes the place
-// of the setting.
+// Put sets a setting without a call of Set, as another program would. With the value "", Put makes
+// the setting impossible, as if its interface was removed.
 func (k *Settings) Put(s host.Setting, value string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -70,7 +70,7 @@ func (k *Settings) String() string {
 	return strings.Join(lines, "")
 }
 
-// Commands returns the changes since its last call, as commands.
+// Commands returns the changes since the last call of Commands, as commands.
 func (k *Settings) Commands() []string {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -20,8 +20,9 @@ type SettingKernel interface {
 	ARPTables(ctx context.Context) (string, error)
 }
 
-// RunSettings runs the suite on a host with eth0 in 192.0.2.0/24 and 2001:db8::/64, whose own
-// addresses end in 21. All sysctls of the settings are 0 before the suite.
+// RunSettings tests that a kernel handles settings as Linux does. The kernel is a host with eth0 in
+// 192.0.2.0/24 and 2001:db8::/64, whose own addresses end in 21. All sysctls of the settings must
+// be 0 before the call.
 func RunSettings(t *testing.T, k SettingKernel) {
 	ctx := t.Context()
 	program, err := k.ARPTables(ctx)

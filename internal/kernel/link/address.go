@@ -35,7 +35,7 @@ func family(ip netip.Addr) int {
 	return netlink.FAMILY_V4
 }
 
-// find returns every occurrence of ip.
+// find returns the address ip on every interface that has it, with all prefix lengths.
 func find(ctx context.Context, ip netip.Addr) (found []host.Address, err error) {
 	ip = ip.WithZone("").Unmap()
 	err = reading(func(r *reader) (err error) {
@@ -67,7 +67,8 @@ func (r *reader) find(ctx context.Context, ip netip.Addr) ([]host.Address, error
 	return found, nil
 }
 
-// findOn returns the occurrences of ip on one interface, and its name.
+// findOn returns the address ip on one interface, with all prefix lengths, and the kernel's name of
+// the interface.
 func findOn(ctx context.Context, nic string, ip netip.Addr) (name string, found []host.Address, err error) {
 	ip = ip.WithZone("").Unmap()
 	err = reading(func(r *reader) error {
@@ -86,8 +87,8 @@ func findOn(ctx context.Context, nic string, ip netip.Addr) (name string, found 
 	return name, found, err
 }
 
-// prefix returns the local address with its prefix length. If the address has a peer, the prefix
-// length is the peer's.
+// prefix returns the local address with its prefix length. If the address has a peer address, the
+// prefix length is the prefix length of the peer address.
 func prefix(addr netlink.Addr) netip.Prefix {
 	if addr.IPNet == nil {
 		return netip.Prefix{}
@@ -100,8 +101,9 @@ func prefix(addr netlink.Addr) netip.Prefix {
 	return netip.PrefixFrom(ip.Unmap(), bits)
 }
 
-// address converts an address. It reads the flags, not the lifetimes: the kernel reports an
-// unlimited preferred lifetime for a deprecated IPv4 address.
+// address converts an address from netlink to host.Address. It reads the flags and not the
+// lifetimes, because the kernel reports an unlimited preferred lifetime for a deprecated IPv4
+// address.
 func (r *reader) address(ctx context.Context, addr netlink.Addr, link *hardware) host.Address {
 	a := host.Address{
 		Prefix:     prefix(addr),
@@ -116,9 +118,9 @@ func (r *reader) address(ctx context.Context, addr netlink.Addr, link *hardware)
 			Interface: r.state(ctx, link),
 		},
 	}
-	// On other interfaces the flag has no effect after the address was added.
+	// If the interface has neighbours, the flag has no effect after the address was added.
 	a.NoDAD = a.Observed.Silent && addr.Flags&unix.IFA_F_NODAD != 0
-	if addr.Label != link.Name { // the kernel's own label
+	if addr.Label != link.Name { // the kernel uses the name of the interface as the label by default
 		a.Label = addr.Label
 	}
 	if broadcast, ok := netip.AddrFromSlice(addr.Broadcast); ok {
@@ -134,8 +136,8 @@ var scopes = []struct {
 	name   string
 }{{unix.RT_SCOPE_UNIVERSE, "global"}, {unix.RT_SCOPE_SITE, "site"}, {unix.RT_SCOPE_LINK, "link"}, {unix.RT_SCOPE_HOST, "host"}}
 
-// scope returns the name or number of an address's scope. It is empty for the scope that the kernel
-// and iproute2 choose by default.
+// scope returns the name or number of the scope of an address. It is empty for the scope that the
+// kernel and iproute2 choose by default.
 func scope(addr netlink.Addr) string {
 	ip := prefix(addr).Addr()
 	if ip.Is6() || addr.Scope == usualScope(ip) {

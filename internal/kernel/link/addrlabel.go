@@ -21,8 +21,8 @@ func policy(ctx context.Context, op host.AddressOp) error {
 	if op.Verb == host.DeletePolicy {
 		request = knetlink.Request{Type: unix.RTM_DELADDRLABEL}
 	}
-	// struct ifaddrlblmsg: family, reserved, prefix length, and then flags, interface
-	// and sequence number, which are all zero
+	// struct ifaddrlblmsg has the family, a reserved byte and the prefix length. The flags, the
+	// interface and the sequence number follow and are zero.
 	request.Body = append([]byte{unix.AF_INET6, 0, 128}, make([]byte, 9)...)
 	request.Body = knetlink.AppendAttribute(request.Body, addrLabelAddress, op.Address.Prefix.Addr().AsSlice())
 	request.Body = knetlink.AppendAttribute(request.Body, addrLabelLabel, nl.Uint32Attr(op.Policy))

@@ -20,7 +20,8 @@ import (
 	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
-// apply makes one change. p keeps the kernel from deleting other addresses together with one.
+// apply makes one change. With p, the deletion of an address keeps the other addresses of its
+// subnet.
 func apply(ctx context.Context, p promotion, op host.AddressOp) error {
 	switch op.Verb {
 	case host.AddAddress:
@@ -41,7 +42,7 @@ func apply(ctx context.Context, p promotion, op host.AddressOp) error {
 	return fmt.Errorf("unknown address operation %d", op.Verb)
 }
 
-// modify runs f on an interface.
+// modify runs f with a netlink handle and the interface nic.
 func modify(ctx context.Context, nic string, f func(*netlink.Handle, netlink.Link) error) error {
 	link, err := Hardware(ctx, nic)
 	if err != nil {
@@ -53,7 +54,8 @@ func modify(ctx context.Context, nic string, f func(*netlink.Handle, netlink.Lin
 func add(ctx context.Context, a host.Address) error {
 	err := modify(ctx, a.NIC, func(h *netlink.Handle, link netlink.Link) error { return h.AddrAdd(link, encode(a)) })
 	switch {
-	case a.Prefix.Addr().Is6() && errors.Is(err, unix.EACCES): // net/ipv6/addrconf.c, ipv6_add_addr
+	// The kernel returns EACCES if IPv6 is disabled (net/ipv6/addrconf.c, ipv6_add_addr).
+	case a.Prefix.Addr().Is6() && errors.Is(err, unix.EACCES):
 		return host.NotInstalled("IPv6 is disabled on %s; sysctl net.ipv6.conf.%s.disable_ipv6=0", a.NIC, strings.ReplaceAll(a.NIC, ".", "/"))
 	case a.Prefix.Addr().Is6() && errors.Is(err, unix.EOPNOTSUPP):
 		return host.NotInstalled("IPv6 is not in this kernel; modprobe ipv6")
@@ -61,8 +63,8 @@ func add(ctx context.Context, a host.Address) error {
 	return err
 }
 
-// encode converts an address. It sets the fields that netlink would otherwise choose: the broadcast
-// address, and lifetimes that end at once.
+// encode converts an address to the type of the library netlink. It sets the broadcast address and
+// the lifetimes, because the library would otherwise choose them.
 func encode(a host.Address) *netlink.Addr {
 	ip := a.Prefix.Addr()
 	addr := &netlink.Addr{
@@ -70,7 +72,7 @@ func encode(a host.Address) *netlink.Addr {
 		Label: a.Label,
 	}
 	if ip.Is4() {
-		addr.Broadcast = net.IPv4zero // turns netlink's own computation off
+		addr.Broadcast = net.IPv4zero // prevents that the library computes a broadcast address
 	}
 	if a.Broadcast.IsValid() {
 		addr.Broadcast = a.Broadcast.AsSlice()
@@ -93,7 +95,7 @@ func encode(a host.Address) *netlink.Addr {
 	return addr
 }
 
-// remove deletes only this address.
+// remove deletes one address and keeps all other addresses.
 func remove(ctx context.Context, p promotion, a host.Address) error {
 	link, err := Hardware(ctx, a.NIC)
 	if errors.Is(err, host.ErrNotInstalled) {

@@ -47,21 +47,21 @@ func (r *reader) anyName(ctx context.Context, nic string) (hardware, error) {
 	return r.named(ctx, nic)
 }
 
-// absent reports whether an error means that an interface does not exist. For a name that is too
-// long, the kernel returns ERANGE or EINVAL.
+// absent reports whether an error means that an interface does not exist. The kernel returns ERANGE
+// or EINVAL for a name that is too long.
 func absent(err error) bool {
 	return errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ERANGE) || errors.Is(err, unix.EINVAL)
 }
 
-// device returns an interface in the form for vishvananda/netlink.
+// device converts an interface to the type that vishvananda/netlink takes.
 func device(link netlink.LinkAttrs) netlink.Link { return &netlink.Device{LinkAttrs: link} }
 
 // hardware holds the attributes of an interface that this package uses.
 type hardware struct {
 	netlink.LinkAttrs
 	ethernet bool
-	kind     string // empty for a physical interface
-	port     string // kind of the master; empty if the interface is not a port
+	kind     string // kind of the interface, for example dummy; empty for a physical interface
+	port     string // kind of the master; empty if the interface has no master
 }
 
 // link returns an interface by its index, or the error ENODEV if it does not exist.
@@ -72,7 +72,7 @@ func (r *reader) link(ctx context.Context, index int) (hardware, error) {
 // named returns an interface by its name or an alternative name.
 func (r *reader) named(ctx context.Context, nic string) (hardware, error) {
 	kind := unix.IFLA_IFNAME
-	if len(nic) >= unix.IFNAMSIZ { // only an alternative name can be so long
+	if len(nic) >= unix.IFNAMSIZ { // a name of this length can only be an alternative name
 		kind = unix.IFLA_ALT_IFNAME
 	}
 	return r.links(ctx, knetlink.AppendAttribute(nl.NewIfInfomsg(unix.AF_UNSPEC).Serialize(), kind, nl.ZeroTerminated(nic)))
@@ -102,7 +102,7 @@ func parseLink(body []byte) (h hardware) {
 	return h
 }
 
-// all lists the interfaces.
+// all returns all interfaces.
 func (r *reader) all(ctx context.Context) (list []hardware, err error) {
 	request := knetlink.Request{Type: unix.RTM_GETLINK, Body: nl.NewIfInfomsg(unix.AF_UNSPEC).Serialize()}
 	err = r.Dump(ctx, request, func() { list = nil }, func(body []byte) {
@@ -127,18 +127,19 @@ func (r *reader) state(ctx context.Context, link *hardware) host.Interface {
 	}
 }
 
-// withoutARP are the kinds of Ethernet interfaces that can work without ARP. For other kinds,
-// missing ARP is reported as a fault.
+// withoutARP are the kinds of Ethernet interfaces that can work without ARP. If an interface of
+// another kind has no ARP, the agents report a fault.
 var withoutARP = []string{"dummy", "ipvlan", "ipvtap", "netkit", "vrf", "ifb", "nlmon"}
 
-// master returns the kind and name of the interface that takes the packets of a port, for example a
-// bridge or bond. It is empty for a port of a VRF, which leaves the packets to the port.
+// master returns the kind and name of the interface that takes the packets of a port, for example
+// of a bridge or bond. It returns an empty text for a port of a VRF, because the port itself
+// receives the packets.
 func (r *reader) master(ctx context.Context, link *hardware) string {
 	if link.MasterIndex == 0 || link.port == "vrf" {
 		return ""
 	}
 	master, err := r.link(ctx, link.MasterIndex)
-	if err != nil { // it was removed, or is in another network namespace
+	if err != nil { // the master was removed, or is in another network namespace
 		return ""
 	}
 	return cmp.Or(master.kind, link.port, "interface") + " " + master.Name

@@ -78,8 +78,8 @@ func TestDeletingRestoresPromoteSecondaries(t *testing.T) {
 	}
 }
 
-// TestPromotionThatAKilledProcessLeft checks that the next process in the same namespace restores
-// the sysctl.
+// TestPromotionThatAKilledProcessLeft checks that the next process in the same network namespace
+// restores the sysctl promote_secondaries.
 func TestPromotionThatAKilledProcessLeft(t *testing.T) {
 	var here unix.Stat_t
 	look := func(k *link.Kernel) error {
@@ -91,7 +91,7 @@ func TestPromotionThatAKilledProcessLeft(t *testing.T) {
 		return err
 	}
 	tests := []struct {
-		name, note string // %d is the namespace
+		name, note string // in note, %d is the inode number of the network namespace
 		next       func(*link.Kernel) error
 		want, left string
 	}{
@@ -181,7 +181,8 @@ func TestDeletingAtOnceSparesTheOthers(t *testing.T) {
 	sysctl(t, "0")
 }
 
-// TestLockThatNobodyGivesBack checks that a stop waits for the lock only for a limited time.
+// TestLockThatNobodyGivesBack checks that a deletion waits only for a limited time if another
+// process keeps the lock.
 func TestLockThatNobodyGivesBack(t *testing.T) {
 	newHost(t)
 	dir := t.TempDir()
@@ -250,7 +251,8 @@ func TestInterfaceWhoseNameHasAnAt(t *testing.T) {
 	}
 }
 
-// TestUnreachable has the causes why an existing address does not receive packets.
+// TestUnreachable checks that Addresses returns the reason why an existing address does not receive
+// packets.
 func TestUnreachable(t *testing.T) {
 	vip := netip.MustParseAddr("192.0.2.10")
 	tests := []struct {
@@ -298,7 +300,8 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// TestNamesThatAreNoNamespace mounts a new file system over /run/netns.
+// TestNamesThatAreNoNamespace checks the errors of Enter for names that are not network namespaces.
+// It mounts a new file system over /run/netns.
 func TestNamesThatAreNoNamespace(t *testing.T) {
 	kerneltest.Namespace(t)
 	if err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),

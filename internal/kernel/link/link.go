@@ -15,18 +15,18 @@ import (
 	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
-// Kernel is the network of this kernel. It keeps no state between two calls, so several goroutines
-// can use it at the same time. All calls end at the deadline of their context. They check for
-// cancellation before each message to the kernel.
+// Kernel reads and changes the interfaces and addresses of this host. It keeps no state between two
+// calls, so several goroutines can use it at the same time. All calls end at the deadline of their
+// context. They check for cancellation before each message to the kernel.
 type Kernel struct{ lockDir string }
 
 // New returns a Kernel and opens nothing. The Kernel adds and deletes addresses under a lock in
 // lockDir, a directory that only root can write.
 func New(lockDir string) *Kernel { return &Kernel{lockDir} }
 
-// Addresses returns every occurrence of ip, on all interfaces and with all prefix lengths, sorted
-// by interface name and prefix length. It also restores the sysctl promote_secondaries if a process
-// was killed in Apply.
+// Addresses returns the address ip on all interfaces and with all prefix lengths, sorted by
+// interface name and prefix length. Addresses also restores the sysctl promote_secondaries if a
+// process was killed in Apply.
 func (k *Kernel) Addresses(ctx context.Context, ip netip.Addr) ([]host.Address, error) {
 	k.tidy()
 	found, err := find(ctx, ip)
@@ -36,9 +36,9 @@ func (k *Kernel) Addresses(ctx context.Context, ip netip.Addr) ([]host.Address, 
 	return found, nil
 }
 
-// On returns the occurrences of ip on one interface, sorted by prefix length, and the kernel's name
-// of the interface. The name nic can be an alternative name, or eth0@if7. If the interface does not
-// exist, the error is a host.ErrNotInstalled. On costs less than Addresses, and changes on other
+// On returns the address ip on one interface, sorted by prefix length, and the kernel's name of the
+// interface. The name nic can be an alternative name, or eth0@if7. If the interface does not exist,
+// the error is a host.ErrNotInstalled. On costs less than Addresses, and changes on other
 // interfaces do not disturb it.
 func (k *Kernel) On(ctx context.Context, nic string, ip netip.Addr) (name string, found []host.Address, err error) {
 	k.tidy()
@@ -96,14 +96,14 @@ func Own(ctx context.Context, index int, v6 bool) (own []netip.Addr, err error) 
 	return own, err
 }
 
-// Apply makes changes in order, stops at the first that fails and returns how many succeeded. The
-// error starts with the failed change in ip syntax. Errors: fs.ErrExist if an added address exists,
-// fs.ErrNotExist if a deleted address does not exist, host.ErrNotInstalled for a missing interface
-// or missing IPv6, fs.ErrPermission, context.DeadlineExceeded.
+// Apply makes changes in order and stops at the first failure. It returns the number of changes
+// that succeeded. The error starts with the failed change in ip syntax. Errors: fs.ErrExist if an
+// added address exists, fs.ErrNotExist if a deleted address does not exist, host.ErrNotInstalled
+// for a missing interface or missing IPv6, fs.ErrPermission, context.DeadlineExceeded.
 //
 // An added IPv6 address is not usable before Settle returns. With the zero Broadcast, the address
 // gets no broadcast address, as with iproute2. A deletion keeps all other addresses, even where the
-// kernel would delete them too.
+// kernel alone would delete them with the address.
 func (k *Kernel) Apply(ctx context.Context, ops []host.AddressOp) (done int, err error) {
 	if len(ops) == 0 {
 		return 0, nil

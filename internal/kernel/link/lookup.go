@@ -21,8 +21,8 @@ var kinds = [...]string{
 	unix.RTN_BLACKHOLE: "blackhole", unix.RTN_UNREACHABLE: "unreachable", unix.RTN_PROHIBIT: "prohibit", unix.RTN_THROW: "throw",
 }
 
-// diverted returns the field Diverted of host.Observed. It is empty for an address that is not
-// usable yet and therefore has no route.
+// diverted returns the field Diverted of host.Observed. It returns an empty text for an address
+// that is not usable yet, because such an address has no route.
 func (r *reader) diverted(ctx context.Context, a host.Address, link *hardware) string {
 	seen := a.Observed
 	if seen.Down || seen.NoCarrier || seen.Tentative || seen.Duplicate {
@@ -36,7 +36,8 @@ func (r *reader) diverted(ctx context.Context, a host.Address, link *hardware) s
 	switch {
 	case refused(err):
 		return "no route"
-	case err != nil || found.kind == unix.RTN_LOCAL: // a failed lookup proves nothing
+	// A failed lookup does not prove that the kernel diverts packets.
+	case err != nil || found.kind == unix.RTN_LOCAL:
 		return ""
 	}
 	text := ""

@@ -13,15 +13,17 @@ import (
 	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
-// namespaces is the directory of the names of ip netns.
+// namespaces is the directory with the names of the network namespaces of ip netns.
 const namespaces = "/run/netns"
 
-// Enter moves the calling goroutine into a network namespace with a name of ip netns. The goroutine
-// stays there, and its thread ends with it. Programs that it starts run in the namespace too.
+// Enter moves the calling goroutine into the network namespace that has a name in ip netns. The
+// goroutine stays in the namespace, and its thread ends with the goroutine. Programs that the
+// goroutine starts run in the namespace too.
 //
-// The error is a host.ErrNotInstalled if the name does not exist. It is the same if the name is not
-// a network namespace, for example a file that ip netns left, or a pipe. In both cases, nothing can
-// run in the namespace. Every other error means that the namespace could not be read.
+// The error is a host.ErrNotInstalled if the name does not exist. The error is the same if the name
+// is not a network namespace, for example a file that ip netns left, or a pipe. In both cases, no
+// program can run in the namespace. Every other error means that Enter could not read the
+// namespace.
 func (k *Kernel) Enter(name string) error {
 	file, err := openNamespace(name)
 	if err != nil {
@@ -31,7 +33,7 @@ func (k *Kernel) Enter(name string) error {
 	runtime.LockOSThread()
 	err = unix.Setns(int(file.Fd()), unix.CLONE_NEWNET)
 	switch {
-	case errors.Is(err, unix.EINVAL): // a namespace of another kind
+	case errors.Is(err, unix.EINVAL): // the file is a namespace, but not a network namespace
 		return noNamespace(name)
 	case err != nil:
 		return fmt.Errorf("ip netns exec %s: %w", name, knetlink.Translate(err))
@@ -39,8 +41,8 @@ func (k *Kernel) Enter(name string) error {
 	return nil
 }
 
-// openNamespace checks the kind of file before it opens the file: an open of a pipe or device could
-// wait or have an effect.
+// openNamespace checks the kind of the file before it opens the file. The open of a pipe could
+// wait, and the open of a device could have an effect.
 func openNamespace(name string) (*os.File, error) {
 	if name != filepath.Base(name) || name == "." || name == ".." {
 		return nil, host.NotInstalled("network namespace %q: not a name that ip netns list shows", name)

@@ -47,7 +47,7 @@ func (r *reader) network(ctx context.Context, search host.Search) (host.Network,
 		}
 		want.index = link.Index
 	} else if search.IP.IsLinkLocalUnicast() && search.IP.Is6() {
-		return host.Network{}, host.ErrNoNetwork // fe80::/64 is on every interface
+		return host.Network{}, host.ErrNoNetwork // every interface has fe80::/64
 	}
 	best, err := r.connected(ctx, search, want)
 	if err != nil {
@@ -75,8 +75,8 @@ func (r *reader) connected(ctx context.Context, search host.Search, want routeFi
 	return best, err
 }
 
-// leads reports whether a route leads to a directly connected network that holds
-// the address.
+// leads reports whether a route leads to a directly connected network that holds the address of the
+// search.
 func leads(r route, search host.Search) bool {
 	bits := r.dst.Bits()
 	return !r.via && r.index != 0 && bits > 0 && bits < r.dst.Addr().BitLen() && (search.Bits == 0 || bits <= search.Bits) &&
@@ -87,7 +87,7 @@ func better(r, best route) bool {
 	return !best.dst.IsValid() || r.dst.Bits() > best.dst.Bits() || r.dst.Bits() == best.dst.Bits() && r.metric < best.metric
 }
 
-// broadcast returns the broadcast address of the interface's address that is the source of a route.
+// broadcast returns the broadcast address of the address that route r uses as its source.
 func broadcast(ctx context.Context, index int, r route) (netip.Addr, error) {
 	if !r.source.Is4() {
 		return netip.Addr{}, nil
@@ -139,8 +139,8 @@ func (r *reader) gateways(ctx context.Context, nic string, v6 bool) (found []net
 	return found, err
 }
 
-// Source returns this host's address in the network that holds ip. Neighbours send to this address.
-// If this host has no address in the network, the error is a host.ErrNoNetwork.
+// Source returns this host's address in the network that holds ip. If this host has no address in
+// the network, the error is a host.ErrNoNetwork.
 func (k *Kernel) Source(ctx context.Context, ip netip.Addr) (source netip.Addr, err error) {
 	err = reading(func(r *reader) error {
 		list, err := r.everywhere(ctx, family(ip), func(addr netlink.Addr) bool {

@@ -9,12 +9,12 @@ import (
 	files "lvs-agents/internal/state"
 )
 
-// promotion sets the sysctl promote_secondaries of an interface to 1 during a deletion. A note in a
-// file lists the sysctls that are raised. If the process is killed during the deletion, the next
-// process restores them from the note.
+// promotion sets the sysctl promote_secondaries of an interface to 1 during a deletion. Then the
+// kernel keeps the other addresses of the subnet. A file, the note, lists the sysctls that are set.
+// If the process is killed during the deletion, the next process restores the sysctls in the note.
 type promotion struct {
 	note string
-	// alone means that this process has the lock of addresses, so no other process raises a sysctl.
+	// alone means that this process has the lock of addresses, so no other process sets a sysctl.
 	alone bool
 }
 
@@ -24,7 +24,8 @@ func sysctlPath(nic string) string {
 
 // during runs remove while promote_secondaries of nic is 1, and then restores the old value.
 func (p promotion) during(nic string, remove func() error) (err error) {
-	for _, path := range []string{sysctlPath("all"), sysctlPath(nic)} { // the kernel takes either
+	// The kernel keeps the addresses if the sysctl of all or of the interface is set.
+	for _, path := range []string{sysctlPath("all"), sysctlPath(nic)} {
 		found, err := os.ReadFile(path)
 		if err != nil {
 			return fmt.Errorf("the kernel would delete other addresses with it: %w", err)
@@ -61,8 +62,9 @@ func (p promotion) write(nic string) {
 	_ = file.Close()
 }
 
-// restore lowers the sysctls that a killed process left raised. Entries of other network namespaces
-// stay in the note, and so do sysctls that cannot be lowered now.
+// restore sets the sysctls in the note back to 0, after a process was killed during a deletion.
+// Sysctls of other network namespaces stay in the note, and so do sysctls that cannot be written
+// now.
 func (p promotion) restore() {
 	note, err := files.Read(p.note)
 	if err != nil || !p.alone {
@@ -74,9 +76,9 @@ func (p promotion) restore() {
 	}
 	var left strings.Builder
 	for line := range strings.Lines(note) {
-		words := append(strings.Fields(line), "") // earlier versions wrote no cookie
+		words := append(strings.Fields(line), "") // notes of earlier versions have no cookie
 		if len(words) < 3 || !strings.HasSuffix(line, "\n") || strings.Contains(words[1], "/") {
-			continue // incomplete: the process was killed before it raised the sysctl
+			continue // the line is incomplete: the process was killed before it changed the sysctl
 		}
 		nic := words[1]
 		if here.Wrote(here.Boot+" "+words[0], words[2]) {

@@ -11,11 +11,11 @@ import (
 	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
-// reader is a route netlink socket for what every monitor reads. vishvananda/netlink can
-// read the same, but costs more (docs/adr/0008-cost-of-a-monitor.md).
+// reader is a route netlink socket for the reads of every monitor. vishvananda/netlink can read the
+// same, but costs more (docs/adr/0008-cost-of-a-monitor.md).
 type reader struct{ *knetlink.Socket }
 
-// reading runs f with a reader.
+// reading opens a reader, runs f with it and closes it.
 func reading(f func(*reader) error) error {
 	socket, err := knetlink.Dial(unix.NETLINK_ROUTE)
 	if err != nil {
@@ -26,9 +26,9 @@ func reading(f func(*reader) error) error {
 	return f(&reader{socket})
 }
 
-// addresses lists the addresses of a family that want accepts, on the interface with an index, or
-// on all interfaces for index 0. The kernel does not interrupt a dump that fits into one datagram
-// (net/ipv4/devinet.c, inet_dump_ifaddr).
+// addresses lists the addresses of a family for which want returns true. With index 0 it reads all
+// interfaces, otherwise the interface with this index. The kernel does not interrupt a dump that
+// fits into one datagram (net/ipv4/devinet.c, inet_dump_ifaddr).
 func (r *reader) addresses(ctx context.Context, family, index int, want func(netlink.Addr) bool) (list []netlink.Addr, err error) {
 	err = r.Dump(ctx, addressRequest(family, index), func() { list = nil }, collect(&list, index, want))
 	return list, err
@@ -48,13 +48,13 @@ func collect(list *[]netlink.Addr, index int, want func(netlink.Addr) bool) func
 	}
 }
 
-// interruptions is the number of dumps of all addresses before everywhere reads each interface
-// separately.
+// interruptions is the number of interrupted dumps of all addresses after which everywhere reads
+// each interface separately.
 const interruptions = 3
 
-// everywhere lists the addresses of a family on all interfaces that want accepts. If addresses
-// change all the time, the kernel interrupts every dump of all addresses. It does not interrupt the
-// dump of an interface with few addresses.
+// everywhere lists the addresses of a family on all interfaces for which want returns true. If
+// addresses change all the time, the kernel interrupts every dump of all addresses. It does not
+// interrupt the dump of an interface with few addresses.
 func (r *reader) everywhere(ctx context.Context, family int, want func(netlink.Addr) bool) (list []netlink.Addr, err error) {
 	for range interruptions {
 		list = nil
@@ -70,7 +70,8 @@ func (r *reader) everywhere(ctx context.Context, family int, want func(netlink.A
 	list = nil
 	for _, link := range links {
 		some, err := r.addresses(ctx, family, link.Index, want)
-		if err != nil && !errors.Is(err, unix.ENODEV) { // ENODEV: removed with its addresses
+		// ENODEV: the interface was removed, with its addresses.
+		if err != nil && !errors.Is(err, unix.ENODEV) {
 			return nil, err
 		}
 		list = append(list, some...)

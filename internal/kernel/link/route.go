@@ -15,15 +15,15 @@ import (
 
 // route holds the attributes of a route that this package uses.
 type route struct {
-	dst      netip.Prefix // length 0 for a default route
+	dst      netip.Prefix // destination; its prefix length is 0 for a default route
 	table    int
-	kind     int // RTN_UNICAST and others
+	kind     int // type of the route, for example RTN_UNICAST
 	protocol int
-	cached   bool // a copy for one destination
-	index    int  // index of the interface, 0 for several next hops
+	cached   bool // the route is a copy in the route cache, for one destination
+	index    int  // index of the interface; 0 if the route has several next hops
 	metric   int
-	source   netip.Addr // invalid for none
-	via      bool       // through a gateway
+	source   netip.Addr // preferred source address; invalid if the route has none
+	via      bool       // the route leads through a gateway
 	hops     []hop
 }
 
@@ -33,14 +33,15 @@ type hop struct {
 	index   int
 }
 
-// routeFilter selects the routes that the kernel sends. A zero field selects all.
+// routeFilter selects the routes that a dump returns. A field that is zero selects all routes.
 type routeFilter struct{ table, kind, protocol, index int }
 
-// routes calls each for every route of one family that the filter selects. Before Linux 4.20, the
-// kernel ignores the filter, so routes filters too. A table that was never used has no routes. If
-// the kernel reports a dump as interrupted, routes calls begin and then each for all routes again.
+// routes calls the function each for every route of one family that the filter selects. Before
+// Linux 4.20, the kernel ignores the filter, so routes filters too. A table that was never used has
+// no routes. If the kernel reports that a dump was interrupted, routes calls the function begin,
+// and then each for all routes again.
 //
-// A full routing table of the Internet has a million routes, so routes keeps none of them.
+// A full routing table of the Internet has a million routes, so routes does not store them.
 func (r *reader) routes(ctx context.Context, family int, f routeFilter, begin func(), each func(route)) error {
 	header := nl.RtMsg{RtMsg: unix.RtMsg{Family: uint8(family), Table: uint8(f.table), Type: uint8(f.kind), Protocol: uint8(f.protocol)}}
 	body := header.Serialize()

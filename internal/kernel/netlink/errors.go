@@ -9,12 +9,12 @@ import (
 	"github.com/vishvananda/netlink/nl"
 )
 
-// ErrDumpInterrupted means that objects changed during a dump: the dump can miss some, or have some
-// twice. vishvananda/netlink returns the same error.
+// ErrDumpInterrupted means that objects changed during a dump. The dump can miss some objects, or
+// have some objects twice. vishvananda/netlink returns the same error.
 var ErrDumpInterrupted = nl.ErrDumpInterrupted
 
-// Translate turns an error number of the kernel into an error of the packages fs, context and host,
-// as most requests need it. vishvananda/netlink reports a missed deadline as EAGAIN.
+// Translate turns an error number of the kernel into an error of the packages fs, context and host.
+// It fits most requests. vishvananda/netlink reports a missed deadline as EAGAIN.
 func Translate(err error) error {
 	var errno syscall.Errno
 	if !errors.As(err, &errno) {

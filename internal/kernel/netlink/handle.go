@@ -10,8 +10,9 @@ import (
 )
 
 // Handle opens a socket of vishvananda/netlink, whose calls end at the deadline of ctx. This
-// project changes addresses, links and routes with that library, because it has the messages. Its
-// cost does not matter in an action that changes something.
+// project changes addresses, links and routes with that library, because the library has the
+// messages for these changes. The cost of the library does not matter in an action that changes the
+// kernel.
 func Handle(ctx context.Context) (*netlink.Handle, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -31,7 +32,7 @@ func Handle(ctx context.Context) (*netlink.Handle, error) {
 	return h, nil
 }
 
-// With runs f with a Handle.
+// With opens a Handle, runs f with it and closes it.
 func With(ctx context.Context, f func(*netlink.Handle) error) error {
 	h, err := Handle(ctx)
 	if err != nil {

@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Request is a message to the kernel. Body is the fixed part of the message type, then attributes.
+// Request is a message to the kernel. Body is the fixed part of the message type, and then the
+// attributes.
 type Request struct {
 	Type, Flags uint16
 	Body        []byte
@@ -20,7 +21,7 @@ func (r Request) append(b []byte, seq uint32) []byte {
 	b = binary.NativeEndian.AppendUint16(b, r.Type)
 	b = binary.NativeEndian.AppendUint16(b, r.Flags|unix.NLM_F_REQUEST)
 	b = binary.NativeEndian.AppendUint32(b, seq)
-	b = binary.NativeEndian.AppendUint32(b, 0) // port: the kernel fills in this socket's
+	b = binary.NativeEndian.AppendUint32(b, 0) // port: the kernel fills in the port of the socket
 	return pad(append(b, r.Body...))
 }
 

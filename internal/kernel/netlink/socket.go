@@ -53,14 +53,14 @@ func New(fd int) *Socket { return &Socket{fd: fd, buffer: make([]byte, datagram)
 func (s *Socket) Close() { _ = unix.Close(s.fd) }
 
 // Strict makes the kernel apply the filters of a dump (Linux 4.20). An older kernel sends every
-// object, so the reader of a dump must filter too.
+// object, so the caller must filter the objects of a dump too.
 func (s *Socket) Strict() {
 	_ = unix.SetsockoptInt(s.fd, unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1)
 }
 
-// Query sends a request and calls each with the body of every reply. The body is valid until each
-// returns. Errors: the kernel's syscall.Errno, the error of ctx, and nl.ErrDumpInterrupted for a
-// dump that the kernel reports as interrupted.
+// Query sends a request and calls the function each with the body of every reply. The body is valid
+// until the function returns. Errors: the kernel's syscall.Errno, the error of ctx, and
+// nl.ErrDumpInterrupted for a dump that the kernel reports as interrupted.
 func (s *Socket) Query(ctx context.Context, request Request, each func(body []byte)) error {
 	interrupted := false
 	err := s.exchange(ctx, []Request{request}, func(m syscall.NetlinkMessage) (done bool, err error) {
@@ -77,8 +77,8 @@ func (s *Socket) Query(ctx context.Context, request Request, each func(body []by
 	return err
 }
 
-// Dump repeats Query until the kernel does not report the dump as interrupted. It calls begin
-// before each attempt, and then each for all objects again.
+// Dump repeats Query until the kernel does not report the dump as interrupted. It calls the
+// function begin before each attempt, and then the function each for all objects again.
 func (s *Socket) Dump(ctx context.Context, request Request, begin func(), each func(body []byte)) error {
 	request.Flags |= unix.NLM_F_DUMP
 	return Whole(ctx, func() error {
@@ -87,9 +87,9 @@ func (s *Socket) Dump(ctx context.Context, request Request, begin func(), each f
 	})
 }
 
-// Execute sends requests for changes in one datagram. It returns how many succeeded before the
-// first that failed, and the error of that one. The kernel executes all of them in order and
-// acknowledges each (net/netlink/af_netlink.c, netlink_rcv_skb).
+// Execute sends requests for changes in one datagram. It returns the number of changes that
+// succeeded before the first failure, and the error of this failure. The kernel executes all
+// requests in order and acknowledges each request (net/netlink/af_netlink.c, netlink_rcv_skb).
 func (s *Socket) Execute(ctx context.Context, requests ...Request) (done int, err error) {
 	for i := range requests {
 		requests[i].Flags |= unix.NLM_F_ACK
@@ -114,8 +114,9 @@ func (s *Socket) Join(group int) error {
 	return os.NewSyscallError("setsockopt NETLINK_ADD_MEMBERSHIP", unix.SetsockoptInt(s.fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, group))
 }
 
-// Listen waits for the next messages to a group and calls each with their bodies. The error
-// unix.ENOBUFS means that the kernel dropped messages because they were not read in time.
+// Listen waits for the next messages to a group, and calls the function each with the body of each
+// message. The error unix.ENOBUFS means that the kernel dropped messages because they were not read
+// in time.
 func (s *Socket) Listen(ctx context.Context, each func(body []byte)) error {
 	messages, err := s.receive(ctx)
 	for _, m := range messages {
@@ -124,8 +125,8 @@ func (s *Socket) Listen(ctx context.Context, each func(body []byte)) error {
 	return err
 }
 
-// exchange sends requests and calls each with the replies, until each is done. It ignores replies
-// to older requests.
+// exchange sends requests and calls the function each with the replies, until the function returns
+// done or an error. It ignores replies to older requests.
 func (s *Socket) exchange(ctx context.Context, requests []Request, each func(syscall.NetlinkMessage) (done bool, err error)) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pair returns a Socket, and the descriptor of the other end, which plays the kernel.
+// pair returns a Socket, and the descriptor at its other end. The test replies through this
+// descriptor in place of the kernel.
 func pair(t *testing.T) (*Socket, int) {
 	t.Helper()
 	ends, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
@@ -94,8 +95,8 @@ func TestListenEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// TestKernelAnswers needs no privilege: every process can list the interfaces of its
-// network namespace.
+// TestKernelAnswers checks a query of the real kernel. It needs no privilege: every process can
+// list the interfaces of its network namespace.
 func TestKernelAnswers(t *testing.T) {
 	s, err := Dial(unix.NETLINK_ROUTE)
 	if err != nil {

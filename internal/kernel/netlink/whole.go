@@ -7,19 +7,20 @@ import (
 	"time"
 )
 
-// The first and the longest pause between two attempts at a dump.
+// These are the first and the longest pause between two attempts to read a dump.
 const (
 	firstPause   = time.Millisecond
 	longestPause = 50 * time.Millisecond
 )
 
-// dumpLimit limits the time of all attempts at a dump if the context has no deadline.
+// dumpLimit is how long all attempts to read a dump can take if the context has no deadline.
 const dumpLimit = 20 * time.Second
 
-// Whole calls dump until the kernel does not report the dump as interrupted, or until ctx ends. The
-// pause between two calls grows. A dump is interrupted if the objects change between two of its
-// datagrams: it can then miss objects, or have some twice (include/net/netlink.h,
-// nl_dump_check_consistent). dump must drop earlier results at each call.
+// Whole calls the function dump until the kernel does not report the dump as interrupted, or until
+// ctx ends. The pause between two calls grows. A dump is interrupted if the objects change between
+// two of its datagrams. It can then miss objects, or have some objects twice
+// (include/net/netlink.h, nl_dump_check_consistent). The function dump must drop earlier results at
+// each call.
 func Whole(ctx context.Context, dump func() error) error {
 	if _, limited := ctx.Deadline(); !limited {
 		var cancel context.CancelFunc

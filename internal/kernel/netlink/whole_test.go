@@ -15,9 +15,9 @@ func TestWholeDump(t *testing.T) {
 	broken := errors.New("broken")
 	for _, tt := range []struct {
 		name        string
-		interrupted int // dumps; -1 for all
+		interrupted int // number of interrupted dumps; -1 if all dumps are interrupted
 		then        error
-		limit       time.Duration // zero for none
+		limit       time.Duration // time until the deadline of the context; zero for no deadline
 		want        string
 		calls       int
 		took        time.Duration

@@ -34,8 +34,8 @@ var arpStart = []byte{0, 1, 0x08, 0x00, 6, 4, 0}
 // arpLength is the length of an ARP packet in bytes.
 const arpLength = 28
 
-// Encode returns the packet without an Ethernet header. The link-layer addresses
-// must have 6 bytes or be nil, the others must be IPv4 or invalid.
+// Encode returns the packet without an Ethernet header. The link-layer addresses must have 6 bytes
+// or be nil. The IP addresses must be IPv4 or invalid.
 func (a ARP) Encode() []byte {
 	p := append(append(make([]byte, 0, arpLength), arpStart...), a.Operation)
 	p = append(appendMAC(p, a.SenderMAC), four(a.Sender)...)
@@ -56,8 +56,8 @@ func four(ip netip.Addr) []byte {
 	return ip.AsSlice()
 }
 
-// DecodeARP decodes a packet without an Ethernet header. Bytes after it are
-// padding. The result shares nothing with p.
+// DecodeARP decodes a packet without an Ethernet header. Bytes after the ARP packet are padding and
+// are ignored. The result shares no memory with p.
 func DecodeARP(p []byte) (a ARP, ok bool) {
 	if len(p) < arpLength || !bytes.HasPrefix(p, arpStart) {
 		return ARP{}, false
@@ -93,8 +93,8 @@ const (
 	neighbourAdvertisement = 136
 )
 
-// Options of neighbour discovery (RFC 4861 section 4.6.1). Each is one unit of 8
-// bytes.
+// These are options of neighbour discovery (RFC 4861 section 4.6.1). Each option has a length of
+// one unit of 8 bytes.
 const (
 	sourceLinkLayer = 1
 	targetLinkLayer = 2
@@ -115,9 +115,9 @@ const ipv6Header = 40
 // icmpv6 is the protocol number of ICMPv6.
 const icmpv6 = 58
 
-// Solicitation returns a neighbour solicitation for ip (RFC 4861 section 4.3) from
-// an address and link-layer address, with its IPv6 header and checksum. mac is the multicast
-// link-layer address of the frame's receivers.
+// Solicitation returns a neighbour solicitation for ip (RFC 4861 section 4.3), with its IPv6 header
+// and checksum. The sender has the address from and the link-layer address fromMAC. The result mac
+// is the multicast link-layer address to which the frame must be sent.
 func Solicitation(ip, from netip.Addr, fromMAC net.HardwareAddr) (p []byte, mac net.HardwareAddr) {
 	target, source := ip.As16(), from.As16()
 	group := netip.MustParseAddr("ff02::1:ff00:0").As16()
@@ -150,8 +150,8 @@ func Advertised(p []byte) (netip.Addr, bool) {
 	return netip.AddrFrom16([16]byte(p[target:])), true
 }
 
-// Checksum returns the Internet checksum (RFC 1071). A last odd byte is padded
-// with zero.
+// Checksum returns the Internet checksum (RFC 1071). If p has an odd number of bytes, a zero byte
+// is added for the computation.
 func Checksum(p []byte) uint16 {
 	var sum uint32
 	for i := 0; i < len(p); i += 2 {
@@ -199,7 +199,8 @@ func (e Echo) EncodeRequest(ipv6 bool) []byte {
 	return p
 }
 
-// DecodeReply decodes an echo reply without an IP header. Data is part of p.
+// DecodeReply decodes an echo reply without an IP header. The field Data of the result is a part of
+// p.
 func DecodeReply(p []byte, ipv6 bool) (e Echo, ok bool) {
 	kind := byte(EchoReply4)
 	if ipv6 {

@@ -27,7 +27,7 @@ func TestPacketsOnTheWire(t *testing.T) {
 			ARP{ARPReply, mac, vip, other, netip.MustParseAddr("192.0.2.11")}.Encode()},
 		{"frame", "ffffffffffff" + "020000000001" + "0806" + "6162", Ethernet(Broadcast, mac, 0x0806, []byte("ab"))},
 		{"neighbour advertisement", "88000000" + "20000000" + "20010db8000000000000000000000010" + "0201" + "020000000001", Advertisement(target, mac)},
-		// The checksum is tested below.
+		// The checksum is verified after this loop.
 		{"neighbour solicitation", "60000000" + "0020" + "3aff" + "fe800000000000000000000000000001" + "ff0200000000000000000001ff000010" +
 			"8700" + hex.EncodeToString(solicitation[42:44]) + "00000000" + "20010db8000000000000000000000010" + "0101" + "020000000001", solicitation},
 		{"its link-layer address", "3333ff000010", to},
@@ -39,7 +39,7 @@ func TestPacketsOnTheWire(t *testing.T) {
 			t.Errorf("%s:\ngot  %s\nwant %s", tt.name, got, tt.want)
 		}
 	}
-	// For a receiver, the sum over the message with its checksum is zero.
+	// The sum over the message with its checksum is zero if the checksum is correct.
 	from, group := [16]byte(solicitation[8:24]), [16]byte(solicitation[24:40])
 	if sum := Checksum(append(pseudoHeader(from, group, len(solicitation)-40), solicitation[40:]...)); sum != 0 {
 		t.Errorf("the checksum of the solicitation is off by %#x", sum)
@@ -84,7 +84,7 @@ func TestDecoding(t *testing.T) {
 	}
 }
 
-// FuzzDecode decodes packets that any host on the link can send.
+// FuzzDecode checks that the decoders accept any packet that a host on the link can send.
 func FuzzDecode(f *testing.F) {
 	f.Add(ARP{Operation: ARPRequest, SenderMAC: mac, Target: vip}.Encode())
 	f.Add(append(make([]byte, ipv6Header), Advertisement(target, mac)...))

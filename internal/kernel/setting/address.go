@@ -8,9 +8,10 @@ import (
 	"lvs-agents/internal/host"
 )
 
-// entry returns the address with the prefix length of a single host. The same address with another
-// prefix length is another setting. For IPv6, the address has no duplicate address detection,
-// because no neighbour queries it. It is deprecated, so that it is not a source of connections.
+// entry converts a setting to an address with the prefix length of a single host. The same address
+// with another prefix length is another setting. For IPv6, entry disables duplicate address
+// detection, because no neighbour queries the address. The address is deprecated, so that the
+// kernel does not use it as the source of connections.
 func entry(s host.Setting) host.Address {
 	a := host.Address{Prefix: netip.PrefixFrom(s.IP, s.IP.BitLen()), NIC: s.NIC}
 	if s.IP.Is6() {
@@ -53,7 +54,8 @@ func (k Kernel) setAddress(ctx context.Context, s host.Setting, on bool) error {
 	return err
 }
 
-// linkUp returns Gone for an interface that does not exist.
+// linkUp returns the value of the setting that an interface is up. It returns Gone for an interface
+// that does not exist.
 func (k Kernel) linkUp(ctx context.Context, s host.Setting) (string, error) {
 	state, err := k.Interface(ctx, s.NIC)
 	if errors.Is(err, host.ErrNotInstalled) {
@@ -70,7 +72,8 @@ func (k Kernel) setLink(ctx context.Context, s host.Setting, on bool) error {
 	return k.change(ctx, op)
 }
 
-// change makes a change. Set names the command in the error, so change removes Apply's prefix.
+// change makes one change of an address. The error of Apply starts with the command. change removes
+// this prefix, because Set adds the command to the error.
 func (k Kernel) change(ctx context.Context, op host.AddressOp) error {
 	_, err := k.Apply(ctx, []host.AddressOp{op})
 	return errors.Unwrap(err)

@@ -13,9 +13,9 @@ import (
 	"lvs-agents/internal/host"
 )
 
-// arptables runs one of the arptables programs. The kernel's own interface can only replace whole
-// tables. The two kinds of arptables do not see each other's rules, so the agent must use the same
-// program as the operator.
+// arptables runs one of the arptables programs, because the kernel's own interface can only replace
+// whole tables. The legacy arptables and the nftables variant do not see each other's rules. So the
+// agent must use the same program as the operator.
 func arptables(ctx context.Context, program string, args ...string) (string, error) {
 	file, err := exec.LookPath(program)
 	if err != nil {
@@ -35,8 +35,8 @@ func arptables(ctx context.Context, program string, args ...string) (string, err
 	return text, nil
 }
 
-// ARPTables returns the first program that works on this kernel. Some kernels have only the legacy
-// interface, and some only nftables.
+// ARPTables returns the name of the first arptables program that works on this kernel. Some kernels
+// have only the legacy interface, and some kernels have only nftables.
 func (Kernel) ARPTables(ctx context.Context) (string, error) {
 	var errs []error
 	for _, program := range host.ARPTablesPrograms {
@@ -76,8 +76,8 @@ func arpRule(ctx context.Context, s host.Setting) (string, error) {
 	return host.Off, nil
 }
 
-// sameRule compares options and ignores their order, because arptables prints them in another
-// order.
+// sameRule compares the options of two rules. It ignores the order of the options, because
+// arptables prints them in another order.
 func sameRule(printed, ours []string) bool {
 	pairs := func(words []string) map[string]string {
 		m := map[string]string{}

@@ -19,7 +19,7 @@ const (
 )
 
 // hooks are the chains of a table. The numbers are NF_ARP_IN and NF_ARP_OUT
-// (linux/netfilter_arp.h), which differ from the numbers of other families.
+// (linux/netfilter_arp.h). Other families have other numbers.
 var hooks = []struct {
 	name   string
 	number nftables.ChainHook
@@ -49,8 +49,8 @@ func lacking(err error) error {
 }
 
 // haveNFT returns an error if the kernel has no nftables for ARP. It creates and deletes a table in
-// one transaction, which changes nothing. A list of tables is not a test: it succeeds even if the
-// family is missing.
+// one transaction, which changes nothing. A list of tables would not prove it, because the kernel
+// returns a list even if the family is missing.
 func haveNFT() error {
 	conn, _, err := nft()
 	if err != nil {
@@ -86,8 +86,8 @@ func table(s host.Setting) (string, error) {
 	return host.Off, nil
 }
 
-// same compares the parts of expressions that the kernel returns unchanged: immediate values,
-// comparisons and the verdict.
+// same compares two rules. It compares only the expressions that the kernel returns unchanged:
+// immediate values, comparisons and the verdict.
 func same(have, want []expr.Any) bool {
 	if len(have) != len(want) {
 		return false
@@ -151,7 +151,7 @@ func rule(chain string, s host.Setting) []expr.Any {
 	}
 	return append([]expr.Any{
 		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: 0, Len: 6},
-		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{0, 1, 8, 0, 6, 4}}, // Ethernet, IPv4, their lengths
+		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{0, 1, 8, 0, 6, 4}}, // Ethernet, IPv4 and the lengths of their addresses
 		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: offset, Len: 4},
 		&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: s.IP.AsSlice()},
 	}, end...)

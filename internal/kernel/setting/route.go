@@ -11,9 +11,9 @@ import (
 	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
-// metric returns the metric of the default route through a gateway. The IPv4 route is put before
-// other routes with the same metric. The IPv6 route has a low metric. Either way, the other default
-// routes stay in the table.
+// metric returns the metric of the default route through a gateway. The kernel puts the IPv4 route
+// before other routes with the same metric. The IPv6 route has a low metric. In both cases, the
+// other default routes stay in the table.
 func metric(gateway netip.Addr) int {
 	if gateway.Is6() {
 		return host.RouteMetric6
@@ -39,6 +39,6 @@ func setRoute(ctx context.Context, s host.Setting, on bool) error {
 		case s.IP.Is6():
 			return h.RouteAdd(route)
 		}
-		return h.RouteAddEcmp(route) // NLM_F_CREATE alone: ip route prepend
+		return h.RouteAddEcmp(route) // sends NLM_F_CREATE alone, as ip route prepend does
 	})
 }

@@ -16,8 +16,9 @@ import (
 	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
-// Kernel reads and changes the settings of this host, and its addresses through Links. It keeps no
-// state between two calls. All calls end at the deadline of their context.
+// Kernel reads and changes the settings of this host. With the methods of Links it also reads and
+// changes addresses. It keeps no state between two calls. All calls end at the deadline of their
+// context.
 type Kernel struct{ *Links }
 
 // Links reads and changes the interfaces and addresses of this host.
@@ -58,8 +59,8 @@ func (k Kernel) get(ctx context.Context, s host.Setting) (string, error) {
 	return "", fmt.Errorf("unknown kind of setting %q", s.Kind)
 }
 
-// Set gives a setting a value. The error starts with the command that would do the same. Set can
-// fail if the setting already has the value.
+// Set gives a setting a value. The error starts with the command with which an operator could make
+// the same change. Set can fail if the setting already has the value.
 func (k Kernel) Set(ctx context.Context, s host.Setting, value string) error {
 	if err := k.set(ctx, s, value); err != nil {
 		return fmt.Errorf("%s: %w", s.Command(value), knetlink.Translate(err))

@@ -22,8 +22,8 @@ var tunnels = map[string]struct {
 	"ip6tnl0": {&netlink.Ip6tnl{LinkAttrs: netlink.LinkAttrs{Name: "ip6tnl0"}}, "ip6_tunnel"},
 }
 
-// Prepare returns nil if the interface exists and has no neighbours that would query its addresses.
-// For tunl0 and ip6tnl0 it makes the kernel load the module. The module stays loaded.
+// Prepare returns nil if the interface exists and has no neighbours that could query its addresses.
+// For tunl0 and ip6tnl0, Prepare makes the kernel load the tunnel module. The module stays loaded.
 func (k Kernel) Prepare(ctx context.Context, nic string) error {
 	state, err := k.Interface(ctx, nic)
 	tunnel, known := tunnels[nic]

@@ -16,11 +16,11 @@ func networkOrder(v uint16) uint16 {
 	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, v))
 }
 
-// filtered is the number of leading bytes that the askers' addresses have in common.
+// filtered is the number of leading bytes that all link-layer addresses in askers have in common.
 const filtered = 4
 
-// onlyToAskers lets a socket receive only packets to link-layer addresses that start like the
-// askers' addresses.
+// onlyToAskers sets a filter on a socket. The socket then receives only frames to link-layer
+// addresses that start with the same bytes as the addresses of the askers.
 func onlyToAskers(fd int) error {
 	program := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0},
@@ -32,8 +32,9 @@ func onlyToAskers(fd int) error {
 		&unix.SockFprog{Len: uint16(len(program)), Filter: unsafe.SliceData(program)})
 }
 
-// question returns a query for an address. For IPv4 it is an ARP probe (RFC 5227 section 1.1). Its
-// sender address is empty, so that no receiver learns an address from it.
+// question returns a frame that queries for an IP address; the sender is who. For IPv4 it is an ARP
+// probe (RFC 5227 section 1.1). The IPv4 sender address is empty, so that no receiver learns an
+// address from it.
 func question(ip netip.Addr, who net.HardwareAddr) []byte {
 	if ip.Is6() {
 		p, to := packet.Solicitation(ip, linkLocal(who), who)
@@ -43,7 +44,7 @@ func question(ip netip.Addr, who net.HardwareAddr) []byte {
 	return packet.Ethernet(packet.Broadcast, who, unix.ETH_P_ARP, probe.Encode())
 }
 
-// answered returns the address in an ARP reply or neighbour advertisement.
+// answered returns the address that an ARP reply or a neighbour advertisement is about.
 func answered(frame []byte) (netip.Addr, bool) {
 	if arp, ok := packet.DecodeARP(packet.Payload(frame, unix.ETH_P_ARP)); ok {
 		return arp.Sender, arp.Operation == packet.ARPReply
@@ -51,7 +52,7 @@ func answered(frame []byte) (netip.Addr, bool) {
 	return packet.Advertised(packet.Payload(frame, unix.ETH_P_IPV6))
 }
 
-// asked returns the sender of an ARP request.
+// asked returns the sender's IPv4 address of an ARP request.
 func asked(frame []byte) (netip.Addr, bool) {
 	arp, ok := packet.DecodeARP(packet.Payload(frame, unix.ETH_P_ARP))
 	return arp.Sender, ok && arp.Operation == packet.ARPRequest

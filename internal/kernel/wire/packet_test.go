@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// FuzzPacket decodes arbitrary packets.
+// FuzzPacket checks that the decoders accept arbitrary packets.
 func FuzzPacket(f *testing.F) {
 	for _, ip := range []string{"192.0.2.10", "2001:db8::10"} {
 		f.Add(question(netip.MustParseAddr(ip), net.HardwareAddr{2, 0, 0, 0, 0, 1}))

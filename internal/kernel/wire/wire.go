@@ -1,11 +1,11 @@
-// Package wire sends packets to this host as a neighbour would. It reports the addresses that the
-// host replies for, and the addresses that the host announces.
+// Package wire sends packets to this host as a neighbour would. It finds out for which addresses
+// the host replies, and which addresses the host announces.
 //
 // The packets come from a cable (a veth pair) whose far end is in a separate network namespace. The
 // kernel redirects packets from the near end to a network interface, as if that interface had
 // received them (tc, mirred ingress redirect). So the settings and rules of that interface apply,
-// and no other host receives the queries. Namespace and cable end with the process, even if it is
-// killed.
+// and no other host receives the queries. The namespace and the cable end with the process, even if
+// the process is killed.
 package wire
 
 import (
@@ -33,8 +33,8 @@ import (
 type Kernel struct{}
 
 // Probe sends queries for the addresses to every interface with neighbours, and makes the host send
-// a datagram from each IPv4 address. It returns the addresses that the host replied for and
-// announced, each with its interface.
+// a datagram from each IPv4 address. It returns the addresses for which the host replied, and the
+// addresses that the host announced. Each address has the interface on which this happened.
 func (Kernel) Probe(ctx context.Context, ips []netip.Addr) (host.Heard, error) {
 	heard := host.Heard{}
 	links, err := interfaces(ctx)
@@ -49,8 +49,8 @@ func (Kernel) Probe(ctx context.Context, ips []netip.Addr) (host.Heard, error) {
 	return heard, nil
 }
 
-// interfaces returns the interfaces with neighbours that can query. A port of a bridge or
-// bond hands every packet to its master.
+// interfaces returns the interfaces with neighbours that can query. It leaves out ports of a bridge
+// or bond, because their master handles all their packets.
 func interfaces(ctx context.Context) ([]netlink.LinkAttrs, error) {
 	list, err := link.Interfaces(ctx)
 	return slices.DeleteFunc(list, func(nic netlink.LinkAttrs) bool {
@@ -63,7 +63,7 @@ func interfaces(ctx context.Context) ([]netlink.LinkAttrs, error) {
 type cable struct {
 	handle *netlink.Handle
 	near   netlink.Link
-	far    int // packet socket at the far end
+	far    int // descriptor of a packet socket at the far end
 }
 
 // carrier waits until an end of a cable has a carrier. The kernel reports the carrier some time
@@ -84,7 +84,8 @@ func carrier(ctx context.Context, h *netlink.Handle, name string) error {
 	}
 }
 
-// plug creates a cable. The namespace exists as long as the socket in it.
+// plug creates a cable. The namespace of the far end exists as long as the packet socket in it is
+// open.
 func plug(ctx context.Context) (*cable, error) {
 	h, err := knetlink.Handle(ctx)
 	if err != nil {
@@ -103,7 +104,8 @@ func plug(ctx context.Context) (*cable, error) {
 		return nil, fmt.Errorf("ip link add %s type veth: %w", name, err)
 	}
 	c := &cable{handle: h, near: veth, far: -1}
-	_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/disable_ipv6", []byte("1"), 0) // the cable needs no IPv6; the kernel may have none
+	// The cable needs no IPv6. The kernel can be without IPv6, so an error is ignored.
+	_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/disable_ipv6", []byte("1"), 0)
 	if c.near, err = h.LinkByName(name); err == nil {
 		err = h.LinkSetUp(c.near)
 	}
@@ -129,7 +131,7 @@ func (c *cable) unplug() {
 }
 
 // emptyNamespace creates a network namespace. The returned function opens a packet socket on the
-// interface far in the namespace; it must be called at most once.
+// interface named far in this namespace. The caller must not call the function more than once.
 func emptyNamespace() (*os.File, func(context.Context) (int, error), error) {
 	type result struct {
 		file *os.File
@@ -138,7 +140,8 @@ func emptyNamespace() (*os.File, func(context.Context) (int, error), error) {
 	}
 	made, opened, goOn := make(chan result), make(chan result), make(chan context.Context)
 	go func() {
-		runtime.LockOSThread() // never unlocked, so the thread ends with the goroutine
+		// The thread is never unlocked, so the thread ends with the goroutine.
+		runtime.LockOSThread()
 		err := unix.Unshare(unix.CLONE_NEWNET)
 		var file *os.File
 		if err == nil {
@@ -171,7 +174,8 @@ func openFar(ctx context.Context) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	_ = os.WriteFile("/proc/sys/net/ipv6/conf/far/disable_ipv6", []byte("1"), 0) // the far end must not send packets
+	// IPv6 is off, so that the far end sends no packets on its own.
+	_ = os.WriteFile("/proc/sys/net/ipv6/conf/far/disable_ipv6", []byte("1"), 0)
 	if err := h.LinkSetUp(far); err != nil {
 		return -1, err
 	}
@@ -181,9 +185,9 @@ func openFar(ctx context.Context) (int, error) {
 	return packetSocket(far.Attrs().Index)
 }
 
-// packetSocket opens a socket that gets every packet that an interface receives or sends.
+// packetSocket opens a socket that receives every packet that an interface receives or sends.
 func packetSocket(index int) (int, error) {
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0) // receives no packets before bind
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0) // protocol 0: no packets before bind
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
 	}
@@ -194,7 +198,7 @@ func packetSocket(index int) (int, error) {
 	return fd, nil
 }
 
-// redirect makes the kernel hand packets from the near end to an interface, as if that interface
+// redirect makes the kernel pass packets from the near end to an interface, as if that interface
 // had received them.
 func (c *cable) redirect(to netlink.LinkAttrs) error {
 	index := c.near.Attrs().Index
@@ -214,7 +218,7 @@ func (c *cable) redirect(to netlink.LinkAttrs) error {
 	return nil
 }
 
-// replyWait is how long a reply can take on a busy host.
+// replyWait is how long the reply to a query can take on a busy host.
 const replyWait = 2 * time.Second
 
 func probe(ctx context.Context, nic netlink.LinkAttrs, ips []netip.Addr, heard *host.Heard) error {
@@ -241,9 +245,10 @@ func ofFamily(ips []netip.Addr, v6 bool) []netip.Addr {
 	return slices.DeleteFunc(slices.Clone(ips), func(ip netip.Addr) bool { return ip.Is6() != v6 })
 }
 
-// answers queries the addresses. It queries an address that the interface has first and last:
-// the first reply proves that queries reach the interface, and the last one that the replies
-// to the others would have arrived.
+// answers queries for the addresses, and adds the addresses for which the interface replies to
+// heard. Before and after these queries, it queries for an address that the interface has. The
+// first reply proves that queries reach the interface. The last reply proves that all replies to
+// the queries before it would have arrived.
 func answers(ctx context.Context, c *cable, nic netlink.LinkAttrs, ips []netip.Addr, heard *host.Heard) error {
 	if len(ips) == 0 {
 		return nil
@@ -290,8 +295,9 @@ func (c *cable) send(packet []byte) error {
 	return os.NewSyscallError("write", err)
 }
 
-// query queries addresses until a reply to who comes; note gets the other replies. Without
-// addresses it only waits, for as long.
+// query sends queries for addresses from the link-layer address who, until a reply to who arrives.
+// It passes the addresses in replies to other askers to note. Without addresses, query only waits
+// for such replies, for the full replyWait.
 func (c *cable) query(ctx context.Context, ear int, ips []netip.Addr, who net.HardwareAddr, note func(netip.Addr)) (answer bool, err error) {
 	const interval = 200 * time.Millisecond
 	for try := 0; !answer && time.Duration(try)*interval < replyWait; try++ {
@@ -302,10 +308,11 @@ func (c *cable) query(ctx context.Context, ear int, ips []netip.Addr, who net.Ha
 		}
 		err := listen(ctx, ear, interval, func(packet []byte) bool {
 			ip, ok := answered(packet)
-			if !ok || !bytes.HasPrefix(packet, asker[:filtered]) { // received before the filter was set
+			if !ok || !bytes.HasPrefix(packet, asker[:filtered]) { // the socket received the packet before it had the filter
 				return false
 			}
-			// An ARP rule can put another sender into a reply; no neighbour learns the address from it.
+			// An ARP rule can change the sender in a reply. No neighbour learns the address from
+			// such a reply.
 			answer = bytes.HasPrefix(packet, who)
 			if !answer && note != nil {
 				note(ip)
@@ -319,14 +326,15 @@ func (c *cable) query(ctx context.Context, ear int, ips []netip.Addr, who net.Ha
 	return answer, nil
 }
 
-// forget deletes the neighbour entries of the askers from this host.
+// forget deletes the entries of the askers from the neighbour table of this host.
 func (c *cable) forget(nic netlink.LinkAttrs) {
 	for _, who := range []net.HardwareAddr{asker, opener, controller} {
 		_ = c.handle.NeighDel(&netlink.Neigh{LinkIndex: nic.Index, Family: netlink.FAMILY_V6, IP: linkLocal(who).AsSlice()})
 	}
 }
 
-// listen reads packets until enough returns true or wait has passed.
+// listen reads packets until the function enough returns true for a packet, or until wait has
+// passed.
 func listen(ctx context.Context, fd int, wait time.Duration, enough func([]byte) bool) error {
 	until := time.Now().Add(wait) //nolint:forbidigo // packets take real time
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(until) {
@@ -355,16 +363,16 @@ func listen(ctx context.Context, fd int, wait time.Duration, enough func([]byte)
 	}
 }
 
-// Two addresses of a network for tests (RFC 2544). The near end gets the first one, without a
-// route. No host has the second one.
+// These are two addresses of a network for tests (RFC 2544). The near end gets the first address,
+// without a route. No host has the second address.
 var (
 	here    = netip.MustParseAddr("198.18.255.253")
 	nowhere = netip.MustParseAddr("198.18.255.254")
 )
 
 // announcements makes the host send a datagram from each address to a host at the far end. The
-// kernel must query for that host with ARP first. The near end has the same arp_announce as the
-// interface.
+// kernel must first query for that host with ARP, and the query shows which address the kernel
+// announces. The near end has the same arp_announce as the interface.
 func announcements(ctx context.Context, c *cable, nic netlink.LinkAttrs, ips []netip.Addr, heard *host.Heard) error {
 	const conf = "/proc/sys/net/ipv4/conf/"
 	value, err := os.ReadFile(conf + nic.Name + "/arp_announce")
@@ -384,7 +392,7 @@ func announcements(ctx context.Context, c *cable, nic netlink.LinkAttrs, ips []n
 			return fmt.Errorf("sending from %s: %w", ip, err)
 		}
 		if !sent {
-			continue // the host does not have it
+			continue // the host does not have the address
 		}
 		err = listen(ctx, c.far, replyWait, func(packet []byte) bool {
 			sender, ok := asked(packet)
@@ -418,8 +426,8 @@ func sendFrom(ip netip.Addr, nic string) (bool, error) {
 		unix.Sendto(fd, []byte("lvs-agents"), unix.MSG_DONTWAIT, &unix.SockaddrInet4{Port: 9, Addr: nowhere.As4()}))
 }
 
-// The senders of queries. Their link-layer addresses are locally administered, and no host has
-// them.
+// These are the link-layer addresses that send queries. They are locally administered, and no host
+// has them.
 var (
 	asker      = net.HardwareAddr{0x02, 'L', 'V', 'S', 0, 1}
 	opener     = net.HardwareAddr{0x02, 'L', 'V', 'S', 0, 2} // sends the first query
