@@ -24,19 +24,18 @@ import (
 	"lvs-agents/ocf"
 )
 
-// actionTimeout is how long an action can take; ldirectord's restart has no limit.
+// actionTimeout is how long an action can take. The restart of ldirectord has no limit.
 const actionTimeout = 60 * time.Second
 
-// reloadTimeout is how long a daemon can take to read its configuration again for
-// another instance.
+// reloadTimeout is how long the reload of a daemon can take if another instance has ordered it.
 const reloadTimeout = 30 * time.Second
 
-// command is an action about one daemon.
+// command is one call of the program: an action for the daemon of one configuration.
 type command struct {
 	compat.Command
 	sys      System
-	cfg      *config.Config // nil if the file cannot be used
-	unusable int            // exit code for an unusable file; ExitOK if it can be used
+	cfg      *config.Config // configuration; nil if the file cannot be used
+	unusable int            // exit code for a file that cannot be used; ExitOK if it can be used
 }
 
 func (c command) run(ctx context.Context) int {
@@ -56,8 +55,8 @@ func (c command) run(ctx context.Context) int {
 	return action(&c, ctx)
 }
 
-// check reads the configuration and prints its errors. With Test it also looks up names, as start
-// does.
+// check reads the configuration and prints its errors. With --test it also looks up host names, as
+// start does.
 func (c *command) check(ctx context.Context) (code int) {
 	path, text, err := load.Read(ctx, c.sys.Files, c.Config, append(load.Dirs(), ".")...)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -75,7 +74,7 @@ func (c *command) check(ctx context.Context) (code int) {
 		file := load.Parse(c.Config, text)
 		c.cfg, problems = file.Config, file.Problems
 		if c.cfg != nil && c.Test {
-			// The error of NewSetup is among its problems.
+			// The problems of setup include the error of NewSetup.
 			setup, _ := health.NewSetup(ctx, c.cfg, config.NewNames(c.sys.Resolver))
 			problems = append(problems, setup.Problems...)
 		}
@@ -110,23 +109,25 @@ func (c *command) fail(code int, err error) int {
 	return code
 }
 
-// id returns the identity of the daemon. It is the same whether the command line names the default
-// file or not. ldirectord starts a second daemon if the command line names the file.
+// id returns the identity of the daemon. The identity is the same whether the command line names
+// the default file or not. ldirectord starts a second daemon if the command line names the default
+// file.
 func (c *command) id() string { return idOf(c.Config) }
 
-// idOf returns the identity of the daemon of a configuration: the name of the file.
+// idOf returns the identity of the daemon of a configuration: the name of the file without ".cf".
 func idOf(file string) string { return strings.TrimSuffix(filepath.Base(file), ".cf") }
 
-// identityFile is the pid file that proves the identity of the daemon. pidFile is where ldirectord
-// would write its pid file. perlPIDFile is the pid file of the Perl program.
+// identityFile returns the pid file that proves the identity of the daemon. pidFile returns the
+// path where ldirectord would write its pid file. perlPIDFile returns the pid file of the Perl
+// program.
 func (c *command) identityFile() string { return control.PIDFile(c.sys.StateDir, c.id()) }
 func (c *command) pidFile() string      { return compat.PIDFile(c.sys.PIDDir, c.Instance) }
 func (c *command) perlPIDFile() string  { return compat.PIDFile(c.sys.PerlPIDDir, c.Instance) }
 
 func (c *command) look() (pidfile.Status, error) { return pidfile.StatusOf(c.identityFile()) }
 
-// logInvocation logs the command line, as ldirectord does. It is not called for status, which is
-// too frequent. A daemon in the foreground logs its command line on its own.
+// logInvocation logs the command line, as ldirectord does. The action status is too frequent and
+// does not call logInvocation. A daemon in the foreground logs its command line on its own.
 func (c *command) logInvocation() {
 	if c.Foreground {
 		return
@@ -163,7 +164,8 @@ func (c *command) start(ctx context.Context) int {
 	}
 	argv := append([]string{c.Words[0], c.Config, "start", serveVerb, "--notify"}, c.daemonArgs()...)
 	environ := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
-	if dir := c.sys.getenv(ocf.StateDirVariable); dir != "" { // for the instances that execute= names
+	// Instances that execute= names need the same state directory.
+	if dir := c.sys.getenv(ocf.StateDirVariable); dir != "" {
 		environ = append(environ, ocf.StateDirVariable+"="+dir)
 	}
 	if err := process.Spawn(limited, c.sys.Self, argv, environ); err != nil {
@@ -172,13 +174,13 @@ func (c *command) start(ctx context.Context) int {
 	return compat.ExitOK
 }
 
-// daemonArgs are the flags of the daemon.
+// daemonArgs returns the flags with which the program starts the daemon.
 func (c *command) daemonArgs() []string {
 	return []string{"--state-dir=" + c.sys.StateDir, "--id=" + c.id(), "--config=" + c.Config, "--purge",
 		"--instance=" + c.Instance, "--pid-file=" + c.pidFile()}
 }
 
-// foregroundArgs are the flags of a daemon in the foreground.
+// foregroundArgs returns the flags of a daemon that runs in the foreground.
 func (c *command) foregroundArgs() []string {
 	args := append(c.daemonArgs(), "--invoked="+strings.Join(c.Words, " "), "--foreground")
 	if c.Debug {
@@ -187,7 +189,7 @@ func (c *command) foregroundArgs() []string {
 	return args
 }
 
-// started fails if the running daemon has another file with the same name.
+// started returns an error code if the running daemon uses another file with the same name.
 func (c *command) started(ctx context.Context) int {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -210,8 +212,8 @@ func (c *command) stop(ctx context.Context) int {
 		c.logInvocation()
 	}
 	if s.Running && s.PID > 1 && c.handedOn() && !c.listens() {
-		// The daemon can be waiting for the instance that called this one.
-		_ = syscall.Kill(s.PID, syscall.SIGTERM) // gone meanwhile
+		// The daemon can be waiting for the instance that has started this action.
+		_ = syscall.Kill(s.PID, syscall.SIGTERM) // an error means that the daemon has ended meanwhile
 		return compat.ExitOK
 	}
 	if err := pidfile.Stop(ctx, c.identityFile()); err != nil {
@@ -220,7 +222,7 @@ func (c *command) stop(ctx context.Context) int {
 	if err := compat.StopPerl(ctx, c.perlPIDFile()); err != nil {
 		return c.fail(compat.ExitFailed, err)
 	}
-	_ = os.Remove(c.pidFile()) // a daemon that was not killed has removed it
+	_ = os.Remove(c.pidFile()) // a daemon that was not killed has removed this file
 	return c.release(ctx)
 }
 
@@ -232,7 +234,7 @@ func (c *command) release(ctx context.Context) int {
 	}
 	_, err = store.Release(ctx, c.sys.Kernel, c.id(), c.kept()...)
 	switch {
-	case errors.Is(err, record.ErrClaimStays): // the services are gone
+	case errors.Is(err, record.ErrClaimStays): // the services are removed; only the claim remains
 		return c.fail(compat.ExitOK, err)
 	case err != nil:
 		return c.fail(compat.ExitFailed, err)
@@ -240,7 +242,7 @@ func (c *command) release(ctx context.Context) int {
 	return compat.ExitOK
 }
 
-// kept returns the services that outlive the daemon.
+// kept returns the services that stay in the kernel when the daemon ends.
 func (c *command) kept() []lvs.ServiceID {
 	if c.cfg == nil {
 		return nil
@@ -278,11 +280,11 @@ func (c *command) reload(ctx context.Context) int {
 		return c.fail(compat.ExitFailed, err)
 	case !s.Running:
 		return c.fail(compat.ExitFailed, errors.New(compat.Stopped(c.Config)))
-	case c.unusable != compat.ExitOK: // its errors were printed; the daemon would refuse it too
+	case c.unusable != compat.ExitOK: // check has printed the errors; the daemon would refuse the file too
 		return c.unusable
 	}
 	c.logInvocation()
-	if c.handedOn() { // a reload through the socket is not handed on
+	if c.handedOn() { // a reload through the socket does not reload other instances
 		ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
 		defer cancel()
 		if err := control.Reload(ctx, c.sys.StateDir, c.id()); err != nil {

@@ -18,7 +18,7 @@ import (
 	"lvs-agents/internal/state/pidfile"
 )
 
-// testSystem is a host on which the program has a directory for all its pid files.
+// testSystem returns a System with a fake kernel and one directory for all pid files.
 func testSystem(pidDir, stateDir string, out io.Writer) System {
 	return System{
 		Stdout: out, Stderr: out, StateDir: stateDir, PIDDir: pidDir, PerlPIDDir: pidDir, Self: "/bin/false", Version: "1.2.3",
@@ -26,7 +26,8 @@ func testSystem(pidDir, stateDir string, out io.Writer) System {
 	}
 }
 
-// TestCommandLine has the command lines that need no kernel. tests/health has the others.
+// TestCommandLine checks the command lines that need no kernel. The tests in tests/health check the
+// other command lines.
 func TestCommandLine(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
@@ -59,7 +60,7 @@ func TestCommandLine(t *testing.T) {
 	tests := []struct {
 		name, args string
 		code       int
-		out        string // on both outputs
+		out        string // output of both stdout and stderr
 	}{
 		{"nothing", "", 255, compat.Program.Usage() + "\n"},
 		{"unknown action", good + " dance", 255, compat.Program.Usage() + "\n"},
@@ -146,8 +147,8 @@ func TestStatusOfADaemonThatDoesNotBalance(t *testing.T) {
 	}
 }
 
-// TestReloadThatComesTooSoon sends a signal before the daemon listens for it. It does
-// not end this process.
+// TestReloadThatComesTooSoon checks that a SIGHUP before the start of the daemon's loops does not
+// end the process.
 func TestReloadThatComesTooSoon(t *testing.T) {
 	if code := serve(t.Context(), nil, testSystem(t.TempDir(), t.TempDir(), io.Discard)); code != compat.ExitUsage {
 		t.Errorf("exit code %d", code)

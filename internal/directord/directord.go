@@ -18,15 +18,15 @@ import (
 	"lvs-agents/internal/state/record"
 )
 
-// System is what the program can touch outside of itself.
+// System holds everything outside of the program that the program uses.
 type System struct {
 	Stdout, Stderr io.Writer
-	Environ        []string // of the program itself, and of the programs that it runs
-	Self           string   // path of the program
+	Environ        []string // environment variables of this program and of the programs that it runs
+	Self           string   // path of this program
 	Version        string
 	StateDir       string
-	PIDDir         string // of the pid files that directord writes in place of ldirectord
-	PerlPIDDir     string // of the pid files of the Perl program
+	PIDDir         string // directory where directord writes pid files in place of ldirectord
+	PerlPIDDir     string // directory of the pid files of the Perl program
 	Files          *disk.Reader
 	Resolver       Resolver
 	Kernel         record.Kernel
@@ -38,7 +38,7 @@ type Resolver interface {
 	LookupAddr(ctx context.Context, addr string) (names []string, err error)
 }
 
-// getenv returns a variable of the environment; empty for none.
+// getenv returns the value of an environment variable, or an empty text if the variable is not set.
 func (s System) getenv(name string) string {
 	for _, variable := range s.Environ {
 		if value, found := strings.CutPrefix(variable, name+"="); found {
@@ -48,26 +48,25 @@ func (s System) getenv(name string) string {
 	return ""
 }
 
-// Ended is the cause of the context of Run when a signal ends the program.
+// Ended is the cause in the context of Run after a signal has ended the program.
 type Ended struct{ By syscall.Signal }
 
-// Error returns ldirectord's name of the signal.
+// Error returns the name that ldirectord logs for the signal.
 func (e Ended) Error() string {
 	names := map[syscall.Signal]string{syscall.SIGINT: "INT", syscall.SIGTERM: "TERM", syscall.SIGQUIT: "QUIT"}
 	return names[e.By]
 }
 
-// serveVerb is the argument that makes the program the daemon. The program and the health agent use
-// it to start the daemon. It is not for operators.
+// serveVerb is the argument with which the program runs as the daemon. The program and the health
+// agent start the daemon with this argument. Operators do not use it.
 const serveVerb = control.ServeVerb
 
-// daemonWords is how many words precede serveVerb in the command line of a daemon that this program
-// has started. They are the program, the configuration and "start". The agent
+// daemonWords is the number of words before serveVerb in the command line of a daemon that this
+// program has started. They are the program, the configuration and "start". The agent
 // ocf:heartbeat:ldirectord searches for these words.
 const daemonWords = 3
 
-// Run is the whole program; it returns the exit code. args begin with the name of
-// the program.
+// Run runs the program and returns its exit code. The first of args is the name of the program.
 func Run(ctx context.Context, args []string, sys System) int {
 	if i := slices.Index(args, serveVerb); i == 1 || i == daemonWords {
 		return serve(ctx, args[i+1:], sys)

@@ -10,7 +10,8 @@ import (
 	"lvs-agents/internal/control"
 )
 
-// TestEventsOfADaemon are read from its socket while a real server comes and goes.
+// TestEventsOfADaemon checks the events that a client reads from the socket of a daemon. A real
+// server becomes good and bad meanwhile.
 func TestEventsOfADaemon(t *testing.T) {
 	s := newSite(t)
 	s.write("quiescent=yes\n" + s.service("192.0.2.10:80", "127.0.0.1", "127.0.0.2"))

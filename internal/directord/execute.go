@@ -11,11 +11,12 @@ import (
 	"lvs-agents/internal/disk"
 )
 
-// handedOn is a variable in the environment of an action that came from another instance, which
-// names this one with execute=. It prevents loops, because instances can name each other.
+// handedOn is an environment variable. An instance sets it for the action that it runs on another
+// instance, which its execute= names. The variable prevents loops, because two instances can name
+// each other.
 const handedOn = "DIRECTORD_HANDED_ON"
 
-// handedOn reports whether the action came from another instance.
+// handedOn reports whether another instance has started this action.
 func (c *command) handedOn() bool { return c.sys.getenv(handedOn) != "" }
 
 // listens reports whether the socket of a running daemon exists. It does not exist while the
@@ -25,8 +26,8 @@ func (c *command) listens() bool {
 	return !os.IsNotExist(err)
 }
 
-// reached returns all configurations that the first one names with execute=, directly or through
-// others. Each is there once, and the first is not.
+// reached returns all configurations that the configuration first names with execute=, directly or
+// through other configurations. The result has each configuration once and does not have first.
 func reached(ctx context.Context, files *disk.Reader, first string, names []string) []string {
 	seen := map[string]bool{idOf(first): true}
 	var all []string
@@ -43,7 +44,8 @@ func reached(ctx context.Context, files *disk.Reader, first string, names []stri
 	return all
 }
 
-// executes returns the names in execute= of a configuration; none if it cannot be used.
+// executes returns the names in execute= of a configuration. It returns no names if the
+// configuration cannot be used.
 func executes(ctx context.Context, files *disk.Reader, name string) []string {
 	file, err := load.File(ctx, files, name, append(load.Dirs(), ".")...)
 	if err != nil || file.Config == nil {
@@ -52,9 +54,10 @@ func executes(ctx context.Context, files *disk.Reader, name string) []string {
 	return file.Config.Execute
 }
 
-// executeAll hands an action to the instances that execute= names. wait returns when they have
-// done it. Each instance hands start and stop on. A reload is not handed on, because it would
-// return from an instance that names this one; so executeAll reloads all reached instances.
+// executeAll runs an action on the instances that execute= names. The returned function wait
+// returns when all of them have ended the action. For start and stop, each instance runs the action
+// on the instances that it names itself. For a reload, executeAll reloads all reached instances
+// itself, because two instances that name each other would reload each other without end.
 func (s *server) executeAll(ctx context.Context, action string) (wait func()) {
 	var all sync.WaitGroup
 	cfg := s.source.current()
@@ -77,7 +80,8 @@ func (s *server) executeAll(ctx context.Context, action string) (wait func()) {
 	return all.Wait
 }
 
-// execute starts an instance that is not there to be reloaded.
+// execute runs an action on another instance. If the reload of the instance fails, execute starts
+// the instance.
 func (s *server) execute(ctx context.Context, self, name, action string) {
 	environ := append(slices.Clone(s.sys.Environ), handedOn+"=1")
 	if action == "reload" {

@@ -16,7 +16,7 @@ import (
 	"lvs-agents/internal/state/pidfile"
 )
 
-// TestReached has configurations that name each other in circles.
+// TestReached checks that reached ends if configurations name each other in circles.
 func TestReached(t *testing.T) {
 	dir := t.TempDir()
 	path := func(name string) string { return filepath.Join(dir, name+".cf") }
@@ -37,11 +37,12 @@ func TestReached(t *testing.T) {
 	}
 }
 
-// TestStopThatWasHandedOn does not wait for a daemon that already ends, because that daemon can be
-// waiting for the caller.
+// TestStopThatWasHandedOn checks that a stop by another instance does not wait for a daemon that is
+// ending. That daemon can be waiting for the caller.
 func TestStopThatWasHandedOn(t *testing.T) {
 	state := t.TempDir()
-	held, err := pidfile.Acquire(control.PIDFile(state, "web")) // by this process, which does not listen
+	// This process has the pid file, but no socket.
+	held, err := pidfile.Acquire(control.PIDFile(state, "web"))
 	if err != nil {
 		t.Fatal(err)
 	}

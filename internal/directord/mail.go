@@ -15,22 +15,22 @@ import (
 	"lvs-agents/internal/health"
 )
 
-// mailer turns events into mail.
+// mailer sends mail about events.
 type mailer struct {
 	sender *alert.Sender
 	host   string
-	sent   chan struct{} // closed when everything was sent
+	sent   chan struct{} // closed after all mail was sent
 	finish context.CancelFunc
 
 	mu   sync.Mutex
-	from string // address, as configured
+	from string // address of the sender, from the configuration
 }
 
-// lastMailTimeout is how long the mailer can send mail after the daemon has ended.
+// lastMailTimeout is how long the mailer can send the last mail after the daemon has ended.
 const lastMailTimeout = 5 * time.Second
 
-// newMailer returns a mailer. Its goroutine runs from start to stop, and outlives the daemon for
-// a moment.
+// newMailer returns a mailer. Its goroutine runs from start to stop, at most lastMailTimeout longer
+// than the daemon.
 func newMailer(sys System, log logrus.FieldLogger) *mailer {
 	hostname, err := os.Hostname()
 	if err != nil {
@@ -40,7 +40,7 @@ func newMailer(sys System, log logrus.FieldLogger) *mailer {
 	return &mailer{sender: alert.New(cmp.Or(sys.getenv("USER"), "root"), hostname, log), host: hostname, sent: make(chan struct{})}
 }
 
-// start sends mail until stop.
+// start starts a goroutine that sends mail until the call of stop.
 func (m *mailer) start() {
 	ctx, finish := context.WithCancel(context.Background())
 	m.finish = finish
@@ -50,16 +50,17 @@ func (m *mailer) start() {
 	}()
 }
 
-// stop waits until all mail is sent, or until it times out.
+// stop waits until all mail is sent, or until the time limit has passed.
 func (m *mailer) stop() {
 	m.finish()
 	select {
 	case <-m.sent:
-	case <-time.After(lastMailTimeout + 2*time.Second): // the mailer cannot even be killed
+	// The goroutine has not ended in time, although its context has ended.
+	case <-time.After(lastMailTimeout + 2*time.Second):
 	}
 }
 
-// setFrom sets the sender of mail.
+// setFrom sets the address of the sender of mail.
 func (m *mailer) setFrom(address string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -77,7 +78,7 @@ func (m *mailer) occurred(e health.Event) {
 	}
 }
 
-// send sends mail about an event; line gives its text.
+// send sends mail about an event. The function line returns the text of the mail.
 func (m *mailer) send(e health.Event, line func(health.Event) string) {
 	a := e.Service.Alert
 	if len(a.To) == 0 || a.Phases != nil && !slices.Contains(a.Phases, e.Phase) {
@@ -90,7 +91,7 @@ func (m *mailer) send(e health.Event, line func(health.Event) string) {
 	m.sender.Send(alert.Message{From: from, To: a.To, Relay: a.Relay, Subject: subject, Body: body})
 }
 
-// remind sends mail about real servers that stay down.
+// remind sends mail about real servers that stay bad.
 func (m *mailer) remind(ctx context.Context, d *health.Daemon) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
@@ -111,11 +112,11 @@ func (m *mailer) remind(ctx context.Context, d *health.Daemon) {
 	}
 }
 
-// reminders has the time of the last mail about each real server that is down.
+// reminders maps each real server that is bad to the time of the last mail about it.
 type reminders map[health.Member]time.Time
 
-// due returns the real servers about which the next mail is due. It forgets real servers that are
-// no longer down.
+// due returns the real servers for which the next mail is due. It deletes the entries of real
+// servers that are good again.
 func (r reminders) due(now time.Time, down []health.Event) (due []health.Event) {
 	seen := map[health.Member]bool{}
 	for _, e := range down {

@@ -14,7 +14,8 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// relay is an SMTP server; it returns the mail that it accepts.
+// relay starts an SMTP server and returns its address. The channel mails receives the mail that the
+// server accepts.
 func relay(t *testing.T) (addr string, mails <-chan string) {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -59,7 +60,8 @@ func receive(conn net.Conn, accepted chan<- string) {
 	}
 }
 
-// TestMailAboutARealServer is sent when it goes down, comes back, and at the end.
+// TestMailAboutARealServer checks the mail when a real server becomes bad, when it becomes good,
+// and when the daemon ends.
 func TestMailAboutARealServer(t *testing.T) {
 	s := newSite(t)
 	addr, mails := relay(t)
@@ -98,8 +100,8 @@ func TestMailAboutARealServer(t *testing.T) {
 	}
 }
 
-// TestReminders are due after the interval of a service, and again from the start for
-// a real server that was up meanwhile.
+// TestReminders checks that a reminder is due after the interval of its service. For a real server
+// that was good meanwhile, the interval starts again.
 func TestReminders(t *testing.T) {
 	service := &health.Service{Alert: config.Alert{Repeat: time.Minute}}
 	service.ID = lvs.MarkService(1, false)

@@ -17,18 +17,18 @@ import (
 	"lvs-agents/internal/health"
 )
 
-// maintenance takes out the real servers that files in the maintenance directory
-// name.
+// maintenance drains the real servers that have a file with their name in the maintenance
+// directory.
 type maintenance struct {
 	log      logrus.FieldLogger
 	resolver Resolver
 	files    disk.Reader
-	warned   bool                   // the directory could not be read the last time
-	out      map[health.Member]bool // the real servers that are taken out
+	warned   bool                   // the last read of the directory failed, and the failure was logged
+	out      map[health.Member]bool // real servers that are drained now
 	hosts    map[netip.Addr]hostname
 }
 
-// hostname is the cached name of an address.
+// hostname is the cached host name of an address.
 type hostname struct {
 	full string
 	till time.Time
@@ -38,7 +38,7 @@ func newMaintenance(log logrus.FieldLogger, resolver Resolver) *maintenance {
 	return &maintenance{log: log, resolver: resolver, out: map[health.Member]bool{}, hosts: map[netip.Addr]hostname{}}
 }
 
-// run reads the directory of the configuration every second.
+// run reads the maintenance directory of the current configuration every second.
 func (m *maintenance) run(ctx context.Context, current func() *config.Config, d *health.Daemon) {
 	ticker := time.NewTicker(time.Second)
 	defer ticker.Stop()
@@ -54,7 +54,7 @@ func (m *maintenance) run(ctx context.Context, current func() *config.Config, d 
 		}
 		names, err := m.names(ctx, cfg.MaintenanceDir)
 		if err != nil {
-			continue // the servers that were taken out stay out
+			continue // if the directory cannot be read, drained real servers stay drained
 		}
 		if m.update(ctx, d, names) != nil {
 			return
@@ -62,8 +62,8 @@ func (m *maintenance) run(ctx context.Context, current func() *config.Config, d 
 	}
 }
 
-// names returns the file names of a directory in lower case. A directory that does not exist has
-// none.
+// names returns the file names of a directory in lower case. If the directory does not exist, it
+// returns no names and no error.
 func (m *maintenance) names(ctx context.Context, dir string) (map[string]bool, error) {
 	names := map[string]bool{}
 	if dir == "" {
@@ -83,8 +83,8 @@ func (m *maintenance) names(ctx context.Context, dir string) (map[string]bool, e
 	return names, nil
 }
 
-// update takes out the real servers that have a file, and takes back the others. It returns an
-// error if the daemon has ended.
+// update drains the real servers that have a file, and ends the drain of the other real servers. It
+// returns an error if the daemon has ended.
 func (m *maintenance) update(ctx context.Context, d *health.Daemon, names map[string]bool) error {
 	members, err := d.Members(ctx)
 	if err != nil {
@@ -103,7 +103,8 @@ func (m *maintenance) update(ctx context.Context, d *health.Daemon, names map[st
 	return d.Maintain(ctx, maps.Clone(out))
 }
 
-// named reports whether a file has the name of a real server.
+// named reports whether the name of a file is the address or the host name of a real server, with
+// or without the port.
 func (m *maintenance) named(ctx context.Context, names map[string]bool, real netip.AddrPort) bool {
 	port := real.String()[strings.LastIndexByte(real.String(), ':'):]
 	calls := func(host string) bool { return host != "" && (names[host] || names[host+port]) }
@@ -120,10 +121,11 @@ func (m *maintenance) named(ctx context.Context, names map[string]bool, real net
 	return false
 }
 
-// lookUpTimeout is how long the name of an address can take.
+// lookUpTimeout is how long the look-up of the host name of an address can take.
 const lookUpTimeout = 2 * time.Second
 
-// host returns the name of an address, without a dot at its end; empty for none.
+// host returns the host name of an address, without a dot at its end. It returns an empty text if
+// the address has no name.
 func (m *maintenance) host(ctx context.Context, addr netip.Addr) string {
 	if known, ok := m.hosts[addr]; ok && time.Now().Before(known.till) {
 		return known.full

@@ -11,7 +11,7 @@ import (
 	"lvs-agents/internal/logsink"
 )
 
-// monitorfile writes the results of checks to the files that services name.
+// monitorfile writes the results of checks to the files in the directive monitorfile of services.
 type monitorfile struct {
 	log   logrus.FieldLogger
 	lines chan monitorLine
@@ -23,8 +23,8 @@ func newMonitorfile(log logrus.FieldLogger) *monitorfile {
 	return &monitorfile{log: log, lines: make(chan monitorLine, 1024)}
 }
 
-// checked queues the result of a check. If the file cannot be written in time, checked drops lines,
-// so that a full disk delays no check.
+// checked queues the line about the result of a check. If the file cannot be written in time,
+// checked drops the line. So a full disk delays no check.
 func (m *monitorfile) checked(s health.Service, r health.Real, p health.Probe, err error) {
 	if s.MonitorFile == "" {
 		return
@@ -38,7 +38,7 @@ func (m *monitorfile) checked(s health.Service, r health.Real, p health.Probe, e
 // lineTimeout is how long the write of a line can take.
 const lineTimeout = time.Second
 
-// permissions are the mode of a new monitorfile.
+// permissions is the mode of a new monitorfile.
 const permissions = 0o644
 
 func (m *monitorfile) run(ctx context.Context) {

@@ -9,7 +9,8 @@ import (
 	"lvs-agents/internal/logsink"
 )
 
-// TestMonitorFileThatIsAPipe does not wait for a reader.
+// TestMonitorFileThatIsAPipe checks that the daemon does not wait for a reader if the monitorfile
+// is a pipe.
 func TestMonitorFileThatIsAPipe(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "monitorfile")
 	if err := unix.Mkfifo(path, 0o600); err != nil {

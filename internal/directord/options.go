@@ -9,23 +9,24 @@ import (
 	"lvs-agents/internal/config/params"
 )
 
-// options are the flags of the daemon. This program and the health agent set them.
+// options are the flags of the daemon. This program and the health agent start the daemon with
+// these flags.
 type options struct {
 	stateDir   string
 	id         string
-	config     string // file with the configuration; empty for a resource
-	ipvs       string // resource with the virtual services
+	config     string // file with the configuration; empty if ipvs is set
+	ipvs       string // ipvs resource that has the virtual services; empty if config is set
 	checks     params.Checks
-	instance   string // what ldirectord calls the instance; empty for a daemon of the health agent
-	pidFile    string // in ldirectord's place; empty for none
-	invoked    string // command line to log; empty if it was logged
-	purge      bool   // the services belong to the daemon, and end with it
-	notify     bool   // the program that started the daemon waits for it
+	instance   string // name of the instance in ldirectord's files; empty for a daemon of the health agent
+	pidFile    string // pid file in place of ldirectord's pid file; empty if none is written
+	invoked    string // command line that the daemon logs; empty if it is logged already
+	purge      bool   // the virtual services belong to the daemon, which removes them when it ends
+	notify     bool   // the program that started the daemon waits until the daemon is ready
 	debug      bool
 	foreground bool
 }
 
-// parseOptions parses flags; stateDir is the default.
+// parseOptions parses the flags of the daemon. stateDir is the default of --state-dir.
 func parseOptions(args []string, stateDir string) (options, error) {
 	o := options{checks: params.Checks{}}
 	flags := flag.NewFlagSet("directord "+serveVerb, flag.ContinueOnError)
@@ -55,7 +56,7 @@ func parseOptions(args []string, stateDir string) (options, error) {
 	return o, nil
 }
 
-// name returns the name of the configuration for messages.
+// name returns the configuration file or the resource for messages.
 func (o options) name() string {
 	if o.ipvs != "" {
 		return "resource " + o.ipvs

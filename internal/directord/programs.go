@@ -19,29 +19,29 @@ import (
 	"lvs-agents/internal/program"
 )
 
-// programs runs the programs that a configuration names, without a shell. The daemon does not wait
-// for them.
+// programs runs the programs that a configuration names, without a shell. The checks of the daemon
+// do not wait for these programs.
 type programs struct {
 	log     logrus.FieldLogger
 	environ []string
 	started *program.Set
 
 	mu        sync.Mutex
-	fallbacks map[lvs.ServiceID]*fallback // whose command runs
+	fallbacks map[lvs.ServiceID]*fallback // services whose fallback command runs now
 }
 
-// fallback is the fallback command of a service while it runs.
+// fallback is the fallback command of a service while the command runs.
 type fallback struct {
 	words []string
-	next  []string // the command of the newest state; nil if it is words
+	next  []string // command for the newest state of the service; nil if words is this command
 }
 
 func newPrograms(log logrus.FieldLogger, environ []string, started *program.Set) *programs {
 	return &programs{log: log, environ: environ, started: started, fallbacks: map[lvs.ServiceID]*fallback{}}
 }
 
-// serving runs the fallback command of a service. While the command still runs for another state,
-// serving only stores the newest state.
+// serving runs the fallback command of a service for a new state. If the command still runs for
+// another state, serving only stores the new state.
 func (p *programs) serving(s health.Service, serving bool) {
 	if len(s.FallbackCommand) == 0 {
 		return
@@ -61,8 +61,8 @@ func (p *programs) serving(s health.Service, serving bool) {
 	}
 }
 
-// follow runs the command of a service until it has run for the newest state. It skips states that
-// ended meanwhile.
+// follow runs the fallback command of a service, until the command has run for the newest state. It
+// runs no command for a state that ended meanwhile.
 func (p *programs) follow(id lvs.ServiceID, words []string) {
 	for words != nil {
 		p.run(context.Background(), words[0], words[1:]...)
@@ -76,18 +76,18 @@ func (p *programs) follow(id lvs.ServiceID, words []string) {
 	}
 }
 
-// programTimeout is how long a program can run.
+// programTimeout is how long a program can run before it is killed.
 const programTimeout = 60 * time.Second
 
-// run runs a program and logs how it failed.
+// run runs a program and logs the error if the program fails.
 func (p *programs) run(ctx context.Context, name string, args ...string) {
 	if err := p.try(ctx, p.environ, append([]string{name}, args...)); err != nil {
 		p.log.Error(err)
 	}
 }
 
-// try runs a program with arguments. It does not wait for a program that cannot be started or
-// killed.
+// try runs a program with arguments and returns its error. It does not wait longer for a program
+// that cannot be started or killed.
 func (p *programs) try(ctx context.Context, environ, words []string) error {
 	bounded := logsink.Bounded{Limit: programTimeout + 2*program.CloseTimeout}
 	err := bounded.Do(func() error { return p.wait(ctx, environ, words) })
@@ -97,7 +97,7 @@ func (p *programs) try(ctx context.Context, environ, words []string) error {
 	return err
 }
 
-// wait runs a program with arguments.
+// wait runs a program with arguments and waits until it ends.
 func (p *programs) wait(ctx context.Context, environ, words []string) error {
 	ctx, cancel := context.WithTimeout(ctx, programTimeout)
 	defer cancel()

@@ -20,7 +20,8 @@ func silent() *logrus.Logger {
 	return log
 }
 
-// TestFallbackCommandsKeepTheirOrder although the first takes its time.
+// TestFallbackCommandsKeepTheirOrder checks that the commands of a service run in the order of its
+// states. The first command is slow.
 func TestFallbackCommandsKeepTheirOrder(t *testing.T) {
 	dir := t.TempDir()
 	program, out := filepath.Join(dir, "sorry"), filepath.Join(dir, "out")
@@ -57,11 +58,12 @@ func TestFallbackCommandsKeepTheirOrder(t *testing.T) {
 	}
 }
 
-// TestFallbackCommandsOfAFlappingService run for the newest state only, one at a time.
+// TestFallbackCommandsOfAFlappingService checks that one command runs at a time. After it, a
+// command runs for the newest state only.
 func TestFallbackCommandsOfAFlappingService(t *testing.T) {
 	dir := t.TempDir()
 	program, out, gate := filepath.Join(dir, "sorry"), filepath.Join(dir, "out"), filepath.Join(dir, "gate")
-	text := "echo $1 >>" + out + "\nwhile [ ! -e " + gate + " ]; do sleep 0.05; done\n" // without #!
+	text := "echo $1 >>" + out + "\nwhile [ ! -e " + gate + " ]; do sleep 0.05; done\n" // a script without a #! line
 	if err := os.WriteFile(program, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}

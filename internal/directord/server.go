@@ -30,30 +30,32 @@ import (
 	"lvs-agents/internal/state/record"
 )
 
-// server is the daemon with everything around the engine of package health.
+// server is the daemon. It connects the engine of package health with files, signals, mail and
+// programs.
 type server struct {
 	options
 	sys         System
 	lines       *compat.Log
-	log         *logrus.Logger // writes lines
+	log         *logrus.Logger // logger that writes to lines
 	source      *source
 	programs    *programs
 	mail        *mailer
 	monitorfile *monitorfile
 	systemd     systemd
-	feed        control.Feed // events, for the clients of the socket
-	// others reads the configurations that execute= names. It is separate from the reader of
-	// source, which must not wait for a file system that hangs.
+	feed        control.Feed // events for the clients of the socket
+	// others reads the configurations that execute= names. The reader of source is a separate
+	// reader, because it must not wait while others waits for a file system that does not respond.
 	others disk.Reader
-	// holds reports whether the daemon still has its identity. saveVerdicts calls it every second.
+	// holds reports whether the daemon still has its pid file. saveVerdicts calls it every second.
 	holds         func() (ours bool)
-	verdictsError string // the last error of saveVerdicts
+	verdictsError string // text of the last error of saveVerdicts; empty after a success
 }
 
-// serve is the daemon. It returns the exit code.
+// serve runs the daemon and returns its exit code.
 func serve(ctx context.Context, args []string, sys System) int {
-	// Without this, a HUP before watch would end the daemon. Notify does not change the signals of
-	// programs that the daemon runs; signal.Ignore would.
+	// A SIGHUP before the call of watch would end the daemon, so the signal is caught here.
+	// signal.Notify does not change how programs of the daemon handle the signal. signal.Ignore
+	// would change this.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	o, err := parseOptions(args, sys.StateDir)
 	if err != nil {
@@ -66,7 +68,7 @@ func serve(ctx context.Context, args []string, sys System) int {
 	case err == nil:
 		return compat.ExitOK
 	case s.notify:
-		process.Fail(err) // after it was ready, the starter has exited
+		process.Fail(err) // after the daemon was ready, the program that started it has exited
 	}
 	s.log.Errorf("directord ends: %v", err)
 	fmt.Fprintf(sys.Stderr, "directord: %v\n", err)
@@ -86,7 +88,7 @@ func newServer(o options, sys System) *server {
 		options: o, sys: sys, lines: lines, log: log, systemd: systemd{log},
 		source: &source{
 			options: o, log: log, lines: lines, names: config.NewNames(sys.Resolver),
-			files: new(disk.Reader), // a process for each read would cost too much
+			files: new(disk.Reader), // this reader starts no process, because a process for each read would cost too much
 		},
 		mail: newMailer(sys, log), monitorfile: newMonitorfile(log),
 	}
@@ -115,7 +117,7 @@ func (s *server) run(ctx context.Context) (err error) {
 	defer leave(nil)
 	s.holds = func() (ours bool) {
 		if ours = identity.Held(); !ours && ctx.Err() == nil {
-			listener.SetUnlinkOnClose(false) // the path can be another daemon's by now
+			listener.SetUnlinkOnClose(false) // the socket of another daemon can have this path now
 			leave(errLost)
 		}
 		return ours
@@ -125,7 +127,7 @@ func (s *server) run(ctx context.Context) (err error) {
 			return err
 		}
 		defer func() {
-			if identity.Held() { // otherwise the file can belong to another daemon
+			if identity.Held() { // if the file is not held, it can belong to another daemon
 				_ = os.Remove(s.pidFile)
 			}
 		}()
@@ -133,7 +135,7 @@ func (s *server) run(ctx context.Context) (err error) {
 	return s.check(ctx, listener)
 }
 
-// check opens the sockets and the other resources of checks, and runs the daemon with them.
+// check opens the sockets and other resources that checks need, and runs the daemon with them.
 func (s *server) check(ctx context.Context, listener *net.UnixListener) error {
 	sources := check.NewSources()
 	pinger := check.NewPinger(sources, uint16(os.Getpid()))
@@ -160,12 +162,12 @@ func (s *server) check(ctx context.Context, listener *net.UnixListener) error {
 		return err
 	}
 	if err := context.Cause(ctx); errors.Is(err, errLost) {
-		return fmt.Errorf("%s: %w", control.PIDFile(s.stateDir, s.id), err) // without changing the kernel
+		return fmt.Errorf("%s: %w", control.PIDFile(s.stateDir, s.id), err) // the daemon ends without a change of the kernel
 	}
 	return s.end(ctx, d)
 }
 
-// engine returns the engine of the daemon.
+// engine returns the engine of package health for this daemon.
 func (s *server) engine(tools health.Tools, sources *check.Sources) *health.Daemon {
 	return health.New(health.Options{
 		ID: s.id, Source: s.ipvs, Config: s.name(), Version: s.sys.Version, PID: os.Getpid(),
@@ -190,7 +192,7 @@ func (s *server) occurred(e health.Event) {
 	}
 }
 
-// begin opens the log of the configuration, and logs that the daemon starts.
+// begin opens the log that the configuration names, and logs the start of the daemon.
 func (s *server) begin(ctx context.Context) error {
 	r, err := s.source.parsed(ctx)
 	if err != nil {
@@ -200,7 +202,7 @@ func (s *server) begin(ctx context.Context) error {
 	if r.cfg.Supervised && !s.debug && !s.notify {
 		s.lines.Foreground(s.sys.Stdout, true)
 	}
-	if err := s.lines.Try(); err != nil && s.purge { // a daemon of the cluster runs without a log
+	if err := s.lines.Try(); err != nil && s.purge { // a daemon that the cluster started runs without a log
 		return fmt.Errorf("logfile: %w", err)
 	}
 	if s.invoked != "" {
@@ -214,23 +216,26 @@ func (s *server) begin(ctx context.Context) error {
 	return nil
 }
 
-// errLost ends a daemon that a stop could not find, because its pid file has gone.
+// errLost is the error of a daemon whose pid file was removed. The daemon ends, because a stop
+// could not find it.
 var errLost = errors.New("the pid file was removed or replaced; start again")
 
-// controlled is the daemon for the clients of its socket. Its reload is the reload of the server.
+// controlled is the daemon as the clients of its socket see it. Its Reload calls the reload of the
+// server.
 type controlled struct {
 	*health.Daemon
 	server *server
 }
 
-// Reload implements control.Daemon. It reloads this instance only; see executeAll.
+// Reload implements control.Daemon. It reloads only this instance; executeAll sends the reload to
+// each instance.
 func (c controlled) Reload(ctx context.Context) error { return c.server.reloadOwn(ctx, c.Daemon) }
 
-// partsTimeout is how long the parts of a daemon can take to end. A part can wait for a file
-// system that does not respond.
+// partsTimeout is how long the goroutines of a daemon can take to end. A goroutine can wait for a
+// file system that does not respond.
 const partsTimeout = 2 * time.Second
 
-// work runs the daemon and its parts until ctx ends.
+// work runs the engine and the other goroutines of the daemon until ctx ends.
 func (s *server) work(ctx context.Context, d *health.Daemon, listener *net.UnixListener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var parts sync.WaitGroup
@@ -267,12 +272,12 @@ func (s *server) work(ctx context.Context, d *health.Daemon, listener *net.UnixL
 	})
 }
 
-// saveVerdicts writes the verdict file, for monitors that get no reply and for the next
-// start of ipvs.
+// saveVerdicts writes the verdict file. Monitors read this file if the daemon does not reply, and
+// the next start of the ipvs resource reads it.
 func (s *server) saveVerdicts(v state.Verdicts) {
 	s.programs.started.Reap()
 	if !s.holds() {
-		return // the file belongs to the next daemon
+		return // the verdict file belongs to the daemon that has the pid file now
 	}
 	text := ""
 	if err := v.Save(s.stateDir, s.id); err != nil {
@@ -284,10 +289,10 @@ func (s *server) saveVerdicts(v state.Verdicts) {
 	s.verdictsError = text
 }
 
-// endTimeout is how long a daemon can take to remove its services.
+// endTimeout is how long a daemon can take to remove its services from the kernel.
 const endTimeout = 30 * time.Second
 
-// end removes the services that the configuration does not keep.
+// end ends the daemon. It removes the services that the configuration does not keep.
 func (s *server) end(ctx context.Context, d *health.Daemon) error {
 	s.systemd.stopping()
 	s.executeAll(ctx, "stop")()
@@ -306,11 +311,11 @@ func (s *server) end(ctx context.Context, d *health.Daemon) error {
 	return err
 }
 
-// release removes the services from the kernel, and logs the removals.
+// release removes the services of the daemon from the kernel, and logs each removal.
 func (s *server) release(ctx context.Context, d *health.Daemon) error {
 	ops, err := s.source.store.Release(ctx, s.sys.Kernel, s.id, d.Kept()...)
 	for _, op := range ops {
-		if op.Verb != lvs.DeleteService { // the service belongs to a resource again
+		if op.Verb != lvs.DeleteService { // the ipvs resource has the service again, so the service stays
 			s.log.Infof("not checked any more: %s", op)
 			continue
 		}

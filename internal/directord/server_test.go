@@ -23,8 +23,8 @@ import (
 	"lvs-agents/ocf"
 )
 
-// TestMain is also the program that the tests start: its first argument is a
-// configuration. The directories of a test are in the environment.
+// TestMain runs the program directord if the first argument is a configuration. The tests start the
+// test binary as this program. An environment variable names the directory of a test.
 func TestMain(m *testing.M) {
 	if len(os.Args) < 3 || !strings.HasSuffix(os.Args[1], ".cf") {
 		os.Exit(m.Run())
@@ -41,20 +41,20 @@ func TestMain(m *testing.M) {
 	os.Exit(Run(ctx, os.Args, sys))
 }
 
-// site is a director with one configuration, which tests edit.
+// site is a director with one configuration file, which tests change.
 type site struct {
 	t      *testing.T
-	dir    string // of all files
+	dir    string // directory of all files of the test
 	cf     string
 	sys    System
 	kernel *kerneltest.IPVS
 	output *output
-	port   uint16 // where the real server 127.0.0.1 listens
+	port   uint16 // port on which the real server 127.0.0.1 listens
 	end    context.CancelCauseFunc
 	exit   chan int
 }
 
-// output is written by several goroutines.
+// output stores the text that several goroutines write.
 type output struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -74,7 +74,7 @@ func (o *output) String() string {
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "lvs") // the path of a unix socket has 107 characters at most
+	dir, err := os.MkdirTemp("", "lvs") // the path of a unix socket can have at most 107 characters
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +87,7 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-// listener is a real server.
+// listener is a real server. It accepts connections and closes them.
 type listener struct {
 	net.Listener
 	Port uint16
@@ -112,7 +112,7 @@ func listen(t *testing.T, addr string) listener {
 	return listener{l, l.Addr().(*net.TCPAddr).AddrPort().Port()}
 }
 
-// service is a virtual service with the real servers of these hosts.
+// service returns the text of a virtual service whose real servers are these hosts.
 func (s *site) service(virtual string, hosts ...string) string {
 	text := "virtual=" + virtual + "\n\tchecktype=connect\n\tscheduler=rr\n\tprotocol=tcp\n"
 	for _, host := range hosts {
@@ -121,7 +121,7 @@ func (s *site) service(virtual string, hosts ...string) string {
 	return text
 }
 
-// write replaces the configuration, and adds a logfile.
+// write replaces the text of the configuration file, and adds a logfile.
 func (s *site) write(text string) {
 	s.t.Helper()
 	text = "checkinterval=1\nchecktimeout=1\nlogfile=\"" + s.path("log") + "\"\n" + text
@@ -140,7 +140,7 @@ func (s *site) read(name string) string {
 	return string(text)
 }
 
-// run runs an action and returns its exit code and what it has printed.
+// run runs an action. It returns the exit code and the output.
 func (s *site) run(action string) (int, string) {
 	var out output
 	sys := s.sys
@@ -148,7 +148,7 @@ func (s *site) run(action string) (int, string) {
 	return Run(s.t.Context(), []string{"directord", s.cf, action}, sys), out.String()
 }
 
-// launch runs the program in this process until stop.
+// launch runs the program in this process until the call of stop.
 func (s *site) launch(args []string) {
 	ctx, end := context.WithCancelCause(s.t.Context())
 	s.end, s.exit = end, make(chan int, 1)
@@ -156,7 +156,7 @@ func (s *site) launch(args []string) {
 	s.t.Cleanup(func() { s.stop() })
 }
 
-// serve runs the daemon in this process, and waits for the first verdicts in the table.
+// serve runs the daemon in this process. It waits until the kernel's table has the first verdicts.
 func (s *site) serve() {
 	s.t.Helper()
 	s.launch([]string{"directord", "-f", s.cf, "start"})
@@ -167,7 +167,7 @@ func (s *site) serve() {
 	s.until(func() (string, bool) { table := s.kernel.String(); return table, strings.Contains(table, "-w 1") }, "a weight of 1")
 }
 
-// stop ends the daemon as TERM does.
+// stop ends the program as the signal TERM would, and returns its exit code.
 func (s *site) stop() int {
 	if s.end == nil {
 		return -1
@@ -189,13 +189,13 @@ func (s *site) ended() int {
 	}
 }
 
-// wait waits until a value is the wanted one.
+// wait waits until the function got returns the value want.
 func (s *site) wait(got func() string, want string) {
 	s.t.Helper()
 	s.until(func() (string, bool) { g := got(); return g, g == want }, want)
 }
 
-// waitLog waits until the log has a line with a text.
+// waitLog waits until the log contains the text want.
 func (s *site) waitLog(want string) {
 	s.t.Helper()
 	s.until(func() (string, bool) { log := s.read("log"); return log, strings.Contains(log, want) }, want)
@@ -261,7 +261,8 @@ func TestLifeOfADaemon(t *testing.T) {
 	}
 }
 
-// TestServicesThatOutliveTheDaemon has a service with cleanstop=no.
+// TestServicesThatOutliveTheDaemon checks that a service with cleanstop=no stays in the kernel when
+// the daemon ends.
 func TestServicesThatOutliveTheDaemon(t *testing.T) {
 	s := newSite(t)
 	s.write("cleanstop=no\n" + s.service("192.0.2.10:80", "127.0.0.1") + s.service("192.0.2.11:80", "127.0.0.1") + "\tcleanstop=yes\n")
@@ -276,7 +277,8 @@ func TestServicesThatOutliveTheDaemon(t *testing.T) {
 	}
 }
 
-// TestChangedFile is read with autoreload=yes only, and the callback runs in any case.
+// TestChangedFile checks that the daemon reads a changed file only with autoreload=yes. The
+// callback runs with and without autoreload.
 func TestChangedFile(t *testing.T) {
 	s := newSite(t)
 	callback := s.path("callback")
@@ -307,7 +309,8 @@ func TestChangedFile(t *testing.T) {
 	s.waitLog("Reloading Linux Director Daemon config on signal\n")
 }
 
-// TestFileWithFaults is refused by a reload, and the configuration before it stays.
+// TestFileWithFaults checks that a reload refuses a file with faults, and that the earlier
+// configuration stays in use.
 func TestFileWithFaults(t *testing.T) {
 	s := newSite(t)
 	good := s.service("192.0.2.10:80", "127.0.0.1")
@@ -329,7 +332,8 @@ func TestFileWithFaults(t *testing.T) {
 	s.wait(func() string { _, out := s.run("status"); return out }, compat.Running(s.cf, os.Getpid())+"\n")
 }
 
-// TestMaintenanceFiles take real servers out while they are there.
+// TestMaintenanceFiles checks that a real server has weight 0 while a maintenance file has its
+// name.
 func TestMaintenanceFiles(t *testing.T) {
 	s := newSite(t)
 	maintenance := s.path("maintenance")
@@ -355,7 +359,7 @@ func TestMaintenanceFiles(t *testing.T) {
 	s.wait(weight, "1")
 }
 
-// TestMonitorFile has a line for each check.
+// TestMonitorFile checks that the monitorfile gets a line for each check.
 func TestMonitorFile(t *testing.T) {
 	s := newSite(t)
 	s.write(s.service("192.0.2.10:80", "127.0.0.1", "127.0.0.2") + "\tmonitorfile=" + s.path("checks") + "\n")
@@ -368,7 +372,8 @@ func TestMonitorFile(t *testing.T) {
 	}
 }
 
-// TestOutputThatHangs delays no change of the table.
+// TestOutputThatHangs checks that the daemon changes the table although its stdout and stderr are
+// blocked.
 func TestOutputThatHangs(t *testing.T) {
 	s := newSite(t)
 	reader, writer := io.Pipe()
@@ -383,7 +388,7 @@ func TestOutputThatHangs(t *testing.T) {
 	s.wait(weights, "1")
 }
 
-// TestLogThatCannotBeWritten: the daemon does not start without its log.
+// TestLogThatCannotBeWritten checks that the daemon does not start if it cannot write its log.
 func TestLogThatCannotBeWritten(t *testing.T) {
 	s := newSite(t)
 	if err := syscall.Mkfifo(s.path("log"), 0o600); err != nil {
@@ -400,7 +405,8 @@ func TestLogThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-// TestPIDFileThatIsRemoved ends the daemon, which leaves the table to the next one.
+// TestPIDFileThatIsRemoved checks that the daemon ends when its pid file is removed. Its services
+// stay in the kernel for the next daemon.
 func TestPIDFileThatIsRemoved(t *testing.T) {
 	s := newSite(t)
 	s.write(s.service("192.0.2.10:80", "127.0.0.1"))
@@ -415,7 +421,8 @@ func TestPIDFileThatIsRemoved(t *testing.T) {
 	}
 }
 
-// TestDebug logs everything to stderr, with a line about the end.
+// TestDebug checks that a daemon with -d logs everything to stderr. The last line is about the end
+// of the daemon.
 func TestDebug(t *testing.T) {
 	s := newSite(t)
 	s.write(s.service("192.0.2.10:80", "127.0.0.1"))
@@ -433,8 +440,8 @@ func TestDebug(t *testing.T) {
 	}
 }
 
-// TestDaemonOfAResource gets its services from the record of an ipvs resource, and
-// leaves them in the kernel.
+// TestDaemonOfAResource checks a daemon whose services come from the record of an ipvs resource.
+// When the daemon ends, the services stay in the kernel.
 func TestDaemonOfAResource(t *testing.T) {
 	s := newSite(t)
 	args := []string{"directord", serveVerb, "--id=web", "--ipvs=web-ipvs", "--check=checktype=connect", "--check=checkinterval=1", "--check=quiescent=yes"}

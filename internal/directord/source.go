@@ -22,33 +22,36 @@ import (
 	"lvs-agents/internal/state/record"
 )
 
-// loadTimeout is how long reading a configuration and looking up its names can take.
+// loadTimeout is how long a daemon can take to read its configuration and to look up the names in
+// it.
 const loadTimeout = 10 * time.Second
 
-// source reads the configuration of a daemon, and holds the accepted one.
+// source reads the configuration of a daemon, and stores the configuration that the daemon has
+// accepted.
 type source struct {
 	options
 	files *disk.Reader
 	store record.Store
 	names *config.Names
 	log   logrus.FieldLogger
-	lines *compat.Log // follows the logfile of the configuration
+	lines *compat.Log // log of the daemon; it writes to the logfile of the configuration
 
-	sum      atomic.Pointer[[sha256.Size]byte] // of the file that was read last
-	accepted atomic.Pointer[reading]           // the accepted configuration; nil for none
-	read     atomic.Pointer[reading]           // the configuration that was read last
-	lookedUp time.Time                         // when names without an address were looked up again
+	sum      atomic.Pointer[[sha256.Size]byte] // checksum of the file that was read last
+	accepted atomic.Pointer[reading]           // configuration that the daemon uses; nil before the first
+	read     atomic.Pointer[reading]           // configuration that was read last
+	lookedUp time.Time                         // time of the last look-up of names without an address
 }
 
-// reading is a configuration with its faults.
+// reading is a configuration with the faults that were found in it.
 type reading struct {
 	cfg      *config.Config
-	refused  []string         // problems of parts whose real servers are never up
-	unknown  []config.Host    // names that have never had an address
-	problems []config.Problem // of the configuration with addresses
+	refused  []string         // problems of refused parts; their real servers are never good
+	unknown  []config.Host    // host names that have never had an address
+	problems []config.Problem // problems of the configuration after its names were looked up
 }
 
-// current returns the accepted configuration, or nil.
+// current returns the configuration that the daemon uses. It returns nil before the first one was
+// accepted.
 func (s *source) current() *config.Config {
 	if r := s.accepted.Load(); r != nil {
 		return r.cfg
@@ -56,7 +59,7 @@ func (s *source) current() *config.Config {
 	return nil
 }
 
-// load reads the configuration and looks up its names.
+// load reads the configuration and looks up the host names in it.
 func (s *source) load(ctx context.Context) (health.Setup, error) {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
@@ -76,7 +79,7 @@ func (s *source) load(ctx context.Context) (health.Setup, error) {
 	return setup, err
 }
 
-// accept makes the configuration that was read last the accepted one.
+// accept makes the daemon use the configuration that was read last.
 func (s *source) accept(setup health.Setup) {
 	r := *s.read.Load()
 	r.problems = setup.Problems
@@ -87,7 +90,8 @@ func (s *source) accept(setup health.Setup) {
 	s.lines.To(r.cfg.LogFile)
 }
 
-// parsed reads and validates the configuration. It logs the warnings of each version once.
+// parsed reads and validates the configuration. It logs the warnings about each version of the file
+// once.
 func (s *source) parsed(ctx context.Context) (*reading, error) {
 	if s.ipvs != "" {
 		return s.ofResource()
@@ -106,7 +110,7 @@ func (s *source) parsed(ctx context.Context) (*reading, error) {
 		return nil, fmt.Errorf("%s has no virtual service; add virtual=ADDRESS:PORT", file.Path)
 	}
 	if known == nil {
-		s.lines.To(cfg.LogFile) // accept does it for later versions
+		s.lines.To(cfg.LogFile) // for later versions of the file, accept sets the log target
 	}
 	if known == nil || *known != sum {
 		s.logProblems(file.Path, file.Problems)
@@ -114,8 +118,8 @@ func (s *source) parsed(ctx context.Context) (*reading, error) {
 	return &reading{cfg: cfg, refused: refused(file.Problems)}, s.newRefused(file.Problems)
 }
 
-// ofResource returns the services in the record of a resource, with the checks of the command
-// line.
+// ofResource returns the services in the record of an ipvs resource, with the check settings from
+// the command line of the daemon.
 func (s *source) ofResource() (*reading, error) {
 	held, err := s.store.Load(s.ipvs)
 	if errors.Is(err, os.ErrNotExist) {
@@ -128,7 +132,7 @@ func (s *source) ofResource() (*reading, error) {
 	return &reading{cfg: cfg}, err
 }
 
-// logProblems logs the warnings about a file, and its refused parts.
+// logProblems logs the warnings about a configuration file, and the parts of it that are refused.
 func (s *source) logProblems(path string, problems []config.Problem) {
 	for _, p := range problems {
 		if p.Severity == config.Refused {
@@ -143,7 +147,7 @@ func withoutPosition(p config.Problem) string {
 	return strings.TrimPrefix(p.String(), p.Position()+": ")
 }
 
-// refused returns the problems of parts whose real servers are never up.
+// refused returns the problems of refused parts. The real servers of a refused part are never good.
 func refused(problems []config.Problem) (texts []string) {
 	for _, p := range problems {
 		if p.Severity == config.Refused {
@@ -153,8 +157,8 @@ func refused(problems []config.Problem) (texts []string) {
 	return texts
 }
 
-// newRefused returns the first refused part that the accepted configuration did not have. An
-// edited file must not take out working servers.
+// newRefused returns the first refused part that the configuration in use does not have. With this
+// error a reload fails, so that a mistake in an edited file does not make working real servers bad.
 func (s *source) newRefused(problems []config.Problem) error {
 	before := s.accepted.Load()
 	if before == nil {
@@ -168,8 +172,8 @@ func (s *source) newRefused(problems []config.Problem) error {
 	return nil
 }
 
-// newUnknown returns the problem of a new name that has never had an address. In an edited file
-// that is a mistake, not a change of the DNS.
+// newUnknown returns the problem of a new host name that has never had an address. In an edited
+// file, such a name is a mistake of the operator and not a change of the DNS.
 func (s *source) newUnknown(unknown []config.Host, problems []config.Problem) error {
 	before := s.accepted.Load()
 	if before == nil {
@@ -186,11 +190,11 @@ func (s *source) newUnknown(unknown []config.Host, problems []config.Problem) er
 	return nil
 }
 
-// lookUpInterval is the time between look-ups of names without an address.
+// lookUpInterval is the time between two look-ups of names that have no address.
 const lookUpInterval = time.Minute
 
-// lookUpDue reports whether names of the accepted configuration have no address and must be looked
-// up again now.
+// lookUpDue reports whether host names of the configuration in use have no address, and the time
+// for the next look-up has come.
 func (s *source) lookUpDue() bool {
 	if s.current() == nil || !s.names.Missing() || time.Since(s.lookedUp) < lookUpInterval {
 		return false
@@ -199,8 +203,8 @@ func (s *source) lookUpDue() bool {
 	return true
 }
 
-// lookUpAgain returns the accepted configuration with the current addresses. It does not read the
-// file, which an operator can have changed without a reload.
+// lookUpAgain returns the configuration in use with the current addresses of its host names. It
+// does not read the file, because an operator can have edited the file without a reload.
 func (s *source) lookUpAgain(ctx context.Context) (health.Setup, error) {
 	r := *s.accepted.Load()
 	setup, err := health.NewSetup(ctx, r.cfg, s.names)

@@ -16,7 +16,7 @@ import (
 	"lvs-agents/internal/health"
 )
 
-// hosts is a resolver.
+// hosts is a resolver that maps each host name to an address.
 type hosts map[string]string
 
 func (h hosts) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
@@ -35,7 +35,7 @@ func (h hosts) LookupAddr(_ context.Context, addr string) ([]string, error) {
 	return nil, fmt.Errorf("lookup %s: no such host", addr)
 }
 
-// loading is a source in a test.
+// loading is a source with the methods that tests need.
 type loading struct {
 	*source
 	t *testing.T
@@ -50,7 +50,8 @@ func newLoading(t *testing.T, h hosts) loading {
 	return loading{s, t}
 }
 
-// read loads a file, and accepts it if it can be used.
+// read writes and loads a configuration file. It accepts the configuration if load returns no
+// error.
 func (l loading) read(text string) error {
 	l.t.Helper()
 	if err := os.WriteFile(l.config, []byte(text), 0o600); err != nil {
@@ -63,7 +64,8 @@ func (l loading) read(text string) error {
 	return err
 }
 
-// TestReloadRefusesNoMore of a file than the start refused.
+// TestReloadRefusesNoMore checks that a reload accepts the faults that the start accepted, and
+// refuses a file with new faults.
 func TestReloadRefusesNoMore(t *testing.T) {
 	const good = "virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n"
 	const bad = "virtual=192.0.2.11:80\n\treal=192.0.2.21 gate\n\treceive=\"(*SKIP)\"\n"
@@ -90,8 +92,8 @@ func TestReloadRefusesNoMore(t *testing.T) {
 	}
 }
 
-// TestNamesThatLoseTheirAddress keep their last address. A reload does not refuse a file because of
-// names that the start has left out.
+// TestNamesThatLoseTheirAddress checks that a host name without an address keeps its last address.
+// A reload accepts host names that were already unknown at the start.
 func TestNamesThatLoseTheirAddress(t *testing.T) {
 	h := hosts{"rs1": "192.0.2.21"}
 	l := newLoading(t, h)
@@ -105,7 +107,8 @@ func TestNamesThatLoseTheirAddress(t *testing.T) {
 	}
 }
 
-// TestNamesAreLookedUpAgain for the accepted configuration, not for the file.
+// TestNamesAreLookedUpAgain checks that the daemon looks up the names of the configuration in use.
+// It does not use the names in a file that was edited without a reload.
 func TestNamesAreLookedUpAgain(t *testing.T) {
 	h := hosts{"rs1": "192.0.2.21"}
 	l := newLoading(t, h)

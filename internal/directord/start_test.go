@@ -16,7 +16,7 @@ import (
 	"lvs-agents/internal/state/pidfile"
 )
 
-// own makes the program start itself as the daemon: TestMain is the daemon.
+// own makes the program start the test binary as the daemon. TestMain runs the daemon.
 func (s *site) own() {
 	s.t.Helper()
 	self, err := os.Executable()
@@ -27,7 +27,7 @@ func (s *site) own() {
 	s.t.Cleanup(func() { s.run("stop") })
 }
 
-// pid is the process of a daemon; 0 for none.
+// pid returns the pid of a running daemon, or 0 if the daemon does not run.
 func (s *site) pid(id string) int {
 	status, err := pidfile.StatusOf(control.PIDFile(s.dir, id))
 	if err != nil || !status.Running {
@@ -36,7 +36,7 @@ func (s *site) pid(id string) int {
 	return status.PID
 }
 
-// TestActions calls the actions of an init script, with a daemon in another process.
+// TestActions checks the actions of an init script. The daemon runs in another process.
 func TestActions(t *testing.T) {
 	s := newSite(t)
 	s.own()
@@ -80,7 +80,7 @@ func TestActions(t *testing.T) {
 	}
 }
 
-// TestStartThatFails prints why.
+// TestStartThatFails checks that a start that fails prints the reason.
 func TestStartThatFails(t *testing.T) {
 	s := newSite(t)
 	s.own()
@@ -97,7 +97,8 @@ func TestStartThatFails(t *testing.T) {
 	}
 }
 
-// TestFileOfAnotherDirectory has the same name as the file of a running daemon.
+// TestFileOfAnotherDirectory checks that start refuses a file with the same name as the file of a
+// running daemon.
 func TestFileOfAnotherDirectory(t *testing.T) {
 	s := newSite(t)
 	s.write(s.service("192.0.2.10:80", "127.0.0.1"))
@@ -117,7 +118,8 @@ func TestFileOfAnotherDirectory(t *testing.T) {
 	}
 }
 
-// TestExecute starts, reloads and stops the instances that a configuration names.
+// TestExecute checks that start, reload and stop also act on the instances that a configuration
+// names.
 func TestExecute(t *testing.T) {
 	s := newSite(t)
 	s.own()
@@ -153,7 +155,8 @@ func TestExecute(t *testing.T) {
 	s.wait(runs("web"), "false")
 }
 
-// TestPerlProgram: start fails while the Perl program runs, and stop ends it.
+// TestPerlProgram checks that start fails while the Perl program runs, and that stop ends the Perl
+// program.
 func TestPerlProgram(t *testing.T) {
 	s := newSite(t)
 	s.write(s.service("192.0.2.10:80", "127.0.0.1"))
@@ -165,7 +168,7 @@ func TestPerlProgram(t *testing.T) {
 	if err := os.WriteFile(perl, cat, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	program := exec.Command(perl, "-", "/usr/sbin/ldirectord") // cat waits for its input
+	program := exec.Command(perl, "-", "/usr/sbin/ldirectord") // the program is cat, which waits for input
 	input, err := program.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -178,11 +181,11 @@ func TestPerlProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	t.Cleanup(func() { _ = program.Process.Kill() }) // it has ended unless the test failed
+	t.Cleanup(func() { _ = program.Process.Kill() }) // the process has ended already, unless the test failed
 	if _, err := io.WriteString(input, "."); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.ReadFull(output, make([]byte, 1)); err != nil { // the kernel shows its arguments now
+	if _, err := io.ReadFull(output, make([]byte, 1)); err != nil { // after this read, the kernel shows the arguments of the new program
 		t.Fatal(err)
 	}
 	go func() { ended <- program.Wait() }()

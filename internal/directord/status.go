@@ -12,12 +12,12 @@ import (
 	"lvs-agents/internal/state/pidfile"
 )
 
-// firstReply is how long after its start a daemon can remain without a reply. The daemon must look
-// up the names of its configuration first.
+// firstReply is how long a daemon can be without a reply after its start. The daemon first looks up
+// the names of its configuration.
 const firstReply = 30 * time.Second
 
-// status prints ldirectord's lines, which scripts parse, for this instance and for the instances
-// that execute= names.
+// status prints ldirectord's status lines for this instance and for the instances that execute=
+// names. Scripts parse these lines.
 func (c *command) status(ctx context.Context) int {
 	code := c.ownStatus(ctx)
 	if c.cfg == nil {
@@ -26,7 +26,7 @@ func (c *command) status(ctx context.Context) int {
 	for _, name := range reached(ctx, c.sys.Files, c.Config, c.cfg.Execute) {
 		other := command{Command: compat.Command{Config: name, Instance: filepath.Base(name), Action: "status"}, sys: c.sys}
 		other.unusable = other.check(ctx)
-		_ = other.ownStatus(ctx) // only the status of this instance decides
+		_ = other.ownStatus(ctx) // the exit code is the status of this instance only
 	}
 	return code
 }
@@ -48,15 +48,15 @@ func (c *command) ownStatus(ctx context.Context) int {
 		fmt.Fprintln(c.sys.Stdout, compat.Stopped(c.Config))
 		return compat.ExitFailed
 	}
-	if c.unusable == compat.ExitFailed { // the file does not exist: perhaps the name is wrong
+	if c.unusable == compat.ExitFailed { // the file does not exist; the name can be wrong
 		return compat.ExitFailed
 	}
 	fmt.Fprintln(c.sys.Stdout, compat.Stopped(c.Config))
 	return compat.ExitStopped
 }
 
-// balances prints whether a running daemon balances. If it does not, balances does not print the
-// word running, because heartbeat searches for it.
+// balances prints whether a running daemon balances. If it does not, the output does not
+// have the word running, because heartbeat searches for this word.
 func (c *command) balances(ctx context.Context, pid int) int {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
@@ -80,13 +80,15 @@ func (c *command) balances(ctx context.Context, pid int) int {
 	return compat.ExitOK
 }
 
-// begins reports whether the daemon has started so recently that it need not reply yet.
+// begins reports whether the daemon has started less than firstReply ago, so that a missing reply
+// is not a fault.
 func (c *command) begins() bool {
 	info, err := os.Stat(c.identityFile())
 	return err == nil && time.Since(info.ModTime()) < firstReply
 }
 
-// stale returns the pid file that a killed directord or Perl program has left; empty for none.
+// stale returns the pid file that a killed directord or Perl program has left. It returns an empty
+// text if there is no such file.
 func (c *command) stale(s pidfile.Status) string {
 	if _, err := os.Stat(c.pidFile()); err == nil {
 		return c.pidFile()

@@ -12,10 +12,10 @@ import (
 	"lvs-agents/internal/health"
 )
 
-// systemd tells systemd the state of the daemon, if systemd has started it.
+// systemd sends the state of the daemon to systemd, if systemd has started the daemon.
 type systemd struct{ log logrus.FieldLogger }
 
-// notifyTimeout is how long a notification can take; its socket can be full.
+// notifyTimeout is how long a notification of systemd can take. The socket of systemd can be full.
 const notifyTimeout = time.Second
 
 // notify sends a state to systemd if the environment names its socket.
@@ -37,14 +37,15 @@ func (s systemd) notify(state string) {
 func (s systemd) ready()    { s.notify(sd.SdNotifyReady) }
 func (s systemd) stopping() { s.notify(sd.SdNotifyStopping) }
 
-// reloading carries the time that Type=notify-reload wants, see sd_notify(3).
+// reloading notifies systemd that a reload begins. The message has the time that Type=notify-reload
+// requires, see sd_notify(3).
 func (s systemd) reloading() {
 	var now unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) // every Linux has it
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) // every Linux kernel has this clock
 	s.notify(fmt.Sprintf("%s\nMONOTONIC_USEC=%d", sd.SdNotifyReloading, now.Nano()/1000))
 }
 
-// feed notifies systemd's watchdog as long as the loops of the daemon run.
+// feed notifies the watchdog of systemd as long as the loops of the daemon run.
 func (s systemd) feed(ctx context.Context, d *health.Daemon) {
 	interval, err := sd.SdWatchdogEnabled(false)
 	if err != nil || interval == 0 {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// TestSystemd gets the states of a daemon, and its watchdog is fed.
+// TestSystemd checks that a daemon notifies systemd of its states, and notifies the watchdog.
 func TestSystemd(t *testing.T) {
 	s := newSite(t)
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: s.path("notify"), Net: "unixgram"})
@@ -53,7 +53,8 @@ func TestSystemd(t *testing.T) {
 	next("STOPPING=1")
 }
 
-// TestSystemdThatDoesNotRead delays nothing.
+// TestSystemdThatDoesNotRead checks that notifications do not wait long if systemd does not read
+// them.
 func TestSystemdThatDoesNotRead(t *testing.T) {
 	s := newSite(t)
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: s.path("notify"), Net: "unixgram"})
@@ -64,7 +65,7 @@ func TestSystemdThatDoesNotRead(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", s.path("notify"))
 	to := systemd{silent()}
 	began := time.Now()
-	for took := time.Duration(0); took < notifyTimeout; took = time.Since(began) { // until the socket is full
+	for took := time.Duration(0); took < notifyTimeout; took = time.Since(began) { // until a notification waits because the socket is full
 		to.ready()
 	}
 	if took := time.Since(began); took > 10*notifyTimeout {

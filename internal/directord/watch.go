@@ -19,14 +19,16 @@ import (
 	"lvs-agents/internal/health"
 )
 
-// settleTime is how long a file must remain unchanged before the daemon reads it: editors write
-// in several steps.
+// settleTime is how long a file must remain unchanged before the daemon reads it, because editors
+// write a file in several steps.
 const settleTime = 200 * time.Millisecond
 
-// pollInterval is the time between polls of files. Network file systems send no notifications.
+// pollInterval is the time between two polls of the configuration file. Network file systems send
+// no notifications.
 const pollInterval = 5 * time.Second
 
-// watch reloads on SIGHUP and, with autoreload, when the content of the file has changed.
+// watch reloads the configuration on SIGHUP. With autoreload, it also reloads when the content of
+// the file has changed.
 func (s *server) watch(ctx context.Context, d *health.Daemon) {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -38,14 +40,14 @@ func (s *server) watch(ctx context.Context, d *health.Daemon) {
 	settle := time.NewTimer(time.Hour)
 	settle.Stop()
 	file := watchedFile{path: s.config, files: s.source.files, log: s.log}
-	file.changed(ctx) // load has read this one
+	file.changed(ctx) // the daemon has already loaded this version of the file
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-hup:
 			s.log.Info(compat.ReloadLine)
-			_ = s.reload(ctx, d) // an error was logged and is in the status
+			_ = s.reload(ctx, d) // the error is already logged and in the status
 			file.changed(ctx)
 			continue
 		case <-events:
@@ -54,7 +56,7 @@ func (s *server) watch(ctx context.Context, d *health.Daemon) {
 		case <-settle.C:
 		case <-ticker.C:
 			if s.source.lookUpDue() {
-				_ = d.Use(ctx, s.source.lookUpAgain) // an error was logged and is in the status
+				_ = d.Use(ctx, s.source.lookUpAgain) // the error is already logged and in the status
 			}
 		}
 		if file.changed(ctx) {
@@ -63,9 +65,9 @@ func (s *server) watch(ctx context.Context, d *health.Daemon) {
 	}
 }
 
-// watchFiles watches the directory of the file and, if the file is a symbolic link, the directory
-// of its target. It watches directories because editors replace files. Without notifications,
-// the daemon only polls.
+// watchFiles watches the directory of the configuration file. If the file is a symbolic link, it
+// also watches the directory of the link's target. It watches directories because editors replace
+// files. If the kernel sends no notifications, the daemon only polls.
 func (s *server) watchFiles() (<-chan fsnotify.Event, func()) {
 	if s.config == "" {
 		return nil, func() {}
@@ -85,15 +87,15 @@ func (s *server) watchFiles() (<-chan fsnotify.Event, func()) {
 		}
 	}
 	go func() {
-		for range watcher.Errors { // an overflow: the next poll finds the change
+		for range watcher.Errors { // after an overflow, the next poll finds the change
 		}
 	}()
 	return watcher.Events, func() { _ = watcher.Close() }
 }
 
-// watchedFile is the configuration file at the last poll.
+// watchedFile is the state of the configuration file at the last poll.
 type watchedFile struct {
-	path  string // empty for a daemon without a file
+	path  string // path of the file; empty for a daemon without a file
 	files *disk.Reader
 	log   logrus.FieldLogger
 	info  os.FileInfo
@@ -129,14 +131,14 @@ func (w *watchedFile) untouched(now os.FileInfo) bool {
 	return w.info != nil && os.SameFile(now, w.info) && now.ModTime().Equal(w.info.ModTime()) && now.Size() == w.info.Size()
 }
 
-// fileChanged handles a changed file as the current configuration says: it reloads, runs the
-// callback, or both.
+// fileChanged handles a changed file. As the configuration in use orders, it reloads the file, runs
+// the callback, or both.
 func (s *server) fileChanged(ctx context.Context, d *health.Daemon) {
 	cfg := s.source.current()
 	s.log.Info(compat.ChangedLine(s.config))
 	if cfg != nil && cfg.AutoReload {
 		s.log.Info(compat.RereadLine)
-		_ = s.reload(ctx, d) // an error was logged and is in the status
+		_ = s.reload(ctx, d) // the error is already logged and in the status
 	} else {
 		s.log.Info(compat.IgnoreLine)
 	}
@@ -145,7 +147,7 @@ func (s *server) fileChanged(ctx context.Context, d *health.Daemon) {
 	}
 }
 
-// reload reads the configuration again, and reloads the instances of execute=.
+// reload reads the configuration again. It also reloads the instances that execute= names.
 func (s *server) reload(ctx context.Context, d *health.Daemon) error {
 	err := s.reloadOwn(ctx, d)
 	if err == nil {
@@ -154,7 +156,7 @@ func (s *server) reload(ctx context.Context, d *health.Daemon) error {
 	return err
 }
 
-// reloadOwn reads the configuration again.
+// reloadOwn reads the configuration of this instance again.
 func (s *server) reloadOwn(ctx context.Context, d *health.Daemon) error {
 	s.systemd.reloading()
 	defer s.systemd.ready()

@@ -12,23 +12,23 @@ const (
 	ExitOK      = 0
 	ExitFailed  = 1
 	ExitConfig  = 2
-	ExitStopped = 3   // status of a daemon that does not run
-	ExitUsage   = 255 // no or unknown action
+	ExitStopped = 3   // the action status found no running daemon
+	ExitUsage   = 255 // the command line has no action or an unknown action
 )
 
 // Command is a parsed command line.
 type Command struct {
-	Words    []string // as given, with the name of the program
+	Words    []string // words of the command line; the first word is the name of the program
 	Config   string   // name of the configuration
-	Instance string   // what ldirectord calls the instance
-	Action   string   // empty for none; "test" with Test only
-	Debug    bool     // log everything, to stderr
+	Instance string   // name that ldirectord gives the instance in logs and pid files
+	Action   string   // name of the action; empty without an action, "test" with --test alone
+	Debug    bool     // the daemon logs everything to stderr
 
 	Foreground, Test, Help, Version bool
 }
 
-// ParseCommand parses a command line as ldirectord does. It does not read the words after an option
-// for help or version. It returns an error for an unknown option.
+// ParseCommand parses a command line as ldirectord does. After an option for help or version, it
+// does not read more words. It returns an error for an unknown option.
 func ParseCommand(words []string) (Command, error) {
 	c := Command{Words: words, Config: "ldirectord.cf", Instance: "ldirectord"}
 	args := words[1:]
@@ -62,7 +62,7 @@ func ParseCommand(words []string) (Command, error) {
 	return c, nil
 }
 
-// set applies an option such as -d or --debug, or several short ones such as -df.
+// set applies an option such as -d or --debug, or a word with several short options such as -df.
 func (c *Command) set(option string) error {
 	letters := option[1:]
 	if strings.HasPrefix(option, "--") {

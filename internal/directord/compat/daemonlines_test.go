@@ -2,7 +2,7 @@ package compat
 
 import "testing"
 
-// TestWordsOfLdirectord has the words that scripts and log analysers expect.
+// TestWordsOfLdirectord checks the words for which scripts and log analysers search.
 func TestWordsOfLdirectord(t *testing.T) {
 	for got, want := range map[string]string{
 		InvokedLine([]string{"ldirectord", "web.cf", "start"}): "Invoking ldirectord invoked as: ldirectord web.cf start ",

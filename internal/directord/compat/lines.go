@@ -11,8 +11,8 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// Line returns the line of ldirectord's log for an event (see _log in ldirectord 1.186 and later).
-// It is empty for an event that ldirectord does not log.
+// Line returns the log line of ldirectord for an event (see _log in ldirectord 1.186 and later). It
+// returns an empty text for an event that ldirectord does not log.
 func Line(e health.Event) string {
 	if e.Service == nil {
 		return ""
@@ -39,12 +39,13 @@ func Line(e health.Event) string {
 	return ""
 }
 
-// Reminder is the line of mail about a real server that stays down.
+// Reminder returns the text of a mail about a real server that stays bad.
 func Reminder(e health.Event) string {
 	return fmt.Sprintf("Inaccessible real server: %s (%s)", e.Server, virtual(e.Service.ID))
 }
 
-// LogEvent writes the line of an event. The fields have the terms of this project.
+// LogEvent writes the line of an event to log. The structured fields of the entry use the terms of
+// this project.
 func LogEvent(log logrus.FieldLogger, e health.Event) {
 	line := Line(e)
 	if line == "" {
@@ -63,7 +64,7 @@ func LogEvent(log logrus.FieldLogger, e health.Event) {
 	log.WithFields(fields).Info(line)
 }
 
-// serviceLine is the line for a change of a service.
+// serviceLine returns the line for a change of a virtual service.
 func serviceLine(e health.Event) string {
 	switch e.Op.Verb {
 	case lvs.AddService:
@@ -75,7 +76,7 @@ func serviceLine(e health.Event) string {
 	return fmt.Sprintf("Purged virtual server (%s): %s", occasion(e), virtual(e.Service.ID))
 }
 
-// serverLine is the line for a change of a real server or a fallback.
+// serverLine returns the line for a change of a real server or a fallback.
 func serverLine(e health.Event) string {
 	v, kind := virtual(e.Service.ID), "real"
 	if e.Service.IsFallback(e.Server) {
@@ -95,7 +96,7 @@ func serverLine(e health.Event) string {
 	return fmt.Sprintf("%s %s server: %s (%s) (Weight set to %d)", verb, kind, e.Server, v, e.To)
 }
 
-// occasion returns ldirectord's word for the time of a removal: start or stop.
+// occasion returns ldirectord's word for the occasion of a removal: start or stop.
 func occasion(e health.Event) string {
 	if e.Phase == config.Stopping {
 		return "stop"
@@ -103,7 +104,7 @@ func occasion(e health.Event) string {
 	return "start"
 }
 
-// virtual is the name of a service in ldirectord's log.
+// virtual returns the name of a virtual service in ldirectord's log.
 func virtual(id lvs.ServiceID) string {
 	if id.IsMark() {
 		return strconv.FormatUint(uint64(id.Mark), 10)
@@ -111,7 +112,7 @@ func virtual(id lvs.ServiceID) string {
 	return id.Addr.String()
 }
 
-// identity is the name of a service with its protocol.
+// identity returns the name of a virtual service with its protocol.
 func identity(id lvs.ServiceID) string {
 	switch {
 	case id.IsMark() && id.IPv6:

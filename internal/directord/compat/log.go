@@ -19,47 +19,49 @@ import (
 // defaultLog is the log file of ldirectord.
 const defaultLog = "/var/log/ldirectord.log"
 
-// dateFormat is the date of ldirectord's lines.
+// dateFormat is the format of the date in ldirectord's log lines.
 const dateFormat = "Mon Jan _2 15:04:05 2006"
 
-// Log writes lines where ldirectord does: to a file, to a syslog facility, or in the
-// foreground to an output. It opens the file for each line, so that the file can be
-// rotated. NewLog makes it.
+// Log writes lines to the places where ldirectord writes them: to a file, to a syslog facility, or
+// in the foreground to an output. Log opens the file for each line, so that another program can
+// rotate the file. NewLog returns a Log.
 type Log struct {
-	instance string    // in each line of a file
-	reasons  bool      // lines end with the reason
-	stderr   io.Writer // gets the lines that cannot be written elsewhere
+	instance string    // name of the instance in each line of a log file
+	reasons  bool      // each line ends with the reason of the event
+	stderr   io.Writer // output for lines that cannot be written to target or output
 
 	mu     sync.Mutex
-	output io.Writer // replaces target if it is not nil
+	output io.Writer // output of a daemon in the foreground; nil means that lines go to target
 	dated  bool      // lines to output begin with the date
 	target string
-	writes logsink.Bounded // to target or output
-	errors logsink.Bounded // to stderr
+	writes logsink.Bounded // limits the time of writes to target or output
+	errors logsink.Bounded // limits the time of writes to stderr
 
-	syslog logsink.Syslog // only the current write uses it
+	syslog logsink.Syslog // connection to syslog; only the current write uses it
 }
 
-// logTimeout is how long a write can take.
+// logTimeout is how long the write of one line can take.
 const logTimeout = time.Second
 
-// permissions are the mode of a new log file.
+// permissions is the mode of a new log file.
 const permissions = 0o644
 
-// NewLog returns the log of an instance. It writes to the log file of ldirectord. Lines that it
-// cannot write there go to stderr.
+// NewLog returns a Log for an instance, which writes to the log file of ldirectord. Lines that
+// cannot be written there go to stderr.
 func NewLog(instance string, stderr io.Writer) *Log {
 	bounded := logsink.Bounded{Limit: logTimeout}
 	return &Log{instance: instance, stderr: stderr, target: defaultLog, writes: bounded, errors: bounded}
 }
 
-// WithReasons makes lines end with the reason, which the lines of ldirectord do not have.
+// WithReasons adds the reason of an event to the end of each line. ldirectord's own lines have no
+// reason.
 func (l *Log) WithReasons() *Log {
 	l.reasons = true
 	return l
 }
 
-// To sets the logfile of a configuration; empty for the log file of ldirectord.
+// To sets the target from the directive logfile of a configuration. An empty target means the log
+// file of ldirectord.
 func (l *Log) To(target string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -91,7 +93,8 @@ func (l *Log) Try() error {
 	return err
 }
 
-// Foreground sends lines to an output instead, dated or not.
+// Foreground makes the Log write to an output instead of its target. With dated, each line begins
+// with the date.
 func (l *Log) Foreground(output io.Writer, dated bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -107,7 +110,7 @@ func (l *Log) Fire(e *logrus.Entry) error {
 	defer l.mu.Unlock()
 	if err := l.writes.Do(l.writeLocked(e)); err != nil {
 		text := fmt.Sprintf("%s (log: %v)\n", e.Message, err)
-		_ = l.errors.Do(func() error { // there is no other place for it
+		_ = l.errors.Do(func() error { // an error is ignored, because there is no other place for the line
 			_, err := io.WriteString(l.stderr, text)
 			return err
 		})
@@ -115,9 +118,10 @@ func (l *Log) Fire(e *logrus.Entry) error {
 	return nil
 }
 
-// writeLocked returns the write of a line, which needs no lock.
+// writeLocked returns a function that writes a line. The caller has the mutex, but the function
+// runs without it.
 func (l *Log) writeLocked(e *logrus.Entry) func() error {
-	message := strings.ReplaceAll(strings.TrimRight(e.Message, "\n"), "\n", " ") // output of programs has several lines
+	message := strings.ReplaceAll(strings.TrimRight(e.Message, "\n"), "\n", " ") // the output of programs can have several lines
 	if e.Level >= logrus.DebugLevel {
 		message = fmt.Sprintf("DEBUG%d: %s %v", e.Level-logrus.DebugLevel+2, message, e.Data)
 	}
@@ -150,7 +154,7 @@ func (l *Log) toSyslog(name string, level logrus.Level, message string) error {
 	return l.syslog.Write(facility, "ldirectord", level, message)
 }
 
-// Logger returns a logger that writes here, with debug lines or without.
+// Logger returns a logger that writes to this Log, with or without debug lines.
 func (l *Log) Logger(debug bool) *logrus.Logger {
 	log := logrus.New()
 	log.SetOutput(io.Discard)

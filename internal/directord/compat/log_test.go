@@ -51,7 +51,8 @@ func TestLogLineIsLdirectords(t *testing.T) {
 	}
 }
 
-// TestLogThatIsAPipe loses lines. The daemon waits for no reader.
+// TestLogThatIsAPipe checks that lines go to stderr if the log file is a pipe. The daemon does not
+// wait for a reader of the pipe.
 func TestLogThatIsAPipe(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "log")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
@@ -77,7 +78,7 @@ func TestLogThatIsAPipe(t *testing.T) {
 	}
 }
 
-// TestStandardErrorThatHangs delays no caller.
+// TestStandardErrorThatHangs checks that a blocked stderr delays no line for long.
 func TestStandardErrorThatHangs(t *testing.T) {
 	reader, writer := io.Pipe()
 	defer func() { _ = reader.Close() }()
@@ -93,7 +94,8 @@ func TestStandardErrorThatHangs(t *testing.T) {
 	}
 }
 
-// TestLogThatHangs loses lines until it does not hang any more.
+// TestLogThatHangs checks that lines are lost while the output is blocked, and that later lines are
+// written again.
 func TestLogThatHangs(t *testing.T) {
 	reader, writer := io.Pipe()
 	var errs strings.Builder

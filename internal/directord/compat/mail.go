@@ -6,8 +6,8 @@ import (
 	"lvs-agents/internal/health"
 )
 
-// Mail returns the subject and the text of mail about an event. line is its line, and
-// host the name of this host.
+// Mail returns the subject and the body of a mail about an event. The text line is the log line of
+// the event, and host is the name of this host.
 func Mail(e health.Event, line, host string) (subject, body string) {
 	s := e.Service
 	subject = line

@@ -12,12 +12,13 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// CheckLine returns the line of a monitorfile about the result of a check.
+// CheckLine returns the line that a monitorfile gets for the result of a check.
 func CheckLine(now time.Time, s health.Service, r health.Real, p health.Probe, err error) string {
 	return fmt.Sprintf("[%s] [%d] %s %s\n", now.Format(dateFormat), os.Getpid(), identityOf(s, r, p), outcome(err))
 }
 
-// identityOf returns the identity of a real server, as ldirectord calls it.
+// identityOf returns the name of a real server in ldirectord's format: its check, address, port,
+// weight and forwarding method.
 func identityOf(s health.Service, r health.Real, p health.Probe) string {
 	protocol := "fwm"
 	if !s.ID.IsMark() {
@@ -46,7 +47,7 @@ func HostOf(addr netip.AddrPort) string {
 	return addr.Addr().String()
 }
 
-// method returns the name of a forwarding method in ldirectord.cf.
+// method returns the name of a forwarding method, as ldirectord.cf spells it.
 func method(f lvs.Forward) string {
 	switch f {
 	case lvs.Masq:
@@ -58,7 +59,7 @@ func method(f lvs.Forward) string {
 	return "gate"
 }
 
-// outcome returns [up] or [down], with a reason of one short line.
+// outcome returns [up] if err is nil. Otherwise it returns [down] and the reason in one short line.
 func outcome(err error) string {
 	if err == nil {
 		return "[up] -"

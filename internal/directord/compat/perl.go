@@ -13,8 +13,8 @@ import (
 	"lvs-agents/internal/disk"
 )
 
-// PerlDaemon returns the pid of the Perl program with a pid file. It returns 0 if the program does
-// not run in this network namespace.
+// PerlDaemon returns the pid of the Perl program, which it reads from the pid file. It returns 0 if
+// the Perl program does not run in this network namespace.
 func PerlDaemon(pidFile string) int {
 	text, err := new(disk.Reader).Read(context.Background(), pidFile)
 	if err != nil {
@@ -40,13 +40,14 @@ func PerlDaemon(pidFile string) int {
 	return pid
 }
 
-// StopPerl ends the Perl program, which can still run at the first stop after an upgrade.
+// StopPerl ends the Perl program. After an upgrade, the Perl program can still run at the first
+// stop.
 func StopPerl(ctx context.Context, pidFile string) error {
 	pid := PerlDaemon(pidFile)
 	if pid == 0 {
 		return nil
 	}
-	_ = syscall.Kill(pid, syscall.SIGTERM) // gone meanwhile
+	_ = syscall.Kill(pid, syscall.SIGTERM) // an error means that the process has ended meanwhile
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	for PerlDaemon(pidFile) == pid {

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// pretender runs cat under a name with arguments, and returns its pid file.
+// pretender starts cat as a program with the given name and arguments. It returns the pid file of
+// this process.
 func pretender(t *testing.T, name string, args ...string) (pidFile string, cmd *exec.Cmd) {
 	t.Helper()
 	cat, err := os.ReadFile("/bin/cat")
@@ -34,7 +35,7 @@ func pretender(t *testing.T, name string, args ...string) (pidFile string, cmd *
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = cmd.Process.Kill() }) // it has ended unless the test failed
+	t.Cleanup(func() { _ = cmd.Process.Kill() }) // the process has ended already, unless the test failed
 	// Start returns before the kernel shows the arguments of the new program.
 	if _, err := io.WriteString(input, "."); err != nil {
 		t.Fatal(err)

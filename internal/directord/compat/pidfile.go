@@ -5,19 +5,19 @@ import (
 	"strings"
 )
 
-// PIDFile returns the path of ldirectord's pid file of an instance in a directory. directord also
-// writes its pid there, for systemd and for scripts, but does not read it.
+// PIDFile returns the path of the pid file that ldirectord uses for an instance. directord also
+// writes its pid to this file, for systemd and for scripts, but does not read it.
 func PIDFile(dir, instance string) string {
 	return filepath.Join(dir, "ldirectord."+instance+".pid")
 }
 
-// PerlPIDDir is the directory of the pid files of the Perl program, in every network
-// namespace.
+// PerlPIDDir is the directory of the pid files of the Perl program. The Perl program uses the same
+// directory in every network namespace.
 const PerlPIDDir = "/run"
 
-// PIDDir returns the directory where directord writes these files. For the state directory of
-// the system it is the directory of ldirectord. Another network namespace has the files in its own
-// state directory.
+// PIDDir returns the directory for the pid files of PIDFile. With the state directory of the
+// system, it returns the directory that ldirectord uses. In another network namespace, it returns
+// the state directory of this namespace.
 func PIDDir(stateDir string) string {
 	if stateDir == "/run/lvs-agents" {
 		return PerlPIDDir

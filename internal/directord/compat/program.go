@@ -2,8 +2,8 @@ package compat
 
 import "lvs-agents/internal/manual"
 
-// Program is the command line. The usage, the manual page and the completion are generated from
-// it, and ParseCommand looks up long options in it.
+// Program describes the command line. The usage, the manual page and the completion are generated
+// from it. ParseCommand looks up long options in it.
 var Program = manual.Program{
 	Name:     "directord",
 	Short:    "Checks real servers and lets only good ones have new connections",
@@ -56,10 +56,11 @@ var Program = manual.Program{
 	Source: "internal/directord/compat/program.go",
 }
 
-// configurations completes files in the current directory, and names in /etc/ha.d.
+// configurations is the shell completion for a configuration: files in the current directory, and
+// names in /etc/ha.d.
 const configurations = manual.Files + `; (cd /etc/ha.d 2>/dev/null && compgen -G "$word*.cf")`
 
-// short returns the letter of a long option, or an empty string if the option is unknown.
+// short returns the letter of a long option. It returns an empty text if the option is unknown.
 func short(long string) string {
 	for _, o := range Program.Options {
 		if o.Long == long {
