@@ -23,47 +23,56 @@ import (
 
 // Snapshot is the state of a daemon at one moment.
 type Snapshot struct {
-	ID       string    `json:"id"`
-	PID      int       `json:"pid"`
-	Version  string    `json:"version"`
-	Config   string    `json:"config"` // file, or the resource that has the configuration
-	Started  time.Time `json:"started"`
-	Now      time.Time `json:"now"`
-	LoopAge  float64   `json:"loop_age"`  // seconds since the whole table was compared
-	WheelAge float64   `json:"wheel_age"` // seconds since checks were started or nothing was due
-	Limit    float64   `json:"limit"`     // seconds; an age above it means that the daemon does not work
-	// Trouble is why the table differs from the wanted one, or why a configuration was not
-	// accepted. It is empty without trouble.
+	ID      string `json:"id"`
+	PID     int    `json:"pid"`
+	Version string `json:"version"`
+	// Config is the path of the configuration file, or the resource that has the configuration.
+	Config  string    `json:"config"`
+	Started time.Time `json:"started"`
+	Now     time.Time `json:"now"`
+	// LoopAge is the time in seconds since the daemon last compared the whole IPVS table with
+	// success.
+	LoopAge float64 `json:"loop_age"`
+	// WheelAge is the time in seconds since the daemon last started the checks that were due, or
+	// found that none was due.
+	WheelAge float64 `json:"wheel_age"`
+	// Limit is the limit of both ages in seconds. The daemon does not work if an age is above
+	// Limit.
+	Limit float64 `json:"limit"`
+	// Trouble is why the IPVS table differs from the wanted table, why a configuration was refused,
+	// or why checks cannot be sent. It is empty without trouble.
 	Trouble  string    `json:"trouble,omitempty"`
 	Services []Service `json:"services"`
 }
 
 // Service is a virtual service in a Snapshot.
 type Service struct {
-	ID          string  `json:"id"` // in ipvsadm syntax
+	ID          string  `json:"id"` // virtual service in ipvsadm syntax
 	Scheduler   string  `json:"scheduler"`
-	Persistence float64 `json:"persistence,omitempty"` // seconds
-	// Trouble is why the kernel can have other weights than wanted. It is empty without
+	Persistence float64 `json:"persistence,omitempty"` // timeout in seconds; 0 without persistence
+	// Trouble is why the kernel can have other weights than the wanted weights. It is empty without
 	// trouble.
 	Trouble  string `json:"trouble,omitempty"`
 	Reals    []Real `json:"real_servers"`
-	Fallback *Real  `json:"fallback,omitempty"` // nil for none
-	// OtherFallbacks serve together with Fallback.
+	Fallback *Real  `json:"fallback,omitempty"` // the first fallback; nil for no fallback
+	// OtherFallbacks are the other fallbacks. All fallbacks serve at the same time.
 	OtherFallbacks []Real `json:"other_fallbacks,omitempty"`
 }
 
 // Real is a real server, or a fallback, in a Snapshot.
 type Real struct {
-	Addr       string    `json:"address"`
-	Forward    string    `json:"forward"`
-	Weight     int       `json:"weight"` // wanted in the kernel; -1 if the server must not be there
+	Addr    string `json:"address"`
+	Forward string `json:"forward"`
+	// Weight is the weight that the kernel must have. It is -1 if the kernel must not have the
+	// server.
+	Weight     int       `json:"weight"`
 	Configured int       `json:"configured_weight"`
 	Verdict    string    `json:"verdict,omitempty"`
-	Since      time.Time `json:"since,omitzero"` // of the verdict
+	Since      time.Time `json:"since,omitzero"` // time when the verdict began; zero for a fallback
 	Reason     string    `json:"reason,omitempty"`
 }
 
-// Alive returns nil if the daemon's loops turn and keep the table as wanted.
+// Alive returns nil if the loops of the daemon work and keep the IPVS table as wanted.
 func (s Snapshot) Alive() error {
 	if s.LoopAge > s.Limit && s.WheelAge <= s.Limit && s.Trouble != "" {
 		return fmt.Errorf("directord %d could not keep the table as it should be for %.1f s, more than %.0f s: %s", s.PID, s.LoopAge, s.Limit, s.Trouble)
@@ -91,12 +100,12 @@ func (s Snapshot) Unknown() int {
 	return n
 }
 
-// Path returns the socket of a daemon.
+// Path returns the path of the control socket of a daemon.
 func Path(stateDir, id string) string {
 	return filepath.Join(state.DaemonDir(stateDir), state.SocketName(id)+".sock")
 }
 
-// IDs lists the daemons that have a socket, sorted.
+// IDs returns the sorted ids of the daemons that have a control socket.
 func IDs(stateDir string) ([]string, error) {
 	entries, err := os.ReadDir(state.DaemonDir(stateDir))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -115,25 +124,27 @@ func IDs(stateDir string) ([]string, error) {
 	return ids, nil
 }
 
-// Status queries the state of a daemon.
+// Status reads the state of a daemon from its control socket.
 func Status(ctx context.Context, stateDir, id string) (Snapshot, error) {
 	var s Snapshot
 	err := call(ctx, stateDir, id, requestStatus, &s)
 	return s, err
 }
 
-// Resync makes a daemon compare and repair the whole table now. It returns after that.
+// Resync makes a daemon compare and repair the whole IPVS table now. It returns after the daemon
+// has done this.
 func Resync(ctx context.Context, stateDir, id string) error {
 	return call(ctx, stateDir, id, requestResync, nil)
 }
 
-// Reload makes a daemon read its configuration again. It returns when the daemon uses the new
-// configuration, or why the daemon refused it.
+// Reload makes a daemon read its configuration again. It returns nil when the daemon uses the new
+// configuration, or the reason why the daemon refused it.
 func Reload(ctx context.Context, stateDir, id string) error {
 	return call(ctx, stateDir, id, requestReload, nil)
 }
 
-// call sends a request and decodes the result; nil for no result.
+// call sends a request and decodes the result of the reply. result is nil if the reply has no
+// result.
 func call(ctx context.Context, stateDir, id, name string, result any) error {
 	line, err := encodeRequest(name, nil)
 	if err != nil {
@@ -143,7 +154,8 @@ func call(ctx context.Context, stateDir, id, name string, result any) error {
 	if err != nil {
 		return err
 	}
-	if bytes.HasPrefix(text, []byte(wordError)) { // a daemon from before the upgrade
+	// the daemon runs since before the upgrade and reads only requests without a version
+	if bytes.HasPrefix(text, []byte(wordError)) {
 		if text, err = exchange(ctx, stateDir, id, []byte(name)); err != nil {
 			return err
 		}
@@ -157,7 +169,7 @@ func call(ctx context.Context, stateDir, id, name string, result any) error {
 	return nil
 }
 
-// exchange sends a line and returns the reply without its end.
+// exchange sends a line and returns the reply without its line end.
 func exchange(ctx context.Context, stateDir, id string, line []byte) ([]byte, error) {
 	conn, done, err := dial(ctx, stateDir, id)
 	if err != nil {
@@ -175,7 +187,7 @@ func exchange(ctx context.Context, stateDir, id string, line []byte) ([]byte, er
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil && ctx.Err() != nil {
-		err = ctx.Err() // which closed the connection
+		err = ctx.Err() // the end of ctx closed the connection
 	}
 	if err != nil {
 		return nil, fmt.Errorf("directord %s does not answer: %w", id, err)
@@ -183,9 +195,10 @@ func exchange(ctx context.Context, stateDir, id string, line []byte) ([]byte, er
 	return bytes.TrimSpace(text), nil
 }
 
-// dial connects to a daemon. The connection is closed when ctx ends, and by done.
+// dial connects to a daemon. The connection is closed when ctx ends, or when the caller calls done.
 func dial(ctx context.Context, stateDir, id string) (conn net.Conn, done func(), err error) {
-	if err := state.Trust(state.DaemonDir(stateDir)); err != nil { // any program may listen there
+	// another user's program could listen in an untrusted directory
+	if err := state.Trust(state.DaemonDir(stateDir)); err != nil {
 		return nil, nil, fmt.Errorf("querying directord %s: %w", id, err)
 	}
 	conn, err = (&net.Dialer{}).DialContext(ctx, "unix", Path(stateDir, id))
@@ -199,10 +212,11 @@ func dial(ctx context.Context, stateDir, id string) (conn net.Conn, done func(),
 	}, nil
 }
 
-// longestAnswer has room for a hundred thousand real servers with long reasons.
+// longestAnswer is the longest reply in bytes. It has room for a hundred thousand real servers with
+// long reasons.
 const longestAnswer = 64 << 20
 
-// explained adds the reason and the fix to an error of connecting to a socket.
+// explained adds the reason and the fix to the error of a connection attempt to a socket.
 func explained(err error, path string) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
@@ -215,11 +229,11 @@ func explained(err error, path string) error {
 	return err
 }
 
-// ServeVerb is the first argument of a directord that is the daemon. directord itself and
-// the health agent use it.
+// ServeVerb is the first argument of a directord process that is the daemon itself. The command
+// directord and the health agent start the daemon with it.
 const ServeVerb = "--serve"
 
-// PIDFile returns the pid file of a daemon, see package pidfile.
+// PIDFile returns the path of the pid file of a daemon, see package pidfile.
 func PIDFile(stateDir, id string) string {
 	return filepath.Join(state.DaemonDir(stateDir), state.SocketName(id)+".pid")
 }

@@ -34,7 +34,8 @@ func (f fake) Resync(context.Context) error {
 
 func (f fake) Reload(context.Context) error { return f.err }
 
-// stateDir is short: the path of a unix socket has 107 characters at most.
+// stateDir returns a new state directory with a short path, because the path of a unix socket has
+// at most 107 bytes.
 func stateDir(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "lvs")
@@ -95,7 +96,8 @@ func TestErrorsOfADaemon(t *testing.T) {
 	}
 }
 
-// TestAnswerWithoutEnd comes from a process that is not directord.
+// TestAnswerWithoutEnd checks that a client refuses an endless reply, which comes from a process
+// that is not directord.
 func TestAnswerWithoutEnd(t *testing.T) {
 	dir := stateDir(t)
 	listener, err := Listen(dir, "web")
@@ -170,7 +172,8 @@ func TestNamesFitIntoASocket(t *testing.T) {
 	}
 }
 
-// TestFailedAcceptEndsNothing has Accept fail all the time, as without descriptors.
+// TestFailedAcceptEndsNothing checks that Serve continues while every Accept fails, as it does when
+// the process has no file descriptors left.
 func TestFailedAcceptEndsNothing(t *testing.T) {
 	listener, err := Listen(stateDir(t), "web")
 	if err != nil {

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestFieldsAreDocumented has the names that other programs read.
+// TestFieldsAreDocumented checks that docs/control.md has the name of every JSON field of the
+// protocol.
 func TestFieldsAreDocumented(t *testing.T) {
 	page, err := os.ReadFile("../../docs/control.md")
 	if err != nil {

@@ -17,38 +17,42 @@ import (
 )
 
 // Event is something that happened to a service or to the configuration of a daemon.
-// docs/control.md has the kinds.
+// docs/control.md lists the kinds of events.
 type Event struct {
-	Time    time.Time `json:"time,omitzero"`
-	Daemon  string    `json:"daemon,omitempty"` // its id
-	Kind    string    `json:"kind"`
-	Phase   string    `json:"phase,omitempty"`   // of the daemon: starting, running, reloading or stopping
-	Service string    `json:"service,omitempty"` // in ipvsadm syntax
-	Server  string    `json:"server,omitempty"`  // a real server or a fallback
-	Check   string    `json:"check,omitempty"`   // the application, or the type of the check
-	Verdict string    `json:"verdict,omitempty"` // on the real server
-	// From and To are the weights before and after a change; -1 if the server was not, or
-	// is not, in the table.
+	Time   time.Time `json:"time,omitzero"`
+	Daemon string    `json:"daemon,omitempty"` // id of the daemon; the client sets it
+	Kind   string    `json:"kind"`
+	// Phase is the phase of the daemon: starting, running, reloading or stopping.
+	Phase   string `json:"phase,omitempty"`
+	Service string `json:"service,omitempty"` // virtual service in ipvsadm syntax
+	Server  string `json:"server,omitempty"`  // address and port of a real server or a fallback
+	Check   string `json:"check,omitempty"`   // application of the check, or its type
+	Verdict string `json:"verdict,omitempty"` // verdict on the real server
+	// From and To are the weights before and after a change. They are -1 if the IPVS table did not
+	// have, or does not have, the server.
 	From     *int    `json:"from,omitempty"`
 	To       *int    `json:"to,omitempty"`
-	Failures int     `json:"failures,omitempty"` // of checks in a row
-	Fall     int     `json:"fall,omitempty"`     // so many failures make the server bad
+	Failures int     `json:"failures,omitempty"` // number of failed checks in a row
+	Fall     int     `json:"fall,omitempty"`     // number of failures in a row that make the server bad
 	Reason   string  `json:"reason,omitempty"`
-	Lasted   float64 `json:"lasted,omitempty"`  // seconds that the verdict before this one lasted
-	Op       string  `json:"op,omitempty"`      // the change of the table, as a command of ipvsadm
-	Dropped  int     `json:"dropped,omitempty"` // events that were left out because the client was too slow
+	Lasted   float64 `json:"lasted,omitempty"` // how many seconds the previous verdict lasted
+	Op       string  `json:"op,omitempty"`     // the change of the IPVS table, as a command of ipvsadm
+	// Dropped is the number of events that the daemon dropped because the client was too slow.
+	Dropped int `json:"dropped,omitempty"`
 }
 
-// KindDropped is the kind of an event that reports how many were left out before it.
+// KindDropped is the kind of an event that says how many events the daemon dropped before it.
 const KindDropped = "events_dropped"
 
-// Filter selects events. The empty one passes all.
+// Filter selects events by service and server. An empty filter selects all events.
 type Filter struct {
 	Service string `json:"service,omitempty"` // "-t ADDRESS:PORT" as in a Snapshot, or without the option
-	Server  string `json:"server,omitempty"`  // ADDRESS:PORT, or ADDRESS for all its ports
+	// ADDRESS:PORT, or ADDRESS for all ports of the address
+	Server string `json:"server,omitempty"`
 }
 
-// normal returns the filter with its addresses in the form of events.
+// normal returns the filter with its addresses written as in events. For example, it shortens IPv6
+// addresses.
 func (f Filter) normal() (Filter, error) {
 	option, name := cutOption(f.Service)
 	if _, err := strconv.ParseUint(name, 10, 32); f.Service != "" && err != nil {
@@ -73,13 +77,14 @@ func (f Filter) normal() (Filter, error) {
 	return f, nil
 }
 
-// cutOption splits "-t ADDRESS:PORT" after the blank.
+// cutOption splits a service such as "-t ADDRESS:PORT" after the blank. option is empty if the
+// service has no option.
 func cutOption(service string) (option, name string) {
 	at := strings.LastIndexByte(service, ' ') + 1
 	return service[:at], service[at:]
 }
 
-// passes reports whether a client gets an event.
+// passes reports whether the filter selects an event.
 func (f Filter) passes(e Event) bool {
 	_, name := cutOption(e.Service)
 	if f.Service != "" && f.Service != e.Service && f.Service != name {
@@ -93,35 +98,35 @@ func (f Filter) passes(e Event) bool {
 }
 
 const (
-	longestQueue = 1024 // events that wait for one client
-	mostReaders  = 16   // clients that read events
+	longestQueue = 1024 // longest queue of one client, in events
+	mostReaders  = 16   // largest number of clients that read events
 )
 
 var errReaders = fmt.Errorf("%d clients read events already; end one of them", mostReaders)
 
-// Feed passes events to the clients that read them. The zero value has no clients.
+// Feed sends events to the clients that read them. The zero value has no clients.
 type Feed struct {
-	count atomic.Int32 // of readers
+	count atomic.Int32 // number of readers, for Wanted
 
 	mu      sync.Mutex
 	readers map[*reader]bool
 }
 
-// reader is the queue of one client.
+// reader is one client that reads events, with its queue.
 type reader struct {
 	filter Filter
-	wake   chan struct{} // has a token if something waits
+	wake   chan struct{} // contains a token if the queue has events
 
-	// The lock of the feed protects the rest.
+	// The field mu of the feed protects the fields below.
 	events  []Event
-	dropped int // after events
+	dropped int // number of dropped events, all newer than events
 }
 
-// Wanted reports whether a client reads events. If not, the daemon need not make any.
+// Wanted reports whether a client reads events. Without a client, the daemon need not make events.
 func (f *Feed) Wanted() bool { return f.count.Load() > 0 }
 
-// Publish queues an event for every client that wants it. It never waits for a client: if
-// a queue is full, the event is counted and dropped.
+// Publish puts an event into the queue of every client whose filter selects it. Publish never waits
+// for a client. If the queue of a client is full, Publish drops the event and counts it.
 func (f *Feed) Publish(e Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -141,7 +146,7 @@ func (f *Feed) Publish(e Event) {
 	}
 }
 
-// join adds a reader.
+// join adds a client that reads events. It returns an error if there are too many clients.
 func (f *Feed) join(filter Filter) (*reader, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -164,7 +169,8 @@ func (f *Feed) leave(r *reader) {
 	f.count.Store(int32(len(f.readers)))
 }
 
-// take empties the queue of a reader. The last event reports the dropped ones.
+// take empties the queue of a reader and returns its events. If events were dropped, the last
+// returned event has their number.
 func (f *Feed) take(r *reader) []Event {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -176,7 +182,8 @@ func (f *Feed) take(r *reader) []Event {
 	return events
 }
 
-// stream replies with events until ctx ends, or the client leaves or sends anything more.
+// stream sends events to a client. It ends when ctx ends, when the client closes the connection, or
+// when the client sends anything more.
 func (f *Feed) stream(ctx context.Context, conn net.Conn, r request) {
 	filter, err := decodeArguments[Filter](r)
 	if err == nil {
@@ -197,12 +204,13 @@ func (f *Feed) stream(ctx context.Context, conn net.Conn, r request) {
 	defer cancel()
 	go func() {
 		defer cancel()
-		_, _ = conn.Read(make([]byte, 1)) // ends when talk closes the connection
+		// Read returns when the client sends or closes, or when talk closes the connection
+		_, _ = conn.Read(make([]byte, 1))
 	}()
 	f.send(ctx, conn, to)
 }
 
-// send writes the events of a reader until ctx ends or a write fails.
+// send writes the events of a reader to out until ctx ends or a write fails.
 func (f *Feed) send(ctx context.Context, out io.Writer, to *reader) {
 	lines := bufio.NewWriter(out)
 	for {
@@ -212,7 +220,8 @@ func (f *Feed) send(ctx context.Context, out io.Writer, to *reader) {
 		case <-to.wake:
 		}
 		for _, e := range f.take(to) {
-			_, _ = lines.Write(append(encodeReply(e, nil), '\n')) // Flush has its error
+			// Flush returns the error of this write
+			_, _ = lines.Write(append(encodeReply(e, nil), '\n'))
 		}
 		if lines.Flush() != nil {
 			return
@@ -220,8 +229,9 @@ func (f *Feed) send(ctx context.Context, out io.Writer, to *reader) {
 	}
 }
 
-// Events reads the events of a daemon that pass a filter, and calls each for each. It
-// returns when ctx ends, when the daemon does, or with the error of each.
+// Events reads the events of a daemon that a filter selects, and calls the function each for every
+// event. It returns when ctx ends, when the daemon ends, or when the function each returns an
+// error.
 func Events(ctx context.Context, stateDir, id string, filter Filter, each func(Event) error) error {
 	conn, done, err := dial(ctx, stateDir, id)
 	if err != nil {
@@ -261,5 +271,5 @@ func Events(ctx context.Context, stateDir, id string, filter Filter, each func(E
 	return fmt.Errorf("directord %s: %w", id, ErrEnded)
 }
 
-// ErrEnded is the error of Events if the daemon ended while the client read its events.
+// ErrEnded is the error of Events if the daemon ended while the client read events.
 var ErrEnded = errors.New("it has ended; there are no more events")

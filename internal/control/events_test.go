@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// feeding serves a daemon of the name web and returns its feed.
+// feeding starts to serve requests for a daemon with the id web, and returns its feed.
 func feeding(t *testing.T, dir string) *Feed {
 	t.Helper()
 	listener, err := Listen(dir, "web")
@@ -38,7 +38,7 @@ func feeding(t *testing.T, dir string) *Feed {
 	return feed
 }
 
-// connect sends bytes to the daemon and returns the connection.
+// connect sends the text said to the daemon and returns the connection.
 func connect(t *testing.T, dir, said string) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("unix", Path(dir, "web"))
@@ -52,7 +52,7 @@ func connect(t *testing.T, dir, said string) net.Conn {
 	return conn
 }
 
-// wait waits until a feed has readers or has none.
+// wait waits until a feed has this number of readers.
 func (f *Feed) wait(t *testing.T, readers int32) {
 	t.Helper()
 	for limit := time.After(30 * time.Second); f.count.Load() != readers; {
@@ -76,7 +76,8 @@ const (
 	rs6  = "[2001:db8::21]:80"
 )
 
-// TestEventsOnTheWire has the bytes of a stream: a reply without a result, then the events.
+// TestEventsOnTheWire checks the bytes that a client of events gets: a reply without a result, then
+// one line for each event.
 func TestEventsOnTheWire(t *testing.T) {
 	dir := stateDir(t)
 	feed := feeding(t, dir)
@@ -117,7 +118,7 @@ func TestRefusedEvents(t *testing.T) {
 func TestFilter(t *testing.T) {
 	for _, tt := range []struct {
 		service, server string
-		want            string // which of the events pass
+		want            string // names of the events that the filter selects
 	}{
 		{"", "", "4 6 mark configuration"},
 		{web4, "", "4"}, {"192.0.2.10:80", "", "4"}, {"-u 192.0.2.10:80", "", ""}, {"[2001:DB8:0::10]:80", "", "6"}, {"7", "", "mark"}, {"-f 7", "", "mark"},
@@ -143,7 +144,7 @@ func TestFilter(t *testing.T) {
 	}
 }
 
-// TestClientOfEvents reads them by the function of this package.
+// TestClientOfEvents checks the function Events against a daemon.
 func TestClientOfEvents(t *testing.T) {
 	dir := stateDir(t)
 	feed := feeding(t, dir)
@@ -169,8 +170,8 @@ func TestClientOfEvents(t *testing.T) {
 	}
 }
 
-// TestEventsOfOlderDaemons has the replies of those before this request: a daemon of
-// version 1, and one without versions.
+// TestEventsOfOlderDaemons checks the errors of Events with daemons that have no events: a daemon
+// of version 1 and a daemon from before version 1.
 func TestEventsOfOlderDaemons(t *testing.T) {
 	for reply, want := range map[string]string{
 		`{"version":1,"error":"unknown request \"events\"; this directord knows status, resync and reload"}` + "\n": `directord web: unknown request "events"; this directord knows status, resync and reload`,
@@ -201,11 +202,12 @@ func TestEventsOfOlderDaemons(t *testing.T) {
 	}
 }
 
-// TestSlowReader does not read while more happens than its queue holds.
+// TestSlowReader checks that a client which does not read gets the events of a full queue, and then
+// the number of dropped events.
 func TestSlowReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		feed, ctx := new(Feed), t.Context()
-		ours, theirs := net.Pipe() // without room for a byte
+		ours, theirs := net.Pipe() // a pipe without a buffer
 		go feed.stream(ctx, ours, request{Request: requestEvents})
 		lines := bufio.NewScanner(theirs)
 		lines.Scan() // the reply without an event
@@ -214,7 +216,7 @@ func TestSlowReader(t *testing.T) {
 		for n := range 1 + longestQueue + more {
 			feed.Publish(Event{Kind: fmt.Sprint(n)})
 			if n == 0 {
-				synctest.Wait() // this one is being written
+				synctest.Wait() // wait until stream writes the first event and blocks
 			}
 		}
 		for n := range 1 + longestQueue {
@@ -237,7 +239,8 @@ func TestSlowReader(t *testing.T) {
 	})
 }
 
-// TestReadersAreBounded, and one that leaves makes room.
+// TestReadersAreBounded checks that the daemon refuses more than mostReaders clients of events.
+// After a client leaves, the daemon accepts another client.
 func TestReadersAreBounded(t *testing.T) {
 	dir := stateDir(t)
 	feed := feeding(t, dir)
@@ -260,9 +263,9 @@ func TestReadersAreBounded(t *testing.T) {
 	}
 }
 
-// TestHostileClients are a thousand at once: some send nothing, some no end of a line,
-// some leave in the middle, some request events and never read them. Other clients
-// are served, and publishing does not wait.
+// TestHostileClients checks that a daemon replies to other clients while a thousand hostile clients
+// are connected. Some send nothing, some send no line end, some leave early, and some request
+// events but do not read them. It also checks that Publish does not wait for them.
 func TestHostileClients(t *testing.T) {
 	dir := stateDir(t)
 	feed := feeding(t, dir)
@@ -276,7 +279,8 @@ func TestHostileClients(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = conn.Close() }()
-		go func() { _, _ = io.WriteString(conn, says[n%len(says)]) }() // the daemon may hang up
+		// the daemon can close the connection
+		go func() { _, _ = io.WriteString(conn, says[n%len(says)]) }()
 		if n%10 == 2 || n%10 == 6 {
 			_ = conn.Close()
 		}
@@ -295,7 +299,7 @@ func TestHostileClients(t *testing.T) {
 	}
 }
 
-// BenchmarkEventThatNoClientReads is what an event costs then.
+// BenchmarkEventThatNoClientReads measures the cost of an event while no client reads events.
 func BenchmarkEventThatNoClientReads(b *testing.B) {
 	var feed Feed
 	for b.Loop() {

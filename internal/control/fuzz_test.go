@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// FuzzTalk sends any bytes to a daemon's socket.
+// FuzzTalk sends any bytes to the control socket of a daemon.
 func FuzzTalk(f *testing.F) {
 	for _, text := range []string{"{\"version\":1,\"request\":\"status\"}\n", "{\"version\":1,\"request\":\"resync\"}\n", "resync\n", "status", "\x00\xff\n", "status\nresync\n"} {
 		f.Add([]byte(text))

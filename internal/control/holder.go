@@ -8,24 +8,25 @@ import (
 	"lvs-agents/internal/state/pidfile"
 )
 
-// Memory is how long the verdicts and claims of a health daemon count after it has ended. After
-// that the destinations belong to their resource again.
+// Memory is how long the verdicts and claims of a health daemon count after the daemon has ended.
+// After this time, the destinations belong to their resource again.
 const Memory = time.Minute
 
-// Presence is the condition of a daemon that has claimed services.
+// Presence says whether a daemon that has claimed services is present.
 type Presence uint8
 
 // The presences.
 const (
-	// Gone is a daemon that ended longer ago than its verdicts count, or never was.
+	// Gone means that the daemon never ran, or that its verdicts do not count any more. They can be
+	// older than Memory, from before a reboot, or not readable.
 	Gone Presence = iota
-	// Ended is a daemon that does not run any more, and whose verdicts count.
+	// Ended means that the daemon does not run any more, but its verdicts still count.
 	Ended
-	// Present is a daemon whose process is there. It may hang.
+	// Present means that the process of the daemon exists. The process can hang.
 	Present
 )
 
-// PresenceOf returns the condition of a daemon.
+// PresenceOf returns the presence of a daemon.
 func PresenceOf(stateDir, id string) (Presence, error) {
 	lives, err := Lives(stateDir, id)
 	switch {
@@ -38,17 +39,17 @@ func PresenceOf(stateDir, id string) (Presence, error) {
 	if err == nil && last.Age >= 0 && last.Age <= Memory {
 		return Ended, nil
 	}
-	return Gone, nil // even if the verdicts cannot be read
+	return Gone, nil // a daemon whose verdicts cannot be read counts as gone
 }
 
-// Lives reports whether the process of a daemon is there. It may hang.
+// Lives reports whether the process of a daemon exists. The process can hang.
 func Lives(stateDir, id string) (bool, error) {
 	s, err := pidfile.StatusOf(PIDFile(stateDir, id))
 	return s.Running, err
 }
 
-// Pulse judges a daemon that does not reply by the age of its verdict file. It returns nil up to
-// the limit in the file, because a machine can be busy for a while.
+// Pulse judges a daemon that does not reply by the age of its verdict file. It returns nil while
+// this age is at most the limit in the file, because a busy host can delay the daemon.
 func Pulse(stateDir, id string, pid int) error {
 	last, err := state.LoadVerdicts(stateDir, id)
 	if err != nil {
@@ -57,14 +58,14 @@ func Pulse(stateDir, id string, pid int) error {
 	return Snapshot{PID: pid, LoopAge: last.Age.Seconds(), Limit: last.Limit.Seconds()}.Alive()
 }
 
-// Daemons is the connection of agents to the health daemons of a node.
+// Daemons are the requests that an agent can send to the health daemons of a node.
 type Daemons interface {
 	Status(ctx context.Context, stateDir, id string) (Snapshot, error)
 	Resync(ctx context.Context, stateDir, id string) error
 	Reload(ctx context.Context, stateDir, id string) error
 }
 
-// Sockets connects to daemons over their sockets.
+// Sockets sends the requests to the control sockets of the daemons.
 type Sockets struct{}
 
 // Status reads the state of a daemon.
@@ -72,7 +73,7 @@ func (Sockets) Status(ctx context.Context, stateDir, id string) (Snapshot, error
 	return Status(ctx, stateDir, id)
 }
 
-// Resync makes a daemon compare the whole table now.
+// Resync makes a daemon compare the whole IPVS table now.
 func (Sockets) Resync(ctx context.Context, stateDir, id string) error {
 	return Resync(ctx, stateDir, id)
 }

@@ -7,7 +7,8 @@ import (
 	"lvs-agents/internal/state/statetest"
 )
 
-// TestVerdictsOfEarlierVersions count after their daemon has ended.
+// TestVerdictsOfEarlierVersions checks that the verdicts in the file of an earlier version count
+// after its daemon has ended.
 func TestVerdictsOfEarlierVersions(t *testing.T) {
 	for _, version := range statetest.Versions {
 		dir := statetest.Earlier(t, version)

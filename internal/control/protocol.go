@@ -7,41 +7,45 @@ import (
 	"fmt"
 )
 
-// Version is the version of the protocol on the control socket. A connection
-// carries one request, a JSON object in a line, and its replies, a JSON object in
-// a line each. A daemon answers every version up to its own.
+// Version is the version of the protocol on the control socket. A connection carries one request
+// and its replies. The request and each reply are one JSON object on one line. A daemon answers
+// requests of every version from 1 up to its own.
 //
-// Before version 1 a request was a bare word, and a reply was a JSON object, the
-// word done, or an error after "error: ".
+// Before version 1, a request was a single word. A reply was a JSON object, the word "done", or
+// "error: " and an error.
 const Version = 1
 
 // Names of requests.
 const (
-	requestStatus = "status" // the reply has a Snapshot
+	requestStatus = "status" // the result of the reply is a Snapshot
 	requestResync = "resync"
 	requestReload = "reload"
-	requestEvents = "events" // with a Filter; the replies have an Event each, the first has none
+	// requestEvents has a Filter as its argument. The first reply has no result. Each later reply
+	// has an Event.
+	requestEvents = "events"
 )
 
 // request is what a client sends.
 type request struct {
-	Version   int             `json:"version"`
-	Request   string          `json:"request"`
-	Arguments json.RawMessage `json:"arguments,omitempty"` // of the request; none when empty
+	Version int    `json:"version"`
+	Request string `json:"request"`
+	// Arguments are the arguments of the request. They are empty if the request has none.
+	Arguments json.RawMessage `json:"arguments,omitempty"`
 }
 
-// reply is what the daemon sends: a result, or an error.
+// reply is what the daemon sends: a result or an error. Both are empty for a request without a
+// result.
 type reply struct {
 	Version int             `json:"version"`
 	Error   string          `json:"error,omitempty"`
 	Result  json.RawMessage `json:"result,omitempty"`
 }
 
-// wordError begins the reply of a daemon without versions to a request that
-// failed. It begins the reply to a client without versions, too.
+// wordError begins the error reply of a daemon from before version 1. It also begins the error
+// reply to a client from before version 1.
 const wordError = "error: "
 
-// encodeRequest returns the line of a request, without its end.
+// encodeRequest returns the line of a request, without its line end.
 func encodeRequest(name string, arguments any) ([]byte, error) {
 	r := request{Version: Version, Request: name}
 	if arguments != nil {
@@ -54,7 +58,7 @@ func encodeRequest(name string, arguments any) ([]byte, error) {
 	return json.Marshal(r)
 }
 
-// decodeRequest returns the request of a line. The error is for the client.
+// decodeRequest returns the request that a line contains. The daemon sends the error to the client.
 func decodeRequest(line []byte) (request, error) {
 	var r request
 	if err := json.Unmarshal(line, &r); err != nil {
@@ -69,7 +73,7 @@ func decodeRequest(line []byte) (request, error) {
 	return r, nil
 }
 
-// decodeArguments returns the arguments of a request. The error is for the client.
+// decodeArguments returns the arguments of a request. The daemon sends the error to the client.
 func decodeArguments[T any](r request) (arguments T, err error) {
 	if len(r.Arguments) == 0 {
 		return arguments, nil
@@ -82,10 +86,10 @@ func decodeArguments[T any](r request) (arguments T, err error) {
 	return arguments, nil
 }
 
-// errNoVersion is for a client from before version 1.
+// errNoVersion is the error that the daemon sends to a client from before version 1.
 var errNoVersion = fmt.Errorf("this directord speaks version %d of the control protocol; use the programs of its package", Version)
 
-// encodeReply returns the line of a reply, without its end.
+// encodeReply returns the line of a reply, without its line end.
 func encodeReply(result any, failure error) []byte {
 	r := reply{Version: Version}
 	if failure == nil && result != nil {
@@ -94,12 +98,12 @@ func encodeReply(result any, failure error) []byte {
 	if failure != nil {
 		r.Result, r.Error = nil, failure.Error()
 	}
-	text, _ := json.Marshal(r) // numbers and valid JSON
+	text, _ := json.Marshal(r) // Marshal cannot fail: the reply has a number, a text and valid JSON
 	return text
 }
 
-// decodeReply decodes the result of a reply; nil for no result. The error is the
-// daemon's, or for a line that is not a reply.
+// decodeReply decodes the result of a reply. result is nil if the caller expects no result. The
+// error is the error in the reply, or says why the line is not a reply.
 func decodeReply(line []byte, result any) error {
 	var r reply
 	if err := json.Unmarshal(line, &r); err != nil {
@@ -118,7 +122,7 @@ func decodeReply(line []byte, result any) error {
 	return json.Unmarshal(r.Result, result)
 }
 
-// decodeWordReply decodes the reply of a daemon without versions.
+// decodeWordReply decodes the reply of a daemon from before version 1.
 func decodeWordReply(line []byte, result any) error {
 	if problem, failed := bytes.CutPrefix(line, []byte(wordError)); failed {
 		return fmt.Errorf("%s; it runs since before the upgrade", problem)

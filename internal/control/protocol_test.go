@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// answer returns the reply to a line, without its end.
+// answer returns the reply to a line, without the line end.
 func answer(ctx context.Context, d Daemon, line []byte) []byte {
 	r, reply := parse(line)
 	if reply == nil {
@@ -50,8 +50,8 @@ func TestAnswersOnTheWire(t *testing.T) {
 	}
 }
 
-// TestDaemonFromBeforeTheUpgrade has the replies of a directord without versions: to
-// each request it got, as that program wrote them.
+// TestDaemonFromBeforeTheUpgrade checks the client with the replies of a directord from before
+// version 1. The replies are as that directord wrote them, one for each request.
 func TestDaemonFromBeforeTheUpgrade(t *testing.T) {
 	dir := stateDir(t)
 	listener, err := Listen(dir, "web")
@@ -108,7 +108,8 @@ func TestRepliesOfOthers(t *testing.T) {
 	}
 }
 
-// TestRequestThatIsTooLong ends without a reply; the daemon continues.
+// TestRequestThatIsTooLong checks that the daemon closes the connection without a reply if a
+// request is too long. The daemon must continue to serve other clients.
 func TestRequestThatIsTooLong(t *testing.T) {
 	dir := stateDir(t)
 	serving(t, dir, "web", fake{resyncs: make(chan struct{}, 1)})

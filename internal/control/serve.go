@@ -15,15 +15,15 @@ import (
 	"lvs-agents/internal/state"
 )
 
-// Daemon is what answers requests.
+// Daemon carries out the requests of clients.
 type Daemon interface {
 	Snapshot(context.Context) (Snapshot, error)
 	Resync(context.Context) error
 	Reload(context.Context) error
 }
 
-// Listen makes the socket of a daemon, readable by root alone. A socket that a
-// dead daemon left is replaced: the caller holds the daemon's identity.
+// Listen makes the control socket of a daemon. Only root can use the socket. Listen replaces the
+// socket of a dead daemon. The caller must hold the lock of the pid file (see package pidfile).
 func Listen(stateDir, id string) (*net.UnixListener, error) {
 	if err := os.MkdirAll(state.DaemonDir(stateDir), 0o755); err != nil {
 		return nil, err
@@ -47,21 +47,24 @@ func Listen(stateDir, id string) (*net.UnixListener, error) {
 }
 
 const (
-	// limit bounds one conversation. A reload resolves names, which may take ten seconds.
+	// limit is how long the daemon can take to carry out a request and to send the reply. A reload
+	// resolves names, which can take ten seconds.
 	limit = 15 * time.Second
 	// requestLimit is how long a client can take to send its request.
 	requestLimit = 2 * time.Second
-	// longestRequest is how long a request can be, in bytes.
+	// longestRequest is the longest request in bytes.
 	longestRequest = 4096
-	// mostTalks is how many clients are served at the same time. The others wait.
+	// mostTalks is the largest number of clients that the daemon serves at the same time. Other
+	// clients wait.
 	mostTalks = 64
-	// again is how soon a connection that could not be accepted is tried again.
+	// again is the time before the next Accept after Accept has failed.
 	again = 100 * time.Millisecond
 )
 
-// Serve answers until ctx ends, then closes the listener and waits for
-// conversations to end. A connection that cannot be accepted now, for want of a
-// descriptor, waits: the checks come first. The error is for a listener that was closed.
+// Serve answers the requests of clients until ctx ends. After that, it closes the listener and
+// waits until all conversations have ended. Accept can fail while the process has no file
+// descriptors left. Serve then tries Accept again later, because the checks need the descriptors
+// more. Serve returns an error if another function has closed the listener.
 func Serve(ctx context.Context, listener *net.UnixListener, d Daemon, feed *Feed) error {
 	var talks sync.WaitGroup
 	defer talks.Wait()
@@ -81,7 +84,8 @@ func Serve(ctx context.Context, listener *net.UnixListener, d Daemon, feed *Feed
 			}
 			continue
 		}
-		room <- struct{}{} // conversations end in their time, and when ctx ends
+		// this wait ends, because every conversation has a time limit or ends with ctx
+		room <- struct{}{}
 		talks.Go(func() {
 			defer func() { <-room }()
 			talk(ctx, conn, d, feed)
@@ -89,7 +93,7 @@ func Serve(ctx context.Context, listener *net.UnixListener, d Daemon, feed *Feed
 	}
 }
 
-// talk serves one client.
+// talk reads the request of one client and replies.
 func talk(ctx context.Context, conn net.Conn, d Daemon, feed *Feed) {
 	defer func() { _ = conn.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
@@ -108,10 +112,10 @@ func talk(ctx context.Context, conn net.Conn, d Daemon, feed *Feed) {
 	if reply == nil {
 		reply = encodeReply(serve(ctx, d, r))
 	}
-	_, _ = conn.Write(append(reply, '\n')) // the client may have gone
+	_, _ = conn.Write(append(reply, '\n')) // the client can have closed the connection
 }
 
-// receive reads the line of a request in the time for it.
+// receive reads the line of a request. It fails if the line does not come within requestLimit.
 func receive(ctx context.Context, conn net.Conn) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestLimit)
 	defer cancel()
@@ -120,7 +124,8 @@ func receive(ctx context.Context, conn net.Conn) ([]byte, error) {
 	return bytes.TrimSpace(line), err
 }
 
-// parse returns the request of a line, or the reply to a line that has none.
+// parse returns the request that a line contains. If the line contains no valid request, parse
+// returns the error reply for the client.
 func parse(line []byte) (r request, reply []byte) {
 	if !bytes.HasPrefix(line, []byte("{")) {
 		return r, []byte(wordError + errNoVersion.Error())
