@@ -12,15 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrUnusable says that a path has something that cannot be used as the file: it cannot
-// be read, is not a regular file, or other users can have written it.
+// ErrUnusable is the error for a path that exists but cannot be used as a state file. The file
+// cannot be read, is not a regular file, or other users can have written it.
 var ErrUnusable = errors.New("not usable")
 
-// longest is a number of bytes that no state file reaches.
+// longest is the largest number of bytes that Read reads. No state file becomes so long.
 const longest = 256 << 20
 
-// Read returns a file. The error is fs.ErrNotExist if there is not a file, and
-// ErrUnusable otherwise.
+// Read returns the text of a file. The error is fs.ErrNotExist if the file does not exist. Every
+// other error is ErrUnusable.
 func Read(path string) (string, error) {
 	file, err := Open(path, os.O_RDONLY)
 	if err != nil {
@@ -34,8 +34,9 @@ func Read(path string) (string, error) {
 	return string(text), nil
 }
 
-// Open opens a regular file if only root or the user of this process can have made its directory
-// and contents. The error is fs.ErrNotExist if the file does not exist, and ErrUnusable otherwise.
+// Open opens a regular file, if only root or the user of this process can have made its directory
+// and its contents. The error is fs.ErrNotExist if the file does not exist. Every other error is
+// ErrUnusable.
 func Open(path string, flags int) (*os.File, error) {
 	if err := Trust(filepath.Dir(path)); err != nil {
 		return nil, err
@@ -44,7 +45,7 @@ func Open(path string, flags int) (*os.File, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, err
-	case errors.Is(err, syscall.ENOTDIR): // the directory is a file
+	case errors.Is(err, syscall.ENOTDIR): // a part of the path is a file and not a directory
 		return nil, fmt.Errorf("%w: %w", err, fs.ErrNotExist)
 	case errors.Is(err, syscall.ELOOP):
 		return nil, fmt.Errorf("%s is a link, which is not followed; remove it: %w", path, ErrUnusable)
@@ -69,9 +70,9 @@ func Open(path string, flags int) (*os.File, error) {
 	return file, nil
 }
 
-// Write replaces a file and makes its directory. After a crash either the old or
-// the new one is there, unless the file system is full: then the old one is
-// overwritten in place, if its blocks hold the new text.
+// Write replaces a file, and makes its directory if there is none. After a crash, the path has
+// either the old or the new text. There is one exception: on a full file system, Write overwrites
+// the old text in place if its blocks have room for the new text.
 func Write(path, text string) error {
 	dir, name := filepath.Split(path)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -97,8 +98,8 @@ func Write(path, text string) error {
 	return err
 }
 
-// create makes a new file. It removes a file or link that a killed process or another
-// user has left, and does not follow it.
+// create makes a new file. It first removes a file or link that a killed process or another user
+// has left. It does not follow a link.
 func create(path, text string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -111,7 +112,7 @@ func create(path, text string) error {
 	return errors.Join(err, file.Close())
 }
 
-// overwrite replaces the text of a file where that needs no new block.
+// overwrite replaces the text of a file, if the file needs no new block for the new text.
 func overwrite(path, text string) error {
 	file, err := Open(path, os.O_WRONLY)
 	if err != nil {
@@ -140,9 +141,10 @@ func Remove(path string) error {
 	return nil
 }
 
-// Trust returns an ErrUnusable if other users can change the files of a directory: the directory
-// or one above it belongs to another user, or others can write there. A sticky directory protects
-// its files. The directory need not exist.
+// Trust returns ErrUnusable if other users can change the files of a directory. They can do so if
+// the directory, or a directory above it, belongs to another user or lets others write. In a sticky
+// directory, others can write but cannot change the files of this user. The directory need not
+// exist.
 func Trust(dir string) error {
 	for dir = filepath.Clean(dir); ; dir = filepath.Dir(dir) {
 		info, err := os.Lstat(dir)
@@ -176,8 +178,8 @@ func owned(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// trusted refuses a file or directory that other users can change. The groups of root and
-// of this process can write.
+// trusted returns ErrUnusable for a file or directory that other users can change. The group of
+// root and the group of this process can have write permission.
 func trusted(path string, info fs.FileInfo) error {
 	if err := owned(path, info); err != nil {
 		return err

@@ -1,6 +1,6 @@
-// Package state reads and writes the files below /run, which count for one boot and one network
-// namespace. It also has the locks of processes that change the kernel. It reads no file that
-// another user can have written.
+// Package state reads and writes the files of agents and daemons below /run. Each file counts for
+// one boot and one network namespace. The package also has the locks of processes that change the
+// kernel. It reads no file that another user can have written.
 package state
 
 import (
@@ -14,19 +14,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Here is this boot and the network namespace of the calling thread.
+// Here identifies this boot and the network namespace of the calling thread.
 type Here struct {
-	Boot  string // boot id
-	Inode string // of the network namespace; a later namespace can have the same one
-	// Cookie identifies the network namespace; no other namespace of this boot has it. It is
-	// empty before Linux 5.14.
+	Boot string // boot id of the kernel
+	// Inode is the inode number of the network namespace. After the namespace ends, the kernel can
+	// give the number to another namespace.
+	Inode string
+	// Cookie identifies the network namespace. The kernel gives it to no other namespace of this
+	// boot. It is empty before Linux 5.14.
 	Cookie string
-	// Main says that this is the network namespace of the system: the first one, or
-	// in a container the namespace of its first process.
+	// Main says that this is the main network namespace. On a host, this is the first namespace. In
+	// a container, it is the namespace of the container's first process.
 	Main bool
 }
 
-// Now returns where the calling thread is.
+// Now returns the boot and the network namespace of the calling thread.
 func Now() (Here, error) {
 	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
@@ -40,8 +42,8 @@ func Now() (Here, error) {
 	return Here{Boot: strings.TrimSpace(string(boot)), Inode: inode, Cookie: cookie(), Main: isMain(inode)}, nil
 }
 
-// cookie returns the cookie of the network namespace. A new socket has it (net/core/sock.c,
-// SO_NETNS_COOKIE).
+// cookie returns the cookie of the network namespace, or an empty text before Linux 5.14. The
+// kernel gives the cookie as an option of any new socket (net/core/sock.c, SO_NETNS_COOKIE).
 func cookie() string {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -55,18 +57,18 @@ func cookie() string {
 	return strconv.FormatUint(n, 10)
 }
 
-// Owner returns the boot id and the inode of the network namespace. The cookie is separate,
-// because the oldest versions did not write it.
+// Owner returns the boot id and the inode number of the network namespace. It does not contain the
+// cookie, because the oldest versions of our programs did not write the cookie.
 func (h Here) Owner() string { return h.Boot + " " + h.Inode }
 
-// Wrote reports whether a file with this owner and cookie was written here. The cookie is empty
-// if the file has none.
+// Wrote reports whether a file with this owner and cookie was written in this boot and network
+// namespace. cookie is empty if the file has no cookie.
 func (h Here) Wrote(owner, cookie string) bool {
 	return owner == h.Owner() && (cookie == "" || h.Cookie == "" || cookie == h.Cookie)
 }
 
-// name returns the name of the directory of a namespace other than the main one. It is short,
-// because the path of a unix socket has at most 107 bytes.
+// name returns the name of the state directory of a network namespace that is not the main one. The
+// name is short, because the path of a unix socket has at most 107 bytes.
 func (h Here) name() string {
 	word := h.Cookie
 	if word == "" {
@@ -76,8 +78,9 @@ func (h Here) name() string {
 	return fmt.Sprintf("netns-%x", n)
 }
 
-// isMain reports whether the calling thread is in the network namespace of the system or of the
-// first process. Only the namespace of the system has this sysctl (net/core/sysctl_net_core.c).
+// isMain reports whether the calling thread is in the first network namespace of the host, or in
+// the namespace of process 1. Only the first namespace of the host has this sysctl
+// (net/core/sysctl_net_core.c).
 func isMain(inode string) bool {
 	if unix.Access("/proc/sys/net/core/netdev_max_backlog", unix.F_OK) == nil {
 		return true
@@ -86,8 +89,8 @@ func isMain(inode string) bool {
 	return err == nil && first == "net:["+inode+"]"
 }
 
-// SinceBoot is CLOCK_BOOTTIME: the same for all processes, and no clock change
-// moves it.
+// SinceBoot returns the time of CLOCK_BOOTTIME. It is the same for all processes, and a change of
+// the system time does not change it.
 func SinceBoot() time.Duration {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {

@@ -15,10 +15,12 @@ import (
 	"lvs-agents/internal/process"
 )
 
-// Lock locks a file and returns the function that gives the lock to the next process.
-// It kills a holder that is past its own deadline, because that holder cannot finish and would
-// block a stop. who names the caller for processes that wait, until is the
-// caller's deadline, and ctx bounds the wait only. The lock ends with the process.
+// Lock locks a file and returns the function that releases the lock. who names the caller in the
+// error messages of processes that wait. until is the caller's deadline. The kernel releases the
+// lock when the process ends.
+//
+// Lock waits while another process has the lock, until ctx ends. If the holder is past its own
+// deadline, Lock kills it, because it cannot finish its work and would block a stop.
 func Lock(ctx context.Context, path, who string, until time.Time) (func(), error) {
 	file, err := openLock(path)
 	if err != nil {
@@ -33,16 +35,17 @@ func Lock(ctx context.Context, path, who string, until time.Time) (func(), error
 	if err != nil {
 		return nil, err
 	}
-	_ = writeHolder(file, who, until) // on a full disk only the name of the holder is missing
+	_ = writeHolder(file, who, until) // on a full disk, the lock works but does not name its holder
 	return func() {
-		_ = file.Truncate(0) // so that no waiter kills this process later
+		// without its name in the file, a waiter cannot kill this process later
+		_ = file.Truncate(0)
 		_ = file.Close()
 	}, nil
 }
 
-// LockInHalf waits for at most half of the time that is left. A monitor, and a stop, which
-// changes only what its resource owns, continue without the lock rather than fail. The
-// function that it returns is never nil.
+// LockInHalf does the same as Lock, but waits for at most half of the time until the deadline of
+// ctx. After this time, a monitor or a stop continues without the lock, because that is better than
+// a failure. A stop changes only what its resource owns. The returned function is never nil.
 func LockInHalf(ctx context.Context, path, who string) (func(), error) {
 	until, limited := ctx.Deadline()
 	if limited {
@@ -57,7 +60,7 @@ func LockInHalf(ctx context.Context, path, who string) (func(), error) {
 	return unlock, nil
 }
 
-// openLock opens a lock file. On a read-only file system an existing file can still be locked.
+// openLock opens a lock file. On a read-only file system, an existing file can be locked as well.
 func openLock(path string) (*os.File, error) {
 	err := os.MkdirAll(filepath.Dir(path), 0o755)
 	if err != nil && !errors.Is(err, unix.EROFS) {
@@ -70,7 +73,7 @@ func openLock(path string) (*os.File, error) {
 	return file, err
 }
 
-// waitForLock returns nil when the file is locked, and closes it otherwise.
+// waitForLock waits until the file is locked. If it returns an error, it also closes the file.
 func waitForLock(ctx context.Context, file *os.File) error {
 	locked := make(chan error, 1)
 	go func() { locked <- flock(file, unix.LOCK_EX) }()
@@ -107,10 +110,10 @@ func flock(file *os.File, how int) error {
 	}
 }
 
-// holder is the process that has the lock. It writes itself into the lock file.
+// holder is the process that has the lock. It writes these values into the lock file.
 type holder struct {
 	process  process.Process
-	deadline time.Duration // since boot; zero for none
+	deadline time.Duration // time since boot by which the holder must end; zero for no deadline
 	who      string
 }
 
@@ -127,7 +130,8 @@ func writeHolder(file *os.File, who string, until time.Time) error {
 	return err
 }
 
-// holderOf reads the holder of a lock. It is zero if the holder has not written its name yet.
+// holderOf reads the holder of a lock from the lock file. The holder is zero if its process has not
+// written the values yet.
 func holderOf(file *os.File) holder {
 	text := make([]byte, 4096)
 	n, _ := file.ReadAt(text, 0)
@@ -145,13 +149,14 @@ func holderOf(file *os.File) holder {
 	return holder{process.Process{PID: pid, Start: start}, time.Duration(deadline), words[3]}
 }
 
-// grace is how long a holder can be past its deadline. In this time it can end on its own.
+// grace is how long a holder can run after its deadline before a waiter kills it. In this time the
+// holder can end on its own.
 const grace = 500 * time.Millisecond
 
 func (h holder) expired() bool { return h.deadline != 0 && SinceBoot() > h.deadline+grace }
 
-// left is how long the holder can still have the lock. A waiter soon reads the file
-// again if the holder is unknown or was just killed.
+// left returns the time until a waiter reads the lock file again. If the holder is unknown or was
+// just killed, the time is short. Otherwise, it is the time until the waiter can kill the holder.
 func (h holder) left() time.Duration {
 	const soon = 20 * time.Millisecond
 	if h.process.PID == 0 || h.expired() {
@@ -163,10 +168,10 @@ func (h holder) left() time.Duration {
 	return h.deadline + grace - SinceBoot() + soon
 }
 
-// kill ends the holder, unless another process has its pid now.
+// kill kills the process of the holder, unless the kernel has given its pid to another process.
 func (h holder) kill() { h.process.Signal(unix.SIGKILL) }
 
-// String returns the holder for error messages.
+// String returns the text that names the holder in error messages.
 func (h holder) String() string {
 	if h.process.PID == 0 {
 		return "another process"

@@ -15,7 +15,8 @@ import (
 	"lvs-agents/internal/process"
 )
 
-// TestMain makes this test binary a process that holds the lock, if another test starts it so.
+// TestMain runs the tests. If another test starts this binary with STATE_TEST_LOCK, TestMain takes
+// a lock and holds it.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("STATE_TEST_LOCK"); dir != "" {
 		os.Exit(helper(dir, os.Getenv("STATE_TEST_LIMIT")))
@@ -36,7 +37,8 @@ func helper(dir, limit string) int {
 		return 1
 	}
 	fmt.Println("locked")
-	_, _ = bufio.NewReader(os.Stdin).ReadString('\n') // until killed or told
+	// wait until the test kills this process or writes a line
+	_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
 	return 0
 }
 
@@ -94,7 +96,8 @@ func TestLockOfADeadProcessIsFree(t *testing.T) {
 func TestHolderPastItsDeadlineIsKilled(t *testing.T) {
 	dir := t.TempDir()
 	holder := holdLock(t, dir, 10*time.Millisecond)
-	if err := holder.Process.Signal(syscall.SIGSTOP); err != nil { // suspended: only KILL ends it
+	// a suspended process ends only with KILL
+	if err := holder.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
 	unlock, err := Lock(t.Context(), lockFile(dir), "dns", time.Time{})

@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// FileName returns the file name for an id; different ids have different names. Ids of globally
-// unique clones have a colon.
+// FileName returns the file name for the id of a resource. Different ids have different names. The
+// id of an instance of a globally unique clone contains a colon.
 func FileName(id string) string {
-	// Temporary files have a dot more than the 255 bytes of a name allow.
+	// A file name has at most 255 bytes. The name of a temporary file has one byte more, a dot.
 	const longest = 200
 	var b strings.Builder
 	for i := range len(id) {
@@ -24,11 +24,11 @@ func FileName(id string) string {
 	return shorten(b.String(), id, longest)
 }
 
-// SocketName returns the file name for the id of a daemon. For a name that it has
-// returned, it returns the same name, so an operator can give either.
+// SocketName returns the file name, without suffix, for the id of a daemon. For a name that
+// SocketName has returned, it returns the same name. So an operator can use the id or the name.
 func SocketName(id string) string {
-	// The path of a unix socket has at most 107 bytes. longest is the rest of them after the
-	// longest state directory, /run/lvs-agents/netns-f0000487, and the other parts of the path.
+	// The path of a unix socket has at most 107 bytes. The longest state directory is
+	// /run/lvs-agents/netns-f0000487. longest is the number of bytes that remain for the name.
 	const longest = 60
 	name := strings.Map(func(r rune) rune {
 		if r == '/' || r == 0 {
@@ -39,7 +39,8 @@ func SocketName(id string) string {
 	return strings.ToValidUTF8(shorten(name, id, longest), "")
 }
 
-// shorten replaces the end of a name that is too long by a checksum of its id.
+// shorten returns name if it is not too long. Otherwise, it replaces the end of the name by a
+// checksum of the id.
 func shorten(name, id string, longest int) string {
 	if len(name) <= longest {
 		return name

@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// Dir returns the directory of the calling process's network namespace: root for the
-// namespace of the system, and a separate one below root for every other. A namespace
-// that has files of an earlier version in root keeps root until it ends.
+// Dir returns the state directory of the calling process's network namespace. It is root for the
+// main namespace, and a separate directory below root for every other namespace. Another namespace
+// whose files an earlier version wrote into root uses root until it ends.
 func (h Here) Dir(root string) string {
 	own := filepath.Join(root, h.name())
 	if h.Main {
@@ -23,7 +23,7 @@ func (h Here) Dir(root string) string {
 	return own
 }
 
-// usedBefore reports whether root has a file that was written in this namespace.
+// usedBefore reports whether root has a file that a process in this network namespace wrote.
 func (h Here) usedBefore(root string) bool {
 	if _, err := os.Lstat(filepath.Join(root, "realserver-"+h.Inode)); err == nil {
 		return true
@@ -40,13 +40,14 @@ func (h Here) usedBefore(root string) bool {
 	return false
 }
 
-// TakeIn moves the files of an earlier state directory into the present one. It leaves a link, so
-// that a running daemon still finds its files. A file that both directories have stays where it
-// is, and the error names the first.
+// TakeIn moves the files of the state directory of an earlier version into the present directory.
+// It replaces the old directory by a link, so that a running daemon still finds its files. If a
+// file that is not a lock file exists in both directories, TakeIn leaves it where it is. The error
+// then names the first such file.
 func TakeIn(old, dir string) error {
 	info, err := os.Lstat(old)
 	if err != nil || !info.IsDir() {
-		return nil // it does not exist, or was taken in
+		return nil // the old directory does not exist, or TakeIn has already replaced it by a link
 	}
 	if err := Trust(old); err != nil {
 		return fmt.Errorf("state of an earlier version: %w", err)
@@ -57,7 +58,7 @@ func TakeIn(old, dir string) error {
 	return os.Symlink(dir, old)
 }
 
-// move moves the files of a directory and removes the directory.
+// move moves the files of a directory into another directory and removes the old directory.
 func move(old, dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -86,7 +87,7 @@ func move(old, dir string) error {
 	return os.Remove(old)
 }
 
-// lock reports whether a file is only a lock.
+// lock reports whether the file with this name is a lock file, which has no content to keep.
 func lock(name string) bool {
 	return strings.HasPrefix(name, "lock-") || strings.HasSuffix(name, ".lock")
 }

@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// ErrDamaged says that a file exists but could not be read completely. The caller also gets the
-// readable part.
+// ErrDamaged is the error for a file that exists but could not be read completely. The caller also
+// gets the part that could be read.
 var ErrDamaged = errors.New("damaged record")
 
-// Load is Read for a file that only a resource or a daemon writes. The error is
-// fs.ErrNotExist if there is not a file, and ErrDamaged otherwise.
+// Load reads a file that only a resource or a daemon writes. The error is fs.ErrNotExist if the
+// file does not exist. Every other error is ErrDamaged.
 func Load(path string) (string, error) {
 	text, err := Read(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -22,14 +22,17 @@ func Load(path string) (string, error) {
 	return text, err
 }
 
-// Origin is where a file was written, according to its own lines.
+// Origin is the boot and the network namespace where a file was written, according to the lines of
+// the file.
 type Origin struct {
-	Owner  string // boot id and inode of the network namespace
-	Cookie string // of the network namespace; empty before Linux 5.14, and in files of old versions
+	Owner string // boot id and inode number of the network namespace
+	// Cookie is the cookie of the network namespace. It is empty before Linux 5.14, and in files of
+	// old versions.
+	Cookie string
 }
 
-// Read stores the value of a line if Head writes lines with this name, and reports whether it
-// does.
+// Read stores the value of a line whose name is owner or cookie, and reports whether the line has
+// such a name.
 func (o *Origin) Read(name, value string) bool {
 	switch name {
 	case "owner":
@@ -42,12 +45,13 @@ func (o *Origin) Read(name, value string) bool {
 	return true
 }
 
-// Head returns the lines for Origin. Each line begins with comment, which can be empty.
+// Head returns the lines that Origin reads. Each line begins with the text comment, which can be
+// empty.
 func (h Here) Head(comment string) string {
 	return comment + "owner " + h.Owner() + "\n" + comment + "cookie " + h.Cookie + "\n"
 }
 
-// sumWord begins the line with the sum of all lines before it.
+// sumWord begins the line that has the checksum of all lines before it.
 const sumWord = "sum "
 
 func sum(text string) string {
@@ -56,12 +60,12 @@ func sum(text string) string {
 	return fmt.Sprintf("%016x", h.Sum64())
 }
 
-// Seal adds the line with the sum to a text. The sum reveals accidental changes by an editor or a
-// disk. It does not protect against a deliberate change.
+// Seal adds a line with a checksum to a text. With the checksum, a reader detects accidental
+// changes by an editor or a disk. The checksum does not protect against a deliberate change.
 func Seal(text, comment string) string { return text + comment + sumWord + sum(text) + "\n" }
 
-// Unseal returns the lines before the line with the sum, and an error if their sum differs. It
-// returns a text without a sum as it is: old versions wrote none.
+// Unseal returns the lines before the line with the checksum, and an error if their checksum
+// differs. It returns a text without a checksum as it is, because old versions wrote no checksum.
 func Unseal(text, comment string) (string, error) {
 	before, after, found := strings.Cut(text, "\n"+comment+sumWord)
 	if !found {

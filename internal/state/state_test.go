@@ -75,8 +75,8 @@ func TestReadOfNothing(t *testing.T) {
 	}
 }
 
-// TestWriteFollowsNoLink: an attacker replaces the temporary file or the file itself by a link, so
-// that root would overwrite another file.
+// TestWriteFollowsNoLink checks that Write does not follow a link. An attacker can replace the
+// temporary file or the file itself by a link, so that root would overwrite another file.
 func TestWriteFollowsNoLink(t *testing.T) {
 	dir := t.TempDir()
 	victim := filepath.Join(dir, "victim")
@@ -133,7 +133,7 @@ func TestWroteNeedsBootInodeAndCookie(t *testing.T) {
 		want          bool
 	}{
 		{here, "boot 1", "7", true},
-		{here, "boot 1", "", true}, // of the version before
+		{here, "boot 1", "", true}, // the previous version wrote no cookie
 		{here, "boot 1", "8", false},
 		{here, "boot 2", "7", false},
 		{here, "other 1", "7", false},
@@ -168,7 +168,8 @@ func TestOtherNamespacesHaveDirectoriesOfTheirOwn(t *testing.T) {
 	if got, want := (Here{Inode: "4026532999"}).Dir(root), filepath.Join(root, "netns-f0000487"); got != want {
 		t.Errorf("without a cookie: got %s, want %s", got, want)
 	}
-	// Where the version before has left files of this namespace, they stay in use.
+	// If the previous version has left files of this namespace in root, the namespace continues to
+	// use root.
 	for _, name := range []string{"realserver-4026532999", "ipvs/web", "vip/loopback/web"} {
 		root := t.TempDir()
 		write(t, filepath.Join(root, name), "# title\n# owner boot 4026532999\n")
@@ -200,7 +201,8 @@ func TestTakeIn(t *testing.T) {
 		must(t, TakeIn(old, dir))
 	}
 	for name, want := range map[string]string{"ipvs/web": "old", "ipvs/mail": "new", "directord/web.pid": "old", "lock-1": "new", "realserver-1": "old", "realserver-1.lock": "old"} {
-		for _, dir := range []string{old, dir} { // a daemon of the version before has the old path
+		// a running daemon of the previous version uses the old path
+		for _, dir := range []string{old, dir} {
 			if text, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(text) != want+" "+name {
 				t.Errorf("%s: %q %v", name, text, err)
 			}

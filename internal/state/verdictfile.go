@@ -10,28 +10,29 @@ import (
 	"time"
 )
 
-// Verdicts is the content of a verdict file. A health daemon writes it every second, for readers
-// that get no reply from the daemon because it hangs, is suspended, or has ended.
+// Verdicts is the content of a verdict file. A health daemon writes the file every second. Other
+// processes read it if the daemon does not reply because it hangs, is suspended, or has ended.
 type Verdicts struct {
-	Age   time.Duration // of the older of its loops
-	Limit time.Duration // an age above it means that the daemon does not work
-	Bad   []string      // real servers with that verdict, as package record names them
+	Age   time.Duration // the longer of the times since each loop of the daemon last worked
+	Limit time.Duration // the daemon does not work if Age is above Limit
+	Bad   []string      // names of the bad real servers, as in package record
 }
 
-// verdictSuffix is the suffix since the first version, so that older and newer programs read each
-// other's files.
+// verdictSuffix is the suffix of verdict files. All versions use the same suffix, so that older and
+// newer programs read each other's files.
 const verdictSuffix = ".beat"
 
-// DaemonDir is where health daemons keep their sockets, pid files and verdict files.
+// DaemonDir returns the directory where health daemons keep their sockets, pid files and verdict
+// files.
 func DaemonDir(stateDir string) string { return filepath.Join(stateDir, "directord") }
 
 func verdictFile(stateDir, id string) string {
 	return filepath.Join(DaemonDir(stateDir), SocketName(id)+verdictSuffix)
 }
 
-// Save replaces the verdict file of a daemon. Its first line has two numbers of seconds:
-// the time since boot when the older loop had turned, and the limit. A line for each bad
-// server follows.
+// Save replaces the verdict file of a daemon. The first line has two numbers of seconds: the time
+// since boot when the slower loop last worked, and the limit. One line for each bad real server
+// follows.
 func (v Verdicts) Save(stateDir, id string) error {
 	text := fmt.Sprintf("%.3f %.3f\n", (SinceBoot() - v.Age).Seconds(), v.Limit.Seconds())
 	for _, server := range v.Bad {
@@ -40,8 +41,8 @@ func (v Verdicts) Save(stateDir, id string) error {
 	return Write(verdictFile(stateDir, id), text)
 }
 
-// LoadVerdicts returns the verdicts of a daemon with their present age, which is negative
-// after a reboot. The error is fs.ErrNotExist without a verdict file.
+// LoadVerdicts returns the verdicts of a daemon with their present age. The age is negative if the
+// file was written before a reboot. The error is fs.ErrNotExist if the daemon has no verdict file.
 func LoadVerdicts(stateDir, id string) (Verdicts, error) {
 	return readVerdicts(verdictFile(stateDir, id))
 }
@@ -69,8 +70,8 @@ func parseVerdicts(text string) (Verdicts, error) {
 
 func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
 
-// Bad returns the real servers that one daemon found bad when it last checked them.
-// Without a verdict file the map is empty.
+// Bad returns the real servers that were bad when one daemon last wrote its verdict file. The map
+// is empty if the daemon has no verdict file.
 func Bad(stateDir, id string) (map[string]bool, error) {
 	v, err := LoadVerdicts(stateDir, id)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -83,8 +84,8 @@ func Bad(stateDir, id string) (map[string]bool, error) {
 	return bad, nil
 }
 
-// LastBad returns the real servers that a daemon of this node, which may have ended,
-// found bad within the last while.
+// LastBad returns the real servers that are bad in the verdict file of any daemon of this node. The
+// daemon may have ended. A file counts only if its verdicts are not older than within.
 func LastBad(stateDir string, within time.Duration) (map[string]bool, error) {
 	entries, err := os.ReadDir(DaemonDir(stateDir))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -100,7 +101,7 @@ func LastBad(stateDir string, within time.Duration) (map[string]bool, error) {
 			return nil, err
 		}
 		if v.Age < 0 || v.Age > within {
-			continue // of another boot, or too old
+			continue // the verdicts are from another boot, or too old
 		}
 		for _, server := range v.Bad {
 			bad[server] = true

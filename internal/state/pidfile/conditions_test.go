@@ -10,12 +10,15 @@ import (
 	"lvs-agents/internal/state/statetest"
 )
 
-// TestStopInEveryConditionOfThePIDFile ends the daemon and succeeds in each of them.
+// TestStopInEveryConditionOfThePIDFile checks that Stop ends the daemon and succeeds in every
+// condition of the pid file.
 func TestStopInEveryConditionOfThePIDFile(t *testing.T) {
 	for _, condition := range statetest.Conditions() {
 		for _, runs := range []bool{true, false} {
 			if runs && strings.HasSuffix(condition.Name, "read-only") {
-				continue // the kernel refuses that while the daemon has its file open
+				// the kernel does not remount read-only while the daemon has its file open for
+				// writing
+				continue
 			}
 			t.Run(condition.Name+map[bool]string{true: ", running", false: ", not running"}[runs], func(t *testing.T) {
 				stopInCondition(t, condition, runs)

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stale is a pid file that a killed daemon has left, with a pid that has gone to
-// another process.
+// stale makes a pid file that a killed daemon has left. The pid in the file now belongs to another
+// process, which stale also returns.
 func stale(t *testing.T) (file string, other *exec.Cmd) {
 	t.Helper()
 	other = exec.Command("sleep", "60")
@@ -54,7 +54,7 @@ func TestNobodyWhoLooksIsTakenForADaemon(t *testing.T) {
 				case <-stop:
 					return
 				default:
-					_, _ = StatusOf(file) // what it sees is tested above
+					_, _ = StatusOf(file) // the loop above has tested the result
 				}
 			}
 		})
@@ -70,8 +70,8 @@ func TestNobodyWhoLooksIsTakenForADaemon(t *testing.T) {
 	lookers.Wait()
 }
 
-// TestLockOfAStrangerEndsNobody has another process with a lock on the file. Each user
-// who can read a file can take a lock on it.
+// TestLockOfAStrangerEndsNobody checks that Stop ends no process because of a stranger's lock on
+// the pid file. Each user who can read a file can lock it with flock.
 func TestLockOfAStrangerEndsNobody(t *testing.T) {
 	file, other := stale(t)
 	stranger, err := os.Open(file)
@@ -98,7 +98,8 @@ func TestLockOfAStrangerEndsNobody(t *testing.T) {
 	}
 }
 
-// TestDaemonThatBeginsHasNoPIDYet: the file still has the pid of the daemon before.
+// TestDaemonThatBeginsHasNoPIDYet checks the status of a daemon that has the lock, while the file
+// still has the pid of the previous daemon.
 func TestDaemonThatBeginsHasNoPIDYet(t *testing.T) {
 	file, _ := stale(t)
 	begins, err := os.OpenFile(file, os.O_RDWR, 0)

@@ -1,5 +1,6 @@
-// Package pidfile proves with a lock on its pid file that a daemon runs, and ends the
-// daemon. A pid alone can have gone to another process. The lock ends with its process.
+// Package pidfile finds out whether a daemon runs, and ends the daemon. The proof is a lock that a
+// running daemon has on its pid file. A pid alone is no proof, because the kernel can have given it
+// to another process. The kernel releases the lock when the daemon ends.
 package pidfile
 
 import (
@@ -20,24 +21,26 @@ import (
 	"lvs-agents/internal/state"
 )
 
-// ErrRunning is the error of a process when another one has the identity already.
+// ErrRunning is the error of a process that cannot become the daemon because the daemon runs
+// already.
 var ErrRunning = errors.New("running already")
 
-// Identity is the lock of a running daemon on its pid file.
+// Identity is the lock of a running daemon on its pid file. Its process is the daemon.
 type Identity struct{ file *os.File }
 
-// The bytes of a pid file that are locked; the file can be shorter. The locks are
-// locks of open files (F_OFD_SETLK), which need a file open for writing. A query takes
-// no lock, so that a process that queries is not taken for a daemon.
+// The bytes of a pid file that can be locked. A process can lock a byte after the end of the file.
+// The locks belong to the open file (F_OFD_SETLK), and the file must be open for writing. A query
+// takes no lock, so a process that queries does not look like a daemon.
 const (
-	byteRuns   = iota // the daemon runs
-	byteNamed         // and the file has its pid, not its predecessor's
-	byteStarts        // another process starts it
+	byteRuns   = iota // locked while the daemon runs
+	byteNamed         // locked while the file has the pid of the running daemon, not of an earlier one
+	byteStarts        // locked while a process starts the daemon
 )
 
-// Turn waits until no other process starts the daemon of a pid file, and returns the
-// function that lets the next one in. Of several starts at once the first makes the
-// daemon and the others find it. The turn ends with the process.
+// Turn waits until no other process starts the daemon of a pid file. It returns the function that
+// ends the caller's turn to start the daemon. If several processes start the daemon at the same
+// time, the first one makes it. The other processes then find it running. The turn also ends when
+// the process ends.
 func Turn(ctx context.Context, path string) (end func(), err error) {
 	file, err := create(path)
 	if err != nil {
@@ -64,7 +67,7 @@ func Turn(ctx context.Context, path string) (end func(), err error) {
 }
 
 // Acquire makes the calling process the daemon of a pid file. The file stays after the process has
-// ended; Release empties it.
+// ended. Release empties the file.
 func Acquire(path string) (*Identity, error) {
 	file, err := create(path)
 	if err != nil {
@@ -78,7 +81,7 @@ func Acquire(path string) (*Identity, error) {
 }
 
 func claim(file *os.File) error {
-	// A process that can open the file can lock it, and would then count as a daemon.
+	// A process that can open the file can lock it and would then look like a daemon.
 	if err := file.Chmod(0o600); err != nil {
 		return err
 	}
@@ -94,7 +97,7 @@ func claim(file *os.File) error {
 	return lock(file, byteNamed)
 }
 
-// create opens a pid file for locks.
+// create opens a pid file for locks. It makes the file and its directory if they do not exist.
 func create(path string) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
@@ -116,8 +119,8 @@ func locked(file *os.File, at int64) (bool, error) {
 	return query.Type != unix.F_UNLCK, err
 }
 
-// Held reports whether the path still has the file that was locked. Otherwise no process finds
-// this daemon any more, and another daemon can have started.
+// Held reports whether the path still has the file that this daemon locked. If not, other processes
+// do not find this daemon, and another daemon can have started.
 func (i *Identity) Held() bool {
 	ours, err := i.file.Stat()
 	if err != nil {
@@ -127,21 +130,23 @@ func (i *Identity) Held() bool {
 	return err == nil && os.SameFile(ours, there)
 }
 
-// Release empties the pid file and gives up the lock.
+// Release empties the pid file and releases the lock.
 func (i *Identity) Release() error {
 	err := i.file.Truncate(0)
 	return errors.Join(err, i.file.Close())
 }
 
-// Status is the state of the daemon of a pid file.
+// Status says whether the daemon of a pid file runs.
 type Status struct {
 	Running bool
-	PID     int // of the running daemon, 0 while it starts or ends; or of the dead daemon that left the file; 0 for none
+	// PID is the pid of the running daemon. It is 0 while the daemon starts or ends. If no daemon
+	// runs, PID is the pid of the dead daemon that left the file, or 0.
+	PID int
 }
 
-// StatusOf reads a pid file and queries its locks. It changes nothing, so that it
-// works on a file system that is read-only. If another kind of file has the path, or
-// other users can have written it, StatusOf searches the processes instead.
+// StatusOf reads a pid file and queries its locks. It changes nothing, so that it also works on a
+// read-only file system. If the path has no regular file, or other users can have written the file,
+// StatusOf searches all processes for the lock.
 func StatusOf(path string) (Status, error) {
 	file, err := state.Open(path, os.O_RDONLY)
 	switch {
@@ -163,18 +168,18 @@ func StatusOf(path string) (Status, error) {
 		return s, fmt.Errorf("%s: %w", path, err)
 	}
 	if s.Running && !named {
-		return s, nil // it starts
+		return s, nil // the daemon starts and has not written its pid yet
 	}
 	text, err := io.ReadAll(io.LimitReader(file, 32))
 	if err != nil {
 		return s, err
 	}
-	s.PID, _ = strconv.Atoi(strings.TrimSpace(string(text))) // 0 while it ends
+	s.PID, _ = strconv.Atoi(strings.TrimSpace(string(text))) // the pid is 0 while the daemon ends
 	return s, nil
 }
 
-// find returns the process that has the lock of a pid file. The lock is the proof, because the pid
-// in the file can be wrong and the file can be missing.
+// find returns the process that has the lock of a pid file. Only the lock is a proof, because the
+// pid in the file can be wrong and the file can be missing.
 func find(path string) (process.Process, bool) {
 	s, err := StatusOf(path)
 	if err == nil && s.Running && s.PID > 1 {
@@ -185,7 +190,7 @@ func find(path string) (process.Process, bool) {
 	return search(path)
 }
 
-// search searches all processes for the lock.
+// search searches all processes of this user for the one that has the lock of a pid file.
 func search(path string) (process.Process, bool) {
 	if !process.Locked(byteRuns) {
 		return process.Process{}, false
@@ -198,12 +203,13 @@ func search(path string) (process.Process, bool) {
 	return process.Process{}, false
 }
 
-// poll is how often the end of a daemon is awaited.
+// poll is the time between two tries, while Turn waits for another start and Stop waits for the end
+// of the daemon.
 const poll = 20 * time.Millisecond
 
-// Stop ends the daemon of a pid file: TERM, then KILL when two thirds of the time are over. It
-// succeeds if no daemon runs. It finds the daemon even if the pid file was removed or replaced,
-// and signals no process without the lock.
+// Stop ends the daemon of a pid file. It sends TERM, and sends KILL when two thirds of the time are
+// over. Stop succeeds if no daemon runs. It finds the daemon even if the pid file was removed or
+// replaced. It sends signals only to the process that has the lock.
 func Stop(ctx context.Context, path string) error {
 	termTimeout := time.Minute
 	if deadline, ok := ctx.Deadline(); ok {
@@ -213,7 +219,7 @@ func Stop(ctx context.Context, path string) error {
 	defer kill.Stop()
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()
-	var sent process.Process // got TERM
+	var sent process.Process // the process that got TERM; zero for none
 	for {
 		if sent.Start == 0 || sent.Gone() {
 			p, found := find(path)
@@ -222,7 +228,7 @@ func Stop(ctx context.Context, path string) error {
 			}
 			sent = p
 			p.Signal(unix.SIGTERM)
-			p.Signal(unix.SIGCONT) // a suspended process would not handle TERM
+			p.Signal(unix.SIGCONT) // a suspended process handles TERM only after CONT
 		}
 		select {
 		case <-ticker.C:

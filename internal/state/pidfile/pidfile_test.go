@@ -17,8 +17,9 @@ import (
 	"lvs-agents/internal/process"
 )
 
-// TestMain is also the daemon that the tests start: the first argument says how
-// it behaves, the second is its pid file.
+// TestMain runs the tests. If the first argument begins with "be-", TestMain is the daemon that a
+// test starts. The first argument then says how the daemon behaves, and the second argument is its
+// pid file.
 func TestMain(m *testing.M) {
 	if len(os.Args) < 3 || !strings.HasPrefix(os.Args[1], "be-") {
 		os.Exit(m.Run())
@@ -53,7 +54,7 @@ func spawn(t *testing.T, behaviour, pidFile string) error {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 		defer cancel()
-		_ = Stop(ctx, pidFile) // it is gone already when the test passed
+		_ = Stop(ctx, pidFile) // the daemon has already ended if the test passed
 	})
 	return process.Spawn(ctx, self, []string{self, behaviour, pidFile}, nil)
 }
@@ -86,7 +87,7 @@ func TestLifeOfADaemon(t *testing.T) {
 	}
 }
 
-// TestStartsAtOnce are taken one after the other: the first makes the daemon.
+// TestStartsAtOnce checks that only the first of several simultaneous starts makes the daemon.
 func TestStartsAtOnce(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "x", "web.pid")
 	var starts sync.WaitGroup

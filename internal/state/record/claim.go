@@ -14,23 +14,23 @@ import (
 	"lvs-agents/internal/state"
 )
 
-// Kernel is the IPVS table of the network namespace.
+// Kernel reads and changes the IPVS table of the network namespace.
 type Kernel interface {
 	Table(context.Context) (lvs.Table, error)
 	Apply(context.Context, []lvs.Op) (int, error)
 }
 
-// OwnID returns the id of a health daemon's own record: services that no ipvs resource has. No
-// resource can have this id.
+// OwnID returns the id of a health daemon's own record. This record has the services that no ipvs
+// resource has. No resource can have this id.
 func OwnID(holder string) string { return ownPrefix + holder }
 
 const ownPrefix = "directord%"
 
-// HolderOf returns the daemon whose own record has an id. own reports whether the id belongs
-// to a daemon's own record.
+// HolderOf returns the health daemon whose own record has this id. own is false if the record
+// belongs to a resource.
 func HolderOf(id string) (holder string, own bool) { return strings.CutPrefix(id, ownPrefix) }
 
-// Owner returns the owner of a record in an operator's words.
+// Owner returns the words that name the owner of a record in messages.
 func Owner(id string) string {
 	if holder, own := strings.CutPrefix(id, ownPrefix); own {
 		return "health daemon " + holder
@@ -38,20 +38,21 @@ func Owner(id string) string {
 	return "resource " + id
 }
 
-// ErrClaimStays says that the daemon's own services are gone, but a claim stays: a record
-// that names the daemon as the holder could not be written.
+// ErrClaimStays is the error of Release when the daemon's own services are gone, but a claim stays.
+// Release could not write a record that names the daemon as the holder.
 var ErrClaimStays = errors.New("a claim stays")
 
-// Release removes the services of a health daemon's own record after the daemon has ended. It
-// returns its changes of the kernel. Services in keep stay as they are.
+// Release removes the services of a health daemon's own record from the kernel after the daemon has
+// ended. It returns the operations that it applied. Services in keep stay as they are.
 //
-// In services of ipvs resources, the destinations stay if one of them gets connections. Their
-// claim ends when the next daemon takes it over, or when the verdicts do not count any more
-// (control.Memory). If no destination gets connections, the resource takes the service back with
-// its own weights, because no daemon checks it any more.
+// In a claimed service of an ipvs resource, the destinations stay as they are if at least one gets
+// connections. The claim stays until another daemon takes the service over, or until the verdicts
+// do not count any more (control.Memory). If no destination gets connections, Release gives the
+// service back to its resource, with the weights of the resource. The reason is that no daemon
+// checks the service any more.
 //
-// Release waits for the lock for at most half of its time. No other process changes the daemon's
-// own services.
+// Release waits for the lock for at most half of its time. Without the lock, it still removes the
+// daemon's own services, because no other process changes them.
 func (s Store) Release(ctx context.Context, k Kernel, holder string, keep ...lvs.ServiceID) ([]lvs.Op, error) {
 	unlock, errLock := s.LockInHalf(ctx, holder)
 	defer unlock()
@@ -62,7 +63,7 @@ func (s Store) Release(ctx context.Context, k Kernel, holder string, keep ...lvs
 	case err != nil && !errors.Is(err, state.ErrDamaged):
 		return nil, err
 	default:
-		own.ID = OwnID(holder) // a damaged record can lack it
+		own.ID = OwnID(holder) // a damaged record can lack its id
 		damage := err
 		if ops, err = s.remove(ctx, k, own, keep); err != nil {
 			return ops, err
@@ -78,8 +79,8 @@ func (s Store) Release(ctx context.Context, k Kernel, holder string, keep ...lvs
 	return append(ops, back...), err
 }
 
-// handBack gives services without a destination that gets connections back to their resources.
-// It needs the lock.
+// handBack gives claimed services back to their resources if no destination of the service gets
+// connections. It returns errLock, the error of the lock, if it must change a record.
 func (s Store) handBack(ctx context.Context, k Kernel, holder string, errLock error) (ops []lvs.Op, err error) {
 	others, damaged, err := s.Others(OwnID(holder))
 	if err != nil {
@@ -113,7 +114,8 @@ func (s Store) handBack(ctx context.Context, k Kernel, holder string, errLock er
 	return ops, nil
 }
 
-// idle returns the claimed services that have destinations, but none that gets connections.
+// idle returns the claimed services that have destinations with a weight in the record, but none
+// that gets connections in the kernel.
 func (r Record) idle(have lvs.Table) lvs.Scope {
 	scope, claims, held := lvs.Scope{}, r.Claims(), have.Index()
 	for _, v := range r.Services {
@@ -124,7 +126,8 @@ func (r Record) idle(have lvs.Table) lvs.Scope {
 	return scope
 }
 
-// Unclaimed returns the record without the claims on the services in back.
+// Unclaimed returns the record without the claims on the services in back. Their real servers are
+// not withheld any more.
 func (r Record) Unclaimed(back lvs.Scope) Record {
 	r.Claimed = slices.DeleteFunc(slices.Clone(r.Claimed), func(id lvs.ServiceID) bool { return back[id] })
 	if len(r.Claimed) == 0 {
@@ -158,8 +161,8 @@ func (s Store) remove(ctx context.Context, k Kernel, own Record, keep []lvs.Serv
 	return ops, err
 }
 
-// unknown returns an error for a service that no record claims, if the daemon's own record is
-// damaged and can have claimed the service.
+// unknown returns an error if the kernel has a service that no record claims. The daemon's own
+// damaged record can have claimed this service. Without damage, unknown returns nil.
 func (s Store) unknown(ctx context.Context, k Kernel, id string, damage error, keep []lvs.ServiceID) error {
 	if damage == nil {
 		return nil
@@ -171,7 +174,7 @@ func (s Store) unknown(ctx context.Context, k Kernel, id string, damage error, k
 	if err != nil {
 		return err
 	}
-	others, _, _ := s.Others(id) // an unreadable record claims nothing
+	others, _, _ := s.Others(id) // a record that cannot be read claims no service
 	claimed := lvs.Scope{}
 	for _, other := range others {
 		maps.Copy(claimed, other.Scope())
@@ -184,7 +187,7 @@ func (s Store) unknown(ctx context.Context, k Kernel, id string, damage error, k
 	return nil
 }
 
-// forget removes the daemon's own record.
+// forget removes the file of the daemon's own record.
 func (s Store) forget(id string) error {
 	if err := s.Remove(id); err != nil {
 		return fmt.Errorf("%w, of services that are gone: %w", ErrClaimStays, err)

@@ -21,7 +21,7 @@ func table(t *testing.T, text string) lvs.Table {
 	return parsed
 }
 
-// has returns a kernel with a table.
+// has returns a fake kernel with the IPVS table of a text.
 func has(t *testing.T, text string) *kerneltest.IPVS {
 	t.Helper()
 	kernel, want := kerneltest.NewIPVS(), table(t, text)
@@ -31,7 +31,8 @@ func has(t *testing.T, text string) *kerneltest.IPVS {
 	return kernel
 }
 
-// claimed saves the records of a daemon's own service and of a resource with a claim.
+// claimed saves two records: a daemon's own record with a service, and the record of a resource
+// with a claim.
 func claimed(t *testing.T) Store {
 	t.Helper()
 	s := open(t, t.TempDir())
@@ -46,8 +47,9 @@ func claimed(t *testing.T) Store {
 	return s
 }
 
-// TestEndOfAClaim removes the daemon's own services. A service of a resource stays as the
-// daemon left it while a destination gets connections, and is the resource's otherwise.
+// TestEndOfAClaim checks that Release removes the daemon's own services. A service of a resource
+// stays as it is while a destination gets connections. Otherwise, Release gives it back to the
+// resource.
 func TestEndOfAClaim(t *testing.T) {
 	quiet := strings.NewReplacer("-w 1", "-w 0", "-w 2", "-w 0").Replace(webService)
 	half := strings.Replace(webService, "-w 1", "-w 0", 1)
@@ -82,7 +84,8 @@ func TestEndOfAClaimKeepsServices(t *testing.T) {
 	}
 }
 
-// TestEndOfADamagedClaim fails while the kernel has a service that no record claims.
+// TestEndOfADamagedClaim checks that Release fails while the daemon's own record is damaged and the
+// kernel has a service that no record claims.
 func TestEndOfADamagedClaim(t *testing.T) {
 	for _, tt := range []struct{ name, have, want string }{
 		{"an unknown service", webService + mailService, "; the record may contain -t [2001:db8::10]:25; ipvsadm -D the services that this daemon added, then remove the file"},
@@ -124,7 +127,7 @@ func TestConverge(t *testing.T) {
 		}
 	}
 	kernel := kerneltest.NewIPVS()
-	kernel.FailAfter(1, syscall.EEXIST) // another program was faster
+	kernel.FailAfter(1, syscall.EEXIST) // another program has already added the same entry
 	applied, err := Converge(t.Context(), kernel, plan(kernel))
 	if err != nil || len(applied) != 2 || kernel.String() != webService {
 		t.Errorf("%v, %v; the kernel has\n%s", applied, err, kernel)
@@ -146,7 +149,8 @@ func TestConverge(t *testing.T) {
 	}
 }
 
-// forgetful is a kernel that applies nothing.
+// forgetful is a fake kernel that does not apply operations. It returns err, or nil as if it had
+// applied them.
 type forgetful struct {
 	Kernel
 

@@ -8,13 +8,14 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// attempts is how often Converge plans. It plans again if another program changed the table
-// between the reading and the operation.
+// attempts is how often Converge calls plan. Converge repeats its work if another program changed
+// the table after plan had read it.
 const attempts = 5
 
-// Unsettled is the error of Converge if operations were left to do each time.
+// Unsettled is the error of Converge if plan still finds operations to do after the last attempt.
 type Unsettled struct {
-	// Race is the error of the last operation, nil if the kernel took all of them.
+	// Race is the error of the last operation. It is nil if the kernel accepted all operations of
+	// the last attempt.
 	Race error
 }
 
@@ -26,12 +27,13 @@ func (u *Unsettled) Error() string {
 	return "the kernel does not keep the changes; another program changes the table"
 }
 
-// Unwrap returns the race.
+// Unwrap returns Race.
 func (u *Unsettled) Unwrap() error { return u.Race }
 
-// Converge applies operations until plan, which reads the table, finds none to do. It
-// returns the operations that it applied. If an operation fails because another program changed
-// the table, it plans again. The error is an Unsettled if operations are left after all attempts.
+// Converge calls plan, which reads the table, and applies the operations that plan returns. It
+// repeats this until plan returns no operation. Converge also repeats it if an operation fails
+// because another program changed the table. It returns all operations that it applied. The error
+// is an Unsettled if operations are left after all attempts.
 func Converge(ctx context.Context, k Kernel, plan func(context.Context) ([]lvs.Op, error)) (applied []lvs.Op, err error) {
 	var raced error
 	for range attempts {

@@ -15,7 +15,8 @@ const (
 	mailService = "-A -t [2001:db8::10]:25 -s wrr -p 600\n-a -t [2001:db8::10]:25 -r [2001:db8::21]:25 -g -w 1\n"
 )
 
-// TestRecordsOfEarlierVersions are read whole, and the next action continues from them.
+// TestRecordsOfEarlierVersions checks that Load reads the records of earlier versions completely,
+// and that Release works with them.
 func TestRecordsOfEarlierVersions(t *testing.T) {
 	for _, version := range statetest.Versions {
 		t.Run(version, func(t *testing.T) {

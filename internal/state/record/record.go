@@ -1,6 +1,7 @@
-// Package record has the records: files with the IPVS services that a resource has put
-// into the kernel, for one boot. Monitor and stop use the record, not the configuration.
-// A claim in a record is the right of a health daemon to set destinations.
+// Package record reads and writes records. A record is a file with the IPVS services that one
+// resource has put into the kernel during this boot. Monitor and stop use the record, not the
+// configuration. A claim in a record is the right of a health daemon to set the destinations of a
+// service.
 package record
 
 import (
@@ -21,36 +22,36 @@ import (
 	"lvs-agents/internal/state"
 )
 
-// State is the state that the last action leads to.
+// State is the state that the last action of the resource leads to.
 type State string
 
-// The states of a record. A record whose stop was interrupted stays Stopping.
+// The states of a record. A record stays Stopping if its stop was interrupted.
 const (
 	Running  State = "running"
 	Stopping State = "stopping"
 )
 
-// Record is the virtual services that one resource has claimed.
+// Record is the virtual services that one resource, or one health daemon, has put into the kernel.
 type Record struct {
-	ID         string // resource instance
+	ID         string // id of the resource instance; see OwnID for a health daemon
 	State      State
-	Generation uint64    // counts the starts and reloads of this boot
-	Services   lvs.Table // what the kernel must have
-	// Removing is the services that were claimed before and must go. It is empty unless
-	// the last start or reload did not end.
+	Generation uint64    // number of starts and reloads of the resource in this boot
+	Services   lvs.Table // services that the kernel must have
+	// Removing is the services that the record had before and that must be removed from the kernel.
+	// It is empty unless the last start or reload was interrupted.
 	Removing []lvs.ServiceID
-	// Withheld is the real servers that start with weight 0, because a health daemon found
-	// them bad at their last check. Server makes their names.
+	// Withheld is the names of the real servers that start with weight 0, because a health daemon
+	// found them bad at their last check. The function Server makes the names.
 	Withheld []string
-	// Holder is the health daemon that last claimed services, empty for none. It stays after
-	// the daemon's process has ended: control.PresenceOf says what the claim means then.
+	// Holder is the health daemon that last claimed services, empty for none. Holder stays after
+	// the daemon's process has ended. control.PresenceOf then says whether the claim still counts.
 	Holder string
-	// Claimed is the services whose destinations Holder decides about while it runs. After its
-	// end they stay as it left them while its verdicts count.
+	// Claimed is the services whose destinations Holder sets while it runs. After Holder ends, the
+	// destinations stay as they are while its verdicts count.
 	Claimed []lvs.ServiceID
 }
 
-// Claims is the services whose destinations belong to a health daemon.
+// Claims returns the services whose destinations a health daemon sets.
 func (r Record) Claims() lvs.Scope {
 	scope := lvs.Scope{}
 	for _, id := range r.Claimed {
@@ -59,11 +60,11 @@ func (r Record) Claims() lvs.Scope {
 	return scope
 }
 
-// Server returns the name of a real server of a service in records.
+// Server returns the name that records use for a real server of a service.
 func Server(id lvs.ServiceID, addr netip.AddrPort) string { return fmt.Sprintf("%s -r %s", id, addr) }
 
-// Target returns what the kernel must have while no health daemon has a claim: the
-// services, with weight 0 for withheld real servers.
+// Target returns the services that the kernel must have while no health daemon has a claim.
+// Withheld real servers have weight 0.
 func (r Record) Target() lvs.Table {
 	if len(r.Withheld) == 0 {
 		return r.Services
@@ -80,7 +81,7 @@ func (r Record) Target() lvs.Table {
 	return target
 }
 
-// Scope returns all services that the record claims.
+// Scope returns the services in Services and in Removing.
 func (r Record) Scope() lvs.Scope {
 	scope := lvs.ScopeOf(r.Services)
 	for _, id := range r.Removing {
@@ -89,10 +90,10 @@ func (r Record) Scope() lvs.Scope {
 	return scope
 }
 
-// Store is the records of one host. A record counts until the next boot, in the network namespace
-// where it was written.
+// Store reads and writes the records of one host. A record counts until the next boot, in the
+// network namespace where it was written.
 type Store struct {
-	dir  string // of the ipvs records
+	dir  string // directory of the records
 	lock string // path of the lock file
 	here state.Here
 }
@@ -111,11 +112,11 @@ func In(stateDir string) (Store, error) {
 	}, nil
 }
 
-// Path is the file of a resource's record.
+// Path returns the path of the file of a resource's record.
 func (s Store) Path(id string) string { return filepath.Join(s.dir, state.FileName(id)) }
 
-// Load returns the record of a resource. The error is fs.ErrNotExist without a record of
-// this boot and this network namespace. It is state.ErrDamaged if the record cannot be
+// Load returns the record of a resource. The error is fs.ErrNotExist if the resource has no record
+// of this boot and this network namespace. The error is state.ErrDamaged if the record cannot be
 // read completely, or if other users can have written it.
 func (s Store) Load(id string) (Record, error) {
 	path := s.Path(id)
@@ -133,8 +134,8 @@ func (s Store) Load(id string) (Record, error) {
 	return r, nil
 }
 
-// Others returns the records of the other resources, sorted by file name, and the paths of
-// the damaged ones. A damaged record has the part that could be read.
+// Others returns the records of all other resources, sorted by file name, and the paths of the
+// damaged records. A damaged record contains the part that could be read.
 func (s Store) Others(id string) (others []Record, damaged []string, err error) {
 	entries, err := os.ReadDir(s.dir)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
@@ -150,11 +151,11 @@ func (s Store) Others(id string) (others []Record, damaged []string, err error) 
 		path := filepath.Join(s.dir, entry.Name())
 		text, err := state.Load(path)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // it stopped meanwhile
+			continue // the resource has stopped since ReadDir
 		}
 		r, origin, errParse := parse(text)
 		switch {
-		case id != "" && r.ID == id: // a copy of its record
+		case id != "" && r.ID == id: // this file is a copy of the record of id
 			continue
 		case err != nil || errParse != nil:
 			damaged = append(damaged, path)
@@ -166,8 +167,8 @@ func (s Store) Others(id string) (others []Record, damaged []string, err error) 
 	return others, damaged, nil
 }
 
-// Copies returns the files among the records whose name does not match the resource in
-// them. They claim nothing.
+// Copies returns the record files whose name does not match the id in the file. Such a copy claims
+// no service.
 func (s Store) Copies() []string {
 	entries, _ := os.ReadDir(s.dir)
 	var copies []string
@@ -185,14 +186,14 @@ func (s Store) Copies() []string {
 	return copies
 }
 
-// Lock waits until no other process changes the IPVS table of this network namespace: see
+// Lock waits until no other process changes the IPVS table of this network namespace, see
 // state.Lock.
 func (s Store) Lock(ctx context.Context, who string, until time.Time) (func(), error) {
 	unlock, err := state.Lock(ctx, s.lock, who, until)
 	return unlock, locking(err)
 }
 
-// LockInHalf is state.LockInHalf for the IPVS table.
+// LockInHalf is Lock with at most half of the waiting time, see state.LockInHalf.
 func (s Store) LockInHalf(ctx context.Context, who string) (func(), error) {
 	unlock, err := state.LockInHalf(ctx, s.lock, who)
 	return unlock, locking(err)
@@ -205,17 +206,17 @@ func locking(err error) error {
 	return nil
 }
 
-// Save replaces the record of a resource. After a crash either the old or the
-// new one is there.
+// Save replaces the record of a resource. After a crash, the file has either the old or the new
+// text, see state.Write.
 func (s Store) Save(r Record) error { return state.Write(s.Path(r.ID), s.format(r)) }
 
-// Remove deletes the record of a resource. It succeeds without a record.
+// Remove deletes the record of a resource. It succeeds if the resource has no record.
 func (s Store) Remove(id string) error { return state.Remove(s.Path(id)) }
 
-// The text form is the table as `ipvsadm -Sn` prints it, with everything else in comments, so that
-// an administrator can read it. The last line proves that the file is complete. The line before
-// it has a sum, which proves that no line was changed. Earlier versions write neither a cookie nor
-// a sum, and ignore both.
+// A record file has the table as `ipvsadm -Sn` prints it. All other values are in comments, so that
+// an operator can read the file. The last line proves that the file is complete. The line before it
+// has a checksum, which proves that no line was changed. Earlier versions write neither a cookie
+// nor a checksum, and ignore both.
 const (
 	title = "# lvs-agents record. Written by ocf:lvs:ipvs; do not edit."
 	end   = "# end"
@@ -240,7 +241,7 @@ func (s Store) format(r Record) string {
 	return state.Seal(b.String(), "# ") + end + "\n"
 }
 
-// parse reads all lines that it can. The error names the others.
+// parse reads all lines that it can. The error names the lines that it cannot read.
 func parse(text string) (Record, state.Origin, error) {
 	var r Record
 	var origin state.Origin

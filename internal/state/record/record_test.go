@@ -174,7 +174,8 @@ func TestChangedRecordIsDamaged(t *testing.T) {
 	}
 }
 
-// TestRecordOfTheVersionBefore reads what has neither cookie nor sum.
+// TestRecordOfTheVersionBefore checks that Load reads a record of the previous version, which has
+// neither a cookie nor a checksum.
 func TestRecordOfTheVersionBefore(t *testing.T) {
 	s := open(t, t.TempDir())
 	if err := s.Save(Record{ID: "web", State: Running, Services: webTable(t)}); err != nil {

@@ -13,13 +13,14 @@ import (
 	"lvs-agents/internal/state"
 )
 
-// Versions are the earlier versions whose files Earlier has. Programs of these versions
-// wrote them: the resources ipvs web and mail:0, realserver rs-web and rs "mail", vip
-// vip/1, and the health daemon web-health, which has a service without a resource.
+// Versions are the earlier versions of our programs whose files Earlier can make. In each version,
+// the same resources and the same daemon wrote the files. These are the ipvs resources web and
+// mail:0, the realserver resources rs-web and rs "mail", and the vip resource vip/1. The health
+// daemon web-health has a service without a resource.
 var Versions = []string{"2026-11-21", "2026-11-28"}
 
-// Earlier returns a state directory with the files that an earlier version wrote, as if
-// the calling process had written them a moment ago.
+// Earlier returns a state directory with the files that an earlier version wrote. The files look as
+// if they were written a moment ago, in the network namespace of the calling process.
 func Earlier(t testing.TB, version string) (dir string) {
 	t.Helper()
 	_, source, _, _ := runtime.Caller(0)
@@ -40,7 +41,8 @@ func Earlier(t testing.TB, version string) (dir string) {
 	return dir
 }
 
-// thereInode is the inode of the network namespace where the files were written.
+// thereInode is the inode number of the network namespace where the earlier version wrote the
+// files.
 const thereInode = "4026531833"
 
 var (
@@ -50,7 +52,8 @@ var (
 	age    = regexp.MustCompile(`^[0-9.]+ `)
 )
 
-// moved is a file as it would have been written here and now.
+// moved returns the text of a file as the earlier version would write it in this boot and network
+// namespace.
 func moved(t testing.TB, text string, here state.Here) string {
 	t.Helper()
 	if at := state.SinceBoot().Seconds(); age.MatchString(text) {

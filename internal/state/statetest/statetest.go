@@ -1,4 +1,5 @@
-// Package statetest puts state files into every condition that a stop can find.
+// Package statetest makes state files for tests: files in every condition that a stop can find, and
+// files of earlier versions.
 package statetest
 
 import (
@@ -12,15 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Condition is what has happened to a state file.
+// Condition is a condition of a state file, for example absent, damaged or read-only.
 type Condition struct {
 	Name  string
-	Root  bool // only root can make it, on a directory of Dir
+	Root  bool // the condition needs root, and a directory that Dir mounted
 	Apply func(t testing.TB, dir, file string)
 }
 
-// Dir makes a state directory. It is a separate file system if this process can mount one; mounted
-// reports whether it is.
+// Dir makes a state directory. If this process can mount a file system, the directory is a separate
+// file system and mounted is true.
 func Dir(t testing.TB) (dir string, mounted bool) {
 	t.Helper()
 	dir = t.TempDir()
@@ -35,7 +36,7 @@ func Dir(t testing.TB) (dir string, mounted bool) {
 	return dir, true
 }
 
-// Absent is the name of the condition without a state file.
+// Absent is the name of the condition in which the state file does not exist.
 const Absent = "absent"
 
 // Conditions returns all conditions.
@@ -75,10 +76,10 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// readOnly remounts the file system that Dir has made.
+// readOnly makes the file system that Dir mounted read-only.
 func readOnly(t testing.TB, dir string) {
 	err := unix.Mount("state", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, "")
-	if errors.Is(err, unix.EINVAL) { // a directory in it
+	if errors.Is(err, unix.EINVAL) { // dir is a directory in the mounted file system
 		err = unix.Mount("state", filepath.Dir(dir), "", unix.MS_REMOUNT|unix.MS_RDONLY, "")
 	}
 	must(t, err)
