@@ -10,12 +10,15 @@ import (
 	"syscall"
 )
 
-// shell runs a file that the kernel cannot execute: a script without #! in its first line.
+// shell is the program that runs a file that the kernel cannot execute: a script without #! in its
+// first line.
 const shell = "/bin/sh"
 
-// execvp starts the command that build makes of a program and its arguments, and returns it; start
-// is (*exec.Cmd).Start or calls that. A file that the kernel cannot execute goes to /bin/sh, with a
-// second command of build. An ELF file does not: it is for another machine.
+// execvp starts a program with its arguments and returns the command that it started. build makes
+// the command. start starts it, and is (*exec.Cmd).Start or a function that calls this method. If
+// the kernel cannot execute the file, execvp starts a second command from build, which runs the
+// file with /bin/sh. It does not do so for an ELF file, because that file is for another type of
+// processor.
 func execvp(argv []string, build func(argv []string) *exec.Cmd, start func(*exec.Cmd) error) (*exec.Cmd, error) {
 	cmd := build(argv)
 	prefetch(cmd.Dir, cmd.Path)
@@ -28,10 +31,11 @@ func execvp(argv []string, build func(argv []string) *exec.Cmd, start func(*exec
 }
 
 // prefetch reads the beginning of a program and of its interpreters, as execve will do. If a file
-// system hangs, only the caller waits here. A hanging execve would keep a processor of Go's runtime
-// (vfork in syscall/exec_linux.go), and then the next garbage collection stops the whole process.
+// system hangs, only the calling goroutine waits here. An execve that hangs would keep a processor
+// of Go's runtime (vfork in syscall/exec_linux.go). Then the next garbage collection would stop the
+// whole process.
 func prefetch(dir, path string) {
-	const depth = 5 // of interpreters, fs/exec.c: exec_binprm
+	const depth = 5 // how many interpreters in a row the kernel accepts (fs/exec.c: exec_binprm)
 	for range depth + 1 {
 		if path = interpreter(beginning(dir, path)); path == "" {
 			return
@@ -39,7 +43,8 @@ func prefetch(dir, path string) {
 	}
 }
 
-// interpreter returns the program that a script names; empty for all other files.
+// interpreter returns the program that a script names in its first line. For other files, it
+// returns an empty string.
 func interpreter(text []byte) string {
 	line, script := strings.CutPrefix(string(text), "#!")
 	line, _, _ = strings.Cut(line, "\n")
@@ -52,13 +57,13 @@ func interpreter(text []byte) string {
 
 func isELF(dir, path string) bool { return bytes.HasPrefix(beginning(dir, path), []byte("\x7fELF")) }
 
-// beginning returns the part of a file that execve reads. It is nil if execve will report the
-// error.
+// beginning returns the bytes of a file that execve reads. It returns nil if it cannot read the
+// file, because execve will report the error.
 func beginning(dir, path string) []byte {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)
 	}
-	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() { // opening a pipe could take forever
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() { // an open of a pipe would wait for a writer
 		return nil
 	}
 	file, err := os.Open(path)
@@ -66,7 +71,7 @@ func beginning(dir, path string) []byte {
 		return nil
 	}
 	defer file.Close()
-	text := make([]byte, 256) // BINPRM_BUF_SIZE
+	text := make([]byte, 256) // execve reads as many bytes (BINPRM_BUF_SIZE)
 	n, _ := file.Read(text)
 	return text[:n]
 }

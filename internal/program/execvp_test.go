@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// TestExecvp has files that Perl's system can start, and files that it cannot start.
+// TestExecvp checks that execvp starts the files that Perl's function system can start, and fails
+// for the files that it cannot start.
 func TestExecvp(t *testing.T) {
 	dir := t.TempDir()
 	tests := []struct {

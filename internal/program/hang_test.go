@@ -18,8 +18,9 @@ import (
 	"lvs-agents/internal/kernel/kerneltest"
 )
 
-// TestProgramWhoseFileSystemHangs checks that only the check of this program hangs. fanotify blocks
-// every process that opens the program or its interpreter.
+// TestProgramWhoseFileSystemHangs checks that a file system that hangs delays only the program
+// whose file it has. The test uses fanotify, which blocks every process that opens the program or
+// its interpreter.
 func TestProgramWhoseFileSystemHangs(t *testing.T) {
 	if path := os.Getenv("HOLD"); path != "" {
 		hold(t, path)
@@ -68,11 +69,11 @@ func hanging(t *testing.T, path, held string) {
 	}
 }
 
-// patient is how long a file is blocked at most. Without a limit, the test would not end if Go's
-// runtime stops.
+// patient is how long the holder blocks a file at most. Without this limit, the test would not end
+// if Go's runtime stops.
 const patient = 20 * time.Second
 
-// holder is a process that blocks every process that opens a file.
+// holder is a process that the test starts. It blocks every process that opens a certain file.
 type holder struct {
 	t     *testing.T
 	lines *bufio.Scanner
@@ -92,13 +93,13 @@ func holding(ctx context.Context, t *testing.T, path string) holder {
 	t.Cleanup(func() {
 		h.let()
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // killed
+		_ = cmd.Wait() // the error says that the process was killed
 	})
 	h.await("ready")
 	return h
 }
 
-// await reads until the process prints a word.
+// await reads the output of the holder until the holder prints a word.
 func (h holder) await(word string) {
 	h.t.Helper()
 	for h.lines.Scan() {
@@ -125,10 +126,10 @@ func hold(t *testing.T, path string) {
 	free := make(chan struct{})
 	go func() {
 		defer close(free)
-		_, _ = os.Stdin.Read(make([]byte, 1)) // until it is closed
+		_, _ = os.Stdin.Read(make([]byte, 1)) // returns when the input is closed
 	}()
 	fmt.Println("ready")
-	for event := make([]byte, 24); ; { // fanotify_event_metadata
+	for event := make([]byte, 24); ; { // size of struct fanotify_event_metadata
 		if _, err := unix.Read(fd, event); err != nil {
 			t.Fatal(err)
 		}
@@ -137,7 +138,7 @@ func hold(t *testing.T, path string) {
 		case <-free:
 		case <-time.After(patient):
 		}
-		answer := append(event[16:20:20], 0, 0, 0, 0) // fanotify_response: the descriptor, and what to do
+		answer := append(event[16:20:20], 0, 0, 0, 0) // struct fanotify_response: the descriptor and the decision
 		binary.NativeEndian.PutUint32(answer[4:], unix.FAN_ALLOW)
 		if _, err := unix.Write(fd, answer); err != nil {
 			t.Fatal(err)

@@ -13,13 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A process that outlives its program becomes a child of this process, even if it has left the
-// session: this process is a subreaper (prctl(2)). It is found by a mark in its environment. A
-// program that empties its environment escapes.
+// An orphan is a process that still runs after its program has ended. The kernel makes each orphan
+// a child of this process, even if the orphan has left its session, because this process is a
+// subreaper (prctl(2)). This process recognizes an orphan by a mark in the environment of the
+// orphan. It does not find an orphan that has emptied its environment.
 
 const markName = "DIRECTORD_CHECK="
 
-// mark returns a setting for the environment of one session. It is empty for nil.
+// mark returns a new variable for the environment of one session. The variable marks the processes
+// of the session. It is empty if s is nil.
 func (s *Set) mark() string {
 	if s == nil {
 		return ""
@@ -27,7 +29,7 @@ func (s *Set) mark() string {
 	return markName + strconv.Itoa(os.Getpid()) + "." + strconv.FormatUint(s.count.Add(1), 10)
 }
 
-// environment returns the environment of a session. It is nil for nil.
+// environment returns the environment of the programs of a session. It is nil if s is nil.
 func (s *Set) environment(mark string) []string {
 	if s == nil {
 		return nil
@@ -35,15 +37,18 @@ func (s *Set) environment(mark string) []string {
 	return append(slices.Clone(s.environ), mark)
 }
 
-// grace bounds the search for processes that start new ones faster than they are killed.
+// grace is how long killMarked searches for processes. Without this limit, it would not end if
+// processes start new processes faster than it kills them.
 const grace = time.Second
 
-// readings is how often an empty environment is read. A process that has just become another
-// program seems to have an empty one (fs/proc/base.c, environ_read).
+// readings is how many times killMarked reads an environment that is empty. The environment of a
+// process seems empty for a moment when the process starts another program (fs/proc/base.c,
+// environ_read).
 const readings = 20
 
-// killMarked kills the processes that a program with this mark has left. Each round kills
-// children of this process; their children are found in the next round.
+// killMarked kills the processes that a program with this mark has left. Each round kills children
+// of this process. The kernel then makes the children of a killed process children of this process,
+// and the next round finds them.
 func (s *Set) killMarked(mark string) {
 	if s == nil {
 		return
@@ -63,9 +68,10 @@ func (s *Set) killMarked(mark string) {
 	}
 }
 
-// kill kills the children with a mark. Changed reports whether a child was killed, has ended or
-// is about to end: the kernel then gives its children to this process, perhaps after they were
-// listed.
+// kill kills the children of this process that have this mark. Changed reports whether kill has
+// killed a child, or a child has ended or is about to end. The kernel then gives the children of
+// that child to this process, perhaps after kill has listed them. Unclear reports whether a child
+// that runs a program has an empty environment.
 func (s *Set) kill(mark string) (changed, unclear bool) {
 	for _, pid := range s.strays() {
 		switch environ := procFile(pid, "environ"); {
@@ -73,7 +79,7 @@ func (s *Set) kill(mark string) (changed, unclear bool) {
 			changed = true
 		case bytes.Contains(append([]byte{0}, environ...), []byte("\x00"+mark+"\x00")):
 			changed = true
-			_ = unix.Kill(pid, unix.SIGKILL) // it may have ended
+			_ = unix.Kill(pid, unix.SIGKILL) // the process can have ended already
 		case len(environ) > 0:
 		case len(procFile(pid, "cmdline")) == 0:
 			changed = true
@@ -84,8 +90,8 @@ func (s *Set) kill(mark string) (changed, unclear bool) {
 	return changed, unclear
 }
 
-// Reap waits for orphans that have ended. It returns at once if a program is being started,
-// which can hang in a file system.
+// Reap waits for orphans that have ended, so that no zombies stay. If another goroutine is starting
+// a program, Reap returns at once, because that start can hang in a file system.
 func (s *Set) Reap() {
 	if s == nil || !s.mu.TryLock() {
 		return
@@ -97,7 +103,7 @@ func (s *Set) Reap() {
 	}
 }
 
-// reap reports whether a child has ended, and waits for it then.
+// reap reports whether a child has ended. If the child has ended, reap has also waited for it.
 func reap(pid int) bool {
 	ended, err := unix.Wait4(pid, nil, unix.WNOHANG, nil)
 	return err == nil && ended == pid
@@ -109,8 +115,9 @@ func (s *Set) strays() []int {
 	return s.straysLocked()
 }
 
-// straysLocked returns the children of this process that no starter waits for. Children in its own
-// process group were started by libraries, which wait for them.
+// straysLocked returns the pids of the orphans: the children of this process that no goroutine
+// waits for. Children in the process group of this process are not orphans. Libraries started them
+// and wait for them.
 func (s *Set) straysLocked() []int {
 	group := unix.Getpgrp()
 	var pids []int
@@ -125,7 +132,8 @@ func (s *Set) straysLocked() []int {
 	return pids
 }
 
-// children returns the children of the first thread, which gets the orphans from the kernel.
+// children returns the pids of the children of the first thread of this process. The kernel gives
+// orphans to the first thread.
 func children() []int {
 	self := strconv.Itoa(os.Getpid())
 	text, err := os.ReadFile(filepath.Join("/proc", self, "task", self, "children"))
@@ -141,8 +149,9 @@ func children() []int {
 	return pids
 }
 
-// procFile reads a file of a process; it is empty if the process is gone. It reads everything at
-// once: if the process becomes another program between two readings, the end is missing.
+// procFile returns the text of a file in /proc/PID. The text is empty if the process has ended.
+// procFile reads the whole text in one call. With two calls, the end of the text is missing if the
+// process starts another program between them.
 func procFile(pid int, name string) []byte {
 	file, err := os.Open(filepath.Join("/proc", strconv.Itoa(pid), name))
 	if err != nil {
@@ -151,7 +160,7 @@ func procFile(pid int, name string) []byte {
 	defer file.Close()
 	for size := 1 << 16; ; size *= 4 {
 		text := make([]byte, size)
-		n, _ := file.ReadAt(text, 0) // io.EOF, or the process has ended
+		n, _ := file.ReadAt(text, 0) // the error is io.EOF, or the process has ended
 		if n < size {
 			return text[:n]
 		}

@@ -15,7 +15,8 @@ import (
 )
 
 // Limit returns how many sessions can run at once: a quarter of the processes that this process can
-// have. Programs have children, and Go's runtime aborts if it cannot start a thread.
+// have, but from 16 to 1000. The rest is for the children of programs and for the threads of Go's
+// runtime, which aborts if it cannot start a thread.
 func Limit() int { return limit(processes()) }
 
 func limit(processes uint64) int {
@@ -23,8 +24,9 @@ func limit(processes uint64) int {
 	return int(min(max(least, processes/4), most))
 }
 
-// enter waits for room for one more session; leave gives the room back. Long reports whether that
-// took more than a tenth of the time that ctx leaves.
+// enter waits until fewer sessions run than the limit, and counts one more session. leave counts
+// one session less. Long reports whether enter has waited for more than a tenth of the time until
+// the deadline of ctx.
 func (s *Set) enter(ctx context.Context) (long bool, err error) {
 	if s == nil {
 		return false, nil
@@ -50,31 +52,33 @@ func (s *Set) leave() {
 	}
 }
 
-// full is an error of this host, as an error of fork is: a real server is not to blame.
+// full returns the error of a session that could not start because too many sessions run. It is an
+// error of this host, like an error of fork, so that the caller does not blame a real server.
 func (s *Set) full() error {
 	return fmt.Errorf("not started in time, because %d other programs are running: %w", cap(s.room), unix.EAGAIN)
 }
 
-// processes returns the lower of RLIMIT_NPROC and pids.max.
+// processes returns how many processes this process can have: the lower of RLIMIT_NPROC and the
+// pids.max of its control groups.
 func processes() uint64 {
 	limit := unix.Rlimit{Cur: math.MaxUint64}
-	_ = unix.Getrlimit(unix.RLIMIT_NPROC, &limit) // never fails
+	_ = unix.Getrlimit(unix.RLIMIT_NPROC, &limit) // the call never fails
 	return min(limit.Cur, pidsMax(os.DirFS("/")))
 }
 
-// pidsMax returns the least pids.max of the control groups of this process, of either
-// version of their hierarchy.
+// pidsMax returns the lowest pids.max of the control groups that contain this process. It reads
+// control groups of version 1 and of version 2.
 func pidsMax(root fs.FS) uint64 {
 	least := uint64(math.MaxUint64)
-	groups, _ := fs.ReadFile(root, "proc/self/cgroup") // a kernel may have none
+	groups, _ := fs.ReadFile(root, "proc/self/cgroup") // a kernel without control groups does not have this file
 	for line := range strings.Lines(string(groups)) {
-		fields := strings.SplitN(strings.TrimSpace(line), ":", 3) // number, controllers, path
+		fields := strings.SplitN(strings.TrimSpace(line), ":", 3) // fields: number, controllers, path
 		if len(fields) < 3 || fields[1] != "" && fields[1] != "pids" {
 			continue
 		}
 		top := path.Join("sys/fs/cgroup", fields[1])
 		for dir := path.Join(top, fields[2]); strings.HasPrefix(dir, top); dir = path.Dir(dir) {
-			text, _ := fs.ReadFile(root, path.Join(dir, "pids.max")) // the root group has none
+			text, _ := fs.ReadFile(root, path.Join(dir, "pids.max")) // the root group does not have this file
 			if n, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64); err == nil {
 				least = min(least, n)
 			}

@@ -37,8 +37,8 @@ func TestRoomForPrograms(t *testing.T) {
 	}
 }
 
-// TestSessionWithoutRoom checks that the error blames this host, even if the session gets room
-// shortly before its deadline.
+// TestSessionWithoutRoom checks the error of a session that waits because too many sessions run.
+// The error blames this host, even if the session starts shortly before its deadline.
 func TestSessionWithoutRoom(t *testing.T) {
 	programs, err := New(os.Environ(), 1)
 	if err != nil {

@@ -1,5 +1,6 @@
-// Package program runs the programs of administrators: checks, mailers, fallback commands. It
-// bounds their time, their output and their number, and starts them as execvp(3) does.
+// Package program runs the programs of administrators: checks, mailers and fallback commands. It
+// limits their running time, the output that it keeps, and how many programs run at once. It starts
+// programs as execvp(3) does.
 package program
 
 import (
@@ -15,19 +16,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Set is the programs that this process has started. New makes a Set. A nil Set starts programs,
-// too, but neither bounds their number nor finds their orphans.
+// Set has the programs that this process has started. New makes a Set. A nil Set also starts
+// programs, but it does not limit their number and does not find their orphans.
 type Set struct {
-	environ []string      // of this process
-	count   atomic.Uint64 // of the marks
-	room    chan struct{} // holds one element for each session
+	environ []string      // environment of the sessions, without the mark
+	count   atomic.Uint64 // number of marks that the Set has made
+	room    chan struct{} // has one element for each running session
 
 	mu  sync.Mutex
-	own map[int]bool // processes that their starter waits for
+	own map[int]bool // pids of the processes that a goroutine waits for
 }
 
-// New makes this process the one that orphans of its programs go to. Environ is the environment of
-// sessions. At most limit sessions run at once; Limit returns a limit that this process can bear.
+// New makes a Set. It also makes this process a subreaper (prctl(2)): the kernel makes the orphans
+// of its programs children of this process. Environ is the environment of sessions. At most limit
+// sessions run at once. The function Limit returns a limit that suits this host.
 func New(environ []string, limit int) (*Set, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("prctl: %w", err)
@@ -35,29 +37,29 @@ func New(environ []string, limit int) (*Set, error) {
 	return &Set{environ: environ, room: make(chan struct{}, limit), own: map[int]bool{}}, nil
 }
 
-// Command is a program with its arguments and files. Nil files are /dev/null.
+// Command is a program with its arguments, environment and files. A nil file is /dev/null.
 type Command struct {
 	Argv    []string
-	Environ []string // nil for the environment of this process; a session has the environment of its Set
+	Environ []string // nil means the environment of this process; a session uses its Set's
 	Stdin   io.Reader
 	Stdout  io.Writer
 	Stderr  io.Writer
 }
 
-// CloseTimeout is how long the files of a program that has ended can stay open: a process that has
-// left its group may have them.
+// CloseTimeout is how long the output of a program can stay open after the program has ended. A
+// process that the program has started can keep the output open.
 const CloseTimeout = time.Second
 
-// prepare gives a command its files and its attributes.
+// prepare sets the environment, the files and the attributes of cmd, and returns cmd.
 func (c Command) prepare(cmd *exec.Cmd, attributes *syscall.SysProcAttr) *exec.Cmd {
 	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Environ, c.Stdin, c.Stdout, c.Stderr
 	cmd.SysProcAttr, cmd.WaitDelay = attributes, CloseTimeout
 	return cmd
 }
 
-// Run runs a program in a process group and waits for its end. If ctx ends first, it kills the
-// group. Processes that the program has started stay after its end: a fallback command can start a
-// server. Run returns the command as it was started.
+// Run runs a program in a new process group and waits until the program ends. If ctx ends first,
+// Run kills the process group. If the program ends first, the processes that it has started
+// continue, because a fallback command can start a server. Run returns the command that it started.
 func (s *Set) Run(ctx context.Context, c Command) (*exec.Cmd, error) {
 	cmd, err := s.start(c.Argv, func(argv []string) *exec.Cmd {
 		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
@@ -71,7 +73,8 @@ func (s *Set) Run(ctx context.Context, c Command) (*exec.Cmd, error) {
 	return cmd, cmd.Wait()
 }
 
-// start starts a program as execvp(3) does. No search for orphans touches its process until ended.
+// start starts a program as execvp(3) does. Until the caller calls ended, the search for orphans
+// ignores the process of the program.
 func (s *Set) start(argv []string, build func(argv []string) *exec.Cmd) (*exec.Cmd, error) {
 	if s == nil {
 		return execvp(argv, build, (*exec.Cmd).Start)
@@ -87,7 +90,8 @@ func (s *Set) start(argv []string, build func(argv []string) *exec.Cmd) (*exec.C
 	})
 }
 
-// ended is called after the process of a command was waited for.
+// ended removes the process of a command from the processes that a goroutine waits for. The caller
+// has waited for the process before.
 func (s *Set) ended(cmd *exec.Cmd) {
 	if s == nil {
 		return

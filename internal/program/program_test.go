@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// pidsOf waits until a script has written so many process numbers to a file.
+// pidsOf waits until a script has written this many pids to a file, and returns them.
 func pidsOf(t *testing.T, path string, many int) []int {
 	t.Helper()
 	var pids []int
@@ -22,7 +22,7 @@ func pidsOf(t *testing.T, path string, many int) []int {
 			t.Fatalf("%d processes instead of %d", len(pids), many)
 		}
 		pids = nil
-		text, _ := os.ReadFile(path) // it is missing at first
+		text, _ := os.ReadFile(path) // the file is missing at first
 		for word := range strings.FieldsSeq(string(text)) {
 			pid, err := strconv.Atoi(word)
 			if err != nil {
@@ -61,7 +61,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestRunLeavesProcesses of a program that ends in time: a fallback command can start a server.
+// TestRunLeavesProcesses checks that Run does not kill the processes that a program leaves when it
+// ends in time. A fallback command can start a server.
 func TestRunLeavesProcesses(t *testing.T) {
 	set := newSet(t)
 	file := filepath.Join(t.TempDir(), "pids")
@@ -72,7 +73,7 @@ func TestRunLeavesProcesses(t *testing.T) {
 	if err := syscall.Kill(left, 0); err != nil {
 		t.Errorf("process %d: %v", left, err)
 	}
-	_ = syscall.Kill(left, syscall.SIGKILL) // the error is above
+	_ = syscall.Kill(left, syscall.SIGKILL) // the test has reported a missing process above
 	noneLeft(t, set)
 }
 
@@ -117,7 +118,7 @@ func TestErrorsOfASessionThatDoesNotStart(t *testing.T) {
 	for path, want := range map[string]string{
 		"/nowhere/program": "no such program", "program-that-is-nowhere": "no such program", plain: "not executable; chmod +x",
 	} {
-		for range 2 { // the room is given back
+		for range 2 { // the second session starts only if the first does not count any more
 			if err := run(t.Context(), set, path); err == nil || err.Error() != want {
 				t.Errorf("%s: got %v, want %s", path, err, want)
 			}
@@ -125,7 +126,7 @@ func TestErrorsOfASessionThatDoesNotStart(t *testing.T) {
 	}
 }
 
-// TestSessionEndsOnce although several goroutines end it.
+// TestSessionEndsOnce checks that both calls return the same error if two goroutines call End.
 func TestSessionEndsOnce(t *testing.T) {
 	set, err := New(os.Environ(), 1)
 	if err != nil {
@@ -148,7 +149,7 @@ func TestSessionEndsOnce(t *testing.T) {
 	if err := session.Crowded(); err != nil {
 		t.Error(err)
 	}
-	if err := run(t.Context(), set, "/bin/true"); err != nil { // its room is free
+	if err := run(t.Context(), set, "/bin/true"); err != nil { // the limit allows one session, and the first has ended
 		t.Error(err)
 	}
 }

@@ -12,20 +12,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Session is a program in a session, which cannot join a process group of this process. At its
-// end, no process of it stays. End must be called.
+// Session is a program that runs in a new session (setsid(2)), so it cannot join a process group of
+// this process. The caller must call End. After End, no process of the session runs.
 type Session struct {
 	set    *Set
 	cmd    *exec.Cmd
 	marked string
-	long   bool // it had to wait for room
+	long   bool // the session waited for more than a tenth of its time before it started
 
 	mu    sync.Mutex
 	ended bool
-	err   error // of the end
+	err   error // result of the first call of End
 }
 
-// StartSession starts a program in a session, in the root directory. Before that it waits for room.
+// StartSession starts a program in a new session, in the root directory. Before that, it waits
+// until fewer sessions run than the limit of the Set.
 func (s *Set) StartSession(ctx context.Context, c Command) (*Session, error) {
 	long, err := s.enter(ctx)
 	if err != nil {
@@ -45,8 +46,8 @@ func (s *Set) StartSession(ctx context.Context, c Command) (*Session, error) {
 	return session, nil
 }
 
-// Crowded returns an error of this host if the session did not have its whole time, because it had
-// to wait for room.
+// Crowded returns an error that blames this host if the session lost much of its time because too
+// many sessions were running. Otherwise, it returns nil.
 func (s *Session) Crowded() error {
 	if s.long {
 		return s.set.full()
@@ -54,18 +55,18 @@ func (s *Session) Crowded() error {
 	return nil
 }
 
-// Kill ends the program and its process group. No other process gets the number of the program
-// before End has waited for it.
+// Kill kills the program and its process group. The kernel gives the pid of the program to no other
+// process before End has waited for the program.
 func (s *Session) Kill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.ended {
-		_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL) // it may have ended
+		_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL) // the program can have ended already
 	}
 }
 
 // End kills the program and all processes that it has left. It returns the error of exec.Cmd.Wait.
-// Only the first call does something.
+// A second call does nothing and returns the same error.
 func (s *Session) End() error {
 	s.Kill()
 	s.mu.Lock()
@@ -81,10 +82,11 @@ func (s *Session) End() error {
 	return s.err
 }
 
-// Failure is how a program ended.
+// Failure is the error of a program that did not end with status 0 in time. How is its exit status,
+// the signal that killed it, or "no end in time".
 type Failure struct {
 	How    string
-	Output string // its beginning
+	Output string // beginning of the output of the program
 	cause  error  // nil, or context.DeadlineExceeded
 }
 
@@ -98,8 +100,8 @@ func (f Failure) Error() string {
 // Unwrap serves errors.Is.
 func (f Failure) Unwrap() error { return f.cause }
 
-// RunSession runs a program with an input in a session. It fails with a Failure unless the program
-// ends with status 0 before ctx does.
+// RunSession runs a program in a session and waits until the program ends. It returns a Failure
+// unless the program ends with status 0 before ctx ends.
 func (s *Set) RunSession(ctx context.Context, c Command) error {
 	output := &Head{Max: maxOutput}
 	c.Stdout, c.Stderr = output, output
@@ -116,7 +118,7 @@ func (s *Set) RunSession(ctx context.Context, c Command) error {
 		return session.Crowded()
 	case late:
 		return Failure{"no end in time", output.String(), context.DeadlineExceeded}
-	case errors.Is(err, exec.ErrWaitDelay): // the program ended well, and an escaped child holds its output
+	case errors.Is(err, exec.ErrWaitDelay): // the program succeeded, and a process that it left holds its output
 		return nil
 	}
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
@@ -125,8 +127,8 @@ func (s *Set) RunSession(ctx context.Context, c Command) error {
 	return err
 }
 
-// await waits for the end of a process and leaves it for Wait. It takes no thread
-// where the kernel has pidfd_open (5.3).
+// await waits until a process ends. It leaves the exit status of the process for Wait. It does not
+// block a thread if the kernel has pidfd_open (Linux 5.3).
 func await(pid int) {
 	if fd, err := unix.PidfdOpen(pid, 0); err == nil && polled(fd) == nil {
 		return
@@ -136,9 +138,10 @@ func await(pid int) {
 	}
 }
 
-// polled waits in Go's poller until a pidfd is readable, and closes it.
+// polled waits in Go's poller until a pidfd is readable, which means that the process has ended.
+// Then it closes the pidfd.
 func polled(fd int) error {
-	_ = unix.SetNonblock(fd, true) // else os.NewFile does not poll it, which is an error below
+	_ = unix.SetNonblock(fd, true) // os.NewFile polls only nonblocking files; raw.Read fails for others
 	file := os.NewFile(uintptr(fd), "pidfd")
 	defer file.Close()
 	raw, err := file.SyscallConn()
@@ -147,7 +150,7 @@ func polled(fd int) error {
 	}
 	return raw.Read(func(fd uintptr) bool {
 		ended := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		n, _ := unix.Poll(ended, 0) // interrupted only while it has not ended
+		n, _ := unix.Poll(ended, 0) // a signal interrupts the call only while the process runs
 		return n > 0
 	})
 }
@@ -166,11 +169,11 @@ func startError(err error) error {
 	return err
 }
 
-// maxOutput bounds the output of a session in bytes.
+// maxOutput is how many bytes of the output of a session are kept.
 const maxOutput = 300
 
-// Head keeps the first Max bytes that are written to it, and takes all others, so that no program
-// waits.
+// Head is a writer that keeps the first Max bytes and discards the rest. It accepts all bytes, so
+// that no program waits when it writes.
 type Head struct {
 	Max int
 
@@ -186,7 +189,7 @@ func (h *Head) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// String returns the bytes that are kept.
+// String returns the bytes that h has kept.
 func (h *Head) String() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// script writes an executable shell script.
+// script writes an executable shell script and returns its path.
 func script(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "check")
@@ -24,7 +24,7 @@ func script(t *testing.T, text string) string {
 	return path
 }
 
-// newSet makes a set with room for as many sessions as this process can bear.
+// newSet makes a Set. Its limit is the number of sessions that this process can run at once.
 func newSet(t *testing.T) *Set {
 	t.Helper()
 	set, err := New(os.Environ(), Limit())
@@ -64,7 +64,8 @@ func TestSessionObeysItsTimeLimit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The program is waited for. Its child is init's, and dead or gone.
+		// RunSession has waited for the program. The child of the program is now a child of init,
+		// and is a zombie or has ended.
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		for deadline := time.Now().Add(30 * time.Second); i == 1 && err == nil && !strings.Contains(string(stat), ") Z ") && time.Now().Before(deadline); {
 			stat, err = os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -78,8 +79,8 @@ func TestSessionObeysItsTimeLimit(t *testing.T) {
 	}
 }
 
-// TestSessionLeavesNoProcess, not even one that has a new session. Each process of a script writes
-// its number to the file PIDS.
+// TestSessionLeavesNoProcess checks that no process of a session stays, not even a process that has
+// made a new session. Each process of a script writes its pid to the file PIDS.
 func TestSessionLeavesNoProcess(t *testing.T) {
 	programs := newSet(t)
 	const await = "until [ -s PIDS ] && [ $(wc -l <PIDS) = %d ]; do sleep 0.01; done\n"
@@ -109,7 +110,7 @@ func TestSessionLeavesNoProcess(t *testing.T) {
 			go func() { ended <- run(ctx, programs, path) }()
 			var started []string
 			for len(started) < tt.processes && ctx.Err() == nil {
-				text, _ := os.ReadFile(pids) // it is not there at first
+				text, _ := os.ReadFile(pids) // the file is missing at first
 				started = strings.Fields(string(text))
 			}
 			if tt.want == "no end in time" {
@@ -123,7 +124,8 @@ func TestSessionLeavesNoProcess(t *testing.T) {
 				t.Errorf("got %q, want %q; processes %v", got, tt.want, started)
 			}
 			for _, pid := range started {
-				// Dead, and waited for now or, if it died meanwhile, by the next Reap.
+				// The process has ended. If it is still a zombie, the next call of Reap waits for
+				// it.
 				if stat, err := os.ReadFile("/proc/" + pid + "/stat"); err == nil && !strings.Contains(string(stat), ") Z ") {
 					t.Errorf("%s is there: %s", pid, stat)
 				}
@@ -133,8 +135,8 @@ func TestSessionLeavesNoProcess(t *testing.T) {
 	}
 }
 
-// noneLeft fails if children are left that do not end. Reap waits for a child that has ended in the
-// meantime.
+// noneLeft fails the test if orphans stay that do not end. It calls Reap, which waits for an orphan
+// that has ended in the meantime.
 func noneLeft(t *testing.T, programs *Set) {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); len(programs.strays()) > 0; programs.Reap() {
@@ -144,8 +146,8 @@ func noneLeft(t *testing.T, programs *Set) {
 	}
 }
 
-// TestSessionEndsInTime has a program that ends in time and leaves a child that
-// holds its output until the time is over.
+// TestSessionEndsInTime checks that a session succeeds if its program ends in time. The program
+// leaves a child that holds its output until the time limit has passed.
 func TestSessionEndsInTime(t *testing.T) {
 	programs := newSet(t)
 	pids := filepath.Join(t.TempDir(), "pids")
@@ -156,7 +158,7 @@ echo $$ >>PIDS`, "PIDS", pids))
 	started := make(chan []string, 1)
 	go func() {
 		for {
-			text, _ := os.ReadFile(pids) // it is not there at first
+			text, _ := os.ReadFile(pids) // the file is missing at first
 			if pids := strings.Fields(string(text)); len(pids) == 2 {
 				stat, err := os.ReadFile("/proc/" + pids[1] + "/stat")
 				if err != nil || strings.Contains(string(stat), ") Z ") {
@@ -203,10 +205,10 @@ func TestWaitingForSessionsTakesNoThreads(t *testing.T) {
 	defer cancel()
 	var all sync.WaitGroup
 	for range many {
-		all.Go(func() { _ = run(ctx, nil, path) }) // no end in time
+		all.Go(func() { _ = run(ctx, nil, path) }) // returns "no end in time", which this test does not check
 	}
 	for started := 0; started < many; {
-		text, _ := os.ReadFile(pids) // it is not there at first
+		text, _ := os.ReadFile(pids) // the file is missing at first
 		started = len(text)
 	}
 	if more := threads() - before; more > many/2 {
