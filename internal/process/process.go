@@ -1,6 +1,6 @@
-// Package process finds other processes of this host in /proc and signals them, and starts a
-// program as a daemon. The kernel can give a pid to another process, so the start time also
-// identifies a process.
+// Package process finds other processes of this host in /proc and sends signals to them. It also
+// starts a program as a daemon. After a process ends, the kernel can give its pid to another
+// process. So the package identifies a process by its pid and its start time.
 package process
 
 import (
@@ -14,11 +14,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Process is a process at the moment when it was read from /proc.
+// Process is the state of a process at the moment when the package read it from /proc.
 type Process struct {
 	PID   int
-	Start uint64 // start time in clock ticks since boot, /proc/PID/stat field 22; zero for unknown
-	State byte   // letter in /proc/PID/stat: T stopped by a signal, t by a tracer, Z ended
+	Start uint64 // start time in clock ticks since boot (/proc/PID/stat field 22); zero if unknown
+	State byte   // letter in /proc/PID/stat: T stopped by a signal, t stopped by a tracer, Z zombie
 }
 
 // Of returns the process with this pid. Start is zero if no process has the pid.
@@ -28,9 +28,10 @@ func Of(pid int) Process {
 	if err != nil {
 		return p
 	}
-	// The second field is a name in parentheses, which can contain any byte.
+	// The second field of the line is the name of the program in parentheses. The name can contain
+	// any byte.
 	words := strings.Fields(string(text)[strings.LastIndexByte(string(text), ')')+1:])
-	const start = 22 - 3 // the first field after the name is the third
+	const start = 22 - 3 // words begins with the third field
 	if len(words) <= start {
 		return p
 	}
@@ -63,7 +64,8 @@ func All() []Process {
 
 func (p Process) path(name string) string { return fmt.Sprintf("/proc/%d/%s", p.PID, name) }
 
-// Before reports whether p began before q. If both began in the same tick, it compares the pids.
+// Before reports whether p began before q. If both began in the same clock tick, Before compares
+// their pids.
 func (p Process) Before(q Process) bool {
 	if p.Start != q.Start {
 		return p.Start < q.Start
@@ -71,10 +73,10 @@ func (p Process) Before(q Process) bool {
 	return p.PID < q.PID
 }
 
-// ticks is how many clock ticks the kernel reports for a second, USER_HZ.
+// ticks is the number of clock ticks per second in /proc (USER_HZ).
 const ticks = 100
 
-// Age returns the time since the process began.
+// Age returns the time since the process began, or 0 if the clock cannot be read.
 func (p Process) Age() time.Duration {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
@@ -86,10 +88,12 @@ func (p Process) Age() time.Duration {
 // Stopped reports whether a signal or a tracer keeps the process from running.
 func (p Process) Stopped() bool { return p.State == 'T' || p.State == 't' }
 
-// Args returns the command line of the process. It is empty if it cannot be read.
+// Args returns the command line of the process. The result is empty if this process cannot read the
+// command line.
 func (p Process) Args() []string { return p.words("cmdline") }
 
-// Environ returns the environment that the process began with. It is empty if it cannot be read.
+// Environ returns the environment that the process began with. The result is empty if this process
+// cannot read the environment.
 func (p Process) Environ() []string { return p.words("environ") }
 
 func (p Process) words(name string) []string {
@@ -100,8 +104,8 @@ func (p Process) words(name string) []string {
 	return strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")
 }
 
-// Namespace returns the name of the network namespace of the process, such as
-// "net:[4026531840]". It is empty if that cannot be read.
+// Namespace returns the name of the network namespace of the process, such as "net:[4026531840]".
+// The name is empty if this process cannot read it.
 func (p Process) Namespace() string {
 	name, err := os.Readlink(p.path("ns/net"))
 	if err != nil {
@@ -110,7 +114,7 @@ func (p Process) Namespace() string {
 	return name
 }
 
-// Owner returns the user of the process, or -1 if the process has ended.
+// Owner returns the user ID of the process, or -1 if the process has ended.
 func (p Process) Owner() int {
 	var info unix.Stat_t
 	if err := unix.Stat(fmt.Sprintf("/proc/%d", p.PID), &info); err != nil {
@@ -119,8 +123,9 @@ func (p Process) Owner() int {
 	return int(info.Uid)
 }
 
-// Locks reports whether the process has a lock of an open file (F_OFD_SETLK) on this byte of a
-// file. It also finds locks on a file that was removed. See proc(5), fdinfo.
+// Locks reports whether the process has an open file description lock (fcntl(2), F_OFD_SETLK) on
+// the byte at offset at of a file. It also finds locks on a file that was removed. The source of
+// the locks is /proc/PID/fdinfo (proc(5)).
 func (p Process) Locks(path string, at int64) bool {
 	entries, err := os.ReadDir(p.path("fd"))
 	if err != nil {
@@ -141,8 +146,9 @@ func (p Process) Locks(path string, at int64) bool {
 	return false
 }
 
-// Locked reports whether a process can have a lock of an open file on this byte of any file. It is
-// much faster than a read of all processes.
+// Locked reports whether any process can have an open file description lock on the byte at offset
+// at of any file. It returns true if it cannot read /proc/locks. A call of Locked is much faster
+// than a call of Locks for each process.
 func Locked(at int64) bool {
 	text, err := os.ReadFile("/proc/locks")
 	if err != nil {
@@ -156,8 +162,9 @@ func Locked(at int64) bool {
 	return false
 }
 
-// holds parses a line "lock: 1: OFDLCK ADVISORY WRITE -1 00:1a:1234 0 EOF". The kernel joins
-// adjacent ranges into one.
+// holds reports whether a line of fdinfo names a lock on the byte at offset at. An example of a
+// line is "lock: 1: OFDLCK ADVISORY WRITE -1 00:1a:1234 0 EOF". The lock can include more bytes,
+// because the kernel joins adjacent ranges.
 func holds(line string, at int64) bool {
 	words := strings.Fields(line)
 	if len(words) < 9 || words[0] != "lock:" || words[2] != "OFDLCK" {
@@ -168,11 +175,11 @@ func holds(line string, at int64) bool {
 		return false
 	}
 	last, err := strconv.ParseInt(words[8], 10, 64)
-	return err != nil || at <= last // err is for EOF
+	return err != nil || at <= last // an error means that the last word is EOF, so the lock has no end
 }
 
-// Gone reports whether the process has ended. A zombie counts as ended: its parent has not waited
-// for it yet.
+// Gone reports whether the process has ended. A zombie counts as ended, although its parent has not
+// waited for it yet. It does not count as ended while other threads of the process run.
 func (p Process) Gone() bool {
 	now := Of(p.PID)
 	if now.Start != p.Start {
@@ -185,13 +192,14 @@ func (p Process) Gone() bool {
 	return err != nil || len(threads) <= 1
 }
 
-// Signal sends a signal, unless another process has the pid now.
+// Signal sends a signal to the process. It sends nothing if the process has ended, even if another
+// process now has the pid.
 func (p Process) Signal(signal unix.Signal) {
 	if p.PID <= 1 || p.Start == 0 {
 		return
 	}
 	fd, err := unix.PidfdOpen(p.PID, 0)
-	if err != nil { // Linux before 5.3, or it has ended
+	if err != nil { // Linux before 5.3, or the process has ended
 		if !p.Gone() {
 			_ = unix.Kill(p.PID, signal)
 		}

@@ -14,7 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// waiting starts a process that has byte 7 of a file locked.
+// waiting starts a process that has a lock on byte 7 of a file. The process runs until the test
+// ends.
 func waiting(t *testing.T, path string) (*exec.Cmd, Process) {
 	t.Helper()
 	file, err := os.Create(path)
@@ -44,7 +45,8 @@ func waiting(t *testing.T, path string) (*exec.Cmd, Process) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	// Start returns before the kernel shows the arguments of the new program.
+	// cmd.Start returns before the kernel shows the arguments of the new program. The program shows
+	// that it runs when it sends the byte back.
 	if _, err := io.WriteString(in, "."); err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +95,7 @@ func TestSignalEndsOnlyTheProcessThatWasSeen(t *testing.T) {
 	}
 	wait(t, func() bool { return Of(p.PID).Stopped() })
 	p.Signal(unix.SIGKILL)
-	wait(t, p.Gone) // its parent has not waited for it
+	wait(t, p.Gone) // the process is a zombie, because the test has not waited for it
 	if err := cmd.Wait(); err == nil || !strings.Contains(err.Error(), "killed") {
 		t.Errorf("it ended with %v", err)
 	}

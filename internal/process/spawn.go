@@ -14,14 +14,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readyFD is the descriptor on which a child reports that it is ready.
+// readyFD is the file descriptor on which the child of Spawn reports that it is ready.
 const readyFD = 3
 
-// readyText is the text of a child that is ready; any other text is an error message.
+// readyText is the text that a child writes when it is ready. Any other text is an error message.
 const readyText = "ready\n"
 
-// Spawn starts a program in a new session, without the files of the caller, and
-// waits until it is ready. The program calls Ready or Fail. argv is the name of the
+// Spawn starts a program in a new session and waits until the program is ready. The program does
+// not inherit the files of the caller. The program must call Ready or Fail. argv is the name of the
 // program and its arguments.
 func Spawn(ctx context.Context, path string, argv, environ []string) error {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
@@ -59,15 +59,15 @@ func Spawn(ctx context.Context, path string, argv, environ []string) error {
 	return err
 }
 
-// Ready tells the process that called Spawn that the daemon works.
+// Ready tells the process that called Spawn that this daemon is ready.
 func Ready() { reply(readyText) }
 
-// Fail tells the process that called Spawn why the daemon ends.
+// Fail tells the process that called Spawn why this daemon ends.
 func Fail(err error) { reply(err.Error() + "\n") }
 
-// Awaited reports whether the process that called Spawn still waits. Call it after
-// Acquire, and exit if it is false. A stop that ran before Acquire did not find this
-// daemon, and has succeeded already.
+// Awaited reports whether the process that called Spawn still waits. A daemon calls Awaited after
+// pidfile.Acquire, and must exit if the result is false. A stop action that ran before
+// pidfile.Acquire did not find this daemon, and has already succeeded.
 func Awaited() bool {
 	pipe := []unix.PollFd{{Fd: readyFD}}
 	_, err := unix.Poll(pipe, 0)
@@ -76,12 +76,12 @@ func Awaited() bool {
 
 func reply(text string) {
 	pipe := os.NewFile(readyFD, "ready")
-	_, _ = pipe.WriteString(text) // the starter may have exited
+	_, _ = pipe.WriteString(text) // the process that called Spawn can have exited
 	_ = pipe.Close()
 }
 
-// Beside returns the path of another program in the directory of a program. If the program is a
-// link, it uses the directory of the link's target.
+// Beside returns the path of the program name in the directory of program. If program is a symbolic
+// link, Beside uses the directory of the link's target.
 func Beside(program, name string) string {
 	if path, err := filepath.EvalSymlinks(program); err == nil {
 		program = path

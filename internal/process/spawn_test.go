@@ -15,8 +15,8 @@ import (
 	"lvs-agents/internal/state/pidfile"
 )
 
-// TestMain is also the daemon that the tests start: the first argument says how it
-// behaves, the second is its pid file.
+// TestMain also runs the daemon that the tests start. The first argument chooses what the daemon
+// does. The second argument is its pid file.
 func TestMain(m *testing.M) {
 	if len(os.Args) < 3 || !strings.HasPrefix(os.Args[1], "be-") {
 		os.Exit(m.Run())
@@ -59,7 +59,8 @@ func TestSpawnReportsWhatWentWrong(t *testing.T) {
 	}
 }
 
-// TestAwaited has a child whose parent waits, and one whose parent was killed.
+// TestAwaited checks the result of Awaited in a child whose parent waits, and in a child whose
+// parent was killed.
 func TestAwaited(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
