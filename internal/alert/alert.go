@@ -1,5 +1,5 @@
-// Package alert sends mail about real servers. Its callers never wait: if a mail server hangs,
-// messages are lost, but checks continue.
+// Package alert sends mail about real servers. The callers of the package never wait for a mail
+// server. If a mail server hangs, messages are lost, but checks continue.
 package alert
 
 import (
@@ -24,34 +24,34 @@ import (
 
 // Message is one mail.
 type Message struct {
-	From    string // empty for User@Host of the Sender
+	From    string // sender address; empty means User@Host of the Sender
 	To      []string
-	Relay   string // SMTP host[:port]; empty for the local mailer
+	Relay   string // SMTP server, HOST or HOST:PORT; empty means the local mailer
 	Subject string
 	Body    string
 }
 
 // Sender sends messages one after the other. New makes a Sender; the caller must call Run.
 type Sender struct {
-	// Local is the program that takes mail without a relay.
+	// Local is the path of the program that sends a message without a relay.
 	Local string
-	// User and Host are the sender of messages without From.
+	// User and Host make the sender address of a message without From.
 	User, Host string
 	Log        logrus.FieldLogger
-	// Programs runs Local; it can be nil.
+	// Programs runs the program Local. It can be nil.
 	Programs *program.Set
 
 	queue chan Message
 }
 
-// waiting is the largest number of messages that wait for a slow server. A director with a thousand
-// real servers sends about so many at once when the servers lose their network.
+// waiting is how many messages the queue can hold. A director with a thousand real servers sends
+// about as many messages at once when the servers lose their network.
 const waiting = 1024
 
 // messageTimeout is how long the delivery of one message can take.
 const messageTimeout = 20 * time.Second
 
-// New makes a sender for a user of a host.
+// New makes a Sender. The sender address of its messages is user@host.
 func New(user, host string, log logrus.FieldLogger) *Sender {
 	return &Sender{Local: mail.SendmailPath, User: user, Host: host, Log: log, queue: make(chan Message, waiting)}
 }
@@ -66,8 +66,8 @@ func (s *Sender) Send(m Message) {
 	}
 }
 
-// Run sends messages until ctx ends. It then continues with the remaining messages for at most
-// last.
+// Run sends messages until ctx ends. Then it sends the messages that are still in the queue. It
+// returns when the queue is empty, and at the latest when the time last has passed.
 func (s *Sender) Run(ctx context.Context, last time.Duration) {
 	limited, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
@@ -92,7 +92,8 @@ func (s *Sender) Run(ctx context.Context, last time.Duration) {
 	}
 }
 
-// deliver sends to each address separately: a refused address does not stop the others.
+// deliver sends a message to each address separately. If a relay refuses an address, the other
+// addresses still get the message.
 func (s *Sender) deliver(ctx context.Context, m Message) {
 	for _, to := range m.To {
 		limited, cancel := context.WithTimeout(ctx, messageTimeout)
@@ -119,7 +120,7 @@ func (s *Sender) mail(ctx context.Context, m Message, to string) error {
 	r := conversation{host: host, port: port, own: s.Host}
 	err = r.send(ctx, message, mail.TLSOpportunistic, messageTimeout/4)
 	if r.offered && !r.greeted && ctx.Err() == nil {
-		// The relay takes no mail over the encryption that it offers.
+		// The relay offers STARTTLS, but the greeting over the encrypted connection failed.
 		clear := conversation{host: host, port: port, own: s.Host}
 		if again := clear.send(ctx, message, mail.NoTLS, messageTimeout); again != nil {
 			return errors.Join(err, fmt.Errorf("in clear: %w", again))
@@ -130,7 +131,7 @@ func (s *Sender) mail(ctx context.Context, m Message, to string) error {
 	return err
 }
 
-// message returns the mail to one address.
+// message builds the mail to one address.
 func (s *Sender) message(m Message, to string) (*mail.Msg, error) {
 	own := s.User + "@" + s.Host
 	from, err := mailbox.Address(cmp.Or(m.From, own), s.Host)
@@ -151,11 +152,12 @@ func (s *Sender) message(m Message, to string) (*mail.Msg, error) {
 	return message, nil
 }
 
-// maxOutput is the limit in bytes for the error output of the local mailer.
+// maxOutput is how many bytes of the error output of the local mailer are kept.
 const maxOutput = 4 << 10
 
-// local gives a message to the local mailer. The local sender of go-mail would also wait for
-// processes that the mailer has started, like Postfix's postdrop, which retries without limit.
+// local gives a message to the local mailer. It does not use the local sender of go-mail, which
+// also waits for processes that the mailer has started. An example is Postfix's postdrop, which
+// retries without limit.
 func (s *Sender) local(ctx context.Context, message *mail.Msg) error {
 	var text bytes.Buffer
 	if _, err := message.WriteTo(&text); err != nil {
@@ -177,14 +179,15 @@ type conversation struct {
 	host    string
 	port    int
 	own     string // name of this host
-	offered bool   // the relay has offered STARTTLS, and this host has sent the command
-	greeted bool   // the greeting is done, with encryption if STARTTLS was sent
+	offered bool   // this host has sent STARTTLS, because the relay offered it
+	greeted bool   // the greeting succeeded, with encryption if STARTTLS was sent
 }
 
-// send opens a connection and sends a message. The connection ends with ctx; go-mail itself obeys
-// ctx only while it connects. From STARTTLS to the end of the greeting, the limit is encrypting:
-// some relays offer STARTTLS and then do not reply to it. Before STARTTLS, the limit is
-// messageTimeout, because some relays delay their greeting on purpose.
+// send opens a connection to the relay and sends a message. send closes the connection when ctx
+// ends, because go-mail obeys ctx only while it connects. Some relays offer STARTTLS and then do
+// not reply to it. So the time from STARTTLS to the end of the greeting is limited to encrypting.
+// Some relays delay their greeting on purpose. So the time before STARTTLS is limited to
+// messageTimeout.
 func (r *conversation) send(ctx context.Context, message *mail.Msg, policy mail.TLSPolicy, encrypting time.Duration) error {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(r.host, strconv.Itoa(r.port)))
 	if err != nil {
@@ -196,8 +199,8 @@ func (r *conversation) send(ctx context.Context, message *mail.Msg, policy mail.
 	watched := watchedConn{conn, func() { r.offered = late.Reset(encrypting) }}
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	local, _ := netip.ParseAddrPort(conn.LocalAddr().String())
-	// The certificate of a relay is not verified: if the relay did not offer encryption, the message
-	// would be sent in clear.
+	// The certificate of the relay is not verified. If the relay did not offer encryption, this
+	// host would send the message in clear.
 	client, err := mail.NewClient(r.host, mail.WithPort(r.port), mail.WithTimeout(messageTimeout), mail.WithoutNoop(),
 		mail.WithHELO(mailbox.Hello(r.own, local.Addr())), mail.WithTLSPolicy(policy),
 		mail.WithTLSConfig(&tls.Config{ServerName: r.host, InsecureSkipVerify: true, MinVersion: tls.VersionTLS10}),
@@ -213,7 +216,7 @@ func (r *conversation) send(ctx context.Context, message *mail.Msg, policy mail.
 	return client.Send(message)
 }
 
-// watchedConn is a connection that calls encrypts when STARTTLS is sent.
+// watchedConn is a connection that calls encrypts when this host sends the command STARTTLS.
 type watchedConn struct {
 	net.Conn
 	encrypts func()

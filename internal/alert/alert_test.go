@@ -24,7 +24,8 @@ func quiet() *logrus.Logger {
 	return log
 }
 
-// relay is an SMTP server that refuses one address. It returns the mail that it accepts.
+// relay starts an SMTP server that refuses one address. It returns the address of the server, and a
+// channel with the mail that the server accepts.
 func relay(t *testing.T, refused string) (string, <-chan string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -111,7 +112,8 @@ func TestLocalMailer(t *testing.T) {
 	}
 }
 
-// TestLocalMailerThatLeavesAChild checks that the sender does not wait for the child.
+// TestLocalMailerThatLeavesAChild checks that the sender does not wait for a process that the local
+// mailer has started.
 func TestLocalMailerThatLeavesAChild(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "sendmail")
 	if err := os.WriteFile(program, []byte("#!/bin/sh\nsleep 100 &\necho cannot create file maildrop >&2\nwait\n"), 0o700); err != nil {
@@ -130,7 +132,8 @@ func TestLocalMailerThatLeavesAChild(t *testing.T) {
 	}
 }
 
-// TestRelayThatIsSilent checks that the sender ends the connection at the deadline.
+// TestRelayThatIsSilent checks that the sender closes the connection to a silent relay at the
+// deadline of ctx.
 func TestRelayThatIsSilent(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -147,7 +150,7 @@ func TestRelayThatIsSilent(t *testing.T) {
 	}
 }
 
-// TestSendNeverBlocks calls Send while Run is not running.
+// TestSendNeverBlocks checks that Send returns when the queue is full and Run does not run.
 func TestSendNeverBlocks(t *testing.T) {
 	s := New("root", "director1", quiet())
 	for range waiting + 10 {
@@ -158,7 +161,9 @@ func TestSendNeverBlocks(t *testing.T) {
 	}
 }
 
-// strange is a relay that differs from others in one point. It returns the mail that it accepts.
+// strange starts a relay. The function answer chooses its replies; after an empty reply, the relay
+// accepts mail. strange returns the address of the relay, and a channel with the mail that the
+// relay accepts.
 func strange(t *testing.T, address string, answer func(line string) (reply string, end bool)) (string, <-chan string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", address)
@@ -197,7 +202,8 @@ func strange(t *testing.T, address string, answer func(line string) (reply strin
 	return listener.Addr().String(), mails
 }
 
-// takeMail replies to MAIL and the commands after it.
+// takeMail replies to MAIL and to the commands after it. It sends the text of each mail to the
+// channel mails.
 func takeMail(conn net.Conn, reader *bufio.Reader, line string, mails chan<- string) {
 	text := line
 	for err := error(nil); err == nil; {
@@ -215,7 +221,8 @@ func takeMail(conn net.Conn, reader *bufio.Reader, line string, mails chan<- str
 	}
 }
 
-// TestRelaysThatLdirectordReaches has relays that Net::SMTP delivers to.
+// TestRelaysThatLdirectordReaches checks that the sender can deliver mail to the same relays as
+// Net::SMTP, the library of ldirectord.
 func TestRelaysThatLdirectordReaches(t *testing.T) {
 	for _, tt := range []struct {
 		name, address string
@@ -260,8 +267,9 @@ func TestRelaysThatLdirectordReaches(t *testing.T) {
 	}
 }
 
-// TestRelayThatGreetsLate checks that a late greeting has its full time, which the time for
-// STARTTLS does not shorten. After a refusal in the greeting, the sender does not connect again.
+// TestRelayThatGreetsLate checks that the time limit for STARTTLS does not shorten the time that a
+// relay has for its greeting. If the relay refuses in its greeting, the sender does not connect
+// again.
 func TestRelayThatGreetsLate(t *testing.T) {
 	for greeting, want := range map[string]string{"220 test": "", "554 go away": "go away"} {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -305,7 +313,8 @@ func TestRelayThatGreetsLate(t *testing.T) {
 	}
 }
 
-// offering is a relay that offers STARTTLS and replies to that command with this text.
+// offering returns the replies of a relay that offers STARTTLS. The relay replies to the command
+// STARTTLS with the text reply.
 func offering(reply string, end bool) func(line string) (string, bool) {
 	return func(line string) (string, bool) {
 		switch {
