@@ -1,6 +1,6 @@
 // Package mailbox parses the mail addresses and relays in ldirectord.cf. The check of a
-// configuration and the sender of mail both use it, so mail can be sent to every address that the
-// check accepts.
+// configuration and the sender of mail both use this package. So the sender can send mail to every
+// address that the check accepts.
 package mailbox
 
 import (
@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// List splits a list of addresses at commas. It also splits an entry at blanks if the entry has no
-// display name. It does not split text in quotes or in <…>.
+// List splits a list of mail addresses at commas. It also splits an entry at blanks if the entry
+// does not contain <. It does not split text in quotes or in <…>.
 func List(text string) []string {
 	var all []string
 	for _, entry := range split(text) {
@@ -26,7 +26,7 @@ func List(text string) []string {
 	return all
 }
 
-// split splits at commas outside of quotes and angle brackets.
+// split splits a text at the commas that are outside of quotes and angle brackets.
 func split(text string) (entries []string) {
 	quoted, angled, begin := false, false, 0
 	for i, r := range text {
@@ -43,9 +43,10 @@ func split(text string) (entries []string) {
 	return append(entries, text[begin:])
 }
 
-// Address returns an address in the format of mail, with the display name before <…>. It adds the
-// host to a user without a host. It puts a local part into quotes if it needs them, because
-// ldirectord accepts addresses like a..b@example.org and sends them unchanged.
+// Address returns a mail address as a mail header has it: an optional display name, and the address
+// in <…>. If the text names only a user, Address adds the host. It puts the local part into quotes
+// if the mail format requires quotes, as in "a..b"@example.org. ldirectord accepts and sends this
+// address without quotes.
 func Address(text, host string) (string, error) {
 	text = strings.TrimSpace(text)
 	name, bare := "", text
@@ -116,9 +117,9 @@ func Relay(text string) (host string, port int, err error) {
 	return host, port, nil
 }
 
-// Hello returns the name that a host sends in its greeting to a relay. This is the host's own name
-// if it has a domain, else the address that the host sends from (RFC 5321 section 4.1.3). Relays
-// refuse names without a domain.
+// Hello returns the name that a host sends in its SMTP greeting to a relay. If the host name has a
+// domain, Hello returns the host name, because relays refuse names without a domain. Otherwise, it
+// returns the address that the host sends from (RFC 5321 section 4.1.3).
 func Hello(host string, from netip.Addr) string {
 	from = from.Unmap().WithZone("")
 	switch {

@@ -8,7 +8,8 @@ import (
 	"github.com/wneessen/go-mail"
 )
 
-// TestAddresses gives each accepted address to the library that sends it.
+// TestAddresses checks the result of Address. It also checks that the mail library accepts each
+// result as recipient and as sender.
 func TestAddresses(t *testing.T) {
 	for text, want := range map[string]string{
 		"admin@example.org":               "<admin@example.org>",
@@ -35,7 +36,7 @@ func TestAddresses(t *testing.T) {
 		"x\r\n <a@example.org>":           `=?utf-8?q?x?= <a@example.org>`,
 	} {
 		got, err := Address(text, "director1")
-		if text == "x\r\n <a@example.org>" { // a folded line
+		if text == "x\r\n <a@example.org>" { // a header that is folded into two lines
 			want = `"x" <a@example.org>`
 		}
 		if got != want || (err == nil) != (want != "") {
