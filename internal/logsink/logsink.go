@@ -1,6 +1,6 @@
 // Package logsink writes log lines to files, to syslog and to other outputs. A write ends with an
 // error if it takes too long. So if a disk or a syslog daemon hangs, lines are lost, but checks and
-// stops continue. The package does not format lines; ocf and the health daemon do.
+// stop actions continue. The callers format the lines: package ocf and the health daemon.
 package logsink
 
 import (
@@ -20,16 +20,16 @@ import (
 // write ends.
 var ErrTimedOut = errors.New("write timed out; lines are lost")
 
-// Bounded limits the time of writes to one output. One goroutine can use it at a time.
+// Bounded limits the time of writes to one output. Only one goroutine can use a Bounded at a time.
 type Bounded struct {
-	// Limit is how long a write can take. With zero, every write times out at once.
+	// Limit is how long a write can take. If Limit is zero, every write times out at once.
 	Limit time.Duration
 
-	pending <-chan error // receives the result of the write that timed out; nil for none
+	pending <-chan error // receives the result of the write that timed out; nil if no write did
 }
 
-// Do runs a write and returns its error, or ErrTimedOut. A write that timed out
-// continues in its goroutine. Until it ends, Do runs no other write.
+// Do runs a write and returns its error, or ErrTimedOut. A write that timed out continues in its
+// goroutine. Until that write ends, Do runs no other write.
 func (b *Bounded) Do(write func() error) error {
 	if b.pending != nil {
 		select {
@@ -50,8 +50,9 @@ func (b *Bounded) Do(write func() error) error {
 	}
 }
 
-// Open opens a log file to append. It creates a missing file with these permissions. A pipe is an
-// error, because an open would wait for a reader.
+// Open opens a log file to append lines. If the file is missing, Open creates it with these
+// permissions. If the file is a pipe, Open returns an error, because an open of a pipe can wait for
+// a reader.
 func Open(path string, permissions os.FileMode) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|unix.O_NONBLOCK, permissions)
 	if errors.Is(err, unix.ENXIO) { // a pipe without a reader
@@ -67,8 +68,8 @@ func Open(path string, permissions os.FileMode) (*os.File, error) {
 	return file, nil
 }
 
-// Append writes a line, with its line end, to a file. It opens the file for each line, so that the
-// file can be rotated.
+// Append writes a line, with its line end, to a file. It opens the file for each line, so that
+// another program can rotate the file.
 func Append(path string, permissions os.FileMode, line string) error {
 	file, err := Open(path, permissions)
 	if err != nil {
@@ -78,8 +79,7 @@ func Append(path string, permissions os.FileMode, line string) error {
 	return cmp.Or(err, file.Close())
 }
 
-// facilities are the syslog facilities in the order of their numbers, see
-// RFC 5424 section 6.2.1.
+// facilities are the syslog facilities in the order of their numbers (RFC 5424 section 6.2.1).
 var facilities = []struct {
 	name   string
 	number syslog.Priority
@@ -91,8 +91,7 @@ var facilities = []struct {
 	{"local4", syslog.LOG_LOCAL4}, {"local5", syslog.LOG_LOCAL5}, {"local6", syslog.LOG_LOCAL6}, {"local7", syslog.LOG_LOCAL7},
 }
 
-// Facilities returns the names of the syslog facilities, in the order of their
-// numbers.
+// Facilities returns the names of the syslog facilities, in the order of their numbers.
 func Facilities() []string {
 	names := make([]string, 0, len(facilities))
 	for _, f := range facilities {
@@ -101,7 +100,8 @@ func Facilities() []string {
 	return names
 }
 
-// Facility returns the number of a syslog facility; case does not matter.
+// Facility returns the number of a syslog facility. The name can have upper and lower case. Known
+// reports whether the facility exists.
 func Facility(name string) (number syslog.Priority, known bool) {
 	for _, f := range facilities {
 		if f.name == strings.ToLower(name) {
@@ -111,19 +111,19 @@ func Facility(name string) (number syslog.Priority, known bool) {
 	return 0, false
 }
 
-// Syslog writes to the local syslog daemon. The zero value is ready. One goroutine can use it at a
-// time.
+// Syslog writes to the local syslog daemon. The zero value is ready. Only one goroutine can use a
+// Syslog at a time.
 type Syslog struct {
 	facility syslog.Priority
 	tag      string
 	writer   *syslog.Writer
 }
 
-// Write writes a text with the severity of a level. It connects to the daemon at the first call,
-// and again if the facility or the tag has changed.
+// Write writes a text with the severity of a log level. It connects to the syslog daemon at the
+// first call. It connects again if the facility or the tag has changed.
 func (s *Syslog) Write(facility syslog.Priority, tag string, level logrus.Level, text string) (err error) {
 	if s.writer != nil && (facility != s.facility || tag != s.tag) {
-		_ = s.writer.Close() // nothing is buffered
+		_ = s.writer.Close() // no text is lost, because the writer has no buffer
 		s.writer = nil
 	}
 	if s.writer == nil {
