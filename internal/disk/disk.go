@@ -1,5 +1,5 @@
 // Package disk reads the files of operators. A read ends with an error if the file system does not
-// reply in time, for example NFS whose server is down.
+// reply in time, for example an NFS mount whose server is down.
 package disk
 
 import (
@@ -14,25 +14,27 @@ import (
 	"time"
 )
 
-// maxFile is the largest file that Read accepts, in bytes. A file with 10,000 real servers has half
-// a megabyte.
+// maxFile is the size of the largest file that Read accepts, in bytes. A configuration file with
+// 10,000 real servers has half a megabyte.
 const maxFile = 16 << 20
 
-// readTimeout is how long one read can take. If the deadline is nearer, a read can take half of the
-// time that is left.
+// readTimeout is how long one read can take. If the context of the caller has a deadline, a read
+// can take at most half of the time until the deadline.
 const readTimeout = 5 * time.Second
 
 // ErrSilent is the error of a read that did not end in time.
 var ErrSilent = errors.New("the file system does not answer; repair or unmount it")
 
 // Reader reads files. The zero value is ready. A read that times out continues in its goroutine and
-// keeps a thread. Until it ends, the Reader starts no other read, so that a daemon does not run out
-// of threads.
+// keeps a thread. Until that read ends, the Reader starts no other read, so that a daemon does not
+// run out of threads.
 type Reader struct {
-	// Helper is a program that calls Help at its start, with arguments; the path follows them. If it
-	// is set, a process reads instead of a thread. If two processes wait for the same name in a file
-	// system that does not reply, the kernel lets a thread wait without limit (fs/dcache.c:
-	// d_wait_lookup). This process could not end with a waiting thread.
+	// Helper is the path and the arguments of a program that calls Help at its start. The Reader
+	// adds the path of the file to the arguments. If Helper is set, Read starts this program, so a
+	// process reads instead of a thread. The reason is a wait in the kernel (fs/dcache.c:
+	// d_wait_lookup). Two processes can wait for the same name on a file system that does not
+	// reply. Then the kernel lets a thread wait without limit, and this process could not exit
+	// while its thread waits.
 	Helper []string
 
 	silent atomic.Int32 // number of reads that timed out and have not ended
@@ -63,7 +65,7 @@ func (r *Reader) Names(ctx context.Context, path string) ([]string, error) {
 	})
 }
 
-// within returns the result of f, or ErrSilent if f does not return in time.
+// within runs f and returns its result. If f does not return in time, within returns ErrSilent.
 func within[T any](ctx context.Context, r *Reader, path string, f func() (T, error)) (none T, err error) {
 	if r.silent.Load() > 0 {
 		return none, silent(path)
@@ -88,7 +90,8 @@ func within[T any](ctx context.Context, r *Reader, path string, f func() (T, err
 	}
 }
 
-// giveUp counts a read that timed out until the channel is closed.
+// giveUp counts a read that timed out as a silent read until the channel ended is closed. It
+// returns ErrSilent, or the error of ctx if the caller has cancelled ctx.
 func (r *Reader) giveUp(ctx context.Context, path string, ended <-chan struct{}) error {
 	r.silent.Add(1)
 	go func() {
@@ -103,7 +106,7 @@ func (r *Reader) giveUp(ctx context.Context, path string, ended <-chan struct{})
 
 func silent(path string) error { return fmt.Errorf("%s: %w", path, ErrSilent) }
 
-// bounded returns a context with the deadline of one read.
+// bounded returns a context that ends at the deadline of one read.
 func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	limit := readTimeout
 	if deadline, ok := ctx.Deadline(); ok {
@@ -113,7 +116,7 @@ func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 func read(path string) ([]byte, error) {
-	// An open of a device can have an effect, and an open of a pipe without a writer waits.
+	// An open of a device can change the device, and an open of a pipe waits for a writer.
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return nil, named(path, errIrregular)
 	}
@@ -141,8 +144,9 @@ func regular(info fs.FileInfo, err error) error {
 	return err
 }
 
-// ofKernel refuses files of the kernel's own file systems (statfs(2)). Some of them block a reader
-// or lose data by a read, for example /proc/kmsg.
+// ofKernel returns an error if the file is in a file system of the kernel, such as /proc or /sys
+// (statfs(2)). A read of some of these files blocks, or loses data for other readers. An example is
+// /proc/kmsg.
 func ofKernel(file *os.File) error {
 	const proc, sys, trace, debug = 0x9fa0, 0x62656572, 0x74726163, 0x64626720
 	var found syscall.Statfs_t
@@ -156,7 +160,7 @@ func ofKernel(file *os.File) error {
 	return nil
 }
 
-// named adds the path to an error without a path.
+// named adds the path to an error that does not contain a path.
 func named(path string, err error) error {
 	if _, has := errors.AsType[*fs.PathError](err); has {
 		return err

@@ -15,7 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestSilentFileSystem checks that a read times out, and that no other read starts before it ends.
+// TestSilentFileSystem checks that a read times out, and that the Reader starts no other read
+// before the first read ends.
 func TestSilentFileSystem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r Reader
@@ -45,8 +46,8 @@ func TestSilentFileSystem(t *testing.T) {
 	})
 }
 
-// TestWithoutDeadline checks that a read times out after the package's limit. If the caller is
-// cancelled, the error does not blame the file system.
+// TestWithoutDeadline checks that a read times out after readTimeout if its context has no
+// deadline. If the caller cancels the context, the error does not blame the file system.
 func TestWithoutDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		answer := make(chan struct{})
@@ -64,7 +65,8 @@ func TestWithoutDeadline(t *testing.T) {
 	})
 }
 
-// TestMain also runs the helper that the tests start.
+// TestMain runs the helper if a test has started this program as the helper. Otherwise, it runs the
+// tests.
 func TestMain(m *testing.M) {
 	if code, isHelper := Help(os.Args, os.Stdout); isHelper {
 		os.Exit(code)
@@ -72,8 +74,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestHelper checks that a helper reads the same as a thread of this process, and that a helper
-// without a reply is killed.
+// TestHelper checks that a helper returns the same text and errors as a read without a helper. It
+// also checks that the Reader kills a helper that does not reply.
 func TestHelper(t *testing.T) {
 	dir := t.TempDir()
 	good := filepath.Join(dir, "good")
@@ -134,7 +136,8 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestWhatOnlyLooksLikeAFile checks that Read refuses such entries at once and reads nothing.
+// TestWhatOnlyLooksLikeAFile checks that Read refuses devices, pipes, directories, huge files and
+// files of the kernel. Read must refuse them quickly.
 func TestWhatOnlyLooksLikeAFile(t *testing.T) {
 	dir := t.TempDir()
 	pipe, large, link := filepath.Join(dir, "pipe"), filepath.Join(dir, "large"), filepath.Join(dir, "link")
@@ -155,7 +158,7 @@ func TestWhatOnlyLooksLikeAFile(t *testing.T) {
 		"/proc/kmsg": "/proc/kmsg" + kernel, "/proc/sys/kernel/random/uuid": "/proc/sys/kernel/random/uuid" + kernel,
 	} {
 		if _, err := os.Stat(path); err != nil {
-			continue // another kernel
+			continue // the kernel of this host does not have the file
 		}
 		began := time.Now()
 		text, err := new(Reader).Read(t.Context(), path)

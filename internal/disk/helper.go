@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// helperVerb precedes the path in the arguments of a helper.
+// helperVerb is the argument of a helper before the path of the file.
 const helperVerb = "--read-file"
 
-// SelfHelper returns the Helper for a program that calls Help at its start.
+// SelfHelper returns the value of Reader.Helper for a program that calls Help at its start.
 func SelfHelper() []string { return []string{"/proc/self/exe", helperVerb} }
 
-// Help runs a helper if the arguments of the program are the arguments of a helper. It returns the
-// exit code.
+// Help runs the helper if args are the arguments of a helper. isHelper reports whether they are.
+// code is the exit code of the helper.
 func Help(args []string, out io.Writer) (code int, isHelper bool) {
 	if len(args) != 3 || args[1] != helperVerb {
 		return 0, false
@@ -30,15 +30,15 @@ func Help(args []string, out io.Writer) (code int, isHelper bool) {
 	return 0, true
 }
 
-// The first byte that a helper prints. After it, the helper prints the text of the file or an
-// error.
+// A helper first prints one of these bytes. Then it prints the text of the file or the text of an
+// error. isNotExist means that the file does not exist.
 const (
 	isText     = '+'
 	isError    = '-'
 	isNotExist = '?'
 )
 
-// printFile prints a file or an error in the format of a helper.
+// printFile reads a file, and prints its text or the error in the format of a helper.
 func printFile(out io.Writer, path string) error {
 	text, err := read(path)
 	kind := isText
@@ -52,7 +52,7 @@ func printFile(out io.Writer, path string) error {
 	return err
 }
 
-// helped reads a file with a helper.
+// helped reads a file with a helper process.
 func (r *Reader) helped(ctx context.Context, path string) ([]byte, error) {
 	if r.silent.Load() > 0 {
 		return nil, silent(path)
@@ -92,8 +92,8 @@ type helper struct {
 	ended   <-chan struct{}
 }
 
-// start starts a helper in a new session and without the files of this process, so that no other
-// process waits for the helper.
+// start starts a helper in a new session. The helper does not inherit the files of this process, so
+// that no other process waits until the helper closes them.
 func (r *Reader) start(path string) (helper, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
