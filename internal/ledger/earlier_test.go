@@ -7,8 +7,8 @@ import (
 	"lvs-agents/internal/state/statetest"
 )
 
-// TestLedgerOfEarlierVersions is read whole: its resources run, and their stop puts back
-// what the earlier version found.
+// TestLedgerOfEarlierVersions checks that Load reads the ledger of earlier versions completely. The
+// stop of its resources puts back the values that the earlier version found.
 func TestLedgerOfEarlierVersions(t *testing.T) {
 	for _, version := range statetest.Versions {
 		t.Run(version, func(t *testing.T) {

@@ -14,28 +14,26 @@ import (
 	"lvs-agents/internal/state"
 )
 
-// Store is the ledger of this boot and of the network namespace of the process that
-// called In.
+// Store reads and writes the ledger of this boot and of one network namespace: the namespace of the
+// thread that called In.
 type Store struct {
 	path string
 	here state.Here
 }
 
-// In returns the store below a state directory. It creates nothing before the first Save
-// or Lock.
+// In returns the store below a state directory. It makes no file before the first Save or Lock.
 func In(stateDir string) (Store, error) {
 	here, err := state.Now()
 	return Store{filepath.Join(stateDir, "realserver-"+here.Inode), here}, err
 }
 
-// Lock waits until no other process changes the ledger and the settings in it: see
-// state.Lock.
+// Lock waits until no other process changes the ledger and the settings in it, see state.Lock.
 func (s Store) Lock(ctx context.Context, who string, until time.Time) (func(), error) {
 	unlock, err := state.Lock(ctx, s.path+".lock", who, until)
 	return unlock, locking(err)
 }
 
-// LockInHalf is state.LockInHalf for the ledger.
+// LockInHalf is Lock with at most half of the waiting time, see state.LockInHalf.
 func (s Store) LockInHalf(ctx context.Context, who string) (func(), error) {
 	unlock, err := state.LockInHalf(ctx, s.path+".lock", who)
 	return unlock, locking(err)
@@ -48,8 +46,8 @@ func locking(err error) error {
 	return nil
 }
 
-// Load returns the ledger. It is empty without a file. The error is state.ErrDamaged for a damaged
-// ledger; the readable part comes with it.
+// Load returns the ledger. If there is no file, the ledger is empty. The error is state.ErrDamaged
+// for a damaged ledger. Load then also returns the part of the ledger that it could read.
 func (s Store) Load() (Ledger, error) {
 	text, err := state.Load(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -59,7 +57,7 @@ func (s Store) Load() (Ledger, error) {
 		return Ledger{}, err
 	}
 	l, origin, err := parse(text)
-	_, changed := state.Unseal(text, "") // the changed line can be the one with the owner
+	_, changed := state.Unseal(text, "") // the line that was changed can be the line with the owner
 	if !s.here.Wrote(origin.Owner, origin.Cookie) && (origin.Owner != "" || err == nil) && changed == nil {
 		return Ledger{}, nil
 	}
@@ -69,7 +67,7 @@ func (s Store) Load() (Ledger, error) {
 	return l, nil
 }
 
-// Save replaces the ledger. It removes the file of an empty ledger.
+// Save replaces the file of the ledger. If the ledger has no holders, Save removes the file.
 func (s Store) Save(l Ledger) error {
 	if len(l.Holders) == 0 {
 		return state.Remove(s.path)
@@ -77,8 +75,8 @@ func (s Store) Save(l Ledger) error {
 	return state.Write(s.path, s.format(l))
 }
 
-// The name of the file, the title and the lines are the same since the first version. So a node
-// loses nothing that it owns, even if it goes back to an older version.
+// All versions use the same file name, title and lines. So a node loses none of its settings when
+// an operator installs a newer or an older version.
 const (
 	title = "# lvs-agents ledger. Written by ocf:lvs:realserver; do not edit."
 	end   = "# end"
@@ -100,7 +98,7 @@ func (s Store) format(l Ledger) string {
 	return state.Seal(b.String(), "") + end + "\n"
 }
 
-// parse reads all lines that it can. The error names the others.
+// parse reads all lines that it can. The error names the lines that it cannot read.
 func parse(text string) (l Ledger, origin state.Origin, err error) {
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	var errs []error
@@ -147,7 +145,7 @@ func (l *Ledger) parseHolder(text string) error {
 }
 
 func (l *Ledger) parseEntry(text string) error {
-	var words []string // the quoted ones
+	var words []string // the words of the line that have quotes
 	for rest := text; rest != ""; {
 		if rest[0] != '"' {
 			_, rest, _ = strings.Cut(rest, " ")

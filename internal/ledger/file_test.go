@@ -48,8 +48,10 @@ func TestLedgerIsReadBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	owned := strings.Index(string(text), "holder") // without an owner any process can have written it
-	for cut := owned; cut < len(text)-1; cut++ {   // a cut file is damaged, at every place of the cut
+	// a file without the line of the owner can be from another namespace
+	owned := strings.Index(string(text), "holder")
+	// Load must find the damage wherever the file is cut
+	for cut := owned; cut < len(text)-1; cut++ {
 		if err := os.WriteFile(s.path, text[:cut], 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +105,7 @@ func FuzzLedger(f *testing.F) {
 	f.Add(title + "\nholder running \"web\"\nsetting \"x\" found")
 	f.Fuzz(func(t *testing.T, text string) {
 		l, _, err := parse(text)
-		written := s.format(l) // also of a damaged one: it is put right by that
+		written := s.format(l) // format writes a correct ledger even if text was damaged
 		again, by, readBack := parse(written)
 		if readBack != nil || !s.here.Wrote(by.Owner, by.Cookie) || s.format(again) != written {
 			t.Errorf("%q (%v) became %q: %v", text, err, written, readBack)

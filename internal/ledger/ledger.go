@@ -1,8 +1,9 @@
-// Package ledger sets settings of a host for resources that share them. When the last
-// resource is gone, it puts back the values that it found. An agent declares the settings
-// that it wants and gives them to a Resource. The ledger is the file that says which
-// resource holds which setting. A Resource writes it before it changes the kernel, so that
-// the process can be killed at any time.
+// Package ledger changes settings of a host for several resources that can need the same setting.
+// An agent lists the settings that it needs and gives them to a Resource.
+//
+// The ledger is a file that says which resource holds which setting, and which value the setting
+// had before. When the last holder stops, its Resource puts this value back. A Resource writes the
+// ledger before it changes the kernel. So a killed process leaves no change that the ledger lacks.
 package ledger
 
 import (
@@ -11,39 +12,41 @@ import (
 	"lvs-agents/internal/host"
 )
 
-// State is the state that the last action of a holder leads to.
+// State is the state that the last action of a resource leads to.
 type State string
 
-// The states of a holder. A holder whose stop was interrupted stays Stopping.
+// The states of a holder. A holder stays Stopping if its stop was interrupted.
 const (
 	Running  State = "running"
 	Stopping State = "stopping"
 )
 
-// Ledger is the settings that resources have changed on this host, and the values that they found.
-// All resources of a host share one ledger, because they share the settings.
+// Ledger is the settings that resources have changed on this host, with the values before the
+// change. All resources of a host use one ledger, because a setting can belong to several
+// resources.
 type Ledger struct {
-	// Holders are the resources that have set something.
+	// Holders are the resources that have changed a setting.
 	Holders []Holder
-	// Entries are sorted by the time when they were first set.
+	// Entries are the changed settings, sorted by the time of the first change.
 	Entries []Entry
 }
 
-// Holder is a resource in the ledger.
+// Holder is a resource that holds settings.
 type Holder struct {
 	ID    string
 	State State
 }
 
-// Entry is one setting.
+// Entry is one setting that resources have changed.
 type Entry struct {
 	host.Setting
 
-	Found, Set string   // value before the first holder, and value since then
-	By         []string // ids of the holders, never empty
+	// Found is the value before the first holder; Set is the value that holders give
+	Found, Set string
+	By         []string // ids of the resources that hold the setting; never empty
 }
 
-// State returns the state of a resource, empty if it holds nothing.
+// State returns the state of a resource. It is empty if the resource is not in the ledger.
 func (l *Ledger) State(id string) State {
 	for _, h := range l.Holders {
 		if h.ID == id {
@@ -53,7 +56,7 @@ func (l *Ledger) State(id string) State {
 	return ""
 }
 
-// Enter sets the state of a resource.
+// Enter adds a resource to the ledger with a state, or changes its state.
 func (l *Ledger) Enter(id string, state State) {
 	i := slices.IndexFunc(l.Holders, func(h Holder) bool { return h.ID == id })
 	if i < 0 {
@@ -63,8 +66,8 @@ func (l *Ledger) Enter(id string, state State) {
 	l.Holders[i].State = state
 }
 
-// Hold records that a resource will give a setting the value set. found is the present value; only
-// the found of the first holder counts. It returns the entry.
+// Hold adds a resource to the holders of a setting and returns the entry. If the setting has no
+// holder yet, Hold stores its present value found and the value set that it will get.
 func (l *Ledger) Hold(id string, s host.Setting, found, set string) Entry {
 	i := slices.IndexFunc(l.Entries, func(e Entry) bool { return e.Setting == s })
 	if i < 0 {
@@ -78,7 +81,7 @@ func (l *Ledger) Hold(id string, s host.Setting, found, set string) Entry {
 	return *e
 }
 
-// Held returns the entries of a resource, in order.
+// Held returns the entries that a resource holds, in the order of the ledger.
 func (l *Ledger) Held(id string) []Entry {
 	var held []Entry
 	for _, e := range l.Entries {
@@ -94,7 +97,7 @@ func (l *Ledger) Alone(id string, e Entry) bool {
 	return !slices.ContainsFunc(e.By, func(other string) bool { return other != id && l.State(other) == Running })
 }
 
-// Drop removes a resource from the holders of a setting.
+// Drop removes a resource from the holders of a setting. It removes the entry if no holder is left.
 func (l *Ledger) Drop(id string, s host.Setting) {
 	var left []Entry
 	for _, e := range l.Entries {
@@ -108,7 +111,7 @@ func (l *Ledger) Drop(id string, s host.Setting) {
 	l.Entries = left
 }
 
-// Leave removes a resource from the ledger.
+// Leave removes a resource and its entries from the ledger. Entries with other holders stay.
 func (l *Ledger) Leave(id string) {
 	for _, e := range l.Held(id) {
 		l.Drop(id, e.Setting)

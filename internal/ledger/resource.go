@@ -13,45 +13,46 @@ import (
 	"lvs-agents/internal/state"
 )
 
-// Kernel is the settings of a host.
+// Kernel reads and changes the settings of a host.
 type Kernel interface {
-	// Get returns the value of a setting, empty if its place does not exist.
+	// Get returns the value of a setting. The value is empty if the sysctl or the interface of the
+	// setting does not exist.
 	Get(context.Context, host.Setting) (string, error)
 	Set(ctx context.Context, s host.Setting, value string) error
 }
 
-// Wanted is a setting with the value that it must have.
+// Wanted is a setting and the value that a resource needs.
 type Wanted struct {
 	host.Setting
 
 	Value string
 }
 
-// Resource is one resource that holds settings of this host. Every field is needed.
+// Resource is one resource that holds settings of this host. Every exported field must be set.
 type Resource struct {
-	ID       string // no other resource of this host has it
+	ID       string // id of the resource, unique on this host
 	StateDir string
 	Kernel   Kernel
 	Log      logrus.FieldLogger
-	// Want returns the settings that the resource needs. The first is set first.
+	// Want returns the settings that the resource needs. Apply sets them in this order.
 	Want func(context.Context) ([]Wanted, error)
 
-	// released says that Release has put everything back, but could not write the ledger.
+	// released says that Release has put all values back, but could not write the ledger.
 	released bool
 }
 
-// locked is the ledger while this process has its lock.
+// locked is the ledger of a process that holds the lock of the ledger.
 type locked struct {
 	Ledger
 
 	store  Store
-	damage error // why a part of the ledger could not be read
+	damage error // why a part of the ledger could not be read; nil for no damage
 	unlock func()
 }
 
 func (l *locked) save() error { return l.store.Save(l.Ledger) }
 
-// open locks and reads the ledger.
+// open takes the lock and reads the ledger. A damaged ledger is not an error here.
 func (r *Resource) open(lock func(Store) (func(), error)) (*locked, error) {
 	store, err := In(r.StateDir)
 	if err != nil {
@@ -69,9 +70,9 @@ func (r *Resource) open(lock func(Store) (func(), error)) (*locked, error) {
 	return &locked{ledger, store, err, unlock}, nil
 }
 
-// Apply gives every setting that the resource needs its value, after it has written into
-// the ledger which value it found. It puts back what the resource held before and does
-// not need any more.
+// Apply gives every setting that the resource needs its value. Before that, it writes the values
+// that it found into the ledger. It puts back settings that the resource held before and does not
+// need any more.
 func (r *Resource) Apply(ctx context.Context) error {
 	want, err := r.Want(ctx)
 	if err != nil {
@@ -88,7 +89,9 @@ func (r *Resource) Apply(ctx context.Context) error {
 	if l.damage != nil {
 		r.Log.Warnf("%v; what can be read of it counts", l.damage)
 	}
-	if l.State(r.ID) == Stopping { // a stop that was killed: its next holder finds what it has put back
+	// An earlier stop was killed. Put back the rest, so that enter finds the values from before the
+	// start.
+	if l.State(r.ID) == Stopping {
 		if err := r.putBack(ctx, l, l.Held(r.ID)); err != nil {
 			return err
 		}
@@ -113,8 +116,8 @@ func (r *Resource) Apply(ctx context.Context) error {
 	return nil
 }
 
-// enter writes the settings that Apply will change into the ledger. left is the settings that the
-// resource held before and does not want any more.
+// enter writes the settings that Apply will change into the ledger. It returns their entries. left
+// is the entries that the resource held before and does not need any more.
 func (r *Resource) enter(ctx context.Context, l *locked, want []Wanted) (entries, left []Entry, err error) {
 	left = l.Held(r.ID)
 	l.Enter(r.ID, Running)
@@ -129,7 +132,7 @@ func (r *Resource) enter(ctx context.Context, l *locked, want []Wanted) (entries
 			return nil, nil, host.NotInstalled("sysctl %s does not exist here", w.Dotted())
 		case w.Fits(found, set):
 			set = found
-		case found == "": // Apply is about to create it
+		case found == "": // the setting does not exist yet, and Apply creates it
 			found = host.Off
 		}
 		entries = append(entries, l.Hold(r.ID, w.Setting, found, set))
@@ -138,7 +141,8 @@ func (r *Resource) enter(ctx context.Context, l *locked, want []Wanted) (entries
 	return entries, left, l.save()
 }
 
-// set gives a setting the value of its entry, unless it has an equivalent value.
+// set gives a setting the value of its entry. It changes nothing if the setting has an equivalent
+// value.
 func (r *Resource) set(ctx context.Context, e Entry) error {
 	have, err := r.Kernel.Get(ctx, e.Setting)
 	if err != nil || e.Fits(have, e.Set) {
@@ -151,8 +155,9 @@ func (r *Resource) set(ctx context.Context, e Entry) error {
 	return nil
 }
 
-// Release restores the values that Apply found, except for settings that another resource needs.
-// It continues without the lock after half of the time. It needs Want only for a damaged ledger.
+// Release puts back the values that Apply found, except for settings that another resource needs.
+// If Release does not get the lock within half of its time, it continues without the lock. It uses
+// Want only if the ledger is damaged.
 func (r *Resource) Release(ctx context.Context) error {
 	l, err := r.open(func(s Store) (func(), error) {
 		unlock, err := s.LockInHalf(ctx, r.ID)
@@ -190,11 +195,11 @@ func (r *Resource) Release(ctx context.Context) error {
 	return nil
 }
 
-// lost returns the settings that the resource wants and that a damaged ledger lacks: the ledger
-// proves that the resource was started. unknown are settings whose earlier value only the ledger
-// had.
+// lost compares the settings that the resource needs with a damaged ledger. lost has an entry for
+// each missing setting that can be on or off; the earlier value is assumed to be off. unknown has
+// the other missing settings, because only the ledger had their earlier value.
 func (r *Resource) lost(ctx context.Context, ledger Ledger) (lost []Entry, unknown []Wanted) {
-	want, _ := r.Want(ctx) // empty if the parameters are bad as well
+	want, _ := r.Want(ctx) // want is empty if the parameters of the resource are also wrong
 	for _, w := range want {
 		known := slices.ContainsFunc(ledger.Entries, func(e Entry) bool { return e.Setting == w.Setting })
 		switch {
@@ -208,7 +213,8 @@ func (r *Resource) lost(ctx context.Context, ledger Ledger) (lost []Entry, unkno
 	return lost, unknown
 }
 
-// warnOf logs the settings that stay because their earlier value is unknown.
+// warnOf logs the settings that keep their value, because the damaged ledger does not have the
+// value from before.
 func (r *Resource) warnOf(ctx context.Context, unknown []Wanted) {
 	for _, w := range unknown {
 		if have, err := r.Kernel.Get(ctx, w.Setting); err == nil && w.Fits(have, w.Value) {
@@ -217,8 +223,8 @@ func (r *Resource) warnOf(ctx context.Context, unknown []Wanted) {
 	}
 }
 
-// putBack restores the settings of entries in reverse order, except for settings that another
-// resource needs. It removes the resource from all of the entries.
+// putBack puts back the settings of entries, the last entry first. It leaves settings that another
+// running resource holds. After that, it removes the resource from the holders of all entries.
 func (r *Resource) putBack(ctx context.Context, l *locked, entries []Entry) error {
 	for _, e := range slices.Backward(entries) {
 		if !l.Alone(r.ID, e) {
@@ -239,7 +245,8 @@ func (r *Resource) restore(ctx context.Context, e Entry) error {
 	switch {
 	case err != nil:
 		return err
-	case have == e.Found || have == "": // the interface and its settings are gone
+	// an empty value means that the interface of the setting does not exist
+	case have == e.Found || have == "":
 		return nil
 	case have != e.Set:
 		r.Log.Warnf("%s is left as it is: its value is %s, but it was %s before start and %s since; another program has changed it",
@@ -255,17 +262,17 @@ func (r *Resource) restore(ctx context.Context, e Entry) error {
 
 // Report is the state of a resource on this host.
 type Report struct {
-	// Fault says what differs from the state after Apply, and the fix. It is empty for no
-	// difference.
+	// Fault says what differs from the state after Apply, and how to repair it. It is empty if
+	// nothing differs.
 	Fault string
-	// Gone says that nothing of the resource is left. Fault can be set as well, if the ledger
-	// could not be written.
+	// Gone says that no change of the resource is left in the kernel. Fault can be set at the same
+	// time, for example if Release could not write the ledger.
 	Gone     bool
-	Settings []host.Setting // of the resource, unless there is a fault
+	Settings []host.Setting // settings that the resource holds; nil if there is a fault
 }
 
-// Check compares the settings that the resource holds with the kernel. It changes
-// nothing and takes no lock.
+// Check compares the settings that the resource holds with the kernel. It changes nothing and takes
+// no lock.
 func (r *Resource) Check(ctx context.Context) (Report, error) {
 	store, err := In(r.StateDir)
 	if err != nil {
@@ -300,8 +307,8 @@ func (r *Resource) Check(ctx context.Context) (Report, error) {
 	return report, nil
 }
 
-// fault returns the report of a fault. Gone is set if the kernel has nothing that Release would
-// have to put back.
+// fault returns the report of a fault. Gone is true if the kernel has no value that Release would
+// put back.
 func (r *Resource) fault(ctx context.Context, l Ledger, entries []Entry, fault string) (Report, error) {
 	for _, e := range entries {
 		have, err := r.Kernel.Get(ctx, e.Setting)

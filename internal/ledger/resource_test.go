@@ -30,13 +30,13 @@ const (
 	announce = "sysctl name=net/ipv4/conf/all/arp_announce"
 )
 
-// wanted is what two resources of one host need: they share the sysctls.
+// wanted is the settings that two resources of one host need. Both need the same two sysctls.
 var wanted = map[string][]Wanted{
 	"web":  {{setting(ignore), "1"}, {setting(announce), "2"}, {setting("link nic=tunl0"), host.On}, {setting("address nic=tunl0 ip=192.0.2.10 scope=global"), host.On}},
 	"mail": {{setting(ignore), "1"}, {setting(announce), "2"}, {setting("address nic=lo ip=192.0.2.9 scope=global"), host.On}},
 }
 
-// node is a host with its ledger.
+// node is a host with a fake kernel and a state directory.
 type node struct {
 	*testing.T
 
@@ -63,7 +63,7 @@ func (n node) must(err error) {
 	}
 }
 
-// has demands what the kernel has.
+// has checks the settings of the kernel.
 func (n node) has(want string) {
 	n.Helper()
 	if got := n.kernel.String(); got != want {
@@ -78,7 +78,7 @@ func (n node) file() Store {
 	return s
 }
 
-// report demands what Check returns.
+// report checks the report that Check returns.
 func (n node) report(id string, gone bool, fault string) {
 	n.Helper()
 	r, err := n.resource(id).Check(n.Context())
@@ -113,7 +113,8 @@ func TestTheLastHolderPutsBack(t *testing.T) {
 	}
 }
 
-// TestSettingsThatAreNotWantedAnyMore are put back by the next Apply.
+// TestSettingsThatAreNotWantedAnyMore checks that Apply puts back settings that the resource does
+// not need any more.
 func TestSettingsThatAreNotWantedAnyMore(t *testing.T) {
 	n := newNode(t)
 	before := n.kernel.String()
@@ -126,11 +127,11 @@ func TestSettingsThatAreNotWantedAnyMore(t *testing.T) {
 	n.has(before)
 }
 
-// mortal is a kernel whose caller dies at one operation.
+// mortal is a kernel that ends its caller at one operation, as if the process were killed.
 type mortal struct {
 	Kernel
 
-	left  int // operations before that one
+	left  int // number of operations before the fatal one
 	after bool
 	died  bool
 }
@@ -157,8 +158,9 @@ func (m *mortal) Set(ctx context.Context, s host.Setting, value string) (err err
 	return err
 }
 
-// killed runs an action that dies at the nth operation of the kernel, before or after the
-// operation, and reports whether it got so far.
+// killed runs an action whose goroutine ends at one operation of the kernel. If after is true, the
+// kernel carries out this operation first. killed reports whether the action came to this
+// operation.
 func (n node) killed(id string, at int, after bool, action func(*Resource, context.Context) error) bool {
 	n.Helper()
 	r := n.resource(id)
@@ -173,9 +175,9 @@ func (n node) killed(id string, at int, after bool, action func(*Resource, conte
 	return m.died
 }
 
-// TestKilledBetweenAnyTwoOperations kills Apply and Release between all operations on the
-// kernel and the ledger. The actions after that end as if nothing had happened, and the
-// other resource keeps what it holds.
+// TestKilledBetweenAnyTwoOperations checks that Apply and Release can be killed before or after
+// every operation on the kernel. The next actions must succeed as if no process had been killed.
+// The other resource must keep its settings.
 func TestKilledBetweenAnyTwoOperations(t *testing.T) {
 	for _, next := range []string{"r", "ar", "aarr"} { // a is Apply, r is Release
 		for _, victim := range []string{"a", "r"} {
@@ -196,7 +198,8 @@ func act(letter byte) func(*Resource, context.Context) error {
 	return map[byte]func(*Resource, context.Context) error{'a': (*Resource).Apply, 'r': (*Resource).Release}[letter]
 }
 
-// killedAt reports whether the victim got as far as being killed.
+// killedAt kills the action victim at one operation and then checks the actions in next. It reports
+// whether the victim came to this operation.
 func killedAt(t *testing.T, at int, after bool, victim, next string) bool {
 	n := newNode(t)
 	none := n.kernel.String()
@@ -227,14 +230,15 @@ func killedAt(t *testing.T, at int, after bool, victim, next string) bool {
 	return true
 }
 
-// TestForeignChange is left, and named.
+// TestForeignChange checks that Release leaves a value that another program has set, and logs it.
 func TestForeignChange(t *testing.T) {
 	n := newNode(t)
 	before := n.kernel.String()
 	n.must(n.resource("web").Apply(t.Context()))
 	n.kernel.Put(setting(announce), "1")
 	n.report("web", false, announce+" is 1 and not 2; sysctl -w net.ipv4.conf.all.arp_announce=2")
-	n.must(n.resource("mail").Apply(t.Context())) // it wants the value, which is the ledger's already
+	// resource mail needs the value that the ledger already has
+	n.must(n.resource("mail").Apply(t.Context()))
 	n.report("web", false, "")
 	n.kernel.Put(setting(announce), "1")
 	n.must(n.resource("mail").Release(t.Context()))
@@ -247,7 +251,8 @@ func TestForeignChange(t *testing.T) {
 	n.has(before)
 }
 
-// TestFaultWithNothingLeft is a resource whose settings others have put back: it is gone.
+// TestFaultWithNothingLeft checks that a resource counts as gone after another program has put back
+// all of its settings.
 func TestFaultWithNothingLeft(t *testing.T) {
 	n := newNode(t)
 	n.must(n.resource("web").Apply(t.Context()))
@@ -257,8 +262,8 @@ func TestFaultWithNothingLeft(t *testing.T) {
 	n.report("web", true, ignore+" is 0 and not 1; sysctl -w net.ipv4.conf.all.arp_ignore=1")
 }
 
-// TestDamagedFileLosesNoSwitch cuts the file short. Release puts back everything that can
-// be on or off, and names the sysctls whose value before is lost.
+// TestDamagedFileLosesNoSwitch checks Release with a ledger that was cut short. Release must put
+// back every setting that is on or off. It must log the sysctls whose earlier value was lost.
 func TestDamagedFileLosesNoSwitch(t *testing.T) {
 	for removed := 2; ; removed += 7 {
 		n := newNode(t)
@@ -267,7 +272,7 @@ func TestDamagedFileLosesNoSwitch(t *testing.T) {
 		n.must(err)
 		cut := len(text) - removed
 		if cut < bytes.Index(text, []byte("holder")) {
-			break // a ledger without an owner can be another namespace's
+			break // a ledger without the line of its owner can be from another namespace
 		}
 		n.must(os.WriteFile(n.file().path, text[:cut], 0o644))
 		r, err := n.resource("web").Check(t.Context())
@@ -278,7 +283,8 @@ func TestDamagedFileLosesNoSwitch(t *testing.T) {
 		if left := n.kernel.String(); strings.Contains(left, " on\n") {
 			t.Errorf("cut after %d bytes, the kernel has\n%s", cut, left)
 		}
-		for _, name := range []string{ignore, announce} { // put back, or named
+		// each sysctl must have its earlier value, or be in the log
+		for _, name := range []string{ignore, announce} {
 			value, _ := n.kernel.Get(t.Context(), setting(name))
 			if named := strings.Contains(n.log.String(), name+" stays "+value); value != "0" != named {
 				t.Errorf("cut after %d bytes: %s is %s; log:\n%s", cut, name, value, n.log)
@@ -288,7 +294,7 @@ func TestDamagedFileLosesNoSwitch(t *testing.T) {
 	}
 }
 
-// TestLinesThatAreUnknown are damage, never left out.
+// TestLinesThatAreUnknown checks that Load reports a line that it cannot read as damage.
 func TestLinesThatAreUnknown(t *testing.T) {
 	n := newNode(t)
 	n.must(n.resource("web").Apply(t.Context()))
@@ -312,7 +318,8 @@ func TestLinesThatAreUnknown(t *testing.T) {
 	}
 }
 
-// TestLedgerThatCannotBeWritten stops Apply before anything is set, and Release not.
+// TestLedgerThatCannotBeWritten checks that Apply then fails before it changes a setting. Release
+// must succeed.
 func TestLedgerThatCannotBeWritten(t *testing.T) {
 	n := newNode(t)
 	before := n.kernel.String()
@@ -332,7 +339,8 @@ func TestLedgerThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-// TestMissingSysctl is not installed, and nothing is set.
+// TestMissingSysctl checks that Apply changes nothing if a sysctl does not exist. Its error must be
+// host.ErrNotInstalled.
 func TestMissingSysctl(t *testing.T) {
 	n := newNode(t)
 	before := n.kernel.String()
