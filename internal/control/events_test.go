@@ -210,7 +210,7 @@ func TestSlowReader(t *testing.T) {
 		ours, theirs := net.Pipe() // a pipe without a buffer
 		go feed.stream(ctx, ours, request{Request: requestEvents})
 		lines := bufio.NewScanner(theirs)
-		lines.Scan() // the reply without an event
+		lines.Scan() // read the first reply, which has no event
 		synctest.Wait()
 		const more = 500
 		for n := range 1 + longestQueue + more {

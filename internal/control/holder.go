@@ -12,10 +12,10 @@ import (
 // After this time, the destinations belong to their resource again.
 const Memory = time.Minute
 
-// Presence says whether a daemon that has claimed services is present.
+// Presence is the condition of the daemon that has claimed services.
 type Presence uint8
 
-// The presences.
+// The conditions of a daemon.
 const (
 	// Gone means that the daemon never ran, or that its verdicts do not count any more. They can be
 	// older than Memory, from before a reboot, or not readable.

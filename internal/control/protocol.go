@@ -25,7 +25,7 @@ const (
 	requestEvents = "events"
 )
 
-// request is what a client sends.
+// request is one request of a client.
 type request struct {
 	Version int    `json:"version"`
 	Request string `json:"request"`

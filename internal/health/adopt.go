@@ -58,7 +58,7 @@ func (r *reconciler) adopt(ctx context.Context, services lvs.Table) (lvs.Table, 
 }
 
 // keep stores in scopes which record has each service. If no record has a service any more, its
-// resource was stopped. Such a service stays with the id of the stopped resource.
+// resource was stopped. The service then stays with the id of the stopped resource.
 func (r *reconciler) keep(services lvs.Table, changes []change) {
 	scopes, left := map[string]lvs.Scope{}, lvs.ScopeOf(services)
 	for _, c := range changes {

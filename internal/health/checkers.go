@@ -30,7 +30,8 @@ func Checkers(tools Tools) func(Probe) (check.Checker, error) {
 	known := patterns{room: pattern.NewRoom()}
 	return func(p Probe) (check.Checker, error) {
 		if p.Addr.Port() == 0 && p.asksPort() {
-			return check.Never{Reason: errNoPort}, nil // it was a warning when the file was read
+			// the reader of the configuration has logged a warning
+			return check.Never{Reason: errNoPort}, nil
 		}
 		if p.Unusable != "" {
 			// the reader of the configuration has already logged the error
@@ -141,7 +142,7 @@ func negotiate(p Probe, tools Tools, known *patterns) (check.Checker, error) {
 	t.Helper, t.Programs = tools.Oracle, tools.Programs
 	checker, err := check.Negotiate(string(p.Application), t)
 	if err != nil {
-		return check.Never{Reason: err}, nil // it was a warning when the file was read
+		return check.Never{Reason: err}, nil // the reader of the configuration has logged a warning
 	}
 	return checker, nil
 }

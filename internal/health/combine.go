@@ -38,8 +38,8 @@ func (d *Daemon) combine(real Real) Verdict {
 	return v
 }
 
-// combineAll computes the verdicts on the real servers of a new setup. A real server of the
-// previous setup keeps its times if its verdict is the same.
+// combineAll computes the verdicts on the real servers of a new setup. If a real server keeps the
+// verdict that it had in the previous setup, it also keeps the times of the verdict.
 func (d *Daemon) combineAll(now time.Time) {
 	before := d.combined
 	d.combined = map[Member]*combined{}
@@ -100,7 +100,8 @@ func (d *Daemon) reason(real Real) string {
 	return text
 }
 
-// spans returns since when a real server has its verdict, and how long the previous one lasted.
+// spans returns the time when the verdict on a real server began, and how long the previous verdict
+// lasted.
 func (d *Daemon) spans(id lvs.ServiceID, real Real) (since time.Time, lasted time.Duration) {
 	if len(real.Probes) == 1 {
 		t := d.trackers[real.Probes[0]]

@@ -93,7 +93,7 @@ type Daemon struct {
 	refused   string          // why the daemon refused the last configuration; empty if it did not
 	forgone   string          // why the daemon could not adopt lost services again
 	out       map[Member]bool // real servers that an operator has drained
-	// serving says whether a good real server serves the service. A service without an entry is
+	// serving reports whether a good real server serves the service. A service without an entry is
 	// unknown.
 	serving  map[lvs.ServiceID]bool
 	users    map[Probe][]place // real servers that a probe decides about

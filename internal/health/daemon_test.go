@@ -87,7 +87,7 @@ func (w *world) Fire(e *logrus.Entry) error {
 	return nil
 }
 
-// occurred logs an event as directord does.
+// occurred logs an event as directord does, and stores the event.
 func (w *world) occurred(e health.Event) {
 	compat.LogEvent(w.log, e)
 	w.set(func() { w.events = append(w.events, e) })

@@ -12,7 +12,7 @@ import (
 // Kind is the kind of an event. Its text is the value of the field "kind" in JSON.
 type Kind string
 
-// The kinds.
+// The kinds of events.
 const (
 	ServiceAdded Kind = "service_added"
 	// ServiceChanged: settings of the service changed, for example its scheduler.
@@ -124,7 +124,7 @@ func (d *Daemon) steps(i int, before, after lvs.VirtualService) []Event {
 	return events
 }
 
-// weightsOf returns the weights of destinations by address.
+// weightsOf returns the weights of destinations by the address of the destination.
 func weightsOf(destinations []lvs.Destination) map[netip.AddrPort]int {
 	weights := make(map[netip.AddrPort]int, len(destinations))
 	for _, d := range destinations {

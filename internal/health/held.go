@@ -24,7 +24,7 @@ func (n notHeld) Error() string {
 	return text
 }
 
-// notHeldOf returns the notHeld in an error, and nil for another error.
+// notHeldOf returns the notHeld that err contains. It returns nil for every other error.
 func notHeldOf(err error) notHeld {
 	lost, _ := errors.AsType[notHeld](err)
 	return lost

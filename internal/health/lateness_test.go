@@ -70,7 +70,7 @@ func BenchmarkLateness(b *testing.B) {
 	}
 }
 
-// webServer starts a web server on an address of its own. A silent server accepts connections, but
+// webServer starts a web server on a separate address. A silent server accepts connections, but
 // never replies.
 func webServer(b *testing.B, n int, silent bool) netip.AddrPort {
 	b.Helper()

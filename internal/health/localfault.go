@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// localFault is the last error that prevented this host from sending a check. Such an error does
-// not change verdicts.
+// localFault is the last error that prevented this host from sending a check. The error does not
+// change verdicts.
 type localFault struct {
-	err          error
-	seen, logged time.Time
+	err          error     // nil for none
+	seen, logged time.Time // times when the error last occurred and was last logged
 }
 
 // ofThisHost reports whether a check failed because this host lacks descriptors, memory, processes

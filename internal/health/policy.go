@@ -8,7 +8,7 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// out stands for the weight of a real server that is not in the IPVS table.
+// out is the weight in our tables of a real server that the IPVS table does not have.
 const out = -1
 
 // weight returns the weight that a real server must have because of its verdict, and whether the

@@ -16,7 +16,7 @@ import (
 type Setup struct {
 	Services []Service
 	// Problems are the parts of the configuration that the daemon does not use as they are written.
-	// The daemon leaves such a part out, never counts it as up, or checks it in another way.
+	// The daemon leaves the part out, never counts it as up, or checks it in another way.
 	Problems []config.Problem
 }
 
@@ -25,8 +25,8 @@ type Service struct {
 	lvs.Service
 	Reals     []Real
 	Fallbacks []lvs.Destination // all fallbacks serve together when no real server does
-	Quiescent bool              // a real server that is down stays with weight 0
-	KeepAtEnd bool              // the service outlives the daemon
+	Quiescent bool              // a bad real server stays in the kernel with weight 0
+	KeepAtEnd bool              // the service stays in the kernel after the daemon has ended
 
 	FallbackCommand []string
 	MonitorFile     string

@@ -153,7 +153,7 @@ func (r *reconciler) age() time.Duration {
 // outcome is the result of one round.
 type outcome struct {
 	applied []lvs.Op
-	held    lvs.Scope // services that the daemon may change
+	held    lvs.Scope // services that the daemon can change
 	lost    notHeld   // services that the daemon wants to change but must not
 }
 

@@ -13,8 +13,8 @@ import (
 )
 
 // severalChecks returns the configuration of a service with two real servers. The first has two
-// checks with different thresholds, and the second has no check. No configuration file can have
-// such a service yet.
+// checks with different thresholds, and the second has no check. No configuration file can express
+// this yet.
 func severalChecks() *config.Config {
 	real := func(addr string, checks ...config.Check) config.Real {
 		return config.Real{Destination: lvs.Destination{Addr: netip.MustParseAddrPort(addr), Forward: lvs.Route, Weight: 1}, Checks: checks}

@@ -130,7 +130,7 @@ func nonempty(text string) error {
 	return errors.New(text)
 }
 
-// forwardName returns the forwarding method in the words of ipvsadm -ln.
+// forwardName returns the name that ipvsadm -ln prints for a forwarding method.
 func forwardName(f lvs.Forward) string {
 	switch f {
 	case lvs.Masq:

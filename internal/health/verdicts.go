@@ -127,8 +127,8 @@ type maintenance struct{}
 
 func (maintenance) Error() string { return "Server in maintenance" }
 
-// verdict returns the verdict on a real server of a service. It is Bad while an operator drains the
-// server, whatever the checks say.
+// verdict returns the verdict on a real server of a service. While an operator drains the server,
+// the verdict is Bad even if all checks are good.
 func (d *Daemon) verdict(id lvs.ServiceID, real Real) Verdict {
 	if d.out[Member{id, real.Addr}] {
 		return Bad

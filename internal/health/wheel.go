@@ -31,9 +31,9 @@ type result struct {
 type wheel struct {
 	results chan<- result
 	changes chan []target
-	ticked  atomic.Int64 // time when the wheel last turned, in nanoseconds since began
-	due     atomic.Int64 // latest time of the next turn, in nanoseconds since began
-	stood   atomic.Pointer[pause]
+	ticked  atomic.Int64          // time when the wheel last turned, in nanoseconds since began
+	due     atomic.Int64          // latest time of the next turn, in nanoseconds since began
+	stood   atomic.Pointer[pause] // longest pause of the last minute; nil for none
 
 	began   time.Time
 	turned  int64 // number of slots from began to the last turn
@@ -52,11 +52,11 @@ type target struct {
 type spoke struct {
 	probe   Probe
 	checker check.Checker
-	at      int64 // slot in which the next check is due, counted from the start of the wheel
+	at      int64 // slot of the next check, counted from the start of the wheel
 	state   atomic.Int32
 	began   time.Time // time when the last check of this probe started
 	excused bool      // the wheel ignored the timeout of the last check, because of a pause
-	gone    bool
+	gone    bool      // replace has removed the probe from the wheel
 }
 
 // States of a spoke.
@@ -66,9 +66,8 @@ const (
 	reporting // the check has ended, and its result waits until the daemon reads it
 )
 
-// pause is a period in which the wheel should have turned but did not. The process or its host was
+// pause is a period when the wheel should have turned but did not. The process or its host was
 // suspended, or the process got no CPU time.
-// both ends of the pause, measured from the start of the wheel
 type pause struct{ from, to time.Duration }
 
 func (p pause) long() time.Duration { return p.to - p.from }
@@ -286,13 +285,13 @@ func (w *wheel) age() time.Duration { return time.Since(w.began) - time.Duration
 // interval returns the interval of a probe in slots.
 func interval(p Probe) int64 { return max(1, int64(p.Interval/slot)) }
 
-// soon is the number of slots in which the first checks of new probes start.
+// soon is a time in slots. The wheel spreads the first checks of new probes over this time.
 const soon = int64(200 * time.Millisecond / slot)
 
 // phase returns a hash of a probe. The hash of a probe is the same in every daemon.
 func phase(p Probe) int64 {
 	h := fnv.New32a()
-	addr, _ := p.Addr.MarshalBinary() // never fails
+	addr, _ := p.Addr.MarshalBinary() // MarshalBinary of an address never fails
 	_, _ = h.Write(addr)
 	_, _ = h.Write([]byte(string(p.Type) + " " + p.Request + " " + p.VirtualHost))
 	return int64(h.Sum32())

@@ -50,7 +50,7 @@ func TestLedgerIsReadBack(t *testing.T) {
 	}
 	// a file without the line of the owner can be from another namespace
 	owned := strings.Index(string(text), "holder")
-	// Load must find the damage wherever the file is cut
+	// Load must report the damage at every place of the cut
 	for cut := owned; cut < len(text)-1; cut++ {
 		if err := os.WriteFile(s.path, text[:cut], 0o644); err != nil {
 			t.Fatal(err)

@@ -323,7 +323,8 @@ func TestLinesThatAreUnknown(t *testing.T) {
 func TestLedgerThatCannotBeWritten(t *testing.T) {
 	n := newNode(t)
 	before := n.kernel.String()
-	n.must(os.MkdirAll(n.file().path, 0o755)) // a directory instead of the file
+	// a directory with the name of the ledger makes every write fail
+	n.must(os.MkdirAll(n.file().path, 0o755))
 	if err := n.resource("web").Apply(t.Context()); err == nil {
 		t.Error("Apply succeeds")
 	}

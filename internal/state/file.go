@@ -70,9 +70,10 @@ func Open(path string, flags int) (*os.File, error) {
 	return file, nil
 }
 
-// Write replaces a file, and makes its directory if there is none. After a crash, the path has
-// either the old or the new text. There is one exception: on a full file system, Write overwrites
-// the old text in place if its blocks have room for the new text.
+// Write replaces a file, and makes its directory if the directory does not exist. After a crash,
+// the path has either the old or the new text. On a full file system, Write overwrites the old text
+// in place if its blocks have room for the new text. A crash during the overwriting can damage the
+// file.
 func Write(path, text string) error {
 	dir, name := filepath.Split(path)
 	if err := os.MkdirAll(dir, 0o755); err != nil {

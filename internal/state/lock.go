@@ -113,7 +113,7 @@ func flock(file *os.File, how int) error {
 // holder is the process that has the lock. It writes these values into the lock file.
 type holder struct {
 	process  process.Process
-	deadline time.Duration // time since boot by which the holder must end; zero for no deadline
+	deadline time.Duration // time since boot when the holder must have ended; zero for no deadline
 	who      string
 }
 

@@ -31,8 +31,8 @@ type Origin struct {
 	Cookie string
 }
 
-// Read stores the value of a line whose name is owner or cookie, and reports whether the line has
-// such a name.
+// Read stores the value of a line with the name owner or cookie. It reports whether the line has
+// one of these names.
 func (o *Origin) Read(name, value string) bool {
 	switch name {
 	case "owner":

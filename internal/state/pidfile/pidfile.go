@@ -1,6 +1,6 @@
 // Package pidfile finds out whether a daemon runs, and ends the daemon. The proof is a lock that a
-// running daemon has on its pid file. A pid alone is no proof, because the kernel can have given it
-// to another process. The kernel releases the lock when the daemon ends.
+// running daemon has on its pid file. A pid alone is not a proof, because the kernel can have given
+// it to another process. The kernel releases the lock when the daemon ends.
 package pidfile
 
 import (
@@ -136,7 +136,7 @@ func (i *Identity) Release() error {
 	return errors.Join(err, i.file.Close())
 }
 
-// Status says whether the daemon of a pid file runs.
+// Status is the state of the daemon of a pid file.
 type Status struct {
 	Running bool
 	// PID is the pid of the running daemon. It is 0 while the daemon starts or ends. If no daemon

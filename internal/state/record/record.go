@@ -44,7 +44,8 @@ type Record struct {
 	// found them bad at their last check. The function Server makes the names.
 	Withheld []string
 	// Holder is the health daemon that last claimed services, empty for none. Holder stays after
-	// the daemon's process has ended. control.PresenceOf then says whether the claim still counts.
+	// the daemon's process has ended. control.PresenceOf then decides whether the claim still
+	// counts.
 	Holder string
 	// Claimed is the services whose destinations Holder sets while it runs. After Holder ends, the
 	// destinations stay as they are while its verdicts count.
@@ -167,8 +168,8 @@ func (s Store) Others(id string) (others []Record, damaged []string, err error) 
 	return others, damaged, nil
 }
 
-// Copies returns the record files whose name does not match the id in the file. Such a copy claims
-// no service.
+// Copies returns the record files whose name does not match the id in the file. The copies claim no
+// service.
 func (s Store) Copies() []string {
 	entries, _ := os.ReadDir(s.dir)
 	var copies []string

@@ -14,9 +14,9 @@ import (
 )
 
 // Versions are the earlier versions of our programs whose files Earlier can make. In each version,
-// the same resources and the same daemon wrote the files. These are the ipvs resources web and
-// mail:0, the realserver resources rs-web and rs "mail", and the vip resource vip/1. The health
-// daemon web-health has a service without a resource.
+// the same resources and the same daemon wrote the files. The ipvs resources are web and mail:0.
+// The realserver resources are rs-web and rs "mail". The vip resource is vip/1. The health daemon
+// web-health has a service without a resource.
 var Versions = []string{"2026-11-21", "2026-11-28"}
 
 // Earlier returns a state directory with the files that an earlier version wrote. The files look as

@@ -36,7 +36,7 @@ func Dir(t testing.TB) (dir string, mounted bool) {
 	return dir, true
 }
 
-// Absent is the name of the condition in which the state file does not exist.
+// Absent is the name of the condition where the state file does not exist.
 const Absent = "absent"
 
 // Conditions returns all conditions.
