@@ -297,8 +297,8 @@ func TestDriftIsHealedAndForeignServicesStay(t *testing.T) {
 	})
 }
 
-// TestSecondDaemonAdopts checks that a second daemon adopts the table that the first daemon left,
-// with the real servers that are bad. The second daemon changes nothing before it has verdicts.
+// TestSecondDaemonAdopts checks that a second daemon adopts the table that the first daemon left. A
+// bad real server stays quiesced or removed. The second daemon changes nothing in the table.
 func TestSecondDaemonAdopts(t *testing.T) {
 	for quiescent, want := range map[string]string{"yes": vs + rs1off + rs2, "no": vs + rs2} {
 		synctest.Test(t, func(t *testing.T) {

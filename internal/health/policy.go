@@ -8,7 +8,7 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// out is the weight in our tables of a real server that the IPVS table does not have.
+// out is the weight that the daemon uses for a real server that the IPVS table does not have.
 const out = -1
 
 // weight returns the weight that a real server must have because of its verdict, and whether the

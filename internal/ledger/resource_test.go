@@ -318,8 +318,8 @@ func TestLinesThatAreUnknown(t *testing.T) {
 	}
 }
 
-// TestLedgerThatCannotBeWritten checks that Apply then fails before it changes a setting. Release
-// must succeed.
+// TestLedgerThatCannotBeWritten checks that Apply fails before it changes a setting if the ledger
+// cannot be written. Release must succeed without the ledger.
 func TestLedgerThatCannotBeWritten(t *testing.T) {
 	n := newNode(t)
 	before := n.kernel.String()
