@@ -13,17 +13,18 @@ import (
 	"time"
 )
 
-// answered is what a server says, and who finds that good.
+// answered is the reply of a server, and the results of the check by ldirectord and by this
+// package.
 type answered struct {
 	name    string
 	service string
-	says    string // at once for http; else an answer a line, the first as the greeting
-	perl    bool   // ldirectord's verdict: go test -tags perl -run TestPerlAnswers ./internal/check
-	want    string // our reason, empty for good
+	says    string // the whole reply of http; for other services one answer a line, the greeting first
+	perl    bool   // ldirectord accepts it: go test -tags perl -run TestPerlAnswers ./internal/check
+	want    string // our reason; empty if the check is good
 }
 
-// answers are replies that differ from the standards. Pages are checked for "all is
-// well".
+// answers returns replies that differ from the standards. The check of a page expects the text "all
+// is well".
 func answers() []answered {
 	const ok, page = "HTTP/1.1 200 OK\r\n", "\r\nall is well"
 	return []answered{
@@ -122,7 +123,8 @@ func answers() []answered {
 	}
 }
 
-// serve sends an answer. TAG in it is replaced by the tag of the command.
+// serve sends the answers to a client. It replaces TAG in an answer by the tag of the client's
+// command.
 func (a answered) serve(c net.Conn) {
 	reader := bufio.NewReader(c)
 	if a.service == "http" {
@@ -146,7 +148,7 @@ func (a answered) serve(c net.Conn) {
 			tag, _, _ = strings.Cut(command, " ")
 		}
 		text = strings.ReplaceAll(strings.ReplaceAll(text, "\r", "\r\n"), "TAG", tag)
-		_, _ = io.WriteString(c, text+"\r\n") // the check may have hung up
+		_, _ = io.WriteString(c, text+"\r\n") // the check can have closed the connection
 	}
 }
 
@@ -192,7 +194,8 @@ func TestRequestIsEscaped(t *testing.T) {
 	}
 }
 
-// TestLineOfBlanksTakesLittleMemory: each word of a line would take 16 bytes.
+// TestLineOfBlanksTakesLittleMemory checks that a long status line does not use much memory. A
+// split of the whole line would use 16 bytes for each word.
 func TestLineOfBlanksTakesLittleMemory(t *testing.T) {
 	line := strings.Repeat("a ", maxBody/2)
 	var before, after runtime.MemStats

@@ -1,8 +1,9 @@
-// Package check queries real servers, with one file for each type of check. It opens connections
-// and sends packets. It does not decide about real servers: package health does.
+// Package check queries real servers. Each type of check has its own file. A check opens
+// connections, sends packets and judges the reply. It does not decide whether a real server gets
+// clients: package health decides.
 //
-// Every check opens its own connection. Its context is the time limit from the first packet to the
-// last byte. It reads a limited number of bytes, even if the server sends more.
+// Each check opens its own connection. The context of a check limits the time from the first packet
+// to the last byte. A check reads a limited number of bytes, even if the server sends more.
 package check
 
 import (
@@ -13,20 +14,22 @@ import (
 // Checker queries one real server once.
 type Checker interface {
 	// Check returns nil if the server gave the expected reply. The text of the error is the reason
-	// that an operator reads; it contains no secrets. ctx is the time limit of the whole check and
+	// that an operator reads, and contains no secrets. ctx limits the time of the whole check and
 	// must have a deadline.
 	Check(ctx context.Context) error
 }
 
 // Sourcer chooses the source address of a check.
 type Sourcer interface {
-	// Source returns the address to bind, or the zero Addr for the kernel's choice.
+	// Source returns the source address to bind for a target. The zero Addr means that the kernel
+	// chooses the address.
 	Source(target netip.Addr) netip.Addr
-	// Forget drops the remembered address for a target whose check failed.
+	// Forget drops the source address that is remembered for a target. A check calls Forget when it
+	// could not reach the target.
 	Forget(target netip.Addr)
 }
 
-// Never is a check that always fails with its reason.
+// Never is a check that always fails with the error Reason.
 type Never struct{ Reason error }
 
 // Check implements Checker.

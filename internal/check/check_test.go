@@ -24,13 +24,13 @@ import (
 	"lvs-agents/internal/pattern"
 )
 
-// anywhere lets the kernel choose, or forces one address.
+// anywhere is a Sourcer that always returns addr. The zero Addr lets the kernel choose.
 type anywhere struct{ addr netip.Addr }
 
 func (a anywhere) Source(netip.Addr) netip.Addr { return a.addr }
 func (anywhere) Forget(netip.Addr)              {}
 
-// server answers every connection with f.
+// server accepts connections and calls f with each connection.
 func server(t *testing.T, f func(net.Conn)) netip.AddrPort {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -53,7 +53,8 @@ func server(t *testing.T, f func(net.Conn)) netip.AddrPort {
 	return netip.MustParseAddrPort(listener.Addr().String())
 }
 
-// negotiation makes a check from an address of the kernel's choice.
+// negotiation makes a negotiate check. If the target has no Source, the kernel chooses the source
+// address.
 func negotiation(t *testing.T, application string, target Target) Checker {
 	t.Helper()
 	if target.Source == nil {
@@ -66,7 +67,7 @@ func negotiation(t *testing.T, application string, target Target) Checker {
 	return c
 }
 
-// perls compiles; nothing gives nil.
+// perls compiles a regular expression of Perl. It returns nil for an empty text.
 func perls(t *testing.T, text string) Pattern {
 	t.Helper()
 	if text == "" {
@@ -79,7 +80,8 @@ func perls(t *testing.T, text string) Pattern {
 	return p
 }
 
-// says compares an error with what goes before a reason and the reason, empty for no error.
+// says fails the test if the text of an error is not before and reason together. If reason is
+// empty, says expects no error.
 func says(t *testing.T, err error, before, reason string) {
 	t.Helper()
 	got, want := "", ""
@@ -94,11 +96,11 @@ func says(t *testing.T, err error, before, reason string) {
 	}
 }
 
-// answering reads a request and sends a text.
+// answering returns a server function that reads a request of HTTP and sends a text.
 func answering(text string) func(net.Conn) {
 	return func(conn net.Conn) {
 		if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
-			_, _ = io.WriteString(conn, text) // the check may have hung up
+			_, _ = io.WriteString(conn, text) // the check can have closed the connection
 		}
 	}
 }
@@ -137,7 +139,8 @@ func TestHTTP(t *testing.T) {
 	}
 }
 
-// TestSlowPatternObeysTheTimeLimit: every line would take longer than the limit.
+// TestSlowPatternObeysTheTimeLimit checks that a check ends in time although the match of each line
+// takes longer than the time limit.
 func TestSlowPatternObeysTheTimeLimit(t *testing.T) {
 	text := strings.Repeat(strings.Repeat("a", 35)+"!\n", 10)
 	slow := perls(t, "^(?!x)(a+)+$")
@@ -164,7 +167,8 @@ func TestSlowPatternObeysTheTimeLimit(t *testing.T) {
 	}
 }
 
-// TestPatternIsSharedByChecks that have limits of their own.
+// TestPatternIsSharedByChecks checks that several checks can match with one Pattern at once. Each
+// check has its own time limit.
 func TestPatternIsSharedByChecks(t *testing.T) {
 	shared := perls(t, "(?=O)(.)K$")
 	var checks sync.WaitGroup
@@ -261,7 +265,7 @@ func TestHTTPRedirectionToTheSameServer(t *testing.T) {
 	}
 }
 
-// TestHTTPFollowsAsManyRedirectionsAsLWP: 7.
+// TestHTTPFollowsAsManyRedirectionsAsLWP checks that a check follows 7 redirections, as LWP does.
 func TestHTTPFollowsAsManyRedirectionsAsLWP(t *testing.T) {
 	addr := server(t, func(conn net.Conn) {
 		if r, err := http.ReadRequest(bufio.NewReader(conn)); err == nil && len(r.RequestURI) <= maxRedirects {
@@ -322,11 +326,12 @@ func TestSIPOverTCP(t *testing.T) {
 	}
 }
 
-// TestPanicOfALibraryIsAFailure: a greeting that is too short makes the library for MySQL panic.
+// TestPanicOfALibraryIsAFailure checks that a check fails if a library panics. The MySQL library
+// panics on a greeting that is too short.
 func TestPanicOfALibraryIsAFailure(t *testing.T) {
 	addr := server(t, func(conn net.Conn) {
 		_, _ = io.WriteString(conn, "\x04\x00\x00\x000000")
-		_, _ = io.Copy(io.Discard, conn) // until the check hangs up
+		_, _ = io.Copy(io.Discard, conn) // returns when the check closes the connection
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -336,7 +341,8 @@ func TestPanicOfALibraryIsAFailure(t *testing.T) {
 	}
 }
 
-// echoes opens a socket for pings, which needs what directord has as root.
+// echoes opens a raw socket for ICMP echo packets. It skips the test if this process cannot open
+// raw sockets.
 func echoes(t *testing.T, source string) *net.IPConn {
 	t.Helper()
 	socket, err := listen(netip.MustParseAddr(source))
@@ -360,8 +366,8 @@ func TestPing(t *testing.T) {
 	}
 }
 
-// TestPingsInABurst sends all pings before Go's scheduler runs the readers. Replies for other
-// processes arrive at the same sockets.
+// TestPingsInABurst checks that no reply is lost if Go's scheduler runs the readers only after all
+// requests are sent. The sockets also receive replies for other processes.
 func TestPingsInABurst(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	for _, text := range []string{"127.0.0.1", "::1"} {
@@ -395,7 +401,8 @@ func TestPingsInABurst(t *testing.T) {
 	}
 }
 
-// TestPingerHearsAnswersOnly of all ICMP messages of the host.
+// TestPingerHearsAnswersOnly checks that the socket of a Pinger receives only echo replies, and no
+// other ICMP messages of the host.
 func TestPingerHearsAnswersOnly(t *testing.T) {
 	for text, want := range map[string]byte{"127.0.0.1": packet.EchoReply4, "::1": packet.EchoReply6} {
 		addr := netip.MustParseAddr(text)
@@ -404,7 +411,7 @@ func TestPingerHearsAnswersOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = socket.SetReadDeadline(time.Now().Add(5 * time.Second))
-		buffer := make([]byte, 100) // the request has come before its answer
+		buffer := make([]byte, 100) // an unfiltered socket would receive the request before the reply
 		if _, _, err := socket.ReadFromIP(buffer); err != nil || buffer[0] != want {
 			t.Errorf("%s: type %d, %v; want %d", addr, buffer[0], err, want)
 		}

@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// Combined runs one full check, then Times cheap ones. After each failure, the next check is a full
-// one. Full and cheap checks have separate time limits.
+// Combined runs one full check, then Times cheap checks, and then starts again with a full check.
+// After a failure, the next check is a full check. Full and cheap checks have separate time limits.
 type Combined struct {
 	Full, Cheap               Checker
 	Times                     int
 	FullTimeout, CheapTimeout time.Duration
 
 	mu   sync.Mutex
-	left int // cheap checks until the next full one
+	left int // number of cheap checks before the next full check
 }
 
 // Check implements Checker.

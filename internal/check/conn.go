@@ -7,27 +7,26 @@ import (
 	"sync/atomic"
 )
 
-// maxAnswer limits the bytes that a check reads in all.
+// maxAnswer is how many bytes a check reads from one connection at most.
 const maxAnswer = maxHeader + maxBody
 
-// conn is a connection that lives no longer than its check and reads no more
-// than maxAnswer.
+// conn is a connection that ends with its check. It reads at most maxAnswer bytes.
 type conn struct {
-	net.Conn // the connection of the protocol, with TLS or without
+	net.Conn // the connection that the protocol uses, with or without TLS
 	raw      *raw
-	hangUp   func() bool // forgets the context
+	hangUp   func() bool // stops the function that waits for the end of the context
 }
 
-// raw is the connection without TLS. Its fields are atomic because libraries read in separate
-// goroutines.
+// raw is the connection below TLS, or the whole connection if there is only TCP. Libraries read in
+// separate goroutines, so the fields are atomic.
 type raw struct {
 	net.Conn
-	read atomic.Int64 // bytes so far
+	read atomic.Int64 // number of bytes that were read
 	late atomic.Bool  // a read timed out
 }
 
-// dial opens a TCP connection that several goroutines may use. It is closed when ctx ends, even if
-// a library sets another time limit.
+// dial opens a TCP connection that several goroutines can use. The connection closes when ctx ends,
+// even if a library sets another time limit.
 func dial(ctx context.Context, s Sourcer, addr netip.AddrPort) (*conn, error) {
 	c, err := open(ctx, NetDialer{}, s, addr)
 	if err != nil {
@@ -36,14 +35,14 @@ func dial(ctx context.Context, s Sourcer, addr netip.AddrPort) (*conn, error) {
 	return ending(ctx, c), nil
 }
 
-// ending makes a connection that closes when its context ends.
+// ending makes a conn that closes when ctx ends.
 func ending(ctx context.Context, c net.Conn) *conn {
 	bounded := bound(c)
 	bounded.hangUp = context.AfterFunc(ctx, func() { _ = c.Close() })
 	return bounded
 }
 
-// bound limits the bytes that are read from a connection that ends on its own.
+// bound makes a conn of a connection that already ends with the context of the check.
 func bound(c net.Conn) *conn {
 	r := &raw{Conn: c}
 	return &conn{Conn: r, raw: r, hangUp: func() bool { return true }}

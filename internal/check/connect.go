@@ -8,22 +8,22 @@ import (
 	"syscall"
 )
 
-// Connect is good when a TCP connection can be opened.
+// Connect is a check that is good if it can open a TCP connection.
 type Connect struct {
 	Addr   netip.AddrPort
 	Source Sourcer
-	Dialer Dialer // nil for NetDialer
+	Dialer Dialer // nil means NetDialer
 }
 
-// Check opens a connection and resets it, so that nothing of it is left at
-// either end.
+// Check opens a connection and resets it, so that neither host keeps any state of the connection.
 func (c Connect) Check(ctx context.Context) (err error) {
 	ConnectAll(ctx, c.Dialer, []Connect{c}, func(_ int, failure error) { err = failure })
 	return err
 }
 
-// ConnectAll makes many checks with d instead of their dialers, and returns when all are done. It
-// calls done for each by its index, from one goroutine or several.
+// ConnectAll runs many checks with the dialer d instead of their own dialers, and returns when all
+// checks are done. It calls done with the index and the result of each check. The calls come from
+// one goroutine or from several.
 func ConnectAll(ctx context.Context, d Dialer, checks []Connect, done func(index int, err error)) {
 	d = orNet(d)
 	sources, targets := make([]netip.Addr, len(checks)), make([]netip.AddrPort, len(checks))
@@ -45,8 +45,9 @@ func ConnectAll(ctx context.Context, d Dialer, checks []Connect, done func(index
 	repeated.Wait()
 }
 
-// verdict judges an attempt. A reset comes from a server that has accepted: a reset before
-// that is a refusal (tcp_reset in the kernel's tcp_input.c).
+// verdict returns the result of a connection attempt. After a reset, the check is good, because the
+// server has accepted the connection before it sent the reset. The kernel reports an earlier reset
+// as a refusal (tcp_reset in the kernel's tcp_input.c).
 func (c Connect) verdict(err error) error {
 	if err == nil || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) {
 		return nil

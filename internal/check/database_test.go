@@ -16,13 +16,13 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// mysqlPacket has its length and number in front.
+// mysqlPacket returns a MySQL packet: the length, the number and the body.
 func mysqlPacket(number byte, body string) string {
 	size := len(body)
 	return string([]byte{byte(size), byte(size >> 8), byte(size >> 16), number}) + body
 }
 
-// TestMySQLRows has a server that lets everyone in and answers a query.
+// TestMySQLRows checks the result of a query. The server of the test accepts every login.
 func TestMySQLRows(t *testing.T) {
 	const okay = "\x00\x00\x00\x02\x00\x00\x00"
 	greeting := mysqlPacket(0, "\x0a8.0.30\x00\x08\x00\x00\x0012345678\x00\xff\xf7\x2d\x02\x00\x08\x00\x15"+strings.Repeat("\x00", 10)+"123456789012\x00mysql_native_password\x00")
@@ -55,8 +55,8 @@ func TestMySQLRows(t *testing.T) {
 	}
 }
 
-// TestPgSQLAsksNobodyElse: the library's settings from the environment and the
-// home directory change nothing.
+// TestPgSQLAsksNobodyElse checks that settings in the environment and in the home directory do not
+// change the configuration of the library.
 func TestPgSQLAsksNobodyElse(t *testing.T) {
 	made := func() *pgconn.Config {
 		c, err := newPgSQL("pgsql", Target{Addr: netip.MustParseAddrPort("192.0.2.21:5432"), Login: "a", Passwd: "b"})

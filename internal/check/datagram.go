@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// attempts is how often a check sends a query, because a datagram can get lost.
+// attempts is how many times a check sends a query. The network can lose a datagram.
 const attempts = 3
 
-// maxDatagram limits a reply in bytes; the rest is cut.
+// maxDatagram is how many bytes of a reply a check reads. The kernel discards the rest.
 const maxDatagram = 8 << 10
 
-// datagrams opens a socket that is connected to the target. It also receives the ICMP error
-// of a closed port. It closes when ctx ends.
+// datagrams opens a UDP socket that is connected to the target. A connected socket also receives
+// the ICMP error that a closed port causes. The socket closes when ctx ends.
 func (t Target) datagrams(ctx context.Context) (*conn, error) {
 	var c *net.UDPConn
 	err := from(t.Source, t.Addr.Addr(), func(source netip.Addr) (err error) {
@@ -30,8 +30,9 @@ func (t Target) datagrams(ctx context.Context) (*conn, error) {
 	return ending(ctx, c), nil
 }
 
-// exchange sends a query, and sends it again if there is no reply, until accept takes a reply.
-// accept returns false for a reply to another query.
+// exchange sends a query and reads replies until accept returns true or an error. If no reply
+// arrives in time, exchange sends the query again. accept returns false for a reply to another
+// query.
 func (c *conn) exchange(ctx context.Context, question []byte, accept func([]byte) (bool, error)) error {
 	deadline, _ := ctx.Deadline()
 	pause := time.Until(deadline) / attempts
@@ -58,7 +59,7 @@ func (c *conn) exchange(ctx context.Context, question []byte, accept func([]byte
 	return errSilent
 }
 
-// exchanging sends a query over UDP and judges the reply.
+// exchanging opens a socket, sends a query over UDP and judges the reply with accept.
 func (t Target) exchanging(ctx context.Context, name string, question []byte, accept func([]byte) (bool, error)) error {
 	c, err := t.datagrams(ctx)
 	if err != nil {

@@ -8,12 +8,13 @@ import (
 	"time"
 )
 
-// TestQuestionIsSentAgain has servers that are slow and networks that lose.
+// TestQuestionIsSentAgain checks that a check succeeds if the network loses a query, or if the
+// server replies slowly.
 func TestQuestionIsSentAgain(t *testing.T) {
 	const limit = 900 * time.Millisecond
 	tests := []struct {
 		name   string
-		answer func(n int) (after time.Duration, ever bool) // to the nth question
+		answer func(n int) (after time.Duration, ever bool) // time until the reply to query n, and whether there is a reply
 	}{
 		{"the first is lost", func(n int) (time.Duration, bool) { return 0, n > 0 }},
 		{"two are lost", func(n int) (time.Duration, bool) { return 0, n > 1 }},

@@ -13,16 +13,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Dialer opens TCP connections from a local address; the zero Addr leaves the choice to the kernel.
-// NetDialer is one; the dialer of package epoll costs less. An error of either holds a
-// syscall.Errno, or is os.ErrDeadlineExceeded if the context ended first.
+// Dialer opens TCP connections from a source address. If the source address is the zero Addr, the
+// kernel chooses it. The implementations are NetDialer, and the dialer of package epoll, which uses
+// less CPU time. An error of a Dialer holds a syscall.Errno, or is os.ErrDeadlineExceeded if the
+// context ended first.
 type Dialer interface {
-	// Dial opens a connection. Its reads and writes end with ctx and not earlier. A read after that
-	// still returns what has arrived. One goroutine may use the connection.
+	// Dial opens a connection. Reads and writes of the connection end when ctx ends, and not
+	// earlier. A read after the end of ctx still returns data that has already arrived. Only one
+	// goroutine can use the connection.
 	Dial(ctx context.Context, source netip.Addr, target netip.AddrPort) (net.Conn, error)
-	// Probe opens a connection from each source to the target of the same index, and resets it. It
-	// calls done for each index, from one goroutine or several, and returns when all are done. A
-	// server that accepted and reset the connection first may give an error.
+	// Probe opens a connection from each source to the target with the same index, and resets it.
+	// It calls done with each index and the result, from one goroutine or from several. It returns
+	// when all calls are done. If a server accepts the connection and resets it first, the result
+	// can be an error.
 	Probe(ctx context.Context, sources []netip.Addr, targets []netip.AddrPort, done func(index int, err error))
 }
 
@@ -31,7 +34,7 @@ type NetDialer struct{}
 
 var _ Dialer = NetDialer{}
 
-// Dial implements Dialer. Several goroutines may use the connection.
+// Dial implements Dialer. Several goroutines can use the connection.
 func (NetDialer) Dial(ctx context.Context, source netip.Addr, target netip.AddrPort) (net.Conn, error) {
 	c, err := dialTCP(ctx, source, target)
 	if err != nil {
@@ -51,8 +54,8 @@ func (NetDialer) Probe(ctx context.Context, sources []netip.Addr, targets []neti
 		all.Go(func() {
 			c, err := dialTCP(ctx, sources[i], target)
 			if err == nil {
-				_ = c.SetLinger(0) // otherwise a TIME_WAIT entry stays for a minute
-				_ = c.Close()      // it was open
+				_ = c.SetLinger(0) // without a reset, the kernel keeps a TIME_WAIT entry for a minute
+				_ = c.Close()      // no data is lost
 			}
 			done(i, err)
 		})
@@ -63,8 +66,9 @@ func (NetDialer) Probe(ctx context.Context, sources []netip.Addr, targets []neti
 func dialTCP(ctx context.Context, source netip.Addr, target netip.AddrPort) (*net.TCPConn, error) {
 	dialer := net.Dialer{KeepAlive: -1, Control: func(_, _ string, raw syscall.RawConn) error {
 		return raw.Control(func(fd uintptr) {
-			// With the option, connect chooses the port, and can use one port for many destinations.
-			// Otherwise bind reserves the port for all destinations. A connection is possible without it.
+			// With this option, connect chooses the port, and the kernel can use one port for many
+			// destinations. Without this option, bind reserves the port for all destinations. The
+			// connection also works if the kernel refuses the option.
 			_ = unix.SetsockoptInt(int(fd), unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
 		})
 	}}
@@ -75,14 +79,14 @@ func dialTCP(ctx context.Context, source netip.Addr, target netip.AddrPort) (*ne
 	return c, err
 }
 
-// netConn is a connection of package net whose time ends with a context.
+// netConn is a connection of package net whose reads and writes end with a context.
 type netConn struct {
 	*net.TCPConn
-	hangUp func() bool // forgets the context
+	hangUp func() bool // stops the function that waits for the end of the context
 }
 
-// Read implements net.Conn. After the time limit, package net does not read. So Read reads once
-// more, since the data can have arrived in time while this process was busy.
+// Read implements net.Conn. After the time limit, package net returns an error and does not read.
+// So Read itself reads once more: the data can have arrived in time while this process was busy.
 func (c netConn) Read(p []byte) (int, error) {
 	n, err := c.TCPConn.Read(p)
 	if !isTimeout(err) {
@@ -106,7 +110,7 @@ func (c netConn) Close() error {
 	return c.TCPConn.Close()
 }
 
-// orNet returns NetDialer for nil.
+// orNet returns d, or NetDialer if d is nil.
 func orNet(d Dialer) Dialer {
 	if d == nil {
 		return NetDialer{}
@@ -114,7 +118,7 @@ func orNet(d Dialer) Dialer {
 	return d
 }
 
-// open opens a connection from the address that s chooses.
+// open opens a connection to addr from the source address that s chooses.
 func open(ctx context.Context, d Dialer, s Sourcer, addr netip.AddrPort) (net.Conn, error) {
 	var c net.Conn
 	err := from(s, addr.Addr(), func(source netip.Addr) (err error) {
@@ -127,7 +131,8 @@ func open(ctx context.Context, d Dialer, s Sourcer, addr netip.AddrPort) (net.Co
 	return c, nil
 }
 
-// unconnected is the reason why no connection could be opened.
+// unconnected returns the reason why a check could not open a connection. It also drops the
+// remembered source address.
 func unconnected(s Sourcer, addr netip.AddrPort, err error) error {
 	s.Forget(addr.Addr())
 	return fmt.Errorf("connect to %s: %w", addr, plain(err))

@@ -33,7 +33,7 @@ func eachDialer(t *testing.T, test func(t *testing.T, d Dialer)) {
 	})
 }
 
-// limited is a context of a length that no working test needs.
+// limited returns a context that ends long after every correct test has ended.
 func limited(t *testing.T) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -41,7 +41,7 @@ func limited(t *testing.T) context.Context {
 	return ctx
 }
 
-// endings are contexts that end in a tenth of a second.
+// endings make contexts that end after a tenth of a second, by their time limit or by cancellation.
 var endings = map[string]func(*testing.T) context.Context{
 	"time limit": func(t *testing.T) context.Context {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
@@ -55,10 +55,10 @@ var endings = map[string]func(*testing.T) context.Context{
 	},
 }
 
-// refusing is an address where nothing listens.
+// refusing is an address that refuses connections, because no process listens there.
 var refusing = netip.MustParseAddrPort("127.0.0.8:1")
 
-// held opens a connection that the test ends.
+// held opens a connection and closes it at the end of the test.
 func held(ctx context.Context, t *testing.T, d Dialer, addr netip.AddrPort) net.Conn {
 	t.Helper()
 	c, err := d.Dial(ctx, netip.Addr{}, addr)
@@ -99,7 +99,8 @@ func connected(t *testing.T, addr netip.AddrPort) (fds []int) {
 	return fds
 }
 
-// silent listens where the kernel drops every further SYN: its queue is full.
+// silent returns the address of a listener whose queue is full. The kernel drops each further SYN
+// to this address.
 func silent(t *testing.T) netip.AddrPort {
 	t.Helper()
 	listener, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -159,7 +160,8 @@ func TestDialRefused(t *testing.T) {
 	})
 }
 
-// TestConnectToSilentServer ends with the context, by its time limit and by hand.
+// TestConnectToSilentServer checks that an attempt to connect ends when its context ends, by the
+// time limit or by cancellation.
 func TestConnectToSilentServer(t *testing.T) {
 	eachDialer(t, func(t *testing.T, d Dialer) {
 		addr := silent(t)
@@ -172,13 +174,14 @@ func TestConnectToSilentServer(t *testing.T) {
 				t.Errorf("%s: got  %v\nwant %s", name, err, want)
 			}
 		}
-		if left := connected(t, addr); len(left) > 1 { // the one that fills the queue
+		if left := connected(t, addr); len(left) > 1 { // one connection fills the queue of the listener
 			t.Errorf("descriptors left: %v", left)
 		}
 	})
 }
 
-// TestConnectToServerThatResets has resets before and after the connection is polled.
+// TestConnectToServerThatResets checks that a connection is good if the server resets it, before or
+// after the dialer polls it.
 func TestConnectToServerThatResets(t *testing.T) {
 	eachDialer(t, func(t *testing.T, d Dialer) {
 		addr := server(t, func(conn net.Conn) {
@@ -198,8 +201,8 @@ func TestConnectToServerThatResets(t *testing.T) {
 	})
 }
 
-// TestConnectAtOnce has more connections than the reader of events takes at a time, in one call and
-// in many.
+// TestConnectAtOnce checks more connections than the dialer reads events for at once. It makes them
+// in one call and in many calls.
 func TestConnectAtOnce(t *testing.T) {
 	const each = 200
 	eachDialer(t, func(t *testing.T, d Dialer) {
@@ -238,11 +241,11 @@ func TestConnectAtOnce(t *testing.T) {
 	})
 }
 
-// TestSourceIsBoundWithoutPort reads the options of the socket. Without the option, bind reserves a
-// port for all destinations.
+// TestSourceIsBoundWithoutPort checks that a dialer sets IP_BIND_ADDRESS_NO_PORT. Without this
+// option, bind reserves a port for all destinations.
 func TestSourceIsBoundWithoutPort(t *testing.T) {
 	eachDialer(t, func(t *testing.T, d Dialer) {
-		addr := server(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }) // until the test ends
+		addr := server(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }) // returns at the end of the test
 		c, err := d.Dial(limited(t), netip.MustParseAddr("127.0.0.9"), addr)
 		if err != nil {
 			t.Fatal(err)
@@ -292,13 +295,14 @@ func TestDialIPv6(t *testing.T) {
 					t.Errorf("from %v to %v: %v", source, addr, err)
 					continue
 				}
-				_ = c.Close() // it was open
+				_ = c.Close() // no data is lost
 			}
 		}
 	})
 }
 
-// TestLinkLocalNeedsItsInterface has an address that says nothing without a zone.
+// TestLinkLocalNeedsItsInterface checks the error for a link-local address that has no zone or an
+// unknown zone.
 func TestLinkLocalNeedsItsInterface(t *testing.T) {
 	eachDialer(t, func(t *testing.T, d Dialer) {
 		for _, zone := range []string{"", "no-such-nic"} {
@@ -310,7 +314,8 @@ func TestLinkLocalNeedsItsInterface(t *testing.T) {
 	})
 }
 
-// TestReadAfterTheEnd has an answer that arrived in time and was not read in time.
+// TestReadAfterTheEnd checks that a read after the end of the context still returns data that had
+// already arrived.
 func TestReadAfterTheEnd(t *testing.T) {
 	const text = "220 ready\r\n"
 	eachDialer(t, func(t *testing.T, d Dialer) {
@@ -318,7 +323,7 @@ func TestReadAfterTheEnd(t *testing.T) {
 		addr := server(t, func(conn net.Conn) {
 			_, err := io.WriteString(conn, text)
 			said <- err
-			_, _ = io.Copy(io.Discard, conn) // until the test ends
+			_, _ = io.Copy(io.Discard, conn) // returns at the end of the test
 		})
 		ctx, end := context.WithCancel(limited(t))
 		c := held(ctx, t, d, addr)
@@ -336,10 +341,10 @@ func TestReadAfterTheEnd(t *testing.T) {
 	})
 }
 
-// TestReadEndsWithTheContext waits for an answer that does not come.
+// TestReadEndsWithTheContext checks that a read from a silent server ends when the context ends.
 func TestReadEndsWithTheContext(t *testing.T) {
 	eachDialer(t, func(t *testing.T, d Dialer) {
-		addr := server(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }) // until the test ends
+		addr := server(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }) // returns at the end of the test
 		for name, ends := range endings {
 			if n, err := held(ends(t), t, d, addr).Read(make([]byte, 100)); !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("%s: %d bytes, %v", name, n, err)
@@ -348,12 +353,13 @@ func TestReadEndsWithTheContext(t *testing.T) {
 	})
 }
 
-// TestHalfClosed has a server that closes its direction of the connection, and reads on.
+// TestHalfClosed checks that a client can write after the server has closed its direction of the
+// connection. The server still reads.
 func TestHalfClosed(t *testing.T) {
 	eachDialer(t, func(t *testing.T, d Dialer) {
 		got := make(chan string, 1)
 		addr := server(t, func(conn net.Conn) {
-			_, _ = io.WriteString(conn, "bye") // read below
+			_, _ = io.WriteString(conn, "bye") // the test reads this text
 			_ = conn.(*net.TCPConn).CloseWrite()
 			text, _ := io.ReadAll(conn)
 			got <- string(text)
@@ -374,7 +380,8 @@ func TestHalfClosed(t *testing.T) {
 	})
 }
 
-// TestWriteMoreThanTheKernelTakes waits for a server that reads, and for one that does not.
+// TestWriteMoreThanTheKernelTakes checks that a long write waits while the server reads. If the
+// server does not read, the write ends with the context.
 func TestWriteMoreThanTheKernelTakes(t *testing.T) {
 	const size = 32 << 20
 	eachDialer(t, func(t *testing.T, d Dialer) {
@@ -387,7 +394,7 @@ func TestWriteMoreThanTheKernelTakes(t *testing.T) {
 		if n, err := c.Write(bytes.Repeat([]byte("x"), size)); n != size || err != nil {
 			t.Errorf("wrote %d bytes, %v", n, err)
 		}
-		_ = c.Close() // the server reads to the end
+		_ = c.Close() // the server then reads the end of the data
 		if got := <-sum; got != size {
 			t.Errorf("the server read %d bytes", got)
 		}
@@ -405,7 +412,7 @@ func TestWholeCheckObeysOneTimeLimit(t *testing.T) {
 	eachDialer(t, func(t *testing.T, d Dialer) {
 		addr := server(t, func(conn net.Conn) {
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nX: ")
-			_, _ = io.Copy(io.Discard, conn) // until the check hangs up
+			_, _ = io.Copy(io.Discard, conn) // returns when the check closes the connection
 		})
 		began := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
@@ -417,7 +424,7 @@ func TestWholeCheckObeysOneTimeLimit(t *testing.T) {
 	})
 }
 
-// moving is a source that has another address after Forget.
+// moving is a Sourcer that returns another address after each call of Forget.
 type moving struct {
 	addrs []netip.Addr
 	at    *int
@@ -449,7 +456,7 @@ func TestSourceThatHasGone(t *testing.T) {
 					t.Errorf("open: %v", err)
 				}
 				if err == nil {
-					_ = c.Close() // it was open
+					_ = c.Close() // no data is lost
 				}
 			})
 			c, err := Target{Addr: addr, Source: moving{tt.addrs, new(int)}}.datagrams(limited(t))
@@ -457,13 +464,14 @@ func TestSourceThatHasGone(t *testing.T) {
 				t.Errorf("udp: %v", err)
 			}
 			if err == nil {
-				_ = c.Close() // it was open
+				_ = c.Close() // no data is lost
 			}
 		})
 	}
 }
 
-// TestRepeatedAttemptWaitsForNoOther repeats an attempt while another target is silent.
+// TestRepeatedAttemptWaitsForNoOther checks that ConnectAll repeats an attempt at once, even while
+// another target is silent.
 func TestRepeatedAttemptWaitsForNoOther(t *testing.T) {
 	eachDialer(t, func(t *testing.T, d Dialer) {
 		gone, own := netip.MustParseAddr("192.0.2.99"), netip.MustParseAddr("127.0.0.9")
@@ -480,7 +488,7 @@ func TestRepeatedAttemptWaitsForNoOther(t *testing.T) {
 				if err != nil {
 					t.Error(err)
 				}
-				cancel() // of the silent one
+				cancel() // ends the attempt to connect to the silent target
 			}
 		})
 		if len(order) != 2 || order[0] != 1 {

@@ -13,11 +13,11 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// DNS queries the addresses of a name, or the names of an address. It is good if the reply has
-// one that matches Receive, or any if Receive is nil.
+// DNS is a check that queries the addresses of a name, or the names of an address. It is good if a
+// record of the reply matches Receive. If Receive is nil, any record is good.
 type DNS struct {
 	Target
-	questions []dnsmessage.Question // the next is sent if the reply to the one before has no records
+	questions []dnsmessage.Question // queries in their order; each is sent only if the previous reply had no records
 }
 
 func newDNS(_ string, t Target) (Checker, error) {
@@ -44,7 +44,7 @@ func newDNS(_ string, t Target) (Checker, error) {
 	return d, nil
 }
 
-// reverse returns the name under which DNS has an address (RFC 1035 3.5, RFC 3596 2.5).
+// reverse returns the name for a query of the names of an address (RFC 1035 3.5, RFC 3596 2.5).
 func reverse(addr netip.Addr) string {
 	bytes := addr.AsSlice()
 	var b strings.Builder
@@ -78,7 +78,7 @@ func (d DNS) Check(ctx context.Context) error {
 	return err
 }
 
-// Errors of an answer after which another query is sent.
+// Errors of a reply after which the check sends another query.
 var (
 	errEmpty = errors.New("an answer without an address")
 	errCut   = errors.New("the answer is too long for UDP")
@@ -109,7 +109,8 @@ func (d DNS) query(ctx context.Context, question dnsmessage.Question) error {
 	}}.Check(ctx)
 }
 
-// stream sends a query over TCP, where messages have their length in front (RFC 1035 4.2.2).
+// stream sends a query over TCP and returns the reply. Each message over TCP begins with its length
+// (RFC 1035 4.2.2).
 func stream(c io.ReadWriter, message []byte) ([]byte, error) {
 	if _, err := c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(message))), message...)); err != nil {
 		return nil, err
@@ -123,8 +124,8 @@ func stream(c io.ReadWriter, message []byte) ([]byte, error) {
 	return answer, err
 }
 
-// verdict reports whether a message is a reply to the question. The error is the reason why the
-// reply is bad.
+// verdict judges a message. It returns false if the message is not a reply to the query with this
+// id. The error is the reason why the reply is bad.
 func (d DNS) verdict(ctx context.Context, id uint16, answer []byte) (bool, error) {
 	var m dnsmessage.Message
 	if err := m.Unpack(answer); err != nil {
@@ -154,7 +155,7 @@ func (d DNS) verdict(ctx context.Context, id uint16, answer []byte) (bool, error
 	return true, fmt.Errorf("nothing in the answer matches %q", d.Receive.String())
 }
 
-// rcode is the word that operators know from dig.
+// rcode returns the name of a response code, as operators know it from dig.
 func rcode(code dnsmessage.RCode) string {
 	switch code {
 	case dnsmessage.RCodeSuccess:
@@ -172,7 +173,8 @@ func rcode(code dnsmessage.RCode) string {
 	return code.String()
 }
 
-// record returns the text of a record; it is empty for a type that no query is for.
+// record returns the text of a record. The text is empty if the check does not query records of
+// this type.
 func record(body dnsmessage.ResourceBody) string {
 	switch r := body.(type) {
 	case *dnsmessage.AResource:

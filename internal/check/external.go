@@ -9,12 +9,12 @@ import (
 	"lvs-agents/internal/program"
 )
 
-// External runs a program. The check is good if the program ends with status 0. A program that a
-// signal or the time limit ends is not good.
+// External is a check that runs a program. It is good if the program ends with status 0. It is not
+// good if a signal or the time limit ends the program.
 type External struct {
 	Program  string
 	Args     []string
-	Programs *program.Set // may be nil
+	Programs *program.Set // can be nil
 }
 
 // Check implements Checker.
@@ -25,7 +25,8 @@ func (e External) Check(ctx context.Context) error {
 	return nil
 }
 
-// run runs a program with an input. The output in its error is fit for a reason.
+// run runs a program with an input. If the program fails, the error contains the output of the
+// program without control characters.
 func run(ctx context.Context, programs *program.Set, input string, argv []string) error {
 	err := programs.RunSession(ctx, program.Command{Argv: argv, Stdin: strings.NewReader(input)})
 	if failure, ok := errors.AsType[program.Failure](err); ok {

@@ -16,7 +16,7 @@ import (
 	"lvs-agents/internal/program"
 )
 
-// script writes an executable shell script.
+// script writes an executable shell script and returns its path.
 func script(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "check")
@@ -54,7 +54,8 @@ func TestExternal(t *testing.T) {
 	}
 }
 
-// TestExternalWithoutFirstLine runs what execvp(3) gives to /bin/sh.
+// TestExternalWithoutFirstLine checks that a check runs files without #! in the first line.
+// execvp(3) runs these files with /bin/sh.
 func TestExternalWithoutFirstLine(t *testing.T) {
 	for name, text := range map[string]string{"nothing": "", "a blank line": "\n#!/bin/sh\n", "a byte-order mark": "\ufeff#!/bin/sh\n"} {
 		for status, want := range map[string]string{"0": "", "3": "exit status 3"} {
@@ -77,7 +78,7 @@ func TestExternalThatCannotBeRun(t *testing.T) {
 	if err := os.Chmod(plain, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	pipe := filepath.Join(t.TempDir(), "pipe") // to open it would wait for a writer
+	pipe := filepath.Join(t.TempDir(), "pipe") // an open of the pipe would wait for a writer
 	if err := syscall.Mkfifo(pipe, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +98,7 @@ func TestExternalThatCannotBeRun(t *testing.T) {
 	}
 }
 
-// told is a check that has been told what to answer.
+// told is a check that adds its name to said. It fails if bad has the number of this check.
 type told struct {
 	name string
 	said *[]string
@@ -115,7 +116,7 @@ func (c told) Check(context.Context) error {
 func TestCombined(t *testing.T) {
 	tests := []struct {
 		times int
-		bad   map[int]bool // number of the check
+		bad   map[int]bool // numbers of the checks that fail
 		want  string
 	}{
 		{2, nil, "full cheap cheap full cheap cheap full"},
@@ -137,7 +138,8 @@ func TestCombined(t *testing.T) {
 	}
 }
 
-// TestCombinedHasTwoTimeouts has servers that never answer after a first good check.
+// TestCombinedHasTwoTimeouts checks that full and cheap checks have separate time limits. The
+// server replies only to the first check.
 func TestCombinedHasTwoTimeouts(t *testing.T) {
 	for _, timeouts := range [][2]time.Duration{{30 * time.Second, 5 * time.Second}, {2 * time.Second, 5 * time.Second}} {
 		synctest.Test(t, func(t *testing.T) {
@@ -164,12 +166,13 @@ func TestCombinedHasTwoTimeouts(t *testing.T) {
 	}
 }
 
-// checkFunc is a check that a test decides about.
+// checkFunc is a function that implements Checker.
 type checkFunc func(context.Context) error
 
 func (f checkFunc) Check(ctx context.Context) error { return f(ctx) }
 
-// TestExternalWithoutRoom: a lack of room for programs is a fault of this host, even for Oracle.
+// TestExternalWithoutRoom checks that the error blames this host if too many programs run, also for
+// an Oracle check.
 func TestExternalWithoutRoom(t *testing.T) {
 	programs := programsFor(t, 1)
 	path := script(t, "sleep 100")
@@ -188,7 +191,7 @@ func TestExternalWithoutRoom(t *testing.T) {
 	judge("oracle", negotiation(t, "oracle", target).Check(ctx), fmt.Sprintf("oracle %s", target.Addr))
 }
 
-// programsFor makes a set with room for so many sessions.
+// programsFor makes a program.Set that can run this many sessions at once.
 func programsFor(t *testing.T, sessions int) *program.Set {
 	t.Helper()
 	programs, err := program.New(os.Environ(), sessions)
@@ -198,17 +201,17 @@ func programsFor(t *testing.T, sessions int) *program.Set {
 	return programs
 }
 
-// occupy takes the room of one session until end.
+// occupy starts a session that runs until the caller calls end.
 func occupy(t *testing.T, programs *program.Set) (end func()) {
 	t.Helper()
 	session, err := programs.StartSession(t.Context(), program.Command{Argv: []string{"sleep", "100"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return func() { _ = session.End() } // it was killed
+	return func() { _ = session.End() } // the error only says that End has killed the program
 }
 
-// noneLeft fails if children are left that do not end.
+// noneLeft fails the test if children of this process stay that do not end.
 func noneLeft(t *testing.T, programs *program.Set) {
 	t.Helper()
 	self := strconv.Itoa(os.Getpid())

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// ftp is good if the server accepts the login and, with Request, sends a file that matches Receive
-// (RFC 959, RFC 2428).
+// ftp checks an FTP server. The check is good if the server accepts the login and, with Request,
+// sends a file that matches Receive (RFC 959, RFC 2428).
 func ftp(ctx context.Context, c *conn, t Target) error {
 	l := newLines(c)
 	if _, err := l.reply("greeting", 2); err != nil {
@@ -33,7 +33,7 @@ func ftp(ctx context.Context, c *conn, t Target) error {
 	return nil
 }
 
-// login sends the password if the server requests one.
+// login sends the name of the user. It also sends the password if the server requests a password.
 func (l lines) login(name, passwd string) error {
 	if err := l.send("USER", name); err != nil {
 		return err
@@ -51,11 +51,11 @@ func (l lines) login(name, passwd string) error {
 	return nil
 }
 
-// retrieve reads a file in passive mode. It connects to the address of the server even if the
+// retrieve reads a file in passive mode. It connects to the address of the target even if the
 // server names another address, so that a check reaches no other host.
 func (l lines) retrieve(ctx context.Context, t Target) error {
 	_, err := l.command(2, "TYPE", "I")
-	if _, no := errors.AsType[refused](err); err != nil && !no { // if it matters, the file does not match
+	if _, no := errors.AsType[refused](err); err != nil && !no { // a refusal of TYPE is not an error here
 		return err
 	}
 	port, err := l.passive()
@@ -74,7 +74,7 @@ func (l lines) retrieve(ctx context.Context, t Target) error {
 	if err != nil {
 		return fmt.Errorf("RETR: %w", data.reason(ctx, err))
 	}
-	if len(file) < maxBody { // a longer file is not read to its end
+	if len(file) < maxBody { // the server still sends the rest of a longer file
 		if _, err := l.reply("RETR", 2); err != nil {
 			return err
 		}
@@ -82,7 +82,8 @@ func (l lines) retrieve(ctx context.Context, t Target) error {
 	return t.expect(ctx, file, "the file")
 }
 
-// passive requests a port by EPSV, or by PASV if the server refuses EPSV.
+// passive requests a data port with EPSV. If the server refuses EPSV or returns no port, passive
+// sends PASV.
 func (l lines) passive() (uint16, error) {
 	text, err := l.command(2, "EPSV")
 	if _, no := errors.AsType[refused](err); err != nil && !no {
@@ -97,7 +98,7 @@ func (l lines) passive() (uint16, error) {
 	return pasvPort(text)
 }
 
-// epsvPort finds the number in (|||6446|) (RFC 2428 3).
+// epsvPort returns the port in the reply to EPSV, which has the form (|||6446|) (RFC 2428 3).
 func epsvPort(text string) (port uint16, ok bool) {
 	_, text, _ = strings.Cut(text, "(|||")
 	text, _, _ = strings.Cut(text, "|")
@@ -105,7 +106,8 @@ func epsvPort(text string) (port uint16, ok bool) {
 	return uint16(n), err == nil
 }
 
-// pasvPort finds the last two of six numbers.
+// pasvPort returns the port in the reply to PASV. The last two of its six numbers are the two bytes
+// of the port.
 func pasvPort(text string) (uint16, error) {
 	numbers := strings.FieldsFunc(text, func(r rune) bool { return r < '0' || r > '9' })
 	if len(numbers) < 6 {

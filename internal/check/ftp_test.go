@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// TestFTPSendsAFile: a check succeeds even if the server lacks some commands, as with Net::FTP.
+// TestFTPSendsAFile checks that a check reads a file even if the server does not support some
+// commands. Net::FTP does the same.
 func TestFTPSendsAFile(t *testing.T) {
 	data := server(t, func(c net.Conn) { _, _ = io.WriteString(c, "all is well") })
 	port := data.Port()
@@ -35,7 +36,7 @@ func TestFTPSendsAFile(t *testing.T) {
 				for word, answer := range tt.answers {
 					known[word] = answer
 				}
-				_, _ = io.WriteString(c, "220\r\n") // the check may have hung up
+				_, _ = io.WriteString(c, "220\r\n") // the check can have closed the connection
 				for lines := bufio.NewScanner(c); lines.Scan(); {
 					word, _, _ := strings.Cut(lines.Text(), " ")
 					_, _ = io.WriteString(c, known[word]+"\r\n")

@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 )
 
-// fuzzed is a target whose secrets no reason may show.
+// fuzzed returns a target with secrets, which must not be in a reason.
 func fuzzed() Target {
 	return Target{
 		Addr: netip.MustParseAddrPort("192.0.2.21:80"), Source: anywhere{}, Method: "GET", Request: "/a",
@@ -20,7 +20,8 @@ func fuzzed() Target {
 	}
 }
 
-// judgeReason fails if an operator could not read a reason, or should not.
+// judgeReason fails the test if a reason is too long, has unprintable characters, or contains a
+// secret.
 func judgeReason(t *testing.T, err error) {
 	t.Helper()
 	if err == nil {
@@ -35,8 +36,7 @@ func judgeReason(t *testing.T, err error) {
 	}
 }
 
-// FuzzDialogue lets a server say anything in the protocols that are spoken over
-// a connection.
+// FuzzDialogue checks the reasons of the protocols over a connection if the server sends any bytes.
 func FuzzDialogue(f *testing.F) {
 	for i, text := range []string{
 		"220 ready\r\n331 password\r\n230 in\r\n221 bye\r\n", "* OK ready\r\na OK in\r\n", "0\x0c\x02\x01\x01\x61\x07\x0a\x01\x00\x04\x00\x04\x00",
@@ -72,7 +72,7 @@ func FuzzDialogue(f *testing.F) {
 				return page.(HTTP).named("/a", err)
 			},
 			SIP{target}.over,
-			func(ctx context.Context, c *conn, t Target) error { // the library panics on some answers
+			func(ctx context.Context, c *conn, t Target) error { // carefully handles a panic of the library
 				return carefully("mysql", t.Addr, func() error { return database.(MySQL).talk(ctx, c) })
 			},
 		}
@@ -94,7 +94,7 @@ func FuzzDialogue(f *testing.F) {
 	})
 }
 
-// ftpControl is ftp without the data connection, and what it would read of the port.
+// ftpControl runs the commands of ftp without a data connection. Then it requests a data port.
 func ftpControl(ctx context.Context, c *conn, t Target) error {
 	t.Request = ""
 	if err := ftp(ctx, c, t); err != nil {
@@ -104,7 +104,7 @@ func ftpControl(ctx context.Context, c *conn, t Target) error {
 	return err
 }
 
-// FuzzDatagram takes apart what comes as one datagram.
+// FuzzDatagram checks the reasons of the protocols whose whole reply is one message or one line.
 func FuzzDatagram(f *testing.F) {
 	f.Add([]byte("\x00\x00\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00\x01a\x00\x00\x01\x00\x01\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x00\x00\x04\xc0\x00\x02\x15"))
 	f.Add([]byte("SIP/2.0 200 OK\r\nCall-ID: id\r\n\r\n"))
@@ -123,7 +123,7 @@ func FuzzDatagram(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	c := &conn{raw: &raw{}} // which says what went wrong
+	c := &conn{raw: &raw{}} // reason uses the connection to explain an error
 	f.Fuzz(func(t *testing.T, answer []byte) {
 		_, err := d.(DNS).verdict(t.Context(), 0, answer)
 		judgeReason(t, c.reason(t.Context(), err))
@@ -136,14 +136,14 @@ func FuzzDatagram(f *testing.F) {
 	})
 }
 
-// FuzzCompile reads regular expressions as files have them, and matches.
+// FuzzCompile checks that Compile and Match do not panic for any regular expression and any text.
 func FuzzCompile(f *testing.F) {
 	for _, text := range []string{"^OK$", "(?i)test (?=page)", `(a+)+\1$`, "[[:alpha:]]", `\p{Greek}`, "(?<n>a)|(?<!b)c", "a{1000}"} {
 		f.Add(text, []byte("Test Page\n"))
 	}
 	f.Fuzz(func(t *testing.T, text string, answer []byte) {
 		if p, err := Compile(text, nil); err == nil {
-			_, _ = p.Match(t.Context(), answer) // what it finds does not matter
+			_, _ = p.Match(t.Context(), answer) // the result does not matter
 		}
 	})
 }

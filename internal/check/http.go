@@ -21,17 +21,18 @@ const (
 	maxBody   = 1 << 20
 )
 
-// maxRedirects is how many redirections a check follows. LWP follows as many for ldirectord.
+// maxRedirects is how many redirections a check follows. ldirectord follows the same number, by its
+// library LWP.
 const maxRedirects = 7
 
-// HTTP requests a page. It is good if the status is good and the first MiB of the page matches
-// Receive, if that is set. Redirections are followed as long as they stay on this server: the
-// health of another server does not count.
+// HTTP is a check that requests a page. It is good if the status is good and the first MiB of the
+// page matches Receive. A nil Receive matches any page. The check follows a redirection only to the
+// same server, because the health of another server does not count.
 type HTTP struct {
 	Target
 	secure bool
-	page   string // of the request line: a path, with a proxy a whole URL
-	name   string // of the Host header
+	page   string // target in the request line: a path, or a whole URL for a proxy
+	name   string // value of the Host header
 }
 
 func newHTTP(service string, t Target) (Checker, error) {
@@ -39,7 +40,7 @@ func newHTTP(service string, t Target) (Checker, error) {
 		t.Method = http.MethodGet
 	}
 	h := HTTP{Target: t, page: "/" + t.path(), name: t.Host, secure: service == "https"}
-	if h.name == "" { // without the port, as in ldirectord's check_http
+	if h.name == "" { // ldirectord's check_http also omits the port
 		h.name = t.hostName()
 		if t.Addr.Addr().Is6() {
 			h.name = "[" + h.name + "]"
@@ -65,7 +66,8 @@ func (h HTTP) scheme() string {
 	return "http"
 }
 
-// Check sends one request, and one more for each redirection, each over a new connection.
+// Check sends one request, and one more request for each redirection. Each request uses a new
+// connection.
 func (h HTTP) Check(ctx context.Context) error {
 	page := h.page
 	for range maxRedirects + 1 {
@@ -80,7 +82,8 @@ func (h HTTP) Check(ctx context.Context) error {
 	return h.named(h.page, fmt.Errorf("redirected more than %d times, at last to %q", maxRedirects, shown(page)))
 }
 
-// named puts the request in front of a reason, with the address of the server.
+// named puts the method, the page and the server in front of a reason. It returns nil if err is
+// nil.
 func (h HTTP) named(page string, err error) error {
 	if err == nil {
 		return nil
@@ -93,7 +96,8 @@ func (h HTTP) named(page string, err error) error {
 	return fmt.Errorf("%s %s: %w", h.Method, shown(page), err)
 }
 
-// request returns where the server redirects to, if it does.
+// request requests a page and judges the reply. If the server redirects the request, request
+// returns the location.
 func (h HTTP) request(ctx context.Context, page string) (location string, err error) {
 	c, err := h.dial(ctx)
 	if err != nil {
@@ -109,8 +113,8 @@ func (h HTTP) request(ctx context.Context, page string) (location string, err er
 	return location, c.reason(ctx, err)
 }
 
-// dial opens a connection by the target's dialer, unless it will be encrypted: package tls closes a
-// connection from another goroutine.
+// dial opens a connection with the dialer of the target. For TLS, it uses package net instead,
+// because package tls closes a connection from another goroutine.
 func (h HTTP) dial(ctx context.Context) (*conn, error) {
 	if h.secure {
 		return dial(ctx, h.Source, h.Addr)
@@ -145,8 +149,8 @@ func (h HTTP) talk(ctx context.Context, c *conn, page string) (location string, 
 	return "", h.body(ctx, response.body)
 }
 
-// bare judges a reply without a header, as HTTP/0.9 and some scripts send it. It treats the reply
-// as a page, as LWP does.
+// bare judges a reply without a header, which HTTP/0.9 servers and some scripts send. It treats the
+// whole reply as a page, as LWP does.
 func (h HTTP) bare(ctx context.Context, begin errOther, rest io.Reader) error {
 	page, err := io.ReadAll(io.LimitReader(rest, maxBody))
 	if err != nil {
@@ -159,8 +163,8 @@ func (h HTTP) bare(ctx context.Context, begin errOther, rest io.Reader) error {
 	return err
 }
 
-// escaped returns a page as it is sent: without a fragment, and with the escapes that package URI
-// of Perl makes.
+// escaped returns a page in the form for the request line. The form has no fragment, and has the
+// same escapes as Perl's package URI makes.
 func escaped(page string) string {
 	page, _, _ = strings.Cut(page, "#")
 	var b strings.Builder
@@ -174,7 +178,7 @@ func escaped(page string) string {
 	return b.String()
 }
 
-// authorization is the header of a login (RFC 7617).
+// authorization returns the header line with the login (RFC 7617). It is empty without a login.
 func (h HTTP) authorization() string {
 	if h.Login == "" && h.Passwd == "" {
 		return ""
@@ -202,7 +206,8 @@ func (h HTTP) body(ctx context.Context, whole io.Reader) error {
 	return h.expect(ctx, body, "the page")
 }
 
-// broken is an error in the middle of a page, not one at the limit of reading.
+// broken returns the error if a page ended too early. It returns nil if reading only ended at the
+// limit of bytes.
 func broken(err error) error {
 	if err == nil || errors.Is(err, errEndless) {
 		return nil
@@ -213,7 +218,8 @@ func broken(err error) error {
 	return fmt.Errorf("the page broke off: %w", plain(err))
 }
 
-// follow returns the page to request after a redirection.
+// follow returns the page to request after a redirection. It returns an error if the check must not
+// follow the redirection.
 func (h HTTP) follow(page, location string) (string, error) {
 	base, err := url.Parse(h.scheme() + "://" + h.name)
 	if err == nil && strings.HasPrefix(page, "/") {
@@ -234,14 +240,15 @@ func (h HTTP) follow(page, location string) (string, error) {
 	return to.RequestURI(), nil
 }
 
-// here reports whether a URL is on this server. Its host must be the name or the address of the
-// server. Its port must be the port of the server, of virtualhost, or the default of the scheme.
+// here reports whether a URL is on this server. The host of the URL must be the name or the address
+// of the server. The port of the URL must be the port of the server, the port in virtualhost, or
+// the default port of the scheme.
 func (h HTTP) here(to *url.URL) bool {
 	port := to.Port()
 	if port == "" {
 		port = h.defaultPort()
 	}
-	_, own, _ := net.SplitHostPort(h.name) // without a port, own stays empty
+	_, own, _ := net.SplitHostPort(h.name) // own is empty if the name has no port
 	return to.Scheme == h.scheme() &&
 		(sameHost(to.Hostname(), h.hostName()) || sameHost(to.Hostname(), h.Addr.Addr().WithZone("").String())) &&
 		slices.Contains([]string{h.defaultPort(), own, strconv.Itoa(int(h.Addr.Port()))}, port)
@@ -254,7 +261,8 @@ func (h HTTP) defaultPort() string {
 	return "80"
 }
 
-// sameHost compares names, or addresses as IPv6 can be written in many ways.
+// sameHost reports whether two hosts are equal. It compares parsed addresses, because an IPv6
+// address can be written in many ways.
 func sameHost(a, b string) bool {
 	addr, err := netip.ParseAddr(a)
 	other, failed := netip.ParseAddr(b)

@@ -11,11 +11,11 @@ import (
 	"strings"
 )
 
-// response is a reply of HTTP. The parser accepts what LWP accepts for ldirectord. Package net/http
-// refuses some servers that browsers and LWP accept.
+// response is a reply of HTTP. The parser accepts the same replies as LWP, the library of
+// ldirectord. Package net/http refuses some servers that browsers and LWP accept.
 type response struct {
 	status   int
-	text     string // of the status: number and words
+	text     string // number and words of the status line
 	location string
 	lengths  []string // values of Content-Length
 	codings  []string // values of Transfer-Encoding
@@ -27,7 +27,8 @@ type errOther struct{ line string }
 
 func (e errOther) Error() string { return fmt.Sprintf("not an answer of HTTP: %q", ascii(e.line)) }
 
-// readResponse reads the header of the final answer to a request.
+// readResponse reads the header of the final answer to a request. It skips interim answers, which
+// have a status 1xx.
 func readResponse(r *bufio.Reader, method string) (*response, error) {
 	for {
 		answer, err := readHeader(r)
@@ -43,7 +44,7 @@ func readResponse(r *bufio.Reader, method string) (*response, error) {
 
 func readHeader(r *bufio.Reader) (*response, error) {
 	line, err := "", error(nil)
-	for line == "" && err == nil { // blank lines may be left over from an answer before
+	for line == "" && err == nil { // blank lines can be left over from the answer before
 		line, err = headerLine(r)
 	}
 	answer := &response{}
@@ -58,7 +59,7 @@ func readHeader(r *bufio.Reader) (*response, error) {
 	for {
 		line, err := headerLine(r)
 		switch {
-		case line == "" && (err == nil || errors.Is(err, io.EOF)): // scripts often leave the blank line out
+		case line == "" && (err == nil || errors.Is(err, io.EOF)): // scripts often omit the blank line after the header
 			return answer, nil
 		case err != nil:
 			return nil, err
@@ -67,15 +68,16 @@ func readHeader(r *bufio.Reader) (*response, error) {
 	}
 }
 
-// headerLine reads a line without its end.
+// headerLine reads a line and returns it without its line end.
 func headerLine(r *bufio.Reader) (string, error) {
 	line, err := r.ReadString('\n')
 	return strings.TrimRight(line, "\r\n"), err
 }
 
-// begin takes the line of the status: a version, a number, and words that may be missing.
+// begin parses the status line: a version, a number, and words that can be missing. It reports
+// whether the line has this form.
 func (a *response) begin(line string) bool {
-	const enough = 1 << 10 // a line of blanks would take much memory
+	const enough = 1 << 10 // the words of a very long line would use much memory
 	fields := strings.Fields(line[:min(len(line), enough)])
 	if len(fields) < 2 || !strings.HasPrefix(fields[0], "HTTP/") || len(fields[1]) != 3 {
 		return false
@@ -102,7 +104,7 @@ func (a *response) take(line string) {
 	}
 }
 
-// frame finds out where the page ends.
+// frame sets the body of the answer, which knows where the page ends.
 func (a *response) frame(r *bufio.Reader, method string) error {
 	if method == http.MethodHead || a.status == http.StatusNoContent || a.status == http.StatusNotModified {
 		a.body = strings.NewReader("")
@@ -123,13 +125,13 @@ func (a *response) frame(r *bufio.Reader, method string) error {
 	case known:
 		a.body = &sized{r, size}
 	default:
-		a.body = r // until the server closes, as the request says
+		a.body = r // the page ends when the server closes the connection
 	}
 	return nil
 }
 
-// length returns the number in Content-Length. Other text does not count, and several numbers that
-// differ do not count either.
+// length returns the number in Content-Length. It ignores values that do not begin with a number.
+// If two numbers differ, the length is unknown.
 func (a *response) length() (size int64, known bool) {
 	for _, text := range a.lengths {
 		text, _, _ = strings.Cut(strings.TrimSpace(text), " ")
@@ -145,7 +147,7 @@ func (a *response) length() (size int64, known bool) {
 	return size, known
 }
 
-// sized is a page of known length.
+// sized reads a page of known length. left is how many bytes have not been read.
 type sized struct {
 	r    io.Reader
 	left int64
@@ -164,12 +166,12 @@ func (s *sized) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// chunks is a page in chunks (RFC 9112 7.1). Unlike the reader of net/http it takes lines that end
-// in a newline alone.
+// chunks reads a page that the server sends in chunks (RFC 9112 7.1). Unlike the reader of
+// net/http, it also accepts lines that end in a newline alone.
 type chunks struct {
 	r       *bufio.Reader
 	chunk   sized
-	between bool // a chunk was read, and its end follows
+	between bool // the bytes of a chunk were read, but not the line end after them
 }
 
 // Read implements io.Reader.

@@ -48,7 +48,8 @@ func TestHTTPS(t *testing.T) {
 	}
 }
 
-// TestTLSOfOldServers: what Perl's library connects to.
+// TestTLSOfOldServers checks that a check can connect to servers with old versions or suites of
+// TLS. Perl's library can connect to these servers.
 func TestTLSOfOldServers(t *testing.T) {
 	tests := []struct {
 		name   string

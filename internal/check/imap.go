@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// imap is good if the server sends a greeting and, with Login, accepts the login (RFC 9051).
+// imap checks an IMAP server. The check is good if the server sends a greeting and, with Login,
+// accepts the login (RFC 9051).
 func imap(_ context.Context, c *conn, t Target) error {
 	l := newLines(c)
 	greeting, err := l.ReadLine()
@@ -25,7 +26,8 @@ func imap(_ context.Context, c *conn, t Target) error {
 	return nil
 }
 
-// untagged returns an untagged line without its asterisk, or an empty string for other lines.
+// untagged returns the text after the asterisk of an untagged line. For other lines, it returns an
+// empty string.
 func untagged(line string) string {
 	rest, found := strings.CutPrefix(line, "*")
 	word := strings.TrimLeft(rest, " \t")
@@ -35,13 +37,13 @@ func untagged(line string) string {
 	return word
 }
 
-// prefixed reports whether a line begins with a word in any case of letters.
+// prefixed reports whether a line begins with a word. The word can have upper or lower case.
 func prefixed(line, word string) bool {
 	return len(line) >= len(word) && strings.EqualFold(line[:len(word)], word)
 }
 
-// tagged sends a command and reads up to its result. Like Net::IMAP::Simple of Perl it skips lines
-// of any other kind.
+// tagged sends a command with a tag, and reads lines until the result of the command. It skips all
+// other lines, as Net::IMAP::Simple of Perl does.
 func (l lines) tagged(words ...string) error {
 	const tag = "a"
 	if err := l.send(append([]string{tag}, words...)...); err != nil {

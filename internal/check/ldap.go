@@ -8,10 +8,11 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// ldapSearch is good if the server accepts the login and has the entry that Request names. Without
-// Login and Passwd the login is anonymous. Without Request the entry is the root.
+// ldapSearch checks an LDAP server. The check is good if the server accepts the login and has the
+// entry that Request names. Without Login and Passwd, the check logs in as an anonymous client.
+// Without Request, the entry is the root.
 func ldapSearch(ctx context.Context, c *conn, t Target) error {
-	session := ldap.NewConn(c, false) // false: the connection has no TLS that it started
+	session := ldap.NewConn(c, false) // false: the library has not started TLS
 	session.Start()
 	defer func() { _ = session.Close() }()
 	unbound, err := ldapBind(session, t)
@@ -19,7 +20,7 @@ func ldapSearch(ctx context.Context, c *conn, t Target) error {
 		return fmt.Errorf("bind: %w", ldapReason(c, err))
 	}
 	found, err := session.Search(&ldap.SearchRequest{
-		BaseDN: t.path(), Scope: ldap.ScopeBaseObject, DerefAliases: ldap.DerefFindingBaseObj, // as Net::LDAP
+		BaseDN: t.path(), Scope: ldap.ScopeBaseObject, DerefAliases: ldap.DerefFindingBaseObj, // Net::LDAP has the same default
 		Filter: "(objectClass=*)", Attributes: []string{"1.1"}, SizeLimit: 2,
 	})
 	switch {
@@ -33,8 +34,9 @@ func ldapSearch(ctx context.Context, c *conn, t Target) error {
 	return t.expect(ctx, []byte(found.Entries[0].DN), "the entry's name")
 }
 
-// ldapBind logs in. Some servers require a bind of anonymous clients (slapd's "require bind").
-// Some servers refuse the bind and let anonymous clients search: then unbound is the refusal.
+// ldapBind logs in. Without a login, it sends a bind as an anonymous client, because some servers
+// require this bind (slapd's "require bind"). Other servers refuse the bind, but let anonymous
+// clients search. If the server refuses the bind, unbound is the refusal and err is nil.
 func ldapBind(session *ldap.Conn, t Target) (unbound, err error) {
 	if t.Login != "" && t.Passwd != "" {
 		return nil, session.Bind(t.Login, t.Passwd)
@@ -46,10 +48,11 @@ func ldapBind(session *ldap.Conn, t Target) (unbound, err error) {
 	return nil, err
 }
 
-// ldapReason returns the reason. It replaces the error of the library for a closed connection,
-// which depends on the goroutine that finds it first.
+// ldapReason returns the error that the server sent. For a closed connection, it returns its own
+// error. The error of the library would depend on the goroutine that finds the closed connection
+// first.
 func ldapReason(c *conn, err error) error {
-	if e, ok := errors.AsType[*ldap.Error](err); ok && e.ResultCode < ldap.ErrorNetwork { // what the server said
+	if e, ok := errors.AsType[*ldap.Error](err); ok && e.ResultCode < ldap.ErrorNetwork { // the server sent this error
 		return err
 	}
 	if c.raw.read.Load() == 0 {

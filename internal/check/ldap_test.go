@@ -11,10 +11,10 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// directory is a server of LDAP with results for requests.
+// directory is an LDAP server. bind and search are the result codes of its replies.
 type directory struct {
 	bind, search uint16
-	requireBind  bool // answers a search with an error until a bind has succeeded
+	requireBind  bool // the server refuses a search until a bind has succeeded
 }
 
 func (d directory) serve(c net.Conn) {
@@ -52,7 +52,7 @@ func (d directory) found(c net.Conn, id *ber.Packet, allowed bool) {
 func (d directory) result(c net.Conn, id *ber.Packet, kind ber.Tag, code uint16) {
 	result := ber.Encode(ber.ClassApplication, ber.TypeConstructed, kind, nil, "")
 	result.AppendChild(ber.NewInteger(ber.ClassUniversal, ber.TypePrimitive, ber.TagEnumerated, int64(code), ""))
-	for range 2 { // of text
+	for range 2 { // the matched DN and the message are empty
 		result.AppendChild(ber.NewString(ber.ClassUniversal, ber.TypePrimitive, ber.TagOctetString, "", ""))
 	}
 	d.send(c, id, result)
@@ -62,10 +62,11 @@ func (d directory) send(c net.Conn, id, operation *ber.Packet) {
 	message := ber.NewSequence("")
 	message.AppendChild(ber.NewInteger(ber.ClassUniversal, ber.TypePrimitive, ber.TagInteger, id.Value, ""))
 	message.AppendChild(operation)
-	_, _ = c.Write(message.Bytes()) // the check may have hung up
+	_, _ = c.Write(message.Bytes()) // the check can have closed the connection
 }
 
-// TestLDAPBindsAnonymously: a check binds as ldirectord does, and searches if the bind is refused.
+// TestLDAPBindsAnonymously checks that a check without a login binds as an anonymous client, as
+// ldirectord does. If the server refuses the bind, the check still searches.
 func TestLDAPBindsAnonymously(t *testing.T) {
 	tests := []struct {
 		name   string

@@ -11,7 +11,8 @@ import (
 	"github.com/go-sql-driver/mysql"
 )
 
-// MySQL logs in and, with Request, runs a query. The result of the query must have a row.
+// MySQL is a check that logs in and, with Request, runs a query. The result of the query must have
+// a row.
 type MySQL struct {
 	Target
 	config *mysql.Config
@@ -32,7 +33,7 @@ func errLogin(name string) error {
 	return fmt.Errorf("service=%s needs a user; add login=NAME and passwd=PASSWORD", name)
 }
 
-// query returns the request; a slash alone means no query.
+// query returns the database query in Request. If Request is only a slash, the check has no query.
 func (t Target) query() string {
 	if t.Request == "/" {
 		return ""
@@ -61,7 +62,7 @@ func (m MySQL) talk(ctx context.Context, c *conn) error {
 		return err
 	}
 	err = m.session(ctx, connector)
-	if err != nil && framed.err != nil { // the driver has another error for it
+	if err != nil && framed.err != nil { // the driver hides this error
 		return framed.err
 	}
 	return err
@@ -92,13 +93,13 @@ func (m MySQL) session(ctx context.Context, connector driver.Connector) error {
 	return err
 }
 
-// packets checks the lengths of MySQL's packets: the driver allocates as many bytes as a header
-// announces, up to 16 MiB, even if the server does not speak MySQL.
+// packets checks the lengths of MySQL packets. The driver allocates as many bytes as a packet
+// header announces, up to 16 MiB, even if the server does not speak MySQL.
 type packets struct {
 	net.Conn
 	header [4]byte // 3 bytes of length, the lowest first, and a sequence number
-	have   int     // bytes of header
-	body   int     // bytes that follow
+	have   int     // number of bytes in header
+	body   int     // number of bytes of the packet that have not been read
 	err    error
 }
 

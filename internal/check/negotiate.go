@@ -6,7 +6,8 @@ import (
 	"net/netip"
 )
 
-// applications are the protocols of negotiate checks, by their names in ldirectord.cf.
+// applications has the builder of each negotiate check, by the name of the protocol in
+// ldirectord.cf.
 var applications = map[string]builder{
 	"dns":        newDNS,
 	"ftp":        talking(ftp),
@@ -30,11 +31,11 @@ var applications = map[string]builder{
 	"submission": talking(smtp),
 }
 
-// builder makes the check that talks one protocol.
+// builder makes the check of one protocol.
 type builder func(name string, t Target) (Checker, error)
 
-// Negotiate makes the check that talks an application's protocol. Its name comes
-// from ldirectord.cf.
+// Negotiate makes the check of an application protocol. application is the name of the protocol in
+// ldirectord.cf.
 func Negotiate(application string, t Target) (Checker, error) {
 	build := applications[application]
 	if build == nil {
@@ -47,8 +48,8 @@ func Negotiate(application string, t Target) (Checker, error) {
 	return careful{application, t.Addr, checker, t.secrets()}, nil
 }
 
-// careful turns a panic of a library into a failure of the check, because the reply of a server
-// can cause one. It also hides secrets in all reasons.
+// careful runs a check. If a library panics, the check fails: the reply of a server can cause a
+// panic. careful also hides the secrets in all reasons.
 type careful struct {
 	name string
 	addr netip.AddrPort
@@ -70,7 +71,7 @@ func carefully(name string, addr netip.AddrPort, check func() error) (err error)
 	return check()
 }
 
-// dialogue talks one protocol on a connection.
+// dialogue talks one protocol over a connection and judges the replies.
 type dialogue func(ctx context.Context, c *conn, t Target) error
 
 func talking(d dialogue) builder {
@@ -81,7 +82,7 @@ func talkingTLS(d dialogue) builder {
 	return func(name string, t Target) (Checker, error) { return talk{name, t, true, d}, nil }
 }
 
-// talk is the check that opens a connection and has a dialogue on it.
+// talk is a check that opens a connection, with TLS if secure is set, and has a dialogue over it.
 type talk struct {
 	name   string
 	target Target
@@ -89,7 +90,7 @@ type talk struct {
 	say    dialogue
 }
 
-// Check connects, talks and hangs up.
+// Check opens a connection, runs the dialogue and closes the connection.
 func (c talk) Check(ctx context.Context) error {
 	connection, err := dial(ctx, c.target.Source, c.target.Addr)
 	if err != nil {

@@ -2,7 +2,7 @@ package check
 
 import "context"
 
-// nntp is good when the server greets (RFC 3977).
+// nntp checks a news server. The check is good if the server sends a greeting (RFC 3977).
 func nntp(_ context.Context, c *conn, _ Target) error {
 	l := newLines(c)
 	if _, err := l.reply("greeting", 2); err != nil {

@@ -11,13 +11,14 @@ import (
 	"time"
 )
 
-// TestTLSOfServersThatGoDoesNotKnow: keys, signatures and suites of OpenSSL.
+// TestTLSOfServersThatGoDoesNotKnow checks that a check can connect to servers with the keys,
+// signatures and suites of OpenSSL. Package tls does not support all of them.
 func TestTLSOfServersThatGoDoesNotKnow(t *testing.T) {
 	const weak = "ALL:@SECLEVEL=0"
 	tests := []struct {
 		name   string
-		key    string // for openssl req; several words
-		serves string // for openssl s_server
+		key    string // arguments of openssl req
+		serves string // arguments of openssl s_server
 	}{
 		{"finite-field Diffie-Hellman only", "rsa:2048", "-tls1_2 -cipher DHE-RSA-AES128-SHA"},
 		{"MD5", "rsa:2048 -md5", "-cipher " + weak},
@@ -60,7 +61,8 @@ func dsaParameters(t *testing.T) string {
 	return file
 }
 
-// openSSLServer serves one page about the connection with a new key.
+// openSSLServer starts openssl s_server with a new key. The server sends a page about the
+// connection.
 func openSSLServer(t *testing.T, key, serves []string) netip.AddrPort {
 	t.Helper()
 	dir := t.TempDir()

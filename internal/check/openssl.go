@@ -16,8 +16,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// overOpenSSL opens a connection with the program openssl, whose TLS takes what package tls does
-// not: a certificate that package x509 cannot parse, MD5, finite-field Diffie-Hellman.
+// overOpenSSL opens a connection with the program openssl. OpenSSL can talk to servers that package
+// tls cannot: with a certificate that package x509 cannot parse, with MD5, or with finite-field
+// Diffie-Hellman.
 func (t Target) overOpenSSL(ctx context.Context) (*conn, error) {
 	ours, theirs, err := socketPair()
 	if err != nil {
@@ -30,7 +31,7 @@ func (t Target) overOpenSSL(ctx context.Context) (*conn, error) {
 	session, err := t.Programs.StartSession(ctx, program.Command{
 		Argv: append([]string{"openssl"}, t.openSSLArguments()...), Stdin: theirs, Stdout: theirs, Stderr: errorOutput,
 	})
-	_, _ = theirs.Close(), errorOutput.Close() // the program has its own
+	_, _ = theirs.Close(), errorOutput.Close() // the program has its own descriptors of these files
 	if err != nil {
 		_, _ = ours.Close(), output.Close()
 		return nil, err
@@ -42,15 +43,16 @@ func (t Target) overOpenSSL(ctx context.Context) (*conn, error) {
 	if err == nil {
 		return ending(ctx, c), nil
 	}
-	_ = c.Close() // the error of the handshake counts
+	_ = c.Close() // the function returns the error of the handshake
 	if crowded := session.Crowded(); crowded != nil && ctx.Err() != nil {
 		return nil, crowded
 	}
 	return nil, err
 }
 
-// openSSLArguments returns the arguments of openssl s_client(1). With -brief, its standard output
-// has only the bytes of the server, and its standard error gets a line after the handshake.
+// openSSLArguments returns the arguments of openssl s_client(1). With -brief, openssl writes only
+// the bytes of the server to standard output. It writes a line to standard error after the
+// handshake.
 func (t Target) openSSLArguments() []string {
 	arguments := []string{"s_client", "-brief", "-ign_eof", "-nocommands", "-verify_quiet", "-connect", t.Addr.String()}
 	if source := t.Source.Source(t.Addr.Addr()); source.IsValid() {
@@ -75,14 +77,14 @@ func (t Target) openSSLArguments() []string {
 	return append(arguments, "-verify_hostname", name)
 }
 
-// socketPair returns two ends of one connection, the second for a program.
+// socketPair returns the two ends of a connection. The second end is for a program.
 func socketPair() (net.Conn, *os.File, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("socketpair: %w", err)
 	}
 	ours, theirs := os.NewFile(uintptr(pair[0]), "openssl"), os.NewFile(uintptr(pair[1]), "openssl")
-	defer func() { _ = ours.Close() }() // FileConn has a copy
+	defer func() { _ = ours.Close() }() // FileConn has copied the descriptor
 	c, err := net.FileConn(ours)
 	if err != nil {
 		_ = theirs.Close()
@@ -91,8 +93,8 @@ func socketPair() (net.Conn, *os.File, error) {
 	return c, theirs, nil
 }
 
-// established reads the output of openssl until the handshake is done. It fails with the reason
-// that openssl prints, or when openssl ends.
+// established reads the output of openssl until the handshake is done. If openssl prints an error
+// or ends first, established returns the reason.
 func established(output io.Reader) error {
 	refused, failure := "", "no session"
 	for lines := bufio.NewScanner(output); lines.Scan(); {
@@ -100,11 +102,12 @@ func established(output io.Reader) error {
 		if line == "CONNECTION ESTABLISHED" {
 			return nil
 		}
-		// Openssl prints this for each certificate, even if it continues.
+		// Openssl prints this line for each certificate that it cannot verify, even if it
+		// continues.
 		if _, reason, found := strings.Cut(line, "verify error:"); found {
 			_, refused, _ = strings.Cut(reason, ":")
 		}
-		// NUMBER:error:CODE:library:function:reason:file:line:
+		// An error line has the form NUMBER:error:CODE:library:function:reason:file:line.
 		if fields := strings.Split(line, ":"); len(fields) > 5 && fields[1] == "error" {
 			failure = fields[5]
 			break
@@ -119,13 +122,13 @@ func established(output io.Reader) error {
 // tunnel is a connection to the standard input and output of a program.
 type tunnel struct {
 	net.Conn
-	output  io.Closer // the standard error of the program, open as long as it writes
+	output  io.Closer // standard error of the program; it must stay open while the program runs
 	session *program.Session
 }
 
 // Close ends the program.
 func (c *tunnel) Close() error {
-	_ = c.session.End() // it was killed
+	_ = c.session.End() // the error only says that End has killed the program
 	_, _ = c.Conn.Close(), c.output.Close()
 	return nil
 }

@@ -27,7 +27,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// authority signs certificates that package x509 refuses to read.
+// authority is a certificate authority of the tests. It can sign certificates that package x509
+// refuses to read.
 type authority struct {
 	der []byte
 	key *ecdsa.PrivateKey
@@ -62,7 +63,8 @@ func (a authority) sign(t *testing.T, template, parent *x509.Certificate, key *e
 	return der
 }
 
-// leaf makes a certificate that change has changed, signed by the authority, and its key.
+// leaf makes a certificate and its key, signed by the authority. change changes the certificate
+// before the signature.
 func (a authority) leaf(t *testing.T, change func(*x509.Certificate)) ([]byte, *ecdsa.PrivateKey) {
 	t.Helper()
 	parent, err := x509.ParseCertificate(a.der)
@@ -80,7 +82,7 @@ func (a authority) leaf(t *testing.T, change func(*x509.Certificate)) ([]byte, *
 	return a.sign(t, template, parent, key), key
 }
 
-// alternative makes the extension subjectAltName of bytes.
+// alternative adds an extension subjectAltName with these bytes to a certificate.
 func alternative(names ...byte) func(*x509.Certificate) {
 	return func(c *x509.Certificate) {
 		value := append([]byte{0x30, byte(len(names))}, names...)
@@ -88,10 +90,11 @@ func alternative(names ...byte) func(*x509.Certificate) {
 	}
 }
 
-// oddName is a GeneralName of 8 bytes of address with the right name.
+// oddName is the value of a subjectAltName: the name www.example.org, and an IP address of 8 bytes.
+// Package x509 cannot parse this address.
 var oddName = append([]byte{0x82, 15}, append([]byte("www.example.org"), 0x87, 8, 192, 0, 2, 21, 255, 255, 255, 0)...)
 
-// secureServer talks on each connection over TLS.
+// secureServer starts a TLS server that calls talk with each connection.
 func secureServer(t *testing.T, config *tls.Config, talk func(net.Conn)) netip.AddrPort {
 	t.Helper()
 	return server(t, func(plain net.Conn) {
@@ -101,10 +104,11 @@ func secureServer(t *testing.T, config *tls.Config, talk func(net.Conn)) netip.A
 	})
 }
 
-// saying sends a greeting, and an answer to the first data that it reads.
+// saying returns a server function. It sends a greeting, and sends an answer after the first data
+// that it reads.
 func saying(greeting, answer string) func(net.Conn) {
 	return func(c net.Conn) {
-		_, _ = io.WriteString(c, greeting) // the check may have hung up
+		_, _ = io.WriteString(c, greeting) // the check can have closed the connection
 		if n, err := c.Read(make([]byte, 4096)); err == nil && n > 0 {
 			_, _ = io.WriteString(c, answer)
 		}
@@ -115,10 +119,11 @@ func serving(der []byte, key *ecdsa.PrivateKey, more ...[]byte) *tls.Config {
 	return &tls.Config{Certificates: []tls.Certificate{{Certificate: append([][]byte{der}, more...), PrivateKey: key}}}
 }
 
-// okPage is a server of one page.
+// okPage replies to a request of HTTP with the page OK.
 var okPage = saying("", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK")
 
-// secureCheck checks a server that has a certificate.
+// secureCheck runs an https check of a server with this configuration, and returns the error of the
+// check. change changes the target before the check.
 func secureCheck(t *testing.T, config *tls.Config, change func(*Target)) error {
 	t.Helper()
 	target := Target{Addr: secureServer(t, config, okPage), Verify: VerifyNothing, Receive: perls(t, "OK"), Host: "www.example.org"}
@@ -134,7 +139,8 @@ func secureCheck(t *testing.T, config *tls.Config, change func(*Target)) error {
 	return err
 }
 
-// TestCertificateIsNotReadUnlessItIsVerified: what OpenSSL takes with verification switched off.
+// TestCertificateIsNotReadUnlessItIsVerified checks that a check without verification accepts the
+// faulty certificates that OpenSSL accepts.
 func TestCertificateIsNotReadUnlessItIsVerified(t *testing.T) {
 	a := newAuthority(t)
 	replaced := func(from, to []byte) func([]byte) []byte {
@@ -171,7 +177,7 @@ func TestCertificateIsNotReadUnlessItIsVerified(t *testing.T) {
 		{name: "month 13", change: func(c *x509.Certificate) { c.NotBefore = time.Date(2021, 11, 12, 13, 14, 15, 0, time.UTC) },
 			der: replaced([]byte("211112131415Z"), []byte("211312131415Z"))},
 		{name: "length in more bytes than needed", der: func(der []byte) []byte {
-			return append([]byte{0x30, 0x83, 0}, der[2:]...) // of 0x82 and two bytes
+			return append([]byte{0x30, 0x83, 0}, der[2:]...) // 0x82 and two bytes would be enough
 		}},
 		{name: "broken signature", der: func(der []byte) []byte { der[len(der)-1] ^= 1; return der }},
 		{name: "bytes after the certificate", der: func(der []byte) []byte { return append(der, 0) },
@@ -190,7 +196,8 @@ func TestCertificateIsNotReadUnlessItIsVerified(t *testing.T) {
 	}
 }
 
-// TestOddCertificateOfEveryProtocol has the odd certificate at the server or in its chain.
+// TestOddCertificateOfEveryProtocol checks every protocol over TLS with a certificate that package
+// x509 cannot parse. The certificate belongs to the server, or is in the chain.
 func TestOddCertificateOfEveryProtocol(t *testing.T) {
 	a := newAuthority(t)
 	odd, oddKey := a.leaf(t, alternative(oddName...))
@@ -214,7 +221,7 @@ func TestOddCertificateOfEveryProtocol(t *testing.T) {
 	}
 }
 
-// TestOpenSSLVerifies a certificate that package x509 cannot read.
+// TestOpenSSLVerifies checks that OpenSSL verifies a certificate that package x509 cannot parse.
 func TestOpenSSLVerifies(t *testing.T) {
 	a := newAuthority(t)
 	file := filepath.Join(t.TempDir(), "ca.pem")
@@ -258,8 +265,8 @@ func TestOpenSSLIsMissing(t *testing.T) {
 		"GET https://ADDR/: TLS: tls: failed to parse certificate from server: x509: cannot parse IP address of length 8; install openssl, which may understand this server")
 }
 
-// TestOpenSSLIsNotAsked where it cannot do better: the time of a director is not spent on servers
-// that are down.
+// TestOpenSSLIsNotAsked checks that a check does not start openssl if OpenSSL cannot succeed
+// either. A director must not spend CPU time on servers that are down.
 func TestOpenSSLIsNotAsked(t *testing.T) {
 	dir := t.TempDir()
 	asked := filepath.Join(dir, "asked")
@@ -286,14 +293,15 @@ func TestOpenSSLIsNotAsked(t *testing.T) {
 	}
 }
 
-// TestOpenSSLObeysTheTimeLimit: its process ends with the check, and its room is given back.
+// TestOpenSSLObeysTheTimeLimit checks that the openssl process ends with its check. After that,
+// another program can start.
 func TestOpenSSLObeysTheTimeLimit(t *testing.T) {
 	programs := programsFor(t, 1)
 	odd, key := newAuthority(t).leaf(t, alternative(oddName...))
 	var connections atomic.Int64
 	silent := server(t, func(c net.Conn) {
 		if connections.Add(1) == 1 {
-			_ = tls.Server(c, serving(odd, key)).Handshake() // the client ends it
+			_ = tls.Server(c, serving(odd, key)).Handshake() // the client ends the handshake
 		}
 		_, _ = io.Copy(io.Discard, c)
 	})
@@ -305,7 +313,7 @@ func TestOpenSSLObeysTheTimeLimit(t *testing.T) {
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("took %v", took)
 	}
-	for range 3 { // else room for one program is not enough
+	for range 3 { // the limit is one program, so each program must have ended
 		if err := secureCheck(t, serving(odd, key), func(target *Target) { target.Programs = programs }); err != nil {
 			t.Error(err)
 		}

@@ -12,8 +12,9 @@ import (
 	"lvs-agents/internal/program"
 )
 
-// Oracle runs a helper program that logs in and, with Request, runs a query. The helper is a
-// separate program because the library of the protocol is larger than the rest of the daemon.
+// Oracle is a check that runs a helper program. The helper logs in and, with Request, runs a query.
+// The helper is a separate program because the Oracle library is larger than the rest of the
+// daemon.
 type Oracle struct{ Target }
 
 func newOracle(_ string, t Target) (Checker, error) {
@@ -40,10 +41,10 @@ func (o Oracle) Check(ctx context.Context) error {
 	switch {
 	case errors.Is(err, program.ErrMissing):
 		err = errors.New(o.Helper + " is missing, which talks to Oracle; install it")
-	case errors.Is(err, unix.EAGAIN): // of this host
+	case errors.Is(err, unix.EAGAIN): // an error of this host
 	case ctx.Err() != nil:
 		err = errSilent
-	case ended && strings.HasPrefix(failed.Output, "panic:"): // in the library
+	case ended && strings.HasPrefix(failed.Output, "panic:"): // the library in the helper has panicked
 		err = errors.New("not an answer of Oracle")
 	case ended && failed.Output != "":
 		err = errors.New(failed.Output)

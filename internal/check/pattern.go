@@ -9,16 +9,17 @@ import (
 
 // Pattern is a regular expression that a reply must match.
 type Pattern interface {
-	// Match fails if it does not end in a second, or before ctx does.
+	// Match reports whether an answer matches. It returns an error if the match takes more than a
+	// second, or does not end before ctx ends.
 	Match(ctx context.Context, answer []byte) (bool, error)
 	String() string
 }
 
-// maxMatch limits the time of one match.
+// maxMatch is how long one match can take.
 const maxMatch = time.Second
 
-// Compile compiles a regular expression in Perl's syntax. Matches that need much memory share room.
-// With nil their memory has no limit.
+// Compile compiles a regular expression in Perl's syntax. room limits the memory of all matches
+// that use the same room. If room is nil, the memory of a match has no limit.
 func Compile(text string, room pattern.Room) (Pattern, error) {
 	p, err := pattern.Compile(text)
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// TestPerlAnswers queries the servers of TestAnswersOfServers with the libraries of ldirectord.
+// TestPerlAnswers queries the servers of TestAnswersOfServers with the Perl libraries that
+// ldirectord uses. It compares the results with the table of answers.
 func TestPerlAnswers(t *testing.T) {
 	scripts := map[string]string{
 		"http": `use LWP::UserAgent; my $r = LWP::UserAgent->new->request(HTTP::Request->new("GET", "http://$h:$p/"));
@@ -22,12 +23,12 @@ func TestPerlAnswers(t *testing.T) {
 	}
 	for _, tt := range answers() {
 		if strings.Contains(tt.name, "APOP") || strings.Contains(tt.name, "CRAM") {
-			continue // Perl tries these first, and the servers of the table expect our order
+			continue // Perl tries these methods first; the servers expect another order of commands
 		}
 		t.Run(tt.service+"/"+tt.name, func(t *testing.T) {
 			addr := server(t, tt.serve)
 			script := fmt.Sprintf(`my ($h, $p) = ("%s", %d); my $ok; alarm 10; %s print $ok ? "up" : "down";`, addr.Addr(), addr.Port(), scripts[tt.service])
-			output, _ := exec.Command("perl", "-e", script).Output() // killed by the alarm: down
+			output, _ := exec.Command("perl", "-e", script).Output() // if the alarm kills Perl, the output is not "up"
 			if up := strings.TrimSpace(string(output)) == "up"; up != tt.perl {
 				t.Errorf("ldirectord says %q", output)
 			}

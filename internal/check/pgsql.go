@@ -13,8 +13,9 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// PgSQL logs in and, with Request, runs a query. The result of the query must have a row. PgSQL
-// prefers TLS and accepts a connection without it, as the clients of PostgreSQL do.
+// PgSQL is a check that logs in and, with Request, runs a query. The result of the query must have
+// a row. The check prefers TLS and accepts a connection without TLS, as the clients of PostgreSQL
+// do.
 type PgSQL struct {
 	Target
 	config *pgconn.Config
@@ -24,8 +25,9 @@ func newPgSQL(_ string, t Target) (Checker, error) {
 	if t.Login == "" {
 		return nil, errLogin("pgsql")
 	}
-	// The library reads missing settings from the environment and from files of the user, so all
-	// settings are given. Only a PGSERVICE that is not in its file is an error all the same.
+	// The library reads missing settings from the environment and from files of the user. So this
+	// text has all settings. The library still returns an error if PGSERVICE names a service that
+	// is not in its file.
 	setting := func(value string) string {
 		return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value) + "'"
 	}
@@ -38,9 +40,9 @@ func newPgSQL(_ string, t Target) (Checker, error) {
 		"channel_binding=prefer require_auth='' min_protocol_version='' max_protocol_version=''",
 		setting(t.Addr.Addr().String()), t.Addr.Port(), setting(t.Login), setting(t.Passwd), setting(database)))
 	if err != nil {
-		return nil, errors.New("login, passwd or database is not usable for PostgreSQL") // the error has the password
+		return nil, errors.New("login, passwd or database is not usable for PostgreSQL") // the library's error contains the password
 	}
-	config.Password = t.Passwd // even if it is empty
+	config.Password = t.Passwd // also replaces the library's value if the password is empty
 	config.RuntimeParams = map[string]string{"application_name": "directord"}
 	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
 		frontend := pgproto3.NewFrontend(r, w)
@@ -62,14 +64,14 @@ func (p PgSQL) Check(ctx context.Context) error {
 	}
 	if err == nil {
 		err = p.query(ctx, session)
-		_ = session.Close(ctx) // the check is already decided
+		_ = session.Close(ctx) // the result of the check is already known
 	}
 	return named("pgsql", p.Addr, last.reason(ctx, pgReason(err)))
 }
 
-// attemptsOf opens the connections of one check, with TLS and without. After the end of the check
-// it opens no connection. Otherwise the library would open some in the background to cancel
-// queries.
+// attemptsOf opens the connections of one check, with TLS and without TLS. After the end of the
+// check, it opens no connection. Otherwise, the library would open connections in the background to
+// cancel queries.
 type attemptsOf struct {
 	PgSQL
 	mu    sync.Mutex
@@ -112,13 +114,13 @@ func (p PgSQL) query(ctx context.Context, session *pgconn.PgConn) error {
 	return errNoRow
 }
 
-// pgReason returns the error message of the server, without the text of the library around it.
+// pgReason returns the error message of the server without the text that the library adds.
 func pgReason(err error) error {
 	if said, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return fmt.Errorf("%s: %s", said.Severity, said.Message)
 	}
 	if failed, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		// One line for each connection, the addresses first.
+		// The text has one line for each connection. A line begins with the addresses.
 		text := failed.Error()
 		text = text[strings.LastIndex(text, "\n")+1:]
 		if _, reason, found := strings.Cut(text, "): "); found {

@@ -14,14 +14,14 @@ import (
 	"lvs-agents/internal/kernel/packet"
 )
 
-// Ping is good if the server replies to an ICMP echo request.
+// Ping is a check that is good if the server replies to an ICMP echo request.
 type Ping struct {
 	Addr     netip.Addr
 	Pinger   *Pinger
-	Attempts int // 0 means 1; each attempt has an equal share of the time limit
+	Attempts int // number of attempts, 0 means 1; each has an equal share of the time limit
 }
 
-// Check sends echo requests until one is answered.
+// Check sends echo requests, one for each attempt, until the server replies.
 func (p Ping) Check(ctx context.Context) error {
 	var err error
 	for left := max(1, p.Attempts); left > 0; left-- {
@@ -36,15 +36,15 @@ func (p Ping) Check(ctx context.Context) error {
 	return fmt.Errorf("ping %s: %w", p.Addr, err)
 }
 
-// Pinger shares one raw socket between all checks from one source address. It
-// needs CAP_NET_RAW. Close it when no check runs any more.
+// Pinger shares one raw socket between all checks from the same source address. It needs
+// CAP_NET_RAW. Close a Pinger after its last check has ended.
 type Pinger struct {
 	source Sourcer
 	id     uint16
 
 	mu      sync.Mutex
 	sockets map[netip.Addr]*net.IPConn
-	waiting map[uint16]waiter // by sequence number
+	waiting map[uint16]waiter // the checks that wait for a reply, by the sequence number of the request
 	last    uint16
 	readers sync.WaitGroup
 }
@@ -54,17 +54,17 @@ type waiter struct {
 	answer chan struct{}
 }
 
-// NewPinger returns a Pinger that opens its sockets when they are needed. id distinguishes our
-// echoes from the echoes of other processes.
+// NewPinger returns a Pinger that opens a socket when a check needs it. id distinguishes our echo
+// requests from the echo requests of other processes.
 func NewPinger(source Sourcer, id uint16) *Pinger {
 	return &Pinger{source: source, id: id, sockets: map[netip.Addr]*net.IPConn{}, waiting: map[uint16]waiter{}}
 }
 
-// Close ends the readers.
+// Close closes the sockets and waits for the goroutines that read them.
 func (p *Pinger) Close() {
 	p.mu.Lock()
 	for source, socket := range p.sockets {
-		_ = socket.Close() // nothing is lost
+		_ = socket.Close() // no check waits for a reply
 		delete(p.sockets, source)
 	}
 	p.mu.Unlock()
@@ -95,7 +95,8 @@ func (p *Pinger) ping(ctx context.Context, target netip.Addr) error {
 	}
 }
 
-// socket returns the socket for the source address towards a target.
+// socket returns the socket for the source address of checks of a target. If the socket does not
+// exist, it opens the socket.
 func (p *Pinger) socket(target netip.Addr) (*net.IPConn, error) {
 	source := p.source.Source(target)
 	if !source.IsValid() {
@@ -118,7 +119,7 @@ func (p *Pinger) socket(target netip.Addr) (*net.IPConn, error) {
 	return socket, nil
 }
 
-// listen opens a socket for echoes from a source address.
+// listen opens a raw socket for ICMP echo packets from a source address.
 func listen(source netip.Addr) (*net.IPConn, error) {
 	network := "ip4:icmp"
 	if source.Is6() {
@@ -134,13 +135,13 @@ func listen(source netip.Addr) (*net.IPConn, error) {
 	return socket, nil
 }
 
-// answersRoom is the size of the receive buffer in bytes. It holds 16384 replies: a short packet
-// takes a kilobyte in the kernel, which doubles the size (socket(7)). It limits the memory that a
-// flood can take.
+// answersRoom is the size of the receive buffer in bytes. The buffer holds 16384 replies: the
+// kernel uses a kilobyte for a short packet, and doubles the size (socket(7)). The size also limits
+// the memory that a flood of packets can use.
 const answersRoom = 8 << 20
 
-// quieten makes a socket receive echo replies only. It also makes the buffer large enough for a
-// burst of replies, which can arrive before Go's scheduler runs the reader.
+// quieten makes a socket receive only echo replies. It also makes the receive buffer large enough
+// for a burst of replies, which can arrive before Go's scheduler runs the reader.
 func quieten(socket *net.IPConn, ipv6 bool) error {
 	raw, err := socket.SyscallConn()
 	if err != nil {
@@ -148,10 +149,10 @@ func quieten(socket *net.IPConn, ipv6 bool) error {
 	}
 	return raw.Control(func(handle uintptr) {
 		fd := int(handle)
-		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, answersRoom) != nil { // it needs CAP_NET_ADMIN
-			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, answersRoom) // as much as net.core.rmem_max allows
+		if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, answersRoom) != nil { // SO_RCVBUFFORCE needs CAP_NET_ADMIN
+			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, answersRoom) // net.core.rmem_max limits this size
 		}
-		if ipv6 { // bits of types that are dropped, linux/icmpv6.h; without it deliver tells them apart
+		if ipv6 { // the kernel drops each ICMPv6 type whose bit is set (linux/icmpv6.h); deliver also ignores other types
 			filter := unix.ICMPv6Filter{}
 			for i := range filter.Data {
 				filter.Data[i] = ^uint32(0)
@@ -194,7 +195,7 @@ func (p *Pinger) read(socket *net.IPConn) {
 			return
 		}
 		if err != nil {
-			continue // an ICMP error for one of the targets; its check times out
+			continue // an ICMP error about one target; the check of this target times out
 		}
 		if addr, ok := netip.AddrFromSlice(from.IP); ok {
 			p.deliver(addr.Unmap(), buffer[:n])
@@ -212,12 +213,12 @@ func (p *Pinger) deliver(from netip.Addr, message []byte) {
 	if w, ok := p.waiting[reply.Sequence]; ok && w.target.WithZone("") == from {
 		select {
 		case w.answer <- struct{}{}:
-		default: // a duplicate
+		default: // a duplicate reply
 		}
 	}
 }
 
-// request is the echo request to a target.
+// request returns the echo request to a target.
 func (p *Pinger) request(target netip.Addr, sequence uint16) []byte {
 	return packet.Echo{ID: p.id, Sequence: sequence, Data: []byte("lvs-agents health check")}.EncodeRequest(target.Is6())
 }

@@ -12,7 +12,8 @@ import (
 	"strings"
 )
 
-// pop is good if the server sends a greeting and, with Login, accepts the login (RFC 1939).
+// pop checks a POP3 server. The check is good if the server sends a greeting and, with Login,
+// accepts the login (RFC 1939).
 func pop(_ context.Context, c *conn, t Target) error {
 	l := newLines(c)
 	greeting, err := l.ok("greeting")
@@ -31,8 +32,9 @@ func pop(_ context.Context, c *conn, t Target) error {
 	return nil
 }
 
-// enter logs in with the password. Many servers refuse a password without TLS. Then enter tries the
-// methods of the server that do not send the password. Mail::POP3Client of Perl tries them first.
+// enter logs in with the password. Many servers refuse a password without TLS. If the server
+// refuses the password, enter tries the login methods of the server that do not send the password.
+// Mail::POP3Client of Perl tries these methods first.
 func (l lines) enter(greeting, login, passwd string) error {
 	refusal := l.enterPlain(login, passwd)
 	if refusal == nil {
@@ -50,7 +52,7 @@ func (l lines) enter(greeting, login, passwd string) error {
 	return refusal
 }
 
-// apopStamp matches the time stamp of RFC 1939 7.
+// apopStamp matches the time stamp in a greeting that offers APOP (RFC 1939 7).
 var apopStamp = regexp.MustCompile(`<[^<>\s]+@[^<>\s]+>`)
 
 func (l lines) enterPlain(login, passwd string) error {
@@ -79,7 +81,7 @@ func (l lines) offersCRAM() bool {
 	})
 }
 
-// enterCRAM logs in by CRAM-MD5 (RFC 2195, RFC 5034).
+// enterCRAM logs in with the method CRAM-MD5 (RFC 2195, RFC 5034).
 func (l lines) enterCRAM(login, passwd string) error {
 	if err := l.send("AUTH", "CRAM-MD5"); err != nil {
 		return err
@@ -94,7 +96,7 @@ func (l lines) enterCRAM(login, passwd string) error {
 		return errors.New("no challenge")
 	}
 	sum := hmac.New(md5.New, []byte(passwd))
-	_, _ = sum.Write(challenge) // never fails
+	_, _ = sum.Write(challenge) // Write of a hash never fails
 	return l.popCommand(base64.StdEncoding.EncodeToString([]byte(login + " " + hex.EncodeToString(sum.Sum(nil)))))
 }
 
@@ -107,7 +109,7 @@ func (l lines) popCommand(words ...string) error {
 	return err
 }
 
-// ok reads an answer of POP3.
+// ok reads one line of answer of POP3. It returns an error if the line does not begin with +OK.
 func (l lines) ok(after string) (string, error) {
 	line, err := l.ReadLine()
 	if err == nil && !prefixed(line, "+OK") {

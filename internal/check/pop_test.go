@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// TestPOPWithoutSendingThePassword has the examples of RFC 1939 7 and RFC 2195 2.
+// TestPOPWithoutSendingThePassword checks APOP and CRAM-MD5 with the examples of RFC 1939 7 and RFC
+// 2195 2.
 func TestPOPWithoutSendingThePassword(t *testing.T) {
 	tests := []struct{ name, greeting, capa, challenge, login, passwd, want string }{
 		{"APOP", "+OK POP3 server ready <1896.697170952@dbc.mtview.ca.us>", "-ERR", "", "mrose", "tanstaaf", "APOP mrose c4c9334bac560ecc979e58001b3e22fb"},
@@ -22,7 +23,7 @@ func TestPOPWithoutSendingThePassword(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			commands := make(chan string, 20)
 			addr := server(t, func(c net.Conn) {
-				_, _ = io.WriteString(c, tt.greeting+"\r\n") // the check may have hung up
+				_, _ = io.WriteString(c, tt.greeting+"\r\n") // the check can have closed the connection
 				for lines := bufio.NewScanner(c); lines.Scan(); {
 					commands <- lines.Text()
 					answer := "-ERR"

@@ -13,8 +13,8 @@ import (
 	"layeh.com/radius/rfc2869"
 )
 
-// RADIUS checks that a user with a password gets access (RFC 2865, by PAP). It is good if the
-// reply is Access-Accept.
+// RADIUS is a check that requests access for a user with a password (RFC 2865, by PAP). It is good
+// if the reply is Access-Accept.
 type RADIUS struct{ Target }
 
 func newRADIUS(_ string, t Target) (Checker, error) {
@@ -26,8 +26,8 @@ func newRADIUS(_ string, t Target) (Checker, error) {
 	return r, err
 }
 
-// request makes an Access-Request with the signature of RFC 3579 3.2. Since CVE-2024-3596,
-// servers refuse requests without it.
+// request makes an Access-Request with the signature of RFC 3579 3.2. Servers with the fix of
+// CVE-2024-3596 can refuse requests without this signature.
 func (r RADIUS) request(own net.IP) (*radius.Packet, error) {
 	p := radius.New(radius.CodeAccessRequest, []byte(r.Secret))
 	errs := []error{
@@ -45,7 +45,7 @@ func (r RADIUS) request(own net.IP) (*radius.Packet, error) {
 		return nil, fmt.Errorf("login or passwd does not fit into a request: %w", err)
 	}
 	sum := hmac.New(md5.New, p.Secret)
-	_, _ = sum.Write(unsigned) // never fails
+	_, _ = sum.Write(unsigned) // Write of a hash never fails
 	return p, rfc2869.MessageAuthenticator_Set(p, sum.Sum(nil))
 }
 

@@ -23,11 +23,11 @@ var (
 )
 
 // reason returns an error of the dialogue that an operator understands. It replaces the errors of
-// libraries by the way that the connection ended.
+// libraries by an error that says how the connection ended.
 func (c *conn) reason(ctx context.Context, err error) error {
 	read := c.raw.read.Load()
 	switch {
-	case err == nil, errors.Is(err, pattern.ErrLimit), errors.Is(err, syscall.EAGAIN), fromServer(err): // EAGAIN is this host's
+	case err == nil, errors.Is(err, pattern.ErrLimit), errors.Is(err, syscall.EAGAIN), fromServer(err): // EAGAIN blames this host
 		return err
 	case errors.Is(err, errEndless), read >= maxAnswer:
 		return errEndless
@@ -54,11 +54,12 @@ func isTimeout(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// maxReason limits a reason in bytes, because it goes into logs, mail and status.
+// maxReason is the greatest length of a reason in bytes. The length is limited because reasons go
+// into logs, mail and status.
 const maxReason = 300
 
-// plain returns the innermost of Go's network errors, because the outer ones repeat addresses. Its
-// text is fit for a log, even if the server has sent other characters.
+// plain returns the innermost of Go's network errors, because the outer errors repeat addresses.
+// The text of its result is fit for a log, even if the server has sent control characters.
 func plain(err error) error {
 	if isTimeout(err) {
 		return errSilent
@@ -69,8 +70,8 @@ func plain(err error) error {
 	return Reason(err)
 }
 
-// Reason is an error whose text is fit for logs, mail and status: one short line of
-// printable characters. It is nil for nil.
+// Reason returns an error whose text is fit for logs, mail and status: one short line of printable
+// characters. It returns nil if err is nil.
 func Reason(err error) error {
 	if err == nil {
 		return nil
@@ -81,7 +82,7 @@ func Reason(err error) error {
 	return err
 }
 
-// printable replaces other characters than printable ones, and cuts a long text.
+// printable replaces the characters that cannot be printed, and cuts a long text.
 func printable(text string) string {
 	var b strings.Builder
 	for _, r := range text {
@@ -100,7 +101,8 @@ func printable(text string) string {
 	return strings.TrimSpace(b.String())
 }
 
-// ascii returns the beginning of a reply that can be binary.
+// ascii returns the beginning of a reply, with a question mark for each character outside of ASCII.
+// The reply can be binary.
 func ascii(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r > 126 {
@@ -110,7 +112,7 @@ func ascii(text string) string {
 	}, short(printable(text)))
 }
 
-// named puts protocol and server in front of a reason.
+// named puts the protocol and the server in front of a reason. It returns nil if err is nil.
 func named(name string, server fmt.Stringer, err error) error {
 	if err == nil {
 		return nil
@@ -118,7 +120,7 @@ func named(name string, server fmt.Stringer, err error) error {
 	return fmt.Errorf("%s %s: %w", name, server, err)
 }
 
-// short cuts a text that is shown to an operator.
+// short returns the first 80 bytes of a text that an operator reads.
 func short(text string) string {
 	const most = 80
 	if len(text) > most {
@@ -127,7 +129,7 @@ func short(text string) string {
 	return text
 }
 
-// sameKind is an error with another text.
+// sameKind is an error with another text. errors.Is and errors.As still find the first error.
 type sameKind struct {
 	text string
 	error

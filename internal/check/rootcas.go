@@ -9,19 +9,20 @@ import (
 	"sync"
 )
 
-// Roots are the authorities that the system trusts. Package x509 reads them once in a process.
-// Roots reads them again when their files change.
+// Roots holds the certificate authorities that the system trusts. Package x509 reads them only once
+// in a process. Roots reads them again when their files change.
 type Roots struct {
-	files []string // the first that there is counts
-	dirs  []string // all count
+	files []string // only the first file that exists is read
+	dirs  []string // the files of all directories are read
 
 	mu    sync.Mutex
-	state []int64 // sizes and times of the files when they were read
+	state []int64 // sizes and modification times of files and dirs at the last reading
 	pool  *x509.CertPool
 }
 
-// SystemRoots returns the authorities of package x509 (crypto/x509/root_linux.go). The values
-// of SSL_CERT_FILE and SSL_CERT_DIR name others; empty for none.
+// SystemRoots returns the authorities from the same files as package x509 reads
+// (crypto/x509/root_linux.go). file and dirs are the values of SSL_CERT_FILE and SSL_CERT_DIR,
+// which replace the usual files and directories. An empty value replaces nothing.
 func SystemRoots(file, dirs string) *Roots {
 	r := &Roots{
 		files: []string{"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
@@ -38,8 +39,9 @@ func SystemRoots(file, dirs string) *Roots {
 	return r
 }
 
-// current returns a pool that all checks share until a file changes. Finding a change takes 10 of
-// the 400 µs of a handshake. Nil is the pool of x509.
+// current returns a pool of authorities. All checks share the pool until a file changes. To find a
+// change takes 10 of the 400 µs of a handshake. The result is nil if r is nil, and then package
+// x509 uses its own pool.
 func (r *Roots) current() *x509.CertPool {
 	if r == nil {
 		return nil
@@ -72,7 +74,7 @@ func (r *Roots) read() *x509.CertPool {
 		}
 	}
 	for _, dir := range r.dirs {
-		entries, _ := os.ReadDir(dir) // the directory need not exist
+		entries, _ := os.ReadDir(dir) // the directory can be missing
 		for _, entry := range entries {
 			if text, err := os.ReadFile(filepath.Join(dir, entry.Name())); err == nil {
 				pool.AppendCertsFromPEM(text)

@@ -20,8 +20,8 @@ import (
 	"time"
 )
 
-// TestRootsFollowTheirFiles: an authority that is added to the system's counts
-// at once.
+// TestRootsFollowTheirFiles checks that the next check trusts an authority that an operator has
+// added to the files.
 func TestRootsFollowTheirFiles(t *testing.T) {
 	server := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer server.Close()
@@ -66,7 +66,7 @@ func TestRootsFollowTheirFiles(t *testing.T) {
 	}
 }
 
-// authorityOfNobody is a certificate that has signed no other.
+// authorityOfNobody returns the certificate of an authority that has signed no server certificate.
 func authorityOfNobody(t *testing.T) []byte {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

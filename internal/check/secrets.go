@@ -8,15 +8,15 @@ import (
 	"unicode/utf8"
 )
 
-// secrets are texts that are removed from all reasons, even if a server sends them back. They have
-// no backslashes, because quoting adds some.
+// secrets are the texts that hide removes from all reasons, even if a server sends them back. The
+// texts have no backslashes, because quoting adds backslashes to a reason.
 type secrets []string
 
 // secrets returns the secrets of the target.
 func (t Target) secrets() secrets {
 	var all secrets
 	for _, text := range []string{t.Passwd, t.Secret} {
-		if text = strings.ReplaceAll(text, `\`, ""); len(text) > 2 { // a shorter text is in most reasons
+		if text = strings.ReplaceAll(text, `\`, ""); len(text) > 2 { // a shorter text would hide other words
 			all = append(all, text)
 		}
 	}
@@ -26,7 +26,7 @@ func (t Target) secrets() secrets {
 	return all
 }
 
-// basic returns login and password in the encoding of HTTP (RFC 7617 2).
+// basic returns the login and the password in the encoding of HTTP (RFC 7617 2).
 func (t Target) basic() string {
 	return base64.StdEncoding.EncodeToString([]byte(t.Login + ":" + t.Passwd))
 }
@@ -65,8 +65,9 @@ func without(text string, secret []rune) string {
 	return b.String()
 }
 
-// found returns the length of a secret at the beginning of a text; 0 for none. The secret can be
-// quoted or cut, and can have question marks instead of characters outside of ASCII.
+// found returns the length of a secret at the beginning of a text. It returns 0 if the text does
+// not begin with the secret. The secret in the text can be quoted or cut, and can have question
+// marks instead of characters outside of ASCII.
 func found(text string, secret []rune) int {
 	at := 0
 	for i, want := range secret {
@@ -75,7 +76,7 @@ func found(text string, secret []rune) int {
 		switch {
 		case size > 0 && got == want, got == '?' && want > 126, got == ' ' && want < ' ':
 			at += size
-		case i > 2 && (got == '…' || got == '?'): // of ascii
+		case i > 2 && (got == '…' || got == '?'): // the text was cut here; ascii replaces … by ?
 			return at
 		default:
 			return 0
@@ -84,11 +85,11 @@ func found(text string, secret []rune) int {
 	return at
 }
 
-// shown returns the beginning of a URL or a path, without a login.
+// shown returns the beginning of a URL or a path. It replaces a login in the URL by ***.
 func shown(text string) string {
 	scheme, rest, _ := strings.Cut(text, "://")
 	authority := rest
-	if _, err := url.Parse(text); err == nil { // else it may end anywhere
+	if _, err := url.Parse(text); err == nil { // in an invalid URL, the login can end anywhere
 		authority, _, _ = strings.Cut(rest, "/")
 	}
 	if at := strings.LastIndex(authority, "@"); at >= 0 {

@@ -40,13 +40,14 @@ func TestSecretsAreHiddenInReasons(t *testing.T) {
 	}
 }
 
-// quiet is an error without a text.
+// quiet is an error without a text. errors.Is finds EPIPE in it.
 type quiet struct{}
 
 func (quiet) Error() string        { return "" }
 func (quiet) Is(target error) bool { return target == syscall.EPIPE }
 
-// TestServerThatRepeatsGetsNoSecretOut has each server say what it was told.
+// TestServerThatRepeatsGetsNoSecretOut checks that a reason has no secret if the server repeats the
+// command of the client.
 func TestServerThatRepeatsGetsNoSecretOut(t *testing.T) {
 	tests := []struct{ name, greeting, again, want string }{
 		{"pop", "+OK\r\n+OK\r\n", "-ERR unknown command %q\r\n", `PASS: answered "-ERR unknown command \"PASS ***\""`},

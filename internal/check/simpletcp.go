@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// newSimple makes the check for protocols that no other check supports. It sends Request, and is
-// good if a line of the reply matches Receive.
+// newSimple makes the check of a protocol that no other check supports. The check sends Request,
+// and is good if a line of the reply matches Receive. Over UDP, the whole reply must match.
 func newSimple(name string, t Target) (Checker, error) {
 	if !t.UDP {
 		return talk{name, t, false, simple}, nil
@@ -23,7 +23,8 @@ func newSimple(name string, t Target) (Checker, error) {
 	}}, nil
 }
 
-// unescaped replaces \n by line breaks, because ldirectord.cf has no other way to write them.
+// unescaped replaces each \n in a request by a line break. ldirectord.cf has no other way to write
+// a line break.
 func unescaped(request string) string { return strings.ReplaceAll(request, `\n`, "\n") }
 
 func simple(ctx context.Context, c *conn, t Target) error {
@@ -31,7 +32,7 @@ func simple(ctx context.Context, c *conn, t Target) error {
 		return err
 	}
 	if half, ok := c.raw.Conn.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite() // some servers answer at the end of the question only
+		_ = half.CloseWrite() // some servers reply only after the end of the query
 	}
 	reader := bufio.NewReader(c)
 	for {

@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// SIP sends OPTIONS. Every SIP server replies to that (RFC 3261 11). The check is good if the
-// status of the reply is 200.
+// SIP is a check that sends an OPTIONS request. Every SIP server replies to OPTIONS (RFC 3261 11).
+// The check is good if the status of the reply is 200.
 type SIP struct{ Target }
 
 func newSIP(_ string, t Target) (Checker, error) {
@@ -58,7 +58,8 @@ func (s SIP) over(_ context.Context, c *conn, _ Target) error {
 	}
 }
 
-// sipHeader reads a reply up to its empty line. If the text is not SIP, it reads the beginning.
+// sipHeader reads the header of a reply, including the empty line at its end. If the reply is not
+// SIP, it returns the bytes that have arrived.
 func sipHeader(reader *bufio.Reader) ([]byte, error) {
 	begin, err := reader.Peek(len(version))
 	if err != nil {
@@ -80,7 +81,7 @@ func sipHeader(reader *bufio.Reader) ([]byte, error) {
 	return header, nil
 }
 
-// sipBody returns the length of the body that follows a header (RFC 3261 18.3).
+// sipBody returns the length of the body after a header (RFC 3261 18.3).
 func sipBody(header []byte) int64 {
 	for line := range strings.Lines(string(header)) {
 		name, value, _ := strings.Cut(line, ":")
@@ -94,7 +95,8 @@ func sipBody(header []byte) int64 {
 	return 0
 }
 
-// options makes a request with new identifiers.
+// options makes an OPTIONS request with new identifiers. id is the identifier that the reply must
+// contain.
 func (s SIP) options(transport, local string) (request []byte, id string) {
 	id = rand.Text()
 	uri := "sip:" + s.Login
@@ -106,11 +108,11 @@ func (s SIP) options(transport, local string) (request []byte, id string) {
 		"Accept: application/sdp\r\nContent-Length: 0\r\n\r\n", uri, transport, local, id, uri, uri, id[:8], id, local), id
 }
 
-// version begins every answer.
+// version is the text at the beginning of every SIP reply.
 const version = "SIP/2.0 "
 
-// verdict judges an answer. It reports false for a provisional answer and for one to another
-// request.
+// verdict judges a reply. It returns false for a provisional reply, and for a reply to another
+// request. The error is the reason why the reply is bad.
 func (s SIP) verdict(id string, answer []byte) (bool, error) {
 	header, _, whole := bytes.Cut(bytes.ReplaceAll(answer, []byte("\r\n"), []byte("\n")), []byte("\n\n"))
 	line, _, _ := strings.Cut(string(header), "\n")

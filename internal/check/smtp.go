@@ -5,9 +5,10 @@ import (
 	"errors"
 )
 
-// smtp is good when the server greets and takes EHLO or HELO (RFC 5321).
+// smtp checks a mail server. The check is good if the server sends a greeting and accepts EHLO or
+// HELO (RFC 5321).
 func smtp(_ context.Context, c *conn, _ Target) error {
-	const name = "localhost.localdomain" // some servers want a dot in it
+	const name = "localhost.localdomain" // some servers refuse a name without a dot
 	l := newLines(c)
 	if _, err := l.reply("greeting", 2); err != nil {
 		return err

@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// Sources chooses addresses of this host other than the virtual ones. A real server of direct
-// routing has the virtual address, too, and would reply to itself. So every check would fail on the
-// director that holds the address.
+// Sources chooses source addresses of this host that are not VIPs. With direct routing, a real
+// server also has the VIP. If a check came from the VIP, the real server would send the reply to
+// itself. Then every check would fail on the director that has the VIP.
 type Sources struct {
 	mu      sync.Mutex
 	virtual map[netip.Addr]bool
@@ -27,12 +27,13 @@ type Local struct {
 
 var _ Sourcer = (*Sources)(nil)
 
-// NewSources reads routes and addresses from the kernel when they are needed.
+// NewSources returns a Sources that reads routes and addresses from the kernel when a check needs
+// them.
 func NewSources() *Sources {
 	return &Sources{known: map[netip.Addr]netip.Addr{}, local: localAddresses, route: routed}
 }
 
-// Avoid sets the virtual addresses.
+// Avoid sets the VIPs, and drops all remembered source addresses.
 func (s *Sources) Avoid(virtual []netip.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -43,7 +44,7 @@ func (s *Sources) Avoid(virtual []netip.Addr) {
 	clear(s.known)
 }
 
-// Source implements Sourcer. It remembers the address, which is never a virtual one.
+// Source implements Sourcer. It remembers the source address that it returns, which is never a VIP.
 func (s *Sources) Source(target netip.Addr) netip.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -56,15 +57,17 @@ func (s *Sources) Source(target netip.Addr) netip.Addr {
 	return source
 }
 
-// Forget implements Sourcer: routes and addresses may have changed.
+// Forget implements Sourcer. After a check has failed, it drops the remembered address, because
+// routes and addresses can have changed.
 func (s *Sources) Forget(target netip.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.known, target)
 }
 
-// chooseLocked prefers the kernel's choice, then an address in the network of the target, then one
-// on the same interface, then any other address.
+// chooseLocked returns the source address that the kernel chooses, unless this is a VIP. Instead of
+// a VIP, it prefers an address in the network of the target, then an address on the same interface,
+// then any other address.
 func (s *Sources) chooseLocked(target netip.Addr) netip.Addr {
 	natural := s.route(target)
 	if natural.IsValid() && !s.virtual[natural] || !natural.IsValid() {
@@ -98,8 +101,8 @@ func (s *Sources) chooseLocked(target netip.Addr) netip.Addr {
 	return best
 }
 
-// from calls open with the source address. If the host has lost that address since it was chosen,
-// from calls open again with another one.
+// from calls open with the source address for a target. If this host has lost that address in the
+// meantime, from calls open again with another source address.
 func from(s Sourcer, target netip.Addr, open func(source netip.Addr) error) error {
 	source := s.Source(target)
 	another, again, err := instead(s, target, source, open(source))
@@ -109,9 +112,9 @@ func from(s Sourcer, target netip.Addr, open func(source netip.Addr) error) erro
 	return err
 }
 
-// instead reports whether an attempt that ended with err must be repeated from another source,
-// because the host has lost the source address. If the host still has it, then all ports for the
-// target are in use, which is not the fault of the target.
+// instead reports whether the caller must repeat an attempt from another source address. This is so
+// if this host has lost the source address. If this host still has the address, all its ports for
+// the target are in use. Then the reason blames this host, not the target.
 func instead(s Sourcer, target, source netip.Addr, err error) (another netip.Addr, again bool, reason error) {
 	if !source.IsValid() || !errors.Is(err, syscall.EADDRNOTAVAIL) {
 		return source, false, err
@@ -123,8 +126,8 @@ func instead(s Sourcer, target, source netip.Addr, err error) (another netip.Add
 	return another, true, err
 }
 
-// routed returns the source that the kernel chooses, or the zero Addr without a route. Connecting a
-// datagram socket sends no packet.
+// routed returns the source address that the kernel chooses for a target, or the zero Addr if the
+// kernel has no route. It connects a UDP socket, which sends no packet.
 func routed(target netip.Addr) netip.Addr {
 	const discard = 9
 	conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(target, discard)))

@@ -10,36 +10,35 @@ import (
 	"lvs-agents/internal/program"
 )
 
-// Target is a real server and the query for it.
+// Target is a real server, and the settings of its check.
 type Target struct {
 	Addr     netip.AddrPort
-	UDP      bool // for protocols that are spoken over TCP and UDP
+	UDP      bool // the check uses UDP, if its protocol also has TCP
 	Source   Sourcer
-	Dialer   Dialer // opens the connections of HTTP without TLS; nil for NetDialer
-	Method   string // of HTTP; empty for GET
+	Dialer   Dialer // opens the connections of HTTP without TLS; nil means NetDialer
+	Method   string // method of HTTP; empty means GET
 	Request  string
-	Receive  Pattern        // nil for any reply
-	Status   func(int) bool // HTTP statuses that are good; nil for 2xx
-	Host     string         // name of the server in HTTP and TLS; empty for its address
+	Receive  Pattern        // what a good reply matches; nil accepts any reply
+	Status   func(int) bool // reports whether an HTTP status is good; nil accepts 2xx
+	Host     string         // name of the server in HTTP and TLS; empty means its address
 	Database string
 	Login    string
 	Passwd   string
 	Secret   string
 	Verify   Verify
-	Roots    *Roots       // authorities that are trusted; nil for the roots of package x509
-	Helper   string       // program that talks to Oracle
-	Programs *program.Set // runs the helper and openssl; may be nil
+	Roots    *Roots       // authorities that the check trusts; nil means the roots of package x509
+	Helper   string       // path of the program that queries Oracle
+	Programs *program.Set // runs the helper and openssl; can be nil
 }
 
-// Format implements fmt.Formatter: a target holds secrets, so every verb prints
-// its address alone.
+// Format implements fmt.Formatter. A Target holds secrets, so every verb prints only its address.
 func (t Target) Format(f fmt.State, _ rune) { fmt.Fprint(f, t.Addr.String()) }
 
-// path returns the request without a leading slash, for protocols without paths. ldirectord also
-// removes the slash.
+// path returns the request without its first slash, for protocols that do not have paths.
+// ldirectord also removes the slash.
 func (t Target) path() string { return strings.TrimPrefix(t.Request, "/") }
 
-// matches reports whether an answer matches Receive.
+// matches reports whether an answer matches Receive. A nil Receive matches every answer.
 func (t Target) matches(ctx context.Context, answer []byte) (bool, error) {
 	if t.Receive == nil {
 		return true, nil
@@ -47,7 +46,7 @@ func (t Target) matches(ctx context.Context, answer []byte) (bool, error) {
 	return t.Receive.Match(ctx, answer)
 }
 
-// expect fails unless the answer matches.
+// expect returns an error if the answer does not match Receive. what names the answer in the error.
 func (t Target) expect(ctx context.Context, answer []byte, what string) error {
 	found, err := t.matches(ctx, answer)
 	if err != nil || found {
@@ -56,7 +55,8 @@ func (t Target) expect(ctx context.Context, answer []byte, what string) error {
 	return fmt.Errorf("%s does not match %q", what, t.Receive.String())
 }
 
-// hostName returns the name of the server in HTTP and TLS.
+// hostName returns the name of the server in HTTP and TLS: Host without its port. If Host is empty,
+// it returns the address of the server.
 func (t Target) hostName() string {
 	if t.Host == "" {
 		return t.Addr.Addr().WithZone("").String()

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// lines talks a protocol of text lines.
+// lines is a connection for a protocol of text lines.
 type lines struct{ *textproto.Conn }
 
 func newLines(c *conn) lines { return lines{textproto.NewConn(c)} }
@@ -23,8 +23,9 @@ func (l lines) send(words ...string) error {
 	return l.PrintfLine("%s", command)
 }
 
-// reply reads an answer that begins with a number (RFC 959, 3977 and 5321);
-// class is its first digit or all three.
+// reply reads an answer that begins with a number (RFC 959, 3977 and 5321). class is the first
+// digit of the expected number, or the whole number. Another number is an error of type refused.
+// after names the command in an error.
 func (l lines) reply(after string, class int) (string, error) {
 	code, text, err := l.response(after)
 	if err == nil && code != class && code/100 != class {
@@ -33,8 +34,8 @@ func (l lines) reply(after string, class int) (string, error) {
 	return text, err
 }
 
-// response reads an answer of any number. Its lines have the form of RFC 959 4.2. As Net::Cmd of
-// Perl does, it takes a number without a text.
+// response reads an answer that begins with any number. The answer has the lines of RFC 959 4.2.
+// response accepts a number without a text, as Net::Cmd of Perl does.
 func (l lines) response(after string) (code int, text string, err error) {
 	line, err := l.ReadLine()
 	if err != nil {
@@ -54,7 +55,8 @@ func (l lines) response(after string) (code int, text string, err error) {
 	return code, text, nil
 }
 
-// numbered takes a line of an answer apart.
+// numbered splits a line of an answer into its number and its text. more reports whether another
+// line follows. ok reports whether the line begins with a number.
 func numbered(line string) (code int, text string, more, ok bool) {
 	const digits = 3
 	if len(line) < digits {
@@ -68,7 +70,7 @@ func numbered(line string) (code int, text string, more, ok bool) {
 	return int(n), strings.TrimSpace(text), more, true
 }
 
-// command sends a command and reads its numbered answer.
+// command sends a command and reads its numbered answer. class is the expected number, as in reply.
 func (l lines) command(class int, words ...string) (string, error) {
 	if err := l.send(words...); err != nil {
 		return "", err
@@ -76,14 +78,15 @@ func (l lines) command(class int, words ...string) (string, error) {
 	return l.reply(words[0], class)
 }
 
-// bye ends a session whose check has already succeeded, so it ignores errors.
+// bye sends the last command of a session. It ignores errors, because the check has already
+// succeeded.
 func (l lines) bye(command string) {
 	if l.send(command) == nil {
 		_, _ = l.ReadLine()
 	}
 }
 
-// refused is the error for a command that the server refused.
+// refused is the error for a command that the server refused with another number than expected.
 type refused struct {
 	after string
 	code  int
@@ -102,7 +105,7 @@ func (s strange) Error() string { return fmt.Sprintf("%s: answered %q", s.after,
 // unexpected returns the error for a line that the protocol does not allow here.
 func unexpected(after, line string) error { return strange{after, line} }
 
-// fromServer reports whether an error is an answer of the server.
+// fromServer reports whether an error comes from an answer of the server.
 func fromServer(err error) bool {
 	_, no := errors.AsType[refused](err)
 	_, other := errors.AsType[strange](err)

@@ -16,18 +16,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Verify is how much of a server's certificate is verified.
+// Verify is how much of the certificate of a server a check verifies.
 type Verify string
 
 // The values of Verify. The zero value is VerifyChain.
 const (
 	VerifyNothing Verify = "no"
-	VerifyChain   Verify = "chain" // a trusted authority has signed it and it is valid now
-	VerifyName    Verify = "name"  // and it is for the server's name
+	VerifyChain   Verify = "chain" // a trusted authority has signed the certificate, which is valid now
+	VerifyName    Verify = "name"  // also, the certificate is for the name of the server
 )
 
-// encrypt starts TLS on the connection. If package tls fails and openssl may succeed,
-// openssl opens another connection instead.
+// encrypt starts TLS on the connection. If package tls fails and OpenSSL can succeed, encrypt
+// replaces the connection by a new connection of the program openssl.
 func (c *conn) encrypt(ctx context.Context, t Target) error {
 	secure := tls.Client(c.Conn, t.tls())
 	err := secure.HandshakeContext(ctx)
@@ -45,7 +45,7 @@ func (c *conn) encrypt(ctx context.Context, t Target) error {
 	case err == nil:
 		*c = *other
 		return nil
-	case errors.Is(err, unix.EAGAIN): // of this host
+	case errors.Is(err, unix.EAGAIN): // an error of this host
 		return fmt.Errorf("openssl: %w", err)
 	case errors.Is(err, program.ErrMissing):
 		return fmt.Errorf("TLS: %w; install openssl, which may understand this server", reason)
@@ -55,8 +55,9 @@ func (c *conn) encrypt(ctx context.Context, t Target) error {
 	return fmt.Errorf("TLS: %w; openssl: %w", reason, err)
 }
 
-// another reports whether another library can succeed. It can if the server has used TLS, and
-// neither the connection nor the verification of the certificate has failed.
+// another reports whether another TLS library can succeed. Another library can succeed if the
+// server has used TLS, and neither the connection nor the verification of the certificate has
+// failed.
 func another(err error) bool {
 	_, plaintext := errors.AsType[tls.RecordHeaderError](err)
 	_, refuted := errors.AsType[refuted](err)
@@ -64,9 +65,9 @@ func another(err error) bool {
 	return !plaintext && !refuted && !ended && !isTimeout(err) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// suites has every suite of the library, even the suites that are off by default: a real server can
-// support only old ones. The encryption of a check protects little. A server that prefers better
-// suites selects them.
+// suites has every cipher suite of package tls, even the suites that are off by default, because a
+// real server can support only old suites. The encryption of a check protects little. A server that
+// prefers better suites selects them.
 var suites = func() (ids []uint16) {
 	for _, s := range slices.Concat(tls.CipherSuites(), tls.InsecureCipherSuites()) {
 		ids = append(ids, s.ID)
@@ -74,20 +75,21 @@ var suites = func() (ids []uint16) {
 	return ids
 }()
 
-// tls returns a configuration that verifies with verify, because the library can only verify
-// everything or nothing.
+// tls returns a TLS configuration that verifies certificates with the method verify. Package tls
+// itself can only verify everything or nothing.
 func (t Target) tls() *tls.Config {
 	config := &tls.Config{
 		InsecureSkipVerify: true,
 		VerifyConnection:   t.verify,
 		CipherSuites:       suites,
 		MinVersion:         tls.VersionTLS10,
-		// Old Apache and IIS request a certificate of the client in a second handshake.
+		// Old versions of Apache and IIS request a certificate of the client in a second handshake.
 		Renegotiation: tls.RenegotiateFreelyAsClient,
-		// Without post-quantum key shares, which cost a fifth of a handshake and protect nothing here.
+		// The list has no post-quantum key shares. They cost a fifth of a handshake and protect
+		// nothing here.
 		CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521},
 	}
-	if _, err := netip.ParseAddr(t.hostName()); err != nil { // RFC 6066 3: names only
+	if _, err := netip.ParseAddr(t.hostName()); err != nil { // an address cannot be sent (RFC 6066 3)
 		config.ServerName = t.hostName()
 	}
 	return config
@@ -110,13 +112,15 @@ func (t Target) verify(state tls.ConnectionState) error {
 	return nil
 }
 
-// refuted is an error of a certificate that was parsed and verified.
+// refuted is the error of a certificate that package x509 could parse, but that did not pass
+// verification.
 type refuted struct{ error }
 
 // Unwrap serves errors.As.
 func (r refuted) Unwrap() error { return r.error }
 
-// certificate returns an error that explains the fault of a certificate and its fix.
+// certificate returns an error that explains the fault of a certificate, and the remedy for the
+// operator.
 func certificate(err error) error {
 	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
 		return fmt.Errorf("certificate is valid from %s to %s only; renew it, or write verify=no",

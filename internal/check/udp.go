@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// UDP sends a datagram. With Receive it is good if a reply matches. Without Receive it fails only
-// if the host of the server reports a closed port. Silence is good, because most servers do not
-// reply to text that they do not understand.
+// UDP is a check that sends a datagram. With Receive, it is good if a reply matches. Without
+// Receive, it fails only if the host of the server reports a closed port. Silence is good, because
+// most servers do not reply to text that they do not understand.
 type UDP struct{ Target }
 
 // Check implements Checker.
@@ -20,7 +20,7 @@ func (u UDP) Check(ctx context.Context) error {
 		})
 	}
 	deadline, _ := ctx.Deadline()
-	limited, cancel := context.WithTimeout(ctx, time.Until(deadline)/attempts) // a refusal arrives at once
+	limited, cancel := context.WithTimeout(ctx, time.Until(deadline)/attempts) // the error of a closed port arrives at once
 	defer cancel()
 	err := u.exchanging(limited, "udp", question, func([]byte) (bool, error) { return true, nil })
 	if errors.Is(err, errSilent) && ctx.Err() == nil {

@@ -12,19 +12,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// conn is a TCP connection that waits by way of a Dialer. One goroutine uses it.
+// conn is a TCP connection that uses a Dialer to wait for events of its socket. Only one goroutine
+// can use it.
 type conn struct {
 	dialer   *Dialer
-	ended    <-chan struct{} // of the context
+	ended    <-chan struct{} // closed when the context ends
 	target   netip.AddrPort
 	fd       int
-	number   int32 // at the dialer, if happened is not nil
+	number   int32 // number that the dialer has registered; only valid if happened is not nil
 	happened chan struct{}
 }
 
 var _ net.Conn = (*conn)(nil)
 
-// finish waits until the connection is open or refused.
+// finish waits until the connection is open or refused, or until the context ends.
 func (c *conn) finish() error {
 	var over error
 	for {
@@ -39,7 +40,7 @@ func (c *conn) finish() error {
 	}
 }
 
-// wait waits for the next event of the socket.
+// wait waits for the next event of the socket, or for the end of the context.
 func (c *conn) wait() error {
 	if c.happened == nil {
 		c.happened = make(chan struct{}, 1)
@@ -56,8 +57,9 @@ func (c *conn) wait() error {
 	}
 }
 
-// transfer repeats a call that would block after each event, and once more after the context's end:
-// a server is not to blame if this process had no time to read earlier.
+// transfer makes the system call number, which reads or writes. If the call would block, transfer
+// waits for an event and repeats the call. After the context ends, it repeats the call once more.
+// The server is not to blame if this process had no time to read earlier.
 func (c *conn) transfer(number uintptr, p []byte) (int, error) {
 	var over error
 	for {
@@ -111,17 +113,17 @@ func (c *conn) Close() error {
 	return nil
 }
 
-// LocalAddr implements net.Conn. No check reads it.
+// LocalAddr implements net.Conn. The address is empty, because no check reads it.
 func (c *conn) LocalAddr() net.Addr { return &net.TCPAddr{} }
 
 // RemoteAddr implements net.Conn.
 func (c *conn) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.target) }
 
-// SetDeadline implements net.Conn: only the context limits the time.
+// SetDeadline implements net.Conn. It returns an error, because only the context limits the time.
 func (c *conn) SetDeadline(time.Time) error { return syscall.ENOTSUP }
 
-// SetReadDeadline implements net.Conn.
+// SetReadDeadline implements net.Conn. It returns an error, as SetDeadline does.
 func (c *conn) SetReadDeadline(time.Time) error { return syscall.ENOTSUP }
 
-// SetWriteDeadline implements net.Conn.
+// SetWriteDeadline implements net.Conn. It returns an error, as SetDeadline does.
 func (c *conn) SetWriteDeadline(time.Time) error { return syscall.ENOTSUP }

@@ -1,7 +1,7 @@
 // Package epoll opens TCP connections for less CPU time than package net. It makes fewer system
-// calls, and it makes them without telling Go's scheduler, as none of them blocks. Connections that
-// are due together are polled together; slow ones wait in one epoll instance, which one goroutine
-// reads by way of Go's own poller.
+// calls, and makes them without notice to Go's scheduler, because none of them blocks. It first
+// polls all new connections together. Slow connections then wait in one epoll instance. One
+// goroutine reads the events of this instance with Go's own poller.
 //
 // Errors are syscall.Errno, or os.ErrDeadlineExceeded when the context ended first.
 package epoll
@@ -19,18 +19,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Dialer opens connections. Checks share one.
+// Dialer opens connections. All checks share one Dialer.
 type Dialer struct {
-	epoll *os.File // registered with Go's own poller, so that waiting takes no thread
+	epoll *os.File // registered with Go's own poller, so that no thread blocks
 	fd    int
 	ended chan struct{}
 
 	mu      sync.Mutex
-	waiting map[int32]chan<- struct{} // by a number of our own: the kernel reuses descriptors at once
+	waiting map[int32]chan<- struct{} // by the number from register; the kernel reuses descriptors at once
 	last    int32
 }
 
-// Open starts the goroutine that reads events. Close ends it.
+// Open returns a Dialer. It starts the goroutine that reads events, which Close ends.
 func Open() (*Dialer, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
@@ -48,15 +48,16 @@ func Open() (*Dialer, error) {
 	return d, nil
 }
 
-// Close ends the reading goroutine. The caller must have ended every Dial and Probe, and must have
-// closed every connection.
+// Close ends the goroutine that reads events. Before that, the caller must have ended every Dial
+// and Probe, and must have closed every connection.
 func (d *Dialer) Close() {
 	_ = d.epoll.Close() // no data is lost
 	<-d.ended
 }
 
-// Dial opens a connection from a local address; the zero Addr leaves the choice to the kernel. Only
-// ctx limits the time of the connection's reads and writes. One goroutine may use it.
+// Dial opens a connection from a source address. If the source address is the zero Addr, the kernel
+// chooses it. Only ctx limits the time of reads and writes of the connection. Only one goroutine
+// can use the connection.
 func (d *Dialer) Dial(ctx context.Context, source netip.Addr, target netip.AddrPort) (net.Conn, error) {
 	fd, err := begin(source, target, false)
 	if err != nil {
@@ -70,7 +71,7 @@ func (d *Dialer) Dial(ctx context.Context, source netip.Addr, target netip.AddrP
 	return c, nil
 }
 
-// read wakes those whose socket has an event, until Close.
+// read wakes each goroutine whose socket has an event, until Close.
 func (d *Dialer) read(raw syscall.RawConn) {
 	defer close(d.ended)
 	events := make([]unix.EpollEvent, 64)
@@ -82,7 +83,7 @@ func (d *Dialer) read(raw syscall.RawConn) {
 			return n > 0 && err == nil // else wait for an event or for Close
 		})
 		if err != nil {
-			return // closed
+			return // Close was called
 		}
 		d.wake(events[:max(0, n)])
 	}
@@ -93,13 +94,14 @@ func (d *Dialer) wake(events []unix.EpollEvent) {
 	defer d.mu.Unlock()
 	for _, e := range events {
 		select {
-		case d.waiting[e.Fd] <- struct{}{}: // blocks forever if the number is not registered
-		default: // or an earlier event has not been taken yet
+		case d.waiting[e.Fd] <- struct{}{}: // the channel is nil if the number is not registered
+		default: // or the goroutine has not received the previous event yet
 		}
 	}
 }
 
-// register returns a number whose events are sent to happened until forget.
+// register returns a new number. wake sends each event with this number to happened, until forget
+// removes the number.
 func (d *Dialer) register(happened chan<- struct{}) int32 {
 	d.mu.Lock()
 	defer d.mu.Unlock()

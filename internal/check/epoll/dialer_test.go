@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Tests of what both dialers do are in internal/check.
+// Package check has the tests of the behavior that both dialers have.
 
 func dialer(t *testing.T) *Dialer {
 	t.Helper()
@@ -24,7 +24,7 @@ func dialer(t *testing.T) *Dialer {
 	return d
 }
 
-// server answers every connection with f.
+// server accepts connections and calls f with each connection.
 func server(t *testing.T, f func(net.Conn)) netip.AddrPort {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -47,7 +47,7 @@ func server(t *testing.T, f func(net.Conn)) netip.AddrPort {
 	return netip.MustParseAddrPort(listener.Addr().String())
 }
 
-// until waits until poll reports one of events, or an error.
+// until waits until poll reports one of these events, or an error of the socket.
 func until(t *testing.T, fd int, events int16) {
 	t.Helper()
 	sockets := []unix.PollFd{{Fd: int32(fd), Events: events}}
@@ -63,7 +63,8 @@ func until(t *testing.T, fd int, events int16) {
 	}
 }
 
-// TestResetBeforeThePoll is reported as ECONNRESET, which says that the server had accepted.
+// TestResetBeforeThePoll checks that await reports a reset before the poll as ECONNRESET, which
+// means that the server had accepted the connection.
 func TestResetBeforeThePoll(t *testing.T) {
 	addr := server(t, func(conn net.Conn) {
 		if err := conn.(*net.TCPConn).SetLinger(0); err != nil {
@@ -75,19 +76,20 @@ func TestResetBeforeThePoll(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer shut(fd)
-	until(t, fd, 0) // POLLHUP
+	until(t, fd, 0) // waits for POLLHUP, which poll always reports
 	if err := dialer(t).await(t.Context(), fd); !errors.Is(err, unix.ECONNRESET) {
 		t.Error(err)
 	}
 }
 
-// TestConnectionThatWasNotPolledInTime was open in time, and is polled after the context's end.
+// TestConnectionThatWasNotPolledInTime checks a connection that opened in time, but is polled only
+// after the context has ended. The connection is good, and its data can be read.
 func TestConnectionThatWasNotPolledInTime(t *testing.T) {
 	d := dialer(t)
 	over, end := context.WithCancel(t.Context())
 	end()
 	addr := server(t, func(conn net.Conn) {
-		_, _ = io.WriteString(conn, "220 ready\r\n") // read below
+		_, _ = io.WriteString(conn, "220 ready\r\n") // the test reads this text
 		_, _ = io.Copy(io.Discard, conn)             // until the test ends
 	})
 	for range 20 {
@@ -124,7 +126,7 @@ func TestConnectionThatWasNotPolledInTime(t *testing.T) {
 	}
 }
 
-// TestPortsAreTakenLate: bind must not reserve a port for an IPv6 socket either.
+// TestPortsAreTakenLate checks that bind does not reserve a port for an IPv6 socket after latePort.
 func TestPortsAreTakenLate(t *testing.T) {
 	fd, err := socket(true)
 	if err != nil {

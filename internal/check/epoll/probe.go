@@ -12,16 +12,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pauses are made before each poll of the connections that are not open yet. Most servers are less
-// than a millisecond away, and waiting for each of them alone costs a third of its check.
+// pauses are the times before each poll of the connections that are not open yet. Most servers
+// reply within a millisecond. If each connection waited separately, the wait would cost a third of
+// the check.
 var pauses = [...]time.Duration{0, time.Millisecond}
 
-// attempt is a connection that is being opened.
+// attempt is a socket that is being connected. index is the index of its target.
 type attempt struct{ index, fd int }
 
-// Probe opens a connection from each source to the target of the same index, and resets it. It
-// calls done for each index, from one goroutine or several, and returns when all are done. A server
-// that accepted and reset the connection first gives ECONNRESET or nil.
+// Probe opens a connection from each source to the target with the same index, and resets it. It
+// calls done with each index and the result, from one goroutine or from several. It returns when
+// all calls are done. If a server accepts the connection and resets it first, the result is
+// ECONNRESET or nil.
 func (d *Dialer) Probe(ctx context.Context, sources []netip.Addr, targets []netip.AddrPort, done func(index int, err error)) {
 	open := make([]attempt, 0, len(targets))
 	for i, target := range targets {
@@ -49,7 +51,8 @@ func (d *Dialer) Probe(ctx context.Context, sources []netip.Addr, targets []neti
 	others.Wait()
 }
 
-// finished closes the attempts that have ended, calls done for them, and returns the others.
+// finished polls all attempts. It closes the attempts that have ended, calls done for them, and
+// returns the other attempts.
 func finished(open []attempt, done func(index int, err error)) []attempt {
 	sockets := make([]unix.PollFd, len(open))
 	for n, a := range open {
@@ -70,7 +73,7 @@ func finished(open []attempt, done func(index int, err error)) []attempt {
 	return left
 }
 
-// rest waits for a pause and reports whether ctx lasted longer.
+// rest waits for the time pause. It returns false if ctx ended first.
 func rest(ctx context.Context, pause time.Duration) bool {
 	if pause == 0 {
 		return true
@@ -85,7 +88,8 @@ func rest(ctx context.Context, pause time.Duration) bool {
 	}
 }
 
-// begin starts to connect. The kernel sends a reset when it closes a socket that has reset set.
+// begin starts a connection attempt and returns its socket. If reset is true, the kernel sends a
+// reset when the socket is closed.
 func begin(source netip.Addr, target netip.AddrPort, reset bool) (fd int, err error) {
 	if fd, err = socket(target.Addr().Is6()); err != nil {
 		return 0, err
@@ -107,7 +111,7 @@ func begin(source netip.Addr, target netip.AddrPort, reset bool) (fd int, err er
 	return fd, nil
 }
 
-// attempted reports whether an attempt has ended, and how.
+// attempted reports whether a connection attempt has ended, and returns the error of the attempt.
 func attempted(fd int) (ended bool, err error) {
 	sockets := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}
 	poll(sockets)
@@ -115,7 +119,8 @@ func attempted(fd int) (ended bool, err error) {
 	return events != 0, outcome(fd, events)
 }
 
-// outcome is the error of an attempt that ended with events, or of the connection since then.
+// outcome returns the error of a connection attempt. After the connection has opened, outcome
+// returns the error of the open connection.
 func outcome(fd int, events int16) error {
 	if events&^unix.POLLOUT == 0 {
 		return nil
@@ -127,8 +132,8 @@ func outcome(fd int, events int16) error {
 	return err // nil if the server has closed an open connection
 }
 
-// await waits until a connection is open or refused. It polls once more after ctx: a server is not
-// to blame if this process had no time to poll earlier.
+// await waits until a connection is open or refused. After ctx ends, await polls once more. The
+// server is not to blame if this process had no time to poll earlier.
 func (d *Dialer) await(ctx context.Context, fd int) error {
 	happened := make(chan struct{}, 1)
 	number := d.register(happened)

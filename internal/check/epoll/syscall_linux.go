@@ -11,10 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// None of the calls below blocks, so they are made without telling Go's scheduler. A call that the
-// scheduler knows of after a pause wakes its monitor thread, which then polls every 20 µs.
+// None of the calls below blocks, so this package makes them without notice to Go's scheduler.
+// After a pause, a call with notice to the scheduler wakes the monitor thread of the scheduler.
+// That thread then polls every 20 µs.
 
-// failed is nil for success: an error that holds an Errno of 0 is not nil.
+// failed returns the error for errno, and nil if errno is 0. The conversion is necessary because an
+// error that holds an Errno of 0 is not nil.
 func failed(errno syscall.Errno) error {
 	if errno != 0 {
 		return errno
@@ -31,7 +33,7 @@ func socket(ipv6 bool) (int, error) {
 	return int(fd), failed(errno)
 }
 
-// linger has close send a reset.
+// linger makes the kernel send a reset when the socket is closed.
 func linger(fd int) error {
 	option := unix.Linger{Onoff: 1}
 	_, _, errno := unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_LINGER,
@@ -39,33 +41,34 @@ func linger(fd int) error {
 	return failed(errno)
 }
 
-// latePort leaves the choice of a port to connect, which can take one port for many destinations;
-// bind reserves one for all of them (ip(7), IP_BIND_ADDRESS_NO_PORT, for both families). A closed
-// connection keeps its port for a minute, so bind would run out of ports.
+// latePort makes connect choose the port instead of bind (ip(7), IP_BIND_ADDRESS_NO_PORT, for both
+// families). connect can use one port for many destinations, but bind reserves one port for all
+// destinations. A closed connection keeps its port for a minute, so bind would run out of ports.
 func latePort(fd int) {
 	on := int32(1)
 	_, _, _ = unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT,
-		uintptr(unsafe.Pointer(&on)), unsafe.Sizeof(on), 0) // a connection can be opened without it
+		uintptr(unsafe.Pointer(&on)), unsafe.Sizeof(on), 0) // an error does not prevent the connection
 }
 
 // shut closes a socket. No data is lost.
 func shut(fd int) { _, _, _ = unix.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
 
-// watch adds a socket to the epoll instance, with a number for its events.
+// watch adds a socket to the epoll instance. The events of the socket carry the number.
 func watch(epoll, fd int, number int32, events uint32) error {
 	event := unix.EpollEvent{Events: events, Fd: number}
 	_, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(epoll), unix.EPOLL_CTL_ADD, uintptr(fd), uintptr(unsafe.Pointer(&event)), 0, 0)
 	return failed(errno)
 }
 
-// ready returns the events that have happened, without waiting.
+// ready returns the events that have already happened. It does not wait.
 func ready(epoll int, events []unix.EpollEvent) (int, error) {
-	// epoll_pwait: arm64 has no epoll_wait.
+	// The call is epoll_pwait, because arm64 does not have epoll_wait.
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epoll), uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), 0, 0, 0)
 	return int(n), failed(errno)
 }
 
-// move reads or writes.
+// move makes the system call number, read or write, and returns the number of bytes that were read
+// or written.
 func move(number uintptr, fd int, p []byte) (int, error) {
 	n, _, errno := unix.RawSyscall(number, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
 	if errno != 0 {
@@ -74,7 +77,7 @@ func move(number uintptr, fd int, p []byte) (int, error) {
 	return int(n), nil
 }
 
-// withAddr makes a call that takes a socket address, bind or connect.
+// withAddr makes the system call number, bind or connect, with a socket address.
 func withAddr(number uintptr, fd int, addr netip.AddrPort) error {
 	port := binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, addr.Port()))
 	if addr.Addr().Is4() {
@@ -87,8 +90,8 @@ func withAddr(number uintptr, fd int, addr netip.AddrPort) error {
 	return failed(errno)
 }
 
-// scope is the number of an interface, which a link-local address needs; 0 for none or an unknown
-// one.
+// scope returns the index of the interface that zone names, which a link-local address needs. It
+// returns 0 if zone is empty or the interface is unknown.
 func scope(zone string) uint32 {
 	if zone == "" {
 		return 0
@@ -103,9 +106,9 @@ func scope(zone string) uint32 {
 	return uint32(nic.Index)
 }
 
-// poll sets what has happened to each socket so far, without waiting.
+// poll sets the events that have already happened to each socket. It does not wait.
 func poll(sockets []unix.PollFd) {
 	now := unix.Timespec{}
-	// ppoll: arm64 has no poll. An error leaves the sockets as if nothing had happened.
+	// The call is ppoll, because arm64 does not have poll. After an error, no socket has events.
 	_, _, _ = unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(unsafe.SliceData(sockets))), uintptr(len(sockets)), uintptr(unsafe.Pointer(&now)), 0, 0, 0)
 }

@@ -4,13 +4,13 @@ package oracle
 import "net/netip"
 
 // Question is the JSON input of the helper program. The helper reads it from standard input, where
-// no other process can read the password. It exits with status 0 if the reply of the database is
-// good; otherwise it prints the reason.
+// no other process can read the password. The helper exits with status 0 if the reply of the
+// database is good. Otherwise, it prints the reason.
 type Question struct {
 	Addr     netip.AddrPort
-	Source   netip.Addr // zero for the kernel's choice
+	Source   netip.Addr // zero if the kernel chooses
 	Login    string
 	Passwd   string
 	Database string // the SID
-	Query    string // empty to log in only
+	Query    string // empty if the helper only logs in
 }

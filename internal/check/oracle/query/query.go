@@ -1,5 +1,5 @@
-// Package query logs in at an Oracle database and runs a query, for directord-oracle.
-// Only that program imports it: the library of the protocol is larger than directord.
+// Package query logs in to an Oracle database and runs a query. Only the program directord-oracle
+// imports this package, because the Oracle library is larger than directord.
 package query
 
 import (
@@ -18,19 +18,19 @@ import (
 	"lvs-agents/internal/check/oracle"
 )
 
-// Run reads an oracle.Question, queries the server, and returns why its reply is not
-// good. A reply is good if it has a row.
+// Run reads an oracle.Question from input and queries the server. It returns nil if the reply is
+// good: the login succeeds, and the query has a row. Otherwise, the error is the reason.
 func Run(ctx context.Context, input io.Reader) error {
 	err := run(ctx, input)
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
-		return errno // without the addresses, which directord adds
+		return errno // the error without addresses; directord adds the address
 	}
 	return err
 }
 
 func run(ctx context.Context, input io.Reader) (err error) {
 	defer func() {
-		if recover() != nil || errors.Is(err, io.EOF) { // the library trusts what it reads
+		if recover() != nil || errors.Is(err, io.EOF) { // the library can panic on a reply that is not valid
 			err = errors.New("not an answer of Oracle")
 		}
 	}()
@@ -43,7 +43,7 @@ func run(ctx context.Context, input io.Reader) (err error) {
 		own.Dialer(dialer{q})
 	}
 	db := sql.OpenDB(connector)
-	defer func() { _ = db.Close() }() // the program ends
+	defer func() { _ = db.Close() }() // the program exits after this function
 	if q.Query == "" {
 		return db.PingContext(ctx)
 	}
@@ -58,11 +58,11 @@ func run(ctx context.Context, input io.Reader) (err error) {
 	return nil
 }
 
-// dialer connects to the server from the address that directord has chosen. It ignores
-// the address that the library wants: a listener can redirect elsewhere.
+// dialer connects to the server from the source address that directord has chosen. It ignores the
+// address that the library passes, because an Oracle listener can redirect clients to another host.
 type dialer struct{ oracle.Question }
 
-// maxAnswer bounds the bytes that are read in all.
+// maxAnswer is how many bytes the library can read from one connection.
 const maxAnswer = 4 << 20
 
 // DialContext implements the library's interface.
@@ -75,7 +75,7 @@ func (d dialer) DialContext(ctx context.Context, network, _ string) (net.Conn, e
 	return &bounded{Conn: c}, nil
 }
 
-// bounded reads no more than maxAnswer.
+// bounded is a connection that reads about maxAnswer bytes at most.
 type bounded struct {
 	net.Conn
 	read int

@@ -14,7 +14,7 @@ import (
 	"lvs-agents/internal/check/oracle"
 )
 
-// server accepts connections and lets behave speak with them.
+// server accepts connections and calls behave with each connection.
 func server(t *testing.T, behave func(net.Conn)) netip.AddrPort {
 	t.Helper()
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -34,7 +34,7 @@ func server(t *testing.T, behave func(net.Conn)) netip.AddrPort {
 	return listener.Addr().(*net.TCPAddr).AddrPort()
 }
 
-// input is a question about a server, as directord writes it.
+// input returns a Question about a server in the JSON that directord writes.
 func input(t *testing.T, addr netip.AddrPort) io.Reader {
 	t.Helper()
 	text, err := json.Marshal(oracle.Question{
