@@ -43,7 +43,7 @@ ip addr add 2001:db8::10/64 dev eth0 nodad
 }
 
 // listen starts to receive frames at the peer. The returned function returns, in hex, the next n
-// frames for which wanted returns true.
+// frames that the function wanted accepts.
 func listen(t *testing.T, peer *kerneltest.Peer, protocol uint16) func(n int, wanted func([]byte) bool) string {
 	t.Helper()
 	var sniffer *kerneltest.Sniffer

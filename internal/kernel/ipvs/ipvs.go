@@ -71,9 +71,9 @@ func (k *Kernel) Close() error {
 // The dump of a table is not a snapshot. If another process changes a long service during the dump,
 // the dump can miss a destination that existed all the time. The kernel counts positions and does
 // not report that a dump was interrupted (net/netfilter/ipvs/ip_vs_ctl.c, ip_vs_genl_dump_dests).
-// If a dump has a destination twice, Table returns the destination once. Before a caller adds or
-// deletes because an entry is missing, the caller must read the table again under the lock that all
-// writers of a node share.
+// If a dump has a destination twice, Table returns the destination once. If an entry is missing, a
+// caller must read the table again before it adds or deletes. The second read must be under the
+// lock that all writers of a node share.
 func (k *Kernel) Table(ctx context.Context) (lvs.Table, error) {
 	const what = "ipvsadm -Sn"
 	if err := k.acquire(ctx); err != nil {

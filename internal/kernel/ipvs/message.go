@@ -15,7 +15,7 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// These are the commands of the generic netlink family IPVS (include/uapi/linux/ip_vs.h).
+// The commands of the generic netlink family IPVS (include/uapi/linux/ip_vs.h).
 const (
 	newService     = 1
 	setService     = 2
@@ -27,8 +27,7 @@ const (
 	getDestination = 8
 )
 
-// These are the attributes of a command, of a service and of a destination
-// (include/uapi/linux/ip_vs.h).
+// The attributes of a command, of a service and of a destination (include/uapi/linux/ip_vs.h).
 const (
 	attrService     = 1
 	attrDestination = 2

@@ -18,7 +18,8 @@ import (
 // fails, moby/ipvs uses the number 0. The kernel acknowledges messages with number 0 without
 // reading them (moby/ipvs issue 27). After ip_vs was unloaded and loaded again, the number of
 // moby/ipvs is stale. So confirm repeats the first successful change of a writer with a message of
-// this package. After an ENOENT, the method service also repeats the change with such a message.
+// this package. After an ENOENT, the method service also repeats the change with a message of this
+// package.
 type writer struct {
 	handle    *ipvs.Handle
 	confirmed bool // the kernel has made a change that moby/ipvs sent

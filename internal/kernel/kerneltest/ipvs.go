@@ -160,8 +160,8 @@ func (k *IPVS) applyLocked(op lvs.Op) error {
 	return nil
 }
 
-// refuse returns the error with which the kernel refuses an operation. It makes the checks of
-// net/netfilter/ipvs/ip_vs_ctl.c in their order.
+// refuse returns the error of the kernel for an operation that the kernel refuses. It makes the
+// checks of net/netfilter/ipvs/ip_vs_ctl.c in their order.
 func (k *IPVS) refuse(op lvs.Op) error {
 	d, has := op.Destination, false
 	for _, v := range k.table {

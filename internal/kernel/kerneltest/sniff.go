@@ -47,8 +47,8 @@ func NewSniffer(t testing.TB, nic string, protocol uint16) *Sniffer {
 	return &Sniffer{t, fd}
 }
 
-// Next returns the next frame for which wanted returns true. It returns false if no such frame
-// arrives within the given time.
+// Next returns the next frame that the function wanted accepts. It returns false if wanted accepts
+// no frame within the given time.
 func (s *Sniffer) Next(within time.Duration, wanted func([]byte) bool) (Frame, bool) {
 	s.t.Helper()
 	buffer, control := make([]byte, 2048), make([]byte, 128)
@@ -73,8 +73,8 @@ func (s *Sniffer) Next(within time.Duration, wanted func([]byte) bool) (Frame, b
 	}
 }
 
-// Frames returns the next n frames for which wanted returns true. It fails the test if the wait for
-// one of them takes longer than ten seconds.
+// Frames returns the next n frames that the function wanted accepts. It fails the test if the wait
+// for one of them takes longer than ten seconds.
 func (s *Sniffer) Frames(n int, wanted func([]byte) bool) []Frame {
 	s.t.Helper()
 	var all []Frame

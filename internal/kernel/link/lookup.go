@@ -22,7 +22,7 @@ var kinds = [...]string{
 }
 
 // diverted returns the field Diverted of host.Observed. It returns an empty text for an address
-// that is not usable yet, because such an address has no route.
+// that is not usable yet, because the kernel has no route to this address.
 func (r *reader) diverted(ctx context.Context, a host.Address, link *hardware) string {
 	seen := a.Observed
 	if seen.Down || seen.NoCarrier || seen.Tentative || seen.Duplicate {

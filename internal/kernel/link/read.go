@@ -26,9 +26,9 @@ func reading(f func(*reader) error) error {
 	return f(&reader{socket})
 }
 
-// addresses lists the addresses of a family for which want returns true. With index 0 it reads all
-// interfaces, otherwise the interface with this index. The kernel does not interrupt a dump that
-// fits into one datagram (net/ipv4/devinet.c, inet_dump_ifaddr).
+// addresses lists the addresses of a family that the function want accepts. With index 0 it reads
+// all interfaces, otherwise the interface with this index. The kernel does not interrupt a dump
+// that fits into one datagram (net/ipv4/devinet.c, inet_dump_ifaddr).
 func (r *reader) addresses(ctx context.Context, family, index int, want func(netlink.Addr) bool) (list []netlink.Addr, err error) {
 	err = r.Dump(ctx, addressRequest(family, index), func() { list = nil }, collect(&list, index, want))
 	return list, err
@@ -52,7 +52,7 @@ func collect(list *[]netlink.Addr, index int, want func(netlink.Addr) bool) func
 // each interface separately.
 const interruptions = 3
 
-// everywhere lists the addresses of a family on all interfaces for which want returns true. If
+// everywhere lists the addresses of a family on all interfaces that the function want accepts. If
 // addresses change all the time, the kernel interrupts every dump of all addresses. It does not
 // interrupt the dump of an interface with few addresses.
 func (r *reader) everywhere(ctx context.Context, family int, want func(netlink.Addr) bool) (list []netlink.Addr, err error) {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// These are the first and the longest pause between two attempts to read a dump.
+// The first and the longest pause between two attempts to read a dump.
 const (
 	firstPause   = time.Millisecond
 	longestPause = 50 * time.Millisecond

@@ -93,8 +93,8 @@ const (
 	neighbourAdvertisement = 136
 )
 
-// These are options of neighbour discovery (RFC 4861 section 4.6.1). Each option has a length of
-// one unit of 8 bytes.
+// The options of neighbour discovery (RFC 4861 section 4.6.1). Each option has a length of one unit
+// of 8 bytes.
 const (
 	sourceLinkLayer = 1
 	targetLinkLayer = 2
@@ -117,7 +117,7 @@ const icmpv6 = 58
 
 // Solicitation returns a neighbour solicitation for ip (RFC 4861 section 4.3), with its IPv6 header
 // and checksum. The sender has the address from and the link-layer address fromMAC. The result mac
-// is the multicast link-layer address to which the frame must be sent.
+// is the multicast link-layer address that the frame must be sent to.
 func Solicitation(ip, from netip.Addr, fromMAC net.HardwareAddr) (p []byte, mac net.HardwareAddr) {
 	target, source := ip.As16(), from.As16()
 	group := netip.MustParseAddr("ff02::1:ff00:0").As16()

@@ -59,8 +59,8 @@ func (k Kernel) get(ctx context.Context, s host.Setting) (string, error) {
 	return "", fmt.Errorf("unknown kind of setting %q", s.Kind)
 }
 
-// Set gives a setting a value. The error starts with the command with which an operator could make
-// the same change. Set can fail if the setting already has the value.
+// Set gives a setting a value. The error starts with the command that an operator would use for the
+// same change. Set can fail if the setting already has the value.
 func (k Kernel) Set(ctx context.Context, s host.Setting, value string) error {
 	if err := k.set(ctx, s, value); err != nil {
 		return fmt.Errorf("%s: %w", s.Command(value), knetlink.Translate(err))

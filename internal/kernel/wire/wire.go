@@ -1,5 +1,5 @@
-// Package wire sends packets to this host as a neighbour would. It finds out for which addresses
-// the host replies, and which addresses the host announces.
+// Package wire sends packets to this host as a neighbour would. It finds out which addresses the
+// host replies for, and which addresses the host announces.
 //
 // The packets come from a cable (a veth pair) whose far end is in a separate network namespace. The
 // kernel redirects packets from the near end to a network interface, as if that interface had
@@ -33,8 +33,8 @@ import (
 type Kernel struct{}
 
 // Probe sends queries for the addresses to every interface with neighbours, and makes the host send
-// a datagram from each IPv4 address. It returns the addresses for which the host replied, and the
-// addresses that the host announced. Each address has the interface on which this happened.
+// a datagram from each IPv4 address. It returns the addresses that the host replied for, and the
+// addresses that the host announced. Each address has the name of the interface.
 func (Kernel) Probe(ctx context.Context, ips []netip.Addr) (host.Heard, error) {
 	heard := host.Heard{}
 	links, err := interfaces(ctx)
@@ -245,10 +245,10 @@ func ofFamily(ips []netip.Addr, v6 bool) []netip.Addr {
 	return slices.DeleteFunc(slices.Clone(ips), func(ip netip.Addr) bool { return ip.Is6() != v6 })
 }
 
-// answers queries for the addresses, and adds the addresses for which the interface replies to
-// heard. Before and after these queries, it queries for an address that the interface has. The
-// first reply proves that queries reach the interface. The last reply proves that all replies to
-// the queries before it would have arrived.
+// answers queries for the addresses, and stores the addresses that the interface replies for.
+// Before and after these queries, it queries for an address that the interface has. The first reply
+// proves that queries reach the interface. The last reply proves that all replies to the queries
+// before it would have arrived.
 func answers(ctx context.Context, c *cable, nic netlink.LinkAttrs, ips []netip.Addr, heard *host.Heard) error {
 	if len(ips) == 0 {
 		return nil
@@ -312,7 +312,7 @@ func (c *cable) query(ctx context.Context, ear int, ips []netip.Addr, who net.Ha
 				return false
 			}
 			// An ARP rule can change the sender in a reply. No neighbour learns the address from
-			// such a reply.
+			// this reply.
 			answer = bytes.HasPrefix(packet, who)
 			if !answer && note != nil {
 				note(ip)
@@ -363,8 +363,8 @@ func listen(ctx context.Context, fd int, wait time.Duration, enough func([]byte)
 	}
 }
 
-// These are two addresses of a network for tests (RFC 2544). The near end gets the first address,
-// without a route. No host has the second address.
+// Two addresses of a network for tests (RFC 2544). The near end gets the first address, without a
+// route. No host has the second address.
 var (
 	here    = netip.MustParseAddr("198.18.255.253")
 	nowhere = netip.MustParseAddr("198.18.255.254")
@@ -426,8 +426,7 @@ func sendFrom(ip netip.Addr, nic string) (bool, error) {
 		unix.Sendto(fd, []byte("lvs-agents"), unix.MSG_DONTWAIT, &unix.SockaddrInet4{Port: 9, Addr: nowhere.As4()}))
 }
 
-// These are the link-layer addresses that send queries. They are locally administered, and no host
-// has them.
+// The link-layer addresses that send queries. They are locally administered, and no host has them.
 var (
 	asker      = net.HardwareAddr{0x02, 'L', 'V', 'S', 0, 1}
 	opener     = net.HardwareAddr{0x02, 'L', 'V', 'S', 0, 2} // sends the first query
