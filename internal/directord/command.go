@@ -174,7 +174,7 @@ func (c *command) start(ctx context.Context) int {
 	return compat.ExitOK
 }
 
-// daemonArgs returns the flags with which the program starts the daemon.
+// daemonArgs returns the flags that the daemon is started with.
 func (c *command) daemonArgs() []string {
 	return []string{"--state-dir=" + c.sys.StateDir, "--id=" + c.id(), "--config=" + c.Config, "--purge",
 		"--instance=" + c.Instance, "--pid-file=" + c.pidFile()}

@@ -57,8 +57,8 @@ func (e Ended) Error() string {
 	return names[e.By]
 }
 
-// serveVerb is the argument with which the program runs as the daemon. The program and the health
-// agent start the daemon with this argument. Operators do not use it.
+// serveVerb is the argument that makes the program the daemon. The program and the health agent
+// start the daemon with this argument. Operators do not use it.
 const serveVerb = control.ServeVerb
 
 // daemonWords is the number of words before serveVerb in the command line of a daemon that this

@@ -115,8 +115,8 @@ func (m *mailer) remind(ctx context.Context, d *health.Daemon) {
 // reminders maps each real server that is bad to the time of the last mail about it.
 type reminders map[health.Member]time.Time
 
-// due returns the real servers for which the next mail is due. It deletes the entries of real
-// servers that are good again.
+// due returns the real servers whose next mail is due. It deletes the entries of real servers that
+// are good again.
 func (r reminders) due(now time.Time, down []health.Event) (due []health.Event) {
 	seen := map[health.Member]bool{}
 	for _, e := range down {

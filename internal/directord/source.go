@@ -173,7 +173,7 @@ func (s *source) newRefused(problems []config.Problem) error {
 }
 
 // newUnknown returns the problem of a new host name that has never had an address. In an edited
-// file, such a name is a mistake of the operator and not a change of the DNS.
+// file, this name is a mistake of the operator and not a change of the DNS.
 func (s *source) newUnknown(unknown []config.Host, problems []config.Problem) error {
 	before := s.accepted.Load()
 	if before == nil {

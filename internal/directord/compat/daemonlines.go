@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// These are the lines of ldirectord's log about the daemon itself.
+// The lines of ldirectord's log about the daemon itself.
 const (
 	ReloadLine = "Reloading Linux Director Daemon config on signal"
 	RereadLine = " - reread new configuration"

@@ -2,7 +2,7 @@ package compat
 
 import "testing"
 
-// TestWordsOfLdirectord checks the words for which scripts and log analysers search.
+// TestWordsOfLdirectord checks the log lines that scripts and log analysers search for.
 func TestWordsOfLdirectord(t *testing.T) {
 	for got, want := range map[string]string{
 		InvokedLine([]string{"ldirectord", "web.cf", "start"}): "Invoking ldirectord invoked as: ldirectord web.cf start ",
