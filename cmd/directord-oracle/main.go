@@ -1,6 +1,6 @@
 // Directord-oracle queries an Oracle database for directord.
 //
-// It is not for people: see internal/check/oracle for its input.
+// Only directord starts it, not an operator. See internal/check/oracle for its input.
 package main
 
 import (

@@ -9,7 +9,7 @@ import (
 	"lvs-agents/metadata/metadatatest"
 )
 
-// about is the meaning of the fields of oracle.Question.
+// about maps each field of oracle.Question to its description in the manual page.
 var about = map[string]string{
 	"Addr":     "Address and port of the server.",
 	"Source":   "Address to connect from; empty for the kernel's choice.",

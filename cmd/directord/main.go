@@ -1,5 +1,5 @@
-// Directord is the health daemon of an LVS director: it checks real servers and
-// lets only good ones have new connections. Its command line is ldirectord's.
+// Directord is the health daemon of an LVS director. It checks real servers, so that only good real
+// servers get new connections. It has the command line of ldirectord.
 package main
 
 import (
@@ -18,7 +18,7 @@ import (
 	"lvs-agents/ocf"
 )
 
-// version is set by the Makefile.
+// version is the version of the program. The Makefile sets it.
 var version string
 
 func main() {
@@ -28,7 +28,8 @@ func main() {
 	ctx, end := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT)
-	// Taken and dropped: to ignore them would make programs that we run ignore them, too.
+	// The program catches these signals and ignores them. With signal.Ignore, the programs that
+	// directord starts would also ignore these signals.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, syscall.SIGUSR1, syscall.SIGUSR2)
 	go func() { end(directord.Ended{By: (<-signals).(syscall.Signal)}) }()
 	dir, warning := ocf.StateDir()
@@ -43,6 +44,6 @@ func main() {
 		Files:    &disk.Reader{Helper: disk.SelfHelper()},
 		Resolver: net.DefaultResolver, Kernel: kernel,
 	})
-	_ = kernel.Close() // what it holds ends with the program
+	_ = kernel.Close() // the sockets close when the program ends
 	os.Exit(code)
 }

@@ -1,4 +1,4 @@
-// Health is the resource agent ocf:lvs:health: it supervises the health daemon
+// Health is the resource agent ocf:lvs:health. It starts, stops and monitors the health daemon
 // directord of a director.
 package main
 
@@ -16,8 +16,8 @@ func main() {
 	ocf.Main(ocf.Begin(), health.New(ipvs.New(), launcher{}))
 }
 
-// launcher starts the directord in the directory of this program, as in a build
-// directory, or the installed one.
+// launcher starts the program directord in the directory of this program, for example a build
+// directory. If that directory has no directord, it starts the installed program.
 type launcher struct{}
 
 const installed = "/usr/sbin/directord"

@@ -1,4 +1,4 @@
-// Ipvs is the resource agent ocf:lvs:ipvs: the IPVS virtual services of a
+// Ipvs is the resource agent ocf:lvs:ipvs. Its resource is a set of IPVS virtual services of a
 // director.
 package main
 

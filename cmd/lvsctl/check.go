@@ -16,8 +16,8 @@ type checkCommand struct {
 	Files []string `arg:"" name:"file" help:"Configuration files. A relative name that does not exist in the current directory is looked up in /etc/ha.d."`
 }
 
-// Run validates files. It prints a line for every problem and a summary for each file. It looks up
-// host names, as a start does.
+// Run validates configuration files. It prints a line for every problem and a summary for each
+// file. It looks up host names, as the start of a daemon does.
 func (c checkCommand) Run(ctx context.Context, sys system) (err error) {
 	reader := disk.Reader{Helper: sys.helper}
 	for _, file := range c.Files {
@@ -46,12 +46,13 @@ func (c checkCommand) Run(ctx context.Context, sys system) (err error) {
 	return err
 }
 
-// lint writes a problem as linters do, with its severity after the position.
+// lint returns a problem in the format of compilers and linters: position, severity, text.
 func lint(p config.Problem) string {
 	return p.Position() + ": " + p.Severity.String() + strings.TrimPrefix(p.String(), p.Position())
 }
 
-// summary returns the last line for a file. usable is nil if the file cannot be used.
+// summary returns the last line of the output for a file. The setup usable is nil if the file
+// cannot be used.
 func summary(usable *health.Setup, problems []config.Problem) string {
 	counts := map[string]int{}
 	for _, p := range problems {
@@ -61,7 +62,7 @@ func summary(usable *health.Setup, problems []config.Problem) string {
 	if usable == nil {
 		return fmt.Sprintf("not usable: %s, %s", errors, warnings)
 	}
-	if len(usable.Services) == 0 { // ldirectord runs with it; an ipvs resource does not start
+	if len(usable.Services) == 0 { // ldirectord runs with an empty file; an ipvs resource does not start
 		return "not usable: no virtual service"
 	}
 	reals := 0
@@ -75,7 +76,7 @@ func summary(usable *health.Setup, problems []config.Problem) string {
 	return fmt.Sprintf("usable: %s; %s", services, warnings)
 }
 
-// refused reports whether some real servers can never be up.
+// refused reports whether a problem prevents that real servers are ever good.
 func refused(problems []config.Problem) bool {
 	return slices.ContainsFunc(problems, func(p config.Problem) bool { return p.Severity == config.Refused })
 }

@@ -14,44 +14,44 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// Exit codes of lvsctl.
+// The exit codes of lvsctl.
 const (
 	exitOK     = 0
-	exitFailed = 1 // the result is negative or unknown; messages give the reason
+	exitFailed = 1 // the result is negative or unknown; the output gives the reason
 	exitUsage  = 2
 )
 
 // system holds everything outside of the program that a command can use.
 type system struct {
 	stdout, stderr io.Writer
-	dirs           []string // where relative file names are looked up
+	dirs           []string // directories where relative file names are looked up
 	resolver       config.Resolver
 	kernel         kernel
 	version        string
-	stateDir       string // of agents and daemons
+	stateDir       string // directory with the state of agents and daemons
 	doctor         examiner
 	director       director
-	helper         []string // reads files, see disk.Reader
+	helper         []string // command that reads files, see disk.Reader
 }
 
-// examiner finds the faults of a real server.
+// examiner finds the faults of this host as a real server.
 type examiner interface {
 	Examine(context.Context, []host.Setting) ([]doctor.Finding, error)
 }
 
-// director is this host as a director.
+// director finds out whether this host works as a director.
 type director interface {
 	doctor.Director
 	// Directs reports whether the host balances connections.
 	Directs() bool
 }
 
-// kernel is the IPVS table of this network namespace.
+// kernel reads the IPVS table of this network namespace.
 type kernel interface {
 	Table(ctx context.Context) (lvs.Table, error)
 }
 
-// commands is the command line. Each command has its file with a method Run.
+// commands describes the command line. The method Run of each command is in a separate file.
 type commands struct {
 	Check   checkCommand   `cmd:"" help:"Report whether configuration files can be used, with their errors and warnings."`
 	Plan    planCommand    `cmd:"" help:"Print the ipvsadm commands that change the kernel's table to the services of a file."`
@@ -64,7 +64,7 @@ type commands struct {
 // errNo is the error of a command that has already printed the reason of its failure.
 var errNo = errors.New("no")
 
-// run is the whole program; it returns the exit code.
+// run executes the command line and returns the exit code of the program.
 func run(ctx context.Context, args []string, sys system) int {
 	helped := false
 	parser, err := newParser(&commands{}, kong.Writers(sys.stdout, sys.stderr), kong.Exit(func(int) { helped = true }),
@@ -93,7 +93,7 @@ func newParser(line *commands, options ...kong.Option) (*kong.Kong, error) {
 	return kong.New(line, append(options, kong.Name("lvsctl"), kong.Description("Check and explain the configuration of virtual services."))...)
 }
 
-// failed prints an error and returns the exit code for it.
+// failed prints an error and returns the exit code of a failure.
 func failed(sys system, err error) int {
 	fmt.Fprintf(sys.stderr, "lvsctl: %v\n", err)
 	return exitFailed

@@ -15,7 +15,8 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// fakeKernel is a table in ipvsadm syntax, or an error.
+// fakeKernel is a kernel with a table in ipvsadm syntax. If err is not nil, a read of the table
+// returns err.
 type fakeKernel struct {
 	table string
 	err   error

@@ -20,7 +20,7 @@ type doctorCommand struct {
 	Tunnel bool     `help:"Packets for the addresses arrive through tunnels (ipip)."`
 }
 
-// Run prints the faults of this host as a real server or a director.
+// Run prints the faults that this host has as a real server or as a director.
 func (c doctorCommand) Run(ctx context.Context, sys system) error {
 	settings, err := realServer(sys, c.IPs, c.Tunnel)
 	if err != nil {
@@ -47,8 +47,9 @@ func (c doctorCommand) Run(ctx context.Context, sys system) error {
 	return nil
 }
 
-// realServer returns the settings of this host as a real server: the settings in the ledger of its
-// resources, or the settings that the addresses on the command line need.
+// realServer returns the settings of this host as a real server. With addresses on the command
+// line, it returns the settings that the addresses need. Otherwise it returns the settings in the
+// ledger of the realserver resources.
 func realServer(sys system, words []string, tunnel bool) ([]host.Setting, error) {
 	ips := make([]netip.Addr, 0, len(words))
 	for _, word := range words {
@@ -79,7 +80,8 @@ func realServer(sys system, words []string, tunnel bool) ([]host.Setting, error)
 	return settings, nil
 }
 
-// server combines the kernel interfaces of a real server and a director.
+// server has the methods of the kernel packages that the doctor needs for a real server and for a
+// director.
 type (
 	server struct {
 		settings
@@ -87,7 +89,7 @@ type (
 		forwarder
 	}
 	settings = setting.Kernel
-	// forwarder is the kernel's IPVS. The doctor does not read its table, because reading loads
-	// the module.
+	// forwarder is the part of the kernel's IPVS that the doctor uses. The doctor does not read the
+	// IPVS table, because the read would load the module.
 	forwarder interface{ Forwards(v6 bool) bool }
 )

@@ -14,7 +14,7 @@ import (
 	"lvs-agents/internal/ledger"
 )
 
-// patient returns findings, and stores the examined settings.
+// patient returns the findings of the test, and stores the settings that the doctor examines.
 type patient struct {
 	findings []doctor.Finding
 	err      error

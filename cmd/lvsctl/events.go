@@ -20,7 +20,8 @@ type eventsCommand struct {
 	JSON    bool   `help:"Print a JSON object for each event, one per line." name:"json"`
 }
 
-// Run prints the events of the health daemons of this node until ctx or the daemons end.
+// Run prints the events of all health daemons on this node. It returns when ctx ends or all daemons
+// have ended.
 func (c eventsCommand) Run(ctx context.Context, sys system) error {
 	ids, err := control.IDs(sys.stateDir)
 	if err != nil {
@@ -55,12 +56,12 @@ func (c eventsCommand) Run(ctx context.Context, sys system) error {
 	}
 	readers.Wait()
 	if ctx.Err() == nil {
-		return errNo // each daemon has its message
+		return errNo // for each daemon, the reason is already printed
 	}
 	return nil
 }
 
-// eventLine returns an event as a line of text.
+// eventLine returns the text line for an event.
 func eventLine(e control.Event) string {
 	words := []string{e.Daemon, strings.ReplaceAll(e.Kind, "_", " "), e.Service, e.Server, eventDetails(e), e.Reason}
 	if !e.Time.IsZero() {
@@ -79,7 +80,7 @@ func eventLine(e control.Event) string {
 	return line.String()
 }
 
-// eventDetails returns the numbers of an event.
+// eventDetails returns the weights, counts and times of an event.
 func eventDetails(e control.Event) string {
 	var details []string
 	switch {

@@ -35,7 +35,7 @@ func TestEventLines(t *testing.T) {
 	}
 }
 
-// endsAtOutput is an output that ends the daemon.
+// endsAtOutput is an output that calls end after a write, so that the daemon of the test ends.
 type endsAtOutput struct {
 	strings.Builder
 	end func()
@@ -46,9 +46,9 @@ func (o *endsAtOutput) Write(p []byte) (int, error) {
 	return o.Builder.Write(p)
 }
 
-// TestEvents reads them from a daemon until it ends.
+// TestEvents checks that lvsctl events prints the events of a daemon until the daemon ends.
 func TestEvents(t *testing.T) {
-	state, err := os.MkdirTemp("", "lvs") // the path of a unix socket has 107 characters at most
+	state, err := os.MkdirTemp("", "lvs") // the path of a unix socket can have at most 107 characters
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,5 +1,5 @@
-// Command lvsctl is the administrator's view of lvs-agents: it checks
-// configuration files and shows what the resource agents would do.
+// Command lvsctl shows an administrator the state of this node. It checks configuration files,
+// plans changes, and shows the state of health daemons and the faults of this host.
 package main
 
 import (
@@ -21,7 +21,7 @@ import (
 	"lvs-agents/ocf"
 )
 
-// version is set by the linker (-X main.version=…).
+// version is the version of the program. The linker sets it (-X main.version=…).
 var version string
 
 func main() {
@@ -29,7 +29,8 @@ func main() {
 		os.Exit(code)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// A write to a terminal or a pipe does not end with ctx.
+	// A write to a terminal or a pipe can block after the end of ctx, so the program exits one
+	// second later.
 	context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, func() { os.Exit(exitFailed) }) })
 	kernel := ipvs.New()
 	dir, warning := ocf.StateDir()
@@ -43,7 +44,7 @@ func main() {
 		stateDir: dir, helper: disk.SelfHelper(),
 		doctor: doctor.Examiner{Kernel: here}, director: here,
 	})
-	_ = kernel.Close() // it was only read
+	_ = kernel.Close() // the program has only read from the kernel
 	stop()
 	os.Exit(code)
 }

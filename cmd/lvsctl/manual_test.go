@@ -38,7 +38,7 @@ func TestGenerated(t *testing.T) {
 	metadatatest.Golden(t, "cmd/lvsctl/completion/lvsctl", program.Bash())
 }
 
-// options are the flags as kong has them.
+// options converts the flags of kong to options of the manual page.
 func options(flags []*kong.Flag) []manual.Option {
 	var all []manual.Option
 	for _, f := range flags {

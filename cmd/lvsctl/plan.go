@@ -15,7 +15,7 @@ type planCommand struct {
 	Against string `placeholder:"SAVED" help:"Compare with a file that holds the output of ipvsadm -Sn instead of with the kernel."`
 }
 
-// Run prints the changes that lead to the services of a file.
+// Run prints the operations that change the table to the services of a configuration file.
 func (c planCommand) Run(ctx context.Context, sys system) error {
 	want, err := wanted(ctx, sys, c.File)
 	if err != nil {
@@ -35,7 +35,7 @@ func (c planCommand) Run(ctx context.Context, sys system) error {
 	return nil
 }
 
-// wanted is the table of a configuration file.
+// wanted returns the table that a configuration file describes.
 func wanted(ctx context.Context, sys system, file string) (lvs.Table, error) {
 	loaded, err := load.File(ctx, &disk.Reader{Helper: sys.helper}, file, sys.dirs...)
 	if err != nil {
@@ -56,7 +56,8 @@ func wanted(ctx context.Context, sys system, file string) (lvs.Table, error) {
 	return table, config.Err(problems)
 }
 
-// present is the kernel's table, or a saved one.
+// present returns the kernel's table. If saved is not empty, it returns the table in the file
+// saved.
 func present(ctx context.Context, sys system, saved string) (lvs.Table, error) {
 	if saved == "" {
 		return sys.kernel.Table(ctx)

@@ -21,7 +21,7 @@ type statusCommand struct {
 	JSON bool `help:"Print the state as JSON." name:"json"`
 }
 
-// Run prints the state of the health daemons of this node.
+// Run prints the state of all health daemons on this node.
 func (c statusCommand) Run(ctx context.Context, sys system) error {
 	snapshots := []control.Snapshot{}
 	ids, err := control.IDs(sys.stateDir)
@@ -62,7 +62,7 @@ func (c statusCommand) Run(ctx context.Context, sys system) error {
 	return result
 }
 
-// judged returns an error for a daemon that hangs or does not balance a service.
+// judged returns an error if a daemon does not work, or if it does not balance a service.
 func judged(s control.Snapshot) error {
 	if err := s.Alive(); err != nil {
 		return err
@@ -81,7 +81,8 @@ func snapshotOf(ctx context.Context, dir, id string) (control.Snapshot, error) {
 	return control.Status(limited, dir, id)
 }
 
-// writeProofs prints the replies of neighbours when a vip resource started on this node.
+// writeProofs prints which replies the vip resources of this node got from neighbours at their
+// start.
 func writeProofs(out io.Writer, proofs map[string]string) {
 	for _, id := range slices.Sorted(maps.Keys(proofs)) {
 		for line := range strings.Lines(proofs[id]) {
@@ -90,7 +91,8 @@ func writeProofs(out io.Writer, proofs map[string]string) {
 	}
 }
 
-// writeStatus writes the table of ipvsadm -ln with the verdict on each server.
+// writeStatus prints the services of a daemon as ipvsadm -ln does, with the verdict on each real
+// server.
 func writeStatus(out io.Writer, s control.Snapshot) {
 	fmt.Fprintf(out, "%s: directord %s, process %d, %s, running for %s\n", s.ID, s.Version, s.PID, s.Config, age(s.Now, s.Started))
 	if s.Trouble != "" {
@@ -114,10 +116,10 @@ func writeStatus(out io.Writer, s control.Snapshot) {
 			fmt.Fprintf(w, "  -> %s\t%s\t%s\t%s\t%s\t%s\n", real.Addr, real.Forward, weight(service, real), real.Verdict, age(s.Now, real.Since), real.Reason)
 		}
 	}
-	_ = w.Flush() // to a person's terminal
+	_ = w.Flush() // an error of the output has no effect on the result
 }
 
-// fallbacks are all fallbacks of a service.
+// fallbacks returns all fallbacks of a service.
 func fallbacks(s control.Service) []control.Real {
 	if s.Fallback == nil {
 		return nil
@@ -125,7 +127,7 @@ func fallbacks(s control.Service) []control.Real {
 	return append([]control.Real{*s.Fallback}, s.OtherFallbacks...)
 }
 
-// localAddress turns "-t 192.0.2.10:80" into "TCP  192.0.2.10:80".
+// localAddress converts a service from "-t 192.0.2.10:80" to "TCP  192.0.2.10:80".
 func localAddress(id string) string {
 	option, rest, _ := strings.Cut(id, " ")
 	protocol := map[string]string{"-t": "TCP", "-u": "UDP", "-f": "FWM", "--sctp-service": "SCTP"}[option]
@@ -139,7 +141,8 @@ func persistent(s control.Service) string {
 	return fmt.Sprintf(" persistent %.0f", s.Persistence)
 }
 
-// weight returns a question mark if the weight in the kernel can differ from the wanted one.
+// weight returns the text for the weight of a real server. If the weight in the kernel can be
+// another weight, the text is a question mark.
 func weight(s control.Service, r control.Real) string {
 	if s.Trouble != "" {
 		return "?"
@@ -147,7 +150,8 @@ func weight(s control.Service, r control.Real) string {
 	return weightText(r.Weight)
 }
 
-// weightText is a weight for people.
+// weightText returns the text for a weight. A negative weight means that the kernel does not have
+// the destination.
 func weightText(weight int) string {
 	if weight < 0 {
 		return "out"
@@ -155,7 +159,7 @@ func weightText(weight int) string {
 	return strconv.Itoa(weight)
 }
 
-// age is a time span for people: full seconds, and "-" for never.
+// age returns the time between since and now in full seconds. It returns "-" if since is zero.
 func age(now, since time.Time) string {
 	if since.IsZero() {
 		return "-"

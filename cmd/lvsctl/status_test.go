@@ -22,7 +22,7 @@ func (daemon) Resync(context.Context) error { return nil }
 func (daemon) Reload(context.Context) error { return nil }
 
 func TestStatus(t *testing.T) {
-	state, err := os.MkdirTemp("", "lvs") // the path of a unix socket has 107 characters at most
+	state, err := os.MkdirTemp("", "lvs") // the path of a unix socket can have at most 107 characters
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,5 +1,5 @@
-// Realserver is the resource agent ocf:lvs:realserver. Under the name lvsrs it is the command for
-// hosts without a cluster, and a script for heartbeat.
+// Realserver is the resource agent ocf:lvs:realserver. If the program is called lvsrs, it is the
+// command for hosts without a cluster, or a script for heartbeat.
 package main
 
 import (
@@ -14,8 +14,8 @@ import (
 	"lvs-agents/ocf"
 )
 
-// kernel has the settings and addresses of this host, and the probe that sends packets as a
-// neighbour would.
+// kernel reads and changes the settings and addresses of this host. It also has the probe, which
+// sends packets to this host as a neighbour would.
 type (
 	kernel struct {
 		settings

@@ -1,4 +1,4 @@
-// Vip is the resource agent ocf:lvs:vip: one virtual IP address of a director.
+// Vip is the resource agent ocf:lvs:vip. Its resource is one virtual IP address of a director.
 package main
 
 import (
