@@ -1,5 +1,5 @@
-// Package lvsrs is the command lvsrs. It sets up the real servers of hosts without a cluster, from
-// files. It runs the agent ocf:lvs:realserver as an init script would.
+// Package lvsrs is the command lvsrs. On hosts without a cluster, it makes the host a real server,
+// with the parameters in files. It runs the agent ocf:lvs:realserver as an init script would.
 package lvsrs
 
 import (
@@ -14,11 +14,11 @@ import (
 	"lvs-agents/ocf"
 )
 
-// Dir is the directory with one file for each real server of a host without a cluster. A file
-// NAME.conf has lines name=value with the agent's parameters.
+// Dir is the directory with the parameters of real servers on a host without a cluster. Each file
+// NAME.conf is one resource. Its lines name=value are the parameters of the agent.
 const Dir = "/etc/lvsrs.d"
 
-// Exit codes (LSB 5.0, init script actions).
+// The exit codes (LSB 5.0, init script actions).
 const (
 	exitFailed = 1
 	exitUsage  = 2
@@ -26,20 +26,20 @@ const (
 
 func isAction(word string) bool { return slices.Contains([]string{"start", "stop", "status"}, word) }
 
-// ByHeartbeat reports whether heartbeat has called the script. Heartbeat puts the action after the
-// arguments.
+// ByHeartbeat reports whether heartbeat has started the program. Heartbeat puts the action after
+// the arguments.
 func ByHeartbeat(args []string) bool {
 	return len(args) > 1 && !isAction(args[0]) && isAction(args[len(args)-1])
 }
 
-// Command is one call of lvsrs.
+// Command is one call of the program lvsrs.
 type Command struct {
 	ocf.Process
 	Agent func() ocf.Agent // returns a new agent for each file
 	Dir   string
 }
 
-// Run runs the command line. It returns the highest exit code of all files.
+// Run executes the command line. It returns the highest exit code of the actions for all files.
 func (c Command) Run(args []string) int {
 	if c.Warning != nil {
 		fmt.Fprintf(c.Stderr, "lvsrs: %v\n", c.Warning)
@@ -60,7 +60,8 @@ func (c Command) Run(args []string) int {
 	return worst
 }
 
-// names returns the given names, or the names of all files.
+// names returns the names on the command line. Without names, it returns the names of all files in
+// Dir.
 func (c Command) names(given []string) ([]string, error) {
 	for _, name := range given {
 		if name == "" || name != filepath.Base(name) || strings.HasPrefix(name, ".") {
@@ -81,8 +82,8 @@ func (c Command) names(given []string) ([]string, error) {
 	return names, err
 }
 
-// act runs an action for one file. The actions stop and status work without the file, because the
-// agent has written its changes to the ledger.
+// act runs an action for one file. The actions stop and status do not need the file, because the
+// agent reads the ledger, where start has written its changes.
 func (c Command) act(action, name string) int {
 	environ, err := parameters(filepath.Join(c.Dir, name+".conf"))
 	if err != nil && action == "start" {
@@ -99,7 +100,7 @@ func (c Command) act(action, name string) int {
 	return code
 }
 
-// parameters reads a file as the environment of an OCF agent.
+// parameters reads a file and returns its parameters as environment variables of an OCF agent.
 func parameters(file string) ([]string, error) {
 	text, err := new(disk.Reader).Read(context.Background(), file)
 	if err != nil {

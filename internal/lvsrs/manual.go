@@ -2,7 +2,8 @@ package lvsrs
 
 import "lvs-agents/internal/manual"
 
-// program is the command line of lvsrs. Usage, manual page and completion are rendered from it.
+// program describes the command line of lvsrs. The usage, the manual page and the completion are
+// generated from it.
 var program = manual.Program{
 	Name:     "lvsrs",
 	Short:    "Makes this host a real server of LVS",
