@@ -13,9 +13,9 @@ import (
 	"lvs-agents/ocf/ocftest"
 )
 
-// TestStopInEveryConditionOfTheOwnRecord has the services of a daemon without an ipvs
-// resource, in the daemon's own record, and the daemon has ended. Stop is 0 if and only
-// if none of them is left.
+// TestStopInEveryConditionOfTheOwnRecord checks stop after the daemon has ended. The services are
+// in the daemon's own record, not in the record of an ipvs resource. Stop must return 0 if and only
+// if the kernel has none of these services.
 func TestStopInEveryConditionOfTheOwnRecord(t *testing.T) {
 	for _, condition := range statetest.Conditions() {
 		for _, left := range []bool{true, false} {
@@ -56,7 +56,7 @@ func stopInCondition(t *testing.T, condition statetest.Condition, left bool) {
 		code, reason, _ := ocftest.Run(agent, n.state, "web", "stop", "config=web.cf")
 		clean := n.kernel.String() == ""
 		switch {
-		case strings.HasPrefix(condition.Name, statetest.Absent): // nothing says that it is ours
+		case strings.HasPrefix(condition.Name, statetest.Absent): // without a record, stop cannot find out that the services belong to the daemon
 			if code != ocf.Success || clean == left {
 				t.Errorf("stop gives %d (%s); the table is\n%s", code, reason, n.kernel)
 			}

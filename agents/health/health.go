@@ -1,6 +1,6 @@
-// Package health is the resource agent for the health daemon directord. Running means that the
-// daemon runs, makes its checks and compares the IPVS table. The verdicts about real servers
-// never make the resource fail.
+// Package health is the resource agent for the health daemon directord. The resource is running if
+// the daemon runs, makes its checks and compares the IPVS table. Bad real servers never make the
+// resource fail.
 package health
 
 import (
@@ -21,7 +21,7 @@ import (
 	"lvs-agents/ocf"
 )
 
-// Launcher starts directord as a daemon and returns when it is ready.
+// Launcher starts directord as a daemon. Its method Launch returns when the daemon is ready.
 type Launcher interface {
 	Launch(ctx context.Context, args []string) error
 }
@@ -44,7 +44,7 @@ var (
 	_ ocf.Validator = (*Agent)(nil)
 )
 
-// New makes an agent with its defaults.
+// New returns an agent with the default values of its parameters.
 func New(k record.Kernel, l Launcher) *Agent {
 	a := &Agent{Quiescent: true, kernel: k, launcher: l, daemons: control.Sockets{}, configDirs: load.Dirs()}
 	defaults := params.Checks{"checktype": string(config.Connect), "checkinterval": "2", "checktimeout": "3"}
@@ -54,11 +54,11 @@ func New(k record.Kernel, l Launcher) *Agent {
 	return a
 }
 
-// Through replaces the connection to the daemon, which is its socket by default.
+// Through makes the agent use another connection to the daemon than the daemon's socket.
 func (a *Agent) Through(d control.Daemons) { a.daemons = d }
 
-// Start starts the daemon. It waits until the daemon has a verdict on every real server, for at
-// most half of the action's time.
+// Start starts the daemon. It then waits until the daemon has a verdict on every real server, but
+// at most half of the action's time.
 func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	if err := a.Validate(ctx, c, 0); err != nil {
 		return err
@@ -75,8 +75,8 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	return nil
 }
 
-// launch starts the daemon unless a working daemon runs already. Another start can have started it
-// meanwhile.
+// launch starts the daemon unless a working daemon runs already. Another start action can have
+// started the daemon meanwhile.
 func (a *Agent) launch(ctx context.Context, c ocf.Call) error {
 	end, err := pidfile.Turn(ctx, pidFile(c))
 	if err != nil {
@@ -105,10 +105,12 @@ func halfOf(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, time.Until(until)/2)
 }
 
-// awaitVerdicts returns when every real server has a verdict, or when ctx ends.
-// Servers without a verdict are not an error.
+// awaitVerdicts returns when every real server has a verdict, or when ctx ends. Real servers
+// without a verdict are not an error.
 func (a *Agent) awaitVerdicts(ctx context.Context, c ocf.Call) {
-	const poll, each = 50 * time.Millisecond, 100 * time.Microsecond // a reply about thousands of servers takes CPU time
+	// The reply of a daemon with thousands of real servers takes CPU time, so polls are less
+	// frequent.
+	const poll, each = 50 * time.Millisecond, 100 * time.Microsecond
 	unknown := 0
 	for {
 		snapshot, err := a.daemons.Status(ctx, c.StateDir, c.Instance)
@@ -124,7 +126,7 @@ func (a *Agent) awaitVerdicts(ctx context.Context, c ocf.Call) {
 		case <-ctx.Done():
 			again.Stop()
 			if unknown == 0 {
-				c.Log.Warn(err) // no request got a reply
+				c.Log.Warn(err) // the daemon has replied to no request
 				return
 			}
 			c.Log.Warnf("%d real servers have no verdict yet; they get no new connections until they pass a check", unknown)
@@ -133,12 +135,12 @@ func (a *Agent) awaitVerdicts(ctx context.Context, c ocf.Call) {
 	}
 }
 
-// args is the command line of the daemon, after its name.
+// args returns the arguments of the daemon.
 func (a *Agent) args(ctx context.Context, c ocf.Call) []string {
 	args := []string{control.ServeVerb, "--notify", "--state-dir=" + c.StateDir, "--id=" + c.Instance}
 	if a.Config != "" {
 		path, _, err := load.Read(ctx, &disk.Reader{}, a.Config, a.configDirs...)
-		if err != nil { // the daemon reports it
+		if err != nil { // the daemon reports the error
 			path = a.Config
 		}
 		return append(args, "--config="+path)
@@ -151,8 +153,9 @@ func (a *Agent) args(ctx context.Context, c ocf.Call) []string {
 	return args
 }
 
-// Stop ends the daemon. A service of an ipvs resource stays as it is if one of its real servers
-// gets connections. Otherwise the ipvs resource takes the service back.
+// Stop ends the daemon. If at least one real server of a service gets connections, the service of
+// an ipvs resource stays as it is. Otherwise the ipvs resource sets the destinations of the service
+// again.
 func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	if err := pidfile.Stop(ctx, pidFile(c)); err != nil {
 		return fmt.Errorf("stopping directord: %w", err)
@@ -172,8 +175,8 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	return err
 }
 
-// Monitor queries the daemon for the age of the last turn of its loops, because a daemon that
-// hangs can still accept connections.
+// Monitor queries the daemon for the time since its loops last ran, because a daemon that hangs can
+// still accept connections.
 func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	s, err := pidfile.StatusOf(pidFile(c))
 	switch {
@@ -190,11 +193,11 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	return ocf.Status{State: ocf.Running}, nil
 }
 
-// statusTimeout is how long a daemon can take to reply. After that the age of its verdict file
-// decides.
+// statusTimeout is how long a daemon can take to reply. After statusTimeout, Monitor uses the age
+// of the verdict file instead.
 const statusTimeout = 2 * time.Second
 
-// alive returns an error if the loops of the daemon do not turn.
+// alive returns an error if the loops of the daemon do not run.
 func (a *Agent) alive(ctx context.Context, c ocf.Call, pid int) error {
 	half, cancel := halfOf(ctx)
 	defer cancel()

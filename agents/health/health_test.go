@@ -23,8 +23,8 @@ import (
 	"lvs-agents/ocf/ocftest"
 )
 
-// node is a director on which this test process is the daemon: launching it
-// takes the identity and opens the socket.
+// node is a director on which the test process acts as the daemon. Launch takes the pid file and
+// opens the socket.
 type node struct {
 	t        *testing.T
 	kernel   *kerneltest.IPVS
@@ -32,14 +32,14 @@ type node struct {
 	config   string
 	launched []string
 	fail     error
-	silent   bool // a status request gets no reply
+	silent   bool // the daemon does not reply to status requests
 	snapshot control.Snapshot
 	end      func()
 }
 
 func newNode(t *testing.T) *node {
 	t.Helper()
-	state, err := os.MkdirTemp("", "lvs") // the path of a unix socket has 107 characters at most
+	state, err := os.MkdirTemp("", "lvs") // the path of a unix socket can have at most 107 characters
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,12 +77,12 @@ func (n *node) Launch(_ context.Context, args []string) error {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = control.Serve(ctx, listener, n, new(control.Feed)) // a test that needs it notices
+		_ = control.Serve(ctx, listener, n, new(control.Feed)) // an error is ignored; a test that uses the socket fails then
 	}()
 	n.end = func() {
 		cancel()
 		<-ended
-		_ = identity.Release() // or the test has done it
+		_ = identity.Release() // an error is ignored, because a test can have released it
 		n.end = func() {}
 	}
 	return nil
@@ -255,7 +255,8 @@ func TestMonitorOfADaemonThatDied(t *testing.T) {
 	n.run(0, "stop")
 }
 
-// TestStopWhereNothingCanBeWritten also of a daemon with claims.
+// TestStopWhereNothingCanBeWritten checks that stop succeeds if the state directory cannot be
+// written.
 func TestStopWhereNothingCanBeWritten(t *testing.T) {
 	n := newNode(t)
 	n.state = "/proc/nonexistent"

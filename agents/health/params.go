@@ -8,13 +8,13 @@ import (
 	"lvs-agents/metadata"
 )
 
-// check is a parameter with the name and meaning of a directive of the configuration file.
+// check is a parameter with the name and meaning of a directive in the configuration file.
 type check struct {
 	params.Directive
 	value string
 }
 
-// Metadata declares the agent.
+// Metadata returns the parameters and actions of the agent.
 func (a *Agent) Metadata() metadata.Agent {
 	return metadata.Agent{
 		Name:  "health",
@@ -64,10 +64,12 @@ func (a *Agent) params() []metadata.Param {
 	return params
 }
 
-// quiescent is the directive whose parameter is a boolean of the cluster.
+// quiescent is the name of a directive. The parameter with this name has a boolean value of the
+// cluster.
 const quiescent = "quiescent"
 
-// long returns the text of the directive, with the values that the parameter accepts.
+// long returns the long text of a parameter: the text of the directive, and the values that the
+// parameter accepts.
 func (c *check) long() string {
 	text := c.About
 	if c.Name != quiescent {
@@ -79,7 +81,7 @@ func (c *check) long() string {
 	return text + " Only with ipvs."
 }
 
-// given returns the values of the check parameters in the form of a file.
+// given returns the values of the check parameters, as the configuration file would spell them.
 func (a *Agent) given() params.Checks {
 	given := params.Checks{quiescent: "no"}
 	if a.Quiescent {

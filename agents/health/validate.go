@@ -12,7 +12,8 @@ import (
 	"lvs-agents/ocf"
 )
 
-// Validate checks the parameters against each other, and the file that they name.
+// Validate checks that the parameters fit together, and that the daemon can use the file in the
+// parameter config.
 func (a *Agent) Validate(ctx context.Context, c ocf.Call, _ int) error {
 	switch {
 	case a.Config == "" && a.IPVS == "":
@@ -31,7 +32,8 @@ func (a *Agent) Validate(ctx context.Context, c ocf.Call, _ int) error {
 	return nil
 }
 
-// onlyConfig refuses check parameters that the file would hide.
+// onlyConfig returns an error if check parameters are given together with config, because then they
+// have no effect.
 func (a *Agent) onlyConfig() error {
 	defaults := map[string]string{}
 	for _, p := range New(nil, nil).params() {

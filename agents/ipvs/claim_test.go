@@ -18,7 +18,7 @@ import (
 	"lvs-agents/ocf"
 )
 
-// claim makes a health daemon the owner of the destinations of the web service.
+// claim writes into the record that a health daemon sets the destinations of the web service.
 func (n node) claim(t *testing.T, holder string) {
 	t.Helper()
 	store, err := record.In(n.state)
@@ -37,13 +37,13 @@ func (n node) claim(t *testing.T, holder string) {
 
 const drained = "-A -t 192.0.2.10:80 -s rr\n-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 0\n"
 
-// healthDaemon is a daemon in this process that carries out every request.
+// healthDaemon is a health daemon in the test process. It executes every request.
 type healthDaemon struct {
 	n        node
-	heal     []string // what a resync does
+	heal     []string // operations that a resync makes, in ipvsadm syntax
 	resync   error
 	reload   error
-	reloaded func() // nil for nothing
+	reloaded func() // function that a reload calls; nil for no call
 	asked    []string
 }
 
@@ -73,7 +73,7 @@ func (h *healthDaemon) Reload(context.Context) error {
 	return h.reload
 }
 
-// living makes a daemon live until the test ends, or until end is called.
+// living starts a daemon, which runs until the test ends or until the caller calls end.
 func (n node) living(t *testing.T, id string, d *healthDaemon) (end func()) {
 	t.Helper()
 	d.n = n
@@ -98,7 +98,8 @@ func (n node) living(t *testing.T, id string, d *healthDaemon) (end func()) {
 	return end
 }
 
-// newShortNode has a state directory for sockets: their paths have 107 characters at most.
+// newShortNode returns a node whose state directory has a short path. The path of a unix socket can
+// have at most 107 characters.
 func newShortNode(t *testing.T) node {
 	t.Helper()
 	n := newNode(t)
@@ -152,8 +153,9 @@ func TestMonitorLetsTheDaemonHeal(t *testing.T) {
 	}
 }
 
-// TestServiceWithoutServers: the service is running only if the health daemon found no real
-// server good. Monitor then logs a warning.
+// TestServiceWithoutServers checks the state of a service whose real servers get no connections.
+// The service is running only if the health daemon found no real server good. Then monitor logs a
+// warning.
 func TestServiceWithoutServers(t *testing.T) {
 	const (
 		empty   = "no real server of -t 192.0.2.10:80 gets new connections, and no health daemon keeps them out"
@@ -164,10 +166,10 @@ func TestServiceWithoutServers(t *testing.T) {
 		name   string
 		lives  bool
 		resync error
-		age    time.Duration // of the last verdicts
+		age    time.Duration // age of the last verdicts
 		bad    []string
 		code   ocf.Code
-		want   string // exit reason or log
+		want   string // exit reason, or beginning of the log
 		probe  ocf.Code
 	}{
 		{"all were bad, the daemon lives", true, nil, 0, []string{first, second}, 0, down, 0},
@@ -205,7 +207,8 @@ func TestServiceWithoutServers(t *testing.T) {
 	}
 }
 
-// TestServersStayAsADaemonLeftThem while its verdicts count, and not for longer.
+// TestServersStayAsADaemonLeftThem checks that real servers keep their weights after the daemon has
+// ended. When the last verdicts are too old, monitor restores the weights of the configuration.
 func TestServersStayAsADaemonLeftThem(t *testing.T) {
 	n := newNode(t)
 	n.mustRun(t, 0, "web", "start", web...)
@@ -224,14 +227,14 @@ func TestServersStayAsADaemonLeftThem(t *testing.T) {
 	n.wantTable(t, webTable)
 }
 
-// TestReloadWithoutALivingDaemon: reload carries out the new parameters, and a real server that
-// was bad a moment ago gets weight 0.
+// TestReloadWithoutALivingDaemon checks that a reload applies the new parameters. A real server
+// that was bad at the last check gets weight 0.
 func TestReloadWithoutALivingDaemon(t *testing.T) {
 	n := newNode(t)
 	n.mustRun(t, 0, "web", "start", web...)
 	n.claim(t, "web-health")
 	n.beat(t, time.Second, first)
-	n.set(t, "-d "+first) // quiescent=no
+	n.set(t, "-d "+first) // as with quiescent=no
 	more := []string{web[0], web[1] + ", 192.0.2.23 gate 3", web[2]}
 	n.mustRun(t, 0, "web", "reload-agent", more...)
 	n.wantTable(t, strings.Replace(webTable, "-r 192.0.2.21:80 -g -w 1", "-r 192.0.2.21:80 -g -w 0", 1)+"-a -t 192.0.2.10:80 -r 192.0.2.23:80 -g -w 3\n")
@@ -241,7 +244,8 @@ func TestReloadWithoutALivingDaemon(t *testing.T) {
 	n.wantTable(t, webTable+"-a -t 192.0.2.10:80 -r 192.0.2.23:80 -g -w 3\n")
 }
 
-// TestReloadLeavesTheFallback of a service all of whose servers were bad.
+// TestReloadLeavesTheFallback checks that a reload keeps the fallback of a service if all of its
+// real servers were bad.
 func TestReloadLeavesTheFallback(t *testing.T) {
 	n := newNode(t)
 	n.mustRun(t, 0, "web", "start", web...)
@@ -278,14 +282,14 @@ func TestReloadIsTheDaemonsToo(t *testing.T) {
 		t.Errorf("reason: %s", got.reason)
 	}
 	d.reload, d.reloaded, d.asked = nil, nil, nil
-	n.mustRun(t, 0, "web", "start", web...) // nothing is changed
+	n.mustRun(t, 0, "web", "start", web...) // the parameters are unchanged, so the daemon does not reload
 	n.mustRun(t, 0, "web", "start", more...)
 	if !slices.Equal(d.asked, []string{"reload"}) {
 		t.Errorf("asked %v", d.asked)
 	}
 }
 
-// beat is what a health daemon has left.
+// beat writes the verdict file of a health daemon that has ended.
 func (n node) beat(t *testing.T, age time.Duration, bad ...string) {
 	t.Helper()
 	if err := os.MkdirAll(state.DaemonDir(n.state), 0o755); err != nil {
@@ -320,15 +324,15 @@ func TestStartUsesTheLastVerdicts(t *testing.T) {
 			}
 			n.mustRun(t, 0, "web", "monitor", web...)
 			n.wantTable(t, tt.want)
-			n.mustRun(t, 0, "web", "reload-agent", web...) // a reload does not raise its weight
+			n.mustRun(t, 0, "web", "reload-agent", web...) // a reload does not raise the weight of the bad real server
 			n.wantTable(t, tt.want)
 			n.mustRun(t, 0, "web", "stop", web...)
 		})
 	}
 }
 
-// TestWeightsComeBackWithoutAHealthDaemon by a monitor when the last verdicts are
-// too old; a daemon that has the service decides for itself.
+// TestWeightsComeBackWithoutAHealthDaemon checks that monitor restores weights when the last
+// verdicts are too old. It changes no weights while a health daemon has claimed the service.
 func TestWeightsComeBackWithoutAHealthDaemon(t *testing.T) {
 	const bad = "-t 192.0.2.10:80 -r 192.0.2.21:80"
 	without := strings.Replace(webTable, "-r 192.0.2.21:80 -g -w 1", "-r 192.0.2.21:80 -g -w 0", 1)
@@ -353,7 +357,7 @@ func TestWeightsComeBackWithoutAHealthDaemon(t *testing.T) {
 			n.mustRun(t, 0, "web", "monitor", web...)
 			n.wantTable(t, without)
 			n.beat(t, control.Memory+time.Second, bad)
-			n.mustRun(t, 0, "web", "probe", web...) // changes nothing
+			n.mustRun(t, 0, "web", "probe", web...) // a probe changes nothing
 			n.wantTable(t, without)
 			if got := n.mustRun(t, 0, "web", "monitor", web...); got.log != tt.log {
 				t.Errorf("log: %s", got.log)
@@ -366,7 +370,8 @@ func TestWeightsComeBackWithoutAHealthDaemon(t *testing.T) {
 	}
 }
 
-// TestServiceOfAHealthDaemon that began before us is refused by the daemon's name.
+// TestServiceOfAHealthDaemon checks that start refuses a service in the own record of a health
+// daemon. The error names this daemon.
 func TestServiceOfAHealthDaemon(t *testing.T) {
 	n := newShortNode(t)
 	n.mustRun(t, 0, "web", "start", web...)

@@ -11,8 +11,8 @@ import (
 	"lvs-agents/ocf"
 )
 
-// TestStopInEveryConditionOfTheRecord: stop returns 0 if and only if nothing of the resource is
-// left, in every condition of the record, with parameters and without.
+// TestStopInEveryConditionOfTheRecord checks stop in every condition of the record, with and
+// without parameters. Stop must return 0 if and only if the kernel has no service of the resource.
 func TestStopInEveryConditionOfTheRecord(t *testing.T) {
 	for _, condition := range statetest.Conditions() {
 		for _, left := range []bool{true, false} {
@@ -42,7 +42,7 @@ func stopInCondition(t *testing.T, condition statetest.Condition, left bool, par
 		got := n.run("web", "stop", params...)
 		clean := n.kernel.String() == others
 		switch {
-		case strings.HasPrefix(condition.Name, statetest.Absent): // nothing says that it is ours
+		case strings.HasPrefix(condition.Name, statetest.Absent): // without a record, stop cannot find out that the service belongs to the resource
 			if got.code != ocf.Success || clean == left {
 				t.Errorf("stop gives %d (%s); the table is\n%s", got.code, got.reason, n.kernel)
 			}
@@ -50,7 +50,8 @@ func stopInCondition(t *testing.T, condition statetest.Condition, left bool, par
 				t.Errorf("the service that stays is not named: %s", got.log)
 			}
 		case params == nil && (strings.HasPrefix(condition.Name, "others may write to its directory") || strings.HasPrefix(condition.Name, "in a directory")):
-			// No record can be trusted, the one of mail included, and no parameter names a service.
+			// The agent can trust no record, not even the record of mail, and no parameter names a
+			// service.
 			if got.code != ocf.Generic || !strings.Contains(got.reason, "ipvsadm -D the services that this resource added, then remove the file") {
 				t.Errorf("stop gives %d (%s)", got.code, got.reason)
 			}
@@ -62,7 +63,8 @@ func stopInCondition(t *testing.T, condition statetest.Condition, left bool, par
 	}
 }
 
-// TestCopyOfARecordStopsNoStart and is named.
+// TestCopyOfARecordStopsNoStart checks that start succeeds although a copy of the record exists.
+// Start logs the path of the copy.
 func TestCopyOfARecordStopsNoStart(t *testing.T) {
 	n := newNode(t)
 	n.mustRun(t, 0, "web", "start", web...)

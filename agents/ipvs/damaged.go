@@ -12,18 +12,17 @@ import (
 	"lvs-agents/ocf"
 )
 
-// damaged is what a resource can have in the kernel if its record cannot be read completely.
+// damaged holds the services that a resource can have in the kernel if its record is damaged.
 type damaged struct {
 	path   string
 	ours   []lvs.ServiceID // services in the readable part of the record and in the parameters
-	theirs lvs.Scope       // services that the records of other resources claim
-	// complete says that the parameters can be used. Then ours has all services of the
-	// resource.
+	theirs lvs.Scope       // services in the records of other resources
+	// complete means that the parameters can be used. Then ours has all services of the resource.
 	complete bool
 }
 
-// guess collects the services of this resource if its record cannot be trusted. The record
-// exists, so this resource has started something.
+// guess finds the services that can belong to this resource if its record is damaged. The record
+// exists, so a start of this resource has added services.
 func (a action) guess(ctx context.Context, r record.Record) damaged {
 	d := damaged{path: a.store.Path(a.Instance), theirs: lvs.Scope{}}
 	others, _, err := a.store.Others(a.Instance)
@@ -46,7 +45,8 @@ func (a action) guess(ctx context.Context, r record.Record) damaged {
 	return d
 }
 
-// unknown returns an error if the kernel has a service that no record and no parameter names.
+// unknown returns an error if the kernel has a service that no record and no parameter names. With
+// complete, it returns nil.
 func (d damaged) unknown(have lvs.Table) error {
 	for _, id := range have.IDs() {
 		if !d.complete && !d.theirs[id] && !slices.Contains(d.ours, id) {
@@ -56,14 +56,13 @@ func (d damaged) unknown(have lvs.Table) error {
 	return nil
 }
 
-// nothingLeft reports whether the kernel has no service that can be of this resource.
+// nothingLeft reports whether the kernel has no service that can belong to this resource.
 func (d damaged) nothingLeft(have lvs.Table) bool {
 	return d.unknown(have) == nil && !slices.ContainsFunc(have.IDs(), func(id lvs.ServiceID) bool { return slices.Contains(d.ours, id) })
 }
 
-// stopDamaged removes the services in the readable part of a damaged record and in the
-// parameters. If the parameters cannot be used either, it succeeds only if the kernel has no
-// service that can be of this resource.
+// stopDamaged removes the services in the readable part of a damaged record and in the parameters.
+// If the parameters cannot be used, it succeeds only if every service in the kernel is in a record.
 func (a action) stopDamaged(ctx context.Context, r record.Record) error {
 	d := a.guess(ctx, r)
 	r.Services, r.Removing = nil, d.ours
@@ -77,7 +76,7 @@ func (a action) stopDamaged(ctx context.Context, r record.Record) error {
 	return a.stopRecord(ctx, r)
 }
 
-// statusOfDamaged compares the kernel with the services of a damaged record and of the parameters.
+// statusOfDamaged compares the kernel with the services in a damaged record and in the parameters.
 func (a action) statusOfDamaged(ctx context.Context, r record.Record, why error) (ocf.Status, error) {
 	have, err := a.kernel.Table(ctx)
 	if err != nil {
@@ -89,8 +88,8 @@ func (a action) statusOfDamaged(ctx context.Context, r record.Record, why error)
 	return ocf.Status{State: ocf.Failed, Reason: why.Error()}, nil
 }
 
-// warnOfUnrecorded names the services of the parameters that stay, because no record says that
-// this resource put them there.
+// warnOfUnrecorded logs the services of the parameters that are in the kernel. They stay there,
+// because without a record the agent cannot find out that this resource has added them.
 func (a action) warnOfUnrecorded(ctx context.Context) {
 	have, err := a.kernel.Table(ctx)
 	if err != nil || len(have) == 0 {

@@ -5,8 +5,8 @@ import (
 	"lvs-agents/ocf"
 )
 
-// warnOfForwarding warns if this host does not forward packets and has masq servers. Their
-// replies pass this host, which would drop them.
+// warnOfForwarding warns if this host has masq servers and does not forward packets. Replies of
+// masq servers pass through this host, so the kernel would drop them.
 func (a *Agent) warnOfForwarding(c ocf.Call, want lvs.Table) {
 	for _, v6 := range []bool{false, true} {
 		server := firstMasq(want, v6)
@@ -21,7 +21,8 @@ func (a *Agent) warnOfForwarding(c ocf.Call, want lvs.Table) {
 	}
 }
 
-// firstMasq returns the first masq server that is on another host, empty for none.
+// firstMasq returns the first masq server on another host. It returns an empty text if there is no
+// such server.
 func firstMasq(want lvs.Table, v6 bool) string {
 	for _, service := range want {
 		for _, d := range service.Destinations {

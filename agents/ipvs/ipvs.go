@@ -1,6 +1,6 @@
-// Package ipvs is the resource agent for IPVS virtual services. Running means
-// that every service of the resource's record is in the kernel. Scheduler, persistence
-// and real servers count as they were configured at the last start or reload.
+// Package ipvs is the resource agent for IPVS virtual services. The resource is running if every
+// service in its record is in the kernel. The scheduler, persistence and real servers must be as
+// they were configured at the last start or reload.
 package ipvs
 
 import (
@@ -20,10 +20,11 @@ import (
 	"lvs-agents/ocf"
 )
 
-// Kernel is the IPVS table of the network namespace.
+// Kernel reads and changes the IPVS table of the network namespace.
 type Kernel interface {
 	Table(context.Context) (lvs.Table, error)
-	// Apply makes the changes in order until one fails, and returns how many it made.
+	// Apply makes the changes in order until a change fails. It returns the number of changes that
+	// succeeded.
 	Apply(context.Context, []lvs.Op) (int, error)
 	// Forwards reports whether the host forwards packets of a family.
 	Forwards(v6 bool) bool
@@ -35,7 +36,7 @@ type Agent struct {
 	Virtual    string
 	Real       string
 	Scheduler  lvs.Scheduler
-	Persistent int // seconds
+	Persistent int // persistence in seconds; 0 for none
 	Netmask    string
 	Protocol   string
 
@@ -51,29 +52,30 @@ var (
 	_ ocf.Validator = (*Agent)(nil)
 )
 
-// New makes an agent with its defaults. The resolver is for host names in the
-// configuration file.
+// New returns an agent with the default values of its parameters. The resolver looks up host names
+// in the configuration file.
 func New(k Kernel, r config.Resolver) *Agent {
 	return &Agent{Scheduler: lvs.DefaultScheduler, kernel: k, daemons: control.Sockets{}, resolver: r, configDirs: load.Dirs()}
 }
 
-// Through replaces the connection to health daemons, which is their sockets by default.
+// Through makes the agent use other connections to health daemons than their sockets.
 func (a *Agent) Through(d control.Daemons) { a.daemons = d }
 
-// action is one action of the agent, with the records of this node.
+// action is one action of the agent, with the records on this node.
 type action struct {
 	*Agent
 	ocf.Call
 	store record.Store
 }
 
-// begin opens the records for an action.
+// begin opens the store of records for an action.
 func (a *Agent) begin(c ocf.Call) (action, error) {
 	store, err := record.In(c.StateDir)
 	return action{a, c, store}, err
 }
 
-// Start puts the services into the kernel. It changes nothing that is already as wanted.
+// Start adds the services to the kernel. It does not change services that are already as
+// configured.
 func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	want, err := a.want(ctx, c)
 	if err != nil {
@@ -92,8 +94,8 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	return act.follow(ctx, next)
 }
 
-// ReloadAgent changes the services of a running resource in place, and makes their health daemon
-// reload.
+// ReloadAgent changes the services of a running resource without a stop. It then makes the health
+// daemon of the services reload.
 func (a *Agent) ReloadAgent(ctx context.Context, c ocf.Call) error {
 	want, err := a.want(ctx, c)
 	if err != nil {
@@ -114,7 +116,7 @@ func (a *Agent) ReloadAgent(ctx context.Context, c ocf.Call) error {
 	return act.follow(ctx, next)
 }
 
-// Stop removes the services of the record. It uses the parameters only if the record is damaged.
+// Stop removes the services in the record. It uses the parameters only if the record is damaged.
 func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	act, err := a.begin(c)
 	if err != nil {
@@ -139,8 +141,8 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	return act.stopRecord(ctx, r)
 }
 
-// stopRecord removes the services of a record from the kernel. It removes the record last,
-// because a later stop would need it.
+// stopRecord removes the services of a record from the kernel. It removes the record last, because
+// a later stop needs the record if this stop fails.
 func (a action) stopRecord(ctx context.Context, r record.Record) error {
 	r.ID, r.State = a.Instance, record.Stopping
 	if err := a.store.Save(r); err != nil {
@@ -157,7 +159,7 @@ func (a action) stopRecord(ctx context.Context, r record.Record) error {
 	return nil
 }
 
-// Monitor compares the record with the kernel.
+// Monitor compares the kernel with the record.
 func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	act, err := a.begin(c)
 	if err != nil {
@@ -199,8 +201,8 @@ func logDown(c ocf.Call, down []lvs.ServiceID) {
 	}
 }
 
-// heal makes the health daemon of claimed services repair the table, and reports whether it did.
-// Otherwise the cluster would stop services that the daemon is about to repair.
+// heal makes the health daemon of the claimed services repair the table, and reports whether the
+// daemon did it. Without heal, the cluster would stop services that the daemon is about to repair.
 func (a action) heal(ctx context.Context, holder string) bool {
 	const repairTimeout = 2 * time.Second
 	limited, cancel := context.WithTimeout(ctx, repairTimeout)
@@ -212,9 +214,9 @@ func (a action) heal(ctx context.Context, holder string) bool {
 	return err == nil
 }
 
-// monitorAgain reads the table a second time if the first reading differs from the record. A
-// change by another process can tear a dump, which then misses entries (kernel/ipvs, Table). So
-// monitorAgain takes the lock, if it is free in time.
+// monitorAgain reads the table a second time after the first reading has differed from the record.
+// If another process changes the table during a dump, the dump can miss entries (kernel/ipvs,
+// Table). So monitorAgain takes the lock, unless another process keeps it too long.
 func (a action) monitorAgain(ctx context.Context) (ocf.Status, error) {
 	r, err := a.store.Load(a.Instance)
 	healed := err == nil && r.Holder != "" && a.heal(ctx, r.Holder)
@@ -240,7 +242,7 @@ func (a action) monitorAgain(ctx context.Context) (ocf.Status, error) {
 	idle, down := l.unserved(r, have)
 	switch {
 	case status.State != ocf.Running:
-	case healed: // the daemon found no real server of the idle services good
+	case healed: // the daemon has found no real server of the idle services good
 		logDown(a.Call, append(idle, down...))
 	case len(idle) > 0:
 		status = ocf.Status{State: ocf.Failed, Reason: fmt.Sprintf("no real server of %s gets new connections, and no health daemon keeps them out", words(idle))}
@@ -248,8 +250,8 @@ func (a action) monitorAgain(ctx context.Context) (ocf.Status, error) {
 	return status, nil
 }
 
-// logForeign logs the services in the kernel if the resource is not running. No action changes
-// them.
+// logForeign logs the services that the kernel has although this resource has no record. No action
+// of this resource changes these services.
 func (a *Agent) logForeign(ctx context.Context, c ocf.Call) {
 	if !c.Probe {
 		return

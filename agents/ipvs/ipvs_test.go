@@ -18,7 +18,7 @@ import (
 	"lvs-agents/ocf/ocftest"
 )
 
-// node is a director: a kernel, its state directory and its configuration files.
+// node is a director with a fake kernel, a state directory and configuration files.
 type node struct {
 	kernel *kerneltest.IPVS
 	state  string
@@ -32,11 +32,11 @@ func newNode(t *testing.T) node {
 
 type result struct {
 	code   ocf.Code
-	reason string // the exit reason
-	log    string // the lines before it, without their tags
+	reason string // exit reason of the action
+	log    string // lines of the log without their tags
 }
 
-// run executes one action. Parameters are NAME=value.
+// run runs one action of a resource. Each of params is NAME=value.
 func (n node) run(instance, action string, params ...string) (r result) {
 	agent := New(n.kernel, nil)
 	agent.configDirs = []string{n.config}
@@ -44,7 +44,7 @@ func (n node) run(instance, action string, params ...string) (r result) {
 	return r
 }
 
-// mustRun fails the test unless the action gives a code.
+// mustRun runs an action and fails the test if the exit code is not want.
 func (n node) mustRun(t *testing.T, want ocf.Code, instance, action string, params ...string) result {
 	t.Helper()
 	got := n.run(instance, action, params...)
@@ -54,7 +54,7 @@ func (n node) mustRun(t *testing.T, want ocf.Code, instance, action string, para
 	return got
 }
 
-// set puts something into the table that no resource knows of.
+// set changes the table as another program would. No resource has a record of the change.
 func (n node) set(t *testing.T, commands ...string) {
 	t.Helper()
 	for _, command := range commands {
@@ -221,8 +221,9 @@ func TestMonitorReportsDrift(t *testing.T) {
 	}
 }
 
-// TestOrderOfAHashTableIsRepairedByStart has a table as a version before this one adds it: in
-// the order of the file. A recovery would break every connection for that.
+// TestOrderOfAHashTableIsRepairedByStart checks destinations in another order than the agent gives
+// them, as an earlier version has added them. Monitor accepts the order, because a recovery would
+// break every connection. Start repairs the order.
 func TestOrderOfAHashTableIsRepairedByStart(t *testing.T) {
 	n := newNode(t)
 	hashed := []string{"virtual=192.0.2.10:80", "real=192.0.2.22 gate, 192.0.2.21 gate", "scheduler=sh"}
@@ -269,7 +270,7 @@ func TestReloadMayReplaceServices(t *testing.T) {
 	n.write(t, "web.cf", "virtual=192.0.2.10:80\n\treal=192.0.2.21:80 gate\n\tscheduler=rr\nvirtual=7\n\treal=192.0.2.21:80 gate\n\tscheduler=rr\n")
 	n.mustRun(t, 0, "web", "start", "config=web.cf")
 	n.write(t, "web.cf", "virtual=192.0.2.10:443\n\treal=192.0.2.21:443 gate\n\tscheduler=rr\n")
-	n.mustRun(t, 0, "web", "monitor", "config=web.cf") // the record counts, not the file
+	n.mustRun(t, 0, "web", "monitor", "config=web.cf") // monitor uses the record and not the changed file
 	n.mustRun(t, 0, "web", "reload-agent", "config=web.cf")
 	n.wantTable(t, "-A -t 192.0.2.10:443 -s rr\n-a -t 192.0.2.10:443 -r 192.0.2.21:443 -g -w 1\n")
 	if err := os.Remove(filepath.Join(n.config, "web.cf")); err != nil {
@@ -333,7 +334,7 @@ func TestFailureAtEveryOpOfStart(t *testing.T) {
 		n.mustRun(t, 0, "web", "monitor", web...)
 		n.kernel.FailAfter(0, syscall.ENOBUFS)
 		n.mustRun(t, 1, "web", "stop", web...)
-		n.mustRun(t, 1, "web", "monitor", web...) // a stop was interrupted
+		n.mustRun(t, 1, "web", "monitor", web...) // the stop has failed halfway
 		n.mustRun(t, 0, "web", "stop", web...)
 		n.wantTable(t, "-A -f 9 -s sh\n")
 	}
@@ -402,7 +403,7 @@ func TestReloadForgetsWhatItRemoved(t *testing.T) {
 	n.mustRun(t, 0, "web", "start", "config=web.cf")
 	n.write(t, "web.cf", "virtual=8\n\treal=192.0.2.21:80 gate\n")
 	n.mustRun(t, 0, "web", "reload-agent", "config=web.cf")
-	n.set(t, "-A -f 7 -s rr") // a stranger's by now
+	n.set(t, "-A -f 7 -s rr") // another program has added this service
 	n.mustRun(t, 0, "web", "monitor", "config=web.cf")
 	n.mustRun(t, 0, "web", "stop", "config=web.cf")
 	n.wantTable(t, "-A -f 7 -s rr\n")
@@ -418,7 +419,7 @@ func TestStateDirectoryThatCannotBeWritten(t *testing.T) {
 	if !strings.Contains(got.reason, "/proc/nonexistent") {
 		t.Errorf("reason: %s", got.reason)
 	}
-	n.wantTable(t, webTable) // start claimed nothing, stop had no record of it
+	n.wantTable(t, webTable) // the failed start has changed nothing, and stop found no record
 }
 
 func TestStopDoesNotWaitForTheLockForEver(t *testing.T) {
@@ -434,7 +435,8 @@ func TestStopDoesNotWaitForTheLockForEver(t *testing.T) {
 	}
 	defer unlock()
 	got := n.mustRun(t, 1, "web", "start", append([]string{"CRM_meta_timeout=2000"}, web...)...)
-	if want := fmt.Sprintf("locking the IPVS table: dns (process %d) has the lock: context deadline exceeded", os.Getpid()); got.reason != want && !strings.Contains(got.reason, "did not end within") { // a busy machine
+	// On a busy host, package ocf can end the action before the wait for the lock ends.
+	if want := fmt.Sprintf("locking the IPVS table: dns (process %d) has the lock: context deadline exceeded", os.Getpid()); got.reason != want && !strings.Contains(got.reason, "did not end within") {
 		t.Errorf("reason: %s", got.reason)
 	}
 	n.mustRun(t, 0, "web", "stop", append([]string{"CRM_meta_timeout=3000"}, web...)...)
@@ -447,7 +449,7 @@ func TestDeadlineOfAKernelThatDoesNotAnswer(t *testing.T) {
 	n.kernel.Stall = true
 	for _, action := range []string{"monitor", "stop", "start"} {
 		got := n.mustRun(t, 1, "web", action, append([]string{"CRM_meta_timeout=500"}, web...)...)
-		// The second on a busy machine: package ocf does not wait for its agent.
+		// The second text appears on a busy host, because package ocf does not wait for its agent.
 		if !strings.Contains(got.reason, "deadline exceeded") && !strings.Contains(got.reason, "did not end within") {
 			t.Errorf("%s: reason %s", action, got.reason)
 		}
@@ -477,7 +479,7 @@ func TestBadParameters(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			n.kernel.Stall = true // neither reads the table
+			n.kernel.Stall = true // every call of the kernel hangs, because neither action reads the table
 			for _, action := range []string{"validate-all", "start"} {
 				if got := n.mustRun(t, tt.code, "web", action, tt.params...); got.reason != tt.reason {
 					t.Errorf("%s:\ngot  %s\nwant %s", action, got.reason, tt.reason)
@@ -496,14 +498,14 @@ func TestErrorsOfTheKernelKeepTheirCode(t *testing.T) {
 	}
 }
 
-// TestOrderOfAnotherVersionIsRunning has destinations of schedulers that hash in an order that
-// an earlier version, or ipvsadm, has given them.
+// TestOrderOfAnotherVersionIsRunning checks that monitor accepts destinations in any order, for
+// schedulers that hash. An earlier version, or ipvsadm, can have given them another order.
 func TestOrderOfAnotherVersionIsRunning(t *testing.T) {
 	for _, scheduler := range []string{"mh", "sh", "dh"} {
 		n := newNode(t)
 		n.set(t, "-A -t 192.0.2.10:80 -s "+scheduler, "-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1", "-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1")
 		params := []string{"virtual=192.0.2.10:80", "real=192.0.2.21 gate, 192.0.2.22 gate", "scheduler=" + scheduler}
-		n.mustRun(t, 0, "web", "start", params...) // an equal service is adopted
+		n.mustRun(t, 0, "web", "start", params...) // start adopts an equal service
 		n.wantTable(t, "-A -t 192.0.2.10:80 -s "+scheduler+`
 -a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
 -a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1

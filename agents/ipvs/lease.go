@@ -12,17 +12,18 @@ import (
 	"lvs-agents/ocf"
 )
 
-// lease says who decides about the destinations of claimed services. The record has the claim;
-// its meaning depends on whether the health daemon runs.
+// lease shows who sets the destinations of claimed services: the health daemon or this resource.
+// The record has the claim. The meaning of the claim depends on whether the health daemon runs.
 type lease struct {
-	// presence is the condition of the daemon. Present: it decides about destinations. Ended:
-	// they stay as the daemon left them. Gone: this resource decides about them again.
+	// presence is the condition of the health daemon. Present: the daemon sets the destinations.
+	// Ended: the destinations stay as the daemon left them. Gone: this resource sets the
+	// destinations again.
 	presence control.Presence
 	claims   lvs.Scope
 	bad      map[string]bool // real servers that failed their last check
 }
 
-// leaseOf returns the lease of the services in a record.
+// leaseOf returns the lease for the claimed services of a record.
 func leaseOf(c ocf.Call, r record.Record) (lease, error) {
 	l := lease{claims: r.Claims(), bad: map[string]bool{}}
 	if r.Holder == "" {
@@ -38,12 +39,12 @@ func leaseOf(c ocf.Call, r record.Record) (lease, error) {
 	return l, nil
 }
 
-// lapsed reports whether services are claimed by no daemon any more.
+// lapsed reports whether the record has claims, but the daemon of the claims is gone.
 func (l lease) lapsed() bool { return len(l.claims) > 0 && l.presence == control.Gone }
 
-// unserved returns the claimed services that have real servers, but none that gets connections.
-// idle are services with a real server that should get some; down are services whose real
-// servers are all bad.
+// unserved returns the claimed services that should have real servers with connections, but have
+// none in the kernel. In the list idle, a real server of each service was not bad at the last
+// check. In the list down, all real servers of each service were bad.
 func (l lease) unserved(r record.Record, have lvs.Table) (idle, down []lvs.ServiceID) {
 	held := have.Index()
 	for _, v := range r.Services {
@@ -60,7 +61,7 @@ func (l lease) unserved(r record.Record, have lvs.Table) (idle, down []lvs.Servi
 	return idle, down
 }
 
-// hopeless reports whether the daemon found all real servers of a service bad.
+// hopeless reports whether the daemon found all real servers of a service bad at the last check.
 func (l lease) hopeless(v lvs.VirtualService) bool {
 	for _, d := range v.Destinations {
 		if d.Weight > 0 && !l.bad[record.Server(v.ID, d.Addr)] {
@@ -70,10 +71,11 @@ func (l lease) hopeless(v lvs.VirtualService) bool {
 	return true
 }
 
-// inherit keeps claims of the old record in the next one. While the daemon runs, it keeps the
-// claims on all services that are still wanted. After the daemon has ended, it keeps the claims
-// on services without a good real server: the daemon can have left them to their fallback. This
-// resource takes the other services back, and withholds real servers that were bad.
+// inherit copies claims from the old record to the next record. While the daemon runs, inherit
+// copies the claims on all services that the next record still has. After the daemon has ended, it
+// copies only claims on services without a good real server, because the daemon can have added
+// their fallback. For other services the claim ends: this resource sets their destinations again,
+// with weight 0 for real servers that were bad.
 func (l lease) inherit(next *record.Record, old record.Record) {
 	var kept []lvs.ServiceID
 	for _, v := range next.Services {
@@ -88,7 +90,7 @@ func (l lease) inherit(next *record.Record, old record.Record) {
 	}
 }
 
-// follow makes the health daemon of a record reload, and logs the services that the daemon does
+// follow makes the health daemon of a record reload. It then logs the services that the daemon does
 // not check.
 func (a action) follow(ctx context.Context, next record.Record) error {
 	if next.Holder == "" {
@@ -124,7 +126,7 @@ func logUnchecked(c ocf.Call, r record.Record) {
 	}
 }
 
-// logRunning logs the faults of a running resource that an operator must know.
+// logRunning logs warnings about a running resource.
 func (l lease) logRunning(c ocf.Call, r record.Record, have lvs.Table) {
 	_, down := l.unserved(r, have)
 	logDown(c, down)
@@ -134,8 +136,8 @@ func (l lease) logRunning(c ocf.Call, r record.Record, have lvs.Table) {
 	}
 }
 
-// logOpen logs real servers that get connections although a health daemon found them bad.
-// No other real server of their service is better, and no daemon checks them now.
+// logOpen logs real servers that get connections although a health daemon found them bad. No health
+// daemon has claimed their service now.
 func logOpen(c ocf.Call, r record.Record, l lease, have lvs.Table) {
 	bad, held := lastBad(c), have.Index()
 	if len(bad) == 0 {
@@ -154,7 +156,7 @@ func logOpen(c ocf.Call, r record.Record, l lease, have lvs.Table) {
 	}
 }
 
-// words returns a list of services, separated by commas.
+// words returns the names of services, separated by commas.
 func words(ids []lvs.ServiceID) string {
 	var all []string
 	for _, id := range ids {

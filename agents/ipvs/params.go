@@ -7,7 +7,7 @@ import (
 	"lvs-agents/metadata"
 )
 
-// Metadata declares the agent.
+// Metadata returns the parameters and actions of the agent.
 func (a *Agent) Metadata() metadata.Agent {
 	return metadata.Agent{
 		Name:  "ipvs",

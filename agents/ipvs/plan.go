@@ -15,7 +15,7 @@ import (
 	"lvs-agents/ocf"
 )
 
-// want returns the services of the parameters.
+// want returns the table that the parameters describe.
 func (a *Agent) want(ctx context.Context, c ocf.Call) (lvs.Table, error) {
 	if err := a.consistent(); err != nil {
 		return nil, err
@@ -54,7 +54,8 @@ func (a *Agent) fromFile(ctx context.Context, c ocf.Call) (lvs.Table, error) {
 	table, problems := parsed.Table(ctx, names)
 	report(c, problems)
 	if err := config.Err(problems); err != nil {
-		return nil, err // no fault of the file: the names may have addresses again soon
+		// This is not a fault of the file: the DNS can have addresses for the names later.
+		return nil, err
 	}
 	if err := names.Save(c.StateDir); err != nil {
 		c.Log.Warn(err)
@@ -62,9 +63,9 @@ func (a *Agent) fromFile(ctx context.Context, c ocf.Call) (lvs.Table, error) {
 	return table, nil
 }
 
-// converge makes the kernel hold the services of next, with weight 0 for withheld real servers.
-// It removes other services that the resource claimed before. It completes next and returns the
-// old record. If needed is set, the old record must exist.
+// converge changes the kernel until it has the services of the record next. Withheld real servers
+// get weight 0. It removes services that only the old record has. It fills in the other fields of
+// next, and returns the old record. If needed is set, a missing old record is an error.
 func (a action) converge(ctx context.Context, next *record.Record, needed bool) (old record.Record, err error) {
 	until, _ := ctx.Deadline()
 	unlock, err := a.store.Lock(ctx, a.Instance, until)
@@ -74,7 +75,7 @@ func (a action) converge(ctx context.Context, next *record.Record, needed bool) 
 	defer unlock()
 	old, err = a.store.Load(a.Instance)
 	switch {
-	case err == nil, errors.Is(err, state.ErrDamaged): // the readable part of a damaged record counts
+	case err == nil, errors.Is(err, state.ErrDamaged): // the agent uses the readable part of a damaged record
 	case errors.Is(err, fs.ErrNotExist) && !needed:
 	default:
 		return old, err
@@ -98,8 +99,9 @@ func (a action) converge(ctx context.Context, next *record.Record, needed bool) 
 	return old, a.store.Save(*next)
 }
 
-// claim refuses services in the record of another resource. It also refuses services without a
-// record that the kernel has with other settings than wanted.
+// claim returns an error if a wanted service is in the record of another resource. It also returns
+// an error if the kernel has a wanted service with other settings, and this resource has no record
+// of the service.
 func (a action) claim(ctx context.Context, old record.Record, want lvs.Table) error {
 	others, unread, err := a.store.Others(a.Instance)
 	if err != nil {
@@ -136,7 +138,7 @@ func (a action) claim(ctx context.Context, old record.Record, want lvs.Table) er
 	return nil
 }
 
-// died returns a remark if id is the record of a health daemon that has died.
+// died returns a text for the error message if id is the record of a health daemon that has died.
 func died(c ocf.Call, id string) string {
 	holder, own := record.HolderOf(id)
 	if !own {
@@ -148,7 +150,7 @@ func died(c ocf.Call, id string) string {
 	return ", which has died"
 }
 
-// gone returns the services that a record claims and the wanted table lacks.
+// gone returns the services that the old record has and the wanted table does not have.
 func gone(old record.Record, want lvs.Table) []lvs.ServiceID {
 	var ids []lvs.ServiceID
 	for _, id := range append(old.Services.IDs(), old.Removing...) {
@@ -159,8 +161,8 @@ func gone(old record.Record, want lvs.Table) []lvs.ServiceID {
 	return ids
 }
 
-// apply changes the kernel until it has the services of a record. Destinations that a health
-// daemon has claimed stay as they are.
+// apply changes the kernel until it has the services of a record. It does not change destinations
+// that a health daemon has claimed.
 func (a action) apply(ctx context.Context, r record.Record) error {
 	done, err := record.Converge(ctx, a.kernel, func(ctx context.Context) ([]lvs.Op, error) {
 		have, err := a.kernel.Table(ctx)
@@ -171,7 +173,7 @@ func (a action) apply(ctx context.Context, r record.Record) error {
 	return err
 }
 
-// logOps logs the first operations, and the number of the others.
+// logOps logs the first 50 operations, and the number of the other operations.
 func logOps(c ocf.Call, done []lvs.Op) {
 	const enough = 50
 	for _, op := range done[:min(len(done), enough)] {
@@ -183,8 +185,9 @@ func logOps(c ocf.Call, done []lvs.Op) {
 }
 
 // statusOf plans a start and a stop, and derives the state from the two plans. It ignores the
-// destinations of claimed services. The order of destinations does not count either: a start
-// repairs it, and a recovery costs more connections than another hash table.
+// destinations of claimed services. It also ignores the order of destinations. A start repairs the
+// order, but the recovery of a failed resource would break more connections than a hash table in
+// another order.
 func statusOf(r record.Record, have lvs.Table, l lease) ocf.Status {
 	have = have.Unordered(r.Scope())
 	start := lvs.Plan(r.Target().Yield(have, l.claims), have, r.Scope())

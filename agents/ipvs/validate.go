@@ -13,8 +13,8 @@ import (
 	"lvs-agents/ocf"
 )
 
-// Validate checks the parameters against each other, and the file that they name. No level reads
-// the kernel: start reports whether it has IPVS.
+// Validate checks that the parameters fit together, and that the agent can use the file in the
+// parameter config. It never reads the kernel: start returns an error if the kernel has no IPVS.
 func (a *Agent) Validate(ctx context.Context, c ocf.Call, _ int) error {
 	if a.Config == "" || a.consistent() != nil {
 		_, err := a.want(ctx, c)
@@ -29,7 +29,7 @@ func (a *Agent) Validate(ctx context.Context, c ocf.Call, _ int) error {
 	return config.Err(problems)
 }
 
-// consistent refuses parameters that contradict each other.
+// consistent returns an error if the parameters contradict each other.
 func (a *Agent) consistent() error {
 	inline := map[string]bool{
 		"real": a.Real != "", "scheduler": a.Scheduler != lvs.DefaultScheduler,
@@ -53,7 +53,7 @@ func (a *Agent) consistent() error {
 	return nil
 }
 
-// report logs the problems of a file.
+// report logs the problems of a configuration file.
 func report(c ocf.Call, problems []config.Problem) {
 	for _, p := range problems {
 		if p.Severity == config.Warning {
@@ -64,7 +64,7 @@ func report(c ocf.Call, problems []config.Problem) {
 	}
 }
 
-// parse reads the file.
+// parse reads the configuration file.
 func (a *Agent) parse(ctx context.Context, c ocf.Call) (*config.Config, error) {
 	file, err := load.File(ctx, &disk.Reader{}, a.Config, a.configDirs...)
 	if errors.Is(err, fs.ErrNotExist) {

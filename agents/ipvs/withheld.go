@@ -12,9 +12,9 @@ import (
 	"lvs-agents/ocf"
 )
 
-// withheld returns the real servers that get no new connections until a health daemon has
-// checked them. They were bad less than control.Memory ago. If all real servers of a service
-// were bad, it withholds none of them.
+// withheld returns the real servers that start with weight 0, until a health daemon has checked
+// them. They failed their last check less than control.Memory ago. If all real servers of a service
+// failed, withheld returns none of them.
 func withheld(c ocf.Call, want lvs.Table) []string {
 	bad := lastBad(c)
 	var all []string
@@ -43,8 +43,9 @@ func lastBad(c ocf.Call) map[string]bool {
 	return bad
 }
 
-// overdue reports whether real servers are out for longer than verdicts count. Either the daemon
-// of a claim is gone, or a record withholds them and no health daemon has claimed the service.
+// overdue reports whether monitor must restore weights, because the last verdicts are too old. This
+// is the case if the health daemon of a claim is gone. It is also the case if real servers are
+// withheld and no health daemon has claimed their service.
 func overdue(c ocf.Call, r record.Record, l lease) bool {
 	if l.lapsed() {
 		return true
@@ -64,8 +65,9 @@ func overdue(c ocf.Call, r record.Record, l lease) bool {
 }
 
 // restore gives real servers the weights of the record if no health daemon has checked them for
-// too long: withheld ones, and ones of services whose daemon is gone. It writes the record first,
-// so that the next monitor finds missing weights.
+// control.Memory: the withheld real servers, and the real servers of services whose daemon is gone.
+// restore writes the record before it changes the kernel, so that the next monitor finds weights
+// that are still missing.
 func (a action) restore(ctx context.Context) error {
 	unlock, err := a.store.LockInHalf(ctx, a.Instance)
 	if err != nil {
@@ -78,7 +80,7 @@ func (a action) restore(ctx context.Context) error {
 	}
 	l, err := leaseOf(a.Call, r)
 	if err != nil || !overdue(a.Call, r, l) {
-		return err // a health daemon has come meanwhile
+		return err // a health daemon has claimed the services meanwhile
 	}
 	if l.lapsed() {
 		a.Log.Warnf("no health daemon has checked the real servers of %s for %v; they get the weights of their configuration", words(r.Claimed), control.Memory)

@@ -13,8 +13,9 @@ import (
 
 const webAddress = "address nic=lo ip=192.0.2.10 scope=global"
 
-// TestStopInEveryConditionOfTheLedger: stop returns 0 if and only if nothing of the resource is
-// left. Sysctls are an exception: without the ledger their earlier values are unknown.
+// TestStopInEveryConditionOfTheLedger checks stop in every condition of the ledger. Stop must
+// return 0 if and only if the address is removed. Sysctls can stay changed, because their earlier
+// values are only in the ledger.
 func TestStopInEveryConditionOfTheLedger(t *testing.T) {
 	for _, condition := range statetest.Conditions() {
 		for _, left := range []bool{true, false} {
@@ -45,7 +46,7 @@ func stopInCondition(t *testing.T, condition statetest.Condition, left bool) {
 		gone := strings.HasPrefix(condition.Name, statetest.Absent)
 		known := strings.HasPrefix(condition.Name, "as it was") || condition.Name == "full"
 		switch {
-		case gone && (got.code != ocf.Success || (address == host.On) != left): // nothing says that it is ours
+		case gone && (got.code != ocf.Success || (address == host.On) != left): // without a ledger, stop cannot find out that the settings belong to the resource
 			t.Errorf("stop gives %d (%s); settings:\n%s", got.code, got.reason, h.kernel)
 		case !gone && (got.code != ocf.Success || address == host.On):
 			t.Errorf("stop gives %d (%s); settings:\n%s", got.code, got.reason, h.kernel)
@@ -55,7 +56,8 @@ func stopInCondition(t *testing.T, condition statetest.Condition, left bool) {
 	}
 }
 
-// TestOtherResourceAfterAStopOnAFullDisk gets the settings that both shared.
+// TestOtherResourceAfterAStopOnAFullDisk checks that two resources restore the settings that both
+// need, although the first stop cannot write the ledger.
 func TestOtherResourceAfterAStopOnAFullDisk(t *testing.T) {
 	h := newHost(t)
 	var mounted bool
@@ -77,8 +79,8 @@ func TestOtherResourceAfterAStopOnAFullDisk(t *testing.T) {
 	h.want(t, before)
 }
 
-// TestStopOfAStartThatChangedNothing has a host that was a real server before: the
-// settings stay, and none of them is the resource's. The ledger cannot be written.
+// TestStopOfAStartThatChangedNothing checks stop on a host that was a real server before the start.
+// The settings stay, because the resource has not changed them. The ledger cannot be written.
 func TestStopOfAStartThatChangedNothing(t *testing.T) {
 	h := newHost(t)
 	var mounted bool

@@ -11,7 +11,7 @@ import (
 	"lvs-agents/metadata"
 )
 
-// Metadata declares the agent.
+// Metadata returns the parameters and actions of the agent.
 func (a *Agent) Metadata() metadata.Agent {
 	return metadata.Agent{
 		Name:  "realserver",
@@ -61,7 +61,7 @@ func (a *Agent) params() []metadata.Param {
 	}
 }
 
-// addresses is a list of addresses without zones.
+// addresses is the value of a parameter: a list of IP addresses without zones.
 type addresses struct{ target *[]netip.Addr }
 
 // Set is part of metadata.Value.

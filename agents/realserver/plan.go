@@ -15,7 +15,7 @@ func sysctl(value, format string, args ...any) ledger.Wanted {
 	return ledger.Wanted{Setting: host.Setting{Kind: host.Sysctl, Name: fmt.Sprintf("net/"+format, args...)}, Value: value}
 }
 
-// want returns all settings that make this host a real server. The first is set first: a
+// want returns all settings that make this host a real server. The agent sets them in this order: a
 // setting that hides an address comes before the address.
 func (a *Agent) want(ctx context.Context) ([]ledger.Wanted, error) {
 	if a.Forward == Masq {
@@ -48,7 +48,7 @@ func (a *Agent) want(ctx context.Context) ([]ledger.Wanted, error) {
 	return want, nil
 }
 
-// place returns the interface for an address.
+// place returns the interface that gets an address.
 func (a *Agent) place(ip netip.Addr) string {
 	switch {
 	case a.NIC != "":
@@ -62,9 +62,9 @@ func (a *Agent) place(ip netip.Addr) string {
 }
 
 // tunnel returns the settings that make the kernel accept packets from a tunnel. The packets have
-// the client's address, whose route uses another interface, so strict reverse path filtering
-// would drop them. The kernel uses the larger of the values of all and of the interface, so the
-// loose value 2 is enough.
+// the client's address as their source. The route to the client uses another interface, so strict
+// reverse path filtering would drop the packets. The kernel uses the larger of the values of all
+// and of the interface. So the value 2 (loose) of the interface is enough.
 func (a *Agent) tunnel(nic string, ip netip.Addr) []ledger.Wanted {
 	if a.Forward != IPIP {
 		return nil
@@ -76,9 +76,9 @@ func (a *Agent) tunnel(nic string, ip netip.Addr) []ledger.Wanted {
 	return want
 }
 
-// silence returns the settings that keep ARP silent about the IPv4 addresses. IPv6 needs none: a
-// host answers a neighbour solicitation only for addresses of the interface that received it
-// (net/ipv6/ndisc.c, ndisc_recv_ns).
+// silence returns the settings that prevent that the host replies to ARP queries for the IPv4
+// addresses. IPv6 needs no such settings: a host answers a neighbour solicitation only for
+// addresses of the interface that received it (net/ipv6/ndisc.c, ndisc_recv_ns).
 func (a *Agent) silence(ctx context.Context) ([]ledger.Wanted, error) {
 	var want []ledger.Wanted
 	for _, ip := range a.IP {
@@ -118,8 +118,8 @@ func (a *Agent) rules(ctx context.Context, ip netip.Addr) ([]ledger.Wanted, erro
 	return []ledger.Wanted{on(drop), on(mangle)}, nil
 }
 
-// silenced returns a fault and its fix if an ARP rule silences an address that this host serves
-// as the director. It is empty without that rule.
+// silenced returns a fault and its fix if an ARP rule hides an address, but this host is also the
+// director of the address. Without this fault, it returns an empty text.
 func (a *Agent) silenced(ctx context.Context, settings []host.Setting) (string, error) {
 	for _, s := range settings {
 		if s.Kind != host.NFTables && s.Kind != host.ARPTables {

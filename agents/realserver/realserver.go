@@ -13,30 +13,30 @@ import (
 	"lvs-agents/ocf"
 )
 
-// Kernel is the settings of the host. It has six methods: two read and change settings, and four
-// find out which settings are needed.
+// Kernel reads and changes the settings of the host. It has six methods: two methods read and
+// change settings, and four methods find out which settings are needed.
 type Kernel interface {
 	ledger.Kernel
-	// Prepare creates the interface if it does not exist and can be created. It returns nil if
-	// the interface exists then.
+	// Prepare creates the interface if it does not exist and the kernel can create it. It returns
+	// nil if the interface exists afterwards.
 	Prepare(ctx context.Context, nic string) error
-	// Source returns the host's own address in the network of ip.
+	// Source returns the host's own address in the network that holds ip.
 	Source(ctx context.Context, ip netip.Addr) (netip.Addr, error)
-	// ARPTables returns the name of the arptables program that works here.
+	// ARPTables returns the name of the arptables program that works on this kernel.
 	ARPTables(ctx context.Context) (string, error)
-	// Addresses returns ip on every interface that has it.
+	// Addresses returns the address ip on every interface that has it.
 	Addresses(ctx context.Context, ip netip.Addr) ([]host.Address, error)
 }
 
-// Prober examines a real server with packets.
+// Prober finds the faults of a real server by sending packets.
 type Prober interface {
 	Examine(ctx context.Context, held []host.Setting) ([]doctor.Finding, error)
 }
 
-// Method is the way to keep ARP silent about the virtual addresses.
+// Method is how the host hides the virtual addresses from ARP queries.
 type Method string
 
-// The methods.
+// The methods that hide addresses from ARP queries.
 const (
 	BySysctl    Method = "sysctl"
 	ByARPTables Method = "arptables"
@@ -46,7 +46,7 @@ const (
 // Forward is the forwarding method of the director, in the words of ldirectord.cf.
 type Forward string
 
-// The forwarding methods.
+// The forwarding methods of a director.
 const (
 	Gate Forward = "gate"
 	IPIP Forward = "ipip"
@@ -58,14 +58,14 @@ type Agent struct {
 	IP      []netip.Addr
 	Forward Forward
 	Method  Method
-	NIC     string // empty for the usual one: lo, or the tunnel
+	NIC     string // interface for the addresses; empty for the default: lo, or the tunnel
 	Scope   string
 	Source  netip.Addr
 	Gateway []netip.Addr
 
 	kernel   Kernel
 	prober   Prober
-	resource *ledger.Resource // of the action that runs; nil before
+	resource *ledger.Resource // settings of the resource in the current action; nil before
 }
 
 var (
@@ -73,13 +73,12 @@ var (
 	_ ocf.Validator = (*Agent)(nil)
 )
 
-// New makes an agent with its defaults.
+// New returns an agent with the default values of its parameters.
 func New(k Kernel, p Prober) *Agent {
 	return &Agent{Forward: Gate, Method: BySysctl, Scope: "global", kernel: k, prober: p}
 }
 
-// Start gives every setting its value. Settings that hide the addresses come before the
-// addresses.
+// Start sets every setting. Settings that hide the addresses come before the addresses.
 func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	if err := a.consistent(); err != nil {
 		return err
@@ -87,11 +86,11 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	return a.held(c).Apply(ctx)
 }
 
-// Stop restores the values that start found.
+// Stop restores the values that the settings had before the start.
 func (a *Agent) Stop(ctx context.Context, c ocf.Call) error { return a.held(c).Release(ctx) }
 
-// held returns the settings of the resource. The monitor after a stop needs the same value as the
-// stop.
+// held returns the settings of the resource. All parts of an action use the same value, because the
+// monitor after a stop needs the value of the stop.
 func (a *Agent) held(c ocf.Call) *ledger.Resource {
 	if a.resource == nil {
 		a.resource = &ledger.Resource{ID: c.Instance, StateDir: c.StateDir, Kernel: a.kernel, Log: c.Log, Want: a.want}
@@ -99,8 +98,8 @@ func (a *Agent) held(c ocf.Call) *ledger.Resource {
 	return a.resource
 }
 
-// Monitor compares the settings of the resource with the kernel. From level 10 on it also sends
-// packets.
+// Monitor compares the kernel with the settings of the resource. With a check level of 10 or more,
+// it also sends test packets.
 func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	report, err := a.held(c).Check(ctx)
 	switch {
@@ -126,7 +125,7 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	return ocf.Status{State: ocf.Running}, nil
 }
 
-// examine returns the faults that packets prove, empty for none.
+// examine returns the faults that test packets prove. Without a fault, it returns an empty text.
 func (a *Agent) examine(ctx context.Context, settings []host.Setting) (string, error) {
 	findings, err := a.prober.Examine(ctx, settings)
 	words := make([]string, 0, len(findings))

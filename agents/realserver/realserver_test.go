@@ -25,7 +25,7 @@ func TestGenerated(t *testing.T) {
 	metadatatest.Run(t, func() ocf.Agent { return New(kerneltest.NewSettings(), nil) })
 }
 
-// prober finds what it is told.
+// prober returns the findings and the error of the test.
 type prober struct {
 	findings []doctor.Finding
 	err      error
@@ -35,7 +35,7 @@ func (p *prober) Examine(context.Context, []host.Setting) ([]doctor.Finding, err
 	return p.findings, p.err
 }
 
-// realHost is a real server.
+// realHost is a real server with a fake kernel and a state directory.
 type realHost struct {
 	kernel *kerneltest.Settings
 	prober *prober
@@ -73,7 +73,7 @@ func (h realHost) want(t *testing.T, want string) {
 	}
 }
 
-// nothingNoted demands that no state file has a line of the resource.
+// nothingNoted fails the test if a state file of the agent is left.
 func (h realHost) nothingNoted(t *testing.T) {
 	t.Helper()
 	files, _ := filepath.Glob(h.state + "/realserver-*")
@@ -155,7 +155,8 @@ func TestEveryActionTwice(t *testing.T) {
 	}
 }
 
-// TestStopNeedsNoParameters: the ledger has the settings of start.
+// TestStopNeedsNoParameters checks that stop needs no parameters, because the ledger has the
+// settings of the start.
 func TestStopNeedsNoParameters(t *testing.T) {
 	h := newHost(t)
 	before := h.kernel.String()
@@ -167,9 +168,9 @@ func TestStopNeedsNoParameters(t *testing.T) {
 
 func TestFoundValuesComeBack(t *testing.T) {
 	h := newHost(t)
-	h.kernel.Put(setting(ignore), "2") // as good as 1
+	h.kernel.Put(setting(ignore), "2") // the value 2 hides the address as well as the value 1
 	h.kernel.Put(setting(announce), "1")
-	h.kernel.Put(setting("address nic=lo ip=192.0.2.10 scope=global"), host.On) // by the administrator's own script
+	h.kernel.Put(setting("address nic=lo ip=192.0.2.10 scope=global"), host.On) // the administrator's own script has added the address
 	before := h.kernel.String()
 	h.must(t, 0, "web", "start", "ip=192.0.2.10")
 	if diff := cmp.Diff([]string{"sysctl -w net.ipv4.conf.all.arp_announce=2"}, h.kernel.Commands()); diff != "" {
@@ -206,7 +207,8 @@ func TestStricterValueIsRunning(t *testing.T) {
 	h.must(t, 0, "web", "monitor", "ip=192.0.2.10")
 }
 
-// TestInterfaceThatWentAway: nothing can be put back on it.
+// TestInterfaceThatWentAway checks that stop succeeds if an interface was removed, because its
+// settings cannot be restored.
 func TestInterfaceThatWentAway(t *testing.T) {
 	h := newHost(t)
 	h.must(t, 0, "web", "start", "ip=192.0.2.10", "forward=ipip")
@@ -220,7 +222,8 @@ func TestInterfaceThatWentAway(t *testing.T) {
 	h.must(t, 7, "web", "monitor")
 }
 
-// TestInstancesShareSettings starts and stops two resources in every order.
+// TestInstancesShareSettings checks two resources with the same settings. It starts and stops them
+// in every order.
 func TestInstancesShareSettings(t *testing.T) {
 	params := map[string]string{"web": "ip=192.0.2.10", "mail": "ip=192.0.2.9"}
 	for _, first := range []string{"web", "mail"} {
@@ -241,7 +244,8 @@ func TestInstancesShareSettings(t *testing.T) {
 	}
 }
 
-// TestFailureAtEveryOp: after a failed start or stop both have to work.
+// TestFailureAtEveryOp checks that start and stop work after a start or stop that failed at any
+// operation.
 func TestFailureAtEveryOp(t *testing.T) {
 	params := []string{"ip=192.0.2.10 2001:db8::10", "forward=ipip"}
 	for _, action := range []string{"start", "stop"} {
@@ -259,7 +263,7 @@ func TestFailureAtEveryOp(t *testing.T) {
 					t.Errorf("reason: %s", got.reason)
 				}
 				code := ocf.Generic
-				if action == "start" && n == 0 { // nothing was set yet
+				if action == "start" && n == 0 { // the failed start has set nothing
 					code = ocf.NotRunning
 				}
 				h.must(t, code, "web", "monitor", params...)
@@ -273,8 +277,8 @@ func TestFailureAtEveryOp(t *testing.T) {
 	}
 }
 
-// TestParametersChangedWithoutAStop: start puts back the settings that the parameters do not
-// need any more.
+// TestParametersChangedWithoutAStop checks that start restores the settings that the new parameters
+// do not need.
 func TestParametersChangedWithoutAStop(t *testing.T) {
 	h := newHost(t)
 	before := h.kernel.String()
@@ -322,7 +326,8 @@ func TestDamagedLedger(t *testing.T) {
 	h.must(t, 7, "web", "monitor", "ip=192.0.2.10")
 }
 
-// TestLedgerOfAnotherBoot: the kernel has forgotten everything, and so has the agent.
+// TestLedgerOfAnotherBoot checks that the agent ignores a ledger from before a boot, because the
+// kernel has lost all settings.
 func TestLedgerOfAnotherBoot(t *testing.T) {
 	h := newHost(t)
 	h.must(t, 0, "web", "start", "ip=192.0.2.10")
@@ -335,7 +340,7 @@ func TestLedgerOfAnotherBoot(t *testing.T) {
 	if err := os.WriteFile(h.ledger(t), []byte(strings.Replace(string(text), boot, "another", 1)), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	h.kernel.Put(setting(ignore), "0") // as after a boot
+	h.kernel.Put(setting(ignore), "0") // the settings are as after a boot
 	h.kernel.Put(setting(announce), "1")
 	h.kernel.Put(setting("address nic=lo ip=192.0.2.10 scope=global"), host.Off)
 	before := h.kernel.String()
@@ -421,7 +426,8 @@ func TestDeadlineOfAKernelThatDoesNotAnswer(t *testing.T) {
 	h.kernel.Stall = true
 	for _, action := range []string{"start", "monitor", "stop"} {
 		got := h.must(t, 1, "web", action, "ip=192.0.2.10", "OCF_RESKEY_CRM_meta_timeout=500")
-		if !strings.Contains(got.reason, "deadline exceeded") && !strings.Contains(got.reason, "did not end within") { // a busy machine
+		// On a busy host, package ocf can end the action before the agent returns.
+		if !strings.Contains(got.reason, "deadline exceeded") && !strings.Contains(got.reason, "did not end within") {
 			t.Errorf("%s: %s", action, got.reason)
 		}
 	}

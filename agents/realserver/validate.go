@@ -9,8 +9,8 @@ import (
 	"lvs-agents/ocf"
 )
 
-// Validate checks the parameters against each other. From level 10 on it also checks whether this
-// host has what they need.
+// Validate checks that the parameters fit together. With a check level of 10 or more, it also
+// checks that this host has everything that the parameters need.
 func (a *Agent) Validate(ctx context.Context, _ ocf.Call, level int) error {
 	if err := a.consistent(); err != nil || level < 10 {
 		return err

@@ -13,9 +13,9 @@ import (
 	"lvs-agents/ocf"
 )
 
-// announce sends the announcements of a start. It fails if they can never be sent, because
-// neighbours that have learnt another director keep sending there. Any other error is a warning,
-// because monitor announces again.
+// announce sends the announcements of a start. If this host can never send announcements, it
+// returns an error, because neighbours that have learnt another director would keep sending to that
+// director. Other errors are only logged as warnings, because monitor announces again.
 func (a *Agent) announce(ctx context.Context, c ocf.Call, nic, former string) error {
 	err := a.neighbour.Announce(ctx, host.Announcement{
 		NIC: nic, IP: a.IP, Count: a.ArpCount, Interval: a.interval(), Also: former, Wait: !a.ArpBackground,
@@ -33,8 +33,8 @@ func (a *Agent) announce(ctx context.Context, c ocf.Call, nic, former string) er
 	return nil
 }
 
-// refresh announces the address again, at most once per refresh interval. It reaches neighbours
-// that missed the last announcement, for example because the network was split.
+// refresh announces the address again, at most once in a refresh interval. So neighbours learn the
+// address if they missed the last announcement, for example because the network was split.
 func (a *Agent) refresh(ctx context.Context, c ocf.Call, nic string) {
 	if a.ArpCountRefresh == 0 || !a.refreshDue(c) {
 		return
@@ -47,8 +47,8 @@ func (a *Agent) refresh(ctx context.Context, c ocf.Call, nic string) {
 	a.rememberAnnouncement(c)
 }
 
-// refreshDue reports whether the last announcement is older than the refresh
-// interval, or unknown.
+// refreshDue reports whether the last announcement is older than the refresh interval. It returns
+// true if the time of the last announcement is unknown.
 func (a *Agent) refreshDue(c ocf.Call) bool {
 	if a.RefreshInterval == 0 {
 		return true
@@ -62,8 +62,8 @@ func (a *Agent) refreshDue(c ocf.Call) bool {
 	return age < 0 || age >= time.Duration(a.RefreshInterval)*time.Second
 }
 
-// rememberAnnouncement writes the time of an announcement. If that fails, every monitor announces,
-// which does no harm.
+// rememberAnnouncement writes the time of an announcement to a note. If the write fails, every
+// monitor announces the address, which does no harm.
 func (a *Agent) rememberAnnouncement(c ocf.Call) {
 	if a.RefreshInterval == 0 || a.ArpCountRefresh == 0 {
 		return

@@ -11,8 +11,8 @@ import (
 	"lvs-agents/ocf"
 )
 
-// TestStopInEveryConditionOfTheNote: stop returns 0 if and only if the address is gone. The
-// address is on lo again if the note can be read.
+// TestStopInEveryConditionOfTheNote checks stop in every condition of the note. Stop must return 0
+// if and only if the address is removed. If the note can be read, lo must have the address again.
 func TestStopInEveryConditionOfTheNote(t *testing.T) {
 	for _, condition := range statetest.Conditions() {
 		for _, left := range []bool{true, false} {

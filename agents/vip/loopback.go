@@ -11,7 +11,7 @@ import (
 	"lvs-agents/ocf"
 )
 
-// notes are the texts that a later action of the resource needs.
+// notes are the notes that a later action of the resource reads.
 type notes struct{ lo, proof, announced note.Note }
 
 func (a *Agent) notes(c ocf.Call) notes {
@@ -24,7 +24,7 @@ func (a *Agent) notes(c ocf.Call) notes {
 
 func (n notes) forgetProof() { _ = n.proof.Remove() }
 
-// loopback returns the addresses in the note: start has removed them from lo.
+// loopback returns the addresses that start has removed from lo. They are in the note.
 func (n notes) loopback() ([]host.Address, error) {
 	text, err := n.lo.Read()
 	if err != nil {
@@ -41,8 +41,9 @@ func (n notes) loopback() ([]host.Address, error) {
 	return kept, nil
 }
 
-// takenOffLoopback returns the addresses in the note, and none if the note cannot be read. Only
-// the kernel decides whether the resource runs, so a damaged note is only a warning.
+// takenOffLoopback returns the addresses that start has removed from lo. If the note cannot be
+// read, it logs a warning and returns none, because a damaged note does not change the state of the
+// resource.
 func (a *Agent) takenOffLoopback(c ocf.Call) []host.Address {
 	kept, err := a.notes(c).loopback()
 	if err != nil {
@@ -52,8 +53,8 @@ func (a *Agent) takenOffLoopback(c ocf.Call) []host.Address {
 	return kept
 }
 
-// missingOnLoopback returns the addresses of the note that lo does not have. The note can outlive
-// a stop that put all addresses back, if stop could not remove the note.
+// missingOnLoopback returns the addresses of the note that lo does not have. The note can still
+// exist after a stop that has added all addresses to lo again, if stop could not remove the note.
 func (a *Agent) missingOnLoopback(ctx context.Context, c ocf.Call) ([]host.Address, error) {
 	var missing []host.Address
 	for _, kept := range a.takenOffLoopback(c) {
@@ -69,8 +70,8 @@ func (a *Agent) missingOnLoopback(ctx context.Context, c ocf.Call) ([]host.Addre
 	return missing, nil
 }
 
-// takeOffLoopback removes the address from lo while this node has the service. It first writes a
-// note of the addresses that stop must put back.
+// takeOffLoopback removes the address from lo while this node has the service. Before that, it
+// writes a note of the addresses that stop must add to lo again.
 func (a *Agent) takeOffLoopback(ctx context.Context, c ocf.Call) error {
 	if !a.LVSSupport {
 		return nil
@@ -101,8 +102,8 @@ func (a *Agent) takeOffLoopback(ctx context.Context, c ocf.Call) error {
 	return nil
 }
 
-// putBackOnLoopback undoes takeOffLoopback. The address has left its interface by
-// then, so nothing here makes stop fail.
+// putBackOnLoopback adds the addresses to lo that takeOffLoopback has removed. Stop has already
+// removed the address from its interface, so an error here is only a warning.
 func (a *Agent) putBackOnLoopback(ctx context.Context, c ocf.Call) {
 	for _, address := range a.takenOffLoopback(c) {
 		if err := a.apply(ctx, c, host.AddressOp{Verb: host.AddAddress, Address: address}); err != nil {

@@ -12,7 +12,7 @@ import (
 	"lvs-agents/metadata"
 )
 
-// Metadata declares the agent.
+// Metadata returns the parameters and actions of the agent.
 func (a *Agent) Metadata() metadata.Agent {
 	return metadata.Agent{
 		Name:  "vip",
@@ -102,7 +102,7 @@ func (a *Agent) announceParams() []metadata.Param {
 	}
 }
 
-// The policies of duplicate and confirm_policy.
+// The policies that duplicate and confirm_policy accept.
 const (
 	policyOff  = "off"
 	policyFail = "fail"
@@ -128,7 +128,8 @@ func (a *Agent) proofParams() []metadata.Param {
 	}
 }
 
-// unsupportedParams returns IPaddr2's parameters for load sharing without a director.
+// unsupportedParams returns the parameters of IPaddr2 for load sharing without a director. This
+// agent refuses them.
 func (a *Agent) unsupportedParams() []metadata.Param {
 	var params []metadata.Param
 	for _, name := range []string{"mac", "clusterip_hash", "clusterip_firewall", "clusterip_hash_seed", "clusterip_table", "clusterip_chain", "clusterip_mac_mangle"} {
@@ -139,7 +140,8 @@ func (a *Agent) unsupportedParams() []metadata.Param {
 		Long: "Accepted when false. When true, start fails: a clone whose instances have different addresses is not supported, because the cluster cannot see these addresses. Use one resource for each address."})
 }
 
-// noted appends the name of a parameter without effect to a list when it is given.
+// noted is the value of a parameter without effect. If the parameter is given, Set adds its name to
+// a list.
 type noted struct {
 	list *[]string
 	name string
@@ -154,7 +156,8 @@ func (noted) String() string { return "" }
 // Type is part of metadata.Value.
 func (noted) Type() string { return "string" }
 
-// refusal appends the name of a boolean parameter to a list when it is true.
+// refusal is the value of a boolean parameter that this agent does not support. If the value is
+// true, Set adds the name of the parameter to a list.
 type refusal struct {
 	list *[]string
 	name string
@@ -176,7 +179,8 @@ func (refusal) String() string { return "false" }
 // Type is part of metadata.Value.
 func (refusal) Type() string { return "boolean" }
 
-// prefixLength is a prefix length or a dotted IPv4 netmask, as IPaddr2's cidr_netmask.
+// prefixLength is the value of cidr_netmask: a prefix length or a dotted IPv4 netmask, as in
+// IPaddr2.
 type prefixLength struct {
 	target *int
 	dotted *bool
@@ -208,13 +212,13 @@ func (p prefixLength) String() string {
 // Type is part of metadata.Value.
 func (p prefixLength) Type() string { return "string" }
 
-// interfaceName is a name, or a name, a colon and a label, as IPaddr2's nic.
+// interfaceName is the value of nic: a name, or a name, a colon and a label, as in IPaddr2.
 type interfaceName struct{ name, label *string }
 
 // Set is part of metadata.Value.
 func (n interfaceName) Set(text string) error {
 	name, label, _ := strings.Cut(strings.TrimSpace(text), ":")
-	const longest = 127 // ALTIFNAMSIZ of linux/if.h, without its zero byte
+	const longest = 127 // ALTIFNAMSIZ of linux/if.h without the zero byte at its end
 	if name == "" || len(name) > longest || strings.ContainsAny(name, "/ \t") {
 		return errors.New("not the name of a network interface")
 	}
@@ -228,7 +232,7 @@ func (n interfaceName) String() string { return *n.name }
 // Type is part of metadata.Value.
 func (n interfaceName) Type() string { return "string" }
 
-// word is a text. Set removes the blanks around it.
+// word is the value of a text parameter. Set removes the blanks before and after the text.
 type word struct{ target *string }
 
 // Set is part of metadata.Value.
@@ -240,7 +244,7 @@ func (w word) String() string { return *w.target }
 // Type is part of metadata.Value.
 func (w word) Type() string { return "string" }
 
-// broadcastAddress is an IPv4 address, + or -.
+// broadcastAddress is the value of broadcast: an IPv4 address, + or -.
 type broadcastAddress struct{ target *string }
 
 // Set is part of metadata.Value.
@@ -260,7 +264,7 @@ func (b broadcastAddress) String() string { return *b.target }
 // Type is part of metadata.Value.
 func (b broadcastAddress) Type() string { return "string" }
 
-// lifetime is a number of seconds or forever.
+// lifetime is the value of a lifetime parameter: a number of seconds, or forever.
 type lifetime struct{ target *string }
 
 // Set is part of metadata.Value.
@@ -279,23 +283,23 @@ func (l lifetime) String() string { return *l.target }
 // Type is part of metadata.Value.
 func (l lifetime) Type() string { return "string" }
 
-// lifetime returns PreferredLft in the form of an address. preferred is seconds, 0 with forever
-// and with deprecated.
+// lifetime converts PreferredLft to the fields of an address. The number preferred is in seconds.
+// It is 0 for forever and for a deprecated address.
 func (a *Agent) lifetime() (deprecated bool, preferred int) {
 	if a.PreferredLft == "forever" {
 		return false, 0
 	}
-	preferred, _ = strconv.Atoi(a.PreferredLft) // Set has read it
+	preferred, _ = strconv.Atoi(a.PreferredLft) // Set has already checked the number
 	return preferred == 0, preferred
 }
 
-// protocols are the names of route protocols in iproute2's rt_protos.
+// protocols maps the names of route protocols in iproute2's rt_protos to their numbers.
 var protocols = map[string]int{
 	"redirect": 1, "kernel": 2, "boot": 3, "static": 4, "gated": 8, "ra": 9, "mrt": 10, "zebra": 11, "bird": 12, "dnrouted": 13,
 	"xorp": 14, "ntk": 15, "dhcp": 16, "keepalived": 18, "babel": 42, "openr": 99, "bgp": 186, "isis": 187, "ospf": 188, "rip": 189, "eigrp": 192,
 }
 
-// routeProtocol is the protocol of a route: a name of protocols, or a number.
+// routeProtocol is the value of a route protocol parameter: a name in protocols, or a number.
 type routeProtocol struct{ target *int }
 
 // Set is part of metadata.Value.
@@ -324,7 +328,7 @@ func (p routeProtocol) String() string {
 // Type is part of metadata.Value.
 func (p routeProtocol) Type() string { return "string" }
 
-// neighbourList is the parameter confirm.
+// neighbourList is the value of the parameter confirm.
 type neighbourList struct {
 	gateway   bool
 	addresses []netip.Addr

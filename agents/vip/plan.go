@@ -11,7 +11,7 @@ import (
 	"lvs-agents/ocf"
 )
 
-// target returns the address as it must be on this node.
+// target returns the address with the properties that it must have on this node.
 func (a *Agent) target(ctx context.Context) (host.Address, error) {
 	if a.NIC != "" {
 		state, err := a.kernel.Interface(ctx, a.NIC)
@@ -22,7 +22,8 @@ func (a *Agent) target(ctx context.Context) (host.Address, error) {
 	}
 	network, err := a.kernel.Network(ctx, host.Search{IP: a.IP, Bits: a.Bits, NIC: a.NIC, Protocol: a.Protocol})
 	switch {
-	case err != nil && (a.NIC == "" || a.Bits == 0 || !errors.Is(err, host.ErrNoNetwork)): // IPaddr2 needs no network either if nic and cidr_netmask are set
+	// IPaddr2 needs no network either if nic and cidr_netmask are set.
+	case err != nil && (a.NIC == "" || a.Bits == 0 || !errors.Is(err, host.ErrNoNetwork)):
 		return host.Address{}, err
 	case err == nil && a.NIC == "" && a.IP.Is6() && a.Bits != 0 && a.Bits != network.Bits && a.Bits != a.IP.BitLen():
 		return host.Address{}, fmt.Errorf("the network of %s on %s has prefix length %d, not %d; give cidr_netmask=%[3]d or 128, or nic as well", a.IP, network.NIC, network.Bits, a.Bits)
@@ -45,12 +46,12 @@ func (a *Agent) target(ctx context.Context) (host.Address, error) {
 	return target, nil
 }
 
-// policy returns the operation for the address label of an IPv6 address.
+// policy returns the operation that adds or deletes the address label of an IPv6 address.
 func (a *Agent) policy(verb host.AddressVerb) host.AddressOp {
 	return host.AddressOp{Verb: verb, Policy: uint32(a.AddrLabelValue), Address: host.Address{Prefix: netip.PrefixFrom(a.IP, 128)}}
 }
 
-// broadcastOf returns the broadcast address of a prefix.
+// broadcastOf returns the broadcast address that the address must have.
 func (a *Agent) broadcastOf(prefix netip.Prefix, network host.Network) netip.Addr {
 	switch a.Broadcast {
 	case "":
@@ -60,12 +61,12 @@ func (a *Agent) broadcastOf(prefix netip.Prefix, network host.Network) netip.Add
 	case "+":
 		return last(prefix)
 	}
-	ip, _ := netip.ParseAddr(a.Broadcast) // Set has read it
+	ip, _ := netip.ParseAddr(a.Broadcast) // Set has already checked the address
 	return ip
 }
 
-// isBroadcast reports whether an IPv4 address is the last of a network that has a
-// broadcast address (RFC 919 section 7; RFC 3021 for 31 bits).
+// isBroadcast reports whether an IPv4 address is the last address of its network, which is the
+// broadcast address (RFC 919 section 7). Networks of 31 bits have no broadcast address (RFC 3021).
 func isBroadcast(address netip.Prefix) bool {
 	return address.IsValid() && address.Addr().Is4() && address.Bits() < 31 && last(address) == address.Addr()
 }
@@ -79,10 +80,12 @@ func last(prefix netip.Prefix) netip.Addr {
 	return netip.AddrFrom4(raw)
 }
 
-// longestLabel is IFNAMSIZ of linux/if.h without the zero byte.
+// longestLabel is the length of the longest label: IFNAMSIZ of linux/if.h without the zero byte at
+// its end.
 const longestLabel = 15
 
-// label returns the label of the address in the kernel. A label in nic has precedence over iflabel.
+// label returns the label that the kernel must give the address. A label in the parameter nic has
+// precedence over iflabel.
 func (a *Agent) label(nic string) string {
 	label := cmp.Or(a.nicLabel, a.Label)
 	if label == "" || a.IP.Is6() {

@@ -12,8 +12,8 @@ import (
 	"lvs-agents/ocf"
 )
 
-// unreachable returns why no neighbour can reach an address of the interface, and the fix. It is
-// empty if neighbours can reach it.
+// unreachable returns the reason why no neighbour can reach an address of the interface, and the
+// fix. It returns an empty text if neighbours can reach the address.
 func unreachable(nic host.Interface) string {
 	switch {
 	case nic.Master != "":
@@ -25,7 +25,7 @@ func unreachable(nic host.Interface) string {
 	return ""
 }
 
-// astray returns the fault and its fix if the kernel does not accept packets for an address.
+// astray returns the fault that the kernel does not accept packets for an address, with its fix.
 func (a *Agent) astray(there host.Address) string {
 	family := ""
 	if a.IP.Is6() {
@@ -39,7 +39,7 @@ func (a *Agent) astray(there host.Address) string {
 // adds the route after the address (net/ipv6/addrconf.c, addrconf_dad_work).
 const window = 500 * time.Millisecond
 
-// arrives returns nil if the kernel accepts packets for the address now or within the window.
+// arrives returns nil if the kernel accepts packets for the address, now or within window.
 func (a *Agent) arrives(ctx context.Context, target host.Address) error {
 	soon, cancel := context.WithTimeout(ctx, window)
 	defer cancel()
@@ -59,15 +59,15 @@ func (a *Agent) arrives(ctx context.Context, target host.Address) error {
 	}
 }
 
-// compare warns of properties of the address that differ from the parameters.
+// compare logs a warning for each property of the address that differs from the parameters.
 func (a *Agent) compare(c ocf.Call, there host.Address) {
 	for _, difference := range a.differences(there) {
 		c.Log.Warnf("%s is on %s already, %s", a.IP, there.NIC, difference)
 	}
 }
 
-// differences returns the differences from the parameters that were given. The kernel can change
-// only the lifetime of an IPv4 address in place.
+// differences returns the properties of the address that differ from the given parameters. For an
+// existing IPv4 address, the kernel can change only the lifetime.
 func (a *Agent) differences(there host.Address) (list []string) {
 	const fix = "stop and start the resource to change that"
 	if label := a.label(there.NIC); label != "" && label != there.Label {

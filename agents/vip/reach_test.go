@@ -13,8 +13,8 @@ import (
 	"lvs-agents/ocf"
 )
 
-// TestAnAddressThatNoNeighbourReaches is failed while it is there, refused by start,
-// and taken away by stop.
+// TestAnAddressThatNoNeighbourReaches checks an address that neighbours cannot reach. Monitor
+// reports it as failed, start refuses it, and stop removes it.
 func TestAnAddressThatNoNeighbourReaches(t *testing.T) {
 	diverted := func(ip, where string) func(*kerneltest.Links) {
 		return func(k *kerneltest.Links) {
@@ -24,9 +24,9 @@ func TestAnAddressThatNoNeighbourReaches(t *testing.T) {
 	tests := []struct {
 		name, ip string
 		happens  func(*kerneltest.Links)
-		reason   string // of monitor
+		reason   string // exit reason of monitor
 		start    ocf.Code
-		refused  string // of start
+		refused  string // exit reason of start
 	}{
 		{"ARP off", "192.0.2.10", func(k *kerneltest.Links) { k.Becomes("eth0", host.Interface{Silent: true, ARPOff: true}) },
 			"192.0.2.10 on eth0 cannot be reached: ARP is off on eth0, so no neighbour learns where the address is; ip link set dev eth0 arp on",
@@ -75,8 +75,8 @@ func TestARPOffWhereThereIsNone(t *testing.T) {
 	}
 }
 
-// TestAnnouncementsThatNeverLeave: a neighbour that knows the other director would
-// keep sending there.
+// TestAnnouncementsThatNeverLeave checks that start fails if the host can never send announcements.
+// A neighbour that has learnt the other director would keep sending to that director.
 func TestAnnouncementsThatNeverLeave(t *testing.T) {
 	for _, tt := range []struct {
 		err    error
@@ -149,7 +149,7 @@ func TestAttributesOfAnAddressThatIsThere(t *testing.T) {
 	tests := []struct {
 		name, there string
 		params      []string
-		start       string // log
+		start       string // log of start
 		probe       string
 	}{
 		{"the same", "192.0.2.10/24 brd 192.0.2.255 dev eth0 label eth0:web noprefixroute", []string{"ip=192.0.2.10", "iflabel=web", "broadcast=192.0.2.255", "noprefixroute=true"}, "", ""},

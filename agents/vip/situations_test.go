@@ -106,8 +106,8 @@ func TestReloadChangesTheLifetime(t *testing.T) {
 	n.mustRun(t, 6, "reload-agent", "ip=2001:db8::10", "preferred_lft=x")
 }
 
-// TestRefreshIsPaced counts the announcements of monitors that follow each other
-// within one refresh interval.
+// TestRefreshIsPaced checks the number of announcements if actions follow each other within one
+// refresh interval.
 func TestRefreshIsPaced(t *testing.T) {
 	tests := []struct {
 		name, params string
@@ -188,11 +188,11 @@ func TestTheLink(t *testing.T) {
 	noCarrier, down := host.Interface{NoCarrier: true}, host.Interface{Down: true}
 	tests := []struct {
 		name    string
-		happens func(*kerneltest.Links) // to a running address
+		happens func(*kerneltest.Links) // change after the start of the resource
 		params  []string
-		code    ocf.Code // of the monitor after it
+		code    ocf.Code // exit code of the monitor after the change
 		reason  string
-		restart ocf.Code // of the start after a stop
+		restart ocf.Code // exit code of a start after the stop
 	}{
 		{name: "carrier lost", happens: func(k *kerneltest.Links) { k.Becomes("eth0", noCarrier) }, params: []string{v4}},
 		{name: "carrier lost, IPv6", happens: func(k *kerneltest.Links) { k.Becomes("eth0", noCarrier) }, params: []string{v6}},
@@ -245,7 +245,7 @@ func TestTheLink(t *testing.T) {
 	}
 }
 
-// by is the change that an operator makes by hand.
+// by makes a change as an operator would by hand.
 func by(k *kerneltest.Links, verb host.AddressVerb, nic, prefix string) {
 	address := host.Address{NIC: nic, Prefix: netip.MustParsePrefix(prefix)}
 	if _, err := k.Apply(context.Background(), []host.AddressOp{{Verb: verb, Address: address}}); err != nil {
@@ -264,7 +264,7 @@ func TestStartWithoutCarrierWarns(t *testing.T) {
 		n.mustRun(t, 0, "monitor", "ip="+ip)
 		n.links.Becomes("eth0", host.Interface{})
 		if ip == "2001:db8::10" {
-			n.mustRun(t, 1, "monitor", "ip="+ip) // detection runs now
+			n.mustRun(t, 1, "monitor", "ip="+ip) // duplicate address detection runs now
 		}
 		n.mustRun(t, 0, "start", "ip="+ip)
 		n.mustRun(t, 0, "monitor", "ip="+ip)
@@ -313,7 +313,7 @@ func TestLVSSupport(t *testing.T) {
 			if want := tt.ip + " was taken off lo and is neither on any interface nor back; stop puts it back"; got.reason != want {
 				t.Errorf("got  %s\nwant %s", got.reason, want)
 			}
-			n.mustRun(t, 0, "stop") // without any parameter
+			n.mustRun(t, 0, "stop") // stop gets no parameters
 			n.wantAddresses(t, before)
 		})
 	}
@@ -346,7 +346,7 @@ func TestFailureOfAnyOpLeavesNothingHalfDone(t *testing.T) {
 	}
 }
 
-// sortedLines is text if it has not the lines of want in another order.
+// sortedLines returns want if text has the same lines in any order. Otherwise it returns text.
 func sortedLines(text, want string) string {
 	left := text
 	for line := range strings.Lines(want) {
@@ -358,7 +358,7 @@ func sortedLines(text, want string) string {
 	return text
 }
 
-// proof is what lvsctl status shows.
+// proof returns the replies of neighbours that lvsctl status shows.
 func (n node) proof(t *testing.T) string {
 	t.Helper()
 	text, err := note.Of(n.state, note.Proof, "web").Read()

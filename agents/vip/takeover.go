@@ -11,15 +11,15 @@ import (
 	"lvs-agents/ocf"
 )
 
-// former queries for another host that has the address before it is added, and decides by
-// the policy. It returns the link-layer address of a host that must get its own copy of
-// the announcements.
+// former queries the network for another host that has the address, before start adds the address.
+// If another host replies, the policy decides what start does. It returns the link-layer address of
+// a host that must get a separate copy of the announcements.
 func (a *Agent) former(ctx context.Context, c ocf.Call, nic string) (string, error) {
 	policy := a.Duplicate
 	if policy == policyOff && a.RunArping {
 		policy = policyFail
 	}
-	if policy == policyOff || a.IP.Is6() { // the kernel queries for IPv6
+	if policy == policyOff || a.IP.Is6() { // for IPv6, the kernel itself queries
 		return "", nil
 	}
 	owner, err := a.neighbour.Owner(ctx, nic, a.IP, time.Duration(a.DuplicateWait)*time.Millisecond)
@@ -38,11 +38,12 @@ func (a *Agent) former(ctx context.Context, c ocf.Call, nic string) (string, err
 	return "", nil
 }
 
-// replyTimeout is how long a neighbour can take to reply before it gets another announcement.
+// replyTimeout is how long a neighbour can take to reply before this node announces the address to
+// it again.
 const replyTimeout = 200 * time.Millisecond
 
-// confirm queries chosen neighbours until they send to this node. Neighbours that do not
-// get another announcement.
+// confirm queries the neighbours of the parameter confirm until they send to this node. A neighbour
+// that does not reply gets another announcement.
 func (a *Agent) confirm(ctx context.Context, c ocf.Call, nic string) error {
 	neighbours, err := a.chosen(ctx, c, nic)
 	if err != nil || len(neighbours) == 0 {
@@ -66,7 +67,7 @@ func (a *Agent) confirm(ctx context.Context, c ocf.Call, nic string) error {
 	return a.conclude(context.WithoutCancel(ctx), c, nic, neighbours, left)
 }
 
-// chosen returns the neighbours of the parameter confirm.
+// chosen returns the neighbours that the parameter confirm selects.
 func (a *Agent) chosen(ctx context.Context, c ocf.Call, nic string) ([]netip.Addr, error) {
 	neighbours := slices.Clone(a.Confirm.addresses)
 	if !a.Confirm.gateway {
@@ -84,7 +85,7 @@ func (a *Agent) chosen(ctx context.Context, c ocf.Call, nic string) ([]netip.Add
 	return neighbours, err
 }
 
-// query queries one neighbour, and announces the address to it if it does not reply.
+// query queries one neighbour. If the neighbour does not reply, query announces the address to it.
 func (a *Agent) query(ctx context.Context, c ocf.Call, nic string, neighbour netip.Addr) bool {
 	answered, err := a.neighbour.Answers(ctx, nic, a.IP, neighbour, replyTimeout)
 	if err == nil && !answered {
@@ -96,7 +97,8 @@ func (a *Agent) query(ctx context.Context, c ocf.Call, nic string, neighbour net
 	return answered
 }
 
-// conclude logs the result. If a neighbour has not replied, it fails with confirm_policy=fail.
+// conclude logs which neighbours have replied. If a neighbour has not replied and confirm_policy is
+// fail, it returns an error.
 func (a *Agent) conclude(ctx context.Context, c ocf.Call, nic string, all, missing []netip.Addr) error {
 	var lines strings.Builder
 	for _, ip := range all {

@@ -10,8 +10,8 @@ import (
 	"lvs-agents/ocf"
 )
 
-// Validate checks the parameters against each other. From level 10 on it also checks whether this
-// node has a place for the address.
+// Validate checks that the parameters fit together. With a check level of 10 or more, it also
+// checks that this node has an interface for the address.
 func (a *Agent) Validate(ctx context.Context, c ocf.Call, level int) error {
 	if err := a.consistent(c); err != nil || level < 10 {
 		return err
@@ -23,7 +23,7 @@ func (a *Agent) Validate(ctx context.Context, c ocf.Call, level int) error {
 	return err
 }
 
-// consistent refuses parameters that are wrong on every node.
+// consistent returns an error if the parameters would be wrong on every node.
 func (a *Agent) consistent(c ocf.Call) error {
 	if err := a.nonsense(c); err != nil {
 		return ocf.WrongEverywhere(err)
@@ -66,7 +66,8 @@ func (a *Agent) surelyNamed(other string) string {
 	return a.NIC
 }
 
-// strangeNeighbour returns an error if a neighbour in confirm cannot learn the address.
+// strangeNeighbour returns an error if a neighbour in the parameter confirm cannot learn the
+// address.
 func (a *Agent) strangeNeighbour() error {
 	for _, ip := range a.Confirm.addresses {
 		if ip.Is4() != a.IP.Is4() || ip == a.IP {
@@ -76,7 +77,8 @@ func (a *Agent) strangeNeighbour() error {
 	return nil
 }
 
-// impossible reports whether every host has the address, or no host can have it.
+// impossible reports whether no resource can have the address, because every host has it or no host
+// can have it.
 func (a *Agent) impossible() bool {
 	switch a.IP {
 	case netip.MustParseAddr("255.255.255.255"), netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback():
@@ -85,7 +87,7 @@ func (a *Agent) impossible() bool {
 	return a.IP.Is4() && a.IP.As4()[0] == 0
 }
 
-// warnOfParameters logs parameters that have no effect.
+// warnOfParameters logs the given parameters that have no effect.
 func (a *Agent) warnOfParameters(c ocf.Call) {
 	if len(a.ignored) > 0 {
 		c.Log.Warnf("parameters without effect: %s: an address on several nodes at once is not supported, because the kernel has no CLUSTERIP any more; use ocf:lvs:ipvs to share load", strings.Join(a.ignored, ", "))

@@ -1,5 +1,6 @@
-// Package vip is the resource agent for one virtual IP address. Running means that the address is
-// on its network interface and usable there. It does not matter which program added the address.
+// Package vip is the resource agent for one virtual IP address. The resource is running if the
+// address is on its network interface and usable there. It does not matter which program has added
+// the address.
 package vip
 
 import (
@@ -16,19 +17,20 @@ import (
 	"lvs-agents/ocf"
 )
 
-// Kernel is the addresses of the host. It has more than four methods, because the agent must read
-// interfaces, networks and routes to find the place of an address.
+// Kernel reads and changes the addresses of the host. It has more than four methods, because the
+// agent must read interfaces, networks and routes to find the interface of an address.
 type Kernel interface {
 	// Enter moves the calling goroutine into a network namespace.
 	Enter(namespace string) error
-	// Addresses returns ip on every interface that has it, with any prefix length.
+	// Addresses returns the address ip on every interface that has it, with any prefix length.
 	Addresses(ctx context.Context, ip netip.Addr) ([]host.Address, error)
-	// On returns ip on one interface, and the kernel's name of the interface. The error is
-	// host.ErrNotInstalled if the interface does not exist.
+	// On returns the address ip on one interface, and the kernel's name of the interface. The error
+	// is host.ErrNotInstalled if the interface does not exist.
 	On(ctx context.Context, nic string, ip netip.Addr) (name string, found []host.Address, err error)
 	// Network returns the directly connected network that holds an address.
 	Network(context.Context, host.Search) (host.Network, error)
-	// Interface returns an interface, and an error if the interface does not exist.
+	// Interface returns the state of an interface. It returns an error if the interface does not
+	// exist.
 	Interface(ctx context.Context, nic string) (host.Interface, error)
 	// Gateways returns the next hops of the default routes over an interface.
 	Gateways(ctx context.Context, nic string, v6 bool) ([]netip.Addr, error)
@@ -39,14 +41,16 @@ type Kernel interface {
 
 // Neighbours are the other hosts on the link of an interface.
 type Neighbours interface {
-	// Announce sends in the background, unless host.Announcement.Wait is set.
+	// Announce announces an address. It does not wait for the announcements, unless
+	// host.Announcement.Wait is set.
 	Announce(context.Context, host.Announcement) error
-	// Owner returns the link-layer address of another host that has an IPv4 address,
-	// empty if no host replies within wait.
+	// Owner returns the link-layer address of another host that has an IPv4 address. It returns an
+	// empty text if no host replies within wait.
 	Owner(ctx context.Context, nic string, ip netip.Addr, wait time.Duration) (string, error)
-	// Answers reports whether a neighbour's reply to ip reaches this host within wait.
+	// Answers reports whether a neighbour's reply to a packet from ip reaches this host within
+	// wait.
 	Answers(ctx context.Context, nic string, ip, neighbour netip.Addr, wait time.Duration) (bool, error)
-	// AnnounceTo announces ip to one neighbour alone.
+	// AnnounceTo announces ip to one neighbour only.
 	AnnounceTo(ctx context.Context, nic string, ip, neighbour netip.Addr) error
 }
 
@@ -54,7 +58,7 @@ type Neighbours interface {
 type Agent struct {
 	IP        netip.Addr
 	NIC       string
-	Bits      int // prefix length; zero for the one of the connected network
+	Bits      int // prefix length; with zero, the connected network gives the prefix length
 	Broadcast string
 	Label     string
 
@@ -70,24 +74,24 @@ type Agent struct {
 	CheckLink      bool
 
 	ArpCount        int
-	ArpInterval     int // milliseconds
+	ArpInterval     int // time between announcements in milliseconds
 	ArpCountRefresh int
-	RefreshInterval int // seconds
+	RefreshInterval int // refresh interval in seconds
 	ArpBackground   bool
 	ArpSender       string
 	SendArpOpts     string
 
 	RunArping     bool
 	Duplicate     string
-	DuplicateWait int // milliseconds
+	DuplicateWait int // time to wait for another host in milliseconds
 	Confirm       neighbourList
-	ConfirmWait   int // milliseconds
+	ConfirmWait   int // time to wait for neighbours in milliseconds
 	ConfirmPolicy string
 
-	nicLabel  string   // of nic=DEV:LABEL
-	dotted    bool     // Bits was given as an IPv4 netmask
+	nicLabel  string   // label in the parameter nic=DEV:LABEL
+	dotted    bool     // Bits was given as a dotted IPv4 netmask
 	ignored   []string // parameters that were given and have no effect
-	refused   []string // parameters that were given and make start fail
+	refused   []string // parameters that were given and that start refuses
 	kernel    Kernel
 	neighbour Neighbours
 }
@@ -98,7 +102,7 @@ var (
 	_ ocf.Validator = (*Agent)(nil)
 )
 
-// New makes an agent with its defaults.
+// New returns an agent with the default values of its parameters.
 func New(k Kernel, n Neighbours) *Agent {
 	return &Agent{
 		AddrLabelValue: 99, PreferredLft: "0", ArpCount: 5, ArpInterval: 200, ArpCountRefresh: 1, RefreshInterval: 30, ArpBackground: true,
@@ -115,8 +119,8 @@ func (a *Agent) enter() error {
 	return a.kernel.Enter(a.Namespace)
 }
 
-// Start adds the address if it is missing, and then announces it. It removes no other address,
-// except from lo with lvs_support.
+// Start adds the address if it is missing, and then announces the address. It removes no other
+// address, except from lo with lvs_support.
 func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	if err := a.consistent(c); err != nil {
 		return err
@@ -132,7 +136,7 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	if i := slices.IndexFunc(have, a.fits); i >= 0 {
 		return a.again(ctx, c, have[i])
 	}
-	if len(have) > 0 && a.IP.Is6() { // an interface has an IPv6 address once only
+	if len(have) > 0 && a.IP.Is6() { // only one interface can have an IPv6 address
 		return fmt.Errorf("%s is on %s already, with prefix length %d; give cidr_netmask=%[3]d, or remove it", a.IP, have[0].NIC, have[0].Prefix.Bits())
 	}
 	target, err := a.target(ctx)
@@ -142,8 +146,7 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	return a.claim(ctx, c, target)
 }
 
-// again starts a resource whose address is there already, for example from a start that was
-// killed.
+// again starts a resource whose address already exists, for example after a start that was killed.
 func (a *Agent) again(ctx context.Context, c ocf.Call, there host.Address) error {
 	if err := a.raise(ctx, c, there); err != nil {
 		return err
@@ -162,7 +165,7 @@ func (a *Agent) again(ctx context.Context, c ocf.Call, there host.Address) error
 	return a.arrives(ctx, there)
 }
 
-// addPolicy gives an IPv6 address its label, if lvs_ipv6_addrlabel is set.
+// addPolicy adds the address label of an IPv6 address, if lvs_ipv6_addrlabel is set.
 func (a *Agent) addPolicy(ctx context.Context, c ocf.Call) error {
 	if !a.AddrLabel || !a.IP.Is6() {
 		return nil
@@ -170,7 +173,7 @@ func (a *Agent) addPolicy(ctx context.Context, c ocf.Call) error {
 	return a.apply(ctx, c, a.policy(host.AddPolicy))
 }
 
-// claim puts the address on its interface and announces it.
+// claim adds the address to its interface and announces it.
 func (a *Agent) claim(ctx context.Context, c ocf.Call, target host.Address) error {
 	if err := a.raise(ctx, c, target); err != nil {
 		return err
@@ -229,11 +232,13 @@ func (a *Agent) raise(ctx context.Context, c ocf.Call, target host.Address) erro
 	return nil
 }
 
-// settle waits for duplicate address detection and decides what a duplicate means.
+// settle waits until duplicate address detection has finished. If another host has the address,
+// settle decides what start does.
 func (a *Agent) settle(ctx context.Context, c ocf.Call, there host.Address) error {
 	err := a.kernel.Settle(ctx, there)
 	switch {
-	case errors.Is(err, host.ErrNoCarrier): // the detection comes with the carrier, and monitor judges it
+	// The detection begins when the interface has a carrier, and monitor checks its result.
+	case errors.Is(err, host.ErrNoCarrier):
 		return nil
 	case errors.Is(err, host.ErrDuplicate) && (a.Duplicate == policyWarn || a.Duplicate == policyTake):
 		c.Log.Warnf("%v; continuing, because duplicate=%s", err, a.Duplicate)
@@ -247,12 +252,13 @@ func (a *Agent) settle(ctx context.Context, c ocf.Call, there host.Address) erro
 	return err
 }
 
-// ours returns the address on the interface of the parameters, else on the interface of the
-// connected network. If neither exists, it returns the address on every interface with
-// neighbours, because the interface can have another name now. Interfaces without neighbours do
-// not count: a real server of the same service has the address on lo or on a tunnel.
+// ours returns the address on the interface in the parameters, or else on the interface of the
+// connected network. If this interface does not exist, ours returns the address on every interface
+// with neighbours, because the interface can have another name now. It leaves out interfaces
+// without neighbours, because a real server of the same service has the address on lo or on a
+// tunnel.
 func (a *Agent) ours(ctx context.Context) ([]host.Address, error) {
-	if !a.IP.IsValid() || a.impossible() { // a stop or probe with bad parameters
+	if !a.IP.IsValid() || a.impossible() { // a stop or probe can have wrong parameters
 		return nil, nil
 	}
 	if a.NIC != "" {
@@ -280,8 +286,9 @@ func (a *Agent) ours(ctx context.Context) ([]host.Address, error) {
 	}), nil
 }
 
-// home returns the interface of the connected network. It is empty if no network holds
-// the address, or if the parameters name an interface, which is then missing.
+// home returns the interface of the connected network. It returns an empty text if no network holds
+// the address. It also returns an empty text if the parameters name an interface, which does not
+// exist then.
 func (a *Agent) home(ctx context.Context) (string, error) {
 	if a.NIC != "" {
 		return "", nil
@@ -297,7 +304,7 @@ func (a *Agent) fits(address host.Address) bool {
 	return a.Bits == 0 || address.Prefix.Bits() == a.Bits
 }
 
-// apply makes one change. It is also successful if the change was made before.
+// apply makes one change. It also succeeds if the kernel already has the change.
 func (a *Agent) apply(ctx context.Context, c ocf.Call, op host.AddressOp) error {
 	_, err := a.kernel.Apply(ctx, []host.AddressOp{op})
 	added := op.Verb == host.AddAddress || op.Verb == host.AddPolicy
@@ -316,7 +323,7 @@ func (a *Agent) apply(ctx context.Context, c ocf.Call, op host.AddressOp) error 
 func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	err := a.enter()
 	switch {
-	case errors.Is(err, host.ErrNotInstalled): // nothing can be in a namespace that does not exist
+	case errors.Is(err, host.ErrNotInstalled): // nothing can exist in a namespace that does not exist
 		c.Log.Warn(err)
 		return nil
 	case err != nil:
@@ -335,20 +342,21 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	return nil
 }
 
-// warnOfStrays warns if the address is on other interfaces: an operator can have added it by
-// hand, and another node can be about to add it. It does not make stop fail, because the
-// resource's own address is gone.
+// warnOfStrays warns if other interfaces have the address. An operator can have added the address
+// by hand, and another node can be about to add it. Stop still succeeds, because the resource's own
+// address is removed.
 func (a *Agent) warnOfStrays(ctx context.Context, c ocf.Call) {
 	for _, address := range a.strays(ctx) {
 		c.Log.Warnf("%s is still on %s, where this resource did not put it; remove it there", a.IP, address.NIC)
 	}
 }
 
-// straysTimeout is how long the search for strays can take. No exit code depends on the search.
+// straysTimeout is how long the search for the address on other interfaces can take. No exit code
+// depends on the search.
 const straysTimeout = time.Second
 
-// strays returns the address on interfaces with neighbours, as far as it finds them within
-// straysTimeout.
+// strays returns the address on interfaces with neighbours. It returns only those that it finds
+// within straysTimeout.
 func (a *Agent) strays(ctx context.Context) []host.Address {
 	if !a.IP.IsValid() || a.impossible() {
 		return nil
@@ -359,11 +367,11 @@ func (a *Agent) strays(ctx context.Context) []host.Address {
 	return slices.DeleteFunc(all, func(address host.Address) bool { return address.Observed.Silent })
 }
 
-// remove removes the address and its label, and puts the address back on lo.
+// remove removes the address and its address label, and adds the address to lo again.
 func (a *Agent) remove(ctx context.Context, c ocf.Call, have []host.Address) error {
 	if a.AddrLabel && a.IP.Is6() {
 		if err := a.apply(ctx, c, a.policy(host.DeletePolicy)); err != nil {
-			c.Log.Warn(err) // a label without its address does nothing
+			c.Log.Warn(err) // a label without its address has no effect
 		}
 	}
 	for _, address := range have {
@@ -400,7 +408,7 @@ func (a *Agent) ReloadAgent(ctx context.Context, c ocf.Call) error {
 	return a.renew(ctx, c, have[i])
 }
 
-// renew gives an IPv6 address that is there the lifetime of the parameters.
+// renew sets the lifetime of an existing IPv6 address to the lifetime in the parameters.
 func (a *Agent) renew(ctx context.Context, c ocf.Call, there host.Address) error {
 	if !a.IP.Is6() {
 		return nil
@@ -413,8 +421,8 @@ func (a *Agent) renew(ctx context.Context, c ocf.Call, there host.Address) error
 	return a.apply(ctx, c, host.AddressOp{Verb: host.ChangeAddress, Address: want})
 }
 
-// Monitor reports whether the address is there and usable. While it is, a recurring
-// monitor announces it again.
+// Monitor reports whether the address exists and is usable. If it is, a recurring monitor announces
+// the address again.
 func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	if err := a.enter(); err != nil {
 		return ocf.Status{}, err
@@ -449,7 +457,7 @@ func failed(format string, args ...any) (ocf.Status, error) {
 	return ocf.Status{State: ocf.Failed, Reason: fmt.Sprintf(format, args...)}, nil
 }
 
-// absent returns why the address is not where it belongs.
+// absent returns the status of a resource whose address is not on its interface, with the reason.
 func (a *Agent) absent(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	missing, err := a.missingOnLoopback(ctx, c)
 	if err != nil {
@@ -469,7 +477,7 @@ func (a *Agent) absent(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	return ocf.Status{State: ocf.Stopped, Reason: fmt.Sprintf("%s is not on %s", a.IP, a.place())}, nil
 }
 
-// statusOf decides whether the address that is there can be used.
+// statusOf reports whether neighbours can use the address on its interface.
 func (a *Agent) statusOf(ctx context.Context, have []host.Address) (ocf.Status, error) {
 	i := slices.IndexFunc(have, a.fits)
 	if i < 0 {

@@ -20,12 +20,12 @@ import (
 	"lvs-agents/ocf/ocftest"
 )
 
-// announcements records the announcements. A neighbour in deaf needs a separate announcement,
-// and a neighbour in mute never replies.
+// announcements records the announcements of the agent. A neighbour in deaf replies only after a
+// separate announcement. A neighbour in mute never replies.
 type announcements struct {
 	sent  []string
 	err   error
-	owner string // of every IPv4 address
+	owner string // link-layer address that replies for every IPv4 address
 	deaf  map[string]bool
 	mute  map[string]bool
 }
@@ -57,7 +57,7 @@ func (a *announcements) AnnounceTo(_ context.Context, nic string, ip, neighbour 
 	return nil
 }
 
-// node is a director with eth0, eth1 and their networks.
+// node is a director with the interfaces eth0 and eth1, and their networks.
 type node struct {
 	links     *kerneltest.Links
 	announced *announcements
@@ -139,7 +139,9 @@ func TestEveryActionTwice(t *testing.T) {
 				}
 				n.wantAddresses(t, want)
 			}
-			var times []string // not by the start that found it running, nor by a monitor soon after it
+			// Only a start that adds the address announces it. The other actions follow soon, so
+			// they announce nothing.
+			var times []string
 			for _, sent := range n.announced.sent {
 				times = append(times, strings.Fields(sent)[2])
 			}

@@ -1,4 +1,4 @@
-// Package note keeps texts of vip resources in files that count for one boot.
+// Package note keeps texts of vip resources in files. A text is valid until the next boot.
 package note
 
 import (
@@ -12,31 +12,32 @@ import (
 	"lvs-agents/internal/state"
 )
 
-// Note is a text that one resource keeps until the next boot, in the network namespace
-// where it was written.
+// Note is a text that one resource keeps until the next boot, in the network namespace where the
+// text was written.
 type Note struct{ path string }
 
-// The kinds of notes.
+// The kinds of notes that a vip resource keeps.
 const (
-	// Loopback is the addresses that start removed from lo and stop must put back.
+	// Loopback notes have the addresses that start has removed from lo and that stop must add
+	// again.
 	Loopback = "loopback"
-	// Proof is what neighbours replied after the last take-over.
+	// Proof notes have the replies of neighbours after the last start.
 	Proof = "proof"
-	// Announced is when the address was last announced, as time since boot.
+	// Announced notes have the time of the last announcement, since boot.
 	Announced = "announced"
 )
 
-// Of returns the note of a kind of a resource, below a state directory. Nothing is
-// created before the first Write.
+// Of returns a note of a resource. Its file is in stateDir. Of creates nothing; the first Write
+// creates the file.
 func Of(stateDir, kind, id string) Note {
 	return Note{filepath.Join(stateDir, "vip", kind, state.FileName(id))}
 }
 
-// comment begins the lines of the file that are not part of the text.
+// comment begins the lines of the file that are not a part of the text.
 const comment = "# "
 
-// Read returns the text, empty without a note of this boot and network namespace. The
-// error is state.ErrDamaged if the file was changed or cannot be used.
+// Read returns the text of the note. The text is empty if there is no note of this boot and network
+// namespace. The error is state.ErrDamaged if the file was changed or cannot be used.
 func (n Note) Read() (string, error) {
 	text, err := state.Load(n.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -59,7 +60,7 @@ func (n Note) Read() (string, error) {
 	return text, nil
 }
 
-// origin returns where a note was written, and the text after that.
+// origin returns where a note was written (boot and network namespace), and the text of the note.
 func origin(text string) (origin state.Origin, rest string) {
 	for strings.HasPrefix(text, comment) {
 		line, after, _ := strings.Cut(text, "\n")
@@ -72,7 +73,7 @@ func origin(text string) (origin state.Origin, rest string) {
 	return origin, text
 }
 
-// Write replaces the text. After a crash either the old or the new one is there.
+// Write replaces the text. After a crash, the file has either the old text or the new text.
 func (n Note) Write(text string) error {
 	here, err := state.Now()
 	if err != nil {
@@ -84,8 +85,8 @@ func (n Note) Write(text string) error {
 // Remove deletes the note. It succeeds if the note does not exist.
 func (n Note) Remove() error { return state.Remove(n.path) }
 
-// All returns all texts of a kind below a state directory, by the names of their files.
-// The name is the id of the resource, with strange characters escaped.
+// All returns the texts of all notes of a kind in stateDir, by the names of their files. The name
+// of a file is the id of the resource, with special characters escaped.
 func All(stateDir, kind string) (map[string]string, error) {
 	dir := filepath.Join(stateDir, "vip", kind)
 	entries, err := os.ReadDir(dir)

@@ -55,11 +55,12 @@ func TestNotes(t *testing.T) {
 	}
 	lines := strings.SplitAfter(string(text), "\n")
 	another := strings.Replace(lines[0], "\n", "9\n", 1)
-	if err := os.WriteFile(path, []byte(another+"one\n"), 0o600); err != nil { // another namespace, of the version before
+	// The note is from another namespace, in the format of an earlier version.
+	if err := os.WriteFile(path, []byte(another+"one\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	read("")
-	if err := os.WriteFile(path, []byte(lines[0]+"one\n"), 0o600); err != nil { // this one
+	if err := os.WriteFile(path, []byte(lines[0]+"one\n"), 0o600); err != nil { // the note is from this namespace
 		t.Fatal(err)
 	}
 	read("one\n")
