@@ -22,7 +22,7 @@ import (
 	"lvs-agents/internal/program"
 )
 
-// Message is one mail.
+// Message is one mail. Each address in To gets its own copy.
 type Message struct {
 	From    string // sender address; empty means User@Host of the Sender
 	To      []string
@@ -48,7 +48,7 @@ type Sender struct {
 // about as many messages at once when the servers lose their network.
 const waiting = 1024
 
-// messageTimeout is how long the delivery of one message can take.
+// messageTimeout is how long the delivery of a message to one address can take.
 const messageTimeout = 20 * time.Second
 
 // New makes a Sender. The sender address of its messages is user@host.

@@ -11,7 +11,7 @@ import (
 	"net/netip"
 )
 
-// Checker queries one real server once.
+// Checker is a check of one real server.
 type Checker interface {
 	// Check returns nil if the server gave the expected reply. The text of the error is the reason
 	// that an operator reads, and contains no secrets. ctx limits the time of the whole check and

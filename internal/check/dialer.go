@@ -44,7 +44,7 @@ func (NetDialer) Dial(ctx context.Context, source netip.Addr, target netip.AddrP
 		_ = c.SetDeadline(deadline) // fails only on a closed connection
 	}
 	past := time.Unix(1, 0)
-	return netConn{c, context.AfterFunc(ctx, func() { _ = c.SetDeadline(past) })}, nil // fails as above
+	return netConn{c, context.AfterFunc(ctx, func() { _ = c.SetDeadline(past) })}, nil // fails only on a closed connection
 }
 
 // Probe implements Dialer, with a goroutine for each connection.

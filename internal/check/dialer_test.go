@@ -69,7 +69,7 @@ func held(ctx context.Context, t *testing.T, d Dialer, addr netip.AddrPort) net.
 	return c
 }
 
-// connected returns the descriptors of this process that are connected to an address.
+// connected returns the file descriptors of this process that are connected to an address.
 func connected(t *testing.T, addr netip.AddrPort) (fds []int) {
 	t.Helper()
 	all, err := os.ReadDir("/proc/self/fd")
@@ -83,7 +83,7 @@ func connected(t *testing.T, addr netip.AddrPort) (fds []int) {
 		}
 		peer, err := unix.Getpeername(fd)
 		if err != nil {
-			continue // another kind of file
+			continue // the descriptor is not a connected socket
 		}
 		switch peer := peer.(type) {
 		case *unix.SockaddrInet4:

@@ -15,7 +15,8 @@ import (
 	"strings"
 )
 
-// Limits of an answer in bytes.
+// maxHeader and maxBody are limits in bytes. A check reads at most maxBody bytes of a page.
+// maxAnswer, the limit for a connection, is the sum of both.
 const (
 	maxHeader = 64 << 10
 	maxBody   = 1 << 20

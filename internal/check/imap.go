@@ -64,7 +64,7 @@ func (l lines) tagged(words ...string) error {
 	}
 }
 
-// quoted returns a string in the syntax of IMAP.
+// quoted returns a text as a quoted string of IMAP.
 func quoted(text string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
 }

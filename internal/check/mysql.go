@@ -77,7 +77,7 @@ func (m MySQL) session(ctx context.Context, connector driver.Connector) error {
 	if m.query() == "" {
 		return nil
 	}
-	// The rows are not closed, because Close reads the rest of a large result.
+	// This function does not close the rows, because Close reads the rest of a large result.
 	querier, ok := session.(driver.QueryerContext)
 	if !ok {
 		return errors.New("the driver has no queries")
@@ -97,7 +97,7 @@ func (m MySQL) session(ctx context.Context, connector driver.Connector) error {
 // header announces, up to 16 MiB, even if the server does not speak MySQL.
 type packets struct {
 	net.Conn
-	header [4]byte // 3 bytes of length, the lowest first, and a sequence number
+	header [4]byte // length in 3 bytes, lowest byte first, then a sequence number
 	have   int     // number of bytes in header
 	body   int     // number of bytes of the packet that have not been read
 	err    error

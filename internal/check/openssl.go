@@ -126,7 +126,7 @@ type tunnel struct {
 	session *program.Session
 }
 
-// Close ends the program.
+// Close ends the program and closes the connection to it.
 func (c *tunnel) Close() error {
 	_ = c.session.End() // the error only says that End has killed the program
 	_, _ = c.Conn.Close(), c.output.Close()

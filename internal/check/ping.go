@@ -186,7 +186,7 @@ func (p *Pinger) unregister(sequence uint16) {
 	delete(p.waiting, sequence)
 }
 
-// read passes replies to the waiting checks until the socket is closed.
+// read wakes the checks whose replies arrive at a socket, until the socket is closed.
 func (p *Pinger) read(socket *net.IPConn) {
 	buffer := make([]byte, 1500)
 	for {

@@ -100,7 +100,7 @@ func (l lines) enterCRAM(login, passwd string) error {
 	return l.popCommand(base64.StdEncoding.EncodeToString([]byte(login + " " + hex.EncodeToString(sum.Sum(nil)))))
 }
 
-// popCommand sends a command of POP3 that has an answer of one line.
+// popCommand sends a command of POP3 and reads its answer, which has one line.
 func (l lines) popCommand(words ...string) error {
 	if err := l.send(words...); err != nil {
 		return err

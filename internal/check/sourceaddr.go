@@ -19,7 +19,7 @@ type Sources struct {
 	route   func(netip.Addr) netip.Addr
 }
 
-// Local is an address of this host.
+// Local is an address of this host, with the length of its network prefix, and its interface.
 type Local struct {
 	NIC    string
 	Prefix netip.Prefix

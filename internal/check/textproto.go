@@ -97,12 +97,12 @@ func (r refused) Error() string {
 	return strings.TrimSpace(fmt.Sprintf("%s: refused with %03d %s", r.after, r.code, short(r.text)))
 }
 
-// strange is the error for a line that the protocol does not allow here.
+// strange is the error for a line that the protocol does not allow after a command.
 type strange struct{ after, line string }
 
 func (s strange) Error() string { return fmt.Sprintf("%s: answered %q", s.after, ascii(s.line)) }
 
-// unexpected returns the error for a line that the protocol does not allow here.
+// unexpected returns the error for a line that the protocol does not allow after a command.
 func unexpected(after, line string) error { return strange{after, line} }
 
 // fromServer reports whether an error comes from an answer of the server.

@@ -116,7 +116,7 @@ func (t Target) verify(state tls.ConnectionState) error {
 // verification.
 type refuted struct{ error }
 
-// Unwrap serves errors.As.
+// Unwrap lets errors.As find the error of package x509.
 func (r refuted) Unwrap() error { return r.error }
 
 // certificate returns an error that explains the fault of a certificate, and the remedy for the

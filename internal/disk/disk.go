@@ -40,7 +40,8 @@ type Reader struct {
 	silent atomic.Int32 // number of reads that timed out and have not ended
 }
 
-// Read returns the text of a regular file.
+// Read returns the text of a regular file. It returns an error for a file that is not regular, is
+// larger than maxFile, or belongs to the kernel.
 func (r *Reader) Read(ctx context.Context, path string) ([]byte, error) {
 	if len(r.Helper) > 0 {
 		return r.helped(ctx, path)

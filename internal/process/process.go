@@ -21,7 +21,7 @@ type Process struct {
 	State byte   // letter in /proc/PID/stat: T stopped by a signal, t stopped by a tracer, Z zombie
 }
 
-// Of returns the process with this pid. Start is zero if no process has the pid.
+// Of reads the process with this pid from /proc. Start is zero if no process has the pid.
 func Of(pid int) Process {
 	p := Process{PID: pid}
 	text, err := os.ReadFile(p.path("stat"))
@@ -85,7 +85,7 @@ func (p Process) Age() time.Duration {
 	return time.Duration(now.Nano()) - time.Duration(p.Start)*(time.Second/ticks)
 }
 
-// Stopped reports whether a signal or a tracer keeps the process from running.
+// Stopped reports whether a signal or a tracer has stopped the process.
 func (p Process) Stopped() bool { return p.State == 'T' || p.State == 't' }
 
 // Args returns the command line of the process. The result is empty if this process cannot read the

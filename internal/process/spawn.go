@@ -81,7 +81,7 @@ func reply(text string) {
 }
 
 // Beside returns the path of the program name in the directory of program. If program is a symbolic
-// link, Beside uses the directory of the link's target.
+// link, the directory is the directory of the link's target.
 func Beside(program, name string) string {
 	if path, err := filepath.EvalSymlinks(program); err == nil {
 		program = path

@@ -113,7 +113,7 @@ func (h holder) await(word string) {
 	h.t.Fatalf("no %q of the one that holds the file", word)
 }
 
-// hold is the main function of a holder. It unblocks the file when its input ends.
+// hold is the main function of the holder process. It unblocks the file when its input is closed.
 func hold(t *testing.T, path string) {
 	fd, err := unix.FanotifyInit(unix.FAN_CLASS_CONTENT|unix.FAN_CLOEXEC, unix.O_RDONLY)
 	if err == nil {

@@ -87,7 +87,7 @@ func (s *Session) End() error {
 type Failure struct {
 	How    string
 	Output string // beginning of the output of the program
-	cause  error  // nil, or context.DeadlineExceeded
+	cause  error  // context.DeadlineExceeded if the program did not end in time, else nil
 }
 
 func (f Failure) Error() string {
@@ -97,7 +97,7 @@ func (f Failure) Error() string {
 	return f.How + ": " + f.Output
 }
 
-// Unwrap serves errors.Is.
+// Unwrap lets errors.Is find context.DeadlineExceeded.
 func (f Failure) Unwrap() error { return f.cause }
 
 // RunSession runs a program in a session and waits until the program ends. It returns a Failure
@@ -158,7 +158,7 @@ func polled(fd int) error {
 // ErrMissing is the error of a program that does not exist.
 var ErrMissing = errors.New("no such program")
 
-// startError explains why a program does not start.
+// startError returns an error that explains why a program does not start.
 func startError(err error) error {
 	switch {
 	case errors.Is(err, exec.ErrNotFound), errors.Is(err, os.ErrNotExist):

@@ -80,7 +80,7 @@ func (d *Dialer) read(raw syscall.RawConn) {
 		err := raw.Read(func(fd uintptr) bool {
 			var err error
 			n, err = ready(int(fd), events)
-			return n > 0 && err == nil // else wait for an event or for Close
+			return n > 0 && err == nil // if false, raw.Read waits for an event or for Close
 		})
 		if err != nil {
 			return // Close was called

@@ -90,7 +90,7 @@ func TestConnectionThatWasNotPolledInTime(t *testing.T) {
 	end()
 	addr := server(t, func(conn net.Conn) {
 		_, _ = io.WriteString(conn, "220 ready\r\n") // the test reads this text
-		_, _ = io.Copy(io.Discard, conn)             // until the test ends
+		_, _ = io.Copy(io.Discard, conn)             // returns at the end of the test
 	})
 	for range 20 {
 		fd, err := begin(netip.Addr{}, addr, true)

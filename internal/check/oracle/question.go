@@ -1,4 +1,4 @@
-// Package oracle has the messages between directord and its helper program for Oracle.
+// Package oracle has the message from directord to its helper program for Oracle.
 package oracle
 
 import "net/netip"
@@ -11,6 +11,6 @@ type Question struct {
 	Source   netip.Addr // zero if the kernel chooses
 	Login    string
 	Passwd   string
-	Database string // the SID
+	Database string // SID of the Oracle database
 	Query    string // empty if the helper only logs in
 }
