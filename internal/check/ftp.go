@@ -55,7 +55,7 @@ func (l lines) login(name, passwd string) error {
 // server names another address, so that a check reaches no other host.
 func (l lines) retrieve(ctx context.Context, t Target) error {
 	_, err := l.command(2, "TYPE", "I")
-	if _, no := errors.AsType[refused](err); err != nil && !no { // a refusal of TYPE is not an error here
+	if _, no := errors.AsType[refused](err); err != nil && !no { // a refused TYPE does not matter if the file matches
 		return err
 	}
 	port, err := l.passive()

@@ -76,7 +76,7 @@ func found(text string, secret []rune) int {
 		switch {
 		case size > 0 && got == want, got == '?' && want > 126, got == ' ' && want < ' ':
 			at += size
-		case i > 2 && (got == '…' || got == '?'): // the text was cut here; ascii replaces … by ?
+		case i > 2 && (got == '…' || got == '?'): // short cut the text with …, or ascii replaced … by ?
 			return at
 		default:
 			return 0

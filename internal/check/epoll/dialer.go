@@ -30,7 +30,7 @@ type Dialer struct {
 	last    int32
 }
 
-// Open returns a Dialer. It starts the goroutine that reads events, which Close ends.
+// Open returns a Dialer. It also starts the goroutine that reads events. Close ends this goroutine.
 func Open() (*Dialer, error) {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
