@@ -71,9 +71,9 @@ func open(link *netlink.LinkAttrs, ip netip.Addr) (int, error) {
 	return openARP(link, ip)
 }
 
-// Send announces ip on the interface nic; it sends the first packet at once. After a packet that
-// fails, it sends the others and then returns the first error. It ends early when ctx ends. It does
-// nothing and returns nil for interfaces without link-layer addresses (lo, tunnels).
+// Send announces ip on the interface nic. It sends the first packet at once. If a packet fails,
+// Send sends the remaining packets and then returns the first error. It ends early when ctx ends.
+// For interfaces without link-layer addresses (lo, tunnels), Send does nothing and returns nil.
 //
 // Errors: host.ErrNotInstalled for a missing interface, fs.ErrPermission, unix.ENETDOWN for an
 // interface that is down, unix.EADDRNOTAVAIL for an IPv6 address that is missing or tentative.

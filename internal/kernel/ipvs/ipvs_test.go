@@ -208,7 +208,7 @@ func TestFirstWriteIsConfirmed(t *testing.T) {
 	}
 }
 
-// services returns the reply to a dump: services with these marks.
+// services returns the reply to a dump. The reply has a service for each of the firewall marks.
 func services(m syscall.NetlinkMessage, flags uint16, marks ...uint32) []byte {
 	var datagram []byte
 	for _, mark := range marks {

@@ -51,8 +51,8 @@ const (
 	destinationFamily  = 11
 )
 
-// These flags of a service are not compared. Persistence has a separate field. The kernel sets the
-// hashed flag itself (ip_vs_svc_hash), so a comparison would always find a difference.
+// Flags that decodeService removes. Persistence has a separate field. The kernel sets the hashed
+// flag itself (ip_vs_svc_hash), so a comparison of this flag would always find a difference.
 const (
 	flagPersistent = 0x0001
 	flagHashed     = 0x0002

@@ -111,7 +111,8 @@ func (k *Links) Rename(nic, name string) {
 }
 
 // String returns the ip commands that add all addresses, one command per line, in the order of
-// their addition. The addresses of lo that every host has are left out. The address labels follow.
+// their addition. It leaves out the addresses of lo that every host has. After the addresses, it
+// returns the address labels.
 func (k *Links) String() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()

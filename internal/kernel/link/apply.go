@@ -122,8 +122,8 @@ func remove(ctx context.Context, p promotion, a host.Address) error {
 }
 
 // carries reports whether an address is the first address of an IPv4 subnet that has other
-// addresses. When the first address is deleted, the kernel deletes the others too, unless the
-// sysctl promote_secondaries is set (net/ipv4/devinet.c, __inet_del_ifa).
+// addresses. When the first address is deleted, the kernel also deletes the other addresses, unless
+// the sysctl promote_secondaries is set (net/ipv4/devinet.c, __inet_del_ifa).
 func carries(list []netlink.Addr, victim int) bool {
 	own := prefix(list[victim])
 	return own.Addr().Is4() && list[victim].Flags&unix.IFA_F_SECONDARY == 0 &&

@@ -13,8 +13,8 @@ import (
 	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
-// settle subscribes to changes of addresses. It then reads the address, and reads it again after
-// every change.
+// settle waits until duplicate address detection of an address has finished. It subscribes to
+// changes of addresses. It then reads the address, and reads the address again after every change.
 func settle(ctx context.Context, a host.Address) error {
 	changes, err := knetlink.Dial(unix.NETLINK_ROUTE)
 	if err != nil {

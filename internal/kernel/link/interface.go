@@ -28,7 +28,8 @@ func Hardware(ctx context.Context, nic string) (netlink.LinkAttrs, error) {
 	return found.LinkAttrs, err
 }
 
-// known returns an interface by its name, with the names and errors of Hardware.
+// known returns an interface by its name. It accepts the same names and returns the same errors as
+// Hardware.
 func (r *reader) known(ctx context.Context, nic string) (hardware, error) {
 	found, err := r.anyName(ctx, nic)
 	if name, _, printed := strings.Cut(nic, "@"); printed && absent(err) {

@@ -15,7 +15,7 @@ import (
 	knetlink "lvs-agents/internal/kernel/netlink"
 )
 
-// kinds are iproute2's names of route types.
+// kinds are the names of route types in iproute2, by the number of the type.
 var kinds = [...]string{
 	unix.RTN_UNICAST: "unicast", unix.RTN_LOCAL: "local", unix.RTN_BROADCAST: "broadcast", unix.RTN_ANYCAST: "anycast", unix.RTN_MULTICAST: "multicast",
 	unix.RTN_BLACKHOLE: "blackhole", unix.RTN_UNREACHABLE: "unreachable", unix.RTN_PROHIBIT: "prohibit", unix.RTN_THROW: "throw",

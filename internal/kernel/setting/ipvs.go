@@ -39,8 +39,8 @@ func (Kernel) Masqueraded() (list []netip.Addr) {
 	return list
 }
 
-// tableLines yields the words of each line of /proc/net/ip_vs. IPv4 addresses are hexadecimal
-// there, and IPv6 addresses are in brackets. A read of this file loads no module.
+// tableLines yields the words of each line of /proc/net/ip_vs. In this file, IPv4 addresses are
+// hexadecimal, and IPv6 addresses are in brackets. A read of this file loads no module.
 func tableLines() iter.Seq[[]string] {
 	return func(yield func([]string) bool) {
 		file, err := os.Open("/proc/thread-self/net/ip_vs")
@@ -59,7 +59,8 @@ func tableLines() iter.Seq[[]string] {
 
 func isProtocol(word string) bool { return word == "TCP" || word == "UDP" || word == "SCTP" }
 
-// serviceAddress parses C000020A:0050 and [2001:0db8:…]:0050.
+// serviceAddress parses an address of /proc/net/ip_vs, for example C000020A:0050 or
+// [2001:0db8:…]:0050.
 func serviceAddress(text string) netip.Addr {
 	host, _, _ := strings.Cut(strings.TrimPrefix(text, "["), "]")
 	if ip, err := netip.ParseAddr(host); err == nil {

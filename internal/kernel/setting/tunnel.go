@@ -13,7 +13,8 @@ import (
 )
 
 // tunnels are the fallback devices of the kernel's tunnel modules. A fallback device receives every
-// tunnelled packet that no other device takes. The module creates it, and it cannot be removed.
+// tunnelled packet that no other device takes. The module creates its fallback device, and no
+// program can remove the device.
 var tunnels = map[string]struct {
 	link   netlink.Link
 	module string
@@ -33,8 +34,8 @@ func (k Kernel) Prepare(ctx context.Context, nic string) error {
 	case !errors.Is(err, host.ErrNotInstalled) || !known:
 		return err
 	}
-	// This request makes the kernel load the module. The module creates the device before the kernel
-	// handles the request (net/core/rtnetlink.c, __rtnl_newlink), so the result can be EEXIST.
+	// This request makes the kernel load the module. The module creates the device before the
+	// kernel handles the request (net/core/rtnetlink.c, __rtnl_newlink), so the result can be EEXIST.
 	err = knetlink.With(ctx, func(h *netlink.Handle) error { return h.LinkAdd(tunnel.link) })
 	if err != nil && !errors.Is(err, unix.EEXIST) {
 		return host.NotInstalled("interface %s does not exist (%v); modprobe %s", nic, err, tunnel.module)

@@ -296,8 +296,8 @@ func (c *cable) send(packet []byte) error {
 }
 
 // query sends queries for addresses from the link-layer address who, until a reply to who arrives.
-// It passes the addresses in replies to other askers to note. Without addresses, query only waits
-// for such replies, for the full replyWait.
+// It passes the addresses in replies to other askers to the function note. Without addresses, query
+// only waits for these replies, for the full replyWait.
 func (c *cable) query(ctx context.Context, ear int, ips []netip.Addr, who net.HardwareAddr, note func(netip.Addr)) (answer bool, err error) {
 	const interval = 200 * time.Millisecond
 	for try := 0; !answer && time.Duration(try)*interval < replyWait; try++ {
