@@ -43,8 +43,9 @@ type server struct {
 	monitorfile *monitorfile
 	systemd     systemd
 	feed        control.Feed // events for the clients of the socket
-	// others reads the configurations that execute= names. The reader of source is a separate
-	// reader, because it must not wait while others waits for a file system that does not respond.
+	// others reads the configurations that execute= names. The daemon's own configuration has a
+	// separate reader, in source. So a file system that hangs under the other configurations does
+	// not delay the daemon's own configuration.
 	others disk.Reader
 	// holds reports whether the daemon still has its pid file. saveVerdicts calls it every second.
 	holds         func() (ours bool)
