@@ -39,7 +39,8 @@ func leaseOf(c ocf.Call, r record.Record) (lease, error) {
 	return l, nil
 }
 
-// lapsed reports whether the record has claims, but the daemon of the claims is gone.
+// lapsed reports whether the record has claims, but the health daemon of the claims is gone
+// (control.Gone).
 func (l lease) lapsed() bool { return len(l.claims) > 0 && l.presence == control.Gone }
 
 // unserved returns the claimed services that should have real servers with connections, but have

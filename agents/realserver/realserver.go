@@ -1,5 +1,6 @@
 // Package realserver is the resource agent for a real server: a host that accepts packets for
-// virtual IP addresses from a director. Neighbours must not learn these addresses from it.
+// virtual IP addresses from a director. Neighbours must not learn these addresses from the real
+// server.
 package realserver
 
 import (
