@@ -50,9 +50,9 @@ nodelist {
 type Options struct {
 	// Agents is a directory that every node sees as /usr/lib/ocf/resource.d/lvs.
 	Agents string
-	// Root is a tree that "make install DESTDIR=Root" has written. Every node sees its /etc,
-	// /usr/sbin, /usr/lib/ocf, /usr/lib/systemd/system and /usr/share/doc over the machine's
-	// directories.
+	// Root is the directory that "make install DESTDIR=Root" has written. Its /etc, /usr/sbin,
+	// /usr/lib/ocf, /usr/lib/systemd/system and /usr/share/doc are mounted over the directories of
+	// the test host on every node. If Root is "", the nodes have no installed files of ours.
 	Root string
 }
 
@@ -61,21 +61,22 @@ type Cluster struct {
 	nodes
 }
 
-// Node is a director that runs Corosync and Pacemaker, or heartbeat. Its Shell enters the running
-// node. Each node has its own host name, processes, /run, /dev/shm, /etc, /usr/sbin, /usr/lib/ocf,
-// /var/log and Pacemaker files. All other files, /tmp too, are the machine's files.
+// Node is a host of the topology that boots with its own host name, processes and directories. Its
+// Shell runs commands in the running node. Each node has its own /run, /dev/shm, /etc, /usr/sbin,
+// /usr/lib/ocf, /var/log and Pacemaker files. It shares all other files, /tmp too, with the test
+// host.
 type Node struct {
 	Shell
 
 	Host *Host
 
 	dir, root string
-	manager   string // for node.sh
+	manager   string // the argument MANAGER of node.sh: pacemaker, heartbeat or none
 	init      *Process
 }
 
 // StartCluster boots director1 and director2 as cluster nodes, and waits until both are online and
-// idle. If the test fails, it prints their logs.
+// the cluster is idle. If the test fails, StartCluster prints the logs of both nodes.
 func StartCluster(tb testing.TB, topology *Topology, options Options) *Cluster {
 	tb.Helper()
 	c := &Cluster{nodes: newNodes(tb, topology, options, "pacemaker", "director1", "director2")}
@@ -88,7 +89,7 @@ func StartCluster(tb testing.TB, topology *Topology, options Options) *Cluster {
 	return c
 }
 
-// newNodes creates the named nodes without booting them. Their disks are on a tmpfs.
+// newNodes creates the named nodes, but does not boot them. The disks of the nodes are on a tmpfs.
 func newNodes(tb testing.TB, topology *Topology, options Options, manager string, names ...string) nodes {
 	tb.Helper()
 	dir := tb.TempDir()
@@ -111,7 +112,7 @@ func newNodes(tb testing.TB, topology *Topology, options Options, manager string
 	return list
 }
 
-// nodes are hosts that run as machines of their own.
+// nodes are the cluster nodes or hosts of one test, in the order of their creation.
 type nodes []*Node
 
 // Node returns a node by its name.
@@ -124,7 +125,7 @@ func (n nodes) Node(name string) *Node {
 	panic(fmt.Sprintf("lab: no node %q", name))
 }
 
-// logs prints the ends of files below /var/log of each node.
+// logs prints the last lines of the named files below /var/log of each node.
 func (n nodes) logs(tb testing.TB, paths ...string) {
 	tb.Helper()
 	for _, node := range n {
@@ -140,7 +141,7 @@ func (n nodes) stop() {
 	}
 }
 
-// Wait polls as the function Wait does.
+// Wait calls check until check returns nil, as the function Wait does.
 func (c *Cluster) Wait(tb testing.TB, timeout time.Duration, what string, check func() error) {
 	tb.Helper()
 	Wait(tb, timeout, what, check)
@@ -189,8 +190,8 @@ func (c *Cluster) WaitIdle(tb testing.TB) {
 	})
 }
 
-// Configure loads crm shell syntax into the cluster. It starts only one crm process, which takes
-// seconds in the guest.
+// Configure loads a configuration in crm shell syntax into the cluster. It starts only one crm
+// process, because each crm process takes seconds in the guest.
 func (c *Cluster) Configure(tb testing.TB, text string) {
 	tb.Helper()
 	node, err := c.any()
@@ -202,7 +203,8 @@ func (c *Cluster) Configure(tb testing.TB, text string) {
 	node.Run(tb, "crm", "-F", "configure", "load", "update", path)
 }
 
-// Standby sets a node to standby, or back to online. It does not wait.
+// Standby sets a node to standby if standby is true, and to online otherwise. It does not wait
+// until the cluster has moved the resources.
 func (c *Cluster) Standby(tb testing.TB, name string, standby bool) {
 	tb.Helper()
 	node, err := c.any()
@@ -216,7 +218,7 @@ func (c *Cluster) Standby(tb testing.TB, name string, standby bool) {
 	node.Run(tb, "crm_standby", "-N", name, "-v", value)
 }
 
-// Failure is one line of "Failed Resource Actions".
+// Failure is one failed action in the section "Failed Resource Actions" of crm_mon.
 type Failure struct {
 	Op     string `xml:"op_key,attr"`
 	Node   string `xml:"node,attr"`
@@ -325,8 +327,8 @@ func (c *Cluster) end(tb testing.TB) {
 	c.stop()
 }
 
-// Dir returns the directory of the node's disk: var/log, var/lib, upper/etc. It has the same path
-// in every mount namespace.
+// Dir returns the directory of the node's disk, which contains var/log, var/lib and upper/etc. The
+// directory has the same path in every mount namespace.
 func (n *Node) Dir() string { return n.dir }
 
 // WriteFile writes a file on the running node. It creates the directory if necessary.
@@ -335,7 +337,7 @@ func (n *Node) WriteFile(tb testing.TB, path, text string) {
 	n.create(tb, path, text, "0644")
 }
 
-// WriteProgram writes an executable file.
+// WriteProgram writes an executable file on the running node, as WriteFile writes a text file.
 func (n *Node) WriteProgram(tb testing.TB, path, text string) {
 	tb.Helper()
 	n.create(tb, path, text, "0755")
@@ -352,11 +354,11 @@ func (n *Node) create(tb testing.TB, path, text, mode string) {
 	}
 }
 
-// Running reports whether the node has power.
+// Running reports whether the node is booted, from its boot until Kill.
 func (n *Node) Running() bool { return n.init != nil }
 
-// Kill turns the node's power off: its processes are killed and its cable is disconnected. Its
-// addresses and tables stay visible in its namespace until Restart.
+// Kill simulates a power failure of the node: it kills the node's processes and disconnects the
+// node's cable. The node's addresses and IPVS table stay visible in its namespace until Restart.
 func (n *Node) Kill(tb testing.TB) {
 	tb.Helper()
 	n.Host.Cut(tb)
@@ -455,7 +457,7 @@ func (n *Node) stop() {
 	n.enter = []string{"false"}
 }
 
-// monitor is the part of crm_mon's XML that tests use.
+// monitor contains the elements of the XML output of crm_mon that tests use.
 type monitor struct {
 	DC struct {
 		Present bool   `xml:"present,attr"`
@@ -507,7 +509,7 @@ func (n *Node) monitor() (*monitor, error) {
 	return mon, nil
 }
 
-// online returns the names of the online nodes, or an error if crm_mon does not report them.
+// online returns the names of the online nodes, or the text "no DC" if the cluster has no DC.
 func (m *monitor) online() string {
 	if !m.DC.Present {
 		return "no DC"

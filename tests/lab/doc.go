@@ -1,7 +1,8 @@
 // Package lab builds small load balancing networks and Pacemaker clusters for tests, from
-// namespaces of one machine. It contains no test of an agent. It needs root and a kernel with IPVS.
-// If the machine's kernel has no IPVS, tests/lab/run boots user-mode Linux, which is a Linux kernel
-// that runs as a program. The package works the same way on both kernels.
+// namespaces of the test host, which is the machine that runs the tests. It contains no test of an
+// agent. It needs root and a kernel with IPVS. If the test host's kernel has no IPVS, tests/lab/run
+// boots user-mode Linux (the guest), which is a Linux kernel that runs as a program. The package
+// works the same way on both kernels.
 //
 // # The network
 //
@@ -20,9 +21,10 @@
 //
 // StartCluster boots Corosync and Pacemaker on the two directors. Each node runs in separate pid,
 // mount, uts and ipc namespaces, with the network of its host. Each node has its own /run,
-// /dev/shm, /etc, /usr/sbin, /usr/lib/ocf, /var/log and Pacemaker files. All other files are the
-// machine's files: /tmp, and so testing.T.TempDir too. Node.Kill is a power failure, Node.Restart a
-// boot: memory, addresses and tables are lost, disks stay. Fencing is off.
+// /dev/shm, /etc, /usr/sbin, /usr/lib/ocf, /var/log and Pacemaker files. A node shares all other
+// files with the test host: /tmp, and so testing.T.TempDir too. Node.Kill simulates a power failure
+// of the node, Node.Restart its boot. A restart loses memory, addresses and IPVS tables, and keeps
+// the disks. Fencing is off.
 //
 // # Commands
 //
@@ -33,7 +35,7 @@
 //	tests/lab/test /tmp/out ./tests/lab -- -test.run=Direct   one test
 //	LAB_UML=1 tests/lab/run ...                               the guest, even if the kernel has IPVS
 //
-// The guest shares /tmp/out with the machine. All its other files are a temporary copy. To get a
+// The guest shares /tmp/out with the test host. Its other files are a temporary copy. To get a
 // shell in a node of a running test, run nsenter -t PID -m -u -i -p -n -r. PID is the sh that runs
 // node.sh.
 //
@@ -43,20 +45,21 @@
 //     takes 15 to 100 ms, crm 5 to 10 s. Do much work in one process (Shell.Script,
 //     Cluster.Configure), and prefer cibadmin and crm_standby to crm. Compare ratios, never
 //     absolute times.
-//   - A dead test binary can look like success. So tests/lab/test requires exit status 0, the last
-//     line PASS and at least one test.
+//   - A test binary that dies can end with status 0. So tests/lab/test also requires the last line
+//     PASS and at least one test.
 //   - On Debian, iptables and arptables are links to nft; the guest has no nft. Call
 //     iptables-legacy, ip6tables-legacy, arptables-legacy.
 //   - The race detector works only outside the guest, and the guest has no scheduler twos.
 //   - If ipip, sit and ip6_tunnel are loaded, every new namespace has tunl0, sit0 and ip6tnl0.
-//   - A new namespace copies the machine's IPv4 settings. NewTopology sets rp_filter, forwarding
-//     and the ARP settings to 0.
+//   - The kernel copies the test host's IPv4 settings into a new namespace. NewTopology sets
+//     rp_filter, forwarding and the ARP settings to 0.
 //   - The counters of "ipvsadm -L --stats" are up to 2 s old, because the kernel updates them every
 //     2 s.
 //   - ipvsadm refuses "ipvsadm -a -t [V6]:80 -r [V6]": an IPv6 real server needs its port.
 //   - Multicast snooping on the bridge is off, because it would delay the sync daemon's packets.
-//   - hostfs shows the machine's files, but a write reaches the machine only after sync or at the
-//     end. Write output that must be visible immediately to stdout.
+//   - hostfs, the guest's file system, shows the test host's files. A write of the guest reaches
+//     the test host only after sync or at the end. Write output that must be visible immediately
+//     to stdout.
 //   - linux.uml must not be the first process of a pid namespace. After a panic its abort() would
 //     not end it, and the guest would hang until the time limit.
 //   - In a chroot, / is not a mount point, so "mount --make-rprivate /" fails. nsenter into the

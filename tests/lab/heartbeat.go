@@ -7,10 +7,12 @@ import (
 	"testing"
 )
 
-// rebootScript replaces reboot and init. heartbeat calls them if it cannot stop a resource.
+// rebootScript replaces the programs reboot and init, which heartbeat runs if it cannot stop a
+// resource. The script only writes its command line to a file.
 const rebootScript = "#!/bin/sh\necho \"$0 $*\" >>/var/log/rebooted\n"
 
-// Pair is a cluster of heartbeat 3 (haresources) of the topology's two directors.
+// Pair is a cluster of the topology's two directors that heartbeat 3 manages. Its resources are in
+// the file haresources.
 type Pair struct {
 	nodes
 }
@@ -58,7 +60,8 @@ func (n *Node) place(tb testing.TB, path, text string, mode os.FileMode) {
 	}
 }
 
-// Rebooted returns the commands that heartbeat used to reboot the node, empty if it used none.
+// Rebooted returns the commands that heartbeat ran to reboot the node. The result is "" if
+// heartbeat did not try to reboot the node.
 func (n *Node) Rebooted(tb testing.TB) string {
 	tb.Helper()
 	text, err := os.ReadFile(filepath.Join(n.dir, "var/log/rebooted"))

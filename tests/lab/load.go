@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// SorryPage is the page of ServeSorry.
+// SorryPage is the text of the page that a sorry server of Host.ServeSorry serves.
 const SorryPage = "sorry"
 
 // Tally counts the results of the clients' requests.
 type Tally struct {
 	Served, Sorry, Refused, Reset, TimedOut int
-	// Other has every result that has no field.
+	// Other lists the results that none of the counters above counts.
 	Other []string
 	// Gap is the longest time without a page from a real server. GapFrom is the beginning of that
 	// time.
@@ -28,7 +28,7 @@ type Tally struct {
 	GapFrom time.Time
 }
 
-// String returns the counts for the log.
+// String returns the counts and the longest gap as one line for the log of the test.
 func (t Tally) String() string {
 	return fmt.Sprintf("%d served, %d sorry pages, %d refused, %d reset, %d timed out, %d other, longest gap %v",
 		t.Served, t.Sorry, t.Refused, t.Reset, t.TimedOut, len(t.Other), t.Gap.Round(time.Millisecond))
@@ -43,7 +43,7 @@ type Load struct {
 
 	mu     sync.Mutex
 	tally  Tally
-	served time.Time // last
+	served time.Time // time of the last page from a real server
 	errs   []error
 }
 
@@ -120,7 +120,7 @@ func get(target string, timeout time.Duration) (string, error) {
 	}
 	defer func() { _ = conn.Close() }()
 	deadline, _ := ctx.Deadline()
-	_ = conn.SetDeadline(deadline) // of an open connection
+	_ = conn.SetDeadline(deadline) // setting a deadline on an open connection does not fail
 	if _, err := io.WriteString(conn, "GET / HTTP/1.0\r\n\r\n"); err != nil {
 		return "", err
 	}

@@ -2,9 +2,9 @@ package lab
 
 import "testing"
 
-// Machines are the directors and the real servers after the installation of their packages:
-// nothing is configured, and nothing runs. A stand-in for systemctl (systemctl.sh) starts
-// daemons.
+// Machines are the directors and the real servers after the installation of their packages. No
+// cluster is configured, and no daemon runs. Tests start daemons with the script systemctl.sh,
+// which replaces systemctl.
 type Machines struct{ nodes }
 
 // StartMachines boots director1, director2, rs1 and rs2. When the test fails, it shows the logs
@@ -24,5 +24,5 @@ func StartMachines(tb testing.TB, topology *Topology, options Options) *Machines
 	return m
 }
 
-// Cluster is the cluster of the two directors, once it runs.
+// Cluster returns the cluster of the two directors. The test must have started it on both nodes.
 func (m *Machines) Cluster() *Cluster { return &Cluster{m.nodes[:2]} }

@@ -20,8 +20,8 @@ import (
 func (h *Host) Do(f func() error) error {
 	done := make(chan error)
 	go func() {
-		// The thread is never unlocked, so it ends with the goroutine. No other goroutine can then run in
-		// a foreign namespace.
+		// This goroutine never unlocks its thread, so the Go runtime ends the thread with the
+		// goroutine. So no other goroutine can run in the host's namespace by accident.
 		runtime.LockOSThread()
 		done <- h.enterAndDo(f)
 	}()
@@ -40,7 +40,7 @@ func (h *Host) enterAndDo(f func() error) error {
 	return f()
 }
 
-// Dial connects from the host. address is an IP address and a port.
+// Dial opens a connection from the host's network namespace. address is an IP address and a port.
 func (h *Host) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	var conn net.Conn
 	err := h.Do(func() (err error) {
@@ -50,7 +50,7 @@ func (h *Host) Dial(ctx context.Context, network, address string) (net.Conn, err
 	return conn, err
 }
 
-// Listen listens on the host until the test ends.
+// Listen opens a listener in the host's network namespace, and closes it when the test ends.
 func (h *Host) Listen(tb testing.TB, network, address string) net.Listener {
 	tb.Helper()
 	var listener net.Listener
@@ -65,14 +65,15 @@ func (h *Host) Listen(tb testing.TB, network, address string) net.Listener {
 	return listener
 }
 
-// getPorts is the number of source ports that Get uses, from 10000 up. They are below the ports
-// that Linux chooses.
+// getPorts is the number of source ports that Get uses, beginning at port 10000. All these ports
+// are below the ports that Linux chooses for connections.
 const getPorts = 20000
 
-// Get fetches a page from the host. A status other than 200 is an error. Each call uses another
-// source port. A director with direct routing does not see the end of a connection (FIN_WAIT). So
-// for two minutes it would send a new connection from the same port to the same real server. Linux
-// does not avoid that: every ten seconds it begins at a new random port (net/core/secure_seq.c).
+// Get requests url from the host's network namespace and returns the page. A status other than 200
+// is an error. Each call uses another source port, because a director with direct routing does not
+// see the end of a connection (FIN_WAIT). For two minutes the director would send a new connection
+// from the same port to the same real server. Linux itself can reuse a port in this time: every ten
+// seconds it begins at a new random port (net/core/secure_seq.c).
 func (h *Host) Get(ctx context.Context, url string) (string, error) {
 	from := &net.TCPAddr{Port: 10000 + int(h.gets.Add(1)%getPorts)}
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{

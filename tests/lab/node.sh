@@ -9,7 +9,7 @@ hostname "$name"
 mount --make-rprivate / 2>/dev/null || nsenter --mount=/proc/self/ns/mnt mount --make-rprivate /
 mount -t proc proc /proc
 
-# The disks, which a reboot keeps.
+# These directories are on the node's disk, so a reboot keeps their files.
 for path in /var/lib/pacemaker /var/lib/corosync /var/lib/heartbeat /var/log; do
 	mkdir -p "$dir$path" "$path"
 	mount --bind "$dir$path" "$path"
@@ -21,8 +21,8 @@ for path in /etc /usr/sbin /usr/lib/ocf /usr/lib/systemd/system /usr/share/doc /
 	[ ! -d "$path" ] || mount -t overlay -o "lowerdir=$lower,upperdir=$dir/upper$path,workdir=$dir/work$path" "$name" "$path"
 done
 
-# The directories that a reboot loses. /dev/shm must have mode 1777, otherwise libqb reports
-# "Invalid IPC credentials".
+# These directories are in memory, so a reboot loses their files. /dev/shm must have mode 1777,
+# otherwise libqb reports "Invalid IPC credentials".
 mount -t tmpfs -o mode=1777 "$name" /dev/shm
 mount -t tmpfs -o mode=755 "$name" /run
 mkdir -p /run/lock /run/crm /run/resource-agents /var/log/crmsh /var/log/corosync /var/log/pacemaker
@@ -41,8 +41,8 @@ run_heartbeat() {
 }
 
 "run_$manager"
-# A shell stays the first process and reaps the orphans of agents, as init does. pacemakerd would
-# not reap them, and a dead daemon would look alive to kill(pid, 0).
+# This shell stays the first process and reaps orphans of agents, as init does. pacemakerd as the
+# first process would not reap orphans, and kill(pid, 0) would succeed for a dead daemon.
 echo up >/run/lab-node
 while :; do
 	wait

@@ -10,9 +10,10 @@ import (
 // after dpkg-divert of the package lvs-agents-ldirectord.
 var perlPlaces = []string{"/usr/sbin/ldirectord", "/usr/sbin/ldirectord.perl"}
 
-// PerlProgram returns the path of the Perl program ldirectord on this machine. It checks the
-// content, because directord can be at the usual path. On nodes with Options.Root, directord is at
-// that path. So a test that runs the Perl program there needs a copy under another name.
+// PerlProgram returns the path of the Perl program ldirectord on the test host. It checks the
+// content of the file, because our program directord can have the path /usr/sbin/ldirectord. On
+// nodes with Options.Root, directord always has this path. A test that runs the Perl program on
+// such a node needs a copy under another name.
 func PerlProgram(tb testing.TB) string {
 	tb.Helper()
 	for _, path := range perlPlaces {
@@ -25,7 +26,7 @@ func PerlProgram(tb testing.TB) string {
 	return ""
 }
 
-// PerlLdirectord returns the text of the Perl program.
+// PerlLdirectord returns the source text of the Perl program ldirectord.
 func PerlLdirectord(tb testing.TB) string {
 	tb.Helper()
 	text, err := os.ReadFile(PerlProgram(tb))

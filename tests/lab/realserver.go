@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// HealthPage is the page that real servers serve to health checks. Its text is OK.
+// HealthPage is the name of the page that real servers serve to health checks. The page's text is
+// OK.
 const HealthPage = ".health.html"
 
 // LdirectordConfig balances VIP over rs1 and rs2. Its text is from a how-to of 2015.
@@ -52,8 +53,8 @@ http {
 }
 `
 
-// StartRealServers calls Host.HideVIP and Host.Serve on rs1 and rs2. They are then real servers
-// with direct routing for the VIPs.
+// StartRealServers calls Host.HideVIP and Host.Serve on rs1 and rs2. After the call, both hosts are
+// real servers with direct routing for the VIPs.
 func (t *Topology) StartRealServers(tb testing.TB, vips ...string) {
 	tb.Helper()
 	for _, name := range []string{"rs1", "rs2"} {
@@ -82,7 +83,8 @@ func (h *Host) HideVIP(tb testing.TB, vips ...string) {
 	}
 }
 
-// Serve starts nginx on port 80 of every address of the host. The page is the host's name.
+// Serve starts nginx on port 80 of every address of the host. The text of the page is the host's
+// name.
 func (h *Host) Serve(tb testing.TB) *Process {
 	tb.Helper()
 	return h.serve(tb, h.Name)

@@ -8,7 +8,7 @@ import (
 )
 
 // Require skips the test if the lab cannot run. The lab needs root, a kernel with IPVS and the
-// named programs. With REQUIRE_KERNEL=1 in the environment, a missing capability fails the test.
+// named programs. With REQUIRE_KERNEL=1 in the environment, the test fails instead.
 func Require(tb testing.TB, programs ...string) {
 	tb.Helper()
 	missing := missing(programs)

@@ -10,9 +10,9 @@ import (
 )
 
 // Sandbox runs the tests of a package as root in a new network namespace and a new mount namespace.
-// lo is up, and mounts are not visible outside. If prepare is not nil, Sandbox calls it there
-// first. TestMain must exit with the returned status. Without root the status is 0, or 1 with
-// REQUIRE_KERNEL=1 in the environment.
+// In them lo is up, and mounts are not visible outside. If prepare is not nil, Sandbox calls it in
+// the new namespaces before the tests. TestMain must exit with the returned status. Without root
+// no test runs; the status is then 0, or 1 with REQUIRE_KERNEL=1 in the environment.
 func Sandbox(m *testing.M, prepare func() error) int {
 	if os.Geteuid() != 0 {
 		fmt.Println("not root; run make test")
@@ -41,15 +41,16 @@ ip link set lo up`
 	return m.Run()
 }
 
-// again runs this program in new namespaces.
+// again starts the running test program a second time, in new namespaces, and returns its status.
 func again(setting string) int {
 	self := exec.Command("/proc/self/exe", os.Args[1:]...)
 	self.Env = append(os.Environ(), setting)
 	self.Stdin, self.Stdout, self.Stderr = os.Stdin, os.Stdout, os.Stderr
-	// Not Unshareflags: with it Go remounts / as private, which fails in a chroot.
+	// With Unshareflags, Go remounts / as private, and the mount fails in a chroot. So the new
+	// process gets Cloneflags.
 	self.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET,
-		Pdeathsig:  syscall.SIGKILL, // when this thread ends, so the thread is locked
+		Pdeathsig:  syscall.SIGKILL, // sent when this thread ends, so the thread must be locked
 	}
 	runtime.LockOSThread()
 	if err := self.Run(); err != nil {

@@ -20,7 +20,8 @@ type Shell struct {
 	enter []string
 }
 
-// Command prepares a command there. When ctx ends, the whole process group is killed.
+// Command returns a command that runs in that part of the lab. When ctx ends, the command's whole
+// process group is killed.
 func (s *Shell) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	argv := append(append([]string{}, s.enter...), name)
 	argv = append(argv, args...)
@@ -31,9 +32,9 @@ func (s *Shell) Command(ctx context.Context, name string, args ...string) *exec.
 	return cmd
 }
 
-// Exec runs a command there and returns its output on both outputs. The error contains the output,
-// too. If a child process keeps the outputs open after the end of the command, Exec returns an
-// error.
+// Exec runs a command in that part of the lab. It returns the command's standard output and
+// standard error as one text. The error of Exec contains this text, too. If a child process keeps
+// the outputs open after the end of the command, Exec returns an error.
 func (s *Shell) Exec(ctx context.Context, name string, args ...string) (string, error) {
 	out, err := s.Command(ctx, name, args...).CombinedOutput()
 	if err != nil {
@@ -55,8 +56,8 @@ func (s *Shell) Run(tb testing.TB, name string, args ...string) string {
 	return out
 }
 
-// Script runs shell commands there (sh -ec), as Run does. One process then runs many short
-// commands.
+// Script runs a shell script (sh -ec) as Run runs a command. One call of Script takes less time
+// than a call of Run for each line of the script.
 func (s *Shell) Script(tb testing.TB, script string) string {
 	tb.Helper()
 	return s.Run(tb, "sh", "-ec", script)
@@ -70,7 +71,8 @@ type Process struct {
 	err  error
 }
 
-// Start starts a daemon or a load generator there, and kills it when the test ends.
+// Start starts a command in that part of the lab and does not wait for its end. When the test ends,
+// the command is killed.
 func (s *Shell) Start(tb testing.TB, name string, args ...string) *Process {
 	tb.Helper()
 	p := &Process{cmd: s.Command(context.Background(), name, args...), done: make(chan struct{})}
@@ -86,10 +88,10 @@ func (s *Shell) Start(tb testing.TB, name string, args ...string) *Process {
 	return p
 }
 
-// Output returns the output of the process so far, on both outputs.
+// Output returns the text that the process has written to standard output and standard error.
 func (p *Process) Output() string { return p.out.String() }
 
-// Done is closed when the process has ended and its output is complete.
+// Done returns a channel that is closed when the process has ended and its output is complete.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
 // Wait waits for the end of the process and returns its error as exec.Cmd.Wait does.
@@ -98,7 +100,7 @@ func (p *Process) Wait() error {
 	return p.err
 }
 
-// Signal sends a signal to the process group, unless it has ended.
+// Signal sends a signal to the process group of the process, unless the process has ended.
 func (p *Process) Signal(signal syscall.Signal) {
 	select {
 	case <-p.done:
@@ -107,7 +109,7 @@ func (p *Process) Signal(signal syscall.Signal) {
 	}
 }
 
-// Kill kills the process group and waits for its end.
+// Kill kills the process group of the process and waits until the process has ended.
 func (p *Process) Kill() {
 	p.Signal(syscall.SIGKILL)
 	<-p.done

@@ -22,13 +22,14 @@ file() {
 	exit 5
 }
 
-# setting prints a line of a unit's file as a shell command: UNIT NAME
+# setting prints the value of a setting of a unit file, for example ExecStart, as a shell command:
+# UNIT NAME
 setting() {
 	unit=${1%.service}
 	sed -n -e "s/%i/${unit#*@}/g" -e "s/^$2=-\{0,1\}//p" "$(file "$1")" | head -n 1
 }
 
-# prepare makes what the packages of a unit make at their installation or with systemd's help.
+# prepare creates the files that a unit needs. On a real host, the package or systemd creates them.
 prepare() {
 	case $1 in
 	pacemaker)
@@ -47,9 +48,9 @@ prepare() {
 	esac
 }
 
-# background runs the command of a daemon. Corosync locks its memory, at priority 99. In the guest,
-# where a page costs 0.1 ms, that takes 7 s of the one CPU for each node. Without these rights
-# Corosync logs a warning and continues.
+# background starts a daemon in the background: UNIT COMMAND. Corosync would lock its memory, at
+# priority 99. In the guest, locking a page takes 0.1 ms, so each node would use the CPU for 7 s.
+# So Corosync runs without the right to lock memory; it then logs a warning and continues.
 background() {
 	rights=
 	[ "$1" != corosync ] || {

@@ -14,9 +14,9 @@ import (
 	"time"
 )
 
-// Table is the IPVS table of a host in the form of "ipvsadm -Sn | sort". It is read from
-// /proc/net/ip_vs, without a process and without netlink. It has only the data that /proc has of
-// IPv4 and firewall marks: no persistence, and only ipip tunnels.
+// Table returns the IPVS table of a host in the format of "ipvsadm -Sn | sort". It reads
+// /proc/net/ip_vs, and uses no process and no netlink. So the result has only the data of this
+// file: IPv4 and firewall marks, without persistence, and every tunnel as ipip.
 func (h *Host) Table() (string, error) {
 	text, err := h.proc()
 	if err != nil {
@@ -82,7 +82,7 @@ func (h *Host) WatchTable(tb testing.TB) func() []string {
 				}
 				select {
 				case <-stop:
-					last = true // read once more
+					last = true // read the table a last time
 				case <-time.After(pause):
 				}
 			}
@@ -132,7 +132,8 @@ func parseTable(text string) (string, error) {
 	return strings.Join(table, ""), nil
 }
 
-// address parses C000020A:0050, or a firewall mark.
+// address converts a hexadecimal address and port, for example C000020A:0050, or a hexadecimal
+// firewall mark, to ipvsadm's format.
 func address(text string) (string, error) {
 	host, port, found := strings.Cut(text, ":")
 	number, err := strconv.ParseUint(host, 16, 32)

@@ -11,13 +11,15 @@ import (
 	"testing"
 )
 
-// Addresses of the lab that belong to no host. Tests can use .1 to .9 as further VIPs.
+// VIP and VIP6 belong to no host when a test begins. Tests can use the addresses .1 to .9 of the
+// network as further VIPs.
 const (
 	VIP  = "192.0.2.10"
 	VIP6 = "2001:db8::10"
 )
 
-// The hosts of every topology, by their last octet: 192.0.2.11 and 2001:db8::11 are director1.
+// hosts lists the hosts of every topology. octet is the end of a host's addresses: 192.0.2.11 and
+// 2001:db8::11 belong to director1.
 var hosts = []struct {
 	name  string
 	octet int
@@ -31,7 +33,8 @@ var hosts = []struct {
 
 var topologies atomic.Int64
 
-// Topology is one bridge and the hosts on it. All of them are in namespaces of this test.
+// Topology is one bridge and the hosts that are connected to it. The bridge and each host are in
+// network namespaces of one test.
 type Topology struct {
 	prefix string
 	hosts  map[string]*Host
@@ -110,16 +113,17 @@ func (t *Topology) newHost(name string, octet int) *Host {
 // path changes.
 func (h *Host) Netns() string { return "/run/netns/" + h.netns }
 
-// Cut disconnects the host's cable at the switch. Packets to and from the host are then dropped,
-// without an error for their sender.
+// Cut disconnects the host's cable at the bridge. All packets to and from the host are lost, and
+// their senders receive no error.
 func (h *Host) Cut(tb testing.TB) { h.plug(tb, "down") }
 
-// Heal connects the cable again.
+// Heal connects the host's cable to the bridge again, after Cut.
 func (h *Host) Heal(tb testing.TB) { h.plug(tb, "up") }
 
 func (h *Host) plug(tb testing.TB, state string) {
 	tb.Helper()
-	// The port is removed from the bridge and not set down, so that the host's own carrier stays up.
+	// A port that is set down would end the carrier of the host's eth0. So the port stays up and is
+	// removed from the bridge.
 	line := "link set " + h.Name + " master br0"
 	if state == "down" {
 		line = "link set " + h.Name + " nomaster"
@@ -129,8 +133,8 @@ func (h *Host) plug(tb testing.TB, state string) {
 	}
 }
 
-// create makes the namespace in the state of a machine after its boot. The MAC address is always
-// the same, like the MAC address of a network card.
+// create creates the host's network namespace, in the state of a host after its boot. The host has
+// the same MAC address after each call, like a host whose network card stays the same.
 func (h *Host) create() error {
 	if err := ip("", "netns add "+h.netns); err != nil {
 		return err
@@ -141,7 +145,7 @@ func (h *Host) create() error {
 		"link set "+h.Name+" master br0 up"); err != nil {
 		return err
 	}
-	// The kernel copies the IPv4 settings of a new namespace from the machine.
+	// The kernel copies the IPv4 settings of the test host into a new namespace.
 	const sysctls = `cd /proc/sys/net
 		for dir in ipv4/conf/all ipv4/conf/default; do
 			for name in rp_filter arp_ignore arp_announce forwarding; do echo 0 >$dir/$name; done
@@ -155,8 +159,8 @@ func (h *Host) create() error {
 		"addr add "+h.Addr+"/24 dev eth0", "addr add "+h.Addr6+"/64 dev eth0 nodad", "link set eth0 up")
 }
 
-// remove first deletes the cable. The kernel would delete it only some time after the end of the
-// namespace.
+// remove deletes the host's cable, and then its network namespace. Without the first step, the
+// kernel would delete the cable only some time after the end of the namespace.
 func (h *Host) remove() error {
 	cable := ip(h.topology.bridge(), "link del "+h.Name)
 	return errors.Join(cable, ip("", "netns del "+h.netns))

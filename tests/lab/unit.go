@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Confined is the beginning of a command line. It gives the command the capabilities of a unit and
-// no new privileges, as systemd does.
+// Confined returns the first words of a command line, which come before the command. The words give
+// the command the capabilities of a unit file and no new privileges, as systemd does.
 func Confined(tb testing.TB, unit string) []string {
 	tb.Helper()
 	text, err := os.ReadFile(unit)

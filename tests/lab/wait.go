@@ -8,9 +8,10 @@ import (
 	"time"
 )
 
-// Wait calls check until it returns nil. After the timeout it fails the test with the last error.
-// what names the awaited event. The calls of check take at most a third of the time: the guest has
-// one CPU, and the awaited process needs it. The timeout is for an idle machine, see slowTimeout.
+// Wait calls check until check returns nil. After the timeout it fails the test with the last error
+// of check. what names the awaited event in the error. Wait pauses between calls of check, so that
+// they take at most a third of the time. The guest has one CPU, and the awaited process needs the
+// CPU. The timeout is for an idle test host; slowTimeout makes it longer on a busy host.
 func Wait(tb testing.TB, timeout time.Duration, what string, check func() error) {
 	tb.Helper()
 	began, p := time.Now(), slowTimeout{timeout: timeout, slowness: slowness}
@@ -27,18 +28,18 @@ func Wait(tb testing.TB, timeout time.Duration, what string, check func() error)
 	}
 }
 
-// slowTimeout is a timeout that grows with the load of the machine. If the machine starts programs
-// n times slower than an idle one, the timeout is n times longer.
+// slowTimeout is a timeout that grows with the load of the test host. If the test host starts a
+// program n times slower than an idle host does, the timeout is n times longer.
 type slowTimeout struct {
 	timeout  time.Duration
-	slowness func() float64 // called when a timeout has passed
-	factor   float64        // the last result of slowness; 0 before the first
+	slowness func() float64 // measures the load; called only when the timeout has passed
+	factor   float64        // last result of slowness; 0 before the first call of slowness
 }
 
-// slowest limits the factor, so that a failing test ends.
+// slowest is the largest factor of a slowTimeout. The limit makes sure that a failing test ends.
 const slowest = 10
 
-// ends reports whether a wait has taken too long.
+// ends reports whether a wait that has taken the duration took has reached the timeout.
 func (p *slowTimeout) ends(took time.Duration) bool {
 	if took <= p.limit() {
 		return false
@@ -60,8 +61,8 @@ func (p slowTimeout) String() string {
 	return text
 }
 
-// slowness returns how many times slower than an idle machine this machine starts a program. An
-// idle machine takes 1 to 2 ms, a guest 12 to 46 ms.
+// slowness returns how many times slower than an idle host the test host starts a program. An idle
+// host takes 1 to 2 ms for a program, a guest 12 to 46 ms.
 func slowness() float64 {
 	rest := 3 * time.Millisecond
 	if cpu, err := os.ReadFile("/proc/cpuinfo"); err == nil && bytes.Contains(cpu, []byte("User Mode Linux")) {
@@ -70,7 +71,7 @@ func slowness() float64 {
 	const starts = 5
 	began := time.Now()
 	for range starts {
-		_ = exec.Command("true").Run() // only its time counts
+		_ = exec.Command("true").Run() // only the time of the run counts, not its result
 	}
 	return float64(time.Since(began)) / float64(starts*rest)
 }

@@ -36,7 +36,8 @@ func TestTimeoutFollowsTheMachine(t *testing.T) {
 	}
 }
 
-// TestPeerIsFoundByItsContent has directord at the usual path of the Perl program.
+// TestPeerIsFoundByItsContent checks that PerlProgram skips /usr/sbin/ldirectord if the file there
+// is directord.
 func TestPeerIsFoundByItsContent(t *testing.T) {
 	before := perlPlaces
 	defer func() { perlPlaces = before }()
