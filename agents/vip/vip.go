@@ -91,7 +91,7 @@ type Agent struct {
 	nicLabel  string   // label in the parameter nic=DEV:LABEL
 	dotted    bool     // Bits was given as a dotted IPv4 netmask
 	ignored   []string // parameters that were given and have no effect
-	refused   []string // parameters that were given and that start refuses
+	refused   []string // unsupported parameters that were set to true
 	kernel    Kernel
 	neighbour Neighbours
 }

@@ -21,7 +21,7 @@ const (
 	// Loopback notes have the addresses that start has removed from lo and that stop must add
 	// again.
 	Loopback = "loopback"
-	// Proof notes have the replies of neighbours after the last start.
+	// Proof notes have the replies of neighbours after the last start that added the address.
 	Proof = "proof"
 	// Announced notes have the time of the last announcement, since boot.
 	Announced = "announced"
