@@ -21,7 +21,7 @@ type Command struct {
 	Words    []string // words of the command line; the first word is the name of the program
 	Config   string   // name of the configuration
 	Instance string   // name that ldirectord gives the instance in logs and pid files
-	Action   string   // name of the action; empty without an action, "test" with --test alone
+	Action   string   // name of the action; empty without an action, "test" only with --test
 	Debug    bool     // the daemon logs everything to stderr
 
 	Foreground, Test, Help, Version bool
