@@ -16,14 +16,14 @@ import (
 // Config is the configuration that an operator has written. The package of a text form makes
 // it; treat it as read-only.
 type Config struct {
-	File           string   // the name of the file or other source, for messages
-	AutoReload     bool     // read the file again when it changes
-	LogFile        string   // a path, or the name of a syslog facility; empty for the default
+	File           string   // name of the file or other source, used in messages
+	AutoReload     bool     // the daemon reads the file again after the file changes
+	LogFile        string   // path, or name of a syslog facility; empty means the default
 	Callback       string   // program that runs with the name of the file after the file has changed
-	Execute        []string // other configurations, whose daemons start and stop with this one
+	Execute        []string // other configurations; their daemons start and stop with this one
 	Supervised     bool     // stay in the foreground and log to standard output
 	MaintenanceDir string   // a file there with the name of a real server takes that server out
-	AlertFrom      string   // sender of mail; empty for user@host
+	AlertFrom      string   // sender address of mail; empty means user@host
 	Services       []Service
 }
 
@@ -43,20 +43,20 @@ type Service struct {
 	// FallbackCommand is run with "start" when no real server is up, with
 	// "stop" when the first is up again. The first word is a program.
 	FallbackCommand []string
-	MonitorFile     string // gets a line for every check; empty for none
+	MonitorFile     string // file that gets a line for every check; empty means no file
 	Alert           Alert
-	Line            int // of the virtual service in its file
+	Line            int // line number of the virtual service in its file
 }
 
 // Alert holds the settings of mail about changes of real servers.
 type Alert struct {
-	To     []string      // empty for no mail
-	Repeat time.Duration // between reminders of a server that is down; 0 for no reminders
-	Phases []Phase       // send mail only in these; nil for all
-	Relay  string        // SMTP host[:port]; empty for the local mailer
+	To     []string      // address that gets the mail; empty means no mail
+	Repeat time.Duration // time between reminders while a server is down; 0 means no reminders
+	Phases []Phase       // phases in which mail is sent; nil means all phases
+	Relay  string        // SMTP host[:port]; empty means the local mail program
 
-	Title   string // before the subject of mail
-	Comment string // in the body of mail
+	Title   string // text before the subject of a mail
+	Comment string // text in the body of a mail
 }
 
 // Phase is the state of a daemon.

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Resolver looks up host names. *net.Resolver is one.
+// Resolver looks up host names. *net.Resolver implements Resolver.
 type Resolver interface {
 	// LookupNetIP returns the addresses of a host; network is "ip4" or "ip6".
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
@@ -20,16 +20,16 @@ type Resolver interface {
 // name server is dead, the resolver loses five seconds.
 const (
 	maxLookup  = 8 * time.Second
-	maxLookups = 128 // at a time
+	maxLookups = 128 // largest number of lookups that run at the same time
 )
 
 // Names looks up host names and remembers their addresses. A name that no longer has an address
-// keeps its last one. Of several addresses, Names keeps the address that it chose before.
+// keeps its last address. Of several addresses, Names keeps the address that it chose before.
 type Names struct {
 	resolver Resolver
 	mu       sync.Mutex
 	last     map[Host]netip.Addr
-	changed  bool   // last has changed since it was saved
+	changed  bool   // last has changed since Save wrote it to the file
 	missing  int    // number of names of the last configuration that had no address
 	unknown  []Host // missing names that have no last address either
 }

@@ -93,7 +93,7 @@ func TestNamesAreResolvedLate(t *testing.T) {
 	}
 }
 
-// changing is a resolver whose answers the test changes.
+// changing is a resolver. The test changes the addresses that the resolver returns.
 type changing map[string][]string
 
 func (c changing) LookupNetIP(_ context.Context, network, host string) ([]netip.Addr, error) {
@@ -168,7 +168,7 @@ func TestDamagedNamesAreNoReasonToStop(t *testing.T) {
 	}
 }
 
-// silent never answers before its context ends.
+// silent is a resolver that never answers before its context ends.
 type silent struct{ asked, most atomic.Int32 }
 
 func (s *silent) LookupNetIP(ctx context.Context, _, _ string) ([]netip.Addr, error) {

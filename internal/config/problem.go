@@ -32,11 +32,11 @@ func (s Severity) String() string {
 // or secret directive.
 type Problem struct {
 	File     string
-	Line     int // from 1; 0 for the file as a whole
-	Column   int // in bytes from 1; 0 for the line as a whole
+	Line     int // line number from 1; 0 means the whole file
+	Column   int // position in the line, in bytes from 1; 0 means the whole line
 	Severity Severity
 	What     string
-	Fix      string // what to do about it; may be empty
+	Fix      string // what the operator can do about the problem; can be empty
 }
 
 // String returns the problem as "web.cf:7:12: what; fix".

@@ -13,7 +13,7 @@ const maxRange = 4096
 // MaxReals limits the real servers of all services of a file.
 const MaxReals = 1 << 16
 
-// TooManyReals is the error of more than MaxReals.
+// TooManyReals is the error for a file with more than MaxReals real servers.
 func TooManyReals() error {
 	return fault.Errorf("write fewer or shorter ranges", "more than %d real servers in all", MaxReals)
 }
@@ -37,7 +37,7 @@ func Range(first, last netip.Addr) ([]netip.Addr, error) {
 	return all, nil
 }
 
-// RangeLen returns how many addresses Range returns, 1 if that is an error.
+// RangeLen returns the number of addresses that Range returns, or 1 if Range returns an error.
 func RangeLen(first, last netip.Addr) int {
 	if d := distance(first, last); d < maxRange && first.Is4() == last.Is4() {
 		return int(d) + 1
@@ -45,7 +45,7 @@ func RangeLen(first, last netip.Addr) int {
 	return 1
 }
 
-// distance is last-first, or a very large number.
+// distance returns last-first, or a very large number.
 func distance(first, last netip.Addr) uint64 {
 	a, b := first.As16(), last.As16()
 	low := binary.BigEndian.Uint64(b[8:]) - binary.BigEndian.Uint64(a[8:])

@@ -118,9 +118,9 @@ type resolution struct {
 	config   *Config
 	named    []Host // services, real servers and fallbacks
 	answers  map[Host]Answer
-	given    map[lvs.ServiceID]int // lines of services
-	total    int                   // of real servers
-	first    Problem               // why the first service or server was left out
+	given    map[lvs.ServiceID]int // line number of each service
+	total    int                   // number of real servers
+	first    Problem               // the reason why the first service or real server was left out
 	problems []Problem
 }
 
@@ -137,7 +137,7 @@ func (r *resolution) left(line int, what string, err error) {
 	r.add(Warning, line, fault.New(what+": "+f.What+", so it is left out", f.Fix))
 }
 
-// addr is the address of a name; ok reports whether it has one.
+// addr returns the address of a name; ok reports whether the name has an address.
 func (r *resolution) addr(line int, what string, h Host) (addr netip.Addr, ok bool) {
 	if addr, err := netip.ParseAddr(h.Name); err == nil {
 		return addr, true
@@ -198,8 +198,8 @@ func (r *resolution) reals(s *Service) {
 	s.Reals = all
 }
 
-// Repetition is the fault of a real server that is given again. same reports whether its checks
-// are also the same.
+// Repetition returns the fault of a real server that the file has twice. same reports whether the
+// checks of both are the same.
 func Repetition(before, again Real, same bool) fault.Fault {
 	what := fmt.Sprintf("real server %s is given twice, first in line %d", again.Addr, before.Line)
 	if same && before.Destination == again.Destination && before.Host == again.Host && before.Last == again.Last {

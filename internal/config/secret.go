@@ -5,7 +5,7 @@ import (
 	"unique"
 )
 
-// Redacted is what a secret prints.
+// Redacted is the text that is printed instead of a secret.
 const Redacted = "***"
 
 // Secret is text that must not be shown. Printing or encoding it gives ***. Secrets can be

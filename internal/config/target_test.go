@@ -69,7 +69,7 @@ func TestTargets(t *testing.T) {
 	}
 }
 
-// TestFallbacks are resolved one by one.
+// TestFallbacks checks that each fallback is resolved on its own.
 func TestFallbacks(t *testing.T) {
 	s := config.Service{Service: lvs.Service{ID: lvs.AddrService(lvs.TCP, netip.MustParseAddrPort("192.0.2.10:80")), Scheduler: "rr"}}
 	s.Reals = []config.Real{{Destination: lvs.Destination{Addr: netip.MustParseAddrPort("192.0.2.21:80"), Forward: lvs.Route, Weight: 1}}}

@@ -51,11 +51,11 @@ func Parse(file string, text []byte) (*config.Config, []config.Problem) {
 type parser struct {
 	config   *config.Config
 	known    map[string]*directive
-	names    map[string]bool // of known
+	names    map[string]bool // names of the directives in known
 	global   settings
-	file     []statement // outside of blocks
+	file     []statement // statements outside of virtual blocks
 	blocks   []*block
-	total    int  // of real servers
+	total    int  // number of real servers in the file
 	many     bool // total is too many, and the error is among problems
 	works    bool // at least one real server can be up
 	problems []config.Problem
@@ -63,9 +63,9 @@ type parser struct {
 
 // statement is a line that holds a directive.
 type statement struct {
-	line, column int // of the value
-	start        int // column of the name
-	indent       int // in columns; a tab is four
+	line, column int // position of the value
+	start        int // column of the name of the directive
+	indent       int // indentation in columns; a tab counts as four columns
 	dir          *directive
 	raw          string   // the value as written
 	damage       []string // faults of the line outside of the value
@@ -76,7 +76,7 @@ type statement struct {
 type settings struct {
 	checkTimeout, negotiateTimeout, interval time.Duration
 	fall, rise, attempts                     int
-	quiescent, cleanStop                     *bool // nil for not set
+	quiescent, cleanStop                     *bool // nil means that the file does not set the value
 	fallback, fallback6                      *writtenFallback
 	fallbackCommand                          []string
 	alert                                    config.Alert
@@ -88,11 +88,11 @@ type block struct {
 	settings
 	virtual    statement
 	statements []statement
-	flat       bool        // not indented
-	thin       []statement // indented too little
+	flat       bool        // the directives of the block are not indented
+	thin       []statement // statements of the block with too little indentation
 	after      []statement // lines below in column 1, which seem to be for all services
 	detached   bool        // an empty line ended a flat block
-	blankLine  int         // first empty line inside
+	blankLine  int         // line number of the first empty line in the block
 
 	target    Target
 	broken    bool // the virtual line has an error

@@ -45,12 +45,12 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// withReal is a file whose service has a real server.
+// withReal returns a file whose service has a real server.
 func withReal(text string) string {
 	return regexp.MustCompile(`(?m)^virtual=\S+`).ReplaceAllString(text, "$0\n\treal=192.0.2.21:80 masq")
 }
 
-// checkOf is the check of the first real server.
+// checkOf returns the check of the first real server.
 func checkOf(cfg *config.Config) config.Check { return cfg.Services[0].Reals[0].Checks[0] }
 
 func TestChecks(t *testing.T) {
@@ -116,7 +116,8 @@ func TestRequestsOfRealServers(t *testing.T) {
 	}
 }
 
-// TestChecksOfRealServers are of the service, unless their line says otherwise.
+// TestChecksOfRealServers checks that a real server has the checks of its service, unless the line
+// of the real server sets others.
 func TestChecksOfRealServers(t *testing.T) {
 	const text = `virtual=192.0.2.10:80
 	virtualhost=www.example.org

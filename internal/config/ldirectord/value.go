@@ -34,7 +34,7 @@ type valueReader struct {
 	text  string // the clean value
 	// damage lists the faults of the value that ldirectord would read in another way.
 	damage []string
-	names  map[string]bool // of all directives
+	names  map[string]bool // names of all directives
 	strict bool            // a note that begins with # is damage, even in a block
 }
 
@@ -232,7 +232,7 @@ func (v *valueReader) merged(text, visible string) error {
 	}
 }
 
-// longestName is more than the length of any directive's name.
+// longestName is larger than the length of any directive's name.
 const longestName = 20
 
 // nameBefore returns where the name of a directive starts that ends at an equals sign. If several
@@ -315,7 +315,7 @@ func (v *valueReader) closingQuote(body string) (int, error) {
 		}
 	}
 	if last > 0 {
-		v.damaged("something after the closing quote") // not shown: it may be part of a secret
+		v.damaged("something after the closing quote") // the text is not shown: it can be secret
 		return last, nil
 	}
 	return v.oddClosingQuote(body)
@@ -332,7 +332,7 @@ func (v *valueReader) oddClosingQuote(body string) (int, error) {
 	return len(inner), nil
 }
 
-// oddlyQuoted reads a value that does not start with a double quote.
+// oddlyQuoted reads a value of quotedText that does not start with a double quote.
 func (v *valueReader) oddlyQuoted(raw string) error {
 	text := v.cutNote(raw, false)
 	body := strings.TrimLeft(text, quoteRunes)

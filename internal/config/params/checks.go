@@ -19,7 +19,7 @@ type Checks map[string]string
 // Directive is a directive that Checks can have.
 type Directive = ldirectord.Directive
 
-// Directives lists them.
+// Directives lists the directives that Checks can have.
 func Directives() []Directive { return ldirectord.CheckDirectives() }
 
 // WithChecks returns a configuration of the services of a table and the checks of parameters.

@@ -21,7 +21,8 @@ func names() map[string]bool {
 	return all
 }
 
-// TestChecksAreWhatAFileSays for the example of every directive.
+// TestChecksAreWhatAFileSays checks that the example of every directive has the same effect in
+// parameters as in a file.
 func TestChecksAreWhatAFileSays(t *testing.T) {
 	if len(Directives()) < 10 {
 		t.Errorf("only %d directives", len(Directives()))
@@ -94,7 +95,8 @@ func TestChecksThatParametersCannotHave(t *testing.T) {
 	}
 }
 
-// TestFallbackOfBothFamilies has an address serve its own family, a name both.
+// TestFallbackOfBothFamilies checks that a fallback that is an address serves only the family of
+// the address, and that a fallback that is a name serves both families.
 func TestFallbackOfBothFamilies(t *testing.T) {
 	table, err := lvs.ParseTable("-A -t 192.0.2.10:80 -s rr\n-A -t [2001:db8::10]:80 -s rr\n")
 	if err != nil {

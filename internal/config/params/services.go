@@ -23,8 +23,8 @@ type Services struct {
 	// Real is the list of real servers of every virtual service, separated by commas, semicolons
 	// or newlines: ADDRESS[->ADDRESS][:PORT] gate|masq|ipip [WEIGHT].
 	Real       string
-	Scheduler  lvs.Scheduler // empty for lvs.DefaultScheduler
-	Persistent int           // seconds, 0 for none
+	Scheduler  lvs.Scheduler // empty means lvs.DefaultScheduler
+	Persistent int           // persistence in seconds; 0 means no persistence
 	Netmask    string        // dotted, or a prefix length for IPv6; empty for single clients
 	Protocol   string        // tcp, udp, sctp or fwm; empty for the default of the port
 }
@@ -61,7 +61,8 @@ func (in *reader) fail(parameter, value string, err error) {
 	in.add(fault.New(fmt.Sprintf("%s %s: %s", parameter, fault.Quote(value), f.What), f.Fix))
 }
 
-// add adds a problem that is not there yet. Several services share most parameters.
+// add adds a problem unless the list already has it. Several services share most parameters, so
+// one wrong parameter can give the same problem several times.
 func (in *reader) add(f fault.Fault) {
 	if p := in.problem(f); !slices.Contains(in.problems, p) {
 		in.problems = append(in.problems, p)
