@@ -60,7 +60,7 @@ func (p *parser) backslash() *node {
 	return p.literal(p.character())
 }
 
-// repeats reports whether a quantifier follows.
+// repeats reports whether the next characters are a quantifier.
 func (p *parser) repeats() bool {
 	before := p.at
 	_, _, found := p.quantifier()

@@ -10,9 +10,9 @@ import (
 // for each byte.
 const (
 	maxSteps = 50_000_000
-	maxStack = 1 << 19 // entries of 24 bytes
-	maxCalls = 5000    // nested calls
-	fewStack = 1 << 15 // entries that need no room
+	maxStack = 1 << 19 // largest number of entries; an entry has 24 bytes
+	maxCalls = 5000    // largest number of nested calls
+	fewStack = 1 << 15 // up to this number of entries, a match does not wait for room
 )
 
 // Room limits the number of matches that need much memory at the same time. The other matches wait.

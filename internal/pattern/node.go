@@ -4,16 +4,16 @@ package pattern
 type kind uint8
 
 const (
-	sequence    kind = iota // subs one after the other; without subs, the empty text
-	alternative             // one of subs
-	bytesOf                 // one byte of set
-	repeat                  // subs[0] from least to most times
-	group                   // subs[0]; its text gets a number
-	atomic                  // subs[0]; only its first match is tried
+	sequence    kind = iota // matches subs one after the other; without subs, matches the empty text
+	alternative             // matches one of subs
+	bytesOf                 // matches one byte of set
+	repeat                  // matches subs[0] from least to most times
+	group                   // matches subs[0]; the matched text gets a group number
+	atomic                  // matches subs[0]; only the first match of subs[0] is tried
 	look                    // subs[0] matches after or before this place; no byte is taken
-	assertion               // a condition on the place
-	reference               // the text of the first group in numbers that has matched
-	condition               // subs[0] if the condition is true, else subs[1]
+	assertion               // matches if place is true at the current position; takes no byte
+	reference               // matches the text of the first group in numbers that has matched
+	condition               // matches subs[0] if the condition is true, else subs[1]
 	definition              // subs[0] is matched only by a call
 	call                    // matches a group again, by number; 0 is the whole expression
 )
@@ -25,7 +25,7 @@ type node struct {
 	kind        kind
 	subs        []*node
 	set         set
-	least, most int // for a repetition
+	least, most int // smallest and largest number of rounds of a repetition
 	lazy        bool
 	number      int
 	numbers     []int

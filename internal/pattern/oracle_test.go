@@ -12,7 +12,8 @@ import (
 // question is an expression and a text for Perl.
 type question struct{ expression, text string }
 
-// oracle matches with Perl. It returns "1", "0", or "error" with the reason for each question.
+// oracle asks Perl whether each expression matches its text. For each question it
+// returns "1", "0", or "error" with the reason.
 func oracle(t *testing.T, questions []question) []string {
 	t.Helper()
 	if _, err := exec.LookPath("perl"); err != nil {
@@ -36,7 +37,7 @@ func oracle(t *testing.T, questions []question) []string {
 	return answers
 }
 
-// ours matches with this package. It returns the result in the format of oracle.
+// ours matches one question with this package, and returns the result in the format of oracle.
 func ours(t *testing.T, q question) string {
 	t.Helper()
 	p, err := Compile(q.expression)
@@ -53,7 +54,7 @@ func ours(t *testing.T, q question) string {
 	return "0"
 }
 
-// TestPerlAgrees compares the expectations of the other tests with the Perl of this machine.
+// TestPerlAgrees compares the expectations of the other tests with the Perl of this host.
 func TestPerlAgrees(t *testing.T) {
 	var questions []question
 	for _, tt := range perls() {

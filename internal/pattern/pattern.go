@@ -2,8 +2,8 @@
 // a character. If the expression contains no Unicode, only ASCII characters are letters.
 //
 // The package uses Go's library where it can, because that matches in linear time. For look-around,
-// back references, atomic groups and recursion it uses its own machine, whose steps and memory are
-// limited.
+// back references, atomic groups and recursion it uses its own matcher (type machine). The steps
+// and the memory of that matcher are limited.
 package pattern
 
 import (

@@ -158,7 +158,7 @@ func perls() []struct{ expression, text, want string } {
 		{`(b)(?-1)`, "bb", "1"},
 		{`^(a(?(R1)x|(?1)))$`, "aax", "1"},
 		{`(a){0}(?1)b`, "ab", "1"},
-		// What cannot be used.
+		// Invalid expressions.
 		{`(`, "", "error no closing parenthesis at character 1"},
 		{`a)`, "", `error a closing parenthesis without an opening one at character 2; write \)`},
 		{`[a`, "", `error no closing bracket at character 1; write \[ for a bracket`},
@@ -234,7 +234,7 @@ func TestBothMatchersAgree(t *testing.T) {
 	}
 }
 
-// TestMatchIsBounded has pages of a hostile server.
+// TestMatchIsBounded checks that the pages of a hostile server cannot make a match use much memory.
 func TestMatchIsBounded(t *testing.T) {
 	const most = 64 << 20 // total while the stack grows; half as much without the race detector
 	pages := []string{strings.Repeat("a", 1<<20), strings.Repeat("(", 1<<20)}
@@ -263,7 +263,7 @@ func TestMatchIsBounded(t *testing.T) {
 	}
 }
 
-// TestPagesOfOrdinarySize checks that such pages do not reach the limits.
+// TestPagesOfOrdinarySize checks that pages of ordinary size do not reach the limits of a match.
 func TestPagesOfOrdinarySize(t *testing.T) {
 	page := bytes.Repeat([]byte("hello world, all is well\n"), 10000)
 	for expression, want := range map[string]bool{

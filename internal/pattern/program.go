@@ -4,16 +4,16 @@ package pattern
 type code uint8
 
 const (
-	done    code = iota // the expression has matched
+	done    code = iota // ends the program: the expression has matched
 	jump                // continue at to
 	try                 // continue at the next instruction; if that fails, at to
 	take                // match one byte of set
 	run                 // match bytes of set, from least to most times
 	start               // group number begins
 	end                 // group number ends, and with it its call
-	begin               // loop number begins
+	begin               // a loop begins; number identifies the loop
 	again               // loop number: start another round, or continue at to
-	check               // test the condition on the place
+	check               // test the condition place at the current position
 	same                // match the text of a group in numbers
 	holds               // continue at the next instruction if the condition is true, else at to
 	enter               // call group number, whose code begins at to
