@@ -41,7 +41,8 @@ func (h fakeHost) Balances(netip.Addr) bool                                { ret
 func (h fakeHost) Masqueraded() []netip.Addr                               { return h.masq }
 func (h fakeHost) Forwards(bool) bool                                      { return h.forwards }
 
-// TestMasqServersOfADirector has replies that the director forwards, and replies that it does not.
+// TestMasqServersOfADirector checks the findings for replies of real servers that the director
+// forwards, and for replies that the director does not forward.
 func TestMasqServersOfADirector(t *testing.T) {
 	masq := []netip.Addr{netip.MustParseAddr("192.0.2.21"), netip.MustParseAddr("2001:db8::21")}
 	for _, tt := range []struct {
@@ -71,7 +72,7 @@ func on(nic, prefix string) host.Address {
 
 func sysctl(nic, name string) string { return "sysctl name=net/ipv4/conf/" + nic + "/" + name }
 
-// TestFindings has the faults that tests/realserver cannot set up in namespaces.
+// TestFindings checks the findings for faults that tests/realserver cannot set up in namespaces.
 func TestFindings(t *testing.T) {
 	answers := host.Heard{Answered: []host.Word{{NIC: "eth0", IP: ip}}}
 	tests := []struct {
