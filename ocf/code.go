@@ -95,7 +95,7 @@ func (s *session) reason(text string) {
 	fmt.Fprintf(s.proc.Stderr, "%s%s\n", s.env.reasonPrefix(), oneLine(text))
 }
 
-// longest is the most bytes of a text in a log or exit reason.
+// longest is the largest number of bytes of a text in a log or exit reason.
 const longest = 2000
 
 // oneLine returns a text as one line, for logs and exit reasons.

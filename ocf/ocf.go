@@ -84,7 +84,7 @@ type Status struct {
 
 // Process is the process of an agent: arguments, environment and files. Tests make their own.
 type Process struct {
-	Args     []string // with the program's name
+	Args     []string // arguments; the first is the name of the program
 	Environ  []string
 	Stdout   io.Writer
 	Stderr   io.Writer
@@ -243,7 +243,7 @@ func (s *session) validate() Code {
 	})
 }
 
-// act runs the actions that touch the system.
+// act runs the actions that read or change the system.
 func (s *session) act() Code {
 	if !s.proc.Root {
 		return s.fail(coded(Permission, fmt.Errorf("%s needs root", s.action)))
@@ -330,7 +330,8 @@ func (s *session) monitor(ctx context.Context) Code {
 	return s.fail(errors.New("bug in the agent, please report it: monitor came to no state"))
 }
 
-// look runs Monitor. A missing subsystem counts as stopped, because nothing can run in it.
+// look runs Monitor of the agent. A missing subsystem counts as stopped, because nothing can run in
+// it.
 func (s *session) look(ctx context.Context) (Status, error) {
 	status, err := s.agent.Monitor(ctx, s.call)
 	if isNotInstalled(err) {
@@ -374,7 +375,7 @@ func (s *session) withDeadline(action func(context.Context) Code) Code {
 	}
 }
 
-// leastWord is the least time for the exit reason, even if the timeout is shorter: a busy machine
+// leastWord is the least time for the exit reason, even if the timeout is shorter: a busy host
 // needs some milliseconds for one line.
 const leastWord = 100 * time.Millisecond
 

@@ -19,7 +19,7 @@ import (
 	"lvs-agents/metadata"
 )
 
-// thing is an agent whose resource is a bool.
+// thing is an agent for tests. Its resource is a bool.
 type thing struct {
 	name    string // empty for thing
 	IP      string
@@ -116,7 +116,7 @@ func runAs(agent Agent, root bool, action string, environ ...string) result {
 
 const ip = "OCF_RESKEY_ip=192.0.2.10"
 
-// errNoIPVS is how lower layers say that the node lacks something.
+// errNoIPVS is an example of the error of a package below ocf if the node lacks something.
 var errNoIPVS = fmt.Errorf("IPVS is not in this kernel; modprobe ip_vs: %w", errors.ErrUnsupported)
 
 func TestExitCodesAndReasons(t *testing.T) {
@@ -248,7 +248,7 @@ func TestDeadlineIsALittleBeforeTheClusters(t *testing.T) {
 	})
 }
 
-// deaf is an agent that does not listen to its deadline.
+// deaf is an agent that continues after its deadline.
 type deaf struct{ thing }
 
 func (a *deaf) Start(context.Context, Call) error { <-make(chan int); return nil }
@@ -316,7 +316,7 @@ func TestLogThatCannotBeWrittenGoesToStderr(t *testing.T) {
 }
 
 func TestOneOfTwoLogsIsEnough(t *testing.T) {
-	// No syslog daemon runs in most test machines; where one does, both work.
+	// Most test hosts run no syslog daemon. The test also works if a syslog daemon runs.
 	file := filepath.Join(t.TempDir(), "log")
 	got := run(&thing{start: errors.New("no")}, "start", ip, "HA_LOGFILE="+file, "HA_LOGFACILITY=daemon")
 	if got.stderr != "ocf-exit-reason:no\n" {

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// owned is what heartbeat's ResourceManager (3.0.6, we_own_resource) makes of the
-// output of status.
+// owned reports whether heartbeat's ResourceManager (3.0.6, we_own_resource) reads the output of
+// status as running.
 func owned(output string) bool {
 	low := strings.ToLower(output)
 	if strings.Contains(low, "not running") {
