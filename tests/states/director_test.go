@@ -36,18 +36,19 @@ import (
 	"lvs-agents/ocf/ocftest"
 )
 
-// The ids on the director. The manually started daemon has the name of its file.
+// These are the ids of the resources and of the daemon on the director. The id of the daemon that
+// an operator starts is the name of its file.
 const (
 	resource  = "web-ipvs"
 	healthID  = "web-health"
 	directord = "web"
 )
 
-// world has the facts that are equal for all orders.
+// world contains the conditions of a test that stay the same for all orders of steps.
 type world struct {
 	name, quiescent, fallback string
 	down                      map[string]bool // real servers that are down
-	still                     bool            // a reload reads an unchanged file
+	still                     bool            // the file does not change before a reload
 }
 
 // director is one host with its daemons.
@@ -57,7 +58,7 @@ type director struct {
 	kernel  *kerneltest.IPVS
 	state   string
 	file    string
-	second  bool // the file has its second version
+	second  bool // the configuration file has the text of its second version
 	daemons map[string]*running
 
 	mu   sync.Mutex
@@ -65,7 +66,7 @@ type director struct {
 	said string          // the log of the last action
 }
 
-// running is a daemon in this process.
+// running is a daemon that runs as goroutines of the test process.
 type running struct {
 	*watch.Daemon
 	identity *pidfile.Identity
@@ -84,8 +85,8 @@ func newDirector(t *testing.T, w world) *director {
 	return d
 }
 
-// temporary returns a directory in memory, if the machine has one. Thousands of orders write
-// hundreds of small files each.
+// temporary returns a new directory, in memory if the test host has /dev/shm. The test runs
+// thousands of orders, and each order writes hundreds of small files.
 func temporary(t *testing.T) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "states")
@@ -96,8 +97,8 @@ func temporary(t *testing.T) string {
 	return dir
 }
 
-// write writes the file. Its second version has another weight, one more real server and one more
-// service.
+// write writes the configuration file in its first or second version. The second version has
+// another weight, one more real server and one more service.
 func (d *director) write() {
 	d.t.Helper()
 	weight, more, other := "", "", ""
@@ -112,7 +113,7 @@ func (d *director) write() {
 	}
 }
 
-// toggle writes the other version of the file.
+// toggle writes the other version of the configuration file, unless world.still is true.
 func (d *director) toggle() {
 	d.second = !d.second && !d.world.still
 	d.write()
@@ -175,7 +176,8 @@ func (d *director) launch(ctx context.Context, id string) error {
 	return errors.Join(err, identity.Release())
 }
 
-// end kills a daemon, if it runs. The table and the files stay as they are.
+// end kills the daemon with this id, if the daemon runs. It changes neither the IPVS table nor the
+// files of the daemon.
 func (d *director) end(id string) {
 	r := d.daemons[id]
 	if r == nil {
@@ -258,7 +260,7 @@ var steps = []step{
 	"directord start", "directord stop", "directord kill", "directord reload",
 }
 
-// do makes a step and returns its result.
+// do runs the action of a step. It returns an error if the agent or the daemon refuses the action.
 func (d *director) do(s step) error {
 	who, what, _ := strings.Cut(string(s), " ")
 	id := healthID
@@ -290,7 +292,7 @@ func failure(code ocf.Code, said string) error {
 	return fmt.Errorf("%d: %s", code, said)
 }
 
-// byHand runs directord FILE start or stop.
+// byHand does what an operator does with "directord FILE start" or "directord FILE stop".
 func (d *director) byHand(what string) error {
 	if what == "start" {
 		if d.daemons[directord] != nil {
@@ -307,7 +309,7 @@ func (d *director) byHand(what string) error {
 	return err
 }
 
-// settle lets daemons detect the change, and make checks.
+// settle advances the clock, so that the daemons detect the last step and check the real servers.
 func (d *director) settle(long bool) {
 	<-time.After(3 * time.Second)
 	if !long {
@@ -359,7 +361,7 @@ func (d *director) bad(id lvs.ServiceID, addr netip.AddrPort) bool {
 	return checked && !good
 }
 
-// table returns the table of the kernel.
+// table returns the IPVS table of the simulated kernel.
 func (d *director) table() lvs.Table {
 	table, err := d.kernel.Table(d.t.Context())
 	if err != nil {
@@ -368,7 +370,7 @@ func (d *director) table() lvs.Table {
 	return table
 }
 
-// records returns all records, in order.
+// records returns the records of all resources in the state directory, in order.
 func (d *director) records() []record.Record {
 	store, err := record.In(d.state)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"lvs-agents/metadata/metadatatest"
 )
 
-// length is the number of steps in the tested orders.
+// length is the number of steps in the longest tested order.
 const length = 5
 
 var servers = []string{"192.0.2.21", "192.0.2.22", "192.0.2.23"}
@@ -42,13 +42,14 @@ func worlds() []world {
 // situation is the state of a director after an order.
 type situation struct {
 	order  []step
-	key    string // equal for situations with the same future
+	key    string // situations with equal keys behave in the same way after every next step
 	row    row
 	failed []string // violations of the invariant
 }
 
-// TestEveryOrder runs all orders of steps. The future depends only on the situation. So if several
-// orders lead to equal situations, the test continues only one of them.
+// TestEveryOrder checks the invariant after every order of steps. The result of the next step
+// depends only on the situation. So if several orders lead to equal situations, the test continues
+// only one of these orders.
 func TestEveryOrder(t *testing.T) {
 	for _, w := range worlds() {
 		t.Run(w.name, func(t *testing.T) {
@@ -80,7 +81,7 @@ func TestEveryOrder(t *testing.T) {
 	}
 }
 
-// arrive makes the steps of an order and returns the situation.
+// arrive runs the steps of an order on a new director and returns the situation after them.
 func arrive(t *testing.T, w world, order []step) (s situation) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -90,7 +91,7 @@ func arrive(t *testing.T, w world, order []step) (s situation) {
 			d.end(directord)
 		}()
 		for i, step := range order {
-			_ = d.do(step) // a step that cannot be done is refused
+			_ = d.do(step) // the agent or the daemon can refuse the step
 			d.settle(i == len(order)-1)
 		}
 		s = situation{order: order, key: d.key()}
@@ -108,7 +109,7 @@ func arrive(t *testing.T, w world, order []step) (s situation) {
 	return s
 }
 
-// key returns the facts that decide the future.
+// key returns the parts of the director's state on which the result of every next step depends.
 func (d *director) key() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "file %v\n%s", d.second, d.kernel)
@@ -139,9 +140,9 @@ func (d *director) key() string {
 	return b.String()
 }
 
-// view has all reports about a situation.
+// view contains everything that the agents and tools report about a situation.
 type view struct {
-	services, destinations string // their owners
+	services, destinations string // owners of the services, owners of the destinations
 	ipvs, health           int    // exit codes of the monitors
 	ipvsSaid               string // the log of the ipvs monitor
 	byHand                 string // the report of directord status
@@ -278,7 +279,7 @@ func (d *director) served(table lvs.Table, id lvs.ServiceID) string {
 	return ""
 }
 
-// TestGenerated writes the table of docs/states.md.
+// TestGenerated checks that docs/states.md is current, or writes the file for make docs.
 func TestGenerated(t *testing.T) {
 	metadatatest.Golden(t, "docs/states.md", document(t))
 }
