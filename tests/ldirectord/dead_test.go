@@ -13,8 +13,9 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// TestDeadMount has a configuration on a file system that stops responding. Stop still ends the
-// daemon, because it needs only the name of the file. Every other action must return in time.
+// TestDeadMount checks every action when the file system of the configuration stops responding.
+// Stop still ends the daemon, because it needs only the name of the file. Every other action must
+// return in time.
 func TestDeadMount(t *testing.T) {
 	lab.Require(t, "ipvsadm")
 	w := newWorld(t, tutorial, "testdata/"+tutorial+".cf")
@@ -44,7 +45,7 @@ func TestDeadMount(t *testing.T) {
 		lab.DeadMount(t, filepath.Dir(file))
 		return []string{"env", "OCF_ROOT=/usr/lib/ocf", "OCF_RESOURCE_INSTANCE=other", "OCF_RESKEY_CRM_meta_timeout=60000", "OCF_RESKEY_config=" + file, bin + "/" + name, action}
 	}
-	// The state directory of earlier versions. A stop does not wait for it.
+	// Earlier versions used this state directory. A stop does not wait for the directory.
 	tmp := filepath.Join(w.dir, "tmp")
 	if err := os.Mkdir(tmp, 0o755); err != nil {
 		t.Fatal(err)

@@ -5,7 +5,7 @@ import "strings"
 // difference is a state where directord's table differs from ldirectord's on purpose.
 type difference struct {
 	name, state string
-	reason      string // docs/migration.md has it, too
+	reason      string // why the tables differ; docs/migration.md has the same text
 	table       string // the table of directord
 }
 
@@ -28,7 +28,7 @@ var differences = []difference{
 	{"112-thresholds-in-another-order", "recovered", "as when it was started", thresholds},
 }
 
-// without returns a table without a real server.
+// without returns a table without the lines of one real server.
 func without(table, server string) string {
 	var left strings.Builder
 	for line := range strings.Lines(table) {

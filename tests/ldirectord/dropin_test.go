@@ -17,8 +17,8 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// tutorial is the configuration of a common how-to. readdquiescent keeps servers out until their
-// first check. So the log of Debian's ldirectord 4.12 for this service follows the verdicts.
+// tutorial is the configuration of a common how-to. With readdquiescent, ldirectord adds a real
+// server only after its first check. So the log of Debian's ldirectord 4.12 follows the verdicts.
 const tutorial = "05-tutorial-004"
 
 const (
@@ -36,7 +36,7 @@ func program(t *testing.T) string {
 	return path
 }
 
-// ours returns a world with the tutorial's service. The daemon is ended at the end of the test.
+// ours returns a world with the tutorial's service. When the test ends, it ends the daemon.
 func ours(t *testing.T) *world {
 	lab.Require(t, "ipvsadm", "ldirectord")
 	w := newWorld(t, tutorial, "testdata/"+tutorial+".cf")
@@ -44,7 +44,8 @@ func ours(t *testing.T) *world {
 	return w
 }
 
-// TestLog compares the log of a start, a failure, a recovery and a stop.
+// TestLog checks that directord logs a start, a failure, a recovery and a stop as the Perl program
+// does.
 func TestLog(t *testing.T) {
 	if *record != "" {
 		lab.Require(t, "ldirectord")
@@ -120,7 +121,7 @@ func (w *world) agent(t *testing.T, want int, action string) {
 	}
 }
 
-// link returns our program under the name of the Perl program.
+// link returns the path of a link to our program that has the name of the Perl program.
 func (w *world) link(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(w.dir, "ldirectord")
@@ -233,7 +234,7 @@ func TestInitScripts(t *testing.T) {
 	}
 }
 
-// TestReload changes the file of a running daemon.
+// TestReload checks that a running daemon reads its configuration file again after a change.
 func TestReload(t *testing.T) {
 	t.Parallel()
 	w := ours(t)
@@ -293,7 +294,7 @@ func (w *world) log(t *testing.T) string {
 	return string(text)
 }
 
-// said waits until the log has a new line with a text.
+// said waits until the log has each of the texts after the text before.
 func (w *world) said(t *testing.T, before string, texts ...string) {
 	t.Helper()
 	lab.Wait(t, 20*time.Second, "log", func() error {
@@ -307,7 +308,8 @@ func (w *world) said(t *testing.T, before string, texts ...string) {
 	})
 }
 
-// TestForeground tests supervised=yes, and systemd's protocol with the privileges of the unit.
+// TestForeground checks that directord runs in the foreground with supervised=yes. It also checks
+// the notify protocol of systemd with the privileges of the unit.
 func TestForeground(t *testing.T) {
 	w := ours(t)
 	path := filepath.Join(w.dir, "notify")
@@ -384,7 +386,7 @@ func TestForeground(t *testing.T) {
 	}
 }
 
-// TestTwoDaemons runs two daemons on one host. Neither can change the services of the other.
+// TestTwoDaemons checks that two daemons on one host do not change each other's services.
 func TestTwoDaemons(t *testing.T) {
 	t.Parallel()
 	w := ours(t)
@@ -424,7 +426,8 @@ func TestTwoDaemons(t *testing.T) {
 	})
 }
 
-// TestSideChannels tests mail, the fallback command and the monitor file.
+// TestSideChannels checks that directord sends mail, runs the fallback command and writes the
+// monitor file.
 func TestSideChannels(t *testing.T) {
 	t.Parallel()
 	w := ours(t)
@@ -465,8 +468,9 @@ func TestSideChannels(t *testing.T) {
 	}
 }
 
-// TestUpgrade installs our program while the Perl program runs. A start is refused, and a stop ends
-// the Perl program. If the Perl program leaves its table, our program takes it over.
+// TestUpgrade checks an installation of our program while the Perl program runs. Our program
+// refuses to start, and its stop ends the Perl program. If the Perl program leaves its table in the
+// kernel, our program adopts the table.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	lab.Require(t, "ipvsadm", "ldirectord")

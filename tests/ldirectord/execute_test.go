@@ -11,8 +11,8 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// TestExecuteInACircle has two configurations that name each other. A reload must reach each of
-// them once. A stop must end both, and neither can wait for the other.
+// TestExecuteInACircle checks two configurations that name each other with execute. A reload must
+// reach each daemon once. A stop must end both daemons, and no daemon may wait for the other.
 func TestExecuteInACircle(t *testing.T) {
 	w := ours(t)
 	path := func(name string) string { return filepath.Join(w.dir, name+".cf") }

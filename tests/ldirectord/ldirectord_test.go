@@ -35,7 +35,7 @@ var record = flag.String("record", "", "run the Perl program and write what it d
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	// Most of the time is waiting, and the guest has one CPU, so the cases run concurrently.
+	// The cases run concurrently, because they wait most of the time and the guest has one CPU.
 	parallel := "12"
 	if *record != "" {
 		parallel = "6"
@@ -49,10 +49,11 @@ func TestMain(m *testing.M) {
 // states are the recorded states of each case, in their order.
 var states = []string{"started", "one failed", "all failed", "recovered", "stopped"}
 
-// servers are the last numbers of the real servers' addresses.
+// servers lists the last numbers of the real servers' addresses: 21 is 192.0.2.21.
 var servers = []int{21, 22, 23, 24}
 
-// TestPeer runs every file of testdata with the Perl program or with our program.
+// TestPeer checks that directord makes the recorded tables from every configuration in testdata.
+// With the flag -record, it runs the Perl program and records the tables.
 func TestPeer(t *testing.T) {
 	lab.Require(t, "ipvsadm", "ldirectord")
 	files, _ := filepath.Glob("testdata/*.cf")
@@ -132,7 +133,8 @@ func (w *world) launch(t *testing.T) {
 	t.Cleanup(func() { _ = w.daemon.Process.Kill() }) // it has ended, unless the test failed
 }
 
-// land ends our program. If the program does not end, it prints its goroutines.
+// land ends our program with SIGTERM. If the program does not end, land makes it print its
+// goroutines.
 func (w *world) land(t *testing.T) {
 	if err := w.daemon.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -160,7 +162,8 @@ func wanted(list []difference, name, state, recorded string) (string, error) {
 	return recorded, nil
 }
 
-// TestList tests the list of differences.
+// TestList checks that wanted returns the table of a listed difference, and the recorded table
+// otherwise.
 func TestList(t *testing.T) {
 	list := []difference{{"a", "started", "why", "ours\n"}}
 	for _, tt := range []struct{ name, state, recorded, want, err string }{
@@ -195,8 +198,8 @@ func (w *world) recorded(t *testing.T) map[string]string {
 // world is a director and its real servers, each in a network namespace.
 type world struct {
 	name, dir, config string
-	real              bool   // state and pid files are at their usual paths
-	fail              string // the line in its file that makes a real server fail, "" for closed ports
+	real              bool   // the programs keep state and pid files at their usual paths
+	fail              string // how a real server fails, from the configuration; "" for closed ports
 	peer              *kerneltest.Peer
 	kernel            *ipvs.Kernel
 	daemon            *exec.Cmd // the process of launch
@@ -205,8 +208,8 @@ type world struct {
 	listeners map[int][]net.Listener
 }
 
-// The programs of external checks. A server is down while a file exists that has the last number of
-// its address as its name. The second program accepts only the exact arguments.
+// These programs are the external checks. A real server is down while the file down-N exists, where
+// N is the last number of its address. The second program accepts only the exact arguments.
 const (
 	script = `#!/bin/sh
 test ! -e @DIR@/down-${3##*.}
@@ -288,8 +291,8 @@ func newWorld(t *testing.T, name, file string) *world {
 	return w
 }
 
-// patient gives checks much more time than the guest needs under load. Only a missing address makes
-// a check wait so long.
+// patient returns a configuration whose checks time out much later than the guest needs under load.
+// Only a check of a missing address waits until its timeout, so the timeout is then shorter.
 func patient(text []byte, fail string) []byte {
 	seconds := "60"
 	if fail == "address" {
@@ -298,7 +301,7 @@ func patient(text []byte, fail string) []byte {
 	return regexp.MustCompile(`(check|negotiate)timeout=\d+`).ReplaceAll(text, []byte("${1}timeout="+seconds))
 }
 
-// addresses adds addresses with these last numbers to eth0, in one process.
+// addresses adds the IPv4 and IPv6 addresses with these last numbers to eth0, in one process.
 func addresses(t *testing.T, dir string, numbers ...int) {
 	t.Helper()
 	lines := ""
@@ -351,7 +354,7 @@ func page(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// reach makes real servers fail or recover.
+// reach makes real servers fail or recover, as the named state requires.
 func (w *world) reach(t *testing.T, state string) {
 	switch state {
 	case "one failed":
@@ -369,8 +372,8 @@ func (w *world) reach(t *testing.T, state string) {
 
 func (w *world) perlPIDFile() string { return "/run/ldirectord." + w.name + ".cf.pid" }
 
-// terminate ends the Perl program with a signal. A second process for its stop would take as long
-// in the guest as a state.
+// terminate ends the Perl program with a signal. The command "ldirectord FILE stop" would start
+// Perl a second time, which takes too long in the guest.
 func (w *world) terminate(t *testing.T) {
 	path := w.perlPIDFile()
 	text, err := os.ReadFile(path)
@@ -450,7 +453,7 @@ func (w *world) environ() []string {
 	return append(environ, "LVS_AGENTS_STATE_DIR="+w.dir+"/lvs-agents")
 }
 
-// command prepares a program. exec does not wait for it.
+// command returns a command that is not started yet, with the environment of our programs.
 func (w *world) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.Env = w.environ()
@@ -491,7 +494,7 @@ func (w *world) kernelTable(t *testing.T) lvs.Table {
 	return table
 }
 
-// look returns the table without a process and without thresholds.
+// look returns the table as table does, but without thresholds. It does not start a process.
 func (w *world) look(t *testing.T) string {
 	t.Helper()
 	return sorted(w.kernelTable(t))
@@ -544,7 +547,7 @@ func (w *world) perlRuns() bool {
 	return err == nil
 }
 
-// made counts the logged checks of each checked address.
+// made returns the number of logged checks of each checked address.
 func (w *world) made(t *testing.T) map[string]int {
 	text, err := os.ReadFile(filepath.Join(w.dir, "monitor"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -557,7 +560,8 @@ func (w *world) made(t *testing.T) map[string]int {
 	return count
 }
 
-// repeated reports whether all checks were repeated several times.
+// repeated reports whether the Perl program repeated each check at least rounds times between the
+// two counts.
 func repeated(before, now map[string]int) bool {
 	for what, n := range now {
 		if n < before[what]+rounds {
