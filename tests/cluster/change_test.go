@@ -19,7 +19,7 @@ func (s site) resources(t *testing.T, xml string) {
 
 const noResources = "<resources/>"
 
-// classic is a cluster with IPaddr2 and ldirectord, as the how-tos find it.
+// classic configures a cluster with IPaddr2 and ldirectord, which is the beginning of the how-tos.
 func classic(t *testing.T, s site) {
 	s.resources(t, noResources)
 	s.resources(t, pages.Classic)
@@ -27,7 +27,8 @@ func classic(t *testing.T, s site) {
 	s.Node("director1").Host.WaitTable(t, minute, bothIn)
 }
 
-// alone is a director that runs only the Perl program. The package of directord has moved it aside.
+// alone makes director1 run only the Perl program ldirectord, without resources. The package of
+// directord has renamed the Perl program.
 func alone(t *testing.T, s site) {
 	s.resources(t, noResources)
 	node := s.Node("director1")
@@ -37,7 +38,8 @@ func alone(t *testing.T, s site) {
 	node.Host.WaitTable(t, minute, bothIn)
 }
 
-// empty is a cluster without resources.
+// empty stops ldirectord and removes the VIP on director1, which alone has added. Nothing of the
+// service must remain.
 func empty(t *testing.T, s site) {
 	node := s.Node("director1")
 	node.Run(t, "systemctl", "stop", "ldirectord")

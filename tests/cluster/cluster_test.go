@@ -52,7 +52,7 @@ primitive web-vip ocf:lvs:vip params ip=192.0.2.10 nic=eth0 cidr_netmask=24 \
 group web web-ipvs web-vip meta resource-stickiness=200
 `
 
-// webGroupByPcs is webGroup as pcs commands.
+// webGroupByPcs lists the pcs commands that create the same resources as webGroup.
 var webGroupByPcs = []string{
 	`pcs resource create web-ipvs ocf:lvs:ipvs virtual=192.0.2.10:80 real="192.0.2.21 gate, 192.0.2.22 gate" scheduler=rr op start timeout=20s op stop timeout=20s op monitor timeout=20s interval=2s --group web`,
 	`pcs resource create web-vip ocf:lvs:vip ip=192.0.2.10 nic=eth0 cidr_netmask=24 op start timeout=20s op stop timeout=20s op monitor timeout=20s interval=2s --group web`,
@@ -63,7 +63,7 @@ var webGroupByPcs = []string{
 func newSite(t *testing.T) site {
 	t.Helper()
 	lab.Require(t, "corosync", "pacemakerd", "crm", "crm_mon", "crm_resource", "nginx", "ipvsadm")
-	installed, err := filepath.Abs("../../bin/root") // made by make stage
+	installed, err := filepath.Abs("../../bin/root") // "make stage" has written this directory
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,12 +93,12 @@ func TestDirectors(t *testing.T) {
 		{"a file that only one director has", oneFile},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.test(t, s) }) {
-			t.FailNow() // the next steps depend on it
+			t.FailNow() // the next steps depend on this step
 		}
 	}
 }
 
-// active returns the node with the address, and the other node.
+// active returns the node that has the VIP, and the other node.
 func (s site) active(t *testing.T) (active, passive *lab.Node) {
 	t.Helper()
 	names := s.Running(t, "web-vip")
@@ -271,8 +271,9 @@ func stop(t *testing.T, node *lab.Node, resource string) {
 	node.Run(t, "crm_resource", "--resource", resource, "--meta", "--set-parameter", "target-role", "--parameter-value", "Stopped")
 }
 
-// strayTable adds tables on the passive node that no resource started, an equal and a different
-// one. Then it lets the cluster probe every node again.
+// strayTable adds an IPVS table on the passive node that no resource has created. It does this once
+// with a table equal to the resource's table, and once with another table. Then the cluster probes
+// every node again.
 func strayTable(t *testing.T, s site) {
 	active, passive := s.active(t)
 	for _, stray := range []string{webTable, "-A -t 192.0.2.10:80 -s wlc\n-a -t 192.0.2.10:80 -r 192.0.2.99:80 -m -w 7\n"} {
@@ -326,8 +327,8 @@ location other-with-web other-ipvs inf: `+active.Name+`
 	s.serves(t, webTable)
 }
 
-// lostTable deletes the table manually. The next monitor reports the loss and the cluster restores
-// the table. The node's other resources must run again afterwards.
+// lostTable deletes the IPVS table as an operator can do it. The next monitor must report the loss,
+// and the cluster must restore the table. The node's other resources must then run again.
 func lostTable(t *testing.T, s site) {
 	active, _ := s.active(t)
 	active.Run(t, "ipvsadm", "-C")
@@ -347,7 +348,7 @@ func lostTable(t *testing.T, s site) {
 	s.serves(t, webTable)
 }
 
-// clear removes the configuration of a step.
+// clear removes all resources that a step has configured.
 func (s site) clear(t *testing.T) {
 	t.Helper()
 	node := s.Node("director1")
@@ -376,9 +377,9 @@ func pcsGroup(t *testing.T, s site) {
 	s.serves(t, webTable)
 }
 
-// guiGroup loads heartbeat 2's cluster information base of crm/examples, after the style sheet in
-// the same directory has translated it for Pacemaker. With crm it adds it to the configuration of
-// the cluster, and with cibadmin it replaces the configuration.
+// guiGroup loads the example of a cluster information base (CIB) of heartbeat 2. The style sheet in
+// crm/examples translates the CIB for Pacemaker. First crm adds the result to the configuration of
+// the cluster. Then cibadmin replaces the configuration with the result.
 func guiGroup(t *testing.T, s site) {
 	xml, err := exec.Command("xsltproc", "../../crm/examples/heartbeat2.xsl", "../../crm/examples/hb_gui.xml").Output()
 	if err != nil {
@@ -404,8 +405,8 @@ func guiGroup(t *testing.T, s site) {
 	}
 }
 
-// oneFile uses config= with a file that director2 lacks. director2 must report that, and director1
-// must run the service.
+// oneFile sets config= to a file that exists only on director1. director2 must report the missing
+// file, and director1 must run the service.
 func oneFile(t *testing.T, s site) {
 	s.clear(t)
 	const file = "virtual=192.0.2.10:80\n\treal=192.0.2.21:80 gate\n\treal=192.0.2.22:80 gate\n\tscheduler=rr\n"

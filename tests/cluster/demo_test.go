@@ -59,7 +59,7 @@ func TestDemo(t *testing.T) {
 	d.say("director2 is back as the spare; no action of any agent failed")
 }
 
-// checks shows the work of the health daemon while the cluster is idle.
+// checks shows how the health daemon reacts to failing real servers while the cluster is idle.
 func (d *demo) checks(t *testing.T, s site) {
 	t.Helper()
 	rs1, rs2 := s.topology.Host("rs1"), s.topology.Host("rs2")

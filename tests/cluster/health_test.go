@@ -21,7 +21,7 @@ func webConfig(quiescent string) string {
 	return strings.Replace(lab.LdirectordConfig, "quiescent=yes", "quiescent="+quiescent, 1)
 }
 
-// The tables of webConfig.
+// These are the lines of the IPVS tables that the daemon makes from webConfig.
 const (
 	virtual  = "-A -t 192.0.2.10:80 -s rr\n"
 	sorry    = "-a -t 192.0.2.10:80 -r 127.0.0.1:80 -g -w 1\n"
@@ -48,7 +48,7 @@ func quick(t *testing.T, name string) string {
 	return strings.ReplaceAll(example(t, name), "interval=10s", "interval=2s")
 }
 
-// TestHealth runs the health daemon in the cluster.
+// TestHealth checks the health agent and its daemon in a cluster, through failures and repairs.
 func TestHealth(t *testing.T) {
 	s := newSite(t)
 	s.writeConfig(t, webConfig("yes"))
@@ -68,7 +68,7 @@ func TestHealth(t *testing.T) {
 		{"standbys of the constraints under load", constraints},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.test(t, s) }) {
-			t.FailNow() // the next steps depend on it
+			t.FailNow() // the next steps depend on this step
 		}
 	}
 }
@@ -88,8 +88,9 @@ func daemonPID(t *testing.T, node *lab.Node) string {
 	return strings.TrimSpace(node.Run(t, "cat", "/run/lvs-agents/directord/web-health.pid"))
 }
 
-// hurt harms the daemon, and waits until the cluster has started another daemon that has a verdict
-// on every server. In all that time the address must stay, and the table must not change.
+// hurt sends the signal to the daemon. Then it waits until the cluster has started a new daemon
+// that has a verdict on every real server. Until then the VIP must stay, and the table must not
+// change.
 func (s site) hurt(t *testing.T, signal, table string, limit time.Duration, reason string) {
 	t.Helper()
 	node, _ := s.active(t)
@@ -124,7 +125,8 @@ func (s site) hurt(t *testing.T, signal, table string, limit time.Duration, reas
 	s.unfailed(t)
 }
 
-// verdicts returns nil when another daemon than the old one has a verdict on every server.
+// verdicts returns nil if a new daemon has a verdict on every real server. old is the pid of the
+// earlier daemon.
 func (s site) verdicts(t *testing.T, node *lab.Node, old string) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -157,12 +159,13 @@ func killedDaemonRemoved(t *testing.T, s site) {
 	node.Host.WaitTable(t, minute, bothIn)
 }
 
-// stoppedDaemon stops the daemon with a signal. The kernel still accepts connections to its socket.
+// stoppedDaemon suspends the daemon with SIGSTOP. The kernel still accepts connections to the
+// daemon's socket, so the monitor must notice that the daemon does not reply.
 func stoppedDaemon(t *testing.T, s site) {
 	s.hurt(t, "-STOP", bothIn, 2*minute, "hangs: it has not worked on the table or the checks")
 }
 
-// byHand makes manual changes of the table, as an administrator can make them.
+// byHand changes the IPVS table as an operator can do it, and checks that the daemon repairs it.
 func byHand(t *testing.T, s site) {
 	node, _ := s.active(t)
 	const foreign = "-A -f 9 -s sh\n"
@@ -176,7 +179,7 @@ func byHand(t *testing.T, s site) {
 		node.Run(t, "sh", "-c", change.script)
 		took := node.Host.WaitTable(t, minute, change.want)
 		t.Logf("%s: healed after %v", change.name, took)
-		if os.Getenv("LAB_EXACT") != "" && took > 2*time.Second { // make soak runs alone on the machine
+		if os.Getenv("LAB_EXACT") != "" && took > 2*time.Second { // LAB_EXACT: the host is idle
 			t.Errorf("%s: healed too late", change.name)
 		}
 	}

@@ -13,7 +13,8 @@ import (
 	"lvs-agents/tests/pages"
 )
 
-// parts are the pages in their order in one cluster. before prepares a page, and around watches it.
+// parts lists the tested pages. The test follows them in this order on one cluster. before prepares
+// the cluster for a page. around, if any, runs the page's commands and observes the service.
 var parts = []struct {
 	page   string
 	before func(*testing.T, site)
@@ -30,8 +31,8 @@ var parts = []struct {
 	{page: "README.md", before: empty},
 }
 
-// TestPages types every command of the tutorial, the how-tos and the README, on four machines where
-// nothing is configured at first.
+// TestPages checks that every command of the tutorial, the how-tos and the README has the output
+// that the page shows. It runs the commands on four hosts where nothing is configured at first.
 func TestPages(t *testing.T) {
 	lab.Require(t, "corosync", "pacemakerd", "crm", "crm_mon", "cibadmin", "nginx", "ipvsadm", "curl", "ldirectord")
 	all, err := pages.All("../..")
@@ -63,7 +64,7 @@ func TestPages(t *testing.T) {
 			s.unfailed(t)
 		})
 		if !ran {
-			t.FailNow() // the next page begins where this one ends
+			t.FailNow() // the next page needs the state after this page
 		}
 		delete(steps, part.page)
 	}
@@ -72,7 +73,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// installed is the tree that make stage made.
+// installed returns the path of the directory that "make stage" has written.
 func installed(t *testing.T) string {
 	t.Helper()
 	path, err := filepath.Abs("../../bin/root")
@@ -82,19 +83,20 @@ func installed(t *testing.T) string {
 	return path
 }
 
-// reader types the commands of pages.
+// reader runs the commands of the pages on the hosts, as a reader of the page would.
 type reader struct {
 	client *lab.Host
 	nodes  map[string]*lab.Node
 }
 
-// places are the machines that a prompt means, where it means two.
+// places lists the hosts of each prompt that stands for two hosts.
 var places = map[string][]string{"directors": {"director1", "director2"}, "rs": {"rs1", "rs2"}}
 
-// looks are commands that change nothing. A reader repeats them until the cluster is done.
+// looks matches commands that change nothing. The test repeats such a command until its output is
+// the output of the page.
 var looks = regexp.MustCompile(`^(crm_mon|ipvsadm -[LS]|ip |lvsctl status|curl |for i in [\d ]+; do curl )`)
 
-// reset takes a machine's power. The machine boots before its next command.
+// reset is the command that resets a host. The lab boots the host before the host's next command.
 const reset = "echo b >/proc/sysrq-trigger"
 
 // follow runs the commands of a page in their order.
@@ -108,7 +110,7 @@ func (r reader) follow(t *testing.T, page string, steps []pages.Step) {
 	}
 }
 
-// do runs a command on each machine that its prompt means.
+// do runs the command of a step on each host that its prompt stands for.
 func (r reader) do(t *testing.T, page string, step pages.Step) {
 	t.Helper()
 	if elsewhere, _ := step.Elsewhere(pages.Repository("../..")); elsewhere {

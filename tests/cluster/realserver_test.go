@@ -8,8 +8,9 @@ import (
 	"testing"
 )
 
-// realServers runs the clone of crm/examples next to the group, on the nodes that have the
-// attribute: on one node, on both, on none. Its second monitor sends packets.
+// realServers runs the clone of crm/examples and the group in one cluster. The clone runs on the
+// nodes that have the attribute: on one node, on both nodes, on no node. The clone's second monitor
+// sends packets.
 func realServers(t *testing.T, s site) {
 	text, err := os.ReadFile("../../crm/examples/realserver.crm")
 	if err != nil {
