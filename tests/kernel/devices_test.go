@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestVIPOnEveryKindOfDevice starts the address on a VLAN, a bond and a bridge. A neighbour at the
-// other end of the cable must learn its MAC address.
+// TestVIPOnEveryKindOfDevice checks that vip can start an address on a VLAN, a bond and a bridge. A
+// neighbour at the other end of the cable must learn the MAC address.
 func TestVIPOnEveryKindOfDevice(t *testing.T) {
 	tests := []struct{ name, nic, near, far string }{
 		{"VLAN", "eth7.7", `

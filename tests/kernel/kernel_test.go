@@ -37,7 +37,7 @@ func newDirector(t *testing.T) director {
 		t.Fatal(err)
 	}
 	d := director{lab.NewTopology(t).Host("director1"), bin, t.TempDir()}
-	// The kernel adds link-local addresses on its own and later. No dump must contain them.
+	// The kernel would add link-local addresses at any later time, and dumps would then differ.
 	d.Script(t, "ip link set eth0 addrgenmode none; ip -6 addr flush dev eth0 scope link")
 	return d
 }
@@ -98,7 +98,8 @@ func (d director) table(t *testing.T) string {
 	return sorted(out)
 }
 
-// have returns everything that our agents change: the table and the addresses, tentative or not.
+// have returns everything in the kernel that our agents change: the IPVS table and the addresses.
+// Tentative addresses look like other addresses.
 func (d director) have(t *testing.T) string {
 	t.Helper()
 	out, err := d.output(exec.CommandContext(t.Context(), "ip", "-o", "addr", "show"))
@@ -193,8 +194,9 @@ func TestForeignThingsAreUntouchedByEveryAction(t *testing.T) {
 	}
 }
 
-// TestForeignAddressSurvivesOurPrimary stops a VIP that was the first address of its network. The
-// kernel would remove the other addresses of the network with it.
+// TestForeignAddressSurvivesOurPrimary checks the stop of a VIP that is the first address of its
+// network. With the first address, the kernel would remove the network's other addresses; they must
+// stay.
 func TestForeignAddressSurvivesOurPrimary(t *testing.T) {
 	d := newDirector(t)
 	d.must(t, 0, "vip", "web", "start", "ip=198.51.100.10", "nic=eth0", "cidr_netmask=24")
@@ -265,8 +267,8 @@ func TestNotRootIsPermissionDenied(t *testing.T) {
 	}
 }
 
-// killed returns a directory with the agent that kills its own process. `make` has built the agent
-// into the directory of the tests.
+// killed returns a directory with a version of the agent that kills its own process
+// (tests/programs/killed). `make` has built this version.
 func (d director) killed(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -276,8 +278,9 @@ func (d director) killed(t *testing.T) string {
 	return dir
 }
 
-// TestKilledAtEveryKernelOperation kills the agent at each kernel operation of start and stop in
-// turn. Then monitor must report the real state, and both actions must work.
+// TestKilledAtEveryKernelOperation checks the state after a kill of the agent. It kills start and
+// stop at each kernel operation in turn. Then monitor must report the real state, and start and
+// stop must work.
 func TestKilledAtEveryKernelOperation(t *testing.T) {
 	for _, action := range []string{"start", "stop"} {
 		for _, next := range []string{"start", "stop"} {
@@ -320,7 +323,7 @@ func killedThen(t *testing.T, action, next string) {
 	}
 }
 
-// truth compares the result of monitor with the state of the kernel.
+// truth checks that the exit code of monitor agrees with the state of the kernel.
 func truth(t *testing.T, d director, agent string, params []string, empty, full string, moment int) {
 	t.Helper()
 	code, out := d.agent(t, d.bin, agent, "web", "monitor", params...)
@@ -335,8 +338,9 @@ func truth(t *testing.T, d director, agent string, params []string, empty, full 
 	}
 }
 
-// TestKilledAtEveryStepOfTheRecord kills the real agent, by strace, at the
-// system calls that write, replace and remove the record.
+// TestKilledAtEveryStepOfTheRecord checks the state after a kill during a change of the record. It
+// uses strace to kill the built agent at each system call that writes, replaces or removes the
+// record.
 func TestKilledAtEveryStepOfTheRecord(t *testing.T) {
 	d := newDirector(t)
 	killed := 0
@@ -411,7 +415,7 @@ func TestKilledWhileTheNetworkHasOtherAddresses(t *testing.T) {
 			switch code {
 			case -1, 137:
 				killed = append(killed, at)
-			case 0: // the action makes fewer calls
+			case 0: // the action succeeded, because it makes fewer than n calls
 				done = true
 			default:
 				t.Fatalf("stop under strace at %s: %d\n%s", at, code, out)

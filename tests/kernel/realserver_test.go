@@ -38,7 +38,7 @@ func newSite(t *testing.T) site {
 
 func (s site) servers() []director { return []director{s.rs1, s.rs2} }
 
-// balance starts the table and the address on the director.
+// balance starts the resources ipvs and vip on the director.
 func (s site) balance(t *testing.T, forward string) {
 	t.Helper()
 	s.director.must(t, 0, "ipvs", "web", "start", "virtual=192.0.2.10:80",
@@ -64,10 +64,10 @@ func (s site) serves(t *testing.T, url string) {
 	}
 }
 
-// answer returns the hosts that reply to the client's ARP requests for the VIP, sorted.
+// answer returns the sorted names of the hosts that reply to the client's ARP requests for the VIP.
 func (s site) answer(t *testing.T) []string {
 	t.Helper()
-	// It ends after four replies. One host sends at most two replies to two requests.
+	// arping ends after four replies. Each host sends at most two replies to two requests.
 	out := s.client.Script(t, "arping -b -c 4 -w 2 -I eth0 "+lab.VIP+" || true")
 	var names []string
 	for _, h := range []*lab.Host{s.director.Host, s.rs1.Host, s.rs2.Host} {
@@ -111,12 +111,12 @@ func (s site) only(t *testing.T, name string, f func()) {
 	f()
 }
 
-// TestClientLearnsOnlyTheDirector tests for a known symptom: the client's ARP entry changes between
-// three MAC addresses. With realserver the entry does not change.
+// TestClientLearnsOnlyTheDirector checks that the client's ARP entry of the VIP does not change
+// with realserver. Without realserver the entry changes between the MAC addresses of three hosts.
 func TestClientLearnsOnlyTheDirector(t *testing.T) {
 	s := newSite(t)
 	s.balance(t, "gate")
-	for _, rs := range s.servers() { // manual configuration without the ARP settings
+	for _, rs := range s.servers() { // the operator adds the VIP, but does not set the ARP sysctls
 		rs.Run(t, "ip", "addr", "add", lab.VIP+"/32", "dev", "lo")
 	}
 	all := []string{"director1", "rs1", "rs2"}
@@ -204,7 +204,8 @@ func (s site) hiddenIPv6(t *testing.T) {
 	}
 }
 
-// TestTunnels begins with strict reverse path filtering, and with tunl0 down.
+// TestTunnels checks that realserver prepares a real server for tunnels. At first reverse path
+// filtering is strict and tunl0 is down.
 func TestTunnels(t *testing.T) {
 	s := newSite(t)
 	s.balance(t, "ipip")
@@ -240,7 +241,8 @@ func TestTunnels(t *testing.T) {
 	}
 }
 
-// TestNAT has the client in another network, on the other side of the director.
+// TestNAT checks real servers with masquerading. The client is in another network, on the other
+// side of the director.
 func TestNAT(t *testing.T) {
 	s := newSite(t)
 	s.director.Script(t, "ip addr add 198.51.100.11/24 dev eth0; echo 1 >/proc/sys/net/ipv4/ip_forward; echo 0 | tee /proc/sys/net/ipv4/conf/*/send_redirects")
@@ -264,9 +266,9 @@ func TestNAT(t *testing.T) {
 	}
 }
 
-// TestRealServerAndVIPOnOneNode starts and stops both resources in every order. The director is a
-// real server in its own table. The node must reply to the client if and only if it has the address
-// on its NIC.
+// TestRealServerAndVIPOnOneNode checks a node with the resources realserver and vip, in every order
+// of starts and stops. The director is also a real server in its own table. The node must reply to
+// the client if and only if it has the VIP on its NIC.
 func TestRealServerAndVIPOnOneNode(t *testing.T) {
 	s := newSite(t)
 	s.director.Serve(t)

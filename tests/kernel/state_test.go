@@ -10,8 +10,9 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// sharedRun is the beginning of a script with a private /run, which two network namespaces share.
-// act NAMESPACE AGENT ACTION prints the exit code and the lines of the table.
+// sharedRun is the beginning of a shell script. It mounts a private /run, which two network
+// namespaces share. Its function act NAMESPACE AGENT ACTION runs an action of an agent, and prints
+// the exit code and the lines of the IPVS table.
 const sharedRun = `
 	mount -t tmpfs -o mode=755,size=32m run /run
 	mkdir -p /run/netns /run/lvs-agents
@@ -88,8 +89,9 @@ one ipvs stop 0, table 0
 `)
 }
 
-// TestStalledStartAddsNothingAfterAStop suspends a start before it sends a message to the kernel.
-// Then a stop must succeed, and the resumed start must add nothing.
+// TestStalledStartAddsNothingAfterAStop checks a stop while a start is suspended. The test suspends
+// the start before the start sends a message to the kernel. The stop must succeed, and the resumed
+// start must add nothing to the kernel.
 func TestStalledStartAddsNothingAfterAStop(t *testing.T) {
 	script(t, `
 		for call in openat sendto; do
