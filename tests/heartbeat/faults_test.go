@@ -10,8 +10,9 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// words are calls of the scripts as heartbeat makes them, on a node that runs no resource, with
-// their results: exit codes, and the output of status.
+// words lists calls of the scripts in /etc/ha.d/resource.d with their expected results: exit codes,
+// and the output of status. The calls have the arguments that heartbeat passes. The node runs no
+// resource.
 const words = `lvsipvs away.cf: start 5, stop 0, status 3 stopped
 lvsipvs broken.cf: start 2, stop 0, status 3 stopped
 lvsipvs: start 6, stop 0, status 3 stopped
@@ -26,7 +27,8 @@ lvsrs 192.0.2.77/24: start 6, stop 0, status 3 stopped
 ldirectord away.cf: stop 0
 `
 
-// answers calls the scripts in the lines of words.
+// answers is a shell script that reads lines like the lines of words, calls the scripts, and prints
+// the results.
 const answers = `cd /etc/ha.d/resource.d
 while IFS= read -r line; do
 	script=${line%%:*}
@@ -41,7 +43,7 @@ while IFS= read -r line; do
 	echo "$script: ${said#, }"
 done`
 
-// byHand calls the scripts on a node that runs no resource.
+// byHand checks the results of the scripts, as words lists them, on a node that runs no resource.
 func (s site) byHand(t *testing.T, node *lab.Node) {
 	t.Helper()
 	node.WriteFile(t, "/etc/ha.d/broken.cf", "virtual=nonsense\n")
@@ -58,8 +60,8 @@ func (s site) byHand(t *testing.T, node *lab.Node) {
 	}
 }
 
-// TestFaults breaks the files, interfaces and arguments of the directors. Stop must report stopped,
-// and heartbeat must reboot no node.
+// TestFaults checks the scripts with broken files, missing interfaces and wrong arguments. A stop
+// must still succeed, and heartbeat must not reboot a node.
 func TestFaults(t *testing.T) {
 	const haresources = "director1 lvsipvs::ldirectord.cf lvshealth::ldirectord.cf lvsvip::198.51.100.10/24/dummy0 lvsvip::192.0.2.10/24/eth0\n"
 	s := newSite(t, "off", haresources, nil)
@@ -104,7 +106,7 @@ func TestFaults(t *testing.T) {
 		s.waitServes(t, "director1")
 		s.unharmed(t)
 	})
-	// This proves that the test would detect a reboot.
+	// With this faulty script heartbeat reboots the node, so the test can detect a reboot.
 	t.Run("a script that lies is a reboot", func(t *testing.T) {
 		first.Script(t, `cd /etc/ha.d; printf '#!/bin/sh\nfor action; do :; done\n[ $action != status ] || echo running\n[ $action != stop ]\n' >resource.d/liar
 			chmod 755 resource.d/liar; sed -i '/^director1/s/$/ liar/' haresources`)

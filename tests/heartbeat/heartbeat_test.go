@@ -31,14 +31,14 @@ const (
 `
 )
 
-// site is a pair with its real servers.
+// site is a pair of directors with heartbeat, and the network with their real servers.
 type site struct {
 	*lab.Pair
 	topology *lab.Topology
 }
 
-// lines are the haresources of the example: one with our scripts, and the earlier line in its
-// comment.
+// lines returns two lines for haresources from the example. ours uses our scripts. old uses IPaddr
+// and ldirectord, which our scripts replace; it is in a comment of the example.
 func lines(t *testing.T) (ours, old string) {
 	t.Helper()
 	ours = example(t, "haresources")
@@ -63,8 +63,8 @@ func example(t *testing.T, name string) string {
 	return string(text)
 }
 
-// haCf is the example with a log file and with times for the lab. There a node that is busy for
-// five seconds is not dead.
+// haCf returns the example ha.cf with a log file and with shorter times for the lab. A lab node can
+// be busy for five seconds, so deadtime must be longer.
 func haCf(t *testing.T, failback string) string {
 	t.Helper()
 	text := example(t, "ha.cf")
@@ -86,7 +86,7 @@ func haCf(t *testing.T, failback string) string {
 func newSite(t *testing.T, failback, haresources string, more map[string]string) site {
 	t.Helper()
 	lab.Require(t, "cl_status", "nginx", "ipvsadm", "ldirectord")
-	installed, err := filepath.Abs("../../bin/root") // made by make stage
+	installed, err := filepath.Abs("../../bin/root") // "make stage" has written this directory
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func (s site) waitServes(t *testing.T, name string) {
 
 var others = map[string]string{"director1": "director2", "director2": "director1"}
 
-// leftOn returns the parts of the service on a node. A node without power has none.
+// leftOn returns the parts of the service that exist on a node. For a killed node it returns "".
 func leftOn(t *testing.T, node *lab.Node) string {
 	t.Helper()
 	if !node.Running() {
@@ -179,7 +179,8 @@ func (s site) stable(t *testing.T) {
 	}
 }
 
-// measured runs clients during an event, until the director serves.
+// measured runs clients while the function happens runs, and until the director named by serves
+// serves. It returns the results of the clients.
 func (s site) measured(t *testing.T, serves string, happens func()) lab.Tally {
 	t.Helper()
 	load := s.topology.Host("client").Load(t, 4, lab.VIP+":80", pageTimeout)
@@ -209,8 +210,8 @@ func (s site) request(t *testing.T, node *lab.Node, command, until string) {
 	})
 }
 
-// story has the steps of a common how-to: start, standby and takeover, a killed director, and its
-// return. It returns the clients' results for each event.
+// story runs the steps of a common how-to: start, standby and takeover, the kill of a director, and
+// the director's restart. It returns the clients' results for each event.
 func (s site) story(t *testing.T, failback string) map[string][]lab.Tally {
 	t.Helper()
 	first := s.Node("director1")
@@ -232,7 +233,7 @@ func (s site) story(t *testing.T, failback string) map[string][]lab.Tally {
 	return seen
 }
 
-// comesBack turns a director's power on, and waits until both nodes see each other.
+// comesBack boots a killed director, and waits until heartbeat on each node sees the other node.
 func (s site) comesBack(t *testing.T, node *lab.Node) {
 	t.Helper()
 	node.Restart(t)
@@ -259,14 +260,15 @@ func moves() int {
 	return 1
 }
 
-// form is a pair's configuration.
+// form is a configuration of a pair of directors with heartbeat.
 type form struct {
 	name, failback, haresources string
 	more                        map[string]string
 }
 
-// forms are both forms of haresources, each with another auto_failback. With LAB_EXACT they are all
-// four combinations, and the programs that our programs replace.
+// forms returns the tested configurations: both lines for haresources, each with another
+// auto_failback. With LAB_EXACT it returns all four combinations, and one configuration with the
+// Perl program ldirectord.
 func forms(t *testing.T) []form {
 	t.Helper()
 	ours, old := lines(t)
@@ -329,7 +331,7 @@ func report(list []form, gaps map[string]map[string][]lab.Tally) {
 		}
 	}
 	fmt.Fprintln(w)
-	_ = w.Flush() // to a terminal
+	_ = w.Flush() // an error of standard output does not fail the test
 }
 
 func median(tallies []lab.Tally) time.Duration {
