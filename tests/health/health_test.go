@@ -54,7 +54,7 @@ func newBareDirector(t *testing.T, quiescent string) director {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The path of a unix socket can have 107 characters.
+	// The path must be short: the path of a unix socket can have only 107 characters.
 	state, err := os.MkdirTemp("", "lvs")
 	if err != nil {
 		t.Fatal(err)
@@ -181,7 +181,7 @@ const (
 	rs2out   = "-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 0\n"
 )
 
-// TestStory has the steps of a common how-to on one director, with only the daemon.
+// TestStory checks the steps of a common how-to on one director that runs only the daemon.
 func TestStory(t *testing.T) {
 	d := newDirector(t, "yes")
 	first, second := d.topology.Host("rs1"), d.topology.Host("rs2")
@@ -230,8 +230,8 @@ func TestStory(t *testing.T) {
 	}
 }
 
-// TestKilledDaemonChangesNothing kills the daemon and starts it again. The table must not change,
-// even with one server out.
+// TestKilledDaemonChangesNothing kills the daemon and starts it again, while one real server is
+// quiesced or removed. The table must not change.
 func TestKilledDaemonChangesNothing(t *testing.T) {
 	for quiescent, want := range map[string]string{"yes": service + rs1out + rs2, "no": service + rs2} {
 		t.Run(quiescent, func(t *testing.T) {
@@ -267,8 +267,8 @@ func TestKilledDaemonChangesNothing(t *testing.T) {
 	}
 }
 
-// TestAgents has the services in an ipvs resource and the checks in a health resource, both with
-// the same file.
+// TestAgents checks a resource of the agent ipvs and a resource of the agent health that have the
+// same configuration file. The first has the services, the second makes the checks.
 func TestAgents(t *testing.T) {
 	d := newDirector(t, "yes")
 	config := "config=" + d.config
@@ -327,7 +327,7 @@ func TestAgents(t *testing.T) {
 	if err := syscall.Kill(d.pid(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	// This is not a failure yet. tests/cluster waits for the failure that follows.
+	// The monitor still succeeds. tests/cluster waits until the monitor fails.
 	if out := d.agent(t, 0, "health", "web-health", "monitor", config); !strings.Contains(out, "does not answer") {
 		t.Error(out)
 	}
@@ -342,7 +342,8 @@ func TestAgents(t *testing.T) {
 	d.agent(t, 7, "health", "web-health", "monitor", config)
 }
 
-// TestInline has the complete configuration in parameters, and every server is silent.
+// TestInline checks resources that have the complete configuration in parameters, without a file.
+// At first no real server replies to checks.
 func TestInline(t *testing.T) {
 	d := newDirector(t, "no")
 	params := []string{"ipvs=web-ipvs", "checktype=negotiate", "request=.health.html", "receive=OK", "checkinterval=1",
@@ -389,7 +390,8 @@ func TestOCFTesterPassesHealth(t *testing.T) {
 	}
 }
 
-// TestStoppedServerIsOutSoon has a loose limit. make bench measures the time.
+// TestStoppedServerIsOutSoon checks that the daemon quiesces a failing real server within limit.
+// make bench measures the time exactly.
 func TestStoppedServerIsOutSoon(t *testing.T) {
 	const limit = 3 * time.Second // 1 s between two checks, and reserve
 	d := newDirector(t, "yes")

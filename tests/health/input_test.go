@@ -13,8 +13,8 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// TestBadInput changes the file of a running daemon. The status and the log must name the unusable
-// parts, and the daemon must continue with the earlier configuration.
+// TestBadInput checks a running daemon whose configuration file becomes unusable. The status and
+// the log must name the unusable parts. The daemon must continue with the earlier configuration.
 func TestBadInput(t *testing.T) {
 	d := newDirector(t, "yes")
 	good := d.story("yes")
@@ -68,7 +68,7 @@ func TestBadInput(t *testing.T) {
 			t.Error(out)
 		}
 		d.WaitTable(t, 10*time.Second, service+"-A -t 192.0.2.11:80 -s rr\n"+rs1+rs2+"-a -t 192.0.2.11:80 -r 127.0.0.1:80 -g -w 1\n")
-		lab.Wait(t, 30*time.Second, "the reason", func() error { // which is logged with the first verdict
+		lab.Wait(t, 30*time.Second, "the reason", func() error { // the daemon logs the reason with the first verdict
 			if out := d.status(t); !strings.Contains(out, `receive "(*SKIP)" cannot be used`) {
 				return errors.New(out)
 			}
@@ -98,7 +98,7 @@ func (d director) says(t *testing.T, want string) {
 	})
 }
 
-// TestPasswordIsNowhere searches everything that a daemon shows of its configuration.
+// TestPasswordIsNowhere checks that a daemon shows no password of its configuration in any output.
 func TestPasswordIsNowhere(t *testing.T) {
 	const secret = "hunter2"
 	d := newDirector(t, "yes")

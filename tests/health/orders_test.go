@@ -15,8 +15,8 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// steps are the actions that the test makes in every order, as in tests/states. The manually
-// started daemon has the name of its file.
+// steps lists the actions that the test runs in every order, as tests/states does. directord stands
+// for a daemon that the operator starts; its id is the name of its file.
 var steps = []string{
 	"ipvs start", "ipvs stop", "ipvs reload-agent", "health start", "health stop", "health kill", "health reload",
 	"directord start", "directord stop", "directord kill", "directord reload",
@@ -25,7 +25,8 @@ var steps = []string{
 // daemons are the ids of the two daemons.
 var daemons = map[string]string{"health": "web-health", "directord": "web"}
 
-// do makes a step. A step that is refused changes nothing.
+// do runs the action of a step and returns its exit code. If the agent or the daemon refuses the
+// step, nothing changes.
 func (d director) do(t *testing.T, step string) (code int) {
 	t.Helper()
 	who, what, _ := strings.Cut(step, " ")
@@ -61,8 +62,8 @@ func (d director) pidOf(id string) int {
 	return pid
 }
 
-// settle waits until the running daemons hold their services and have checked them, or have had
-// enough time for it.
+// settle waits until the running daemons hold the claims on their services and have checked the
+// real servers. It waits at most three seconds.
 func (d director) settle(t *testing.T) {
 	t.Helper()
 	limit := time.Now().Add(3 * time.Second)
@@ -78,7 +79,8 @@ func (d director) settle(t *testing.T) {
 	}
 }
 
-// key returns the facts that decide the future: the table, the records and the daemons.
+// key returns the state on which the result of every next step depends: the table, the records and
+// the daemons.
 func (d director) key(t *testing.T) string {
 	t.Helper()
 	key := d.table(t)
@@ -101,8 +103,8 @@ func (d director) key(t *testing.T) string {
 	return key
 }
 
-// wrong returns the false statements of the monitors; empty if all are true. In this test one real
-// server of two is down.
+// wrong returns a false report of a monitor, or "" if all reports are true. In this test one of two
+// real servers is down.
 func (d director) wrong(t *testing.T, checked bool) string {
 	t.Helper()
 	table := d.table(t)
@@ -123,8 +125,8 @@ func (d director) wrong(t *testing.T, checked bool) string {
 	return ""
 }
 
-// TestEveryOrder runs all orders of up to three steps. If several orders lead to equal situations,
-// the test continues only one of them.
+// TestEveryOrder checks the reports of the monitors after every order of up to three steps. If
+// several orders lead to equal situations, the test continues only one of these orders.
 func TestEveryOrder(t *testing.T) {
 	const length = 3
 	d := newDirector(t, "yes")
@@ -163,14 +165,15 @@ func TestEveryOrder(t *testing.T) {
 	t.Logf("%d situations, %d orders followed", len(seen), tried)
 }
 
-// idle reports whether a step is for a daemon that was never started. tests/states covers these
-// orders, a thousand times as fast.
+// idle reports whether a step is for a daemon that no earlier step has started. tests/states tests
+// these orders, a thousand times as fast.
 func idle(before []string, step string) bool {
 	who, what, _ := strings.Cut(step, " ")
 	return who != "ipvs" && what != "start" && !slices.Contains(before, who+" start")
 }
 
-// clear stops everything. Nothing must remain.
+// clear stops both daemons and the ipvs resource, and deletes their files. The kernel must then
+// have no virtual service.
 func (d director) clear(t *testing.T, order []string) {
 	t.Helper()
 	for _, stop := range []string{"health stop", "directord stop", "ipvs stop"} {

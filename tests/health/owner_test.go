@@ -14,19 +14,19 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// unwatched is the story's configuration without autoreload and without a fallback.
+// unwatched returns the configuration of story without autoreload and without a fallback.
 func (d director) unwatched(quiescent string) string {
 	text := strings.Replace(d.story(quiescent), "autoreload=yes\n", "", 1)
 	return strings.Replace(text, "\tfallback=127.0.0.1:80 gate\n", "", 1)
 }
 
-// shown runs lvsctl status.
+// shown runs "lvsctl status" and returns its exit code and its output.
 func (d director) shown(t *testing.T) (int, string) {
 	t.Helper()
 	return d.run(t, nil, filepath.Join(d.bin, "lvsctl"), "status")
 }
 
-// killed kills the daemon, so that the daemon cannot write that it ends.
+// killed kills the daemon with SIGKILL, so the daemon cannot write to its files that it ends.
 func (d director) killed(t *testing.T) {
 	t.Helper()
 	pid := d.pid()
@@ -41,8 +41,9 @@ func (d director) killed(t *testing.T) {
 	})
 }
 
-// TestRestartOfIPVSWhileTheDaemonRuns checks that verdicts reach the table again. If the resource
-// stays stopped, the daemon must not add destinations and health must not report success.
+// TestRestartOfIPVSWhileTheDaemonRuns checks that the daemon applies its verdicts to the table
+// again after a restart of the ipvs resource. If the ipvs resource stays stopped, the daemon must
+// not add destinations, and the monitor of health must fail.
 func TestRestartOfIPVSWhileTheDaemonRuns(t *testing.T) {
 	d := newDirector(t, "yes")
 	d.write(t, d.unwatched("yes"))
@@ -68,7 +69,7 @@ func TestRestartOfIPVSWhileTheDaemonRuns(t *testing.T) {
 		}
 		return nil
 	})
-	d.agent(t, 0, "health", "web-health", "monitor", config) // the daemon has time left
+	d.agent(t, 0, "health", "web-health", "monitor", config) // not a failure yet: the daemon still has time
 	lab.Wait(t, 30*time.Second, "failed monitor", func() error {
 		if code, out := d.agentCode(t, "health", "web-health", "monitor", config); code != 1 || !strings.Contains(out, reason) {
 			return fmt.Errorf("%d %s", code, out)
@@ -87,8 +88,8 @@ func TestRestartOfIPVSWhileTheDaemonRuns(t *testing.T) {
 	})
 }
 
-// TestRecordRemovedWhileTheDaemonRuns removes the daemon's own record. The daemon must write
-// another one.
+// TestRecordRemovedWhileTheDaemonRuns removes the record of a running daemon. The daemon must write
+// a new record.
 func TestRecordRemovedWhileTheDaemonRuns(t *testing.T) {
 	d := newDirector(t, "yes")
 	d.write(t, d.unwatched("yes"))
@@ -107,7 +108,7 @@ func TestRecordRemovedWhileTheDaemonRuns(t *testing.T) {
 	d.waitTable(t, 8*time.Second, service+rs1+rs2out)
 	d.directord(t, 0, "status")
 
-	// If the daemon cannot write another record, it does not balance, and reports that.
+	// If the daemon cannot write a new record, it must report that it does not balance.
 	dir := filepath.Dir(records[0])
 	if err := errors.Join(os.Remove(records[0]), os.Remove(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
 		t.Fatal(err)
@@ -174,7 +175,8 @@ func TestServiceWithoutAnOwner(t *testing.T) {
 	}
 }
 
-// TestReloadReachesTheDaemon reloads ipvs with changed services and with a new service.
+// TestReloadReachesTheDaemon checks that a reload of the ipvs resource also reloads the daemon. The
+// configuration has changed services, and then a new service.
 func TestReloadReachesTheDaemon(t *testing.T) {
 	d := newDirector(t, "yes")
 	before := d.unwatched("yes")
@@ -205,8 +207,8 @@ func TestReloadReachesTheDaemon(t *testing.T) {
 	}
 }
 
-// TestDeadDaemonsClaimBlocksNoOther starts another daemon after a daemon has died, once with
-// another name of the health resource.
+// TestDeadDaemonsClaimBlocksNoOther checks that a new daemon can start although a killed daemon has
+// left its claim. In one case, the health resource has another name than before.
 func TestDeadDaemonsClaimBlocksNoOther(t *testing.T) {
 	d := newDirector(t, "yes")
 	config := "config=" + d.config

@@ -12,10 +12,10 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// upgradable is a host with its programs in a separate directory, as a package installs them.
+// upgradable is a host whose programs are in a directory of their own, so a test can replace them.
 type upgradable struct{ director }
 
-// newUpgradable installs the programs of the earlier commit, which tests/before has built.
+// newUpgradable returns d with the programs of an earlier commit, which tests/before has built.
 func newUpgradable(t *testing.T, d director) upgradable {
 	t.Helper()
 	u := upgradable{d}
@@ -24,8 +24,8 @@ func newUpgradable(t *testing.T, d director) upgradable {
 	return u
 }
 
-// install replaces the programs as rpm and dpkg do. It renames a new file over the old one, and a
-// process of the old file continues to run.
+// install replaces the programs as rpm and dpkg do: it renames a new file over the old file. A
+// running process continues to run the old program.
 func (u upgradable) install(t *testing.T, from string) {
 	t.Helper()
 	for _, name := range []string{"vip", "ipvs", "health", "realserver", "directord", "lvsctl"} {
@@ -43,9 +43,9 @@ func (u upgradable) install(t *testing.T, from string) {
 	}
 }
 
-// TestUpgradeOfARunningDirector starts all agents of an earlier version and replaces the programs
-// under load. Then it runs monitor, reload, a restart of the daemon, and stop with the new
-// programs.
+// TestUpgradeOfARunningDirector checks an upgrade while clients send requests. The agents and the
+// daemon of an earlier version run. The test replaces the programs. Then it runs monitor, reload,
+// a restart of the daemon, and stop with the new programs.
 func TestUpgradeOfARunningDirector(t *testing.T) {
 	d := newBareDirector(t, "yes")
 	var servers []upgradable
@@ -136,8 +136,8 @@ func TestUpgradeOfARunningDirector(t *testing.T) {
 	}
 }
 
-// TestUpgradeOverAKilledDaemon has the record and the claim of an earlier version. The daemon of
-// that version was killed while one server was out.
+// TestUpgradeOverAKilledDaemon checks an upgrade after a kill of the earlier version's daemon. The
+// daemon has left its record and its claim, and one real server was quiesced.
 func TestUpgradeOverAKilledDaemon(t *testing.T) {
 	u := newUpgradable(t, newDirector(t, "yes"))
 	config := "config=" + u.config
