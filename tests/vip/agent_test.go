@@ -30,8 +30,8 @@ func newAgent(t *testing.T) agent {
 	return agent{path, t.TempDir()}
 }
 
-// run runs an action in the namespace of the calling goroutine. A word NAME=value is a parameter if
-// NAME is in lower case, otherwise an environment variable.
+// run runs an action of vip in the network namespace of the calling goroutine. A word NAME=value is
+// a parameter if NAME is in lower case, and an environment variable otherwise.
 func (a agent) run(t *testing.T, action string, words ...string) (code int, output string) {
 	t.Helper()
 	environ := []string{"OCF_RESOURCE_INSTANCE=web", "LVS_AGENTS_STATE_DIR=" + a.state + "/lvs-agents"}

@@ -14,8 +14,8 @@ import (
 	"lvs-agents/internal/kernel/kerneltest"
 )
 
-// changing are the system calls that change something: messages to the kernel, notes, the start of
-// the sender, and exit.
+// changing lists the system calls with which the agent changes something. They send messages to the
+// kernel, write or remove notes, start the sender of announcements, and exit.
 var changing = []string{"sendto", "mkdirat", "renameat", "unlinkat", "clone", "exit_group"}
 
 // TestKilledAtEverySystemCall kills the agent with strace before each system call of start and of
@@ -23,7 +23,8 @@ var changing = []string{"sendto", "mkdirat", "renameat", "unlinkat", "clone", "e
 // work.
 func TestKilledAtEverySystemCall(t *testing.T) { killedAt(t, changing) }
 
-// TestSoakKilledAnywhere kills the agent before all its other system calls.
+// TestSoakKilledAnywhere makes the checks of TestKilledAtEverySystemCall for the other system calls
+// of the agent.
 func TestSoakKilledAnywhere(t *testing.T) {
 	killedAt(t, []string{"openat", "read", "write", "close", "socket", "recvfrom", "setsockopt", "fcntl", "mmap", "clone3", "readlinkat"})
 }
@@ -45,7 +46,7 @@ func killedAt(t *testing.T, calls []string) {
 
 func killed(t *testing.T, calls []string, action string, params []string) {
 	a, _ := link(t)
-	// The kernel adds link-local addresses on its own and later. No dump must contain them.
+	// The kernel would add link-local addresses at any later time, and dumps would then differ.
 	kerneltest.Run(t, "ip link set eth0 addrgenmode none\nip -6 addr flush dev eth0 scope link")
 	kerneltest.Run(t, "ip addr add "+vip4+"/32 dev lo label lo:vip scope host\nip addr add "+vip6+"/128 dev lo nodad preferred_lft 0")
 	empty := dump(t)
@@ -81,8 +82,8 @@ func killed(t *testing.T, calls []string, action string, params []string) {
 	t.Logf("killed at %d system calls", deaths)
 }
 
-// truth compares the result of monitor with the state of the host. An address label without its
-// address has no effect.
+// truth checks that the exit code of monitor agrees with the state of the host. It ignores an
+// address label whose address does not exist, because this label has no effect.
 func truth(t *testing.T, a agent, when string, params []string, empty, full string) {
 	t.Helper()
 	code, out := a.run(t, "monitor", params...)
@@ -108,7 +109,7 @@ func dump(t *testing.T) string {
 	return strings.Join(slices.Sorted(slices.Values(lines)), "\n")
 }
 
-// strace returns the agent, killed before its n-th system call of a kind.
+// strace returns an agent that strace kills before its n-th call of the named system call.
 func (a agent) strace(t *testing.T, call string, n int) agent {
 	t.Helper()
 	script := fmt.Sprintf("#!/bin/sh\nexec strace -f -qq -o /dev/null -e trace=%s -e inject=%s:signal=KILL:when=%d %s \"$@\"\n", call, call, n, a.path)

@@ -9,7 +9,7 @@ import (
 	"lvs-agents/internal/kernel/kerneltest"
 )
 
-// eventually waits until monitor returns a code.
+// eventually calls monitor until monitor returns the wanted exit code.
 func (a agent) eventually(t *testing.T, want int, words ...string) {
 	t.Helper()
 	code, out := -1, ""
@@ -127,8 +127,8 @@ func TestIPv6AddressIsNotASource(t *testing.T) {
 	}
 }
 
-// TestManyAddresses removes one address. The others must stay, even if the removed one was the
-// first of its network.
+// TestManyAddresses checks that a stop removes only one of many addresses. The other addresses must
+// stay, even if the removed address was the first address of its network.
 func TestManyAddresses(t *testing.T) {
 	a, _ := link(t)
 	send, err := kerneltest.Start(t, "ip", "-batch", "-")

@@ -13,8 +13,8 @@ import (
 	"lvs-agents/internal/kernel/kerneltest"
 )
 
-// TestUnreachable makes a running address unreachable in every way that the agent can detect on its
-// host. Then it starts the address in the same situation.
+// TestUnreachable checks that monitor detects an unreachable address, for every cause that the
+// agent can detect on its host. It also checks a start while the cause is still there.
 func TestUnreachable(t *testing.T) {
 	const route = "192.0.2.10 is on eth0, but this host does not take packets for it: ip route get 192.0.2.10 gives %s instead of local; check ip rule and ip route show table local"
 	tests := []struct {
@@ -49,7 +49,7 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// TestWithoutRawSockets starts an address on a host that can send no announcement.
+// TestWithoutRawSockets checks a start on a host where the agent cannot send announcements.
 func TestWithoutRawSockets(t *testing.T) {
 	for _, ip := range []string{vip4, vip6} {
 		a, _ := link(t)
@@ -64,8 +64,8 @@ func TestWithoutRawSockets(t *testing.T) {
 	}
 }
 
-// TestNamesOfNoNamespace names a file that is not a network namespace. Nothing of the resource can
-// be in it, and no action waits.
+// TestNamesOfNoNamespace checks a resource whose parameter names a file that is not a network
+// namespace. Such a file cannot contain the address, and no action may wait.
 func TestNamesOfNoNamespace(t *testing.T) {
 	kerneltest.Namespace(t)
 	if err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
@@ -82,8 +82,8 @@ func TestNamesOfNoNamespace(t *testing.T) {
 	}
 }
 
-// TestFewFiles limits the number of open files. A Go runtime that cannot start would exit with 2,
-// which means a wrong configuration.
+// TestFewFiles checks the exit codes of the agents with a low limit of open files. A Go runtime
+// that cannot start would exit with 2, which means wrong arguments in OCF.
 func TestFewFiles(t *testing.T) {
 	kerneltest.Namespace(t)
 	for _, agent := range []string{"vip", "ipvs", "health", "realserver"} {
@@ -100,7 +100,7 @@ func TestFewFiles(t *testing.T) {
 	}
 }
 
-// TestFullRoutingTable has a routing table that would fill hundreds of megabytes of memory.
+// TestFullRoutingTable checks that the agent uses little memory on a host with many routes.
 func TestFullRoutingTable(t *testing.T) {
 	a, _ := link(t)
 	load, err := kerneltest.Start(t, "ip", "-batch", "-")
@@ -127,8 +127,8 @@ func TestFullRoutingTable(t *testing.T) {
 	}
 }
 
-// TestAddressesThatComeAndGo changes addresses on another interface, which interrupts every dump of
-// all addresses.
+// TestAddressesThatComeAndGo checks the agent while addresses on another interface change. Each
+// change interrupts a netlink dump of all addresses.
 func TestAddressesThatComeAndGo(t *testing.T) {
 	a, _ := link(t)
 	kerneltest.NewPeer(t, "eth1")

@@ -34,7 +34,8 @@ func TestSoakOCFT(t *testing.T) {
 	}
 }
 
-// ocft runs a suite against vip.
+// ocft runs the named suite of ocft against vip. It returns the number of passed cases and the
+// names of the failed cases.
 func ocft(t *testing.T, name string) (passed int, failed []string) {
 	t.Helper()
 	a := newAgent(t)

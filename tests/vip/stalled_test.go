@@ -13,8 +13,9 @@ import (
 	"lvs-agents/internal/process"
 )
 
-// TestStalledStartAddsNothingAfterAStop suspends a start with strace before one system call after
-// another. Each time a stop must succeed, and the resumed start must add nothing.
+// TestStalledStartAddsNothingAfterAStop checks a stop while a start is suspended. strace suspends
+// the start, each time before another system call. Each time the stop must succeed, and the resumed
+// start must add nothing.
 func TestStalledStartAddsNothingAfterAStop(t *testing.T) {
 	a, _ := link(t)
 	kerneltest.Run(t, "ip link set eth0 addrgenmode none\nip -6 addr flush dev eth0 scope link")

@@ -13,8 +13,8 @@ import (
 )
 
 // suites is the directory where resource-agents installs its cases for ocft. This package parses
-// them as their README describes, and runs them without ocft. ocft polls the end of each action
-// only once a second. make soak runs the cases with ocft.
+// the cases as their README describes. It runs the cases without ocft, because ocft polls the end
+// of each action only once a second. make soak runs the cases with ocft.
 const suites = "/usr/share/resource-agents/ocft/configs"
 
 // codes are the exit codes by their names in ocft.
@@ -23,8 +23,8 @@ var codes = map[string]int{
 	"OCF_ERR_PERM": 4, "OCF_ERR_INSTALLED": 5, "OCF_ERR_CONFIGURED": 6, "OCF_NOT_RUNNING": 7,
 }
 
-// decided are the cases where vip differs on purpose. If the node lacks the interface, vip returns
-// 5, because 6 stops the resource on every node.
+// decided lists the cases where vip returns another exit code on purpose. If the node lacks the
+// interface, vip returns 5. With exit code 6, the cluster would stop the resource on every node.
 var decided = map[string]map[string]int{
 	"IPaddr2": {"check base env: set invalid 'OCF_RESKEY_nic'": 5},
 }
@@ -118,7 +118,7 @@ func (h host) expand(text string) string {
 	return os.Expand(text, func(name string) string { return h.environ[name] })
 }
 
-// list returns the environment in the form of the operating system.
+// list returns the environment variables as a list of NAME=value.
 func (h host) list() []string {
 	list := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "OCF_RESOURCE_INSTANCE=ocft", "HA_RSCTMP=" + h.state, "LVS_AGENTS_STATE_DIR=" + h.state + "/lvs-agents", "OCF_RA_VERSION_MAJOR=1"}
 	for name, value := range h.environ {

@@ -79,7 +79,8 @@ The rules of vip's exit codes:
   address that no neighbour can reach is wrong.
 `
 
-// TestTable runs vip in every situation and writes both tables.
+// TestTable runs vip in every situation, and checks that the parameters and exit codes in
+// docs/ipaddr2.md are current.
 func TestTable(t *testing.T) {
 	var page strings.Builder
 	page.WriteString(preamble)

@@ -16,7 +16,7 @@ import (
 
 const vip4, vip6 = "192.0.2.10", "2001:db8::10"
 
-// link is a host with eth0, and an interface of a neighbour.
+// link creates a host with the interface eth0, and a neighbour at the other end of its cable.
 func link(t *testing.T) (agent, *kerneltest.Peer) {
 	t.Helper()
 	kerneltest.Namespace(t)
@@ -53,7 +53,8 @@ func sniff(t *testing.T, peer *kerneltest.Peer, ip string) announced {
 	return s
 }
 
-// mine accepts gratuitous ARP and unsolicited neighbour advertisements.
+// mine reports whether a frame is gratuitous ARP, or an unsolicited neighbour advertisement, of the
+// address.
 func (s announced) mine(frame []byte) bool {
 	if s.ip.Is4() {
 		return len(frame) >= 42 && bytes.Equal(frame[28:32], s.ip.AsSlice())
@@ -156,7 +157,7 @@ func TestNobodyAnnouncesWhatHasLeft(t *testing.T) {
 				if frame.At.After(gone) {
 					late++
 				}
-				if late > 1 { // one can be on its way
+				if late > 1 { // one announcement can already be on the wire at the stop
 					t.Fatalf("announced after stop: %s", wire.describe(frame.Bytes))
 				}
 			}
@@ -196,7 +197,7 @@ func stale(t *testing.T, peer *kerneltest.Peer, ip string) {
 	})
 }
 
-// knows waits until the peer has the link-layer address of our eth0.
+// knows waits until the peer's neighbour table has the link-layer address of our eth0.
 func knows(t *testing.T, peer *kerneltest.Peer, ip string) {
 	t.Helper()
 	var got string
@@ -220,8 +221,8 @@ func TestNeighbourWithAnOldEntryLearns(t *testing.T) {
 	}
 }
 
-// TestNeighbourThatIgnoresAnnouncements has a neighbour that does not learn from broadcasts. It
-// learns only from the unicast update that start sends.
+// TestNeighbourThatIgnoresAnnouncements checks start with a neighbour that ignores broadcasts. The
+// neighbour learns the new link-layer address only from the unicast packet that start sends.
 func TestNeighbourThatIgnoresAnnouncements(t *testing.T) {
 	for ip, gateway := range map[string]string{vip4: "192.0.2.254", vip6: "2001:db8::fe"} {
 		t.Run(ip, func(t *testing.T) {
