@@ -21,7 +21,7 @@ func webConfig(quiescent string) string {
 	return strings.Replace(lab.LdirectordConfig, "quiescent=yes", "quiescent="+quiescent, 1)
 }
 
-// These are the lines of the IPVS tables that the daemon makes from webConfig.
+// Lines of the IPVS tables that the daemon makes from webConfig.
 const (
 	virtual  = "-A -t 192.0.2.10:80 -s rr\n"
 	sorry    = "-a -t 192.0.2.10:80 -r 127.0.0.1:80 -g -w 1\n"

@@ -89,11 +89,11 @@ type reader struct {
 	nodes  map[string]*lab.Node
 }
 
-// places lists the hosts of each prompt that stands for two hosts.
+// places lists the hosts of each prompt that names two hosts.
 var places = map[string][]string{"directors": {"director1", "director2"}, "rs": {"rs1", "rs2"}}
 
-// looks matches commands that change nothing. The test repeats such a command until its output is
-// the output of the page.
+// looks matches commands that change nothing. The test repeats a matching command until its output
+// is the output of the page.
 var looks = regexp.MustCompile(`^(crm_mon|ipvsadm -[LS]|ip |lvsctl status|curl |for i in [\d ]+; do curl )`)
 
 // reset is the command that resets a host. The lab boots the host before the host's next command.
@@ -110,7 +110,7 @@ func (r reader) follow(t *testing.T, page string, steps []pages.Step) {
 	}
 }
 
-// do runs the command of a step on each host that its prompt stands for.
+// do runs the command of a step on each host that the prompt of the step names.
 func (r reader) do(t *testing.T, page string, step pages.Step) {
 	t.Helper()
 	if elsewhere, _ := step.Elsewhere(pages.Repository("../..")); elsewhere {

@@ -15,8 +15,8 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// steps lists the actions that the test runs in every order, as tests/states does. directord stands
-// for a daemon that the operator starts; its id is the name of its file.
+// steps lists the actions that the test runs in every order, as tests/states does. directord is the
+// daemon that the operator starts; the id of this daemon is the name of its file.
 var steps = []string{
 	"ipvs start", "ipvs stop", "ipvs reload-agent", "health start", "health stop", "health kill", "health reload",
 	"directord start", "directord stop", "directord kill", "directord reload",

@@ -52,7 +52,7 @@ type Options struct {
 	Agents string
 	// Root is the directory that "make install DESTDIR=Root" has written. Its /etc, /usr/sbin,
 	// /usr/lib/ocf, /usr/lib/systemd/system and /usr/share/doc are mounted over the directories of
-	// the test host on every node. If Root is "", the nodes have no installed files of ours.
+	// the test host on every node. If Root is "", the nodes do not see this directory.
 	Root string
 }
 

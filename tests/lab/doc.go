@@ -1,8 +1,8 @@
-// Package lab builds small load balancing networks and Pacemaker clusters for tests, from
+// Package lab builds small load balancing networks and Pacemaker clusters for tests. It uses
 // namespaces of the test host, which is the machine that runs the tests. It contains no test of an
 // agent. It needs root and a kernel with IPVS. If the test host's kernel has no IPVS, tests/lab/run
-// boots user-mode Linux (the guest), which is a Linux kernel that runs as a program. The package
-// works the same way on both kernels.
+// boots the guest: user-mode Linux, a Linux kernel that runs as a program. The package works the
+// same way on both kernels.
 //
 // # The network
 //

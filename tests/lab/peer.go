@@ -12,8 +12,8 @@ var perlPlaces = []string{"/usr/sbin/ldirectord", "/usr/sbin/ldirectord.perl"}
 
 // PerlProgram returns the path of the Perl program ldirectord on the test host. It checks the
 // content of the file, because our program directord can have the path /usr/sbin/ldirectord. On
-// nodes with Options.Root, directord always has this path. A test that runs the Perl program on
-// such a node needs a copy under another name.
+// nodes with Options.Root, directord always has this path. A test that runs the Perl program there
+// needs a copy under another name.
 func PerlProgram(tb testing.TB) string {
 	tb.Helper()
 	for _, path := range perlPlaces {

@@ -36,8 +36,8 @@ import (
 	"lvs-agents/ocf/ocftest"
 )
 
-// These are the ids of the resources and of the daemon on the director. The id of the daemon that
-// an operator starts is the name of its file.
+// Ids of the resources and of the daemon on the director. The id of the daemon that an operator
+// starts is the name of its file.
 const (
 	resource  = "web-ipvs"
 	healthID  = "web-health"

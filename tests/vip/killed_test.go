@@ -14,8 +14,8 @@ import (
 	"lvs-agents/internal/kernel/kerneltest"
 )
 
-// changing lists the system calls with which the agent changes something. They send messages to the
-// kernel, write or remove notes, start the sender of announcements, and exit.
+// changing lists the system calls of the agent that change something. These calls send messages to
+// the kernel, write or remove notes, start the sender of announcements, and exit.
 var changing = []string{"sendto", "mkdirat", "renameat", "unlinkat", "clone", "exit_group"}
 
 // TestKilledAtEverySystemCall kills the agent with strace before each system call of start and of

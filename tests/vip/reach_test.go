@@ -65,7 +65,7 @@ func TestWithoutRawSockets(t *testing.T) {
 }
 
 // TestNamesOfNoNamespace checks a resource whose parameter names a file that is not a network
-// namespace. Such a file cannot contain the address, and no action may wait.
+// namespace. The address cannot be in this file, and no action may wait for the file.
 func TestNamesOfNoNamespace(t *testing.T) {
 	kerneltest.Namespace(t)
 	if err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
