@@ -73,7 +73,7 @@ type checkedReal struct {
 	config.Real
 	request, receive string // replace the values of the service if request is set
 	unusable         string // why receive or request cannot be used; empty if they can
-	port             uint16 // that is checked unless the check has one; 0 for the port of Addr
+	port             uint16 // port to check unless the check has a port; 0 means the port of Addr
 }
 
 // check returns the check of a real server of a service that has the check c.
@@ -165,7 +165,7 @@ func (p *parser) reals(b *block, s config.Service) []checkedReal {
 	return all
 }
 
-// repetition is the fault of a real server that is given again.
+// repetition returns the fault of a real server that the file has twice.
 func repetition(before, again checkedReal) fault.Fault {
 	same := before.request == again.request && before.receive == again.receive && before.port == again.port
 	return config.Repetition(before.Real, again.Real, same)

@@ -27,10 +27,10 @@ type directive struct {
 	many  bool   // can be given more than once
 	six   bool   // the example belongs to an IPv6 service
 
-	values  string // the values that it can have
+	values  string // the values that the directive can have
 	unset   string // the default; empty if there is no default
-	about   string // what it does, in sentences
-	example string // its value in an example
+	about   string // the effect of the directive, in sentences
+	example string // value of the directive in an example
 	short   string // a noun phrase; empty unless resources have it as a parameter
 }
 
@@ -40,10 +40,10 @@ type scope struct {
 	block  *block // nil outside of blocks
 	config *config.Config
 	st     statement
-	report func(fault.Fault) // takes warnings
+	report func(fault.Fault) // records a warning
 }
 
-// named is the directive with its value, for messages.
+// named returns the directive with its value, for messages.
 func (s *scope) named(value string) string { return s.st.dir.name + " " + fault.Quote(value) }
 
 // in names the directive and its value in front of an error.
@@ -57,7 +57,7 @@ func (s *scope) warn(what, fix string) { s.report(fault.New(what, fix)) }
 // hidden reports whether the values of the directive must not be shown.
 func (d *directive) hidden() bool { return slices.Contains(secretNames, d.name) }
 
-// line is the directive as it should be written.
+// line returns the directive as it should be written.
 func (d *directive) line(value string) string {
 	switch {
 	case d.hidden():
@@ -71,12 +71,12 @@ func (d *directive) line(value string) string {
 // Directive describes a directive of ldirectord.cf.
 type Directive struct {
 	Name            string
-	InFile, InBlock bool // where it can be: for all services, or in a block
-	Repeats         bool // several of them add up; otherwise the last one counts
+	InFile, InBlock bool // whether a file can have it for all services, or in a block
+	Repeats         bool // every line with the directive counts; otherwise only the last line
 	Values          string
 	Unset           string // the default; empty if there is no default
 	About           string
-	Example         string // a whole file with it
+	Example         string // a whole file that uses the directive
 	Short           string // a noun phrase; empty unless Settings can have it
 }
 
@@ -112,7 +112,7 @@ func (d *directive) public() Directive {
 	}
 }
 
-// file is the smallest file with the directive.
+// file returns the smallest file with the directive.
 func (d *directive) file() string {
 	line := d.name + "=" + d.example + "\n"
 	if d.class == quotedText {

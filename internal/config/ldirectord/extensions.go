@@ -11,7 +11,7 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// ofOurs are directives that ldirectord does not have.
+// ofOurs returns directives that this project adds and ldirectord does not have.
 func ofOurs() []directive {
 	return []directive{
 		{name: "rise", short: "Good checks until a failed real server is back", where: inBoth, class: plain, set: setCount("checks", func(s *scope) *int { return &s.rise }),

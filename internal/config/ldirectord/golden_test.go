@@ -47,7 +47,7 @@ func file(t testing.TB, name string) []byte {
 	return text
 }
 
-// golden compares with a file, or rewrites it.
+// golden compares a text with a file, or writes the text to the file.
 func golden(t testing.TB, name, got string) {
 	t.Helper()
 	if *update {

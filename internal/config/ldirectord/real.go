@@ -13,7 +13,7 @@ import (
 
 // RealText is a real server, or a range of them, as written.
 type RealText struct {
-	first, last      host // last is zero without a range
+	first, last      host // last is zero for a single real server
 	port             uint16
 	hasPort          bool
 	forward          lvs.Forward
@@ -21,7 +21,7 @@ type RealText struct {
 	upper, lower     uint32
 	request, receive string
 	quoted           bool   // request and receive were given
-	lost             string // the part that ldirectord ignores because of the order
+	lost             string // words that ldirectord ignores because of their order
 }
 
 // ParseReal reads ADDRESS[->ADDRESS][:PORT] METHOD [WEIGHT] ["REQUEST", "RECEIVE"] [l:N] [u:N].
@@ -101,7 +101,7 @@ func (r *RealText) address(text string) error {
 	return nil
 }
 
-// options reads what follows the forwarding method.
+// options reads the words after the forwarding method.
 func (r *RealText) options(words []string) error {
 	strs, weighed := []string{}, false
 	for _, word := range words {

@@ -1,5 +1,5 @@
-// Package reference renders the description of ldirectord.cf from the parser's
-// own table of directives.
+// Package reference renders the description of ldirectord.cf from the list of directives that the
+// parser uses.
 package reference
 
 import (
