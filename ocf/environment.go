@@ -38,7 +38,8 @@ func (e environment) probe() bool {
 	return interval == "" || interval == "0"
 }
 
-// cloneMax returns the instances of a clone, and zero for another resource.
+// cloneMax returns how many instances of a clone the cluster runs at most. It returns zero for a
+// resource that is not a clone.
 func (e environment) cloneMax() int {
 	n, err := strconv.Atoi(e["OCF_RESKEY_CRM_meta_clone_max"])
 	if err != nil || n < 0 {

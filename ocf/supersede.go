@@ -122,8 +122,9 @@ func (s *session) earlier() []action {
 // anyInstance means all instances of a program.
 const anyInstance = ""
 
-// acts reads the command line of a process. name is its action, empty if it is not an action of
-// this program. instances are its resources, nil if its environment has the resource.
+// acts reads the command line of a process. name is the action that the process runs. It is empty
+// if the process does not run an action of this program. instances are the resources in the command
+// line. It is nil if the environment of the process names the resource.
 func (s *session) acts(args []string) (name string, instances []string) {
 	if len(args) < 2 || filepath.Base(args[0]) != s.name() {
 		return "", nil

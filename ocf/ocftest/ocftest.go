@@ -8,7 +8,7 @@ import (
 	"lvs-agents/ocf"
 )
 
-// Run executes one action of an agent as root; "probe" is a monitor that is one.
+// Run executes one action of an agent as root; "probe" runs a monitor that is a probe.
 // words are NAME=value: environment if they begin with OCF_, parameters otherwise.
 // reason is the exit reason, log the lines before it without their tags.
 func Run(agent ocf.Agent, stateDir, instance, action string, words ...string) (code ocf.Code, reason, log string) {
