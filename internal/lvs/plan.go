@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// Verb is what an Op does.
+// Verb is the kind of change that an Op makes.
 type Verb uint8
 
 // The verbs, in their order in a plan.

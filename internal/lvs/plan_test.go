@@ -79,7 +79,7 @@ ipvsadm -e -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 0
 	}
 	have := Table{want[0]}
 	have[0].Destinations = slices.Clone(want[0].Destinations)
-	have[0].Destinations[1].HashWeight = 0 // the kernel does not report it
+	have[0].Destinations[1].HashWeight = 0 // the kernel does not report HashWeight
 	if ops := Plan(want, have, ScopeOf(want)); len(ops) > 0 {
 		t.Errorf("second plan:\n%s", lines(ops))
 	}
