@@ -53,7 +53,7 @@ type Interface struct {
 	Master string
 }
 
-// AddressVerb is what an AddressOp does.
+// AddressVerb is the kind of change that an AddressOp makes.
 type AddressVerb uint8
 
 // The verbs.

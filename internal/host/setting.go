@@ -128,7 +128,7 @@ func (s Setting) Dotted() string {
 	}, s.Name)
 }
 
-// enough are values of sysctls that work as well as the value that the agent sets.
+// enough holds, for some sysctls, all values with the same effect as the value that the agent sets.
 var enough = map[string][]string{
 	"net/ipv4/conf/all/arp_ignore": {"1", "2"}, // Documentation/networking/ip-sysctl.rst
 }
