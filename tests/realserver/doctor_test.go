@@ -12,7 +12,7 @@ import (
 	"lvs-agents/internal/kernel/kerneltest"
 )
 
-// doctor runs lvsctl doctor on the host.
+// doctor runs "lvsctl doctor" on the host and returns its exit code and its output.
 func (h host) doctor(t *testing.T, words ...string) (int, string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -28,8 +28,9 @@ func (h host) doctor(t *testing.T, words ...string) (int, string) {
 	return cmd.ProcessState.ExitCode(), string(out)
 }
 
-// TestDoctorNamesTheCause plants one fault after a correct start. The doctor then checks the
-// addresses in the resource's ledger, or the given addresses if no resource runs.
+// TestDoctorNamesTheCause checks that lvsctl doctor reports a fault that the test makes after a
+// correct start. lvsctl doctor checks the addresses in the resource's ledger. If no resource runs,
+// it checks the addresses on its command line.
 func TestDoctorNamesTheCause(t *testing.T) {
 	sysctl, arptables, nftables, masq := setups()["sysctl"], setups()["arptables"], setups()["nftables"], setups()["masq"]
 	tests := []struct {

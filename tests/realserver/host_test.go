@@ -51,7 +51,7 @@ func newHost(t *testing.T) host {
 		clean()
 		kerneltest.Run(t, "ip addr add 192.0.2.100/24 dev eth0\nip addr add 2001:db8::100/64 dev eth0 nodad")
 	})
-	// The kernel adds link-local addresses on its own and later. No dump must contain them.
+	// The kernel would add link-local addresses at any later time, and dumps would then differ.
 	kerneltest.Run(t, `ip link set eth0 addrgenmode none
 		ip -6 addr flush dev eth0 scope link
 		ip addr add 192.0.2.21/24 dev eth0
@@ -127,8 +127,8 @@ func same(t *testing.T, what, want string) {
 	}
 }
 
-// difference compares again for a moment. The kernel adds an IPv6 address some time after a killed
-// agent has requested it.
+// difference compares dump with want, and repeats the comparison for a short time. The kernel adds
+// an IPv6 address some time after the request, even if the agent is then killed.
 func difference(t *testing.T, want string) (diff string) {
 	t.Helper()
 	again := time.NewTicker(50 * time.Millisecond)
@@ -237,7 +237,8 @@ func killedThen(t *testing.T, params []string, action, next string) {
 	same(t, "in the end", before)
 }
 
-// TestTwoInstances starts and stops two resources in every order. One variant kills a stop halfway.
+// TestTwoInstances checks the start and stop of two resources in every order. In one variant, the
+// test kills a stop halfway.
 func TestTwoInstances(t *testing.T) {
 	for _, method := range []string{"sysctl", "arptables", "nftables"} {
 		for _, order := range []string{"web mail web mail", "web mail mail web", "mail web web mail", "mail web mail web"} {

@@ -23,8 +23,9 @@ const shared = `
 	lo() { echo "$1 has $(ip -n "$1" -o addr show dev lo | grep -c 192.0.2.10) address, arp_ignore $(ip netns exec "$1" sysctl -n net.ipv4.conf.all.arp_ignore)"; }
 `
 
-// TestNamespacesThatShareRun has two namespaces with one /run. The agent must not mistake one for
-// the other, even if a new namespace has the inode of an ended one.
+// TestNamespacesThatShareRun checks two network namespaces that share /run. The agent must not
+// mistake one namespace for the other. The kernel can give a new namespace the inode number of an
+// ended namespace.
 func TestNamespacesThatShareRun(t *testing.T) {
 	for name, tt := range map[string]struct{ script, want string }{
 		"at the same time": {`
