@@ -38,12 +38,14 @@ func (s Step) Elsewhere(files Files) (bool, error) {
 	return false, nil
 }
 
-// debian demands that each name is one of our packages, or one that the tests install.
+// debian returns an error unless each name is one of our Debian packages, or a package that the
+// tests install.
 func debian(files Files, words []string) error {
 	return known(words, "_*.deb", names(files("deb/control"), `(?m)^Package: (\S+)`), names(files("tests/packages"), `(?m)^([a-z][\w.+-]*) `))
 }
 
-// rhel is the same for the RHEL family. Names that differ stand after "dnf:".
+// rhel returns an error unless each name is one of our RPMs, or a package that the tests install.
+// tests/packages has the names of the RHEL family after "dnf:".
 func rhel(files Files, words []string) error {
 	ours := []string{"lvs-agents-[0-9]*.rpm"}
 	for _, name := range names(files("rpm/lvs-agents.spec"), `(?m)^%package (\S+)`) {

@@ -13,10 +13,10 @@ import (
 // Step is one command of a page.
 type Step struct {
 	Host    string // whose prompt it has: director1, directors, rs, client and so on
-	RHEL    bool   // it is the RHEL family's form of the command before
-	Command string // with the lines of a here-document
+	RHEL    bool   // the RHEL family uses this command instead of the command before
+	Command string // the command line, and the lines of its here-document
 	Output  []string
-	Line    int // of the page
+	Line    int // line number of the command in the page
 }
 
 // Page is a document with commands.
