@@ -126,7 +126,7 @@ func span(ended chan error, kind, name string) error {
 	return nil
 }
 
-// during waits, and fails if a program ends in that time.
+// during waits for the duration span. It returns an error if the program ends before.
 func during(ended chan error, span time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), span)
 	defer cancel()

@@ -105,7 +105,7 @@ func checks(bin string) error {
 	return errors.Join(w.Flush(), missed)
 }
 
-// program has the measurements of one program.
+// program is the kind of checks and the name of a measured program.
 type program struct{ kind, name string }
 
 // use is the number of connections and the CPU time of the lab in some time.

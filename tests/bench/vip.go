@@ -108,7 +108,7 @@ func monitors(f family) error {
 	return nil
 }
 
-// during makes something exist in all rounds.
+// during returns a row that runs the command begin before all rounds, and end after all rounds.
 func (r row) during(begin, end []string) row {
 	r.begin, r.end = begin, end
 	return r
