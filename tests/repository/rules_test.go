@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestRulesFindFaults runs each rule on a repository with one fault.
+// TestRulesFindFaults checks that each rule finds the faults of a small repository.
 func TestRulesFindFaults(t *testing.T) {
 	page := "# Page\n\n| a | b |\n|---|---|\n| `internal/a` | text |\n"
 	tests := []struct {
