@@ -85,8 +85,8 @@ func forServers(example string) bool {
 	return strings.HasPrefix(filepath.Base(example), "realserver")
 }
 
-// TestCloneRunsOnlyOnRealServers reads from the scheduler where the clone starts. It must start
-// only on nodes with the attribute.
+// TestCloneRunsOnlyOnRealServers checks where Pacemaker's scheduler starts the clone. The clone
+// must start only on nodes with the attribute.
 func TestCloneRunsOnlyOnRealServers(t *testing.T) {
 	for _, ending := range []string{".crm", ".pcs"} {
 		cib := load(t, "../../crm/examples/realserver"+ending)

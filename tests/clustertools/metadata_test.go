@@ -174,7 +174,8 @@ func TestManPagesShowEveryParameter(t *testing.T) {
 	}
 }
 
-// TestManPagesShowEveryOption compares each page with the help text of its program.
+// TestManPagesShowEveryOption checks that each manual page has every option of the help text of its
+// program.
 func TestManPagesShowEveryOption(t *testing.T) {
 	for _, test := range []struct{ page, asked, want string }{
 		{"directord.8", "directord --help", "--foreground"},

@@ -72,7 +72,8 @@ func TestInitScript(t *testing.T) {
 	}
 }
 
-// TestUnit verifies the unit with systemd, and runs its commands with the privileges of the unit.
+// TestUnit checks that systemd-analyze accepts the unit, and that the unit's commands work with the
+// privileges of the unit.
 func TestUnit(t *testing.T) {
 	command, before := lvsrs(t), settings(t)
 	text, err := os.ReadFile("../../cmd/realserver/lvsrs@.service")
