@@ -27,7 +27,7 @@ var update = flag.Bool("update", false, "rewrite docs/checks.md")
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	// Situations wait only for the servers.
+	// The situations use little CPU time, because they wait for the servers. So many run at once.
 	if err := flag.Set("test.parallel", "32"); err != nil {
 		fmt.Fprintln(os.Stderr, "tests/checks:", err)
 		os.Exit(1)
@@ -59,7 +59,8 @@ func again() int {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(os.Environ(), inside+"="+dir, "SSL_CERT_FILE="+dir+"/ca.pem")
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	// When their init ends, which is this test, the kernel kills the servers.
+	// The second instance is the first process of its pid namespace. When it ends, the kernel kills
+	// the servers.
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
 		Pdeathsig:  syscall.SIGKILL,

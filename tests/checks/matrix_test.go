@@ -20,7 +20,7 @@ import (
 	"lvs-agents/internal/health"
 )
 
-// subject is a check, with the server that suits it.
+// subject is a check, with the address of the real server that the check must report as good.
 type subject struct {
 	name   string
 	block  []string // lines of ldirectord.cf
@@ -110,7 +110,7 @@ func (c *subject) changed(what [2]string) string {
 	return ""
 }
 
-// redirected is for protocols with redirections.
+// redirected returns the configuration for protocols with redirections, and "" for other protocols.
 func (c *subject) redirected() string {
 	if !strings.HasPrefix(c.name, "http") {
 		return ""
@@ -130,7 +130,7 @@ func (c *subject) expected(name string) bool {
 	return false
 }
 
-// cell is a result.
+// cell is the result of one check in one situation.
 type cell struct {
 	asked  bool
 	reason string // empty if the server is up
@@ -245,7 +245,8 @@ func TestOversizedAnswersTakeNoMemory(t *testing.T) {
 	}
 }
 
-// TestPing makes the whole kernel silent, so it is not in the matrix.
+// TestPing checks the check ping. It is not in the matrix, because it stops all ICMP replies of the
+// kernel.
 func TestPing(t *testing.T) {
 	const text = "checktimeout=%dms\nvirtual=192.0.2.10:80\n\treal=127.0.0.7:80 masq\n\tchecktype=ping\n"
 	check := func(limit time.Duration) error {
