@@ -52,7 +52,7 @@ type Service struct {
 type Alert struct {
 	To     []string      // address that gets the mail; empty means no mail
 	Repeat time.Duration // time between reminders while a server is down; 0 means no reminders
-	Phases []Phase       // phases in which mail is sent; nil means all phases
+	Phases []Phase       // phases when mail is sent; nil means all phases
 	Relay  string        // SMTP host[:port]; empty means the local mail program
 
 	Title   string // text before the subject of a mail

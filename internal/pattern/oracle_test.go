@@ -12,7 +12,7 @@ import (
 // question is an expression and a text for Perl.
 type question struct{ expression, text string }
 
-// oracle asks Perl whether each expression matches its text. For each question it
+// oracle runs Perl, which matches each expression against its text. For each question it
 // returns "1", "0", or "error" with the reason.
 func oracle(t *testing.T, questions []question) []string {
 	t.Helper()

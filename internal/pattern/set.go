@@ -25,7 +25,7 @@ func (s set) inverse() set {
 	return s
 }
 
-// setOf returns the set of the bytes for which a function returns true.
+// setOf returns the set of the bytes where a function returns true.
 func setOf(has func(r rune) bool) (s set) {
 	for r := range rune(256) {
 		if has(r) {

@@ -95,8 +95,8 @@ func TestChecksThatParametersCannotHave(t *testing.T) {
 	}
 }
 
-// TestFallbackOfBothFamilies checks that a fallback that is an address serves only the family of
-// the address, and that a fallback that is a name serves both families.
+// TestFallbackOfBothFamilies checks that the address of a fallback serves only its own family. The
+// name of a fallback serves both families.
 func TestFallbackOfBothFamilies(t *testing.T) {
 	table, err := lvs.ParseTable("-A -t 192.0.2.10:80 -s rr\n-A -t [2001:db8::10]:80 -s rr\n")
 	if err != nil {
