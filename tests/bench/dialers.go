@@ -154,8 +154,8 @@ func dialed(self, kind, name string) (u use, err error) {
 	return u, err
 }
 
-// dialing runs in the process that dialed starts. It makes checks and prints their CPU time, without
-// the time of the warm-up.
+// dialing runs in the process that dialed starts. It makes checks and prints their CPU time,
+// without the time of the warm-up.
 func dialing(what string) error {
 	kind, name, _ := strings.Cut(what, " ")
 	dialer := check.Dialer(check.NetDialer{})
