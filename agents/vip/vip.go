@@ -355,8 +355,8 @@ func (a *Agent) warnOfStrays(ctx context.Context, c ocf.Call) {
 // depends on the search.
 const straysTimeout = time.Second
 
-// strays returns the address on interfaces with neighbours. It returns only those that it finds
-// within straysTimeout.
+// strays returns the address on interfaces with neighbours, as far as strays finds it within
+// straysTimeout.
 func (a *Agent) strays(ctx context.Context) []host.Address {
 	if !a.IP.IsValid() || a.impossible() {
 		return nil

@@ -196,13 +196,9 @@ type Service struct {
 type Destination struct {
 	Addr    netip.AddrPort
 	Forward Forward
-	Weight  int // 0 to MaxWeight; 0 takes no new connections
-	// HashWeight is the first weight of a destination that is added with Weight 0 to a service whose
-	// scheduler hashes. With it, the destination gets slots of the hash table. 0 adds it without
-	// slots. HashWeight has no effect unless Weight is 0.
-	HashWeight int
-	Upper      uint32 // with more connections, it gets no new ones; 0 for no limit
-	Lower      uint32 // with fewer connections, it gets new ones again; 0 for 3/4 of Upper
+	Weight  int    // 0 to MaxWeight; 0 takes no new connections
+	Upper   uint32 // with more connections, it gets no new ones; 0 for no limit
+	Lower   uint32 // with fewer connections, it gets new ones again; 0 for 3/4 of Upper
 }
 
 // MaxWeight is the largest weight that can be compared: moby/ipvs v1.1.0 reads weights as 16 bits.

@@ -103,7 +103,8 @@ func (p *planner) destinations(want, have VirtualService) {
 		op := Op{Verb: EditDestination, Service: Service{ID: want.ID}, Destination: w}
 		switch {
 		case !exists:
-			p.add(op)
+			op.Verb = AddDestination
+			p.added = append(p.added, op)
 		case w.Equal(h):
 		case w.Weight > h.Weight:
 			p.raised = append(p.raised, op)
@@ -117,21 +118,6 @@ func (p *planner) destinations(want, have VirtualService) {
 			p.removed = append(p.removed, Op{Verb: DeleteDestination, Service: Service{ID: want.ID}, Destination: h})
 		}
 	}
-}
-
-// add adds a destination. With Weight 0 and a HashWeight, add first adds the destination with its
-// HashWeight, and then changes the weight to 0. The kernel gives no slots of the hash table to a
-// destination that is added with weight 0 (net/netfilter/ipvs/ip_vs_ctl.c, __ip_vs_update_dest;
-// ip_vs_mh.c, last_weight).
-func (p *planner) add(op Op) {
-	op.Verb = AddDestination
-	if d := op.Destination; d.Weight == 0 && d.HashWeight > 0 {
-		first := op
-		first.Destination.Weight = d.HashWeight
-		p.added = append(p.added, first)
-		op.Verb = EditDestination
-	}
-	p.added = append(p.added, op)
 }
 
 // ordered sorts the wanted destinations by address. It deletes the destinations that the kernel has
@@ -161,7 +147,7 @@ func (p *planner) ordered(want *VirtualService, have VirtualService) VirtualServ
 		if h, exists := late[w.Addr]; exists {
 			p.added = append(p.added, Op{Verb: DeleteDestination, Service: Service{ID: want.ID}, Destination: h})
 		}
-		p.add(Op{Service: Service{ID: want.ID}, Destination: w})
+		p.added = append(p.added, Op{Verb: AddDestination, Service: Service{ID: want.ID}, Destination: w})
 	}
 	want.Destinations = want.Destinations[:inPlace]
 	have.Destinations = left
@@ -185,10 +171,8 @@ func (s Service) normal() Service {
 
 // Equal compares the settings of an operator. If a destination is an address of the director, the
 // kernel reports Local for every forwarding method (net/netfilter/ipvs/ip_vs_ctl.c,
-// __ip_vs_update_dest). So Local equals every forwarding method. HashWeight is not compared,
-// because the kernel does not report it.
+// __ip_vs_update_dest). So Local equals every forwarding method.
 func (d Destination) Equal(o Destination) bool {
-	d.HashWeight, o.HashWeight = 0, 0
 	if d.Forward == Local || o.Forward == Local {
 		d.Forward, o.Forward = Local, Local
 	}

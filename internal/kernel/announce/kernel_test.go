@@ -192,11 +192,11 @@ func TestNeighbourThatIgnoresWhatIsSentToEverybody(t *testing.T) {
 
 func TestNobodyThere(t *testing.T) {
 	hosts(t)
-	nobody := netip.MustParseAddr("192.0.2.30")
-	if answered, err := (announce.Neighbours{}).Answers(t.Context(), "eth0", vip4, nobody, 20*time.Millisecond); err != nil || answered {
+	absent := netip.MustParseAddr("192.0.2.30")
+	if answered, err := (announce.Neighbours{}).Answers(t.Context(), "eth0", vip4, absent, 20*time.Millisecond); err != nil || answered {
 		t.Errorf("got %v, %v", answered, err)
 	}
-	if err := (announce.Neighbours{}).AnnounceTo(t.Context(), "eth0", vip4, nobody); err != nil {
+	if err := (announce.Neighbours{}).AnnounceTo(t.Context(), "eth0", vip4, absent); err != nil {
 		t.Error(err)
 	}
 }
