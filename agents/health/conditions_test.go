@@ -28,10 +28,7 @@ func TestStopInEveryConditionOfTheOwnRecord(t *testing.T) {
 
 func stopInCondition(t *testing.T, condition statetest.Condition, left bool) {
 	n := newNode(t)
-	var mounted bool
-	if n.state, mounted = statetest.Dir(t); condition.Root && !mounted {
-		t.Skip("needs root, to mount a file system")
-	}
+	n.state = statetest.Dir(t, condition.Root)
 	table, err := lvs.ParseTable("-A -t 192.0.2.10:80 -s rr\n-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1\n")
 	if err != nil {
 		t.Fatal(err)

@@ -27,10 +27,7 @@ func TestStopInEveryConditionOfTheRecord(t *testing.T) {
 
 func stopInCondition(t *testing.T, condition statetest.Condition, left bool, params []string) {
 	n := newNode(t)
-	var mounted bool
-	if n.state, mounted = statetest.Dir(t); condition.Root && !mounted {
-		t.Skip("needs root, to mount a file system")
-	}
+	n.state = statetest.Dir(t, condition.Root)
 	n.mustRun(t, 0, "mail", "start", "virtual=192.0.2.11:25", "real=192.0.2.21 gate", "scheduler=rr")
 	others := n.kernel.String()
 	n.mustRun(t, 0, "web", "start", web...)

@@ -28,10 +28,7 @@ func TestStopInEveryConditionOfTheLedger(t *testing.T) {
 
 func stopInCondition(t *testing.T, condition statetest.Condition, left bool) {
 	h := newHost(t)
-	var mounted bool
-	if h.state, mounted = statetest.Dir(t); condition.Root && !mounted {
-		t.Skip("needs root, to mount a file system")
-	}
+	h.state = statetest.Dir(t, condition.Root)
 	before := h.kernel.String()
 	h.must(t, 0, "web", "start", "ip=192.0.2.10")
 	if !left {
@@ -60,10 +57,7 @@ func stopInCondition(t *testing.T, condition statetest.Condition, left bool) {
 // need, although the first stop cannot write the ledger.
 func TestOtherResourceAfterAStopOnAFullDisk(t *testing.T) {
 	h := newHost(t)
-	var mounted bool
-	if h.state, mounted = statetest.Dir(t); !mounted {
-		t.Skip("needs root, to mount a file system")
-	}
+	h.state = statetest.Dir(t, true)
 	before := h.kernel.String()
 	h.must(t, 0, "web", "start", "ip=192.0.2.10")
 	h.must(t, 0, "mail", "start", "ip=192.0.2.9")
@@ -83,10 +77,7 @@ func TestOtherResourceAfterAStopOnAFullDisk(t *testing.T) {
 // The settings stay, because the resource has not changed them. The ledger cannot be written.
 func TestStopOfAStartThatChangedNothing(t *testing.T) {
 	h := newHost(t)
-	var mounted bool
-	if h.state, mounted = statetest.Dir(t); !mounted {
-		t.Skip("needs root, to mount a file system")
-	}
+	h.state = statetest.Dir(t, true)
 	h.kernel.Put(setting(announce), "2")
 	h.kernel.Put(setting(ignore), "1")
 	h.kernel.Put(setting(webAddress), host.On)

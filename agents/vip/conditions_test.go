@@ -25,10 +25,7 @@ func TestStopInEveryConditionOfTheNote(t *testing.T) {
 
 func stopInCondition(t *testing.T, condition statetest.Condition, left bool) {
 	n := newNode(t)
-	var mounted bool
-	if n.state, mounted = statetest.Dir(t); condition.Root && !mounted {
-		t.Skip("needs root, to mount a file system")
-	}
+	n.state = statetest.Dir(t, condition.Root)
 	onLoopback := host.Address{Prefix: netip.MustParsePrefix("192.0.2.10/32"), NIC: "lo", Scope: "host"}
 	do := func(verb host.AddressVerb, address host.Address) {
 		if _, err := n.links.Apply(t.Context(), []host.AddressOp{{Verb: verb, Address: address}}); err != nil {

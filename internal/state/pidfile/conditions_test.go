@@ -28,10 +28,7 @@ func TestStopInEveryConditionOfThePIDFile(t *testing.T) {
 }
 
 func stopInCondition(t *testing.T, condition statetest.Condition, runs bool) {
-	dir, mounted := statetest.Dir(t)
-	if condition.Root && !mounted {
-		t.Skip("needs root, to mount a file system")
-	}
+	dir := statetest.Dir(t, condition.Root)
 	file := filepath.Join(dir, "directord", "web.pid")
 	if err := spawn(t, "be-good", file); err != nil {
 		t.Fatal(err)
