@@ -261,11 +261,65 @@ func TestDraw(t *testing.T) {
 	drawn := drawPassages(passages(files), *under, *seed, *draw)
 	fmt.Printf("seed %d, %d passages\n", *seed, len(drawn))
 	for i, p := range drawn {
-		fmt.Printf("\n%d. %s:%d (%s)\n", i+1, p.file, p.line, p.kind)
-		if line := strings.Split(files[p.file], "\n")[p.line-1]; p.kind != "document" && !strings.HasPrefix(strings.TrimSpace(line), "//") && !strings.HasPrefix(line, "#") {
-			fmt.Println(strings.TrimSpace(line)) // the code that the comment or the message belongs to
+		fmt.Printf("\n%d. %s:%d (%s)\n%s%s\n", i+1, p.file, p.line, p.kind, place(strings.Split(files[p.file], "\n"), p), p.text)
+	}
+}
+
+// place returns the lines that show a reader where a passage belongs. For a document, they are the
+// heading above and the header of the table. For a comment or a message, they are the line of code.
+func place(lines []string, p passage) string {
+	if p.kind == "document" {
+		return headings(lines[:p.line-1], strings.HasPrefix(lines[p.line-1], "|"))
+	}
+	for _, line := range lines[p.line-1:] {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "//") || strings.HasPrefix(line, "#") {
+			continue
 		}
-		fmt.Println(p.text)
+		if line == "" {
+			break
+		}
+		return "[" + line + "]\n"
+	}
+	return ""
+}
+
+// headings returns the last heading of the lines, and the header of the table that they end in.
+func headings(above []string, inTable bool) string {
+	var heading, header string
+	for _, line := range above {
+		switch {
+		case strings.HasPrefix(line, "#"):
+			heading = "[" + line + "]\n"
+		case !strings.HasPrefix(line, "|"):
+			header = ""
+		case header == "":
+			header = "[" + line + "]\n"
+		}
+	}
+	if inTable {
+		return heading + header
+	}
+	return heading
+}
+
+func TestPlace(t *testing.T) {
+	page := strings.Split("# A title\n\n| old | new |\n|---|---|\n| a | b |\n\ntext", "\n")
+	program := strings.Split("// Limit is long.\n// And constant.\nconst Limit = 3 // in seconds\n\n// end", "\n")
+	for _, c := range []struct {
+		lines []string
+		p     passage
+		want  string
+	}{
+		{page, passage{kind: "document", line: 5}, "[# A title]\n[| old | new |]\n"},
+		{page, passage{kind: "document", line: 7}, "[# A title]\n"},
+		{program, passage{kind: "comment", line: 1}, "[const Limit = 3 // in seconds]\n"},
+		{program, passage{kind: "comment", line: 3}, "[const Limit = 3 // in seconds]\n"},
+		{program, passage{kind: "comment", line: 5}, ""},
+	} {
+		if got := place(c.lines, c.p); got != c.want {
+			t.Errorf("line %d: got %q, want %q", c.p.line, got, c.want)
+		}
 	}
 }
 
