@@ -1,0 +1,107 @@
+// Package attribute reads and writes the node attributes of a Pacemaker cluster. It runs
+// attrd_updater(8), the program of Pacemaker for them. The attributes last until the node leaves
+// the cluster.
+package attribute
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"strings"
+	"time"
+
+	"lvs-agents/internal/program"
+)
+
+// ErrNoCluster is the error on a host where Pacemaker is not installed or does not run.
+var ErrNoCluster = errors.New("Pacemaker does not run on this host") //nolint:staticcheck // a name
+
+// timeout is how long one run of the program can take.
+const timeout = 5 * time.Second
+
+// Exit codes of the programs of Pacemaker (include/crm/common/results.h).
+const (
+	exitDisconnect = 102 // the daemon pacemaker-attrd does not run
+	exitNoSuch     = 105 // the attribute does not exist
+)
+
+// usual is the path of the program in every distribution.
+const usual = "/usr/sbin/attrd_updater"
+
+// Node is the node of the cluster that this host is. The zero value is ready for use.
+type Node struct {
+	// Program is the path of attrd_updater. If it is empty, the path is /usr/sbin/attrd_updater.
+	Program string
+	// Programs runs the program. It can be nil.
+	Programs *program.Set
+}
+
+// Set sets an attribute of this node. The cluster reads the value from its configuration, which
+// Pacemaker changes when dampen has passed without another change on any node. If dampen is 0 or
+// differs from the dampen of the last call on any node, Pacemaker writes all values at once.
+func (n Node) Set(ctx context.Context, name, value string, dampen time.Duration) error {
+	delay := fmt.Sprintf("%dms", dampen.Milliseconds())
+	_, err := n.run(ctx, "-n", name, "-B", value, "-d", delay)
+	return err
+}
+
+// SetPrivate sets an attribute of this node that Pacemaker keeps in the memory of pacemaker-attrd.
+// All nodes can read it with All, and the rules of constraints cannot.
+func (n Node) SetPrivate(ctx context.Context, name, value string) error {
+	_, err := n.run(ctx, "-n", name, "-U", value, "-p")
+	return err
+}
+
+// Remove removes an attribute of this node. An attribute that does not exist is not an error.
+func (n Node) Remove(ctx context.Context, name string) error {
+	_, err := n.run(ctx, "-n", name, "-D")
+	return err
+}
+
+// All returns the values that an attribute has, by the names of the nodes.
+func (n Node) All(ctx context.Context, name string) (map[string]string, error) {
+	out, err := n.run(ctx, "-n", name, "-Q", "-A")
+	return parse(out), err
+}
+
+// line is a line of the output of a query, in Pacemaker 1.1 to 3.0.
+var line = regexp.MustCompile(`(?m)^name="[^"\n]*" host="([^"\n]*)" value="([^"\n]*)"$`)
+
+// parse returns the values in the output of a query, by the names of the nodes. A removed attribute
+// has an empty value, so parse leaves it out.
+func parse(out string) map[string]string {
+	values := map[string]string{}
+	for _, match := range line.FindAllStringSubmatch(out, -1) {
+		if match[2] != "" {
+			values[match[1]] = match[2]
+		}
+	}
+	return values
+}
+
+// run runs the program and returns its output. The output is empty if the attribute does not exist.
+func (n Node) run(ctx context.Context, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	argv := append([]string{cmp.Or(n.Program, usual)}, args...)
+	var out, problem bytes.Buffer
+	cmd, err := n.Programs.Run(ctx, program.Command{Argv: argv, Stdout: &out, Stderr: &problem})
+	text := strings.Join(strings.Fields(problem.String()), " ")
+	switch {
+	case err == nil:
+		return out.String(), nil
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	case cmd.ProcessState.ExitCode() == exitNoSuch:
+		return "", nil
+	case cmd.ProcessState.ExitCode() == exitDisconnect, errors.Is(err, fs.ErrNotExist):
+		err = ErrNoCluster
+	case text != "":
+		err = errors.New(text)
+	}
+	return "", fmt.Errorf("%s: %w", strings.Join(argv, " "), err)
+}

@@ -1,0 +1,117 @@
+package attribute
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// fake writes a program that notes its arguments and runs script. It returns the node and a
+// function that returns the arguments.
+func fake(t *testing.T, script string) (Node, func() string) {
+	t.Helper()
+	dir := t.TempDir()
+	path, noted := filepath.Join(dir, "attrd_updater"), filepath.Join(dir, "args")
+	text := "#!/bin/sh\necho \"$*\" >>" + noted + "\n" + script + "\n"
+	if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return Node{Program: path}, func() string {
+		out, err := os.ReadFile(noted)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+}
+
+func TestArguments(t *testing.T) {
+	tests := []struct {
+		name, want string
+		call       func(Node) error
+	}{
+		{"set at once", "-n lvs-health-web -B 1000 -d 0ms\n", func(n Node) error {
+			return n.Set(t.Context(), "lvs-health-web", "1000", 0)
+		}},
+		{"set dampened", "-n lvs-health-web -B 750 -d 18000ms\n", func(n Node) error {
+			return n.Set(t.Context(), "lvs-health-web", "750", 18*time.Second)
+		}},
+		{"set private", "-n lvs-connections-web -U 2:abcd= -p\n", func(n Node) error {
+			return n.SetPrivate(t.Context(), "lvs-connections-web", "2:abcd=")
+		}},
+		{"remove", "-n lvs-health-web -D\n", func(n Node) error {
+			return n.Remove(t.Context(), "lvs-health-web")
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			node, args := fake(t, "")
+			if err := tt.call(node); err != nil {
+				t.Error(err)
+			}
+			if got := args(); got != tt.want {
+				t.Errorf("arguments %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestAll checks the values in the recorded output of a query.
+func TestAll(t *testing.T) {
+	tests := []struct {
+		name, script string
+		want         map[string]string
+	}{
+		{"two nodes", `cat testdata/two-nodes`, map[string]string{"director1": "1000", "director2": "750"}},
+		{"one node has removed it", `cat testdata/removed`, map[string]string{"director2": "750"}},
+		{"no such attribute", `cat testdata/no-such >&2; exit 105`, map[string]string{}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			node, args := fake(t, tt.script)
+			got, err := node.All(t.Context(), "lvs-health-web")
+			if err != nil || !maps.Equal(got, tt.want) {
+				t.Errorf("got %v, %v, want %v", got, err, tt.want)
+			}
+			if got, want := args(), "-n lvs-health-web -Q -A\n"; got != want {
+				t.Errorf("arguments %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// TestErrors checks the texts of errors, and which errors are ErrNoCluster.
+func TestErrors(t *testing.T) {
+	tests := []struct {
+		name, script, want string
+		is                 error
+	}{
+		{
+			"no daemon", `echo "attrd_updater: Could not update x=1: Connection refused (111)" >&2; exit 102`,
+			" -n x -D: Pacemaker does not run on this host", ErrNoCluster,
+		},
+		{"another error", `echo "no permission" >&2; exit 4`, " -n x -D: no permission", nil},
+		{"it hangs", `sleep 60`, " -n x -D: context deadline exceeded", context.DeadlineExceeded},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			node, _ := fake(t, tt.script)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			err := node.Remove(ctx, "x")
+			if err == nil || err.Error() != node.Program+tt.want {
+				t.Errorf("error %v, want %s", err, tt.want)
+			}
+			if tt.is != nil && !errors.Is(err, tt.is) {
+				t.Errorf("wrong kind of error: %v", err)
+			}
+		})
+	}
+	if err := (Node{Program: "/nonexistent/attrd_updater"}).Remove(t.Context(), "x"); !errors.Is(err, ErrNoCluster) {
+		t.Errorf("no program: %v", err)
+	}
+}
