@@ -1,0 +1,148 @@
+package lvs
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// SyncRole is what a synchronisation daemon of the kernel does. The zero value is no role.
+type SyncRole uint8
+
+// The roles, with the numbers of include/uapi/linux/ip_vs.h. A network namespace has at
+// most one daemon of each.
+const (
+	SyncMaster SyncRole = iota + 1 // sends connections to the group
+	SyncBackup                     // receives the connections of other directors
+)
+
+// String returns ipvsadm's word.
+func (r SyncRole) String() string {
+	switch r {
+	case SyncMaster:
+		return "master"
+	case SyncBackup:
+		return "backup"
+	}
+	return "?"
+}
+
+// SyncDaemon is a synchronisation daemon of the kernel. A zero Group, Port, TTL or MaxLen is
+// the kernel's own value (net/netfilter/ipvs/ip_vs_sync.c, start_sync_thread).
+type SyncDaemon struct {
+	Role      SyncRole
+	Interface string
+	ID        uint8      // of the pair; a backup with 0 takes messages of every id
+	Group     netip.Addr // multicast address of the datagrams; 224.0.0.81 if not valid
+	Port      uint16     // UDP port; 8848 if zero
+	TTL       uint8      // hops that a datagram can take; 1 if zero
+	MaxLen    uint16     // bytes of connections in a datagram; if zero, as many as the MTU allows
+}
+
+// The kernel's own values.
+const (
+	syncPort = 8848
+	syncTTL  = 1
+)
+
+var syncGroup = netip.AddrFrom4([4]byte{224, 0, 0, 81})
+
+// Equal reports whether two daemons do the same. A MaxLen of zero equals every other one:
+// the kernel reports the one that it took from the interface.
+func (d SyncDaemon) Equal(o SyncDaemon) bool {
+	if d.MaxLen == 0 || o.MaxLen == 0 {
+		d.MaxLen, o.MaxLen = 0, 0
+	}
+	return d.normal() == o.normal()
+}
+
+func (d SyncDaemon) normal() SyncDaemon {
+	if !d.Group.IsValid() {
+		d.Group = syncGroup
+	}
+	d.Port, d.TTL = cmp.Or(d.Port, syncPort), cmp.Or(d.TTL, syncTTL)
+	return d
+}
+
+// String returns the options with which ipvsadm starts the daemon.
+func (d SyncDaemon) String() string {
+	d = d.normal()
+	text := fmt.Sprintf("%s --mcast-interface %s --syncid %d", d.Role, d.Interface, d.ID)
+	if d.MaxLen != 0 {
+		text += fmt.Sprintf(" --sync-maxlen %d", d.MaxLen)
+	}
+	if d.Group != syncGroup {
+		text += " --mcast-group " + d.Group.String()
+	}
+	if d.Port != syncPort {
+		text += fmt.Sprintf(" --mcast-port %d", d.Port)
+	}
+	if d.TTL != syncTTL {
+		text += fmt.Sprintf(" --mcast-ttl %d", d.TTL)
+	}
+	return text
+}
+
+// ParseSyncDaemon reads what SyncDaemon.String returns.
+func ParseSyncDaemon(text string) (SyncDaemon, error) {
+	words := strings.Fields(text)
+	wrong := func(what string) (SyncDaemon, error) {
+		return SyncDaemon{}, fmt.Errorf("synchronisation daemon %q: %s", text, what)
+	}
+	if len(words)%2 == 0 {
+		return wrong("not a role with options and their values")
+	}
+	var d SyncDaemon
+	switch words[0] {
+	case "master":
+		d.Role = SyncMaster
+	case "backup":
+		d.Role = SyncBackup
+	default:
+		return wrong("the role is not master or backup")
+	}
+	for i := 1; i < len(words); i += 2 {
+		if err := d.set(words[i], words[i+1]); err != nil {
+			return wrong(err.Error())
+		}
+	}
+	if d.Interface == "" {
+		return wrong("no --mcast-interface")
+	}
+	return d.normal(), nil
+}
+
+func (d *SyncDaemon) set(option, value string) error {
+	bits := 16
+	switch option {
+	case "--mcast-interface":
+		d.Interface = value
+		return nil
+	case "--mcast-group":
+		group, err := netip.ParseAddr(value)
+		d.Group = group
+		return err
+	case "--syncid", "--mcast-ttl":
+		bits = 8
+	case "--mcast-port", "--sync-maxlen":
+	default:
+		return fmt.Errorf("unknown option %s", option)
+	}
+	number, err := strconv.ParseUint(value, 10, bits)
+	if err != nil {
+		return fmt.Errorf("%s %s: not a number of %d bits", option, value, bits)
+	}
+	switch option {
+	case "--syncid":
+		d.ID = uint8(number)
+	case "--mcast-ttl":
+		d.TTL = uint8(number)
+	case "--mcast-port":
+		d.Port = uint16(number)
+	case "--sync-maxlen":
+		d.MaxLen = uint16(number)
+	}
+	return nil
+}
