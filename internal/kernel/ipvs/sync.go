@@ -1,0 +1,172 @@
+package ipvs
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"github.com/vishvananda/netlink/nl"
+
+	"lvs-agents/internal/host"
+	knetlink "lvs-agents/internal/kernel/netlink"
+	"lvs-agents/internal/lvs"
+)
+
+// Commands and attributes of the synchronisation daemons, include/uapi/linux/ip_vs.h.
+// moby/ipvs does not have them.
+const (
+	newDaemon = 9
+	delDaemon = 10
+	getDaemon = 11
+
+	attrDaemon = 3
+
+	daemonRole      = 1
+	daemonInterface = 2
+	daemonID        = 3
+	daemonMaxLen    = 4
+	daemonGroup     = 5
+	daemonGroup6    = 6
+	daemonPort      = 7
+	daemonTTL       = 8
+)
+
+// SyncDaemons returns the synchronisation daemons of the network namespace, at most one of
+// each role. Errors are those of Table.
+func (k *Kernel) SyncDaemons(ctx context.Context) ([]lvs.SyncDaemon, error) {
+	const what = "ipvsadm -L --daemon"
+	if err := k.acquire(ctx); err != nil {
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	defer k.release()
+	var daemons []lvs.SyncDaemon
+	err := k.retryReloaded(ctx, func() (err error) {
+		daemons, err = k.daemons(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", what, translate(lvs.Op{}, err))
+	}
+	return daemons, nil
+}
+
+func (k *Kernel) daemons(ctx context.Context) (daemons []lvs.SyncDaemon, err error) {
+	err = k.dump(ctx, getDaemon, nil, func(attrs []byte) error {
+		d, err := decodeDaemon(attrs)
+		daemons = append(daemons, d)
+		return err
+	}, func() { daemons = nil })
+	return daemons, err
+}
+
+// StartSync starts a synchronisation daemon. Errors: fs.ErrExist where one of its role
+// runs, host.ErrNotInstalled without IPVS or the interface, and those of Table.
+func (k *Kernel) StartSync(ctx context.Context, d lvs.SyncDaemon) error {
+	err := k.changeDaemon(ctx, func() error {
+		_, err := k.socket.Execute(ctx, message(k.family, newDaemon, encodeDaemon(d)))
+		return err
+	})
+	switch {
+	case errors.Is(err, syscall.ENODEV):
+		err = host.NotInstalled("there is no interface %s", d.Interface)
+	case err == nil:
+		return nil
+	}
+	return fmt.Errorf("ipvsadm --start-daemon %s: %w", d, translate(lvs.Op{}, err))
+}
+
+// StopSync stops the synchronisation daemon of a role, and returns nil where there is none.
+func (k *Kernel) StopSync(ctx context.Context, role lvs.SyncRole) error {
+	err := k.changeDaemon(ctx, func() error { return k.stopDaemon(ctx, role) })
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("ipvsadm --stop-daemon %s: %w", role, translate(lvs.Op{}, err))
+}
+
+// ackLimit is how long StopSync waits for an acknowledgement. The kernel handles the request
+// before the system call that sends it returns, so one that will come is there already.
+const ackLimit = 100 * time.Millisecond
+
+// stopDaemon reads the daemons after a stop that was not acknowledged: for a daemon that has
+// just started the kernel sends no acknowledgement (kthread_stop returns EINTR, and netlink
+// acknowledges no request with that error).
+func (k *Kernel) stopDaemon(ctx context.Context, role lvs.SyncRole) error {
+	limited, cancel := context.WithTimeout(ctx, ackLimit)
+	defer cancel()
+	attrs := knetlink.AppendAttribute(nil, attrDaemon, knetlink.AppendAttribute(nil, daemonRole, nl.Uint32Attr(uint32(role))))
+	_, err := k.socket.Execute(limited, message(k.family, delDaemon, attrs))
+	if err == nil || errors.Is(err, syscall.ESRCH) {
+		return nil
+	}
+	daemons, failed := k.daemons(ctx)
+	if failed != nil {
+		return err
+	}
+	for _, d := range daemons {
+		if d.Role == role {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k *Kernel) changeDaemon(ctx context.Context, change func() error) error {
+	if err := k.acquire(ctx); err != nil {
+		return err
+	}
+	defer k.release()
+	return k.retryReloaded(ctx, change)
+}
+
+// encodeDaemon leaves out what the kernel chooses.
+func encodeDaemon(d lvs.SyncDaemon) []byte {
+	a := knetlink.AppendAttribute(nil, daemonRole, nl.Uint32Attr(uint32(d.Role)))
+	a = knetlink.AppendAttribute(a, daemonInterface, nl.ZeroTerminated(d.Interface))
+	a = knetlink.AppendAttribute(a, daemonID, nl.Uint32Attr(uint32(d.ID)))
+	if d.MaxLen != 0 {
+		a = knetlink.AppendAttribute(a, daemonMaxLen, nl.Uint16Attr(d.MaxLen))
+	}
+	switch {
+	case d.Group.Is4():
+		a = knetlink.AppendAttribute(a, daemonGroup, d.Group.AsSlice())
+	case d.Group.IsValid():
+		a = knetlink.AppendAttribute(a, daemonGroup6, d.Group.AsSlice())
+	}
+	if d.Port != 0 {
+		a = knetlink.AppendAttribute(a, daemonPort, nl.Uint16Attr(d.Port))
+	}
+	if d.TTL != 0 {
+		a = knetlink.AppendAttribute(a, daemonTTL, []byte{d.TTL})
+	}
+	return knetlink.AppendAttribute(nil, attrDaemon, a)
+}
+
+// decodeDaemon reads what Linux 4.3 and newer report. An older kernel reports no group,
+// port and time to live, and has its own.
+func decodeDaemon(data []byte) (lvs.SyncDaemon, error) {
+	a, err := parseNested(data, attrDaemon)
+	if err != nil {
+		return lvs.SyncDaemon{}, err
+	}
+	d := lvs.SyncDaemon{
+		Role:      lvs.SyncRole(a.Uint32(daemonRole)),
+		Interface: a.Text(daemonInterface),
+		ID:        uint8(a.Uint32(daemonID)),
+		MaxLen:    a.Uint16(daemonMaxLen, binary.NativeEndian),
+		Port:      a.Uint16(daemonPort, binary.NativeEndian),
+	}
+	if ttl := a[daemonTTL]; len(ttl) > 0 {
+		d.TTL = ttl[0]
+	}
+	for _, group := range [][]byte{a[daemonGroup], a[daemonGroup6]} {
+		if addr, ok := netip.AddrFromSlice(group); ok {
+			d.Group = addr
+		}
+	}
+	return d, nil
+}
