@@ -94,7 +94,7 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error { return a.held(c).R
 // monitor after a stop needs the value of the stop.
 func (a *Agent) held(c ocf.Call) *ledger.Resource {
 	if a.resource == nil {
-		a.resource = &ledger.Resource{ID: c.Instance, StateDir: c.StateDir, Kernel: a.kernel, Log: c.Log, Want: a.want}
+		a.resource = &ledger.Resource{ID: c.Instance, Role: ledger.RealServer, StateDir: c.StateDir, Kernel: a.kernel, Log: c.Log, Want: a.want}
 	}
 	return a.resource
 }

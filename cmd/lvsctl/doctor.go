@@ -60,7 +60,7 @@ func realServer(sys system, words []string, tunnel bool) ([]host.Setting, error)
 		ips = append(ips, ip.Unmap())
 	}
 	var settings []host.Setting
-	store, err := ledger.In(sys.stateDir)
+	store, err := ledger.In(sys.stateDir, ledger.RealServer)
 	if err != nil {
 		return nil, err
 	}

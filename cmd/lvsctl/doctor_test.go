@@ -39,7 +39,7 @@ func (p *patient) Examine(_ context.Context, settings []host.Setting) ([]doctor.
 
 func TestDoctor(t *testing.T) {
 	state := t.TempDir()
-	store, err := ledger.In(state)
+	store, err := ledger.In(state, ledger.RealServer)
 	if err != nil {
 		t.Fatal(err)
 	}

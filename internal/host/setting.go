@@ -19,9 +19,11 @@ const (
 	DefaultRoute SettingKind = "route"     // IP is the gateway
 	ARPTables    SettingKind = "arptables" // IP; Source for the output rule; Name is the program
 	NFTables     SettingKind = "nftables"  // IP, Source
+	SyncDaemon   SettingKind = "sync"      // Name is the role in ipvsadm's words: master or backup
 )
 
 // The values of settings that are on or off. The value of a sysctl is the text in its file.
+// The value of a synchronisation daemon is Off, or the options that ipvsadm --start-daemon gets.
 const (
 	On  = "on"
 	Off = "off"
@@ -31,7 +33,7 @@ const (
 // Fields that its kind does not use are zero.
 type Setting struct {
 	Kind SettingKind
-	Name string // path below /proc/sys, for example net/ipv4/conf/all/arp_ignore
+	Name string // of a sysctl the path below /proc/sys, for example net/ipv4/conf/all/arp_ignore
 	NIC  string
 	IP   netip.Addr
 	// Source is the address of this host. An ARP rule replaces IP as the sender with it.
@@ -39,8 +41,11 @@ type Setting struct {
 	Scope  string // scope of an IPv4 address: global, link or host
 }
 
-// Switch reports whether the values of the setting are On and Off.
+// Switch reports whether the setting can be Off.
 func (s Setting) Switch() bool { return s.Kind != Sysctl }
+
+// Exclusive reports whether only one resource can hold the setting.
+func (s Setting) Exclusive() bool { return s.Kind == SyncDaemon }
 
 // prefix returns the address with the prefix length of a single host.
 func (s Setting) prefix() netip.Prefix { return netip.PrefixFrom(s.IP, s.IP.BitLen()) }
@@ -61,6 +66,11 @@ func (s Setting) Command(value string) string {
 		return s.Name + " " + strings.Join(s.ARPRule(choose(on, "-I", "-D")), " ")
 	case NFTables:
 		return s.nftCommand(on)
+	case SyncDaemon:
+		if value == Off {
+			return "ipvsadm --stop-daemon " + s.Name
+		}
+		return fmt.Sprintf("ipvsadm --start-daemon %s %s", s.Name, value)
 	}
 	return fmt.Sprintf("%s %q", s.Kind, value)
 }
@@ -133,9 +143,23 @@ var enough = map[string][]string{
 	"net/ipv4/conf/all/arp_ignore": {"1", "2"}, // Documentation/networking/ip-sysctl.rst
 }
 
+// Same reports whether a value that was read is the value that was set. The kernel reports the
+// length of the datagrams of a synchronisation daemon even if nothing set it.
+func (s Setting) Same(value, set string) bool {
+	if s.Kind == SyncDaemon && !strings.Contains(set, syncMaxLen) {
+		words := strings.Fields(value)
+		if i := slices.Index(words, syncMaxLen); i >= 0 && i+1 < len(words) {
+			value = strings.Join(slices.Delete(words, i, i+2), " ")
+		}
+	}
+	return value == set
+}
+
+const syncMaxLen = "--sync-maxlen"
+
 // Fits reports whether a value has the same effect as the wanted value.
 func (s Setting) Fits(value, want string) bool {
-	return value == want || s.Kind == Sysctl && slices.Contains(enough[s.Name], want) && slices.Contains(enough[s.Name], value)
+	return s.Same(value, want) || s.Kind == Sysctl && slices.Contains(enough[s.Name], want) && slices.Contains(enough[s.Name], value)
 }
 
 // String returns the setting as a text that ParseSetting parses.
@@ -203,6 +227,8 @@ func (s Setting) check(text string) error {
 		ok = s.IP.Is4() && slices.Contains(ARPTablesPrograms, s.Name)
 	case NFTables:
 		ok = s.IP.Is4() && s.Source.Is4()
+	case SyncDaemon:
+		ok = s.Name == "master" || s.Name == "backup"
 	}
 	if !ok {
 		return fmt.Errorf("setting %q: %w", text, errIncomplete)

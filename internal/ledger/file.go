@@ -14,17 +14,29 @@ import (
 	"lvs-agents/internal/state"
 )
 
+// Role is what a host does with the settings of one ledger. Ledgers of two roles have no setting
+// in common.
+type Role string
+
+// The roles. A host can have both.
+const (
+	RealServer Role = "realserver" // settings of ocf:lvs:realserver
+	Director   Role = "director"   // settings of ocf:lvs:ipvs and ocf:lvs:sync
+)
+
 // Store reads and writes the ledger of this boot and of one network namespace: the namespace of the
 // thread that called In.
 type Store struct {
-	path string
-	here state.Here
+	path  string
+	title string
+	here  state.Here
 }
 
-// In returns the store below a state directory. It makes no file before the first Save or Lock.
-func In(stateDir string) (Store, error) {
+// In returns the store of a role below a state directory. It makes no file before the first Save or
+// Lock.
+func In(stateDir string, role Role) (Store, error) {
 	here, err := state.Now()
-	return Store{filepath.Join(stateDir, "realserver-"+here.Inode), here}, err
+	return Store{filepath.Join(stateDir, string(role)+"-"+here.Inode), titles[role], here}, err
 }
 
 // Lock waits until no other process changes the ledger and the settings in it, see state.Lock.
@@ -56,7 +68,7 @@ func (s Store) Load() (Ledger, error) {
 	if err != nil {
 		return Ledger{}, err
 	}
-	l, origin, err := parse(text)
+	l, origin, err := s.parse(text)
 	_, changed := state.Unseal(text, "") // the line that was changed can be the line with the owner
 	if !s.here.Wrote(origin.Owner, origin.Cookie) && (origin.Owner != "" || err == nil) && changed == nil {
 		return Ledger{}, nil
@@ -77,14 +89,16 @@ func (s Store) Save(l Ledger) error {
 
 // All versions use the same file name, title and lines. So a node loses none of its settings when
 // an operator installs a newer or an older version.
-const (
-	title = "# lvs-agents ledger. Written by ocf:lvs:realserver; do not edit."
-	end   = "# end"
-)
+var titles = map[Role]string{
+	RealServer: "# lvs-agents ledger. Written by ocf:lvs:realserver; do not edit.",
+	Director:   "# lvs-agents ledger. Written by ocf:lvs:ipvs and ocf:lvs:sync; do not edit.",
+}
+
+const end = "# end"
 
 func (s Store) format(l Ledger) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n%s", title, s.here.Head(""))
+	fmt.Fprintf(&b, "%s\n%s", s.title, s.here.Head(""))
 	for _, h := range l.Holders {
 		fmt.Fprintf(&b, "holder %s %q\n", h.State, h.ID)
 	}
@@ -99,10 +113,10 @@ func (s Store) format(l Ledger) string {
 }
 
 // parse reads all lines that it can. The error names the lines that it cannot read.
-func parse(text string) (l Ledger, origin state.Origin, err error) {
+func (s Store) parse(text string) (l Ledger, origin state.Origin, err error) {
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 	var errs []error
-	if lines[0] != title || lines[len(lines)-1] != end {
+	if lines[0] != s.title || lines[len(lines)-1] != end {
 		errs = append(errs, errors.New("it is not complete"))
 	}
 	if _, err := state.Unseal(text, ""); err != nil {

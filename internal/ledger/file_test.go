@@ -29,7 +29,7 @@ func someLedger() Ledger {
 var comparable = cmpopts.EquateComparable(netip.Addr{})
 
 func TestLedgerIsReadBack(t *testing.T) {
-	s, err := In(t.TempDir())
+	s, err := In(t.TempDir(), RealServer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestLedgerIsReadBack(t *testing.T) {
 }
 
 func TestLedgerOfAnotherNamespaceIsNone(t *testing.T) {
-	s, err := In(t.TempDir())
+	s, err := In(t.TempDir(), RealServer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,13 +100,13 @@ func TestAloneCountsRunningHoldersOnly(t *testing.T) {
 }
 
 func FuzzLedger(f *testing.F) {
-	s := Store{here: state.Here{Boot: "b", Inode: "1", Cookie: "2"}}
+	s := Store{title: titles[RealServer], here: state.Here{Boot: "b", Inode: "1", Cookie: "2"}}
 	f.Add(s.format(someLedger()))
-	f.Add(title + "\nholder running \"web\"\nsetting \"x\" found")
+	f.Add(s.title + "\nholder running \"web\"\nsetting \"x\" found")
 	f.Fuzz(func(t *testing.T, text string) {
-		l, _, err := parse(text)
+		l, _, err := s.parse(text)
 		written := s.format(l) // format writes a correct ledger even if text was damaged
-		again, by, readBack := parse(written)
+		again, by, readBack := s.parse(written)
 		if readBack != nil || !s.here.Wrote(by.Owner, by.Cookie) || s.format(again) != written {
 			t.Errorf("%q (%v) became %q: %v", text, err, written, readBack)
 		}

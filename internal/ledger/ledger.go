@@ -7,6 +7,7 @@
 package ledger
 
 import (
+	"fmt"
 	"slices"
 
 	"lvs-agents/internal/host"
@@ -79,6 +80,27 @@ func (l *Ledger) Hold(id string, s host.Setting, found, set string) Entry {
 		e.By = append(slices.Clone(e.By), id)
 	}
 	return *e
+}
+
+// conflict returns an error if another resource holds a wanted setting with another value. For a
+// setting that only one resource can hold, it returns an error for every value.
+func (l *Ledger) conflict(id string, want []Wanted) error {
+	for _, w := range want {
+		i := slices.IndexFunc(l.Entries, func(e Entry) bool { return e.Setting == w.Setting })
+		if i < 0 {
+			continue
+		}
+		e := l.Entries[i]
+		other := slices.IndexFunc(e.By, func(by string) bool { return by != id })
+		switch {
+		case other < 0:
+		case e.Exclusive():
+			return fmt.Errorf("%s belongs to resource %q, and a network namespace has only one; stop that resource", e.Setting, e.By[other])
+		case !e.Fits(e.Set, w.Value):
+			return fmt.Errorf("%s is %s for resource %q, and this resource needs %s; give both resources the same value", e.Setting, e.Set, e.By[other], w.Value)
+		}
+	}
+	return nil
 }
 
 // Held returns the entries that a resource holds, in the order of the ledger.

@@ -31,6 +31,7 @@ type Wanted struct {
 // Resource is one resource that holds settings of this host. Every exported field must be set.
 type Resource struct {
 	ID       string // id of the resource, unique on this host
+	Role     Role
 	StateDir string
 	Kernel   Kernel
 	Log      logrus.FieldLogger
@@ -54,7 +55,7 @@ func (l *locked) save() error { return l.store.Save(l.Ledger) }
 
 // open takes the lock and reads the ledger. A damaged ledger is not an error here.
 func (r *Resource) open(lock func(Store) (func(), error)) (*locked, error) {
-	store, err := In(r.StateDir)
+	store, err := In(r.StateDir, r.Role)
 	if err != nil {
 		return nil, err
 	}
@@ -89,6 +90,9 @@ func (r *Resource) Apply(ctx context.Context) error {
 	if l.damage != nil {
 		r.Log.Warnf("%v; what can be read of it counts", l.damage)
 	}
+	if err := l.conflict(r.ID, want); err != nil {
+		return err
+	}
 	// An earlier stop was killed. Put back the rest, so that enter finds the values from before the
 	// start.
 	if l.State(r.ID) == Stopping {
@@ -96,17 +100,15 @@ func (r *Resource) Apply(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := r.leave(ctx, l, outdated(l.Held(r.ID), want)); err != nil {
+		return err
+	}
 	entries, left, err := r.enter(ctx, l, want)
 	if err != nil {
 		return err
 	}
-	if err := r.putBack(ctx, l, left); err != nil {
+	if err := r.leave(ctx, l, left); err != nil {
 		return err
-	}
-	if len(left) > 0 {
-		if err := l.save(); err != nil {
-			return err
-		}
 	}
 	for _, e := range entries {
 		if err := r.set(ctx, e); err != nil {
@@ -114,6 +116,26 @@ func (r *Resource) Apply(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// outdated returns the entries that the resource needs with another value than before. Apply puts
+// back the value that it found before it sets the new one. So the kernel always has a value of the
+// ledger, even if the process is killed.
+func outdated(held []Entry, want []Wanted) []Entry {
+	return slices.DeleteFunc(held, func(e Entry) bool {
+		return !slices.ContainsFunc(want, func(w Wanted) bool { return w.Setting == e.Setting && !e.Fits(e.Set, w.Value) })
+	})
+}
+
+// leave puts back the settings of entries and writes the ledger without them.
+func (r *Resource) leave(ctx context.Context, l *locked, entries []Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	if err := r.putBack(ctx, l, entries); err != nil {
+		return err
+	}
+	return l.save()
 }
 
 // enter writes the settings that Apply will change into the ledger. It returns their entries. left
@@ -132,6 +154,8 @@ func (r *Resource) enter(ctx context.Context, l *locked, want []Wanted) (entries
 			return nil, nil, host.NotInstalled("sysctl %s does not exist here", w.Dotted())
 		case w.Fits(found, set):
 			set = found
+		case w.Exclusive() && found != "" && found != host.Off && !slices.ContainsFunc(left, func(e Entry) bool { return e.Setting == w.Setting }):
+			return nil, nil, fmt.Errorf("%s is %s already, and no resource has started it; %s", w.Setting, found, w.Command(host.Off))
 		case found == "": // the setting does not exist yet, and Apply creates it
 			found = host.Off
 		}
@@ -205,7 +229,7 @@ func (r *Resource) lost(ctx context.Context, ledger Ledger) (lost []Entry, unkno
 		switch {
 		case known:
 		case w.Switch():
-			lost = append(lost, Entry{Setting: w.Setting, Found: host.Off, Set: host.On})
+			lost = append(lost, Entry{Setting: w.Setting, Found: host.Off, Set: w.Value})
 		default:
 			unknown = append(unknown, w)
 		}
@@ -246,9 +270,9 @@ func (r *Resource) restore(ctx context.Context, e Entry) error {
 	case err != nil:
 		return err
 	// an empty value means that the interface of the setting does not exist
-	case have == e.Found || have == "":
+	case e.Same(have, e.Found) || have == "":
 		return nil
-	case have != e.Set:
+	case !e.Same(have, e.Set):
 		r.Log.Warnf("%s is left as it is: its value is %s, but it was %s before start and %s since; another program has changed it",
 			e.Setting, have, e.Found, e.Set)
 		return nil
@@ -274,7 +298,7 @@ type Report struct {
 // Check compares the settings that the resource holds with the kernel. It changes nothing and takes
 // no lock.
 func (r *Resource) Check(ctx context.Context) (Report, error) {
-	store, err := In(r.StateDir)
+	store, err := In(r.StateDir, r.Role)
 	if err != nil {
 		return Report{}, err
 	}
@@ -300,7 +324,11 @@ func (r *Resource) Check(ctx context.Context) (Report, error) {
 			return Report{}, host.Held(err)
 		}
 		if !e.Fits(have, e.Set) {
-			return r.fault(ctx, l, held, fmt.Sprintf("%s is %s and not %s; %s", e.Setting, cmp.Or(have, "gone"), e.Set, e.Command(e.Set)))
+			fix := e.Command(e.Set)
+			if e.Exclusive() && have != "" && have != host.Off {
+				fix = e.Command(host.Off) + " && " + fix
+			}
+			return r.fault(ctx, l, held, fmt.Sprintf("%s is %s and not %s; %s", e.Setting, cmp.Or(have, "gone"), e.Set, fix))
 		}
 		report.Settings = append(report.Settings, e.Setting)
 	}
@@ -315,7 +343,7 @@ func (r *Resource) fault(ctx context.Context, l Ledger, entries []Entry, fault s
 		if err != nil {
 			return Report{}, host.Held(err)
 		}
-		if l.Alone(r.ID, e) && have == e.Set && have != e.Found {
+		if l.Alone(r.ID, e) && e.Same(have, e.Set) && !e.Same(have, e.Found) {
 			return Report{Fault: fault}, nil
 		}
 	}

@@ -52,7 +52,7 @@ func newNode(t *testing.T) node {
 func (n node) resource(id string) *Resource {
 	log := logrus.New()
 	log.Out, log.Formatter = n.log, &logrus.TextFormatter{DisableTimestamp: true, DisableQuote: true}
-	return &Resource{ID: id, StateDir: n.dir, Kernel: n.kernel, Log: log,
+	return &Resource{ID: id, Role: RealServer, StateDir: n.dir, Kernel: n.kernel, Log: log,
 		Want: func(context.Context) ([]Wanted, error) { return wanted[id], nil }}
 }
 
@@ -73,7 +73,7 @@ func (n node) has(want string) {
 
 func (n node) file() Store {
 	n.Helper()
-	s, err := In(n.dir)
+	s, err := In(n.dir, RealServer)
 	n.must(err)
 	return s
 }
@@ -163,7 +163,11 @@ func (m *mortal) Set(ctx context.Context, s host.Setting, value string) (err err
 // operation.
 func (n node) killed(id string, at int, after bool, action func(*Resource, context.Context) error) bool {
 	n.Helper()
-	r := n.resource(id)
+	return n.killedIn(n.resource(id), at, after, action)
+}
+
+func (n node) killedIn(r *Resource, at int, after bool, action func(*Resource, context.Context) error) bool {
+	n.Helper()
 	m := &mortal{Kernel: r.Kernel, left: at, after: after}
 	r.Kernel = m
 	done := make(chan error, 1)

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// SyncRole is what a synchronisation daemon of the kernel does. The zero value is no role.
+// SyncRole is what a synchronisation daemon of the kernel does. The zero value is invalid.
 type SyncRole uint8
 
 // The roles, with the numbers of include/uapi/linux/ip_vs.h. A network namespace has at
@@ -66,7 +66,7 @@ func (d SyncDaemon) normal() SyncDaemon {
 	return d
 }
 
-// String returns the options with which ipvsadm starts the daemon.
+// String returns the role and the options that ipvsadm --start-daemon gets.
 func (d SyncDaemon) String() string {
 	d = d.normal()
 	text := fmt.Sprintf("%s --mcast-interface %s --syncid %d", d.Role, d.Interface, d.ID)

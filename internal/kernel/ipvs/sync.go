@@ -36,7 +36,7 @@ const (
 )
 
 // SyncDaemons returns the synchronisation daemons of the network namespace, at most one of
-// each role. Errors are those of Table.
+// each role. It returns the same errors as Table.
 func (k *Kernel) SyncDaemons(ctx context.Context) ([]lvs.SyncDaemon, error) {
 	const what = "ipvsadm -L --daemon"
 	if err := k.acquire(ctx); err != nil {
@@ -64,7 +64,7 @@ func (k *Kernel) daemons(ctx context.Context) (daemons []lvs.SyncDaemon, err err
 }
 
 // StartSync starts a synchronisation daemon. Errors: fs.ErrExist where one of its role
-// runs, host.ErrNotInstalled without IPVS or the interface, and those of Table.
+// runs, host.ErrNotInstalled without IPVS or the interface, and the errors of Table.
 func (k *Kernel) StartSync(ctx context.Context, d lvs.SyncDaemon) error {
 	err := k.changeDaemon(ctx, func() error {
 		_, err := k.socket.Execute(ctx, message(k.family, newDaemon, encodeDaemon(d)))
@@ -79,7 +79,7 @@ func (k *Kernel) StartSync(ctx context.Context, d lvs.SyncDaemon) error {
 	return fmt.Errorf("ipvsadm --start-daemon %s: %w", d, translate(lvs.Op{}, err))
 }
 
-// StopSync stops the synchronisation daemon of a role, and returns nil where there is none.
+// StopSync stops the synchronisation daemon of a role, and returns nil if it does not run.
 func (k *Kernel) StopSync(ctx context.Context, role lvs.SyncRole) error {
 	err := k.changeDaemon(ctx, func() error { return k.stopDaemon(ctx, role) })
 	if err == nil {

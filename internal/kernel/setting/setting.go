@@ -55,6 +55,7 @@ func (k Kernel) get(ctx context.Context, s host.Setting) (string, error) {
 		return arpRule(ctx, s)
 	case host.NFTables:
 		return table(s)
+	case host.SyncDaemon: // internal/kernel/ipvs starts and stops it
 	}
 	return "", fmt.Errorf("unknown kind of setting %q", s.Kind)
 }
@@ -83,16 +84,18 @@ func (k Kernel) set(ctx context.Context, s host.Setting, value string) error {
 		return setARPRule(ctx, s, on)
 	case host.NFTables:
 		return setTable(s, on)
+	case host.SyncDaemon:
 	}
 	return fmt.Errorf("unknown kind of setting %q", s.Kind)
 }
 
+// sysctl returns a value with one blank between two numbers, although the kernel writes a tab.
 func sysctl(s host.Setting) (string, error) {
 	value, err := os.ReadFile(path(s))
 	if errors.Is(err, fs.ErrNotExist) {
 		return Gone, nil
 	}
-	return strings.TrimSpace(string(value)), err
+	return strings.Join(strings.Fields(string(value)), " "), err
 }
 
 func path(s host.Setting) string { return filepath.Join("/proc/sys", s.Name) }
