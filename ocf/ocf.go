@@ -202,6 +202,10 @@ func (s *session) run() Code {
 		if _, ok := s.agent.(Reloader); s.action != "reload-agent" || ok {
 			return s.act()
 		}
+	case "notify":
+		if _, ok := s.agent.(Notifier); ok {
+			return s.act()
+		}
 	}
 	fmt.Fprintln(s.proc.Stderr, s.usage())
 	return s.fail(coded(Unimplemented, fmt.Errorf("action %q does not exist", s.action)))
@@ -264,6 +268,7 @@ func (s *session) act() Code {
 	}
 	actions := map[string]func(context.Context) Code{
 		"start": s.start, "stop": s.stop, "monitor": s.monitor, "status": s.monitor, "reload-agent": s.reload,
+		"notify": s.notify,
 	}
 	return s.withDeadline(actions[s.action])
 }

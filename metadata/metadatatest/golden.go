@@ -87,6 +87,9 @@ func check(t *testing.T, agent ocf.Agent, decl metadata.Agent) {
 	if reloads != slices.Contains(advertised, "reload-agent") {
 		t.Errorf("reload-agent: advertised %v, there %v", !reloads, reloads)
 	}
+	if _, notifies := agent.(ocf.Notifier); notifies != slices.Contains(advertised, "notify") {
+		t.Errorf("notify: advertised %v, there %v", !notifies, notifies)
+	}
 	for _, p := range decl.Params {
 		if p.Reloadable && !reloads {
 			t.Errorf("parameter %s is reloadable, but the agent does not reload", p.Name)
