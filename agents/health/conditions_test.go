@@ -48,7 +48,7 @@ func stopInCondition(t *testing.T, condition statetest.Condition, left bool) {
 	}
 	condition.Apply(t, filepath.Dir(store.Path(own.ID)), store.Path(own.ID))
 	for range 2 {
-		agent := New(n.kernel, n)
+		agent := New(n.kernel, n, n)
 		agent.configDirs = []string{n.config}
 		code, reason, _ := ocftest.Run(agent, n.state, "web", "stop", "config=web.cf")
 		clean := n.kernel.String() == ""

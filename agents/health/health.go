@@ -4,13 +4,16 @@
 package health
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
+	"lvs-agents/internal/attribute"
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/config/load"
 	"lvs-agents/internal/config/params"
@@ -26,15 +29,22 @@ type Launcher interface {
 	Launch(ctx context.Context, args []string) error
 }
 
+// NodeAttributes removes attributes of this node of a cluster.
+type NodeAttributes interface {
+	Remove(ctx context.Context, name string) error
+}
+
 // Agent is one resource. The exported fields are its parameters.
 type Agent struct {
 	Config    string
 	IPVS      string
+	Attribute string
 	Quiescent bool
 
 	checks     []check
 	kernel     record.Kernel
 	launcher   Launcher
+	attributes NodeAttributes
 	daemons    control.Daemons
 	configDirs []string
 }
@@ -45,8 +55,8 @@ var (
 )
 
 // New returns an agent with the default values of its parameters.
-func New(k record.Kernel, l Launcher) *Agent {
-	a := &Agent{Quiescent: true, kernel: k, launcher: l, daemons: control.Sockets{}, configDirs: load.Dirs()}
+func New(k record.Kernel, l Launcher, n NodeAttributes) *Agent {
+	a := &Agent{Quiescent: true, kernel: k, launcher: l, attributes: n, daemons: control.Sockets{}, configDirs: load.Dirs()}
 	defaults := params.Checks{"checktype": string(config.Connect), "checkinterval": "2", "checktimeout": "3"}
 	for _, d := range params.Directives() {
 		a.checks = append(a.checks, check{d, defaults[d.Name]})
@@ -57,8 +67,8 @@ func New(k record.Kernel, l Launcher) *Agent {
 // Through makes the agent use another connection to the daemon than the daemon's socket.
 func (a *Agent) Through(d control.Daemons) { a.daemons = d }
 
-// Start starts the daemon. It then waits until the daemon has a verdict on every real server, but
-// at most half of the action's time.
+// Start starts the daemon. It then waits for a verdict on every real server and for the node
+// attribute, but at most half of the action's time.
 func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	if err := a.Validate(ctx, c, 0); err != nil {
 		return err
@@ -117,7 +127,7 @@ func (a *Agent) awaitVerdicts(ctx context.Context, c ocf.Call) {
 		if err == nil {
 			unknown = snapshot.Unknown()
 		}
-		if err == nil && unknown == 0 {
+		if err == nil && unknown == 0 && !snapshot.Attribute.Pending() {
 			return
 		}
 		again := time.NewTimer(poll + time.Duration(unknown)*each)
@@ -126,7 +136,10 @@ func (a *Agent) awaitVerdicts(ctx context.Context, c ocf.Call) {
 		case <-ctx.Done():
 			again.Stop()
 			if unknown == 0 {
-				c.Log.Warn(err) // the daemon has replied to no request
+				if err == nil {
+					err = errUnpublished
+				}
+				c.Log.Warn(err) // with another error, the daemon has replied to no request
 				return
 			}
 			c.Log.Warnf("%d real servers have no verdict yet; they get no new connections until they pass a check", unknown)
@@ -135,9 +148,14 @@ func (a *Agent) awaitVerdicts(ctx context.Context, c ocf.Call) {
 	}
 }
 
+var errUnpublished = errors.New("the daemon has not published its node attribute yet; the cluster gets it later")
+
 // args returns the arguments of the daemon.
 func (a *Agent) args(ctx context.Context, c ocf.Call) []string {
 	args := []string{control.ServeVerb, "--notify", "--state-dir=" + c.StateDir, "--id=" + c.Instance}
+	if name := a.attribute(c); name != "" {
+		args = append(args, "--attribute="+name)
+	}
 	if a.Config != "" {
 		path, _, err := load.Read(ctx, &disk.Reader{}, a.Config, a.configDirs...)
 		if err != nil { // the daemon reports the error
@@ -160,6 +178,7 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	if err := pidfile.Stop(ctx, pidFile(c)); err != nil {
 		return fmt.Errorf("stopping directord: %w", err)
 	}
+	a.unpublish(ctx, c)
 	store, err := record.In(c.StateDir)
 	if err != nil {
 		return err
@@ -173,6 +192,28 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 		return nil
 	}
 	return err
+}
+
+// unpublish removes the node attribute. The cluster reads the removal after the dampen time, so a
+// restart of the resource does not change the attribute.
+func (a *Agent) unpublish(ctx context.Context, c ocf.Call) {
+	name := a.attribute(c)
+	if name == "" {
+		return
+	}
+	if err := a.attributes.Remove(ctx, name); err != nil && !errors.Is(err, attribute.ErrNoCluster) {
+		c.Log.Warnf("the node attribute %s stays: %v; remove it: attrd_updater -D -n %[1]s", name, err)
+	}
+}
+
+// attribute returns the name of the node attribute, or an empty text for none. All instances of a
+// clone have the same name.
+func (a *Agent) attribute(c ocf.Call) string {
+	if a.Attribute == noAttribute {
+		return ""
+	}
+	id, _, _ := strings.Cut(c.Instance, ":")
+	return cmp.Or(a.Attribute, "lvs-health-"+id)
 }
 
 // Monitor queries the daemon for the time since its loops last ran, because a daemon that hangs can

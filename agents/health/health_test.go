@@ -3,6 +3,7 @@ package health
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"lvs-agents/internal/attribute"
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/kernel/kerneltest"
 	"lvs-agents/internal/lvs"
@@ -34,6 +36,8 @@ type node struct {
 	fail     error
 	silent   bool // the daemon does not reply to status requests
 	snapshot control.Snapshot
+	removed  []string // node attributes that the agent has removed
+	stays    error    // error of each removal
 	end      func()
 }
 
@@ -102,9 +106,15 @@ func (n *node) Resync(context.Context) error { return nil }
 // Reload implements control.Daemon.
 func (n *node) Reload(context.Context) error { return nil }
 
+// Remove implements NodeAttributes.
+func (n *node) Remove(_ context.Context, name string) error {
+	n.removed = append(n.removed, name)
+	return n.stays
+}
+
 func (n *node) run(want ocf.Code, action string, params ...string) (reason, log string) {
 	n.t.Helper()
-	agent := New(n.kernel, n)
+	agent := New(n.kernel, n, n)
 	agent.configDirs = []string{n.config}
 	code, reason, log := ocftest.Run(agent, n.state, "web", action, append([]string{"CRM_meta_timeout=2000"}, params...)...)
 	if code != want {
@@ -135,13 +145,13 @@ func TestEveryActionTwice(t *testing.T) {
 func TestCommandLineOfTheDaemon(t *testing.T) {
 	n := newNode(t)
 	n.run(0, "start", "config=web.cf")
-	want := []string{"--serve", "--notify", "--state-dir=" + n.state, "--id=web", "--config=" + n.config + "/web.cf"}
+	want := []string{"--serve", "--notify", "--state-dir=" + n.state, "--id=web", "--attribute=lvs-health-web", "--config=" + n.config + "/web.cf"}
 	if diff := cmp.Diff(want, n.launched); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	n.end()
 	n.run(0, "start", "ipvs=web-ipvs", "checktype=negotiate", "service=http", "request=/a b", "fallback=127.0.0.1", "quiescent=no")
-	want = append(want[:4], "--ipvs=web-ipvs", "--check=checkinterval=2", "--check=checktimeout=3", "--check=checktype=negotiate",
+	want = append(want[:5], "--ipvs=web-ipvs", "--check=checkinterval=2", "--check=checktimeout=3", "--check=checktype=negotiate",
 		"--check=fallback=127.0.0.1", "--check=quiescent=no", "--check=request=/a b", "--check=service=http")
 	if diff := cmp.Diff(want, n.launched); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -317,5 +327,67 @@ func TestStartOfADaemonThatDoesNotAnswer(t *testing.T) {
 	_, log := n.run(0, "start", "config=web.cf")
 	if !strings.HasPrefix(log, "WARNING: ") || !strings.Contains(log, "directord web") || strings.Contains(log, "no verdict yet") {
 		t.Errorf("log: %s", log)
+	}
+}
+
+// TestNodeAttribute checks which name the daemon gets for the node attribute, and that stop removes
+// the attribute.
+func TestNodeAttribute(t *testing.T) {
+	tests := []struct{ name, instance, param, want string }{
+		{"a resource", "web", "", "lvs-health-web"},
+		{"an instance of a clone", "web:1", "", "lvs-health-web"},
+		{"a name", "web", "attribute=web_servers", "web_servers"},
+		{"none", "web", "attribute=none", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			n := newNode(t)
+			agent := New(n.kernel, n, n)
+			agent.Attribute = strings.TrimPrefix(tt.param, "attribute=")
+			if got := agent.attribute(ocf.Call{Instance: tt.instance}); got != tt.want {
+				t.Errorf("name %q, want %q", got, tt.want)
+			}
+			n.run(0, "stop", tt.param)
+			var want []string
+			if tt.want != "" {
+				want = []string{tt.want}
+			}
+			if diff := cmp.Diff(want, n.removed); diff != "" {
+				t.Errorf("removed (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestStopSucceedsWhenTheAttributeStays checks that stop warns about a node attribute that it could
+// not remove, and is silent outside of a cluster.
+func TestStopSucceedsWhenTheAttributeStays(t *testing.T) {
+	n := newNode(t)
+	n.stays = fmt.Errorf("attrd_updater: %w", attribute.ErrNoCluster)
+	if _, log := n.run(0, "stop"); strings.Contains(log, "attribute") {
+		t.Errorf("outside of a cluster:\n%s", log)
+	}
+	n.stays = errors.New("attrd_updater: timed out")
+	_, log := n.run(0, "stop")
+	want := "the node attribute lvs-health-web stays: attrd_updater: timed out; remove it: attrd_updater -D -n lvs-health-web"
+	if !strings.Contains(log, want) {
+		t.Errorf("log without %q:\n%s", want, log)
+	}
+}
+
+// TestStartWaitsForTheAttribute checks that start waits for the first value of the node attribute,
+// and for at most half of its time.
+func TestStartWaitsForTheAttribute(t *testing.T) {
+	n := newNode(t)
+	n.snapshot.Attribute = &control.Attribute{Name: "lvs-health-web"}
+	_, log := n.run(0, "start", "config=web.cf")
+	want := "the daemon has not published its node attribute yet; the cluster gets it later"
+	if !strings.Contains(log, want) {
+		t.Errorf("log without %q:\n%s", want, log)
+	}
+	n.end()
+	n.snapshot.Attribute.Value = "1000"
+	if _, log = n.run(0, "start", "config=web.cf"); strings.Contains(log, want) {
+		t.Errorf("a published value:\n%s", log)
 	}
 }

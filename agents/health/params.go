@@ -52,6 +52,8 @@ func (a *Agent) params() []metadata.Param {
 			Long: "A file in the syntax of ldirectord.cf with the virtual services and their checks. Give an ipvs resource the same file. A relative name is looked up in /etc/ha.d. Every director needs the same file. Exactly one of config and ipvs is needed."},
 		{Name: "ipvs", Value: metadata.String(&a.IPVS), Short: "Resource with the virtual services",
 			Long: "The id of a resource of type ipvs that runs on the same node. All its real servers get the check that the other parameters describe. A check that logs in needs config, because parameters do not keep a password secret. Exactly one of config and ipvs is needed."},
+		{Name: "attribute", Value: metadata.String(&a.Attribute), Short: "Node attribute with the share of good real servers",
+			Long: "In a Pacemaker cluster, the daemon publishes how many real servers this node sees as good, for location rules with a score attribute: 0 when none is good, otherwise 500 to 1000 in proportion to their configured weights. Drained real servers count with the verdict of their checks. The first value is published before start returns. Later values reach the cluster after twice the time that the checks need for a verdict. Stop removes the attribute. When unset, the name is lvs-health- and the id of the resource. With none, no attribute is published."},
 	}
 	for i := range a.checks {
 		c := &a.checks[i]
@@ -63,6 +65,9 @@ func (a *Agent) params() []metadata.Param {
 	}
 	return params
 }
+
+// noAttribute is the value of the parameter attribute for no attribute.
+const noAttribute = "none"
 
 // quiescent is the name of a directive. The parameter with this name has a boolean value of the
 // cluster.

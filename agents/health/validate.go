@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/config/load"
@@ -16,6 +17,8 @@ import (
 // parameter config.
 func (a *Agent) Validate(ctx context.Context, c ocf.Call, _ int) error {
 	switch {
+	case strings.ContainsFunc(a.Attribute, foreign):
+		return ocf.WrongEverywhere(fmt.Errorf("parameter attribute=%q is not a name; use only letters, digits, points, - and _", a.Attribute))
 	case a.Config == "" && a.IPVS == "":
 		return ocf.WrongEverywhere(errors.New("nothing to check; give config=FILE or ipvs=RESOURCE"))
 	case a.Config != "" && a.IPVS != "":
@@ -32,15 +35,21 @@ func (a *Agent) Validate(ctx context.Context, c ocf.Call, _ int) error {
 	return nil
 }
 
+// foreign reports whether Pacemaker cannot have the character in the name of an attribute, which is
+// a part of ids in its XML.
+func foreign(r rune) bool {
+	return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", r)
+}
+
 // onlyConfig returns an error if check parameters are given together with config, because then they
 // have no effect.
 func (a *Agent) onlyConfig() error {
 	defaults := map[string]string{}
-	for _, p := range New(nil, nil).params() {
+	for _, p := range New(nil, nil, nil).params() {
 		defaults[p.Name] = p.Value.String()
 	}
 	for _, p := range a.params() {
-		if p.Name != "config" && p.Value.String() != defaults[p.Name] {
+		if p.Name != "config" && p.Name != "attribute" && p.Value.String() != defaults[p.Name] {
 			return ocf.WrongEverywhere(fmt.Errorf("parameter %s=%q has no meaning together with config; write it into %s", p.Name, p.Value, a.Config))
 		}
 	}

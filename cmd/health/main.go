@@ -7,13 +7,14 @@ import (
 	"os"
 
 	"lvs-agents/agents/health"
+	"lvs-agents/internal/attribute"
 	"lvs-agents/internal/kernel/ipvs"
 	"lvs-agents/internal/process"
 	"lvs-agents/ocf"
 )
 
 func main() {
-	ocf.Main(ocf.Begin(), health.New(ipvs.New(), launcher{}))
+	ocf.Main(ocf.Begin(), health.New(ipvs.New(), launcher{}, attribute.Node{}))
 }
 
 // launcher starts the program directord in the directory of this program, for example a build

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"regexp"
 	"strings"
 	"time"
 
@@ -68,16 +67,15 @@ func (n Node) All(ctx context.Context, name string) (map[string]string, error) {
 	return parse(out), err
 }
 
-// line is a line of the output of a query, in Pacemaker 1.1 to 3.0.
-var line = regexp.MustCompile(`(?m)^name="[^"\n]*" host="([^"\n]*)" value="([^"\n]*)"$`)
-
-// parse returns the values in the output of a query, by the names of the nodes. A removed attribute
-// has an empty value, so parse leaves it out.
+// parse returns the values in the output of a query, by the names of the nodes. Pacemaker 1.1 to
+// 3.0 print one line for each node. A removed attribute has an empty value, so parse leaves it out.
 func parse(out string) map[string]string {
 	values := map[string]string{}
-	for _, match := range line.FindAllStringSubmatch(out, -1) {
-		if match[2] != "" {
-			values[match[1]] = match[2]
+	for line := range strings.Lines(out) {
+		var name, node, value string
+		_, err := fmt.Sscanf(line, "name=%q host=%q value=%q", &name, &node, &value)
+		if err == nil && value != "" {
+			values[node] = value
 		}
 	}
 	return values

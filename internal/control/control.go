@@ -41,9 +41,23 @@ type Snapshot struct {
 	Limit float64 `json:"limit"`
 	// Trouble is why the IPVS table differs from the wanted table, why a configuration was refused,
 	// or why checks cannot be sent. It is empty without trouble.
-	Trouble  string    `json:"trouble,omitempty"`
-	Services []Service `json:"services"`
+	Trouble string `json:"trouble,omitempty"`
+	// Attribute is the node attribute that the daemon publishes. It is nil for none, and outside of
+	// a cluster.
+	Attribute *Attribute `json:"attribute,omitempty"`
+	Services  []Service  `json:"services"`
 }
+
+// Attribute is a node attribute of Pacemaker in a Snapshot.
+type Attribute struct {
+	Name  string `json:"name"`
+	Value string `json:"value,omitempty"` // the published value; empty before the first
+	// Trouble is why the last value could not be published. It is empty after a success.
+	Trouble string `json:"trouble,omitempty"`
+}
+
+// Pending reports whether the daemon has not tried to publish a value yet.
+func (a *Attribute) Pending() bool { return a != nil && a.Value == "" && a.Trouble == "" }
 
 // Service is a virtual service in a Snapshot.
 type Service struct {

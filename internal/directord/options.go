@@ -18,6 +18,7 @@ type options struct {
 	ipvs       string // ipvs resource that has the virtual services; empty if config is set
 	checks     params.Checks
 	instance   string // name of the instance in ldirectord's files; empty for a daemon of the health agent
+	attribute  string // node attribute of Pacemaker for the share of good real servers; empty if none is published
 	pidFile    string // pid file in place of ldirectord's pid file; empty if none is written
 	invoked    string // command line that the daemon logs; empty if it is logged already
 	purge      bool   // the virtual services belong to the daemon, which removes them when it ends
@@ -36,6 +37,7 @@ func parseOptions(args []string, stateDir string) (options, error) {
 	flags.StringVar(&o.config, "config", "", "")
 	flags.StringVar(&o.ipvs, "ipvs", "", "")
 	flags.StringVar(&o.instance, "instance", "", "")
+	flags.StringVar(&o.attribute, "attribute", "", "")
 	flags.StringVar(&o.pidFile, "pid-file", "", "")
 	flags.StringVar(&o.invoked, "invoked", "", "")
 	flags.BoolVar(&o.purge, "purge", false, "")

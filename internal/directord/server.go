@@ -15,6 +15,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"lvs-agents/internal/attribute"
 	"lvs-agents/internal/check"
 	"lvs-agents/internal/check/epoll"
 	"lvs-agents/internal/config"
@@ -41,6 +42,7 @@ type server struct {
 	programs    *programs
 	mail        *mailer
 	monitorfile *monitorfile
+	publisher   *publisher
 	systemd     systemd
 	feed        control.Feed // events for the clients of the socket
 	// others reads the configurations that execute= names. The daemon's own configuration has a
@@ -156,6 +158,7 @@ func (s *server) check(ctx context.Context, listener *net.UnixListener) error {
 		Source: sources, Pinger: pinger, Dialer: dialer, Oracle: process.Beside(s.sys.Self, "directord-oracle"), Programs: started,
 		Roots: check.SystemRoots(s.sys.getenv("SSL_CERT_FILE"), s.sys.getenv("SSL_CERT_DIR")),
 	}, sources)
+	s.publisher = newPublisher(s.attribute, attribute.Node{Programs: started}, d.Share, s.log)
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
@@ -232,6 +235,13 @@ type controlled struct {
 // each instance.
 func (c controlled) Reload(ctx context.Context) error { return c.server.reloadOwn(ctx, c.Daemon) }
 
+// Snapshot implements control.Daemon. It adds the node attribute to the state of the engine.
+func (c controlled) Snapshot(ctx context.Context) (control.Snapshot, error) {
+	snapshot, err := c.Daemon.Snapshot(ctx)
+	snapshot.Attribute = c.server.publisher.state.Load()
+	return snapshot, err
+}
+
 // partsTimeout is how long the goroutines of a daemon can take to end. A goroutine can wait for a
 // file system that does not respond.
 const partsTimeout = 2 * time.Second
@@ -263,6 +273,7 @@ func (s *server) work(ctx context.Context, d *health.Daemon, listener *net.UnixL
 	parts.Go(func() { s.mail.remind(ctx, d) })
 	parts.Go(func() { s.monitorfile.run(ctx) })
 	parts.Go(func() { s.systemd.feed(ctx, d) })
+	parts.Go(func() { s.publisher.run(ctx) })
 	s.mail.start()
 	return d.Run(ctx, func() {
 		if s.notify {

@@ -133,6 +133,12 @@ func (d *Daemon) verdict(id lvs.ServiceID, real Real) Verdict {
 	if d.out[Member{id, real.Addr}] {
 		return Bad
 	}
+	return d.checkedVerdict(id, real)
+}
+
+// checkedVerdict returns the verdict of the checks on a real server, whether an operator drains the
+// server or not.
+func (d *Daemon) checkedVerdict(id lvs.ServiceID, real Real) Verdict {
 	if len(real.Probes) == 1 {
 		return d.trackers[real.Probes[0]].verdict
 	}

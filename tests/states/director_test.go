@@ -21,6 +21,7 @@ import (
 
 	"lvs-agents/agents/health"
 	"lvs-agents/agents/ipvs"
+	"lvs-agents/internal/attribute"
 	"lvs-agents/internal/check"
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/config/load"
@@ -234,6 +235,9 @@ func (d *director) Reload(ctx context.Context, _, id string) error {
 	return errors.New("it does not run")
 }
 
+// Remove implements health.NodeAttributes.
+func (d *director) Remove(context.Context, string) error { return attribute.ErrNoCluster }
+
 // run runs an action of an agent.
 func (d *director) run(agent, action string) ocf.Code {
 	var code ocf.Code
@@ -243,7 +247,7 @@ func (d *director) run(agent, action string) ocf.Code {
 		a.Through(d)
 		code, reason, d.said = ocftest.Run(a, d.state, resource, action, "config="+d.file)
 	} else {
-		a := health.New(d.kernel, d)
+		a := health.New(d.kernel, d, d)
 		a.Through(d)
 		code, reason, d.said = ocftest.Run(a, d.state, healthID, action, "config="+d.file)
 	}

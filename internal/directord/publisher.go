@@ -1,0 +1,120 @@
+package directord
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"lvs-agents/internal/attribute"
+	"lvs-agents/internal/control"
+	"lvs-agents/internal/health"
+)
+
+// nodeAttributes sets attributes of this node of a cluster.
+type nodeAttributes interface {
+	Set(ctx context.Context, name, value string, dampen time.Duration) error
+}
+
+// publisher publishes the share of good real servers as an attribute of this node. With the
+// attribute, the cluster can give the VIP to the director that sees more good real servers.
+type publisher struct {
+	name  string // name of the attribute; empty for none
+	node  nodeAttributes
+	share func(context.Context) (health.Share, error)
+	log   logrus.FieldLogger
+
+	state  atomic.Pointer[control.Attribute] // nil without a cluster
+	value  string                            // value that the cluster has got; empty before the first
+	until  time.Time                         // time of the next attempt; an attempt publishes an equal value, too
+	warned bool                              // the last attempt failed, and the failure was logged
+}
+
+func newPublisher(name string, node nodeAttributes, share func(context.Context) (health.Share, error), log logrus.FieldLogger) *publisher {
+	p := &publisher{name: name, node: node, share: share, log: log}
+	if name != "" {
+		p.state.Store(&control.Attribute{Name: name})
+	}
+	return p
+}
+
+const (
+	// firstPeriod and nextPeriod are the times between two reads of the verdicts, before and after
+	// the first value is published. A start of the resource waits for the first value.
+	firstPeriod, nextPeriod = 100 * time.Millisecond, time.Second
+	// refreshed is the time after which the value is published again. The daemon of Pacemaker
+	// forgets the value when it is restarted.
+	refreshed = time.Minute
+	// retried is the time after which a failed attempt is repeated.
+	retried = 5 * time.Second
+)
+
+// run publishes every changed value until ctx ends. Only the latest value counts, so a slow cluster
+// gets fewer values.
+func (p *publisher) run(ctx context.Context) {
+	if p.name == "" {
+		return
+	}
+	read := time.NewTicker(firstPeriod)
+	defer read.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-read.C:
+		}
+		share, err := p.share(ctx)
+		if err != nil || !share.Known {
+			continue // the last value stays until every real server has a verdict
+		}
+		p.publish(ctx, share)
+		if p.value != "" {
+			read.Reset(nextPeriod)
+		}
+	}
+}
+
+// publish publishes the score of a share if it is new, or if the last attempt is long ago.
+func (p *publisher) publish(ctx context.Context, share health.Share) {
+	value, now := strconv.Itoa(share.Score()), time.Now()
+	if now.Before(p.until) && (value == p.value || p.warned) {
+		return
+	}
+	err := p.set(ctx, value, 2*share.Reaction)
+	switch {
+	case ctx.Err() != nil:
+		return
+	case err == nil:
+		p.value, p.until = value, now.Add(refreshed)
+		p.state.Store(&control.Attribute{Name: p.name, Value: value})
+	case errors.Is(err, attribute.ErrNoCluster):
+		p.until = now.Add(refreshed)
+		p.state.Store(nil)
+		p.logOnce(p.log.Debug, err)
+	default:
+		p.until = now.Add(retried)
+		p.state.Store(&control.Attribute{Name: p.name, Value: p.value, Trouble: err.Error()})
+		p.logOnce(p.log.Warn, err)
+	}
+	p.warned = err != nil
+}
+
+func (p *publisher) logOnce(log func(...any), err error) {
+	if !p.warned {
+		log("node attribute not published: ", err)
+	}
+}
+
+// set sets the attribute. The cluster gets the first value at once, and later values after the
+// dampen time. Within this time, the other directors see the same fault of a real server.
+func (p *publisher) set(ctx context.Context, value string, dampen time.Duration) error {
+	if p.value == "" {
+		if err := p.node.Set(ctx, p.name, value, 0); err != nil {
+			return err
+		}
+	}
+	return p.node.Set(ctx, p.name, value, dampen)
+}

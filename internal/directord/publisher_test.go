@@ -1,0 +1,148 @@
+package directord
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/sirupsen/logrus"
+
+	"lvs-agents/internal/attribute"
+	"lvs-agents/internal/control"
+	"lvs-agents/internal/health"
+)
+
+// cluster stores the attributes that a publisher sets.
+type cluster struct {
+	share health.Share
+	err   error         // error of each Set
+	slow  time.Duration // how long Set takes
+	set   []string      // "value dampen" of each Set that succeeded
+	tries int
+}
+
+func (c *cluster) Set(ctx context.Context, name, value string, dampen time.Duration) error {
+	c.tries++
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(c.slow):
+	}
+	if c.err == nil {
+		c.set = append(c.set, fmt.Sprint(name, " ", value, " ", dampen))
+	}
+	return c.err
+}
+
+// publishing runs a publisher for the cluster while f runs. f gets the publisher and its log.
+func publishing(t *testing.T, c *cluster, f func(p *publisher, log *bytes.Buffer)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		var lines bytes.Buffer
+		log := logrus.New()
+		log.SetOutput(&lines)
+		log.SetLevel(logrus.DebugLevel)
+		p := newPublisher("lvs-health-web", c, func(context.Context) (health.Share, error) { return c.share, nil }, log)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			p.run(ctx)
+		}()
+		f(p, &lines)
+		cancel()
+		<-ended
+	})
+}
+
+// after waits, and then compares the attributes that were set since the last call.
+func (c *cluster) after(t *testing.T, wait time.Duration, want ...string) {
+	t.Helper()
+	<-time.After(wait)
+	synctest.Wait()
+	if diff := cmp.Diff(want, c.set); diff != "" {
+		t.Errorf("set (-want +got):\n%s", diff)
+	}
+	c.set = nil
+}
+
+func TestPublish(t *testing.T) {
+	c := &cluster{share: health.Share{Good: 3, All: 4, Reaction: 5 * time.Second}}
+	publishing(t, c, func(p *publisher, log *bytes.Buffer) {
+		c.after(t, time.Minute)
+		if !p.state.Load().Pending() {
+			t.Error("a value without verdicts")
+		}
+		c.share.Known = true
+		c.after(t, 100*time.Millisecond, "lvs-health-web 875 0s", "lvs-health-web 875 10s")
+		if got := *p.state.Load(); got != (control.Attribute{Name: "lvs-health-web", Value: "875"}) {
+			t.Errorf("status %+v", got)
+		}
+		c.share.Good = 4
+		c.after(t, time.Second, "lvs-health-web 1000 10s")
+		c.share.Known, c.share.Good = false, 0 // a reload has added real servers
+		c.after(t, 30*time.Second)
+		c.share.Known, c.share.Good = true, 4
+		c.after(t, 29*time.Second)
+		c.after(t, 2*time.Second, "lvs-health-web 1000 10s") // the refresh
+		if log.Len() > 0 {
+			t.Errorf("log:\n%s", log)
+		}
+	})
+}
+
+// TestPublishNewestValue checks that a slow cluster gets only the newest value.
+func TestPublishNewestValue(t *testing.T) {
+	c := &cluster{share: health.Share{Known: true, Good: 4, All: 4}, slow: 4 * time.Second}
+	publishing(t, c, func(*publisher, *bytes.Buffer) {
+		c.after(t, 10*time.Second, "lvs-health-web 1000 0s", "lvs-health-web 1000 0s")
+		c.share.Good = 3
+		<-time.After(1500 * time.Millisecond) // Set with 875 runs
+		c.share.Good = 2
+		<-time.After(time.Second)
+		c.share.Good = 1
+		c.after(t, 9*time.Second, "lvs-health-web 875 0s", "lvs-health-web 625 0s")
+	})
+}
+
+func TestPublishFails(t *testing.T) {
+	c := &cluster{share: health.Share{Known: true, Good: 4, All: 4}, err: errors.New("attrd_updater: timed out")}
+	publishing(t, c, func(p *publisher, log *bytes.Buffer) {
+		c.after(t, 20*time.Second)
+		if got := strings.Count(log.String(), `level=warning msg="node attribute not published: attrd_updater: timed out"`); got != 1 {
+			t.Errorf("%d warnings:\n%s", got, log)
+		}
+		if got := *p.state.Load(); got.Trouble != "attrd_updater: timed out" || got.Pending() {
+			t.Errorf("status %+v", got)
+		}
+		if c.tries < 3 || c.tries > 5 {
+			t.Errorf("%d attempts", c.tries)
+		}
+		c.err = nil
+		c.after(t, 6*time.Second, "lvs-health-web 1000 0s", "lvs-health-web 1000 0s")
+		if got := *p.state.Load(); got.Trouble != "" {
+			t.Errorf("status %+v", got)
+		}
+	})
+}
+
+// TestPublishOutsideOfACluster checks that a host without Pacemaker gets one line at level debug.
+func TestPublishOutsideOfACluster(t *testing.T) {
+	c := &cluster{share: health.Share{Known: true, Good: 4, All: 4}, err: fmt.Errorf("attrd_updater: %w", attribute.ErrNoCluster)}
+	publishing(t, c, func(p *publisher, log *bytes.Buffer) {
+		<-time.After(150 * time.Second)
+		synctest.Wait()
+		if c.tries != 3 || p.state.Load() != nil || strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), "level=debug") {
+			t.Errorf("%d attempts, status %v, log:\n%s", c.tries, p.state.Load(), log)
+		}
+	})
+	if p := newPublisher("", nil, nil, nil); p.state.Load() != nil {
+		t.Error("status without a name")
+	}
+}
