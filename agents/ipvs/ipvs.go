@@ -36,6 +36,7 @@ type Agent struct {
 	Virtual    string
 	Real       string
 	Scheduler  lvs.Scheduler
+	SchedFlags string
 	Persistent int // persistence in seconds; 0 for none
 	Netmask    string
 	Protocol   string

@@ -506,7 +506,11 @@ func TestOrderOfAnotherVersionIsRunning(t *testing.T) {
 		n.set(t, "-A -t 192.0.2.10:80 -s "+scheduler, "-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1", "-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1")
 		params := []string{"virtual=192.0.2.10:80", "real=192.0.2.21 gate, 192.0.2.22 gate", "scheduler=" + scheduler}
 		n.mustRun(t, 0, "web", "start", params...) // start adopts an equal service
-		n.wantTable(t, "-A -t 192.0.2.10:80 -s "+scheduler+`
+		service := "-A -t 192.0.2.10:80 -s " + scheduler
+		if scheduler != "dh" {
+			service += " -b flag-1"
+		}
+		n.wantTable(t, service+`
 -a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
 -a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1
 `)
@@ -514,5 +518,63 @@ func TestOrderOfAnotherVersionIsRunning(t *testing.T) {
 		n.mustRun(t, 0, "web", "monitor", params...)
 		n.set(t, "-d -t 192.0.2.10:80 -r 192.0.2.21:80")
 		n.mustRun(t, 1, "web", "monitor", params...)
+	}
+}
+
+// TestBadServerOfAHashSchedulerKeepsItsSlots checks that a real server that was bad at start gets
+// the slots of its configured weight, although it gets no connections.
+func TestBadServerOfAHashSchedulerKeepsItsSlots(t *testing.T) {
+	for _, scheduler := range []string{"mh", "sh"} {
+		n := newNode(t)
+		n.beat(t, 5*time.Second, "-t 192.0.2.10:80 -r 192.0.2.21:80")
+		params := []string{"virtual=192.0.2.10:80", "real=192.0.2.22 gate 2, 192.0.2.21 gate 3", "scheduler=" + scheduler}
+		n.mustRun(t, 0, "web", "start", params...)
+		n.wantTable(t, "-A -t 192.0.2.10:80 -s "+scheduler+` -b flag-1
+-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 0
+-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 2
+`)
+		if got, want := n.kernel.Hash(), "-t 192.0.2.10:80 -s "+scheduler+" 192.0.2.21:80=3 192.0.2.22:80=2\n"; got != want {
+			t.Errorf("got  %swant %s", got, want)
+		}
+		n.mustRun(t, 0, "web", "monitor", params...)
+	}
+}
+
+// TestServiceWithoutAFallbackFlagOfAnotherVersion checks that monitor accepts the record and the
+// service of an earlier version, which set no flag. A start then sets the flag in place.
+func TestServiceWithoutAFallbackFlagOfAnotherVersion(t *testing.T) {
+	n := newNode(t)
+	params := []string{"virtual=192.0.2.10:80", "real=192.0.2.21 gate", "scheduler=sh"}
+	n.mustRun(t, 0, "web", "start", append(params, "schedflags=sh-port")...)
+	store, err := record.In(n.state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := store.Load("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Services[0].Flags = 0
+	if err := store.Save(r); err != nil {
+		t.Fatal(err)
+	}
+	n.set(t, "-E -t 192.0.2.10:80 -s sh")
+	n.mustRun(t, 0, "web", "monitor", params...)
+	got := n.mustRun(t, 0, "web", "start", params...)
+	if want := "INFO: ipvsadm -E -t 192.0.2.10:80 -s sh -b flag-1\n"; got.log != want {
+		t.Errorf("got  %swant %s", got.log, want)
+	}
+}
+
+func TestWarningsAboutHashSchedulers(t *testing.T) {
+	for flags, want := range map[string]string{
+		"":                    "WARNING: -t 192.0.2.10:80: scheduler mh without mh-port: all connections of one client address go to one real server, also of the many clients of one NAT address; write schedflags=mh-fallback,mh-port, unless clients must stay with their real server\n",
+		"mh-port":             "WARNING: -t 192.0.2.10:80: scheduler mh without mh-fallback: while a real server has weight 0, the kernel refuses new clients that hash to it; add mh-fallback to schedflags\n",
+		"mh-port,mh-fallback": "",
+	} {
+		got := newNode(t).mustRun(t, 0, "web", "validate-all", "virtual=192.0.2.10:80", "real=192.0.2.21 gate", "scheduler=mh", "schedflags="+flags)
+		if got.log != want {
+			t.Errorf("%q: got  %swant %s", flags, got.log, want)
+		}
 	}
 }

@@ -52,6 +52,8 @@ func (a *Agent) params() []metadata.Param {
 			Long: "Real servers separated by commas or semicolons, each as: address[:port] method [weight]. The method is gate (direct routing), masq (NAT) or ipip (tunnel); when unset, the port is the port of the virtual service and the weight is 1. address->address is a range of addresses."},
 		{Name: "scheduler", Value: metadata.Select(&a.Scheduler, lvs.Schedulers()...), Reloadable: true, Short: "IPVS scheduler",
 			Long: "How the kernel chooses a real server for a new connection. With config, the scheduler lines of the file apply instead."},
+		{Name: "schedflags", Value: metadata.String(&a.SchedFlags), Reloadable: true, Short: "Flags of the scheduler",
+			Long: "Flags of the schedulers mh and sh, joined by commas: mh-fallback and sh-fallback give the clients of a real server with weight 0 another real server; mh-port and sh-port also use the port of the client. When unset, mh and sh have the fallback flag only."},
 		{Name: "persistent", Value: metadata.Integer(&a.Persistent, 0, int(lvs.MaxPersistence/time.Second)), Reloadable: true, Short: "Persistence in seconds",
 			Long: "For how many seconds a client stays with its real server. 0 turns persistence off."},
 		{Name: "netmask", Value: metadata.String(&a.Netmask), Reloadable: true, Short: "Persistence netmask",

@@ -23,12 +23,12 @@ func (a *Agent) want(ctx context.Context, c ocf.Call) (lvs.Table, error) {
 	if a.Config != "" {
 		return a.fromFile(ctx, c)
 	}
-	return a.fromParams(ctx)
+	return a.fromParams(ctx, c)
 }
 
-func (a *Agent) fromParams(ctx context.Context) (lvs.Table, error) {
+func (a *Agent) fromParams(ctx context.Context, c ocf.Call) (lvs.Table, error) {
 	cfg, problems := params.Parse("", params.Services{
-		Virtual: a.Virtual, Real: a.Real, Scheduler: a.Scheduler,
+		Virtual: a.Virtual, Real: a.Real, Scheduler: a.Scheduler, SchedFlags: a.SchedFlags,
 		Persistent: a.Persistent, Netmask: a.Netmask, Protocol: a.Protocol,
 	})
 	if cfg == nil {
@@ -38,6 +38,7 @@ func (a *Agent) fromParams(ctx context.Context) (lvs.Table, error) {
 		}
 		return nil, ocf.WrongEverywhere(errors.Join(errs...))
 	}
+	report(c, cfg.HashWarnings())
 	table, problems := cfg.Table(ctx, nil)
 	return table, config.Err(problems)
 }
@@ -130,12 +131,22 @@ func (a action) claim(ctx context.Context, old record.Record, want lvs.Table) er
 		case !exists || ours[w.ID]:
 		case len(unread) > 0:
 			return fmt.Errorf("virtual service %s exists already and may belong to the damaged record %s; repair or remove the record", w.ID, unread[0])
-		case !w.Equal(h):
+		case !likeHeld(w, h).Equal(h):
 			first := lvs.Plan(lvs.Table{w}, lvs.Table{h}, lvs.Scope{w.ID: true})[0]
 			return fmt.Errorf("virtual service %s exists already and differs; ipvsadm -D it, or make it equal (to do: %s)", w.ID, first)
 		}
 	}
 	return nil
+}
+
+// likeHeld returns w without its flag for a fallback if h, the service in the kernel, lacks the
+// flag. ldirectord and earlier versions set the flag only if the configuration has it. The kernel
+// can set the flag while the service has connections.
+func likeHeld(w, h lvs.VirtualService) lvs.VirtualService {
+	if !h.FallsBack() {
+		w.Flags &^= w.Scheduler.Fallback()
+	}
+	return w
 }
 
 // died returns a text for the error message if id is the record of a health daemon that has died.

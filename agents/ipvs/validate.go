@@ -32,7 +32,7 @@ func (a *Agent) Validate(ctx context.Context, c ocf.Call, _ int) error {
 // consistent returns an error if the parameters contradict each other.
 func (a *Agent) consistent() error {
 	inline := map[string]bool{
-		"real": a.Real != "", "scheduler": a.Scheduler != lvs.DefaultScheduler,
+		"real": a.Real != "", "scheduler": a.Scheduler != lvs.DefaultScheduler, "schedflags": a.SchedFlags != "",
 		"persistent": a.Persistent != 0, "netmask": a.Netmask != "", "protocol": a.Protocol != "",
 	}
 	switch {

@@ -23,7 +23,7 @@ func (c *Config) Validate() []Problem {
 		seen[s.Name()] = s.Line
 		s.judge(report)
 	}
-	return found
+	return append(found, c.HashWarnings()...)
 }
 
 // judge finds the line of each error of lvs.VirtualService.Validate. It validates the service

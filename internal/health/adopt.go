@@ -34,7 +34,7 @@ func (r *reconciler) adopt(ctx context.Context, services lvs.Table) (lvs.Table, 
 	if err != nil {
 		return nil, err
 	}
-	// only the start of an ipvs resource puts destinations in order
+	// the first round after all verdicts puts destinations in order
 	have = have.Unordered(lvs.ScopeOf(have))
 	changes, err := r.share(services)
 	if err != nil {

@@ -99,6 +99,7 @@ type Daemon struct {
 	users    map[Probe][]place // real servers that a probe decides about
 	events   []Event           // events that the reconciler has not got yet
 	unknown  int               // number of probes that have no verdict yet
+	ordered  bool              // whether the reconciler puts destinations in order
 	reloaded bool              // the current setup is not the first setup
 }
 

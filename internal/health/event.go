@@ -110,6 +110,11 @@ func (d *Daemon) steps(i int, before, after lvs.VirtualService) []Event {
 	if before.ID == after.ID {
 		have = lvs.Table{before}
 	}
+	// a server that begins with weight 0 is one event, although the kernel needs two operations
+	after.Destinations = slices.Clone(after.Destinations)
+	for i := range after.Destinations {
+		after.Destinations[i].HashWeight = 0
+	}
 	ops := lvs.Plan(lvs.Table{after}, have, lvs.ScopeOf(lvs.Table{after}))
 	if len(ops) == 0 {
 		return nil

@@ -118,14 +118,14 @@ func startMany(tb testing.TB, setup Setup) *Daemon {
 	}
 	d.apply(nil)
 	w := <-d.reconciler.wants
-	done, err := d.reconciler.round(tb.Context(), w.table)
+	done, err := d.reconciler.round(tb.Context(), w)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	if later := d.reconciler.pass(w, done, nil); later != nil {
 		tb.Fatalf("%d events are left", len(later))
 	}
-	if ops, _, err := d.reconciler.plan(tb.Context(), w.table); err != nil || len(ops) > 0 {
+	if ops, _, err := d.reconciler.plan(tb.Context(), w); err != nil || len(ops) > 0 {
 		tb.Fatalf("%d ops are left, %v", len(ops), err)
 	}
 	return d

@@ -17,12 +17,17 @@ const out = -1
 // this time, a server that was found with weight 0 keeps this weight and its connections, even with
 // quiescent=no. With checktype=off no check runs. So a server that was not in the table stays out
 // of it, even with quiescent=yes.
+//
+// If the scheduler can choose another server for the clients of a bad server, the bad server stays
+// in the table even with quiescent=no. Its removal would change the hash table, so that open
+// connections break when another director takes over.
 func (s Service) weight(real Real, v Verdict, found int) (weight int, serving bool) {
 	unasked := v == Unknown || slices.ContainsFunc(real.Probes, func(p Probe) bool { return p.Type == config.Off })
+	stays := s.Quiescent || s.FallsBack()
 	switch {
 	case v == Good || v == Unknown && found > 0:
 		return real.Weight, true
-	case unasked && found == out, v == Bad && !s.Quiescent:
+	case unasked && found == out, v == Bad && !stays:
 		return out, false
 	}
 	return 0, false
@@ -89,7 +94,7 @@ func (s Service) wanted(st *standing, some ...int) lvs.VirtualService {
 	v := lvs.VirtualService{Service: s.Service}
 	add := func(i int) {
 		if d := s.Reals[i].Destination; st.reals[i].weight != out {
-			d.Weight = st.reals[i].weight
+			d.Weight, d.HashWeight = st.reals[i].weight, d.Weight
 			v.Destinations = append(v.Destinations, d)
 		}
 	}

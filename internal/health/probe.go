@@ -66,15 +66,28 @@ func NewSetup(ctx context.Context, cfg *config.Config, names *config.Names) (Set
 			Service: s.Service, Quiescent: s.Quiescent, KeepAtEnd: s.KeepAtEnd, FallbackCommand: s.FallbackCommand,
 			MonitorFile: s.MonitorFile, Alert: s.Alert,
 		}
-		for _, f := range s.Fallbacks {
-			service.Fallbacks = append(service.Fallbacks, f.Destination())
-		}
 		for _, real := range s.Reals {
 			service.Reals = append(service.Reals, Real{Destination: real.Destination, Probes: probesOf(s, real)})
+		}
+		for _, f := range s.Fallbacks {
+			service.Fallbacks = append(service.Fallbacks, service.lastResort(f.Destination()))
 		}
 		setup.Services = append(setup.Services, service)
 	}
 	return setup, nil
+}
+
+// lastResort returns the destination of a fallback. With mh, the bad real servers keep their slots
+// in the hash table, and a client tries 4,093 slots at most. So the fallback gets as many slots as
+// the largest real server.
+func (s Service) lastResort(d lvs.Destination) lvs.Destination {
+	d.Last = true
+	if s.Scheduler == "mh" && s.FallsBack() {
+		for _, real := range s.Reals {
+			d.Weight = max(d.Weight, real.Weight)
+		}
+	}
+	return d
 }
 
 // probesOf returns the probes of a real server.

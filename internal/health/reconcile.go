@@ -39,6 +39,9 @@ type want struct {
 	done     []chan<- error             // channels of the callers that wait for the table; each is buffered
 	services map[lvs.ServiceID]*Service // the configured services
 	reals    int                        // number of real servers, for roundLimit and pace
+	// ordered says that every real server has a verdict. Before that, each new verdict can add a
+	// server, and the order of the destinations is not repaired.
+	ordered bool
 }
 
 // reconciler makes the kernel hold the wanted table. Only run calls its methods, with one
@@ -113,7 +116,7 @@ func (r *reconciler) run(ctx context.Context) {
 			continue
 		}
 		limited, cancel := context.WithTimeout(ctx, roundLimit(w.reals))
-		done, err := r.round(limited, w.table)
+		done, err := r.round(limited, w)
 		cancel()
 		w.events = r.pass(w, done, err)
 		if err == nil && len(done.lost) > 0 {
@@ -159,8 +162,8 @@ type outcome struct {
 
 // round makes the kernel hold the table. It first reads the kernel's table without the lock. So
 // agents do not wait for a daemon that has nothing to change.
-func (r *reconciler) round(ctx context.Context, table lvs.Table) (done outcome, err error) {
-	ops, done, err := r.plan(ctx, table)
+func (r *reconciler) round(ctx context.Context, w want) (done outcome, err error) {
+	ops, done, err := r.plan(ctx, w)
 	if err != nil || len(ops) == 0 {
 		return done, err
 	}
@@ -171,7 +174,7 @@ func (r *reconciler) round(ctx context.Context, table lvs.Table) (done outcome, 
 	}
 	defer unlock()
 	applied, err := record.Converge(ctx, r.kernel, func(ctx context.Context) (ops []lvs.Op, err error) {
-		ops, done, err = r.plan(ctx, table)
+		ops, done, err = r.plan(ctx, w)
 		return ops, err
 	})
 	done.applied = applied
@@ -228,12 +231,12 @@ func serviceOf(services map[lvs.ServiceID]*Service, op lvs.Op) *Service {
 }
 
 // plan returns the operations for the services whose records exist and have this daemon's claim.
-// The settings of a service come from its record. The destinations come from table.
-func (r *reconciler) plan(ctx context.Context, table lvs.Table) ([]lvs.Op, outcome, error) {
+// The settings of a service come from its record. The destinations come from the wanted table.
+func (r *reconciler) plan(ctx context.Context, w want) ([]lvs.Op, outcome, error) {
 	found := outcome{lost: notHeld{}}
 	var target lvs.Table
-	order := table.Index()
-	for _, v := range table {
+	order := w.table.Index()
+	for _, v := range w.table {
 		found.lost[v.ID] = "no record has it"
 	}
 	for id, scope := range r.scopes {
@@ -258,7 +261,7 @@ func (r *reconciler) plan(ctx context.Context, table lvs.Table) ([]lvs.Op, outco
 			default:
 				delete(found.lost, service)
 				v := held.Services[at]
-				v.Destinations = table[order[service]].Destinations
+				v.Destinations = w.table[order[service]].Destinations
 				target = append(target, v)
 			}
 		}
@@ -269,7 +272,10 @@ func (r *reconciler) plan(ctx context.Context, table lvs.Table) ([]lvs.Op, outco
 	}
 	slices.SortFunc(target, func(a, b lvs.VirtualService) int { return order[a.ID] - order[b.ID] })
 	found.held = lvs.ScopeOf(target)
-	return lvs.Plan(target, have.Unordered(found.held), found.held), found, nil
+	if !w.ordered {
+		have = have.Unordered(found.held)
+	}
+	return lvs.Plan(target, have, found.held), found, nil
 }
 
 // unheld returns why the daemon must not change the services of a record. It returns an empty text

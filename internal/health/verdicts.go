@@ -86,7 +86,7 @@ func (d *Daemon) takeResults() bool {
 		}
 		break
 	}
-	if len(d.events) == 0 {
+	if len(d.events) == 0 && d.ordered == (d.unknown == 0) {
 		return false
 	}
 	d.apply(nil)
@@ -239,8 +239,10 @@ func (d *Daemon) refresh() {
 // to the channels in done.
 func (d *Daemon) apply(done []chan<- error) {
 	d.refresh()
+	d.ordered = d.unknown == 0
 	d.reconciler.set(want{
-		table: slices.Clone(d.wanted), events: d.events, done: done, services: d.services, reals: d.setup.reals(),
+		ordered: d.ordered,
+		table:   slices.Clone(d.wanted), events: d.events, done: done, services: d.services, reals: d.setup.reals(),
 	})
 	d.events = nil
 }

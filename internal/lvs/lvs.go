@@ -166,6 +166,16 @@ func ParseScheduler(name string) (Scheduler, error) {
 // if both have the destinations in the same order.
 func (s Scheduler) Hashes() bool { return s == "mh" || s == "sh" || s == "dh" }
 
+// Fallback returns the flag sh-fallback or mh-fallback of the scheduler, or 0 if the scheduler has
+// no such flag. With the flag, a client whose destination has weight 0 gets another destination.
+// Without the flag, the kernel refuses the client (ip_vs_mh.c, ip_vs_mh_get).
+func (s Scheduler) Fallback() Flags {
+	if s == "mh" || s == "sh" {
+		return SchedOne
+	}
+	return 0
+}
+
 // Flags are the options of a service that an administrator chooses.
 type Flags uint32
 
@@ -192,6 +202,9 @@ type Service struct {
 	Granularity int
 }
 
+// FallsBack reports whether the service has the flag that Scheduler.Fallback returns.
+func (s Service) FallsBack() bool { return s.Flags&s.Scheduler.Fallback() != 0 }
+
 // Destination is the entry of one real server in one virtual service.
 type Destination struct {
 	Addr    netip.AddrPort
@@ -199,6 +212,13 @@ type Destination struct {
 	Weight  int    // 0 to MaxWeight; 0 takes no new connections
 	Upper   uint32 // with more connections, it gets no new ones; 0 for no limit
 	Lower   uint32 // with fewer connections, it gets new ones again; 0 for 3/4 of Upper
+
+	// HashWeight is the first weight of a destination that is added with Weight 0 to a service whose
+	// scheduler hashes. With it, the destination gets slots of the hash table. 0 adds it without
+	// slots.
+	HashWeight int
+	// Last puts the destination after all others in a service whose scheduler hashes.
+	Last bool
 }
 
 // MaxWeight is the largest weight that can be compared: moby/ipvs v1.1.0 reads weights as 16 bits.

@@ -1,6 +1,7 @@
 package lvs
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"net/netip"
@@ -48,6 +49,7 @@ func ScopeOf(tables ...Table) Scope {
 //
 // With a scheduler that hashes, the plan also sorts the destinations of the kernel by address,
 // because the hash table depends on their order. It does so only if have has VirtualService.Order.
+// Then the plan also obeys HashWeight and Last.
 func Plan(want, have Table, scope Scope) []Op {
 	var p planner
 	wanted, held := want.Index(), have.Index()
@@ -91,7 +93,7 @@ func (p *planner) destinations(want, have VirtualService) {
 	case have.Order != nil:
 		have = p.ordered(&want, have)
 	case len(have.Destinations) == 0:
-		want.Destinations = slices.SortedFunc(slices.Values(want.Destinations), byAddr)
+		want.Destinations = slices.SortedFunc(slices.Values(want.Destinations), byPlace)
 	}
 	old := make(map[netip.AddrPort]Destination, len(have.Destinations))
 	for _, d := range have.Destinations {
@@ -103,8 +105,7 @@ func (p *planner) destinations(want, have VirtualService) {
 		op := Op{Verb: EditDestination, Service: Service{ID: want.ID}, Destination: w}
 		switch {
 		case !exists:
-			op.Verb = AddDestination
-			p.added = append(p.added, op)
+			p.add(want.Scheduler, op)
 		case w.Equal(h):
 		case w.Weight > h.Weight:
 			p.raised = append(p.raised, op)
@@ -120,10 +121,27 @@ func (p *planner) destinations(want, have VirtualService) {
 	}
 }
 
+// add adds a destination. If the scheduler hashes, it adds a destination of weight 0 with its
+// HashWeight first. The kernel gives no slots of the hash table to a destination that is added with
+// weight 0 (net/netfilter/ipvs/ip_vs_ctl.c, __ip_vs_update_dest; ip_vs_mh.c, last_weight).
+func (p *planner) add(s Scheduler, op Op) {
+	op.Verb = AddDestination
+	if d := op.Destination; s.Hashes() && d.Weight == 0 && d.HashWeight > 0 {
+		first := op
+		first.Destination.Weight = d.HashWeight
+		p.added = append(p.added, first)
+		op.Verb = EditDestination
+	}
+	p.added = append(p.added, op)
+}
+
+// byPlace compares destinations by their place in a service whose scheduler hashes.
+func byPlace(a, b Destination) int { return cmp.Or(bit(a.Last)-bit(b.Last), byAddr(a, b)) }
+
 // ordered sorts the wanted destinations by address. It deletes the destinations that the kernel has
 // in another order and adds them again, one by one. It returns have without these destinations.
 func (p *planner) ordered(want *VirtualService, have VirtualService) VirtualService {
-	want.Destinations = slices.SortedFunc(slices.Values(want.Destinations), byAddr)
+	want.Destinations = slices.SortedFunc(slices.Values(want.Destinations), byPlace)
 	at := make(map[netip.AddrPort]int, len(want.Destinations))
 	for i, d := range want.Destinations {
 		at[d.Addr] = i
@@ -147,7 +165,7 @@ func (p *planner) ordered(want *VirtualService, have VirtualService) VirtualServ
 		if h, exists := late[w.Addr]; exists {
 			p.added = append(p.added, Op{Verb: DeleteDestination, Service: Service{ID: want.ID}, Destination: h})
 		}
-		p.added = append(p.added, Op{Verb: AddDestination, Service: Service{ID: want.ID}, Destination: w})
+		p.add(want.Scheduler, Op{Service: Service{ID: want.ID}, Destination: w})
 	}
 	want.Destinations = want.Destinations[:inPlace]
 	have.Destinations = left
@@ -171,8 +189,10 @@ func (s Service) normal() Service {
 
 // Equal compares the settings of an operator. If a destination is an address of the director, the
 // kernel reports Local for every forwarding method (net/netfilter/ipvs/ip_vs_ctl.c,
-// __ip_vs_update_dest). So Local equals every forwarding method.
+// __ip_vs_update_dest). So Local equals every forwarding method. The kernel does not report
+// HashWeight and Last, so Equal ignores them.
 func (d Destination) Equal(o Destination) bool {
+	d.HashWeight, d.Last, o.HashWeight, o.Last = 0, false, 0, false
 	if d.Forward == Local || o.Forward == Local {
 		d.Forward, o.Forward = Local, Local
 	}

@@ -66,6 +66,42 @@ func TestOrderOfATableThatWasNotReadDoesNotCount(t *testing.T) {
 	}
 }
 
+func TestHashedDestinationThatBeginsAtZeroKeepsItsSlots(t *testing.T) {
+	want := table(t, hashed("mh", 21, 22))
+	want[0].Destinations[1].Weight, want[0].Destinations[1].HashWeight = 0, 3
+	const ops = `ipvsadm -A -t 192.0.2.10:80 -s mh
+ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
+ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 3
+ipvsadm -e -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 0
+`
+	if diff := cmp.Diff(ops, lines(Plan(want, nil, ScopeOf(want)))); diff != "" {
+		t.Errorf("plan (-want +got):\n%s", diff)
+	}
+	have := Table{want[0]}
+	have[0].Destinations = slices.Clone(want[0].Destinations)
+	have[0].Destinations[1].HashWeight = 0 // the kernel does not report HashWeight
+	if ops := Plan(want, have, ScopeOf(want)); len(ops) > 0 {
+		t.Errorf("second plan:\n%s", lines(ops))
+	}
+}
+
+func TestLastDestinationComesAfterAllOthers(t *testing.T) {
+	want, have := table(t, hashed("mh", 20, 21, 22)), kernel(table(t, hashed("mh", 21, 22)))
+	want[0].Destinations[0].Last = true
+	ops := Plan(want, have, ScopeOf(want))
+	if diff := cmp.Diff("ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.20:80 -g -w 1\n", lines(ops)); diff != "" {
+		t.Errorf("plan (-want +got):\n%s", diff)
+	}
+}
+
+func TestHashWeightIsOnlyForSchedulersThatHash(t *testing.T) {
+	want := table(t, web)
+	want[0].Destinations[0].Weight, want[0].Destinations[0].HashWeight = 0, 3
+	if ops := lines(Plan(want, nil, ScopeOf(want))); strings.Contains(ops, "-w 3") {
+		t.Errorf("plan:\n%s", ops)
+	}
+}
+
 func TestPlan(t *testing.T) {
 	tests := []struct {
 		name, want, have, ops string
@@ -119,7 +155,7 @@ ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1
 ipvsadm -d -t 192.0.2.10:80 -r 192.0.2.23:80
 ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.23:80 -g -w 1
 `},
-		{name: "the order is the one of the addresses, not the one of the file", want: hashed("sh", 23, 21, 22), have: hashed("sh", 21, 22, 23), ops: "\n"},
+		{name: "it is that of the addresses, not of the file", want: hashed("sh", 23, 21, 22), have: hashed("sh", 21, 22, 23), ops: "\n"},
 		{name: "a new server goes to its place", want: hashed("mh", 21, 22, 23), have: hashed("mh", 21, 23), ops: `
 ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1
 ipvsadm -d -t 192.0.2.10:80 -r 192.0.2.23:80
@@ -205,7 +241,7 @@ func randomTable(r *rand.Rand) Table {
 			}
 			v.Destinations = append(v.Destinations, Destination{
 				Addr:    netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(20 + d)}), 80),
-				Forward: []Forward{Masq, Route, Tunnel}[r.IntN(3)], Weight: r.IntN(3),
+				Forward: []Forward{Masq, Route, Tunnel}[r.IntN(3)], Weight: r.IntN(3), HashWeight: r.IntN(3),
 			})
 		}
 		r.Shuffle(len(v.Destinations), func(i, j int) {

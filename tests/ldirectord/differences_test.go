@@ -26,7 +26,53 @@ var differences = []difference{
 	{"103-ports-left-out", "recovered", leftOut, leftOutServe},
 	{"112-thresholds-in-another-order", "started", "ldirectord loses u: before l:, and the kernel refuses the server", thresholds},
 	{"112-thresholds-in-another-order", "recovered", "as when it was started", thresholds},
+	{"37-schedflags-mh", "one failed", keepsSlots, mh + `-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 0
+-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1
+`},
+	{"37-schedflags-mh", "all failed", keepsSlots, mh + `-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 0
+-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 0
+`},
+	{"75-given-twice", "started", setsFallback, sh + shServe},
+	{"75-given-twice", "one failed", keepsSlots, sh + `-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 0
+-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1
+`},
+	{"75-given-twice", "all failed", keepsSlots, sh + `-a -t 192.0.2.10:80 -r 127.0.0.1:80 -g -w 1
+-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 0
+-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 0
+`},
+	{"75-given-twice", "recovered", setsFallback, sh + shServe},
+	{"98-marks", "one failed", keepsSlots, `-A -f 21 -s wrr -p 60
+-A -f 22 -s sh -b sh-fallback,sh-port
+-A -f 23 -s wrr
+-A -f 24 -6 -s wrr -p 60 -M 64
+-a -f 21 -r 192.0.2.22:8080 -m -w 3
+-a -f 22 -r 192.0.2.21:0 -g -w 0
+-a -f 22 -r 192.0.2.22:0 -i -w 3 --tun-type ipip
+-a -f 23 -r 127.0.0.1:0 -g -w 1
+-a -f 24 -6 -r [2001:db8::22]:0 -g -w 1
+`},
+	{"98-marks", "all failed", keepsSlots, `-A -f 21 -s wrr -p 60
+-A -f 22 -s sh -b sh-fallback,sh-port
+-A -f 23 -s wrr
+-A -f 24 -6 -s wrr -p 60 -M 64
+-a -f 21 -r 127.0.0.1:8080 -m -w 1
+-a -f 22 -r 192.0.2.21:0 -g -w 0
+-a -f 22 -r 192.0.2.22:0 -i -w 0 --tun-type ipip
+-a -f 23 -r 127.0.0.1:0 -g -w 1
+-a -f 24 -6 -r [2001:db8::24]:0 -g -w 1
+`},
 }
+
+const (
+	keepsSlots   = "directord keeps a server with weight 0 if the scheduler falls back, so that the hash table of both directors is the same"
+	setsFallback = "directord sets sh-fallback or mh-fallback if the file has no schedflags"
+
+	mh      = "-A -t 192.0.2.10:80 -s mh -b mh-fallback,mh-port\n"
+	sh      = "-A -t 192.0.2.10:80 -s sh -b sh-fallback\n"
+	shServe = `-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
+-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1
+`
+)
 
 // without returns a table without the lines of one real server.
 func without(table, server string) string {

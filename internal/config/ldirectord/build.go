@@ -44,6 +44,9 @@ func (p *parser) service(b *block) config.Service {
 	s.Service, s.Host, s.IPv6, s.Line = b.service, b.target.host.name, b.ipv6, b.virtual.line
 	s.ID = b.target.ID(protocol, b.ipv6)
 	s.Scheduler = cmp.Or(s.Scheduler, lvs.DefaultScheduler)
+	if b.given["schedflags"] == 0 {
+		s.Flags |= s.Scheduler.Fallback()
+	}
 	c := b.checkOver(&p.global, b.check, s.ID)
 	s.Alert = b.alertOver(&p.global)
 	if s.FallbackCommand = b.fallbackCommand; s.FallbackCommand == nil {

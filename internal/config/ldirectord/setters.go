@@ -243,12 +243,18 @@ func setScheduler(s *scope, value string) (err error) {
 }
 
 func setSchedulerFlags(s *scope, value string) error {
+	flags, err := ParseSchedulerFlags(value)
+	s.block.service.Flags |= flags
+	return err
+}
+
+// ParseSchedulerFlags parses the value of schedflags.
+func ParseSchedulerFlags(value string) (lvs.Flags, error) {
 	op, err := lvs.ParseOp("-A -f 1 -b " + value)
-	if err != nil {
-		return fault.Errorf("use sh-fallback, sh-port, mh-fallback, mh-port or flag-1 to flag-3", "unknown scheduler flag in %s", fault.Quote(value))
+	if err != nil || len(strings.Fields(value)) != 1 {
+		return 0, fault.Errorf("use sh-fallback, sh-port, mh-fallback, mh-port or flag-1 to flag-3", "unknown scheduler flag in %s", fault.Quote(value))
 	}
-	s.block.service.Flags |= op.Service.Flags
-	return nil
+	return op.Service.Flags, nil
 }
 
 func setService(s *scope, value string) error {

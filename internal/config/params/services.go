@@ -3,6 +3,7 @@
 package params
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -24,6 +25,7 @@ type Services struct {
 	// or newlines: ADDRESS[->ADDRESS][:PORT] gate|masq|ipip [WEIGHT].
 	Real       string
 	Scheduler  lvs.Scheduler // empty means lvs.DefaultScheduler
+	SchedFlags string        // flags of the scheduler, joined by commas; empty for the default
 	Persistent int           // persistence in seconds; 0 means no persistence
 	Netmask    string        // dotted, or a prefix length for IPv6; empty for single clients
 	Protocol   string        // tcp, udp, sctp or fwm; empty for the default of the port
@@ -36,6 +38,7 @@ type Services struct {
 func Parse(name string, s Services) (*config.Config, []config.Problem) {
 	in := reader{Services: s, cfg: &config.Config{File: name}}
 	in.persistence()
+	in.schedulerFlags()
 	targets := in.targets()
 	reals := in.reals()
 	for _, t := range targets {
@@ -53,6 +56,7 @@ func Parse(name string, s Services) (*config.Config, []config.Problem) {
 type reader struct {
 	Services
 	cfg      *config.Config
+	flags    lvs.Flags
 	problems []config.Problem
 }
 
@@ -98,6 +102,18 @@ func (in *reader) persistence() {
 		in.fail("persistent", fmt.Sprint(in.Persistent), fault.Errorf("", "not a number of seconds from 0 to %d", maxPersistence))
 	case in.Persistent == 0 && in.Netmask != "":
 		in.fail("netmask", in.Netmask, fault.Errorf("set persistent, or leave netmask out", "it has no effect without persistent"))
+	}
+}
+
+// schedulerFlags parses the flags of the scheduler.
+func (in *reader) schedulerFlags() {
+	in.Scheduler = cmp.Or(in.Scheduler, lvs.DefaultScheduler)
+	if in.flags = in.Scheduler.Fallback(); in.SchedFlags == "" {
+		return
+	}
+	var err error
+	if in.flags, err = ldirectord.ParseSchedulerFlags(in.SchedFlags); err != nil {
+		in.add(fault.Of(err))
 	}
 }
 
@@ -176,9 +192,7 @@ func (in *reader) service(t ldirectord.Target, reals []real) {
 	s := config.Service{IPv6: len(reals) > 0 && reals[0].Addr.Addr().Is6()}
 	s.ID = t.ID(protocol, s.IPv6)
 	s.IPv6 = s.ID.Is6()
-	if s.Scheduler = in.Scheduler; s.Scheduler == "" {
-		s.Scheduler = lvs.DefaultScheduler
-	}
+	s.Scheduler, s.Flags = in.Scheduler, in.flags
 	s.Persistence = time.Duration(in.Persistent) * time.Second
 	if in.Netmask != "" && in.Persistent != 0 {
 		if s.Granularity, err = lvs.ParseNetmask(fault.Short(in.Netmask), s.IPv6); err != nil {

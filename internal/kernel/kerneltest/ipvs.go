@@ -7,7 +7,9 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -30,7 +32,14 @@ type IPVS struct {
 
 	mu     sync.Mutex
 	table  lvs.Table
+	last   map[place]int // last weight of each destination, see setLastLocked
 	faults faults
+}
+
+// place identifies a destination of a service.
+type place struct {
+	service     lvs.ServiceID
+	destination netip.AddrPort
 }
 
 // NewIPVS returns a fake with an empty table and the schedulers of Linux 6.1.
@@ -52,6 +61,26 @@ func (k *IPVS) String() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return sorted(k.table).String()
+}
+
+// Hash returns the destinations of each service with mh, sh or dh in the order of their addition,
+// with the weights that count. The kernel makes the hash table from them. Two directors with the
+// same text choose the same real server for the same client. A service has one line.
+func (k *IPVS) Hash() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var b strings.Builder
+	for _, v := range sorted(k.table) {
+		if !v.Scheduler.Hashes() {
+			continue
+		}
+		fmt.Fprintf(&b, "%s -s %s", v.ID, v.Scheduler)
+		for _, addr := range v.Order {
+			fmt.Fprintf(&b, " %s=%d", addr, k.last[place{v.ID, addr}])
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
 }
 
 // Forwards implements the method of internal/kernel/ipvs.
@@ -157,7 +186,20 @@ func (k *IPVS) applyLocked(op lvs.Op) error {
 		return err
 	}
 	k.table = next
+	k.setLastLocked(op)
 	return nil
+}
+
+// setLastLocked stores the last weight of a destination as the kernel does: a new destination
+// begins with its weight, and afterwards weight 0 does not count (ip_vs_ctl.c,
+// __ip_vs_update_dest). The caller has the mutex.
+func (k *IPVS) setLastLocked(op lvs.Op) {
+	if k.last == nil {
+		k.last = map[place]int{}
+	}
+	if d := op.Destination; op.Verb == lvs.AddDestination || op.Verb == lvs.EditDestination && d.Weight > 0 {
+		k.last[place{op.Service.ID, d.Addr}] = d.Weight
+	}
 }
 
 // refuse returns the error of the kernel for an operation that the kernel refuses. It makes the

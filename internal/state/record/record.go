@@ -75,7 +75,7 @@ func (r Record) Target() lvs.Table {
 		target[i].Destinations = slices.Clone(v.Destinations)
 		for j, d := range v.Destinations {
 			if slices.Contains(r.Withheld, Server(v.ID, d.Addr)) {
-				target[i].Destinations[j].Weight = 0
+				target[i].Destinations[j].Weight, target[i].Destinations[j].HashWeight = 0, d.Weight
 			}
 		}
 	}

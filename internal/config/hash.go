@@ -1,0 +1,77 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"math/bits"
+
+	"lvs-agents/internal/config/fault"
+	"lvs-agents/internal/lvs"
+)
+
+// HashWarnings returns warnings about services whose scheduler hashes.
+func (c *Config) HashWarnings() []Problem {
+	var found []Problem
+	for _, s := range c.Services {
+		for _, f := range s.hashFaults() {
+			found = append(found, Problem{File: c.File, Line: s.Line, Severity: Warning, What: s.Name() + ": " + f.What, Fix: f.Fix})
+		}
+	}
+	return found
+}
+
+func (s Service) hashFaults() []fault.Fault {
+	var faults []fault.Fault
+	if s.Scheduler.Fallback() != 0 && !s.FallsBack() {
+		faults = append(faults, fault.New(
+			fmt.Sprintf("scheduler %s without %[1]s-fallback: while a real server has weight 0, the kernel refuses new clients that hash to it", s.Scheduler),
+			fmt.Sprintf("add %s-fallback to schedflags", s.Scheduler)))
+	}
+	if s.Scheduler != "mh" {
+		return faults
+	}
+	if s.Flags&lvs.SchedTwo == 0 && s.Persistence == 0 {
+		faults = append(faults, fault.New(
+			"scheduler mh without mh-port: all connections of one client address go to one real server, also of the many clients of one NAT address",
+			"write schedflags=mh-fallback,mh-port, unless clients must stay with their real server"))
+	}
+	if r, kept := s.unlike(); kept > 0 {
+		faults = append(faults, fault.New(
+			fmt.Sprintf("scheduler mh gives real server %s the weight %d, not %d: it keeps the 6 highest bits of weights", cmp.Or(r.Host, r.Addr.String()), kept, r.Weight),
+			"use weights from 1 to 63"))
+	}
+	return faults
+}
+
+// unlike returns the first real server whose share of the hash table of mh does not fit its weight.
+// It also returns the weight that fits the share, or 0 if there is no such server. The kernel
+// divides the weights by their greatest common divisor. Then it shifts them right until the largest
+// has 6 bits, but no weight becomes 0 (ip_vs_mh.c, ip_vs_mh_shift_weight, ip_vs_mh_populate).
+func (s Service) unlike() (r Real, kept int) {
+	divisor, largest := 0, 0
+	for _, r := range s.Reals {
+		divisor, largest = gcd(divisor, r.Weight), max(largest, r.Weight)
+	}
+	if divisor == 0 {
+		return r, 0
+	}
+	const kernelBits, tolerance = 6, 20 // a twentieth of the weight
+	shift := max(0, bits.Len(uint(largest/divisor))-kernelBits)
+	for _, r := range s.Reals {
+		if r.Weight == 0 {
+			continue
+		}
+		kept := max(1, r.Weight/divisor>>shift) << shift * divisor
+		if tolerance*max(kept-r.Weight, r.Weight-kept) > r.Weight {
+			return r, kept
+		}
+	}
+	return r, 0
+}
+
+func gcd(a, b int) int {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}

@@ -1,0 +1,42 @@
+package config
+
+import (
+	"net/netip"
+	"testing"
+
+	"lvs-agents/internal/lvs"
+)
+
+// TestWeightsThatMhCannotKeep checks which weights cause a warning. Weights that lose less than a
+// twentieth cause none, because the hash table is not more exact than that.
+func TestWeightsThatMhCannotKeep(t *testing.T) {
+	const text = "-t 192.0.2.10:80: scheduler mh gives real server "
+	for _, tt := range []struct {
+		weights []int
+		want    string
+	}{
+		{[]int{1, 2, 63}, ""},
+		{[]int{100, 200, 6300}, ""}, // 1, 2, 63
+		{[]int{1000, 999}, ""},      // 15, 15
+		{[]int{0, 0}, ""},
+		{[]int{0, 1000}, ""},
+		{[]int{100, 1}, text + "192.0.2.22:80 the weight 2, not 1: it keeps the 6 highest bits of weights; use weights from 1 to 63"},
+		{[]int{65535, 1000}, text + "192.0.2.22:80 the weight 1280, not 1000: it keeps the 6 highest bits of weights; use weights from 1 to 63"},
+	} {
+		s := Service{Service: lvs.Service{
+			ID: lvs.AddrService(lvs.TCP, netip.MustParseAddrPort("192.0.2.10:80")), Scheduler: "mh", Flags: lvs.SchedOne | lvs.SchedTwo,
+		}}
+		addr := netip.MustParseAddr("192.0.2.20")
+		for _, weight := range tt.weights {
+			addr = addr.Next()
+			s.Reals = append(s.Reals, Real{Destination: lvs.Destination{Addr: netip.AddrPortFrom(addr, 80), Forward: lvs.Route, Weight: weight}})
+		}
+		got := ""
+		for _, p := range (&Config{Services: []Service{s}}).HashWarnings() {
+			got += p.String()
+		}
+		if got != tt.want {
+			t.Errorf("%v:\ngot  %s\nwant %s", tt.weights, got, tt.want)
+		}
+	}
+}

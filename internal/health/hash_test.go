@@ -1,0 +1,169 @@
+package health_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"lvs-agents/internal/health"
+)
+
+// hashing returns a configuration without quiescent, with four real servers and a fallback.
+func hashing(scheduler string) string {
+	text := "checkinterval=1\nvirtual=192.0.2.10:80\n\tservice=http\n\tfallback=127.0.0.1:80 gate\n\tscheduler=" + scheduler + "\n"
+	for _, server := range []int{24, 21, 23, 22} {
+		text += fmt.Sprintf("\treal=192.0.2.%d:80 gate %d\n", server, server-20)
+	}
+	return text
+}
+
+const allHashed = " 192.0.2.21:80=1 192.0.2.22:80=2 192.0.2.23:80=3 192.0.2.24:80=4"
+
+// wantHash compares the destinations of the service in the order of their addition, with their last
+// weights.
+func (w *world) wantHash(t *testing.T, scheduler, destinations string) {
+	t.Helper()
+	if got, want := w.kernel.Hash(), "-t 192.0.2.10:80 -s "+scheduler+destinations+"\n"; got != want {
+		t.Errorf("got  %swant %s", got, want)
+	}
+}
+
+// TestBadServersKeepTheirSlots checks that a bad real server stays in the table if the scheduler
+// falls back. The hash table does not change.
+func TestBadServersKeepTheirSlots(t *testing.T) {
+	for _, scheduler := range []string{"mh", "sh"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, hashing(scheduler))
+			w.down["192.0.2.23"] = true
+			w.run(t, "web", func(*health.Daemon) {
+				w.wantHash(t, scheduler, allHashed)
+				w.logged()
+				w.set(func() { w.down = map[string]bool{"192.0.2.21": true, "192.0.2.22": true} })
+				w.settle()
+				w.wantHash(t, scheduler, allHashed)
+				w.wantLog(t, `
+Quiescent real server: 192.0.2.21:80 (192.0.2.10:80) (Weight set to 0)
+Quiescent real server: 192.0.2.22:80 (192.0.2.10:80) (Weight set to 0)
+Resetting soft failure count: 192.0.2.23:80 (tcp:192.0.2.10:80)
+Restored real server: 192.0.2.23:80 (192.0.2.10:80) (Weight set to 3)
+`)
+			})
+		})
+	}
+}
+
+// TestFallbackDoesNotMoveTheRealServers checks that the fallback comes after the real servers. With
+// mh, it gets as many slots as the largest real server.
+func TestFallbackDoesNotMoveTheRealServers(t *testing.T) {
+	for scheduler, weight := range map[string]int{"mh": 4, "sh": 1} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, hashing(scheduler))
+			w.run(t, "web", func(*health.Daemon) {
+				w.logged()
+				w.set(func() {
+					w.down = map[string]bool{"192.0.2.21": true, "192.0.2.22": true, "192.0.2.23": true, "192.0.2.24": true}
+				})
+				w.settle()
+				w.wantHash(t, scheduler, fmt.Sprintf("%s 127.0.0.1:80=%d", allHashed, weight))
+				if log := w.logged(); strings.Contains(log, "Deleted real server") {
+					t.Error(log)
+				}
+				w.set(func() { clear(w.down) })
+				w.settle()
+				w.wantHash(t, scheduler, allHashed)
+			})
+		})
+	}
+}
+
+// TestServersWithoutAFallbackFlagAreRemoved checks that quiescent=no counts where the scheduler
+// would refuse the clients of a server with weight 0.
+func TestServersWithoutAFallbackFlagAreRemoved(t *testing.T) {
+	for _, scheduler := range []string{"dh", "mh\n\tschedflags=mh-port"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, hashing(scheduler))
+			w.run(t, "web", func(*health.Daemon) {
+				w.set(func() { w.down["192.0.2.21"] = true })
+				w.settle()
+				w.wantHash(t, scheduler[:2], strings.Replace(allHashed, " 192.0.2.21:80=1", "", 1))
+				w.set(func() { clear(w.down) })
+				w.settle()
+				w.wantHash(t, scheduler[:2], allHashed)
+			})
+		})
+	}
+}
+
+// TestDaemonRepairsTheOrder checks that the daemon puts destinations in order that another program,
+// or another version, has added in another order. It does so once.
+func TestDaemonRepairsTheOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, hashing("mh"))
+		w.change(t, "-A -t 192.0.2.10:80 -s mh")
+		for _, server := range []int{23, 22, 24, 21} {
+			w.change(t, fmt.Sprintf("-a -t 192.0.2.10:80 -r 192.0.2.%d:80 -g -w %d", server, server-20))
+		}
+		w.run(t, "web", func(*health.Daemon) {
+			w.wantHash(t, "mh", allHashed)
+			w.logged()
+			w.settle()
+			w.wantLog(t, "")
+			w.change(t, "-d -t 192.0.2.10:80 -r 192.0.2.23:80", "-a -t 192.0.2.10:80 -r 192.0.2.23:80 -g -w 3")
+			w.settle()
+			w.wantHash(t, "mh", allHashed)
+			w.wantLog(t, `
+Deleted real server: 192.0.2.24:80 (192.0.2.10:80)
+Added real server: 192.0.2.24:80 (192.0.2.10:80) (Weight set to 4)
+`)
+		})
+	})
+}
+
+// TestHashTablesAreEqual lets a director run through random failures, changes by hand, reloads and
+// restarts. At the end its hash table is the hash table of a director that has just started.
+func TestHashTablesAreEqual(t *testing.T) {
+	for seed := range uint64(40) {
+		r := rand.New(rand.NewPCG(seed, 17))
+		synctest.Test(t, func(t *testing.T) {
+			w, other := newWorld(t, hashing("mh")), newWorld(t, hashing("mh"))
+			for range 3 {
+				w.run(t, "web", func(d *health.Daemon) {
+					for range 5 {
+						w.disturb(t, r, d)
+					}
+					w.set(func() { w.down = map[string]bool{"192.0.2.22": true} })
+					w.settle()
+					w.settle()
+				})
+			}
+			other.down["192.0.2.22"] = true
+			other.run(t, "web", func(*health.Daemon) {
+				if got, want := w.kernel.Hash(), other.kernel.Hash(); got != want {
+					t.Errorf("seed %d:\ngot  %swant %s", seed, got, want)
+				}
+			})
+		})
+	}
+}
+
+// disturb makes one random change.
+func (w *world) disturb(t *testing.T, r *rand.Rand, d *health.Daemon) {
+	t.Helper()
+	server := 21 + r.IntN(4)
+	addr := fmt.Sprintf("192.0.2.%d", server)
+	switch r.IntN(4) {
+	case 0, 1:
+		w.set(func() { w.down[addr] = !w.down[addr] })
+	case 2:
+		w.change(t, "-d -t 192.0.2.10:80 -r "+addr+":80", fmt.Sprintf("-a -t 192.0.2.10:80 -r %s:80 -g -w %d", addr, server-20))
+	case 3:
+		if err := d.Reload(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if r.IntN(3) > 0 {
+		w.settle()
+	}
+}
