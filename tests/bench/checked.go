@@ -12,12 +12,15 @@ import (
 	"time"
 )
 
-// nothing is the name of a lab without a checker.
+// nothing is the name that the benchmark prints for a lab without a checker. The CPU time of this
+// lab is subtracted from the CPU time of each checker.
 const nothing = "nothing"
 
 var kinds = []string{"TCP", "HTTP"}
 
-// checked runs the checkers in the lab. It prints the begin and the end of each measurement.
+// checked runs each checker in the lab, one after another. It prints a line at the beginning and at
+// the end of each measurement. At each line, the function listen, which runs outside the lab, reads
+// the CPU time.
 func checked(bin string) error {
 	for _, args := range []string{"addr add " + inside + "/24 dev vec0", "link set vec0 up", "route add " + servers + " via " + outside} {
 		if err := quiet(append([]string{"ip"}, strings.Fields(args)...)); err != nil {
@@ -39,7 +42,7 @@ func checked(bin string) error {
 	return nil
 }
 
-// checker is a program that checks all real servers.
+// checker is a program, directord or keepalived, that checks all real servers of the benchmark.
 type checker struct {
 	name   string
 	file   string // name of its configuration
@@ -83,7 +86,7 @@ func keepalived(kind string) checker {
 	}}
 }
 
-// run starts a checker and measures it after a warm-up.
+// run starts a checker, waits until the warm-up is over, measures the checker, and stops it.
 func (c checker) run(kind string) error {
 	dir, err := os.MkdirTemp("", "bench")
 	if err != nil {
@@ -104,7 +107,7 @@ func (c checker) run(kind string) error {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	defer func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM) // the process can have ended
+		_ = cmd.Process.Signal(syscall.SIGTERM) // Signal returns an error if the checker has already ended
 		<-ended
 	}()
 	if err := during(ended, warmUp); err != nil {
@@ -116,7 +119,7 @@ func (c checker) run(kind string) error {
 	return nil
 }
 
-// span prints the begin and the end of one measurement.
+// span prints the begin and the end of one measurement, and waits between the two lines.
 func span(ended chan error, kind, name string) error {
 	fmt.Println(begins)
 	if err := during(ended, measured); err != nil {
@@ -126,7 +129,8 @@ func span(ended chan error, kind, name string) error {
 	return nil
 }
 
-// during waits for the duration span. It returns an error if the program ends before.
+// during waits for the duration span. If the checker ends before that time, during returns an
+// error.
 func during(ended chan error, span time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), span)
 	defer cancel()

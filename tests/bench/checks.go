@@ -19,8 +19,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// For each checker and protocol the benchmark checks this number of real servers once a second. It
-// measures for this time after a warm-up. The two checkers run in turns.
+// realServers is the number of real servers that each checker checks once a second, with each
+// protocol. After warmUp, the benchmark measures the checker for the time measured. directord and
+// keepalived run in turns, each one rounds times.
 const (
 	realServers = 300
 	warmUp      = 3 * time.Second
@@ -28,24 +29,26 @@ const (
 	rounds      = 5
 )
 
-// Addresses of the tap device, and of the real servers at its other end.
+// outside and inside are the two addresses of the cable between the test host and the lab. servers
+// is the network with the addresses of the real servers, which the test host serves.
 const (
 	outside = "198.18.0.1"
 	inside  = "198.18.0.2"
 	servers = "198.19.0.0/16"
 )
 
-// The lab prints these words to the outside, each at the beginning of a line.
+// begins and ends are the first words of the lines that the lab prints around each measurement.
 const (
 	begins = "begins"
 	ends   = "ends"
 )
 
-// checks compares the CPU time of a check with the CPU time of keepalived's check. The real servers
-// are outside the lab, and the benchmark measures the lab from outside. User-mode Linux charges its
-// processes by clock ticks of 10 ms. That charges too much to a checker that wakes up just before a
-// tick, and nothing to a checker that wakes up just after it. The servers count the checks, so that
-// the result includes only checks that were made.
+// checks compares the CPU time that directord uses for a check with the CPU time that keepalived
+// uses. The real servers run outside the lab, and the benchmark measures the lab from outside. The
+// clock of user-mode Linux cannot measure its own processes exactly: it charges a whole tick of 10
+// ms to the process that runs at the tick. So a checker that wakes up just before a tick pays too
+// much, and a checker that wakes up just after it pays nothing. The real servers count the checks,
+// so that the mean includes no check that was only planned.
 func checks(bin string) error {
 	out, err := os.MkdirTemp("", "bench")
 	if err != nil {
@@ -105,10 +108,12 @@ func checks(bin string) error {
 	return errors.Join(w.Flush(), missed)
 }
 
-// program is the kind of checks and the name of a measured program.
+// program identifies a measurement: the kind of its checks (TCP or HTTP) and the name of the
+// checker.
 type program struct{ kind, name string }
 
-// use is the number of connections and the CPU time of the lab in some time.
+// use is the result of a measurement: the number of checks, the length of the measurement, and the
+// CPU time that the lab used.
 type use struct {
 	checks    int64
 	span, cpu time.Duration
@@ -122,7 +127,8 @@ func (u use) without(idle use) use {
 func (u use) rate() float64           { return float64(u.checks) / u.span.Seconds() }
 func (u use) perCheck() time.Duration { return u.cpu / time.Duration(max(1, u.checks)) }
 
-// listen sums the CPU time of the lab between the words that checked prints.
+// listen reads the output of the lab. For each program it sums the CPU time of the lab between a
+// line "begins" and the next line "ends".
 func listen(said io.Reader, lab int, asked *atomic.Int64) (map[program]use, error) {
 	uses := map[program]use{}
 	began := time.Now()
@@ -152,8 +158,8 @@ func listen(said io.Reader, lab int, asked *atomic.Int64) (map[program]use, erro
 	return uses, lines.Err()
 }
 
-// cpuOf returns the CPU time of a process and its descendants, as the scheduler counts it. It
-// includes the CPU time of ended descendants.
+// cpuOf returns the CPU time of a process and of all its descendants, also of descendants that have
+// ended. It uses the exact clock of the kernel's scheduler.
 func cpuOf(lab int) (time.Duration, error) {
 	files, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
@@ -165,7 +171,8 @@ func cpuOf(lab int) (time.Duration, error) {
 		if err != nil {
 			continue // the process has ended
 		}
-		// proc_pid_stat(5): the number, the name, which can contain any character, and 50 words.
+		// The fields of /proc/PID/stat (proc_pid_stat(5)) are the pid, the program's name in
+		// parentheses, and 50 words. The name can contain any character.
 		var pid int
 		name := strings.LastIndex(string(text), ")")
 		_, err = fmt.Sscan(string(text), &pid)
@@ -192,9 +199,11 @@ func cpuOf(lab int) (time.Duration, error) {
 	return sum, nil
 }
 
-// clock returns the CPU time of a process, zero if the process has ended.
+// clock returns the CPU time of a process. It returns zero if the process has ended.
 func clock(pid int) time.Duration {
-	const scheduler = 2 // CPUCLOCK_SCHED of the kernel; clock_getcpuclockid(3) builds the number in this way
+	// The number of a process's CPU clock, as clock_getcpuclockid(3) builds it; scheduler is
+	// CPUCLOCK_SCHED of the kernel.
+	const scheduler = 2
 	var used unix.Timespec
 	if err := unix.ClockGettime(int32(^pid<<3|scheduler), &used); err != nil {
 		return 0
@@ -202,7 +211,8 @@ func clock(pid int) time.Duration {
 	return time.Duration(used.Nano())
 }
 
-// serve sends a page for each request and counts the connections.
+// serve is the web server of all real servers. It sends a page for each request and counts the
+// connections.
 func serve(listener net.Listener, asked *atomic.Int64) {
 	for {
 		c, err := listener.Accept()
@@ -210,13 +220,13 @@ func serve(listener net.Listener, asked *atomic.Int64) {
 			return
 		}
 		if err != nil {
-			continue // the client has reset the connection
+			continue // the checker has reset the connection
 		}
 		asked.Add(1)
 		go func() {
 			defer func() { _ = c.Close() }()
 			if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
-				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nOK\n") // the client can have closed the connection
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nOK\n") // the checker can have closed the connection
 			}
 		}()
 	}

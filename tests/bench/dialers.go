@@ -21,23 +21,25 @@ import (
 	"lvs-agents/internal/check/epoll"
 )
 
-// leastGain is the gain that justifies the code of package epoll: package net must cost at least
-// this many times more.
+// leastGain is the smallest gain that justifies the code of package epoll. A check with package net
+// must cost at least leastGain times the CPU time of a check with package epoll.
 const leastGain = 1.1
 
-// The checks of a turn are due together, as in directord at 300 checks a second.
+// turn is the time between two groups of checks, and atOnce is the number of checks in a group.
+// directord with 300 checks a second makes its checks in such groups, too.
 const (
 	turn   = 50 * time.Millisecond
 	atOnce = realServers / int(time.Second/turn)
 )
 
-// delay is added to each packet to or from a real server.
+// delay is the time that the simulated network takes for each packet to or from a real server.
 const delay = 150 * time.Microsecond
 
-var dialerNames = []string{"epoll", "net"} // the last one is the reference
+var dialerNames = []string{"epoll", "net"} // the benchmark compares the other dialers with the last one
 
-// dialers compares the CPU time of a check with the dialers of package epoll and package net, in
-// turns. Each measurement is a separate process. This process has the servers and the network.
+// dialers measures the CPU time of a check with package epoll and with package net, in turns. Each
+// measurement runs in a separate process. The process that calls dialers simulates the real servers
+// and the network.
 func dialers() error {
 	if err := reflect(); err != nil {
 		return err
@@ -91,8 +93,9 @@ func dialersTable(costs map[program]use) error {
 	return errors.Join(w.Flush(), missed)
 }
 
-// reflect creates a network whose servers are all this process. After the delay it sends each
-// packet back with source and destination exchanged. The exchange does not change the checksums.
+// reflect creates a tun device and simulates a network where this process is every real server.
+// reflect reads each packet, waits for delay, exchanges source and destination address, and writes
+// the packet back. The exchange does not change the checksums.
 func reflect() error {
 	tun, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -113,19 +116,20 @@ func reflect() error {
 	}
 	go func() {
 		for {
-			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(tun), Events: unix.POLLIN}}, -1) // if interrupted, the next read returns nothing
+			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(tun), Events: unix.POLLIN}}, -1) // if a signal interrupts Poll, the next read returns no packets
 			packets := waiting(tun)
-			pause := unix.NsecToTimespec(int64(delay)) // Go's timers are less precise
-			_ = unix.Nanosleep(&pause, nil)            // a signal can shorten it
+			pause := unix.NsecToTimespec(int64(delay)) // Nanosleep is more precise than Go's timers
+			_ = unix.Nanosleep(&pause, nil)            // a signal can end the pause too early, which does not matter here
 			for _, p := range packets {
-				_, _ = unix.Write(tun, p) // TCP sends a lost packet again
+				_, _ = unix.Write(tun, p) // if the write fails, TCP sends the packet again
 			}
 		}
 	}()
 	return nil
 }
 
-// waiting reads the IPv4 packets that have arrived, and exchanges their addresses.
+// waiting returns the IPv4 packets that have arrived at the tun device, with source and destination
+// exchanged.
 func waiting(tun int) (packets [][]byte) {
 	for {
 		p := make([]byte, 2048)
@@ -143,7 +147,8 @@ func waiting(tun int) (packets [][]byte) {
 	}
 }
 
-// dialed starts a separate process that makes the checks.
+// dialed measures one dialer: it starts this program again, and the second process makes the
+// checks.
 func dialed(self, kind, name string) (u use, err error) {
 	cmd := exec.Command(self, "dialing", kind+" "+name)
 	cmd.Stderr = os.Stderr
@@ -154,8 +159,8 @@ func dialed(self, kind, name string) (u use, err error) {
 	return u, err
 }
 
-// dialing runs in the process that dialed starts. It makes checks and prints their CPU time,
-// without the time of the warm-up.
+// dialing runs in the process that dialed has started. It makes checks for the warm-up, and then
+// for the measured time. It prints the CPU time of the measured part only.
 func dialing(what string) error {
 	kind, name, _ := strings.Cut(what, " ")
 	dialer := check.Dialer(check.NetDialer{})
@@ -182,11 +187,11 @@ func dialing(what string) error {
 	return nil
 }
 
-// checksOf makes the checks of the nth turn, and returns after all of them.
+// checksOf makes all checks of the n-th turn. It returns after the last of these checks has ended.
 type checksOf func(ctx context.Context, n int, done func(int, error))
 
-// checksBy makes checks as internal/health does: the connect checks of a turn in one call, each
-// other check in a goroutine. All of them have one context.
+// checksBy returns a function that makes checks as internal/health does. Connect checks of a turn
+// are made in one call. Every other check has its own goroutine. All checks have the same context.
 func checksBy(kind string, dialer check.Dialer) (_ checksOf, err error) {
 	sources := check.NewSources()
 	var connects [realServers]check.Connect
@@ -214,7 +219,8 @@ func checksBy(kind string, dialer check.Dialer) (_ checksOf, err error) {
 	}, nil
 }
 
-// repeated makes the checks of a turn repeatedly for some time.
+// repeated calls checks once per turn until the time span is over. It returns the number of checks
+// and their CPU time.
 func repeated(span time.Duration, checks checksOf) (u use, err error) {
 	began, before := time.Now(), ownCPU()
 	var mu sync.Mutex

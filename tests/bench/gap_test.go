@@ -14,11 +14,12 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// runs is the number of measurements of each case.
+// runs is the number of times that TestGap measures each case with each group.
 const runs = 5
 
-// peerGroup is the group of the common how-tos: the address, then ldirectord. The how-tos have a
-// start timeout of 20 s. In a guest on a busy machine, a start of Perl has taken longer.
+// peerGroup is the group that common how-tos for Pacemaker configure: the address first, then
+// ldirectord. These how-tos use a start timeout of 20 s, which is too short in the lab: on a busy
+// test host Perl can start more slowly.
 const peerGroup = `
 primitive peer-ip ocf:heartbeat:IPaddr2 params ip=192.0.2.10 nic=eth0 cidr_netmask=24 \
     op start timeout=60s interval=0 op stop timeout=60s interval=0 op monitor timeout=60s interval=10s
@@ -27,9 +28,10 @@ primitive peer-ldirectord ocf:heartbeat:ldirectord params configfile=/etc/ha.d/l
 group peer peer-ip peer-ldirectord meta resource-stickiness=200 migration-threshold=3 failure-timeout=120s
 `
 
-// TestGap measures the longest time without a page from a real server. The active director goes to
-// standby, or loses its power. The test compares our group of crm/examples with IPaddr2 and
-// ldirectord, in one cluster.
+// TestGap measures the longest time during which clients get no page from a real server. In one
+// case the active director goes to standby, in the other case it loses its power. Both groups run
+// in the same cluster, one after the other: the group of crm/examples, and the group with IPaddr2
+// and ldirectord.
 func TestGap(t *testing.T) {
 	lab.Require(t, "corosync", "pacemakerd", "crm", "crm_mon", "crm_resource", "nginx", "ipvsadm", "ldirectord")
 	installed, err := filepath.Abs("../../bin/root") // made by make stage
@@ -54,7 +56,7 @@ func TestGap(t *testing.T) {
 	cases := []struct {
 		name    string
 		measure func(*testing.T, string) lab.Tally
-		factor  float64 // IPaddr2 and ldirectord must take this many times longer
+		factor  float64 // TestGap fails unless the gap with IPaddr2 and ldirectord is at least factor times as long as the gap with our agents
 	}{{"node standby", b.standby, 3}, {"node killed", b.killed, 1}}
 	gaps := map[string][2][]time.Duration{}
 	for i, form := range forms {
@@ -92,13 +94,14 @@ func TestGap(t *testing.T) {
 // pageTimeout is a client's time limit for one page.
 const pageTimeout = 500 * time.Millisecond
 
-// gapBench is a cluster with its network.
+// gapBench is the cluster of TestGap and its network.
 type gapBench struct {
 	*lab.Cluster
 	topology *lab.Topology
 }
 
-// settle waits until the last resource runs, clients get pages, and the cluster is idle.
+// settle waits until the last resource of the group runs, clients get pages, and the cluster is
+// idle.
 func (b gapBench) settle(t *testing.T, last string) {
 	t.Helper()
 	b.WaitIdle(t)
@@ -127,7 +130,8 @@ func (b gapBench) active(t *testing.T, last string) (active, other string) {
 	return names[0], map[string]string{"director1": "director2", "director2": "director1"}[names[0]]
 }
 
-// measured runs clients during an event, until the other director serves.
+// measured runs clients, and causes an event (standby or loss of power) on the active director. It
+// waits until the other director serves, and returns the results of the clients.
 func (b gapBench) measured(t *testing.T, last string, happens func(active string)) lab.Tally {
 	t.Helper()
 	active, other := b.active(t, last)
@@ -159,7 +163,8 @@ func (b gapBench) killed(t *testing.T, last string) lab.Tally {
 	return tally
 }
 
-// remove deletes a group from the cluster.
+// remove deletes the group from the cluster's configuration, so that the next group can be
+// measured.
 func (b gapBench) remove(t *testing.T, group string) {
 	t.Helper()
 	node := b.Node("director1")

@@ -1,12 +1,13 @@
-// Bench runs agents and their peers in turns and prints the cost of each run. It prints ratios,
-// because absolute times depend on the machine:
+// Bench runs our agents and the programs that they replace, in turns, and prints the cost of each
+// run. It also prints ratios, because absolute times depend on the test host:
 //
 //	bench native   vip and IPaddr2, in a network namespace with eth0
 //	bench guest    ipvs with two services and a Go program that does nothing
 //	bench dialers  checks with the dialers of package epoll and package net, in an empty namespace
 //	bench checks   directord's and keepalived's checks in the lab, which it starts
 //
-// tests/run bench calls each command in the right namespace or kernel.
+// "tests/run bench" calls each of these commands in the network namespace or in the kernel that it
+// needs.
 package main
 
 import (
@@ -56,27 +57,30 @@ func fail(err error) {
 	os.Exit(1)
 }
 
-// subject is a measured command and its expected exit code.
+// subject is a command whose cost is measured, and the exit code that it must return.
 type subject struct {
 	name string
 	argv []string
 	env  []string
 	code int
-	// before and after run around each measured run.
+	// before and after are commands that run before and after each measured run of argv. Their cost
+	// is not measured.
 	before, after []string
 }
 
-// cost is the cost of one run.
+// cost is the wall-clock time and the CPU time of one run of a command.
 type cost struct{ wall, cpu time.Duration }
 
-// row compares subjects with the last of them.
+// row is one comparison. The last subject is the reference for the other subjects.
 type row struct {
 	title    string
 	rounds   int
 	subjects []subject
-	// begin and end run once, around all rounds.
+	// begin runs once before the first round of the row, and end once after the last round.
 	begin, end []string
-	least      float64 // the last subject must take at least this many times the wall time of the first; zero for any
+	// least is the smallest accepted ratio of two wall-clock times: the last subject's divided by
+	// the first subject's. With zero every ratio is accepted.
+	least float64
 }
 
 func guest(bin string) error {
@@ -131,7 +135,8 @@ func table(title string, rows []row) error {
 
 func round(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
 
-// measure runs the subjects in turns, so that load on the machine affects all of them.
+// measure runs the subjects in turns, so that other load on the test host affects all of them
+// alike.
 func measure(r row) ([]cost, error) {
 	if err := quiet(r.begin); err != nil {
 		return nil, err
@@ -164,7 +169,8 @@ func (s subject) run() (cost, error) {
 	}
 	cmd := exec.Command(s.argv[0], s.argv[1:]...)
 	cmd.Env = s.env
-	// The output is a file and not a pipe: IPaddr2's background sender would keep a pipe open.
+	// The output of a subject goes to a file, not to a pipe. IPaddr2 leaves a sender in the
+	// background, which would keep a pipe open.
 	stderr, err := os.CreateTemp("", "bench")
 	if err != nil {
 		return cost{}, err
@@ -194,7 +200,8 @@ func quiet(argv []string) error {
 	return nil
 }
 
-// programs counts the programs that a subject starts, and the copies of itself that it starts.
+// programs counts the child processes that a subject starts. It counts the calls of clone and fork
+// with strace, but not threads.
 func programs(r row, s subject) (int, error) {
 	if err := errors.Join(quiet(r.begin), quiet(s.before)); err != nil {
 		return 0, err
@@ -203,7 +210,7 @@ func programs(r row, s subject) (int, error) {
 	cmd.Env = s.env
 	var trace bytes.Buffer
 	cmd.Stderr = &trace
-	_ = cmd.Run() // strace returns the exit code of the subject
+	_ = cmd.Run() // strace returns the exit code of the subject, and programs needs only strace's output
 	count := 0
 	for line := range strings.Lines(trace.String()) {
 		call := strings.Contains(line, "clone") || strings.Contains(line, "fork(")

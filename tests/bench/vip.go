@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// native compares vip with IPaddr2, and fails if vip exceeds its limits.
+// native compares the cost of the agent vip with the cost of IPaddr2. It returns an error if vip
+// exceeds a limit.
 func native(bin string) error {
 	for _, line := range []string{"link set lo up", "link add eth0 type veth peer name cable", "link set cable up",
 		"link set eth0 up", "addr add 192.0.2.11/24 dev eth0", "addr add 2001:db8::11/64 dev eth0 nodad"} {
@@ -27,7 +28,7 @@ func native(bin string) error {
 		}
 	}
 	v4 := family{bin: bin, address: "192.0.2.10/24", rounds: 20}
-	v6 := family{bin: bin, address: "2001:db8::10/64", rounds: 8, name: ", IPv6", nodad: true} // IPaddr2 waits one second for its sender
+	v6 := family{bin: bin, address: "2001:db8::10/64", rounds: 8, name: ", IPv6", nodad: true} // few rounds, because IPaddr2 waits one second for its sender
 	rows := append(v4.rows(), v6.rows()...)
 	rows = append(rows, v4.row("meta-data", "meta-data", 60), v4.row("validate-all", "validate-all", 60))
 	return errors.Join(table("vip against IPaddr2, natively", rows), monitors(v4), monitors(v6), many(v4), detection(v6))
@@ -35,7 +36,7 @@ func native(bin string) error {
 
 func ip(line string) error { return quiet(append([]string{"ip"}, strings.Fields(line)...)) }
 
-// family has the runs with an address of one IP version.
+// family is an address of one IP version, and the settings of the runs that use this address.
 type family struct {
 	bin, address, name string
 	rounds             int
@@ -52,7 +53,7 @@ func (f family) env(extra ...string) []string {
 	return append(env, extra...)
 }
 
-// row compares both agents. extra has parameters for both.
+// row compares vip with IPaddr2 in one action. extra lists additional parameters for both agents.
 func (f family) row(title, action string, rounds int, extra ...string) row {
 	one := func(name, path string) subject {
 		return subject{name: name, argv: []string{path, action}, env: f.env(append(extra, "OCF_RESOURCE_TYPE="+filepath.Base(path))...)}
@@ -61,7 +62,7 @@ func (f family) row(title, action string, rounds int, extra ...string) row {
 	return row{title: title + f.name, rounds: rounds, subjects: subjects}
 }
 
-// add and del return the ip commands for the address.
+// add returns the ip command that adds the address, and del the ip command that deletes it.
 func (f family) add() []string {
 	argv := []string{"ip", "addr", "add", f.address, "dev", "eth0"}
 	if f.nodad {
@@ -82,13 +83,14 @@ func (f family) rows() []row {
 	}
 }
 
-// everyMonitor makes every monitor of vip announce.
+// everyMonitor is a parameter that makes every monitor of vip announce the address again.
 const everyMonitor = "OCF_RESKEY_arp_refresh_interval=0"
 
-// monitors compares monitors of vip with an empty Go program, which is the minimum cost of an agent
-// in Go. It prints the mean over a minute with the default refresh interval.
+// monitors compares monitors of vip with an empty Go program, whose cost is the minimum cost of an
+// agent in Go. It prints the mean cost of a monitor with the default refresh interval, where only
+// some monitors announce.
 func monitors(f family) error {
-	const perMinute, announcing = 6, 2 // one monitor every 10 s; one in 30 s announces
+	const perMinute, announcing = 6, 2 // with the defaults, a monitor runs every 10 s and announces every 30 s
 	one := func(extra string) subject {
 		return subject{name: "vip", argv: []string{f.bin + "/vip", "monitor"}, env: f.env(extra)}
 	}
@@ -108,13 +110,15 @@ func monitors(f family) error {
 	return nil
 }
 
-// during returns a row that runs the command begin before all rounds, and end after all rounds.
+// during returns a copy of the row with the commands begin (before all rounds) and end (after all
+// rounds).
 func (r row) during(begin, end []string) row {
 	r.begin, r.end = begin, end
 	return r
 }
 
-// around runs a command before and after each run, which must return this code.
+// around sets the commands before and after each run of every subject, and the exit code that the
+// subjects must return.
 func (r row) around(before, after []string, code int) row {
 	for i := range r.subjects {
 		r.subjects[i].before, r.subjects[i].after, r.subjects[i].code = before, after, code
@@ -122,13 +126,14 @@ func (r row) around(before, after []string, code int) row {
 	return r
 }
 
-// atLeast requires that the last subject takes at least this many times the wall time of the first.
+// atLeast sets the field least, the smallest accepted ratio of the wall-clock times.
 func (r row) atLeast(times float64) row {
 	r.least = times
 	return r
 }
 
-// many compares a monitor on a host with 500 other addresses with a monitor on a host without them.
+// many compares a monitor on a host with 500 other addresses with a monitor on a host that has only
+// the VIP.
 func many(f family) error {
 	argv := []string{f.bin + "/vip", "monitor"}
 	monitor := row{rounds: 60, subjects: []subject{{name: "vip", argv: argv, env: f.env()}}}.during(f.add(), f.del())
@@ -157,7 +162,8 @@ func many(f family) error {
 	return nil
 }
 
-// detection measures the time that start adds to the kernel's duplicate address detection.
+// detection measures how much longer a start of vip takes than the kernel's duplicate address
+// detection alone.
 func detection(f family) error {
 	f.nodad = false
 	var extra []time.Duration
@@ -176,8 +182,8 @@ func detection(f family) error {
 	return nil
 }
 
-// detected starts the address. It returns the time that start took, less the time that the address
-// was tentative.
+// detected starts the address and returns the difference of two times: the duration of the start,
+// and the time that the kernel's duplicate address detection took (the address was tentative).
 func detected(f family) (time.Duration, error) {
 	updates, done := make(chan netlink.AddrUpdate, 100), make(chan struct{})
 	defer close(done)

@@ -16,7 +16,7 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// The limits of the checks in TestTimeToWeightZero.
+// checkInterval and checkTimeout are the values of checkinterval and checktimeout in weightConfig.
 const (
 	checkInterval = time.Second
 	checkTimeout  = 2 * time.Second
@@ -43,7 +43,8 @@ const (
 	weightOne  = "-A -t 192.0.2.10:80 -s rr\n-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 0\n-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1\n"
 )
 
-// webServer is a web server with a port that a test can close and a page that a test can remove.
+// webServer is the real server whose failure TestTimeToWeightZero measures. A test can close its
+// port or remove its page.
 type webServer struct {
 	host     *lab.Host
 	listener net.Listener
@@ -76,9 +77,9 @@ func (w *webServer) answer(conn net.Conn) {
 	_, _ = fmt.Fprintf(conn, "HTTP/1.0 %s\r\nContent-Length: 3\r\n\r\nOK\n", status) // the checker can have closed the connection
 }
 
-// TestTimeToWeightZero stops a server in three ways, at ten phases of the check interval, with
-// directord and with ldirectord. It limits the time until the kernel's table gives the server
-// weight 0.
+// TestTimeToWeightZero makes a real server fail in three ways, at ten points of time within the
+// check interval, with directord and with ldirectord. It checks how long directord takes to set the
+// weight of that server to 0 in the kernel's table.
 func TestTimeToWeightZero(t *testing.T) {
 	lab.Require(t, "ipvsadm")
 	topology := lab.NewTopology(t)
@@ -96,7 +97,7 @@ func TestTimeToWeightZero(t *testing.T) {
 	manners := []struct {
 		name   string
 		phases int
-		more   time.Duration // in addition to the interval
+		more   time.Duration // more is the time that a check needs to detect this failure, in addition to the wait for the next check
 		stop   func()
 		start  func()
 	}{
@@ -135,7 +136,8 @@ func TestTimeToWeightZero(t *testing.T) {
 	_ = w.Flush() // to a terminal
 }
 
-// phases stops and starts a server at phases of the interval.
+// phases stops and starts the real server count times, each time at another point of time within
+// the check interval. It returns how long each stop took to become weight 0.
 func phases(t *testing.T, director *lab.Host, count int, stop, start func()) []time.Duration {
 	t.Helper()
 	var took []time.Duration

@@ -15,10 +15,11 @@ import (
 	"time"
 )
 
-// serverName is the name in the right certificate.
+// serverName is the host name in the certificate "right". The checks require this name.
 const serverName = "www.example.org"
 
-// certified is a server certificate, by its file name.
+// certified describes a certificate for a test server: the name of its file, its host name, its
+// period of validity, and whether it is self-signed.
 type certified struct {
 	file     string
 	name     string
@@ -26,7 +27,8 @@ type certified struct {
 	self     bool
 }
 
-// The certificates, by the situation of the server that uses them.
+// certificates returns the certificates of the test servers. The first field is the name of the
+// situation that uses the certificate.
 func certificates() []certified {
 	old, next := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), time.Now().AddDate(0, 0, 2)
 	before := time.Now().AddDate(0, 0, -2)
@@ -38,7 +40,8 @@ func certificates() []certified {
 	}
 }
 
-// makeCertificates writes ca.pem, and a .pem and a .key file for each certificate.
+// makeCertificates writes ca.pem, the certificate of the test's CA. For each test certificate it
+// writes a .pem file and a .key file.
 func makeCertificates() error {
 	authority := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true,
@@ -81,7 +84,8 @@ func signed(file string, leaf, parent *x509.Certificate, key, signer *ecdsa.Priv
 		return err
 	}
 	write := func(suffix, kind string, bytes []byte) error {
-		// The servers run as several users. The directory is removed with the test.
+		// The keys are readable for every user, because the servers run as several users. The
+		// directory is removed with the test.
 		return os.WriteFile(filepath.Join(work, file+suffix), pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: bytes}), 0o644)
 	}
 	return errors.Join(write(".pem", "CERTIFICATE", der), write(".key", "PRIVATE KEY", private))

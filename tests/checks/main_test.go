@@ -1,9 +1,9 @@
-// Package checks runs every kind of check against the real server programs of Debian, and against
-// servers that misbehave.
+// Package checks runs every kind of check of the health daemon against the real server programs of
+// Debian, and against fake servers that misbehave.
 //
-// The test program starts a second instance of itself as root of new namespaces. There every port
-// is free, no packet leaves the machine, and every process ends with the test. All servers listen
-// on addresses of 127/8.
+// The test program starts a second instance of itself as root of new namespaces. In these
+// namespaces every port is free, no packet leaves the test host, and every process ends with the
+// test. All servers listen on addresses of 127/8.
 package checks
 
 import (
@@ -20,14 +20,16 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// inside is an environment variable of the second instance.
+// inside is the environment variable that tells the second instance that it runs in the new
+// namespaces.
 const inside = "CHECKS_INSIDE"
 
 var update = flag.Bool("update", false, "rewrite docs/checks.md")
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	// The situations use little CPU time, because they wait for the servers. So many run at once.
+	// The tests of the situations mostly wait for servers and use little CPU time, so 32 of them
+	// run at once.
 	if err := flag.Set("test.parallel", "32"); err != nil {
 		fmt.Fprintln(os.Stderr, "tests/checks:", err)
 		os.Exit(1)
@@ -42,7 +44,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// again runs this program in new namespaces.
+// again starts this test program a second time, in new namespaces, and returns its exit status.
 func again() int {
 	dir, err := os.MkdirTemp("", "checks")
 	if err != nil {
@@ -76,7 +78,8 @@ func again() int {
 	return 0
 }
 
-// prepare makes the namespaces usable.
+// prepare sets up the new namespaces: the host name, the loopback interface with its addresses, and
+// the directories.
 func prepare() error {
 	if err := syscall.Sethostname([]byte("news1.directors.lan")); err != nil { // leafnode requires a name with a domain
 		return err
@@ -88,7 +91,8 @@ func prepare() error {
 	if err := netlink.LinkSetUp(lo); err != nil {
 		return err
 	}
-	// named listens only on addresses of interfaces.
+	// named listens only on addresses that an interface has. The other servers need only
+	// 127.0.0.1/8.
 	if err := netlink.AddrAdd(lo, &netlink.Addr{IPNet: &net.IPNet{IP: net.IPv4(127, 0, 53, 1), Mask: net.CIDRMask(32, 32)}}); err != nil {
 		return err
 	}
@@ -104,5 +108,5 @@ func prepare() error {
 	return makeCertificates()
 }
 
-// work is the directory of all files of the servers.
+// work is the directory with the files of all test servers.
 var work string

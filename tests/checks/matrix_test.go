@@ -20,16 +20,17 @@ import (
 	"lvs-agents/internal/health"
 )
 
-// subject is a check, with the address of the real server that the check must report as good.
+// subject is a check that the matrix tests. right is the address of the real server that the check
+// must report as up.
 type subject struct {
 	name   string
 	block  []string // lines of ldirectord.cf
 	port   int
-	right  string // address of the real server; empty without a real server
+	right  string // address of the correct real server; empty if the test has no such server
 	wrong  [2]string
 	udp    bool
-	tlsNet int    // N in the addresses 127.0.N.x of servers with other certificates; 0 without them
-	like   []byte // a correct beginning of a reply
+	tlsNet int    // the servers with other certificates have addresses 127.0.tlsNet.x; 0 if the check does not use TLS
+	like   []byte // first bytes of a correct reply, which fake servers send
 	up     []string
 }
 
@@ -77,7 +78,7 @@ func subjects() []*subject {
 	}
 }
 
-// at returns the configuration with the real server at an address.
+// at returns a configuration with one real server, which has the address addr.
 func (c *subject) at(addr string) string {
 	if addr == "" {
 		return ""
@@ -89,7 +90,8 @@ func (c *subject) at(addr string) string {
 	return text
 }
 
-// six returns the configuration with the real server at ::1, if the server listens there.
+// six returns a configuration with the real server ::1. It returns "" if the test server does not
+// listen on IPv6.
 func (c *subject) six() string {
 	switch c.name {
 	case "connect", "http", "https", "ldap", "ldap, no login", "ldaps", "dns", "dns over tcp", "mysql", "pgsql", "simpletcp":
@@ -98,7 +100,8 @@ func (c *subject) six() string {
 	return ""
 }
 
-// changed returns a configuration with a wrong request to the right server.
+// changed returns the configuration for the correct server with another request or another expected
+// reply. In the configuration, the text what[0] becomes what[1].
 func (c *subject) changed(what [2]string) string {
 	if what[0] == "" || c.right == "" {
 		return ""
@@ -110,7 +113,8 @@ func (c *subject) changed(what [2]string) string {
 	return ""
 }
 
-// redirected returns the configuration for protocols with redirections, and "" for other protocols.
+// redirected returns a configuration whose page is an endless redirection. For protocols without
+// redirections it returns "".
 func (c *subject) redirected() string {
 	if !strings.HasPrefix(c.name, "http") {
 		return ""
@@ -120,7 +124,7 @@ func (c *subject) redirected() string {
 
 func replace(text, from, to string) string { return strings.ReplaceAll(text, from, to) }
 
-// expected reports whether the check must be good.
+// expected reports whether the check must report the real server as up in the named situation.
 func (c *subject) expected(name string) bool {
 	for _, up := range append([]string{"right", "right, IPv6", "wrong name, verify=chain", "self-signed, verify=no"}, c.up...) {
 		if up == name {
@@ -130,14 +134,14 @@ func (c *subject) expected(name string) bool {
 	return false
 }
 
-// cell is the result of one check in one situation.
+// cell is one cell of the matrix: the result of one check in one situation.
 type cell struct {
 	asked  bool
-	reason string // empty if the server is up
+	reason string // reason of the failure; empty if the check reports the server as up
 	took   time.Duration
 }
 
-// runCheck runs one check as the daemon does.
+// runCheck runs the check of a configuration once, as the daemon does, with a time limit.
 func runCheck(t *testing.T, text string, limit time.Duration) cell {
 	t.Helper()
 	checker, err := checkerOf(t, fmt.Sprintf("negotiatetimeout=%dms\n%s", limit.Milliseconds(), text))
@@ -155,7 +159,7 @@ func runCheck(t *testing.T, text string, limit time.Duration) cell {
 	return c
 }
 
-// checkerOf parses a configuration file and returns its check.
+// checkerOf parses a configuration file and returns the check of its only real server.
 func checkerOf(t *testing.T, text string) (check.Checker, error) {
 	t.Helper()
 	cfg, problems := ldirectord.Parse("checks.cf", []byte(text))
@@ -209,12 +213,13 @@ func TestMatrix(t *testing.T) {
 					if up := got.reason == ""; up != c.expected(s.name) {
 						t.Errorf("up is %t (%s) with\n%s", up, got.reason, text)
 					}
-					if most := s.limit + 20*time.Second; got.took > most { // allows for a busy machine; a check without limits never ends
+					if most := s.limit + 20*time.Second; got.took > most { // the extra 20 s are for a busy test host; a check that ignores its time limit never ends
 						t.Errorf("took %s, its limit is %s", got.took, s.limit)
 					}
 					t.Logf("%s: %s", got.took.Round(time.Millisecond), got.reason)
 					if s.name == "dripping" && c.name != "oracle" {
-						// On a busy machine, not even the first byte arrives in time.
+						// On a busy test host the time limit can pass before the first byte. The
+						// error text of the page has the other case.
 						got.reason = replace(got.reason, "no answer in time", "no whole answer in time")
 					}
 					lock.Lock()
@@ -228,7 +233,8 @@ func TestMatrix(t *testing.T) {
 	print(overview(all, results))
 }
 
-// TestOversizedAnswersTakeNoMemory checks all endless servers one after another.
+// TestOversizedAnswersTakeNoMemory runs every check against a server that sends endless data, one
+// check after another. The checks must not store all this data.
 func TestOversizedAnswersTakeNoMemory(t *testing.T) {
 	const most = 16 << 20
 	for i, c := range subjects() {
@@ -245,8 +251,8 @@ func TestOversizedAnswersTakeNoMemory(t *testing.T) {
 	}
 }
 
-// TestPing checks the check ping. It is not in the matrix, because it stops all ICMP replies of the
-// kernel.
+// TestPing tests checks with ping. The matrix has no ping, because the test of a silent server
+// stops all ICMP replies of the kernel.
 func TestPing(t *testing.T) {
 	const text = "checktimeout=%dms\nvirtual=192.0.2.10:80\n\treal=127.0.0.7:80 masq\n\tchecktype=ping\n"
 	check := func(limit time.Duration) error {
@@ -271,7 +277,8 @@ func TestPing(t *testing.T) {
 	}
 }
 
-// overview returns the matrix of verdicts as text.
+// overview returns a Markdown table with a row for each check and a column for each situation: up
+// or down.
 func overview(all []*subject, results []map[string]cell) string {
 	var b strings.Builder
 	names := []string{"check"}
@@ -297,7 +304,8 @@ func overview(all []*subject, results []map[string]cell) string {
 	return b.String()
 }
 
-// matrix returns the chapter of the document.
+// matrix returns the chapter of docs/checks.md: the overview, and for each check its configuration
+// and its errors.
 func matrix(all []*subject, results []map[string]cell) string {
 	var b strings.Builder
 	b.WriteString(overview(all, results))
@@ -338,7 +346,8 @@ on ::1.
 * Other tests cover ping and external programs: TestPing, and the tests in internal/check.
 `
 
-// document compares a chapter of the page, or writes it.
+// document compares a chapter with docs/checks.md. With the flag -update it writes the page
+// instead.
 func document(t *testing.T, title, text string) {
 	t.Helper()
 	want, err := os.ReadFile(page)

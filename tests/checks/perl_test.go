@@ -18,9 +18,10 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// TestPerl runs Perl's ldirectord against the same servers, each situation in a separate process.
-// It prints the verdicts that differ from ours. It takes minutes, and needs Perl's libraries, which
-// are optional: go test -tags perl -run TestPerl ./tests/checks.
+// TestPerl runs the Perl program ldirectord against the same servers, in a separate process for
+// each situation. It prints each situation where the verdict of ldirectord differs from the verdict
+// of our check. It takes minutes and needs Perl libraries that are optional, so it has a build tag:
+// go test -tags perl -run TestPerl ./tests/checks.
 func TestPerl(t *testing.T) {
 	startAll(t)
 	var lock sync.Mutex
@@ -60,7 +61,8 @@ func TestPerl(t *testing.T) {
 	}
 }
 
-// perl returns up, down, dead (the daemon ended) or none, and the duration.
+// perl runs ldirectord once with a configuration. It returns the verdict and the time that it took.
+// The verdict is up, down, dead (ldirectord ended) or none.
 func perl(t *testing.T, text string) string {
 	t.Helper()
 	const timeout = 40 * time.Second
@@ -76,7 +78,8 @@ func perl(t *testing.T, text string) string {
 	if err := os.WriteFile(filepath.Join(dir, "l.cf"), []byte(config), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	// With -d, ldirectord starts ipvsadm from its own directory. This ipvsadm changes nothing.
+	// With the option -d, ldirectord starts the ipvsadm in its own directory. The test puts a
+	// script there that does nothing.
 	if err := os.WriteFile(filepath.Join(dir, "ipvsadm"), []byte("#!/bin/sh\nexit 0\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -17,15 +17,16 @@ import (
 	"time"
 )
 
-// daemon is a server program, with its files and commands.
+// daemon describes a server program that the checks query: its files, and the commands that start
+// it.
 type daemon struct {
 	name  string
-	owner string            // user of its directory; empty for root
-	as    string            // user who runs it; empty for root
-	files map[string]string // configuration; $D is the directory, $W its parent
-	setup [][]string        // commands before the start, in the directory, as the same user
-	argv  []string          // must stay in the foreground
-	ready []string          // addresses that listen when the server is up
+	owner string            // user who owns the server's directory; empty for root
+	as    string            // user who runs the server; empty for root
+	files map[string]string // configuration files by name; in their texts $D is the server's directory, $W its parent
+	setup [][]string        // commands that run before the server starts, as the same user in the server's directory
+	argv  []string          // command line of the server, which must stay in the foreground
+	ready []string          // addresses on which the server listens as soon as it is ready
 }
 
 // Credentials of the servers.
@@ -40,7 +41,7 @@ func daemons() []daemon {
 		named(), mariadb(), postgres(), freeradius(), kamailio(), squid()}
 }
 
-// tlsAddr returns the address of a server with one of the certificates.
+// tlsAddr returns the address of the TLS server that uses the named certificate.
 func tlsAddr(net int, certificate string) string {
 	for i, c := range certificates() {
 		if c.file == certificate {
@@ -77,8 +78,8 @@ http { access_log off; client_body_temp_path $D/b; proxy_temp_path $D/p; fastcgi
 	}
 }
 
-// onlyRight returns a text only for the server with the right certificate. That server also listens
-// on the IPv6 address.
+// onlyRight returns text if the server has the certificate "right", otherwise "". Only that server
+// also listens on the IPv6 address.
 func onlyRight(certificate, text string) string {
 	if certificate == "right" {
 		return text
@@ -86,7 +87,9 @@ func onlyRight(certificate, text string) string {
 	return ""
 }
 
-// vsftpd checks only the password of the anonymous user, with a list.
+// vsftpd describes the FTP server. Its only user is anonymous, because other users would need
+// accounts on the test host. The server accepts a password of this user if the file passwords lists
+// it.
 func vsftpd() daemon {
 	return daemon{
 		name: "vsftpd",
@@ -112,7 +115,8 @@ isolate_network=NO
 	}
 }
 
-// The master program starts postfix, because the script would use the configuration of the host.
+// The test starts postfix with its program master, because the usual start script would use the
+// configuration of the host.
 func postfix() daemon {
 	queue := "cd queue && mkdir -p active bounce corrupt defer deferred flush hold incoming maildrop pid private public saved trace && " +
 		"chown -R postfix . && chown root pid . && chgrp postdrop public maildrop && chmod 1730 maildrop && chmod 2710 public && chmod 700 private && chown postfix ../data"
@@ -202,7 +206,8 @@ userdb {
 	}
 }
 
-// slapd has one certificate for all its addresses.
+// slapd describes an LDAP server with one certificate. A slapd process cannot have several
+// certificates, so each certificate has its own process.
 func slapd(certificate string) daemon {
 	addr := tlsAddr(38, certificate)
 	return daemon{
@@ -260,7 +265,8 @@ func mariadb() daemon {
 		name: "mariadb", owner: "nobody",
 		files: map[string]string{"init.sql": "CREATE DATABASE shop;\nCREATE USER '" + login + "'@'%' IDENTIFIED BY '" + passwd + "';\n" +
 			"GRANT SELECT ON *.* TO '" + login + "'@'%';\nCREATE TABLE shop.empty (a INT);\n"},
-		// mariadb-install-db does this, but it is in another package.
+		// This command creates the system tables as mariadb-install-db does. That script is in a
+		// package that the tests do not install.
 		setup: [][]string{{"sh", "-ec", "mkdir -p data/mysql && chown -R nobody data && " +
 			"{ echo 'use mysql;'; echo 'set @auth_root_socket=NULL, @skip_auth_anonymous=1;'; cat /usr/share/mysql/mysql_system_tables.sql /usr/share/mysql/mysql_system_tables_data.sql; } | " +
 			"mariadbd --no-defaults --bootstrap --datadir=$D/data --user=nobody --innodb-buffer-pool-size=8M"}},
@@ -375,12 +381,12 @@ pinger_enable off
 netdb_filename none
 max_filedescriptors 1024
 `},
-		argv:  []string{"squid", "-N", "-n", filepath.Base(work), "-f", "$D/conf"}, // the names of its shared memory begin with this name
+		argv:  []string{"squid", "-N", "-n", filepath.Base(work), "-f", "$D/conf"}, // -n is the prefix of the names of squid's shared memory
 		ready: []string{"127.0.31.1:3128"},
 	}
 }
 
-// startAll starts every server, and waits until all of them listen.
+// startAll starts every server and waits until each of them listens.
 func startAll(t *testing.T) {
 	t.Helper()
 	serveNews(t)
@@ -431,7 +437,7 @@ func (d daemon) start() error {
 	if err != nil {
 		return err
 	}
-	var said bytes.Buffer // read only after the end
+	var said bytes.Buffer // the output of the server; read it only after the server has ended
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
 		return err
@@ -446,7 +452,7 @@ func (d daemon) start() error {
 	return nil
 }
 
-// command returns a command that runs as the user of the daemon.
+// command returns a command that runs in the server's directory, as the user of the server.
 func (d daemon) command(dir string, fill *strings.Replacer, words []string) (*exec.Cmd, error) {
 	argv := make([]string, len(words))
 	for i := range words {
@@ -471,7 +477,7 @@ func (d daemon) command(dir string, fill *strings.Replacer, words []string) (*ex
 	return cmd, nil
 }
 
-// await waits until the kernel lists the listening socket.
+// await waits until a program listens on the address, or until the server has ended.
 func await(addr string, ended <-chan error) error {
 	const timeout = 60 * time.Second
 	late := time.After(timeout)
@@ -493,7 +499,8 @@ func await(addr string, ended <-chan error) error {
 
 func listens(addr string) bool {
 	if udp, found := strings.CutPrefix(addr, "udp "); found {
-		// The kernel refuses a second socket with the same address.
+		// A UDP socket on the address already exists if the kernel refuses a second socket with
+		// this address.
 		c, err := net.ListenPacket("udp", udp)
 		if err != nil {
 			return errors.Is(err, syscall.EADDRINUSE)
@@ -509,7 +516,7 @@ func listens(addr string) bool {
 	return true
 }
 
-// serveNews runs a leafnode for each connection, as inetd does.
+// serveNews listens on the NNTP port and starts a leafnode for each connection, as inetd does.
 func serveNews(t *testing.T) {
 	t.Helper()
 	news := daemon{name: "leafnode", as: "news"}
@@ -532,7 +539,7 @@ func serveNews(t *testing.T) {
 					return
 				}
 				cmd.Stdin, cmd.Stdout = socket, socket
-				_ = cmd.Run() // the check reads its output
+				_ = cmd.Run() // the exit code does not matter: the check has read the reply
 			}()
 		}
 	}()

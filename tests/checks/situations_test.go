@@ -11,17 +11,19 @@ import (
 	"time"
 )
 
-// situation is a behaviour of a real server during a check.
+// situation is one kind of behaviour of a real server during a check: a column of the matrix in
+// docs/checks.md.
 type situation struct {
 	name  string
-	limit time.Duration // time limit of the check
-	// make prepares the situation for a check and returns the configuration to use. The configuration
-	// is empty if the situation does not exist for that check.
+	limit time.Duration // time limit for the check in this situation
+	// make prepares the situation for a check and returns the configuration to use. It returns ""
+	// if the situation is impossible for that check, for example a wrong certificate without TLS.
 	make func(t *testing.T, c *subject, id int) string
 }
 
-// The time limits of the checks. A check that ends without its limit has a long one, so that a busy
-// machine changes no verdict. A check that ends at its limit has a short one.
+// long and short are time limits of checks. A check that ends on its own has the limit long, so
+// that a busy test host does not change its verdict. A check that ends only at its limit has the
+// limit short, so that the test is fast.
 const (
 	long  = 60 * time.Second
 	short = 1500 * time.Millisecond
@@ -54,12 +56,13 @@ func situations() []situation {
 	}
 }
 
-// faked returns the configuration with the address of a fake server.
+// faked returns the address of the fake server for a kind of misbehaviour and a check.
 func (c *subject) faked(kind, id int) string {
 	return fmt.Sprintf("127.1.%d.%d", kind, id+1)
 }
 
-// certifiedBy checks the server with another certificate.
+// certifiedBy returns the make function of a situation whose server has the named certificate.
+// verify, if not empty, replaces the line verify=name of the configuration.
 func certifiedBy(certificate, verify string) func(*testing.T, *subject, int) string {
 	return func(_ *testing.T, c *subject, _ int) string {
 		if c.tlsNet == 0 {
@@ -73,10 +76,11 @@ func certifiedBy(certificate, verify string) func(*testing.T, *subject, int) str
 	}
 }
 
-// talk is the behaviour of a fake server on a connection.
+// talk is what a fake server does with a connection. like is the beginning of a correct reply.
 type talk func(c net.Conn, like []byte)
 
-// fake starts a server that accepts every connection, discards its input, and calls talk.
+// fake returns the make function of a situation with a fake server. The fake server accepts every
+// connection, discards the input, and calls say.
 func fake(kind int, say talk) func(*testing.T, *subject, int) string {
 	return func(t *testing.T, c *subject, id int) string {
 		addr := c.faked(kind, id)
@@ -98,7 +102,7 @@ func fake(kind int, say talk) func(*testing.T, *subject, int) string {
 					if say != nil {
 						go say(conn, c.like)
 					}
-					_, _ = io.Copy(io.Discard, conn) // until the check closes the connection, or its half
+					_, _ = io.Copy(io.Discard, conn) // discards input until the check closes the connection or its sending side
 					<-ended
 				}()
 			}
@@ -128,13 +132,13 @@ func fakeUDP(t *testing.T, addr string, port int, say talk) {
 	}()
 }
 
-// answers writes datagrams to one client.
+// answers lets the functions that write to a connection write UDP datagrams to one client.
 type answers struct {
 	net.PacketConn
 	to net.Addr
 }
 
-// Write sends a datagram, cut to the maximum size. It sends no datagram for an empty text.
+// Write sends p as one datagram, cut to 60,000 bytes. It sends no datagram if p is empty.
 func (a answers) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -145,7 +149,7 @@ func (a answers) Read([]byte) (int, error) { return 0, io.EOF }
 func (a answers) RemoteAddr() net.Addr     { return a.to }
 func (a answers) CloseWrite() error        { return io.EOF }
 
-// drip sends a correct beginning, one byte per second.
+// drip sends the beginning of a correct reply, one byte per second, without an end.
 func drip(c net.Conn, like []byte) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -166,11 +170,12 @@ func garble(c net.Conn, _ []byte) {
 		return
 	}
 	if half, ok := c.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite() // UDP has nothing to close
+		_ = half.CloseWrite() // UDP returns an error, because UDP has no connection to close
 	}
 }
 
-// flood sends a correct beginning and then endless data.
+// flood sends the beginning of a correct reply, and then 64 MiB of data over TCP, or one datagram
+// over UDP.
 func flood(c net.Conn, like []byte) {
 	if _, err := c.Write(like); len(like) > 0 && err != nil {
 		return
@@ -179,7 +184,7 @@ func flood(c net.Conn, like []byte) {
 	for i := range filler {
 		filler[i] = 'A'
 	}
-	for range 1 << 10 { // a check that reads everything has failed
+	for range 1 << 10 { // 64 MiB: a check that reads all of it fails the test
 		if _, err := c.Write(filler); err != nil {
 			return
 		}
@@ -189,7 +194,8 @@ func flood(c net.Conn, like []byte) {
 	}
 }
 
-// blackHole is a server whose queue of connections is full, so that the kernel drops new packets.
+// blackHole starts a server that does not accept connections and whose queue of new connections is
+// full. The kernel then drops the packets of new clients.
 func blackHole(t *testing.T, c *subject, id int) string {
 	if c.udp {
 		return ""
@@ -204,8 +210,8 @@ func blackHole(t *testing.T, c *subject, id int) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A queue of length 0 has space for one connection. The kernel decides about these connections
-	// before connect returns, so the test does not wait.
+	// With the queue length 0, one connection fits into the queue. The kernel queues or drops each
+	// of these four connections before connect returns, so the test does not wait.
 	for range 4 {
 		filler, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
 		if err != nil {
