@@ -1,6 +1,7 @@
 package metadata
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -112,3 +113,35 @@ func (v addressValue) String() string {
 	return v.target.String()
 }
 func (v addressValue) Type() string { return "string" }
+
+type addressesValue struct{ target *[]netip.Addr }
+
+// Addresses binds a list of IPv4 and IPv6 addresses without zones, separated by blanks or commas.
+func Addresses(target *[]netip.Addr) Value { return addressesValue{target} }
+
+func (v addressesValue) Set(text string) error {
+	var list []netip.Addr
+	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ',' || r == '\t' || r == '\n' }) {
+		var ip netip.Addr
+		if err := Address(&ip).Set(word); err != nil {
+			return fmt.Errorf("%q is %w", word, err)
+		}
+		if slices.Contains(list, ip) {
+			return fmt.Errorf("%q is there twice", word)
+		}
+		list = append(list, ip)
+	}
+	if len(list) == 0 {
+		return errors.New("not an IPv4 or IPv6 address")
+	}
+	*v.target = list
+	return nil
+}
+func (v addressesValue) String() string {
+	words := make([]string, 0, len(*v.target))
+	for _, ip := range *v.target {
+		words = append(words, ip.String())
+	}
+	return strings.Join(words, " ")
+}
+func (v addressesValue) Type() string { return "string" }

@@ -1,11 +1,6 @@
 package realserver
 
 import (
-	"errors"
-	"fmt"
-	"net/netip"
-	"slices"
-	"strings"
 	"time"
 
 	"lvs-agents/metadata"
@@ -44,7 +39,7 @@ var actions = []metadata.Action{
 
 func (a *Agent) params() []metadata.Param {
 	return []metadata.Param{
-		{Name: "ip", Value: addresses{&a.IP}, Short: "Virtual IP addresses",
+		{Name: "ip", Value: metadata.Addresses(&a.IP), Short: "Virtual IP addresses",
 			Long: "One or several IPv4 and IPv6 addresses that clients connect to, separated by blanks or commas. Needed with gate and ipip; masq does not use them."},
 		{Name: "forward", Value: metadata.Select(&a.Forward, string(Gate), string(IPIP), string(Masq)), Short: "Forwarding method of the director",
 			Long: "The method that the director's configuration gives for this real server: gate (direct routing), ipip (tunnel) or masq (NAT)."},
@@ -56,42 +51,7 @@ func (a *Agent) params() []metadata.Param {
 			Long: "With host, the kernel never chooses the address on its own as the source of connections that the host opens. For the same purpose, IPv6 addresses are deprecated (preferred_lft 0)."},
 		{Name: "source", Value: metadata.Address(&a.Source), Short: "Own IPv4 address for ARP rules",
 			Long: "In ARP requests of this host, arptables and nftables replace a virtual address by this address. When unset, the host's own address in the network of the virtual address."},
-		{Name: "gateway", Value: addresses{&a.Gateway}, Short: "Director's address for masq",
+		{Name: "gateway", Value: metadata.Addresses(&a.Gateway), Short: "Director's address for masq",
 			Long: "With masq, the default route goes to this address. It is the inside address that moves with the director; give one for each family. Other default routes stay, and the kernel prefers this one."},
 	}
 }
-
-// addresses is the value of a parameter: a list of IP addresses without zones.
-type addresses struct{ target *[]netip.Addr }
-
-// Set is part of metadata.Value.
-func (v addresses) Set(text string) error {
-	var list []netip.Addr
-	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ',' || r == '\t' || r == '\n' }) {
-		var ip netip.Addr
-		if err := metadata.Address(&ip).Set(word); err != nil {
-			return fmt.Errorf("%q is %w", word, err)
-		}
-		if slices.Contains(list, ip) {
-			return fmt.Errorf("%q is there twice", word)
-		}
-		list = append(list, ip)
-	}
-	if len(list) == 0 {
-		return errors.New("not an IPv4 or IPv6 address")
-	}
-	*v.target = list
-	return nil
-}
-
-// String is part of metadata.Value.
-func (v addresses) String() string {
-	words := make([]string, 0, len(*v.target))
-	for _, ip := range *v.target {
-		words = append(words, ip.String())
-	}
-	return strings.Join(words, " ")
-}
-
-// Type is part of metadata.Value.
-func (v addresses) Type() string { return "string" }

@@ -44,6 +44,14 @@ type Setting struct {
 // Switch reports whether the setting can be Off.
 func (s Setting) Switch() bool { return s.Kind != Sysctl }
 
+// Noun returns the setting as a text for messages.
+func (s Setting) Noun() string {
+	if s.Kind == SyncDaemon {
+		return "the " + s.Name + " synchronisation daemon"
+	}
+	return s.String()
+}
+
 // Exclusive reports whether only one resource can hold the setting.
 func (s Setting) Exclusive() bool { return s.Kind == SyncDaemon }
 

@@ -104,7 +104,7 @@ func TestOnlyOneResourceHasASyncDaemon(t *testing.T) {
 	n.must(n.director("a", Wanted{setting(master), options}).Apply(t.Context()))
 	before := n.kernel.String()
 	n.refuses(n.director("b", Wanted{setting(threshold), "0 0"}, Wanted{setting(master), options}).Apply(t.Context()),
-		`sync name=master belongs to resource "a", and a network namespace has only one; stop that resource`)
+		`the master synchronisation daemon belongs to resource "a", and a network namespace has only one; stop that resource`)
 	n.has(before)
 }
 
@@ -116,7 +116,7 @@ func TestSyncDaemonsOfOtherPrograms(t *testing.T) {
 	before := n.kernel.String()
 	sync := n.director("sync", Wanted{setting(master), options})
 	n.refuses(sync.Apply(t.Context()),
-		"sync name=master is --mcast-interface eth0 --syncid 1 --sync-maxlen 1472 already, and no resource has started it; ipvsadm --stop-daemon master")
+		"the master synchronisation daemon is --mcast-interface eth0 --syncid 1 --sync-maxlen 1472 already, and no resource has started it; ipvsadm --stop-daemon master")
 	n.must(sync.Release(t.Context()))
 	n.has(before)
 
@@ -131,7 +131,7 @@ func TestSyncDaemonsOfOtherPrograms(t *testing.T) {
 	n.kernel.Put(setting(master), "--mcast-interface eth0 --syncid 1") // another program replaces ours
 	before = n.kernel.String()
 	r, err := sync.Check(t.Context())
-	const fault = "sync name=master is --mcast-interface eth0 --syncid 1 and not --mcast-interface eth1 --syncid 7; " +
+	const fault = "the master synchronisation daemon is --mcast-interface eth0 --syncid 1 and not --mcast-interface eth1 --syncid 7; " +
 		"ipvsadm --stop-daemon master && ipvsadm --start-daemon master --mcast-interface eth1 --syncid 7"
 	if err != nil || r.Fault != fault {
 		t.Errorf("%+v, %v", r, err)

@@ -155,7 +155,7 @@ func (r *Resource) enter(ctx context.Context, l *locked, want []Wanted) (entries
 		case w.Fits(found, set):
 			set = found
 		case w.Exclusive() && found != "" && found != host.Off && !slices.ContainsFunc(left, func(e Entry) bool { return e.Setting == w.Setting }):
-			return nil, nil, fmt.Errorf("%s is %s already, and no resource has started it; %s", w.Setting, found, w.Command(host.Off))
+			return nil, nil, fmt.Errorf("%s is %s already, and no resource has started it; %s", w.Noun(), found, w.Command(host.Off))
 		case found == "": // the setting does not exist yet, and Apply creates it
 			found = host.Off
 		}
@@ -220,12 +220,15 @@ func (r *Resource) Release(ctx context.Context) error {
 }
 
 // lost compares the settings that the resource needs with a damaged ledger. lost has an entry for
-// each missing setting that can be on or off; the earlier value is assumed to be off. unknown has
+// each missing setting that can be on or off; the earlier value is assumed to be off. It also has
+// one if the ledger has other options of a synchronisation daemon than the parameters. unknown has
 // the other missing settings, because only the ledger had their earlier value.
 func (r *Resource) lost(ctx context.Context, ledger Ledger) (lost []Entry, unknown []Wanted) {
 	want, _ := r.Want(ctx) // want is empty if the parameters of the resource are also wrong
 	for _, w := range want {
-		known := slices.ContainsFunc(ledger.Entries, func(e Entry) bool { return e.Setting == w.Setting })
+		known := slices.ContainsFunc(ledger.Entries, func(e Entry) bool {
+			return e.Setting == w.Setting && (!e.Exclusive() || e.Same(e.Set, w.Value))
+		})
 		switch {
 		case known:
 		case w.Switch():
@@ -274,7 +277,7 @@ func (r *Resource) restore(ctx context.Context, e Entry) error {
 		return nil
 	case !e.Same(have, e.Set):
 		r.Log.Warnf("%s is left as it is: its value is %s, but it was %s before start and %s since; another program has changed it",
-			e.Setting, have, e.Found, e.Set)
+			e.Noun(), have, e.Found, e.Set)
 		return nil
 	}
 	if err := r.Kernel.Set(ctx, e.Setting, e.Found); err != nil {
@@ -328,7 +331,7 @@ func (r *Resource) Check(ctx context.Context) (Report, error) {
 			if e.Exclusive() && have != "" && have != host.Off {
 				fix = e.Command(host.Off) + " && " + fix
 			}
-			return r.fault(ctx, l, held, fmt.Sprintf("%s is %s and not %s; %s", e.Setting, cmp.Or(have, "gone"), e.Set, fix))
+			return r.fault(ctx, l, held, fmt.Sprintf("%s is %s and not %s; %s", e.Noun(), cmp.Or(have, "gone"), e.Set, fix))
 		}
 		report.Settings = append(report.Settings, e.Setting)
 	}

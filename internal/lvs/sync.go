@@ -43,11 +43,12 @@ type SyncDaemon struct {
 
 // The kernel's own values.
 const (
-	syncPort = 8848
-	syncTTL  = 1
+	SyncPort = 8848
+	SyncTTL  = 1
 )
 
-var syncGroup = netip.AddrFrom4([4]byte{224, 0, 0, 81})
+// SyncGroup is the multicast group of the kernel.
+var SyncGroup = netip.AddrFrom4([4]byte{224, 0, 0, 81})
 
 // Equal reports whether two daemons do the same. A MaxLen of zero equals every other one:
 // the kernel reports the one that it took from the interface.
@@ -60,9 +61,9 @@ func (d SyncDaemon) Equal(o SyncDaemon) bool {
 
 func (d SyncDaemon) normal() SyncDaemon {
 	if !d.Group.IsValid() {
-		d.Group = syncGroup
+		d.Group = SyncGroup
 	}
-	d.Port, d.TTL = cmp.Or(d.Port, syncPort), cmp.Or(d.TTL, syncTTL)
+	d.Port, d.TTL = cmp.Or(d.Port, SyncPort), cmp.Or(d.TTL, SyncTTL)
 	return d
 }
 
@@ -73,16 +74,36 @@ func (d SyncDaemon) String() string {
 	if d.MaxLen != 0 {
 		text += fmt.Sprintf(" --sync-maxlen %d", d.MaxLen)
 	}
-	if d.Group != syncGroup {
+	if d.Group != SyncGroup {
 		text += " --mcast-group " + d.Group.String()
 	}
-	if d.Port != syncPort {
+	if d.Port != SyncPort {
 		text += fmt.Sprintf(" --mcast-port %d", d.Port)
 	}
-	if d.TTL != syncTTL {
+	if d.TTL != SyncTTL {
 		text += fmt.Sprintf(" --mcast-ttl %d", d.TTL)
 	}
 	return text
+}
+
+// SyncFilter returns an nft command that drops the datagrams for a daemon and its ports, unless a
+// peer has sent them.
+func SyncFilter(d SyncDaemon, ports int, peers []netip.Addr) string {
+	d = d.normal()
+	family, last := "ip", int(d.Port)+ports-1
+	if d.Group.Is6() {
+		family = "ip6"
+	}
+	words := make([]string, 0, len(peers))
+	for _, peer := range peers {
+		words = append(words, peer.String())
+	}
+	port := strconv.Itoa(int(d.Port))
+	if ports > 1 {
+		port += "-" + strconv.Itoa(last)
+	}
+	return fmt.Sprintf("nft 'table inet lvs-sync { chain input { type filter hook input priority 0; iifname %s %s daddr %s udp dport %s %[2]s saddr != { %[5]s } drop; }; }'",
+		d.Interface, family, d.Group, port, strings.Join(words, ", "))
 }
 
 // ParseSyncDaemon reads what SyncDaemon.String returns.

@@ -36,7 +36,7 @@ func TestSyncDaemonErrors(t *testing.T) {
 
 func TestSyncDaemonEqual(t *testing.T) {
 	want := SyncDaemon{Role: SyncMaster, Interface: "eth1", ID: 7}
-	have := SyncDaemon{Role: SyncMaster, Interface: "eth1", ID: 7, Group: syncGroup, Port: 8848, TTL: 1, MaxLen: 1472}
+	have := SyncDaemon{Role: SyncMaster, Interface: "eth1", ID: 7, Group: SyncGroup, Port: 8848, TTL: 1, MaxLen: 1472}
 	if !want.Equal(have) {
 		t.Error("the kernel's own values make a difference")
 	}

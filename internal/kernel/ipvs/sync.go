@@ -3,9 +3,12 @@ package ipvs
 import (
 	"context"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -73,6 +76,8 @@ func (k *Kernel) StartSync(ctx context.Context, d lvs.SyncDaemon) error {
 	switch {
 	case errors.Is(err, syscall.ENODEV):
 		err = host.NotInstalled("there is no interface %s", d.Interface)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		err = fmt.Errorf("interface %s has no IPv4 address; ip addr add one", d.Interface)
 	case err == nil:
 		return nil
 	}
@@ -121,6 +126,45 @@ func (k *Kernel) changeDaemon(ctx context.Context, change func() error) error {
 	}
 	defer k.release()
 	return k.retryReloaded(ctx, change)
+}
+
+// Joined reports whether this host receives the datagrams of a multicast group on an interface. A
+// backup daemon joins the group when it starts. The host leaves the group with the interface.
+func (k *Kernel) Joined(nic string, group netip.Addr) (bool, error) {
+	if group.Is6() {
+		return joined6(nic, group)
+	}
+	return joined4(nic, group)
+}
+
+// joined4 reads a line for each interface, and below it a line for each of its groups.
+func joined4(nic string, group netip.Addr) (bool, error) {
+	text, err := os.ReadFile("/proc/thread-self/net/igmp")
+	want := fmt.Sprintf("%08X", binary.NativeEndian.Uint32(group.AsSlice()))
+	of := ""
+	for line := range strings.Lines(string(text)) {
+		words := strings.Fields(line)
+		switch {
+		case len(words) < 2:
+		case !strings.HasPrefix(line, "\t"):
+			of = words[1]
+		case of == nic && words[0] == want:
+			return true, nil
+		}
+	}
+	return false, err
+}
+
+// joined6 reads a line for each group of each interface.
+func joined6(nic string, group netip.Addr) (bool, error) {
+	text, err := os.ReadFile("/proc/thread-self/net/igmp6")
+	for line := range strings.Lines(string(text)) {
+		words := strings.Fields(line)
+		if len(words) > 2 && words[1] == nic && words[2] == hex.EncodeToString(group.AsSlice()) {
+			return true, nil
+		}
+	}
+	return false, err
 }
 
 // encodeDaemon leaves out what the kernel chooses.

@@ -29,11 +29,14 @@ type IPVS struct {
 	Schedulers []string
 	// Still makes the fake a host that forwards no packets.
 	Still bool
+	// Replaced makes the fake a host whose interfaces were removed and created again.
+	Replaced bool
 
-	mu     sync.Mutex
-	table  lvs.Table
-	last   map[place]int // last weight of each destination, see setLastLocked
-	faults faults
+	mu      sync.Mutex
+	table   lvs.Table
+	last    map[place]int // last weight of each destination, see setLastLocked
+	daemons []lvs.SyncDaemon
+	faults  faults
 }
 
 // place identifies a destination of a service.
