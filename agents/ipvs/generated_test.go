@@ -8,5 +8,5 @@ import (
 )
 
 func TestGenerated(t *testing.T) {
-	metadatatest.Run(t, func() ocf.Agent { return New(nil, nil) })
+	metadatatest.Run(t, func() ocf.Agent { return New(nil, nil, nil) })
 }

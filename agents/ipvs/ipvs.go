@@ -14,6 +14,7 @@ import (
 	"lvs-agents/internal/config/load"
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/host"
+	"lvs-agents/internal/ledger"
 	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/state"
 	"lvs-agents/internal/state/record"
@@ -39,9 +40,12 @@ type Agent struct {
 	SchedFlags string
 	Persistent int // persistence in seconds; 0 for none
 	Netmask    string
+	SloppyTCP  string
+	SloppySCTP string
 	Protocol   string
 
 	kernel     Kernel
+	host       ledger.Kernel
 	daemons    control.Daemons
 	resolver   config.Resolver
 	configDirs []string
@@ -55,8 +59,8 @@ var (
 
 // New returns an agent with the default values of its parameters. The resolver looks up host names
 // in the configuration file.
-func New(k Kernel, r config.Resolver) *Agent {
-	return &Agent{Scheduler: lvs.DefaultScheduler, kernel: k, daemons: control.Sockets{}, resolver: r, configDirs: load.Dirs()}
+func New(k Kernel, h ledger.Kernel, r config.Resolver) *Agent {
+	return &Agent{Scheduler: lvs.DefaultScheduler, kernel: k, host: h, daemons: control.Sockets{}, resolver: r, configDirs: load.Dirs()}
 }
 
 // Through makes the agent use other connections to health daemons than their sockets.
@@ -86,9 +90,12 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	if err != nil {
 		return err
 	}
-	next := record.Record{Services: want, Withheld: withheld(c, want)}
+	next := record.Record{Services: want.Table, Withheld: withheld(c, want.Table)}
 	before, err := act.converge(ctx, &next, false)
-	a.warnOfForwarding(c, want)
+	a.warnOfForwarding(c, want.Table)
+	if err == nil {
+		err = act.hold(ctx, want.settings)
+	}
 	if err != nil || before.Services.String() == next.Services.String() {
 		return err
 	}
@@ -106,10 +113,13 @@ func (a *Agent) ReloadAgent(ctx context.Context, c ocf.Call) error {
 	if err != nil {
 		return err
 	}
-	next := record.Record{Services: want, Withheld: withheld(c, want)}
+	next := record.Record{Services: want.Table, Withheld: withheld(c, want.Table)}
 	_, err = act.converge(ctx, &next, true)
 	if errors.Is(err, fs.ErrNotExist) {
 		return ocf.ErrNotRunning
+	}
+	if err == nil {
+		err = act.hold(ctx, want.settings)
 	}
 	if err != nil {
 		return err
@@ -117,29 +127,34 @@ func (a *Agent) ReloadAgent(ctx context.Context, c ocf.Call) error {
 	return act.follow(ctx, next)
 }
 
-// Stop removes the services in the record. It uses the parameters only if the record is damaged.
+// Stop removes the services in the record, and puts back the settings in the ledger. It uses the
+// parameters only if the record is damaged.
 func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	act, err := a.begin(c)
 	if err != nil {
 		return err
 	}
-	unlock, err := act.store.LockInHalf(ctx, c.Instance)
+	return errors.Join(act.stopServices(ctx), act.release(ctx))
+}
+
+func (a action) stopServices(ctx context.Context) error {
+	unlock, err := a.store.LockInHalf(ctx, a.Instance)
 	if err != nil {
-		c.Log.Warnf("stopping without the lock: %v", err)
+		a.Log.Warnf("stopping without the lock: %v", err)
 	}
 	defer unlock()
-	r, err := act.store.Load(c.Instance)
+	r, err := a.store.Load(a.Instance)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		act.warnOfUnrecorded(ctx)
+		a.warnOfUnrecorded(ctx)
 		return nil
 	case errors.Is(err, state.ErrDamaged):
-		c.Log.Warn(err)
-		return act.stopDamaged(ctx, r)
+		a.Log.Warn(err)
+		return a.stopDamaged(ctx, r)
 	case err != nil:
 		return err
 	}
-	return act.stopRecord(ctx, r)
+	return a.stopRecord(ctx, r)
 }
 
 // stopRecord removes the services of a record from the kernel. It removes the record last, because
@@ -160,23 +175,32 @@ func (a action) stopRecord(ctx context.Context, r record.Record) error {
 	return nil
 }
 
-// Monitor compares the kernel with the record.
+// Monitor compares the kernel with the record and with the ledger.
 func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	act, err := a.begin(c)
 	if err != nil {
 		return ocf.Status{}, err
 	}
-	r, err := act.store.Load(c.Instance)
+	services, err := act.monitorServices(ctx)
+	if err != nil {
+		return services, err
+	}
+	return act.withSettings(ctx, services)
+}
+
+// monitorServices compares the IPVS table with the record.
+func (a action) monitorServices(ctx context.Context) (ocf.Status, error) {
+	r, err := a.store.Load(a.Instance)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		a.logForeign(ctx, c)
+		a.logForeign(ctx, a.Call)
 		return ocf.Status{State: ocf.Stopped}, nil
 	case errors.Is(err, state.ErrDamaged):
-		return act.statusOfDamaged(ctx, r, err)
+		return a.statusOfDamaged(ctx, r, err)
 	case err != nil:
 		return ocf.Status{}, err
 	}
-	l, err := leaseOf(c, r)
+	l, err := leaseOf(a.Call, r)
 	if err != nil {
 		return ocf.Status{}, err
 	}
@@ -185,14 +209,14 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 		return ocf.Status{}, err
 	}
 	status := statusOf(r, have, l)
-	if status.State == ocf.Running && c.Recurring && overdue(c, r, l) {
-		return status, act.restore(ctx)
+	if status.State == ocf.Running && a.Recurring && overdue(a.Call, r, l) {
+		return status, a.restore(ctx)
 	}
 	if idle, _ := l.unserved(r, have); status.State == ocf.Running && len(idle) == 0 {
-		l.logRunning(c, r, have)
+		l.logRunning(a.Call, r, have)
 		return status, nil
 	}
-	return act.monitorAgain(ctx)
+	return a.monitorAgain(ctx)
 }
 
 // logDown logs the services without a good real server.

@@ -58,6 +58,10 @@ func (a *Agent) params() []metadata.Param {
 			Long: "For how many seconds a client stays with its real server. 0 turns persistence off."},
 		{Name: "netmask", Value: metadata.String(&a.Netmask), Reloadable: true, Short: "Persistence netmask",
 			Long: "Clients of one network stay with the same real server. The value is a mask like 255.255.255.0 for IPv4, or a prefix length for IPv6. When unset, each client address counts separately. Only with persistent."},
+		{Name: "sloppy_tcp", Value: metadata.Select(&a.SloppyTCP, "yes", "no"), Reloadable: true, Short: "Whether packets of unknown TCP connections are scheduled",
+			Long: "With yes and the scheduler mh or sh, a director that takes over continues the open TCP connections. It sets the sysctl net.ipv4.vs.sloppy_tcp, which counts for all services of the network namespace. Stop puts the previous value back. Start fails if another resource needs the other value. When unset, the sysctl stays as it is. With config, the line sloppy_tcp of the file applies instead."},
+		{Name: "sloppy_sctp", Value: metadata.Select(&a.SloppySCTP, "yes", "no"), Reloadable: true, Short: "Whether packets of unknown SCTP associations are scheduled",
+			Long: "The same as sloppy_tcp for SCTP: the sysctl net.ipv4.vs.sloppy_sctp."},
 		{Name: "protocol", Value: metadata.Select(&a.Protocol, "tcp", "udp", "fwm"), Short: "Protocol of the virtual services",
 			Long: "tcp or udp for addresses, fwm for firewall marks. When unset: fwm for a mark, udp for port 53, tcp for other ports."},
 	}

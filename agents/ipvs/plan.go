@@ -9,16 +9,24 @@ import (
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/config/params"
 	"lvs-agents/internal/control"
+	"lvs-agents/internal/ledger"
 	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/state"
 	"lvs-agents/internal/state/record"
 	"lvs-agents/ocf"
 )
 
-// want returns the table that the parameters describe.
-func (a *Agent) want(ctx context.Context, c ocf.Call) (lvs.Table, error) {
+// target is the services and the settings of the director that the parameters describe.
+type target struct {
+	lvs.Table
+
+	settings []ledger.Wanted
+}
+
+// want returns the target of the resource.
+func (a *Agent) want(ctx context.Context, c ocf.Call) (target, error) {
 	if err := a.consistent(); err != nil {
-		return nil, err
+		return target{}, err
 	}
 	if a.Config != "" {
 		return a.fromFile(ctx, c)
@@ -26,9 +34,9 @@ func (a *Agent) want(ctx context.Context, c ocf.Call) (lvs.Table, error) {
 	return a.fromParams(ctx, c)
 }
 
-func (a *Agent) fromParams(ctx context.Context, c ocf.Call) (lvs.Table, error) {
+func (a *Agent) fromParams(ctx context.Context, c ocf.Call) (target, error) {
 	cfg, problems := params.Parse("", params.Services{
-		Virtual: a.Virtual, Real: a.Real, Scheduler: a.Scheduler, SchedFlags: a.SchedFlags,
+		Virtual: a.Virtual, Real: a.Real, Scheduler: a.Scheduler, SchedFlags: a.SchedFlags, SloppyTCP: a.SloppyTCP, SloppySCTP: a.SloppySCTP,
 		Persistent: a.Persistent, Netmask: a.Netmask, Protocol: a.Protocol,
 	})
 	if cfg == nil {
@@ -36,17 +44,17 @@ func (a *Agent) fromParams(ctx context.Context, c ocf.Call) (lvs.Table, error) {
 		for i, p := range problems {
 			errs[i] = errors.New(p.String())
 		}
-		return nil, ocf.WrongEverywhere(errors.Join(errs...))
+		return target{}, ocf.WrongEverywhere(errors.Join(errs...))
 	}
 	report(c, cfg.HashWarnings())
 	table, problems := cfg.Table(ctx, nil)
-	return table, config.Err(problems)
+	return target{table, sloppy(cfg)}, config.Err(problems)
 }
 
-func (a *Agent) fromFile(ctx context.Context, c ocf.Call) (lvs.Table, error) {
+func (a *Agent) fromFile(ctx context.Context, c ocf.Call) (target, error) {
 	parsed, err := a.parse(ctx, c)
 	if err != nil {
-		return nil, err
+		return target{}, err
 	}
 	names := config.NewNames(a.resolver)
 	if err := names.Restore(c.StateDir); err != nil {
@@ -56,12 +64,12 @@ func (a *Agent) fromFile(ctx context.Context, c ocf.Call) (lvs.Table, error) {
 	report(c, problems)
 	if err := config.Err(problems); err != nil {
 		// This is not a fault of the file: the DNS can have addresses for the names later.
-		return nil, err
+		return target{}, err
 	}
 	if err := names.Save(c.StateDir); err != nil {
 		c.Log.Warn(err)
 	}
-	return table, nil
+	return target{table, sloppy(parsed)}, nil
 }
 
 // converge changes the kernel until it has the services of the record next. Withheld real servers

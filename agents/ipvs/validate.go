@@ -33,6 +33,7 @@ func (a *Agent) Validate(ctx context.Context, c ocf.Call, _ int) error {
 func (a *Agent) consistent() error {
 	inline := map[string]bool{
 		"real": a.Real != "", "scheduler": a.Scheduler != lvs.DefaultScheduler, "schedflags": a.SchedFlags != "",
+		"sloppy_tcp": a.SloppyTCP != "", "sloppy_sctp": a.SloppySCTP != "",
 		"persistent": a.Persistent != 0, "netmask": a.Netmask != "", "protocol": a.Protocol != "",
 	}
 	switch {

@@ -7,9 +7,11 @@ import (
 
 	"lvs-agents/agents/ipvs"
 	kernel "lvs-agents/internal/kernel/ipvs"
+	"lvs-agents/internal/kernel/setting"
 	"lvs-agents/ocf"
 )
 
 func main() {
-	ocf.Main(ocf.Begin(), ipvs.New(kernel.New(), net.DefaultResolver))
+	p := ocf.Begin()
+	ocf.Main(p, ipvs.New(kernel.New(), setting.New(p.StateDir), net.DefaultResolver))
 }

@@ -23,6 +23,8 @@ type Config struct {
 	Execute        []string // other configurations; their daemons start and stop with this one
 	Supervised     bool     // stay in the foreground and log to standard output
 	MaintenanceDir string   // a file there with the name of a real server takes that server out
+	SloppyTCP      *bool    // the kernel schedules TCP packets of unknown connections; nil leaves the setting as it is
+	SloppySCTP     *bool    // the same for SCTP
 	AlertFrom      string   // sender address of mail; empty means user@host
 	Services       []Service
 }

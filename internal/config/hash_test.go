@@ -32,7 +32,7 @@ func TestWeightsThatMhCannotKeep(t *testing.T) {
 			s.Reals = append(s.Reals, Real{Destination: lvs.Destination{Addr: netip.AddrPortFrom(addr, 80), Forward: lvs.Route, Weight: weight}})
 		}
 		got := ""
-		for _, p := range (&Config{Services: []Service{s}}).HashWarnings() {
+		for _, p := range (&Config{Services: []Service{s}, SloppyTCP: new(bool)}).HashWarnings() {
 			got += p.String()
 		}
 		if got != tt.want {

@@ -243,7 +243,7 @@ func (d *director) run(agent, action string) ocf.Code {
 	var code ocf.Code
 	var reason string
 	if agent == "ipvs" {
-		a := ipvs.New(d.kernel, nil)
+		a := ipvs.New(d.kernel, kerneltest.NewSettings(), nil)
 		a.Through(d)
 		code, reason, d.said = ocftest.Run(a, d.state, resource, action, "config="+d.file)
 	} else {

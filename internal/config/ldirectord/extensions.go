@@ -24,6 +24,12 @@ func ofOurs() []directive {
 		{name: "httpstatus", short: "Good HTTP statuses", where: inBlock, class: freeText, set: setStatus,
 			values: "statuses, classes and ranges, joined by commas", unset: "2xx", example: "2xx,301,400-404",
 			about: "HTTP statuses that count as good. The check does not follow a redirection whose status is listed. Not in ldirectord."},
+		{name: "sloppy_tcp", where: inFile, class: yesOrNo, set: setChoice(func(s *scope) **bool { return &s.config.SloppyTCP }),
+			values: "yes or no", unset: "the setting stays as it is", example: "yes",
+			about: "Whether the kernel schedules a TCP packet of a connection that it does not know (sysctl net.ipv4.vs.sloppy_tcp). With yes and the scheduler mh or sh, a director that takes over continues the open connections. It counts for all services of the network namespace. The resource agent ocf:lvs:ipvs sets it and puts the previous value back; directord alone does not. Not in ldirectord."},
+		{name: "sloppy_sctp", where: inFile, class: yesOrNo, set: setChoice(func(s *scope) **bool { return &s.config.SloppySCTP }),
+			values: "yes or no", unset: "the setting stays as it is", example: "yes",
+			about: "The same as sloppy_tcp for SCTP packets (sysctl net.ipv4.vs.sloppy_sctp). Not in ldirectord."},
 	}
 }
 

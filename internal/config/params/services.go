@@ -28,6 +28,8 @@ type Services struct {
 	SchedFlags string        // flags of the scheduler, joined by commas; empty for the default
 	Persistent int           // persistence in seconds; 0 means no persistence
 	Netmask    string        // dotted, or a prefix length for IPv6; empty for single clients
+	SloppyTCP  string        // yes, no, or empty to leave the setting of the kernel as it is
+	SloppySCTP string        // the same for SCTP
 	Protocol   string        // tcp, udp, sctp or fwm; empty for the default of the port
 }
 
@@ -36,7 +38,7 @@ type Services struct {
 // problems are errors that name the parameter and the value. With a problem, the configuration
 // is nil.
 func Parse(name string, s Services) (*config.Config, []config.Problem) {
-	in := reader{Services: s, cfg: &config.Config{File: name}}
+	in := reader{Services: s, cfg: &config.Config{File: name, SloppyTCP: choice(s.SloppyTCP), SloppySCTP: choice(s.SloppySCTP)}}
 	in.persistence()
 	in.schedulerFlags()
 	targets := in.targets()
@@ -51,6 +53,15 @@ func Parse(name string, s Services) (*config.Config, []config.Problem) {
 		return nil, in.problems
 	}
 	return in.cfg, nil
+}
+
+// choice returns the value of yes or no, and nil for an empty word.
+func choice(word string) *bool {
+	if word == "" {
+		return nil
+	}
+	yes := word == "yes"
+	return &yes
 }
 
 type reader struct {

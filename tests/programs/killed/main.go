@@ -33,7 +33,7 @@ func main() {
 	if filepath.Base(os.Args[0]) == "realserver" {
 		ocf.Main(p, realserver.New(fused{setting.New(p.StateDir), fuse}, nil))
 	}
-	ocf.Main(p, ipvs.New(table{kernel.New(), fuse}, net.DefaultResolver))
+	ocf.Main(p, ipvs.New(table{kernel.New(), fuse}, fused{setting.New(p.StateDir), fuse}, net.DefaultResolver))
 }
 
 // fuse counts the moments down, and kills the process at 0.
