@@ -10,7 +10,8 @@ import (
 	"lvs-agents/tests/pages"
 )
 
-// resources gives the cluster these resources and no others.
+// resources replaces all resources of the cluster with the resources in xml, and waits until the
+// cluster is idle.
 func (s site) resources(t *testing.T, xml string) {
 	t.Helper()
 	s.Node("director1").Run(t, "cibadmin", "--replace", "--scope", "resources", "--xml-text", xml)
@@ -19,7 +20,7 @@ func (s site) resources(t *testing.T, xml string) {
 
 const noResources = "<resources/>"
 
-// classic configures a cluster with IPaddr2 and ldirectord, which is the beginning of the how-tos.
+// classic configures the cluster that the how-tos start from: a group with IPaddr2 and ldirectord.
 func classic(t *testing.T, s site) {
 	s.resources(t, noResources)
 	s.resources(t, pages.Classic)
@@ -27,8 +28,9 @@ func classic(t *testing.T, s site) {
 	s.Node("director1").Host.WaitTable(t, minute, bothIn)
 }
 
-// alone makes director1 run only the Perl program ldirectord, without resources. The package of
-// directord has renamed the Perl program.
+// alone prepares the how-to for a director without a cluster. It removes the cluster's resources,
+// adds the VIP to director1, and starts the Perl program ldirectord there. The Perl program has the
+// name ldirectord.perl, because the package of directord renames it.
 func alone(t *testing.T, s site) {
 	s.resources(t, noResources)
 	node := s.Node("director1")
@@ -38,8 +40,8 @@ func alone(t *testing.T, s site) {
 	node.Host.WaitTable(t, minute, bothIn)
 }
 
-// empty stops ldirectord and removes the VIP on director1, which alone has added. Nothing of the
-// service must remain.
+// empty removes the VIP and the daemon that the function alone has started on director1. It fails
+// the test if a part of the service remains.
 func empty(t *testing.T, s site) {
 	node := s.Node("director1")
 	node.Run(t, "systemctl", "stop", "ldirectord")
@@ -47,7 +49,8 @@ func empty(t *testing.T, s site) {
 	s.nothingOn(t, node)
 }
 
-// changeFromIPaddr2 follows the how-to while a client makes new connections.
+// changeFromIPaddr2 runs the commands of the how-to (follow) while a client makes new connections.
+// The client must get a page each time, and the VIP must stay on its interface.
 func changeFromIPaddr2(t *testing.T, s site, follow func()) {
 	active, _ := s.active(t)
 	changes := active.Start(t, "ip", "-o", "monitor", "address")
@@ -78,7 +81,8 @@ func changeFromIPaddr2(t *testing.T, s site, follow func()) {
 	}
 }
 
-// changeOfLdirectord follows a how-to and prints how long clients got no page.
+// changeOfLdirectord runs the commands of a how-to (follow), and logs how long the client got no
+// page meanwhile.
 func changeOfLdirectord(t *testing.T, s site, follow func()) {
 	load := s.topology.Host("client").Load(t, 1, lab.VIP+":80", pageTimeout)
 	follow()

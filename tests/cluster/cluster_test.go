@@ -20,7 +20,8 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// moves is the number of times that the group moves to the other director and back.
+// moves is how many times the tests move the group to the other director and back. LAB_MOVES sets
+// this number.
 func moves() int {
 	if n, err := strconv.Atoi(os.Getenv("LAB_MOVES")); err == nil {
 		return n
@@ -30,7 +31,7 @@ func moves() int {
 
 const minute = time.Minute
 
-// site is a cluster with its real servers.
+// site is the cluster of a test, with its network of directors, real servers and a client.
 type site struct {
 	*lab.Cluster
 	topology *lab.Topology
@@ -41,8 +42,8 @@ const webTable = `-A -t 192.0.2.10:80 -s rr
 -a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1
 `
 
-// webGroup is the group of crm/examples without health, so that no daemon repairs the table. The
-// table is in the cluster's configuration.
+// webGroup is the group of crm/examples without the resource health. Without a health daemon, no
+// program repairs the IPVS table. The parameters of the resource contain the whole table.
 const webGroup = `
 primitive web-ipvs ocf:lvs:ipvs \
     params virtual="192.0.2.10:80" real="192.0.2.21 gate, 192.0.2.22 gate" scheduler=rr \
@@ -59,7 +60,7 @@ var webGroupByPcs = []string{
 	`pcs resource meta web resource-stickiness=200`,
 }
 
-// newSite boots a cluster. Each director has a sorry server.
+// newSite boots the cluster. Each director also has a web server that serves the sorry page.
 func newSite(t *testing.T) site {
 	t.Helper()
 	lab.Require(t, "corosync", "pacemakerd", "crm", "crm_mon", "crm_resource", "nginx", "ipvsadm")
@@ -93,12 +94,12 @@ func TestDirectors(t *testing.T) {
 		{"a file that only one director has", oneFile},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.test(t, s) }) {
-			t.FailNow() // the next steps depend on this step
+			t.FailNow() // the next steps depend on the result of this step
 		}
 	}
 }
 
-// active returns the node that has the VIP, and the other node.
+// active returns the node that has the VIP, and then the other node.
 func (s site) active(t *testing.T) (active, passive *lab.Node) {
 	t.Helper()
 	names := s.Running(t, "web-vip")
@@ -109,8 +110,9 @@ func (s site) active(t *testing.T) (active, passive *lab.Node) {
 	return s.Node(names[0]), s.Node(other[names[0]])
 }
 
-// serves checks the whole service. The client gets replies from both servers in turn. One director
-// runs the whole group, the other director has nothing of it, and no action failed.
+// serves checks the whole service: the client gets replies from both real servers in turn, and one
+// director runs the whole group. The other director must have neither VIP nor table, and the
+// cluster must have no failed action.
 func (s site) serves(t *testing.T, table string) {
 	t.Helper()
 	active, passive := s.active(t)
@@ -180,8 +182,8 @@ func crmGroup(t *testing.T, s site) {
 	}
 }
 
-// history returns the call ids of a resource's operations on a node. An id changes when the
-// operation runs again.
+// history returns the call id of each operation of a resource on a node, from the cluster's status.
+// If the id of an operation changes, the operation has run again.
 func history(t *testing.T, node *lab.Node, resource string) map[string]string {
 	t.Helper()
 	calls := map[string]string{}
@@ -203,8 +205,9 @@ func attribute(line, name string) string {
 	return value
 }
 
-// logged counts the results of a resource's operations in a node's log. The history has no reloads:
-// Pacemaker 2.1.5 stores them there as starts.
+// logged counts the operations of a resource in a node's Pacemaker log, by the name of the
+// operation. The test of reloads needs the log: in the cluster's status, Pacemaker 2.1.5 stores a
+// reload as a start.
 func logged(t *testing.T, node *lab.Node, resource string) map[string]int {
 	t.Helper()
 	count := map[string]int{}
@@ -271,9 +274,9 @@ func stop(t *testing.T, node *lab.Node, resource string) {
 	node.Run(t, "crm_resource", "--resource", resource, "--meta", "--set-parameter", "target-role", "--parameter-value", "Stopped")
 }
 
-// strayTable adds an IPVS table on the passive node that no resource has created. It does this once
-// with a table equal to the resource's table, and once with another table. Then the cluster probes
-// every node again.
+// strayTable adds an IPVS table to the passive node as an operator can do it by mistake. It does
+// this once with a table equal to the resource's table, and once with another table. Then the
+// cluster probes every node again. The service and the stray table must not change.
 func strayTable(t *testing.T, s site) {
 	active, passive := s.active(t)
 	for _, stray := range []string{webTable, "-A -t 192.0.2.10:80 -s wlc\n-a -t 192.0.2.10:80 -r 192.0.2.99:80 -m -w 7\n"} {
@@ -293,7 +296,8 @@ func strayTable(t *testing.T, s site) {
 		if failed := s.FailedActions(t); len(failed) > 0 {
 			t.Errorf("failed actions: %+v", failed)
 		}
-		// A refresh deletes the history. A probe then finds the running address.
+		// crm_resource --refresh deletes the history of start. So the test compares the call ids
+		// only if the history has a start.
 		if after := history(t, active, "web-vip")["web-vip_start_0"]; after != "" && after != before {
 			t.Errorf("the address was restarted: %s, then %s", before, after)
 		}
@@ -327,8 +331,9 @@ location other-with-web other-ipvs inf: `+active.Name+`
 	s.serves(t, webTable)
 }
 
-// lostTable deletes the IPVS table as an operator can do it. The next monitor must report the loss,
-// and the cluster must restore the table. The node's other resources must then run again.
+// lostTable deletes the IPVS table on the active node as an operator can do it by mistake. The next
+// monitor must report the loss. The cluster must restore the table, and all resources must run
+// again.
 func lostTable(t *testing.T, s site) {
 	active, _ := s.active(t)
 	active.Run(t, "ipvsadm", "-C")
@@ -348,7 +353,7 @@ func lostTable(t *testing.T, s site) {
 	s.serves(t, webTable)
 }
 
-// clear removes all resources that a step has configured.
+// clear stops and deletes the group. Then neither node may have a part of the service.
 func (s site) clear(t *testing.T) {
 	t.Helper()
 	node := s.Node("director1")
@@ -377,7 +382,7 @@ func pcsGroup(t *testing.T, s site) {
 	s.serves(t, webTable)
 }
 
-// guiGroup loads the example of a cluster information base (CIB) of heartbeat 2. The style sheet in
+// guiGroup loads an example of a cluster information base (CIB) of heartbeat 2. The style sheet in
 // crm/examples translates the CIB for Pacemaker. First crm adds the result to the configuration of
 // the cluster. Then cibadmin replaces the configuration with the result.
 func guiGroup(t *testing.T, s site) {
@@ -405,8 +410,8 @@ func guiGroup(t *testing.T, s site) {
 	}
 }
 
-// oneFile sets config= to a file that exists only on director1. director2 must report the missing
-// file, and director1 must run the service.
+// oneFile configures a group whose parameter config= names a file that exists only on director1.
+// director2 must report the missing file, and director1 must run the service.
 func oneFile(t *testing.T, s site) {
 	s.clear(t)
 	const file = "virtual=192.0.2.10:80\n\treal=192.0.2.21:80 gate\n\treal=192.0.2.22:80 gate\n\tscheduler=rr\n"

@@ -59,7 +59,8 @@ func TestDemo(t *testing.T) {
 	d.say("director2 is back as the spare; no action of any agent failed")
 }
 
-// checks shows how the health daemon reacts to failing real servers while the cluster is idle.
+// checks shows how the health daemon reacts when health pages of real servers disappear and come
+// back. The cluster does nothing meanwhile.
 func (d *demo) checks(t *testing.T, s site) {
 	t.Helper()
 	rs1, rs2 := s.topology.Host("rs1"), s.topology.Host("rs2")
@@ -91,7 +92,8 @@ func (d *demo) show(t *testing.T) {
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
 
-// after runs a step and waits for the table that must follow.
+// after runs do, waits until the serving director has the wanted table, and returns how long this
+// took.
 func (d *demo) after(t *testing.T, do func(), table string) string {
 	t.Helper()
 	began := time.Now()
@@ -100,7 +102,8 @@ func (d *demo) after(t *testing.T, do func(), table string) string {
 	return seconds(time.Since(began))
 }
 
-// replies returns the replies to new connections. They must come from exactly the wanted servers.
+// replies requests the page several times over new connections, and returns the replies. It fails
+// the test unless exactly the wanted servers reply.
 func (d *demo) replies(t *testing.T, s site, times int, want ...string) string {
 	t.Helper()
 	var pages []string

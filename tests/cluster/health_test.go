@@ -16,12 +16,13 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// webConfig is the configuration file of the lab.
+// webConfig returns the ldirectord.cf of these tests, with the given value of quiescent.
 func webConfig(quiescent string) string {
 	return strings.Replace(lab.LdirectordConfig, "quiescent=yes", "quiescent="+quiescent, 1)
 }
 
-// Lines of the IPVS tables that the daemon makes from webConfig.
+// Each constant is a line of the IPVS table that the daemon makes from webConfig, or a whole table
+// of these lines.
 const (
 	virtual  = "-A -t 192.0.2.10:80 -s rr\n"
 	sorry    = "-a -t 192.0.2.10:80 -r 127.0.0.1:80 -g -w 1\n"
@@ -42,7 +43,8 @@ func (s site) writeConfig(t *testing.T, text string) {
 	}
 }
 
-// quick returns an example with short intervals of monitors, so that the test does not wait long.
+// quick returns an example with a monitor every 2 s instead of every 10 s, so that the test is
+// faster.
 func quick(t *testing.T, name string) string {
 	t.Helper()
 	return strings.ReplaceAll(example(t, name), "interval=10s", "interval=2s")
@@ -68,13 +70,13 @@ func TestHealth(t *testing.T) {
 		{"standbys of the constraints under load", constraints},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.test(t, s) }) {
-			t.FailNow() // the next steps depend on this step
+			t.FailNow() // the next steps depend on the result of this step
 		}
 	}
 }
 
-// unfailed fails the test if an action failed, or if a resource has a fail count and is not one of
-// the named resources.
+// unfailed fails the test if the cluster has a failed action. It also fails the test if a resource
+// has a fail count, except the resources that the caller names.
 func (s site) unfailed(t *testing.T) {
 	t.Helper()
 	if failed := s.FailedActions(t); len(failed) > 0 {
@@ -88,9 +90,9 @@ func daemonPID(t *testing.T, node *lab.Node) string {
 	return strings.TrimSpace(node.Run(t, "cat", "/run/lvs-agents/directord/web-health.pid"))
 }
 
-// hurt sends the signal to the daemon. Then it waits until the cluster has started a new daemon
-// that has a verdict on every real server. Until then the VIP must stay, and the table must not
-// change.
+// hurt sends a signal to the daemon, which ends or suspends it. Then it waits until the cluster has
+// started a new daemon that has a verdict on every real server. Until then the VIP must stay on its
+// node, and the table must stay as it is.
 func (s site) hurt(t *testing.T, signal, table string, limit time.Duration, reason string) {
 	t.Helper()
 	node, _ := s.active(t)
@@ -125,8 +127,8 @@ func (s site) hurt(t *testing.T, signal, table string, limit time.Duration, reas
 	s.unfailed(t)
 }
 
-// verdicts returns nil if a new daemon has a verdict on every real server. old is the pid of the
-// earlier daemon.
+// verdicts returns nil if a daemon other than old has a verdict on every real server. old is the
+// pid of the earlier daemon.
 func (s site) verdicts(t *testing.T, node *lab.Node, old string) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -160,7 +162,7 @@ func killedDaemonRemoved(t *testing.T, s site) {
 }
 
 // stoppedDaemon suspends the daemon with SIGSTOP. The kernel still accepts connections to the
-// daemon's socket, so the monitor must notice that the daemon does not reply.
+// socket of the daemon, so the monitor must detect that the daemon does not reply.
 func stoppedDaemon(t *testing.T, s site) {
 	s.hurt(t, "-STOP", bothIn, 2*minute, "hangs: it has not worked on the table or the checks")
 }
@@ -179,14 +181,15 @@ func byHand(t *testing.T, s site) {
 		node.Run(t, "sh", "-c", change.script)
 		took := node.Host.WaitTable(t, minute, change.want)
 		t.Logf("%s: healed after %v", change.name, took)
-		if os.Getenv("LAB_EXACT") != "" && took > 2*time.Second { // LAB_EXACT: the host is idle
+		if os.Getenv("LAB_EXACT") != "" && took > 2*time.Second { // LAB_EXACT: the test host is idle, so short limits hold
 			t.Errorf("%s: healed too late", change.name)
 		}
 	}
 	s.monitorsPass(t)
 }
 
-// monitorsPass runs every monitor once more, in addition to the cluster's monitors.
+// monitorsPass runs the monitor of every resource once, in addition to the cluster's own monitors,
+// and none may fail.
 func (s site) monitorsPass(t *testing.T) {
 	t.Helper()
 	node, _ := s.active(t)
@@ -218,8 +221,9 @@ func editedFile(t *testing.T, s site) {
 	s.monitorsPass(t)
 }
 
-// pageTimeout is a client's time limit for one page. It is shorter than any take-over here. If a
-// client waits longer with an open connection, the new director resets it:
+// pageTimeout is a client's time limit for one page. It is shorter than any take-over in these
+// tests, so that a client gives up instead of being reset. A client that waits longer with an open
+// connection gets a reset from the new director:
 // docs/adr/0022-take-over-without-synchronisation.md.
 const pageTimeout = 500 * time.Millisecond
 

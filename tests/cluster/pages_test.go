@@ -13,8 +13,9 @@ import (
 	"lvs-agents/tests/pages"
 )
 
-// parts lists the tested pages. The test follows them in this order on one cluster. before prepares
-// the cluster for a page. around, if any, runs the page's commands and observes the service.
+// parts lists the pages whose commands TestPages runs, in this order, in one cluster. before, if
+// any, prepares the cluster for the page. around, if any, calls follow, which runs the page's
+// commands, and observes the service meanwhile.
 var parts = []struct {
 	page   string
 	before func(*testing.T, site)
@@ -31,8 +32,9 @@ var parts = []struct {
 	{page: "README.md", before: empty},
 }
 
-// TestPages checks that every command of the tutorial, the how-tos and the README has the output
-// that the page shows. It runs the commands on four hosts where nothing is configured at first.
+// TestPages checks that every command of the tutorial, the how-tos and the README prints the output
+// that the page shows. It runs the commands on two directors, two real servers and a client, which
+// have packages but no configuration at first.
 func TestPages(t *testing.T) {
 	lab.Require(t, "corosync", "pacemakerd", "crm", "crm_mon", "cibadmin", "nginx", "ipvsadm", "curl", "ldirectord")
 	all, err := pages.All("../..")
@@ -64,7 +66,7 @@ func TestPages(t *testing.T) {
 			s.unfailed(t)
 		})
 		if !ran {
-			t.FailNow() // the next page needs the state after this page
+			t.FailNow() // the next page needs the cluster as this page leaves it
 		}
 		delete(steps, part.page)
 	}
@@ -83,20 +85,21 @@ func installed(t *testing.T) string {
 	return path
 }
 
-// reader runs the commands of the pages on the hosts, as a reader of the page would.
+// reader runs the commands of the pages on the hosts, as a human reader would.
 type reader struct {
 	client *lab.Host
 	nodes  map[string]*lab.Node
 }
 
-// places lists the hosts of each prompt that names two hosts.
+// places lists the hosts of a prompt that names more than one host, for example "directors#".
 var places = map[string][]string{"directors": {"director1", "director2"}, "rs": {"rs1", "rs2"}}
 
-// looks matches commands that change nothing. The test repeats a matching command until its output
-// is the output of the page.
+// looks matches commands that only print a state. The test repeats these commands until they print
+// the output of the page, because the state can need some time.
 var looks = regexp.MustCompile(`^(crm_mon|ipvsadm -[LS]|ip |lvsctl status|curl |for i in [\d ]+; do curl )`)
 
-// reset is the command that resets a host. The lab boots the host before the host's next command.
+// reset is the command that resets a host without a shutdown. The lab boots the host again before
+// its next command.
 const reset = "echo b >/proc/sysrq-trigger"
 
 // follow runs the commands of a page in their order.

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// realServers runs the clone of crm/examples and the group in one cluster. The clone runs on the
-// nodes that have the attribute: on one node, on both nodes, on no node. The clone's second monitor
-// sends packets.
+// realServers runs the clone of realserver (crm/examples) and the group in one cluster. The clone
+// runs only on nodes with the attribute of a real server. The test sets the attribute on one node,
+// on both nodes and on no node. The second monitor of the clone is the monitor that sends packets.
 func realServers(t *testing.T, s site) {
 	text, err := os.ReadFile("../../crm/examples/realserver.crm")
 	if err != nil {

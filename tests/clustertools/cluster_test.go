@@ -21,7 +21,7 @@ func TestOCFTesterPassesVip(t *testing.T) {
 	}
 }
 
-// examples returns the files below crm/examples with an extension.
+// examples returns the paths of the files below crm/examples whose names have this ending.
 func examples(t *testing.T, ending string) []string {
 	t.Helper()
 	files, err := filepath.Glob("../../crm/examples/*" + ending)
@@ -31,7 +31,8 @@ func examples(t *testing.T, ending string) []string {
 	return files
 }
 
-// load loads an example into an empty CIB and returns the CIB's file.
+// load loads an example into an empty cluster configuration (CIB), and returns the path of the
+// CIB's file.
 func load(t *testing.T, example string) string {
 	t.Helper()
 	cib := filepath.Join(t.TempDir(), "cib.xml")
@@ -40,8 +41,8 @@ func load(t *testing.T, example string) string {
 		t.Fatal(err)
 	}
 	t.Setenv("CIB_file", cib)
-	// The examples do not configure fencing, which is the administrator's decision. Without fencing
-	// crm_verify refuses every configuration.
+	// The examples do not configure fencing: the administrator must do that. crm_verify refuses a
+	// configuration without fencing, unless stonith-enabled is false.
 	mustCommand(t, "crm", "-F", "configure", "property", "stonith-enabled=false")
 	if strings.HasSuffix(example, ".crm") {
 		mustCommand(t, "crm", "-F", "configure", "load", "update", example)
@@ -80,13 +81,14 @@ func TestExamplesLoadAndVerify(t *testing.T) {
 	}
 }
 
-// forServers reports whether an example is for real servers and not for directors.
+// forServers reports whether an example configures real servers. The other examples configure
+// directors.
 func forServers(example string) bool {
 	return strings.HasPrefix(filepath.Base(example), "realserver")
 }
 
-// TestCloneRunsOnlyOnRealServers checks where Pacemaker's scheduler starts the clone. The clone
-// must start only on nodes with the attribute.
+// TestCloneRunsOnlyOnRealServers checks where Pacemaker's scheduler starts the clone of realserver:
+// only on nodes with the attribute of a real server.
 func TestCloneRunsOnlyOnRealServers(t *testing.T) {
 	for _, ending := range []string{".crm", ".pcs"} {
 		cib := load(t, "../../crm/examples/realserver"+ending)
@@ -110,8 +112,8 @@ func TestCloneRunsOnlyOnRealServers(t *testing.T) {
 	}
 }
 
-// TestExamplesStartTableBeforeAddress reads the order from the scheduler, for both forms of each
-// example.
+// TestExamplesStartTableBeforeAddress checks that Pacemaker's scheduler starts the ipvs resource
+// before the vip resource. It checks the crm form and the pcs form of each example.
 func TestExamplesStartTableBeforeAddress(t *testing.T) {
 	for _, example := range append(examples(t, ".crm"), examples(t, ".pcs")...) {
 		if forServers(example) {

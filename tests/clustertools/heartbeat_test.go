@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// cibGroup is the part of a CIB that an administrator writes.
+// cibGroup is the XML of a group in a CIB: its resources with their parameters and operations.
 type cibGroup struct {
 	ID         string     `xml:"id,attr"`
 	Meta       []cibPair  `xml:"meta_attributes>nvpair"`
@@ -59,7 +59,7 @@ func groupOf(t *testing.T, cib string) string {
 			inner = append(inner, "  "+param.Name+"="+param.Value)
 		}
 		for _, op := range p.Ops {
-			if op.Name == "start" || op.Name == "stop" || op.Name == "monitor" { // pcs adds all operations of the agent
+			if op.Name == "start" || op.Name == "stop" || op.Name == "monitor" { // pcs also adds the other operations of the agent
 				inner = append(inner, fmt.Sprintf("  %s interval=%s timeout=%s", op.Name, strings.TrimSuffix(op.Interval, "s"), op.Timeout))
 			}
 		}
@@ -98,7 +98,7 @@ func TestGroupOfTheGUILoads(t *testing.T) {
 			t.Setenv("CIB_file", file)
 			mustCommand(t, "crm", "-F", "configure", "property", "stonith-enabled=false")
 			mustCommand(t, command[0], command[1:]...)
-			mustCommand(t, "crm_attribute", "--name", "stonith-enabled", "--update", "false") // the replacement has deleted the option
+			mustCommand(t, "crm_attribute", "--name", "stonith-enabled", "--update", "false") // cibadmin --replace has deleted the option stonith-enabled
 			mustCommand(t, "cibadmin", "--upgrade", "--force")
 			mustCommand(t, "crm_verify", "-VV", "-x", file)
 			out := mustCommand(t, "crm_simulate", "-x", file, "-S", "--node-up", "director1", "--node-up", "director2", "--quorum", "true")
@@ -114,8 +114,9 @@ func TestGroupOfTheGUILoads(t *testing.T) {
 	}
 }
 
-// TestTranslationOfHeartbeat2 translates parts that the example does not have: options as
-// attributes, master_slave, constraints, plain ids.
+// TestTranslationOfHeartbeat2 checks the translation of parts that a CIB of heartbeat 2 can have
+// and the example does not have: options as attributes, master_slave, constraints, and ids without
+// a prefix.
 func TestTranslationOfHeartbeat2(t *testing.T) {
 	const old = `<cib admin_epoch="3" epoch="9" num_updates="1"><configuration>
 <crm_config><cluster_property_set id="o"><attributes><nvpair id="1" name="no_quorum_policy" value="stop"/></attributes></cluster_property_set></crm_config>
@@ -156,8 +157,8 @@ func TestTranslationOfHeartbeat2(t *testing.T) {
 	}
 }
 
-// TestScripts calls the four scripts as heartbeat does. They are links to the installed agents,
-// which recognise the scripts by the name.
+// TestScripts calls the four scripts of /etc/ha.d/resource.d as heartbeat does. These scripts are
+// links to the installed agents. An agent reads from the name of the link which script it is.
 func TestScripts(t *testing.T) {
 	root := t.TempDir()
 	mustCommand(t, "make", "-s", "-C", "../..", "install-heartbeat", "DESTDIR="+root)

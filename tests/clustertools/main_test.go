@@ -1,6 +1,6 @@
 // Package clustertools tests installed copies of the agents with the programs of administrators and
 // clusters: ocf-tester, crm, pcs, crm_resource, xmllint, man. It needs root and the programs of
-// tests/install, but no IPVS. It runs in new namespaces.
+// tests/install, but no IPVS. The tests run in new namespaces.
 package clustertools
 
 import (
@@ -20,8 +20,8 @@ const agentDir = "/usr/lib/ocf/resource.d/lvs"
 
 func TestMain(m *testing.M) { os.Exit(lab.Sandbox(m, furnish)) }
 
-// furnish installs the agents at their usual paths, over a copy of the other providers, and creates
-// the network.
+// furnish prepares the new namespaces. It installs the agents at their usual paths, next to the
+// agents of other providers, and creates the network interface.
 func furnish() error {
 	const script = `
 set -e
@@ -60,7 +60,8 @@ ip addr add 2001:db8::11/64 dev eth0 nodad
 	return nil
 }
 
-// agents are the names of the directories in agents/. The binaries have the same names.
+// agents returns the names of our agents. Each agent has a directory in agents/ and a binary of the
+// same name.
 func agents() []string {
 	entries, err := os.ReadDir("../../agents")
 	if err != nil {
@@ -73,7 +74,7 @@ func agents() []string {
 	return names
 }
 
-// command runs a program and returns its output on both outputs.
+// command runs a program and returns its standard output and standard error as one text.
 func command(t *testing.T, name string, args ...string) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -93,7 +94,8 @@ func mustCommand(t *testing.T, name string, args ...string) string {
 	return out
 }
 
-// asNobody runs a shell command without any privilege.
+// asNobody runs a shell command as an unprivileged user without other groups, and returns the
+// command's output.
 func asNobody(t *testing.T, script string) string {
 	t.Helper()
 	return mustCommand(t, "setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "sh", "-c", script)

@@ -73,7 +73,7 @@ func TestCrmAndPcsDescribeEveryParameter(t *testing.T) {
 	}
 }
 
-// document is the meta-data as a tool parses it.
+// document is the XML of an agent's meta-data, with the fields that the tests read.
 type document struct {
 	Version    string      `xml:"version"`
 	Parameters []parameter `xml:"parameters>parameter"`
@@ -113,10 +113,11 @@ func parse(t *testing.T, agent string) document {
 	return d
 }
 
-// TestMetadataKeepsHbGuisRules checks the meta-data by the rules of hb_gui's parser (mgmt client,
-// Python 2), which cannot run here. The parser uses the first text child of the first matching
-// element. It crashes on an empty version, a parameter without content, and a description that
-// begins with an element. It reads unique, not unique-group.
+// TestMetadataKeepsHbGuisRules checks that hb_gui, the GUI of heartbeat 2, can read the meta-data.
+// hb_gui itself needs Python 2 and cannot run here, so the test applies the rules of hb_gui's
+// parser (mgmt client). The parser uses the first text child of the first matching element. It
+// crashes on an empty version, a parameter without content, and a description that begins with an
+// element. It reads unique, not unique-group.
 func TestMetadataKeepsHbGuisRules(t *testing.T) {
 	for _, agent := range agents() {
 		d := parse(t, agent)
@@ -157,7 +158,7 @@ func TestManPagesRenderWithoutWarnings(t *testing.T) {
 	}
 }
 
-// words returns the visible text of a page.
+// words returns the words of a manual page as man displays them.
 func words(t *testing.T, page string) []string {
 	t.Helper()
 	return strings.FieldsFunc(mustCommand(t, "sh", "-c", "MANWIDTH=200 man -l ../../docs/man/"+page+" | col -b"), func(r rune) bool { return strings.ContainsRune(" \t\n,=", r) })

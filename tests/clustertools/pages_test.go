@@ -9,8 +9,9 @@ import (
 	"lvs-agents/tests/pages"
 )
 
-// TestPcsCommandsOfPages runs the pcs commands of each page on a file that has the replaced group.
-// Then it compares the group with the group of crm/examples.
+// TestPcsCommandsOfPages runs the pcs commands of each page on the file of a CIB. At first the CIB
+// has the group that the how-tos replace. After the commands, the CIB must have the resources ipvs,
+// vip and health in this order, and not ldirectord.
 func TestPcsCommandsOfPages(t *testing.T) {
 	all, err := pages.All("../..")
 	if err != nil {
@@ -52,7 +53,7 @@ func TestPcsCommandsOfPages(t *testing.T) {
 	}
 }
 
-// classic returns the file of a CIB with the group that the how-tos replace.
+// classic returns the path of a CIB file with the group that the how-tos replace.
 func classic(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -10,7 +10,8 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// settings returns the settings that realserver changes, as other programs print them.
+// settings returns the kernel settings that realserver can change, as ip, nft, arptables and /proc
+// show them.
 func settings(t *testing.T) string {
 	t.Helper()
 	return mustCommand(t, "sh", "-ec", `ip -o addr; ip route show table all; ip -6 route show table all; nft list tables | grep -v 'arp filter$' || true
@@ -38,7 +39,8 @@ func TestOCFTesterPassesRealserver(t *testing.T) {
 	}
 }
 
-// lvsrs installs the command, the files of its service, and the configuration of a real server.
+// lvsrs installs the command lvsrs and the configuration of the real server "web", and returns the
+// path of the command.
 func lvsrs(t *testing.T) (command string) {
 	t.Helper()
 	command = filepath.Join(t.TempDir(), "lvsrs")
@@ -72,8 +74,8 @@ func TestInitScript(t *testing.T) {
 	}
 }
 
-// TestUnit checks that systemd-analyze accepts the unit, and that the unit's commands work with the
-// privileges of the unit.
+// TestUnit checks that systemd accepts the unit file of lvsrs (systemd-analyze verify). It also
+// runs the commands of the unit with only the privileges that the unit has.
 func TestUnit(t *testing.T) {
 	command, before := lvsrs(t), settings(t)
 	text, err := os.ReadFile("../../cmd/realserver/lvsrs@.service")
@@ -85,7 +87,7 @@ func TestUnit(t *testing.T) {
 	if err := os.WriteFile(unit, []byte(here), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if out := mustCommand(t, "systemd-analyze", "verify", "--man=no", unit); strings.Contains(out, "lvsrs") { // it also verifies the units that this unit wants
+	if out := mustCommand(t, "systemd-analyze", "verify", "--man=no", unit); strings.Contains(out, "lvsrs") { // systemd-analyze also verifies units that lvsrs's unit wants, and prints errors in them
 		t.Errorf("systemd-analyze verify: %s", out)
 	}
 	for _, name := range []string{"ExecStart=", "ExecStop="} {

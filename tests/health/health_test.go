@@ -1,5 +1,5 @@
-// Package health tests the health daemon as a program on a kernel with IPVS, with nginx as real
-// servers and without a cluster.
+// Package health tests the agents and the health daemon as programs on a kernel with IPVS. The real
+// servers run nginx. The tests do not need a cluster.
 package health
 
 import (
@@ -22,7 +22,7 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// director is a host with our programs, a state directory and a configuration.
+// director is a host of the lab with our programs, a state directory and a configuration file.
 type director struct {
 	*lab.Host
 	topology *lab.Topology
@@ -32,7 +32,8 @@ type director struct {
 	log      string
 }
 
-// story is the configuration of a common how-to, with a log file.
+// story returns the configuration of a common how-to for ldirectord, with a log file and the given
+// value of quiescent.
 func (d director) story(quiescent string) string {
 	settings := fmt.Sprintf("quiescent=%s\nlogfile=%q\n", quiescent, d.log)
 	return strings.Replace(lab.LdirectordConfig, "quiescent=yes\n", settings, 1)
@@ -54,7 +55,7 @@ func newBareDirector(t *testing.T, quiescent string) director {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The path must be short: the path of a unix socket can have only 107 characters.
+	// The directory needs a short name: the path of a unix socket can have only 107 characters.
 	state, err := os.MkdirTemp("", "lvs")
 	if err != nil {
 		t.Fatal(err)
@@ -85,18 +86,20 @@ func (d director) write(t *testing.T, text string) {
 }
 
 func (d director) logText() string {
-	text, _ := os.ReadFile(d.log) // the test fails on an empty log
+	text, _ := os.ReadFile(d.log) // if the file does not exist, the tests find an empty log and fail
 	return string(text)
 }
 
-// run starts one of our programs in the host's network and waits for it.
+// run runs one of our programs in the host's network namespace and returns its exit code and
+// output.
 func (d director) run(t *testing.T, environ []string, name string, args ...string) (int, string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.WaitDelay = 5 * time.Second
-	// Version 0.1 reads only HA_RSCTMP. With both variables, every version uses the same directory.
+	// Version 0.1 reads only HA_RSCTMP, later versions read LVS_AGENTS_STATE_DIR first. With both
+	// variables, every version uses the same directory.
 	cmd.Env = append([]string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HA_RSCTMP=" + d.state,
 		"LVS_AGENTS_STATE_DIR=" + d.state + "/lvs-agents"}, environ...)
 	var out bytes.Buffer
@@ -120,7 +123,8 @@ func (d director) directord(t *testing.T, want int, action string) string {
 	return out
 }
 
-// agent runs an action of a resource. words are parameters of the form NAME=value.
+// agent runs an action of a resource. It fails the test unless the exit code is want. Each word is
+// a parameter, NAME=value.
 func (d director) agent(t *testing.T, want int, agent, id, action string, words ...string) string {
 	t.Helper()
 	code, out := d.agentCode(t, agent, id, action, words...)
@@ -139,7 +143,7 @@ func (d director) agentCode(t *testing.T, agent, id, action string, words ...str
 	return d.run(t, environ, filepath.Join(d.bin, agent), action)
 }
 
-// pid returns the pid of the daemon, 0 if no daemon runs.
+// pid returns the pid of the health daemon, 0 if no daemon runs.
 func (d director) pid() int {
 	files, _ := filepath.Glob(filepath.Join(d.state, "lvs-agents/directord/*.pid"))
 	for _, file := range files {
@@ -159,7 +163,7 @@ func (d director) table(t *testing.T) string {
 	return strings.Join(lines, "")
 }
 
-// waitTable waits for a table and returns the duration of the wait.
+// waitTable waits until the host has the wanted IPVS table, and returns how long this took.
 func (d director) waitTable(t *testing.T, limit time.Duration, want string) time.Duration {
 	t.Helper()
 	began := time.Now()
@@ -181,7 +185,8 @@ const (
 	rs2out   = "-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 0\n"
 )
 
-// TestStory checks the steps of a common how-to on one director that runs only the daemon.
+// TestStory follows a common how-to for ldirectord on one director: start, failures and repairs of
+// real servers, stop. Only the daemon runs, without agents.
 func TestStory(t *testing.T) {
 	d := newDirector(t, "yes")
 	first, second := d.topology.Host("rs1"), d.topology.Host("rs2")
@@ -230,8 +235,9 @@ func TestStory(t *testing.T) {
 	}
 }
 
-// TestKilledDaemonChangesNothing kills the daemon and starts it again, while one real server is
-// quiesced or removed. The table must not change.
+// TestKilledDaemonChangesNothing kills the daemon and starts it again while one real server is
+// down. The real server is quiesced or removed. Neither the kill nor the start may change the IPVS
+// table.
 func TestKilledDaemonChangesNothing(t *testing.T) {
 	for quiescent, want := range map[string]string{"yes": service + rs1out + rs2, "no": service + rs2} {
 		t.Run(quiescent, func(t *testing.T) {
@@ -267,8 +273,8 @@ func TestKilledDaemonChangesNothing(t *testing.T) {
 	}
 }
 
-// TestAgents checks a resource of the agent ipvs and a resource of the agent health that have the
-// same configuration file. The first has the services, the second makes the checks.
+// TestAgents checks an ipvs resource and a health resource that use the same configuration file.
+// The ipvs resource owns the virtual services. The health resource makes the checks.
 func TestAgents(t *testing.T) {
 	d := newDirector(t, "yes")
 	config := "config=" + d.config
@@ -327,7 +333,8 @@ func TestAgents(t *testing.T) {
 	if err := syscall.Kill(d.pid(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	// The monitor still succeeds. tests/cluster waits until the monitor fails.
+	// This monitor still succeeds: one missing reply of the daemon is not a failure. tests/cluster
+	// waits until the monitor fails.
 	if out := d.agent(t, 0, "health", "web-health", "monitor", config); !strings.Contains(out, "does not answer") {
 		t.Error(out)
 	}
@@ -342,8 +349,8 @@ func TestAgents(t *testing.T) {
 	d.agent(t, 7, "health", "web-health", "monitor", config)
 }
 
-// TestInline checks resources that have the complete configuration in parameters, without a file.
-// At first no real server replies to checks.
+// TestInline checks resources whose parameters contain the complete configuration, so that no file
+// is necessary. At first no real server replies to checks.
 func TestInline(t *testing.T) {
 	d := newDirector(t, "no")
 	params := []string{"ipvs=web-ipvs", "checktype=negotiate", "request=.health.html", "receive=OK", "checkinterval=1",
@@ -390,10 +397,10 @@ func TestOCFTesterPassesHealth(t *testing.T) {
 	}
 }
 
-// TestStoppedServerIsOutSoon checks that the daemon quiesces a failing real server within limit.
-// make bench measures the time exactly.
+// TestStoppedServerIsOutSoon checks that the daemon quiesces a real server within limit after the
+// server stops. make bench measures the time exactly.
 func TestStoppedServerIsOutSoon(t *testing.T) {
-	const limit = 3 * time.Second // 1 s between two checks, and reserve
+	const limit = 3 * time.Second // 1 s between two checks, and 2 s for a busy test host
 	d := newDirector(t, "yes")
 	d.directord(t, 0, "start")
 	d.WaitTable(t, 10*time.Second, service+rs1+rs2)

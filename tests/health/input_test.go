@@ -13,8 +13,8 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// TestBadInput checks a running daemon whose configuration file becomes unusable. The status and
-// the log must name the unusable parts. The daemon must continue with the earlier configuration.
+// TestBadInput makes the configuration file of a running daemon unusable. The status and the log
+// must name the unusable parts, and the daemon must continue with its earlier configuration.
 func TestBadInput(t *testing.T) {
 	d := newDirector(t, "yes")
 	good := d.story("yes")
@@ -68,7 +68,7 @@ func TestBadInput(t *testing.T) {
 			t.Error(out)
 		}
 		d.WaitTable(t, 10*time.Second, service+"-A -t 192.0.2.11:80 -s rr\n"+rs1+rs2+"-a -t 192.0.2.11:80 -r 127.0.0.1:80 -g -w 1\n")
-		lab.Wait(t, 30*time.Second, "the reason", func() error { // the daemon logs the reason with the first verdict
+		lab.Wait(t, 30*time.Second, "the reason", func() error { // the daemon logs the reason together with its first verdict
 			if out := d.status(t); !strings.Contains(out, `receive "(*SKIP)" cannot be used`) {
 				return errors.New(out)
 			}
@@ -84,7 +84,7 @@ func (d director) status(t *testing.T) string {
 	return out
 }
 
-// says waits until both the status and the log contain a text.
+// says waits until both the output of "lvsctl status" and the log contain the text want.
 func (d director) says(t *testing.T, want string) {
 	t.Helper()
 	lab.Wait(t, 30*time.Second, want, func() error {
@@ -98,7 +98,8 @@ func (d director) says(t *testing.T, want string) {
 	})
 }
 
-// TestPasswordIsNowhere checks that a daemon shows no password of its configuration in any output.
+// TestPasswordIsNowhere checks that a password of the configuration file appears in no output: not
+// in messages of agents and tools, not in /proc, and not in the daemon's log and state files.
 func TestPasswordIsNowhere(t *testing.T) {
 	const secret = "hunter2"
 	d := newDirector(t, "yes")
@@ -146,8 +147,9 @@ func TestPasswordIsNowhere(t *testing.T) {
 	}
 }
 
-// TestDaemonWithoutItsStateDirectory removes the state directory of a running daemon. The daemon
-// must exit on its own, without touching the table or the next daemon.
+// TestDaemonWithoutItsStateDirectory removes the state directory of a running daemon, and starts a
+// second daemon. The first daemon must exit on its own. It must not change the IPVS table or stop
+// the second daemon.
 func TestDaemonWithoutItsStateDirectory(t *testing.T) {
 	d := newDirector(t, "yes")
 	d.directord(t, 0, "start")

@@ -15,18 +15,19 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// steps lists the actions that the test runs in every order, as tests/states does. directord is the
-// daemon that the operator starts; the id of this daemon is the name of its file.
+// steps lists the steps whose orders the test runs, as tests/states does. In a step, health is the
+// daemon of the health resource, and directord is the daemon that an operator starts.
 var steps = []string{
 	"ipvs start", "ipvs stop", "ipvs reload-agent", "health start", "health stop", "health kill", "health reload",
 	"directord start", "directord stop", "directord kill", "directord reload",
 }
 
-// daemons are the ids of the two daemons.
+// daemons lists the ids of the two daemons. The id of a daemon that an operator starts is the name
+// of its configuration file.
 var daemons = map[string]string{"health": "web-health", "directord": "web"}
 
-// do runs the action of a step and returns its exit code. If the agent or the daemon refuses the
-// step, nothing changes.
+// do runs a step and returns its exit code. The agent or the daemon can refuse the step; then
+// nothing changes.
 func (d director) do(t *testing.T, step string) (code int) {
 	t.Helper()
 	who, what, _ := strings.Cut(step, " ")
@@ -52,18 +53,18 @@ func (d director) do(t *testing.T, step string) (code int) {
 
 func (d director) stateDir() string { return filepath.Join(d.state, "lvs-agents") }
 
-// pidOf returns the pid of one daemon, 0 if it does not run.
+// pidOf returns the pid of the daemon with this id, 0 if that daemon does not run.
 func (d director) pidOf(id string) int {
 	text, err := os.ReadFile(control.PIDFile(d.stateDir(), id))
 	if err != nil {
 		return 0
 	}
-	pid, _ := strconv.Atoi(strings.TrimSpace(string(text))) // 0 while the daemon exits
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(text))) // the file is empty while the daemon exits; pid is then 0
 	return pid
 }
 
-// settle waits until the running daemons hold the claims on their services and have checked the
-// real servers. It waits at most three seconds.
+// settle waits until every running daemon holds the claims on its services and has checked the real
+// servers, at most three seconds.
 func (d director) settle(t *testing.T) {
 	t.Helper()
 	limit := time.Now().Add(3 * time.Second)
@@ -79,8 +80,8 @@ func (d director) settle(t *testing.T) {
 	}
 }
 
-// key returns the state on which the result of every next step depends: the table, the records and
-// the daemons.
+// key returns the state that decides the result of every next step: the table, the records and the
+// daemons. Two orders with equal keys are equal for the rest of the test.
 func (d director) key(t *testing.T) string {
 	t.Helper()
 	key := d.table(t)
@@ -103,8 +104,8 @@ func (d director) key(t *testing.T) string {
 	return key
 }
 
-// wrong returns a false report of a monitor, or "" if all reports are true. In this test one of two
-// real servers is down.
+// wrong returns a report of a monitor that is not true, or "" if all reports are true. In this
+// test, the real server rs2 is down and rs1 is up.
 func (d director) wrong(t *testing.T, checked bool) string {
 	t.Helper()
 	table := d.table(t)
@@ -114,7 +115,7 @@ func (d director) wrong(t *testing.T, checked bool) string {
 	}
 	code, out := d.run(t, nil, filepath.Join(d.bin, "lvsctl"), "status")
 	if admits := code == 1 && strings.Contains(out, "not balanced: "); served || admits {
-		return "" // the daemon has ten seconds for the other services
+		return "" // if the daemon does not hold a service, its monitor fails only after ten seconds
 	}
 	if code, out := d.agentCode(t, "health", "web-health", "monitor", "config="+d.config); code == 0 {
 		return "health monitor 0 " + out
@@ -126,7 +127,7 @@ func (d director) wrong(t *testing.T, checked bool) string {
 }
 
 // TestEveryOrder checks the reports of the monitors after every order of up to three steps. If
-// several orders lead to equal situations, the test continues only one of these orders.
+// several orders lead to equal keys, the test continues only one of these orders.
 func TestEveryOrder(t *testing.T) {
 	const length = 3
 	d := newDirector(t, "yes")
@@ -165,15 +166,15 @@ func TestEveryOrder(t *testing.T) {
 	t.Logf("%d situations, %d orders followed", len(seen), tried)
 }
 
-// idle reports whether a step is for a daemon that no earlier step has started. tests/states tests
-// these orders, a thousand times as fast.
+// idle reports whether a step is for a daemon that no earlier step has started. This test leaves
+// out orders with an idle step; tests/states runs them, a thousand times as fast.
 func idle(before []string, step string) bool {
 	who, what, _ := strings.Cut(step, " ")
 	return who != "ipvs" && what != "start" && !slices.Contains(before, who+" start")
 }
 
-// clear stops both daemons and the ipvs resource, and deletes their files. The kernel must then
-// have no virtual service.
+// clear stops both daemons and the ipvs resource, and deletes their files. It fails the test if the
+// kernel then still has a virtual service.
 func (d director) clear(t *testing.T, order []string) {
 	t.Helper()
 	for _, stop := range []string{"health stop", "directord stop", "ipvs stop"} {

@@ -14,7 +14,8 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// unwatched returns the configuration of story without autoreload and without a fallback.
+// unwatched returns the configuration of story without autoreload and without a fallback, so that
+// the daemon does not read a changed file on its own.
 func (d director) unwatched(quiescent string) string {
 	text := strings.Replace(d.story(quiescent), "autoreload=yes\n", "", 1)
 	return strings.Replace(text, "\tfallback=127.0.0.1:80 gate\n", "", 1)
@@ -26,7 +27,8 @@ func (d director) shown(t *testing.T) (int, string) {
 	return d.run(t, nil, filepath.Join(d.bin, "lvsctl"), "status")
 }
 
-// killed kills the daemon with SIGKILL, so the daemon cannot write to its files that it ends.
+// killed kills the daemon with SIGKILL. The daemon cannot remove its files, and they look like the
+// files of a running daemon.
 func (d director) killed(t *testing.T) {
 	t.Helper()
 	pid := d.pid()
@@ -69,7 +71,7 @@ func TestRestartOfIPVSWhileTheDaemonRuns(t *testing.T) {
 		}
 		return nil
 	})
-	d.agent(t, 0, "health", "web-health", "monitor", config) // not a failure yet: the daemon still has time
+	d.agent(t, 0, "health", "web-health", "monitor", config) // the monitor does not fail yet, because the daemon still has time to get its claims
 	lab.Wait(t, 30*time.Second, "failed monitor", func() error {
 		if code, out := d.agentCode(t, "health", "web-health", "monitor", config); code != 1 || !strings.Contains(out, reason) {
 			return fmt.Errorf("%d %s", code, out)
@@ -88,8 +90,8 @@ func TestRestartOfIPVSWhileTheDaemonRuns(t *testing.T) {
 	})
 }
 
-// TestRecordRemovedWhileTheDaemonRuns removes the record of a running daemon. The daemon must write
-// a new record.
+// TestRecordRemovedWhileTheDaemonRuns removes the record of a running daemon from the state
+// directory. The daemon must write a new record.
 func TestRecordRemovedWhileTheDaemonRuns(t *testing.T) {
 	d := newDirector(t, "yes")
 	d.write(t, d.unwatched("yes"))
@@ -108,7 +110,7 @@ func TestRecordRemovedWhileTheDaemonRuns(t *testing.T) {
 	d.waitTable(t, 8*time.Second, service+rs1+rs2out)
 	d.directord(t, 0, "status")
 
-	// If the daemon cannot write a new record, it must report that it does not balance.
+	// If the daemon cannot write a new record, the daemon must report that it does not balance.
 	dir := filepath.Dir(records[0])
 	if err := errors.Join(os.Remove(records[0]), os.Remove(dir), os.WriteFile(dir, nil, 0o600)); err != nil {
 		t.Fatal(err)
@@ -133,7 +135,8 @@ func TestRecordRemovedWhileTheDaemonRuns(t *testing.T) {
 	d.waitTable(t, 0, "")
 }
 
-// TestServiceWithoutAnOwner checks that an empty service without a daemon never counts as running.
+// TestServiceWithoutAnOwner checks a virtual service whose daemon does not run. If no destination
+// of this service gets new connections, the monitor of ipvs must not report running.
 func TestServiceWithoutAnOwner(t *testing.T) {
 	d := newDirector(t, "yes")
 	config := "config=" + d.config
@@ -175,8 +178,9 @@ func TestServiceWithoutAnOwner(t *testing.T) {
 	}
 }
 
-// TestReloadReachesTheDaemon checks that a reload of the ipvs resource also reloads the daemon. The
-// configuration has changed services, and then a new service.
+// TestReloadReachesTheDaemon checks that a reload of the ipvs resource also makes the daemon read
+// the changed configuration. The first change is in existing services, the second change adds a
+// service.
 func TestReloadReachesTheDaemon(t *testing.T) {
 	d := newDirector(t, "yes")
 	before := d.unwatched("yes")
@@ -195,7 +199,8 @@ func TestReloadReachesTheDaemon(t *testing.T) {
 	d.agent(t, 0, "ipvs", "web-ipvs", "monitor", config)
 	d.agent(t, 0, "health", "web-health", "monitor", config)
 
-	// If only the daemon refuses the configuration, the reload fails with the daemon's reason.
+	// If the ipvs agent accepts the configuration and the daemon refuses it, the reload fails with
+	// the daemon's reason.
 	if err := syscall.Kill(d.pid(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -207,8 +212,9 @@ func TestReloadReachesTheDaemon(t *testing.T) {
 	}
 }
 
-// TestDeadDaemonsClaimBlocksNoOther checks that a new daemon can start although a killed daemon has
-// left its claim. In one case, the health resource has another name than before.
+// TestDeadDaemonsClaimBlocksNoOther checks that a new daemon can start although the claim of a
+// killed daemon still exists. In one case, the new daemon belongs to a health resource with another
+// name.
 func TestDeadDaemonsClaimBlocksNoOther(t *testing.T) {
 	d := newDirector(t, "yes")
 	config := "config=" + d.config

@@ -12,10 +12,12 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// upgradable is a host whose programs are in a directory of their own, so a test can replace them.
+// upgradable is a director whose programs are in a separate directory, so that a test can replace
+// the programs.
 type upgradable struct{ director }
 
-// newUpgradable returns d with the programs of an earlier commit, which tests/before has built.
+// newUpgradable returns the director d with the programs of an earlier commit. tests/before has
+// built these programs.
 func newUpgradable(t *testing.T, d director) upgradable {
 	t.Helper()
 	u := upgradable{d}
@@ -24,8 +26,8 @@ func newUpgradable(t *testing.T, d director) upgradable {
 	return u
 }
 
-// install replaces the programs as rpm and dpkg do: it renames a new file over the old file. A
-// running process continues to run the old program.
+// install replaces the programs as rpm and dpkg do: it renames each new file over the old file. A
+// process that runs the old program continues to run it.
 func (u upgradable) install(t *testing.T, from string) {
 	t.Helper()
 	for _, name := range []string{"vip", "ipvs", "health", "realserver", "directord", "lvsctl"} {
@@ -43,9 +45,9 @@ func (u upgradable) install(t *testing.T, from string) {
 	}
 }
 
-// TestUpgradeOfARunningDirector checks an upgrade while clients send requests. The agents and the
-// daemon of an earlier version run. The test replaces the programs. Then it runs monitor, reload,
-// a restart of the daemon, and stop with the new programs.
+// TestUpgradeOfARunningDirector checks an upgrade while clients send requests. The daemon and the
+// resources run with the programs of the earlier commit. The test replaces the programs. Then it
+// runs monitor, reload, a restart of the daemon, and stop with the new programs.
 func TestUpgradeOfARunningDirector(t *testing.T) {
 	d := newBareDirector(t, "yes")
 	var servers []upgradable
@@ -86,7 +88,8 @@ func TestUpgradeOfARunningDirector(t *testing.T) {
 		rs.agent(t, 0, "realserver", "rs", "monitor", "ip="+lab.VIP)
 	}
 	u.agent(t, 0, "vip", "web-vip", "reload-agent", "ip="+lab.VIP, "nic=eth0")
-	// The old daemon keeps its verdicts, and detects a failing server and a changed file.
+	// After the replacement of the programs, the old daemon still runs. It must keep its verdicts,
+	// and detect a failing real server and a changed file.
 	u.topology.Host("rs1").SetHealthy(t, false)
 	u.waitTable(t, 5*time.Second, service+rs1out+rs2)
 	all(0, "monitor")
@@ -97,13 +100,14 @@ func TestUpgradeOfARunningDirector(t *testing.T) {
 	wlc := strings.Replace(service, "rr", "wlc", 1)
 	u.waitTable(t, 5*time.Second, wlc+rs1out+rs2)
 	all(0, "monitor")
-	// If the old daemon does not support a request, the error names that request:
-	// docs/adr/0063-control-protocol-version-1.md.
+	// If the old daemon does not support a request of the new agent, the error must name the
+	// request: docs/adr/0063-control-protocol-version-1.md.
 	if code, out := u.agentCode(t, "ipvs", "web-ipvs", "reload-agent", config); code != 1 || !strings.Contains(out, "it runs since before the upgrade") {
 		t.Errorf("reload-agent with the old daemon: %d, want 1 and a reason\n%s", code, out)
 	}
 
-	// Clients now use only rs2. Its verdict and the verdict of rs1 must survive the restart.
+	// rs1 is down now, so clients use only rs2. The verdicts on rs1 and rs2 must survive the
+	// restart of the daemon.
 	u.agent(t, 0, "health", "web-health", "stop", config)
 	u.waitTable(t, 0, wlc+rs1out+rs2)
 	u.agent(t, 0, "health", "web-health", "start", config)
@@ -136,8 +140,8 @@ func TestUpgradeOfARunningDirector(t *testing.T) {
 	}
 }
 
-// TestUpgradeOverAKilledDaemon checks an upgrade after a kill of the earlier version's daemon. The
-// daemon has left its record and its claim, and one real server was quiesced.
+// TestUpgradeOverAKilledDaemon checks an upgrade after the daemon of the earlier commit was killed.
+// The killed daemon has left its record and its claim, and one real server is quiesced.
 func TestUpgradeOverAKilledDaemon(t *testing.T) {
 	u := newUpgradable(t, newDirector(t, "yes"))
 	config := "config=" + u.config

@@ -10,9 +10,9 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// words lists calls of the scripts in /etc/ha.d/resource.d with their expected results: exit codes,
-// and the output of status. The calls have the arguments that heartbeat passes. The node runs no
-// resource.
+// words lists calls of the scripts in /etc/ha.d/resource.d with the arguments that heartbeat
+// passes. After each action stand the expected exit code and, for status, the expected output. The
+// node runs no resource.
 const words = `lvsipvs away.cf: start 5, stop 0, status 3 stopped
 lvsipvs broken.cf: start 2, stop 0, status 3 stopped
 lvsipvs: start 6, stop 0, status 3 stopped
@@ -27,8 +27,8 @@ lvsrs 192.0.2.77/24: start 6, stop 0, status 3 stopped
 ldirectord away.cf: stop 0
 `
 
-// answers is a shell script that reads lines like the lines of words, calls the scripts, and prints
-// the results.
+// answers is a shell script that makes the calls listed in words. Its output has the same form as
+// words, with the actual exit codes and outputs.
 const answers = `cd /etc/ha.d/resource.d
 while IFS= read -r line; do
 	script=${line%%:*}
@@ -43,7 +43,7 @@ while IFS= read -r line; do
 	echo "$script: ${said#, }"
 done`
 
-// byHand checks the results of the scripts, as words lists them, on a node that runs no resource.
+// byHand calls the scripts on a node that runs no resource, and compares the results with words.
 func (s site) byHand(t *testing.T, node *lab.Node) {
 	t.Helper()
 	node.WriteFile(t, "/etc/ha.d/broken.cf", "virtual=nonsense\n")
@@ -60,8 +60,8 @@ func (s site) byHand(t *testing.T, node *lab.Node) {
 	}
 }
 
-// TestFaults checks the scripts with broken files, missing interfaces and wrong arguments. A stop
-// must still succeed, and heartbeat must not reboot a node.
+// TestFaults checks the scripts with broken files, missing interfaces and wrong arguments. Each
+// stop must still succeed, because heartbeat reboots a node after a failed stop.
 func TestFaults(t *testing.T) {
 	const haresources = "director1 lvsipvs::ldirectord.cf lvshealth::ldirectord.cf lvsvip::198.51.100.10/24/dummy0 lvsvip::192.0.2.10/24/eth0\n"
 	s := newSite(t, "off", haresources, nil)
@@ -106,7 +106,8 @@ func TestFaults(t *testing.T) {
 		s.waitServes(t, "director1")
 		s.unharmed(t)
 	})
-	// With this faulty script heartbeat reboots the node, so the test can detect a reboot.
+	// This faulty script fails at stop, so heartbeat must reboot the node. Without this case, the
+	// test could overlook reboots.
 	t.Run("a script that lies is a reboot", func(t *testing.T) {
 		first.Script(t, `cd /etc/ha.d; printf '#!/bin/sh\nfor action; do :; done\n[ $action != status ] || echo running\n[ $action != stop ]\n' >resource.d/liar
 			chmod 755 resource.d/liar; sed -i '/^director1/s/$/ liar/' haresources`)
@@ -120,7 +121,8 @@ func TestFaults(t *testing.T) {
 	})
 }
 
-// unharmed fails the test if a node was rebooted, or if heartbeat has ended.
+// unharmed fails the test if heartbeat tried to reboot a node, or if heartbeat does not run any
+// more.
 func (s site) unharmed(t *testing.T) {
 	t.Helper()
 	for _, name := range []string{"director1", "director2"} {

@@ -1,5 +1,5 @@
-// Package heartbeat tests the scripts in /etc/ha.d/resource.d, and directord as a replacement of
-// ldirectord. It runs them on a real pair of directors with heartbeat 3.
+// Package heartbeat tests our scripts in /etc/ha.d/resource.d, and directord as a replacement of
+// ldirectord. Each test boots a pair of directors with heartbeat 3.
 package heartbeat
 
 import (
@@ -31,14 +31,15 @@ const (
 `
 )
 
-// site is a pair of directors with heartbeat, and the network with their real servers.
+// site is a pair of directors that run heartbeat, and the network with the real servers and a
+// client.
 type site struct {
 	*lab.Pair
 	topology *lab.Topology
 }
 
-// lines returns two lines for haresources from the example. ours uses our scripts. old uses IPaddr
-// and ldirectord, which our scripts replace; it is in a comment of the example.
+// lines returns two texts for the file haresources, both from crm/examples. ours uses our scripts.
+// old uses IPaddr and ldirectord, which our scripts replace; in the example this line is a comment.
 func lines(t *testing.T) (ours, old string) {
 	t.Helper()
 	ours = example(t, "haresources")
@@ -53,7 +54,7 @@ func lines(t *testing.T) (ours, old string) {
 	return ours, old
 }
 
-// example reads a file of crm/examples.
+// example returns the text of a file in crm/examples.
 func example(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile("../../crm/examples/" + name)
@@ -63,8 +64,8 @@ func example(t *testing.T, name string) string {
 	return string(text)
 }
 
-// haCf returns the example ha.cf with a log file and with shorter times for the lab. A lab node can
-// be busy for five seconds, so deadtime must be longer.
+// haCf returns the file ha.cf of crm/examples with a log file and with shorter times. deadtime must
+// be longer than five seconds, because a node of the lab can be busy for that long.
 func haCf(t *testing.T, failback string) string {
 	t.Helper()
 	text := example(t, "ha.cf")
@@ -81,8 +82,8 @@ func haCf(t *testing.T, failback string) string {
 	return text
 }
 
-// newSite boots a pair with the files of the examples and with the given haresources. Each director
-// has a sorry server.
+// newSite boots a pair of directors with the files of crm/examples and the given haresources. more
+// lists further files of /etc/ha.d. Each director also has a web server that serves the sorry page.
 func newSite(t *testing.T, failback, haresources string, more map[string]string) site {
 	t.Helper()
 	lab.Require(t, "cl_status", "nginx", "ipvsadm", "ldirectord")
@@ -104,8 +105,8 @@ func newSite(t *testing.T, failback, haresources string, more map[string]string)
 	return site{lab.StartHeartbeat(t, topology, lab.Options{Root: installed}, files), topology}
 }
 
-// waitServes waits until a director has the address and the whole table, and the client gets pages
-// of both real servers. The other director must have nothing of the service.
+// waitServes waits until the named director has the VIP and the whole IPVS table, and the client
+// gets pages of both real servers. The other director must have neither.
 func (s site) waitServes(t *testing.T, name string) {
 	t.Helper()
 	node, other := s.Node(name), s.Node(others[name])
@@ -128,7 +129,8 @@ func (s site) waitServes(t *testing.T, name string) {
 
 var others = map[string]string{"director1": "director2", "director2": "director1"}
 
-// leftOn returns the parts of the service that exist on a node. For a killed node it returns "".
+// leftOn returns the parts of the service (VIP, IPVS table) that exist on a node. For a killed node
+// it returns "".
 func leftOn(t *testing.T, node *lab.Node) string {
 	t.Helper()
 	if !node.Running() {
@@ -179,8 +181,8 @@ func (s site) stable(t *testing.T) {
 	}
 }
 
-// measured runs clients while the function happens runs, and until the director named by serves
-// serves. It returns the results of the clients.
+// measured runs clients and calls happens. It waits until the director that serves names runs the
+// service, and returns the results of the clients.
 func (s site) measured(t *testing.T, serves string, happens func()) lab.Tally {
 	t.Helper()
 	load := s.topology.Host("client").Load(t, 4, lab.VIP+":80", pageTimeout)
@@ -192,8 +194,9 @@ func (s site) measured(t *testing.T, serves string, happens func()) lab.Tally {
 	return tally
 }
 
-// request sends a request to heartbeat on a node. If heartbeat was busy and ignored the request,
-// request sends it again.
+// request runs a command of heartbeat, for example hb_standby, on a node. It waits until the
+// director that until names has the VIP. A busy heartbeat ignores requests, so request repeats the
+// command every 30 s.
 func (s site) request(t *testing.T, node *lab.Node, command, until string) {
 	t.Helper()
 	var asked time.Time
@@ -210,8 +213,8 @@ func (s site) request(t *testing.T, node *lab.Node, command, until string) {
 	})
 }
 
-// story runs the steps of a common how-to: start, standby and takeover, the kill of a director, and
-// the director's restart. It returns the clients' results for each event.
+// story runs the steps of a common how-to: start, hb_standby and hb_takeover, a kill of a director,
+// and the director's restart. It returns the results of the clients for each event.
 func (s site) story(t *testing.T, failback string) map[string][]lab.Tally {
 	t.Helper()
 	first := s.Node("director1")
@@ -233,7 +236,8 @@ func (s site) story(t *testing.T, failback string) map[string][]lab.Tally {
 	return seen
 }
 
-// comesBack boots a killed director, and waits until heartbeat on each node sees the other node.
+// comesBack boots a killed director. It waits until heartbeat on each of the two nodes reports the
+// other node as active.
 func (s site) comesBack(t *testing.T, node *lab.Node) {
 	t.Helper()
 	node.Restart(t)
@@ -252,7 +256,8 @@ func (s site) comesBack(t *testing.T, node *lab.Node) {
 	s.stable(t)
 }
 
-// moves is the number of times that the resources move with hb_standby and hb_takeover.
+// moves is how many times the resources move with hb_standby and hb_takeover. LAB_MOVES sets this
+// number.
 func moves() int {
 	if n, err := strconv.Atoi(os.Getenv("LAB_MOVES")); err == nil {
 		return min(n, 5)
@@ -260,15 +265,15 @@ func moves() int {
 	return 1
 }
 
-// form is a configuration of a pair of directors with heartbeat.
+// form is one configuration of heartbeat that TestPair tests.
 type form struct {
 	name, failback, haresources string
 	more                        map[string]string
 }
 
-// forms returns the tested configurations: both lines for haresources, each with another
-// auto_failback. With LAB_EXACT it returns all four combinations, and one configuration with the
-// Perl program ldirectord.
+// forms returns the configurations that TestPair tests: our scripts with auto_failback on, and
+// IPaddr and ldirectord with auto_failback off. With LAB_EXACT set, it returns the other two
+// combinations, too, and a configuration with the Perl program ldirectord.
 func forms(t *testing.T) []form {
 	t.Helper()
 	ours, old := lines(t)
@@ -313,7 +318,8 @@ func TestPair(t *testing.T) {
 	}
 }
 
-// report prints a table of the clients' results.
+// report prints a table with a row for each event and configuration: how long clients got no page,
+// and their errors.
 func report(list []form, gaps map[string]map[string][]lab.Tally) {
 	fmt.Printf("longest time without a page from a real server, 4 clients with a limit of %v, deadtime 8s\n\n", pageTimeout)
 	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
@@ -331,7 +337,7 @@ func report(list []form, gaps map[string]map[string][]lab.Tally) {
 		}
 	}
 	fmt.Fprintln(w)
-	_ = w.Flush() // an error of standard output does not fail the test
+	_ = w.Flush() // the test does not fail if standard output is closed
 }
 
 func median(tallies []lab.Tally) time.Duration {

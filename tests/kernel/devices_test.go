@@ -9,8 +9,9 @@ import (
 	"testing"
 )
 
-// TestVIPOnEveryKindOfDevice checks that vip can start an address on a VLAN, a bond and a bridge. A
-// neighbour at the other end of the cable must learn the MAC address.
+// TestVIPOnEveryKindOfDevice checks that vip can start an address on a VLAN, a bond and a bridge.
+// After the start, a neighbour on the same network must have the MAC address of that device in its
+// neighbour table.
 func TestVIPOnEveryKindOfDevice(t *testing.T) {
 	tests := []struct{ name, nic, near, far string }{
 		{"VLAN", "eth7.7", `
@@ -58,8 +59,8 @@ neigh add 198.51.100.10 lladdr 02:00:00:00:00:99 nud stale dev seen`)
 	}
 }
 
-// batch runs lines of the ip command in the named network namespace. With an empty name it uses the
-// namespace of the test.
+// batch runs lines of the ip command in the named network namespace, in one process. If namespace
+// is "", batch runs them in the namespace of the test.
 func batch(t *testing.T, namespace, lines string) string {
 	t.Helper()
 	var all strings.Builder

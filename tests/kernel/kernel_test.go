@@ -1,6 +1,6 @@
 // Package kernel tests the agents as programs on a kernel with IPVS, without a cluster. The tests
-// check the changes that the agents make in the kernel, the state that they must not change, and
-// the state after a kill.
+// check what the agents change in the kernel, and that everything else in the kernel stays the
+// same. They also check the state after an agent was killed.
 package kernel
 
 import (
@@ -22,7 +22,7 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// director is a host with agents and a separate state directory.
+// director is a host of the lab, with the built agents and a separate state directory.
 type director struct {
 	*lab.Host
 	bin   string
@@ -37,14 +37,16 @@ func newDirector(t *testing.T) director {
 		t.Fatal(err)
 	}
 	d := director{lab.NewTopology(t).Host("director1"), bin, t.TempDir()}
-	// The kernel would add link-local addresses at any later time, and dumps would then differ.
+	// The kernel would add link-local addresses some time later. Then two dumps of the same state
+	// would differ.
 	d.Script(t, "ip link set eth0 addrgenmode none; ip -6 addr flush dev eth0 scope link")
 	return d
 }
 
-// agent runs an action of a resource, and returns its exit code and its output on stderr. A word
-// NAME=value is a parameter if NAME is in lower case, otherwise an environment variable. No other
-// process is started, because each start takes tens of milliseconds in the guest.
+// agent runs an action of the agent in dir, and returns the exit code and the output on stderr. A
+// word NAME=value with a name in lower case is a parameter, any other word an environment variable.
+// agent starts no process except the agent, because each start takes tens of milliseconds in the
+// guest.
 func (d director) agent(t *testing.T, dir, agent, id, action string, words ...string) (int, string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -98,8 +100,8 @@ func (d director) table(t *testing.T) string {
 	return sorted(out)
 }
 
-// have returns everything in the kernel that our agents change: the IPVS table and the addresses.
-// Tentative addresses look like other addresses.
+// have returns everything that our agents change in the kernel: the IPVS table and the addresses.
+// It leaves out the flag "tentative", which addresses lose on their own.
 func (d director) have(t *testing.T) string {
 	t.Helper()
 	out, err := d.output(exec.CommandContext(t.Context(), "ip", "-o", "addr", "show"))
@@ -109,8 +111,8 @@ func (d director) have(t *testing.T) string {
 	return d.table(t) + strings.ReplaceAll(out, " tentative", "")
 }
 
-// dump returns everything in the kernel that an agent could change by mistake. It waits until
-// duplicate address detection on new interfaces has ended.
+// dump returns everything in the kernel that an agent could change by mistake. Before that, it
+// waits until duplicate address detection has ended on all interfaces.
 func (d director) dump(t *testing.T) string {
 	t.Helper()
 	d.Script(t, "for i in $(seq 100); do ip -6 addr show tentative | grep -q . || break; sleep 0.1; done")
@@ -145,7 +147,8 @@ const (
 `
 )
 
-// addForeign adds services, addresses and rules to the kernel that belong to no resource.
+// addForeign adds virtual services, addresses and firewall rules to the kernel that no resource
+// owns. The agents must not change them.
 func (d director) addForeign(t *testing.T) {
 	t.Helper()
 	d.Script(t, `
@@ -195,8 +198,8 @@ func TestForeignThingsAreUntouchedByEveryAction(t *testing.T) {
 }
 
 // TestForeignAddressSurvivesOurPrimary checks the stop of a VIP that is the first address of its
-// network. With the first address, the kernel would remove the network's other addresses; they must
-// stay.
+// network on the interface. The kernel removes the network's other addresses together with the
+// first address. vip must keep these other addresses.
 func TestForeignAddressSurvivesOurPrimary(t *testing.T) {
 	d := newDirector(t)
 	d.must(t, 0, "vip", "web", "start", "ip=198.51.100.10", "nic=eth0", "cidr_netmask=24")
@@ -267,8 +270,8 @@ func TestNotRootIsPermissionDenied(t *testing.T) {
 	}
 }
 
-// killed returns a directory with a version of the agent that kills its own process
-// (tests/programs/killed). `make` has built this version.
+// killed returns the directory of the test agents that kill their own process
+// (tests/programs/killed). `make` has built them.
 func (d director) killed(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -278,9 +281,9 @@ func (d director) killed(t *testing.T) string {
 	return dir
 }
 
-// TestKilledAtEveryKernelOperation checks the state after a kill of the agent. It kills start and
-// stop at each kernel operation in turn. Then monitor must report the real state, and start and
-// stop must work.
+// TestKilledAtEveryKernelOperation kills start and stop before and after each operation on the
+// kernel, in turn. After each kill, monitor must report the real state, and start and stop must
+// work.
 func TestKilledAtEveryKernelOperation(t *testing.T) {
 	for _, action := range []string{"start", "stop"} {
 		for _, next := range []string{"start", "stop"} {
@@ -323,7 +326,8 @@ func killedThen(t *testing.T, action, next string) {
 	}
 }
 
-// truth checks that the exit code of monitor agrees with the state of the kernel.
+// truth checks that the exit code of monitor agrees with the kernel. Running requires the state
+// full, stopped the state empty. An error (1) is correct for every state.
 func truth(t *testing.T, d director, agent string, params []string, empty, full string, moment int) {
 	t.Helper()
 	code, out := d.agent(t, d.bin, agent, "web", "monitor", params...)
@@ -338,9 +342,9 @@ func truth(t *testing.T, d director, agent string, params []string, empty, full 
 	}
 }
 
-// TestKilledAtEveryStepOfTheRecord checks the state after a kill during a change of the record. It
-// uses strace to kill the built agent at each system call that writes, replaces or removes the
-// record.
+// TestKilledAtEveryStepOfTheRecord kills the agent with strace at each system call that writes,
+// replaces or removes the record. After each kill, monitor must report the real state, and start
+// and stop must work.
 func TestKilledAtEveryStepOfTheRecord(t *testing.T) {
 	d := newDirector(t)
 	killed := 0
@@ -376,10 +380,10 @@ func TestKilledAtEveryStepOfTheRecord(t *testing.T) {
 	t.Logf("killed %d times", killed)
 }
 
-// TestKilledWhileTheNetworkHasOtherAddresses kills a stop with strace at each system call that
-// reads, writes a note, changes or restores something. Twice it kills the stop while the stop waits
-// at the sysctl. The address is the first of its network, so the kernel would remove the other
-// address with it if promote_secondaries were off.
+// TestKilledWhileTheNetworkHasOtherAddresses kills a stop of vip with strace, at each system call
+// that locks, writes, deletes a file or sends to the kernel. In two more cases, it kills the stop
+// during the write to the sysctl promote_secondaries. The VIP is the first address of its network.
+// With promote_secondaries off, the kernel would remove the other address together with the VIP.
 func TestKilledWhileTheNetworkHasOtherAddresses(t *testing.T) {
 	const sysctl = "/proc/sys/net/ipv4/conf/eth0/promote_secondaries"
 	d := newDirector(t)
@@ -415,7 +419,7 @@ func TestKilledWhileTheNetworkHasOtherAddresses(t *testing.T) {
 			switch code {
 			case -1, 137:
 				killed = append(killed, at)
-			case 0: // the action succeeded, because it makes fewer than n calls
+			case 0: // the stop succeeded, because it makes fewer than n of these calls
 				done = true
 			default:
 				t.Fatalf("stop under strace at %s: %d\n%s", at, code, out)
@@ -443,7 +447,8 @@ func TestKilledWhileTheNetworkHasOtherAddresses(t *testing.T) {
 	}
 }
 
-// strace returns a directory with an agent that strace kills at the n-th call.
+// strace returns a directory with an agent that strace kills when the agent makes its n-th call of
+// this system call.
 func (d director) strace(t *testing.T, agent, call, n string) string {
 	t.Helper()
 	dir := t.TempDir()

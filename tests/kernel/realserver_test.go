@@ -13,7 +13,8 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// site is a director and two real servers. The servers have nginx and no other configuration.
+// site is a director, two real servers and a client. The real servers run nginx and have no other
+// configuration.
 type site struct {
 	director, rs1, rs2 director
 	client             *lab.Host
@@ -38,7 +39,7 @@ func newSite(t *testing.T) site {
 
 func (s site) servers() []director { return []director{s.rs1, s.rs2} }
 
-// balance starts the resources ipvs and vip on the director.
+// balance starts the resources ipvs and vip on the director, with the given forwarding method.
 func (s site) balance(t *testing.T, forward string) {
 	t.Helper()
 	s.director.must(t, 0, "ipvs", "web", "start", "virtual=192.0.2.10:80",
@@ -48,7 +49,7 @@ func (s site) balance(t *testing.T, forward string) {
 	s.director.must(t, 0, "vip", "web", "start", vip...)
 }
 
-// serves fails the test unless the client gets the pages of both servers in turn.
+// serves fails the test unless the client gets the pages of both real servers in turn.
 func (s site) serves(t *testing.T, url string) {
 	t.Helper()
 	var pages []string
@@ -64,10 +65,12 @@ func (s site) serves(t *testing.T, url string) {
 	}
 }
 
-// answer returns the sorted names of the hosts that reply to the client's ARP requests for the VIP.
+// answer returns the names of the hosts that reply to the client's ARP requests for the VIP, in
+// alphabetical order.
 func (s site) answer(t *testing.T) []string {
 	t.Helper()
-	// arping ends after four replies. Each host sends at most two replies to two requests.
+	// arping ends after four replies. Two requests are enough for this test, and each host replies
+	// at most once to each.
 	out := s.client.Script(t, "arping -b -c 4 -w 2 -I eth0 "+lab.VIP+" || true")
 	var names []string
 	for _, h := range []*lab.Host{s.director.Host, s.rs1.Host, s.rs2.Host} {
@@ -83,8 +86,8 @@ func mac(t *testing.T, h *lab.Host) string {
 	return strings.TrimSpace(h.Run(t, "cat", "/sys/class/net/eth0/address"))
 }
 
-// learnt makes the client send a new ARP request for the address. It returns the host with the MAC
-// address in the client's neighbour table, empty if the table has no entry.
+// learnt makes the client send a new ARP request for the address. It returns the host whose MAC
+// address is then in the client's neighbour table, "" if the table has no entry.
 func (s site) learnt(t *testing.T, address string) string {
 	t.Helper()
 	entry := s.client.Script(t, fmt.Sprintf(`
@@ -99,7 +102,7 @@ func (s site) learnt(t *testing.T, address string) string {
 	return ""
 }
 
-// only disconnects all hosts except one while f runs.
+// only calls f while the named host is connected and the other hosts are disconnected.
 func (s site) only(t *testing.T, name string, f func()) {
 	t.Helper()
 	for _, h := range []*lab.Host{s.director.Host, s.rs1.Host, s.rs2.Host} {
@@ -111,12 +114,13 @@ func (s site) only(t *testing.T, name string, f func()) {
 	f()
 }
 
-// TestClientLearnsOnlyTheDirector checks that the client's ARP entry of the VIP does not change
-// with realserver. Without realserver the entry changes between the MAC addresses of three hosts.
+// TestClientLearnsOnlyTheDirector checks that only the director replies to the client's ARP
+// requests for the VIP when the real servers run the agent realserver. The test first checks the
+// opposite: without the agent, all three hosts reply.
 func TestClientLearnsOnlyTheDirector(t *testing.T) {
 	s := newSite(t)
 	s.balance(t, "gate")
-	for _, rs := range s.servers() { // the operator adds the VIP, but does not set the ARP sysctls
+	for _, rs := range s.servers() { // this operator adds the VIP to the real servers and forgets the ARP sysctls
 		rs.Run(t, "ip", "addr", "add", lab.VIP+"/32", "dev", "lo")
 	}
 	all := []string{"director1", "rs1", "rs2"}
@@ -159,8 +163,9 @@ func (s site) hidden(t *testing.T, method string) {
 	if got := s.learnt(t, lab.VIP); got != "director1" {
 		t.Errorf("the client learns %q", got)
 	}
-	// A server that does not know the client sends it an ARP request. The request must not have the
-	// VIP as its sender.
+	// A real server that has no neighbour entry of the client sends an ARP request. This request
+	// must not have the VIP as its sender, because the client would then store the real server's
+	// MAC address for the VIP.
 	for _, rs := range s.servers() {
 		rs.Run(t, "ip", "neigh", "flush", "dev", "eth0")
 	}
@@ -204,8 +209,9 @@ func (s site) hiddenIPv6(t *testing.T) {
 	}
 }
 
-// TestTunnels checks that realserver prepares a real server for tunnels. At first reverse path
-// filtering is strict and tunl0 is down.
+// TestTunnels checks that the agent realserver prepares a real server for tunnels (ipip). At first,
+// reverse path filtering is strict and the interface tunl0 is down, so the real server would drop
+// the packets.
 func TestTunnels(t *testing.T) {
 	s := newSite(t)
 	s.balance(t, "ipip")
@@ -241,8 +247,8 @@ func TestTunnels(t *testing.T) {
 	}
 }
 
-// TestNAT checks real servers with masquerading. The client is in another network, on the other
-// side of the director.
+// TestNAT checks real servers with masquerading (masq). The client is in another network, on the
+// other side of the director.
 func TestNAT(t *testing.T) {
 	s := newSite(t)
 	s.director.Script(t, "ip addr add 198.51.100.11/24 dev eth0; echo 1 >/proc/sys/net/ipv4/ip_forward; echo 0 | tee /proc/sys/net/ipv4/conf/*/send_redirects")
@@ -252,7 +258,7 @@ func TestNAT(t *testing.T) {
 	params := []string{"forward=masq", "gateway=" + s.director.Addr}
 	before := map[string]string{}
 	for _, rs := range s.servers() {
-		rs.Run(t, "ip", "route", "add", "default", "via", "192.0.2.254") // a gateway that does not exist
+		rs.Run(t, "ip", "route", "add", "default", "via", "192.0.2.254") // a default route to a gateway that does not exist; the agent must replace it
 		before[rs.Name] = rs.dump(t)
 		rs.must(t, 0, "realserver", "web", "start", params...)
 		rs.must(t, 0, "realserver", "web", "monitor", append(params, "OCF_CHECK_LEVEL=10")...)
@@ -266,9 +272,9 @@ func TestNAT(t *testing.T) {
 	}
 }
 
-// TestRealServerAndVIPOnOneNode checks a node with the resources realserver and vip, in every order
-// of starts and stops. The director is also a real server in its own table. The node must reply to
-// the client if and only if it has the VIP on its NIC.
+// TestRealServerAndVIPOnOneNode checks a node with a realserver resource and a vip resource, in
+// every order of starts and stops. The node is the director and also a real server in its own
+// table. It must reply to the client's ARP requests if and only if the VIP is on its network card.
 func TestRealServerAndVIPOnOneNode(t *testing.T) {
 	s := newSite(t)
 	s.director.Serve(t)

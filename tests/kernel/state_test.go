@@ -10,9 +10,9 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// sharedRun is the beginning of a shell script. It mounts a private /run, which two network
-// namespaces share. Its function act NAMESPACE AGENT ACTION runs an action of an agent, and prints
-// the exit code and the lines of the IPVS table.
+// sharedRun is the beginning of a shell script. It mounts a private /run and creates the network
+// namespaces one and two, which share this /run. Its function "act NAMESPACE AGENT ACTION" runs an
+// action of an agent. act prints the exit code, and how many lines the namespace's IPVS table has.
 const sharedRun = `
 	mount -t tmpfs -o mode=755,size=32m run /run
 	mkdir -p /run/netns /run/lvs-agents
@@ -89,9 +89,9 @@ one ipvs stop 0, table 0
 `)
 }
 
-// TestStalledStartAddsNothingAfterAStop checks a stop while a start is suspended. The test suspends
-// the start before the start sends a message to the kernel. The stop must succeed, and the resumed
-// start must add nothing to the kernel.
+// TestStalledStartAddsNothingAfterAStop suspends a start before it sends a message to the kernel,
+// and then runs a stop. The stop must succeed. The start, when it continues, must not add anything
+// to the kernel.
 func TestStalledStartAddsNothingAfterAStop(t *testing.T) {
 	script(t, `
 		for call in openat sendto; do

@@ -20,8 +20,8 @@ var nodeScript string
 //go:embed systemctl.sh
 var systemctlScript string
 
-// corosyncConf has half of the default token time of 3 s, so the cluster detects a killed node
-// sooner.
+// corosyncConf is the corosync.conf of every node. Its token time is half of the default of 3 s, so
+// that the cluster detects a killed node sooner.
 const corosyncConf = `totem {
 	version: 2
 	cluster_name: lab
@@ -56,15 +56,16 @@ type Options struct {
 	Root string
 }
 
-// Cluster is a Pacemaker cluster of the topology's two directors. Fencing is off.
+// Cluster is a Pacemaker cluster of two nodes: director1 and director2 of the topology. Fencing is
+// off.
 type Cluster struct {
 	nodes
 }
 
-// Node is a host of the topology that boots with its own host name, processes and directories. Its
-// Shell runs commands in the running node. Each node has its own /run, /dev/shm, /etc, /usr/sbin,
-// /usr/lib/ocf, /var/log and Pacemaker files. It shares all other files, /tmp too, with the test
-// host.
+// Node is a host of the topology that runs like a machine: it has its own host name, processes and
+// directories, and a test can boot and kill it. Shell runs commands in the running node. Each node
+// has its own /run, /dev/shm, /etc, /usr/sbin, /usr/lib/ocf, /var/log and Pacemaker files. It
+// shares all other files, /tmp too, with the test host.
 type Node struct {
 	Shell
 
@@ -89,7 +90,7 @@ func StartCluster(tb testing.TB, topology *Topology, options Options) *Cluster {
 	return c
 }
 
-// newNodes creates the named nodes, but does not boot them. The disks of the nodes are on a tmpfs.
+// newNodes creates the named nodes, but does not boot them. Their disks are directories on a tmpfs.
 func newNodes(tb testing.TB, topology *Topology, options Options, manager string, names ...string) nodes {
 	tb.Helper()
 	dir := tb.TempDir()
@@ -112,10 +113,10 @@ func newNodes(tb testing.TB, topology *Topology, options Options, manager string
 	return list
 }
 
-// nodes are the cluster nodes or hosts of one test, in the order of their creation.
+// nodes are the nodes of one test, in the order of their creation.
 type nodes []*Node
 
-// Node returns a node by its name.
+// Node returns the node with this name. It panics if the test has no such node.
 func (n nodes) Node(name string) *Node {
 	for _, node := range n {
 		if node.Name == name {
@@ -141,13 +142,15 @@ func (n nodes) stop() {
 	}
 }
 
-// Wait calls check until check returns nil, as the function Wait does.
+// Wait calls the function Wait: it repeats check until check returns nil, and fails the test after
+// the timeout.
 func (c *Cluster) Wait(tb testing.TB, timeout time.Duration, what string, check func() error) {
 	tb.Helper()
 	Wait(tb, timeout, what, check)
 }
 
-// WaitOnline waits until every running node sees a DC, and sees exactly the named nodes online.
+// WaitOnline waits until every running node has a designated controller (DC), and reports exactly
+// the named nodes as online.
 func (c *Cluster) WaitOnline(tb testing.TB, names ...string) {
 	tb.Helper()
 	want := strings.Join(names, " ")
@@ -165,7 +168,8 @@ func (c *Cluster) WaitOnline(tb testing.TB, names ...string) {
 	})
 }
 
-// WaitIdle waits until the cluster has no more work: no action is pending, and the DC is in S_IDLE.
+// WaitIdle waits until the cluster has no more work: no action is pending, and the designated
+// controller (DC) is in the state S_IDLE.
 func (c *Cluster) WaitIdle(tb testing.TB) {
 	tb.Helper()
 	Wait(tb, 2*time.Minute, "idle cluster", func() error {
@@ -331,7 +335,8 @@ func (c *Cluster) end(tb testing.TB) {
 // directory has the same path in every mount namespace.
 func (n *Node) Dir() string { return n.dir }
 
-// WriteFile writes a file on the running node. It creates the directory if necessary.
+// WriteFile writes a file on the running node. It creates the directory of the file if the
+// directory does not exist.
 func (n *Node) WriteFile(tb testing.TB, path, text string) {
 	tb.Helper()
 	n.create(tb, path, text, "0644")
@@ -354,7 +359,7 @@ func (n *Node) create(tb testing.TB, path, text, mode string) {
 	}
 }
 
-// Running reports whether the node is booted, from its boot until Kill.
+// Running reports whether the node is booted and was not killed.
 func (n *Node) Running() bool { return n.init != nil }
 
 // Kill simulates a power failure of the node: it kills the node's processes and disconnects the
@@ -420,7 +425,8 @@ func (n *Node) write(topology *Topology, options Options) error {
 
 func (n *Node) boot(tb testing.TB) {
 	tb.Helper()
-	// "ip netns exec" and then sh run as the first process of the new pid namespace.
+	// "ip netns exec" replaces itself with sh, so the shell is the first process of the new pid
+	// namespace.
 	cmd := n.Host.Command(context.Background(), "sh", "-c", nodeScript, "node", n.Name, n.dir, n.root, n.manager)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setsid:     true,
@@ -457,7 +463,7 @@ func (n *Node) stop() {
 	n.enter = []string{"false"}
 }
 
-// monitor contains the elements of the XML output of crm_mon that tests use.
+// monitor is the part of crm_mon's XML output that tests read.
 type monitor struct {
 	DC struct {
 		Present bool   `xml:"present,attr"`
@@ -509,7 +515,8 @@ func (n *Node) monitor() (*monitor, error) {
 	return mon, nil
 }
 
-// online returns the names of the online nodes, or the text "no DC" if the cluster has no DC.
+// online returns the names of the online nodes. If the cluster has no designated controller (DC),
+// it returns the text "no DC".
 func (m *monitor) online() string {
 	if !m.DC.Present {
 		return "no DC"

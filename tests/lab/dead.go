@@ -9,12 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DeadMount mounts a file system over a directory. The file system does not respond, like a network
-// file system whose server is down. It is unmounted at the end of the test, and every process that
-// waits for it then gets an error.
+// DeadMount mounts a file system over a directory. The file system never responds, like a network
+// file system whose server is down. When the test ends, DeadMount unmounts it, and every process
+// that waits for it gets an error.
 func DeadMount(tb testing.TB, dir string) {
 	tb.Helper()
-	_ = exec.Command("modprobe", "-q", "fuse").Run() // the kernel can have fuse built in
+	_ = exec.Command("modprobe", "-q", "fuse").Run() // modprobe fails if fuse is built into the kernel; the mount shows whether fuse works
 	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		tb.Fatalf("/dev/fuse: %v", err)

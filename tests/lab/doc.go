@@ -14,8 +14,9 @@
 //	  ---+-----------------+------- br0 ------+---------------+------------+---
 //	              192.0.2.0/24, 2001:db8::/64; VIPs 192.0.2.10, 2001:db8::10
 //
-// Each network namespace has its own IPVS table, net.ipv4.vs.*, ARP settings and sync daemons. The
-// names of namespaces contain the process id and a number, so parallel tests do not collide.
+// Each network namespace has its own IPVS table, net.ipv4.vs.* sysctls, ARP sysctls and sync
+// daemons. The names of the namespaces contain the process id and a number, so tests can run in
+// parallel.
 //
 // # A cluster node
 //
@@ -35,9 +36,9 @@
 //	tests/lab/test /tmp/out ./tests/lab -- -test.run=Direct   one test
 //	LAB_UML=1 tests/lab/run ...                               the guest, even if the kernel has IPVS
 //
-// The guest shares /tmp/out with the test host. Its other files are a temporary copy. To get a
-// shell in a node of a running test, run nsenter -t PID -m -u -i -p -n -r. PID is the sh that runs
-// node.sh.
+// In the guest, the output directory (/tmp/out above) is the directory of the test host. All other
+// files are a temporary copy. To get a shell in a node of a running test, run nsenter -t PID -m -u
+// -i -p -n -r. PID is the process id of the sh that runs node.sh.
 //
 // # Traps
 //
@@ -45,29 +46,33 @@
 //     takes 15 to 100 ms, crm 5 to 10 s. Do much work in one process (Shell.Script,
 //     Cluster.Configure), and prefer cibadmin and crm_standby to crm. Compare ratios, never
 //     absolute times.
-//   - A test binary that dies can end with status 0. So tests/lab/test also requires the last line
-//     PASS and at least one test.
-//   - On Debian, iptables and arptables are links to nft; the guest has no nft. Call
-//     iptables-legacy, ip6tables-legacy, arptables-legacy.
-//   - The race detector works only outside the guest, and the guest has no scheduler twos.
-//   - If ipip, sit and ip6_tunnel are loaded, every new namespace has tunl0, sit0 and ip6tnl0.
+//   - A test binary that crashes can end with status 0. So tests/lab/test also requires that the
+//     binary ran a test and that its last line is PASS.
+//   - On Debian, iptables and arptables are links to the versions for nftables, and the guest's
+//     kernel has no nftables. Call iptables-legacy, ip6tables-legacy, arptables-legacy.
+//   - The race detector does not work in the guest. The guest's kernel does not have the scheduler
+//     twos.
+//   - If the kernel has the modules ipip, sit and ip6_tunnel, every new namespace has the
+//     interfaces tunl0, sit0 and ip6tnl0.
 //   - The kernel copies the test host's IPv4 settings into a new namespace. NewTopology sets
 //     rp_filter, forwarding and the ARP settings to 0.
 //   - The counters of "ipvsadm -L --stats" are up to 2 s old, because the kernel updates them every
 //     2 s.
 //   - ipvsadm refuses "ipvsadm -a -t [V6]:80 -r [V6]": an IPv6 real server needs its port.
 //   - Multicast snooping on the bridge is off, because it would delay the sync daemon's packets.
-//   - hostfs, the guest's file system, shows the test host's files. A write of the guest reaches
-//     the test host only after sync or at the end. Write output that must be visible immediately
-//     to stdout.
-//   - linux.uml must not be the first process of a pid namespace. After a panic its abort() would
-//     not end it, and the guest would hang until the time limit.
+//   - hostfs is the file system that shows the guest the test host's files. Data that the guest
+//     writes reaches the test host only after a sync, or when the guest ends. If output must be
+//     visible immediately, write it to stdout.
+//   - linux.uml must not be the first process of a pid namespace. After a panic, linux.uml calls
+//     abort(), and the kernel ignores this signal for a first process. The guest would hang until
+//     the time limit.
 //   - In a chroot, / is not a mount point, so "mount --make-rprivate /" fails. nsenter into the
-//     same mount namespace leaves the chroot, and the command then works. For the same reason tests
+//     same mount namespace leaves the chroot, and then the mount works. For the same reason, tests
 //     enter nodes with nsenter -r.
 //   - The go command does not run without /proc. In a chroot, mount /proc; go needs nothing else.
 //   - The upper directory of an overlay cannot be on an overlay, so the nodes' disks are on a
 //     tmpfs.
-//   - pacemakerd as the first process would not reap an agent's orphans, and a dead daemon would
-//     look alive to kill(pid, 0). So a shell is the first process.
+//   - The first process of a node is a shell, not pacemakerd. pacemakerd would not wait for the
+//     orphans of an agent. A dead daemon would then stay a zombie, and kill(pid, 0) would succeed
+//     as if the daemon ran.
 package lab

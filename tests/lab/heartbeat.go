@@ -7,20 +7,20 @@ import (
 	"testing"
 )
 
-// rebootScript replaces the programs reboot and init, which heartbeat runs if it cannot stop a
-// resource. The script only writes its command line to a file.
+// rebootScript replaces the programs reboot and init of a node. heartbeat runs one of them if it
+// cannot stop a resource. The script only writes its command line to the file /var/log/rebooted.
 const rebootScript = "#!/bin/sh\necho \"$0 $*\" >>/var/log/rebooted\n"
 
-// Pair is a cluster of the topology's two directors that heartbeat 3 manages. Its resources are in
-// the file haresources.
+// Pair is a cluster of director1 and director2 of the topology. heartbeat 3 manages it, and the
+// file haresources lists its resources.
 type Pair struct {
 	nodes
 }
 
-// StartHeartbeat boots director1 and director2 with heartbeat. files are the files of /etc/ha.d on
-// both nodes, by name; files in resource.d are executable. It does not wait for heartbeat. Programs
-// that would reboot a node only write a file (Node.Rebooted). If the test fails, it prints
-// /var/log/ha-log of both nodes.
+// StartHeartbeat boots director1 and director2 with heartbeat, and does not wait until heartbeat is
+// ready. files are the files of /etc/ha.d on both nodes, by name; files in resource.d are
+// executable. If heartbeat reboots a node, only a file is written, which Node.Rebooted reads. If
+// the test fails, StartHeartbeat prints /var/log/ha-log of both nodes.
 func StartHeartbeat(tb testing.TB, topology *Topology, options Options, files map[string]string) *Pair {
 	tb.Helper()
 	p := &Pair{newNodes(tb, topology, options, "heartbeat", "director1", "director2")}
@@ -47,7 +47,7 @@ func StartHeartbeat(tb testing.TB, topology *Topology, options Options, files ma
 	return p
 }
 
-// place writes a file of the node before the node boots.
+// place writes a file on the node's disk before the node boots.
 func (n *Node) place(tb testing.TB, path, text string, mode os.FileMode) {
 	tb.Helper()
 	path = filepath.Join(n.dir, "upper", path)

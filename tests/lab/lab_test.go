@@ -107,7 +107,7 @@ func TestDirectRoutingAlternates(t *testing.T) {
 	if _, err := client.Get(context.Background(), "http://192.0.2.21/"+lab.HealthPage); err == nil {
 		t.Error("rs1 still serves its health page")
 	}
-	// The kernel updates these counters every 2 s.
+	// The kernel updates the counters of a virtual service only every 2 s.
 	lab.Wait(t, 10*time.Second, "11 connections counted", func() error {
 		stats := director.Run(t, "ipvsadm", "-Ln", "--stats", "-t", "192.0.2.10:80")
 		if !strings.Contains(stats, " 11 ") {

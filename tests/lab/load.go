@@ -14,16 +14,16 @@ import (
 	"time"
 )
 
-// SorryPage is the text of the page that a sorry server of Host.ServeSorry serves.
+// SorryPage is the text of the page that Host.ServeSorry serves.
 const SorryPage = "sorry"
 
 // Tally counts the results of the clients' requests.
 type Tally struct {
 	Served, Sorry, Refused, Reset, TimedOut int
-	// Other lists the results that none of the counters above counts.
+	// Other lists the pages and errors that belong to no counter above.
 	Other []string
-	// Gap is the longest time without a page from a real server. GapFrom is the beginning of that
-	// time.
+	// Gap is the longest time during which no client got a page from a real server. GapFrom is when
+	// this time began.
 	Gap     time.Duration
 	GapFrom time.Time
 }
@@ -76,7 +76,8 @@ func (l *Load) Stop(tb testing.TB) Tally {
 	return l.tally
 }
 
-// Serving returns nil if a client received a page from a real server in the last 300 ms.
+// Serving returns nil if a client has received a page from a real server in the last 300 ms,
+// otherwise an error.
 func (l *Load) Serving() error {
 	const fresh = 300 * time.Millisecond
 	l.mu.Lock()
@@ -109,8 +110,8 @@ func (l *Load) work(target string) {
 	}
 }
 
-// get implements HTTP without http.Client, because http.Client would dial in a goroutine that is in
-// another namespace.
+// get requests a page with HTTP. It does not use http.Client, because http.Client dials in another
+// goroutine, which can run in another network namespace.
 func get(target string, timeout time.Duration) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
@@ -120,7 +121,7 @@ func get(target string, timeout time.Duration) (string, error) {
 	}
 	defer func() { _ = conn.Close() }()
 	deadline, _ := ctx.Deadline()
-	_ = conn.SetDeadline(deadline) // setting a deadline on an open connection does not fail
+	_ = conn.SetDeadline(deadline) // SetDeadline does not fail on an open connection
 	if _, err := io.WriteString(conn, "GET / HTTP/1.0\r\n\r\n"); err != nil {
 		return "", err
 	}

@@ -2,13 +2,13 @@ package lab
 
 import "testing"
 
-// Machines are the directors and the real servers after the installation of their packages. No
-// cluster is configured, and no daemon runs. Tests start daemons with the script systemctl.sh,
-// which replaces systemctl.
+// Machines are the directors and the real servers as they are after the installation of the
+// packages: no cluster is configured and no daemon runs. Tests start daemons with lab/systemctl.sh,
+// which replaces systemctl on these nodes.
 type Machines struct{ nodes }
 
-// StartMachines boots director1, director2, rs1 and rs2. When the test fails, it shows the logs
-// of the directors' cluster.
+// StartMachines boots director1, director2, rs1 and rs2. If the test fails, it prints the logs of
+// the cluster's daemons on both directors.
 func StartMachines(tb testing.TB, topology *Topology, options Options) *Machines {
 	tb.Helper()
 	m := &Machines{newNodes(tb, topology, options, "none", "director1", "director2", "rs1", "rs2")}
@@ -24,5 +24,6 @@ func StartMachines(tb testing.TB, topology *Topology, options Options) *Machines
 	return m
 }
 
-// Cluster returns the cluster of the two directors. The test must have started it on both nodes.
+// Cluster returns the Pacemaker cluster of the two directors. Before this call, the test must have
+// started it on both nodes.
 func (m *Machines) Cluster() *Cluster { return &Cluster{m.nodes[:2]} }

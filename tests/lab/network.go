@@ -14,14 +14,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Do runs f in the host's network namespace, without a new process. Sockets that f opens stay in
-// that namespace. f must not start goroutines that open sockets, because a goroutine can run in
-// another namespace.
+// Do calls f in the host's network namespace, without a new process. Sockets that f opens stay in
+// that namespace. f must not start goroutines that open sockets, because another goroutine can run
+// in another namespace.
 func (h *Host) Do(f func() error) error {
 	done := make(chan error)
 	go func() {
-		// This goroutine never unlocks its thread, so the Go runtime ends the thread with the
-		// goroutine. So no other goroutine can run in the host's namespace by accident.
+		// This goroutine never unlocks its thread. So the Go runtime ends the thread together with
+		// the goroutine, and no other goroutine can run in the host's namespace by accident.
 		runtime.LockOSThread()
 		done <- h.enterAndDo(f)
 	}()
@@ -65,15 +65,16 @@ func (h *Host) Listen(tb testing.TB, network, address string) net.Listener {
 	return listener
 }
 
-// getPorts is the number of source ports that Get uses, beginning at port 10000. All these ports
-// are below the ports that Linux chooses for connections.
+// getPorts is the number of source ports that Get uses: 20000 ports from port 10000. The kernel
+// chooses ports above this range for other connections.
 const getPorts = 20000
 
 // Get requests url from the host's network namespace and returns the page. A status other than 200
 // is an error. Each call uses another source port, because a director with direct routing does not
-// see the end of a connection (FIN_WAIT). For two minutes the director would send a new connection
-// from the same port to the same real server. Linux itself can reuse a port in this time: every ten
-// seconds it begins at a new random port (net/core/secure_seq.c).
+// see how the real server ends a connection. The director keeps such connections for two minutes
+// (FIN_WAIT). In that time it would send a new connection from the same port to the same real
+// server. The kernel itself can reuse a port so soon: every ten seconds it begins at a new random
+// port (net/core/secure_seq.c).
 func (h *Host) Get(ctx context.Context, url string) (string, error) {
 	from := &net.TCPAddr{Port: 10000 + int(h.gets.Add(1)%getPorts)}
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{

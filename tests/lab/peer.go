@@ -6,13 +6,13 @@ import (
 	"testing"
 )
 
-// perlPlaces are the possible paths of the Perl program ldirectord: its usual path, and its path
-// after dpkg-divert of the package lvs-agents-ldirectord.
+// perlPlaces are the paths where PerlProgram searches for the Perl program ldirectord. The second
+// path is the name that the package lvs-agents-ldirectord gives to the Perl program (dpkg-divert).
 var perlPlaces = []string{"/usr/sbin/ldirectord", "/usr/sbin/ldirectord.perl"}
 
 // PerlProgram returns the path of the Perl program ldirectord on the test host. It checks the
-// content of the file, because our program directord can have the path /usr/sbin/ldirectord. On
-// nodes with Options.Root, directord always has this path. A test that runs the Perl program there
+// content of each file, because /usr/sbin/ldirectord can be our program directord. On nodes with
+// Options.Root, this path always is directord. A test that runs the Perl program on such nodes
 // needs a copy under another name.
 func PerlProgram(tb testing.TB) string {
 	tb.Helper()

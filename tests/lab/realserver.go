@@ -14,7 +14,8 @@ import (
 // OK.
 const HealthPage = ".health.html"
 
-// LdirectordConfig balances VIP over rs1 and rs2. Its text is from a how-to of 2015.
+// LdirectordConfig is an ldirectord.cf that balances VIP over rs1 and rs2. It is from a how-to of
+// 2015.
 const LdirectordConfig = `checktimeout=3
 checkinterval=1
 autoreload=yes
@@ -63,7 +64,8 @@ func (t *Topology) StartRealServers(tb testing.TB, vips ...string) {
 	}
 }
 
-// HideVIP adds the VIPs to lo and prevents ARP replies for them: arp_ignore=1, arp_announce=2.
+// HideVIP adds the VIPs to lo of a real server. It sets arp_ignore=1 and arp_announce=2, so that
+// the real server does not reply to ARP requests for the VIPs.
 func (h *Host) HideVIP(tb testing.TB, vips ...string) {
 	tb.Helper()
 	h.Script(tb, `cd /proc/sys/net/ipv4/conf/all; echo 1 >arp_ignore; echo 2 >arp_announce`)
@@ -90,8 +92,8 @@ func (h *Host) Serve(tb testing.TB) *Process {
 	return h.serve(tb, h.Name)
 }
 
-// ServeSorry starts nginx as the sorry server of a director whose fallback is 127.0.0.1:80. The
-// page is SorryPage.
+// ServeSorry starts nginx as the sorry server of a director: the web server that
+// fallback=127.0.0.1:80 names. Its page is SorryPage.
 func (h *Host) ServeSorry(tb testing.TB) *Process {
 	tb.Helper()
 	return h.serve(tb, SorryPage)
@@ -129,8 +131,8 @@ func (h *Host) serve(tb testing.TB, text string) *Process {
 	return nginx
 }
 
-// SetHealthy renames the health page of a serving host if healthy is false, and restores its name
-// otherwise.
+// SetHealthy renames the health page of the host if healthy is false, so that health checks fail.
+// If healthy is true, it gives the page its name again.
 func (h *Host) SetHealthy(tb testing.TB, healthy bool) {
 	tb.Helper()
 	page := filepath.Join(h.docRoot, HealthPage)

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Require skips the test if the lab cannot run. The lab needs root, a kernel with IPVS and the
-// named programs. With REQUIRE_KERNEL=1 in the environment, the test fails instead.
+// Require skips the test if the lab cannot run: the lab needs root, a kernel with IPVS and the
+// named programs. With REQUIRE_KERNEL=1 in the environment, Require fails the test instead.
 func Require(tb testing.TB, programs ...string) {
 	tb.Helper()
 	missing := missing(programs)

@@ -10,9 +10,10 @@ import (
 )
 
 // Sandbox runs the tests of a package as root in a new network namespace and a new mount namespace.
-// In them lo is up, and mounts are not visible outside. If prepare is not nil, Sandbox calls it in
-// the new namespaces before the tests. TestMain must exit with the returned status. Without root
-// no test runs; the status is then 0, or 1 with REQUIRE_KERNEL=1 in the environment.
+// lo is up there, and mounts are not visible outside. If prepare is not nil, Sandbox calls prepare
+// in the new namespaces before the tests. TestMain must exit with the status that Sandbox returns.
+// Without root no test runs, and the status is 0. With REQUIRE_KERNEL=1 in the environment, the
+// status is then 1.
 func Sandbox(m *testing.M, prepare func() error) int {
 	if os.Geteuid() != 0 {
 		fmt.Println("not root; run make test")
@@ -25,7 +26,8 @@ func Sandbox(m *testing.M, prepare func() error) int {
 	if os.Getenv(inside) == "" {
 		return again(inside + "=1")
 	}
-	// In a chroot, / is not a mount point, so the root of the namespace must be made private.
+	// In a chroot, / is not a mount point, and the first mount fails. Then nsenter leaves the
+	// chroot and makes the root of the namespace private.
 	const script = `mount --make-rprivate / 2>/dev/null || nsenter --mount=/proc/self/ns/mnt mount --make-rprivate /
 ip link set lo up`
 	if out, err := exec.Command("sh", "-ec", script).CombinedOutput(); err != nil {
@@ -41,16 +43,17 @@ ip link set lo up`
 	return m.Run()
 }
 
-// again starts the running test program a second time, in new namespaces, and returns its status.
+// again starts this test program a second time, in new namespaces, and returns the exit status of
+// the second run.
 func again(setting string) int {
 	self := exec.Command("/proc/self/exe", os.Args[1:]...)
 	self.Env = append(os.Environ(), setting)
 	self.Stdin, self.Stdout, self.Stderr = os.Stdin, os.Stdout, os.Stderr
-	// With Unshareflags, Go remounts / as private, and the mount fails in a chroot. So the new
-	// process gets Cloneflags.
+	// Cloneflags create the namespaces. With Unshareflags, Go would also remount / as private, and
+	// this mount fails in a chroot.
 	self.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET,
-		Pdeathsig:  syscall.SIGKILL, // sent when this thread ends, so the thread must be locked
+		Pdeathsig:  syscall.SIGKILL, // the kernel sends Pdeathsig when the thread that started the process ends, so the thread must be locked
 	}
 	runtime.LockOSThread()
 	if err := self.Run(); err != nil {

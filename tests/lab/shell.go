@@ -20,8 +20,8 @@ type Shell struct {
 	enter []string
 }
 
-// Command returns a command that runs in that part of the lab. When ctx ends, the command's whole
-// process group is killed.
+// Command returns a command that runs in the network namespace or node of the Shell. When ctx ends,
+// all processes of the command's process group are killed.
 func (s *Shell) Command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	argv := append(append([]string{}, s.enter...), name)
 	argv = append(argv, args...)
@@ -32,9 +32,10 @@ func (s *Shell) Command(ctx context.Context, name string, args ...string) *exec.
 	return cmd
 }
 
-// Exec runs a command in that part of the lab. It returns the command's standard output and
-// standard error as one text. The error of Exec contains this text, too. If a child process keeps
-// the outputs open after the end of the command, Exec returns an error.
+// Exec runs a command in the network namespace or node of the Shell. It returns the command's
+// standard output and standard error as one text. If the command fails, the error of Exec also
+// contains this text. If a child process keeps the outputs open after the command has ended, Exec
+// returns an error.
 func (s *Shell) Exec(ctx context.Context, name string, args ...string) (string, error) {
 	out, err := s.Command(ctx, name, args...).CombinedOutput()
 	if err != nil {
@@ -71,8 +72,8 @@ type Process struct {
 	err  error
 }
 
-// Start starts a command in that part of the lab and does not wait for its end. When the test ends,
-// the command is killed.
+// Start starts a command in the network namespace or node of the Shell, and does not wait until it
+// ends. When the test ends, the command is killed.
 func (s *Shell) Start(tb testing.TB, name string, args ...string) *Process {
 	tb.Helper()
 	p := &Process{cmd: s.Command(context.Background(), name, args...), done: make(chan struct{})}
@@ -133,7 +134,8 @@ func (b *lockedBuffer) String() string {
 }
 
 // Public copies programs to a directory that every user can read, and returns the directory.
-// ocf-tester runs meta-data as an unprivileged user, who cannot enter the repository.
+// ocf-tester needs it: it runs meta-data as an unprivileged user, who cannot enter the directory of
+// the repository.
 func Public(tb testing.TB, programs ...string) string {
 	tb.Helper()
 	dir, err := os.MkdirTemp("", "public")

@@ -1,14 +1,14 @@
 #!/bin/sh
-# Replaces systemctl on a node, which has no systemd. It runs the ExecStart and ExecStop lines of
-# units:
+# Replaces systemctl on a node of the lab, which runs no systemd. It reads the unit files, and runs
+# their lines ExecStart and ExecStop:
 #
 #	systemctl start|stop|restart|enable|disable [--now] UNIT...
 #
-# Enabled units start when the node boots (systemctl boot).
+# "systemctl boot" starts the enabled units when the node boots.
 set -eu
 enabled=/etc/systemd/lab-enabled
 
-# file prints the path of a unit's file; lvsrs@web has the file lvsrs@.service.
+# file prints the path of a unit's file. For an instance like lvsrs@web, the file is lvsrs@.service.
 file() {
 	unit=${1%.service}
 	case $unit in *@*) unit=${unit%%@*}@ ;; esac
@@ -22,8 +22,8 @@ file() {
 	exit 5
 }
 
-# setting prints the value of a setting of a unit file, for example ExecStart, as a shell command:
-# UNIT NAME
+# setting UNIT NAME prints a setting of a unit file, for example ExecStart. The result is a shell
+# command.
 setting() {
 	unit=${1%.service}
 	sed -n -e "s/%i/${unit#*@}/g" -e "s/^$2=-\{0,1\}//p" "$(file "$1")" | head -n 1
@@ -35,7 +35,8 @@ prepare() {
 	pacemaker)
 		mkdir -p /run/crm /var/log/pacemaker /var/lib/pacemaker/cib /var/lib/pacemaker/pengine \
 			/var/lib/pacemaker/cores /var/lib/pacemaker/blackbox
-		# dc-deadtime: 20 s by default, the wait for an election that no other node calls for.
+		# Pacemaker waits for dc-deadtime before it elects a designated controller. The default of
+		# 20 s would only make the tests slower.
 		[ -e /var/lib/pacemaker/cib/cib.xml ] || {
 			cibadmin --empty | sed 's|<crm_config/>|<crm_config><cluster_property_set id="cib-bootstrap-options">\
 			<nvpair id="lab-dc-deadtime" name="dc-deadtime" value="5s"/>'"${LAB_OPTIONS:-}"'\
@@ -48,9 +49,9 @@ prepare() {
 	esac
 }
 
-# background starts a daemon in the background: UNIT COMMAND. Corosync would lock its memory, at
-# priority 99. In the guest, locking a page takes 0.1 ms, so each node would use the CPU for 7 s.
-# So Corosync runs without the right to lock memory; it then logs a warning and continues.
+# background UNIT COMMAND starts a daemon in the background. In the guest, Corosync must not lock
+# its memory: locking a page takes 0.1 ms, so each node would use the CPU for 7 s. So Corosync runs
+# without the right to lock memory. It logs a warning and continues.
 background() {
 	rights=
 	[ "$1" != corosync ] || {

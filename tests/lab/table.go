@@ -15,8 +15,8 @@ import (
 )
 
 // Table returns the IPVS table of a host in the format of "ipvsadm -Sn | sort". It reads
-// /proc/net/ip_vs, and uses no process and no netlink. So the result has only the data of this
-// file: IPv4 and firewall marks, without persistence, and every tunnel as ipip.
+// /proc/net/ip_vs, which needs no process and no netlink. That file has no IPv6 services and no
+// persistence, and shows every tunnel as ipip.
 func (h *Host) Table() (string, error) {
 	text, err := h.proc()
 	if err != nil {
@@ -38,8 +38,8 @@ func readProc() (string, error) {
 	return string(text), err
 }
 
-// WaitTable waits until a host has the wanted table (sorted, in the syntax of Table), and returns
-// the duration of the wait.
+// WaitTable waits until a host has the wanted table, in the sorted format of Table. It returns how
+// long this took.
 func (h *Host) WaitTable(tb testing.TB, timeout time.Duration, want string) time.Duration {
 	tb.Helper()
 	const pause = 5 * time.Millisecond
@@ -56,8 +56,8 @@ func (h *Host) WaitTable(tb testing.TB, timeout time.Duration, want string) time
 	}
 }
 
-// WatchTable polls the table without a pause, until the test calls the returned function. That
-// function returns the sequence of different tables.
+// WatchTable reads the table again and again, until the test calls the returned function. That
+// function returns all different tables, in the order of their appearance.
 func (h *Host) WatchTable(tb testing.TB) func() []string {
 	tb.Helper()
 	const pause = 5 * time.Millisecond
@@ -82,7 +82,7 @@ func (h *Host) WatchTable(tb testing.TB) func() []string {
 				}
 				select {
 				case <-stop:
-					last = true // read the table a last time
+					last = true // read the table once more after the test has called the returned function
 				case <-time.After(pause):
 				}
 			}

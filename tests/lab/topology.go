@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// VIP and VIP6 belong to no host when a test begins. Tests can use the addresses .1 to .9 of the
-// network as further VIPs.
+// VIP and VIP6 are the addresses of virtual services. When a test begins, no host has them. Tests
+// can use the addresses .1 to .9 of the network as further VIPs.
 const (
 	VIP  = "192.0.2.10"
 	VIP6 = "2001:db8::10"
@@ -109,8 +109,8 @@ func (t *Topology) newHost(name string, octet int) *Host {
 	}
 }
 
-// Netns returns the path of the host's network namespace. When a node restarts, the inode of the
-// path changes.
+// Netns returns the path of the host's network namespace. After a restart of a node, the same path
+// is another namespace with another inode.
 func (h *Host) Netns() string { return "/run/netns/" + h.netns }
 
 // Cut disconnects the host's cable at the bridge. All packets to and from the host are lost, and
@@ -122,8 +122,8 @@ func (h *Host) Heal(tb testing.TB) { h.plug(tb, "up") }
 
 func (h *Host) plug(tb testing.TB, state string) {
 	tb.Helper()
-	// A port that is set down would end the carrier of the host's eth0. So the port stays up and is
-	// removed from the bridge.
+	// If the port were set down, the host's eth0 would lose its carrier. So the port stays up, and
+	// plug removes it from the bridge.
 	line := "link set " + h.Name + " master br0"
 	if state == "down" {
 		line = "link set " + h.Name + " nomaster"
@@ -133,8 +133,8 @@ func (h *Host) plug(tb testing.TB, state string) {
 	}
 }
 
-// create creates the host's network namespace, in the state of a host after its boot. The host has
-// the same MAC address after each call, like a host whose network card stays the same.
+// create creates the host's network namespace, in the state of a host after its boot. Each call
+// gives the host the same MAC address, because a restart does not change a network card.
 func (h *Host) create() error {
 	if err := ip("", "netns add "+h.netns); err != nil {
 		return err
@@ -145,7 +145,8 @@ func (h *Host) create() error {
 		"link set "+h.Name+" master br0 up"); err != nil {
 		return err
 	}
-	// The kernel copies the IPv4 settings of the test host into a new namespace.
+	// The kernel copies IPv4 sysctls of the test host into a new namespace, so these commands set
+	// them to known values.
 	const sysctls = `cd /proc/sys/net
 		for dir in ipv4/conf/all ipv4/conf/default; do
 			for name in rp_filter arp_ignore arp_announce forwarding; do echo 0 >$dir/$name; done

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Confined returns the first words of a command line, which come before the command. The words give
-// the command the capabilities of a unit file and no new privileges, as systemd does.
+// Confined returns a command line prefix that runs a command as systemd would run it for a unit
+// file: with the capabilities of the unit, and without new privileges (NoNewPrivileges).
 func Confined(tb testing.TB, unit string) []string {
 	tb.Helper()
 	text, err := os.ReadFile(unit)

@@ -8,10 +8,11 @@ import (
 	"time"
 )
 
-// Wait calls check until check returns nil. After the timeout it fails the test with the last error
-// of check. what names the awaited event in the error. Wait pauses between calls of check, so that
-// they take at most a third of the time. The guest has one CPU, and the awaited process needs the
-// CPU. The timeout is for an idle test host; slowTimeout makes it longer on a busy host.
+// Wait calls check until check returns nil. If the timeout passes before that, Wait fails the test
+// with the last error of check. what names the event in that message. Wait pauses between two calls
+// of check, so that the calls use at most a third of the time. The guest has only one CPU, and the
+// event usually needs it. The timeout is for an idle test host. On a busy test host, slowTimeout
+// makes it longer.
 func Wait(tb testing.TB, timeout time.Duration, what string, check func() error) {
 	tb.Helper()
 	began, p := time.Now(), slowTimeout{timeout: timeout, slowness: slowness}
@@ -32,14 +33,14 @@ func Wait(tb testing.TB, timeout time.Duration, what string, check func() error)
 // program n times slower than an idle host does, the timeout is n times longer.
 type slowTimeout struct {
 	timeout  time.Duration
-	slowness func() float64 // measures the load; called only when the timeout has passed
+	slowness func() float64 // measures the load of the test host; called only after the timeout has passed
 	factor   float64        // last result of slowness; 0 before the first call of slowness
 }
 
 // slowest is the largest factor of a slowTimeout. The limit makes sure that a failing test ends.
 const slowest = 10
 
-// ends reports whether a wait that has taken the duration took has reached the timeout.
+// ends reports whether a wait that began took ago must end, because the timeout has passed.
 func (p *slowTimeout) ends(took time.Duration) bool {
 	if took <= p.limit() {
 		return false
@@ -61,8 +62,8 @@ func (p slowTimeout) String() string {
 	return text
 }
 
-// slowness returns how many times slower than an idle host the test host starts a program. An idle
-// host takes 1 to 2 ms for a program, a guest 12 to 46 ms.
+// slowness measures how long the test host takes to start a program, and returns the ratio to an
+// idle host. An idle host takes 1 to 2 ms, a guest 12 to 46 ms.
 func slowness() float64 {
 	rest := 3 * time.Millisecond
 	if cpu, err := os.ReadFile("/proc/cpuinfo"); err == nil && bytes.Contains(cpu, []byte("User Mode Linux")) {
@@ -71,7 +72,7 @@ func slowness() float64 {
 	const starts = 5
 	began := time.Now()
 	for range starts {
-		_ = exec.Command("true").Run() // only the time of the run counts, not its result
+		_ = exec.Command("true").Run() // only the duration matters
 	}
 	return float64(time.Since(began)) / float64(starts*rest)
 }

@@ -13,9 +13,9 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// TestDeadMount checks every action when the file system of the configuration stops responding.
-// Stop still ends the daemon, because it needs only the name of the file. Every other action must
-// return in time.
+// TestDeadMount checks every action while the file system of the configuration file does not
+// respond. stop must end the daemon, because stop needs only the name of the file. Every other
+// action must return within its time limit.
 func TestDeadMount(t *testing.T) {
 	lab.Require(t, "ipvsadm")
 	w := newWorld(t, tutorial, "testdata/"+tutorial+".cf")
@@ -35,8 +35,8 @@ func TestDeadMount(t *testing.T) {
 	w.expect(t, "started", web+web1+web2)
 	lab.DeadMount(t, filepath.Dir(w.config))
 	bin := filepath.Dir(program(t))
-	// Agents read without a second process. Each agent has a separate mount, because two threads that
-	// wait for one mount cannot always end (disk.Reader).
+	// Each agent gets its own mount. Agents read the file in a thread of their own process, and two
+	// threads that wait for one mount cannot always be ended (disk.Reader).
 	agent := func(name, action string) []string {
 		file := filepath.Join(w.dir, name+action, "web.cf")
 		if err := os.Mkdir(filepath.Dir(file), 0o755); err != nil {
@@ -45,7 +45,8 @@ func TestDeadMount(t *testing.T) {
 		lab.DeadMount(t, filepath.Dir(file))
 		return []string{"env", "OCF_ROOT=/usr/lib/ocf", "OCF_RESOURCE_INSTANCE=other", "OCF_RESKEY_CRM_meta_timeout=60000", "OCF_RESKEY_config=" + file, bin + "/" + name, action}
 	}
-	// Earlier versions used this state directory. A stop does not wait for the directory.
+	// Earlier versions kept state in the directory HA_RSCTMP. A stop must not wait for this
+	// directory.
 	tmp := filepath.Join(w.dir, "tmp")
 	if err := os.Mkdir(tmp, 0o755); err != nil {
 		t.Fatal(err)
@@ -75,7 +76,7 @@ func TestDeadMount(t *testing.T) {
 			"state of an earlier version in " + tmp + "/lvs-agents" + refused},
 	}
 	outputs, commands := make([]bytes.Buffer, len(tests)), make([]*exec.Cmd, len(tests))
-	for i, tt := range tests { // all concurrently, because each takes some seconds
+	for i, tt := range tests { // the commands run concurrently, because each one takes some seconds
 		commands[i] = w.command(tt.words[0], tt.words[1:]...)
 		commands[i].Stdout, commands[i].Stderr = &outputs[i], &outputs[i]
 		commands[i].WaitDelay = 2 * time.Second
@@ -84,12 +85,12 @@ func TestDeadMount(t *testing.T) {
 		}
 	}
 	for i, tt := range tests {
-		_ = commands[i].Wait() // the test compares the exit code
+		_ = commands[i].Wait() // the exit code is compared below
 		if code, out := commands[i].ProcessState.ExitCode(), outputs[i].String(); code != tt.code || !strings.Contains(out, tt.want) {
 			t.Errorf("%q: got %d, %s, want %d, %s", tt.words, code, out, tt.code, tt.want)
 		}
 	}
-	w.down(t, 21) // the daemon waits for the file, and its checks continue
+	w.down(t, 21) // the daemon cannot read its file, but its checks must continue
 	w.expect(t, "a server is down", web+web2)
 	began := time.Now()
 	w.run(t, 0, program(t), w.config, "stop")

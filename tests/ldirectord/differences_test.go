@@ -2,7 +2,8 @@ package ldirectord
 
 import "strings"
 
-// difference is a state where directord's table differs from ldirectord's on purpose.
+// difference is one recorded state of a case where the table of directord intentionally differs
+// from the table of ldirectord.
 type difference struct {
 	name, state string
 	reason      string // why the tables differ; docs/migration.md has the same text
@@ -74,7 +75,7 @@ const (
 `
 )
 
-// without returns a table without the lines of one real server.
+// without returns the table after the lines of one real server are removed.
 func without(table, server string) string {
 	var left strings.Builder
 	for line := range strings.Lines(table) {

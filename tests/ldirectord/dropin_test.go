@@ -17,8 +17,9 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// tutorial is the configuration of a common how-to. With readdquiescent, ldirectord adds a real
-// server only after its first check. So the log of Debian's ldirectord 4.12 follows the verdicts.
+// tutorial is the case whose configuration is from a common how-to. It has readdquiescent, so
+// ldirectord adds a real server only after the first check. So the log of ldirectord 4.12 (Debian)
+// follows the verdicts, as our log does.
 const tutorial = "05-tutorial-004"
 
 const (
@@ -36,7 +37,8 @@ func program(t *testing.T) string {
 	return path
 }
 
-// ours returns a world with the tutorial's service. When the test ends, it ends the daemon.
+// ours returns a world for our program, with the configuration of the case tutorial. When the test
+// ends, the daemon is stopped.
 func ours(t *testing.T) *world {
 	lab.Require(t, "ipvsadm", "ldirectord")
 	w := newWorld(t, tutorial, "testdata/"+tutorial+".cf")
@@ -82,11 +84,11 @@ func (w *world) story(t *testing.T, program string, wait func(table string)) {
 	wait("")
 }
 
-// prefix is [date|instance|pid] at the beginning of a log line.
+// prefix matches [date|instance|pid] at the beginning of a log line.
 var prefix = regexp.MustCompile(`^\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ 0-9]\d \d\d:\d\d:\d\d \d{4}\|([^|]*)\|\d+\] `)
 
-// messages returns the log in a comparable form. It replaces parts that always differ, and removes
-// the lines of status and stop.
+// messages returns the log in a form that a test can compare. It replaces paths and versions with
+// fixed words, and removes the lines that status and stop log.
 func (w *world) messages(t *testing.T, program string) string {
 	text, err := os.ReadFile(filepath.Join(w.dir, "log"))
 	if err != nil {
@@ -110,7 +112,8 @@ func (w *world) messages(t *testing.T, program string) string {
 	return out.String()
 }
 
-// agent runs an action of ocf:heartbeat:ldirectord with our program.
+// agent runs an action of the resource agent ocf:heartbeat:ldirectord. The agent calls our program
+// instead of the Perl program.
 func (w *world) agent(t *testing.T, want int, action string) {
 	t.Helper()
 	code, out := w.exec(t, "env", "OCF_ROOT=/usr/lib/ocf", "OCF_RESOURCE_INSTANCE=web", "OCF_RESKEY_configfile="+w.config,
@@ -121,7 +124,8 @@ func (w *world) agent(t *testing.T, want int, action string) {
 	}
 }
 
-// link returns the path of a link to our program that has the name of the Perl program.
+// link returns the path of a symbolic link to our program. The link has the name ldirectord, like
+// the Perl program.
 func (w *world) link(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(w.dir, "ldirectord")
@@ -131,7 +135,7 @@ func (w *world) link(t *testing.T) string {
 	return path
 }
 
-// pid returns the content of ldirectord's pid file.
+// pid returns the pid in the pid file of the daemon, 0 if the file does not exist.
 func (w *world) pid(t *testing.T) (pid int) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(w.dir, "ldirectord."+w.name+".cf.pid"))
@@ -170,7 +174,7 @@ func TestHeartbeatAgent(t *testing.T) {
 	w.agent(t, 0, "start")
 	w.agent(t, 0, "monitor")
 	w.expect(t, "started again", web+web1+web2)
-	w.write(t, "virtual=192.0.2.10\n") // a broken file must not make the daemon unreachable
+	w.write(t, "virtual=192.0.2.10\n") // with a broken file, monitor and stop must still reach the daemon
 	w.agent(t, 0, "monitor")
 	w.expect(t, "with a broken file", web+web1+web2)
 	w.agent(t, 0, "stop")
@@ -187,8 +191,8 @@ func (w *world) write(t *testing.T, text string) {
 	}
 }
 
-// script runs an action of an init script with our program instead of the Perl program, and with
-// our file instead of the default file.
+// script runs an action of ldirectord's init script. For the script, /usr/sbin/ldirectord is our
+// program, and /etc/default/ldirectord is our file.
 func (w *world) script(t *testing.T, want int, script, action string) string {
 	t.Helper()
 	settings := filepath.Join(w.dir, "default")
@@ -294,7 +298,8 @@ func (w *world) log(t *testing.T) string {
 	return string(text)
 }
 
-// said waits until the log has each of the texts after the text before.
+// said waits until the log contains each of the texts. before is the earlier log, where said does
+// not search.
 func (w *world) said(t *testing.T, before string, texts ...string) {
 	t.Helper()
 	lab.Wait(t, 20*time.Second, "log", func() error {
@@ -309,7 +314,8 @@ func (w *world) said(t *testing.T, before string, texts ...string) {
 }
 
 // TestForeground checks that directord runs in the foreground with supervised=yes. It also checks
-// the notify protocol of systemd with the privileges of the unit.
+// that directord, with the privileges of its systemd unit, tells systemd that it is ready
+// (sd_notify).
 func TestForeground(t *testing.T) {
 	w := ours(t)
 	path := filepath.Join(w.dir, "notify")
@@ -468,9 +474,9 @@ func TestSideChannels(t *testing.T) {
 	}
 }
 
-// TestUpgrade checks an installation of our program while the Perl program runs. Our program
-// refuses to start, and its stop ends the Perl program. If the Perl program leaves its table in the
-// kernel, our program adopts the table.
+// TestUpgrade checks the installation of our program while the Perl program runs. Our program must
+// refuse to start, and its stop must end the Perl program. If the Perl program leaves its table in
+// the kernel, our program must adopt the table.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	lab.Require(t, "ipvsadm", "ldirectord")

@@ -11,8 +11,9 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// TestExecuteInACircle checks two configurations that name each other with execute. A reload must
-// reach each daemon once. A stop must end both daemons, and no daemon may wait for the other.
+// TestExecuteInACircle checks two configurations, a and b, whose directive execute names the other
+// file. A reload must reach each daemon once. A stop must end both daemons, without a daemon that
+// waits for the other.
 func TestExecuteInACircle(t *testing.T) {
 	w := ours(t)
 	path := func(name string) string { return filepath.Join(w.dir, name+".cf") }
@@ -43,7 +44,8 @@ func TestExecuteInACircle(t *testing.T) {
 		}
 		return strings.Count(string(text), "Reloading Linux Director Daemon config")
 	}
-	// b passes the signal on to a over a's socket. That reload logs no signal.
+	// The daemon of b receives a signal, and sends the reload on to the daemon of a over a's
+	// socket. Only a reload by signal is in the log.
 	w.run(t, 0, program(t), path("b"), "reload")
 	lab.Wait(t, time.Minute, "a reload of b", func() error {
 		if reloads("b") == 0 {

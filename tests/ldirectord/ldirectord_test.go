@@ -1,5 +1,6 @@
-// Package ldirectord compares directord's changes of the IPVS table with the changes of the Perl
-// program ldirectord, which make record-ldirectord has recorded.
+// Package ldirectord compares our program directord with the Perl program ldirectord: both must
+// make the same changes of the IPVS table. "make record-ldirectord" has recorded the tables of the
+// Perl program.
 package ldirectord
 
 import (
@@ -35,7 +36,7 @@ var record = flag.String("record", "", "run the Perl program and write what it d
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	// The cases run concurrently, because they wait most of the time and the guest has one CPU.
+	// The guest has one CPU, and the cases wait most of the time. So many cases run concurrently.
 	parallel := "12"
 	if *record != "" {
 		parallel = "6"
@@ -46,14 +47,15 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// states are the recorded states of each case, in their order.
+// states are the situations of each case, in their order. For each state, the table is recorded.
 var states = []string{"started", "one failed", "all failed", "recovered", "stopped"}
 
-// servers lists the last numbers of the real servers' addresses: 21 is 192.0.2.21.
+// servers lists the real servers of every case by the last number of their addresses: 21 is
+// 192.0.2.21.
 var servers = []int{21, 22, 23, 24}
 
-// TestPeer checks that directord makes the recorded tables from every configuration in testdata.
-// With the flag -record, it runs the Perl program and records the tables.
+// TestPeer checks for every configuration in testdata that directord makes the recorded tables.
+// With the flag -record, TestPeer runs the Perl program instead, and records its tables.
 func TestPeer(t *testing.T) {
 	lab.Require(t, "ipvsadm", "ldirectord")
 	files, _ := filepath.Glob("testdata/*.cf")
@@ -79,7 +81,7 @@ func TestPeer(t *testing.T) {
 	}
 }
 
-// record runs the Perl program and writes the table of each state.
+// record runs the Perl program through all states, and writes a file with the table of each state.
 func (w *world) record(t *testing.T) {
 	text := ""
 	w.run(t, 0, lab.PerlProgram(t), w.config, "start")
@@ -96,7 +98,8 @@ func (w *world) record(t *testing.T) {
 	}
 }
 
-// compare runs our program and expects the recorded tables, except for the listed differences.
+// compare runs our program through all states. In each state it expects the recorded table, or the
+// table in the list of differences.
 func (w *world) compare(t *testing.T) {
 	recorded := w.recorded(t)
 	w.launch(t)
@@ -113,8 +116,8 @@ func (w *world) compare(t *testing.T) {
 	}
 }
 
-// launch starts our program in the foreground. TestInitScripts and other tests start it as a
-// daemon, which costs three more processes in the guest.
+// launch starts our program in the foreground, because a daemon would need three more processes in
+// the guest. TestInitScripts and other tests start it as a daemon.
 func (w *world) launch(t *testing.T) {
 	path, err := filepath.Abs("../../bin/directord")
 	if err != nil {
@@ -130,11 +133,11 @@ func (w *world) launch(t *testing.T) {
 	if err := w.daemon.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = w.daemon.Process.Kill() }) // it has ended, unless the test failed
+	t.Cleanup(func() { _ = w.daemon.Process.Kill() }) // the program has already ended, unless the test failed
 }
 
-// land ends our program with SIGTERM. If the program does not end, land makes it print its
-// goroutines.
+// land ends our program with SIGTERM. If the program does not end within a minute, SIGABRT makes it
+// print its goroutines.
 func (w *world) land(t *testing.T) {
 	if err := w.daemon.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -142,12 +145,13 @@ func (w *world) land(t *testing.T) {
 	late := time.AfterFunc(time.Minute, func() { _ = w.daemon.Process.Signal(syscall.SIGABRT) })
 	defer late.Stop()
 	if err := w.daemon.Wait(); err != nil {
-		said, _ := os.ReadFile(filepath.Join(w.dir, "said")) // the error of the program matters
+		said, _ := os.ReadFile(filepath.Join(w.dir, "said")) // the program's exit status is the error; its output only explains it
 		t.Errorf("%v\n%s", err, said)
 	}
 }
 
-// wanted returns the expected table of our program. A listed difference that does not exist is an
+// wanted returns the table that our program must have in a state: the table of a listed difference,
+// otherwise the recorded table. If a listed difference does not exist any more, wanted returns an
 // error.
 func wanted(list []difference, name, state, recorded string) (string, error) {
 	for _, d := range list {
@@ -178,7 +182,7 @@ func TestList(t *testing.T) {
 	}
 }
 
-// recorded reads a recorded table of the Perl program.
+// recorded reads the recorded tables of the Perl program, by state.
 func (w *world) recorded(t *testing.T) map[string]string {
 	text, err := os.ReadFile("testdata/" + w.name + ".txt")
 	if err != nil {
@@ -195,11 +199,11 @@ func (w *world) recorded(t *testing.T) map[string]string {
 	return tables
 }
 
-// world is a director and its real servers, each in a network namespace.
+// world is the network of one case: a director and its real servers, in a new network namespace.
 type world struct {
 	name, dir, config string
-	real              bool   // the programs keep state and pid files at their usual paths
-	fail              string // how a real server fails, from the configuration; "" for closed ports
+	real              bool   // true: the programs keep their state and pid files at the usual paths
+	fail              string // how real servers of this case fail, from a line of the configuration; "": they close their ports
 	peer              *kerneltest.Peer
 	kernel            *ipvs.Kernel
 	daemon            *exec.Cmd // the process of launch
@@ -208,8 +212,9 @@ type world struct {
 	listeners map[int][]net.Listener
 }
 
-// These programs are the external checks. A real server is down while the file down-N exists, where
-// N is the last number of its address. The second program accepts only the exact arguments.
+// script, arguments and perlScript are programs for external checks. They report a real server as
+// down while the file down-N exists. N is the last number of the server's address. arguments also
+// reports a failure if its arguments are not exactly the arguments that ldirectord passes.
 const (
 	script = `#!/bin/sh
 test ! -e @DIR@/down-${3##*.}
@@ -233,7 +238,7 @@ exit(-e "@DIR@/down-$address" ? 1 : 0);
 
 func newWorld(t *testing.T, name, file string) *world {
 	kerneltest.Namespace(t)
-	dir, err := os.MkdirTemp("", "peer") // short, because it is part of the path of a socket
+	dir, err := os.MkdirTemp("", "peer") // the name is short, because the path of a unix socket contains it
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +246,8 @@ func newWorld(t *testing.T, name, file string) *world {
 	w := &world{name: name, dir: dir, config: filepath.Join(dir, name+".cf"), listeners: map[int][]net.Listener{}}
 	w.peer = kerneltest.NewPeer(t, "eth0")
 	w.peer.Do(func() {
-		// Without it, the removal of the first address would remove the other addresses of its network.
+		// Without this setting, the kernel would remove all addresses of a network together with
+		// the first one.
 		if err := os.WriteFile("/proc/sys/net/ipv4/conf/all/promote_secondaries", []byte("1"), 0); err != nil {
 			t.Error(err)
 		}
@@ -291,8 +297,9 @@ func newWorld(t *testing.T, name, file string) *world {
 	return w
 }
 
-// patient returns a configuration whose checks time out much later than the guest needs under load.
-// Only a check of a missing address waits until its timeout, so the timeout is then shorter.
+// patient replaces the timeouts of a configuration. They become so long that no check times out on
+// a busy guest. Only if a server fails by losing its address, a check waits for its timeout. In
+// that case the timeout is 4 s.
 func patient(text []byte, fail string) []byte {
 	seconds := "60"
 	if fail == "address" {
@@ -301,7 +308,8 @@ func patient(text []byte, fail string) []byte {
 	return regexp.MustCompile(`(check|negotiate)timeout=\d+`).ReplaceAll(text, []byte("${1}timeout="+seconds))
 }
 
-// addresses adds the IPv4 and IPv6 addresses with these last numbers to eth0, in one process.
+// addresses adds IPv4 and IPv6 addresses to eth0, in one process. numbers are the last numbers of
+// the addresses.
 func addresses(t *testing.T, dir string, numbers ...int) {
 	t.Helper()
 	lines := ""
@@ -354,7 +362,7 @@ func page(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// reach makes real servers fail or recover, as the named state requires.
+// reach makes real servers fail or recover, so that the case reaches the named state.
 func (w *world) reach(t *testing.T, state string) {
 	switch state {
 	case "one failed":
@@ -395,7 +403,7 @@ func (w *world) terminate(t *testing.T) {
 	})
 }
 
-// mark returns the file that marks a real server as down.
+// mark returns the path of the file that makes a real server fail its checks.
 func (w *world) mark(n int) string {
 	if name, found := strings.CutPrefix(w.fail, "maintenance "); found {
 		names := strings.NewReplacer("ADDRESS", fmt.Sprintf("192.0.2.%d", n), "IPV6", fmt.Sprintf("2001:db8::%d", n))
@@ -430,7 +438,7 @@ func (w *world) up(t *testing.T, n int) {
 	}
 }
 
-// exec runs a program on the director.
+// exec runs a program on the director, and returns its exit code and output.
 func (w *world) exec(t *testing.T, name string, args ...string) (code int, out string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
@@ -453,7 +461,8 @@ func (w *world) environ() []string {
 	return append(environ, "LVS_AGENTS_STATE_DIR="+w.dir+"/lvs-agents")
 }
 
-// command returns a command that is not started yet, with the environment of our programs.
+// command returns a command for the director with the environment of our programs. The caller must
+// start it.
 func (w *world) command(name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.Env = w.environ()
@@ -469,8 +478,8 @@ func (w *world) run(t *testing.T, want int, name string, args ...string) string 
 	return out
 }
 
-// table returns the sorted output of ipvsadm -Sn, and the connection thresholds, which ipvsadm does
-// not print.
+// table returns the IPVS table: the sorted output of ipvsadm -Sn, and lines with the connection
+// thresholds, which ipvsadm does not print.
 func (w *world) table(t *testing.T) string {
 	t.Helper()
 	lines := slices.Collect(strings.Lines(w.run(t, 0, "ipvsadm", "-Sn")))
@@ -494,7 +503,8 @@ func (w *world) kernelTable(t *testing.T) lvs.Table {
 	return table
 }
 
-// look returns the table as table does, but without thresholds. It does not start a process.
+// look returns the IPVS table without connection thresholds. Unlike table, it starts no process, so
+// tests can call it often.
 func (w *world) look(t *testing.T) string {
 	t.Helper()
 	return sorted(w.kernelTable(t))
@@ -511,8 +521,9 @@ func sorted(table lvs.Table) string {
 	return strings.Join(lines, "")
 }
 
-// monitored makes the Perl program log each of its checks. It also adds a pause between two rounds,
-// because the checks take most of the guest's CPU.
+// monitored changes a configuration for the recording. The Perl program then logs each of its
+// checks (monitorfile). Its rounds of checks have a longer pause, because the checks take most of
+// the guest's CPU.
 func monitored(text []byte) []byte {
 	slow := strings.Replace(string(text), "checkinterval=1", "checkinterval=2", 1)
 	if strings.Contains(slow, "monitorfile=") {
@@ -521,17 +532,18 @@ func monitored(text []byte) []byte {
 	return []byte(regexp.MustCompile(`(?m)^virtual6?\s*=.*\n`).ReplaceAllString(slow, "$0\tmonitorfile=@DIR@/monitor\n"))
 }
 
-// The Perl program has finished a state when it has repeated every check several times without a
-// change of the table. The number of repetitions is the largest failurecount in use, and one for a
-// check that was running before. Some checks are not logged, for example checktype=on and a ping
-// without a reply. For these the test waits a long time instead.
+// These constants decide when the Perl program has reached its final table for a state. rounds is
+// how often it must have repeated every check without a change of the table: the largest
+// failurecount of the cases, plus one for a check that was already running. The table must also
+// stay unchanged for the time still. Some checks are not logged, for example checktype=on and a
+// ping without a reply. For these checks, the test waits for the time long instead.
 const (
 	rounds = 4
 	still  = 5 * time.Second
 	long   = 25 * time.Second
 )
 
-// settle waits until the table no longer changes.
+// settle waits until the Perl program has reached its final table for the current state.
 func (w *world) settle(t *testing.T) {
 	since, before, made := time.Now(), w.look(t), w.made(t)
 	for time.Since(since) < still || time.Since(since) < long && w.perlRuns() && !repeated(made, w.made(t)) {
@@ -547,7 +559,7 @@ func (w *world) perlRuns() bool {
 	return err == nil
 }
 
-// made returns the number of logged checks of each checked address.
+// made returns how many checks the Perl program has logged, by the checked address.
 func (w *world) made(t *testing.T) map[string]int {
 	text, err := os.ReadFile(filepath.Join(w.dir, "monitor"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -571,8 +583,8 @@ func repeated(before, now map[string]int) bool {
 	return len(now) > 0
 }
 
-// expect waits for a table, and checks that it stays for two rounds of checks. Without a daemon no
-// program changes the table.
+// expect waits until the IPVS table is want. Then it checks that the table stays the same for two
+// rounds of checks. In the state "stopped" it does not wait, because no daemon runs.
 func (w *world) expect(t *testing.T, state, want string) {
 	t.Helper()
 	stays := 2200 * time.Millisecond

@@ -1,5 +1,5 @@
-// Package noipvs tests the agents on a kernel that has no IPVS and cannot load it. No agent can
-// report running there.
+// Package noipvs tests the agents on a kernel that has no IPVS and cannot load it. On this kernel,
+// no agent may report that its resource is running.
 package noipvs
 
 import (
@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// run runs an action of the built agent ipvs.
+// run runs an action of the built agent ipvs, and returns its exit code and its output.
 func run(t *testing.T, state, action, interval string) (int, string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "../../bin/ipvs", action)

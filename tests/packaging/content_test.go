@@ -11,11 +11,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// file is an entry in the output of ls.
+// file is one entry of a package, as a line of the output of ls -l shows it. target is the target
+// of a symbolic link.
 type file struct{ mode, owner, path, target string }
 
-// content lists a package with a command whose output has the form of ls -l. The first field of a
-// line is the mode, the last field is the path, with an arrow for links.
+// content lists the files of a package. It runs a command that prints lines like ls -l. In each
+// line the first field is the mode, and the last field is the path. An arrow (->) separates a link
+// from its target.
 func content(t *testing.T, owner func(fields []string) string, name string, args ...string) []file {
 	t.Helper()
 	var files []file
@@ -36,8 +38,8 @@ func debContent(t *testing.T, name string) []file {
 	return content(t, func(f []string) string { return f[1] }, "dpkg-deb", "-c", debOf(t, name))
 }
 
-// comparable returns the paths except directories, documents and build ids. /lib and /usr/lib have
-// one name.
+// comparable returns the paths of a package in a form that is equal for RPM and Debian packages. It
+// leaves out directories, documents and build ids, and writes /lib as /usr/lib.
 func comparable(files []file) []string {
 	var paths []string
 	for _, f := range files {
@@ -87,7 +89,8 @@ func TestOwnersAndModes(t *testing.T) {
 	}
 }
 
-// TestEveryProgramHasItsPage checks that every page renders without a warning.
+// TestEveryProgramHasItsPage checks that every program has a manual page, and that man displays
+// each page without a warning.
 func TestEveryProgramHasItsPage(t *testing.T) {
 	dir := unpacked(t)
 	for _, agent := range agents(t) {
@@ -119,7 +122,8 @@ func TestEveryProgramHasItsPage(t *testing.T) {
 	}
 }
 
-// TestEveryPageForUsersIsInstalled in both formats, where links between the pages lead to it.
+// TestEveryPageForUsersIsInstalled checks that both package formats contain every document for
+// users, at the path where links in other documents expect it.
 func TestEveryPageForUsersIsInstalled(t *testing.T) {
 	howtos, err := filepath.Glob("../../docs/howto/*.md")
 	if err != nil || len(howtos) == 0 {
@@ -142,7 +146,7 @@ func TestEveryPageForUsersIsInstalled(t *testing.T) {
 	}
 }
 
-// TestCompletions loads each file, and requests a completion for the name of the command.
+// TestCompletions loads each completion file into bash, and requests a completion for its command.
 func TestCompletions(t *testing.T) {
 	dir := unpacked(t) + "/usr/share/bash-completion/completions/"
 	for name, want := range map[string]string{"lvsctl": "check", "directord": "try-restart", "ldirectord": "try-restart", "lvsrs": "status"} {
@@ -153,7 +157,8 @@ func TestCompletions(t *testing.T) {
 	}
 }
 
-// TestUnits verifies every unit with systemd, with the unpacked programs.
+// TestUnits checks every unit file of the packages with systemd-analyze verify, while the programs
+// of the packages exist.
 func TestUnits(t *testing.T) {
 	dir := unpacked(t)
 	units, err := filepath.Glob(dir + "/lib/systemd/system/*.service")
@@ -168,15 +173,15 @@ func TestUnits(t *testing.T) {
 		path := filepath.Join(t.TempDir(), strings.Replace(filepath.Base(unit), "@.", "@web.", 1))
 		write(t, path, strings.ReplaceAll(string(text), "/usr/sbin/", dir+"/usr/sbin/"), 0o644)
 		out := must(t, "systemd-analyze", "verify", "--man=no", path)
-		if strings.Contains(out, filepath.Base(path)) { // it also verifies the units that this unit wants
+		if strings.Contains(out, filepath.Base(path)) { // systemd-analyze also verifies units that our unit wants, and prints errors in them
 			t.Errorf("verify %s: %s", unit, out)
 		}
 		must(t, "systemd-analyze", "security", "--offline=yes", "--threshold=40", path)
 	}
 }
 
-// TestLogIsRotatedOnce checks that logrotate accepts our file, even if the Perl program's package
-// has its file for the same log.
+// TestLogIsRotatedOnce checks that logrotate accepts our configuration file, even if the package of
+// the Perl program has a configuration file for the same log.
 func TestLogIsRotatedOnce(t *testing.T) {
 	dir := t.TempDir()
 	ours, err := os.ReadFile(unpacked(t) + "/etc/logrotate.d/lvs-agents")

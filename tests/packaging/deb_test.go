@@ -12,17 +12,19 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// debian is a root directory with a Debian system of this machine's release.
+// debian is the root directory of a Debian system for one test. It has the same Debian release as
+// the test host.
 type debian struct {
 	*testing.T
 	root string
 }
 
-// bootstrapped is the system of tests/debian. Each test uses it as the lower layer of an overlay.
+// bootstrapped is the directory with the system that tests/debian has created. Each test uses it,
+// read-only, as the lower layer of an overlay.
 const bootstrapped = "/var/cache/lvs-agents/debian"
 
-// newDebian creates a new root directory. Programs that manage services are replaced there by
-// programs that log their arguments.
+// newDebian creates a root directory for one test. In it, programs that manage services, for
+// example systemctl, are replaced by scripts that only log their arguments.
 func newDebian(t *testing.T) debian {
 	t.Helper()
 	if !exists(bootstrapped) {
@@ -38,14 +40,15 @@ func newDebian(t *testing.T) debian {
 	for _, dir := range []string{"proc", "sys", "dev"} {
 		must(t, "mount", "--rbind", "/"+dir, d.root+"/"+dir)
 	}
-	write(t, d.root+"/run/systemd/system/.keep", "", 0o644) // for scripts that check whether systemd runs
+	write(t, d.root+"/run/systemd/system/.keep", "", 0o644) // maintainer scripts check this directory to find out whether systemd runs
 	for _, name := range []string{"systemctl", "deb-systemd-invoke", "invoke-rc.d", "service", "systemd-tmpfiles"} {
 		write(t, d.root+"/usr/local/bin/"+name, "#!/bin/sh\necho "+name+` "$@" >>/called`+"\n", 0o755)
 	}
 	return d
 }
 
-// in runs a command in the root directory, in a network namespace shared with the test.
+// in runs a shell command in the root directory, and returns its output. The command uses the
+// test's network namespace.
 func (d debian) in(script string) string {
 	d.Helper()
 	return must(d.T, "env", "-i", "PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive", "chroot", d.root, "sh", "-ec", script)
@@ -67,8 +70,8 @@ func (d debian) install(files ...string) {
 	d.in("dpkg --force-confold -i " + strings.Join(names, " "))
 }
 
-// previous returns the packages as an older version, with a file that the new version does not
-// have.
+// previous returns our packages as an older version. Each of these packages also has a file that
+// the new version does not have.
 func previous(t *testing.T) []string {
 	t.Helper()
 	dir := t.TempDir()
@@ -85,7 +88,8 @@ rm -r "$2"`, "older", file, tree, dir+"/"+name)
 	return older
 }
 
-// perl is Debian's package ldirectord without its dependencies.
+// perl returns a package ldirectord without dependencies. It has the files of Debian's package
+// ldirectord, which is installed on the test host.
 func perl(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -100,8 +104,8 @@ dpkg-deb --root-owner-group -b "$1"/tree "$1"/ldirectord.deb >/dev/null`, "perl"
 	return dir + "/ldirectord.deb"
 }
 
-// TestDebianLife installs an older build on a system with the Perl program. Then it upgrades,
-// removes and purges our packages, while a real server runs.
+// TestDebianLife installs an older version of our packages on a system that has the Perl program
+// ldirectord. Then it upgrades, removes and purges our packages while a real server runs.
 func TestDebianLife(t *testing.T) {
 	d := newDebian(t)
 	d.install(perl(t))
@@ -153,7 +157,7 @@ func TestDebianLife(t *testing.T) {
 	}
 	before = append(before, "/etc/lvsrs.d")
 	slices.Sort(before)
-	after := slices.DeleteFunc(d.files(), func(path string) bool { return strings.HasPrefix(path, "/run/lvs-agents") }) // state of the running real server
+	after := slices.DeleteFunc(d.files(), func(path string) bool { return strings.HasPrefix(path, "/run/lvs-agents") }) // the running real server keeps its state in /run/lvs-agents
 	slices.Sort(after)
 	if diff := cmp.Diff(before, after); diff != "" {
 		t.Errorf("purged (-before +after):\n%s", diff)
@@ -167,7 +171,7 @@ func TestDebianLife(t *testing.T) {
 	}
 }
 
-// TestDebianAgentRuns tests the installed vip with ocf-tester.
+// TestDebianAgentRuns checks the installed agent vip with ocf-tester.
 func TestDebianAgentRuns(t *testing.T) {
 	d := newDebian(t)
 	d.install(debOf(t, ""), debOf(t, "-realserver"))
@@ -182,8 +186,8 @@ func TestDebianAgentRuns(t *testing.T) {
 	}
 }
 
-// TestDebianPerlComesLater installs the Perl program after our package. ldirectord must still be
-// our program.
+// TestDebianPerlComesLater installs the Perl program ldirectord after our package. The command
+// ldirectord must still be our program.
 func TestDebianPerlComesLater(t *testing.T) {
 	d := newDebian(t)
 	d.install(debOf(t, ""), debOf(t, "-realserver"), debOf(t, "-ldirectord"))

@@ -23,8 +23,9 @@ func TestLintianFindsNothing(t *testing.T) {
 	}
 }
 
-// TestEveryFilterHasItsReason checks that every filter of the linters is allowed, and that the line
-// before it has a reason.
+// TestEveryFilterHasItsReason checks the filters that suppress warnings of rpmlint and lintian.
+// Each filter must be in the list of this test, and the line above it must be a comment with the
+// reason.
 func TestEveryFilterHasItsReason(t *testing.T) {
 	allowed := map[string][]string{
 		"../../rpm/*.rpmlintrc":        {"statically-linked-binary", "no-signature", "no-group-tag", "position-independent-executable-suggested", "build-id"},
@@ -55,8 +56,8 @@ func TestEveryFilterHasItsReason(t *testing.T) {
 	}
 }
 
-// TestScriptsLeaveServicesAlone checks that the scripts are valid shell, and that no package
-// starts, stops or restarts a service.
+// TestScriptsLeaveServicesAlone checks the scripts of the packages. They must be valid shell, and
+// must not start, stop or restart a service.
 func TestScriptsLeaveServicesAlone(t *testing.T) {
 	touches := regexp.MustCompile(`\bsystemctl\b.*\b(start|stop|\w*restart|reload|kill|isolate|enable|disable|mask)\b|\b(deb-systemd-invoke|invoke-rc\.d|update-rc\.d|kill|killall|pkill)\b|^\s*service `)
 	dir := t.TempDir()

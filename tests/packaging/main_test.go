@@ -1,6 +1,7 @@
-// Package packaging tests the packages that make rpm and make deb wrote into dist: content, lint,
-// installation, upgrade and removal. It needs root, and the programs in tests/packages.build and
-// tests/packages.lint. It runs in new root directories and namespaces.
+// Package packaging tests the packages that "make rpm" and "make deb" have written into dist: their
+// content, lint, installation, upgrade and removal. It needs root, and the programs in
+// tests/packages.build and tests/packages.lint. The tests run in new root directories and
+// namespaces.
 package packaging
 
 import (
@@ -16,12 +17,12 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// names are the packages, by the ending of their names.
+// names lists our packages by the part of their name after lvs-agents.
 var names = []string{"", "-ldirectord", "-heartbeat", "-realserver"}
 
 func TestMain(m *testing.M) { os.Exit(lab.Sandbox(m, nil)) }
 
-// built returns the newest file in dist that matches a pattern.
+// built returns the newest file in dist whose name matches pattern.
 func built(t *testing.T, pattern string) string {
 	t.Helper()
 	files, err := filepath.Glob("../../dist/" + pattern)
@@ -45,7 +46,7 @@ func modified(t *testing.T, path string) time.Time {
 	return info.ModTime()
 }
 
-// rpmOf and debOf return the built packages.
+// rpmOf returns the path of a built RPM, debOf the path of a built Debian package.
 func rpmOf(t *testing.T, name string) string {
 	return built(t, "lvs-agents"+name+"-[0-9]*.rpm")
 }
@@ -60,7 +61,7 @@ func all(t *testing.T, of func(*testing.T, string) string) []string {
 	return files
 }
 
-// unpacked returns a tree of all Debian packages.
+// unpacked returns a directory with the unpacked content of all our Debian packages.
 func unpacked(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -70,7 +71,7 @@ func unpacked(t *testing.T) string {
 	return dir
 }
 
-// run runs a program and returns its output on both outputs.
+// run runs a program and returns its standard output and standard error as one text.
 func run(t *testing.T, name string, args ...string) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
@@ -106,7 +107,7 @@ func write(t *testing.T, path, text string, mode os.FileMode) {
 	}
 }
 
-// agents returns the names of the directories in agents/.
+// agents returns the names of our agents, which are the directories in agents/.
 func agents(t *testing.T) []string {
 	t.Helper()
 	entries, err := os.ReadDir("../../agents")

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// stubs are packages that replace the packages of a RHEL system: the contents of the base system,
-// and the Perl program as its package has it.
+// stubs are the spec files of small packages that replace packages of a RHEL system: the base
+// system, and the package of the Perl program ldirectord.
 const stubs = `
 Name: base
 Version: 1
@@ -39,7 +39,7 @@ ln -s /usr/sbin/ldirectord %{buildroot}/etc/ha.d/resource.d/ldirectord
 /etc/ha.d/resource.d/ldirectord
 `
 
-// guest is an empty root directory. dnf installs packages in it.
+// guest is an empty root directory where dnf installs packages.
 type guest struct {
 	*testing.T
 	root, repo string
@@ -88,8 +88,8 @@ func TestDnfInstalls(t *testing.T) {
 	must(t, "rpm", "--root="+g.root, "-V", "lvs-agents", "lvs-agents-realserver", "lvs-agents-ldirectord", "lvs-agents-heartbeat")
 }
 
-// TestDnfSwap changes from the Perl program to directord and back. A plain upgrade must not do
-// that.
+// TestDnfSwap replaces the Perl program by directord with "dnf swap", and directord by the Perl
+// program. A plain "dnf upgrade" must not replace one by the other.
 func TestDnfSwap(t *testing.T) {
 	g := newGuest(t)
 	g.dnf("install", "base", "ldirectord")
@@ -108,8 +108,9 @@ func TestDnfSwap(t *testing.T) {
 	}
 }
 
-// TestRemovalKeepsConfiguration checks that files of the administrator stay, and that changed files
-// stay under the name that rpm gives them.
+// TestRemovalKeepsConfiguration removes our packages. Configuration files that the administrator
+// wrote must stay. Files of the package that the administrator changed must stay with the ending
+// that rpm gives them (.rpmsave).
 func TestRemovalKeepsConfiguration(t *testing.T) {
 	g := newGuest(t)
 	g.dnf("install", "base", "lvs-agents-ldirectord", "lvs-agents-heartbeat")

@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// build builds all packages of the commit into a directory. It uses a separate cache, and the given
-// time zone and umask.
+// build builds all packages of the current commit under the given version, and returns their
+// directory. The build uses an empty cache, and another time zone and umask than "make rpm" and
+// "make deb".
 func build(t *testing.T, version string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -23,13 +24,14 @@ deb/build "$source" "$1"`, "build", dir, version)
 	return dir
 }
 
-// TestSoakTwoBuildsAreEqual compares two builds byte by byte.
+// TestSoakTwoBuildsAreEqual builds the packages in dist a second time. Both builds must be equal,
+// byte by byte.
 func TestSoakTwoBuildsAreEqual(t *testing.T) {
 	first := filepath.Dir(built(t, "*.tar.gz"))
 	version := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(built(t, "*.tar.gz")), "lvs-agents-"), ".tar.gz")
 	second := build(t, version)
 	entries, err := os.ReadDir(second)
-	if err != nil || len(entries) != 2*len(names)+1 { // RPMs, Debian packages, their source
+	if err != nil || len(entries) != 2*len(names)+1 { // each package as RPM and as Debian package, and the source RPM
 		t.Fatal(entries, err)
 	}
 	for _, entry := range entries {
@@ -37,7 +39,8 @@ func TestSoakTwoBuildsAreEqual(t *testing.T) {
 	}
 }
 
-// TestSoakUpgrade upgrades packages that were built from an older commit.
+// TestSoakUpgrade builds the current commit as version 0.0.1, installs these packages, and upgrades
+// them to the packages in dist.
 func TestSoakUpgrade(t *testing.T) {
 	older := build(t, "0.0.1")
 	g := newGuest(t)

@@ -1,7 +1,8 @@
 package pages
 
-// Classic is the group that the how-tos replace: IPaddr2, and ldirectord as a resource. On nodes of
-// the lab directord runs as ldirectord: the Perl program takes seconds for each action there.
+// Classic is the group that readers of the how-tos have before the change, as XML: IPaddr2, and
+// ldirectord as a resource. On the nodes of the lab, directord runs under the name ldirectord,
+// because the Perl program takes seconds for each action there.
 const Classic = `<resources><group id="web">
 <meta_attributes id="web-meta"><nvpair id="web-stickiness" name="resource-stickiness" value="200"/></meta_attributes>
 <primitive id="web-vip" class="ocf" provider="heartbeat" type="IPaddr2">

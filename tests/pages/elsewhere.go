@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// elsewhere are the commands that only a real machine can run. The nodes of the lab have the
-// packages of this machine and the tree of "make stage", so they install nothing. They are
-// Debian, so they run no command for RHEL. Files of the repository judge each of these commands.
+// elsewhere lists the commands of pages that the lab cannot run, each with a rule that judges the
+// command from files of the repository. The nodes of the lab already have all packages, so they
+// cannot run "apt install". They are Debian systems, so they cannot run commands for RHEL.
 var elsewhere = []struct {
 	form  *regexp.Regexp
 	judge func(files Files, words []string) error
@@ -19,13 +19,14 @@ var elsewhere = []struct {
 	{regexp.MustCompile(`^apt install (.*)`), debian},
 	{regexp.MustCompile(`^dnf (?:install|swap) (.*)`), rhel},
 	{regexp.MustCompile(`^sh /usr/share/doc/lvs-agents/(\S+\.pcs)$`), example},
-	{regexp.MustCompile(`^pcs (.*)`), anything}, // tests/clustertools runs them on Classic
+	{regexp.MustCompile(`^pcs (.*)`), anything}, // tests/clustertools runs the pcs commands on the group Classic
 }
 
-// Files reads a file of the repository.
+// Files is a function that returns the text of a file of the repository.
 type Files func(name string) string
 
-// Elsewhere reports whether only a real machine can run a command. The error is a fault in it.
+// Elsewhere reports whether the lab cannot run the command of a step. In that case, the rule in
+// elsewhere judges the command, and the error is nil if the rule accepts it.
 func (s Step) Elsewhere(files Files) (bool, error) {
 	for _, e := range elsewhere {
 		if match := e.form.FindStringSubmatch(s.Command); match != nil {
@@ -38,14 +39,14 @@ func (s Step) Elsewhere(files Files) (bool, error) {
 	return false, nil
 }
 
-// debian returns an error unless each name is one of our Debian packages, or a package that the
-// tests install.
+// debian checks the names in a command like "apt install". Each name must be one of our Debian
+// packages, or a package that tests/packages lists.
 func debian(files Files, words []string) error {
 	return known(words, "_*.deb", names(files("deb/control"), `(?m)^Package: (\S+)`), names(files("tests/packages"), `(?m)^([a-z][\w.+-]*) `))
 }
 
-// rhel returns an error unless each name is one of our RPMs, or a package that the tests install.
-// tests/packages has the names of the RHEL family after "dnf:".
+// rhel checks the names in a command like "dnf install". Each name must be one of our RPMs, or a
+// package that tests/packages lists. In that file, the names of the RHEL family follow "dnf:".
 func rhel(files Files, words []string) error {
 	ours := []string{"lvs-agents-[0-9]*.rpm"}
 	for _, name := range names(files("rpm/lvs-agents.spec"), `(?m)^%package (\S+)`) {
@@ -85,7 +86,7 @@ func names(text, form string) (found []string) {
 
 func anything(Files, []string) error { return nil }
 
-// example is a file of crm/examples, which tests/clustertools runs.
+// example checks that a command names a file of crm/examples. tests/clustertools loads these files.
 func example(files Files, words []string) error {
 	if files("crm/examples/"+words[0]) == "" {
 		return fmt.Errorf("%s is not in crm/examples", words[0])
@@ -93,7 +94,8 @@ func example(files Files, words []string) error {
 	return nil
 }
 
-// Repository returns the files of the repository at root. A file that does not exist is empty.
+// Repository returns a function that reads files of the repository in the directory root. For a
+// file that does not exist, the function returns "".
 func Repository(root string) Files {
 	return func(name string) string {
 		text, _ := os.ReadFile(filepath.Join(root, name))

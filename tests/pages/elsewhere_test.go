@@ -2,7 +2,8 @@ package pages
 
 import "testing"
 
-// TestCommandsOfRealMachines judges the commands that the lab cannot run.
+// TestCommandsOfRealMachines checks every command of the pages that the lab cannot run, with the
+// rules in elsewhere.
 func TestCommandsOfRealMachines(t *testing.T) {
 	all, err := All("../..")
 	if err != nil {

@@ -1,5 +1,6 @@
-// Package pages reads the commands of the tutorial, the how-tos and the README, and the output
-// that the page has after each. tests/cluster runs them.
+// Package pages reads documents with commands: the tutorial, the how-tos and the README. It returns
+// each command, and the output that the document shows after the command. tests/cluster runs the
+// commands and compares the outputs.
 package pages
 
 import (
@@ -10,10 +11,10 @@ import (
 	"strings"
 )
 
-// Step is one command of a page.
+// Step is one command of a page, with the output that the page shows.
 type Step struct {
-	Host    string // whose prompt it has: director1, directors, rs, client and so on
-	RHEL    bool   // the RHEL family uses this command instead of the command before
+	Host    string // name in the prompt of the command: director1, directors, rs, client and so on
+	RHEL    bool   // the command is for the RHEL family, instead of the command before it
 	Command string // the command line, and the lines of its here-document
 	Output  []string
 	Line    int // line number of the command in the page
@@ -25,8 +26,9 @@ type Page struct {
 	Steps []Step
 }
 
-// All returns the pages with commands: every block of the tutorial and of the how-tos, and the
-// blocks of the README that have prompts. root is the repository.
+// All returns all pages with commands. Of the tutorial and the how-tos, it reads every code block.
+// Of the README, it reads the code blocks that have prompts. root is the directory of the
+// repository.
 func All(root string) ([]Page, error) {
 	howtos, err := filepath.Glob(filepath.Join(root, "docs/howto/*.md"))
 	if err != nil {
@@ -56,9 +58,9 @@ var (
 	here   = regexp.MustCompile(`<<'(\w+)'`)
 )
 
-// Parse returns the commands in the fenced blocks of a page. A block must begin with a prompt,
-// unless some is true: then a block without a prompt has no commands. A block with a language has
-// none either.
+// Parse returns the commands in the code blocks of a page. Each block must begin with a prompt.
+// With some=true, Parse skips blocks without a prompt. Parse always skips a block that names a
+// language, for example xml.
 func Parse(text string, some bool) ([]Step, error) {
 	var steps []Step
 	lines := strings.Split(text, "\n")
@@ -87,7 +89,7 @@ func Parse(text string, some bool) ([]Step, error) {
 	return steps, nil
 }
 
-// block returns the commands of one block, whose first line has the given number.
+// block returns the commands of one code block. first is the number of its first line in the page.
 func block(lines []string, first int) ([]Step, error) {
 	var steps []Step
 	for i := 0; i < len(lines); i++ {
@@ -116,7 +118,8 @@ func block(lines []string, first int) ([]Step, error) {
 	return steps, nil
 }
 
-// alike are parts of an output that differ from run to run.
+// alike lists patterns of text that differs from run to run, for example times. Shows treats all
+// text that matches one pattern as equal.
 var alike = []struct {
 	form *regexp.Regexp
 	as   string
@@ -129,9 +132,9 @@ var alike = []struct {
 	{regexp.MustCompile(`\s+`), " "},
 }
 
-// Shows reports whether an output is the one of the page. A line of three dots is any number of
-// lines, and three dots in a line are any text. Times, counters of connections, blanks, colours,
-// processes and versions can differ.
+// Shows reports whether the output of a command is the output that the page shows. In the page, a
+// line of three dots means any number of lines, and three dots in a line mean any text. Times,
+// counters of connections, blanks, colours, process ids and versions can differ.
 func (s Step) Shows(output string) bool {
 	var form strings.Builder
 	for _, line := range s.Output {

@@ -28,16 +28,16 @@ func (h host) doctor(t *testing.T, words ...string) (int, string) {
 	return cmd.ProcessState.ExitCode(), string(out)
 }
 
-// TestDoctorNamesTheCause checks that lvsctl doctor reports a fault that the test makes after a
-// correct start. lvsctl doctor checks the addresses in the resource's ledger. If no resource runs,
-// it checks the addresses on its command line.
+// TestDoctorNamesTheCause starts a resource correctly, and then makes a fault. "lvsctl doctor" must
+// report that fault. doctor checks the addresses in the ledger of the resource. If no resource
+// runs, doctor checks the addresses on its command line.
 func TestDoctorNamesTheCause(t *testing.T) {
 	sysctl, arptables, nftables, masq := setups()["sysctl"], setups()["arptables"], setups()["nftables"], setups()["masq"]
 	tests := []struct {
 		name   string
-		params []string // nil: the host has no resource
+		params []string // parameters of the resource; nil means that the host has no resource
 		fault  string   // commands
-		want   string   // the report of the doctor; "fine" for no fault
+		want   string   // text that the output must contain; "fine" if the host has no fault
 	}{
 		{"right, sysctl", sysctl, "", "fine\n"},
 		{"right, arptables", arptables, "", "fine\n"},

@@ -18,14 +18,15 @@ import (
 	"lvs-agents/internal/kernel/kerneltest"
 )
 
-// host is a real server in a separate network namespace, with a neighbour.
+// host is a real server in a separate network namespace, with a neighbour on its network.
 type host struct {
 	bin, state string
 	peer       *kerneltest.Peer
 }
 
-// newHost creates a host with eth0, 192.0.2.21 and 2001:db8::21. Its neighbour has the addresses
-// that end in 100. Forwarding and filters are off, and the ARP sysctls are 0.
+// newHost creates a host whose interface eth0 has the addresses 192.0.2.21 and 2001:db8::21. Its
+// neighbour has 192.0.2.100 and 2001:db8::100. Forwarding and packet filters are off, and the ARP
+// sysctls are 0.
 func newHost(t *testing.T) host {
 	t.Helper()
 	kerneltest.Namespace(t)
@@ -51,7 +52,8 @@ func newHost(t *testing.T) host {
 		clean()
 		kerneltest.Run(t, "ip addr add 192.0.2.100/24 dev eth0\nip addr add 2001:db8::100/64 dev eth0 nodad")
 	})
-	// The kernel would add link-local addresses at any later time, and dumps would then differ.
+	// The kernel would add link-local addresses some time later. Then two dumps of the same state
+	// would differ.
 	kerneltest.Run(t, `ip link set eth0 addrgenmode none
 		ip -6 addr flush dev eth0 scope link
 		ip addr add 192.0.2.21/24 dev eth0
@@ -67,7 +69,8 @@ func put(t *testing.T, name, value string) {
 	}
 }
 
-// agent runs an action in the namespace of the calling goroutine.
+// agent runs an action of the agent in dir, in the network namespace of the calling goroutine. It
+// returns the exit code and the output.
 func (h host) agent(t *testing.T, dir, id, action string, words ...string) (int, string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -98,9 +101,9 @@ func (h host) must(t *testing.T, want int, id, action string, words ...string) s
 	return out
 }
 
-// dump returns every sysctl, address, link, rule and route that an agent could change. It leaves
-// lifetimes out, because they change with time. The kernel adds an IPv6 address and its local route
-// some time after the request.
+// dump returns every sysctl, address, link, rule and route that the agent can change. It leaves out
+// lifetimes of addresses, because they change every second. Before that, it waits until the kernel
+// has completed new IPv6 addresses and their local routes.
 func dump(t *testing.T) string {
 	t.Helper()
 	out, err := exec.Command("sh", "-ec", `
@@ -127,8 +130,9 @@ func same(t *testing.T, what, want string) {
 	}
 }
 
-// difference compares dump with want, and repeats the comparison for a short time. The kernel adds
-// an IPv6 address some time after the request, even if the agent is then killed.
+// difference compares a new dump with want, and returns the differences, or "". It repeats the
+// comparison for a short time, because the kernel completes a new IPv6 address some time after the
+// request of the agent.
 func difference(t *testing.T, want string) (diff string) {
 	t.Helper()
 	again := time.NewTicker(50 * time.Millisecond)
@@ -142,7 +146,7 @@ func difference(t *testing.T, want string) (diff string) {
 	return diff
 }
 
-// setups are the configurations of a real server that this kernel supports.
+// setups returns the sets of parameters that this kernel supports, by name.
 func setups() map[string][]string {
 	return map[string][]string{
 		"sysctl":    {"ip=192.0.2.10 2001:db8::10"},
@@ -152,8 +156,8 @@ func setups() map[string][]string {
 	}
 }
 
-// settle makes arptables of nft create its empty table, which the program never removes. So the
-// table does not differ between the dumps.
+// settle calls arptables (the version for nftables) once, which creates an empty table that
+// arptables never removes. So every later dump contains this table.
 func settle(t *testing.T) {
 	t.Helper()
 	kerneltest.Run(t, `arptables -I INPUT -d 192.0.2.77 -j DROP
@@ -187,8 +191,8 @@ func TestStopPutsBackEverything(t *testing.T) {
 	}
 }
 
-// TestKilledAtEveryOperation kills start and stop at each kernel operation in turn. Then monitor
-// must report the real state, and both actions must work.
+// TestKilledAtEveryOperation kills start and stop before and after each operation on the kernel, in
+// turn. After each kill, monitor must report the real state, and start and stop must work.
 func TestKilledAtEveryOperation(t *testing.T) {
 	for name, params := range setups() {
 		for _, action := range []string{"start", "stop"} {
@@ -237,8 +241,9 @@ func killedThen(t *testing.T, params []string, action, next string) {
 	same(t, "in the end", before)
 }
 
-// TestTwoInstances checks the start and stop of two resources in every order. In one variant, the
-// test kills a stop halfway.
+// TestTwoInstances starts and stops two realserver resources in every order. In one variant, one of
+// the stops is killed halfway. An address that both resources use must stay until both resources
+// are stopped.
 func TestTwoInstances(t *testing.T) {
 	for _, method := range []string{"sysctl", "arptables", "nftables"} {
 		for _, order := range []string{"web mail web mail", "web mail mail web", "mail web web mail", "mail web mail web"} {
@@ -248,7 +253,7 @@ func TestTwoInstances(t *testing.T) {
 				ids := strings.Fields(order)
 				params := map[string][]string{
 					"web":  {"ip=192.0.2.10 192.0.2.8", "method=" + method},
-					"mail": {"ip=192.0.2.9 2001:db8::9 192.0.2.8", "method=" + method}, // both resources have one of the addresses
+					"mail": {"ip=192.0.2.9 2001:db8::9 192.0.2.8", "method=" + method}, // the first address belongs to both resources
 				}
 				before := dump(t)
 				h.must(t, 0, ids[0], "start", params[ids[0]]...)
@@ -281,8 +286,9 @@ func TestChangedValueIsLeftAlone(t *testing.T) {
 	same(t, "after stop", strings.Replace(before, "ipv4/conf/all/arp_announce:0", "ipv4/conf/all/arp_announce:1", 1))
 }
 
-// TestKilledAtEverySystemCall kills the real agent with strace at each system call that locks,
-// writes the ledger, or changes something.
+// TestKilledAtEverySystemCall kills the built agent with strace, at each system call that locks a
+// file, writes the ledger, or changes the kernel. After each kill, monitor must report the real
+// state, and start and stop must work.
 func TestKilledAtEverySystemCall(t *testing.T) {
 	h := newHost(t)
 	params := setups()["sysctl"]
@@ -303,7 +309,7 @@ func TestKilledAtEverySystemCall(t *testing.T) {
 				switch code, out := h.agent(t, dir, "web", action, params...); code {
 				case -1, 137:
 					killed++
-				case 0: // the action makes fewer calls
+				case 0: // the action succeeded, because it makes fewer than n of these calls
 					done = true
 				default:
 					t.Fatalf("%s under strace at %s %d: %d\n%s", action, call, n, code, out)

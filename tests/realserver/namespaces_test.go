@@ -10,8 +10,8 @@ import (
 	"lvs-agents/internal/kernel/kerneltest"
 )
 
-// shared is the beginning of a script with a private /run. Its function act NAMESPACE ACTION prints
-// the exit code.
+// shared is the beginning of a shell script that mounts a private /run. Its function "act NAMESPACE
+// ACTION" runs an action of the agent in a network namespace, and prints the exit code.
 const shared = `
 	mount -t tmpfs -o mode=755,size=32m run /run
 	mkdir /run/netns
@@ -23,9 +23,9 @@ const shared = `
 	lo() { echo "$1 has $(ip -n "$1" -o addr show dev lo | grep -c 192.0.2.10) address, arp_ignore $(ip netns exec "$1" sysctl -n net.ipv4.conf.all.arp_ignore)"; }
 `
 
-// TestNamespacesThatShareRun checks two network namespaces that share /run. The agent must not
-// mistake one namespace for the other. The kernel can give a new namespace the inode number of an
-// ended namespace.
+// TestNamespacesThatShareRun runs the agent in two network namespaces that share /run. The agent
+// must not use the state of one namespace in the other. In one case, the kernel gives a new
+// namespace the inode number of a namespace that has ended.
 func TestNamespacesThatShareRun(t *testing.T) {
 	for name, tt := range map[string]struct{ script, want string }{
 		"at the same time": {`

@@ -10,16 +10,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// importMap is docs/imports.txt: which packages of this module a package can import.
+// importMap is the content of docs/imports.txt. For each package of this module, it lists the
+// packages that the package can import.
 type importMap []allowance
 
-// An allowance is one line of the map.
+// An allowance is one line of the map: a package, and the packages that it can import.
 type allowance struct {
 	name    string
 	imports []string // names of lines above
 }
 
-// parseImports reads the map. Its comments describe the syntax.
+// parseImports parses docs/imports.txt. The comments at the beginning of that file describe its
+// syntax.
 func parseImports(text string) (importMap, error) {
 	var all importMap
 	for i, line := range strings.Split(text, "\n") {
@@ -42,7 +44,7 @@ func parseImports(text string) (importMap, error) {
 	return all, nil
 }
 
-// of returns the line of a package.
+// of returns the line of the map for a package.
 func (m importMap) of(name string) (allowance, bool) {
 	i := slices.IndexFunc(m, func(a allowance) bool { return a.name == name })
 	if i < 0 {
@@ -53,7 +55,7 @@ func (m importMap) of(name string) (allowance, bool) {
 
 const module = "lvs-agents/"
 
-// depguard renders the map as rules of .golangci.yml.
+// depguard returns the map as rules for the linter depguard, in the syntax of .golangci.yml.
 func (m importMap) depguard() string {
 	var b strings.Builder
 	for _, a := range m {
@@ -76,7 +78,7 @@ const (
 	mapEnds   = "        # End of docs/imports.txt.\n"
 )
 
-// withImports is the configuration of the linter with the rules of the map.
+// withImports returns the text of .golangci.yml with the rules of the map.
 func withImports(files map[string]string) (string, error) {
 	m, err := parseImports(files["docs/imports.txt"])
 	if err != nil {
@@ -90,8 +92,9 @@ func withImports(files map[string]string) (string, error) {
 	return head + mapBegins + m.depguard() + mapEnds + tail, nil
 }
 
-// TestImportsFollowTheMap compares the imports of every package with the map. A linter sees the
-// imports of one build, and no package without a line.
+// TestImportsFollowTheMap checks that the imports of every package follow the map, and that each
+// package has a line. The linter depguard is not enough: it reads only the files of one build, and
+// accepts packages without a line.
 func TestImportsFollowTheMap(t *testing.T) {
 	m, err := parseImports(repository(t)["docs/imports.txt"])
 	if err != nil {
@@ -120,7 +123,8 @@ func TestImportsFollowTheMap(t *testing.T) {
 	report(t, m.differences(have))
 }
 
-// differences compares the map with the imports of all packages.
+// differences compares the map with the imports that the packages have, and returns an error text
+// for each difference.
 func (m importMap) differences(have map[string][]string) (problems []string) {
 	for name, imports := range have {
 		a, ok := m.of(name)

@@ -22,16 +22,17 @@ func TestDocumentsNameWhatExists(t *testing.T) {
 	}
 }
 
-// isDocument reports whether a file is text for people.
+// isDocument reports whether a file is a text for people: these files can name other files.
 func isDocument(name string) bool {
 	return strings.HasSuffix(name, ".md") || name == "docs/architecture.txt"
 }
 
-// inTree matches a path of this repository, which begins with one of the top directories.
+// inTree matches a path in this repository: a path that begins with one of the directories at the
+// top.
 var inTree = regexp.MustCompile("(?:^|[\\s`(\\[\"'|,])((?:\\.\\./)*(?:agents|cmd|crm|deb|docs|internal|metadata|ocf|rpm|tests|\\.ci)/[\\w.*{},/-]*)")
 
-// deadPaths returns the paths in a document that name no file or directory. heartbeat's GUI writes
-// the types of resources like paths: ocf/lvs.
+// deadPaths returns an error text for each path in a document that names neither a file nor a
+// directory. It ignores the types of resources in heartbeat's GUI, which look like paths: ocf/lvs.
 func deadPaths(files map[string]string, name, text string) (problems []string) {
 	for _, match := range inTree.FindAllStringSubmatch(text, -1) {
 		named := strings.TrimRight(strings.TrimLeft(match[1], "./"), "./,-")
@@ -47,12 +48,14 @@ func deadPaths(files map[string]string, name, text string) (problems []string) {
 	return problems
 }
 
-// placeholder reports whether a path has a part that a reader replaces.
+// placeholder reports whether a path contains a part that the reader must replace, for example
+// NAME.
 func placeholder(name string) bool {
 	return strings.Contains(name, "NAME") || strings.Contains(name, "NNNN")
 }
 
-// alternatives expands the first {a,b} of a path. Without one it returns the path.
+// alternatives expands the first {a,b} of a path into two paths. It returns a path without braces
+// unchanged.
 func alternatives(name string) []string {
 	before, rest, open := strings.Cut(name, "{")
 	choices, after, closed := strings.Cut(rest, "}")
@@ -66,7 +69,8 @@ func alternatives(name string) []string {
 	return all
 }
 
-// exists reports whether a path is a file, or a directory that has a file. The path can contain *.
+// exists reports whether a path is a file, or a directory with at least one file. The path can
+// contain the wildcard *.
 func exists(files map[string]string, name string) bool {
 	parts := strings.Count(name, "/") + 1
 	for file := range files {
@@ -81,17 +85,17 @@ func exists(files map[string]string, name string) bool {
 	return false
 }
 
-// document matches the name of a Markdown file, with its directories.
+// document matches the path of a Markdown file.
 var document = regexp.MustCompile(`[\w./~-]*\w\.md\b`)
 
-// deadDocuments returns the Markdown files that a file names and that do not exist: relative to the
-// file, to the root, or to docs.
+// deadDocuments returns an error text for each name of a Markdown file that does not exist. A name
+// can be relative to the directory of the file that contains it, to the top directory, or to docs.
 func deadDocuments(files map[string]string, name, text string) (problems []string) {
 	if strings.HasPrefix(name, "tests/repository/") || strings.HasSuffix(name, ".sum") {
 		return nil
 	}
 	for _, named := range document.FindAllString(text, -1) {
-		named = strings.TrimPrefix(named, "-X") // the options of debhelper have no space
+		named = strings.TrimPrefix(named, "-X") // -X of debhelper has its argument without a space
 		if strings.Contains(named, "//") || placeholder(named) {
 			continue
 		}
@@ -111,7 +115,8 @@ var (
 	fenced  = regexp.MustCompile("(?ms)^```.*?^```|`[^`\n]*`")
 )
 
-// deadLinks returns the links of a document to missing files or headings.
+// deadLinks returns an error text for each link of a document to a file or a heading that does not
+// exist.
 func deadLinks(files map[string]string, name, text string) (problems []string) {
 	for _, match := range link.FindAllStringSubmatch(fenced.ReplaceAllString(text, ""), -1) {
 		file, anchor, _ := strings.Cut(match[1], "#")
@@ -134,7 +139,7 @@ func deadLinks(files map[string]string, name, text string) (problems []string) {
 	return problems
 }
 
-// anchors returns the names that forges give the headings of a page.
+// anchors returns the anchors that GitHub and similar sites give to the headings of a page.
 func anchors(text string) (found []string) {
 	for _, match := range heading.FindAllStringSubmatch(text, -1) {
 		found = append(found, strings.Map(func(r rune) rune {
@@ -154,8 +159,9 @@ func TestMakeDocsRunsEveryGenerator(t *testing.T) {
 	report(t, forgotten(repository(t)))
 }
 
-// forgotten are generators that make docs does not run: it searches for their declaration below
-// the directories of TESTED.
+// forgotten returns an error text for each generator that "make docs" does not run. A generator is
+// a function TestGenerated, and make docs runs the generators below the directories in the
+// Makefile's variable TESTED.
 func forgotten(files map[string]string) (problems []string) {
 	const declaration = "func TestGenerated("
 	if !strings.Contains(files["Makefile"], "'^"+declaration+"' $(TESTED)") {
@@ -172,10 +178,11 @@ func forgotten(files map[string]string) (problems []string) {
 	return problems
 }
 
-// outside is a path of one developer's machine.
+// outside matches a path that exists only on the machine of one developer.
 var outside = regexp.MustCompile("(?:^|[\\s`(\"'=])((?:/work|/home|/root)/[\\w.-]+)")
 
-// foreignPaths are paths in any file that exist on one machine only.
+// foreignPaths returns an error text for each path in a file that exists only on the machine of one
+// developer.
 func foreignPaths(name, text string) (problems []string) {
 	for _, match := range outside.FindAllStringSubmatch(text, -1) {
 		problems = append(problems, fmt.Sprintf("%s: %s is outside of the repository", name, match[1]))

@@ -17,8 +17,8 @@ import (
 	"unicode/utf8"
 )
 
-// notOurWords matches files with text that we did not choose: quotations, generated files,
-// licences, and the guide that lists the refused forms.
+// notOurWords matches files that the rules of docs/style.md do not cover: quotations, generated
+// files, licences, and the style guide itself, which lists the refused forms.
 var notOurWords = regexp.MustCompile(`(^|/)testdata/|^docs/(man/|style\.md|checks\.md|states\.md|ipaddr2\.md|adr/README\.md)|^LICENSE|^metadata/documents/`)
 
 // A passage is a comment, a message, or a paragraph of a document. Each item of a list and each
@@ -32,11 +32,11 @@ type passage struct {
 
 var inlineCode = regexp.MustCompile("`[^`]*`")
 
-// words returns the text without the code in it.
+// words returns the text of the passage, with an x instead of each piece of code.
 func (p passage) words() string { return inlineCode.ReplaceAllString(p.text, "x") }
 
-// passages returns the comments and string literals of Go files, the comments of scripts, and the
-// prose of Markdown files, by file and line.
+// passages returns all passages of the given files, sorted by file and line: comments and string
+// literals of Go files, comments of scripts, and paragraphs of Markdown files.
 func passages(files map[string]string) []passage {
 	var all []passage
 	for name, text := range files {
@@ -54,13 +54,14 @@ func passages(files map[string]string) []passage {
 	return all
 }
 
-// isScript reports whether a file has comments that begin with #.
+// isScript reports whether a file is a shell script or the Makefile. In these files, comments begin
+// with #.
 func isScript(name, text string) bool {
 	return strings.HasPrefix(text, "#!") || name == "Makefile"
 }
 
-// ofGo returns comments, each group as one passage. For files that are not tests it also returns
-// string literals.
+// ofGo returns the passages of a Go file. Each group of comment lines is a passage. String literals
+// are passages too, but not in files of tests.
 func ofGo(name, text string) []passage {
 	set := token.NewFileSet()
 	file, err := parser.ParseFile(set, name, text, parser.ParseComments)
@@ -90,7 +91,7 @@ func ofGo(name, text string) []passage {
 	return all
 }
 
-// ofScript returns the comments of a script or a Makefile.
+// ofScript returns the comments of a script or of the Makefile as passages.
 func ofScript(name, text string) []passage {
 	b := builder{kind: "comment", file: name}
 	for i, line := range strings.Split(text, "\n") {
@@ -105,10 +106,10 @@ func ofScript(name, text string) []passage {
 	return b.all()
 }
 
-// item matches the first line of an item of a list.
+// item matches the first line of a list item.
 var item = regexp.MustCompile(`^\s*([-*]|\d+\.) `)
 
-// ofMarkdown returns the paragraphs outside of code blocks.
+// ofMarkdown returns the paragraphs of a Markdown file as passages. It leaves out code blocks.
 func ofMarkdown(name, text string) []passage {
 	b := builder{kind: "document", file: name}
 	code := false
@@ -142,15 +143,15 @@ func ofMarkdown(name, text string) []passage {
 	return b.all()
 }
 
-// A builder joins lines to passages.
+// A builder collects the lines of a file and joins them to passages.
 type builder struct {
 	kind, file string
-	line       int // of the first line of the next passage
+	line       int // line number of the first line of the next passage
 	lines      []string
 	passages   []passage
 }
 
-// at sets the line of the next passage, unless a passage has begun.
+// at sets the line number of the next passage. If the passage already has a line, at does nothing.
 func (b *builder) at(line int) {
 	if b.lines == nil {
 		b.line = line
@@ -159,8 +160,8 @@ func (b *builder) at(line int) {
 
 func (b *builder) add(line string) { b.lines = append(b.lines, line) }
 
-// addComment adds a line of a comment. An item of a list begins a passage. Other indented lines are
-// code and are left out.
+// addComment adds one line of a comment. An empty line or the first line of a list item ends the
+// current passage. Lines that begin with a tab are code, and addComment ignores them.
 func (b *builder) addComment(line string) {
 	switch {
 	case item.MatchString(line) || strings.TrimSpace(line) == "":
@@ -184,7 +185,7 @@ func (b *builder) all() []passage {
 	return b.passages
 }
 
-// maxColumns is the maximum width of a line of prose.
+// maxColumns is how many columns a line of a comment or of Markdown can have.
 const maxColumns = 100
 
 var (
@@ -192,8 +193,9 @@ var (
 	directive = regexp.MustCompile(`^\s*(//(go:|nolint|lint:)|# shellcheck )`)
 )
 
-// longLines returns the lines of comments and of Markdown that are wider than maxColumns, by kind.
-// Tables, code blocks, links and generated files can be wider.
+// longLines returns an error text for each line of a comment or of Markdown that has more than
+// maxColumns columns, by the kind of text. It ignores tables, code blocks, links and generated
+// files.
 func longLines(files map[string]string) map[string][]string {
 	long := map[string][]string{}
 	for name, text := range files {
@@ -218,7 +220,8 @@ type numbered struct {
 	text   string
 }
 
-// proseLines returns the lines of a file that have the limit maxColumns, and their kind.
+// proseLines returns the lines of a file that can have at most maxColumns columns: lines of
+// comments or of Markdown. kind is "comment" or "document".
 func proseLines(name, text string) (kind string, prose []numbered) {
 	comment := "//"
 	switch {
@@ -252,7 +255,7 @@ var (
 	under = flag.String("under", "", "draw from the files whose path begins so")
 )
 
-// TestDraw prints passages for tests/passages. Their reader has only docs/style.md.
+// TestDraw prints passages that are drawn at random. The script tests/passages calls it.
 func TestDraw(t *testing.T) {
 	if *draw == 0 {
 		return
@@ -265,8 +268,9 @@ func TestDraw(t *testing.T) {
 	}
 }
 
-// place returns the lines that show a reader where a passage belongs. For a document, they are the
-// heading above and the header of the table. For a comment or a message, they are the line of code.
+// place returns the text around a passage that shows the reader where the passage is. For a comment
+// or a message, the text is the line of code. For a document, it is the heading above the passage,
+// and the header row of its table.
 func place(lines []string, p passage) string {
 	if p.kind == "document" {
 		return headings(lines[:p.line-1], strings.HasPrefix(lines[p.line-1], "|"))
@@ -284,7 +288,8 @@ func place(lines []string, p passage) string {
 	return ""
 }
 
-// headings returns the last heading of the lines, and the header of the table that they end in.
+// headings returns the last heading in the lines above a passage. If the passage is in a table,
+// headings also returns the table's header row.
 func headings(above []string, inTable bool) string {
 	var heading, header string
 	for _, line := range above {
@@ -323,8 +328,8 @@ func TestPlace(t *testing.T) {
 	}
 }
 
-// drawPassages returns n passages of files below a path, in random order. Each has at least five
-// words.
+// drawPassages returns n passages in random order, from the files whose path begins with under.
+// Each passage has at least five words.
 func drawPassages(all []passage, under string, seed uint64, n int) []passage {
 	all = slices.DeleteFunc(slices.Clone(all), func(p passage) bool {
 		return !strings.HasPrefix(p.file, under) || len(strings.Fields(p.text)) < 5

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// picture is the content of the source of docs/architecture.svg.
+// picture is the parsed content of docs/architecture.txt, the source of docs/architecture.svg.
 type picture struct {
 	rows   []row
 	arrows []arrow
@@ -24,7 +24,8 @@ type box struct {
 
 type arrow struct{ from, to, label string }
 
-// parsePicture parses the source. Its comments describe the syntax.
+// parsePicture parses the source of the picture. The comments at the beginning of that file
+// describe its syntax.
 func parsePicture(source string) (picture, error) {
 	var p picture
 	for number, line := range strings.Split(source, "\n") {
@@ -49,7 +50,7 @@ func parsePicture(source string) (picture, error) {
 	return p, nil
 }
 
-// fields returns the parts of a box.
+// fields returns the parts of a line that describes a box.
 func fields(text string) []string {
 	parts := strings.Split(text, "|")
 	for i := range parts {
@@ -58,11 +59,11 @@ func fields(text string) []string {
 	return parts
 }
 
-// The sizes in the picture, in pixels.
+// These constants are lengths in the picture, in pixels.
 const (
 	width     = 1000
 	margin    = 20
-	titled    = 140 // the width of the titles of rows
+	titled    = 140 // width of the titles to the left of the rows
 	boxHeight = 58
 	boxGap    = 16
 	rowHeight = 112
@@ -70,10 +71,10 @@ const (
 	letter    = 7 // average width of a letter
 )
 
-// middle returns the horizontal centre of a box, and its row.
+// middle is the horizontal centre of a box, and the number of the box's row.
 type middle struct{ x, row int }
 
-// svg draws the picture. The same source gives the same bytes.
+// svg returns the picture as SVG. From the same source it always returns the same bytes.
 func (p picture) svg() (string, error) {
 	var body strings.Builder
 	middles := map[string]middle{}
@@ -132,7 +133,7 @@ func (b box) draw(to *strings.Builder, x, y, width int) error {
 	return nil
 }
 
-// draw writes an arrow from the lower edge of a box to the upper edge of another one.
+// draw writes an arrow from the lower edge of one box to the upper edge of another box.
 func (a arrow) draw(to *strings.Builder, middles map[string]middle) error {
 	from, known := middles[a.from]
 	target, targetKnown := middles[a.to]

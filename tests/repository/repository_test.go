@@ -1,5 +1,6 @@
-// Package repository tests the repository as a whole: documents that name files, pages that
-// list packages, and files that are generated. It needs neither root nor a network.
+// Package repository tests the repository as a whole, without root and without a network. Documents
+// must name only files that exist, pages must list every package, and generated files must be
+// current.
 package repository
 
 import (
@@ -18,10 +19,10 @@ var update = flag.Bool("update", false, "write generated files")
 
 const root = "../.."
 
-// notOurs are the directories of a build or of another tool.
+// notOurs lists directories that a build or another tool writes. The tests ignore them.
 var notOurs = []string{".git", "bin", "dist", "vendor", "debian", "tests/out"}
 
-// repository returns the texts of all files by their path.
+// repository returns the text of each file of the repository, by its path.
 func repository(t *testing.T) map[string]string {
 	t.Helper()
 	files := map[string]string{}
@@ -45,7 +46,7 @@ func repository(t *testing.T) map[string]string {
 	return files
 }
 
-// report makes each problem an error of the test.
+// report fails the test with each of the given error texts.
 func report(t *testing.T, problems []string) {
 	t.Helper()
 	for _, problem := range problems {
@@ -57,8 +58,8 @@ func TestPackagesAreOnTheArchitecturePage(t *testing.T) {
 	report(t, missingPackages(repository(t)))
 }
 
-// missingPackages returns packages without a row on the architecture page, and rows without a
-// package.
+// missingPackages returns an error text for each package that has no row in docs/architecture.md,
+// and for each row without a package.
 func missingPackages(files map[string]string) (problems []string) {
 	page := files["docs/architecture.md"]
 	packages := map[string]bool{}
@@ -86,8 +87,8 @@ func TestDependenciesHaveAReason(t *testing.T) {
 	report(t, unexplained(repository(t)))
 }
 
-// unexplained returns direct dependencies that docs/design.md does not list, and rows without a
-// dependency.
+// unexplained returns an error text for each direct dependency that has no row in docs/design.md,
+// and for each row without a dependency.
 func unexplained(files map[string]string) (problems []string) {
 	direct, _, _ := strings.Cut(files["go.mod"], "// indirect")
 	for _, match := range regexp.MustCompile(`(?m)^\t(\S+) v\S+$`).FindAllStringSubmatch(direct, -1) {
@@ -109,7 +110,7 @@ func TestEveryPageIsInTheIndex(t *testing.T) {
 	report(t, unlisted(repository(t)))
 }
 
-// unlisted returns pages that docs/README.md does not link.
+// unlisted returns an error text for each document that docs/README.md does not link.
 func unlisted(files map[string]string) (problems []string) {
 	for name := range files {
 		page, found := strings.CutPrefix(name, "docs/")
@@ -126,7 +127,8 @@ func TestDecisionsHaveTheirParts(t *testing.T) {
 	report(t, incomplete(repository(t)))
 }
 
-// incomplete returns decisions that lack a part or are longer than a page.
+// incomplete returns an error text for each decision (docs/adr) that lacks a section or is longer
+// than a page.
 func incomplete(files map[string]string) (problems []string) {
 	for name, text := range files {
 		if path.Dir(name) != "docs/adr" || path.Base(name) == "README.md" {
@@ -148,7 +150,7 @@ func incomplete(files map[string]string) (problems []string) {
 	return problems
 }
 
-// generated returns the text of each file that this package writes.
+// generated returns the current text of each file that the tests of this package generate, by path.
 func generated(files map[string]string) (map[string]string, error) {
 	p, err := parsePicture(files["docs/architecture.txt"])
 	if err != nil {
@@ -161,7 +163,7 @@ func generated(files map[string]string) (map[string]string, error) {
 	return map[string]string{"docs/architecture.svg": svg, "docs/adr/README.md": decisions(files)}, nil
 }
 
-// decisions returns the index of docs/adr.
+// decisions returns the index of docs/adr: the text of docs/adr/README.md.
 func decisions(files map[string]string) string {
 	var b strings.Builder
 	b.WriteString("<!-- Generated from the files of this directory by make docs; do not edit. -->\n\n# Decisions\n\n" +
@@ -208,7 +210,8 @@ func TestGeneratedFilesAreMarked(t *testing.T) {
 	report(t, unmarked(repository(t)))
 }
 
-// unmarked returns generated files that .gitattributes does not mark, and marks without a file.
+// unmarked returns an error text for each generated file that .gitattributes does not mark as
+// generated, and for each mark without a file.
 func unmarked(files map[string]string) (problems []string) {
 	attributes := files[".gitattributes"]
 	used := map[string]bool{}
@@ -231,12 +234,13 @@ func unmarked(files map[string]string) (problems []string) {
 	return problems
 }
 
-// isGenerated reports whether the first lines of a file name its generator.
+// isGenerated reports whether a file is generated. The first lines of a generated file say which
+// program wrote it.
 func isGenerated(name, first string) bool {
 	return !strings.HasSuffix(name, ".go") && (strings.Contains(first, "Generated from") || strings.HasPrefix(first, "<!-- Generated by") || strings.HasPrefix(first, "<!-- Written by"))
 }
 
-// patterns returns the patterns of .gitattributes with linguist-generated.
+// patterns returns the file patterns that .gitattributes marks with linguist-generated.
 func patterns(attributes string) (found []string) {
 	for line := range strings.Lines(attributes) {
 		if pattern, rest, _ := strings.Cut(strings.TrimSpace(line), " "); strings.Contains(rest, "linguist-generated") {

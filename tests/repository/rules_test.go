@@ -8,7 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestRulesFindFaults checks that each rule finds the faults of a small repository.
+// TestRulesFindFaults applies each rule of this package to a small repository with known faults.
+// The rule must find these faults.
 func TestRulesFindFaults(t *testing.T) {
 	page := "# Page\n\n| a | b |\n|---|---|\n| `internal/a` | text |\n"
 	tests := []struct {
@@ -49,7 +50,8 @@ func TestRulesFindFaults(t *testing.T) {
 	}
 }
 
-// ruleOf converts a rule for one document to a rule for a repository.
+// ruleOf turns a rule for one document into a rule for a whole repository. The rule gets the
+// document name with this text.
 func ruleOf(rule func(files map[string]string, name, text string) []string, name, text string) func(map[string]string) []string {
 	return func(files map[string]string) []string { return rule(files, name, text) }
 }

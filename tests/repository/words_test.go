@@ -13,7 +13,8 @@ import (
 	"testing"
 )
 
-// phrases are the forms that docs/style.md refuses, each with the rule or a better form.
+// phrases lists the forms that docs/style.md refuses. Each one has the violated rule or a better
+// form.
 var phrases = []struct {
 	name string
 	form *regexp.Regexp
@@ -51,10 +52,10 @@ var phrases = []struct {
 	{"beneath", regexp.MustCompile(`(?i)\b(beneath|thereby|therein|whereof|hereby|thereof|whence)\b`), "name the noun"},
 }
 
-// english are correct forms that look like refused ones.
+// english matches correct forms that contain a refused form, for example "there is no".
 var english = regexp.MustCompile(`(?i)\b(there (is|are|was|were|can be|must be) no\b|(is|are|was|were) no longer\b)`)
 
-// faults returns the refused forms of a passage.
+// faults returns a text for each refused form in a passage.
 func faults(p passage) []string {
 	var all []string
 	for _, phrase := range phrases {
@@ -69,7 +70,8 @@ var list = flag.String("words", "", "list the refused forms of the files whose p
 
 const wordsFile = "tests/repository/testdata/words.tsv"
 
-// counted returns the findings by directory and kind of text, as rows of words.tsv.
+// counted returns all refused forms, long lines and long sentences, by the row of words.tsv that
+// counts them: a directory and a kind of text.
 func counted(files map[string]string) map[string][]string {
 	rows := map[string][]string{}
 	add := func(kind string, found []string) {
@@ -89,16 +91,16 @@ func counted(files map[string]string) map[string][]string {
 	return rows
 }
 
-// maxWords is the number of words that a sentence can have.
+// maxWords is how many words a sentence can have.
 const maxWords = 25
 
 var endOfSentence = regexp.MustCompile(`[.!?:;]["')”*_]*(\s|$)| \| `)
 
-// mark is the sign of an item or a heading.
+// mark matches the sign at the beginning of a list item or of a heading.
 var mark = regexp.MustCompile(`^\s*([-*]|#+|\d+\.) `)
 
-// longSentences returns the sentences of a passage with more than maxWords words. A colon, a
-// semicolon and the end of a cell also end a sentence.
+// longSentences returns a text for each sentence of a passage that has more than maxWords words. A
+// colon, a semicolon and the end of a table cell end a sentence, too.
 func longSentences(p passage) []string {
 	var all []string
 	for _, sentence := range endOfSentence.Split(p.words(), -1) {
@@ -109,8 +111,9 @@ func longSentences(p passage) []string {
 	return all
 }
 
-// TestGeneratedCountsOfRefusedForms compares the counts with words.tsv. A count can only fall, and
-// make docs writes the lower one. A directory without a row has none.
+// TestGeneratedCountsOfRefusedForms compares the numbers of refused forms with words.tsv. A number
+// can only fall. "make docs" stores the lower number. For a directory without a row, the number is
+// zero.
 func TestGeneratedCountsOfRefusedForms(t *testing.T) {
 	files := repository(t)
 	have := counted(files)

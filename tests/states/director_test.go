@@ -1,6 +1,6 @@
-// Package states tests who owns virtual services and their real servers after every sequence of
-// start, stop, kill and reload. It needs no kernel and no privileges. Agents and daemons run in
-// this process, with the fake clock of testing/synctest.
+// Package states tests which resource or daemon owns the virtual services and the destinations,
+// after every sequence of start, stop, kill and reload. It needs no root and no IPVS: the kernel is
+// simulated. Agents and daemons run in the test process, with the fake clock of testing/synctest.
 package states
 
 import (
@@ -37,37 +37,37 @@ import (
 	"lvs-agents/ocf/ocftest"
 )
 
-// Ids of the resources and of the daemon on the director. The id of the daemon that an operator
-// starts is the name of its file.
+// These constants are the ids of the ipvs resource, the health resource, and the daemon that an
+// operator starts. The id of the last one is the name of its configuration file.
 const (
 	resource  = "web-ipvs"
 	healthID  = "web-health"
 	directord = "web"
 )
 
-// world contains the conditions of a test that stay the same for all orders of steps.
+// world contains the conditions that are the same for all orders of steps in a test.
 type world struct {
 	name, quiescent, fallback string
-	down                      map[string]bool // real servers that are down
-	still                     bool            // the file does not change before a reload
+	down                      map[string]bool // real servers whose checks fail
+	still                     bool            // true: the configuration file does not change before a reload
 }
 
-// director is one host with its daemons.
+// director is one simulated host: its kernel, its state directory and its daemons.
 type director struct {
 	t       *testing.T
 	world   world
 	kernel  *kerneltest.IPVS
 	state   string
 	file    string
-	second  bool // the configuration file has the text of its second version
+	second  bool // true: the configuration file has its second version
 	daemons map[string]*running
 
 	mu   sync.Mutex
-	last map[string]bool // whether the last check of a real server for a service was good, by record.Server
-	said string          // the log of the last action
+	last map[string]bool // true: the last check of this real server for this service was good
+	said string          // log of the last action of an agent
 }
 
-// running is a daemon that runs as goroutines of the test process.
+// running is one health daemon that runs as goroutines of the test process.
 type running struct {
 	*watch.Daemon
 	identity *pidfile.Identity
@@ -98,8 +98,8 @@ func temporary(t *testing.T) string {
 	return dir
 }
 
-// write writes the configuration file in its first or second version. The second version has
-// another weight, one more real server and one more service.
+// write writes the configuration file in its first or second version. Compared with the first
+// version, the second version changes a weight, and adds a real server and a service.
 func (d *director) write() {
 	d.t.Helper()
 	weight, more, other := "", "", ""
@@ -114,7 +114,8 @@ func (d *director) write() {
 	}
 }
 
-// toggle writes the other version of the configuration file, unless world.still is true.
+// toggle replaces the configuration file with its other version. If world.still is true, toggle
+// does nothing.
 func (d *director) toggle() {
 	d.second = !d.second && !d.world.still
 	d.write()
@@ -156,7 +157,7 @@ func (d *director) launch(ctx context.Context, id string) error {
 	r.Daemon = watch.New(watch.Options{
 		ID: id, Config: d.file, PID: os.Getpid(), Kernel: d.kernel, Store: store, Log: log, Load: d.load,
 		Lives:        func(id string) (bool, error) { return control.Lives(d.state, id) },
-		SaveVerdicts: func(b state.Verdicts) { _ = b.Save(d.state, id) }, // a test that reads the file fails on an error
+		SaveVerdicts: func(b state.Verdicts) { _ = b.Save(d.state, id) }, // if the file is missing, a later test fails
 		Checked:      d.checked,
 		Checker:      func(p watch.Probe) (check.Checker, error) { return checker{d, p.Addr}, nil },
 	})
@@ -177,8 +178,8 @@ func (d *director) launch(ctx context.Context, id string) error {
 	return errors.Join(err, identity.Release())
 }
 
-// end kills the daemon with this id, if the daemon runs. It changes neither the IPVS table nor the
-// files of the daemon.
+// end kills the daemon with this id, if the daemon runs. The IPVS table and the files of the daemon
+// stay as they are.
 func (d *director) end(id string) {
 	r := d.daemons[id]
 	if r == nil {
@@ -191,7 +192,8 @@ func (d *director) end(id string) {
 	}
 }
 
-// checker is the check of a real server of the world.
+// checker simulates the check of a real server. The check fails if the real server is in
+// world.down.
 type checker struct {
 	d    *director
 	addr netip.AddrPort
@@ -204,7 +206,7 @@ func (c checker) Check(context.Context) error {
 	return nil
 }
 
-// checked stores the result of a check.
+// checked stores whether a check of a real server was good.
 func (d *director) checked(s watch.Service, real watch.Real, _ watch.Probe, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -238,7 +240,7 @@ func (d *director) Reload(ctx context.Context, _, id string) error {
 // Remove implements health.NodeAttributes.
 func (d *director) Remove(context.Context, string) error { return attribute.ErrNoCluster }
 
-// run runs an action of an agent.
+// run runs an action of an agent and returns its exit code.
 func (d *director) run(agent, action string) ocf.Code {
 	var code ocf.Code
 	var reason string
@@ -255,10 +257,11 @@ func (d *director) run(agent, action string) ocf.Code {
 	return code
 }
 
-// step is an action of a cluster or an operator.
+// step is one action of the cluster or of an operator, for example "ipvs start".
 type step string
 
-// The steps. tests/kernel kills ipvs agents.
+// steps lists the steps whose orders the tests run. It has no kill of the agent ipvs, because
+// tests/kernel tests that.
 var steps = []step{
 	"ipvs start", "ipvs stop", "ipvs reload", "health start", "health stop", "health kill", "health reload",
 	"directord start", "directord stop", "directord kill", "directord reload",
@@ -284,7 +287,7 @@ func (d *director) do(s step) error {
 	case who == "directord":
 		return d.byHand(what)
 	case who == "health" && what == "stop":
-		d.end(id) // the agent would send TERM to this process
+		d.end(id) // instead of the agent, whose signal TERM would end the test process
 	}
 	return failure(d.run(who, what), d.said)
 }
@@ -296,7 +299,8 @@ func failure(code ocf.Code, said string) error {
 	return fmt.Errorf("%d: %s", code, said)
 }
 
-// byHand does what an operator does with "directord FILE start" or "directord FILE stop".
+// byHand does the work of "directord FILE start" and "directord FILE stop", which an operator
+// types.
 func (d *director) byHand(what string) error {
 	if what == "start" {
 		if d.daemons[directord] != nil {
@@ -313,7 +317,8 @@ func (d *director) byHand(what string) error {
 	return err
 }
 
-// settle advances the clock, so that the daemons detect the last step and check the real servers.
+// settle advances the fake clock, so that every daemon can react to the last step and check the
+// real servers. With long, it advances the clock further.
 func (d *director) settle(long bool) {
 	<-time.After(3 * time.Second)
 	if !long {
@@ -321,13 +326,13 @@ func (d *director) settle(long bool) {
 	}
 	for _, r := range d.daemons {
 		if s, err := r.Snapshot(d.t.Context()); err != nil || s.Trouble != "" {
-			<-time.After(10 * time.Second) // after 10 s a daemon that does not hold its services has failed
+			<-time.After(10 * time.Second) // a daemon that does not hold its services for 10 s has failed
 			return
 		}
 	}
 }
 
-// later advances the clock by a minute for daemons that have ended.
+// later advances the clock by a minute, so that the verdict files of ended daemons become too old.
 func (d *director) later() {
 	for _, id := range []string{healthID, directord} {
 		if d.daemons[id] == nil {
@@ -357,7 +362,7 @@ func keys(m map[string]bool) func(func(string) bool) {
 	}
 }
 
-// bad reports whether the last check of a real server for a service was bad.
+// bad reports whether the last check of this real server for this service failed.
 func (d *director) bad(id lvs.ServiceID, addr netip.AddrPort) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -374,7 +379,7 @@ func (d *director) table() lvs.Table {
 	return table
 }
 
-// records returns the records of all resources in the state directory, in order.
+// records returns the records in the state directory, sorted by resource.
 func (d *director) records() []record.Record {
 	store, err := record.In(d.state)
 	if err != nil {

@@ -38,11 +38,11 @@ with a fallback. The test fails if this table is not current.
 
 `
 
-// short is the heading of a step in the table of next situations.
+// short returns the name of a step as it appears in the header of a table.
 func short(s step) string { return strings.ReplaceAll(string(s), " ", "<br>") }
 
-// document returns docs/states.md: the situations that differ for an operator, and the situation
-// after each step.
+// document returns the text of docs/states.md. The page lists the situations that differ for an
+// operator, and for each situation the next situation after each step.
 func document(t *testing.T) string {
 	t.Helper()
 	w := worlds()[0]
@@ -109,7 +109,7 @@ func document(t *testing.T) string {
 	return b.String()
 }
 
-// String returns the situation as an operator sees it.
+// String returns the row of the table that describes the situation for an operator.
 func (r row) String() string {
 	r.now.ipvsSaid, r.late.ipvsSaid = "", ""
 	return fmt.Sprintf("%v", struct{ now, late view }{r.now, r.late})

@@ -15,7 +15,7 @@ import (
 	"lvs-agents/metadata/metadatatest"
 )
 
-// length is the number of steps in the longest tested order.
+// length is the number of steps in the longest orders that the test runs.
 const length = 5
 
 var servers = []string{"192.0.2.21", "192.0.2.22", "192.0.2.23"}
@@ -39,17 +39,17 @@ func worlds() []world {
 	}
 }
 
-// situation is the state of a director after an order.
+// situation is the state of a director after an order of steps.
 type situation struct {
 	order  []step
-	key    string // situations with equal keys behave in the same way after every next step
+	key    string // if two situations have equal keys, every next step has the same result in both
 	row    row
 	failed []string // violations of the invariant
 }
 
-// TestEveryOrder checks the invariant after every order of steps. The result of the next step
-// depends only on the situation. So if several orders lead to equal situations, the test continues
-// only one of these orders.
+// TestEveryOrder checks the invariant after every order of steps. If two orders lead to situations
+// with equal keys, every next step has the same result. So the test continues only one of these
+// orders.
 func TestEveryOrder(t *testing.T) {
 	for _, w := range worlds() {
 		t.Run(w.name, func(t *testing.T) {
@@ -81,7 +81,7 @@ func TestEveryOrder(t *testing.T) {
 	}
 }
 
-// arrive runs the steps of an order on a new director and returns the situation after them.
+// arrive creates a director, runs the steps of an order, and returns the situation.
 func arrive(t *testing.T, w world, order []step) (s situation) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -91,7 +91,7 @@ func arrive(t *testing.T, w world, order []step) (s situation) {
 			d.end(directord)
 		}()
 		for i, step := range order {
-			_ = d.do(step) // the agent or the daemon can refuse the step
+			_ = d.do(step) // an agent or a daemon can refuse a step; the test then continues
 			d.settle(i == len(order)-1)
 		}
 		s = situation{order: order, key: d.key()}
@@ -109,7 +109,7 @@ func arrive(t *testing.T, w world, order []step) (s situation) {
 	return s
 }
 
-// key returns the parts of the director's state on which the result of every next step depends.
+// key returns everything in the director's state that can influence the result of a later step.
 func (d *director) key() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "file %v\n%s", d.second, d.kernel)
@@ -140,13 +140,13 @@ func (d *director) key() string {
 	return b.String()
 }
 
-// view contains everything that the agents and tools report about a situation.
+// view contains the reports of all agents and tools in one situation.
 type view struct {
-	services, destinations string // owners of the services, owners of the destinations
-	ipvs, health           int    // exit codes of the monitors
-	ipvsSaid               string // the log of the ipvs monitor
-	byHand                 string // the report of directord status
-	late                   bool   // the verdicts of ended daemons are too old
+	services, destinations string // who owns the virtual services, and who owns the destinations
+	ipvs, health           int    // exit codes of the two monitors
+	ipvsSaid               string // log of the monitor of ipvs
+	byHand                 string // report of "directord FILE status"
+	late                   bool   // true: the verdict files of ended daemons are too old
 }
 
 type row struct{ now, late view }
@@ -188,7 +188,7 @@ func (d *director) look() view {
 	return v
 }
 
-// owner returns the name of an owner in a table.
+// owner returns how docs/states.md names the owner with this id.
 func owner(id string) string {
 	if holder, own := record.HolderOf(id); own {
 		id = holder
@@ -196,9 +196,9 @@ func owner(id string) string {
 	return map[string]string{resource: "ipvs", healthID: "health", directord: "directord"}[id]
 }
 
-// invariant returns the faults of a situation. If a monitor reports running, a real server whose
-// last check was good serves new connections, or the fallback does. If neither serves, a report
-// must name that.
+// invariant returns the faults of a situation; none means that the invariant holds. If a monitor
+// reports running, one of two servers must get new connections: a real server whose last check was
+// good, or the fallback. If neither does, a monitor or a tool must report the reason.
 func (d *director) invariant(v view) (failed []string) {
 	table := d.table()
 	wrong := func(who string, id lvs.ServiceID, said string) {
@@ -261,8 +261,8 @@ func (d *director) invariant(v view) (failed []string) {
 	return failed
 }
 
-// served returns the faults in the destinations of a service, if any. A real server
-// without a check counts as good.
+// served returns the faults in the destinations of a virtual service. A real server that was never
+// checked counts as good.
 func (d *director) served(table lvs.Table, id lvs.ServiceID) string {
 	v, exists := table.Lookup(id)
 	if !exists {
@@ -279,7 +279,8 @@ func (d *director) served(table lvs.Table, id lvs.ServiceID) string {
 	return ""
 }
 
-// TestGenerated checks that docs/states.md is current, or writes the file for make docs.
+// TestGenerated checks that docs/states.md is current. With the flag -update, which "make docs"
+// uses, it writes the page.
 func TestGenerated(t *testing.T) {
 	metadatatest.Golden(t, "docs/states.md", document(t))
 }

@@ -15,7 +15,7 @@ import (
 	"lvs-agents/internal/kernel/kerneltest"
 )
 
-// agent is the built program with a separate state directory.
+// agent is the built agent vip, with a separate state directory for the test.
 type agent struct{ path, state string }
 
 func newAgent(t *testing.T) agent {
@@ -30,8 +30,9 @@ func newAgent(t *testing.T) agent {
 	return agent{path, t.TempDir()}
 }
 
-// run runs an action of vip in the network namespace of the calling goroutine. A word NAME=value is
-// a parameter if NAME is in lower case, and an environment variable otherwise.
+// run runs an action of vip in the network namespace of the calling goroutine, and returns the exit
+// code and the output. A word NAME=value with a name in lower case is a parameter, any other word
+// an environment variable.
 func (a agent) run(t *testing.T, action string, words ...string) (code int, output string) {
 	t.Helper()
 	environ := []string{"OCF_RESOURCE_INSTANCE=web", "LVS_AGENTS_STATE_DIR=" + a.state + "/lvs-agents"}
@@ -44,8 +45,8 @@ func (a agent) run(t *testing.T, action string, words ...string) (code int, outp
 	return a.exec(t, environ, action)
 }
 
-// exec runs an action with exactly this environment. The output is a file and not a pipe, so exec
-// does not wait for the sender that the action leaves in the background.
+// exec runs an action of vip with exactly this environment. The output goes to a file: with a pipe,
+// exec would wait for the sender of announcements, which continues in the background.
 func (a agent) exec(t *testing.T, environ []string, action string) (code int, output string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

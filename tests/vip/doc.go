@@ -1,4 +1,4 @@
-// Package vip tests the installed agent vip natively, in separate network namespaces. It runs the
-// cases of ClusterLabs for IPaddr2, reads the packets on the wire, and checks the state after a
-// kill. It needs root, and the package resource-agents for the cases.
+// Package vip tests the installed agent vip in separate network namespaces of the test host. It
+// runs ClusterLabs' test cases for IPaddr2, reads the packets that vip sends, and checks the state
+// after vip was killed. It needs root, and for ClusterLabs' cases the package resource-agents.
 package vip

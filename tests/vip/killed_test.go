@@ -14,8 +14,9 @@ import (
 	"lvs-agents/internal/kernel/kerneltest"
 )
 
-// changing lists the system calls of the agent that change something. These calls send messages to
-// the kernel, write or remove notes, start the sender of announcements, and exit.
+// changing lists the agent's system calls that can change something. sendto sends messages to the
+// kernel. mkdirat, renameat and unlinkat write or remove notes. clone starts the sender of
+// announcements. exit_group ends the agent.
 var changing = []string{"sendto", "mkdirat", "renameat", "unlinkat", "clone", "exit_group"}
 
 // TestKilledAtEverySystemCall kills the agent with strace before each system call of start and of
@@ -23,8 +24,8 @@ var changing = []string{"sendto", "mkdirat", "renameat", "unlinkat", "clone", "e
 // work.
 func TestKilledAtEverySystemCall(t *testing.T) { killedAt(t, changing) }
 
-// TestSoakKilledAnywhere makes the checks of TestKilledAtEverySystemCall for the other system calls
-// of the agent.
+// TestSoakKilledAnywhere makes the same checks as TestKilledAtEverySystemCall, for all other system
+// calls of the agent.
 func TestSoakKilledAnywhere(t *testing.T) {
 	killedAt(t, []string{"openat", "read", "write", "close", "socket", "recvfrom", "setsockopt", "fcntl", "mmap", "clone3", "readlinkat"})
 }
@@ -46,7 +47,8 @@ func killedAt(t *testing.T, calls []string) {
 
 func killed(t *testing.T, calls []string, action string, params []string) {
 	a, _ := link(t)
-	// The kernel would add link-local addresses at any later time, and dumps would then differ.
+	// The kernel would add link-local addresses some time later. Then two dumps of the same state
+	// would differ.
 	kerneltest.Run(t, "ip link set eth0 addrgenmode none\nip -6 addr flush dev eth0 scope link")
 	kerneltest.Run(t, "ip addr add "+vip4+"/32 dev lo label lo:vip scope host\nip addr add "+vip6+"/128 dev lo nodad preferred_lft 0")
 	empty := dump(t)
@@ -59,7 +61,7 @@ func killed(t *testing.T, calls []string, action string, params []string) {
 			a.must(t, 0, first, params...)
 			code, out := a.strace(t, call, n).run(t, action, params...)
 			if code == 0 {
-				break // the action makes fewer than n calls
+				break // the action makes fewer than n of these calls
 			}
 			if code != 137 && code != -1 {
 				t.Fatalf("%s %d: %s gives %d\n%s", call, n, action, code, out)
@@ -82,8 +84,9 @@ func killed(t *testing.T, calls []string, action string, params []string) {
 	t.Logf("killed at %d system calls", deaths)
 }
 
-// truth checks that the exit code of monitor agrees with the state of the host. It ignores an
-// address label whose address does not exist, because this label has no effect.
+// truth checks that the exit code of monitor agrees with the host. Running requires the state full,
+// stopped the state empty. It ignores an address label (RFC 6724) of a missing address, because
+// this label has no effect.
 func truth(t *testing.T, a agent, when string, params []string, empty, full string) {
 	t.Helper()
 	code, out := a.run(t, "monitor", params...)
@@ -99,8 +102,8 @@ func truth(t *testing.T, a agent, when string, params []string, empty, full stri
 	}
 }
 
-// dump returns everything that the agent can change, without the numbers that the kernel gives to
-// new objects.
+// dump returns everything that the agent can change. It leaves out numbers that the kernel chooses,
+// for example the index of an interface.
 func dump(t *testing.T) string {
 	t.Helper()
 	text := kerneltest.Run(t, "ip -o addr show\nip -4 route show table all\nip -6 route show\nip -6 addrlabel list")
@@ -109,7 +112,7 @@ func dump(t *testing.T) string {
 	return strings.Join(slices.Sorted(slices.Values(lines)), "\n")
 }
 
-// strace returns an agent that strace kills before its n-th call of the named system call.
+// strace returns an agent that strace kills when the agent makes its n-th call of this system call.
 func (a agent) strace(t *testing.T, call string, n int) agent {
 	t.Helper()
 	script := fmt.Sprintf("#!/bin/sh\nexec strace -f -qq -o /dev/null -e trace=%s -e inject=%s:signal=KILL:when=%d %s \"$@\"\n", call, call, n, a.path)

@@ -9,7 +9,7 @@ import (
 	"lvs-agents/internal/kernel/kerneltest"
 )
 
-// eventually calls monitor until monitor returns the wanted exit code.
+// eventually repeats monitor until monitor returns the exit code want.
 func (a agent) eventually(t *testing.T, want int, words ...string) {
 	t.Helper()
 	code, out := -1, ""
@@ -44,7 +44,7 @@ func TestCarrierThatIsNotThereYet(t *testing.T) {
 }
 
 func TestInterfaceThatIsSetDown(t *testing.T) {
-	for ip, code := range map[string]int{vip4: 1, vip6: 7} { // the kernel removes IPv6 addresses from an interface that goes down
+	for ip, code := range map[string]int{vip4: 1, vip6: 7} { // the kernel removes IPv6 addresses when their interface goes down, and keeps IPv4 addresses
 		t.Run(ip, func(t *testing.T) {
 			a, _ := link(t)
 			params := []string{"ip=" + ip, "nic=eth0", "cidr_netmask=64", "nodad=true"}
@@ -105,11 +105,12 @@ func TestDuplicateIPv6(t *testing.T) {
 	a.must(t, 0, "monitor", "ip="+vip6)
 	a.must(t, 0, "stop", "ip="+vip6)
 	kerneltest.Run(t, "ip addr add "+vip6+"/64 dev eth0")
-	a.eventually(t, 1, "ip="+vip6) // a duplicate stays in the table
+	a.eventually(t, 1, "ip="+vip6) // the kernel keeps the duplicate address, so the exit code is 1 and not 7
 }
 
-// TestIPv6AddressIsNotASource checks that the kernel does not choose the address as the source of
-// the director's connections and health checks, unless a parameter requests it.
+// TestIPv6AddressIsNotASource checks whether the kernel uses the VIP as the source address of the
+// director's own connections, for example of health checks. It must do this only with
+// preferred_lft=forever and without an address label.
 func TestIPv6AddressIsNotASource(t *testing.T) {
 	for _, tt := range []struct {
 		params string
@@ -117,7 +118,8 @@ func TestIPv6AddressIsNotASource(t *testing.T) {
 	}{{"preferred_lft=0", false}, {"preferred_lft=forever lvs_ipv6_addrlabel=true", false}, {"preferred_lft=forever", true}} {
 		t.Run(tt.params, func(t *testing.T) {
 			a, _ := link(t)
-			// RFC 6724 section 5 rule 8 would prefer the longer prefix.
+			// RFC 6724, section 5, rule 8 prefers the address with the longer common prefix, which
+			// is the VIP here.
 			a.must(t, 0, "start", append(strings.Fields(tt.params), "ip=2001:db8::fc", "nodad=true")...)
 			got := kerneltest.Run(t, "ip -6 route get 2001:db8::fe")
 			if source := strings.Contains(got, " src 2001:db8::fc "); source != tt.source {
@@ -127,8 +129,9 @@ func TestIPv6AddressIsNotASource(t *testing.T) {
 	}
 }
 
-// TestManyAddresses checks that a stop removes only one of many addresses. The other addresses must
-// stay, even if the removed address was the first address of its network.
+// TestManyAddresses checks a stop on an interface with many addresses. The stop must remove only
+// the VIP. In one case the VIP is the first address of its network, so that the kernel would remove
+// the others together with it.
 func TestManyAddresses(t *testing.T) {
 	a, _ := link(t)
 	send, err := kerneltest.Start(t, "ip", "-batch", "-")

@@ -13,8 +13,8 @@ import (
 	"lvs-agents/internal/kernel/kerneltest"
 )
 
-// TestUnreachable checks that monitor detects an unreachable address, for every cause that the
-// agent can detect on its host. It also checks a start while the cause is still there.
+// TestUnreachable makes the VIP unreachable in each way that the agent can detect on its host.
+// monitor must fail. It also checks a start while the VIP cannot be reached.
 func TestUnreachable(t *testing.T) {
 	const route = "192.0.2.10 is on eth0, but this host does not take packets for it: ip route get 192.0.2.10 gives %s instead of local; check ip rule and ip route show table local"
 	tests := []struct {
@@ -49,7 +49,8 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// TestWithoutRawSockets checks a start on a host where the agent cannot send announcements.
+// TestWithoutRawSockets checks a start on a host where the agent must not open raw sockets, so it
+// cannot send announcements.
 func TestWithoutRawSockets(t *testing.T) {
 	for _, ip := range []string{vip4, vip6} {
 		a, _ := link(t)
@@ -64,8 +65,8 @@ func TestWithoutRawSockets(t *testing.T) {
 	}
 }
 
-// TestNamesOfNoNamespace checks a resource whose parameter names a file that is not a network
-// namespace. The address cannot be in this file, and no action may wait for the file.
+// TestNamesOfNoNamespace checks a resource whose parameter netns names a file that is not a network
+// namespace. The VIP cannot be there, and no action may wait for the file.
 func TestNamesOfNoNamespace(t *testing.T) {
 	kerneltest.Namespace(t)
 	if err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
@@ -82,8 +83,8 @@ func TestNamesOfNoNamespace(t *testing.T) {
 	}
 }
 
-// TestFewFiles checks the exit codes of the agents with a low limit of open files. A Go runtime
-// that cannot start would exit with 2, which means wrong arguments in OCF.
+// TestFewFiles checks the exit codes of the agents under a low limit of open files. If the Go
+// runtime cannot start, it exits with 2, which OCF reads as wrong arguments.
 func TestFewFiles(t *testing.T) {
 	kerneltest.Namespace(t)
 	for _, agent := range []string{"vip", "ipvs", "health", "realserver"} {
@@ -100,7 +101,7 @@ func TestFewFiles(t *testing.T) {
 	}
 }
 
-// TestFullRoutingTable checks that the agent uses little memory on a host with many routes.
+// TestFullRoutingTable checks that the agent needs little memory on a host with many routes.
 func TestFullRoutingTable(t *testing.T) {
 	a, _ := link(t)
 	load, err := kerneltest.Start(t, "ip", "-batch", "-")
@@ -120,15 +121,15 @@ func TestFullRoutingTable(t *testing.T) {
 		if err := cmd.Run(); err != nil {
 			t.Fatalf("%s: %v", action, err)
 		}
-		const most = 40 << 10 // KiB; all routes in memory would take 150 MiB
+		const most = 40 << 10 // in KiB; an agent that stores all routes would need 150 MiB
 		if kib := cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss; kib > most {
 			t.Errorf("%s took %d KiB", action, kib)
 		}
 	}
 }
 
-// TestAddressesThatComeAndGo checks the agent while addresses on another interface change. Each
-// change interrupts a netlink dump of all addresses.
+// TestAddressesThatComeAndGo runs the agent while addresses of another interface change all the
+// time. Each change interrupts the agent's read of all addresses (a netlink dump).
 func TestAddressesThatComeAndGo(t *testing.T) {
 	a, _ := link(t)
 	kerneltest.NewPeer(t, "eth1")

@@ -12,7 +12,7 @@ import (
 	"lvs-agents/internal/kernel/kerneltest"
 )
 
-// TestSoakOCFT runs the same cases with ocft, which takes minutes.
+// TestSoakOCFT runs ClusterLabs' cases with ClusterLabs' own program ocft. This takes minutes.
 func TestSoakOCFT(t *testing.T) {
 	for _, name := range []string{"IPaddr2", "IPaddr2v4", "IPaddr2v6"} {
 		t.Run(name, func(t *testing.T) {
@@ -34,8 +34,8 @@ func TestSoakOCFT(t *testing.T) {
 	}
 }
 
-// ocft runs the named suite of ocft against vip. It returns the number of passed cases and the
-// names of the failed cases.
+// ocft runs one suite of cases against vip. It returns the number of passed cases and the names of
+// the failed cases.
 func ocft(t *testing.T, name string) (passed int, failed []string) {
 	t.Helper()
 	a := newAgent(t)

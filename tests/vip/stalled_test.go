@@ -13,9 +13,9 @@ import (
 	"lvs-agents/internal/process"
 )
 
-// TestStalledStartAddsNothingAfterAStop checks a stop while a start is suspended. strace suspends
-// the start, each time before another system call. Each time the stop must succeed, and the resumed
-// start must add nothing.
+// TestStalledStartAddsNothingAfterAStop runs a stop while strace suspends a start. It does this
+// once before each system call of the start. Each time the stop must succeed, and the start, when
+// it continues, must add nothing.
 func TestStalledStartAddsNothingAfterAStop(t *testing.T) {
 	a, _ := link(t)
 	kerneltest.Run(t, "ip link set eth0 addrgenmode none\nip -6 addr flush dev eth0 scope link")
@@ -27,7 +27,7 @@ func TestStalledStartAddsNothingAfterAStop(t *testing.T) {
 			found := stall(t, a, call, n, params)
 			if !found {
 				a.must(t, 0, "stop", params...)
-				break // the start makes fewer than n calls
+				break // the start makes fewer than n of these calls
 			}
 			stalled++
 			if have := dump(t); have != empty {
@@ -42,8 +42,8 @@ func TestStalledStartAddsNothingAfterAStop(t *testing.T) {
 	t.Logf("stalled at %d system calls", stalled)
 }
 
-// stall suspends the start before its n-th call, runs a stop, which must succeed, and resumes the
-// start. It reports whether the start made n calls.
+// stall suspends a start before its n-th call of a system call. It runs a stop, which must succeed,
+// and lets the start continue. It reports whether the start made n such calls.
 func stall(t *testing.T, a agent, call string, n int, params []string) bool {
 	t.Helper()
 	var out bytes.Buffer
@@ -61,7 +61,7 @@ func stall(t *testing.T, a agent, call string, n int, params []string) bool {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = cmd.Wait() // a stop can have killed it
+		_ = cmd.Wait() // the start can end with an error, because the stop can kill it
 	}()
 	again := time.NewTicker(5 * time.Millisecond)
 	defer again.Stop()
@@ -74,11 +74,11 @@ func stall(t *testing.T, a agent, call string, n int, params []string) bool {
 		for _, p := range process.All() {
 			if args := p.Args(); len(args) == 2 && args[0] == a.path && args[1] == "start" && p.Stopped() && stopped(p) {
 				a.must(t, 0, "stop", params...)
-				for !p.Gone() { // strace suspends every thread before its n-th call
+				for !p.Gone() { // strace suspends every thread of the start at its own n-th call
 					p.Signal(syscall.SIGCONT)
 					<-again.C
 				}
-				_ = cmd.Process.Kill() // strace would wait for the sender
+				_ = cmd.Process.Kill() // without the kill, strace would wait for the sender of announcements
 				<-ended
 				return true
 			}
@@ -88,8 +88,8 @@ func stall(t *testing.T, a agent, call string, n int, params []string) bool {
 	return false
 }
 
-// stopped reports whether the process stays suspended. Between two system calls the tracer suspends
-// it too.
+// stopped reports whether a process stays suspended. strace also suspends a process for a moment at
+// each system call, so stopped checks several times.
 func stopped(p process.Process) bool {
 	again := time.NewTicker(2 * time.Millisecond)
 	defer again.Stop()

@@ -12,24 +12,26 @@ import (
 	"lvs-agents/internal/kernel/kerneltest"
 )
 
-// suites is the directory where resource-agents installs its cases for ocft. This package parses
-// the cases as their README describes. It runs the cases without ocft, because ocft polls the end
-// of each action only once a second. make soak runs the cases with ocft.
+// suites is the directory where the package resource-agents installs ClusterLabs' test cases. ocft,
+// the program for these cases, checks only once a second whether an action has ended. So this
+// package parses and runs the cases itself, as the README of ocft describes. "make soak" runs the
+// cases with ocft.
 const suites = "/usr/share/resource-agents/ocft/configs"
 
-// codes are the exit codes by their names in ocft.
+// codes maps the names of exit codes in the cases to numbers.
 var codes = map[string]int{
 	"OCF_SUCCESS": 0, "OCF_ERR_GENERIC": 1, "OCF_ERR_ARGS": 2, "OCF_ERR_UNIMPLEMENTED": 3,
 	"OCF_ERR_PERM": 4, "OCF_ERR_INSTALLED": 5, "OCF_ERR_CONFIGURED": 6, "OCF_NOT_RUNNING": 7,
 }
 
-// decided lists the cases where vip returns another exit code on purpose. If the node lacks the
-// interface, vip returns 5. With exit code 6, the cluster would stop the resource on every node.
+// decided lists the cases where vip intentionally returns another exit code than IPaddr2. If the
+// interface does not exist on the node, vip returns 5. After 6, the cluster would stop the resource
+// on every node.
 var decided = map[string]map[string]int{
 	"IPaddr2": {"check base env: set invalid 'OCF_RESKEY_nic'": 5},
 }
 
-// suite is one file of cases.
+// suite is one file with ClusterLabs' cases.
 type suite struct {
 	variables []string // NAME=value
 	setup     []string // shell commands
@@ -88,16 +90,17 @@ func (s *suite) add(section, block, line string) {
 	}
 }
 
-// host is the environment of one case: shell variables, and the namespace of the calling goroutine.
+// host is where one case runs: its shell variables, and the network namespace of the calling
+// goroutine.
 type host struct {
 	agent
 	suite
 	environ map[string]string
-	verdict map[string]int // replaces the code that an assertion names
+	verdict map[string]int // exit code of vip, by case, where IPaddr2 returns 6
 	name    string
 }
 
-// newHost creates the network that the suites need: eth0 and eth1, and one address.
+// newHost creates the network that the cases expect: the interfaces eth0 and eth1, and one address.
 func newHost(t *testing.T, s suite, name string) host {
 	t.Helper()
 	kerneltest.Namespace(t)
@@ -118,7 +121,7 @@ func (h host) expand(text string) string {
 	return os.Expand(text, func(name string) string { return h.environ[name] })
 }
 
-// list returns the environment variables as a list of NAME=value.
+// list returns the shell variables as environment variables, NAME=value.
 func (h host) list() []string {
 	list := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "OCF_RESOURCE_INSTANCE=ocft", "HA_RSCTMP=" + h.state, "LVS_AGENTS_STATE_DIR=" + h.state + "/lvs-agents", "OCF_RA_VERSION_MAJOR=1"}
 	for name, value := range h.environ {
@@ -160,8 +163,9 @@ func (h host) step(t *testing.T, line string) {
 	}
 }
 
-// agentRun runs an action and compares the exit code if the case names one. It runs a start or a
-// stop without a code only if the state requires it.
+// agentRun runs an action of the agent. If the line of the case names an exit code, the action must
+// return that code. Without a code, agentRun runs start or stop only if the resource is not yet in
+// that state.
 func (h host) agentRun(t *testing.T, words []string) {
 	t.Helper()
 	action := words[0]
@@ -177,7 +181,7 @@ func (h host) agentRun(t *testing.T, words []string) {
 	}
 	if verdict, ok := h.verdict[h.name]; ok && want == 6 {
 		want = verdict
-		if action == "validate-all" { // does not check the node at level 0
+		if action == "validate-all" { // at level 0, validate-all does not check the node
 			want = 0
 		}
 	}
@@ -186,7 +190,7 @@ func (h host) agentRun(t *testing.T, words []string) {
 	}
 }
 
-// TestCasesOfIPaddr2 runs every case of ClusterLabs for IPaddr2.
+// TestCasesOfIPaddr2 runs every case that ClusterLabs has for IPaddr2, with vip.
 func TestCasesOfIPaddr2(t *testing.T) {
 	for _, name := range []string{"IPaddr2", "IPaddr2v4", "IPaddr2v6"} {
 		s := readSuite(t, name)

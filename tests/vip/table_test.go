@@ -18,7 +18,7 @@ import (
 
 var update = flag.Bool("update", false, "write docs/ipaddr2.md instead of comparing it")
 
-// rows reads a file whose fields are separated by bars.
+// rows reads a file of testdata whose fields are separated by |.
 func rows(t *testing.T, file string, fields int) [][]string {
 	t.Helper()
 	text, err := os.ReadFile("testdata/" + file)
@@ -79,8 +79,8 @@ The rules of vip's exit codes:
   address that no neighbour can reach is wrong.
 `
 
-// TestTable runs vip in every situation, and checks that the parameters and exit codes in
-// docs/ipaddr2.md are current.
+// TestTable runs vip in every situation of the page docs/ipaddr2.md. The parameters and exit codes
+// on the page must be current.
 func TestTable(t *testing.T) {
 	var page strings.Builder
 	page.WriteString(preamble)
@@ -140,9 +140,9 @@ func theirs(kind, old, newer string) string {
 	return described(kind, old) + " / `" + newer + "`"
 }
 
-// situation runs all actions with these parameters on a host of the suites. It returns their exit
-// codes, and the reason of start or of the next failed action. command is the agent; its default is
-// vip.
+// situation runs all actions in one situation on a new host. params are the parameters, and command
+// is the agent, vip by default. It returns the exit codes, and the exit reason of start or of the
+// next action that failed.
 func situation(t *testing.T, params string, command []string) (codes, reason string) {
 	t.Helper()
 	t.Run(params, func(t *testing.T) {
@@ -180,7 +180,8 @@ func situation(t *testing.T, params string, command []string) (codes, reason str
 	return codes, reason
 }
 
-// namespace creates another network namespace with the same content, and returns its name.
+// namespace creates another network namespace with the same interfaces and addresses, and returns
+// its name.
 func namespace(t *testing.T) string {
 	t.Helper()
 	name := fmt.Sprintf("vip-test-%d", os.Getpid())
@@ -190,13 +191,14 @@ func namespace(t *testing.T) string {
 			t.Errorf("ip netns delete: %v: %s", err, out)
 		}
 	})
-	inside := "nsenter --net=/run/netns/" + name + " ip " // ip -n requires that / is a mount point
+	inside := "nsenter --net=/run/netns/" + name + " ip " // ip -n fails if / is not a mount point, as in a chroot
 	kerneltest.Run(t, inside+"link add eth0 type veth peer name far\n"+inside+"link set far up\n"+inside+"link set eth0 up\n"+
 		inside+"addr add 192.168.144.1/24 brd 192.168.144.255 dev eth0")
 	return name
 }
 
-// TestParametersMatchTheInstalledIPaddr2 checks that parameters.txt is current.
+// TestParametersMatchTheInstalledIPaddr2 checks that parameters.txt lists the parameters of the
+// IPaddr2 on the test host.
 func TestParametersMatchTheInstalledIPaddr2(t *testing.T) {
 	out, err := exec.Command("env", "OCF_ROOT=/usr/lib/ocf", ipaddr2, "meta-data").Output()
 	if err != nil {
@@ -227,8 +229,9 @@ func TestParametersMatchTheInstalledIPaddr2(t *testing.T) {
 
 const ipaddr2 = "/usr/lib/ocf/resource.d/heartbeat/IPaddr2"
 
-// TestSoakSituationsOfIPaddr2 runs IPaddr2 in every situation that does not depend on a missing
-// program.
+// TestSoakSituationsOfIPaddr2 runs IPaddr2 in the situations of docs/ipaddr2.md. IPaddr2 must
+// return the exit codes in testdata/ipaddr2.txt. The test leaves out situations that need a missing
+// program or a module for CLUSTERIP.
 func TestSoakSituationsOfIPaddr2(t *testing.T) {
 	for _, row := range rows(t, "ipaddr2.txt", 4) {
 		if strings.Contains(row[0], "without the program") || strings.Contains(row[0], "CLUSTERIP") {

@@ -16,7 +16,8 @@ import (
 
 const vip4, vip6 = "192.0.2.10", "2001:db8::10"
 
-// link creates a host with the interface eth0, and a neighbour at the other end of its cable.
+// link creates a host with the interface eth0 and the agent, and a neighbour at the other end of
+// the cable.
 func link(t *testing.T) (agent, *kerneltest.Peer) {
 	t.Helper()
 	kerneltest.Namespace(t)
@@ -36,7 +37,7 @@ ip addr add 2001:db8::fe/64 dev eth0 nodad
 	return newAgent(t), peer
 }
 
-// announced receives the announcements of an address at the peer.
+// announced receives at the neighbour the announcements of one address.
 type announced struct {
 	*kerneltest.Sniffer
 	ip netip.Addr
@@ -53,8 +54,8 @@ func sniff(t *testing.T, peer *kerneltest.Peer, ip string) announced {
 	return s
 }
 
-// mine reports whether a frame is gratuitous ARP, or an unsolicited neighbour advertisement, of the
-// address.
+// mine reports whether a frame announces the address. Announcements are gratuitous ARP packets and
+// unsolicited neighbour advertisements.
 func (s announced) mine(frame []byte) bool {
 	if s.ip.Is4() {
 		return len(frame) >= 42 && bytes.Equal(frame[28:32], s.ip.AsSlice())
@@ -63,7 +64,8 @@ func (s announced) mine(frame []byte) bool {
 	return len(frame) >= icmp+24 && frame[icmp] == 136 && frame[icmp+4]&0x40 == 0 && bytes.Equal(frame[icmp+8:icmp+24], s.ip.AsSlice())
 }
 
-// text describes the next n announcements in words, one per line.
+// text receives n announcements. It describes each one in a line of text, and returns when each one
+// arrived.
 func (s announced) text(n int) (string, []time.Time) {
 	var text strings.Builder
 	var times []time.Time
@@ -90,7 +92,8 @@ const (
 	unsolicited = "to 333300000001 from 20010db8000000000000000000000010 hops 255: NA flags 20000000 option 0201020000000001\n"
 )
 
-// bursts are the packets that start sends for each family, and the time between two packets.
+// bursts lists, for each IP version, the announcements that start sends and the pause between two
+// of them.
 var bursts = map[string]struct {
 	text  string
 	pause time.Duration
@@ -109,7 +112,8 @@ func TestWhatStartSends(t *testing.T) {
 			if diff := cmp.Diff(want.text, text); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
-			// The limit is loose: on a busy machine the first packet can be late.
+			// The test accepts half of the pauses, because on a busy test host the first packet can
+			// arrive late.
 			if took, least := times[len(times)-1].Sub(times[0]), time.Duration(len(times)-1)*want.pause/2; took < least {
 				t.Errorf("the burst took %s, not even %s", took, least)
 			}
@@ -120,8 +124,8 @@ func TestWhatStartSends(t *testing.T) {
 	}
 }
 
-// TestSoakSpacing checks that each pause between two packets is at most 30 ms too short or too
-// long.
+// TestSoakSpacing checks that no pause between two announcements is more than 30 ms too short or
+// too long.
 func TestSoakSpacing(t *testing.T) {
 	for ip, want := range bursts {
 		t.Run(ip, func(t *testing.T) {
@@ -157,7 +161,7 @@ func TestNobodyAnnouncesWhatHasLeft(t *testing.T) {
 				if frame.At.After(gone) {
 					late++
 				}
-				if late > 1 { // one announcement can already be on the wire at the stop
+				if late > 1 { // at the moment of the stop, one announcement can already be on its way
 					t.Fatalf("announced after stop: %s", wire.describe(frame.Bytes))
 				}
 			}
@@ -189,7 +193,8 @@ func TestRecurringMonitorAnnouncesAgain(t *testing.T) {
 	}
 }
 
-// stale writes the link-layer address of another director into the peer's neighbour table.
+// stale writes the MAC address of another director for the VIP into the neighbour table of the
+// peer.
 func stale(t *testing.T, peer *kerneltest.Peer, ip string) {
 	t.Helper()
 	peer.Do(func() {
@@ -197,7 +202,7 @@ func stale(t *testing.T, peer *kerneltest.Peer, ip string) {
 	})
 }
 
-// knows waits until the peer's neighbour table has the link-layer address of our eth0.
+// knows waits until the peer's neighbour table has the MAC address of our eth0 for the VIP.
 func knows(t *testing.T, peer *kerneltest.Peer, ip string) {
 	t.Helper()
 	var got string
@@ -222,7 +227,7 @@ func TestNeighbourWithAnOldEntryLearns(t *testing.T) {
 }
 
 // TestNeighbourThatIgnoresAnnouncements checks start with a neighbour that ignores broadcasts. The
-// neighbour learns the new link-layer address only from the unicast packet that start sends.
+// neighbour learns the new MAC address of the VIP only from the unicast copy that start sends.
 func TestNeighbourThatIgnoresAnnouncements(t *testing.T) {
 	for ip, gateway := range map[string]string{vip4: "192.0.2.254", vip6: "2001:db8::fe"} {
 		t.Run(ip, func(t *testing.T) {

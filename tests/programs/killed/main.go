@@ -1,7 +1,7 @@
-// Killed is a version of the agents ipvs and realserver that kills its own process at one kernel
-// operation. The name of the program selects the agent. The environment variable KILL_AT is the
-// number of the moment, from 0: there is one moment before and one after each operation. Only tests
-// use this program; no package installs it.
+// Killed is a version of the agents ipvs and realserver that kills its own process at one operation
+// on the kernel. Its program name selects the agent. The environment variable KILL_AT selects the
+// moment: 0 is before the first operation, 1 is after it, 2 is before the second operation, and so
+// on. Only tests use this program, and no package installs it.
 package main
 
 import (
@@ -36,7 +36,8 @@ func main() {
 	ocf.Main(p, ipvs.New(table{kernel.New(), fuse}, fused{setting.New(p.StateDir), fuse}, net.DefaultResolver))
 }
 
-// fuse counts the moments down, and kills the process at 0.
+// fuse counts down the moments before and after operations on the kernel. It kills the process when
+// left is 0.
 type fuse struct{ left int }
 
 func (f *fuse) burn() {
@@ -44,7 +45,7 @@ func (f *fuse) burn() {
 		if err := unix.Kill(os.Getpid(), unix.SIGKILL); err != nil {
 			panic(err)
 		}
-		select {} // the signal can take a moment
+		select {} // wait here: the process does not end before the kernel has delivered the signal
 	}
 	f.left--
 }
