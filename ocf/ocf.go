@@ -102,13 +102,12 @@ type Process struct {
 // Begin returns the arguments, environment and files of this program. If the program cannot
 // open the files of an action, Begin ends it with exit code 1 and a reason. The main of an agent
 // calls it first, once. Go's runtime ends a program that cannot open its poller with exit code 2,
-// which the cluster takes for a wrong configuration. So Begin opens the poller.
+// which the cluster takes for a wrong configuration. The poller is one of the files of an action.
 func Begin() Process {
 	if err := room(needed); err != nil {
 		fmt.Fprintf(os.Stderr, "ocf-exit-reason:fewer than %d more files can be open at once: %v; raise LimitNOFILE of the cluster manager's unit\n", needed, err)
 		os.Exit(int(Generic))
 	}
-	time.AfterFunc(time.Hour, func() {}).Stop() // a timer opens the poller
 	dir, warning := StateDir()
 	return Process{
 		Args: os.Args, Environ: os.Environ(), Stdout: os.Stdout, Stderr: os.Stderr,
@@ -128,7 +127,7 @@ func Main(p Process, agent Agent) {
 	if isScript(p.Args) {
 		os.Exit(script(p, agent))
 	}
-	os.Exit(int(Run(p, agent)))
+	os.Exit(int(execute(p, agent, func(code Code) { os.Exit(int(code)) })))
 }
 
 // isTerminal reports whether a descriptor is open on a terminal, as isatty(3) does.
@@ -147,14 +146,24 @@ type session struct {
 	log    *logrus.Logger
 	call   Call
 	level  int
+	end    func(Code) // ends an action that does not return
 }
 
-// Run executes one action and returns the exit code. A panic is code 1.
-func Run(p Process, agent Agent) (code Code) {
+// Run executes one action and returns the exit code. A panic is code 1. If the action does not end,
+// Run returns after the deadline.
+func Run(p Process, agent Agent) Code {
+	codes := make(chan Code, 2)
+	go func() { codes <- execute(p, agent, func(code Code) { codes <- code }) }()
+	return <-codes
+}
+
+// execute executes one action on the calling goroutine. If the action does not end, execute calls
+// end with the exit code after the deadline, and does not return.
+func execute(p Process, agent Agent, end func(Code)) (code Code) {
 	stderr := &lastWord{to: p.Stderr}
 	defer stderr.end()
 	p.Stderr = stderr
-	s := &session{agent: agent, proc: p, env: newEnvironment(p.Environ)}
+	s := &session{agent: agent, proc: p, env: newEnvironment(p.Environ), end: func(code Code) { stderr.end(); end(code) }}
 	defer func() {
 		if cause := recover(); cause != nil {
 			fmt.Fprintf(p.Stderr, "%s", debug.Stack())
@@ -198,8 +207,10 @@ func (s *session) run() Code {
 		return Success
 	case "validate-all":
 		return s.validate()
-	case "start", "stop", "monitor", "status", "reload-agent":
-		if _, ok := s.agent.(Reloader); s.action != "reload-agent" || ok {
+	case "start", "stop", "monitor", "status":
+		return s.act()
+	case "reload-agent":
+		if _, ok := s.agent.(Reloader); ok {
 			return s.act()
 		}
 	case "notify":
@@ -266,11 +277,22 @@ func (s *session) act() Code {
 	for _, err := range errs {
 		s.log.Debugf("%s: %v; its default is used", s.action, err)
 	}
-	actions := map[string]func(context.Context) Code{
-		"start": s.start, "stop": s.stop, "monitor": s.monitor, "status": s.monitor, "reload-agent": s.reload,
-		"notify": s.notify,
+	return s.withDeadline(s.perform)
+}
+
+// perform calls the method of the action.
+func (s *session) perform(ctx context.Context) Code {
+	switch s.action {
+	case "start":
+		return s.start(ctx)
+	case "stop":
+		return s.stop(ctx)
+	case "reload-agent":
+		return s.reload(ctx)
+	case "notify":
+		return s.notify(ctx)
 	}
-	return s.withDeadline(actions[s.action])
+	return s.monitor(ctx)
 }
 
 func (s *session) start(ctx context.Context) Code {
@@ -346,37 +368,27 @@ func (s *session) look(ctx context.Context) (Status, error) {
 }
 
 // withDeadline gives an action a little less time than the cluster does, so that the agent can
-// still report why the action failed. An action that does not return by then ends with the
-// process.
+// still report why the action failed. The action runs on the calling goroutine, because a second
+// goroutine needs a second stack (docs/adr/0068-start-up-of-an-agent.md).
 func (s *session) withDeadline(action func(context.Context) Code) Code {
 	timeout := s.env.timeout()
 	margin := min(timeout/10, time.Second)
 	ctx, cancel := context.WithTimeout(context.Background(), timeout-margin)
 	defer cancel()
-	done := make(chan Code, 1)
-	go func() {
-		defer func() {
-			if cause := recover(); cause != nil {
-				fmt.Fprintf(s.proc.Stderr, "%s", debug.Stack())
-				done <- s.fail(fmt.Errorf("bug in the agent, please report it: panic: %v", cause))
-			}
-		}()
-		done <- action(ctx)
-	}()
-	stuck := time.NewTimer(timeout - margin/2)
-	defer stuck.Stop()
-	select {
-	case code := <-done:
-		return code
-	case <-stuck.C:
-	}
+	defer time.AfterFunc(timeout-margin/2, func() { s.giveUp(timeout-margin/2, margin/4) }).Stop()
+	return action(ctx)
+}
+
+// giveUp ends an action that has not returned after some time. The exit reason can take as long as
+// word.
+func (s *session) giveUp(after, word time.Duration) {
 	said := make(chan Code, 1)
-	go func() { said <- s.fail(fmt.Errorf("%s did not end within %s", s.action, timeout-margin/2)) }()
+	go func() { said <- s.fail(fmt.Errorf("%s did not end within %s", s.action, after)) }()
 	select {
 	case code := <-said:
-		return code
-	case <-time.After(max(margin/4, leastWord)): // stderr is blocked
-		return Generic
+		s.end(code)
+	case <-time.After(max(word, leastWord)): // stderr is blocked
+		s.end(Generic)
 	}
 }
 
