@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,7 +44,7 @@ var actions = []metadata.Action{
 }
 
 func (a *Agent) params() []metadata.Param {
-	return append(append(a.placeParams(), a.announceParams()...), append(a.proofParams(), a.unsupportedParams()...)...)
+	return slices.Concat(a.placeParams(), a.announceParams(), a.proofParams(), a.unsupportedParams())
 }
 
 // placeParams returns the parameters of the address and its interface.
@@ -131,8 +132,9 @@ func (a *Agent) proofParams() []metadata.Param {
 // unsupportedParams returns the parameters of IPaddr2 for load sharing without a director. This
 // agent refuses them.
 func (a *Agent) unsupportedParams() []metadata.Param {
-	var params []metadata.Param
-	for _, name := range []string{"mac", "clusterip_hash", "clusterip_firewall", "clusterip_hash_seed", "clusterip_table", "clusterip_chain", "clusterip_mac_mangle"} {
+	names := []string{"mac", "clusterip_hash", "clusterip_firewall", "clusterip_hash_seed", "clusterip_table", "clusterip_chain", "clusterip_mac_mangle"}
+	params := make([]metadata.Param, 0, len(names)+1)
+	for _, name := range names {
 		params = append(params, metadata.Param{Name: name, Value: noted{&a.ignored, name}, Reloadable: true, Short: "Not supported: CLUSTERIP",
 			Long: "Accepted without effect, with a warning: an address on several nodes at once is not supported, because the kernel has no CLUSTERIP any more. Use ocf:lvs:ipvs to share load."})
 	}

@@ -5,6 +5,7 @@ package state
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -30,7 +31,7 @@ type Here struct {
 
 // Now returns the boot and the network namespace of the calling thread.
 func Now() (Here, error) {
-	boot, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	boot, err := bootID()
 	if err != nil {
 		return Here{}, fmt.Errorf("boot id: %w", err)
 	}
@@ -39,7 +40,21 @@ func Now() (Here, error) {
 		return Here{}, fmt.Errorf("network namespace: %w", err)
 	}
 	inode := strconv.FormatUint(netns.Sys().(*syscall.Stat_t).Ino, 10)
-	return Here{Boot: strings.TrimSpace(string(boot)), Inode: inode, Cookie: cookie(), Main: isMain(inode)}, nil
+	return Here{Boot: boot, Inode: inode, Cookie: cookie(), Main: isMain(inode)}, nil
+}
+
+// bootID reads the boot id without package os, which would add the file to Go's poller
+// (docs/adr/0068-start-up-of-an-agent.md).
+func bootID() (string, error) {
+	const path = "/proc/sys/kernel/random/boot_id"
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	defer func() { _ = unix.Close(fd) }()
+	text := make([]byte, 64)
+	n, err := unix.Read(fd, text)
+	return strings.TrimSpace(string(text[:max(n, 0)])), err
 }
 
 // cookie returns the cookie of the network namespace, or an empty text before Linux 5.14. The
@@ -75,7 +90,7 @@ func (h Here) name() string {
 		word = h.Inode
 	}
 	n, _ := strconv.ParseUint(word, 10, 64)
-	return fmt.Sprintf("netns-%x", n)
+	return "netns-" + strconv.FormatUint(n, 16)
 }
 
 // isMain reports whether the calling thread is in the first network namespace of the host, or in

@@ -60,11 +60,14 @@ const routeWait = 200 * time.Millisecond
 // kernel adds it in a work queue, after the address is no longer tentative (net/ipv6/addrconf.c,
 // addrconf_dad_completed).
 func (r *reader) settledRoute(ctx context.Context, ip netip.Addr, vrf int) (found route, err error) {
+	if ip.Is4() {
+		return r.lookup(ctx, ip, vrf)
+	}
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
 	for until := time.After(routeWait); ; {
 		found, err = r.lookup(ctx, ip, vrf)
-		if ip.Is4() || err == nil && found.kind == unix.RTN_LOCAL {
+		if err == nil && found.kind == unix.RTN_LOCAL {
 			return found, err
 		}
 		select {
