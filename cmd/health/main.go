@@ -1,3 +1,7 @@
+// An agent ends before a limit of its CPU time can change (docs/adr/0068-start-up-of-an-agent.md).
+//
+//go:debug updatemaxprocs=0
+
 // Health is the resource agent ocf:lvs:health. It starts, stops and monitors the health daemon
 // directord of a director.
 package main

@@ -1,3 +1,7 @@
+// An agent ends before a limit of its CPU time can change (docs/adr/0068-start-up-of-an-agent.md).
+//
+//go:debug updatemaxprocs=0
+
 // Ipvs is the resource agent ocf:lvs:ipvs. Its resource is a set of IPVS virtual services of a
 // director.
 package main

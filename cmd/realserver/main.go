@@ -1,3 +1,7 @@
+// An agent ends before a limit of its CPU time can change (docs/adr/0068-start-up-of-an-agent.md).
+//
+//go:debug updatemaxprocs=0
+
 // Realserver is the resource agent ocf:lvs:realserver. If the program is called lvsrs, it is the
 // command for hosts without a cluster, or a script for heartbeat.
 package main

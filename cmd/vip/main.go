@@ -1,3 +1,7 @@
+// An agent ends before a limit of its CPU time can change (docs/adr/0068-start-up-of-an-agent.md).
+//
+//go:debug updatemaxprocs=0
+
 // Vip is the resource agent ocf:lvs:vip. Its resource is one virtual IP address of a director.
 package main
 
