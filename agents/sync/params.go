@@ -55,7 +55,7 @@ func (a *Agent) params() []metadata.Param {
 func (a *Agent) daemonParams() []metadata.Param {
 	return []metadata.Param{
 		{Name: "interface", Value: metadata.String(&a.NIC), Required: true, Short: "Network interface",
-			Long: "The interface that the daemons send to and receive from. It needs an IPv4 address, or an IPv6 address if group is an IPv6 address. Start fails while the interface is missing or down; a missing carrier is accepted."},
+			Long: "The interface that the daemons send to and receive from. Without an address there, the datagrams come from an address of another interface. Start fails while the interface is missing or down; a missing carrier is accepted."},
 		{Name: "syncid", Value: metadata.Integer(&a.ID, 1, math.MaxUint8), Required: true, Short: "Number of the group of directors",
 			Long: "All directors of one cluster use the same number, and no other cluster on the same network uses it. A backup daemon ignores datagrams with other numbers. The kernel also has the number 0, which accepts the datagrams of every cluster; the agent refuses it."},
 		{Name: "group", Value: metadata.Address(&a.Group), Short: "Multicast group",

@@ -85,6 +85,7 @@ func (l *Ledger) Hold(id string, s host.Setting, found, set string) Entry {
 // conflict returns an error if another resource holds a wanted setting with another value. For a
 // setting that only one resource can hold, it returns an error for every value.
 func (l *Ledger) conflict(id string, want []Wanted) error {
+	var differs error
 	for _, w := range want {
 		i := slices.IndexFunc(l.Entries, func(e Entry) bool { return e.Setting == w.Setting })
 		if i < 0 {
@@ -97,10 +98,10 @@ func (l *Ledger) conflict(id string, want []Wanted) error {
 		case e.Exclusive():
 			return fmt.Errorf("%s belongs to resource %q, and a network namespace has only one; stop that resource", e.Noun(), e.By[other])
 		case !e.Fits(e.Set, w.Value):
-			return fmt.Errorf("%s is %s for resource %q, and this resource needs %s; give both resources the same value", e.Noun(), e.Set, e.By[other], w.Value)
+			differs = fmt.Errorf("%s is %s for resource %q, and this resource needs %s; give both resources the same value", e.Noun(), e.Set, e.By[other], w.Value)
 		}
 	}
-	return nil
+	return differs
 }
 
 // Held returns the entries that a resource holds, in the order of the ledger.

@@ -100,15 +100,16 @@ func (d director) table(t *testing.T) string {
 	return sorted(out)
 }
 
-// have returns everything that our agents change in the kernel: the IPVS table and the addresses.
-// It leaves out the flag "tentative", which addresses lose on their own.
+// have returns everything that our agents change in the kernel: the IPVS table, the addresses, the
+// synchronisation daemons and their sysctls. It leaves out the flag "tentative", which addresses
+// lose on their own.
 func (d director) have(t *testing.T) string {
 	t.Helper()
 	out, err := d.output(exec.CommandContext(t.Context(), "ip", "-o", "addr", "show"))
 	if err != nil {
 		t.Fatalf("ip addr: %v: %s", err, out)
 	}
-	return d.table(t) + strings.ReplaceAll(out, " tentative", "")
+	return d.table(t) + strings.ReplaceAll(out, " tentative", "") + d.sync(t)
 }
 
 // dump returns everything in the kernel that an agent could change by mistake. Before that, it
@@ -275,8 +276,10 @@ func TestNotRootIsPermissionDenied(t *testing.T) {
 func (d director) killed(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.Symlink(filepath.Join(d.bin, "tests", "killed"), filepath.Join(dir, "ipvs")); err != nil {
-		t.Fatal(err)
+	for _, agent := range []string{"ipvs", "sync"} {
+		if err := os.Symlink(filepath.Join(d.bin, "tests", "killed"), filepath.Join(dir, agent)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return dir
 }
@@ -287,16 +290,15 @@ func (d director) killed(t *testing.T) string {
 func TestKilledAtEveryKernelOperation(t *testing.T) {
 	for _, action := range []string{"start", "stop"} {
 		for _, next := range []string{"start", "stop"} {
-			t.Run(action+" then "+next, func(t *testing.T) { killedThen(t, action, next) })
+			t.Run(action+" then "+next, func(t *testing.T) { killedThen(t, "ipvs", web, action, next) })
 		}
 	}
 }
 
-func killedThen(t *testing.T, action, next string) {
+func killedThen(t *testing.T, agent string, params []string, action, next string) {
 	d := newDirector(t)
 	d.addForeign(t)
 	killed := d.killed(t)
-	agent, params := "ipvs", web
 	before, empty := d.dump(t), d.have(t)
 	d.must(t, 0, agent, "web", "start", params...)
 	full := d.have(t)

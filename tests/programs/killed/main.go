@@ -1,7 +1,7 @@
-// Killed is a version of the agents ipvs and realserver that kills its own process at one operation
-// on the kernel. Its program name selects the agent. The environment variable KILL_AT selects the
-// moment: 0 is before the first operation, 1 is after it, 2 is before the second operation, and so
-// on. Only tests use this program, and no package installs it.
+// Killed is a version of the agents ipvs, realserver and sync that kills its own process at one
+// operation on the kernel. Its program name selects the agent. The environment variable KILL_AT
+// selects the moment: 0 is before the first operation, 1 is after it, 2 is before the second
+// operation, and so on. Only tests use this program, and no package installs it.
 package main
 
 import (
@@ -15,6 +15,7 @@ import (
 
 	"lvs-agents/agents/ipvs"
 	"lvs-agents/agents/realserver"
+	"lvs-agents/agents/sync"
 	"lvs-agents/internal/host"
 	"lvs-agents/internal/kernel/setting"
 	"lvs-agents/internal/lvs"
@@ -30,8 +31,11 @@ func main() {
 	}
 	fuse := &fuse{left: at}
 	p := ocf.Begin()
-	if filepath.Base(os.Args[0]) == "realserver" {
+	switch filepath.Base(os.Args[0]) {
+	case "realserver":
 		ocf.Main(p, realserver.New(fused{setting.New(p.StateDir), fuse}, nil))
+	case "sync":
+		ocf.Main(p, sync.New(daemons{setting.New(p.StateDir), kernel.New(), fuse}))
 	}
 	ocf.Main(p, ipvs.New(table{kernel.New(), fuse}, fused{setting.New(p.StateDir), fuse}, net.DefaultResolver))
 }
@@ -89,4 +93,29 @@ func (k fused) Set(ctx context.Context, s host.Setting, value string) error {
 	k.fuse.burn()
 	defer k.fuse.burn()
 	return k.settings.Set(ctx, s, value)
+}
+
+type ipvsKernel = kernel.Kernel
+
+// daemons are the sysctls and synchronisation daemons of a director. Only changes are moments.
+type daemons struct {
+	settings
+	*ipvsKernel
+	fuse *fuse
+}
+
+func (k daemons) Set(ctx context.Context, s host.Setting, value string) error {
+	return fused{k.settings, k.fuse}.Set(ctx, s, value)
+}
+
+func (k daemons) StartSync(ctx context.Context, d lvs.SyncDaemon) error {
+	k.fuse.burn()
+	defer k.fuse.burn()
+	return k.ipvsKernel.StartSync(ctx, d)
+}
+
+func (k daemons) StopSync(ctx context.Context, role lvs.SyncRole) error {
+	k.fuse.burn()
+	defer k.fuse.burn()
+	return k.ipvsKernel.StopSync(ctx, role)
 }
