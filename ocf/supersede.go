@@ -100,7 +100,11 @@ func (s *session) earlier() []action {
 	self := process.Self()
 	here, place := self.Namespace(), s.env[StateDirVariable]
 	var earlier []action
-	for _, p := range process.All() {
+	acting := func(args []string) bool {
+		name, _ := s.acts(args)
+		return name != ""
+	}
+	for _, p := range process.Running(acting) {
 		if p.PID == self.PID || !p.Before(self) || p.Owner() != os.Geteuid() {
 			continue
 		}

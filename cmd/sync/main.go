@@ -1,3 +1,7 @@
+// An agent ends before a limit of its CPU time can change (docs/adr/0068-start-up-of-an-agent.md).
+//
+//go:debug updatemaxprocs=0
+
 // Sync is the resource agent ocf:lvs:sync. Its resource is the synchronisation daemons of IPVS on a
 // director.
 package main

@@ -5,6 +5,8 @@ package process
 
 import (
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -24,7 +26,7 @@ type Process struct {
 // Of reads the process with this pid from /proc. Start is zero if no process has the pid.
 func Of(pid int) Process {
 	p := Process{PID: pid}
-	text, err := os.ReadFile(p.path("stat"))
+	text, err := Read(p.path("stat"))
 	if err != nil {
 		return p
 	}
@@ -44,22 +46,42 @@ func Of(pid int) Process {
 func Self() Process { return Of(os.Getpid()) }
 
 // All returns all processes of this host.
-func All() []Process {
+func All() []Process { return running(func(int) bool { return true }) }
+
+// Running returns the processes of this host whose command line the function want accepts. It reads
+// nothing else of the other processes.
+func Running(want func(args []string) bool) []Process {
+	return running(func(pid int) bool { return want(Process{PID: pid}.Args()) })
+}
+
+func running(want func(pid int) bool) []Process {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil
 	}
-	var all []Process
+	var found []Process
 	for _, entry := range entries {
 		pid, err := strconv.Atoi(entry.Name())
-		if err != nil {
+		if err != nil || !want(pid) {
 			continue
 		}
 		if p := Of(pid); p.Start != 0 {
-			all = append(all, p)
+			found = append(found, p)
 		}
 	}
-	return all
+	return found
+}
+
+// Read returns the contents of a file in /proc. os.ReadFile takes twice as many system calls,
+// because it tries to add each file to Go's poller (docs/adr/0068-start-up-of-an-agent.md).
+func Read(path string) ([]byte, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	file := os.NewFile(uintptr(fd), path)
+	defer file.Close()
+	return io.ReadAll(file)
 }
 
 func (p Process) path(name string) string { return fmt.Sprintf("/proc/%d/%s", p.PID, name) }
@@ -97,7 +119,7 @@ func (p Process) Args() []string { return p.words("cmdline") }
 func (p Process) Environ() []string { return p.words("environ") }
 
 func (p Process) words(name string) []string {
-	text, err := os.ReadFile(p.path(name))
+	text, err := Read(p.path(name))
 	if err != nil || len(text) == 0 {
 		return nil
 	}

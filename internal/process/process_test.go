@@ -71,6 +71,10 @@ func TestWhatIsKnownOfAProcess(t *testing.T) {
 	if !slices.ContainsFunc(All(), func(other Process) bool { return other.PID == p.PID && other.Start == p.Start }) {
 		t.Error("it is not among all processes")
 	}
+	same := func(args []string) bool { return slices.Equal(args, p.Args()) }
+	if found := Running(same); !slices.Contains(found, Of(p.PID)) || slices.Contains(found, Self()) {
+		t.Errorf("running with these arguments: %+v", found)
+	}
 	if !Locked(7) || !p.Locks(path, 7) || p.Locks(path, 0) || p.Locks(path+"x", 7) {
 		t.Error("the locks are not known")
 	}

@@ -5,7 +5,6 @@ package state
 
 import (
 	"fmt"
-	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -13,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lvs-agents/internal/process"
 )
 
 // Here identifies this boot and the network namespace of the calling thread.
@@ -31,7 +32,7 @@ type Here struct {
 
 // Now returns the boot and the network namespace of the calling thread.
 func Now() (Here, error) {
-	boot, err := bootID()
+	boot, err := process.Read("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return Here{}, fmt.Errorf("boot id: %w", err)
 	}
@@ -40,21 +41,7 @@ func Now() (Here, error) {
 		return Here{}, fmt.Errorf("network namespace: %w", err)
 	}
 	inode := strconv.FormatUint(netns.Sys().(*syscall.Stat_t).Ino, 10)
-	return Here{Boot: boot, Inode: inode, Cookie: cookie(), Main: isMain(inode)}, nil
-}
-
-// bootID reads the boot id without package os, which would add the file to Go's poller
-// (docs/adr/0068-start-up-of-an-agent.md).
-func bootID() (string, error) {
-	const path = "/proc/sys/kernel/random/boot_id"
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return "", &fs.PathError{Op: "open", Path: path, Err: err}
-	}
-	defer func() { _ = unix.Close(fd) }()
-	text := make([]byte, 64)
-	n, err := unix.Read(fd, text)
-	return strings.TrimSpace(string(text[:max(n, 0)])), err
+	return Here{Boot: strings.TrimSpace(string(boot)), Inode: inode, Cookie: cookie(), Main: isMain(inode)}, nil
 }
 
 // cookie returns the cookie of the network namespace, or an empty text before Linux 5.14. The
