@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,6 +21,7 @@ import (
 
 // cluster stores the attributes that a publisher sets.
 type cluster struct {
+	sync.Mutex
 	share health.Share
 	err   error         // error of each Set
 	slow  time.Duration // how long Set takes
@@ -28,16 +30,32 @@ type cluster struct {
 }
 
 func (c *cluster) Set(ctx context.Context, name, value string, dampen time.Duration) error {
-	c.tries++
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-time.After(c.slow):
 	}
+	c.Lock()
+	defer c.Unlock()
+	c.tries++
 	if c.err == nil {
 		c.set = append(c.set, fmt.Sprint(name, " ", value, " ", dampen))
 	}
 	return c.err
+}
+
+// Share returns the share of a daemon.
+func (c *cluster) Share(context.Context) (health.Share, error) {
+	c.Lock()
+	defer c.Unlock()
+	return c.share, nil
+}
+
+// see sets the share of the daemon.
+func (c *cluster) see(good int, known bool) {
+	c.Lock()
+	defer c.Unlock()
+	c.share.Good, c.share.Known = good, known
 }
 
 // publishing runs a publisher for the cluster while f runs. f gets the publisher and its log.
@@ -48,7 +66,7 @@ func publishing(t *testing.T, c *cluster, f func(p *publisher, log *bytes.Buffer
 		log := logrus.New()
 		log.SetOutput(&lines)
 		log.SetLevel(logrus.DebugLevel)
-		p := newPublisher("lvs-health-web", c, func(context.Context) (health.Share, error) { return c.share, nil }, log)
+		p := newPublisher("lvs-health-web", c, c.Share, log)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() {
@@ -66,6 +84,8 @@ func (c *cluster) after(t *testing.T, wait time.Duration, want ...string) {
 	t.Helper()
 	<-time.After(wait)
 	synctest.Wait()
+	c.Lock()
+	defer c.Unlock()
 	if diff := cmp.Diff(want, c.set); diff != "" {
 		t.Errorf("set (-want +got):\n%s", diff)
 	}
@@ -79,16 +99,16 @@ func TestPublish(t *testing.T) {
 		if !p.state.Load().Pending() {
 			t.Error("a value without verdicts")
 		}
-		c.share.Known = true
+		c.see(3, true)
 		c.after(t, 100*time.Millisecond, "lvs-health-web 875 0s", "lvs-health-web 875 10s")
 		if got := *p.state.Load(); got != (control.Attribute{Name: "lvs-health-web", Value: "875"}) {
 			t.Errorf("status %+v", got)
 		}
-		c.share.Good = 4
+		c.see(4, true)
 		c.after(t, time.Second, "lvs-health-web 1000 10s")
-		c.share.Known, c.share.Good = false, 0 // a reload has added real servers
+		c.see(0, false) // a reload has added real servers
 		c.after(t, 30*time.Second)
-		c.share.Known, c.share.Good = true, 4
+		c.see(4, true)
 		c.after(t, 29*time.Second)
 		c.after(t, 2*time.Second, "lvs-health-web 1000 10s") // the refresh
 		if log.Len() > 0 {
@@ -102,11 +122,11 @@ func TestPublishNewestValue(t *testing.T) {
 	c := &cluster{share: health.Share{Known: true, Good: 4, All: 4}, slow: 4 * time.Second}
 	publishing(t, c, func(*publisher, *bytes.Buffer) {
 		c.after(t, 10*time.Second, "lvs-health-web 1000 0s", "lvs-health-web 1000 0s")
-		c.share.Good = 3
+		c.see(3, true)
 		<-time.After(1500 * time.Millisecond) // Set with 875 runs
-		c.share.Good = 2
+		c.see(2, true)
 		<-time.After(time.Second)
-		c.share.Good = 1
+		c.see(1, true)
 		c.after(t, 9*time.Second, "lvs-health-web 875 0s", "lvs-health-web 625 0s")
 	})
 }
@@ -124,7 +144,9 @@ func TestPublishFails(t *testing.T) {
 		if c.tries < 3 || c.tries > 5 {
 			t.Errorf("%d attempts", c.tries)
 		}
+		c.Lock()
 		c.err = nil
+		c.Unlock()
 		c.after(t, 6*time.Second, "lvs-health-web 1000 0s", "lvs-health-web 1000 0s")
 		if got := *p.state.Load(); got.Trouble != "" {
 			t.Errorf("status %+v", got)

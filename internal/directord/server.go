@@ -274,6 +274,7 @@ func (s *server) work(ctx context.Context, d *health.Daemon, listener *net.UnixL
 	parts.Go(func() { s.monitorfile.run(ctx) })
 	parts.Go(func() { s.systemd.feed(ctx, d) })
 	parts.Go(func() { s.publisher.run(ctx) })
+	parts.Go(func() { newPeers(s, d).run(ctx) })
 	s.mail.start()
 	return d.Run(ctx, func() {
 		if s.notify {

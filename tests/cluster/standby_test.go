@@ -1,0 +1,300 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lvs-agents/tests/lab"
+)
+
+// dampened is the time after which a value of the node attribute reaches the cluster: twice the sum
+// of checkinterval and checktimeout in webConfig.
+const dampened = 8 * time.Second
+
+// noticed is how long a daemon can take to notice that its servers are gone.
+const noticed = 6 * time.Second
+
+// TestHotStandby checks the example of the hot standby: every director has the table, and the VIP
+// goes to the director that sees more real servers.
+func TestHotStandby(t *testing.T) {
+	s := newSite(t)
+	s.writeConfig(t, webConfig("yes"))
+	s.Configure(t, quick(t, "hot-standby.crm"))
+	s.bothReady(t, bothIn)
+	for _, step := range []struct {
+		name string
+		test func(*testing.T, site)
+	}{
+		{"standbys under load", hotStandbys},
+		{"a killed daemon", hotKilledDaemon},
+		{"a passive director that restarts its table", hotPassiveTable},
+		{"a server that is down for both", hotServerDown},
+		{"the servers are cut off from the active director", hotCut},
+		{"the servers are cut off from both directors", hotBothCut},
+		{"health banned", hotBanned},
+		{"IPv6", hotIPv6},
+	} {
+		if !t.Run(step.name, func(t *testing.T) { step.test(t, s) }) {
+			t.FailNow() // the next steps depend on this step
+		}
+	}
+}
+
+// bothReady waits until both directors have the table and the attribute of all servers, and one
+// director has the VIP.
+func (s site) bothReady(t *testing.T, table string) {
+	t.Helper()
+	for _, name := range []string{"director1", "director2"} {
+		s.waitValue(t, name, "1000")
+	}
+	s.WaitIdle(t)
+	for _, name := range []string{"director1", "director2"} {
+		if diff := cmp.Diff(table, sorted(s.Node(name).Run(t, "ipvsadm", "-Sn"))); diff != "" {
+			t.Errorf("table of %s (-want +got):\n%s", name, diff)
+		}
+	}
+	s.active(t)
+	s.unfailed(t)
+}
+
+// value returns the value of the node attribute in the cluster's configuration, or an empty text.
+func (s site) value(t *testing.T, name string) string {
+	t.Helper()
+	id := map[string]string{"director1": "1", "director2": "2"}[name]
+	out := s.Node(name).Script(t, `cibadmin --query --xpath '//node_state[@id="`+id+`"]//nvpair[@name="lvs-health-web-health"]' 2>/dev/null || true`)
+	_, value, _ := strings.Cut(out, `value="`)
+	value, _, _ = strings.Cut(value, `"`)
+	return value
+}
+
+func (s site) waitValue(t *testing.T, name, want string) {
+	t.Helper()
+	s.Wait(t, minute, name+" has the value "+want, func() error {
+		if got := s.value(t, name); got != want {
+			return fmt.Errorf("it has %q", got)
+		}
+		return nil
+	})
+}
+
+// cut cuts a director off from the servers, or ends this. The director keeps its other links.
+func (s site) cut(t *testing.T, node *lab.Node, verb string) {
+	t.Helper()
+	for _, name := range []string{"rs1", "rs2"} {
+		addr := s.topology.Host(name).Addr
+		node.Run(t, "iptables-legacy", "-w", verb, "OUTPUT", "-d", addr, "-j", "DROP")
+		node.Run(t, "iptables-legacy", "-w", verb, "INPUT", "-s", addr, "-j", "DROP")
+	}
+}
+
+// still runs do, and checks that the VIP does not change its director meanwhile.
+func (s site) still(t *testing.T, do func()) {
+	t.Helper()
+	watched := map[string]*lab.Process{}
+	for _, name := range []string{"director1", "director2"} {
+		watched[name] = s.Node(name).Host.Start(t, "ip", "-o", "monitor", "address")
+	}
+	do()
+	for name, process := range watched {
+		if out := process.Output(); out != "" {
+			t.Errorf("addresses of %s changed:\n%s\n%s", name, out, s.Status())
+		}
+		process.Kill()
+	}
+}
+
+// pause waits, because a test that nothing happens has no event to wait for.
+func pause(d time.Duration) { <-time.After(d) }
+
+func hotStandbys(t *testing.T, s site) {
+	load := s.topology.Host("client").Load(t, 2, "192.0.2.10:80", 5*time.Second)
+	for range moves() {
+		from, to := s.active(t)
+		s.Standby(t, from.Name, true)
+		s.WaitRunning(t, minute, "web-vip", to.Name)
+		s.WaitIdle(t)
+		if out := from.Run(t, "ipvsadm", "-Sn"); out != "" {
+			t.Errorf("the table of a director on standby:\n%s", out)
+		}
+		if got := s.value(t, from.Name); got != "" && got != "1000" {
+			t.Errorf("value of a director on standby: %q", got)
+		}
+		s.Standby(t, from.Name, false)
+		s.bothReady(t, bothIn)
+		if active, _ := s.active(t); active.Name != to.Name {
+			t.Errorf("the VIP has moved back to %s\n%s", active.Name, s.Status())
+		}
+	}
+	tally := load.Stop(t)
+	t.Logf("%d standbys: %v", moves(), tally)
+	if failed := tally.Sorry + tally.Refused + tally.Reset + tally.TimedOut + len(tally.Other); failed > 0 || tally.Served < 100 {
+		t.Errorf("%d failed requests: %v %q", failed, tally, tally.Other)
+	}
+}
+
+func hotKilledDaemon(t *testing.T, s site) {
+	node, _ := s.active(t)
+	load := s.topology.Host("client").Load(t, 1, "192.0.2.10:80", 5*time.Second)
+	s.still(t, func() {
+		before := daemonPID(t, node)
+		node.Run(t, "kill", "-KILL", before)
+		s.Wait(t, minute, "another directord", func() error { return s.verdicts(t, node, before) })
+		s.WaitIdle(t)
+		pause(dampened)
+		s.waitValue(t, node.Name, "1000")
+	})
+	tally := load.Stop(t)
+	t.Logf("kill -KILL of the active daemon: %v", tally)
+	if failed := tally.Sorry + tally.Refused + tally.Reset + tally.TimedOut + len(tally.Other); failed > 0 {
+		t.Errorf("%d failed requests: %v", failed, tally)
+	}
+	node.Run(t, "crm_resource", "--cleanup")
+	s.bothReady(t, bothIn)
+}
+
+// hotPassiveTable checks that an ipvs resource that fails on the passive director leaves the VIP
+// alone.
+func hotPassiveTable(t *testing.T, s site) {
+	_, passive := s.active(t)
+	s.still(t, func() {
+		passive.Run(t, "crm_resource", "--fail", "--resource", "web-ipvs", "--node", passive.Name)
+		s.Wait(t, minute, "a failure of web-ipvs", func() error {
+			if s.FailCount(t, "web-ipvs") == 0 {
+				return errors.New("no fail count")
+			}
+			return nil
+		})
+		s.WaitIdle(t)
+		passive.Run(t, "crm_resource", "--cleanup")
+		s.bothReady(t, bothIn)
+	})
+}
+
+func hotServerDown(t *testing.T, s site) {
+	s.still(t, func() {
+		s.topology.Host("rs1").SetHealthy(t, false)
+		s.waitValue(t, "director1", "750")
+		s.waitValue(t, "director2", "750")
+		s.topology.Host("rs1").SetHealthy(t, true)
+		s.bothReady(t, bothIn)
+	})
+}
+
+func hotCut(t *testing.T, s site) {
+	blind, sees := s.active(t)
+	began := time.Now()
+	s.cut(t, blind, "-A")
+	s.WaitRunning(t, minute, "web-vip", sees.Name)
+	took := time.Since(began)
+	t.Logf("the VIP has moved %v after the cut", took.Round(100*time.Millisecond))
+	if limit := noticed + dampened + 5*time.Second; took > limit {
+		t.Errorf("the VIP has moved after %v, want at most %v", took, limit)
+	}
+	s.WaitIdle(t)
+	s.roundRobin(t)
+	if got := s.value(t, blind.Name); got != "0" {
+		t.Errorf("value of %s: %q", blind.Name, got)
+	}
+	s.still(t, func() {
+		s.cut(t, blind, "-D")
+		s.bothReady(t, bothIn)
+		pause(dampened)
+	})
+}
+
+func hotBothCut(t *testing.T, s site) {
+	s.still(t, func() {
+		for _, name := range []string{"director1", "director2"} {
+			s.cut(t, s.Node(name), "-A")
+		}
+		s.waitValue(t, "director1", "0")
+		s.waitValue(t, "director2", "0")
+		s.WaitIdle(t)
+		pause(dampened)
+		for _, name := range []string{"director1", "director2"} {
+			s.Node(name).Host.WaitTable(t, minute, sorryIn)
+		}
+		page, err := s.topology.Host("client").Get(t.Context(), "http://192.0.2.10/")
+		if err != nil || strings.TrimSpace(page) != lab.SorryPage {
+			t.Errorf("page %q, %v", page, err)
+		}
+		for _, name := range []string{"director1", "director2"} {
+			s.cut(t, s.Node(name), "-D")
+		}
+		s.bothReady(t, bothIn)
+		pause(dampened)
+	})
+}
+
+// hotBanned bans the health daemons from the active director, so that the VIP moves. Then it bans
+// them from the other director, too, so that the VIP stays on a static table.
+func hotBanned(t *testing.T, s site) {
+	from, to := s.active(t)
+	from.Run(t, "crm_resource", "--ban", "--resource", "cl-health", "--node", from.Name)
+	s.WaitRunning(t, minute, "web-vip", to.Name)
+	s.waitValue(t, from.Name, "")
+	s.WaitIdle(t)
+	s.still(t, func() {
+		from.Run(t, "crm_resource", "--ban", "--resource", "cl-health", "--node", to.Name)
+		s.waitValue(t, to.Name, "")
+		s.WaitIdle(t)
+		s.roundRobin(t)
+	})
+	s.still(t, func() {
+		for _, node := range []*lab.Node{to, from} {
+			from.Run(t, "crm_resource", "--clear", "--resource", "cl-health", "--node", node.Name)
+			s.waitValue(t, node.Name, "1000")
+		}
+		s.bothReady(t, bothIn)
+	})
+}
+
+// hotIPv6 runs the hot standby with an IPv6 VIP, and checks that the VIP stays. Every check needs a
+// source address that is not the VIP.
+func hotIPv6(t *testing.T, s site) {
+	const config = `checktimeout=3
+checkinterval=1
+quiescent=yes
+virtual=[2001:db8::10]:80
+	real=[2001:db8::21]:80 gate
+	real=[2001:db8::22]:80 gate
+	service=http
+	request=".health.html"
+	receive="OK"
+	scheduler=rr
+	checktype=negotiate
+`
+	const table = `-A -t [2001:db8::10]:80 -s rr
+-a -t [2001:db8::10]:80 -r [2001:db8::21]:80 -g -w 1
+-a -t [2001:db8::10]:80 -r [2001:db8::22]:80 -g -w 1
+`
+	long := time.Minute
+	if moves() >= 20 {
+		long = 10 * time.Minute
+	}
+	for _, name := range []string{"rs1", "rs2"} {
+		s.topology.Host(name).HideVIP(t, lab.VIP6)
+	}
+	node, _ := s.active(t)
+	for _, resource := range []string{"web-vip", "cl-health", "cl-ipvs"} { // the new configuration starts them again
+		stop(t, node, resource)
+	}
+	s.WaitIdle(t)
+	s.writeConfig(t, config)
+	s.Configure(t, strings.NewReplacer("ip=192.0.2.10", "ip="+lab.VIP6, "cidr_netmask=24", "cidr_netmask=64").Replace(quick(t, "hot-standby.crm")))
+	s.bothReady(t, table)
+	pause(dampened)
+	load := s.topology.Host("client").Load(t, 1, "["+lab.VIP6+"]:80", 5*time.Second)
+	s.still(t, func() { pause(long) })
+	tally := load.Stop(t)
+	t.Logf("%v of IPv6: %v", long, tally)
+	if failed := tally.Sorry + tally.Refused + tally.Reset + tally.TimedOut + len(tally.Other); failed > 0 || tally.Served < 100 {
+		t.Errorf("%d failed requests: %v %q", failed, tally, tally.Other)
+	}
+	s.bothReady(t, table)
+}

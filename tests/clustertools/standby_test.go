@@ -1,0 +1,76 @@
+package clustertools
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestHotStandbyScores reads from Pacemaker's scheduler where the VIP goes. It begins on director1,
+// and then the node attributes change. An empty value is an attribute that the node does not have.
+func TestHotStandbyScores(t *testing.T) {
+	const absent = ""
+	tests := []struct {
+		name             string
+		health1, health2 string
+		synced1, synced2 string
+		stays            bool
+	}{
+		{"both see all servers", "1000", "1000", "100", "100", true},
+		{"less than the stickiness", "800", "1000", "100", "100", true},
+		{"more than the stickiness", "790", "1000", "100", "100", false},
+		{"both see none", "0", "0", "100", "100", true},
+		{"it sees none, the other sees one of a hundred", "0", "505", "100", "100", false},
+		{"no daemon publishes", absent, absent, absent, absent, true},
+		{"only the other publishes", absent, "505", "100", "100", false},
+		{"the other has no connections", "505", "1000", "100", "98", true},
+		{"the other has no synchronisation", "505", "1000", "100", absent, true},
+		{"it sees none, the other has no connections", "0", "505", "100", absent, false},
+	}
+	for _, ending := range []string{".crm", ".pcs"} {
+		running := standbyRunning(t, load(t, "../../crm/examples/hot-standby"+ending))
+		for _, tt := range tests {
+			t.Run(tt.name+ending, func(t *testing.T) {
+				cib := filepath.Join(t.TempDir(), "cib.xml")
+				if err := os.WriteFile(cib, running, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				t.Setenv("CIB_file", cib)
+				setAttribute(t, "director1", "lvs-health-web-health", tt.health1)
+				setAttribute(t, "director2", "lvs-health-web-health", tt.health2)
+				setAttribute(t, "director1", "lvs-sync-web-sync", tt.synced1)
+				setAttribute(t, "director2", "lvs-sync-web-sync", tt.synced2)
+				out := mustCommand(t, "crm_simulate", "-x", cib, "-S")
+				if moves := strings.Contains(out, "web-vip         start on director2"); moves == tt.stays {
+					t.Errorf("moves: %v, want %v:\n%s\n%s", moves, !tt.stays, out, mustCommand(t, "crm_simulate", "-x", cib, "-s", "-S"))
+				}
+			})
+		}
+	}
+}
+
+// standbyRunning returns a CIB with the resources of an example. All of them run, and the VIP is on
+// director1.
+func standbyRunning(t *testing.T, cib string) []byte {
+	t.Helper()
+	for _, node := range []string{"director1", "director2"} {
+		mustCommand(t, "cibadmin", "--create", "--scope", "nodes", "--xml-text", `<node id="`+node+`" uname="`+node+`"/>`)
+	}
+	out := mustCommand(t, "crm_simulate", "-x", cib, "-S", "-O", cib, "--node-up", "director1", "--node-up", "director2", "--quorum", "true")
+	if !strings.Contains(out, "web-vip         start on director1") {
+		t.Fatalf("the VIP does not start on director1:\n%s", out)
+	}
+	text, err := os.ReadFile(cib)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func setAttribute(t *testing.T, node, name, value string) {
+	t.Helper()
+	if value != "" {
+		mustCommand(t, "crm_attribute", "--type", "nodes", "--node", node, "--name", name, "--update", value)
+	}
+}
