@@ -157,7 +157,7 @@ func (w *world) disturb(t *testing.T, r *rand.Rand, d *health.Daemon) {
 	case 0, 1:
 		w.set(func() { w.down[addr] = !w.down[addr] })
 	case 2:
-		w.change(t, "-d -t 192.0.2.10:80 -r "+addr+":80", fmt.Sprintf("-a -t 192.0.2.10:80 -r %s:80 -g -w %d", addr, server-20))
+		w.change(t, "-d -t 192.0.2.10:80 -r "+addr+":80", fmt.Sprintf("-a -t 192.0.2.10:80 -r %s:80 -g -w %d", addr, 1+r.IntN(9)))
 	case 3:
 		if err := d.Reload(t.Context()); err != nil {
 			t.Error(err)

@@ -110,7 +110,7 @@ func (p *planner) destinations(want, have VirtualService) {
 		case w.Weight > h.Weight:
 			p.raised = append(p.raised, op)
 		default:
-			p.changed = append(p.changed, op)
+			p.lower(want.Scheduler, op, h)
 		}
 	}
 	for _, h := range have.Destinations {
@@ -133,6 +133,17 @@ func (p *planner) add(s Scheduler, op Op) {
 		op.Verb = EditDestination
 	}
 	p.added = append(p.added, op)
+}
+
+// lower changes a destination of the kernel to a weight that is not higher. With a scheduler that
+// hashes, weight 0 keeps the slots of the weight before. So lower first sets the HashWeight.
+func (p *planner) lower(s Scheduler, op Op, have Destination) {
+	if d := op.Destination; s.Hashes() && d.Weight == 0 && d.HashWeight > 0 && have.Weight > 0 && have.Weight != d.HashWeight {
+		first := op
+		first.Destination.Weight = d.HashWeight
+		p.changed = append(p.changed, first)
+	}
+	p.changed = append(p.changed, op)
 }
 
 // byPlace compares destinations by their place in a service whose scheduler hashes.

@@ -94,6 +94,17 @@ func TestLastDestinationComesAfterAllOthers(t *testing.T) {
 	}
 }
 
+func TestHashedDestinationWithAnotherWeightGetsItsSlots(t *testing.T) {
+	want, have := table(t, hashed("mh", 21, 22)), kernel(table(t, strings.Replace(hashed("mh", 21, 22), "-w 1", "-w 9", 1)))
+	want[0].Destinations[0].Weight, want[0].Destinations[0].HashWeight = 0, 1
+	const ops = `ipvsadm -e -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
+ipvsadm -e -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 0
+`
+	if diff := cmp.Diff(ops, lines(Plan(want, have, ScopeOf(want)))); diff != "" {
+		t.Errorf("plan (-want +got):\n%s", diff)
+	}
+}
+
 func TestHashWeightIsOnlyForSchedulersThatHash(t *testing.T) {
 	want := table(t, web)
 	want[0].Destinations[0].Weight, want[0].Destinations[0].HashWeight = 0, 3
