@@ -1,6 +1,7 @@
 package clustertools
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,17 +17,21 @@ func TestHotStandbyScores(t *testing.T) {
 		health1, health2 string
 		synced1, synced2 string
 		stays            bool
+		prefer           int // score of a preference for director2
 	}{
-		{"both see all servers", "1000", "1000", "100", "100", true},
-		{"less than the stickiness", "800", "1000", "100", "100", true},
-		{"more than the stickiness", "790", "1000", "100", "100", false},
-		{"both see none", "0", "0", "100", "100", true},
-		{"it sees none, the other sees one of a hundred", "0", "505", "100", "100", false},
-		{"no daemon publishes", absent, absent, absent, absent, true},
-		{"only the other publishes", absent, "505", "100", "100", false},
-		{"the other has no connections", "505", "1000", "100", "98", true},
-		{"the other has no synchronisation", "505", "1000", "100", absent, true},
-		{"it sees none, the other has no connections", "0", "505", "100", absent, false},
+		{"both see all servers", "1000", "1000", "100", "100", true, 0},
+		{"less than the stickiness", "800", "1000", "100", "100", true, 0},
+		{"more than the stickiness", "790", "1000", "100", "100", false, 0},
+		{"both see none", "0", "0", "100", "100", true, 0},
+		{"it sees none, the other sees one of a hundred", "0", "505", "100", "100", false, 0},
+		{"no daemon publishes", absent, absent, absent, absent, true, 0},
+		{"only the other publishes", absent, "505", "100", "100", false, 0},
+		{"the other has no connections", "505", "1000", "100", "98", true, 0},
+		{"the other has no synchronisation", "505", "1000", "100", absent, true, 0},
+		{"it sees none, the other has no connections", "0", "505", "100", absent, false, 0},
+		{"the preferred director has all", "1000", "1000", "100", "100", false, 300},
+		{"the preferred director has no connections", "1000", "1000", "100", "98", true, 300},
+		{"the preferred director has no verdicts", "1000", absent, "100", "100", true, 300},
 	}
 	for _, ending := range []string{".crm", ".pcs"} {
 		running := standbyRunning(t, load(t, "../../crm/examples/hot-standby"+ending))
@@ -41,6 +46,8 @@ func TestHotStandbyScores(t *testing.T) {
 				setAttribute(t, "director2", "lvs-health-web-health", tt.health2)
 				setAttribute(t, "director1", "lvs-sync-web-sync", tt.synced1)
 				setAttribute(t, "director2", "lvs-sync-web-sync", tt.synced2)
+				mustCommand(t, "cibadmin", "--create", "--scope", "constraints", "--xml-text",
+					fmt.Sprintf(`<rsc_location id="prefer" rsc="web-vip" node="director2" score="%d"/>`, tt.prefer))
 				out := mustCommand(t, "crm_simulate", "-x", cib, "-S")
 				if moves := strings.Contains(out, "web-vip         start on director2"); moves == tt.stays {
 					t.Errorf("moves: %v, want %v:\n%s\n%s", moves, !tt.stays, out, mustCommand(t, "crm_simulate", "-x", cib, "-s", "-S"))
