@@ -8,10 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"lvs-agents/internal/host"
 	"lvs-agents/internal/ledger"
 	"lvs-agents/internal/lvs"
+	"lvs-agents/metadata"
 	"lvs-agents/ocf"
 )
 
@@ -69,7 +71,7 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 		return err
 	}
 	if len(a.Peers) > 0 {
-		c.Log.Infof("this rule admits only the peers: %s", lvs.SyncFilter(a.daemon(lvs.SyncBackup), a.Ports, a.Peers))
+		c.Log.Infof("this rule admits only the peers: %s", lvs.SyncFilter(a.daemon(lvs.SyncBackup), a.Ports, strings.ReplaceAll(metadata.Addresses(&a.Peers).String(), " ", ", ")))
 	}
 	return a.held(c).Apply(ctx)
 }

@@ -466,7 +466,7 @@ func killedAt(t *testing.T, action string, params []string, next string, at int,
 func TestPeersAreOfferedAsARule(t *testing.T) {
 	n := newNode(t)
 	got := n.must(t, 0, "sync", "start", append(pair, "peers=198.51.100.12, 198.51.100.13", "sync_ports=2")...)
-	const want = "this rule admits only the peers: nft 'table inet lvs-sync { chain input { type filter hook input priority 0; " +
+	const want = "this rule admits only the peers: nft 'table ip lvs-sync { chain input { type filter hook input priority 0; " +
 		"iifname eth1 ip daddr 224.0.0.81 udp dport 8848-8849 ip saddr != { 198.51.100.12, 198.51.100.13 } drop; }; }'"
 	if !strings.Contains(got.log, want) {
 		t.Errorf("log:\n%s\nwant %s", got.log, want)

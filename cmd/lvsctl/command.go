@@ -44,6 +44,7 @@ type director interface {
 	doctor.Director
 	// Directs reports whether the host balances connections.
 	Directs() bool
+	doctor.SyncHost
 }
 
 // kernel reads the IPVS table of this network namespace.
@@ -57,7 +58,7 @@ type commands struct {
 	Plan    planCommand    `cmd:"" help:"Print the ipvsadm commands that change the kernel's table to the services of a file."`
 	Status  statusCommand  `cmd:"" help:"Print the services of the health daemons on this node, with the verdict on every real server."`
 	Events  eventsCommand  `cmd:"" help:"Print the events of the health daemons on this node, until lvsctl is interrupted."`
-	Doctor  doctorCommand  `cmd:"" help:"Report the faults of this real server, or of this director if its real servers use masq. Test packets prove that a real server neither replies to queries for the virtual addresses nor announces them."`
+	Doctor  doctorCommand  `cmd:"" help:"Report the faults of this real server, or of this director: masq servers whose replies are lost, and synchronisation daemons that other hosts can reach. Test packets prove that a real server neither replies to queries for the virtual addresses nor announces them."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"lvs-agents/internal/doctor"
@@ -12,6 +13,7 @@ import (
 	"lvs-agents/internal/kernel/setting"
 	"lvs-agents/internal/kernel/wire"
 	"lvs-agents/internal/ledger"
+	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/state"
 )
 
@@ -34,6 +36,10 @@ func (c doctorCommand) Run(ctx context.Context, sys system) error {
 	}
 	more, err := doctor.ExamineDirector(ctx, sys.director)
 	if err != nil {
+		return err
+	}
+	findings = append(findings, more...)
+	if more, err = examineSync(ctx, sys); err != nil {
 		return err
 	}
 	findings = append(findings, more...)
@@ -68,16 +74,47 @@ func realServer(sys system, words []string, tunnel bool) ([]host.Setting, error)
 	if err != nil && !errors.Is(err, state.ErrDamaged) {
 		return nil, err
 	}
+	_, _, sync := syncDaemon(sys)
 	for _, e := range l.Entries {
 		settings = append(settings, e.Setting)
 	}
 	if len(ips) > 0 {
 		settings = doctor.ByHand(ips, tunnel)
 	}
-	if len(settings) == 0 && !sys.director.Directs() {
+	if len(settings) == 0 && !sync && !sys.director.Directs() {
 		return nil, errors.New("no realserver resource runs on this host, and it is not a director; start one, or give the virtual addresses")
 	}
 	return settings, nil
+}
+
+// examineSync returns the faults of the link between the directors, if a sync resource runs here.
+func examineSync(ctx context.Context, sys system) ([]doctor.Finding, error) {
+	backup, ports, ok := syncDaemon(sys)
+	if !ok {
+		return nil, nil
+	}
+	return doctor.ExamineSync(ctx, sys.director, backup, ports)
+}
+
+// syncDaemon returns the backup daemon of the sync resource and the number of its ports. ok is
+// false if the ledger of this director has no backup daemon.
+func syncDaemon(sys system) (backup lvs.SyncDaemon, ports int, ok bool) {
+	store, err := ledger.In(sys.stateDir, ledger.Director)
+	if err != nil {
+		return backup, 0, false
+	}
+	l, _ := store.Load() // the readable part of a damaged ledger
+	ports = 1
+	for _, e := range l.Entries {
+		switch {
+		case e.Kind == host.SyncDaemon && e.Name == lvs.SyncBackup.String():
+			backup, err = lvs.ParseSyncDaemon(e.Name + " " + e.Set)
+			ok = err == nil
+		case e.Name == "net/ipv4/vs/sync_ports":
+			ports, _ = strconv.Atoi(e.Set)
+		}
+	}
+	return backup, ports, ok
 }
 
 // server has the methods of the kernel packages that the doctor needs for a real server and for a

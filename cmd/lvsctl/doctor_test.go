@@ -30,6 +30,16 @@ func (p *patient) Addresses(context.Context, netip.Addr) ([]host.Address, error)
 	return nil, nil
 }
 
+func (p *patient) Gateways(context.Context, string, bool) ([]netip.Addr, error) {
+	return []netip.Addr{netip.MustParseAddr("192.0.2.1")}, nil
+}
+
+func (p *patient) Network(context.Context, host.Search) (host.Network, error) {
+	return host.Network{}, host.ErrNoNetwork
+}
+func (p *patient) Servers() []netip.Addr { return nil }
+func (p *patient) HasTable(string) bool  { return false }
+
 func (p *patient) Examine(_ context.Context, settings []host.Setting) ([]doctor.Finding, error) {
 	for _, s := range settings {
 		p.asked = append(p.asked, s.String())
@@ -47,6 +57,17 @@ func TestDoctor(t *testing.T) {
 	l.Enter("web", ledger.Running)
 	l.Hold("web", host.Setting{Kind: host.HostAddress, NIC: "lo", IP: netip.MustParseAddr("192.0.2.10"), Scope: "host"}, host.Off, host.On)
 	if err := store.Save(l); err != nil {
+		t.Fatal(err)
+	}
+	spare := t.TempDir()
+	if store, err = ledger.In(spare, ledger.Director); err != nil {
+		t.Fatal(err)
+	}
+	var sync ledger.Ledger
+	sync.Enter("lvs-sync", ledger.Running)
+	sync.Hold("lvs-sync", host.Setting{Kind: host.Sysctl, Name: "net/ipv4/vs/sync_ports"}, "1", "2")
+	sync.Hold("lvs-sync", host.Setting{Kind: host.SyncDaemon, Name: "backup"}, host.Off, "--mcast-interface eth1 --syncid 7")
+	if err := store.Save(sync); err != nil {
 		t.Fatal(err)
 	}
 	ill := []doctor.Finding{{What: "eth0 answers", Why: "it is 0", Fix: "sysctl"}}
@@ -67,6 +88,10 @@ func TestDoctor(t *testing.T) {
 		{"a director", "", t.TempDir(), patient{directs: true}, 0, "fine\n", "", nil},
 		{"a director whose servers are masq", "", t.TempDir(), patient{directs: true, masq: []netip.Addr{netip.MustParseAddr("192.0.2.21")}}, 1,
 			"answers of the masq server 192.0.2.21 do not reach clients\n    why: net.ipv4.ip_forward is 0\n    fix: sysctl -w net.ipv4.ip_forward=1\n", "", nil},
+		{"a director that receives connections", "", spare, patient{}, 1, `other hosts can create and change connections of this director
+    why: the synchronisation daemons use eth1, which also leads to the gateway 192.0.2.1, and their datagrams are not authenticated
+    fix: use an interface that only the directors share, or replace PEERS by the addresses of the other directors: nft 'table ip lvs-sync { chain input { type filter hook input priority 0; iifname eth1 ip daddr 224.0.0.81 udp dport 8848-8849 ip saddr != { PEERS } drop; }; }'
+`, "", nil},
 		{"no address", "web", state, patient{}, 1, "", "lvsctl: \"web\" is not an IPv4 or IPv6 address\n", nil},
 	}
 	for _, tt := range tests {

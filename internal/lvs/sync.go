@@ -86,24 +86,23 @@ func (d SyncDaemon) String() string {
 	return text
 }
 
-// SyncFilter returns an nft command that drops the datagrams for a daemon and its ports, unless a
-// peer has sent them.
-func SyncFilter(d SyncDaemon, ports int, peers []netip.Addr) string {
+// SyncTable is the name of the nftables table of SyncFilter.
+const SyncTable = "lvs-sync"
+
+// SyncFilter returns an nft command that drops the datagrams for a daemon and its ports, unless one
+// of the peers has sent them. peers are addresses, separated by commas.
+func SyncFilter(d SyncDaemon, ports int, peers string) string {
 	d = d.normal()
 	family, last := "ip", int(d.Port)+ports-1
 	if d.Group.Is6() {
 		family = "ip6"
 	}
-	words := make([]string, 0, len(peers))
-	for _, peer := range peers {
-		words = append(words, peer.String())
-	}
 	port := strconv.Itoa(int(d.Port))
 	if ports > 1 {
 		port += "-" + strconv.Itoa(last)
 	}
-	return fmt.Sprintf("nft 'table inet lvs-sync { chain input { type filter hook input priority 0; iifname %s %s daddr %s udp dport %s %[2]s saddr != { %[5]s } drop; }; }'",
-		d.Interface, family, d.Group, port, strings.Join(words, ", "))
+	return fmt.Sprintf("nft 'table %[2]s %[6]s { chain input { type filter hook input priority 0; iifname %[1]s %[2]s daddr %[3]s udp dport %[4]s %[2]s saddr != { %[5]s } drop; }; }'",
+		d.Interface, family, d.Group, port, peers, SyncTable)
 }
 
 // ParseSyncDaemon reads what SyncDaemon.String returns.

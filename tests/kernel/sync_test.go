@@ -218,6 +218,21 @@ func TestHostileSyncDatagrams(t *testing.T) {
 	d.must(t, 0, "sync", "s", "stop", pair...)
 }
 
+// TestDoctorOnALinkWithOtherHosts checks that lvsctl doctor names a host that reaches the daemons
+// of a running resource.
+func TestDoctorOnALinkWithOtherHosts(t *testing.T) {
+	d := newDirector(t)
+	d.addForeign(t)
+	const why = "why: the synchronisation daemons use eth0, which also leads to the real server 192.0.2.21, and their datagrams are not authenticated"
+	for action, want := range map[string]bool{"start": true, "stop": false} {
+		d.must(t, 0, "sync", "s", action, pair...)
+		if code, out := d.agent(t, d.bin, "lvsctl", "s", "doctor"); strings.Contains(out, why) != want || want && code != 1 {
+			t.Errorf("after %s: %d\n%s", action, code, out)
+		}
+	}
+	d.must(t, 0, "sync", "s", "stop", pair...)
+}
+
 // send sends datagrams to the group of the synchronisation daemons.
 func send(t *testing.T, from *lab.Host, datagrams ...[]byte) {
 	t.Helper()

@@ -29,6 +29,16 @@ func (Kernel) Directs() bool {
 	return false
 }
 
+// Servers returns the real servers of this host's IPVS table.
+func (Kernel) Servers() (list []netip.Addr) {
+	for words := range tableLines() {
+		if len(words) > 2 && words[0] == "->" && words[1] != "RemoteAddress:Port" {
+			list = append(list, serviceAddress(words[1]))
+		}
+	}
+	return list
+}
+
 // Masqueraded returns the real servers that this host reaches with masquerading.
 func (Kernel) Masqueraded() (list []netip.Addr) {
 	for words := range tableLines() {

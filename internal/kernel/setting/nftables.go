@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
@@ -46,6 +47,16 @@ func lacking(err error) error {
 		}
 	}
 	return err
+}
+
+// HasTable reports whether nftables has a table of this name in any family.
+func (Kernel) HasTable(name string) bool {
+	conn, err := nftables.New()
+	if err != nil {
+		return false
+	}
+	tables, err := conn.ListTables()
+	return err == nil && slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Name == name })
 }
 
 // haveNFT returns an error if the kernel has no nftables for ARP. It creates and deletes a table in

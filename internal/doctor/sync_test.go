@@ -1,0 +1,65 @@
+package doctor
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+
+	"lvs-agents/internal/host"
+	"lvs-agents/internal/lvs"
+)
+
+type syncHost struct {
+	gateways, servers map[string]string // addresses by interface
+	filtered          bool
+}
+
+func (h syncHost) Gateways(_ context.Context, nic string, v6 bool) (list []netip.Addr, _ error) {
+	if ip, err := netip.ParseAddr(h.gateways[nic]); err == nil && ip.Is6() == v6 {
+		list = append(list, ip)
+	}
+	return list, nil
+}
+
+func (h syncHost) Network(_ context.Context, s host.Search) (host.Network, error) {
+	for nic, ip := range h.servers {
+		if nic != "" && ip == s.IP.String() {
+			return host.Network{NIC: nic}, nil
+		}
+	}
+	return host.Network{}, host.ErrNoNetwork
+}
+
+func (h syncHost) Servers() (list []netip.Addr) {
+	for _, ip := range h.servers {
+		list = append(list, netip.MustParseAddr(ip))
+	}
+	return list
+}
+
+func (h syncHost) HasTable(name string) bool { return h.filtered && name == "lvs-sync" }
+
+func TestLinkOfTheDirectors(t *testing.T) {
+	const fix = "use an interface that only the directors share, or replace PEERS by the addresses of the other directors: " +
+		"nft 'table ip lvs-sync { chain input { type filter hook input priority 0; iifname eth1 ip daddr 224.0.0.81 udp dport 8848-8849 ip saddr != { PEERS } drop; }; }'"
+	for _, tt := range []struct {
+		name  string
+		host  syncHost
+		leads string
+	}{
+		{"a cable", syncHost{gateways: map[string]string{"eth0": "192.0.2.1"}, servers: map[string]string{"eth0": "192.0.2.21", "": "198.51.100.9"}}, ""},
+		{"a gateway", syncHost{gateways: map[string]string{"eth1": "2001:db8::1"}}, "the gateway 2001:db8::1"},
+		{"a real server", syncHost{servers: map[string]string{"eth1": "192.0.2.21"}}, "the real server 192.0.2.21"},
+		{"a filter", syncHost{filtered: true, servers: map[string]string{"eth1": "192.0.2.21"}}, ""},
+	} {
+		got, err := ExamineSync(t.Context(), tt.host, lvs.SyncDaemon{Role: lvs.SyncBackup, Interface: "eth1", ID: 7}, 2)
+		if err != nil {
+			t.Error(err)
+		}
+		want := []Finding{{"other hosts can create and change connections of this director",
+			"the synchronisation daemons use eth1, which also leads to " + tt.leads + ", and their datagrams are not authenticated", fix}}
+		if tt.leads == "" && len(got) > 0 || tt.leads != "" && (len(got) != 1 || got[0] != want[0]) {
+			t.Errorf("%s: got %v", tt.name, got)
+		}
+	}
+}
