@@ -7,6 +7,7 @@ import (
 	"log/syslog"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -24,6 +25,12 @@ func newLogger(p Process, env environment, name string) *logrus.Logger {
 	if debug {
 		log.SetLevel(logrus.DebugLevel)
 	}
+	log.AddHook(sinkHook{sync.OnceValue(func() []sink { return sinks(p, env, name, debug) }), p.Stderr})
+	return log
+}
+
+// sinks returns the outputs of the log. The first line calls it, because most monitors log nothing.
+func sinks(p Process, env environment, name string, debug bool) []sink {
 	tag := oneLine(env.or("HA_LOGTAG", fmt.Sprintf("%s(%s)[%d]", name, env.instance(), os.Getpid())))
 	sinks := clusterSinks(env, tag)
 	if p.Terminal || len(sinks) == 0 {
@@ -34,8 +41,7 @@ func newLogger(p Process, env environment, name string) *logrus.Logger {
 	} else if file := env["HA_DEBUGLOG"]; debug && file != "" && file != env["HA_LOGFILE"] {
 		sinks = append(sinks, bounded(fileSink(file, tag)))
 	}
-	log.AddHook(sinkHook{sinks, p.Stderr})
-	return log
+	return sinks
 }
 
 func clusterSinks(env environment, tag string) []sink {
@@ -56,7 +62,7 @@ type sink func(*logrus.Entry) error
 // full disk must not hide a reason. A single failure does not matter, because Pacemaker names a
 // syslog facility even if no syslog daemon runs.
 type sinkHook struct {
-	sinks  []sink
+	sinks  func() []sink
 	stderr io.Writer
 }
 
@@ -66,12 +72,13 @@ func (h sinkHook) Levels() []logrus.Level { return logrus.AllLevels }
 // Fire is part of logrus.Hook.
 func (h sinkHook) Fire(e *logrus.Entry) error {
 	var errs []error
-	for _, write := range h.sinks {
+	sinks := h.sinks()
+	for _, write := range sinks {
 		if err := write(e); err != nil {
 			errs = append(errs, err)
 		}
 	}
-	if len(errs) == len(h.sinks) {
+	if len(errs) == len(sinks) {
 		fmt.Fprintf(h.stderr, "%s: %s (log: %v)\n", word(e.Level), message(e), errors.Join(errs...))
 	}
 	return nil
