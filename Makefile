@@ -157,6 +157,7 @@ deb: packagers dist ## build Debian packages into dist/, offline from make dist
 
 #: DESTDIR        directory that install puts in front of every path
 #: FUZZTIME       time for each parser in make fuzz and make soak (10m)
+#: LAB_CRASHES    crashes of each form in tests/moves (1; 20 in make soak)
 #: LAB_MOVES      standbys in each form of the cluster tests (2; 20 in make soak)
 #: LAB_UML        1: tests/lab boots its guest also where the kernel has IPVS
 #: LAB_BOOTS      2: a guest whose kernel stands still is booted once more (as make test does)
