@@ -61,6 +61,15 @@ func (n Node) Remove(ctx context.Context, name string) error {
 	return err
 }
 
+// Get returns the value of an attribute of this node, or an empty text if the node has none.
+func (n Node) Get(ctx context.Context, name string) (string, error) {
+	out, err := n.run(ctx, "-n", name, "-Q")
+	for _, value := range parse(out) {
+		return value, err
+	}
+	return "", err
+}
+
 // All returns the values that an attribute has, by the names of the nodes.
 func (n Node) All(ctx context.Context, name string) (map[string]string, error) {
 	out, err := n.run(ctx, "-n", name, "-Q", "-A")

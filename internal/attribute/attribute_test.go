@@ -84,6 +84,25 @@ func TestAll(t *testing.T) {
 	}
 }
 
+func TestGet(t *testing.T) {
+	tests := []struct{ name, script, want string }{
+		{"a value", `head -n 1 testdata/two-nodes`, "1000"},
+		{"removed", `head -n 1 testdata/removed`, ""},
+		{"no such attribute", `cat testdata/no-such >&2; exit 105`, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			node, args := fake(t, tt.script)
+			if got, err := node.Get(t.Context(), "lvs-health-web"); err != nil || got != tt.want {
+				t.Errorf("got %q, %v, want %q", got, err, tt.want)
+			}
+			if got, want := args(), "-n lvs-health-web -Q\n"; got != want {
+				t.Errorf("arguments %q, want %q", got, want)
+			}
+		})
+	}
+}
+
 // TestErrors checks the texts of errors, and which errors are ErrNoCluster.
 func TestErrors(t *testing.T) {
 	tests := []struct {

@@ -48,7 +48,7 @@ func (p *peers) run(ctx context.Context) {
 	if p.name == "" {
 		return
 	}
-	ticker := time.NewTicker(refreshed)
+	ticker := time.NewTicker(time.Minute)
 	defer ticker.Stop()
 	for {
 		select {

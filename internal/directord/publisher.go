@@ -14,8 +14,9 @@ import (
 	"lvs-agents/internal/health"
 )
 
-// nodeAttributes sets attributes of this node of a cluster.
+// nodeAttributes reads and sets attributes of this node of a cluster.
 type nodeAttributes interface {
+	Get(ctx context.Context, name string) (value string, err error)
 	Set(ctx context.Context, name, value string, dampen time.Duration) error
 }
 
@@ -29,7 +30,7 @@ type publisher struct {
 
 	state  atomic.Pointer[control.Attribute] // nil without a cluster
 	value  string                            // value that the cluster has got; empty before the first
-	until  time.Time                         // time of the next attempt; an attempt publishes an equal value, too
+	until  time.Time                         // time when the value is compared with the cluster's, or published again after an error
 	warned bool                              // the last attempt failed, and the failure was logged
 }
 
@@ -45,9 +46,9 @@ const (
 	// firstPeriod and nextPeriod are the times between two reads of the verdicts, before and after
 	// the first value is published. A start of the resource waits for the first value.
 	firstPeriod, nextPeriod = 100 * time.Millisecond, time.Second
-	// refreshed is the time after which the value is published again. The daemon of Pacemaker
-	// forgets the value when it is restarted.
-	refreshed = time.Minute
+	// compared is the time after which the value is compared with the value of the cluster.
+	// Pacemaker forgets the value when it is restarted.
+	compared = 20 * time.Second
 	// retried is the time after which a failed attempt is repeated.
 	retried = 5 * time.Second
 )
@@ -77,7 +78,7 @@ func (p *publisher) run(ctx context.Context) {
 	}
 }
 
-// publish publishes the score of a share if it is new, or if the last attempt is long ago.
+// publish publishes the score of a share if it is new, or if the cluster has forgotten it.
 func (p *publisher) publish(ctx context.Context, share health.Share) {
 	value, now := strconv.Itoa(share.Score()), time.Now()
 	if now.Before(p.until) && (value == p.value || p.warned) {
@@ -88,10 +89,10 @@ func (p *publisher) publish(ctx context.Context, share health.Share) {
 	case ctx.Err() != nil:
 		return
 	case err == nil:
-		p.value, p.until = value, now.Add(refreshed)
+		p.value, p.until = value, now.Add(compared)
 		p.state.Store(&control.Attribute{Name: p.name, Value: value})
 	case errors.Is(err, attribute.ErrNoCluster):
-		p.until = now.Add(refreshed)
+		p.until = now.Add(compared)
 		p.state.Store(nil)
 		p.logOnce(p.log.Debug, err)
 	default:
@@ -108,9 +109,16 @@ func (p *publisher) logOnce(log func(...any), err error) {
 	}
 }
 
-// set sets the attribute. The cluster gets the first value at once, and later values after the
-// dampen time. Within this time, the other directors see the same fault of a real server.
+// set sets the attribute. The cluster gets the first value at once, and a value that it has
+// forgotten. It gets other values after the dampen time. Within this time, the other directors see
+// the same fault of a real server.
 func (p *publisher) set(ctx context.Context, value string, dampen time.Duration) error {
+	if value == p.value {
+		if got, err := p.node.Get(ctx, p.name); err != nil || got == value {
+			return err
+		}
+		p.value = ""
+	}
 	if p.value == "" {
 		if err := p.node.Set(ctx, p.name, value, 0); err != nil {
 			return err

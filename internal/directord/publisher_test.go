@@ -26,7 +26,15 @@ type cluster struct {
 	err   error         // error of each Set
 	slow  time.Duration // how long Set takes
 	set   []string      // "value dampen" of each Set that succeeded
-	tries int
+	has   string        // value of the attribute
+	tries int           // calls of Set and Get
+}
+
+func (c *cluster) Get(context.Context, string) (string, error) {
+	c.Lock()
+	defer c.Unlock()
+	c.tries++
+	return c.has, c.err
 }
 
 func (c *cluster) Set(ctx context.Context, name, value string, dampen time.Duration) error {
@@ -39,6 +47,7 @@ func (c *cluster) Set(ctx context.Context, name, value string, dampen time.Durat
 	defer c.Unlock()
 	c.tries++
 	if c.err == nil {
+		c.has = value
 		c.set = append(c.set, fmt.Sprint(name, " ", value, " ", dampen))
 	}
 	return c.err
@@ -109,8 +118,12 @@ func TestPublish(t *testing.T) {
 		c.see(0, false) // a reload has added real servers
 		c.after(t, 30*time.Second)
 		c.see(4, true)
-		c.after(t, 29*time.Second)
-		c.after(t, 2*time.Second, "lvs-health-web 1000 10s") // the refresh
+		c.after(t, time.Minute)
+		c.Lock()
+		c.has = "" // Pacemaker was restarted
+		c.Unlock()
+		c.after(t, 21*time.Second, "lvs-health-web 1000 0s", "lvs-health-web 1000 10s")
+		c.after(t, time.Minute)
 		if log.Len() > 0 {
 			t.Errorf("log:\n%s", log)
 		}
@@ -158,7 +171,7 @@ func TestPublishFails(t *testing.T) {
 func TestPublishOutsideOfACluster(t *testing.T) {
 	c := &cluster{share: health.Share{Known: true, Good: 4, All: 4}, err: fmt.Errorf("attrd_updater: %w", attribute.ErrNoCluster)}
 	publishing(t, c, func(p *publisher, log *bytes.Buffer) {
-		<-time.After(150 * time.Second)
+		<-time.After(50 * time.Second)
 		synctest.Wait()
 		if c.tries != 3 || p.state.Load() != nil || strings.Count(log.String(), "\n") != 1 || !strings.Contains(log.String(), "level=debug") {
 			t.Errorf("%d attempts, status %v, log:\n%s", c.tries, p.state.Load(), log)

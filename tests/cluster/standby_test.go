@@ -12,18 +12,24 @@ import (
 	"lvs-agents/tests/lab"
 )
 
+// standbyConfig is the configuration file of the lab with a shorter timeout, so that the test does
+// not wait long.
+func standbyConfig() string {
+	return strings.Replace(webConfig("yes"), "checktimeout=3", "checktimeout=2", 1)
+}
+
 // dampened is the time after which a value of the node attribute reaches the cluster: twice the sum
-// of checkinterval and checktimeout in webConfig.
-const dampened = 8 * time.Second
+// of checkinterval and checktimeout in standbyConfig.
+const dampened = 6 * time.Second
 
 // noticed is how long a daemon can take to notice that its servers are gone.
-const noticed = 6 * time.Second
+const noticed = 5 * time.Second
 
 // TestHotStandby checks the example of the hot standby: every director has the table, and the VIP
 // goes to the director that sees more real servers.
 func TestHotStandby(t *testing.T) {
 	s := newSite(t)
-	s.writeConfig(t, webConfig("yes"))
+	s.writeConfig(t, standbyConfig())
 	s.Configure(t, quick(t, "hot-standby.crm"))
 	s.bothReady(t, bothIn)
 	for _, step := range []struct {
@@ -203,7 +209,6 @@ func hotCut(t *testing.T, s site) {
 	s.still(t, func() {
 		s.cut(t, blind, "-D")
 		s.bothReady(t, bothIn)
-		pause(dampened)
 	})
 }
 
@@ -215,7 +220,6 @@ func hotBothCut(t *testing.T, s site) {
 		s.waitValue(t, "director1", "0")
 		s.waitValue(t, "director2", "0")
 		s.WaitIdle(t)
-		pause(dampened)
 		for _, name := range []string{"director1", "director2"} {
 			s.Node(name).Host.WaitTable(t, minute, sorryIn)
 		}
@@ -227,7 +231,6 @@ func hotBothCut(t *testing.T, s site) {
 			s.cut(t, s.Node(name), "-D")
 		}
 		s.bothReady(t, bothIn)
-		pause(dampened)
 	})
 }
 
@@ -257,7 +260,7 @@ func hotBanned(t *testing.T, s site) {
 // hotIPv6 runs the hot standby with an IPv6 VIP, and checks that the VIP stays. Every check needs a
 // source address that is not the VIP.
 func hotIPv6(t *testing.T, s site) {
-	const config = `checktimeout=3
+	const config = `checktimeout=2
 checkinterval=1
 quiescent=yes
 virtual=[2001:db8::10]:80
@@ -288,7 +291,6 @@ virtual=[2001:db8::10]:80
 	s.writeConfig(t, config)
 	s.Configure(t, strings.NewReplacer("ip=192.0.2.10", "ip="+lab.VIP6, "cidr_netmask=24", "cidr_netmask=64").Replace(quick(t, "hot-standby.crm")))
 	s.bothReady(t, table)
-	pause(dampened)
 	load := s.topology.Host("client").Load(t, 1, "["+lab.VIP6+"]:80", 5*time.Second)
 	s.still(t, func() { pause(long) })
 	tally := load.Stop(t)
