@@ -23,9 +23,9 @@ func (a *Agent) Metadata() metadata.Agent {
 
 The virtual services come from a configuration file in ldirectord's syntax (config), or from a resource of type ipvs on the same node (ipvs). With ipvs, the parameters of this resource describe the checks.
 
-The verdicts about real servers never make this resource fail; lvsctl status shows them. When the daemon dies or hangs, the table stays as it is, and the next daemon that the cluster starts adopts it. This resource fails when its daemon cannot keep the table for 10 seconds, for example because its ipvs resource was stopped. If the ipvs resource is started again within this time, the daemon takes the services over.
+A real server that is down never makes this resource fail; lvsctl status shows the verdicts on real servers. When the daemon dies or hangs, the table stays as it is, and the next daemon that the cluster starts adopts it. This resource fails when its daemon cannot keep the table for 10 seconds, for example because its ipvs resource was stopped. If the ipvs resource is started again within this time, the daemon takes the services over.
 
-Stopping this resource removes virtual services that no ipvs resource has. Real servers of an ipvs resource stay as they are for a minute. Another health daemon can take them over within this minute; after it, a monitor of ipvs gives them the weights of their configuration. A service without a good real server and without a fallback gets these weights at once, because no daemon checks it any more.
+Stop removes virtual services that belong to no ipvs resource. Real servers of an ipvs resource keep their weights for a minute. Another health daemon can take them over within this minute; after the minute, a monitor of ipvs gives them the weights of their configuration. A service can have no good real server and no fallback. Then its real servers get these weights at once, because no daemon checks them any more.
 
 Start this resource after ipvs.`,
 		Params:    a.params(),

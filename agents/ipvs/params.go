@@ -12,13 +12,13 @@ func (a *Agent) Metadata() metadata.Agent {
 	return metadata.Agent{
 		Name:  "ipvs",
 		Short: "IPVS virtual services of an LVS director",
-		Long: `Puts IPVS virtual services and their real servers into the kernel of the director. They come from a configuration file in ldirectord's syntax (config), or from parameters (virtual, real and the others), which the cluster carries to every node.
+		Long: `Puts IPVS virtual services and their real servers into the kernel of the director. The services come from a configuration file in ldirectord's syntax (config), or from the parameters virtual, real and others. The cluster copies parameters to every node.
 
-This resource changes only its own services. It does not flush the table, and services of other programs or resources stay as they are. If a service is already in the kernel and equal, start adopts it. If it differs, start fails and names the difference.
+This resource changes only its own services. It does not delete the whole table, and services of other programs or resources stay as they are. If a service is already in the kernel and equal, start adopts it. If it differs, start fails and names the difference.
 
-A real server starts with weight 0 if a health daemon of this node found it bad less than a minute before. This does not apply if all real servers of the service were bad. The next health daemon that finds the real server good gives it its weight back. If no health daemon runs, a monitor does so after that minute.
+A real server starts with weight 0 if a health daemon of this node found it bad less than a minute before. This does not apply if all real servers of the service were bad. The next health daemon that finds the real server good restores the weight of the real server. If no health daemon runs, a monitor restores the weight after that minute.
 
-While a health daemon runs, it decides about the real servers of its services, and monitor requests repairs from it. When the health daemon has ended and no other starts within a minute, monitor gives the real servers the weights of the configuration. This resource fails if a service has real servers and none of them gets connections, unless the health daemon found all of them bad. Reload also reloads the health daemon, and fails if the daemon refuses its configuration.
+While a health daemon runs, only this daemon changes the real servers of its services, and monitor requests repairs from the daemon. When the health daemon has ended and no other starts within a minute, monitor gives the real servers the weights of the configuration. This resource fails if a service has real servers and none of them gets connections, unless the health daemon found all of them bad. Reload also reloads the health daemon, and fails if the daemon refuses its configuration.
 
 With the schedulers mh, sh and dh, the kernel fills a hash table in the order of the real servers. Start and reload add the real servers in the order of their addresses, so that every director has the same table. With mh-fallback or sh-fallback, a real server that is down keeps its place with weight 0. If the services also have mh-port and sloppy_tcp=yes, a director that takes over continues the open connections, and nothing needs to be synchronised.
 
@@ -61,7 +61,7 @@ func (a *Agent) params() []metadata.Param {
 		{Name: "netmask", Value: metadata.String(&a.Netmask), Reloadable: true, Short: "Persistence netmask",
 			Long: "Clients of one network stay with the same real server. The value is a mask like 255.255.255.0 for IPv4, or a prefix length for IPv6. When unset, each client address counts separately. Only with persistent."},
 		{Name: "sloppy_tcp", Value: metadata.Select(&a.SloppyTCP, "yes", "no"), Reloadable: true, Short: "Whether packets of unknown TCP connections are scheduled",
-			Long: "With yes and the scheduler mh or sh, a director that takes over continues the open TCP connections. It sets the sysctl net.ipv4.vs.sloppy_tcp, which counts for all services of the network namespace. Stop puts the previous value back. Start fails if another resource needs the other value. When unset, the sysctl stays as it is. With config, the line sloppy_tcp of the file applies instead."},
+			Long: "With yes and the scheduler mh or sh, a director that takes over continues the open TCP connections. Start sets the sysctl net.ipv4.vs.sloppy_tcp, which is for all services of the network namespace. Stop puts the previous value back. Start fails if another resource needs the other value. When unset, the sysctl stays as it is. With config, the line sloppy_tcp of the file applies instead."},
 		{Name: "sloppy_sctp", Value: metadata.Select(&a.SloppySCTP, "yes", "no"), Reloadable: true, Short: "Whether packets of unknown SCTP associations are scheduled",
 			Long: "The same as sloppy_tcp for SCTP: the sysctl net.ipv4.vs.sloppy_sctp."},
 		{Name: "protocol", Value: metadata.Select(&a.Protocol, "tcp", "udp", "fwm"), Short: "Protocol of the virtual services",

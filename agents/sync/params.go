@@ -15,11 +15,11 @@ func (a *Agent) Metadata() metadata.Agent {
 		Short: "Connection synchronisation of IPVS",
 		Long: `Runs the synchronisation daemons of IPVS, so that the connections of one director survive on the others. The master daemon sends the connections of this director, and the backup daemon receives the connections of the other directors. The agent starts both. Use it as a clone on all directors; no constraint with the virtual address is needed.
 
-With its defaults, a connection is sent when it is established, three more times in the next second, and again while packets move. A datagram that is lost costs nothing then. The kernel's own defaults send a connection only at its third packet and then at every fiftieth packet. So they never send a connection without much traffic.
+With the defaults of the agent, the master daemon sends a connection when it is established, and three more times in the next second. It sends the connection again while packets of the connection arrive. So a lost datagram does no harm. With the defaults of the kernel, the master daemon sends a connection only at its third packet and then at every fiftieth packet. It never sends connections with few packets.
 
-The datagrams are neither encrypted nor authenticated. A host that can send to the group on this interface can create connections on the directors. Use an interface that only the directors share, or a packet filter: see peers.
+The datagrams are neither encrypted nor authenticated. A host that can send datagrams to the multicast group on this interface can create connections on the directors. Use an interface that only the directors share, or a packet filter: see peers.
 
-Start records each daemon that it starts and each sysctl that it changes, with the value that it found. Stop stops only these daemons and restores only these sysctls. A daemon that another program started is left alone: start fails and names it. A network namespace has one daemon of each kind, so a second resource is refused.`,
+Start records each daemon that it starts and each sysctl that it changes, with the value that it found. Stop stops only these daemons and restores only these sysctls. If another program has started a daemon, start fails and names the daemon, and stop does not stop it. A network namespace can have only one daemon of each kind, so start of a second resource fails.`,
 		Params:  a.params(),
 		Actions: actions,
 		Examples: []metadata.Example{
@@ -59,13 +59,13 @@ func (a *Agent) daemonParams() []metadata.Param {
 		{Name: "syncid", Value: metadata.Integer(&a.ID, 1, math.MaxUint8), Required: true, Short: "Number of the group of directors",
 			Long: "All directors of one cluster use the same number, and no other cluster on the same network uses it. A backup daemon ignores datagrams with other numbers. The kernel also has the number 0, which accepts the datagrams of every cluster; the agent refuses it."},
 		{Name: "group", Value: metadata.Address(&a.Group), Short: "Multicast group",
-			Long: "The multicast address of the datagrams, ff05::81 for example for IPv6. All directors need the same."},
+			Long: "The multicast address of the datagrams, ff05::81 for example for IPv6. All directors need the same value."},
 		{Name: "port", Value: metadata.Integer(&a.Port, 1, math.MaxUint16), Short: "UDP port",
-			Long: "The UDP port of the datagrams, and the first one with sync_ports. All directors need the same."},
+			Long: "The UDP port of the datagrams. With sync_ports, it is the first of several ports. All directors need the same value."},
 		{Name: "ttl", Value: metadata.Integer(&a.TTL, 1, math.MaxUint8), Short: "Time to live",
 			Long: "How many networks a datagram can cross. With the default, datagrams stay in the network of the interface."},
 		{Name: "maxlen", Value: optional{&a.MaxLen, shortest, longest, 0}, Short: "Length of datagrams",
-			Long: "The most bytes of connections in a datagram. When unset, the kernel fills packets of 1500 bytes. Give less if the MTU of the interface is smaller, and more for jumbo frames on all directors."},
+			Long: "The largest number of bytes with connections in a datagram. When unset, the kernel fills packets of 1500 bytes. Give less if the MTU of the interface is smaller, and more for jumbo frames on all directors."},
 		{Name: "peers", Value: metadata.Addresses(&a.Peers), Reloadable: true, Short: "Addresses of the other directors",
 			Long: "Addresses of the other directors on the interface, separated by blanks or commas. Start logs an nft command for a rule that drops the datagrams of all other hosts. The agent never changes packet filters: make the rule part of the firewall of each director."},
 	}
@@ -76,21 +76,21 @@ func (a *Agent) sysctlParams() []metadata.Param {
 	const of = "The sysctl net.ipv4.vs."
 	return []metadata.Param{
 		{Name: "sync_threshold", Value: metadata.Integer(&a.Threshold, 0, math.MaxInt32), Reloadable: true, Short: "First packet that is sent",
-			Long: "The first number of net.ipv4.vs.sync_threshold: the packet of each sync_period that sends the connection. It must be smaller than sync_period, unless that is 0."},
-		{Name: "sync_period", Value: metadata.Integer(&a.Period, 0, math.MaxInt32), Reloadable: true, Short: "Packets between two sendings",
-			Long: "The second number of net.ipv4.vs.sync_threshold: a connection is sent once in so many packets. With 0, sync_refresh_period alone decides."},
-		{Name: "sync_refresh_period", Value: metadata.Integer(&a.RefreshPeriod, 0, 86400), Reloadable: true, Short: "Seconds between two sendings",
-			Long: of + "sync_refresh_period: a connection whose timer has changed by so many seconds is sent again when a packet moves. 0 switches this off; a connection is then sent only at packets that sync_threshold and sync_period select, and many connections are lost."},
-		{Name: "sync_retries", Value: metadata.Integer(&a.Retries, 0, 3), Reloadable: true, Short: "Repetitions of a sending",
-			Long: of + "sync_retries: how many times a connection is sent again, an eighth of sync_refresh_period apart, while packets move. Repetitions make up for datagrams that are lost."},
+			Long: "The first number of net.ipv4.vs.sync_threshold: within each sync_period, the master daemon sends the connection at the packet with this number. It must be smaller than sync_period, unless that is 0."},
+		{Name: "sync_period", Value: metadata.Integer(&a.Period, 0, math.MaxInt32), Reloadable: true, Short: "Packets until a connection is sent again",
+			Long: "The second number of net.ipv4.vs.sync_threshold: the master daemon sends a connection once in this number of packets. With 0, sync_refresh_period alone decides."},
+		{Name: "sync_refresh_period", Value: metadata.Integer(&a.RefreshPeriod, 0, 86400), Reloadable: true, Short: "Seconds until a connection is sent again",
+			Long: of + "sync_refresh_period: the master daemon sends a connection again, at its next packet, after the connection's timer has changed by this number of seconds. With 0, the daemon sends a connection only at the packets that sync_threshold and sync_period select, and many connections are lost at a take-over."},
+		{Name: "sync_retries", Value: metadata.Integer(&a.Retries, 0, 3), Reloadable: true, Short: "Repetitions of a connection",
+			Long: of + "sync_retries: how many times the master daemon repeats a connection while packets of the connection arrive. The time between two repetitions is an eighth of sync_refresh_period. Repetitions replace lost datagrams."},
 		{Name: "sync_persist_mode", Value: metadata.Boolean(&a.PersistMode), Reloadable: true, Short: "Persistence without its connections",
-			Long: of + "sync_persist_mode: whether only the persistence of a client is sent, and not each of its connections. Connections of persistent services then break at a take-over, unless the other director can guess them from the persistence."},
+			Long: of + "sync_persist_mode: with true, the master daemon sends only the persistence of a client, and not each of the client's connections. Then a connection of a persistent service can break at a take-over."},
 		{Name: "sync_ports", Value: metadata.Integer(&a.Ports, 1, 64), Short: "Number of threads and ports",
 			Long: of + "sync_ports: the number of threads of each daemon, a power of 2. Each thread uses one UDP port. All directors need the same number: a datagram to a port without a thread is lost."},
 		{Name: "sync_sock_size", Value: optional{&a.SockSize, 0, math.MaxInt32, -1}, Short: "Socket buffer",
 			Long: of + "sync_sock_size: bytes of the socket buffers of the daemons. 0 is the default of the kernel. When unset, the sysctl stays as it is."},
 		{Name: "sync_qlen_max", Value: optional{&a.QueueLimit, 0, math.MaxInt32, -1}, Reloadable: true, Short: "Length of the send queue",
-			Long: of + "sync_qlen_max: the most datagrams that wait for the master daemon. The kernel drops further ones without a message. When unset, the sysctl stays as it is: the kernel derives it from the size of the memory."},
+			Long: of + "sync_qlen_max: how many datagrams can wait for the master daemon. The kernel drops further datagrams without a message. When unset, the sysctl stays as it is: the kernel derives it from the size of the memory."},
 	}
 }
 

@@ -18,9 +18,9 @@ func (a *Agent) Metadata() metadata.Agent {
 	return metadata.Agent{
 		Name:  "vip",
 		Short: "Virtual IP address of an LVS director",
-		Long: `Puts a virtual IP address on a network interface and announces it, so that clients send to this director: with gratuitous ARP for IPv4, with unsolicited neighbour advertisements for IPv6.
+		Long: `Adds a virtual IP address to a network interface and announces it, so that clients send their packets to this director. The announcements are gratuitous ARP for IPv4, and unsolicited neighbour advertisements for IPv6.
 
-It does everything that ocf:heartbeat:IPaddr2 does on a current kernel, with the same parameters. An IPv6 address is used only after duplicate address detection. It is marked as deprecated, so that the director does not choose it as the source of connections that it opens.`,
+The agent has the parameters of ocf:heartbeat:IPaddr2, and does everything that IPaddr2 does on a current kernel. Start waits until the kernel's duplicate address detection of an IPv6 address has ended. An IPv6 address is marked as deprecated, so that the kernel does not choose it as the source of connections that the director opens.`,
 		Params:    a.params(),
 		Arguments: []string{"ip", "cidr_netmask", "nic", "broadcast"},
 		Actions:   actions,
@@ -63,15 +63,15 @@ func (a *Agent) placeParams() []metadata.Param {
 		{Name: "network_namespace", Value: word{&a.Namespace}, Short: "Network namespace",
 			Long: "The network namespace of the interface, by its name in ip netns list. The namespace must exist. When unset, the namespace of the cluster manager."},
 		{Name: "proto", Value: routeProtocol{&a.Protocol}, Short: "Route protocol filter",
-			Long: "Only routes with this protocol are searched for the network of the address: kernel for example, or a number, as in the field proto of ip route. When unset, all routes are searched."},
+			Long: "When start searches the network of the address, it reads only routes with this protocol: kernel for example, or a number, as in the field proto of ip route. When unset, start reads all routes."},
 		{Name: "noprefixroute", Value: metadata.Boolean(&a.NoPrefixRoute), Short: "Address without a route",
-			Long: "Whether the kernel adds no route to the network of the address."},
-		{Name: "flush_routes", Value: metadata.Boolean(&a.FlushRoutes), Reloadable: true, Short: "Flushed route cache",
-			Long: "Whether stop flushes the kernel's route cache, as ip route flush cache does."},
+			Long: "With true, the kernel does not add a route to the network of the address."},
+		{Name: "flush_routes", Value: metadata.Boolean(&a.FlushRoutes), Reloadable: true, Short: "Flush of the route cache",
+			Long: "With true, stop flushes the kernel's route cache, as ip route flush cache does."},
 		{Name: "check_link_status", Value: metadata.Boolean(&a.CheckLink), Reloadable: true, Short: "Carrier required",
 			Long: "Whether start and monitor fail while the interface has no carrier. When unset, start only logs a warning about a missing carrier. Otherwise all nodes would have failed after a reboot of the switch, and no node would have the address."},
 		{Name: "nodad", Value: metadata.Boolean(&a.NoDAD), Reloadable: true, Short: "IPv6 without duplicate address detection",
-			Long: "Whether an IPv6 address is used at once, without waiting one to two seconds for the kernel's duplicate address detection."},
+			Long: "With true, the kernel uses an IPv6 address at once. Otherwise start waits one to two seconds for the kernel's duplicate address detection."},
 		{Name: "preferred_lft", Value: lifetime{&a.PreferredLft}, Reloadable: true, Short: "Preferred lifetime",
 			Long: "For IPv6, the seconds after which the address is no longer chosen as the source of new connections, or forever. With the default 0, the kernel never chooses the address as the source of the director's own connections and health checks."},
 		{Name: "lvs_support", Value: metadata.Boolean(&a.LVSSupport), Short: "Address moved off lo",
@@ -97,7 +97,7 @@ func (a *Agent) announceParams() []metadata.Param {
 		{Name: "arp_bg", Value: metadata.Boolean(&a.ArpBackground), Reloadable: true, Short: "Announcements in the background",
 			Long: "Whether start returns before the last announcement was sent."},
 		{Name: "arp_sender", Value: metadata.Select(&a.ArpSender, "send_arp", "iputils_arping", "libnet_arping", "ipoibarping"), Reloadable: true,
-			Short: "Program for ARP", Long: "Accepted without effect: the agent sends ARP packets on its own and needs none of these programs."},
+			Short: "Program for ARP", Long: "Accepted without effect: the agent sends ARP packets itself, without these programs."},
 		{Name: "send_arp_opts", Value: metadata.String(&a.SendArpOpts), Reloadable: true, Short: "Options of the program for ARP",
 			Long: "Accepted without effect, with a warning."},
 	}
@@ -115,7 +115,7 @@ const (
 func (a *Agent) proofParams() []metadata.Param {
 	return []metadata.Param{
 		{Name: "run_arping", Value: metadata.Boolean(&a.RunArping), Reloadable: true, Short: "Duplicate detection for IPv4",
-			Long: "The same as duplicate=fail, unless duplicate is warn or take."},
+			Long: "With true, start does the same as with duplicate=fail. If duplicate is warn or take, run_arping has no effect."},
 		{Name: "duplicate", Value: metadata.Select(&a.Duplicate, policyOff, policyFail, policyWarn, policyTake), Reloadable: true, Short: "Reaction to another owner",
 			Long: "What start does when another host has the address. To find that host, start sends ARP probes (RFC 5227) before it adds an IPv4 address. fail: start fails. warn: start logs the other host's link-layer address and continues. take: as warn, and a unicast copy of each announcement is sent to that host. off: start sends no ARP probes. For IPv6, the kernel always detects duplicates; off means fail."},
 		{Name: "duplicate_wait", Value: metadata.Integer(&a.DuplicateWait, 3, 60000), Reloadable: true, Short: "Time for duplicate detection",

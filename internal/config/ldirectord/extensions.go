@@ -15,21 +15,21 @@ import (
 func ofOurs() []directive {
 	return []directive{
 		{name: "rise", short: "Good checks until a failed real server is back", where: inBoth, class: plain, set: setCount("checks", func(s *scope) *int { return &s.rise }),
-			values: "number", unset: "1", example: "3", about: "Checks in a row that must succeed until a real server that is down counts as up. For a new real server, the first check alone decides. Not in ldirectord."},
+			values: "number", unset: "1", example: "3", about: "How many checks in a row must succeed until a real server that is down counts as up. For a new real server, the first check alone decides. ldirectord does not have this directive."},
 		{name: "fall", short: "Failed checks until a real server is down", where: inBoth, class: plain, set: setCount("failures", func(s *scope) *int { return &s.fall }),
-			values: "number", unset: "1", example: "2", about: "Checks in a row that must fail until a real server counts as down: another name of failurecount. Not in ldirectord."},
+			values: "number", unset: "1", example: "2", about: "How many checks in a row must fail until a real server counts as down: another name of failurecount. ldirectord does not have this directive."},
 		{name: "verify", short: "Verification of certificates", where: inBlock, class: plain, set: setVerify,
 			values: "no, chain or name", unset: "chain for https, pops and imaps; no for ldaps", example: "name\n\tservice=https\n\tvirtualhost=www.example.org",
-			about: "How much of a real server's TLS certificate is verified. With chain, an authority that this system trusts must have signed it, and it must be valid now. With name, it must also be for virtualhost, or for the real server's address if virtualhost is unset. With no, nothing is verified. Not in ldirectord."},
+			about: "What the check verifies in the TLS certificate of a real server. With chain, an authority that the director trusts must have signed the certificate, and it must be valid now. With name, the certificate must also be for virtualhost, or for the real server's address if virtualhost is unset. With no, the check accepts every certificate. ldirectord does not have this directive."},
 		{name: "httpstatus", short: "Good HTTP statuses", where: inBlock, class: freeText, set: setStatus,
 			values: "statuses, classes and ranges, joined by commas", unset: "2xx", example: "2xx,301,400-404",
-			about: "HTTP statuses that count as good. The check does not follow a redirection whose status is listed. Not in ldirectord."},
+			about: "HTTP statuses that count as good. The check does not follow a redirection whose status is listed. ldirectord does not have this directive."},
 		{name: "sloppy_tcp", where: inFile, class: yesOrNo, set: setChoice(func(s *scope) **bool { return &s.config.SloppyTCP }),
 			values: "yes or no", unset: "the setting stays as it is", example: "yes",
-			about: "Whether the kernel schedules a TCP packet of a connection that it does not know (sysctl net.ipv4.vs.sloppy_tcp). With yes and the scheduler mh or sh, a director that takes over continues the open connections. It counts for all services of the network namespace. The resource agent ocf:lvs:ipvs sets it and puts the previous value back; directord alone does not. Not in ldirectord."},
+			about: "Whether the kernel schedules a TCP packet of a connection that it does not know (sysctl net.ipv4.vs.sloppy_tcp). With yes and the scheduler mh or sh, a director that takes over continues the open connections. The sysctl is for all services of the network namespace. The resource agent ocf:lvs:ipvs sets it at start and puts the previous value back at stop; directord alone does not set it. ldirectord does not have this directive."},
 		{name: "sloppy_sctp", where: inFile, class: yesOrNo, set: setChoice(func(s *scope) **bool { return &s.config.SloppySCTP }),
 			values: "yes or no", unset: "the setting stays as it is", example: "yes",
-			about: "The same as sloppy_tcp for SCTP packets (sysctl net.ipv4.vs.sloppy_sctp). Not in ldirectord."},
+			about: "The same as sloppy_tcp for SCTP packets (sysctl net.ipv4.vs.sloppy_sctp). ldirectord does not have this directive."},
 	}
 }
 

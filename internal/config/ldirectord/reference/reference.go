@@ -17,7 +17,7 @@ Outside of blocks, these settings count for all services, except for services wh
 another value.
 
 A line that begins with # is a comment. In a block, # begins a comment anywhere in a line. If a
-directive is given twice, the last one counts, except for directives that add up.
+directive is given twice, the last line counts. For some directives, all lines count.
 
 The parser accepts some faults: notes after values ("# note", "> note"), blank lines and missing
 indentation in a block, trailing blanks, carriage returns, a byte-order mark and odd quotes. It
@@ -76,7 +76,7 @@ func facts(d ldirectord.Directive) string {
 		text += " When left out: " + d.Unset + "."
 	}
 	if d.Repeats {
-		text += " Several add up."
+		text += " If there are several lines, all of them count."
 	}
 	return text
 }
