@@ -90,12 +90,13 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	if err != nil {
 		return err
 	}
+	// the record comes after the settings, so that monitor does not report a killed start as running
+	if err := act.hold(ctx, want.settings); err != nil {
+		return err
+	}
 	next := record.Record{Services: want.Table, Withheld: withheld(c, want.Table)}
 	before, err := act.converge(ctx, &next, false)
 	a.warnOfForwarding(c, want.Table)
-	if err == nil {
-		err = act.hold(ctx, want.settings)
-	}
 	if err != nil || before.Services.String() == next.Services.String() {
 		return err
 	}

@@ -63,6 +63,10 @@ func (a action) hold(ctx context.Context, want []ledger.Wanted) error {
 	if len(want) == 0 {
 		return a.release(ctx)
 	}
+	// The first read of the table loads the kernel's module, which has the sysctls.
+	if _, err := a.kernel.Table(ctx); err != nil {
+		return err
+	}
 	held := a.settings()
 	held.Want = func(context.Context) ([]ledger.Wanted, error) { return want, nil }
 	return held.Apply(ctx)
@@ -88,7 +92,7 @@ func (a action) withSettings(ctx context.Context, services ocf.Status) (ocf.Stat
 	case err != nil:
 		return ocf.Status{}, err
 	case services.State == ocf.Stopped && !report.Gone:
-		return ocf.Status{State: ocf.Failed, Reason: "the last stop did not end; stop it again"}, nil
+		return ocf.Status{State: ocf.Failed, Reason: "its settings are there, but not its services: a start or stop did not end; stop it"}, nil
 	case services.State == ocf.Running && report.Fault != "":
 		return ocf.Status{State: ocf.Failed, Reason: report.Fault}, nil
 	}

@@ -136,7 +136,7 @@ func TestInterruptedStopOfASloppySetting(t *testing.T) {
 	n.mustRun(t, 1, "web", "stop", params...)
 	n.wantTable(t, "")
 	got := n.mustRun(t, 1, "web", "monitor", params...)
-	if want := "the last stop did not end; stop it again"; got.reason != want {
+	if want := "its settings are there, but not its services: a start or stop did not end; stop it"; got.reason != want {
 		t.Errorf("got  %s\nwant %s", got.reason, want)
 	}
 	n.mustRun(t, 0, "web", "stop", params...)

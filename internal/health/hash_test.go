@@ -151,6 +151,35 @@ func TestHashTablesAreEqual(t *testing.T) {
 	}
 }
 
+// TestBadServersGetTheirSlots checks that the daemon gives slots to a bad server that has none,
+// because another program added it with weight 0. If the configured weight of a bad server changes,
+// the server gets the slots of the new weight.
+func TestBadServersGetTheirSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, hashing("mh"))
+		w.change(t, "-A -t 192.0.2.10:80 -s mh")
+		for _, server := range []int{21, 22, 23, 24} {
+			w.change(t, fmt.Sprintf("-a -t 192.0.2.10:80 -r 192.0.2.%d:80 -g -w %d", server, (server-20)*min(1, server-21)))
+		}
+		w.down["192.0.2.21"] = true
+		w.run(t, "web", func(d *health.Daemon) {
+			w.wantHash(t, "mh", allHashed)
+			if log := w.logged(); strings.Contains(log, "192.0.2.21") {
+				t.Error(log)
+			}
+			w.set(func() { w.text = strings.Replace(w.text, "192.0.2.21:80 gate 1", "192.0.2.21:80 gate 7", 1) })
+			if err := d.Reload(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			w.settle()
+			w.wantHash(t, "mh", strings.Replace(allHashed, "192.0.2.21:80=1", "192.0.2.21:80=7", 1))
+			if table := w.kernel.String(); !strings.Contains(table, "192.0.2.21:80 -g -w 0") {
+				t.Error(table)
+			}
+		})
+	})
+}
+
 // replace deletes a destination and adds it again with a weight, in one change of the table.
 func (w *world) replace(t *testing.T, addr string, weight int) {
 	t.Helper()

@@ -67,15 +67,16 @@ type reconciler struct {
 	// scopes is the services that the daemon balances, by the id of their record. The services of a
 	// stopped resource stay in scopes, because the resource can start again.
 	scopes     map[string]lvs.Scope
-	generation uint64 // generation of the record of source when the daemon adopted it
-	said       string // text of the last error in the log; empty after a success
+	last       lastWeights // last weights of the destinations of services whose scheduler hashes
+	generation uint64      // generation of the record of source when the daemon adopted it
+	said       string      // text of the last error in the log; empty after a success
 }
 
 func newReconciler(o Options) *reconciler {
 	return &reconciler{
 		kernel: o.Kernel, store: o.Store, id: o.ID, source: o.Source, log: o.Log,
 		wants: make(chan want, 1), tasks: make(chan func(context.Context)), changed: make(chan struct{}, 1),
-		lost: make(chan loss, 1), began: time.Now(), scopes: map[string]lvs.Scope{}, occurred: o.occurred, lives: o.Lives,
+		lost: make(chan loss, 1), began: time.Now(), scopes: map[string]lvs.Scope{}, last: lastWeights{}, occurred: o.occurred, lives: o.Lives,
 	}
 }
 
@@ -158,13 +159,14 @@ type outcome struct {
 	applied []lvs.Op
 	held    lvs.Scope // services that the daemon can change
 	lost    notHeld   // services that the daemon wants to change but must not
+	target  lvs.Table // wanted table of the held services
 }
 
 // round makes the kernel hold the table. It first reads the kernel's table without the lock. So
 // agents do not wait for a daemon that has nothing to change.
 func (r *reconciler) round(ctx context.Context, w want) (done outcome, err error) {
 	ops, done, err := r.plan(ctx, w)
-	if err != nil || len(ops) == 0 {
+	if err != nil || len(ops)+len(r.last.missing(done.target)) == 0 {
 		return done, err
 	}
 	until, _ := ctx.Deadline()
@@ -178,6 +180,10 @@ func (r *reconciler) round(ctx context.Context, w want) (done outcome, err error
 		return ops, err
 	})
 	done.applied = applied
+	r.last.note(applied)
+	if err == nil {
+		err = r.slot(ctx, r.last.missing(done.target))
+	}
 	if _, unsettled := errors.AsType[*record.Unsettled](err); unsettled {
 		err = errors.New("another program changes the table all the time")
 	}
@@ -275,6 +281,8 @@ func (r *reconciler) plan(ctx context.Context, w want) ([]lvs.Op, outcome, error
 	if !w.ordered {
 		have = have.Unordered(found.held)
 	}
+	r.last.see(have)
+	found.target = target
 	return lvs.Plan(target, have, found.held), found, nil
 }
 

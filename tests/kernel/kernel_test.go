@@ -101,7 +101,7 @@ func (d director) table(t *testing.T) string {
 }
 
 // have returns everything that our agents change in the kernel: the IPVS table, the addresses, the
-// synchronisation daemons and their sysctls. It leaves out the flag "tentative", which addresses
+// synchronisation daemons, and sysctls. It leaves out the flag "tentative", which addresses
 // lose on their own.
 func (d director) have(t *testing.T) string {
 	t.Helper()
@@ -109,7 +109,7 @@ func (d director) have(t *testing.T) string {
 	if err != nil {
 		t.Fatalf("ip addr: %v: %s", err, out)
 	}
-	return d.table(t) + strings.ReplaceAll(out, " tentative", "") + d.sync(t)
+	return d.table(t) + strings.ReplaceAll(out, " tentative", "") + d.sync(t) + d.sloppy(t)
 }
 
 // dump returns everything in the kernel that an agent could change by mistake. Before that, it

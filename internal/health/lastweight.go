@@ -1,0 +1,68 @@
+package health
+
+import (
+	"context"
+
+	"lvs-agents/internal/lvs"
+)
+
+// lastWeights is the last weight above 0 of each destination. With a scheduler that hashes, the
+// kernel gives slots to a destination by this weight, and does not report it. If the daemon has seen
+// a destination only with weight 0, lastWeights does not have it.
+type lastWeights map[entry]int
+
+// see stores the weights of a table of the kernel.
+func (l lastWeights) see(have lvs.Table) {
+	for _, v := range have {
+		if !v.Scheduler.Hashes() {
+			continue
+		}
+		for _, d := range v.Destinations {
+			if d.Weight > 0 {
+				l[entry{v.ID, d.Addr}] = d.Weight
+			}
+		}
+	}
+}
+
+// note stores the weights of applied operations.
+func (l lastWeights) note(applied []lvs.Op) {
+	for _, op := range applied {
+		weight := op.Destination.Weight
+		switch {
+		case op.Verb == lvs.DeleteDestination:
+			delete(l, entryOf(op))
+		case op.Verb == lvs.AddDestination || op.Verb == lvs.EditDestination && weight > 0:
+			l[entryOf(op)] = weight
+		}
+	}
+}
+
+// missing returns the operations that give slots to destinations with weight 0: they set the
+// configured weight, and then 0 again. Earlier versions and other programs add destinations with
+// weight 0, and the weight in the configuration can change.
+func (l lastWeights) missing(target lvs.Table) (ops []lvs.Op) {
+	for _, v := range target {
+		if !v.Scheduler.Hashes() {
+			continue
+		}
+		for _, d := range v.Destinations {
+			if d.Weight > 0 || l[entry{v.ID, d.Addr}] == d.HashWeight {
+				continue
+			}
+			full := d
+			full.Weight = d.HashWeight
+			for _, next := range []lvs.Destination{full, d} {
+				ops = append(ops, lvs.Op{Verb: lvs.EditDestination, Service: lvs.Service{ID: v.ID}, Destination: next})
+			}
+		}
+	}
+	return ops
+}
+
+// slot applies the operations of missing. They change no weight, so they are not events.
+func (r *reconciler) slot(ctx context.Context, ops []lvs.Op) error {
+	done, err := r.kernel.Apply(ctx, ops)
+	r.last.note(ops[:done])
+	return err
+}
