@@ -7,8 +7,8 @@ import (
 )
 
 // lastWeights is the last weight above 0 of each destination. With a scheduler that hashes, the
-// kernel gives slots to a destination by this weight, and does not report it. If the daemon has seen
-// a destination only with weight 0, lastWeights does not have it.
+// kernel gives slots to a destination by this weight, and does not report it. lastWeights does not
+// have a destination that the daemon has seen only with weight 0.
 type lastWeights map[entry]int
 
 // see stores the weights of a table of the kernel.
