@@ -53,7 +53,7 @@ func TestPlay(t *testing.T) {
 	}
 }
 
-// player runs commands that the files of a directory hold.
+// player runs the commands that tests/lab/on writes into files of the directory dir.
 type player struct {
 	reader
 

@@ -12,8 +12,8 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// standbyConfig is the configuration file of the lab with a shorter timeout, so that the test does
-// not wait long.
+// standbyConfig returns the configuration file of the lab with a shorter checktimeout, so that the
+// test is faster.
 func standbyConfig() string {
 	return strings.Replace(webConfig("yes"), "checktimeout=3", "checktimeout=2", 1)
 }
@@ -22,7 +22,7 @@ func standbyConfig() string {
 // of checkinterval and checktimeout in standbyConfig.
 const dampened = 6 * time.Second
 
-// noticed is how long a daemon can take to notice that its servers are gone.
+// noticed is how long a health daemon can take to detect that its real servers do not reply.
 const noticed = 5 * time.Second
 
 // TestHotStandby checks the example of the hot standby: every director has the table, and the VIP
@@ -88,7 +88,8 @@ func (s site) waitValue(t *testing.T, name, want string) {
 	})
 }
 
-// cut cuts a director off from the servers, or ends this. The director keeps its other links.
+// cut disconnects a director from the real servers, or connects it again. The director keeps its
+// other links.
 func (s site) cut(t *testing.T, node *lab.Node, verb string) {
 	t.Helper()
 	for _, name := range []string{"rs1", "rs2"} {
@@ -114,7 +115,7 @@ func (s site) still(t *testing.T, do func()) {
 	}
 }
 
-// pause waits, because a test that nothing happens has no event to wait for.
+// pause waits for a fixed time. A test that checks that nothing happens cannot wait for an event.
 func pause(d time.Duration) { <-time.After(d) }
 
 func hotStandbys(t *testing.T, s site) {
@@ -163,8 +164,8 @@ func hotKilledDaemon(t *testing.T, s site) {
 	s.bothReady(t, bothIn)
 }
 
-// hotPassiveTable checks that an ipvs resource that fails on the passive director leaves the VIP
-// alone.
+// hotPassiveTable lets the ipvs resource of the passive director fail. The VIP must stay on the
+// active director.
 func hotPassiveTable(t *testing.T, s site) {
 	_, passive := s.active(t)
 	s.still(t, func() {

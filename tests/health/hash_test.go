@@ -70,7 +70,7 @@ func newPair(t *testing.T, services string) *pair {
 	return p
 }
 
-// hash writes the configuration and the program of its checks.
+// hash writes the configuration file of a director, and the program that its external checks run.
 func (d director) hash(t *testing.T, services string) {
 	t.Helper()
 	reals := ""
@@ -110,7 +110,7 @@ func (d director) start(t *testing.T) {
 	d.agent(t, 0, "health", "web-health", "start", "config="+d.config)
 }
 
-// stop stops what start has started.
+// stop stops the services and the health daemon that start has started.
 func (d director) stop(t *testing.T) {
 	t.Helper()
 	d.agent(t, 0, "health", "web-health", "stop", "config="+d.config)
@@ -219,8 +219,8 @@ func readChosen(client string, port int) (chosen [ports]int, err error) {
 	return chosen, nil
 }
 
-// differ returns the number of client ports that the two directors map to different real servers.
-// It also returns the number of ports that director two maps to each real server.
+// differ returns how many client ports the two directors map to different real servers. It also
+// returns how many ports director two maps to each real server.
 func (p *pair) differ(t *testing.T, port int) (n int, share map[int]int) {
 	t.Helper()
 	p.readings++
@@ -249,7 +249,8 @@ func (p *pair) same(t *testing.T, situation string, down int) {
 	}
 }
 
-// order returns the destinations as the kernel lists them: the newest destination comes first.
+// order returns the destinations in the order of the kernel's list, where the newest destination
+// comes first.
 func (d director) order(t *testing.T) string {
 	t.Helper()
 	_, out := d.run(t, nil, "ipvsadm", "-Sn")

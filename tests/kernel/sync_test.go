@@ -152,8 +152,8 @@ func TestForeignSyncDaemons(t *testing.T) {
 	}
 }
 
-// TestInterfaceOfTheSyncDaemons checks an interface that is missing, down, removed, or removed
-// and created again.
+// TestInterfaceOfTheSyncDaemons checks start, monitor and stop of sync while its interface is
+// missing, down, removed, or removed and created again.
 func TestInterfaceOfTheSyncDaemons(t *testing.T) {
 	const create = "ip link add d0 type dummy; ip link set d0 up; ip addr add 198.51.100.11/24 dev d0"
 	d := newDirector(t)
@@ -186,7 +186,8 @@ func TestInterfaceOfTheSyncDaemons(t *testing.T) {
 	}
 }
 
-// TestSyncKilledAtEveryKernelOperation is TestKilledAtEveryKernelOperation for sync.
+// TestSyncKilledAtEveryKernelOperation makes the checks of TestKilledAtEveryKernelOperation with
+// the agent sync.
 func TestSyncKilledAtEveryKernelOperation(t *testing.T) {
 	for action, next := range map[string]string{"start": "stop", "stop": "start"} {
 		t.Run(action+" then "+next, func(t *testing.T) { killedThen(t, "sync", pair, action, next) })

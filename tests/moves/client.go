@@ -16,14 +16,14 @@ import (
 	"time"
 )
 
-// ready is the line that the server and the client print when they have begun.
+// ready is the line that the server and the client print when they are ready for the test.
 const ready = "ready"
 
 // patience is the client's time limit for an answer after an event. After a gap of six seconds, the
 // next retransmission of a connection can be six seconds away.
 const patience = 20 * time.Second
 
-// Mix is the traffic of a client.
+// Mix describes the traffic that a client sends: how many connections of each kind.
 type Mix struct {
 	Target string // the virtual address
 	// Open connections of each kind. An idle connection sends nothing before the report. A chatty
@@ -48,7 +48,7 @@ type Result struct {
 	Gap time.Duration
 }
 
-// Report has a result for each kind of traffic.
+// Report contains a Result for each kind of traffic. The keys are the elements of kinds.
 type Report map[string]Result
 
 // flow is one connection, or one source port of datagrams.
@@ -62,8 +62,8 @@ type flow struct {
 	gap    time.Duration
 }
 
-// ports is the number of source ports of requests. The first one is at random, because an earlier
-// client can have used it.
+// ports is the number of source ports that requests use. The first port is chosen at random,
+// because an earlier client can have used the same ports.
 const ports = 22000
 
 // client sends the traffic of a Mix and counts its results.

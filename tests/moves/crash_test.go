@@ -8,7 +8,7 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// form is a way to keep connections.
+// form is one configuration of the directors that keeps connections at a take-over.
 type form struct {
 	name         string
 	hash, synced bool
@@ -21,8 +21,8 @@ var forms = []form{
 	{name: "neither"},
 }
 
-// file returns the configuration of a director. The persistent service hashes the address of the
-// client without its port, so the addresses keep their servers.
+// file returns the configuration file of a director. The persistent service hashes the address of
+// the client without its port, so each client address stays with its real server.
 func (f form) file() string {
 	plain, persistent, head := "rr", "rr", ""
 	if f.hash {
@@ -38,7 +38,7 @@ func (f form) file() string {
 		service("192.0.2.10:80", plain, "protocol=udp\n\tservice=none\n\tchecktype=on")
 }
 
-// events are the ends of a director.
+// events lists how a director can end in this test.
 var events = []struct {
 	name string
 	end  func(*testing.T, *lab.Node)
@@ -67,7 +67,7 @@ func agent(t *testing.T, node *lab.Node, name, action string, params ...string) 
 	node.Run(t, "env", append(args, "/usr/lib/ocf/resource.d/lvs/"+name, action)...)
 }
 
-// prepare starts the agents of a form on a director, except vip.
+// prepare starts the agents of a form on a director, except the agent vip.
 func (f form) prepare(t *testing.T, node *lab.Node) {
 	t.Helper()
 	node.WriteFile(t, "/etc/ha.d/ldirectord.cf", f.file())

@@ -34,7 +34,8 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// number returns the value of an environment variable, or the value of make test.
+// number returns the number in an environment variable. If the variable is unset, it returns unset,
+// which is the value for make test.
 func number(name string, unset int) int {
 	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
 		return n

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// traffic is a running client.
+// traffic is a client process that runs during a test.
 type traffic struct {
 	commands io.WriteCloser
 	lines    *bufio.Scanner
@@ -52,7 +52,8 @@ func (tr *traffic) line(t *testing.T) string {
 	return tr.lines.Text()
 }
 
-// load starts the client. It ends with the test, or with the function stop.
+// load starts the client. The client ends at the end of the test, or when the test calls the
+// returned function stop.
 func (s site) load(t *testing.T, m Mix) (running *traffic, stop func()) {
 	t.Helper()
 	text, err := json.Marshal(m)
@@ -102,7 +103,8 @@ func (r Result) broken() int {
 	return sum
 }
 
-// broken returns the number of broken connections and failed requests of the kinds.
+// broken returns the number of broken connections and failed requests of the given kinds of
+// traffic.
 func (r Report) broken(kinds ...string) int {
 	sum := 0
 	for _, kind := range kinds {
@@ -126,7 +128,7 @@ func (r Report) add(more Report) Report {
 	return sum
 }
 
-// count returns the number of connections and requests of the kinds.
+// count returns the number of all connections and requests of the given kinds of traffic.
 func (r Report) count(kinds ...string) int {
 	sum := 0
 	for _, kind := range kinds {
