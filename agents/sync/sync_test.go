@@ -330,7 +330,7 @@ func TestSecondResourceIsRefused(t *testing.T) {
 	n := newNode(t)
 	n.must(t, 0, "sync", "start", pair...)
 	for _, params := range [][]string{pair, {"interface=eth0", "syncid=8", "sync_retries=1"}} {
-		const want = `the backup synchronisation daemon belongs to resource "sync", and a network namespace has only one; stop that resource`
+		const want = `the backup synchronisation daemon belongs to resource "sync", and a network namespace has only one; stop that resource, with its agent if the cluster no longer has it`
 		if got := n.must(t, 1, "other", "start", params...); got.reason != want {
 			t.Errorf("got  %s\nwant %s", got.reason, want)
 		}

@@ -104,7 +104,7 @@ func TestOnlyOneResourceHasASyncDaemon(t *testing.T) {
 	n.must(n.director("a", Wanted{setting(master), options}).Apply(t.Context()))
 	before := n.kernel.String()
 	n.refuses(n.director("b", Wanted{setting(threshold), "0 0"}, Wanted{setting(master), options}).Apply(t.Context()),
-		`the master synchronisation daemon belongs to resource "a", and a network namespace has only one; stop that resource`)
+		`the master synchronisation daemon belongs to resource "a", and a network namespace has only one; stop that resource, with its agent if the cluster no longer has it`)
 	n.has(before)
 }
 

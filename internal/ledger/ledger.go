@@ -96,7 +96,7 @@ func (l *Ledger) conflict(id string, want []Wanted) error {
 		switch {
 		case other < 0:
 		case e.Exclusive():
-			return fmt.Errorf("%s belongs to resource %q, and a network namespace has only one; stop that resource", e.Noun(), e.By[other])
+			return fmt.Errorf("%s belongs to resource %q, and a network namespace has only one; stop that resource, with its agent if the cluster no longer has it", e.Noun(), e.By[other])
 		case !e.Fits(e.Set, w.Value):
 			differs = fmt.Errorf("%s is %s for resource %q, and this resource needs %s; give both resources the same value", e.Noun(), e.Set, e.By[other], w.Value)
 		}

@@ -84,7 +84,7 @@ sock_size 0
 	if got := d.sync(t); !strings.HasPrefix(got, "threshold 3 50\nrefresh_period 1\nretries 1\n") || d.daemons(t) != daemons {
 		t.Errorf("after reload-agent:\n%s", got)
 	}
-	if out := d.must(t, 1, "sync", "other", "start", pair...); !strings.Contains(out, `the backup synchronisation daemon belongs to resource "s", and a network namespace has only one; stop that resource`) {
+	if out := d.must(t, 1, "sync", "other", "start", pair...); !strings.Contains(out, `the backup synchronisation daemon belongs to resource "s", and a network namespace has only one; stop that resource, with its agent if the cluster no longer has it`) {
 		t.Error(out)
 	}
 	d.must(t, 0, "sync", "other", "stop", pair...)

@@ -288,35 +288,9 @@ func TestKernelIsUsedByManyGoroutines(t *testing.T) {
 
 func TestKernelSyncDaemons(t *testing.T) {
 	k := open(t)
-	kerneltest.Run(t, "ip link add d0 type dummy\nip addr add 192.0.2.11/24 dev d0\nip link set d0 up")
-	master := lvs.SyncDaemon{Role: lvs.SyncMaster, Interface: "d0", ID: 7, MaxLen: 1000, Group: netip.MustParseAddr("224.0.0.82"), Port: 9000, TTL: 3}
-	backup := lvs.SyncDaemon{Role: lvs.SyncBackup, Interface: "d0", ID: 7}
-	for _, d := range []lvs.SyncDaemon{master, backup} {
-		if err := k.StartSync(t.Context(), d); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := k.StartSync(t.Context(), backup); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("a second one: %v", err)
-	}
-	have, err := k.SyncDaemons(t.Context())
-	if err != nil || len(have) != 2 || !have[0].Equal(master) || !have[1].Equal(backup) {
-		t.Errorf("got %v, %v", have, err)
-	}
-	for range 2 {
-		for _, role := range []lvs.SyncRole{lvs.SyncMaster, lvs.SyncBackup} {
-			if err := k.StopSync(t.Context(), role); err != nil {
-				t.Error(err)
-			}
-		}
-	}
-	if have, err := k.SyncDaemons(t.Context()); err != nil || len(have) != 0 {
-		t.Errorf("after stop: %v, %v", have, err)
-	}
-	const want = "ipvsadm --start-daemon master --mcast-interface d1 --syncid 0: there is no interface d1"
-	if err := k.StartSync(t.Context(), lvs.SyncDaemon{Role: lvs.SyncMaster, Interface: "d1"}); !errors.Is(err, host.ErrNotInstalled) || err.Error() != want {
-		t.Errorf("got  %v\nwant %s", err, want)
-	}
+	kerneltest.NewPeer(t, "eth0")
+	kerneltest.Run(t, "ip addr add 192.0.2.11/24 dev eth0\nip addr add 2001:db8::11/64 dev eth0 nodad")
+	kerneltest.RunSync(t, k)
 }
 
 // TestKernelStopsSyncDaemonsAtOnce stops daemons that have just started: the kernel does not

@@ -11,6 +11,8 @@ import (
 	"lvs-agents/internal/host"
 )
 
+func TestSyncDaemons(t *testing.T) { RunSync(t, NewIPVS()) }
+
 func TestIPVS(t *testing.T) {
 	RunIPVS(t, func(*testing.T) IPVSKernel { return NewIPVS() })
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"lvs-agents/internal/host"
 	"lvs-agents/internal/lvs"
 )
 
@@ -25,6 +26,9 @@ func (k *IPVS) StartSync(ctx context.Context, d lvs.SyncDaemon) error {
 	return k.changeDaemons(ctx, "ipvsadm --start-daemon "+d.String(), func() error {
 		if slices.ContainsFunc(k.daemons, func(o lvs.SyncDaemon) bool { return o.Role == d.Role }) {
 			return fs.ErrExist
+		}
+		if d.Interface == "none0" {
+			return host.NotInstalled("there is no interface none0")
 		}
 		if d.MaxLen == 0 {
 			d.MaxLen = 1472
