@@ -64,14 +64,14 @@ demo: tools build ## show a cluster of two directors at work (installs what it n
 fuzz: ## fuzz every parser for FUZZTIME each
 	tests/fuzz $(FUZZTIME)
 
-bench: tools build ## compare agents with their peers in one run (as root)
+bench: tools build ## measure our agents and the programs that they replace (as root)
 	tests/run bench
 
 soak: tools build ## the long tests: twenty moves, long fuzzing (as root)
 	tests/run soak
 	$(MAKE) fuzz
 
-record-ldirectord: tools build ## record what the Perl program ldirectord does to the table (as root, 20 minutes)
+record-ldirectord: tools build ## record how the Perl program ldirectord changes the table (as root, 20 minutes)
 	tests/run record
 
 ##@ Change
@@ -79,20 +79,21 @@ record-ldirectord: tools build ## record what the Perl program ldirectord does t
 docs: ## write meta-data, pages, manual pages, picture and indexes from their sources
 	$(GO) test $$(grep -rl --include='*_test.go' '^func TestGenerated(' $(TESTED) | xargs -n 1 dirname | sort -u | sed 's|^|./|') -run TestGenerated -update
 
-release-check: ## what has to be right before a version is tagged: docs/releasing.md
+release-check: ## check that the commit can be tagged as a version: docs/releasing.md
 	tests/release
 
-clean: ## remove what was built
+clean: ## remove all built files
 	rm -rf bin dist tests/out
 
 ##@ Install and package
 
-install: programs install-agents install-realserver ## install below DESTDIR; in ldirectord's place if the Perl program is not there
+install: programs install-agents install-realserver ## install below DESTDIR; also as ldirectord if the Perl program is not installed
 	@if [ -L $(DESTDIR)$(PREFIX)/sbin/ldirectord ] || [ ! -e $(DESTDIR)$(PREFIX)/sbin/ldirectord ]; then \
 		$(MAKE) -s install-ldirectord; \
 	else echo "$(DESTDIR)$(PREFIX)/sbin/ldirectord stays; make install-ldirectord takes its place"; fi
 
-# Each of these is the content of a package; rpm/lvs-agents.spec and deb/rules call them.
+# Each of the next targets installs the content of one package. The RPM spec and deb/rules call
+# these targets.
 
 install-agents:
 	install -d $(DESTDIR)$(OCF_DIR) $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(MANDIR)/man8
@@ -125,7 +126,7 @@ ifneq ($(INITDIR),)
 	install -m 0755 cmd/realserver/lvsrs.init $(DESTDIR)$(INITDIR)/lvsrs
 endif
 
-install-ldirectord: ## install in the place of the Perl program ldirectord
+install-ldirectord: ## install directord as ldirectord, even if the Perl program is installed
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/ha.d/resource.d $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(COMPDIR)
 	ln -sfn directord $(DESTDIR)$(PREFIX)/sbin/ldirectord
 	ln -sfn $(PREFIX)/sbin/ldirectord $(DESTDIR)/etc/ha.d/resource.d/ldirectord
@@ -155,16 +156,16 @@ deb: packagers dist ## build Debian packages into dist/, offline from make dist
 
 ##@ Variables
 
-#: DESTDIR        directory that install puts in front of every path
-#: FUZZTIME       time for each parser in make fuzz and make soak (10m)
-#: LAB_CRASHES    crashes of each form in tests/moves (1; 20 in make soak)
-#: LAB_MOVES      standbys in each form of the cluster tests (2; 20 in make soak)
-#: LAB_UML        1: tests/lab boots its guest also where the kernel has IPVS
-#: LAB_BOOTS      2: a guest whose kernel stands still is booted once more (as make test does)
-#: REQUIRE_KERNEL 1: a test that lacks root or IPVS fails and is not skipped (as make test does)
-#: VERSION        version of what is built (from tags, else from the number of commits)
+#: DESTDIR        directory that the install targets put before every path
+#: FUZZTIME       how long make fuzz and make soak fuzz each parser (10m)
+#: LAB_CRASHES    crashes of a director in each configuration of tests/moves (1; 20 in make soak)
+#: LAB_MOVES      how often the cluster tests move the service in each way (2; 20 in make soak)
+#: LAB_UML        1: tests/lab boots its guest even if the kernel of this machine has IPVS
+#: LAB_BOOTS      2: a guest whose kernel hangs is booted once more (make test sets this)
+#: REQUIRE_KERNEL 1: a test without root or IPVS fails and is not skipped (make test sets this)
+#: VERSION        version of the built programs (from git tags, else from the number of commits)
 
-# What the targets above need.
+# The next targets prepare the targets above; make help does not list them.
 
 programs:
 	@mkdir -p bin

@@ -83,7 +83,7 @@ func (c *check) long() string {
 			text += " When unset: " + strings.Trim(c.Unset, `"`) + "."
 		}
 	}
-	return text + " Only with ipvs."
+	return text + " Can be set only together with ipvs."
 }
 
 // given returns the values of the check parameters, as the configuration file would spell them.
