@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/syslog"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -14,6 +15,12 @@ import (
 
 	"lvs-agents/internal/logsink"
 )
+
+// Logger returns the log of a process that continues after an action: the same log that the action
+// has.
+func Logger(p Process) logrus.FieldLogger {
+	return newLogger(p, newEnvironment(p.Environ), filepath.Base(p.Args[0]))
+}
 
 // newLogger logs where ha_log of resource-agents (ocf-shellfuncs) would: to a
 // person's terminal, else to syslog and the log file that the cluster names,

@@ -17,6 +17,10 @@ func (a *Agent) Metadata() metadata.Agent {
 
 With the defaults of the agent, the master daemon sends a connection when it is established, and three more times in the next second. It sends the connection again while packets of the connection arrive. So a lost datagram does no harm. With the defaults of the kernel, the master daemon sends a connection only at its third packet and then at every fiftieth packet. It never sends connections with few packets.
 
+A daemon of the kernel sends only connections whose packets move. So a director that was away never learns of idle connections. Give the clone the meta attribute notify=true: when an instance starts on one node, the instances on the other nodes send all connections that their nodes serve, twice. lvsctl resync does the same by hand. A node serves the connections to its own addresses. Connections that have ended and entries of persistence engines are not sent. FTP data connections that the client has not opened yet, and connections between IPv4 and IPv6, are not sent either. An FTP connection whose sequence numbers ip_vs_ftp has changed is sent, but breaks at a take-over.
+
+In a Pacemaker cluster, the recurring monitor publishes the node attribute lvs-sync-ID, where ID is the id of the resource. Its value is the share of the connections of the other nodes that this node holds, in percent. Give the virtual address a location constraint with the rule "lvs-sync-ID gte 99" and a positive score. The address then stays away from a node that does not know the connections yet. The share is estimated from a sample of 128 connections, which each node publishes in the private attribute lvs-connections-ID. If a node has less than 99, the node that serves the connections sends them again. Stop removes both attributes. A table of 100,000 connections takes the kernel seconds to read, so the agent then measures less often: it uses at most a fiftieth of the time.
+
 The datagrams are neither encrypted nor authenticated. A host that can send datagrams to the multicast group on this interface can create connections on the directors. Use an interface that only the directors share, or a packet filter: see peers.
 
 Start records each daemon that it starts and each sysctl that it changes, with the value that it found. Stop stops only these daemons and restores only these sysctls. If another program has started a daemon, start fails and names the daemon, and stop does not stop it. A network namespace can have only one daemon of each kind, so start of a second resource fails.`,
@@ -36,6 +40,7 @@ var actions = []metadata.Action{
 	{Name: "stop", Timeout: 20 * time.Second},
 	{Name: "monitor", Timeout: 20 * time.Second, Interval: 10 * time.Second},
 	{Name: "reload-agent", Timeout: 20 * time.Second},
+	{Name: "notify", Timeout: 10 * time.Second},
 	{Name: "validate-all", Timeout: 10 * time.Second},
 	{Name: "meta-data", Timeout: 5 * time.Second},
 }

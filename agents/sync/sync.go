@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"lvs-agents/internal/host"
@@ -29,6 +30,14 @@ type Kernel interface {
 	Joined(nic string, group netip.Addr) (bool, error)
 }
 
+// Work starts processes that continue after the action that starts them.
+type Work interface {
+	// Resync starts a process that sends the connections of this director to the others.
+	Resync(context.Context) error
+	// Measure starts a process that runs a Measurement for a resource.
+	Measure(ctx context.Context, id string) error
+}
+
 // Agent is one resource. The exported fields are its parameters.
 type Agent struct {
 	NIC    string
@@ -46,20 +55,23 @@ type Agent struct {
 	SockSize, QueueLimit int // -1: the value of the host
 	Ports                int
 
-	kernel   Kernel
-	resource *ledger.Resource // settings of the resource in the current action; nil before
+	kernel     Kernel
+	work       Work
+	attributes Attributes
+	resource   *ledger.Resource // settings of the resource in the current action; nil before
 }
 
 var (
 	_ ocf.Agent     = (*Agent)(nil)
 	_ ocf.Reloader  = (*Agent)(nil)
+	_ ocf.Notifier  = (*Agent)(nil)
 	_ ocf.Validator = (*Agent)(nil)
 )
 
 // New returns an agent with the default values of its parameters.
-func New(k Kernel) *Agent {
+func New(k Kernel, w Work, n Attributes) *Agent {
 	return &Agent{Group: lvs.SyncGroup, Port: lvs.SyncPort, TTL: lvs.SyncTTL,
-		RefreshPeriod: 1, Retries: 3, SockSize: -1, QueueLimit: -1, Ports: 1, kernel: k}
+		RefreshPeriod: 1, Retries: 3, SockSize: -1, QueueLimit: -1, Ports: 1, kernel: k, work: w, attributes: n}
 }
 
 // Start sets the sysctls and then starts the daemons. The backup daemon starts first.
@@ -88,8 +100,22 @@ func (a *Agent) ReloadAgent(ctx context.Context, c ocf.Call) error {
 	return a.Start(ctx, c)
 }
 
-// Stop stops the daemons that the ledger says this resource started, and restores the sysctls.
-func (a *Agent) Stop(ctx context.Context, c ocf.Call) error { return a.held(c).Release(ctx) }
+// Stop stops the daemons that the ledger says this resource started, and restores the sysctls. Then
+// it removes the node attributes.
+func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
+	err := a.held(c).Release(ctx)
+	a.unpublish(ctx, c)
+	return err
+}
+
+// Notify sends the connections of this director after a start on another node. The daemon of the
+// kernel sends only connections that move.
+func (a *Agent) Notify(ctx context.Context, _ ocf.Call, n ocf.Notification) error {
+	if n.Type != "post" || n.Operation != "start" || slices.Contains(n.Starting, n.Node) {
+		return nil
+	}
+	return a.work.Resync(ctx)
+}
 
 // held returns the settings of the resource. All parts of an action use the same value, because the
 // monitor after a stop needs the value of the stop.
@@ -121,6 +147,11 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 		return ocf.Status{}, host.Held(err)
 	case reason != "":
 		return ocf.Status{State: ocf.Failed, Reason: reason}, nil
+	}
+	if c.Recurring {
+		if err := a.work.Measure(ctx, clone(c)); err != nil {
+			c.Log.Warnf("the node attribute %s keeps its value: %v", coverageAttribute(clone(c)), err)
+		}
 	}
 	return ocf.Status{State: ocf.Running}, nil
 }

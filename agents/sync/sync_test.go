@@ -21,7 +21,7 @@ import (
 )
 
 func TestGenerated(t *testing.T) {
-	metadatatest.Run(t, func() ocf.Agent { return New(fakeKernel()) })
+	metadatatest.Run(t, func() ocf.Agent { return New(nil, nil, nil) })
 }
 
 // kernel is the fake kernel of a director.
@@ -65,10 +65,12 @@ func (k kernel) String() string {
 
 type node struct {
 	kernel
-	state string
+	state      string
+	work       *work
+	attributes *attributes
 }
 
-func newNode(t *testing.T) node { return node{fakeKernel(), t.TempDir()} }
+func newNode(t *testing.T) node { return node{fakeKernel(), t.TempDir(), &work{}, &attributes{}} }
 
 type result struct {
 	code        ocf.Code
@@ -76,7 +78,7 @@ type result struct {
 }
 
 func (n node) run(id, action string, words ...string) (r result) {
-	r.code, r.reason, r.log = ocftest.Run(New(n.kernel), n.state, id, action, words...)
+	r.code, r.reason, r.log = ocftest.Run(New(n.kernel, n.work, n.attributes), n.state, id, action, words...)
 	return r
 }
 
@@ -178,7 +180,7 @@ func TestReloadKeepsTheDaemons(t *testing.T) {
 func TestReloadableParametersAreSysctls(t *testing.T) {
 	values := map[string]string{"peers": "192.0.2.12", "sync_threshold": "1", "sync_period": "9", "sync_refresh_period": "3",
 		"sync_retries": "1", "sync_persist_mode": "yes", "sync_qlen_max": "9"}
-	for _, p := range New(nil).Metadata().Params {
+	for _, p := range New(nil, nil, nil).Metadata().Params {
 		value, known := values[p.Name]
 		if known != p.Reloadable {
 			t.Errorf("%s: reloadable %v", p.Name, p.Reloadable)
@@ -186,7 +188,7 @@ func TestReloadableParametersAreSysctls(t *testing.T) {
 		if !known {
 			continue
 		}
-		a := New(nil)
+		a := New(nil, nil, nil)
 		if errs := a.Metadata().Load([]string{"OCF_RESKEY_interface=eth1", "OCF_RESKEY_syncid=7", "OCF_RESKEY_" + p.Name + "=" + value}); len(errs) > 0 {
 			t.Error(errs)
 		}
@@ -434,7 +436,7 @@ func killedAt(t *testing.T, action string, params []string, next string, at int,
 	done := make(chan bool)
 	go func() {
 		defer close(done)
-		agent := New(m)
+		agent := New(m, &work{}, &attributes{})
 		environ := []string{}
 		for _, p := range params {
 			environ = append(environ, "OCF_RESKEY_"+p)

@@ -32,6 +32,8 @@ type system struct {
 	doctor         examiner
 	director       director
 	helper         []string // command that reads files, see disk.Reader
+	// resync sends the connections of this director to the other directors.
+	resync func(ctx context.Context, all, dry bool) (fmt.Stringer, error)
 }
 
 // examiner finds the faults of this host as a real server.
@@ -59,6 +61,7 @@ type commands struct {
 	Status  statusCommand  `cmd:"" help:"Print the services of the health daemons on this node, with the verdict on every real server."`
 	Events  eventsCommand  `cmd:"" help:"Print the events of the health daemons on this node, until lvsctl is interrupted."`
 	Doctor  doctorCommand  `cmd:"" help:"Report the faults of this real server, or of this director: masq servers whose replies are lost, and synchronisation daemons that other hosts can reach. Test packets prove that a real server neither replies to queries for the virtual addresses nor announces them."`
+	Resync  resyncCommand  `cmd:"" help:"Send the connections that this director serves to the other directors, through the running master synchronisation daemon's group. The kernel sends only connections whose packets move."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

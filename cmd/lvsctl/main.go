@@ -43,6 +43,7 @@ func main() {
 		dirs: append([]string{"."}, load.Dirs()...), resolver: net.DefaultResolver, kernel: kernel, version: manual.Version(version),
 		stateDir: dir, helper: disk.SelfHelper(),
 		doctor: doctor.Examiner{Kernel: here}, director: here,
+		resync: resyncs(kernel, dir),
 	})
 	_ = kernel.Close() // the program has only read from the kernel
 	stop()

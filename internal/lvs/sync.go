@@ -56,10 +56,11 @@ func (d SyncDaemon) Equal(o SyncDaemon) bool {
 	if d.MaxLen == 0 || o.MaxLen == 0 {
 		d.MaxLen, o.MaxLen = 0, 0
 	}
-	return d.normal() == o.normal()
+	return d.Complete() == o.Complete()
 }
 
-func (d SyncDaemon) normal() SyncDaemon {
+// Complete returns the daemon with the kernel's own values in place of zeros, except for MaxLen.
+func (d SyncDaemon) Complete() SyncDaemon {
 	if !d.Group.IsValid() {
 		d.Group = SyncGroup
 	}
@@ -69,7 +70,7 @@ func (d SyncDaemon) normal() SyncDaemon {
 
 // String returns the role and the options that ipvsadm --start-daemon gets.
 func (d SyncDaemon) String() string {
-	d = d.normal()
+	d = d.Complete()
 	text := fmt.Sprintf("%s --mcast-interface %s --syncid %d", d.Role, d.Interface, d.ID)
 	if d.MaxLen != 0 {
 		text += fmt.Sprintf(" --sync-maxlen %d", d.MaxLen)
@@ -92,7 +93,7 @@ const SyncTable = "lvs-sync"
 // SyncFilter returns an nft command that drops the datagrams for a daemon and its ports, unless one
 // of the peers has sent them. peers are addresses, separated by commas.
 func SyncFilter(d SyncDaemon, ports int, peers string) string {
-	d = d.normal()
+	d = d.Complete()
 	family, last := "ip", int(d.Port)+ports-1
 	if d.Group.Is6() {
 		family = "ip6"
@@ -131,7 +132,7 @@ func ParseSyncDaemon(text string) (SyncDaemon, error) {
 	if d.Interface == "" {
 		return wrong("no --mcast-interface")
 	}
-	return d.normal(), nil
+	return d.Complete(), nil
 }
 
 func (d *SyncDaemon) set(option, value string) error {

@@ -16,6 +16,7 @@ import (
 	"lvs-agents/agents/ipvs"
 	"lvs-agents/agents/realserver"
 	"lvs-agents/agents/sync"
+	"lvs-agents/internal/attribute"
 	"lvs-agents/internal/host"
 	"lvs-agents/internal/kernel/setting"
 	"lvs-agents/internal/lvs"
@@ -35,7 +36,7 @@ func main() {
 	case "realserver":
 		ocf.Main(p, realserver.New(fused{setting.New(p.StateDir), fuse}, nil))
 	case "sync":
-		ocf.Main(p, sync.New(daemons{setting.New(p.StateDir), kernel.New(), fuse}))
+		ocf.Main(p, sync.New(daemons{setting.New(p.StateDir), kernel.New(), fuse}, idle{}, attribute.Node{}))
 	}
 	ocf.Main(p, ipvs.New(table{kernel.New(), fuse}, fused{setting.New(p.StateDir), fuse}, net.DefaultResolver))
 }
@@ -119,3 +120,9 @@ func (k daemons) StopSync(ctx context.Context, role lvs.SyncRole) error {
 	defer k.fuse.burn()
 	return k.ipvsKernel.StopSync(ctx, role)
 }
+
+// idle starts no processes.
+type idle struct{}
+
+func (idle) Resync(context.Context) error          { return nil }
+func (idle) Measure(context.Context, string) error { return nil }

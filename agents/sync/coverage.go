@@ -1,0 +1,255 @@
+package sync
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"lvs-agents/internal/attribute"
+	"lvs-agents/internal/connection"
+	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/state"
+	"lvs-agents/ocf"
+)
+
+// Attributes reads and changes node attributes of the cluster. Outside of a cluster, its errors are
+// attribute.ErrNoCluster.
+type Attributes interface {
+	Set(ctx context.Context, name, value string, dampen time.Duration) error
+	SetPrivate(ctx context.Context, name, value string) error
+	Remove(ctx context.Context, name string) error
+	All(ctx context.Context, name string) (map[string]string, error)
+}
+
+// connectionsAttribute returns the name of the attribute with the sketch of the connections that a
+// node serves.
+func connectionsAttribute(id string) string { return "lvs-connections-" + id }
+
+// coverageAttribute returns the name of the attribute with the share that a node holds of the
+// connections of the other nodes, in percent.
+func coverageAttribute(id string) string { return "lvs-sync-" + id }
+
+// enough is a share in percent. A node that holds less cannot take over the connections of another
+// node.
+const enough = 99
+
+// young is how long a new connection can take to arrive at the other directors. The kernel sends an
+// incomplete datagram after 2 seconds (ip_vs_sync.c, IPVS_SYNC_FLUSH_TIME).
+const young = 2 * time.Second
+
+// A Measurement waits after it has read the connection table: costs times as long as the reading
+// took, and at least minPause. The kernel begins at the start of its table for each page of text,
+// so a reading of 100,000 connections takes seconds.
+const (
+	costs    = 50
+	minPause = 8 * time.Second
+)
+
+// Measurement compares the connections of the nodes of a clone, and publishes the result as node
+// attributes. The exported fields are set by the caller.
+type Measurement struct {
+	ID         string // of the resource
+	Node       string // name of this node
+	StateDir   string
+	Attributes Attributes
+	Kernel     interface {
+		SyncDaemons(context.Context) ([]lvs.SyncDaemon, error)
+	}
+	// Connections calls each for every entry of the connection table. here reports whether this node
+	// serves the connection.
+	Connections func(ctx context.Context, each func(c connection.Connection, here bool) error) (damaged int, err error)
+	// Resync sends the connections of this node to the other nodes.
+	Resync func(context.Context) error
+	Log    logrus.FieldLogger
+}
+
+// Run measures once. It returns at once if another process measures, if the last measurement was a
+// short time ago, and outside of a cluster. When a node holds too few connections, Run sends the
+// connections of this node.
+func (m Measurement) Run(ctx context.Context) error {
+	if !m.due() {
+		return nil
+	}
+	unlock, err := m.lock(ctx, "measure", 10*time.Millisecond)
+	if err != nil {
+		return nil //nolint:nilerr // another process has the lock
+	}
+	defer unlock()
+	texts, err := m.Attributes.All(ctx, connectionsAttribute(m.ID))
+	if errors.Is(err, attribute.ErrNoCluster) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	own, share, err := m.compare(ctx, m.sketches(texts))
+	if err != nil {
+		return err
+	}
+	if err := m.publish(ctx, own, share); err != nil {
+		return err
+	}
+	if own.Count == 0 || !m.otherLacks(ctx) {
+		return nil
+	}
+	return m.Resync(ctx)
+}
+
+// sketches returns the sketches of the other nodes. A sketch of another version is left out, with a
+// warning.
+func (m Measurement) sketches(texts map[string]string) []connection.Sketch {
+	var sketches []connection.Sketch
+	for node, text := range texts {
+		if node == m.Node {
+			continue
+		}
+		s, err := connection.ParseSketch(text)
+		if err != nil {
+			m.Log.Warnf("node attribute %s of node %s is ignored: %v; install the same version of lvs-agents on all nodes", connectionsAttribute(m.ID), node, err)
+			continue
+		}
+		sketches = append(sketches, s)
+	}
+	return sketches
+}
+
+// compare returns the sketch of the connections that this node serves, and the smallest share that
+// this node holds of a sketch of the others. Connections that arrive late are not missing.
+func (m Measurement) compare(ctx context.Context, others []connection.Sketch) (own connection.Sketch, share int, err error) {
+	found := map[uint32]bool{}
+	for _, s := range others {
+		s.Want(found)
+	}
+	began := state.SinceBoot()
+	err = m.read(ctx, found, &own)
+	m.delay(max(costs*(state.SinceBoot()-began), minPause))
+	share = smallest(others, found)
+	if err != nil || share >= enough {
+		return own, share, err
+	}
+	select {
+	case <-ctx.Done():
+		return own, share, ctx.Err()
+	case <-time.After(young):
+	}
+	err = m.read(ctx, found, nil)
+	return own, smallest(others, found), err
+}
+
+// read reads the table. It marks the hashes in found that the table has, and adds the connections
+// that this node serves to own, unless own is nil.
+func (m Measurement) read(ctx context.Context, found map[uint32]bool, own *connection.Sketch) error {
+	_, err := m.Connections(ctx, func(c connection.Connection, here bool) error {
+		if own != nil && here && c.Lasting() {
+			own.Add(c)
+		}
+		if len(found) == 0 {
+			return nil
+		}
+		if hash := c.Hash(); isIn(found, hash) {
+			found[hash] = true
+		}
+		return nil
+	})
+	return err
+}
+
+func isIn(set map[uint32]bool, hash uint32) bool {
+	_, in := set[hash]
+	return in
+}
+
+func smallest(sketches []connection.Sketch, found map[uint32]bool) int {
+	share := 100
+	for _, s := range sketches {
+		share = min(share, s.Share(found))
+	}
+	return share
+}
+
+// publish sets both attributes if the daemons run. It holds the lock of unpublish, so that no
+// attribute of a stopped resource appears.
+func (m Measurement) publish(ctx context.Context, own connection.Sketch, share int) error {
+	unlock, err := m.lock(ctx, "publish", 5*time.Second)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	daemons, err := m.Kernel.SyncDaemons(ctx)
+	if err != nil || len(daemons) == 0 {
+		return err
+	}
+	if err := m.Attributes.SetPrivate(ctx, connectionsAttribute(m.ID), own.String()); err != nil {
+		return err
+	}
+	return m.Attributes.Set(ctx, coverageAttribute(m.ID), strconv.Itoa(share), 0)
+}
+
+// otherLacks reports whether another node has published that it holds too few connections.
+func (m Measurement) otherLacks(ctx context.Context) bool {
+	shares, err := m.Attributes.All(ctx, coverageAttribute(m.ID))
+	for node, text := range shares {
+		if share, wrong := strconv.Atoi(text); err == nil && node != m.Node && wrong == nil && share < enough {
+			return true
+		}
+	}
+	return false
+}
+
+// lock takes a lock of this resource and waits for at most limit.
+func (m Measurement) lock(ctx context.Context, name string, limit time.Duration) (func(), error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return state.Lock(ctx, lockFile(m.StateDir, name, m.ID), name, time.Time{})
+}
+
+func lockFile(dir, name, id string) string {
+	return filepath.Join(dir, "lock-"+name+"-"+state.FileName(id))
+}
+
+// nextFile is the file with the time of the next measurement, since boot.
+func (m Measurement) nextFile() string {
+	return filepath.Join(m.StateDir, "measure-"+state.FileName(m.ID))
+}
+
+// due reports whether the time of the next measurement has come. Without the time, it has.
+func (m Measurement) due() bool {
+	text, err := state.Read(m.nextFile())
+	next, wrong := time.ParseDuration(strings.TrimSpace(text))
+	return err != nil || wrong != nil || state.SinceBoot() >= next
+}
+
+// delay writes the time of the next measurement. A failure only makes measurements more frequent.
+func (m Measurement) delay(pause time.Duration) {
+	_ = state.Write(m.nextFile(), (state.SinceBoot()+pause).String()+"\n")
+}
+
+// unpublish removes the attributes of a stopped resource. A failure is only a warning: the cluster
+// must not take a stopped resource for running.
+func (a *Agent) unpublish(ctx context.Context, c ocf.Call) {
+	id := clone(c)
+	unlock, _ := state.LockInHalf(ctx, lockFile(c.StateDir, "publish", id), "stop")
+	defer unlock()
+	for _, name := range []string{coverageAttribute(id), connectionsAttribute(id)} {
+		err := a.attributes.Remove(ctx, name)
+		if errors.Is(err, attribute.ErrNoCluster) {
+			return
+		}
+		if err != nil {
+			c.Log.Warnf("the node attribute %s stays: %v; remove it: attrd_updater -D -n %[1]s", name, err)
+		}
+	}
+	_ = state.Remove(Measurement{ID: id, StateDir: c.StateDir}.nextFile())
+}
+
+// clone returns the id of the resource without the number of the instance, so that all nodes use
+// the same names of attributes.
+func clone(c ocf.Call) string {
+	id, _, _ := strings.Cut(c.Instance, ":")
+	return id
+}

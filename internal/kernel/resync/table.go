@@ -1,0 +1,70 @@
+package resync
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+
+	"lvs-agents/internal/connection"
+)
+
+// Table reads the connection table of this network namespace.
+type Table struct{}
+
+// file is the connection table of the network namespace of the calling thread.
+const file = "/proc/thread-self/net/ip_vs_conn"
+
+// Connections calls each for every entry of the table. here reports whether the virtual address of
+// the entry is an address of this host: this director serves the connection then. Connections
+// returns the number of lines in an unknown format. It stops at the first error of each, and when
+// ctx ends. Without IPVS, the error is host.ErrNotInstalled.
+func (Table) Connections(ctx context.Context, each func(c connection.Connection, here bool) error) (damaged int, err error) {
+	own, err := addresses()
+	if err != nil {
+		return 0, err
+	}
+	entries, err := os.Open(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, notIPVS()
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer entries.Close()
+	return connection.Read(reader{ctx, entries}, func(c connection.Connection) error {
+		return each(c, c.Protocol != 0 && own[c.Virtual.Addr()])
+	})
+}
+
+// reader reads until a context ends.
+type reader struct {
+	ctx  context.Context //nolint:containedctx // io.Reader has no other place for it
+	from io.Reader
+}
+
+// Read is part of io.Reader.
+func (r reader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.from.Read(p)
+}
+
+// addresses returns the addresses of this host.
+func addresses() (map[netip.Addr]bool, error) {
+	list, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, err
+	}
+	own := map[netip.Addr]bool{}
+	for _, a := range list {
+		if prefix, err := netip.ParsePrefix(a.String()); err == nil {
+			own[prefix.Addr().Unmap()] = true
+		}
+	}
+	return own, nil
+}
