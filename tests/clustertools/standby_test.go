@@ -8,8 +8,9 @@ import (
 	"testing"
 )
 
-// TestHotStandbyScores reads from Pacemaker's scheduler where the VIP goes. It begins on director1,
-// and then the node attributes change. An empty value is an attribute that the node does not have.
+// TestHotStandbyScores reads from Pacemaker's scheduler on which director the VIP runs. The VIP
+// begins on director1, and then the node attributes change. An empty value means that the node does
+// not have the attribute.
 func TestHotStandbyScores(t *testing.T) {
 	const absent = ""
 	tests := []struct {
@@ -17,7 +18,7 @@ func TestHotStandbyScores(t *testing.T) {
 		health1, health2 string
 		synced1, synced2 string
 		stays            bool
-		prefer           int // score of a preference for director2
+		prefer           int // score of a location rule that prefers director2
 	}{
 		{"both see all servers", "1000", "1000", "100", "100", true, 0},
 		{"less than the stickiness", "800", "1000", "100", "100", true, 0},

@@ -25,8 +25,8 @@ func (d director) sloppy(t *testing.T) string {
 	return text.String()
 }
 
-// TestKilledWithASloppySetting is TestKilledAtEveryKernelOperation for a resource that also holds a
-// setting of the director.
+// TestKilledWithASloppySetting makes the checks of TestKilledAtEveryKernelOperation with an ipvs
+// resource that also sets sloppy_tcp.
 func TestKilledWithASloppySetting(t *testing.T) {
 	params := append([]string{"sloppy_tcp=yes"}, web...)
 	for action, next := range map[string]string{"start": "stop", "stop": "start"} {
@@ -34,8 +34,8 @@ func TestKilledWithASloppySetting(t *testing.T) {
 	}
 }
 
-// TestSloppySettings checks that two resources share a setting of the kernel, and that the last one
-// puts back the value that the first one found.
+// TestSloppySettings checks two resources that set the same sysctl. The stop of the last one must
+// restore the value that the first one found.
 func TestSloppySettings(t *testing.T) {
 	d := newDirector(t)
 	mail := []string{"virtual=192.0.2.10:25", "real=192.0.2.21 gate"}

@@ -98,7 +98,8 @@ func (k fused) Set(ctx context.Context, s host.Setting, value string) error {
 
 type ipvsKernel = kernel.Kernel
 
-// daemons are the sysctls and synchronisation daemons of a director. Only changes are moments.
+// daemons are the kernel operations of the agent sync: sysctls and synchronisation daemons. The
+// process can be killed only before and after changes.
 type daemons struct {
 	settings
 	*ipvsKernel
