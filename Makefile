@@ -160,6 +160,8 @@ deb: packagers dist ## build Debian packages into dist/, offline from make dist
 #: FUZZTIME       how long make fuzz and make soak fuzz each parser (10m)
 #: LAB_CRASHES    crashes of a director in each configuration of tests/moves (1; 20 in make soak)
 #: LAB_MOVES      how often the cluster tests move the service in each way (2; 20 in make soak)
+#: LAB_OPEN       open connections in tests/moves (1000)
+#: LAB_RATE       new connections a second in tests/moves (100)
 #: LAB_UML        1: tests/lab boots its guest even if the kernel of this machine has IPVS
 #: LAB_BOOTS      2: a guest whose kernel hangs is booted once more (make test sets this)
 #: REQUIRE_KERNEL 1: a test without root or IPVS fails and is not skipped (make test sets this)

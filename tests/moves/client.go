@@ -196,7 +196,7 @@ func (f *flow) fail(why string) {
 }
 
 func (f *flow) say() {
-	if _, err := f.conn.Write([]byte("hello\n")); err != nil && f.kind != "datagrams" {
+	if err := send(f.conn, "hello\n"); err != nil && f.kind != "datagrams" {
 		f.fail(reason(err))
 	}
 }

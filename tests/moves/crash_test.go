@@ -2,30 +2,51 @@ package moves
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
 	"lvs-agents/tests/lab"
 )
 
-// form is one configuration of the directors that keeps connections at a take-over.
+// form is a way to run two directors without a cluster manager.
 type form struct {
-	name         string
-	hash, synced bool
+	name string
+	// prepare starts everything on a director except the address.
+	prepare func(*testing.T, *lab.Node)
+	// take gives the address to a director.
+	take func(*testing.T, *lab.Node)
 }
 
+// forms are our ways to keep connections. The last one keeps none.
 var forms = []form{
-	{name: "hash", hash: true},
-	{name: "sync", synced: true},
-	{name: "hash and sync", hash: true, synced: true},
-	{name: "neither"},
+	ours("hash", true, false),
+	ours("sync", false, true),
+	ours("hash and sync", true, true),
+	ours("neither", false, false),
 }
 
-// file returns the configuration file of a director. The persistent service hashes the address of
-// the client without its port, so each client address stays with its real server.
-func (f form) file() string {
+// ours returns a form with our agents, which run on both directors.
+func ours(name string, hash, synced bool) form {
+	prepare := func(t *testing.T, node *lab.Node) {
+		t.Helper()
+		node.WriteFile(t, "/etc/ha.d/ldirectord.cf", file(hash))
+		agent(t, node, "lvs/ipvs", "start", "config=ldirectord.cf")
+		if synced {
+			agent(t, node, "lvs/sync", "start", "interface=eth0", "syncid=7")
+		}
+	}
+	return form{name, prepare, func(t *testing.T, node *lab.Node) {
+		t.Helper()
+		agent(t, node, "lvs/vip", "start", "ip="+lab.VIP, "nic=eth0", "cidr_netmask=24")
+	}}
+}
+
+// file returns the configuration of a director. With hash, the persistent service hashes only the
+// address of a client, so each address keeps its server.
+func file(hash bool) string {
 	plain, persistent, head := "rr", "rr", ""
-	if f.hash {
+	if hash {
 		plain, persistent = "mh\n\tschedflags=mh-port,mh-fallback", "mh\n\tschedflags=mh-fallback"
 		head = "sloppy_tcp=yes\n"
 	}
@@ -38,7 +59,7 @@ func (f form) file() string {
 		service("192.0.2.10:80", plain, "protocol=udp\n\tservice=none\n\tchecktype=on")
 }
 
-// events lists how a director can end in this test.
+// events are the ends of a director.
 var events = []struct {
 	name string
 	end  func(*testing.T, *lab.Node)
@@ -57,47 +78,38 @@ type pair struct {
 	*lab.Machines
 }
 
-// agent runs one action of an agent on a node.
+func newPair(t *testing.T) pair {
+	t.Helper()
+	lab.Require(t, "ipvsadm")
+	s := newSite(t)
+	return pair{s, lab.StartMachines(t, s.Topology, lab.Options{Root: staged(t)})}
+}
+
+// agent runs one action of an agent on a node. name is its path below resource.d.
 func agent(t *testing.T, node *lab.Node, name, action string, params ...string) {
 	t.Helper()
-	args := []string{"OCF_ROOT=/usr/lib/ocf", "OCF_RESOURCE_INSTANCE=" + name, "OCF_RESKEY_CRM_meta_timeout=60000"}
+	args := []string{"OCF_ROOT=/usr/lib/ocf", "OCF_RESOURCE_INSTANCE=web", "OCF_RESKEY_CRM_meta_timeout=60000"}
 	for _, param := range params {
 		args = append(args, "OCF_RESKEY_"+param)
 	}
-	node.Run(t, "env", append(args, "/usr/lib/ocf/resource.d/lvs/"+name, action)...)
+	node.Run(t, "env", append(args, "/usr/lib/ocf/resource.d/"+name, action)...)
 }
 
-// prepare starts the agents of a form on a director, except the agent vip.
-func (f form) prepare(t *testing.T, node *lab.Node) {
-	t.Helper()
-	node.WriteFile(t, "/etc/ha.d/ldirectord.cf", f.file())
-	agent(t, node, "ipvs", "start", "config=ldirectord.cf")
-	if f.synced {
-		agent(t, node, "sync", "start", "interface=eth0", "syncid=7")
-	}
-}
-
-func takeOver(t *testing.T, node *lab.Node) {
-	t.Helper()
-	agent(t, node, "vip", "start", "ip="+lab.VIP, "nic=eth0", "cidr_netmask=24")
-}
+// crashes is the number of crashes of each form.
+func crashes() int { return number("LAB_CRASHES", 1) }
 
 // TestCrash ends the director that has the address, and gives the address to the other one at once.
-// It counts the connections that break. LAB_CRASHES is the number of crashes of each form. The form
+// It counts the connections that break. The form
 // without hash and synchronisation shows that the test counts broken connections.
 func TestCrash(t *testing.T) {
-	lab.Require(t, "ipvsadm")
-	s := newSite(t)
-	p := pair{s, lab.StartMachines(t, s.Topology, lab.Options{Root: staged(t)})}
-	total := map[string]Report{}
-	for _, f := range forms {
-		for n := range number("LAB_CRASHES", 1) {
-			event := events[n%len(events)]
-			report := p.crash(t, f, event.end)
-			t.Logf("%s, %s: %v", f.name, event.name, report)
-			total[f.name] = total[f.name].add(report)
-		}
-		t.Logf("%s: %v", f.name, total[f.name])
+	measured := forms
+	if *figures != "" {
+		lab.Require(t, "keepalived", "ldirectord")
+		measured = slices.Concat(forms, peers)
+	}
+	total := newPair(t).crashes(t, measured)
+	if *figures != "" {
+		write(t, *figures, measured, crashes(), total)
 	}
 	open := []string{"idle", "chatty", "streaming"}
 	for _, name := range []string{"hash", "hash and sync"} {
@@ -113,19 +125,34 @@ func TestCrash(t *testing.T) {
 	}
 }
 
+// crashes returns the sum of the crashes of each form, by its name.
+func (p pair) crashes(t *testing.T, forms []form) map[string]Report {
+	t.Helper()
+	total := map[string]Report{}
+	for _, f := range forms {
+		for n := range crashes() {
+			event := events[n%len(events)]
+			report := p.crash(t, f, event.end)
+			t.Logf("%s, %s: %v", f.name, event.name, report)
+			total[f.name] = total[f.name].add(report)
+		}
+		t.Logf("%s: %v", f.name, total[f.name])
+	}
+	return total
+}
+
 func (p pair) crash(t *testing.T, f form, end func(*testing.T, *lab.Node)) Report {
 	t.Helper()
 	first, second := p.Node("director1"), p.Node("director2")
-	for _, node := range []*lab.Node{first, second} {
-		f.prepare(t, node)
-	}
-	takeOver(t, first)
+	f.prepare(t, first)
+	f.take(t, first)
+	f.prepare(t, second)
 	load, stop := p.load(t, mix())
 	<-time.After(3 * time.Second) // a synchronised connection is older than a second
 	load.report(t)
 	<-time.After(2 * time.Second)
 	end(t, first)
-	takeOver(t, second)
+	f.take(t, second)
 	report := load.report(t)
 	stop()
 	for _, node := range []*lab.Node{first, second} {

@@ -47,7 +47,8 @@ func number(name string, unset int) int {
 // number of new ones a second.
 func mix() Mix {
 	open := number("LAB_OPEN", 1000)
-	m := Mix{Target: lab.VIP, Idle: open * 8 / 10, Chatty: open / 20, Streaming: open / 10, Datagrams: open / 20,
+	const busy = 20
+	m := Mix{Target: lab.VIP, Idle: open - 3*busy, Chatty: busy, Streaming: busy, Datagrams: busy,
 		Requests: number("LAB_RATE", 100)}
 	for i := range 10 {
 		m.Sources = append(m.Sources, fmt.Sprintf("192.0.2.%d", 101+i))

@@ -4,9 +4,11 @@ package moves
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -95,6 +97,24 @@ func (s *server) handle(conn net.Conn) {
 	}
 }
 
+// send writes a line if the connection has space for it, and drops the line otherwise. A connection
+// that waits for a retransmission must not stop the other connections.
+func send(conn net.Conn, line string) error {
+	raw, err := conn.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Write(func(fd uintptr) bool {
+		_, failed = syscall.Write(int(fd), []byte(line))
+		return true
+	})
+	if errors.Is(failed, syscall.EAGAIN) {
+		failed = nil
+	}
+	return errors.Join(err, failed)
+}
+
 func (s *server) forget(conn net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -105,8 +125,7 @@ func (s *server) stream() {
 	for range time.Tick(beat) {
 		s.mu.Lock()
 		for conn := range s.streams {
-			_ = conn.SetWriteDeadline(time.Now().Add(beat))
-			_, _ = conn.Write([]byte(s.name + "\n")) // the reader of the connection sees an error too
+			_ = send(conn, s.name+"\n") // the reader of the connection sees an error too
 		}
 		s.mu.Unlock()
 	}

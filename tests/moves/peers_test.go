@@ -1,0 +1,128 @@
+package moves
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"lvs-agents/tests/lab"
+)
+
+// peerMoves is the number of planned moves of each peer.
+const peerMoves = 5
+
+// peerGroup is the classic group of how-tos: the address first, then ldirectord.
+const peerGroup = `
+primitive web-vip ocf:heartbeat:IPaddr2 params ip=192.0.2.10 nic=eth0 cidr_netmask=24 \
+    op start timeout=60s interval=0 op stop timeout=60s interval=0 op monitor timeout=60s interval=10s
+primitive web-ldirectord ocf:heartbeat:ldirectord params configfile=/etc/ha.d/ldirectord.cf ldirectord=/usr/sbin/perl-ldirectord \
+    op start timeout=60s interval=0 op stop timeout=60s interval=0 op monitor timeout=60s interval=10s
+group web web-vip web-ldirectord meta resource-stickiness=200
+`
+
+// keepalivedConf is the configuration of both directors. The director that has the address keeps it
+// when the other one comes back. keepalived leaves the sysctls of the synchronisation as they are.
+const keepalivedConf = `global_defs {
+	lvs_sync_daemon eth0 VI_1 id 9
+}
+vrrp_instance VI_1 {
+	state BACKUP
+	nopreempt
+	interface eth0
+	virtual_router_id 51
+	priority 100
+	advert_int 1
+	virtual_ipaddress {
+		192.0.2.10/24 dev eth0
+	}
+}
+`
+
+// keepalivedService is the block of one virtual service.
+func keepalivedService(port int, protocol, more, check string) string {
+	block := fmt.Sprintf("virtual_server %s %d {\n\tdelay_loop 2\n\tlvs_sched rr\n\tlvs_method DR\n\tprotocol %s\n%s", lab.VIP, port, protocol, more)
+	for _, server := range []string{"192.0.2.21", "192.0.2.22"} {
+		block += fmt.Sprintf("\treal_server %s %d {\n\t\tweight 1\n%s\t}\n", server, port, check)
+	}
+	return block + "}\n"
+}
+
+func keepalived(t *testing.T, node *lab.Node) {
+	t.Helper()
+	const check = "\t\tTCP_CHECK {\n\t\t\tconnect_timeout 3\n\t\t}\n"
+	node.WriteFile(t, "/etc/keepalived/keepalived.conf", keepalivedConf+
+		keepalivedService(plainPort, "TCP", "", check)+
+		keepalivedService(persistentPort, "TCP", "\tpersistence_timeout 300\n", check)+
+		keepalivedService(plainPort, "UDP", "", ""))
+	node.Run(t, "keepalived", "-f", "/etc/keepalived/keepalived.conf")
+}
+
+// waitAddress waits until the node has the address, and its table has both real servers of each
+// service.
+func waitAddress(t *testing.T, node *lab.Node) {
+	t.Helper()
+	lab.Wait(t, time.Minute, node.Name+" has the address", func() error {
+		out := node.Script(t, "ip -o addr show to "+lab.VIP+"; ipvsadm -Sn")
+		if !strings.Contains(out, lab.VIP+"/24") || strings.Count(out, " -w 1\n") != 6 {
+			return fmt.Errorf("it has %q", out)
+		}
+		return nil
+	})
+}
+
+// peers are the forms of other programs. Only the director that gets the address starts IPaddr2 and
+// ldirectord.
+var peers = []form{
+	{"keepalived and its sync daemon", keepalived, waitAddress},
+	{"IPaddr2, ldirectord", func(t *testing.T, node *lab.Node) {
+		t.Helper()
+		node.WriteFile(t, "/etc/ha.d/ldirectord.cf", file(false))
+		node.WriteProgram(t, "/usr/sbin/perl-ldirectord", lab.PerlLdirectord(t))
+	}, func(t *testing.T, node *lab.Node) {
+		t.Helper()
+		agent(t, node, "heartbeat/IPaddr2", "start", "ip="+lab.VIP, "nic=eth0", "cidr_netmask=24")
+		agent(t, node, "heartbeat/ldirectord", "start", "configfile=/etc/ha.d/ldirectord.cf", "ldirectord=/usr/sbin/perl-ldirectord")
+		waitAddress(t, node)
+	}},
+}
+
+// TestPeerKeepalived stops keepalived on the director that has the address, waits until the other
+// one has it, and starts keepalived again. The test has no limit.
+func TestPeerKeepalived(t *testing.T) {
+	lab.Require(t, "keepalived")
+	p := newPair(t)
+	from, to := p.Node("director1"), p.Node("director2")
+	keepalived(t, from)
+	waitAddress(t, from)
+	keepalived(t, to)
+	load, stop := p.load(t, mix())
+	defer stop()
+	<-time.After(3 * time.Second)
+	load.report(t)
+	sum := Report{}
+	for n := range peerMoves {
+		from.Script(t, "pid=$(cat /run/keepalived.pid); kill $pid; while kill -0 $pid; do sleep 0.1; done 2>/dev/null")
+		waitAddress(t, to)
+		report := load.report(t)
+		t.Logf("move %d from %s: %v", n+1, from.Name, report)
+		sum = sum.add(report)
+		keepalived(t, from)
+		<-time.After(3 * time.Second)
+		load.report(t)
+		from, to = to, from
+	}
+	t.Logf("keepalived, %d moves: %v", peerMoves, sum)
+}
+
+// TestPeerGroup is TestPlanned with IPaddr2 and ldirectord. It has no limit.
+func TestPeerGroup(t *testing.T) {
+	lab.Require(t, "ldirectord")
+	c := newCluster(t)
+	for _, name := range []string{"director1", "director2"} {
+		c.Node(name).WriteFile(t, "/etc/ha.d/ldirectord.cf", file(false))
+		c.Node(name).WriteProgram(t, "/usr/sbin/perl-ldirectord", lab.PerlLdirectord(t))
+	}
+	c.Configure(t, peerGroup)
+	c.measure(t, "IPaddr2, ldirectord", peerMoves)
+}
