@@ -109,7 +109,7 @@ func (s *session) earlier() []action {
 			continue
 		}
 		name, instances := s.acts(p.Args())
-		if name == "" || p.Namespace() != here {
+		if name == "" || !p.In(here) {
 			continue
 		}
 		env := newEnvironment(p.Environ())

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -134,6 +135,16 @@ func (p Process) Namespace() string {
 		return ""
 	}
 	return name
+}
+
+// In reports whether a thread of the process is in the network namespace of this name. An agent
+// that works in another network namespace keeps threads in the namespace of its caller.
+func (p Process) In(namespace string) bool {
+	threads, _ := filepath.Glob(p.path("task/*/ns/net")) // empty if the process has ended
+	return slices.ContainsFunc(threads, func(path string) bool {
+		name, err := os.Readlink(path)
+		return err == nil && name == namespace
+	})
 }
 
 // Owner returns the user ID of the process, or -1 if the process has ended.

@@ -62,7 +62,7 @@ func TestWhatIsKnownOfAProcess(t *testing.T) {
 	if !slices.Contains(p.Environ(), "NAME=value") || !slices.Equal(p.Args(), []string{"cat", "-"}) {
 		t.Errorf("args %q, environment %q", p.Args(), p.Environ())
 	}
-	if p.Owner() != os.Geteuid() || p.Namespace() != Self().Namespace() || p.Gone() || p.Stopped() {
+	if p.Owner() != os.Geteuid() || p.Namespace() != Self().Namespace() || !p.In(p.Namespace()) || p.In("net:[1]") || p.Gone() || p.Stopped() {
 		t.Errorf("%+v: owner %d, namespace %s", p, p.Owner(), p.Namespace())
 	}
 	if !Self().Before(p) || p.Before(Self()) || p.Age() > Self().Age() {

@@ -2,12 +2,15 @@ package vip
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"lvs-agents/internal/kernel/kerneltest"
 	"lvs-agents/internal/process"
@@ -40,6 +43,33 @@ func TestStalledStartAddsNothingAfterAStop(t *testing.T) {
 		t.Errorf("stalled only %d times", stalled)
 	}
 	t.Logf("stalled at %d system calls", stalled)
+}
+
+// TestStalledStartInAnotherNamespace checks the same for a start whose parameter network_namespace
+// names another namespace. The main thread of the start is in that namespace.
+func TestStalledStartInAnotherNamespace(t *testing.T) {
+	kerneltest.Namespace(t)
+	if err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
+		unix.Mount("tmpfs", "/run", "tmpfs", 0, "")); err != nil {
+		kerneltest.Need(t, "mounts: "+err.Error())
+	}
+	kerneltest.Run(t, "ip netns add other\nip -n other link add eth0 type veth peer name eth1\nip -n other link set eth0 up\nip -n other link set eth1 up")
+	a, stalled := newAgent(t), 0
+	params := []string{"ip=" + vip4, "nic=eth0", "cidr_netmask=24", "arp_count=1", "network_namespace=other"}
+	for n := 1; n < 8; n++ {
+		if !stall(t, a, "sendto", n, params) {
+			a.must(t, 0, "stop", params...)
+			break
+		}
+		stalled++
+		out, err := exec.Command("ip", "-n", "other", "-br", "addr", "show", "dev", "eth0").CombinedOutput()
+		if err != nil || strings.Contains(string(out), vip4) {
+			t.Fatalf("stalled before sendto %d: after stop and the end of start: %v\n%s", n, err, out)
+		}
+	}
+	if stalled < 3 {
+		t.Errorf("stalled only %d times", stalled)
+	}
 }
 
 // stall suspends a start before its n-th call of a system call. It runs a stop, which must succeed,
