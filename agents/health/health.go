@@ -201,8 +201,10 @@ func (a *Agent) unpublish(ctx context.Context, c ocf.Call) {
 	if name == "" {
 		return
 	}
-	if err := a.attributes.Remove(ctx, name); err != nil && !errors.Is(err, attribute.ErrNoCluster) {
-		c.Log.Warnf("the node attribute %s stays: %v; remove it: attrd_updater -D -n %[1]s", name, err)
+	for _, name := range []string{name, attribute.HashTables(name)} {
+		if err := a.attributes.Remove(ctx, name); err != nil && !errors.Is(err, attribute.ErrNoCluster) {
+			c.Log.Warnf("the node attribute %s stays: %v; remove it: attrd_updater -D -n %[1]s", name, err)
+		}
 	}
 }
 

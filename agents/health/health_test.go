@@ -350,7 +350,7 @@ func TestNodeAttribute(t *testing.T) {
 			n.run(0, "stop", tt.param)
 			var want []string
 			if tt.want != "" {
-				want = []string{tt.want}
+				want = []string{tt.want, tt.want + "-tables"}
 			}
 			if diff := cmp.Diff(want, n.removed); diff != "" {
 				t.Errorf("removed (-want +got):\n%s", diff)

@@ -31,6 +31,7 @@ type system struct {
 	stateDir       string // directory with the state of agents and daemons
 	doctor         examiner
 	director       director
+	attributes     attributes
 	helper         []string // command that reads files, see disk.Reader
 	// resync sends the connections of this director to the other directors.
 	resync func(ctx context.Context, all, dry bool) (fmt.Stringer, error)
@@ -49,6 +50,11 @@ type director interface {
 	doctor.SyncHost
 }
 
+// attributes reads attributes of the nodes of a cluster.
+type attributes interface {
+	All(ctx context.Context, name string) (map[string]string, error)
+}
+
 // kernel reads the IPVS table of this network namespace.
 type kernel interface {
 	Table(ctx context.Context) (lvs.Table, error)
@@ -60,7 +66,7 @@ type commands struct {
 	Plan    planCommand    `cmd:"" help:"Print the ipvsadm commands that change the kernel's table to the services of a file."`
 	Status  statusCommand  `cmd:"" help:"Print the services of the health daemons on this node, with the verdict on every real server."`
 	Events  eventsCommand  `cmd:"" help:"Print the events of the health daemons on this node, until lvsctl is interrupted."`
-	Doctor  doctorCommand  `cmd:"" help:"Report the faults of this real server, or of this director: masq servers whose replies are lost, and synchronisation daemons that other hosts can reach. Test packets prove that a real server neither replies to queries for the virtual addresses nor announces them."`
+	Doctor  doctorCommand  `cmd:"" help:"Report the faults of this real server, or of this director: masq servers whose replies are lost, synchronisation daemons that other hosts can reach, and hash tables that differ from those on another director. Test packets prove that a real server neither replies to queries for the virtual addresses nor announces them."`
 	Resync  resyncCommand  `cmd:"" help:"Send the connections that this director serves to the other directors, through the running master synchronisation daemon's group. The kernel sends only connections whose packets move."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"lvs-agents/internal/attribute"
+	"lvs-agents/internal/control"
 	"lvs-agents/internal/doctor"
 	"lvs-agents/internal/host"
 	"lvs-agents/internal/kernel/setting"
@@ -40,6 +42,10 @@ func (c doctorCommand) Run(ctx context.Context, sys system) error {
 	}
 	findings = append(findings, more...)
 	if more, err = examineSync(ctx, sys); err != nil {
+		return err
+	}
+	findings = append(findings, more...)
+	if more, err = examinePair(ctx, sys); err != nil {
 		return err
 	}
 	findings = append(findings, more...)
@@ -94,6 +100,28 @@ func examineSync(ctx context.Context, sys system) ([]doctor.Finding, error) {
 		return nil, nil
 	}
 	return doctor.ExamineSync(ctx, sys.director, backup, ports)
+}
+
+// examinePair compares the hash tables of each health daemon on this director with the tables that
+// the other directors have published.
+func examinePair(ctx context.Context, sys system) ([]doctor.Finding, error) {
+	ids, err := control.IDs(sys.stateDir)
+	if err != nil {
+		return nil, err
+	}
+	var findings []doctor.Finding
+	for _, id := range ids {
+		snapshot, err := snapshotOf(ctx, sys.stateDir, id)
+		if err != nil || snapshot.Attribute == nil { // lvsctl status reports a daemon that does not answer
+			continue
+		}
+		published, err := sys.attributes.All(ctx, attribute.HashTables(snapshot.Attribute.Name))
+		if err != nil {
+			return nil, err
+		}
+		findings = append(findings, doctor.ExamineHashTables(snapshot.HashTables, published)...)
+	}
+	return findings, nil
 }
 
 // syncDaemon returns the backup daemon of the sync resource and the number of its ports. ok is

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"lvs-agents/internal/control"
 	"lvs-agents/internal/doctor"
 	"lvs-agents/internal/host"
 	"lvs-agents/internal/ledger"
@@ -104,5 +105,45 @@ func TestDoctor(t *testing.T) {
 				t.Errorf("exit code, stdout, stderr, asked (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// published is the values of a node attribute, by the names of the nodes.
+type published map[string]string
+
+func (p published) All(_ context.Context, name string) (map[string]string, error) {
+	if name != "lvs-health-web-tables" {
+		return nil, nil
+	}
+	return p, nil
+}
+
+// TestDoctorComparesHashTables checks that the doctor names a director that chooses other real
+// servers for the same client.
+func TestDoctorComparesHashTables(t *testing.T) {
+	const tables = "-t 192.0.2.10:80 12345678"
+	dir := t.TempDir()
+	listener, err := control.Listen(dir, "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	own := daemon{control.Snapshot{ID: "web", Attribute: &control.Attribute{Name: "lvs-health-web"}, HashTables: tables}}
+	go func() { ended <- control.Serve(ctx, listener, own, new(control.Feed)) }()
+	defer func() { stop(); <-ended }()
+	for other, want := range map[string]string{
+		tables: "fine\n",
+		"-t 192.0.2.10:80 9abcdef0": `a take-over from or by node director2 breaks connections of virtual service -t 192.0.2.10:80
+    why: the two directors have other real servers, weights or schedflags for the service, so they choose other real servers for the same client
+    fix: give both directors the same configuration, then compare lvsctl status on both
+`,
+	} {
+		var out, errs strings.Builder
+		code := run(t.Context(), []string{"doctor"}, system{stdout: &out, stderr: &errs, stateDir: dir,
+			doctor: &patient{}, director: &patient{directs: true}, attributes: published{"director1": tables, "director2": other}})
+		if out.String() != want || errs.Len() > 0 || (code == 0) != (want == "fine\n") {
+			t.Errorf("code %d, printed %q, %s\nwant %q", code, out.String(), errs.String(), want)
+		}
 	}
 }

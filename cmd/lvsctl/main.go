@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"lvs-agents/internal/attribute"
 	"lvs-agents/internal/config/load"
 	"lvs-agents/internal/disk"
 	"lvs-agents/internal/doctor"
@@ -42,7 +43,7 @@ func main() {
 		stdout: os.Stdout, stderr: os.Stderr,
 		dirs: append([]string{"."}, load.Dirs()...), resolver: net.DefaultResolver, kernel: kernel, version: manual.Version(version),
 		stateDir: dir, helper: disk.SelfHelper(),
-		doctor: doctor.Examiner{Kernel: here}, director: here,
+		doctor: doctor.Examiner{Kernel: here}, director: here, attributes: attribute.Node{},
 		resync: resyncs(kernel, dir),
 	})
 	_ = kernel.Close() // the program has only read from the kernel

@@ -19,6 +19,10 @@ import (
 // ErrNoCluster is the error on a host where Pacemaker is not installed or does not run.
 var ErrNoCluster = errors.New("Pacemaker does not run on this host") //nolint:staticcheck // a name
 
+// HashTables returns the name of the private attribute with the hash tables of a director. health
+// is the name of the attribute that the health daemon publishes.
+func HashTables(health string) string { return health + "-tables" }
+
 // timeout is how long one run of the program can take.
 const timeout = 5 * time.Second
 

@@ -45,7 +45,10 @@ type Snapshot struct {
 	// Attribute is the node attribute that the daemon publishes. It is nil for none, and outside of
 	// a cluster.
 	Attribute *Attribute `json:"attribute,omitempty"`
-	Services  []Service  `json:"services"`
+	// HashTables is the text of lvs.Table.HashTables for the services of the daemon. It is empty
+	// while the kernel has another table, and if no service has the scheduler mh or sh.
+	HashTables string    `json:"hash_tables,omitempty"`
+	Services   []Service `json:"services"`
 }
 
 // Attribute is a node attribute of Pacemaker in a Snapshot.

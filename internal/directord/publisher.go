@@ -18,24 +18,35 @@ import (
 type nodeAttributes interface {
 	Get(ctx context.Context, name string) (value string, err error)
 	Set(ctx context.Context, name, value string, dampen time.Duration) error
+	SetPrivate(ctx context.Context, name, value string) error
+}
+
+// engine is the health engine, as far as the publisher reads it.
+type engine interface {
+	Share(context.Context) (health.Share, error)
+	HashTables(context.Context) (string, error)
 }
 
 // publisher publishes the share of good real servers as an attribute of this node. With the
-// attribute, the cluster can give the VIP to the director that sees more good real servers.
+// attribute, the cluster can give the VIP to the director that sees more good real servers. A
+// second attribute has a digest of each hash table. lvsctl doctor compares it with other directors.
 type publisher struct {
-	name  string // name of the attribute; empty for none
-	node  nodeAttributes
-	share func(context.Context) (health.Share, error)
-	log   logrus.FieldLogger
+	name   string // name of the attribute of the share; empty if the publisher publishes nothing
+	node   nodeAttributes
+	engine engine
+	log    logrus.FieldLogger
 
 	state  atomic.Pointer[control.Attribute] // nil without a cluster
 	value  string                            // value that the cluster has got; empty before the first
-	until  time.Time                         // time when the value is compared with the cluster's, or published again after an error
+	until  time.Time                         // time of the next comparison with the cluster, or of the next attempt
 	warned bool                              // the last attempt failed, and the failure was logged
+
+	tables      string    // digests of the last attempt; empty before the first
+	tablesUntil time.Time // time of the next attempt with equal digests
 }
 
-func newPublisher(name string, node nodeAttributes, share func(context.Context) (health.Share, error), log logrus.FieldLogger) *publisher {
-	p := &publisher{name: name, node: node, share: share, log: log}
+func newPublisher(name string, node nodeAttributes, engine engine, log logrus.FieldLogger) *publisher {
+	p := &publisher{name: name, node: node, engine: engine, log: log}
 	if name != "" {
 		p.state.Store(&control.Attribute{Name: name})
 	}
@@ -67,11 +78,12 @@ func (p *publisher) run(ctx context.Context) {
 			return
 		case <-read.C:
 		}
-		share, err := p.share(ctx)
+		share, err := p.engine.Share(ctx)
 		if err != nil || !share.Known {
 			continue // the last value stays until every real server has a verdict
 		}
 		p.publish(ctx, share)
+		p.publishTables(ctx)
 		if p.value != "" {
 			read.Reset(nextPeriod)
 		}
@@ -125,4 +137,17 @@ func (p *publisher) set(ctx context.Context, value string, dampen time.Duration)
 		}
 	}
 	return p.node.Set(ctx, p.name, value, dampen)
+}
+
+// publishTables publishes the digests of the hash tables if they are new, or if the last attempt is
+// a minute ago. It publishes nothing before the first service with a hash table. It does not log a
+// failure, because only lvsctl doctor reads the attribute.
+func (p *publisher) publishTables(ctx context.Context) {
+	tables, err := p.engine.HashTables(ctx)
+	now := time.Now()
+	if err != nil || tables == p.tables && (tables == "" || now.Before(p.tablesUntil)) {
+		return
+	}
+	p.tables, p.tablesUntil = tables, now.Add(time.Minute)
+	_ = p.node.SetPrivate(ctx, attribute.HashTables(p.name), tables)
 }

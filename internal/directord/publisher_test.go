@@ -25,9 +25,11 @@ type cluster struct {
 	share health.Share
 	err   error         // error of each Set
 	slow  time.Duration // how long Set takes
-	set   []string      // "value dampen" of each Set that succeeded
+	set   []string      // "name value dampen" of each Set that succeeded
 	has   string        // value of the attribute
 	tries int           // calls of Set and Get
+	// tables is the text of the daemon's hash tables; empty for none.
+	tables string
 }
 
 func (c *cluster) Get(context.Context, string) (string, error) {
@@ -53,6 +55,22 @@ func (c *cluster) Set(ctx context.Context, name, value string, dampen time.Durat
 	return c.err
 }
 
+func (c *cluster) SetPrivate(_ context.Context, name, value string) error {
+	c.Lock()
+	defer c.Unlock()
+	if c.err == nil {
+		c.set = append(c.set, fmt.Sprint(name, " ", value))
+	}
+	return c.err
+}
+
+// HashTables returns the hash tables of a daemon.
+func (c *cluster) HashTables(context.Context) (string, error) {
+	c.Lock()
+	defer c.Unlock()
+	return c.tables, nil
+}
+
 // Share returns the share of a daemon.
 func (c *cluster) Share(context.Context) (health.Share, error) {
 	c.Lock()
@@ -75,7 +93,7 @@ func publishing(t *testing.T, c *cluster, f func(p *publisher, log *bytes.Buffer
 		log := logrus.New()
 		log.SetOutput(&lines)
 		log.SetLevel(logrus.DebugLevel)
-		p := newPublisher("lvs-health-web", c, c.Share, log)
+		p := newPublisher("lvs-health-web", c, c, log)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() {
@@ -127,6 +145,26 @@ func TestPublish(t *testing.T) {
 		if log.Len() > 0 {
 			t.Errorf("log:\n%s", log)
 		}
+	})
+}
+
+// TestPublishHashTables checks that the digests of the hash tables are published when they change,
+// and once a minute.
+func TestPublishHashTables(t *testing.T) {
+	const first, second = "-t 192.0.2.10:80 12345678", "-t 192.0.2.10:80 9abcdef0"
+	c := &cluster{share: health.Share{Known: true, Good: 4, All: 4}, tables: first, has: "1000"}
+	publishing(t, c, func(*publisher, *bytes.Buffer) {
+		c.after(t, 30*time.Second, "lvs-health-web 1000 0s", "lvs-health-web 1000 0s", "lvs-health-web-tables "+first)
+		c.Lock()
+		c.tables = second
+		c.Unlock()
+		c.after(t, 2*time.Second, "lvs-health-web-tables "+second)
+		c.after(t, time.Minute, "lvs-health-web-tables "+second)
+		c.Lock()
+		c.tables = "" // a reload has removed the service
+		c.Unlock()
+		c.after(t, 2*time.Second, "lvs-health-web-tables ")
+		c.after(t, 10*time.Second)
 	})
 }
 

@@ -158,7 +158,7 @@ func (s *server) check(ctx context.Context, listener *net.UnixListener) error {
 		Source: sources, Pinger: pinger, Dialer: dialer, Oracle: process.Beside(s.sys.Self, "directord-oracle"), Programs: started,
 		Roots: check.SystemRoots(s.sys.getenv("SSL_CERT_FILE"), s.sys.getenv("SSL_CERT_DIR")),
 	}, sources)
-	s.publisher = newPublisher(s.attribute, attribute.Node{Programs: started}, d.Share, s.log)
+	s.publisher = newPublisher(s.attribute, attribute.Node{Programs: started}, d, s.log)
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
@@ -235,10 +235,15 @@ type controlled struct {
 // each instance.
 func (c controlled) Reload(ctx context.Context) error { return c.server.reloadOwn(ctx, c.Daemon) }
 
-// Snapshot implements control.Daemon. It adds the node attribute to the state of the engine.
+// Snapshot implements control.Daemon. It adds the node attribute and the hash tables to the
+// state of the engine.
 func (c controlled) Snapshot(ctx context.Context) (control.Snapshot, error) {
 	snapshot, err := c.Daemon.Snapshot(ctx)
+	if err != nil {
+		return snapshot, err
+	}
 	snapshot.Attribute = c.server.publisher.state.Load()
+	snapshot.HashTables, err = c.HashTables(ctx)
 	return snapshot, err
 }
 

@@ -1,0 +1,32 @@
+package doctor
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"lvs-agents/internal/lvs"
+)
+
+// ExamineHashTables returns a finding for each other director whose hash tables differ from the
+// tables of this director. own and the values of others are texts of lvs.Table.HashTables; the keys
+// are names of nodes. An empty text says nothing: that director may not have finished its checks.
+func ExamineHashTables(own string, others map[string]string) []Finding {
+	var findings []Finding
+	if own == "" {
+		return nil
+	}
+	for _, node := range slices.Sorted(maps.Keys(others)) {
+		if others[node] == "" {
+			continue
+		}
+		for _, id := range lvs.UnequalHashTables(own, others[node]) {
+			findings = append(findings, Finding{
+				What: fmt.Sprintf("a take-over from or by node %s breaks connections of virtual service %s", node, id),
+				Why:  "the two directors have other real servers, weights or schedflags for the service, so they choose other real servers for the same client",
+				Fix:  "give both directors the same configuration, then compare lvsctl status on both",
+			})
+		}
+	}
+	return findings
+}
