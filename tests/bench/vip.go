@@ -39,8 +39,8 @@ func native(bin string) error {
 	return errors.Join(table("vip against IPaddr2, natively", rows), monitors(v4), monitors(v6), many(v4), detection(v6))
 }
 
-// installed copies vip and the empty program into a new directory, because every installation copies
-// programs. A program that the linker wrote takes up to 12 % longer than its copy
+// installed copies vip and the empty program into a new directory, as an installation does. A
+// program that the linker wrote takes up to 12 % longer than its copy
 // (docs/adr/0068-start-up-of-an-agent.md).
 func installed(bin string) (string, error) {
 	dir, err := os.MkdirTemp("", "bench")
