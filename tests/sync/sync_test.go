@@ -21,7 +21,8 @@ import (
 
 // services balance TCP and UDP over rs1 and rs2: with and without persistence, by firewall mark,
 // and over IPv6.
-const services = `ipvsadm -A -t 192.0.2.10:7000 -s rr
+const services = `ipvsadm --set 0 0 900
+ipvsadm -A -t 192.0.2.10:7000 -s rr
 ipvsadm -a -t 192.0.2.10:7000 -r 192.0.2.21:7000 -g
 ipvsadm -a -t 192.0.2.10:7000 -r 192.0.2.22:7000 -g
 ipvsadm -A -u 192.0.2.10:7000 -s rr
@@ -48,12 +49,18 @@ const (
 )
 
 // absence is how long the second director is away after the connections have become idle. The long
-// tests set LAB_MOVES.
-func absence() time.Duration {
-	if os.Getenv("LAB_MOVES") != "" {
-		return 5 * time.Minute
+// tests set LAB_ABSENCE.
+func absence(t *testing.T) time.Duration {
+	t.Helper()
+	text := os.Getenv("LAB_ABSENCE")
+	if text == "" {
+		return 20 * time.Second
 	}
-	return 20 * time.Second
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 // directors is a pair of directors with the services. The first director has the VIPs.
@@ -223,7 +230,7 @@ func TestResyncOfIdleConnections(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			d := newDirectors(t, tt.options)
 			all := d.open(t, n)
-			lab.Wait(t, absence()+time.Minute, "the absence", after(absence()))
+			lab.Wait(t, absence(t)+time.Minute, "the absence", after(absence(t)))
 			d.two.Script(t, fmt.Sprintf(startDaemons, tt.options))
 			if tt.resync {
 				t.Log(send(t, d.one, sender(t.TempDir())))
