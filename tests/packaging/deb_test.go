@@ -54,7 +54,7 @@ func (d debian) in(script string) string {
 	return must(d.T, "env", "-i", "PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive", "chroot", d.root, "sh", "-ec", script)
 }
 
-// files returns all paths of the root directory that a package could have created.
+// files returns all paths of the root directory where a package can have created files.
 func (d debian) files() []string {
 	d.Helper()
 	return lines(d.in(`find / \( -path /proc -o -path /sys -o -path /dev -o -path /tmp -o -path /var/lib/dpkg -o -path /var/cache -o -path /var/log -o -path /called \) -prune -o -print | sort; ls -d /var/log/*`))
