@@ -22,6 +22,9 @@ const file = "/proc/thread-self/net/ip_vs_conn"
 // the entry is an address of this host: this director serves the connection then. Connections
 // returns the number of lines in an unknown format. It stops at the first error of each, and when
 // ctx ends. Without IPVS, the error is host.ErrNotInstalled.
+//
+// The kernel counts entries to find its place after each page of text. So an entry can be missing
+// or appear twice if other entries come or go during the reading.
 func (Table) Connections(ctx context.Context, each func(c connection.Connection, here bool) error) (damaged int, err error) {
 	own, err := addresses()
 	if err != nil {
