@@ -38,8 +38,9 @@ func (p *patient) Gateways(context.Context, string, bool) ([]netip.Addr, error) 
 func (p *patient) Network(context.Context, host.Search) (host.Network, error) {
 	return host.Network{}, host.ErrNoNetwork
 }
-func (p *patient) Servers() []netip.Addr { return nil }
-func (p *patient) HasTable(string) bool  { return false }
+func (p *patient) Servers() []netip.Addr  { return nil }
+func (p *patient) Unserved() []netip.Addr { return nil }
+func (p *patient) HasTable(string) bool   { return false }
 
 func (p *patient) Examine(_ context.Context, settings []host.Setting) ([]doctor.Finding, error) {
 	for _, s := range settings {

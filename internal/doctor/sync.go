@@ -17,13 +17,31 @@ type SyncHost interface {
 	Network(context.Context, host.Search) (host.Network, error)
 	// Servers returns the real servers of the IPVS table.
 	Servers() []netip.Addr
+	// Unserved returns the virtual addresses of received connections that have no virtual service
+	// here.
+	Unserved() []netip.Addr
 	// HasTable reports whether nftables has a table of this name.
 	HasTable(name string) bool
 }
 
-// ExamineSync returns a finding if other hosts than directors can send to a backup daemon: its
-// interface also leads to real servers or to a gateway, and no packet filter is there.
+// ExamineSync returns the faults of a director that receives connections. It examines whether they
+// come from another cluster, and whether other hosts than directors can send to the backup daemon.
 func ExamineSync(ctx context.Context, h SyncHost, backup lvs.SyncDaemon, ports int) ([]Finding, error) {
+	var findings []Finding
+	for _, ip := range h.Unserved() {
+		findings = append(findings, Finding{
+			What: fmt.Sprintf("connections of %s arrive, and this director has no virtual service with that address", ip),
+			Why:  fmt.Sprintf("another cluster uses syncid %d on %s, or the directors have different configurations", backup.ID, backup.Interface),
+			Fix:  "give each cluster its own syncid, and all directors of a cluster the same configuration",
+		})
+	}
+	shared, err := examineLink(ctx, h, backup, ports)
+	return append(findings, shared...), err
+}
+
+// examineLink returns a finding if the interface also leads to real servers or to a gateway, and no
+// packet filter is there.
+func examineLink(ctx context.Context, h SyncHost, backup lvs.SyncDaemon, ports int) ([]Finding, error) {
 	others, err := neighbours(ctx, h, backup.Interface)
 	if err != nil || others == "" || h.HasTable(lvs.SyncTable) {
 		return nil, err

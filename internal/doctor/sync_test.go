@@ -12,7 +12,10 @@ import (
 type syncHost struct {
 	gateways, servers map[string]string // addresses by interface
 	filtered          bool
+	unserved          []netip.Addr
 }
+
+func (h syncHost) Unserved() []netip.Addr { return h.unserved }
 
 func (h syncHost) Gateways(_ context.Context, nic string, v6 bool) (list []netip.Addr, _ error) {
 	if ip, err := netip.ParseAddr(h.gateways[nic]); err == nil && ip.Is6() == v6 {
@@ -38,6 +41,16 @@ func (h syncHost) Servers() (list []netip.Addr) {
 }
 
 func (h syncHost) HasTable(name string) bool { return h.filtered && name == "lvs-sync" }
+
+func TestConnectionsOfAnotherCluster(t *testing.T) {
+	got, err := ExamineSync(t.Context(), syncHost{unserved: []netip.Addr{netip.MustParseAddr("192.0.2.99")}}, lvs.SyncDaemon{Role: lvs.SyncBackup, Interface: "eth1", ID: 7}, 1)
+	want := Finding{"connections of 192.0.2.99 arrive, and this director has no virtual service with that address",
+		"another cluster uses syncid 7 on eth1, or the directors have different configurations",
+		"give each cluster its own syncid, and all directors of a cluster the same configuration"}
+	if err != nil || len(got) != 1 || got[0] != want {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
 
 func TestLinkOfTheDirectors(t *testing.T) {
 	const fix = "use an interface that only the directors share, or replace PEERS by the addresses of the other directors: " +

@@ -216,6 +216,11 @@ func TestHostileSyncDatagrams(t *testing.T) {
 		}
 		return nil
 	})
+	d.Script(t, "ipvsadm -A -t 192.0.2.10:80 -s rr")
+	const what = "connections of 192.0.2.99 arrive, and this director has no virtual service with that address"
+	if _, out := d.agent(t, d.bin, "lvsctl", "s", "doctor"); !strings.Contains(out, what) {
+		t.Errorf("got %s\nwant %s", out, what)
+	}
 	d.must(t, 0, "sync", "s", "stop", pair...)
 }
 
@@ -223,7 +228,7 @@ func TestHostileSyncDatagrams(t *testing.T) {
 // of a running resource.
 func TestDoctorOnALinkWithOtherHosts(t *testing.T) {
 	d := newDirector(t)
-	d.addForeign(t)
+	d.Script(t, "ipvsadm -A -t 192.0.2.10:80 -s rr; ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.21 -g")
 	const why = "why: the synchronisation daemons use eth0, which also leads to the real server 192.0.2.21, and their datagrams are not authenticated"
 	for action, want := range map[string]bool{"start": true, "stop": false} {
 		d.must(t, 0, "sync", "s", action, pair...)

@@ -39,6 +39,44 @@ func (Kernel) Servers() (list []netip.Addr) {
 	return list
 }
 
+// Unserved returns the virtual addresses of connections that other directors have sent and that
+// have no virtual service on this host. If the host has no service, or one with a packet mark, it
+// returns none, because the addresses of the services are then unknown.
+func (Kernel) Unserved() []netip.Addr {
+	served := map[netip.Addr]bool{}
+	for words := range tableLines() {
+		if words[0] == "FWM" {
+			return nil
+		}
+		if len(words) > 1 && isProtocol(words[0]) {
+			served[serviceAddress(words[1])] = true
+		}
+	}
+	if len(served) == 0 {
+		return nil
+	}
+	return unserved(lines("ip_vs_conn_sync"), served)
+}
+
+// unserved returns each address once. A line has the protocol, client, virtual address and server
+// with their ports, the state and the origin: SYNC for a connection of another director.
+func unserved(lines iter.Seq[[]string], served map[netip.Addr]bool) (list []netip.Addr) {
+	for words := range lines {
+		if len(words) < 9 || words[8] != "SYNC" {
+			continue
+		}
+		address := words[3] + ":"
+		if strings.Contains(words[3], ":") {
+			address = "[" + words[3] + "]"
+		}
+		if ip := serviceAddress(address); ip.IsValid() && !served[ip] {
+			served[ip] = true
+			list = append(list, ip)
+		}
+	}
+	return list
+}
+
 // Masqueraded returns the real servers that this host reaches with masquerading.
 func (Kernel) Masqueraded() (list []netip.Addr) {
 	for words := range tableLines() {
@@ -51,9 +89,12 @@ func (Kernel) Masqueraded() (list []netip.Addr) {
 
 // tableLines yields the words of each line of /proc/net/ip_vs. In this file, IPv4 addresses are
 // hexadecimal, and IPv6 addresses are in brackets. A read of this file loads no module.
-func tableLines() iter.Seq[[]string] {
+func tableLines() iter.Seq[[]string] { return lines("ip_vs") }
+
+// lines yields the words of each line of a file in /proc/net. A missing file has no lines.
+func lines(name string) iter.Seq[[]string] {
 	return func(yield func([]string) bool) {
-		file, err := os.Open("/proc/thread-self/net/ip_vs")
+		file, err := os.Open("/proc/thread-self/net/" + name)
 		if err != nil {
 			return
 		}
