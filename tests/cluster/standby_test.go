@@ -52,8 +52,8 @@ func TestHotStandby(t *testing.T) {
 	}
 }
 
-// bothReady waits until both directors have the table and the attribute of all servers, and one
-// director has the VIP.
+// bothReady waits until both directors have the table and one director has the VIP. The attribute
+// of each director must say that all real servers are good.
 func (s site) bothReady(t *testing.T, table string) {
 	t.Helper()
 	for _, name := range []string{"director1", "director2"} {
@@ -100,7 +100,7 @@ func (s site) cut(t *testing.T, node *lab.Node, verb string) {
 	}
 }
 
-// still runs do, and checks that the VIP does not change its director meanwhile.
+// still calls do, and checks that the VIP does not move meanwhile.
 func (s site) still(t *testing.T, do func()) {
 	t.Helper()
 	watched := map[string]*lab.Process{}
@@ -259,8 +259,8 @@ func hotBanned(t *testing.T, s site) {
 	})
 }
 
-// hotIPv6 runs the hot standby with an IPv6 VIP, and checks that the VIP stays. Every check needs a
-// source address that is not the VIP.
+// hotIPv6 runs the hot standby with an IPv6 VIP, and checks that the VIP does not move. The checks
+// of the active director must not use the VIP as their source address.
 func hotIPv6(t *testing.T, s site) {
 	const config = `checktimeout=2
 checkinterval=1

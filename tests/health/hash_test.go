@@ -23,20 +23,20 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// pair is two directors with the same services, and a client. A file in the directory down of a
-// director makes its checks of one real server fail. The client's packets reach the director that
-// route has set.
+// pair consists of two directors with the same services, and a client. If the directory down of a
+// director contains a file for a real server, the director's checks of that real server fail. The
+// client's packets reach the director that route has set.
 type pair struct {
 	topology *lab.Topology
 	one, two director
-	readings int // number of client addresses that mappings has used
+	readings int // how many client addresses the function mapping has used
 }
 
 // servers are the real servers. Odd addresses are on rs1, even addresses on rs2.
 var servers = []int{21, 22, 23, 24, 25, 26}
 
-// newPair returns two directors without services. Each has a configuration with the lines of
-// services, which can contain REALS for the lines of all real servers.
+// newPair returns two directors without virtual services, but with a configuration file. services
+// are lines of this file. newPair replaces the word REALS in them by lines for all real servers.
 func newPair(t *testing.T, services string) *pair {
 	t.Helper()
 	p := &pair{one: newBareDirector(t, "no")}
@@ -117,7 +117,7 @@ func (d director) stop(t *testing.T) {
 	d.agent(t, 0, "ipvs", "web-ipvs", "stop", "config="+d.config)
 }
 
-// waitWeight waits until every service of the director has a real server with a weight.
+// waitWeight waits until the real server has the given weight in every service of the director.
 func (d director) waitWeight(t *testing.T, server, weight int) {
 	t.Helper()
 	want := fmt.Sprintf(" -r 192.0.2.%d:", server)
@@ -135,7 +135,7 @@ func (d director) waitWeight(t *testing.T, server, weight int) {
 	})
 }
 
-// route makes a director the next hop of the client's packets to the VIP.
+// route makes a director the next hop of the client for packets to the VIP.
 func (p *pair) route(t *testing.T, d director) {
 	t.Helper()
 	p.topology.Host("client").Script(t, "ip route replace "+lab.VIP+"/32 via "+d.Addr)
@@ -190,8 +190,8 @@ func send(client string, port int, chosen [ports]int) error {
 	return nil
 }
 
-// readChosen reads the connections of a client address to a port of the VIP from the calling
-// thread's network namespace.
+// readChosen reads from the kernel's table which real server the director has chosen for each port
+// of a client address. It uses the network namespace of the calling thread.
 func readChosen(client string, port int) (chosen [ports]int, err error) {
 	file, err := os.Open("/proc/thread-self/net/ip_vs_conn")
 	if err != nil {
@@ -201,7 +201,8 @@ func readChosen(client string, port int) (chosen [ports]int, err error) {
 	raw := netip.MustParseAddr(client).As4()
 	from := strings.ToUpper(hex.EncodeToString(raw[:]))
 	for lines := bufio.NewScanner(file); lines.Scan(); {
-		// Pro FromIP FPrt ToIP TPrt DestIP DPrt State Expires
+		// The columns of /proc/net/ip_vs_conn are: Pro FromIP FPrt ToIP TPrt DestIP DPrt State
+		// Expires
 		words := strings.Fields(lines.Text())
 		if len(words) < 7 || words[1] != from || words[4] != fmt.Sprintf("%04X", port) {
 			continue
@@ -267,8 +268,9 @@ REALSvirtual=192.0.2.10:5061
 	schedflags=sh-fallback,sh-port
 REALS`
 
-// TestTwoDirectorsChooseTheSameServer reads which real server each director chooses, by packets.
-// Failures, reloads and changes by hand on one director must not make a difference.
+// TestTwoDirectorsChooseTheSameServer checks with packets that both directors choose the same real
+// server for each client port. Failures, reloads and manual changes on one director must not make a
+// difference.
 func TestTwoDirectorsChooseTheSameServer(t *testing.T) {
 	p := newPair(t, twoHashes)
 	p.one.start(t)
@@ -322,7 +324,8 @@ func TestTwoDirectorsChooseTheSameServer(t *testing.T) {
 	p.two.stop(t)
 }
 
-// disturb makes random changes on director two.
+// disturb makes random changes on director two: failures, manual changes, reloads and kills of its
+// daemon.
 func (p *pair) disturb(t *testing.T, changes int) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 1))
@@ -353,7 +356,8 @@ const webHash = `virtual=192.0.2.10:80
 	schedflags=mh-fallback,mh-port
 REALS`
 
-// echo starts a server on port 80 of every address that returns what it reads.
+// echo starts a server on port 80 of every address of the host. The server sends back each byte
+// that it reads.
 func echo(t *testing.T, host *lab.Host) {
 	t.Helper()
 	listener := host.Listen(t, "tcp4", "0.0.0.0:80")

@@ -18,7 +18,8 @@ import (
 
 var pair = []string{"interface=eth0", "syncid=7"}
 
-// sync returns the sysctls of the synchronisation daemons, and the daemons without their MTU.
+// sync returns the sysctls of the synchronisation daemons, and the running daemons without their
+// MTU, as text.
 func (d director) sync(t *testing.T) string {
 	t.Helper()
 	var text strings.Builder
@@ -120,8 +121,8 @@ func TestEveryOptionOfASyncDaemon(t *testing.T) {
 	}
 }
 
-// TestForeignSyncDaemons checks that start names a daemon of another program, and that no action
-// changes it.
+// TestForeignSyncDaemons starts a synchronisation daemon as another program does. start must name
+// this daemon, and no action may change it.
 func TestForeignSyncDaemons(t *testing.T) {
 	for role, other := range map[string]string{"master": "backup", "backup": "master"} {
 		d := newDirector(t)
@@ -224,8 +225,8 @@ func TestHostileSyncDatagrams(t *testing.T) {
 	d.must(t, 0, "sync", "s", "stop", pair...)
 }
 
-// TestDoctorOnALinkWithOtherHosts checks that lvsctl doctor names a host that reaches the daemons
-// of a running resource.
+// TestDoctorOnALinkWithOtherHosts checks that lvsctl doctor names a host on the link that can send
+// datagrams to the daemons of a running resource.
 func TestDoctorOnALinkWithOtherHosts(t *testing.T) {
 	d := newDirector(t)
 	d.Script(t, "ipvsadm -A -t 192.0.2.10:80 -s rr; ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.21 -g")

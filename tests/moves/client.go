@@ -19,39 +19,43 @@ import (
 // ready is the line that the server and the client print when they are ready for the test.
 const ready = "ready"
 
-// patience is the client's time limit for an answer after an event. After a gap of six seconds, the
-// next retransmission of a connection can be six seconds away.
+// patience is how long the client waits for an answer after a take-over. TCP sends lost data again
+// after growing pauses: after a gap of six seconds, the next retransmission can be six seconds
+// away.
 const patience = 20 * time.Second
 
 // Mix describes the traffic that a client sends: how many connections of each kind.
 type Mix struct {
 	Target string // the virtual address
-	// Open connections of each kind. An idle connection sends nothing before the report. A chatty
-	// one sends a line at every beat. On a streaming one the server sends a line at every beat.
-	// Datagrams count as connections of one source port.
+	// Idle, Chatty, Streaming and Datagrams are numbers of open connections. On an idle connection,
+	// the client sends nothing before the report. On a chatty connection, the client sends a line
+	// at every beat. On a streaming connection, the server sends a line at every beat. Datagrams
+	// are sent from as many source ports, one at every beat.
 	Idle, Chatty, Streaming, Datagrams int
-	// Sources are client addresses. Each one connects to the persistent service twice a second.
+	// Sources lists client addresses. From each address, the client connects to the persistent
+	// service twice a second.
 	Sources []string
-	// Requests is the number of new connections a second, with one line in each direction.
+	// Requests is how many new connections a second the client makes. On each of them, both sides
+	// send one line.
 	Requests int
 }
 
-// Kinds of traffic, in the order of the tables.
+// kinds lists the kinds of traffic, in the order of the printed tables.
 var kinds = []string{"idle", "chatty", "streaming", "datagrams", "persistent", "requests"}
 
 // Result is what happened to one kind of traffic since the last report.
 type Result struct {
-	Count  int            // open connections, addresses or requests
-	Broken map[string]int // number of them by reason
-	// Gap is the longest time that one connection was without an answer. For requests, it is the
-	// longest time between two answers.
+	Count  int            // number of open connections, client addresses or requests
+	Broken map[string]int // number of broken connections or failed requests, by reason
+	// Gap is the longest time during which one connection got no answer. For requests, it is the
+	// longest time between two answers to any request.
 	Gap time.Duration
 }
 
 // Report contains a Result for each kind of traffic. The keys are the elements of kinds.
 type Report map[string]Result
 
-// flow is one connection, or one source port of datagrams.
+// flow is one open connection, or the datagrams of one source port.
 type flow struct {
 	kind   string
 	conn   net.Conn
@@ -73,12 +77,13 @@ type client struct {
 	flows []*flow
 	tally Report
 	port  int
-	heard time.Time // the last answer to a request
+	heard time.Time // time of the last answer to any request
 	// begun has the start time of each request that has not ended, by source port.
 	begun map[int]time.Time
 }
 
-// load sends the traffic. For each line of commands it prints a report, and it ends with commands.
+// load runs in the client process. It sends the traffic of mix, prints a report for each line that
+// it reads from commands, and returns at the end of commands.
 func load(mix Mix, commands io.Reader) error {
 	c := &client{mix: mix, heard: time.Now(), tally: Report{}, begun: map[int]time.Time{}, port: rand.IntN(ports)}
 	for _, each := range []struct {
@@ -157,7 +162,8 @@ func (f *flow) read(lines *bufio.Reader) {
 	}
 }
 
-// receive reads datagrams. An error is a lost datagram, except after the end of the flow.
+// receive reads the datagrams of a flow. An error means that a datagram was lost, unless the flow
+// has ended.
 func (f *flow) receive() {
 	buffer := make([]byte, 64)
 	for {
@@ -201,8 +207,8 @@ func (f *flow) say() {
 	}
 }
 
-// talk sends a line on each chatty connection and a datagram from each port at every beat. It
-// divides the beat into parts, so that the sends do not come all at once.
+// talk sends a line on each chatty connection, and a datagram from each source port, at every beat.
+// It divides the beat into parts, so that it does not send everything at the same moment.
 func (c *client) talk() {
 	const parts = 10
 	part := 0
@@ -222,7 +228,7 @@ func (c *client) opened() []*flow {
 	return c.flows
 }
 
-// request makes the new connections.
+// request makes the new connections of each second (Mix.Requests).
 func (c *client) request() {
 	for range time.Tick(time.Second / time.Duration(c.mix.Requests)) {
 		go func() {
@@ -232,7 +238,8 @@ func (c *client) request() {
 	}
 }
 
-// persist connects from one address to the persistent service, and expects the same server always.
+// persist connects from one client address to the persistent service, again and again. Every
+// connection must reach the same server.
 func (c *client) persist(source string) {
 	var server string
 	for range time.Tick(time.Second / 2) {
@@ -249,8 +256,9 @@ func (c *client) persist(source string) {
 
 var errOther = errors.New("another server")
 
-// get makes a connection from a source port that no other recent connection used. A director with
-// direct routing keeps an ended connection for two minutes.
+// get makes one connection and reads one answer. Each connection uses another source port than the
+// connections of the last two minutes. A director with direct routing keeps an ended connection for
+// that time.
 func (c *client) get(source string, port int) (string, error) {
 	const first = 10000
 	c.mu.Lock()
@@ -353,8 +361,8 @@ func (c *client) report() (Report, error) {
 	return report, nil
 }
 
-// waits reports whether a connection that is not broken has no answer since a time, or a request
-// that began before it has not ended.
+// waits reports whether the client still waits for an answer: on an open connection without an
+// answer since the given time, or to a request that began before that time.
 func (c *client) waits(since time.Time) bool {
 	c.mu.Lock()
 	for _, at := range c.begun {
@@ -375,7 +383,8 @@ func (c *client) waits(since time.Time) bool {
 	return false
 }
 
-// judge adds the flow to the report, and reports whether it is broken. Its gap begins again.
+// judge adds the flow to the report, and reports whether the flow is broken. A flow without an
+// answer since the given time counts as broken. The measurement of its gap begins again.
 func (f *flow) judge(since time.Time, report Report) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -12,13 +12,14 @@ import (
 // form is a way to run two directors without a cluster manager.
 type form struct {
 	name string
-	// prepare starts everything on a director except the address.
+	// prepare starts all programs on a director, except the program that adds the virtual address.
 	prepare func(*testing.T, *lab.Node)
-	// take gives the address to a director.
+	// take adds the virtual address to a director.
 	take func(*testing.T, *lab.Node)
 }
 
-// forms are our ways to keep connections. The last one keeps none.
+// forms lists the tested ways to keep connections with our agents. The last form keeps no
+// connections.
 var forms = []form{
 	ours("hash", true, false),
 	ours("sync", false, true),
@@ -59,7 +60,7 @@ func file(hash bool) string {
 		service("192.0.2.10:80", plain, "protocol=udp\n\tservice=none\n\tchecktype=on")
 }
 
-// events are the ends of a director.
+// events lists how a director can end in this test.
 var events = []struct {
 	name string
 	end  func(*testing.T, *lab.Node)
@@ -95,12 +96,12 @@ func agent(t *testing.T, node *lab.Node, name, action string, params ...string) 
 	node.Run(t, "env", append(args, "/usr/lib/ocf/resource.d/"+name, action)...)
 }
 
-// crashes is the number of crashes of each form.
+// crashes returns how many times each form is tested with each event. LAB_CRASHES sets this number.
 func crashes() int { return number("LAB_CRASHES", 1) }
 
-// TestCrash ends the director that has the address, and gives the address to the other one at once.
-// It counts the connections that break. The form
-// without hash and synchronisation shows that the test counts broken connections.
+// TestCrash ends the director that has the address, and gives the address to the other director at
+// once. It counts the connections that break. In the form without hash and without synchronisation,
+// connections must break, which shows that the test counts them.
 func TestCrash(t *testing.T) {
 	measured := forms
 	if *figures != "" {
@@ -125,7 +126,8 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// crashes returns the sum of the crashes of each form, by its name.
+// crashes runs all crashes of each form, and returns the sum of their reports by the name of the
+// form.
 func (p pair) crashes(t *testing.T, forms []form) map[string]Report {
 	t.Helper()
 	total := map[string]Report{}
@@ -148,7 +150,7 @@ func (p pair) crash(t *testing.T, f form, end func(*testing.T, *lab.Node)) Repor
 	f.take(t, first)
 	f.prepare(t, second)
 	load, stop := p.load(t, mix())
-	<-time.After(3 * time.Second) // a synchronised connection is older than a second
+	<-time.After(3 * time.Second) // the kernel sends a connection to the other director within a second
 	load.report(t)
 	<-time.After(2 * time.Second)
 	end(t, first)

@@ -23,7 +23,8 @@ connections are reset, closed, sent to another real server, or without an answer
 
 `
 
-// write writes the results of the forms as a page. total has the sum of the crashes of each form.
+// write writes a page with the results. For each form, total has the sum of the reports of all its
+// crashes.
 func write(t *testing.T, path string, forms []form, crashes int, total map[string]Report) {
 	t.Helper()
 	var kernel unix.Utsname

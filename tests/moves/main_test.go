@@ -43,8 +43,8 @@ func number(name string, unset int) int {
 	return unset
 }
 
-// mix is the traffic of the tests. LAB_OPEN is the number of open connections, and LAB_RATE the
-// number of new ones a second.
+// mix returns the traffic of the tests. LAB_OPEN sets how many connections are open, and LAB_RATE
+// how many new connections a second the client makes.
 func mix() Mix {
 	open := number("LAB_OPEN", 1000)
 	const busy = 20

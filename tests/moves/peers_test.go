@@ -9,7 +9,7 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// peerMoves is the number of planned moves of each peer.
+// peerMoves is how many times the address moves as planned in the tests of other programs (peers).
 const peerMoves = 5
 
 // peerGroup is the classic group of how-tos: the address first, then ldirectord.
@@ -21,8 +21,9 @@ primitive web-ldirectord ocf:heartbeat:ldirectord params configfile=/etc/ha.d/ld
 group web web-vip web-ldirectord meta resource-stickiness=200
 `
 
-// keepalivedConf is the configuration of both directors. The director that has the address keeps it
-// when the other one comes back. keepalived leaves the sysctls of the synchronisation as they are.
+// keepalivedConf is the configuration of keepalived on both directors. When the other director
+// comes back, the address does not move back. keepalived does not change the sysctls of the
+// synchronisation.
 const keepalivedConf = `global_defs {
 	lvs_sync_daemon eth0 VI_1 id 9
 }
@@ -39,7 +40,7 @@ vrrp_instance VI_1 {
 }
 `
 
-// keepalivedService is the block of one virtual service.
+// keepalivedService returns the block of one virtual service in keepalived.conf.
 func keepalivedService(port int, protocol, more, check string) string {
 	block := fmt.Sprintf("virtual_server %s %d {\n\tdelay_loop 2\n\tlvs_sched rr\n\tlvs_method DR\n\tprotocol %s\n%s", lab.VIP, port, protocol, more)
 	for _, server := range []string{"192.0.2.21", "192.0.2.22"} {
@@ -71,8 +72,8 @@ func waitAddress(t *testing.T, node *lab.Node) {
 	})
 }
 
-// peers are the forms of other programs. Only the director that gets the address starts IPaddr2 and
-// ldirectord.
+// peers lists the forms with other programs. Only the director that gets the address starts IPaddr2
+// and ldirectord.
 var peers = []form{
 	{"keepalived and its sync daemon", keepalived, waitAddress},
 	{"IPaddr2, ldirectord", func(t *testing.T, node *lab.Node) {
@@ -87,8 +88,9 @@ var peers = []form{
 	}},
 }
 
-// TestPeerKeepalived stops keepalived on the director that has the address, waits until the other
-// one has it, and starts keepalived again. The test has no limit.
+// TestPeerKeepalived stops keepalived on the director that has the address. It waits until the
+// other director has the address, and starts keepalived again. The test measures broken
+// connections, but has no limit for them.
 func TestPeerKeepalived(t *testing.T) {
 	lab.Require(t, "keepalived")
 	p := newPair(t)
@@ -115,7 +117,8 @@ func TestPeerKeepalived(t *testing.T) {
 	t.Logf("keepalived, %d moves: %v", peerMoves, sum)
 }
 
-// TestPeerGroup is TestPlanned with IPaddr2 and ldirectord. It has no limit.
+// TestPeerGroup makes the measurements of TestPlanned with IPaddr2 and ldirectord, without a limit
+// for broken connections.
 func TestPeerGroup(t *testing.T) {
 	lab.Require(t, "ldirectord")
 	c := newCluster(t)

@@ -16,9 +16,9 @@ type cluster struct {
 	*lab.Cluster
 }
 
-// TestPlanned sets the active director to standby under load, again and again, and then kills the
-// other one. With the hot standby of crm/examples, the hash profile and synchronisation, nothing
-// may break. LAB_MOVES is half the number of standbys.
+// TestPlanned sets the active director to standby again and again while clients send traffic, and
+// then kills the active director. With the hot standby of crm/examples, the hash profile and
+// synchronisation, no connection may break. LAB_MOVES is half the number of standbys.
 func TestPlanned(t *testing.T) {
 	example, err := os.ReadFile("../../crm/examples/hot-standby.crm")
 	if err != nil {
@@ -58,7 +58,8 @@ func (c cluster) active(t *testing.T) (active, other string) {
 	return names[0], map[string]string{"director1": "director2", "director2": "director1"}[names[0]]
 }
 
-// measure returns what the standbys broke in sum, and what the crash after them broke.
+// measure runs the standbys and then a crash. It returns the sum of the reports of the standbys,
+// and the report of the crash.
 func (c cluster) measure(t *testing.T, name string, standbys int) (moves, crash Report) {
 	t.Helper()
 	c.settle(t)
@@ -88,7 +89,8 @@ func (c cluster) measure(t *testing.T, name string, standbys int) (moves, crash 
 	return moves, crash
 }
 
-// settle waits until the cluster is idle, and both directors and the address are ready.
+// settle waits until the cluster is idle, both directors have their table, and one of them has the
+// address.
 func (c cluster) settle(t *testing.T) {
 	t.Helper()
 	c.WaitIdle(t)

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Ports of the virtual services. The persistent service sends all connections of one client
-// address to one real server.
+// plainPort and persistentPort are the ports of the virtual services. The persistent service sends
+// all connections of one client address to one real server.
 const (
 	plainPort      = 80
 	persistentPort = 81
@@ -22,8 +22,8 @@ const (
 // beat is the time between two lines of a chatty or streaming connection, and two datagrams.
 const beat = 100 * time.Millisecond
 
-// server is a real server. It answers each line and datagram with its name. After the line
-// "stream", it sends its name at every beat. After the line "bye", it closes the connection.
+// server simulates a real server. It answers each line and each datagram with its name. After the
+// line "stream", it sends its name at every beat. After the line "bye", it closes the connection.
 type server struct {
 	name    string
 	mu      sync.Mutex
@@ -60,7 +60,7 @@ func (s *server) answer(datagrams net.PacketConn) error {
 		if err != nil {
 			return err
 		}
-		_, _ = datagrams.WriteTo([]byte(s.name), from) // the client counts what it does not get
+		_, _ = datagrams.WriteTo([]byte(s.name), from) // a lost answer is counted by the client
 	}
 }
 
@@ -125,7 +125,7 @@ func (s *server) stream() {
 	for range time.Tick(beat) {
 		s.mu.Lock()
 		for conn := range s.streams {
-			_ = send(conn, s.name+"\n") // the reader of the connection sees an error too
+			_ = send(conn, s.name+"\n") // the goroutine that reads the connection gets the same error
 		}
 		s.mu.Unlock()
 	}

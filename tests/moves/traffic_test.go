@@ -18,8 +18,8 @@ type traffic struct {
 	lines    *bufio.Scanner
 }
 
-// begin starts a server or a client of this package and waits until it is ready. It ends with the
-// test.
+// begin starts a server or a client of this package, and waits until it is ready. The process is
+// killed when the test ends.
 func begin(t *testing.T, cmd *exec.Cmd) *traffic {
 	t.Helper()
 	commands, err := cmd.StdinPipe()
@@ -64,7 +64,7 @@ func (s site) load(t *testing.T, m Mix) (running *traffic, stop func()) {
 	return begin(t, s.Host("client").Command(ctx, self(t), "load", string(text))), cancel
 }
 
-// report returns what happened since the last report.
+// report returns what happened to the traffic of the client since the last report.
 func (tr *traffic) report(t *testing.T) Report {
 	t.Helper()
 	if _, err := io.WriteString(tr.commands, "report\n"); err != nil {

@@ -17,9 +17,9 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// TestLargeTable fills the table of a director and sends it to the other one. It measures how long
-// the kernel takes to show its table, and how many connections arrive. LAB_CONNECTIONS is their
-// number.
+// TestLargeTable fills the table of a director with connections and sends the table to the other
+// director. It measures how long the kernel takes to show the table, and how many connections
+// arrive. LAB_CONNECTIONS is the number of connections.
 func TestLargeTable(t *testing.T) {
 	n := 100_000
 	if text := os.Getenv("LAB_CONNECTIONS"); text != "" {
@@ -44,7 +44,7 @@ func TestLargeTable(t *testing.T) {
 	t.Logf("%d connections: the kernel shows them in %s; sent once in %s, %.0f in a second", n, reading, report.Took, float64(report.Sent)/report.Took.Seconds())
 }
 
-// has reports with an error whether a director has fewer than n connections.
+// has returns an error if a director has fewer than n connections.
 func has(t *testing.T, h *lab.Host, n int) error {
 	t.Helper()
 	count := 0
@@ -58,7 +58,8 @@ func has(t *testing.T, h *lab.Host, n int) error {
 	return err
 }
 
-// fill sends n made-up connections to the group of the synchronisation daemons.
+// fill creates n connections: it sends datagrams with invented connections to the group of the
+// synchronisation daemons.
 func fill(n int) error {
 	conn, err := net.ListenPacket("udp4", "")
 	if err != nil {

@@ -48,8 +48,8 @@ const (
 		"ipvsadm --start-daemon master --mcast-interface eth0 --syncid 7%[1]s\n"
 )
 
-// absence is how long the second director is away after the connections have become idle. The long
-// tests set LAB_ABSENCE.
+// absence returns how long the second director is away after the connections have become idle.
+// LAB_ABSENCE, which the long tests set, changes this time.
 func absence(t *testing.T) time.Duration {
 	t.Helper()
 	text := os.Getenv("LAB_ABSENCE")
@@ -69,8 +69,8 @@ type directors struct {
 	one, two, client *lab.Host
 }
 
-// newDirectors returns a pair. The synchronisation daemons of the first director run, with further
-// options.
+// newDirectors returns a pair of directors. The synchronisation daemons of the first director run,
+// with the additional options.
 func newDirectors(t *testing.T, options string) directors {
 	t.Helper()
 	lab.Require(t, "ipvsadm", "iptables-legacy", "arping")
@@ -88,7 +88,7 @@ func newDirectors(t *testing.T, options string) directors {
 	return d
 }
 
-// echo serves connections until the test ends: each byte comes back.
+// echo starts a server that sends back each byte. It ends with the test.
 func echo(t *testing.T, h *lab.Host, address string) {
 	t.Helper()
 	listener := h.Listen(t, "tcp", address)
@@ -143,7 +143,7 @@ type open struct {
 	reply string
 }
 
-// query sends a byte and returns what comes back.
+// query sends a byte over the connection and returns the reply.
 func (o open) query() (string, error) {
 	if _, err := o.Write([]byte("x")); err != nil {
 		return "", err
@@ -178,8 +178,8 @@ func (d directors) open(t *testing.T, n int) []open {
 	return all
 }
 
-// crash cuts the link of the first director and gives the VIPs to the second one. It returns the
-// number of connections that are broken. A UDP connection is broken if another server replies.
+// crash disconnects the first director and gives the VIPs to the second director. It returns how
+// many connections are broken. A UDP connection counts as broken if another server replies.
 func (d directors) crash(t *testing.T, all []open) int {
 	t.Helper()
 	d.one.Cut(t)
@@ -217,8 +217,9 @@ func send(t *testing.T, h *lab.Host, s resync.Sender) resync.Report {
 	return report
 }
 
-// TestResyncOfIdleConnections plays an absence: connections are opened and become idle, the second
-// director comes back, learns the connections, and takes over.
+// TestResyncOfIdleConnections opens connections while the second director is away, and lets them
+// become idle. The second director comes back and takes over. After a resync, no connection may
+// break. Without a resync, most of them must break.
 func TestResyncOfIdleConnections(t *testing.T) {
 	const n = 500
 	for _, tt := range []struct {
@@ -245,7 +246,7 @@ func TestResyncOfIdleConnections(t *testing.T) {
 	}
 }
 
-// after returns a check that fails for a time.
+// after returns a check for lab.Wait that fails until the pause is over.
 func after(pause time.Duration) func() error {
 	began := time.Now()
 	return func() error {
@@ -256,8 +257,8 @@ func after(pause time.Duration) func() error {
 	}
 }
 
-// share returns the share of the connections of the first director that the second one holds. A
-// measurement of the agent computes it in the same way.
+// share returns how many per cent of the first director's connections the second director has. It
+// computes the value as the agent does.
 func (d directors) share(t *testing.T) int {
 	t.Helper()
 	var sketch connection.Sketch
@@ -288,8 +289,8 @@ func (d directors) share(t *testing.T) int {
 	return sketch.Share(found)
 }
 
-// TestCoverage checks the share of the connections that a returning director holds, before and
-// after resync. It also checks that the lock lets one sender run at a time.
+// TestCoverage checks how many per cent of the connections a returning director has, before and
+// after a resync. It also checks that the lock lets only one sender run at a time.
 func TestCoverage(t *testing.T) {
 	d := newDirectors(t, "")
 	d.open(t, 200)
@@ -320,8 +321,8 @@ func TestCoverage(t *testing.T) {
 	t.Log("connections of the second director by state:", d.two.Script(t, "awk 'NR > 1 {print $1, $8}' /proc/net/ip_vs_conn | sort | uniq -c | tr '\n' ';'"))
 }
 
-// TestSenderIsKilled kills a sender, and checks that the next one starts at once and sends
-// everything. Then it checks that a sender ends when the daemon is stopped.
+// TestSenderIsKilled kills a sender. The next sender must start at once and send everything. A
+// sender must also end when the synchronisation daemon is stopped.
 func TestSenderIsKilled(t *testing.T) {
 	d := newDirectors(t, "")
 	d.open(t, 100)
@@ -355,14 +356,14 @@ func TestSenderIsKilled(t *testing.T) {
 }
 
 // TestOnlyServedConnectionsAreSent checks that a director without the VIP does not send its old
-// entries, and that it does with All.
+// entries, unless the option All is set.
 func TestOnlyServedConnectionsAreSent(t *testing.T) {
 	d := newDirectors(t, "")
 	all := d.open(t, 20)
 	d.one.Script(t, "ip addr del 192.0.2.10/32 dev eth0; ip addr del 2001:db8::10/128 dev eth0")
 	s := sender(t.TempDir())
 	s.Dry = true
-	if r := send(t, d.one, s); r.Sent != 1 || r.Elsewhere < len(all) { // the template of the mark
+	if r := send(t, d.one, s); r.Sent != 1 || r.Elsewhere < len(all) { // the only sent entry is the template of the firewall mark
 		t.Errorf("without the VIPs: %s", r)
 	}
 	s.All = true
