@@ -168,7 +168,7 @@ func ofServers() []directive {
 			about: "The server that gets the connections while no real server is up. The daemon never checks it, and its weight is 1. Without a port it has the port of the service. The forwarding method is gate when left out."},
 		{name: "fallback6", where: inBoth, class: address, set: setFallback(true), six: true,
 			values: "[IPV6-ADDRESS][:PORT] [gate|masq|ipip]", example: "[::1]:80 gate",
-			about: "The fallback of IPv6 services."},
+			about: "The fallback of an IPv6 service, as fallback is of an IPv4 service."},
 		{name: "fallbackcommand", where: inBoth, class: freeText, set: setWords(func(s *scope) *[]string { return &s.fallbackCommand }),
 			values: "PROGRAM [ARGUMENT ...]", example: "/usr/local/sbin/sorry --quiet",
 			about: "Program that the daemon runs when the last real server of a service goes down, with the arguments start ADDRESS:PORT PROTOCOL. When the first real server is up again, the first argument is stop. For a firewall mark, ADDRESS:PORT is :0 and PROTOCOL is fwm, or fwm6 for IPv6. The program runs without a shell, and only once at a time for a service."},
@@ -263,11 +263,11 @@ func ofChecks() []directive {
 		{name: "virtualhost", short: "Host header", where: inBlock, class: bareText, set: check(func(c *config.Check) *string { return &c.VirtualHost }),
 			values: "NAME", unset: "the real server's address", example: "www.example.org", about: "The Host header of an HTTP request, and the name of the server in TLS."},
 		{name: "login", where: inBlock, class: quotedText, set: secret(func(c *config.Check) *config.Secret { return &c.Login }),
-			values: `"NAME"`, example: "checker", about: "The user of a negotiate check that logs in."},
+			values: `"NAME"`, example: "checker", about: "The user name of a negotiate check that logs in to the server."},
 		{name: "passwd", where: inBlock, class: quotedText, set: secret(func(c *config.Check) *config.Secret { return &c.Passwd }),
 			values: `"PASSWORD"`, example: "example", about: "The password of login. It appears in no log and no message."},
 		{name: "secret", where: inBlock, class: quotedText, set: secret(func(c *config.Check) *config.Secret { return &c.Secret }),
-			values: `"SECRET"`, example: "example", about: "The secret that a RADIUS server shares with its clients."},
+			values: `"SECRET"`, example: "example", about: "The secret that the RADIUS server shares with the check."},
 		{name: "database", where: inBlock, class: quotedText, set: check(func(c *config.Check) *string { return &c.Database }),
 			values: `"NAME"`, example: "portal", about: "The database of a MySQL, PostgreSQL or Oracle check."},
 		{name: "load", where: inBlock, class: quotedText, set: warnUnused,
@@ -301,8 +301,8 @@ func refused() []directive {
 	const fix = "write checktimeout= or negotiatetimeout="
 	return []directive{
 		{name: "timeout", where: inFile, class: verbatim, set: refuse("timeout is not a directive any more", fix),
-			values: "seconds", example: "3", about: "Refused: an old name of checktimeout and negotiatetimeout."},
+			values: "seconds", example: "3", about: "A file with this directive is refused. It is an old name of checktimeout and negotiatetimeout."},
 		{name: "connecttimeout", where: inFile, class: verbatim, set: refuse("connecttimeout is not a directive any more", fix),
-			values: "seconds", example: "3", about: "Refused: an old name of checktimeout and negotiatetimeout."},
+			values: "seconds", example: "3", about: "A file with this directive is refused. It is an old name of checktimeout and negotiatetimeout."},
 	}
 }
