@@ -168,7 +168,7 @@ func ofServers() []directive {
 			about: "The server that gets the connections while no real server is up. The daemon never checks it, and its weight is 1. Without a port it has the port of the service. The forwarding method is gate when left out."},
 		{name: "fallback6", where: inBoth, class: address, set: setFallback(true), six: true,
 			values: "[IPV6-ADDRESS][:PORT] [gate|masq|ipip]", example: "[::1]:80 gate",
-			about: "The fallback of an IPv6 service, as fallback is of an IPv4 service."},
+			about: "The fallback of an IPv6 service. The directive fallback describes the value; the address is an IPv6 address."},
 		{name: "fallbackcommand", where: inBoth, class: freeText, set: setWords(func(s *scope) *[]string { return &s.fallbackCommand }),
 			values: "PROGRAM [ARGUMENT ...]", example: "/usr/local/sbin/sorry --quiet",
 			about: "Program that the daemon runs when the last real server of a service goes down, with the arguments start ADDRESS:PORT PROTOCOL. When the first real server is up again, the first argument is stop. For a firewall mark, ADDRESS:PORT is :0 and PROTOCOL is fwm, or fwm6 for IPv6. The program runs without a shell, and only once at a time for a service."},
