@@ -59,9 +59,9 @@ func (r Report) String() string {
 // while Send works.
 var ErrStopped = errors.New("no master synchronisation daemon runs on this host; start ocf:lvs:sync or ipvsadm --start-daemon master")
 
-// limit is how long Send can take. A table of 1,000,000 connections takes minutes, because the
-// kernel begins at the start of its table for each page of text that it writes.
-const limit = 10 * time.Minute
+// limit is how long Send can take. The kernel begins at the start of its table for each page of
+// text. So the time grows with the square of the number of connections.
+const limit = 30 * time.Minute
 
 // again is the time between the two sendings.
 const again = time.Second
