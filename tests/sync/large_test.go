@@ -21,7 +21,7 @@ import (
 // director. It measures how long the kernel takes to show the table, and how many connections
 // arrive. LAB_CONNECTIONS is the number of connections.
 func TestLargeTable(t *testing.T) {
-	n := 100_000
+	n := 20_000
 	if text := os.Getenv("LAB_CONNECTIONS"); text != "" {
 		var err error
 		if n, err = strconv.Atoi(text); err != nil {
