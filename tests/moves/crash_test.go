@@ -2,7 +2,9 @@ package moves
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +18,8 @@ type form struct {
 	prepare func(*testing.T, *lab.Node)
 	// take adds the virtual address to a director.
 	take func(*testing.T, *lab.Node)
+	// nat reports whether the real servers send their answers through the director.
+	nat bool
 }
 
 // forms lists the tested ways to keep connections with our agents. The last form keeps no
@@ -27,20 +31,64 @@ var forms = []form{
 	ours("neither", false, false),
 }
 
+// masquerading are the same forms with masq. TestCrash measures them without a limit.
+var masquerading = []form{
+	masq("masq, hash", true, false),
+	masq("masq, sync", false, true),
+	masq("masq, hash and sync", true, true),
+}
+
 // ours returns a form with our agents, which run on both directors.
 func ours(name string, hash, synced bool) form {
 	prepare := func(t *testing.T, node *lab.Node) {
 		t.Helper()
 		node.WriteFile(t, "/etc/ha.d/ldirectord.cf", file(hash))
-		agent(t, node, "lvs/ipvs", "start", "config=ldirectord.cf")
-		if synced {
-			agent(t, node, "lvs/sync", "start", "interface=eth0", "syncid=7")
-		}
+		serveTable(t, node, synced)
 	}
-	return form{name, prepare, func(t *testing.T, node *lab.Node) {
+	return form{name: name, prepare: prepare, take: func(t *testing.T, node *lab.Node) {
 		t.Helper()
 		agent(t, node, "lvs/vip", "start", "ip="+lab.VIP, "nic=eth0", "cidr_netmask=24")
 	}}
+}
+
+// gateway is the address through which real servers of masq send their answers. It moves with the
+// virtual address.
+const gateway = "192.0.2.9"
+
+// masq returns a form with our agents and masquerading instead of direct routing.
+func masq(name string, hash, synced bool) form {
+	f := ours(name, hash, synced)
+	direct := f.take
+	f.nat = true
+	f.prepare = func(t *testing.T, node *lab.Node) {
+		t.Helper()
+		node.WriteFile(t, "/etc/ha.d/ldirectord.cf", strings.ReplaceAll(file(hash), " gate", " masq"))
+		node.Script(t, "cd /proc/sys/net/ipv4; echo 1 >ip_forward; for f in conf/*/send_redirects; do echo 0 >$f; done")
+		serveTable(t, node, synced)
+	}
+	f.take = func(t *testing.T, node *lab.Node) {
+		t.Helper()
+		node.Script(t, "ip addr add "+gateway+"/24 dev eth0; arping -q -U -c 1 -I eth0 "+gateway)
+		direct(t, node)
+	}
+	return f
+}
+
+// route makes the real servers send their answers through the gateway, or ends this.
+func (s site) route(t *testing.T, verb string) {
+	t.Helper()
+	for _, name := range []string{"rs1", "rs2"} {
+		s.Host(name).Run(t, "ip", "route", verb, "192.0.2.96/27", "via", gateway)
+	}
+}
+
+// serveTable starts the agents that a passive director runs.
+func serveTable(t *testing.T, node *lab.Node, synced bool) {
+	t.Helper()
+	agent(t, node, "lvs/ipvs", "start", "config=ldirectord.cf")
+	if synced {
+		agent(t, node, "lvs/sync", "start", "interface=eth0", "syncid=7")
+	}
 }
 
 // file returns the configuration of a director. With hash, the persistent service hashes only the
@@ -51,13 +99,14 @@ func file(hash bool) string {
 		plain, persistent = "mh\n\tschedflags=mh-port,mh-fallback", "mh\n\tschedflags=mh-fallback"
 		head = "sloppy_tcp=yes\n"
 	}
-	service := func(address, scheduler, more string) string {
-		return "virtual=" + address + "\n\treal=192.0.2.21 gate\n\treal=192.0.2.22 gate\n\tscheduler=" + scheduler + "\n\t" + more + "\n"
+	service := func(port int, scheduler, more string) string {
+		return fmt.Sprintf("virtual=%s:%d\n\treal=192.0.2.21:%[2]d gate\n\treal=192.0.2.22:%[2]d gate\n\tscheduler=%[3]s\n\tservice=none\n\t%s\n",
+			lab.VIP, port, scheduler, more)
 	}
 	return head + "checktimeout=3\ncheckinterval=2\nquiescent=yes\n" +
-		service("192.0.2.10:80", plain, "protocol=tcp\n\tservice=none\n\tchecktype=connect") +
-		service("192.0.2.10:81", persistent, "protocol=tcp\n\tpersistent=300\n\tservice=none\n\tchecktype=connect") +
-		service("192.0.2.10:80", plain, "protocol=udp\n\tservice=none\n\tchecktype=on")
+		service(plainPort, plain, "protocol=tcp\n\tchecktype=connect") +
+		service(persistentPort, persistent, "protocol=tcp\n\tpersistent=300\n\tchecktype=connect") +
+		service(plainPort, plain, "protocol=udp\n\tchecktype=on")
 }
 
 // events lists how a director can end in this test.
@@ -106,7 +155,7 @@ func TestCrash(t *testing.T) {
 	measured := forms
 	if *figures != "" {
 		lab.Require(t, "keepalived", "ldirectord")
-		measured = slices.Concat(forms, peers)
+		measured = slices.Concat(forms, masquerading, peers)
 	}
 	total := newPair(t).crashes(t, measured)
 	if *figures != "" {
@@ -149,6 +198,10 @@ func (p pair) crash(t *testing.T, f form, end func(*testing.T, *lab.Node)) Repor
 	f.prepare(t, first)
 	f.take(t, first)
 	f.prepare(t, second)
+	if f.nat {
+		p.route(t, "add")
+		defer p.route(t, "del")
+	}
 	load, stop := p.load(t, mix())
 	<-time.After(3 * time.Second) // the kernel sends a connection to the other director within a second
 	load.report(t)

@@ -75,12 +75,12 @@ func waitAddress(t *testing.T, node *lab.Node) {
 // peers lists the forms with other programs. Only the director that gets the address starts IPaddr2
 // and ldirectord.
 var peers = []form{
-	{"keepalived and its sync daemon", keepalived, waitAddress},
-	{"IPaddr2, ldirectord", func(t *testing.T, node *lab.Node) {
+	{name: "keepalived and its sync daemon", prepare: keepalived, take: waitAddress},
+	{name: "IPaddr2, ldirectord", prepare: func(t *testing.T, node *lab.Node) {
 		t.Helper()
 		node.WriteFile(t, "/etc/ha.d/ldirectord.cf", file(false))
 		node.WriteProgram(t, "/usr/sbin/perl-ldirectord", lab.PerlLdirectord(t))
-	}, func(t *testing.T, node *lab.Node) {
+	}, take: func(t *testing.T, node *lab.Node) {
 		t.Helper()
 		agent(t, node, "heartbeat/IPaddr2", "start", "ip="+lab.VIP, "nic=eth0", "cidr_netmask=24")
 		agent(t, node, "heartbeat/ldirectord", "start", "configfile=/etc/ha.d/ldirectord.cf", "ldirectord=/usr/sbin/perl-ldirectord")
