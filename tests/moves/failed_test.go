@@ -51,8 +51,8 @@ func TestFailedServer(t *testing.T) {
 	}
 }
 
-// TestReusedPort ends a connection, sets the weight of its real server to 0, and connects again from
-// the same port. The director with direct routing does not see that the server ended the connection.
+// TestReusedPort ends a connection, sets the weight of its real server to 0, and connects again
+// from the same port. With direct routing, the director does not see the end of the server's side.
 func TestReusedPort(t *testing.T) {
 	p := newPair(t)
 	node := p.Node("director1")

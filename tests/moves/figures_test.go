@@ -23,6 +23,32 @@ connections are reset, closed, sent to another real server, or without an answer
 
 `
 
+// settings is the end of the page. TestFailedServer and TestReusedPort check it.
+const settings = `
+With masquerading and the hash profile alone, a streaming connection breaks. Here the real server
+sends first, and the new director does not know the connection. The director does not translate the
+packet, so the client gets it from an unknown address.
+
+## Settings of the kernel
+
+A real server with direct routing that an operator takes out of the table, while it still answers:
+
+| how | what its clients get |
+|---|---|
+| weight 0, expire_quiescent_template=0 | open connections continue; addresses of a persistent service stay with it |
+| weight 0, expire_quiescent_template=1 | open connections continue; addresses of a persistent service get another real server |
+| removed, expire_nodest_conn=0 | open connections get no answer and no error; datagrams are lost |
+| removed, expire_nodest_conn=1 | open connections are reset; datagrams go to another real server |
+
+A client that connects again from the same port, after the weight of its real server became 0:
+
+| setting | the new connection goes to |
+|---|---|
+| conn_reuse_mode=0 or 1, expire_nodest_conn=0 | the real server with weight 0 |
+| conn_reuse_mode=3, expire_nodest_conn=0 | another real server |
+| conn_reuse_mode=0, expire_nodest_conn=1 | another real server |
+`
+
 // write writes a page with the results. For each form, total has the sum of the reports of all its
 // crashes.
 func write(t *testing.T, path string, forms []form, crashes int, total map[string]Report) {
@@ -42,7 +68,7 @@ func write(t *testing.T, path string, forms []form, crashes int, total map[strin
 		page += "| " + strings.Join([]string{f.name, cell("idle", "chatty", "streaming"), cell("datagrams"), cell("persistent"), cell("requests"),
 			r["requests"].Gap.Round(10 * time.Millisecond).String()}, " | ") + " |\n"
 	}
-	if err := os.WriteFile(path, []byte(page), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte(page+settings), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
