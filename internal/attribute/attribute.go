@@ -32,6 +32,10 @@ const (
 	exitNoSuch     = 105 // the attribute does not exist
 )
 
+// noSuch is the end of the error message for an attribute that does not exist. Pacemaker 2.1.5
+// exits with another code than exitNoSuch.
+const noSuch = ": attribute does not exist"
+
 // usual is the path of the program in every distribution.
 const usual = "/usr/sbin/attrd_updater"
 
@@ -107,7 +111,7 @@ func (n Node) run(ctx context.Context, args ...string) (string, error) {
 		return out.String(), nil
 	case ctx.Err() != nil:
 		err = ctx.Err()
-	case cmd.ProcessState.ExitCode() == exitNoSuch:
+	case cmd.ProcessState.ExitCode() == exitNoSuch, strings.HasSuffix(text, noSuch):
 		return "", nil
 	case cmd.ProcessState.ExitCode() == exitDisconnect, errors.Is(err, fs.ErrNotExist):
 		err = ErrNoCluster

@@ -69,6 +69,7 @@ func TestAll(t *testing.T) {
 		{"two nodes", `cat testdata/two-nodes`, map[string]string{"director1": "1000", "director2": "750"}},
 		{"one node has removed it", `cat testdata/removed`, map[string]string{"director2": "750"}},
 		{"no such attribute", `cat testdata/no-such >&2; exit 105`, map[string]string{}},
+		{"no such attribute, with another exit code", `cat testdata/no-such >&2; exit 1`, map[string]string{}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
