@@ -379,8 +379,8 @@ func (s *session) withDeadline(action func(context.Context) Code) Code {
 	return action(ctx)
 }
 
-// giveUp ends an action that has not returned after some time. The exit reason can take as long as
-// word.
+// giveUp ends the process of an action that has not returned. The parameter after is the time that
+// the action had. giveUp writes the exit reason, and waits at most the time word for that write.
 func (s *session) giveUp(after, word time.Duration) {
 	said := make(chan Code, 1)
 	go func() { said <- s.fail(fmt.Errorf("%s did not end within %s", s.action, after)) }()

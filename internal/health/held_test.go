@@ -235,8 +235,9 @@ func TestClaimOfADeadDaemonIsTakenOver(t *testing.T) {
 	}
 }
 
-// TestServicesThatADaemonDoesNotWantAnyMore checks that services which the configuration of the
-// daemon has lost belong to their resource again.
+// TestServicesThatADaemonDoesNotWantAnyMore checks that a daemon which is started again with fewer
+// services ends its claim on the missing services. The daemon also gives the missing services the
+// destinations that their resource sets.
 func TestServicesThatADaemonDoesNotWantAnyMore(t *testing.T) {
 	const second = "virtual=192.0.2.11:80\n\treal=192.0.2.21:80 gate\n\tscheduler=rr\n"
 	const vs2, other = "-A -t 192.0.2.11:80 -s rr\n", "-a -t 192.0.2.11:80 -r 192.0.2.21:80 -g -w 1\n"

@@ -15,7 +15,7 @@ func (p *parser) backslash() *node {
 	c := p.text[p.at]
 	p.at++
 	switch c {
-	case 'A', 'G': // there is no earlier match, so \G is the start of the text
+	case 'A', 'G': // Without a previous match, \G is the start of the text.
 		return &node{kind: assertion, place: atStart}
 	case 'z':
 		return &node{kind: assertion, place: atEnd}
@@ -24,7 +24,7 @@ func (p *parser) backslash() *node {
 	case 'b', 'B':
 		return p.boundary(start, c == 'b')
 	case 'K':
-		return &node{} // \K changes the matched text, which is not used
+		return &node{} // \K changes only which text was matched. The package does not return that text.
 	case 'R':
 		single := vertical()
 		pair := &node{subs: []*node{p.plain('\r'), p.plain('\n')}}

@@ -62,7 +62,7 @@ func (w *writer) sequence(subs []*node, last bool) bool {
 		rest := &node{subs: subs[i+1:]}
 		if sub.kind == assertion && sub.place == atLine {
 			if least, _ := rest.widths(); least == 0 {
-				return false // in Perl, (?m)^ does not match after a newline at the end of the text
+				return false // In Perl, (?m)^ does not match after the last newline of a text.
 			}
 			w.WriteString("(?m:^)")
 			continue
@@ -131,7 +131,8 @@ func (w *writer) set(s set) {
 	w.WriteString("]")
 }
 
-// characters returns a text with one character for each byte, as writer does for expressions.
+// characters replaces each byte of a text by the character with the byte's number. The expressions
+// of writer match the new text.
 func characters(text []byte) []byte {
 	high := 0
 	for _, b := range text {

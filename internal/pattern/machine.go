@@ -10,64 +10,84 @@ import (
 // for each byte.
 const (
 	maxSteps = 50_000_000
-	maxStack = 1 << 19 // largest number of entries; an entry has 24 bytes
-	maxCalls = 5000    // largest number of nested calls
-	fewStack = 1 << 15 // up to this number of entries, a match does not wait for room
+	maxStack = 1 << 19 // maxStack is the largest number of entries on the stack, of 24 bytes each.
+	maxCalls = 5000    // maxCalls is the largest number of nested calls of groups.
+	fewStack = 1 << 15 // A match whose stack has fewStack entries waits for room before it adds one.
 )
 
-// Room limits the number of matches that need much memory at the same time. The other matches wait.
-// A nil Room has no limit.
+// Room limits how many matches can use much memory at the same time. Another match that needs much
+// memory waits until one of them ends. With a nil Room, no match waits.
 type Room chan struct{}
 
-// NewRoom returns a Room for two matches.
+// NewRoom returns a Room that lets two matches use much memory at the same time.
 func NewRoom() Room { return make(Room, 2) }
 
-// entry is an operation for the case that the machine must go back: it tries another way, or
-// restores a value that the machine has changed.
+// entry is an element of the stack of a machine. When the machine finds no match, it takes the
+// entries from the stack, the newest first. An entry tries another way to match, or restores a
+// value that the machine has changed.
 type entry struct {
 	kind  kept
-	at    int32 // an instruction, or the index of a changed value
-	p, q  int32 // places in the text, or the old values
+	at    int32 // at is the index of an instruction, or the index of a changed value.
+	p, q  int32 // p and q are positions in the text, or the old parts of a changed value.
 	frame *frame
 }
 
+// kept is the kind of an entry. The comments of the constants use the fields of the entry.
 type kept uint8
 
 const (
-	other    kept = iota // continue at instruction at and place p
-	fewer                // a run: end it at q, unless q is before p
-	further              // a lazy run: end it after p, unless p is after q
-	earlier              // a look-behind: begin it at p, unless p is before q
-	once                 // a lazy loop: start another round
-	marked               // a mark at a place
-	oldGroup             // restore: a value of a group was p
-	oldLoop              // restore: a loop had p rounds, and the last began at q
-	oldFrame             // restore: the call was frame
-	oldState             // restore: groups and loops had the values in frame
+	// other: the machine continues at the instruction at and the position p.
+	other kept = iota
+	// fewer: the machine lets a repetition of a set end at the position q. The entry is then used
+	// again with q-1, until q is p.
+	fewer
+	// further: the machine lets a lazy repetition of a set take one more byte, at the position p.
+	// The entry is then used again with p+1, until p is q.
+	further
+	// earlier: the machine lets the inner expression of a look-behind begin at the position p. The
+	// entry is then used again with p-1, until p is q.
+	earlier
+	// once: the machine begins another round of a lazy loop.
+	once
+	// marked: an atomic group, a look-ahead or a look-behind began at the position p. For a
+	// negative one, the machine continues at the instruction at. Otherwise at is -1.
+	marked
+	// oldGroup: before the change, the value with the index at in machine.groups was p.
+	oldGroup
+	// oldLoop: before the change, the loop at had run p rounds, and the last round began at the
+	// position q.
+	oldLoop
+	// oldFrame: before the change, the machine was in the call of a group that the field frame
+	// holds. A nil frame means that the machine was not in a call.
+	oldFrame
+	// oldState: before the change, the groups and loops of the machine had the values that the
+	// field frame holds.
+	oldState
 )
 
 // frame is a call of a group.
 type frame struct {
-	number, to int
-	depth      int
-	above      *frame
-	groups     []int32 // values at the time of the call, as loops
-	loops      []rounds
+	number, to int      // After the group with the number, the machine continues at instruction to.
+	depth      int      // depth is the number of calls around this call.
+	above      *frame   // above is the call around this call. It is nil for the outermost call.
+	groups     []int32  // groups are the values of machine.groups before the call.
+	loops      []rounds // loops are the values of machine.loops before the call.
 }
 
-// rounds holds how often a loop has run and where the last round began.
+// rounds holds how many rounds a loop has begun, and the position where the last round began.
 type rounds struct{ count, from int32 }
 
+// machine is one match of a program against a text. A position is the index of a byte in the text.
 type machine struct {
 	*program
 	text   []byte
 	stack  []entry
-	groups []int32 // for each group: its begin, its end, and its begin while it is open
-	loops  []rounds
-	frame  *frame
-	steps  int
-	err    error
-	room   func() bool // waits for room, and reports whether the match has it
+	groups []int32     // Each group has three values: its begin, its end, and its begin before it ends.
+	loops  []rounds    // loops has an element for each loop of the program.
+	frame  *frame      // frame is the innermost open call, or nil.
+	steps  int         // steps counts instructions, bytes and copied values, up to maxSteps.
+	err    error       // err is ErrLimit after the match has exceeded a limit, otherwise nil.
+	room   func() bool // room waits for the Room, and returns false if the match timed out before.
 }
 
 // match reports whether the program matches anywhere in the text.
@@ -120,7 +140,7 @@ func (m *machine) push(e entry) {
 	m.stack = append(m.stack, e)
 }
 
-// from reports whether the program matches at one place.
+// from reports whether the program matches at a position in the text.
 func (m *machine) from(ctx context.Context, place int) bool {
 	for i := range m.groups {
 		m.groups[i] = -1
@@ -151,8 +171,8 @@ func (m *machine) from(ctx context.Context, place int) bool {
 	return false
 }
 
-// step runs one instruction. It returns the next instruction and the place, or false if the
-// instruction does not match.
+// step executes the instruction i, which has the index at, at the position p. It returns the index
+// of the next instruction and the new position, or false if the text does not match.
 func (m *machine) step(i *instruction, at int, p int32) (int, int32, bool) {
 	next := at + 1
 	switch i.code {
@@ -192,7 +212,7 @@ func (m *machine) step(i *instruction, at int, p int32) (int, int32, bool) {
 	return next, p, true
 }
 
-// around runs the instructions of atomic groups and looks.
+// around executes the instructions of atomic groups, look-aheads and look-behinds.
 func (m *machine) around(i *instruction, next int, p int32) (int, int32, bool) {
 	switch i.code {
 	case mark:
@@ -227,7 +247,8 @@ func (m *machine) pop() entry {
 	return e
 }
 
-// backtrack goes back to the last place with another way to match.
+// backtrack removes entries from the stack, and restores values, until it finds another way to
+// match. It returns the instruction and the position there, or false if the stack is empty.
 func (m *machine) backtrack() (at int, p int32, ok bool) {
 	for len(m.stack) > 0 {
 		e := m.pop()
@@ -262,7 +283,7 @@ func (m *machine) backtrack() (at int, p int32, ok bool) {
 	return 0, 0, false
 }
 
-// restore restores a changed value.
+// restore gives the group, loop or call in an entry the value from before the change.
 func (m *machine) restore(e entry) {
 	switch e.kind {
 	case oldGroup:
@@ -288,7 +309,8 @@ func (m *machine) setLoop(at int, value rounds) {
 	m.loops[at] = value
 }
 
-// run takes a run of bytes: as many as possible, or as few as allowed if it is lazy.
+// run executes the instruction run: it takes as many bytes of the set as possible. If the
+// instruction is lazy, it takes as few as allowed.
 func (m *machine) run(i *instruction, next int, p int32) (int, int32, bool) {
 	most := len(m.text) - int(p)
 	if i.most != unlimited {
@@ -315,7 +337,8 @@ func (m *machine) run(i *instruction, next int, p int32) (int, int32, bool) {
 	return next, last, true
 }
 
-// loop decides whether another round begins. A round that took no byte is the last one.
+// loop executes the instruction again, which has the index at. No round follows a round that took
+// no byte, as soon as the loop has run the least number of rounds.
 func (m *machine) loop(i *instruction, at int, p int32) int {
 	r := m.loops[i.number]
 	switch {
@@ -331,7 +354,7 @@ func (m *machine) loop(i *instruction, at int, p int32) int {
 	return m.round(at, p)
 }
 
-// round begins another round.
+// round begins another round of a loop, whose instruction again has the index at.
 func (m *machine) round(at int, p int32) int {
 	number := m.code[at].number
 	m.setLoop(number, rounds{m.loops[number].count + 1, p})
@@ -366,7 +389,7 @@ func word(b byte, wide bool) bool {
 	return wide && (b == 0xaa || b == 0xb5 || b == 0xba || b >= 0xc0 && b != 0xd7 && b != 0xf7)
 }
 
-// same matches the text of the first group in the node that has matched.
+// same compares the next bytes with the text of the first group in n.numbers that has matched.
 func (m *machine) same(n *node, next int, p int32) (int, int32, bool) {
 	for _, number := range n.numbers {
 		first, last := m.groups[3*number], m.groups[3*number+1]
@@ -405,7 +428,7 @@ func (m *machine) holds(n *node) bool {
 	})
 }
 
-// enter calls a group.
+// enter begins a call of a group. After the call, the machine continues at the instruction next.
 func (m *machine) enter(i *instruction, next int) int {
 	f := &frame{number: i.number, to: next, above: m.frame, groups: slices.Clone(m.groups), loops: slices.Clone(m.loops)}
 	if m.frame != nil {
@@ -419,7 +442,8 @@ func (m *machine) enter(i *instruction, next int) int {
 	return i.to
 }
 
-// leave ends a call. It restores the groups and loops from before the call.
+// leave ends the innermost call, and returns the instruction after the call. It gives the groups
+// and loops their values from before the call.
 func (m *machine) leave() int {
 	f := m.frame
 	m.push(entry{kind: oldState, frame: &frame{groups: slices.Clone(m.groups), loops: slices.Clone(m.loops)}})
@@ -430,7 +454,8 @@ func (m *machine) leave() int {
 	return f.to
 }
 
-// lastMark returns the index of the innermost open mark. keep and abandon have removed the others.
+// lastMark returns the index of the newest entry of the kind marked. It belongs to the innermost
+// open atomic group, look-ahead or look-behind: keep and abandon remove the entries of ended ones.
 func (m *machine) lastMark() int {
 	last := len(m.stack) - 1
 	for m.stack[last].kind != marked {
@@ -439,8 +464,9 @@ func (m *machine) lastMark() int {
 	return last
 }
 
-// keep ends an atomic group or a look. It removes the entries for other ways to match, and keeps
-// the entries that restore values. It returns the place where the group or look began.
+// keep ends an atomic group, look-ahead or look-behind whose inner expression has matched. It
+// removes the entries for other ways to match, and keeps the entries that restore values. It
+// returns the position where the atomic group, look-ahead or look-behind began.
 func (m *machine) keep() int32 {
 	last := m.lastMark()
 	place, kept := m.stack[last].p, m.stack[:last]

@@ -1,21 +1,35 @@
 package pattern
 
-// kind is the kind of a node of an expression.
+// kind is the kind of a node of an expression. The comments of the constants use the fields of the
+// node.
 type kind uint8
 
 const (
-	sequence    kind = iota // matches subs one after the other; without subs, matches the empty text
-	alternative             // matches one of subs
-	bytesOf                 // matches one byte of set
-	repeat                  // matches subs[0] from least to most times
-	group                   // matches subs[0]; the matched text gets a group number
-	atomic                  // matches subs[0]; only the first match of subs[0] is tried
-	look                    // subs[0] matches after or before this place; no byte is taken
-	assertion               // matches if place is true at the current position; takes no byte
-	reference               // matches the text of the first group in numbers that has matched
-	condition               // matches subs[0] if the condition is true, else subs[1]
-	definition              // subs[0] is matched only by a call
-	call                    // matches a group again, by number; 0 is the whole expression
+	// sequence: subs match one after the other. A sequence without subs matches the empty text.
+	sequence kind = iota
+	// alternative: one of subs matches.
+	alternative
+	// bytesOf: one byte of the text is in set.
+	bytesOf
+	// repeat: subs[0] matches at least least times and at most most times.
+	repeat
+	// group: subs[0] matches. The field number identifies the matched text.
+	group
+	// atomic: subs[0] matches. After the first match of subs[0], no other match of it is tried.
+	atomic
+	// look: subs[0] matches after or before the current position, but no byte is taken.
+	look
+	// assertion: the condition place is true at the current position. No byte is taken.
+	assertion
+	// reference: the text equals the text of the first group in numbers that has matched.
+	reference
+	// condition: if the condition in the node is true, subs[0] matches, otherwise subs[1].
+	condition
+	// definition: subs[0] is matched only where a call names it: (?(DEFINE)…).
+	definition
+	// call: the expression of the group with the field number matches here, too. The number 0 is
+	// the whole expression.
+	call
 )
 
 // unlimited is the value of most in a repetition without a limit.
@@ -25,27 +39,28 @@ type node struct {
 	kind        kind
 	subs        []*node
 	set         set
-	least, most int // smallest and largest number of rounds of a repetition
+	least, most int // least and most limit the number of rounds of a repetition.
 	lazy        bool
 	number      int
 	numbers     []int
 	place       place
-	behind      bool // for a look: it matches before this place
-	not         bool // for a look: it must not match
-	fold        bool // for a reference: case is ignored
-	wide        bool // for a reference or an assertion: letters are the letters of Unicode
-	recursion   bool // for a condition: group number is being called; unlimited for any group
+	behind      bool // A look is a look-behind: subs[0] matches before the current position.
+	not         bool // A look is negative: subs[0] must not match.
+	fold        bool // A reference ignores case.
+	wide        bool // A reference or an assertion uses the letters of Unicode, not only of ASCII.
+	recursion   bool // A condition is true in a call of the group number; unlimited is any group.
 }
 
-// place is a condition on a place in the text.
+// place is a condition on a position in the text. The comments of the constants show how an
+// expression of Perl writes the condition.
 type place uint8
 
 const (
-	atStart     place = iota // \A, ^
-	atLine                   // ^ of (?m)
+	atStart     place = iota // \A, or ^ without (?m)
+	atLine                   // ^ with (?m)
 	atEnd                    // \z
-	beforeEnd                // $, \Z
-	atLineEnd                // $ of (?m)
+	beforeEnd                // \Z, or $ without (?m)
+	atLineEnd                // $ with (?m)
 	atWord                   // \b
 	insideWords              // \B
 )
@@ -91,7 +106,7 @@ func (n *node) widths() (least, most int) {
 	return 0, 0
 }
 
-// enough is larger than every width that the parser compares.
+// enough is a number of bytes that is larger than every limit of the parser.
 const enough = 1 << 20
 
 func sum(a, b int) int {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// question is an expression and a text for Perl.
+// question is an expression, and the text that Perl matches against the expression.
 type question struct{ expression, text string }
 
 // oracle runs Perl, which matches each expression against its text. For each question it
@@ -37,7 +37,8 @@ func oracle(t *testing.T, questions []question) []string {
 	return answers
 }
 
-// ours matches one question with this package, and returns the result in the format of oracle.
+// ours matches a text against its expression with this package, and returns the result in the same
+// format as oracle.
 func ours(t *testing.T, q question) string {
 	t.Helper()
 	p, err := Compile(q.expression)
@@ -54,7 +55,7 @@ func ours(t *testing.T, q question) string {
 	return "0"
 }
 
-// TestPerlAgrees compares the expectations of the other tests with the Perl of this host.
+// TestPerlAgrees checks that the Perl of this host returns the results that the other tests expect.
 func TestPerlAgrees(t *testing.T) {
 	var questions []question
 	for _, tt := range perls() {
@@ -69,7 +70,8 @@ func TestPerlAgrees(t *testing.T) {
 	}
 }
 
-// TestPerlKnowsTheSameBytes compares, for every byte, whether it is in a class.
+// TestPerlKnowsTheSameBytes checks that a class such as \w contains the same bytes in this package
+// and in Perl.
 func TestPerlKnowsTheSameBytes(t *testing.T) {
 	classes := []string{
 		`\w`, `\W`, `\d`, `\s`, `\S`, `\h`, `\v`, `\V`, `\N`, `.`, `[^a]`, `[a-z\xe0-\xff]`, `k`, `\xb5`, `\xff`, `[\xc0-\xd0]`, `[\x{100}-\x{2200}]`, `[^\W_]`,
@@ -104,9 +106,9 @@ func TestPerlKnowsTheSameBytes(t *testing.T) {
 	}
 }
 
-// TestPerlAgreesOnRandomExpressions compares expressions that both support. It leaves out
-// expressions that repeat an empty match without limit, and atomic groups in a look-behind, which
-// Perl 5.36 matches wrongly.
+// TestPerlAgreesOnRandomExpressions checks that this package and Perl agree on random expressions
+// that both support. The test leaves out expressions that repeat an empty match without limit. It
+// also leaves out an atomic group in a look-behind, which Perl 5.36 matches wrongly.
 func TestPerlAgreesOnRandomExpressions(t *testing.T) {
 	pieces := strings.Split(`a b c A \n . ^ $ * + ? *? +? ?? *+ ++ ?+ {2} {1,2} {0,3}? {,2} {2,}+ ( ) (?: (?= (?! (?<= (?<! (?> (?| | `+
 		`[ab] [^a] \w \W \d \s \b \B \z \Z \A \G \K \1 \2 \g{-1} (?i) (?m) (?s) (?x) (?-i) (?i: (?^: (?a) (?u) \xe9 é \x{e9} \h \H \v \V `+

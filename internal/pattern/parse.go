@@ -9,12 +9,12 @@ import (
 
 // Error is the reason why an expression cannot be used.
 type Error struct {
-	At   int // position in the expression, in bytes from 1
+	At   int // At is the position of the fault in the expression. The first byte has position 1.
 	What string
 	Fix  string
 }
 
-// Error returns the construct, its position and the fix.
+// Error returns the part of the expression that is wrong, its position, and how to write it.
 func (e *Error) Error() string {
 	text := fmt.Sprintf("%s at character %d", e.What, e.At)
 	if e.Fix != "" {
@@ -23,7 +23,8 @@ func (e *Error) Error() string {
 	return text
 }
 
-// Perl's own limits.
+// The limits of Perl for the count of a repetition, the bytes that a look-behind goes back, and
+// nested parentheses.
 const (
 	maxRepeat = 65534
 	maxBehind = 255
@@ -32,7 +33,7 @@ const (
 
 // flags are the flags that (?…) can set.
 type flags struct {
-	fold, lines, all, spaced, classSpaced, unnumbered bool // i m s x xx n
+	fold, lines, all, spaced, classSpaced, unnumbered bool // Perl writes these flags i, m, s, x, xx, n.
 	rules                                             rules
 }
 
@@ -41,12 +42,12 @@ type parser struct {
 	text    string
 	at      int
 	flags   flags
-	groups  int // number of groups before this place
+	groups  int // groups is the number of groups that the parser has numbered so far.
 	nested  int
 	names   map[string][]int
 	behinds []*node
-	unicode bool    // the expression contains Unicode
-	before  *parser // the parser of the first pass; nil in the first pass
+	unicode bool    // unicode says that the expression contains Unicode, such as \p{…}.
+	before  *parser // before is the parser of the first pass. It is nil in the first pass itself.
 	err     *Error
 }
 
@@ -81,7 +82,7 @@ func (p *parser) whole() *node {
 	return n
 }
 
-// fail sets the error, at the next character of the parser.
+// fail ends the parser with an error at its current position. Only the first error is kept.
 func (p *parser) fail(what, fix string) *node {
 	if p.err == nil {
 		p.err = &Error{At: min(p.at, max(0, len(p.text)-1)) + 1, What: what, Fix: fix}
@@ -90,7 +91,8 @@ func (p *parser) fail(what, fix string) *node {
 	return &node{}
 }
 
-// refuse calls fail for a construct of Perl that this package does not support.
+// refuse ends the parser with an error at start, where the expression uses a construct of Perl that
+// this package does not support.
 func (p *parser) refuse(start int, construct, fix string) *node {
 	p.at = start
 	return p.fail(construct+" is not understood", fix)
@@ -98,10 +100,10 @@ func (p *parser) refuse(start int, construct, fix string) *node {
 
 func (p *parser) more() bool { return p.at < len(p.text) }
 
-// peek reports whether the rest of the text begins with a prefix.
+// peek reports whether a prefix is next in the expression.
 func (p *parser) peek(prefix string) bool { return strings.HasPrefix(p.text[p.at:], prefix) }
 
-// take skips a prefix and reports whether it was there.
+// take skips a prefix if the prefix is next in the expression, and reports whether it was.
 func (p *parser) take(prefix string) bool {
 	found := p.peek(prefix)
 	if found {
@@ -110,7 +112,7 @@ func (p *parser) take(prefix string) bool {
 	return found
 }
 
-// until returns the text before an end, and skips both.
+// until returns the text up to the next text end, and skips both.
 func (p *parser) until(end string) (string, bool) {
 	inner, _, found := strings.Cut(p.text[p.at:], end)
 	if !found {
@@ -121,7 +123,7 @@ func (p *parser) until(end string) (string, bool) {
 	return inner, true
 }
 
-// skip skips comments. With (?x), it also skips blanks.
+// skip skips comments in the expression. With the flag x, skip also skips white space.
 func (p *parser) skip() {
 	for p.more() {
 		switch c := p.text[p.at]; {
@@ -138,8 +140,8 @@ func (p *parser) skip() {
 	}
 }
 
-// alternatives parses up to a closing parenthesis. With reset, for (?|…), every alternative begins
-// with the same group number.
+// alternatives parses alternatives, up to a closing parenthesis or the end of the expression. With
+// reset, the group numbers of every alternative begin with the same number, as in (?|…).
 func (p *parser) alternatives(reset bool) *node {
 	before, most := p.groups, p.groups
 	n := &node{kind: alternative}
@@ -197,7 +199,7 @@ func (p *parser) quantified() *node {
 		return p.fail("nested quantifiers", "put the inner one into (?:…)")
 	}
 	if most != unlimited && most < least {
-		return &node{kind: bytesOf} // never matches
+		return &node{kind: bytesOf} // The empty set never matches.
 	}
 	return n
 }
@@ -235,8 +237,7 @@ func (p *parser) quantifier() (least, most int, found bool) {
 
 func digits(text string) bool { return strings.Trim(text, "0123456789") == "" }
 
-// number returns the value of digits. It returns 1<<30 for larger numbers, which is over all
-// limits.
+// number returns the value of digits, at most 1<<30. That number is larger than every limit.
 func number(text string) int {
 	n, err := strconv.Atoi("0" + text)
 	if err != nil || n > 1<<30 {
@@ -245,7 +246,8 @@ func number(text string) int {
 	return n
 }
 
-// item parses an item that a quantifier can repeat. It returns nil for flags.
+// item parses a part of an expression that a quantifier can repeat. It returns nil if the part only
+// sets flags.
 func (p *parser) item() *node {
 	c := p.text[p.at]
 	switch c {
@@ -335,14 +337,14 @@ func (p *parser) parenthesis() *node {
 	if sign := strings.TrimLeft(p.text[p.at:], "+-"); sign != "" && sign[0] >= '0' && sign[0] <= '9' {
 		inner, found := p.until(")")
 		if found {
-			p.at-- // callNumber takes the parenthesis
+			p.at-- // callNumber skips the closing parenthesis itself.
 		}
 		return p.callNumber(start, inner)
 	}
 	return p.switches(start, saved)
 }
 
-// closed ends a group with its parenthesis and restores the flags.
+// closed skips the closing parenthesis of a group, and restores the flags from before the group.
 func (p *parser) closed(saved flags, n *node) *node {
 	if !p.take(")") {
 		p.fail("no closing parenthesis", "")
@@ -382,7 +384,8 @@ func validName(name string) bool {
 		strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
 }
 
-// groupsOf returns the groups with a name or a number. The number can be relative.
+// groupsOf returns the numbers of the groups with a name, or with a number such as 1, +1 or -1. It
+// returns nil if there is no such group.
 func (p *parser) groupsOf(name string) []int {
 	all, names := p.groups, p.names
 	if p.before != nil {
@@ -391,7 +394,7 @@ func (p *parser) groupsOf(name string) []int {
 	bare := strings.TrimLeft(name, "+-")
 	if bare == "" || !digits(bare) || len(name)-len(bare) > 1 {
 		if p.before == nil {
-			return []int{0} // the group can be after this place
+			return []int{0} // In the first pass, the group can still follow in the expression.
 		}
 		return names[name]
 	}
@@ -408,7 +411,7 @@ func (p *parser) groupsOf(name string) []int {
 	return []int{n}
 }
 
-// referenceTo parses the name in \k<NAME> and similar references, up to end.
+// referenceTo parses the rest of a reference such as \k<NAME>: the name and the text end.
 func (p *parser) referenceTo(start int, end string) *node {
 	name, found := p.until(end)
 	if !found {
@@ -445,7 +448,7 @@ func (p *parser) callNumber(start int, name string) *node {
 	return &node{kind: call, number: numbers[0]}
 }
 
-// conditional parses (?(…)yes|no).
+// conditional parses a condition with two expressions, (?(…)yes|no), after its second parenthesis.
 func (p *parser) conditional(start int, saved flags) *node {
 	n := &node{kind: condition}
 	var around *node
@@ -477,7 +480,8 @@ func (p *parser) conditional(start int, saved flags) *node {
 	return &node{kind: alternative, subs: []*node{yes, {subs: []*node{&otherwise, n.subs[1]}}}}
 }
 
-// holds parses a condition: a group by number, <NAME> or 'NAME', or the recursion R, R1, R&NAME.
+// holds parses the condition of (?(…)yes|no) into the node, and reports whether the condition is
+// valid. The condition is a group (1, <NAME> or 'NAME') or a recursion (R, R1 or R&NAME).
 func (p *parser) holds(n *node, name string) bool {
 	if recursion, found := strings.CutPrefix(name, "R"); found && (recursion == "" || recursion[0] == '&' || digits(recursion)) {
 		n.recursion, n.number = true, unlimited
@@ -495,14 +499,14 @@ func (p *parser) holds(n *node, name string) bool {
 		return false
 	}
 	if digits(bare) && bare == name {
-		n.numbers = []int{number(bare)} // a group that does not exist has never matched
+		n.numbers = []int{number(bare)} // A condition about a group that does not exist is false.
 		return true
 	}
 	n.numbers = p.groupsOf(bare)
 	return n.numbers != nil
 }
 
-// verb parses a construct that begins with (*.
+// verb parses a construct that begins with (*, such as (*pla:…) or (*FAIL).
 func (p *parser) verb(start int) *node {
 	name := p.text[p.at:]
 	name = name[:len(name)-len(strings.TrimLeft(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"))]
@@ -518,12 +522,12 @@ func (p *parser) verb(start int) *node {
 	case known && p.take(":"):
 		return p.around(p.flags, kind)
 	case (name == "FAIL" || name == "F") && p.take(")"):
-		return &node{kind: bytesOf} // never matches
+		return &node{kind: bytesOf} // The empty set never matches.
 	}
 	return p.refuse(start, "(*"+name+")", "write the expression without it")
 }
 
-// switches parses (?FLAGS) and (?FLAGS:…).
+// switches parses flags, as in (?i) and (?i:…).
 func (p *parser) switches(start int, saved flags) *node {
 	if p.take("^") {
 		p.flags = flags{}
@@ -564,7 +568,7 @@ func (p *parser) switches(start int, saved flags) *node {
 			if p.unicode && p.before != nil {
 				p.flags.rules = letters
 			}
-		case 'p', 'o', 'g', 'c': // flags of Perl's operators, without effect here
+		case 'p', 'o', 'g', 'c': // These flags of Perl have no effect inside an expression.
 		case 'l':
 			return p.refuse(start, "the flag l, which follows the daemon's locale,", "delete the l")
 		default:

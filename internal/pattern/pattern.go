@@ -22,7 +22,7 @@ const maxText = 1 << 16
 // Pattern is a regular expression. Several goroutines can use it.
 type Pattern struct {
 	text    string
-	fast    *regexp.Regexp // nil if only the machine can match the expression
+	fast    *regexp.Regexp // fast is nil if Go's library cannot express the expression.
 	program *program
 }
 
@@ -41,7 +41,7 @@ func Compile(text string) (*Pattern, error) {
 	return &Pattern{text: text, program: compile(n, groups)}, nil
 }
 
-// Check returns the error of Compile, but does less work.
+// Check returns the same error as Compile. Use Check if you do not need the Pattern.
 func Check(text string) error {
 	if len(text) > maxText {
 		return &Error{maxText, "an expression that is too long", ""}

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// perls returns expressions as files can have them, with the results of Perl 5.36.
+// perls returns expressions, texts, and the results of Perl 5.36: "1" if the text matches, "0" if
+// the text does not match.
 func perls() []struct{ expression, text, want string } {
 	return []struct{ expression, text, want string }{
 		// Bytes are characters.
@@ -35,7 +36,7 @@ func perls() []struct{ expression, text, want string } {
 		{`(?u)\s`, "\xa0", "1"},
 		{`^\W(?!x)`, "\xff", "1"},
 		{`\x{263a}`, "\xe2\x98\xba", "0"},
-		{`\w\x{263a}?`, "\xe9", "1"}, // one character of Unicode sets the rules for the expression
+		{`\w\x{263a}?`, "\xe9", "1"}, // \x{263a} makes \w match the letters of Unicode.
 		{`\w\p{L}?`, "\xe9", "1"},
 		{`\N{U+e9}`, "\xe9", "1"},
 		// Escapes.
@@ -43,7 +44,7 @@ func perls() []struct{ expression, text, want string } {
 		{`\h`, "\xa0", "1"},
 		{`\v`, "\x85", "1"},
 		{`^a\R\z`, "a\r\n", "1"},
-		{`^\R\n`, "\r\n", "0"}, // \R does not give bytes back
+		{`^\R\n`, "\r\n", "0"}, // \R takes both bytes, and does not try only "\r".
 		{`\R`, "\x85", "1"},
 		{`^\N+$`, "abc\n", "1"},
 		{`^\N{3}$`, "abc", "1"},
@@ -51,11 +52,11 @@ func perls() []struct{ expression, text, want string } {
 		{`\101\x41\x{41}\o{101}\cA`, "AAAA\x01", "1"},
 		{`\cz\c[\e`, "\x1a\x1b\x1b", "1"},
 		{`\0\00\012`, "\x00\x00\n", "1"},
-		{`\18`, "\x018", "1"}, // octal: there are no 18 groups
+		{`\18`, "\x018", "1"}, // There is no group 18, so \1 is an octal number.
 		{`[\8\1]`, "8", "1"},
 		{`\xg`, "\x00g", "1"},
 		{`\a\f\t\e`, "\a\f\t\x1b", "1"},
-		{`\Qa.b\E`, "a.b", "0"}, // Perl interprets it in source text, not in an expression from a file
+		{`\Qa.b\E`, "a.b", "0"}, // Perl interprets \Q only in its source text.
 		{`\Qa.b\E`, "QaxbE", "1"},
 		{`\_\y\-`, "_y-", "1"},
 		{`a\Kb`, "ab", "1"},
@@ -148,7 +149,7 @@ func perls() []struct{ expression, text, want string } {
 		{`^(?<n>a)?(?(<n>)b|c)$`, "ab", "1"},
 		{`(?(?=a)ab|c)`, "ab", "1"},
 		{`(?(?!a)c|ab)`, "ab", "1"},
-		{`^\((?:[^()]++|(?R))*\)$`, "(a(b)c)", "0"}, // the calls begin with ^, too
+		{`^\((?:[^()]++|(?R))*\)$`, "(a(b)c)", "0"}, // (?R) calls the whole expression, with the ^.
 		{`^(\((?:[^()]++|(?1))*\))$`, "(a(b)c)", "1"},
 		{`^(\((?:[^()]++|(?1))*\))$`, "(a(b)c", "0"},
 		{`(?<p>\[(?:\d|(?&p))*\])$`, "[1[2]]", "1"},
@@ -216,7 +217,8 @@ func TestUnknownConstructsAreNamed(t *testing.T) {
 	}
 }
 
-// TestBothMatchersAgree compares both matchers on the expressions that both support.
+// TestBothMatchersAgree checks that Go's library and the matcher of this package agree on the
+// expressions that both support.
 func TestBothMatchersAgree(t *testing.T) {
 	for _, tt := range perls() {
 		n, groups, err := parse(tt.expression)
@@ -236,7 +238,7 @@ func TestBothMatchersAgree(t *testing.T) {
 
 // TestMatchIsBounded checks that the pages of a hostile server cannot make a match use much memory.
 func TestMatchIsBounded(t *testing.T) {
-	const most = 64 << 20 // total while the stack grows; half as much without the race detector
+	const most = 64 << 20 // most is in bytes. Without the race detector, a match needs only half.
 	pages := []string{strings.Repeat("a", 1<<20), strings.Repeat("(", 1<<20)}
 	for _, expression := range []string{
 		`^(?!x)(a+)+\z(?<=b)`, `(?s)^(?:(?!error).)*$`, `(?=.*foo)bar`, `(?:(a)|(b))*\1$`, `(a+)\1+$`, `\((?:[^()]++|(?R))*\)`,
@@ -311,14 +313,15 @@ func TestRoom(t *testing.T) {
 		t.Errorf("without room: %v", err)
 	}
 	<-room
-	for range 3 { // each match releases its room
+	for range 3 { // A third match finds room only if the matches before released theirs.
 		if found, err := p.Match(t.Context(), large, room); err != nil || !found {
 			t.Errorf("with room: %t, %v", found, err)
 		}
 	}
 }
 
-// FuzzMatch compares both matchers on the same expression and text.
+// FuzzMatch checks that Go's library and the matcher of this package agree on an expression and a
+// text.
 func FuzzMatch(f *testing.F) {
 	for _, tt := range perls() {
 		f.Add(tt.expression, tt.text)

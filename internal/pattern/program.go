@@ -4,43 +4,76 @@ package pattern
 type code uint8
 
 const (
-	done    code = iota // ends the program: the expression has matched
-	jump                // continue at to
-	try                 // continue at the next instruction; if that fails, at to
-	take                // match one byte of set
-	run                 // match bytes of set, from least to most times
-	start               // group number begins
-	end                 // group number ends, and with it its call
-	begin               // a loop begins; number identifies the loop
-	again               // loop number: start another round, or continue at to
-	check               // test the condition place at the current position
-	same                // match the text of a group in numbers
-	holds               // continue at the next instruction if the condition is true, else at to
-	enter               // call group number, whose code begins at to
-	mark                // an atomic group or a look begins; a negative look continues at to
-	back                // begin a look-behind, from least to most bytes before this place
-	keep                // the atomic group has matched
-	stay                // the look has matched: continue at the place where it began
-	arrive              // the look-behind must end at the place where it began
-	abandon             // the inner expression of a negative look has matched, so the look fails
+	// done: the whole expression has matched. In a call of the whole expression, the machine
+	// returns from the call. Otherwise the match succeeds.
+	done code = iota
+	// jump: the machine continues at the instruction to.
+	jump
+	// try: the machine continues at the next instruction. If no match is found there, the machine
+	// continues at the instruction to.
+	try
+	// take: the next byte of the text must be in set.
+	take
+	// run: the next bytes of the text must be in set. least and most limit the number of bytes.
+	run
+	// start: the group with the number begins at the current position.
+	start
+	// end: the group with the number ends at the current position. If the innermost call is a call
+	// of this group, the machine returns from the call.
+	end
+	// begin: the machine sets the count of rounds of the loop with the number to 0.
+	begin
+	// again: the machine begins another round of the loop with the number, or leaves the loop and
+	// continues at the instruction to.
+	again
+	// check: the condition node.place must be true at the current position.
+	check
+	// same: the next bytes must equal the text of the first group in node.numbers that has matched.
+	same
+	// holds: if the condition in node is true, the machine continues at the next instruction.
+	// Otherwise the machine continues at the instruction to.
+	holds
+	// enter: the machine calls the group with the number. The code of the group begins at the
+	// instruction to.
+	enter
+	// mark: an atomic group, a look-ahead or a look-behind begins at the current position. If the
+	// inner expression of a negative look-ahead or look-behind does not match, the machine
+	// continues at the instruction to.
+	mark
+	// back: the machine goes back by at least least and at most most bytes, where the inner
+	// expression of a look-behind begins.
+	back
+	// keep: the inner expression of an atomic group has matched. The machine does not try other
+	// ways to match it.
+	keep
+	// stay: the inner expression of a look-ahead or look-behind has matched. The machine goes back
+	// to the position where the look-ahead or look-behind began.
+	stay
+	// arrive: the current position must be the position where the look-behind began.
+	arrive
+	// abandon: the inner expression of a negative look-ahead or look-behind has matched, so the
+	// negative look-ahead or look-behind does not match.
+	abandon
 )
 
+// instruction is one instruction of a program. The constants of code say which fields an operation
+// uses.
 type instruction struct {
 	code        code
-	to          int
+	to          int // to is the index of an instruction in program.code.
 	number      int
 	least, most int
-	lazy        bool
+	lazy        bool // lazy is true for a lazy repetition, and for a mark of a negative look.
 	node        *node
 	set         *set
 }
 
-// program holds the instructions of an expression for a machine.
+// program holds the instructions of one expression. A machine executes them.
 type program struct {
 	code          []instruction
-	groups, loops int
-	groupAt       map[int]int
-	calls         []int // instructions whose field to is not set yet
+	groups, loops int         // groups is the number of groups, with the whole expression as group 0.
+	groupAt       map[int]int // groupAt maps a group to the index of its first instruction.
+	calls         []int       // calls are the indexes of the instructions with the code enter.
 	anchored      anchor
 }
 
@@ -49,8 +82,8 @@ type anchor uint8
 
 const (
 	anywhere    anchor = iota
-	onlyAtStart        // \A, or .* that matches newlines
-	atLines            // .* that does not match newlines
+	onlyAtStart        // The expression begins with \A, or with .* that matches newlines.
+	atLines            // The expression begins with .* that does not match newlines.
 )
 
 func compile(n *node, groups int) *program {
@@ -63,7 +96,7 @@ func compile(n *node, groups int) *program {
 	return p
 }
 
-// anchorOf returns the anchor of an expression. It examines only the first item.
+// anchorOf returns the anchor of an expression. It examines only the first item of the expression.
 func anchorOf(n *node) anchor {
 	for n.kind == sequence && len(n.subs) > 0 {
 		n = n.subs[0]
@@ -86,7 +119,7 @@ func (p *program) emit(i instruction) int {
 	return len(p.code) - 1
 }
 
-// here sets the target of an instruction to the next instruction.
+// here makes the instruction at an index continue at the next instruction that is added.
 func (p *program) here(at int) { p.code[at].to = len(p.code) }
 
 func (p *program) add(n *node) {
@@ -129,7 +162,7 @@ func (p *program) add(n *node) {
 	}
 }
 
-// aside adds a node that the machine runs only by a call.
+// aside adds the instructions of a node, and a jump over them. Only a call can reach them.
 func (p *program) aside(n *node) {
 	after := p.emit(instruction{code: jump})
 	p.add(n)
@@ -173,8 +206,8 @@ func (p *program) repeat(n *node) {
 	p.here(at)
 }
 
-// simple adds a repetition that needs no counter, because every round takes a byte or there is only
-// one round.
+// simple adds the instructions of a repetition without a counter of rounds. The repetition has at
+// most one round, or no limit and at least one byte in each round.
 func (p *program) simple(n *node) {
 	at := p.emit(instruction{code: try})
 	leave := at

@@ -39,10 +39,17 @@ func setOf(has func(r rune) bool) (s set) {
 type rules uint8
 
 const (
-	native  rules = iota // none: /d, if the expression contains no Unicode
-	ascii                // none, but case folds as in Unicode: /a
-	strict               // as ascii, but no other character folds into ASCII: /aa
-	letters              // as in Unicode: /u
+	// native: no character beyond ASCII is a letter. Perl's flag d has this effect if the expression
+	// contains no Unicode.
+	native rules = iota
+	// ascii: no character beyond ASCII is a letter, but upper and lower case of the letters of
+	// Unicode are equal if case is ignored. Perl's flag is a.
+	ascii
+	// strict is like ascii, but a character beyond ASCII never equals an ASCII character. Perl's
+	// flag is aa.
+	strict
+	// letters: the letters of Unicode are letters. Perl's flag is u.
+	letters
 )
 
 func (r rules) wide() bool { return r == letters }

@@ -437,7 +437,7 @@ func (d daemon) start() error {
 	if err != nil {
 		return err
 	}
-	var said bytes.Buffer // the output of the server; read it only after the server has ended
+	var said bytes.Buffer // said is the output of the server. A server that await gives up still writes.
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
 		return err

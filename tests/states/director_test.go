@@ -287,7 +287,9 @@ func (d *director) do(s step) error {
 	case who == "directord":
 		return d.byHand(what)
 	case who == "health" && what == "stop":
-		d.end(id) // instead of the agent, whose signal TERM would end the test process
+		// The daemon runs in the test process. End the daemon before the agent stops it: the SIGTERM
+		// of the agent would end the test process.
+		d.end(id)
 	}
 	return failure(d.run(who, what), d.said)
 }

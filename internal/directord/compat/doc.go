@@ -1,4 +1,5 @@
 // Package compat holds everything that directord has in common with the Perl program ldirectord:
-// the command line, the log lines, the pid files, the text of mail and the monitorfile. It also
-// ends the Perl program when directord replaces it.
+// the command line, the log lines, the pid files, the text of mail and the monitorfile. The package
+// also finds a Perl program that still runs after directord has replaced it. "directord start"
+// refuses to start while the Perl program runs, and "directord stop" ends the Perl program.
 package compat

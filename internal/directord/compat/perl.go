@@ -40,14 +40,14 @@ func PerlDaemon(pidFile string) int {
 	return pid
 }
 
-// StopPerl ends the Perl program. After an upgrade, the Perl program can still run at the first
-// stop.
+// StopPerl sends SIGTERM to the Perl program and waits until the Perl program has ended, or until
+// ctx ends. After an upgrade, the first "directord stop" can find the Perl program running.
 func StopPerl(ctx context.Context, pidFile string) error {
 	pid := PerlDaemon(pidFile)
 	if pid == 0 {
 		return nil
 	}
-	_ = syscall.Kill(pid, syscall.SIGTERM) // an error means that the process has ended meanwhile
+	_ = syscall.Kill(pid, syscall.SIGTERM) // The loop below finds out whether the process has ended.
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	for PerlDaemon(pidFile) == pid {
