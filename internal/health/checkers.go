@@ -15,14 +15,14 @@ import (
 
 // Tools are the objects that all checks of a daemon share.
 type Tools struct {
-	Source check.Sourcer // chooses the source addresses of checks
+	Source check.Sourcer // Source chooses the source addresses of checks.
 	Pinger *check.Pinger
-	// opens connections for connect checks and HTTP; nil means check.NetDialer
+	// Dialer opens connections for connect checks and HTTP checks. Nil means check.NetDialer.
 	Dialer check.Dialer
-	// trusted certificate authorities; nil means the authorities of package x509
+	// Roots are the trusted certificate authorities. Nil means the authorities of package x509.
 	Roots    *check.Roots
-	Oracle   string       // path of the program that connects to an Oracle database
-	Programs *program.Set // programs that checks have started; can be nil
+	Oracle   string       // Oracle is the path of the program that connects to an Oracle database.
+	Programs *program.Set // Programs are the programs that checks have started. It can be nil.
 }
 
 // Checkers returns the function that makes the checker of a probe.

@@ -12,7 +12,7 @@ import (
 type combined struct {
 	verdict Verdict
 	since   time.Time
-	lasted  time.Duration // how long the previous verdict lasted
+	lasted  time.Duration // lasted is how long the previous verdict lasted.
 }
 
 // set stores a verdict. The times change only if the verdict changes.

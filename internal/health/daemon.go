@@ -20,11 +20,11 @@ import (
 
 // Options are the settings and functions of a daemon. The functions must not block.
 type Options struct {
-	ID string // id of the daemon, which is the holder of its claims
+	ID string // ID is the id of the daemon. Its claims have this id as their holder.
 	// Source is the ipvs resource whose record is the configuration. It is empty if a file is the
 	// configuration.
 	Source  string
-	Config  string // name of the configuration in texts for operators
+	Config  string // Config is the name of the configuration in log lines and errors.
 	Version string
 	PID     int
 	Kernel  record.Kernel
@@ -72,17 +72,23 @@ type Daemon struct {
 	results    chan result
 	requests   chan func(context.Context)
 	started    time.Time
-	reloads    sync.Mutex // locks a reload, so that the configuration of the last reload stays
+	// reloads is locked during a reload, so that two reloads cannot run at the same time.
+	reloads sync.Mutex
 
 	// Only the goroutine of Run uses the fields below.
-	setup    Setup
-	adopted  lvs.Table                  // the table that the daemon found when it accepted the setup
-	found    lvs.Table                  // the part of adopted that the setup has, in the order of the setup
+	setup Setup
+	// adopted is the table that the daemon found when it accepted the setup.
+	adopted lvs.Table
+	// found is the part of adopted that belongs to services of the setup, in the order of the
+	// setup.
+	found    lvs.Table
 	services map[lvs.ServiceID]*Service // services of the setup by their identity
 	trackers map[Probe]*tracker
-	combined map[Member]*combined // verdicts on real servers with several probes or none
-	standing []*standing          // standing of each service, in the order of the setup
-	wanted   lvs.Table            // table that the kernel must hold because of standing
+	// combined are the verdicts on real servers with several probes or none.
+	combined map[Member]*combined
+	standing []*standing // standing of each service, in the order of the setup
+	// wanted is the table that the kernel must hold. The daemon computes it from standing.
+	wanted lvs.Table
 	// stale has the indexes of services whose standing has changed since wanted was computed.
 	stale map[int]bool
 	fault localFault
@@ -90,17 +96,19 @@ type Daemon struct {
 	// rereading is closed when a reload or an adoption ends that the daemon began on its own. It is
 	// nil if none runs.
 	rereading <-chan struct{}
-	refused   string          // why the daemon refused the last configuration; empty if it did not
-	forgone   string          // why the daemon could not adopt lost services again
-	out       map[Member]bool // real servers that an operator has drained
+	// refused is why the daemon refused the last configuration. It is empty if the daemon accepted
+	// it.
+	refused string
+	forgone string          // forgone is why the daemon could not adopt lost services again.
+	out     map[Member]bool // out has the real servers that an operator has drained.
 	// serving reports whether a good real server serves the service. A service without an entry is
 	// unknown.
 	serving  map[lvs.ServiceID]bool
-	users    map[Probe][]place // real servers that a probe decides about
+	users    map[Probe][]place // users has, for each probe, the real servers that use the probe.
 	events   []Event           // events that the reconciler has not got yet
-	unknown  int               // number of probes that have no verdict yet
-	ordered  bool              // whether the reconciler puts destinations in order
-	reloaded bool              // the current setup is not the first setup
+	unknown  int               // unknown is the number of probes that have no verdict yet.
+	ordered  bool              // ordered says that the reconciler puts destinations in order.
+	reloaded bool              // reloaded says that the current setup is not the first setup.
 }
 
 var _ control.Daemon = (*Daemon)(nil)

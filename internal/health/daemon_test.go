@@ -50,12 +50,14 @@ type world struct {
 	state  string
 	log    *logrus.Logger
 
-	mu    sync.Mutex
-	text  string         // text of the configuration
-	cfg   *config.Config // configuration that the daemon gets instead of text; nil for none
-	down  map[string]bool
-	local error // error of each check, as if this host could not send it; nil for none
-	dead  bool  // the processes of all other daemons have ended
+	mu   sync.Mutex
+	text string // text of the configuration
+	// cfg is the configuration of the daemon. If cfg is nil, the daemon reads text.
+	cfg  *config.Config
+	down map[string]bool
+	// local is the error of each check, as if this host could not send the check. Nil means none.
+	local error
+	dead  bool // dead says that the processes of all other daemons have ended.
 	// slow makes the loading of a configuration wait until the channel is closed. It is nil for no
 	// wait.
 	slow   chan struct{}

@@ -18,11 +18,13 @@ const (
 	// ServiceChanged: settings of the service changed, for example its scheduler.
 	ServiceChanged Kind = "service_changed"
 	ServiceRemoved Kind = "service_removed"
-	ServiceEmpty   Kind = "service_empty"   // the last good real server of the service is down
-	ServiceServing Kind = "service_serving" // the first real server of the service is good
+	// ServiceEmpty: the last good real server of the service is down.
+	ServiceEmpty Kind = "service_empty"
+	// ServiceServing: the first real server of the service became good.
+	ServiceServing Kind = "service_serving"
 
-	ServerUp   Kind = "server_up"   // the real server gets new connections
-	ServerDown Kind = "server_down" // the checks of the real server failed
+	ServerUp   Kind = "server_up"   // ServerUp: the real server gets new connections.
+	ServerDown Kind = "server_down" // ServerDown: the checks of the real server failed.
 	// ServerDrained: an operator has drained the real server, or its configured weight is 0.
 	ServerDrained Kind = "server_drained"
 	// ServerChanged: the weight or the forwarding method of the real server changed.
@@ -48,13 +50,13 @@ const (
 type Event struct {
 	Kind  Kind
 	Time  time.Time
-	Phase config.Phase // phase of the daemon; empty for TableRepaired
+	Phase config.Phase // Phase is the phase of the daemon. It is empty for TableRepaired.
 	// Service is the configured service. If the configuration does not have the service, only its
 	// identity is set. Service is nil for an event of the configuration.
 	Service *Service
 	// Server is the address of the real server or fallback. It is zero for an event of the service.
 	Server netip.AddrPort
-	Op     lvs.Op // the change of the IPVS table; its Verb is 0 for no change
+	Op     lvs.Op // Op is the change of the IPVS table. If nothing changed, its Verb is 0.
 
 	// From and To are the weights in the IPVS table before and after the change. Their value is out
 	// if the table does not have the server. Both are valid only for changes of real servers and
@@ -64,12 +66,13 @@ type Event struct {
 	// Check is the application or the type of a check of the real server. If the server has several
 	// checks, Check names the failing one.
 	Check   string
-	Verdict Verdict // verdict on the real server
+	Verdict Verdict // Verdict is the verdict on the real server.
 	// Failures is the number of failures in a row. For CheckFailed, this failure counts as well.
 	// For CheckPassed, it is the number before the success.
 	Failures int
-	Fall     int    // number of failures in a row that make the server bad
-	Reason   string // reason of the verdict or of the refused configuration; empty for none
+	Fall     int // Fall is the number of failures in a row that make the server bad.
+	// Reason is the reason of the verdict or of the refused configuration. Empty means none.
+	Reason string
 	// Lasted is how long the previous verdict lasted. It is zero if the event does not follow from
 	// a verdict.
 	Lasted time.Duration

@@ -37,7 +37,7 @@ func TestWantedButNotHeldIsAFailedRound(t *testing.T) {
 		name  string
 		hurt  func(*record.Record)
 		want  string
-		again bool // the daemon must take the service over again
+		again bool // again says that the daemon must take the service over again.
 	}{
 		{"its resource is being stopped", func(r *record.Record) { r.State = record.Stopping }, "resource web-ipvs is being stopped", false},
 		{"another daemon has it", func(r *record.Record) { r.Holder = "other" }, "health daemon other has taken it over", false},

@@ -10,8 +10,9 @@ import (
 // localFault is the last error that prevented this host from sending a check. The error does not
 // change verdicts.
 type localFault struct {
-	err          error     // nil for none
-	seen, logged time.Time // times when the error last occurred and was last logged
+	err error // err is nil if this host could always send its checks.
+	// seen is when the error last occurred, and logged is when it was last logged.
+	seen, logged time.Time
 }
 
 // ofThisHost reports whether a check failed because this host lacks descriptors, memory, processes

@@ -36,18 +36,23 @@ func (s Service) weight(real Real, v Verdict, found int) (weight int, serving bo
 // standing is the state of a service that follows from the verdicts on its real servers. A new
 // verdict changes one seat. So the cost of a verdict does not depend on the number of real servers.
 type standing struct {
-	reals         []seat                 // one seat for each real server, in the order of the configuration
-	index         map[netip.AddrPort]int // index in reals by the address of the real server
-	good, unknown int                    // numbers of real servers with the verdict good and unknown
-	serving       int                    // number of real servers that serve; if it is 0, the fallbacks serve
+	// reals has one seat for each real server, in the order of the configuration.
+	reals []seat
+	index map[netip.AddrPort]int // index in reals by the address of the real server
+	// good and unknown are the numbers of real servers with these verdicts.
+	good, unknown int
+	// serving is the number of real servers that serve. If it is 0, the fallbacks serve.
+	serving int
 }
 
 // seat is the state of one real server in a standing.
 type seat struct {
 	verdict Verdict
-	weight  int // wanted weight in the IPVS table; out if the server must not be in it
+	// weight is the wanted weight in the IPVS table, or out if the table must not have the server.
+	weight  int
 	serving bool
-	found   int // weight in the table that the daemon found; out if the server was not in it
+	// found is the weight in the table that the daemon found, or out if the server was not there.
+	found int
 }
 
 // stand returns the standing of a service. found is the destinations of the service in the table

@@ -24,9 +24,10 @@ type Setup struct {
 type Service struct {
 	lvs.Service
 	Reals     []Real
-	Fallbacks []lvs.Destination // all fallbacks serve together when no real server does
-	Quiescent bool              // a bad real server stays in the kernel with weight 0
-	KeepAtEnd bool              // the service stays in the kernel after the daemon has ended
+	Fallbacks []lvs.Destination // Fallbacks serve together when no real server does.
+	Quiescent bool              // Quiescent keeps a bad real server in the kernel, with weight 0.
+	// KeepAtEnd keeps the service in the kernel after the daemon has ended.
+	KeepAtEnd bool
 
 	FallbackCommand []string
 	MonitorFile     string

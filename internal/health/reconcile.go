@@ -34,11 +34,13 @@ func roundLimit(reals int) time.Duration {
 
 // want is the table that the reconciler must put into the kernel.
 type want struct {
-	table    lvs.Table
-	events   []Event                    // events that led to the table and were not reported yet
-	done     []chan<- error             // channels of the callers that wait for the table; each is buffered
-	services map[lvs.ServiceID]*Service // the configured services
-	reals    int                        // number of real servers, for roundLimit and pace
+	table  lvs.Table
+	events []Event // events that led to the table and were not reported yet
+	// done has the channels of the callers that wait for the table. Each channel has a buffer.
+	done     []chan<- error
+	services map[lvs.ServiceID]*Service // services are the the configured services.
+	// reals is the number of real servers, for roundLimit and pace.
+	reals int
 	// ordered says that every real server has a verdict. Before that, each new verdict can add a
 	// server, and the order of the destinations is not repaired.
 	ordered bool
@@ -50,26 +52,30 @@ type reconciler struct {
 	kernel record.Kernel
 	store  record.Store
 	id     string // id of the daemon, which is the holder of its claims
-	source string // id of the ipvs resource whose record is the configuration; empty for none
+	// source is the id of the ipvs resource whose record is the configuration. Empty means none.
+	source string
 	log    logrus.FieldLogger
 	// lives reports whether the process of another daemon exists.
 	lives    func(holder string) (bool, error)
-	occurred func(Event) // function that gets every event
+	occurred func(Event) // occurred is the function that gets every event.
 
-	wants   chan want // channel that contains at most the latest wanted table
+	wants   chan want // wants is a channel with at most one element, the latest wanted table.
 	tasks   chan func(context.Context)
-	changed chan struct{} // signals that the resource wrote its record again (see source)
-	lost    chan loss     // signals that the daemon can adopt lost services again
+	changed chan struct{} // changed signals that the resource source has written its record again.
+	lost    chan loss     // lost signals that the daemon can adopt lost services again.
 	began   time.Time
-	looped  atomic.Int64          // time when the last round succeeded, in nanoseconds since began
-	failure atomic.Pointer[error] // error of the last round; nil after a success
+	// looped is when the last round succeeded, in nanoseconds since began.
+	looped atomic.Int64
+	// failure is the error of the last round. It is nil after a success.
+	failure atomic.Pointer[error]
 
 	// scopes is the services that the daemon balances, by the id of their record. The services of a
 	// stopped resource stay in scopes, because the resource can start again.
 	scopes     map[string]lvs.Scope
 	last       lastWeights // last weights of the destinations of services whose scheduler hashes
 	generation uint64      // generation of the record of source when the daemon adopted it
-	said       string      // text of the last error in the log; empty after a success
+	// said is the text of the last error in the log. It is empty after a success.
+	said string
 }
 
 func newReconciler(o Options) *reconciler {
@@ -157,9 +163,9 @@ func (r *reconciler) age() time.Duration {
 // outcome is the result of one round.
 type outcome struct {
 	applied []lvs.Op
-	held    lvs.Scope // services that the daemon can change
-	lost    notHeld   // services that the daemon wants to change but must not
-	target  lvs.Table // wanted table of the held services
+	held    lvs.Scope // held is the set of services that the daemon can change.
+	lost    notHeld   // lost has the services that the daemon wants to change but must not.
+	target  lvs.Table // target is the wanted table of the held services.
 }
 
 // round makes the kernel hold the table. It first reads the kernel's table without the lock. So

@@ -9,8 +9,9 @@ import (
 // server that an operator drains counts with the verdict of its checks, because the drain says
 // nothing about this host. Fallbacks do not count.
 type Share struct {
-	Good, All int  // sums of configured weights
-	Known     bool // every real server has a verdict
+	// Good and All are sums of configured weights: of the good real servers, and of all.
+	Good, All int
+	Known     bool // Known says that every real server has a verdict.
 	// Reaction is the longest time until the checks turn a fault of a real server into a verdict.
 	Reaction time.Duration
 }

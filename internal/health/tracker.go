@@ -21,14 +21,15 @@ func (v Verdict) String() string { return [...]string{"unknown", "good", "bad"}[
 // failures in a row.
 type tracker struct {
 	fall     int
-	rise     int // successes in a row that make a bad server good; 0 means 1
-	good     int // number of successes in a row
-	failures int // number of failures in a row
+	rise     int // rise is how many successes in a row make a bad server good. 0 means 1.
+	good     int // good is the number of successes in a row.
+	failures int // failures is the number of failures in a row.
 	verdict  Verdict
-	since    time.Time     // time when the verdict began
-	lasted   time.Duration // how long the previous verdict lasted
-	checked  time.Time     // time of the last result; zero before the first result
-	reason   string        // reason of the last failure; empty after a success
+	since    time.Time     // since is the time when the verdict began.
+	lasted   time.Duration // lasted is how long the previous verdict lasted.
+	// checked is the time of the last result. It is zero before the first result.
+	checked time.Time
+	reason  string // reason of the last failure; empty after a success
 }
 
 func newTracker(p Probe) *tracker {

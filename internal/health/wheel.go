@@ -31,12 +31,14 @@ type result struct {
 type wheel struct {
 	results chan<- result
 	changes chan []target
-	ticked  atomic.Int64          // time when the wheel last turned, in nanoseconds since began
-	due     atomic.Int64          // latest time of the next turn, in nanoseconds since began
-	stood   atomic.Pointer[pause] // longest pause of the last minute; nil for none
+	// ticked is the time when the wheel last turned, in nanoseconds since began.
+	ticked atomic.Int64
+	// due is the latest time of the next turn, in nanoseconds since began.
+	due   atomic.Int64
+	stood atomic.Pointer[pause] // stood is the longest pause of the last minute. Nil means none.
 
 	began   time.Time
-	turned  int64 // number of slots from began to the last turn
+	turned  int64 // turned is the number of slots from began to the last turn.
 	ring    [slots][]*spoke
 	spokes  map[Probe]*spoke
 	running sync.WaitGroup
@@ -52,18 +54,19 @@ type target struct {
 type spoke struct {
 	probe   Probe
 	checker check.Checker
-	at      int64 // slot of the next check, counted from the start of the wheel
+	at      int64 // at is the slot of the next check. Slot 0 is the start of the wheel.
 	state   atomic.Int32
-	began   time.Time // time when the last check of this probe started
-	excused bool      // the wheel ignored the timeout of the last check, because of a pause
-	gone    bool      // replace has removed the probe from the wheel
+	began   time.Time // began is the time when the last check of this probe started.
+	// excused says that the wheel ignored the timeout of the last check, because of a pause.
+	excused bool
+	gone    bool // gone says that replace has removed the probe from the wheel.
 }
 
 // States of a spoke.
 const (
 	idle = iota
 	running
-	reporting // the check has ended, and its result waits until the daemon reads it
+	reporting // reporting: the check has ended, and its result waits until the daemon reads it.
 )
 
 // pause is a period when the wheel should have turned but did not. The process or its host was

@@ -386,9 +386,10 @@ func TestFailureOfAPause(t *testing.T) {
 		name  string
 		stood []pause
 		asked time.Duration
-		began time.Duration // start of the check, measured from the start of the wheel
+		// began is the start of the check, measured from the start of the wheel.
+		began time.Duration
 		err   error
-		want  int // number of results that the daemon gets from two checks
+		want  int // want is the number of results that the daemon gets from two checks.
 	}{
 		{"it ran", nil, now, now - limit, silent, 2},
 		{"stopped, and has turned since", []pause{{now - 5*limit, now}}, now, now - 6*limit, silent, 1},
