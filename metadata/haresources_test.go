@@ -11,9 +11,10 @@ func TestHaresources(t *testing.T) {
 	tests := []struct {
 		name  string
 		agent Agent
-		line  string // arguments after the script's name, as in haresources
-		want  string
-		err   string
+		// line has the arguments after the name of the script, as in the file haresources.
+		line string
+		want string
+		err  string
 	}{
 		{"nothing", agent, "", "", ""},
 		{"an address", agent, "192.0.2.10", "ip=192.0.2.10", ""},
@@ -34,7 +35,8 @@ func TestHaresources(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			var args []string // heartbeat splits them so: sed 's%::% %g'
+			// args are the arguments. Heartbeat splits a line with sed 's%::% %g'.
+			var args []string
 			if tt.line != "" {
 				args = strings.Fields(strings.ReplaceAll(tt.line, "::", " "))
 			}

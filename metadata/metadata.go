@@ -13,10 +13,11 @@ import (
 
 // Agent declares one resource agent with all of its parameters and actions.
 type Agent struct {
-	Name     string // resource type, the last part of ocf:lvs:NAME
-	Version  string // version of the agent; an empty one is not rendered
-	Short    string // noun phrase without a full stop
-	Long     string // paragraphs separated by an empty line
+	Name string // Name is the resource type, the last part of ocf:lvs:NAME.
+	// Version is the version of the agent. If it is empty, the documents do not show it.
+	Version  string
+	Short    string // Short is a noun phrase without a full stop.
+	Long     string // Long is the description. An empty line separates its paragraphs.
 	Params   []Param
 	Actions  []Action
 	Examples []Example
@@ -38,30 +39,32 @@ type Param struct {
 	UniqueGroup string
 	// Reloadable means that reload-agent changes the parameter of a running resource.
 	Reloadable bool
-	Short      string // noun phrase without a full stop
-	Long       string // effect, unit, and behaviour when the parameter is unset
+	Short      string // Short is a noun phrase without a full stop.
+	// Long is the effect of the parameter, its unit, and what happens when it is unset.
+	Long string
 }
 
 // Action declares one action. The timeout and interval are advice for the operator's tools, not
 // limits.
 type Action struct {
-	Name     string
-	Timeout  time.Duration
-	Interval time.Duration // zero for actions that do not recur
-	Depth    int           // OCF_CHECK_LEVEL of a monitor
+	Name    string
+	Timeout time.Duration
+	// Interval is the time between two runs. It is zero for actions that the cluster runs once.
+	Interval time.Duration
+	Depth    int // Depth is the OCF_CHECK_LEVEL of a monitor.
 }
 
 // Example is one configured resource for the documents. The agent accepts its parameters.
 type Example struct {
 	Title  string
 	ID     string
-	Params [][2]string // names and values, in the order of the documents
+	Params [][2]string // Params are names and values, in the order of the documents.
 }
 
 // ParamError is one parameter whose value is missing or invalid.
 type ParamError struct {
 	Name, Value string
-	Missing     bool // required, but not given
+	Missing     bool // Missing says that a required parameter was not given.
 	Err         error
 }
 

@@ -17,13 +17,15 @@ type Code int
 const (
 	Success       Code = 0
 	Generic       Code = 1
-	Args          Code = 2 // the configuration is not valid on this node
+	Args          Code = 2 // Args: the configuration is not valid on this node.
 	Unimplemented Code = 3
 	Permission    Code = 4
-	Installed     Code = 5 // this node lacks something
-	Configured    Code = 6 // the configuration is not valid on any node
-	NotRunning    Code = 7
-	DegradedCode  Code = 190
+	// Installed: this node lacks a program, a file, or a part of the kernel that the resource
+	// needs.
+	Installed    Code = 5
+	Configured   Code = 6 // Configured: the configuration is not valid on any node.
+	NotRunning   Code = 7
+	DegradedCode Code = 190
 )
 
 // ErrNotRunning is the error of ReloadAgent if the resource is not running.

@@ -14,12 +14,14 @@ type Notifier interface {
 // Notification says which action the cluster runs on instances of a clone. Every instance that runs
 // gets it, on every node.
 type Notification struct {
-	Type      string   // pre (before the action) or post (after it)
-	Operation string   // start, stop, promote or demote
-	Node      string   // name of this node
-	Starting  []string // names of the nodes where an instance starts or has started
-	Stopping  []string // names of the nodes where an instance stops or has stopped
-	Active    []string // names of the nodes where an instance ran before the action
+	Type      string // Type is pre (before the action) or post (after the action).
+	Operation string // Operation is start, stop, promote or demote.
+	Node      string // Node is the name of this node.
+	// Starting has the names of the nodes where an instance starts or has started.
+	Starting []string
+	// Stopping has the names of the nodes where an instance stops or has stopped.
+	Stopping []string
+	Active   []string // Active has the names of the nodes where an instance ran before the action.
 }
 
 // notification returns the notification in the environment of the action notify.

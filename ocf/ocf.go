@@ -53,15 +53,20 @@ type Validator interface {
 
 // Call is the data that the resource manager passes to an action, apart from parameters.
 type Call struct {
-	Instance string // resource id; "default" when the caller gave none
-	Probe    bool   // a monitor that finds out whether the resource runs here at all
-	Level    int    // check level of a monitor, 0 unless the operation says more
+	// Instance is the id of the resource, or "default" if the environment has no id.
+	Instance string
+	// Probe says that the action is a monitor that finds out whether the resource runs here at all.
+	Probe bool
+	// Level is the check level of a monitor. It is 0 unless the operation sets another level.
+	Level int
 	// Recurring says that the cluster monitors a resource that should run here. A probe is not
 	// recurring, and the monitor after start and stop is not either.
 	Recurring bool
-	CloneMax  int    // most instances that the cluster runs of this clone; zero for a resource that is not a clone
-	StateDir  string // directory for files that must not survive a reboot
-	Log       logrus.FieldLogger
+	// CloneMax is the largest number of instances of a clone in the cluster. Zero means not a
+	// clone.
+	CloneMax int
+	StateDir string // StateDir is the directory for files that must not survive a reboot.
+	Log      logrus.FieldLogger
 }
 
 // State is the result of a Monitor. The zero value is a programming error and does not count as
@@ -70,10 +75,12 @@ type State uint8
 
 // The states of a resource.
 const (
-	Running  State = iota + 1
-	Stopped        // nothing of the resource is there
-	Failed         // a part of the resource is there, or it is there and does not work
-	Degraded       // running with a fault that crm_mon shows; the cluster does not recover it
+	Running State = iota + 1
+	Stopped       // Stopped: no part of the resource is there.
+	Failed        // Failed: only a part of the resource is there, or the resource does not work.
+	// Degraded: the resource runs with a fault. crm_mon shows the fault, and the cluster does
+	// nothing.
+	Degraded
 )
 
 // Status is a state with its reason for an operator. The reason of Running is not used.
@@ -84,19 +91,20 @@ type Status struct {
 
 // Process is the process of an agent: arguments, environment and files. Tests make their own.
 type Process struct {
-	Args     []string // arguments; the first is the name of the program
-	Environ  []string
-	Stdout   io.Writer
-	Stderr   io.Writer
-	Root     bool // effective user id 0
-	Terminal bool // a person reads Stderr: log there, even if the environment names another place
+	Args    []string // Args are the arguments. The first is the name of the program.
+	Environ []string
+	Stdout  io.Writer
+	Stderr  io.Writer
+	Root    bool // Root says that the effective user id is 0.
+	// Terminal says that a person reads Stderr. The log then goes only to Stderr.
+	Terminal bool
 	StateDir string
-	Warning  error // a warning to log before the action; nil for none
+	Warning  error // Warning is a warning to log before the action. Nil means none.
 	// Supersede lets a start, stop or reload end earlier actions of the same resource that have
 	// not ended. Only for a program that runs the action of one resource.
 	Supersede bool
 
-	refused error // why no parameter could be read; start fails with it
+	refused error // refused is why no parameter could be read. It is the error of start.
 }
 
 // Begin returns the arguments, environment and files of this program. If the program cannot
@@ -146,7 +154,7 @@ type session struct {
 	log    *logrus.Logger
 	call   Call
 	level  int
-	end    func(Code) // ends an action that does not return
+	end    func(Code) // end ends the process of an action that does not return.
 }
 
 // Run executes one action and returns the exit code. A panic is code 1. If the action does not end,

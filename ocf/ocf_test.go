@@ -21,7 +21,7 @@ import (
 
 // thing is an agent for tests. Its resource is a bool.
 type thing struct {
-	name    string // empty for thing
+	name    string // name is the name of the agent. Empty means thing.
 	IP      string
 	Count   int
 	running bool
@@ -126,7 +126,8 @@ func TestExitCodesAndReasons(t *testing.T) {
 		action  string
 		environ []string
 		code    Code
-		reason  string // last line of stderr after the prefix; empty for no reason at all
+		// reason is the last line of stderr after the prefix. Empty means no exit reason.
+		reason string
 	}{
 		{"start", &thing{}, "start", []string{ip}, Success, ""},
 		{"start again", &thing{running: true}, "start", []string{ip}, Success, ""},

@@ -21,7 +21,8 @@ func owned(output string) bool {
 func TestScript(t *testing.T) {
 	const usage = "usage: lvsthing [ip/count [NAME=VALUE]...] start|stop|status\nA script for /etc/ha.d/haresources, where it is written lvsthing::ip/count\n"
 	tests := []struct {
-		name, line string // the line as heartbeat calls it, after the script's path
+		// The line is how heartbeat calls the script, after the path of the script.
+		name, line string
 		agent      thing
 		code       int
 		stdout     string

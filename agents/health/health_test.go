@@ -34,10 +34,10 @@ type node struct {
 	config   string
 	launched []string
 	fail     error
-	silent   bool // the daemon does not reply to status requests
+	silent   bool // silent says that the daemon does not reply to status requests.
 	snapshot control.Snapshot
-	removed  []string // node attributes that the agent has removed
-	stays    error    // error of each removal
+	removed  []string // removed are the node attributes that the agent has removed.
+	stays    error    // stays is the error of each removal.
 	end      func()
 }
 

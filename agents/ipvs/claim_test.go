@@ -40,10 +40,10 @@ const drained = "-A -t 192.0.2.10:80 -s rr\n-a -t 192.0.2.10:80 -r 192.0.2.21:80
 // healthDaemon is a health daemon in the test process. It executes every request.
 type healthDaemon struct {
 	n        node
-	heal     []string // operations that a resync makes, in ipvsadm syntax
+	heal     []string // heal has the operations that a resync makes, in ipvsadm syntax.
 	resync   error
 	reload   error
-	reloaded func() // function that a reload calls; nil for no call
+	reloaded func() // reloaded is the function that a reload calls. Nil means none.
 	asked    []string
 }
 
@@ -169,7 +169,7 @@ func TestServiceWithoutServers(t *testing.T) {
 		age    time.Duration // age of the last verdicts
 		bad    []string
 		code   ocf.Code
-		want   string // exit reason, or beginning of the log
+		want   string // want is the exit reason, or the beginning of the log.
 		probe  ocf.Code
 	}{
 		{"all were bad, the daemon lives", true, nil, 0, []string{first, second}, 0, down, 0},

@@ -14,9 +14,10 @@ import (
 
 // damaged holds the services that a resource can have in the kernel if its record is damaged.
 type damaged struct {
-	path   string
-	ours   []lvs.ServiceID // services in the readable part of the record and in the parameters
-	theirs lvs.Scope       // services in the records of other resources
+	path string
+	// ours has the services in the readable part of the record and in the parameters.
+	ours   []lvs.ServiceID
+	theirs lvs.Scope // theirs has the services in the records of other resources.
 	// complete means that the parameters can be used. Then ours has all services of the resource.
 	complete bool
 }

@@ -38,7 +38,7 @@ type Agent struct {
 	Real       string
 	Scheduler  lvs.Scheduler
 	SchedFlags string
-	Persistent int // persistence in seconds; 0 for none
+	Persistent int // Persistent is the persistence in seconds. 0 means none.
 	Netmask    string
 	SloppyTCP  string
 	SloppySCTP string

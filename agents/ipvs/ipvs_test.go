@@ -33,8 +33,8 @@ func newNode(t *testing.T) node {
 
 type result struct {
 	code   ocf.Code
-	reason string // exit reason of the action
-	log    string // lines of the log without their tags
+	reason string // reason is the exit reason of the action.
+	log    string // log has the lines of the log without their tags.
 }
 
 // run runs one action of a resource. Each of params is NAME=value.

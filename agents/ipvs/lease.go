@@ -20,7 +20,7 @@ type lease struct {
 	// destinations again.
 	presence control.Presence
 	claims   lvs.Scope
-	bad      map[string]bool // real servers that failed their last check
+	bad      map[string]bool // bad are the real servers that failed their last check.
 }
 
 // leaseOf returns the lease for the claimed services of a record.

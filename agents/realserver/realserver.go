@@ -59,14 +59,15 @@ type Agent struct {
 	IP      []netip.Addr
 	Forward Forward
 	Method  Method
-	NIC     string // interface for the addresses; empty for the default: lo, or the tunnel
+	NIC     string // NIC is the interface for the addresses. Empty means lo, or the tunnel.
 	Scope   string
 	Source  netip.Addr
 	Gateway []netip.Addr
 
-	kernel   Kernel
-	prober   Prober
-	resource *ledger.Resource // settings of the resource in the current action; nil before
+	kernel Kernel
+	prober Prober
+	// resource has the settings of the resource in the current action. It is nil before.
+	resource *ledger.Resource
 }
 
 var (

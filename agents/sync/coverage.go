@@ -53,8 +53,8 @@ const (
 // Measurement compares the connections of the nodes of a clone, and publishes the result as node
 // attributes. The exported fields are set by the caller.
 type Measurement struct {
-	ID         string // of the resource
-	Node       string // name of this node
+	ID         string // ID is the id of the resource.
+	Node       string // Node is the name of this node.
 	StateDir   string
 	Attributes Attributes
 	Kernel     interface {

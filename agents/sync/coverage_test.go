@@ -38,8 +38,9 @@ func (w *work) Measure(_ context.Context, id string) error {
 
 // attributes are the attributes of a fake cluster. Node is the name of the node that sets.
 type attributes struct {
-	node   string
-	values map[string]map[string]string // by name, then by node
+	node string
+	// values has the values by the name of the attribute, and then by the name of the node.
+	values map[string]map[string]string
 	err    error
 }
 
@@ -71,7 +72,7 @@ func (a *attributes) All(_ context.Context, name string) (map[string]string, err
 type member struct {
 	Measurement
 	table   []connection.Connection
-	later   []connection.Connection // arrive between the first and the second reading
+	later   []connection.Connection // later arrive between the first and the second read of the table.
 	serves  bool
 	resyncs int
 	reads   int

@@ -45,20 +45,21 @@ type Agent struct {
 	Group  netip.Addr
 	Port   int
 	TTL    int
-	MaxLen int // 0: as many bytes as the MTU allows
+	MaxLen int // MaxLen limits the bytes of a message. 0 means as many bytes as the MTU allows.
 	Peers  []netip.Addr
 
 	Threshold, Period    int
-	RefreshPeriod        int // seconds
+	RefreshPeriod        int // RefreshPeriod is in seconds.
 	Retries              int
 	PersistMode          bool
-	SockSize, QueueLimit int // -1: the value of the host
+	SockSize, QueueLimit int // SockSize and QueueLimit are -1 for the value of the host.
 	Ports                int
 
 	kernel     Kernel
 	work       Work
 	attributes Attributes
-	resource   *ledger.Resource // settings of the resource in the current action; nil before
+	// resource has the settings of the resource in the current action. It is nil before.
+	resource *ledger.Resource
 }
 
 var (

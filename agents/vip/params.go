@@ -220,7 +220,7 @@ type interfaceName struct{ name, label *string }
 // Set is part of metadata.Value.
 func (n interfaceName) Set(text string) error {
 	name, label, _ := strings.Cut(strings.TrimSpace(text), ":")
-	const longest = 127 // ALTIFNAMSIZ of linux/if.h without the zero byte at its end
+	const longest = 127 // longest is ALTIFNAMSIZ of linux/if.h without the zero byte at its end.
 	if name == "" || len(name) > longest || strings.ContainsAny(name, "/ \t") {
 		return errors.New("not the name of a network interface")
 	}

@@ -24,9 +24,9 @@ func TestAnAddressThatNoNeighbourReaches(t *testing.T) {
 	tests := []struct {
 		name, ip string
 		happens  func(*kerneltest.Links)
-		reason   string // exit reason of monitor
+		reason   string // reason is the exit reason of monitor.
 		start    ocf.Code
-		refused  string // exit reason of start
+		refused  string // refused is the exit reason of a start that fails.
 	}{
 		{"ARP off", "192.0.2.10", func(k *kerneltest.Links) { k.Becomes("eth0", host.Interface{Silent: true, ARPOff: true}) },
 			"192.0.2.10 on eth0 cannot be reached: ARP is off on eth0, so no neighbour learns where the address is; ip link set dev eth0 arp on",
@@ -149,7 +149,7 @@ func TestAttributesOfAnAddressThatIsThere(t *testing.T) {
 	tests := []struct {
 		name, there string
 		params      []string
-		start       string // log of start
+		start       string // start is the log of start.
 		probe       string
 	}{
 		{"the same", "192.0.2.10/24 brd 192.0.2.255 dev eth0 label eth0:web noprefixroute", []string{"ip=192.0.2.10", "iflabel=web", "broadcast=192.0.2.255", "noprefixroute=true"}, "", ""},

@@ -188,11 +188,11 @@ func TestTheLink(t *testing.T) {
 	noCarrier, down := host.Interface{NoCarrier: true}, host.Interface{Down: true}
 	tests := []struct {
 		name    string
-		happens func(*kerneltest.Links) // change after the start of the resource
+		happens func(*kerneltest.Links) // happens is the change after the start of the resource.
 		params  []string
-		code    ocf.Code // exit code of the monitor after the change
+		code    ocf.Code // code is the exit code of the monitor after the change.
 		reason  string
-		restart ocf.Code // exit code of a start after the stop
+		restart ocf.Code // restart is the exit code of a start after the stop.
 	}{
 		{name: "carrier lost", happens: func(k *kerneltest.Links) { k.Becomes("eth0", noCarrier) }, params: []string{v4}},
 		{name: "carrier lost, IPv6", happens: func(k *kerneltest.Links) { k.Becomes("eth0", noCarrier) }, params: []string{v6}},

@@ -56,9 +56,11 @@ type Neighbours interface {
 
 // Agent is one resource. The exported fields are its parameters.
 type Agent struct {
-	IP        netip.Addr
-	NIC       string
-	Bits      int // prefix length; with zero, the connected network gives the prefix length
+	IP  netip.Addr
+	NIC string
+	// Bits is the prefix length. With zero, the agent uses the prefix length of the connected
+	// network.
+	Bits      int
 	Broadcast string
 	Label     string
 
@@ -74,24 +76,27 @@ type Agent struct {
 	CheckLink      bool
 
 	ArpCount        int
-	ArpInterval     int // time between announcements in milliseconds
+	ArpInterval     int // ArpInterval is the time between announcements in milliseconds.
 	ArpCountRefresh int
-	RefreshInterval int // refresh interval in seconds
+	RefreshInterval int // RefreshInterval is the time between two refreshes in seconds.
 	ArpBackground   bool
 	ArpSender       string
 	SendArpOpts     string
 
-	RunArping     bool
-	Duplicate     string
-	DuplicateWait int // time to wait for another host in milliseconds
+	RunArping bool
+	Duplicate string
+	// DuplicateWait is how many milliseconds the agent waits for a reply of another host with the
+	// address.
+	DuplicateWait int
 	Confirm       neighbourList
-	ConfirmWait   int // time to wait for neighbours in milliseconds
+	// ConfirmWait is how many milliseconds the agent waits for replies of neighbours.
+	ConfirmWait   int
 	ConfirmPolicy string
 
-	nicLabel  string   // label in the parameter nic=DEV:LABEL
-	dotted    bool     // Bits was given as a dotted IPv4 netmask
-	ignored   []string // parameters that were given and have no effect
-	refused   []string // unsupported parameters that were set to true
+	nicLabel  string   // nicLabel is the label in the parameter nic=DEV:LABEL.
+	dotted    bool     // dotted says that Bits was given as a dotted IPv4 netmask.
+	ignored   []string // ignored are the parameters that were given and have no effect.
+	refused   []string // refused are the unsupported parameters that were set to true.
 	kernel    Kernel
 	neighbour Neighbours
 }

@@ -25,7 +25,7 @@ import (
 type announcements struct {
 	sent  []string
 	err   error
-	owner string // link-layer address that replies for every IPv4 address
+	owner string // owner is the link-layer address that replies for every IPv4 address.
 	deaf  map[string]bool
 	mute  map[string]bool
 }

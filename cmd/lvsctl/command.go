@@ -17,22 +17,22 @@ import (
 // The exit codes of lvsctl.
 const (
 	exitOK     = 0
-	exitFailed = 1 // the result is negative or unknown; the output gives the reason
+	exitFailed = 1 // exitFailed: the result is negative or unknown. The output has the reason.
 	exitUsage  = 2
 )
 
 // system holds everything outside of the program that a command can use.
 type system struct {
 	stdout, stderr io.Writer
-	dirs           []string // directories where relative file names are looked up
+	dirs           []string // dirs are the directories where relative file names are looked up.
 	resolver       config.Resolver
 	kernel         kernel
 	version        string
-	stateDir       string // directory with the state of agents and daemons
+	stateDir       string // stateDir is the directory with the state of agents and daemons.
 	doctor         examiner
 	director       director
 	attributes     attributes
-	helper         []string // command that reads files, see disk.Reader
+	helper         []string // helper is the command that reads files (see disk.Reader).
 	// resync sends the connections of this director to the other directors.
 	resync func(ctx context.Context, all, dry bool) (fmt.Stringer, error)
 }

@@ -7,30 +7,37 @@ import (
 
 // Check is one check of a real server.
 type Check struct {
-	Type        CheckType
-	Connects    int         // with Combined: connect checks after each negotiate check
-	Application Application // protocol of a negotiate check
-	Host        string      // name or address that is checked instead of the real server; empty for none
-	Port        uint16      // 0 for the port of the real server
+	Type CheckType
+	// Connects is the number of connect checks after each negotiate check, for the type Combined.
+	Connects    int
+	Application Application // Application is the protocol of a negotiate check.
+	// Host is the name or address that is checked instead of the real server. Empty means none.
+	Host string
+	Port uint16 // Port is the checked port. 0 means the port of the real server.
 	// Target is the address and port that the check uses. Resolve sets it.
-	Target      netip.AddrPort
-	Timeout     time.Duration
-	Interval    time.Duration
-	Attempts    int // of one ping check
-	Fall        int // consecutive failures until a real server is down
-	Rise        int // consecutive successes until a real server that was down is up
-	Verify      Verification
-	Status      Statuses // good HTTP statuses
-	Method      string   // of HTTP; empty for GET
-	Request     string   // as configured; no slash is added in front
-	Receive     string   // regular expression, empty for any reply
-	Unusable    string   // why Receive cannot be used, so that the check never succeeds; empty if it can
-	VirtualHost string   // Host header, empty for the real server's address
-	Command     string   // program of External and ExternalPerl, with arguments separated by blanks
-	Database    string
-	Login       Secret
-	Passwd      Secret
-	Secret      Secret // shared with a RADIUS server
+	Target   netip.AddrPort
+	Timeout  time.Duration
+	Interval time.Duration
+	Attempts int // Attempts is how many requests one ping check can send.
+	Fall     int // Fall is how many failures in a row make a real server bad.
+	Rise     int // Rise is how many successes in a row make a bad real server good.
+	Verify   Verification
+	Status   Statuses // Status are the HTTP statuses of a good reply.
+	Method   string   // Method is the method of HTTP. Empty means GET.
+	// Request is the query as the configuration writes it. No slash is added to its start.
+	Request string
+	// Receive is a regular expression that a good reply matches. Empty means any reply.
+	Receive string
+	// Unusable is why Receive cannot be used. If it is not empty, the check never succeeds.
+	Unusable string
+	// VirtualHost is the Host header. Empty means the address of the real server.
+	VirtualHost string
+	// Command is the program of External and ExternalPerl. Blanks separate its arguments.
+	Command  string
+	Database string
+	Login    Secret
+	Passwd   Secret
+	Secret   Secret // Secret is the secret that the check shares with a RADIUS server.
 
 	// NegotiateTimeout and ConnectTimeout are the limits of Combined; Timeout is the longer.
 	NegotiateTimeout, ConnectTimeout time.Duration
@@ -41,15 +48,18 @@ type CheckType string
 
 // The types, by their names in ldirectord.cf.
 const (
-	Negotiate    CheckType = "negotiate"     // send a query and read the reply
-	Connect      CheckType = "connect"       // open a connection
-	Ping         CheckType = "ping"          // ICMP echo
-	UDP          CheckType = "udp"           // send a datagram
-	On           CheckType = "on"            // no check, always up
-	Off          CheckType = "off"           // no check, never up
-	External     CheckType = "external"      // run a program
-	ExternalPerl CheckType = "external-perl" // run a Perl script inside the daemon
-	Combined     CheckType = "combined"      // one negotiate check, then Connects connect checks
+	Negotiate CheckType = "negotiate" // Negotiate sends a query and reads the reply.
+	Connect   CheckType = "connect"   // Connect opens a connection.
+	Ping      CheckType = "ping"      // Ping sends an ICMP echo request.
+	UDP       CheckType = "udp"       // UDP sends a datagram.
+	// On: no check runs, and the real server always counts as up.
+	On CheckType = "on"
+	// Off: no check runs, and the real server never counts as up.
+	Off          CheckType = "off"
+	External     CheckType = "external"      // External runs a program.
+	ExternalPerl CheckType = "external-perl" // ExternalPerl runs a Perl script inside the daemon.
+	// Combined runs one negotiate check and then as many connect checks as Connects.
+	Combined CheckType = "combined"
 )
 
 // Verification is how much of a certificate is verified: no, chain or name. The zero value is

@@ -16,17 +16,25 @@ import (
 // Config is the configuration that an operator has written. The package of a text form makes
 // it; treat it as read-only.
 type Config struct {
-	File           string   // name of the file or other source, used in messages
-	AutoReload     bool     // the daemon reads the file again after the file changes
-	LogFile        string   // path, or name of a syslog facility; empty means the default
-	Callback       string   // program that runs with the name of the file after the file has changed
-	Execute        []string // other configurations; their daemons start and stop with this one
-	Supervised     bool     // stay in the foreground and log to standard output
-	MaintenanceDir string   // a file there with the name of a real server takes that server out
-	SloppyTCP      *bool    // the kernel schedules TCP packets of unknown connections; nil leaves the setting as it is
-	SloppySCTP     *bool    // the same for SCTP
-	AlertFrom      string   // sender address of mail; empty means user@host
-	Services       []Service
+	File       string // File is the name of the file, or of another source, for messages.
+	AutoReload bool   // AutoReload: the daemon reads the file again after the file changes.
+	// LogFile is a path, or the name of a syslog facility. Empty means the default.
+	LogFile string
+	// Callback is a program that runs after the file has changed. Its argument is the name of the
+	// file.
+	Callback string
+	// Execute are other configurations. Their daemons start and stop with the daemon of this one.
+	Execute []string
+	// Supervised: the daemon stays in the foreground and logs to standard output.
+	Supervised bool
+	// MaintenanceDir is a directory. A file there drains the real server whose name the file has.
+	MaintenanceDir string
+	// SloppyTCP: the kernel schedules TCP packets of unknown connections. Nil leaves the setting as
+	// it is.
+	SloppyTCP  *bool
+	SloppySCTP *bool  // SloppySCTP is like SloppyTCP, but for SCTP.
+	AlertFrom  string // AlertFrom is the sender address of mail. Empty means user@host.
+	Services   []Service
 }
 
 // Service is a virtual service with all its settings, including the settings that the text form
@@ -35,30 +43,33 @@ type Service struct {
 	// Service is complete unless Host is set: then its ID has the port but no
 	// address yet.
 	lvs.Service
-	Host  string // the name that Resolve turns into the address, empty for none
-	IPv6  bool   // address family of the service and of its real servers
+	Host  string // Host is the name that Resolve replaces by the address. Empty means none.
+	IPv6  bool   // IPv6 says that the service and its real servers have IPv6 addresses.
 	Reals []Real
 	// Fallbacks serve together when no real server does.
 	Fallbacks []Fallback
-	Quiescent bool // a real server that is down gets weight 0; otherwise it is removed
-	KeepAtEnd bool // the service stays in the kernel when its daemon ends
+	// Quiescent: a real server that is down gets weight 0. Otherwise the daemon removes it.
+	Quiescent bool
+	KeepAtEnd bool // KeepAtEnd: the service stays in the kernel when its daemon ends.
 	// FallbackCommand is run with "start" when no real server is up, with
 	// "stop" when the first is up again. The first word is a program.
 	FallbackCommand []string
-	MonitorFile     string // file that gets a line for every check; empty means no file
+	MonitorFile     string // MonitorFile gets a line for every check. Empty means no file.
 	Alert           Alert
-	Line            int // line number of the virtual service in its file
+	Line            int // Line is the line number of the virtual service in its file.
 }
 
 // Alert holds the settings of mail about changes of real servers.
 type Alert struct {
-	To     []string      // address that gets the mail; empty means no mail
-	Repeat time.Duration // time between reminders while a server is down; 0 means no reminders
-	Phases []Phase       // phases when mail is sent; nil means all phases
-	Relay  string        // SMTP host[:port]; empty means the local mail program
+	To []string // To is the address that gets the mail. Empty means no mail.
+	// Repeat is the time between reminders while a server is down. 0 means no reminders.
+	Repeat time.Duration
+	Phases []Phase // Phases are the phases when mail is sent. Nil means all phases.
+	// Relay is an SMTP server, host[:port]. Empty means the local mail program.
+	Relay string
 
-	Title   string // text before the subject of a mail
-	Comment string // text in the body of a mail
+	Title   string // Title is the text before the subject of a mail.
+	Comment string // Comment is text in the body of a mail.
 }
 
 // Phase is the state of a daemon.
@@ -103,8 +114,9 @@ type Real struct {
 	// Destination is complete unless Host is set: then its Addr has the port
 	// but no address yet.
 	lvs.Destination
-	Host string // the name that Resolve turns into the address, empty for none
-	Last string // with Host: the other end of a range, empty for a single server
+	Host string // Host is the name that Resolve replaces by the address. Empty means none.
+	// Last is the other end of a range that begins at Host. Empty means a single server.
+	Last string
 	// Checks must all succeed; without any the real server always counts as good. Real
 	// servers share them: treat them as read-only.
 	Checks []Check
@@ -124,8 +136,8 @@ func (r Real) At(addrs []netip.Addr, port uint16) []Real {
 
 // Fallback is the server of last resort of a virtual service. Its weight is 1.
 type Fallback struct {
-	Host    string // address or name, as configured
-	Port    uint16 // 0 only for marks: the port of the packet
+	Host    string // Host is the address or the name, as the configuration writes it.
+	Port    uint16 // Port is 0 only for a firewall mark: the port of the packet stays.
 	Forward lvs.Forward
 	Line    int
 }

@@ -69,7 +69,7 @@ func (s Service) unlike() (r Real, kept int) {
 	if divisor == 0 {
 		return r, 0
 	}
-	const kernelBits, tolerance = 6, 20 // a twentieth of the weight
+	const kernelBits, tolerance = 6, 20 // The tolerance is a twentieth of the weight.
 	shift := max(0, bits.Len(uint(largest/divisor))-kernelBits)
 	for _, r := range s.Reals {
 		if r.Weight == 0 {

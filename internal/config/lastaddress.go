@@ -38,7 +38,8 @@ func restore(stateDir string) (map[Host]netip.Addr, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	var written map[string]map[string]netip.Addr // by family and name
+	// written has the addresses by their family and then by the host name.
+	var written map[string]map[string]netip.Addr
 	if err == nil {
 		err = json.Unmarshal([]byte(text), &written)
 	}

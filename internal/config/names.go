@@ -20,7 +20,7 @@ type Resolver interface {
 // name server is dead, the resolver loses five seconds.
 const (
 	maxLookup  = 8 * time.Second
-	maxLookups = 128 // largest number of lookups that run at the same time
+	maxLookups = 128 // maxLookups is the largest number of lookups that run at the same time.
 )
 
 // Names looks up host names and remembers their addresses. A name that no longer has an address
@@ -29,9 +29,9 @@ type Names struct {
 	resolver Resolver
 	mu       sync.Mutex
 	last     map[Host]netip.Addr
-	changed  bool   // last has changed since Save wrote it to the file
-	missing  int    // number of names of the last configuration that had no address
-	unknown  []Host // missing names that have no last address either
+	changed  bool   // changed says that last has changed since Save wrote it to the file.
+	missing  int    // missing is how many names of the last configuration had no address.
+	unknown  []Host // unknown are the missing names that have no last address either.
 }
 
 // NewNames uses a resolver, which can be nil if there are no names.

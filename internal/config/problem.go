@@ -12,9 +12,11 @@ type Severity uint8
 
 // The severities. The zero value is invalid.
 const (
-	Error   Severity = iota + 1 // the file is not used
-	Warning                     // the file is used; What describes how it was understood
-	Refused                     // the file is used, but the real servers that What names never count as up
+	Error Severity = iota + 1 // Error: the daemon does not use the file.
+	// Warning: the daemon uses the file. What describes how the daemon understands it.
+	Warning
+	// Refused: the daemon uses the file, but the real servers that What names never count as up.
+	Refused
 )
 
 // String returns "error" or "warning": for an operator, Refused is an error.
@@ -31,12 +33,13 @@ func (s Severity) String() string {
 // Problem is an error or a warning about a file. It never contains the value of a login, passwd
 // or secret directive.
 type Problem struct {
-	File     string
-	Line     int // line number from 1; 0 means the whole file
-	Column   int // position in the line, in bytes from 1; 0 means the whole line
+	File string
+	Line int // Line is the line number. The first line is 1, and 0 means the whole file.
+	// Column is the position in the line in bytes. The first byte is 1, and 0 means the whole line.
+	Column   int
 	Severity Severity
 	What     string
-	Fix      string // what the operator can do about the problem; can be empty
+	Fix      string // Fix is what the operator can do about the problem. It can be empty.
 }
 
 // String returns the problem as "web.cf:7:12: what; fix".

@@ -116,11 +116,11 @@ func appendName(all []Host, name string, ipv6 bool) []Host {
 // resolution replaces names by addresses.
 type resolution struct {
 	config   *Config
-	named    []Host // services, real servers and fallbacks
+	named    []Host // named has the names of services, real servers and fallbacks.
 	answers  map[Host]Answer
-	given    map[lvs.ServiceID]int // line number of each service
-	total    int                   // number of real servers
-	first    Problem               // the reason why the first service or real server was left out
+	given    map[lvs.ServiceID]int // given has the line number of each service.
+	total    int                   // total is the number of real servers.
+	first    Problem               // first is why the first service or real server was left out.
 	problems []Problem
 }
 

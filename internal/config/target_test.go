@@ -29,7 +29,7 @@ func TestTargets(t *testing.T) {
 		name     string
 		protocol lvs.Protocol
 		checks   []config.Check
-		want     string // type, target and fault
+		want     string // want has the expected type, target and fault.
 		problems string
 	}{
 		{"none", lvs.TCP, nil, "", ""},

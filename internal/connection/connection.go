@@ -32,11 +32,13 @@ import (
 
 // Connection is an entry of the connection table of IPVS.
 type Connection struct {
-	Protocol uint8 // of IP; 0 for the template of a firewall mark
+	// Protocol is the number of the IP protocol. It is 0 for the template of a firewall mark.
+	Protocol uint8
 	// Client has port 0 in a template. Virtual is the address that the client connects to. In the
 	// template of a firewall mark, Virtual has the mark in the last four bytes of its address.
 	Client, Virtual, Real netip.AddrPort
-	State                 string // as the kernel writes it: ESTABLISHED, UDP
+	// State is the state as the kernel writes it, for example ESTABLISHED or UDP.
+	State string
 	// Expires is the time until the kernel removes the entry, in whole seconds.
 	Expires time.Duration
 	// Engine is the persistence engine of a template, for example sip. It is empty without one.

@@ -28,12 +28,12 @@ func NewMessage(syncID uint8, limit int) *Message {
 const (
 	headerSize = 8
 	version1   = 1
-	entrySize  = 24 // without the addresses
+	entrySize  = 24 // entrySize does not include the addresses of a connection.
 )
 
 // Flags of a connection, include/uapi/linux/ip_vs.h.
 const (
-	inactive = 0x0100 // the destination counts it as an inactive connection
+	inactive = 0x0100 // The destination counts the connection as inactive.
 	template = 0x1000
 )
 

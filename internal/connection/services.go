@@ -10,8 +10,9 @@ import (
 // Services has the properties of virtual services that a message carries with their connections,
 // and that the connection table does not show.
 type Services struct {
-	byID    map[lvs.ServiceID]lvs.Service
-	marks   map[netip.Addr]uint32 // lowest mark of the services with a real server
+	byID map[lvs.ServiceID]lvs.Service
+	// marks has, for each real server, the lowest firewall mark of a service that has it.
+	marks   map[netip.Addr]uint32
 	ofAddrs map[destination]bool
 }
 

@@ -15,8 +15,8 @@ import (
 // director holds is an estimate of the share of the whole set. The zero value is the sketch of an
 // empty set.
 type Sketch struct {
-	Count  int      // number of connections in the set
-	hashes []uint32 // ascending, without repetition
+	Count  int      // Count is the number of connections in the set.
+	hashes []uint32 // hashes are sorted in ascending order, without repetition.
 }
 
 // sketchSize is the most hashes in a sketch. A director that lacks 5 % of the connections has 99 %

@@ -33,9 +33,10 @@ const reloadTimeout = 30 * time.Second
 // command is one call of the program: an action for the daemon of one configuration.
 type command struct {
 	compat.Command
-	sys      System
-	cfg      *config.Config // configuration; nil if the file cannot be used
-	unusable int            // exit code for a file that cannot be used; ExitOK if it can be used
+	sys System
+	cfg *config.Config // cfg is the configuration. It is nil if the file cannot be used.
+	// unusable is the exit code for a file that cannot be used. For a usable file it is ExitOK.
+	unusable int
 }
 
 func (c command) run(ctx context.Context) int {

@@ -60,7 +60,7 @@ func TestCommandLine(t *testing.T) {
 	tests := []struct {
 		name, args string
 		code       int
-		out        string // output of both stdout and stderr
+		out        string // out is the output to stdout and stderr together.
 	}{
 		{"nothing", "", 255, compat.Program.Usage() + "\n"},
 		{"unknown action", good + " dance", 255, compat.Program.Usage() + "\n"},

@@ -21,15 +21,16 @@ import (
 // System holds everything outside of the program that the program uses.
 type System struct {
 	Stdout, Stderr io.Writer
-	Environ        []string // environment variables of this program and of the programs that it runs
-	Self           string   // path of this program
-	Version        string
-	StateDir       string
-	PIDDir         string // directory where directord writes pid files in place of ldirectord
-	PerlPIDDir     string // directory of the pid files of the Perl program
-	Files          *disk.Reader
-	Resolver       Resolver
-	Kernel         record.Kernel
+	// Environ has the environment variables of this program and of the programs that it runs.
+	Environ    []string
+	Self       string // Self is the path of this program.
+	Version    string
+	StateDir   string
+	PIDDir     string // PIDDir is the directory where directord writes its pid files.
+	PerlPIDDir string // PerlPIDDir is the directory of the pid files of the Perl program.
+	Files      *disk.Reader
+	Resolver   Resolver
+	Kernel     record.Kernel
 }
 
 // Resolver looks up the addresses of names and the names of addresses.

@@ -19,11 +19,11 @@ import (
 type mailer struct {
 	sender *alert.Sender
 	host   string
-	sent   chan struct{} // closed after all mail was sent
+	sent   chan struct{} // sent is closed after all mail was sent.
 	finish context.CancelFunc
 
 	mu   sync.Mutex
-	from string // address of the sender, from the configuration
+	from string // from is the address of the sender. The configuration sets it.
 }
 
 // lastMailTimeout is how long the mailer can send the last mail after the daemon has ended.

@@ -23,9 +23,10 @@ type maintenance struct {
 	log      logrus.FieldLogger
 	resolver Resolver
 	files    disk.Reader
-	warned   bool                   // the last read of the directory failed, and the failure was logged
-	out      map[health.Member]bool // real servers that are drained now
-	hosts    map[netip.Addr]hostname
+	// warned says that the last read of the directory failed and that the failure was logged.
+	warned bool
+	out    map[health.Member]bool // out has the real servers that are drained now.
+	hosts  map[netip.Addr]hostname
 }
 
 // hostname is the cached host name of an address.

@@ -12,17 +12,25 @@ import (
 // options are the flags of the daemon. This program and the health agent start the daemon with
 // these flags.
 type options struct {
-	stateDir   string
-	id         string
-	config     string // file with the configuration; empty if ipvs is set
-	ipvs       string // ipvs resource that has the virtual services; empty if config is set
-	checks     params.Checks
-	instance   string // name of the instance in ldirectord's files; empty for a daemon of the health agent
-	attribute  string // node attribute of Pacemaker for the share of good real servers; empty if none is published
-	pidFile    string // pid file in place of ldirectord's pid file; empty if none is written
-	invoked    string // command line that the daemon logs; empty if it is logged already
-	purge      bool   // the virtual services belong to the daemon, which removes them when it ends
-	notify     bool   // the program that started the daemon waits until the daemon is ready
+	stateDir string
+	id       string
+	config   string // config is the path of the configuration file. It is empty if ipvs is set.
+	ipvs     string // ipvs resource that has the virtual services; empty if config is set
+	checks   params.Checks
+	// instance is the name in ldirectord's files. It is empty for a daemon of the health agent.
+	instance string
+	// attribute is the node attribute of Pacemaker for the share of good real servers. Empty means
+	// none.
+	attribute string
+	// pidFile is the pid file that replaces the pid file of ldirectord. Empty means none.
+	pidFile string
+	// invoked is the command line for the log. It is empty if the log already has it.
+	invoked string
+	// purge says that the virtual services belong to the daemon. The daemon removes them when it
+	// ends.
+	purge bool
+	// notify says that the program that started the daemon waits until the daemon is ready.
+	notify     bool
 	debug      bool
 	foreground bool
 }

@@ -19,13 +19,13 @@ import (
 // peers searches for real servers and fallbacks that are other directors. Another director has the
 // same table, so it sends the packets of a client on, and the packets loop.
 type peers struct {
-	name     string // node attribute that every director publishes; empty for none
+	name     string // name is the node attribute that every director publishes. Empty means none.
 	nodes    func(ctx context.Context, name string) (map[string]string, error)
 	resolver config.Resolver
 	snapshot func(context.Context) (control.Snapshot, error)
-	own      func(netip.Addr) bool // reports whether this host has the address
+	own      func(netip.Addr) bool // own reports whether this host has the address.
 	log      logrus.FieldLogger
-	warned   map[string]bool // texts that are in the log
+	warned   map[string]bool // warned has the texts that are already in the log.
 }
 
 func newPeers(s *server, d *health.Daemon) *peers {

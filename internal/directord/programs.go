@@ -26,14 +26,16 @@ type programs struct {
 	environ []string
 	started *program.Set
 
-	mu        sync.Mutex
-	fallbacks map[lvs.ServiceID]*fallback // services whose fallback command runs now
+	mu sync.Mutex
+	// fallbacks has the services whose fallback command runs now.
+	fallbacks map[lvs.ServiceID]*fallback
 }
 
 // fallback is the fallback command of a service while the command runs.
 type fallback struct {
 	words []string
-	next  []string // command for the newest state of the service; nil if words is this command
+	// next is the command for the newest state of the service. It is nil if words is that command.
+	next []string
 }
 
 func newPrograms(log logrus.FieldLogger, environ []string, started *program.Set) *programs {

@@ -31,18 +31,21 @@ type engine interface {
 // attribute, the cluster can give the VIP to the director that sees more good real servers. A
 // second attribute has a digest of each hash table. lvsctl doctor compares it with other directors.
 type publisher struct {
-	name   string // name of the attribute of the share; empty if the publisher publishes nothing
+	name   string // name is the attribute for the share. If it is empty, nothing is published.
 	node   nodeAttributes
 	engine engine
 	log    logrus.FieldLogger
 
-	state  atomic.Pointer[control.Attribute] // nil without a cluster
-	value  string                            // value that the cluster has got; empty before the first
-	until  time.Time                         // time of the next comparison with the cluster, or of the next attempt
-	warned bool                              // the last attempt failed, and the failure was logged
+	state atomic.Pointer[control.Attribute] // state is nil without a cluster.
+	value string                            // value is what the cluster has received. It is empty before the first value.
+	// until is the time of the next comparison with the cluster, or of the next attempt.
+	until time.Time
+	// warned says that the last attempt failed and that the failure was logged.
+	warned bool
 
-	tables      string    // digests of the last attempt; empty before the first
-	tablesUntil time.Time // time of the next attempt with equal digests
+	// tables are the digests of the last attempt. They are empty before the first attempt.
+	tables      string
+	tablesUntil time.Time // tablesUntil is when the next attempt with the same digests is due.
 }
 
 func newPublisher(name string, node nodeAttributes, engine engine, log logrus.FieldLogger) *publisher {

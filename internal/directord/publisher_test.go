@@ -23,11 +23,11 @@ import (
 type cluster struct {
 	sync.Mutex
 	share health.Share
-	err   error         // error of each Set
-	slow  time.Duration // how long Set takes
-	set   []string      // "name value dampen" of each Set that succeeded
-	has   string        // value of the attribute
-	tries int           // calls of Set and Get
+	err   error         // err is the error of each Set.
+	slow  time.Duration // slow is how long Set takes.
+	set   []string      // set has "name value dampen" of each call of Set that succeeded.
+	has   string        // has is the value of the attribute.
+	tries int           // tries is the number of calls of Set and Get.
 	// tables is the text of the daemon's hash tables; empty for none.
 	tables string
 }

@@ -37,21 +37,22 @@ type server struct {
 	options
 	sys         System
 	lines       *compat.Log
-	log         *logrus.Logger // logger that writes to lines
+	log         *logrus.Logger // log is the logger that writes to lines.
 	source      *source
 	programs    *programs
 	mail        *mailer
 	monitorfile *monitorfile
 	publisher   *publisher
 	systemd     systemd
-	feed        control.Feed // events for the clients of the socket
+	feed        control.Feed // feed has the events for the clients of the control socket.
 	// others reads the configurations that execute= names. The daemon's own configuration has a
 	// separate reader, in source. So a file system that hangs under the other configurations does
 	// not delay the daemon's own configuration.
 	others disk.Reader
 	// holds reports whether the daemon still has its pid file. saveVerdicts calls it every second.
-	holds         func() (ours bool)
-	verdictsError string // text of the last error of saveVerdicts; empty after a success
+	holds func() (ours bool)
+	// verdictsError is the text of the last error of saveVerdicts. It is empty after a success.
+	verdictsError string
 }
 
 // serve runs the daemon and returns its exit code.

@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 // site is a director with one configuration file, which tests change.
 type site struct {
 	t      *testing.T
-	dir    string // directory of all files of the test
+	dir    string // dir is the directory of all files of the test.
 	cf     string
 	sys    System
 	kernel *kerneltest.IPVS

@@ -34,19 +34,24 @@ type source struct {
 	store record.Store
 	names *config.Names
 	log   logrus.FieldLogger
-	lines *compat.Log // log of the daemon; it writes to the logfile of the configuration
+	// lines is the log of the daemon. It writes to the logfile of the configuration.
+	lines *compat.Log
 
-	sum      atomic.Pointer[[sha256.Size]byte] // checksum of the file that was read last
-	accepted atomic.Pointer[reading]           // configuration that the daemon uses; nil before the first
-	read     atomic.Pointer[reading]           // configuration that was read last
-	lookedUp time.Time                         // time of the last look-up of names without an address
+	// sum is the checksum of the file that was read last.
+	sum atomic.Pointer[[sha256.Size]byte]
+	// accepted is the configuration that the daemon uses. It is nil before the first one.
+	accepted atomic.Pointer[reading]
+	read     atomic.Pointer[reading] // read is the configuration that was read last.
+	// lookedUp is the time of the last look-up of names without an address.
+	lookedUp time.Time
 }
 
 // reading is a configuration with the faults that were found in it.
 type reading struct {
-	cfg      *config.Config
-	refused  []string         // problems of refused parts; their real servers are never good
-	unknown  []config.Host    // host names that have never had an address
+	cfg *config.Config
+	// refused are the problems of refused parts. The real servers of these parts are never good.
+	refused  []string
+	unknown  []config.Host    // unknown are the host names that have never had an address.
 	problems []config.Problem // problems of the configuration after its names were looked up
 }
 

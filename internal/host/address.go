@@ -9,10 +9,12 @@ import (
 
 // Address is an IP address on a network interface.
 type Address struct {
-	Prefix    netip.Prefix // the address itself with its prefix length, not masked
-	NIC       string
-	Label     string     // IPv4 label, empty for none
-	Broadcast netip.Addr // IPv4 broadcast address, the zero Addr for none
+	// Prefix is the address with its prefix length. Its host bits are not masked.
+	Prefix netip.Prefix
+	NIC    string
+	Label  string // Label is the label of an IPv4 address. Empty means none.
+	// Broadcast is the broadcast address of an IPv4 address. The zero Addr means none.
+	Broadcast netip.Addr
 	// Scope is empty for the default scope of iproute2: host for 127.0.0.0/8, link for fe80::/10,
 	// global for other addresses.
 	Scope string
@@ -32,8 +34,10 @@ type Address struct {
 
 // Observed is the state of an address that only the kernel sets.
 type Observed struct {
-	Tentative bool // duplicate address detection has not finished (RFC 4862)
-	Duplicate bool // duplicate address detection found another owner
+	// Tentative says that the duplicate address detection has not finished (RFC 4862).
+	Tentative bool
+	// Duplicate says that the duplicate address detection found another owner of the address.
+	Duplicate bool
 	// Diverted is the route of packets for the address if the kernel does not deliver them to this
 	// host. It has the format of ip route get. It is empty if the kernel delivers them, or if the
 	// address is not usable for another reason.
@@ -43,11 +47,13 @@ type Observed struct {
 
 // Interface is the state of a network interface.
 type Interface struct {
-	Name      string // the kernel's name of the interface
-	Silent    bool   // the interface has no neighbours: loopback, tunnel, dummy
-	Down      bool   // the interface is administratively down
-	NoCarrier bool   // the interface is up, but has no carrier
-	ARPOff    bool   // ARP is off, although interfaces of this kind have neighbours
+	Name string // Name is the name of the interface in the kernel.
+	// Silent says that the interface has no neighbours, like a loopback, tunnel or dummy interface.
+	Silent    bool
+	Down      bool // Down says that an operator or a program has set the interface down.
+	NoCarrier bool // NoCarrier says that the interface is up, but has no carrier.
+	// ARPOff says that ARP is off, although interfaces of this kind have neighbours.
+	ARPOff bool
 	// Master is the kind and name of the interface that takes all packets of this one, for example
 	// bridge br0. It is empty if the interface is not a port.
 	Master string
@@ -78,7 +84,7 @@ const (
 type AddressOp struct {
 	Verb    AddressVerb
 	Address Address
-	Policy  uint32 // the label for AddPolicy and DeletePolicy
+	Policy  uint32 // Policy is the the label for AddPolicy and DeletePolicy.
 }
 
 // String returns the change as an ip command.
@@ -196,10 +202,11 @@ func (a *Address) option(words []string) (int, error) {
 
 // Search selects a directly connected network.
 type Search struct {
-	IP       netip.Addr
-	Bits     int    // the longest prefix length of the network; zero for any
-	NIC      string // empty for any interface
-	Protocol int    // origin of the route, as in rtnetlink(7); zero for any
+	IP   netip.Addr
+	Bits int    // Bits is the longest prefix length of the network. Zero means any length.
+	NIC  string // NIC is the name of the interface. Empty means any interface.
+	// Protocol is the origin of the route, as in rtnetlink(7). Zero means any origin.
+	Protocol int
 }
 
 // String returns the address, with the prefix length if the search limits it.
@@ -212,7 +219,8 @@ func (s Search) String() string {
 
 // Network is a network that an interface is directly connected to.
 type Network struct {
-	NIC       string
-	Bits      int        // prefix length
-	Broadcast netip.Addr // broadcast address of the interface there; zero for none
+	NIC  string
+	Bits int // Bits is the prefix length.
+	// Broadcast is the broadcast address of the interface for this network. Zero means none.
+	Broadcast netip.Addr
 }

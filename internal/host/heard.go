@@ -21,7 +21,8 @@ func AddWord(words []Word, w Word) []Word {
 
 // Heard is what a probe received from a host.
 type Heard struct {
-	Deaf      []Word // interfaces that did not reply even for their own address
-	Answered  []Word // addresses that the host replied for
-	Announced []Word // addresses that the host used as the sender of ARP requests
+	Deaf     []Word // Deaf are the interfaces that did not reply even for their own address.
+	Answered []Word // Answered are the addresses that the host sent a reply for.
+	// Announced are the addresses that the host used as the sender of ARP requests.
+	Announced []Word
 }

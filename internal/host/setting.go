@@ -13,13 +13,15 @@ type SettingKind string
 
 // The kinds of settings, each with the fields that it uses.
 const (
-	Sysctl       SettingKind = "sysctl"    // Name
-	HostAddress  SettingKind = "address"   // IP, NIC, Scope
-	LinkUp       SettingKind = "link"      // NIC
-	DefaultRoute SettingKind = "route"     // IP is the gateway
-	ARPTables    SettingKind = "arptables" // IP; Source for the output rule; Name is the program
-	NFTables     SettingKind = "nftables"  // IP, Source
-	SyncDaemon   SettingKind = "sync"      // Name is the role in ipvsadm's words: master or backup
+	Sysctl       SettingKind = "sysctl"  // Sysctl uses the field Name.
+	HostAddress  SettingKind = "address" // HostAddress uses the fields IP, NIC and Scope.
+	LinkUp       SettingKind = "link"    // LinkUp uses the field NIC.
+	DefaultRoute SettingKind = "route"   // DefaultRoute uses the field IP for the gateway.
+	// ARPTables uses IP, Name for the program, and Source for the rule of the output chain.
+	ARPTables SettingKind = "arptables"
+	NFTables  SettingKind = "nftables" // NFTables uses the fields IP and Source.
+	// SyncDaemon uses Name for the role, master or backup, as ipvsadm spells it.
+	SyncDaemon SettingKind = "sync"
 )
 
 // The values of settings that are on or off. The value of a sysctl is the text in its file.
@@ -33,12 +35,14 @@ const (
 // Fields that its kind does not use are zero.
 type Setting struct {
 	Kind SettingKind
-	Name string // of a sysctl the path below /proc/sys, for example net/ipv4/conf/all/arp_ignore
+	// Name is the path of a sysctl below /proc/sys, for example net/ipv4/conf/all/arp_ignore. The
+	// comments of the kinds say what Name is for other settings.
+	Name string
 	NIC  string
 	IP   netip.Addr
 	// Source is the address of this host. An ARP rule replaces IP as the sender with it.
 	Source netip.Addr
-	Scope  string // scope of an IPv4 address: global, link or host
+	Scope  string // Scope is the scope of an IPv4 address: global, link or host.
 }
 
 // Switch reports whether the setting can be Off.

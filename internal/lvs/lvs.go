@@ -39,10 +39,11 @@ func (p Protocol) String() string {
 // by a firewall mark with its address family. AddrService and MarkService make it. It is
 // comparable.
 type ServiceID struct {
-	Protocol Protocol       // zero for a mark
-	Addr     netip.AddrPort // zero for a mark; port 0 means every port
-	Mark     uint32         // zero for an address
-	IPv6     bool           // family of the destinations of a mark; false with an address
+	Protocol Protocol       // Protocol is zero for a firewall mark.
+	Addr     netip.AddrPort // Addr is zero for a firewall mark. Port 0 means every port.
+	Mark     uint32         // Mark is the firewall mark. It is zero for a service with an address.
+	// IPv6 says that the destinations of a mark have IPv6 addresses. It is false with an address.
+	IPv6 bool
 }
 
 // AddrService returns the identity of a service at an address and port.
@@ -102,11 +103,13 @@ type Forward uint8
 
 // The forwarding methods, in the order of the kernel's numbers.
 const (
-	Masq   Forward = iota + 1 // network address translation, ipvsadm -m
-	Local                     // the director itself; the kernel sets it for the director's addresses
-	Tunnel                    // IP-in-IP encapsulation, ipvsadm -i
-	Route                     // direct routing, ipvsadm -g
-	Bypass                    // directly to the original destination (used only in the kernel)
+	Masq Forward = iota + 1 // Masq: network address translation, ipvsadm -m.
+	// Local: the director itself. The kernel sets this method for the director's own addresses.
+	Local
+	Tunnel // Tunnel: IP-in-IP encapsulation, ipvsadm -i.
+	Route  // Route: direct routing, ipvsadm -g.
+	// Bypass: the original destination of the packet. Only the kernel itself uses this method.
+	Bypass
 )
 
 // ParseForward reads ldirectord's words gate, masq and ipip.
@@ -182,8 +185,9 @@ type Flags uint32
 // Values of include/uapi/linux/ip_vs.h. Two flags are missing here: persistence is a field of
 // Service, and only the kernel sets HASHED.
 const (
-	OnePacket Flags = 0x0004 // UDP without connection entries, ipvsadm -o
-	SchedOne  Flags = 0x0008 // scheduler's first flag, ipvsadm -b flag-1
+	// OnePacket: each UDP packet is balanced on its own, without a connection entry (ipvsadm -o).
+	OnePacket Flags = 0x0004
+	SchedOne  Flags = 0x0008 // SchedOne: the first flag of the scheduler (ipvsadm -b flag-1).
 	SchedTwo  Flags = 0x0010
 	SchedTri  Flags = 0x0020
 )
@@ -209,9 +213,11 @@ func (s Service) FallsBack() bool { return s.Flags&s.Scheduler.Fallback() != 0 }
 type Destination struct {
 	Addr    netip.AddrPort
 	Forward Forward
-	Weight  int    // 0 to MaxWeight; 0 takes no new connections
-	Upper   uint32 // with more connections, it gets no new ones; 0 for no limit
-	Lower   uint32 // with fewer connections, it gets new ones again; 0 for 3/4 of Upper
+	Weight  int // Weight is 0 to MaxWeight. With 0, the destination gets no new connections.
+	// Upper: with more connections, the destination gets no new ones. 0 means no limit.
+	Upper uint32
+	// Lower: with fewer connections, the destination gets new ones again. 0 means 3/4 of Upper.
+	Lower uint32
 
 	// HashWeight is the first weight of a destination that is added with Weight 0 to a service whose
 	// scheduler hashes. With it, the destination gets slots of the hash table. 0 adds it without

@@ -23,9 +23,11 @@ const (
 
 // Op is one change of an IPVS table.
 type Op struct {
-	Verb        Verb
-	Service     Service     // only the identity counts for destinations and deletion
-	Destination Destination // only the address counts for deletion; zero for services
+	Verb Verb
+	// Service is the service. An operation on a destination, and a deletion, use only its identity.
+	Service Service
+	// Destination is the destination. A deletion uses only its address. It is zero for a service.
+	Destination Destination
 }
 
 // Scope is the set of services that a caller owns. A plan does not read or change other services.
@@ -269,9 +271,9 @@ type Ownership uint8
 
 // The results of Classify. The zero value is not a result.
 const (
-	Present Ownership = iota + 1 // all of it exists: start would change nothing
-	Absent                       // no part of it exists: stop would change nothing
-	Partial                      // a part of it exists
+	Present Ownership = iota + 1 // Present: every part exists. A start would change nothing.
+	Absent                       // Absent: no part exists. A stop would change nothing.
+	Partial                      // Partial: some parts exist, but not all.
 )
 
 // Classify returns how much of a resource exists, from the number of ops that start and stop would

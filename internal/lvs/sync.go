@@ -14,8 +14,10 @@ type SyncRole uint8
 // The roles, with the numbers of include/uapi/linux/ip_vs.h. A network namespace has at
 // most one daemon of each.
 const (
-	SyncMaster SyncRole = iota + 1 // sends connections to the group
-	SyncBackup                     // receives the connections of other directors
+	// SyncMaster: the daemon sends its connections to the multicast group.
+	SyncMaster SyncRole = iota + 1
+	// SyncBackup: the daemon receives the connections of other directors.
+	SyncBackup
 )
 
 // String returns ipvsadm's word.
@@ -34,11 +36,14 @@ func (r SyncRole) String() string {
 type SyncDaemon struct {
 	Role      SyncRole
 	Interface string
-	ID        uint8      // of the pair; a backup with 0 takes messages of every id
-	Group     netip.Addr // multicast address of the datagrams; 224.0.0.81 if not valid
-	Port      uint16     // UDP port; 8848 if zero
-	TTL       uint8      // hops that a datagram can take; 1 if zero
-	MaxLen    uint16     // bytes of connections in a datagram; if zero, as many as the MTU allows
+	// ID is the id of the pair of directors. A backup with id 0 receives messages of every id.
+	ID uint8
+	// Group is the multicast address of the datagrams. An invalid Addr means 224.0.0.81.
+	Group netip.Addr
+	Port  uint16 // Port is the UDP port. Zero means 8848.
+	TTL   uint8  // TTL is the number of hops that a datagram can take. Zero means 1.
+	// MaxLen limits the bytes of connections in a datagram. Zero means as many as the MTU allows.
+	MaxLen uint16
 }
 
 // The kernel's own values.

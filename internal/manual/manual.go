@@ -9,17 +9,20 @@ import (
 
 // Program declares a command line.
 type Program struct {
-	Name, Short string   // Short is a phrase without a full stop
-	Synopsis    []string // arguments after the name, one text for each form
-	Long        string   // paragraphs, separated by an empty line
-	Options     []Option
-	Commands    []Command
-	Operands    string      // bash expression that completes operands, for example names of files
-	Sections    []Section   // only for the manual page
-	Exit        [][2]string // codes and their meaning
-	Files       [][2]string
-	Also        []string // pages such as "ipvsadm(8)"
-	Source      string   // file of the declaration
+	Name, Short string // Short is a phrase without a full stop
+	// Synopsis has the arguments after the name, one text for each form of the command line.
+	Synopsis []string
+	Long     string // Long is the description. An empty line separates its paragraphs.
+	Options  []Option
+	Commands []Command
+	// Operands is a bash expression that completes the operands, for example names of files.
+	Operands string
+	// Sections are additional sections of the manual page. The usage text does not have them.
+	Sections []Section
+	Exit     [][2]string // Exit has the exit codes and their meanings.
+	Files    [][2]string
+	Also     []string // Also has other manual pages, such as "ipvsadm(8)".
+	Source   string   // Source is the file that declares the program.
 }
 
 // Option is -s, --long or --long=VALUE.
@@ -29,7 +32,8 @@ type Option struct{ Short, Long, Value, Text string }
 type Command struct {
 	Name, Synopsis, Text string
 	Options              []Option
-	Operands             string // as Program.Operands; if empty, the program's are used
+	// Operands is like Program.Operands. Empty means the operands of the program.
+	Operands string
 }
 
 // Section is an additional section, for example the list of an input's fields.

@@ -19,9 +19,13 @@ import (
 
 // Process is the state of a process at the moment when the package read it from /proc.
 type Process struct {
-	PID   int
-	Start uint64 // start time in clock ticks since boot (/proc/PID/stat field 22); zero if unknown
-	State byte   // letter in /proc/PID/stat: T stopped by a signal, t stopped by a tracer, Z zombie
+	PID int
+	// Start is the start time in clock ticks since boot (field 22 of /proc/PID/stat). Zero means
+	// unknown.
+	Start uint64
+	// State is the letter in /proc/PID/stat: T is stopped by a signal, t by a tracer, Z is a
+	// zombie.
+	State byte
 }
 
 // Of reads the process with this pid from /proc. Start is zero if no process has the pid.

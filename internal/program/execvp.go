@@ -35,7 +35,8 @@ func execvp(argv []string, build func(argv []string) *exec.Cmd, start func(*exec
 // of Go's runtime (vfork in syscall/exec_linux.go). Then the next garbage collection would stop the
 // whole process.
 func prefetch(dir, path string) {
-	const depth = 5 // how many interpreters in a row the kernel accepts (fs/exec.c: exec_binprm)
+	// depth is how many interpreters in a row the kernel accepts (exec_binprm in fs/exec.c).
+	const depth = 5
 	for range depth + 1 {
 		if path = interpreter(beginning(dir, path)); path == "" {
 			return

@@ -77,7 +77,7 @@ const patient = 20 * time.Second
 type holder struct {
 	t     *testing.T
 	lines *bufio.Scanner
-	let   func() // unblocks the file
+	let   func() // let makes the blocked open of the file return.
 }
 
 func holding(ctx context.Context, t *testing.T, path string) holder {

@@ -19,12 +19,13 @@ import (
 // Set has the programs that this process has started. New makes a Set. A nil Set also starts
 // programs, but it does not limit their number and does not find their orphans.
 type Set struct {
-	environ []string      // environment of the sessions, without the mark
-	count   atomic.Uint64 // number of marks that the Set has made
-	room    chan struct{} // has one element for each running session
+	// environ is the environment of the sessions, without the mark of a session.
+	environ []string
+	count   atomic.Uint64 // count is the number of marks that the Set has made.
+	room    chan struct{} // room has one element for each session that runs.
 
 	mu  sync.Mutex
-	own map[int]bool // pids of the processes that a goroutine waits for
+	own map[int]bool // own has the pids of the processes that a goroutine waits for.
 }
 
 // New makes a Set. It also makes this process a subreaper (prctl(2)): the kernel makes the orphans
@@ -39,8 +40,10 @@ func New(environ []string, limit int) (*Set, error) {
 
 // Command is a program with its arguments, environment and files. A nil file is /dev/null.
 type Command struct {
-	Argv    []string
-	Environ []string // nil means the environment of this process; a session uses its Set's
+	Argv []string
+	// Environ is the environment. Nil means the environment of this process, or of the Set for a
+	// session.
+	Environ []string
 	Stdin   io.Reader
 	Stdout  io.Writer
 	Stderr  io.Writer

@@ -18,11 +18,12 @@ type Session struct {
 	set    *Set
 	cmd    *exec.Cmd
 	marked string
-	long   bool // the session waited for more than a tenth of its time before it started
+	// long says that the session waited for more than a tenth of its time before it started.
+	long bool
 
 	mu    sync.Mutex
 	ended bool
-	err   error // result of the first call of End
+	err   error // err is the result of the first call of End.
 }
 
 // StartSession starts a program in a new session, in the root directory. Before that, it waits
@@ -86,8 +87,9 @@ func (s *Session) End() error {
 // the signal that killed it, or "no end in time".
 type Failure struct {
 	How    string
-	Output string // beginning of the output of the program
-	cause  error  // context.DeadlineExceeded if the program did not end in time, else nil
+	Output string // Output is the beginning of the output of the program.
+	// cause is context.DeadlineExceeded if the program did not end in time, and nil otherwise.
+	cause error
 }
 
 func (f Failure) Error() string {

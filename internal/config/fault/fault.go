@@ -13,7 +13,7 @@ import (
 // Fault is one mistake. It is an error with the text "what; fix".
 type Fault struct {
 	What string
-	Fix  string // what the operator can do about the fault; can be empty
+	Fix  string // Fix is what the operator can do about the fault. It can be empty.
 }
 
 // New returns the fault with these texts.

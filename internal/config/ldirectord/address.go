@@ -56,7 +56,7 @@ func parsePort(text string) (uint16, error) {
 type endpoint struct {
 	host     host
 	port     uint16
-	portText string // text of the port; empty if there is no port
+	portText string // portText is the text of the port. It is empty if there is no port.
 }
 
 func parseEndpoint(text string) (endpoint, error) {

@@ -74,9 +74,11 @@ func (p *parser) service(b *block) config.Service {
 // checkedReal is a real server with the settings of its line for its check.
 type checkedReal struct {
 	config.Real
-	request, receive string // replace the values of the service if request is set
-	unusable         string // why receive or request cannot be used; empty if they can
-	port             uint16 // port to check unless the check has a port; 0 means the port of Addr
+	// request and receive replace the values of the service if request is set.
+	request, receive string
+	// unusable is why receive or request cannot be used. Empty means that they can.
+	unusable string
+	port     uint16 // port to check unless the check has a port; 0 means the port of Addr
 }
 
 // check returns the check of a real server of a service that has the check c.

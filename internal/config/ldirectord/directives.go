@@ -12,9 +12,11 @@ import (
 type place uint8
 
 const (
-	inFile  place = 1 << iota // outside of virtual blocks, for all services
-	inBlock                   // in a virtual block, for its service
-	inBoth  = inFile | inBlock
+	// inFile: outside of virtual blocks. The directive then counts for all services.
+	inFile place = 1 << iota
+	// inBlock: in a virtual block. The directive then counts only for its service.
+	inBlock
+	inBoth = inFile | inBlock
 )
 
 // directive declares a directive of ldirectord.cf. Parsing, the reference page,
@@ -23,24 +25,26 @@ type directive struct {
 	name  string
 	where place
 	class class
-	set   setter // stores a clean value; nil for virtual and virtual6
-	many  bool   // can be given more than once
-	six   bool   // the example belongs to an IPv6 service
+	set   setter // set stores a clean value. It is nil for virtual and virtual6.
+	many  bool   // many says that the directive can be given more than once.
+	six   bool   // six says that the example belongs to an IPv6 service.
 
-	values  string // the values that the directive can have
-	unset   string // the default; empty if there is no default
-	about   string // the effect of the directive, in sentences
-	example string // value of the directive in an example
-	short   string // a noun phrase; empty unless resources have it as a parameter
+	values  string // values are the the values that the directive can have.
+	unset   string // unset is the default. Empty means that there is no default.
+	about   string // about is the effect of the directive, in sentences.
+	example string // example is the value of the directive in an example.
+	// short is a noun phrase. It is empty for a directive that resources do not have as a
+	// parameter.
+	short string
 }
 
 // scope is what a setter can change.
 type scope struct {
 	*settings
-	block  *block // nil outside of blocks
+	block  *block // block is nil outside of virtual blocks.
 	config *config.Config
 	st     statement
-	report func(fault.Fault) // records a warning
+	report func(fault.Fault) // report records a warning.
 }
 
 // named returns the directive with its value, for messages.
@@ -70,14 +74,17 @@ func (d *directive) line(value string) string {
 
 // Directive describes a directive of ldirectord.cf.
 type Directive struct {
-	Name            string
-	InFile, InBlock bool // whether a file can have it for all services, or in a block
-	Repeats         bool // every line with the directive counts; otherwise only the last line
-	Values          string
-	Unset           string // the default; empty if there is no default
-	About           string
-	Example         string // a whole file that uses the directive
-	Short           string // a noun phrase; empty unless Settings can have it
+	Name string
+	// InFile says that it can be outside of virtual blocks, and InBlock, inside one.
+	InFile, InBlock bool
+	// Repeats: every line with the directive counts. Otherwise only the last line counts.
+	Repeats bool
+	Values  string
+	Unset   string // Unset is the default. Empty means that there is no default.
+	About   string
+	Example string // Example is a whole file that uses the directive.
+	// Short is a noun phrase. It is empty for a directive that Settings cannot have.
+	Short string
 }
 
 // Directives lists all directives in the order of their declaration.

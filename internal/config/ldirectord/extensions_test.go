@@ -13,7 +13,7 @@ func TestOwnDirectives(t *testing.T) {
 	tests := []struct {
 		name, file string
 		good       func(config.Check) bool
-		want       string // problems
+		want       string // want are the expected problems.
 	}{
 		{"defaults", head, func(c config.Check) bool {
 			return c.Rise == 1 && c.Fall == 1 && c.Verify == "chain" && c.Status.Good(204) && !c.Status.Good(301)

@@ -53,34 +53,36 @@ type parser struct {
 	known    map[string]*directive
 	names    map[string]bool // names of the directives in known
 	global   settings
-	file     []statement // statements outside of virtual blocks
+	file     []statement // file has the statements outside of virtual blocks.
 	blocks   []*block
-	total    int  // number of real servers in the file
-	many     bool // total is too many, and the error is among problems
-	works    bool // at least one real server can be up
+	total    int  // total is the number of real servers in the file.
+	many     bool // many says that total is too large, and that problems has the error.
+	works    bool // works says that at least one real server can be up.
 	problems []config.Problem
 }
 
 // statement is a line that holds a directive.
 type statement struct {
-	line, column int // position of the value
-	start        int // column of the name of the directive
-	indent       int // indentation in columns; a tab counts as four columns
+	line, column int // line and column are the position of the value.
+	start        int // start is the column of the name of the directive.
+	indent       int // indent is the indentation in columns. A tab counts as four columns.
 	dir          *directive
-	raw          string   // the value as written
-	damage       []string // faults of the line outside of the value
-	blankLine    int      // number of the empty line above; 0 for none
+	raw          string   // raw is the value as the file writes it.
+	damage       []string // damage has the faults of the line outside of the value.
+	blankLine    int      // blankLine is the number of the empty line above. 0 means none.
 }
 
 // settings are the values that a file can set for all services, and a block for its service.
 type settings struct {
 	checkTimeout, negotiateTimeout, interval time.Duration
 	fall, rise, attempts                     int
-	quiescent, cleanStop                     *bool // nil means that the file does not set the value
-	fallback, fallback6                      *writtenFallback
-	fallbackCommand                          []string
-	alert                                    config.Alert
-	given                                    map[string]int // lines of the directives
+	// quiescent and cleanStop are nil if the file does not set them.
+	quiescent, cleanStop *bool
+	fallback, fallback6  *writtenFallback
+	fallbackCommand      []string
+	alert                config.Alert
+	// given has the line number of each directive.
+	given map[string]int
 }
 
 // block is a virtual service before the settings for all services are added.
@@ -88,14 +90,15 @@ type block struct {
 	settings
 	virtual    statement
 	statements []statement
-	flat       bool        // the directives of the block are not indented
-	thin       []statement // statements of the block with too little indentation
-	after      []statement // lines below in column 1, which seem to be for all services
-	detached   bool        // an empty line ended a flat block
-	blankLine  int         // line number of the first empty line in the block
+	flat       bool        // flat says that the directives of the block are not indented.
+	thin       []statement // thin has the statements of the block with too little indentation.
+	// after has later lines without indentation, which seem to be for all services.
+	after     []statement
+	detached  bool // detached says that an empty line ended a flat block.
+	blankLine int  // blankLine is the line number of the first empty line in the block.
 
 	target    Target
-	broken    bool // the virtual line has an error
+	broken    bool // broken says that the virtual line has an error.
 	ipv6      bool
 	service   lvs.Service
 	onePacket bool
@@ -104,7 +107,7 @@ type block struct {
 	reals     []writtenReal
 	receiveAt statement
 	check     config.Check
-	rest      config.Service // fields that only a block sets
+	rest      config.Service // rest has the fields that only a block sets.
 }
 
 // writtenReal is a real server before it gets the port of its service.

@@ -13,15 +13,16 @@ import (
 
 // RealText is a real server, or a range of them, as written.
 type RealText struct {
-	first, last      host // last is zero for a single real server
+	// first and last are the ends of a range. For a single real server, last is zero.
+	first, last      host
 	port             uint16
 	hasPort          bool
 	forward          lvs.Forward
 	weight           int
 	upper, lower     uint32
 	request, receive string
-	quoted           bool   // request and receive were given
-	lost             string // words that ldirectord ignores because of their order
+	quoted           bool   // quoted says that the line has a request and a receive text.
+	lost             string // lost has the words that ldirectord ignores because of their order.
 }
 
 // ParseReal reads ADDRESS[->ADDRESS][:PORT] METHOD [WEIGHT] ["REQUEST", "RECEIVE"] [l:N] [u:N].

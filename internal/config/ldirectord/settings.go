@@ -14,8 +14,8 @@ import (
 // Settings are values of directives without a file, for services from another source. The zero
 // value has ldirectord's defaults.
 type Settings struct {
-	file  settings // values of directives that a file can have for all services
-	block block    // values of the other directives
+	file  settings // file has the values of directives that a file can have for all services.
+	block block    // block has the values of the other directives.
 }
 
 // NewSettings reads the values of CheckDirectives by their names. Its error joins all mistakes.

@@ -19,23 +19,23 @@ const oddBlanks = "\u00a0\u200b\u3000\ufeff"
 type class uint8
 
 const (
-	plain      class = iota + 1 // one word without quotes
-	yesOrNo                     // yes or no
-	address                     // words; some can be quoted
-	quotedText                  // anything in double quotes
-	bareText                    // one word; quotes are allowed
-	freeText                    // anything; quotes around it are allowed
-	verbatim                    // any text, which is not interpreted
+	plain      class = iota + 1 // plain is one word without quotes.
+	yesOrNo                     // yesOrNo is the word yes or no.
+	address                     // address is a number of words. Some of them can be quoted.
+	quotedText                  // quotedText is any text in double quotes.
+	bareText                    // bareText is one word. Quotes are allowed.
+	freeText                    // freeText is any text. Quotes around the text are allowed.
+	verbatim                    // verbatim is any text, and no character has a special meaning.
 )
 
 // valueReader removes the damage of a value: notes, odd quotes, missing quotes.
 type valueReader struct {
-	block bool   // the value is in a virtual block, where every # begins a note
-	text  string // the clean value
+	block bool   // block says that the value is in a virtual block, where every # begins a note.
+	text  string // text is the the clean value.
 	// damage lists the faults of the value that ldirectord would read in another way.
 	damage []string
 	names  map[string]bool // names of all directives
-	strict bool            // a note that begins with # is damage, even in a block
+	strict bool            // strict says that a note after # is always damage, even in a block.
 }
 
 func (v *valueReader) clean(class class, raw string) error {

@@ -17,9 +17,9 @@ import (
 
 // Result is a parsed file.
 type Result struct {
-	Path     string // where the file was found
+	Path     string // Path is where the file was found.
 	Text     []byte
-	Config   *config.Config // nil if one of the problems is an error
+	Config   *config.Config // Config is nil if one of the problems is an error.
 	Problems []config.Problem
 }
 

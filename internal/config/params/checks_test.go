@@ -67,7 +67,7 @@ func TestChecksThatParametersCannotHave(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		checks Checks
-		want   string // empty for none
+		want   string // want is the expected error. Empty means none.
 	}{
 		{"nothing", nil, ""},
 		{"a directive of files", Checks{"autoreload": "yes"}, "autoreload cannot be given without a file"},

@@ -23,14 +23,18 @@ type Services struct {
 	Virtual string
 	// Real is the list of real servers of every virtual service, separated by commas, semicolons
 	// or newlines: ADDRESS[->ADDRESS][:PORT] gate|masq|ipip [WEIGHT].
-	Real       string
-	Scheduler  lvs.Scheduler // empty means lvs.DefaultScheduler
-	SchedFlags string        // flags of the scheduler, joined by commas; empty for the default
-	Persistent int           // persistence in seconds; 0 means no persistence
-	Netmask    string        // dotted, or a prefix length for IPv6; empty for single clients
-	SloppyTCP  string        // yes, no, or empty to leave the setting of the kernel as it is
-	SloppySCTP string        // the same for SCTP
-	Protocol   string        // tcp, udp, sctp or fwm; empty for the default of the port
+	Real      string
+	Scheduler lvs.Scheduler // Scheduler is the scheduler. Empty means lvs.DefaultScheduler.
+	// SchedFlags are the flags of the scheduler, with commas between them. Empty means the default.
+	SchedFlags string
+	Persistent int // Persistent is the persistence in seconds. 0 means no persistence.
+	// Netmask is a dotted netmask, or a prefix length for IPv6. Empty means single clients.
+	Netmask string
+	// SloppyTCP is yes or no. Empty leaves the setting of the kernel as it is.
+	SloppyTCP  string
+	SloppySCTP string // SloppySCTP is like SloppyTCP, but for SCTP.
+	// Protocol is tcp, udp, sctp or fwm. Empty means the default of the port.
+	Protocol string
 }
 
 // Parse returns the configuration that the parameters describe. name is the source of the

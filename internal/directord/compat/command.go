@@ -12,17 +12,20 @@ const (
 	ExitOK      = 0
 	ExitFailed  = 1
 	ExitConfig  = 2
-	ExitStopped = 3   // the action status found no running daemon
-	ExitUsage   = 255 // the command line has no action or an unknown action
+	ExitStopped = 3   // ExitStopped: the action status found no running daemon.
+	ExitUsage   = 255 // ExitUsage: the command line has no action or an unknown action.
 )
 
 // Command is a parsed command line.
 type Command struct {
-	Words    []string // words of the command line; the first word is the name of the program
-	Config   string   // name of the configuration
-	Instance string   // name that ldirectord gives the instance in logs and pid files
-	Action   string   // name of the action; empty without an action, "test" only with --test
-	Debug    bool     // the daemon logs everything to stderr
+	// Words are the words of the command line. The first word is the name of the program.
+	Words  []string
+	Config string // Config is the name of the configuration.
+	// Instance is the name that ldirectord gives the instance in logs and pid files.
+	Instance string
+	// Action is the name of the action. It is empty without an action, and "test" only with --test.
+	Action string
+	Debug  bool // Debug makes the daemon log everything to stderr.
 
 	Foreground, Test, Help, Version bool
 }

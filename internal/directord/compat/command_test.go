@@ -10,7 +10,7 @@ import (
 func TestParseCommand(t *testing.T) {
 	for _, tt := range []struct {
 		line, err string
-		want      Command // expected result; the test does not compare Words
+		want      Command // want is the expected result. The test does not compare Words.
 	}{
 		{"", "", Command{Config: "ldirectord.cf", Instance: "ldirectord"}},
 		{"start", "", Command{Config: "ldirectord.cf", Instance: "ldirectord", Action: "start"}},

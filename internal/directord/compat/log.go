@@ -26,18 +26,19 @@ const dateFormat = "Mon Jan _2 15:04:05 2006"
 // in the foreground to an output. Log opens the file for each line, so that another program can
 // rotate the file. NewLog returns a Log.
 type Log struct {
-	instance string    // name of the instance in each line of a log file
-	reasons  bool      // each line ends with the reason of the event
-	stderr   io.Writer // output for lines that cannot be written to target or output
+	instance string    // instance is the name of the instance in each line of a log file.
+	reasons  bool      // reasons says that each line ends with the reason of its event.
+	stderr   io.Writer // stderr gets the lines that cannot be written to target or output.
 
 	mu     sync.Mutex
 	output io.Writer // output of a daemon in the foreground; nil means that lines go to target
-	dated  bool      // lines to output begin with the date
+	dated  bool      // dated says that the lines to output begin with the date.
 	target string
-	writes logsink.Bounded // limits the time of writes to target or output
-	errors logsink.Bounded // limits the time of writes to stderr
+	writes logsink.Bounded // writes limits the time of writes to target or output.
+	errors logsink.Bounded // errors limits the time of writes to stderr.
 
-	syslog logsink.Syslog // connection to syslog; only the current write uses it
+	// syslog is the connection to the syslog daemon. Only the current write uses it.
+	syslog logsink.Syslog
 }
 
 // logTimeout is how long the write of one line can take.
