@@ -251,11 +251,23 @@ func (p *pair) same(t *testing.T, situation string, down int) {
 }
 
 // order returns the destinations in the order of the kernel's list, where the newest destination
-// comes first.
+// comes first. Each is in hexadecimal digits. ipvsadm would sort them.
 func (d director) order(t *testing.T) string {
 	t.Helper()
-	_, out := d.run(t, nil, "ipvsadm", "-Sn")
-	return out
+	var text []byte
+	if err := d.Do(func() (err error) {
+		text, err = os.ReadFile("/proc/thread-self/net/ip_vs")
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	var order []string
+	for line := range strings.Lines(string(text)) {
+		if words := strings.Fields(line); len(words) > 1 && words[0] == "->" && words[1] != "RemoteAddress:Port" {
+			order = append(order, words[1])
+		}
+	}
+	return strings.Join(order, " ")
 }
 
 const twoHashes = `virtual=192.0.2.10:5060

@@ -2,6 +2,7 @@ package health
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -166,4 +167,41 @@ func TestUpgradeOverAKilledDaemon(t *testing.T) {
 	u.agent(t, 0, "health", "web-health", "stop", config)
 	u.agent(t, 0, "ipvs", "web-ipvs", "stop", config)
 	u.waitTable(t, 0, "")
+}
+
+// TestUpgradeOfAHashScheduler checks the upgrade of a service without a flag of the scheduler, whose
+// real servers have the order of the file. No monitor fails. The new daemon sets the flag and the
+// order while the service stays.
+func TestUpgradeOfAHashScheduler(t *testing.T) {
+	u := newUpgradable(t, newBareDirector(t, "no"))
+	u.write(t, fmt.Sprintf("logfile=%q\n", u.log)+"virtual=192.0.2.10:80\n\treal=192.0.2.22:80 gate\n\treal=192.0.2.21:80 gate\n\tchecktype=on\n\tscheduler=sh\n")
+	config := "config=" + u.config
+	monitor := func() {
+		t.Helper()
+		u.agent(t, 0, "ipvs", "web-ipvs", "monitor", config)
+		u.agent(t, 0, "health", "web-health", "monitor", config)
+	}
+	u.agent(t, 0, "ipvs", "web-ipvs", "start", config)
+	u.agent(t, 0, "health", "web-health", "start", config)
+	monitor()
+	const first, second = "C0000215:0050", "C0000216:0050"
+	if got, want := u.order(t), first+" "+second; got != want {
+		t.Errorf("the earlier commit: got %s, want %s", got, want)
+	}
+	u.install(t, "../../bin")
+	monitor()
+	u.agent(t, 0, "health", "web-health", "stop", config)
+	u.agent(t, 0, "health", "web-health", "start", config)
+	lab.Wait(t, 5*time.Second, "order", func() error {
+		if got := u.order(t); got != second+" "+first {
+			return errors.New(got)
+		}
+		return nil
+	})
+	u.waitTable(t, 0, "-A -t 192.0.2.10:80 -s sh -b sh-fallback\n"+rs1+rs2)
+	monitor()
+	u.agent(t, 0, "ipvs", "web-ipvs", "start", config)
+	monitor()
+	u.agent(t, 0, "health", "web-health", "stop", config)
+	u.agent(t, 0, "ipvs", "web-ipvs", "stop", config)
 }
