@@ -169,9 +169,9 @@ func TestUpgradeOverAKilledDaemon(t *testing.T) {
 	u.waitTable(t, 0, "")
 }
 
-// TestUpgradeOfAHashScheduler checks the upgrade of a service without a flag of the scheduler, whose
-// real servers have the order of the file. No monitor fails. The new daemon sets the flag and the
-// order while the service stays.
+// TestUpgradeOfAHashScheduler upgrades a service without a flag of the scheduler, whose real
+// servers have the order of the file. No monitor fails. The new daemon sets the flag and the order
+// while the service stays.
 func TestUpgradeOfAHashScheduler(t *testing.T) {
 	u := newUpgradable(t, newBareDirector(t, "no"))
 	u.write(t, fmt.Sprintf("logfile=%q\n", u.log)+"virtual=192.0.2.10:80\n\treal=192.0.2.22:80 gate\n\treal=192.0.2.21:80 gate\n\tchecktype=on\n\tscheduler=sh\n")
