@@ -24,9 +24,9 @@ import (
 
 // Message is one mail. Each address in To gets its own copy.
 type Message struct {
-	From    string // sender address; empty means User@Host of the Sender
+	From    string // From is the sender address. Empty means User@Host of the Sender.
 	To      []string
-	Relay   string // SMTP server, HOST or HOST:PORT; empty means the local mailer
+	Relay   string // Relay is an SMTP server, HOST or HOST:PORT. Empty means the local mailer.
 	Subject string
 	Body    string
 }
@@ -178,9 +178,10 @@ func (s *Sender) local(ctx context.Context, message *mail.Msg) error {
 type conversation struct {
 	host    string
 	port    int
-	own     string // name of this host
-	offered bool   // this host has sent STARTTLS, because the relay offered it
-	greeted bool   // the greeting succeeded, with encryption if STARTTLS was sent
+	own     string // own is the name of this host.
+	offered bool   // offered says that this host has sent STARTTLS, because the relay offered it.
+	// greeted says that the greeting succeeded. After STARTTLS, the greeting was encrypted.
+	greeted bool
 }
 
 // send opens a connection to the relay and sends a message. send closes the connection when ctx

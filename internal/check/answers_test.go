@@ -18,9 +18,11 @@ import (
 type answered struct {
 	name    string
 	service string
-	says    string // the whole reply of http; for other services one answer a line, the greeting first
-	perl    bool   // ldirectord accepts it: go test -tags perl -run TestPerlAnswers ./internal/check
-	want    string // our reason; empty if the check is good
+	// says is the whole reply of an HTTP server. Other servers send one line of it for each query.
+	says string
+	// perl says that ldirectord accepts the reply. TestPerlAnswers with the tag perl verifies it.
+	perl bool
+	want string // want is the reason of our check. It is empty if the check is good.
 }
 
 // answers returns replies that differ from the standards. The check of a page expects the text "all

@@ -14,7 +14,7 @@ type Combined struct {
 	FullTimeout, CheapTimeout time.Duration
 
 	mu   sync.Mutex
-	left int // number of cheap checks before the next full check
+	left int // left is the number of cheap checks before the next full check.
 }
 
 // Check implements Checker.

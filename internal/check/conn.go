@@ -14,15 +14,15 @@ const maxAnswer = maxHeader + maxBody
 type conn struct {
 	net.Conn // the connection that the protocol uses, with or without TLS
 	raw      *raw
-	hangUp   func() bool // stops the function that waits for the end of the context
+	hangUp   func() bool // hangUp is the stops the function that waits for the end of the context.
 }
 
 // raw is the connection below TLS, or the whole connection if there is only TCP. Libraries read in
 // separate goroutines, so the fields are atomic.
 type raw struct {
 	net.Conn
-	read atomic.Int64 // number of bytes that were read
-	late atomic.Bool  // a read timed out
+	read atomic.Int64 // read is the number of bytes that were read.
+	late atomic.Bool  // late says that a read timed out.
 }
 
 // dial opens a TCP connection that several goroutines can use. The connection closes when ctx ends,

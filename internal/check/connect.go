@@ -12,7 +12,7 @@ import (
 type Connect struct {
 	Addr   netip.AddrPort
 	Source Sourcer
-	Dialer Dialer // nil means NetDialer
+	Dialer Dialer // Dialer opens the connection. Nil means NetDialer.
 }
 
 // Check opens a connection and resets it, so that neither host keeps any state of the connection.

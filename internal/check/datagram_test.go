@@ -13,8 +13,9 @@ import (
 func TestQuestionIsSentAgain(t *testing.T) {
 	const limit = 900 * time.Millisecond
 	tests := []struct {
-		name   string
-		answer func(n int) (after time.Duration, ever bool) // time until the reply to query n, and whether there is a reply
+		name string
+		// answer returns the time until the reply to query n, and whether there is a reply.
+		answer func(n int) (after time.Duration, ever bool)
 	}{
 		{"the first is lost", func(n int) (time.Duration, bool) { return 0, n > 0 }},
 		{"two are lost", func(n int) (time.Duration, bool) { return 0, n > 1 }},

@@ -17,7 +17,9 @@ import (
 // record of the reply matches Receive. If Receive is nil, any record is good.
 type DNS struct {
 	Target
-	questions []dnsmessage.Question // queries in their order; each is sent only if the previous reply had no records
+	// questions are the queries in their order. Each is sent only if the reply before had no
+	// records.
+	questions []dnsmessage.Question
 }
 
 func newDNS(_ string, t Target) (Checker, error) {

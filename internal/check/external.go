@@ -14,7 +14,7 @@ import (
 type External struct {
 	Program  string
 	Args     []string
-	Programs *program.Set // can be nil
+	Programs *program.Set // Programs has the running programs. It can be nil.
 }
 
 // Check implements Checker.

@@ -116,7 +116,7 @@ func (c told) Check(context.Context) error {
 func TestCombined(t *testing.T) {
 	tests := []struct {
 		times int
-		bad   map[int]bool // numbers of the checks that fail
+		bad   map[int]bool // bad are the numbers of the checks that fail.
 		want  string
 	}{
 		{2, nil, "full cheap cheap full cheap cheap full"},

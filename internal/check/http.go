@@ -32,8 +32,8 @@ const maxRedirects = 7
 type HTTP struct {
 	Target
 	secure bool
-	page   string // target in the request line: a path, or a whole URL for a proxy
-	name   string // value of the Host header
+	page   string // page is the target in the request line: a path, or a whole URL for a proxy.
+	name   string // name is the value of the Host header.
 }
 
 func newHTTP(service string, t Target) (Checker, error) {

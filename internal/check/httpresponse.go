@@ -15,10 +15,10 @@ import (
 // ldirectord. Package net/http refuses some servers that browsers and LWP accept.
 type response struct {
 	status   int
-	text     string // number and words of the status line
+	text     string // text is the number and the words of the status line.
 	location string
-	lengths  []string // values of Content-Length
-	codings  []string // values of Transfer-Encoding
+	lengths  []string // lengths are the values of Content-Length.
+	codings  []string // codings are the values of Transfer-Encoding.
 	body     io.Reader
 }
 
@@ -77,7 +77,7 @@ func headerLine(r *bufio.Reader) (string, error) {
 // begin parses the status line: a version, a number, and words that can be missing. It reports
 // whether the line has this form.
 func (a *response) begin(line string) bool {
-	const enough = 1 << 10 // the words of a very long line would use much memory
+	const enough = 1 << 10 // A longer status line is cut, because its words would use much memory.
 	fields := strings.Fields(line[:min(len(line), enough)])
 	if len(fields) < 2 || !strings.HasPrefix(fields[0], "HTTP/") || len(fields[1]) != 3 {
 		return false
@@ -169,9 +169,10 @@ func (s *sized) Read(p []byte) (int, error) {
 // chunks reads a page that the server sends in chunks (RFC 9112 7.1). Unlike the reader of
 // net/http, it also accepts lines that end in a newline alone.
 type chunks struct {
-	r       *bufio.Reader
-	chunk   sized
-	between bool // the bytes of a chunk were read, but not the line end after them
+	r     *bufio.Reader
+	chunk sized
+	// between says that the bytes of a chunk were read, but not the line end after them.
+	between bool
 }
 
 // Read implements io.Reader.

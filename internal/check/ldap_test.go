@@ -14,7 +14,8 @@ import (
 // directory is an LDAP server. bind and search are the result codes of its replies.
 type directory struct {
 	bind, search uint16
-	requireBind  bool // the server refuses a search until a bind has succeeded
+	// requireBind says that the server refuses a search until a bind has succeeded.
+	requireBind bool
 }
 
 func (d directory) serve(c net.Conn) {

@@ -97,9 +97,10 @@ func (m MySQL) session(ctx context.Context, connector driver.Connector) error {
 // header announces, up to 16 MiB, even if the server does not speak MySQL.
 type packets struct {
 	net.Conn
-	header [4]byte // length in 3 bytes, lowest byte first, then a sequence number
-	have   int     // number of bytes in header
-	body   int     // number of bytes of the packet that have not been read
+	// header is the length in 3 bytes, lowest byte first, and then a sequence number.
+	header [4]byte
+	have   int // have is the number of bytes in header.
+	body   int // body is the number of bytes of the packet that have not been read.
 	err    error
 }
 

@@ -17,8 +17,8 @@ func TestTLSOfServersThatGoDoesNotKnow(t *testing.T) {
 	const weak = "ALL:@SECLEVEL=0"
 	tests := []struct {
 		name   string
-		key    string // arguments of openssl req
-		serves string // arguments of openssl s_server
+		key    string // key are arguments of openssl req.
+		serves string // serves are arguments of openssl s_server.
 	}{
 		{"finite-field Diffie-Hellman only", "rsa:2048", "-tls1_2 -cipher DHE-RSA-AES128-SHA"},
 		{"MD5", "rsa:2048 -md5", "-cipher " + weak},

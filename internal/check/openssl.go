@@ -122,7 +122,8 @@ func established(output io.Reader) error {
 // tunnel is a connection to the standard input and output of a program.
 type tunnel struct {
 	net.Conn
-	output  io.Closer // standard error of the program; it must stay open while the program runs
+	// output is the standard error of the program. It must stay open while the program runs.
+	output  io.Closer
 	session *program.Session
 }
 

@@ -16,9 +16,11 @@ import (
 
 // Ping is a check that is good if the server replies to an ICMP echo request.
 type Ping struct {
-	Addr     netip.Addr
-	Pinger   *Pinger
-	Attempts int // number of attempts, 0 means 1; each has an equal share of the time limit
+	Addr   netip.Addr
+	Pinger *Pinger
+	// Attempts is the number of attempts. 0 means 1. Each attempt has an equal share of the
+	// timeout.
+	Attempts int
 }
 
 // Check sends echo requests, one for each attempt, until the server replies.
@@ -44,7 +46,8 @@ type Pinger struct {
 
 	mu      sync.Mutex
 	sockets map[netip.Addr]*net.IPConn
-	waiting map[uint16]waiter // the checks that wait for a reply, by the sequence number of the request
+	// waiting has the checks that wait for a reply, by the sequence number of the request.
+	waiting map[uint16]waiter
 	last    uint16
 	readers sync.WaitGroup
 }
@@ -161,7 +164,7 @@ func quieten(socket *net.IPConn, ipv6 bool) error {
 			_ = unix.SetsockoptICMPv6Filter(fd, unix.IPPROTO_ICMPV6, unix.ICMPV6_FILTER, &filter)
 			return
 		}
-		const icmpFilter = 1 // linux/icmp.h, ICMP_FILTER
+		const icmpFilter = 1 // icmpFilter is ICMP_FILTER of linux/icmp.h.
 		_ = unix.SetsockoptInt(fd, unix.SOL_RAW, icmpFilter, ^(1 << packet.EchoReply4))
 	})
 }

@@ -12,11 +12,11 @@ import (
 // Roots holds the certificate authorities that the system trusts. Package x509 reads them only once
 // in a process. Roots reads them again when their files change.
 type Roots struct {
-	files []string // only the first file that exists is read
-	dirs  []string // the files of all directories are read
+	files []string // files are paths. Only the first file that exists is read.
+	dirs  []string // dirs are directories. All files there are read.
 
 	mu    sync.Mutex
-	state []int64 // sizes and modification times of files and dirs at the last reading
+	state []int64 // state has the sizes and modification times of files and dirs at the last read.
 	pool  *x509.CertPool
 }
 

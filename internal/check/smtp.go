@@ -8,7 +8,8 @@ import (
 // smtp checks a mail server. The check is good if the server sends a greeting and accepts EHLO or
 // HELO (RFC 5321).
 func smtp(_ context.Context, c *conn, _ Target) error {
-	const name = "localhost.localdomain" // some servers refuse a name without a dot
+	// The name has a dot, because some servers refuse a name without one.
+	const name = "localhost.localdomain"
 	l := newLines(c)
 	if _, err := l.reply("greeting", 2); err != nil {
 		return err

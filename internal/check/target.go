@@ -12,23 +12,27 @@ import (
 
 // Target is a real server, and the settings of its check.
 type Target struct {
-	Addr     netip.AddrPort
-	UDP      bool // the check uses UDP, if its protocol also has TCP
-	Source   Sourcer
-	Dialer   Dialer // opens the connections of HTTP without TLS; nil means NetDialer
-	Method   string // method of HTTP; empty means GET
-	Request  string
-	Receive  Pattern        // what a good reply matches; nil accepts any reply
-	Status   func(int) bool // reports whether an HTTP status is good; nil accepts 2xx
-	Host     string         // name of the server in HTTP and TLS; empty means its address
+	Addr    netip.AddrPort
+	UDP     bool // UDP says that the check uses UDP, if its protocol also has TCP.
+	Source  Sourcer
+	Dialer  Dialer // Dialer opens the connections of HTTP without TLS. Nil means NetDialer.
+	Method  string // Method is the method of HTTP. Empty means GET.
+	Request string
+	// Receive is a pattern that a good reply matches. Nil accepts any reply.
+	Receive Pattern
+	// Status reports whether an HTTP status is good. Nil accepts 200 to 299.
+	Status func(int) bool
+	// Host is the name of the server in HTTP and TLS. Empty means its address.
+	Host     string
 	Database string
 	Login    string
 	Passwd   string
 	Secret   string
 	Verify   Verify
-	Roots    *Roots       // authorities that the check trusts; nil means the roots of package x509
-	Helper   string       // path of the program that queries Oracle
-	Programs *program.Set // runs the helper and openssl; can be nil
+	// Roots are the authorities that the check trusts. Nil means the roots of package x509.
+	Roots    *Roots
+	Helper   string       // Helper is the path of the program that queries Oracle.
+	Programs *program.Set // Programs runs the helper and openssl. It can be nil.
 }
 
 // Format implements fmt.Formatter. A Target holds secrets, so every verb prints only its address.

@@ -22,8 +22,10 @@ type Verify string
 // The values of Verify. The zero value is VerifyChain.
 const (
 	VerifyNothing Verify = "no"
-	VerifyChain   Verify = "chain" // a trusted authority has signed the certificate, which is valid now
-	VerifyName    Verify = "name"  // also, the certificate is for the name of the server
+	// VerifyChain: a trusted authority must have signed the certificate, which must be valid now.
+	VerifyChain Verify = "chain"
+	// VerifyName is VerifyChain, and the certificate must be for the name of the server.
+	VerifyName Verify = "name"
 )
 
 // encrypt starts TLS on the connection. If package tls fails and OpenSSL can succeed, encrypt

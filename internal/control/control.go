@@ -53,8 +53,9 @@ type Snapshot struct {
 
 // Attribute is a node attribute of Pacemaker in a Snapshot.
 type Attribute struct {
-	Name  string `json:"name"`
-	Value string `json:"value,omitempty"` // the published value; empty before the first
+	Name string `json:"name"`
+	// Value is the published value. It is empty before the first one.
+	Value string `json:"value,omitempty"`
 	// Trouble is why the last value could not be published. It is empty after a success.
 	Trouble string `json:"trouble,omitempty"`
 }
@@ -64,14 +65,15 @@ func (a *Attribute) Pending() bool { return a != nil && a.Value == "" && a.Troub
 
 // Service is a virtual service in a Snapshot.
 type Service struct {
-	ID          string  `json:"id"` // virtual service in ipvsadm syntax
-	Scheduler   string  `json:"scheduler"`
-	Persistence float64 `json:"persistence,omitempty"` // timeout in seconds; 0 without persistence
+	ID        string `json:"id"` // ID is the virtual service in ipvsadm syntax.
+	Scheduler string `json:"scheduler"`
+	// Persistence is the timeout of the persistence in seconds. 0 means no persistence.
+	Persistence float64 `json:"persistence,omitempty"`
 	// Trouble is why the kernel can have other weights than the wanted weights. It is empty without
 	// trouble.
 	Trouble  string `json:"trouble,omitempty"`
 	Reals    []Real `json:"real_servers"`
-	Fallback *Real  `json:"fallback,omitempty"` // the first fallback; nil for no fallback
+	Fallback *Real  `json:"fallback,omitempty"` // Fallback is the first fallback. Nil means none.
 	// OtherFallbacks are the other fallbacks. All fallbacks serve at the same time.
 	OtherFallbacks []Real `json:"other_fallbacks,omitempty"`
 }
@@ -82,11 +84,12 @@ type Real struct {
 	Forward string `json:"forward"`
 	// Weight is the weight that the kernel must have. It is -1 if the kernel must not have the
 	// server.
-	Weight     int       `json:"weight"`
-	Configured int       `json:"configured_weight"`
-	Verdict    string    `json:"verdict,omitempty"`
-	Since      time.Time `json:"since,omitzero"` // time when the verdict began; zero for a fallback
-	Reason     string    `json:"reason,omitempty"`
+	Weight     int    `json:"weight"`
+	Configured int    `json:"configured_weight"`
+	Verdict    string `json:"verdict,omitempty"`
+	// Since is when the verdict began. It is zero for a fallback.
+	Since  time.Time `json:"since,omitzero"`
+	Reason string    `json:"reason,omitempty"`
 }
 
 // Alive returns nil if the loops of the daemon work and keep the IPVS table as wanted.

@@ -19,24 +19,30 @@ import (
 // Event is something that happened to a service or to the configuration of a daemon.
 // docs/control.md lists the kinds of events.
 type Event struct {
-	Time   time.Time `json:"time,omitzero"`
-	Daemon string    `json:"daemon,omitempty"` // id of the daemon; the client sets it
-	Kind   string    `json:"kind"`
+	Time time.Time `json:"time,omitzero"`
+	// Daemon is the id of the daemon. The client sets it.
+	Daemon string `json:"daemon,omitempty"`
+	Kind   string `json:"kind"`
 	// Phase is the phase of the daemon: starting, running, reloading or stopping.
 	Phase   string `json:"phase,omitempty"`
-	Service string `json:"service,omitempty"` // virtual service in ipvsadm syntax
-	Server  string `json:"server,omitempty"`  // address and port of a real server or a fallback
-	Check   string `json:"check,omitempty"`   // application of the check, or its type
-	Verdict string `json:"verdict,omitempty"` // verdict on the real server
+	Service string `json:"service,omitempty"` // Service is the virtual service in ipvsadm syntax.
+	// Server is the address and port of a real server or a fallback.
+	Server  string `json:"server,omitempty"`
+	Check   string `json:"check,omitempty"`   // Check is the application of the check, or its type.
+	Verdict string `json:"verdict,omitempty"` // Verdict is the verdict on the real server.
 	// From and To are the weights before and after a change. They are -1 if the IPVS table did not
 	// have, or does not have, the server.
-	From     *int    `json:"from,omitempty"`
-	To       *int    `json:"to,omitempty"`
-	Failures int     `json:"failures,omitempty"` // number of failed checks in a row
-	Fall     int     `json:"fall,omitempty"`     // number of failures in a row that make the server bad
-	Reason   string  `json:"reason,omitempty"`
-	Lasted   float64 `json:"lasted,omitempty"` // how many seconds the previous verdict lasted
-	Op       string  `json:"op,omitempty"`     // the change of the IPVS table, as a command of ipvsadm
+	From *int `json:"from,omitempty"`
+	To   *int `json:"to,omitempty"`
+	// Failures is the number of failed checks in a row.
+	Failures int `json:"failures,omitempty"`
+	// Fall is how many failures in a row make the server bad.
+	Fall   int    `json:"fall,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	// Lasted is how many seconds the previous verdict lasted.
+	Lasted float64 `json:"lasted,omitempty"`
+	// Op is the change of the IPVS table, as a command of ipvsadm.
+	Op string `json:"op,omitempty"`
 	// Dropped is the number of events that the daemon dropped because the client was too slow.
 	Dropped int `json:"dropped,omitempty"`
 }
@@ -46,8 +52,9 @@ const KindDropped = "events_dropped"
 
 // Filter selects events by service and server. An empty filter selects all events.
 type Filter struct {
-	Service string `json:"service,omitempty"` // "-t ADDRESS:PORT" as in a Snapshot, or without the option
-	// ADDRESS:PORT, or ADDRESS for all ports of the address
+	// Service is "-t ADDRESS:PORT" as in a Snapshot, or "ADDRESS:PORT".
+	Service string `json:"service,omitempty"`
+	// Server is ADDRESS:PORT, or ADDRESS for all ports of the address.
 	Server string `json:"server,omitempty"`
 }
 
@@ -98,15 +105,15 @@ func (f Filter) passes(e Event) bool {
 }
 
 const (
-	longestQueue = 1024 // longest queue of one client, in events
-	mostReaders  = 16   // largest number of clients that read events
+	longestQueue = 1024 // longestQueue is the largest number of events in the queue of one client.
+	mostReaders  = 16   // mostReaders is the largest number of clients that read events.
 )
 
 var errReaders = fmt.Errorf("%d clients read events already; end one of them", mostReaders)
 
 // Feed sends events to the clients that read them. The zero value has no clients.
 type Feed struct {
-	count atomic.Int32 // number of readers, for Wanted
+	count atomic.Int32 // count is the number of readers. Wanted reads it.
 
 	mu      sync.Mutex
 	readers map[*reader]bool
@@ -115,11 +122,12 @@ type Feed struct {
 // reader is one client that reads events, with its queue.
 type reader struct {
 	filter Filter
-	wake   chan struct{} // contains a token if the queue has events
+	wake   chan struct{} // wake contains a token if the queue has events.
 
 	// The field mu of the feed protects the fields below.
-	events  []Event
-	dropped int // number of dropped events, all newer than events
+	events []Event
+	// dropped is how many events were dropped. They are newer than all elements of events.
+	dropped int
 }
 
 // Wanted reports whether a client reads events. Without a client, the daemon need not make events.

@@ -118,7 +118,7 @@ func TestRefusedEvents(t *testing.T) {
 func TestFilter(t *testing.T) {
 	for _, tt := range []struct {
 		service, server string
-		want            string // names of the events that the filter selects
+		want            string // want has the names of the events that the filter selects.
 	}{
 		{"", "", "4 6 mark configuration"},
 		{web4, "", "4"}, {"192.0.2.10:80", "", "4"}, {"-u 192.0.2.10:80", "", ""}, {"[2001:DB8:0::10]:80", "", "6"}, {"7", "", "mark"}, {"-f 7", "", "mark"},

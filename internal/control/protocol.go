@@ -17,7 +17,7 @@ const Version = 1
 
 // Names of requests.
 const (
-	requestStatus = "status" // the result of the reply is a Snapshot
+	requestStatus = "status" // The reply to requestStatus has a Snapshot as its result.
 	requestResync = "resync"
 	requestReload = "reload"
 	// requestEvents has a Filter as its argument. The first reply has no result. Each later reply

@@ -37,7 +37,7 @@ type Reader struct {
 	// while its thread waits.
 	Helper []string
 
-	silent atomic.Int32 // number of reads that timed out and have not ended
+	silent atomic.Int32 // silent is the number of reads that timed out and have not ended.
 }
 
 // Read returns the text of a regular file. It returns an error for a file that is not regular, is

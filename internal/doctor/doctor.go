@@ -14,9 +14,9 @@ import (
 
 // Finding is one fault.
 type Finding struct {
-	What string // the effect on neighbours or clients
-	Why  string // the setting that causes the effect
-	Fix  string // a command, or other instructions
+	What string // What is the effect on neighbours or clients.
+	Why  string // Why is the setting that causes the effect.
+	Fix  string // Fix is a command, or another instruction for the operator.
 }
 
 // String returns the finding on one line.
@@ -84,7 +84,7 @@ type examination struct {
 	heard    host.Heard
 
 	findings []Finding
-	err      error // the first error
+	err      error // err is the first error.
 }
 
 func (x *examination) found(what, why, fix string) {

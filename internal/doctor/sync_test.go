@@ -10,7 +10,8 @@ import (
 )
 
 type syncHost struct {
-	gateways, servers map[string]string // addresses by interface
+	// gateways and servers have the addresses of each interface.
+	gateways, servers map[string]string
 	filtered          bool
 	unserved          []netip.Addr
 }

@@ -38,7 +38,7 @@ type want struct {
 	events []Event // events that led to the table and were not reported yet
 	// done has the channels of the callers that wait for the table. Each channel has a buffer.
 	done     []chan<- error
-	services map[lvs.ServiceID]*Service // services are the the configured services.
+	services map[lvs.ServiceID]*Service // services are the configured services.
 	// reals is the number of real servers, for roundLimit and pace.
 	reals int
 	// ordered says that every real server has a verdict. Before that, each new verdict can add a

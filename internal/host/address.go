@@ -84,7 +84,7 @@ const (
 type AddressOp struct {
 	Verb    AddressVerb
 	Address Address
-	Policy  uint32 // Policy is the the label for AddPolicy and DeletePolicy.
+	Policy  uint32 // Policy is the label for AddPolicy and DeletePolicy.
 }
 
 // String returns the change as an ip command.

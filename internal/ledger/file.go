@@ -20,8 +20,9 @@ type Role string
 
 // The roles. A host can have both.
 const (
-	RealServer Role = "realserver" // settings of ocf:lvs:realserver
-	Director   Role = "director"   // settings of ocf:lvs:ipvs and ocf:lvs:sync
+	RealServer Role = "realserver" // RealServer is the role of the settings of ocf:lvs:realserver.
+	// Director is the role of the settings of ocf:lvs:ipvs and ocf:lvs:sync.
+	Director Role = "director"
 )
 
 // Store reads and writes the ledger of this boot and of one network namespace: the namespace of the
@@ -159,7 +160,7 @@ func (l *Ledger) parseHolder(text string) error {
 }
 
 func (l *Ledger) parseEntry(text string) error {
-	var words []string // the words of the line that have quotes
+	var words []string // words are the words of the line that have quotes.
 	for rest := text; rest != ""; {
 		if rest[0] != '"' {
 			_, rest, _ = strings.Cut(rest, " ")

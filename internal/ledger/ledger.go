@@ -44,7 +44,7 @@ type Entry struct {
 
 	// Found is the value before the first holder; Set is the value that holders give
 	Found, Set string
-	By         []string // ids of the resources that hold the setting; never empty
+	By         []string // By has the ids of the resources that hold the setting. It is never empty.
 }
 
 // State returns the state of a resource. It is empty if the resource is not in the ledger.

@@ -30,7 +30,7 @@ type Wanted struct {
 
 // Resource is one resource that holds settings of this host. Every exported field must be set.
 type Resource struct {
-	ID       string // id of the resource, unique on this host
+	ID       string // ID is the id of the resource. It is unique on this host.
 	Role     Role
 	StateDir string
 	Kernel   Kernel
@@ -47,7 +47,7 @@ type locked struct {
 	Ledger
 
 	store  Store
-	damage error // why a part of the ledger could not be read; nil for no damage
+	damage error // damage is why a part of the ledger could not be read. Nil means no damage.
 	unlock func()
 }
 
@@ -294,8 +294,9 @@ type Report struct {
 	Fault string
 	// Gone says that no change of the resource is left in the kernel. Fault can be set at the same
 	// time, for example if Release could not write the ledger.
-	Gone     bool
-	Settings []host.Setting // settings that the resource holds; nil if there is a fault
+	Gone bool
+	// Settings are the settings that the resource holds. They are nil if there is a fault.
+	Settings []host.Setting
 }
 
 // Check compares the settings that the resource holds with the kernel. It changes nothing and takes

@@ -131,7 +131,7 @@ func TestSettingsThatAreNotWantedAnyMore(t *testing.T) {
 type mortal struct {
 	Kernel
 
-	left  int // number of operations before the fatal one
+	left  int // left is the number of operations before the fatal one.
 	after bool
 	died  bool
 }

@@ -25,7 +25,8 @@ type Bounded struct {
 	// Limit is how long a write can take. If Limit is zero, every write times out at once.
 	Limit time.Duration
 
-	pending <-chan error // receives the result of the write that timed out; nil if no write did
+	// pending receives the result of the write that timed out. It is nil if no write did.
+	pending <-chan error
 }
 
 // Do runs a write and returns its error, or ErrTimedOut. A write that timed out continues in its

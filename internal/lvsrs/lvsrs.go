@@ -35,7 +35,7 @@ func ByHeartbeat(args []string) bool {
 // Command is one call of the program lvsrs.
 type Command struct {
 	ocf.Process
-	Agent func() ocf.Agent // returns a new agent for each file
+	Agent func() ocf.Agent // Agent returns a new agent for each file.
 	Dir   string
 }
 

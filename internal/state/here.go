@@ -18,7 +18,7 @@ import (
 
 // Here identifies this boot and the network namespace of the calling thread.
 type Here struct {
-	Boot string // boot id of the kernel
+	Boot string // Boot is the boot id of the kernel.
 	// Inode is the inode number of the network namespace. After the namespace ends, the kernel can
 	// give the number to another namespace.
 	Inode string

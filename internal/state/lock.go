@@ -112,8 +112,9 @@ func flock(file *os.File, how int) error {
 
 // holder is the process that has the lock. It writes these values into the lock file.
 type holder struct {
-	process  process.Process
-	deadline time.Duration // time since boot when the holder must have ended; zero for no deadline
+	process process.Process
+	// deadline is the time since boot when the holder must have ended. Zero means no deadline.
+	deadline time.Duration
 	who      string
 }
 

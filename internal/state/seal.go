@@ -25,7 +25,7 @@ func Load(path string) (string, error) {
 // Origin is the boot and the network namespace where a file was written, according to the lines of
 // the file.
 type Origin struct {
-	Owner string // boot id and inode number of the network namespace
+	Owner string // Owner is the boot id and the inode number of the network namespace.
 	// Cookie is the cookie of the network namespace. It is empty before Linux 5.14, and in files of
 	// old versions.
 	Cookie string

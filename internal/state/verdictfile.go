@@ -13,9 +13,10 @@ import (
 // Verdicts is the content of a verdict file. A health daemon writes the file every second. Other
 // processes read it if the daemon does not reply because it hangs, is suspended, or has ended.
 type Verdicts struct {
-	Age   time.Duration // the longer of the times since each loop of the daemon last worked
-	Limit time.Duration // the daemon does not work if Age is above Limit
-	Bad   []string      // names of the bad real servers, as in package record
+	// Age is how long ago the loop of the daemon worked that has been idle longest.
+	Age   time.Duration
+	Limit time.Duration // Limit is the largest Age of a daemon that works.
+	Bad   []string      // Bad are the names of the bad real servers, as in package record.
 }
 
 // verdictSuffix is the suffix of verdict files. All versions use the same suffix, so that older and

@@ -16,7 +16,7 @@ import (
 // can use it.
 type conn struct {
 	dialer   *Dialer
-	ended    <-chan struct{} // closed when the context ends
+	ended    <-chan struct{} // ended is closed when the context ends.
 	target   netip.AddrPort
 	fd       int
 	number   int32 // number that the dialer has registered; only valid if happened is not nil

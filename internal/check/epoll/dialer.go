@@ -21,12 +21,14 @@ import (
 
 // Dialer opens connections. All checks share one Dialer.
 type Dialer struct {
-	epoll *os.File // registered with Go's own poller, so that no thread blocks
+	epoll *os.File // epoll is registered with Go's own poller, so that no thread blocks.
 	fd    int
 	ended chan struct{}
 
-	mu      sync.Mutex
-	waiting map[int32]chan<- struct{} // by the number from register; the kernel reuses descriptors at once
+	mu sync.Mutex
+	// waiting uses numbers from register as keys. The kernel gives a closed descriptor's number
+	// away at once.
+	waiting map[int32]chan<- struct{}
 	last    int32
 }
 

@@ -7,10 +7,11 @@ import "net/netip"
 // no other process can read the password. The helper exits with status 0 if the reply of the
 // database is good. Otherwise, it prints the reason.
 type Question struct {
-	Addr     netip.AddrPort
-	Source   netip.Addr // zero if the kernel chooses
+	Addr netip.AddrPort
+	// Source is the source address. It is zero if the kernel chooses the address.
+	Source   netip.Addr
 	Login    string
 	Passwd   string
-	Database string // SID of the Oracle database
-	Query    string // empty if the helper only logs in
+	Database string // Database is the SID of the Oracle database.
+	Query    string // Query is the SQL query. It is empty if the helper only logs in.
 }

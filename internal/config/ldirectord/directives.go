@@ -29,7 +29,7 @@ type directive struct {
 	many  bool   // many says that the directive can be given more than once.
 	six   bool   // six says that the example belongs to an IPv6 service.
 
-	values  string // values are the the values that the directive can have.
+	values  string // values are the values that the directive can have.
 	unset   string // unset is the default. Empty means that there is no default.
 	about   string // about is the effect of the directive, in sentences.
 	example string // example is the value of the directive in an example.

@@ -31,7 +31,7 @@ const (
 // valueReader removes the damage of a value: notes, odd quotes, missing quotes.
 type valueReader struct {
 	block bool   // block says that the value is in a virtual block, where every # begins a note.
-	text  string // text is the the clean value.
+	text  string // text is the clean value.
 	// damage lists the faults of the value that ldirectord would read in another way.
 	damage []string
 	names  map[string]bool // names of all directives

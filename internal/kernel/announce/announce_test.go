@@ -66,8 +66,8 @@ func TestBurst(t *testing.T) {
 	tests := []struct {
 		name      string
 		count     int
-		still     int // number of calls of Still that return true
-		fail      int // number of the packet that fails, 0 for none
+		still     int // still is how many calls of Still return true.
+		fail      int // fail is the number of the packet that fails. 0 means none.
 		deadline  time.Duration
 		sent      string
 		took      time.Duration

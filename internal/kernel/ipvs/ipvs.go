@@ -39,10 +39,13 @@ import (
 // a Kernel; each call waits until the call before it has ended. The calling thread opens the
 // sockets at their first use. So a thread in another network namespace needs a separate Kernel.
 type Kernel struct {
-	turn   chan struct{}    // channel with one token: a mutex that obeys a deadline
-	socket *knetlink.Socket // nil until the first use
-	family uint16           // number of the generic netlink family IPVS; 0 until the first use
-	writer *writer          // connection of moby/ipvs; nil until the first change of a service
+	// turn is a channel with one token. It works as a mutex with a deadline.
+	turn   chan struct{}
+	socket *knetlink.Socket // socket is nil until the first use.
+	// family is the number of the generic netlink family IPVS. It is 0 until the first use.
+	family uint16
+	// writer is the connection of moby/ipvs. It is nil until the first change of a service.
+	writer *writer
 }
 
 // New returns a Kernel. It opens nothing, so it cannot fail, and IPVS can be loaded later.
@@ -129,7 +132,8 @@ func (k *Kernel) destinations(ctx context.Context, id lvs.ServiceID) ([]lvs.Dest
 // dump dumps objects of the kernel. It calls the function begin before each attempt, and the
 // function each with the attributes of every object.
 func (k *Kernel) dump(ctx context.Context, command uint8, what []byte, each func([]byte) error, begin func()) error {
-	var bad error // the dump is read to its end, so that the next dump starts with an empty socket
+	// bad does not end the dump. A complete read leaves the socket empty for the next dump.
+	var bad error
 	again := func() { begin(); bad = nil }
 	err := k.socket.Dump(ctx, message(k.family, command, what), again, func(body []byte) {
 		bad = cmp.Or(bad, each(body[min(genlHeader, len(body)):]))

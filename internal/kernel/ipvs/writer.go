@@ -22,8 +22,9 @@ import (
 // package.
 type writer struct {
 	handle    *ipvs.Handle
-	confirmed bool // the kernel has made a change that moby/ipvs sent
-	blind     bool // messages of moby/ipvs do not reach IPVS; this package sends its own
+	confirmed bool // confirmed says that the kernel has made a change that moby/ipvs sent.
+	// blind: messages of moby/ipvs do not reach IPVS, so this package sends its own messages.
+	blind bool
 }
 
 // service changes a service. The error ENOENT of moby/ipvs can mean that its family number is

@@ -28,7 +28,7 @@ type IPVSKernel interface {
 // and err are the results of the last call of Apply. The field table is the table at the end.
 type ipvsCase struct {
 	name  string
-	setup string // operations that must succeed before ops
+	setup string // setup are the operations that must succeed before ops.
 	ops   string
 	done  int
 	err   error

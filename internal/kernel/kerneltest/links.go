@@ -38,7 +38,7 @@ type Links struct {
 	nics      []string
 	states    map[string]host.Interface
 	addresses []host.Address
-	policies  []string // label and address of each IPv6 address label
+	policies  []string // policies has the label and the address of each IPv6 address label.
 	faults    faults
 }
 
@@ -263,7 +263,7 @@ func (k *Links) Network(ctx context.Context, search host.Search) (host.Network, 
 		nic = name
 	}
 	var best host.Network
-	const kernel = 2 // RTPROT_KERNEL
+	const kernel = 2 // kernel is RTPROT_KERNEL.
 	for _, a := range k.addresses {
 		p := a.Prefix
 		fits := (search.Bits == 0 || p.Bits() <= search.Bits) && (search.Protocol == 0 || search.Protocol == kernel || ip.IsLoopback())

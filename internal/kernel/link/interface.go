@@ -62,7 +62,7 @@ type hardware struct {
 	netlink.LinkAttrs
 	ethernet bool
 	kind     string // kind of the interface, for example dummy; empty for a physical interface
-	port     string // kind of the master; empty if the interface has no master
+	port     string // port is the kind of the master. It is empty if the interface has no master.
 }
 
 // link returns an interface by its index, or the error ENODEV if it does not exist.

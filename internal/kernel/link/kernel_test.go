@@ -91,7 +91,7 @@ func TestPromotionThatAKilledProcessLeft(t *testing.T) {
 		return err
 	}
 	tests := []struct {
-		name, note string // in note, %d is the inode number of the network namespace
+		name, note string // In note, %d is the inode number of the network namespace.
 		next       func(*link.Kernel) error
 		want, left string
 	}{

@@ -15,16 +15,17 @@ import (
 
 // route holds the attributes of a route that this package uses.
 type route struct {
-	dst      netip.Prefix // destination; its prefix length is 0 for a default route
+	dst      netip.Prefix // dst is the destination. Its prefix length is 0 for a default route.
 	table    int
-	kind     int // type of the route, for example RTN_UNICAST
+	kind     int // kind is the type of the route, for example RTN_UNICAST.
 	protocol int
-	cached   bool // the route is a copy in the route cache, for one destination
+	cached   bool // cached says that the route is a copy for one destination in the route cache.
 	index    int  // index of the interface; 0 if the route has several next hops
 	metric   int
-	source   netip.Addr // preferred source address; invalid if the route has none
-	via      bool       // the route leads through a gateway
-	hops     []hop
+	// source is the preferred source address. It is invalid if the route has none.
+	source netip.Addr
+	via    bool // via says that the route leads through a gateway.
+	hops   []hop
 }
 
 // hop is a next hop through a gateway.

@@ -14,13 +14,15 @@ import (
 func TestWholeDump(t *testing.T) {
 	broken := errors.New("broken")
 	for _, tt := range []struct {
-		name        string
-		interrupted int // number of interrupted dumps; -1 if all dumps are interrupted
+		name string
+		// interrupted is the number of interrupted dumps. -1 means that all dumps are interrupted.
+		interrupted int
 		then        error
-		limit       time.Duration // time until the deadline of the context; zero for no deadline
-		want        string
-		calls       int
-		took        time.Duration
+		// limit is the time until the deadline of the context. Zero means no deadline.
+		limit time.Duration
+		want  string
+		calls int
+		took  time.Duration
 	}{
 		{"at once", 0, nil, 0, "<nil>", 1, 0},
 		{"the fourth", 3, nil, 0, "<nil>", 4, 7 * time.Millisecond},

@@ -26,8 +26,9 @@ type IPVS interface {
 // Sender sends the connections that this director serves: the connections to addresses of this
 // host, and the templates of firewall marks.
 type Sender struct {
-	IPVS     IPVS
-	StateDir string // directory of the lock, because one sender runs at a time
+	IPVS IPVS
+	// StateDir is the directory of the lock, because only one sender can run at a time.
+	StateDir string
 	// All makes Send send the connections to other addresses as well. A director that has lost a
 	// VIP keeps its old entries. They can replace newer connections of the director with the VIP.
 	All bool
@@ -37,10 +38,11 @@ type Sender struct {
 
 // Report is the result of Send.
 type Report struct {
-	Sent      int // connections and templates, or those that would be sent
-	Left      int // entries that a message cannot carry, or that have ended
-	Elsewhere int // entries for addresses that this host does not have
-	Damaged   int // lines of the table in an unknown format
+	// Sent counts connections and templates that were sent. With Dry, none is really sent.
+	Sent      int
+	Left      int // Left counts entries that a message cannot carry, or that have ended.
+	Elsewhere int // Elsewhere counts entries for addresses that this host does not have.
+	Damaged   int // Damaged counts lines of the connection table in an unknown format.
 	Daemon    lvs.SyncDaemon
 	Took      time.Duration
 }

@@ -20,9 +20,9 @@ type group struct {
 	daemon  lvs.SyncDaemon
 	fd      int
 	to      unix.Sockaddr
-	limit   int // length of the longest datagram
+	limit   int // limit is the length of the longest datagram in bytes.
 	sent    int
-	checked time.Duration // since boot, when the daemon was last seen
+	checked time.Duration // checked is when the daemon was last seen, as a time since boot.
 }
 
 // Bytes of the headers of IP and UDP.

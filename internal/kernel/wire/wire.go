@@ -63,7 +63,7 @@ func interfaces(ctx context.Context) ([]netlink.LinkAttrs, error) {
 type cable struct {
 	handle *netlink.Handle
 	near   netlink.Link
-	far    int // descriptor of a packet socket at the far end
+	far    int // far is a packet socket at the other end of the link.
 }
 
 // carrier waits until an end of a cable has a carrier. The kernel reports the carrier some time
@@ -429,8 +429,8 @@ func sendFrom(ip netip.Addr, nic string) (bool, error) {
 // The link-layer addresses that send queries. They are locally administered, and no host has them.
 var (
 	asker      = net.HardwareAddr{0x02, 'L', 'V', 'S', 0, 1}
-	opener     = net.HardwareAddr{0x02, 'L', 'V', 'S', 0, 2} // sends the first query
-	controller = net.HardwareAddr{0x02, 'L', 'V', 'S', 0, 3} // sends the last query
+	opener     = net.HardwareAddr{0x02, 'L', 'V', 'S', 0, 2} // opener sends the first query.
+	controller = net.HardwareAddr{0x02, 'L', 'V', 'S', 0, 3} // controller sends the last query.
 )
 
 // linkLocal returns the IPv6 address of the sender of a query.

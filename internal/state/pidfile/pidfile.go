@@ -32,9 +32,10 @@ type Identity struct{ file *os.File }
 // The locks belong to the open file (F_OFD_SETLK), and the file must be open for writing. A query
 // takes no lock, so a process that queries does not look like a daemon.
 const (
-	byteRuns   = iota // locked while the daemon runs
-	byteNamed         // locked while the file has the pid of the running daemon, not of an earlier one
-	byteStarts        // locked while a process starts the daemon
+	byteRuns = iota // byteRuns is locked while the daemon runs.
+	// byteNamed is locked while the pid in the file is the pid of the daemon that runs now.
+	byteNamed
+	byteStarts // byteStarts is locked while a process starts the daemon.
 )
 
 // Turn waits until no other process starts the daemon of a pid file. It returns the function that
@@ -219,7 +220,7 @@ func Stop(ctx context.Context, path string) error {
 	defer kill.Stop()
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()
-	var sent process.Process // the process that got TERM; zero for none
+	var sent process.Process // sent is the process that received SIGTERM. Zero means none.
 	for {
 		if sent.Start == 0 || sent.Gone() {
 			p, found := find(path)

@@ -33,10 +33,11 @@ const (
 
 // Record is the virtual services that one resource, or one health daemon, has put into the kernel.
 type Record struct {
-	ID         string // id of the resource instance; see OwnID for a health daemon
-	State      State
-	Generation uint64    // number of starts and reloads of the resource in this boot
-	Services   lvs.Table // services that the kernel must have
+	ID    string // ID is the id of the resource instance. For a health daemon, see OwnID.
+	State State
+	// Generation is the number of starts and reloads of the resource in this boot.
+	Generation uint64
+	Services   lvs.Table // Services are the services that the kernel must have.
 	// Removing is the services that the record had before and that must be removed from the kernel.
 	// It is empty unless the last start or reload was interrupted.
 	Removing []lvs.ServiceID
@@ -94,8 +95,8 @@ func (r Record) Scope() lvs.Scope {
 // Store reads and writes the records of one host. A record counts until the next boot, in the
 // network namespace where it was written.
 type Store struct {
-	dir  string // directory of the records
-	lock string // path of the lock file
+	dir  string // dir is the directory of the records.
+	lock string // lock is the path of the lock file.
 	here state.Here
 }
 

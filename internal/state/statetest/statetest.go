@@ -16,7 +16,7 @@ import (
 // Condition is a condition of a state file, for example absent, damaged or read-only.
 type Condition struct {
 	Name  string
-	Root  bool // the condition needs root, and a directory that Dir mounted
+	Root  bool // Root says that the condition needs root, and a directory that Dir has mounted.
 	Apply func(t testing.TB, dir, file string)
 }
 
