@@ -14,7 +14,7 @@ import (
 
 // Finding is one fault.
 type Finding struct {
-	What string // What is the effect on neighbours or clients.
+	What string // What describes the effect on neighbours or clients.
 	Why  string // Why is the setting that causes the effect.
 	Fix  string // Fix is a command, or another instruction for the operator.
 }
