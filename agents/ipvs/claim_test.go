@@ -166,7 +166,7 @@ func TestServiceWithoutServers(t *testing.T) {
 		name   string
 		lives  bool
 		resync error
-		age    time.Duration // age of the last verdicts
+		age    time.Duration // age is the age of the last verdicts.
 		bad    []string
 		code   ocf.Code
 		want   string // want is the exit reason, or the beginning of the log.

@@ -11,7 +11,8 @@ const Redacted = "***"
 // Secret is text that must not be shown. Printing or encoding it gives ***. Secrets can be
 // compared. The zero value means that there is no secret.
 type Secret struct {
-	text unique.Handle[string] // a pointer for fmt, also inside unexported fields
+	// text looks like a pointer to package fmt, which does not print the text behind a pointer.
+	text unique.Handle[string]
 }
 
 // NewSecret hides a text.

@@ -36,7 +36,8 @@ func (c Connection) Lasting() bool {
 // Hash returns a number that identifies the connection. Every director and every version of the
 // program returns the same number.
 func (c Connection) Hash() uint32 {
-	const offset, prime = 14695981039346656037, 1099511628211 // 64-bit FNV-1a
+	// offset is the offset basis of the 64-bit hash FNV-1a.
+	const offset, prime = 14695981039346656037, 1099511628211
 	hash := uint64(offset)
 	add := func(b byte) { hash = (hash ^ uint64(b)) * prime }
 	add(c.Protocol)

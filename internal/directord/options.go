@@ -15,8 +15,9 @@ type options struct {
 	stateDir string
 	id       string
 	config   string // config is the path of the configuration file. It is empty if ipvs is set.
-	ipvs     string // ipvs resource that has the virtual services; empty if config is set
-	checks   params.Checks
+	// ipvs is the ipvs resource that has the virtual services. It is empty if config is set.
+	ipvs   string
+	checks params.Checks
 	// instance is the name in ldirectord's files. It is empty for a daemon of the health agent.
 	instance string
 	// attribute is the node attribute of Pacemaker for the share of good real servers. Empty means

@@ -49,7 +49,7 @@ type site struct {
 	sys    System
 	kernel *kerneltest.IPVS
 	output *output
-	port   uint16 // port on which the real server 127.0.0.1 listens
+	port   uint16 // port is the port where the real server 127.0.0.1 listens.
 	end    context.CancelCauseFunc
 	exit   chan int
 }

@@ -50,9 +50,10 @@ type source struct {
 type reading struct {
 	cfg *config.Config
 	// refused are the problems of refused parts. The real servers of these parts are never good.
-	refused  []string
-	unknown  []config.Host    // unknown are the host names that have never had an address.
-	problems []config.Problem // problems of the configuration after its names were looked up
+	refused []string
+	unknown []config.Host // unknown are the host names that have never had an address.
+	// problems are the problems of the configuration after its names were looked up.
+	problems []config.Problem
 }
 
 // current returns the configuration that the daemon uses. It returns nil before the first one was

@@ -95,7 +95,7 @@ func (s *server) watchFiles() (<-chan fsnotify.Event, func()) {
 
 // watchedFile is the state of the configuration file at the last poll.
 type watchedFile struct {
-	path  string // path of the file; empty for a daemon without a file
+	path  string // path is the path of the file. It is empty for a daemon without a file.
 	files *disk.Reader
 	log   logrus.FieldLogger
 	info  os.FileInfo

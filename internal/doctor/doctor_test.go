@@ -16,7 +16,8 @@ var ip = netip.MustParseAddr("192.0.2.10")
 
 // fakeHost is a fake kernel.
 type fakeHost struct {
-	values   map[string]string // values of settings; off if missing
+	// values are the values of settings. A setting without a value is off.
+	values   map[string]string
 	places   []host.Address
 	heard    host.Heard
 	err      error

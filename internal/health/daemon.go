@@ -82,11 +82,11 @@ type Daemon struct {
 	// found is the part of adopted that belongs to services of the setup, in the order of the
 	// setup.
 	found    lvs.Table
-	services map[lvs.ServiceID]*Service // services of the setup by their identity
+	services map[lvs.ServiceID]*Service // services has the services of the setup by their identity.
 	trackers map[Probe]*tracker
 	// combined are the verdicts on real servers with several probes or none.
 	combined map[Member]*combined
-	standing []*standing // standing of each service, in the order of the setup
+	standing []*standing // standing has one element for each service, in the order of the setup.
 	// wanted is the table that the kernel must hold. The daemon computes it from standing.
 	wanted lvs.Table
 	// stale has the indexes of services whose standing has changed since wanted was computed.
@@ -105,7 +105,7 @@ type Daemon struct {
 	// unknown.
 	serving  map[lvs.ServiceID]bool
 	users    map[Probe][]place // users has, for each probe, the real servers that use the probe.
-	events   []Event           // events that the reconciler has not got yet
+	events   []Event           // events are the events that the reconciler has not received yet.
 	unknown  int               // unknown is the number of probes that have no verdict yet.
 	ordered  bool              // ordered says that the reconciler puts destinations in order.
 	reloaded bool              // reloaded says that the current setup is not the first setup.

@@ -51,7 +51,7 @@ type world struct {
 	log    *logrus.Logger
 
 	mu   sync.Mutex
-	text string // text of the configuration
+	text string // text is the text of the configuration.
 	// cfg is the configuration of the daemon. If cfg is nil, the daemon reads text.
 	cfg  *config.Config
 	down map[string]bool

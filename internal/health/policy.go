@@ -38,7 +38,7 @@ func (s Service) weight(real Real, v Verdict, found int) (weight int, serving bo
 type standing struct {
 	// reals has one seat for each real server, in the order of the configuration.
 	reals []seat
-	index map[netip.AddrPort]int // index in reals by the address of the real server
+	index map[netip.AddrPort]int // index has the index in reals by the address of the real server.
 	// good and unknown are the numbers of real servers with these verdicts.
 	good, unknown int
 	// serving is the number of real servers that serve. If it is 0, the fallbacks serve.

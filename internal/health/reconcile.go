@@ -35,7 +35,7 @@ func roundLimit(reals int) time.Duration {
 // want is the table that the reconciler must put into the kernel.
 type want struct {
 	table  lvs.Table
-	events []Event // events that led to the table and were not reported yet
+	events []Event // events are the events that led to the table and were not reported yet.
 	// done has the channels of the callers that wait for the table. Each channel has a buffer.
 	done     []chan<- error
 	services map[lvs.ServiceID]*Service // services are the configured services.
@@ -51,7 +51,7 @@ type want struct {
 type reconciler struct {
 	kernel record.Kernel
 	store  record.Store
-	id     string // id of the daemon, which is the holder of its claims
+	id     string // id is the id of the daemon. Its claims have this id as their holder.
 	// source is the id of the ipvs resource whose record is the configuration. Empty means none.
 	source string
 	log    logrus.FieldLogger
@@ -71,9 +71,11 @@ type reconciler struct {
 
 	// scopes is the services that the daemon balances, by the id of their record. The services of a
 	// stopped resource stay in scopes, because the resource can start again.
-	scopes     map[string]lvs.Scope
-	last       lastWeights // last weights of the destinations of services whose scheduler hashes
-	generation uint64      // generation of the record of source when the daemon adopted it
+	scopes map[string]lvs.Scope
+	// last has the last weights of the destinations of services whose scheduler hashes.
+	last lastWeights
+	// generation is the generation of the record of source when the daemon adopted that record.
+	generation uint64
 	// said is the text of the last error in the log. It is empty after a success.
 	said string
 }

@@ -29,7 +29,7 @@ type tracker struct {
 	lasted   time.Duration // lasted is how long the previous verdict lasted.
 	// checked is the time of the last result. It is zero before the first result.
 	checked time.Time
-	reason  string // reason of the last failure; empty after a success
+	reason  string // reason is the reason of the last failure. It is empty after a success.
 }
 
 func newTracker(p Probe) *tracker {

@@ -38,7 +38,7 @@ func Of(pid int) Process {
 	// The second field of the line is the name of the program in parentheses. The name can contain
 	// any byte.
 	words := strings.Fields(string(text)[strings.LastIndexByte(string(text), ')')+1:])
-	const start = 22 - 3 // words begins with the third field
+	const start = 22 - 3 // The first word is field 3, so field 22 has this index.
 	if len(words) <= start {
 		return p
 	}

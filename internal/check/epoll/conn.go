@@ -15,11 +15,12 @@ import (
 // conn is a TCP connection that uses a Dialer to wait for events of its socket. Only one goroutine
 // can use it.
 type conn struct {
-	dialer   *Dialer
-	ended    <-chan struct{} // ended is closed when the context ends.
-	target   netip.AddrPort
-	fd       int
-	number   int32 // number that the dialer has registered; only valid if happened is not nil
+	dialer *Dialer
+	ended  <-chan struct{} // ended is closed when the context ends.
+	target netip.AddrPort
+	fd     int
+	// number is the number that the dialer has registered. It is valid only if happened is not nil.
+	number   int32
 	happened chan struct{}
 }
 

@@ -78,7 +78,8 @@ type checkedReal struct {
 	request, receive string
 	// unusable is why receive or request cannot be used. Empty means that they can.
 	unusable string
-	port     uint16 // port to check unless the check has a port; 0 means the port of Addr
+	// port is the port to check unless the check has a port. 0 means the port of Addr.
+	port uint16
 }
 
 // check returns the check of a real server of a service that has the check c.

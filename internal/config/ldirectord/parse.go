@@ -51,7 +51,7 @@ func Parse(file string, text []byte) (*config.Config, []config.Problem) {
 type parser struct {
 	config   *config.Config
 	known    map[string]*directive
-	names    map[string]bool // names of the directives in known
+	names    map[string]bool // names are the names of the directives in known.
 	global   settings
 	file     []statement // file has the statements outside of virtual blocks.
 	blocks   []*block

@@ -34,7 +34,7 @@ type valueReader struct {
 	text  string // text is the clean value.
 	// damage lists the faults of the value that ldirectord would read in another way.
 	damage []string
-	names  map[string]bool // names of all directives
+	names  map[string]bool // names are the names of all directives.
 	strict bool            // strict says that a note after # is always damage, even in a block.
 }
 

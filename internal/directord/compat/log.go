@@ -30,9 +30,10 @@ type Log struct {
 	reasons  bool      // reasons says that each line ends with the reason of its event.
 	stderr   io.Writer // stderr gets the lines that cannot be written to target or output.
 
-	mu     sync.Mutex
-	output io.Writer // output of a daemon in the foreground; nil means that lines go to target
-	dated  bool      // dated says that the lines to output begin with the date.
+	mu sync.Mutex
+	// output is the output of a daemon in the foreground. Nil means that lines go to target.
+	output io.Writer
+	dated  bool // dated says that the lines to output begin with the date.
 	target string
 	writes logsink.Bounded // writes limits the time of writes to target or output.
 	errors logsink.Bounded // errors limits the time of writes to stderr.

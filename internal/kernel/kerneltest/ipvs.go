@@ -34,7 +34,7 @@ type IPVS struct {
 
 	mu      sync.Mutex
 	table   lvs.Table
-	last    map[place]int // last weight of each destination, see setLastLocked
+	last    map[place]int // last has the last weight of each destination, see setLastLocked.
 	daemons []lvs.SyncDaemon
 	faults  faults
 }

@@ -32,8 +32,8 @@ type ipvsCase struct {
 	ops   string
 	done  int
 	err   error
-	text  string // text of the error
-	table string // table in the format of `ipvsadm -Sn`
+	text  string // text is the text of the error.
+	table string // table is the expected table in the format of `ipvsadm -Sn`.
 }
 
 func ipvsCases() []ipvsCase {

@@ -33,7 +33,7 @@ type linkCase struct {
 	ops  []host.AddressOp
 	done int
 	err  error
-	text string // text of the error
+	text string // text is the text of the error.
 	show string
 	want string
 }

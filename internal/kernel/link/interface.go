@@ -61,8 +61,9 @@ func device(link netlink.LinkAttrs) netlink.Link { return &netlink.Device{LinkAt
 type hardware struct {
 	netlink.LinkAttrs
 	ethernet bool
-	kind     string // kind of the interface, for example dummy; empty for a physical interface
-	port     string // port is the kind of the master. It is empty if the interface has no master.
+	// kind is the kind of the interface, for example dummy. It is empty for a physical interface.
+	kind string
+	port string // port is the kind of the master. It is empty if the interface has no master.
 }
 
 // link returns an interface by its index, or the error ENODEV if it does not exist.

@@ -20,8 +20,9 @@ type route struct {
 	kind     int // kind is the type of the route, for example RTN_UNICAST.
 	protocol int
 	cached   bool // cached says that the route is a copy for one destination in the route cache.
-	index    int  // index of the interface; 0 if the route has several next hops
-	metric   int
+	// index is the index of the interface. It is 0 if the route has several next hops.
+	index  int
+	metric int
 	// source is the preferred source address. It is invalid if the route has none.
 	source netip.Addr
 	via    bool // via says that the route leads through a gateway.
