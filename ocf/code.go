@@ -54,7 +54,7 @@ func WrongHere(err error) error { return coded(Args, err) }
 // errors.ErrUnsupported needs no mark.
 func Lacking(err error) error { return coded(Installed, err) }
 
-// codeOf is the only place where errors become exit codes.
+// codeOf returns the exit code for an error of an action.
 func codeOf(err error) Code {
 	var own *codedError
 	var param *metadata.ParamError

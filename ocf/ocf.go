@@ -59,8 +59,8 @@ type Call struct {
 	Probe bool
 	// Level is the check level of a monitor. It is 0 unless the operation sets another level.
 	Level int
-	// Recurring says that the cluster monitors a resource that should run here. A probe is not
-	// recurring, and the monitor after start and stop is not either.
+	// Recurring says that the cluster monitors a resource that should run here. It is false for a
+	// probe, and for the monitor that an agent runs after its start or stop.
 	Recurring bool
 	// CloneMax is the largest number of instances of a clone in the cluster. Zero means not a
 	// clone.
@@ -101,7 +101,7 @@ type Process struct {
 	StateDir string
 	Warning  error // Warning is a warning to log before the action. Nil means none.
 	// Supersede lets a start, stop or reload end earlier actions of the same resource that have
-	// not ended. Only for a program that runs the action of one resource.
+	// not ended. Set it only in a program that runs one action of one resource.
 	Supersede bool
 
 	refused error // refused is why no parameter could be read. It is the error of start.

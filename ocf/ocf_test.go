@@ -255,7 +255,7 @@ type deaf struct{ thing }
 func (a *deaf) Start(context.Context, Call) error { <-make(chan int); return nil }
 
 func TestActionThatIgnoresItsDeadlineStillEndsWithAReason(t *testing.T) {
-	// Not in a bubble: the goroutine that hangs outlives the test.
+	// The test does not use package synctest, because the goroutine that hangs outlives the test.
 	got := run(&deaf{}, "start", ip, "OCF_RESKEY_CRM_meta_timeout=2000")
 	if got.code != Generic || !strings.HasSuffix(got.stderr, "ocf-exit-reason:start did not end within 1.9s\n") {
 		t.Errorf("%+v", got)

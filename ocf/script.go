@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// Exit codes of init scripts (LSB 5.0, init script actions) that differ from OCF, and the one of
-// a wrong call.
+// Exit codes of init scripts that differ from OCF (LSB 5.0, init script actions): for a wrong
+// command line, and for a status that finds the resource stopped.
 const (
 	scriptUsage   = 2
 	scriptStopped = 3

@@ -40,11 +40,11 @@ func StateDir() (string, error) {
 // usualTemporary is the usual value of HA_RSCTMP. It is in memory.
 const usualTemporary = "/run/resource-agents"
 
-// takeInLimit is how long the file system of HA_RSCTMP can take.
+// takeInLimit is how long takeIn can take.
 const takeInLimit = time.Second
 
-// takeIn is state.TakeIn with a time limit. HA_RSCTMP can name a file system that hangs, and a
-// stop must not wait for it.
+// takeIn calls state.TakeIn, but waits at most takeInLimit. HA_RSCTMP can name a directory on a
+// file system that hangs, and a stop must not wait for that file system.
 func takeIn(old, dir string) error {
 	ended := make(chan error, 1)
 	go func() { ended <- state.TakeIn(old, dir) }()

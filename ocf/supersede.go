@@ -24,8 +24,8 @@ const poll = 10 * time.Millisecond
 
 // supersede ends earlier actions of this resource that still run. A start that hangs in a write,
 // for example, would continue after a stop and add again what the stop has removed. A start or
-// reload ends only actions that are suspended or past their timeout. A stop also ends the others,
-// after a third of its time.
+// reload ends only actions that are suspended or past their timeout. A stop also ends all other
+// earlier actions, after a third of the timeout of the stop.
 func (s *session) supersede(ctx context.Context) {
 	if !s.proc.Supersede {
 		return

@@ -42,16 +42,16 @@ const enough = 99
 // incomplete datagram after 2 seconds (ip_vs_sync.c, IPVS_SYNC_FLUSH_TIME).
 const young = 2 * time.Second
 
-// A Measurement waits after it has read the connection table: costs times as long as the reading
-// took, and at least minPause. The kernel begins at the start of its table for each page of text,
-// so a reading of 100,000 connections takes seconds.
+// After a Measurement has read the connection table, it waits. The wait takes 50 times as long as
+// the read, and at least minPause. For each page of text, the kernel begins at the start of its
+// table. So a read of 100,000 connections takes seconds of CPU time.
 const (
 	costs    = 50
 	minPause = 8 * time.Second
 )
 
 // Measurement compares the connections of the nodes of a clone, and publishes the result as node
-// attributes. The exported fields are set by the caller.
+// attributes. The caller sets the exported fields.
 type Measurement struct {
 	ID         string // ID is the id of the resource.
 	Node       string // Node is the name of this node.

@@ -36,7 +36,8 @@ func (w *work) Measure(_ context.Context, id string) error {
 	return w.err
 }
 
-// attributes are the attributes of a fake cluster. Node is the name of the node that sets.
+// attributes are the attributes of a fake cluster. The field node is the name of the node that sets
+// an attribute.
 type attributes struct {
 	node string
 	// values has the values by the name of the attribute, and then by the name of the node.
@@ -158,7 +159,7 @@ func TestReturningNodeIsCovered(t *testing.T) {
 	})
 }
 
-// forget makes the next measurement due.
+// forget removes the time of the last measurement, so that the next measurement starts at once.
 func (m *member) forget(t *testing.T) {
 	t.Helper()
 	m.StateDir = t.TempDir()

@@ -47,14 +47,15 @@ func (a *Agent) daemon(role lvs.SyncRole) lvs.SyncDaemon {
 // settings are the sysctls and daemons of a kernel, for the ledger.
 type settings struct{ kernel Kernel }
 
-// options returns the value of a daemon in the ledger: its text without the role.
+// options returns the value of a synchronisation daemon in the ledger: the options of the daemon in
+// ipvsadm syntax, without its role.
 func options(d lvs.SyncDaemon) string {
 	_, options, _ := strings.Cut(d.String(), " ")
 	return options
 }
 
-// Get returns the value of a setting. Without IPVS in the kernel, a daemon has no value, because
-// none can run.
+// Get returns the value of a setting. Without IPVS in the kernel, no daemon can run. The value of a
+// daemon is then empty.
 func (s settings) Get(ctx context.Context, setting host.Setting) (string, error) {
 	if setting.Kind != host.SyncDaemon {
 		return s.kernel.Get(ctx, setting)

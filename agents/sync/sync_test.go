@@ -405,8 +405,9 @@ func (m *mortal) StopSync(ctx context.Context, r lvs.SyncRole) (err error) {
 	return err
 }
 
-// TestKilledAtEveryOperation ends start, stop and a start with other parameters before and after
-// each change of the kernel. Monitor must agree with the kernel, and the next stop or start works.
+// TestKilledAtEveryOperation checks an action that is killed before or after a change of the
+// kernel: start, stop, and a start with other parameters. After that, monitor must agree with the
+// kernel, and the next stop or start must work.
 func TestKilledAtEveryOperation(t *testing.T) {
 	moved := append(pair[1:], "interface=eth0", "sync_retries=1")
 	for _, victim := range []struct {

@@ -14,7 +14,7 @@ const maxAnswer = maxHeader + maxBody
 type conn struct {
 	net.Conn // the connection that the protocol uses, with or without TLS
 	raw      *raw
-	hangUp   func() bool // hangUp is the stops the function that waits for the end of the context.
+	hangUp   func() bool // hangUp stops the function that waits for the end of the context.
 }
 
 // raw is the connection below TLS, or the whole connection if there is only TCP. Libraries read in

@@ -82,7 +82,7 @@ func dialTCP(ctx context.Context, source netip.Addr, target netip.AddrPort) (*ne
 // netConn is a connection of package net whose reads and writes end with a context.
 type netConn struct {
 	*net.TCPConn
-	hangUp func() bool // hangUp is the stops the function that waits for the end of the context.
+	hangUp func() bool // hangUp stops the function that waits for the end of the context.
 }
 
 // Read implements net.Conn. After the time limit, package net returns an error and does not read.

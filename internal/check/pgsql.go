@@ -40,7 +40,7 @@ func newPgSQL(_ string, t Target) (Checker, error) {
 		"channel_binding=prefer require_auth='' min_protocol_version='' max_protocol_version=''",
 		setting(t.Addr.Addr().String()), t.Addr.Port(), setting(t.Login), setting(t.Passwd), setting(database)))
 	if err != nil {
-		return nil, errors.New("login, passwd or database is not usable for PostgreSQL") // the library's error contains the password
+		return nil, errors.New("login, passwd or database is not usable for PostgreSQL") // The error of the library contains the password.
 	}
 	config.Password = t.Passwd // also replaces the library's value if the password is empty
 	config.RuntimeParams = map[string]string{"application_name": "directord"}

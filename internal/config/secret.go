@@ -11,7 +11,7 @@ const Redacted = "***"
 // Secret is text that must not be shown. Printing or encoding it gives ***. Secrets can be
 // compared. The zero value means that there is no secret.
 type Secret struct {
-	// text looks like a pointer to package fmt, which does not print the text behind a pointer.
+	// text has a pointer inside, and package fmt prints the pointer instead of the text.
 	text unique.Handle[string]
 }
 

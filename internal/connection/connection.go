@@ -7,7 +7,7 @@
 //   - Sequence numbers that an application module such as ip_vs_ftp adjusts. The table does not
 //     show them. The connection is carried. It breaks at a take-over if the module has changed the
 //     length of its data.
-//   - Data of a persistence engine (ip_vs_pe_sip). Their entries are left out.
+//   - Data of a persistence engine (ip_vs_pe_sip). A connection with this data is left out.
 //   - A connection whose client port is unknown: the data connection that an FTP client will open.
 //   - A connection between address families (an IPv6 real server of an IPv4 service).
 //   - The firewall mark of a connection. The table does not show it, so Services takes the lowest
@@ -148,7 +148,7 @@ func cut(line []byte) (word, rest []byte) {
 	return line, nil
 }
 
-// stateName returns a state as a string. The usual names need no memory.
+// stateName returns the name of a state. For the usual names, it allocates no memory.
 func stateName(word []byte) string {
 	switch string(word) {
 	case "ESTABLISHED":
@@ -169,7 +169,8 @@ func protocol(word []byte) (uint8, error) {
 	return uint8(number), err
 }
 
-// addrPort reads C000020A, or an IPv6 address in full, and a port.
+// addrPort parses an address and a port as the kernel writes them: C000020A for 192.0.2.10, or all
+// eight groups of an IPv6 address.
 func addrPort(address, port []byte) (netip.AddrPort, error) {
 	number, err := strconv.ParseUint(string(port), 16, 16)
 	if err != nil {

@@ -94,7 +94,7 @@ type failing struct{ error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.error }
 
-// TestReadNeedsLittleMemory reads a large table. Its memory must not grow with the table.
+// TestReadNeedsLittleMemory checks that Read allocates little memory, even for a large table.
 func TestReadNeedsLittleMemory(t *testing.T) {
 	var before, after runtime.MemStats
 	line := []byte(strings.SplitAfter(table, "\n")[1])
@@ -119,7 +119,7 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-// repeated reads as n equal lines.
+// repeated is a reader that returns the same line n times.
 type repeated struct {
 	line []byte
 	n    int
@@ -146,7 +146,8 @@ func TestMessage(t *testing.T) {
 			left = append(left, i)
 		}
 	}
-	// A message does not carry the template of a persistence engine. The message is full then.
+	// The message has entries 0 to 2. A message never carries the template of a persistence engine,
+	// and this message has no room for the other entries.
 	if diff := cmp.Diff([]int{3, 4, 5, 6}, left); diff != "" {
 		t.Errorf("left out (-want +got):\n%s", diff)
 	}

@@ -49,7 +49,8 @@ func (c Connection) Hash() uint32 {
 		add(byte(a.Port() >> 8))
 		add(byte(a.Port()))
 	}
-	// FNV spreads the last bytes badly over the high bits. This is the finalizer of MurmurHash3.
+	// With FNV-1a alone, the last bytes have little effect on the high bits of the hash. The next
+	// steps are the finalizer of MurmurHash3, which makes every byte count for every bit.
 	hash ^= hash >> 33
 	hash *= 0xff51afd7ed558ccd
 	hash ^= hash >> 33
@@ -74,8 +75,8 @@ func (s *Sketch) Add(c Connection) {
 	s.hashes = slices.Insert(s.hashes, place, hash)
 }
 
-// Want adds the hashes of the sketch to found, with the value false. Only hashes that are not in
-// found already are added.
+// Want adds the hashes of the sketch to found, with the value false. It does not change hashes that
+// found already has.
 func (s Sketch) Want(found map[uint32]bool) {
 	for _, hash := range s.hashes {
 		if !found[hash] {
@@ -84,8 +85,8 @@ func (s Sketch) Want(found map[uint32]bool) {
 	}
 }
 
-// Share returns the share of the sketch that was found, in whole percent rounded down. It returns
-// 100 of an empty sketch.
+// Share returns which share of the hashes has the value true in found, in whole percent rounded
+// down. For an empty sketch, Share returns 100.
 func (s Sketch) Share(found map[uint32]bool) int {
 	if len(s.hashes) == 0 {
 		return 100
@@ -99,8 +100,8 @@ func (s Sketch) Share(found map[uint32]bool) int {
 	return 100 * have / len(s.hashes)
 }
 
-// sketchVersion is the first word of the text of a sketch. A version with another hash or another
-// format has another one.
+// sketchVersion is the first word of the text of a sketch. A program with another hash function or
+// another format must use another word.
 const sketchVersion = "1"
 
 // String returns the text that ParseSketch reads: version, number of connections, and the hashes

@@ -21,7 +21,7 @@ type nodeAttributes interface {
 	SetPrivate(ctx context.Context, name, value string) error
 }
 
-// engine is the health engine, as far as the publisher reads it.
+// engine has the methods of health.Daemon that the publisher calls.
 type engine interface {
 	Share(context.Context) (health.Share, error)
 	HashTables(context.Context) (string, error)

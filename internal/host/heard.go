@@ -5,7 +5,8 @@ import (
 	"slices"
 )
 
-// Word is an address that a host replied for or announced, and the interface on which it did so.
+// Word is an address that a host replied for or announced, and the interface of the host that sent
+// the packet.
 type Word struct {
 	NIC string
 	IP  netip.Addr

@@ -290,7 +290,7 @@ func (p *opParser) value(name, value string) (err error) {
 		err = number(value, 0, MaxWeight, func(n uint64) { destination.Weight = int(n) })
 	case "-x":
 		err = number(value, 0, 1<<32-1, func(n uint64) { destination.Upper = uint32(n) })
-	case "--tun-type": // ipvsadm 1.31 prints it after -i
+	case "--tun-type": // ipvsadm 1.31 prints --tun-type after -i.
 		if value != "ipip" {
 			err = fmt.Errorf("tunnels of this type are not supported")
 		}

@@ -241,8 +241,8 @@ type VirtualService struct {
 	Order []netip.AddrPort
 }
 
-// Read returns a service in the form of a table of the kernel. The destinations of v are in the
-// order of their addition. Read returns a destination once if v has it twice.
+// Read returns the service as the kernel would return it. The destinations of v are in the order of
+// their addition. If v has a destination twice, Read returns it once.
 func (v VirtualService) Read() VirtualService {
 	v.Order = nil
 	if v.Scheduler.Hashes() {

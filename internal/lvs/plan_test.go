@@ -37,7 +37,7 @@ const web = `
 -a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1
 `
 
-// kernel returns a table in the form of a table of the kernel.
+// kernel returns a table as the kernel would return it.
 func kernel(t Table) Table {
 	t = slices.Clone(t)
 	for i := range t {

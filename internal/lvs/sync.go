@@ -55,8 +55,8 @@ const (
 // SyncGroup is the multicast group of the kernel.
 var SyncGroup = netip.AddrFrom4([4]byte{224, 0, 0, 81})
 
-// Equal reports whether two daemons do the same. A MaxLen of zero equals every other one:
-// the kernel reports the one that it took from the interface.
+// Equal reports whether two daemons do the same. A MaxLen of zero equals every other MaxLen: for
+// zero, the kernel uses the MTU of the interface and then reports the resulting length.
 func (d SyncDaemon) Equal(o SyncDaemon) bool {
 	if d.MaxLen == 0 || o.MaxLen == 0 {
 		d.MaxLen, o.MaxLen = 0, 0
