@@ -23,7 +23,7 @@ var ErrNoCluster = errors.New("Pacemaker does not run on this host") //nolint:st
 // is the name of the attribute that the health daemon publishes.
 func HashTables(health string) string { return health + "-tables" }
 
-// timeout is how long one run of the program can take.
+// timeout is how long one run of attrd_updater can take.
 const timeout = 5 * time.Second
 
 // Exit codes of the programs of Pacemaker (include/crm/common/results.h).
@@ -36,14 +36,14 @@ const (
 // exits with another code than exitNoSuch.
 const noSuch = ": attribute does not exist"
 
-// usual is the path of the program in every distribution.
+// usual is the path of attrd_updater in every distribution.
 const usual = "/usr/sbin/attrd_updater"
 
 // Node is the node of the cluster that this host is. The zero value is ready for use.
 type Node struct {
 	// Program is the path of attrd_updater. If it is empty, the path is /usr/sbin/attrd_updater.
 	Program string
-	// Programs runs the program. It can be nil.
+	// Programs runs attrd_updater. It can be nil.
 	Programs *program.Set
 }
 

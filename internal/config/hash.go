@@ -15,7 +15,7 @@ func (c *Config) HashWarnings() []Problem {
 	sloppy := c.SloppyTCP != nil
 	for _, s := range c.Services {
 		if !sloppy && s.continues() {
-			sloppy = true // one warning for the file
+			sloppy = true // The file gets only one warning.
 			found = append(found, Problem{
 				File: c.File, Line: s.Line, Severity: Warning,
 				What: fmt.Sprintf("%s: scheduler %s without sloppy_tcp: a director that takes over breaks open connections (113 of 200 in a test), unless they are synchronised", s.Name(), s.Scheduler),

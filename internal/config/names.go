@@ -70,7 +70,7 @@ func (n *Names) Unknown() []Host {
 	return slices.Clone(n.unknown)
 }
 
-// Lookup looks up hosts, several at a time and each once.
+// Lookup looks up each host once. It looks up several hosts at the same time.
 func (n *Names) Lookup(ctx context.Context, hosts []Host) map[Host]Answer {
 	ctx, cancel := context.WithTimeout(ctx, maxLookup)
 	defer cancel()

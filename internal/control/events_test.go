@@ -207,7 +207,7 @@ func TestEventsOfOlderDaemons(t *testing.T) {
 func TestSlowReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		feed, ctx := new(Feed), t.Context()
-		ours, theirs := net.Pipe() // a pipe without a buffer
+		ours, theirs := net.Pipe() // A pipe of package net has no buffer.
 		go feed.stream(ctx, ours, request{Request: requestEvents})
 		lines := bufio.NewScanner(theirs)
 		lines.Scan() // read the first reply, which has no event

@@ -235,7 +235,8 @@ func (c *command) release(ctx context.Context) int {
 	}
 	_, err = store.Release(ctx, c.sys.Kernel, c.id(), c.kept()...)
 	switch {
-	case errors.Is(err, record.ErrClaimStays): // the services are removed; only the claim remains
+	case errors.Is(err, record.ErrClaimStays):
+		// The services were removed, but the record still has the claim.
 		return c.fail(compat.ExitOK, err)
 	case err != nil:
 		return c.fail(compat.ExitFailed, err)
@@ -281,11 +282,12 @@ func (c *command) reload(ctx context.Context) int {
 		return c.fail(compat.ExitFailed, err)
 	case !s.Running:
 		return c.fail(compat.ExitFailed, errors.New(compat.Stopped(c.Config)))
-	case c.unusable != compat.ExitOK: // check has printed the errors; the daemon would refuse the file too
+	case c.unusable != compat.ExitOK:
+		// The daemon would refuse the file, and c.check has printed the reasons.
 		return c.unusable
 	}
 	c.logInvocation()
-	if c.handedOn() { // a reload through the socket does not reload other instances
+	if c.handedOn() { // A reload through the socket reloads only this instance.
 		ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
 		defer cancel()
 		if err := control.Reload(ctx, c.sys.StateDir, c.id()); err != nil {

@@ -83,7 +83,7 @@ func (p *publisher) run(ctx context.Context) {
 		}
 		share, err := p.engine.Share(ctx)
 		if err != nil || !share.Known {
-			continue // the last value stays until every real server has a verdict
+			continue // Until every real server has a verdict, the cluster keeps the last value.
 		}
 		p.publish(ctx, share)
 		p.publishTables(ctx)

@@ -72,7 +72,8 @@ func serve(ctx context.Context, args []string, sys System) int {
 	case err == nil:
 		return compat.ExitOK
 	case s.notify:
-		process.Fail(err) // after the daemon was ready, the program that started it has exited
+		// Fail has no effect after the daemon was ready: the program that waited has exited.
+		process.Fail(err)
 	}
 	s.log.Errorf("directord ends: %v", err)
 	fmt.Fprintf(sys.Stderr, "directord: %v\n", err)
@@ -207,7 +208,8 @@ func (s *server) begin(ctx context.Context) error {
 	if r.cfg.Supervised && !s.debug && !s.notify {
 		s.lines.Foreground(s.sys.Stdout, true)
 	}
-	if err := s.lines.Try(); err != nil && s.purge { // a daemon that the cluster started runs without a log
+	// A daemon that the cluster started can run without a log.
+	if err := s.lines.Try(); err != nil && s.purge {
 		return fmt.Errorf("logfile: %w", err)
 	}
 	if s.invoked != "" {

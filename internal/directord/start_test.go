@@ -168,7 +168,8 @@ func TestPerlProgram(t *testing.T) {
 	if err := os.WriteFile(perl, cat, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	program := exec.Command(perl, "-", "/usr/sbin/ldirectord") // the program is cat, which waits for input
+	// The program is a copy of cat, which waits for input.
+	program := exec.Command(perl, "-", "/usr/sbin/ldirectord")
 	input, err := program.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

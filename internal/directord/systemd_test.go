@@ -65,7 +65,8 @@ func TestSystemdThatDoesNotRead(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", s.path("notify"))
 	to := systemd{silent()}
 	began := time.Now()
-	for took := time.Duration(0); took < notifyTimeout; took = time.Since(began) { // until a notification waits because the socket is full
+	// Send notifications until one must wait, because the socket is full.
+	for took := time.Duration(0); took < notifyTimeout; took = time.Since(began) {
 		to.ready()
 	}
 	if took := time.Since(began); took > 10*notifyTimeout {

@@ -28,7 +28,7 @@ func ExamineDirector(ctx context.Context, d Director) ([]Finding, error) {
 		if err != nil {
 			return nil, err
 		}
-		if len(places) > 0 { // an address of the director
+		if len(places) > 0 { // This host has the address.
 			continue
 		}
 		f := Finding{What: "answers of the masq server " + ip.String() + " do not reach clients",

@@ -106,8 +106,8 @@ func (r *reconciler) purge(ctx context.Context, next record.Record, have lvs.Tab
 	return r.store.Save(next)
 }
 
-// handBack returns claimed services that the daemon does not want any more to their resource. The
-// destinations get the weights from the record of the resource.
+// handBack ends the claim on services that the new configuration does not have. Their destinations
+// get the weights from the record of their resource.
 func (r *reconciler) handBack(ctx context.Context, c change, have lvs.Table) error {
 	if c.old.Holder != r.id && c.next.Holder != r.id {
 		return nil

@@ -45,7 +45,7 @@ const (
 func (r *reconciler) regain(lost notHeld) {
 	records, damaged, err := r.store.Others("")
 	if err != nil || len(damaged) > 0 {
-		return // share would return an error for these records
+		return // For these records, the function share would return an error.
 	}
 	owners := map[lvs.ServiceID]record.Record{}
 	for _, held := range records {

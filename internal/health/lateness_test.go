@@ -41,7 +41,7 @@ func BenchmarkLateness(b *testing.B) {
 			all = append(all, target{p, checkFunc(func(ctx context.Context) error {
 				behind := (time.Since(began) - due) % p.Interval
 				mu.Lock()
-				if !first { // the first check has no fixed time
+				if !first { // The start time of the first check is not fixed.
 					late = append(late, behind)
 				}
 				first = false
@@ -66,7 +66,7 @@ func BenchmarkLateness(b *testing.B) {
 		b.ReportMetric(ms(late[len(late)/2]), "p50-ms-late")
 		b.ReportMetric(ms(late[len(late)*99/100]), "p99-ms-late")
 		b.ReportMetric(ms(late[len(late)-1]), "max-ms-late")
-		b.ReportMetric(0, "ns/op") // the time of the benchmark is fixed, so ns/op says nothing
+		b.ReportMetric(0, "ns/op") // The benchmark always takes the same time, so ns/op is hidden.
 	}
 }
 

@@ -69,7 +69,7 @@ func (s Service) stand(verdict func(Real) Verdict, found []lvs.Destination) *sta
 		if weight, present := weights[real.Addr]; present {
 			st.reals[i].found = weight
 		}
-		st.unknown++ // set subtracts it again, because the seat begins with the verdict unknown
+		st.unknown++ // The function set subtracts 1 again, because the seat begins as unknown.
 		st.set(s, i, verdict(real))
 	}
 	return st

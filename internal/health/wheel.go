@@ -124,7 +124,7 @@ func (w *wheel) replace(targets []target) {
 	}
 	for probe, s := range w.spokes {
 		if !stays[probe] {
-			s.gone = true // turn drops the spoke from the ring when its slot is due
+			s.gone = true // The function turn removes the spoke when its slot is due.
 			delete(w.spokes, probe)
 		}
 	}
@@ -206,7 +206,7 @@ func (w *wheel) ended(ctx context.Context, s *spoke, err error) {
 	defer s.state.Store(idle)
 	s.state.Store(reporting)
 	if ctx.Err() != nil {
-		return // the daemon ends, so the check has no result
+		return // The daemon ends, so it does not need the result.
 	}
 	s.excused = check.TimedOut(err) && !s.excused && w.paused(s)
 	if s.excused {

@@ -120,7 +120,8 @@ func TestSyncDaemonsOfOtherPrograms(t *testing.T) {
 	n.must(sync.Release(t.Context()))
 	n.has(before)
 
-	n.kernel.Put(setting(master), options+" --sync-maxlen 1472") // equal to ours: used, and left
+	// Apply uses a daemon with these options, and Release leaves it.
+	n.kernel.Put(setting(master), options+" --sync-maxlen 1472")
 	before = n.kernel.String()
 	n.must(sync.Apply(t.Context()))
 	n.must(sync.Release(t.Context()))

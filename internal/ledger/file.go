@@ -70,7 +70,8 @@ func (s Store) Load() (Ledger, error) {
 		return Ledger{}, err
 	}
 	l, origin, err := s.parse(text)
-	_, changed := state.Unseal(text, "") // the line that was changed can be the line with the owner
+	// If a line was changed, it can be the line with the owner.
+	_, changed := state.Unseal(text, "")
 	if !s.here.Wrote(origin.Owner, origin.Cookie) && (origin.Owner != "" || err == nil) && changed == nil {
 		return Ledger{}, nil
 	}

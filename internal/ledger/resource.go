@@ -93,8 +93,8 @@ func (r *Resource) Apply(ctx context.Context) error {
 	if err := l.conflict(r.ID, want); err != nil {
 		return err
 	}
-	// An earlier stop was killed. Put back the rest, so that enter finds the values from before the
-	// start.
+	// An earlier stop was killed. Put back the settings that it left, so that enter finds the values
+	// from before the start.
 	if l.State(r.ID) == Stopping {
 		if err := r.putBack(ctx, l, l.Held(r.ID)); err != nil {
 			return err

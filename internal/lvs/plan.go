@@ -159,7 +159,8 @@ func (p *planner) ordered(want *VirtualService, have VirtualService) VirtualServ
 	for i, d := range want.Destinations {
 		at[d.Addr] = i
 	}
-	inPlace := 0 // number of wanted destinations that the kernel already has in this order
+	// inPlace counts the wanted destinations that the kernel already has in this order.
+	inPlace := 0
 	for _, addr := range have.Order {
 		if i, wanted := at[addr]; wanted && i == inPlace {
 			inPlace++

@@ -271,7 +271,7 @@ func FuzzPlanConverges(f *testing.F) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		want, have := randomTable(r), randomTable(r)
 		scope := ScopeOf(want)
-		for _, v := range have { // some services of have are foreign
+		for _, v := range have { // Some services in have belong to another owner.
 			if r.IntN(2) == 0 {
 				scope[v.ID] = true
 			}
@@ -299,7 +299,8 @@ func FuzzPlanConverges(f *testing.F) {
 			}
 		}
 		first := Plan(want, kernel(have), scope)
-		apply(first[:min(int(stopAt), len(first))]) // the process is killed here
+		// The killed process has made only these changes.
+		apply(first[:min(int(stopAt), len(first))])
 		apply(Plan(want, kernel(have), scope))
 		for _, v := range have {
 			if scope[v.ID] && v.Scheduler.Hashes() && !slices.IsSortedFunc(v.Destinations, func(a, b Destination) int { return a.Addr.Compare(b.Addr) }) {

@@ -144,7 +144,8 @@ func (p Process) Namespace() string {
 // In reports whether a thread of the process is in the network namespace of this name. An agent
 // that works in another network namespace keeps threads in the namespace of its caller.
 func (p Process) In(namespace string) bool {
-	threads, _ := filepath.Glob(p.path("task/*/ns/net")) // empty if the process has ended
+	// The list is empty if the process has ended.
+	threads, _ := filepath.Glob(p.path("task/*/ns/net"))
 	return slices.ContainsFunc(threads, func(path string) bool {
 		name, err := os.Readlink(path)
 		return err == nil && name == namespace
@@ -212,7 +213,7 @@ func holds(line string, at int64) bool {
 		return false
 	}
 	last, err := strconv.ParseInt(words[8], 10, 64)
-	return err != nil || at <= last // an error means that the last word is EOF, so the lock has no end
+	return err != nil || at <= last // If the last word is EOF, the lock includes all later bytes.
 }
 
 // Gone reports whether the process has ended. A zombie counts as ended, although its parent has not

@@ -64,7 +64,8 @@ func beginning(dir, path string) []byte {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)
 	}
-	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() { // an open of a pipe would wait for a writer
+	// Do not open a pipe: the open would wait for a writer.
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
 		return nil
 	}
 	file, err := os.Open(path)
@@ -72,7 +73,7 @@ func beginning(dir, path string) []byte {
 		return nil
 	}
 	defer file.Close()
-	text := make([]byte, 256) // execve reads as many bytes (BINPRM_BUF_SIZE)
+	text := make([]byte, 256) // The kernel also reads 256 bytes (BINPRM_BUF_SIZE).
 	n, _ := file.Read(text)
 	return text[:n]
 }

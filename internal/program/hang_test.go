@@ -126,10 +126,10 @@ func hold(t *testing.T, path string) {
 	free := make(chan struct{})
 	go func() {
 		defer close(free)
-		_, _ = os.Stdin.Read(make([]byte, 1)) // returns when the input is closed
+		_, _ = os.Stdin.Read(make([]byte, 1)) // The read returns when the input is closed.
 	}()
 	fmt.Println("ready")
-	for event := make([]byte, 24); ; { // size of struct fanotify_event_metadata
+	for event := make([]byte, 24); ; { // struct fanotify_event_metadata has 24 bytes.
 		if _, err := unix.Read(fd, event); err != nil {
 			t.Fatal(err)
 		}

@@ -138,7 +138,7 @@ func children() []int {
 	self := strconv.Itoa(os.Getpid())
 	text, err := os.ReadFile(filepath.Join("/proc", self, "task", self, "children"))
 	if err != nil {
-		return nil // a kernel without CONFIG_PROC_CHILDREN
+		return nil // The kernel was built without CONFIG_PROC_CHILDREN.
 	}
 	var pids []int
 	for word := range strings.FieldsSeq(string(text)) {

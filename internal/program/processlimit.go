@@ -62,7 +62,7 @@ func (s *Set) full() error {
 // pids.max of its control groups.
 func processes() uint64 {
 	limit := unix.Rlimit{Cur: math.MaxUint64}
-	_ = unix.Getrlimit(unix.RLIMIT_NPROC, &limit) // the call never fails
+	_ = unix.Getrlimit(unix.RLIMIT_NPROC, &limit) // Getrlimit never fails with these arguments.
 	return min(limit.Cur, pidsMax(os.DirFS("/")))
 }
 
@@ -72,7 +72,8 @@ func pidsMax(root fs.FS) uint64 {
 	least := uint64(math.MaxUint64)
 	groups, _ := fs.ReadFile(root, "proc/self/cgroup") // a kernel without control groups does not have this file
 	for line := range strings.Lines(string(groups)) {
-		fields := strings.SplitN(strings.TrimSpace(line), ":", 3) // fields: number, controllers, path
+		// The fields are a number, controllers and a path.
+		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
 		if len(fields) < 3 || fields[1] != "" && fields[1] != "pids" {
 			continue
 		}

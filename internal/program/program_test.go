@@ -118,7 +118,8 @@ func TestErrorsOfASessionThatDoesNotStart(t *testing.T) {
 	for path, want := range map[string]string{
 		"/nowhere/program": "no such program", "program-that-is-nowhere": "no such program", plain: "not executable; chmod +x",
 	} {
-		for range 2 { // the second session starts only if the first does not count any more
+		// The second session starts only if the ended first session has freed its room.
+		for range 2 {
 			if err := run(t.Context(), set, path); err == nil || err.Error() != want {
 				t.Errorf("%s: got %v, want %s", path, err, want)
 			}

@@ -120,7 +120,8 @@ func (s *Set) RunSession(ctx context.Context, c Command) error {
 		return session.Crowded()
 	case late:
 		return Failure{"no end in time", output.String(), context.DeadlineExceeded}
-	case errors.Is(err, exec.ErrWaitDelay): // the program succeeded, and a process that it left holds its output
+	case errors.Is(err, exec.ErrWaitDelay):
+		// The program succeeded, but another process still has its output open.
 		return nil
 	}
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
@@ -143,7 +144,8 @@ func await(pid int) {
 // polled waits in Go's poller until a pidfd is readable, which means that the process has ended.
 // Then it closes the pidfd.
 func polled(fd int) error {
-	_ = unix.SetNonblock(fd, true) // os.NewFile polls only nonblocking files; raw.Read fails for others
+	// os.NewFile polls only nonblocking files. For other files, raw.Read fails.
+	_ = unix.SetNonblock(fd, true)
 	file := os.NewFile(uintptr(fd), "pidfd")
 	defer file.Close()
 	raw, err := file.SyscallConn()

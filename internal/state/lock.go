@@ -35,9 +35,10 @@ func Lock(ctx context.Context, path, who string, until time.Time) (func(), error
 	if err != nil {
 		return nil, err
 	}
-	_ = writeHolder(file, who, until) // on a full disk, the lock works but does not name its holder
+	// With a full disk, the lock works, but the file does not name its holder.
+	_ = writeHolder(file, who, until)
 	return func() {
-		// without its name in the file, a waiter cannot kill this process later
+		// The file must not name this process after the lock is free: a process that waits could kill it.
 		_ = file.Truncate(0)
 		_ = file.Close()
 	}, nil

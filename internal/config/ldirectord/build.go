@@ -28,7 +28,7 @@ func (p *parser) finish() {
 	}
 	for i := range p.problems {
 		if p.problems[i].Severity == config.Refused {
-			p.problems[i].Severity = config.Error // no service would be left
+			p.problems[i].Severity = config.Error // Without this part, the file has no service.
 		}
 	}
 }

@@ -50,7 +50,7 @@ type scope struct {
 // named returns the directive with its value, for messages.
 func (s *scope) named(value string) string { return s.st.dir.name + " " + fault.Quote(value) }
 
-// in names the directive and its value in front of an error.
+// in returns an error with the directive and its value at the beginning of the text.
 func (s *scope) in(value string, err error) error {
 	f := fault.Of(err)
 	return fault.New(s.named(value)+": "+f.What, f.Fix)

@@ -241,7 +241,7 @@ func TestSecretsAreNeverShown(t *testing.T) {
 	}
 	for _, format := range damaged {
 		text := "virtual=192.0.2.10:80\n\t" + fmt.Sprintf(format, hidden) + "\n"
-		if i := strings.Index(text, "%!"); i >= 0 { // formats that use the argument once
+		if i := strings.Index(text, "%!"); i >= 0 { // Sprintf adds %! for an unused argument.
 			text = text[:i]
 		}
 		cfg, problems := Parse("web.cf", []byte(text))

@@ -34,7 +34,7 @@ func NewSettings(values map[string]string) (*Settings, error) {
 		}
 	}
 	if f := s.file.fallback; f != nil && f.host.name != "" {
-		s.file.fallback6 = f // a name can have addresses of both families
+		s.file.fallback6 = f // The name of a fallback can have IPv4 and IPv6 addresses.
 	}
 	return &s, errors.Join(errs...)
 }

@@ -42,7 +42,7 @@ func (v *valueReader) clean(class class, raw string) error {
 	switch class {
 	case plain:
 		return v.plain(raw)
-	case yesOrNo: // ldirectord refuses "no # note", even in a block
+	case yesOrNo: // ldirectord refuses yes or no with a note, even in a block.
 		v.strict = true
 		return v.single(raw)
 	case address:
@@ -369,7 +369,7 @@ func nameQuote(text string) string {
 	return "two quotes"
 }
 
-// plainBlanks replaces odd blanks outside quotes by ordinary ones.
+// plainBlanks replaces special blanks outside of quotes, such as no-break spaces, by spaces.
 func plainBlanks(line string) string {
 	quoted := false
 	return strings.Map(func(r rune) rune {

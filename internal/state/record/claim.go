@@ -63,7 +63,7 @@ func (s Store) Release(ctx context.Context, k Kernel, holder string, keep ...lvs
 	case err != nil && !errors.Is(err, state.ErrDamaged):
 		return nil, err
 	default:
-		own.ID = OwnID(holder) // a damaged record can lack its id
+		own.ID = OwnID(holder) // A damaged record can have no id.
 		damage := err
 		if ops, err = s.remove(ctx, k, own, keep); err != nil {
 			return ops, err
@@ -88,7 +88,7 @@ func (s Store) handBack(ctx context.Context, k Kernel, holder string, errLock er
 	}
 	for _, r := range others {
 		if r.Holder != holder || r.State != Running || slices.Contains(damaged, s.Path(r.ID)) {
-			continue // writing a damaged record would hide the damage
+			continue // A write of the damaged record would hide the damage.
 		}
 		have, err := k.Table(ctx)
 		if errors.Is(err, host.ErrNotInstalled) {
