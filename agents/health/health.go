@@ -139,7 +139,7 @@ func (a *Agent) awaitVerdicts(ctx context.Context, c ocf.Call) {
 				if err == nil {
 					err = errUnpublished
 				}
-				c.Log.Warn(err) // with another error, the daemon has replied to no request
+				c.Log.Warn(err) // After any other error, no daemon has replied.
 				return
 			}
 			c.Log.Warnf("%d real servers have no verdict yet; they get no new connections until they pass a check", unknown)
@@ -158,7 +158,7 @@ func (a *Agent) args(ctx context.Context, c ocf.Call) []string {
 	}
 	if a.Config != "" {
 		path, _, err := load.Read(ctx, &disk.Reader{}, a.Config, a.configDirs...)
-		if err != nil { // the daemon reports the error
+		if err != nil { // The daemon reports this error itself.
 			path = a.Config
 		}
 		return append(args, "--config="+path)

@@ -234,7 +234,7 @@ func TestReloadWithoutALivingDaemon(t *testing.T) {
 	n.mustRun(t, 0, "web", "start", web...)
 	n.claim(t, "web-health")
 	n.beat(t, time.Second, first)
-	n.set(t, "-d "+first) // as with quiescent=no
+	n.set(t, "-d "+first) // A daemon with quiescent=no has removed the real server.
 	more := []string{web[0], web[1] + ", 192.0.2.23 gate 3", web[2]}
 	n.mustRun(t, 0, "web", "reload-agent", more...)
 	n.wantTable(t, strings.Replace(webTable, "-r 192.0.2.21:80 -g -w 1", "-r 192.0.2.21:80 -g -w 0", 1)+"-a -t 192.0.2.10:80 -r 192.0.2.23:80 -g -w 3\n")

@@ -56,7 +56,7 @@ func TestSloppySettingsAreShared(t *testing.T) {
 
 func TestResourceWithoutSloppyParametersWritesNoLedger(t *testing.T) {
 	n := sloppyNode(t)
-	n.host.Put(sysctl("sloppy_tcp"), "1") // the operator has set it
+	n.host.Put(sysctl("sloppy_tcp"), "1") // The operator has set sloppy_tcp.
 	for _, action := range []string{"start", "monitor", "reload-agent", "stop"} {
 		n.mustRun(t, 0, "web", action, web...)
 	}
@@ -111,7 +111,7 @@ func TestSloppyFaults(t *testing.T) {
 	n.wantSloppy(t, "1", "0")
 	n.mustRun(t, 0, "mail", "stop", mail...)
 
-	n.host.Put(sysctl("sloppy_tcp"), "0") // by hand
+	n.host.Put(sysctl("sloppy_tcp"), "0") // The operator has changed sloppy_tcp.
 	got = n.mustRun(t, 1, "web", "monitor", params...)
 	if want := "sysctl name=net/ipv4/vs/sloppy_tcp is 0 and not 1; sysctl -w net.ipv4.vs.sloppy_tcp=1"; got.reason != want {
 		t.Errorf("got  %s\nwant %s", got.reason, want)

@@ -227,7 +227,7 @@ func (l *lines) Warnf(format string, args ...any) {
 func TestNothingIsPublishedAfterStop(t *testing.T) {
 	shared := &attributes{values: map[string]map[string]string{}}
 	m := newMember(t, "director1", shared)
-	m.Kernel = fakeKernel() // without daemons
+	m.Kernel = fakeKernel() // A new fake kernel has no daemons.
 	m.run(t)
 	if len(shared.values) > 0 {
 		t.Errorf("%v", shared.values)

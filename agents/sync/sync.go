@@ -21,7 +21,7 @@ import (
 // Kernel reads and changes sysctls and synchronisation daemons. It has seven methods: five for the
 // settings of the ledger, and two that show whether a daemon can send and receive.
 type Kernel interface {
-	ledger.Kernel // of sysctls only
+	ledger.Kernel // ledger.Kernel reads and changes only sysctls.
 	SyncDaemons(context.Context) ([]lvs.SyncDaemon, error)
 	StartSync(context.Context, lvs.SyncDaemon) error
 	StopSync(context.Context, lvs.SyncRole) error

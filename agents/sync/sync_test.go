@@ -157,7 +157,7 @@ sync_threshold 1 5
 master --mcast-interface eth1 --syncid 255 --sync-maxlen 1400 --mcast-group 224.0.0.82 --mcast-port 9000 --mcast-ttl 3
 backup --mcast-interface eth1 --syncid 255 --sync-maxlen 1400 --mcast-group 224.0.0.82 --mcast-port 9000 --mcast-ttl 3
 `)
-	n.must(t, 0, "sync", "stop") // without parameters
+	n.must(t, 0, "sync", "stop") // The stop gets no parameters.
 	n.want(t, before)
 }
 

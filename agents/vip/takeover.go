@@ -19,7 +19,8 @@ func (a *Agent) former(ctx context.Context, c ocf.Call, nic string) (string, err
 	if policy == policyOff && a.RunArping {
 		policy = policyFail
 	}
-	if policy == policyOff || a.IP.Is6() { // for IPv6, the kernel itself queries
+	// For IPv6, the kernel itself detects duplicate addresses.
+	if policy == policyOff || a.IP.Is6() {
 		return "", nil
 	}
 	owner, err := a.neighbour.Owner(ctx, nic, a.IP, time.Duration(a.DuplicateWait)*time.Millisecond)

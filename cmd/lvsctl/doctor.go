@@ -112,7 +112,8 @@ func examinePair(ctx context.Context, sys system) ([]doctor.Finding, error) {
 	var findings []doctor.Finding
 	for _, id := range ids {
 		snapshot, err := snapshotOf(ctx, sys.stateDir, id)
-		if err != nil || snapshot.Attribute == nil { // lvsctl status reports a daemon that does not answer
+		// lvsctl status reports a daemon that does not reply.
+		if err != nil || snapshot.Attribute == nil {
 			continue
 		}
 		published, err := sys.attributes.All(ctx, attribute.HashTables(snapshot.Attribute.Name))
@@ -131,7 +132,7 @@ func syncDaemon(sys system) (backup lvs.SyncDaemon, ports int, ok bool) {
 	if err != nil {
 		return backup, 0, false
 	}
-	l, _ := store.Load() // the readable part of a damaged ledger
+	l, _ := store.Load() // If the ledger is damaged, l has its readable part.
 	ports = 1
 	for _, e := range l.Entries {
 		switch {

@@ -56,7 +56,7 @@ func (c eventsCommand) Run(ctx context.Context, sys system) error {
 	}
 	readers.Wait()
 	if ctx.Err() == nil {
-		return errNo // for each daemon, the reason is already printed
+		return errNo // The program has already printed a reason for each daemon.
 	}
 	return nil
 }

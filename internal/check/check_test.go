@@ -331,7 +331,7 @@ func TestSIPOverTCP(t *testing.T) {
 func TestPanicOfALibraryIsAFailure(t *testing.T) {
 	addr := server(t, func(conn net.Conn) {
 		_, _ = io.WriteString(conn, "\x04\x00\x00\x000000")
-		_, _ = io.Copy(io.Discard, conn) // returns when the check closes the connection
+		_, _ = io.Copy(io.Discard, conn) // Copy returns when the check closes the connection.
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()

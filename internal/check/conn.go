@@ -12,7 +12,7 @@ const maxAnswer = maxHeader + maxBody
 
 // conn is a connection that ends with its check. It reads at most maxAnswer bytes.
 type conn struct {
-	net.Conn // the connection that the protocol uses, with or without TLS
+	net.Conn // Conn is the connection that the protocol uses, with or without TLS.
 	raw      *raw
 	hangUp   func() bool // hangUp stops the function that waits for the end of the context.
 }

@@ -245,7 +245,8 @@ func TestConnectAtOnce(t *testing.T) {
 // option, bind reserves a port for all destinations.
 func TestSourceIsBoundWithoutPort(t *testing.T) {
 	eachDialer(t, func(t *testing.T, d Dialer) {
-		addr := server(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }) // returns at the end of the test
+		// Copy returns at the end of the test.
+		addr := server(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
 		c, err := d.Dial(limited(t), netip.MustParseAddr("127.0.0.9"), addr)
 		if err != nil {
 			t.Fatal(err)
@@ -323,7 +324,7 @@ func TestReadAfterTheEnd(t *testing.T) {
 		addr := server(t, func(conn net.Conn) {
 			_, err := io.WriteString(conn, text)
 			said <- err
-			_, _ = io.Copy(io.Discard, conn) // returns at the end of the test
+			_, _ = io.Copy(io.Discard, conn) // Copy returns at the end of the test.
 		})
 		ctx, end := context.WithCancel(limited(t))
 		c := held(ctx, t, d, addr)
@@ -344,7 +345,8 @@ func TestReadAfterTheEnd(t *testing.T) {
 // TestReadEndsWithTheContext checks that a read from a silent server ends when the context ends.
 func TestReadEndsWithTheContext(t *testing.T) {
 	eachDialer(t, func(t *testing.T, d Dialer) {
-		addr := server(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }) // returns at the end of the test
+		// Copy returns at the end of the test.
+		addr := server(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
 		for name, ends := range endings {
 			if n, err := held(ends(t), t, d, addr).Read(make([]byte, 100)); !errors.Is(err, os.ErrDeadlineExceeded) {
 				t.Errorf("%s: %d bytes, %v", name, n, err)
@@ -412,7 +414,7 @@ func TestWholeCheckObeysOneTimeLimit(t *testing.T) {
 	eachDialer(t, func(t *testing.T, d Dialer) {
 		addr := server(t, func(conn net.Conn) {
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nX: ")
-			_, _ = io.Copy(io.Discard, conn) // returns when the check closes the connection
+			_, _ = io.Copy(io.Discard, conn) // Copy returns when the check closes the connection.
 		})
 		began := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)

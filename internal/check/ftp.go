@@ -55,7 +55,8 @@ func (l lines) login(name, passwd string) error {
 // server names another address, so that a check reaches no other host.
 func (l lines) retrieve(ctx context.Context, t Target) error {
 	_, err := l.command(2, "TYPE", "I")
-	if _, no := errors.AsType[refused](err); err != nil && !no { // a refused TYPE does not matter if the file matches
+	// The server can refuse TYPE and still send a file that matches.
+	if _, no := errors.AsType[refused](err); err != nil && !no {
 		return err
 	}
 	port, err := l.passive()
@@ -74,7 +75,8 @@ func (l lines) retrieve(ctx context.Context, t Target) error {
 	if err != nil {
 		return fmt.Errorf("RETR: %w", data.reason(ctx, err))
 	}
-	if len(file) < maxBody { // the server still sends the rest of a longer file
+	// After maxBody bytes, the server can still be sending, and there is no reply yet.
+	if len(file) < maxBody {
 		if _, err := l.reply("RETR", 2); err != nil {
 			return err
 		}

@@ -72,7 +72,8 @@ func FuzzDialogue(f *testing.F) {
 				return page.(HTTP).named("/a", err)
 			},
 			SIP{target}.over,
-			func(ctx context.Context, c *conn, t Target) error { // carefully handles a panic of the library
+			// The caller, carefully, handles a panic of the library.
+			func(ctx context.Context, c *conn, t Target) error {
 				return carefully("mysql", t.Addr, func() error { return database.(MySQL).talk(ctx, c) })
 			},
 		}

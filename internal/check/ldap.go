@@ -12,7 +12,7 @@ import (
 // entry that Request names. Without Login and Passwd, the check logs in as an anonymous client.
 // Without Request, the entry is the root.
 func ldapSearch(ctx context.Context, c *conn, t Target) error {
-	session := ldap.NewConn(c, false) // false: the library has not started TLS
+	session := ldap.NewConn(c, false) // With false, the library does not expect TLS.
 	session.Start()
 	defer func() { _ = session.Close() }()
 	unbound, err := ldapBind(session, t)

@@ -123,7 +123,7 @@ func (p *packets) Read(b []byte) (int, error) {
 			p.body = int(p.header[0]) | int(p.header[1])<<8 | int(p.header[2])<<16
 			if p.body > maxBody {
 				p.err = fmt.Errorf("a packet of %d bytes: this is not MySQL, or a very large row", p.body)
-				n -= len(rest) + len(p.header) // the bytes before the packet are valid
+				n -= len(rest) + len(p.header) // The bytes before this packet are valid.
 			}
 		}
 	}

@@ -99,7 +99,7 @@ func secureServer(t *testing.T, config *tls.Config, talk func(net.Conn)) netip.A
 	t.Helper()
 	return server(t, func(plain net.Conn) {
 		c := tls.Server(plain, config)
-		talk(c) // the handshake may fail
+		talk(c) // The handshake can fail.
 		_ = c.Close()
 	})
 }

@@ -41,7 +41,7 @@ func (o Oracle) Check(ctx context.Context) error {
 	switch {
 	case errors.Is(err, program.ErrMissing):
 		err = errors.New(o.Helper + " is missing, which talks to Oracle; install it")
-	case errors.Is(err, unix.EAGAIN): // an error of this host
+	case errors.Is(err, unix.EAGAIN): // EAGAIN is an error of this host.
 	case ctx.Err() != nil:
 		err = errSilent
 	case ended && strings.HasPrefix(failed.Output, "panic:"): // the library in the helper has panicked

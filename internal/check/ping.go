@@ -198,7 +198,8 @@ func (p *Pinger) read(socket *net.IPConn) {
 			return
 		}
 		if err != nil {
-			continue // an ICMP error about one target; the check of this target times out
+			// The error is an ICMP error about one target. The check of this target times out.
+			continue
 		}
 		if addr, ok := netip.AddrFromSlice(from.IP); ok {
 			p.deliver(addr.Unmap(), buffer[:n])
@@ -216,7 +217,7 @@ func (p *Pinger) deliver(from netip.Addr, message []byte) {
 	if w, ok := p.waiting[reply.Sequence]; ok && w.target.WithZone("") == from {
 		select {
 		case w.answer <- struct{}{}:
-		default: // a duplicate reply
+		default: // The channel is full, so this is a duplicate reply.
 		}
 	}
 }

@@ -16,7 +16,8 @@ type secrets []string
 func (t Target) secrets() secrets {
 	var all secrets
 	for _, text := range []string{t.Passwd, t.Secret} {
-		if text = strings.ReplaceAll(text, `\`, ""); len(text) > 2 { // a shorter text would hide other words
+		// If a text of one or two letters were hidden, parts of other words would be hidden, too.
+		if text = strings.ReplaceAll(text, `\`, ""); len(text) > 2 {
 			all = append(all, text)
 		}
 	}
@@ -76,7 +77,8 @@ func found(text string, secret []rune) int {
 		switch {
 		case size > 0 && got == want, got == '?' && want > 126, got == ' ' && want < ' ':
 			at += size
-		case i > 2 && (got == '…' || got == '?'): // short cut the text with …, or ascii replaced … by ?
+		case i > 2 && (got == '…' || got == '?'):
+			// The function short has cut the text with …, or ascii has replaced … by ?.
 			return at
 		default:
 			return 0

@@ -47,7 +47,7 @@ func (c *conn) encrypt(ctx context.Context, t Target) error {
 	case err == nil:
 		*c = *other
 		return nil
-	case errors.Is(err, unix.EAGAIN): // an error of this host
+	case errors.Is(err, unix.EAGAIN): // EAGAIN is an error of this host.
 		return fmt.Errorf("openssl: %w", err)
 	case errors.Is(err, program.ErrMissing):
 		return fmt.Errorf("TLS: %w; install openssl, which may understand this server", reason)
@@ -91,7 +91,8 @@ func (t Target) tls() *tls.Config {
 		// nothing here.
 		CurvePreferences: []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521},
 	}
-	if _, err := netip.ParseAddr(t.hostName()); err != nil { // an address cannot be sent (RFC 6066 3)
+	// A client can send only a name, not an address (RFC 6066 3).
+	if _, err := netip.ParseAddr(t.hostName()); err != nil {
 		config.ServerName = t.hostName()
 	}
 	return config

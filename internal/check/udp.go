@@ -20,7 +20,8 @@ func (u UDP) Check(ctx context.Context) error {
 		})
 	}
 	deadline, _ := ctx.Deadline()
-	limited, cancel := context.WithTimeout(ctx, time.Until(deadline)/attempts) // the error of a closed port arrives at once
+	// The error of a closed port arrives soon, so a part of the time is enough.
+	limited, cancel := context.WithTimeout(ctx, time.Until(deadline)/attempts)
 	defer cancel()
 	err := u.exchanging(limited, "udp", question, func([]byte) (bool, error) { return true, nil })
 	if errors.Is(err, errSilent) && ctx.Err() == nil {

@@ -66,7 +66,7 @@ func (n *Names) Save(stateDir string) error {
 	}
 	last, err := restore(stateDir)
 	if err != nil || last == nil {
-		last = map[Host]netip.Addr{} // a damaged file is written again
+		last = map[Host]netip.Addr{} // The next write replaces the damaged file.
 	}
 	maps.Copy(last, n.last)
 	written := map[string]map[string]netip.Addr{}

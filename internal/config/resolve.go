@@ -64,7 +64,8 @@ func (r *resolution) services() *Config {
 	}
 	for _, s := range c.Services {
 		if s.Host == "" {
-			r.given[s.ID] = s.Line // an address has precedence over a name
+			// A service with an address has precedence over a service with a name.
+			r.given[s.ID] = s.Line
 		}
 	}
 	resolved := *c
@@ -182,7 +183,8 @@ func (r *resolution) service(s Service) (Service, bool) {
 // last one counts, as in a file with addresses.
 func (r *resolution) reals(s *Service) {
 	all := make([]Real, 0, len(s.Reals))
-	seen := make(map[netip.AddrPort]int, len(s.Reals)) // indexes in all
+	// seen has the index in the list all by the address.
+	seen := make(map[netip.AddrPort]int, len(s.Reals))
 	for _, written := range s.Reals {
 		for _, real := range r.addresses(written, s) {
 			at, again := seen[real.Addr]

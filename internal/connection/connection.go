@@ -86,7 +86,7 @@ func Read(r io.Reader, each func(Connection) error) (damaged int, err error) {
 	lines := bufio.NewReaderSize(r, longest)
 	for {
 		line, err := lines.ReadSlice('\n')
-		for errors.Is(err, bufio.ErrBufferFull) { // the rest of the line is damaged as well
+		for errors.Is(err, bufio.ErrBufferFull) { // Skip the rest of a line that is too long.
 			line = nil
 			_, err = lines.ReadSlice('\n')
 		}

@@ -91,7 +91,8 @@ func (m *Message) Add(c Connection, mark uint32, timeout time.Duration) bool {
 	binary.BigEndian.PutUint16(e[12:], c.Virtual.Port())
 	binary.BigEndian.PutUint16(e[14:], c.Real.Port())
 	binary.BigEndian.PutUint32(e[16:], mark)
-	binary.BigEndian.PutUint32(e[20:], uint32(max(timeout/time.Second, 1))) // the kernel takes 0 for its default
+	// 0 would mean the default timeout of the kernel.
+	binary.BigEndian.PutUint32(e[20:], uint32(max(timeout/time.Second, 1)))
 	m.data = append(m.data, e[:]...)
 	for _, a := range [...]netip.AddrPort{c.Client, c.Virtual, c.Real} {
 		m.data = append(m.data, a.Addr().AsSlice()...)

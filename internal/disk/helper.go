@@ -68,7 +68,7 @@ func (r *Reader) helped(ctx context.Context, path string) ([]byte, error) {
 	text, err := io.ReadAll(h.output)
 	switch {
 	case limited.Err() != nil:
-		_ = h.process.Kill() // the process can end later, when its system call returns
+		_ = h.process.Kill() // A killed process ends only when its system call returns.
 		return nil, r.giveUp(ctx, path, h.ended)
 	case err == nil && len(text) == 0:
 		err = io.ErrUnexpectedEOF
@@ -115,7 +115,8 @@ func (r *Reader) start(path string) (helper, error) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_, _ = process.Wait() // the output of the helper has the result
+		// The output of the helper has the result, so its exit status is ignored.
+		_, _ = process.Wait()
 	}()
 	return helper{process, output, ended}, nil
 }

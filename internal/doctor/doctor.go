@@ -205,7 +205,7 @@ func (x *examination) onWire(w host.Word) (host.Address, bool) {
 func (x *examination) answer(ctx context.Context, w host.Word) {
 	a, onWire := x.onWire(w)
 	if onWire && x.kernel.Balances(w.IP) {
-		return // a director must reply
+		return // A director must reply to ARP queries for its addresses.
 	}
 	protocol := map[bool]string{false: "ARP", true: "neighbour solicitations"}[w.IP.Is6()]
 	what := fmt.Sprintf("%s answers %s for %s, so clients come directly", w.NIC, protocol, w.IP)
@@ -236,7 +236,7 @@ func (x *examination) answer(ctx context.Context, w host.Word) {
 
 func (x *examination) announcement(ctx context.Context, w host.Word) {
 	if _, onWire := x.onWire(w); onWire {
-		return // answer reports this fault
+		return // The function answer reports this fault.
 	}
 	what := fmt.Sprintf("%s announces %s in its own ARP requests, so neighbours learn it", w.NIC, w.IP)
 	byRules, complete := x.rules(ctx, w.IP)

@@ -129,7 +129,8 @@ func TestSyncDaemonsOfOtherPrograms(t *testing.T) {
 
 	n.kernel.Put(setting(master), host.Off)
 	n.must(sync.Apply(t.Context()))
-	n.kernel.Put(setting(master), "--mcast-interface eth0 --syncid 1") // another program replaces ours
+	// Another program replaces the daemon of the resource.
+	n.kernel.Put(setting(master), "--mcast-interface eth0 --syncid 1")
 	before = n.kernel.String()
 	r, err := sync.Check(t.Context())
 	const fault = "the master synchronisation daemon is --mcast-interface eth0 --syncid 1 and not --mcast-interface eth1 --syncid 7; " +

@@ -183,7 +183,8 @@ func (n node) killedIn(r *Resource, at int, after bool, action func(*Resource, c
 // every operation on the kernel. The next actions must succeed as if no process had been killed.
 // The other resource must keep its settings.
 func TestKilledBetweenAnyTwoOperations(t *testing.T) {
-	for _, next := range []string{"r", "ar", "aarr"} { // a is Apply, r is Release
+	// The letter a calls Apply, and r calls Release.
+	for _, next := range []string{"r", "ar", "aarr"} {
 		for _, victim := range []string{"a", "r"} {
 			for _, after := range []bool{false, true} {
 				at := 0

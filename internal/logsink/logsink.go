@@ -56,7 +56,7 @@ func (b *Bounded) Do(write func() error) error {
 // a reader.
 func Open(path string, permissions os.FileMode) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|unix.O_NONBLOCK, permissions)
-	if errors.Is(err, unix.ENXIO) { // a pipe without a reader
+	if errors.Is(err, unix.ENXIO) { // ENXIO means a pipe without a reader.
 		return nil, fmt.Errorf("%s is a pipe", path)
 	}
 	if err != nil {

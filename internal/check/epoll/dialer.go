@@ -82,7 +82,7 @@ func (d *Dialer) read(raw syscall.RawConn) {
 		err := raw.Read(func(fd uintptr) bool {
 			var err error
 			n, err = ready(int(fd), events)
-			return n > 0 && err == nil // if false, raw.Read waits for an event or for Close
+			return n > 0 && err == nil // After false, raw.Read waits for an event or for Close.
 		})
 		if err != nil {
 			return // Close was called
@@ -97,7 +97,7 @@ func (d *Dialer) wake(events []unix.EpollEvent) {
 	for _, e := range events {
 		select {
 		case d.waiting[e.Fd] <- struct{}{}: // the channel is nil if the number is not registered
-		default: // or the goroutine has not received the previous event yet
+		default: // The goroutine has not received the previous event yet, or number is unknown.
 		}
 	}
 }

@@ -76,7 +76,7 @@ func TestResetBeforeThePoll(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer shut(fd)
-	until(t, fd, 0) // waits for POLLHUP, which poll always reports
+	until(t, fd, 0) // until waits for POLLHUP, which poll always reports.
 	if err := dialer(t).await(t.Context(), fd); !errors.Is(err, unix.ECONNRESET) {
 		t.Error(err)
 	}

@@ -129,7 +129,7 @@ func outcome(fd int, events int16) error {
 	if err == nil && code != 0 {
 		err = syscall.Errno(code)
 	}
-	return err // nil if the server has closed an open connection
+	return err // err is nil if the server has closed an open connection.
 }
 
 // await waits until a connection is open or refused. After ctx ends, await polls once more. The

@@ -101,7 +101,7 @@ func scope(zone string) uint32 {
 	}
 	nic, err := net.InterfaceByName(zone)
 	if err != nil {
-		return 0 // with index 0, connect fails with EINVAL
+		return 0 // For a link-local address with index 0, connect fails with EINVAL.
 	}
 	return uint32(nic.Index)
 }

@@ -1,7 +1,7 @@
 package ldirectord
 
 import (
-	_ "embed" // services.txt
+	_ "embed" // Package embed includes services.txt.
 	"net/netip"
 	"strconv"
 	"strings"

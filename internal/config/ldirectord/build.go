@@ -38,7 +38,7 @@ func (p *parser) service(b *block) config.Service {
 	protocol, err := b.target.Protocol(b.protocol)
 	if err != nil {
 		p.add(b.given["protocol"], 0, config.Error, fault.Of(err))
-		protocol = lvs.TCP // so that the rest of the block is validated
+		protocol = lvs.TCP // With a protocol, the rest of the block can be validated.
 	}
 	s := b.rest
 	s.Service, s.Host, s.IPv6, s.Line = b.service, b.target.host.name, b.ipv6, b.virtual.line
@@ -140,7 +140,8 @@ func (p *parser) onePacket(b *block, s *config.Service) {
 // reals expands ranges and drops repetitions. The last line of a real server counts.
 func (p *parser) reals(b *block, s config.Service) []checkedReal {
 	all := make([]checkedReal, 0, len(b.reals))
-	seen := make(map[netip.AddrPort]int, len(b.reals)) // indexes in all
+	// seen has the index in the list all by the address.
+	seen := make(map[netip.AddrPort]int, len(b.reals))
 	for _, written := range b.reals {
 		if p.total += written.count(); p.total > config.MaxReals {
 			if !p.many {

@@ -48,7 +48,7 @@ func asksPort(c config.Check, protocol lvs.Protocol) bool {
 	case config.Negotiate:
 		return c.Application != config.NoApplication
 	case config.Connect:
-		return protocol != lvs.UDP // for UDP it is a ping
+		return protocol != lvs.UDP // For UDP, the connect check is a ping check.
 	case config.Combined, config.UDP:
 		return true
 	case config.Ping, config.On, config.Off, config.External, config.ExternalPerl:

@@ -323,7 +323,8 @@ func ownFollows(all []statement) (follows []bool, several bool) {
 // interrupted reports statements that seemed to be for all services, but have lines of the block
 // after them.
 func (p *parser) interrupted(b *block, several bool) {
-	severity := config.Warning // with a single service both meanings are the same
+	// With a single service, a line for all services has the same effect.
+	severity := config.Warning
 	if several {
 		severity = config.Error
 	}

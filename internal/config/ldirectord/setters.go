@@ -140,7 +140,7 @@ func setLogFile(s *scope, value string) error {
 func setMethod(s *scope, value string) error {
 	switch method := strings.ToUpper(value); method {
 	case "GET", "HEAD":
-		s.block.check.Method = strings.TrimPrefix(method, "GET") // empty is GET
+		s.block.check.Method = strings.TrimPrefix(method, "GET") // An empty Method means GET.
 		return nil
 	}
 	return fault.Errorf("write GET or HEAD", "%s is neither GET nor HEAD", s.named(value))

@@ -27,7 +27,7 @@ func (p *parser) receive(b *block, c *config.Check, reals []checkedReal) {
 		if r.request == "" {
 			continue
 		}
-		if i > 0 && reals[i-1].Line == r.Line { // of one range
+		if i > 0 && reals[i-1].Line == r.Line { // Real servers of one range have the same line.
 			reals[i].unusable = reals[i-1].unusable
 			continue
 		}

@@ -42,7 +42,7 @@ func withoutLogin(c config.Check) config.Check {
 	scheme, rest, _ := strings.Cut(request, "://")
 	target, err := url.Parse(request)
 	if err != nil || scheme != own || target.User == nil {
-		return c // wholeURL reports the error
+		return c // The function wholeURL reports the error.
 	}
 	passwd, _ := target.User.Password()
 	c.Login, c.Passwd = config.NewSecret(target.User.Username()), config.NewSecret(passwd)
@@ -56,7 +56,7 @@ func withoutLogin(c config.Check) config.Check {
 func elsewhere(c config.Check) config.Check {
 	target, err := wholeURL(c.Application, c.Request)
 	if err != nil || target == nil {
-		return c // receive has reported the error
+		return c // The setter receive has reported the error.
 	}
 	c.Host, c.Port = target.Hostname(), c.Application.Port()
 	if given, err := strconv.ParseUint(target.Port(), 10, 16); err == nil {

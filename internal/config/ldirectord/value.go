@@ -212,7 +212,8 @@ func outsideQuotes(text string) string {
 }
 
 // lostBreak is the error of a line that holds two directives.
-type lostBreak struct{ first, second string } // first is the value of the line's own directive
+// first is the value of the directive at the start of the line.
+type lostBreak struct{ first, second string }
 
 func (lostBreak) Error() string { return "two directives on one line" }
 

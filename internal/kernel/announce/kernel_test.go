@@ -83,7 +83,8 @@ func TestBurstOnTheWire(t *testing.T) {
 	}
 	operations := ""
 	for line := range strings.Lines(frames(12, fromVIP)) {
-		operations += line[:12] + " " + line[40:44] + "\n" // destination, operation
+		// Add the destination address and the ARP operation.
+		operations += line[:12] + " " + line[40:44] + "\n"
 	}
 	round := "ffffffffffff 0001\n020000000009 0001\nffffffffffff 0002\n020000000009 0002\n"
 	if diff := cmp.Diff(strings.Repeat(round, 3), operations); diff != "" {

@@ -111,6 +111,6 @@ func parse(args []string) (nic string, ip netip.Addr, burst Burst, err error) {
 	ip, err1 := netip.ParseAddr(args[1])
 	count, err2 := strconv.Atoi(args[2])
 	interval, err3 := time.ParseDuration(args[3])
-	also, _ := net.ParseMAC(args[4]) // the argument is empty if no host gets copies
+	also, _ := net.ParseMAC(args[4]) // The argument is empty if no host receives copies.
 	return args[0], ip, Burst{Count: count, Interval: interval, Also: also}, cmp.Or(err1, err2, err3)
 }

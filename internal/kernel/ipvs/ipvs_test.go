@@ -144,7 +144,8 @@ func TestFirstFailureOfABatch(t *testing.T) {
 	k := scripted(t, func(m syscall.NetlinkMessage) [][]byte {
 		n := sent.Add(1)
 		old := m
-		old.Header.Seq -= 1000 // a reply to an earlier request
+		// The sequence number makes this message a reply to an earlier request.
+		old.Header.Seq -= 1000
 		if n%3 == 0 {
 			return [][]byte{ack(old, syscall.EPERM), ack(m, syscall.EEXIST)}
 		}

@@ -58,7 +58,8 @@ func RunSettings(t *testing.T, k SettingKernel) {
 		want(off)
 		set(on)
 		want(on)
-		if s.Kind != host.ARPTables && s.Kind != host.NFTables { // a host can have a rule twice; Set replaces a table
+		// arptables can have a rule twice, and Set replaces an nftables table.
+		if s.Kind != host.ARPTables && s.Kind != host.NFTables {
 			if err := k.Set(ctx, s, on); !errors.Is(err, again) || err != nil && !strings.HasPrefix(err.Error(), s.Command(on)+": ") {
 				t.Errorf("%s twice: %v", text, err)
 			}

@@ -152,7 +152,8 @@ func scope(addr netlink.Addr) string {
 }
 
 func usualScope(ip netip.Addr) int {
-	if ip.Is4() && ip.IsLoopback() { // as in iproute2: no source of packets to other hosts
+	// Like iproute2: a loopback address is never a source of packets to other hosts.
+	if ip.Is4() && ip.IsLoopback() {
 		return unix.RT_SCOPE_HOST
 	}
 	return unix.RT_SCOPE_UNIVERSE

@@ -72,7 +72,8 @@ func encode(a host.Address) *netlink.Addr {
 		Label: a.Label,
 	}
 	if ip.Is4() {
-		addr.Broadcast = net.IPv4zero // prevents that the library computes a broadcast address
+		// With this value, the library does not compute a broadcast address.
+		addr.Broadcast = net.IPv4zero
 	}
 	if a.Broadcast.IsValid() {
 		addr.Broadcast = a.Broadcast.AsSlice()

@@ -47,7 +47,7 @@ func (r *reader) diverted(ctx context.Context, a host.Address, link *hardware) s
 	if out, err := r.link(ctx, found.index); found.index != 0 && err == nil {
 		text += " dev " + out.Name
 	}
-	if found.kind == unix.RTN_UNICAST { // the kernel reports no table for other types
+	if found.kind == unix.RTN_UNICAST { // For other types of routes, the kernel reports no table.
 		text += " table " + tableName(found.table)
 	}
 	return text

@@ -21,7 +21,8 @@ func (r Request) append(b []byte, seq uint32) []byte {
 	b = binary.NativeEndian.AppendUint16(b, r.Type)
 	b = binary.NativeEndian.AppendUint16(b, r.Flags|unix.NLM_F_REQUEST)
 	b = binary.NativeEndian.AppendUint32(b, seq)
-	b = binary.NativeEndian.AppendUint32(b, 0) // port: the kernel fills in the port of the socket
+	// With port 0, the kernel uses the port of the socket.
+	b = binary.NativeEndian.AppendUint32(b, 0)
 	return pad(append(b, r.Body...))
 }
 

@@ -58,7 +58,8 @@ func (g *group) open4(nic int) (err error) {
 	return g.closed(cmp.Or(
 		unix.SetsockoptIPMreqn(g.fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, &unix.IPMreqn{Ifindex: int32(nic)}),
 		unix.SetsockoptInt(g.fd, unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, int(g.daemon.TTL)),
-		unix.SetsockoptInt(g.fd, unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, 0), // not to the own backup daemon
+		// The backup daemon of this host must not receive the datagrams.
+		unix.SetsockoptInt(g.fd, unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, 0),
 	))
 }
 

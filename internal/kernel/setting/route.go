@@ -39,6 +39,7 @@ func setRoute(ctx context.Context, s host.Setting, on bool) error {
 		case s.IP.Is6():
 			return h.RouteAdd(route)
 		}
-		return h.RouteAddEcmp(route) // sends NLM_F_CREATE alone, as ip route prepend does
+		// RouteAddEcmp sends only NLM_F_CREATE, as ip route prepend does.
+		return h.RouteAddEcmp(route)
 	})
 }

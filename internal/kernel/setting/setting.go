@@ -55,7 +55,7 @@ func (k Kernel) get(ctx context.Context, s host.Setting) (string, error) {
 		return arpRule(ctx, s)
 	case host.NFTables:
 		return table(s)
-	case host.SyncDaemon: // internal/kernel/ipvs starts and stops it
+	case host.SyncDaemon: // Package internal/kernel/ipvs starts and stops the daemons.
 	}
 	return "", fmt.Errorf("unknown kind of setting %q", s.Kind)
 }

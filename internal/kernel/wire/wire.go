@@ -187,7 +187,8 @@ func openFar(ctx context.Context) (int, error) {
 
 // packetSocket opens a socket that receives every packet that an interface receives or sends.
 func packetSocket(index int) (int, error) {
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0) // protocol 0: no packets before bind
+	// With protocol 0, the socket receives no packets before bind.
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
 	}

@@ -23,7 +23,7 @@ import (
 func Run(ctx context.Context, input io.Reader) error {
 	err := run(ctx, input)
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
-		return errno // the error without addresses; directord adds the address
+		return errno // errno is the error without addresses. directord adds the address.
 	}
 	return err
 }
