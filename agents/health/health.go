@@ -178,7 +178,13 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	if err := pidfile.Stop(ctx, pidFile(c)); err != nil {
 		return fmt.Errorf("stopping directord: %w", err)
 	}
+	err := a.release(ctx, c)
 	a.unpublish(ctx, c)
+	return err
+}
+
+// release ends the claims of the daemon and removes its own services.
+func (a *Agent) release(ctx context.Context, c ocf.Call) error {
 	store, err := record.In(c.StateDir)
 	if err != nil {
 		return err
@@ -194,13 +200,18 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	return err
 }
 
-// unpublish removes the node attribute. The cluster reads the removal after the dampen time, so a
-// restart of the resource does not change the attribute.
+// unpublishLimit is how long a stop waits for Pacemaker.
+const unpublishLimit = 2 * time.Second
+
+// unpublish removes the node attributes. The cluster reads the removal after the dampen time, so a
+// restart of the resource does not change the share.
 func (a *Agent) unpublish(ctx context.Context, c ocf.Call) {
 	name := a.attribute(c)
 	if name == "" {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, unpublishLimit)
+	defer cancel()
 	for _, name := range []string{name, attribute.HashTables(name)} {
 		if err := a.attributes.Remove(ctx, name); err != nil && !errors.Is(err, attribute.ErrNoCluster) {
 			c.Log.Warnf("the node attribute %s stays: %v; remove it: attrd_updater -D -n %[1]s", name, err)

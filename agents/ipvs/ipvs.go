@@ -49,6 +49,8 @@ type Agent struct {
 	daemons    control.Daemons
 	resolver   config.Resolver
 	configDirs []string
+	// held has the settings of the director in the current action. It is nil before.
+	held *ledger.Resource
 }
 
 var (

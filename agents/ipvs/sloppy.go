@@ -31,15 +31,19 @@ func sloppy(cfg *config.Config) []ledger.Wanted {
 	return all
 }
 
-// settings returns the settings of the director that this resource holds.
+// settings returns the settings of the director that this resource holds. All parts of an action
+// use the same value, because the monitor after a stop needs the value of the stop.
 func (a action) settings() *ledger.Resource {
-	return &ledger.Resource{
-		ID: a.Instance, Role: ledger.Director, StateDir: a.StateDir, Kernel: a.host, Log: a.Log,
-		Want: func(ctx context.Context) ([]ledger.Wanted, error) {
-			want, err := a.want(ctx, a.Call)
-			return want.settings, err
-		},
+	if a.held == nil {
+		a.held = &ledger.Resource{
+			ID: a.Instance, Role: ledger.Director, StateDir: a.StateDir, Kernel: a.host, Log: a.Log,
+			Want: func(ctx context.Context) ([]ledger.Wanted, error) {
+				want, err := a.want(ctx, a.Call)
+				return want.settings, err
+			},
+		}
 	}
+	return a.held
 }
 
 // holds reports whether the ledger has this resource. Most resources hold no setting, so a damaged

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"lvs-agents/internal/host"
+	"lvs-agents/internal/state/statetest"
 )
 
 // sysctl returns a setting of the director.
@@ -166,5 +167,27 @@ func TestDamagedLedgerOfOtherResources(t *testing.T) {
 	}
 	if after, err := os.ReadFile(files[0]); err != nil || string(after) != damaged {
 		t.Errorf("%v\n%s", err, after)
+	}
+}
+
+// TestStopOnAReadOnlyDirectory checks a resource whose sysctl had the wanted value before start.
+// Stop succeeds, although it cannot write the ledger.
+func TestStopOnAReadOnlyDirectory(t *testing.T) {
+	for _, found := range []string{"0", "1"} {
+		n := sloppyNode(t)
+		n.state = statetest.Dir(t, true)
+		n.host.Put(sysctl("sloppy_tcp"), found)
+		params := with(web, "sloppy_tcp=yes")
+		n.mustRun(t, 0, "web", "start", params...)
+		for _, condition := range statetest.Conditions() {
+			if condition.Name == "as it was, read-only" {
+				condition.Apply(t, n.state, filepath.Join(n.state, "ipvs", "web"))
+			}
+		}
+		n.mustRun(t, 0, "web", "stop", params...)
+		n.wantSloppy(t, found, "0")
+		if text := n.kernel.String(); text != "" {
+			t.Errorf("the services stay:\n%s", text)
+		}
 	}
 }

@@ -16,6 +16,9 @@ import (
 // some of the sysctls when they start. The backup daemon comes before the master daemon.
 func (a *Agent) want(context.Context) ([]ledger.Wanted, error) {
 	want := []ledger.Wanted{
+		// With 1, the kernel balances nothing while a backup daemon runs (sysctl_backup_only in
+		// include/net/ip_vs.h).
+		sysctl("backup_only", "0"),
 		sysctl("sync_threshold", fmt.Sprintf("%d %d", a.Threshold, a.Period)),
 		sysctl("sync_refresh_period", strconv.Itoa(a.RefreshPeriod)),
 		sysctl("sync_retries", strconv.Itoa(a.Retries)),

@@ -41,7 +41,7 @@ func fakeKernel() kernel {
 	k.Have("eth1", "198.51.100.11/24")
 	for name, value := range map[string]string{
 		"sync_threshold": "3 50", "sync_refresh_period": "0", "sync_retries": "0", "sync_persist_mode": "0",
-		"sync_ports": "1", "sync_sock_size": "0", "sync_qlen_max": "7424",
+		"backup_only": "1", "sync_ports": "1", "sync_sock_size": "0", "sync_qlen_max": "7424",
 	} {
 		k.Put(host.Setting{Kind: host.Sysctl, Name: "net/ipv4/vs/" + name}, value)
 	}
@@ -106,7 +106,8 @@ func (n node) put(name, value string) {
 var pair = []string{"interface=eth1", "syncid=7"}
 
 const (
-	before = `sync_persist_mode 0
+	before = `backup_only 1
+sync_persist_mode 0
 sync_ports 1
 sync_qlen_max 7424
 sync_refresh_period 0
@@ -114,7 +115,8 @@ sync_retries 0
 sync_sock_size 0
 sync_threshold 3 50
 `
-	running = `sync_persist_mode 0
+	running = `backup_only 0
+sync_persist_mode 0
 sync_ports 1
 sync_qlen_max 7424
 sync_refresh_period 1
@@ -147,7 +149,8 @@ func TestEveryParameterReachesTheKernel(t *testing.T) {
 	n.must(t, 0, "sync", "start", "interface=eth1", "syncid=255", "group=224.0.0.82", "port=9000", "ttl=3", "maxlen=1400",
 		"sync_threshold=1", "sync_period=5", "sync_refresh_period=2", "sync_retries=0", "sync_persist_mode=yes",
 		"sync_ports=4", "sync_sock_size=1000000", "sync_qlen_max=20000")
-	n.want(t, `sync_persist_mode 1
+	n.want(t, `backup_only 0
+sync_persist_mode 1
 sync_ports 4
 sync_qlen_max 20000
 sync_refresh_period 2

@@ -118,7 +118,8 @@ func examinePair(ctx context.Context, sys system) ([]doctor.Finding, error) {
 		}
 		published, err := sys.attributes.All(ctx, attribute.HashTables(snapshot.Attribute.Name))
 		if err != nil {
-			return nil, err
+			failed(sys, err)
+			continue
 		}
 		findings = append(findings, doctor.ExamineHashTables(snapshot.HashTables, published)...)
 	}

@@ -20,7 +20,7 @@ func native(bin string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(bin)
+	defer func() { _ = os.RemoveAll(bin) }()
 	for _, line := range []string{"link set lo up", "link add eth0 type veth peer name cable", "link set cable up",
 		"link set eth0 up", "addr add 192.0.2.11/24 dev eth0", "addr add 2001:db8::11/64 dev eth0 nodad"} {
 		if err := ip(line); err != nil {

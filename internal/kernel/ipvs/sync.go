@@ -147,7 +147,7 @@ func joined4(nic string, group netip.Addr) (bool, error) {
 		switch {
 		case len(words) < 2:
 		case !strings.HasPrefix(line, "\t"):
-			of = words[1]
+			of = strings.TrimSuffix(words[1], ":") // a name of ten characters has no space after it
 		case of == nic && words[0] == want:
 			return true, nil
 		}
