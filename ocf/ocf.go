@@ -131,7 +131,7 @@ func Main(p Process, agent Agent) {
 	// 2, which means OCF_ERR_ARGS, and SIGPIPE when the reader of the output has ended. A
 	// handler would double the time of a monitor (docs/adr/0068-start-up-of-an-agent.md).
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGQUIT)
-	logrus.SetOutput(io.Discard) // libraries log there
+	logrus.SetOutput(io.Discard) // Libraries log to the standard logger.
 	if isScript(p.Args) {
 		os.Exit(script(p, agent))
 	}
@@ -395,7 +395,7 @@ func (s *session) giveUp(after, word time.Duration) {
 	select {
 	case code := <-said:
 		s.end(code)
-	case <-time.After(max(word, leastWord)): // stderr is blocked
+	case <-time.After(max(word, leastWord)): // The write to stderr is blocked.
 		s.end(Generic)
 	}
 }

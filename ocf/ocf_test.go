@@ -361,7 +361,8 @@ func FuzzEnvironment(f *testing.F) {
 	f.Fuzz(func(t *testing.T, action, environ string) {
 		var safe []string
 		for entry := range strings.SplitSeq(environ, "\x00") {
-			if !strings.HasPrefix(entry, "HA_") { // would write files
+			// The variables HA_* would make the agent write files.
+			if !strings.HasPrefix(entry, "HA_") {
 				safe = append(safe, entry)
 			}
 		}

@@ -21,7 +21,7 @@ const (
 // a word: started, stopped, running or failed.
 func InitScript(p Process, agent Agent) (word string, code int) {
 	action := p.Args[1]
-	if action == "status" { // as a probe, which does not expect that the resource runs
+	if action == "status" { // Like a probe, status does not expect that the resource runs.
 		p.Args = []string{p.Args[0], "monitor"}
 	}
 	p.Stderr = withoutReason{p.Stderr}

@@ -25,7 +25,8 @@ func StateDir() (string, error) {
 		return dir, nil
 	}
 	here, err := state.Now()
-	if err != nil { // without /proc: an action that needs state fails later, and --version needs none
+	// Without /proc, an action that needs the directory fails later. --version needs no directory.
+	if err != nil {
 		return rootDir, nil
 	}
 	if os.Geteuid() == 0 {

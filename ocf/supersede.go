@@ -137,7 +137,7 @@ func (s *session) acts(args []string) (name string, instances []string) {
 	switch {
 	case !isScript(args):
 		name = first
-	case slices.Contains(scriptActions(), first): // the command lvsrs
+	case slices.Contains(scriptActions(), first): // The process is the command lvsrs.
 		name = first
 		for _, file := range args[2:] {
 			instances = append(instances, s.name()+"-"+file)

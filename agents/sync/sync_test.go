@@ -346,8 +346,8 @@ func TestSecondResourceIsRefused(t *testing.T) {
 	}
 }
 
-// TestFailureAtEveryOperation fails each change of the kernel in turn. A failed start can be
-// repeated, and stop restores everything.
+// TestFailureAtEveryOperation checks a start that cannot make one of its changes. After the failed
+// start, another start must succeed, and stop must restore all settings.
 func TestFailureAtEveryOperation(t *testing.T) {
 	for _, fails := range []func(node, int){
 		func(n node, at int) { n.sysctls.FailAfter(at, errors.New("no")) },

@@ -245,7 +245,7 @@ func TestTheLink(t *testing.T) {
 	}
 }
 
-// by makes a change as an operator would by hand.
+// by changes the kernel as an operator does by hand.
 func by(k *kerneltest.Links, verb host.AddressVerb, nic, prefix string) {
 	address := host.Address{NIC: nic, Prefix: netip.MustParsePrefix(prefix)}
 	if _, err := k.Apply(context.Background(), []host.AddressOp{{Verb: verb, Address: address}}); err != nil {

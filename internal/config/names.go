@@ -121,7 +121,7 @@ func (n *Names) lookup(ctx context.Context, h Host) Answer {
 	return Answer{Addr: addrs[0]}
 }
 
-// query returns at least one address, or an error.
+// query looks up a host name. It returns at least one address, or an error.
 func (n *Names) query(ctx context.Context, h Host) ([]netip.Addr, error) {
 	if n.resolver == nil {
 		return nil, errors.New("names are not looked up here; write an address")

@@ -45,7 +45,7 @@ func RangeLen(first, last netip.Addr) int {
 	return 1
 }
 
-// distance returns last-first, or a very large number.
+// distance returns last-first. If last is before first, or very far after it, the result is 1<<63.
 func distance(first, last netip.Addr) uint64 {
 	a, b := first.As16(), last.As16()
 	low := binary.BigEndian.Uint64(b[8:]) - binary.BigEndian.Uint64(a[8:])

@@ -60,7 +60,7 @@ func (p *peers) run(ctx context.Context) {
 	}
 }
 
-// search logs each server that is another director, once.
+// search logs each real server or fallback that is another director, but each only once.
 func (p *peers) search(ctx context.Context) {
 	directors := p.directors(ctx)
 	if len(directors) == 0 {

@@ -35,7 +35,7 @@ func (h hosts) LookupAddr(_ context.Context, addr string) ([]string, error) {
 	return nil, fmt.Errorf("lookup %s: no such host", addr)
 }
 
-// loading is a source with the methods that tests need.
+// loading is a source with additional methods for tests.
 type loading struct {
 	*source
 	t *testing.T

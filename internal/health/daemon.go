@@ -32,7 +32,7 @@ type Options struct {
 	Log     logrus.FieldLogger
 	// Load reads the present configuration.
 	Load func(context.Context) (Setup, error)
-	// Checker makes the checker of a probe.
+	// Checker returns a new checker for a probe.
 	Checker func(Probe) (check.Checker, error)
 	// Lives reports whether the process of another daemon exists. If Lives is nil, every other
 	// daemon counts as alive.
@@ -57,7 +57,7 @@ func (o Options) occurred(e Event) {
 	}
 }
 
-// Member is a real server of a service.
+// Member identifies a real server by its service and its address.
 type Member struct {
 	Service lvs.ServiceID
 	Server  netip.AddrPort

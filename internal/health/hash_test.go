@@ -124,8 +124,8 @@ Added real server: 192.0.2.24:80 (192.0.2.10:80) (Weight set to 4)
 	})
 }
 
-// TestHashTablesAreEqual lets a director run through random failures, changes by hand, reloads and
-// restarts. At the end its hash table is the hash table of a director that has just started.
+// TestHashTablesAreEqual checks a director after random failures, changes by hand, reloads and
+// restarts. Its hash table must equal the hash table of a director that has just started.
 func TestHashTablesAreEqual(t *testing.T) {
 	for seed := range uint64(40) {
 		r := rand.New(rand.NewPCG(seed, 17))
@@ -197,7 +197,8 @@ func (w *world) replace(t *testing.T, addr string, weight int) {
 	}
 }
 
-// disturb makes one random change.
+// disturb makes one random change: the results of checks, the weight of a destination in the
+// kernel, or a reload.
 func (w *world) disturb(t *testing.T, r *rand.Rand, d *health.Daemon) {
 	t.Helper()
 	server := 21 + r.IntN(4)

@@ -11,7 +11,7 @@ import (
 // have a destination that the daemon has seen only with weight 0.
 type lastWeights map[entry]int
 
-// see stores the weights of a table of the kernel.
+// see stores the weights of the destinations in a table that the kernel reported.
 func (l lastWeights) see(have lvs.Table) {
 	for _, v := range have {
 		if !v.Scheduler.Hashes() {
@@ -25,7 +25,7 @@ func (l lastWeights) see(have lvs.Table) {
 	}
 }
 
-// note stores the weights of applied operations.
+// note stores the weights that applied operations gave to destinations.
 func (l lastWeights) note(applied []lvs.Op) {
 	for _, op := range applied {
 		weight := op.Destination.Weight

@@ -20,7 +20,7 @@ type Setup struct {
 	Problems []config.Problem
 }
 
-// Service is one virtual service.
+// Service is one virtual service with its real servers and fallbacks.
 type Service struct {
 	lvs.Service
 	Reals     []Real

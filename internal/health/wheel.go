@@ -288,10 +288,10 @@ func (w *wheel) age() time.Duration { return time.Since(w.began) - time.Duration
 // interval returns the interval of a probe in slots.
 func interval(p Probe) int64 { return max(1, int64(p.Interval/slot)) }
 
-// soon is a time in slots. The wheel spreads the first checks of new probes over this time.
+// soon is a number of slots. The wheel starts the first checks of all new probes within this time.
 const soon = int64(200 * time.Millisecond / slot)
 
-// phase returns a hash of a probe. The hash of a probe is the same in every daemon.
+// phase returns a hash of a probe. Every daemon computes the same hash for the same probe.
 func phase(p Probe) int64 {
 	h := fnv.New32a()
 	addr, _ := p.Addr.MarshalBinary() // MarshalBinary of an address never fails

@@ -20,8 +20,8 @@ type Role string
 
 // The roles. A host can have both.
 const (
-	RealServer Role = "realserver" // RealServer is the role of the settings of ocf:lvs:realserver.
-	// Director is the role of the settings of ocf:lvs:ipvs and ocf:lvs:sync.
+	RealServer Role = "realserver" // RealServer has the settings of ocf:lvs:realserver.
+	// Director has the settings of ocf:lvs:ipvs and ocf:lvs:sync.
 	Director Role = "director"
 )
 

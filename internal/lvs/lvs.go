@@ -112,7 +112,7 @@ const (
 	Bypass
 )
 
-// ParseForward reads ldirectord's words gate, masq and ipip.
+// ParseForward returns the forwarding method for a word of ldirectord.cf: gate, masq or ipip.
 func ParseForward(word string) (Forward, error) {
 	switch word {
 	case "gate":

@@ -75,7 +75,7 @@ func Plan(want, have Table, scope Scope) []Op {
 	return slices.Concat(p.services, p.added, p.raised, p.changed, p.removed, p.gone)
 }
 
-// planner collects the ops of a plan by stage.
+// planner collects the operations of a plan. Each stage of the plan has its own list.
 type planner struct {
 	services, added, raised, changed, removed, gone []Op
 }

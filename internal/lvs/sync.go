@@ -111,7 +111,7 @@ func SyncFilter(d SyncDaemon, ports int, peers string) string {
 		d.Interface, family, d.Group, port, peers, SyncTable)
 }
 
-// ParseSyncDaemon reads what SyncDaemon.String returns.
+// ParseSyncDaemon parses the text that SyncDaemon.String returns.
 func ParseSyncDaemon(text string) (SyncDaemon, error) {
 	words := strings.Fields(text)
 	wrong := func(what string) (SyncDaemon, error) {

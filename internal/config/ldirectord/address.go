@@ -215,7 +215,7 @@ func (t Target) Protocol(name string) (lvs.Protocol, error) {
 	return protocol, nil
 }
 
-// orUse is the fix for a word that is not one of a few.
+// orUse returns the fix for a word that is not in a short list of valid words.
 func orUse(word, all string, candidates ...string) string {
 	if hint := suggest.Hint(strings.ToLower(word), candidates); hint != "" {
 		return hint

@@ -28,12 +28,13 @@ func (p *parser) finish() {
 	}
 	for i := range p.problems {
 		if p.problems[i].Severity == config.Refused {
-			p.problems[i].Severity = config.Error // Without this part, the file has no service.
+			// Without the refused parts, the file has no service.
+			p.problems[i].Severity = config.Error
 		}
 	}
 }
 
-// service makes a service of a block.
+// service returns the service that a virtual block of the file declares.
 func (p *parser) service(b *block) config.Service {
 	protocol, err := b.target.Protocol(b.protocol)
 	if err != nil {

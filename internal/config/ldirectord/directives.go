@@ -38,7 +38,7 @@ type directive struct {
 	short string
 }
 
-// scope is what a setter can change.
+// scope has the settings that a setter can change.
 type scope struct {
 	*settings
 	block  *block // block is nil outside of virtual blocks.
@@ -119,7 +119,7 @@ func (d *directive) public() Directive {
 	}
 }
 
-// file returns the smallest file with the directive.
+// file returns the smallest configuration file that can have the directive.
 func (d *directive) file() string {
 	line := d.name + "=" + d.example + "\n"
 	if d.class == quotedText {

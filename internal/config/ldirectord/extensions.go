@@ -36,7 +36,7 @@ func ofOurs() []directive {
 // shortest is the shortest time that setTime accepts, the resolution of the daemon's timers.
 const shortest = 10 * time.Millisecond
 
-// setTime takes seconds, and milliseconds with their unit.
+// setTime returns the setter of a time in seconds. With the unit ms, the time is in milliseconds.
 func setTime(field func(*scope) *time.Duration) setter {
 	return func(s *scope, value string) error {
 		number, found := strings.CutSuffix(value, "ms")

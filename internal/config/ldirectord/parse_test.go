@@ -228,7 +228,7 @@ func TestErr(t *testing.T) {
 	}
 }
 
-// hidden is a secret as no other text of these tests spells it.
+// hidden is a secret. No other text of these tests contains it.
 const hidden = "hunterXYZZY"
 
 func TestSecretsAreNeverShown(t *testing.T) {

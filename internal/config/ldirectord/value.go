@@ -90,7 +90,7 @@ func ignorable(text string, letter byte) bool {
 	return first < 'a' || first > 'z' || first == letter
 }
 
-// single reads a word and nothing else.
+// single reads a value of exactly one word.
 func (v *valueReader) single(raw string) error {
 	if err := v.words(raw); err != nil {
 		return err

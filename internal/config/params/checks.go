@@ -39,7 +39,7 @@ func WithChecks(source string, table lvs.Table, checks Checks) (*config.Config, 
 	return cfg, nil
 }
 
-// Validate validates the values without a table.
+// Validate returns the faults of the values that do not depend on the virtual services.
 func (c Checks) Validate() error {
 	settings, err := c.settings()
 	if err != nil {

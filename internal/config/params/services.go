@@ -108,7 +108,7 @@ func (in *reader) validate() {
 	}
 }
 
-// maxPersistence bounds persistence in seconds.
+// maxPersistence is the largest persistence in seconds.
 const maxPersistence = int(lvs.MaxPersistence / time.Second)
 
 func (in *reader) persistence() {
@@ -203,7 +203,7 @@ func (in *reader) service(t ldirectord.Target, reals []real) {
 		in.add(fault.Of(err))
 		return
 	}
-	// A mark has no address; it has the family of its real servers.
+	// A firewall mark has no address. Its address family is the family of its real servers.
 	s := config.Service{IPv6: len(reals) > 0 && reals[0].Addr.Addr().Is6()}
 	s.ID = t.ID(protocol, s.IPv6)
 	s.IPv6 = s.ID.Is6()

@@ -137,7 +137,8 @@ func (k *Kernel) Joined(nic string, group netip.Addr) (bool, error) {
 	return joined4(nic, group)
 }
 
-// joined4 reads a line for each interface, and below it a line for each of its groups.
+// joined4 reports whether an interface has joined an IPv4 multicast group. The file igmp has a line
+// for each interface. Below that line, it has a line for each group of the interface.
 func joined4(nic string, group netip.Addr) (bool, error) {
 	text, err := os.ReadFile("/proc/thread-self/net/igmp")
 	want := fmt.Sprintf("%08X", binary.NativeEndian.Uint32(group.AsSlice()))
@@ -155,7 +156,8 @@ func joined4(nic string, group netip.Addr) (bool, error) {
 	return false, err
 }
 
-// joined6 reads a line for each group of each interface.
+// joined6 reports whether an interface has joined an IPv6 multicast group. The file igmp6 has a
+// line for each group of each interface.
 func joined6(nic string, group netip.Addr) (bool, error) {
 	text, err := os.ReadFile("/proc/thread-self/net/igmp6")
 	for line := range strings.Lines(string(text)) {

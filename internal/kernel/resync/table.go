@@ -43,7 +43,7 @@ func (Table) Connections(ctx context.Context, each func(c connection.Connection,
 	})
 }
 
-// reader reads until a context ends.
+// reader is an io.Reader whose Read returns an error after its context has ended.
 type reader struct {
 	ctx  context.Context //nolint:containedctx // io.Reader has no other place for it
 	from io.Reader

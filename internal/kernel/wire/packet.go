@@ -52,7 +52,7 @@ func answered(frame []byte) (netip.Addr, bool) {
 	return packet.Advertised(packet.Payload(frame, unix.ETH_P_IPV6))
 }
 
-// asked returns the sender's IPv4 address of an ARP request.
+// asked returns the IPv4 address of the sender of an ARP request, or false for other frames.
 func asked(frame []byte) (netip.Addr, bool) {
 	arp, ok := packet.DecodeARP(packet.Payload(frame, unix.ETH_P_ARP))
 	return arp.Sender, ok && arp.Operation == packet.ARPRequest

@@ -430,8 +430,8 @@ func sendFrom(ip netip.Addr, nic string) (bool, error) {
 // The link-layer addresses that send queries. They are locally administered, and no host has them.
 var (
 	asker      = net.HardwareAddr{0x02, 'L', 'V', 'S', 0, 1}
-	opener     = net.HardwareAddr{0x02, 'L', 'V', 'S', 0, 2} // opener sends the first query.
-	controller = net.HardwareAddr{0x02, 'L', 'V', 'S', 0, 3} // controller sends the last query.
+	opener     = net.HardwareAddr{0x02, 'L', 'V', 'S', 0, 2} // The first query has this sender.
+	controller = net.HardwareAddr{0x02, 'L', 'V', 'S', 0, 3} // The last query has this sender.
 )
 
 // linkLocal returns the IPv6 address of the sender of a query.
