@@ -104,7 +104,7 @@ func (a *response) take(line string) {
 	}
 }
 
-// frame sets the body of the answer, which knows where the page ends.
+// frame sets the field body to a reader that ends where the page ends.
 func (a *response) frame(r *bufio.Reader, method string) error {
 	if method == http.MethodHead || a.status == http.StatusNoContent || a.status == http.StatusNotModified {
 		a.body = strings.NewReader("")

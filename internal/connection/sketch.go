@@ -58,7 +58,7 @@ func (c Connection) Hash() uint32 {
 	return uint32(hash >> 32)
 }
 
-// Add adds a connection to the set. A connection must be added once.
+// Add adds a connection to the set. Add each connection only once.
 func (s *Sketch) Add(c Connection) {
 	s.Count++
 	hash := c.Hash()

@@ -62,7 +62,8 @@ func TestShareIsNearTheTrueShare(t *testing.T) {
 		for _, percent := range []int{10, 50, 90, 95} {
 			random.Shuffle(n, func(i, j int) { all[i], all[j] = all[j], all[i] })
 			got := share(s, all[:n*percent/100])
-			// three times the standard deviation of 128 draws, and one for the rounding
+			// The limit is 14 percentage points: three times the standard deviation of 128 draws, and
+			// one for the rounding.
 			if off := got - percent; off*off > 14*14 || percent <= 95 && got >= 99 {
 				t.Errorf("%d %% of %d connections: %d %%", percent, n, got)
 			}

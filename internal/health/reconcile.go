@@ -94,7 +94,7 @@ func (r *reconciler) set(w want) {
 		select {
 		case r.wants <- w:
 			return
-		case old := <-r.wants: // run has not read the old table yet
+		case old := <-r.wants: // The function run has not read the previous table yet.
 			w.done = append(old.done, w.done...)
 			w.events = append(old.events, w.events...)
 		}

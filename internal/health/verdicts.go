@@ -205,7 +205,7 @@ func (d *Daemon) decideAll() {
 	}
 }
 
-// follow applies a new verdict to the real servers of one service that share a probe.
+// follow applies the new verdict of a probe to the real servers of one service that use the probe.
 func (d *Daemon) follow(users []place) {
 	i := users[0].service
 	service, st := d.setup.Services[i], d.standing[i]

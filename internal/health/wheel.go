@@ -231,7 +231,7 @@ func (w *wheel) note(p pause) {
 func (w *wheel) paused(s *spoke) bool {
 	enough := s.probe.shortest() / 2
 	if time.Since(w.began)-time.Duration(w.due.Load()) > enough {
-		return true // the wheel is late now, so the pause has not ended
+		return true // The wheel is late, so the pause has not ended yet.
 	}
 	stood := w.stood.Load()
 	return stood != nil && stood.to > s.began.Sub(w.began) && stood.long() > enough

@@ -381,7 +381,7 @@ func TestPauseAsLongAsAConnectTurn(t *testing.T) {
 func TestFailureOfAPause(t *testing.T) {
 	silent, refused := context.DeadlineExceeded, errors.New("refused")
 	const limit = 2 * time.Second
-	now := 100 * time.Second // present time, measured from the start of the wheel
+	now := 100 * time.Second // now is the time since the start of the wheel.
 	tests := []struct {
 		name  string
 		stood []pause

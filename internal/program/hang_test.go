@@ -138,7 +138,8 @@ func hold(t *testing.T, path string) {
 		case <-free:
 		case <-time.After(patient):
 		}
-		answer := append(event[16:20:20], 0, 0, 0, 0) // struct fanotify_response: the descriptor and the decision
+		// struct fanotify_response has a descriptor and a decision.
+		answer := append(event[16:20:20], 0, 0, 0, 0)
 		binary.NativeEndian.PutUint32(answer[4:], unix.FAN_ALLOW)
 		if _, err := unix.Write(fd, answer); err != nil {
 			t.Fatal(err)

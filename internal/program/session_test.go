@@ -205,7 +205,8 @@ func TestWaitingForSessionsTakesNoThreads(t *testing.T) {
 	defer cancel()
 	var all sync.WaitGroup
 	for range many {
-		all.Go(func() { _ = run(ctx, nil, path) }) // returns "no end in time", which this test does not check
+		// The error is "no end in time". This test does not check it.
+		all.Go(func() { _ = run(ctx, nil, path) })
 	}
 	for started := 0; started < many; {
 		text, _ := os.ReadFile(pids) // the file is missing at first

@@ -13,7 +13,7 @@ import (
 // Verdicts is the content of a verdict file. A health daemon writes the file every second. Other
 // processes read it if the daemon does not reply because it hangs, is suspended, or has ended.
 type Verdicts struct {
-	// Age is how long ago the loop of the daemon worked that has been idle longest.
+	// Age is the time since a loop of the daemon last worked. The longer time of all loops counts.
 	Age   time.Duration
 	Limit time.Duration // Limit is the largest Age of a daemon that works.
 	Bad   []string      // Bad are the names of the bad real servers, as in package record.

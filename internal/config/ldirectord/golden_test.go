@@ -60,7 +60,8 @@ func golden(t testing.TB, name, got string) {
 	}
 }
 
-// tableOf returns the table of a file without errors, "" for others.
+// tableOf returns the table of a configuration file. For a file with errors, it returns an empty
+// text.
 func tableOf(t testing.TB, cfg *config.Config) string {
 	t.Helper()
 	if cfg == nil {

@@ -357,7 +357,7 @@ func (v *valueReader) oddlyQuoted(raw string) error {
 	return nil
 }
 
-// nameQuote names the first quote in text that is not the plain one.
+// nameQuote returns the name of the first quotation mark in text that is not a plain double quote.
 func nameQuote(text string) string {
 	for _, r := range text {
 		switch {

@@ -59,7 +59,7 @@ func Parse(name string, s Services) (*config.Config, []config.Problem) {
 	return in.cfg, nil
 }
 
-// choice returns the value of yes or no, and nil for an empty word.
+// choice returns true for yes, false for no, and nil for an empty word.
 func choice(word string) *bool {
 	if word == "" {
 		return nil
