@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// environment is the variables that a resource manager sets. Each may be
+// environment has the variables that a resource manager sets. Each may be
 // absent: crm ra validate passes only OCF_ROOT and parameters.
 type environment map[string]string
 

@@ -81,8 +81,8 @@ func (a *Agent) begin(c ocf.Call) (action, error) {
 	return action{a, c, store}, err
 }
 
-// Start adds the services to the kernel. It does not change services that are already as
-// configured.
+// Start adds the services to the kernel. It does not change services that already have the
+// configured settings.
 func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	want, err := a.want(ctx, c)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"lvs-agents/ocf"
 )
 
-// target is the services and the settings of the director that the parameters describe.
+// target has the services and the settings of the director that the parameters describe.
 type target struct {
 	lvs.Table
 

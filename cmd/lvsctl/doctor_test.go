@@ -109,7 +109,7 @@ func TestDoctor(t *testing.T) {
 	}
 }
 
-// published is the values of a node attribute, by the names of the nodes.
+// published has the values of a node attribute, by the names of the nodes.
 type published map[string]string
 
 func (p published) All(_ context.Context, name string) (map[string]string, error) {

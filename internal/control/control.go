@@ -69,8 +69,8 @@ type Service struct {
 	Scheduler string `json:"scheduler"`
 	// Persistence is the timeout of the persistence in seconds. 0 means no persistence.
 	Persistence float64 `json:"persistence,omitempty"`
-	// Trouble is why the kernel can have other weights than the wanted weights. It is empty without
-	// trouble.
+	// Trouble is the reason why the kernel can have other weights than the daemon wants. Empty means
+	// that there is no reason.
 	Trouble  string `json:"trouble,omitempty"`
 	Reals    []Real `json:"real_servers"`
 	Fallback *Real  `json:"fallback,omitempty"` // Fallback is the first fallback. Nil means none.

@@ -10,7 +10,7 @@ import (
 	"lvs-agents/internal/state/record"
 )
 
-// notHeld is the services that the daemon wants but must not change, each with the reason. The
+// notHeld has the services that the daemon wants but must not change, each with the reason. The
 // daemon does not change the weights of their real servers.
 type notHeld map[lvs.ServiceID]string
 

@@ -93,7 +93,7 @@ func one(is bool) int {
 	return 0
 }
 
-// wanted returns the service as the kernel must have it because of a standing. It contains all real
+// wanted returns the service that the kernel must have because of a standing. It contains all real
 // servers, or only those with the indexes in some.
 func (s Service) wanted(st *standing, some ...int) lvs.VirtualService {
 	v := lvs.VirtualService{Service: s.Service}

@@ -12,7 +12,7 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// Setup is the virtual services of a daemon, with all addresses resolved.
+// Setup has the virtual services of a daemon. All host names in it are replaced by addresses.
 type Setup struct {
 	Services []Service
 	// Problems are the parts of the configuration that the daemon does not use as they are written.

@@ -69,7 +69,7 @@ type reconciler struct {
 	// failure is the error of the last round. It is nil after a success.
 	failure atomic.Pointer[error]
 
-	// scopes is the services that the daemon balances, by the id of their record. The services of a
+	// scopes has the services that the daemon balances, by the id of their record. The services of a
 	// stopped resource stay in scopes, because the resource can start again.
 	scopes map[string]lvs.Scope
 	// last has the last weights of the destinations of services whose scheduler hashes.

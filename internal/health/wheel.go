@@ -246,7 +246,7 @@ func (w *wheel) since(s *spoke) time.Time {
 	return s.began
 }
 
-// group is the connect checks of one turn that run together, because a common run costs less CPU
+// group has the connect checks of one turn that run together, because a common run costs less CPU
 // (docs/adr/0062-epoll-dialer.md).
 type group struct {
 	checks []check.Connect

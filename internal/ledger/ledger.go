@@ -22,7 +22,7 @@ const (
 	Stopping State = "stopping"
 )
 
-// Ledger is the settings that resources have changed on this host, with the values before the
+// Ledger has the settings that resources have changed on this host, with the values before the
 // change. All resources of a host use one ledger, because a setting can belong to several
 // resources.
 type Ledger struct {

@@ -30,7 +30,7 @@ const (
 	announce = "sysctl name=net/ipv4/conf/all/arp_announce"
 )
 
-// wanted is the settings that two resources of one host need. Both need the same two sysctls.
+// wanted has the settings that two resources of one host need. Both need the same two sysctls.
 var wanted = map[string][]Wanted{
 	"web":  {{setting(ignore), "1"}, {setting(announce), "2"}, {setting("link nic=tunl0"), host.On}, {setting("address nic=tunl0 ip=192.0.2.10 scope=global"), host.On}},
 	"mail": {{setting(ignore), "1"}, {setting(announce), "2"}, {setting("address nic=lo ip=192.0.2.9 scope=global"), host.On}},

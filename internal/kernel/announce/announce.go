@@ -75,8 +75,9 @@ func open(link *netlink.LinkAttrs, ip netip.Addr) (int, error) {
 // Send sends the remaining packets and then returns the first error. It ends early when ctx ends.
 // For interfaces without link-layer addresses (lo, tunnels), Send does nothing and returns nil.
 //
-// Errors: host.ErrNotInstalled for a missing interface, fs.ErrPermission, unix.ENETDOWN for an
-// interface that is down, unix.EADDRNOTAVAIL for an IPv6 address that is missing or tentative.
+// The error is host.ErrNotInstalled for a missing interface, and fs.ErrPermission without the right
+// to send. It is unix.ENETDOWN for an interface that is down, and unix.EADDRNOTAVAIL for an IPv6
+// address that is missing or tentative.
 //
 // The close of the IPv4 socket takes 8 to 12 ms, because the kernel waits for all processors. Call
 // Send where this delays no action.

@@ -68,8 +68,8 @@ func (k *Kernel) Close() error {
 // of lvs.VirtualService. It includes services that this package cannot create (other protocols,
 // unknown schedulers).
 //
-// Errors: host.ErrNotInstalled without IPVS in the kernel, fs.ErrPermission,
-// context.DeadlineExceeded.
+// The error is host.ErrNotInstalled without IPVS in the kernel, fs.ErrPermission without the right
+// to read IPVS, and context.DeadlineExceeded after the deadline of ctx.
 //
 // The dump of a table is not a snapshot. If another process changes a long service during the dump,
 // the dump can miss a destination that existed all the time. The kernel counts positions and does

@@ -31,24 +31,24 @@ const (
 	Stopping State = "stopping"
 )
 
-// Record is the virtual services that one resource, or one health daemon, has put into the kernel.
+// Record has the virtual services that one resource, or one health daemon, has put into the kernel.
 type Record struct {
 	ID    string // ID is the id of the resource instance. For a health daemon, see OwnID.
 	State State
 	// Generation is the number of starts and reloads of the resource in this boot.
 	Generation uint64
 	Services   lvs.Table // Services are the services that the kernel must have.
-	// Removing is the services that the record had before and that must be removed from the kernel.
-	// It is empty unless the last start or reload was interrupted.
+	// Removing has earlier services of the record, which must be removed from the kernel. It is
+	// empty unless the last start or reload was interrupted.
 	Removing []lvs.ServiceID
-	// Withheld is the names of the real servers that start with weight 0, because a health daemon
+	// Withheld has the names of the real servers that start with weight 0, because a health daemon
 	// found them bad at their last check. The function Server makes the names.
 	Withheld []string
 	// Holder is the health daemon that last claimed services, empty for none. Holder stays after
 	// the daemon's process has ended. control.PresenceOf then decides whether the claim still
 	// counts.
 	Holder string
-	// Claimed is the services whose destinations Holder sets while it runs. After Holder ends, the
+	// Claimed has the services whose destinations Holder sets while it runs. After Holder ends, the
 	// destinations stay as they are while its verdicts count.
 	Claimed []lvs.ServiceID
 }
