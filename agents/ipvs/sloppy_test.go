@@ -127,8 +127,8 @@ func TestSloppyFaults(t *testing.T) {
 	}
 }
 
-// TestInterruptedStopOfASloppySetting checks that a setting that stop could not put back is not
-// forgotten, although the services are gone.
+// TestInterruptedStopOfASloppySetting checks a stop that removed the services but could not put
+// back a setting. The next stop must put the setting back.
 func TestInterruptedStopOfASloppySetting(t *testing.T) {
 	n := sloppyNode(t)
 	params := with(web, "sloppy_tcp=yes")

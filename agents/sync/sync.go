@@ -58,7 +58,7 @@ type Agent struct {
 	kernel     Kernel
 	work       Work
 	attributes Attributes
-	// resource has the settings of the resource in the current action. It is nil before.
+	// resource has the settings of the resource in the current action. It is nil before the action.
 	resource *ledger.Resource
 }
 

@@ -1,4 +1,5 @@
-// An agent ends before a limit of its CPU time can change (docs/adr/0068-start-up-of-an-agent.md).
+// updatemaxprocs=0: Go does not read the CPU limit of the process again and again, because an agent
+// runs only for a moment (docs/adr/0068-start-up-of-an-agent.md).
 //
 //go:debug updatemaxprocs=0
 

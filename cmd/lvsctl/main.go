@@ -46,7 +46,7 @@ func main() {
 		doctor: doctor.Examiner{Kernel: here}, director: here, attributes: attribute.Node{},
 		resync: resyncs(kernel, dir),
 	})
-	_ = kernel.Close() // the program has only read from the kernel
+	_ = kernel.Close() // The program has only read from the kernel, so an error does not matter.
 	stop()
 	os.Exit(code)
 }

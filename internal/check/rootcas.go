@@ -74,7 +74,7 @@ func (r *Roots) read() *x509.CertPool {
 		}
 	}
 	for _, dir := range r.dirs {
-		entries, _ := os.ReadDir(dir) // the directory can be missing
+		entries, _ := os.ReadDir(dir) // A missing directory has no entries.
 		for _, entry := range entries {
 			if text, err := os.ReadFile(filepath.Join(dir, entry.Name())); err == nil {
 				pool.AppendCertsFromPEM(text)

@@ -29,7 +29,7 @@ func sketchOf(all []Connection) (s Sketch) {
 	return s
 }
 
-// share returns the share of a sketch that a director with a set of connections computes.
+// share returns which percentage of a sketch a director has that holds the connections have.
 func share(s Sketch, have []Connection) int {
 	found := map[uint32]bool{}
 	s.Want(found)
@@ -92,7 +92,8 @@ func TestOrderDoesNotMatter(t *testing.T) {
 	}
 }
 
-// TestTextIsStable checks the text that other directors read. A change of it needs another version.
+// TestTextIsStable checks the text of a sketch, which other directors read. If you change the text,
+// change sketchVersion, too.
 func TestTextIsStable(t *testing.T) {
 	for n, want := range map[int]string{0: "1:0:", 3: stable} {
 		s := sketchOf(some(n))

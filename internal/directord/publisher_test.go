@@ -205,7 +205,8 @@ func TestPublishFails(t *testing.T) {
 	})
 }
 
-// TestPublishOutsideOfACluster checks that a host without Pacemaker gets one line at level debug.
+// TestPublishOutsideOfACluster checks that the daemon logs only one line, at level debug, on a host
+// without Pacemaker.
 func TestPublishOutsideOfACluster(t *testing.T) {
 	c := &cluster{share: health.Share{Known: true, Good: 4, All: 4}, err: fmt.Errorf("attrd_updater: %w", attribute.ErrNoCluster)}
 	publishing(t, c, func(p *publisher, log *bytes.Buffer) {

@@ -191,7 +191,7 @@ func (w *world) replace(t *testing.T, addr string, weight int) {
 		}
 		ops = append(ops, op)
 	}
-	// the daemon can have deleted the destination, or be about to add it
+	// The daemon can have deleted the destination, and can add it again soon.
 	if _, err := w.kernel.Apply(t.Context(), ops); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}

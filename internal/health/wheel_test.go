@@ -66,7 +66,7 @@ func TestEachProbeStartsOnceInItsInterval(t *testing.T) {
 	for n := range 100 {
 		probes = append(probes, probe(n, time.Second, time.Second))
 	}
-	// this check is due after more than one turn of the wheel
+	// The check is due after more than one turn of the wheel.
 	slow := probe(200, 30*time.Second, time.Second)
 	starts := turning(t, append(probes, slow), 100*time.Second+slot/2, good)
 	for p, at := range starts {

@@ -173,7 +173,7 @@ func startError(err error) error {
 	return err
 }
 
-// maxOutput is how many bytes of the output of a session are kept.
+// maxOutput is how many bytes a session keeps of the output of its program.
 const maxOutput = 300
 
 // Head is a writer that keeps the first Max bytes and discards the rest. It accepts all bytes, so

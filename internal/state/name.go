@@ -9,7 +9,8 @@ import (
 // FileName returns the file name for the id of a resource. Different ids have different names. The
 // id of an instance of a globally unique clone contains a colon.
 func FileName(id string) string {
-	// A file name has at most 255 bytes. The name of a temporary file has one byte more, a dot.
+	// A file name can have at most 255 bytes. The limit leaves room for an ending, and for the dot of
+	// a temporary file.
 	const longest = 200
 	var b strings.Builder
 	for i := range len(id) {

@@ -35,7 +35,7 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestFile expects for each file the reason why a resource cannot use it.
+// TestFile checks the reason why a resource cannot use a configuration file.
 func TestFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "web.cf")

@@ -93,8 +93,8 @@ func (k *Kernel) StopSync(ctx context.Context, role lvs.SyncRole) error {
 	return fmt.Errorf("ipvsadm --stop-daemon %s: %w", role, translate(lvs.Op{}, err))
 }
 
-// ackLimit is how long StopSync waits for an acknowledgement. The kernel handles the request
-// before the system call that sends it returns, so one that will come is there already.
+// ackLimit is how long StopSync waits for an acknowledgement. The kernel handles the request, and
+// sends any acknowledgement, before the system call that sends the request returns.
 const ackLimit = 100 * time.Millisecond
 
 // stopDaemon reads the daemons after a stop that was not acknowledged: for a daemon that has
