@@ -53,7 +53,7 @@ func (d directory) found(c net.Conn, id *ber.Packet, allowed bool) {
 func (d directory) result(c net.Conn, id *ber.Packet, kind ber.Tag, code uint16) {
 	result := ber.Encode(ber.ClassApplication, ber.TypeConstructed, kind, nil, "")
 	result.AppendChild(ber.NewInteger(ber.ClassUniversal, ber.TypePrimitive, ber.TagEnumerated, int64(code), ""))
-	for range 2 { // the matched DN and the message are empty
+	for range 2 { // Add an empty matched DN and an empty message.
 		result.AppendChild(ber.NewString(ber.ClassUniversal, ber.TypePrimitive, ber.TagOctetString, "", ""))
 	}
 	d.send(c, id, result)

@@ -127,8 +127,9 @@ func (c *command) perlPIDFile() string  { return compat.PIDFile(c.sys.PerlPIDDir
 
 func (c *command) look() (pidfile.Status, error) { return pidfile.StatusOf(c.identityFile()) }
 
-// logInvocation logs the command line, as ldirectord does. The action status is too frequent and
-// does not call logInvocation. A daemon in the foreground logs its command line on its own.
+// logInvocation logs the command line, as ldirectord does. A cluster runs the action status often,
+// so status does not call logInvocation. A daemon in the foreground logs its command line on its
+// own.
 func (c *command) logInvocation() {
 	if c.Foreground {
 		return

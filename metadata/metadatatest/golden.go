@@ -61,7 +61,7 @@ func Golden(t *testing.T, name, got string) {
 	}
 }
 
-// check checks the rules of OCF 1.1, pcs, crmsh and hb_gui.
+// check checks a declaration against the rules of OCF 1.1, pcs, crmsh and hb_gui.
 func check(t *testing.T, agent ocf.Agent, decl metadata.Agent) {
 	t.Helper()
 	if len(decl.Params) == 0 {

@@ -79,7 +79,7 @@ func setStatus(s *scope, value string) error {
 	return nil
 }
 
-// statusRange reads 200, 2xx or 200-299.
+// statusRange parses a range of HTTP statuses: 200, 2xx or 200-299.
 func statusRange(word string) (low, high int, ok bool) {
 	from, to, isRange := strings.Cut(word, "-")
 	if class, found := strings.CutSuffix(word, "xx"); found {

@@ -194,7 +194,8 @@ func (p *parser) statement(number int, line string) (st statement, ok bool) {
 	return p.named(st, strings.TrimRight(name, " \t"), found)
 }
 
-// named finds the directive of a statement.
+// named returns the statement with the directive of this name in its field dir. If there is no such
+// directive, named reports an error.
 func (p *parser) named(st statement, name string, equals bool) (statement, bool) {
 	if bare := strings.Map(dropQuotes, name); bare != name && p.known[bare] != nil {
 		st.damage, name = append(st.damage, "a quote in the name"), bare

@@ -33,7 +33,7 @@ func File(ctx context.Context, r *disk.Reader, name string, dirs ...string) (Res
 	return Parse(path, text), nil
 }
 
-// Parse parses the text of a file.
+// Parse parses the text of a configuration file. It does not read the file at path.
 func Parse(path string, text []byte) Result {
 	cfg, problems := ldirectord.Parse(path, text)
 	return Result{Path: path, Text: text, Config: cfg, Problems: problems}
