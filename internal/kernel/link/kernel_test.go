@@ -285,7 +285,7 @@ func TestUnreachable(t *testing.T) {
 			}
 			kerneltest.Run(t, "ip addr add "+ip.String()+prefix+" dev eth0"+nodad)
 			for until := time.Now().Add(10 * time.Second); ip.Is6() && time.Now().Before(until) && kerneltest.Run(t, "ip -6 route show table local "+ip.String()) == ""; {
-				continue // the kernel adds the route in a work queue
+				continue // The kernel adds the route later, in a work queue.
 			}
 			kerneltest.Run(t, tt.commands)
 			found, err := k.Addresses(t.Context(), ip)
