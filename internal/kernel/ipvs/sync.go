@@ -192,8 +192,8 @@ func encodeDaemon(d lvs.SyncDaemon) []byte {
 	return knetlink.AppendAttribute(nil, attrDaemon, a)
 }
 
-// decodeDaemon reads what Linux 4.3 and newer report. An older kernel reports no group,
-// port and time to live, and has its own.
+// decodeDaemon decodes a daemon that the kernel reports. A kernel before Linux 4.3 does not report
+// the group, the port and the time to live, because it always uses the same values.
 func decodeDaemon(data []byte) (lvs.SyncDaemon, error) {
 	a, err := parseNested(data, attrDaemon)
 	if err != nil {
