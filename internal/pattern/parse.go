@@ -112,7 +112,8 @@ func (p *parser) take(prefix string) bool {
 	return found
 }
 
-// until returns the text up to the next text end, and skips both.
+// until returns the text before the next occurrence of the string end. It skips the text and that
+// string.
 func (p *parser) until(end string) (string, bool) {
 	inner, _, found := strings.Cut(p.text[p.at:], end)
 	if !found {
@@ -411,7 +412,8 @@ func (p *parser) groupsOf(name string) []int {
 	return []int{n}
 }
 
-// referenceTo parses the rest of a reference such as \k<NAME>: the name and the text end.
+// referenceTo parses the rest of a reference such as \k<NAME>: the name, and the delimiter end that
+// closes the name. For \k<NAME>, the delimiter is ">".
 func (p *parser) referenceTo(start int, end string) *node {
 	name, found := p.until(end)
 	if !found {

@@ -107,7 +107,8 @@ func sentence(t *testing.T, name, short, long string) {
 	}
 }
 
-// examples loads every documented example into an agent and validates it.
+// examples loads every documented example into an agent, and reports unknown parameters. It
+// validates the examples that read no file.
 func examples(t *testing.T, fresh func() ocf.Agent) {
 	t.Helper()
 	for _, e := range fresh().Metadata().Examples {

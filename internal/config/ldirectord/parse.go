@@ -335,8 +335,10 @@ func (p *parser) interrupted(b *block, several bool) {
 	b.after = nil
 }
 
-// shared places a statement in column 1 that follows a flat block and that could also be for all
-// services. After an empty line its meaning is unclear.
+// shared adds a statement in column 1 to the flat block b above the statement. After an empty line,
+// the statement can also be for all services. In that case shared reports an error, unless clear is
+// true. clear says that the file has only one block, or that only a block can have a directive that
+// follows.
 func (p *parser) shared(b *block, st statement, clear bool) {
 	b.detached = b.detached || st.blankLine != 0
 	if clear || !b.detached {

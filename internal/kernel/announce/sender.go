@@ -103,7 +103,7 @@ func arguments(a host.Announcement) []string {
 	return []string{a.NIC, a.IP.String(), strconv.Itoa(a.Count), a.Interval.String(), a.Also}
 }
 
-// parse reads the arguments that the function arguments has written.
+// parse reads the arguments that the function arguments returns.
 func parse(args []string) (nic string, ip netip.Addr, burst Burst, err error) {
 	if len(args) != 5 {
 		return "", ip, burst, fmt.Errorf("%d arguments, not 5", len(args))

@@ -246,8 +246,8 @@ func (k *Links) nicLocked(nic string) error {
 	return host.NotInstalled("network interface %q does not exist; create it or give one that ip link shows", nic)
 }
 
-// Network implements the method of internal/kernel/link. The only routes are the routes that the
-// kernel adds with an address.
+// Network returns the network that contains an address, as the method of internal/kernel/link does.
+// The only routes are the routes that the kernel adds with an address.
 func (k *Links) Network(ctx context.Context, search host.Search) (host.Network, error) {
 	ip, nic := search.IP, search.NIC
 	if err := k.open(ctx); err != nil {
@@ -280,7 +280,8 @@ func (k *Links) Network(ctx context.Context, search host.Search) (host.Network, 
 	return best, nil
 }
 
-// Apply implements the method of internal/kernel/link.
+// Apply changes addresses in order until a change fails, as the method of internal/kernel/link
+// does. Apply returns the number of changes that succeeded.
 func (k *Links) Apply(ctx context.Context, ops []host.AddressOp) (done int, err error) {
 	if len(ops) == 0 {
 		return 0, nil
