@@ -8,9 +8,10 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// ldapSearch checks an LDAP server. The check is good if the server accepts the login and has the
-// entry that Request names. Without Login and Passwd, the check logs in as an anonymous client.
-// Without Request, the entry is the root.
+// ldapSearch checks an LDAP server. The check is good if the server has the entry that Request
+// names, and the name of the entry matches Receive. If Request is empty, the entry is the root. If
+// Login or Passwd is empty, the check logs in as an anonymous client, and the server can refuse the
+// login. Otherwise the server must accept the login.
 func ldapSearch(ctx context.Context, c *conn, t Target) error {
 	session := ldap.NewConn(c, false) // With false, the library does not expect TLS.
 	session.Start()

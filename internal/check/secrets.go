@@ -12,7 +12,8 @@ import (
 // texts have no backslashes, because quoting adds backslashes to a reason.
 type secrets []string
 
-// secrets returns the secrets of the target.
+// secrets returns the texts that a reason must not show: Passwd, Secret, and the login with the
+// password in the encoding of HTTP. It leaves out a Passwd or Secret of one or two bytes.
 func (t Target) secrets() secrets {
 	var all secrets
 	for _, text := range []string{t.Passwd, t.Secret} {

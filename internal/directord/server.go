@@ -223,8 +223,9 @@ func (s *server) begin(ctx context.Context) error {
 	return nil
 }
 
-// errLost is the error of a daemon whose pid file was removed. The daemon ends, because a stop
-// could not find it.
+// errLost is the error of a daemon whose pid file was removed or replaced. The daemon then ends
+// without a change of the kernel, because a status query does not find the daemon, and another
+// daemon can start.
 var errLost = errors.New("the pid file was removed or replaced; start again")
 
 // controlled is the daemon as the clients of its socket see it. Its Reload calls the reload of the

@@ -247,8 +247,8 @@ func (d *Daemon) apply(done []chan<- error) {
 	d.events = nil
 }
 
-// serve adds an event when the first real server of a service becomes good, or when the last one is
-// down.
+// serve adds an event when the first real server of a service becomes good, or when the last good
+// real server becomes bad.
 func (d *Daemon) serve(i int) {
 	service, st := &d.setup.Services[i], d.standing[i]
 	serving, known := st.good > 0, st.unknown == 0

@@ -271,7 +271,9 @@ func FuzzPlanConverges(f *testing.F) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		want, have := randomTable(r), randomTable(r)
 		scope := ScopeOf(want)
-		for _, v := range have { // Some services in have belong to another owner.
+		// Add about half of the services in have to the scope. The services outside the scope belong
+		// to another owner.
+		for _, v := range have {
 			if r.IntN(2) == 0 {
 				scope[v.ID] = true
 			}

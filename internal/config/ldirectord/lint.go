@@ -79,8 +79,9 @@ func (p *parser) need(b *block, s config.Service, c config.Check, reals []checke
 	}
 }
 
-// meaningless finds settings without which a negotiate check proves nothing or never succeeds.
-// ldirectord does not report them, so its files can have them: they are warnings.
+// meaningless returns a fault for the first missing setting without which a negotiate check proves
+// nothing or never succeeds. Without a missing setting, it returns a zero Fault. The fault is only
+// a warning, because existing files can have the fault: ldirectord does not report it.
 func meaningless(c config.Check, protocol lvs.Protocol) fault.Fault {
 	lacksLogin := c.Login == (config.Secret{})
 	lacksRequest := strings.Trim(c.Request, "/") == ""

@@ -120,8 +120,8 @@ func locked(file *os.File, at int64) (bool, error) {
 	return query.Type != unix.F_UNLCK, err
 }
 
-// Held reports whether the path still has the file that this daemon locked. If not, other processes
-// do not find this daemon, and another daemon can have started.
+// Held reports whether the path still has the file that this daemon locked. If not, StatusOf
+// does not find this daemon, and another daemon can have started.
 func (i *Identity) Held() bool {
 	ours, err := i.file.Stat()
 	if err != nil {

@@ -66,7 +66,7 @@ func (r Record) Claims() lvs.Scope {
 func Server(id lvs.ServiceID, addr netip.AddrPort) string { return fmt.Sprintf("%s -r %s", id, addr) }
 
 // Target returns the services that the kernel must have while no health daemon has a claim.
-// Withheld real servers have weight 0.
+// The real servers in Withheld have weight 0, because their last verdict was bad.
 func (r Record) Target() lvs.Table {
 	if len(r.Withheld) == 0 {
 		return r.Services
