@@ -526,16 +526,16 @@ func TestOrderOfAnotherVersionIsRunning(t *testing.T) {
 // TestBadServerOfAHashSchedulerKeepsItsSlots checks that a real server that was bad at start gets
 // the slots of its configured weight, although it gets no connections.
 func TestBadServerOfAHashSchedulerKeepsItsSlots(t *testing.T) {
-	for _, scheduler := range []string{"mh", "sh"} {
+	for scheduler, weight := range map[string]int{"mh": 3, "sh": 1} {
 		n := newNode(t)
 		n.beat(t, 5*time.Second, "-t 192.0.2.10:80 -r 192.0.2.21:80")
-		params := []string{"virtual=192.0.2.10:80", "real=192.0.2.22 gate 2, 192.0.2.21 gate 3", "scheduler=" + scheduler}
+		params := []string{"virtual=192.0.2.10:80", fmt.Sprintf("real=192.0.2.22 gate 2, 192.0.2.21 gate %d", weight), "scheduler=" + scheduler}
 		n.mustRun(t, 0, "web", "start", params...)
 		n.wantTable(t, "-A -t 192.0.2.10:80 -s "+scheduler+` -b flag-1
 -a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 0
 -a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 2
 `)
-		if got, want := n.kernel.Hash(), "-t 192.0.2.10:80 -s "+scheduler+" 192.0.2.21:80=3 192.0.2.22:80=2\n"; got != want {
+		if got, want := n.kernel.Hash(), fmt.Sprintf("-t 192.0.2.10:80 -s %s 192.0.2.21:80=%d 192.0.2.22:80=2\n", scheduler, weight); got != want {
 			t.Errorf("got  %swant %s", got, want)
 		}
 		n.mustRun(t, 0, "web", "monitor", params...)

@@ -20,7 +20,7 @@ A real server starts with weight 0 if a health daemon of this node found it bad 
 
 While a health daemon runs, only this daemon changes the real servers of its services, and monitor requests repairs from the daemon. When the health daemon has ended and no other starts within a minute, monitor gives the real servers the weights of the configuration. This resource fails if a service has real servers and none of them gets connections, unless the health daemon found all of them bad. Reload also reloads the health daemon, and fails if the daemon refuses its configuration.
 
-With the schedulers mh, sh and dh, the kernel fills a hash table in the order of the real servers. Start and reload add the real servers in the order of their addresses, so that every director has the same table. With mh-fallback or sh-fallback, a real server that is down keeps its place with weight 0. If the services also have mh-port and sloppy_tcp=yes, a director that takes over continues the open connections, and nothing needs to be synchronised.
+With the schedulers mh, sh and dh, the kernel fills a hash table in the order of the real servers. Start and reload add the real servers in the order of their addresses, so that every director has the same table. With mh-fallback, a real server that is down keeps its places with weight 0. With sh-fallback, it keeps only one place, so use weight 1 for all real servers. If the services also have mh-port and sloppy_tcp=yes, a director that takes over continues the open connections, and nothing needs to be synchronised.
 
 Start this resource before the virtual IP address, and stop it after the address. Then no client reaches a director without a table.`,
 		Params:    a.params(),

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"lvs-agents/internal/config/fault"
 	"lvs-agents/internal/lvs"
@@ -40,6 +41,12 @@ func (s Service) hashFaults() []fault.Fault {
 		faults = append(faults, fault.New(
 			fmt.Sprintf("scheduler %s without %[1]s-fallback: while a real server has weight 0, the kernel refuses new clients that hash to it", s.Scheduler),
 			fmt.Sprintf("add %s-fallback to schedflags", s.Scheduler)))
+	}
+	heavy := func(r Real) bool { return r.Weight > 1 }
+	if s.Scheduler == "sh" && s.FallsBack() && slices.ContainsFunc(s.Reals, heavy) {
+		faults = append(faults, fault.New(
+			"scheduler sh gives a server with weight 0 one slot: when a real server is down, clients of other real servers move",
+			"use weight 1 for all, or mh"))
 	}
 	if s.Scheduler != "mh" {
 		return faults

@@ -40,3 +40,28 @@ func TestWeightsThatMhCannotKeep(t *testing.T) {
 		}
 	}
 }
+
+// TestWeightsOfSh checks that a warning names weights above 1. With such weights, a bad server
+// moves the slots of others.
+func TestWeightsOfSh(t *testing.T) {
+	for _, tt := range []struct {
+		weights []int
+		want    int
+	}{
+		{[]int{1, 1, 0}, 0},
+		{[]int{1, 2}, 1},
+		{[]int{3, 3}, 1},
+	} {
+		s := Service{Service: lvs.Service{
+			ID: lvs.AddrService(lvs.UDP, netip.MustParseAddrPort("192.0.2.10:53")), Scheduler: "sh", Flags: lvs.SchedOne,
+		}}
+		for _, weight := range tt.weights {
+			s.Reals = append(s.Reals, Real{Destination: lvs.Destination{Weight: weight}})
+		}
+		got := (&Config{Services: []Service{s}}).HashWarnings()
+		const text = "-u 192.0.2.10:53: scheduler sh gives a server with weight 0 one slot: when a real server is down, clients of other real servers move; use weight 1 for all, or mh"
+		if len(got) != tt.want || tt.want == 1 && got[0].String() != text {
+			t.Errorf("%v: %v", tt.weights, got)
+		}
+	}
+}

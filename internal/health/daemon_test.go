@@ -33,6 +33,13 @@ import (
 type kernel struct {
 	*kerneltest.IPVS
 	lost atomic.Bool
+	ops  atomic.Int64 // ops counts the operations that succeeded.
+}
+
+func (k *kernel) Apply(ctx context.Context, ops []lvs.Op) (int, error) {
+	done, err := k.IPVS.Apply(ctx, ops)
+	k.ops.Add(int64(done))
+	return done, err
 }
 
 func (k *kernel) Table(ctx context.Context) (lvs.Table, error) {

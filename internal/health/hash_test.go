@@ -13,11 +13,28 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// hashing returns a configuration without quiescent, with four real servers and a fallback.
+// hashing returns a configuration without quiescent, with four real servers and a fallback. With mh
+// the real servers have the weights 1 to 4, otherwise 1.
 func hashing(scheduler string) string {
 	text := "checkinterval=1\nvirtual=192.0.2.10:80\n\tservice=http\n\tfallback=127.0.0.1:80 gate\n\tscheduler=" + scheduler + "\n"
 	for _, server := range []int{24, 21, 23, 22} {
-		text += fmt.Sprintf("\treal=192.0.2.%d:80 gate %d\n", server, server-20)
+		text += fmt.Sprintf("\treal=192.0.2.%d:80 gate %d\n", server, weightOf(scheduler, server))
+	}
+	return text
+}
+
+func weightOf(scheduler string, server int) int {
+	if strings.HasPrefix(scheduler, "mh") {
+		return server - 20
+	}
+	return 1
+}
+
+// hashed returns the slots of the real servers of hashing for wantHash.
+func hashed(scheduler string) string {
+	text := ""
+	for server := 21; server <= 24; server++ {
+		text += fmt.Sprintf(" 192.0.2.%d:80=%d", server, weightOf(scheduler, server))
 	}
 	return text
 }
@@ -41,17 +58,17 @@ func TestBadServersKeepTheirSlots(t *testing.T) {
 			w := newWorld(t, hashing(scheduler))
 			w.down["192.0.2.23"] = true
 			w.run(t, "web", func(*health.Daemon) {
-				w.wantHash(t, scheduler, allHashed)
+				w.wantHash(t, scheduler, hashed(scheduler))
 				w.logged()
 				w.set(func() { w.down = map[string]bool{"192.0.2.21": true, "192.0.2.22": true} })
 				w.settle()
-				w.wantHash(t, scheduler, allHashed)
-				w.wantLog(t, `
+				w.wantHash(t, scheduler, hashed(scheduler))
+				w.wantLog(t, fmt.Sprintf(`
 Quiescent real server: 192.0.2.21:80 (192.0.2.10:80) (Weight set to 0)
 Quiescent real server: 192.0.2.22:80 (192.0.2.10:80) (Weight set to 0)
 Resetting soft failure count: 192.0.2.23:80 (tcp:192.0.2.10:80)
-Restored real server: 192.0.2.23:80 (192.0.2.10:80) (Weight set to 3)
-`)
+Restored real server: 192.0.2.23:80 (192.0.2.10:80) (Weight set to %d)
+`, weightOf(scheduler, 23)))
 			})
 		})
 	}
@@ -69,13 +86,13 @@ func TestFallbackDoesNotMoveTheRealServers(t *testing.T) {
 					w.down = map[string]bool{"192.0.2.21": true, "192.0.2.22": true, "192.0.2.23": true, "192.0.2.24": true}
 				})
 				w.settle()
-				w.wantHash(t, scheduler, fmt.Sprintf("%s 127.0.0.1:80=%d", allHashed, weight))
+				w.wantHash(t, scheduler, fmt.Sprintf("%s 127.0.0.1:80=%d", hashed(scheduler), weight))
 				if log := w.logged(); strings.Contains(log, "Deleted real server") {
 					t.Error(log)
 				}
 				w.set(func() { clear(w.down) })
 				w.settle()
-				w.wantHash(t, scheduler, allHashed)
+				w.wantHash(t, scheduler, hashed(scheduler))
 			})
 		})
 	}
@@ -90,10 +107,10 @@ func TestServersWithoutAFallbackFlagAreRemoved(t *testing.T) {
 			w.run(t, "web", func(*health.Daemon) {
 				w.set(func() { w.down["192.0.2.21"] = true })
 				w.settle()
-				w.wantHash(t, scheduler[:2], strings.Replace(allHashed, " 192.0.2.21:80=1", "", 1))
+				w.wantHash(t, scheduler[:2], strings.Replace(hashed(scheduler), " 192.0.2.21:80=1", "", 1))
 				w.set(func() { clear(w.down) })
 				w.settle()
-				w.wantHash(t, scheduler[:2], allHashed)
+				w.wantHash(t, scheduler[:2], hashed(scheduler))
 			})
 		})
 	}
@@ -178,6 +195,51 @@ func TestBadServersGetTheirSlots(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestServerWithConfiguredWeightZeroLosesItsSlots checks that a reload that changes the weight of a
+// real server to 0 takes its slots away. After that, the daemon changes nothing.
+func TestServerWithConfiguredWeightZeroLosesItsSlots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, hashing("mh"))
+		w.run(t, "web", func(d *health.Daemon) {
+			w.set(func() { w.text = strings.Replace(w.text, "192.0.2.23:80 gate 3", "192.0.2.23:80 gate 0", 1) })
+			if err := d.Reload(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			w.settle()
+			w.wantHash(t, "mh", strings.Replace(allHashed, "192.0.2.23:80=3", "192.0.2.23:80=0", 1))
+			before := w.kernel.ops.Load()
+			for range 5 {
+				w.settle()
+			}
+			if n := w.kernel.ops.Load() - before; n != 0 {
+				t.Errorf("%d operations after the change", n)
+			}
+		})
+	})
+}
+
+// TestBadServersLeaveSlotsOfSh checks that bad servers stay in the table of sh only while all
+// destinations have a slot. Otherwise, the kernel could refuse all clients.
+func TestBadServersLeaveSlotsOfSh(t *testing.T) {
+	for reals, inTable := range map[int]int{255: 256, 256: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			text := "checkinterval=1\nvirtual=192.0.2.10:80\n\tservice=http\n\tfallback=127.0.0.1:80 gate\n\tscheduler=sh\n"
+			w := newWorld(t, text)
+			for i := range reals {
+				addr := fmt.Sprintf("198.51.%d.%d", 100+i/250, 1+i%250)
+				w.text += fmt.Sprintf("\treal=%s:80 gate\n", addr)
+				w.down[addr] = true
+			}
+			w.run(t, "web", func(*health.Daemon) {
+				w.settle()
+				if n := strings.Count(w.kernel.String(), "-a "); n != inTable {
+					t.Errorf("%d real servers are down: %d destinations, want %d", reals, n, inTable)
+				}
+			})
+		})
+	}
 }
 
 // replace deletes a destination and adds it again with a weight, in one change of the table.

@@ -6,15 +6,15 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// lastWeights is the last weight above 0 of each destination. With a scheduler that hashes, the
-// kernel gives slots to a destination by this weight, and does not report it. lastWeights does not
+// lastWeights is the last weight above 0 of each destination. With Scheduler.KeepsSlots, the kernel
+// gives slots to a destination by this weight, and does not report it. lastWeights does not
 // have a destination that the daemon has seen only with weight 0.
 type lastWeights map[entry]int
 
 // see stores the weights of the destinations in a table that the kernel reported.
 func (l lastWeights) see(have lvs.Table) {
 	for _, v := range have {
-		if !v.Scheduler.Hashes() {
+		if !v.Scheduler.KeepsSlots() {
 			continue
 		}
 		for _, d := range v.Destinations {
@@ -40,21 +40,24 @@ func (l lastWeights) note(applied []lvs.Op) {
 
 // missing returns the operations that give slots to destinations with weight 0: they set the
 // configured weight, and then 0 again. Earlier versions and other programs add destinations with
-// weight 0, and the weight in the configuration can change.
+// weight 0, and the weight in the configuration can change. If the configured weight is now 0, the
+// operations delete the destination and add it without slots.
 func (l lastWeights) missing(target lvs.Table) (ops []lvs.Op) {
 	for _, v := range target {
-		if !v.Scheduler.Hashes() {
+		if !v.Scheduler.KeepsSlots() {
 			continue
 		}
 		for _, d := range v.Destinations {
 			if d.Weight > 0 || l[entry{v.ID, d.Addr}] == d.HashWeight {
 				continue
 			}
-			full := d
-			full.Weight = d.HashWeight
-			for _, next := range []lvs.Destination{full, d} {
-				ops = append(ops, lvs.Op{Verb: lvs.EditDestination, Service: lvs.Service{ID: v.ID}, Destination: next})
+			second := lvs.Op{Verb: lvs.EditDestination, Service: lvs.Service{ID: v.ID}, Destination: d}
+			first := second
+			first.Destination.Weight = d.HashWeight
+			if d.HashWeight == 0 {
+				first.Verb, second.Verb = lvs.DeleteDestination, lvs.AddDestination
 			}
+			ops = append(ops, first, second)
 		}
 	}
 	return ops

@@ -23,7 +23,7 @@ const out = -1
 // connections break when another director takes over.
 func (s Service) weight(real Real, v Verdict, found int) (weight int, serving bool) {
 	unasked := v == Unknown || slices.ContainsFunc(real.Probes, func(p Probe) bool { return p.Type == config.Off })
-	stays := s.Quiescent || s.FallsBack()
+	stays := s.Quiescent || s.FallsBack() && s.allHaveSlots()
 	switch {
 	case v == Good || v == Unknown && found > 0:
 		return real.Weight, true
@@ -31,6 +31,14 @@ func (s Service) weight(real Real, v Verdict, found int) (weight int, serving bo
 		return out, false
 	}
 	return 0, false
+}
+
+// allHaveSlots reports whether the hash table has a slot for every real server and fallback. sh has
+// 256 slots, and a bad server occupies one. If bad servers occupied all of them, the kernel would
+// refuse every client.
+func (s Service) allHaveSlots() bool {
+	const slots = 256
+	return s.Scheduler != "sh" || len(s.Reals)+len(s.Fallbacks) <= slots
 }
 
 // standing is the state of a service that follows from the verdicts on its real servers. A new

@@ -72,7 +72,7 @@ type reconciler struct {
 	// scopes has the services that the daemon balances, by the id of their record. The services of a
 	// stopped resource stay in scopes, because the resource can start again.
 	scopes map[string]lvs.Scope
-	// last has the last weights of the destinations of services whose scheduler hashes.
+	// last has the last weights of the destinations of services with Scheduler.KeepsSlots.
 	last lastWeights
 	// generation is the generation of the record of source when the daemon adopted that record.
 	generation uint64

@@ -12,8 +12,9 @@ import (
 // server for the same client. If no service has the flag, the text is empty.
 //
 // The digest contains the scheduler, its flags, and the addresses and weights of the destinations,
-// sorted by address. The weight is HashWeight, if that is not 0. Destinations with Last are used
-// only while all real servers are down, so the digest does not contain them.
+// sorted by address. The weight of a destination is the one that decides its slots: see slots.
+// Destinations with Last are used only while all real servers are down, so the digest does not
+// contain them.
 func (t Table) HashTables() string {
 	var texts []string
 	for _, v := range t {
@@ -24,13 +25,21 @@ func (t Table) HashTables() string {
 		fmt.Fprintf(digest, "%s %#x", v.Scheduler, uint32(v.Flags))
 		for _, d := range slices.SortedFunc(slices.Values(v.Destinations), byAddr) {
 			if !d.Last {
-				fmt.Fprintf(digest, " %s %d", d.Addr, max(d.Weight, d.HashWeight))
+				fmt.Fprintf(digest, " %s %d", d.Addr, slots(v.Scheduler, d))
 			}
 		}
 		texts = append(texts, fmt.Sprintf("%s %08x", v.ID, digest.Sum32()))
 	}
 	slices.Sort(texts)
 	return strings.Join(texts, hashSeparator)
+}
+
+// slots returns the weight that decides the slots of a destination with mh or sh.
+func slots(s Scheduler, d Destination) int {
+	if s.KeepsSlots() {
+		return max(d.Weight, d.HashWeight)
+	}
+	return max(d.Weight, 1)
 }
 
 const hashSeparator = ", "

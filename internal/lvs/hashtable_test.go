@@ -38,6 +38,17 @@ func TestHashTables(t *testing.T) {
 			}
 		})
 	}
+	sh := func(d Destination) string {
+		sh := service(SchedOne, rs1, d)
+		sh[0].Scheduler = "sh"
+		return sh.HashTables()
+	}
+	if sh(rs2) != sh(down) {
+		t.Error("sh: a server with weight 1 that is down has the same slot")
+	}
+	if sh(heavy) == sh(changed(heavy, func(d *Destination) { d.Weight = 0 })) {
+		t.Error("sh: a server with weight 3 that is down has one slot")
+	}
 	if text := service(SchedTwo, rs1, rs2).HashTables(); text != "" {
 		t.Errorf("a service without a fallback flag has %q: its table depends on the state of servers", text)
 	}

@@ -169,6 +169,11 @@ func ParseScheduler(name string) (Scheduler, error) {
 // if both have the destinations in the same order.
 func (s Scheduler) Hashes() bool { return s == "mh" || s == "sh" || s == "dh" }
 
+// KeepsSlots reports whether a destination with weight 0 keeps the slots of its last weight above 0
+// (ip_vs_mh.c, last_weight). With sh it has one slot, as with weight 1 (ip_vs_sh.c,
+// ip_vs_sh_reassign). With dh every destination has one slot.
+func (s Scheduler) KeepsSlots() bool { return s == "mh" }
+
 // Fallback returns the flag sh-fallback or mh-fallback of the scheduler, or 0 if the scheduler has
 // no such flag. With the flag, a client whose destination has weight 0 gets another destination.
 // Without the flag, the kernel refuses the client (ip_vs_mh.c, ip_vs_mh_get).
@@ -219,8 +224,8 @@ type Destination struct {
 	// Lower: with fewer connections, the destination gets new ones again. 0 means 3/4 of Upper.
 	Lower uint32
 
-	// HashWeight is the first weight of a destination that is added with Weight 0 to a service whose
-	// scheduler hashes. With it, the destination gets slots of the hash table. 0 adds it without
+	// HashWeight is the first weight of a destination that is added with Weight 0 to a service with
+	// Scheduler.KeepsSlots. With it, the destination gets slots of the hash table. 0 adds it without
 	// slots.
 	HashWeight int
 	// Last puts the destination after all others in a service whose scheduler hashes.

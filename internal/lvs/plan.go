@@ -123,12 +123,12 @@ func (p *planner) destinations(want, have VirtualService) {
 	}
 }
 
-// add adds a destination. If the scheduler hashes, it adds a destination of weight 0 with its
+// add adds a destination. If the scheduler keeps slots, it adds a destination of weight 0 with its
 // HashWeight first. The kernel gives no slots of the hash table to a destination that is added with
 // weight 0 (net/netfilter/ipvs/ip_vs_ctl.c, __ip_vs_update_dest; ip_vs_mh.c, last_weight).
 func (p *planner) add(s Scheduler, op Op) {
 	op.Verb = AddDestination
-	if d := op.Destination; s.Hashes() && d.Weight == 0 && d.HashWeight > 0 {
+	if d := op.Destination; s.KeepsSlots() && d.Weight == 0 && d.HashWeight > 0 {
 		first := op
 		first.Destination.Weight = d.HashWeight
 		p.added = append(p.added, first)
@@ -137,10 +137,10 @@ func (p *planner) add(s Scheduler, op Op) {
 	p.added = append(p.added, op)
 }
 
-// lower changes a destination of the kernel to a weight that is not higher. With a scheduler that
-// hashes, weight 0 keeps the slots of the weight before. So lower first sets the HashWeight.
+// lower changes a destination of the kernel to a weight that is not higher. If the scheduler keeps
+// slots, a destination with weight 0 keeps its slots. So lower first sets the HashWeight.
 func (p *planner) lower(s Scheduler, op Op, have Destination) {
-	if d := op.Destination; s.Hashes() && d.Weight == 0 && d.HashWeight > 0 && have.Weight > 0 && have.Weight != d.HashWeight {
+	if d := op.Destination; s.KeepsSlots() && d.Weight == 0 && d.HashWeight > 0 && have.Weight > 0 && have.Weight != d.HashWeight {
 		first := op
 		first.Destination.Weight = d.HashWeight
 		p.changed = append(p.changed, first)

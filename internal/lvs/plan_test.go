@@ -105,11 +105,15 @@ ipvsadm -e -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 0
 	}
 }
 
-func TestHashWeightIsOnlyForSchedulersThatHash(t *testing.T) {
-	want := table(t, web)
-	want[0].Destinations[0].Weight, want[0].Destinations[0].HashWeight = 0, 3
-	if ops := lines(Plan(want, nil, ScopeOf(want))); strings.Contains(ops, "-w 3") {
-		t.Errorf("plan:\n%s", ops)
+func TestHashWeightIsOnlyForMh(t *testing.T) {
+	for _, text := range []string{web, hashed("sh", 21, 22), hashed("dh", 21, 22)} {
+		want := table(t, text)
+		want[0].Destinations[0].Weight, want[0].Destinations[0].HashWeight = 0, 3
+		for _, have := range []Table{nil, kernel(table(t, text))} {
+			if ops := lines(Plan(want, have, ScopeOf(want))); strings.Contains(ops, "-w 3") {
+				t.Errorf("plan:\n%s", ops)
+			}
+		}
 	}
 }
 

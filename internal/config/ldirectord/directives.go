@@ -197,7 +197,7 @@ func ofTimes() []directive {
 			values: "number", unset: "1", example: "2", about: "How many checks in a row must fail until a real server counts as down. After one good check it counts as up again, unless rise is set."},
 		{name: "quiescent", short: "Whether failed real servers stay with weight 0", where: inBoth, class: yesOrNo, set: setChoice(func(s *scope) **bool { return &s.quiescent }),
 			values: "yes or no", unset: "no", example: "yes",
-			about: "Whether a real server that is down stays in the kernel. With yes it stays with weight 0, so that open connections continue. With no the daemon removes it. With sh-fallback or mh-fallback it always stays, so that every director has the same hash table. It does not apply to the fallback."},
+			about: "Whether a real server that is down stays in the kernel. With yes it stays with weight 0, so that open connections continue. With no the daemon removes it. With sh-fallback or mh-fallback it always stays, so that every director has the same hash table. (With sh-fallback and more than 256 real servers and fallbacks, the value no still removes it.) It does not apply to the fallback."},
 		{name: "readdquiescent", where: inFile, class: yesOrNo, set: setYesNo(func(*scope) *bool { return new(bool) }),
 			values: "yes or no", unset: "yes", example: "yes",
 			about: "Accepted, but the value no has no effect. A real server never gets traffic before its first good check. With quiescent=yes, a real server that is down has an entry of weight 0. (With ldirectord's own default, every server serves for a moment before its first check.)"},

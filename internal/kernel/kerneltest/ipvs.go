@@ -67,8 +67,9 @@ func (k *IPVS) String() string {
 }
 
 // Hash returns the destinations of each service with mh, sh or dh in the order of their addition,
-// with the weights that count. The kernel makes the hash table from them. Two directors with the
-// same text choose the same real server for the same client. A service has one line.
+// with the weights that count: see slotsLocked. The kernel makes the hash table from them. Two
+// directors with the same text choose the same real server for the same client. A service has one
+// line.
 func (k *IPVS) Hash() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -79,11 +80,24 @@ func (k *IPVS) Hash() string {
 		}
 		fmt.Fprintf(&b, "%s -s %s", v.ID, v.Scheduler)
 		for _, addr := range v.Order {
-			fmt.Fprintf(&b, " %s=%d", addr, k.last[place{v.ID, addr}])
+			fmt.Fprintf(&b, " %s=%d", addr, k.slotsLocked(v, addr))
 		}
 		b.WriteByte('\n')
 	}
 	return b.String()
+}
+
+// slotsLocked returns the weight that decides the slots of a destination: with mh the last weight,
+// with sh the current weight but at least 1, and with dh 1. The caller has the mutex.
+func (k *IPVS) slotsLocked(v lvs.VirtualService, addr netip.AddrPort) int {
+	switch {
+	case v.Scheduler.KeepsSlots():
+		return k.last[place{v.ID, addr}]
+	case v.Scheduler == "dh":
+		return 1
+	}
+	at := slices.IndexFunc(v.Destinations, func(d lvs.Destination) bool { return d.Addr == addr })
+	return max(1, v.Destinations[at].Weight)
 }
 
 // Forwards implements the method of internal/kernel/ipvs.
