@@ -34,7 +34,8 @@ type NetDialer struct{}
 
 var _ Dialer = NetDialer{}
 
-// Dial implements Dialer. Several goroutines can use the connection.
+// Dial opens a TCP connection with package net, see the interface Dialer. Several goroutines can
+// use the connection.
 func (NetDialer) Dial(ctx context.Context, source netip.Addr, target netip.AddrPort) (net.Conn, error) {
 	c, err := dialTCP(ctx, source, target)
 	if err != nil {
@@ -47,7 +48,8 @@ func (NetDialer) Dial(ctx context.Context, source netip.Addr, target netip.AddrP
 	return netConn{c, context.AfterFunc(ctx, func() { _ = c.SetDeadline(past) })}, nil // fails only on a closed connection
 }
 
-// Probe implements Dialer, with a goroutine for each connection.
+// Probe opens and resets all connections at the same time, in a goroutine for each connection. See
+// the interface Dialer.
 func (NetDialer) Probe(ctx context.Context, sources []netip.Addr, targets []netip.AddrPort, done func(index int, err error)) {
 	var all sync.WaitGroup
 	for i, target := range targets {
@@ -85,8 +87,9 @@ type netConn struct {
 	hangUp func() bool // hangUp stops the function that waits for the end of the context.
 }
 
-// Read implements net.Conn. After the time limit, package net returns an error and does not read.
-// So Read itself reads once more: the data can have arrived in time while this process was busy.
+// Read reads from the connection. After the time limit, package net returns an error and does not
+// read. So Read itself reads once more: the data can have arrived in time while this process was
+// busy.
 func (c netConn) Read(p []byte) (int, error) {
 	n, err := c.TCPConn.Read(p)
 	if !isTimeout(err) {

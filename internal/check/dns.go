@@ -17,8 +17,8 @@ import (
 // record of the reply matches Receive. If Receive is nil, any record is good.
 type DNS struct {
 	Target
-	// questions are the queries in their order. Each is sent only if the reply before had no
-	// records.
+	// questions are the queries. The check sends them in this order. It sends the next query only
+	// if the reply to the previous query had no records.
 	questions []dnsmessage.Question
 }
 

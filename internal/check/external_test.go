@@ -211,7 +211,7 @@ func occupy(t *testing.T, programs *program.Set) (end func()) {
 	return func() { _ = session.End() } // the error only says that End has killed the program
 }
 
-// noneLeft fails the test if children of this process stay that do not end.
+// noneLeft fails the test if a child of this process has not ended after 30 seconds.
 func noneLeft(t *testing.T, programs *program.Set) {
 	t.Helper()
 	self := strconv.Itoa(os.Getpid())

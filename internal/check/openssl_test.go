@@ -177,7 +177,8 @@ func TestCertificateIsNotReadUnlessItIsVerified(t *testing.T) {
 		{name: "month 13", change: func(c *x509.Certificate) { c.NotBefore = time.Date(2021, 11, 12, 13, 14, 15, 0, time.UTC) },
 			der: replaced([]byte("211112131415Z"), []byte("211312131415Z"))},
 		{name: "length in more bytes than needed", der: func(der []byte) []byte {
-			return append([]byte{0x30, 0x83, 0}, der[2:]...) // 0x82 and two bytes would be enough
+			// DER requires the shorter form of the length: 0x82 and two bytes.
+			return append([]byte{0x30, 0x83, 0}, der[2:]...)
 		}},
 		{name: "broken signature", der: func(der []byte) []byte { der[len(der)-1] ^= 1; return der }},
 		{name: "bytes after the certificate", der: func(der []byte) []byte { return append(der, 0) },

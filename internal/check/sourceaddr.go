@@ -44,7 +44,8 @@ func (s *Sources) Avoid(virtual []netip.Addr) {
 	clear(s.known)
 }
 
-// Source implements Sourcer. It remembers the source address that it returns, which is never a VIP.
+// Source returns the source address for checks of a target, and remembers the address. The address
+// is never a VIP.
 func (s *Sources) Source(target netip.Addr) netip.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -57,8 +58,8 @@ func (s *Sources) Source(target netip.Addr) netip.Addr {
 	return source
 }
 
-// Forget implements Sourcer. After a check has failed, it drops the remembered address, because
-// routes and addresses can have changed.
+// Forget drops the source address that Source remembers for a target. A check calls Forget after it
+// has failed, because routes and addresses can have changed.
 func (s *Sources) Forget(target netip.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

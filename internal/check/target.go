@@ -35,7 +35,8 @@ type Target struct {
 	Programs *program.Set // Programs runs the helper and openssl. It can be nil.
 }
 
-// Format implements fmt.Formatter. A Target holds secrets, so every verb prints only its address.
+// Format prints only the address of the target for every verb of package fmt, because a Target
+// holds secrets.
 func (t Target) Format(f fmt.State, _ rune) { fmt.Fprint(f, t.Addr.String()) }
 
 // path returns the request without its first slash, for protocols that do not have paths.

@@ -19,12 +19,13 @@ import (
 // Verify is how much of the certificate of a server a check verifies.
 type Verify string
 
-// The values of Verify. The zero value is VerifyChain.
+// The values of Verify. The zero value has the same effect as VerifyChain.
 const (
 	VerifyNothing Verify = "no"
-	// VerifyChain: a trusted authority must have signed the certificate, which must be valid now.
+	// VerifyChain accepts a certificate that is valid now and that a trusted authority has signed.
 	VerifyChain Verify = "chain"
-	// VerifyName is VerifyChain, and the certificate must be for the name of the server.
+	// VerifyName accepts what VerifyChain accepts, if the certificate is for the name of the
+	// server.
 	VerifyName Verify = "name"
 )
 

@@ -19,7 +19,8 @@ type conn struct {
 	ended  <-chan struct{} // ended is closed when the context ends.
 	target netip.AddrPort
 	fd     int
-	// number is the number that the dialer has registered. It is valid only if happened is not nil.
+	// number identifies the socket in the events of the dialer. It is the result of register, and
+	// is valid only if happened is not nil.
 	number   int32
 	happened chan struct{}
 }
@@ -114,17 +115,17 @@ func (c *conn) Close() error {
 	return nil
 }
 
-// LocalAddr implements net.Conn. The address is empty, because no check reads it.
+// LocalAddr returns an empty address, because no check reads the address.
 func (c *conn) LocalAddr() net.Addr { return &net.TCPAddr{} }
 
-// RemoteAddr implements net.Conn.
+// RemoteAddr returns the address of the server.
 func (c *conn) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.target) }
 
-// SetDeadline implements net.Conn. It returns an error, because only the context limits the time.
+// SetDeadline returns an error, because only the context limits the time of reads and writes.
 func (c *conn) SetDeadline(time.Time) error { return syscall.ENOTSUP }
 
-// SetReadDeadline implements net.Conn. It returns an error, as SetDeadline does.
+// SetReadDeadline returns an error, because only the context limits the time of reads.
 func (c *conn) SetReadDeadline(time.Time) error { return syscall.ENOTSUP }
 
-// SetWriteDeadline implements net.Conn. It returns an error, as SetDeadline does.
+// SetWriteDeadline returns an error, because only the context limits the time of writes.
 func (c *conn) SetWriteDeadline(time.Time) error { return syscall.ENOTSUP }

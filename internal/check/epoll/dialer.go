@@ -26,8 +26,9 @@ type Dialer struct {
 	ended chan struct{}
 
 	mu sync.Mutex
-	// waiting uses numbers from register as keys. The kernel gives a closed descriptor's number
-	// away at once.
+	// waiting has a channel for each socket that waits for events, by the number from register. A
+	// file descriptor cannot be the key, because the kernel reuses the descriptor of a closed
+	// socket at once.
 	waiting map[int32]chan<- struct{}
 	last    int32
 }

@@ -106,7 +106,8 @@ func scope(zone string) uint32 {
 	return uint32(nic.Index)
 }
 
-// poll sets the events that have already happened to each socket. It does not wait.
+// poll writes the events that have already happened to each socket into the element of the socket.
+// It does not wait.
 func poll(sockets []unix.PollFd) {
 	now := unix.Timespec{}
 	// The call is ppoll, because arm64 does not have poll. After an error, no socket has events.

@@ -65,7 +65,7 @@ type dialer struct{ oracle.Question }
 // maxAnswer is how many bytes the library can read from one connection.
 const maxAnswer = 4 << 20
 
-// DialContext implements the dialer interface of the library go_ora.
+// DialContext opens a TCP connection for the library go_ora. It uses the addresses in the Question.
 func (d dialer) DialContext(ctx context.Context, network, _ string) (net.Conn, error) {
 	var own net.Dialer
 	c, err := own.DialTCP(ctx, network, netip.AddrPortFrom(d.Source, 0), d.Addr)
