@@ -28,7 +28,7 @@ type Burst struct {
 	// an interval later, an ARP reply: some neighbours learn only from one of the two.
 	Count    int
 	Interval time.Duration
-	// Still is called before each packet. If it returns false, no more packets are sent.
+	// Send calls Still before each packet. If Still returns false, Send sends no more packets.
 	Still func() bool
 	// Also is the link-layer address of a host that receives a unicast copy of each ARP packet. Nil
 	// sends no copies.

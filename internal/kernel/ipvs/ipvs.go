@@ -132,7 +132,8 @@ func (k *Kernel) destinations(ctx context.Context, id lvs.ServiceID) ([]lvs.Dest
 // dump dumps objects of the kernel. It calls the function begin before each attempt, and the
 // function each with the attributes of every object.
 func (k *Kernel) dump(ctx context.Context, command uint8, what []byte, each func([]byte) error, begin func()) error {
-	// bad does not end the dump. A complete read leaves the socket empty for the next dump.
+	// bad is the first error of the function each. The dump continues after this error, because a
+	// complete read leaves the socket empty for the next dump.
 	var bad error
 	again := func() { begin(); bad = nil }
 	err := k.socket.Dump(ctx, message(k.family, command, what), again, func(body []byte) {

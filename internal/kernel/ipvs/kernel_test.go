@@ -293,8 +293,8 @@ func TestKernelSyncDaemons(t *testing.T) {
 	kerneltest.RunSync(t, k)
 }
 
-// TestKernelStopsSyncDaemonsAtOnce stops daemons that have just started: the kernel does not
-// acknowledge each of these.
+// TestKernelStopsSyncDaemonsAtOnce checks that StopSync stops a daemon that has just started. The
+// kernel does not acknowledge every such stop.
 func TestKernelStopsSyncDaemonsAtOnce(t *testing.T) {
 	k := open(t)
 	kerneltest.Run(t, "ip link add d0 type dummy\nip addr add 192.0.2.11/24 dev d0\nip link set d0 up")

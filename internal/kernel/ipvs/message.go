@@ -86,7 +86,7 @@ func idValues(id lvs.ServiceID) []byte {
 }
 
 // encodeService encodes a change of a service. The writer sends this message after ip_vs was loaded
-// again, because moby/ipvs cannot.
+// again, because moby/ipvs does not query the new family number.
 func encodeService(op lvs.Op) (command uint8, attr []byte) {
 	s := op.Service
 	if op.Verb == lvs.DeleteService {

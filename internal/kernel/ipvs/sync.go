@@ -66,8 +66,8 @@ func (k *Kernel) daemons(ctx context.Context) (daemons []lvs.SyncDaemon, err err
 	return daemons, err
 }
 
-// StartSync starts a synchronisation daemon. Errors: fs.ErrExist where one of its role
-// runs, host.ErrNotInstalled without IPVS or the interface, and the errors of Table.
+// StartSync starts a synchronisation daemon. Errors: fs.ErrExist if a daemon of this role runs,
+// host.ErrNotInstalled without IPVS or the interface, and the errors of Table.
 func (k *Kernel) StartSync(ctx context.Context, d lvs.SyncDaemon) error {
 	err := k.changeDaemon(ctx, func() error {
 		_, err := k.socket.Execute(ctx, message(k.family, newDaemon, encodeDaemon(d)))
@@ -169,7 +169,8 @@ func joined6(nic string, group netip.Addr) (bool, error) {
 	return false, err
 }
 
-// encodeDaemon leaves out what the kernel chooses.
+// encodeDaemon encodes the options of a synchronisation daemon. It omits unset options, because the
+// kernel chooses their values.
 func encodeDaemon(d lvs.SyncDaemon) []byte {
 	a := knetlink.AppendAttribute(nil, daemonRole, nl.Uint32Attr(uint32(d.Role)))
 	a = knetlink.AppendAttribute(a, daemonInterface, nl.ZeroTerminated(d.Interface))

@@ -23,7 +23,8 @@ import (
 type writer struct {
 	handle    *ipvs.Handle
 	confirmed bool // confirmed says that the kernel has made a change that moby/ipvs sent.
-	// blind: messages of moby/ipvs do not reach IPVS, so this package sends its own messages.
+	// blind says that messages of moby/ipvs do not reach IPVS. Then this package sends its own
+	// messages.
 	blind bool
 }
 

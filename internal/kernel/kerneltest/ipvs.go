@@ -100,13 +100,13 @@ func (k *IPVS) slotsLocked(v lvs.VirtualService, addr netip.AddrPort) int {
 	return max(1, v.Destinations[at].Weight)
 }
 
-// Forwards implements the method of internal/kernel/ipvs.
+// Forwards reports whether the fake host forwards packets. It does so unless Still is set.
 func (k *IPVS) Forwards(bool) bool { return !k.Still }
 
 // Close does nothing.
 func (k *IPVS) Close() error { return nil }
 
-// Table implements the method of internal/kernel/ipvs.
+// Table returns the virtual services of the fake kernel, as Table of package ipvs does.
 func (k *IPVS) Table(ctx context.Context) (lvs.Table, error) {
 	if err := k.open(ctx); err != nil {
 		return nil, fmt.Errorf("ipvsadm -Sn: %w", err)
@@ -141,8 +141,9 @@ func (k *IPVS) open(ctx context.Context) error {
 // batch is the number of changes of destinations that the kernel gets in one message.
 const batch = 64
 
-// Apply implements the method of internal/kernel/ipvs. After a failed change of a destination, the
-// kernel still makes the later changes of the same batch. So does this fake.
+// Apply makes changes in order and returns the number of changes that succeeded before the first
+// failure. The kernel gets the changes of destinations in batches. After a failed change, both the
+// kernel and this fake still make the later changes of the same batch.
 func (k *IPVS) Apply(ctx context.Context, ops []lvs.Op) (done int, err error) {
 	if len(ops) == 0 {
 		return 0, nil

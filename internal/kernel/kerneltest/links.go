@@ -128,8 +128,8 @@ func (k *Links) String() string {
 	return b.String()
 }
 
-// Enter implements the method of internal/kernel/link, but the calling thread stays in its
-// namespace.
+// Enter returns nil if Namespaces has the name, and an error otherwise. The calling thread stays in
+// its namespace, unlike with Enter of package link.
 func (k *Links) Enter(name string) error {
 	if slices.Contains(k.Namespaces, name) {
 		return nil
@@ -137,7 +137,7 @@ func (k *Links) Enter(name string) error {
 	return host.NotInstalled("network namespace %q does not exist; ip netns add %s", name, name)
 }
 
-// Gateways implements the method of internal/kernel/link.
+// Gateways returns the addresses of one family in Routers for an interface.
 func (k *Links) Gateways(ctx context.Context, nic string, v6 bool) ([]netip.Addr, error) {
 	if err := k.open(ctx); err != nil {
 		return nil, fmt.Errorf("ip route show default dev %s: %w", nic, err)
@@ -158,7 +158,8 @@ func (k *Links) open(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Addresses implements the method of internal/kernel/link.
+// Addresses returns the address ip on every interface that has it, as Addresses of package link
+// does.
 func (k *Links) Addresses(ctx context.Context, ip netip.Addr) ([]host.Address, error) {
 	if err := k.open(ctx); err != nil {
 		return nil, fmt.Errorf("ip addr show to %s: %w", ip, err)
@@ -192,7 +193,8 @@ func (k *Links) stateLocked(nic string) host.Interface {
 	return state
 }
 
-// On implements the method of internal/kernel/link.
+// On returns the address ip on one interface, and the kernel's name of the interface, as On of
+// package link does.
 func (k *Links) On(ctx context.Context, nic string, ip netip.Addr) (string, []host.Address, error) {
 	if err := k.open(ctx); err != nil {
 		return "", nil, fmt.Errorf("ip addr show to %s dev %s: %w", ip, nic, err)
@@ -213,7 +215,8 @@ func (k *Links) On(ctx context.Context, nic string, ip netip.Addr) (string, []ho
 	return name, found, nil
 }
 
-// Interface implements the method of internal/kernel/link.
+// Interface returns the state of an interface, or a host.ErrNotInstalled if the interface does not
+// exist.
 func (k *Links) Interface(ctx context.Context, nic string) (host.Interface, error) {
 	if err := k.open(ctx); err != nil {
 		return host.Interface{}, fmt.Errorf("ip link show dev %s: %w", nic, err)
@@ -246,8 +249,8 @@ func (k *Links) nicLocked(nic string) error {
 	return host.NotInstalled("network interface %q does not exist; create it or give one that ip link shows", nic)
 }
 
-// Network returns the network that contains an address, as the method of internal/kernel/link does.
-// The only routes are the routes that the kernel adds with an address.
+// Network returns the connected network that contains an address, as Network of package link does.
+// The fake has only the routes that the kernel adds with an address.
 func (k *Links) Network(ctx context.Context, search host.Search) (host.Network, error) {
 	ip, nic := search.IP, search.NIC
 	if err := k.open(ctx); err != nil {
@@ -280,8 +283,8 @@ func (k *Links) Network(ctx context.Context, search host.Search) (host.Network, 
 	return best, nil
 }
 
-// Apply changes addresses in order until a change fails, as the method of internal/kernel/link
-// does. Apply returns the number of changes that succeeded.
+// Apply changes addresses in order until a change fails, as Apply of package link does. It returns
+// the number of changes that succeeded.
 func (k *Links) Apply(ctx context.Context, ops []host.AddressOp) (done int, err error) {
 	if len(ops) == 0 {
 		return 0, nil
@@ -367,8 +370,8 @@ func (k *Links) policyLocked(op host.AddressOp) error {
 	return nil
 }
 
-// Settle implements the method of internal/kernel/link. An IPv6 address stays tentative until a
-// test calls Settle.
+// Settle finishes the duplicate address detection of an address, or returns the reason why it
+// fails. An IPv6 address of this fake stays tentative until a test calls Settle.
 func (k *Links) Settle(ctx context.Context, a host.Address) error {
 	err := k.open(ctx)
 	if err == nil {

@@ -79,7 +79,7 @@ func (k *Settings) Commands() []string {
 	return ops
 }
 
-// Get implements the method of internal/kernel/setting.
+// Get returns the value of a setting. The value is empty for a setting that cannot exist.
 func (k *Settings) Get(ctx context.Context, s host.Setting) (string, error) {
 	if err := k.open(ctx); err != nil {
 		return "", fmt.Errorf("look at %s: %w", s, err)
@@ -97,7 +97,7 @@ func (k *Settings) getLocked(s host.Setting) string {
 	return value
 }
 
-// Set implements the method of internal/kernel/setting.
+// Set gives a setting a value. It returns an error if the kernel would refuse the change.
 func (k *Settings) Set(ctx context.Context, s host.Setting, value string) error {
 	if err := k.open(ctx); err != nil {
 		return fmt.Errorf("%s: %w", s.Command(value), err)
@@ -124,7 +124,8 @@ func (k *Settings) Set(ctx context.Context, s host.Setting, value string) error 
 	return nil
 }
 
-// Prepare implements the method of internal/kernel/setting.
+// Prepare returns nil for lo and for the tunnel interfaces. It returns an error for eth0, which has
+// neighbours, and for interfaces that do not exist.
 func (k *Settings) Prepare(ctx context.Context, nic string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -137,7 +138,7 @@ func (k *Settings) Prepare(ctx context.Context, nic string) error {
 	return ctx.Err()
 }
 
-// Source implements the method of internal/kernel/setting.
+// Source returns 192.0.2.21 for addresses in 192.0.2.0/24, and an error for other addresses.
 func (k *Settings) Source(_ context.Context, ip netip.Addr) (netip.Addr, error) {
 	if netip.MustParsePrefix("192.0.2.0/24").Contains(ip) {
 		return netip.MustParseAddr("192.0.2.21"), nil
@@ -145,5 +146,5 @@ func (k *Settings) Source(_ context.Context, ip netip.Addr) (netip.Addr, error) 
 	return netip.Addr{}, fmt.Errorf("%w of this host holds %s; give source, the address of this host", host.ErrNoNetwork, ip)
 }
 
-// ARPTables implements the method of internal/kernel/setting.
+// ARPTables returns the name of the arptables program of the fake host.
 func (k *Settings) ARPTables(context.Context) (string, error) { return "arptables", nil }

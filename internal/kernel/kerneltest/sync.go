@@ -11,7 +11,8 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// SyncDaemons implements the method of internal/kernel/ipvs.
+// SyncDaemons returns the synchronisation daemons that StartSync has started and StopSync has not
+// stopped.
 func (k *IPVS) SyncDaemons(ctx context.Context) ([]lvs.SyncDaemon, error) {
 	if err := k.open(ctx); err != nil {
 		return nil, fmt.Errorf("ipvsadm -L --daemon: %w", err)
@@ -21,7 +22,8 @@ func (k *IPVS) SyncDaemons(ctx context.Context) ([]lvs.SyncDaemon, error) {
 	return slices.Clone(k.daemons), nil
 }
 
-// StartSync implements the method of internal/kernel/ipvs.
+// StartSync starts a synchronisation daemon of the fake kernel. It returns fs.ErrExist if a daemon
+// of this role runs.
 func (k *IPVS) StartSync(ctx context.Context, d lvs.SyncDaemon) error {
 	return k.changeDaemons(ctx, "ipvsadm --start-daemon "+d.String(), func() error {
 		if slices.ContainsFunc(k.daemons, func(o lvs.SyncDaemon) bool { return o.Role == d.Role }) {
@@ -42,7 +44,7 @@ func (k *IPVS) StartSync(ctx context.Context, d lvs.SyncDaemon) error {
 	})
 }
 
-// StopSync implements the method of internal/kernel/ipvs.
+// StopSync stops the synchronisation daemon of a role, and returns nil if no such daemon runs.
 func (k *IPVS) StopSync(ctx context.Context, role lvs.SyncRole) error {
 	return k.changeDaemons(ctx, "ipvsadm --stop-daemon "+role.String(), func() error {
 		k.daemons = slices.DeleteFunc(k.daemons, func(d lvs.SyncDaemon) bool { return d.Role == role })
@@ -66,7 +68,8 @@ func (k *IPVS) changeDaemons(ctx context.Context, command string, change func() 
 	return nil
 }
 
-// Joined implements the method of internal/kernel/ipvs.
+// Joined reports whether a backup daemon receives the datagrams of a multicast group on an
+// interface. It returns false if Replaced is set.
 func (k *IPVS) Joined(nic string, group netip.Addr) (bool, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

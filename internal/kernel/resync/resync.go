@@ -38,7 +38,8 @@ type Sender struct {
 
 // Report is the result of Send.
 type Report struct {
-	// Sent counts connections and templates that were sent. With Dry, none is really sent.
+	// Sent counts the connections and templates that Send has sent. With Dry, it counts what Send
+	// would send.
 	Sent      int
 	Left      int // Left counts entries that a message cannot carry, or that have ended.
 	Elsewhere int // Elsewhere counts entries for addresses that this host does not have.

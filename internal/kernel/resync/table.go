@@ -18,10 +18,11 @@ type Table struct{}
 // file is the connection table of the network namespace of the calling thread.
 const file = "/proc/thread-self/net/ip_vs_conn"
 
-// Connections calls each for every entry of the table. here reports whether the virtual address of
-// the entry is an address of this host: this director serves the connection then. Connections
-// returns the number of lines in an unknown format. It stops at the first error of each, and when
-// ctx ends. Without IPVS, the error is host.ErrNotInstalled.
+// Connections calls the function each for every entry of the connection table. The argument here
+// reports whether this host has the virtual address of the entry: this director serves the
+// connection then. Connections returns the number of lines in an unknown format. It stops when ctx
+// ends, or at the first error of the function each. Without IPVS, the error is
+// host.ErrNotInstalled.
 //
 // The kernel counts entries to find its place after each page of text. So an entry can be missing
 // or appear twice if other entries come or go during the reading.
@@ -49,7 +50,8 @@ type reader struct {
 	from io.Reader
 }
 
-// Read is part of io.Reader.
+// Read reads from the field from. After the end of the context, it returns the error of the
+// context.
 func (r reader) Read(p []byte) (int, error) {
 	if err := r.ctx.Err(); err != nil {
 		return 0, err

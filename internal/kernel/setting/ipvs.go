@@ -40,8 +40,8 @@ func (Kernel) Servers() (list []netip.Addr) {
 }
 
 // Unserved returns the virtual addresses of connections that other directors have sent and that
-// have no virtual service on this host. If the host has no service, or one with a packet mark, it
-// returns none, because the addresses of the services are then unknown.
+// have no virtual service on this host. It returns none if the host has no service. It also returns
+// none if a service has a firewall mark, because the addresses of this service are unknown.
 func (Kernel) Unserved() []netip.Addr {
 	served := map[netip.Addr]bool{}
 	for words := range tableLines() {
@@ -58,8 +58,10 @@ func (Kernel) Unserved() []netip.Addr {
 	return unserved(lines("ip_vs_conn_sync"), served)
 }
 
-// unserved returns each address once. A line has the protocol, client, virtual address and server
-// with their ports, the state and the origin: SYNC for a connection of another director.
+// unserved returns the virtual addresses in the lines of other directors that are not in served,
+// each address once. It also adds these addresses to served. A line has the protocol, then the
+// client, the virtual address and the server with their ports. The state and the origin follow. The
+// origin SYNC means that another director has sent the connection.
 func unserved(lines iter.Seq[[]string], served map[netip.Addr]bool) (list []netip.Addr) {
 	for words := range lines {
 		if len(words) < 9 || words[8] != "SYNC" {

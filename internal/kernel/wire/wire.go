@@ -63,7 +63,7 @@ func interfaces(ctx context.Context) ([]netlink.LinkAttrs, error) {
 type cable struct {
 	handle *netlink.Handle
 	near   netlink.Link
-	far    int // far is a packet socket at the other end of the link.
+	far    int // far is the descriptor of a packet socket on the far end.
 }
 
 // carrier waits until an end of a cable has a carrier. The kernel reports the carrier some time
@@ -246,10 +246,10 @@ func ofFamily(ips []netip.Addr, v6 bool) []netip.Addr {
 	return slices.DeleteFunc(slices.Clone(ips), func(ip netip.Addr) bool { return ip.Is6() != v6 })
 }
 
-// answers queries for the addresses, and stores the addresses that the interface replies for.
-// Before and after these queries, it queries for an address that the interface has. The first reply
-// proves that queries reach the interface. The last reply proves that all replies to the queries
-// before it would have arrived.
+// answers sends queries for the addresses, and stores the addresses that the interface replies for.
+// Before and after these queries, it sends a query for an address that the interface has. The first
+// reply proves that queries reach the interface. The last reply proves that all replies to the
+// queries before it would have arrived.
 func answers(ctx context.Context, c *cable, nic netlink.LinkAttrs, ips []netip.Addr, heard *host.Heard) error {
 	if len(ips) == 0 {
 		return nil
