@@ -1,6 +1,6 @@
-// Package config is the configuration model: virtual services, their real servers and their
-// checks. Packages below it parse the text forms. Only Resolve and Table use the network: they
-// look up names.
+// Package config is the configuration model: virtual services, their real servers and their checks.
+// Subpackages parse configuration files and the parameters of resources. Only Resolve and Table use
+// the network: they look up names.
 package config
 
 import (
@@ -13,8 +13,8 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// Config is the configuration that an operator has written. The package of a text form makes
-// it; treat it as read-only.
+// Config is the configuration that an operator has written. Callers must not change a Config after
+// a parser has returned it.
 type Config struct {
 	File       string // File is the name of the file, or of another source, for messages.
 	AutoReload bool   // AutoReload: the daemon reads the file again after the file changes.
@@ -23,7 +23,8 @@ type Config struct {
 	// Callback is a program that runs after the file has changed. Its argument is the name of the
 	// file.
 	Callback string
-	// Execute are other configurations. Their daemons start and stop with the daemon of this one.
+	// Execute are other configurations. Their daemons start and stop with the daemon of this
+	// configuration.
 	Execute []string
 	// Supervised: the daemon stays in the foreground and logs to standard output.
 	Supervised bool
@@ -46,13 +47,14 @@ type Service struct {
 	Host  string // Host is the name that Resolve replaces by the address. Empty means none.
 	IPv6  bool   // IPv6 says that the service and its real servers have IPv6 addresses.
 	Reals []Real
-	// Fallbacks serve together when no real server does.
+	// Fallbacks are the servers that get connections while no real server does. All of them serve
+	// at the same time.
 	Fallbacks []Fallback
 	// Quiescent: a real server that is down gets weight 0. Otherwise the daemon removes it.
 	Quiescent bool
 	KeepAtEnd bool // KeepAtEnd: the service stays in the kernel when its daemon ends.
-	// FallbackCommand is run with "start" when no real server is up, with
-	// "stop" when the first is up again. The first word is a program.
+	// FallbackCommand is a program and its arguments. The daemon runs it with "start" when no real
+	// server is up, and with "stop" when a real server is up again.
 	FallbackCommand []string
 	MonitorFile     string // MonitorFile gets a line for every check. Empty means no file.
 	Alert           Alert
@@ -61,7 +63,7 @@ type Service struct {
 
 // Alert holds the settings of mail about changes of real servers.
 type Alert struct {
-	To []string // To is the address that gets the mail. Empty means no mail.
+	To []string // To are the addresses that get the mail. Empty means no mail.
 	// Repeat is the time between reminders while a server is down. 0 means no reminders.
 	Repeat time.Duration
 	Phases []Phase // Phases are the phases when mail is sent. Nil means all phases.
@@ -117,8 +119,9 @@ type Real struct {
 	Host string // Host is the name that Resolve replaces by the address. Empty means none.
 	// Last is the other end of a range that begins at Host. Empty means a single server.
 	Last string
-	// Checks must all succeed; without any the real server always counts as good. Real
-	// servers share them: treat them as read-only.
+	// Checks are the checks of the real server. The server is good if all of them succeed. A real
+	// server without checks always counts as good. Several real servers share one slice, so no
+	// function may change it.
 	Checks []Check
 	Line   int
 }

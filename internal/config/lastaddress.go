@@ -12,8 +12,8 @@ import (
 	"lvs-agents/internal/state"
 )
 
-// namesFile is the file of last addresses in a state directory. The agents and
-// daemons of a node share it, so that they agree about a name.
+// namesFile returns the path of the file with the last addresses of host names. All agents and
+// daemons of a node use this file, so that a name has the same address for all of them.
 func namesFile(stateDir string) string { return filepath.Join(stateDir, "names") }
 
 // network returns the family of a host in the words of a Resolver.

@@ -16,8 +16,8 @@ type Resolver interface {
 	LookupNetIP(ctx context.Context, network, host string) ([]netip.Addr, error)
 }
 
-// Bounds of looking up names: all names of a file take no longer than maxLookup. If the first
-// name server is dead, the resolver loses five seconds.
+// Limits of lookups. All lookups for a configuration end within maxLookup. This is more than the
+// five seconds that the resolver waits for a dead name server.
 const (
 	maxLookup  = 8 * time.Second
 	maxLookups = 128 // maxLookups is the largest number of lookups that run at the same time.

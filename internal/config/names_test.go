@@ -107,8 +107,9 @@ func (c changing) LookupNetIP(_ context.Context, network, host string) ([]netip.
 	return all, nil
 }
 
-// TestNamesKeepTheirAddress: Names keeps the last address of a name that has no address, even
-// after a restart. It also keeps an address that is one of several.
+// TestNamesKeepTheirAddress checks that Names keeps the last address of a name that no longer has
+// an address, even after a restart. It also checks that Names keeps its address if a name has
+// several.
 func TestNamesKeepTheirAddress(t *testing.T) {
 	cfg, _ := ldirectord.Parse("web.cf", []byte("virtual=192.0.2.10:80\n\treal=a gate\n\treal=b gate"))
 	dns := changing{"ip4 a": {"192.0.2.21"}, "ip4 b": {"192.0.2.22", "192.0.2.32"}}

@@ -62,8 +62,8 @@ func (p Problem) Position() string {
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
 }
 
-// Err returns the errors among problems as one error of one line that names
-// the first, or nil if there are only warnings.
+// Err returns one error for all errors among problems. Its text is one line, which names the first
+// error. If there are only warnings, Err returns nil.
 func Err(problems []Problem) error {
 	var first *Problem
 	more := 0

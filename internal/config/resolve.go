@@ -23,10 +23,10 @@ func (c *Config) Table(ctx context.Context, n *Names) (lvs.Table, []Problem) {
 	return table, r.problems
 }
 
-// Resolve returns the configuration with an address for every name and a target for every
-// check. It leaves out, with a warning, each server that has no address or a repeated one: a
-// change of the DNS must not make a file unusable. It is an error if no service or no real server
-// is left.
+// Resolve returns the configuration with an address for every name and a target for every check. It
+// leaves out each server without an address. Of several servers with the same address, it keeps
+// only one. For each server that it leaves out, it adds a warning, because a change of the DNS must
+// not make a file unusable. It is an error if no service or no real server is left.
 func (c *Config) Resolve(ctx context.Context, n *Names) (*Config, []Problem) {
 	r := c.lookup(ctx, n, true)
 	resolved := *r.services()
@@ -87,7 +87,7 @@ func (r *resolution) services() *Config {
 	return &resolved
 }
 
-// hosts are the names of services, real servers and fallbacks.
+// hosts returns the names of services, real servers and fallbacks.
 func (c *Config) hosts() []Host {
 	var all []Host
 	for _, s := range c.Services {
@@ -179,8 +179,8 @@ func (r *resolution) service(s Service) (Service, bool) {
 	return s, true
 }
 
-// reals replaces the names of real servers by their addresses. If two have the same address, the
-// last one counts, as in a file with addresses.
+// reals replaces the names of real servers by their addresses. If two real servers have the same
+// address, the later one in the file counts, as in a file without names.
 func (r *resolution) reals(s *Service) {
 	all := make([]Real, 0, len(s.Reals))
 	// seen has the index in the list all by the address.

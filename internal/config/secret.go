@@ -42,8 +42,8 @@ func (s Secret) String() string {
 	return Redacted
 }
 
-// Format implements fmt.Formatter: every verb prints what String returns.
+// Format prints the text that String returns, for every verb of package fmt.
 func (s Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, s.String()) }
 
-// MarshalText implements encoding.TextMarshaler with what String returns.
+// MarshalText returns the text that String returns, so that an encoder does not write the secret.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

@@ -11,7 +11,8 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// TestTargets has the targets of all checks, and the checks that are made instead of others.
+// TestTargets checks the targets of all types of checks. It also checks which check replaces a
+// check that is not possible.
 func TestTargets(t *testing.T) {
 	negotiate := func(application config.Application) config.Check {
 		return config.Check{Type: config.Negotiate, Application: application}

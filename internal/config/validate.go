@@ -9,7 +9,7 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// Validate validates the services. Resolve validates host names.
+// Validate returns the problems of all services. It does not look up names: Resolve validates them.
 func (c *Config) Validate() []Problem {
 	var found []Problem
 	seen := map[string]int{}
@@ -26,8 +26,8 @@ func (c *Config) Validate() []Problem {
 	return append(found, c.HashWarnings()...)
 }
 
-// judge finds the line of each error of lvs.VirtualService.Validate. It validates the service
-// alone, and then each real server alone.
+// judge reports each error of lvs.VirtualService.Validate with its line. To find the line, it
+// validates the service without real servers, and then the service with each real server alone.
 func (s Service) judge(report func(line int, f fault.Fault)) {
 	s.ID = s.standIn()
 	if err := (lvs.VirtualService{Service: s.Service}).Validate(); err != nil {
@@ -62,7 +62,8 @@ func (s Service) judge(report func(line int, f fault.Fault)) {
 	}
 }
 
-// family is the fault of a real server of the other address family.
+// family returns the fault of a real server whose address family differs from the family of its
+// service.
 func (s Service) family(r Real) fault.Fault {
 	what, fix := fmt.Sprintf("real server %s of %s: one is IPv6, the other is not", r.Addr, s.Name()), "use addresses of one family"
 	if s.ID.IsMark() && !s.IPv6 {

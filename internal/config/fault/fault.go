@@ -19,7 +19,8 @@ type Fault struct {
 // New returns the fault with these texts.
 func New(what, fix string) Fault { return Fault{What: what, Fix: fix} }
 
-// Errorf returns a fault. Its fix comes first because it rarely has arguments.
+// Errorf returns a fault. The parameter fix comes before what, because args are the arguments of
+// what.
 func Errorf(fix, what string, args ...any) error {
 	return Fault{What: fmt.Sprintf(what, args...), Fix: fix}
 }

@@ -194,8 +194,8 @@ func (t Target) Named() bool { return t.host.name != "" }
 // protocolNames are the values of protocol=.
 var protocolNames = map[string]lvs.Protocol{"tcp": lvs.TCP, "udp": lvs.UDP, "sctp": lvs.SCTP, "fwm": 0}
 
-// Protocol chooses the protocol of a target. Without a name it is ldirectord's
-// default: UDP for port 53, TCP for all others, none for marks.
+// Protocol returns the protocol of a target. If name is empty, it returns the default of
+// ldirectord: UDP for port 53, TCP for all other ports, and no protocol for firewall marks.
 func (t Target) Protocol(name string) (lvs.Protocol, error) {
 	protocol, known := protocolNames[name]
 	switch {
@@ -223,7 +223,8 @@ func orUse(word, all string, candidates ...string) string {
 	return "; use " + all
 }
 
-// ID is the identity in the kernel; its address is missing for a name.
+// ID returns the identity of the service in the kernel. If the target has a host name, the identity
+// has no address.
 func (t Target) ID(protocol lvs.Protocol, ipv6 bool) lvs.ServiceID {
 	if t.mark != 0 {
 		return lvs.MarkService(t.mark, ipv6)

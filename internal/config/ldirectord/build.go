@@ -11,8 +11,8 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// finish makes services of the blocks after the whole file has been read, and validates
-// them.
+// finish makes the services from the virtual blocks, and validates the services. The parser calls
+// finish after it has read the whole file.
 func (p *parser) finish() {
 	for _, b := range p.blocks {
 		if !b.broken {
@@ -28,7 +28,8 @@ func (p *parser) finish() {
 	}
 	for i := range p.problems {
 		if p.problems[i].Severity == config.Refused {
-			// Without the refused parts, the file has no service.
+			// No real server of the file can ever be up, so each refused part is an error of the
+			// whole file.
 			p.problems[i].Severity = config.Error
 		}
 	}

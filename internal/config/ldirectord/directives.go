@@ -61,7 +61,7 @@ func (s *scope) warn(what, fix string) { s.report(fault.New(what, fix)) }
 // hidden reports whether the values of the directive must not be shown.
 func (d *directive) hidden() bool { return slices.Contains(secretNames, d.name) }
 
-// line returns the directive as it should be written.
+// line returns a line of a configuration file that gives the directive this value.
 func (d *directive) line(value string) string {
 	switch {
 	case d.hidden():
@@ -140,8 +140,7 @@ func (d *directive) file() string {
 	return service + real + "\t" + line
 }
 
-// directives declares every directive of ldirectord, by name. Times are in
-// seconds throughout.
+// directives returns every directive of ldirectord, by name. All times are in seconds.
 func directives() map[string]*directive {
 	byName := map[string]*directive{}
 	for _, rows := range tables() {
@@ -303,7 +302,7 @@ func ofMail() []directive {
 	}
 }
 
-// refused are directives of old versions.
+// refused returns directives of old versions. A file with one of them is refused.
 func refused() []directive {
 	const fix = "write checktimeout= or negotiatetimeout="
 	return []directive{

@@ -77,8 +77,9 @@ func tableOf(t testing.TB, cfg *config.Config) string {
 	return table.String()
 }
 
-// Each NN.cf was run with ldirectord 4.12.0. NN.row says what that did, its
-// table in ipvsadm syntax, whether and why we differ, and what we say.
+// TestRecordedCases checks files that were also read by ldirectord 4.12.0. For each file NN.cf, the
+// file NN.row has the result and the table of ldirectord. It also has our problems and our table,
+// and says why the two tables are the same or differ.
 func TestRecordedCases(t *testing.T) {
 	files, _ := filepath.Glob("testdata/cases/*.cf")
 	if len(files) != 40 {
@@ -105,8 +106,9 @@ func TestRecordedCases(t *testing.T) {
 	}
 }
 
-// Each sample of the tutorials is there as printed, with a row of what we say,
-// and in a clean form. Both mean the same.
+// TestTutorials checks samples of tutorials as they are printed. For each sample, a row file has
+// the problems and the table. Most samples have a clean form, which must give the same
+// configuration.
 func TestTutorials(t *testing.T) {
 	for name, clean := range map[string]string{
 		"000": "000-clean", "001-directives": "001-directives-clean", "001-dr": "001-dr-clean",

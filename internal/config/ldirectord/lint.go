@@ -10,8 +10,8 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// request refuses an absolute URL. ldirectord would request a path of that name from the real
-// server, and the check would never succeed.
+// request reports an error for a request that is a whole URL. ldirectord would request a path with
+// the text of the URL from the real server, and the check would never succeed.
 func (p *parser) request(b *block, c config.Check) {
 	scheme, rest, absolute := strings.Cut(urlLogin.ReplaceAllString(c.Request, "://"), "://")
 	if !absolute || c.Application != "http" && c.Application != "https" || strings.ContainsAny(scheme, "/?") {

@@ -178,8 +178,8 @@ func setSender(s *scope, value string) error {
 	return nil
 }
 
-// checkAddress validates an address as the sender of mail does. The host of the sender is not
-// needed for that.
+// checkAddress validates a mail address with the function that the sender of mail uses. The result
+// does not depend on the host name of the sender, so the name here is localhost.
 func checkAddress(address string) error {
 	if _, err := mailbox.Address(address, "localhost"); err != nil {
 		return fault.Errorf("write USER@HOST, or NAME <USER@HOST>", "%s is not a mail address", fault.Quote(address))

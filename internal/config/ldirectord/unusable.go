@@ -19,8 +19,8 @@ func receives(c config.Check) bool {
 }
 
 // receive validates the regular expressions of a service. An expression that cannot be used is an
-// error, but only its real servers are refused. ldirectord would end, and with it the checks of
-// all services.
+// error, but only the real servers that need the expression are refused. ldirectord would exit, so
+// it would check no service.
 func (p *parser) receive(b *block, c *config.Check, reals []checkedReal) {
 	c.Unusable = p.unusable(b.receiveAt, *c, c.Receive, "its real servers are never up")
 	for i, r := range reals {

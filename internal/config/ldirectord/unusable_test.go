@@ -9,7 +9,8 @@ import (
 	"lvs-agents/internal/config"
 )
 
-// TestRangesAreBounded over all services of a file, before they are expanded.
+// TestRangesAreBounded checks that Parse limits the number of real servers in all services of a
+// file, before it expands the ranges.
 func TestRangesAreBounded(t *testing.T) {
 	var all strings.Builder
 	for i := range 2000 {
@@ -33,8 +34,8 @@ func TestRangesAreBounded(t *testing.T) {
 	}
 }
 
-// TestReceive has only those real servers refused that need the expression, unless
-// all of the file do.
+// TestReceive checks that Parse refuses only the real servers that need an unusable regular
+// expression. If all real servers of the file need the expression, Parse refuses the file.
 func TestReceive(t *testing.T) {
 	const other = "virtual=192.0.2.11:80\n\treal=192.0.2.21 masq\n"
 	for _, tt := range []struct{ name, text, want string }{

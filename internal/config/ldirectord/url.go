@@ -10,8 +10,8 @@ import (
 	"lvs-agents/internal/config/fault"
 )
 
-// wholeURL returns the request of a real server as a URL; nil if it is not one. Its error
-// never has a login.
+// wholeURL returns the request of a real server as a URL, or nil if the request is not a whole URL.
+// The error never contains a login.
 func wholeURL(application config.Application, request string) (*url.URL, error) {
 	scheme, _, whole := strings.Cut(request, "://")
 	if !whole || scheme != string(application) || scheme != "http" && scheme != "https" {

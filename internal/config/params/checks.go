@@ -39,7 +39,8 @@ func WithChecks(source string, table lvs.Table, checks Checks) (*config.Config, 
 	return cfg, nil
 }
 
-// Validate returns the faults of the values that do not depend on the virtual services.
+// Validate returns the faults of the values that do not depend on the virtual services. It also
+// returns an error for a check that needs a login, because the parameters cannot have a login.
 func (c Checks) Validate() error {
 	settings, err := c.settings()
 	if err != nil {
@@ -56,7 +57,8 @@ func (c Checks) settings() (*ldirectord.Settings, error) {
 	return settings, err
 }
 
-// needsLogin returns an error for a check that never succeeds without a user.
+// needsLogin returns an error if the check logs in to a server that accepts no check without a
+// login.
 func needsLogin(c config.Check) error {
 	if c.Type != config.Negotiate && c.Type != config.Combined || !slices.Contains([]config.Application{"mysql", "pgsql", "oracle", "radius"}, c.Application) {
 		return nil

@@ -92,7 +92,8 @@ func (in *reader) problem(f fault.Fault) config.Problem {
 	return config.Problem{File: in.cfg.File, Severity: config.Error, What: f.What, Fix: f.Fix}
 }
 
-// validate validates the services with the rules of the kernel.
+// validate adds the errors of lvs.Table.Validate, which has the rules of the kernel, to the
+// problems.
 func (in *reader) validate() {
 	var table lvs.Table
 	for _, s := range in.cfg.Services {

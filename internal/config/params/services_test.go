@@ -14,7 +14,7 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// tableOf is the table that parameters describe, or all of their problems.
+// tableOf returns the table that the parameters describe. The error has all problems.
 func tableOf(s Services) (lvs.Table, error) {
 	cfg, problems := Parse("", s)
 	if cfg == nil {
