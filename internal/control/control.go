@@ -54,7 +54,8 @@ type Snapshot struct {
 // Attribute is a node attribute of Pacemaker in a Snapshot.
 type Attribute struct {
 	Name string `json:"name"`
-	// Value is the published value. It is empty before the first one.
+	// Value is the value that the daemon last published. It is empty before the daemon has
+	// published a value.
 	Value string `json:"value,omitempty"`
 	// Trouble is why the last value could not be published. It is empty after a success.
 	Trouble string `json:"trouble,omitempty"`

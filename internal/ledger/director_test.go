@@ -14,7 +14,7 @@ const (
 	options   = "--mcast-interface eth1 --syncid 7"
 )
 
-// director is a resource of a director on the node.
+// director returns a resource of a director. want has the settings that the resource needs.
 func (n node) director(id string, want ...Wanted) *Resource {
 	r := n.resource(id)
 	r.Role = Director
@@ -54,7 +54,8 @@ func TestRolesHaveSeparateLedgers(t *testing.T) {
 	n.has(before)
 }
 
-// TestValuesThatChange checks that Apply with another value puts back what the first Apply found.
+// TestValuesThatChange checks a second Apply with other values. Release must then put back the
+// values from before the first Apply.
 func TestValuesThatChange(t *testing.T) {
 	n := newDirector(t)
 	before := n.kernel.String()

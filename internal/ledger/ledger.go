@@ -42,7 +42,8 @@ type Holder struct {
 type Entry struct {
 	host.Setting
 
-	// Found is the value before the first holder; Set is the value that holders give
+	// Found is the value that the setting had before the first holder changed it. Set is the value
+	// that the setting has while it has a holder.
 	Found, Set string
 	By         []string // By has the ids of the resources that hold the setting. It is never empty.
 }

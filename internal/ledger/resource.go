@@ -118,9 +118,9 @@ func (r *Resource) Apply(ctx context.Context) error {
 	return nil
 }
 
-// outdated returns the entries that the resource needs with another value than before. Apply puts
-// back the value that it found before it sets the new one. So the kernel always has a value of the
-// ledger, even if the process is killed.
+// outdated returns the held entries whose settings the resource now needs with another value.
+// Before Apply sets the other value, it puts back the value that it found. So the kernel always has
+// a value that is in the ledger, even if the process is killed.
 func outdated(held []Entry, want []Wanted) []Entry {
 	return slices.DeleteFunc(held, func(e Entry) bool {
 		return !slices.ContainsFunc(want, func(w Wanted) bool { return w.Setting == e.Setting && !e.Fits(e.Set, w.Value) })
@@ -138,8 +138,8 @@ func (r *Resource) leave(ctx context.Context, l *locked, entries []Entry) error 
 	return l.save()
 }
 
-// enter writes the settings that Apply will change into the ledger. It returns their entries. left
-// is the entries that the resource held before and does not need any more.
+// enter writes the settings that Apply will change into the ledger, and returns their entries. The
+// list left has the entries that the resource held before and does not need any more.
 func (r *Resource) enter(ctx context.Context, l *locked, want []Wanted) (entries, left []Entry, err error) {
 	left = l.Held(r.ID)
 	l.Enter(r.ID, Running)
@@ -219,10 +219,11 @@ func (r *Resource) Release(ctx context.Context) error {
 	return nil
 }
 
-// lost compares the settings that the resource needs with a damaged ledger. lost has an entry for
-// each missing setting that can be on or off; the earlier value is assumed to be off. It also has
-// one if the ledger has other options of a synchronisation daemon than the parameters. unknown has
-// the other missing settings, because only the ledger had their earlier value.
+// lost compares the settings that the resource needs with a damaged ledger. The list lost has an
+// entry for each missing setting that can be on or off. Its earlier value is assumed to be off. The
+// list also has an entry for a synchronisation daemon if the ledger has other options than the
+// parameters. The list unknown has the other missing settings, because only the ledger had their
+// earlier value.
 func (r *Resource) lost(ctx context.Context, ledger Ledger) (lost []Entry, unknown []Wanted) {
 	want, _ := r.Want(ctx) // want is empty if the parameters of the resource are also wrong
 	for _, w := range want {
