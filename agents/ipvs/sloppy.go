@@ -31,8 +31,9 @@ func sloppy(cfg *config.Config) []ledger.Wanted {
 	return all
 }
 
-// settings returns the settings of the director that this resource holds. All parts of an action
-// use the same value, because the monitor after a stop needs the value of the stop.
+// settings returns the ledger.Resource, which sets and restores the director settings of this
+// resource. All parts of an action use the same ledger.Resource, because the monitor after a stop
+// must know the result of the stop.
 func (a action) settings() *ledger.Resource {
 	if a.held == nil {
 		a.held = &ledger.Resource{

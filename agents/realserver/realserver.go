@@ -91,8 +91,9 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 // Stop restores the values that the settings had before the start.
 func (a *Agent) Stop(ctx context.Context, c ocf.Call) error { return a.held(c).Release(ctx) }
 
-// held returns the settings of the resource. All parts of an action use the same value, because the
-// monitor after a stop needs the value of the stop.
+// held returns the ledger.Resource, which sets and restores the settings of the resource. All parts
+// of an action use the same ledger.Resource, because the monitor after a stop must know the result
+// of the stop.
 func (a *Agent) held(c ocf.Call) *ledger.Resource {
 	if a.resource == nil {
 		a.resource = &ledger.Resource{ID: c.Instance, Role: ledger.RealServer, StateDir: c.StateDir, Kernel: a.kernel, Log: c.Log, Want: a.want}

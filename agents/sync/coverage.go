@@ -34,8 +34,8 @@ func connectionsAttribute(id string) string { return "lvs-connections-" + id }
 // connections of the other nodes, in percent.
 func coverageAttribute(id string) string { return "lvs-sync-" + id }
 
-// enough is a share in percent. A node that holds less cannot take over the connections of another
-// node.
+// enough is a share in percent. A node that holds less than this share cannot take over the
+// connections of another node.
 const enough = 99
 
 // young is how long a new connection can take to arrive at the other directors. The kernel sends an
@@ -60,8 +60,8 @@ type Measurement struct {
 	Kernel     interface {
 		SyncDaemons(context.Context) ([]lvs.SyncDaemon, error)
 	}
-	// Connections calls each for every entry of the connection table. here reports whether this node
-	// serves the connection.
+	// Connections calls the function each for every entry of the connection table. The argument
+	// here reports whether this node serves the connection.
 	Connections func(ctx context.Context, each func(c connection.Connection, here bool) error) (damaged int, err error)
 	// Resync sends the connections of this node to the other nodes.
 	Resync func(context.Context) error
@@ -69,8 +69,8 @@ type Measurement struct {
 }
 
 // Run measures once. It returns at once if another process measures, if the last measurement was a
-// short time ago, and outside of a cluster. When a node holds too few connections, Run sends the
-// connections of this node.
+// short time ago, or outside of a cluster. If another node has published that it holds too few
+// connections, Run sends the connections of this node.
 func (m Measurement) Run(ctx context.Context) error {
 	if !m.due() {
 		return nil
@@ -118,8 +118,9 @@ func (m Measurement) sketches(texts map[string]string) []connection.Sketch {
 	return sketches
 }
 
-// compare returns the sketch of the connections that this node serves, and the smallest share that
-// this node holds of a sketch of the others. Connections that arrive late are not missing.
+// compare returns the sketch of the connections that this node serves. For each other node, this
+// node holds a share of the connections in the sketch of that node. compare also returns the
+// smallest of these shares. A connection that arrives a short time later does not count as missing.
 func (m Measurement) compare(ctx context.Context, others []connection.Sketch) (own connection.Sketch, share int, err error) {
 	found := map[uint32]bool{}
 	for _, s := range others {
@@ -212,19 +213,22 @@ func lockFile(dir, name, id string) string {
 	return filepath.Join(dir, "lock-"+name+"-"+state.FileName(id))
 }
 
-// nextFile is the file with the time of the next measurement, since boot.
+// nextFile returns the path of a file. The file has the time of the next measurement, as a time
+// since boot.
 func (m Measurement) nextFile() string {
 	return filepath.Join(m.StateDir, "measure-"+state.FileName(m.ID))
 }
 
-// due reports whether the time of the next measurement has come. Without the time, it has.
+// due reports whether the time of the next measurement has come. It returns true if the file with
+// the time cannot be read.
 func (m Measurement) due() bool {
 	text, err := state.Read(m.nextFile())
 	next, wrong := time.ParseDuration(strings.TrimSpace(text))
 	return err != nil || wrong != nil || state.SinceBoot() >= next
 }
 
-// delay writes the time of the next measurement. A failure only makes measurements more frequent.
+// delay writes the time of the next measurement. It ignores an error of the write, which only makes
+// measurements more frequent.
 func (m Measurement) delay(pause time.Duration) {
 	_ = state.Write(m.nextFile(), (state.SinceBoot()+pause).String()+"\n")
 }

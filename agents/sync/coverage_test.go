@@ -73,7 +73,7 @@ func (a *attributes) All(_ context.Context, name string) (map[string]string, err
 type member struct {
 	Measurement
 	table   []connection.Connection
-	later   []connection.Connection // later arrive between the first and the second read of the table.
+	later   []connection.Connection // later are connections that arrive between the two reads.
 	serves  bool
 	resyncs int
 	reads   int
@@ -125,8 +125,9 @@ func (m *member) run(t *testing.T) {
 	}
 }
 
-// TestReturningNodeIsCovered plays a return: the returning node lacks everything, the serving node
-// sends its connections, and the returning node has them.
+// TestReturningNodeIsCovered checks the measurements after a node returns to the cluster. At first
+// the returning node has no connections. The serving node then sends its connections, and the
+// returning node has all of them.
 func TestReturningNodeIsCovered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := &attributes{values: map[string]map[string]string{}}
@@ -182,7 +183,8 @@ func TestConnectionsThatArriveLateAreNotMissing(t *testing.T) {
 	})
 }
 
-// TestTableIsNotReadTooOften checks the pause after a reading.
+// TestTableIsNotReadTooOften checks that a second measurement does not read the connection table
+// before the pause has ended.
 func TestTableIsNotReadTooOften(t *testing.T) {
 	m := newMember(t, "director1", &attributes{values: map[string]map[string]string{}})
 	m.run(t)
@@ -197,7 +199,8 @@ func TestTableIsNotReadTooOften(t *testing.T) {
 	}
 }
 
-// TestSketchOfAnotherVersion checks that a text of another version is ignored with a warning.
+// TestSketchOfAnotherVersion checks that a measurement ignores a sketch of another version, and
+// logs a warning.
 func TestSketchOfAnotherVersion(t *testing.T) {
 	shared := &attributes{values: map[string]map[string]string{"lvs-connections-sync": {"director2": "2:7:???"}}}
 	m := newMember(t, "director1", shared)
@@ -223,7 +226,8 @@ func (l *lines) Warnf(format string, args ...any) {
 	l.warned = append(l.warned, fmt.Sprintf(format, args...))
 }
 
-// TestNothingIsPublishedAfterStop checks a measurement that a stop overtakes.
+// TestNothingIsPublishedAfterStop checks that a measurement publishes no node attributes if the
+// daemons have been stopped.
 func TestNothingIsPublishedAfterStop(t *testing.T) {
 	shared := &attributes{values: map[string]map[string]string{}}
 	m := newMember(t, "director1", shared)

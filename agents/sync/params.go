@@ -105,10 +105,10 @@ type optional struct {
 	low, high, unset int
 }
 
-// Set is part of metadata.Value.
+// Set parses a whole number, and returns an error if the number is below low or above high.
 func (v optional) Set(text string) error { return metadata.Integer(v.target, v.low, v.high).Set(text) }
 
-// String is part of metadata.Value.
+// String returns the number, or an empty text if the number is unset.
 func (v optional) String() string {
 	if *v.target == v.unset {
 		return ""
@@ -116,5 +116,5 @@ func (v optional) String() string {
 	return strconv.Itoa(*v.target)
 }
 
-// Type is part of metadata.Value.
+// Type returns the content type of the parameter in the metadata of OCF.
 func (v optional) Type() string { return "integer" }

@@ -75,7 +75,8 @@ func (s settings) Get(ctx context.Context, setting host.Setting) (string, error)
 	return host.Off, err
 }
 
-// Set gives a setting a value. A daemon with other options is stopped first.
+// Set gives a setting a value. A running daemon cannot change its options. So Set stops the daemon,
+// and then starts the daemon with the new options.
 func (s settings) Set(ctx context.Context, setting host.Setting, value string) error {
 	if setting.Kind != host.SyncDaemon {
 		return s.kernel.Set(ctx, setting, value)

@@ -1,6 +1,6 @@
 // Package sync is the resource agent for the synchronisation daemons of IPVS. A master daemon sends
-// the connections of this director to the other directors; a backup daemon receives theirs. The
-// agent runs both on every director.
+// the connections of this director to the other directors. A backup daemon receives the connections
+// of the other directors. The agent runs a master daemon and a backup daemon on every director.
 package sync
 
 import (
@@ -32,7 +32,7 @@ type Kernel interface {
 
 // Work starts processes that continue after the action that starts them.
 type Work interface {
-	// Resync starts a process that sends the connections of this director to the others.
+	// Resync starts a process that sends the connections of this director to the other directors.
 	Resync(context.Context) error
 	// Measure starts a process that runs a Measurement for a resource.
 	Measure(ctx context.Context, id string) error
@@ -118,8 +118,9 @@ func (a *Agent) Notify(ctx context.Context, _ ocf.Call, n ocf.Notification) erro
 	return a.work.Resync(ctx)
 }
 
-// held returns the settings of the resource. All parts of an action use the same value, because the
-// monitor after a stop needs the value of the stop.
+// held returns the ledger.Resource, which sets and restores the settings of the resource. All parts
+// of an action use the same ledger.Resource, because the monitor after a stop must know the result
+// of the stop.
 func (a *Agent) held(c ocf.Call) *ledger.Resource {
 	if a.resource == nil {
 		a.resource = &ledger.Resource{ID: c.Instance, Role: ledger.Director, StateDir: c.StateDir,

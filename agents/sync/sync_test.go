@@ -297,8 +297,9 @@ func TestFaultsOfARunningResource(t *testing.T) {
 	n.must(t, 0, "sync", "monitor", pair...) // the other director is off
 }
 
-// TestStartOfARunningResourceRepairs checks that a second start replaces a daemon that another
-// program has replaced, and stops ours on another interface.
+// TestStartOfARunningResourceRepairs checks a start while the resource runs. If another program has
+// replaced a daemon, start replaces the daemon of that program. If the parameters name another
+// interface, start moves the daemons to it.
 func TestStartOfARunningResourceRepairs(t *testing.T) {
 	n := newNode(t)
 	n.must(t, 0, "sync", "start", pair...)

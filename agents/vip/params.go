@@ -149,13 +149,13 @@ type noted struct {
 	name string
 }
 
-// Set is part of metadata.Value.
+// Set adds the name of the parameter to the list, and ignores the text.
 func (n noted) Set(string) error { *n.list = append(*n.list, n.name); return nil }
 
-// String is part of metadata.Value.
+// String returns an empty text, because the parameter has no value.
 func (noted) String() string { return "" }
 
-// Type is part of metadata.Value.
+// Type returns the content type of the parameter in the metadata of OCF.
 func (noted) Type() string { return "string" }
 
 // refusal is the value of a boolean parameter that this agent does not support. If the value is
@@ -165,7 +165,7 @@ type refusal struct {
 	name string
 }
 
-// Set is part of metadata.Value.
+// Set parses a boolean, and adds the name of the parameter to the list if the boolean is true.
 func (r refusal) Set(text string) error {
 	var on bool
 	err := metadata.Boolean(&on).Set(text)
@@ -175,10 +175,10 @@ func (r refusal) Set(text string) error {
 	return err
 }
 
-// String is part of metadata.Value.
+// String returns false, which is the default.
 func (refusal) String() string { return "false" }
 
-// Type is part of metadata.Value.
+// Type returns the content type of the parameter in the metadata of OCF.
 func (refusal) Type() string { return "boolean" }
 
 // prefixLength is the value of cidr_netmask: a prefix length or a dotted IPv4 netmask, as in
@@ -188,7 +188,7 @@ type prefixLength struct {
 	dotted *bool
 }
 
-// Set is part of metadata.Value.
+// Set parses a prefix length or an IPv4 netmask.
 func (p prefixLength) Set(text string) error {
 	text = strings.TrimPrefix(strings.TrimSpace(text), "/")
 	bits, err := strconv.Atoi(text)
@@ -203,7 +203,7 @@ func (p prefixLength) Set(text string) error {
 	return nil
 }
 
-// String is part of metadata.Value.
+// String returns the prefix length, or an empty text if it is unset.
 func (p prefixLength) String() string {
 	if *p.target == 0 {
 		return ""
@@ -211,13 +211,13 @@ func (p prefixLength) String() string {
 	return strconv.Itoa(*p.target)
 }
 
-// Type is part of metadata.Value.
+// Type returns the content type of the parameter in the metadata of OCF.
 func (p prefixLength) Type() string { return "string" }
 
 // interfaceName is the value of nic: a name, or a name, a colon and a label, as in IPaddr2.
 type interfaceName struct{ name, label *string }
 
-// Set is part of metadata.Value.
+// Set parses the name of an interface, which can have a colon and a label after it.
 func (n interfaceName) Set(text string) error {
 	name, label, _ := strings.Cut(strings.TrimSpace(text), ":")
 	const longest = 127 // longest is ALTIFNAMSIZ of linux/if.h without the zero byte at its end.
@@ -228,28 +228,28 @@ func (n interfaceName) Set(text string) error {
 	return nil
 }
 
-// String is part of metadata.Value.
+// String returns the name without the label.
 func (n interfaceName) String() string { return *n.name }
 
-// Type is part of metadata.Value.
+// Type returns the content type of the parameter in the metadata of OCF.
 func (n interfaceName) Type() string { return "string" }
 
 // word is the value of a text parameter. Set removes the blanks before and after the text.
 type word struct{ target *string }
 
-// Set is part of metadata.Value.
+// Set stores the text without the blanks before and after it.
 func (w word) Set(text string) error { *w.target = strings.TrimSpace(text); return nil }
 
-// String is part of metadata.Value.
+// String returns the stored text.
 func (w word) String() string { return *w.target }
 
-// Type is part of metadata.Value.
+// Type returns the content type of the parameter in the metadata of OCF.
 func (w word) Type() string { return "string" }
 
 // broadcastAddress is the value of broadcast: an IPv4 address, + or -.
 type broadcastAddress struct{ target *string }
 
-// Set is part of metadata.Value.
+// Set parses an IPv4 address, + or -.
 func (b broadcastAddress) Set(text string) error {
 	text = strings.TrimSpace(text)
 	ip, err := netip.ParseAddr(text)
@@ -260,16 +260,16 @@ func (b broadcastAddress) Set(text string) error {
 	return nil
 }
 
-// String is part of metadata.Value.
+// String returns the address, + or -, or an empty text if the value is unset.
 func (b broadcastAddress) String() string { return *b.target }
 
-// Type is part of metadata.Value.
+// Type returns the content type of the parameter in the metadata of OCF.
 func (b broadcastAddress) Type() string { return "string" }
 
 // lifetime is the value of a lifetime parameter: a number of seconds, or forever.
 type lifetime struct{ target *string }
 
-// Set is part of metadata.Value.
+// Set parses a number of seconds or the word forever.
 func (l lifetime) Set(text string) error {
 	text = strings.TrimSpace(text)
 	if _, err := strconv.ParseUint(text, 10, 31); err != nil && text != "forever" {
@@ -279,10 +279,10 @@ func (l lifetime) Set(text string) error {
 	return nil
 }
 
-// String is part of metadata.Value.
+// String returns the number of seconds or the word forever.
 func (l lifetime) String() string { return *l.target }
 
-// Type is part of metadata.Value.
+// Type returns the content type of the parameter in the metadata of OCF.
 func (l lifetime) Type() string { return "string" }
 
 // lifetime converts PreferredLft to the fields of an address. The number preferred is in seconds.
@@ -304,7 +304,7 @@ var protocols = map[string]int{
 // routeProtocol is the value of a route protocol parameter: a name in protocols, or a number.
 type routeProtocol struct{ target *int }
 
-// Set is part of metadata.Value.
+// Set parses a name in protocols, or a number from 1 to 255.
 func (p routeProtocol) Set(text string) error {
 	text = strings.TrimSpace(text)
 	number, known := protocols[text]
@@ -319,7 +319,7 @@ func (p routeProtocol) Set(text string) error {
 	return nil
 }
 
-// String is part of metadata.Value.
+// String returns the number of the protocol, or an empty text if it is unset.
 func (p routeProtocol) String() string {
 	if *p.target == 0 {
 		return ""
@@ -327,7 +327,7 @@ func (p routeProtocol) String() string {
 	return strconv.Itoa(*p.target)
 }
 
-// Type is part of metadata.Value.
+// Type returns the content type of the parameter in the metadata of OCF.
 func (p routeProtocol) Type() string { return "string" }
 
 // neighbourList is the value of the parameter confirm.
@@ -336,7 +336,7 @@ type neighbourList struct {
 	addresses []netip.Addr
 }
 
-// Set is part of metadata.Value.
+// Set parses a list of addresses and the word gateway, separated by blanks or commas.
 func (n *neighbourList) Set(text string) error {
 	var list neighbourList
 	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == ',' }) {
@@ -354,7 +354,7 @@ func (n *neighbourList) Set(text string) error {
 	return nil
 }
 
-// String is part of metadata.Value.
+// String returns the word gateway, if Set has found it, and then the addresses.
 func (n *neighbourList) String() string {
 	var words []string
 	if n.gateway {
@@ -366,5 +366,5 @@ func (n *neighbourList) String() string {
 	return strings.Join(words, " ")
 }
 
-// Type is part of metadata.Value.
+// Type returns the content type of the parameter in the metadata of OCF.
 func (n *neighbourList) Type() string { return "string" }
