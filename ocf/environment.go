@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// environment has the variables that a resource manager sets. Each may be
-// absent: crm ra validate passes only OCF_ROOT and parameters.
+// environment has the variables that a resource manager sets. Each variable can be missing: crm ra
+// validate sets only OCF_ROOT and the parameters.
 type environment map[string]string
 
 func newEnvironment(environ []string) environment {
@@ -48,7 +48,7 @@ func (e environment) cloneMax() int {
 	return n
 }
 
-// defaultTimeout is Pacemaker's timeout for operations without one.
+// defaultTimeout is the timeout that Pacemaker uses for an operation without a timeout.
 const defaultTimeout = 20 * time.Second
 
 // timeout returns the time that the cluster gives the action. The environment has milliseconds.
@@ -61,7 +61,8 @@ func (e environment) timeout() time.Duration {
 	return time.Duration(ms) * time.Millisecond
 }
 
-// level returns the check level. For an unknown level an agent uses its next lower one.
+// level returns the check level. If an agent does not have a check of this level, it uses its next
+// lower level.
 func (e environment) level() int {
 	level, err := strconv.Atoi(e["OCF_CHECK_LEVEL"])
 	if err != nil || level < 0 {

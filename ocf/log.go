@@ -22,9 +22,10 @@ func Logger(p Process) logrus.FieldLogger {
 	return newLogger(p, newEnvironment(p.Environ), filepath.Base(p.Args[0]))
 }
 
-// newLogger logs where ha_log of resource-agents (ocf-shellfuncs) would: to a
-// person's terminal, else to syslog and the log file that the cluster names,
-// else to stderr, which Pacemaker logs itself.
+// newLogger returns a log that writes to the same outputs as ha_log of resource-agents
+// (ocf-shellfuncs). If a person reads stderr, the only output is stderr. Otherwise, the outputs are
+// syslog and the log file that the cluster names. If the cluster names neither, the output is
+// stderr, which Pacemaker logs.
 func newLogger(p Process, env environment, name string) *logrus.Logger {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
@@ -73,10 +74,10 @@ type sinkHook struct {
 	stderr io.Writer
 }
 
-// Levels is part of logrus.Hook.
+// Levels makes logrus call Fire for entries of every level.
 func (h sinkHook) Levels() []logrus.Level { return logrus.AllLevels }
 
-// Fire is part of logrus.Hook.
+// Fire writes an entry to all sinks. If all of them fail, it writes the entry to stderr.
 func (h sinkHook) Fire(e *logrus.Entry) error {
 	var errs []error
 	sinks := h.sinks()
@@ -105,11 +106,11 @@ func syslogSink(facility syslog.Priority, tag string) sink {
 	}
 }
 
-// logTimeout is how long a log line can take.
+// logTimeout is how long the write of a log line can take.
 const logTimeout = 500 * time.Millisecond
 
-// bounded gives up on a sink that does not return: a syslog daemon or a disk
-// that hangs must not make a stop fail.
+// bounded returns a sink that stops waiting for a write after logTimeout. If a syslog daemon or a
+// disk hangs, a stop can still succeed.
 func bounded(write sink) sink {
 	b := logsink.Bounded{Limit: logTimeout}
 	return func(e *logrus.Entry) error { return b.Do(func() error { return write(e) }) }

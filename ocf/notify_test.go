@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// notified is a thing with notify.
+// notified is a thing that also has the method Notify.
 type notified struct {
 	thing
 	got Notification

@@ -33,9 +33,10 @@ type Agent interface {
 	// Start returns nil when the resource runs completely, even if it ran before. It leaves
 	// nothing that a later Start or Stop cannot handle.
 	Start(context.Context, Call) error
-	// Stop returns nil when nothing of the resource is left.
+	// Stop returns nil when no part of the resource is left.
 	Stop(context.Context, Call) error
-	// Monitor reads the state and changes nothing. The error is for a state that it cannot read.
+	// Monitor returns the state of the resource and changes nothing. It returns an error only if it
+	// cannot read the state.
 	Monitor(context.Context, Call) (Status, error)
 }
 
@@ -45,8 +46,9 @@ type Reloader interface {
 	ReloadAgent(context.Context, Call) error
 }
 
-// Validator is an agent that checks more than each parameter separately. At level 0 it reads only
-// parameters and files that they name. From level 10 on it can read the node.
+// Validator is an agent whose check of its parameters is more than a check of each parameter alone.
+// At level 0 it reads only parameters and the files that they name. From level 10 on it can also
+// read the state of the node.
 type Validator interface {
 	Validate(ctx context.Context, call Call, level int) error
 }
@@ -330,8 +332,9 @@ func (s *session) reload(ctx context.Context) Code {
 	return s.confirm(ctx, Running)
 }
 
-// confirm runs a monitor after an action. Otherwise the cluster could get a success that a
-// monitor contradicts a second later.
+// confirm runs a monitor after an action, and returns an error code if the monitor contradicts the
+// action. Otherwise, the cluster could get a success, and the next monitor would report another
+// state.
 func (s *session) confirm(ctx context.Context, want State) Code {
 	status, err := s.look(ctx)
 	switch {
@@ -404,15 +407,16 @@ func (s *session) giveUp(after, word time.Duration) {
 // needs some milliseconds for one line.
 const leastWord = 100 * time.Millisecond
 
-// lastWord is stderr until Run returns. An action that is past its deadline can run on for a
-// moment. lastWord drops what it writes then, so that the exit reason stays the last line.
+// lastWord is stderr until Run returns. An action that is past its deadline can continue for a
+// moment. lastWord drops the text that this action writes then, so that the exit reason stays the
+// last line.
 type lastWord struct {
 	mu    sync.Mutex
 	ended atomic.Bool
 	to    io.Writer
 }
 
-// Write is part of io.Writer.
+// Write writes to stderr, but drops the bytes after the call of end.
 func (w *lastWord) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -422,7 +426,8 @@ func (w *lastWord) Write(p []byte) (int, error) {
 	return w.to.Write(p)
 }
 
-// end does not wait for a write, because the reader of stderr can hang.
+// end makes Write drop all later bytes. It does not wait for a write, because the reader of stderr
+// can hang.
 func (w *lastWord) end() { w.ended.Store(true) }
 
 // String returns the text for exit reasons.

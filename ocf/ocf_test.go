@@ -87,7 +87,7 @@ func (a *thing) act(ctx context.Context) {
 	}
 }
 
-// reloading is a thing with reload-agent.
+// reloading is a thing that also has the method ReloadAgent.
 type reloading struct {
 	thing
 	err error

@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// Exit codes of init scripts that differ from OCF (LSB 5.0, init script actions): for a wrong
-// command line, and for a status that finds the resource stopped.
+// These exit codes of init scripts differ from the codes of OCF (LSB 5.0, init script actions).
+// scriptUsage is for a wrong command line. scriptStopped is for the action status if the resource
+// is stopped.
 const (
 	scriptUsage   = 2
 	scriptStopped = 3
@@ -38,7 +39,7 @@ func InitScript(p Process, agent Agent) (word string, code int) {
 // withoutReason drops the exit reason, because the log has the same text.
 type withoutReason struct{ to io.Writer }
 
-// Write is part of io.Writer.
+// Write writes p unless p begins with the prefix of an exit reason.
 func (w withoutReason) Write(p []byte) (int, error) {
 	if bytes.HasPrefix(p, []byte(newEnvironment(nil).reasonPrefix())) {
 		return len(p), nil
@@ -54,7 +55,7 @@ func isScript(args []string) bool {
 
 func scriptActions() []string { return []string{"start", "stop", "status"} }
 
-// scriptInstance returns the name of a resource as a line of haresources has it.
+// scriptInstance returns the name of a resource in the format of a line of haresources.
 func scriptInstance(name string, args []string) string {
 	return strings.Join(append([]string{name}, args...), "::")
 }

@@ -13,8 +13,9 @@ import (
 // rootDir is the directory with the state of this host.
 const rootDir = "/run/lvs-agents"
 
-// StateDirVariable names another state directory in the environment. It is for tests
-// and for containers that share /run: every command about a resource needs it then.
+// StateDirVariable is the name of an environment variable with another state directory. It is for
+// tests, and for containers that share /run. All commands for a resource must then have the same
+// value of the variable.
 const StateDirVariable = "LVS_AGENTS_STATE_DIR"
 
 // StateDir returns the directory with the state of this network namespace, the same for every

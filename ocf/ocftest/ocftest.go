@@ -8,9 +8,10 @@ import (
 	"lvs-agents/ocf"
 )
 
-// Run executes one action of an agent as root; "probe" runs a monitor that is a probe.
-// words are NAME=value: environment if they begin with OCF_, parameters otherwise.
-// reason is the exit reason, log the lines before it without their tags.
+// Run executes one action of an agent as root. The action "probe" is a monitor that is a probe.
+// Each of words is NAME=value. A word that begins with OCF_ is an environment variable, and every
+// other word is a parameter. reason is the exit reason. log has the other lines of stderr, without
+// their tags.
 func Run(agent ocf.Agent, stateDir, instance, action string, words ...string) (code ocf.Code, reason, log string) {
 	environ := []string{"OCF_RESOURCE_INSTANCE=" + instance, "OCF_RESKEY_CRM_meta_interval=10000"}
 	if action == "probe" {
