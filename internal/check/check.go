@@ -32,5 +32,5 @@ type Sourcer interface {
 // Never is a check that always fails with the error Reason.
 type Never struct{ Reason error }
 
-// Check implements Checker.
+// Check returns Reason.
 func (n Never) Check(context.Context) error { return n.Reason }

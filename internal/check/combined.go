@@ -17,7 +17,7 @@ type Combined struct {
 	left int // left is the number of cheap checks before the next full check.
 }
 
-// Check implements Checker.
+// Check runs the full check or the cheap check, with the time limit of that check.
 func (c *Combined) Check(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -48,7 +48,7 @@ func bound(c net.Conn) *conn {
 	return &conn{Conn: r, raw: r, hangUp: func() bool { return true }}
 }
 
-// Read implements net.Conn.
+// Read reads from the connection. After maxAnswer bytes it returns an error.
 func (r *raw) Read(p []byte) (int, error) {
 	left := maxAnswer - r.read.Load()
 	if left <= 0 {
@@ -62,7 +62,7 @@ func (r *raw) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close implements net.Conn.
+// Close closes the connection, and ends the wait for the end of the context.
 func (c *conn) Close() error {
 	c.hangUp()
 	return c.Conn.Close()

@@ -77,7 +77,7 @@ type datagram struct {
 	accept   func(context.Context, []byte) (bool, error)
 }
 
-// Check implements Checker.
+// Check sends the query and judges the reply.
 func (d datagram) Check(ctx context.Context) error {
 	return d.target.exchanging(ctx, d.name, d.question, func(answer []byte) (bool, error) { return d.accept(ctx, answer) })
 }

@@ -107,7 +107,7 @@ func (c netConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close implements net.Conn.
+// Close closes the connection, and ends the wait for the end of the context.
 func (c netConn) Close() error {
 	c.hangUp()
 	return c.TCPConn.Close()

@@ -68,7 +68,7 @@ func pack(id uint16, question dnsmessage.Question) ([]byte, error) {
 	return m.Pack()
 }
 
-// Check implements Checker.
+// Check sends the queries in order, until a reply has records or a query fails.
 func (d DNS) Check(ctx context.Context) error {
 	err := errors.New("no question")
 	for _, question := range d.questions {

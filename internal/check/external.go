@@ -17,7 +17,7 @@ type External struct {
 	Programs *program.Set // Programs has the running programs. It can be nil.
 }
 
-// Check implements Checker.
+// Check runs the program. The error names the program.
 func (e External) Check(ctx context.Context) error {
 	if err := run(ctx, e.Programs, "", append([]string{e.Program}, e.Args...)); err != nil {
 		return fmt.Errorf("%s: %w", e.Program, err)

@@ -153,7 +153,7 @@ type sized struct {
 	left int64
 }
 
-// Read implements io.Reader.
+// Read returns io.ErrUnexpectedEOF if the page ends before its length.
 func (s *sized) Read(p []byte) (int, error) {
 	if s.left == 0 {
 		return 0, io.EOF
@@ -175,7 +175,7 @@ type chunks struct {
 	between bool
 }
 
-// Read implements io.Reader.
+// Read reads from the current chunk, or from the next chunk after the current chunk has ended.
 func (c *chunks) Read(p []byte) (int, error) {
 	if c.chunk.left == 0 {
 		if err := c.next(); err != nil {

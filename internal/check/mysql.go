@@ -43,7 +43,7 @@ func (t Target) query() string {
 
 var errNoRow = errors.New("the query has no row")
 
-// Check implements Checker.
+// Check logs in and, with Request, runs the query.
 func (m MySQL) Check(ctx context.Context) error {
 	connection, err := dial(ctx, m.Source, m.Addr)
 	if err != nil {

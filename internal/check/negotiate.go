@@ -57,7 +57,7 @@ type careful struct {
 	secrets secrets
 }
 
-// Check implements Checker.
+// Check runs the check, and hides the secrets in its error.
 func (c careful) Check(ctx context.Context) error {
 	return c.secrets.hide(carefully(c.name, c.addr, func() error { return c.Checker.Check(ctx) }))
 }

@@ -27,7 +27,7 @@ func newOracle(_ string, t Target) (Checker, error) {
 	return Oracle{t}, nil
 }
 
-// Check implements Checker.
+// Check runs the helper program, and returns the reason that the helper prints.
 func (o Oracle) Check(ctx context.Context) error {
 	input, err := json.Marshal(oracle.Question{
 		Addr: o.Addr, Source: o.Source.Source(o.Addr.Addr()),

@@ -52,7 +52,7 @@ func newPgSQL(_ string, t Target) (Checker, error) {
 	return PgSQL{t, config}, nil
 }
 
-// Check implements Checker.
+// Check logs in and, with Request, runs the query.
 func (p PgSQL) Check(ctx context.Context) error {
 	d := &attemptsOf{PgSQL: p}
 	config := p.config.Copy()

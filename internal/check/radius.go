@@ -49,7 +49,7 @@ func (r RADIUS) request(own net.IP) (*radius.Packet, error) {
 	return p, rfc2869.MessageAuthenticator_Set(p, sum.Sum(nil))
 }
 
-// Check implements Checker.
+// Check sends an Access-Request and judges the reply.
 func (r RADIUS) Check(ctx context.Context) error {
 	c, err := r.datagrams(ctx)
 	if err != nil {

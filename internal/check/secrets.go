@@ -33,7 +33,7 @@ func (t Target) basic() string {
 	return base64.StdEncoding.EncodeToString([]byte(t.Login + ":" + t.Passwd))
 }
 
-// Format implements fmt.Formatter.
+// Format prints only the number of secrets, for every verb of package fmt.
 func (s secrets) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "%d secrets", len(s)) }
 
 // hide returns an error of the same kind whose text has *** instead of each secret.

@@ -23,7 +23,7 @@ func newSIP(_ string, t Target) (Checker, error) {
 	return SIP{t}, nil
 }
 
-// Check implements Checker.
+// Check sends an OPTIONS request over UDP or TCP, and judges the reply.
 func (s SIP) Check(ctx context.Context) error {
 	if !s.UDP {
 		return talk{"sip", s.Target, false, s.over}.Check(ctx)

@@ -11,7 +11,7 @@ import (
 // most servers do not reply to text that they do not understand.
 type UDP struct{ Target }
 
-// Check implements Checker.
+// Check sends the datagram. Without Receive, it waits only a third of the time for an error.
 func (u UDP) Check(ctx context.Context) error {
 	question := []byte(unescaped(u.Request))
 	if u.Receive != nil {

@@ -80,7 +80,7 @@ func (c *conn) transfer(number uintptr, p []byte) (int, error) {
 	}
 }
 
-// Read implements net.Conn.
+// Read reads from the socket. It waits until data arrives or the context ends.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.transfer(unix.SYS_READ, p)
 	if n == 0 && err == nil && len(p) > 0 {
@@ -89,7 +89,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write implements net.Conn.
+// Write writes all bytes of p to the socket, unless the context ends first.
 func (c *conn) Write(p []byte) (int, error) {
 	done := 0
 	for done < len(p) {
@@ -102,7 +102,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	return done, nil
 }
 
-// Close implements net.Conn.
+// Close closes the socket, and removes its number from the dialer.
 func (c *conn) Close() error {
 	if c.fd < 0 {
 		return net.ErrClosed
