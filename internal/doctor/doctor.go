@@ -192,8 +192,8 @@ func (x *examination) rules(ctx context.Context, ip netip.Addr) (used, complete 
 	return used, complete
 }
 
-// onWire returns the address on the interface of w. It returns false if that interface does not
-// have the address.
+// onWire returns the address w.IP on the interface w.NIC. It returns false if that interface does
+// not have the address.
 func (x *examination) onWire(w host.Word) (host.Address, bool) {
 	i := slices.IndexFunc(x.places[w.IP], func(a host.Address) bool { return a.NIC == w.NIC })
 	if i < 0 {

@@ -321,8 +321,8 @@ func ownFollows(all []statement) (follows []bool, several bool) {
 	return follows, blocks > 1
 }
 
-// interrupted reports statements that seemed to be for all services, but have lines of the block
-// after them.
+// interrupted reports the lines in column 1 after which the block b continues. These lines seemed
+// to be for all services.
 func (p *parser) interrupted(b *block, several bool) {
 	// With a single service, a line for all services has the same effect.
 	severity := config.Warning

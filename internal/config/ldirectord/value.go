@@ -28,7 +28,8 @@ const (
 	verbatim                    // verbatim is any text, and no character has a special meaning.
 )
 
-// valueReader removes the damage of a value: notes, odd quotes, missing quotes.
+// valueReader removes the damage of a value: odd quotes, missing quotes, and a note. A note is a
+// remark after the value that begins with #, > or //.
 type valueReader struct {
 	block bool   // block says that the value is in a virtual block, where every # begins a note.
 	text  string // text is the clean value.
@@ -105,7 +106,7 @@ func (v *valueReader) alone() error {
 	return nil
 }
 
-// words reads a value without its note, and removes quotes around it.
+// words reads a value without the note after it, and removes quotes around the value.
 func (v *valueReader) words(raw string) error {
 	v.text = v.cutNote(raw, false)
 	if err := v.merged(v.text, v.text); err != nil {
@@ -137,7 +138,7 @@ func (v *valueReader) bareText(raw string) error {
 	return v.single(raw)
 }
 
-// freeText reads a value without a note at its end.
+// freeText reads any text, without the note at its end and without quotes around it.
 func (v *valueReader) freeText(raw string) error {
 	text := v.cutNote(raw, true)
 	inner, _ := strings.CutPrefix(text, `"`)
@@ -153,7 +154,8 @@ func (v *valueReader) freeText(raw string) error {
 	return nil
 }
 
-// cutNote returns text without the note at its end, and without blanks there.
+// cutNote returns text without the note at its end, and without blanks at its beginning and end. A
+// note is a remark that begins with #, > or //.
 func (v *valueReader) cutNote(text string, quotes bool) string {
 	if i := noteStart(text, v.block, quotes); i >= 0 {
 		if text[i] != '#' || !v.block || v.strict {
@@ -168,7 +170,8 @@ func (v *valueReader) cutNote(text string, quotes bool) string {
 	return trimmed
 }
 
-// noteStart finds "# note", "> note" or "// note", or returns -1.
+// noteStart returns the index of the #, > or // that begins a note, or -1 if the text has no note.
+// With quotes, it ignores these characters between double quotes.
 func noteStart(text string, block, quotes bool) int {
 	quoted := false
 	for i := range len(text) {
