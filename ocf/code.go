@@ -75,8 +75,9 @@ func codeOf(err error) Code {
 	return Generic
 }
 
-// isNotInstalled reports whether this node lacks something: the error is errors.ErrUnsupported.
-// Error numbers of the kernel match it too (ENOSYS, EOPNOTSUPP), but mean only that a call failed.
+// isNotInstalled reports whether an error means that this node lacks a program, a file or a part of
+// the kernel. This is so if the error is errors.ErrUnsupported. The numbers ENOSYS and EOPNOTSUPP
+// are also errors.ErrUnsupported, but they mean only that a system call failed.
 func isNotInstalled(err error) bool {
 	return errors.Is(err, errors.ErrUnsupported) && !errors.As(err, new(syscall.Errno))
 }

@@ -37,7 +37,8 @@ func newLogger(p Process, env environment, name string) *logrus.Logger {
 	return log
 }
 
-// sinks returns the outputs of the log. The first line calls it, because most monitors log nothing.
+// sinks returns the outputs of the log. The log calls sinks only when it gets its first line,
+// because most monitors log nothing.
 func sinks(p Process, env environment, name string, debug bool) []sink {
 	tag := oneLine(env.or("HA_LOGTAG", fmt.Sprintf("%s(%s)[%d]", name, env.instance(), os.Getpid())))
 	sinks := clusterSinks(env, tag)

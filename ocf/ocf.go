@@ -28,7 +28,7 @@ import (
 // The parameters are loaded before Start, Stop and Monitor. For Stop and Monitor a parameter with a
 // bad value has its default.
 type Agent interface {
-	// Metadata declares the agent. It must not read the system.
+	// Metadata returns the parameters and actions of the agent. It must not read the system.
 	Metadata() metadata.Agent
 	// Start returns nil when the resource runs completely, even if it ran before. It leaves
 	// nothing that a later Start or Stop cannot handle.
@@ -91,7 +91,8 @@ type Status struct {
 	Reason string
 }
 
-// Process is the process of an agent: arguments, environment and files. Tests make their own.
+// Process has the arguments, the environment and the files of an agent process. Begin makes it in a
+// program, and tests fill it in.
 type Process struct {
 	Args    []string // Args are the arguments. The first is the name of the program.
 	Environ []string

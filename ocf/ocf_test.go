@@ -116,7 +116,7 @@ func runAs(agent Agent, root bool, action string, environ ...string) result {
 
 const ip = "OCF_RESKEY_ip=192.0.2.10"
 
-// errNoIPVS is an example of the error of a package below ocf if the node lacks something.
+// errNoIPVS is an example of an error that an agent returns if the node lacks something.
 var errNoIPVS = fmt.Errorf("IPVS is not in this kernel; modprobe ip_vs: %w", errors.ErrUnsupported)
 
 func TestExitCodesAndReasons(t *testing.T) {

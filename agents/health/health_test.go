@@ -63,7 +63,7 @@ func (n *node) write(name, text string) {
 	}
 }
 
-// Launch implements Launcher.
+// Launch makes the test process act as the daemon, or returns the error in fail.
 func (n *node) Launch(_ context.Context, args []string) error {
 	n.launched = args
 	if n.fail != nil {
@@ -92,7 +92,7 @@ func (n *node) Launch(_ context.Context, args []string) error {
 	return nil
 }
 
-// Snapshot implements control.Daemon.
+// Snapshot returns the snapshot of the test. If silent is set, it does not return before ctx ends.
 func (n *node) Snapshot(ctx context.Context) (control.Snapshot, error) {
 	if n.silent {
 		<-ctx.Done()
@@ -106,7 +106,7 @@ func (n *node) Resync(context.Context) error { return nil }
 // Reload implements control.Daemon.
 func (n *node) Reload(context.Context) error { return nil }
 
-// Remove implements NodeAttributes.
+// Remove records the name of the attribute, and returns the error in stays.
 func (n *node) Remove(_ context.Context, name string) error {
 	n.removed = append(n.removed, name)
 	return n.stays

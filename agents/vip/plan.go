@@ -22,7 +22,8 @@ func (a *Agent) target(ctx context.Context) (host.Address, error) {
 	}
 	network, err := a.kernel.Network(ctx, host.Search{IP: a.IP, Bits: a.Bits, NIC: a.NIC, Protocol: a.Protocol})
 	switch {
-	// IPaddr2 needs no network either if nic and cidr_netmask are set.
+	// Without a connected network, the agent uses nic and cidr_netmask if both are set, as IPaddr2
+	// does.
 	case err != nil && (a.NIC == "" || a.Bits == 0 || !errors.Is(err, host.ErrNoNetwork)):
 		return host.Address{}, err
 	case err == nil && a.NIC == "" && a.IP.Is6() && a.Bits != 0 && a.Bits != network.Bits && a.Bits != a.IP.BitLen():
