@@ -223,7 +223,7 @@ type watchedConn struct {
 	encrypts func()
 }
 
-// Write implements net.Conn.
+// Write writes to the connection. If the text is the command STARTTLS, it first calls encrypts.
 func (c watchedConn) Write(text []byte) (int, error) {
 	if string(text) == "STARTTLS\r\n" {
 		c.encrypts()

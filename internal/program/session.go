@@ -185,7 +185,7 @@ type Head struct {
 	text bytes.Buffer
 }
 
-// Write implements io.Writer.
+// Write keeps bytes of p until h has Max bytes. It always succeeds.
 func (h *Head) Write(p []byte) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

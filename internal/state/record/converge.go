@@ -19,7 +19,7 @@ type Unsettled struct {
 	Race error
 }
 
-// Error implements error.
+// Error returns the reason why Converge could not finish.
 func (u *Unsettled) Error() string {
 	if u.Race != nil {
 		return "the table changes all the time: " + u.Race.Error()
