@@ -369,8 +369,8 @@ func (s *session) monitor(ctx context.Context) Code {
 	return s.fail(errors.New("bug in the agent, please report it: monitor came to no state"))
 }
 
-// look runs Monitor of the agent. A missing subsystem counts as stopped, because nothing can run in
-// it.
+// look runs the method Monitor of the agent. If a program or a part of the kernel is missing, look
+// returns Stopped, because the resource cannot run without it.
 func (s *session) look(ctx context.Context) (Status, error) {
 	status, err := s.agent.Monitor(ctx, s.call)
 	if isNotInstalled(err) {

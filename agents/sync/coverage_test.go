@@ -238,7 +238,8 @@ func TestNothingIsPublishedAfterStop(t *testing.T) {
 	}
 }
 
-// TestOutsideOfACluster checks that nothing is read, published or reported.
+// TestOutsideOfACluster checks that a measurement outside of a cluster returns no error and does
+// not read the connection table.
 func TestOutsideOfACluster(t *testing.T) {
 	m := newMember(t, "director1", &attributes{})
 	m.Attributes = &attributes{err: fmt.Errorf("attrd_updater: %w", attribute.ErrNoCluster)}

@@ -56,7 +56,8 @@ func (a *Agent) params() []metadata.Param {
 	return append(a.daemonParams(), a.sysctlParams()...)
 }
 
-// daemonParams returns the parameters of the daemons. A change of them restarts the daemons.
+// daemonParams returns the parameters of the daemons. A change of one of these parameters restarts
+// the daemons.
 func (a *Agent) daemonParams() []metadata.Param {
 	return []metadata.Param{
 		{Name: "interface", Value: metadata.String(&a.NIC), Required: true, Short: "Network interface",

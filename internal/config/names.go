@@ -29,7 +29,7 @@ type Names struct {
 	resolver Resolver
 	mu       sync.Mutex
 	last     map[Host]netip.Addr
-	changed  bool   // changed says that last has changed since Save wrote it to the file.
+	changed  bool   // changed says that the map last has an address that is not in the file.
 	missing  int    // missing is how many names of the last configuration had no address.
 	unknown  []Host // unknown are the missing names that have no last address either.
 }

@@ -13,9 +13,11 @@ type Severity uint8
 // The severities. The zero value is invalid.
 const (
 	Error Severity = iota + 1 // Error: the daemon does not use the file.
-	// Warning: the daemon uses the file. What describes how the daemon understands it.
+	// Warning: the daemon uses the file. The field What describes how the daemon understands the
+	// file.
 	Warning
-	// Refused: the daemon uses the file, but the real servers that What names never count as up.
+	// Refused: the daemon uses the file, but the real servers that the field What names never count
+	// as up.
 	Refused
 )
 

@@ -16,8 +16,8 @@ type Director interface {
 	Addresses(ctx context.Context, ip netip.Addr) ([]host.Address, error)
 }
 
-// ExamineDirector returns the faults of a director with masq servers. It must forward their replies
-// to the clients.
+// ExamineDirector returns the faults of a director with masq servers. The director must forward the
+// replies of these servers to the clients.
 func ExamineDirector(ctx context.Context, d Director) ([]Finding, error) {
 	var findings []Finding
 	for _, ip := range d.Masqueraded() {

@@ -53,8 +53,8 @@ func examineLink(ctx context.Context, h SyncHost, backup lvs.SyncDaemon, ports i
 	}}, nil
 }
 
-// neighbours names a gateway or a real server on the network of an interface. If it finds none, it
-// returns an empty text.
+// neighbours returns a text that names a gateway or a real server on the network of an interface.
+// The text is empty if that network has neither.
 func neighbours(ctx context.Context, h SyncHost, nic string) (string, error) {
 	for _, v6 := range []bool{false, true} {
 		gateways, err := h.Gateways(ctx, nic, v6)

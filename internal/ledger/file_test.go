@@ -50,7 +50,7 @@ func TestLedgerIsReadBack(t *testing.T) {
 	}
 	// a file without the line of the owner can be from another namespace
 	owned := strings.Index(string(text), "holder")
-	// Load must report the damage at every place of the cut
+	// Load must report the damage if the file is cut after any byte from here on
 	for cut := owned; cut < len(text)-1; cut++ {
 		if err := os.WriteFile(s.path, text[:cut], 0o644); err != nil {
 			t.Fatal(err)

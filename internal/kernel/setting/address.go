@@ -54,8 +54,8 @@ func (k Kernel) setAddress(ctx context.Context, s host.Setting, on bool) error {
 	return err
 }
 
-// linkUp returns the value of the setting that an interface is up. It returns Gone for an interface
-// that does not exist.
+// linkUp reads whether an interface is up, and returns host.On or host.Off. It returns Gone for an
+// interface that does not exist.
 func (k Kernel) linkUp(ctx context.Context, s host.Setting) (string, error) {
 	state, err := k.Interface(ctx, s.NIC)
 	if errors.Is(err, host.ErrNotInstalled) {

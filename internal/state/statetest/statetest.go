@@ -21,7 +21,8 @@ type Condition struct {
 }
 
 // Dir makes a state directory. If this process can mount a file system, the directory is a separate
-// file system. If it cannot, a test that needs one is skipped: only root can mount.
+// file system. Only root can mount. If this process cannot mount, Dir skips a test that sets
+// needsMount.
 func Dir(t testing.TB, needsMount bool) string {
 	t.Helper()
 	dir := t.TempDir()
