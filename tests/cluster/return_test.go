@@ -29,13 +29,20 @@ func TestReturningDirector(t *testing.T) {
 		}
 		t.Cleanup(func() { _ = conn.Close() })
 	}
+	// The sample is as old as the last measurement of the active director.
+	lab.Wait(t, minute, "the sample of the open connections", func() error {
+		sample := active.Script(t, "attrd_updater -n lvs-connections-web-sync -Q -A | grep "+active.Name)
+		if !strings.Contains(sample, fmt.Sprintf("1:%d:", open)) {
+			return fmt.Errorf("it is %s", sample)
+		}
+		return nil
+	})
 	s.Standby(t, other.Name, false)
 	s.WaitIdle(t)
 	s.waitCoverage(t, map[string]string{active.Name: "100", other.Name: "100"})
 	held := other.Script(t, "grep -c 'C000020A 0050 .* ESTABLISHED' /proc/net/ip_vs_conn")
-	sketch := active.Script(t, "attrd_updater -n lvs-connections-web-sync -Q -A | grep "+active.Name)
-	if strings.TrimSpace(held) != fmt.Sprint(open) || !strings.Contains(sketch, fmt.Sprintf("1:%d:", open)) {
-		t.Errorf("%s holds %s of %d connections; the sketch of the active director is %s", other.Name, held, open, sketch)
+	if strings.TrimSpace(held) != fmt.Sprint(open) {
+		t.Errorf("%s holds %s of %d connections", other.Name, held, open)
 	}
 	s.unfailed(t)
 }
