@@ -71,6 +71,13 @@ type Call struct {
 	Log      logrus.FieldLogger
 }
 
+// Resource returns Instance without the number of the instance in a clone. So all instances have
+// the same text.
+func (c Call) Resource() string {
+	id, _, _ := strings.Cut(c.Instance, ":")
+	return id
+}
+
 // State is the result of a Monitor. The zero value is a programming error and does not count as
 // stopped.
 type State uint8

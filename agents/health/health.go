@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"lvs-agents/internal/attribute"
@@ -212,11 +211,7 @@ func (a *Agent) unpublish(ctx context.Context, c ocf.Call) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, unpublishLimit)
 	defer cancel()
-	for _, name := range []string{name, attribute.HashTables(name)} {
-		if err := a.attributes.Remove(ctx, name); err != nil && !errors.Is(err, attribute.ErrNoCluster) {
-			c.Log.Warnf("the node attribute %s stays: %v; remove it: attrd_updater -D -n %[1]s", name, err)
-		}
-	}
+	attribute.Unpublish(ctx, a.attributes, c.Log.Warnf, name, attribute.HashTables(name))
 }
 
 // attribute returns the name of the node attribute, or an empty text for none. All instances of a
@@ -225,8 +220,7 @@ func (a *Agent) attribute(c ocf.Call) string {
 	if a.Attribute == noAttribute {
 		return ""
 	}
-	id, _, _ := strings.Cut(c.Instance, ":")
-	return cmp.Or(a.Attribute, "lvs-health-"+id)
+	return cmp.Or(a.Attribute, "lvs-health-"+c.Resource())
 }
 
 // Monitor queries the daemon for the time since its loops last ran, because a daemon that hangs can

@@ -236,24 +236,9 @@ func (m Measurement) delay(pause time.Duration) {
 // unpublish removes the attributes of a stopped resource. A failure is only a warning: the cluster
 // must not take a stopped resource for running.
 func (a *Agent) unpublish(ctx context.Context, c ocf.Call) {
-	id := clone(c)
+	id := c.Resource()
 	unlock, _ := state.LockInHalf(ctx, lockFile(c.StateDir, "publish", id), "stop")
 	defer unlock()
-	for _, name := range []string{coverageAttribute(id), connectionsAttribute(id)} {
-		err := a.attributes.Remove(ctx, name)
-		if errors.Is(err, attribute.ErrNoCluster) {
-			return
-		}
-		if err != nil {
-			c.Log.Warnf("the node attribute %s stays: %v; remove it: attrd_updater -D -n %[1]s", name, err)
-		}
-	}
+	attribute.Unpublish(ctx, a.attributes, c.Log.Warnf, coverageAttribute(id), connectionsAttribute(id))
 	_ = state.Remove(Measurement{ID: id, StateDir: c.StateDir}.nextFile())
-}
-
-// clone returns the id of the resource without the number of the instance, so that all nodes use
-// the same names of attributes.
-func clone(c ocf.Call) string {
-	id, _, _ := strings.Cut(c.Instance, ":")
-	return id
 }

@@ -151,8 +151,8 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 		return ocf.Status{State: ocf.Failed, Reason: reason}, nil
 	}
 	if c.Recurring {
-		if err := a.work.Measure(ctx, clone(c)); err != nil {
-			c.Log.Warnf("the node attribute %s keeps its value: %v", coverageAttribute(clone(c)), err)
+		if err := a.work.Measure(ctx, c.Resource()); err != nil {
+			c.Log.Warnf("the node attribute %s keeps its value: %v", coverageAttribute(c.Resource()), err)
 		}
 	}
 	return ocf.Status{State: ocf.Running}, nil

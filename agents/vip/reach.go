@@ -39,7 +39,7 @@ func (a *Agent) astray(there host.Address) string {
 // adds the route after the address (net/ipv6/addrconf.c, addrconf_dad_work).
 const window = 500 * time.Millisecond
 
-// arrives returns nil if the kernel accepts packets for the address, now or within window.
+// arrives returns nil if the kernel diverts no packets for the address, now or within window.
 func (a *Agent) arrives(ctx context.Context, target host.Address) error {
 	soon, cancel := context.WithTimeout(ctx, window)
 	defer cancel()

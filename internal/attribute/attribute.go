@@ -23,6 +23,23 @@ var ErrNoCluster = errors.New("Pacemaker does not run on this host") //nolint:st
 // is the name of the attribute that the health daemon publishes.
 func HashTables(health string) string { return health + "-tables" }
 
+// Unpublish removes attributes of this node. It calls warn for each attribute that stays: a failure
+// must not fail the stop of a resource. Outside of a cluster, Unpublish does nothing.
+func Unpublish(ctx context.Context, n interface {
+	Remove(ctx context.Context, name string) error
+}, warn func(format string, args ...any), names ...string,
+) {
+	for _, name := range names {
+		err := n.Remove(ctx, name)
+		if errors.Is(err, ErrNoCluster) {
+			return
+		}
+		if err != nil {
+			warn("the node attribute %s stays: %v; remove it: attrd_updater -D -n %[1]s", name, err)
+		}
+	}
+}
+
 // timeout is how long one run of attrd_updater can take.
 const timeout = 5 * time.Second
 

@@ -325,7 +325,8 @@ func (v *valueReader) closingQuote(body string) (int, error) {
 	return v.oddClosingQuote(body)
 }
 
-// oddClosingQuote accepts a typographic quote at the end.
+// oddClosingQuote returns the index of a typographic quote that closes body, and reports the value
+// as damaged. If no quote closes body, it returns an error.
 func (v *valueReader) oddClosingQuote(body string) (int, error) {
 	text := v.cutNote(body, false)
 	inner := strings.TrimRight(text, quoteRunes)
