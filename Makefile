@@ -158,7 +158,9 @@ deb: packagers dist ## build Debian packages into dist/, offline from make dist
 
 #: DESTDIR        directory that the install targets put before every path
 #: FUZZTIME       how long make fuzz and make soak fuzz each parser (10m)
+#: LAB_ABSENCE    how long a director is away in tests/sync (20s; 5m in make soak)
 #: LAB_CRASHES    crashes of a director in each configuration of tests/moves (1; 20 in make soak)
+#: LAB_FIGURES    directory for the results of tests/moves and tests/sync; also measures peers
 #: LAB_MOVES      how often the cluster tests move the service in each way (2; 20 in make soak)
 #: LAB_OPEN       open connections in tests/moves (1000)
 #: LAB_RATE       new connections a second in tests/moves (100)

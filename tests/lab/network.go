@@ -41,21 +41,23 @@ func (h *Host) enterAndDo(f func() error) error {
 }
 
 // Dial opens a connection from the host's network namespace. address is an IP address and a port.
+// The connection sends no keep-alive packets, so it can be idle.
 func (h *Host) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	var conn net.Conn
 	err := h.Do(func() (err error) {
-		conn, err = (&net.Dialer{}).DialContext(ctx, network, address)
+		conn, err = (&net.Dialer{KeepAlive: -1}).DialContext(ctx, network, address)
 		return err
 	})
 	return conn, err
 }
 
-// Listen opens a listener in the host's network namespace, and closes it when the test ends.
+// Listen opens a listener in the host's network namespace, and closes it when the test ends. Its
+// connections send no keep-alive packets, so they can be idle.
 func (h *Host) Listen(tb testing.TB, network, address string) net.Listener {
 	tb.Helper()
 	var listener net.Listener
 	err := h.Do(func() (err error) {
-		listener, err = (&net.ListenConfig{}).Listen(context.Background(), network, address)
+		listener, err = (&net.ListenConfig{KeepAlive: -1}).Listen(context.Background(), network, address)
 		return err
 	})
 	if err != nil {

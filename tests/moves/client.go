@@ -126,7 +126,8 @@ func (c *client) open(kind string) (*flow, error) {
 	case "streaming":
 		hello = "stream\n"
 	}
-	conn, err := net.DialTimeout(network, fmt.Sprintf("%s:%d", c.mix.Target, plainPort), patience)
+	dialer := net.Dialer{Timeout: patience, KeepAlive: -1} // keep-alive packets would synchronise idle connections
+	conn, err := dialer.Dial(network, net.JoinHostPort(c.mix.Target, fmt.Sprint(plainPort)))
 	if err != nil {
 		return nil, err
 	}

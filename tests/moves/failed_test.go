@@ -11,6 +11,7 @@ import (
 // TestFailedServer takes a real server out of the table in four ways, and counts what its clients
 // see. The server itself answers, so the table alone decides.
 func TestFailedServer(t *testing.T) {
+	write(t, "figures4", settings)
 	p := newPair(t)
 	node := p.Node("director1")
 	m := mix()

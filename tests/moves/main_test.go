@@ -72,8 +72,21 @@ func newSite(t *testing.T) site {
 	for _, source := range mix().Sources {
 		fmt.Fprintf(&addresses, "ip addr add %s/24 dev eth0\n", source)
 	}
+	for _, name := range senders {
+		mac := strings.TrimSpace(s.Host(name).Run(t, "cat", "/sys/class/net/eth0/address"))
+		fmt.Fprintf(&addresses, "iptables-legacy -w -A INPUT -p tcp --tcp-flags RST RST -m mac --mac-source %s -m comment --comment %s\n", mac, name)
+	}
 	s.Host("client").Script(t, addresses.String())
 	return s
+}
+
+// senders lists the hosts that can reset a connection of the client.
+var senders = []string{"director1", "director2", "rs1", "rs2"}
+
+// resets returns how many resets the client has received from each host since the last call.
+func (s site) resets(t *testing.T) string {
+	t.Helper()
+	return s.Host("client").Script(t, "iptables-legacy -w -Z -nvxL INPUT | awk '$1 > 0 && / MAC/ {printf \"%s from %s, \", $1, $(NF-1)}'")
 }
 
 func self(t *testing.T) string {

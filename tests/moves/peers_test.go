@@ -9,8 +9,14 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// peerMoves is how many times the address moves as planned in the tests of other programs (peers).
-const peerMoves = 5
+// peerMoves lists the tests of other programs (peers) for TestPlanned.
+var peerMoves = []struct {
+	name string
+	run  func(*testing.T, string) []row
+}{{"keepalived and its sync daemon", stopKeepalived}, {"IPaddr2, ldirectord", peerStandbys}}
+
+// stops is how many times the address of a peer moves as planned.
+const stops = 5
 
 // peerGroup is the classic group of how-tos: the address first, then ldirectord.
 const peerGroup = `
@@ -75,8 +81,8 @@ func waitAddress(t *testing.T, node *lab.Node) {
 // peers lists the forms with other programs. Only the director that gets the address starts IPaddr2
 // and ldirectord.
 var peers = []form{
-	{name: "keepalived and its sync daemon", prepare: keepalived, take: waitAddress},
-	{name: "IPaddr2, ldirectord", prepare: func(t *testing.T, node *lab.Node) {
+	{name: "keepalived and its sync daemon", most: rounds, prepare: keepalived, take: waitAddress},
+	{name: "IPaddr2, ldirectord", most: rounds, prepare: func(t *testing.T, node *lab.Node) {
 		t.Helper()
 		node.WriteFile(t, "/etc/ha.d/ldirectord.cf", file(false))
 		node.WriteProgram(t, "/usr/sbin/perl-ldirectord", lab.PerlLdirectord(t))
@@ -88,10 +94,10 @@ var peers = []form{
 	}},
 }
 
-// TestPeerKeepalived stops keepalived on the director that has the address. It waits until the
-// other director has the address, and starts keepalived again. The test measures broken
-// connections, but has no limit for them.
-func TestPeerKeepalived(t *testing.T) {
+// stopKeepalived stops keepalived on the director that has the address. It waits until the other
+// director has the address, and starts keepalived again.
+func stopKeepalived(t *testing.T, name string) []row {
+	t.Helper()
 	lab.Require(t, "keepalived")
 	p := newPair(t)
 	from, to := p.Node("director1"), p.Node("director2")
@@ -103,7 +109,7 @@ func TestPeerKeepalived(t *testing.T) {
 	<-time.After(3 * time.Second)
 	load.report(t)
 	sum := Report{}
-	for n := range peerMoves {
+	for n := range stops {
 		from.Script(t, "pid=$(cat /run/keepalived.pid); kill $pid; while kill -0 $pid; do sleep 0.1; done 2>/dev/null")
 		waitAddress(t, to)
 		report := load.report(t)
@@ -114,12 +120,13 @@ func TestPeerKeepalived(t *testing.T) {
 		load.report(t)
 		from, to = to, from
 	}
-	t.Logf("keepalived, %d moves: %v", peerMoves, sum)
+	t.Logf("%s, %d moves: %v", name, stops, sum)
+	return []row{{name + ": planned", stops, sum}}
 }
 
-// TestPeerGroup makes the measurements of TestPlanned with IPaddr2 and ldirectord, without a limit
-// for broken connections.
-func TestPeerGroup(t *testing.T) {
+// peerStandbys makes the measurements of the hot standby with IPaddr2 and ldirectord.
+func peerStandbys(t *testing.T, name string) []row {
+	t.Helper()
 	lab.Require(t, "ldirectord")
 	c := newCluster(t)
 	for _, name := range []string{"director1", "director2"} {
@@ -127,5 +134,5 @@ func TestPeerGroup(t *testing.T) {
 		c.Node(name).WriteProgram(t, "/usr/sbin/perl-ldirectord", lab.PerlLdirectord(t))
 	}
 	c.Configure(t, peerGroup)
-	c.measure(t, "IPaddr2, ldirectord", peerMoves)
+	return c.measure(t, name, stops, min(crashes(), len(events)))
 }

@@ -16,10 +16,29 @@ type cluster struct {
 	*lab.Cluster
 }
 
-// TestPlanned sets the active director to standby again and again while clients send traffic, and
-// then kills the active director. With the hot standby of crm/examples, the hash profile and
-// synchronisation, no connection may break. LAB_MOVES is half the number of standbys.
+// TestPlanned moves the address as an operator does, again and again, while clients send traffic.
+// Then the active director crashes. No connection may break with our hot standby. With LAB_FIGURES,
+// the test also measures other programs (peers), without a limit.
 func TestPlanned(t *testing.T) {
+	measured := []struct {
+		name string
+		run  func(*testing.T, string) []row
+	}{{"hot standby, hash and sync", hotStandby}}
+	if writesFigures() {
+		measured = append(peerMoves, measured...)
+	}
+	var rows []row
+	for _, each := range measured {
+		t.Run(each.name, func(t *testing.T) {
+			rows = append(rows, each.run(t, each.name)...)
+			write(t, "figures2", planned+table(rows))
+		})
+	}
+}
+
+// hotStandby measures the example of the hot standby. LAB_MOVES is half the number of standbys.
+func hotStandby(t *testing.T, name string) []row {
+	t.Helper()
 	example, err := os.ReadFile("../../crm/examples/hot-standby.crm")
 	if err != nil {
 		t.Fatal(err)
@@ -30,15 +49,16 @@ func TestPlanned(t *testing.T) {
 	}
 	// The guest starts programs slowly, so the limits of the example are too short there.
 	c.Configure(t, strings.NewReplacer("timeout=20s", "timeout=60s", "timeout=30s", "timeout=60s").Replace(string(example)))
-	moves, crash := c.measure(t, "hot standby", 2*number("LAB_MOVES", 2))
-	for event, report := range map[string]Report{"standby": moves, "power": crash} {
-		if report.broken(kinds...) > 0 {
-			t.Errorf("%s: %v", event, report)
+	rows := c.measure(t, name, 2*number("LAB_MOVES", 2), min(crashes(), len(events)))
+	for _, each := range rows {
+		if each.report.broken(kinds...) > 0 {
+			t.Errorf("%s: %v", each.name, each.report)
 		}
 	}
 	if failed := c.FailedActions(t); len(failed) > 0 {
 		t.Errorf("failed actions: %+v", failed)
 	}
+	return rows
 }
 
 func newCluster(t *testing.T) cluster {
@@ -58,15 +78,14 @@ func (c cluster) active(t *testing.T) (active, other string) {
 	return names[0], map[string]string{"director1": "director2", "director2": "director1"}[names[0]]
 }
 
-// measure runs the standbys and then a crash. It returns the sum of the reports of the standbys,
-// and the report of the crash.
-func (c cluster) measure(t *testing.T, name string, standbys int) (moves, crash Report) {
+// measure runs the standbys and then the crashes. It returns the sum of the reports of each.
+func (c cluster) measure(t *testing.T, name string, standbys, crashes int) []row {
 	t.Helper()
 	c.settle(t)
 	load, stop := c.load(t, mix())
 	defer stop()
 	load.report(t)
-	began, requests := time.Now(), 0
+	began, moves := time.Now(), Report{}
 	for n := range standbys {
 		from, to := c.active(t)
 		c.Standby(t, from, true)
@@ -79,14 +98,23 @@ func (c cluster) measure(t *testing.T, name string, standbys int) (moves, crash 
 		t.Logf("%s, standby %d of %s: %v; back: %v", name, n+1, from, report, back)
 		moves = moves.add(report).add(back)
 	}
-	requests = moves["requests"].Count
-	t.Logf("%s, %d standbys: %v, %.0f requests a second", name, standbys, moves, float64(requests)/time.Since(began).Seconds())
-	from, to := c.active(t)
-	c.Node(from).Kill(t)
-	c.WaitRunning(t, 2*time.Minute, "web-vip", to)
-	crash = load.report(t)
-	t.Logf("%s, power of %s: %v", name, from, crash)
-	return moves, crash
+	t.Logf("%s, %d standbys: %v, %.0f requests a second", name, standbys, moves, float64(moves["requests"].Count)/time.Since(began).Seconds())
+	crashed := Report{}
+	for n := range crashes {
+		event := events[n%len(events)]
+		from, to := c.active(t)
+		event.end(t, c.Node(from))
+		waitAddress(t, c.Node(to))
+		report := load.report(t)
+		t.Logf("%s, %s of %s: %v", name, event.name, from, report)
+		crashed = crashed.add(report)
+		c.Node(from).Restart(t)
+		c.WaitOnline(t, "director1", "director2")
+		c.settle(t)
+		load.report(t)
+	}
+	t.Logf("%s, %d crashes: %v", name, crashes, crashed)
+	return []row{{name + ": planned", standbys, moves}, {name + ": crash", crashes, crashed}}
 }
 
 // settle waits until the cluster is idle, both directors have their table, and one of them has the

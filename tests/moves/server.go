@@ -4,6 +4,7 @@ package moves
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -34,6 +35,7 @@ type server struct {
 func serve(name string, addresses []string) error {
 	s := &server{name: name, streams: map[net.Conn]bool{}}
 	failed := make(chan error)
+	config := net.ListenConfig{KeepAlive: -1} // keep-alive packets would synchronise idle connections
 	for _, address := range addresses {
 		datagrams, err := net.ListenPacket("udp", fmt.Sprintf("%s:%d", address, plainPort))
 		if err != nil {
@@ -41,7 +43,7 @@ func serve(name string, addresses []string) error {
 		}
 		go func() { failed <- s.answer(datagrams) }()
 		for _, port := range []int{plainPort, persistentPort} {
-			listener, err := net.Listen("tcp", fmt.Sprintf("%s:%d", address, port))
+			listener, err := config.Listen(context.Background(), "tcp", fmt.Sprintf("%s:%d", address, port))
 			if err != nil {
 				return err
 			}
