@@ -138,7 +138,9 @@ func (a *Agent) awaitVerdicts(ctx context.Context, c ocf.Call) {
 				if err == nil {
 					err = errUnpublished
 				}
-				c.Log.Warn(err) // After any other error, no daemon has replied.
+				// err is nil only if a daemon replied without a published attribute. After any other error, no
+				// daemon has replied.
+				c.Log.Warn(err)
 				return
 			}
 			c.Log.Warnf("%d real servers have no verdict yet; they get no new connections until they pass a check", unknown)
@@ -157,7 +159,7 @@ func (a *Agent) args(ctx context.Context, c ocf.Call) []string {
 	}
 	if a.Config != "" {
 		path, _, err := load.Read(ctx, &disk.Reader{}, a.Config, a.configDirs...)
-		if err != nil { // The daemon reports this error itself.
+		if err != nil { // The daemon itself reads the file later, and reports this error.
 			path = a.Config
 		}
 		return append(args, "--config="+path)

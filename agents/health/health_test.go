@@ -43,7 +43,7 @@ type node struct {
 
 func newNode(t *testing.T) *node {
 	t.Helper()
-	state, err := os.MkdirTemp("", "lvs") // the path of a unix socket can have at most 107 characters
+	state, err := os.MkdirTemp("", "lvs") // a short directory name: the path of a unix socket can have at most 107 characters
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +225,7 @@ func TestMonitorOfADaemonThatHangs(t *testing.T) {
 	n := newNode(t)
 	n.run(0, "start", "config=web.cf")
 	n.snapshot.LoopAge, n.snapshot.Trouble = 11, "ipvsadm -Sn: no buffer space"
-	const want = "directord 7 could not keep the table as it should be for 11.0 s, more than 10 s: ipvsadm -Sn: no buffer space"
+	const want = "directord 7 could not write the wanted IPVS table for 11.0 s, more than 10 s: ipvsadm -Sn: no buffer space"
 	if reason, _ := n.run(1, "monitor", "config=web.cf"); reason != want {
 		t.Errorf("reason: %s", reason)
 	}
@@ -238,13 +238,13 @@ func TestMonitorOfADaemonThatDoesNotAnswer(t *testing.T) {
 	if err := (state.Verdicts{Age: time.Second, Limit: 10 * time.Second}).Save(n.state, "web"); err != nil {
 		t.Fatal(err)
 	}
-	if _, log := n.run(0, "monitor", "config=web.cf"); !strings.HasPrefix(log, "WARNING: directord web does not answer: ") {
+	if _, log := n.run(0, "monitor", "config=web.cf"); !strings.HasPrefix(log, "WARNING: directord web does not reply: ") {
 		t.Errorf("log: %s", log)
 	}
 	if err := (state.Verdicts{Age: 12 * time.Second, Limit: 10 * time.Second}).Save(n.state, "web"); err != nil {
 		t.Fatal(err)
 	}
-	const want = `^directord \d+ hangs: it has not worked on the table or the checks for 1\d\.\d s \(limit 10 s\)$`
+	const want = `^directord \d+ hangs: it has not updated the IPVS table or run checks for 1\d\.\d s \(limit 10 s\)$`
 	if reason, _ := n.run(1, "monitor", "config=web.cf"); !regexp.MustCompile(want).MatchString(reason) {
 		t.Errorf("reason: %s", reason)
 	}

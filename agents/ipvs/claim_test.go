@@ -135,7 +135,7 @@ func TestDestinationsOfALivingDaemonAreNotOurs(t *testing.T) {
 	n.set(t, "-E -t 192.0.2.10:80 -s wlc")
 	d.resync = errors.New("the table is full")
 	got := n.mustRun(t, 1, "web", "monitor", web...)
-	if got.reason != "to do: ipvsadm -E -t 192.0.2.10:80 -s rr" || !strings.Contains(got.log, "its health daemon cannot help: directord web-health: the table is full") {
+	if got.reason != "to do: ipvsadm -E -t 192.0.2.10:80 -s rr" || !strings.Contains(got.log, "the health daemon cannot repair it: directord web-health: the table is full") {
 		t.Errorf("reason %q, log %q", got.reason, got.log)
 	}
 	n.mustRun(t, 0, "web", "start", web...)
@@ -166,7 +166,7 @@ func TestServiceWithoutServers(t *testing.T) {
 		name   string
 		lives  bool
 		resync error
-		age    time.Duration // age is the age of the last verdicts.
+		age    time.Duration // age is the time since the daemon wrote its last verdicts.
 		bad    []string
 		code   ocf.Code
 		want   string // want is the exit reason, or the beginning of the log.
@@ -282,7 +282,7 @@ func TestReloadIsTheDaemonsToo(t *testing.T) {
 		t.Errorf("reason: %s", got.reason)
 	}
 	d.reload, d.reloaded, d.asked = nil, nil, nil
-	n.mustRun(t, 0, "web", "start", web...) // the parameters are unchanged, so the daemon does not reload
+	n.mustRun(t, 0, "web", "start", web...) // The parameters are unchanged, so the agent does not make the daemon reload.
 	n.mustRun(t, 0, "web", "start", more...)
 	if !slices.Equal(d.asked, []string{"reload"}) {
 		t.Errorf("asked %v", d.asked)
@@ -324,7 +324,7 @@ func TestStartUsesTheLastVerdicts(t *testing.T) {
 			}
 			n.mustRun(t, 0, "web", "monitor", web...)
 			n.wantTable(t, tt.want)
-			n.mustRun(t, 0, "web", "reload-agent", web...) // a reload does not raise the weight of the bad real server
+			n.mustRun(t, 0, "web", "reload-agent", web...) // A reload does not raise the weight of the bad real server.
 			n.wantTable(t, tt.want)
 			n.mustRun(t, 0, "web", "stop", web...)
 		})

@@ -15,10 +15,11 @@ import (
 // damaged holds the services that a resource can have in the kernel if its record is damaged.
 type damaged struct {
 	path string
-	// ours has the services in the readable part of the record and in the parameters.
+	// ours has the services that the parameters and the readable part of the record name.
 	ours   []lvs.ServiceID
-	theirs lvs.Scope // theirs has the services in the records of other resources.
-	// complete means that the parameters can be used. Then ours has all services of the resource.
+	theirs lvs.Scope // theirs has the services that the records of other resources name.
+	// complete says that the parameters are valid. Then ours has every service that this resource can
+	// have.
 	complete bool
 }
 

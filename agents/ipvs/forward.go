@@ -17,7 +17,7 @@ func (a *Agent) warnOfForwarding(c ocf.Call, want lvs.Table) {
 		if v6 {
 			fix = "net.ipv6.conf.all.forwarding=1"
 		}
-		c.Log.Warnf("no interface forwards packets, so answers of %s and other masq servers do not reach clients; sysctl -w %s", server, fix)
+		c.Log.Warnf("no interface forwards packets, so replies of %s and other masq servers do not reach clients; sysctl -w %s", server, fix)
 	}
 }
 

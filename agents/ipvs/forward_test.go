@@ -6,8 +6,8 @@ import (
 )
 
 func TestMasqWithoutForwarding(t *testing.T) {
-	const v4 = "WARNING: no interface forwards packets, so answers of 192.0.2.21:80 and other masq servers do not reach clients; sysctl -w net.ipv4.ip_forward=1\n"
-	const v6 = "WARNING: no interface forwards packets, so answers of [2001:db8::21]:80 and other masq servers do not reach clients; sysctl -w net.ipv6.conf.all.forwarding=1\n"
+	const v4 = "WARNING: no interface forwards packets, so replies of 192.0.2.21:80 and other masq servers do not reach clients; sysctl -w net.ipv4.ip_forward=1\n"
+	const v6 = "WARNING: no interface forwards packets, so replies of [2001:db8::21]:80 and other masq servers do not reach clients; sysctl -w net.ipv6.conf.all.forwarding=1\n"
 	for _, tt := range []struct {
 		virtual, real string
 		still         bool

@@ -24,8 +24,7 @@ import (
 // Kernel reads and changes the IPVS table of the network namespace.
 type Kernel interface {
 	Table(context.Context) (lvs.Table, error)
-	// Apply makes the changes in order until a change fails. It returns the number of changes that
-	// succeeded.
+	// Apply makes the changes in order until one fails. It returns how many changes succeeded.
 	Apply(context.Context, []lvs.Op) (int, error)
 	// Forwards reports whether the host forwards packets of a family.
 	Forwards(v6 bool) bool
@@ -49,7 +48,7 @@ type Agent struct {
 	daemons    control.Daemons
 	resolver   config.Resolver
 	configDirs []string
-	// held has the settings of the director in the current action. It is nil before.
+	// held has the director's settings that this resource changes. It is nil until an action sets it.
 	held *ledger.Resource
 }
 
@@ -65,7 +64,8 @@ func New(k Kernel, h ledger.Kernel, r config.Resolver) *Agent {
 	return &Agent{Scheduler: lvs.DefaultScheduler, kernel: k, host: h, daemons: control.Sockets{}, resolver: r, configDirs: load.Dirs()}
 }
 
-// Through makes the agent use other connections to health daemons than their sockets.
+// Through makes the agent use the given connections to health daemons, instead of the daemons'
+// sockets.
 func (a *Agent) Through(d control.Daemons) { a.daemons = d }
 
 // action is one action of the agent, with the records on this node.
@@ -75,7 +75,7 @@ type action struct {
 	store record.Store
 }
 
-// begin opens the store of records for an action.
+// begin opens the record store of the node for an action of the agent.
 func (a *Agent) begin(c ocf.Call) (action, error) {
 	store, err := record.In(c.StateDir)
 	return action{a, c, store}, err
@@ -92,7 +92,8 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	if err != nil {
 		return err
 	}
-	// the record comes after the settings, so that monitor does not report a killed start as running
+	// Start changes the settings before it writes the record. If start is killed in between, monitor
+	// does not report the resource as running.
 	if err := act.hold(ctx, want.settings); err != nil {
 		return err
 	}
@@ -143,7 +144,7 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 func (a action) stopServices(ctx context.Context) error {
 	unlock, err := a.store.LockInHalf(ctx, a.Instance)
 	if err != nil {
-		a.Log.Warnf("stopping without the lock: %v", err)
+		a.Log.Warnf("stop continues without the lock: %v", err)
 	}
 	defer unlock()
 	r, err := a.store.Load(a.Instance)
@@ -173,7 +174,7 @@ func (a action) stopRecord(ctx context.Context, r record.Record) error {
 		return err
 	}
 	if err := a.store.Remove(a.Instance); err != nil {
-		a.Log.Warnf("the services are gone, but their record stays: %v", err)
+		a.Log.Warnf("the services are removed, but their record stays: %v", err)
 	}
 	return nil
 }
@@ -222,7 +223,7 @@ func (a action) monitorServices(ctx context.Context) (ocf.Status, error) {
 	return a.monitorAgain(ctx)
 }
 
-// logDown logs the services without a good real server.
+// logDown logs a warning that names the services without a good real server.
 func logDown(c ocf.Call, down []lvs.ServiceID) {
 	if len(down) > 0 {
 		c.Log.Warnf("no real server of %s was good when the health daemon last checked them, and there is no fallback", words(down))
@@ -237,7 +238,7 @@ func (a action) heal(ctx context.Context, holder string) bool {
 	defer cancel()
 	err := a.daemons.Resync(limited, a.StateDir, holder)
 	if err != nil {
-		a.Log.Warnf("the table is not as it should be, and its health daemon cannot help: %v", err)
+		a.Log.Warnf("the IPVS table differs from the wanted table, and the health daemon cannot repair it: %v", err)
 	}
 	return err == nil
 }
@@ -270,7 +271,7 @@ func (a action) monitorAgain(ctx context.Context) (ocf.Status, error) {
 	idle, down := l.unserved(r, have)
 	switch {
 	case status.State != ocf.Running:
-	case healed: // the daemon has found no real server of the idle services good
+	case healed: // The daemon has repaired the table, and has found no real server of the idle services good.
 		logDown(a.Call, append(idle, down...))
 	case len(idle) > 0:
 		status = ocf.Status{State: ocf.Failed, Reason: fmt.Sprintf("no real server of %s gets new connections, and no health daemon keeps them out", words(idle))}
@@ -278,8 +279,8 @@ func (a action) monitorAgain(ctx context.Context) (ocf.Status, error) {
 	return status, nil
 }
 
-// logForeign logs the services that the kernel has although this resource has no record. No action
-// of this resource changes these services.
+// logForeign logs the services in the kernel if this resource has no record. No action of this
+// resource changes those services.
 func (a *Agent) logForeign(ctx context.Context, c ocf.Call) {
 	if !c.Probe {
 		return

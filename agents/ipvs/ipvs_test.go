@@ -271,7 +271,8 @@ func TestReloadMayReplaceServices(t *testing.T) {
 	n.write(t, "web.cf", "virtual=192.0.2.10:80\n\treal=192.0.2.21:80 gate\n\tscheduler=rr\nvirtual=7\n\treal=192.0.2.21:80 gate\n\tscheduler=rr\n")
 	n.mustRun(t, 0, "web", "start", "config=web.cf")
 	n.write(t, "web.cf", "virtual=192.0.2.10:443\n\treal=192.0.2.21:443 gate\n\tscheduler=rr\n")
-	n.mustRun(t, 0, "web", "monitor", "config=web.cf") // monitor uses the record and not the changed file
+	// Monitor compares the kernel with the record, and does not read the changed file.
+	n.mustRun(t, 0, "web", "monitor", "config=web.cf")
 	n.mustRun(t, 0, "web", "reload-agent", "config=web.cf")
 	n.wantTable(t, "-A -t 192.0.2.10:443 -s rr\n-a -t 192.0.2.10:443 -r 192.0.2.21:443 -g -w 1\n")
 	if err := os.Remove(filepath.Join(n.config, "web.cf")); err != nil {
@@ -335,7 +336,7 @@ func TestFailureAtEveryOpOfStart(t *testing.T) {
 		n.mustRun(t, 0, "web", "monitor", web...)
 		n.kernel.FailAfter(0, syscall.ENOBUFS)
 		n.mustRun(t, 1, "web", "stop", web...)
-		// The failed stop has left services in the kernel.
+		// The stop could not remove the services, so they are still in the kernel.
 		n.mustRun(t, 1, "web", "monitor", web...)
 		n.mustRun(t, 0, "web", "stop", web...)
 		n.wantTable(t, "-A -f 9 -s sh\n")
@@ -421,7 +422,7 @@ func TestStateDirectoryThatCannotBeWritten(t *testing.T) {
 	if !strings.Contains(got.reason, "/proc/nonexistent") {
 		t.Errorf("reason: %s", got.reason)
 	}
-	n.wantTable(t, webTable) // the failed start has changed nothing, and stop found no record
+	n.wantTable(t, webTable) // The failed start has changed nothing, and stop found no record.
 }
 
 func TestStopDoesNotWaitForTheLockForEver(t *testing.T) {
@@ -481,7 +482,9 @@ func TestBadParameters(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			n.kernel.Stall = true // every call of the kernel hangs, because neither action reads the table
+			// Every call of the fake kernel hangs from now on. The two actions succeed only if they do not
+			// read the table.
+			n.kernel.Stall = true
 			for _, action := range []string{"validate-all", "start"} {
 				if got := n.mustRun(t, tt.code, "web", action, tt.params...); got.reason != tt.reason {
 					t.Errorf("%s:\ngot  %s\nwant %s", action, got.reason, tt.reason)
@@ -507,7 +510,8 @@ func TestOrderOfAnotherVersionIsRunning(t *testing.T) {
 		n := newNode(t)
 		n.set(t, "-A -t 192.0.2.10:80 -s "+scheduler, "-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1", "-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1")
 		params := []string{"virtual=192.0.2.10:80", "real=192.0.2.21 gate, 192.0.2.22 gate", "scheduler=" + scheduler}
-		n.mustRun(t, 0, "web", "start", params...) // start adopts an equal service
+		// Start adopts the service in the kernel, because it is equal to the configured service.
+		n.mustRun(t, 0, "web", "start", params...)
 		service := "-A -t 192.0.2.10:80 -s " + scheduler
 		if scheduler != "dh" {
 			service += " -b flag-1"

@@ -20,10 +20,11 @@ type lease struct {
 	// destinations again.
 	presence control.Presence
 	claims   lvs.Scope
-	bad      map[string]bool // bad are the real servers that failed their last check.
+	bad      map[string]bool // bad has the real servers whose last check failed.
 }
 
-// leaseOf returns the lease for the claimed services of a record.
+// leaseOf returns the lease of a record: which services a health daemon has claimed, and whether
+// the daemon still runs.
 func leaseOf(c ocf.Call, r record.Record) (lease, error) {
 	l := lease{claims: r.Claims(), bad: map[string]bool{}}
 	if r.Holder == "" {
@@ -34,7 +35,7 @@ func leaseOf(c ocf.Call, r record.Record) (lease, error) {
 		return l, err
 	}
 	if l.bad, err = state.Bad(c.StateDir, r.Holder); err != nil {
-		c.Log.Warnf("the last verdicts of health daemon %s: %v", r.Holder, err)
+		c.Log.Warnf("reading the last verdicts of health daemon %s: %v", r.Holder, err)
 	}
 	return l, nil
 }
@@ -127,7 +128,7 @@ func logUnchecked(c ocf.Call, r record.Record) {
 	}
 }
 
-// logRunning logs warnings about a running resource.
+// logRunning logs warnings about the real servers of a running resource.
 func (l lease) logRunning(c ocf.Call, r record.Record, have lvs.Table) {
 	_, down := l.unserved(r, have)
 	logDown(c, down)

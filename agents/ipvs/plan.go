@@ -16,7 +16,8 @@ import (
 	"lvs-agents/ocf"
 )
 
-// target has the services and the settings of the director that the parameters describe.
+// target has what the parameters describe: the wanted services, and the wanted settings of the
+// director.
 type target struct {
 	lvs.Table
 
@@ -58,12 +59,12 @@ func (a *Agent) fromFile(ctx context.Context, c ocf.Call) (target, error) {
 	}
 	names := config.NewNames(a.resolver)
 	if err := names.Restore(c.StateDir); err != nil {
-		c.Log.Warnf("the last addresses of names: %v", err)
+		c.Log.Warnf("the last addresses of host names: %v", err)
 	}
 	table, problems := parsed.Table(ctx, names)
 	report(c, problems)
 	if err := config.Err(problems); err != nil {
-		// This is not a fault of the file: the DNS can have addresses for the names later.
+		// This error is not a fault of the file: a name server can return the missing addresses later.
 		return target{}, err
 	}
 	if err := names.Save(c.StateDir); err != nil {
@@ -84,7 +85,7 @@ func (a action) converge(ctx context.Context, next *record.Record, needed bool) 
 	defer unlock()
 	old, err = a.store.Load(a.Instance)
 	switch {
-	case err == nil, errors.Is(err, state.ErrDamaged): // the agent uses the readable part of a damaged record
+	case err == nil, errors.Is(err, state.ErrDamaged): // The readable part of a damaged record counts like a whole record.
 	case errors.Is(err, fs.ErrNotExist) && !needed:
 	default:
 		return old, err
@@ -169,7 +170,7 @@ func died(c ocf.Call, id string) string {
 	return ", which has died"
 }
 
-// gone returns the services that the old record has and the wanted table does not have.
+// gone returns the services that are in the old record, but not in the wanted table.
 func gone(old record.Record, want lvs.Table) []lvs.ServiceID {
 	var ids []lvs.ServiceID
 	for _, id := range append(old.Services.IDs(), old.Removing...) {

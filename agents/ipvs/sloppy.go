@@ -47,8 +47,8 @@ func (a action) settings() *ledger.Resource {
 	return a.held
 }
 
-// holds reports whether the ledger has this resource. Most resources hold no setting, so a damaged
-// ledger is only a warning.
+// holds reports whether this resource is in the ledger. If the ledger is damaged, holds logs a
+// warning and returns no error, because most resources hold no setting.
 func (a action) holds() (bool, error) {
 	store, err := ledger.In(a.StateDir, ledger.Director)
 	if err != nil {
@@ -56,7 +56,7 @@ func (a action) holds() (bool, error) {
 	}
 	l, err := store.Load()
 	if errors.Is(err, state.ErrDamaged) {
-		a.Log.Warnf("%v; what can be read of it counts", err)
+		a.Log.Warnf("%v; the agent uses the part that it can read", err)
 		err = nil
 	}
 	return l.State(a.Instance) != "", err
@@ -68,7 +68,7 @@ func (a action) hold(ctx context.Context, want []ledger.Wanted) error {
 	if len(want) == 0 {
 		return a.release(ctx)
 	}
-	// The first read of the table loads the kernel's module, which has the sysctls.
+	// This read of the IPVS table makes the kernel load the module ip_vs, which creates the sysctls.
 	if _, err := a.kernel.Table(ctx); err != nil {
 		return err
 	}
@@ -86,7 +86,8 @@ func (a action) release(ctx context.Context) error {
 	return a.settings().Release(ctx)
 }
 
-// withSettings returns the status of a resource whose services have a status.
+// withSettings returns the status of the resource. It combines the status of the services with the
+// state of the settings.
 func (a action) withSettings(ctx context.Context, services ocf.Status) (ocf.Status, error) {
 	holds, err := a.holds()
 	if err != nil || !holds || services.State == ocf.Failed {
@@ -97,7 +98,7 @@ func (a action) withSettings(ctx context.Context, services ocf.Status) (ocf.Stat
 	case err != nil:
 		return ocf.Status{}, err
 	case services.State == ocf.Stopped && !report.Gone:
-		return ocf.Status{State: ocf.Failed, Reason: "its settings are there, but not its services: a start or stop did not end; stop it"}, nil
+		return ocf.Status{State: ocf.Failed, Reason: "the resource's settings are set, but its services are missing: a start or stop did not end; stop the resource"}, nil
 	case services.State == ocf.Running && report.Fault != "":
 		return ocf.Status{State: ocf.Failed, Reason: report.Fault}, nil
 	}

@@ -57,7 +57,7 @@ func TestSloppySettingsAreShared(t *testing.T) {
 
 func TestResourceWithoutSloppyParametersWritesNoLedger(t *testing.T) {
 	n := sloppyNode(t)
-	n.host.Put(sysctl("sloppy_tcp"), "1") // The operator has set sloppy_tcp.
+	n.host.Put(sysctl("sloppy_tcp"), "1") // As an operator would, the test sets sloppy_tcp before start.
 	for _, action := range []string{"start", "monitor", "reload-agent", "stop"} {
 		n.mustRun(t, 0, "web", action, web...)
 	}
@@ -112,7 +112,7 @@ func TestSloppyFaults(t *testing.T) {
 	n.wantSloppy(t, "1", "0")
 	n.mustRun(t, 0, "mail", "stop", mail...)
 
-	n.host.Put(sysctl("sloppy_tcp"), "0") // The operator has changed sloppy_tcp.
+	n.host.Put(sysctl("sloppy_tcp"), "0") // As an operator would, the test changes sloppy_tcp while the resource runs.
 	got = n.mustRun(t, 1, "web", "monitor", params...)
 	if want := "sysctl name=net/ipv4/vs/sloppy_tcp is 0 and not 1; sysctl -w net.ipv4.vs.sloppy_tcp=1"; got.reason != want {
 		t.Errorf("got  %s\nwant %s", got.reason, want)
@@ -137,7 +137,7 @@ func TestInterruptedStopOfASloppySetting(t *testing.T) {
 	n.mustRun(t, 1, "web", "stop", params...)
 	n.wantTable(t, "")
 	got := n.mustRun(t, 1, "web", "monitor", params...)
-	if want := "its settings are there, but not its services: a start or stop did not end; stop it"; got.reason != want {
+	if want := "the resource's settings are set, but its services are missing: a start or stop did not end; stop the resource"; got.reason != want {
 		t.Errorf("got  %s\nwant %s", got.reason, want)
 	}
 	n.mustRun(t, 0, "web", "stop", params...)

@@ -38,7 +38,7 @@ func withheld(c ocf.Call, want lvs.Table) []string {
 func lastBad(c ocf.Call) map[string]bool {
 	bad, err := state.LastBad(c.StateDir, control.Memory)
 	if err != nil {
-		c.Log.Warnf("the last verdicts of the health daemon: %v", err)
+		c.Log.Warnf("reading the last verdicts of the health daemon: %v", err)
 	}
 	return bad
 }
@@ -80,7 +80,7 @@ func (a action) restore(ctx context.Context) error {
 	}
 	l, err := leaseOf(a.Call, r)
 	if err != nil || !overdue(a.Call, r, l) {
-		return err // a health daemon has claimed the services meanwhile
+		return err // Meanwhile a health daemon has claimed the services, so restore changes nothing.
 	}
 	if l.lapsed() {
 		a.Log.Warnf("no health daemon has checked the real servers of %s for %v; they get the weights of their configuration", words(r.Claimed), control.Memory)

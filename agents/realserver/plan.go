@@ -131,7 +131,7 @@ func (a *Agent) silenced(ctx context.Context, settings []host.Setting) (string, 
 		}
 		for _, p := range places {
 			if !p.Observed.Silent {
-				return fmt.Sprintf("%s is on %s too, and the rule of %s keeps this host from answering for it; use method=sysctl on hosts that may be the director", s.IP, p.NIC, s.Kind), nil
+				return fmt.Sprintf("%s is on %s too, and the rule of %s keeps this host from replying to ARP requests for it; use method=sysctl on hosts that may be the director", s.IP, p.NIC, s.Kind), nil
 			}
 		}
 	}

@@ -54,19 +54,19 @@ const (
 	Masq Forward = "masq"
 )
 
-// Agent is one resource. The exported fields are its parameters.
+// Agent is one resource of ocf:lvs:realserver. The exported fields are its parameters.
 type Agent struct {
 	IP      []netip.Addr
 	Forward Forward
 	Method  Method
-	NIC     string // NIC is the interface for the addresses. Empty means lo, or the tunnel.
+	NIC     string // NIC is the interface that gets the addresses. Empty means lo with gate, and a tunnel interface with ipip.
 	Scope   string
 	Source  netip.Addr
 	Gateway []netip.Addr
 
 	kernel Kernel
 	prober Prober
-	// resource has the settings of the resource in the current action. It is nil before.
+	// resource has the settings that the resource holds. It is nil until an action sets it.
 	resource *ledger.Resource
 }
 
@@ -128,7 +128,8 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	return ocf.Status{State: ocf.Running}, nil
 }
 
-// examine returns the faults that test packets prove. Without a fault, it returns an empty text.
+// examine sends test packets and returns the faults that they prove. Without a fault, it returns an
+// empty text.
 func (a *Agent) examine(ctx context.Context, settings []host.Setting) (string, error) {
 	findings, err := a.prober.Examine(ctx, settings)
 	words := make([]string, 0, len(findings))

@@ -25,7 +25,7 @@ func TestGenerated(t *testing.T) {
 	metadatatest.Run(t, func() ocf.Agent { return New(kerneltest.NewSettings(), nil) })
 }
 
-// prober returns the findings and the error of the test.
+// prober is a fake Prober. It returns the findings and the error that the test has set.
 type prober struct {
 	findings []doctor.Finding
 	err      error
@@ -168,9 +168,10 @@ func TestStopNeedsNoParameters(t *testing.T) {
 
 func TestFoundValuesComeBack(t *testing.T) {
 	h := newHost(t)
-	h.kernel.Put(setting(ignore), "2") // the value 2 hides the address as well as the value 1
+	h.kernel.Put(setting(ignore), "2") // The value 2 hides the address as the value 1 does, so start keeps it.
 	h.kernel.Put(setting(announce), "1")
-	h.kernel.Put(setting("address nic=lo ip=192.0.2.10 scope=global"), host.On) // the administrator's own script has added the address
+	// The administrator's own script has added the address before start.
+	h.kernel.Put(setting("address nic=lo ip=192.0.2.10 scope=global"), host.On)
 	before := h.kernel.String()
 	h.must(t, 0, "web", "start", "ip=192.0.2.10")
 	if diff := cmp.Diff([]string{"sysctl -w net.ipv4.conf.all.arp_announce=2"}, h.kernel.Commands()); diff != "" {
@@ -263,7 +264,7 @@ func TestFailureAtEveryOp(t *testing.T) {
 					t.Errorf("reason: %s", got.reason)
 				}
 				code := ocf.Generic
-				if action == "start" && n == 0 { // the failed start has set nothing
+				if action == "start" && n == 0 { // A start that failed at its first operation has changed no setting.
 					code = ocf.NotRunning
 				}
 				h.must(t, code, "web", "monitor", params...)
@@ -340,7 +341,7 @@ func TestLedgerOfAnotherBoot(t *testing.T) {
 	if err := os.WriteFile(h.ledger(t), []byte(strings.Replace(string(text), boot, "another", 1)), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	h.kernel.Put(setting(ignore), "0") // the settings are as after a boot
+	h.kernel.Put(setting(ignore), "0") // The setting has the value that it has after a boot.
 	h.kernel.Put(setting(announce), "1")
 	h.kernel.Put(setting("address nic=lo ip=192.0.2.10 scope=global"), host.Off)
 	before := h.kernel.String()
@@ -357,7 +358,7 @@ func TestRulesSilenceADirector(t *testing.T) {
 	h.must(t, 0, "web", "start", "ip=192.0.2.10", "method=nftables")
 	h.kernel.Have("eth0", "192.0.2.10/24")
 	got := h.must(t, 1, "web", "monitor")
-	if want := "192.0.2.10 is on eth0 too, and the rule of nftables keeps this host from answering for it; use method=sysctl on hosts that may be the director"; got.reason != want {
+	if want := "192.0.2.10 is on eth0 too, and the rule of nftables keeps this host from replying to ARP requests for it; use method=sysctl on hosts that may be the director"; got.reason != want {
 		t.Errorf("reason: %s", got.reason)
 	}
 	h.must(t, 0, "web", "start", "ip=192.0.2.10")
@@ -393,12 +394,12 @@ func TestBadParameters(t *testing.T) {
 		{"ip twice", []string{"ip=192.0.2.10,192.0.2.10"}, 6, `parameter ip="192.0.2.10,192.0.2.10": "192.0.2.10" is there twice`},
 		{"only a comma", []string{"ip=,"}, 6, `parameter ip=",": not an IPv4 or IPv6 address`},
 		{"loopback", []string{"ip=127.0.0.1"}, 6, "parameter ip=127.0.0.1 cannot be a virtual address"},
-		{"no gateway", []string{"forward=masq"}, 6, "parameter gateway is required with forward=masq: the address of the director inside"},
+		{"no gateway", []string{"forward=masq"}, 6, "parameter gateway is required with forward=masq; give the director's address on the network of the real servers"},
 		{"gateway", []string{"ip=192.0.2.10", "gateway=192.0.2.11"}, 6, "parameter gateway has no meaning with forward=gate; remove it"},
 		{"two gateways", []string{"forward=masq", "gateway=192.0.2.11 192.0.2.12"}, 6,
 			"parameter gateway has two addresses of one family; give the one that moves with the director"},
 		{"IPv6 source", []string{"ip=192.0.2.10", "source=2001:db8::21"}, 6, "parameter source=2001:db8::21 is not an IPv4 address; ARP has only IPv4 addresses"},
-		{"virtual source", []string{"ip=192.0.2.10", "source=192.0.2.10"}, 6, "parameter source=192.0.2.10 is a virtual address; give the host's own"},
+		{"virtual source", []string{"ip=192.0.2.10", "source=192.0.2.10"}, 6, "parameter source=192.0.2.10 is a virtual address; give an address of this host"},
 		{"method", []string{"ip=192.0.2.10", "method=iptables"}, 6, `parameter method="iptables": unknown; did you mean "arptables"? (one of sysctl, arptables, nftables)`},
 		{"nic with neighbours", []string{"ip=192.0.2.10", "nic=eth0"}, 1, "interface eth0: hosts on its network would get ARP replies for the address; use lo, a tunnel or a dummy interface"},
 		{"no nic", []string{"ip=192.0.2.10", "nic=dummy0"}, 5, `network interface "dummy0" does not exist; create it or give one that ip link shows`},

@@ -23,7 +23,7 @@ func (a *Agent) consistent() error {
 	wrong := func(format string, args ...any) error { return ocf.WrongEverywhere(fmt.Errorf(format, args...)) }
 	switch {
 	case a.Forward == Masq && len(a.Gateway) == 0:
-		return wrong("parameter gateway is required with forward=masq: the address of the director inside")
+		return wrong("parameter gateway is required with forward=masq; give the director's address on the network of the real servers")
 	case a.Forward != Masq && len(a.IP) == 0:
 		return wrong("parameter ip is required with forward=%s", a.Forward)
 	case a.Forward != Masq && len(a.Gateway) > 0:
@@ -31,7 +31,7 @@ func (a *Agent) consistent() error {
 	case a.Source.IsValid() && !a.Source.Is4():
 		return wrong("parameter source=%s is not an IPv4 address; ARP has only IPv4 addresses", a.Source)
 	case slices.Contains(a.IP, a.Source):
-		return wrong("parameter source=%s is a virtual address; give the host's own", a.Source)
+		return wrong("parameter source=%s is a virtual address; give an address of this host", a.Source)
 	}
 	for _, ip := range a.IP {
 		if ip.IsLoopback() || ip.IsMulticast() || ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}) || ip.Is6() && ip.IsLinkLocalUnicast() {

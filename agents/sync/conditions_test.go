@@ -52,7 +52,7 @@ func stopInCondition(t *testing.T, condition statetest.Condition, left bool) {
 		gone := strings.HasPrefix(condition.Name, statetest.Absent)
 		known := strings.HasPrefix(condition.Name, "as it was") || condition.Name == "full"
 		switch {
-		case gone && (got.code != ocf.Success || (len(daemons) == 2) != left): // without a ledger, the daemons belong to another program
+		case gone && (got.code != ocf.Success || (len(daemons) == 2) != left): // Without a ledger, stop cannot find out that this resource started the daemons, so the daemons stay.
 			t.Errorf("stop gives %d (%s); kernel:\n%s", got.code, got.reason, n.kernel)
 		case !gone && (got.code != ocf.Success || len(daemons) > 0):
 			t.Errorf("stop gives %d (%s); kernel:\n%s", got.code, got.reason, n.kernel)

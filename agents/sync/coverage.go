@@ -34,8 +34,8 @@ func connectionsAttribute(id string) string { return "lvs-connections-" + id }
 // connections of the other nodes, in percent.
 func coverageAttribute(id string) string { return "lvs-sync-" + id }
 
-// enough is a share in percent. A node that holds less than this share cannot take over the
-// connections of another node.
+// enough is a share in percent. A node that holds a smaller share of the connections of another
+// node cannot take them over.
 const enough = 99
 
 // young is how long a new connection can take to arrive at the other directors. The kernel sends an
@@ -53,8 +53,8 @@ const (
 // Measurement compares the connections of the nodes of a clone, and publishes the result as node
 // attributes. The caller sets the exported fields.
 type Measurement struct {
-	ID         string // ID is the id of the resource.
-	Node       string // Node is the name of this node.
+	ID         string // ID is the id of the sync resource.
+	Node       string // Node is the name of the cluster node on which this process runs.
 	StateDir   string
 	Attributes Attributes
 	Kernel     interface {

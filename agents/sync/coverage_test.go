@@ -20,7 +20,7 @@ import (
 	"lvs-agents/ocf"
 )
 
-// work records the processes that the agent starts.
+// work is a fake Work. It records the processes that the agent starts.
 type work struct {
 	started []string
 	err     error
@@ -69,11 +69,11 @@ func (a *attributes) All(_ context.Context, name string) (map[string]string, err
 	return a.values[name], a.err
 }
 
-// member is a node of a fake cluster with its connections.
+// member is a node of a fake cluster, and the connections that the node has.
 type member struct {
 	Measurement
 	table   []connection.Connection
-	later   []connection.Connection // later are connections that arrive between the two reads.
+	later   []connection.Connection // later has the connections that arrive between the two reads of the table.
 	serves  bool
 	resyncs int
 	reads   int
@@ -216,7 +216,7 @@ func TestSketchOfAnotherVersion(t *testing.T) {
 	}
 }
 
-// lines is a log that keeps its warnings.
+// lines is a log that stores its warnings for the test.
 type lines struct {
 	logrus.FieldLogger
 	warned []string

@@ -21,7 +21,7 @@ import (
 // Kernel reads and changes sysctls and synchronisation daemons. It has seven methods: five for the
 // settings of the ledger, and two that show whether a daemon can send and receive.
 type Kernel interface {
-	ledger.Kernel // ledger.Kernel reads and changes only sysctls.
+	ledger.Kernel // As a ledger.Kernel, the kernel reads and changes only sysctls.
 	SyncDaemons(context.Context) ([]lvs.SyncDaemon, error)
 	StartSync(context.Context, lvs.SyncDaemon) error
 	StopSync(context.Context, lvs.SyncRole) error
@@ -58,7 +58,7 @@ type Agent struct {
 	kernel     Kernel
 	work       Work
 	attributes Attributes
-	// resource has the settings of the resource in the current action. It is nil before the action.
+	// resource has the settings that the resource holds. It is nil until an action sets it.
 	resource *ledger.Resource
 }
 

@@ -160,7 +160,7 @@ sync_threshold 1 5
 master --mcast-interface eth1 --syncid 255 --sync-maxlen 1400 --mcast-group 224.0.0.82 --mcast-port 9000 --mcast-ttl 3
 backup --mcast-interface eth1 --syncid 255 --sync-maxlen 1400 --mcast-group 224.0.0.82 --mcast-port 9000 --mcast-ttl 3
 `)
-	n.must(t, 0, "sync", "stop") // The stop gets no parameters.
+	n.must(t, 0, "sync", "stop") // As the cluster can do, the test runs stop without parameters.
 	n.want(t, before)
 }
 
@@ -294,7 +294,7 @@ func TestFaultsOfARunningResource(t *testing.T) {
 	n := newNode(t)
 	n.must(t, 0, "sync", "start", pair...)
 	n.Becomes("eth1", host.Interface{NoCarrier: true})
-	n.must(t, 0, "sync", "monitor", pair...) // the other director is off
+	n.must(t, 0, "sync", "monitor", pair...) // Monitor succeeds although the other director is off.
 }
 
 // TestStartOfARunningResourceRepairs checks a start while the resource runs. If another program has

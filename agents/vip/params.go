@@ -142,8 +142,8 @@ func (a *Agent) unsupportedParams() []metadata.Param {
 		Long: "Accepted when false. When true, start fails: a clone whose instances have different addresses is not supported, because the cluster cannot see these addresses. Use one resource for each address."})
 }
 
-// noted is the value of a parameter without effect. If the parameter is given, Set adds its name to
-// a list.
+// noted is the value of a parameter that has no effect. If a user gives the parameter, Set adds its
+// name to a list, so that the agent can log a warning.
 type noted struct {
 	list *[]string
 	name string
@@ -165,7 +165,8 @@ type refusal struct {
 	name string
 }
 
-// Set parses a boolean, and adds the name of the parameter to the list if the boolean is true.
+// Set parses a boolean. If it is true, Set adds the name of the parameter to the list of refused
+// parameters.
 func (r refusal) Set(text string) error {
 	var on bool
 	err := metadata.Boolean(&on).Set(text)
@@ -291,7 +292,7 @@ func (a *Agent) lifetime() (deprecated bool, preferred int) {
 	if a.PreferredLft == "forever" {
 		return false, 0
 	}
-	preferred, _ = strconv.Atoi(a.PreferredLft) // Set has already checked the number
+	preferred, _ = strconv.Atoi(a.PreferredLft) // no error is possible: Set has already parsed the number
 	return preferred == 0, preferred
 }
 

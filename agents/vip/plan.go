@@ -62,7 +62,7 @@ func (a *Agent) broadcastOf(prefix netip.Prefix, network host.Network) netip.Add
 	case "+":
 		return last(prefix)
 	}
-	ip, _ := netip.ParseAddr(a.Broadcast) // Set has already checked the address
+	ip, _ := netip.ParseAddr(a.Broadcast) // no error is possible: Set has already parsed the address
 	return ip
 }
 

@@ -25,7 +25,8 @@ func unreachable(nic host.Interface) string {
 	return ""
 }
 
-// astray returns the fault that the kernel does not accept packets for an address, with its fix.
+// astray returns the exit reason for an address whose packets the kernel does not accept: the fault
+// and its fix.
 func (a *Agent) astray(there host.Address) string {
 	family := ""
 	if a.IP.Is6() {
@@ -39,7 +40,8 @@ func (a *Agent) astray(there host.Address) string {
 // adds the route after the address (net/ipv6/addrconf.c, addrconf_dad_work).
 const window = 500 * time.Millisecond
 
-// arrives returns nil if the kernel diverts no packets for the address, now or within window.
+// arrives returns an error if the kernel still diverts packets for the address when window has
+// passed.
 func (a *Agent) arrives(ctx context.Context, target host.Address) error {
 	soon, cancel := context.WithTimeout(ctx, window)
 	defer cancel()

@@ -188,7 +188,7 @@ func TestTheLink(t *testing.T) {
 	noCarrier, down := host.Interface{NoCarrier: true}, host.Interface{Down: true}
 	tests := []struct {
 		name    string
-		happens func(*kerneltest.Links) // happens is the change after the start of the resource.
+		happens func(*kerneltest.Links) // happens is the change that the test makes after start.
 		params  []string
 		code    ocf.Code // code is the exit code of the monitor after the change.
 		reason  string
@@ -245,7 +245,7 @@ func TestTheLink(t *testing.T) {
 	}
 }
 
-// by changes the kernel as an operator does by hand.
+// by changes the fake kernel as an operator does by hand with ip.
 func by(k *kerneltest.Links, verb host.AddressVerb, nic, prefix string) {
 	address := host.Address{NIC: nic, Prefix: netip.MustParsePrefix(prefix)}
 	if _, err := k.Apply(context.Background(), []host.AddressOp{{Verb: verb, Address: address}}); err != nil {
@@ -264,7 +264,7 @@ func TestStartWithoutCarrierWarns(t *testing.T) {
 		n.mustRun(t, 0, "monitor", "ip="+ip)
 		n.links.Becomes("eth0", host.Interface{})
 		if ip == "2001:db8::10" {
-			n.mustRun(t, 1, "monitor", "ip="+ip) // duplicate address detection runs now
+			n.mustRun(t, 1, "monitor", "ip="+ip) // Monitor fails because duplicate address detection has not finished yet.
 		}
 		n.mustRun(t, 0, "start", "ip="+ip)
 		n.mustRun(t, 0, "monitor", "ip="+ip)

@@ -19,7 +19,7 @@ func (a *Agent) former(ctx context.Context, c ocf.Call, nic string) (string, err
 	if policy == policyOff && a.RunArping {
 		policy = policyFail
 	}
-	// For IPv6, the kernel itself detects duplicate addresses.
+	// For IPv6, the kernel's duplicate address detection finds the other host.
 	if policy == policyOff || a.IP.Is6() {
 		return "", nil
 	}
@@ -86,7 +86,8 @@ func (a *Agent) chosen(ctx context.Context, c ocf.Call, nic string) ([]netip.Add
 	return neighbours, err
 }
 
-// query queries one neighbour. If the neighbour does not reply, query announces the address to it.
+// query sends an echo request to one neighbour. If the neighbour does not reply, query announces
+// the address to it.
 func (a *Agent) query(ctx context.Context, c ocf.Call, nic string, neighbour netip.Addr) bool {
 	answered, err := a.neighbour.Answers(ctx, nic, a.IP, neighbour, replyTimeout)
 	if err == nil && !answered {

@@ -66,8 +66,8 @@ func (a *Agent) surelyNamed(other string) string {
 	return a.NIC
 }
 
-// strangeNeighbour returns an error if a neighbour in the parameter confirm cannot learn the
-// address.
+// strangeNeighbour returns an error if the parameter confirm has an address of the other family, or
+// the address of the resource itself.
 func (a *Agent) strangeNeighbour() error {
 	for _, ip := range a.Confirm.addresses {
 		if ip.Is4() != a.IP.Is4() || ip == a.IP {

@@ -210,7 +210,7 @@ func (a *Agent) claim(ctx context.Context, c ocf.Call, target host.Address) erro
 	return a.confirm(ctx, c, target.NIC)
 }
 
-// raise sets the interface up if it is down, as IPaddr2 does.
+// raise sets the interface of the address up if it is down, as IPaddr2 does.
 func (a *Agent) raise(ctx context.Context, c ocf.Call, target host.Address) error {
 	state, err := a.kernel.Interface(ctx, target.NIC)
 	if err != nil {
@@ -263,7 +263,7 @@ func (a *Agent) settle(ctx context.Context, c ocf.Call, there host.Address) erro
 // without neighbours, because a real server of the same service has the address on lo or on a
 // tunnel.
 func (a *Agent) ours(ctx context.Context) ([]host.Address, error) {
-	if !a.IP.IsValid() || a.impossible() { // a stop or probe can have wrong parameters
+	if !a.IP.IsValid() || a.impossible() { // A stop or a probe must also work with wrong parameters.
 		return nil, nil
 	}
 	if a.NIC != "" {
@@ -328,7 +328,7 @@ func (a *Agent) apply(ctx context.Context, c ocf.Call, op host.AddressOp) error 
 func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	err := a.enter()
 	switch {
-	case errors.Is(err, host.ErrNotInstalled): // nothing can exist in a namespace that does not exist
+	case errors.Is(err, host.ErrNotInstalled): // The network namespace does not exist, so no address can exist in it.
 		c.Log.Warn(err)
 		return nil
 	case err != nil:
@@ -376,7 +376,7 @@ func (a *Agent) strays(ctx context.Context) []host.Address {
 func (a *Agent) remove(ctx context.Context, c ocf.Call, have []host.Address) error {
 	if a.AddrLabel && a.IP.Is6() {
 		if err := a.apply(ctx, c, a.policy(host.DeletePolicy)); err != nil {
-			c.Log.Warn(err) // a label without its address has no effect
+			c.Log.Warn(err) // The label has no effect without its address, so an error is only a warning.
 		}
 	}
 	for _, address := range have {

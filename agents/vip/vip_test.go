@@ -25,7 +25,7 @@ import (
 type announcements struct {
 	sent  []string
 	err   error
-	owner string // owner is the link-layer address that replies for every IPv4 address.
+	owner string // owner is the link-layer address of the host that replies to ARP requests for every IPv4 address.
 	deaf  map[string]bool
 	mute  map[string]bool
 }
@@ -139,8 +139,8 @@ func TestEveryActionTwice(t *testing.T) {
 				}
 				n.wantAddresses(t, want)
 			}
-			// Only a start that adds the address announces it. The other actions follow soon, so
-			// they announce nothing.
+			// Only the start that adds the address announces it. The other actions run within the refresh
+			// interval, so they announce nothing.
 			var times []string
 			for _, sent := range n.announced.sent {
 				times = append(times, strings.Fields(sent)[2])

@@ -44,6 +44,6 @@ func main() {
 		Files:    &disk.Reader{Helper: disk.SelfHelper()},
 		Resolver: net.DefaultResolver, Kernel: kernel,
 	})
-	_ = kernel.Close() // the sockets close when the program ends
+	_ = kernel.Close() // Close is not necessary: the kernel closes the sockets when the program ends.
 	os.Exit(code)
 }

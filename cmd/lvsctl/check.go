@@ -62,7 +62,7 @@ func summary(usable *health.Setup, problems []config.Problem) string {
 	if usable == nil {
 		return fmt.Sprintf("not usable: %s, %s", errors, warnings)
 	}
-	if len(usable.Services) == 0 { // ldirectord runs with an empty file; an ipvs resource does not start
+	if len(usable.Services) == 0 { // The file counts as not usable: ldirectord runs with it, but an ipvs resource does not start.
 		return "not usable: no virtual service"
 	}
 	reals := 0

@@ -42,7 +42,7 @@ type examiner interface {
 	Examine(context.Context, []host.Setting) ([]doctor.Finding, error)
 }
 
-// director finds out whether this host works as a director.
+// director reads whether this host works as a director.
 type director interface {
 	doctor.Director
 	// Directs reports whether the host balances connections.

@@ -112,7 +112,7 @@ func examinePair(ctx context.Context, sys system) ([]doctor.Finding, error) {
 	var findings []doctor.Finding
 	for _, id := range ids {
 		snapshot, err := snapshotOf(ctx, sys.stateDir, id)
-		// lvsctl status reports a daemon that does not reply.
+		// doctor leaves out a daemon that does not reply, because lvsctl status reports it.
 		if err != nil || snapshot.Attribute == nil {
 			continue
 		}

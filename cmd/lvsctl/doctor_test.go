@@ -89,7 +89,7 @@ func TestDoctor(t *testing.T) {
 		{"nobody", "", t.TempDir(), patient{}, 1, "", "lvsctl: no realserver resource runs on this host, and it is not a director; start one, or give the virtual addresses\n", nil},
 		{"a director", "", t.TempDir(), patient{directs: true}, 0, "fine\n", "", nil},
 		{"a director whose servers are masq", "", t.TempDir(), patient{directs: true, masq: []netip.Addr{netip.MustParseAddr("192.0.2.21")}}, 1,
-			"answers of the masq server 192.0.2.21 do not reach clients\n    why: net.ipv4.ip_forward is 0\n    fix: sysctl -w net.ipv4.ip_forward=1\n", "", nil},
+			"replies of the masq server 192.0.2.21 do not reach clients\n    why: net.ipv4.ip_forward is 0\n    fix: sysctl -w net.ipv4.ip_forward=1\n", "", nil},
 		{"a director that receives connections", "", spare, patient{}, 1, `other hosts can create and change connections of this director
     why: the synchronisation daemons use eth1, which also leads to the gateway 192.0.2.1, and their datagrams are not authenticated
     fix: use an interface that only the directors share, or replace PEERS by the addresses of the other directors: nft 'table ip lvs-sync { chain input { type filter hook input priority 0; iifname eth1 ip daddr 224.0.0.81 udp dport 8848-8849 ip saddr != { PEERS } drop; }; }'
@@ -136,7 +136,7 @@ func TestDoctorComparesHashTables(t *testing.T) {
 	for other, want := range map[string]string{
 		tables: "fine\n",
 		"-t 192.0.2.10:80 9abcdef0": `a take-over from or by node director2 breaks connections of virtual service -t 192.0.2.10:80
-    why: the two directors have other real servers, weights or schedflags for the service, so they choose other real servers for the same client
+    why: the two directors have different real servers, weights or schedflags for the service, so they choose different real servers for the same client
     fix: give both directors the same configuration, then compare lvsctl status on both
 `,
 	} {

@@ -48,7 +48,7 @@ func (o *endsAtOutput) Write(p []byte) (int, error) {
 
 // TestEvents checks that lvsctl events prints the events of a daemon until the daemon ends.
 func TestEvents(t *testing.T) {
-	state, err := os.MkdirTemp("", "lvs") // the path of a unix socket can have at most 107 characters
+	state, err := os.MkdirTemp("", "lvs") // a short directory name: the path of a unix socket can have at most 107 characters
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestEvents(t *testing.T) {
 		})
 		stdout, stderr := endsAtOutput{end: end}, strings.Builder{}
 		code := run(t.Context(), append([]string{"events"}, tt.args...), system{stdout: &stdout, stderr: &stderr, stateDir: state})
-		const want = "lvsctl: directord web: it has ended; there are no more events\n"
+		const want = "lvsctl: directord web: the daemon has ended; there are no more events\n"
 		if code != 1 || stdout.String() != tt.want || stderr.String() != want {
 			t.Errorf("%v: %d\n%s%s", tt.args, code, stdout.String(), stderr.String())
 		}

@@ -22,7 +22,7 @@ func (daemon) Resync(context.Context) error { return nil }
 func (daemon) Reload(context.Context) error { return nil }
 
 func TestStatus(t *testing.T) {
-	state, err := os.MkdirTemp("", "lvs") // the path of a unix socket can have at most 107 characters
+	state, err := os.MkdirTemp("", "lvs") // a short directory name: the path of a unix socket can have at most 107 characters
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ FWM  7  rr  not balanced: resource web was stopped; start it
 		t.Fatal(err)
 	}
 	path := control.Path(state, "dead")
-	died := "lvsctl: querying directord dead: it has died and left its socket (dial unix " + path + ": connect: connection refused); start it again, or remove " + path + "\n"
+	died := "lvsctl: querying directord dead: the daemon has died and left its socket (dial unix " + path + ": connect: connection refused); start it again, or remove " + path + "\n"
 	if code, _, stderr := status(); code != 1 || stderr != died {
 		t.Errorf("with a dead one: %d\ngot  %swant %s", code, stderr, died)
 	}

@@ -213,7 +213,7 @@ func (r *conversation) send(ctx context.Context, message *mail.Msg, policy mail.
 		return err
 	}
 	r.greeted = late.Stop()
-	defer func() { _ = client.Close() }() // client.Send has already returned the result
+	defer func() { _ = client.Close() }() // A Close error does not matter, because client.Send has already returned the result.
 	return client.Send(message)
 }
 

@@ -150,7 +150,7 @@ func (a answered) serve(c net.Conn) {
 			tag, _, _ = strings.Cut(command, " ")
 		}
 		text = strings.ReplaceAll(strings.ReplaceAll(text, "\r", "\r\n"), "TAG", tag)
-		_, _ = io.WriteString(c, text+"\r\n") // the check can have closed the connection
+		_, _ = io.WriteString(c, text+"\r\n") // a write error is normal: the check can have closed the connection
 	}
 }
 

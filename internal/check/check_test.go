@@ -100,7 +100,7 @@ func says(t *testing.T, err error, before, reason string) {
 func answering(text string) func(net.Conn) {
 	return func(conn net.Conn) {
 		if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
-			_, _ = io.WriteString(conn, text) // the check can have closed the connection
+			_, _ = io.WriteString(conn, text) // a write error is normal: the check can have closed the connection
 		}
 	}
 }

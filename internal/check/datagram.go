@@ -38,7 +38,7 @@ func (c *conn) exchange(ctx context.Context, question []byte, accept func([]byte
 	pause := time.Until(deadline) / attempts
 	buffer := make([]byte, maxDatagram)
 	for n := range attempts {
-		_ = c.SetDeadline(deadline.Add(-pause * time.Duration(attempts-1-n))) // fails only on a closed socket
+		_ = c.SetDeadline(deadline.Add(-pause * time.Duration(attempts-1-n))) // SetDeadline fails only on a closed socket
 		if _, err := c.Write(question); err != nil {
 			return err
 		}

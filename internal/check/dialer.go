@@ -42,10 +42,10 @@ func (NetDialer) Dial(ctx context.Context, source netip.Addr, target netip.AddrP
 		return nil, err
 	}
 	if deadline, ok := ctx.Deadline(); ok {
-		_ = c.SetDeadline(deadline) // fails only on a closed connection
+		_ = c.SetDeadline(deadline) // SetDeadline fails only on a closed connection
 	}
 	past := time.Unix(1, 0)
-	return netConn{c, context.AfterFunc(ctx, func() { _ = c.SetDeadline(past) })}, nil // fails only on a closed connection
+	return netConn{c, context.AfterFunc(ctx, func() { _ = c.SetDeadline(past) })}, nil // SetDeadline fails only on a closed connection
 }
 
 // Probe opens and resets all connections at the same time, in a goroutine for each connection. See
@@ -99,7 +99,7 @@ func (c netConn) Read(p []byte) (int, error) {
 	if failed != nil {
 		return n, err
 	}
-	_ = raw.Control(func(fd uintptr) { // fails only on a closed connection
+	_ = raw.Control(func(fd uintptr) { // Control fails only on a closed connection
 		if arrived, failed := unix.Read(int(fd), p); failed == nil && arrived > 0 {
 			n, err = arrived, nil
 		}

@@ -361,7 +361,7 @@ func TestHalfClosed(t *testing.T) {
 	eachDialer(t, func(t *testing.T, d Dialer) {
 		got := make(chan string, 1)
 		addr := server(t, func(conn net.Conn) {
-			_, _ = io.WriteString(conn, "bye") // the test reads this text
+			_, _ = io.WriteString(conn, "bye") // the test expects to read this text
 			_ = conn.(*net.TCPConn).CloseWrite()
 			text, _ := io.ReadAll(conn)
 			got <- string(text)

@@ -81,7 +81,7 @@ func (n *Names) Save(stateDir string) error {
 		return err
 	}
 	if err := state.Write(namesFile(stateDir), string(text)); err != nil {
-		return fmt.Errorf("the last addresses of names: %w", err)
+		return fmt.Errorf("the last addresses of host names: %w", err)
 	}
 	n.changed = false
 	return nil

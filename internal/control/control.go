@@ -96,10 +96,10 @@ type Real struct {
 // Alive returns nil if the loops of the daemon work and keep the IPVS table as wanted.
 func (s Snapshot) Alive() error {
 	if s.LoopAge > s.Limit && s.WheelAge <= s.Limit && s.Trouble != "" {
-		return fmt.Errorf("directord %d could not keep the table as it should be for %.1f s, more than %.0f s: %s", s.PID, s.LoopAge, s.Limit, s.Trouble)
+		return fmt.Errorf("directord %d could not write the wanted IPVS table for %.1f s, more than %.0f s: %s", s.PID, s.LoopAge, s.Limit, s.Trouble)
 	}
 	if age := max(s.LoopAge, s.WheelAge); age > s.Limit {
-		err := fmt.Errorf("directord %d hangs: it has not worked on the table or the checks for %.1f s (limit %.0f s)", s.PID, age, s.Limit)
+		err := fmt.Errorf("directord %d hangs: it has not updated the IPVS table or run checks for %.1f s (limit %.0f s)", s.PID, age, s.Limit)
 		if s.Trouble != "" {
 			err = fmt.Errorf("%w: %s", err, s.Trouble)
 		}
@@ -175,7 +175,7 @@ func call(ctx context.Context, stateDir, id, name string, result any) error {
 	if err != nil {
 		return err
 	}
-	// the daemon runs since before the upgrade and reads only requests without a version
+	// the daemon was started before the upgrade and reads only requests without a version
 	if bytes.HasPrefix(text, []byte(wordError)) {
 		if text, err = exchange(ctx, stateDir, id, []byte(name)); err != nil {
 			return err
@@ -198,11 +198,11 @@ func exchange(ctx context.Context, stateDir, id string, line []byte) ([]byte, er
 	}
 	defer done()
 	if _, err := conn.Write(append(line, '\n')); err != nil {
-		return nil, fmt.Errorf("directord %s does not answer: %w", id, err)
+		return nil, fmt.Errorf("directord %s does not reply: %w", id, err)
 	}
 	text, err := io.ReadAll(io.LimitReader(conn, longestAnswer+1))
 	if len(text) > longestAnswer {
-		return nil, fmt.Errorf("directord %s answers with more than %d MiB; end the process that listens on %s, it is not directord", id, longestAnswer>>20, Path(stateDir, id))
+		return nil, fmt.Errorf("directord %s sends a reply of more than %d MiB; end the process that listens on %s, it is not directord", id, longestAnswer>>20, Path(stateDir, id))
 	}
 	if err == nil && !bytes.HasSuffix(text, []byte("\n")) {
 		err = io.ErrUnexpectedEOF
@@ -211,7 +211,7 @@ func exchange(ctx context.Context, stateDir, id string, line []byte) ([]byte, er
 		err = ctx.Err() // the end of ctx closed the connection
 	}
 	if err != nil {
-		return nil, fmt.Errorf("directord %s does not answer: %w", id, err)
+		return nil, fmt.Errorf("directord %s does not reply: %w", id, err)
 	}
 	return bytes.TrimSpace(text), nil
 }
@@ -243,9 +243,9 @@ func explained(err error, path string) error {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w; do it as root", err)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("it has died and left its socket (%w); start it again, or remove %s", err, path)
+		return fmt.Errorf("the daemon has died and left its socket (%w); start it again, or remove %s", err, path)
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("it does not run: %w", err)
+		return fmt.Errorf("the daemon does not run: %w", err)
 	}
 	return err
 }

@@ -88,7 +88,7 @@ func TestErrorsOfADaemon(t *testing.T) {
 	serving(t, dir, "stuck", fake{stuck: true})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	if _, err := Status(ctx, dir, "stuck"); err == nil || !strings.HasPrefix(err.Error(), "directord stuck does not answer: ") {
+	if _, err := Status(ctx, dir, "stuck"); err == nil || !strings.HasPrefix(err.Error(), "directord stuck does not reply: ") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := Status(t.Context(), dir, "none"); err == nil || !strings.Contains(err.Error(), "querying directord none: ") {
@@ -112,7 +112,7 @@ func TestAnswerWithoutEnd(t *testing.T) {
 			_, err = conn.Write(chunk)
 		}
 	}()
-	const want = "directord web answers with more than 64 MiB; end the process that listens on "
+	const want = "directord web sends a reply of more than 64 MiB; end the process that listens on "
 	if _, err := Status(t.Context(), dir, "web"); err == nil || err.Error() != want+Path(dir, "web")+", it is not directord" {
 		t.Errorf("got %v", err)
 	}
@@ -125,8 +125,8 @@ func TestAnswerWithoutEnd(t *testing.T) {
 func TestSocketsThatCannotBeSpokenTo(t *testing.T) {
 	for cause, want := range map[error]string{
 		syscall.EACCES:       "permission denied; do it as root",
-		syscall.ECONNREFUSED: "it has died and left its socket (connection refused); start it again, or remove /run/web.sock",
-		syscall.ENOENT:       "it does not run: no such file or directory",
+		syscall.ECONNREFUSED: "the daemon has died and left its socket (connection refused); start it again, or remove /run/web.sock",
+		syscall.ENOENT:       "the daemon does not run: no such file or directory",
 		syscall.EMFILE:       "too many open files",
 	} {
 		if got := explained(cause, "/run/web.sock"); got.Error() != want || !errors.Is(got, cause) {
@@ -140,8 +140,8 @@ func TestAlive(t *testing.T) {
 		loop, wheel float64
 		want        string
 	}{
-		{12, 1, "directord 7 could not keep the table as it should be for 12.0 s, more than 10 s: IPVS is gone"},
-		{1, 12, "directord 7 hangs: it has not worked on the table or the checks for 12.0 s (limit 10 s): IPVS is gone"},
+		{12, 1, "directord 7 could not write the wanted IPVS table for 12.0 s, more than 10 s: IPVS is gone"},
+		{1, 12, "directord 7 hangs: it has not updated the IPVS table or run checks for 12.0 s (limit 10 s): IPVS is gone"},
 		{9, 9, ""},
 	} {
 		err := Snapshot{PID: 7, LoopAge: tt.loop, WheelAge: tt.wheel, Limit: 10, Trouble: "IPVS is gone"}.Alive()

@@ -251,13 +251,13 @@ func Events(ctx context.Context, stateDir, id string, filter Filter, each func(E
 		return err
 	}
 	if _, err := conn.Write(append(line, '\n')); err != nil {
-		return fmt.Errorf("directord %s does not answer: %w", id, err)
+		return fmt.Errorf("directord %s does not reply: %w", id, err)
 	}
 	for begun, lines := false, bufio.NewScanner(conn); lines.Scan(); begun = true {
 		e := Event{Daemon: id}
 		switch {
 		case !begun && bytes.HasPrefix(lines.Bytes(), []byte(wordError)):
-			return fmt.Errorf("directord %s runs since before the upgrade and has no events; restart its resource", id)
+			return fmt.Errorf("directord %s was started before the upgrade and cannot send events; restart its resource", id)
 		case !begun:
 			err = decodeReply(lines.Bytes(), nil)
 		default:
@@ -280,4 +280,4 @@ func Events(ctx context.Context, stateDir, id string, filter Filter, each func(E
 }
 
 // ErrEnded is the error of Events if the daemon ended while the client read events.
-var ErrEnded = errors.New("it has ended; there are no more events")
+var ErrEnded = errors.New("the daemon has ended; there are no more events")

@@ -125,7 +125,7 @@ func decodeReply(line []byte, result any) error {
 // decodeWordReply decodes the reply of a daemon from before version 1.
 func decodeWordReply(line []byte, result any) error {
 	if problem, failed := bytes.CutPrefix(line, []byte(wordError)); failed {
-		return fmt.Errorf("%s; it runs since before the upgrade", problem)
+		return fmt.Errorf("%s; the daemon was started before the upgrade", problem)
 	}
 	if result == nil {
 		return nil

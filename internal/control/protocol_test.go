@@ -77,7 +77,7 @@ func TestDaemonFromBeforeTheUpgrade(t *testing.T) {
 	if err := Resync(t.Context(), dir, "web"); err != nil {
 		t.Error(err)
 	}
-	const want = `directord web: request "reload" is unknown; it runs since before the upgrade`
+	const want = `directord web: request "reload" is unknown; the daemon was started before the upgrade`
 	if err := Reload(t.Context(), dir, "web"); err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

@@ -338,7 +338,7 @@ func (s *server) release(ctx context.Context, d *health.Daemon) error {
 	ops, err := s.source.store.Release(ctx, s.sys.Kernel, s.id, d.Kept()...)
 	for _, op := range ops {
 		if op.Verb != lvs.DeleteService { // the ipvs resource has the service again, so the service stays
-			s.log.Infof("not checked any more: %s", op)
+			s.log.Infof("the daemon no longer checks this destination: %s", op)
 			continue
 		}
 		for _, e := range d.Ends(op) {

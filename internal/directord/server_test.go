@@ -74,7 +74,7 @@ func (o *output) String() string {
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "lvs") // the path of a unix socket can have at most 107 characters
+	dir, err := os.MkdirTemp("", "lvs") // a short directory name: the path of a unix socket can have at most 107 characters
 	if err != nil {
 		t.Fatal(err)
 	}

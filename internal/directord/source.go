@@ -217,7 +217,7 @@ func (s *source) lookUpAgain(ctx context.Context) (health.Setup, error) {
 	if err != nil || slices.Equal(setup.Problems, r.problems) {
 		return setup, health.ErrUnchanged
 	}
-	s.log.Info("Names have other addresses than before")
+	s.log.Info("Host names have new addresses; the daemon uses them")
 	r.unknown = s.names.Unknown()
 	s.read.Store(&r)
 	return setup, nil

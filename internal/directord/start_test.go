@@ -182,7 +182,7 @@ func TestPerlProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	t.Cleanup(func() { _ = program.Process.Kill() }) // the process has ended already, unless the test failed
+	t.Cleanup(func() { _ = program.Process.Kill() }) // Kill only has an effect if the test failed before the process ended
 	if _, err := io.WriteString(input, "."); err != nil {
 		t.Fatal(err)
 	}

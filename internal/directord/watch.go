@@ -47,7 +47,7 @@ func (s *server) watch(ctx context.Context, d *health.Daemon) {
 			return
 		case <-hup:
 			s.log.Info(compat.ReloadLine)
-			_ = s.reload(ctx, d) // the error is already logged and in the status
+			_ = s.reload(ctx, d) // the daemon has already logged the error and shows it in its status
 			file.changed(ctx)
 			continue
 		case <-events:
@@ -56,7 +56,7 @@ func (s *server) watch(ctx context.Context, d *health.Daemon) {
 		case <-settle.C:
 		case <-ticker.C:
 			if s.source.lookUpDue() {
-				_ = d.Use(ctx, s.source.lookUpAgain) // the error is already logged and in the status
+				_ = d.Use(ctx, s.source.lookUpAgain) // the daemon has already logged the error and shows it in its status
 			}
 		}
 		if file.changed(ctx) {
@@ -74,7 +74,7 @@ func (s *server) watchFiles() (<-chan fsnotify.Event, func()) {
 	}
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
-		s.log.Warnf("%s is polled only, every %v: %v", s.config, pollInterval, err)
+		s.log.Warnf("%s cannot be watched, so it is only polled every %v: %v", s.config, pollInterval, err)
 		return nil, func() {}
 	}
 	paths := []string{s.config}
@@ -83,7 +83,7 @@ func (s *server) watchFiles() (<-chan fsnotify.Event, func()) {
 	}
 	for _, path := range paths {
 		if err := watcher.Add(filepath.Dir(path)); err != nil {
-			s.log.Warnf("%s is polled only, every %v: %v", path, pollInterval, err)
+			s.log.Warnf("%s cannot be watched, so it is only polled every %v: %v", path, pollInterval, err)
 		}
 	}
 	go func() {
@@ -138,7 +138,7 @@ func (s *server) fileChanged(ctx context.Context, d *health.Daemon) {
 	s.log.Info(compat.ChangedLine(s.config))
 	if cfg != nil && cfg.AutoReload {
 		s.log.Info(compat.RereadLine)
-		_ = s.reload(ctx, d) // the error is already logged and in the status
+		_ = s.reload(ctx, d) // the daemon has already logged the error and shows it in its status
 	} else {
 		s.log.Info(compat.IgnoreLine)
 	}

@@ -31,7 +31,7 @@ func ExamineDirector(ctx context.Context, d Director) ([]Finding, error) {
 		if len(places) > 0 { // This host has the address.
 			continue
 		}
-		f := Finding{What: "answers of the masq server " + ip.String() + " do not reach clients",
+		f := Finding{What: "replies of the masq server " + ip.String() + " do not reach clients",
 			Why: "net.ipv4.ip_forward is 0", Fix: "sysctl -w net.ipv4.ip_forward=1"}
 		if ip.Is6() {
 			f.Why, f.Fix = "net.ipv6.conf.all.forwarding is 0", "sysctl -w net.ipv6.conf.all.forwarding=1"

@@ -142,7 +142,7 @@ func (x *examination) address(s host.Setting) {
 	}
 	for _, a := range quiet {
 		if a.Prefix.Bits() != s.IP.BitLen() {
-			x.found(fmt.Sprintf("the host accepts packets for all of %s", a.Prefix.Masked()),
+			x.found(fmt.Sprintf("the host accepts packets for every address in %s", a.Prefix.Masked()),
 				fmt.Sprintf("%s is on %s with prefix length %d", s.IP, a.NIC, a.Prefix.Bits()),
 				fmt.Sprintf("ip addr del %s dev %s; %s", a.Prefix, a.NIC, s.Command(host.On)))
 		}
@@ -153,7 +153,7 @@ func (x *examination) address(s host.Setting) {
 }
 
 func (x *examination) tunnel(ctx context.Context, s host.Setting) {
-	const what = "packets out of the tunnel are dropped"
+	const what = "the kernel drops packets that arrive through the tunnel"
 	if x.get(ctx, s) != host.On {
 		x.found(what, s.NIC+" is down", s.Command(host.On))
 	}
@@ -208,13 +208,13 @@ func (x *examination) answer(ctx context.Context, w host.Word) {
 		return // A director must reply to ARP queries for its addresses.
 	}
 	protocol := map[bool]string{false: "ARP", true: "neighbour solicitations"}[w.IP.Is6()]
-	what := fmt.Sprintf("%s answers %s for %s, so clients come directly", w.NIC, protocol, w.IP)
+	what := fmt.Sprintf("%s answers %s for %s, so client packets bypass the director", w.NIC, protocol, w.IP)
 	if onWire {
 		x.found(what, fmt.Sprintf("%s is on %s", a.Prefix, a.NIC), host.AddressOp{Verb: host.DeleteAddress, Address: a}.String())
 		return
 	}
 	if w.IP.Is6() {
-		x.found(what, "no address explains it", "find the neighbour proxy with: ip -6 neigh show proxy")
+		x.found(what, "no address of this host explains the reply", "find the neighbour proxy with: ip -6 neigh show proxy")
 		return
 	}
 	byRules, complete := x.rules(ctx, w.IP)
@@ -222,9 +222,9 @@ func (x *examination) answer(ctx context.Context, w host.Word) {
 	all := conf("all", "arp_ignore")
 	switch {
 	case !complete:
-		x.found(what, "a rule is missing", "add the rule with the command above")
+		x.found(what, "an ARP rule is missing", "add the rule with the command above")
 	case byRules:
-		x.found(what, "the rules exist, but an earlier rule matches first", "check the order of the rules")
+		x.found(what, "the ARP rules exist, but an earlier rule matches first", "check the order of the ARP rules")
 	case value == 0:
 		x.found(what, all.Dotted()+" is 0", all.Command("1"))
 	case by != all:
@@ -244,9 +244,9 @@ func (x *examination) announcement(ctx context.Context, w host.Word) {
 	all := conf("all", "arp_announce")
 	switch {
 	case !complete:
-		x.found(what, "a rule is missing", "add the rule with the command above")
+		x.found(what, "an ARP rule is missing", "add the rule with the command above")
 	case byRules:
-		x.found(what, "the rules exist, but an earlier rule matches first", "check the order of the rules")
+		x.found(what, "the ARP rules exist, but an earlier rule matches first", "check the order of the ARP rules")
 	default:
 		x.found(what, fmt.Sprintf("%s is %d", by.Dotted(), value), all.Command("2"))
 	}
@@ -258,10 +258,10 @@ func (x *examination) deaf(ctx context.Context, w host.Word) {
 	value, by := x.larger(ctx, w.NIC, "arp_ignore")
 	switch {
 	case w.IP.Is6():
-		x.found(w.NIC+" does not answer neighbour solicitations, not even for its own "+w.IP.String(), "they are dropped", "check the rules: ip6tables -S, nft list ruleset")
+		x.found(w.NIC+" does not answer neighbour solicitations, not even for its own "+w.IP.String(), "a rule drops them", "check the rules: ip6tables -S, nft list ruleset")
 	case value == 8:
 		x.found(w.NIC+" answers no ARP request, not even from the director", by.Dotted()+" is 8", by.Command("1"))
 	default:
-		x.found(w.NIC+" does not answer ARP, not even for its own "+w.IP.String(), "requests are dropped", "check the rules: arptables -L, nft list ruleset")
+		x.found(w.NIC+" does not answer ARP, not even for its own "+w.IP.String(), "a rule drops ARP requests", "check the rules: arptables -L, nft list ruleset")
 	}
 }

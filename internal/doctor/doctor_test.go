@@ -50,8 +50,8 @@ func TestMasqServersOfADirector(t *testing.T) {
 		host fakeHost
 		want string
 	}{
-		{fakeHost{masq: masq}, `answers of the masq server 192.0.2.21 do not reach clients: net.ipv4.ip_forward is 0; sysctl -w net.ipv4.ip_forward=1
-answers of the masq server 2001:db8::21 do not reach clients: net.ipv6.conf.all.forwarding is 0; sysctl -w net.ipv6.conf.all.forwarding=1`},
+		{fakeHost{masq: masq}, `replies of the masq server 192.0.2.21 do not reach clients: net.ipv4.ip_forward is 0; sysctl -w net.ipv4.ip_forward=1
+replies of the masq server 2001:db8::21 do not reach clients: net.ipv6.conf.all.forwarding is 0; sysctl -w net.ipv6.conf.all.forwarding=1`},
 		{fakeHost{masq: masq, forwards: true}, ""},
 		{fakeHost{masq: masq[:1], places: []host.Address{on("lo", "192.0.2.21/32")}}, ""},
 		{fakeHost{}, ""},
@@ -86,22 +86,22 @@ func TestFindings(t *testing.T) {
 		{"a director that is not a real server", fakeHost{places: []host.Address{on("eth0", "192.0.2.10/24")}, heard: answers, director: true}, false, ""},
 		{"the wrong interface", fakeHost{places: []host.Address{on("eth0", "192.0.2.10/24")}, heard: answers}, false,
 			`192.0.2.10 is on the wrong interface for a real server: it is not on lo; ip addr add 192.0.2.10/32 dev lo
-eth0 answers ARP for 192.0.2.10, so clients come directly: 192.0.2.10/24 is on eth0; ip addr del 192.0.2.10/24 dev eth0`},
+eth0 answers ARP for 192.0.2.10, so client packets bypass the director: 192.0.2.10/24 is on eth0; ip addr del 192.0.2.10/24 dev eth0`},
 		{"arp_ignore of all is too large", fakeHost{places: []host.Address{on("lo", "192.0.2.10/32")}, heard: answers,
 			values: map[string]string{sysctl("all", "arp_ignore"): "3", sysctl("eth0", "arp_ignore"): "1"}}, false,
-			`eth0 answers ARP for 192.0.2.10, so clients come directly: net.ipv4.conf.all.arp_ignore is 3; sysctl -w net.ipv4.conf.all.arp_ignore=1`},
+			`eth0 answers ARP for 192.0.2.10, so client packets bypass the director: net.ipv4.conf.all.arp_ignore is 3; sysctl -w net.ipv4.conf.all.arp_ignore=1`},
 		{"arp_announce of the interface", fakeHost{places: []host.Address{on("lo", "192.0.2.10/32")},
 			heard:  host.Heard{Announced: []host.Word{{NIC: "eth0", IP: ip}}},
 			values: map[string]string{sysctl("all", "arp_announce"): "0", sysctl("eth0", "arp_announce"): "1"}}, false,
 			`eth0 announces 192.0.2.10 in its own ARP requests, so neighbours learn it: net.ipv4.conf.eth0.arp_announce is 1; sysctl -w net.ipv4.conf.all.arp_announce=2`},
 		{"tunnel down, filtered by all", fakeHost{places: []host.Address{on("tunl0", "192.0.2.10/32")},
 			values: map[string]string{sysctl("all", "rp_filter"): "1", sysctl("tunl0", "rp_filter"): "0"}}, true,
-			`packets out of the tunnel are dropped: tunl0 is down; ip link set dev tunl0 up
-packets out of the tunnel are dropped: net.ipv4.conf.all.rp_filter is 1, and the route back to clients does not use the tunnel; sysctl -w net.ipv4.conf.tunl0.rp_filter=2`},
+			`the kernel drops packets that arrive through the tunnel: tunl0 is down; ip link set dev tunl0 up
+the kernel drops packets that arrive through the tunnel: net.ipv4.conf.all.rp_filter is 1, and the route back to clients does not use the tunnel; sysctl -w net.ipv4.conf.tunl0.rp_filter=2`},
 		{"deaf", fakeHost{places: []host.Address{on("lo", "192.0.2.10/32")},
 			heard: host.Heard{Deaf: []host.Word{{NIC: "eth0", IP: netip.MustParseAddr("192.0.2.21")}, {NIC: "eth0", IP: netip.MustParseAddr("2001:db8::21")}}}}, false,
-			`eth0 does not answer ARP, not even for its own 192.0.2.21: requests are dropped; check the rules: arptables -L, nft list ruleset
-eth0 does not answer neighbour solicitations, not even for its own 2001:db8::21: they are dropped; check the rules: ip6tables -S, nft list ruleset`},
+			`eth0 does not answer ARP, not even for its own 192.0.2.21: a rule drops ARP requests; check the rules: arptables -L, nft list ruleset
+eth0 does not answer neighbour solicitations, not even for its own 2001:db8::21: a rule drops them; check the rules: ip6tables -S, nft list ruleset`},
 		{"loose wins over strict", fakeHost{places: []host.Address{on("tunl0", "192.0.2.10/32")},
 			values: map[string]string{"link nic=tunl0": host.On, sysctl("all", "rp_filter"): "1", sysctl("tunl0", "rp_filter"): "2"}}, true, ""},
 	}

@@ -30,7 +30,7 @@ func ExamineSync(ctx context.Context, h SyncHost, backup lvs.SyncDaemon, ports i
 	var findings []Finding
 	for _, ip := range h.Unserved() {
 		findings = append(findings, Finding{
-			What: fmt.Sprintf("connections of %s arrive, and this director has no virtual service with that address", ip),
+			What: fmt.Sprintf("connections of %s arrive, but this director has no virtual service with that address", ip),
 			Why:  fmt.Sprintf("another cluster uses syncid %d on %s, or the directors have different configurations", backup.ID, backup.Interface),
 			Fix:  "give each cluster its own syncid, and all directors of a cluster the same configuration",
 		})

@@ -45,7 +45,7 @@ func (h syncHost) HasTable(name string) bool { return h.filtered && name == "lvs
 
 func TestConnectionsOfAnotherCluster(t *testing.T) {
 	got, err := ExamineSync(t.Context(), syncHost{unserved: []netip.Addr{netip.MustParseAddr("192.0.2.99")}}, lvs.SyncDaemon{Role: lvs.SyncBackup, Interface: "eth1", ID: 7}, 1)
-	want := Finding{"connections of 192.0.2.99 arrive, and this director has no virtual service with that address",
+	want := Finding{"connections of 192.0.2.99 arrive, but this director has no virtual service with that address",
 		"another cluster uses syncid 7 on eth1, or the directors have different configurations",
 		"give each cluster its own syncid, and all directors of a cluster the same configuration"}
 	if err != nil || len(got) != 1 || got[0] != want {

@@ -165,10 +165,10 @@ func (r *reconciler) free(held record.Record) error {
 	}
 	lives, err := r.lives(held.Holder)
 	if err != nil {
-		return fmt.Errorf("whether health daemon %s lives: %w", held.Holder, err)
+		return fmt.Errorf("checking whether health daemon %s runs: %w", held.Holder, err)
 	}
 	if lives {
-		return fmt.Errorf("the virtual services of %s are looked after by health daemon %s already; stop that first", held.ID, held.Holder)
+		return fmt.Errorf("the virtual services of %s are already claimed by health daemon %s; stop that daemon first", held.ID, held.Holder)
 	}
 	return nil
 }
@@ -305,7 +305,7 @@ func (r *reconciler) secure(ctx context.Context, services lvs.Table) error {
 	}
 	err = r.store.Save(record.Record{ID: ownID, State: record.Running, Services: own, Holder: r.id, Claimed: own.IDs()})
 	if err != nil {
-		return fmt.Errorf("writing the record that was removed: %w", err)
+		return fmt.Errorf("writing the removed record again: %w", err)
 	}
 	return nil
 }

@@ -290,7 +290,7 @@ func (d *Daemon) Use(ctx context.Context, load func(context.Context) (Setup, err
 		}
 		if err != nil && err.Error() != d.refused {
 			d.refused = err.Error()
-			d.options.Log.Errorf("configuration not accepted, the one before stays: %v", err)
+			d.options.Log.Errorf("the new configuration is refused, the previous configuration stays: %v", err)
 			e := d.event(ConfigRefused, nil)
 			e.Reason = d.refused
 			d.options.occurred(e)
@@ -313,7 +313,7 @@ func (d *Daemon) regain(ctx context.Context, how loss) {
 		if err != nil {
 			if err.Error() != d.forgone {
 				d.forgone = err.Error()
-				d.options.Log.Errorf("taking services over again: %v", err)
+				d.options.Log.Errorf("taking over the virtual services again: %v", err)
 			}
 			return err
 		}

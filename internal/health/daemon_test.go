@@ -332,7 +332,7 @@ func TestBadConfigurationChangesNothing(t *testing.T) {
 			if err := d.Reload(t.Context()); err == nil || err.Error() != want {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
-			w.wantLog(t, "configuration not accepted, the one before stays: "+want+"\n")
+			w.wantLog(t, "the new configuration is refused, the previous configuration stays: "+want+"\n")
 			if s, err := d.Snapshot(t.Context()); err != nil || s.Trouble != want {
 				t.Errorf("trouble %q, error %v", s.Trouble, err)
 			}
@@ -475,7 +475,7 @@ func TestClaimOfAnotherDaemonIsRefused(t *testing.T) {
 				return checkFunc(func(context.Context) error { return nil }), nil
 			}})
 		err := d.Run(t.Context(), func() { t.Error("ready") })
-		const want = "the virtual services of web-ipvs are looked after by health daemon web already; stop that first"
+		const want = "the virtual services of web-ipvs are already claimed by health daemon web; stop that daemon first"
 		if err == nil || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
@@ -641,7 +641,7 @@ func TestHostWithoutDescriptors(t *testing.T) {
 			w.set(func() { w.local = fmt.Errorf("connect to 192.0.2.21:80: %w", syscall.EMFILE) })
 			<-time.After(20 * time.Second)
 			w.want(t, vs+rs1+rs2)
-			const said = "checks cannot be sent, verdicts stay: connect to 192.0.2.21:80: too many open files"
+			const said = "this host cannot send checks, the verdicts stay: connect to 192.0.2.21:80: too many open files"
 			w.wantLog(t, said+"\n")
 			trouble(said)
 			w.set(func() { w.local = nil })

@@ -154,7 +154,7 @@ func (r *reconciler) report(ctx context.Context, err error) {
 	r.failure.Store(&err)
 	if text := err.Error(); text != r.said {
 		r.said = text
-		r.log.Errorf("the IPVS table is not as it should be: %v", err)
+		r.log.Errorf("the IPVS table differs from the wanted table: %v", err)
 	}
 }
 
@@ -193,7 +193,7 @@ func (r *reconciler) round(ctx context.Context, w want) (done outcome, err error
 		err = r.slot(ctx, r.last.missing(done.target))
 	}
 	if _, unsettled := errors.AsType[*record.Unsettled](err); unsettled {
-		err = errors.New("another program changes the table all the time")
+		err = errors.New("another program keeps changing the IPVS table")
 	}
 	return done, err
 }

@@ -39,7 +39,7 @@ func (d *Daemon) takeResult(r result) {
 		return // the probe belongs to a previous configuration
 	}
 	if ofThisHost(r.err) {
-		if d.fault.note(time.Now(), fmt.Errorf("checks cannot be sent, verdicts stay: %w", r.err)) {
+		if d.fault.note(time.Now(), fmt.Errorf("this host cannot send checks, the verdicts stay: %w", r.err)) {
 			d.options.Log.Error(d.fault.err)
 		}
 		return

@@ -83,7 +83,7 @@ func newWheel(results chan<- result) *wheel {
 // program that cannot be killed, for example in a file system that hangs.
 const grace = 5 * time.Second
 
-var errStuck = errors.New("the last check has not ended and cannot be ended")
+var errStuck = errors.New("the previous check has not ended, and the daemon cannot end it")
 
 // run turns the wheel until ctx ends. After that, run waits until every check has ended, but at
 // most for grace.

@@ -88,7 +88,7 @@ func (r *Resource) Apply(ctx context.Context) error {
 	}
 	defer l.unlock()
 	if l.damage != nil {
-		r.Log.Warnf("%v; what can be read of it counts", l.damage)
+		r.Log.Warnf("%v; the agent uses the part that it can read", l.damage)
 	}
 	if err := l.conflict(r.ID, want); err != nil {
 		return err
@@ -186,7 +186,7 @@ func (r *Resource) Release(ctx context.Context) error {
 	l, err := r.open(func(s Store) (func(), error) {
 		unlock, err := s.LockInHalf(ctx, r.ID)
 		if err != nil {
-			r.Log.Warnf("stopping without the lock: %v", err)
+			r.Log.Warnf("stop continues without the lock: %v", err)
 		}
 		return unlock, nil
 	})
@@ -201,7 +201,7 @@ func (r *Resource) Release(ctx context.Context) error {
 	if l.damage != nil {
 		lost, unknown := r.lost(ctx, l.Ledger)
 		held = append(held, lost...)
-		r.Log.Warnf("%v; what can be read of it is put back", l.damage)
+		r.Log.Warnf("%v; the agent puts back the settings that it can read", l.damage)
 		r.warnOf(ctx, unknown)
 	}
 	l.Enter(r.ID, Stopping)

@@ -79,7 +79,7 @@ func (s *Set) kill(mark string) (changed, unclear bool) {
 			changed = true
 		case bytes.Contains(append([]byte{0}, environ...), []byte("\x00"+mark+"\x00")):
 			changed = true
-			_ = unix.Kill(pid, unix.SIGKILL) // the process can have ended already
+			_ = unix.Kill(pid, unix.SIGKILL) // a Kill error is normal: the process can have ended already
 		case len(environ) > 0:
 		case len(procFile(pid, "cmdline")) == 0:
 			changed = true

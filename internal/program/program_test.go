@@ -22,7 +22,7 @@ func pidsOf(t *testing.T, path string, many int) []int {
 			t.Fatalf("%d processes instead of %d", len(pids), many)
 		}
 		pids = nil
-		text, _ := os.ReadFile(path) // the file is missing at first
+		text, _ := os.ReadFile(path) // text is empty until the script has written the file
 		for word := range strings.FieldsSeq(string(text)) {
 			pid, err := strconv.Atoi(word)
 			if err != nil {

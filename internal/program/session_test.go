@@ -110,7 +110,7 @@ func TestSessionLeavesNoProcess(t *testing.T) {
 			go func() { ended <- run(ctx, programs, path) }()
 			var started []string
 			for len(started) < tt.processes && ctx.Err() == nil {
-				text, _ := os.ReadFile(pids) // the file is missing at first
+				text, _ := os.ReadFile(pids) // text is empty until the script has written the file
 				started = strings.Fields(string(text))
 			}
 			if tt.want == "no end in time" {
@@ -158,7 +158,7 @@ echo $$ >>PIDS`, "PIDS", pids))
 	started := make(chan []string, 1)
 	go func() {
 		for {
-			text, _ := os.ReadFile(pids) // the file is missing at first
+			text, _ := os.ReadFile(pids) // text is empty until the script has written the file
 			if pids := strings.Fields(string(text)); len(pids) == 2 {
 				stat, err := os.ReadFile("/proc/" + pids[1] + "/stat")
 				if err != nil || strings.Contains(string(stat), ") Z ") {
@@ -209,7 +209,7 @@ func TestWaitingForSessionsTakesNoThreads(t *testing.T) {
 		all.Go(func() { _ = run(ctx, nil, path) })
 	}
 	for started := 0; started < many; {
-		text, _ := os.ReadFile(pids) // the file is missing at first
+		text, _ := os.ReadFile(pids) // text is empty until the script has written the file
 		started = len(text)
 	}
 	if more := threads() - before; more > many/2 {

@@ -226,7 +226,7 @@ func serve(listener net.Listener, asked *atomic.Int64) {
 		go func() {
 			defer func() { _ = c.Close() }()
 			if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
-				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nOK\n") // the checker can have closed the connection
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nOK\n") // a write error is normal: the checker can have closed the connection
 			}
 		}()
 	}

@@ -74,7 +74,7 @@ func (w *webServer) answer(conn net.Conn) {
 	if w.gone.Load() {
 		status = "404 Not Found"
 	}
-	_, _ = fmt.Fprintf(conn, "HTTP/1.0 %s\r\nContent-Length: 3\r\n\r\nOK\n", status) // the checker can have closed the connection
+	_, _ = fmt.Fprintf(conn, "HTTP/1.0 %s\r\nContent-Length: 3\r\n\r\nOK\n", status) // a write error is normal: the checker can have closed the connection
 }
 
 // TestTimeToWeightZero makes a real server fail in three ways, at ten points of time within the

@@ -164,7 +164,7 @@ func killedDaemonRemoved(t *testing.T, s site) {
 // stoppedDaemon suspends the daemon with SIGSTOP. The kernel still accepts connections to the
 // socket of the daemon, so the monitor must detect that the daemon does not reply.
 func stoppedDaemon(t *testing.T, s site) {
-	s.hurt(t, "-STOP", bothIn, 2*minute, "hangs: it has not worked on the table or the checks")
+	s.hurt(t, "-STOP", bothIn, 2*minute, "hangs: it has not updated the IPVS table or run checks")
 }
 
 // byHand changes the IPVS table as an operator can do it, and checks that the daemon repairs it.

@@ -59,7 +59,7 @@ func newPair(t *testing.T, services string) *pair {
 	two.state, two.config, two.log = state, filepath.Join(state, "web.cf"), filepath.Join(state, "log")
 	t.Cleanup(func() {
 		if pid := two.pid(); pid != 0 {
-			_ = syscall.Kill(pid, syscall.SIGKILL) // the process can have ended
+			_ = syscall.Kill(pid, syscall.SIGKILL) // a Kill error is normal: the process can have ended
 		}
 		_ = os.RemoveAll(state)
 	})

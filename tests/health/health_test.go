@@ -67,7 +67,7 @@ func newBareDirector(t *testing.T, quiescent string) director {
 	}
 	t.Cleanup(func() {
 		if pid := d.pid(); pid != 0 {
-			_ = syscall.Kill(pid, syscall.SIGKILL) // the process can have ended
+			_ = syscall.Kill(pid, syscall.SIGKILL) // a Kill error is normal: the process can have ended
 		}
 		_ = os.RemoveAll(state)
 		if t.Failed() {
@@ -335,7 +335,7 @@ func TestAgents(t *testing.T) {
 	}
 	// This monitor still succeeds: one missing reply of the daemon is not a failure. tests/cluster
 	// waits until the monitor fails.
-	if out := d.agent(t, 0, "health", "web-health", "monitor", config); !strings.Contains(out, "does not answer") {
+	if out := d.agent(t, 0, "health", "web-health", "monitor", config); !strings.Contains(out, "does not reply") {
 		t.Error(out)
 	}
 	d.agent(t, 0, "ipvs", "web-ipvs", "stop", config)

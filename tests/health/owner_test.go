@@ -220,7 +220,7 @@ func TestDeadDaemonsClaimBlocksNoOther(t *testing.T) {
 	config := "config=" + d.config
 	d.agent(t, 0, "ipvs", "web-ipvs", "start", config)
 	d.agent(t, 0, "health", "web-health", "start", config)
-	if out := d.agent(t, 1, "health", "other", "start", config); !strings.Contains(out, "looked after by health daemon web-health already; stop that first") {
+	if out := d.agent(t, 1, "health", "other", "start", config); !strings.Contains(out, "already claimed by health daemon web-health; stop that daemon first") {
 		t.Error(out)
 	}
 	d.killed(t)

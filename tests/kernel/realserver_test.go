@@ -233,7 +233,7 @@ func TestTunnels(t *testing.T) {
 		s.rs1.must(t, 0, "realserver", "web", "start", params...)
 		s.rs1.Script(t, fault)
 		out := s.rs1.Script(t, "LVS_AGENTS_STATE_DIR="+s.rs1.state+"/lvs-agents "+s.rs1.bin+"/lvsctl doctor || true")
-		if !strings.Contains(out, "packets out of the tunnel are dropped\n    why: "+want) {
+		if !strings.Contains(out, "the kernel drops packets that arrive through the tunnel\n    why: "+want) {
 			t.Errorf("after %s the doctor reports\n%s", fault, out)
 		}
 		s.rs1.must(t, 1, "realserver", "web", "monitor", params...)

@@ -218,7 +218,7 @@ func TestHostileSyncDatagrams(t *testing.T) {
 		return nil
 	})
 	d.Script(t, "ipvsadm -A -t 192.0.2.10:80 -s rr")
-	const what = "connections of 192.0.2.99 arrive, and this director has no virtual service with that address"
+	const what = "connections of 192.0.2.99 arrive, but this director has no virtual service with that address"
 	if _, out := d.agent(t, d.bin, "lvsctl", "s", "doctor"); !strings.Contains(out, what) {
 		t.Errorf("got %s\nwant %s", out, what)
 	}

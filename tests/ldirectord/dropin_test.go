@@ -258,7 +258,7 @@ func TestReload(t *testing.T) {
 	w.expect(t, "one down", web+web1)
 	before := w.log(t)
 	w.write(t, strings.Replace(text, "scheduler=rr", "scheduler=wrrr", 1))
-	w.said(t, before, `configuration not accepted, the one before stays: `, `unknown scheduler "wrrr"; did you mean "wrr"?`)
+	w.said(t, before, `the new configuration is refused, the previous configuration stays: `, `unknown scheduler "wrrr"; did you mean "wrr"?`)
 	w.run(t, 2, program(t), w.config, "reload")
 	w.run(t, 2, program(t), w.config, "try-restart")
 	w.run(t, 0, program(t), w.config, "status")

@@ -133,7 +133,7 @@ func (w *world) launch(t *testing.T) {
 	if err := w.daemon.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = w.daemon.Process.Kill() }) // the program has already ended, unless the test failed
+	t.Cleanup(func() { _ = w.daemon.Process.Kill() }) // Kill only has an effect if the test failed before the program ended
 }
 
 // land ends our program with SIGTERM. If the program does not end within a minute, SIGABRT makes it

@@ -48,11 +48,11 @@ func TestDoctorNamesTheCause(t *testing.T) {
 			ip addr add 192.0.2.10/32 dev lo
 			ip addr add 2001:db8::10/128 dev lo`, "fine\n"},
 		{"as strict", sysctl, "sysctl -q -w net.ipv4.conf.all.arp_ignore=2", "fine\n"},
-		{"arp_ignore", sysctl, "sysctl -q -w net.ipv4.conf.all.arp_ignore=0", `eth0 answers ARP for 192.0.2.10, so clients come directly
+		{"arp_ignore", sysctl, "sysctl -q -w net.ipv4.conf.all.arp_ignore=0", `eth0 answers ARP for 192.0.2.10, so client packets bypass the director
     why: net.ipv4.conf.all.arp_ignore is 0
     fix: sysctl -w net.ipv4.conf.all.arp_ignore=1
 `},
-		{"arp_ignore of the interface", sysctl, "sysctl -q -w net.ipv4.conf.eth0.arp_ignore=3", `eth0 answers ARP for 192.0.2.10, so clients come directly
+		{"arp_ignore of the interface", sysctl, "sysctl -q -w net.ipv4.conf.eth0.arp_ignore=3", `eth0 answers ARP for 192.0.2.10, so client packets bypass the director
     why: net.ipv4.conf.eth0.arp_ignore is 3, which overrides the lower net.ipv4.conf.all.arp_ignore
     fix: sysctl -w net.ipv4.conf.eth0.arp_ignore=0; sysctl -w net.ipv4.conf.all.arp_ignore=1
 `},
@@ -68,15 +68,15 @@ func TestDoctorNamesTheCause(t *testing.T) {
     why: it is not on lo
     fix: ip addr add 192.0.2.10/32 dev lo
 `},
-		{"address on eth0", sysctl, "ip addr add 192.0.2.10/24 dev eth0", `eth0 answers ARP for 192.0.2.10, so clients come directly
+		{"address on eth0", sysctl, "ip addr add 192.0.2.10/24 dev eth0", `eth0 answers ARP for 192.0.2.10, so client packets bypass the director
     why: 192.0.2.10/24 is on eth0
     fix: ip addr del 192.0.2.10/24 dev eth0
 `},
-		{"IPv6 address on eth0", sysctl, "ip addr add 2001:db8::10/64 dev eth0 nodad", `eth0 answers neighbour solicitations for 2001:db8::10, so clients come directly
+		{"IPv6 address on eth0", sysctl, "ip addr add 2001:db8::10/64 dev eth0 nodad", `eth0 answers neighbour solicitations for 2001:db8::10, so client packets bypass the director
     why: 2001:db8::10/64 is on eth0
     fix: ip addr del 2001:db8::10/64 dev eth0
 `},
-		{"a whole network on lo", sysctl, "ip addr add 192.0.2.10/28 dev lo", `the host accepts packets for all of 192.0.2.0/28
+		{"a whole network on lo", sysctl, "ip addr add 192.0.2.10/28 dev lo", `the host accepts packets for every address in 192.0.2.0/28
     why: 192.0.2.10 is on lo with prefix length 28
     fix: ip addr del 192.0.2.10/28 dev lo; ip addr add 192.0.2.10/32 dev lo
 `},
@@ -95,15 +95,15 @@ packets for 2001:db8::10 are not accepted
     why: a rule of arptables is missing
     fix: arptables -I OUTPUT -s 192.0.2.10 -j mangle --mangle-ip-s 192.0.2.21
 eth0 announces 192.0.2.10 in its own ARP requests, so neighbours learn it
-    why: a rule is missing
+    why: an ARP rule is missing
     fix: add the rule with the command above
 `},
-		{"arptables order", arptables, "arptables -I INPUT -j ACCEPT\narptables -I OUTPUT -j ACCEPT", `eth0 answers ARP for 192.0.2.10, so clients come directly
-    why: the rules exist, but an earlier rule matches first
-    fix: check the order of the rules
+		{"arptables order", arptables, "arptables -I INPUT -j ACCEPT\narptables -I OUTPUT -j ACCEPT", `eth0 answers ARP for 192.0.2.10, so client packets bypass the director
+    why: the ARP rules exist, but an earlier rule matches first
+    fix: check the order of the ARP rules
 eth0 announces 192.0.2.10 in its own ARP requests, so neighbours learn it
-    why: the rules exist, but an earlier rule matches first
-    fix: check the order of the rules
+    why: the ARP rules exist, but an earlier rule matches first
+    fix: check the order of the ARP rules
 `},
 		{"nftables", nftables, "nft flush chain arp lvs-192.0.2.10 input", `ARP packets with 192.0.2.10 are not blocked
     why: a rule of nftables is missing
@@ -116,7 +116,7 @@ eth0 announces 192.0.2.10 in its own ARP requests, so neighbours learn it
 		{"nothing done, by hand", nil, "ip addr add 192.0.2.10/32 dev lo", `packets for 2001:db8::10 are not accepted
     why: it is not on lo
     fix: ip addr add 2001:db8::10/128 dev lo preferred_lft 0 nodad
-eth0 answers ARP for 192.0.2.10, so clients come directly
+eth0 answers ARP for 192.0.2.10, so client packets bypass the director
     why: net.ipv4.conf.all.arp_ignore is 0
     fix: sysctl -w net.ipv4.conf.all.arp_ignore=1
 eth0 announces 192.0.2.10 in its own ARP requests, so neighbours learn it

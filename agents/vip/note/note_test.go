@@ -60,7 +60,8 @@ func TestNotes(t *testing.T) {
 		t.Fatal(err)
 	}
 	read("")
-	if err := os.WriteFile(path, []byte(lines[0]+"one\n"), 0o600); err != nil { // the note is from this namespace
+	// The note is from this namespace, so the agent reads it.
+	if err := os.WriteFile(path, []byte(lines[0]+"one\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	read("one\n")

@@ -89,8 +89,8 @@ func TestConnectionThatWasNotPolledInTime(t *testing.T) {
 	over, end := context.WithCancel(t.Context())
 	end()
 	addr := server(t, func(conn net.Conn) {
-		_, _ = io.WriteString(conn, "220 ready\r\n") // the test reads this text
-		_, _ = io.Copy(io.Discard, conn)             // returns at the end of the test
+		_, _ = io.WriteString(conn, "220 ready\r\n") // the test expects to read this text
+		_, _ = io.Copy(io.Discard, conn)             // Copy returns at the end of the test
 	})
 	for range 20 {
 		fd, err := begin(netip.Addr{}, addr, true)

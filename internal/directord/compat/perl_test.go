@@ -35,7 +35,7 @@ func pretender(t *testing.T, name string, args ...string) (pidFile string, cmd *
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = cmd.Process.Kill() }) // the process has ended already, unless the test failed
+	t.Cleanup(func() { _ = cmd.Process.Kill() }) // Kill only has an effect if the test failed before the process ended
 	// Start returns before the kernel shows the arguments of the new program.
 	if _, err := io.WriteString(input, "."); err != nil {
 		t.Fatal(err)

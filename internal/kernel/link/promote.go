@@ -28,7 +28,7 @@ func (p promotion) during(nic string, remove func() error) (err error) {
 	for _, path := range []string{sysctlPath("all"), sysctlPath(nic)} {
 		found, err := os.ReadFile(path)
 		if err != nil {
-			return fmt.Errorf("the kernel would delete other addresses with it: %w", err)
+			return fmt.Errorf("the kernel would delete other addresses with this address: %w", err)
 		}
 		if strings.TrimSpace(string(found)) != "0" {
 			return remove()
@@ -36,7 +36,7 @@ func (p promotion) during(nic string, remove func() error) (err error) {
 	}
 	p.write(nic)
 	if err := os.WriteFile(sysctlPath(nic), []byte("1\n"), 0); err != nil {
-		return fmt.Errorf("the kernel would delete other addresses with it: %w", err)
+		return fmt.Errorf("the kernel would delete other addresses with this address: %w", err)
 	}
 	defer func() {
 		err = cmp.Or(err, os.WriteFile(sysctlPath(nic), []byte("0\n"), 0))

@@ -46,7 +46,7 @@ func (Kernel) ARPTables(ctx context.Context) (string, error) {
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", program, err))
 	}
-	return "", host.NotInstalled("no arptables works here (%v)", errors.Join(errs...))
+	return "", host.NotInstalled("no arptables program works on this host (%v)", errors.Join(errs...))
 }
 
 // works returns nil if a program works on this kernel. Without nftables in the kernel, arptables
