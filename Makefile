@@ -23,6 +23,7 @@ PROGRAMS   := $(filter-out $(AGENTS),$(COMMANDS))
 GO         := $(shell command -v go || echo /usr/local/go/bin/go)
 PAGES      := $(filter-out $(addprefix docs/,README.md architecture.md design.md releasing.md style.md),$(wildcard docs/*.md))
 TESTED     := agents cmd internal metadata tests
+OTHERARCHS := arm64 ppc64le s390x
 SOURCE      = dist/lvs-agents-$(VERSION).tar.gz
 export CGO_ENABLED = 0
 export PATH := $(PATH):/usr/local/go/bin
@@ -43,9 +44,10 @@ build: programs ## build every command into bin/
 unit: ## unit tests; no root, and no network once the modules are there
 	tests/unit
 
-check: lint ## gofmt, vet, linters, unit tests with the race detector, generated files
+check: lint ## gofmt, vet for each architecture, linters, unit tests with the race detector, generated files
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
+	for arch in $(OTHERARCHS); do GOARCH=$$arch $(GO) build ./... && GOARCH=$$arch $(GO) vet ./... || exit 1; done
 	CGO_ENABLED=1 $(GO) test -race $$($(GO) list ./... | grep -v /tests/)
 	$(GO) test ./tests/states ./tests/repository ./tests/pages
 	$(GO) test ./tests/lab -run 'TestTimeoutFollowsTheMachine|TestPeerIsFoundByItsContent'

@@ -52,7 +52,7 @@ func probe(ctx context.Context, link *netlink.LinkAttrs, own []net.HardwareAddr,
 		return nil, os.NewSyscallError("socket", err)
 	}
 	defer func() { _ = unix.Close(fd) }()
-	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: arpProtocol(), Ifindex: link.Index}); err != nil {
+	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: packet.NetworkOrder(unix.ETH_P_ARP), Ifindex: link.Index}); err != nil {
 		return nil, os.NewSyscallError("bind", err)
 	}
 	query := packet.ARP{Operation: packet.ARPRequest, SenderMAC: link.HardwareAddr, Target: ip}.Encode()

@@ -2,7 +2,6 @@ package announce
 
 import (
 	"cmp"
-	"encoding/binary"
 	"net"
 	"net/netip"
 	"os"
@@ -13,11 +12,6 @@ import (
 	"lvs-agents/internal/kernel/packet"
 )
 
-// arpProtocol returns ETH_P_ARP in network byte order, as packet sockets expect it.
-func arpProtocol() uint16 {
-	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, unix.ETH_P_ARP))
-}
-
 // openARP returns a socket that receives nothing (protocol 0). The kernel writes the Ethernet
 // header of each packet.
 func openARP(*netlink.LinkAttrs, netip.Addr) (int, error) {
@@ -27,7 +21,7 @@ func openARP(*netlink.LinkAttrs, netip.Addr) (int, error) {
 
 // lladdr returns the socket address for ARP packets to one link-layer address.
 func lladdr(link *netlink.LinkAttrs, to net.HardwareAddr) unix.Sockaddr {
-	return &unix.SockaddrLinklayer{Protocol: arpProtocol(), Ifindex: link.Index, Halen: 6, Addr: [8]byte(append(to[:6:6], 0, 0))}
+	return &unix.SockaddrLinklayer{Protocol: packet.NetworkOrder(unix.ETH_P_ARP), Ifindex: link.Index, Halen: 6, Addr: [8]byte(append(to[:6:6], 0, 0))}
 }
 
 // everybody returns the socket address for announcements to all hosts on the link: the broadcast

@@ -125,9 +125,10 @@ func TestParse(t *testing.T) {
 	if err != nil || a.Text(3) != "eth0" || a.Uint32(4) != binary.NativeEndian.Uint32([]byte{1, 0, 0, 0}) || a.Uint32(5) != 0 || a.Uint16(5, binary.BigEndian) != 0 {
 		t.Errorf("got %v, %v", a, err)
 	}
-	for _, bad := range [][]byte{{3, 0, 1, 0}, {8, 0, 1, 0, 1}} {
-		if _, err := Parse(bad); !errors.Is(err, ErrMalformed) {
-			t.Errorf("% x: got %v", bad, err)
+	for _, length := range []uint16{0, 3, 8} {
+		bad := binary.NativeEndian.AppendUint16(nil, length)
+		if _, err := Parse(append(bad, 0, 0, 1)); !errors.Is(err, ErrMalformed) {
+			t.Errorf("a length of %d in 5 bytes: got %v", length, err)
 		}
 	}
 }

@@ -69,6 +69,12 @@ func DecodeARP(p []byte) (a ARP, ok bool) {
 	}, true
 }
 
+// NetworkOrder converts a number to network byte order. Packet sockets need the protocol in this
+// order (packet(7)).
+func NetworkOrder(v uint16) uint16 {
+	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, v))
+}
+
 // EthernetHeader is the length of an Ethernet header in bytes.
 const EthernetHeader = 14
 

@@ -1,6 +1,7 @@
 package packet
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"net"
 	"net/netip"
@@ -33,6 +34,9 @@ func TestPacketsOnTheWire(t *testing.T) {
 		{"its link-layer address", "3333ff000010", to},
 		{"echo request", "0800" + "f2f9" + "0102" + "0304" + "01", Echo{0x0102, 0x0304, []byte{1}}.EncodeRequest(false)},
 		{"echo request for IPv6", "8000" + "0000" + "0102" + "0304", Echo{ID: 0x0102, Sequence: 0x0304}.EncodeRequest(true)},
+	}
+	if got := hex.EncodeToString(binary.NativeEndian.AppendUint16(nil, NetworkOrder(0x0806))); got != "0806" {
+		t.Errorf("the protocol of a packet socket is %s in memory, want 0806", got)
 	}
 	for _, tt := range tests {
 		if got := hex.EncodeToString(tt.packet); got != tt.want {

@@ -11,11 +11,6 @@ import (
 	"lvs-agents/internal/kernel/packet"
 )
 
-// networkOrder converts a protocol number to network byte order, for packet sockets.
-func networkOrder(v uint16) uint16 {
-	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, v))
-}
-
 // filtered is the number of leading bytes that all link-layer addresses in askers have in common.
 const filtered = 4
 

@@ -27,6 +27,7 @@ import (
 	"lvs-agents/internal/host"
 	"lvs-agents/internal/kernel/link"
 	knetlink "lvs-agents/internal/kernel/netlink"
+	"lvs-agents/internal/kernel/packet"
 )
 
 // Kernel probes this host, in the network namespace of the calling thread.
@@ -192,7 +193,7 @@ func packetSocket(index int) (int, error) {
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
 	}
-	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: networkOrder(unix.ETH_P_ALL), Ifindex: index}); err != nil {
+	if err := unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: packet.NetworkOrder(unix.ETH_P_ALL), Ifindex: index}); err != nil {
 		_ = unix.Close(fd)
 		return -1, os.NewSyscallError("bind", err)
 	}
@@ -291,8 +292,8 @@ func answers(ctx context.Context, c *cable, nic netlink.LinkAttrs, ips []netip.A
 	return err
 }
 
-func (c *cable) send(packet []byte) error {
-	_, err := unix.Write(c.far, packet)
+func (c *cable) send(frame []byte) error {
+	_, err := unix.Write(c.far, frame)
 	return os.NewSyscallError("write", err)
 }
 
@@ -307,14 +308,14 @@ func (c *cable) query(ctx context.Context, ear int, ips []netip.Addr, who net.Ha
 				return false, err
 			}
 		}
-		err := listen(ctx, ear, interval, func(packet []byte) bool {
-			ip, ok := answered(packet)
-			if !ok || !bytes.HasPrefix(packet, asker[:filtered]) { // the socket received the packet before it had the filter
+		err := listen(ctx, ear, interval, func(frame []byte) bool {
+			ip, ok := answered(frame)
+			if !ok || !bytes.HasPrefix(frame, asker[:filtered]) { // the socket received the packet before it had the filter
 				return false
 			}
 			// An ARP rule can change the sender in a reply. No neighbour learns the address from
 			// this reply.
-			answer = bytes.HasPrefix(packet, who)
+			answer = bytes.HasPrefix(frame, who)
 			if !answer && note != nil {
 				note(ip)
 			}
@@ -395,8 +396,8 @@ func announcements(ctx context.Context, c *cable, nic netlink.LinkAttrs, ips []n
 		if !sent {
 			continue // the host does not have the address
 		}
-		err = listen(ctx, c.far, replyWait, func(packet []byte) bool {
-			sender, ok := asked(packet)
+		err = listen(ctx, c.far, replyWait, func(frame []byte) bool {
+			sender, ok := asked(frame)
 			if ok && sender == ip {
 				heard.Announced = host.AddWord(heard.Announced, host.Word{NIC: nic.Name, IP: ip})
 			}
