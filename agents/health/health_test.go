@@ -179,7 +179,7 @@ func TestBadParameters(t *testing.T) {
 		{"time", []string{"ipvs=x", "checkinterval=5ms"}, 6, `checkinterval "5ms" is not a number of milliseconds from 10 to 2678400000`},
 		{"several", []string{"ipvs=x", "rise=0", "verify=maybe"}, 6, "rise \"0\" is not a number of checks from 1 to 1000; verify \"maybe\" is neither no nor chain nor name; write no, chain or name"},
 		{"password", []string{"ipvs=x", "checktype=negotiate", "service=mysql"}, 6, "service=mysql needs a user and a password, which parameters cannot have; write it into a file with login and passwd, and use config=FILE"},
-		{"fallback", []string{"ipvs=x", "fallback=127.0.0.1 route"}, 6, `fallback "127.0.0.1 route": unknown forwarding method "route"; use gate (direct routing), masq (NAT) or ipip (tunnel)`},
+		{"fallback", []string{"ipvs=x", "fallback=127.0.0.1 route"}, 6, `fallback "127.0.0.1 route": unknown forwarding method "route"; use gate (direct routing), masq (NAT), or a tunnel: ipip, gue or gre`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

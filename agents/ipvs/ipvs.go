@@ -21,13 +21,17 @@ import (
 	"lvs-agents/ocf"
 )
 
-// Kernel reads and changes the IPVS table of the network namespace.
+// Kernel reads and changes the IPVS table of the network namespace. Its last two methods are for
+// the ledger, which needs both.
 type Kernel interface {
 	Table(context.Context) (lvs.Table, error)
 	// Apply makes the changes in order until one fails. It returns how many changes succeeded.
 	Apply(context.Context, []lvs.Op) (int, error)
 	// Forwards reports whether the host forwards packets of a family.
 	Forwards(v6 bool) bool
+	// Timeouts returns the timeouts of connections. SetTimeouts changes those that are not zero.
+	Timeouts(context.Context) (lvs.Timeouts, error)
+	SetTimeouts(context.Context, lvs.Timeouts) error
 }
 
 // Agent is one resource. The exported fields are its parameters.
@@ -37,8 +41,11 @@ type Agent struct {
 	Real       string
 	Scheduler  lvs.Scheduler
 	SchedFlags string
-	Persistent int // Persistent is the persistence in seconds. 0 means none.
+	OPS        string // OPS is yes for one-packet scheduling.
+	Persistent int    // Persistent is the persistence in seconds. 0 means none.
 	Netmask    string
+	Engine     string // Engine is the persistence engine. Empty means none.
+	Timeouts   string
 	SloppyTCP  string
 	SloppySCTP string
 	Protocol   string

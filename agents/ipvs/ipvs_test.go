@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -514,7 +515,7 @@ func TestOrderOfAnotherVersionIsRunning(t *testing.T) {
 		n.mustRun(t, 0, "web", "start", params...)
 		service := "-A -t 192.0.2.10:80 -s " + scheduler
 		if scheduler != "dh" {
-			service += " -b flag-1"
+			service += " -b " + scheduler + "-fallback"
 		}
 		n.wantTable(t, service+`
 -a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
@@ -535,7 +536,7 @@ func TestBadServerOfAHashSchedulerKeepsItsSlots(t *testing.T) {
 		n.beat(t, 5*time.Second, "-t 192.0.2.10:80 -r 192.0.2.21:80")
 		params := []string{"virtual=192.0.2.10:80", fmt.Sprintf("real=192.0.2.22 gate 2, 192.0.2.21 gate %d", weight), "scheduler=" + scheduler}
 		n.mustRun(t, 0, "web", "start", params...)
-		n.wantTable(t, "-A -t 192.0.2.10:80 -s "+scheduler+` -b flag-1
+		n.wantTable(t, "-A -t 192.0.2.10:80 -s "+scheduler+" -b "+scheduler+`-fallback
 -a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 0
 -a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 2
 `)
@@ -567,7 +568,7 @@ func TestServiceWithoutAFallbackFlagOfAnotherVersion(t *testing.T) {
 	n.set(t, "-E -t 192.0.2.10:80 -s sh")
 	n.mustRun(t, 0, "web", "monitor", params...)
 	got := n.mustRun(t, 0, "web", "start", params...)
-	if want := "INFO: ipvsadm -E -t 192.0.2.10:80 -s sh -b flag-1\n"; got.log != want {
+	if want := "INFO: ipvsadm -E -t 192.0.2.10:80 -s sh -b sh-fallback\n"; got.log != want {
 		t.Errorf("got  %swant %s", got.log, want)
 	}
 }
@@ -583,5 +584,44 @@ func TestWarningsAboutHashSchedulers(t *testing.T) {
 		if want = sloppy + want; got.log != want {
 			t.Errorf("%q: got  %swant %s", flags, got.log, want)
 		}
+	}
+}
+
+// TestReloadChangesEverythingInPlace checks that reload-agent changes each setting with an edit. An
+// edit breaks no connection. It deletes only the services that the parameters no longer have.
+func TestReloadChangesEverythingInPlace(t *testing.T) {
+	n := newNode(t)
+	n.mustRun(t, 0, "web", "start", "virtual=192.0.2.10:5060/udp 5/fwm4", "real=192.0.2.21 masq 1, 192.0.2.22 gate", "scheduler=rr")
+	for _, step := range []struct{ virtual, params, log string }{
+		{"192.0.2.10:5060/udp 5/fwm4", "real=192.0.2.21 gue 2 port:6081 csum u:9 l:3, 192.0.2.22 gate|scheduler=mh|persistent=60|netmask=255.255.255.0|persistence_engine=sip|ops=yes", `
+ipvsadm -E -u 192.0.2.10:5060 -s mh -p 60 -M 255.255.255.0 --pe sip -o -b mh-fallback
+ipvsadm -E -f 5 -s mh -p 60 -M 255.255.255.0 --pe sip -o -b mh-fallback
+ipvsadm -e -u 192.0.2.10:5060 -r 192.0.2.21:5060 -i -w 2 -x 9 -y 3 --tun-type gue --tun-port 6081 --tun-csum
+ipvsadm -e -f 5 -r 192.0.2.21:0 -i -w 2 -x 9 -y 3 --tun-type gue --tun-port 6081 --tun-csum
+`},
+		{"192.0.2.10:5060/udp 192.0.2.10:5060/sctp", "real=192.0.2.21 gre 2, 192.0.2.22 gate|scheduler=rr|persistent=0", `
+ipvsadm -A --sctp-service 192.0.2.10:5060 -s rr
+ipvsadm -E -u 192.0.2.10:5060 -s rr
+ipvsadm -a --sctp-service 192.0.2.10:5060 -r 192.0.2.21:5060 -i -w 2 --tun-type gre --tun-nocsum
+ipvsadm -a --sctp-service 192.0.2.10:5060 -r 192.0.2.22:5060 -g -w 1
+ipvsadm -e -u 192.0.2.10:5060 -r 192.0.2.21:5060 -i -w 2 --tun-type gre --tun-nocsum
+ipvsadm -D -f 5
+`},
+	} {
+		params := append(strings.Split(step.params, "|"), "virtual="+step.virtual)
+		got := n.mustRun(t, 0, "web", "reload-agent", params...)
+		var changes []string
+		for line := range strings.Lines(got.log) {
+			if command, found := strings.CutPrefix(line, "INFO: ipvsadm"); found {
+				changes = append(changes, "ipvsadm"+command)
+			}
+		}
+		want := strings.SplitAfter(strings.TrimPrefix(step.log, "\n"), "\n")
+		slices.Sort(changes)
+		slices.Sort(want)
+		if diff := cmp.Diff(strings.Join(want, ""), strings.Join(changes, "")); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		n.mustRun(t, 0, "web", "monitor", params...)
 	}
 }

@@ -24,6 +24,9 @@ type target struct {
 	settings []ledger.Wanted
 }
 
+// settings returns the settings of the director that a configuration has.
+func settings(cfg *config.Config) []ledger.Wanted { return append(sloppy(cfg), timeouts(cfg)...) }
+
 // want returns the target of the resource.
 func (a *Agent) want(ctx context.Context, c ocf.Call) (target, error) {
 	if err := a.consistent(); err != nil {
@@ -38,7 +41,7 @@ func (a *Agent) want(ctx context.Context, c ocf.Call) (target, error) {
 func (a *Agent) fromParams(ctx context.Context, c ocf.Call) (target, error) {
 	cfg, problems := params.Parse("", params.Services{
 		Virtual: a.Virtual, Real: a.Real, Scheduler: a.Scheduler, SchedFlags: a.SchedFlags, SloppyTCP: a.SloppyTCP, SloppySCTP: a.SloppySCTP,
-		Persistent: a.Persistent, Netmask: a.Netmask, Protocol: a.Protocol,
+		OPS: a.OPS, Persistent: a.Persistent, Netmask: a.Netmask, Engine: a.Engine, Timeouts: a.Timeouts, Protocol: a.Protocol,
 	})
 	if cfg == nil {
 		errs := make([]error, len(problems))
@@ -49,7 +52,7 @@ func (a *Agent) fromParams(ctx context.Context, c ocf.Call) (target, error) {
 	}
 	report(c, cfg.HashWarnings())
 	table, problems := cfg.Table(ctx, nil)
-	return target{table, sloppy(cfg)}, config.Err(problems)
+	return target{table, settings(cfg)}, config.Err(problems)
 }
 
 func (a *Agent) fromFile(ctx context.Context, c ocf.Call) (target, error) {
@@ -70,7 +73,7 @@ func (a *Agent) fromFile(ctx context.Context, c ocf.Call) (target, error) {
 	if err := names.Save(c.StateDir); err != nil {
 		c.Log.Warn(err)
 	}
-	return target{table, sloppy(parsed)}, nil
+	return target{table, settings(parsed)}, nil
 }
 
 // converge changes the kernel until it has the services of the record next. Withheld real servers

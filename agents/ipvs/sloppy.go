@@ -37,7 +37,7 @@ func sloppy(cfg *config.Config) []ledger.Wanted {
 func (a action) settings() *ledger.Resource {
 	if a.held == nil {
 		a.held = &ledger.Resource{
-			ID: a.Instance, Role: ledger.Director, StateDir: a.StateDir, Kernel: a.host, Log: a.Log,
+			ID: a.Instance, Role: ledger.Director, StateDir: a.StateDir, Kernel: director{a.host, a.kernel}, Log: a.Log,
 			Want: func(ctx context.Context) ([]ledger.Wanted, error) {
 				want, err := a.want(ctx, a.Call)
 				return want.settings, err

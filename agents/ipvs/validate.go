@@ -34,6 +34,7 @@ func (a *Agent) consistent() error {
 	inline := map[string]bool{
 		"real": a.Real != "", "scheduler": a.Scheduler != lvs.DefaultScheduler, "schedflags": a.SchedFlags != "",
 		"sloppy_tcp": a.SloppyTCP != "", "sloppy_sctp": a.SloppySCTP != "",
+		"ops": a.OPS != "", "persistence_engine": a.Engine != "", "lvs_timeouts": a.Timeouts != "",
 		"persistent": a.Persistent != 0, "netmask": a.Netmask != "", "protocol": a.Protocol != "",
 	}
 	switch {

@@ -33,9 +33,11 @@ type Config struct {
 	// SloppyTCP: the kernel schedules TCP packets of unknown connections. Nil leaves the setting as
 	// it is.
 	SloppyTCP  *bool
-	SloppySCTP *bool  // SloppySCTP is like SloppyTCP, but for SCTP.
-	AlertFrom  string // AlertFrom is the sender address of mail. Empty means user@host.
-	Services   []Service
+	SloppySCTP *bool // SloppySCTP is like SloppyTCP, but for SCTP.
+	// Timeouts are the timeouts of connections in the kernel.
+	Timeouts  lvs.Timeouts
+	AlertFrom string // AlertFrom is the sender address of mail. Empty means user@host.
+	Services  []Service
 }
 
 // Service is a virtual service with all its settings, including the settings that the text form
@@ -142,5 +144,7 @@ type Fallback struct {
 	Host    string // Host is the address or the name, as the configuration writes it.
 	Port    uint16 // Port is 0 only for a firewall mark: the port of the packet stays.
 	Forward lvs.Forward
-	Line    int
+	// Encapsulation is for the method lvs.Tunnel.
+	Encapsulation lvs.Encapsulation
+	Line          int
 }

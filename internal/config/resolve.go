@@ -242,7 +242,7 @@ func (r *resolution) addresses(real Real, s *Service) []Real {
 	all := real.At(addrs, real.Addr.Port())
 	for _, one := range all {
 		v := lvs.VirtualService{Service: s.Service, Destinations: []lvs.Destination{one.Destination}}
-		if one.Addr.Addr().Is6() != s.IPv6 {
+		if one.Addr.Addr().Is6() != s.IPv6 && one.Forward != lvs.Tunnel {
 			r.left(real.Line, "real server "+name, s.family(one))
 			return nil
 		}
@@ -276,5 +276,5 @@ func (r *resolution) fallbacks(s *Service) {
 
 // Destination returns the fallback as a destination of weight 1. It must be resolved.
 func (f Fallback) Destination() lvs.Destination {
-	return lvs.Destination{Addr: f.addr(), Forward: f.Forward, Weight: 1}
+	return lvs.Destination{Addr: f.addr(), Forward: f.Forward, Encapsulation: f.Encapsulation, Weight: 1}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"lvs-agents/internal/config/fault"
 	"lvs-agents/internal/lvs"
@@ -23,7 +24,24 @@ func (c *Config) Validate() []Problem {
 		seen[s.Name()] = s.Line
 		s.judge(report)
 	}
-	return append(found, c.HashWarnings()...)
+	return slices.Concat(found, c.markWarnings(), c.HashWarnings())
+}
+
+// markWarnings returns a warning for each firewall mark of IPv4 packets whose real servers are all
+// IPv6: the tunnels are possible, but virtual6 was probably meant.
+func (c *Config) markWarnings() []Problem {
+	var found []Problem
+	for _, s := range c.Services {
+		other := func(r Real) bool { return r.Addr.Addr().Is6() && r.Forward == lvs.Tunnel }
+		if s.ID.IsMark() && !s.IPv6 && len(s.Reals) > 0 && !slices.ContainsFunc(s.Reals, func(r Real) bool { return !other(r) }) {
+			found = append(found, Problem{
+				File: c.File, Line: s.Line, Severity: Warning,
+				What: fmt.Sprintf("all real servers of %s are IPv6, but the service is for IPv4 packets", s.Name()),
+				Fix:  fmt.Sprintf("for IPv6 packets write virtual6=%d", s.ID.Mark),
+			})
+		}
+	}
+	return found
 }
 
 // judge reports each error of lvs.VirtualService.Validate with its line. To find the line, it
@@ -44,7 +62,7 @@ func (s Service) judge(report func(line int, f fault.Fault)) {
 			continue
 		}
 		v := lvs.VirtualService{Service: s.Service, Destinations: []lvs.Destination{r.Destination}}
-		if r.Addr.Addr().Is6() != s.IPv6 {
+		if r.Addr.Addr().Is6() != s.IPv6 && r.Forward != lvs.Tunnel {
 			report(r.Line, s.family(r))
 		} else if err := v.Validate(); err != nil {
 			report(r.Line, trim(err))
@@ -65,7 +83,7 @@ func (s Service) judge(report func(line int, f fault.Fault)) {
 // family returns the fault of a real server whose address family differs from the family of its
 // service.
 func (s Service) family(r Real) fault.Fault {
-	what, fix := fmt.Sprintf("real server %s of %s: one is IPv6, the other is not", r.Addr, s.Name()), "use addresses of one family"
+	what, fix := fmt.Sprintf("real server %s of %s: one is IPv6, the other is not", r.Addr, s.Name()), "use a tunnel (ipip, gue or gre), or addresses of one family"
 	if s.ID.IsMark() && !s.IPv6 {
 		fix = fmt.Sprintf("for a firewall mark of IPv6 packets write virtual6=%d", s.ID.Mark)
 	}

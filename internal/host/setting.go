@@ -22,6 +22,8 @@ const (
 	NFTables  SettingKind = "nftables" // NFTables uses the fields IP and Source.
 	// SyncDaemon uses Name for the role, master or backup, as ipvsadm spells it.
 	SyncDaemon SettingKind = "sync"
+	// Timeout uses Name for a timeout of IPVS: tcp, tcpfin or udp. The value is in seconds.
+	Timeout SettingKind = "timeout"
 )
 
 // The values of settings that are on or off. The value of a sysctl is the text in its file.
@@ -46,12 +48,16 @@ type Setting struct {
 }
 
 // Switch reports whether the setting can be Off.
-func (s Setting) Switch() bool { return s.Kind != Sysctl }
+func (s Setting) Switch() bool { return s.Kind != Sysctl && s.Kind != Timeout }
 
 // Noun returns the setting as a text for messages.
 func (s Setting) Noun() string {
-	if s.Kind == SyncDaemon {
+	switch s.Kind {
+	case SyncDaemon:
 		return "the " + s.Name + " synchronisation daemon"
+	case Timeout:
+		return "the " + s.Name + " timeout of IPVS"
+	case Sysctl, HostAddress, LinkUp, DefaultRoute, ARPTables, NFTables:
 	}
 	return s.String()
 }
@@ -83,6 +89,9 @@ func (s Setting) Command(value string) string {
 			return "ipvsadm --stop-daemon " + s.Name
 		}
 		return fmt.Sprintf("ipvsadm --start-daemon %s %s", s.Name, value)
+	case Timeout:
+		values := map[string]string{"tcp": "%s 0 0", "tcpfin": "0 %s 0", "udp": "0 0 %s"}
+		return "ipvsadm --set " + fmt.Sprintf(values[s.Name], value)
 	}
 	return fmt.Sprintf("%s %q", s.Kind, value)
 }
@@ -241,6 +250,8 @@ func (s Setting) check(text string) error {
 		ok = s.IP.Is4() && s.Source.Is4()
 	case SyncDaemon:
 		ok = s.Name == "master" || s.Name == "backup"
+	case Timeout:
+		ok = s.Name == "tcp" || s.Name == "tcpfin" || s.Name == "udp"
 	}
 	if !ok {
 		return fmt.Errorf("setting %q: %w", text, errIncomplete)

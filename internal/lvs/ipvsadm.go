@@ -58,11 +58,14 @@ func writeService(b *strings.Builder, verb string, s Service) {
 		if s.normal().Granularity != 0 {
 			fmt.Fprintf(b, " -M %s", netmask(s.ID, s.Granularity))
 		}
+		if s.Engine != "" {
+			fmt.Fprintf(b, " --pe %s", s.Engine)
+		}
 	}
 	if s.Flags&OnePacket != 0 {
 		b.WriteString(" -o")
 	}
-	if names := s.Flags.scheduler(); len(names) > 0 {
+	if names := s.schedulerFlags(); len(names) > 0 {
 		fmt.Fprintf(b, " -b %s", strings.Join(names, ","))
 	}
 }
@@ -76,6 +79,7 @@ func writeDestination(b *strings.Builder, verb string, id ServiceID, d Destinati
 	if d.Upper != 0 || d.Lower != 0 {
 		fmt.Fprintf(b, " -x %d -y %d", d.Upper, d.Lower)
 	}
+	b.WriteString(d.Encapsulation.options())
 }
 
 var schedulerFlags = []struct {
@@ -88,12 +92,21 @@ var schedulerFlagNames = map[string]string{
 	"sh-fallback": "flag-1", "sh-port": "flag-2", "mh-fallback": "flag-1", "mh-port": "flag-2",
 }
 
-func (f Flags) scheduler() []string {
+// schedulerFlags returns the names of the flags as ipvsadm -Sn prints them. They depend on the
+// scheduler.
+func (s Service) schedulerFlags() []string {
 	var names []string
 	for _, known := range schedulerFlags {
-		if f&known.flag != 0 {
-			names = append(names, known.name)
+		if s.Flags&known.flag == 0 {
+			continue
 		}
+		name := known.name
+		for alias, of := range schedulerFlagNames {
+			if of == name && strings.HasPrefix(alias, string(s.Scheduler)+"-") {
+				name = alias
+			}
+		}
+		names = append(names, name)
 	}
 	return names
 }
@@ -252,6 +265,8 @@ func (p *opParser) option() error {
 		p.op.Destination.Forward = Masq
 	case "-i":
 		p.op.Destination.Forward = Tunnel
+	case "--tun-nocsum", "--tun-csum", "--tun-remcsum":
+		p.op.Destination.Encapsulation.Checksum, _ = ParseTunnelChecksum(strings.TrimPrefix(name, "--tun-"))
 	default:
 		if len(p.words) == 0 {
 			return fmt.Errorf("%s is unknown or has no value", name)
@@ -290,10 +305,16 @@ func (p *opParser) value(name, value string) (err error) {
 		err = number(value, 0, MaxWeight, func(n uint64) { destination.Weight = int(n) })
 	case "-x":
 		err = number(value, 0, 1<<32-1, func(n uint64) { destination.Upper = uint32(n) })
-	case "--tun-type": // ipvsadm 1.31 prints --tun-type after -i.
-		if value != "ipip" {
-			err = fmt.Errorf("tunnels of this type are not supported")
+	case "--pe":
+		service.Engine, err = ParseEngine(value)
+	case "--tun-type":
+		kind := slices.Index(tunnelTypes, value)
+		if kind < 0 {
+			return fmt.Errorf("unknown tunnel type")
 		}
+		destination.Encapsulation.Type = TunnelType(kind)
+	case "--tun-port":
+		err = number(value, 1, 1<<16-1, func(n uint64) { destination.Encapsulation.Port = uint16(n) })
 	case "-y":
 		err = number(value, 0, 1<<32-1, func(n uint64) { destination.Lower = uint32(n) })
 	default:

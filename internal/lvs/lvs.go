@@ -112,17 +112,22 @@ const (
 	Bypass
 )
 
-// ParseForward returns the forwarding method for a word of ldirectord.cf: gate, masq or ipip.
-func ParseForward(word string) (Forward, error) {
+// ParseForward returns the forwarding method for a word of ldirectord.cf: gate, masq or ipip. The
+// words gue and gre are other tunnels. GUE gets its usual port.
+func ParseForward(word string) (Forward, Encapsulation, error) {
 	switch word {
 	case "gate":
-		return Route, nil
+		return Route, Encapsulation{}, nil
 	case "masq":
-		return Masq, nil
+		return Masq, Encapsulation{}, nil
 	case "ipip":
-		return Tunnel, nil
+		return Tunnel, Encapsulation{}, nil
+	case "gue":
+		return Tunnel, Encapsulation{Type: GUE, Port: GUEPort}, nil
+	case "gre":
+		return Tunnel, Encapsulation{Type: GRE}, nil
 	}
-	return 0, fmt.Errorf("unknown forwarding method %q; use gate (direct routing), masq (NAT) or ipip (tunnel)", word)
+	return 0, Encapsulation{}, fmt.Errorf("unknown forwarding method %q; use gate (direct routing), masq (NAT), or a tunnel: ipip, gue or gre", word)
 }
 
 // String returns the option of ipvsadm: -m, -i or -g. ipvsadm has no option for a local
@@ -209,6 +214,23 @@ type Service struct {
 	// same real server. Zero means a single address (/32 or /128). Without Persistence it has no
 	// effect and is not compared.
 	Granularity int
+	// Engine is the persistence engine. It reads the identity of a client from the packet. Empty
+	// means that the address identifies a client. Without Persistence it has no effect.
+	Engine Engine
+}
+
+// Engine is the name of a persistence engine. The kernel has one engine.
+type Engine string
+
+// SIP identifies a client by the Call-ID of SIP over UDP (net/netfilter/ipvs/ip_vs_pe_sip.c).
+const SIP Engine = "sip"
+
+// ParseEngine returns the engine with a name.
+func ParseEngine(name string) (Engine, error) {
+	if Engine(name) != SIP {
+		return "", fmt.Errorf("unknown persistence engine %q; use sip", name)
+	}
+	return SIP, nil
 }
 
 // FallsBack reports whether the service has the flag that Scheduler.Fallback returns.
@@ -218,7 +240,9 @@ func (s Service) FallsBack() bool { return s.Flags&s.Scheduler.Fallback() != 0 }
 type Destination struct {
 	Addr    netip.AddrPort
 	Forward Forward
-	Weight  int // Weight is 0 to MaxWeight. With 0, the destination gets no new connections.
+	// Encapsulation is for the method Tunnel. With other methods it is zero.
+	Encapsulation Encapsulation
+	Weight        int // Weight is 0 to MaxWeight. With 0, the destination gets no new connections.
 	// Upper: with more connections, the destination gets no new ones. 0 means no limit.
 	Upper uint32
 	// Lower: with fewer connections, the destination gets new ones again. 0 means 3/4 of Upper.
@@ -232,7 +256,7 @@ type Destination struct {
 	Last bool
 }
 
-// MaxWeight is the largest weight that can be compared: moby/ipvs v1.1.0 reads weights as 16 bits.
+// MaxWeight is ipvsadm's limit of a weight (ipvsadm.c, string_to_number of -w).
 const MaxWeight = math.MaxUint16
 
 // VirtualService is a service with its real servers. In a configuration, they have the order of the
@@ -397,9 +421,20 @@ func (s Service) check() error {
 		return fmt.Errorf("persistence granularity /%d is not between /1 and /%d", s.Granularity, bits)
 	case !s.ID.IsMark() && s.ID.Addr.Port() == 0 && s.Persistence == 0:
 		return errors.New("port 0 (every port) needs persistence")
+	case s.Flags&OnePacket != 0 && !s.canBeUDP():
+		return fmt.Errorf("one-packet scheduling has no effect for %s; use udp or a firewall mark", s.ID.Protocol)
+	case s.Engine != "" && s.Engine != SIP:
+		return fmt.Errorf("unknown persistence engine %q; use sip", s.Engine)
+	case s.Engine != "" && s.Persistence == 0:
+		return fmt.Errorf("persistence engine %s has no effect without persistence; set persistent", s.Engine)
+	case s.Engine == SIP && !s.canBeUDP():
+		return fmt.Errorf("persistence engine sip has no effect for %s; use udp or a firewall mark", s.ID.Protocol)
 	}
 	return nil
 }
+
+// canBeUDP reports whether the service can have UDP packets.
+func (s Service) canBeUDP() bool { return s.ID.IsMark() || s.ID.Protocol == UDP }
 
 // maxHashed is the number of slots in the hash table of mh (ip_vs_mh.c, IP_VS_MH_TAB_SIZE with
 // CONFIG_IP_VS_MH_TAB_INDEX=12). A service with mh cannot have more destinations.
@@ -424,10 +459,10 @@ func (d Destination) validate(id ServiceID) error {
 	switch {
 	case !d.Addr.Addr().IsValid():
 		return errors.New("no address")
-	case d.Addr.Addr().Is6() != id.Is6():
-		return errors.New("its address family differs from the service's")
+	case d.Addr.Addr().Is6() != id.Is6() && d.Forward != Tunnel:
+		return errors.New("its address family differs from the service's; use a tunnel (ipip, gue or gre), or addresses of one family")
 	case d.Forward != Masq && d.Forward != Tunnel && d.Forward != Route && d.Forward != Local:
-		return errors.New("no forwarding method; use gate, masq or ipip")
+		return errors.New("no forwarding method; use gate, masq, ipip, gue or gre")
 	case d.Weight < 0 || d.Weight > MaxWeight:
 		return fmt.Errorf("weight %d is not between 0 and %d", d.Weight, MaxWeight)
 	case d.Upper != 0 && d.Lower > d.Upper:
@@ -438,5 +473,5 @@ func (d Destination) validate(id ServiceID) error {
 		return fmt.Errorf("direct routing and tunnels cannot change the port: it is %d here and %d in the service; use the same port or masq",
 			d.Addr.Port(), id.Addr.Port())
 	}
-	return nil
+	return cmp.Or(d.Encapsulation.check(d.Forward), checkHost(d.Addr.Addr()))
 }

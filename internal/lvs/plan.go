@@ -186,8 +186,8 @@ func (p *planner) ordered(want *VirtualService, have VirtualService) VirtualServ
 	return have
 }
 
-// Equal compares the settings of an operator. It compares Granularity only with persistence,
-// because the kernel reports a full mask for services without persistence.
+// Equal compares the settings of an operator. It compares Granularity and Engine only with
+// persistence, because the kernel reports a full mask for services without persistence.
 func (s Service) Equal(o Service) bool { return s.normal() == o.normal() }
 
 func (s Service) normal() Service {
@@ -197,6 +197,9 @@ func (s Service) normal() Service {
 	}
 	if s.Persistence == 0 || s.Granularity == full {
 		s.Granularity = 0
+	}
+	if s.Persistence == 0 {
+		s.Engine = ""
 	}
 	return s
 }
@@ -209,6 +212,7 @@ func (d Destination) Equal(o Destination) bool {
 	d.HashWeight, d.Last, o.HashWeight, o.Last = 0, false, 0, false
 	if d.Forward == Local || o.Forward == Local {
 		d.Forward, o.Forward = Local, Local
+		d.Encapsulation, o.Encapsulation = Encapsulation{}, Encapsulation{}
 	}
 	return d == o
 }

@@ -332,6 +332,8 @@ func FuzzParseOp(f *testing.F) {
 	}
 	f.Add("ipvsadm -A -u [2001:db8::10]:53 -s mh -p 60 -M 64 -o -b mh-port,flag-3")
 	f.Add("-a -f 5 -6 -r [2001:db8::21]:0 -m -w 65535 -x 10 -y 5")
+	f.Add("-a -f 5 -r [2001:db8::21]:0 -i -w 1 --tun-type gue --tun-port 6080 --tun-remcsum")
+	f.Add("-A -f 5 -s rr -p 60 --pe sip")
 	f.Fuzz(func(t *testing.T, line string) {
 		op, err := ParseOp(line)
 		if err != nil {
@@ -354,11 +356,11 @@ func TestValidate(t *testing.T) {
 			"virtual service -t 192.0.2.10:80: real server 192.0.2.21:8080: direct routing and tunnels cannot change the port: it is 8080 here and 80 in the service; use the same port or masq"},
 		{"port of NAT", "-A -t 192.0.2.10:80 -s rr\n-a -t 192.0.2.10:80 -r 192.0.2.21:8080 -m -w 1", ""},
 		{"family", "-A -t 192.0.2.10:80 -s rr\n-a -t 192.0.2.10:80 -r [2001:db8::21]:80 -g -w 1",
-			"virtual service -t 192.0.2.10:80: real server [2001:db8::21]:80: its address family differs from the service's"},
+			"virtual service -t 192.0.2.10:80: real server [2001:db8::21]:80: its address family differs from the service's; use a tunnel (ipip, gue or gre), or addresses of one family"},
 		{"family of a mark", "-A -f 5 -6 -s rr\n-a -f 5 -6 -r 192.0.2.21:80 -g -w 1",
-			"virtual service -f 5 -6: real server 192.0.2.21:80: its address family differs from the service's"},
+			"virtual service -f 5 -6: real server 192.0.2.21:80: its address family differs from the service's; use a tunnel (ipip, gue or gre), or addresses of one family"},
 		{"no method", "-A -f 5 -s rr\n-a -f 5 -r 192.0.2.21:80 -w 1",
-			"virtual service -f 5: real server 192.0.2.21:80: no forwarding method; use gate, masq or ipip"},
+			"virtual service -f 5: real server 192.0.2.21:80: no forwarding method; use gate, masq, ipip, gue or gre"},
 		{"port 0", "-A -t 192.0.2.10:0 -s rr", "virtual service -t 192.0.2.10:0: port 0 (every port) needs persistence"},
 		{"thresholds", "-A -f 5 -s rr\n-a -f 5 -r 192.0.2.21:80 -g -w 1 -x 5 -y 9",
 			"virtual service -f 5: real server 192.0.2.21:80: lower threshold 9 is above the upper threshold 5"},
@@ -414,7 +416,7 @@ func TestTablePrintsAsIpvsadmDoes(t *testing.T) {
 -a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
 -a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 2 -x 10 -y 5
 -A -u [2001:db8::10]:53 -s wlc -p 60 -M 64 -o
--A -f 5 -6 -s mh -b flag-1,flag-2
+-A -f 5 -6 -s mh -b mh-fallback,mh-port
 -a -f 5 -6 -r [2001:db8::21]:0 -m -w 0
 `
 	if diff := cmp.Diff(text, table(t, text).String()); diff != "" {

@@ -2,10 +2,12 @@ package ldirectord
 
 import (
 	_ "embed" // Package embed includes services.txt.
+	"iter"
 	"net/netip"
 	"strconv"
 	"strings"
 
+	"lvs-agents/internal/config"
 	"lvs-agents/internal/config/fault"
 	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/suggest"
@@ -156,11 +158,17 @@ func validName(text string) bool {
 	return text != "" && len(text) <= 253
 }
 
-// Target is what virtual= names: a firewall mark, or a host and port.
+// Target is what virtual= names: a firewall mark, or a host and port. It can have a range of
+// addresses and a range of ports.
 type Target struct {
 	mark uint32
 	endpoint
+	last     host   // last is the end of the range of addresses. It is host for a single address.
+	lastPort uint16 // lastPort is the end of the range of ports. It is port for a single port.
 }
+
+// maxTargets limits the services of one virtual= line. A longer range is probably a typing error.
+const maxTargets = 4096
 
 // ParseTarget reads the value of virtual=.
 func ParseTarget(text string) (Target, error) {
@@ -171,14 +179,85 @@ func ParseTarget(text string) (Target, error) {
 		}
 		return Target{mark: uint32(mark)}, nil
 	}
-	e, err := parseEndpoint(text)
+	first, last, ranged := strings.Cut(text, "->")
+	if !ranged {
+		last = first
+	}
+	t, err := parseService(last)
+	if err != nil || !ranged {
+		return t, err
+	}
+	if t.host, err = parseHost(first); err != nil {
+		return t, fault.Errorf("write FIRST->LAST:PORT", "%s: %v", fault.Quote(text), err)
+	}
+	if t.host.name != "" || t.last.name != "" {
+		return t, fault.Errorf("write addresses", "a host name in the range %s", fault.Quote(text))
+	}
+	if _, err = config.Range(t.host.addr, t.last.addr); err != nil {
+		return t, err
+	}
+	if n := config.RangeLen(t.host.addr, t.last.addr) * t.ports(); n > maxTargets {
+		return t, fault.Errorf("write a shorter range, or a firewall mark", "%d virtual services in %s; at most %d", n, fault.Quote(text), maxTargets)
+	}
+	return t, nil
+}
+
+// parseService parses HOST:PORT or HOST:PORT-PORT.
+func parseService(text string) (Target, error) {
+	hostText, portText, err := splitPort(text)
 	if err != nil {
 		return Target{}, err
 	}
-	if e.portText == "" {
-		return Target{}, fault.Errorf("write "+fault.Short(bracketed(e.host))+":PORT, or a number alone for a firewall mark", "no port")
+	var t Target
+	if t.host, err = parseHost(hostText); err != nil {
+		return t, err
 	}
-	return Target{endpoint: e}, nil
+	t.last, t.portText = t.host, portText
+	if portText == "" {
+		return t, fault.Errorf("write "+fault.Short(bracketed(t.host))+":PORT, or a number alone for a firewall mark", "no port")
+	}
+	low, high, ranged := strings.Cut(portText, "-")
+	if !ranged || !numeric(low) {
+		t.port, err = parsePort(portText)
+		t.lastPort = t.port
+		return t, err
+	}
+	if t.port, err = parsePort(low); err == nil {
+		t.lastPort, err = parsePort(high)
+	}
+	if err == nil && t.Named() {
+		err = fault.Errorf("write addresses", "a host name with a range")
+	}
+	if err == nil && (t.port == 0 || t.ports() < 1 || t.ports() > maxTargets) {
+		err = fault.Errorf("", "%s is not a range of at most %d ports", fault.Quote(portText), maxTargets)
+	}
+	return t, err
+}
+
+// ports returns the number of ports.
+func (t Target) ports() int { return int(t.lastPort) - int(t.port) + 1 }
+
+// Each yields a target for each address and each port of the ranges.
+func (t Target) Each() iter.Seq[Target] {
+	return func(yield func(Target) bool) {
+		if t.mark != 0 || t.Named() && t.ports() == 1 {
+			yield(t)
+			return
+		}
+		for addr := t.host.addr; ; addr = addr.Next() {
+			for port := int(t.port); port <= int(t.lastPort); port++ {
+				one := t
+				one.host.addr, one.port = addr, uint16(port)
+				one.last, one.lastPort = one.host, one.port
+				if !yield(one) {
+					return
+				}
+			}
+			if addr == t.last.addr {
+				return
+			}
+		}
+	}
 }
 
 func bracketed(h host) string {

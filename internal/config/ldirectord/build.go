@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"lvs-agents/internal/config"
@@ -16,7 +17,7 @@ import (
 func (p *parser) finish() {
 	for _, b := range p.blocks {
 		if !b.broken {
-			p.config.Services = append(p.config.Services, p.service(b))
+			p.services(b)
 		}
 	}
 	if len(p.blocks) == 0 {
@@ -35,16 +36,28 @@ func (p *parser) finish() {
 	}
 }
 
-// service returns the service that a virtual block of the file declares.
-func (p *parser) service(b *block) config.Service {
-	protocol, err := b.target.Protocol(b.protocol)
+// services adds the services that a virtual block of the file declares. The block has several
+// services if its target has a range. Each problem is reported once.
+func (p *parser) services(b *block) {
+	before := len(p.problems)
+	for t := range b.target.Each() {
+		first := len(p.problems)
+		p.config.Services = append(p.config.Services, p.service(b, t))
+		again := func(problem config.Problem) bool { return slices.Contains(p.problems[before:first], problem) }
+		p.problems = append(p.problems[:first], slices.DeleteFunc(slices.Clone(p.problems[first:]), again)...)
+	}
+}
+
+// service returns the service that a virtual block of the file declares for a single target.
+func (p *parser) service(b *block, t Target) config.Service {
+	protocol, err := t.Protocol(b.protocol)
 	if err != nil {
 		p.add(b.given["protocol"], 0, config.Error, fault.Of(err))
 		protocol = lvs.TCP // With a protocol, the rest of the block can be validated.
 	}
 	s := b.rest
-	s.Service, s.Host, s.IPv6, s.Line = b.service, b.target.host.name, b.ipv6, b.virtual.line
-	s.ID = b.target.ID(protocol, b.ipv6)
+	s.Service, s.Host, s.IPv6, s.Line = b.service, t.host.name, b.ipv6, b.virtual.line
+	s.ID = t.ID(protocol, b.ipv6)
 	s.Scheduler = cmp.Or(s.Scheduler, lvs.DefaultScheduler)
 	if b.given["schedflags"] == 0 {
 		s.Flags |= s.Scheduler.Fallback()
@@ -132,10 +145,10 @@ func (p *parser) netmask(b *block, s *config.Service) {
 func (p *parser) onePacket(b *block, s *config.Service) {
 	switch {
 	case !b.onePacket:
-	case s.ID.Protocol == lvs.UDP:
+	case s.ID.IsMark() || s.ID.Protocol == lvs.UDP:
 		s.Flags |= lvs.OnePacket
 	default:
-		p.add(b.given["ops"], 0, config.Warning, fault.New("ops has an effect for protocol udp only", "delete the line"))
+		p.add(b.given["ops"], 0, config.Warning, fault.New("ops has an effect for protocol udp and for firewall marks only", "delete the line"))
 	}
 }
 
@@ -212,7 +225,7 @@ func (own *settings) fallbackOver(file *settings, s config.Service) (all []confi
 	if written == nil {
 		return nil, warning
 	}
-	f := config.Fallback{Host: written.host.String(), Port: written.port, Forward: written.forward, Line: written.line}
+	f := config.Fallback{Host: written.host.String(), Port: written.port, Forward: written.forward, Encapsulation: written.tunnel, Line: written.line}
 	port := s.ID.Addr.Port() // 0 for marks
 	switch {
 	case !written.hasPort:

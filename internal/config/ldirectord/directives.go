@@ -159,21 +159,21 @@ func ofServers() []directive {
 	return []directive{
 		{name: "virtual", where: inFile, class: address, many: true,
 			values: "ADDRESS:PORT, [IPV6-ADDRESS]:PORT or the number of a firewall mark", example: "192.0.2.10:80",
-			about: "Begins a virtual service; indented lines below belong to it. The address can be a host name, and the port a name as in /etc/services."},
+			about: "Begins a virtual service; indented lines below belong to it. The address can be a host name, and the port a name as in /etc/services. ADDRESS->ADDRESS:PORT-PORT is a range of addresses, of ports, or of both: the block then describes a separate virtual service for each of them, up to 4096. A real server without a port has the port of each service. ldirectord has no ranges here."},
 		{name: "virtual6", where: inFile, class: address, many: true, six: true,
 			values: "[IPV6-ADDRESS]:PORT, NAME:PORT or the number of a firewall mark", example: "[2001:db8::10]:80",
 			about: "Begins an IPv6 virtual service. Host names and firewall marks of IPv6 services need virtual6. For addresses in brackets, virtual does the same."},
 		{name: "real", where: inBlock, class: address, set: setReal(false), many: true,
-			values: `ADDRESS[->ADDRESS][:PORT] gate|masq|ipip [WEIGHT] ["REQUEST", "RECEIVE"] [l:N] [u:N]`, example: `192.0.2.21->192.0.2.23:80 masq 10 "index.html", "OK" l:500 u:1000`,
-			about: "A real server, or a range of them. Without a port it has the port of the service; only masq can change the port. The weight is 1 when left out. The quoted pair replaces request and receive for this server. A request that is a whole URL also replaces the address and the port that the check uses. At u: connections, the kernel gives the server no new ones until it has fewer than l:."},
+			values: `ADDRESS[->ADDRESS][:PORT] gate|masq|ipip|gue|gre [WEIGHT] ["REQUEST", "RECEIVE"] [l:N] [u:N] [port:N] [nocsum|csum|remcsum]`, example: `192.0.2.21->192.0.2.23:80 masq 10 "index.html", "OK" l:500 u:1000`,
+			about: "A real server, or a range of them. Without a port it has the port of the service; only masq can change the port. The weight is 1 when left out. The quoted pair replaces request and receive for this server. A request that is a whole URL also replaces the address and the port that the check uses. At u: connections, the kernel gives the server no new ones until it has fewer than l:. gue and gre are tunnels as ipip (Linux 5.2 and 5.3); port: is the UDP port of gue, 6080 when left out, and csum and remcsum add a checksum (remcsum only for gue). A tunnel can also go to a server of the other address family, unless a synchronisation daemon runs. ldirectord has only gate, masq and ipip."},
 		{name: "real6", where: inBlock, class: address, set: setReal(true), many: true, six: true,
 			values: `as real, with [IPV6-ADDRESS]`, example: "[2001:db8::21]:80 masq",
 			about: "A real server of an IPv6 service. Host names of IPv6 real servers need real6. For addresses in brackets, real does the same."},
 		{name: "fallback", short: "Server of last resort", where: inBoth, class: address, set: setFallback(false),
-			values: "ADDRESS[:PORT] [gate|masq|ipip]", example: "127.0.0.1:80 gate",
+			values: "ADDRESS[:PORT] [gate|masq|ipip|gue|gre]", example: "127.0.0.1:80 gate",
 			about: "The server that gets the connections while no real server is up. The daemon never checks it, and its weight is 1. Without a port it has the port of the service. The forwarding method is gate when left out."},
 		{name: "fallback6", where: inBoth, class: address, set: setFallback(true), six: true,
-			values: "[IPV6-ADDRESS][:PORT] [gate|masq|ipip]", example: "[::1]:80 gate",
+			values: "[IPV6-ADDRESS][:PORT] [gate|masq|ipip|gue|gre]", example: "[::1]:80 gate",
 			about: "The fallback of an IPv6 service. The directive fallback describes the value; the address is an IPv6 address."},
 		{name: "fallbackcommand", where: inBoth, class: freeText, set: setWords(func(s *scope) *[]string { return &s.fallbackCommand }),
 			values: "PROGRAM [ARGUMENT ...]", example: "/usr/local/sbin/sorry --quiet",
@@ -227,7 +227,7 @@ func ofDaemon() []directive {
 func ofService() []directive {
 	return []directive{
 		{name: "scheduler", where: inBlock, class: plain, set: setScheduler,
-			values: "rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh", unset: "wrr", example: "wlc", about: "How the kernel chooses a real server for a new connection."},
+			values: "rr wrr lc wlc lblc lblcr dh sh sed nq fo ovf mh twos", unset: "wrr", example: "wlc", about: "How the kernel chooses a real server for a new connection."},
 		{name: "schedflags", where: inBlock, class: plain, set: setSchedulerFlags,
 			values: "sh-fallback sh-port mh-fallback mh-port flag-1 flag-2 flag-3, joined by commas", unset: "sh-fallback with sh, mh-fallback with mh", example: "sh-port",
 			about: "Flags of the scheduler (ipvsadm -b). With sh-fallback or mh-fallback, the kernel sends a client whose real server has weight 0 to another real server. Without this flag, the kernel refuses the client. With sh-port or mh-port, the port of the client also counts. ldirectord sets no flag on its own."},
@@ -238,7 +238,7 @@ func ofService() []directive {
 		{name: "protocol", where: inBlock, class: plain, set: setText(func(s *scope) *string { return &s.block.protocol }),
 			values: "tcp udp sctp, for a firewall mark fwm", unset: "tcp; udp for port 53; fwm for a firewall mark", example: "tcp", about: "Protocol of the virtual service."},
 		{name: "ops", where: inBlock, class: yesOrNo, set: setYesNo(func(s *scope) *bool { return &s.block.onePacket }),
-			values: "yes or no", unset: "no", example: "yes\n\tprotocol=udp", about: "One-packet scheduling: the kernel schedules every packet of a UDP service separately."},
+			values: "yes or no", unset: "no", example: "yes\n\tprotocol=udp", about: "One-packet scheduling: the kernel schedules every UDP packet separately. It has no effect for tcp and sctp. ldirectord ignores it for a firewall mark."},
 	}
 }
 

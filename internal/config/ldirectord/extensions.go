@@ -30,7 +30,25 @@ func ofOurs() []directive {
 		{name: "sloppy_sctp", where: inFile, class: yesOrNo, set: setChoice(func(s *scope) **bool { return &s.config.SloppySCTP }),
 			values: "yes or no", unset: "the setting stays as it is", example: "yes",
 			about: "The same as sloppy_tcp for SCTP packets (sysctl net.ipv4.vs.sloppy_sctp). ldirectord does not have this directive."},
+		{name: "persistence_engine", where: inBlock, class: plain, set: setEngine,
+			values: "sip", unset: "the address of the client", example: "sip\n\tprotocol=udp\n\tpersistent=600",
+			about: "How the kernel recognises a client of a persistent service. With sip, all SIP messages over UDP with the same Call-ID go to one real server (kernel module ip_vs_pe_sip). It needs persistent, and protocol=udp or a firewall mark. The word is keepalived's. ldirectord does not have this directive."},
+		{name: "lvs_timeouts", where: inFile, class: freeText, set: setTimeouts,
+			values: "tcp SECONDS tcpfin SECONDS udp SECONDS, or some of them", unset: "the timeouts stay as they are", example: "tcp 7200 tcpfin 120 udp 300",
+			about: "After how many seconds without a packet the kernel forgets a connection (ipvsadm --set). The timeouts are for all services of the network namespace. The resource agent ocf:lvs:ipvs sets them at start and puts the previous values back at stop; directord alone does not set them. The line is as in keepalived.conf. ldirectord does not have this directive."},
 	}
+}
+
+func setEngine(s *scope, value string) (err error) {
+	s.block.service.Engine, err = lvs.ParseEngine(fault.Short(value))
+	return err
+}
+
+func setTimeouts(s *scope, value string) (err error) {
+	if s.config.Timeouts, err = lvs.ParseTimeouts(value); err != nil {
+		return s.in(value, err)
+	}
+	return nil
 }
 
 // shortest is the shortest time that setTime accepts, the resolution of the daemon's timers.

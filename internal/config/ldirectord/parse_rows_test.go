@@ -90,7 +90,7 @@ error: web.cf:2: real server [2001:db8::2]:0 of -f 7: one is IPv6, the other is 
 error: web.cf:2:8: real6= in a block of virtual=; write real=
 `},
 	{"virtual=192.0.2.10:80\n\treal=[2001:db8::2] gate\n", `
-error: web.cf:2: real server [2001:db8::2]:80 of -t 192.0.2.10:80: one is IPv6, the other is not; use addresses of one family
+error: web.cf:2: real server [2001:db8::2]:80 of -t 192.0.2.10:80: one is IPv6, the other is not; use a tunnel (ipip, gue or gre), or addresses of one family
 `},
 	{"virtual=192.0.2.10:80\n\treal=192.0.2.21:8080 gate\n", `
 warning: web.cf:2:7: only masq changes the port: port 8080 of the real server is checked, but connections come to 80; write port 80, and checkport=8080 to check that port
@@ -132,13 +132,13 @@ error: web.cf:2: real server 192.0.2.21:8080: lower threshold 10 has no upper th
 -a -t 192.0.2.10:80 -r 192.0.2.21:80 -m -w 3
 `},
 	{"virtual=192.0.2.10:80\n\treal=192.0.2.21 dr 3\n", `
-error: web.cf:2:18: real "192.0.2.21 dr 3": unknown forwarding method "dr"; use gate (direct routing), masq (NAT) or ipip (tunnel)
+error: web.cf:2:18: real "192.0.2.21 dr 3": unknown forwarding method "dr"; use gate (direct routing), masq (NAT), or a tunnel: ipip, gue or gre
 `},
 	{"virtual=192.0.2.10:80\n\treal=192.0.2.21\n", `
-error: web.cf:2:7: real "192.0.2.21": forwarding method missing; write gate, masq or ipip after the address
+error: web.cf:2:7: real "192.0.2.21": forwarding method missing; write gate, masq, ipip, gue or gre after the address
 `},
 	{"virtual=192.0.2.10:80\n\treal=192.0.2.21 5\n", `
-error: web.cf:2:7: real "192.0.2.21 5": forwarding method missing; write gate, masq or ipip after the address
+error: web.cf:2:7: real "192.0.2.21 5": forwarding method missing; write gate, masq, ipip, gue or gre after the address
 `},
 	{"virtual=192.0.2.10:80\n\treal=\n", `
 error: web.cf:2:7: real "": no address; write ADDRESS:PORT gate, masq or ipip
@@ -192,7 +192,7 @@ error: web.cf:2:7: range 192.0.0.0->192.0.255.255 has more than 4096 addresses
 -a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1
 `},
 	{"virtual=192.0.2.10:80\n\treal=192.0.2.21-> gate 1\n", `
-error: web.cf:2:7: real "192.0.2.21-> gate 1": forwarding method missing; write gate, masq or ipip after the address
+error: web.cf:2:7: real "192.0.2.21-> gate 1": forwarding method missing; write gate, masq, ipip, gue or gre after the address
 `},
 	{"virtual=192.0.2.10:80\n\treal=192.0.2.21::80 gate 1\n", `
 error: web.cf:2:7: real "192.0.2.21::80 gate 1": two colons in "192.0.2.21::80"; write 192.0.2.21:80
@@ -234,11 +234,46 @@ error: web.cf:2: protocol "fwm" needs a firewall mark, not an address; write tcp
 error: web.cf:2: protocol "tcp" does not fit firewall mark 5; write fwm, or leave it out
 `},
 	{"virtual=5\n\tprotocol=fwm\n\tops=yes\n", `
-warning: web.cf:3: ops has an effect for protocol udp only; delete the line
+-A -f 5 -s wrr -o
+`},
+	{"virtual=192.0.2.10->192.0.2.11:80-81\n\treal=192.0.2.21 gate 2\n\treal=192.0.2.22:80 masq\n\tops=yes\n", `
+warning: web.cf:4: ops has an effect for protocol udp and for firewall marks only; delete the line
+-A -t 192.0.2.10:80 -s wrr
+-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 2
+-a -t 192.0.2.10:80 -r 192.0.2.22:80 -m -w 1
+-A -t 192.0.2.10:81 -s wrr
+-a -t 192.0.2.10:81 -r 192.0.2.21:81 -g -w 2
+-a -t 192.0.2.10:81 -r 192.0.2.22:80 -m -w 1
+-A -t 192.0.2.11:80 -s wrr
+-a -t 192.0.2.11:80 -r 192.0.2.21:80 -g -w 2
+-a -t 192.0.2.11:80 -r 192.0.2.22:80 -m -w 1
+-A -t 192.0.2.11:81 -s wrr
+-a -t 192.0.2.11:81 -r 192.0.2.21:81 -g -w 2
+-a -t 192.0.2.11:81 -r 192.0.2.22:80 -m -w 1
+`},
+	{"virtual=web:80-82\n\treal=192.0.2.21 gate\n", `
+error: web.cf:1:9: virtual "web:80-82": a host name with a range; write addresses
+`},
+	{"virtual=192.0.2.10->192.0.2.1:80\n\treal=192.0.2.21 gate\n", `
+error: web.cf:1:9: virtual "192.0.2.10->192.0.2.1:80": range 192.0.2.10->192.0.2.1 is reversed; write 192.0.2.1->192.0.2.10
+`},
+	{"lvs_timeouts=tcp 7200 udp 5\nvirtual=192.0.2.10:5060\n\tprotocol=udp\n\tpersistent=60\n\tpersistence_engine=sip\n\treal=192.0.2.21 gue 3 port:6081 csum u:9\n\treal=[2001:db8::22] gre\n\tfallback=192.0.2.29 gue\n", `
+-A -u 192.0.2.10:5060 -s wrr -p 60 --pe sip
+-a -u 192.0.2.10:5060 -r 192.0.2.21:5060 -i -w 3 -x 9 -y 0 --tun-type gue --tun-port 6081 --tun-csum
+-a -u 192.0.2.10:5060 -r [2001:db8::22]:5060 -i -w 1 --tun-type gre --tun-nocsum
+`},
+	{"lvs_timeouts=7200 120 5\nvirtual=192.0.2.10:80\n\tpersistence_engine=sip\n\treal=192.0.2.21 gate 1 csum\n", `
+error: web.cf:1:14: lvs_timeouts "7200 120 5": not of the form NAME SECONDS; use tcp, tcpfin and udp, as: tcp 7200 tcpfin 120 udp 300
+error: web.cf:2: persistence engine sip has no effect without persistence; set persistent
+error: web.cf:4:25: real "192.0.2.21 gate 1 csum": "csum" after the weight; delete it
+`},
+	{"virtual=5\n\treal=[2001:db8::21] ipip\n", `
+warning: web.cf:1: all real servers of -f 5 are IPv6, but the service is for IPv4 packets; for IPv6 packets write virtual6=5
 -A -f 5 -s wrr
+-a -f 5 -r [2001:db8::21]:0 -i -w 1
 `},
 	{"virtual=192.0.2.10:80\n\tops=yes\n", `
-warning: web.cf:2: ops has an effect for protocol udp only; delete the line
+warning: web.cf:2: ops has an effect for protocol udp and for firewall marks only; delete the line
 -A -t 192.0.2.10:80 -s wrr
 `},
 	{"virtual=192.0.2.10:53\n\tops=yes\n\tschedflags=sh-port,flag-3\n", `
@@ -282,7 +317,7 @@ warning: web.cf:2: fallback 127.0.0.1 receives port 80 of -t 192.0.2.10:80: only
 error: web.cf:2:26: fallback "127.0.0.1 gate junk": "junk" after the forwarding method; write ADDRESS:PORT METHOD
 `},
 	{"virtual=192.0.2.10:80\n\tfallback=127.0.0.1 foo\n", `
-error: web.cf:2:21: fallback "127.0.0.1 foo": unknown forwarding method "foo"; use gate (direct routing), masq (NAT) or ipip (tunnel)
+error: web.cf:2:21: fallback "127.0.0.1 foo": unknown forwarding method "foo"; use gate (direct routing), masq (NAT), or a tunnel: ipip, gue or gre
 `},
 	{"virtual=192.0.2.10:80\n\tfallback=\n", `
 warning: web.cf:2:11: no address, so 127.0.0.1 is used; write fallback=127.0.0.1
@@ -467,7 +502,7 @@ error: web.cf:3: request="http://***@192.0.2.21/x" is a whole URL; for all real 
 -A -t 192.0.2.10:80 -s wrr
 `},
 	{"virtual6=[2001:db8::10]:80\n\treal6=192.0.2.21 gate\n\tnetmask=64\n\tpersistent=60\n\tfallback=[::1]\n", `
-error: web.cf:2: real server 192.0.2.21:80 of -t [2001:db8::10]:80: one is IPv6, the other is not; use addresses of one family
+error: web.cf:2: real server 192.0.2.21:80 of -t [2001:db8::10]:80: one is IPv6, the other is not; use a tunnel (ipip, gue or gre), or addresses of one family
 `},
 	{"virtual6=[2001:db8::10]:80\n\tnetmask=255.255.255.0\n\tpersistent=60\n", `
 error: web.cf:2: netmask "255.255.255.0" is not a prefix length from 1 to 128

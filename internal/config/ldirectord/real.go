@@ -18,6 +18,7 @@ type RealText struct {
 	port             uint16
 	hasPort          bool
 	forward          lvs.Forward
+	encapsulation    lvs.Encapsulation
 	weight           int
 	upper, lower     uint32
 	request, receive string
@@ -26,6 +27,7 @@ type RealText struct {
 }
 
 // ParseReal reads ADDRESS[->ADDRESS][:PORT] METHOD [WEIGHT] ["REQUEST", "RECEIVE"] [l:N] [u:N].
+// After the methods gue and gre, it also reads port:N and nocsum, csum or remcsum.
 func ParseReal(text string) (RealText, error) {
 	r := RealText{weight: 1}
 	words, err := splitWords(text)
@@ -40,9 +42,9 @@ func ParseReal(text string) (RealText, error) {
 		return r, err
 	}
 	if words = words[1:]; len(words) == 0 || words[0][0] == '"' || numeric(words[0]) {
-		return r, fault.Errorf("write gate, masq or ipip after the address", "forwarding method missing")
+		return r, fault.Errorf("write gate, masq, ipip, gue or gre after the address", "forwarding method missing")
 	}
-	if r.forward, err = lvs.ParseForward(fault.Short(words[0])); err != nil {
+	if r.forward, r.encapsulation, err = lvs.ParseForward(fault.Short(words[0])); err != nil {
 		return r, err
 	}
 	return r, r.options(words[1:])
@@ -113,6 +115,7 @@ func (r *RealText) options(words []string) error {
 			if err := r.threshold(name, value); err != nil {
 				return err
 			}
+		case r.tunnelOption(name, value):
 		case weighed:
 			return fault.Errorf("delete it", "%s after the weight", fault.Quote(word))
 		default:
@@ -153,6 +156,23 @@ func (r *RealText) threshold(name, value string) error {
 	return nil
 }
 
+// tunnelOption reads an option of a gue or gre tunnel, and reports whether name is one.
+func (r *RealText) tunnelOption(name, value string) bool {
+	if r.encapsulation.Type == lvs.IPIP {
+		return false
+	}
+	if sum, ok := lvs.ParseTunnelChecksum(name); ok && value == "" {
+		r.encapsulation.Checksum = sum
+		return true
+	}
+	port, err := strconv.ParseUint(value, 10, 16)
+	if name != "port" || err != nil {
+		return false
+	}
+	r.encapsulation.Port = uint16(port)
+	return true
+}
+
 func (r *RealText) strings(strs []string) error {
 	switch len(strs) {
 	case 0:
@@ -170,8 +190,8 @@ func (r RealText) Named() bool { return r.first.name != "" || r.last.name != "" 
 // HasPort reports whether a port was given.
 func (r RealText) HasPort() bool { return r.hasPort }
 
-// Bare reports whether only an address, a forwarding method and a weight were given.
-func (r RealText) Bare() bool { return !r.quoted && r.upper == 0 && r.lower == 0 }
+// Bare reports whether the real server has no settings for its check.
+func (r RealText) Bare() bool { return !r.quoted }
 
 // count is the number of real servers in r, before names are resolved. A range
 // that Expand refuses counts once.
@@ -190,7 +210,8 @@ func (r RealText) Expand(defaultPort uint16) ([]config.Real, error) {
 		port = defaultPort
 	}
 	var real config.Real
-	real.Forward, real.Weight, real.Upper, real.Lower = r.forward, r.weight, r.upper, r.lower
+	real.Forward, real.Encapsulation = r.forward, r.encapsulation
+	real.Weight, real.Upper, real.Lower = r.weight, r.upper, r.lower
 	if r.Named() {
 		real.Host, real.Last = r.first.String(), ""
 		if r.last != (host{}) {
@@ -213,6 +234,7 @@ type writtenFallback struct {
 	port    uint16
 	hasPort bool
 	forward lvs.Forward
+	tunnel  lvs.Encapsulation
 	ipv6    bool
 	line    int
 }
@@ -229,7 +251,7 @@ func parseFallback(text string, ipv6 bool) (writtenFallback, error) {
 	}
 	e, err := parseEndpoint(words[0])
 	if err == nil && len(words) == 2 {
-		f.forward, err = lvs.ParseForward(fault.Short(words[1]))
+		f.forward, f.tunnel, err = lvs.ParseForward(fault.Short(words[1]))
 	}
 	f.host, f.port, f.hasPort = e.host, e.port, e.portText != ""
 	f.ipv6 = ipv6 || e.host.addr.Is6()

@@ -18,22 +18,29 @@ import (
 
 // Services are the virtual services in the parameters of a resource.
 type Services struct {
-	// Virtual is one or several of ADDRESS:PORT, [IPV6-ADDRESS]:PORT and
-	// firewall mark, separated by blanks or commas.
+	// Virtual is one or several of ADDRESS:PORT, [IPV6-ADDRESS]:PORT and firewall mark, separated by
+	// blanks or commas. Each can have a protocol at its end, as in 192.0.2.10:53/udp, and ranges, as
+	// in 192.0.2.10->192.0.2.12:8000-8009.
 	Virtual string
 	// Real is the list of real servers of every virtual service, separated by commas, semicolons
-	// or newlines: ADDRESS[->ADDRESS][:PORT] gate|masq|ipip [WEIGHT].
+	// or newlines, each as in ldirectord.cf, but without a request.
 	Real      string
 	Scheduler lvs.Scheduler // Scheduler is the scheduler. Empty means lvs.DefaultScheduler.
 	// SchedFlags are the flags of the scheduler, with commas between them. Empty means the default.
 	SchedFlags string
-	Persistent int // Persistent is the persistence in seconds. 0 means no persistence.
+	OPS        string // OPS is yes or no: one-packet scheduling. Empty means no.
+	Persistent int    // Persistent is the persistence in seconds. 0 means no persistence.
 	// Netmask is a dotted netmask, or a prefix length for IPv6. Empty means single clients.
 	Netmask string
+	Engine  string // Engine is the persistence engine. Empty means none.
+	// Timeouts are the kernel's timeouts of connections, as lvs.ParseTimeouts reads them. Empty
+	// leaves them as they are.
+	Timeouts string
 	// SloppyTCP is yes or no. Empty leaves the setting of the kernel as it is.
 	SloppyTCP  string
 	SloppySCTP string // SloppySCTP is like SloppyTCP, but for SCTP.
-	// Protocol is tcp, udp, sctp or fwm. Empty means the default of the port.
+	// Protocol is the protocol of services without a protocol in Virtual: tcp, udp, sctp, fwm, fwm4 or
+	// fwm6. Empty means the default of the port. With fwm, a mark has the family of the real servers.
 	Protocol string
 }
 
@@ -45,6 +52,7 @@ func Parse(name string, s Services) (*config.Config, []config.Problem) {
 	in := reader{Services: s, cfg: &config.Config{File: name, SloppyTCP: choice(s.SloppyTCP), SloppySCTP: choice(s.SloppySCTP)}}
 	in.persistence()
 	in.schedulerFlags()
+	in.timeouts()
 	targets := in.targets()
 	reals := in.reals()
 	for _, t := range targets {
@@ -72,6 +80,7 @@ type reader struct {
 	Services
 	cfg      *config.Config
 	flags    lvs.Flags
+	engine   lvs.Engine
 	problems []config.Problem
 }
 
@@ -119,24 +128,53 @@ func (in *reader) persistence() {
 	case in.Persistent == 0 && in.Netmask != "":
 		in.fail("netmask", in.Netmask, fault.Errorf("set persistent, or leave netmask out", "it has no effect without persistent"))
 	}
+	if in.Engine == "" {
+		return
+	}
+	var err error
+	if in.engine, err = lvs.ParseEngine(fault.Short(in.Engine)); err != nil {
+		in.add(fault.Of(err))
+	}
+}
+
+func (in *reader) timeouts() {
+	if in.Timeouts == "" {
+		return
+	}
+	var err error
+	if in.cfg.Timeouts, err = lvs.ParseTimeouts(in.Timeouts); err != nil {
+		in.fail("lvs_timeouts", in.Timeouts, err)
+	}
 }
 
 // schedulerFlags parses the flags of the scheduler.
 func (in *reader) schedulerFlags() {
 	in.Scheduler = cmp.Or(in.Scheduler, lvs.DefaultScheduler)
-	if in.flags = in.Scheduler.Fallback(); in.SchedFlags == "" {
-		return
+	in.flags = in.Scheduler.Fallback()
+	if in.SchedFlags != "" {
+		var err error
+		if in.flags, err = ldirectord.ParseSchedulerFlags(in.SchedFlags); err != nil {
+			in.add(fault.Of(err))
+		}
 	}
-	var err error
-	if in.flags, err = ldirectord.ParseSchedulerFlags(in.SchedFlags); err != nil {
-		in.add(fault.Of(err))
+	if in.OPS == "yes" {
+		in.flags |= lvs.OnePacket
 	}
 }
 
-func (in *reader) targets() []ldirectord.Target {
-	var all []ldirectord.Target
+// target is a virtual service with its protocol, which can be empty.
+type target struct {
+	ldirectord.Target
+
+	protocol string
+}
+
+// targets returns the virtual services. It expands their ranges.
+func (in *reader) targets() []target {
+	var all []target
 	for _, text := range strings.FieldsFunc(in.Virtual, func(r rune) bool { return strings.ContainsRune(" \t\r\n,", r) }) {
-		t, err := ldirectord.ParseTarget(text)
+		place, protocol, _ := strings.Cut(text, "/")
+		t, err := ldirectord.ParseTarget(place)
 		if err == nil && t.Named() {
 			err = fault.Errorf("write ADDRESS:PORT", "a host name; only addresses can be used here")
 		}
@@ -144,7 +182,9 @@ func (in *reader) targets() []ldirectord.Target {
 			in.fail("virtual", text, err)
 			continue
 		}
-		all = append(all, t)
+		for one := range t.Each() {
+			all = append(all, target{one, cmp.Or(protocol, in.Protocol)})
+		}
 	}
 	if len(all) == 0 && len(in.problems) == 0 {
 		in.fail("virtual", in.Virtual, fault.Errorf("write ADDRESS:PORT, [IPV6-ADDRESS]:PORT or a firewall mark", "no virtual service"))
@@ -187,7 +227,7 @@ func expand(entry string) ([]real, error) {
 	case text.Named():
 		return nil, fault.Errorf("write the address", "a host name; only addresses can be used here")
 	case !text.Bare():
-		return nil, fault.Errorf("", "only an address, a forwarding method and a weight can be given here")
+		return nil, fault.Errorf("use the parameters of the resource health", "a request and a reply cannot be given here")
 	}
 	expanded, err := text.Expand(0)
 	var all []real
@@ -198,18 +238,21 @@ func expand(entry string) ([]real, error) {
 }
 
 // service adds the service of a target to the configuration.
-func (in *reader) service(t ldirectord.Target, reals []real) {
-	protocol, err := t.Protocol(in.Protocol)
+func (in *reader) service(t target, reals []real) {
+	// A firewall mark has no address. With fwm, its address family is the family of its real servers.
+	s := config.Service{IPv6: len(reals) > 0 && reals[0].Addr.Addr().Is6()}
+	if family, marked := strings.CutPrefix(t.protocol, "fwm"); marked && (family == "4" || family == "6") {
+		s.IPv6, t.protocol = family == "6", "fwm"
+	}
+	protocol, err := t.Protocol(t.protocol)
 	if err != nil {
 		in.add(fault.Of(err))
 		return
 	}
-	// A firewall mark has no address. Its address family is the family of its real servers.
-	s := config.Service{IPv6: len(reals) > 0 && reals[0].Addr.Addr().Is6()}
 	s.ID = t.ID(protocol, s.IPv6)
 	s.IPv6 = s.ID.Is6()
 	s.Scheduler, s.Flags = in.Scheduler, in.flags
-	s.Persistence = time.Duration(in.Persistent) * time.Second
+	s.Persistence, s.Engine = time.Duration(in.Persistent)*time.Second, in.engine
 	if in.Netmask != "" && in.Persistent != 0 {
 		if s.Granularity, err = lvs.ParseNetmask(fault.Short(in.Netmask), s.IPv6); err != nil {
 			in.add(fault.Of(err))

@@ -2,6 +2,7 @@ package ipvs
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"syscall"
 
@@ -24,10 +25,15 @@ func translate(op lvs.Op, err error) error {
 	adds := op.Verb == lvs.AddService || op.Verb == lvs.EditService
 	switch {
 	case errno == syscall.ENOENT && adds:
-		s := op.Service.Scheduler
+		s, engine := op.Service.Scheduler, op.Service.Engine
+		if engine != "" {
+			return host.NotInstalled("scheduler %q or persistence engine %q is not available; modprobe ip_vs_%s, modprobe ip_vs_pe_%s", s, engine, s, engine)
+		}
 		return host.NotInstalled("scheduler %q is not available; modprobe ip_vs_%s", s, s)
 	case errno == syscall.ENOENT && ofDestination(op):
 		return fs.ErrNotExist
+	case errno == syscall.EINVAL && ofDestination(op) && op.Destination.Forward == lvs.Tunnel && op.Destination.Addr.Addr().Is6() != op.Service.ID.Is6():
+		return fmt.Errorf("IPVS has no real servers of the other address family while a synchronisation daemon runs, or the address is not one of a host; use servers of one family, or stop the daemon: %w", err)
 	case errno == syscall.EAFNOSUPPORT:
 		return host.NotInstalled("IPVS of this kernel has no IPv6 (CONFIG_IP_VS_IPV6)")
 	}

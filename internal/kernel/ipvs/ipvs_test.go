@@ -312,9 +312,12 @@ func TestMessagesReadBack(t *testing.T) {
 		"-A -t 192.0.2.10:80 -s rr -p 600 -M 255.255.255.0 -b flag-1,flag-3",
 		"-A -u [2001:db8::10]:53 -s wlc -p 60 -M 64 -o",
 		"-A -f 5 -6 -s mh -p 1 -M 1",
+		"-A -f 5 -s rr -p 60 --pe sip",
 		"-A -f 5 -s a-foreign-name",
 		"-a -t 192.0.2.10:80 -r 192.0.2.21:8080 -m -w 65535 -x 9 -y 3",
 		"-a -f 5 -6 -r [2001:db8::21]:80 -i -w 0",
+		"-a -f 5 -6 -r 192.0.2.21:80 -i -w 1 --tun-type gue --tun-port 6080 --tun-remcsum",
+		"-a -f 5 -r [2001:db8::21]:80 -i -w 1 --tun-type gre --tun-nocsum",
 	} {
 		t.Run(text, func(t *testing.T) {
 			want, err := lvs.ParseOp(strings.Replace(text, "a-foreign-name", "rr", 1))

@@ -83,9 +83,9 @@ ipvsadm -a -t 192.0.2.10:80 -r [2001:db8::21]:80 -i -w 1
 	want := `
 -A -t 192.0.2.10:80 -s wlc
 -a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 100000
--a -t 192.0.2.10:80 -r 192.0.2.22:80 -i -w 1
+-a -t 192.0.2.10:80 -r 192.0.2.22:80 -i -w 1 --tun-type gue --tun-port 6080 --tun-nocsum
 -a -t 192.0.2.10:80 -r [2001:db8::21]:80 -i -w 1
--A -u 192.0.2.10:5060 -s rr -p 60 -o
+-A -u 192.0.2.10:5060 -s rr -p 60 --pe sip -o
 `
 	table, err := k.Table(t.Context())
 	if err != nil {

@@ -41,6 +41,7 @@ const (
 	serviceFlags     = 7
 	serviceTimeout   = 8
 	serviceNetmask   = 9
+	serviceEngine    = 11
 
 	destinationAddress = 1
 	destinationPort    = 2
@@ -49,6 +50,10 @@ const (
 	destinationUpper   = 5
 	destinationLower   = 6
 	destinationFamily  = 11
+
+	destinationTunnelType     = 13
+	destinationTunnelPort     = 14
+	destinationTunnelChecksum = 15
 )
 
 // Flags that decodeService removes. Persistence has a separate field. The kernel sets the hashed
@@ -97,6 +102,9 @@ func encodeService(op lvs.Op) (command uint8, attr []byte) {
 	a = knetlink.AppendAttribute(a, serviceFlags, append(nl.Uint32Attr(flags), nl.Uint32Attr(^uint32(0))...))
 	a = knetlink.AppendAttribute(a, serviceTimeout, nl.Uint32Attr(uint32(s.Persistence/time.Second)))
 	a = knetlink.AppendAttribute(a, serviceNetmask, nl.Uint32Attr(mask))
+	if s.Engine != "" {
+		a = knetlink.AppendAttribute(a, serviceEngine, nl.ZeroTerminated(string(s.Engine)))
+	}
 	command = newService
 	if op.Verb == lvs.EditService {
 		command = setService
@@ -140,12 +148,24 @@ func encodeDestination(op lvs.Op) (command uint8, attrs [][]byte, err error) {
 		a = knetlink.AppendAttribute(a, destinationWeight, nl.Uint32Attr(uint32(d.Weight)))
 		a = knetlink.AppendAttribute(a, destinationUpper, nl.Uint32Attr(d.Upper))
 		a = knetlink.AppendAttribute(a, destinationLower, nl.Uint32Attr(d.Lower))
+		a = appendTunnel(a, d.Encapsulation)
 		command = newDestination
 	}
 	if op.Verb == lvs.EditDestination {
 		command = setDestination
 	}
 	return command, [][]byte{encodeID(op.Service.ID), knetlink.AppendAttribute(nil, attrDestination, a)}, nil
+}
+
+// appendTunnel appends the attributes of a tunnel that is not IP-in-IP. Without them, the kernel
+// sets IP-in-IP (ip_vs_ctl.c, ip_vs_genl_parse_dest).
+func appendTunnel(a []byte, e lvs.Encapsulation) []byte {
+	if e == (lvs.Encapsulation{}) {
+		return a
+	}
+	a = knetlink.AppendAttribute(a, destinationTunnelType, []byte{byte(e.Type)})
+	a = knetlink.AppendAttribute(a, destinationTunnelPort, binary.BigEndian.AppendUint16(nil, e.Port))
+	return knetlink.AppendAttribute(a, destinationTunnelChecksum, nl.Uint16Attr(uint16(e.Checksum)))
 }
 
 func family(ipv6 bool) uint16 {
@@ -178,6 +198,7 @@ func decodeService(data []byte) (lvs.Service, error) {
 	}
 	if a.Uint32(serviceFlags)&flagPersistent != 0 {
 		s.Persistence = time.Duration(a.Uint32(serviceTimeout)) * time.Second
+		s.Engine = lvs.Engine(a.Text(serviceEngine))
 	}
 	if mark := a.Uint32(serviceMark); mark != 0 {
 		s.ID = lvs.MarkService(mark, ipv6)
@@ -219,6 +240,13 @@ func decodeDestination(data []byte, ipv6 bool) (lvs.Destination, error) {
 		Weight:  int(int32(a.Uint32(destinationWeight))),
 		Upper:   a.Uint32(destinationUpper),
 		Lower:   a.Uint32(destinationLower),
+	}
+	if d.Forward == lvs.Tunnel && len(a[destinationTunnelType]) > 0 {
+		d.Encapsulation = lvs.Encapsulation{
+			Type:     lvs.TunnelType(a[destinationTunnelType][0]),
+			Port:     a.Uint16(destinationTunnelPort, binary.BigEndian),
+			Checksum: lvs.TunnelChecksum(a.Uint16(destinationTunnelChecksum, binary.NativeEndian)),
+		}
 	}
 	d.Addr, err = addrPort(a[destinationAddress], ipv6, a.Uint16(destinationPort, binary.BigEndian))
 	return d, err

@@ -69,7 +69,7 @@ func (k *Kernel) daemons(ctx context.Context) (daemons []lvs.SyncDaemon, err err
 // StartSync starts a synchronisation daemon. Errors: fs.ErrExist if a daemon of this role runs,
 // host.ErrNotInstalled without IPVS or the interface, and the errors of Table.
 func (k *Kernel) StartSync(ctx context.Context, d lvs.SyncDaemon) error {
-	err := k.changeDaemon(ctx, func() error {
+	err := k.locked(ctx, func() error {
 		_, err := k.socket.Execute(ctx, message(k.family, newDaemon, encodeDaemon(d)))
 		return err
 	})
@@ -86,7 +86,7 @@ func (k *Kernel) StartSync(ctx context.Context, d lvs.SyncDaemon) error {
 
 // StopSync stops the synchronisation daemon of a role, and returns nil if it does not run.
 func (k *Kernel) StopSync(ctx context.Context, role lvs.SyncRole) error {
-	err := k.changeDaemon(ctx, func() error { return k.stopDaemon(ctx, role) })
+	err := k.locked(ctx, func() error { return k.stopDaemon(ctx, role) })
 	if err == nil {
 		return nil
 	}
@@ -120,7 +120,8 @@ func (k *Kernel) stopDaemon(ctx context.Context, role lvs.SyncRole) error {
 	return nil
 }
 
-func (k *Kernel) changeDaemon(ctx context.Context, change func() error) error {
+// locked runs change on an open socket while no other call runs.
+func (k *Kernel) locked(ctx context.Context, change func() error) error {
 	if err := k.acquire(ctx); err != nil {
 		return err
 	}

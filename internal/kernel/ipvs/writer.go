@@ -107,7 +107,7 @@ func write(h *ipvs.Handle, op lvs.Op) error {
 	if op.Verb == lvs.DeleteService {
 		return h.DelService(s)
 	}
-	s.SchedName = string(op.Service.Scheduler)
+	s.SchedName, s.PEName = string(op.Service.Scheduler), string(op.Service.Engine)
 	s.Timeout = uint32(op.Service.Persistence / time.Second)
 	s.Flags, s.Netmask = serviceBits(op.Service)
 	if op.Verb == lvs.EditService {

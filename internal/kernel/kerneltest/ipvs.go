@@ -4,6 +4,7 @@
 package kerneltest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"lvs-agents/internal/host"
 	"lvs-agents/internal/lvs"
@@ -36,7 +38,9 @@ type IPVS struct {
 	table   lvs.Table
 	last    map[place]int // last has the last weight of each destination, see setLastLocked.
 	daemons []lvs.SyncDaemon
-	faults  faults
+	// timeouts are the changed timeouts.
+	timeouts lvs.Timeouts
+	faults   faults
 }
 
 // place identifies a destination of a service.
@@ -116,6 +120,36 @@ func (k *IPVS) Table(ctx context.Context) (lvs.Table, error) {
 	return sorted(k.table), nil
 }
 
+// Timeouts returns the timeouts of connections, at first the defaults of Linux.
+func (k *IPVS) Timeouts(ctx context.Context) (lvs.Timeouts, error) {
+	if err := k.open(ctx); err != nil {
+		return lvs.Timeouts{}, fmt.Errorf("ipvsadm -L --timeout: %w", err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	t := lvs.Timeouts{15 * time.Minute, 2 * time.Minute, 5 * time.Minute}
+	for i, d := range k.timeouts {
+		t[i] = cmp.Or(d, t[i])
+	}
+	return t, nil
+}
+
+// SetTimeouts changes the timeouts that are not zero.
+func (k *IPVS) SetTimeouts(ctx context.Context, t lvs.Timeouts) error {
+	if err := k.open(ctx); err != nil {
+		return fmt.Errorf("%s: %w", t, err)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.faults.next(); err != nil {
+		return fmt.Errorf("%s: %w", t, err)
+	}
+	for i, d := range t {
+		k.timeouts[i] = cmp.Or(d, k.timeouts[i])
+	}
+	return nil
+}
+
 func sorted(t lvs.Table) lvs.Table {
 	t = slices.Clone(t)
 	slices.SortFunc(t, func(a, b lvs.VirtualService) int { return a.ID.Compare(b.ID) })
@@ -192,6 +226,12 @@ func (k *IPVS) applyLocked(op lvs.Op) error {
 	if op.Destination.Addr.Addr().IsLoopback() {
 		op.Destination.Forward = lvs.Local
 	}
+	if op.Destination.Forward != lvs.Tunnel {
+		op.Destination.Encapsulation = lvs.Encapsulation{}
+	}
+	if op.Service.Persistence == 0 {
+		op.Service.Engine = ""
+	}
 	full := 32
 	if op.Service.ID.Is6() {
 		full = 128
@@ -235,6 +275,10 @@ func (k *IPVS) refuse(op lvs.Op) error {
 		if s := op.Service.Scheduler; !slices.Contains(k.Schedulers, string(s)) {
 			return host.NotInstalled("scheduler %q is not available; modprobe ip_vs_%s", s, s)
 		}
+		if e := op.Service.Engine; e != "" && e != lvs.SIP {
+			s := op.Service.Scheduler
+			return host.NotInstalled("scheduler %q or persistence engine %q is not available; modprobe ip_vs_%s, modprobe ip_vs_pe_%s", s, e, s, e)
+		}
 	case lvs.AddDestination, lvs.EditDestination:
 		switch {
 		case !has:
@@ -242,6 +286,8 @@ func (k *IPVS) refuse(op lvs.Op) error {
 		case d.Forward < lvs.Masq || d.Forward > lvs.Bypass:
 			return fmt.Errorf("unknown forwarding method %d", d.Forward)
 		case d.Addr.Addr().Is6() != op.Service.ID.Is6() && d.Forward != lvs.Tunnel:
+			return syscall.EINVAL
+		case d.Encapsulation.Type == lvs.GUE && d.Encapsulation.Port == 0:
 			return syscall.EINVAL
 		case d.Weight < 0 || d.Lower > d.Upper:
 			return syscall.ERANGE

@@ -21,6 +21,8 @@ import (
 type IPVSKernel interface {
 	Table(ctx context.Context) (lvs.Table, error)
 	Apply(ctx context.Context, ops []lvs.Op) (done int, err error)
+	Timeouts(ctx context.Context) (lvs.Timeouts, error)
+	SetTimeouts(ctx context.Context, t lvs.Timeouts) error
 	Close() error
 }
 
@@ -63,9 +65,9 @@ func ipvsCases() []ipvsCase {
 -A -t 192.0.2.10:80 -s rr
 -A --sctp-service 192.0.2.10:80 -s lc
 -A -t 192.0.2.10:443 -s wlc -p 600
--A -t 192.0.2.10:8080 -s sh -b flag-1,flag-2
+-A -t 192.0.2.10:8080 -s sh -b sh-fallback,sh-port
 -A -u [2001:db8::10]:53 -s dh
--A -t [2001:db8::10]:80 -s mh -b flag-1,flag-2
+-A -t [2001:db8::10]:80 -s mh -b mh-fallback,mh-port
 -A -f 5 -s sed
 -A -f 5 -6 -s nq
 -A -f 4294967295 -s fo
@@ -134,6 +136,51 @@ func ipvsCases() []ipvsCase {
 			err: syscall.EINVAL, table: "-A -f 5 -6 -s rr"},
 		{name: "tunnels go to the other family", setup: "-A -f 5 -s rr", ops: "-a -f 5 -r [2001:db8::21]:80 -i -w 1", done: 1,
 			table: "-A -f 5 -s rr\n-a -f 5 -r [2001:db8::21]:80 -i -w 1"},
+		{name: "tunnels of all types", done: 9, ops: `
+-A -t 192.0.2.10:80 -s rr
+-a -t 192.0.2.10:80 -r 192.0.2.21:80 -i -w 1 --tun-type gue --tun-port 6080
+-a -t 192.0.2.10:80 -r 192.0.2.22:80 -i -w 1 --tun-type gue --tun-port 1 --tun-csum
+-a -t 192.0.2.10:80 -r 192.0.2.23:80 -i -w 1 -x 5 -y 2 --tun-type gue --tun-port 65535 --tun-remcsum
+-a -t 192.0.2.10:80 -r 192.0.2.24:80 -i -w 1 --tun-type gre
+-a -t 192.0.2.10:80 -r 192.0.2.25:80 -i -w 1 --tun-type gre --tun-csum
+-A -t [2001:db8::10]:80 -s rr
+-a -t [2001:db8::10]:80 -r 192.0.2.21:80 -i -w 1 --tun-type gue --tun-port 6080
+-a -t [2001:db8::10]:80 -r [2001:db8::21]:80 -i -w 1 --tun-type gre
+`, table: `
+-A -t 192.0.2.10:80 -s rr
+-a -t 192.0.2.10:80 -r 192.0.2.21:80 -i -w 1 --tun-type gue --tun-port 6080 --tun-nocsum
+-a -t 192.0.2.10:80 -r 192.0.2.22:80 -i -w 1 --tun-type gue --tun-port 1 --tun-csum
+-a -t 192.0.2.10:80 -r 192.0.2.23:80 -i -w 1 -x 5 -y 2 --tun-type gue --tun-port 65535 --tun-remcsum
+-a -t 192.0.2.10:80 -r 192.0.2.24:80 -i -w 1 --tun-type gre --tun-nocsum
+-a -t 192.0.2.10:80 -r 192.0.2.25:80 -i -w 1 --tun-type gre --tun-csum
+-A -t [2001:db8::10]:80 -s rr
+-a -t [2001:db8::10]:80 -r 192.0.2.21:80 -i -w 1 --tun-type gue --tun-port 6080 --tun-nocsum
+-a -t [2001:db8::10]:80 -r [2001:db8::21]:80 -i -w 1 --tun-type gre --tun-nocsum
+`},
+		{name: "the tunnel changes in place", setup: web, done: 4, ops: `
+-e -t 192.0.2.10:80 -r 192.0.2.21:80 -i -w 1 --tun-type gue --tun-port 6080
+-e -t 192.0.2.10:80 -r 192.0.2.21:80 -i -w 1 --tun-type gre --tun-csum
+-e -t 192.0.2.10:80 -r 192.0.2.22:80 -i -w 1 --tun-type gue --tun-port 6080
+-e -t 192.0.2.10:80 -r 192.0.2.22:80 -i -w 1
+`, table: `
+-A -t 192.0.2.10:80 -s rr
+-a -t 192.0.2.10:80 -r 192.0.2.21:80 -i -w 1 --tun-type gre --tun-csum
+-a -t 192.0.2.10:80 -r 192.0.2.22:80 -i -w 1
+`},
+		{name: "a gue tunnel without a port", setup: web, ops: "-e -t 192.0.2.10:80 -r 192.0.2.21:80 -i -w 1 --tun-type gue",
+			err: syscall.EINVAL, table: web},
+		{name: "persistence engine", done: 4, ops: `
+-A -u 192.0.2.10:5060 -s rr -p 60 --pe sip -o
+-A -f 5 -6 -s rr -p 60 -M 64 --pe sip
+-A -f 6 -s rr -p 60
+-E -f 6 -s rr -p 60 --pe sip
+`, table: `
+-A -u 192.0.2.10:5060 -s rr -p 60 --pe sip -o
+-A -f 5 -6 -s rr -p 60 -M 64 --pe sip
+-A -f 6 -s rr -p 60 --pe sip
+`},
+		{name: "persistence engine is taken off", setup: "-A -f 5 -s rr -p 60 --pe sip", done: 1,
+			ops: "-E -f 5 -s rr -p 60", table: "-A -f 5 -s rr -p 60"},
 		{name: "unknown scheduler", setup: web, ops: "-A -f 5 -s twos", err: host.ErrNotInstalled,
 			text: `ipvsadm -A -f 5 -s twos: scheduler "twos" is not available; modprobe ip_vs_twos`, table: web},
 		{name: "edit to an unknown scheduler", setup: web, ops: "-E -t 192.0.2.10:80 -s twos", err: host.ErrNotInstalled,
@@ -148,7 +195,7 @@ func ipvsCases() []ipvsCase {
 `},
 		{name: "a service edited in place keeps its destinations", setup: web, done: 1,
 			ops: "-E -t 192.0.2.10:80 -s mh -p 60 -M 255.255.255.0 -b flag-1", table: `
--A -t 192.0.2.10:80 -s mh -p 60 -M 255.255.255.0 -b flag-1
+-A -t 192.0.2.10:80 -s mh -p 60 -M 255.255.255.0 -b mh-fallback
 -a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
 -a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 2
 `},
@@ -190,6 +237,7 @@ func RunIPVS(t *testing.T, open func(t *testing.T) IPVSKernel) {
 	t.Run("a destination without a method", func(t *testing.T) { noMethod(t, open(t)) })
 	t.Run("context that is over", func(t *testing.T) { contextOver(t, open(t)) })
 	t.Run("order of addition", func(t *testing.T) { orderOfAddition(t, open(t)) })
+	t.Run("timeouts", func(t *testing.T) { timeouts(t, open(t)) })
 	t.Run("plans converge", func(t *testing.T) { convergence(t, open(t)) })
 }
 
@@ -238,6 +286,29 @@ func orderOfAddition(t *testing.T, k IPVSKernel) {
 	}
 	if have, err = k.Table(t.Context()); err != nil || fmt.Sprint(have[0].Order) != "[192.0.2.21:80 192.0.2.22:80 192.0.2.23:80]" {
 		t.Errorf("repaired: %v, %v", have[0].Order, err)
+	}
+}
+
+// timeouts checks that a timeout of zero leaves the kernel's timeout as it is.
+func timeouts(t *testing.T, k IPVSKernel) {
+	for _, step := range []struct{ set, want string }{
+		{"", "ipvsadm --set 900 120 300"},
+		{"tcp 7200 udp 5", "ipvsadm --set 7200 120 5"},
+		{"tcpfin 1", "ipvsadm --set 7200 1 5"},
+		{"tcp 2678400 tcpfin 120 udp 300", "ipvsadm --set 2678400 120 300"},
+	} {
+		if step.set != "" {
+			set, err := lvs.ParseTimeouts(step.set)
+			if err == nil {
+				err = k.SetTimeouts(t.Context(), set)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if have, err := k.Timeouts(t.Context()); err != nil || have.String() != step.want {
+			t.Errorf("after %q: %v, %v", step.set, have, err)
+		}
 	}
 }
 

@@ -55,7 +55,7 @@ func (k Kernel) get(ctx context.Context, s host.Setting) (string, error) {
 		return arpRule(ctx, s)
 	case host.NFTables:
 		return table(s)
-	case host.SyncDaemon: // Package internal/kernel/ipvs starts and stops the daemons.
+	case host.SyncDaemon, host.Timeout: // Package internal/kernel/ipvs has these settings.
 	}
 	return "", fmt.Errorf("unknown kind of setting %q", s.Kind)
 }
@@ -84,7 +84,7 @@ func (k Kernel) set(ctx context.Context, s host.Setting, value string) error {
 		return setARPRule(ctx, s, on)
 	case host.NFTables:
 		return setTable(s, on)
-	case host.SyncDaemon:
+	case host.SyncDaemon, host.Timeout:
 	}
 	return fmt.Errorf("unknown kind of setting %q", s.Kind)
 }

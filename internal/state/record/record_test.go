@@ -39,7 +39,7 @@ func webTable(t *testing.T) lvs.Table {
 
 const web = `-A -t 192.0.2.10:80 -s rr -p 600
 -a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
--A -f 5 -6 -s mh -b flag-1
+-A -f 5 -6 -s mh -b mh-fallback
 `
 
 func TestRecordComesBackAsItWasSaved(t *testing.T) {
@@ -142,12 +142,12 @@ func TestDamagedRecordGivesWhatCanBeRead(t *testing.T) {
 			t.Fatalf("%d of %d bytes: %v", n, len(whole), err)
 		}
 	}
-	cut, _, _ := strings.Cut(string(whole), " mh -b flag-1\n")
+	cut, _, _ := strings.Cut(string(whole), " mh -b mh-fallback\n")
 	if err := os.WriteFile(s.Path("web"), []byte(cut), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	got, err := s.Load("web")
-	want := strings.Replace(web, "-A -f 5 -6 -s mh -b flag-1\n", "", 1)
+	want := strings.Replace(web, "-A -f 5 -6 -s mh -b mh-fallback\n", "", 1)
 	if !errors.Is(err, state.ErrDamaged) || got.Services.String() != want {
 		t.Errorf("%v\n%s", err, got.Services)
 	}
