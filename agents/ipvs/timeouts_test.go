@@ -18,7 +18,7 @@ func (n node) wantTimeouts(t *testing.T, want string) {
 }
 
 // TestTimeoutsAreShared checks that the timeouts go back to the earlier values when the last
-// resource that needs them has stopped, and that two resources cannot need different values.
+// resource that needs them has stopped. Two resources cannot need different values.
 func TestTimeoutsAreShared(t *testing.T) {
 	n := newNode(t)
 	n.mustRun(t, 0, "web", "start", with(web, "lvs_timeouts=tcp 7200 udp 5")...)
