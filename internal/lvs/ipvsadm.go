@@ -58,9 +58,9 @@ func writeService(b *strings.Builder, verb string, s Service) {
 		if s.normal().Granularity != 0 {
 			fmt.Fprintf(b, " -M %s", netmask(s.ID, s.Granularity))
 		}
-		if s.Engine != "" {
-			fmt.Fprintf(b, " --pe %s", s.Engine)
-		}
+	}
+	if s.Engine != "" {
+		fmt.Fprintf(b, " --pe %s", s.Engine)
 	}
 	if s.Flags&OnePacket != 0 {
 		b.WriteString(" -o")

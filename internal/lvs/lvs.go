@@ -413,6 +413,8 @@ func (s Service) check() error {
 		return fmt.Errorf("%s is not balanced by IPVS; use tcp, udp or sctp", s.ID.Protocol)
 	case s.Scheduler == "":
 		return errors.New("no scheduler")
+	case !slices.Contains(Schedulers(), string(s.Scheduler)):
+		return fmt.Errorf("unknown scheduler %q", s.Scheduler)
 	case s.Persistence < 0 || s.Persistence%time.Second != 0:
 		return fmt.Errorf("persistence %s is not a number of seconds", s.Persistence)
 	case s.Persistence > MaxPersistence:

@@ -72,14 +72,14 @@ type Encapsulation struct {
 // options returns the options of ipvsadm for a tunnel that is not IP-in-IP, as ipvsadm -Sn prints
 // them. For IP-in-IP, -i is enough.
 func (e Encapsulation) options() string {
-	switch e.Type {
-	case IPIP:
+	if e == (Encapsulation{}) {
 		return ""
-	case GUE:
-		return fmt.Sprintf(" --tun-type gue --tun-port %d --tun-%s", e.Port, e.Checksum)
-	case GRE:
 	}
-	return fmt.Sprintf(" --tun-type %s --tun-%s", e.Type, e.Checksum)
+	port := ""
+	if e.Type == GUE || e.Port != 0 {
+		port = fmt.Sprintf(" --tun-port %d", e.Port)
+	}
+	return fmt.Sprintf(" --tun-type %s%s --tun-%s", e.Type, port, e.Checksum)
 }
 
 // check returns why a destination with the method f cannot have the encapsulation.

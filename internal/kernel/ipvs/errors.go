@@ -2,7 +2,6 @@ package ipvs
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"syscall"
 
@@ -10,6 +9,10 @@ import (
 	knetlink "lvs-agents/internal/kernel/netlink"
 	"lvs-agents/internal/lvs"
 )
+
+// errMixed is the error for a tunnel to the other address family. The kernel gives no other reason:
+// lvs.Destination refuses the addresses that the kernel refuses.
+var errMixed = errors.New("IPVS has no real servers of the other address family while a synchronisation daemon runs; use servers of one family, or stop the daemon")
 
 var errAbsent = host.NotInstalled("IPVS is not in this kernel; modprobe ip_vs")
 
@@ -33,7 +36,7 @@ func translate(op lvs.Op, err error) error {
 	case errno == syscall.ENOENT && ofDestination(op):
 		return fs.ErrNotExist
 	case errno == syscall.EINVAL && ofDestination(op) && op.Destination.Forward == lvs.Tunnel && op.Destination.Addr.Addr().Is6() != op.Service.ID.Is6():
-		return fmt.Errorf("IPVS has no real servers of the other address family while a synchronisation daemon runs, or the address is not one of a host; use servers of one family, or stop the daemon: %w", err)
+		return errMixed
 	case errno == syscall.EAFNOSUPPORT:
 		return host.NotInstalled("IPVS of this kernel has no IPv6 (CONFIG_IP_VS_IPV6)")
 	}

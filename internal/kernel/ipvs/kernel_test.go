@@ -293,6 +293,21 @@ func TestKernelSyncDaemons(t *testing.T) {
 	kerneltest.RunSync(t, k)
 }
 
+// TestKernelHasNoMixedFamiliesWithSync checks the error for a tunnel to the other address family
+// while a synchronisation daemon runs.
+func TestKernelHasNoMixedFamiliesWithSync(t *testing.T) {
+	k := open(t)
+	kerneltest.Run(t, "ip link add d0 type dummy\nip addr add 192.0.2.11/24 dev d0\nip link set d0 up")
+	if err := k.StartSync(t.Context(), lvs.SyncDaemon{Role: lvs.SyncBackup, Interface: "d0", ID: 7}); err != nil {
+		t.Fatal(err)
+	}
+	ops := kerneltest.ParseOps(t, "-A -f 1 -s rr\n-a -f 1 -r [2001:db8::21]:80 -i -w 1")
+	const want = "ipvsadm -a -f 1 -r [2001:db8::21]:80 -i -w 1: IPVS has no real servers of the other address family while a synchronisation daemon runs; use servers of one family, or stop the daemon"
+	if done, err := k.Apply(t.Context(), ops); done != 1 || err == nil || err.Error() != want {
+		t.Errorf("got %d, %v\nwant %s", done, err, want)
+	}
+}
+
 // TestKernelStopsSyncDaemonsAtOnce checks that StopSync stops a daemon that has just started. The
 // kernel does not acknowledge every such stop.
 func TestKernelStopsSyncDaemonsAtOnce(t *testing.T) {
