@@ -24,10 +24,15 @@ const (
 	SyncDaemon SettingKind = "sync"
 	// Timeout uses Name for a timeout of IPVS: tcp, tcpfin or udp. The value is in seconds.
 	Timeout SettingKind = "timeout"
+	// NFTMarks uses Name for the nftables table, and IPTablesMarks uses Name for the chain. The
+	// name contains the id of a resource.
+	NFTMarks      SettingKind = "nftmarks"
+	IPTablesMarks SettingKind = "iptablesmarks"
 )
 
 // The values of settings that are on or off. The value of a sysctl is the text in its file.
 // The value of a synchronisation daemon is Off, or the options that ipvsadm --start-daemon gets.
+// The value of marks is Off, the text of a Marks, or a text that says how the rules differ.
 const (
 	On  = "on"
 	Off = "off"
@@ -57,6 +62,10 @@ func (s Setting) Noun() string {
 		return "the " + s.Name + " synchronisation daemon"
 	case Timeout:
 		return "the " + s.Name + " timeout of IPVS"
+	case NFTMarks:
+		return "nftables table inet " + s.Name
+	case IPTablesMarks:
+		return "iptables chain " + s.Name
 	case Sysctl, HostAddress, LinkUp, DefaultRoute, ARPTables, NFTables:
 	}
 	return s.String()
@@ -64,6 +73,21 @@ func (s Setting) Noun() string {
 
 // Exclusive reports whether only one resource can hold the setting.
 func (s Setting) Exclusive() bool { return s.Kind == SyncDaemon }
+
+// Named reports whether the name of the setting contains the id of its resource. Everything with
+// this name then belongs to the resource.
+func (s Setting) Named() bool { return s.Kind == NFTMarks || s.Kind == IPTablesMarks }
+
+// Contradicts reports whether a setting with a value, and another setting with its value, give the
+// same packets different marks.
+func (s Setting) Contradicts(value string, other Setting, otherValue string) bool {
+	if !s.Named() || !other.Named() {
+		return false
+	}
+	a, err := ParseMarks(value)
+	b, err2 := ParseMarks(otherValue)
+	return errors.Join(err, err2) == nil && a.Mark != b.Mark && a.Overlaps(b)
+}
 
 // prefix returns the address with the prefix length of a single host.
 func (s Setting) prefix() netip.Prefix { return netip.PrefixFrom(s.IP, s.IP.BitLen()) }
@@ -92,6 +116,8 @@ func (s Setting) Command(value string) string {
 	case Timeout:
 		values := map[string]string{"tcp": "%s 0 0", "tcpfin": "0 %s 0", "udp": "0 0 %s"}
 		return "ipvsadm --set " + fmt.Sprintf(values[s.Name], value)
+	case NFTMarks, IPTablesMarks:
+		return s.marksCommand(value)
 	}
 	return fmt.Sprintf("%s %q", s.Kind, value)
 }
@@ -136,6 +162,19 @@ func (s Setting) nftCommand(add bool) string {
 	}
 	return fmt.Sprintf("nft 'table arp %s { chain input { type filter hook input priority 0; arp daddr ip %[2]s drop; }; chain output { type filter hook output priority 0; arp saddr ip %[2]s arp saddr ip set %[3]s; }; }'",
 		s.Table(), s.IP, s.Source)
+}
+
+func (s Setting) marksCommand(value string) string {
+	m, err := ParseMarks(value)
+	switch {
+	case err != nil && s.Kind == NFTMarks:
+		return "nft delete table inet " + s.Name
+	case err != nil:
+		return fmt.Sprintf("iptables-legacy -t mangle -D PREROUTING -j %s && iptables-legacy -t mangle -F %[1]s && iptables-legacy -t mangle -X %[1]s", s.Name)
+	case s.Kind == NFTMarks:
+		return "nft '" + m.nftTable(s.Name) + "'"
+	}
+	return m.iptablesCommand(s.Name)
 }
 
 func choose(first bool, a, b string) string {
@@ -252,6 +291,8 @@ func (s Setting) check(text string) error {
 		ok = s.Name == "master" || s.Name == "backup"
 	case Timeout:
 		ok = s.Name == "tcp" || s.Name == "tcpfin" || s.Name == "udp"
+	case NFTMarks, IPTablesMarks:
+		ok = s.Name != ""
 	}
 	if !ok {
 		return fmt.Errorf("setting %q: %w", text, errIncomplete)

@@ -23,6 +23,7 @@ const (
 	RealServer Role = "realserver" // RealServer has the settings of ocf:lvs:realserver.
 	// Director has the settings of ocf:lvs:ipvs and ocf:lvs:sync.
 	Director Role = "director"
+	Marks    Role = "fwmark" // Marks has the settings of ocf:lvs:fwmark.
 )
 
 // Store reads and writes the ledger of this boot and of one network namespace: the namespace of the
@@ -94,6 +95,7 @@ func (s Store) Save(l Ledger) error {
 var titles = map[Role]string{
 	RealServer: "# lvs-agents ledger. Written by ocf:lvs:realserver; do not edit.",
 	Director:   "# lvs-agents ledger. Written by ocf:lvs:ipvs and ocf:lvs:sync; do not edit.",
+	Marks:      "# lvs-agents ledger. Written by ocf:lvs:fwmark; do not edit.",
 }
 
 const end = "# end"

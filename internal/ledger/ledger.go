@@ -69,7 +69,8 @@ func (l *Ledger) Enter(id string, state State) {
 }
 
 // Hold adds a resource to the holders of a setting and returns the entry. If the setting has no
-// holder yet, Hold stores its present value found and the value set that it will get.
+// holder yet, Hold stores its present value found and the value set that it will get. A setting
+// with the name of its resource always gets the value set.
 func (l *Ledger) Hold(id string, s host.Setting, found, set string) Entry {
 	i := slices.IndexFunc(l.Entries, func(e Entry) bool { return e.Setting == s })
 	if i < 0 {
@@ -77,6 +78,9 @@ func (l *Ledger) Hold(id string, s host.Setting, found, set string) Entry {
 		l.Entries = append(l.Entries, Entry{Setting: s, Found: found, Set: set})
 	}
 	e := &l.Entries[i]
+	if s.Named() {
+		e.Set = set
+	}
 	if !slices.Contains(e.By, id) {
 		e.By = append(slices.Clone(e.By), id)
 	}
@@ -88,6 +92,9 @@ func (l *Ledger) Hold(id string, s host.Setting, found, set string) Entry {
 func (l *Ledger) conflict(id string, want []Wanted) error {
 	var differs error
 	for _, w := range want {
+		if err := l.contradiction(id, w); err != nil {
+			return err
+		}
 		i := slices.IndexFunc(l.Entries, func(e Entry) bool { return e.Setting == w.Setting })
 		if i < 0 {
 			continue
@@ -103,6 +110,16 @@ func (l *Ledger) conflict(id string, want []Wanted) error {
 		}
 	}
 	return differs
+}
+
+// contradiction returns an error if another resource gives packets of a setting another mark.
+func (l *Ledger) contradiction(id string, w Wanted) error {
+	for _, e := range l.Entries {
+		if other := slices.IndexFunc(e.By, func(by string) bool { return by != id }); other >= 0 && w.Contradicts(w.Value, e.Setting, e.Set) {
+			return fmt.Errorf("resource %q gives some of the same packets another mark (%s, and this resource %s); change the parameters of one of them", e.By[other], e.Set, w.Value)
+		}
+	}
+	return nil
 }
 
 // Held returns the entries that a resource holds, in the order of the ledger.

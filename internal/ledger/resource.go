@@ -120,10 +120,11 @@ func (r *Resource) Apply(ctx context.Context) error {
 
 // outdated returns the held entries whose settings the resource now needs with another value.
 // Before Apply sets the other value, it puts back the value that it found. So the kernel always has
-// a value that is in the ledger, even if the process is killed.
+// a value that is in the ledger, even if the process is killed. A setting with the name of its
+// resource needs no such step, and gets its other value without a gap.
 func outdated(held []Entry, want []Wanted) []Entry {
 	return slices.DeleteFunc(held, func(e Entry) bool {
-		return !slices.ContainsFunc(want, func(w Wanted) bool { return w.Setting == e.Setting && !e.Fits(e.Set, w.Value) })
+		return e.Named() || !slices.ContainsFunc(want, func(w Wanted) bool { return w.Setting == e.Setting && !e.Fits(e.Set, w.Value) })
 	})
 }
 
@@ -152,6 +153,8 @@ func (r *Resource) enter(ctx context.Context, l *locked, want []Wanted) (entries
 		switch {
 		case !w.Switch() && found == "":
 			return nil, nil, host.NotInstalled("sysctl %s does not exist here", w.Dotted())
+		case w.Named():
+			found = host.Off
 		case w.Fits(found, set):
 			set = found
 		case w.Exclusive() && found != "" && found != host.Off && !slices.ContainsFunc(left, func(e Entry) bool { return e.Setting == w.Setting }):
@@ -276,7 +279,7 @@ func (r *Resource) restore(ctx context.Context, e Entry) error {
 	// an empty value means that the interface of the setting does not exist
 	case e.Same(have, e.Found) || have == "":
 		return nil
-	case !e.Same(have, e.Set):
+	case !e.Same(have, e.Set) && !e.Named():
 		r.Log.Warnf("%s is left as it is: its value is %s, but it was %s before start and %s since; another program has changed it",
 			e.Noun(), have, e.Found, e.Set)
 		return nil
@@ -330,7 +333,7 @@ func (r *Resource) Check(ctx context.Context) (Report, error) {
 		}
 		if !e.Fits(have, e.Set) {
 			fix := e.Command(e.Set)
-			if e.Exclusive() && have != "" && have != host.Off {
+			if (e.Exclusive() || e.Named()) && have != "" && have != host.Off {
 				fix = e.Command(host.Off) + " && " + fix
 			}
 			return r.fault(ctx, l, held, fmt.Sprintf("%s is %s and not %s; %s", e.Noun(), cmp.Or(have, "gone"), e.Set, fix))
@@ -348,7 +351,7 @@ func (r *Resource) fault(ctx context.Context, l Ledger, entries []Entry, fault s
 		if err != nil {
 			return Report{}, host.Held(err)
 		}
-		if l.Alone(r.ID, e) && e.Same(have, e.Set) && !e.Same(have, e.Found) {
+		if l.Alone(r.ID, e) && (e.Same(have, e.Set) || e.Named()) && !e.Same(have, e.Found) {
 			return Report{Fault: fault}, nil
 		}
 	}

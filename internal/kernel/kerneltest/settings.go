@@ -110,7 +110,7 @@ func (k *Settings) Set(ctx context.Context, s host.Setting, value string) error 
 	case err != nil:
 	case have == "":
 		err = fs.ErrNotExist
-	case s.Kind == host.Sysctl, s.Kind == host.LinkUp, have != value:
+	case s.Kind == host.Sysctl, s.Kind == host.LinkUp, s.Named(), have != value:
 		k.values[s] = value
 		k.ops = append(k.ops, s.Command(value))
 	case value == host.On:

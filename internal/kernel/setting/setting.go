@@ -56,6 +56,7 @@ func (k Kernel) get(ctx context.Context, s host.Setting) (string, error) {
 	case host.NFTables:
 		return table(s)
 	case host.SyncDaemon, host.Timeout: // Package internal/kernel/ipvs has these settings.
+	case host.NFTMarks, host.IPTablesMarks: // Package internal/kernel/mark has the rules.
 	}
 	return "", fmt.Errorf("unknown kind of setting %q", s.Kind)
 }
@@ -84,7 +85,7 @@ func (k Kernel) set(ctx context.Context, s host.Setting, value string) error {
 		return setARPRule(ctx, s, on)
 	case host.NFTables:
 		return setTable(s, on)
-	case host.SyncDaemon, host.Timeout:
+	case host.SyncDaemon, host.Timeout, host.NFTMarks, host.IPTablesMarks:
 	}
 	return fmt.Errorf("unknown kind of setting %q", s.Kind)
 }

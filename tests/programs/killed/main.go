@@ -1,5 +1,5 @@
-// Killed is a version of the agents ipvs, realserver and sync that kills its own process at one
-// operation on the kernel. Its program name selects the agent. The environment variable KILL_AT
+// Killed is a version of the agents fwmark, ipvs, realserver and sync that kills its own process at
+// one operation on the kernel. Its program name selects the agent. The environment variable KILL_AT
 // selects the moment: 0 is before the first operation, 1 is after it, 2 is before the second
 // operation, and so on. Only tests use this program, and no package installs it.
 package main
@@ -13,11 +13,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"lvs-agents/agents/fwmark"
 	"lvs-agents/agents/ipvs"
 	"lvs-agents/agents/realserver"
 	"lvs-agents/agents/sync"
 	"lvs-agents/internal/attribute"
 	"lvs-agents/internal/host"
+	"lvs-agents/internal/kernel/mark"
 	"lvs-agents/internal/kernel/setting"
 	"lvs-agents/internal/lvs"
 	"lvs-agents/ocf"
@@ -33,6 +35,8 @@ func main() {
 	fuse := &fuse{left: at}
 	p := ocf.Begin()
 	switch filepath.Base(os.Args[0]) {
+	case "fwmark":
+		ocf.Main(p, fwmark.New(marks{mark.Kernel{}, setting.New(p.StateDir).Links, fuse}))
 	case "realserver":
 		ocf.Main(p, realserver.New(fused{setting.New(p.StateDir), fuse}, nil))
 	case "sync":
@@ -120,6 +124,25 @@ func (k daemons) StopSync(ctx context.Context, role lvs.SyncRole) error {
 	k.fuse.burn()
 	defer k.fuse.burn()
 	return k.ipvsKernel.StopSync(ctx, role)
+}
+
+// marks are the kernel operations of the agent fwmark.
+type marks struct {
+	mark.Kernel
+	*setting.Links
+	fuse *fuse
+}
+
+func (k marks) Get(ctx context.Context, s host.Setting) (string, error) {
+	k.fuse.burn()
+	defer k.fuse.burn()
+	return k.Kernel.Get(ctx, s)
+}
+
+func (k marks) Set(ctx context.Context, s host.Setting, value string) error {
+	k.fuse.burn()
+	defer k.fuse.burn()
+	return k.Kernel.Set(ctx, s, value)
 }
 
 // idle starts no processes.
