@@ -80,7 +80,7 @@ func TestMarksOverlap(t *testing.T) {
 	}
 }
 
-// TestManyPortsAreSeveralRules checks that no rule of iptables has more than 15 ports, where a range
+// TestManyPortsAreSeveralRules checks that no rule of iptables has more than 15 ports. A range
 // counts twice.
 func TestManyPortsAreSeveralRules(t *testing.T) {
 	m := mustMarks(t, "mark=10 ip=192.0.2.10 proto=udp ports=1,3,5,7,9,11,13,15,17,19,21,23,25,27,29-30,32-33,35 interface=eth0")
