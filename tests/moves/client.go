@@ -261,16 +261,16 @@ var errOther = errors.New("another server")
 // connections of the last two minutes. A director with direct routing keeps an ended connection for
 // that time.
 func (c *client) get(source string, port int) (string, error) {
-	const first = 10000
-	c.mu.Lock()
-	from := &net.TCPAddr{IP: net.ParseIP(source), Port: first + c.port%ports}
-	c.port++
-	c.begun[from.Port] = time.Now()
-	c.mu.Unlock()
-	defer c.ended(from.Port)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	conn, err := (&net.Dialer{LocalAddr: from}).DialContext(ctx, "tcp", fmt.Sprintf("%s:%d", c.mix.Target, port))
+	from := c.next()
+	defer func() { c.ended(from) }()
+	conn, err := c.dial(ctx, source, from, port)
+	for errors.Is(err, syscall.EADDRINUSE) { // an earlier client has left a connection from this port
+		c.ended(from)
+		from = c.next()
+		conn, err = c.dial(ctx, source, from, port)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -284,6 +284,22 @@ func (c *client) get(source string, port int) (string, error) {
 		err = io.EOF
 	}
 	return strings.TrimSpace(string(name)), err
+}
+
+func (c *client) dial(ctx context.Context, source string, from, port int) (net.Conn, error) {
+	local := &net.TCPAddr{IP: net.ParseIP(source), Port: from}
+	return (&net.Dialer{LocalAddr: local}).DialContext(ctx, "tcp", net.JoinHostPort(c.mix.Target, fmt.Sprint(port)))
+}
+
+// next returns the source port of the next request, and stores the start time of the request.
+func (c *client) next() int {
+	const first = 10000
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	port := first + c.port%ports
+	c.port++
+	c.begun[port] = time.Now()
+	return port
 }
 
 func (c *client) ended(port int) {

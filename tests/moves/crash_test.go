@@ -39,9 +39,9 @@ var forms = []form{
 
 // masquerading are the same forms with masq. TestCrash measures them without a limit.
 var masquerading = []form{
-	masq("masq, hash", true, false),
-	masq("masq, sync", false, true),
-	masq("masq, hash and sync", true, true),
+	masq("masq with hash", true, false),
+	masq("masq with sync", false, true),
+	masq("masq with hash and sync", true, true),
 }
 
 // ours returns a form with our agents, which run on both directors.
@@ -217,6 +217,11 @@ func (p pair) crashes(t *testing.T, f form, count int) Report {
 func (p pair) crash(t *testing.T, f form, end func(*testing.T, *lab.Node)) Report {
 	t.Helper()
 	first, second := p.Node("director1"), p.Node("director2")
+	defer func() {
+		for _, node := range []*lab.Node{first, second} {
+			node.Restart(t)
+		}
+	}()
 	f.prepare(t, first)
 	f.take(t, first)
 	f.prepare(t, second)
@@ -225,6 +230,7 @@ func (p pair) crash(t *testing.T, f form, end func(*testing.T, *lab.Node)) Repor
 		defer p.route(t, "del")
 	}
 	load, stop := p.load(t, mix())
+	defer stop()
 	<-time.After(3 * time.Second) // the kernel sends a connection to the other director within a second
 	load.report(t)
 	<-time.After(2 * time.Second)
@@ -234,10 +240,6 @@ func (p pair) crash(t *testing.T, f form, end func(*testing.T, *lab.Node)) Repor
 	report := load.report(t)
 	if resets := p.resets(t); resets != "" {
 		t.Logf("%s: resets: %s", f.name, resets)
-	}
-	stop()
-	for _, node := range []*lab.Node{first, second} {
-		node.Restart(t)
 	}
 	return report
 }

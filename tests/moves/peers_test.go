@@ -13,7 +13,7 @@ import (
 var peerMoves = []struct {
 	name string
 	run  func(*testing.T, string) []row
-}{{"keepalived and its sync daemon", stopKeepalived}, {"IPaddr2, ldirectord", peerStandbys}}
+}{{"keepalived and its sync daemon", stopKeepalived}, {"IPaddr2 and ldirectord", peerStandbys}}
 
 // stops is how many times the address of a peer moves as planned.
 const stops = 5
@@ -82,7 +82,7 @@ func waitAddress(t *testing.T, node *lab.Node) {
 // and ldirectord.
 var peers = []form{
 	{name: "keepalived and its sync daemon", most: rounds, prepare: keepalived, take: waitAddress},
-	{name: "IPaddr2, ldirectord", most: rounds, prepare: func(t *testing.T, node *lab.Node) {
+	{name: "IPaddr2 and ldirectord", most: rounds, prepare: func(t *testing.T, node *lab.Node) {
 		t.Helper()
 		node.WriteFile(t, "/etc/ha.d/ldirectord.cf", file(false))
 		node.WriteProgram(t, "/usr/sbin/perl-ldirectord", lab.PerlLdirectord(t))

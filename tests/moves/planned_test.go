@@ -23,7 +23,7 @@ func TestPlanned(t *testing.T) {
 	measured := []struct {
 		name string
 		run  func(*testing.T, string) []row
-	}{{"hot standby, hash and sync", hotStandby}}
+	}{{"hot standby", hotStandby}}
 	if writesFigures() {
 		measured = append(peerMoves, measured...)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 
 // traffic is a client process that runs during a test.
 type traffic struct {
+	cmd      *exec.Cmd
 	commands io.WriteCloser
 	lines    *bufio.Scanner
 }
@@ -30,6 +32,7 @@ func begin(t *testing.T, cmd *exec.Cmd) *traffic {
 	if err != nil {
 		t.Fatal(err)
 	}
+	cmd.Stderr = os.Stderr // a panic of the process goes to the log of the test
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +40,7 @@ func begin(t *testing.T, cmd *exec.Cmd) *traffic {
 		_ = cmd.Cancel()
 		_ = cmd.Wait() // the program was killed
 	})
-	running := &traffic{commands, bufio.NewScanner(out)}
+	running := &traffic{cmd, commands, bufio.NewScanner(out)}
 	if line := running.line(t); line != ready {
 		t.Fatalf("%s: %s", strings.Join(cmd.Args, " "), line)
 	}
@@ -47,7 +50,7 @@ func begin(t *testing.T, cmd *exec.Cmd) *traffic {
 func (tr *traffic) line(t *testing.T) string {
 	t.Helper()
 	if !tr.lines.Scan() {
-		t.Fatalf("a server or client ended: %v", tr.lines.Err())
+		t.Fatalf("%s ended: %v, %v", strings.Join(tr.cmd.Args, " "), tr.lines.Err(), tr.cmd.Wait())
 	}
 	return tr.lines.Text()
 }
