@@ -21,6 +21,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
+	_ "lvs-agents/internal/stack" // must initialize before other packages
 	"lvs-agents/metadata"
 )
 
