@@ -109,7 +109,7 @@ func (x *examination) look(ctx context.Context) {
 			if x.get(ctx, s) != host.On {
 				x.found("ARP packets with "+s.IP.String()+" are not blocked", "a rule of "+string(s.Kind)+" is missing", s.Command(host.On))
 			}
-		case host.Sysctl, host.SyncDaemon, host.Timeout: // sysctls are examined with the packets that the host sends
+		case host.Sysctl, host.SyncDaemon, host.Timeout, host.NFTMarks, host.IPTablesMarks: // sysctls are examined with the packets that the host sends
 		}
 	}
 	for _, w := range x.heard.Answered {
