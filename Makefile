@@ -69,7 +69,7 @@ fuzz: ## fuzz every parser for FUZZTIME each
 bench: tools build ## measure our agents and the programs that they replace (as root)
 	tests/run bench
 
-soak: tools build ## the long tests: twenty moves, long fuzzing (as root)
+soak: tools build ## the long tests: many moves and crashes, long fuzzing (as root)
 	tests/run soak
 	$(MAKE) fuzz
 
