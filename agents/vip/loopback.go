@@ -34,7 +34,7 @@ func (n notes) loopback() ([]host.Address, error) {
 	for line := range strings.Lines(text) {
 		address, err := host.ParseAddress(line)
 		if err != nil {
-			return nil, fmt.Errorf("the addresses that start removed from lo: %w", err)
+			return nil, fmt.Errorf("reading the note of the addresses that start removed from lo: %w", err)
 		}
 		kept = append(kept, address)
 	}
@@ -47,7 +47,7 @@ func (n notes) loopback() ([]host.Address, error) {
 func (a *Agent) takenOffLoopback(c ocf.Call) []host.Address {
 	kept, err := a.notes(c).loopback()
 	if err != nil {
-		c.Log.Warnf("no address is put back on lo: %v", err)
+		c.Log.Warnf("stop cannot put the addresses back on lo: %v", err)
 		return nil
 	}
 	return kept
@@ -111,6 +111,6 @@ func (a *Agent) putBackOnLoopback(ctx context.Context, c ocf.Call) {
 		}
 	}
 	if err := a.notes(c).lo.Remove(); err != nil {
-		c.Log.Warnf("the note of the addresses removed from lo stays: %v", err)
+		c.Log.Warnf("the note of the addresses that start removed from lo stays: %v", err)
 	}
 }

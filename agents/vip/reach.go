@@ -32,7 +32,7 @@ func (a *Agent) astray(there host.Address) string {
 	if a.IP.Is6() {
 		family = "-6 "
 	}
-	return fmt.Sprintf("%s is on %s, but this host does not take packets for it: ip route get %[1]s gives %[3]s instead of local; check ip %[4]srule and ip %[4]sroute show table local",
+	return fmt.Sprintf("%s is on %s, but this host does not accept packets for it: ip route get %[1]s gives %[3]s instead of local; check ip %[4]srule and ip %[4]sroute show table local",
 		a.IP, there.NIC, there.Observed.Diverted, family)
 }
 

@@ -35,11 +35,11 @@ func TestAnAddressThatNoNeighbourReaches(t *testing.T) {
 			"2001:db8::10 on eth0 cannot be reached: eth0 is a port of bridge br0, which takes all its packets; give nic=br0, or ip link set dev eth0 nomaster",
 			5, "2001:db8::10 cannot be reached: eth0 is a port of bridge br0, which takes all its packets; give nic=br0, or ip link set dev eth0 nomaster"},
 		{"no local route", "192.0.2.10", diverted("192.0.2.10", "unicast dev eth0 table main"),
-			"192.0.2.10 is on eth0, but this host does not take packets for it: ip route get 192.0.2.10 gives unicast dev eth0 table main instead of local; check ip rule and ip route show table local",
-			1, "192.0.2.10 is on eth0, but this host does not take packets for it: ip route get 192.0.2.10 gives unicast dev eth0 table main instead of local; check ip rule and ip route show table local"},
+			"192.0.2.10 is on eth0, but this host does not accept packets for it: ip route get 192.0.2.10 gives unicast dev eth0 table main instead of local; check ip rule and ip route show table local",
+			1, "192.0.2.10 is on eth0, but this host does not accept packets for it: ip route get 192.0.2.10 gives unicast dev eth0 table main instead of local; check ip rule and ip route show table local"},
 		{"a rule that refuses IPv6", "2001:db8::10", diverted("2001:db8::10", "no route"),
-			"2001:db8::10 is on eth0, but this host does not take packets for it: ip route get 2001:db8::10 gives no route instead of local; check ip -6 rule and ip -6 route show table local",
-			1, "2001:db8::10 is on eth0, but this host does not take packets for it: ip route get 2001:db8::10 gives no route instead of local; check ip -6 rule and ip -6 route show table local"},
+			"2001:db8::10 is on eth0, but this host does not accept packets for it: ip route get 2001:db8::10 gives no route instead of local; check ip -6 rule and ip -6 route show table local",
+			1, "2001:db8::10 is on eth0, but this host does not accept packets for it: ip route get 2001:db8::10 gives no route instead of local; check ip -6 rule and ip -6 route show table local"},
 	}
 	for _, tt := range tests {
 		for _, nic := range []string{"", "nic=eth0"} {

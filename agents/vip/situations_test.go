@@ -197,7 +197,7 @@ func TestTheLink(t *testing.T) {
 		{name: "carrier lost", happens: func(k *kerneltest.Links) { k.Becomes("eth0", noCarrier) }, params: []string{v4}},
 		{name: "carrier lost, IPv6", happens: func(k *kerneltest.Links) { k.Becomes("eth0", noCarrier) }, params: []string{v6}},
 		{name: "carrier lost and checked", happens: func(k *kerneltest.Links) { k.Becomes("eth0", noCarrier) }, params: []string{v4, "check_link_status=true"},
-			code: 1, reason: "eth0 has no carrier, and check_link_status is set", restart: 5},
+			code: 1, reason: "eth0 has no carrier, and check_link_status=true", restart: 5},
 		{name: "set down", happens: func(k *kerneltest.Links) { k.Becomes("eth0", down) }, params: []string{v4},
 			code: 1, reason: "eth0 is down; ip link set dev eth0 up"},
 		{name: "set down, IPv6", happens: func(k *kerneltest.Links) { k.Becomes("eth0", down) }, params: []string{v6, "nic=eth0", "cidr_netmask=64"},
@@ -310,7 +310,7 @@ func TestLVSSupport(t *testing.T) {
 			n.mustRun(t, 0, "start", params...)
 			by(n.links, host.DeleteAddress, "eth0", strings.Fields(tt.brought)[0])
 			got := n.mustRun(t, 1, "probe", params...)
-			if want := tt.ip + " was taken off lo and is neither on any interface nor back; stop puts it back"; got.reason != want {
+			if want := "start removed " + tt.ip + " from lo, and it is neither on any interface nor on lo now; stop adds it to lo again"; got.reason != want {
 				t.Errorf("got  %s\nwant %s", got.reason, want)
 			}
 			n.mustRun(t, 0, "stop") // stop gets no parameters
@@ -418,7 +418,7 @@ func TestConfirmations(t *testing.T) {
 		burst   = "eth0 192.0.2.10 5 times every 200ms"
 		told    = "eth0 192.0.2.10 to 192.0.2.254"
 		proof   = "192.0.2.10 on eth0: neighbour 192.0.2.254 sends to this node\n"
-		silence = "192.0.2.10 on eth0: neighbour 192.0.2.254 did not answer within 3000ms\n"
+		silence = "192.0.2.10 on eth0: neighbour 192.0.2.254 did not reply within 3000ms\n"
 		reason  = "192.0.2.10 is on eth0, but neighbour 192.0.2.254 does not reply to it; check the neighbour's ARP or neighbour table"
 	)
 	tests := []struct {

@@ -106,7 +106,7 @@ func (a *Agent) conclude(ctx context.Context, c ocf.Call, nic string, all, missi
 	for _, ip := range all {
 		verdict := "sends to this node"
 		if slices.Contains(missing, ip) {
-			verdict = fmt.Sprintf("did not answer within %dms", a.ConfirmWait)
+			verdict = fmt.Sprintf("did not reply within %dms", a.ConfirmWait)
 		}
 		fmt.Fprintf(&lines, "%s on %s: neighbour %s %s\n", a.IP, nic, ip, verdict)
 	}

@@ -230,7 +230,7 @@ func (a *Agent) raise(ctx context.Context, c ocf.Call, target host.Address) erro
 	switch {
 	case !state.NoCarrier:
 	case a.CheckLink:
-		return ocf.Lacking(fmt.Errorf("%s has no carrier, and check_link_status is set", target.NIC))
+		return ocf.Lacking(fmt.Errorf("%s has no carrier, and check_link_status=true", target.NIC))
 	default:
 		c.Log.Warnf("%s has no carrier: no client can reach %s on this node yet", target.NIC, a.IP)
 	}
@@ -435,10 +435,10 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	if missing, err := a.missingOnLoopback(ctx, c); err != nil {
 		return ocf.Status{}, err
 	} else if len(missing) > 0 && !a.IP.IsValid() {
-		return failed("%s was taken off lo and is not back yet", missing[0].Prefix.Addr())
+		return failed("start removed %s from lo, and it is not on lo again yet", missing[0].Prefix.Addr())
 	}
 	if !a.IP.IsValid() {
-		return ocf.Status{State: ocf.Stopped, Reason: "without an address nothing can be running"}, nil
+		return ocf.Status{State: ocf.Stopped, Reason: "parameter ip has no usable address, so no address can be on an interface"}, nil
 	}
 	have, err := a.ours(ctx)
 	if err != nil {
@@ -469,7 +469,7 @@ func (a *Agent) absent(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 		return ocf.Status{}, err
 	}
 	if len(missing) > 0 {
-		return failed("%s was taken off lo and is neither on %s nor back; stop puts it back", a.IP, a.place())
+		return failed("start removed %s from lo, and it is neither on %s nor on lo now; stop adds it to lo again", a.IP, a.place())
 	}
 	if a.NIC != "" && c.Recurring {
 		if _, err := a.kernel.Interface(ctx, a.NIC); errors.Is(err, host.ErrNotInstalled) {
@@ -494,7 +494,7 @@ func (a *Agent) statusOf(ctx context.Context, have []host.Address) (ocf.Status, 
 	case seen.Down:
 		return failed("%s is down; ip link set dev %[1]s up", have[i].NIC)
 	case seen.NoCarrier && a.CheckLink:
-		return failed("%s has no carrier, and check_link_status is set", have[i].NIC)
+		return failed("%s has no carrier, and check_link_status=true", have[i].NIC)
 	case seen.Duplicate:
 		return failed("%s on %s is a duplicate: another host has it", a.IP, have[i].NIC)
 	case seen.Tentative && !seen.NoCarrier:

@@ -186,8 +186,8 @@ func TestMonitorLooksAtTheAddressNotAtWhoPutItThere(t *testing.T) {
 		{"a loopback address", "lo", "127.0.0.3/8", []string{"ip=127.0.0.3"}, 0, ""},
 		{"another prefix length", "eth0", "192.0.2.10/32", []string{"ip=192.0.2.10", "cidr_netmask=24"}, 1,
 			"192.0.2.10 is on eth0, but with prefix length 32 instead of 24"},
-		{"without an address", "eth0", "192.0.2.10/24", nil, 7, "without an address nothing can be running"},
-		{"with a bad address", "eth0", "192.0.2.10/24", []string{"ip=192.0.2"}, 7, "without an address nothing can be running"},
+		{"without an address", "eth0", "192.0.2.10/24", nil, 7, "parameter ip has no usable address, so no address can be on an interface"},
+		{"with a bad address", "eth0", "192.0.2.10/24", []string{"ip=192.0.2"}, 7, "parameter ip has no usable address, so no address can be on an interface"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

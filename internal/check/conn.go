@@ -21,8 +21,8 @@ type conn struct {
 // separate goroutines, so the fields are atomic.
 type raw struct {
 	net.Conn
-	read atomic.Int64 // read is the number of bytes that were read.
-	late atomic.Bool  // late says that a read timed out.
+	read atomic.Int64 // read is how many bytes were read from the connection.
+	late atomic.Bool  // late says that a read has timed out.
 }
 
 // dial opens a TCP connection that several goroutines can use. The connection closes when ctx ends,

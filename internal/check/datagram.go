@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// attempts is how many times a check sends a query. The network can lose a datagram.
+// attempts is how many times a check sends a query, because the network can lose a datagram.
 const attempts = 3
 
 // maxDatagram is how many bytes of a reply a check reads. The kernel discards the rest.

@@ -56,7 +56,7 @@ func (NetDialer) Probe(ctx context.Context, sources []netip.Addr, targets []neti
 		all.Go(func() {
 			c, err := dialTCP(ctx, sources[i], target)
 			if err == nil {
-				_ = c.SetLinger(0) // without a reset, the kernel keeps a TIME_WAIT entry for a minute
+				_ = c.SetLinger(0) // The connection is closed with a reset. Otherwise the kernel keeps a TIME_WAIT entry for a minute.
 				_ = c.Close()      // no data is lost
 			}
 			done(i, err)

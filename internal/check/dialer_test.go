@@ -83,7 +83,7 @@ func connected(t *testing.T, addr netip.AddrPort) (fds []int) {
 		}
 		peer, err := unix.Getpeername(fd)
 		if err != nil {
-			continue // the descriptor is not a connected socket
+			continue // This descriptor is not a connected socket.
 		}
 		switch peer := peer.(type) {
 		case *unix.SockaddrInet4:
@@ -174,7 +174,7 @@ func TestConnectToSilentServer(t *testing.T) {
 				t.Errorf("%s: got  %v\nwant %s", name, err, want)
 			}
 		}
-		if left := connected(t, addr); len(left) > 1 { // one connection fills the queue of the listener
+		if left := connected(t, addr); len(left) > 1 { // The queue of the listener can hold one connection.
 			t.Errorf("descriptors left: %v", left)
 		}
 	})
@@ -396,7 +396,7 @@ func TestWriteMoreThanTheKernelTakes(t *testing.T) {
 		if n, err := c.Write(bytes.Repeat([]byte("x"), size)); n != size || err != nil {
 			t.Errorf("wrote %d bytes, %v", n, err)
 		}
-		_ = c.Close() // the server then reads the end of the data
+		_ = c.Close() // After Close, the server reads the end of the data.
 		if got := <-sum; got != size {
 			t.Errorf("the server read %d bytes", got)
 		}
@@ -490,7 +490,7 @@ func TestRepeatedAttemptWaitsForNoOther(t *testing.T) {
 				if err != nil {
 					t.Error(err)
 				}
-				cancel() // ends the attempt to connect to the silent target
+				cancel() // The call ends the attempt to connect to the silent target.
 			}
 		})
 		if len(order) != 2 || order[0] != 1 {

@@ -14,10 +14,10 @@ import (
 type External struct {
 	Program  string
 	Args     []string
-	Programs *program.Set // Programs has the running programs. It can be nil.
+	Programs *program.Set // Programs limits and runs external programs. It can be nil.
 }
 
-// Check runs the program. The error names the program.
+// Check runs the program. The error has the name of the program.
 func (e External) Check(ctx context.Context) error {
 	if err := run(ctx, e.Programs, "", append([]string{e.Program}, e.Args...)); err != nil {
 		return fmt.Errorf("%s: %w", e.Program, err)

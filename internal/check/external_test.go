@@ -78,7 +78,7 @@ func TestExternalThatCannotBeRun(t *testing.T) {
 	if err := os.Chmod(plain, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	pipe := filepath.Join(t.TempDir(), "pipe") // an open of the pipe would wait for a writer
+	pipe := filepath.Join(t.TempDir(), "pipe") // An open of the pipe would wait for a writer, so the check must not open it.
 	if err := syscall.Mkfifo(pipe, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func (c told) Check(context.Context) error {
 func TestCombined(t *testing.T) {
 	tests := []struct {
 		times int
-		bad   map[int]bool // bad are the numbers of the checks that fail.
+		bad   map[int]bool // bad has the numbers of the checks that must fail.
 		want  string
 	}{
 		{2, nil, "full cheap cheap full cheap cheap full"},
@@ -208,7 +208,7 @@ func occupy(t *testing.T, programs *program.Set) (end func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return func() { _ = session.End() } // the error only says that End has killed the program
+	return func() { _ = session.End() } // The error of End only says that End has killed the program.
 }
 
 // noneLeft fails the test if a child of this process has not ended after 30 seconds.

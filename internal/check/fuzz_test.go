@@ -72,7 +72,7 @@ func FuzzDialogue(f *testing.F) {
 				return page.(HTTP).named("/a", err)
 			},
 			SIP{target}.over,
-			// The caller, carefully, handles a panic of the library.
+			// The type careful, which calls this function, handles a panic of the library.
 			func(ctx context.Context, c *conn, t Target) error {
 				return carefully("mysql", t.Addr, func() error { return database.(MySQL).talk(ctx, c) })
 			},
@@ -124,7 +124,7 @@ func FuzzDatagram(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	c := &conn{raw: &raw{}} // reason uses the connection to explain an error
+	c := &conn{raw: &raw{}} // The function reason uses the connection to explain an error.
 	f.Fuzz(func(t *testing.T, answer []byte) {
 		_, err := d.(DNS).verdict(t.Context(), 0, answer)
 		judgeReason(t, c.reason(t.Context(), err))
@@ -144,7 +144,7 @@ func FuzzCompile(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string, answer []byte) {
 		if p, err := Compile(text, nil); err == nil {
-			_, _ = p.Match(t.Context(), answer) // the result does not matter
+			_, _ = p.Match(t.Context(), answer) // The result of Match does not matter: Match must only not panic.
 		}
 	})
 }

@@ -41,7 +41,7 @@ func newHTTP(service string, t Target) (Checker, error) {
 		t.Method = http.MethodGet
 	}
 	h := HTTP{Target: t, page: "/" + t.path(), name: t.Host, secure: service == "https"}
-	if h.name == "" { // ldirectord's check_http also omits the port
+	if h.name == "" { // Like ldirectord's check_http, the Host header leaves out the port.
 		h.name = t.hostName()
 		if t.Addr.Addr().Is6() {
 			h.name = "[" + h.name + "]"
@@ -249,7 +249,7 @@ func (h HTTP) here(to *url.URL) bool {
 	if port == "" {
 		port = h.defaultPort()
 	}
-	_, own, _ := net.SplitHostPort(h.name) // own is empty if the name has no port
+	_, own, _ := net.SplitHostPort(h.name) // The variable own is empty if the name has no port.
 	return to.Scheme == h.scheme() &&
 		(sameHost(to.Hostname(), h.hostName()) || sameHost(to.Hostname(), h.Addr.Addr().WithZone("").String())) &&
 		slices.Contains([]string{h.defaultPort(), own, strconv.Itoa(int(h.Addr.Port()))}, port)

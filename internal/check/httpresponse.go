@@ -44,7 +44,7 @@ func readResponse(r *bufio.Reader, method string) (*response, error) {
 
 func readHeader(r *bufio.Reader) (*response, error) {
 	line, err := "", error(nil)
-	for line == "" && err == nil { // blank lines can be left over from the answer before
+	for line == "" && err == nil { // The server can send blank lines that belong to the previous answer.
 		line, err = headerLine(r)
 	}
 	answer := &response{}
@@ -59,7 +59,7 @@ func readHeader(r *bufio.Reader) (*response, error) {
 	for {
 		line, err := headerLine(r)
 		switch {
-		case line == "" && (err == nil || errors.Is(err, io.EOF)): // scripts often omit the blank line after the header
+		case line == "" && (err == nil || errors.Is(err, io.EOF)): // Scripts often leave out the blank line after the header.
 			return answer, nil
 		case err != nil:
 			return nil, err
@@ -125,7 +125,7 @@ func (a *response) frame(r *bufio.Reader, method string) error {
 	case known:
 		a.body = &sized{r, size}
 	default:
-		a.body = r // the page ends when the server closes the connection
+		a.body = r // Without a length, the page ends when the server closes the connection.
 	}
 	return nil
 }

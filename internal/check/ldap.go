@@ -13,7 +13,7 @@ import (
 // Login or Passwd is empty, the check logs in as an anonymous client, and the server can refuse the
 // login. Otherwise the server must accept the login.
 func ldapSearch(ctx context.Context, c *conn, t Target) error {
-	session := ldap.NewConn(c, false) // With false, the library does not expect TLS.
+	session := ldap.NewConn(c, false) // With false, the library expects a connection without TLS.
 	session.Start()
 	defer func() { _ = session.Close() }()
 	unbound, err := ldapBind(session, t)
@@ -21,7 +21,8 @@ func ldapSearch(ctx context.Context, c *conn, t Target) error {
 		return fmt.Errorf("bind: %w", ldapReason(c, err))
 	}
 	found, err := session.Search(&ldap.SearchRequest{
-		BaseDN: t.path(), Scope: ldap.ScopeBaseObject, DerefAliases: ldap.DerefFindingBaseObj, // Net::LDAP has the same default
+		// Perl's Net::LDAP has the same default for DerefAliases.
+		BaseDN: t.path(), Scope: ldap.ScopeBaseObject, DerefAliases: ldap.DerefFindingBaseObj,
 		Filter: "(objectClass=*)", Attributes: []string{"1.1"}, SizeLimit: 2,
 	})
 	switch {
@@ -53,7 +54,8 @@ func ldapBind(session *ldap.Conn, t Target) (unbound, err error) {
 // error. The error of the library would depend on the goroutine that finds the closed connection
 // first.
 func ldapReason(c *conn, err error) error {
-	if e, ok := errors.AsType[*ldap.Error](err); ok && e.ResultCode < ldap.ErrorNetwork { // the server sent this error
+	// The server sent this error. Errors with larger codes come from the library.
+	if e, ok := errors.AsType[*ldap.Error](err); ok && e.ResultCode < ldap.ErrorNetwork {
 		return err
 	}
 	if c.raw.read.Load() == 0 {

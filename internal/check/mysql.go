@@ -62,7 +62,7 @@ func (m MySQL) talk(ctx context.Context, c *conn) error {
 		return err
 	}
 	err = m.session(ctx, connector)
-	if err != nil && framed.err != nil { // the driver hides this error
+	if err != nil && framed.err != nil { // The driver hides the error of the type packets, so Check returns that error.
 		return framed.err
 	}
 	return err
@@ -99,7 +99,7 @@ type packets struct {
 	net.Conn
 	// header is the length in 3 bytes, lowest byte first, and then a sequence number.
 	header [4]byte
-	have   int // have is the number of bytes in header.
+	have   int // have is how many bytes of the header were read.
 	body   int // body is the number of bytes of the packet that have not been read.
 	err    error
 }
@@ -123,7 +123,7 @@ func (p *packets) Read(b []byte) (int, error) {
 			p.body = int(p.header[0]) | int(p.header[1])<<8 | int(p.header[2])<<16
 			if p.body > maxBody {
 				p.err = fmt.Errorf("a packet of %d bytes: this is not MySQL, or a very large row", p.body)
-				n -= len(rest) + len(p.header) // The bytes before this packet are valid.
+				n -= len(rest) + len(p.header) // The caller gets only the bytes before this packet.
 			}
 		}
 	}

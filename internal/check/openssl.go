@@ -31,7 +31,8 @@ func (t Target) overOpenSSL(ctx context.Context) (*conn, error) {
 	session, err := t.Programs.StartSession(ctx, program.Command{
 		Argv: append([]string{"openssl"}, t.openSSLArguments()...), Stdin: theirs, Stdout: theirs, Stderr: errorOutput,
 	})
-	_, _ = theirs.Close(), errorOutput.Close() // the program has its own descriptors of these files
+	// The program has its own descriptors of these files, so this process closes its copies.
+	_, _ = theirs.Close(), errorOutput.Close()
 	if err != nil {
 		_, _ = ours.Close(), output.Close()
 		return nil, err
@@ -43,7 +44,7 @@ func (t Target) overOpenSSL(ctx context.Context) (*conn, error) {
 	if err == nil {
 		return ending(ctx, c), nil
 	}
-	_ = c.Close() // the function returns the error of the handshake
+	_ = c.Close() // An error of Close is ignored: the function returns the error of the handshake.
 	if crowded := session.Crowded(); crowded != nil && ctx.Err() != nil {
 		return nil, crowded
 	}
@@ -84,7 +85,7 @@ func socketPair() (net.Conn, *os.File, error) {
 		return nil, nil, fmt.Errorf("socketpair: %w", err)
 	}
 	ours, theirs := os.NewFile(uintptr(pair[0]), "openssl"), os.NewFile(uintptr(pair[1]), "openssl")
-	defer func() { _ = ours.Close() }() // FileConn has copied the descriptor
+	defer func() { _ = ours.Close() }() // FileConn has copied the descriptor, so this process closes the original.
 	c, err := net.FileConn(ours)
 	if err != nil {
 		_ = theirs.Close()
@@ -129,7 +130,7 @@ type tunnel struct {
 
 // Close ends the program and closes the connection to it.
 func (c *tunnel) Close() error {
-	_ = c.session.End() // the error only says that End has killed the program
+	_ = c.session.End() // The error of End only says that End has killed the program.
 	_, _ = c.Conn.Close(), c.output.Close()
 	return nil
 }

@@ -302,7 +302,7 @@ func TestOpenSSLObeysTheTimeLimit(t *testing.T) {
 	var connections atomic.Int64
 	silent := server(t, func(c net.Conn) {
 		if connections.Add(1) == 1 {
-			_ = tls.Server(c, serving(odd, key)).Handshake() // the client ends the handshake
+			_ = tls.Server(c, serving(odd, key)).Handshake() // An error is normal: the client ends the handshake.
 		}
 		_, _ = io.Copy(io.Discard, c)
 	})

@@ -41,10 +41,10 @@ func (o Oracle) Check(ctx context.Context) error {
 	switch {
 	case errors.Is(err, program.ErrMissing):
 		err = errors.New(o.Helper + " is missing, which talks to Oracle; install it")
-	case errors.Is(err, unix.EAGAIN): // EAGAIN is an error of this host.
+	case errors.Is(err, unix.EAGAIN): // EAGAIN means that this host lacks a resource. The server is not at fault.
 	case ctx.Err() != nil:
 		err = errSilent
-	case ended && strings.HasPrefix(failed.Output, "panic:"): // the library in the helper has panicked
+	case ended && strings.HasPrefix(failed.Output, "panic:"): // The library in the helper program has panicked.
 		err = errors.New("not an answer of Oracle")
 	case ended && failed.Output != "":
 		err = errors.New(failed.Output)

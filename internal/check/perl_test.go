@@ -19,7 +19,7 @@ func TestPerlAnswers(t *testing.T) {
 		"nntp": `use IO::Socket::INET; my $s = IO::Socket::INET->new("$h:$p"); sysread($s, my $b, 64); $ok = $b =~ /^2/;`,
 		"pop":  `use Mail::POP3Client; my $s = Mail::POP3Client->new(USER => "me", PASSWORD => "secret", HOST => $h, PORT => $p, TIMEOUT => 5, AUTH_MODE => "PASS"); $ok = $s->login();`,
 		"imap": `use Net::IMAP::Simple; my $s = Net::IMAP::Simple->new("$h:$p", timeout => 5, retry => 0); $ok = $s && $s->login("me", "secret");`,
-		"ftp":  `$ok = 1;`, // without receive, any reply is good
+		"ftp":  `$ok = 1;`, // Without a receive pattern, every reply is good.
 	}
 	for _, tt := range answers() {
 		if strings.Contains(tt.name, "APOP") || strings.Contains(tt.name, "CRAM") {

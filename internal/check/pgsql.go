@@ -40,7 +40,8 @@ func newPgSQL(_ string, t Target) (Checker, error) {
 		"channel_binding=prefer require_auth='' min_protocol_version='' max_protocol_version=''",
 		setting(t.Addr.Addr().String()), t.Addr.Port(), setting(t.Login), setting(t.Passwd), setting(database)))
 	if err != nil {
-		return nil, errors.New("login, passwd or database is not usable for PostgreSQL") // The error of the library contains the password.
+		// The error of the library is left out, because it contains the password.
+		return nil, errors.New("login, passwd or database is not usable for PostgreSQL")
 	}
 	config.Password = t.Passwd // also replaces the library's value if the password is empty
 	config.RuntimeParams = map[string]string{"application_name": "directord"}
@@ -64,7 +65,7 @@ func (p PgSQL) Check(ctx context.Context) error {
 	}
 	if err == nil {
 		err = p.query(ctx, session)
-		_ = session.Close(ctx) // the result of the check is already known
+		_ = session.Close(ctx) // An error of Close is ignored: the result of the check is already known.
 	}
 	return named("pgsql", p.Addr, last.reason(ctx, pgReason(err)))
 }

@@ -67,7 +67,7 @@ func NewPinger(source Sourcer, id uint16) *Pinger {
 func (p *Pinger) Close() {
 	p.mu.Lock()
 	for source, socket := range p.sockets {
-		_ = socket.Close() // no check waits for a reply
+		_ = socket.Close() // No check waits for a reply any more, so an error does not matter.
 		delete(p.sockets, source)
 	}
 	p.mu.Unlock()
@@ -198,7 +198,7 @@ func (p *Pinger) read(socket *net.IPConn) {
 			return
 		}
 		if err != nil {
-			// The error is an ICMP error about one target. The check of this target times out.
+			// The error is an ICMP error about one target. The check of that target times out on its own.
 			continue
 		}
 		if addr, ok := netip.AddrFromSlice(from.IP); ok {
@@ -208,7 +208,7 @@ func (p *Pinger) read(socket *net.IPConn) {
 }
 
 func (p *Pinger) deliver(from netip.Addr, message []byte) {
-	reply, ok := packet.DecodeReply(message, from.Is6()) // package net has removed the IPv4 header
+	reply, ok := packet.DecodeReply(message, from.Is6()) // Package net has already removed the IPv4 header from the message.
 	if !ok || reply.ID != p.id {
 		return
 	}

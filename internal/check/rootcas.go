@@ -13,7 +13,7 @@ import (
 // in a process. Roots reads them again when their files change.
 type Roots struct {
 	files []string // files are paths. Only the first file that exists is read.
-	dirs  []string // dirs are directories. All files there are read.
+	dirs  []string // dirs are directories. The check reads all files in them.
 
 	mu    sync.Mutex
 	state []int64 // state has the sizes and modification times of files and dirs at the last read.
@@ -58,7 +58,9 @@ func (r *Roots) current() *x509.CertPool {
 	}
 	if !slices.Equal(state, r.state) {
 		r.state = state
-		if pool := r.read(); !pool.Equal(x509.NewCertPool()) { // an empty pool means that another program is writing the files
+		// An empty pool means that another program is writing the files at the moment. The old pool
+		// stays.
+		if pool := r.read(); !pool.Equal(x509.NewCertPool()) {
 			r.pool = pool
 		}
 	}
@@ -74,7 +76,7 @@ func (r *Roots) read() *x509.CertPool {
 		}
 	}
 	for _, dir := range r.dirs {
-		entries, _ := os.ReadDir(dir) // A missing directory has no entries.
+		entries, _ := os.ReadDir(dir) // An error is ignored: a missing directory has no entries.
 		for _, entry := range entries {
 			if text, err := os.ReadFile(filepath.Join(dir, entry.Name())); err == nil {
 				pool.AppendCertsFromPEM(text)

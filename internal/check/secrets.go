@@ -92,7 +92,8 @@ func found(text string, secret []rune) int {
 func shown(text string) string {
 	scheme, rest, _ := strings.Cut(text, "://")
 	authority := rest
-	if _, err := url.Parse(text); err == nil { // in an invalid URL, the login can end anywhere
+	// In an invalid URL, the login can contain a slash, so the last @ of the whole text counts.
+	if _, err := url.Parse(text); err == nil {
 		authority, _, _ = strings.Cut(rest, "/")
 	}
 	if at := strings.LastIndex(authority, "@"); at >= 0 {

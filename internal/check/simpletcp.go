@@ -32,7 +32,7 @@ func simple(ctx context.Context, c *conn, t Target) error {
 		return err
 	}
 	if half, ok := c.raw.Conn.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite() // some servers reply only after the end of the query
+		_ = half.CloseWrite() // Some servers reply only after the client has ended its data.
 	}
 	reader := bufio.NewReader(c)
 	for {

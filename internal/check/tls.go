@@ -48,7 +48,7 @@ func (c *conn) encrypt(ctx context.Context, t Target) error {
 	case err == nil:
 		*c = *other
 		return nil
-	case errors.Is(err, unix.EAGAIN): // EAGAIN is an error of this host.
+	case errors.Is(err, unix.EAGAIN): // EAGAIN means that this host lacks a resource. The server is not at fault.
 		return fmt.Errorf("openssl: %w", err)
 	case errors.Is(err, program.ErrMissing):
 		return fmt.Errorf("TLS: %w; install openssl, which may understand this server", reason)

@@ -74,7 +74,7 @@ type Service struct {
 	// that there is no reason.
 	Trouble  string `json:"trouble,omitempty"`
 	Reals    []Real `json:"real_servers"`
-	Fallback *Real  `json:"fallback,omitempty"` // Fallback is the first fallback. Nil means none.
+	Fallback *Real  `json:"fallback,omitempty"` // Fallback is the first fallback of the service. Nil means that the service has none.
 	// OtherFallbacks are the other fallbacks. All fallbacks serve at the same time.
 	OtherFallbacks []Real `json:"other_fallbacks,omitempty"`
 }
@@ -175,7 +175,7 @@ func call(ctx context.Context, stateDir, id, name string, result any) error {
 	if err != nil {
 		return err
 	}
-	// the daemon was started before the upgrade and reads only requests without a version
+	// A daemon that was started before the upgrade reads only requests without a version.
 	if bytes.HasPrefix(text, []byte(wordError)) {
 		if text, err = exchange(ctx, stateDir, id, []byte(name)); err != nil {
 			return err
@@ -208,7 +208,7 @@ func exchange(ctx context.Context, stateDir, id string, line []byte) ([]byte, er
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil && ctx.Err() != nil {
-		err = ctx.Err() // the end of ctx closed the connection
+		err = ctx.Err() // The end of ctx has closed the connection, so its error is the reason.
 	}
 	if err != nil {
 		return nil, fmt.Errorf("directord %s does not reply: %w", id, err)
@@ -218,7 +218,7 @@ func exchange(ctx context.Context, stateDir, id string, line []byte) ([]byte, er
 
 // dial connects to a daemon. The connection is closed when ctx ends, or when the caller calls done.
 func dial(ctx context.Context, stateDir, id string) (conn net.Conn, done func(), err error) {
-	// another user's program could listen in an untrusted directory
+	// In a directory that other users can write, a program of another user could listen on the socket.
 	if err := state.Trust(state.DaemonDir(stateDir)); err != nil {
 		return nil, nil, fmt.Errorf("querying directord %s: %w", id, err)
 	}

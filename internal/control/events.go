@@ -113,7 +113,7 @@ var errReaders = fmt.Errorf("%d clients read events already; end one of them", m
 
 // Feed sends events to the clients that read them. The zero value has no clients.
 type Feed struct {
-	count atomic.Int32 // count is the number of readers. Wanted reads it.
+	count atomic.Int32 // count is the number of clients that read events. Wanted reads it without the lock.
 
 	mu      sync.Mutex
 	readers map[*reader]bool
@@ -122,7 +122,7 @@ type Feed struct {
 // reader is one client that reads events, with its queue.
 type reader struct {
 	filter Filter
-	wake   chan struct{} // wake contains a token if the queue has events.
+	wake   chan struct{} // wake has a token while the queue has events that were not taken.
 
 	// The field mu of the feed protects the fields below.
 	events []Event
@@ -212,7 +212,7 @@ func (f *Feed) stream(ctx context.Context, conn net.Conn, r request) {
 	defer cancel()
 	go func() {
 		defer cancel()
-		// Read returns when the client sends or closes, or when talk closes the connection
+		// Read returns when the client sends something or closes, or when talk closes the connection.
 		_, _ = conn.Read(make([]byte, 1))
 	}()
 	f.send(ctx, conn, to)
@@ -228,7 +228,7 @@ func (f *Feed) send(ctx context.Context, out io.Writer, to *reader) {
 		case <-to.wake:
 		}
 		for _, e := range f.take(to) {
-			// Flush returns the error of this write
+			// The write goes into a buffer. Flush returns the error of this write.
 			_, _ = lines.Write(append(encodeReply(e, nil), '\n'))
 		}
 		if lines.Flush() != nil {

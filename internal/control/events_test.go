@@ -207,16 +207,16 @@ func TestEventsOfOlderDaemons(t *testing.T) {
 func TestSlowReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		feed, ctx := new(Feed), t.Context()
-		ours, theirs := net.Pipe() // A pipe of package net has no buffer.
+		ours, theirs := net.Pipe() // A pipe of package net has no buffer, so a write blocks until the test reads.
 		go feed.stream(ctx, ours, request{Request: requestEvents})
 		lines := bufio.NewScanner(theirs)
-		lines.Scan() // read the first reply, which has no event
+		lines.Scan() // Read the first reply, which has no event.
 		synctest.Wait()
 		const more = 500
 		for n := range 1 + longestQueue + more {
 			feed.Publish(Event{Kind: fmt.Sprint(n)})
 			if n == 0 {
-				synctest.Wait() // wait until stream writes the first event and blocks
+				synctest.Wait() // Wait until stream writes the first event and blocks.
 			}
 		}
 		for n := range 1 + longestQueue {
@@ -279,7 +279,7 @@ func TestHostileClients(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = conn.Close() }()
-		// the daemon can close the connection
+		// A write error is normal: the client can close the connection.
 		go func() { _, _ = io.WriteString(conn, says[n%len(says)]) }()
 		if n%10 == 2 || n%10 == 6 {
 			_ = conn.Close()

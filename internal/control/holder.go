@@ -15,7 +15,7 @@ const Memory = time.Minute
 // Presence is the condition of the daemon that has claimed services.
 type Presence uint8
 
-// The conditions of a daemon.
+// The conditions that a daemon with a claim can be in.
 const (
 	// Gone means that the daemon never ran, or that its verdicts do not count any more. They can be
 	// older than Memory, from before a reboot, or not readable.
@@ -39,7 +39,7 @@ func PresenceOf(stateDir, id string) (Presence, error) {
 	if err == nil && last.Age >= 0 && last.Age <= Memory {
 		return Ended, nil
 	}
-	return Gone, nil // a daemon whose verdicts cannot be read counts as gone
+	return Gone, nil // If the verdicts of a daemon cannot be read, the daemon counts as gone.
 }
 
 // Lives reports whether the process of a daemon exists. The process can hang.

@@ -84,7 +84,7 @@ func Serve(ctx context.Context, listener *net.UnixListener, d Daemon, feed *Feed
 			}
 			continue
 		}
-		// this wait ends, because every conversation has a time limit or ends with ctx
+		// The wait ends, because every conversation has a time limit or ends with ctx.
 		room <- struct{}{}
 		talks.Go(func() {
 			defer func() { <-room }()
@@ -112,7 +112,7 @@ func talk(ctx context.Context, conn net.Conn, d Daemon, feed *Feed) {
 	if reply == nil {
 		reply = encodeReply(serve(ctx, d, r))
 	}
-	_, _ = conn.Write(append(reply, '\n')) // the client can have closed the connection
+	_, _ = conn.Write(append(reply, '\n')) // A write error is normal: the client can have closed the connection.
 }
 
 // receive reads the line of a request. It fails if the line does not come within requestLimit.

@@ -75,7 +75,7 @@ func (c *command) check(ctx context.Context) (code int) {
 		file := load.Parse(c.Config, text)
 		c.cfg, problems = file.Config, file.Problems
 		if c.cfg != nil && c.Test {
-			// The problems of setup include the error of NewSetup.
+			// The error of NewSetup is left out, because setup.Problems has it, too.
 			setup, _ := health.NewSetup(ctx, c.cfg, config.NewNames(c.sys.Resolver))
 			problems = append(problems, setup.Problems...)
 		}
@@ -166,7 +166,7 @@ func (c *command) start(ctx context.Context) int {
 	}
 	argv := append([]string{c.Words[0], c.Config, "start", serveVerb, "--notify"}, c.daemonArgs()...)
 	environ := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
-	// Instances that execute= names need the same state directory.
+	// The instances that execute= names must use the same state directory as this one.
 	if dir := c.sys.getenv(ocf.StateDirVariable); dir != "" {
 		environ = append(environ, ocf.StateDirVariable+"="+dir)
 	}
@@ -215,7 +215,7 @@ func (c *command) stop(ctx context.Context) int {
 	}
 	if s.Running && s.PID > 1 && c.handedOn() && !c.listens() {
 		// The daemon can be waiting for the instance that has started this action.
-		_ = syscall.Kill(s.PID, syscall.SIGTERM) // an error means that the daemon has ended meanwhile
+		_ = syscall.Kill(s.PID, syscall.SIGTERM) // An error of Kill means that the daemon has ended meanwhile.
 		return compat.ExitOK
 	}
 	if err := pidfile.Stop(ctx, c.identityFile()); err != nil {
@@ -224,7 +224,7 @@ func (c *command) stop(ctx context.Context) int {
 	if err := compat.StopPerl(ctx, c.perlPIDFile()); err != nil {
 		return c.fail(compat.ExitFailed, err)
 	}
-	_ = os.Remove(c.pidFile()) // a daemon that was not killed has removed this file
+	_ = os.Remove(c.pidFile()) // A daemon that was not killed has removed this file itself.
 	return c.release(ctx)
 }
 
@@ -237,7 +237,7 @@ func (c *command) release(ctx context.Context) int {
 	_, err = store.Release(ctx, c.sys.Kernel, c.id(), c.kept()...)
 	switch {
 	case errors.Is(err, record.ErrClaimStays):
-		// The services were removed, but the record still has the claim.
+		// The kernel no longer has the services. Only the record still has the claim.
 		return c.fail(compat.ExitOK, err)
 	case err != nil:
 		return c.fail(compat.ExitFailed, err)
@@ -284,11 +284,11 @@ func (c *command) reload(ctx context.Context) int {
 	case !s.Running:
 		return c.fail(compat.ExitFailed, errors.New(compat.Stopped(c.Config)))
 	case c.unusable != compat.ExitOK:
-		// The daemon would refuse the file, and c.check has printed the reasons.
+		// The daemon would refuse the file. c.check has already printed the reasons.
 		return c.unusable
 	}
 	c.logInvocation()
-	if c.handedOn() { // A reload through the socket reloads only this instance.
+	if c.handedOn() { // A reload through the control socket reloads only this instance, and not the instances in execute=.
 		ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
 		defer cancel()
 		if err := control.Reload(ctx, c.sys.StateDir, c.id()); err != nil {

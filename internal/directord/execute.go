@@ -16,7 +16,7 @@ import (
 // each other.
 const handedOn = "DIRECTORD_HANDED_ON"
 
-// handedOn reports whether another instance has started this action.
+// handedOn reports whether another instance has started this action (see the constant handedOn).
 func (c *command) handedOn() bool { return c.sys.getenv(handedOn) != "" }
 
 // listens reports whether the socket of a running daemon exists. It does not exist while the

@@ -41,7 +41,7 @@ func TestReached(t *testing.T) {
 // ending. That daemon can be waiting for the caller.
 func TestStopThatWasHandedOn(t *testing.T) {
 	state := t.TempDir()
-	// This process has the pid file, but no socket.
+	// The test process locks the pid file, but opens no control socket, as a daemon that starts.
 	held, err := pidfile.Acquire(control.PIDFile(state, "web"))
 	if err != nil {
 		t.Fatal(err)

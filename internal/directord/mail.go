@@ -19,11 +19,11 @@ import (
 type mailer struct {
 	sender *alert.Sender
 	host   string
-	sent   chan struct{} // sent is closed after all mail was sent.
+	sent   chan struct{} // sent is closed after the mailer has sent all mail.
 	finish context.CancelFunc
 
 	mu   sync.Mutex
-	from string // from is the address of the sender. The configuration sets it.
+	from string // from is the sender address of mail. The configuration sets it.
 }
 
 // lastMailTimeout is how long the mailer can send the last mail after the daemon has ended.
@@ -55,7 +55,7 @@ func (m *mailer) stop() {
 	m.finish()
 	select {
 	case <-m.sent:
-	// The goroutine has not ended in time, although its context has ended.
+	// The goroutine that sends mail has not ended in time, although its context has ended.
 	case <-time.After(lastMailTimeout + 2*time.Second):
 	}
 }

@@ -25,7 +25,7 @@ type maintenance struct {
 	files    disk.Reader
 	// warned says that the last read of the directory failed and that the failure was logged.
 	warned bool
-	out    map[health.Member]bool // out has the real servers that are drained now.
+	out    map[health.Member]bool // out has the real servers that are drained at the moment.
 	hosts  map[netip.Addr]hostname
 }
 
@@ -55,7 +55,7 @@ func (m *maintenance) run(ctx context.Context, current func() *config.Config, d 
 		}
 		names, err := m.names(ctx, cfg.MaintenanceDir)
 		if err != nil {
-			continue // if the directory cannot be read, drained real servers stay drained
+			continue // If the directory cannot be read, the drained real servers stay drained.
 		}
 		if m.update(ctx, d, names) != nil {
 			return

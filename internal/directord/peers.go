@@ -25,7 +25,7 @@ type peers struct {
 	snapshot func(context.Context) (control.Snapshot, error)
 	own      func(netip.Addr) bool // own reports whether this host has the address.
 	log      logrus.FieldLogger
-	warned   map[string]bool // warned has the texts that are already in the log.
+	warned   map[string]bool // warned has the texts of warnings that are already in the log.
 }
 
 func newPeers(s *server, d *health.Daemon) *peers {
@@ -97,7 +97,7 @@ func (p *peers) warn(text string) {
 func (p *peers) directors(ctx context.Context) map[netip.Addr]string {
 	values, err := p.nodes(ctx, p.name)
 	if err != nil {
-		return nil // the publisher logs that the cluster does not reply
+		return nil // The publisher already logs that the cluster does not reply.
 	}
 	directors := map[netip.Addr]string{}
 	for name := range values {

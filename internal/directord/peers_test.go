@@ -13,7 +13,7 @@ import (
 	"lvs-agents/internal/control"
 )
 
-// hostNames resolves the names of a test.
+// hostNames is a fake resolver: it maps host names to addresses.
 type hostNames map[string]string
 
 func (h hostNames) LookupNetIP(_ context.Context, _, name string) ([]netip.Addr, error) {

@@ -27,7 +27,7 @@ type programs struct {
 	started *program.Set
 
 	mu sync.Mutex
-	// fallbacks has the services whose fallback command runs now.
+	// fallbacks has the services whose fallbackcommand is running at the moment.
 	fallbacks map[lvs.ServiceID]*fallback
 }
 

@@ -31,13 +31,13 @@ type engine interface {
 // attribute, the cluster can give the VIP to the director that sees more good real servers. A
 // second attribute has a digest of each hash table. lvsctl doctor compares it with other directors.
 type publisher struct {
-	name   string // name is the attribute for the share. If it is empty, nothing is published.
+	name   string // name is the name of the node attribute for the share. If it is empty, the daemon publishes nothing.
 	node   nodeAttributes
 	engine engine
 	log    logrus.FieldLogger
 
-	state atomic.Pointer[control.Attribute] // state is nil without a cluster.
-	value string                            // value is what the cluster has received. It is empty before the first value.
+	state atomic.Pointer[control.Attribute] // state is the state of the attribute for lvsctl status. It is nil without a cluster.
+	value string                            // value is the value that the cluster has received. It is empty before the first value.
 	// until is the time of the next comparison with the cluster, or of the next attempt.
 	until time.Time
 	// warned says that the last attempt failed and that the failure was logged.
@@ -83,7 +83,7 @@ func (p *publisher) run(ctx context.Context) {
 		}
 		share, err := p.engine.Share(ctx)
 		if err != nil || !share.Known {
-			continue // Until every real server has a verdict, the cluster keeps the last value.
+			continue // Until every real server has a verdict, the node attribute keeps its last value.
 		}
 		p.publish(ctx, share)
 		p.publishTables(ctx)

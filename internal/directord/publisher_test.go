@@ -19,14 +19,14 @@ import (
 	"lvs-agents/internal/health"
 )
 
-// cluster stores the attributes that a publisher sets.
+// cluster is a fake cluster. It stores the attributes that a publisher sets.
 type cluster struct {
 	sync.Mutex
 	share health.Share
-	err   error         // err is the error of each Set.
-	slow  time.Duration // slow is how long Set takes.
+	err   error         // err is the error that each call of Set returns.
+	slow  time.Duration // slow is how long a call of Set takes.
 	set   []string      // set has "name value dampen" of each call of Set that succeeded.
-	has   string        // has is the value of the attribute.
+	has   string        // has is the value of the attribute in the cluster.
 	tries int           // tries is the number of calls of Set and Get.
 	// tables is the text of the daemon's hash tables; empty for none.
 	tables string
@@ -78,7 +78,7 @@ func (c *cluster) Share(context.Context) (health.Share, error) {
 	return c.share, nil
 }
 
-// see sets the share of the daemon.
+// see sets the share that the fake daemon reports.
 func (c *cluster) see(good int, known bool) {
 	c.Lock()
 	defer c.Unlock()
@@ -133,7 +133,7 @@ func TestPublish(t *testing.T) {
 		}
 		c.see(4, true)
 		c.after(t, time.Second, "lvs-health-web 1000 10s")
-		c.see(0, false) // a reload has added real servers
+		c.see(0, false) // As after a reload that adds real servers, the share is unknown.
 		c.after(t, 30*time.Second)
 		c.see(4, true)
 		c.after(t, time.Minute)
@@ -161,7 +161,7 @@ func TestPublishHashTables(t *testing.T) {
 		c.after(t, 2*time.Second, "lvs-health-web-tables "+second)
 		c.after(t, time.Minute, "lvs-health-web-tables "+second)
 		c.Lock()
-		c.tables = "" // a reload has removed the service
+		c.tables = "" // As after a reload that removes the service, there are no hash tables.
 		c.Unlock()
 		c.after(t, 2*time.Second, "lvs-health-web-tables ")
 		c.after(t, 10*time.Second)

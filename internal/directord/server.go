@@ -37,7 +37,7 @@ type server struct {
 	options
 	sys         System
 	lines       *compat.Log
-	log         *logrus.Logger // log is the logger that writes to lines.
+	log         *logrus.Logger // log is the logger of the daemon. It writes to lines.
 	source      *source
 	programs    *programs
 	mail        *mailer
@@ -72,7 +72,8 @@ func serve(ctx context.Context, args []string, sys System) int {
 	case err == nil:
 		return compat.ExitOK
 	case s.notify:
-		// Fail has no effect after the daemon was ready: the program that waited has exited.
+		// After the daemon is ready, Fail has no effect: the program that waited for the daemon has
+		// exited.
 		process.Fail(err)
 	}
 	s.log.Errorf("directord ends: %v", err)
@@ -93,7 +94,9 @@ func newServer(o options, sys System) *server {
 		options: o, sys: sys, lines: lines, log: log, systemd: systemd{log},
 		source: &source{
 			options: o, log: log, lines: lines, names: config.NewNames(sys.Resolver),
-			files: new(disk.Reader), // this reader starts no process, because a process for each read would cost too much
+			// This Reader reads without a helper process, because a process for each read would cost too
+			// much.
+			files: new(disk.Reader),
 		},
 		mail: newMailer(sys, log), monitorfile: newMonitorfile(log),
 	}
@@ -122,7 +125,7 @@ func (s *server) run(ctx context.Context) (err error) {
 	defer leave(nil)
 	s.holds = func() (ours bool) {
 		if ours = identity.Held(); !ours && ctx.Err() == nil {
-			listener.SetUnlinkOnClose(false) // the socket of another daemon can have this path now
+			listener.SetUnlinkOnClose(false) // By now, the socket of another daemon can have this path, so Close must not remove it.
 			leave(errLost)
 		}
 		return ours
@@ -132,7 +135,7 @@ func (s *server) run(ctx context.Context) (err error) {
 			return err
 		}
 		defer func() {
-			if identity.Held() { // if the file is not held, it can belong to another daemon
+			if identity.Held() { // If this process does not hold the lock any more, the pid file can belong to another daemon.
 				_ = os.Remove(s.pidFile)
 			}
 		}()
@@ -168,7 +171,8 @@ func (s *server) check(ctx context.Context, listener *net.UnixListener) error {
 		return err
 	}
 	if err := context.Cause(ctx); errors.Is(err, errLost) {
-		return fmt.Errorf("%s: %w", control.PIDFile(s.stateDir, s.id), err) // the daemon ends without a change of the kernel
+		// Another daemon can have the pid file now, so this daemon ends without a change of the kernel.
+		return fmt.Errorf("%s: %w", control.PIDFile(s.stateDir, s.id), err)
 	}
 	return s.end(ctx, d)
 }
@@ -299,7 +303,7 @@ func (s *server) work(ctx context.Context, d *health.Daemon, listener *net.UnixL
 func (s *server) saveVerdicts(v state.Verdicts) {
 	s.programs.started.Reap()
 	if !s.holds() {
-		return // the verdict file belongs to the daemon that has the pid file now
+		return // The pid file belongs to another daemon now, and so does the verdict file.
 	}
 	text := ""
 	if err := v.Save(s.stateDir, s.id); err != nil {
@@ -337,7 +341,8 @@ func (s *server) end(ctx context.Context, d *health.Daemon) error {
 func (s *server) release(ctx context.Context, d *health.Daemon) error {
 	ops, err := s.source.store.Release(ctx, s.sys.Kernel, s.id, d.Kept()...)
 	for _, op := range ops {
-		if op.Verb != lvs.DeleteService { // the ipvs resource has the service again, so the service stays
+		// The ipvs resource has this service in its record again, so the service stays in the kernel.
+		if op.Verb != lvs.DeleteService {
 			s.log.Infof("the daemon no longer checks this destination: %s", op)
 			continue
 		}

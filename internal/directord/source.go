@@ -39,14 +39,14 @@ type source struct {
 
 	// sum is the checksum of the file that was read last.
 	sum atomic.Pointer[[sha256.Size]byte]
-	// accepted is the configuration that the daemon uses. It is nil before the first one.
+	// accepted is the configuration that the daemon uses. It is nil until the daemon has accepted one.
 	accepted atomic.Pointer[reading]
-	read     atomic.Pointer[reading] // read is the configuration that was read last.
+	read     atomic.Pointer[reading] // read is the configuration that load has read last. The daemon may have refused it.
 	// lookedUp is the time of the last look-up of names without an address.
 	lookedUp time.Time
 }
 
-// reading is a configuration with the faults that were found in it.
+// reading is a configuration that was read, with the faults that were found in it.
 type reading struct {
 	cfg *config.Config
 	// refused are the problems of refused parts. The real servers of these parts are never good.
@@ -116,7 +116,7 @@ func (s *source) parsed(ctx context.Context) (*reading, error) {
 		return nil, fmt.Errorf("%s has no virtual service; add virtual=ADDRESS:PORT", file.Path)
 	}
 	if known == nil {
-		s.lines.To(cfg.LogFile) // for later versions of the file, accept sets the log target
+		s.lines.To(cfg.LogFile) // This call is for the first version of the file. For later versions, accept sets the log target.
 	}
 	if known == nil || *known != sum {
 		s.logProblems(file.Path, file.Problems)

@@ -186,7 +186,8 @@ func TestPerlProgram(t *testing.T) {
 	if _, err := io.WriteString(input, "."); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.ReadFull(output, make([]byte, 1)); err != nil { // after this read, the kernel shows the arguments of the new program
+	// After this read, the kernel shows the arguments of the new program, so it looks like ldirectord.
+	if _, err := io.ReadFull(output, make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
 	go func() { ended <- program.Wait() }()

@@ -26,7 +26,7 @@ func (c *command) status(ctx context.Context) int {
 	for _, name := range reached(ctx, c.sys.Files, c.Config, c.cfg.Execute) {
 		other := command{Command: compat.Command{Config: name, Instance: filepath.Base(name), Action: "status"}, sys: c.sys}
 		other.unusable = other.check(ctx)
-		_ = other.ownStatus(ctx) // The exit code of status depends only on this instance.
+		_ = other.ownStatus(ctx) // The exit code of status depends only on this instance, and not on the other instances.
 	}
 	return code
 }
@@ -48,7 +48,7 @@ func (c *command) ownStatus(ctx context.Context) int {
 		fmt.Fprintln(c.sys.Stdout, compat.Stopped(c.Config))
 		return compat.ExitFailed
 	}
-	// The file does not exist. The operator can have given a wrong name.
+	// The configuration file does not exist. The operator can have given a wrong name.
 	if c.unusable == compat.ExitFailed {
 		return compat.ExitFailed
 	}

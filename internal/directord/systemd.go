@@ -41,7 +41,7 @@ func (s systemd) stopping() { s.notify(sd.SdNotifyStopping) }
 // requires, see sd_notify(3).
 func (s systemd) reloading() {
 	var now unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) // every Linux kernel has this clock
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) // ClockGettime cannot fail: every Linux kernel has this clock.
 	s.notify(fmt.Sprintf("%s\nMONOTONIC_USEC=%d", sd.SdNotifyReloading, now.Nano()/1000))
 }
 

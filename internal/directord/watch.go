@@ -40,7 +40,7 @@ func (s *server) watch(ctx context.Context, d *health.Daemon) {
 	settle := time.NewTimer(time.Hour)
 	settle.Stop()
 	file := watchedFile{path: s.config, files: s.source.files, log: s.log}
-	file.changed(ctx) // the daemon has already loaded this version of the file
+	file.changed(ctx) // The daemon has already loaded this version of the file. The call only stores its checksum.
 	for {
 		select {
 		case <-ctx.Done():
@@ -87,7 +87,7 @@ func (s *server) watchFiles() (<-chan fsnotify.Event, func()) {
 		}
 	}
 	go func() {
-		for range watcher.Errors { // after an overflow, the next poll finds the change
+		for range watcher.Errors { // An error means that notifications were lost. The next poll then finds the change.
 		}
 	}()
 	return watcher.Events, func() { _ = watcher.Close() }

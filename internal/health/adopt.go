@@ -34,7 +34,7 @@ func (r *reconciler) adopt(ctx context.Context, services lvs.Table) (lvs.Table, 
 	if err != nil {
 		return nil, err
 	}
-	// the first round after all verdicts puts destinations in order
+	// The daemon puts destinations in order only after every real server has a verdict.
 	have = have.Unordered(lvs.ScopeOf(have))
 	changes, err := r.share(services)
 	if err != nil {
@@ -138,7 +138,7 @@ func (r *reconciler) share(services lvs.Table) ([]change, error) {
 	for _, id := range slices.Sorted(maps.Keys(parts)) {
 		held, exists := old[id]
 		if !exists && id != record.OwnID(r.id) {
-			continue // the resource of this record was stopped
+			continue // The resource of this record was stopped, so there are no services to adopt.
 		}
 		if err := r.free(held); err != nil {
 			return nil, err
@@ -200,7 +200,7 @@ func (r *reconciler) parts(services lvs.Table, old map[string]record.Record) map
 			owners[service] = id
 		}
 		if held.Holder == r.id {
-			parts[id] = nil // the new setup can lack every service of this record
+			parts[id] = nil // An entry without services: the new setup can lack every service of this record.
 		}
 	}
 	for id, scope := range r.scopes {
@@ -259,7 +259,7 @@ func (r *reconciler) claim(held record.Record, services lvs.Table) record.Record
 		held.Holder = ""
 	}
 	if held.ID == r.source {
-		return held // only the resource changes the list of services in its record
+		return held // Only the resource can change the list of services in its record, so claim leaves the list as it is.
 	}
 	var kept lvs.Table
 	for _, v := range held.Services {
@@ -293,7 +293,7 @@ func (r *reconciler) secure(ctx context.Context, services lvs.Table) error {
 	}
 	defer unlock()
 	if _, err := r.store.Load(ownID); !errors.Is(err, fs.ErrNotExist) {
-		return nil // the record exists, or the stop reports why it cannot be read
+		return nil // If err is nil, the record exists. Otherwise the stop reports later why it cannot read the record.
 	}
 	others, _, err := r.store.Others(ownID)
 	if err != nil {

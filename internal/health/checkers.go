@@ -15,7 +15,7 @@ import (
 
 // Tools are the objects that all checks of a daemon share.
 type Tools struct {
-	Source check.Sourcer // Source chooses the source addresses of checks.
+	Source check.Sourcer // Source chooses the source address of each check.
 	Pinger *check.Pinger
 	// Dialer opens connections for connect checks and HTTP checks. Nil means check.NetDialer.
 	Dialer check.Dialer
@@ -30,11 +30,11 @@ func Checkers(tools Tools) func(Probe) (check.Checker, error) {
 	known := patterns{room: pattern.NewRoom()}
 	return func(p Probe) (check.Checker, error) {
 		if p.Addr.Port() == 0 && p.asksPort() {
-			// the reader of the configuration has logged a warning
+			// The reader of the configuration has already logged a warning about the missing port.
 			return check.Never{Reason: errNoPort}, nil
 		}
 		if p.Unusable != "" {
-			// the reader of the configuration has already logged the error
+			// The reader of the configuration has already logged the error of the check.
 			return check.Never{Reason: errors.New(p.Unusable)}, nil
 		}
 		connect := check.Connect{Addr: p.Addr, Source: tools.Source, Dialer: tools.Dialer}
@@ -142,7 +142,7 @@ func negotiate(p Probe, tools Tools, known *patterns) (check.Checker, error) {
 	t.Helper, t.Programs = tools.Oracle, tools.Programs
 	checker, err := check.Negotiate(string(p.Application), t)
 	if err != nil {
-		return check.Never{Reason: err}, nil // the reader of the configuration has logged a warning
+		return check.Never{Reason: err}, nil // The reader of the configuration has already logged a warning about this error.
 	}
 	return checker, nil
 }

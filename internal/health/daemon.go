@@ -30,9 +30,9 @@ type Options struct {
 	Kernel  record.Kernel
 	Store   record.Store
 	Log     logrus.FieldLogger
-	// Load reads the present configuration.
+	// Load reads the configuration and returns its services with resolved names.
 	Load func(context.Context) (Setup, error)
-	// Checker returns a new checker for a probe.
+	// Checker returns a new checker, which makes the checks of a probe.
 	Checker func(Probe) (check.Checker, error)
 	// Lives reports whether the process of another daemon exists. If Lives is nil, every other
 	// daemon counts as alive.
@@ -75,7 +75,7 @@ type Daemon struct {
 	// reloads is locked during a reload, so that two reloads cannot run at the same time.
 	reloads sync.Mutex
 
-	// Only the goroutine of Run uses the fields below.
+	// Only the goroutine that executes Run uses the fields below.
 	setup Setup
 	// adopted is the table that the daemon found when it accepted the setup.
 	adopted lvs.Table
@@ -107,7 +107,7 @@ type Daemon struct {
 	users    map[Probe][]place // users has, for each probe, the real servers that use the probe.
 	events   []Event           // events are the events that the reconciler has not received yet.
 	unknown  int               // unknown is the number of probes that have no verdict yet.
-	ordered  bool              // ordered says that the reconciler puts destinations in order.
+	ordered  bool              // ordered says that the reconciler can repair the order of destinations.
 	reloaded bool              // reloaded says that the current setup is not the first setup.
 }
 

@@ -58,7 +58,7 @@ type world struct {
 	log    *logrus.Logger
 
 	mu   sync.Mutex
-	text string // text is the text of the configuration.
+	text string // text is the configuration file of the test.
 	// cfg is the configuration of the daemon. If cfg is nil, the daemon reads text.
 	cfg  *config.Config
 	down map[string]bool
@@ -116,7 +116,7 @@ func setup(ctx context.Context, text string) (health.Setup, error) {
 	return health.NewSetup(ctx, cfg, nil)
 }
 
-// logged returns the log lines since the last call.
+// logged returns the lines that the daemon has logged since the last call of logged.
 func (w *world) logged() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -490,7 +490,7 @@ func TestFailingKernelIsInTheStatusAndAges(t *testing.T) {
 			w.kernel.FailAfter(0, syscall.ENOBUFS)
 			w.set(func() { w.down["192.0.2.21"] = true })
 			w.settle()
-			w.want(t, vs+rs2) // the next round repaired the table
+			w.want(t, vs+rs2) // The next round of the reconciler has repaired the table.
 			if log := w.logged(); !strings.Contains(log, "no buffer space available") {
 				t.Errorf("log: %s", log)
 			}

@@ -18,5 +18,5 @@ func (d *Daemon) HashTables(ctx context.Context) (text string, err error) {
 		}
 		return nil
 	})
-	return wanted.HashTables(), err // computed here, so that no check waits for it
+	return wanted.HashTables(), err // This goroutine computes the tables, so that no check waits for them.
 }

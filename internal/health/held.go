@@ -34,9 +34,10 @@ func notHeldOf(err error) notHeld {
 type loss uint8
 
 const (
-	// recordLost means that the daemon's own record was removed.
+	// recordLost means that another program has removed the daemon's own record.
 	recordLost loss = iota
-	// resourceRestarted means that a resource runs, but the daemon has not claimed its services.
+	// resourceRestarted means that the cluster has restarted an ipvs resource, and the daemon has not
+	// claimed its services again yet.
 	resourceRestarted
 )
 
@@ -45,7 +46,7 @@ const (
 func (r *reconciler) regain(lost notHeld) {
 	records, damaged, err := r.store.Others("")
 	if err != nil || len(damaged) > 0 {
-		return // For these records, the function share would return an error.
+		return // For these records, share would return an error, so the daemon does not try to adopt them.
 	}
 	owners := map[lvs.ServiceID]record.Record{}
 	for _, held := range records {

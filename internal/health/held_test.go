@@ -189,7 +189,7 @@ func TestRestartedResourceHasItsNewConfiguration(t *testing.T) {
 			w.resource(t, "web-ipvs", vs+rs1+heavy)
 			<-time.After(2 * time.Second)
 			w.settle()
-			// the daemon keeps the previous configuration, because the new file cannot be used
+			// The daemon keeps its previous configuration, because it cannot use the new file.
 			w.want(t, vs+heavy)
 		})
 	})

@@ -92,7 +92,7 @@ func webServer(b *testing.B, n int, silent bool) netip.AddrPort {
 					return
 				}
 				if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
-					// the client may have closed the connection
+					// A write error is normal: the client may have closed the connection.
 					_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nOK\n")
 				}
 			}()

@@ -10,7 +10,7 @@ import (
 // localFault is the last error that prevented this host from sending a check. The error does not
 // change verdicts.
 type localFault struct {
-	err error // err is nil if this host could always send its checks.
+	err error // err is the error. It is nil if this host could always send its checks.
 	// seen is when the error last occurred, and logged is when it was last logged.
 	seen, logged time.Time
 }

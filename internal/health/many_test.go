@@ -113,7 +113,7 @@ func startMany(tb testing.TB, setup Setup) *Daemon {
 	for i, probe := range setup.Probes() {
 		d.takeResult(result{probe, nil, now})
 		if i%cap(d.results) == 0 {
-			d.apply(nil) // Run also calls apply once for all results that wait
+			d.apply(nil) // The daemon's function Run also calls apply once for all results that wait.
 		}
 	}
 	d.apply(nil)

@@ -154,7 +154,7 @@ func TestLoginOfAURL(t *testing.T) {
 // TestTimeoutsOfCombinedChecks checks the timeouts of a probe whose check is combined.
 func TestTimeoutsOfCombinedChecks(t *testing.T) {
 	const text = "virtual=192.0.2.10:%s\n\treal=192.0.2.21 gate\n\tchecktype=3\n"
-	// ldirectord has no application for port 8080, so the check is a connect check
+	// ldirectord has no application for port 8080, so the check there is a connect check.
 	for port, want := range map[string]string{"80": "30s: 30s, 5s", "8080": "5s: 0s, 0s"} {
 		p := setup(t, fmt.Sprintf(text, port)).Probes()[0]
 		if got := fmt.Sprintf("%s: %s, %s", p.Timeout, p.NegotiateTimeout, p.ConnectTimeout); got != want {

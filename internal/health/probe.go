@@ -25,8 +25,8 @@ type Service struct {
 	lvs.Service
 	Reals     []Real
 	Fallbacks []lvs.Destination // Fallbacks serve together when no real server does.
-	Quiescent bool              // Quiescent keeps a bad real server in the kernel, with weight 0.
-	// KeepAtEnd keeps the service in the kernel after the daemon has ended.
+	Quiescent bool              // Quiescent says that a bad real server stays in the kernel, with weight 0.
+	// KeepAtEnd says that the service stays in the kernel after the daemon has ended.
 	KeepAtEnd bool
 
 	FallbackCommand []string
@@ -46,7 +46,7 @@ type Real struct {
 type Probe struct {
 	config.Check
 	Addr netip.AddrPort
-	UDP  bool // UDP is the transport for an application that has both TCP and UDP
+	UDP  bool // UDP says that the check uses UDP, for an application that has both TCP and UDP.
 	// Virtual and VirtualPort are the address and the port of the virtual service, as arguments of
 	// external checks. With a firewall mark, Virtual is the mark and VirtualPort is 0.
 	Virtual     string

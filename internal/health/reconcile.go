@@ -35,11 +35,11 @@ func roundLimit(reals int) time.Duration {
 // want is the table that the reconciler must put into the kernel.
 type want struct {
 	table  lvs.Table
-	events []Event // events are the events that led to the table and were not reported yet.
+	events []Event // events are the events that led to this table and that the reconciler has not reported yet.
 	// done has the channels of the callers that wait for the table. Each channel has a buffer.
 	done     []chan<- error
 	services map[lvs.ServiceID]*Service // services are the configured services.
-	// reals is the number of real servers, for roundLimit and pace.
+	// reals is the number of real servers. roundLimit and pace depend on it.
 	reals int
 	// ordered says that every real server has a verdict. Before that, each new verdict can add a
 	// server, and the order of the destinations is not repaired.
@@ -57,7 +57,7 @@ type reconciler struct {
 	log    logrus.FieldLogger
 	// lives reports whether the process of another daemon exists.
 	lives    func(holder string) (bool, error)
-	occurred func(Event) // occurred is the function that gets every event.
+	occurred func(Event) // occurred reports an event: the reconciler calls it for every event.
 
 	wants   chan want // wants is a channel with at most one element, the latest wanted table.
 	tasks   chan func(context.Context)
@@ -94,7 +94,7 @@ func (r *reconciler) set(w want) {
 		select {
 		case r.wants <- w:
 			return
-		case old := <-r.wants: // The function run has not read the previous table yet.
+		case old := <-r.wants: // The function run has not read the previous table yet, so set replaces it.
 			w.done = append(old.done, w.done...)
 			w.events = append(old.events, w.events...)
 		}
@@ -167,7 +167,7 @@ type outcome struct {
 	applied []lvs.Op
 	held    lvs.Scope // held is the set of services that the daemon can change.
 	lost    notHeld   // lost has the services that the daemon wants to change but must not.
-	target  lvs.Table // target is the wanted table of the held services.
+	target  lvs.Table // target is the wanted table of the services that the daemon holds.
 }
 
 // round makes the kernel hold the table. It first reads the kernel's table without the lock. So

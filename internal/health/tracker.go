@@ -22,10 +22,10 @@ func (v Verdict) String() string { return [...]string{"unknown", "good", "bad"}[
 type tracker struct {
 	fall     int
 	rise     int // rise is how many successes in a row make a bad server good. 0 means 1.
-	good     int // good is the number of successes in a row.
-	failures int // failures is the number of failures in a row.
+	good     int // good is how many checks in a row have succeeded.
+	failures int // failures is how many checks in a row have failed.
 	verdict  Verdict
-	since    time.Time     // since is the time when the verdict began.
+	since    time.Time     // since is the time when the present verdict began.
 	lasted   time.Duration // lasted is how long the previous verdict lasted.
 	// checked is the time of the last result. It is zero before the first result.
 	checked time.Time

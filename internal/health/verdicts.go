@@ -36,7 +36,7 @@ func (d *Daemon) find() {
 func (d *Daemon) takeResult(r result) {
 	t := d.trackers[r.probe]
 	if t == nil {
-		return // the probe belongs to a previous configuration
+		return // The probe belongs to a previous configuration, so the daemon ignores its result.
 	}
 	if ofThisHost(r.err) {
 		if d.fault.note(time.Now(), fmt.Errorf("this host cannot send checks, the verdicts stay: %w", r.err)) {
@@ -44,7 +44,7 @@ func (d *Daemon) takeResult(r result) {
 		}
 		return
 	}
-	// Reason removes unprintable characters that come from a server's reply
+	// A server's reply can contain unprintable characters, which Reason removes.
 	r.err = check.Reason(r.err)
 	before := *t
 	changed := t.record(r.at, r.err)
@@ -68,7 +68,7 @@ func (d *Daemon) takeResult(r result) {
 		d.follow(users[:n])
 		users = users[n:]
 	}
-	// when no probe is unknown, the daemon has finished its start or reload
+	// When every probe has a verdict, the daemon has finished its start or reload.
 	if before.verdict == Unknown {
 		d.unknown--
 	}

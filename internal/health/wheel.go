@@ -19,7 +19,7 @@ const slot = 10 * time.Millisecond
 // from now stays in its slot for several turns.
 const slots = 1024
 
-// result is the outcome of one check.
+// result is the outcome of one check: nil, or the error of the check.
 type result struct {
 	probe Probe
 	err   error
@@ -124,7 +124,7 @@ func (w *wheel) replace(targets []target) {
 	}
 	for probe, s := range w.spokes {
 		if !stays[probe] {
-			s.gone = true // The function turn removes the spoke when its slot is due.
+			s.gone = true // The function turn removes the spoke at the time of its next check.
 			delete(w.spokes, probe)
 		}
 	}
@@ -150,7 +150,7 @@ func (w *wheel) turn(ctx context.Context, now int64) {
 		for _, s := range due {
 			switch {
 			case s.gone:
-			case s.at > now: // the spoke is due in a later turn of the ring
+			case s.at > now: // The check of this spoke is due in a later turn of the ring.
 				w.ring[at%slots] = append(w.ring[at%slots], s)
 			default:
 				w.start(ctx, s, groups)
@@ -175,7 +175,7 @@ func (w *wheel) start(ctx context.Context, s *spoke, groups groups) {
 		if s.state.Load() == running && time.Since(w.since(s)) > s.probe.Timeout+grace {
 			select {
 			case w.results <- result{s.probe, errStuck, time.Now()}:
-			default: // the channel is full; the next turn reports the error again
+			default: // The channel is full. The next turn reports the error again.
 			}
 		}
 		return
@@ -206,7 +206,7 @@ func (w *wheel) ended(ctx context.Context, s *spoke, err error) {
 	defer s.state.Store(idle)
 	s.state.Store(reporting)
 	if ctx.Err() != nil {
-		return // The daemon ends, so it does not need the result.
+		return // The daemon ends, so it does not need the result any more.
 	}
 	s.excused = check.TimedOut(err) && !s.excused && w.paused(s)
 	if s.excused {
@@ -231,7 +231,7 @@ func (w *wheel) note(p pause) {
 func (w *wheel) paused(s *spoke) bool {
 	enough := s.probe.shortest() / 2
 	if time.Since(w.began)-time.Duration(w.due.Load()) > enough {
-		return true // The wheel is late, so the pause has not ended yet.
+		return true // The wheel is late now, so the pause has not ended yet.
 	}
 	stood := w.stood.Load()
 	return stood != nil && stood.to > s.began.Sub(w.began) && stood.long() > enough
@@ -294,7 +294,7 @@ const soon = int64(200 * time.Millisecond / slot)
 // phase returns a hash of a probe. Every daemon computes the same hash for the same probe.
 func phase(p Probe) int64 {
 	h := fnv.New32a()
-	addr, _ := p.Addr.MarshalBinary() // MarshalBinary of an address never fails
+	addr, _ := p.Addr.MarshalBinary() // An error is not possible: MarshalBinary of an address never fails.
 	_, _ = h.Write(addr)
 	_, _ = h.Write([]byte(string(p.Type) + " " + p.Request + " " + p.VirtualHost))
 	return int64(h.Sum32())

@@ -202,7 +202,7 @@ func TestNoCheckWaitsForAnother(t *testing.T) {
 				if late := gap % p.Interval; late != 0 {
 					t.Errorf("%d: %s after its time", n, late)
 				}
-				// A silent check misses the turns during its time limit.
+				// A check of a silent server runs until its timeout, so it misses the turns in that time.
 				if silent := n%3 == 1; !silent && gap != p.Interval || silent && gap > p.Timeout+p.Interval {
 					t.Errorf("%d: %s between two starts", n, gap)
 				}

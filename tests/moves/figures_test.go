@@ -74,7 +74,7 @@ type row struct {
 
 // table returns a table of the page.
 func table(rows []row) string {
-	text := "| form | events | open TCP connections | datagrams | persistent connections | new connections | longest time without a new connection |\n|---|---|---|---|---|---|---|\n"
+	text := "| form (how the directors keep connections) | events | broken open TCP connections | broken flows of datagrams | broken persistent connections | failed new connections | longest time without a new connection |\n|---|---|---|---|---|---|---|\n"
 	for _, each := range rows {
 		r := each.report
 		cell := func(kinds ...string) string { return fmt.Sprintf("%d of %d", r.broken(kinds...), r.count(kinds...)) }

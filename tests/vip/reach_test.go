@@ -16,7 +16,7 @@ import (
 // TestUnreachable makes the VIP unreachable in each way that the agent can detect on its host.
 // monitor must fail. It also checks a start while the VIP cannot be reached.
 func TestUnreachable(t *testing.T) {
-	const route = "192.0.2.10 is on eth0, but this host does not take packets for it: ip route get 192.0.2.10 gives %s instead of local; check ip rule and ip route show table local"
+	const route = "192.0.2.10 is on eth0, but this host does not accept packets for it: ip route get 192.0.2.10 gives %s instead of local; check ip rule and ip route show table local"
 	tests := []struct {
 		name, breaks string
 		start        int // 0: start repairs it

@@ -118,7 +118,7 @@ func (c *conn) Close() error {
 // LocalAddr returns an empty address, because no check reads the address.
 func (c *conn) LocalAddr() net.Addr { return &net.TCPAddr{} }
 
-// RemoteAddr returns the address of the server.
+// RemoteAddr returns the address of the real server.
 func (c *conn) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.target) }
 
 // SetDeadline returns an error, because only the context limits the time of reads and writes.

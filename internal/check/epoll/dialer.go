@@ -97,7 +97,7 @@ func (d *Dialer) wake(events []unix.EpollEvent) {
 	defer d.mu.Unlock()
 	for _, e := range events {
 		select {
-		case d.waiting[e.Fd] <- struct{}{}: // the channel is nil if the number is not registered
+		case d.waiting[e.Fd] <- struct{}{}: // If the number is not registered, the channel is nil, and this case is never chosen.
 		default: // The goroutine has not received the previous event yet, or number is unknown.
 		}
 	}

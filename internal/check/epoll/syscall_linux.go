@@ -47,7 +47,7 @@ func linger(fd int) error {
 func latePort(fd int) {
 	on := int32(1)
 	_, _, _ = unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.SOL_IP, unix.IP_BIND_ADDRESS_NO_PORT,
-		uintptr(unsafe.Pointer(&on)), unsafe.Sizeof(on), 0) // an error does not prevent the connection
+		uintptr(unsafe.Pointer(&on)), unsafe.Sizeof(on), 0) // An error is ignored, because it does not prevent the connection.
 }
 
 // shut closes a socket. No data is lost.

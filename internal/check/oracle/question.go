@@ -12,6 +12,6 @@ type Question struct {
 	Source   netip.Addr
 	Login    string
 	Passwd   string
-	Database string // Database is the SID of the Oracle database.
+	Database string // Database is the SID (system identifier) of the Oracle database.
 	Query    string // Query is the SQL query. It is empty if the helper only logs in.
 }

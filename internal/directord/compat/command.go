@@ -12,7 +12,7 @@ const (
 	ExitOK      = 0
 	ExitFailed  = 1
 	ExitConfig  = 2
-	ExitStopped = 3   // ExitStopped: the action status found no running daemon.
+	ExitStopped = 3   // ExitStopped: the action status has found no running daemon.
 	ExitUsage   = 255 // ExitUsage: the command line has no action or an unknown action.
 )
 
@@ -25,7 +25,7 @@ type Command struct {
 	Instance string
 	// Action is the name of the action. It is empty without an action, and "test" only with --test.
 	Action string
-	Debug  bool // Debug makes the daemon log everything to stderr.
+	Debug  bool // Debug says that the daemon logs everything to stderr.
 
 	Foreground, Test, Help, Version bool
 }

@@ -112,7 +112,7 @@ func (l *Log) Fire(e *logrus.Entry) error {
 	defer l.mu.Unlock()
 	if err := l.writes.Do(l.writeLocked(e)); err != nil {
 		text := fmt.Sprintf("%s (log: %v)\n", e.Message, err)
-		_ = l.errors.Do(func() error { // an error is ignored, because there is no other place for the line
+		_ = l.errors.Do(func() error { // An error of this write is ignored, because there is no other place for the line.
 			_, err := io.WriteString(l.stderr, text)
 			return err
 		})
@@ -123,7 +123,8 @@ func (l *Log) Fire(e *logrus.Entry) error {
 // writeLocked returns a function that writes a line. The caller has the mutex, but the function
 // runs without it.
 func (l *Log) writeLocked(e *logrus.Entry) func() error {
-	message := strings.ReplaceAll(strings.TrimRight(e.Message, "\n"), "\n", " ") // the output of programs can have several lines
+	// The output of a program can have several lines. The log entry is one line.
+	message := strings.ReplaceAll(strings.TrimRight(e.Message, "\n"), "\n", " ")
 	if e.Level >= logrus.DebugLevel {
 		message = fmt.Sprintf("DEBUG%d: %s %v", e.Level-logrus.DebugLevel+2, message, e.Data)
 	}

@@ -47,7 +47,7 @@ func StopPerl(ctx context.Context, pidFile string) error {
 	if pid == 0 {
 		return nil
 	}
-	_ = syscall.Kill(pid, syscall.SIGTERM) // The loop below finds out whether the process has ended.
+	_ = syscall.Kill(pid, syscall.SIGTERM) // An error of Kill is ignored: the loop below finds out whether the process has ended.
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	for PerlDaemon(pidFile) == pid {

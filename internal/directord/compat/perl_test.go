@@ -36,7 +36,8 @@ func pretender(t *testing.T, name string, args ...string) (pidFile string, cmd *
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill() }) // Kill only has an effect if the test failed before the process ended
-	// Start returns before the kernel shows the arguments of the new program.
+	// Start can return before the kernel shows the arguments of the new program. So the test waits for
+	// a reply of the program.
 	if _, err := io.WriteString(input, "."); err != nil {
 		t.Fatal(err)
 	}

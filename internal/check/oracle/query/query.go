@@ -43,7 +43,7 @@ func run(ctx context.Context, input io.Reader) (err error) {
 		own.Dialer(dialer{q})
 	}
 	db := sql.OpenDB(connector)
-	defer func() { _ = db.Close() }() // the program exits after this function
+	defer func() { _ = db.Close() }() // An error of Close is ignored: the program exits after this function.
 	if q.Query == "" {
 		return db.PingContext(ctx)
 	}

@@ -48,7 +48,7 @@ func input(t *testing.T, addr netip.AddrPort) io.Reader {
 
 func TestReasons(t *testing.T) {
 	closed := server(t, func(conn net.Conn) {
-		_, _ = conn.Read(make([]byte, 4096)) // unread data would make the kernel send a reset
+		_, _ = conn.Read(make([]byte, 4096)) // If the server closed with unread data, the kernel would send a reset.
 		_ = conn.Close()
 	})
 	garbage := server(t, func(conn net.Conn) {
