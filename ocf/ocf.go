@@ -201,7 +201,9 @@ func execute(p Process, agent Agent, end func(Code)) (code Code) {
 	}
 	s.call.Recurring = (s.action == "monitor" || s.action == "status") && !s.env.probe()
 	s.level = s.env.level()
-	if s.action == "monitor" || s.action == "status" { // the monitor after start and stop has level 0
+	// Start and stop also run a monitor, always with check level 0. Only the actions monitor and
+	// status have their own level.
+	if s.action == "monitor" || s.action == "status" {
 		s.call.Level = s.level
 	}
 	s.log = newLogger(p, s.env, s.name())

@@ -178,7 +178,7 @@ func (s *Sender) local(ctx context.Context, message *mail.Msg) error {
 type conversation struct {
 	host    string
 	port    int
-	own     string // own is the name of this host.
+	own     string // own is the host name of this director.
 	offered bool   // offered says that this host has sent STARTTLS, because the relay offered it.
 	// greeted says that the greeting succeeded. After STARTTLS, the greeting was encrypted.
 	greeted bool

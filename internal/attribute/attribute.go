@@ -45,8 +45,8 @@ const timeout = 5 * time.Second
 
 // Exit codes of the programs of Pacemaker (include/crm/common/results.h).
 const (
-	exitDisconnect = 102 // exitDisconnect: the daemon pacemaker-attrd does not run.
-	exitNoSuch     = 105 // exitNoSuch: the attribute does not exist.
+	exitDisconnect = 102 // exitDisconnect: Pacemaker's daemon pacemaker-attrd does not run.
+	exitNoSuch     = 105 // exitNoSuch: the node attribute does not exist.
 )
 
 // noSuch is the end of the error message for an attribute that does not exist. Pacemaker 2.1.5

@@ -16,7 +16,7 @@ func (c *Config) HashWarnings() []Problem {
 	sloppy := c.SloppyTCP != nil
 	for _, s := range c.Services {
 		if !sloppy && s.continues() {
-			sloppy = true // The file gets only one warning.
+			sloppy = true // One warning is enough for a file, because sloppy_tcp is a setting of the whole file.
 			found = append(found, Problem{
 				File: c.File, Line: s.Line, Severity: Warning,
 				What: fmt.Sprintf("%s: scheduler %s without sloppy_tcp: a director that takes over breaks open connections (113 of 200 in a test), unless they are synchronised", s.Name(), s.Scheduler),
@@ -76,7 +76,7 @@ func (s Service) unlike() (r Real, kept int) {
 	if divisor == 0 {
 		return r, 0
 	}
-	const kernelBits, tolerance = 6, 20 // The tolerance is a twentieth of the weight.
+	const kernelBits, tolerance = 6, 20 // A difference of less than a twentieth of the weight gets no warning.
 	shift := max(0, bits.Len(uint(largest/divisor))-kernelBits)
 	for _, r := range s.Reals {
 		if r.Weight == 0 {

@@ -135,7 +135,8 @@ func (n *Names) query(ctx context.Context, h Host) ([]netip.Addr, error) {
 	}
 	var addrs []netip.Addr
 	for _, addr := range found {
-		if addr = addr.Unmap(); addr.Is6() == h.IPv6 && !addr.IsUnspecified() { // some name servers reply 0.0.0.0 for blocked names
+		// Some name servers reply 0.0.0.0 for names that they block. This address does not count.
+		if addr = addr.Unmap(); addr.Is6() == h.IPv6 && !addr.IsUnspecified() {
 			addrs = append(addrs, addr.WithZone(""))
 		}
 	}

@@ -120,7 +120,7 @@ type resolution struct {
 	named    []Host // named has the names of services, real servers and fallbacks.
 	answers  map[Host]Answer
 	given    map[lvs.ServiceID]int // given has the line number of each service.
-	total    int                   // total is the number of real servers.
+	total    int                   // total is the number of real servers in all services.
 	first    Problem               // first is why the first service or real server was left out.
 	problems []Problem
 }

@@ -28,7 +28,7 @@ func NewMessage(syncID uint8, limit int) *Message {
 const (
 	headerSize = 8
 	version1   = 1
-	entrySize  = 24 // entrySize does not include the addresses of a connection.
+	entrySize  = 24 // entrySize is the size of an entry in bytes, without the addresses of the connection.
 )
 
 // Flags of a connection, include/uapi/linux/ip_vs.h.
@@ -91,7 +91,7 @@ func (m *Message) Add(c Connection, mark uint32, timeout time.Duration) bool {
 	binary.BigEndian.PutUint16(e[12:], c.Virtual.Port())
 	binary.BigEndian.PutUint16(e[14:], c.Real.Port())
 	binary.BigEndian.PutUint32(e[16:], mark)
-	// 0 would mean the default timeout of the kernel.
+	// At least 1 second: with 0, the kernel would use its default timeout.
 	binary.BigEndian.PutUint32(e[20:], uint32(max(timeout/time.Second, 1)))
 	m.data = append(m.data, e[:]...)
 	for _, a := range [...]netip.AddrPort{c.Client, c.Virtual, c.Real} {

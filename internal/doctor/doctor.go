@@ -84,7 +84,7 @@ type examination struct {
 	heard    host.Heard
 
 	findings []Finding
-	err      error // err is the first error.
+	err      error // err is the first error of the examination. It is nil without an error.
 }
 
 func (x *examination) found(what, why, fix string) {

@@ -130,7 +130,7 @@ func TestSyncDaemonsOfOtherPrograms(t *testing.T) {
 
 	n.kernel.Put(setting(master), host.Off)
 	n.must(sync.Apply(t.Context()))
-	// Another program replaces the daemon of the resource.
+	// As another program would, the test replaces the daemon of the resource.
 	n.kernel.Put(setting(master), "--mcast-interface eth0 --syncid 1")
 	before = n.kernel.String()
 	r, err := sync.Check(t.Context())

@@ -183,7 +183,7 @@ func (n node) killedIn(r *Resource, at int, after bool, action func(*Resource, c
 // every operation on the kernel. The next actions must succeed as if no process had been killed.
 // The other resource must keep its settings.
 func TestKilledBetweenAnyTwoOperations(t *testing.T) {
-	// The letter a calls Apply, and r calls Release.
+	// In these texts, the letter a means a call of Apply, and r a call of Release.
 	for _, next := range []string{"r", "ar", "aarr"} {
 		for _, victim := range []string{"a", "r"} {
 			for _, after := range []bool{false, true} {

@@ -117,7 +117,7 @@ func (p *planner) destinations(want, have VirtualService) {
 	}
 	for _, h := range have.Destinations {
 		if _, left := old[h.Addr]; left {
-			delete(old, h.Addr) // an interrupted dump can list a destination twice
+			delete(old, h.Addr) // If another program changes the table during a dump, the dump can list a destination twice.
 			p.removed = append(p.removed, Op{Verb: DeleteDestination, Service: Service{ID: want.ID}, Destination: h})
 		}
 	}

@@ -79,7 +79,7 @@ ipvsadm -e -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 0
 	}
 	have := Table{want[0]}
 	have[0].Destinations = slices.Clone(want[0].Destinations)
-	have[0].Destinations[1].HashWeight = 0 // the kernel does not report HashWeight
+	have[0].Destinations[1].HashWeight = 0 // The kernel does not report HashWeight, so the table of the kernel has 0.
 	if ops := Plan(want, have, ScopeOf(want)); len(ops) > 0 {
 		t.Errorf("second plan:\n%s", lines(ops))
 	}
@@ -305,7 +305,7 @@ func FuzzPlanConverges(f *testing.F) {
 			}
 		}
 		first := Plan(want, kernel(have), scope)
-		// The killed process has made only these changes.
+		// The first process was killed after it had made these changes.
 		apply(first[:min(int(stopAt), len(first))])
 		apply(Plan(want, kernel(have), scope))
 		for _, v := range have {

@@ -338,7 +338,7 @@ func (p *parser) parenthesis() *node {
 	if sign := strings.TrimLeft(p.text[p.at:], "+-"); sign != "" && sign[0] >= '0' && sign[0] <= '9' {
 		inner, found := p.until(")")
 		if found {
-			p.at-- // callNumber skips the closing parenthesis itself.
+			p.at-- // The function callNumber skips the closing parenthesis, so p.at goes back to it.
 		}
 		return p.callNumber(start, inner)
 	}

@@ -144,7 +144,7 @@ func (p Process) Namespace() string {
 // In reports whether a thread of the process is in the network namespace of this name. An agent
 // that works in another network namespace keeps threads in the namespace of its caller.
 func (p Process) In(namespace string) bool {
-	// The list is empty if the process has ended.
+	// If the process has ended, the list is empty.
 	threads, _ := filepath.Glob(p.path("task/*/ns/net"))
 	return slices.ContainsFunc(threads, func(path string) bool {
 		name, err := os.Readlink(path)
@@ -237,7 +237,7 @@ func (p Process) Signal(signal unix.Signal) {
 		return
 	}
 	fd, err := unix.PidfdOpen(p.PID, 0)
-	if err != nil { // Linux before 5.3, or the process has ended
+	if err != nil { // PidfdOpen fails before Linux 5.3, or if the process has ended.
 		if !p.Gone() {
 			_ = unix.Kill(p.PID, signal)
 		}

@@ -76,7 +76,7 @@ func Awaited() bool {
 
 func reply(text string) {
 	pipe := os.NewFile(readyFD, "ready")
-	_, _ = pipe.WriteString(text) // the process that called Spawn can have exited
+	_, _ = pipe.WriteString(text) // A write error is normal: the process that called Spawn can have exited.
 	_ = pipe.Close()
 }
 

@@ -77,7 +77,7 @@ const patient = 20 * time.Second
 type holder struct {
 	t     *testing.T
 	lines *bufio.Scanner
-	let   func() // let makes the blocked open of the file return.
+	let   func() // let ends the wait of the blocked open, so that open returns.
 }
 
 func holding(ctx context.Context, t *testing.T, path string) holder {
@@ -93,7 +93,7 @@ func holding(ctx context.Context, t *testing.T, path string) holder {
 	t.Cleanup(func() {
 		h.let()
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // the error says that the process was killed
+		_ = cmd.Wait() // The error of Wait says that the process was killed, as the test expects.
 	})
 	h.await("ready")
 	return h

@@ -64,7 +64,7 @@ func (s *Set) killMarked(mark string) {
 		default:
 			return
 		}
-		<-time.After(time.Millisecond) // a killed process needs a moment to end
+		<-time.After(time.Millisecond) // A killed process needs a moment until it has ended.
 	}
 }
 
@@ -160,7 +160,7 @@ func procFile(pid int, name string) []byte {
 	defer file.Close()
 	for size := 1 << 16; ; size *= 4 {
 		text := make([]byte, size)
-		n, _ := file.ReadAt(text, 0) // the error is io.EOF, or the process has ended
+		n, _ := file.ReadAt(text, 0) // An error is normal: io.EOF, or the process has ended. n then counts the bytes that were read.
 		if n < size {
 			return text[:n]
 		}

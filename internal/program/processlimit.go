@@ -79,7 +79,7 @@ func pidsMax(root fs.FS) uint64 {
 		}
 		top := path.Join("sys/fs/cgroup", fields[1])
 		for dir := path.Join(top, fields[2]); strings.HasPrefix(dir, top); dir = path.Dir(dir) {
-			text, _ := fs.ReadFile(root, path.Join(dir, "pids.max")) // the root group does not have this file
+			text, _ := fs.ReadFile(root, path.Join(dir, "pids.max")) // The root group does not have this file, so text is empty there.
 			if n, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64); err == nil {
 				least = min(least, n)
 			}

@@ -73,7 +73,7 @@ func TestRunLeavesProcesses(t *testing.T) {
 	if err := syscall.Kill(left, 0); err != nil {
 		t.Errorf("process %d: %v", left, err)
 	}
-	_ = syscall.Kill(left, syscall.SIGKILL) // the test has reported a missing process above
+	_ = syscall.Kill(left, syscall.SIGKILL) // An error of Kill is ignored: the test has already reported a missing process above.
 	noneLeft(t, set)
 }
 

@@ -62,7 +62,7 @@ func (s *Session) Kill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.ended {
-		_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL) // the program can have ended already
+		_ = syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL) // An error of Kill is normal: the program can have ended already.
 	}
 }
 

@@ -162,7 +162,9 @@ echo $$ >>PIDS`, "PIDS", pids))
 			if pids := strings.Fields(string(text)); len(pids) == 2 {
 				stat, err := os.ReadFile("/proc/" + pids[1] + "/stat")
 				if err != nil || strings.Contains(string(stat), ") Z ") {
-					time.AfterFunc(200*time.Millisecond, cancel) // the child holds the output for a second
+					// The test cancels the context after 0.2 s, while the child still holds the output for a
+					// second.
+					time.AfterFunc(200*time.Millisecond, cancel)
 					started <- pids
 					return
 				}

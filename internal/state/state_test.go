@@ -133,7 +133,7 @@ func TestWroteNeedsBootInodeAndCookie(t *testing.T) {
 		want          bool
 	}{
 		{here, "boot 1", "7", true},
-		{here, "boot 1", "", true}, // the previous version wrote no cookie
+		{here, "boot 1", "", true}, // The previous version wrote no cookie into the owner line.
 		{here, "boot 1", "8", false},
 		{here, "boot 2", "7", false},
 		{here, "other 1", "7", false},

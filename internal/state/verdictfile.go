@@ -102,7 +102,7 @@ func LastBad(stateDir string, within time.Duration) (map[string]bool, error) {
 			return nil, err
 		}
 		if v.Age < 0 || v.Age > within {
-			continue // the verdicts are from another boot, or too old
+			continue // The verdicts are from another boot, or are too old, so they do not count.
 		}
 		for _, server := range v.Bad {
 			bad[server] = true

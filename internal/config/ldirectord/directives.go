@@ -41,7 +41,7 @@ type directive struct {
 // scope has the settings that a setter can change.
 type scope struct {
 	*settings
-	block  *block // block is nil outside of virtual blocks.
+	block  *block // block is the virtual block of the statement. It is nil outside of virtual blocks.
 	config *config.Config
 	st     statement
 	report func(fault.Fault) // report records a warning.

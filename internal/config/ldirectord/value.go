@@ -319,7 +319,7 @@ func (v *valueReader) closingQuote(body string) (int, error) {
 		}
 	}
 	if last > 0 {
-		v.damaged("something after the closing quote") // the text is not shown: it can be secret
+		v.damaged("something after the closing quote") // The message does not show the text, because the text can be a secret.
 		return last, nil
 	}
 	return v.oddClosingQuote(body)

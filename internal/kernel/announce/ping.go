@@ -43,7 +43,7 @@ func echo(ctx context.Context, link *netlink.LinkAttrs, ip, neighbour netip.Addr
 	query := packet.Echo{ID: uint16(os.Getpid()), Sequence: 1}
 	err = send(fd, query.EncodeRequest(ip.Is6()), socketAddress(link, neighbour))
 	switch {
-	case errors.Is(err, unix.EHOSTUNREACH) || errors.Is(err, unix.ENETUNREACH): // the neighbour did not reply to the kernel's query
+	case errors.Is(err, unix.EHOSTUNREACH) || errors.Is(err, unix.ENETUNREACH): // The neighbour did not reply to the kernel's ARP request or neighbour solicitation.
 		return false, nil
 	case err != nil:
 		return false, err

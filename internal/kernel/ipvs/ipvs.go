@@ -41,7 +41,7 @@ import (
 type Kernel struct {
 	// turn is a channel with one token. It works as a mutex with a deadline.
 	turn   chan struct{}
-	socket *knetlink.Socket // socket is nil until the first use.
+	socket *knetlink.Socket // socket is the netlink socket. It is nil until its first use.
 	// family is the number of the generic netlink family IPVS. It is 0 until the first use.
 	family uint16
 	// writer is the connection of moby/ipvs. It is nil until the first change of a service.
@@ -110,7 +110,8 @@ func (k *Kernel) table(ctx context.Context) (lvs.Table, error) {
 		if table[i].Destinations, err = k.destinations(ctx, table[i].ID); err != nil {
 			return nil, err
 		}
-		// A dump begins with the newest destination (ip_vs_ctl.c, list_add_rcu).
+		// The kernel lists the newest destination first (ip_vs_ctl.c, list_add_rcu). The table has the
+		// oldest first.
 		slices.Reverse(table[i].Destinations)
 		table[i] = table[i].Read()
 	}

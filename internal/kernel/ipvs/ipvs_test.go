@@ -222,7 +222,7 @@ func services(m syscall.NetlinkMessage, flags uint16, marks ...uint32) []byte {
 func TestDumps(t *testing.T) {
 	tests := []struct {
 		name        string
-		interrupted int // interrupted is the number of interrupted dumps.
+		interrupted int // interrupted is how many dumps the fake kernel interrupts.
 		limit       time.Duration
 		want        string
 	}{

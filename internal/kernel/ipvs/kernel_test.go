@@ -189,7 +189,7 @@ func firstWrite(t *testing.T) {
 	k := open(t)
 	logger, path := logrus.StandardLogger(), t.TempDir()
 	out := logger.Out
-	t.Setenv("PATH", path) // the directory has no modprobe
+	t.Setenv("PATH", path) // The directory in PATH has no program modprobe.
 	for _, text := range []string{"-A -f 1 -s rr", "-D -f 1"} {
 		if _, err := k.Apply(t.Context(), kerneltest.ParseOps(t, text)); err != nil {
 			t.Fatal(err)

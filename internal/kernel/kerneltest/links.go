@@ -19,7 +19,8 @@ import (
 type Links struct {
 	// Stall makes every call wait until its context ends.
 	Stall bool
-	// Elsewhere are the IPv6 addresses of other hosts.
+	// Elsewhere has the IPv6 addresses that other hosts have. Duplicate address detection fails for
+	// them.
 	Elsewhere []netip.Addr
 	// Namespaces are the names that Enter accepts. Each name is a network namespace with the same
 	// interfaces and addresses.

@@ -161,7 +161,7 @@ func TestDeletingAtOnceSparesTheOthers(t *testing.T) {
 		errs := make(chan error)
 		for _, victim := range all[:4] {
 			go func() {
-				runtime.LockOSThread() // the thread ends with the goroutine
+				runtime.LockOSThread() // The thread is never unlocked, so it ends with the goroutine.
 				err := unix.Setns(int(here.Fd()), unix.CLONE_NEWNET)
 				if err == nil {
 					_, err = k.Apply(t.Context(), ops(host.DeleteAddress, "eth0", victim))

@@ -47,7 +47,8 @@ func (r *reader) network(ctx context.Context, search host.Search) (host.Network,
 		}
 		want.index = link.Index
 	} else if search.IP.IsLinkLocalUnicast() && search.IP.Is6() {
-		return host.Network{}, host.ErrNoNetwork // Every interface is connected to fe80::/64.
+		// Without an interface there is no result, because every interface is connected to fe80::/64.
+		return host.Network{}, host.ErrNoNetwork
 	}
 	best, err := r.connected(ctx, search, want)
 	if err != nil {

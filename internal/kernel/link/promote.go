@@ -76,7 +76,8 @@ func (p promotion) restore() {
 	}
 	var left strings.Builder
 	for line := range strings.Lines(note) {
-		words := append(strings.Fields(line), "") // notes of earlier versions have no cookie
+		// Notes of earlier versions have no cookie (the third word). The added word replaces it.
+		words := append(strings.Fields(line), "")
 		if len(words) < 3 || !strings.HasSuffix(line, "\n") || strings.Contains(words[1], "/") {
 			continue // the line is incomplete: the process was killed before it changed the sysctl
 		}

@@ -70,7 +70,7 @@ func (r *reader) everywhere(ctx context.Context, family int, want func(netlink.A
 	list = nil
 	for _, link := range links {
 		some, err := r.addresses(ctx, family, link.Index, want)
-		// ENODEV: the interface was removed, with its addresses.
+		// With ENODEV, the interface was removed together with its addresses, so it has none.
 		if err != nil && !errors.Is(err, unix.ENODEV) {
 			return nil, err
 		}

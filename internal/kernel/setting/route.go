@@ -39,7 +39,8 @@ func setRoute(ctx context.Context, s host.Setting, on bool) error {
 		case s.IP.Is6():
 			return h.RouteAdd(route)
 		}
-		// RouteAddEcmp sends only NLM_F_CREATE, as ip route prepend does.
+		// RouteAddEcmp sends only the flag NLM_F_CREATE, as ip route prepend does, so other default
+		// routes stay.
 		return h.RouteAddEcmp(route)
 	})
 }

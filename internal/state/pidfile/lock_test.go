@@ -54,7 +54,7 @@ func TestNobodyWhoLooksIsTakenForADaemon(t *testing.T) {
 				case <-stop:
 					return
 				default:
-					_, _ = StatusOf(file) // the loop above has tested the result
+					_, _ = StatusOf(file) // The loop above has tested the result, so this loop ignores it.
 				}
 			}
 		})

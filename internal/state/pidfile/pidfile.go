@@ -175,7 +175,7 @@ func StatusOf(path string) (Status, error) {
 	if err != nil {
 		return s, err
 	}
-	s.PID, _ = strconv.Atoi(strings.TrimSpace(string(text))) // the pid is 0 while the daemon ends
+	s.PID, _ = strconv.Atoi(strings.TrimSpace(string(text))) // While the daemon ends, the file is empty, and the pid is then 0.
 	return s, nil
 }
 
@@ -229,7 +229,7 @@ func Stop(ctx context.Context, path string) error {
 			}
 			sent = p
 			p.Signal(unix.SIGTERM)
-			p.Signal(unix.SIGCONT) // a suspended process handles TERM only after CONT
+			p.Signal(unix.SIGCONT) // A suspended process handles TERM only after CONT has resumed it.
 		}
 		select {
 		case <-ticker.C:

@@ -174,7 +174,7 @@ func (s Store) unknown(ctx context.Context, k Kernel, id string, damage error, k
 	if err != nil {
 		return err
 	}
-	others, _, _ := s.Others(id) // a record that cannot be read claims no service
+	others, _, _ := s.Others(id) // A record that cannot be read has no usable claim, so an error is ignored.
 	claimed := lvs.Scope{}
 	for _, other := range others {
 		maps.Copy(claimed, other.Scope())

@@ -127,7 +127,7 @@ func TestConverge(t *testing.T) {
 		}
 	}
 	kernel := kerneltest.NewIPVS()
-	kernel.FailAfter(1, syscall.EEXIST) // another program has already added the same entry
+	kernel.FailAfter(1, syscall.EEXIST) // EEXIST: another program has already added the same entry.
 	applied, err := Converge(t.Context(), kernel, plan(kernel))
 	if err != nil || len(applied) != 2 || kernel.String() != webService {
 		t.Errorf("%v, %v; the kernel has\n%s", applied, err, kernel)

@@ -153,7 +153,7 @@ func (s Store) Others(id string) (others []Record, damaged []string, err error) 
 		path := filepath.Join(s.dir, entry.Name())
 		text, err := state.Load(path)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // the resource has stopped since ReadDir
+			continue // The resource was stopped after ReadDir, so its record no longer exists.
 		}
 		r, origin, errParse := parse(text)
 		switch {

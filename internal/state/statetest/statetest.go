@@ -83,7 +83,7 @@ func must(t testing.TB, err error) {
 // readOnly makes the file system that Dir mounted read-only.
 func readOnly(t testing.TB, dir string) {
 	err := unix.Mount("state", dir, "", unix.MS_REMOUNT|unix.MS_RDONLY, "")
-	if errors.Is(err, unix.EINVAL) { // dir is a directory in the mounted file system
+	if errors.Is(err, unix.EINVAL) { // EINVAL: dir is not a mount point, but a directory in the mounted file system.
 		err = unix.Mount("state", filepath.Dir(dir), "", unix.MS_REMOUNT|unix.MS_RDONLY, "")
 	}
 	must(t, err)
