@@ -24,7 +24,7 @@ The rules are a table of nftables, or a chain in the table mangle of legacy ipta
 
 Monitor reads the rules and compares them exactly. It fails if the ruleset was flushed, if a rule was changed, or if another rule of iptables can accept packets before our chain. Start then repairs the rules. If another resource on this node gives some of the same packets another mark, start fails and names that resource. A change of the parameters replaces the rules in one step, and no packet misses its mark. Stop removes everything with the name of the resource.
 
-The rules are in PREROUTING. Connections that the director itself opens to the virtual address come back through lo, and get the mark there, unless the parameter interface is set. The nftables chain runs after the usual priority of rules that set marks. Rules that run later still replace the mark, for example with a priority above -149, or rules of iptables after our chain.
+The rules are in PREROUTING. Connections that the director itself opens to the virtual address come back through lo, and get the mark there, unless the parameter interface is set. With direct routing, they need another source address than the virtual address. They also need the sysctl accept_local=1 on the interface to the real servers. Otherwise the kernel drops the replies. The nftables chain runs after the usual priority of rules that set marks. Rules that run later still replace the mark, for example with a priority above -149, or rules of iptables after our chain.
 
 IPVS balances TCP, UDP and SCTP. ICMP errors of a connection need no mark, because IPVS finds the connection in them.`,
 		Params:  a.params(),

@@ -136,6 +136,7 @@ func TestCrmResourceValidates(t *testing.T) {
 	good := map[string][]string{
 		"vip":        {"--option", "ip=192.0.2.10"},
 		"realserver": {"--option", "ip=192.0.2.10"},
+		"fwmark":     {"--option", "mark=10", "--option", "ip=192.0.2.10"},
 		"ipvs":       {"--option", "virtual=192.0.2.10:80", "--option", "real=192.0.2.21 gate"},
 	}
 	for agent, options := range good {
