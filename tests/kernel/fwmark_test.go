@@ -58,8 +58,8 @@ func reply(l net.Listener, text string) {
 	}
 }
 
-// request connects from an address of a host to a port of the virtual address. It returns the name of
-// the real server, "refused", or another error.
+// request connects from an address of a host to a port of the virtual address. It returns the name
+// of the real server, "refused", or another error.
 func request(t *testing.T, from *lab.Host, source, address string, limit time.Duration) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
