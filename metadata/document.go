@@ -40,7 +40,7 @@ func (a Agent) Markdown() string {
 	for _, p := range a.Params {
 		fmt.Fprintf(&b, "\n### `%s`\n\n%s (%s). %s\n", p.Name, p.Short, strings.Join(p.facts("`"), ", "), p.Long)
 	}
-	b.WriteString("\n## Actions\n\n| action | timeout | interval |\n|---|---|---|\n")
+	b.WriteString("\n## Actions\n\n| action | timeout | interval of recurring runs |\n|---|---|---|\n")
 	for _, action := range a.Actions {
 		fmt.Fprintf(&b, "| %s | %s | %s |\n", action.title(), Seconds(action.Timeout), action.interval("–"))
 	}

@@ -220,7 +220,7 @@ func serve(listener net.Listener, asked *atomic.Int64) {
 			return
 		}
 		if err != nil {
-			continue // the checker has reset the connection
+			continue // The checker has reset the connection after its check, as expected.
 		}
 		asked.Add(1)
 		go func() {

@@ -116,12 +116,13 @@ func reflect() error {
 	}
 	go func() {
 		for {
-			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(tun), Events: unix.POLLIN}}, -1) // if a signal interrupts Poll, the next read returns no packets
+			// If a signal interrupts Poll, the next read returns no packets.
+			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(tun), Events: unix.POLLIN}}, -1)
 			packets := waiting(tun)
 			pause := unix.NsecToTimespec(int64(delay)) // Nanosleep is more precise than Go's timers
-			_ = unix.Nanosleep(&pause, nil)            // a signal can end the pause too early, which does not matter here
+			_ = unix.Nanosleep(&pause, nil)            // A signal can end the pause too early. This does not change the figures.
 			for _, p := range packets {
-				_, _ = unix.Write(tun, p) // if the write fails, TCP sends the packet again
+				_, _ = unix.Write(tun, p) // If the write fails, TCP sends the packet again.
 			}
 		}
 	}()

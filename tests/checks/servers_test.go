@@ -539,7 +539,7 @@ func serveNews(t *testing.T) {
 					return
 				}
 				cmd.Stdin, cmd.Stdout = socket, socket
-				_ = cmd.Run() // the exit code does not matter: the check has read the reply
+				_ = cmd.Run() // The exit code does not matter, because the check has already read the reply.
 			}()
 		}
 	}()

@@ -94,7 +94,7 @@ func TestDirectors(t *testing.T) {
 		{"a file that only one director has", oneFile},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.test(t, s) }) {
-			t.FailNow() // the next steps depend on the result of this step
+			t.FailNow() // The next steps of the test depend on the result of this step, so the test ends here.
 		}
 	}
 }

@@ -70,7 +70,7 @@ func TestHealth(t *testing.T) {
 		{"standbys of the constraints under load", constraints},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.test(t, s) }) {
-			t.FailNow() // the next steps depend on the result of this step
+			t.FailNow() // The next steps of the test depend on the result of this step, so the test ends here.
 		}
 	}
 }

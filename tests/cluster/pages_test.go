@@ -66,7 +66,7 @@ func TestPages(t *testing.T) {
 			s.unfailed(t)
 		})
 		if !ran {
-			t.FailNow() // the next page needs the cluster as this page leaves it
+			t.FailNow() // The next page needs the cluster in the state after this page, so the test ends here.
 		}
 		delete(steps, part.page)
 	}

@@ -47,7 +47,7 @@ func TestHotStandby(t *testing.T) {
 		{"IPv6", hotIPv6},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.test(t, s) }) {
-			t.FailNow() // the next steps depend on this step
+			t.FailNow() // The next steps of the test depend on this step, so the test ends here.
 		}
 	}
 }
@@ -286,7 +286,8 @@ virtual=[2001:db8::10]:80
 		s.topology.Host(name).HideVIP(t, lab.VIP6)
 	}
 	node, _ := s.active(t)
-	for _, resource := range []string{"web-vip", "cl-health", "cl-ipvs"} { // the new configuration starts them again
+	// The cluster starts these resources again with their new configuration.
+	for _, resource := range []string{"web-vip", "cl-health", "cl-ipvs"} {
 		stop(t, node, resource)
 	}
 	s.WaitIdle(t)

@@ -348,7 +348,7 @@ func (p *pair) disturb(t *testing.T, changes int) {
 		case 0, 1:
 			down[server] = !down[server]
 			p.two.fail(t, server, down[server])
-		case 2: // the daemon can have added the server again meanwhile
+		case 2: // The daemon can have added the server again meanwhile, so an error of ipvsadm -a is ignored.
 			p.two.Script(t, fmt.Sprintf("ipvsadm -d -u %[1]s -r 192.0.2.%[2]d; ipvsadm -a -u %[1]s -r 192.0.2.%[2]d -g -w %[3]d || true", "192.0.2.10:5060", server, 1+r.IntN(5)))
 		case 3:
 			p.two.Script(t, fmt.Sprintf("ipvsadm -d -u 192.0.2.10:5061 -r 192.0.2.%d || true", server))

@@ -59,7 +59,7 @@ func (d director) pidOf(id string) int {
 	if err != nil {
 		return 0
 	}
-	pid, _ := strconv.Atoi(strings.TrimSpace(string(text))) // the file is empty while the daemon exits; pid is then 0
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(text))) // While the daemon exits, the pid file is empty, and pid is then 0.
 	return pid
 }
 

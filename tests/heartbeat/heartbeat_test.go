@@ -337,7 +337,7 @@ func report(list []form, gaps map[string]map[string][]lab.Tally) {
 		}
 	}
 	fmt.Fprintln(w)
-	_ = w.Flush() // the test does not fail if standard output is closed
+	_ = w.Flush() // An error is ignored, so that the test does not fail if standard output is closed.
 }
 
 func median(tallies []lab.Tally) time.Duration {

@@ -43,7 +43,7 @@ type Load struct {
 
 	mu     sync.Mutex
 	tally  Tally
-	served time.Time // time of the last page from a real server
+	served time.Time // time when a client last got a page from a real server
 	errs   []error
 }
 

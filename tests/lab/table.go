@@ -82,7 +82,7 @@ func (h *Host) WatchTable(tb testing.TB) func() []string {
 				}
 				select {
 				case <-stop:
-					last = true // read the table once more after the test has called the returned function
+					last = true // The caller wants to stop, so the loop reads the table once more and then ends.
 				case <-time.After(pause):
 				}
 			}

@@ -30,7 +30,7 @@ func TestTimeoutFollowsTheMachine(t *testing.T) {
 	if p.ends(31*time.Second) || p.String() != "2m0s on a busy machine, at rest 30s" {
 		t.Error(p)
 	}
-	p.slowness = func() float64 { return 1 } // the host is idle again, but the longer timeout stays
+	p.slowness = func() float64 { return 1 } // The host is idle again. The timeout must not become shorter again.
 	if p.ends(119*time.Second) || !p.ends(121*time.Second) {
 		t.Error(p)
 	}

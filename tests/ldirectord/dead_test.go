@@ -85,7 +85,7 @@ func TestDeadMount(t *testing.T) {
 		}
 	}
 	for i, tt := range tests {
-		_ = commands[i].Wait() // the exit code is compared below
+		_ = commands[i].Wait() // The test compares the exit code below.
 		if code, out := commands[i].ProcessState.ExitCode(), outputs[i].String(); code != tt.code || !strings.Contains(out, tt.want) {
 			t.Errorf("%q: got %d, %s, want %d, %s", tt.words, code, out, tt.code, tt.want)
 		}

@@ -77,7 +77,7 @@ type client struct {
 	flows []*flow
 	tally Report
 	port  int
-	heard time.Time // time of the last answer to any request
+	heard time.Time // time when the client last got an answer to any request
 	// begun has the start time of each request that has not ended, by source port.
 	begun map[int]time.Time
 }
@@ -266,7 +266,8 @@ func (c *client) get(source string, port int) (string, error) {
 	from := c.next()
 	defer func() { c.ended(from) }()
 	conn, err := c.dial(ctx, source, from, port)
-	for errors.Is(err, syscall.EADDRINUSE) { // an earlier client has left a connection from this port
+	// An earlier client has left a connection that uses this port, so the client tries the next port.
+	for errors.Is(err, syscall.EADDRINUSE) {
 		c.ended(from)
 		from = c.next()
 		conn, err = c.dial(ctx, source, from, port)

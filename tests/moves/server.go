@@ -62,7 +62,7 @@ func (s *server) answer(datagrams net.PacketConn) error {
 		if err != nil {
 			return err
 		}
-		_, _ = datagrams.WriteTo([]byte(s.name), from) // a lost answer is counted by the client
+		_, _ = datagrams.WriteTo([]byte(s.name), from) // A write error is ignored: the client counts a lost answer.
 	}
 }
 
@@ -127,7 +127,7 @@ func (s *server) stream() {
 	for range time.Tick(beat) {
 		s.mu.Lock()
 		for conn := range s.streams {
-			_ = send(conn, s.name+"\n") // the goroutine that reads the connection gets the same error
+			_ = send(conn, s.name+"\n") // A write error is ignored: the goroutine that reads the connection gets the same error.
 		}
 		s.mu.Unlock()
 	}

@@ -252,8 +252,9 @@ func TestTwoInstances(t *testing.T) {
 				settle(t)
 				ids := strings.Fields(order)
 				params := map[string][]string{
-					"web":  {"ip=192.0.2.10 192.0.2.8", "method=" + method},
-					"mail": {"ip=192.0.2.9 2001:db8::9 192.0.2.8", "method=" + method}, // the first address belongs to both resources
+					"web": {"ip=192.0.2.10 192.0.2.8", "method=" + method},
+					// The first address also belongs to the other resource.
+					"mail": {"ip=192.0.2.9 2001:db8::9 192.0.2.8", "method=" + method},
 				}
 				before := dump(t)
 				h.must(t, 0, ids[0], "start", params[ids[0]]...)

@@ -63,12 +63,12 @@ func fields(text string) []string {
 const (
 	width     = 1000
 	margin    = 20
-	titled    = 140 // width of the titles to the left of the rows
+	titled    = 140 // width in pixels of the titles to the left of the rows
 	boxHeight = 58
 	boxGap    = 16
 	rowHeight = 112
 	lineStep  = 17
-	letter    = 7 // average width of a letter
+	letter    = 7 // average width of a letter in pixels
 )
 
 // middle is the horizontal centre of a box, and the number of the box's row.

@@ -156,8 +156,9 @@ func (d *director) launch(ctx context.Context, id string) error {
 	r := &running{identity: identity, ended: make(chan error, 1)}
 	r.Daemon = watch.New(watch.Options{
 		ID: id, Config: d.file, PID: os.Getpid(), Kernel: d.kernel, Store: store, Log: log, Load: d.load,
-		Lives:        func(id string) (bool, error) { return control.Lives(d.state, id) },
-		SaveVerdicts: func(b state.Verdicts) { _ = b.Save(d.state, id) }, // if the file is missing, a later test fails
+		Lives: func(id string) (bool, error) { return control.Lives(d.state, id) },
+		// An error of Save is ignored: if the file is missing, a later comparison fails.
+		SaveVerdicts: func(b state.Verdicts) { _ = b.Save(d.state, id) },
 		Checked:      d.checked,
 		Checker:      func(p watch.Probe) (check.Checker, error) { return checker{d, p.Addr}, nil },
 	})
@@ -328,7 +329,7 @@ func (d *director) settle(long bool) {
 	}
 	for _, r := range d.daemons {
 		if s, err := r.Snapshot(d.t.Context()); err != nil || s.Trouble != "" {
-			<-time.After(10 * time.Second) // a daemon that does not hold its services for 10 s has failed
+			<-time.After(10 * time.Second) // A daemon that has not held its services for 10 s reports that it has failed.
 			return
 		}
 	}

@@ -61,7 +61,7 @@ func killed(t *testing.T, calls []string, action string, params []string) {
 			a.must(t, 0, first, params...)
 			code, out := a.strace(t, call, n).run(t, action, params...)
 			if code == 0 {
-				break // the action makes fewer than n of these calls
+				break // The action makes fewer than n of these calls, so the test has killed it at each of them.
 			}
 			if code != 137 && code != -1 {
 				t.Fatalf("%s %d: %s gives %d\n%s", call, n, action, code, out)

@@ -13,7 +13,8 @@ import (
 
 // RealText is a real server, or a range of them, as written.
 type RealText struct {
-	// first and last are the ends of a range. For a single real server, last is zero.
+	// first and last are the first and the last host of a range. For a single real server, last is
+	// zero.
 	first, last      host
 	port             uint16
 	hasPort          bool

@@ -394,7 +394,7 @@ func announcements(ctx context.Context, c *cable, nic netlink.LinkAttrs, ips []n
 			return fmt.Errorf("sending from %s: %w", ip, err)
 		}
 		if !sent {
-			continue // the host does not have the address
+			continue // This host does not have the address, so it cannot send a packet from it.
 		}
 		err = listen(ctx, c.far, replyWait, func(frame []byte) bool {
 			sender, ok := asked(frame)

@@ -54,7 +54,7 @@ func (f *fuse) burn() {
 		if err := unix.Kill(os.Getpid(), unix.SIGKILL); err != nil {
 			panic(err)
 		}
-		select {} // wait here: the process does not end before the kernel has delivered the signal
+		select {} // Wait here until the kernel has delivered the signal, which ends the process.
 	}
 	f.left--
 }
