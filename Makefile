@@ -47,7 +47,7 @@ unit: ## unit tests; no root, and no network once the modules are there
 check: lint ## gofmt, vet for each architecture, linters, unit tests with the race detector, generated files
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(GO) vet ./...
-	for arch in $(OTHERARCHS); do GOARCH=$$arch $(GO) build ./... && GOARCH=$$arch $(GO) vet ./... || exit 1; done
+	for arch in $(OTHERARCHS); do GOARCH=$$arch $(GO) build -trimpath ./... && GOARCH=$$arch $(GO) vet -trimpath ./... || exit 1; done
 	CGO_ENABLED=1 $(GO) test -race $$($(GO) list ./... | grep -v /tests/)
 	$(GO) test ./tests/states ./tests/repository ./tests/pages
 	$(GO) test ./tests/lab -run 'TestTimeoutFollowsTheMachine|TestPeerIsFoundByItsContent'
@@ -151,13 +151,14 @@ install-heartbeat: ## install the scripts for haresources of heartbeat
 dist: $(SOURCE) ## write the sources of the commit, with all modules, to dist/
 
 rpm: packagers dist ## build RPMs into dist/, offline from make dist
-	rpm/build $(SOURCE) dist
+	rpm/build $(SOURCE) dist $(ARCH)
 
 deb: packagers dist ## build Debian packages into dist/, offline from make dist
-	deb/build $(SOURCE) dist
+	deb/build $(SOURCE) dist $(ARCH)
 
 ##@ Variables
 
+#: ARCH           architecture for make rpm and make deb, in their words (aarch64, arm64)
 #: DESTDIR        directory that the install targets put before every path
 #: FUZZTIME       how long make fuzz and make soak fuzz each parser (10m)
 #: LAB_ABSENCE    how long a director is away in tests/sync (20s; 5m in make soak)

@@ -46,12 +46,35 @@ func modified(t *testing.T, path string) time.Time {
 	return info.ModTime()
 }
 
-// rpmOf returns the path of a built RPM, debOf the path of a built Debian package.
+// rpmOf returns the path of a built RPM, debOf the path of a built Debian package. dist can also
+// have packages for other architectures, from make rpm ARCH=aarch64.
 func rpmOf(t *testing.T, name string) string {
-	return built(t, "lvs-agents"+name+"-[0-9]*.rpm")
+	return built(t, "lvs-agents"+name+"-[0-9]*."+rpmArch(t, name)+".rpm")
 }
 
-func debOf(t *testing.T, name string) string { return built(t, "lvs-agents"+name+"_*.deb") }
+func debOf(t *testing.T, name string) string {
+	return built(t, "lvs-agents"+name+"_*_"+debArch(t, name)+".deb")
+}
+
+// programs lists the packages that have programs. The other packages have scripts and links only.
+var programs = []string{"", "-realserver"}
+
+// rpmArch and debArch return the architecture that a package for this host must name.
+func rpmArch(t *testing.T, name string) string {
+	t.Helper()
+	if !slices.Contains(programs, name) {
+		return "noarch"
+	}
+	return strings.TrimSpace(must(t, "rpm", "--eval", "%{_target_cpu}"))
+}
+
+func debArch(t *testing.T, name string) string {
+	t.Helper()
+	if !slices.Contains(programs, name) {
+		return "all"
+	}
+	return strings.TrimSpace(must(t, "dpkg", "--print-architecture"))
+}
 
 func all(t *testing.T, of func(*testing.T, string) string) []string {
 	var files []string
