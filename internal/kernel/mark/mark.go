@@ -55,5 +55,5 @@ func (Kernel) Usable(ctx context.Context, kind host.SettingKind, m host.Marks) e
 	if kind == host.IPTablesMarks {
 		return programsWork(ctx, m)
 	}
-	return tryTable(ctx)
+	return tryTable(ctx, m)
 }

@@ -50,9 +50,9 @@ func connect(ctx context.Context) (*nftables.Conn, error) {
 // lacking translates the errors of a kernel without nftables, without its family inet, or without
 // one of the expressions.
 func lacking(err error) error {
-	for _, errno := range []error{unix.EINVAL, unix.EOPNOTSUPP, unix.EAFNOSUPPORT, unix.EPROTONOSUPPORT} {
+	for _, errno := range []error{unix.ENOENT, unix.EINVAL, unix.EOPNOTSUPP, unix.EAFNOSUPPORT, unix.EPROTONOSUPPORT} {
 		if errors.Is(err, errno) {
-			return host.NotInstalled("nftables of family inet is not in this kernel (%v); modprobe nf_tables_inet nf_tables, or use method=iptables", errno)
+			return host.NotInstalled("nftables of family inet is not complete in this kernel (%v); modprobe nf_tables, or use method=iptables", errno)
 		}
 	}
 	return err
@@ -60,15 +60,29 @@ func lacking(err error) error {
 
 // tryTable returns an error if the kernel cannot have our table. It creates and deletes a table in
 // one transaction, which changes nothing.
-func tryTable(ctx context.Context) error {
+func tryTable(ctx context.Context, m host.Marks) error {
 	conn, err := connect(ctx)
 	if err != nil {
 		return lacking(err)
 	}
-	t := conn.AddTable(&nftables.Table{Name: "fwmark-try", Family: nftables.TableFamilyINet})
-	addHook(conn, t)
+	t, err := addTable(conn, "fwmark-try", m)
+	if err != nil {
+		return err
+	}
 	conn.DelTable(t)
 	return lacking(conn.Flush())
+}
+
+// addTable adds a table with the rules of marks to the transaction.
+func addTable(conn *nftables.Conn, name string, m host.Marks) (*nftables.Table, error) {
+	t := conn.AddTable(&nftables.Table{Name: name, Family: nftables.TableFamilyINet})
+	chain := addHook(conn, t)
+	for _, f := range families {
+		if err := f.addRule(conn, chain, m.Family(f.six)); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
 }
 
 func addHook(conn *nftables.Conn, t *nftables.Table) *nftables.Chain {
@@ -94,8 +108,17 @@ func findTable(ctx context.Context, name string) (*nftables.Conn, *nftables.Tabl
 	return conn, tables[i], nil
 }
 
-// writeTable replaces the table in one transaction. Without addresses, it deletes the table.
+// writeTable replaces the table in one transaction. Without addresses, it deletes the table. If
+// another program deletes the table at the same time, writeTable does it again.
 func writeTable(ctx context.Context, name string, m host.Marks) error {
+	err := replaceTable(ctx, name, m)
+	if errors.Is(err, unix.ENOENT) {
+		err = replaceTable(ctx, name, m)
+	}
+	return lacking(err)
+}
+
+func replaceTable(ctx context.Context, name string, m host.Marks) error {
 	conn, old, err := findTable(ctx, name)
 	if err != nil {
 		return err
@@ -104,15 +127,11 @@ func writeTable(ctx context.Context, name string, m host.Marks) error {
 		conn.DelTable(old)
 	}
 	if len(m.IP) > 0 {
-		t := conn.AddTable(&nftables.Table{Name: name, Family: nftables.TableFamilyINet})
-		chain := addHook(conn, t)
-		for _, f := range families {
-			if err := f.addRule(conn, chain, m.Family(f.six)); err != nil {
-				return err
-			}
+		if _, err := addTable(conn, name, m); err != nil {
+			return err
 		}
 	}
-	return lacking(conn.Flush())
+	return conn.Flush()
 }
 
 // addRule adds the rule of one family, unless the marks have no address of the family.
