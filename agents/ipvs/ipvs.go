@@ -50,6 +50,8 @@ type Agent struct {
 	SloppySCTP string
 	Protocol   string
 
+	ExpireNodestConn, ExpireQuiescentTemplate, ConnReuseMode string
+
 	kernel     Kernel
 	host       ledger.Kernel
 	daemons    control.Daemons
@@ -57,6 +59,8 @@ type Agent struct {
 	configDirs []string
 	// held has the director's settings that this resource changes. It is nil until an action sets it.
 	held *ledger.Resource
+	// leftDefaults says that stop has put the defaults of sysctls back, or has failed to.
+	leftDefaults bool
 }
 
 var (
@@ -101,7 +105,7 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	}
 	// Start changes the settings before it writes the record. If start is killed in between, monitor
 	// does not report the resource as running.
-	if err := act.hold(ctx, want.settings); err != nil {
+	if err := act.hold(ctx, want); err != nil {
 		return err
 	}
 	next := record.Record{Services: want.Table, Withheld: withheld(c, want.Table)}
@@ -130,7 +134,7 @@ func (a *Agent) ReloadAgent(ctx context.Context, c ocf.Call) error {
 		return ocf.ErrNotRunning
 	}
 	if err == nil {
-		err = act.hold(ctx, want.settings)
+		err = act.hold(ctx, want)
 	}
 	if err != nil {
 		return err
@@ -145,7 +149,10 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(act.stopServices(ctx), act.release(ctx))
+	err = errors.Join(act.stopServices(ctx), act.release(ctx))
+	act.prefer(ctx, nil)
+	a.leftDefaults = true
+	return err
 }
 
 func (a action) stopServices(ctx context.Context) error {

@@ -21,11 +21,15 @@ import (
 type target struct {
 	lvs.Table
 
-	settings []ledger.Wanted
+	settings []ledger.Wanted // settings are those that the parameters give.
+	defaults []ledger.Wanted // defaults are those that are better for the services than the kernel's.
 }
 
-// settings returns the settings of the director that a configuration has.
-func settings(cfg *config.Config) []ledger.Wanted { return append(sloppy(cfg), timeouts(cfg)...) }
+// newTarget returns the target of a table whose services are in a configuration.
+func newTarget(table lvs.Table, cfg *config.Config) target {
+	given, defaults := cfg.Sysctls()
+	return target{table, append(wanted(given), timeouts(cfg)...), wanted(defaults)}
+}
 
 // want returns the target of the resource.
 func (a *Agent) want(ctx context.Context, c ocf.Call) (target, error) {
@@ -42,6 +46,7 @@ func (a *Agent) fromParams(ctx context.Context, c ocf.Call) (target, error) {
 	cfg, problems := params.Parse("", params.Services{
 		Virtual: a.Virtual, Real: a.Real, Scheduler: a.Scheduler, SchedFlags: a.SchedFlags, SloppyTCP: a.SloppyTCP, SloppySCTP: a.SloppySCTP,
 		OPS: a.OPS, Persistent: a.Persistent, Netmask: a.Netmask, Engine: a.Engine, Timeouts: a.Timeouts, Protocol: a.Protocol,
+		ExpireNodestConn: a.ExpireNodestConn, ExpireQuiescentTemplate: a.ExpireQuiescentTemplate, ConnReuseMode: a.ConnReuseMode,
 	})
 	if cfg == nil {
 		errs := make([]error, len(problems))
@@ -52,7 +57,7 @@ func (a *Agent) fromParams(ctx context.Context, c ocf.Call) (target, error) {
 	}
 	report(c, cfg.HashWarnings())
 	table, problems := cfg.Table(ctx, nil)
-	return target{table, settings(cfg)}, config.Err(problems)
+	return newTarget(table, cfg), config.Err(problems)
 }
 
 func (a *Agent) fromFile(ctx context.Context, c ocf.Call) (target, error) {
@@ -73,7 +78,7 @@ func (a *Agent) fromFile(ctx context.Context, c ocf.Call) (target, error) {
 	if err := names.Save(c.StateDir); err != nil {
 		c.Log.Warn(err)
 	}
-	return target{table, settings(parsed)}, nil
+	return newTarget(table, parsed), nil
 }
 
 // converge changes the kernel until it has the services of the record next. Withheld real servers

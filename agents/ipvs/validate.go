@@ -33,7 +33,8 @@ func (a *Agent) Validate(ctx context.Context, c ocf.Call, _ int) error {
 func (a *Agent) consistent() error {
 	inline := map[string]bool{
 		"real": a.Real != "", "scheduler": a.Scheduler != lvs.DefaultScheduler, "schedflags": a.SchedFlags != "",
-		"sloppy_tcp": a.SloppyTCP != "", "sloppy_sctp": a.SloppySCTP != "",
+		"sloppy_tcp": a.SloppyTCP != "", "sloppy_sctp": a.SloppySCTP != "", "conn_reuse_mode": a.ConnReuseMode != "",
+		"expire_nodest_conn": a.ExpireNodestConn != "", "expire_quiescent_template": a.ExpireQuiescentTemplate != "",
 		"ops": a.OPS != "", "persistence_engine": a.Engine != "", "lvs_timeouts": a.Timeouts != "",
 		"persistent": a.Persistent != 0, "netmask": a.Netmask != "", "protocol": a.Protocol != "",
 	}

@@ -35,9 +35,18 @@ type Config struct {
 	SloppyTCP  *bool
 	SloppySCTP *bool // SloppySCTP is like SloppyTCP, but for SCTP.
 	// Timeouts are the timeouts of connections in the kernel.
-	Timeouts  lvs.Timeouts
-	AlertFrom string // AlertFrom is the sender address of mail. Empty means user@host.
-	Services  []Service
+	Timeouts lvs.Timeouts
+	// ExpireNodestConn: the kernel ends the connections of removed real servers. Nil means a default
+	// that depends on the services.
+	ExpireNodestConn *bool
+	// ExpireQuiescentTemplate: persistence does not lead to a real server with weight 0. Nil means a
+	// default that depends on the services.
+	ExpireQuiescentTemplate *bool
+	// ConnReuseMode says when a new connection from a used port is scheduled: 0, 1 or 3. Empty means
+	// a default that depends on the services.
+	ConnReuseMode string
+	AlertFrom     string // AlertFrom is the sender address of mail. Empty means user@host.
+	Services      []Service
 }
 
 // Service is a virtual service with all its settings, including the settings that the text form

@@ -109,7 +109,7 @@ func (d director) have(t *testing.T) string {
 	if err != nil {
 		t.Fatalf("ip addr: %v: %s", err, out)
 	}
-	return d.table(t) + strings.ReplaceAll(out, " tentative", "") + d.sync(t) + d.sloppy(t)
+	return d.table(t) + strings.ReplaceAll(out, " tentative", "") + d.sync(t) + d.sysctls(t)
 }
 
 // dump returns everything in the kernel that an agent could change by mistake. Before that, it

@@ -6,12 +6,12 @@ import (
 	"testing"
 )
 
-// sloppy returns the values of sloppy_tcp and sloppy_sctp.
-func (d director) sloppy(t *testing.T) string {
+// sysctls returns the values of the sysctls that ipvs sets.
+func (d director) sysctls(t *testing.T) string {
 	t.Helper()
 	var text strings.Builder
 	if err := d.Do(func() error {
-		for _, name := range []string{"sloppy_tcp", "sloppy_sctp"} {
+		for _, name := range []string{"sloppy_tcp", "sloppy_sctp", "expire_nodest_conn", "expire_quiescent_template", "conn_reuse_mode"} {
 			value, err := os.ReadFile("/proc/thread-self/root/proc/sys/net/ipv4/vs/" + name)
 			if err != nil {
 				return err
@@ -26,9 +26,9 @@ func (d director) sloppy(t *testing.T) string {
 }
 
 // TestKilledWithASloppySetting makes the checks of TestKilledAtEveryKernelOperation with an ipvs
-// resource that also sets sloppy_tcp.
+// resource that also sets sysctls.
 func TestKilledWithASloppySetting(t *testing.T) {
-	params := append([]string{"sloppy_tcp=yes"}, web...)
+	params := append([]string{"sloppy_tcp=yes", "persistent=60", "expire_nodest_conn=yes"}, web...)
 	for action, next := range map[string]string{"start": "stop", "stop": "start"} {
 		t.Run(action+" then "+next, func(t *testing.T) { killedThen(t, "ipvs", params, action, next) })
 	}
@@ -42,14 +42,15 @@ func TestSloppySettings(t *testing.T) {
 	d.must(t, 0, "ipvs", "web", "start", append(web, "sloppy_tcp=yes", "sloppy_sctp=yes")...)
 	d.must(t, 0, "ipvs", "mail", "start", append(mail, "sloppy_tcp=yes")...)
 	d.must(t, 1, "ipvs", "mail", "start", append(mail, "sloppy_tcp=no")...)
+	const rest = "expire_nodest_conn 0\nexpire_quiescent_template 0\nconn_reuse_mode "
 	for _, step := range []struct{ id, action, want string }{
-		{"web", "monitor", "sloppy_tcp 1\nsloppy_sctp 1\n"},
-		{"web", "stop", "sloppy_tcp 1\nsloppy_sctp 0\n"},
-		{"mail", "monitor", "sloppy_tcp 1\nsloppy_sctp 0\n"},
-		{"mail", "stop", "sloppy_tcp 0\nsloppy_sctp 0\n"},
+		{"web", "monitor", "sloppy_tcp 1\nsloppy_sctp 1\n" + rest + "3\n"},
+		{"web", "stop", "sloppy_tcp 1\nsloppy_sctp 0\n" + rest + "3\n"},
+		{"mail", "monitor", "sloppy_tcp 1\nsloppy_sctp 0\n" + rest + "3\n"},
+		{"mail", "stop", "sloppy_tcp 0\nsloppy_sctp 0\n" + rest + "1\n"},
 	} {
 		d.must(t, 0, "ipvs", step.id, step.action)
-		if got := d.sloppy(t); got != step.want {
+		if got := d.sysctls(t); got != step.want {
 			t.Errorf("%s %s: got\n%swant\n%s", step.id, step.action, got, step.want)
 		}
 	}

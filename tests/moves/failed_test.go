@@ -2,6 +2,7 @@ package moves
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,24 +18,25 @@ func TestFailedServer(t *testing.T) {
 	m := mix()
 	m.Requests, m.Idle = min(m.Requests, 10), min(m.Idle, 100)
 	for _, c := range []struct {
-		name, settings, command string
-		check                   func(Report) bool
+		name     string
+		settings string // settings are lines of the configuration.
+		command  string // command are the options of ipvsadm that take the real server out.
+		check    func(Report) bool
 	}{
-		{"weight 0, expire_quiescent_template=0", "expire_quiescent_template=0", "-e %s -w 0",
+		{"weight 0, expire_quiescent_template=0", "quiescent=yes\nexpire_quiescent_template=no", "-e %s -w 0",
 			func(r Report) bool { return r.broken(kinds...) == 0 }},
-		{"weight 0, expire_quiescent_template=1", "expire_quiescent_template=1", "-e %s -w 0",
+		{"weight 0, expire_quiescent_template=1, the default", "quiescent=yes", "-e %s -w 0",
 			func(r Report) bool {
 				return r["persistent"].Broken[errOther.Error()] > 0 && r.broken("idle", "chatty", "streaming", "datagrams", "requests") == 0
 			}},
-		{"removed, expire_nodest_conn=0", "expire_nodest_conn=0", "-d %s",
+		{"removed, expire_nodest_conn=0", "quiescent=no\nexpire_nodest_conn=no", "-d %s",
 			func(r Report) bool { return r["idle"].Broken["no answer"] > 0 && r["idle"].Broken["reset"] == 0 }},
-		{"removed, expire_nodest_conn=1", "expire_nodest_conn=1", "-d %s",
+		{"removed, expire_nodest_conn=1, the default", "quiescent=no", "-d %s",
 			func(r Report) bool { return r["idle"].Broken["reset"] > 0 && r["idle"].Broken["no answer"] == 0 }},
 	} {
-		f := ours(c.name, false, false)
-		f.prepare(t, node)
-		f.take(t, node)
-		node.Run(t, "sysctl", "-q", "-w", "net.ipv4.vs."+c.settings)
+		node.WriteFile(t, "/etc/ha.d/ldirectord.cf", strings.Replace(file(false), "quiescent=yes", c.settings, 1))
+		serveTable(t, node, false)
+		ours(c.name, false, false).take(t, node)
 		load, stop := p.load(t, m)
 		<-time.After(3 * time.Second)
 		load.report(t)
@@ -57,28 +59,32 @@ func TestFailedServer(t *testing.T) {
 func TestReusedPort(t *testing.T) {
 	p := newPair(t)
 	node := p.Node("director1")
-	f := ours("reused port", false, false)
-	f.prepare(t, node)
-	f.take(t, node)
 	for i, c := range []struct {
-		settings string
+		settings string // settings are lines of the configuration.
+		hash     bool
 		same     bool
 	}{
-		{"conn_reuse_mode=0 net.ipv4.vs.expire_nodest_conn=0", true},
-		{"conn_reuse_mode=1 net.ipv4.vs.expire_nodest_conn=0", true},
-		{"conn_reuse_mode=3 net.ipv4.vs.expire_nodest_conn=0", false},
-		{"conn_reuse_mode=0 net.ipv4.vs.expire_nodest_conn=1", false},
+		{"conn_reuse_mode=0\nexpire_nodest_conn=no", false, true},
+		{"conn_reuse_mode=1\nexpire_nodest_conn=no", false, true},
+		{"conn_reuse_mode=1\nexpire_nodest_conn=no", true, true},
+		{"expire_nodest_conn=no", false, false}, // the default is conn_reuse_mode=3
+		{"expire_nodest_conn=no", true, false},
+		{"conn_reuse_mode=0\nexpire_nodest_conn=yes", false, false},
 	} {
-		node.Script(t, "sysctl -q -w net.ipv4.vs."+c.settings)
+		node.WriteFile(t, "/etc/ha.d/ldirectord.cf", c.settings+"\n"+file(c.hash))
+		serveTable(t, node, false)
+		if i == 0 {
+			ours("", false, false).take(t, node)
+		}
 		first := p.name(t, 9000+i)
 		server := map[string]string{"rs1": "192.0.2.21", "rs2": "192.0.2.22"}[first]
 		weight := func(w int) { node.Script(t, fmt.Sprintf("ipvsadm -e -t 192.0.2.10:80 -r %s -w %d", server, w)) }
 		weight(0)
 		second := p.name(t, 9000+i)
 		weight(1)
-		t.Logf("%s: %s, then %s", c.settings, first, second)
+		t.Logf("%q, hash %v: %s, then %s", c.settings, c.hash, first, second)
 		if (first == second) != c.same {
-			t.Errorf("%s: the same server: %v, not as the documents say", c.settings, first == second)
+			t.Errorf("%q, hash %v: the same server: %v, not as the documents say", c.settings, c.hash, first == second)
 		}
 	}
 }

@@ -30,6 +30,15 @@ func ofOurs() []directive {
 		{name: "sloppy_sctp", where: inFile, class: yesOrNo, set: setChoice(func(s *scope) **bool { return &s.config.SloppySCTP }),
 			values: "yes or no", unset: "the setting stays as it is", example: "yes",
 			about: "The same as sloppy_tcp for SCTP packets (sysctl net.ipv4.vs.sloppy_sctp). ldirectord does not have this directive."},
+		{name: "expire_nodest_conn", where: inFile, class: yesOrNo, set: setChoice(func(s *scope) **bool { return &s.config.ExpireNodestConn }),
+			values: "yes or no", unset: "yes if a service has quiescent=no or a fallback, and no service has mh-fallback or sh-fallback; otherwise the setting stays as it is", example: "yes",
+			about: "Whether the kernel ends the connections of a real server that was removed (sysctl net.ipv4.vs.expire_nodest_conn). With yes, clients get a reset, and datagrams go to another real server. With no, clients get no answer and no error, and their connections continue if the real server is added again. The resource agent ocf:lvs:ipvs sets the sysctl, as for sloppy_tcp. ldirectord does not have this directive."},
+		{name: "expire_quiescent_template", where: inFile, class: yesOrNo, set: setChoice(func(s *scope) **bool { return &s.config.ExpireQuiescentTemplate }),
+			values: "yes or no", unset: "yes if a service has persistent, and its real servers that are down stay with weight 0; otherwise the setting stays as it is", example: "yes",
+			about: "Whether the clients of a persistent service leave a real server with weight 0 (sysctl net.ipv4.vs.expire_quiescent_template). With yes, their next connection goes to another real server. With no, it goes to the real server with weight 0, even if that is down. Choose no if a drained real server must keep the sessions of its clients. The resource agent ocf:lvs:ipvs sets the sysctl, as for sloppy_tcp. ldirectord does not have this directive."},
+		{name: "conn_reuse_mode", where: inFile, class: plain, set: setReuseMode,
+			values: "0, 1 or 3", unset: "3 if a TCP service without persistent has gate or ipip servers, and those that are down stay with weight 0; otherwise the setting stays as it is", example: "3",
+			about: "When the kernel schedules a new connection from a port that the client has used a short time before (sysctl net.ipv4.vs.conn_reuse_mode). With 0 never: the connection goes to the same real server as before, even if that has weight 0 now. With 1, if the kernel has seen that both sides closed the earlier connection, which needs masquerading. With 3, it is enough that the client closed it; with gate and ipip, the kernel does not see the server's side. The resource agent ocf:lvs:ipvs sets the sysctl, as for sloppy_tcp. It does not set the default while net.ipv4.vs.conntrack is 1, because the kernel then drops the first packet of that connection. ldirectord does not have this directive."},
 		{name: "persistence_engine", where: inBlock, class: plain, set: setEngine,
 			values: "sip", unset: "the address of the client", example: "sip\n\tprotocol=udp\n\tpersistent=600",
 			about: "How the kernel recognises a client of a persistent service. With sip, all SIP messages over UDP with the same Call-ID go to one real server (kernel module ip_vs_pe_sip). It needs persistent, and protocol=udp or a firewall mark. The word is keepalived's. ldirectord does not have this directive."},
@@ -76,6 +85,14 @@ func setVerify(s *scope, value string) error {
 		return fault.Errorf("write no, chain or name", "%s is neither no nor chain nor name", s.named(value))
 	}
 	s.block.check.Verify = config.Verification(value)
+	return nil
+}
+
+func setReuseMode(s *scope, value string) error {
+	if !slices.Contains([]string{"0", "1", "3"}, value) {
+		return fault.Errorf("write 0, 1 or 3", "%s is not a mode", s.named(value))
+	}
+	s.config.ConnReuseMode = value
 	return nil
 }
 

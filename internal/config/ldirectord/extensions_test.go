@@ -31,6 +31,8 @@ func TestOwnDirectives(t *testing.T) {
 			return c.Status.Good(299) && c.Status.Good(301) && c.Status.Good(400) && c.Status.Good(404) && !c.Status.Good(302) && !c.Status.Good(405) && !c.Status.Good(-1) && !c.Status.Good(999)
 		}, ""},
 		{"no status", head + "\thttpstatus=ok\n", nil, `error: web.cf:3:13: httpstatus "ok" has no status in "ok"; write 200, 2xx or 200-299, joined by commas`},
+		{"reuse", "conn_reuse_mode=3\nexpire_nodest_conn=no\nexpire_quiescent_template=yes\n" + head, nil, ""},
+		{"reuse of nothing", "conn_reuse_mode=2\n" + head, nil, `error: web.cf:1:17: conn_reuse_mode "2" is not a mode; write 0, 1 or 3`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

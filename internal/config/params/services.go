@@ -39,6 +39,11 @@ type Services struct {
 	// SloppyTCP is yes or no. Empty leaves the setting of the kernel as it is.
 	SloppyTCP  string
 	SloppySCTP string // SloppySCTP is like SloppyTCP, but for SCTP.
+	// ExpireNodestConn and ExpireQuiescentTemplate are yes or no. Empty means a default that depends
+	// on the services.
+	ExpireNodestConn, ExpireQuiescentTemplate string
+	// ConnReuseMode is 0, 1 or 3. Empty means a default that depends on the services.
+	ConnReuseMode string
 	// Protocol is the protocol of services without a protocol in Virtual: tcp, udp, sctp, fwm, fwm4 or
 	// fwm6. Empty means the default of the port. With fwm, a mark has the family of the real servers.
 	Protocol string
@@ -49,7 +54,10 @@ type Services struct {
 // problems are errors that name the parameter and the value. With a problem, the configuration
 // is nil.
 func Parse(name string, s Services) (*config.Config, []config.Problem) {
-	in := reader{Services: s, cfg: &config.Config{File: name, SloppyTCP: choice(s.SloppyTCP), SloppySCTP: choice(s.SloppySCTP)}}
+	in := reader{Services: s, cfg: &config.Config{
+		File: name, SloppyTCP: choice(s.SloppyTCP), SloppySCTP: choice(s.SloppySCTP), ConnReuseMode: s.ConnReuseMode,
+		ExpireNodestConn: choice(s.ExpireNodestConn), ExpireQuiescentTemplate: choice(s.ExpireQuiescentTemplate),
+	}}
 	in.persistence()
 	in.schedulerFlags()
 	in.timeouts()
@@ -240,7 +248,8 @@ func expand(entry string) ([]real, error) {
 // service adds the service of a target to the configuration.
 func (in *reader) service(t target, reals []real) {
 	// A firewall mark has no address. With fwm, its address family is the family of its real servers.
-	s := config.Service{IPv6: len(reals) > 0 && reals[0].Addr.Addr().Is6()}
+	// Quiescent is the default of the agent health, which checks these services.
+	s := config.Service{IPv6: len(reals) > 0 && reals[0].Addr.Addr().Is6(), Quiescent: true}
 	if family, marked := strings.CutPrefix(t.protocol, "fwm"); marked && (family == "4" || family == "6") {
 		s.IPv6, t.protocol = family == "6", "fwm"
 	}
