@@ -27,6 +27,8 @@ type Kernel interface {
 	Table(context.Context) (lvs.Table, error)
 	// Apply makes the changes in order until one fails. It returns how many changes succeeded.
 	Apply(context.Context, []lvs.Op) (int, error)
+	// Lacks returns an error if the kernel certainly lacks something that a table needs.
+	Lacks(lvs.Table) error
 	// Forwards reports whether the host forwards packets of a family.
 	Forwards(v6 bool) bool
 	// Timeouts returns the timeouts of connections. SetTimeouts changes those that are not zero.

@@ -625,3 +625,13 @@ ipvsadm -D -f 5
 		n.mustRun(t, 0, "web", "monitor", params...)
 	}
 }
+
+func TestMissingSchedulerIsNamedBeforeStart(t *testing.T) {
+	for _, action := range []string{"validate-all", "start"} {
+		n := newNode(t)
+		got := n.mustRun(t, 5, "web", action, "virtual=192.0.2.10:80", "real=192.0.2.21 gate", "scheduler=twos")
+		if want := `scheduler "twos" is not available; modprobe ip_vs_twos`; !strings.Contains(fmt.Sprint(got), want) {
+			t.Errorf("%s: got %v, want %s", action, got, want)
+		}
+	}
+}

@@ -14,19 +14,26 @@ import (
 )
 
 // Validate checks that the parameters fit together, and that the agent can use the file in the
-// parameter config. It never reads the kernel: start returns an error if the kernel has no IPVS.
+// parameter config. It returns an error if the kernel certainly lacks something that the services
+// need. It loads no module.
 func (a *Agent) Validate(ctx context.Context, c ocf.Call, _ int) error {
 	if a.Config == "" || a.consistent() != nil {
-		_, err := a.want(ctx, c)
-		return err
+		want, err := a.want(ctx, c)
+		if err != nil {
+			return err
+		}
+		return a.kernel.Lacks(want.Table)
 	}
 	parsed, err := a.parse(ctx, c)
 	if err != nil {
 		return err
 	}
-	_, problems := parsed.Table(ctx, config.NewNames(a.resolver))
+	table, problems := parsed.Table(ctx, config.NewNames(a.resolver))
 	report(c, problems)
-	return config.Err(problems)
+	if err := config.Err(problems); err != nil {
+		return err
+	}
+	return a.kernel.Lacks(table)
 }
 
 // consistent returns an error if the parameters contradict each other.

@@ -1,11 +1,13 @@
 package ipvs
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"syscall"
 
 	"lvs-agents/internal/host"
+	"lvs-agents/internal/kernel/capability"
 	knetlink "lvs-agents/internal/kernel/netlink"
 	"lvs-agents/internal/lvs"
 )
@@ -14,7 +16,14 @@ import (
 // lvs.Destination refuses the addresses that the kernel refuses.
 var errMixed = errors.New("IPVS has no real servers of the other address family while a synchronisation daemon runs; use servers of one family, or stop the daemon")
 
-var errAbsent = host.NotInstalled("IPVS is not in this kernel; modprobe ip_vs")
+// Lacks returns a host.ErrNotInstalled if the kernel certainly lacks something that the services of
+// a table need. It reads files, and loads no module.
+func (k *Kernel) Lacks(t lvs.Table) error { return capability.New().Lacks(t.Features()...) }
+
+// absent returns the error for a kernel without IPVS. It names what brings IPVS, or modprobe.
+func absent() error {
+	return cmp.Or(capability.New().Lacks(lvs.FeatureIPVS), host.NotInstalled("IPVS is not in this kernel; modprobe ip_vs"))
+}
 
 // translate turns an error number of IPVS into an error of the packages fs, host and lvs. The zero
 // op means that the kernel returned the error for a read. The kernel returns ESRCH for a missing
@@ -28,6 +37,9 @@ func translate(op lvs.Op, err error) error {
 	adds := op.Verb == lvs.AddService || op.Verb == lvs.EditService
 	switch {
 	case errno == syscall.ENOENT && adds:
+		if err := capability.New().Lacks(lvs.VirtualService{Service: op.Service}.Features()...); err != nil {
+			return err
+		}
 		s, engine := op.Service.Scheduler, op.Service.Engine
 		if engine != "" {
 			return host.NotInstalled("scheduler %q or persistence engine %q is not available; modprobe ip_vs_%s, modprobe ip_vs_pe_%s", s, engine, s, engine)

@@ -266,7 +266,7 @@ func (k *Kernel) open(ctx context.Context) (err error) {
 		k.family, err = lookup(ctx, k.socket)
 	}
 	if errors.Is(err, syscall.ENOENT) {
-		err = errAbsent
+		err = absent()
 	}
 	if err != nil {
 		k.closeSocket()

@@ -110,6 +110,16 @@ func (k *IPVS) Forwards(bool) bool { return !k.Still }
 // Close does nothing.
 func (k *IPVS) Close() error { return nil }
 
+// Lacks returns the error of a kernel without the scheduler twos.
+func (k *IPVS) Lacks(t lvs.Table) error {
+	for _, v := range t {
+		if v.Scheduler == "twos" {
+			return host.NotInstalled("scheduler %q is not available; modprobe ip_vs_%s", v.Scheduler, v.Scheduler)
+		}
+	}
+	return nil
+}
+
 // Table returns the virtual services of the fake kernel, as Table of package ipvs does.
 func (k *IPVS) Table(ctx context.Context) (lvs.Table, error) {
 	if err := k.open(ctx); err != nil {

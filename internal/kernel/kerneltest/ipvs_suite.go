@@ -35,7 +35,9 @@ type ipvsCase struct {
 	done  int
 	err   error
 	text  string // text is the text of the error.
-	table string // table is the expected table in the format of `ipvsadm -Sn`.
+	// starts is the start of the text. The rest depends on the modules of the host.
+	starts string
+	table  string // table is the expected table in the format of `ipvsadm -Sn`.
 }
 
 func ipvsCases() []ipvsCase {
@@ -182,9 +184,9 @@ func ipvsCases() []ipvsCase {
 		{name: "persistence engine is taken off", setup: "-A -f 5 -s rr -p 60 --pe sip", done: 1,
 			ops: "-E -f 5 -s rr -p 60", table: "-A -f 5 -s rr -p 60"},
 		{name: "unknown scheduler", setup: web, ops: "-A -f 5 -s twos", err: host.ErrNotInstalled,
-			text: `ipvsadm -A -f 5 -s twos: scheduler "twos" is not available; modprobe ip_vs_twos`, table: web},
+			starts: `ipvsadm -A -f 5 -s twos: scheduler "twos" is not available`, table: web},
 		{name: "edit to an unknown scheduler", setup: web, ops: "-E -t 192.0.2.10:80 -s twos", err: host.ErrNotInstalled,
-			text: `ipvsadm -E -t 192.0.2.10:80 -s twos: scheduler "twos" is not available; modprobe ip_vs_twos`, table: web},
+			starts: `ipvsadm -E -t 192.0.2.10:80 -s twos: scheduler "twos" is not available`, table: web},
 		{name: "weight and method are edited", setup: web, done: 2, ops: `
 -e -t 192.0.2.10:80 -r 192.0.2.21:80 -m -w 0
 -e -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 7
@@ -247,6 +249,9 @@ func (tt ipvsCase) run(t *testing.T, k IPVSKernel) {
 	done, err := k.Apply(t.Context(), ops)
 	if done != tt.done || !errors.Is(err, tt.err) || (err != nil) != (tt.err != nil) {
 		t.Errorf("got %d, %v; want %d, %v", done, err, tt.done, tt.err)
+	}
+	if err != nil && !strings.HasPrefix(err.Error(), tt.starts) {
+		t.Errorf("got  %s\nwant %s…", err, tt.starts)
 	}
 	if err != nil && tt.text != "" && err.Error() != tt.text {
 		t.Errorf("got  %s\nwant %s", err, tt.text)
