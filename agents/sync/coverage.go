@@ -43,12 +43,24 @@ const enough = 99
 const young = 2 * time.Second
 
 // After a Measurement has read the connection table, it waits. The wait takes 50 times as long as
-// the read, and at least minPause. For each page of text, the kernel begins at the start of its
-// table. So a read of 100,000 connections takes seconds of CPU time.
+// the read, from minPause to maxPause. For each page of text, the kernel begins at the start of its
+// table. So a read of 100,000 connections takes seconds of CPU time. The kernel keeps most ended
+// connections for 2 minutes. A sketch must be younger, because its ended connections would count as
+// missing.
 const (
 	costs    = 50
 	minPause = 8 * time.Second
+	maxPause = time.Minute
 )
+
+// pause returns how long a Measurement waits after a read that took the time reading. A node that
+// lacks connections waits less, because it waits for an address.
+func pause(reading time.Duration, lacks bool) time.Duration {
+	if lacks {
+		return max(reading, minPause)
+	}
+	return max(reading, min(costs*reading, maxPause), minPause)
+}
 
 // Measurement compares the connections of the nodes of a clone, and publishes the result as node
 // attributes. The caller sets the exported fields.
@@ -87,11 +99,16 @@ func (m Measurement) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	own, share, err := m.compare(ctx, m.sketches(texts))
+	others, known := m.sketches(texts)
+	own, share, err := m.compare(ctx, others)
 	if err != nil {
 		return err
 	}
-	if err := m.publish(ctx, own, share); err != nil {
+	value := strconv.Itoa(share)
+	if !known {
+		value = ""
+	}
+	if err := m.publish(ctx, own, value); err != nil {
 		return err
 	}
 	if own.Count == 0 || !m.otherLacks(ctx) {
@@ -101,21 +118,22 @@ func (m Measurement) Run(ctx context.Context) error {
 }
 
 // sketches returns the sketches of the other nodes. A sketch of another version is left out, with a
-// warning.
-func (m Measurement) sketches(texts map[string]string) []connection.Sketch {
-	var sketches []connection.Sketch
+// warning. known is false then, because this node cannot compute its share.
+func (m Measurement) sketches(texts map[string]string) (sketches []connection.Sketch, known bool) {
+	known = true
 	for node, text := range texts {
 		if node == m.Node {
 			continue
 		}
 		s, err := connection.ParseSketch(text)
 		if err != nil {
+			known = false
 			m.Log.Warnf("node attribute %s of node %s is ignored: %v; install the same version of lvs-agents on all nodes", connectionsAttribute(m.ID), node, err)
 			continue
 		}
 		sketches = append(sketches, s)
 	}
-	return sketches
+	return sketches, known
 }
 
 // compare returns the sketch of the connections that this node serves. For each other node, this
@@ -128,7 +146,8 @@ func (m Measurement) compare(ctx context.Context, others []connection.Sketch) (o
 	}
 	began := state.SinceBoot()
 	err = m.read(ctx, found, &own)
-	m.delay(max(costs*(state.SinceBoot()-began), minPause))
+	reading := state.SinceBoot() - began
+	m.delay(pause(reading, false))
 	share = smallest(others, found)
 	if err != nil || share >= enough {
 		return own, share, err
@@ -139,7 +158,10 @@ func (m Measurement) compare(ctx context.Context, others []connection.Sketch) (o
 	case <-time.After(young):
 	}
 	err = m.read(ctx, found, nil)
-	return own, smallest(others, found), err
+	if share = smallest(others, found); share < enough {
+		m.delay(pause(reading, true))
+	}
+	return own, share, err
 }
 
 // read reads the table. It marks the hashes in found that the table has, and adds the connections
@@ -173,9 +195,10 @@ func smallest(sketches []connection.Sketch, found map[uint32]bool) int {
 	return share
 }
 
-// publish sets both attributes if the daemons run. It holds the lock of unpublish, so that no
+// publish sets both attributes if the daemons run. If the text share is empty, it removes the
+// attribute of the share. It holds the lock of unpublish, so that no
 // attribute of a stopped resource appears.
-func (m Measurement) publish(ctx context.Context, own connection.Sketch, share int) error {
+func (m Measurement) publish(ctx context.Context, own connection.Sketch, share string) error {
 	unlock, err := m.lock(ctx, "publish", 5*time.Second)
 	if err != nil {
 		return err
@@ -188,7 +211,10 @@ func (m Measurement) publish(ctx context.Context, own connection.Sketch, share i
 	if err := m.Attributes.SetPrivate(ctx, connectionsAttribute(m.ID), own.String()); err != nil {
 		return err
 	}
-	return m.Attributes.Set(ctx, coverageAttribute(m.ID), strconv.Itoa(share), 0)
+	if share == "" {
+		return m.Attributes.Remove(ctx, coverageAttribute(m.ID))
+	}
+	return m.Attributes.Set(ctx, coverageAttribute(m.ID), share, 0)
 }
 
 // otherLacks reports whether another node has published that it holds too few connections.

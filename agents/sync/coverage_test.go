@@ -200,9 +200,11 @@ func TestTableIsNotReadTooOften(t *testing.T) {
 }
 
 // TestSketchOfAnotherVersion checks that a measurement ignores a sketch of another version, and
-// logs a warning.
+// logs a warning. The node does not know its share, so it must not publish one.
 func TestSketchOfAnotherVersion(t *testing.T) {
-	shared := &attributes{values: map[string]map[string]string{"lvs-connections-sync": {"director2": "2:7:???"}}}
+	shared := &attributes{values: map[string]map[string]string{
+		"lvs-connections-sync": {"director2": "2:7:???"}, "lvs-sync-sync": {"director1": "100"},
+	}}
 	m := newMember(t, "director1", shared)
 	log := &lines{FieldLogger: quiet()}
 	m.Log = log
@@ -211,8 +213,30 @@ func TestSketchOfAnotherVersion(t *testing.T) {
 	if diff := cmp.Diff([]string{want}, log.warned); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if got := shared.values["lvs-sync-sync"]["director1"]; got != "100" {
+	if got := shared.values["lvs-sync-sync"]["director1"]; got != "" {
 		t.Errorf("share %q", got)
+	}
+	if got := shared.values["lvs-connections-sync"]["director1"]; got != "1:0:" {
+		t.Errorf("sketch %q", got)
+	}
+}
+
+func TestPause(t *testing.T) {
+	for _, tt := range []struct {
+		reading time.Duration
+		lacks   bool
+		want    time.Duration
+	}{
+		{0, false, 8 * time.Second},
+		{time.Second, false, 50 * time.Second},
+		{12 * time.Second, false, time.Minute},
+		{90 * time.Second, false, 90 * time.Second},
+		{time.Second, true, 8 * time.Second},
+		{12 * time.Second, true, 12 * time.Second},
+	} {
+		if got := pause(tt.reading, tt.lacks); got != tt.want {
+			t.Errorf("%s, lacks %v: got %s, want %s", tt.reading, tt.lacks, got, tt.want)
+		}
 	}
 }
 

@@ -349,6 +349,29 @@ func TestCoverage(t *testing.T) {
 	t.Log("connections of the second director by state:", d.two.Script(t, "awk 'NR > 1 {print $1, $8}' /proc/net/ip_vs_conn | sort | uniq -c | tr '\n' ';'"))
 }
 
+// TestReloadDuringAResync changes the schedulers of both directors while connections are sent. No
+// connection may break at a take-over after that.
+func TestReloadDuringAResync(t *testing.T) {
+	d := newDirectors(t, "")
+	all := d.open(t, 300)
+	d.two.Script(t, fmt.Sprintf(startDaemons, ""))
+	var wait sync.WaitGroup
+	wait.Go(func() { t.Log(send(t, d.one, sender(t.TempDir()))) })
+	for _, scheduler := range []string{"lc", "wrr", "mh", "rr"} {
+		for _, h := range []*lab.Host{d.one, d.two} {
+			h.Script(t, fmt.Sprintf("for s in '-t 192.0.2.10:7000' '-u 192.0.2.10:7000' '-t [2001:db8::10]:7000'; do ipvsadm -E $s -s %s; done\n"+
+				"for s in '-t 192.0.2.10:7001' '-f 5'; do ipvsadm -E $s -s %[1]s -p 300; done", scheduler))
+		}
+	}
+	wait.Wait()
+	if got := d.share(t); got < 99 {
+		t.Errorf("%d %%", got)
+	}
+	if broken := d.crash(t, all); broken > 0 {
+		t.Errorf("%d of %d connections broken", broken, len(all))
+	}
+}
+
 // TestSenderIsKilled kills a sender. The next sender must start at once and send everything. A
 // sender must also end when the synchronisation daemon is stopped.
 func TestSenderIsKilled(t *testing.T) {
@@ -384,11 +407,12 @@ func TestSenderIsKilled(t *testing.T) {
 }
 
 // TestOnlyServedConnectionsAreSent checks that a director without the VIP does not send its old
-// entries, unless the option All is set.
+// entries, unless the option All is set. As a real server, it has the VIP on lo.
 func TestOnlyServedConnectionsAreSent(t *testing.T) {
 	d := newDirectors(t, "")
 	all := d.open(t, 20)
-	d.one.Script(t, "ip addr del 192.0.2.10/32 dev eth0; ip addr del 2001:db8::10/128 dev eth0")
+	d.one.Script(t, "ip addr del 192.0.2.10/32 dev eth0; ip addr del 2001:db8::10/128 dev eth0\n"+
+		"ip addr add 192.0.2.10/32 dev lo; ip addr add 2001:db8::10/128 dev lo")
 	s := sender(t.TempDir())
 	s.Dry = true
 	if r := send(t, d.one, s); r.Sent != 1 || r.Elsewhere < len(all) { // the only sent entry is the template of the firewall mark

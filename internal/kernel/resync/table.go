@@ -59,16 +59,27 @@ func (r reader) Read(p []byte) (int, error) {
 	return r.from.Read(p)
 }
 
-// addresses returns the addresses of this host.
+// addresses returns the addresses of this host on interfaces to other hosts. A real server has its
+// virtual addresses on lo or tunl0, and does not serve the connections of clients as a director.
 func addresses() (map[netip.Addr]bool, error) {
-	list, err := net.InterfaceAddrs()
+	nics, err := net.Interfaces()
 	if err != nil {
 		return nil, err
 	}
 	own := map[netip.Addr]bool{}
-	for _, a := range list {
-		if prefix, err := netip.ParsePrefix(a.String()); err == nil {
-			own[prefix.Addr().Unmap()] = true
+	for _, nic := range nics {
+		// tunl0 and ip6tnl0 have neither flag, because they have no fixed peer.
+		if nic.Flags&net.FlagLoopback != 0 || nic.Flags&(net.FlagBroadcast|net.FlagPointToPoint) == 0 {
+			continue
+		}
+		list, err := nic.Addrs()
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range list {
+			if prefix, err := netip.ParsePrefix(a.String()); err == nil {
+				own[prefix.Addr().Unmap()] = true
+			}
 		}
 	}
 	return own, nil
