@@ -31,6 +31,7 @@ type system struct {
 	stateDir       string // stateDir is the directory with the state of agents and daemons.
 	doctor         examiner
 	director       director
+	capable        doctor.Capable
 	attributes     attributes
 	helper         []string // helper is the command that reads files (see disk.Reader).
 	// resync sends the connections of this director to the other directors.

@@ -21,11 +21,16 @@ import (
 
 type doctorCommand struct {
 	IPs    []string `arg:"" optional:"" name:"ip" help:"Virtual addresses. Default: the addresses that ocf:lvs:realserver or lvsrs has set up on this host."`
+	Kernel bool     `help:"Print what the kernel has for IPVS, what the configuration needs, and known faults of kernels that concern it. Nothing is loaded or changed."`
+	Config string   `placeholder:"FILE" help:"With --kernel: the configuration that is examined. Default: the records of the resources and daemons on this host."`
 	Tunnel bool     `help:"Packets for the addresses arrive through tunnels (ipip)."`
 }
 
 // Run prints the faults that this host has as a real server or as a director.
 func (c doctorCommand) Run(ctx context.Context, sys system) error {
+	if c.Kernel {
+		return printKernel(ctx, sys, c.Config)
+	}
 	settings, err := realServer(sys, c.IPs, c.Tunnel)
 	if err != nil {
 		return err
@@ -49,6 +54,11 @@ func (c doctorCommand) Run(ctx context.Context, sys system) error {
 		return err
 	}
 	findings = append(findings, more...)
+	needs, err := needsOf(sys)
+	if err != nil {
+		return err
+	}
+	findings = append(findings, doctor.ExamineKernel(sys.capable, needs)...)
 	for _, f := range findings {
 		fmt.Fprintf(sys.stdout, "%s\n    why: %s\n    fix: %s\n", f.What, f.Why, f.Fix)
 	}

@@ -6,12 +6,14 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
 
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/doctor"
 	"lvs-agents/internal/host"
+	"lvs-agents/internal/kernel/capability"
 	"lvs-agents/internal/ledger"
 )
 
@@ -100,7 +102,7 @@ func TestDoctor(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var out, errs strings.Builder
 			code := run(t.Context(), append([]string{"doctor"}, strings.Fields(tt.args)...),
-				system{stdout: &out, stderr: &errs, stateDir: tt.state, doctor: &tt.patient, director: &tt.patient})
+				system{stdout: &out, stderr: &errs, stateDir: tt.state, doctor: &tt.patient, director: &tt.patient, capable: capability.Kernel{Root: fstest.MapFS{}}})
 			got := []any{code, out.String(), errs.String(), tt.patient.asked}
 			if diff := cmp.Diff([]any{tt.code, tt.stdout, tt.stderr, tt.asked}, got); diff != "" {
 				t.Errorf("exit code, stdout, stderr, asked (-want +got):\n%s", diff)
@@ -142,7 +144,7 @@ func TestDoctorComparesHashTables(t *testing.T) {
 	} {
 		var out, errs strings.Builder
 		code := run(t.Context(), []string{"doctor"}, system{stdout: &out, stderr: &errs, stateDir: dir,
-			doctor: &patient{}, director: &patient{directs: true}, attributes: published{"director1": tables, "director2": other}})
+			doctor: &patient{}, director: &patient{directs: true}, capable: capability.Kernel{Root: fstest.MapFS{}}, attributes: published{"director1": tables, "director2": other}})
 		if out.String() != want || errs.Len() > 0 || (code == 0) != (want == "fine\n") {
 			t.Errorf("code %d, printed %q, %s\nwant %q", code, out.String(), errs.String(), want)
 		}

@@ -15,6 +15,7 @@ import (
 	"lvs-agents/internal/config/load"
 	"lvs-agents/internal/disk"
 	"lvs-agents/internal/doctor"
+	"lvs-agents/internal/kernel/capability"
 	"lvs-agents/internal/kernel/ipvs"
 	"lvs-agents/internal/kernel/setting"
 	"lvs-agents/internal/kernel/wire"
@@ -43,7 +44,7 @@ func main() {
 		stdout: os.Stdout, stderr: os.Stderr,
 		dirs: append([]string{"."}, load.Dirs()...), resolver: net.DefaultResolver, kernel: kernel, version: manual.Version(version),
 		stateDir: dir, helper: disk.SelfHelper(),
-		doctor: doctor.Examiner{Kernel: here}, director: here, attributes: attribute.Node{},
+		doctor: doctor.Examiner{Kernel: here}, director: here, capable: capability.New(), attributes: attribute.Node{},
 		resync: resyncs(kernel, dir),
 	})
 	_ = kernel.Close() // The program has only read from the kernel, so an error does not matter.
