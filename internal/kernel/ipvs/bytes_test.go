@@ -36,6 +36,9 @@ func TestBytesOfMessages(t *testing.T) {
 			destinationFamily: native2(2), destinationAddress: "c0000215", destinationPort: "1f90", destinationForward: native4(2),
 			destinationWeight: native4(65535), destinationUpper: native4(9), destinationLower: native4(3),
 		}},
+		{"tunnel", ofOp(t, "-a -t 192.0.2.10:80 -r 192.0.2.21:80 -i -w 1 --tun-type gue --tun-port 6080 --tun-remcsum"), attrDestination, map[int]string{
+			destinationTunnelType: "01", destinationTunnelPort: "17c0", destinationTunnelChecksum: native2(2),
+		}},
 		{"daemon", daemon, attrDaemon, map[int]string{
 			daemonRole: native4(2), daemonInterface: "6574683100", daemonID: native4(7), daemonMaxLen: native2(1472),
 			daemonGroup: "e0000051", daemonPort: native2(8848), daemonTTL: "02",
