@@ -635,3 +635,15 @@ func TestMissingSchedulerIsNamedBeforeStart(t *testing.T) {
 		}
 	}
 }
+
+// TestKernelWithoutTunnelTypes checks the reason of a start on a kernel that stores all tunnels as
+// IP-in-IP.
+func TestKernelWithoutTunnelTypes(t *testing.T) {
+	n := newNode(t)
+	n.kernel.OnlyIPIP = true
+	got := n.mustRun(t, 1, "web", "start", "virtual=192.0.2.10:80", "real=192.0.2.21 gre")
+	const want = "the kernel does not keep the tunnel type gre: gue needs Linux 5.2, and gre Linux 5.3; use ipip, or a newer kernel"
+	if got.reason != want {
+		t.Errorf("got  %s\nwant %s", got.reason, want)
+	}
+}

@@ -230,6 +230,15 @@ func TestEveryFormReachesTheKernel(t *testing.T) {
 			[]string{"virtual=192.0.2.10:80", "real=192.0.2.21 gate", "scheduler=rr", "persistent=600", "netmask=255.255.255.0"}},
 		{"IPv6", "-A -t [2001:db8::10]:80 -s rr -p 600 -M 64\n-a -t [2001:db8::10]:80 -r [2001:db8::21]:80 -g -w 1\n",
 			[]string{"virtual=[2001:db8::10]:80", "real=[2001:db8::21] gate", "scheduler=rr", "persistent=600", "netmask=64"}},
+		{"tunnels", "-A -t 192.0.2.10:80 -s rr\n-a -t 192.0.2.10:80 -r 192.0.2.21:80 -i -w 1 --tun-type gue --tun-port 6081 --tun-csum\n" +
+			"-a -t 192.0.2.10:80 -r 192.0.2.22:80 -i -w 1 --tun-type gre --tun-nocsum\n-a -t 192.0.2.10:80 -r [2001:db8::23]:80 -i -w 2 --tun-type ipip\n",
+			[]string{"virtual=192.0.2.10:80", "real=192.0.2.21 gue port:6081 csum, 192.0.2.22 gre, [2001:db8::23] ipip 2", "scheduler=rr"}},
+		{"engine and one packet", "-A -u 192.0.2.10:5060 -s mh -p 60 --pe sip -o -b mh-port\n-a -u 192.0.2.10:5060 -r 192.0.2.21:5060 -g -w 1\n",
+			[]string{"virtual=192.0.2.10:5060/udp", "real=192.0.2.21 gate", "scheduler=mh", "schedflags=mh-port", "persistent=60", "persistence_engine=sip", "ops=yes"}},
+		{"several kinds", "-A --sctp-service 192.0.2.10:80 -s rr\n-A -f 5 -s rr\n-A -f 5 -6 -s rr\n-A -t 192.0.2.10:80 -s rr\n-A -t 192.0.2.10:81 -s rr\n" +
+			"-a --sctp-service 192.0.2.10:80 -r 192.0.2.21:80 -i -w 1 --tun-type ipip\n-a -f 5 -r 192.0.2.21:0 -i -w 1 --tun-type ipip\n-a -f 5 -6 -r 192.0.2.21:0 -i -w 1 --tun-type ipip\n" +
+			"-a -t 192.0.2.10:80 -r 192.0.2.21:80 -i -w 1 --tun-type ipip\n-a -t 192.0.2.10:81 -r 192.0.2.21:81 -i -w 1 --tun-type ipip\n",
+			[]string{"virtual=192.0.2.10:80-81 192.0.2.10:80/sctp 5/fwm4 5/fwm6", "real=192.0.2.21 ipip", "scheduler=rr"}},
 		{"two services", "-A -t 192.0.2.10:443 -s rr\n-A -t 192.0.2.10:80 -s rr\n-a -t 192.0.2.10:443 -r 192.0.2.21:443 -g -w 1\n-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1\n",
 			[]string{"virtual=192.0.2.10:80 192.0.2.10:443", "real=192.0.2.21 gate", "scheduler=rr"}},
 	}

@@ -2,10 +2,10 @@
 // is the only importer of moby/ipvs, and the only package with IPVS' netlink messages and error
 // numbers.
 //
-// moby/ipvs v1.1.0 writes the virtual services. All other messages are built in this package and
+// moby/ipvs v1.1.0 writes a few virtual services. All other messages are built in this package and
 // sent on one generic netlink socket, because moby/ipvs has these limits:
 //
-// - moby/ipvs sends no address family with a destination, and one destination in a system call.
+// - moby/ipvs sends no address family with a destination, and one change in a system call.
 // - A caller cannot give moby/ipvs a deadline.
 // - moby/ipvs reads weights as 16 bits, so a weight above 65535 is wrong after the read.
 // - moby/ipvs costs too much time for a monitor that only reads.
@@ -143,18 +143,23 @@ func (k *Kernel) dump(ctx context.Context, command uint8, what []byte, each func
 	return cmp.Or(err, bad)
 }
 
-// batch is the largest number of destinations that one system call changes.
+// batch is the largest number of changes in one system call.
 const batch = 64
+
+// fewServices is the largest number of consecutive changes of services that moby/ipvs makes, one
+// change in a system call. More changes are sent in batches.
+const fewServices = 8
 
 // Apply makes changes in order and returns the number of changes that succeeded before the first
 // failure. The error starts with the failed change in ipvsadm syntax. Errors: host.ErrNotInstalled
 // without IPVS or the scheduler, fs.ErrExist if an added entry exists, fs.ErrNotExist if a changed
 // or deleted entry does not exist, fs.ErrPermission, context.DeadlineExceeded.
 //
-// Apply sends up to 64 consecutive changes of destinations together, and the kernel continues after
-// a change that it refuses. So after an error, the kernel can have made some of the changes after
-// the failed change. After context.DeadlineExceeded, the kernel can also have made the failed
-// change. After an error, the caller must read the table and not rely on the count.
+// Apply sends up to 64 consecutive changes of destinations together, and also many consecutive
+// changes of services. The kernel continues after a change that it refuses. So after an error, the
+// kernel can have made some of the changes after the failed change. After
+// context.DeadlineExceeded, the error names the first change of the batch, and the kernel can have
+// made all of them. After an error, the caller must read the table and not rely on the count.
 func (k *Kernel) Apply(ctx context.Context, ops []lvs.Op) (done int, err error) {
 	if len(ops) == 0 {
 		return 0, nil
@@ -176,32 +181,46 @@ func (k *Kernel) Apply(ctx context.Context, ops []lvs.Op) (done int, err error) 
 	return done, nil
 }
 
-// step applies the first operation. If the operation changes a destination, step also applies the
-// changes of destinations that directly follow it. It returns the number of operations that
-// succeeded.
+// step applies the first operation. If the next operations have the same kind, step also applies
+// some of them, as Apply describes. It returns the number of operations that succeeded.
 func (k *Kernel) step(ctx context.Context, ops []lvs.Op) (done int, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	if !ofDestination(ops[0]) {
-		if err := k.service(ctx, ops[0]); err != nil {
-			return 0, err
+	run := sameKind(ops)
+	if run <= fewServices && !ofDestination(ops[0]) {
+		for _, op := range ops[:run] {
+			if err := k.service(ctx, op); err != nil {
+				return done, err
+			}
+			done++
 		}
-		return 1, nil
+		return done, nil
 	}
-	requests, err := k.requests(ops[:min(batch, len(ops))])
+	requests, err := k.requests(ops[:min(batch, run)])
 	if len(requests) == 0 {
 		return 0, err
 	}
 	return k.socket.Execute(ctx, requests...)
 }
 
-// requests encodes the changes of destinations at the beginning of ops. It stops at the first
-// change of a service, and at the first operation that it cannot encode.
+// sameKind returns the number of operations at the beginning of ops that all change services, or
+// that all change destinations.
+func sameKind(ops []lvs.Op) int {
+	other := func(op lvs.Op) bool { return ofDestination(op) != ofDestination(ops[0]) }
+	if n := slices.IndexFunc(ops, other); n > 0 {
+		return n
+	}
+	return len(ops)
+}
+
+// requests encodes operations. It stops at the first operation that it cannot encode.
 func (k *Kernel) requests(ops []lvs.Op) (requests []knetlink.Request, err error) {
 	for _, op := range ops {
 		if !ofDestination(op) {
-			break
+			command, attr := encodeService(op)
+			requests = append(requests, message(k.family, command, attr))
+			continue
 		}
 		command, attrs, err := encodeDestination(op)
 		if err != nil {

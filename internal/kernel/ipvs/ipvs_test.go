@@ -101,19 +101,44 @@ func soon(t *testing.T) context.Context {
 	return ctx
 }
 
-func TestLostAcknowledgement(t *testing.T) {
-	first := true
+// TestThousandServicesInBatches checks how many datagrams a large plan needs. The kernel replies to
+// the last request of a datagram, and to a request that fails.
+func TestThousandServicesInBatches(t *testing.T) {
+	acks, fails := 0, 0
 	k := scripted(t, func(m syscall.NetlinkMessage) [][]byte {
-		if first {
-			first = false
+		switch {
+		case fails > 0 && int(m.Header.Seq) >= fails:
+			return [][]byte{ack(m, syscall.EEXIST)}
+		case m.Header.Flags&unix.NLM_F_ACK != 0:
+			acks++
 			return [][]byte{ack(m, 0)}
 		}
 		return nil
 	})
+	var want lvs.Table
+	for i := range 1000 {
+		v := lvs.VirtualService{Service: lvs.Service{ID: lvs.MarkService(uint32(i+1), false), Scheduler: "rr"}}
+		for _, op := range destinations(t, 10) {
+			v.Destinations = append(v.Destinations, op.Destination)
+		}
+		want = append(want, v)
+	}
+	ops := lvs.Plan(want, nil, lvs.ScopeOf(want))
+	if done, err := k.Apply(t.Context(), ops); done != 11000 || err != nil || acks != 16+157 {
+		t.Errorf("got %d, %v in %d datagrams", done, err, acks)
+	}
+	acks, fails = 0, len(ops)+100
+	if done, err := k.Apply(t.Context(), ops); done != 99 || !errors.Is(err, fs.ErrExist) || acks != 1 {
+		t.Errorf("got %d, %v after %d datagrams", done, err, acks)
+	}
+}
+
+func TestLostAcknowledgement(t *testing.T) {
+	k := scripted(t, func(syscall.NetlinkMessage) [][]byte { return nil })
 	ops := destinations(t, 3)
 	got, err := k.Apply(soon(t), ops)
-	if want := ops[1].String() + ": context deadline exceeded"; got != 1 || !errors.Is(err, context.DeadlineExceeded) || err.Error() != want {
-		t.Errorf("got %d, %v; want 1, %s", got, err, want)
+	if want := ops[0].String() + ": context deadline exceeded"; got != 0 || !errors.Is(err, context.DeadlineExceeded) || err.Error() != want {
+		t.Errorf("got %d, %v; want 0, %s", got, err, want)
 	}
 	if k.socket != nil {
 		t.Error("the socket is still open")

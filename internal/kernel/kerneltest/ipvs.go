@@ -29,6 +29,8 @@ type IPVS struct {
 	Stall bool
 	// Schedulers are the schedulers that the kernel has or can load.
 	Schedulers []string
+	// OnlyIPIP makes the fake a kernel before Linux 5.2, which stores each tunnel as IP-in-IP.
+	OnlyIPIP bool
 	// Still makes the fake a host that forwards no packets.
 	Still bool
 	// Replaced makes the fake a host whose interfaces were removed and created again.
@@ -182,12 +184,16 @@ func (k *IPVS) open(ctx context.Context) error {
 	return nil
 }
 
-// batch is the number of changes of destinations that the kernel gets in one message.
-const batch = 64
+// batch is the number of changes that the kernel gets in one message. Up to fewServices consecutive
+// changes of services are separate messages.
+const (
+	batch       = 64
+	fewServices = 8
+)
 
 // Apply makes changes in order and returns the number of changes that succeeded before the first
-// failure. The kernel gets the changes of destinations in batches. After a failed change, both the
-// kernel and this fake still make the later changes of the same batch.
+// failure. The kernel gets the changes in batches. After a failed change, both the kernel and this
+// fake still make the later changes of the same batch.
 func (k *IPVS) Apply(ctx context.Context, ops []lvs.Op) (done int, err error) {
 	if len(ops) == 0 {
 		return 0, nil
@@ -199,9 +205,13 @@ func (k *IPVS) Apply(ctx context.Context, ops []lvs.Op) (done int, err error) {
 	defer k.mu.Unlock()
 	for done < len(ops) {
 		run := 1
-		for run < min(batch, len(ops)-done) && ofDestination(ops[done]) && ofDestination(ops[done+run]) {
+		for run < len(ops)-done && ofDestination(ops[done]) == ofDestination(ops[done+run]) {
 			run++
 		}
+		if run <= fewServices && !ofDestination(ops[done]) {
+			run = 1
+		}
+		run = min(run, batch)
 		n, err := k.runLocked(ops[done : done+run])
 		done += n
 		if err != nil {
@@ -236,7 +246,7 @@ func (k *IPVS) applyLocked(op lvs.Op) error {
 	if op.Destination.Addr.Addr().IsLoopback() {
 		op.Destination.Forward = lvs.Local
 	}
-	if op.Destination.Forward != lvs.Tunnel {
+	if op.Destination.Forward != lvs.Tunnel || k.OnlyIPIP {
 		op.Destination.Encapsulation = lvs.Encapsulation{}
 	}
 	if op.Service.Persistence == 0 {

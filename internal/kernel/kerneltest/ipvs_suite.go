@@ -212,6 +212,27 @@ func ipvsCases() []ipvsCase {
 -D -f 9
 -A -f 2 -s rr
 `, err: fs.ErrNotExist, text: "ipvsadm -D -f 9: file does not exist", table: "-A -f 1 -s rr"},
+		{name: "failure in the middle of many services", setup: "-A -f 3 -s rr", done: 2, ops: `
+-A -f 1 -s rr
+-A -f 2 -s rr
+-A -f 3 -s rr
+-A -f 4 -s rr
+-E -f 9 -s rr
+-A -f 5 -s rr -p 60 -M 255.255.255.0
+-A -f 6 -6 -s mh -b mh-port
+-E -f 1 -s lc -o
+-A -f 7 -s rr
+-D -f 2
+-A -u 192.0.2.10:53 -s rr -p 60 --pe sip
+`, err: fs.ErrExist, text: "ipvsadm -A -f 3 -s rr: file already exists", table: `
+-A -u 192.0.2.10:53 -s rr -p 60 --pe sip
+-A -f 1 -s lc -o
+-A -f 3 -s rr
+-A -f 4 -s rr
+-A -f 5 -s rr -p 60 -M 255.255.255.0
+-A -f 6 -6 -s mh -b mh-port
+-A -f 7 -s rr
+`},
 		{name: "failure in the middle of a batch", setup: "-A -f 1 -s rr", done: 2, ops: `
 -a -f 1 -r 192.0.2.21:80 -g -w 1
 -a -f 1 -r 192.0.2.22:80 -g -w 1

@@ -88,24 +88,23 @@ func (s *Socket) Dump(ctx context.Context, request Request, begin func(), each f
 }
 
 // Execute sends requests for changes in one datagram. It returns the number of changes that
-// succeeded before the first failure, and the error of this failure. The kernel executes all
-// requests in order and acknowledges each request (net/netlink/af_netlink.c, netlink_rcv_skb).
+// succeeded before the first failure, and the error of this failure. After the error of ctx, the
+// number is 0. The kernel executes all requests in order. It replies to each request that fails,
+// and to the last request (net/netlink/af_netlink.c, netlink_rcv_skb).
 func (s *Socket) Execute(ctx context.Context, requests ...Request) (done int, err error) {
-	for i := range requests {
-		requests[i].Flags |= unix.NLM_F_ACK
-	}
+	first, last := s.seq+1, len(requests)-1
+	requests[last].Flags |= unix.NLM_F_ACK
 	var refused error
-	acknowledged := 0
 	err = s.exchange(ctx, requests, func(m syscall.NetlinkMessage) (bool, error) {
-		if refused == nil {
-			refused = errno(m)
+		at := int(m.Header.Seq - first)
+		if failed := errno(m); failed != nil && refused == nil {
+			done, refused = at, failed
 		}
-		if refused == nil {
-			done++
-		}
-		acknowledged++
-		return acknowledged == len(requests), nil
+		return at == last, nil
 	})
+	if err == nil && refused == nil {
+		done = len(requests)
+	}
 	return done, cmp.Or(refused, err)
 }
 

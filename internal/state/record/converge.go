@@ -3,6 +3,7 @@ package record
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 
 	"lvs-agents/internal/lvs"
@@ -17,12 +18,17 @@ type Unsettled struct {
 	// Race is the error of the last operation. It is nil if the kernel accepted all operations of
 	// the last attempt.
 	Race error
+	// Left is the first operation that plan still found.
+	Left lvs.Op
 }
 
 // Error returns the reason why Converge could not finish.
 func (u *Unsettled) Error() string {
 	if u.Race != nil {
 		return "the table changes all the time: " + u.Race.Error()
+	}
+	if e := u.Left.Destination.Encapsulation; e.Type != lvs.IPIP {
+		return fmt.Sprintf("the kernel does not keep the tunnel type %s: gue needs Linux 5.2, and gre Linux 5.3; use ipip, or a newer kernel", e.Type)
 	}
 	return "the kernel does not keep the changes; another program changes the table"
 }
@@ -36,11 +42,13 @@ func (u *Unsettled) Unwrap() error { return u.Race }
 // is an Unsettled if operations are left after all attempts.
 func Converge(ctx context.Context, k Kernel, plan func(context.Context) ([]lvs.Op, error)) (applied []lvs.Op, err error) {
 	var raced error
+	var left lvs.Op
 	for range attempts {
 		ops, err := plan(ctx)
 		if err != nil || len(ops) == 0 {
 			return applied, err
 		}
+		left = ops[0]
 		var done int
 		done, raced = k.Apply(ctx, ops)
 		applied = append(applied, ops[:done]...)
@@ -48,5 +56,5 @@ func Converge(ctx context.Context, k Kernel, plan func(context.Context) ([]lvs.O
 			return applied, raced
 		}
 	}
-	return applied, &Unsettled{raced}
+	return applied, &Unsettled{raced, left}
 }
