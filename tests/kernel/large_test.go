@@ -30,8 +30,8 @@ func TestTimeouts(t *testing.T) {
 	timeouts("900 120 300")
 }
 
-// TestThousandServices checks a resource with 1,000 services of ten real servers each. Monitor and a
-// second start change nothing, a reload changes only what differs, and stop leaves an empty table.
+// TestThousandServices checks a resource with 1,000 services of ten real servers each. A second
+// start changes nothing, a reload changes only what differs, and stop leaves an empty table.
 func TestThousandServices(t *testing.T) {
 	d := newDirector(t)
 	file := filepath.Join(t.TempDir(), "large.cf")
