@@ -83,7 +83,7 @@ func restore(saved string) error {
 		return err
 	}
 	k := ipvs.New()
-	defer k.Close()
+	defer func() { _ = k.Close() }()
 	_, err = k.Apply(context.Background(), lvs.Plan(want, nil, lvs.ScopeOf(want)))
 	return err
 }
