@@ -240,7 +240,7 @@ func TestWhatTheHostLacks(t *testing.T) {
 		{"IPVS", func(n node) { n.Missing = true }, 5, "ipvsadm -L --daemon: IPVS is not in this kernel; modprobe ip_vs"},
 		{"interface", func(n node) { n.Rename("eth1", "") }, 5, `network interface "eth1" does not exist; create it or give one that ip link shows`},
 		{"up", func(n node) { n.Becomes("eth1", host.Interface{Down: true}) }, 1, "interface eth1 is down; ip link set dev eth1 up"},
-		{"sysctl", func(n node) { n.put("sync_ports", "") }, 5, "sysctl net.ipv4.vs.sync_ports does not exist here"},
+		{"sysctl", func(n node) { n.put("sync_ports", "") }, 5, "sysctl net.ipv4.vs.sync_ports does not exist here; lvsctl doctor --kernel shows what this kernel has"},
 	} {
 		n := newNode(t)
 		tt.lacks(n)

@@ -1,5 +1,6 @@
 // Package doctor finds the faults of a real server and the faults of a director with masq servers.
-// It reads the kernel, and examines the packets that the real server sends.
+// It reads the kernel, and examines the packets that the real server sends. It also compares what a
+// configuration needs with what the kernel has, and has the known faults of kernels.
 package doctor
 
 import (

@@ -55,7 +55,7 @@ type fault struct {
 	// shows reports whether a file of the kernel shows the fault. It is nil if no file does.
 	shows func(Capable) bool
 	// from and before are versions of Linux. The fault is in versions from the first, before the
-	// second. They count only without shows. Without a version, the range is open.
+	// second. Without a version, the range is open.
 	from, before string
 }
 
@@ -64,14 +64,13 @@ type fault struct {
 func KnownFaults(k Capable, n Needs) []Finding {
 	var findings []Finding
 	for _, f := range faults {
-		switch {
-		case !f.concerns(n):
-		case f.shows != nil && f.shows(k):
-			findings = append(findings, f.finding)
-		case f.shows == nil && between(k.Release(), f.from, f.before):
-			f.finding.Why += fmt.Sprintf(" (kernels%s before %s; a distribution can have corrected its kernel)", since(f.from), f.before)
-			findings = append(findings, f.finding)
+		if !f.concerns(n) || f.shows != nil && !f.shows(k) || !between(k.Release(), f.from, f.before) {
+			continue
 		}
+		if f.before != "" {
+			f.finding.Why += fmt.Sprintf(" (kernels%s before %s; a distribution can have corrected its kernel)", since(f.from), f.before)
+		}
+		findings = append(findings, f.finding)
 	}
 	return findings
 }
@@ -85,7 +84,7 @@ func since(from string) string {
 
 // between reports whether a release is not older than from, and older than before.
 func between(release, from, before string) bool {
-	return !older(release, from) && older(release, before)
+	return !older(release, from) && (before == "" || older(release, before))
 }
 
 // older reports whether a release of Linux is older than a version with two numbers.
@@ -160,6 +159,11 @@ var faults = []fault{
 	{
 		finding:  Finding{"the estimation threads do not stay on the CPUs of est_cpulist", "the kernel ignores net.ipv4.vs.est_cpulist for new threads", "boot a newer kernel"},
 		concerns: serves, from: "6.2", before: "6.17",
+		// A list without CPU 0 is not the list that the kernel starts with.
+		shows: func(k Capable) bool {
+			list := k.Sysctl("est_cpulist").Value
+			return list != "" && !strings.HasPrefix(list, "0")
+		},
 	},
 	{
 		finding:  Finding{"a client that uses a port again loses a second if its server has weight 0", "the kernel drops the first SYN", "boot a newer kernel, or sysctl -w net.ipv4.vs.conn_reuse_mode=0"},

@@ -65,6 +65,8 @@ func TestKnownFaults(t *testing.T) {
 		{"a new kernel", web, true, kernel{"7.2.7-1", map[string]string{"est_nice": "0", "run_estimation": "1"}}, []string{"ipvsadm --stats and --rate show old"}},
 		{"no estimation", web, false, kernel{"7.2.7", map[string]string{"est_nice": "0", "run_estimation": "0"}},
 			[]string{"ipvsadm --stats and --rate show old", "ipvsadm --stats and --rate show numbers that do not"}},
+		{"threads of estimation on chosen CPUs", web, false, kernel{"6.12", map[string]string{"est_nice": "0", "est_cpulist": "2-3"}},
+			[]string{"ipvsadm --stats and --rate show old", "the estimation threads", "an interface cannot"}},
 		{"Debian 12", web, true, kernel{"6.1.0-37-amd64", map[string]string{"run_estimation": "1"}}, []string{"each measurement", "an interface cannot"}},
 		{"RHEL 9 with masq and thresholds", strings.ReplaceAll(web, "-g", "-m") + " -x 9 -y 3", false, kernel{"5.14.0-570.el9", nil},
 			[]string{"a client that uses a port again", "packets of a masq server", "an interface cannot", "a destination can stay overloaded"}},

@@ -152,7 +152,7 @@ func (r *Resource) enter(ctx context.Context, l *locked, want []Wanted) (entries
 		set := w.Value
 		switch {
 		case !w.Switch() && found == "":
-			return nil, nil, host.NotInstalled("sysctl %s does not exist here", w.Dotted())
+			return nil, nil, host.NotInstalled("sysctl %s does not exist here; lvsctl doctor --kernel shows what this kernel has", w.Dotted())
 		case w.Named():
 			found = host.Off
 		case w.Fits(found, set):

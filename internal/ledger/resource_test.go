@@ -355,7 +355,7 @@ func TestMissingSysctl(t *testing.T) {
 		return []Wanted{{setting(ignore), "1"}, {setting("sysctl name=net/ipv4/vs/sync_threshold"), "3"}}, nil
 	}
 	err := r.Apply(t.Context())
-	if !errors.Is(err, host.ErrNotInstalled) || err.Error() != "sysctl net.ipv4.vs.sync_threshold does not exist here" {
+	if !errors.Is(err, host.ErrNotInstalled) || err.Error() != "sysctl net.ipv4.vs.sync_threshold does not exist here; lvsctl doctor --kernel shows what this kernel has" {
 		t.Errorf("got %v", err)
 	}
 	n.has(before)

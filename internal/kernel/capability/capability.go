@@ -6,8 +6,10 @@ package capability
 import (
 	"bufio"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
+	"slices"
 	"strings"
 
 	"lvs-agents/internal/host"
@@ -47,7 +49,8 @@ var newSchedulers = map[string]string{"mh": "4.18", "twos": "5.12"}
 
 // newSysctls are the first versions of sysctls that not every kernel in use has.
 var newSysctls = map[string]string{
-	"run_estimation": "5.15", "est_cpulist": "6.2", "est_nice": "6.2",
+	"sync_ports": "3.5", "sync_refresh_period": "3.5", "sync_retries": "3.5", "sloppy_tcp": "3.11", "sloppy_sctp": "3.11", "sync_persist_mode": "3.11",
+	"conn_reuse_mode": "4.1", "run_estimation": "5.15", "est_cpulist": "6.2", "est_nice": "6.2",
 	"conn_lfactor": "7.1", "svc_lfactor": "7.1", "conn_max": "7.2",
 }
 
@@ -167,7 +170,7 @@ func (k Kernel) All() []host.Capability {
 		all = append(all, k.Feature(f))
 	}
 	all = append(all, k.Tables())
-	for _, name := range []string{"conn_lfactor", "conn_max", "est_cpulist", "est_nice", "run_estimation", "sloppy_sctp", "sloppy_tcp", "svc_lfactor", "sync_persist_mode", "sync_ports"} {
+	for _, name := range slices.Sorted(maps.Keys(newSysctls)) {
 		all = append(all, k.Sysctl(name))
 	}
 	return all
