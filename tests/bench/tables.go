@@ -19,13 +19,17 @@ func large(bin string) error {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	var rows []row
-	for _, size := range []struct{ services, servers int }{{1000, 10}, {1, 10000}} {
+	// With one service, the kernel's search of the other destinations takes most of the time.
+	for _, size := range []struct {
+		services, servers int
+		least             float64
+	}{{1000, 10, 6}, {1, 10000, 0}} {
 		config := filepath.Join(dir, fmt.Sprintf("%d.cf", size.services))
 		saved := filepath.Join(dir, fmt.Sprintf("%d.rules", size.services))
 		if err := writeLarge(config, saved, size.services, size.servers); err != nil {
 			return err
 		}
-		env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "OCF_RESOURCE_INSTANCE=web", "LVS_AGENTS_STATE_DIR=" + dir + "/lvs-agents", "OCF_RESKEY_config=" + config}
+		env := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "OCF_RESOURCE_INSTANCE=web", "OCF_RESKEY_CRM_meta_timeout=120000", "LVS_AGENTS_STATE_DIR=" + dir + "/lvs-agents", "OCF_RESKEY_config=" + config}
 		agent := func(action string) subject {
 			return subject{name: "ipvs " + action, argv: []string{bin + "/ipvs", action}, env: env}
 		}
@@ -36,7 +40,7 @@ func large(bin string) error {
 		restore := subject{name: "ipvsadm -R", argv: append(alone, "sh", "-c", "ipvsadm -R <"+saved)}
 		title := fmt.Sprintf("%d × %d: ", size.services, size.servers)
 		rows = append(rows,
-			row{title: title + "write", rounds: 3, least: 6, subjects: []subject{
+			row{title: title + "write", rounds: 3, least: size.least, subjects: []subject{
 				{name: "internal/kernel/ipvs", argv: append(alone, os.Args[0], "restore", saved)}, restore}},
 			row{title: title + "start", rounds: 3, subjects: []subject{
 				{name: "ipvs start", argv: append(alone, agent("start").argv...), env: env}, restore}},
