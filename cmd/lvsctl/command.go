@@ -33,7 +33,9 @@ type system struct {
 	director       director
 	capable        doctor.Capable
 	attributes     attributes
-	helper         []string // helper is the command that reads files (see disk.Reader).
+	// listen returns the hosts that send connections to a backup daemon. It listens for seconds.
+	listen func(ctx context.Context, backup lvs.SyncDaemon, ports int) ([]lvs.SyncSender, error)
+	helper []string // helper is the command that reads files (see disk.Reader).
 	// resync sends the connections of this director to the other directors.
 	resync func(ctx context.Context, all, dry bool) (fmt.Stringer, error)
 }
@@ -67,7 +69,7 @@ type commands struct {
 	Plan    planCommand    `cmd:"" help:"Print the ipvsadm commands that change the kernel's table to the services of a file."`
 	Status  statusCommand  `cmd:"" help:"Print the services of the health daemons on this node, with the verdict on every real server."`
 	Events  eventsCommand  `cmd:"" help:"Print the events of the health daemons on this node, until lvsctl is interrupted."`
-	Doctor  doctorCommand  `cmd:"" help:"Report the faults of this real server, or of this director: masq servers whose replies are lost, synchronisation daemons that other hosts can reach, and hash tables that differ from those on another director. Test packets prove that a real server neither replies to queries for the virtual addresses nor announces them."`
+	Doctor  doctorCommand  `cmd:"" help:"Report the faults of this real server, or of this director: masq servers whose replies are lost, synchronisation daemons that other hosts can reach, and hash tables that differ from those on another director. It also reports hosts with another syncid, and directors that lack connections. Test packets prove that a real server neither replies to queries for the virtual addresses nor announces them."`
 	Resync  resyncCommand  `cmd:"" help:"Send the connections that this director serves to the other directors, through the running master synchronisation daemon's group. The kernel sends only connections whose packets move."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 
 	"lvs-agents/internal/attribute"
@@ -90,7 +91,7 @@ func realServer(sys system, words []string, tunnel bool) ([]host.Setting, error)
 	if err != nil && !errors.Is(err, state.ErrDamaged) {
 		return nil, err
 	}
-	_, _, sync := syncDaemon(sys)
+	_, sync := syncResource(sys)
 	for _, e := range l.Entries {
 		settings = append(settings, e.Setting)
 	}
@@ -105,11 +106,29 @@ func realServer(sys system, words []string, tunnel bool) ([]host.Setting, error)
 
 // examineSync returns the faults of the link between the directors, if a sync resource runs here.
 func examineSync(ctx context.Context, sys system) ([]doctor.Finding, error) {
-	backup, ports, ok := syncDaemon(sys)
+	r, ok := syncResource(sys)
 	if !ok {
 		return nil, nil
 	}
-	return doctor.ExamineSync(ctx, sys.director, backup, ports)
+	findings, err := doctor.ExamineSync(ctx, sys.director, r.backup, r.ports)
+	if err != nil {
+		return nil, err
+	}
+	senders, err := sys.listen(ctx, r.backup, r.ports)
+	if err != nil {
+		failed(sys, err)
+	}
+	findings = append(findings, doctor.ExamineSenders(r.backup, senders)...)
+	shares, err := sys.attributes.All(ctx, "lvs-sync-"+r.id)
+	if errors.Is(err, attribute.ErrNoCluster) {
+		return findings, nil
+	}
+	samples, wrong := sys.attributes.All(ctx, "lvs-connections-"+r.id)
+	if err = errors.Join(err, wrong); err != nil {
+		failed(sys, err)
+		return findings, nil
+	}
+	return append(findings, doctor.ExamineCoverage(r.id, shares, samples)...), nil
 }
 
 // examinePair compares the hash tables of each health daemon on this director with the tables that
@@ -136,25 +155,33 @@ func examinePair(ctx context.Context, sys system) ([]doctor.Finding, error) {
 	return findings, nil
 }
 
-// syncDaemon returns the backup daemon of the sync resource and the number of its ports. ok is
-// false if the ledger of this director has no backup daemon.
-func syncDaemon(sys system) (backup lvs.SyncDaemon, ports int, ok bool) {
+// synchronisation is the sync resource of this director.
+type synchronisation struct {
+	id     string // id is the id of the resource, without the number of an instance.
+	backup lvs.SyncDaemon
+	ports  int
+}
+
+// syncResource returns the sync resource. ok is false if the ledger of this director has no backup
+// daemon.
+func syncResource(sys system) (r synchronisation, ok bool) {
 	store, err := ledger.In(sys.stateDir, ledger.Director)
 	if err != nil {
-		return backup, 0, false
+		return r, false
 	}
 	l, _ := store.Load() // If the ledger is damaged, l has its readable part.
-	ports = 1
+	r.ports = 1
 	for _, e := range l.Entries {
 		switch {
 		case e.Kind == host.SyncDaemon && e.Name == lvs.SyncBackup.String():
-			backup, err = lvs.ParseSyncDaemon(e.Name + " " + e.Set)
+			r.backup, err = lvs.ParseSyncDaemon(e.Name + " " + e.Set)
+			r.id, _, _ = strings.Cut(e.By[0], ":")
 			ok = err == nil
 		case e.Name == "net/ipv4/vs/sync_ports":
-			ports, _ = strconv.Atoi(e.Set)
+			r.ports, _ = strconv.Atoi(e.Set)
 		}
 	}
-	return backup, ports, ok
+	return r, ok
 }
 
 // server has the methods of the kernel packages that the doctor needs for a real server and for a

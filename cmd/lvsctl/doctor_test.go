@@ -15,6 +15,7 @@ import (
 	"lvs-agents/internal/host"
 	"lvs-agents/internal/kernel/capability"
 	"lvs-agents/internal/ledger"
+	"lvs-agents/internal/lvs"
 )
 
 // patient returns the findings of the test, and stores the settings that the doctor examines.
@@ -102,7 +103,10 @@ func TestDoctor(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var out, errs strings.Builder
 			code := run(t.Context(), append([]string{"doctor"}, strings.Fields(tt.args)...),
-				system{stdout: &out, stderr: &errs, stateDir: tt.state, doctor: &tt.patient, director: &tt.patient, capable: capability.Kernel{Root: fstest.MapFS{}}})
+				system{
+					stdout: &out, stderr: &errs, stateDir: tt.state, doctor: &tt.patient, director: &tt.patient,
+					capable: capability.Kernel{Root: fstest.MapFS{}}, attributes: published{}, listen: silence,
+				})
 			got := []any{code, out.String(), errs.String(), tt.patient.asked}
 			if diff := cmp.Diff([]any{tt.code, tt.stdout, tt.stderr, tt.asked}, got); diff != "" {
 				t.Errorf("exit code, stdout, stderr, asked (-want +got):\n%s", diff)
@@ -110,6 +114,9 @@ func TestDoctor(t *testing.T) {
 		})
 	}
 }
+
+// silence is a group without datagrams.
+func silence(context.Context, lvs.SyncDaemon, int) ([]lvs.SyncSender, error) { return nil, nil }
 
 // published has the values of a node attribute, by the names of the nodes.
 type published map[string]string
@@ -148,5 +155,46 @@ func TestDoctorComparesHashTables(t *testing.T) {
 		if out.String() != want || errs.Len() > 0 || (code == 0) != (want == "fine\n") {
 			t.Errorf("code %d, printed %q, %s\nwant %q", code, out.String(), errs.String(), want)
 		}
+	}
+}
+
+// shares has the values of node attributes, by their names.
+type shares map[string]published
+
+func (s shares) All(_ context.Context, name string) (map[string]string, error) { return s[name], nil }
+
+// TestDoctorOfSynchronisation checks that the doctor listens with the options of the sync resource,
+// and reads the node attributes of that resource.
+func TestDoctorOfSynchronisation(t *testing.T) {
+	dir := t.TempDir()
+	store, err := ledger.In(dir, ledger.Director)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var l ledger.Ledger
+	l.Enter("web-sync:1", ledger.Running)
+	l.Hold("web-sync:1", host.Setting{Kind: host.SyncDaemon, Name: "backup"}, host.Off, "--mcast-interface eth1 --syncid 7")
+	if err := store.Save(l); err != nil {
+		t.Fatal(err)
+	}
+	listen := func(_ context.Context, backup lvs.SyncDaemon, ports int) ([]lvs.SyncSender, error) {
+		if backup.Interface != "eth1" || ports != 1 {
+			t.Errorf("%v, %d ports", backup, ports)
+		}
+		return []lvs.SyncSender{{Addr: netip.MustParseAddr("198.51.100.13"), ID: 9, Version: 1}}, nil
+	}
+	var out, errs strings.Builder
+	code := run(t.Context(), []string{"doctor"}, system{
+		stdout: &out, stderr: &errs, stateDir: dir, doctor: &patient{}, director: &patient{}, listen: listen,
+		capable:    capability.Kernel{Root: fstest.MapFS{}},
+		attributes: shares{"lvs-sync-web-sync": {"director1": "100", "director2": "0"}},
+	})
+	for _, want := range []string{"this director ignores the connections that 198.51.100.13 sends\n", "a take-over by node director2 breaks connections\n"} {
+		if code != 1 || !strings.Contains(out.String(), want) || errs.Len() > 0 {
+			t.Errorf("%d, %q is not in %s%s", code, want, out.String(), errs.String())
+		}
+	}
+	if strings.Contains(out.String(), "director1") {
+		t.Error(out.String())
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"lvs-agents/internal/doctor"
 	"lvs-agents/internal/kernel/capability"
 	"lvs-agents/internal/kernel/ipvs"
+	"lvs-agents/internal/kernel/resync"
 	"lvs-agents/internal/kernel/setting"
 	"lvs-agents/internal/kernel/wire"
 	"lvs-agents/internal/manual"
@@ -44,7 +45,7 @@ func main() {
 		stdout: os.Stdout, stderr: os.Stderr,
 		dirs: append([]string{"."}, load.Dirs()...), resolver: net.DefaultResolver, kernel: kernel, version: manual.Version(version),
 		stateDir: dir, helper: disk.SelfHelper(),
-		doctor: doctor.Examiner{Kernel: here}, director: here, capable: capability.New(), attributes: attribute.Node{},
+		doctor: doctor.Examiner{Kernel: here}, director: here, capable: capability.New(), attributes: attribute.Node{}, listen: resync.Listen,
 		resync: resyncs(kernel, dir),
 	})
 	_ = kernel.Close() // The program has only read from the kernel, so an error does not matter.

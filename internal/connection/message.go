@@ -126,3 +126,17 @@ func (m *Message) Bytes() []byte {
 
 // Reset removes all connections from the message.
 func (m *Message) Reset() { m.data, m.count = m.data[:headerSize], 0 }
+
+// Header returns the syncid and the version of a datagram. ok is false for a datagram that no
+// version of the kernel sends. The kernel takes a datagram for version 1 if its unused bytes are 0,
+// and otherwise for version 0 (ip_vs_sync.c, ip_vs_process_message).
+func Header(datagram []byte) (syncID, version uint8, ok bool) {
+	const header0 = 4 // the length of the header of version 0
+	if len(datagram) < header0 || int(binary.BigEndian.Uint16(datagram[2:])) != len(datagram) {
+		return 0, 0, false
+	}
+	if len(datagram) >= headerSize && datagram[0] == 0 && datagram[5] == version1 && datagram[6] == 0 && datagram[7] == 0 {
+		return datagram[1], version1, true
+	}
+	return datagram[1], 0, true
+}

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
+	"strconv"
 
 	"lvs-agents/internal/host"
 	"lvs-agents/internal/lvs"
@@ -38,6 +41,58 @@ func ExamineSync(ctx context.Context, h SyncHost, backup lvs.SyncDaemon, ports i
 	shared, err := examineLink(ctx, h, backup, ports)
 	return append(findings, shared...), err
 }
+
+// ExamineSenders returns a finding for each host whose datagrams the backup daemon ignores, or that
+// sends an older version.
+func ExamineSenders(backup lvs.SyncDaemon, senders []lvs.SyncSender) []Finding {
+	var findings []Finding
+	for _, s := range senders {
+		switch {
+		case s.ID != backup.ID:
+			findings = append(findings, Finding{
+				What: fmt.Sprintf("this director ignores the connections that %s sends", s.Addr),
+				Why:  fmt.Sprintf("the datagrams of %s have syncid %d, and this director has syncid %d", s.Addr, s.ID, backup.ID),
+				Fix:  fmt.Sprintf("if %s is a director of this cluster, give its sync resource syncid=%d; otherwise give the other cluster another group", s.Addr, backup.ID),
+			})
+		case s.Version == 0:
+			findings = append(findings, Finding{
+				What: fmt.Sprintf("%s sends connections without IPv6, firewall marks and timeouts", s.Addr),
+				Why:  "its datagrams have version 0: net.ipv4.vs.sync_version is 0 there, or its kernel is older than Linux 2.6.39",
+				Fix:  fmt.Sprintf("on %s: sysctl -w net.ipv4.vs.sync_version=1, then restart its synchronisation daemons", s.Addr),
+			})
+		}
+	}
+	return findings
+}
+
+// ExamineCoverage returns a finding for each node that lacks connections of the other directors.
+// shares and samples have the node attributes that the sync resource publishes, by the names of the
+// nodes.
+func ExamineCoverage(id string, shares, samples map[string]string) []Finding {
+	var findings []Finding
+	for _, node := range slices.Sorted(maps.Keys(shares)) {
+		if share, err := strconv.Atoi(shares[node]); err != nil || share < enough {
+			findings = append(findings, Finding{
+				What: fmt.Sprintf("a take-over by node %s breaks connections", node),
+				Why:  fmt.Sprintf("it has %s %% of the connections of the other directors (node attribute lvs-sync-%s)", shares[node], id),
+				Fix:  fmt.Sprintf("lvsctl resync on the director with the virtual address; if the value stays below %d, lvsctl doctor on %s", enough, node),
+			})
+		}
+	}
+	for _, node := range slices.Sorted(maps.Keys(samples)) {
+		if shares[node] == "" {
+			findings = append(findings, Finding{
+				What: fmt.Sprintf("it is unknown whether node %s has the connections of the other directors", node),
+				Why:  fmt.Sprintf("it does not publish the node attribute lvs-sync-%s: it cannot read the sample of a node with another version of lvs-agents", id),
+				Fix:  "install the same version of lvs-agents on all nodes",
+			})
+		}
+	}
+	return findings
+}
+
+// enough is the smallest share of connections, in percent, that a director needs for a take-over.
+const enough = 99
 
 // examineLink returns a finding if the interface also leads to real servers or to a gateway, and no
 // packet filter is there.

@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"lvs-agents/internal/host"
@@ -75,5 +76,46 @@ func TestLinkOfTheDirectors(t *testing.T) {
 		if tt.leads == "" && len(got) > 0 || tt.leads != "" && (len(got) != 1 || got[0] != want[0]) {
 			t.Errorf("%s: got %v", tt.name, got)
 		}
+	}
+}
+
+func TestExamineSenders(t *testing.T) {
+	sender := func(ip string, id, version uint8) lvs.SyncSender {
+		return lvs.SyncSender{Addr: netip.MustParseAddr(ip), ID: id, Version: version}
+	}
+	got := ExamineSenders(lvs.SyncDaemon{Interface: "eth1", ID: 7}, []lvs.SyncSender{sender("192.0.2.12", 7, 1), sender("192.0.2.13", 9, 1), sender("192.0.2.14", 7, 0)})
+	want := []Finding{
+		{
+			"this director ignores the connections that 192.0.2.13 sends",
+			"the datagrams of 192.0.2.13 have syncid 9, and this director has syncid 7",
+			"if 192.0.2.13 is a director of this cluster, give its sync resource syncid=7; otherwise give the other cluster another group",
+		},
+		{
+			"192.0.2.14 sends connections without IPv6, firewall marks and timeouts",
+			"its datagrams have version 0: net.ipv4.vs.sync_version is 0 there, or its kernel is older than Linux 2.6.39",
+			"on 192.0.2.14: sysctl -w net.ipv4.vs.sync_version=1, then restart its synchronisation daemons",
+		},
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+}
+
+func TestExamineCoverage(t *testing.T) {
+	got := ExamineCoverage("web-sync", map[string]string{"director1": "100", "director2": "87"}, map[string]string{"director1": "1:0:", "director2": "1:0:", "director3": "2:0:"})
+	want := []Finding{
+		{
+			"a take-over by node director2 breaks connections",
+			"it has 87 % of the connections of the other directors (node attribute lvs-sync-web-sync)",
+			"lvsctl resync on the director with the virtual address; if the value stays below 99, lvsctl doctor on director2",
+		},
+		{
+			"it is unknown whether node director3 has the connections of the other directors",
+			"it does not publish the node attribute lvs-sync-web-sync: it cannot read the sample of a node with another version of lvs-agents",
+			"install the same version of lvs-agents on all nodes",
+		},
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
 	}
 }

@@ -172,3 +172,9 @@ func (d *SyncDaemon) set(option, value string) error {
 	}
 	return nil
 }
+// SyncSender is a host that sends connections to the group of a backup daemon.
+type SyncSender struct {
+	Addr    netip.Addr
+	ID      uint8 // ID is the syncid of its datagrams.
+	Version uint8 // Version is the version of its datagrams: 0 or 1.
+}
