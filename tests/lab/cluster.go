@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -77,7 +78,8 @@ type Node struct {
 }
 
 // StartCluster boots director1 and director2 as cluster nodes, and waits until both are online and
-// the cluster is idle. If the test fails, StartCluster prints the logs of both nodes.
+// the cluster is idle. If the test fails, StartCluster prints the logs of both nodes. The test also
+// fails if Pacemaker logs that something is deprecated.
 func StartCluster(tb testing.TB, topology *Topology, options Options) *Cluster {
 	tb.Helper()
 	c := &Cluster{nodes: newNodes(tb, topology, options, "pacemaker", "director1", "director2")}
@@ -329,6 +331,23 @@ func (c *Cluster) end(tb testing.TB) {
 		c.logs(tb, "pacemaker/pacemaker.log", "pacemaker/stderr.log", "corosync/corosync.log", "corosync/stderr.log")
 	}
 	c.stop()
+	c.current(tb)
+}
+
+// current fails the test if Pacemaker has logged that something in the configuration is deprecated.
+func (n nodes) current(tb testing.TB) {
+	tb.Helper()
+	for _, node := range n {
+		log, err := os.ReadFile(filepath.Join(node.dir, "var/log/pacemaker/pacemaker.log"))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // the node may never have run Pacemaker
+			tb.Error(err)
+		}
+		for line := range strings.Lines(string(log)) {
+			if strings.Contains(strings.ToLower(line), "deprecat") {
+				tb.Errorf("%s: %s", node.Name, line)
+			}
+		}
+	}
 }
 
 // Dir returns the directory of the node's disk, which contains var/log, var/lib and upper/etc. The

@@ -1,9 +1,11 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"syscall"
 	"testing"
@@ -14,6 +16,10 @@ import (
 // in the new namespaces before the tests. TestMain must exit with the status that Sandbox returns.
 // Without root no test runs, and the status is 0. With REQUIRE_KERNEL=1 in the environment, the
 // status is then 1.
+//
+// With LAB_SYSTEM=trixie in the environment, the tests have the files and the programs of the Debian
+// system that tests/debian has made in /var/cache/lvs-agents/trixie, and of this machine only the
+// kernel and the repository.
 func Sandbox(m *testing.M, prepare func() error) int {
 	if os.Geteuid() != 0 {
 		fmt.Println("not root; run make test")
@@ -34,6 +40,12 @@ ip link set lo up`
 		fmt.Printf("making the sandbox: %v: %s\n", err, out)
 		return 1
 	}
+	if system := os.Getenv("LAB_SYSTEM"); system != "" {
+		if err := enter(filepath.Join("/var/cache/lvs-agents", system)); err != nil {
+			fmt.Println("making the sandbox:", err)
+			return 1
+		}
+	}
 	if prepare != nil {
 		if err := prepare(); err != nil {
 			fmt.Println("making the sandbox:", err)
@@ -41,6 +53,31 @@ ip link set lo up`
 		}
 	}
 	return m.Run()
+}
+
+// enter changes the root of this process to a temporary copy of a Debian system. The repository has
+// the same path there.
+func enter(tree string) error {
+	dir, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	const script = `cd ..; while [ ! -e go.mod ]; do cd ..; done; repository=$PWD
+mount -t tmpfs lab /mnt
+mkdir /mnt/upper /mnt/work /mnt/root
+mount -t overlay -o lowerdir="$1",upperdir=/mnt/upper,workdir=/mnt/work lab /mnt/root
+mount --rbind /dev /mnt/root/dev
+mount --rbind /sys /mnt/root/sys
+mount -t proc proc /mnt/root/proc
+mkdir -p "/mnt/root$repository"
+mount --bind "$repository" "/mnt/root$repository"`
+	if _, err := os.Stat(filepath.Join(tree, ".content")); err != nil {
+		return fmt.Errorf("%w; run tests/run systems", err)
+	}
+	if out, err := exec.Command("sh", "-ec", script, "enter", tree).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", tree, err, out)
+	}
+	return errors.Join(syscall.Chroot("/mnt/root"), os.Chdir(dir))
 }
 
 // again starts this test program a second time, in new namespaces, and returns the exit status of
