@@ -17,8 +17,8 @@ import (
 // Without root no test runs, and the status is 0. With REQUIRE_KERNEL=1 in the environment, the
 // status is then 1.
 //
-// With LAB_SYSTEM=trixie in the environment, the tests have the files and the programs of the Debian
-// system that tests/debian has made in /var/cache/lvs-agents/trixie, and of this machine only the
+// With LAB_SYSTEM=trixie in the environment, the tests have the files of a Debian system: the one
+// that tests/debian has made in /var/cache/lvs-agents/trixie. Of this machine, they have only the
 // kernel and the repository.
 func Sandbox(m *testing.M, prepare func() error) int {
 	if os.Geteuid() != 0 {
