@@ -8,8 +8,8 @@ import "testing"
 type Machines struct{ nodes }
 
 // StartMachines boots director1, director2, rs1 and rs2. If the test fails, it prints the logs of
-// the cluster's daemons on both directors. As in StartCluster, the test also fails if Pacemaker logs
-// that something is deprecated.
+// the cluster's daemons on both directors. As in StartCluster, the test also fails if Pacemaker
+// logs that something is deprecated.
 func StartMachines(tb testing.TB, topology *Topology, options Options) *Machines {
 	tb.Helper()
 	m := &Machines{newNodes(tb, topology, options, "none", "director1", "director2", "rs1", "rs2")}
