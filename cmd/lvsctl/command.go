@@ -50,6 +50,8 @@ type director interface {
 	doctor.Director
 	// Directs reports whether the host balances connections.
 	Directs() bool
+	// Get returns the value of a sysctl.
+	Get(context.Context, host.Setting) (string, error)
 	doctor.SyncHost
 }
 

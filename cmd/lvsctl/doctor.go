@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lvs-agents/internal/attribute"
+	"lvs-agents/internal/config"
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/doctor"
 	"lvs-agents/internal/host"
@@ -52,6 +53,10 @@ func (c doctorCommand) Run(ctx context.Context, sys system) error {
 	}
 	findings = append(findings, more...)
 	if more, err = examinePair(ctx, sys); err != nil {
+		return err
+	}
+	findings = append(findings, more...)
+	if more, err = examineHash(ctx, sys); err != nil {
 		return err
 	}
 	findings = append(findings, more...)
@@ -129,6 +134,40 @@ func examineSync(ctx context.Context, sys system) ([]doctor.Finding, error) {
 		return findings, nil
 	}
 	return append(findings, doctor.ExamineCoverage(r.id, shares, samples)...), nil
+}
+
+// examineHash returns the mistakes in the hash services of the kernel's table, as lvsctl check
+// returns them for a file. A director with synchronisation does not need sloppy_tcp.
+func examineHash(ctx context.Context, sys system) ([]doctor.Finding, error) {
+	if !sys.director.Directs() { // A read of the table would load the module.
+		return nil, nil
+	}
+	table, err := sys.kernel.Table(ctx)
+	if err != nil {
+		return nil, err
+	}
+	sloppy, err := sys.director.Get(ctx, host.Setting{Kind: host.Sysctl, Name: "net/ipv4/vs/sloppy_tcp"})
+	if err != nil {
+		return nil, err
+	}
+	var cfg config.Config
+	if _, synchronised := syncResource(sys); synchronised || sloppy == "1" {
+		cfg.SloppyTCP = new(bool) // Nil is the mistake.
+	}
+	for _, v := range table {
+		s := config.Service{Service: v.Service}
+		for _, d := range v.Destinations {
+			s.Reals = append(s.Reals, config.Real{Destination: d})
+		}
+		cfg.Services = append(cfg.Services, s)
+	}
+	var findings []doctor.Finding
+	for _, p := range cfg.HashWarnings() {
+		name, rest, _ := strings.Cut(p.What, ": ")
+		what, why, _ := strings.Cut(rest, ": ")
+		findings = append(findings, doctor.Finding{What: name + ": " + what, Why: why, Fix: p.Fix})
+	}
+	return findings, nil
 }
 
 // examinePair compares the hash tables of each health daemon on this director with the tables that

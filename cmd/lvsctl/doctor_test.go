@@ -24,12 +24,14 @@ type patient struct {
 	err      error
 	asked    []string
 	directs  bool
+	sloppy   string // sloppy is the value of the sysctl sloppy_tcp.
 	masq     []netip.Addr
 }
 
-func (p *patient) Directs() bool             { return p.directs }
-func (p *patient) Masqueraded() []netip.Addr { return p.masq }
-func (p *patient) Forwards(bool) bool        { return false }
+func (p *patient) Get(context.Context, host.Setting) (string, error) { return p.sloppy, nil }
+func (p *patient) Directs() bool                                     { return p.directs }
+func (p *patient) Masqueraded() []netip.Addr                         { return p.masq }
+func (p *patient) Forwards(bool) bool                                { return false }
 func (p *patient) Addresses(context.Context, netip.Addr) ([]host.Address, error) {
 	return nil, nil
 }
@@ -105,7 +107,7 @@ func TestDoctor(t *testing.T) {
 			code := run(t.Context(), append([]string{"doctor"}, strings.Fields(tt.args)...),
 				system{
 					stdout: &out, stderr: &errs, stateDir: tt.state, doctor: &tt.patient, director: &tt.patient,
-					capable: capability.Kernel{Root: fstest.MapFS{}}, attributes: published{}, listen: silence,
+					capable: capability.Kernel{Root: fstest.MapFS{}}, kernel: fakeKernel{}, attributes: published{}, listen: silence,
 				})
 			got := []any{code, out.String(), errs.String(), tt.patient.asked}
 			if diff := cmp.Diff([]any{tt.code, tt.stdout, tt.stderr, tt.asked}, got); diff != "" {
@@ -151,7 +153,7 @@ func TestDoctorComparesHashTables(t *testing.T) {
 	} {
 		var out, errs strings.Builder
 		code := run(t.Context(), []string{"doctor"}, system{stdout: &out, stderr: &errs, stateDir: dir,
-			doctor: &patient{}, director: &patient{directs: true}, capable: capability.Kernel{Root: fstest.MapFS{}}, attributes: published{"director1": tables, "director2": other}})
+			doctor: &patient{}, director: &patient{directs: true}, capable: capability.Kernel{Root: fstest.MapFS{}}, kernel: fakeKernel{}, attributes: published{"director1": tables, "director2": other}})
 		if out.String() != want || errs.Len() > 0 || (code == 0) != (want == "fine\n") {
 			t.Errorf("code %d, printed %q, %s\nwant %q", code, out.String(), errs.String(), want)
 		}
@@ -187,6 +189,7 @@ func TestDoctorOfSynchronisation(t *testing.T) {
 	code := run(t.Context(), []string{"doctor"}, system{
 		stdout: &out, stderr: &errs, stateDir: dir, doctor: &patient{}, director: &patient{}, listen: listen,
 		capable:    capability.Kernel{Root: fstest.MapFS{}},
+		kernel:     fakeKernel{},
 		attributes: shares{"lvs-sync-web-sync": {"director1": "100", "director2": "0"}},
 	})
 	for _, want := range []string{"this director ignores the connections that 198.51.100.13 sends\n", "a take-over by node director2 breaks connections\n"} {
@@ -196,5 +199,33 @@ func TestDoctorOfSynchronisation(t *testing.T) {
 	}
 	if strings.Contains(out.String(), "director1") {
 		t.Error(out.String())
+	}
+}
+
+// TestDoctorOfHashServices checks that the doctor names the mistakes of the kernel's hash services.
+func TestDoctorOfHashServices(t *testing.T) {
+	const reals = "-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1\n-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1\n"
+	for _, tt := range []struct {
+		service, sloppy string
+		want            []string
+	}{
+		{"-A -t 192.0.2.10:80 -s mh -b mh-fallback,mh-port\n", "1", nil},
+		{"-A -t 192.0.2.10:80 -s rr\n", "0", nil},
+		{"-A -t 192.0.2.10:80 -s mh -b mh-fallback,mh-port\n", "0", []string{"-t 192.0.2.10:80: scheduler mh without sloppy_tcp\n    why: a director that takes over breaks open connections"}},
+		{"-A -t 192.0.2.10:80 -s mh\n", "1", []string{"scheduler mh without mh-fallback\n", "scheduler mh without mh-port\n"}},
+	} {
+		var out, errs strings.Builder
+		code := run(t.Context(), []string{"doctor"}, system{
+			stdout: &out, stderr: &errs, stateDir: t.TempDir(), doctor: &patient{}, director: &patient{directs: true, sloppy: tt.sloppy},
+			kernel: fakeKernel{table: tt.service + reals}, capable: capability.Kernel{Root: fstest.MapFS{}}, attributes: published{}, listen: silence,
+		})
+		for _, want := range tt.want {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("%s: %q is not in\n%s", tt.service, want, out.String())
+			}
+		}
+		if strings.Count(out.String(), "without") != len(tt.want) || (len(tt.want) > 0) != (code == 1) {
+			t.Errorf("%s: exit code %d, %s%s", tt.service, code, out.String(), errs.String())
+		}
 	}
 }
