@@ -202,8 +202,8 @@ func strange(t *testing.T, address string, answer func(line string) (reply strin
 	return listener.Addr().String(), mails
 }
 
-// takeMail replies to MAIL and to the commands after it. It sends the text of each mail to the
-// channel mails.
+// takeMail replies to line and to each later command of the client. After each mail, it sends all
+// lines of the client, from line on, to the channel mails.
 func takeMail(conn net.Conn, reader *bufio.Reader, line string, mails chan<- string) {
 	text := line
 	for err := error(nil); err == nil; {

@@ -168,8 +168,8 @@ func (w *wheel) place(s *spoke, at int64) {
 	w.ring[at%slots] = append(w.ring[at%slots], s)
 }
 
-// start runs one check or adds it to a group. It skips the check if the last check of the same
-// probe has not ended.
+// start runs the check of one spoke. It adds a connect check to a group instead. It skips the check
+// if the last check of the spoke has not ended, or if the daemon has not read its result.
 func (w *wheel) start(ctx context.Context, s *spoke, groups groups) {
 	if !s.state.CompareAndSwap(idle, running) {
 		if s.state.Load() == running && time.Since(w.since(s)) > s.probe.Timeout+grace {

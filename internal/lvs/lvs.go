@@ -42,7 +42,7 @@ type ServiceID struct {
 	Protocol Protocol       // Protocol is zero for a firewall mark.
 	Addr     netip.AddrPort // Addr is zero for a firewall mark. Port 0 means every port.
 	Mark     uint32         // Mark is the firewall mark. It is zero for a service with an address.
-	// IPv6 says that the destinations of a mark have IPv6 addresses. It is false with an address.
+	// IPv6 says that the service of a mark balances IPv6 packets. It is false with an address.
 	IPv6 bool
 }
 
@@ -58,7 +58,8 @@ func MarkService(mark uint32, ipv6 bool) ServiceID { return ServiceID{Mark: mark
 // IsMark reports whether a firewall mark selects the packets of the service.
 func (id ServiceID) IsMark() bool { return id.Mark != 0 }
 
-// Is6 reports whether the destinations of the service are IPv6 addresses.
+// Is6 reports whether the service balances IPv6 packets. With the forwarding method tunnel, a
+// destination can have an address of the other family.
 func (id ServiceID) Is6() bool {
 	if id.IsMark() {
 		return id.IPv6

@@ -11,10 +11,11 @@ import (
 type Error struct {
 	At   int // At is the position of the fault in the expression. The first byte has position 1.
 	What string
-	Fix  string
+	Fix  string // Fix says how to write the expression. It can be empty.
 }
 
-// Error returns the part of the expression that is wrong, its position, and how to write it.
+// Error returns the text of What and the position of the fault. If Fix is not empty, the text also
+// says how to write the expression.
 func (e *Error) Error() string {
 	text := fmt.Sprintf("%s at character %d", e.What, e.At)
 	if e.Fix != "" {

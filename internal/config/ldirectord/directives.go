@@ -261,7 +261,7 @@ func ofChecks() []directive {
 		{name: "checkcommand", short: "Program of external checks", where: inBlock, class: freeText, set: check(func(c *config.Check) *string { return &c.Command }),
 			values: "PROGRAM", unset: "/bin/true", example: "/usr/local/sbin/check-web\n\tchecktype=external", about: "The program of external checks. Its first two arguments are the address (or firewall mark) and the port (0 for a mark) of the virtual service. The next two are the address and the port of the real server. Exit status 0 means up. Another status, a signal or a time-out means down."},
 		{name: "request", short: "Request of a check", where: inBlock, class: quotedText, set: check(func(c *config.Check) *string { return &c.Request }),
-			values: `"TEXT"`, unset: `"/"`, example: ".health.html", about: "What a negotiate check requests from the server: a page, a name or a database query."},
+			values: `"TEXT"`, unset: `"/" for http and https; other protocols send no request`, example: ".health.html", about: "What a negotiate check requests from the server: a page, a name or a database query."},
 		{name: "receive", short: "Expected reply", where: inBlock, class: quotedText, set: setReceive,
 			values: `"REGULAR EXPRESSION"`, unset: "any reply", example: "^OK", about: "Regular expression, as in Perl, that the reply must match."},
 		{name: "httpmethod", short: "HTTP method", where: inBlock, class: plain, set: setMethod,

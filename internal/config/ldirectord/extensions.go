@@ -44,7 +44,7 @@ func ofOurs() []directive {
 			about: "How the kernel recognises a client of a persistent service. With sip, all SIP messages over UDP with the same Call-ID go to one real server (kernel module ip_vs_pe_sip). It needs persistent, and protocol=udp or a firewall mark. The word is keepalived's. ldirectord does not have this directive."},
 		{name: "lvs_timeouts", where: inFile, class: freeText, set: setTimeouts,
 			values: "tcp SECONDS tcpfin SECONDS udp SECONDS, or some of them", unset: "the timeouts stay as they are", example: "tcp 7200 tcpfin 120 udp 300",
-			about: "After how many seconds without a packet the kernel forgets a connection (ipvsadm --set). The timeouts are for all services of the network namespace. The resource agent ocf:lvs:ipvs sets them at start and puts the previous values back at stop; directord alone does not set them. The line is as in keepalived.conf. ldirectord does not have this directive."},
+			about: "After how many seconds without a packet the kernel forgets a connection (ipvsadm --set). The timeouts are for all services of the network namespace. The resource agent ocf:lvs:ipvs sets them at start and puts the previous values back at stop; directord alone does not set them. The value has the same form as in keepalived.conf. ldirectord does not have this directive."},
 	}
 }
 
