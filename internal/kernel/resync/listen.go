@@ -34,7 +34,7 @@ func Listen(ctx context.Context, backup lvs.SyncDaemon, ports int) ([]lvs.SyncSe
 		if err != nil {
 			return nil, err
 		}
-		defer conn.Close()
+		defer func() { _ = conn.Close() }()
 		conns = append(conns, conn)
 	}
 	return receive(ctx, conns)
@@ -68,10 +68,10 @@ func receive(ctx context.Context, conns []*net.UDPConn) ([]lvs.SyncSender, error
 // each calls found for every datagram that a socket receives before the end of the time listening,
 // or of ctx.
 func each(ctx context.Context, conn *net.UDPConn, found func(lvs.SyncSender)) error {
-	if err := conn.SetReadDeadline(time.Now().Add(listening)); err != nil {
-		return err
-	}
-	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Now()) })()
+	ctx, cancel := context.WithTimeout(ctx, listening)
+	defer cancel()
+	past := time.Unix(1, 0)
+	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(past) })()
 	datagram := make([]byte, 65536)
 	for {
 		n, from, err := conn.ReadFromUDPAddrPort(datagram)
