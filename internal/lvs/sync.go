@@ -172,6 +172,7 @@ func (d *SyncDaemon) set(option, value string) error {
 	}
 	return nil
 }
+
 // SyncSender is a host that sends connections to the group of a backup daemon.
 type SyncSender struct {
 	Addr    netip.Addr
