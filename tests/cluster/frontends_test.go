@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -62,7 +63,12 @@ func TestFrontEnds(t *testing.T) {
 // deprecated.
 func current(t *testing.T, node *lab.Node, command string) string {
 	t.Helper()
-	out := node.Run(t, "sh", "-c", command)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*minute) // a pcs command takes 10 s in the guest
+	defer cancel()
+	out, err := node.Exec(ctx, "sh", "-c", command)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if strings.Contains(strings.ToLower(out), "deprecat") {
 		t.Errorf("%s:\n%s", command, out)
 	}
