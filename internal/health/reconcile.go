@@ -192,9 +192,6 @@ func (r *reconciler) round(ctx context.Context, w want) (done outcome, err error
 	if err == nil {
 		err = r.slot(ctx, r.last.missing(done.target))
 	}
-	if _, unsettled := errors.AsType[*record.Unsettled](err); unsettled {
-		err = errors.New("another program keeps changing the IPVS table")
-	}
 	return done, err
 }
 

@@ -96,7 +96,7 @@ packets for 2001:db8::10 are not accepted
     fix: arptables -I OUTPUT -s 192.0.2.10 -j mangle --mangle-ip-s 192.0.2.21
 eth0 announces 192.0.2.10 in its own ARP requests, so neighbours learn it
     why: an ARP rule is missing
-    fix: add the rule with the command above
+    fix: add the rule with the command of the finding that names it
 `},
 		{"arptables order", arptables, "arptables -I INPUT -j ACCEPT\narptables -I OUTPUT -j ACCEPT", `eth0 answers ARP for 192.0.2.10, so client packets bypass the director
     why: the ARP rules exist, but an earlier rule matches first

@@ -156,7 +156,7 @@ func (s Store) remove(ctx context.Context, k Kernel, own Record, keep []lvs.Serv
 		return lvs.Plan(nil, have, scope), err
 	})
 	if _, unsettled := errors.AsType[*Unsettled](err); unsettled {
-		err = errors.New("the table changes all the time; another program adds the services again")
+		err = errors.New("another program keeps adding the services again; stop that program")
 	}
 	return ops, err
 }

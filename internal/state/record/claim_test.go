@@ -139,12 +139,12 @@ func TestConverge(t *testing.T) {
 		t.Errorf("%v, %v", applied, err)
 	}
 	forgets := forgetful{kerneltest.NewIPVS(), nil}
-	if _, err := Converge(t.Context(), forgets, plan(forgets)); err == nil || err.Error() != "the kernel does not keep the changes; another program changes the table" {
+	if _, err := Converge(t.Context(), forgets, plan(forgets)); err == nil || err.Error() != "another program keeps changing the IPVS table; stop that program" {
 		t.Errorf("got %v", err)
 	}
 	raced := forgetful{kerneltest.NewIPVS(), syscall.ENOENT}
 	_, err = Converge(t.Context(), raced, plan(raced))
-	if _, unsettled := errors.AsType[*Unsettled](err); !unsettled || err.Error() != "the table changes all the time: no such file or directory" {
+	if _, unsettled := errors.AsType[*Unsettled](err); !unsettled || err.Error() != "another program keeps changing the IPVS table; stop that program: no such file or directory" {
 		t.Errorf("got %v", err)
 	}
 }

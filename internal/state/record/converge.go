@@ -25,12 +25,12 @@ type Unsettled struct {
 // Error returns the reason why Converge could not finish.
 func (u *Unsettled) Error() string {
 	if u.Race != nil {
-		return "the table changes all the time: " + u.Race.Error()
+		return "another program keeps changing the IPVS table; stop that program: " + u.Race.Error()
 	}
 	if e := u.Left.Destination.Encapsulation; e.Type != lvs.IPIP {
 		return fmt.Sprintf("the kernel does not keep the tunnel type %s: gue needs Linux 5.2, and gre Linux 5.3; use ipip, or a newer kernel", e.Type)
 	}
-	return "the kernel does not keep the changes; another program changes the table"
+	return "another program keeps changing the IPVS table; stop that program"
 }
 
 // Unwrap returns Race.
