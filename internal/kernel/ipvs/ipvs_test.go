@@ -104,13 +104,13 @@ func soon(t *testing.T) context.Context {
 // TestThousandServicesInBatches checks how many datagrams a large plan needs. The kernel replies to
 // the last request of a datagram, and to a request that fails.
 func TestThousandServicesInBatches(t *testing.T) {
-	acks, fails := 0, 0
+	var acks, fails atomic.Int64
 	k := scripted(t, func(m syscall.NetlinkMessage) [][]byte {
 		switch {
-		case fails > 0 && int(m.Header.Seq) >= fails:
+		case fails.Load() > 0 && int64(m.Header.Seq) >= fails.Load():
 			return [][]byte{ack(m, syscall.EEXIST)}
 		case m.Header.Flags&unix.NLM_F_ACK != 0:
-			acks++
+			acks.Add(1)
 			return [][]byte{ack(m, 0)}
 		}
 		return nil
@@ -124,12 +124,13 @@ func TestThousandServicesInBatches(t *testing.T) {
 		want = append(want, v)
 	}
 	ops := lvs.Plan(want, nil, lvs.ScopeOf(want))
-	if done, err := k.Apply(t.Context(), ops); done != 11000 || err != nil || acks != 16+157 {
-		t.Errorf("got %d, %v in %d datagrams", done, err, acks)
+	if done, err := k.Apply(t.Context(), ops); done != 11000 || err != nil || acks.Load() != 16+157 {
+		t.Errorf("got %d, %v in %d datagrams", done, err, acks.Load())
 	}
-	acks, fails = 0, len(ops)+100
-	if done, err := k.Apply(t.Context(), ops); done != 99 || !errors.Is(err, fs.ErrExist) || acks != 1 {
-		t.Errorf("got %d, %v after %d datagrams", done, err, acks)
+	acks.Store(0)
+	fails.Store(int64(len(ops) + 100))
+	if done, err := k.Apply(t.Context(), ops); done != 99 || !errors.Is(err, fs.ErrExist) || acks.Load() != 1 {
+		t.Errorf("got %d, %v after %d datagrams", done, err, acks.Load())
 	}
 }
 
