@@ -453,7 +453,8 @@ func TestDeadlineOfAKernelThatDoesNotAnswer(t *testing.T) {
 	n.kernel.Stall = true
 	for _, action := range []string{"monitor", "stop", "start"} {
 		got := n.mustRun(t, 1, "web", action, append([]string{"CRM_meta_timeout=500"}, web...)...)
-		// The second text appears on a busy host, because package ocf does not wait for its agent.
+		// The second text appears on a busy host, where package ocf ends the action before the agent
+		// returns.
 		if !strings.Contains(got.reason, "deadline exceeded") && !strings.Contains(got.reason, "did not end within") {
 			t.Errorf("%s: reason %s", action, got.reason)
 		}

@@ -117,7 +117,7 @@ func TestDoctor(t *testing.T) {
 	}
 }
 
-// silence is a group without datagrams.
+// silence listens to a multicast group that gets no datagrams.
 func silence(context.Context, lvs.SyncDaemon, int) ([]lvs.SyncSender, error) { return nil, nil }
 
 // published has the values of a node attribute, by the names of the nodes.

@@ -117,7 +117,7 @@ func appendName(all []Host, name string, ipv6 bool) []Host {
 // resolution replaces names by addresses.
 type resolution struct {
 	config   *Config
-	named    []Host // named has the names of services, real servers and fallbacks.
+	named    []Host // named has the host names of services, real servers and fallbacks.
 	answers  map[Host]Answer
 	given    map[lvs.ServiceID]int // given has the line number of each service.
 	total    int                   // total is the number of real servers in all services.

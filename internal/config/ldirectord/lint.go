@@ -79,9 +79,10 @@ func (p *parser) need(b *block, s config.Service, c config.Check, reals []checke
 	}
 }
 
-// meaningless returns a fault for the first missing setting without which a negotiate check proves
-// nothing or never succeeds. Without a missing setting, it returns a zero Fault. The fault is only
-// a warning, because existing files can have the fault: ldirectord does not report it.
+// meaningless returns a fault for the first missing setting without which a negotiate check tests
+// too little (for example, only the login) or never succeeds. If no setting is missing, it returns
+// a zero Fault. The fault is only a warning, because existing files can have the fault: ldirectord
+// does not report it.
 func meaningless(c config.Check, protocol lvs.Protocol) fault.Fault {
 	lacksLogin := c.Login == (config.Secret{})
 	lacksRequest := strings.Trim(c.Request, "/") == ""
