@@ -245,7 +245,7 @@ func (x *examination) announcement(ctx context.Context, w host.Word) {
 	all := conf("all", "arp_announce")
 	switch {
 	case !complete:
-		x.found(what, "an ARP rule is missing", "add the rule with the command above")
+		x.found(what, "an ARP rule is missing", "add the rule with the command of the finding that names it")
 	case byRules:
 		x.found(what, "the ARP rules exist, but an earlier rule matches first", "check the order of the ARP rules")
 	default:
