@@ -211,7 +211,7 @@ func TestMonitorReportsDrift(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			n := newNode(t)
+			n := tunedNode(t)
 			n.mustRun(t, 0, "web", "start", web...)
 			n.set(t, tt.command)
 			if got := n.mustRun(t, tt.code, "web", "monitor", web...); got.reason != tt.reason {

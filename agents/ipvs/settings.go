@@ -178,7 +178,8 @@ func (a action) settable(ctx context.Context, defaults []ledger.Wanted) ([]ledge
 }
 
 // withSettings returns the status of the resource. It combines the status of the services with the
-// state of the settings.
+// state of the settings. If another program deleted the services, only settings that the operator
+// has given change the status. If there is no record, a start or stop left the defaults.
 func (a action) withSettings(ctx context.Context, services ocf.Status) (ocf.Status, error) {
 	l, err := a.ledger()
 	if err != nil || services.State == ocf.Failed {
@@ -190,7 +191,8 @@ func (a action) withSettings(ctx context.Context, services ocf.Status) (ocf.Stat
 			return ocf.Status{}, err
 		}
 	}
-	if defaults.Gone = true; services.State == ocf.Stopped && l.State(a.defaultsID()) != "" && !a.leftDefaults {
+	noRecord := services.State == ocf.Stopped && services.Reason == ""
+	if defaults.Gone = true; noRecord && l.State(a.defaultsID()) != "" && !a.leftDefaults {
 		if defaults, err = a.holderOfDefaults(nil).Check(ctx); err != nil {
 			return ocf.Status{}, err
 		}

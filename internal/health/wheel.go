@@ -124,7 +124,7 @@ func (w *wheel) replace(targets []target) {
 	}
 	for probe, s := range w.spokes {
 		if !stays[probe] {
-			s.gone = true // The function turn removes the spoke at the time of its next check.
+			s.gone = true // The function turn removes the spoke when the wheel next passes its slot.
 			delete(w.spokes, probe)
 		}
 	}
