@@ -113,8 +113,12 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	next := record.Record{Services: want.Table, Withheld: withheld(c, want.Table)}
 	before, err := act.converge(ctx, &next, false)
 	a.warnOfForwarding(c, want.Table)
-	if err != nil || before.Services.String() == next.Services.String() {
+	if err != nil {
 		return err
+	}
+	act.prefer(ctx, want.defaults)
+	if before.Services.String() == next.Services.String() {
+		return nil
 	}
 	return act.follow(ctx, next)
 }
@@ -141,6 +145,7 @@ func (a *Agent) ReloadAgent(ctx context.Context, c ocf.Call) error {
 	if err != nil {
 		return err
 	}
+	act.prefer(ctx, want.defaults)
 	return act.follow(ctx, next)
 }
 

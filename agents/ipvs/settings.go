@@ -63,11 +63,10 @@ func (a action) ledger() (ledger.Ledger, error) {
 	return l, err
 }
 
-// hold gives the settings of the director the wanted values. It puts back settings that the
-// resource does not need any more.
+// hold gives the settings of the director the values that the operator has given. It puts back
+// settings that the resource does not need any more.
 func (a action) hold(ctx context.Context, want target) error {
-	if len(want.settings)+len(want.defaults) == 0 {
-		a.prefer(ctx, nil)
+	if len(want.settings) == 0 {
 		return a.release(ctx)
 	}
 	// This read of the IPVS table makes the kernel load the module ip_vs, which creates the sysctls.
@@ -81,27 +80,15 @@ func (a action) hold(ctx context.Context, want target) error {
 	if overlap(l.Held(a.defaultsID()), want.settings) {
 		a.prefer(ctx, nil) // The operator now gives the value of a default.
 	}
-	if err := a.give(ctx, want.settings); err != nil {
-		return err
-	}
-	a.prefer(ctx, want.defaults)
-	return nil
+	held := a.settings()
+	held.Want = func(context.Context) ([]ledger.Wanted, error) { return want.settings, nil }
+	return held.Apply(ctx)
 }
 
 func overlap(held []ledger.Entry, want []ledger.Wanted) bool {
 	return slices.ContainsFunc(held, func(e ledger.Entry) bool {
 		return slices.ContainsFunc(want, func(w ledger.Wanted) bool { return w.Setting == e.Setting })
 	})
-}
-
-// give gives the settings the values that the operator has given.
-func (a action) give(ctx context.Context, want []ledger.Wanted) error {
-	if len(want) == 0 {
-		return a.release(ctx)
-	}
-	held := a.settings()
-	held.Want = func(context.Context) ([]ledger.Wanted, error) { return want, nil }
-	return held.Apply(ctx)
 }
 
 // release puts back the settings that this resource holds.
