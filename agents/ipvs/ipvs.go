@@ -114,9 +114,9 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	before, err := act.converge(ctx, &next, false)
 	a.warnOfForwarding(c, want.Table)
 	if err != nil {
+		act.forgetDefaults(ctx)
 		return err
 	}
-	act.prefer(ctx, want.defaults)
 	if before.Services.String() == next.Services.String() {
 		return nil
 	}
@@ -145,7 +145,6 @@ func (a *Agent) ReloadAgent(ctx context.Context, c ocf.Call) error {
 	if err != nil {
 		return err
 	}
-	act.prefer(ctx, want.defaults)
 	return act.follow(ctx, next)
 }
 

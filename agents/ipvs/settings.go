@@ -3,6 +3,7 @@ package ipvs
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -63,10 +64,11 @@ func (a action) ledger() (ledger.Ledger, error) {
 	return l, err
 }
 
-// hold gives the settings of the director the values that the operator has given. It puts back
-// settings that the resource does not need any more.
+// hold gives the settings of the director the wanted values. It puts back settings that the
+// resource does not need any more.
 func (a action) hold(ctx context.Context, want target) error {
-	if len(want.settings) == 0 {
+	if len(want.settings)+len(want.defaults) == 0 {
+		a.prefer(ctx, nil)
 		return a.release(ctx)
 	}
 	// This read of the IPVS table makes the kernel load the module ip_vs, which creates the sysctls.
@@ -80,15 +82,27 @@ func (a action) hold(ctx context.Context, want target) error {
 	if overlap(l.Held(a.defaultsID()), want.settings) {
 		a.prefer(ctx, nil) // The operator now gives the value of a default.
 	}
-	held := a.settings()
-	held.Want = func(context.Context) ([]ledger.Wanted, error) { return want.settings, nil }
-	return held.Apply(ctx)
+	if err := a.give(ctx, want.settings); err != nil {
+		return err
+	}
+	a.prefer(ctx, want.defaults)
+	return nil
 }
 
 func overlap(held []ledger.Entry, want []ledger.Wanted) bool {
 	return slices.ContainsFunc(held, func(e ledger.Entry) bool {
 		return slices.ContainsFunc(want, func(w ledger.Wanted) bool { return w.Setting == e.Setting })
 	})
+}
+
+// give gives the settings the values that the operator has given.
+func (a action) give(ctx context.Context, want []ledger.Wanted) error {
+	if len(want) == 0 {
+		return a.release(ctx)
+	}
+	held := a.settings()
+	held.Want = func(context.Context) ([]ledger.Wanted, error) { return want, nil }
+	return held.Apply(ctx)
 }
 
 // release puts back the settings that this resource holds.
@@ -114,6 +128,14 @@ func (a action) prefer(ctx context.Context, defaults []ledger.Wanted) {
 	defer cancel()
 	if err := a.tryDefaults(ctx, defaults); err != nil {
 		a.Log.Warnf("the defaults of sysctls: %v", err)
+	}
+}
+
+// forgetDefaults puts back the defaults after a start that was refused before it wrote a record.
+// Otherwise the next monitor would report a start that did not end.
+func (a action) forgetDefaults(ctx context.Context) {
+	if _, err := a.store.Load(a.Instance); errors.Is(err, fs.ErrNotExist) {
+		a.prefer(ctx, nil)
 	}
 }
 
