@@ -110,12 +110,19 @@ func monitors(f family) error {
 	one := func(extra string) subject {
 		return subject{name: "vip", argv: []string{f.bin + "/vip", "monitor"}, env: f.env(extra)}
 	}
-	costs, err := measure(row{rounds: 100, subjects: []subject{
-		one(everyMonitor), one("OCF_RESKEY_arp_count_refresh=0"), {name: "empty Go program", argv: []string{f.bin + "/tests/empty"}},
+	costs, err := measure(row{rounds: 100, subjects: []subject{one(everyMonitor)}}.during(f.add(), f.del()))
+	if err != nil {
+		return err
+	}
+	// The sender of an announcing monitor still runs when the monitor has ended. So these two
+	// programs are not measured between announcing monitors.
+	silent, err := measure(row{rounds: 100, subjects: []subject{
+		one("OCF_RESKEY_arp_count_refresh=0"), {name: "empty Go program", argv: []string{f.bin + "/tests/empty"}},
 	}}.during(f.add(), f.del()))
 	if err != nil {
 		return err
 	}
+	costs = append(costs, silent...)
 	mean := (announcing*costs[0].wall + (perMinute-announcing)*costs[1].wall) / perMinute
 	ratio := float64(costs[1].wall) / float64(costs[2].wall)
 	fmt.Printf("monitor%s: announcing %s, else %s, mean over a minute %s; an empty Go program %s, %.2f times less than a monitor without an announcement\n\n",
