@@ -31,7 +31,8 @@ type Kernel interface {
 	Lacks(lvs.Table) error
 	// Forwards reports whether the host forwards packets of a family.
 	Forwards(v6 bool) bool
-	// Timeouts returns the timeouts of connections. SetTimeouts changes those that are not zero.
+	// Timeouts returns the timeouts of connections. SetTimeouts changes each
+	// timeout that is not zero.
 	Timeouts(context.Context) (lvs.Timeouts, error)
 	SetTimeouts(context.Context, lvs.Timeouts) error
 }

@@ -21,8 +21,8 @@ import (
 type target struct {
 	lvs.Table
 
-	settings []ledger.Wanted // settings are those that the parameters give.
-	defaults []ledger.Wanted // defaults are those that are better for the services than the kernel's.
+	settings []ledger.Wanted // settings have the values that the operator has given.
+	defaults []ledger.Wanted // defaults have values that suit the services better than the kernel's values.
 }
 
 // newTarget returns the target of a table whose services are in a configuration.

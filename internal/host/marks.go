@@ -35,7 +35,7 @@ func (m Marks) Normal() Marks {
 	return m
 }
 
-// joinNetworks sorts networks and leaves out those that are part of another one.
+// joinNetworks sorts networks. It leaves out each network that is part of another network.
 func joinNetworks(networks []netip.Prefix) []netip.Prefix {
 	var list []netip.Prefix
 	for _, p := range networks {

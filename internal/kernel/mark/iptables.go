@@ -192,7 +192,7 @@ func readChains(ctx context.Context, name string) (string, error) {
 }
 
 // chainMarks returns the marks of our chain among the lines of iptables -S. The error says how the
-// rules differ from those that writeChains makes.
+// rules differ from the rules of writeChains.
 func chainMarks(rules []string, name string, six int) (host.Marks, error) {
 	var own []string
 	for _, rule := range rules {
