@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -338,7 +339,9 @@ func killedThen(t *testing.T, agent string, params []string, action, next string
 }
 
 // truth checks that the exit code of monitor agrees with the kernel. Running requires the state
-// full, stopped the state empty. An error (1) is correct for every state.
+// full, stopped the state empty. An error (1) is correct for every state. A stopped resource may
+// leave the default of a sysctl: monitor cannot tell a killed start from a start whose services
+// another program has deleted (agents/ipvs, withSettings).
 func truth(t *testing.T, d director, agent string, params []string, empty, full string, moment int) {
 	t.Helper()
 	code, out := d.agent(t, d.bin, agent, "web", "monitor", params...)
@@ -346,11 +349,17 @@ func truth(t *testing.T, d director, agent string, params []string, empty, full 
 	switch {
 	case code == 0 && have != full:
 		t.Errorf("moment %d: monitor reports running:\n%s", moment, cmp.Diff(full, have))
-	case code == 7 && have != empty:
+	case code == 7 && withoutDefault(have) != withoutDefault(empty):
 		t.Errorf("moment %d: monitor reports stopped:\n%s", moment, cmp.Diff(empty, have))
 	case code != 0 && code != 7 && code != 1:
 		t.Errorf("moment %d: monitor gives %d: %s", moment, code, out)
 	}
+}
+
+// withoutDefault returns the state of the kernel without the only sysctl whose default the test
+// resource sets.
+func withoutDefault(have string) string {
+	return regexp.MustCompile(`conn_reuse_mode \d\n`).ReplaceAllString(have, "")
 }
 
 // TestKilledAtEveryStepOfTheRecord kills the agent with strace at each system call that writes,
