@@ -47,6 +47,9 @@ type Config struct {
 	ConnReuseMode string
 	AlertFrom     string // AlertFrom is the sender address of mail. Empty means user@host.
 	Services      []Service
+	// Cluster is what the configuration says about directors and virtual addresses. Nil means
+	// nothing.
+	Cluster *Cluster
 }
 
 // Service is a virtual service with all its settings, including the settings that the text form

@@ -7,7 +7,8 @@ import (
 	"lvs-agents/internal/config/fault"
 )
 
-// Severity reports whether a file with a problem can be used.
+// Severity reports whether a file with a problem can be used, and whether the parser has changed or
+// left out a part of the text.
 type Severity uint8
 
 // The severities. The zero value is invalid.
@@ -19,15 +20,29 @@ const (
 	// Refused: the daemon uses the file, but the real servers that the field What names never count
 	// as up.
 	Refused
+	// Repaired: the text is damaged, and only one reading is possible. Before and After are the
+	// damaged line and its reading.
+	Repaired
+	// Dropped: a setting has no equivalent, and is not in the configuration. The field What has the
+	// reason, and Fix the nearest thing.
+	Dropped
+	// Ignored: the text is without effect in the program that it was written for, too.
+	Ignored
 )
 
-// String returns "error" or "warning": for an operator, Refused is an error.
+// String returns the word for an operator: Refused is an error.
 func (s Severity) String() string {
 	switch s {
 	case Error, Refused:
 		return "error"
 	case Warning:
 		return "warning"
+	case Repaired:
+		return "repaired"
+	case Dropped:
+		return "dropped"
+	case Ignored:
+		return "ignored"
 	}
 	return fmt.Sprintf("severity %d", uint8(s))
 }
@@ -42,11 +57,17 @@ type Problem struct {
 	Severity Severity
 	What     string
 	Fix      string // Fix is what the operator can do about the problem. It can be empty.
+	// Before and After are a damaged line and its reading, for Repaired. They never contain a secret.
+	Before, After string
 }
 
-// String returns the problem as "web.cf:7:12: what; fix".
+// String returns the problem as "web.cf:7:12: what; fix". A repair has two more lines, with
+// Before and After.
 func (p Problem) String() string {
 	text := fault.New(p.What, p.Fix).Error()
+	if p.Severity == Repaired {
+		text += "\n  - " + fault.Printable(p.Before) + "\n  + " + fault.Printable(p.After)
+	}
 	if place := p.Position(); place != "" {
 		return place + ": " + text
 	}
