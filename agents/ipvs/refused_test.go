@@ -16,6 +16,7 @@ func TestRefusedSettings(t *testing.T) {
 	for _, tt := range []struct{ service, real, want string }{
 		{"", "[2001:db8::21]:80 masq", "use a tunnel (ipip, gue or gre), or addresses of one family"},
 		{"", "192.0.2.21 gate 65536", `weight "65536" is not a number from 0 to 65535`},
+		{"", "192.0.2.21 gate 1 u:2147483648", `threshold "u:2147483648" is not a number from 0 to 2147483647`},
 		{"", "192.0.2.21 gate 1 l:9 u:5", "lower threshold 9 is above the upper threshold 5"},
 		{"", "192.0.2.21 gue 1 port:0", "a gue tunnel needs a UDP port; use port:6080"},
 		{"", "192.0.2.21 gre 1 remcsum", "gre tunnels have no remcsum; use gue"},

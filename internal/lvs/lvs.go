@@ -260,6 +260,10 @@ type Destination struct {
 // MaxWeight is ipvsadm's limit of a weight (ipvsadm.c, string_to_number of -w).
 const MaxWeight = math.MaxUint16
 
+// MaxThreshold is the limit that ipvsadm and newer kernels have for thresholds of connections
+// (docs/kernel-matrix.md). Linux 6.1 stores larger ones.
+const MaxThreshold = math.MaxInt32
+
 // VirtualService is a service with its real servers. In a configuration, they have the order of the
 // file. In a table of the kernel, they are sorted by address.
 type VirtualService struct {
@@ -468,6 +472,8 @@ func (d Destination) validate(id ServiceID) error {
 		return errors.New("no forwarding method; use gate, masq, ipip, gue or gre")
 	case d.Weight < 0 || d.Weight > MaxWeight:
 		return fmt.Errorf("weight %d is not between 0 and %d", d.Weight, MaxWeight)
+	case max(d.Upper, d.Lower) > MaxThreshold:
+		return fmt.Errorf("threshold %d is not between 0 and %d", max(d.Upper, d.Lower), MaxThreshold)
 	case d.Upper != 0 && d.Lower > d.Upper:
 		return fmt.Errorf("lower threshold %d is above the upper threshold %d", d.Lower, d.Upper)
 	case d.Upper == 0 && d.Lower != 0:

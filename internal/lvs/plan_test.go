@@ -362,6 +362,8 @@ func TestValidate(t *testing.T) {
 		{"no method", "-A -f 5 -s rr\n-a -f 5 -r 192.0.2.21:80 -w 1",
 			"virtual service -f 5: real server 192.0.2.21:80: no forwarding method; use gate, masq, ipip, gue or gre"},
 		{"port 0", "-A -t 192.0.2.10:0 -s rr", "virtual service -t 192.0.2.10:0: port 0 (every port) needs persistence"},
+		{"threshold above the limit", "-A -f 5 -s rr\n-a -f 5 -r 192.0.2.21:80 -g -w 1 -x 2147483648 -y 0",
+			"virtual service -f 5: real server 192.0.2.21:80: threshold 2147483648 is not between 0 and 2147483647"},
 		{"thresholds", "-A -f 5 -s rr\n-a -f 5 -r 192.0.2.21:80 -g -w 1 -x 5 -y 9",
 			"virtual service -f 5: real server 192.0.2.21:80: lower threshold 9 is above the upper threshold 5"},
 	}

@@ -143,8 +143,8 @@ func (r *RealText) parseWeight(word string) error {
 
 func (r *RealText) threshold(name, value string) error {
 	limit, err := strconv.ParseUint(value, 10, 32)
-	if err != nil {
-		return fault.Errorf("", "threshold %s is not a number from 0 to 4294967295", fault.Quote(name+":"+value))
+	if err != nil || limit > lvs.MaxThreshold {
+		return fault.Errorf("", "threshold %s is not a number from 0 to %d", fault.Quote(name+":"+value), lvs.MaxThreshold)
 	}
 	if name == "u" {
 		r.upper = uint32(limit)

@@ -60,7 +60,7 @@ func settings() []string {
 	const dest = ";-a -t 192.0.2.10:80 -r 192.0.2.21:80 "
 	return append(rows,
 		web+";-a -t 192.0.2.10:80 -r 192.0.2.21:8080 -m -w 1", web+dest+"-g -w 0", web+dest+"-g -w 65535",
-		web+dest+"-g -w 1 -x 100 -y 0", web+dest+"-m -w 1 -x 4294967295 -y 4294967294",
+		web+dest+"-g -w 1 -x 100 -y 0", web+dest+"-m -w 1 -x 2147483647 -y 2147483646",
 		web+dest+"-g -w 1;-a -t 192.0.2.10:80 -r 192.0.2.22:81 -m -w 2;-a -t 192.0.2.10:80 -r 192.0.2.23:80 -i -w 3 --tun-type gue --tun-port 6080 --tun-nocsum",
 	)
 }
@@ -88,6 +88,7 @@ func refusals() []refusal {
 		{dest + "192.0.2.21:80 -g -w 65535", func(v *lvs.VirtualService) { v.Destinations[0].Weight++ }},
 		{dest + "192.0.2.21:8080 -g -w 1", nil}, {dest + "192.0.2.21:8080 -i -w 1", nil},
 		{dest + "192.0.2.21:80 -g -w 1 -x 5 -y 9", nil}, {dest + "192.0.2.21:80 -g -w 1 -x 0 -y 9", nil},
+		{dest + "192.0.2.21:80 -g -w 1 -x 2147483648 -y 0", nil}, {dest + "192.0.2.21:80 -g -w 1 -x 4294967295 -y 2147483648", nil},
 		{web, func(v *lvs.VirtualService) { v.Scheduler = "none-such" }},
 		{web + " -o", nil}, {"-A --sctp-service 192.0.2.10:80 -s wrr -o", nil},
 		{web + " -p 600 --pe sip", nil}, {"-A -f 5 -s wrr --pe sip", nil},
