@@ -26,7 +26,8 @@ type Snapshot struct {
 	ID      string `json:"id"`
 	PID     int    `json:"pid"`
 	Version string `json:"version"`
-	// Config is the path of the configuration file, or the resource that has the configuration.
+	// Config is the path of the configuration file, or "resource" and the id of the ipvs resource
+	// that has the configuration, for example "resource web-ipvs".
 	Config  string    `json:"config"`
 	Started time.Time `json:"started"`
 	Now     time.Time `json:"now"`
