@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strconv"
 
 	"lvs-agents/internal/host"
 	"lvs-agents/internal/ledger"
@@ -64,14 +65,22 @@ func (a *Agent) place(ip netip.Addr) string {
 // tunnel returns the settings that make the kernel accept packets from a tunnel. The packets have
 // the client's address as their source. The route to the client uses another interface, so strict
 // reverse path filtering would drop the packets. The kernel uses the larger of the values of all
-// and of the interface. So the value 2 (loose) of the interface is enough.
+// and of the interface. So the value 2 (loose) of the interface is enough. With gue, the kernel
+// removes the UDP header, and the interface then receives the packet as with ipip.
 func (a *Agent) tunnel(nic string, ip netip.Addr) []ledger.Wanted {
-	if a.Forward != IPIP {
+	if a.Forward == Gate {
 		return nil
 	}
 	want := []ledger.Wanted{on(host.Setting{Kind: host.LinkUp, NIC: nic})}
 	if ip.Is4() {
 		want = append(want, sysctl("2", "ipv4/conf/%s/rp_filter", nic))
+	}
+	if a.Forward == GUE {
+		port := host.Setting{Kind: host.GUEPort, Name: strconv.Itoa(a.Port), IP: netip.IPv4Unspecified()}
+		if ip.Is6() {
+			port.IP = netip.IPv6Unspecified()
+		}
+		want = append(want, on(port))
 	}
 	return want
 }

@@ -11,6 +11,7 @@ import (
 	"lvs-agents/internal/doctor"
 	"lvs-agents/internal/host"
 	"lvs-agents/internal/ledger"
+	"lvs-agents/internal/lvs"
 	"lvs-agents/ocf"
 )
 
@@ -51,6 +52,7 @@ type Forward string
 const (
 	Gate Forward = "gate"
 	IPIP Forward = "ipip"
+	GUE  Forward = "gue"
 	Masq Forward = "masq"
 )
 
@@ -59,10 +61,11 @@ type Agent struct {
 	IP      []netip.Addr
 	Forward Forward
 	Method  Method
-	NIC     string // NIC is the interface that gets the addresses. Empty means lo with gate, and a tunnel interface with ipip.
+	NIC     string // NIC is the interface that gets the addresses. Empty means lo with gate, and a tunnel interface with ipip and gue.
 	Scope   string
 	Source  netip.Addr
 	Gateway []netip.Addr
+	Port    int // Port is the UDP port of GUE.
 
 	kernel Kernel
 	prober Prober
@@ -77,7 +80,7 @@ var (
 
 // New returns an agent with the default values of its parameters.
 func New(k Kernel, p Prober) *Agent {
-	return &Agent{Forward: Gate, Method: BySysctl, Scope: "global", kernel: k, prober: p}
+	return &Agent{Forward: Gate, Method: BySysctl, Scope: "global", Port: lvs.GUEPort, kernel: k, prober: p}
 }
 
 // Start sets every setting. Settings that hide the addresses come before the addresses.

@@ -106,6 +106,10 @@ func (x *examination) look(ctx context.Context) {
 			if x.get(ctx, s) == host.Off {
 				x.found("replies do not go through the director", "there is no default route via "+s.IP.String(), s.Command(host.On))
 			}
+		case host.GUEPort:
+			if x.get(ctx, s) != host.On {
+				x.found("the kernel drops packets that arrive through the tunnel", "it does not receive GUE on UDP port "+s.Name, s.Command(host.On))
+			}
 		case host.ARPTables, host.NFTables:
 			if x.get(ctx, s) != host.On {
 				x.found("ARP packets with "+s.IP.String()+" are not blocked", "a rule of "+string(s.Kind)+" is missing", s.Command(host.On))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -28,6 +29,9 @@ const (
 	// name contains the id of a resource.
 	NFTMarks      SettingKind = "nftmarks"
 	IPTablesMarks SettingKind = "iptablesmarks"
+	// GUEPort uses Name for the UDP port that receives tunnels of type GUE. IP is the unspecified
+	// address of the family of these tunnels: 0.0.0.0 or ::.
+	GUEPort SettingKind = "gue"
 )
 
 // The values of settings that are on or off. The value of a sysctl is the text in its file.
@@ -66,6 +70,8 @@ func (s Setting) Noun() string {
 		return "nftables table inet " + s.Name
 	case IPTablesMarks:
 		return "iptables chain " + s.Name
+	case GUEPort:
+		return "the receiver of GUE on UDP port " + s.Name
 	case Sysctl, HostAddress, LinkUp, DefaultRoute, ARPTables, NFTables:
 	}
 	return s.String()
@@ -118,8 +124,20 @@ func (s Setting) Command(value string) string {
 		return "ipvsadm --set " + fmt.Sprintf(values[s.Name], value)
 	case NFTMarks, IPTablesMarks:
 		return s.marksCommand(value)
+	case GUEPort:
+		return s.gueCommand(on)
 	}
 	return fmt.Sprintf("%s %q", s.Kind, value)
+}
+
+// gueCommand returns a command for a receiver of GUE. The kernel does not load the module fou on
+// its own.
+func (s Setting) gueCommand(add bool) string {
+	ip := choose(s.IP.Is6(), "ip -6", "ip")
+	if !add {
+		return ip + " fou del port " + s.Name
+	}
+	return "modprobe fou && " + ip + " fou add port " + s.Name + " gue"
 }
 
 func (s Setting) addressCommand(add bool) string {
@@ -293,6 +311,9 @@ func (s Setting) check(text string) error {
 		ok = s.Name == "tcp" || s.Name == "tcpfin" || s.Name == "udp"
 	case NFTMarks, IPTablesMarks:
 		ok = s.Name != ""
+	case GUEPort:
+		port, err := strconv.ParseUint(s.Name, 10, 16)
+		ok = err == nil && port > 0 && s.IP.IsUnspecified()
 	}
 	if !ok {
 		return fmt.Errorf("setting %q: %w", text, errIncomplete)

@@ -124,6 +124,7 @@ func (d director) dump(t *testing.T) string {
 		iptables-legacy-save | grep -v '^#' | sed 's/\[[0-9:]*\]//'
 		arptables-legacy -L -n
 		ip rule
+		ip fou show 2>/dev/null || true
 		cd /proc/sys/net/ipv4 && grep . vs/* ip_forward conf/*/promote_secondaries conf/*/arp_* conf/*/rp_filter`)
 }
 

@@ -209,14 +209,32 @@ func (s site) hiddenIPv6(t *testing.T) {
 	}
 }
 
-// TestTunnels checks that the agent realserver prepares a real server for tunnels (ipip). At first,
-// reverse path filtering is strict and the interface tunl0 is down, so the real server would drop
-// the packets.
+// TestTunnels checks that the agent realserver prepares a real server for tunnels of the types ipip
+// and GUE. At first, the real server would drop the packets: reverse path filtering is strict,
+// tunl0 is down, and no UDP port receives GUE.
 func TestTunnels(t *testing.T) {
 	s := newSite(t)
-	s.balance(t, "ipip")
+	for _, tt := range []struct {
+		forward string            // what follows the address in the parameter real
+		params  []string          // parameters of realserver
+		faults  map[string]string // commands, with the cause that the doctor must find
+	}{
+		{"ipip", []string{"forward=ipip"}, map[string]string{
+			"echo 1 >/proc/sys/net/ipv4/conf/tunl0/rp_filter": "net.ipv4.conf.all.rp_filter is 1, and the route back to clients does not use the tunnel",
+			"ip link set tunl0 down":                          "tunl0 is down",
+		}},
+		{"gue port:5555", []string{"forward=gue", "port=5555"}, map[string]string{
+			"ip fou del port 5555": "it does not receive GUE on UDP port 5555\n    fix: modprobe fou && ip fou add port 5555 gue",
+		}},
+	} {
+		t.Run(tt.forward, func(t *testing.T) { s.tunnels(t, tt.forward, tt.params, tt.faults) })
+	}
+}
+
+func (s site) tunnels(t *testing.T, forward string, params []string, faults map[string]string) {
+	s.balance(t, forward)
 	s.director.must(t, 0, "vip", "web6", "start", "ip="+lab.VIP6)
-	params := []string{"ip=" + lab.VIP + " " + lab.VIP6, "forward=ipip"}
+	params = append(params, "ip="+lab.VIP+" "+lab.VIP6)
 	before := map[string]string{}
 	for _, rs := range s.servers() {
 		rs.Script(t, "for f in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 1 >$f; done")
@@ -226,14 +244,10 @@ func TestTunnels(t *testing.T) {
 	}
 	s.serves(t, "http://192.0.2.10/")
 	s.serves(t, "http://[2001:db8::10]/")
-	for fault, want := range map[string]string{
-		"echo 1 >/proc/sys/net/ipv4/conf/tunl0/rp_filter": "net.ipv4.conf.all.rp_filter is 1, and the route back to clients does not use the tunnel",
-		"ip link set tunl0 down":                          "tunl0 is down",
-	} {
+	for fault, want := range faults {
 		s.rs1.must(t, 0, "realserver", "web", "start", params...)
 		s.rs1.Script(t, fault)
-		out := s.rs1.Script(t, "LVS_AGENTS_STATE_DIR="+s.rs1.state+"/lvs-agents "+s.rs1.bin+"/lvsctl doctor || true")
-		if !strings.Contains(out, "the kernel drops packets that arrive through the tunnel\n    why: "+want) {
+		if out := s.rs1.doctor(t); !strings.Contains(out, "the kernel drops packets that arrive through the tunnel\n    why: "+want) {
 			t.Errorf("after %s the doctor reports\n%s", fault, out)
 		}
 		s.rs1.must(t, 1, "realserver", "web", "monitor", params...)
@@ -245,6 +259,14 @@ func TestTunnels(t *testing.T) {
 			t.Errorf("%s (-before +after):\n%s", rs.Name, diff)
 		}
 	}
+	s.director.must(t, 0, "ipvs", "web", "stop")
+	s.director.must(t, 0, "ipvs", "web6", "stop")
+}
+
+// doctor returns what lvsctl doctor prints on the host.
+func (d director) doctor(t *testing.T) string {
+	t.Helper()
+	return d.Script(t, "LVS_AGENTS_STATE_DIR="+d.state+"/lvs-agents "+d.bin+"/lvsctl doctor || true")
 }
 
 // TestNAT checks real servers with masquerading (masq). The client is in another network, on the

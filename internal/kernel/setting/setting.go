@@ -1,5 +1,6 @@
 // Package setting reads and changes the settings that make a host a real server: sysctls,
-// addresses, links, default routes and ARP rules, in the network namespace of the calling thread.
+// addresses, links, default routes, ARP rules and ports of tunnels, in the network namespace of the
+// calling thread.
 package setting
 
 import (
@@ -55,6 +56,8 @@ func (k Kernel) get(ctx context.Context, s host.Setting) (string, error) {
 		return arpRule(ctx, s)
 	case host.NFTables:
 		return table(s)
+	case host.GUEPort:
+		return guePort(ctx, s)
 	case host.SyncDaemon, host.Timeout: // Package internal/kernel/ipvs has these settings.
 	case host.NFTMarks, host.IPTablesMarks: // Package internal/kernel/mark has the rules.
 	}
@@ -85,6 +88,8 @@ func (k Kernel) set(ctx context.Context, s host.Setting, value string) error {
 		return setARPRule(ctx, s, on)
 	case host.NFTables:
 		return setTable(s, on)
+	case host.GUEPort:
+		return setGUEPort(ctx, s, on)
 	case host.SyncDaemon, host.Timeout, host.NFTMarks, host.IPTablesMarks:
 	}
 	return fmt.Errorf("unknown kind of setting %q", s.Kind)
