@@ -14,8 +14,9 @@ import (
 )
 
 // TestStopInEveryConditionOfTheOwnRecord checks stop after the daemon has ended. The services are
-// in the daemon's own record, not in the record of an ipvs resource. Stop must return 0 if and only
-// if the kernel has none of these services.
+// in the daemon's own record, not in the record of an ipvs resource. While the record exists, stop
+// must return 0 if and only if the kernel has none of these services. Without the record, stop must
+// return 0 and leave the services.
 func TestStopInEveryConditionOfTheOwnRecord(t *testing.T) {
 	for _, condition := range statetest.Conditions() {
 		for _, left := range []bool{true, false} {

@@ -1,6 +1,6 @@
-// Package health is the resource agent for the health daemon directord. The resource is running if
-// the daemon runs, makes its checks and compares the IPVS table. Bad real servers never make the
-// resource fail.
+// Package health is the resource agent for the health daemon directord. The resource is running
+// while the daemon runs, makes its checks and keeps the IPVS table as its verdicts require. Bad
+// real servers never make the resource fail.
 package health
 
 import (
@@ -23,7 +23,8 @@ import (
 	"lvs-agents/ocf"
 )
 
-// Launcher starts directord as a daemon. Its method Launch returns when the daemon is ready.
+// Launcher starts directord as a daemon. Its method Launch returns nil when the daemon is ready, or
+// the reason why the daemon could not start.
 type Launcher interface {
 	Launch(ctx context.Context, args []string) error
 }
@@ -33,7 +34,7 @@ type NodeAttributes interface {
 	Remove(ctx context.Context, name string) error
 }
 
-// Agent is one resource. The exported fields are its parameters.
+// Agent is one resource. Its parameters are the exported fields and the checks.
 type Agent struct {
 	Config    string
 	IPVS      string
@@ -66,8 +67,9 @@ func New(k record.Kernel, l Launcher, n NodeAttributes) *Agent {
 // Through makes the agent use another connection to the daemon than the daemon's socket.
 func (a *Agent) Through(d control.Daemons) { a.daemons = d }
 
-// Start starts the daemon. It then waits for a verdict on every real server and for the node
-// attribute, but at most half of the action's time.
+// Start starts the daemon unless a working daemon runs. It then waits until every real server has a
+// verdict and the node attribute is published. It waits at most until half of the action's time has
+// passed.
 func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	if err := a.Validate(ctx, c, 0); err != nil {
 		return err
@@ -84,8 +86,8 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	return nil
 }
 
-// launch starts the daemon unless a working daemon runs already. Another start action can have
-// started the daemon meanwhile.
+// launch starts the daemon unless a working daemon runs already: another start action can have
+// started one meanwhile. launch first ends a daemon that runs but does not work.
 func (a *Agent) launch(ctx context.Context, c ocf.Call) error {
 	end, err := pidfile.Turn(ctx, pidFile(c))
 	if err != nil {
@@ -114,8 +116,8 @@ func halfOf(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, time.Until(until)/2)
 }
 
-// awaitVerdicts returns when every real server has a verdict, or when ctx ends. Real servers
-// without a verdict are not an error.
+// awaitVerdicts returns when every real server has a verdict and the daemon has tried to publish
+// its node attribute. If ctx ends earlier, awaitVerdicts only logs what is missing.
 func (a *Agent) awaitVerdicts(ctx context.Context, c ocf.Call) {
 	// The reply of a daemon with thousands of real servers takes CPU time, so polls are less
 	// frequent.
@@ -138,12 +140,12 @@ func (a *Agent) awaitVerdicts(ctx context.Context, c ocf.Call) {
 				if err == nil {
 					err = errUnpublished
 				}
-				// err is nil only if a daemon replied without a published attribute. After any other error, no
-				// daemon has replied.
+				// err is nil if the last reply had no published attribute. Otherwise the last
+				// request failed.
 				c.Log.Warn(err)
 				return
 			}
-			c.Log.Warnf("%d real servers have no verdict yet; they get no new connections until they pass a check", unknown)
+			c.Log.Warnf("%d real servers have no verdict yet; those that do not serve already get no connections until they pass a check", unknown)
 			return
 		}
 	}
@@ -172,9 +174,9 @@ func (a *Agent) args(ctx context.Context, c ocf.Call) []string {
 	return args
 }
 
-// Stop ends the daemon. If at least one real server of a service gets connections, the service of
-// an ipvs resource stays as it is. Otherwise the ipvs resource sets the destinations of the service
-// again.
+// Stop ends the daemon and removes the node attributes and the daemon's own services. A service of
+// an ipvs resource stays as it is if at least one of its real servers gets connections. Otherwise
+// Stop gives its real servers the weights from the record of the ipvs resource.
 func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	if err := pidfile.Stop(ctx, pidFile(c)); err != nil {
 		return fmt.Errorf("stopping directord: %w", err)
@@ -184,7 +186,8 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	return err
 }
 
-// release ends the claims of the daemon and removes its own services.
+// release removes the daemon's own services, and ends its claims on the services that no real
+// server serves.
 func (a *Agent) release(ctx context.Context, c ocf.Call) error {
 	store, err := record.In(c.StateDir)
 	if err != nil {
@@ -204,8 +207,8 @@ func (a *Agent) release(ctx context.Context, c ocf.Call) error {
 // unpublishLimit is how long a stop waits for Pacemaker.
 const unpublishLimit = 2 * time.Second
 
-// unpublish removes the node attributes. The cluster reads the removal after the dampen time, so a
-// restart of the resource does not change the share.
+// unpublish removes the node attributes. The cluster sees the removal after the dampen time, so a
+// restart of the resource that takes less time does not change the share.
 func (a *Agent) unpublish(ctx context.Context, c ocf.Call) {
 	name := a.attribute(c)
 	if name == "" {
@@ -243,11 +246,14 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	return ocf.Status{State: ocf.Running}, nil
 }
 
-// statusTimeout is how long a daemon can take to reply. After statusTimeout, Monitor uses the age
-// of the verdict file instead.
+// statusTimeout is the longest time that Monitor waits for the reply of a daemon. Monitor waits
+// less if statusTimeout is more than half of the action's time. After the wait, Monitor uses the
+// age of the verdict file instead.
 const statusTimeout = 2 * time.Second
 
-// alive returns an error if the loops of the daemon do not run.
+// alive returns an error if the daemon does not work (see control.Snapshot.Alive). If the daemon
+// does not reply in time, alive judges the daemon by its verdict file. Every other failure of the
+// query is an error, too.
 func (a *Agent) alive(ctx context.Context, c ocf.Call, pid int) error {
 	half, cancel := halfOf(ctx)
 	defer cancel()

@@ -196,7 +196,7 @@ func TestServersWithoutVerdictDoNotFailTheStart(t *testing.T) {
 	n := newNode(t)
 	n.snapshot.Services = []control.Service{{Reals: []control.Real{{Verdict: "unknown"}, {Verdict: "bad"}}}}
 	_, log := n.run(0, "start", "config=web.cf")
-	if want := "WARNING: 1 real servers have no verdict yet; they get no new connections until they pass a check\n"; log != want {
+	if want := "WARNING: 1 real servers have no verdict yet; those that do not serve already get no connections until they pass a check\n"; log != want {
 		t.Errorf("log: %s", log)
 	}
 	n.run(0, "monitor", "config=web.cf")
@@ -369,14 +369,14 @@ func TestStopSucceedsWhenTheAttributeStays(t *testing.T) {
 	}
 	n.stays = errors.New("attrd_updater: timed out")
 	_, log := n.run(0, "stop")
-	want := "the node attribute lvs-health-web stays: attrd_updater: timed out; remove it: attrd_updater -D -n lvs-health-web"
+	want := "removing the node attribute lvs-health-web: attrd_updater: timed out; remove it: attrd_updater -D -n lvs-health-web"
 	if !strings.Contains(log, want) {
 		t.Errorf("log without %q:\n%s", want, log)
 	}
 }
 
-// TestStartWaitsForTheAttribute checks that start waits for the first value of the node attribute,
-// and for at most half of its time.
+// TestStartWaitsForTheAttribute checks that start succeeds with a warning if the daemon publishes
+// no first value of the node attribute in time.
 func TestStartWaitsForTheAttribute(t *testing.T) {
 	n := newNode(t)
 	n.snapshot.Attribute = &control.Attribute{Name: "lvs-health-web"}

@@ -13,8 +13,7 @@ import (
 	"lvs-agents/ocf"
 )
 
-// Validate checks that the parameters fit together, and that the daemon can use the file in the
-// parameter config.
+// Validate checks the parameters, and that the daemon can use the file in the parameter config.
 func (a *Agent) Validate(ctx context.Context, c ocf.Call, _ int) error {
 	switch {
 	case strings.ContainsFunc(a.Attribute, foreign):
@@ -35,14 +34,14 @@ func (a *Agent) Validate(ctx context.Context, c ocf.Call, _ int) error {
 	return nil
 }
 
-// foreign reports whether Pacemaker cannot have the character in the name of an attribute, which is
-// a part of ids in its XML.
+// foreign reports whether the agent refuses the character in the name of a node attribute.
+// Pacemaker uses this name in ids of its XML.
 func foreign(r rune) bool {
 	return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", r)
 }
 
-// onlyConfig returns an error if check parameters are given together with config, because then they
-// have no effect.
+// onlyConfig returns an error if a check parameter is given together with config and differs from
+// its default, because then it has no effect.
 func (a *Agent) onlyConfig() error {
 	defaults := map[string]string{}
 	for _, p := range New(nil, nil, nil).params() {

@@ -303,7 +303,7 @@ func TestStopRemovesTheAttributes(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	n.attributes.err = errors.New("attrd_updater: timed out")
-	if got := n.must(t, 0, "sync", "stop", pair...); !strings.Contains(got.log, "the node attribute lvs-sync-sync stays: attrd_updater: timed out; remove it: attrd_updater -D -n lvs-sync-sync") {
+	if got := n.must(t, 0, "sync", "stop", pair...); !strings.Contains(got.log, "removing the node attribute lvs-sync-sync: attrd_updater: timed out; remove it: attrd_updater -D -n lvs-sync-sync") {
 		t.Errorf("log: %s", got.log)
 	}
 	n.attributes.err = fmt.Errorf("attrd_updater: %w", attribute.ErrNoCluster)

@@ -1,6 +1,6 @@
 // Package attribute reads and writes the node attributes of a Pacemaker cluster. It runs
-// attrd_updater(8), the program of Pacemaker for them. The attributes last until the node leaves
-// the cluster.
+// attrd_updater(8), the program of Pacemaker for them. Pacemaker removes the attributes of a node
+// that leaves the cluster.
 package attribute
 
 import (
@@ -16,15 +16,17 @@ import (
 	"lvs-agents/internal/program"
 )
 
-// ErrNoCluster is the error on a host where Pacemaker is not installed or does not run.
+// ErrNoCluster is the error on a host where attrd_updater is not installed or Pacemaker does not
+// run.
 var ErrNoCluster = errors.New("Pacemaker does not run on this host") //nolint:staticcheck // a name
 
 // HashTables returns the name of the private attribute with the hash tables of a director. health
 // is the name of the attribute that the health daemon publishes.
 func HashTables(health string) string { return health + "-tables" }
 
-// Unpublish removes attributes of this node. It calls warn for each attribute that stays: a failure
-// must not fail the stop of a resource. Outside of a cluster, Unpublish does nothing.
+// Unpublish removes attributes of this node. It calls warn for each attribute that it could not
+// remove: a failure must not fail the stop of a resource. Outside of a cluster, Unpublish does not
+// call warn.
 func Unpublish(ctx context.Context, n interface {
 	Remove(ctx context.Context, name string) error
 }, warn func(format string, args ...any), names ...string,
@@ -35,7 +37,7 @@ func Unpublish(ctx context.Context, n interface {
 			return
 		}
 		if err != nil {
-			warn("the node attribute %s stays: %v; remove it: attrd_updater -D -n %[1]s", name, err)
+			warn("removing the node attribute %s: %v; remove it: attrd_updater -D -n %[1]s", name, err)
 		}
 	}
 }
@@ -53,7 +55,7 @@ const (
 // exits with another code than exitNoSuch.
 const noSuch = ": attribute does not exist"
 
-// usual is the path of attrd_updater in every distribution.
+// usual is the path of attrd_updater if Node.Program is empty.
 const usual = "/usr/sbin/attrd_updater"
 
 // Node is the node of the cluster that this host is. The zero value is ready for use.
@@ -64,9 +66,9 @@ type Node struct {
 	Programs *program.Set
 }
 
-// Set sets an attribute of this node. The cluster reads the value from its configuration, which
-// Pacemaker changes when dampen has passed without another change on any node. If dampen is 0 or
-// differs from the dampen of the last call on any node, Pacemaker writes all values at once.
+// Set sets an attribute of this node. Rules of constraints see the value after Pacemaker has
+// written it into the CIB: when dampen has passed without another change of the attribute on any
+// node. If dampen is 0, Pacemaker writes the value at once.
 func (n Node) Set(ctx context.Context, name, value string, dampen time.Duration) error {
 	delay := fmt.Sprintf("%dms", dampen.Milliseconds())
 	_, err := n.run(ctx, "-n", name, "-B", value, "-d", delay)

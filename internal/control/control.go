@@ -1,6 +1,6 @@
-// Package control is the protocol between a running health daemon and its clients. The daemon has
-// a unix socket in the state directory. It answers one request per connection, or sends events.
-// docs/control.md describes the protocol for other programs.
+// Package control is the protocol between a running health daemon and its clients. The daemon has a
+// unix socket below the state directory. For each connection, the daemon answers one request, or
+// sends events. docs/control.md describes the protocol for other programs.
 package control
 
 import (
@@ -31,8 +31,8 @@ type Snapshot struct {
 	Config  string    `json:"config"`
 	Started time.Time `json:"started"`
 	Now     time.Time `json:"now"`
-	// LoopAge is the time in seconds since the daemon last compared the whole IPVS table with
-	// success.
+	// LoopAge is the time in seconds since the daemon last compared the IPVS table with success and
+	// held all its services.
 	LoopAge float64 `json:"loop_age"`
 	// WheelAge is the time in seconds since the daemon last started the checks that were due, or
 	// found that none was due.
@@ -62,7 +62,8 @@ type Attribute struct {
 	Trouble string `json:"trouble,omitempty"`
 }
 
-// Pending reports whether the daemon has not tried to publish a value yet.
+// Pending reports whether the first attempt to publish a value has not ended yet. A nil Attribute
+// is not pending.
 func (a *Attribute) Pending() bool { return a != nil && a.Value == "" && a.Trouble == "" }
 
 // Service is a virtual service in a Snapshot.
@@ -94,7 +95,7 @@ type Real struct {
 	Reason string    `json:"reason,omitempty"`
 }
 
-// Alive returns nil if the loops of the daemon work and keep the IPVS table as wanted.
+// Alive returns an error if LoopAge or WheelAge is above Limit.
 func (s Snapshot) Alive() error {
 	if s.LoopAge > s.Limit && s.WheelAge <= s.Limit && s.Trouble != "" {
 		return fmt.Errorf("directord %d could not write the wanted IPVS table for %.1f s, more than %.0f s: %s", s.PID, s.LoopAge, s.Limit, s.Trouble)
@@ -127,7 +128,9 @@ func Path(stateDir, id string) string {
 	return filepath.Join(state.DaemonDir(stateDir), state.SocketName(id)+".sock")
 }
 
-// IDs returns the sorted ids of the daemons that have a control socket.
+// IDs returns the sorted ids of the daemons that have a control socket. A socket can be left from a
+// daemon that died. An id is in the form of state.SocketName, which all functions of this package
+// accept.
 func IDs(stateDir string) ([]string, error) {
 	entries, err := os.ReadDir(state.DaemonDir(stateDir))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -153,8 +156,8 @@ func Status(ctx context.Context, stateDir, id string) (Snapshot, error) {
 	return s, err
 }
 
-// Resync makes a daemon compare and repair the whole IPVS table now. It returns after the daemon
-// has done this.
+// Resync makes a daemon compare and repair the whole IPVS table now. It returns nil after the
+// daemon has done this.
 func Resync(ctx context.Context, stateDir, id string) error {
 	return call(ctx, stateDir, id, requestResync, nil)
 }
@@ -176,7 +179,7 @@ func call(ctx context.Context, stateDir, id, name string, result any) error {
 	if err != nil {
 		return err
 	}
-	// A daemon that was started before the upgrade reads only requests without a version.
+	// A daemon from before version 1 reads only requests without a version.
 	if bytes.HasPrefix(text, []byte(wordError)) {
 		if text, err = exchange(ctx, stateDir, id, []byte(name)); err != nil {
 			return err

@@ -34,7 +34,8 @@ type Event struct {
 	// have, or does not have, the server.
 	From *int `json:"from,omitempty"`
 	To   *int `json:"to,omitempty"`
-	// Failures is the number of failed checks in a row.
+	// Failures is the number of failed checks in a row. In an event check_passed, it is the number
+	// before the success.
 	Failures int `json:"failures,omitempty"`
 	// Fall is how many failures in a row make the server bad.
 	Fall   int    `json:"fall,omitempty"`
@@ -52,7 +53,7 @@ const KindDropped = "events_dropped"
 
 // Filter selects events by service and server. An empty filter selects all events.
 type Filter struct {
-	// Service is "-t ADDRESS:PORT" as in a Snapshot, or "ADDRESS:PORT".
+	// Service is "-t ADDRESS:PORT" or "-f MARK" as in a Snapshot, or only "ADDRESS:PORT" or "MARK".
 	Service string `json:"service,omitempty"`
 	// Server is ADDRESS:PORT, or ADDRESS for all ports of the address.
 	Server string `json:"server,omitempty"`
@@ -122,7 +123,7 @@ type Feed struct {
 // reader is one client that reads events, with its queue.
 type reader struct {
 	filter Filter
-	wake   chan struct{} // wake has a token while the queue has events that were not taken.
+	wake   chan struct{} // wake gets a token when an event comes into the queue.
 
 	// The field mu of the feed protects the fields below.
 	events []Event
@@ -130,7 +131,8 @@ type reader struct {
 	dropped int
 }
 
-// Wanted reports whether a client reads events. Without a client, the daemon need not make events.
+// Wanted reports whether a client reads events. Without such a client, the daemon need not make
+// events for the Feed.
 func (f *Feed) Wanted() bool { return f.count.Load() > 0 }
 
 // Publish puts an event into the queue of every client whose filter selects it. Publish never waits
@@ -190,8 +192,9 @@ func (f *Feed) take(r *reader) []Event {
 	return events
 }
 
-// stream sends events to a client. It ends when ctx ends, when the client closes the connection, or
-// when the client sends anything more.
+// stream replies to a request for events, and then sends events to the client. It ends when ctx
+// ends, when a write fails, when the client closes the connection, or when the client sends
+// anything more.
 func (f *Feed) stream(ctx context.Context, conn net.Conn, r request) {
 	filter, err := decodeArguments[Filter](r)
 	if err == nil {
@@ -238,8 +241,8 @@ func (f *Feed) send(ctx context.Context, out io.Writer, to *reader) {
 }
 
 // Events reads the events of a daemon that a filter selects, and calls the function each for every
-// event. It returns when ctx ends, when the daemon ends, or when the function each returns an
-// error.
+// event. It always returns an error: if the daemon refuses the request or ends, when ctx ends, or
+// the error of the function each.
 func Events(ctx context.Context, stateDir, id string, filter Filter, each func(Event) error) error {
 	conn, done, err := dial(ctx, stateDir, id)
 	if err != nil {
@@ -279,5 +282,5 @@ func Events(ctx context.Context, stateDir, id string, filter Filter, each func(E
 	return fmt.Errorf("directord %s: %w", id, ErrEnded)
 }
 
-// ErrEnded is the error of Events if the daemon ended while the client read events.
+// ErrEnded is the error of Events if the daemon closed the connection while the client read events.
 var ErrEnded = errors.New("the daemon has ended; there are no more events")

@@ -170,8 +170,8 @@ func TestClientOfEvents(t *testing.T) {
 	}
 }
 
-// TestEventsOfOlderDaemons checks the errors of Events with daemons that have no events: a daemon
-// of version 1 and a daemon from before version 1.
+// TestEventsOfOlderDaemons checks the errors of Events with a daemon of version 1 that has no
+// events, a daemon from before version 1, a daemon of a newer version, and daemons that end.
 func TestEventsOfOlderDaemons(t *testing.T) {
 	for reply, want := range map[string]string{
 		`{"version":1,"error":"unknown request \"events\"; this directord knows status, resync and reload"}` + "\n": `directord web: unknown request "events"; this directord knows status, resync and reload`,

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// FuzzTalk sends any bytes to the control socket of a daemon.
+// FuzzTalk sends any bytes to a daemon, and checks that every reply ends with a line end and comes
+// in time.
 func FuzzTalk(f *testing.F) {
 	for _, text := range []string{"{\"version\":1,\"request\":\"status\"}\n", "{\"version\":1,\"request\":\"resync\"}\n", "resync\n", "status", "\x00\xff\n", "status\nresync\n"} {
 		f.Add([]byte(text))

@@ -9,7 +9,7 @@ import (
 )
 
 // Memory is how long the verdicts and claims of a health daemon count after the daemon has ended.
-// After this time, the destinations belong to their resource again.
+// After this time, the next monitor of an ipvs resource sets the weights of its real servers again.
 const Memory = time.Minute
 
 // Presence is the condition of the daemon that has claimed services.
@@ -49,7 +49,8 @@ func Lives(stateDir, id string) (bool, error) {
 }
 
 // Pulse judges a daemon that does not reply by the age of its verdict file. It returns nil while
-// this age is at most the limit in the file, because a busy host can delay the daemon.
+// this age is at most the limit in the file, because a busy host can delay a reply. It returns an
+// error if it cannot read the file.
 func Pulse(stateDir, id string, pid int) error {
 	last, err := state.LoadVerdicts(stateDir, id)
 	if err != nil {
@@ -73,7 +74,7 @@ func (Sockets) Status(ctx context.Context, stateDir, id string) (Snapshot, error
 	return Status(ctx, stateDir, id)
 }
 
-// Resync makes a daemon compare the whole IPVS table now.
+// Resync makes a daemon compare and repair the whole IPVS table now.
 func (Sockets) Resync(ctx context.Context, stateDir, id string) error {
 	return Resync(ctx, stateDir, id)
 }

@@ -33,7 +33,7 @@ type request struct {
 	Arguments json.RawMessage `json:"arguments,omitempty"`
 }
 
-// reply is what the daemon sends: a result or an error. Both are empty for a request without a
+// reply is what the daemon sends: a result or an error. Both are empty after a success without a
 // result.
 type reply struct {
 	Version int             `json:"version"`
@@ -86,7 +86,8 @@ func decodeArguments[T any](r request) (arguments T, err error) {
 	return arguments, nil
 }
 
-// errNoVersion is the error that the daemon sends to a client from before version 1.
+// errNoVersion is the error that the daemon sends to a client from before version 1, and to a
+// client whose line does not begin with a brace.
 var errNoVersion = fmt.Errorf("this directord speaks version %d of the control protocol; use the programs of its package", Version)
 
 // encodeReply returns the line of a reply, without its line end.

@@ -22,8 +22,9 @@ type Daemon interface {
 	Reload(context.Context) error
 }
 
-// Listen makes the control socket of a daemon. Only root can use the socket. Listen replaces the
-// socket of a dead daemon. The caller must hold the lock of the pid file (see package pidfile).
+// Listen makes the control socket of a daemon. Only the user of the daemon and root can use the
+// socket. Listen replaces the socket of a dead daemon. The caller must hold the lock of the pid
+// file (see package pidfile).
 func Listen(stateDir, id string) (*net.UnixListener, error) {
 	if err := os.MkdirAll(state.DaemonDir(stateDir), 0o755); err != nil {
 		return nil, err
@@ -48,7 +49,7 @@ func Listen(stateDir, id string) (*net.UnixListener, error) {
 
 const (
 	// limit is how long the daemon can take to carry out a request and to send the reply. A reload
-	// resolves names, which can take ten seconds.
+	// resolves names, which can take 8 seconds.
 	limit = 15 * time.Second
 	// requestLimit is how long a client can take to send its request.
 	requestLimit = 2 * time.Second
@@ -62,9 +63,9 @@ const (
 )
 
 // Serve answers the requests of clients until ctx ends. After that, it closes the listener and
-// waits until all conversations have ended. Accept can fail while the process has no file
-// descriptors left. Serve then tries Accept again later, because the checks need the descriptors
-// more. Serve returns an error if another function has closed the listener.
+// waits until all conversations have ended. If Accept fails, Serve calls Accept again after the
+// time again. For example, Accept fails while the process has no file descriptors left. Serve
+// returns an error if another function has closed the listener.
 func Serve(ctx context.Context, listener *net.UnixListener, d Daemon, feed *Feed) error {
 	var talks sync.WaitGroup
 	defer talks.Wait()
@@ -84,7 +85,7 @@ func Serve(ctx context.Context, listener *net.UnixListener, d Daemon, feed *Feed
 			}
 			continue
 		}
-		// The wait ends, because every conversation has a time limit or ends with ctx.
+		// The wait ends, because only mostReaders conversations can have no time limit.
 		room <- struct{}{}
 		talks.Go(func() {
 			defer func() { <-room }()
@@ -115,7 +116,8 @@ func talk(ctx context.Context, conn net.Conn, d Daemon, feed *Feed) {
 	_, _ = conn.Write(append(reply, '\n')) // A write error is normal: the client can have closed the connection.
 }
 
-// receive reads the line of a request. It fails if the line does not come within requestLimit.
+// receive reads the line of a request. It fails if the line does not come within requestLimit, or
+// if it is longer than longestRequest.
 func receive(ctx context.Context, conn net.Conn) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestLimit)
 	defer cancel()

@@ -53,8 +53,8 @@ func Self() Process { return Of(os.Getpid()) }
 // All returns all processes of this host.
 func All() []Process { return running(func(int) bool { return true }) }
 
-// Running returns the processes of this host whose command line the function want accepts. It reads
-// nothing else of the other processes.
+// Running returns the processes of this host whose command line the function want accepts. Of all
+// other processes, it reads only the command line.
 func Running(want func(args []string) bool) []Process {
 	return running(func(pid int) bool { return want(Process{PID: pid}.Args()) })
 }
@@ -152,7 +152,8 @@ func (p Process) In(namespace string) bool {
 	})
 }
 
-// Owner returns the user ID of the process, or -1 if the process has ended.
+// Owner returns the effective user ID of the process. It returns 0 for a process that is not
+// dumpable (prctl(2)), and -1 if the process has ended.
 func (p Process) Owner() int {
 	var info unix.Stat_t
 	if err := unix.Stat(fmt.Sprintf("/proc/%d", p.PID), &info); err != nil {
@@ -162,8 +163,8 @@ func (p Process) Owner() int {
 }
 
 // Locks reports whether the process has an open file description lock (fcntl(2), F_OFD_SETLK) on
-// the byte at offset at of a file. It also finds locks on a file that was removed. The source of
-// the locks is /proc/PID/fdinfo (proc(5)).
+// the byte at offset at of a file. It also finds locks on a file that was removed. path must not
+// contain symbolic links. The source of the locks is /proc/PID/fdinfo (proc(5)).
 func (p Process) Locks(path string, at int64) bool {
 	entries, err := os.ReadDir(p.path("fd"))
 	if err != nil {
@@ -230,8 +231,9 @@ func (p Process) Gone() bool {
 	return err != nil || len(threads) <= 1
 }
 
-// Signal sends a signal to the process. It sends nothing if the process has ended, even if another
-// process now has the pid.
+// Signal sends a signal to the process. It sends nothing if the process has ended, if its start
+// time is unknown, or if its pid is 1. Before Linux 5.3, another process can have got the pid just
+// before the signal.
 func (p Process) Signal(signal unix.Signal) {
 	if p.PID <= 1 || p.Start == 0 {
 		return

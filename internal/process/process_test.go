@@ -45,8 +45,8 @@ func waiting(t *testing.T, path string) (*exec.Cmd, Process) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
-	// cmd.Start returns before the kernel shows the arguments of the new program. The program shows
-	// that it runs when it sends the byte back.
+	// cmd.Start can return before the kernel shows the arguments of the new program. The program
+	// shows that it runs when it sends the byte back.
 	if _, err := io.WriteString(in, "."); err != nil {
 		t.Fatal(err)
 	}

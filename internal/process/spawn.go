@@ -14,15 +14,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readyFD is the file descriptor on which the child of Spawn reports that it is ready.
+// readyFD is the file descriptor on which the child of Spawn reports that it is ready, or why it is
+// not.
 const readyFD = 3
 
 // readyText is the text that a child writes when it is ready. Any other text is an error message.
 const readyText = "ready\n"
 
-// Spawn starts a program in a new session and waits until the program is ready. The program does
-// not inherit the files of the caller. The program must call Ready or Fail. argv is the name of the
-// program and its arguments.
+// Spawn starts a program in a new session and waits until the program is ready. argv is the name of
+// the program and its arguments. The program must call Ready or Fail. If the program is not ready
+// when it exits or when ctx ends, Spawn kills it and returns an error. Of the files that this
+// process opened, the program gets none.
 func Spawn(ctx context.Context, path string, argv, environ []string) error {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
@@ -67,7 +69,7 @@ func Fail(err error) { reply(err.Error() + "\n") }
 
 // Awaited reports whether the process that called Spawn still waits. A daemon calls Awaited after
 // pidfile.Acquire, and must exit if the result is false. A stop action that ran before
-// pidfile.Acquire did not find this daemon, and has already succeeded.
+// pidfile.Acquire did not find this daemon, and can have succeeded already.
 func Awaited() bool {
 	pipe := []unix.PollFd{{Fd: readyFD}}
 	_, err := unix.Poll(pipe, 0)
@@ -80,8 +82,8 @@ func reply(text string) {
 	_ = pipe.Close()
 }
 
-// Beside returns the path of the program name in the directory of program. If program is a symbolic
-// link, the directory is the directory of the link's target.
+// Beside returns the path of the file called name in the directory of program. If program is a
+// symbolic link, the directory is the directory of the link's target. The file need not exist.
 func Beside(program, name string) string {
 	if path, err := filepath.EvalSymlinks(program); err == nil {
 		program = path

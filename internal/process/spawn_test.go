@@ -60,7 +60,7 @@ func TestSpawnReportsWhatWentWrong(t *testing.T) {
 }
 
 // TestAwaited checks the result of Awaited in a child whose parent waits, and in a child whose
-// parent was killed.
+// parent has closed its end of the pipe.
 func TestAwaited(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrUnusable is the error for a path that exists but cannot be used as a state file. The file
-// cannot be read, is not a regular file, or other users can have written it.
+// ErrUnusable is the error for a path that cannot be used as a state file: the file cannot be
+// opened or read, is not a regular file, or other users can have written it.
 var ErrUnusable = errors.New("not usable")
 
 // longest is the largest number of bytes that Read reads. No state file becomes so long.
@@ -34,9 +34,9 @@ func Read(path string) (string, error) {
 	return string(text), nil
 }
 
-// Open opens a regular file, if only root or the user of this process can have made its directory
-// and its contents. The error is fs.ErrNotExist if the file does not exist. Every other error is
-// ErrUnusable.
+// Open opens a regular file. It refuses a file that other users can have written, and every file in
+// a directory that they can change (see Trust). The error is fs.ErrNotExist if the file does not
+// exist. Every other error is ErrUnusable. flags are those of os.OpenFile.
 func Open(path string, flags int) (*os.File, error) {
 	if err := Trust(filepath.Dir(path)); err != nil {
 		return nil, err
@@ -70,10 +70,10 @@ func Open(path string, flags int) (*os.File, error) {
 	return file, nil
 }
 
-// Write replaces a file, and makes its directory if the directory does not exist. After a crash,
-// the path has either the old or the new text. On a full file system, Write overwrites the old text
-// in place if its blocks have room for the new text. A crash during the overwriting can damage the
-// file.
+// Write replaces a file, and makes its directory if the directory does not exist. After the end of
+// a process during Write, the path has either the old or the new text. On a full file system, Write
+// overwrites the old text in place if its blocks have room for the new text. If the process ends
+// during the overwriting, the file can be damaged.
 func Write(path, text string) error {
 	dir, name := filepath.Split(path)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -145,7 +145,7 @@ func Remove(path string) error {
 // Trust returns ErrUnusable if other users can change the files of a directory. They can do so if
 // the directory, or a directory above it, belongs to another user or lets others write. In a sticky
 // directory, others can write but cannot change the files of this user. The directory need not
-// exist.
+// exist. The error is also ErrUnusable if one of these directories cannot be examined.
 func Trust(dir string) error {
 	for dir = filepath.Clean(dir); ; dir = filepath.Dir(dir) {
 		info, err := os.Lstat(dir)
@@ -157,6 +157,7 @@ func Trust(dir string) error {
 		}
 		switch {
 		case err != nil:
+			err = fmt.Errorf("%w: %w", err, ErrUnusable)
 		case info.IsDir() && info.Mode()&fs.ModeSticky != 0:
 			err = owned(dir, info)
 		default:

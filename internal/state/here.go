@@ -44,8 +44,9 @@ func Now() (Here, error) {
 	return Here{Boot: strings.TrimSpace(string(boot)), Inode: inode, Cookie: cookie(), Main: isMain(inode)}, nil
 }
 
-// cookie returns the cookie of the network namespace, or an empty text before Linux 5.14. The
-// kernel gives the cookie as an option of any new socket (net/core/sock.c, SO_NETNS_COOKIE).
+// cookie returns the cookie of the network namespace, or an empty text if it cannot be read. Linux
+// has it since 5.14. The kernel gives the cookie as an option of any new socket (net/core/sock.c,
+// SO_NETNS_COOKIE).
 func cookie() string {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -64,7 +65,8 @@ func cookie() string {
 func (h Here) Owner() string { return h.Boot + " " + h.Inode }
 
 // Wrote reports whether a file with this owner and cookie was written in this boot and network
-// namespace. cookie is empty if the file has no cookie.
+// namespace. cookie is empty if the file has no cookie. If one of the two cookies is empty, Wrote
+// compares only the owner.
 func (h Here) Wrote(owner, cookie string) bool {
 	return owner == h.Owner() && (cookie == "" || h.Cookie == "" || cookie == h.Cookie)
 }
@@ -91,8 +93,8 @@ func isMain(inode string) bool {
 	return err == nil && first == "net:["+inode+"]"
 }
 
-// SinceBoot returns the time of CLOCK_BOOTTIME. It is the same for all processes, and a change of
-// the system time does not change it.
+// SinceBoot returns the time of CLOCK_BOOTTIME, or 0 if it cannot be read. A change of the system
+// time does not change it.
 func SinceBoot() time.Duration {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {

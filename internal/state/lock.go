@@ -16,11 +16,12 @@ import (
 )
 
 // Lock locks a file and returns the function that releases the lock. who names the caller in the
-// error messages of processes that wait. until is the caller's deadline. The kernel releases the
-// lock when the process ends.
+// error messages of processes that wait. until is the caller's deadline; zero means none. The
+// kernel releases the lock when the process ends.
 //
 // Lock waits while another process has the lock, until ctx ends. If the holder is past its own
-// deadline, Lock kills it, because it cannot finish its work and would block a stop.
+// deadline by more than the time grace, Lock kills it, because it cannot finish its work and would
+// block a stop.
 func Lock(ctx context.Context, path, who string, until time.Time) (func(), error) {
 	file, err := openLock(path)
 	if err != nil {
@@ -35,7 +36,7 @@ func Lock(ctx context.Context, path, who string, until time.Time) (func(), error
 	if err != nil {
 		return nil, err
 	}
-	// With a full disk, the lock works, but the file does not name its holder.
+	// On a full or read-only file system, the lock works, but the file does not name its holder.
 	_ = writeHolder(file, who, until)
 	return func() {
 		// The file must not name this process after the lock is free: a process that waits could kill it.
@@ -45,8 +46,9 @@ func Lock(ctx context.Context, path, who string, until time.Time) (func(), error
 }
 
 // LockInHalf does the same as Lock, but waits for at most half of the time until the deadline of
-// ctx. After this time, a monitor or a stop continues without the lock, because that is better than
-// a failure. A stop changes only what its resource owns. The returned function is never nil.
+// ctx. After this time, it returns an error. A caller can then continue without the lock if this is
+// better than a failure: a stop changes only what its resource owns. The returned function is never
+// nil.
 func LockInHalf(ctx context.Context, path, who string) (func(), error) {
 	until, limited := ctx.Deadline()
 	if limited {
@@ -74,7 +76,8 @@ func openLock(path string) (*os.File, error) {
 	return file, err
 }
 
-// waitForLock waits until the file is locked. If it returns an error, it also closes the file.
+// waitForLock waits until the file is locked, or until ctx ends. After an error, it closes the file
+// as soon as the kernel has ended the wait for the lock.
 func waitForLock(ctx context.Context, file *os.File) error {
 	locked := make(chan error, 1)
 	go func() { locked <- flock(file, unix.LOCK_EX) }()
@@ -133,7 +136,7 @@ func writeHolder(file *os.File, who string, until time.Time) error {
 }
 
 // holderOf reads the holder of a lock from the lock file. The holder is zero if its process has not
-// written the values yet.
+// written the values yet, or could not write them.
 func holderOf(file *os.File) holder {
 	text := make([]byte, 4096)
 	n, _ := file.ReadAt(text, 0)
@@ -158,7 +161,8 @@ const grace = 500 * time.Millisecond
 func (h holder) expired() bool { return h.deadline != 0 && SinceBoot() > h.deadline+grace }
 
 // left returns the time until a waiter reads the lock file again. If the holder is unknown or was
-// just killed, the time is short. Otherwise, it is the time until the waiter can kill the holder.
+// just killed, the time is short. For a holder without a deadline, it is an hour. Otherwise, it is
+// the time until the waiter can kill the holder.
 func (h holder) left() time.Duration {
 	const soon = 20 * time.Millisecond
 	if h.process.PID == 0 || h.expired() {

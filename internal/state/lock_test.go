@@ -15,8 +15,8 @@ import (
 	"lvs-agents/internal/process"
 )
 
-// TestMain runs the tests. If another test starts this binary with STATE_TEST_LOCK, TestMain takes
-// a lock and holds it.
+// TestMain runs the tests. If a test starts this binary with STATE_TEST_LOCK, TestMain takes a lock
+// and holds it.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("STATE_TEST_LOCK"); dir != "" {
 		os.Exit(helper(dir, os.Getenv("STATE_TEST_LIMIT")))
@@ -37,7 +37,7 @@ func helper(dir, limit string) int {
 		return 1
 	}
 	fmt.Println("locked")
-	// wait until the test kills this process or writes a line
+	// wait until the test kills this process or closes its standard input
 	_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
 	return 0
 }

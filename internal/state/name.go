@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// FileName returns the file name for the id of a resource. Different ids have different names. The
-// id of an instance of a globally unique clone contains a colon.
+// FileName returns the file name for the id of a resource. Different ids have different names,
+// except for long ids with the same checksum. The id of an instance of a globally unique clone
+// contains a colon.
 func FileName(id string) string {
 	// A file name can have at most 255 bytes. The limit leaves room for an ending, and for the dot of
 	// a temporary file.
@@ -29,7 +30,8 @@ func FileName(id string) string {
 // SocketName has returned, it returns the same name. So an operator can use the id or the name.
 func SocketName(id string) string {
 	// The path of a unix socket has at most 107 bytes. The longest state directory is
-	// /run/lvs-agents/netns-f0000487. longest is the number of bytes that remain for the name.
+	// /run/lvs-agents/netns-f0000487. With this directory, at least the number longest of bytes
+	// remain for the name.
 	const longest = 60
 	name := strings.Map(func(r rune) rune {
 		if r == '/' || r == 0 {

@@ -9,9 +9,10 @@ import (
 	"strings"
 )
 
-// Dir returns the state directory of the calling process's network namespace. It is root for the
-// main namespace, and a separate directory below root for every other namespace. Another namespace
-// whose files an earlier version wrote into root uses root until it ends.
+// Dir returns the state directory of a network namespace. It is root for the main namespace, and a
+// separate directory below root for every other namespace. If an earlier version wrote files of
+// another namespace into root, this namespace uses root while these files exist, until it has its
+// own directory.
 func (h Here) Dir(root string) string {
 	own := filepath.Join(root, h.name())
 	if h.Main {
@@ -41,9 +42,9 @@ func (h Here) usedBefore(root string) bool {
 }
 
 // TakeIn moves the files of the state directory of an earlier version into the present directory.
-// It replaces the old directory by a link, so that a running daemon still finds its files. If a
-// file that is not a lock file exists in both directories, TakeIn leaves it where it is. The error
-// then names the first such file.
+// It replaces the old directory by a link, so that a running daemon still finds its files. TakeIn
+// stops at the first file that exists in both directories, and returns an error with its name. Of a
+// lock file, it removes the old one and continues.
 func TakeIn(old, dir string) error {
 	info, err := os.Lstat(old)
 	if err != nil || !info.IsDir() {

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// ErrDamaged is the error for a file that exists but could not be read completely. The caller also
-// gets the part that could be read.
+// ErrDamaged is the error for a state file that exists but could not be read completely, or was
+// changed after it was written. The caller also gets the part that could be read.
 var ErrDamaged = errors.New("damaged record")
 
 // Load reads a file that only a resource or a daemon writes. The error is fs.ErrNotExist if the

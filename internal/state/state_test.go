@@ -133,7 +133,7 @@ func TestWroteNeedsBootInodeAndCookie(t *testing.T) {
 		want          bool
 	}{
 		{here, "boot 1", "7", true},
-		{here, "boot 1", "", true}, // The previous version wrote no cookie into the owner line.
+		{here, "boot 1", "", true}, // The first versions wrote no cookie.
 		{here, "boot 1", "8", false},
 		{here, "boot 2", "7", false},
 		{here, "other 1", "7", false},
@@ -168,7 +168,7 @@ func TestOtherNamespacesHaveDirectoriesOfTheirOwn(t *testing.T) {
 	if got, want := (Here{Inode: "4026532999"}).Dir(root), filepath.Join(root, "netns-f0000487"); got != want {
 		t.Errorf("without a cookie: got %s, want %s", got, want)
 	}
-	// If the previous version has left files of this namespace in root, the namespace continues to
+	// If an earlier version has left files of this namespace in root, the namespace continues to
 	// use root.
 	for _, name := range []string{"realserver-4026532999", "ipvs/web", "vip/loopback/web"} {
 		root := t.TempDir()
@@ -201,7 +201,7 @@ func TestTakeIn(t *testing.T) {
 		must(t, TakeIn(old, dir))
 	}
 	for name, want := range map[string]string{"ipvs/web": "old", "ipvs/mail": "new", "directord/web.pid": "old", "lock-1": "new", "realserver-1": "old", "realserver-1.lock": "old"} {
-		// a running daemon of the previous version uses the old path
+		// a running daemon of an earlier version uses the old path
 		for _, dir := range []string{old, dir} {
 			if text, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(text) != want+" "+name {
 				t.Errorf("%s: %q %v", name, text, err)

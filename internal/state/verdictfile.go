@@ -10,10 +10,11 @@ import (
 	"time"
 )
 
-// Verdicts is the content of a verdict file. A health daemon writes the file every second. Other
-// processes read it if the daemon does not reply because it hangs, is suspended, or has ended.
+// Verdicts is the content of a verdict file. A health daemon writes the file every second. So other
+// processes can read the verdicts of a daemon that hangs, is suspended, or has ended.
 type Verdicts struct {
-	// Age is the time since a loop of the daemon last worked. The longer time of all loops counts.
+	// Age is the time since a loop of the daemon last worked. Of the loop that compares the table
+	// and the loop that starts checks, the slower one counts.
 	Age   time.Duration
 	Limit time.Duration // Limit is the largest Age of a daemon that works.
 	Bad   []string      // Bad are the names of the bad real servers, as in package record.
@@ -42,8 +43,9 @@ func (v Verdicts) Save(stateDir, id string) error {
 	return Write(verdictFile(stateDir, id), text)
 }
 
-// LoadVerdicts returns the verdicts of a daemon with their present age. The age is negative if the
-// file was written before a reboot. The error is fs.ErrNotExist if the daemon has no verdict file.
+// LoadVerdicts returns the verdicts of a daemon with their present age. A negative age means that
+// the file was written before a reboot. The error is fs.ErrNotExist if the daemon has no verdict
+// file.
 func LoadVerdicts(stateDir, id string) (Verdicts, error) {
 	return readVerdicts(verdictFile(stateDir, id))
 }

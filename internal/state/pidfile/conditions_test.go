@@ -11,7 +11,7 @@ import (
 )
 
 // TestStopInEveryConditionOfThePIDFile checks that Stop ends the daemon and succeeds in every
-// condition of the pid file.
+// condition of the pid file. While the daemon runs, the file system cannot be read-only.
 func TestStopInEveryConditionOfThePIDFile(t *testing.T) {
 	for _, condition := range statetest.Conditions() {
 		for _, runs := range []bool{true, false} {

@@ -67,8 +67,8 @@ func Turn(ctx context.Context, path string) (end func(), err error) {
 	}
 }
 
-// Acquire makes the calling process the daemon of a pid file. The file stays after the process has
-// ended. Release empties the file.
+// Acquire makes the calling process the daemon of a pid file. The error is ErrRunning if the daemon
+// runs already. The file stays after the process has ended. Release empties the file.
 func Acquire(path string) (*Identity, error) {
 	file, err := create(path)
 	if err != nil {
@@ -120,8 +120,8 @@ func locked(file *os.File, at int64) (bool, error) {
 	return query.Type != unix.F_UNLCK, err
 }
 
-// Held reports whether the path still has the file that this daemon locked. If not, StatusOf
-// does not find this daemon, and another daemon can have started.
+// Held reports whether the path still has the file that this daemon locked. If not, StatusOf can
+// fail to find this daemon, and another daemon can have started.
 func (i *Identity) Held() bool {
 	ours, err := i.file.Stat()
 	if err != nil {
@@ -146,8 +146,8 @@ type Status struct {
 }
 
 // StatusOf reads a pid file and queries its locks. It changes nothing, so that it also works on a
-// read-only file system. If the path has no regular file, or other users can have written the file,
-// StatusOf searches all processes for the lock.
+// read-only file system. If the path exists but the file is not usable (state.ErrUnusable),
+// StatusOf searches the processes of this user for the lock.
 func StatusOf(path string) (Status, error) {
 	file, err := state.Open(path, os.O_RDONLY)
 	switch {
@@ -208,9 +208,10 @@ func search(path string) (process.Process, bool) {
 // of the daemon.
 const poll = 20 * time.Millisecond
 
-// Stop ends the daemon of a pid file. It sends TERM, and sends KILL when two thirds of the time are
-// over. Stop succeeds if no daemon runs. It finds the daemon even if the pid file was removed or
-// replaced. It sends signals only to the process that has the lock.
+// Stop ends the daemon of a pid file. It sends TERM, and sends KILL when two thirds of the time
+// until the deadline of ctx are over, or after a minute without a deadline. Stop succeeds if no
+// daemon runs. It finds the daemon even if the pid file was removed or replaced. It sends signals
+// only to the process that has the lock.
 func Stop(ctx context.Context, path string) error {
 	termTimeout := time.Minute
 	if deadline, ok := ctx.Deadline(); ok {

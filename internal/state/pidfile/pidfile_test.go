@@ -54,7 +54,7 @@ func spawn(t *testing.T, behaviour, pidFile string) error {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 		defer cancel()
-		_ = Stop(ctx, pidFile) // If the test passed, the daemon has already ended, and Stop has no effect.
+		_ = Stop(ctx, pidFile) // Stop ends a daemon that the test has left. If it fails, the test has nothing to do.
 	})
 	return process.Spawn(ctx, self, []string{self, behaviour, pidFile}, nil)
 }

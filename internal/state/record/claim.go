@@ -20,8 +20,8 @@ type Kernel interface {
 	Apply(context.Context, []lvs.Op) (int, error)
 }
 
-// OwnID returns the id of a health daemon's own record. This record has the services that no ipvs
-// resource has. No resource can have this id.
+// OwnID returns the id of a health daemon's own record. This record has the services of the daemon
+// that no ipvs resource has. No resource can have this id.
 func OwnID(holder string) string { return ownPrefix + holder }
 
 const ownPrefix = "directord%"
@@ -38,12 +38,13 @@ func Owner(id string) string {
 	return "resource " + id
 }
 
-// ErrClaimStays is the error of Release when the daemon's own services are gone, but a claim stays.
-// Release could not write a record that names the daemon as the holder.
+// ErrClaimStays is the error of Release if a step failed after the daemon's own services were gone.
+// For example, Release could not write a record that names the daemon as the holder.
 var ErrClaimStays = errors.New("a claim stays")
 
 // Release removes the services of a health daemon's own record from the kernel after the daemon has
-// ended. It returns the operations that it applied. Services in keep stay as they are.
+// ended, and then removes the record. It returns the operations that it applied. Services in keep
+// stay as they are in the kernel.
 //
 // In a claimed service of an ipvs resource, the destinations stay as they are if at least one gets
 // connections. The claim stays until another daemon takes the service over, or until the verdicts

@@ -84,8 +84,8 @@ func TestEndOfAClaimKeepsServices(t *testing.T) {
 	}
 }
 
-// TestEndOfADamagedClaim checks that Release fails while the daemon's own record is damaged and the
-// kernel has a service that no record claims.
+// TestEndOfADamagedClaim checks that Release of a damaged own record fails if the kernel has a
+// service that no record claims, and succeeds otherwise.
 func TestEndOfADamagedClaim(t *testing.T) {
 	for _, tt := range []struct{ name, have, want string }{
 		{"an unknown service", webService + mailService, "; the record may contain -t [2001:db8::10]:25; ipvsadm -D the services that this daemon added, then remove the file"},

@@ -9,16 +9,15 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// attempts is how often Converge calls plan. Converge repeats its work if another program changed
-// the table after plan had read it.
+// attempts is how often Converge calls plan at most.
 const attempts = 5
 
-// Unsettled is the error of Converge if plan still finds operations to do after the last attempt.
+// Unsettled is the error of Converge if plan found operations to do in every attempt.
 type Unsettled struct {
 	// Race is the error of the last operation. It is nil if the kernel accepted all operations of
 	// the last attempt.
 	Race error
-	// Left is the first operation that plan still found.
+	// Left is the first operation that plan found in the last attempt.
 	Left lvs.Op
 }
 
@@ -37,9 +36,9 @@ func (u *Unsettled) Error() string {
 func (u *Unsettled) Unwrap() error { return u.Race }
 
 // Converge calls plan, which reads the table, and applies the operations that plan returns. It
-// repeats this until plan returns no operation. Converge also repeats it if an operation fails
-// because another program changed the table. It returns all operations that it applied. The error
-// is an Unsettled if operations are left after all attempts.
+// repeats this until plan returns no operation, even if an operation failed because another program
+// changed the table. Converge returns all operations that it applied. The error is an Unsettled if
+// plan returned operations in every attempt.
 func Converge(ctx context.Context, k Kernel, plan func(context.Context) ([]lvs.Op, error)) (applied []lvs.Op, err error) {
 	var raced error
 	var left lvs.Op

@@ -1,5 +1,5 @@
 // Package record reads and writes records. A record is a file with the IPVS services that one
-// resource has put into the kernel during this boot. Monitor and stop use the record, not the
+// resource, or one health daemon, puts into the kernel. Monitor and stop use the record, not the
 // configuration. A claim in a record is the right of a health daemon to set the destinations of a
 // service.
 package record
@@ -31,11 +31,12 @@ const (
 	Stopping State = "stopping"
 )
 
-// Record has the virtual services that one resource, or one health daemon, has put into the kernel.
+// Record has the virtual services that one resource, or one health daemon, puts into the kernel.
 type Record struct {
 	ID    string // ID is the id of the resource instance. For a health daemon, see OwnID.
 	State State
-	// Generation is the number of starts and reloads of the resource in this boot.
+	// Generation grows when a start, a reload or a health daemon writes Services. It begins again
+	// at 1 after a stop.
 	Generation uint64
 	Services   lvs.Table // Services are the services that the kernel must have.
 	// Removing has earlier services of the record, which must be removed from the kernel. It is
@@ -119,7 +120,7 @@ func (s Store) Path(id string) string { return filepath.Join(s.dir, state.FileNa
 
 // Load returns the record of a resource. The error is fs.ErrNotExist if the resource has no record
 // of this boot and this network namespace. The error is state.ErrDamaged if the record cannot be
-// read completely, or if other users can have written it.
+// read completely, if it was changed after it was written, or if other users can have written it.
 func (s Store) Load(id string) (Record, error) {
 	path := s.Path(id)
 	text, err := state.Load(path)
@@ -136,8 +137,9 @@ func (s Store) Load(id string) (Record, error) {
 	return r, nil
 }
 
-// Others returns the records of all other resources, sorted by file name, and the paths of the
-// damaged records. A damaged record contains the part that could be read.
+// Others returns the records of this boot and network namespace except that of id, sorted by file
+// name, and the paths of the damaged records. A damaged record contains the part that could be
+// read.
 func (s Store) Others(id string) (others []Record, damaged []string, err error) {
 	entries, err := os.ReadDir(s.dir)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
@@ -188,7 +190,7 @@ func (s Store) Copies() []string {
 	return copies
 }
 
-// Lock waits until no other process changes the IPVS table of this network namespace, see
+// Lock waits until no other agent or daemon of this network namespace changes its IPVS table, see
 // state.Lock.
 func (s Store) Lock(ctx context.Context, who string, until time.Time) (func(), error) {
 	unlock, err := state.Lock(ctx, s.lock, who, until)
@@ -217,7 +219,7 @@ func (s Store) Remove(id string) error { return state.Remove(s.Path(id)) }
 
 // A record file has the table as `ipvsadm -Sn` prints it. All other values are in comments, so that
 // an operator can read the file. The last line proves that the file is complete. The line before it
-// has a checksum, which proves that no line was changed. Earlier versions write neither a cookie
+// has a checksum, which proves that no line was changed. The first versions write neither a cookie
 // nor a checksum, and ignore both.
 const (
 	title = "# lvs-agents record. Written by ocf:lvs:ipvs; do not edit."

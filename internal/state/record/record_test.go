@@ -174,7 +174,7 @@ func TestChangedRecordIsDamaged(t *testing.T) {
 	}
 }
 
-// TestRecordOfTheVersionBefore checks that Load reads a record of the previous version, which has
+// TestRecordOfTheVersionBefore checks that Load reads a record of the first versions, which has
 // neither a cookie nor a checksum.
 func TestRecordOfTheVersionBefore(t *testing.T) {
 	s := open(t, t.TempDir())

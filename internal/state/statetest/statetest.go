@@ -1,4 +1,4 @@
-// Package statetest makes state files for tests: files in every condition that a stop can find, and
+// Package statetest makes state files for tests: files in many conditions that a stop can find, and
 // files of earlier versions.
 package statetest
 
