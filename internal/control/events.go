@@ -131,8 +131,8 @@ type reader struct {
 	dropped int
 }
 
-// Wanted reports whether a client reads events. Without such a client, the daemon need not make
-// events for the Feed.
+// Wanted reports whether a client reads events. If not, the daemon need not make events for the
+// Feed.
 func (f *Feed) Wanted() bool { return f.count.Load() > 0 }
 
 // Publish puts an event into the queue of every client whose filter selects it. Publish never waits

@@ -170,8 +170,8 @@ func TestClientOfEvents(t *testing.T) {
 	}
 }
 
-// TestEventsOfOlderDaemons checks the errors of Events with a daemon of version 1 that has no
-// events, a daemon from before version 1, a daemon of a newer version, and daemons that end.
+// TestEventsOfOlderDaemons checks the errors of Events. The daemons have version 1 without events,
+// no version, or a newer version, or they end.
 func TestEventsOfOlderDaemons(t *testing.T) {
 	for reply, want := range map[string]string{
 		`{"version":1,"error":"unknown request \"events\"; this directord knows status, resync and reload"}` + "\n": `directord web: unknown request "events"; this directord knows status, resync and reload`,

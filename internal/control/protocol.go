@@ -86,8 +86,8 @@ func decodeArguments[T any](r request) (arguments T, err error) {
 	return arguments, nil
 }
 
-// errNoVersion is the error that the daemon sends to a client from before version 1, and to a
-// client whose line does not begin with a brace.
+// errNoVersion is the error that the daemon sends to a client from before version 1. It also sends
+// this error if a line does not begin with a brace.
 var errNoVersion = fmt.Errorf("this directord speaks version %d of the control protocol; use the programs of its package", Version)
 
 // encodeReply returns the line of a reply, without its line end.

@@ -36,7 +36,7 @@ func Read(path string) (string, error) {
 
 // Open opens a regular file. It refuses a file that other users can have written, and every file in
 // a directory that they can change (see Trust). The error is fs.ErrNotExist if the file does not
-// exist. Every other error is ErrUnusable. flags are those of os.OpenFile.
+// exist. Every other error is ErrUnusable. flags are the flags of os.OpenFile.
 func Open(path string, flags int) (*os.File, error) {
 	if err := Trust(filepath.Dir(path)); err != nil {
 		return nil, err

@@ -19,9 +19,9 @@ import (
 // error messages of processes that wait. until is the caller's deadline; zero means none. The
 // kernel releases the lock when the process ends.
 //
-// Lock waits while another process has the lock, until ctx ends. If the holder is past its own
-// deadline by more than the time grace, Lock kills it, because it cannot finish its work and would
-// block a stop.
+// Lock waits while another process has the lock, until ctx ends. If the holder has passed its own
+// deadline by more than the time grace, Lock kills it. This holder cannot finish its work, and
+// would block a stop.
 func Lock(ctx context.Context, path, who string, until time.Time) (func(), error) {
 	file, err := openLock(path)
 	if err != nil {

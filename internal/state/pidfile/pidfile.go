@@ -208,10 +208,10 @@ func search(path string) (process.Process, bool) {
 // of the daemon.
 const poll = 20 * time.Millisecond
 
-// Stop ends the daemon of a pid file. It sends TERM, and sends KILL when two thirds of the time
-// until the deadline of ctx are over, or after a minute without a deadline. Stop succeeds if no
-// daemon runs. It finds the daemon even if the pid file was removed or replaced. It sends signals
-// only to the process that has the lock.
+// Stop ends the daemon of a pid file. It sends TERM. When two thirds of the time until the deadline
+// of ctx are over, it sends KILL. Without a deadline, it sends KILL after a minute. Stop succeeds
+// if no daemon runs. It finds the daemon even if the pid file was removed or replaced. It sends
+// signals only to the process that has the lock.
 func Stop(ctx context.Context, path string) error {
 	termTimeout := time.Minute
 	if deadline, ok := ctx.Deadline(); ok {

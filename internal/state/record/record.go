@@ -120,7 +120,8 @@ func (s Store) Path(id string) string { return filepath.Join(s.dir, state.FileNa
 
 // Load returns the record of a resource. The error is fs.ErrNotExist if the resource has no record
 // of this boot and this network namespace. The error is state.ErrDamaged if the record cannot be
-// read completely, if it was changed after it was written, or if other users can have written it.
+// read completely, or was changed after it was written. It is also state.ErrDamaged if other users
+// can have written the record.
 func (s Store) Load(id string) (Record, error) {
 	path := s.Path(id)
 	text, err := state.Load(path)
@@ -137,9 +138,9 @@ func (s Store) Load(id string) (Record, error) {
 	return r, nil
 }
 
-// Others returns the records of this boot and network namespace except that of id, sorted by file
-// name, and the paths of the damaged records. A damaged record contains the part that could be
-// read.
+// Others returns the records of this boot and network namespace, sorted by file name, and the paths
+// of the damaged records. It leaves out the record of id. A damaged record contains the part that
+// could be read.
 func (s Store) Others(id string) (others []Record, damaged []string, err error) {
 	entries, err := os.ReadDir(s.dir)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
