@@ -58,7 +58,7 @@ func (a Agent) Markdown() string {
 // exitCodes are the exit codes of all agents. Package ocf sets them.
 var exitCodes = [][2]string{
 	{"0", "success; for monitor: running"},
-	{"1", "the action failed; for monitor: only a part of the resource is there"},
+	{"1", "the action failed; for monitor: only a part of the resource is there, or it does not work"},
 	{"2", "a file that a parameter names has errors on this node"},
 	{"3", "the action does not exist"},
 	{"4", "not root, or the kernel refused permission"},

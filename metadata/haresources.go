@@ -9,7 +9,8 @@ import (
 )
 
 // Haresources turns the arguments of a script in heartbeat's haresources into an environment for
-// Load. The first argument holds the parameters of a.Arguments; the others are name=value.
+// Load. The first argument has the values of the parameters in a.Arguments, or it is name=value
+// like all other arguments.
 //
 // Heartbeat splits a line at ::, so it splits IPv6 addresses too. Haresources returns an error for
 // such parts; the error has the address in its long form.
@@ -38,8 +39,8 @@ func (a Agent) Haresources(args []string) ([]string, error) {
 	return environ, nil
 }
 
-// first splits the first argument at slashes. It does not split the argument of an agent with a
-// single parameter, because that is a path.
+// first splits the first argument at slashes. If a.Arguments has only one parameter, first does not
+// split the argument, because it can be a path.
 func (a Agent) first(arg string) ([]string, error) {
 	parts := []string{arg}
 	if len(a.Arguments) > 1 {

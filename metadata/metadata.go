@@ -1,6 +1,6 @@
 // Package metadata holds the declaration of a resource agent. From the declaration it parses the
-// parameters and renders the OCF 1.1 XML, the man page and the reference page. The package of each
-// agent declares its parameters.
+// parameters and renders the man page and the reference page. Package ocfxml renders the OCF 1.1
+// XML. The package of each agent declares its parameters.
 package metadata
 
 import (
@@ -143,8 +143,8 @@ func (a Agent) has(name string) bool {
 	return false
 }
 
-// ownedByPacemaker reports whether Pacemaker adds a name to OCF_RESKEY_*: CRM_meta_* and
-// crm_feature_set (lib/services and crm_resource, 2.1.5).
+// ownedByPacemaker reports whether a name in OCF_RESKEY_* can come from Pacemaker: OCF_CHECK_LEVEL,
+// CRM_meta_* and crm_feature_set (lib/services and crm_resource, 2.1.5).
 func ownedByPacemaker(name string) bool {
 	return strings.HasPrefix(name, "CRM_") || strings.HasPrefix(name, "crm_") || name == "OCF_CHECK_LEVEL"
 }

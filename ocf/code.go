@@ -82,7 +82,8 @@ func isNotInstalled(err error) bool {
 	return errors.Is(err, errors.ErrUnsupported) && !errors.As(err, new(syscall.Errno))
 }
 
-// fail logs an error, writes the exit reason and returns the code.
+// fail logs an error, writes the exit reason and returns the code. It does not log the errors of
+// validate-all.
 func (s *session) fail(err error) Code {
 	code := codeOf(err)
 	if s.log != nil && s.action != "validate-all" {
@@ -98,10 +99,10 @@ func (s *session) reason(text string) {
 	fmt.Fprintf(s.proc.Stderr, "%s%s\n", s.env.reasonPrefix(), oneLine(text))
 }
 
-// longest is the largest number of bytes of a text in a log or exit reason.
+// longest is how many bytes oneLine keeps of a text.
 const longest = 2000
 
-// oneLine returns a text as one line, for logs and exit reasons.
+// oneLine returns a text as one line, for logs and exit reasons. It cuts the end of a long text.
 func oneLine(text string) string {
 	if len(text) > longest {
 		text = strings.ToValidUTF8(text[:longest], "") + "…"

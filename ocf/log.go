@@ -22,10 +22,10 @@ func Logger(p Process) logrus.FieldLogger {
 	return newLogger(p, newEnvironment(p.Environ), filepath.Base(p.Args[0]))
 }
 
-// newLogger returns a log that writes to the same outputs as ha_log of resource-agents
+// newLogger returns a log with the same outputs as ha_log and ha_debug of resource-agents
 // (ocf-shellfuncs). If a person reads stderr, the only output is stderr. Otherwise, the outputs are
 // syslog and the log file that the cluster names. If the cluster names neither, the output is
-// stderr, which Pacemaker logs.
+// stderr, which Pacemaker logs. With HA_debug, a cluster's log also goes to the file HA_DEBUGLOG.
 func newLogger(p Process, env environment, name string) *logrus.Logger {
 	log := logrus.New()
 	log.SetOutput(io.Discard)

@@ -36,8 +36,8 @@ type Agent interface {
 	Start(context.Context, Call) error
 	// Stop returns nil when no part of the resource is left.
 	Stop(context.Context, Call) error
-	// Monitor returns the state of the resource and changes nothing. It returns an error only if it
-	// cannot read the state.
+	// Monitor returns the state of the resource. It never starts or stops the resource. It returns
+	// an error if it cannot find out the state.
 	Monitor(context.Context, Call) (Status, error)
 }
 
@@ -107,7 +107,8 @@ type Process struct {
 	Stdout  io.Writer
 	Stderr  io.Writer
 	Root    bool // Root says that the effective user id is 0.
-	// Terminal says that a person reads Stderr. The log then goes only to Stderr.
+	// Terminal says that a person reads Stderr, as ha_log decides: standard input is a terminal.
+	// The log then goes only to Stderr.
 	Terminal bool
 	StateDir string
 	Warning  error // Warning is a warning to log before the action. Nil means none.
@@ -165,7 +166,7 @@ type session struct {
 	log    *logrus.Logger
 	call   Call
 	level  int
-	end    func(Code) // end ends the process of an action that does not return.
+	end    func(Code) // end gets the exit code of an action that has not returned in time.
 }
 
 // Run executes one action and returns the exit code. A panic is code 1. If the action does not end,
@@ -176,8 +177,8 @@ func Run(p Process, agent Agent) Code {
 	return <-codes
 }
 
-// execute executes one action on the calling goroutine. If the action does not end, execute calls
-// end with the exit code after the deadline, and does not return.
+// execute executes one action on the calling goroutine. If the action has not returned after the
+// deadline, another goroutine calls end with the exit code.
 func execute(p Process, agent Agent, end func(Code)) (code Code) {
 	stderr := &lastWord{to: p.Stderr}
 	defer stderr.end()
@@ -402,7 +403,8 @@ func (s *session) withDeadline(action func(context.Context) Code) Code {
 }
 
 // giveUp ends the process of an action that has not returned. The parameter after is the time that
-// the action had. giveUp writes the exit reason, and waits at most the time word for that write.
+// the action had. giveUp writes the exit reason, and waits at most the time word for that write, or
+// leastWord if that is longer.
 func (s *session) giveUp(after, word time.Duration) {
 	said := make(chan Code, 1)
 	go func() { said <- s.fail(fmt.Errorf("%s did not end within %s", s.action, after)) }()

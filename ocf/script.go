@@ -36,7 +36,7 @@ func InitScript(p Process, agent Agent) (word string, code int) {
 	return "failed", int(result)
 }
 
-// withoutReason drops the exit reason, because the log has the same text.
+// withoutReason drops the exit reason, which only a cluster reads.
 type withoutReason struct{ to io.Writer }
 
 // Write writes p unless p begins with the prefix of an exit reason.

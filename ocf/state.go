@@ -18,9 +18,9 @@ const rootDir = "/run/lvs-agents"
 // value of the variable.
 const StateDirVariable = "LVS_AGENTS_STATE_DIR"
 
-// StateDir returns the directory with the state of this network namespace, the same for every
-// caller. An error is only a warning: files that an earlier version left in HA_RSCTMP could not be
-// moved.
+// StateDir returns the directory with the state of this network namespace, or the directory in
+// StateDirVariable. An error is only a warning: files that an earlier version left in HA_RSCTMP, or
+// in its usual directory, could not be moved.
 func StateDir() (string, error) {
 	if dir := os.Getenv(StateDirVariable); filepath.IsAbs(dir) {
 		return dir, nil
@@ -39,7 +39,8 @@ func StateDir() (string, error) {
 	return here.Dir(rootDir), err
 }
 
-// usualTemporary is the usual value of HA_RSCTMP. It is in memory.
+// usualTemporary is the usual value of HA_RSCTMP. The directory is on a file system in memory, so
+// StateDir can read it without a time limit.
 const usualTemporary = "/run/resource-agents"
 
 // takeInLimit is how long takeIn can take.

@@ -19,7 +19,7 @@ const (
 	inTheWay  = "did not end"
 )
 
-// poll is how often supersede checks whether another process has ended.
+// poll is the time between two checks of supersede whether another process has ended.
 const poll = 10 * time.Millisecond
 
 // supersede ends earlier actions of this resource that still run. A start that hangs in a write,
@@ -94,8 +94,8 @@ type action struct {
 	timeout time.Duration
 }
 
-// earlier returns the actions of this resource that began before this one. It leaves out a
-// process whose environment cannot be read.
+// earlier returns the actions of this resource that began before this one. They run in the same
+// network namespace, for the same user and with the same state directory.
 func (s *session) earlier() []action {
 	self := process.Self()
 	here, place := self.Namespace(), s.env[StateDirVariable]

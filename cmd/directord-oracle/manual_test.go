@@ -16,11 +16,11 @@ var about = map[string]string{
 	"Login":    "Name to log in with.",
 	"Passwd":   "Password.",
 	"Database": "The SID.",
-	"Query":    "What to ask; good if the answer has a row. Empty to log in only.",
+	"Query":    "SQL query; the server is good if the result has a row. Empty to log in only.",
 }
 
 func TestGenerated(t *testing.T) {
-	fields := manual.Section{Title: "input", Text: "One JSON object on standard input, where nobody else sees the password."}
+	fields := manual.Section{Title: "input", Text: "One JSON object on standard input, so that the password is not on the command line."}
 	question := reflect.TypeFor[oracle.Question]()
 	for i := range question.NumField() {
 		name := question.Field(i).Name
@@ -31,9 +31,9 @@ func TestGenerated(t *testing.T) {
 	}
 	metadatatest.Golden(t, "docs/man/directord-oracle.8", manual.Program{
 		Name: "directord-oracle", Short: "Logs in at an Oracle database for directord", Synopsis: []string{"<QUESTION"},
-		Long:     "directord starts it for checks with service=oracle. It is not for people.",
+		Long:     "directord starts this program for checks with service=oracle. Operators do not start it.",
 		Sections: []manual.Section{fields},
-		Exit:     [][2]string{{"0", "the database is good"}, {"1", "it is not; the reason is on standard output"}},
+		Exit:     [][2]string{{"0", "the database is good"}, {"1", "the database is not good; the reason is on standard output"}},
 		Also:     []string{"directord(8)", "ldirectord.cf(5)"}, Source: "cmd/directord-oracle/manual_test.go",
 	}.Man())
 }

@@ -13,11 +13,11 @@ import (
 )
 
 type checkCommand struct {
-	Files []string `arg:"" name:"file" help:"Configuration files. A relative name that does not exist in the current directory is looked up in /etc/ha.d."`
+	Files []string `arg:"" name:"file" help:"Configuration files. A relative name that does not exist in the current directory is looked up in /etc/ha.d and then in /etc/ha.d/conf."`
 }
 
-// Run validates configuration files. It prints a line for every problem and a summary for each
-// file. It looks up host names, as the start of a daemon does.
+// Run validates configuration files. It prints a line for every problem, and a summary for each
+// file that it can read. It looks up host names, as the start of a daemon does.
 func (c checkCommand) Run(ctx context.Context, sys system) (err error) {
 	reader := disk.Reader{Helper: sys.helper}
 	for _, file := range c.Files {

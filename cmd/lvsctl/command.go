@@ -69,9 +69,9 @@ type kernel interface {
 type commands struct {
 	Check   checkCommand   `cmd:"" help:"Report whether configuration files can be used, with their errors and warnings."`
 	Plan    planCommand    `cmd:"" help:"Print the ipvsadm commands that change the kernel's table to the services of a file."`
-	Status  statusCommand  `cmd:"" help:"Print the services of the health daemons on this node, with the verdict on every real server."`
-	Events  eventsCommand  `cmd:"" help:"Print the events of the health daemons on this node, until lvsctl is interrupted."`
-	Doctor  doctorCommand  `cmd:"" help:"Report the faults of this real server, or of this director: masq servers whose replies are lost, synchronisation daemons that other hosts can reach, and hash tables that differ from those on another director. It also reports hosts with another syncid, and directors that lack connections. Test packets prove that a real server neither replies to queries for the virtual addresses nor announces them."`
+	Status  statusCommand  `cmd:"" help:"Print the services of the health daemons on this node, with the verdict on every real server. Also print which neighbours have confirmed the addresses of vip resources."`
+	Events  eventsCommand  `cmd:"" help:"Print the events of the health daemons on this node, until lvsctl is interrupted or all daemons have ended."`
+	Doctor  doctorCommand  `cmd:"" help:"Report the faults of this real server, or of this director: masq servers whose replies are lost, synchronisation daemons that other hosts can reach, and hash tables that differ from those on another director. It also reports hosts with another syncid, and directors that lack connections. Test packets show whether a real server replies to queries for the virtual addresses, or announces them."`
 	Resync  resyncCommand  `cmd:"" help:"Send the connections that this director serves to the other directors, through the running master synchronisation daemon's group. The kernel sends only connections whose packets move."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

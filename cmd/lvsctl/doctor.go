@@ -109,7 +109,7 @@ func realServer(sys system, words []string, tunnel bool) ([]host.Setting, error)
 	return settings, nil
 }
 
-// examineSync returns the faults of the link between the directors, if a sync resource runs here.
+// examineSync returns the faults of connection synchronisation, if a sync resource runs here.
 func examineSync(ctx context.Context, sys system) ([]doctor.Finding, error) {
 	r, ok := syncResource(sys)
 	if !ok {
@@ -232,7 +232,7 @@ type (
 		forwarder
 	}
 	settings = setting.Kernel
-	// forwarder is the part of the kernel's IPVS that the doctor uses. The doctor does not read the
-	// IPVS table, because the read would load the module.
+	// forwarder is the part of the kernel's IPVS that server uses. It does not have the IPVS table,
+	// because a read of the table would load the module.
 	forwarder interface{ Forwards(v6 bool) bool }
 )

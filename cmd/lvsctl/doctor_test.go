@@ -147,7 +147,7 @@ func TestDoctorComparesHashTables(t *testing.T) {
 	for other, want := range map[string]string{
 		tables: "fine\n",
 		"-t 192.0.2.10:80 9abcdef0": `a take-over from or by node director2 breaks connections of virtual service -t 192.0.2.10:80
-    why: the two directors have different real servers, weights or schedflags for the service, so they choose different real servers for the same client
+    why: the service or its real servers differ between the two directors, so they choose different real servers for the same client
     fix: give both directors the same configuration, then compare lvsctl status on both
 `,
 	} {

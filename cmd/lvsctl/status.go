@@ -18,10 +18,11 @@ import (
 )
 
 type statusCommand struct {
-	JSON bool `help:"Print the state as JSON." name:"json"`
+	JSON bool `help:"Print the state of the health daemons as JSON." name:"json"`
 }
 
-// Run prints the state of all health daemons on this node.
+// Run prints the state of all health daemons on this node. As text, it also prints the replies that
+// vip resources got from neighbours.
 func (c statusCommand) Run(ctx context.Context, sys system) error {
 	snapshots := []control.Snapshot{}
 	ids, err := control.IDs(sys.stateDir)

@@ -1,6 +1,7 @@
-// Package doctor finds the faults of a real server and the faults of a director with masq servers.
-// It reads the kernel, and examines the packets that the real server sends. It also compares what a
-// configuration needs with what the kernel has, and has the known faults of kernels.
+// Package doctor finds faults of a real server, and faults of a director: masq servers, connection
+// synchronisation, and hash tables. It reads the kernel, and examines the packets that a real
+// server sends. It also compares what a configuration needs with what the kernel has, and has the
+// known faults of kernels.
 package doctor
 
 import (
@@ -16,7 +17,7 @@ import (
 // Finding is one fault.
 type Finding struct {
 	What string // What describes the effect on neighbours or clients.
-	Why  string // Why is the setting that causes the effect.
+	Why  string // Why is the cause of the effect, for example a setting.
 	Fix  string // Fix is a command, or another instruction for the operator.
 }
 
@@ -37,7 +38,7 @@ type Kernel interface {
 type Examiner struct{ Kernel }
 
 // Examine returns the faults of a real server that consists of these settings. The settings come
-// from an agent, or from ByHand.
+// from the ledger of the realserver resources, or from ByHand.
 func (e Examiner) Examine(ctx context.Context, settings []host.Setting) ([]Finding, error) {
 	x := &examination{kernel: e.Kernel, settings: settings, places: map[netip.Addr][]host.Address{}}
 	for _, s := range settings {

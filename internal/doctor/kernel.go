@@ -59,8 +59,8 @@ type fault struct {
 	from, before string
 }
 
-// KnownFaults returns the faults of kernels that this configuration can meet. If only a version
-// shows a fault, the text names the versions, because distributions correct older versions too.
+// KnownFaults returns the faults of kernels that this configuration can meet. If a fault ends with
+// a version, the text names the versions, because distributions correct older versions too.
 func KnownFaults(k Capable, n Needs) []Finding {
 	var findings []Finding
 	for _, f := range faults {
@@ -109,7 +109,7 @@ func numbers(version string) (n [2]int) {
 
 func serves(n Needs) bool { return len(n.Table) > 0 }
 
-// many is a number of services. With so many, the estimation of rates in a timer costs much time.
+// many is a number of services. With so many, the estimation of rates in one timer costs much time.
 // The developers of the kernel measured 200 ms for 50,000 services.
 const many = 5000
 

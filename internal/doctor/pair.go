@@ -23,7 +23,7 @@ func ExamineHashTables(own string, others map[string]string) []Finding {
 		for _, id := range lvs.UnequalHashTables(own, others[node]) {
 			findings = append(findings, Finding{
 				What: fmt.Sprintf("a take-over from or by node %s breaks connections of virtual service %s", node, id),
-				Why:  "the two directors have different real servers, weights or schedflags for the service, so they choose different real servers for the same client",
+				Why:  "the service or its real servers differ between the two directors, so they choose different real servers for the same client",
 				Fix:  "give both directors the same configuration, then compare lvsctl status on both",
 			})
 		}

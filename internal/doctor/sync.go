@@ -65,9 +65,9 @@ func ExamineSenders(backup lvs.SyncDaemon, senders []lvs.SyncSender) []Finding {
 	return findings
 }
 
-// ExamineCoverage returns a finding for each node that lacks connections of the other directors.
-// shares and samples have the node attributes that the sync resource publishes, by the names of the
-// nodes.
+// ExamineCoverage returns a finding for each node that lacks connections of the other directors,
+// and for each node that publishes a sample and no share. shares and samples have the node
+// attributes that the sync resource publishes, by the names of the nodes.
 func ExamineCoverage(id string, shares, samples map[string]string) []Finding {
 	var findings []Finding
 	for _, node := range slices.Sorted(maps.Keys(shares)) {
@@ -94,8 +94,8 @@ func ExamineCoverage(id string, shares, samples map[string]string) []Finding {
 // enough is the smallest share of connections, in percent, that a director needs for a take-over.
 const enough = 99
 
-// examineLink returns a finding if the interface also leads to real servers or to a gateway, and no
-// packet filter is there.
+// examineLink returns a finding if the interface also leads to real servers or to a gateway, and
+// the nftables table of lvs.SyncFilter does not exist.
 func examineLink(ctx context.Context, h SyncHost, backup lvs.SyncDaemon, ports int) ([]Finding, error) {
 	others, err := neighbours(ctx, h, backup.Interface)
 	if err != nil || others == "" || h.HasTable(lvs.SyncTable) {

@@ -54,7 +54,7 @@ func (o Option) spelt() string {
 	return text
 }
 
-// Usage returns the text of --help, without a line end.
+// Usage returns the usage text, without a line end at its end.
 func (p Program) Usage() string {
 	var b strings.Builder
 	for i, form := range p.Synopsis {

@@ -38,8 +38,8 @@ func Run(t *testing.T, fresh func() ocf.Agent) {
 	t.Run("man page", func(t *testing.T) { Golden(t, "docs/man/ocf_lvs_"+decl.Name+".7", decl.Man()) })
 }
 
-// Golden compares a generated file with its expected text. The name is relative to the top of the
-// repository. With -update, Golden writes the file.
+// Golden compares a generated file with the text got. The name is relative to the top of the
+// repository. With -update, Golden writes the text into the file first.
 func Golden(t *testing.T, name, got string) {
 	t.Helper()
 	_, here, _, _ := runtime.Caller(0)
@@ -61,7 +61,7 @@ func Golden(t *testing.T, name, got string) {
 	}
 }
 
-// check checks a declaration against the rules of OCF 1.1, pcs, crmsh and hb_gui.
+// check checks the names and texts of the parameters and the actions of a declaration.
 func check(t *testing.T, agent ocf.Agent, decl metadata.Agent) {
 	t.Helper()
 	if len(decl.Params) == 0 {
