@@ -18,14 +18,15 @@ resource, and a ` + "`directord`" + ` that an operator or systemd has started. T
   if no ` + "`ipvs`" + ` has the service.
 * While a health daemon runs and has claimed a service of ` + "`ipvs`" + `, the daemon decides about the real servers.
 * For a minute after the daemon has ended, real servers stay as the daemon left them. The next daemon, with any
-  name, takes them over without a change.
+  name, takes them over without a change. The exception is the service that ` + "`health stop`" + ` gives back.
 * After that minute a recurring monitor of ` + "`ipvs`" + ` gives them the weights of the configuration, and logs the change.
 * ` + "`health stop`" + ` gives a service back immediately if none of its real servers gets connections and no fallback serves.
 * When ` + "`ipvs`" + ` is stopped, the daemon does not add destinations to its service again. The daemon's monitor fails
   after 10 seconds. When ` + "`ipvs`" + ` is started again, the daemon takes the service over within two seconds.
 * A daemon whose own record was removed writes another one, unless another record has the services.
-* ` + "`ipvs`" + ` is running only if a new connection gets a real server or the fallback, or if the health daemon found all
-  real servers bad. The monitor logs that all are bad. An empty service without a running daemon is failed.
+* ` + "`ipvs`" + ` is running if new connections to each of its services get a real server or the fallback. It is also running
+  if the health daemon found all real servers of the service bad, and runs or ended less than a minute ago. The
+  monitor then logs that all are bad. In all other cases an empty service makes ` + "`ipvs`" + ` fail.
 
 A step that is refused changes nothing. A daemon cannot take the services of another running daemon. ` + "`ipvs start`" + `
 cannot take the services in a daemon's own record.
@@ -78,7 +79,7 @@ func document(t *testing.T) string {
 	}
 	var b strings.Builder
 	b.WriteString(prose)
-	b.WriteString("| | for one after | services | real servers | ipvs monitor | health monitor | directord status | real servers a minute later |\n|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| | an example of the steps before | services | real servers | ipvs monitor | health monitor | directord status | real servers a minute later |\n|---|---|---|---|---|---|---|---|\n")
 	for n, s := range listed {
 		var order []string
 		for _, step := range s.order {
@@ -90,7 +91,7 @@ func document(t *testing.T) string {
 		now := s.row.now
 		fmt.Fprintf(&b, "| %d | %s | %s | %s | %d | %d | %s | %s |\n", n, strings.Join(order, ", "), now.services, now.destinations, now.ipvs, now.health, now.byHand, s.row.late.destinations)
 	}
-	b.WriteString("\n## What follows\n\nWhere there are two numbers, it depends on who came before.\n\n| |")
+	b.WriteString("\n## What follows\n\nA cell with two numbers: the earlier steps decide which of the two situations follows.\n\n| |")
 	for _, s := range steps {
 		fmt.Fprintf(&b, " %s |", short(s))
 	}

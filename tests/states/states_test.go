@@ -152,7 +152,7 @@ type view struct {
 type row struct{ now, late view }
 
 func (d *director) look() view {
-	v := view{services: "nobody", destinations: "nobody"}
+	v := view{services: "none", destinations: "none"}
 	var services, destinations []string
 	for _, r := range d.records() {
 		services = append(services, owner(r.ID))
@@ -226,7 +226,7 @@ func (d *director) invariant(v view) (failed []string) {
 		}
 	}
 	if v.ipvs == 1 {
-		failed = append(failed, "ipvs fails although nobody has touched its services: "+v.ipvsSaid)
+		failed = append(failed, "ipvs fails although no program has touched its services: "+v.ipvsSaid)
 	}
 	for id, r := range d.daemons {
 		says := v.health == 0
