@@ -52,7 +52,7 @@ func (c Connection) Template() bool {
 	return c.State == "ASSURED" || c.State == "NONE" && c.Client.Port() == 0
 }
 
-// Mark returns the firewall mark of a template that belongs to a service with a mark, and 0 of
+// Mark returns the firewall mark of a template that belongs to a service with a mark, and 0 for
 // every other entry. The kernel stores the mark as the virtual address of the template
 // (ip_vs_core.c, ip_vs_sched_persist).
 func (c Connection) Mark() uint32 {
@@ -63,8 +63,8 @@ func (c Connection) Mark() uint32 {
 	return binary.BigEndian.Uint32(raw[len(raw)-4:])
 }
 
-// Open reports whether packets of the connection are expected: it is established, or has a protocol
-// without states.
+// Open reports whether packets of the connection are expected: it is established, or it is a UDP
+// connection.
 func (c Connection) Open() bool {
 	return c.State == "ESTABLISHED" || c.State == "UDP"
 }

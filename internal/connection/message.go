@@ -9,8 +9,8 @@ import (
 )
 
 // Message is a datagram of version 1 of the synchronisation daemons (ip_vs_sync.c). The receiver
-// binds each connection to its own destination for it, and takes the forwarding method of that
-// destination.
+// searches its own table for the destination of each connection. The connection then gets the
+// forwarding method of this destination.
 type Message struct {
 	data  []byte
 	count int
@@ -127,9 +127,10 @@ func (m *Message) Bytes() []byte {
 // Reset removes all connections from the message.
 func (m *Message) Reset() { m.data, m.count = m.data[:headerSize], 0 }
 
-// Header returns the syncid and the version of a datagram. ok is false for a datagram that no
-// version of the kernel sends. The kernel takes a datagram for version 1 if its unused bytes are 0,
-// and otherwise for version 0 (ip_vs_sync.c, ip_vs_process_message).
+// Header returns the syncid and the version of a datagram. ok is false if the datagram is shorter
+// than a header, or has another length than its header says. The kernel takes a datagram for
+// version 1 if its unused bytes are 0, and otherwise for version 0 (ip_vs_sync.c,
+// ip_vs_process_message).
 func Header(datagram []byte) (syncID, version uint8, ok bool) {
 	const header0 = 4 // the length of the header of version 0
 	if len(datagram) < header0 || int(binary.BigEndian.Uint16(datagram[2:])) != len(datagram) {

@@ -16,7 +16,7 @@ type Services struct {
 	ofAddrs map[destination]bool
 }
 
-// destination is a real server of the service with an address.
+// destination is a real server of a service that has an address.
 type destination struct {
 	id   lvs.ServiceID
 	real netip.Addr

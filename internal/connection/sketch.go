@@ -27,14 +27,14 @@ const sketchSize = 128
 // can remove it a few seconds earlier.
 const lasting = 30 * time.Second
 
-// Lasting reports whether a sketch counts the connection: it is open, can be carried, and does not
-// expire soon.
+// Lasting reports whether a sketch counts the entry: it is an open connection or a template, can be
+// carried, and does not expire soon.
 func (c Connection) Lasting() bool {
 	return (c.Open() || c.Template()) && c.Expires >= lasting && c.Carried()
 }
 
-// Hash returns a number that identifies the connection. Every director and every version of the
-// program returns the same number.
+// Hash returns a number for the connection. Every director, and every version of the program with
+// the same sketchVersion, returns the same number. Two connections can have the same number.
 func (c Connection) Hash() uint32 {
 	// offset is the offset basis of the 64-bit hash FNV-1a.
 	const offset, prime = 14695981039346656037, 1099511628211

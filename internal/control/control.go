@@ -47,7 +47,7 @@ type Snapshot struct {
 	// a cluster.
 	Attribute *Attribute `json:"attribute,omitempty"`
 	// HashTables is the text of lvs.Table.HashTables for the services of the daemon. It is empty
-	// while the kernel has another table, and if no service has the scheduler mh or sh.
+	// while the kernel has another table, and if no service has the fallback flag of mh or sh.
 	HashTables string    `json:"hash_tables,omitempty"`
 	Services   []Service `json:"services"`
 }

@@ -18,7 +18,8 @@ type Address struct {
 	// Scope is empty for the default scope of iproute2: host for 127.0.0.0/8, link for fe80::/10,
 	// global for other addresses.
 	Scope string
-	// Deprecated means that the kernel does not choose the address as a source (preferred lifetime 0).
+	// Deprecated means that the preferred lifetime of the address is 0. The kernel then chooses an
+	// IPv6 address as a source only if it has no other.
 	Deprecated bool
 	// Preferred is the number of seconds until the kernel makes the address deprecated. Zero means
 	// never. It is not read from the kernel.

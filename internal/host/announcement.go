@@ -14,6 +14,6 @@ type Announcement struct {
 	// Also is the link-layer address of a host that gets a copy of each announcement.
 	// Empty means no copy.
 	Also string
-	// Wait delays the return of the caller until the last packet has been sent.
+	// Wait means that the function that sends the announcements returns only after the last packet.
 	Wait bool
 }

@@ -20,8 +20,8 @@ func AddWord(words []Word, w Word) []Word {
 	return append(words, w)
 }
 
-// Heard has the replies of this host to Probe, which sends the ARP requests and the neighbour
-// solicitations of a neighbour.
+// Heard has the replies of this host to the function Probe. Probe sends ARP requests and neighbour
+// solicitations to this host, as a neighbour would.
 type Heard struct {
 	Deaf     []Word // Deaf are the interfaces that did not reply even for their own address.
 	Answered []Word // Answered are the addresses that the host sent a reply for.

@@ -147,7 +147,7 @@ func NetworkText(p netip.Prefix) string {
 	return p.String()
 }
 
-// ParseMarks parses the text of String.
+// ParseMarks parses the text of String. It refuses marks that are not as Normal returns them.
 func ParseMarks(text string) (Marks, error) {
 	var m Marks
 	for word := range strings.SplitSeq(text, " ") {

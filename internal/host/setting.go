@@ -34,9 +34,10 @@ const (
 	GUEPort SettingKind = "gue"
 )
 
-// The values of settings that are on or off. The value of a sysctl is the text in its file.
-// The value of a synchronisation daemon is Off, or the options that ipvsadm --start-daemon gets.
-// The value of marks is Off, the text of a Marks, or a text that says how the rules differ.
+// The values of settings that are on or off. The value of a sysctl is the text in its file, with
+// single blanks. The value of a timeout is a number of seconds. The value of a synchronisation
+// daemon is Off, or the options that ipvsadm --start-daemon gets. The value of marks is Off, the
+// text of a Marks, or a text that says how the rules differ.
 const (
 	On  = "on"
 	Off = "off"
@@ -216,7 +217,7 @@ func (s Setting) Dotted() string {
 	}, s.Name)
 }
 
-// enough holds, for some sysctls, all values with the same effect as the value that the agent sets.
+// enough has, for some sysctls, all values that do what the agent needs.
 var enough = map[string][]string{
 	"net/ipv4/conf/all/arp_ignore": {"1", "2"}, // Documentation/networking/ip-sysctl.rst
 }
@@ -235,7 +236,8 @@ func (s Setting) Same(value, set string) bool {
 
 const syncMaxLen = "--sync-maxlen"
 
-// Fits reports whether a value has the same effect as the wanted value.
+// Fits reports whether a value does what the resource needs: it is the wanted value, or one that is
+// as good for the agent.
 func (s Setting) Fits(value, want string) bool {
 	return s.Same(value, want) || s.Kind == Sysctl && slices.Contains(enough[s.Name], want) && slices.Contains(enough[s.Name], value)
 }
@@ -288,8 +290,8 @@ func ParseSetting(text string) (Setting, error) {
 	return s, s.check(text)
 }
 
-// check returns an error if the kernel cannot use the setting. The name of a sysctl must not leave
-// /proc/sys, because the text comes from a file.
+// check returns an error if a field that the kind needs is missing or wrong. The name of a sysctl
+// must not leave /proc/sys, because the text comes from a file.
 func (s Setting) check(text string) error {
 	ok := false
 	switch s.Kind {

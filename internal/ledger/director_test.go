@@ -109,8 +109,8 @@ func TestOnlyOneResourceHasASyncDaemon(t *testing.T) {
 	n.has(before)
 }
 
-// TestSyncDaemonsOfOtherPrograms checks that the engine neither replaces nor stops a daemon that no
-// resource has started.
+// TestSyncDaemonsOfOtherPrograms checks that Apply and Release neither replace nor stop a
+// synchronisation daemon that no resource has started.
 func TestSyncDaemonsOfOtherPrograms(t *testing.T) {
 	n := newDirector(t)
 	n.kernel.Put(setting(master), "--mcast-interface eth0 --syncid 1 --sync-maxlen 1472")

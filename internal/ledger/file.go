@@ -18,7 +18,7 @@ import (
 // in common.
 type Role string
 
-// The roles. A host can have both.
+// The roles. A host can have several.
 const (
 	RealServer Role = "realserver" // RealServer has the settings of ocf:lvs:realserver.
 	// Director has the settings of ocf:lvs:ipvs and ocf:lvs:sync.
@@ -60,8 +60,9 @@ func locking(err error) error {
 	return nil
 }
 
-// Load returns the ledger. If there is no file, the ledger is empty. The error is state.ErrDamaged
-// for a damaged ledger. Load then also returns the part of the ledger that it could read.
+// Load returns the ledger. If there is no file, or the file is of another boot or network
+// namespace, the ledger is empty. The error is state.ErrDamaged for a damaged ledger. Load then
+// also returns the part of the ledger that it could read.
 func (s Store) Load() (Ledger, error) {
 	text, err := state.Load(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -90,8 +91,8 @@ func (s Store) Save(l Ledger) error {
 	return state.Write(s.path, s.format(l))
 }
 
-// All versions use the same file name, title and lines. So a node loses none of its settings when
-// an operator installs a newer or an older version.
+// All versions use the same file name and title, and read each other's lines. So a node loses none
+// of its settings when an operator installs a newer or an older version.
 var titles = map[Role]string{
 	RealServer: "# lvs-agents ledger. Written by ocf:lvs:realserver; do not edit.",
 	Director:   "# lvs-agents ledger. Written by ocf:lvs:ipvs and ocf:lvs:sync; do not edit.",

@@ -2,8 +2,9 @@
 // An agent lists the settings that it needs and gives them to a Resource.
 //
 // The ledger is a file that says which resource holds which setting, and which value the setting
-// had before. When the last holder stops, its Resource puts this value back. A Resource writes the
-// ledger before it changes the kernel. So a killed process leaves no change that the ledger lacks.
+// had before. When the last holder stops, its Resource puts this value back, unless another program
+// has changed the setting. A Resource writes the ledger before it changes the kernel. So a killed
+// process leaves no change that the ledger lacks.
 package ledger
 
 import (
@@ -22,13 +23,13 @@ const (
 	Stopping State = "stopping"
 )
 
-// Ledger has the settings that resources have changed on this host, with the values before the
-// change. All resources of a host use one ledger, because a setting can belong to several
+// Ledger has the settings that resources hold on this host, with the values before the first
+// change. All resources of one Role use one ledger, because a setting can belong to several
 // resources.
 type Ledger struct {
-	// Holders are the resources that have changed a setting.
+	// Holders are the resources that hold settings.
 	Holders []Holder
-	// Entries are the changed settings, sorted by the time of the first change.
+	// Entries are the held settings, sorted by the time when a resource first held them.
 	Entries []Entry
 }
 
@@ -38,7 +39,7 @@ type Holder struct {
 	State State
 }
 
-// Entry is one setting that resources have changed.
+// Entry is one setting that resources hold.
 type Entry struct {
 	host.Setting
 
@@ -88,7 +89,8 @@ func (l *Ledger) Hold(id string, s host.Setting, found, set string) Entry {
 }
 
 // conflict returns an error if another resource holds a wanted setting with another value. For a
-// setting that only one resource can hold, it returns an error for every value.
+// setting that only one resource can hold, it returns an error for every value. It also returns an
+// error if another resource gives the same packets another mark.
 func (l *Ledger) conflict(id string, want []Wanted) error {
 	var differs error
 	for _, w := range want {

@@ -42,7 +42,8 @@ type Resource struct {
 	released bool
 }
 
-// locked is the ledger of a process that holds the lock of the ledger.
+// locked is the ledger of a process that holds the lock of the ledger. Release can continue without
+// the lock.
 type locked struct {
 	Ledger
 
@@ -93,8 +94,8 @@ func (r *Resource) Apply(ctx context.Context) error {
 	if err := l.conflict(r.ID, want); err != nil {
 		return err
 	}
-	// An earlier stop was killed. Put back the settings that it left, so that enter finds the values
-	// from before the start.
+	// An earlier stop did not end. Put back the settings that it left, so that enter finds the
+	// values from before the start.
 	if l.State(r.ID) == Stopping {
 		if err := r.putBack(ctx, l, l.Held(r.ID)); err != nil {
 			return err
@@ -182,9 +183,9 @@ func (r *Resource) set(ctx context.Context, e Entry) error {
 	return nil
 }
 
-// Release puts back the values that Apply found, except for settings that another resource needs.
-// If Release does not get the lock within half of its time, it continues without the lock. It uses
-// Want only if the ledger is damaged.
+// Release puts back the values that Apply found, except for settings that another running resource
+// needs, or that another program has changed. If Release does not get the lock within half of its
+// time, it continues without the lock. It uses Want only if the ledger is damaged.
 func (r *Resource) Release(ctx context.Context) error {
 	l, err := r.open(func(s Store) (func(), error) {
 		unlock, err := s.LockInHalf(ctx, r.ID)
@@ -216,7 +217,7 @@ func (r *Resource) Release(ctx context.Context) error {
 	}
 	l.Leave(r.ID)
 	if err := l.save(); err != nil {
-		r.Log.Warnf("every setting is put back, but the ledger does not record it: %v", err)
+		r.Log.Warnf("this resource has put back its settings, but the ledger does not record it: %v", err)
 		r.released = true
 	}
 	return nil
@@ -276,7 +277,7 @@ func (r *Resource) restore(ctx context.Context, e Entry) error {
 	switch {
 	case err != nil:
 		return err
-	// an empty value means that the interface of the setting does not exist
+	// an empty value means that the sysctl or the interface of the setting does not exist
 	case e.Same(have, e.Found) || have == "":
 		return nil
 	case !e.Same(have, e.Set) && !e.Named():

@@ -8,8 +8,9 @@ import (
 )
 
 // HashTables returns one text about all services of t that have the fallback flag of mh or sh. The
-// text has the id and a digest of each service. Two directors with equal texts choose the same real
-// server for the same client. If no service has the flag, the text is empty.
+// text has the id and a digest of each service. Two directors with equal texts have equal hash
+// tables. They choose the same real server for a client while it is good on both. If no service has
+// the flag, the text is empty.
 //
 // The digest contains the scheduler, its flags, and the addresses and weights of the destinations,
 // sorted by address. The weight of a destination is the one that decides its slots: see slots.

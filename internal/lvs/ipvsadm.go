@@ -144,9 +144,9 @@ func ParseNetmask(text string, ipv6 bool) (int, error) {
 	return 0, fmt.Errorf("netmask %q is not contiguous ones followed by zeros", text)
 }
 
-// ParseTable reads the output of `ipvsadm -Sn`. Lines may start with the word
-// ipvsadm; empty lines and lines that start with # are skipped. The result is
-// not validated beyond its syntax.
+// ParseTable reads the output of `ipvsadm -Sn`. Lines may start with the word ipvsadm; empty lines
+// and lines that start with # are skipped. ParseTable refuses an entry that is there twice, and a
+// destination before its service. It does not check whether the kernel accepts the table.
 func ParseTable(text string) (Table, error) {
 	var b Builder
 	for n, line := range strings.Split(text, "\n") {
@@ -219,7 +219,7 @@ func ParseOp(line string) (Op, error) {
 		}
 	}
 	if id := p.op.Service.ID; id.Mark == 0 && !id.Addr.IsValid() {
-		return Op{}, fmt.Errorf("%q: no virtual service; one of -t -u -f is expected", line)
+		return Op{}, fmt.Errorf("%q: no virtual service; one of -t, -u, --sctp-service or -f is expected", line)
 	}
 	if p.destination != p.op.Destination.Addr.IsValid() || p.destination != p.op.Verb.ofDestination() {
 		return Op{}, fmt.Errorf("%q: -a, -e and -d take a real server (-r), -A, -E and -D do not", line)
@@ -238,7 +238,7 @@ type opParser struct {
 	destination bool
 }
 
-// finish parses the options that depend on the address family of the service.
+// finish parses the netmask, which depends on the address family of the service.
 func (p *opParser) finish(line string) (Op, error) {
 	if p.netmask == "" {
 		return p.op, nil

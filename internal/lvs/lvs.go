@@ -107,7 +107,7 @@ const (
 	Masq Forward = iota + 1 // Masq: network address translation, ipvsadm -m.
 	// Local: the director itself. The kernel sets this method for the director's own addresses.
 	Local
-	Tunnel // Tunnel: IP-in-IP encapsulation, ipvsadm -i.
+	Tunnel // Tunnel: encapsulation, ipvsadm -i.
 	Route  // Route: direct routing, ipvsadm -g.
 	// Bypass: the original destination of the packet. Only the kernel itself uses this method.
 	Bypass
@@ -131,8 +131,8 @@ func ParseForward(word string) (Forward, Encapsulation, error) {
 	return 0, Encapsulation{}, fmt.Errorf("unknown forwarding method %q; use gate (direct routing), masq (NAT), or a tunnel: ipip, gue or gre", word)
 }
 
-// String returns the option of ipvsadm: -m, -i or -g. ipvsadm has no option for a local
-// destination; String returns -g for it.
+// String returns the option of ipvsadm: -m, -i or -g. ipvsadm has no option for a local destination
+// and for Bypass; String returns -g for them. For a value that is not a method, it returns -?.
 func (f Forward) String() string {
 	switch f {
 	case Masq:
@@ -243,15 +243,15 @@ type Destination struct {
 	Forward Forward
 	// Encapsulation is for the method Tunnel. With other methods it is zero.
 	Encapsulation Encapsulation
-	Weight        int // Weight is 0 to MaxWeight. With 0, the destination gets no new connections.
-	// Upper: with more connections, the destination gets no new ones. 0 means no limit.
+	Weight        int // Weight is 0 to MaxWeight. The scheduler does not choose a destination with weight 0.
+	// Upper: with this number of connections, the destination gets no new ones. 0 means no limit.
 	Upper uint32
 	// Lower: with fewer connections, the destination gets new ones again. 0 means 3/4 of Upper.
 	Lower uint32
 
-	// HashWeight is the first weight of a destination that is added with Weight 0 to a service with
-	// Scheduler.KeepsSlots. With it, the destination gets slots of the hash table. 0 adds it without
-	// slots.
+	// HashWeight decides the slots of a destination with Weight 0 in a service with
+	// Scheduler.KeepsSlots. A plan sets this weight before it sets weight 0. With 0, a plan does
+	// not set the slots.
 	HashWeight int
 	// Last puts the destination after all others in a service whose scheduler hashes.
 	Last bool
@@ -372,8 +372,8 @@ func (t Table) Unordered(scope Scope) Table {
 	return unordered
 }
 
-// Validate returns every reason why the kernel would refuse the table, or accept it and do
-// something else.
+// Validate returns an error if the kernel would refuse the table, or accept it and do something
+// else. The error names at least one fault of each faulty service.
 func (t Table) Validate() error {
 	var errs []error
 	seen := map[ServiceID]bool{}

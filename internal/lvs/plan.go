@@ -11,7 +11,7 @@ import (
 // Verb is the kind of change that an Op makes.
 type Verb uint8
 
-// The verbs, in their order in a plan.
+// The verbs, in their usual order in a plan.
 const (
 	AddService Verb = iota + 1
 	EditService
@@ -49,9 +49,11 @@ func ScopeOf(tables ...Table) Scope {
 // before lower weights, deletions last. So traffic always has a destination if one is available.
 // The same arguments always give the same plan. After the plan was applied, a new plan is empty.
 //
-// With a scheduler that hashes, the plan also sorts the destinations of the kernel by address,
-// because the hash table depends on their order. It does so only if have has VirtualService.Order.
-// Then the plan also obeys HashWeight and Last.
+// With a scheduler that hashes, the hash table depends on the order of the destinations. So the
+// plan puts the destinations of the kernel into the order of their addresses, and a destination
+// with Last after all others. For this order, it deletes destinations and adds them again. It does
+// so only if have has VirtualService.Order. It also uses this order if the service has no
+// destinations yet.
 func Plan(want, have Table, scope Scope) []Op {
 	var p planner
 	wanted, held := want.Index(), have.Index()
@@ -138,7 +140,8 @@ func (p *planner) add(s Scheduler, op Op) {
 }
 
 // lower changes a destination of the kernel to a weight that is not higher. If the scheduler keeps
-// slots, a destination with weight 0 keeps its slots. So lower first sets the HashWeight.
+// slots, a destination with weight 0 keeps its slots. So lower first sets the HashWeight if the
+// kernel has another weight above 0.
 func (p *planner) lower(s Scheduler, op Op, have Destination) {
 	if d := op.Destination; s.KeepsSlots() && d.Weight == 0 && d.HashWeight > 0 && have.Weight > 0 && have.Weight != d.HashWeight {
 		first := op
@@ -151,8 +154,9 @@ func (p *planner) lower(s Scheduler, op Op, have Destination) {
 // byPlace compares destinations by their place in a service whose scheduler hashes.
 func byPlace(a, b Destination) int { return cmp.Or(bit(a.Last)-bit(b.Last), byAddr(a, b)) }
 
-// ordered sorts the wanted destinations by address. It deletes the destinations that the kernel has
-// in another order and adds them again, one by one. It returns have without these destinations.
+// ordered sorts the wanted destinations with byPlace. It deletes the destinations that the kernel
+// has in another order, and adds them again, one by one. In the same order, it adds the missing
+// destinations. It returns have without the deleted destinations.
 func (p *planner) ordered(want *VirtualService, have VirtualService) VirtualService {
 	want.Destinations = slices.SortedFunc(slices.Values(want.Destinations), byPlace)
 	at := make(map[netip.AddrPort]int, len(want.Destinations))

@@ -401,7 +401,7 @@ func TestParseTableErrors(t *testing.T) {
 		{"-A -t 192.0.2.10:80 -s wrrr", `line 1: "-A -t 192.0.2.10:80 -s wrrr": -s wrrr: unknown scheduler "wrrr"`},
 		{"-A -t 192.0.2.10:80 -s rr\n-A -t 192.0.2.10:80 -s rr", "line 2: ipvsadm -A -t 192.0.2.10:80 -s rr: file already exists"},
 		{"-D -f 5", "line 1: ipvsadm -D -f 5 does not describe a table; only -A and -a do"},
-		{"-A", `line 1: "-A": no virtual service; one of -t -u -f is expected`},
+		{"-A", `line 1: "-A": no virtual service; one of -t, -u, --sctp-service or -f is expected`},
 		{"-A -f 5 -r 192.0.2.21:80", `line 1: "-A -f 5 -r 192.0.2.21:80": -a, -e and -d take a real server (-r), -A, -E and -D do not`},
 		{"-A -f 5 -q", `line 1: "-A -f 5 -q": -q is unknown or has no value`},
 		{"-A -f 0", `line 1: "-A -f 0": -f 0: not a number from 1 to 4294967295`},

@@ -42,7 +42,7 @@ type SyncDaemon struct {
 	Group netip.Addr
 	Port  uint16 // Port is the UDP port. Zero means 8848.
 	TTL   uint8  // TTL is the number of hops that a datagram can take. Zero means 1.
-	// MaxLen limits the bytes of connections in a datagram. Zero means as many as the MTU allows.
+	// MaxLen is the longest message of the daemon in bytes. Zero means as long as the MTU allows.
 	MaxLen uint16
 }
 

@@ -1,5 +1,6 @@
-// Package lvsrs is the command lvsrs. On hosts without a cluster, it makes the host a real server,
-// with the parameters in files. It runs the agent ocf:lvs:realserver as an init script would.
+// Package lvsrs is the command lvsrs. On a host without a cluster, it makes the host a real server
+// with the parameters in files, and undoes this. It runs the agent ocf:lvs:realserver as an init
+// script would.
 package lvsrs
 
 import (
@@ -39,7 +40,8 @@ type Command struct {
 	Dir   string
 }
 
-// Run executes the command line. It returns the highest exit code of the actions for all files.
+// Run executes the command line. It returns the highest exit code of the actions for all files, or
+// the exit code for wrong arguments.
 func (c Command) Run(args []string) int {
 	if c.Warning != nil {
 		fmt.Fprintf(c.Stderr, "lvsrs: %v\n", c.Warning)

@@ -21,8 +21,11 @@ var program = manual.Program{
 	Exit: [][2]string{
 		{"0", "success; for status: running"},
 		{"1", "an action failed; for status: only a part is in place"},
-		{"2", "wrong arguments"},
+		{"2", "wrong arguments, or parameters that are not valid on this host"},
 		{"3", "for status: stopped"},
+		{"4", "the program may not change this host"},
+		{"5", "this host lacks a program, an interface or a part of the kernel"},
+		{"6", "wrong parameters"},
 	},
 	Files: [][2]string{
 		{Dir + "/NAME.conf", "lines name=value"},
