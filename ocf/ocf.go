@@ -21,7 +21,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sys/unix"
 
-	_ "lvs-agents/internal/stack" // must initialize before other packages
+	_ "lvs-agents/internal/stack" // must initialize before most other packages
 	"lvs-agents/metadata"
 )
 

@@ -1,5 +1,5 @@
-// Package alert sends mail about real servers. The callers of the package never wait for a mail
-// server. If a mail server hangs, messages are lost, but checks continue.
+// Package alert sends mail about real servers. The callers of Send never wait for a mail server. If
+// a mail server hangs, messages can be lost, but checks continue.
 package alert
 
 import (
@@ -56,7 +56,8 @@ func New(user, host string, log logrus.FieldLogger) *Sender {
 	return &Sender{Local: mail.SendmailPath, User: user, Host: host, Log: log, queue: make(chan Message, waiting)}
 }
 
-// Send puts a message into the queue. It never blocks; if the queue is full, it drops the message.
+// Send puts a message into the queue and logs its subject. It never waits for room in the queue: if
+// the queue is full, it drops the message.
 func (s *Sender) Send(m Message) {
 	select {
 	case s.queue <- m:
@@ -66,8 +67,9 @@ func (s *Sender) Send(m Message) {
 	}
 }
 
-// Run sends messages until ctx ends. Then it sends the messages that are still in the queue. It
-// returns when the queue is empty, and at the latest when the time last has passed.
+// Run sends messages until ctx ends. Then it sends the messages that are still in the queue, and
+// returns when the queue is empty. If the time last has passed since ctx ended, it drops the
+// remaining messages.
 func (s *Sender) Run(ctx context.Context, last time.Duration) {
 	limited, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
@@ -120,7 +122,7 @@ func (s *Sender) mail(ctx context.Context, m Message, to string) error {
 	r := conversation{host: host, port: port, own: s.Host}
 	err = r.send(ctx, message, mail.TLSOpportunistic, messageTimeout/4)
 	if r.offered && !r.greeted && ctx.Err() == nil {
-		// The relay offers STARTTLS, but the greeting over the encrypted connection failed.
+		// The relay offers STARTTLS, but STARTTLS or the greeting after it failed.
 		clear := conversation{host: host, port: port, own: s.Host}
 		if again := clear.send(ctx, message, mail.NoTLS, messageTimeout); again != nil {
 			return errors.Join(err, fmt.Errorf("in clear: %w", again))
@@ -136,7 +138,7 @@ func (s *Sender) message(m Message, to string) (*mail.Msg, error) {
 	own := s.User + "@" + s.Host
 	from, err := mailbox.Address(cmp.Or(m.From, own), s.Host)
 	if err != nil {
-		return nil, fmt.Errorf("emailalertfrom=%q: %w", m.From, err)
+		return nil, fmt.Errorf("sender %q: %w", cmp.Or(m.From, own), err)
 	}
 	if to, err = mailbox.Address(to, s.Host); err != nil {
 		return nil, err
@@ -187,8 +189,7 @@ type conversation struct {
 // send opens a connection to the relay and sends a message. send closes the connection when ctx
 // ends, because go-mail obeys ctx only while it connects. Some relays offer STARTTLS and then do
 // not reply to it. So the time from STARTTLS to the end of the greeting is limited to encrypting.
-// Some relays delay their greeting on purpose. So the time before STARTTLS is limited to
-// messageTimeout.
+// The time before STARTTLS can be longer, because some relays delay their greeting on purpose.
 func (r *conversation) send(ctx context.Context, message *mail.Msg, policy mail.TLSPolicy, encrypting time.Duration) error {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(r.host, strconv.Itoa(r.port)))
 	if err != nil {
@@ -200,8 +201,8 @@ func (r *conversation) send(ctx context.Context, message *mail.Msg, policy mail.
 	watched := watchedConn{conn, func() { r.offered = late.Reset(encrypting) }}
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	local, _ := netip.ParseAddrPort(conn.LocalAddr().String())
-	// The certificate of the relay is not verified. If the relay did not offer encryption, this
-	// host would send the message in clear.
+	// The certificate of the relay is not verified: mail with TLSOpportunistic or NoTLS also goes to
+	// relays without encryption.
 	client, err := mail.NewClient(r.host, mail.WithPort(r.port), mail.WithTimeout(messageTimeout), mail.WithoutNoop(),
 		mail.WithHELO(mailbox.Hello(r.own, local.Addr())), mail.WithTLSPolicy(policy),
 		mail.WithTLSConfig(&tls.Config{ServerName: r.host, InsecureSkipVerify: true, MinVersion: tls.VersionTLS10}),

@@ -112,9 +112,9 @@ func TestLocalMailer(t *testing.T) {
 	}
 }
 
-// TestLocalMailerThatLeavesAChild checks that the sender does not wait for a process that the local
-// mailer has started.
-func TestLocalMailerThatLeavesAChild(t *testing.T) {
+// TestLocalMailerThatDoesNotEnd checks that the sender kills a local mailer at the deadline, and
+// logs the error output of the mailer.
+func TestLocalMailerThatDoesNotEnd(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "sendmail")
 	if err := os.WriteFile(program, []byte("#!/bin/sh\nsleep 100 &\necho cannot create file maildrop >&2\nwait\n"), 0o700); err != nil {
 		t.Fatal(err)
@@ -132,8 +132,8 @@ func TestLocalMailerThatLeavesAChild(t *testing.T) {
 	}
 }
 
-// TestRelayThatIsSilent checks that the sender closes the connection to a silent relay at the
-// deadline of ctx.
+// TestRelayThatIsSilent checks that delivery to a silent relay ends at the deadline of ctx, before
+// messageTimeout has passed.
 func TestRelayThatIsSilent(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -161,8 +161,9 @@ func TestSendNeverBlocks(t *testing.T) {
 	}
 }
 
-// strange starts a relay. The function answer chooses its replies; after an empty reply, the relay
-// accepts mail. strange returns the address of the relay, and a channel with the mail that the
+// strange starts a relay. The function answer chooses its replies. If end is true, the relay closes
+// the connection after the reply. Instead of an empty reply, the relay accepts this command and all
+// later commands. strange returns the address of the relay, and a channel with the mail that the
 // relay accepts.
 func strange(t *testing.T, address string, answer func(line string) (reply string, end bool)) (string, <-chan string) {
 	t.Helper()
@@ -221,8 +222,8 @@ func takeMail(conn net.Conn, reader *bufio.Reader, line string, mails chan<- str
 	}
 }
 
-// TestRelaysThatLdirectordReaches checks that the sender can deliver mail to the same relays as
-// Net::SMTP, the library of ldirectord.
+// TestRelaysThatLdirectordReaches checks that the sender can deliver mail to unusual relays, as
+// Net::SMTP, the library of ldirectord, can.
 func TestRelaysThatLdirectordReaches(t *testing.T) {
 	for _, tt := range []struct {
 		name, address string

@@ -86,11 +86,12 @@ func TestExternalThatCannotBeRun(t *testing.T) {
 	if err := os.WriteFile(piped, []byte("#! "+pipe+" -x\n"), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	const fix = ": not executable; chmod +x, or mount its file system without noexec"
 	for path, want := range map[string]string{
-		"/nowhere/check": "/nowhere/check: no such program",
-		plain:            plain + ": not executable; chmod +x",
-		pipe:             pipe + ": not executable; chmod +x",
-		piped:            piped + ": not executable; chmod +x",
+		"/nowhere/check": "/nowhere/check: no such program or interpreter",
+		plain:            plain + fix,
+		pipe:             pipe + fix,
+		piped:            piped + fix,
 	} {
 		if err := (External{Program: path}).Check(t.Context()); err == nil || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)

@@ -13,7 +13,9 @@ type Check struct {
 	Application Application // Application is the protocol of a negotiate check.
 	// Host is the name or address that is checked instead of the real server. Empty means none.
 	Host string
-	Port uint16 // Port is the checked port. 0 means the port of the real server.
+	// Port is the checked port. 0 means the port of the real server. If that port is also 0, it means
+	// the standard port of the application.
+	Port uint16
 	// Target is the address and port that the check uses. Resolve sets it.
 	Target   netip.AddrPort
 	Timeout  time.Duration
@@ -28,7 +30,8 @@ type Check struct {
 	Request string
 	// Receive is a regular expression that a good reply matches. Empty means any reply.
 	Receive string
-	// Unusable is why Receive cannot be used. If it is not empty, the check never succeeds.
+	// Unusable is why the check cannot run: Receive cannot be used, or Host has no address. If it is
+	// not empty, the check never succeeds.
 	Unusable string
 	// VirtualHost is the Host header. Empty means the address of the real server.
 	VirtualHost string
@@ -57,7 +60,7 @@ const (
 	// Off: no check runs, and the real server never counts as up.
 	Off          CheckType = "off"
 	External     CheckType = "external"      // External runs a program.
-	ExternalPerl CheckType = "external-perl" // ExternalPerl runs a Perl script inside the daemon.
+	ExternalPerl CheckType = "external-perl" // ExternalPerl runs a program with Perl.
 	// Combined runs one negotiate check and then as many connect checks as Connects.
 	Combined CheckType = "combined"
 )

@@ -1,6 +1,6 @@
 // Package config is the configuration model: virtual services, their real servers and their checks.
-// Subpackages parse configuration files and the parameters of resources. Only Resolve and Table use
-// the network: they look up names.
+// Subpackages parse configuration files and the parameters of resources. Only Names uses the
+// network: Resolve and Table look up host names with it.
 package config
 
 import (
@@ -26,9 +26,10 @@ type Config struct {
 	// Execute are other configurations. Their daemons start and stop with the daemon of this
 	// configuration.
 	Execute []string
-	// Supervised: the daemon stays in the foreground and logs to standard output.
+	// Supervised: the daemon stays in the foreground.
 	Supervised bool
-	// MaintenanceDir is a directory. A file there drains the real server whose name the file has.
+	// MaintenanceDir is a directory. A file there drains the real servers whose host name or address,
+	// with or without the port, is the name of the file.
 	MaintenanceDir string
 	// SloppyTCP: the kernel schedules TCP packets of unknown connections. Nil leaves the setting as
 	// it is.
@@ -59,12 +60,13 @@ type Service struct {
 	// address yet.
 	lvs.Service
 	Host  string // Host is the name that Resolve replaces by the address. Empty means none.
-	IPv6  bool   // IPv6 says that the service and its real servers have IPv6 addresses.
+	IPv6  bool   // IPv6 says that clients use IPv6. Host names then have IPv6 addresses.
 	Reals []Real
 	// Fallbacks are the servers that get connections while no real server does. All of them serve
 	// at the same time.
 	Fallbacks []Fallback
-	// Quiescent: a real server that is down gets weight 0. Otherwise the daemon removes it.
+	// Quiescent: a real server that is down gets weight 0. Otherwise the daemon removes it, unless
+	// FallsBack reports true.
 	Quiescent bool
 	KeepAtEnd bool // KeepAtEnd: the service stays in the kernel when its daemon ends.
 	// FallbackCommand is a program and its arguments. The daemon runs it with "start" when no real
@@ -151,7 +153,7 @@ func (r Real) At(addrs []netip.Addr, port uint16) []Real {
 	return reals
 }
 
-// Fallback is the server of last resort of a virtual service. Its weight is 1.
+// Fallback is a server of last resort of a virtual service.
 type Fallback struct {
 	Host    string // Host is the address or the name, as the configuration writes it.
 	Port    uint16 // Port is 0 only for a firewall mark: the port of the packet stays.

@@ -30,7 +30,8 @@ func (c *Config) HashWarnings() []Problem {
 	return found
 }
 
-// continues reports whether a director that takes over can continue TCP connections of the service.
+// continues reports whether a director that takes over can continue TCP connections of the service
+// if the kernel has sloppy_tcp.
 func (s Service) continues() bool {
 	return s.Scheduler.Fallback() != 0 && (s.ID.IsMark() || s.ID.Protocol == lvs.TCP)
 }
@@ -76,7 +77,7 @@ func (s Service) unlike() (r Real, kept int) {
 	if divisor == 0 {
 		return r, 0
 	}
-	const kernelBits, tolerance = 6, 20 // A difference of less than a twentieth of the weight gets no warning.
+	const kernelBits, tolerance = 6, 20 // A difference of at most a twentieth of the weight gets no warning.
 	shift := max(0, bits.Len(uint(largest/divisor))-kernelBits)
 	for _, r := range s.Reals {
 		if r.Weight == 0 {

@@ -7,8 +7,8 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// TestWeightsThatMhCannotKeep checks which weights cause a warning. Weights that lose less than a
-// twentieth cause none, because the hash table is not more exact than that.
+// TestWeightsThatMhCannotKeep checks which weights cause a warning. A change of a weight by at most
+// a twentieth causes no warning.
 func TestWeightsThatMhCannotKeep(t *testing.T) {
 	const text = "-t 192.0.2.10:80: scheduler mh gives real server "
 	for _, tt := range []struct {

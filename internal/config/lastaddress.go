@@ -12,8 +12,8 @@ import (
 	"lvs-agents/internal/state"
 )
 
-// namesFile returns the path of the file with the last addresses of host names. All agents and
-// daemons of a node use this file, so that a name has the same address for all of them.
+// namesFile returns the path of the file with the last addresses of host names. The agents and the
+// daemons of a node share this file, so that they use the same address for a name.
 func namesFile(stateDir string) string { return filepath.Join(stateDir, "names") }
 
 // network returns the family of a host in the words of a Resolver.
@@ -24,7 +24,7 @@ func (h Host) network() string {
 	return "ip4"
 }
 
-// Restore reads the last addresses that Save has written.
+// Restore reads the last addresses that Save has written. A missing file is not an error.
 func (n *Names) Restore(stateDir string) error {
 	last, err := restore(stateDir)
 	n.mu.Lock()
@@ -57,7 +57,8 @@ func restore(stateDir string) (map[Host]netip.Addr, error) {
 	return last, nil
 }
 
-// Save adds the last addresses to the file, and keeps the addresses of other names there.
+// Save adds the last addresses to the file, and keeps the addresses of other names there. If no
+// address has changed since the last Save, it does nothing.
 func (n *Names) Save(stateDir string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -66,7 +67,7 @@ func (n *Names) Save(stateDir string) error {
 	}
 	last, err := restore(stateDir)
 	if err != nil || last == nil {
-		last = map[Host]netip.Addr{} // The next write replaces the damaged file.
+		last = map[Host]netip.Addr{} // The write below replaces a file that cannot be read.
 	}
 	maps.Copy(last, n.last)
 	written := map[string]map[string]netip.Addr{}

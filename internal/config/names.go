@@ -24,7 +24,7 @@ const (
 )
 
 // Names looks up host names and remembers their addresses. A name that no longer has an address
-// keeps its last address. Of several addresses, Names keeps the address that it chose before.
+// keeps its last address. Of several addresses, Names chooses the last address if it is among them.
 type Names struct {
 	resolver Resolver
 	mu       sync.Mutex
@@ -34,7 +34,8 @@ type Names struct {
 	unknown  []Host // unknown are the missing names that have no last address either.
 }
 
-// NewNames uses a resolver, which can be nil if there are no names.
+// NewNames makes a Names that has no last addresses. Without a resolver, the lookup of each name
+// fails.
 func NewNames(r Resolver) *Names { return &Names{resolver: r, last: map[Host]netip.Addr{}} }
 
 // Host is a name or an address, and the family that its address must have.
@@ -44,7 +45,7 @@ type Host struct {
 }
 
 // Answer is the address of a host. With Err, Addr is the last address of the host, or invalid if
-// the host never had an address.
+// the host has no last address.
 type Answer struct {
 	Addr netip.Addr
 	Err  error
@@ -63,14 +64,16 @@ func (n *Names) begin() {
 	n.missing, n.unknown = 0, nil
 }
 
-// Unknown returns the names of the last resolved configuration that have never had an address.
+// Unknown returns the names of the last resolved configuration that have neither an address nor a
+// last address.
 func (n *Names) Unknown() []Host {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return slices.Clone(n.unknown)
 }
 
-// Lookup looks up each host once. It looks up several hosts at the same time.
+// Lookup returns the addresses of hosts. It looks up each name once, and several names at the same
+// time.
 func (n *Names) Lookup(ctx context.Context, hosts []Host) map[Host]Answer {
 	ctx, cancel := context.WithTimeout(ctx, maxLookup)
 	defer cancel()

@@ -17,7 +17,7 @@ import (
 	"lvs-agents/internal/config/ldirectord"
 )
 
-// names is a resolver.
+// names is a resolver with the addresses of the map.
 type names map[string]string
 
 func (n names) LookupNetIP(_ context.Context, network, host string) ([]netip.Addr, error) {
@@ -108,8 +108,8 @@ func (c changing) LookupNetIP(_ context.Context, network, host string) ([]netip.
 }
 
 // TestNamesKeepTheirAddress checks that Names keeps the last address of a name that no longer has
-// an address, even after a restart. It also checks that Names keeps its address if a name has
-// several.
+// an address, even after a restart. It also checks that Names keeps the last address while it is
+// one of several.
 func TestNamesKeepTheirAddress(t *testing.T) {
 	cfg, _ := ldirectord.Parse("web.cf", []byte("virtual=192.0.2.10:80\n\treal=a gate\n\treal=b gate"))
 	dns := changing{"ip4 a": {"192.0.2.21"}, "ip4 b": {"192.0.2.22", "192.0.2.32"}}
@@ -169,7 +169,7 @@ func TestDamagedNamesAreNoReasonToStop(t *testing.T) {
 	}
 }
 
-// silent is a resolver that never answers before its context ends.
+// silent is a resolver that returns only when the context ends.
 type silent struct{ asked, most atomic.Int32 }
 
 func (s *silent) LookupNetIP(ctx context.Context, _, _ string) ([]netip.Addr, error) {

@@ -14,8 +14,7 @@ type Severity uint8
 // The severities. The zero value is invalid.
 const (
 	Error Severity = iota + 1 // Error: the daemon does not use the file.
-	// Warning: the daemon uses the file. The field What describes how the daemon understands the
-	// file.
+	// Warning: the daemon uses the file.
 	Warning
 	// Refused: the daemon uses the file, but the real servers that the field What names never count
 	// as up.
@@ -85,8 +84,8 @@ func (p Problem) Position() string {
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
 }
 
-// Err returns one error for all errors among problems. Its text is one line, which names the first
-// error. If there are only warnings, Err returns nil.
+// Err returns one error for all problems with the severity Error, or nil without such problems. Its
+// text is one line, which names the first of these problems.
 func Err(problems []Problem) error {
 	var first *Problem
 	more := 0

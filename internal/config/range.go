@@ -7,7 +7,7 @@ import (
 	"lvs-agents/internal/config/fault"
 )
 
-// maxRange limits the addresses of a->b to a /20. A larger range is probably a typing error.
+// maxRange limits the number of addresses of a->b. A larger range is probably a typing error.
 const maxRange = 4096
 
 // MaxReals limits the real servers of all services of a file.
@@ -18,7 +18,7 @@ func TooManyReals() error {
 	return fault.Errorf("write fewer or shorter ranges", "more than %d real servers in all", MaxReals)
 }
 
-// Range returns the addresses from first to last.
+// Range returns the addresses from first to last, both included.
 func Range(first, last netip.Addr) ([]netip.Addr, error) {
 	what := first.String() + "->" + last.String()
 	switch {

@@ -12,7 +12,8 @@ import (
 
 // Table returns the services for the kernel, and their real servers with the configured weights.
 // It has no fallbacks, because the daemon adds and removes fallbacks with the verdicts of the
-// real servers. Resolve describes the problems.
+// real servers. Table leaves out the same servers as Resolve, and returns the same problems with
+// them.
 func (c *Config) Table(ctx context.Context, n *Names) (lvs.Table, []Problem) {
 	r := c.lookup(ctx, n, false)
 	resolved := r.services()
@@ -23,10 +24,11 @@ func (c *Config) Table(ctx context.Context, n *Names) (lvs.Table, []Problem) {
 	return table, r.problems
 }
 
-// Resolve returns the configuration with an address for every name and a target for every check. It
-// leaves out each server without an address. Of several servers with the same address, it keeps
-// only one. For each server that it leaves out, it adds a warning, because a change of the DNS must
-// not make a file unusable. It is an error if no service or no real server is left.
+// Resolve returns the configuration with addresses instead of names and a target for every check.
+// It leaves out each service, real server and fallback whose name has no usable address. Of several
+// with the same address, it keeps only one. For each that it leaves out, it adds a warning, because
+// a change of the DNS must not make a file unusable. If no service or no real server is left, it
+// adds an error. Then the checks have no targets.
 func (c *Config) Resolve(ctx context.Context, n *Names) (*Config, []Problem) {
 	r := c.lookup(ctx, n, true)
 	resolved := *r.services()
@@ -120,8 +122,8 @@ type resolution struct {
 	named    []Host // named has the host names of services, real servers and fallbacks.
 	answers  map[Host]Answer
 	given    map[lvs.ServiceID]int // given has the line number of each service.
-	total    int                   // total is the number of real servers in all services.
-	first    Problem               // first is why the first service or real server was left out.
+	total    int                   // total is the number of real servers so far.
+	first    Problem               // first is why the first service, real server or fallback was left out.
 	problems []Problem
 }
 
@@ -274,7 +276,7 @@ func (r *resolution) fallbacks(s *Service) {
 	s.Fallbacks = all
 }
 
-// Destination returns the fallback as a destination of weight 1. It must be resolved.
+// Destination returns the fallback as a destination of weight 1. Host must be an address.
 func (f Fallback) Destination() lvs.Destination {
 	return lvs.Destination{Addr: f.addr(), Forward: f.Forward, Encapsulation: f.Encapsulation, Weight: 1}
 }

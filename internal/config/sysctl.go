@@ -52,9 +52,9 @@ func when(needed bool, value string) string {
 }
 
 // loses reports whether the daemon removes real servers that are down, or a fallback, and the
-// kernel must end their connections. It is false if a service hashes: to repair the order of its
-// hash table, the daemon removes good real servers and adds them again, and their connections must
-// continue.
+// kernel must end their connections. It is false if FallsBack reports true for a service: to repair
+// the order of the hash table, the daemon removes good real servers and adds them again, and their
+// connections must continue.
 func (c *Config) loses() bool {
 	removes := func(s Service) bool { return !s.Quiescent || len(s.Fallbacks) > 0 }
 	return slices.ContainsFunc(c.Services, removes) && !slices.ContainsFunc(c.Services, Service.FallsBack)

@@ -9,7 +9,7 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// TestDefaultsOfSysctls checks the defaults for each kind of service, and that a given value
+// TestDefaultsOfSysctls checks the defaults for some kinds of services, and that a given value
 // replaces its default.
 func TestDefaultsOfSysctls(t *testing.T) {
 	server := func(method lvs.Forward) []Real { return []Real{{Destination: lvs.Destination{Forward: method}}} }

@@ -73,8 +73,8 @@ func (r *resolution) elsewhere(c *Check, s Service, real Real) {
 	c.Target = netip.AddrPortFrom(addr, c.Port)
 }
 
-// substitute replaces a check that is not possible for the service, and warns if the new check
-// proves less.
+// substitute replaces a check that is not possible for the service. It warns if no check replaces
+// it.
 func (r *resolution) substitute(c *Check, s Service) {
 	switch {
 	case c.Type == Connect && s.ID.Protocol == lvs.UDP:

@@ -11,8 +11,8 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// TestTargets checks the targets of all types of checks. It also checks which check replaces a
-// check that is not possible.
+// TestTargets checks the targets of checks. It also checks which check replaces a check that is not
+// possible.
 func TestTargets(t *testing.T) {
 	negotiate := func(application config.Application) config.Check {
 		return config.Check{Type: config.Negotiate, Application: application}
@@ -70,7 +70,8 @@ func TestTargets(t *testing.T) {
 	}
 }
 
-// TestFallbacks checks that each fallback is resolved on its own.
+// TestFallbacks checks that Resolve leaves out a fallback that has no address or is a real server,
+// and keeps the other fallbacks.
 func TestFallbacks(t *testing.T) {
 	s := config.Service{Service: lvs.Service{ID: lvs.AddrService(lvs.TCP, netip.MustParseAddrPort("192.0.2.10:80")), Scheduler: "rr"}}
 	s.Reals = []config.Real{{Destination: lvs.Destination{Addr: netip.MustParseAddrPort("192.0.2.21:80"), Forward: lvs.Route, Weight: 1}}}

@@ -10,7 +10,8 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// Validate returns the problems of all services. It does not look up names: Resolve validates them.
+// Validate returns the problems of all services. It does not look up names: Resolve validates their
+// addresses.
 func (c *Config) Validate() []Problem {
 	var found []Problem
 	seen := map[string]int{}
@@ -45,12 +46,13 @@ func (c *Config) markWarnings() []Problem {
 }
 
 // judge reports each error of lvs.VirtualService.Validate with its line. To find the line, it
-// validates the service without real servers, and then the service with each real server alone.
+// validates the service without real servers. If the service alone is valid, it validates the
+// service with each real server.
 func (s Service) judge(report func(line int, f fault.Fault)) {
 	s.ID = s.standIn()
 	if err := (lvs.VirtualService{Service: s.Service}).Validate(); err != nil {
 		f := trim(err)
-		if s.Persistence == 0 && s.ID.Addr.Port() == 0 {
+		if s.Persistence == 0 && s.ID.Addr.Port() == 0 && !s.ID.IsMark() {
 			f.Fix = "add persistent=SECONDS"
 		}
 		report(s.Line, f)

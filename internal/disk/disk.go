@@ -22,7 +22,8 @@ const maxFile = 16 << 20
 // can take at most half of the time until the deadline.
 const readTimeout = 5 * time.Second
 
-// ErrSilent is the error of a read that did not end in time.
+// ErrSilent is the error of a read that did not end in time, and of all later reads until that read
+// ends.
 var ErrSilent = errors.New("the file system does not answer; repair or unmount it")
 
 // Reader reads files. The zero value is ready. A read that times out continues in its goroutine and
@@ -37,11 +38,12 @@ type Reader struct {
 	// while its thread waits.
 	Helper []string
 
-	silent atomic.Int32 // silent is the number of reads that timed out and have not ended.
+	silent atomic.Int32 // silent is the number of reads that no caller waits for any longer.
+	hangs  atomic.Value // hangs is the path of the last such read.
 }
 
-// Read returns the text of a regular file. It returns an error for a file that is not regular, is
-// larger than maxFile, or belongs to the kernel.
+// Read returns the text of a regular file. It returns an error for other files, for files that are
+// larger than maxFile, and for files in the file systems that ofKernel refuses.
 func (r *Reader) Read(ctx context.Context, path string) ([]byte, error) {
 	if len(r.Helper) > 0 {
 		return r.helped(ctx, path)
@@ -66,10 +68,11 @@ func (r *Reader) Names(ctx context.Context, path string) ([]string, error) {
 	})
 }
 
-// within runs f and returns its result. If f does not return in time, within returns ErrSilent.
+// within runs f and returns its result. If f does not return in time, or if an earlier read has not
+// ended, within returns ErrSilent. If the caller cancels ctx, within returns the error of ctx.
 func within[T any](ctx context.Context, r *Reader, path string, f func() (T, error)) (none T, err error) {
-	if r.silent.Load() > 0 {
-		return none, silent(path)
+	if err := r.refuse(path); err != nil {
+		return none, err
 	}
 	limited, cancel := bounded(ctx)
 	defer cancel()
@@ -91,9 +94,22 @@ func within[T any](ctx context.Context, r *Reader, path string, f func() (T, err
 	}
 }
 
-// giveUp counts a read that timed out as a silent read until the channel ended is closed. It
+// refuse returns ErrSilent if an earlier read has not ended. The error also names the path of the
+// earlier read, because path can be in another file system.
+func (r *Reader) refuse(path string) error {
+	if r.silent.Load() == 0 {
+		return nil
+	}
+	if hangs := r.hangs.Load(); hangs != path {
+		return fmt.Errorf("%s: not read, because the read of %s has not ended: %w", path, hangs, ErrSilent)
+	}
+	return silent(path)
+}
+
+// giveUp counts a read that the caller does not wait for, until the channel ended is closed. It
 // returns ErrSilent, or the error of ctx if the caller has cancelled ctx.
 func (r *Reader) giveUp(ctx context.Context, path string, ended <-chan struct{}) error {
+	r.hangs.Store(path)
 	r.silent.Add(1)
 	go func() {
 		<-ended
@@ -145,9 +161,8 @@ func regular(info fs.FileInfo, err error) error {
 	return err
 }
 
-// ofKernel returns an error if the file is in a file system of the kernel, such as /proc or /sys
-// (statfs(2)). A read of some of these files blocks, or loses data for other readers. An example is
-// /proc/kmsg.
+// ofKernel returns an error if the file is in procfs, sysfs, tracefs or debugfs (statfs(2)). A read
+// of some files there blocks, or loses data for other readers. An example is /proc/kmsg.
 func ofKernel(file *os.File) error {
 	const proc, sys, trace, debug = 0x9fa0, 0x62656572, 0x74726163, 0x64626720
 	var found syscall.Statfs_t

@@ -16,7 +16,7 @@ import (
 )
 
 // TestSilentFileSystem checks that a read times out, and that the Reader starts no other read
-// before the first read ends.
+// before the first read ends. It also checks which path the error blames.
 func TestSilentFileSystem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r Reader
@@ -34,6 +34,10 @@ func TestSilentFileSystem(t *testing.T) {
 			if err := ask(near); !errors.Is(err, ErrSilent) || err.Error() != want {
 				t.Errorf("got %v, want %s", err, want)
 			}
+		}
+		const other = "/etc/web.cf: not read, because the read of /dead/web.cf has not ended: the file system does not answer; repair or unmount it"
+		if _, err := r.Read(near, "/etc/web.cf"); !errors.Is(err, ErrSilent) || err.Error() != other {
+			t.Errorf("got %v, want %s", err, other)
 		}
 		if took := time.Since(began); took != 3*time.Second || begun.Load() != 1 {
 			t.Errorf("took %v of the 6 s that the caller has, %d reads", took, begun.Load())
@@ -74,8 +78,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestHelper checks that a helper returns the same text and errors as a read without a helper. It
-// also checks that the Reader kills a helper that does not reply.
+// TestHelper checks the text and the errors that a helper returns, and the error of a program that
+// prints nothing. It also checks that the Reader kills a helper that does not reply.
 func TestHelper(t *testing.T) {
 	dir := t.TempDir()
 	good := filepath.Join(dir, "good")

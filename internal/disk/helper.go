@@ -54,8 +54,8 @@ func printFile(out io.Writer, path string) error {
 
 // helped reads a file with a helper process.
 func (r *Reader) helped(ctx context.Context, path string) ([]byte, error) {
-	if r.silent.Load() > 0 {
-		return nil, silent(path)
+	if err := r.refuse(path); err != nil {
+		return nil, err
 	}
 	limited, cancel := bounded(ctx)
 	defer cancel()
@@ -92,8 +92,8 @@ type helper struct {
 	ended   <-chan struct{}
 }
 
-// start starts a helper in a new session. The helper does not inherit the files of this process, so
-// that no other process waits until the helper closes them.
+// start starts a helper in a new session. The helper inherits only the files that start opens for
+// it, so that no other process waits until the helper closes a file.
 func (r *Reader) start(path string) (helper, error) {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {

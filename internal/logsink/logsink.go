@@ -1,6 +1,6 @@
-// Package logsink writes log lines to files, to syslog and to other outputs. A write ends with an
-// error if it takes too long. So if a disk or a syslog daemon hangs, lines are lost, but checks and
-// stop actions continue. The callers format the lines: package ocf and the health daemon.
+// Package logsink writes log lines to files and to syslog, and limits the time of writes (Bounded).
+// So if a disk or a syslog daemon hangs, lines are lost, but checks and stop actions continue. The
+// callers format the lines: package ocf and the health daemon.
 package logsink
 
 import (
@@ -22,10 +22,11 @@ var ErrTimedOut = errors.New("write timed out; lines are lost")
 
 // Bounded limits the time of writes to one output. Only one goroutine can use a Bounded at a time.
 type Bounded struct {
-	// Limit is how long a write can take. If Limit is zero, every write times out at once.
+	// Limit is how long a write can take. The caller must set it.
 	Limit time.Duration
 
-	// pending receives the result of the write that timed out. It is nil if no write did.
+	// pending receives the result of the write that timed out. It is nil if no write timed out, or
+	// after that write has ended.
 	pending <-chan error
 }
 
@@ -52,21 +53,25 @@ func (b *Bounded) Do(write func() error) error {
 }
 
 // Open opens a log file to append lines. If the file is missing, Open creates it with these
-// permissions. If the file is a pipe, Open returns an error, because an open of a pipe can wait for
-// a reader.
+// permissions, less the umask. If the file is a pipe, Open returns an error, because a write to a
+// full pipe waits for its reader.
 func Open(path string, permissions os.FileMode) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|unix.O_NONBLOCK, permissions)
-	if errors.Is(err, unix.ENXIO) { // ENXIO means a pipe without a reader.
+	if errors.Is(err, unix.ENXIO) && isPipe(os.Stat(path)) { // a pipe without a reader
 		return nil, fmt.Errorf("%s is a pipe", path)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if info, err := file.Stat(); err != nil || info.Mode()&os.ModeNamedPipe != 0 {
+	if isPipe(file.Stat()) {
 		_ = file.Close()
-		return nil, cmp.Or(err, fmt.Errorf("%s is a pipe", path))
+		return nil, fmt.Errorf("%s is a pipe", path)
 	}
 	return file, nil
+}
+
+func isPipe(info os.FileInfo, err error) bool {
+	return err == nil && info.Mode()&os.ModeNamedPipe != 0
 }
 
 // Append writes a line, with its line end, to a file. It opens the file for each line, so that
@@ -101,8 +106,8 @@ func Facilities() []string {
 	return names
 }
 
-// Facility returns the number of a syslog facility. The name can have upper and lower case. Known
-// reports whether the facility exists.
+// Facility returns the value that package log/syslog has for a syslog facility. The name can have
+// upper and lower case. Known reports whether the facility exists.
 func Facility(name string) (number syslog.Priority, known bool) {
 	for _, f := range facilities {
 		if f.name == strings.ToLower(name) {
@@ -120,8 +125,8 @@ type Syslog struct {
 	writer   *syslog.Writer
 }
 
-// Write writes a text with the severity of a log level. It connects to the syslog daemon at the
-// first call. It connects again if the facility or the tag has changed.
+// Write writes a text with the severity of a log level. It first connects to the syslog daemon if
+// it has no connection, or if the facility or the tag has changed.
 func (s *Syslog) Write(facility syslog.Priority, tag string, level logrus.Level, text string) (err error) {
 	if s.writer != nil && (facility != s.facility || tag != s.tag) {
 		_ = s.writer.Close() // no text is lost, because the writer has no buffer

@@ -3,6 +3,7 @@ package logsink
 import (
 	"errors"
 	"log/syslog"
+	"net"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -45,6 +46,13 @@ func TestPipeIsNotALogFile(t *testing.T) {
 	want := pipe + " is a pipe"
 	if err := Append(pipe, 0o600, "a\n"); err == nil || err.Error() != want {
 		t.Errorf("without a reader: got %v, want %s", err, want)
+	}
+	socket := filepath.Join(t.TempDir(), "socket")
+	if _, err := new(net.ListenConfig).Listen(t.Context(), "unix", socket); err != nil {
+		t.Fatal(err)
+	}
+	if err := Append(socket, 0o600, "a\n"); err == nil || err.Error() != "open "+socket+": no such device or address" {
+		t.Errorf("a socket: got %v", err)
 	}
 	reader, err := os.OpenFile(pipe, os.O_RDWR, 0)
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// List splits a list of mail addresses at commas. It also splits an entry at blanks if the entry
-// does not contain <. It does not split text in quotes or in <…>.
+// List splits a list of mail addresses at commas that are not in quotes or in <…>. It also splits
+// an entry at blanks if the entry does not contain <.
 func List(text string) []string {
 	var all []string
 	for _, entry := range split(text) {
@@ -118,8 +118,9 @@ func Relay(text string) (host string, port int, err error) {
 }
 
 // Hello returns the name that a host sends in its SMTP greeting to a relay. If the host name has a
-// domain, Hello returns the host name, because relays refuse names without a domain. Otherwise, it
-// returns the address that the host sends from (RFC 5321 section 4.1.3).
+// domain, Hello returns the host name. Some relays refuse a name without a domain, so Hello then
+// returns the address that the host sends from, in brackets (RFC 5321 section 4.1.3). If from is
+// the zero value, Hello returns the host name.
 func Hello(host string, from netip.Addr) string {
 	from = from.Unmap().WithZone("")
 	switch {

@@ -10,15 +10,15 @@ import (
 	"syscall"
 )
 
-// shell is the program that runs a file that the kernel cannot execute: a script without #! in its
-// first line.
+// shell is the program that runs a file whose format the kernel does not know, such as a script
+// without #! in its first line.
 const shell = "/bin/sh"
 
 // execvp starts a program with its arguments and returns the command that it started. build makes
 // the command. start starts it, and is (*exec.Cmd).Start or a function that calls this method. If
-// the kernel cannot execute the file, execvp starts a second command from build, which runs the
-// file with /bin/sh. It does not do so for an ELF file, because that file is for another type of
-// processor.
+// the kernel does not know the format of the file (ENOEXEC), execvp starts a second command from
+// build, which runs the file with /bin/sh. It does not do so for an ELF file, because sh cannot run
+// machine code.
 func execvp(argv []string, build func(argv []string) *exec.Cmd, start func(*exec.Cmd) error) (*exec.Cmd, error) {
 	cmd := build(argv)
 	prefetch(cmd.Dir, cmd.Path)
@@ -30,10 +30,10 @@ func execvp(argv []string, build func(argv []string) *exec.Cmd, start func(*exec
 	return cmd, start(cmd)
 }
 
-// prefetch reads the beginning of a program and of its interpreters, as execve will do. If a file
-// system hangs, only the calling goroutine waits here. An execve that hangs would keep a processor
-// of Go's runtime (vfork in syscall/exec_linux.go). Then the next garbage collection would stop the
-// whole process.
+// prefetch reads the beginning of a program and of the interpreters that scripts name, as execve
+// will do. If a file system hangs, only the calling goroutine waits here. An execve that hangs
+// would keep a processor of Go's runtime (vfork in syscall/exec_linux.go). Then the next garbage
+// collection would stop the whole process.
 func prefetch(dir, path string) {
 	// depth is how many interpreters in a row the kernel accepts (exec_binprm in fs/exec.c).
 	const depth = 5
@@ -58,8 +58,8 @@ func interpreter(text []byte) string {
 
 func isELF(dir, path string) bool { return bytes.HasPrefix(beginning(dir, path), []byte("\x7fELF")) }
 
-// beginning returns the bytes of a file that execve reads. It returns nil if it cannot read the
-// file, because execve will report the error.
+// beginning returns the bytes of a file that execve reads. It returns nil if the file is not a
+// regular file or cannot be read, because execve will report the error.
 func beginning(dir, path string) []byte {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(dir, path)

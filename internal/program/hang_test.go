@@ -69,8 +69,8 @@ func hanging(t *testing.T, path, held string) {
 	}
 }
 
-// patient is how long the holder blocks a file at most. Without this limit, the test would not end
-// if Go's runtime stops.
+// patient is how long the holder blocks each open of the file at most. Without this limit, the test
+// would not end if Go's runtime stops.
 const patient = 20 * time.Second
 
 // holder is a process that the test starts. It blocks every process that opens a certain file.
@@ -110,10 +110,11 @@ func (h holder) await(word string) {
 			kerneltest.Need(h.t, "fanotify with permissions, and root")
 		}
 	}
-	h.t.Fatalf("no %q of the one that holds the file", word)
+	h.t.Fatalf("the holder has not printed %q", word)
 }
 
-// hold is the main function of the holder process. It unblocks the file when its input is closed.
+// hold is the main function of the holder process. It unblocks the file when its input is closed,
+// or after the time patient.
 func hold(t *testing.T, path string) {
 	fd, err := unix.FanotifyInit(unix.FAN_CLASS_CONTENT|unix.FAN_CLOEXEC, unix.O_RDONLY)
 	if err == nil {

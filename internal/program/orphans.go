@@ -13,10 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// An orphan is a process that still runs after its program has ended. The kernel makes each orphan
-// a child of this process, even if the orphan has left its session, because this process is a
-// subreaper (prctl(2)). This process recognizes an orphan by a mark in the environment of the
-// orphan. It does not find an orphan that has emptied its environment.
+// An orphan is a process that a program has left and whose parent has ended. The kernel makes each
+// orphan a child of this process, even if the orphan has left its session, because this process is
+// a subreaper (prctl(2)). killMarked recognizes the orphans of a session by a mark in their
+// environment. It does not find an orphan that has emptied its environment.
 
 const markName = "DIRECTORD_CHECK="
 
@@ -37,13 +37,13 @@ func (s *Set) environment(mark string) []string {
 	return append(slices.Clone(s.environ), mark)
 }
 
-// grace is how long killMarked searches for processes. Without this limit, it would not end if
-// processes start new processes faster than it kills them.
+// grace is how long killMarked searches for processes at most. Without this limit, it would not end
+// if processes start new processes faster than it kills them.
 const grace = time.Second
 
-// readings is how many times killMarked reads an environment that is empty. The environment of a
-// process seems empty for a moment when the process starts another program (fs/proc/base.c,
-// environ_read).
+// readings is how many times in a row killMarked reads an environment that is empty. The
+// environment of a process seems empty for a moment when the process starts another program
+// (fs/proc/base.c, environ_read).
 const readings = 20
 
 // killMarked kills the processes that a program with this mark has left. Each round kills children
@@ -68,10 +68,11 @@ func (s *Set) killMarked(mark string) {
 	}
 }
 
-// kill kills the children of this process that have this mark. Changed reports whether kill has
-// killed a child, or a child has ended or is about to end. The kernel then gives the children of
-// that child to this process, perhaps after kill has listed them. Unclear reports whether a child
-// that runs a program has an empty environment.
+// kill kills the orphans that have this mark. Changed reports whether kill has killed an orphan, or
+// an orphan has ended or has no command line. An orphan without a command line is about to end or
+// starts another program. When an orphan ends, the kernel gives its children to this process,
+// perhaps after kill has listed them. Unclear reports whether an orphan with a command line has an
+// empty environment.
 func (s *Set) kill(mark string) (changed, unclear bool) {
 	for _, pid := range s.strays() {
 		switch environ := procFile(pid, "environ"); {
@@ -90,8 +91,9 @@ func (s *Set) kill(mark string) (changed, unclear bool) {
 	return changed, unclear
 }
 
-// Reap waits for orphans that have ended, so that no zombies stay. If another goroutine is starting
-// a program, Reap returns at once, because that start can hang in a file system.
+// Reap waits for orphans that have ended, so that they do not stay zombies. If another goroutine
+// has the lock of the Set, Reap returns at once: a goroutine that starts a program has the lock,
+// and that start can hang in a file system.
 func (s *Set) Reap() {
 	if s == nil || !s.mu.TryLock() {
 		return
@@ -116,8 +118,8 @@ func (s *Set) strays() []int {
 }
 
 // straysLocked returns the pids of the orphans: the children of this process that no goroutine
-// waits for. Children in the process group of this process are not orphans. Libraries started them
-// and wait for them.
+// waits for. Children in the process group of this process are not orphans. Other packages started
+// them and wait for them.
 func (s *Set) straysLocked() []int {
 	group := unix.Getpgrp()
 	var pids []int

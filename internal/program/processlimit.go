@@ -25,8 +25,8 @@ func limit(processes uint64) int {
 }
 
 // enter waits until fewer sessions run than the limit, and counts one more session. leave counts
-// one session less. Long reports whether enter has waited for more than a tenth of the time until
-// the deadline of ctx.
+// one session less. If ctx ends first, enter returns an error. Long reports whether enter has
+// waited for more than a tenth of the time until the deadline of ctx.
 func (s *Set) enter(ctx context.Context) (long bool, err error) {
 	if s == nil {
 		return false, nil
@@ -52,8 +52,9 @@ func (s *Set) leave() {
 	}
 }
 
-// full returns the error of a session that could not start because too many sessions run. It is an
-// error of this host, like an error of fork, so that the caller does not blame a real server.
+// full returns the error of a session that did not start, or started late, because too many
+// sessions run. It is an error of this host, like an error of fork, so that the caller does not
+// blame a real server.
 func (s *Set) full() error {
 	return fmt.Errorf("not started in time, because %d other programs are running: %w", cap(s.room), unix.EAGAIN)
 }
@@ -79,7 +80,7 @@ func pidsMax(root fs.FS) uint64 {
 		}
 		top := path.Join("sys/fs/cgroup", fields[1])
 		for dir := path.Join(top, fields[2]); strings.HasPrefix(dir, top); dir = path.Dir(dir) {
-			text, _ := fs.ReadFile(root, path.Join(dir, "pids.max")) // The root group does not have this file, so text is empty there.
+			text, _ := fs.ReadFile(root, path.Join(dir, "pids.max")) // Not every group has this file. Then text is empty.
 			if n, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64); err == nil {
 				least = min(least, n)
 			}

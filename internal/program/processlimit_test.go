@@ -38,7 +38,7 @@ func TestRoomForPrograms(t *testing.T) {
 }
 
 // TestSessionWithoutRoom checks the error of a session that waits because too many sessions run.
-// The error blames this host, even if the session starts shortly before its deadline.
+// The error blames this host, even if the session starts late and then misses its deadline.
 func TestSessionWithoutRoom(t *testing.T) {
 	programs, err := New(os.Environ(), 1)
 	if err != nil {

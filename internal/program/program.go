@@ -1,6 +1,6 @@
-// Package program runs the programs of administrators: checks, mailers and fallback commands. It
-// limits their running time, the output that it keeps, and how many programs run at once. It starts
-// programs as execvp(3) does.
+// Package program runs other programs: checks, mailers, fallback commands and tools of the cluster.
+// It limits their running time, and how many sessions (the programs of checks) run at once. It
+// starts programs as execvp(3) does.
 package program
 
 import (
@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Set has the programs that this process has started. New makes a Set. A nil Set also starts
-// programs, but it does not limit their number and does not find their orphans.
+// Set starts programs and knows which of them run. New makes a Set. A nil Set also starts programs,
+// but it does not limit the number of sessions and does not find orphans.
 type Set struct {
 	// environ is the environment of the sessions, without the mark of a session.
 	environ []string
@@ -25,7 +25,7 @@ type Set struct {
 	room    chan struct{} // room has one element for each session that runs.
 
 	mu  sync.Mutex
-	own map[int]bool // own has the pids of the processes that a goroutine waits for.
+	own map[int]bool // own has the pids of the programs that the Set must still wait for.
 }
 
 // New makes a Set. It also makes this process a subreaper (prctl(2)): the kernel makes the orphans
@@ -41,8 +41,8 @@ func New(environ []string, limit int) (*Set, error) {
 // Command is a program with its arguments, environment and files. A nil file is /dev/null.
 type Command struct {
 	Argv []string
-	// Environ is the environment. Nil means the environment of this process, or of the Set for a
-	// session.
+	// Environ is the environment of the program. Nil means the environment of this process. Sessions
+	// ignore Environ: they have the environment of the Set.
 	Environ []string
 	Stdin   io.Reader
 	Stdout  io.Writer
@@ -53,7 +53,8 @@ type Command struct {
 // process that the program has started can keep the output open.
 const CloseTimeout = time.Second
 
-// prepare sets the environment, the files and the attributes of cmd, and returns cmd.
+// prepare sets the environment, the files, the attributes and the close timeout of cmd, and returns
+// cmd.
 func (c Command) prepare(cmd *exec.Cmd, attributes *syscall.SysProcAttr) *exec.Cmd {
 	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = c.Environ, c.Stdin, c.Stdout, c.Stderr
 	cmd.SysProcAttr, cmd.WaitDelay = attributes, CloseTimeout
@@ -62,7 +63,9 @@ func (c Command) prepare(cmd *exec.Cmd, attributes *syscall.SysProcAttr) *exec.C
 
 // Run runs a program in a new process group and waits until the program ends. If ctx ends first,
 // Run kills the process group. If the program ends first, the processes that it has started
-// continue, because a fallback command can start a server. Run returns the command that it started.
+// continue, because a fallback command can start a server. Run returns the command, even if the
+// command did not start. The error is exec.ErrWaitDelay if the program ended with status 0, but a
+// process that it has started keeps its output open.
 func (s *Set) Run(ctx context.Context, c Command) (*exec.Cmd, error) {
 	cmd, err := s.start(c.Argv, func(argv []string) *exec.Cmd {
 		cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
@@ -93,8 +96,7 @@ func (s *Set) start(argv []string, build func(argv []string) *exec.Cmd) (*exec.C
 	})
 }
 
-// ended removes the process of a command from the processes that a goroutine waits for. The caller
-// has waited for the process before.
+// ended removes the process of a command from own. The caller has waited for the process before.
 func (s *Set) ended(cmd *exec.Cmd) {
 	if s == nil {
 		return

@@ -116,9 +116,11 @@ func TestErrorsOfASessionThatDoesNotStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		"/nowhere/program": "no such program", "program-that-is-nowhere": "no such program", plain: "not executable; chmod +x",
+		"/nowhere/program": "no such program or interpreter", "program-that-is-nowhere": "no such program or interpreter",
+		plain: "not executable; chmod +x, or mount its file system without noexec",
 	} {
-		// The second session starts only if the ended first session has freed its room.
+		// The second error is the same only if the failed start of the first session has freed its
+		// room.
 		for range 2 {
 			if err := run(t.Context(), set, path); err == nil || err.Error() != want {
 				t.Errorf("%s: got %v, want %s", path, err, want)

@@ -13,7 +13,7 @@ import (
 )
 
 // Session is a program that runs in a new session (setsid(2)), so it cannot join a process group of
-// this process. The caller must call End. After End, no process of the session runs.
+// this process. The caller must call End, which kills the processes of the session.
 type Session struct {
 	set    *Set
 	cmd    *exec.Cmd
@@ -27,7 +27,7 @@ type Session struct {
 }
 
 // StartSession starts a program in a new session, in the root directory. Before that, it waits
-// until fewer sessions run than the limit of the Set.
+// until fewer sessions run than the limit of the Set. If ctx ends first, the error is unix.EAGAIN.
 func (s *Set) StartSession(ctx context.Context, c Command) (*Session, error) {
 	long, err := s.enter(ctx)
 	if err != nil {
@@ -66,8 +66,8 @@ func (s *Session) Kill() {
 	}
 }
 
-// End kills the program and all processes that it has left. It returns the error of exec.Cmd.Wait.
-// A second call does nothing and returns the same error.
+// End kills the program, its process group, and the orphans that killMarked finds. It returns the
+// error of exec.Cmd.Wait. A second call does nothing and returns the same error.
 func (s *Session) End() error {
 	s.Kill()
 	s.mu.Lock()
@@ -102,8 +102,10 @@ func (f Failure) Error() string {
 // Unwrap lets errors.Is find context.DeadlineExceeded.
 func (f Failure) Unwrap() error { return f.cause }
 
-// RunSession runs a program in a session and waits until the program ends. It returns a Failure
-// unless the program ends with status 0 before ctx ends.
+// RunSession runs a program in a session and waits until the program ends. If ctx ends first,
+// RunSession kills the program. If the program does not end with status 0 in time, the error is a
+// Failure. If too many other sessions took the time, the error is unix.EAGAIN instead. If the
+// program does not start, the error is ErrMissing or the reason.
 func (s *Set) RunSession(ctx context.Context, c Command) error {
 	output := &Head{Max: maxOutput}
 	c.Stdout, c.Stderr = output, output
@@ -159,8 +161,9 @@ func polled(fd int) error {
 	})
 }
 
-// ErrMissing is the error of a program that does not exist.
-var ErrMissing = errors.New("no such program")
+// ErrMissing is the error of a program that does not exist, or of a script whose interpreter does
+// not exist.
+var ErrMissing = errors.New("no such program or interpreter")
 
 // startError returns an error that explains why a program does not start.
 func startError(err error) error {
@@ -168,7 +171,7 @@ func startError(err error) error {
 	case errors.Is(err, exec.ErrNotFound), errors.Is(err, os.ErrNotExist):
 		return ErrMissing
 	case errors.Is(err, os.ErrPermission):
-		return errors.New("not executable; chmod +x")
+		return errors.New("not executable; chmod +x, or mount its file system without noexec")
 	}
 	return err
 }
@@ -185,7 +188,7 @@ type Head struct {
 	text bytes.Buffer
 }
 
-// Write keeps bytes of p until h has Max bytes. It always succeeds.
+// Write keeps bytes of p until h has Max bytes. Its error is always nil.
 func (h *Head) Write(p []byte) (int, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

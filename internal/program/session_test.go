@@ -64,8 +64,8 @@ func TestSessionObeysItsTimeLimit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// RunSession has waited for the program. The child of the program is now a child of init,
-		// and is a zombie or has ended.
+		// RunSession has waited for the program. It has killed the child of the program, but another
+		// process waits for the child. So the child can stay a zombie for a time.
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		for deadline := time.Now().Add(30 * time.Second); i == 1 && err == nil && !strings.Contains(string(stat), ") Z ") && time.Now().Before(deadline); {
 			stat, err = os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
@@ -146,8 +146,8 @@ func noneLeft(t *testing.T, programs *Set) {
 	}
 }
 
-// TestSessionEndsInTime checks that a session succeeds if its program ends in time. The program
-// leaves a child that holds its output until the time limit has passed.
+// TestSessionEndsInTime checks that a session succeeds if its program ends before the test cancels
+// the context. The program leaves a child that still holds its output then.
 func TestSessionEndsInTime(t *testing.T) {
 	programs := newSet(t)
 	pids := filepath.Join(t.TempDir(), "pids")
@@ -162,8 +162,8 @@ echo $$ >>PIDS`, "PIDS", pids))
 			if pids := strings.Fields(string(text)); len(pids) == 2 {
 				stat, err := os.ReadFile("/proc/" + pids[1] + "/stat")
 				if err != nil || strings.Contains(string(stat), ") Z ") {
-					// The test cancels the context after 0.2 s, while the child still holds the output for a
-					// second.
+					// The program has ended. RunSession now waits for CloseTimeout, because the child holds
+					// the output. The test cancels the context in this time.
 					time.AfterFunc(200*time.Millisecond, cancel)
 					started <- pids
 					return

@@ -25,7 +25,8 @@ func Errorf(fix, what string, args ...any) error {
 	return Fault{What: fmt.Sprintf(what, args...), Fix: fix}
 }
 
-// Of splits the text of any error into What and Fix.
+// Of returns the first Fault in the tree of err. Without a Fault there, it splits the text of err
+// into What and Fix at the first semicolon.
 func Of(err error) Fault {
 	if f, ok := errors.AsType[Fault](err); ok {
 		return f
@@ -45,7 +46,7 @@ func (f Fault) Error() string {
 // Quote quotes user input for a message and keeps it short.
 func Quote(text string) string { return fmt.Sprintf("%q", Short(text)) }
 
-// Short cuts a text after 80 bytes.
+// Short cuts a text of more than 80 bytes, and adds an ellipsis.
 func Short(text string) string {
 	const limit = 80
 	if len(text) <= limit {

@@ -274,7 +274,8 @@ func (t Target) Named() bool { return t.host.name != "" }
 var protocolNames = map[string]lvs.Protocol{"tcp": lvs.TCP, "udp": lvs.UDP, "sctp": lvs.SCTP, "fwm": 0}
 
 // Protocol returns the protocol of a target. If name is empty, it returns the default of
-// ldirectord: UDP for port 53, TCP for all other ports, and no protocol for firewall marks.
+// ldirectord: UDP for the port 53 or domain, TCP for other ports and for ranges of ports, and no
+// protocol for firewall marks.
 func (t Target) Protocol(name string) (lvs.Protocol, error) {
 	protocol, known := protocolNames[name]
 	switch {

@@ -165,7 +165,7 @@ func (p *parser) reals(b *block, s config.Service) []checkedReal {
 			p.many = true
 			break
 		}
-		checkPort := p.onlyChecked(&written, s)
+		checkPort := p.onlyChecked(&written, s, b.check.Port)
 		reals, err := written.Expand(s.ID.Addr.Port())
 		if err != nil {
 			f := fault.Of(err)
@@ -193,15 +193,20 @@ func repetition(before, again checkedReal) fault.Fault {
 	return config.Repetition(before.Real, again.Real, same)
 }
 
-// onlyChecked removes the port of a real server whose forwarding method cannot change the port
-// of the service. It returns the removed port, which ldirectord checks.
-func (p *parser) onlyChecked(w *writtenReal, s config.Service) uint16 {
+// onlyChecked removes the port of a real server whose forwarding method cannot change the port of
+// the service. It returns the removed port, which ldirectord checks unless the service has the
+// checkport given.
+func (p *parser) onlyChecked(w *writtenReal, s config.Service, given uint16) uint16 {
 	port := s.ID.Addr.Port()
 	if !w.hasPort || w.port == port || s.ID.IsMark() || w.forward.RewritesPort() {
 		return 0
 	}
 	w.hasPort = false
-	if w.port != 0 {
+	switch {
+	case w.port == 0:
+	case given != 0:
+		p.report(w.st, config.Warning, fault.New(fmt.Sprintf("only masq changes the port: connections come to port %d, not %d", port, w.port), fmt.Sprintf("write port %d", port)))
+	default:
 		p.report(w.st, config.Warning, fault.New(fmt.Sprintf("only masq changes the port: port %d of the real server is checked, but connections come to %d", w.port, port),
 			fmt.Sprintf("write port %d, and checkport=%d to check that port", port, w.port)))
 	}

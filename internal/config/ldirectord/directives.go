@@ -140,7 +140,7 @@ func (d *directive) file() string {
 	return service + real + "\t" + line
 }
 
-// directives returns every directive of ldirectord, by name. All times are in seconds.
+// directives returns every directive by its name.
 func directives() map[string]*directive {
 	byName := map[string]*directive{}
 	for _, rows := range tables() {
@@ -171,13 +171,13 @@ func ofServers() []directive {
 			about: "A real server of an IPv6 service. Host names of IPv6 real servers need real6. For addresses in brackets, real does the same."},
 		{name: "fallback", short: "Server of last resort", where: inBoth, class: address, set: setFallback(false),
 			values: "ADDRESS[:PORT] [gate|masq|ipip|gue|gre]", example: "127.0.0.1:80 gate",
-			about: "The server that gets the connections while no real server is up. The daemon never checks it, and its weight is 1. Without a port it has the port of the service. The forwarding method is gate when left out."},
+			about: "The server that gets the connections while no real server is up. The daemon never checks it. Its weight is 1, or with mh-fallback the largest weight of the real servers. Without a port it has the port of the service. The forwarding method is gate when left out."},
 		{name: "fallback6", where: inBoth, class: address, set: setFallback(true), six: true,
 			values: "[IPV6-ADDRESS][:PORT] [gate|masq|ipip|gue|gre]", example: "[::1]:80 gate",
 			about: "The fallback of an IPv6 service. The directive fallback describes the value; the address is an IPv6 address."},
 		{name: "fallbackcommand", where: inBoth, class: freeText, set: setWords(func(s *scope) *[]string { return &s.fallbackCommand }),
 			values: "PROGRAM [ARGUMENT ...]", example: "/usr/local/sbin/sorry --quiet",
-			about: "Program that the daemon runs when the last real server of a service goes down, with the arguments start ADDRESS:PORT PROTOCOL. When the first real server is up again, the first argument is stop. For a firewall mark, ADDRESS:PORT is :0 and PROTOCOL is fwm, or fwm6 for IPv6. The program runs without a shell, and only once at a time for a service."},
+			about: "Program that the daemon runs when the last real server of a service goes down, with the added arguments start ADDRESS:PORT PROTOCOL. When the first real server is up again, it runs the program with stop instead of start. For a firewall mark, ADDRESS:PORT is :0 and PROTOCOL is fwm, or fwm6 for IPv6. The program runs without a shell, and only once at a time for a service."},
 	}
 }
 
@@ -185,13 +185,13 @@ func ofTimes() []directive {
 	return []directive{
 		{name: "checktimeout", short: "Time limit of a check", where: inBoth, class: plain, set: setTime(func(s *scope) *time.Duration { return &s.checkTimeout }),
 			values: "seconds, or milliseconds as 500ms", unset: "5", example: "3",
-			about: "Time limit of a check. For negotiate checks, negotiatetimeout takes precedence, except that a checktimeout in the block overrides a negotiatetimeout for all services. With checktype=NUMBER, checktimeout limits the connect checks."},
+			about: "Time limit of a check. Without it, negotiatetimeout counts. For negotiate checks, negotiatetimeout takes precedence, except that a checktimeout in the block overrides a negotiatetimeout for all services. With checktype=NUMBER, checktimeout limits the connect checks."},
 		{name: "negotiatetimeout", where: inBoth, class: plain, set: setTime(func(s *scope) *time.Duration { return &s.negotiateTimeout }),
-			values: "seconds, or milliseconds as 500ms", unset: "30", example: "5", about: "Time limit of a negotiate check, from connecting to the last byte."},
+			values: "seconds, or milliseconds as 500ms", unset: "checktimeout if it is set, else 30", example: "5", about: "Time limit of a negotiate check, from connecting to the last byte."},
 		{name: "checkinterval", short: "Time between checks", where: inBoth, class: plain, set: setTime(func(s *scope) *time.Duration { return &s.interval }),
-			values: "seconds, or milliseconds as 500ms", unset: "10", example: "2", about: "Time between two checks of a real server. Checks run in parallel and never wait for each other."},
+			values: "seconds, or milliseconds as 500ms", unset: "10", example: "2", about: "Time between two checks of a real server. Checks run in parallel."},
 		{name: "checkcount", short: "Attempts of a ping check", where: inBoth, class: plain, set: setCount("attempts", func(s *scope) *int { return &s.attempts }),
-			values: "number", unset: "1", example: "3", about: "How many echo requests a ping check sends. Each one has the whole time limit, and one reply is enough."},
+			values: "number", unset: "1", example: "3", about: "How many echo requests a ping check sends at most. Each one has the whole time limit, and one reply is enough."},
 		{name: "failurecount", where: inBoth, class: plain, set: setCount("failures", func(s *scope) *int { return &s.fall }),
 			values: "number", unset: "1", example: "2", about: "How many checks in a row must fail until a real server counts as down. After one good check it counts as up again, unless rise is set."},
 		{name: "quiescent", short: "Whether failed real servers stay with weight 0", where: inBoth, class: yesOrNo, set: setChoice(func(s *scope) **bool { return &s.quiescent }),
@@ -199,7 +199,7 @@ func ofTimes() []directive {
 			about: "Whether a real server that is down stays in the kernel. With yes it stays with weight 0, so that open connections continue. With no the daemon removes it. With sh-fallback or mh-fallback it always stays, so that every director has the same hash table. (With sh-fallback and more than 256 real servers and fallbacks, the value no still removes it.) It does not apply to the fallback."},
 		{name: "readdquiescent", where: inFile, class: yesOrNo, set: setYesNo(func(*scope) *bool { return new(bool) }),
 			values: "yes or no", unset: "yes", example: "yes",
-			about: "Accepted, but the value no has no effect. A real server never gets traffic before its first good check. With quiescent=yes, a real server that is down has an entry of weight 0. (With ldirectord's own default, every server serves for a moment before its first check.)"},
+			about: "Accepted, but the value no has no effect. A new real server gets no traffic before its first good check. With quiescent=yes, a real server that is down has an entry of weight 0. (With ldirectord's own default, every server serves for a moment before its first check.)"},
 	}
 }
 
@@ -259,13 +259,13 @@ func ofChecks() []directive {
 		{name: "checkport", short: "Port that is checked", where: inBlock, class: plain, set: setCheckPort,
 			values: "1 to 65535", unset: "the real server's port, else the usual port of the service", example: "8080", about: "The port of the real server that checks use."},
 		{name: "checkcommand", short: "Program of external checks", where: inBlock, class: freeText, set: check(func(c *config.Check) *string { return &c.Command }),
-			values: "PROGRAM", unset: "/bin/true", example: "/usr/local/sbin/check-web\n\tchecktype=external", about: "The program of external checks. Its first two arguments are the address (or firewall mark) and the port (0 for a mark) of the virtual service. The next two are the address and the port of the real server. Exit status 0 means up. Another status, a signal or a time-out means down."},
+			values: "PROGRAM [ARGUMENT ...]", unset: "/bin/true", example: "/usr/local/sbin/check-web\n\tchecktype=external", about: "The program of external checks, and its arguments. The daemon adds four arguments. The first two are the address (or firewall mark) and the port (0 for a mark) of the virtual service. The other two are the address and the port of the real server. Exit status 0 means up. Another status, a signal or a time-out means down."},
 		{name: "request", short: "Request of a check", where: inBlock, class: quotedText, set: check(func(c *config.Check) *string { return &c.Request }),
-			values: `"TEXT"`, unset: `"/" for http and https; other protocols send no request`, example: ".health.html", about: "What a negotiate check requests from the server: a page, a name or a database query."},
+			values: `"TEXT"`, unset: `"/" for http and https, nothing for other protocols`, example: ".health.html", about: "What a negotiate check requests from the server: a page, a name or a database query."},
 		{name: "receive", short: "Expected reply", where: inBlock, class: quotedText, set: setReceive,
 			values: `"REGULAR EXPRESSION"`, unset: "any reply", example: "^OK", about: "Regular expression, as in Perl, that the reply must match."},
 		{name: "httpmethod", short: "HTTP method", where: inBlock, class: plain, set: setMethod,
-			values: "GET or HEAD", unset: "GET", example: "HEAD", about: "The method of an HTTP request. The reply to HEAD has no body, so receive never matches it."},
+			values: "GET or HEAD", unset: "GET", example: "HEAD", about: "The method of an HTTP request. The reply to HEAD has no body, so receive must then match an empty text."},
 		{name: "virtualhost", short: "Host header", where: inBlock, class: bareText, set: check(func(c *config.Check) *string { return &c.VirtualHost }),
 			values: "NAME", unset: "the real server's address", example: "www.example.org", about: "The Host header of an HTTP request, and the name of the server in TLS."},
 		{name: "login", where: inBlock, class: quotedText, set: secret(func(c *config.Check) *config.Secret { return &c.Login }),

@@ -77,9 +77,9 @@ func tableOf(t testing.TB, cfg *config.Config) string {
 	return table.String()
 }
 
-// TestRecordedCases checks files that were also read by ldirectord 4.12.0. For each file NN.cf, the
+// TestRecordedCases checks files that ldirectord 4.12.0 has also read. For each file NN.cf, the
 // file NN.row has the result and the table of ldirectord. It also has our problems and our table,
-// and says why the two tables are the same or differ.
+// and the reason why the two tables are the same or differ.
 func TestRecordedCases(t *testing.T) {
 	files, _ := filepath.Glob("testdata/cases/*.cf")
 	if len(files) != 40 {

@@ -23,22 +23,24 @@ func (p *parser) request(b *block, c config.Check) {
 		"write request="+fault.Quote("/"+path)))
 }
 
-// meaning warns about checks that prove nothing, and about settings that have no effect with
-// the other settings of the block.
+// meaning warns about the first of these faults: a check without a program, and a setting that has
+// no effect or another effect with the other settings of the block.
 func (p *parser) meaning(b *block, c config.Check) {
 	warn := func(directive, what, fix string) {
 		p.add(cmp.Or(b.given[directive], b.virtual.line), 0, config.Warning, fault.New(what, fix))
 	}
 	negotiates := c.Type == config.Negotiate || c.Type == config.Combined
 	switch {
-	case (c.Type == config.External || c.Type == config.ExternalPerl) && b.given["checkcommand"] == 0:
+	case c.Type == config.External && b.given["checkcommand"] == 0:
 		warn("checktype", "no checkcommand, so every real server counts as good", "add checkcommand=PROGRAM")
+	case c.Type == config.ExternalPerl && b.given["checkcommand"] == 0:
+		warn("checktype", "no checkcommand, so no real server is ever up", "add checkcommand=SCRIPT")
 	case c.Type != config.External && c.Type != config.ExternalPerl && b.given["checkcommand"] != 0:
 		warn("checkcommand", "checkcommand has no effect with checktype="+string(c.Type), "write checktype=external")
 	case strings.Contains(c.Command, " "):
 		warn("checkcommand", "ldirectord takes the whole value as the name of a program; here it is a program and its arguments", "")
 	case negotiates && c.Method == "HEAD" && c.Receive != "":
-		warn("httpmethod", "the reply to HEAD has no body, so receive never matches", "write httpmethod=GET")
+		warn("httpmethod", "the reply to HEAD has no body, so receive must match an empty text", "write httpmethod=GET")
 	}
 }
 
@@ -139,7 +141,7 @@ func anonymous(is bool) string {
 	return ""
 }
 
-// neverUp reports whether no real server of a service can ever be up.
+// neverUp reports whether the check of every real server of a service is unusable.
 func neverUp(c config.Check, reals []checkedReal) bool {
 	for _, r := range reals {
 		if r.request == "" && c.Unusable == "" || r.request != "" && r.unusable == "" {

@@ -1,5 +1,5 @@
-// Package ldirectord reads the configuration of ldirectord, ldirectord.cf. One table declares
-// all directives: parsing, the reference page and "did you mean" come from it.
+// Package ldirectord reads the configuration of ldirectord, ldirectord.cf. Each directive is
+// declared once: parsing, the reference page and "did you mean" use this declaration.
 package ldirectord
 
 import (
@@ -16,15 +16,15 @@ import (
 	"lvs-agents/internal/suggest"
 )
 
-// Parse reads ldirectord.cf. It reports all problems at once, ordered by line;
-// the Config is nil if one of them is an error. It never touches the network,
-// the file system or the kernel.
+// Parse reads the text of an ldirectord.cf. It reports all problems at once, ordered by line; the
+// Config is nil if one of them is an error. It never touches the network, the file system or the
+// kernel.
 //
-// Some lines belong to the virtual block above them: every indented line, and every line with a
-// directive that only blocks have. Other directives (fallback, quiescent, …) are valid in blocks
-// and outside. In column 1, they belong to the block only if the block is flat. A block is flat if
-// its first directive that only blocks have is not indented either. ldirectord refuses flat
-// blocks, so no file that ldirectord accepts changes its meaning.
+// Lines with a directive that only blocks have belong to the virtual block above them. Other
+// directives (fallback, quiescent, …) are valid in blocks and outside. They belong to the block if
+// they are indented. In column 1, they belong to the block only if the block is flat. A block is
+// flat if its first directive that only blocks have is not indented either. ldirectord refuses
+// flat blocks, so no file that ldirectord accepts changes its meaning.
 func Parse(file string, text []byte) (*config.Config, []config.Problem) {
 	p := &parser{
 		config: &config.Config{File: file}, known: directives(), names: map[string]bool{},
@@ -76,7 +76,7 @@ type statement struct {
 type settings struct {
 	checkTimeout, negotiateTimeout, interval time.Duration
 	fall, rise, attempts                     int
-	// quiescent and cleanStop are nil if the file does not set them.
+	// quiescent and cleanStop are nil if the file or the block does not set them.
 	quiescent, cleanStop *bool
 	fallback, fallback6  *writtenFallback
 	fallbackCommand      []string
@@ -127,7 +127,8 @@ func (p *parser) report(st statement, severity config.Severity, f fault.Fault) {
 	p.add(st.line, st.column+st.offset(f), severity, f)
 }
 
-// offset returns where the last word that a fault quotes begins in the value.
+// offset returns where the last quoted word of a fault that the value contains begins in the value.
+// If the value contains no quoted word of the fault, it returns 0.
 func (st statement) offset(f fault.Fault) int {
 	parts := strings.Split(f.What, `"`)
 	for i := len(parts) - 1 - len(parts)%2; i > 0; i -= 2 {
@@ -138,7 +139,8 @@ func (st statement) offset(f fault.Fault) int {
 	return 0
 }
 
-// read splits a text into statements and reports the other lines.
+// read returns the statements of a text. It reports lines that are neither a statement nor a
+// comment nor empty.
 func (p *parser) read(text []byte) []statement {
 	text, marked := bytes.CutPrefix(text, []byte("\ufeff"))
 	if marked {
@@ -194,8 +196,8 @@ func (p *parser) statement(number int, line string) (st statement, ok bool) {
 	return p.named(st, strings.TrimRight(name, " \t"), found)
 }
 
-// named returns the statement with the directive of this name in its field dir. If there is no such
-// directive, named reports an error.
+// named returns the statement with the directive of this name in its field dir. If the directive or
+// the equals sign is missing, named reports an error.
 func (p *parser) named(st statement, name string, equals bool) (statement, bool) {
 	if bare := strings.Map(dropQuotes, name); bare != name && p.known[bare] != nil {
 		st.damage, name = append(st.damage, "a quote in the name"), bare
@@ -242,8 +244,8 @@ func (p *parser) unknown(name string) fault.Fault {
 	return fault.New("unknown directive "+fault.Quote(name), hint)
 }
 
-// comment warns about a comment that contains directives. Text copied from a web page often
-// loses its line breaks.
+// comment warns about a comment that contains more than three directives. Text copied from a web
+// page often loses its line breaks.
 func (p *parser) comment(line int, text string) {
 	c, count := valueReader{names: p.names}, 0
 	for i := range len(text) {
@@ -337,8 +339,8 @@ func (p *parser) interrupted(b *block, several bool) {
 
 // shared adds a statement in column 1 to the flat block b above the statement. After an empty line,
 // the statement can also be for all services. In that case shared reports an error, unless clear is
-// true. clear says that the file has only one block, or that only a block can have a directive that
-// follows.
+// true. clear says that the file has only one block, or that a directive that only blocks have
+// follows in the block.
 func (p *parser) shared(b *block, st statement, clear bool) {
 	b.detached = b.detached || st.blankLine != 0
 	if clear || !b.detached {

@@ -1,6 +1,7 @@
 package ldirectord
 
-// parseRows are texts with the problems that Parse reports, and their table.
+// parseRows are texts with the problems that Parse reports. If no problem is an error, want also
+// has the table.
 var parseRows = []struct{ text, want string }{
 	{"virtual=10.0.0.1\n", `
 error: web.cf:1:9: virtual "10.0.0.1": no port; write 10.0.0.1:PORT, or a number alone for a firewall mark
@@ -91,6 +92,16 @@ error: web.cf:2:8: real6= in a block of virtual=; write real=
 `},
 	{"virtual=192.0.2.10:80\n\treal=[2001:db8::2] gate\n", `
 error: web.cf:2: real server [2001:db8::2]:80 of -t 192.0.2.10:80: one is IPv6, the other is not; use a tunnel (ipip, gue or gre), or addresses of one family
+`},
+	{"virtual=192.0.2.10:80\n\tcheckport=81\n\treal=192.0.2.21:8080 gate\n", `
+warning: web.cf:3:7: only masq changes the port: connections come to port 80, not 8080; write port 80
+-A -t 192.0.2.10:80 -s wrr
+-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
+`},
+	{"virtual=192.0.2.10:80\n\tchecktype=external-perl\n\treal=192.0.2.21 gate\n", `
+warning: web.cf:2: no checkcommand, so no real server is ever up; add checkcommand=SCRIPT
+-A -t 192.0.2.10:80 -s wrr
+-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1
 `},
 	{"virtual=192.0.2.10:80\n\treal=192.0.2.21:8080 gate\n", `
 warning: web.cf:2:7: only masq changes the port: port 8080 of the real server is checked, but connections come to 80; write port 80, and checkport=8080 to check that port
@@ -610,7 +621,7 @@ error: web.cf:2:14: failurecount "1001" is not a number of failures from 1 to 10
 error: web.cf:2:13: httpmethod "post" is neither GET nor HEAD; write GET or HEAD
 `},
 	{"virtual=192.0.2.10:80\n\thttpmethod=head\n\treceive=\"x\"\n", `
-warning: web.cf:2: the reply to HEAD has no body, so receive never matches; write httpmethod=GET
+warning: web.cf:2: the reply to HEAD has no body, so receive must match an empty text; write httpmethod=GET
 -A -t 192.0.2.10:80 -s wrr
 `},
 	{"virtual=192.0.2.10:80\n\tchecktype=external\n", `

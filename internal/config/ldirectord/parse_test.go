@@ -116,8 +116,8 @@ func TestRequestsOfRealServers(t *testing.T) {
 	}
 }
 
-// TestChecksOfRealServers checks that a real server has the checks of its service, unless the line
-// of the real server sets others.
+// TestChecksOfRealServers checks that a real server has the check of its service, unless its line
+// has a port, or a request and a receive text.
 func TestChecksOfRealServers(t *testing.T) {
 	const text = `virtual=192.0.2.10:80
 	virtualhost=www.example.org
@@ -211,6 +211,20 @@ func TestServiceName(t *testing.T) {
 		if cfg, problems := Parse("", []byte(text)); cfg == nil || cfg.Services[0].Name() != want {
 			t.Errorf("%s: want %s\n%s", text, want, lines(problems))
 		}
+	}
+}
+
+func TestNamesOfDirectivesFitTheirLimit(t *testing.T) {
+	for name := range directives() {
+		if len(name) >= longestName {
+			t.Errorf("%s has %d characters", name, len(name))
+		}
+	}
+	_, problems := Parse("web.cf", []byte("expire_quiescent_templat=yes\nlogfile=/var/log/x expire_quiescent_template=yes\nvirtual=5\n"))
+	const want = `error: web.cf:1:1: unknown directive "expire_quiescent_templat"; did you mean "expire_quiescent_template"?` + "\n" +
+		"error: web.cf:2:9: two directives on one line; write two lines: logfile=\"/var/log/x\" and expire_quiescent_template=yes\n"
+	if got := lines(problems); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 

@@ -229,7 +229,7 @@ func (r RealText) Expand(defaultPort uint16) ([]config.Real, error) {
 	return real.At(addrs, port), err
 }
 
-// writtenFallback is a fallback before its services have been read.
+// writtenFallback is a fallback before it gets the port of a service.
 type writtenFallback struct {
 	host    host
 	port    uint16

@@ -18,9 +18,9 @@ func receives(c config.Check) bool {
 	return false
 }
 
-// receive validates the regular expressions of a service. An expression that cannot be used is an
-// error, but only the real servers that need the expression are refused. ldirectord would exit, so
-// it would check no service.
+// receive validates the regular expressions of a service, and the URLs that its real servers have
+// as requests. A fault is an error, but only the real servers that need the expression or the URL
+// are refused. With a wrong expression, ldirectord would exit, so it would check no service.
 func (p *parser) receive(b *block, c *config.Check, reals []checkedReal) {
 	c.Unusable = p.unusable(b.receiveAt, *c, c.Receive, "its real servers are never up")
 	for i, r := range reals {

@@ -35,7 +35,8 @@ func TestRangesAreBounded(t *testing.T) {
 }
 
 // TestReceive checks that Parse refuses only the real servers that need an unusable regular
-// expression. If all real servers of the file need the expression, Parse refuses the file.
+// expression or an unusable URL. If all real servers of the file are refused, Parse refuses the
+// file.
 func TestReceive(t *testing.T) {
 	const other = "virtual=192.0.2.11:80\n\treal=192.0.2.21 masq\n"
 	for _, tt := range []struct{ name, text, want string }{

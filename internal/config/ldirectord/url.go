@@ -10,8 +10,8 @@ import (
 	"lvs-agents/internal/config/fault"
 )
 
-// wholeURL returns the request of a real server as a URL, or nil if the request is not a whole URL.
-// The error never contains a login.
+// wholeURL returns the request of a real server as a URL. It returns nil if the request is not a
+// whole URL of the application http or https. The error never contains a login.
 func wholeURL(application config.Application, request string) (*url.URL, error) {
 	scheme, _, whole := strings.Cut(request, "://")
 	if !whole || scheme != string(application) || scheme != "http" && scheme != "https" {
@@ -42,7 +42,7 @@ func withoutLogin(c config.Check) config.Check {
 	scheme, rest, _ := strings.Cut(request, "://")
 	target, err := url.Parse(request)
 	if err != nil || scheme != own || target.User == nil {
-		return c // The function wholeURL reports the error.
+		return c
 	}
 	passwd, _ := target.User.Password()
 	c.Login, c.Passwd = config.NewSecret(target.User.Username()), config.NewSecret(passwd)
@@ -56,7 +56,7 @@ func withoutLogin(c config.Check) config.Check {
 func elsewhere(c config.Check) config.Check {
 	target, err := wholeURL(c.Application, c.Request)
 	if err != nil || target == nil {
-		return c // The setter receive has reported the error.
+		return c // The method receive of the parser has reported the error.
 	}
 	c.Host, c.Port = target.Hostname(), c.Application.Port()
 	if given, err := strconv.ParseUint(target.Port(), 10, 16); err == nil {

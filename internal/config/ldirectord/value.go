@@ -8,7 +8,7 @@ import (
 	"lvs-agents/internal/config/fault"
 )
 
-// quoteRunes are all characters that people use as quotes.
+// quoteRunes are the characters that the parser recognizes as quotes, plain and odd.
 const quoteRunes = "\"'“”„‟«»‘’‚‛＂"
 
 // oddBlanks are characters that look like a blank or are invisible: no-break space, zero-width
@@ -23,7 +23,7 @@ const (
 	yesOrNo                     // yesOrNo is the word yes or no.
 	address                     // address is a number of words. Some of them can be quoted.
 	quotedText                  // quotedText is any text in double quotes.
-	bareText                    // bareText is one word. Quotes are allowed.
+	bareText                    // bareText is one word, or any text in quotes.
 	freeText                    // freeText is any text. Quotes around the text are allowed.
 	verbatim                    // verbatim is any text, and no character has a special meaning.
 )
@@ -31,7 +31,9 @@ const (
 // valueReader removes the damage of a value: odd quotes, missing quotes, and a note. A note is a
 // remark after the value that begins with #, > or //.
 type valueReader struct {
-	block bool   // block says that the value is in a virtual block, where every # begins a note.
+	// block says that the value is in a virtual block. There, # begins a note even if no blank is
+	// before it.
+	block bool
 	text  string // text is the clean value.
 	// damage lists the faults of the value that ldirectord would read in another way.
 	damage []string
@@ -237,7 +239,7 @@ func (v *valueReader) merged(text, visible string) error {
 }
 
 // longestName is larger than the length of any directive's name.
-const longestName = 20
+const longestName = 30
 
 // nameBefore returns where the name of a directive starts that ends at an equals sign. If several
 // names fit, it chooses the longest; if none fits, it returns -1.
@@ -257,8 +259,8 @@ func (v *valueReader) startsDirective(text string) bool {
 	return equals > 0 && v.names[strings.TrimRight(text[:equals], " \t")]
 }
 
-// quotedText reads a value that should be in double quotes. The value reaches from the first
-// quote to the last one, as in ldirectord.
+// quotedText reads a value that should be in double quotes. The value reaches from the first quote
+// to the last quote before the note, as in ldirectord.
 func (v *valueReader) quotedText(raw string) error {
 	if raw == "" {
 		return fault.Errorf("write it in double quotes", "value missing")
@@ -325,8 +327,8 @@ func (v *valueReader) closingQuote(body string) (int, error) {
 	return v.oddClosingQuote(body)
 }
 
-// oddClosingQuote returns the index of a typographic quote that closes body, and reports the value
-// as damaged. If no quote closes body, it returns an error.
+// oddClosingQuote returns the index of an odd quote that closes body, and reports the value as
+// damaged. If no quote closes body, it returns an error.
 func (v *valueReader) oddClosingQuote(body string) (int, error) {
 	text := v.cutNote(body, false)
 	inner := strings.TrimRight(text, quoteRunes)
@@ -362,6 +364,7 @@ func (v *valueReader) oddlyQuoted(raw string) error {
 }
 
 // nameQuote returns the name of the first quotation mark in text that is not a plain double quote.
+// Without this mark, the damage is two double quotes.
 func nameQuote(text string) string {
 	for _, r := range text {
 		switch {

@@ -1,5 +1,4 @@
-// Package load finds and reads a configuration file, and calls the parser of its format. Only
-// this package imports the parsers of whole files.
+// Package load finds, reads and parses a configuration file.
 package load
 
 import (

@@ -22,7 +22,7 @@ func names() map[string]bool {
 }
 
 // TestChecksAreWhatAFileSays checks that the example of every directive has the same effect in
-// parameters as in a file.
+// parameters as in a file: the same checks, the same quiescent and as many fallbacks.
 func TestChecksAreWhatAFileSays(t *testing.T) {
 	if len(Directives()) < 10 {
 		t.Errorf("only %d directives", len(Directives()))

@@ -39,20 +39,21 @@ type Services struct {
 	// SloppyTCP is yes or no. Empty leaves the setting of the kernel as it is.
 	SloppyTCP  string
 	SloppySCTP string // SloppySCTP is like SloppyTCP, but for SCTP.
-	// ExpireNodestConn and ExpireQuiescentTemplate are yes or no. Empty means a default that depends
-	// on the services.
-	ExpireNodestConn, ExpireQuiescentTemplate string
+	// ExpireNodestConn is yes or no. Empty leaves the setting of the kernel as it is.
+	ExpireNodestConn string
+	// ExpireQuiescentTemplate is yes or no. Empty means a default that depends on the services.
+	ExpireQuiescentTemplate string
 	// ConnReuseMode is 0, 1 or 3. Empty means a default that depends on the services.
 	ConnReuseMode string
 	// Protocol is the protocol of services without a protocol in Virtual: tcp, udp, sctp, fwm, fwm4 or
-	// fwm6. Empty means the default of the port. With fwm, a mark has the family of the real servers.
+	// fwm6. Empty means the default of the port, or fwm for a mark. With fwm, a mark has the family of
+	// the first real server.
 	Protocol string
 }
 
 // Parse returns the configuration that the parameters describe. name is the source of the
 // parameters, for messages. All addresses must be numeric, and no real server has a check. All
-// problems are errors that name the parameter and the value. With a problem, the configuration
-// is nil.
+// problems are errors. With a problem, the configuration is nil.
 func Parse(name string, s Services) (*config.Config, []config.Problem) {
 	in := reader{Services: s, cfg: &config.Config{
 		File: name, SloppyTCP: choice(s.SloppyTCP), SloppySCTP: choice(s.SloppySCTP), ConnReuseMode: s.ConnReuseMode,
@@ -155,7 +156,8 @@ func (in *reader) timeouts() {
 	}
 }
 
-// schedulerFlags parses the flags of the scheduler.
+// schedulerFlags sets the flags of the services. Without the parameter, the scheduler has its
+// fallback flag.
 func (in *reader) schedulerFlags() {
 	in.Scheduler = cmp.Or(in.Scheduler, lvs.DefaultScheduler)
 	in.flags = in.Scheduler.Fallback()
@@ -200,13 +202,13 @@ func (in *reader) targets() []target {
 	return all
 }
 
-// real is a real server. It has no port yet if hasPort is false.
+// real is a real server. If hasPort is false, it gets the port of each service.
 type real struct {
 	lvs.Destination
 	hasPort bool
 }
 
-// reals returns the real servers. Port 0 means the port of the service.
+// reals returns the real servers.
 func (in *reader) reals() []real {
 	var all []real
 	total := 0
@@ -247,8 +249,8 @@ func expand(entry string) ([]real, error) {
 
 // service adds the service of a target to the configuration.
 func (in *reader) service(t target, reals []real) {
-	// A firewall mark has no address. With fwm, its address family is the family of its real servers.
-	// Quiescent is the default of the agent health, which checks these services.
+	// A firewall mark has no address. With fwm, its address family is the family of its first real
+	// server. Quiescent is the default of the agent health, which checks these services.
 	s := config.Service{IPv6: len(reals) > 0 && reals[0].Addr.Addr().Is6(), Quiescent: true}
 	if family, marked := strings.CutPrefix(t.protocol, "fwm"); marked && (family == "4" || family == "6") {
 		s.IPv6, t.protocol = family == "6", "fwm"

@@ -16,13 +16,14 @@ to it, which are indented by a tab or four blanks. Some settings are allowed in 
 Outside of blocks, these settings count for all services, except for services whose block has
 another value.
 
-A line that begins with # is a comment. In a block, # begins a comment anywhere in a line. If a
-directive is given twice, the last line counts. For some directives, all lines count.
+A line that begins with # is a comment. In a block, # also begins a comment after a value, but not
+between double quotes. If a directive is given twice, the last line counts. For some directives,
+all lines count.
 
 The parser accepts some faults: notes after values ("# note", "> note"), blank lines and missing
 indentation in a block, trailing blanks, carriage returns, a byte-order mark and odd quotes. It
-reports each of them with a warning that shows the clean line. lvsctl check FILE prints all
-warnings and errors with line, column and what to write instead.`
+warns about a fault if ldirectord would read the file in another way. lvsctl check FILE prints all
+warnings and errors with their lines and what to write instead.`
 
 // Markdown returns the reference page.
 func Markdown() string {
