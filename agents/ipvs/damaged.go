@@ -18,13 +18,12 @@ type damaged struct {
 	// ours has the services that the parameters and the readable part of the record name.
 	ours   []lvs.ServiceID
 	theirs lvs.Scope // theirs has the services that the records of other resources name.
-	// complete says that the parameters are valid. Then ours has every service that this resource can
-	// have.
+	// complete says that the parameters are valid. Then ours is assumed to have every service of
+	// this resource.
 	complete bool
 }
 
-// guess finds the services that can belong to this resource if its record is damaged. The record
-// exists, so a start of this resource has added services.
+// guess finds the services that can belong to this resource if its record is damaged.
 func (a action) guess(ctx context.Context, r record.Record) damaged {
 	d := damaged{path: a.store.Path(a.Instance), theirs: lvs.Scope{}}
 	others, _, err := a.store.Others(a.Instance)

@@ -1,6 +1,7 @@
 // Package ipvs is the resource agent for IPVS virtual services. The resource is running if every
-// service in its record is in the kernel. The scheduler, persistence and real servers must be as
-// they were configured at the last start or reload.
+// service in its record is in the kernel. The scheduler and persistence must be as they were
+// configured at the last start or reload. The real servers must be so, too, unless a health daemon
+// sets them.
 package ipvs
 
 import (
@@ -149,8 +150,9 @@ func (a *Agent) ReloadAgent(ctx context.Context, c ocf.Call) error {
 	return act.follow(ctx, next)
 }
 
-// Stop removes the services in the record, and puts back the settings in the ledger. It uses the
-// parameters only if the record is damaged.
+// Stop removes the services in the record, and puts back the settings in the ledger. It removes
+// services that only the parameters name if the record is damaged. Without a record, it only warns
+// about these services.
 func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	act, err := a.begin(c)
 	if err != nil {
@@ -300,8 +302,8 @@ func (a action) monitorAgain(ctx context.Context) (ocf.Status, error) {
 	return status, nil
 }
 
-// logForeign logs the services in the kernel if this resource has no record. No action of this
-// resource changes those services.
+// logForeign logs, in a probe, the services in the kernel if this resource has no record. No action
+// of this resource changes or removes those services.
 func (a *Agent) logForeign(ctx context.Context, c ocf.Call) {
 	if !c.Probe {
 		return

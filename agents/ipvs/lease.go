@@ -20,7 +20,7 @@ type lease struct {
 	// destinations again.
 	presence control.Presence
 	claims   lvs.Scope
-	bad      map[string]bool // bad has the real servers whose last check failed.
+	bad      map[string]bool // bad has the real servers that were bad at the last verdict of the daemon.
 }
 
 // leaseOf returns the lease of a record: which services a health daemon has claimed, and whether
@@ -63,7 +63,7 @@ func (l lease) unserved(r record.Record, have lvs.Table) (idle, down []lvs.Servi
 	return idle, down
 }
 
-// hopeless reports whether the daemon found all real servers of a service bad at the last check.
+// hopeless reports whether the daemon found all real servers of a service bad that have a weight.
 func (l lease) hopeless(v lvs.VirtualService) bool {
 	for _, d := range v.Destinations {
 		if d.Weight > 0 && !l.bad[record.Server(v.ID, d.Addr)] {

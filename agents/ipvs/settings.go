@@ -122,7 +122,8 @@ const preferring = 2 * time.Second
 
 // prefer gives settings of the director their defaults for the services of this resource. It puts
 // back defaults that the resource does not need any more. The operator has not given these values.
-// So they fail no action, and no monitor compares them with the kernel.
+// So they fail no action, and the monitor of a running resource does not compare them with the
+// kernel.
 func (a action) prefer(ctx context.Context, defaults []ledger.Wanted) {
 	ctx, cancel := context.WithTimeout(ctx, preferring)
 	defer cancel()
@@ -208,7 +209,7 @@ func (a action) withSettings(ctx context.Context, services ocf.Status) (ocf.Stat
 	}
 	switch {
 	case services.State == ocf.Stopped && (!given.Gone || !defaults.Gone):
-		return ocf.Status{State: ocf.Failed, Reason: "the resource's settings are set, but its services are missing: a start or stop did not end; stop the resource"}, nil
+		return ocf.Status{State: ocf.Failed, Reason: "the resource's settings are set, but its services are missing: a start or stop did not end, or another program deleted them; stop the resource"}, nil
 	case services.State == ocf.Running && given.Fault != "":
 		return ocf.Status{State: ocf.Failed, Reason: given.Fault}, nil
 	}

@@ -137,7 +137,7 @@ func TestInterruptedStopOfASloppySetting(t *testing.T) {
 	n.mustRun(t, 1, "web", "stop", params...)
 	n.wantTable(t, "")
 	got := n.mustRun(t, 1, "web", "monitor", params...)
-	if want := "the resource's settings are set, but its services are missing: a start or stop did not end; stop the resource"; got.reason != want {
+	if want := "the resource's settings are set, but its services are missing: a start or stop did not end, or another program deleted them; stop the resource"; got.reason != want {
 		t.Errorf("got  %s\nwant %s", got.reason, want)
 	}
 	n.mustRun(t, 0, "web", "stop", params...)

@@ -44,8 +44,8 @@ func lastBad(c ocf.Call) map[string]bool {
 }
 
 // overdue reports whether monitor must restore weights, because the last verdicts are too old. This
-// is the case if the health daemon of a claim is gone. It is also the case if real servers are
-// withheld and no health daemon has claimed their service.
+// is the case if the health daemon of a claim is gone. It is also the case for a withheld real
+// server that no recent verdict calls bad, if no health daemon has claimed its service.
 func overdue(c ocf.Call, r record.Record, l lease) bool {
 	if l.lapsed() {
 		return true

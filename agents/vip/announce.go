@@ -15,7 +15,8 @@ import (
 
 // announce sends the announcements of a start. If this host can never send announcements, it
 // returns an error, because neighbours that have learnt another director would keep sending to that
-// director. Other errors are only logged as warnings, because monitor announces again.
+// director. Other errors are only logged as warnings, because a recurring monitor can announce
+// again.
 func (a *Agent) announce(ctx context.Context, c ocf.Call, nic, former string) error {
 	err := a.neighbour.Announce(ctx, host.Announcement{
 		NIC: nic, IP: a.IP, Count: a.ArpCount, Interval: a.interval(), Also: former, Wait: !a.ArpBackground,
@@ -48,7 +49,7 @@ func (a *Agent) refresh(ctx context.Context, c ocf.Call, nic string) {
 }
 
 // refreshDue reports whether the last announcement is older than the refresh interval. It returns
-// true if the time of the last announcement is unknown.
+// true if the interval is 0, or if the time of the last announcement is unknown.
 func (a *Agent) refreshDue(c ocf.Call) bool {
 	if a.RefreshInterval == 0 {
 		return true

@@ -11,8 +11,9 @@ import (
 	"lvs-agents/ocf"
 )
 
-// TestStopInEveryConditionOfTheNote checks stop in every condition of the note. Stop must return 0
-// if and only if the address is removed. If the note can be read, lo must have the address again.
+// TestStopInEveryConditionOfTheNote checks stop in every condition of the note. In every condition,
+// stop must return 0 and remove the address. If the note can be read, lo must have the address
+// again.
 func TestStopInEveryConditionOfTheNote(t *testing.T) {
 	for _, condition := range statetest.Conditions() {
 		for _, left := range []bool{true, false} {

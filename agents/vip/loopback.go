@@ -11,7 +11,7 @@ import (
 	"lvs-agents/ocf"
 )
 
-// notes are the notes that a later action of the resource reads.
+// notes are the notes of the resource.
 type notes struct{ lo, proof, announced note.Note }
 
 func (a *Agent) notes(c ocf.Call) notes {
@@ -70,8 +70,8 @@ func (a *Agent) missingOnLoopback(ctx context.Context, c ocf.Call) ([]host.Addre
 	return missing, nil
 }
 
-// takeOffLoopback removes the address from lo while this node has the service. Before that, it
-// writes a note of the addresses that stop must add to lo again.
+// takeOffLoopback removes the address from lo if lvs_support is true. Before that, it writes a note
+// of the addresses that stop must add to lo again.
 func (a *Agent) takeOffLoopback(ctx context.Context, c ocf.Call) error {
 	if !a.LVSSupport {
 		return nil
@@ -102,8 +102,8 @@ func (a *Agent) takeOffLoopback(ctx context.Context, c ocf.Call) error {
 	return nil
 }
 
-// putBackOnLoopback adds the addresses to lo that takeOffLoopback has removed. Stop has already
-// removed the address from its interface, so an error here is only a warning.
+// putBackOnLoopback adds the addresses to lo that takeOffLoopback has removed. The address is
+// already removed from its interface, so an error is only logged.
 func (a *Agent) putBackOnLoopback(ctx context.Context, c ocf.Call) {
 	for _, address := range a.takenOffLoopback(c) {
 		if err := a.apply(ctx, c, host.AddressOp{Verb: host.AddAddress, Address: address}); err != nil {

@@ -20,7 +20,7 @@ func (a *Agent) Metadata() metadata.Agent {
 		Short: "Virtual IP address of an LVS director",
 		Long: `Adds a virtual IP address to a network interface and announces it, so that clients send their packets to this director. The announcements are gratuitous ARP for IPv4, and unsolicited neighbour advertisements for IPv6.
 
-The agent has the parameters of ocf:heartbeat:IPaddr2, and does everything that IPaddr2 does on a current kernel. Start waits until the kernel's duplicate address detection of an IPv6 address has ended. An IPv6 address is marked as deprecated, so that the kernel does not choose it as the source of connections that the director opens.`,
+The agent accepts the parameters of ocf:heartbeat:IPaddr2. Their texts say which of them have no effect, and which value start refuses. Start waits until the kernel's duplicate address detection of an IPv6 address has ended. By default, an IPv6 address is marked as deprecated, so that the kernel does not choose it as the source of the director's connections.`,
 		Params:    a.params(),
 		Arguments: []string{"ip", "cidr_netmask", "nic", "broadcast"},
 		Actions:   actions,
@@ -63,17 +63,17 @@ func (a *Agent) placeParams() []metadata.Param {
 		{Name: "network_namespace", Value: word{&a.Namespace}, Short: "Network namespace",
 			Long: "The network namespace of the interface, by its name in ip netns list. The namespace must exist. When unset, the namespace of the cluster manager."},
 		{Name: "proto", Value: routeProtocol{&a.Protocol}, Short: "Route protocol filter",
-			Long: "When start searches the network of the address, it reads only routes with this protocol: kernel for example, or a number, as in the field proto of ip route. When unset, start reads all routes."},
+			Long: "When the agent searches the network of the address, it reads only routes with this protocol: kernel for example, or a number, as in the field proto of ip route. When unset, it reads all routes."},
 		{Name: "noprefixroute", Value: metadata.Boolean(&a.NoPrefixRoute), Short: "Address without a route",
 			Long: "With true, the kernel does not add a route to the network of the address."},
 		{Name: "flush_routes", Value: metadata.Boolean(&a.FlushRoutes), Reloadable: true, Short: "Flush of the route cache",
 			Long: "With true, stop flushes the kernel's route cache, as ip route flush cache does."},
 		{Name: "check_link_status", Value: metadata.Boolean(&a.CheckLink), Reloadable: true, Short: "Carrier required",
-			Long: "Whether start and monitor fail while the interface has no carrier. When unset, start only logs a warning about a missing carrier. Otherwise all nodes would have failed after a reboot of the switch, and no node would have the address."},
+			Long: "Whether start and monitor fail while the interface has no carrier. With false, start only logs a warning about a missing carrier. With true, the resource fails on all nodes that use a switch while this switch reboots."},
 		{Name: "nodad", Value: metadata.Boolean(&a.NoDAD), Reloadable: true, Short: "IPv6 without duplicate address detection",
 			Long: "With true, the kernel uses an IPv6 address at once. Otherwise start waits one to two seconds for the kernel's duplicate address detection."},
 		{Name: "preferred_lft", Value: lifetime{&a.PreferredLft}, Reloadable: true, Short: "Preferred lifetime",
-			Long: "For IPv6, the seconds after which the address is no longer chosen as the source of new connections, or forever. With the default 0, the kernel never chooses the address as the source of the director's own connections and health checks."},
+			Long: "For IPv6, the seconds after which the address is no longer chosen as the source of new connections, or forever. With the default 0, the kernel does not choose it as the source of the director's own connections and health checks. It does so only if the director has no other address."},
 		{Name: "lvs_support", Value: metadata.Boolean(&a.LVSSupport), Short: "Address moved off lo",
 			Long: "Whether start removes the address from lo, and stop adds it to lo again, as it was. For directors that are also real servers of the service."},
 		{Name: "lvs_ipv6_addrlabel", Value: metadata.Boolean(&a.AddrLabel), Short: "IPv6 address label",
@@ -117,7 +117,7 @@ func (a *Agent) proofParams() []metadata.Param {
 		{Name: "run_arping", Value: metadata.Boolean(&a.RunArping), Reloadable: true, Short: "Duplicate detection for IPv4",
 			Long: "With true, start does the same as with duplicate=fail. If duplicate is warn or take, run_arping has no effect."},
 		{Name: "duplicate", Value: metadata.Select(&a.Duplicate, policyOff, policyFail, policyWarn, policyTake), Reloadable: true, Short: "Reaction to another owner",
-			Long: "What start does when another host has the address. To find that host, start sends ARP probes (RFC 5227) before it adds an IPv4 address. fail: start fails. warn: start logs the other host's link-layer address and continues. take: as warn, and a unicast copy of each announcement is sent to that host. off: start sends no ARP probes. For IPv6, the kernel always detects duplicates; off means fail."},
+			Long: "What start does when another host has the address. To find that host, start sends ARP probes (RFC 5227) before it adds an IPv4 address. fail: start fails. warn: start logs the other host's link-layer address and continues. take: as warn, and for IPv4 a unicast copy of each announcement is sent to that host. off: start sends no ARP probes. For IPv6, the kernel detects duplicates unless nodad is true; off means fail."},
 		{Name: "duplicate_wait", Value: metadata.Integer(&a.DuplicateWait, 3, 60000), Reloadable: true, Short: "Time for duplicate detection",
 			Long: "Milliseconds that start waits for replies to three ARP probes. The first reply ends the wait."},
 		{Name: "confirm", Value: &a.Confirm, Reloadable: true, Short: "Neighbours that must confirm",
@@ -130,7 +130,7 @@ func (a *Agent) proofParams() []metadata.Param {
 }
 
 // unsupportedParams returns the parameters of IPaddr2 for load sharing without a director. This
-// agent refuses them.
+// agent ignores them, and refuses unique_clone_address=true.
 func (a *Agent) unsupportedParams() []metadata.Param {
 	names := []string{"mac", "clusterip_hash", "clusterip_firewall", "clusterip_hash_seed", "clusterip_table", "clusterip_chain", "clusterip_mac_mangle"}
 	params := make([]metadata.Param, 0, len(names)+1)

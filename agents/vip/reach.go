@@ -13,7 +13,7 @@ import (
 )
 
 // unreachable returns the reason why no neighbour can reach an address of the interface, and the
-// fix. It returns an empty text if neighbours can reach the address.
+// fix. It returns an empty text if it knows no such reason.
 func unreachable(nic host.Interface) string {
 	switch {
 	case nic.Master != "":

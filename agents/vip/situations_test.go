@@ -419,7 +419,7 @@ func TestConfirmations(t *testing.T) {
 		told    = "eth0 192.0.2.10 to 192.0.2.254"
 		proof   = "192.0.2.10 on eth0: neighbour 192.0.2.254 sends to this node\n"
 		silence = "192.0.2.10 on eth0: neighbour 192.0.2.254 did not reply within 3000ms\n"
-		reason  = "192.0.2.10 is on eth0, but neighbour 192.0.2.254 does not reply to it; check the neighbour's ARP or neighbour table"
+		reason  = "neighbour 192.0.2.254 does not reply to 192.0.2.10 on eth0; check the neighbour's ARP or neighbour table"
 	)
 	tests := []struct {
 		name       string

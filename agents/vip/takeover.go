@@ -43,8 +43,8 @@ func (a *Agent) former(ctx context.Context, c ocf.Call, nic string) (string, err
 // it again.
 const replyTimeout = 200 * time.Millisecond
 
-// confirm queries the neighbours of the parameter confirm until they send to this node. A neighbour
-// that does not reply gets another announcement.
+// confirm queries the neighbours of the parameter confirm until they send to this node, or until
+// confirm_wait has passed. A neighbour that does not reply gets another announcement.
 func (a *Agent) confirm(ctx context.Context, c ocf.Call, nic string) error {
 	neighbours, err := a.chosen(ctx, c, nic)
 	if err != nil || len(neighbours) == 0 {
@@ -86,8 +86,8 @@ func (a *Agent) chosen(ctx context.Context, c ocf.Call, nic string) ([]netip.Add
 	return neighbours, err
 }
 
-// query sends an echo request to one neighbour. If the neighbour does not reply, query announces
-// the address to it.
+// query sends an echo request to one neighbour and reports whether it replied. If the neighbour
+// does not reply, query announces the address to it.
 func (a *Agent) query(ctx context.Context, c ocf.Call, nic string, neighbour netip.Addr) bool {
 	answered, err := a.neighbour.Answers(ctx, nic, a.IP, neighbour, replyTimeout)
 	if err == nil && !answered {
@@ -99,8 +99,8 @@ func (a *Agent) query(ctx context.Context, c ocf.Call, nic string, neighbour net
 	return answered
 }
 
-// conclude logs which neighbours have replied. If a neighbour has not replied and confirm_policy is
-// fail, it returns an error.
+// conclude logs which neighbours have replied, and writes this to a note. If a neighbour has not
+// replied and confirm_policy is fail, it removes the address and returns an error.
 func (a *Agent) conclude(ctx context.Context, c ocf.Call, nic string, all, missing []netip.Addr) error {
 	var lines strings.Builder
 	for _, ip := range all {
@@ -119,7 +119,7 @@ func (a *Agent) conclude(ctx context.Context, c ocf.Call, nic string, all, missi
 	if len(missing) == 0 {
 		return nil
 	}
-	err := fmt.Errorf("%s is on %s, but neighbour %s does not reply to it; check the neighbour's ARP or neighbour table", a.IP, nic, missing[0])
+	err := fmt.Errorf("neighbour %s does not reply to %s on %s; check the neighbour's ARP or neighbour table", missing[0], a.IP, nic)
 	if a.ConfirmPolicy == policyWarn {
 		c.Log.Warn(err)
 		return nil

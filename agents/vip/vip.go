@@ -124,8 +124,9 @@ func (a *Agent) enter() error {
 	return a.kernel.Enter(a.Namespace)
 }
 
-// Start adds the address if it is missing, and then announces the address. It removes no other
-// address, except from lo with lvs_support.
+// Start adds the address and announces it. If the address is already there, Start announces
+// nothing, and only completes and checks its state. Start removes no other address, except from lo
+// with lvs_support.
 func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	if err := a.consistent(c); err != nil {
 		return err
@@ -141,7 +142,7 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	if i := slices.IndexFunc(have, a.fits); i >= 0 {
 		return a.again(ctx, c, have[i])
 	}
-	if len(have) > 0 && a.IP.Is6() { // only one interface can have an IPv6 address
+	if len(have) > 0 && a.IP.Is6() { // an interface can have an IPv6 address only with one prefix length
 		return fmt.Errorf("%s is on %s already, with prefix length %d; give cidr_netmask=%[3]d, or remove it", a.IP, have[0].NIC, have[0].Prefix.Bits())
 	}
 	target, err := a.target(ctx)
@@ -178,7 +179,8 @@ func (a *Agent) addPolicy(ctx context.Context, c ocf.Call) error {
 	return a.apply(ctx, c, a.policy(host.AddPolicy))
 }
 
-// claim adds the address to its interface and announces it.
+// claim adds the address to its interface, announces it, and waits for the confirmations of
+// neighbours.
 func (a *Agent) claim(ctx context.Context, c ocf.Call, target host.Address) error {
 	if err := a.raise(ctx, c, target); err != nil {
 		return err
@@ -210,7 +212,8 @@ func (a *Agent) claim(ctx context.Context, c ocf.Call, target host.Address) erro
 	return a.confirm(ctx, c, target.NIC)
 }
 
-// raise sets the interface of the address up if it is down, as IPaddr2 does.
+// raise sets the interface of the address up if it is down, as IPaddr2 does. It returns an error if
+// it knows why neighbours cannot reach the interface.
 func (a *Agent) raise(ctx context.Context, c ocf.Call, target host.Address) error {
 	state, err := a.kernel.Interface(ctx, target.NIC)
 	if err != nil {
@@ -258,7 +261,7 @@ func (a *Agent) settle(ctx context.Context, c ocf.Call, there host.Address) erro
 }
 
 // ours returns the address on the interface in the parameters, or else on the interface of the
-// connected network. If this interface does not exist, ours returns the address on every interface
+// connected network. If there is no such interface, ours returns the address on every interface
 // with neighbours, because the interface can have another name now. It leaves out interfaces
 // without neighbours, because a real server of the same service has the address on lo or on a
 // tunnel.
@@ -427,7 +430,7 @@ func (a *Agent) renew(ctx context.Context, c ocf.Call, there host.Address) error
 }
 
 // Monitor reports whether the address exists and is usable. If it is, a recurring monitor announces
-// the address again.
+// the address again when a refresh is due.
 func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	if err := a.enter(); err != nil {
 		return ocf.Status{}, err

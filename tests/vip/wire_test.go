@@ -253,7 +253,7 @@ func TestNeighbourThatNeverLearns(t *testing.T) {
 	})
 	params := []string{"ip=" + vip4, "confirm=192.0.2.254", "confirm_wait=500"}
 	out := a.must(t, 1, "start", append(params, "confirm_policy=fail")...)
-	if want := "ocf-exit-reason:192.0.2.10 is on eth0, but neighbour 192.0.2.254 does not reply to it; check the neighbour's ARP or neighbour table\n"; !strings.HasSuffix(out, want) {
+	if want := "ocf-exit-reason:neighbour 192.0.2.254 does not reply to 192.0.2.10 on eth0; check the neighbour's ARP or neighbour table\n"; !strings.HasSuffix(out, want) {
 		t.Errorf("got %s", out)
 	}
 	a.must(t, 7, "monitor", params...)

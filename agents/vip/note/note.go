@@ -73,7 +73,8 @@ func origin(text string) (origin state.Origin, rest string) {
 	return origin, text
 }
 
-// Write replaces the text. After a crash, the file has either the old text or the new text.
+// Write replaces the text. After a crash, the file has either the old text or the new text, see
+// state.Write.
 func (n Note) Write(text string) error {
 	here, err := state.Now()
 	if err != nil {
