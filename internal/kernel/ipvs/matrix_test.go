@@ -331,10 +331,11 @@ module is missing, and the error of start names it.
 const refusalIntro = `
 ## Refused settings
 
-` + "`lvsctl check`, `validate-all`, start and reload" + ` refuse these settings with the message in the second
-column. The other columns show what the kernel does with them. In a file, two of them are only a
-warning, because ldirectord accepts them: ` + "`ops`" + ` of a tcp service has no effect, and another port
-of a real server without masq is only the port that is checked.
+` + "`lvsctl check`, `validate-all`, start and reload" + ` refuse these settings before the kernel gets them. The
+second column has the reason; for a value in a file or a parameter, the words can differ. The other
+columns show what the kernel does with the setting. In a file, two of them are only a warning,
+because ldirectord accepts them: ` + "`ops`" + ` of a tcp service has no effect, and another port of a real
+server without masq is only the port that is checked.
 
 `
 
