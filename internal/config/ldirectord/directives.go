@@ -177,14 +177,14 @@ func ofServers() []directive {
 			about: "The fallback of an IPv6 service. The directive fallback describes the value; the address is an IPv6 address."},
 		{name: "fallbackcommand", where: inBoth, class: freeText, set: setWords(func(s *scope) *[]string { return &s.fallbackCommand }),
 			values: "PROGRAM [ARGUMENT ...]", example: "/usr/local/sbin/sorry --quiet",
-			about: "Program that the daemon runs when the last real server of a service goes down, with the added arguments start ADDRESS:PORT PROTOCOL. When the first real server is up again, it runs the program with stop instead of start. For a firewall mark, ADDRESS:PORT is :0 and PROTOCOL is fwm, or fwm6 for IPv6. The program runs without a shell, and only once at a time for a service."},
+			about: "Program that the daemon runs when the last real server of a service goes down, with the added arguments start ADDRESS:PORT PROTOCOL. When the first real server is up again, it runs the program with stop instead of start. It also runs the program once after its first checks. For a firewall mark, ADDRESS:PORT is :0 and PROTOCOL is fwm, or fwm6 for IPv6. The program runs without a shell, and only once at a time for a service."},
 	}
 }
 
 func ofTimes() []directive {
 	return []directive{
 		{name: "checktimeout", short: "Time limit of a check", where: inBoth, class: plain, set: setTime(func(s *scope) *time.Duration { return &s.checkTimeout }),
-			values: "seconds, or milliseconds as 500ms", unset: "5", example: "3",
+			values: "seconds, or milliseconds as 500ms", unset: "negotiatetimeout if it is set, else 5", example: "3",
 			about: "Time limit of a check. Without it, negotiatetimeout counts. For negotiate checks, negotiatetimeout takes precedence, except that a checktimeout in the block overrides a negotiatetimeout for all services. With checktype=NUMBER, checktimeout limits the connect checks."},
 		{name: "negotiatetimeout", where: inBoth, class: plain, set: setTime(func(s *scope) *time.Duration { return &s.negotiateTimeout }),
 			values: "seconds, or milliseconds as 500ms", unset: "checktimeout if it is set, else 30", example: "5", about: "Time limit of a negotiate check, from connecting to the last byte."},

@@ -15,7 +15,7 @@ import (
 func ofOurs() []directive {
 	return []directive{
 		{name: "rise", short: "Good checks until a failed real server is back", where: inBoth, class: plain, set: setCount("checks", func(s *scope) *int { return &s.rise }),
-			values: "number", unset: "1", example: "3", about: "How many checks in a row must succeed until a real server that is down counts as up. For a new real server, the first check alone decides. ldirectord does not have this directive."},
+			values: "number", unset: "1", example: "3", about: "How many checks in a row must succeed until a real server that is down counts as up. A new real server counts as up after its first good check. ldirectord does not have this directive."},
 		{name: "fall", short: "Failed checks until a real server is down", where: inBoth, class: plain, set: setCount("failures", func(s *scope) *int { return &s.fall }),
 			values: "number", unset: "1", example: "2", about: "How many checks in a row must fail until a real server counts as down: another name of failurecount. ldirectord does not have this directive."},
 		{name: "verify", short: "Verification of certificates", where: inBlock, class: plain, set: setVerify,

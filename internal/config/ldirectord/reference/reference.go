@@ -17,8 +17,8 @@ Outside of blocks, these settings count for all services, except for services wh
 another value.
 
 A line that begins with # is a comment. In a block, # also begins a comment after a value, but not
-between double quotes. If a directive is given twice, the last line counts. For some directives,
-all lines count.
+between double quotes and not after virtual=, yes or no. If a directive is given twice, the last
+line counts. For some directives, all lines count.
 
 The parser accepts some faults: notes after values ("# note", "> note"), blank lines and missing
 indentation in a block, trailing blanks, carriage returns, a byte-order mark and odd quotes. It
