@@ -15,7 +15,9 @@ type Cluster struct {
 	// Groups are the virtual addresses. A service belongs to the group that has its address. A service
 	// of a packet mark belongs to the group that has an address of the mark.
 	Groups []Group
-	Marks  []Mark
+	// Stays: no group moves back to a preferred node that has returned.
+	Stays bool
+	Marks []Mark
 	// Sync is the synchronisation of connections. Nil means none.
 	Sync *Sync
 	// NodeChecks are conditions that a node must meet, or that make it a better place.
