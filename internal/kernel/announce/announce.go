@@ -39,7 +39,11 @@ type Burst struct {
 
 // Open opens a socket for the announcements of ip on the interface nic. An error shows the caller
 // that this host cannot send announcements. The caller can pass the socket to another process. Open
-// returns nil for interfaces without link-layer addresses. The errors are the same as for Send.
+// returns nil for interfaces without link-layer addresses (lo, tunnels).
+//
+// The error is host.ErrNotInstalled if the interface or this type of socket is missing. It is
+// fs.ErrPermission without the right to send, and unix.EADDRNOTAVAIL for an IPv6 address that is
+// missing or tentative.
 //
 // The close of the last copy of an IPv4 socket takes 8 to 12 ms, because the kernel waits for all
 // processors.
@@ -57,7 +61,11 @@ func Open(ctx context.Context, nic string, ip netip.Addr) (*os.File, error) {
 	fd, err := open(link, ip)
 	switch {
 	case errors.Is(err, unix.EAFNOSUPPORT):
-		return nil, host.NotInstalled("announce %s on %s: %v; modprobe af_packet, and allow AF_PACKET where the cluster manager's unit has RestrictAddressFamilies", ip, nic, err)
+		fix := "modprobe af_packet, and allow AF_PACKET"
+		if ip.Is6() {
+			fix = "boot without ipv6.disable=1, and allow AF_INET6"
+		}
+		return nil, host.NotInstalled("announce %s on %s: %v; %s where the cluster manager's unit has RestrictAddressFamilies", ip, nic, err, fix)
 	case err != nil:
 		return nil, fmt.Errorf("announce %s on %s: %w", ip, nic, err)
 	}
@@ -76,11 +84,11 @@ func open(link *netlink.LinkAttrs, ip netip.Addr) (int, error) {
 // For interfaces without link-layer addresses (lo, tunnels), Send does nothing and returns nil.
 //
 // The error is host.ErrNotInstalled for a missing interface, and fs.ErrPermission without the right
-// to send. It is unix.ENETDOWN for an interface that is down, and unix.EADDRNOTAVAIL for an IPv6
-// address that is missing or tentative.
+// to send. It is unix.ENETDOWN for an IPv4 address on an interface that is down, and
+// unix.EADDRNOTAVAIL for an IPv6 address that is missing or tentative.
 //
-// The close of the IPv4 socket takes 8 to 12 ms, because the kernel waits for all processors. Call
-// Send where this delays no action.
+// If Socket is nil, Send closes the socket that it has opened. For IPv4, the close takes 8 to 12
+// ms, because the kernel waits for all processors. Call Send where this delays no action.
 func (b Burst) Send(ctx context.Context, nic string, ip netip.Addr) error {
 	ip = ip.WithZone("").Unmap()
 	link, err := ethernet(ctx, nic)

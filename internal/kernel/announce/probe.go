@@ -18,14 +18,14 @@ import (
 	"lvs-agents/internal/kernel/packet"
 )
 
-// probes is how many ARP probes are sent (PROBE_NUM of RFC 5227 section 1.1).
+// probes is how many ARP probes Owner sends at most (PROBE_NUM of RFC 5227 section 1.1).
 const probes = 3
 
 // Owner queries every host on the link of nic for an IPv4 address, without claiming the address
 // (RFC 5227 section 2.1.1). It returns the link-layer address of the first host that has the
 // address or probes for it at the same time. If no host replies within wait, Owner returns an empty
-// text. Owner ignores packets from this host's interfaces, because another interface in the same
-// LAN replies for an address that is on lo.
+// text. It does the same for an IPv6 address. Owner ignores packets from this host's interfaces,
+// because another interface in the same LAN replies for an address that is on lo.
 func (Neighbours) Owner(ctx context.Context, nic string, ip netip.Addr, wait time.Duration) (string, error) {
 	attrs, err := ethernet(ctx, nic)
 	if err != nil || attrs == nil || !ip.Is4() {

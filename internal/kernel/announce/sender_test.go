@@ -47,8 +47,9 @@ func TestSenderRefusesOtherArguments(t *testing.T) {
 	}
 }
 
-// TestNoSenderIsStarted checks that Announce starts no sender on lo, because lo has no neighbours.
-func TestNoSenderIsStarted(t *testing.T) {
+// TestAnnounceWithoutNeighbours checks the result of Announce for lo, which has no neighbours, and
+// for a missing interface.
+func TestAnnounceWithoutNeighbours(t *testing.T) {
 	a := host.Announcement{NIC: "lo", IP: netip.MustParseAddr("192.0.2.10"), Count: 1}
 	if err := (Neighbours{}).Announce(t.Context(), a); err != nil {
 		t.Error(err)

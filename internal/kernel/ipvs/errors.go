@@ -12,23 +12,25 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// errMixed is the error for a tunnel to the other address family. The kernel gives no other reason:
-// lvs.Destination refuses the addresses that the kernel refuses.
+// errMixed is the error for EINVAL from a tunnel to the other address family. The kernel has no
+// other reason then, because lvs.VirtualService.Validate refuses the addresses that the kernel
+// refuses.
 var errMixed = errors.New("IPVS has no real servers of the other address family while a synchronisation daemon runs; use servers of one family, or stop the daemon")
 
 // Lacks returns a host.ErrNotInstalled if the kernel certainly lacks something that the services of
 // a table need. It reads files, and loads no module.
 func (k *Kernel) Lacks(t lvs.Table) error { return capability.New().Lacks(t.Features()...) }
 
-// absent returns the error for a kernel without IPVS. It names what brings IPVS, or modprobe.
+// absent returns the error for a kernel without IPVS. The error names what brings IPVS, or
+// modprobe.
 func absent() error {
 	return cmp.Or(capability.New().Lacks(lvs.FeatureIPVS), host.NotInstalled("IPVS is not in this kernel; modprobe ip_vs"))
 }
 
-// translate turns an error number of IPVS into an error of the packages fs, host and lvs. The zero
-// op means that the kernel returned the error for a read. The kernel returns ESRCH for a missing
-// service, and ENOENT for a missing destination or scheduler (net/netfilter/ipvs/ip_vs_ctl.c:
-// ip_vs_genl_set_cmd, ip_vs_add_service, ip_vs_edit_service).
+// translate turns an error number of IPVS into an error of the packages fs, context and host. The
+// zero op means that the kernel returned the error for a read. The kernel returns ESRCH for a
+// missing service, and ENOENT for a missing destination or scheduler
+// (net/netfilter/ipvs/ip_vs_ctl.c: ip_vs_genl_set_cmd, ip_vs_add_service, ip_vs_edit_service).
 func translate(op lvs.Op, err error) error {
 	var errno syscall.Errno
 	if !errors.As(err, &errno) {

@@ -35,9 +35,10 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// Kernel reads and changes IPVS in the network namespace of the process. Several goroutines can use
-// a Kernel; each call waits until the call before it has ended. The calling thread opens the
-// sockets at their first use. So a thread in another network namespace needs a separate Kernel.
+// Kernel reads and changes IPVS in a network namespace. Several goroutines can use a Kernel; each
+// call that needs a socket waits until the call before it has ended. The calling thread opens the
+// sockets at their first use, in its network namespace. So a thread in another network namespace
+// needs a separate Kernel.
 type Kernel struct {
 	// turn is a channel with one token. It works as a mutex with a deadline.
 	turn   chan struct{}

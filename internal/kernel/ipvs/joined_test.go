@@ -8,8 +8,7 @@ import (
 )
 
 // TestJoined checks interfaces whose names are short and long, because the kernel writes both
-// differently into /proc/net/igmp. Every interface that is up
-// has joined the groups of all hosts.
+// differently into /proc/net/igmp. Every interface that is up has joined the groups of all hosts.
 func TestJoined(t *testing.T) {
 	kerneltest.Namespace(t)
 	kerneltest.Run(t, "ip link add eth0 type veth peer name enp129s0f0np0\nip link set eth0 up\nip link set enp129s0f0np0 up\n"+

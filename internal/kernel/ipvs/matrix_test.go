@@ -65,7 +65,8 @@ func settings() []string {
 	)
 }
 
-// methods are the ends of destinations with every forwarding method.
+// methods are the ends of destinations with the forwarding methods and tunnels that a configuration
+// can have.
 var methods = []string{
 	"-g -w 1", "-m -w 1", "-i -w 1",
 	"-i -w 1 --tun-type gue --tun-port 6080 --tun-nocsum", "-i -w 1 --tun-type gue --tun-port 6081 --tun-csum",
@@ -130,8 +131,9 @@ const (
 )
 
 // TestKernelMatrix writes every row of the matrix, and reads it back with this package and with
-// ipvsadm. It then changes every setting in place and back, and removes the row. The file of this
-// kernel in testdata/matrix has the expected results. Without a file, a row can only lack a module.
+// ipvsadm. It then changes the settings in place and back, and removes the row. A row must succeed,
+// or the kernel must lack a module for it. If testdata/matrix has a file for this kernel, the
+// results must also be the same as in the file.
 func TestKernelMatrix(t *testing.T) {
 	k := open(t)
 	if _, err := exec.LookPath("ipvsadm"); err != nil {
@@ -258,7 +260,7 @@ func become(t *testing.T, k *ipvs.Kernel, want lvs.Table, scope lvs.Scope, inPla
 	return nil
 }
 
-// sortedText returns a table as Kernel.Table sorts it.
+// sortedText returns the text of a table, with the destinations in the order of Kernel.Table.
 func sortedText(table lvs.Table) string {
 	var text strings.Builder
 	for _, v := range table {

@@ -90,8 +90,8 @@ func idValues(id lvs.ServiceID) []byte {
 	return knetlink.AppendAttribute(a, servicePort, binary.BigEndian.AppendUint16(nil, id.Addr.Port()))
 }
 
-// encodeService encodes a change of a service. The writer sends this message after ip_vs was loaded
-// again, because moby/ipvs does not query the new family number.
+// encodeService encodes a change of a service. A batch has these messages. The writer also sends
+// them, to confirm or to repeat a change of moby/ipvs.
 func encodeService(op lvs.Op) (command uint8, attr []byte) {
 	s := op.Service
 	if op.Verb == lvs.DeleteService {

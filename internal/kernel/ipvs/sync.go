@@ -97,9 +97,9 @@ func (k *Kernel) StopSync(ctx context.Context, role lvs.SyncRole) error {
 // sends any acknowledgement, before the system call that sends the request returns.
 const ackLimit = 100 * time.Millisecond
 
-// stopDaemon reads the daemons after a stop that was not acknowledged: for a daemon that has
-// just started the kernel sends no acknowledgement (kthread_stop returns EINTR, and netlink
-// acknowledges no request with that error).
+// stopDaemon stops the daemon of a role. If the kernel does not acknowledge the stop, stopDaemon
+// reads the daemons. For a daemon that has just started, the kernel sends no acknowledgement:
+// kthread_stop returns EINTR, and netlink acknowledges no request with that error.
 func (k *Kernel) stopDaemon(ctx context.Context, role lvs.SyncRole) error {
 	limited, cancel := context.WithTimeout(ctx, ackLimit)
 	defer cancel()

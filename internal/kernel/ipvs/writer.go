@@ -17,7 +17,7 @@ import (
 // moby/ipvs queries the number of the IPVS family once in the life of the process. If the query
 // fails, moby/ipvs uses the number 0. The kernel acknowledges messages with number 0 without
 // reading them (moby/ipvs issue 27). After ip_vs was unloaded and loaded again, the number of
-// moby/ipvs is stale. So confirm repeats the first successful change of a writer with a message of
+// moby/ipvs is stale. So confirm repeats the first successful changes of a writer with a message of
 // this package. After an ENOENT, the method service also repeats the change with a message of this
 // package.
 type writer struct {
@@ -58,10 +58,10 @@ func (k *Kernel) send(ctx context.Context, op lvs.Op) error {
 	return err
 }
 
-// confirm repeats the first successful change of a writer with a message of this package. The
-// kernel's error shows that moby/ipvs has made the change: EEXIST for an added service, ESRCH for a
-// deleted service. A repeated edit does no harm. ENOENT means that the family number of this
-// package is stale; then confirm repeats the next change.
+// confirm repeats a successful change of a writer with a message of this package, until the
+// kernel's error shows that moby/ipvs has made a change: EEXIST for an added service, ESRCH for a
+// deleted service. A repeated edit does no harm and shows nothing. ENOENT means that the family
+// number of this package is stale. After an edit or ENOENT, confirm also repeats the next change.
 func (k *Kernel) confirm(ctx context.Context, op lvs.Op) error {
 	if k.writer == nil || k.writer.confirmed {
 		return nil

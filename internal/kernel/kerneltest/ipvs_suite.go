@@ -397,7 +397,7 @@ func manyDestinations(t *testing.T, k IPVSKernel) {
 	if diff := cmp.Diff(strings.TrimSpace(lvs.Table{want}.String()), read(t, k)); diff != "" {
 		t.Errorf("table (-want +got):\n%s", diff)
 	}
-	// One operation fails, many batches after the first batch.
+	// One operation fails in a later batch than the first.
 	again := ops[300:301]
 	edit := make([]lvs.Op, 0, n)
 	for _, op := range ops[1:] {

@@ -13,9 +13,9 @@ import (
 	"lvs-agents/internal/host"
 )
 
-// Links is a fake of the kernel's interfaces, addresses and routes. It has the methods of
-// internal/kernel/link and behaves as Linux does. Tests set the fields before the first call or
-// between two calls.
+// Links is a fake of the kernel's interfaces, addresses and routes. It has those methods of
+// internal/kernel/link that the agents use, and behaves as Linux does. Tests set the fields before
+// the first call or between two calls.
 type Links struct {
 	// Stall makes every call wait until its context ends.
 	Stall bool
@@ -51,7 +51,8 @@ func NewLinks() *Links {
 }
 
 // Have adds addresses without duplicate address detection. It creates the interface if it does not
-// exist. An IPv4 address gets the highest address of its network as its broadcast address.
+// exist. An IPv4 address gets the highest address of its network as its broadcast address, except
+// on lo and in networks of one or two addresses.
 func (k *Links) Have(nic string, prefixes ...string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -372,7 +373,7 @@ func (k *Links) policyLocked(op host.AddressOp) error {
 }
 
 // Settle finishes the duplicate address detection of an address, or returns the reason why it
-// fails. An IPv6 address of this fake stays tentative until a test calls Settle.
+// fails. A tentative address of this fake stays tentative until a call of Settle.
 func (k *Links) Settle(ctx context.Context, a host.Address) error {
 	err := k.open(ctx)
 	if err == nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // Settings is a fake of the kernel of a real server. It has the methods of internal/kernel/setting
-// and, through Links, of internal/kernel/link.
+// for settings and, through Links, methods of internal/kernel/link.
 type Settings struct {
 	*Links
 

@@ -23,8 +23,8 @@ type Frame struct {
 	At    time.Time
 }
 
-// NewSniffer receives frames of one protocol (unix.ETH_P_ARP) from an interface in the namespace of
-// the calling goroutine. Every goroutine can read the frames.
+// NewSniffer receives frames of one protocol, for example unix.ETH_P_ARP, from an interface in the
+// namespace of the calling goroutine. Every goroutine can read the frames.
 func NewSniffer(t testing.TB, nic string, protocol uint16) *Sniffer {
 	t.Helper()
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)

@@ -136,8 +136,8 @@ var scopes = []struct {
 	name   string
 }{{unix.RT_SCOPE_UNIVERSE, "global"}, {unix.RT_SCOPE_SITE, "site"}, {unix.RT_SCOPE_LINK, "link"}, {unix.RT_SCOPE_HOST, "host"}}
 
-// scope returns the name or number of the scope of an address. It is empty for the scope that the
-// kernel and iproute2 choose by default.
+// scope returns the name or number of the scope of an IPv4 address. It is empty for the scope that
+// the kernel and iproute2 choose by default, and for IPv6.
 func scope(addr netlink.Addr) string {
 	ip := prefix(addr).Addr()
 	if ip.Is6() || addr.Scope == usualScope(ip) {

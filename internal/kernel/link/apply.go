@@ -63,8 +63,8 @@ func add(ctx context.Context, a host.Address) error {
 	return err
 }
 
-// encode converts an address to the type of the library netlink. It sets the broadcast address and
-// the lifetimes, because the library would otherwise choose them.
+// encode converts an address to the type of the library netlink. It always sets the broadcast
+// address of IPv4, because the library would otherwise choose one.
 func encode(a host.Address) *netlink.Addr {
 	ip := a.Prefix.Addr()
 	addr := &netlink.Addr{

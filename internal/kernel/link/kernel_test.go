@@ -301,7 +301,7 @@ func TestUnreachable(t *testing.T) {
 }
 
 // TestNamesThatAreNoNamespace checks the errors of Enter for names that are not network namespaces.
-// It mounts a new file system over /run/netns.
+// It mounts a new file system over /run.
 func TestNamesThatAreNoNamespace(t *testing.T) {
 	kerneltest.Namespace(t)
 	if err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),

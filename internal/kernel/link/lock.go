@@ -14,10 +14,10 @@ import (
 // lock, because a race with another agent does less harm than a stop that fails.
 const lockWait = 2 * time.Second
 
-// locked runs f while no other agent adds or deletes addresses. Without the lock, an agent could
-// add an address to a subnet while remove deletes the first address of this subnet. The kernel
-// would then delete both addresses. Before f, locked restores the sysctls that a killed process has
-// left at 1.
+// locked runs f under the lock, or without the lock after lockWait. Without the lock, an agent
+// could add an address to a subnet while remove deletes the first address of this subnet. The
+// kernel would then delete both addresses. Before f, locked restores the sysctls that a killed
+// process has left at 1, if it has the lock.
 func (k *Kernel) locked(ctx context.Context, f func(promotion) error) error {
 	ctx, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()

@@ -22,7 +22,7 @@ const namespaces = "/run/netns"
 //
 // The error is a host.ErrNotInstalled if the name does not exist. The error is the same if the name
 // is not a network namespace, for example a file that ip netns left, or a pipe. In both cases, no
-// program can run in the namespace. Every other error means that Enter could not read the
+// program can run in the namespace. Every other error means that Enter could not open or enter the
 // namespace.
 func (k *Kernel) Enter(name string) error {
 	file, err := openNamespace(name)

@@ -140,8 +140,8 @@ func (r *reader) gateways(ctx context.Context, nic string, v6 bool) (found []net
 	return found, err
 }
 
-// Source returns this host's address in the network that holds ip. If this host has no address in
-// the network, the error is a host.ErrNoNetwork.
+// Source returns an address of this host in a network that holds ip. If this host has no such
+// address, the error is a host.ErrNoNetwork.
 func (k *Kernel) Source(ctx context.Context, ip netip.Addr) (source netip.Addr, err error) {
 	err = reading(func(r *reader) error {
 		list, err := r.everywhere(ctx, family(ip), func(addr netlink.Addr) bool {

@@ -79,7 +79,7 @@ func (p promotion) restore() {
 		// Notes of earlier versions have no cookie (the third word). The added word replaces it.
 		words := append(strings.Fields(line), "")
 		if len(words) < 3 || !strings.HasSuffix(line, "\n") || strings.Contains(words[1], "/") {
-			continue // the line is incomplete: the process was killed before it changed the sysctl
+			continue // the line is not ours, or the process was killed before it changed the sysctl
 		}
 		nic := words[1]
 		if here.Wrote(here.Boot+" "+words[0], words[2]) {

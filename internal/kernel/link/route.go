@@ -35,7 +35,8 @@ type hop struct {
 	index   int
 }
 
-// routeFilter selects the routes that a dump returns. A field that is zero selects all routes.
+// routeFilter selects the routes that a dump returns. The table must be set. Another field that is
+// zero selects all routes.
 type routeFilter struct{ table, kind, protocol, index int }
 
 // routes calls the function each for every route of one family that the filter selects. Before

@@ -29,7 +29,8 @@ func present(six int) (bool, error) {
 	return slices.Contains(strings.Fields(string(text)), "mangle"), err
 }
 
-// UsesIPTables reports whether the table mangle of legacy iptables has rules, of any program.
+// UsesIPTables reports whether the table mangle of legacy iptables has rules or own chains, of any
+// program. It returns false if it cannot read the table.
 func (Kernel) UsesIPTables(ctx context.Context) bool {
 	for six := range lists {
 		rules, err := mangle(ctx, six)
@@ -53,8 +54,8 @@ func mangle(ctx context.Context, six int) ([]string, error) {
 	return strings.Split(strings.TrimSpace(text), "\n"), nil
 }
 
-// iptables runs a program of legacy iptables. If the program cannot open its lock file, because
-// /run is read-only, iptables runs it again without a lock.
+// iptables runs a program of legacy iptables. If the program fails because of its lock, iptables
+// runs it again without a lock. An example is a read-only /run.
 func iptables(ctx context.Context, program, input string, args ...string) (string, error) {
 	file, err := find(ctx, program)
 	if err != nil {
@@ -109,7 +110,7 @@ func find(ctx context.Context, program string) (string, error) {
 }
 
 // programsWork returns an error if a program that the marks need is missing, or does not work on
-// this kernel. It creates the table mangle if the kernel has it as a module.
+// this kernel. The program creates the table mangle if the table is missing.
 func programsWork(ctx context.Context, m host.Marks) error {
 	for six, program := range host.IPTables {
 		if len(m.Family(six == 1).IP) == 0 {
@@ -247,8 +248,9 @@ func addRule(m *host.Marks, rule string, six int) error {
 	return nil
 }
 
-// hookedFirst returns an error if PREROUTING does not jump to our chain exactly once. It also
-// returns an error if an earlier rule can accept packets. An earlier rule can drop packets.
+// hookedFirst returns an error if PREROUTING does not jump to our chain exactly once, or if another
+// rule calls the chain. It also returns an error if an earlier rule of PREROUTING can accept
+// packets. An earlier rule that only drops packets is not an error.
 func hookedFirst(rules []string, name string) error {
 	var prior []string
 	hooks := 0

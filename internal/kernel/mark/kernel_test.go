@@ -83,8 +83,8 @@ func TestPrintedCommandsMakeTheSameRules(t *testing.T) {
 	}
 }
 
-// TestChangesOfOtherPrograms checks that Get finds each change of the rules, and that Set then
-// removes them. Everything that is not ours must stay.
+// TestChangesOfOtherPrograms checks what Get returns after other programs have changed rules. Set
+// must then write our rules again, and delete them.
 func TestChangesOfOtherPrograms(t *testing.T) {
 	const nft, table, rule = "nft ", "inet fwmark-web", " inet fwmark-web prerouting "
 	const mangle = "iptables-legacy -t mangle "
@@ -157,7 +157,7 @@ func TestChangesOfOtherPrograms(t *testing.T) {
 	}
 }
 
-// TestOnlyOursChanges checks that Set and Get leave the rules of other programs alone.
+// TestOnlyOursChanges checks that Set leaves the rules of other programs as they are.
 func TestOnlyOursChanges(t *testing.T) {
 	for _, s := range []host.Setting{byNFT, legacy} {
 		t.Run(string(s.Kind), func(t *testing.T) {

@@ -1,6 +1,6 @@
 // Package mark reads and changes the rules that give incoming packets a mark, in the network
-// namespace of the calling thread. The rules of a resource are a table of nftables, or a chain of
-// legacy iptables in the table mangle.
+// namespace of the calling thread. The rules of a resource are a table of nftables, or for each
+// address family a chain of legacy iptables in the table mangle.
 package mark
 
 import (
@@ -29,8 +29,8 @@ func (Kernel) Get(ctx context.Context, s host.Setting) (string, error) {
 	return value, nil
 }
 
-// Set gives a setting a value: host.Off, or the text of a host.Marks. It replaces the rules of the
-// setting in one step, so no packet misses its mark.
+// Set gives a setting a value: host.Off, or the text of a host.Marks. It replaces the rules of each
+// address family in one step, so no packet misses its mark.
 func (Kernel) Set(ctx context.Context, s host.Setting, value string) error {
 	var m host.Marks // without addresses: no rules
 	if value != host.Off {

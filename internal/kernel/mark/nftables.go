@@ -109,7 +109,7 @@ func findTable(ctx context.Context, name string) (*nftables.Conn, *nftables.Tabl
 }
 
 // writeTable replaces the table in one transaction. Without addresses, it deletes the table. If
-// another program deletes the table at the same time, writeTable does it again.
+// another program deletes the table at the same time, writeTable tries once more.
 func writeTable(ctx context.Context, name string, m host.Marks) error {
 	err := replaceTable(ctx, name, m)
 	if errors.Is(err, unix.ENOENT) {
@@ -205,7 +205,7 @@ func networkSpan(p netip.Prefix) span {
 }
 
 // elements returns the elements of a set. A set of intervals has another element for each end: the
-// first value after the interval.
+// first value after the interval. An interval up to the last value has no such element.
 func elements(ranges []span, interval bool) []nftables.SetElement {
 	var list []nftables.SetElement
 	for _, r := range ranges {

@@ -26,8 +26,8 @@ type rule struct {
 	loaded expr.Any // loaded is the last expression that has written register 1.
 }
 
-// readRule returns the marks of a rule. The error names an expression that a rule of writeTable
-// does not have. The rule can also come from nft, which compares single values without a set.
+// readRule returns the marks of a rule. The error says how the rule differs from a rule of
+// writeTable. The rule can also come from nft, which compares single values without a set.
 func readRule(conn *nftables.Conn, t *nftables.Table, exprs []expr.Any) (host.Marks, error) {
 	r := rule{conn: conn, table: t}
 	for _, e := range exprs {
@@ -90,7 +90,7 @@ func (r *rule) load(e expr.Any, register uint32) error {
 	return nil
 }
 
-// elements returns the values of a set, sorted.
+// elements returns the values of a set as sorted ranges.
 func (r *rule) elements(name string) ([]span, error) {
 	set, err := r.conn.GetSetByName(r.table, name)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 // have some objects twice. vishvananda/netlink returns the same error.
 var ErrDumpInterrupted = nl.ErrDumpInterrupted
 
-// Translate turns an error number of the kernel into an error of the packages fs, context and host.
-// It fits most requests. vishvananda/netlink reports a missed deadline as EAGAIN.
+// Translate turns an error number of the kernel into an error of the packages fs and context, or
+// returns it unchanged. vishvananda/netlink reports a missed deadline as EAGAIN.
 func Translate(err error) error {
 	var errno syscall.Errno
 	if !errors.As(err, &errno) {

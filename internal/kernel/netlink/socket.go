@@ -16,8 +16,8 @@ import (
 // netlink_recvmsg, max_recvmsg_len).
 const datagram = 32 << 10
 
-// waitStep is how often a wait for the kernel checks its context. The kernel replies
-// before a request returns, so a wait only occurs if a reply was lost.
+// waitStep is how often a wait for the kernel checks its context. The kernel replies to a request
+// before the send of the request returns. So Query and Execute wait only if a reply was lost.
 const waitStep = 20 * time.Millisecond
 
 // Socket is a netlink socket to the kernel. One goroutine can use it at a time. It does not use
@@ -59,8 +59,8 @@ func (s *Socket) Strict() {
 }
 
 // Query sends a request and calls the function each with the body of every reply. The body is valid
-// until the function returns. Errors: the kernel's syscall.Errno, the error of ctx, and
-// nl.ErrDumpInterrupted for a dump that the kernel reports as interrupted.
+// until the function returns. Errors that a caller can test: the kernel's syscall.Errno, the error
+// of ctx, and nl.ErrDumpInterrupted for a dump that the kernel reports as interrupted.
 func (s *Socket) Query(ctx context.Context, request Request, each func(body []byte)) error {
 	interrupted := false
 	err := s.exchange(ctx, []Request{request}, func(m syscall.NetlinkMessage) (done bool, err error) {
@@ -88,9 +88,9 @@ func (s *Socket) Dump(ctx context.Context, request Request, begin func(), each f
 }
 
 // Execute sends requests for changes in one datagram. It returns the number of changes that
-// succeeded before the first failure, and the error of this failure. After the error of ctx, the
-// number is 0. The kernel executes all requests in order. It replies to each request that fails,
-// and to the last request (net/netlink/af_netlink.c, netlink_rcv_skb).
+// succeeded before the first failure, and the error of this failure. After another error, such as
+// the error of ctx, the number is 0. The kernel executes all requests in order. It replies to each
+// request that fails, and to the last request (net/netlink/af_netlink.c, netlink_rcv_skb).
 func (s *Socket) Execute(ctx context.Context, requests ...Request) (done int, err error) {
 	first, last := s.seq+1, len(requests)-1
 	requests[last].Flags |= unix.NLM_F_ACK

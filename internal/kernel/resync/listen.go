@@ -19,8 +19,9 @@ import (
 // seconds (ip_vs_sync.c, IPVS_SYNC_FLUSH_TIME).
 const listening = 4 * time.Second
 
-// Listen receives the datagrams of a backup daemon's group for 4 seconds, while the daemon runs. It
-// returns the senders, each with its address, syncid and version, without repetition.
+// Listen receives the datagrams of a backup daemon's group, on this many ports, for 4 seconds or
+// until ctx ends. It returns the senders, each with its address, syncid and version, without
+// repetition.
 func Listen(ctx context.Context, backup lvs.SyncDaemon, ports int) ([]lvs.SyncSender, error) {
 	nic, err := net.InterfaceByName(backup.Interface)
 	if err != nil {
@@ -40,8 +41,8 @@ func Listen(ctx context.Context, backup lvs.SyncDaemon, ports int) ([]lvs.SyncSe
 	return receive(ctx, conns)
 }
 
-// receive returns the senders of all datagrams that arrive before the end of the time listening, or
-// of ctx.
+// receive returns the senders of all synchronisation messages that arrive before the end of the
+// time listening, or of ctx.
 func receive(ctx context.Context, conns []*net.UDPConn) ([]lvs.SyncSender, error) {
 	var (
 		mu      sync.Mutex
@@ -65,8 +66,8 @@ func receive(ctx context.Context, conns []*net.UDPConn) ([]lvs.SyncSender, error
 	return senders, errors.Join(errs...)
 }
 
-// each calls found for every datagram that a socket receives before the end of the time listening,
-// or of ctx.
+// each calls found for every synchronisation message that a socket receives before the end of the
+// time listening, or of ctx.
 func each(ctx context.Context, conn *net.UDPConn, found func(lvs.SyncSender)) error {
 	ctx, cancel := context.WithTimeout(ctx, listening)
 	defer cancel()

@@ -1,6 +1,7 @@
 // Package resync sends the connection table of this director to the other directors, as messages of
 // the synchronisation daemons of IPVS. The kernel's own daemon sends a connection only when one of
-// its packets moves, so a director that comes back never learns of idle connections.
+// its packets moves, so a director that comes back does not get idle connections. The package also
+// receives the messages of other directors (Listen).
 package resync
 
 import (
@@ -40,9 +41,11 @@ type Sender struct {
 type Report struct {
 	// Sent counts the connections and templates that Send has sent. With Dry, it counts what Send
 	// would send.
-	Sent      int
-	Left      int // Left counts entries that a message cannot carry, or that have ended.
-	Elsewhere int // Elsewhere counts entries for addresses that this host does not have.
+	Sent int
+	Left int // Left counts entries that a message cannot carry, or that have ended.
+	// Elsewhere counts entries for addresses that this host does not have on an interface to other
+	// hosts.
+	Elsewhere int
 	Damaged   int // Damaged counts lines of the connection table in an unknown format.
 	Daemon    lvs.SyncDaemon
 	Took      time.Duration
@@ -69,16 +72,16 @@ const limit = 30 * time.Minute
 // again is the time between the two sendings.
 const again = time.Second
 
-// Send sends the table twice, because a receiver can lose datagrams. It waits while another process
-// sends. It ends with ErrStopped when the master daemon is stopped. Further errors:
-// host.ErrNotInstalled without IPVS or the interface, and the errors of the socket.
+// Send sends the table twice, because a receiver can lose datagrams. With Dry, it reads the table
+// once. It waits while another process sends. It ends with ErrStopped when the master daemon is
+// stopped. The error is host.ErrNotInstalled without IPVS or the interface.
 func (s Sender) Send(ctx context.Context) (Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	until, _ := ctx.Deadline()
 	unlock, err := state.Lock(ctx, filepath.Join(s.StateDir, "lock-resync"), "resync", until)
 	if err != nil {
-		return Report{}, fmt.Errorf("another process sends connections: %w", err)
+		return Report{}, fmt.Errorf("lock against a second sender of connections: %w", err)
 	}
 	defer unlock()
 	daemon, err := s.master(ctx)
@@ -163,7 +166,7 @@ func (b batch) add(c connection.Connection) error {
 		return err
 	}
 	if !b.message.Add(c, mark, timeout) {
-		return errors.New("the datagrams of the master synchronisation daemon are too short for a connection; give a larger maxlen")
+		return errors.New("the datagrams of the master synchronisation daemon are too short for a connection; give a larger maxlen, or its interface a larger MTU")
 	}
 	return nil
 }
@@ -179,8 +182,8 @@ func (b batch) flush() error {
 }
 
 // A receiver has a socket buffer for about 90 datagrams of 1472 bytes: 212,992 bytes, and the
-// kernel counts 2304 bytes for each datagram. Send sends 10 datagrams in 10 ms, which are 40,000
-// IPv4 connections in a second.
+// kernel counts 2304 bytes for each datagram. Send sends at most 10 datagrams in 10 ms, which are
+// 40,000 IPv4 connections in a second.
 const (
 	burst = 10
 	pause = 10 * time.Millisecond

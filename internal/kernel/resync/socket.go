@@ -31,7 +31,7 @@ const (
 	headers6 = 40 + 8
 )
 
-// dial opens a socket with the options that the kernel gives the socket of the daemon
+// dial opens a socket with the multicast options that the kernel gives the socket of the daemon
 // (ip_vs_sync.c, make_send_sock).
 func dial(d lvs.SyncDaemon) (*group, error) {
 	nic, err := net.InterfaceByName(d.Interface)

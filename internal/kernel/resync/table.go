@@ -19,10 +19,10 @@ type Table struct{}
 const file = "/proc/thread-self/net/ip_vs_conn"
 
 // Connections calls the function each for every entry of the connection table. The argument here
-// reports whether this host has the virtual address of the entry: this director serves the
-// connection then. Connections returns the number of lines in an unknown format. It stops when ctx
-// ends, or at the first error of the function each. Without IPVS, the error is
-// host.ErrNotInstalled.
+// reports whether this host has the virtual address of the entry on an interface to other hosts:
+// this director serves the connection then. Connections returns the number of lines in an unknown
+// format. It stops when ctx ends, or at the first error of the function each. Without IPVS, the
+// error is host.ErrNotInstalled.
 //
 // The kernel counts entries to find its place after each page of text. So an entry can be missing
 // or appear twice if other entries come or go during the reading.

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestAddressesOnLoDoNotCount checks that a real server with a VIP on lo does not count as the
-// director that serves it.
+// TestAddressesOnLoDoNotCount checks that the result of addresses has no address of lo, where a
+// real server has its VIP.
 func TestAddressesOnLoDoNotCount(t *testing.T) {
 	own, err := addresses()
 	if err != nil {

@@ -72,8 +72,8 @@ func (k Kernel) setLink(ctx context.Context, s host.Setting, on bool) error {
 	return k.change(ctx, op)
 }
 
-// change makes one change of an address. The error of Apply starts with the command. change removes
-// this prefix, because Set adds the command to the error.
+// change makes one change of an address or an interface. The error of Apply starts with the
+// command. change removes this prefix, because Set adds the command to the error.
 func (k Kernel) change(ctx context.Context, op host.AddressOp) error {
 	_, err := k.Apply(ctx, []host.AddressOp{op})
 	return errors.Unwrap(err)

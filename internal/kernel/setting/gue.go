@@ -72,8 +72,9 @@ func setGUEPort(ctx context.Context, s host.Setting, on bool) error {
 	return err
 }
 
-// withFOU runs f with a socket and the number of the netlink family fou. If load is set, it first
-// loads the module fou. The error is ENOENT if the kernel does not have the family.
+// withFOU runs f with a socket and the number of the netlink family fou. If the kernel lacks the
+// family and load is true, it first loads the module fou. The error is ENOENT if the kernel still
+// lacks the family.
 func withFOU(ctx context.Context, load bool, f func(socket *knetlink.Socket, family uint16) error) error {
 	socket, err := knetlink.Dial(unix.NETLINK_GENERIC)
 	if err != nil {

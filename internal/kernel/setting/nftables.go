@@ -26,7 +26,7 @@ var hooks = []struct {
 	number nftables.ChainHook
 }{{"input", 0}, {"output", 1}}
 
-// incomplete is the value of a table that lacks a rule of this setting.
+// incomplete is the value of a table that lacks a rule of this setting, or has another rule.
 const incomplete = "incomplete"
 
 // nft opens a connection and returns the tables of family arp.
@@ -72,8 +72,8 @@ func haveNFT() error {
 	return lacking(conn.Flush())
 }
 
-// table returns host.On if the table for an address exists with all of its rules. It returns
-// incomplete if a rule is missing, and host.Off if the table does not exist.
+// table returns host.On if the table for an address exists and its chains have exactly our rules.
+// It returns incomplete if a chain has other rules, and host.Off if the table does not exist.
 func table(s host.Setting) (string, error) {
 	conn, tables, err := nft()
 	if err != nil {
@@ -149,7 +149,7 @@ func setTable(s host.Setting, on bool) error {
 	return lacking(conn.Flush())
 }
 
-// rule returns the rule of a chain. The input rule drops ARP requests for the address. The output
+// rule returns the rule of a chain. The input rule drops ARP packets to the address. The output
 // rule replaces the address as the sender of ARP packets with the host's own address.
 func rule(chain string, s host.Setting) []expr.Any {
 	offset, end := uint32(targetIP), []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}}

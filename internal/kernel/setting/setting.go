@@ -18,8 +18,8 @@ import (
 )
 
 // Kernel reads and changes the settings of this host. With the methods of Links it also reads and
-// changes addresses. It keeps no state between two calls. All calls end at the deadline of their
-// context.
+// changes addresses. It keeps no state between two calls. The calls end at the deadline of their
+// context, except calls about nftables.
 type Kernel struct{ *Links }
 
 // Links reads and changes the interfaces and addresses of this host.

@@ -11,11 +11,11 @@ import (
 	"lvs-agents/internal/kernel/packet"
 )
 
-// filtered is the number of leading bytes that all link-layer addresses in askers have in common.
+// filtered is the number of leading bytes that asker, opener and controller have in common.
 const filtered = 4
 
 // onlyToAskers sets a filter on a socket. The socket then receives only frames to link-layer
-// addresses that start with the same bytes as the addresses of the askers.
+// addresses that start with these bytes.
 func onlyToAskers(fd int) error {
 	program := []unix.SockFilter{
 		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0},

@@ -34,8 +34,9 @@ import (
 type Kernel struct{}
 
 // Probe sends queries for the addresses to every interface with neighbours, and makes the host send
-// a datagram from each IPv4 address. It returns the addresses that the host replied for, and the
-// addresses that the host announced. Each address has the name of the interface.
+// a datagram from each IPv4 address that it has. It returns the addresses that the host replied
+// for, and the addresses that the host announced. Each address has the name of the interface. Deaf
+// has an own address of each interface that did not reply for it.
 func (Kernel) Probe(ctx context.Context, ips []netip.Addr) (host.Heard, error) {
 	heard := host.Heard{}
 	links, err := interfaces(ctx)
@@ -50,8 +51,8 @@ func (Kernel) Probe(ctx context.Context, ips []netip.Addr) (host.Heard, error) {
 	return heard, nil
 }
 
-// interfaces returns the interfaces with neighbours that can query. It leaves out ports of a bridge
-// or bond, because their master handles all their packets.
+// interfaces returns the interfaces with neighbours that can query. It leaves out interfaces with a
+// master, because a bridge or bond handles all packets of its ports.
 func interfaces(ctx context.Context) ([]netlink.LinkAttrs, error) {
 	list, err := link.Interfaces(ctx)
 	return slices.DeleteFunc(list, func(nic netlink.LinkAttrs) bool {
@@ -215,7 +216,7 @@ func (c *cable) redirect(to netlink.LinkAttrs) error {
 		Actions:     []netlink.Action{mirred},
 	}
 	if err := c.handle.FilterAdd(filter); err != nil {
-		return fmt.Errorf("tc filter add u32 action mirred: %w; modprobe act_mirred cls_u32 sch_ingress", err)
+		return fmt.Errorf("tc filter add u32 action mirred: %w; modprobe -a act_mirred cls_u32 sch_ingress", err)
 	}
 	return nil
 }
@@ -248,9 +249,9 @@ func ofFamily(ips []netip.Addr, v6 bool) []netip.Addr {
 }
 
 // answers sends queries for the addresses, and stores the addresses that the interface replies for.
-// Before and after these queries, it sends a query for an address that the interface has. The first
-// reply proves that queries reach the interface. The last reply proves that all replies to the
-// queries before it would have arrived.
+// If the interface has another address, answers sends a query for that address before and after
+// these queries. The first reply proves that queries reach the interface. The last reply proves
+// that all replies to the queries before it would have arrived.
 func answers(ctx context.Context, c *cable, nic netlink.LinkAttrs, ips []netip.Addr, heard *host.Heard) error {
 	if len(ips) == 0 {
 		return nil
@@ -313,8 +314,8 @@ func (c *cable) query(ctx context.Context, ear int, ips []netip.Addr, who net.Ha
 			if !ok || !bytes.HasPrefix(frame, asker[:filtered]) { // the socket received the packet before it had the filter
 				return false
 			}
-			// An ARP rule can change the sender in a reply. No neighbour learns the address from
-			// this reply.
+			// The receiver of a reply shows which query the host replied to. The sender does not,
+			// because an ARP rule can have changed it.
 			answer = bytes.HasPrefix(frame, who)
 			if !answer && note != nil {
 				note(ip)
@@ -328,7 +329,7 @@ func (c *cable) query(ctx context.Context, ear int, ips []netip.Addr, who net.Ha
 	return answer, nil
 }
 
-// forget deletes the entries of the askers from the neighbour table of this host.
+// forget deletes asker, opener and controller from the IPv6 neighbour table of this host.
 func (c *cable) forget(nic netlink.LinkAttrs) {
 	for _, who := range []net.HardwareAddr{asker, opener, controller} {
 		_ = c.handle.NeighDel(&netlink.Neigh{LinkIndex: nic.Index, Family: netlink.FAMILY_V6, IP: linkLocal(who).AsSlice()})
@@ -372,7 +373,7 @@ var (
 	nowhere = netip.MustParseAddr("198.18.255.254")
 )
 
-// announcements makes the host send a datagram from each address to a host at the far end. The
+// announcements makes the host send a datagram from each IPv4 address to a host at the far end. The
 // kernel must first query for that host with ARP, and the query shows which address the kernel
 // announces. The near end has the same arp_announce as the interface.
 func announcements(ctx context.Context, c *cable, nic netlink.LinkAttrs, ips []netip.Addr, heard *host.Heard) error {
