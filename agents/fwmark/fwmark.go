@@ -70,7 +70,8 @@ func New(k Kernel) *Agent {
 	return &Agent{Protocols: []string{"tcp"}, Family: Any, Method: Auto, kernel: k}
 }
 
-// Start sets the rules. It replaces rules with the name of the resource, in one step.
+// Start sets the rules. It replaces rules of the same kind with the name of the resource, in one
+// step.
 func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	if err := a.consistent(); err != nil {
 		return err

@@ -210,8 +210,8 @@ func TestReloadReplacesInOneStep(t *testing.T) {
 	n.want(t, "nftmarks name=fwmark-web mark=11 ip=192.0.2.10,2001:db8::10 proto=tcp,udp,sctp ports=80-90\n")
 }
 
-// TestFaultsOfARunningResource checks that monitor finds each fault, that stop then succeeds, and
-// that start repairs the rules.
+// TestFaultsOfARunningResource checks that monitor finds each fault, and that stop then succeeds.
+// Start repairs the rules, but cannot repair a missing interface.
 func TestFaultsOfARunningResource(t *testing.T) {
 	rules := host.Setting{Kind: host.NFTMarks, Name: "fwmark-web"}
 	const make = "nft 'table inet fwmark-web { chain prerouting { type filter hook prerouting priority -149; " +

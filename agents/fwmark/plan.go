@@ -25,7 +25,8 @@ func setting(kind host.SettingKind, c ocf.Call) host.Setting {
 // iptables, XT_EXTENSION_MAXNAMELEN in linux/netfilter/x_tables.h).
 const longest = 28
 
-// name returns the name of the table and of the chain. Different ids have different names.
+// name returns the name of the table and of the chain. Different ids have different names, except
+// for ids with the same checksum.
 func name(id string) string {
 	plain := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '.' {
@@ -68,9 +69,9 @@ func (a *Agent) marks() host.Marks {
 	return m.Normal()
 }
 
-// kind returns the kind of rules. With Auto, a resource that already has rules keeps their kind.
-// New rules are rules of legacy iptables only if the site uses its table mangle, or if nftables is
-// missing.
+// kind returns the kind of rules. With Auto, a resource that already has rules of nftables keeps
+// this kind. New rules are rules of legacy iptables only if the site uses its table mangle, or if
+// nftables is missing.
 func (a *Agent) kind(ctx context.Context, c ocf.Call, m host.Marks) (host.SettingKind, error) {
 	switch a.Method {
 	case NFTables:

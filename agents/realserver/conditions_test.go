@@ -14,8 +14,8 @@ import (
 const webAddress = "address nic=lo ip=192.0.2.10 scope=global"
 
 // TestStopInEveryConditionOfTheLedger checks stop in every condition of the ledger. Stop must
-// return 0 if and only if the address is removed. Sysctls can stay changed, because their earlier
-// values are only in the ledger.
+// return 0 and remove the address. Without the ledger, stop must return 0 and leave the address.
+// Sysctls can stay changed, because their earlier values are only in the ledger.
 func TestStopInEveryConditionOfTheLedger(t *testing.T) {
 	for _, condition := range statetest.Conditions() {
 		for _, left := range []bool{true, false} {

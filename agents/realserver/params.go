@@ -49,7 +49,7 @@ func (a *Agent) params() []metadata.Param {
 		{Name: "nic", Value: metadata.String(&a.NIC), Short: "Interface that gets the addresses",
 			Long: "When unset, lo with gate; with ipip and gue, tunl0 for IPv4 and ip6tnl0 for IPv6. Start refuses an interface that has neighbours."},
 		{Name: "scope", Value: metadata.Select(&a.Scope, "global", "link", "host"), Short: "Scope of IPv4 addresses",
-			Long: "With host, the kernel never chooses the address on its own as the source of connections that the host opens. For the same purpose, IPv6 addresses are deprecated (preferred_lft 0)."},
+			Long: "With host, the kernel does not choose the address on its own as the source of connections to other hosts. For the same purpose, IPv6 addresses are deprecated (preferred_lft 0)."},
 		{Name: "source", Value: metadata.Address(&a.Source), Short: "Own IPv4 address for ARP rules",
 			Long: "In ARP requests of this host, arptables and nftables replace a virtual address by this address. When unset, the host's own address in the network of the virtual address."},
 		{Name: "gateway", Value: metadata.Addresses(&a.Gateway), Short: "Director's address for masq",

@@ -15,8 +15,8 @@ import (
 	"lvs-agents/ocf"
 )
 
-// Kernel reads and changes the settings of the host. It has six methods: two methods read and
-// change settings, and four methods find out which settings are needed.
+// Kernel reads and changes the settings of the host. It has more than four methods, because the
+// agent must also create tunnel interfaces, and find addresses and a program of arptables.
 type Kernel interface {
 	ledger.Kernel
 	// Prepare creates the interface if it does not exist and the kernel can create it. It returns
@@ -91,7 +91,7 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	return a.held(c).Apply(ctx)
 }
 
-// Stop restores the values that the settings had before the start.
+// Stop restores the values that the settings had before the start, see ledger.Resource.Release.
 func (a *Agent) Stop(ctx context.Context, c ocf.Call) error { return a.held(c).Release(ctx) }
 
 // held returns the ledger.Resource, which sets and restores the settings of the resource. All parts
@@ -104,8 +104,8 @@ func (a *Agent) held(c ocf.Call) *ledger.Resource {
 	return a.resource
 }
 
-// Monitor compares the kernel with the settings of the resource. With a check level of 10 or more,
-// it also sends test packets.
+// Monitor compares the kernel with the settings of the resource. It also searches for an ARP rule
+// that silences a director. With a check level of 10 or more, it sends test packets.
 func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	report, err := a.held(c).Check(ctx)
 	switch {

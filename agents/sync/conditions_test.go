@@ -19,8 +19,8 @@ func quiet() logrus.FieldLogger {
 }
 
 // TestStopInEveryConditionOfTheLedger checks stop in every condition of the ledger. Stop must
-// return 0 if and only if the daemons are stopped, unless the ledger is gone. Sysctls can stay
-// changed, because their earlier values are only in the ledger.
+// return 0 and end the daemons. Without the ledger, stop must return 0 and leave the daemons.
+// Sysctls can stay changed, because their earlier values are only in the ledger.
 func TestStopInEveryConditionOfTheLedger(t *testing.T) {
 	for _, condition := range statetest.Conditions() {
 		for _, left := range []bool{true, false} {

@@ -35,7 +35,7 @@ func connectionsAttribute(id string) string { return "lvs-connections-" + id }
 func coverageAttribute(id string) string { return "lvs-sync-" + id }
 
 // enough is a share in percent. A node that holds a smaller share of the connections of another
-// node cannot take them over.
+// node does not count as ready to take them over.
 const enough = 99
 
 // young is how long a new connection can take to arrive at the other directors. The kernel sends an
@@ -82,7 +82,7 @@ type Measurement struct {
 
 // Run measures once. It returns at once if another process measures, if the last measurement was a
 // short time ago, or outside of a cluster. If another node has published that it holds too few
-// connections, Run sends the connections of this node.
+// connections, Run sends the connections that this node serves.
 func (m Measurement) Run(ctx context.Context) error {
 	if !m.due() {
 		return nil
@@ -196,8 +196,8 @@ func smallest(sketches []connection.Sketch, found map[uint32]bool) int {
 }
 
 // publish sets both attributes if the daemons run. If the text share is empty, it removes the
-// attribute of the share. It holds the lock of unpublish, so that no
-// attribute of a stopped resource appears.
+// attribute of the share. It holds the lock of unpublish, so that no attribute of a stopped
+// resource appears.
 func (m Measurement) publish(ctx context.Context, own connection.Sketch, share string) error {
 	unlock, err := m.lock(ctx, "publish", 5*time.Second)
 	if err != nil {
@@ -259,8 +259,8 @@ func (m Measurement) delay(pause time.Duration) {
 	_ = state.Write(m.nextFile(), (state.SinceBoot()+pause).String()+"\n")
 }
 
-// unpublish removes the attributes of a stopped resource. A failure is only a warning: the cluster
-// must not take a stopped resource for running.
+// unpublish removes the attributes of a stopped resource, and the time of its next measurement. A
+// failure is only a warning, because the daemons have already ended.
 func (a *Agent) unpublish(ctx context.Context, c ocf.Call) {
 	id := c.Resource()
 	unlock, _ := state.LockInHalf(ctx, lockFile(c.StateDir, "publish", id), "stop")

@@ -19,7 +19,7 @@ With the defaults of the agent, the master daemon sends a TCP connection when it
 
 The master daemon of the kernel sends a connection only while packets of the connection arrive. So a director that was away does not get idle connections. Give the clone the meta attribute notify=true. Then, when an instance starts on one node, the instances on the other nodes send all connections that their nodes serve, twice. The command lvsctl resync does the same by hand. A node serves the connections to its own addresses. The agent does not send connections that have ended, or entries of persistence engines. It also does not send FTP data connections that the client has not opened yet, or connections between IPv4 and IPv6. An FTP connection whose sequence numbers ip_vs_ftp has changed is sent, but breaks at a take-over.
 
-In a Pacemaker cluster, the recurring monitor publishes the node attribute lvs-sync-ID, where ID is the id of the resource. Its value is how many per cent of the connections of the other nodes this node has; if there are several, the smallest share counts. Give the virtual address a location constraint with the rule "lvs-sync-ID gte 99" and a positive score. The cluster then prefers a node that has the connections. The agent estimates the value from a sample of 128 connections, which each node publishes in the private attribute lvs-connections-ID. If a node has less than 99, the node that serves the connections sends them again. Stop removes both attributes. The kernel needs seconds to read a table of 100,000 connections. With such large tables the agent measures only once in a minute. An address on lo or tunl0 does not count as an address of the node, because the node can be a real server.
+In a Pacemaker cluster, the recurring monitor publishes the node attribute lvs-sync-ID, where ID is the id of the resource. Its value is how many per cent of the connections of the other nodes this node has; if there are several, the smallest share counts. Give the virtual address a location constraint with the rule "lvs-sync-ID gte 99" and a positive score. The cluster then prefers a node that has the connections. The agent estimates the value from a sample of 128 connections, which each node publishes in the private attribute lvs-connections-ID. If a node has less than 99, the node that serves the connections sends them again. Stop removes both attributes. The kernel needs seconds to read a table of 100,000 connections. With such large tables the agent measures at most once in a minute. An address on lo or tunl0 does not count as an address of the node, because the node can be a real server.
 
 The datagrams are neither encrypted nor authenticated. A host that can send datagrams to the multicast group on this interface can create connections on the directors. Use an interface that only the directors share, or a packet filter: see peers.
 
@@ -45,7 +45,7 @@ var actions = []metadata.Action{
 	{Name: "meta-data", Timeout: 5 * time.Second},
 }
 
-// The kernel gives a backup daemon at least the first length. The second one fits into a UDP
+// shortest is the least length that the kernel gives a backup daemon. longest fits into a UDP
 // datagram over IPv6.
 const (
 	shortest = 1024

@@ -45,7 +45,7 @@ type Agent struct {
 	Group  netip.Addr
 	Port   int
 	TTL    int
-	MaxLen int // MaxLen limits the bytes of a message. 0 means as many bytes as the MTU allows.
+	MaxLen int // MaxLen limits the bytes of a message. 0 means the kernel's own limit.
 	Peers  []netip.Addr
 
 	Threshold, Period    int
@@ -109,8 +109,8 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 	return err
 }
 
-// Notify sends the connections of this director after a start on another node. The daemon of the
-// kernel sends only connections that move.
+// Notify starts a process that sends the connections of this director after a start on another
+// node. The daemon of the kernel sends only connections that have traffic.
 func (a *Agent) Notify(ctx context.Context, _ ocf.Call, n ocf.Notification) error {
 	if n.Type != "post" || n.Operation != "start" || slices.Contains(n.Starting, n.Node) {
 		return nil
@@ -130,7 +130,7 @@ func (a *Agent) held(c ocf.Call) *ledger.Resource {
 }
 
 // Monitor compares the kernel with the ledger. Then it checks that the daemons of a running
-// resource can send and receive.
+// resource can send and receive. A recurring monitor also starts a Measurement.
 func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	report, err := a.held(c).Check(ctx)
 	switch {
@@ -158,10 +158,10 @@ func (a *Agent) Monitor(ctx context.Context, c ocf.Call) (ocf.Status, error) {
 	return ocf.Status{State: ocf.Running}, nil
 }
 
-// deaf returns the reason why a daemon in the kernel can neither send nor receive, and the fix. The
-// kernel keeps a daemon whose interface is removed, and the daemon does not use a new interface of
-// the same name. Without a fault, deaf returns an empty text. A missing carrier is not a fault: the
-// interface of a direct cable has none while the other director is off.
+// deaf returns the reason why a daemon in the kernel cannot send, or cannot receive, and the fix.
+// The kernel keeps a daemon whose interface is removed, and the daemon does not use a new interface
+// of the same name. Without a fault, deaf returns an empty text. A missing carrier is not a fault:
+// the interface of a direct cable has none while the other director is off.
 func (a *Agent) deaf(ctx context.Context) (string, error) {
 	daemons, err := a.kernel.SyncDaemons(ctx)
 	if err != nil {

@@ -35,7 +35,7 @@ type (
 	ipvs    = *kerneltest.IPVS
 )
 
-// fakeKernel returns a director with the sysctls of Linux 6.1 and the interfaces eth0 and eth1.
+// fakeKernel returns a director with sysctls of IPVS and the interfaces eth0 and eth1.
 func fakeKernel() kernel {
 	k := kernel{kerneltest.NewSettings(), kerneltest.NewIPVS()}
 	k.Have("eth1", "198.51.100.11/24")
@@ -164,8 +164,8 @@ backup --mcast-interface eth1 --syncid 255 --sync-maxlen 1400 --mcast-group 224.
 	n.want(t, before)
 }
 
-// TestReloadKeepsTheDaemons checks that reload-agent changes sysctls, and that stop puts back the
-// values from before start.
+// TestReloadKeepsTheDaemons checks that reload-agent changes sysctls and no daemon, and that stop
+// puts back the values from before start.
 func TestReloadKeepsTheDaemons(t *testing.T) {
 	n := newNode(t)
 	n.must(t, 0, "sync", "start", pair...)

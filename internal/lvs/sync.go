@@ -42,7 +42,8 @@ type SyncDaemon struct {
 	Group netip.Addr
 	Port  uint16 // Port is the UDP port. Zero means 8848.
 	TTL   uint8  // TTL is the number of hops that a datagram can take. Zero means 1.
-	// MaxLen is the longest message of the daemon in bytes. Zero means as long as the MTU allows.
+	// MaxLen is the longest message of the daemon in bytes. With zero, a master daemon fills
+	// packets of 1500 bytes, and a backup daemon receives at least these.
 	MaxLen uint16
 }
 
@@ -56,7 +57,7 @@ const (
 var SyncGroup = netip.AddrFrom4([4]byte{224, 0, 0, 81})
 
 // Equal reports whether two daemons do the same. A MaxLen of zero equals every other MaxLen: for
-// zero, the kernel uses the MTU of the interface and then reports the resulting length.
+// zero, the kernel chooses a length and then reports it.
 func (d SyncDaemon) Equal(o SyncDaemon) bool {
 	if d.MaxLen == 0 || o.MaxLen == 0 {
 		d.MaxLen, o.MaxLen = 0, 0
