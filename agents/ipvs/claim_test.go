@@ -154,8 +154,9 @@ func TestMonitorLetsTheDaemonHeal(t *testing.T) {
 }
 
 // TestServiceWithoutServers checks the state of a service whose real servers get no connections.
-// The service is running only if the health daemon found no real server good. Then monitor logs a
-// warning.
+// The service is running if the health daemon found all of them bad, or keeps them out after a
+// resync. Then monitor logs a warning. If the daemon is gone, a recurring monitor restores their
+// weights.
 func TestServiceWithoutServers(t *testing.T) {
 	const (
 		empty   = "no real server of -t 192.0.2.10:80 gets new connections, and no health daemon keeps them out"
@@ -289,7 +290,7 @@ func TestReloadIsTheDaemonsToo(t *testing.T) {
 	}
 }
 
-// beat writes the verdict file of a health daemon that has ended.
+// beat writes the verdict file of a health daemon.
 func (n node) beat(t *testing.T, age time.Duration, bad ...string) {
 	t.Helper()
 	if err := os.MkdirAll(state.DaemonDir(n.state), 0o755); err != nil {

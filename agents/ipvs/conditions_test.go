@@ -12,7 +12,9 @@ import (
 )
 
 // TestStopInEveryConditionOfTheRecord checks stop in every condition of the record, with and
-// without parameters. Stop must return 0 if and only if the kernel has no service of the resource.
+// without parameters. While the agent can trust the record, stop must return 0 if and only if the
+// kernel has no service of the resource. Without the record, stop must return 0 and leave the
+// service.
 func TestStopInEveryConditionOfTheRecord(t *testing.T) {
 	for _, condition := range statetest.Conditions() {
 		for _, left := range []bool{true, false} {
