@@ -69,6 +69,7 @@ type kernel interface {
 type commands struct {
 	Check   checkCommand   `cmd:"" help:"Report whether configuration files can be used, with their errors and warnings."`
 	Plan    planCommand    `cmd:"" help:"Print the ipvsadm commands that change the kernel's table to the services of a file."`
+	Convert convertCommand `cmd:"" help:"Convert configuration files to the configuration of a cluster, or to another file. Standard error gets the repairs of damaged text, the parts without an equivalent, and the remaining tasks."`
 	Status  statusCommand  `cmd:"" help:"Print the services of the health daemons on this node, with the verdict on every real server. Also print which neighbours have confirmed the addresses of vip resources."`
 	Events  eventsCommand  `cmd:"" help:"Print the events of the health daemons on this node, until lvsctl is interrupted or all daemons have ended."`
 	Doctor  doctorCommand  `cmd:"" help:"Report the faults of this real server, or of this director: masq servers whose replies are lost, synchronisation daemons that other hosts can reach, and hash tables that differ from those on another director. It also reports hosts with another syncid, and directors that lack connections. Test packets show whether a real server replies to queries for the virtual addresses, or announces them."`

@@ -56,7 +56,7 @@ func writeService(b *strings.Builder, verb string, s Service) {
 	if s.Persistence != 0 {
 		fmt.Fprintf(b, " -p %d", s.Persistence/time.Second)
 		if s.normal().Granularity != 0 {
-			fmt.Fprintf(b, " -M %s", netmask(s.ID, s.Granularity))
+			fmt.Fprintf(b, " -M %s", Netmask(s.ID, s.Granularity))
 		}
 	}
 	if s.Engine != "" {
@@ -65,7 +65,7 @@ func writeService(b *strings.Builder, verb string, s Service) {
 	if s.Flags&OnePacket != 0 {
 		b.WriteString(" -o")
 	}
-	if names := s.schedulerFlags(); len(names) > 0 {
+	if names := s.SchedulerFlags(); len(names) > 0 {
 		fmt.Fprintf(b, " -b %s", strings.Join(names, ","))
 	}
 }
@@ -92,9 +92,9 @@ var schedulerFlagNames = map[string]string{
 	"sh-fallback": "flag-1", "sh-port": "flag-2", "mh-fallback": "flag-1", "mh-port": "flag-2",
 }
 
-// schedulerFlags returns the names of the flags as ipvsadm -Sn prints them. They depend on the
+// SchedulerFlags returns the names of the flags as ipvsadm -Sn prints them. They depend on the
 // scheduler.
-func (s Service) schedulerFlags() []string {
+func (s Service) SchedulerFlags() []string {
 	var names []string
 	for _, known := range schedulerFlags {
 		if s.Flags&known.flag == 0 {
@@ -111,8 +111,8 @@ func (s Service) schedulerFlags() []string {
 	return names
 }
 
-// netmask returns a prefix length as ipvsadm prints it: dotted for IPv4, a number for IPv6.
-func netmask(id ServiceID, bits int) string {
+// Netmask returns a prefix length as ipvsadm prints it: dotted for IPv4, a number for IPv6.
+func Netmask(id ServiceID, bits int) string {
 	if id.Is6() {
 		return strconv.Itoa(bits)
 	}

@@ -49,6 +49,10 @@ func load(t *testing.T, example string) string {
 		current(t, "crm", "-F", "configure", "load", "update", example)
 		return cib
 	}
+	if strings.HasSuffix(example, ".xml") {
+		current(t, "cibadmin", "--modify", "--allow-create", "--xml-file", example)
+		return cib
+	}
 	script, err := os.ReadFile(example)
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"lvs-agents/crm"
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/format"
+	"lvs-agents/internal/config/ldirectord"
+	"lvs-agents/internal/config/load"
+	"lvs-agents/internal/disk"
+	"lvs-agents/internal/lvs"
+)
+
+type convertCommand struct {
+	Files   []string `arg:"" name:"file" help:"Configuration files of one setup. They become one configuration. A relative name that does not exist in the current directory is looked up in /etc/ha.d."`
+	From    string   `placeholder:"FORMAT" help:"Format of the files. When unset, each file's content decides. The format ldirectord is ldirectord.cf."`
+	To      string   `enum:"crm,pcs,cib,haresources,ldirectord.cf,ipvsadm" default:"crm" placeholder:"FORMAT" help:"Format of the output: crm (for crm configure load update), pcs (a shell script), cib (XML for cibadmin), haresources, ldirectord.cf, or ipvsadm (for ipvsadm -R)."`
+	Form    string   `enum:"group,constraints,hot-standby" placeholder:"FORM" default:"hot-standby" help:"How the resources depend on each other: hot-standby (every director has the table, only the address moves), group (everything moves), or constraints (as group, but a health daemon never moves the address)."`
+	Name    string   `placeholder:"NAME" help:"First part of the names of resources. When unset, the name of the only group of virtual addresses, or lvs."`
+	Config  string   `placeholder:"FILE" default:"/etc/ha.d/ldirectord.cf" help:"File that the resources read on every director. The output with --to=ldirectord.cf belongs there."`
+	Inline  bool     `help:"Write services and checks into the parameters of the resources instead of a file. The parameters have one list of real servers and one check."`
+	Node    string   `placeholder:"NODE" help:"Preferred director for haresources, if the files do not have one."`
+	Strict  bool     `help:"Read as the original program does, without repairs of damaged text."`
+	Output  string   `placeholder:"FILE" help:"Write to this file instead of standard output."`
+	Secrets bool     `help:"Write logins and passwords of checks into the file, which then has mode 600. Needs --output."`
+}
+
+// Run converts configuration files. It prints a line for each repair, for each part that has no
+// equivalent, and for everything that the operator must do. With an error, it writes no output.
+func (c convertCommand) Run(ctx context.Context, sys system) error {
+	if c.Secrets && c.Output == "" {
+		return errors.New("--secrets needs --output: passwords are not written to standard output")
+	}
+	cfg, err := c.read(ctx, sys)
+	if err != nil {
+		return err
+	}
+	text, problems := c.write(ctx, sys, cfg)
+	for _, p := range problems {
+		fmt.Fprintln(sys.stderr, lint(p))
+	}
+	if config.Err(problems) != nil {
+		return errNo
+	}
+	if c.Output == "" {
+		_, err = io.WriteString(sys.stdout, text)
+		return err
+	}
+	return c.replace(text)
+}
+
+// read returns one configuration for all files.
+func (c convertCommand) read(ctx context.Context, sys system) (*config.Config, error) {
+	reader := disk.Reader{Helper: sys.helper}
+	var configs []*config.Config
+	for _, file := range c.Files {
+		path, text, err := load.Read(ctx, &reader, file, sys.dirs...)
+		if err != nil {
+			return nil, err
+		}
+		cfg, err := c.parse(sys, path, text)
+		if err != nil {
+			return nil, err
+		}
+		configs = append(configs, cfg)
+	}
+	merged, problems := config.Merge(configs...)
+	for _, p := range problems {
+		fmt.Fprintln(sys.stderr, lint(p))
+	}
+	return merged, nil
+}
+
+func (c convertCommand) parse(sys system, path string, text []byte) (*config.Config, error) {
+	f, err := format.Of(text)
+	if c.From != "" {
+		f, err = format.Named(c.From)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	parse := f.Parse
+	if c.Strict && f.Strict != nil {
+		parse = f.Strict
+	}
+	cfg, problems := parse(path, text)
+	for _, p := range problems {
+		fmt.Fprintln(sys.stderr, lint(p))
+	}
+	if cfg == nil || config.Err(problems) != nil {
+		return nil, errNo
+	}
+	return cfg, nil
+}
+
+// write returns the configuration in the format of the output.
+func (c convertCommand) write(ctx context.Context, sys system, cfg *config.Config) (string, []config.Problem) {
+	switch c.To {
+	case "ldirectord.cf":
+		return ldirectord.Write(cfg, c.Secrets)
+	case "ipvsadm":
+		return table(ctx, sys, cfg)
+	}
+	options := crm.Options{Form: crm.Form(c.Form), Name: c.Name, File: c.Config}
+	if c.Inline {
+		options.File = ""
+	}
+	if c.To == "haresources" {
+		options.Form = crm.ClassicGroup
+	}
+	resources, problems := crm.Build(cfg, options)
+	if config.Err(problems) != nil {
+		return "", problems
+	}
+	warn := func(what, fix string) {
+		problems = append(problems, config.Problem{File: cfg.File, Severity: config.Warning, What: what, Fix: fix})
+	}
+	if !c.Inline {
+		warn(fmt.Sprintf("the resources read %s on every director", c.Config), fmt.Sprintf("write it with --to=ldirectord.cf --output=%s", filepath.Base(c.Config)))
+	}
+	if c.To != "haresources" {
+		warn("the cluster starts no resource until it has fencing", "configure your fence agents, and do not set stonith-enabled=false")
+	}
+	text, err := c.resources(resources)
+	if err != nil {
+		problems = append(problems, config.Problem{File: cfg.File, Severity: config.Error, What: err.Error()})
+	}
+	return text, problems
+}
+
+func (c convertCommand) resources(r crm.Resources) (string, error) {
+	name := filepath.Base(cmp.Or(c.Output, map[string]string{"crm": "lvs.crm", "pcs": "lvs.pcs", "cib": "lvs.xml"}[c.To]))
+	switch c.To {
+	case "pcs":
+		return r.PCS(name), nil
+	case "cib":
+		return r.CIB(name)
+	case "haresources":
+		return r.Haresources(c.Node)
+	}
+	return r.Crmsh(name), nil
+}
+
+// table returns the input of ipvsadm -R.
+func table(ctx context.Context, sys system, cfg *config.Config) (string, []config.Problem) {
+	table, problems := cfg.Table(ctx, config.NewNames(sys.resolver))
+	dropped := func(line int, what, fix string) {
+		problems = append(problems, config.Problem{File: cfg.File, Line: line, Severity: config.Dropped, What: what, Fix: fix})
+	}
+	for _, s := range cfg.Services {
+		if len(s.Fallbacks) > 0 {
+			dropped(s.Line, "fallback of "+s.Name()+": the table has only real servers", "")
+		}
+	}
+	if cfg.Timeouts != (lvs.Timeouts{}) {
+		dropped(0, "timeouts of connections: they are not in the table", "use ipvsadm --set")
+	}
+	return table.String(), problems
+}
+
+// replace writes the output file. Another file of this name is replaced only after everything is
+// written.
+func (c convertCommand) replace(text string) error {
+	file, err := os.CreateTemp(filepath.Dir(c.Output), ".lvsctl-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(file.Name()) }()
+	_, err = file.WriteString(text)
+	if !c.Secrets {
+		err = errors.Join(err, file.Chmod(0o644))
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), c.Output)
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestConvert converts a file to each format. The complete outputs are in the tests of package crm.
+func TestConvert(t *testing.T) {
+	const login = "virtual=192.0.2.10:3306\n\treal=192.0.2.21 gate\n\tlogin=\"checker\"\n\tpasswd=\"in-clear\"\n\tdatabase=\"x\"\n\trequest=\"SELECT 1\"\n"
+	const web = "virtual=192.0.2.10:80\n\treal=rs1 gate\n\treal=192.0.2.22 gate 2\n\tfallback=127.0.0.1 gate\n"
+	t.Chdir(t.TempDir())
+	for name, text := range map[string]string{
+		"web.cf": web, "login.cf": login, "mark.cf": "virtual=10\n\treal=192.0.2.21 gate\n", "name.cf": "virtual=www:80\n\treal=192.0.2.21 gate\n",
+		"bad.cf": "virtual=192.0.2.10\n", "other": "virtual_server 192.0.2.10 80 {\n}\n", "mail.cf": "virtual=192.0.2.11:25\n\treal=192.0.2.21 gate\n\tchecktype=connect\n",
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		args   string
+		code   int
+		stdout []string // stdout are parts of the output. Nil means no output.
+		stderr string
+	}{
+		{args: "web.cf", stdout: []string{"primitive lvs-vip ocf:lvs:vip \\\n    params ip=192.0.2.10 \\\n", "clone cl-ipvs lvs-ipvs", "params config=/etc/ha.d/ldirectord.cf"}, stderr: `
+web.cf: warning: the resources read /etc/ha.d/ldirectord.cf on every director; write it with --to=ldirectord.cf --output=ldirectord.cf
+web.cf: warning: the cluster starts no resource until it has fencing; configure your fence agents, and do not set stonith-enabled=false
+`},
+		{args: "mail.cf --inline --to=pcs --form=group --name=mail", stdout: []string{
+			`ocf:lvs:ipvs virtual=192.0.2.11:25 real="192.0.2.21 gate 1"`, "ipvs=mail-ipvs checktimeout=5 checkinterval=10 quiescent=false", "pcs resource group add mail mail-ipvs mail-vip mail-health",
+		}, stderr: `
+mail.cf: warning: the cluster starts no resource until it has fencing; configure your fence agents, and do not set stonith-enabled=false
+`},
+		{args: "web.cf --inline", code: 1, stderr: "\nweb.cf: error: the parameters of resources cannot have this configuration: -t 192.0.2.10:80 has a host name; use addresses, or a file\n"},
+		{args: "web.cf mail.cf --to=ipvsadm", stdout: []string{"-A -t 192.0.2.10:80 -s wrr\n-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1\n", "-A -t 192.0.2.11:25 -s wrr\n"}, code: 0, stderr: `
+web.cf:1: dropped: fallback of -t 192.0.2.10:80: the table has only real servers
+`},
+		{args: "web.cf --to=haresources --node=director1", stdout: []string{"director1 lvsipvs::/etc/ha.d/ldirectord.cf lvshealth::/etc/ha.d/ldirectord.cf lvsvip::192.0.2.10\n"}, stderr: `
+web.cf: warning: the resources read /etc/ha.d/ldirectord.cf on every director; write it with --to=ldirectord.cf --output=ldirectord.cf
+`},
+		{args: "web.cf --to=cib", stdout: []string{`<rsc_colocation id="lvs-vip-with-ipvs" rsc="lvs-vip" with-rsc="cl-ipvs" score="INFINITY"/>`}, stderr: `
+web.cf: warning: the resources read /etc/ha.d/ldirectord.cf on every director; write it with --to=ldirectord.cf --output=ldirectord.cf
+web.cf: warning: the cluster starts no resource until it has fencing; configure your fence agents, and do not set stonith-enabled=false
+`},
+		{args: "login.cf --to=ldirectord.cf", stdout: []string{`passwd="***"`}, stderr: "\nlogin.cf: warning: logins and passwords of checks are not shown; write the file with --secrets\n"},
+		{args: "login.cf --to=ldirectord.cf --secrets", code: 1, stderr: "\nlvsctl: --secrets needs --output: passwords are not written to standard output\n"},
+		{args: "mark.cf", code: 1, stderr: `
+mark.cf: error: no virtual address: the services have only packet marks; add a file that has the virtual addresses
+mark.cf:1: warning: no rule gives packets the mark 10 of -f 10; add a resource of ocf:lvs:fwmark
+`},
+		{args: "name.cf", code: 1, stderr: `
+name.cf:1: error: virtual service -t www:80 has a host name instead of an address; write the address: the cluster needs it for the resource of the virtual address
+name.cf: error: no virtual address: the services have only packet marks; add a file that has the virtual addresses
+`},
+		{args: "bad.cf", code: 1, stderr: "\nbad.cf:1:9: error: virtual \"192.0.2.10\": no port; write 192.0.2.10:PORT, or a number alone for a firewall mark\n"},
+		{args: "web.cf --from=ldirector", code: 1, stderr: "\nlvsctl: web.cf: unknown format \"ldirector\"; did you mean \"ldirectord\"?\n"},
+		{args: "web.cf --to=crmsh", code: 2, stderr: "\nlvsctl: --to must be one of \"crm\",\"pcs\",\"cib\",\"haresources\",\"ldirectord.cf\",\"ipvsadm\" but got \"crmsh\"; see lvsctl --help\n"},
+	} {
+		code, stdout, stderr := lvsctl(t, fakeKernel{}, append([]string{"convert"}, strings.Fields(tt.args)...)...)
+		if code != tt.code || stderr != strings.TrimPrefix(tt.stderr, "\n") {
+			t.Errorf("%s: exit code %d, stderr\n%swant %d,%s", tt.args, code, stderr, tt.code, tt.stderr)
+		}
+		for _, part := range tt.stdout {
+			if !strings.Contains(stdout, part) {
+				t.Errorf("%s: no %q in\n%s", tt.args, part, stdout)
+			}
+		}
+		if tt.stdout == nil && stdout != "" || strings.Contains(stdout, "in-clear") {
+			t.Errorf("%s: stdout\n%s", tt.args, stdout)
+		}
+	}
+}
+
+func TestConvertedFileHasTheSecretsAndNoOtherReader(t *testing.T) {
+	t.Chdir(t.TempDir())
+	text := "virtual=192.0.2.10:3306\n\treal=192.0.2.21 gate\n\tlogin=\"checker\"\n\tpasswd=\"in-clear\"\n\tdatabase=\"x\"\n\trequest=\"SELECT 1\"\n"
+	for _, name := range []string{"login.cf", "out.cf"} { // out.cf is there already, and every user can read it.
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		args string
+		mode os.FileMode
+		want bool
+	}{{"--secrets", 0o600, true}, {"--strict", 0o644, false}} {
+		code, stdout, stderr := lvsctl(t, fakeKernel{}, "convert", "login.cf", "--to=ldirectord.cf", "--output=out.cf", tt.args)
+		written, err := os.ReadFile("out.cf")
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat("out.cf")
+		if err != nil || info.Mode() != tt.mode || strings.Contains(string(written), "in-clear") != tt.want || code != 0 || stdout != "" {
+			t.Errorf("%s: %v, mode %v, exit code %d, %q, %s\n%s", tt.args, err, info.Mode(), code, stdout, stderr, written)
+		}
+	}
+	left, err := os.ReadDir(".")
+	if err != nil || len(left) != 2 {
+		t.Errorf("other files are left: %v, %v", left, err)
+	}
+}

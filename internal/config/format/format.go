@@ -1,0 +1,70 @@
+// Package format lists the formats of configurations that lvsctl convert reads. Agents and daemons
+// do not import it, because they read only their own format (package load).
+package format
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/ldirectord"
+	"lvs-agents/internal/suggest"
+)
+
+// Format is a format of configurations.
+type Format struct {
+	Name string
+	// Guess reports whether a text is probably in this format.
+	Guess func(text []byte) bool
+	// Parse returns the configuration, and all problems. The configuration is nil if a problem is
+	// an error. A damaged text is repaired where only one reading is possible.
+	Parse func(name string, text []byte) (*config.Config, []config.Problem)
+	// Strict parses as the original program does, without repairs. Nil means the same as Parse.
+	Strict func(name string, text []byte) (*config.Config, []config.Problem)
+}
+
+// All returns all formats. To add a format, add a row.
+func All() []Format {
+	return []Format{
+		{Name: "ldirectord", Guess: ldirectord.Guess, Parse: ldirectord.Parse},
+	}
+}
+
+// Names returns the names of all formats.
+func Names() []string {
+	var names []string
+	for _, f := range All() {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+// Named returns the format with this name.
+func Named(name string) (Format, error) {
+	for _, f := range All() {
+		if f.Name == name {
+			return f, nil
+		}
+	}
+	hint := cmp.Or(suggest.Hint(name, Names()), "; use "+strings.Join(Names(), ", "))
+	return Format{}, fmt.Errorf("unknown format %q%s", name, hint)
+}
+
+// Of returns the format of a text. It returns an error if no format or several formats are
+// probable.
+func Of(text []byte) (Format, error) {
+	var found []Format
+	for _, f := range All() {
+		if f.Guess(text) {
+			found = append(found, f)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return Format{}, fmt.Errorf("the format is unknown; give --from: %s", strings.Join(Names(), ", "))
+	case 1:
+		return found[0], nil
+	}
+	return Format{}, fmt.Errorf("the format is %s or %s; give --from", found[0].Name, found[1].Name)
+}

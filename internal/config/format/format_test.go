@@ -1,0 +1,36 @@
+package format
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestFormatOfAText(t *testing.T) {
+	for text, want := range map[string]string{
+		"checkinterval=2\nvirtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n": "ldirectord",
+		"\ufeff  virtual6 = [2001:db8::10]:80\r\n":                         "ldirectord",
+		"# virtual=192.0.2.10:80\n":                                        "",
+		"virtual_server 192.0.2.10 80 {\n}\n":                              "",
+		"virtual web {\n active = 1\n}\n":                                  "",
+		"":                                                                 "",
+	} {
+		f, err := Of([]byte(text))
+		if f.Name != want || (err == nil) == (want == "") {
+			t.Errorf("%q: got %q, %v; want %q", text, f.Name, err, want)
+		}
+	}
+}
+
+func TestNamedFormat(t *testing.T) {
+	if f, err := Named("ldirectord"); err != nil || f.Parse == nil {
+		t.Error(err)
+	}
+	for name, want := range map[string]string{
+		"ldirector": `unknown format "ldirector"; did you mean "ldirectord"?`,
+		"x":         `unknown format "x"; use ` + strings.Join(Names(), ", "),
+	} {
+		if _, err := Named(name); err == nil || err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	}
+}

@@ -1,0 +1,520 @@
+package ldirectord
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/netip"
+	"net/url"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/lvs"
+)
+
+// Write returns the configuration as ldirectord.cf. If the file cannot hold a part of it, there is
+// a problem for this part. Without secrets, each secret is replaced by ***.
+func Write(cfg *config.Config, secrets bool) (string, []config.Problem) {
+	text := written(cfg, true)
+	again, problems := Parse(cfg.File, []byte(text))
+	problems = slices.DeleteFunc(problems, func(p config.Problem) bool { return p.Severity != config.Error })
+	if again != nil {
+		problems = lost(cfg, again)
+	}
+	if !secrets {
+		shown := written(cfg, false)
+		if shown != text {
+			problems = append(problems, config.Problem{File: cfg.File, Severity: config.Warning, What: "logins and passwords of checks are not shown", Fix: "write the file with --secrets"})
+		}
+		text = shown
+	}
+	return text, problems
+}
+
+// written returns the text of a file. The caller must check that the text has the same meaning.
+func written(cfg *config.Config, secrets bool) string {
+	w := writer{secrets: secrets}
+	w.global(cfg)
+	for _, s := range cfg.Services {
+		w.service(s)
+	}
+	return w.String()
+}
+
+type writer struct {
+	strings.Builder
+	secrets bool
+	indent  string
+	// values gets the directives by their names, if it is not nil. Then there is no text.
+	values map[string]string
+}
+
+// line writes a directive, unless its value is empty.
+func (w *writer) line(name, value string) { w.put(name, value, "") }
+
+func (w *writer) quoted(name, value string) { w.put(name, value, `"`) }
+
+func (w *writer) put(name, value, quote string) {
+	switch {
+	case value == "":
+	case w.values != nil:
+		w.values[name] = value
+	default:
+		w.WriteString(w.indent + name + "=" + quote + value + quote + "\n")
+	}
+}
+
+// CheckValues returns the check of the first real server of a service, the fallback and the
+// handling of failed real servers: the values of CheckDirectives by their names. The values are
+// complete only if NewSettings returns the same settings for them. They have no secrets.
+func CheckValues(s config.Service) map[string]string {
+	var c config.Check
+	if len(s.Reals) > 0 && len(s.Reals[0].Checks) > 0 {
+		c = s.Reals[0].Checks[0]
+	}
+	c.Login, c.Passwd, c.Secret = config.Secret{}, config.Secret{}, config.Secret{}
+	w := writer{values: map[string]string{}}
+	w.check(s, c)
+	w.choice("quiescent", &s.Quiescent)
+	for _, f := range s.Fallbacks {
+		w.fallback(s, f)
+		w.values["fallback"] = cmp.Or(w.values["fallback"], w.values["fallback6"])
+	}
+	w.time("checktimeout", c.Timeout, 0)
+	w.time("checkinterval", c.Interval, 0)
+	w.number("fall", c.Fall)
+	known := CheckDirectives()
+	maps.DeleteFunc(w.values, func(name, _ string) bool {
+		return !slices.ContainsFunc(known, func(d Directive) bool { return d.Name == name })
+	})
+	return w.values
+}
+
+func (w *writer) secret(name string, value config.Secret) {
+	if w.secrets {
+		w.quoted(name, value.Reveal())
+		return
+	}
+	w.quoted(name, value.String())
+}
+
+// choice writes yes or no, unless the value is nil.
+func (w *writer) choice(name string, value *bool) {
+	if value != nil {
+		w.line(name, map[bool]string{true: "yes", false: "no"}[*value])
+	}
+}
+
+// flag writes a directive if its value differs from the default.
+func (w *writer) flag(name string, value, unset bool) {
+	if value != unset {
+		w.choice(name, &value)
+	}
+}
+
+// number writes a number of checks, unless it is the default 1.
+func (w *writer) number(name string, value int) {
+	if value != 1 {
+		w.line(name, strconv.Itoa(value))
+	}
+}
+
+func (w *writer) time(name string, value, unset time.Duration) {
+	switch {
+	case value == unset || value == 0:
+	case value%time.Second == 0:
+		w.line(name, strconv.Itoa(int(value/time.Second)))
+	default:
+		w.line(name, strconv.FormatInt(value.Milliseconds(), 10)+"ms")
+	}
+}
+
+// global writes the directives that are outside of virtual blocks.
+func (w *writer) global(cfg *config.Config) {
+	w.flag("autoreload", cfg.AutoReload, false)
+	w.quoted("logfile", cfg.LogFile)
+	w.quoted("callback", cfg.Callback)
+	for _, other := range cfg.Execute {
+		w.line("execute", other)
+	}
+	w.flag("supervised", cfg.Supervised, false)
+	w.line("maintenancedir", cfg.MaintenanceDir)
+	w.line("emailalertfrom", cfg.AlertFrom)
+	w.choice("sloppy_tcp", cfg.SloppyTCP)
+	w.choice("sloppy_sctp", cfg.SloppySCTP)
+	w.choice("expire_nodest_conn", cfg.ExpireNodestConn)
+	w.choice("expire_quiescent_template", cfg.ExpireQuiescentTemplate)
+	w.line("conn_reuse_mode", cfg.ConnReuseMode)
+	var timeouts []string
+	for i, name := range lvs.TimeoutNames() {
+		if t := cfg.Timeouts[i]; t != 0 {
+			timeouts = append(timeouts, fmt.Sprintf("%s %d", name, t/time.Second))
+		}
+	}
+	w.line("lvs_timeouts", strings.Join(timeouts, " "))
+}
+
+// service writes a virtual block.
+func (w *writer) service(s config.Service) {
+	if w.Len() > 0 {
+		w.WriteByte('\n')
+	}
+	directive, target := "virtual", s.Host+":"+strconv.Itoa(int(s.ID.Addr.Port()))
+	switch {
+	case s.ID.IsMark():
+		target = strconv.FormatUint(uint64(s.ID.Mark), 10)
+	case s.Host == "":
+		target = s.ID.Addr.String()
+	}
+	if s.IPv6 {
+		directive = "virtual6"
+	}
+	w.line(directive, target)
+	w.indent = "\t"
+	defer func() { w.indent = "" }()
+	var base config.Check // the check of the service
+	if len(s.Reals) > 0 && len(s.Reals[0].Checks) > 0 {
+		base = s.Reals[0].Checks[0]
+	}
+	if base.Host != "" { // A check of another host is in the line of its real server.
+		base.Request, base.Receive, base.Port = "", "", 0
+	}
+	for _, r := range s.Reals {
+		w.real(s, r, base)
+	}
+	for _, f := range s.Fallbacks {
+		w.fallback(s, f)
+	}
+	w.scheduling(s)
+	w.check(s, base)
+	w.flag("quiescent", s.Quiescent, false)
+	w.flag("cleanstop", !s.KeepAtEnd, true)
+	w.line("monitorfile", s.MonitorFile)
+	words := make([]string, len(s.FallbackCommand))
+	for i, word := range s.FallbackCommand {
+		if words[i] = word; strings.ContainsAny(word, " \t") {
+			words[i] = `"` + word + `"`
+		}
+	}
+	w.line("fallbackcommand", strings.Join(words, " "))
+	w.alert(s.Alert)
+}
+
+// scheduling writes the settings of the kernel's service.
+func (w *writer) scheduling(s config.Service) {
+	w.line("scheduler", string(s.Scheduler))
+	w.line("persistent", nonzero(s.Persistence/time.Second))
+	if s.Granularity != 0 {
+		w.line("netmask", netmask(s))
+	}
+	w.line("persistence_engine", string(s.Engine))
+	w.flag("ops", s.Flags&lvs.OnePacket != 0, false)
+	if s.Flags&^lvs.OnePacket != s.Scheduler.Fallback() {
+		w.line("schedflags", strings.Join(s.SchedulerFlags(), ","))
+	}
+	if !s.ID.IsMark() {
+		w.line("protocol", s.ID.Protocol.String())
+	}
+}
+
+func netmask(s config.Service) string {
+	if s.IPv6 {
+		return strconv.Itoa(s.Granularity)
+	}
+	return lvs.Netmask(lvs.ServiceID{}, s.Granularity)
+}
+
+func nonzero[T ~int | ~int64 | ~uint16 | ~uint32](n T) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.FormatInt(int64(n), 10)
+}
+
+// real writes a real server. The part of its check that differs from the check of the service is in
+// its line.
+func (w *writer) real(s config.Service, r config.Real, base config.Check) {
+	c := base
+	if len(r.Checks) > 0 {
+		c = r.Checks[0]
+	}
+	port := r.Addr.Port()
+	if c.Host == "" && c.Port != base.Port && !r.Forward.RewritesPort() {
+		port = c.Port
+	}
+	address := hostText(r.Host, r.Addr.Addr())
+	if r.Last != "" {
+		address += "->" + bracketedText(r.Last)
+	}
+	if port != 0 {
+		address += ":" + strconv.Itoa(int(port))
+	}
+	words := []string{address, realOptions(r.Destination)}
+	switch {
+	case c.Host != "":
+		words = append(words, fmt.Sprintf("%q, %q", wholeRequest(c, w.secrets), c.Receive))
+	case c.Request != base.Request || c.Receive != base.Receive:
+		words = append(words, `"`+c.Request+`", "`+c.Receive+`"`)
+	}
+	directive := "real"
+	if s.IPv6 && r.Host != "" {
+		directive = "real6"
+	}
+	w.line(directive, strings.Join(words, " ")+thresholds(r.Destination))
+}
+
+// Real returns a real server without its check, as ParseReal reads it. With port 0, the real
+// server has the port of the service.
+func Real(d lvs.Destination) string {
+	address := bracketedText(d.Addr.Addr().String())
+	if d.Addr.Port() != 0 {
+		address += ":" + strconv.Itoa(int(d.Addr.Port()))
+	}
+	return address + " " + realOptions(d) + thresholds(d)
+}
+
+// realOptions returns the forwarding method and the weight of a real server.
+func realOptions(d lvs.Destination) string {
+	return method(d.Forward, d.Encapsulation) + " " + strconv.Itoa(d.Weight)
+}
+
+// thresholds returns what follows the weight and the texts of a check.
+func thresholds(d lvs.Destination) string {
+	text := ""
+	if d.Lower != 0 {
+		text += fmt.Sprintf(" l:%d", d.Lower)
+	}
+	if d.Upper != 0 {
+		text += fmt.Sprintf(" u:%d", d.Upper)
+	}
+	e := d.Encapsulation
+	if e.Port != 0 && (e.Type != lvs.GUE || e.Port != lvs.GUEPort) {
+		text += fmt.Sprintf(" port:%d", e.Port)
+	}
+	if e.Checksum != lvs.NoChecksum {
+		text += " " + e.Checksum.String()
+	}
+	return text
+}
+
+func method(f lvs.Forward, e lvs.Encapsulation) string {
+	switch f {
+	case lvs.Masq:
+		return "masq"
+	case lvs.Tunnel:
+		return e.Type.String()
+	case lvs.Route, lvs.Local, lvs.Bypass:
+	}
+	return "gate"
+}
+
+func hostText(name string, addr netip.Addr) string {
+	if name != "" {
+		return bracketedText(name)
+	}
+	return bracketedText(addr.String())
+}
+
+func bracketedText(host string) string {
+	if strings.Contains(host, ":") {
+		return "[" + host + "]"
+	}
+	return host
+}
+
+func (w *writer) fallback(s config.Service, f config.Fallback) {
+	directive, port := "fallback", ""
+	if s.IPv6 {
+		directive = "fallback6"
+	}
+	if f.Port != 0 {
+		port = ":" + strconv.Itoa(int(f.Port))
+	}
+	w.line(directive, bracketedText(f.Host)+port+" "+method(f.Forward, f.Encapsulation))
+}
+
+// wholeRequest returns the URL of a check of another host.
+func wholeRequest(c config.Check, secrets bool) string {
+	host := bracketedText(c.Host)
+	if c.Port != c.Application.Port() {
+		host += ":" + strconv.Itoa(int(c.Port))
+	}
+	return withLogin(string(c.Application)+"://"+host+c.Request, c, secrets)
+}
+
+// withLogin adds the login of an HTTP check to its URL.
+func withLogin(request string, c config.Check, secrets bool) string {
+	scheme, rest, whole := strings.Cut(request, "://")
+	if !whole || c.Login == (config.Secret{}) {
+		return request
+	}
+	login := config.Redacted + ":" + config.Redacted
+	if secrets {
+		login = url.UserPassword(c.Login.Reveal(), c.Passwd.Reveal()).String()
+	}
+	return scheme + "://" + login + "@" + rest
+}
+
+// check writes the check of a service.
+func (w *writer) check(s config.Service, c config.Check) {
+	if c.Type == "" {
+		if len(s.Reals) > 0 { // Real servers without a check always count as good.
+			w.line("checktype", string(config.On))
+		}
+		return
+	}
+	if c.Type == config.Combined {
+		w.line("checktype", strconv.Itoa(c.Connects))
+		w.time("negotiatetimeout", c.NegotiateTimeout, 0)
+		w.time("checktimeout", c.ConnectTimeout, 0)
+	} else {
+		w.line("checktype", string(c.Type))
+	}
+	usual := config.NoApplication
+	if !s.ID.IsMark() {
+		usual = config.ApplicationOf(s.ID.Addr.Port())
+	}
+	if c.Application != usual {
+		w.line("service", string(c.Application))
+	}
+	w.line("checkport", nonzero(c.Port))
+	switch c.Type {
+	case config.Negotiate:
+		w.time("negotiatetimeout", c.Timeout, defaultNegotiateTimeout)
+	case config.Combined:
+	default:
+		w.time("checktimeout", c.Timeout, defaultCheckTimeout)
+	}
+	w.time("checkinterval", c.Interval, defaultInterval)
+	w.number("checkcount", c.Attempts)
+	w.number("failurecount", c.Fall)
+	w.number("rise", c.Rise)
+	w.query(c)
+}
+
+// query writes what a check sends and receives.
+func (w *writer) query(c config.Check) {
+	if c.Verify != verification(config.Check{Application: c.Application}) {
+		w.line("verify", string(c.Verify))
+	}
+	w.line("httpstatus", statuses(c.Status))
+	w.line("httpmethod", c.Method)
+	w.line("virtualhost", c.VirtualHost)
+	w.quoted("request", withLogin(c.Request, c, w.secrets))
+	w.quoted("receive", c.Receive)
+	if c.Command != "" && c.Command != defaultCommand {
+		w.line("checkcommand", c.Command)
+	}
+	w.quoted("database", c.Database)
+	if !slices.Contains([]config.Application{"http", "https", "http_proxy"}, c.Application) {
+		w.secret("login", c.Login)
+		w.secret("passwd", c.Passwd)
+	}
+	w.secret("secret", c.Secret)
+}
+
+// statuses returns a set of HTTP statuses as ranges.
+func statuses(set config.Statuses) string {
+	if set == (config.Statuses{}) {
+		return ""
+	}
+	var ranges []string
+	for status := 100; status < 600; status++ {
+		if !set.Good(status) {
+			continue
+		}
+		first := status
+		for status < 599 && set.Good(status+1) {
+			status++
+		}
+		if text := strconv.Itoa(first); first == status {
+			ranges = append(ranges, text)
+		} else {
+			ranges = append(ranges, text+"-"+strconv.Itoa(status))
+		}
+	}
+	return strings.Join(ranges, ",")
+}
+
+func (w *writer) alert(a config.Alert) {
+	w.line("emailalert", strings.Join(a.To, ", "))
+	w.time("emailalertfreq", a.Repeat, 0)
+	var phases []string
+	for _, p := range a.Phases {
+		phases = append(phases, string(p))
+	}
+	if a.Phases != nil {
+		w.line("emailalertstatus", cmp.Or(strings.Join(phases, ","), "none"))
+	}
+	w.line("smtp", a.Relay)
+	w.line("servicename", a.Title)
+	w.line("comment", a.Comment)
+}
+
+// lost returns a problem for each part of a configuration that differs from its written form.
+func lost(cfg, again *config.Config) []config.Problem {
+	var problems []config.Problem
+	add := func(line int, what string) {
+		problems = append(problems, config.Problem{File: cfg.File, Line: line, Severity: config.Dropped, What: "ldirectord.cf cannot have " + what})
+	}
+	for _, field := range differing(*cfg, *again, "File", "Services", "Cluster") {
+		add(0, field)
+	}
+	if len(cfg.Services) != len(again.Services) {
+		add(0, "these virtual services")
+		return problems
+	}
+	for i, s := range cfg.Services {
+		for _, field := range differing(s, again.Services[i], "Line", "Reals", "Fallbacks") {
+			add(s.Line, fmt.Sprintf("%s of %s", field, s.Name()))
+		}
+		if !slices.EqualFunc(s.Fallbacks, again.Services[i].Fallbacks, func(a, b config.Fallback) bool { return len(differing(a, b, "Line")) == 0 }) {
+			add(s.Line, fmt.Sprintf("the fallbacks of %s: only one is possible", s.Name()))
+		}
+		for _, what := range lostReals(s, again.Services[i]) {
+			add(s.Line, what)
+		}
+	}
+	return problems
+}
+
+// lostReals describes the differences of real servers, once for all servers with the same one.
+func lostReals(s, again config.Service) []string {
+	if len(s.Reals) != len(again.Reals) {
+		return []string{"the real servers of " + s.Name()}
+	}
+	var all []string
+	for i, r := range s.Reals {
+		o := again.Reals[i]
+		var fields []string
+		switch {
+		case len(r.Checks) > 1:
+			fields = []string{fmt.Sprintf("%d checks of one server: only the first is possible", len(r.Checks))}
+		case len(r.Checks) == 1 && len(o.Checks) == 1:
+			fields = differing(r.Checks[0], o.Checks[0], "Unusable")
+		}
+		for _, field := range append(differing(r, o, "Line", "Checks"), fields...) {
+			if what := fmt.Sprintf("%s of the real servers of %s", field, s.Name()); !slices.Contains(all, what) {
+				all = append(all, what)
+			}
+		}
+	}
+	return all
+}
+
+// differing returns the names of the fields with different values.
+func differing(a, b any, ignored ...string) []string {
+	var names []string
+	x, y := reflect.ValueOf(a), reflect.ValueOf(b)
+	for i := range x.NumField() {
+		name := x.Type().Field(i).Name
+		if !slices.Contains(ignored, name) && !reflect.DeepEqual(x.Field(i).Interface(), y.Field(i).Interface()) {
+			names = append(names, name)
+		}
+	}
+	return names
+}

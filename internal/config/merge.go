@@ -1,0 +1,135 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+)
+
+// Merge returns one configuration for several files of one setup. If two files set the same thing,
+// the first file counts, and there is a warning if they differ.
+func Merge(configs ...*Config) (*Config, []Problem) {
+	merged := *configs[0]
+	var problems []Problem
+	for _, c := range configs[1:] {
+		m := merging{&merged, c, nil}
+		m.settings()
+		m.services()
+		m.cluster()
+		problems = append(problems, m.problems...)
+	}
+	return &merged, problems
+}
+
+// merging adds a configuration to another one.
+type merging struct {
+	into, from *Config
+	problems   []Problem
+}
+
+func (m *merging) differs(line int, what string) {
+	m.problems = append(m.problems, Problem{
+		File: m.from.File, Line: line, Severity: Warning,
+		What: fmt.Sprintf("%s is in %s too, with other settings, which count", what, m.into.File), Fix: "delete one of them",
+	})
+}
+
+// settings copies each field that is not set.
+func (m *merging) settings() {
+	into, from := reflect.ValueOf(m.into).Elem(), reflect.ValueOf(m.from).Elem()
+	for i := range into.NumField() {
+		name := into.Type().Field(i).Name
+		if slices.Contains([]string{"File", "Services", "Cluster"}, name) || from.Field(i).IsZero() {
+			continue
+		}
+		if into.Field(i).IsZero() {
+			into.Field(i).Set(from.Field(i))
+		} else if !reflect.DeepEqual(into.Field(i).Interface(), from.Field(i).Interface()) {
+			m.differs(0, name)
+		}
+	}
+}
+
+func (m *merging) services() {
+	services := slices.Clone(m.into.Services)
+	for _, s := range m.from.Services {
+		i := slices.IndexFunc(services, func(o Service) bool { return o.ID == s.ID && o.Host == s.Host })
+		switch {
+		case i < 0:
+			services = append(services, s)
+		case !reflect.DeepEqual(withoutLines(services[i]), withoutLines(s)):
+			m.differs(s.Line, s.Name())
+		}
+	}
+	m.into.Services = services
+}
+
+func withoutLines(s Service) Service {
+	s.Line = 0
+	s.Reals, s.Fallbacks = slices.Clone(s.Reals), slices.Clone(s.Fallbacks)
+	for i := range s.Reals {
+		s.Reals[i].Line = 0
+	}
+	for i := range s.Fallbacks {
+		s.Fallbacks[i].Line = 0
+	}
+	return s
+}
+
+func (m *merging) cluster() {
+	if m.from.Cluster == nil {
+		return
+	}
+	if m.into.Cluster == nil {
+		m.into.Cluster = m.from.Cluster
+		return
+	}
+	cluster, from := *m.into.Cluster, m.from.Cluster
+	cluster.Nodes = union(cluster.Nodes, from.Nodes, func(a, b Node) bool { return a.Name == b.Name })
+	cluster.Groups = m.groups(cluster.Groups, from.Groups)
+	cluster.Marks = union(cluster.Marks, from.Marks, func(a, b Mark) bool { a.Line = b.Line; return reflect.DeepEqual(a, b) })
+	cluster.NodeChecks = union(cluster.NodeChecks, from.NodeChecks, func(a, b NodeCheck) bool { a.Line = b.Line; return reflect.DeepEqual(a, b) })
+	cluster.Notices = union(cluster.Notices, from.Notices, func(a, b Notice) bool { a.Line = b.Line; return reflect.DeepEqual(a, b) })
+	switch {
+	case cluster.Sync == nil:
+		cluster.Sync = from.Sync
+	case from.Sync != nil && cluster.Sync.SyncDaemon != from.Sync.SyncDaemon:
+		m.differs(from.Sync.Line, "the synchronisation of connections")
+	}
+	m.into.Cluster = &cluster
+}
+
+// groups joins groups with the same name, or with an address of each other.
+func (m *merging) groups(into, from []Group) []Group {
+	into = slices.Clone(into)
+	for _, g := range from {
+		i := slices.IndexFunc(into, func(o Group) bool {
+			return o.Name == g.Name && g.Name != "" ||
+				slices.ContainsFunc(o.Addresses, func(a VirtualAddress) bool { return slices.ContainsFunc(g.Addresses, sameIP(a)) })
+		})
+		if i < 0 {
+			into = append(into, g)
+			continue
+		}
+		into[i].Addresses = union(into[i].Addresses, g.Addresses, func(a, b VirtualAddress) bool { return a.IP == b.IP })
+		into[i].Preferences = union(into[i].Preferences, g.Preferences, func(a, b Preference) bool { return a.Node == b.Node })
+		into[i].Stays = into[i].Stays || g.Stays
+		into[i].Stopped = into[i].Stopped || g.Stopped
+	}
+	return into
+}
+
+func sameIP(a VirtualAddress) func(VirtualAddress) bool {
+	return func(b VirtualAddress) bool { return a.IP == b.IP }
+}
+
+// union returns the first list and the items of the second list that are not in the first one.
+func union[T any](into, from []T, same func(a, b T) bool) []T {
+	into = slices.Clone(into)
+	for _, item := range from {
+		if !slices.ContainsFunc(into, func(o T) bool { return same(o, item) }) {
+			into = append(into, item)
+		}
+	}
+	return into
+}

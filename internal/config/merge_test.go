@@ -1,0 +1,51 @@
+package config
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lvs-agents/internal/lvs"
+)
+
+func TestMergeOfTwoDirectorsFiles(t *testing.T) {
+	yes, no := true, false
+	vip := func(n byte) VirtualAddress { return VirtualAddress{IP: netip.AddrFrom4([4]byte{192, 0, 2, n})} }
+	service := func(port uint16, scheduler lvs.Scheduler, line int) Service {
+		return Service{Line: line, Service: lvs.Service{ID: lvs.AddrService(lvs.TCP, netip.AddrPortFrom(vip(10).IP, port)), Scheduler: scheduler}}
+	}
+	one := &Config{File: "one", SloppyTCP: &yes, Services: []Service{service(80, "rr", 1), service(81, "rr", 2)}, Cluster: &Cluster{
+		Nodes: []Node{{Name: "director1"}},
+		Groups: []Group{{
+			Name: "web", Addresses: []VirtualAddress{vip(10)}, Preferences: []Preference{{"director1", 150}},
+		}},
+		Notices: []Notice{{To: []string{"a@example.org"}, Line: 3}},
+	}}
+	two := &Config{File: "two", SloppyTCP: &no, ConnReuseMode: "1", Services: []Service{service(80, "rr", 7), service(81, "wrr", 8), service(82, "rr", 9)}, Cluster: &Cluster{
+		Nodes: []Node{{Name: "director1"}, {Name: "director2"}},
+		Groups: []Group{
+			{Name: "web", Addresses: []VirtualAddress{vip(10), vip(11)}, Preferences: []Preference{{"director2", 100}}, Stays: true},
+			{Name: "mail", Addresses: []VirtualAddress{vip(12)}},
+		},
+		Sync: &Sync{}, Notices: []Notice{{To: []string{"a@example.org"}, Line: 5}},
+	}}
+	got, problems := Merge(one, two)
+	want := &Config{File: "one", SloppyTCP: &yes, ConnReuseMode: "1", Services: []Service{service(80, "rr", 1), service(81, "rr", 2), service(82, "rr", 9)}, Cluster: &Cluster{
+		Nodes: []Node{{Name: "director1"}, {Name: "director2"}},
+		Groups: []Group{
+			{Name: "web", Addresses: []VirtualAddress{vip(10), vip(11)}, Preferences: []Preference{{"director1", 150}, {"director2", 100}}, Stays: true},
+			{Name: "mail", Addresses: []VirtualAddress{vip(12)}},
+		},
+		Sync: &Sync{}, Notices: []Notice{{To: []string{"a@example.org"}, Line: 3}},
+	}}
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if len(problems) != 2 || problems[1].String() != "two:8: -t 192.0.2.10:81 is in one too, with other settings, which count; delete one of them" {
+		t.Errorf("%v", problems)
+	}
+	if len(one.Services) != 2 || len(one.Cluster.Groups[0].Addresses) != 1 {
+		t.Errorf("Merge has changed its argument: %+v", one)
+	}
+}
