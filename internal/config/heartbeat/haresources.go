@@ -48,7 +48,8 @@ func (p *parser) resources(line int, words []string) {
 // preference is the score of the node at the start of a line.
 const preference = 100
 
-// resource adds a resource "SCRIPT::ARGUMENT::ARGUMENT", or an address.
+// resource adds the address or the synchronisation of a resource, which is "SCRIPT::ARGUMENT::…" or
+// an address. It reports the other scripts.
 func (p *parser) resource(line int, g *config.Group, word string) {
 	args := strings.Split(word, "::")
 	if _, err := netip.ParseAddr(strings.SplitN(word, "/", 2)[0]); err == nil {

@@ -57,7 +57,7 @@ func continued(text []byte) []string {
 	return all
 }
 
-// The two forms of authkeys: a line that selects a key, and a line with a key.
+// The forms of lines in authkeys: a line that selects a key, a line with a key, and both joined.
 var (
 	selection = regexp.MustCompile(`^auth\s+([0-9]{1,2})$`)
 	key       = regexp.MustCompile(`^([0-9]{1,2})\s+(crc|md5|sha1)(\s+\S+)?$`)

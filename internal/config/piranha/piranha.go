@@ -222,8 +222,8 @@ func (p *parser) forward() lvs.Forward {
 	return forward
 }
 
-// equivalents are the keys that the model has no place for, with the reason and the nearest
-// thing. Empty means that nothing is lost.
+// equivalents are the keys that the model has no place for, with the reason and the nearest thing.
+// An empty Fix means that the operator has nothing to do.
 var equivalents = map[string]fault.Fault{
 	"heartbeat_port": {What: "Corosync has its own port", Fix: "set totem.interface.mcastport in corosync.conf if a firewall needs it"},
 	"keepalive":      {What: "Corosync has its own protocol", Fix: "see totem.token in corosync.conf"},

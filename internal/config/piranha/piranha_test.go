@@ -154,7 +154,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// FuzzParse checks that no text makes Parse fail or hang, and that a problem always has a text.
+// FuzzParse checks that no text makes Parse panic or hang, and that a problem always has a text.
 func FuzzParse(f *testing.F) {
 	files, _ := filepath.Glob("testdata/*.cf")
 	for _, file := range files {

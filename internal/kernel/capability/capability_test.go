@@ -107,7 +107,7 @@ func TestLacks(t *testing.T) {
 	}
 }
 
-// TestAskingLoadsNoModule reads every capability of the test host.
+// TestAskingLoadsNoModule checks that a read of every capability of the test host loads no module.
 func TestAskingLoadsNoModule(t *testing.T) {
 	before, err := os.ReadFile("/proc/modules")
 	if err != nil {
