@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Set starts programs and knows which of them run. New makes a Set. A nil Set also starts programs,
-// but it does not limit the number of sessions and does not find orphans.
+// Set starts programs. New makes a Set. A nil Set also starts programs, but it does not limit the
+// number of sessions and does not find orphans.
 type Set struct {
 	// environ is the environment of the sessions, without the mark of a session.
 	environ []string

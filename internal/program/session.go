@@ -13,7 +13,7 @@ import (
 )
 
 // Session is a program that runs in a new session (setsid(2)), so it cannot join a process group of
-// this process. The caller must call End, which kills the processes of the session.
+// this process. The caller must call End.
 type Session struct {
 	set    *Set
 	cmd    *exec.Cmd

@@ -99,8 +99,8 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// FuzzParse checks that no text makes a parser panic or hang, that every problem has a text, and
-// that no problem has the secret of authkeys.
+// FuzzParse checks that no text makes a parser panic or hang. It also checks that every problem has
+// a text, and that no problem has the secret of authkeys.
 func FuzzParse(f *testing.F) {
 	files, _ := filepath.Glob("testdata/*")
 	for _, file := range files {

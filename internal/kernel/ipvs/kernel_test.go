@@ -170,8 +170,8 @@ func TestKernelWithoutPermission(t *testing.T) {
 }
 
 // TestFirstWriteLeavesTheProcessAlone checks that the first write changes neither PATH nor the
-// output of the standard logger. The first write makes moby/ipvs run modprobe. moby/ipvs does this once in the
-// life of a process, so the test starts the test binary again.
+// output of the standard logger. The first write makes moby/ipvs run modprobe. moby/ipvs does this
+// once in the life of a process, so the test starts the test binary again.
 func TestFirstWriteLeavesTheProcessAlone(t *testing.T) {
 	if os.Getenv("FIRST_WRITE") == "1" {
 		firstWrite(t)
