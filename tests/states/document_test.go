@@ -19,7 +19,8 @@ resource, and a ` + "`directord`" + ` that an operator or systemd has started. T
 * While a health daemon runs and has claimed a service of ` + "`ipvs`" + `, the daemon decides about the real servers.
 * For a minute after the daemon has ended, real servers stay as the daemon left them. The next daemon, with any
   name, takes them over without a change. The exception is the service that ` + "`health stop`" + ` gives back.
-* After that minute a recurring monitor of ` + "`ipvs`" + ` gives them the weights of the configuration, and logs the change.
+* More than a minute after the daemon has ended, a recurring monitor of ` + "`ipvs`" + ` gives real servers the weights of
+  the configuration, and logs the change.
 * ` + "`health stop`" + ` gives a service back immediately if none of its real servers gets connections and no fallback serves.
 * When ` + "`ipvs`" + ` is stopped, the daemon does not add destinations to its service again. The daemon's monitor fails
   after 10 seconds. When ` + "`ipvs`" + ` is started again, the daemon takes the service over within two seconds.
