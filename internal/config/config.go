@@ -65,8 +65,8 @@ type Service struct {
 	// Fallbacks are the servers that get connections while no real server does. All of them serve
 	// at the same time.
 	Fallbacks []Fallback
-	// Quiescent: a real server that is down gets weight 0. Otherwise the daemon removes it, unless
-	// FallsBack reports true.
+	// Quiescent: a real server that is down gets weight 0. Otherwise the daemon removes it. If
+	// FallsBack reports true, it stays with weight 0 while the hash table has a slot for each server.
 	Quiescent bool
 	KeepAtEnd bool // KeepAtEnd: the service stays in the kernel when its daemon ends.
 	// FallbackCommand is a program and its arguments. The daemon runs it with "start" when no real

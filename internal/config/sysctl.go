@@ -60,7 +60,8 @@ func (c *Config) loses() bool {
 	return slices.ContainsFunc(c.Services, removes) && !slices.ContainsFunc(c.Services, Service.FallsBack)
 }
 
-// keepsBad reports whether a real server that is down stays in the kernel with weight 0.
+// keepsBad reports whether a real server that is down stays in the kernel with weight 0. It does
+// not take into account that the hash table of sh has only 256 slots.
 func (s Service) keepsBad() bool { return s.Quiescent || s.FallsBack() }
 
 // feedsBad reports whether the persistence of a client can lead to a real server that is down.
