@@ -1,9 +1,24 @@
 package ipvs
 
 import (
+	"context"
+
+	"lvs-agents/internal/doctor"
 	"lvs-agents/internal/lvs"
 	"lvs-agents/ocf"
 )
+
+// warn warns of settings of this host that stop packets of clients or replies of real servers.
+func (a *Agent) warn(ctx context.Context, c ocf.Call, want lvs.Table) {
+	a.warnOfForwarding(c, want)
+	tight, err := doctor.ExamineTunnels(ctx, a.host, want, nil)
+	if err != nil {
+		c.Log.Debugf("the size of packets is unknown: %v", err)
+	}
+	if len(tight) > 0 { // The others are alike.
+		c.Log.Warn(tight[0])
+	}
+}
 
 // warnOfForwarding warns if this host has masq servers and does not forward packets. Replies of
 // masq servers pass through this host, so the kernel would drop them.

@@ -14,6 +14,7 @@ import (
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/config/load"
 	"lvs-agents/internal/control"
+	"lvs-agents/internal/doctor"
 	"lvs-agents/internal/host"
 	"lvs-agents/internal/ledger"
 	"lvs-agents/internal/lvs"
@@ -38,6 +39,12 @@ type Kernel interface {
 	SetTimeouts(context.Context, lvs.Timeouts) error
 }
 
+// Host reads and changes the settings of the director, and reads its routes.
+type Host interface {
+	ledger.Kernel
+	doctor.Roads
+}
+
 // Agent is one resource. The exported fields are its parameters.
 type Agent struct {
 	Config     string
@@ -57,7 +64,7 @@ type Agent struct {
 	ExpireNodestConn, ExpireQuiescentTemplate, ConnReuseMode string
 
 	kernel     Kernel
-	host       ledger.Kernel
+	host       Host
 	daemons    control.Daemons
 	resolver   config.Resolver
 	configDirs []string
@@ -75,7 +82,7 @@ var (
 
 // New returns an agent with the default values of its parameters. The resolver looks up host names
 // in the configuration file.
-func New(k Kernel, h ledger.Kernel, r config.Resolver) *Agent {
+func New(k Kernel, h Host, r config.Resolver) *Agent {
 	return &Agent{Scheduler: lvs.DefaultScheduler, kernel: k, host: h, daemons: control.Sockets{}, resolver: r, configDirs: load.Dirs()}
 }
 
@@ -114,7 +121,7 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	}
 	next := record.Record{Services: want.Table, Withheld: withheld(c, want.Table)}
 	before, err := act.converge(ctx, &next, false)
-	a.warnOfForwarding(c, want.Table)
+	a.warn(ctx, c, want.Table)
 	if err != nil {
 		act.forgetDefaults(ctx)
 		return err

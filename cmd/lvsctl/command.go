@@ -53,6 +53,7 @@ type director interface {
 	// Get returns the value of a sysctl.
 	Get(context.Context, host.Setting) (string, error)
 	doctor.SyncHost
+	doctor.Roads
 }
 
 // attributes reads attributes of the nodes of a cluster.

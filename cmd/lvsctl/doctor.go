@@ -25,7 +25,9 @@ type doctorCommand struct {
 	IPs    []string `arg:"" optional:"" name:"ip" help:"Virtual addresses. Default: the addresses that ocf:lvs:realserver or lvsrs has set up on this host."`
 	Kernel bool     `help:"Print what the kernel has for IPVS, what the configuration needs, and known faults of kernels that concern it. Nothing is loaded or changed."`
 	Config string   `placeholder:"FILE" help:"With --kernel: the configuration that is examined. Default: the records of the resources and daemons on this host."`
-	Tunnel bool     `help:"Packets for the addresses arrive through tunnels (ipip)."`
+	Tunnel bool     `help:"Packets for the addresses arrive through tunnels (ipip, gue)."`
+
+	Gateway string `placeholder:"IP" help:"Examine whether replies of this real server go through the director with this address (masq)."`
 }
 
 // Run prints the faults that this host has as a real server or as a director.
@@ -33,7 +35,7 @@ func (c doctorCommand) Run(ctx context.Context, sys system) error {
 	if c.Kernel {
 		return printKernel(ctx, sys, c.Config)
 	}
-	settings, err := realServer(sys, c.IPs, c.Tunnel)
+	settings, err := c.realServer(sys)
 	if err != nil {
 		return err
 	}
@@ -45,6 +47,10 @@ func (c doctorCommand) Run(ctx context.Context, sys system) error {
 	}
 	more, err := doctor.ExamineDirector(ctx, sys.director)
 	if err != nil {
+		return err
+	}
+	findings = append(findings, more...)
+	if more, err = examineTunnels(ctx, sys); err != nil {
 		return err
 	}
 	findings = append(findings, more...)
@@ -78,14 +84,10 @@ func (c doctorCommand) Run(ctx context.Context, sys system) error {
 // realServer returns the settings of this host as a real server. With addresses on the command
 // line, it returns the settings that the addresses need. Otherwise it returns the settings in the
 // ledger of the realserver resources.
-func realServer(sys system, words []string, tunnel bool) ([]host.Setting, error) {
-	ips := make([]netip.Addr, 0, len(words))
-	for _, word := range words {
-		ip, err := netip.ParseAddr(word)
-		if err != nil || ip.Zone() != "" {
-			return nil, fmt.Errorf("%q is not an IPv4 or IPv6 address", word)
-		}
-		ips = append(ips, ip.Unmap())
+func (c doctorCommand) realServer(sys system) ([]host.Setting, error) {
+	ips, err := addresses(c.IPs)
+	if err != nil {
+		return nil, err
 	}
 	var settings []host.Setting
 	store, err := ledger.In(sys.stateDir, ledger.RealServer)
@@ -101,12 +103,50 @@ func realServer(sys system, words []string, tunnel bool) ([]host.Setting, error)
 		settings = append(settings, e.Setting)
 	}
 	if len(ips) > 0 {
-		settings = doctor.ByHand(ips, tunnel)
+		settings = doctor.ByHand(ips, c.Tunnel)
+	}
+	if c.Gateway != "" {
+		gateways, err := addresses([]string{c.Gateway})
+		if err != nil {
+			return nil, err
+		}
+		settings = doctor.ByGateway(gateways[0])
 	}
 	if len(settings) == 0 && !sync && !sys.director.Directs() {
 		return nil, errors.New("no realserver resource runs on this host, and it is not a director; start one, or give the virtual addresses")
 	}
 	return settings, nil
+}
+
+func addresses(words []string) ([]netip.Addr, error) {
+	ips := make([]netip.Addr, 0, len(words))
+	for _, word := range words {
+		ip, err := netip.ParseAddr(word)
+		if err != nil || ip.Zone() != "" {
+			return nil, fmt.Errorf("%q is not an IPv4 or IPv6 address", word)
+		}
+		ips = append(ips, ip.Unmap())
+	}
+	return ips, nil
+}
+
+// examineTunnels returns the tunnels of the kernel's table that are too small for packets of
+// clients.
+func examineTunnels(ctx context.Context, sys system) ([]doctor.Finding, error) {
+	if !sys.director.Directs() { // A read of the table would load the module.
+		return nil, nil
+	}
+	table, err := sys.kernel.Table(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// Servers that are down must not use up the time of the other examinations.
+	limited, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return doctor.ExamineTunnels(ctx, sys.director, table, func(server netip.AddrPort, segment int) bool {
+		wanted, ok := sys.director.Accepts(limited, server)
+		return ok && wanted > 0 && wanted <= segment
+	})
 }
 
 // examineSync returns the faults of connection synchronisation, if a sync resource runs here.
@@ -232,7 +272,10 @@ type (
 		forwarder
 	}
 	settings = setting.Kernel
-	// forwarder is the part of the kernel's IPVS that server uses. It does not have the IPVS table,
-	// because a read of the table would load the module.
-	forwarder interface{ Forwards(v6 bool) bool }
+	// forwarder is the part of the kernel's IPVS that the doctor uses. The doctor reads the traffic
+	// only if there are masq servers, because the read would load the module.
+	forwarder interface {
+		Forwards(v6 bool) bool
+		Traffic(context.Context) ([]lvs.Traffic, error)
+	}
 )

@@ -43,6 +43,14 @@ func (p *patient) Gateways(context.Context, string, bool) ([]netip.Addr, error) 
 func (p *patient) Network(context.Context, host.Search) (host.Network, error) {
 	return host.Network{}, host.ErrNoNetwork
 }
+func (p *patient) Route(context.Context, netip.Addr) (host.Route, error) { return host.Route{}, nil }
+func (p *patient) Traffic(context.Context) ([]lvs.Traffic, error)        { return nil, nil }
+func (p *patient) Handshakes() []host.Handshake                          { return nil }
+func (p *patient) SourceDrops() int                                      { return 0 }
+func (p *patient) Accepts(context.Context, netip.AddrPort) (int, bool)   { return 0, true }
+func (p *patient) Source(context.Context, netip.Addr) (netip.Addr, error) {
+	return netip.Addr{}, host.ErrNoNetwork
+}
 func (p *patient) Servers() []netip.Addr  { return nil }
 func (p *patient) Unserved() []netip.Addr { return nil }
 func (p *patient) HasTable(string) bool   { return false }
@@ -89,6 +97,7 @@ func TestDoctor(t *testing.T) {
 		{"what is given", "192.0.2.9 2001:db8::9", state, patient{}, 0, "fine\n", "", []string{"address nic=lo ip=192.0.2.9", "address nic=lo ip=2001:db8::9"}},
 		{"tunnels", "--tunnel 192.0.2.9 2001:db8::9", state, patient{}, 0, "fine\n", "",
 			[]string{"link nic=tunl0", "address nic=tunl0 ip=192.0.2.9", "link nic=ip6tnl0", "address nic=ip6tnl0 ip=2001:db8::9"}},
+		{"a gateway", "--gateway 192.0.2.11", state, patient{}, 0, "fine\n", "", []string{"route ip=192.0.2.11"}},
 		{"ill", "", state, patient{findings: ill}, 1, "eth0 answers\n    why: it is 0\n    fix: sysctl\n", "", []string{"address nic=lo ip=192.0.2.10 scope=host"}},
 		{"not to be examined", "192.0.2.9", state, patient{err: errors.New("no packets today")}, 1, "", "lvsctl: no packets today\n", []string{"address nic=lo ip=192.0.2.9"}},
 		{"nobody", "", t.TempDir(), patient{}, 1, "", "lvsctl: no realserver resource runs on this host, and it is not a director; start one, or give the virtual addresses\n", nil},

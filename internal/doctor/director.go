@@ -14,21 +14,24 @@ type Director interface {
 	// Forwards reports whether an interface forwards packets of a family.
 	Forwards(v6 bool) bool
 	Addresses(ctx context.Context, ip netip.Addr) ([]host.Address, error)
+	Returns
 }
 
 // ExamineDirector returns the faults of a director with masq servers. The director must forward the
 // replies of these servers to the clients.
 func ExamineDirector(ctx context.Context, d Director) ([]Finding, error) {
 	var findings []Finding
+	remote := map[netip.Addr]bool{}
 	for _, ip := range d.Masqueraded() {
-		if d.Forwards(ip.Is6()) {
-			continue
-		}
 		places, err := d.Addresses(ctx, ip)
 		if err != nil {
 			return nil, err
 		}
 		if len(places) > 0 { // This host has the address.
+			continue
+		}
+		remote[ip] = true
+		if d.Forwards(ip.Is6()) {
 			continue
 		}
 		f := Finding{What: "replies of the masq server " + ip.String() + " do not reach clients",
@@ -38,5 +41,8 @@ func ExamineDirector(ctx context.Context, d Director) ([]Finding, error) {
 		}
 		findings = append(findings, f)
 	}
-	return findings, nil
+	if len(remote) == 0 || len(findings) > 0 { // Without forwarding, no reply passes.
+		return findings, nil
+	}
+	return examineReturns(ctx, d, remote)
 }

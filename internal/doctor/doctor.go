@@ -32,6 +32,7 @@ type Kernel interface {
 	Probe(ctx context.Context, ips []netip.Addr) (host.Heard, error)
 	// Balances reports whether the host is a director for the address.
 	Balances(ip netip.Addr) bool
+	Route(ctx context.Context, ip netip.Addr) (host.Route, error)
 }
 
 // Examiner examines the host of a kernel.
@@ -77,6 +78,11 @@ func ByHand(ips []netip.Addr, tunnel bool) []host.Setting {
 	return settings
 }
 
+// ByGateway returns the settings of a real server whose replies go through the director's address.
+func ByGateway(gateway netip.Addr) []host.Setting {
+	return []host.Setting{{Kind: host.DefaultRoute, IP: gateway}}
+}
+
 // examination collects the findings of one call of Examine.
 type examination struct {
 	kernel   Kernel
@@ -104,9 +110,7 @@ func (x *examination) look(ctx context.Context) {
 		case host.LinkUp:
 			x.tunnel(ctx, s)
 		case host.DefaultRoute:
-			if x.get(ctx, s) == host.Off {
-				x.found("replies do not go through the director", "there is no default route via "+s.IP.String(), s.Command(host.On))
-			}
+			x.way(ctx, s)
 		case host.GUEPort:
 			if x.get(ctx, s) != host.On {
 				x.found("the kernel drops packets that arrive through the tunnel", "it does not receive GUE on UDP port "+s.Name, s.Command(host.On))
@@ -166,6 +170,35 @@ func (x *examination) tunnel(ctx context.Context, s host.Setting) {
 	own := conf(s.NIC, "rp_filter")
 	if value, by := x.larger(ctx, s.NIC, "rp_filter"); s.NIC != "ip6tnl0" && value == 1 {
 		x.found(what, by.Dotted()+" is 1, and the route back to clients does not use the tunnel", own.Command("2"))
+	}
+}
+
+// Two addresses of networks for tests (RFC 2544, RFC 5180). The route to them is the route to
+// clients that are not in a network of this host.
+var (
+	far  = netip.MustParseAddr("198.18.255.254")
+	far6 = netip.MustParseAddr("2001:2::fffe")
+)
+
+// way examines whether replies to clients go to the director. The kernel can have the default route
+// and prefer another one.
+func (x *examination) way(ctx context.Context, s host.Setting) {
+	client := far
+	if s.IP.Is6() {
+		client = far6
+	}
+	to, err := x.kernel.Route(ctx, client)
+	if err != nil && x.err == nil {
+		x.err = err
+	}
+	const what = "replies do not go through the director"
+	switch {
+	case to.Gateway == s.IP:
+	case x.get(ctx, s) == host.Off:
+		x.found(what, "there is no default route via "+s.IP.String(), s.Command(host.On))
+	default:
+		why := fmt.Sprintf("the kernel prefers another route to the default route via %s", s.IP)
+		x.found(what, why, fmt.Sprintf("find the route with: ip route get %s; ip rule; ip route show table all", client))
 	}
 }
 

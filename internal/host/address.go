@@ -222,6 +222,19 @@ func (s Search) String() string {
 type Network struct {
 	NIC  string
 	Bits int // Bits is the prefix length.
+	MTU  int // MTU is the size of the largest packet on the interface.
 	// Broadcast is the broadcast address of the interface for this network. Zero means none.
 	Broadcast netip.Addr
 }
+
+// Route is the kernel's route to an address. It is empty if the kernel has no route.
+type Route struct {
+	NIC string
+	// Gateway is the next hop. It is the zero Addr if the network is directly connected, or if there
+	// are several next hops.
+	Gateway netip.Addr
+	MTU     int // MTU is the size of the largest packet on the route.
+}
+
+// Handshake is a TCP connection whose client has sent a SYN, and no ACK yet.
+type Handshake struct{ Client, Virtual, Server netip.AddrPort }

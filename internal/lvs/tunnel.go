@@ -117,3 +117,26 @@ func checkHost(a netip.Addr) error {
 	}
 	return nil
 }
+
+// Overhead returns how many bytes the tunnel adds to a packet (net/netfilter/ipvs/ip_vs_xmit.c,
+// __ip_vs_get_out_rt). outer6 means that the real server has an IPv6 address.
+func (e Encapsulation) Overhead(outer6 bool) int {
+	size := 20
+	if outer6 {
+		size = 40
+	}
+	switch e.Type {
+	case GUE: // A UDP header, and a header of 4 bytes.
+		size += 8 + 4
+		if e.Checksum == RemoteChecksum {
+			size += 8
+		}
+	case GRE:
+		size += 4
+		if e.Checksum == Checksum {
+			size += 4
+		}
+	case IPIP:
+	}
+	return size
+}

@@ -216,22 +216,23 @@ func TestTunnels(t *testing.T) {
 	s := newSite(t)
 	for _, tt := range []struct {
 		forward string            // what follows the address in the parameter real
+		room    int               // the size of the largest packet of a client that fits
 		params  []string          // parameters of realserver
 		faults  map[string]string // commands, with the cause that the doctor must find
 	}{
-		{"ipip", []string{"forward=ipip"}, map[string]string{
+		{"ipip", 1480, []string{"forward=ipip"}, map[string]string{
 			"echo 1 >/proc/sys/net/ipv4/conf/tunl0/rp_filter": "net.ipv4.conf.all.rp_filter is 1, and the route back to clients does not use the tunnel",
 			"ip link set tunl0 down":                          "tunl0 is down",
 		}},
-		{"gue port:5555", []string{"forward=gue", "port=5555"}, map[string]string{
+		{"gue port:5555", 1468, []string{"forward=gue", "port=5555"}, map[string]string{
 			"ip fou del port 5555": "it does not receive GUE on UDP port 5555\n    fix: modprobe fou && ip fou add port 5555 gue",
 		}},
 	} {
-		t.Run(tt.forward, func(t *testing.T) { s.tunnels(t, tt.forward, tt.params, tt.faults) })
+		t.Run(tt.forward, func(t *testing.T) { s.tunnels(t, tt.forward, tt.room, tt.params, tt.faults) })
 	}
 }
 
-func (s site) tunnels(t *testing.T, forward string, params []string, faults map[string]string) {
+func (s site) tunnels(t *testing.T, forward string, room int, params []string, faults map[string]string) {
 	s.balance(t, forward)
 	s.director.must(t, 0, "vip", "web6", "start", "ip="+lab.VIP6)
 	params = append(params, "ip="+lab.VIP+" "+lab.VIP6)
@@ -244,6 +245,7 @@ func (s site) tunnels(t *testing.T, forward string, params []string, faults map[
 	}
 	s.serves(t, "http://192.0.2.10/")
 	s.serves(t, "http://[2001:db8::10]/")
+	s.sizes(t, room)
 	for fault, want := range faults {
 		s.rs1.must(t, 0, "realserver", "web", "start", params...)
 		s.rs1.Script(t, fault)
@@ -261,6 +263,32 @@ func (s site) tunnels(t *testing.T, forward string, params []string, faults map[
 	}
 	s.director.must(t, 0, "ipvs", "web", "stop")
 	s.director.must(t, 0, "ipvs", "web6", "stop")
+}
+
+// sizes checks that the doctor and the kernel have the same size of packets that fit into a tunnel.
+// The kernel tells a client this size if the client sends larger packets. A server that limits the
+// segments of its clients has no fault.
+func (s site) sizes(t *testing.T, room int) {
+	finding := fmt.Sprintf("packets of clients with more than %d bytes do not fit into the tunnel from 192.0.2.10 to %s, ", room, s.rs1.Addr)
+	if out := s.director.doctor(t); !strings.Contains(out, finding) {
+		t.Errorf("the doctor does not print %q, but\n%s", finding, out)
+	}
+	upload := `ip link set dev eth0 gso_max_segs 1; ip route flush cache
+		head -c 20000 /dev/zero | curl -s -m 10 -o /dev/null -H Expect: --data-binary @- http://192.0.2.10/ || echo failed
+		ip route get 192.0.2.10`
+	if out, want := s.client.Script(t, upload), fmt.Sprintf("mtu %d", room); !strings.Contains(out, want) || strings.Contains(out, "failed") {
+		t.Errorf("an upload does not set %s:\n%s", want, out)
+	}
+	for _, rs := range s.servers() {
+		rs.Script(t, fmt.Sprintf("ip route change 192.0.2.0/24 dev eth0 proto kernel scope link src %s advmss %d", rs.Addr, room-40))
+		defer rs.Script(t, fmt.Sprintf("ip route change 192.0.2.0/24 dev eth0 proto kernel scope link src %s", rs.Addr))
+	}
+	if out := s.director.doctor(t); strings.Contains(out, "from 192.0.2.10 to") {
+		t.Errorf("the servers limit the segments, but the doctor prints\n%s", out)
+	}
+	if out := s.client.Script(t, upload); strings.Contains(out, "mtu") || strings.Contains(out, "failed") {
+		t.Errorf("the servers limit the segments, but after an upload the client has\n%s", out)
+	}
 }
 
 // doctor returns what lvsctl doctor prints on the host.
@@ -286,12 +314,75 @@ func TestNAT(t *testing.T) {
 		rs.must(t, 0, "realserver", "web", "monitor", append(params, "OCF_CHECK_LEVEL=10")...)
 	}
 	s.serves(t, "http://198.51.100.10/")
+	if out := s.director.doctor(t); out != "fine\n" {
+		t.Errorf("with a right return path the doctor reports\n%s", out)
+	}
+	s.wrongReturns(t)
+	s.replacedSource(t)
 	for _, rs := range s.servers() {
 		rs.must(t, 0, "realserver", "web", "stop", params...)
 		if diff := cmp.Diff(before[rs.Name], rs.dump(t)); diff != "" {
 			t.Errorf("%s (-before +after):\n%s", rs.Name, diff)
 		}
 	}
+}
+
+// wrongReturns makes faults on the way of the replies, one after the other. The doctor must find
+// each of them on the director, and report none after the repair.
+func (s site) wrongReturns(t *testing.T) {
+	server := s.rs1.Addr + ":80"
+	for _, tt := range []struct {
+		name          string
+		on            *lab.Host
+		fault, repair string
+		client        *lab.Host
+		want          string
+	}{
+		{"default route", s.rs1.Host, "ip route del default via 192.0.2.11", "ip route prepend default via 192.0.2.11", s.client,
+			"replies of masq server " + server + " do not pass through this director\n    why: virtual service -t 198.51.100.10:80 has sent it "},
+		{"ip_forward", s.director.Host, "sysctl -q -w net.ipv4.ip_forward=0", "sysctl -q -w net.ipv4.ip_forward=1", s.client,
+			"replies of the masq server " + s.rs1.Addr + " do not reach clients\n    why: net.ipv4.ip_forward is 0\n    fix: sysctl -w net.ipv4.ip_forward=1\n"},
+		{"rp_filter", s.director.Host, `ip link add dummy7 type dummy; ip link set dummy7 up
+			ip route add 192.0.2.21 dev dummy7 table 77; ip rule add from 198.51.100.100 to 192.0.2.21 lookup 77
+			sysctl -q -w net.ipv4.conf.eth0.rp_filter=1`,
+			"ip rule del lookup 77; ip link del dummy7; sysctl -q -w net.ipv4.conf.eth0.rp_filter=0", s.client,
+			"packets, because the route to their source uses another interface\n    fix: sysctl -w net.ipv4.conf.all.rp_filter=2\n"},
+		{"client in the network of the servers", s.rs2.Host, "ip route add 198.51.100.0/24 via 192.0.2.11", "ip route del 198.51.100.0/24 via 192.0.2.11", s.rs2.Host,
+			"clients in the network of masq server " + server + " get no replies\n    why: the connection of 192.0.2.22:"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.on.Script(t, tt.fault)
+			// Only rs1 gets connections. Its counters start at 0, after the kernel has added up the
+			// earlier packets.
+			s.director.Script(t, "sleep 3; ipvsadm -Z; ipvsadm -e -t 198.51.100.10:80 -r 192.0.2.22:80 -m -w 0")
+			tt.client.Script(t, "for i in 1 2 3 4 5 6; do curl -s -m 3 -o /dev/null http://198.51.100.10/ & done >/dev/null 2>&1; sleep 1")
+			if out := s.director.doctor(t); !strings.Contains(out, tt.want) {
+				t.Errorf("the doctor does not print %q, but\n%s%s", tt.want, out, s.director.Script(t, "ipvsadm -Ln --stats; ipvsadm -Lnc"))
+			} else {
+				t.Log(out)
+			}
+			tt.on.Script(t, tt.repair)
+			s.director.Script(t, "ipvsadm -e -t 198.51.100.10:80 -r 192.0.2.22:80 -m -w 1; ipvsadm -Z")
+		})
+	}
+}
+
+// replacedSource checks that a client in the network of the real servers gets the page after the
+// command that the doctor prints for this fault.
+func (s site) replacedSource(t *testing.T) {
+	if out := s.director.Script(t, "iptables-legacy -t nat -S 2>&1 || true"); !strings.Contains(out, "-P POSTROUTING") {
+		t.Logf("the kernel has no nat table for iptables: %s", out)
+		return
+	}
+	s.director.Script(t, `sysctl -q -w net.ipv4.vs.conntrack=1
+		for rs in 192.0.2.21 192.0.2.22; do iptables-legacy -t nat -A POSTROUTING -s 192.0.2.0/24 -d $rs -p tcp --dport 80 -j MASQUERADE; done`)
+	s.rs2.Script(t, "ip route add 198.51.100.0/24 via 192.0.2.11")
+	pages := strings.Fields(s.rs2.Script(t, "for i in 1 2 3 4; do curl -s -m 5 http://198.51.100.10/; done"))
+	slices.Sort(pages)
+	if got := strings.Join(pages, " "); got != "rs1 rs1 rs2 rs2" {
+		t.Errorf("with the rule, rs2 got %q", got)
+	}
+	s.rs2.Script(t, "ip route del 198.51.100.0/24 via 192.0.2.11")
 }
 
 // TestRealServerAndVIPOnOneNode checks a node with a realserver resource and a vip resource, in

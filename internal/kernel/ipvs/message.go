@@ -49,11 +49,18 @@ const (
 	destinationWeight  = 4
 	destinationUpper   = 5
 	destinationLower   = 6
+	destinationStats   = 10
 	destinationFamily  = 11
 
 	destinationTunnelType     = 13
 	destinationTunnelPort     = 14
 	destinationTunnelChecksum = 15
+)
+
+// The attributes of counters, inside destinationStats.
+const (
+	statsInPackets  = 2
+	statsOutPackets = 3
 )
 
 // Flags that decodeService removes. Persistence has a separate field. The kernel sets the hashed

@@ -3,6 +3,7 @@ package kerneltest
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
@@ -273,7 +274,7 @@ func (k *Links) Network(ctx context.Context, search host.Search) (host.Network, 
 		p := a.Prefix
 		fits := (search.Bits == 0 || p.Bits() <= search.Bits) && (search.Protocol == 0 || search.Protocol == kernel || ip.IsLoopback())
 		if fits && !a.NoPrefixRoute && p.Contains(ip) && (nic == "" || nic == a.NIC) && p.Bits() > best.Bits && p.Bits() < ip.BitLen() {
-			best = host.Network{NIC: a.NIC, Bits: p.Bits(), Broadcast: a.Broadcast}
+			best = host.Network{NIC: a.NIC, Bits: p.Bits(), MTU: mtu, Broadcast: a.Broadcast}
 		}
 	}
 	switch ambiguous := nic == "" && ip.Is6() && ip.IsLinkLocalUnicast(); {
@@ -283,6 +284,19 @@ func (k *Links) Network(ctx context.Context, search host.Search) (host.Network, 
 		return host.Network{}, fmt.Errorf("%w of %s holds %s; give cidr_netmask, or another nic", host.ErrNoNetwork, nic, search)
 	}
 	return best, nil
+}
+
+// mtu is the MTU of every interface.
+const mtu = 1500
+
+// Route returns a route to an address in a connected network, as Route of package link does. The
+// fake has no routes to other networks.
+func (k *Links) Route(ctx context.Context, ip netip.Addr) (host.Route, error) {
+	network, err := k.Network(ctx, host.Search{IP: ip})
+	if errors.Is(err, host.ErrNoNetwork) {
+		return host.Route{}, nil
+	}
+	return host.Route{NIC: network.NIC, MTU: network.MTU}, err
 }
 
 // Apply changes addresses in order until a change fails, as Apply of package link does. It returns

@@ -98,6 +98,7 @@ func parseLink(body []byte) (h hardware) {
 	}
 	header := nl.DeserializeIfInfomsg(body)
 	h.Index, h.RawFlags, h.ethernet = int(header.Index), header.Flags, header.Type == unix.ARPHRD_ETHER
+	h.MTU = int(a.Uint32(unix.IFLA_MTU))
 	h.Name, h.MasterIndex = a.Text(unix.IFLA_IFNAME), int(a.Uint32(unix.IFLA_MASTER))
 	h.HardwareAddr = bytes.Clone(a[unix.IFLA_ADDRESS])
 	h.kind, h.port = info.Text(unix.IFLA_INFO_KIND), info.Text(unix.IFLA_INFO_SLAVE_KIND)

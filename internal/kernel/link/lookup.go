@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -95,6 +96,32 @@ func (r *reader) lookup(ctx context.Context, ip netip.Addr, vrf int) (found rout
 		found, _ = parseRoute(body)
 	})
 	return found, err
+}
+
+// Route returns the kernel's route to an address.
+func (k *Kernel) Route(ctx context.Context, ip netip.Addr) (to host.Route, err error) {
+	err = reading(func(r *reader) error {
+		found, err := r.lookup(ctx, ip, 0)
+		if refused(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if len(found.hops) == 1 {
+			to.Gateway = found.hops[0].gateway
+		}
+		if found.index == 0 { // The route has several next hops.
+			return nil
+		}
+		out, err := r.link(ctx, found.index)
+		to.NIC, to.MTU = out.Name, cmp.Or(found.mtu, out.MTU)
+		return err
+	})
+	if err != nil {
+		return to, fmt.Errorf("ip route get %s: %w", ip, knetlink.Translate(err))
+	}
+	return to, nil
 }
 
 // refused reports whether the kernel found no route, or a route that refuses packets

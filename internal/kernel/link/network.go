@@ -58,7 +58,7 @@ func (r *reader) network(ctx context.Context, search host.Search) (host.Network,
 	if err != nil {
 		return host.Network{}, err
 	}
-	network := host.Network{NIC: link.Name, Bits: best.dst.Bits()}
+	network := host.Network{NIC: link.Name, Bits: best.dst.Bits(), MTU: link.MTU}
 	network.Broadcast, err = broadcast(ctx, link.Index, best)
 	return network, err
 }

@@ -23,6 +23,7 @@ type route struct {
 	// index is the index of the interface. It is 0 if the route has several next hops.
 	index  int
 	metric int
+	mtu    int // mtu is the MTU of the route. It is 0 if only the interface has one.
 	// source is the preferred source address. It is invalid if the route has none.
 	source netip.Addr
 	via    bool // via says that the route leads through a gateway.
@@ -75,11 +76,12 @@ func parseRoute(body []byte) (parsed route, ok bool) {
 	}
 	header := nl.DeserializeRtMsg(body)
 	a, err := knetlink.Parse(body[unix.SizeofRtMsg:])
+	metrics, err2 := knetlink.Parse(a[unix.RTA_METRICS])
 	parsed = route{
 		table: int(cmp.Or(a.Uint32(unix.RTA_TABLE), uint32(header.Table))), kind: int(header.Type), protocol: int(header.Protocol),
 		cached: header.Flags&unix.RTM_F_CLONED != 0, index: int(a.Uint32(unix.RTA_OIF)), metric: int(a.Uint32(unix.RTA_PRIORITY)),
-		via:  a[unix.RTA_GATEWAY] != nil || a[unix.RTA_VIA] != nil,
-		hops: nextHops(a[unix.RTA_MULTIPATH]),
+		via: a[unix.RTA_GATEWAY] != nil || a[unix.RTA_VIA] != nil,
+		mtu: int(metrics.Uint32(unix.RTAX_MTU)), hops: nextHops(a[unix.RTA_MULTIPATH]),
 	}
 	parsed.source, _ = netip.AddrFromSlice(a[unix.RTA_PREFSRC])
 	if gateway, ok := netip.AddrFromSlice(a[unix.RTA_GATEWAY]); ok {
@@ -94,7 +96,7 @@ func parseRoute(body []byte) (parsed route, ok bool) {
 		to = netip.IPv4Unspecified()
 	}
 	parsed.dst = netip.PrefixFrom(to, int(header.Dst_len))
-	return parsed, err == nil && parsed.dst.IsValid()
+	return parsed, cmp.Or(err, err2) == nil && parsed.dst.IsValid()
 }
 
 // nextHops reads a sequence of struct rtnexthop with their attributes.

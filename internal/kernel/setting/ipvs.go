@@ -6,7 +6,11 @@ import (
 	"iter"
 	"net/netip"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
+
+	"lvs-agents/internal/host"
 )
 
 // Balances reports whether this host's IPVS table has a service at the address.
@@ -67,11 +71,7 @@ func unserved(lines iter.Seq[[]string], served map[netip.Addr]bool) (list []neti
 		if len(words) < 9 || words[8] != "SYNC" {
 			continue
 		}
-		address := words[3] + ":"
-		if strings.Contains(words[3], ":") {
-			address = "[" + words[3] + "]"
-		}
-		if ip := serviceAddress(address); ip.IsValid() && !served[ip] {
+		if ip := endpoint(words[3:]).Addr(); ip.IsValid() && !served[ip] {
 			served[ip] = true
 			list = append(list, ip)
 		}
@@ -87,6 +87,45 @@ func (Kernel) Masqueraded() (list []netip.Addr) {
 		}
 	}
 	return list
+}
+
+// Handshakes returns the TCP connections of this director that wait for an ACK of the client.
+func (Kernel) Handshakes() []host.Handshake { return handshakes(lines("ip_vs_conn")) }
+
+// handshakes reads lines with the protocol, and then the client, the virtual address and the server
+// with their ports. The state follows.
+func handshakes(lines iter.Seq[[]string]) (list []host.Handshake) {
+	for words := range lines {
+		if len(words) > 7 && words[0] == "TCP" && words[7] == "SYN_RECV" {
+			list = append(list, host.Handshake{Client: endpoint(words[1:]), Virtual: endpoint(words[3:]), Server: endpoint(words[5:])})
+		}
+	}
+	return list
+}
+
+// endpoint parses an address and a port of /proc/net/ip_vs_conn. IPv6 addresses have no brackets
+// there.
+func endpoint(words []string) netip.AddrPort {
+	address := words[0] + ":"
+	if strings.Contains(words[0], ":") {
+		address = "[" + words[0] + "]"
+	}
+	port, _ := strconv.ParseUint(words[1], 16, 16) // the kernel writes a number
+	return netip.AddrPortFrom(serviceAddress(address), uint16(port))
+}
+
+// SourceDrops returns the number of packets that the kernel has dropped because of rp_filter: the
+// route to their source uses another interface.
+func (Kernel) SourceDrops() int {
+	var names []string
+	for words := range lines("netstat") {
+		if i := slices.Index(names, "IPReversePathFilter"); i > 0 && words[0] == names[0] && i < len(words) {
+			n, _ := strconv.Atoi(words[i]) // the kernel writes a number
+			return n
+		}
+		names = slices.Clone(words)
+	}
+	return 0
 }
 
 // tableLines yields the words of each line of /proc/net/ip_vs. In this file, IPv4 addresses are

@@ -1,0 +1,16 @@
+package lvs
+
+import "net/netip"
+
+// Traffic has the number of packets between a virtual service and one of its real servers. The
+// kernel counts up to 2^32.
+type Traffic struct {
+	Service ServiceID
+	Server  netip.AddrPort
+	In, Out uint32 // In is the number of packets to the real server, Out the number of its replies.
+}
+
+// Of reports whether both values are about the same service and real server.
+func (t Traffic) Of(other Traffic) bool {
+	return t.Service == other.Service && t.Server == other.Server
+}
