@@ -6,8 +6,9 @@ import (
 	"slices"
 )
 
-// Merge returns one configuration for several files of one setup. If two files set the same thing,
-// the first file counts, and there is a warning if they differ.
+// Merge returns one configuration for several files of one setup. If two files differ in a setting,
+// a service or the synchronisation, the first file counts, and there is a warning. The lists of
+// directors, groups, marks, conditions and notices are joined without a warning.
 func Merge(configs ...*Config) (*Config, []Problem) {
 	merged := *configs[0]
 	var problems []Problem

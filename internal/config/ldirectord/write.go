@@ -16,8 +16,9 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// Write returns the configuration as ldirectord.cf. If the file cannot hold a part of it, there is
-// a problem for this part. Without secrets, each secret is replaced by ***.
+// Write returns the configuration as ldirectord.cf, without Cluster. If the file cannot hold
+// another part of it, there is a problem for this part. Without secrets, each secret is replaced by
+// ***.
 func Write(cfg *config.Config, secrets bool) (string, []config.Problem) {
 	text := written(cfg, true)
 	again, problems := Parse(cfg.File, []byte(text))
@@ -455,7 +456,8 @@ func (w *writer) alert(a config.Alert) {
 	w.line("comment", a.Comment)
 }
 
-// lost returns a problem for each part of a configuration that differs from its written form.
+// lost returns a problem for each part of a configuration, except Cluster, that differs from its
+// written form.
 func lost(cfg, again *config.Config) []config.Problem {
 	var problems []config.Problem
 	add := func(line int, what string) {
