@@ -14,7 +14,7 @@ import (
 // away from the node where it runs.
 func (b *builder) prefer(g config.Group, resource string, stays int) {
 	step := stays + 100
-	if g.Stays {
+	if g.Stays || b.cluster.Stays {
 		step = stays / 2
 	}
 	ranks := b.ranks(g)

@@ -88,6 +88,7 @@ func (m *merging) cluster() {
 	cluster, from := *m.into.Cluster, m.from.Cluster
 	cluster.Nodes = union(cluster.Nodes, from.Nodes, func(a, b Node) bool { return a.Name == b.Name })
 	cluster.Groups = m.groups(cluster.Groups, from.Groups)
+	cluster.Stays = cluster.Stays || from.Stays
 	cluster.Marks = union(cluster.Marks, from.Marks, func(a, b Mark) bool { a.Line = b.Line; return reflect.DeepEqual(a, b) })
 	cluster.NodeChecks = union(cluster.NodeChecks, from.NodeChecks, func(a, b NodeCheck) bool { a.Line = b.Line; return reflect.DeepEqual(a, b) })
 	cluster.Notices = union(cluster.Notices, from.Notices, func(a, b Notice) bool { a.Line = b.Line; return reflect.DeepEqual(a, b) })
