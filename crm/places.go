@@ -3,6 +3,7 @@ package crm
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -24,8 +25,11 @@ func (b *builder) prefer(g config.Group, resource string, stays int) {
 		case score == 0:
 		case p.Node == "":
 			b.report(config.Warning, g.Line, fmt.Sprintf("the file prefers its own host for %s, but does not have the name of the host", g.Name),
-				fmt.Sprintf("add: location %s-prefers-NODE %s %d: NODE", resource, resource, score))
+				"give the name: --host=FILE=NAME")
 		default:
+			if _, err := netip.ParseAddr(p.Node); err == nil {
+				b.report(config.Warning, g.Line, fmt.Sprintf("%s is the address of a director, and not its name as uname -n prints it", p.Node), "give the name: --host="+p.Node+"=NAME")
+			}
 			b.Constraints = append(b.Constraints, Location{ID: resource + "-prefers-" + identifier(p.Node), Resource: resource, Node: p.Node, Score: score})
 		}
 	}

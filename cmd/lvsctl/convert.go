@@ -19,17 +19,18 @@ import (
 )
 
 type convertCommand struct {
-	Files   []string `arg:"" name:"file" help:"Configuration files of one setup. They become one configuration. A relative name that does not exist in the current directory is looked up in /etc/ha.d."`
-	From    string   `placeholder:"FORMAT" help:"Format of the files. When unset, each file's content decides. The format ldirectord is ldirectord.cf."`
-	To      string   `enum:"crm,pcs,cib,haresources,ldirectord.cf,ipvsadm" default:"crm" placeholder:"FORMAT" help:"Format of the output: crm (for crm configure load update), pcs (a shell script), cib (XML for cibadmin), haresources, ldirectord.cf, or ipvsadm (for ipvsadm -R)."`
-	Form    string   `enum:"group,constraints,hot-standby" placeholder:"FORM" default:"hot-standby" help:"How the resources depend on each other: hot-standby (every director has the table, only the address moves), group (everything moves), or constraints (as group, but a health daemon never moves the address)."`
-	Name    string   `placeholder:"NAME" help:"First part of the names of resources. When unset, the name of the only group of virtual addresses, or lvs."`
-	Config  string   `placeholder:"FILE" default:"/etc/ha.d/ldirectord.cf" help:"File that the resources read on every director. The output with --to=ldirectord.cf belongs there."`
-	Inline  bool     `help:"Write services and checks into the parameters of the resources instead of a file. The parameters have one list of real servers and one check."`
-	Node    string   `placeholder:"NODE" help:"Preferred director for haresources, if the files do not have one."`
-	Strict  bool     `help:"Read as the original program does, without repairs of damaged text."`
-	Output  string   `placeholder:"FILE" help:"Write to this file instead of standard output."`
-	Secrets bool     `help:"Write logins and passwords of checks into the file, which then has mode 600. Needs --output."`
+	Files   []string          `arg:"" name:"file" help:"Configuration files of one setup. They become one configuration. A relative name that does not exist in the current directory is looked up in /etc/ha.d."`
+	From    string            `placeholder:"FORMAT" help:"Format of the files. When unset, each file's content decides. The format ldirectord is ldirectord.cf."`
+	To      string            `enum:"crm,pcs,cib,haresources,ldirectord.cf,ipvsadm" default:"crm" placeholder:"FORMAT" help:"Format of the output: crm (for crm configure load update), pcs (a shell script), cib (XML for cibadmin), haresources, ldirectord.cf, or ipvsadm (for ipvsadm -R)."`
+	Form    string            `enum:"group,constraints,hot-standby" placeholder:"FORM" default:"hot-standby" help:"How the resources depend on each other: hot-standby (every director has the table, only the address moves), group (everything moves), or constraints (as group, but a health daemon never moves the address)."`
+	Name    string            `placeholder:"NAME" help:"First part of the names of resources. When unset, the name of the only group of virtual addresses, or lvs."`
+	Config  string            `placeholder:"FILE" default:"/etc/ha.d/ldirectord.cf" help:"File that the resources read on every director. The output with --to=ldirectord.cf belongs there."`
+	Inline  bool              `help:"Write services and checks into the parameters of the resources instead of a file. The parameters have one list of real servers and one check."`
+	Host    map[string]string `placeholder:"OLD=NAME" help:"Name of a director, as uname -n prints it. OLD is the address or the name in the files. For a file that has only its own host, OLD is the file as given here."`
+	Node    string            `placeholder:"NODE" help:"Preferred director for haresources, if the files do not have one."`
+	Strict  bool              `help:"Read as the original program does, without repairs of damaged text."`
+	Output  string            `placeholder:"FILE" help:"Write to this file instead of standard output."`
+	Secrets bool              `help:"Write logins and passwords of checks into the file, which then has mode 600. Needs --output."`
 }
 
 // Run converts configuration files. It prints a line for each repair, for each part that has no
@@ -65,7 +66,7 @@ func (c convertCommand) read(ctx context.Context, sys system) (*config.Config, e
 		if err != nil {
 			return nil, err
 		}
-		cfg, err := c.parse(sys, path, text)
+		cfg, err := c.parse(sys, file, path, text)
 		if err != nil {
 			return nil, err
 		}
@@ -78,7 +79,20 @@ func (c convertCommand) read(ctx context.Context, sys system) (*config.Config, e
 	return merged, nil
 }
 
-func (c convertCommand) parse(sys system, path string, text []byte) (*config.Config, error) {
+// rename gives the directors of a file the names of the command line.
+func (c convertCommand) rename(cluster *config.Cluster, file string) {
+	name := func(old string) string { return cmp.Or(c.Host[cmp.Or(old, file)], old) }
+	for i, n := range cluster.Nodes {
+		cluster.Nodes[i].Name = name(n.Name)
+	}
+	for _, g := range cluster.Groups {
+		for i, p := range g.Preferences {
+			g.Preferences[i].Node = name(p.Node)
+		}
+	}
+}
+
+func (c convertCommand) parse(sys system, file, path string, text []byte) (*config.Config, error) {
 	f, err := format.Of(text)
 	if c.From != "" {
 		f, err = format.Named(c.From)
@@ -91,6 +105,9 @@ func (c convertCommand) parse(sys system, path string, text []byte) (*config.Con
 		parse = f.Strict
 	}
 	cfg, problems := parse(path, text)
+	if cfg != nil && cfg.Cluster != nil {
+		c.rename(cfg.Cluster, file)
+	}
 	for _, p := range problems {
 		fmt.Fprintln(sys.stderr, lint(p))
 	}

@@ -13,7 +13,7 @@ func TestConvert(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for name, text := range map[string]string{
 		"web.cf": web, "login.cf": login, "mark.cf": "virtual=10\n\treal=192.0.2.21 gate\n", "name.cf": "virtual=www:80\n\treal=192.0.2.21 gate\n",
-		"bad.cf": "virtual=192.0.2.10\n", "other": "virtual_server 192.0.2.10 80 {\n}\n", "mail.cf": "virtual=192.0.2.11:25\n\treal=192.0.2.21 gate\n\tchecktype=connect\n",
+		"bad.cf": "virtual=192.0.2.10\n", "other": "virtual_server 192.0.2.10 80 {\n}\n", "haresources": "director1 192.0.2.11/24/eth0 ldirectord::mail.cf\n", "ha.cf": "node director1 director2\nauto_failback off\n", "mail.cf": "virtual=192.0.2.11:25\n\treal=192.0.2.21 gate\n\tchecktype=connect\n",
 	} {
 		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -58,6 +58,13 @@ name.cf: error: no virtual address: the services have only packet marks; add a f
 		{args: "bad.cf", code: 1, stderr: "\nbad.cf:1:9: error: virtual \"192.0.2.10\": no port; write 192.0.2.10:PORT, or a number alone for a firewall mark\n"},
 		{args: "web.cf --from=ldirector", code: 1, stderr: "\nlvsctl: web.cf: unknown format \"ldirector\"; did you mean \"ldirectord\"?\n"},
 		{args: "web.cf --to=crmsh", code: 2, stderr: "\nlvsctl: --to must be one of \"crm\",\"pcs\",\"cib\",\"haresources\",\"ldirectord.cf\",\"ipvsadm\" but got \"crmsh\"; see lvsctl --help\n"},
+		{args: "haresources ha.cf mail.cf --form=group --host=director1=lb1", stdout: []string{
+			"ocf:lvs:vip \\\n    params ip=192.0.2.11 nic=eth0 cidr_netmask=24 ", "location lvs-prefers-lb1 lvs 300: lb1\n",
+		}, stderr: `
+haresources:1: warning: the services of ldirectord::mail.cf are in /etc/ha.d/mail.cf; give this file to the same command
+haresources: warning: the resources read /etc/ha.d/ldirectord.cf on every director; write it with --to=ldirectord.cf --output=ldirectord.cf
+haresources: warning: the cluster starts no resource until it has fencing; configure your fence agents, and do not set stonith-enabled=false
+`},
 	} {
 		code, stdout, stderr := lvsctl(t, fakeKernel{}, append([]string{"convert"}, strings.Fields(tt.args)...)...)
 		if code != tt.code || stderr != strings.TrimPrefix(tt.stderr, "\n") {

@@ -8,7 +8,9 @@ import (
 	"strings"
 
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/heartbeat"
 	"lvs-agents/internal/config/ldirectord"
+	"lvs-agents/internal/config/piranha"
 	"lvs-agents/internal/suggest"
 )
 
@@ -28,6 +30,10 @@ type Format struct {
 func All() []Format {
 	return []Format{
 		{Name: "ldirectord", Guess: ldirectord.Guess, Parse: ldirectord.Parse},
+		{Name: "piranha", Guess: piranhaText, Parse: piranha.Parse},
+		{Name: "haresources", Guess: haresourcesText, Parse: heartbeat.ParseResources},
+		{Name: "ha.cf", Guess: membersText, Parse: heartbeat.ParseMembers},
+		{Name: "authkeys", Guess: keysText, Parse: heartbeat.ParseKeys},
 	}
 }
 

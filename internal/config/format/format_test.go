@@ -11,6 +11,11 @@ func TestFormatOfAText(t *testing.T) {
 		"\ufeff  virtual6 = [2001:db8::10]:80\r\n":                         "ldirectord",
 		"# virtual=192.0.2.10:80\n":                                        "",
 		"virtual_server 192.0.2.10 80 {\n}\n":                              "",
+		"serial_no = 60\nprimary = 192.0.2.2\nvirtual web {\n}\n":          "piranha",
+		"director1 IPaddr::192.0.2.10/24 \\\n ldirectord::web.cf\n":        "haresources",
+		"keepalive 2\nnode director1 director2\nauto_failback off\n":       "ha.cf",
+		"auth 1\n1 sha1 x\n":                                               "authkeys",
+		"nodes = web\n":                                                    "",
 		"virtual web {\n active = 1\n}\n":                                  "",
 		"":                                                                 "",
 	} {

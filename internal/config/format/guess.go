@@ -1,0 +1,52 @@
+package format
+
+import (
+	"slices"
+	"strings"
+)
+
+// lines returns the words of each line that is not empty and not a comment.
+func lines(text []byte) [][]string {
+	var all [][]string
+	for line := range strings.Lines(string(text)) {
+		line, _, _ = strings.Cut(line, "#")
+		if words := strings.Fields(line); len(words) > 0 {
+			all = append(all, words)
+		}
+	}
+	return all
+}
+
+// piranhaText reports whether a line is serial_no = N or primary = ADDRESS.
+func piranhaText(text []byte) bool {
+	return slices.ContainsFunc(lines(text), func(words []string) bool {
+		name, _, found := strings.Cut(strings.Join(words, ""), "=")
+		return found && (name == "serial_no" || name == "primary")
+	})
+}
+
+// haresourcesText reports whether the text has a line NODE SCRIPT::ARGUMENT, and only words that
+// haresources can have.
+func haresourcesText(text []byte) bool {
+	found := false
+	for _, words := range lines(text) {
+		if slices.ContainsFunc(words, func(w string) bool { return strings.ContainsAny(w, "={}\"") && !strings.Contains(w, "::") }) {
+			return false
+		}
+		found = found || len(words) > 1 && slices.ContainsFunc(words[1:], func(w string) bool { return strings.Contains(w, "::") && !strings.HasPrefix(w, "[") })
+	}
+	return found
+}
+
+// membersText reports whether a line of ha.cf names a node.
+func membersText(text []byte) bool {
+	return slices.ContainsFunc(lines(text), func(words []string) bool {
+		return (words[0] == "node" || words[0] == "auto_failback") && len(words) > 1 && !strings.ContainsAny(words[1], "=:{")
+	})
+}
+
+// keysText reports whether the first line of authkeys selects a key.
+func keysText(text []byte) bool {
+	all := lines(text)
+	return len(all) > 0 && len(all[0]) > 1 && all[0][0] == "auth" && strings.Trim(all[0][1], "0123456789") == ""
+}
