@@ -55,39 +55,56 @@ func ScopeOf(tables ...Table) Scope {
 // so only if have has VirtualService.Order. It also uses this order if the service has no
 // destinations yet.
 func Plan(want, have Table, scope Scope) []Op {
-	var p planner
 	wanted, held := want.Index(), have.Index()
-	for _, w := range want {
-		if !scope[w.ID] {
-			continue
-		}
-		at, exists := held[w.ID]
-		h := VirtualService{}
+	find := func(id ServiceID) (h VirtualService, exists bool) {
+		at, exists := held[id]
 		if exists {
 			h = have[at]
 		}
-		p.service(w.Service, h.Service, exists)
-		p.destinations(w, h)
+		return h, exists
+	}
+	p := planner{first: slices.Grow([]Op(nil), additions(want, held))}
+	for _, w := range want {
+		if h, exists := find(w.ID); scope[w.ID] {
+			p.service(w.Service, h.Service, exists)
+		}
+	}
+	for _, w := range want {
+		if h, _ := find(w.ID); scope[w.ID] {
+			p.destinations(w, h)
+		}
 	}
 	for _, h := range have {
 		if _, stays := wanted[h.ID]; scope[h.ID] && !stays {
 			p.gone = append(p.gone, Op{Verb: DeleteService, Service: Service{ID: h.ID}})
 		}
 	}
-	return slices.Concat(p.services, p.added, p.raised, p.changed, p.removed, p.gone)
+	return append(p.first, slices.Concat(p.raised, p.changed, p.removed, p.gone)...)
 }
 
-// planner collects the operations of a plan. Each stage of the plan has its own list.
+// additions returns how many services and destinations are wanted in services that do not exist. A
+// list of this size is not copied while it grows, because each new page of memory costs time.
+func additions(want Table, held map[ServiceID]int) (n int) {
+	for _, w := range want {
+		if _, exists := held[w.ID]; !exists {
+			n += 1 + len(w.Destinations)
+		}
+	}
+	return n
+}
+
+// planner collects the operations of a plan. Each stage of the plan has its own list. The list
+// first has the stages of services and of added destinations.
 type planner struct {
-	services, added, raised, changed, removed, gone []Op
+	first, raised, changed, removed, gone []Op
 }
 
 func (p *planner) service(want, have Service, exists bool) {
 	switch {
 	case !exists:
-		p.services = append(p.services, Op{Verb: AddService, Service: want})
+		p.first = append(p.first, Op{Verb: AddService, Service: want})
 	case !want.Equal(have):
-		p.services = append(p.services, Op{Verb: EditService, Service: want})
+		p.first = append(p.first, Op{Verb: EditService, Service: want})
 	}
 }
 
@@ -133,10 +150,10 @@ func (p *planner) add(s Scheduler, op Op) {
 	if d := op.Destination; s.KeepsSlots() && d.Weight == 0 && d.HashWeight > 0 {
 		first := op
 		first.Destination.Weight = d.HashWeight
-		p.added = append(p.added, first)
+		p.first = append(p.first, first)
 		op.Verb = EditDestination
 	}
-	p.added = append(p.added, op)
+	p.first = append(p.first, op)
 }
 
 // lower changes a destination of the kernel to a weight that is not higher. If the scheduler keeps
@@ -181,7 +198,7 @@ func (p *planner) ordered(want *VirtualService, have VirtualService) VirtualServ
 	}
 	for _, w := range want.Destinations[inPlace:] {
 		if h, exists := late[w.Addr]; exists {
-			p.added = append(p.added, Op{Verb: DeleteDestination, Service: Service{ID: want.ID}, Destination: h})
+			p.first = append(p.first, Op{Verb: DeleteDestination, Service: Service{ID: want.ID}, Destination: h})
 		}
 		p.add(want.Scheduler, Op{Service: Service{ID: want.ID}, Destination: w})
 	}

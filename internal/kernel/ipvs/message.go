@@ -76,10 +76,13 @@ const forwardMask = 0x0007
 // genlHeader is the size of struct genlmsghdr (include/uapi/linux/genetlink.h).
 const genlHeader = 4
 
+// room is the capacity for the attributes of one service or destination.
+const room = 128
+
 // message returns a request to the generic netlink family with the number family.
 func message(family uint16, command uint8, attrs ...[]byte) knetlink.Request {
 	const version = 1
-	return knetlink.Request{Type: family, Body: append([]byte{command, version, 0, 0}, bytes.Join(attrs, nil)...)}
+	return knetlink.Request{Type: family, Body: bytes.Join(append([][]byte{{command, version, 0, 0}}, attrs...), nil)}
 }
 
 // encodeID encodes the attributes that identify a service.
@@ -88,7 +91,7 @@ func encodeID(id lvs.ServiceID) []byte {
 }
 
 func idValues(id lvs.ServiceID) []byte {
-	a := knetlink.AppendAttribute(nil, serviceFamily, nl.Uint16Attr(family(id.Is6())))
+	a := knetlink.AppendAttribute(make([]byte, 0, room), serviceFamily, nl.Uint16Attr(family(id.Is6())))
 	if id.IsMark() {
 		return knetlink.AppendAttribute(a, serviceMark, nl.Uint32Attr(id.Mark))
 	}
@@ -143,7 +146,7 @@ func serviceBits(s lvs.Service) (flags, netmask uint32) {
 // encodeDestination encodes a change of a destination. It fails for an unknown forwarding method.
 func encodeDestination(op lvs.Op) (command uint8, attrs [][]byte, err error) {
 	d := op.Destination
-	a := knetlink.AppendAttribute(nil, destinationFamily, nl.Uint16Attr(family(d.Addr.Addr().Is6())))
+	a := knetlink.AppendAttribute(make([]byte, 0, room), destinationFamily, nl.Uint16Attr(family(d.Addr.Addr().Is6())))
 	a = knetlink.AppendAttribute(a, destinationAddress, d.Addr.Addr().AsSlice())
 	a = knetlink.AppendAttribute(a, destinationPort, binary.BigEndian.AppendUint16(nil, d.Addr.Port()))
 	command = delDestination
