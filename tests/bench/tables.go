@@ -34,16 +34,13 @@ func large(bin string) error {
 			return subject{name: "ipvs " + action, argv: []string{bin + "/ipvs", action}, env: env}
 		}
 		start, stop, clear := agent("start").words(), agent("stop").words(), []string{"ipvsadm", "-C"}
-		// Each write has a new network namespace: the kernel keeps removed destinations for a minute,
-		// and each addition searches them (ip_vs_ctl.c, ip_vs_trash_get_dest).
-		alone := []string{"unshare", "-n", "sh", "-c", `ip link set lo up; exec "$@"`, "sh"}
-		restore := subject{name: "ipvsadm -R", argv: append(alone, "sh", "-c", "ipvsadm -R <"+saved)}
+		restore := alone("ipvsadm -R", env, "sh", "-c", "exec ipvsadm -R <"+saved)
 		title := fmt.Sprintf("%d × %d: ", size.services, size.servers)
 		rows = append(rows,
 			row{title: title + "write", rounds: 3, least: size.least, subjects: []subject{
-				{name: "internal/kernel/ipvs", argv: append(alone, os.Args[0], "restore", saved)}, restore}},
+				alone("internal/kernel/ipvs", env, os.Args[0], "restore", saved), restore}},
 			row{title: title + "start", rounds: 3, subjects: []subject{
-				{name: "ipvs start", argv: append(alone, agent("start").argv...), env: env}, restore}},
+				alone("ipvs start", env, agent("start").argv...), restore}},
 			row{title: title + "compare", rounds: 5, begin: start, end: stop, subjects: []subject{
 				agent("monitor"), {name: "ipvsadm -Sn", argv: []string{"ipvsadm", "-Sn"}}}},
 			row{title: title + "stop", rounds: 3, subjects: []subject{
@@ -52,6 +49,16 @@ func large(bin string) error {
 		)
 	}
 	return table("tables with 10,000 destinations, in the lab's kernel", rows)
+}
+
+// alone returns a subject that runs in a new network namespace: the kernel keeps removed
+// destinations for a minute, and each addition searches them (ip_vs_ctl.c, ip_vs_trash_get_dest).
+func alone(name string, env []string, argv ...string) subject {
+	return subject{
+		name: name, argv: append([]string{"nsenter", "--net=/run/netns/bench"}, argv...), env: env,
+		before: []string{"sh", "-c", "ip netns add bench && ip -n bench link set lo up"},
+		after:  []string{"ip", "netns", "delete", "bench"},
+	}
 }
 
 // words returns a command that runs the subject with its environment.
