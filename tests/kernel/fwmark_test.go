@@ -22,7 +22,8 @@ var mark = []string{"mark=10", "ip=192.0.2.10", "ports=80,443"}
 // connection to port 80, 443 and 8080.
 type shop struct {
 	director
-	client *lab.Host
+	client  *lab.Host
+	servers []*lab.Host
 }
 
 func newShop(t *testing.T) shop {
@@ -32,6 +33,7 @@ func newShop(t *testing.T) shop {
 	s.Host, s.client = topology.Host("director1"), topology.Host("client")
 	for _, name := range []string{"rs1", "rs2"} {
 		rs := topology.Host(name)
+		s.servers = append(s.servers, rs)
 		rs.HideVIP(t, "192.0.2.10", "2001:db8::10")
 		for _, port := range []string{"80", "443", "8080"} {
 			go reply(rs.Listen(t, "tcp", ":"+port), name)
