@@ -135,7 +135,8 @@ func TestRefusedParameters(t *testing.T) {
 	}
 }
 
-// TestMethod checks where the rules are, for what the host has and what the site uses.
+// TestMethod checks which kind of rules start makes for each value of method. The host has or lacks
+// nftables and legacy iptables, and other programs use or do not use legacy iptables.
 func TestMethod(t *testing.T) {
 	const nft, legacy = host.NFTMarks, host.IPTablesMarks
 	const none = "this host has neither nftables nor legacy iptables: nftmarks are not in this kernel; iptablesmarks are not in this kernel"

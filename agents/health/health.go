@@ -119,8 +119,8 @@ func halfOf(ctx context.Context) (context.Context, context.CancelFunc) {
 // awaitVerdicts returns when every real server has a verdict and the daemon has tried to publish
 // its node attribute. If ctx ends earlier, awaitVerdicts only logs a warning.
 func (a *Agent) awaitVerdicts(ctx context.Context, c ocf.Call) {
-	// The reply of a daemon with thousands of real servers takes CPU time, so polls are less
-	// frequent.
+	// The reply of a daemon with thousands of real servers takes CPU time. So the time between two
+	// polls grows with the number of real servers without a verdict.
 	const poll, each = 50 * time.Millisecond, 100 * time.Microsecond
 	unknown := 0
 	for {

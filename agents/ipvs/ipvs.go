@@ -268,7 +268,7 @@ func (a action) heal(ctx context.Context, holder string) bool {
 	defer cancel()
 	err := a.daemons.Resync(limited, a.StateDir, holder)
 	if err != nil {
-		a.Log.Warnf("the IPVS table differs from the wanted table, and the health daemon cannot repair it: %v", err)
+		a.Log.Warnf("the IPVS table is not as wanted, and the health daemon cannot repair it: %v", err)
 	}
 	return err == nil
 }
@@ -301,7 +301,7 @@ func (a action) monitorAgain(ctx context.Context) (ocf.Status, error) {
 	idle, down := l.unserved(r, have)
 	switch {
 	case status.State != ocf.Running:
-	case healed: // The daemon has repaired the table, and has found no real server of the idle services good.
+	case healed: // The daemon has repaired the table, so it keeps the real servers of the idle services out.
 		logDown(a.Call, append(idle, down...))
 	case len(idle) > 0:
 		status = ocf.Status{State: ocf.Failed, Reason: fmt.Sprintf("no real server of %s gets new connections, and no health daemon keeps them out", words(idle))}

@@ -260,7 +260,7 @@ func (m Measurement) delay(pause time.Duration) {
 }
 
 // unpublish removes the attributes of a stopped resource, and the time of its next measurement. A
-// failure is only a warning, because the daemons have already ended.
+// failure is only a warning, because the attributes are not a part of the state of the resource.
 func (a *Agent) unpublish(ctx context.Context, c ocf.Call) {
 	id := c.Resource()
 	unlock, _ := state.LockInHalf(ctx, lockFile(c.StateDir, "publish", id), "stop")

@@ -229,7 +229,7 @@ func TestTheLink(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got.reason, tt.reason)
 			}
 			stopped := n.mustRun(t, 0, "stop", tt.params...)
-			const warning = "WARNING: 192.0.2.10 is still on eth1, where this resource did not put it; remove it there\n"
+			const warning = "WARNING: 192.0.2.10 is still on eth1, which is not the interface of this resource; remove it there\n"
 			if warned := stopped.log == warning; warned != (tt.name == "address moved") {
 				t.Errorf("stop says %s", stopped.log)
 			}

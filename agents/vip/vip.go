@@ -355,7 +355,7 @@ func (a *Agent) Stop(ctx context.Context, c ocf.Call) error {
 // address is removed.
 func (a *Agent) warnOfStrays(ctx context.Context, c ocf.Call) {
 	for _, address := range a.strays(ctx) {
-		c.Log.Warnf("%s is still on %s, where this resource did not put it; remove it there", a.IP, address.NIC)
+		c.Log.Warnf("%s is still on %s, which is not the interface of this resource; remove it there", a.IP, address.NIC)
 	}
 }
 

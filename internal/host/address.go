@@ -49,14 +49,15 @@ type Observed struct {
 // Interface is the state of a network interface.
 type Interface struct {
 	Name string // Name is the name of the interface in the kernel.
-	// Silent says that the interface has no neighbours, like a loopback, tunnel or dummy interface.
+	// Silent says that the interface has no neighbours, like a loopback, tunnel or dummy interface,
+	// or that ARP is off.
 	Silent    bool
 	Down      bool // Down says that an operator or a program has set the interface down.
 	NoCarrier bool // NoCarrier says that the interface is up, but has no carrier.
 	// ARPOff says that ARP is off, although interfaces of this kind have neighbours.
 	ARPOff bool
 	// Master is the kind and name of the interface that takes all packets of this one, for example
-	// bridge br0. It is empty if the interface is not a port.
+	// bridge br0. It is empty if no other interface takes them.
 	Master string
 }
 

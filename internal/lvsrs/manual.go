@@ -11,7 +11,7 @@ var program = manual.Program{
 	Long: "The settings come from " + Dir + "/NAME.conf. Without NAME, every file in that directory is used.\n" +
 		"A file has lines like ip=192.0.2.10. The names are the parameters of ocf:lvs:realserver (man 7 ocf_lvs_realserver).",
 	Commands: []manual.Command{
-		{Name: "start", Text: "Adds the addresses, and makes settings so that this host does not reply to ARP requests for them. Writes the values found to a file."},
+		{Name: "start", Text: "Adds the addresses, and makes settings so that this host does not reply to ARP requests for them. With forward=masq, adds the default route instead. Writes the values found to a file."},
 		{Name: "stop", Text: "Restores the values that start found. Works without the file of the real server."},
 		{Name: "status", Text: "Reports whether all addresses and settings are in place."},
 	},

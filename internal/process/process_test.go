@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// waiting starts a process that has a lock on byte 7 of a file. The process runs until the test
-// ends.
+// waiting starts a process that has a lock on byte 7 of a file. The process runs at most until the
+// test ends.
 func waiting(t *testing.T, path string) (*exec.Cmd, Process) {
 	t.Helper()
 	file, err := os.Create(path)
