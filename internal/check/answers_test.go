@@ -18,15 +18,17 @@ import (
 type answered struct {
 	name    string
 	service string
-	// says is the whole reply of an HTTP server. Other servers send one line of it for each query.
+	// says is the whole reply of an HTTP server. Other servers send its first line as the greeting,
+	// and the next line after each command.
 	says string
-	// perl says that ldirectord accepts the reply. TestPerlAnswers with the tag perl verifies it.
+	// perl says that ldirectord accepts the reply. TestPerlAnswers with the tag perl verifies it,
+	// except for APOP and CRAM-MD5.
 	perl bool
 	want string // want is the reason of our check. It is empty if the check is good.
 }
 
-// answers returns replies that differ from the standards. The check of a page expects the text "all
-// is well".
+// answers returns replies of servers. Most replies differ from the standards. The check of a page
+// expects the text "all is well".
 func answers() []answered {
 	const ok, page = "HTTP/1.1 200 OK\r\n", "\r\nall is well"
 	return []answered{

@@ -2,8 +2,9 @@
 // connections, sends packets and judges the reply. It does not decide whether a real server gets
 // clients: package health decides.
 //
-// Each check opens its own connection. The context of a check limits the time from the first packet
-// to the last byte. A check reads a limited number of bytes, even if the server sends more.
+// Each check opens its own connections, but pings share sockets. The context of a check limits the
+// time from the first packet to the last byte. A check reads a limited number of bytes, even if the
+// server sends more.
 package check
 
 import (
@@ -21,7 +22,7 @@ type Checker interface {
 
 // Sourcer chooses the source address of a check.
 type Sourcer interface {
-	// Source returns the source address to bind for a target. The zero Addr means that the kernel
+	// Source returns the source address to bind for a target. After the zero Addr, the kernel
 	// chooses the address.
 	Source(target netip.Addr) netip.Addr
 	// Forget drops the source address that is remembered for a target. A check calls Forget when it

@@ -17,8 +17,8 @@ type conn struct {
 	hangUp   func() bool // hangUp stops the function that waits for the end of the context.
 }
 
-// raw is the connection below TLS, or the whole connection if there is only TCP. Libraries read in
-// separate goroutines, so the fields are atomic.
+// raw is the connection below TLS, or the whole connection without TLS. Libraries read in separate
+// goroutines, so the fields are atomic.
 type raw struct {
 	net.Conn
 	read atomic.Int64 // read is how many bytes were read from the connection.

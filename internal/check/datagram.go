@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// attempts is how many times a check sends a query, because the network can lose a datagram.
+// attempts is how many times a check sends a query at most, because the network can lose a
+// datagram.
 const attempts = 3
 
 // maxDatagram is how many bytes of a reply a check reads. The kernel discards the rest.
@@ -30,9 +31,9 @@ func (t Target) datagrams(ctx context.Context) (*conn, error) {
 	return ending(ctx, c), nil
 }
 
-// exchange sends a query and reads replies until accept returns true or an error. If no reply
-// arrives in time, exchange sends the query again. accept returns false for a reply to another
-// query.
+// exchange sends a query and reads replies until accept returns true or an error. If accept does
+// not end the exchange in time, exchange sends the query again. accept returns false for a reply
+// that does not count, such as a reply to another query.
 func (c *conn) exchange(ctx context.Context, question []byte, accept func([]byte) (bool, error)) error {
 	deadline, _ := ctx.Deadline()
 	pause := time.Until(deadline) / attempts

@@ -18,9 +18,9 @@ import (
 // less CPU time. An error of a Dialer holds a syscall.Errno, or is os.ErrDeadlineExceeded if the
 // context ended first.
 type Dialer interface {
-	// Dial opens a connection. Reads and writes of the connection end when ctx ends, and not
-	// earlier. A read after the end of ctx still returns data that has already arrived. Only one
-	// goroutine can use the connection.
+	// Dial opens a connection. A read or write that waits for the server ends when ctx ends. A read
+	// after the end of ctx still returns data that has already arrived. Only one goroutine can use
+	// the connection.
 	Dial(ctx context.Context, source netip.Addr, target netip.AddrPort) (net.Conn, error)
 	// Probe opens a connection from each source to the target with the same index, and resets it.
 	// It calls done with each index and the result, from one goroutine or from several. It returns

@@ -426,7 +426,8 @@ func TestWholeCheckObeysOneTimeLimit(t *testing.T) {
 	})
 }
 
-// moving is a Sourcer that returns another address after each call of Forget.
+// moving is a Sourcer that returns the next of its addresses after each call of Forget, and then
+// stays at the last address.
 type moving struct {
 	addrs []netip.Addr
 	at    *int

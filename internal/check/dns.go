@@ -13,12 +13,13 @@ import (
 	"golang.org/x/net/dns/dnsmessage"
 )
 
-// DNS is a check that queries the addresses of a name, or the names of an address. It is good if a
-// record of the reply matches Receive. If Receive is nil, any record is good.
+// DNS is a check that queries the addresses of a name, or the names of an address. It is good if an
+// A, AAAA or PTR record of the reply matches Receive. If Receive is nil, any of these records is
+// good.
 type DNS struct {
 	Target
 	// questions are the queries. The check sends them in this order. It sends the next query only
-	// if the reply to the previous query had no records.
+	// if the reply to the previous query had no A, AAAA or PTR record.
 	questions []dnsmessage.Question
 }
 
@@ -68,7 +69,7 @@ func pack(id uint16, question dnsmessage.Question) ([]byte, error) {
 	return m.Pack()
 }
 
-// Check sends the queries in order, until a reply has records or a query fails.
+// Check sends the queries in order, until a reply has an A, AAAA or PTR record, or a query fails.
 func (d DNS) Check(ctx context.Context) error {
 	err := errors.New("no question")
 	for _, question := range d.questions {
@@ -80,9 +81,10 @@ func (d DNS) Check(ctx context.Context) error {
 	return err
 }
 
-// Errors of a reply after which the check sends another query.
+// After errEmpty, the check sends the next query, if there is one. After errCut, it sends the same
+// query over TCP.
 var (
-	errEmpty = errors.New("an answer without an address")
+	errEmpty = errors.New("an answer without an A, AAAA or PTR record")
 	errCut   = errors.New("the answer is too long for UDP")
 )
 
@@ -157,7 +159,7 @@ func (d DNS) verdict(ctx context.Context, id uint16, answer []byte) (bool, error
 	return true, fmt.Errorf("nothing in the answer matches %q", d.Receive.String())
 }
 
-// rcode returns the name of a response code, as operators know it from dig.
+// rcode describes a response code. It begins with the name that dig prints.
 func rcode(code dnsmessage.RCode) string {
 	switch code {
 	case dnsmessage.RCodeSuccess:
@@ -170,7 +172,7 @@ func rcode(code dnsmessage.RCode) string {
 	case dnsmessage.RCodeNotImplemented:
 		return "NOTIMP"
 	case dnsmessage.RCodeRefused:
-		return "REFUSED, it serves neither this name nor this client"
+		return "REFUSED, it does not serve this name, or not to this client"
 	}
 	return code.String()
 }

@@ -72,7 +72,8 @@ func FuzzDialogue(f *testing.F) {
 				return page.(HTTP).named("/a", err)
 			},
 			SIP{target}.over,
-			// The type careful, which calls this function, handles a panic of the library.
+			// In a check, the type careful calls the function carefully, which turns a panic of the
+			// library into an error.
 			func(ctx context.Context, c *conn, t Target) error {
 				return carefully("mysql", t.Addr, func() error { return database.(MySQL).talk(ctx, c) })
 			},

@@ -179,7 +179,8 @@ func escaped(page string) string {
 	return b.String()
 }
 
-// authorization returns the header line with the login (RFC 7617). It is empty without a login.
+// authorization returns the header line with the login (RFC 7617). It is empty if the target has
+// neither a login nor a password.
 func (h HTTP) authorization() string {
 	if h.Login == "" && h.Passwd == "" {
 		return ""
@@ -236,14 +237,14 @@ func (h HTTP) follow(page, location string) (string, error) {
 	case !strings.HasPrefix(page, "/"):
 		return "", fmt.Errorf("redirected to %q; request that instead", shown(location))
 	case !h.here(to):
-		return "", fmt.Errorf("redirected to another server, %q; request a page that this one has", shown(location))
+		return "", fmt.Errorf("redirected to %q, which has another host, port or protocol; request a page that this server has", shown(location))
 	}
 	return to.RequestURI(), nil
 }
 
-// here reports whether a URL is on this server. The host of the URL must be the name or the address
-// of the server. The port of the URL must be the port of the server, the port in virtualhost, or
-// the default port of the scheme.
+// here reports whether a URL is on this server. The scheme must be the scheme of the check. The
+// host of the URL must be the name or the address of the server. The port of the URL must be the
+// port of the server, the port in virtualhost, or the default port of the scheme.
 func (h HTTP) here(to *url.URL) bool {
 	port := to.Port()
 	if port == "" {

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// response is a reply of HTTP. The parser accepts the same replies as LWP, the library of
-// ldirectord. Package net/http refuses some servers that browsers and LWP accept.
+// response is a reply of HTTP. The parser is as lenient as LWP, the library of ldirectord. Package
+// net/http refuses some replies that browsers and LWP accept.
 type response struct {
 	status   int
 	text     string // text is the number and the words of the status line.
@@ -130,7 +130,7 @@ func (a *response) frame(r *bufio.Reader, method string) error {
 	return nil
 }
 
-// length returns the number in Content-Length. It ignores values that do not begin with a number.
+// length returns the number in Content-Length. It ignores values whose first word is not a number.
 // If two numbers differ, the length is unknown.
 func (a *response) length() (size int64, known bool) {
 	for _, text := range a.lengths {
@@ -171,7 +171,7 @@ func (s *sized) Read(p []byte) (int, error) {
 type chunks struct {
 	r     *bufio.Reader
 	chunk sized
-	// between says that the bytes of a chunk were read, but not the line end after them.
+	// between says that a chunk has begun whose line end has not been read.
 	between bool
 }
 

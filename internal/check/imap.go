@@ -42,8 +42,8 @@ func prefixed(line, word string) bool {
 	return len(line) >= len(word) && strings.EqualFold(line[:len(word)], word)
 }
 
-// tagged sends a command with a tag, and reads lines until the result of the command. It skips all
-// other lines, as Net::IMAP::Simple of Perl does.
+// tagged sends a command with a tag, and reads lines until the result of the command or an untagged
+// BYE. It skips all other lines, as Net::IMAP::Simple of Perl does.
 func (l lines) tagged(words ...string) error {
 	const tag = "a"
 	if err := l.send(append([]string{tag}, words...)...); err != nil {

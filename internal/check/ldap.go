@@ -13,7 +13,7 @@ import (
 // Login or Passwd is empty, the check logs in as an anonymous client, and the server can refuse the
 // login. Otherwise the server must accept the login.
 func ldapSearch(ctx context.Context, c *conn, t Target) error {
-	session := ldap.NewConn(c, false) // With false, the library expects a connection without TLS.
+	session := ldap.NewConn(c, false) // The library uses this value only for STARTTLS, which a check does not use.
 	session.Start()
 	defer func() { _ = session.Close() }()
 	unbound, err := ldapBind(session, t)
@@ -38,7 +38,7 @@ func ldapSearch(ctx context.Context, c *conn, t Target) error {
 
 // ldapBind logs in. Without a login, it sends a bind as an anonymous client, because some servers
 // require this bind (slapd's "require bind"). Other servers refuse the bind, but let anonymous
-// clients search. If the server refuses the bind, unbound is the refusal and err is nil.
+// clients search. If the server refuses the anonymous bind, unbound is the refusal and err is nil.
 func ldapBind(session *ldap.Conn, t Target) (unbound, err error) {
 	if t.Login != "" && t.Passwd != "" {
 		return nil, session.Bind(t.Login, t.Passwd)
@@ -50,9 +50,8 @@ func ldapBind(session *ldap.Conn, t Target) (unbound, err error) {
 	return nil, err
 }
 
-// ldapReason returns the error that the server sent. For a closed connection, it returns its own
-// error. The error of the library would depend on the goroutine that finds the closed connection
-// first.
+// ldapReason returns the error that the server sent. Otherwise, it returns its own error, because
+// the error of the library depends on the goroutine that finds a closed connection first.
 func ldapReason(c *conn, err error) error {
 	// The server sent this error. Errors with larger codes come from the library.
 	if e, ok := errors.AsType[*ldap.Error](err); ok && e.ResultCode < ldap.ErrorNetwork {

@@ -52,8 +52,8 @@ func (t Target) overOpenSSL(ctx context.Context) (*conn, error) {
 }
 
 // openSSLArguments returns the arguments of openssl s_client(1). With -brief, openssl writes only
-// the bytes of the server to standard output. It writes a line to standard error after the
-// handshake.
+// the bytes of the server to standard output. After the handshake, it writes CONNECTION ESTABLISHED
+// to standard error.
 func (t Target) openSSLArguments() []string {
 	arguments := []string{"s_client", "-brief", "-ign_eof", "-nocommands", "-verify_quiet", "-connect", t.Addr.String()}
 	if source := t.Source.Source(t.Addr.Addr()); source.IsValid() {
@@ -123,7 +123,8 @@ func established(output io.Reader) error {
 // tunnel is a connection to the standard input and output of a program.
 type tunnel struct {
 	net.Conn
-	// output is the standard error of the program. It must stay open while the program runs.
+	// output is the pipe from the standard error of the program. It must stay open while the
+	// program runs.
 	output  io.Closer
 	session *program.Session
 }

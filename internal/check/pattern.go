@@ -10,7 +10,7 @@ import (
 // Pattern is a regular expression that a reply must match.
 type Pattern interface {
 	// Match reports whether an answer matches. It returns an error if the match takes more than a
-	// second, or does not end before ctx ends.
+	// second, does not end before ctx ends, or needs too much memory.
 	Match(ctx context.Context, answer []byte) (bool, error)
 	String() string
 }

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestPerlAnswers queries the servers of TestAnswersOfServers with the Perl libraries that
-// ldirectord uses. It compares the results with the table of answers.
+// TestPerlAnswers queries the servers of TestAnswersOfServers, except for APOP and CRAM-MD5, as
+// ldirectord does in Perl. It compares the results with the table of answers.
 func TestPerlAnswers(t *testing.T) {
 	scripts := map[string]string{
 		"http": `use LWP::UserAgent; my $r = LWP::UserAgent->new->request(HTTP::Request->new("GET", "http://$h:$p/"));

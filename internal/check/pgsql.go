@@ -41,7 +41,7 @@ func newPgSQL(_ string, t Target) (Checker, error) {
 		setting(t.Addr.Addr().String()), t.Addr.Port(), setting(t.Login), setting(t.Passwd), setting(database)))
 	if err != nil {
 		// The error of the library is left out, because it contains the password.
-		return nil, errors.New("login, passwd or database is not usable for PostgreSQL")
+		return nil, errors.New("login, passwd or database is not usable for PostgreSQL, or PGSERVICE names an unknown service")
 	}
 	config.Password = t.Passwd // also replaces the library's value if the password is empty
 	config.RuntimeParams = map[string]string{"application_name": "directord"}
@@ -115,7 +115,8 @@ func (p PgSQL) query(ctx context.Context, session *pgconn.PgConn) error {
 	return errNoRow
 }
 
-// pgReason returns the error message of the server without the text that the library adds.
+// pgReason returns an error without the text that the library adds. The error is the message of the
+// server, or the reason why the last connection failed.
 func pgReason(err error) error {
 	if said, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return fmt.Errorf("%s: %s", said.Severity, said.Message)

@@ -18,8 +18,8 @@ import (
 type Ping struct {
 	Addr   netip.Addr
 	Pinger *Pinger
-	// Attempts is the number of attempts. 0 means 1. Each attempt has an equal share of the
-	// timeout.
+	// Attempts is the number of attempts. 0 means 1. Each attempt has an equal share of the time
+	// that is left.
 	Attempts int
 }
 
@@ -198,7 +198,7 @@ func (p *Pinger) read(socket *net.IPConn) {
 			return
 		}
 		if err != nil {
-			// The error is an ICMP error about one target. The check of that target times out on its own.
+			// The error can concern only one target. The check of that target times out on its own.
 			continue
 		}
 		if addr, ok := netip.AddrFromSlice(from.IP); ok {

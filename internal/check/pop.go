@@ -13,7 +13,7 @@ import (
 )
 
 // pop checks a POP3 server. The check is good if the server sends a greeting and, with Login,
-// accepts the login (RFC 1939).
+// accepts the login and the command STAT (RFC 1939).
 func pop(_ context.Context, c *conn, t Target) error {
 	l := newLines(c)
 	greeting, err := l.ok("greeting")

@@ -13,7 +13,7 @@ import (
 	"lvs-agents/internal/pattern"
 )
 
-// Errors of a server that accepts a connection, but does not reply as expected.
+// Errors of a server whose reply is missing, incomplete or too long.
 var (
 	errSilent  = errors.New("no answer in time")
 	errDrips   = errors.New("no whole answer in time")
@@ -22,7 +22,7 @@ var (
 	errBroken  = errors.New("closed in the middle of the answer")
 )
 
-// reason returns an error of the dialogue that an operator understands. It replaces the errors of
+// reason returns an error of the dialogue that an operator understands. It replaces most errors of
 // libraries by an error that says how the connection ended.
 func (c *conn) reason(ctx context.Context, err error) error {
 	read := c.raw.read.Load()
@@ -54,12 +54,12 @@ func isTimeout(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
 }
 
-// maxReason is the greatest length of a reason in bytes. The length is limited because reasons go
-// into logs, mail and status.
+// maxReason is the length in bytes after which a reason is cut. Reasons go into logs, mail and
+// status.
 const maxReason = 300
 
-// plain returns the innermost of Go's network errors, because the outer errors repeat addresses.
-// The text of its result is fit for a log, even if the server has sent control characters.
+// plain returns errSilent for a time limit, and the syscall.Errno in a network error, because Go's
+// outer errors repeat addresses. For another error, it returns the result of Reason.
 func plain(err error) error {
 	if isTimeout(err) {
 		return errSilent
@@ -120,7 +120,7 @@ func named(name string, server fmt.Stringer, err error) error {
 	return fmt.Errorf("%s %s: %w", name, server, err)
 }
 
-// short returns the first 80 bytes of a text that an operator reads.
+// short returns a text that an operator reads, cut after 80 bytes.
 func short(text string) string {
 	const most = 80
 	if len(text) > most {

@@ -10,10 +10,11 @@ import (
 )
 
 // Roots holds the certificate authorities that the system trusts. Package x509 reads them only once
-// in a process. Roots reads them again when their files change.
+// in a process. Roots reads them again when the size or the time of one of its files or directories
+// changes.
 type Roots struct {
-	files []string // files are paths. Only the first file that exists is read.
-	dirs  []string // dirs are directories. The check reads all files in them.
+	files []string // files are paths. Roots reads only the first file that it can read.
+	dirs  []string // dirs are directories. Roots reads all files in them.
 
 	mu    sync.Mutex
 	state []int64 // state has the sizes and modification times of files and dirs at the last read.
@@ -39,9 +40,9 @@ func SystemRoots(file, dirs string) *Roots {
 	return r
 }
 
-// current returns a pool of authorities. All checks share the pool until a file changes. To find a
-// change takes 10 of the 400 µs of a handshake. The result is nil if r is nil, and then package
-// x509 uses its own pool.
+// current returns a pool of authorities. All checks share the pool until Roots finds a change. To
+// find a change takes 10 of the 400 µs of a handshake. The result is nil if r is nil, and then
+// package x509 uses its own pool.
 func (r *Roots) current() *x509.CertPool {
 	if r == nil {
 		return nil
@@ -58,8 +59,8 @@ func (r *Roots) current() *x509.CertPool {
 	}
 	if !slices.Equal(state, r.state) {
 		r.state = state
-		// An empty pool means that another program is writing the files at the moment. The old pool
-		// stays.
+		// An empty pool can mean that another program is writing the files at the moment. So the
+		// old pool stays.
 		if pool := r.read(); !pool.Equal(x509.NewCertPool()) {
 			r.pool = pool
 		}

@@ -68,8 +68,8 @@ func without(text string, secret []rune) string {
 }
 
 // found returns the length of a secret at the beginning of a text. It returns 0 if the text does
-// not begin with the secret. The secret in the text can be quoted or cut, and can have question
-// marks instead of characters outside of ASCII.
+// not begin with the secret. The secret in the text can be quoted or cut. It can have question
+// marks instead of characters outside of ASCII, and spaces instead of control characters.
 func found(text string, secret []rune) int {
 	at := 0
 	for i, want := range secret {

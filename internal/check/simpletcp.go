@@ -10,7 +10,8 @@ import (
 )
 
 // newSimple makes the check of a protocol that no other check supports. The check sends Request,
-// and is good if a line of the reply matches Receive. Over UDP, the whole reply must match.
+// and is good if a line of the reply matches Receive. Over UDP, a reply has only one part: Receive
+// must match in the datagram.
 func newSimple(name string, t Target) (Checker, error) {
 	if !t.UDP {
 		return talk{name, t, false, simple}, nil

@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// SIP is a check that sends an OPTIONS request. Every SIP server replies to OPTIONS (RFC 3261 11).
-// The check is good if the status of the reply is 200.
+// SIP is a check that sends an OPTIONS request. RFC 3261 11 requires a reply to OPTIONS from every
+// SIP server. The check is good if the status of the reply is 200.
 type SIP struct{ Target }
 
 func newSIP(_ string, t Target) (Checker, error) {

@@ -10,7 +10,7 @@ import (
 
 // Sources chooses source addresses of this host that are not VIPs. With direct routing, a real
 // server also has the VIP. If a check came from the VIP, the real server would send the reply to
-// itself. Then every check would fail on the director that has the VIP.
+// itself. Then the check would fail.
 type Sources struct {
 	mu      sync.Mutex
 	virtual map[netip.Addr]bool
@@ -45,7 +45,8 @@ func (s *Sources) Avoid(virtual []netip.Addr) {
 }
 
 // Source returns the source address for checks of a target, and remembers the address. The address
-// is never a VIP.
+// is never a VIP. It is the zero Addr if this host has no route to the target, or no other suitable
+// address.
 func (s *Sources) Source(target netip.Addr) netip.Addr {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,8 +59,8 @@ func (s *Sources) Source(target netip.Addr) netip.Addr {
 	return source
 }
 
-// Forget drops the source address that Source remembers for a target. A check calls Forget after it
-// has failed, because routes and addresses can have changed.
+// Forget drops the source address that Source remembers for a target. A check calls Forget if it
+// could not reach the target, because routes and addresses can have changed.
 func (s *Sources) Forget(target netip.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,8 +68,8 @@ func (s *Sources) Forget(target netip.Addr) {
 }
 
 // chooseLocked returns the source address that the kernel chooses, unless this is a VIP. Instead of
-// a VIP, it prefers an address in the network of the target, then an address on the same interface,
-// then any other address.
+// a VIP, it prefers an address in the network of the target, then an address on the same interface.
+// Every candidate has the family and the scope of the target.
 func (s *Sources) chooseLocked(target netip.Addr) netip.Addr {
 	natural := s.route(target)
 	if natural.IsValid() && !s.virtual[natural] || !natural.IsValid() {

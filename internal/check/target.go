@@ -39,8 +39,7 @@ type Target struct {
 // holds secrets.
 func (t Target) Format(f fmt.State, _ rune) { fmt.Fprint(f, t.Addr.String()) }
 
-// path returns the request without its first slash, for protocols that do not have paths.
-// ldirectord also removes the slash.
+// path returns the request without a slash at its beginning. ldirectord also removes the slash.
 func (t Target) path() string { return strings.TrimPrefix(t.Request, "/") }
 
 // matches reports whether an answer matches Receive. A nil Receive matches every answer.

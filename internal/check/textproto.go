@@ -105,7 +105,7 @@ func (s strange) Error() string { return fmt.Sprintf("%s: answered %q", s.after,
 // unexpected returns the error for a line that the protocol does not allow after a command.
 func unexpected(after, line string) error { return strange{after, line} }
 
-// fromServer reports whether an error comes from an answer of the server.
+// fromServer reports whether an error quotes a line of the server: refused or strange.
 func fromServer(err error) bool {
 	_, no := errors.AsType[refused](err)
 	_, other := errors.AsType[strange](err)

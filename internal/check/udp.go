@@ -7,11 +7,13 @@ import (
 )
 
 // UDP is a check that sends a datagram. With Receive, it is good if a reply matches. Without
-// Receive, it fails only if the host of the server reports a closed port. Silence is good, because
-// most servers do not reply to text that they do not understand.
+// Receive, it fails only if the datagram cannot be sent, or if an ICMP error arrives, for example
+// because of a closed port. Silence is good, because most servers do not reply to text that they do
+// not understand.
 type UDP struct{ Target }
 
-// Check sends the datagram. Without Receive, it waits only a third of the time for an error.
+// Check sends the datagram. Without Receive, it waits at most a third of the time for a reply or an
+// error.
 func (u UDP) Check(ctx context.Context) error {
 	question := []byte(unescaped(u.Request))
 	if u.Receive != nil {

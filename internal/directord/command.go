@@ -24,7 +24,7 @@ import (
 	"lvs-agents/ocf"
 )
 
-// actionTimeout is how long an action can take. The restart of ldirectord has no limit.
+// actionTimeout is how long each start and each stop can take.
 const actionTimeout = 60 * time.Second
 
 // reloadTimeout is how long the reload of a daemon can take if another instance has ordered it.
@@ -202,7 +202,8 @@ func (c *command) started(ctx context.Context) int {
 	return compat.ExitOK
 }
 
-// stop ends the daemon, and removes the files and services that a killed daemon has left.
+// stop ends the daemon or the Perl program, and removes the files and services that a killed daemon
+// has left.
 func (c *command) stop(ctx context.Context) int {
 	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
 	defer cancel()

@@ -26,8 +26,7 @@ func testSystem(pidDir, stateDir string, out io.Writer) System {
 	}
 }
 
-// TestCommandLine checks the command lines that need no kernel. The tests in tests/health check the
-// other command lines.
+// TestCommandLine checks command lines that start no daemon.
 func TestCommandLine(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{

@@ -18,7 +18,7 @@ import (
 	"lvs-agents/internal/state/record"
 )
 
-// System holds everything outside of the program that the program uses.
+// System holds what the program uses of its environment.
 type System struct {
 	Stdout, Stderr io.Writer
 	// Environ has the environment variables of this program and of the programs that it runs.
@@ -26,7 +26,7 @@ type System struct {
 	Self       string // Self is the path of this program.
 	Version    string
 	StateDir   string
-	PIDDir     string // PIDDir is the directory where directord writes its pid files.
+	PIDDir     string // PIDDir is the directory of the pid file that has the name of ldirectord's pid file.
 	PerlPIDDir string // PerlPIDDir is the directory of the pid files of the Perl program.
 	Files      *disk.Reader
 	Resolver   Resolver

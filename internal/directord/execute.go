@@ -19,8 +19,8 @@ const handedOn = "DIRECTORD_HANDED_ON"
 // handedOn reports whether another instance has started this action (see the constant handedOn).
 func (c *command) handedOn() bool { return c.sys.getenv(handedOn) != "" }
 
-// listens reports whether the socket of a running daemon exists. It does not exist while the
-// daemon starts or ends.
+// listens reports whether the socket of a running daemon exists. It does not exist at the beginning
+// of a start and at the end of a stop.
 func (c *command) listens() bool {
 	_, err := os.Stat(control.Path(c.sys.StateDir, c.id()))
 	return !os.IsNotExist(err)

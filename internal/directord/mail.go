@@ -29,8 +29,7 @@ type mailer struct {
 // lastMailTimeout is how long the mailer can send the last mail after the daemon has ended.
 const lastMailTimeout = 5 * time.Second
 
-// newMailer returns a mailer. Its goroutine runs from start to stop, at most lastMailTimeout longer
-// than the daemon.
+// newMailer returns a mailer, which sends mail after the call of start.
 func newMailer(sys System, log logrus.FieldLogger) *mailer {
 	hostname, err := os.Hostname()
 	if err != nil {

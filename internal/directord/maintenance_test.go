@@ -28,8 +28,8 @@ func TestMaintenanceNames(t *testing.T) {
 	}
 }
 
-// TestMaintenanceByName checks that the daemon looks up the host name of an address at most once a
-// minute. It looks up no name if no file name can be a host name.
+// TestMaintenanceByName checks that the daemon uses the cached host name of an address. It looks up
+// no name if no file name can be a host name.
 func TestMaintenanceByName(t *testing.T) {
 	real := netip.MustParseAddrPort("192.0.2.21:80")
 	h := hosts{"RS1.example.org": "192.0.2.21"}

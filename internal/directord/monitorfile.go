@@ -23,8 +23,8 @@ func newMonitorfile(log logrus.FieldLogger) *monitorfile {
 	return &monitorfile{log: log, lines: make(chan monitorLine, 1024)}
 }
 
-// checked queues the line about the result of a check. If the file cannot be written in time,
-// checked drops the line. So a full disk delays no check.
+// checked queues the line about the result of a check. If the queue is full, checked drops the
+// line. So a full disk delays no check.
 func (m *monitorfile) checked(s health.Service, r health.Real, p health.Probe, err error) {
 	if s.MonitorFile == "" {
 		return

@@ -9,8 +9,8 @@ import (
 	"lvs-agents/internal/logsink"
 )
 
-// TestMonitorFileThatIsAPipe checks that the daemon does not wait for a reader if the monitorfile
-// is a pipe.
+// TestMonitorFileThatIsAPipe checks that the write of a line fails at once if the monitorfile is a
+// pipe.
 func TestMonitorFileThatIsAPipe(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "monitorfile")
 	if err := unix.Mkfifo(path, 0o600); err != nil {

@@ -62,7 +62,7 @@ func parseOptions(args []string, stateDir string) (options, error) {
 		return o, err
 	}
 	if o.id == "" || (o.config == "") == (o.ipvs == "") || flags.NArg() > 0 {
-		return o, errors.New("--id and one of --config and --ipvs are needed")
+		return o, errors.New("--id and one of --config and --ipvs are needed, and no other words")
 	}
 	return o, nil
 }

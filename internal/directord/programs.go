@@ -88,8 +88,8 @@ func (p *programs) run(ctx context.Context, name string, args ...string) {
 	}
 }
 
-// try runs a program with arguments and returns its error. It does not wait longer for a program
-// that cannot be started or killed.
+// try runs a program with arguments and returns its error. After programTimeout and a few seconds,
+// it no longer waits for a program that cannot be started or killed.
 func (p *programs) try(ctx context.Context, environ, words []string) error {
 	bounded := logsink.Bounded{Limit: programTimeout + 2*program.CloseTimeout}
 	err := bounded.Do(func() error { return p.wait(ctx, environ, words) })

@@ -23,9 +23,9 @@ import (
 type cluster struct {
 	sync.Mutex
 	share health.Share
-	err   error         // err is the error that each call of Set returns.
+	err   error         // err is the error that each call of Get, Set and SetPrivate returns.
 	slow  time.Duration // slow is how long a call of Set takes.
-	set   []string      // set has "name value dampen" of each call of Set that succeeded.
+	set   []string      // set has "name value dampen" of each call of Set that succeeded, and "name value" of SetPrivate.
 	has   string        // has is the value of the attribute in the cluster.
 	tries int           // tries is the number of calls of Set and Get.
 	// tables is the text of the daemon's hash tables; empty for none.
@@ -168,7 +168,7 @@ func TestPublishHashTables(t *testing.T) {
 	})
 }
 
-// TestPublishNewestValue checks that a slow cluster gets only the newest value.
+// TestPublishNewestValue checks that a slow cluster does not get a value if a newer value exists.
 func TestPublishNewestValue(t *testing.T) {
 	c := &cluster{share: health.Share{Known: true, Good: 4, All: 4}, slow: 4 * time.Second}
 	publishing(t, c, func(*publisher, *bytes.Buffer) {

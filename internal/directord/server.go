@@ -318,7 +318,7 @@ func (s *server) saveVerdicts(v state.Verdicts) {
 // endTimeout is how long a daemon can take to remove its services from the kernel.
 const endTimeout = 30 * time.Second
 
-// end ends the daemon. It removes the services that the configuration does not keep.
+// end ends the daemon. With purge, it removes the services that the configuration does not keep.
 func (s *server) end(ctx context.Context, d *health.Daemon) error {
 	s.systemd.stopping()
 	s.executeAll(ctx, "stop")()

@@ -121,7 +121,7 @@ func (s *site) service(virtual string, hosts ...string) string {
 	return text
 }
 
-// write replaces the text of the configuration file, and adds a logfile.
+// write replaces the text of the configuration file, and adds the times of checks and a logfile.
 func (s *site) write(text string) {
 	s.t.Helper()
 	text = "checkinterval=1\nchecktimeout=1\nlogfile=\"" + s.path("log") + "\"\n" + text
@@ -359,7 +359,7 @@ func TestMaintenanceFiles(t *testing.T) {
 	s.wait(weight, "1")
 }
 
-// TestMonitorFile checks that the monitorfile gets a line for each check.
+// TestMonitorFile checks the lines in the monitorfile for a good check and for a bad check.
 func TestMonitorFile(t *testing.T) {
 	s := newSite(t)
 	s.write(s.service("192.0.2.10:80", "127.0.0.1", "127.0.0.2") + "\tmonitorfile=" + s.path("checks") + "\n")

@@ -209,8 +209,9 @@ func (s *source) lookUpDue() bool {
 	return true
 }
 
-// lookUpAgain returns the configuration in use with the current addresses of its host names. It
-// does not read the file, because an operator can have edited the file without a reload.
+// lookUpAgain returns the configuration in use with the current addresses of its host names.
+// Without a change, it returns health.ErrUnchanged. It does not read the file, because an operator
+// can have edited the file without a reload.
 func (s *source) lookUpAgain(ctx context.Context) (health.Setup, error) {
 	r := *s.accepted.Load()
 	setup, err := health.NewSetup(ctx, r.cfg, s.names)

@@ -92,8 +92,8 @@ func TestReloadRefusesNoMore(t *testing.T) {
 	}
 }
 
-// TestNamesThatLoseTheirAddress checks that a host name without an address keeps its last address.
-// A reload accepts host names that were already unknown at the start.
+// TestNamesThatLoseTheirAddress checks that a reload accepts a host name that has lost its address,
+// and a host name that was already unknown at the start.
 func TestNamesThatLoseTheirAddress(t *testing.T) {
 	h := hosts{"rs1": "192.0.2.21"}
 	l := newLoading(t, h)

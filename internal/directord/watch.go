@@ -28,7 +28,7 @@ const settleTime = 200 * time.Millisecond
 const pollInterval = 5 * time.Second
 
 // watch reloads the configuration on SIGHUP. With autoreload, it also reloads when the content of
-// the file has changed.
+// the file has changed. It looks up host names without an address again.
 func (s *server) watch(ctx context.Context, d *health.Daemon) {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
@@ -147,7 +147,8 @@ func (s *server) fileChanged(ctx context.Context, d *health.Daemon) {
 	}
 }
 
-// reload reads the configuration again. It also reloads the instances that execute= names.
+// reload reads the configuration again. If the daemon accepts it, reload also reloads the instances
+// that execute= names.
 func (s *server) reload(ctx context.Context, d *health.Daemon) error {
 	err := s.reloadOwn(ctx, d)
 	if err == nil {

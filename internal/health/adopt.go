@@ -15,8 +15,10 @@ import (
 )
 
 // adopt claims the services of a setup and returns the table that the kernel had before. A service
-// of an ipvs resource stays in the record of that resource. All other services go into the daemon's
-// own record. adopt deletes services of an earlier setup that the new setup lacks.
+// of an ipvs resource stays in the record of that resource. The other services go into the record
+// that home returns. Of the services that the new setup lacks, adopt deletes the services of the
+// daemon's own record and those that this process has balanced. It hands the others back to their
+// resources.
 func (r *reconciler) adopt(ctx context.Context, services lvs.Table) (lvs.Table, error) {
 	reals := 0
 	for _, v := range services {
@@ -87,7 +89,8 @@ func (r *reconciler) keep(services lvs.Table, changes []change) {
 	r.scopes = scopes
 }
 
-// purge deletes from the kernel the services that a record lists in Removing.
+// purge deletes from the kernel the services that a record lists in Removing, and then empties that
+// list. It removes the own record of a daemon that has no services any more.
 func (r *reconciler) purge(ctx context.Context, next record.Record, have lvs.Table) error {
 	if len(next.Removing) == 0 && len(next.Services) > 0 {
 		return nil
@@ -106,8 +109,8 @@ func (r *reconciler) purge(ctx context.Context, next record.Record, have lvs.Tab
 	return r.store.Save(next)
 }
 
-// handBack ends the claim on services that the new configuration does not have. Their destinations
-// get the weights from the record of their resource.
+// handBack sets the destinations of the services whose claim has ended to the destinations in the
+// record of their resource.
 func (r *reconciler) handBack(ctx context.Context, c change, have lvs.Table) error {
 	if c.old.Holder != r.id && c.next.Holder != r.id {
 		return nil
@@ -123,8 +126,9 @@ func (r *reconciler) handBack(ctx context.Context, c change, have lvs.Table) err
 // change is a record before and after the adoption of its services.
 type change struct{ old, next record.Record }
 
-// share assigns every service to a record. This is the record that already has the service, else
-// the record that home returns. share returns the records to write.
+// share assigns the services to records, see parts, and returns the records to write. It returns an
+// error if another running daemon has claimed one of these records, or if one of them is being
+// stopped.
 func (r *reconciler) share(services lvs.Table) ([]change, error) {
 	old, err := r.records()
 	if err != nil {
@@ -182,7 +186,7 @@ func (r *reconciler) records() (map[string]record.Record, error) {
 	byID := map[string]record.Record{}
 	for _, held := range all {
 		if path := r.store.Path(held.ID); slices.Contains(damaged, path) {
-			return nil, fmt.Errorf("%s: %w; stop its resource, which removes it", path, state.ErrDamaged)
+			return nil, fmt.Errorf("%s: %w; stop its resource or health daemon, which removes it", path, state.ErrDamaged)
 		}
 		byID[held.ID] = held
 	}
@@ -229,8 +233,9 @@ func (r *reconciler) parts(services lvs.Table, old map[string]record.Record) map
 }
 
 // home returns the id of the record for services that no record has. This is the daemon's own
-// record, else the first running record with claimed services. home returns an empty text if the
-// resources of all these records were stopped.
+// record if the daemon has services there, or if it has adopted no service yet. Otherwise, this is
+// the first running record with adopted services. home returns an empty text if the resources of
+// all these records were stopped.
 func (r *reconciler) home(old map[string]record.Record) string {
 	ownID := record.OwnID(r.id)
 	if r.scopes[ownID] != nil || len(r.scopes) == 0 {
@@ -259,7 +264,7 @@ func (r *reconciler) claim(held record.Record, services lvs.Table) record.Record
 		held.Holder = ""
 	}
 	if held.ID == r.source {
-		return held // Only the resource can change the list of services in its record, so claim leaves the list as it is.
+		return held // This record is the configuration, so only its resource changes the list of services.
 	}
 	var kept lvs.Table
 	for _, v := range held.Services {

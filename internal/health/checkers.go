@@ -17,12 +17,13 @@ import (
 type Tools struct {
 	Source check.Sourcer // Source chooses the source address of each check.
 	Pinger *check.Pinger
-	// Dialer opens connections for connect checks and HTTP checks. Nil means check.NetDialer.
+	// Dialer opens connections for connect checks, and for HTTP checks without TLS. Nil means
+	// check.NetDialer.
 	Dialer check.Dialer
 	// Roots are the trusted certificate authorities. Nil means the authorities of package x509.
 	Roots    *check.Roots
 	Oracle   string       // Oracle is the path of the program that connects to an Oracle database.
-	Programs *program.Set // Programs are the programs that checks have started. It can be nil.
+	Programs *program.Set // Programs limits and runs the programs that checks start. It can be nil.
 }
 
 // Checkers returns the function that makes the checker of a probe.
@@ -30,11 +31,11 @@ func Checkers(tools Tools) func(Probe) (check.Checker, error) {
 	known := patterns{room: pattern.NewRoom()}
 	return func(p Probe) (check.Checker, error) {
 		if p.Addr.Port() == 0 && p.asksPort() {
-			// The reader of the configuration has already logged a warning about the missing port.
+			// The reader of the configuration has already reported the missing port.
 			return check.Never{Reason: errNoPort}, nil
 		}
 		if p.Unusable != "" {
-			// The reader of the configuration has already logged the error of the check.
+			// The reader of the configuration has already reported the error of the check.
 			return check.Never{Reason: errors.New(p.Unusable)}, nil
 		}
 		connect := check.Connect{Addr: p.Addr, Source: tools.Source, Dialer: tools.Dialer}
@@ -89,7 +90,7 @@ func (p *patterns) compile(text string) (check.Pattern, error) {
 
 var errNoPort = errors.New("no port to check; add checkport=PORT")
 
-// asksPort reports whether the check of a probe connects to a port.
+// asksPort reports whether the check of a probe needs a port.
 func (p Probe) asksPort() bool {
 	switch p.Type {
 	case config.Negotiate, config.Combined, config.Connect, config.UDP:
@@ -133,7 +134,8 @@ func targetOf(p Probe, tools Tools, known *patterns) (check.Target, error) {
 	return t, nil
 }
 
-// negotiate returns a check that uses the protocol of the probe's application.
+// negotiate returns a check that uses the protocol of the probe's application. If the settings of
+// the check cannot be used, it returns a check that always fails.
 func negotiate(p Probe, tools Tools, known *patterns) (check.Checker, error) {
 	t, err := targetOf(p, tools, known)
 	if err != nil {
@@ -142,7 +144,7 @@ func negotiate(p Probe, tools Tools, known *patterns) (check.Checker, error) {
 	t.Helper, t.Programs = tools.Oracle, tools.Programs
 	checker, err := check.Negotiate(string(p.Application), t)
 	if err != nil {
-		return check.Never{Reason: err}, nil // The reader of the configuration has already logged a warning about this error.
+		return check.Never{Reason: err}, nil // The reader of the configuration has already reported this error.
 	}
 	return checker, nil
 }

@@ -22,8 +22,8 @@ func (c *combined) set(now time.Time, v Verdict) {
 	}
 }
 
-// combine returns the verdict on a real server from the verdicts of its probes. It is bad if one
-// probe is bad, and good if all probes are good.
+// combine returns the verdict on a real server from the verdicts of its probes. It is bad if at
+// least one probe is bad, good if all probes are good, and otherwise unknown.
 func (d *Daemon) combine(real Real) Verdict {
 	v := Good
 	for _, p := range real.Probes {

@@ -18,13 +18,13 @@ import (
 	"lvs-agents/internal/state/record"
 )
 
-// Options are the settings and functions of a daemon. The functions must not block.
+// Options are the settings and functions of a daemon. The functions other than Load must not block.
 type Options struct {
 	ID string // ID is the id of the daemon. Its claims have this id as their holder.
 	// Source is the ipvs resource whose record is the configuration. It is empty if a file is the
 	// configuration.
 	Source  string
-	Config  string // Config is the name of the configuration in log lines and errors.
+	Config  string // Config is the name of the configuration in the status.
 	Version string
 	PID     int
 	Kernel  record.Kernel
@@ -37,17 +37,21 @@ type Options struct {
 	// Lives reports whether the process of another daemon exists. If Lives is nil, every other
 	// daemon counts as alive.
 	Lives func(id string) (bool, error)
-	// SaveVerdicts gets the present verdicts every second, and 0.1 s after an event. It can be nil.
+	// SaveVerdicts gets the present verdicts at the start, every second, 0.1 s after an event of a
+	// check, and at the end. It can be nil.
 	SaveVerdicts func(state.Verdicts)
-	// Accepted gets every configuration before the daemon uses it. It can be nil.
+	// Accepted gets every configuration whose services the daemon has adopted, before its checks
+	// start. It can be nil.
 	Accepted func(Setup)
-	// Occurred gets every event. The events of a service come in their order, after the kernel's
-	// table was changed. Several goroutines call Occurred. It can be nil.
+	// Occurred gets every event, except events of services that the daemon does not hold. The
+	// events of a service come in their order, after the kernel's table was changed. Several
+	// goroutines call Occurred. It can be nil.
 	Occurred func(Event)
-	// Checked gets the result of every check, or an error for a drained real server. It can be nil.
+	// Checked gets the result of every check that counts for a verdict. For a drained real server,
+	// it gets an error instead. It can be nil.
 	Checked func(Service, Real, Probe, error)
-	// Serving gets false when the last real server of a service is down, and true when the first is
-	// good. The daemon does not wait for the change of the kernel's table. Serving can be nil.
+	// Serving gets false when no real server of a service is good any more, and true when the first
+	// is good. The daemon does not wait for the change of the kernel's table. Serving can be nil.
 	Serving func(s Service, serving bool)
 }
 
@@ -263,8 +267,8 @@ func (d *Daemon) accept(ctx context.Context, setup Setup, checkers []target) {
 	d.options.occurred(d.event(ConfigLoaded, nil))
 }
 
-// Reload reads the configuration again. If the daemon refuses the configuration, only the log and
-// the status change. The daemon continues to work during the reload, because resolving names can
+// Reload reads the configuration again. If the daemon refuses the configuration, the previous
+// configuration stays. The daemon continues to work during the reload, because resolving names can
 // take long.
 func (d *Daemon) Reload(ctx context.Context) error { return d.Use(ctx, d.options.Load) }
 

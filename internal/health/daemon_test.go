@@ -29,7 +29,8 @@ import (
 	"lvs-agents/internal/state/record"
 )
 
-// kernel is a fake IPVS table. While lost is set, the kernel has no IPVS.
+// kernel is a fake IPVS table. While lost is set, reading the table fails as in a kernel without
+// IPVS.
 type kernel struct {
 	*kerneltest.IPVS
 	lost atomic.Bool
@@ -179,7 +180,7 @@ func (w *world) run(t *testing.T, id string, f func(d *health.Daemon)) {
 	}
 }
 
-// settle waits until every check and the reconciler have run at least once.
+// settle waits until the reconciler and each check with an interval of one second have run.
 func (w *world) settle() {
 	<-time.After(1500 * time.Millisecond)
 	synctest.Wait()
@@ -437,8 +438,8 @@ func TestReleaseLeavesDestinationsOfOthers(t *testing.T) {
 	})
 }
 
-// TestReleaseGivesAnIdleServiceBack checks that Release returns a service to its resource if none
-// of its real servers gets connections. No daemon checks the service any more.
+// TestReleaseGivesAnIdleServiceBack checks that Release returns a service to its resource if no
+// real server and no fallback gets connections. No daemon checks the service any more.
 func TestReleaseGivesAnIdleServiceBack(t *testing.T) {
 	for _, tt := range []struct{ name, quiescent, fallback, want string }{
 		{"removed", "no", "", vs + rs1 + rs2},

@@ -24,7 +24,7 @@ const (
 	ServiceServing Kind = "service_serving"
 
 	ServerUp   Kind = "server_up"   // ServerUp: the real server gets new connections.
-	ServerDown Kind = "server_down" // ServerDown: the checks of the real server failed.
+	ServerDown Kind = "server_down" // ServerDown: the real server gets no new connections because of its checks.
 	// ServerDrained: an operator has drained the real server, or its configured weight is 0.
 	ServerDrained Kind = "server_drained"
 	// ServerChanged: the weight or the forwarding method of the real server changed.
@@ -40,7 +40,8 @@ const (
 	// connections.
 	CheckPassed Kind = "check_passed"
 
-	// TableRepaired: the daemon undid a change of the IPVS table by another program.
+	// TableRepaired: the daemon undid a change of the IPVS table by another program, or changed
+	// services of an earlier configuration.
 	TableRepaired Kind = "table_repaired"
 	ConfigLoaded  Kind = "configuration_loaded"
 	ConfigRefused Kind = "configuration_refused"
@@ -64,7 +65,8 @@ type Event struct {
 	From, To int
 
 	// Check is the application or the type of a check of the real server. If the server has several
-	// checks, Check names the failing one.
+	// checks, Check names the check that the event is about, or else the check that decides the
+	// verdict.
 	Check   string
 	Verdict Verdict // Verdict is the verdict on the real server.
 	// Failures is the number of failures in a row. For CheckFailed, this failure counts as well.

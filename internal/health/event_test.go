@@ -47,8 +47,7 @@ func (w *world) wantEvents(t *testing.T, lines string) {
 	}
 }
 
-// TestEvents checks the events in the whole life of a service, from the start of the daemon to its
-// end.
+// TestEvents checks the events of a service from the start of the daemon to a reload.
 func TestEvents(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "failurecount=2\n"+simple)

@@ -117,7 +117,8 @@ func TestServersWithoutAFallbackFlagAreRemoved(t *testing.T) {
 }
 
 // TestDaemonRepairsTheOrder checks that the daemon puts destinations in order that another program,
-// or another version, has added in another order. It does so once.
+// or another version, has added in another order. After that, it changes nothing until another
+// program changes the order again.
 func TestDaemonRepairsTheOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, hashing("mh"))

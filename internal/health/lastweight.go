@@ -7,8 +7,8 @@ import (
 )
 
 // lastWeights is the last weight above 0 of each destination. With Scheduler.KeepsSlots, the kernel
-// gives slots to a destination by this weight, and does not report it. lastWeights does not
-// have a destination that the daemon has seen only with weight 0.
+// gives slots to a destination by this weight, and does not report it. For a destination that has
+// had only weight 0, the value is 0 or missing.
 type lastWeights map[entry]int
 
 // see stores the weights of the destinations in a table that the kernel reported.

@@ -66,8 +66,8 @@ func (k *adding) Apply(_ context.Context, ops []lvs.Op) (int, error) {
 }
 
 // BenchmarkTenThousandRealServers measures the start of a daemon without the time of its checks.
-// Every real server gets its first verdict, the daemon makes the table, and a client reads the
-// state.
+// Every real server gets its first verdict, and the daemon makes the table. The benchmark measures
+// separately how long a client needs to read the state.
 func BenchmarkTenThousandRealServers(b *testing.B) {
 	for _, size := range [][2]int{{1, 10000}, {100, 100}, {10000, 1}} {
 		setup := many(size[0], size[1])
@@ -155,8 +155,8 @@ func TestAVerdictCostsTheSameInALargeService(t *testing.T) {
 	}
 }
 
-// TestReasonIsFitForEverybody checks that monitor files, mail, log and status get only printable
-// text as the reason of a failed check.
+// TestReasonIsFitForEverybody checks that the function Checked, the status and the events get a
+// short, printable text as the reason of a failed check.
 func TestReasonIsFitForEverybody(t *testing.T) {
 	d := startMany(t, many(1, 1))
 	var told string

@@ -12,15 +12,16 @@ import (
 const out = -1
 
 // weight returns the weight that a real server must have because of its verdict, and whether the
-// server serves. found is the weight that the real server had when the daemon started. While the
-// verdict is unknown, the daemon does not add the server to the table and does not remove it. In
-// this time, a server that was found with weight 0 keeps this weight and its connections, even with
-// quiescent=no. With checktype=off no check runs. So a server that was not in the table stays out
-// of it, even with quiescent=yes.
+// server serves. found is the weight that the real server had when the daemon adopted the service,
+// or out. While the verdict is unknown, the daemon does not add the server to the table and does
+// not remove it. In this time, a server that was found with weight 0 keeps this weight and its
+// connections, even with quiescent=no. With checktype=off no check runs. So a server that was not
+// in the table stays out of it, even with quiescent=yes.
 //
 // If the scheduler can choose another server for the clients of a bad server, the bad server stays
-// in the table even with quiescent=no. Its removal would change the hash table, so that open
-// connections break when another director takes over.
+// in the table even with quiescent=no. An exception is a hash table without slots for all servers.
+// Its removal would change the hash table, so that open connections break when another director
+// takes over.
 func (s Service) weight(real Real, v Verdict, found int) (weight int, serving bool) {
 	unasked := v == Unknown || slices.ContainsFunc(real.Probes, func(p Probe) bool { return p.Type == config.Off })
 	stays := s.Quiescent || s.FallsBack() && s.allHaveSlots()
@@ -33,9 +34,9 @@ func (s Service) weight(real Real, v Verdict, found int) (weight int, serving bo
 	return 0, false
 }
 
-// allHaveSlots reports whether the hash table has a slot for every real server and fallback. sh has
-// 256 slots, and a bad server occupies one. If bad servers occupied all of them, the kernel would
-// refuse every client.
+// allHaveSlots reports whether the hash table has a slot for every real server and fallback. Only
+// sh can lack slots: it has 256, and a bad server occupies one. If bad servers occupied all of
+// them, the kernel would refuse every client.
 func (s Service) allHaveSlots() bool {
 	const slots = 256
 	return s.Scheduler != "sh" || len(s.Reals)+len(s.Fallbacks) <= slots

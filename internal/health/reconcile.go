@@ -15,8 +15,8 @@ import (
 	"lvs-agents/internal/state/record"
 )
 
-// period is the time between two comparisons of the whole IPVS table. The daemon repairs changes by
-// other programs within two seconds.
+// period is the time between two comparisons of the whole IPVS table with fewer than 1000 real
+// servers. The daemon then repairs changes by other programs within two seconds.
 const period = time.Second
 
 // pace returns the time between two comparisons for a number of real servers. A slow host could do
@@ -46,8 +46,9 @@ type want struct {
 	ordered bool
 }
 
-// reconciler makes the kernel hold the wanted table. Only run calls its methods, with one
-// exception: the daemon calls adopt before run starts, or as a task of run.
+// reconciler makes the kernel hold the wanted table. The goroutine of run calls its methods. The
+// daemon itself calls adopt before run starts, secure after run has ended, and set and age at any
+// time.
 type reconciler struct {
 	kernel record.Kernel
 	store  record.Store
@@ -57,7 +58,7 @@ type reconciler struct {
 	log    logrus.FieldLogger
 	// lives reports whether the process of another daemon exists.
 	lives    func(holder string) (bool, error)
-	occurred func(Event) // occurred reports an event: the reconciler calls it for every event.
+	occurred func(Event) // occurred reports an event.
 
 	wants   chan want // wants is a channel with at most one element, the latest wanted table.
 	tasks   chan func(context.Context)
@@ -101,7 +102,8 @@ func (r *reconciler) set(w want) {
 	}
 }
 
-// run compares and repairs the table after every change and every period, until ctx ends.
+// run compares and repairs the table after every change of the wanted table and at every pace,
+// until ctx ends.
 func (r *reconciler) run(ctx context.Context) {
 	ticker := time.NewTicker(period)
 	defer ticker.Stop()
@@ -154,7 +156,7 @@ func (r *reconciler) report(ctx context.Context, err error) {
 	r.failure.Store(&err)
 	if text := err.Error(); text != r.said {
 		r.said = text
-		r.log.Errorf("the IPVS table differs from the wanted table: %v", err)
+		r.log.Errorf("the wanted IPVS table could not be set: %v", err)
 	}
 }
 

@@ -12,9 +12,8 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-// severalChecks returns the configuration of a service with two real servers. The first has two
-// checks with different thresholds, and the second has no check. No configuration file can express
-// this yet.
+// severalChecks returns the configuration of a service with one real server and two fallbacks. The
+// real server has two checks with different thresholds, which ldirectord.cf cannot express.
 func severalChecks() *config.Config {
 	real := func(addr string, checks ...config.Check) config.Real {
 		return config.Real{Destination: lvs.Destination{Addr: netip.MustParseAddrPort(addr), Forward: lvs.Route, Weight: 1}, Checks: checks}

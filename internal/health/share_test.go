@@ -30,8 +30,8 @@ func TestScore(t *testing.T) {
 	}
 }
 
-// TestShare checks the share through a start, a failure, a drain and the failure of every server.
-// The fallback and the service without weight do not count.
+// TestShare checks the share through a start, a failure, a drain and the failure of every server
+// with a weight. The fallback and the server without weight do not count.
 func TestShare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, `checkinterval=2

@@ -44,7 +44,7 @@ func (d *Daemon) takeResult(r result) {
 		}
 		return
 	}
-	// A server's reply can contain unprintable characters, which Reason removes.
+	// A server's reply can contain unprintable characters, which Reason replaces.
 	r.err = check.Reason(r.err)
 	before := *t
 	changed := t.record(r.at, r.err)
@@ -75,7 +75,7 @@ func (d *Daemon) takeResult(r result) {
 }
 
 // takeResults takes all results that wait in the channel, so that the reconciler gets their changes
-// together. It reports whether there were any events.
+// together. It reports whether it has given the reconciler a new table.
 func (d *Daemon) takeResults() bool {
 	for range cap(d.results) {
 		select {
@@ -93,8 +93,9 @@ func (d *Daemon) takeResults() bool {
 	return true
 }
 
-// noteCheck adds an event for the result of a probe of one real server. before is the tracker
-// before the result. The standing of the service does not contain the result yet.
+// noteCheck calls Checked with the result of a probe of one real server. It adds an event if the
+// result is a failure that changes no verdict, or a success after a failure or at the start. before
+// is the tracker before the result. The standing of the service does not contain the result yet.
 func (d *Daemon) noteCheck(at place, p Probe, err error, before tracker) {
 	service := &d.setup.Services[at.service]
 	real := service.Reals[at.real]
@@ -247,8 +248,8 @@ func (d *Daemon) apply(done []chan<- error) {
 	d.events = nil
 }
 
-// serve adds an event when the first real server of a service becomes good, or when the last good
-// real server becomes bad.
+// serve adds an event when the first real server of a service becomes good, or when all real
+// servers are bad.
 func (d *Daemon) serve(i int) {
 	service, st := &d.setup.Services[i], d.standing[i]
 	serving, known := st.good > 0, st.unknown == 0

@@ -169,7 +169,8 @@ func (w *wheel) place(s *spoke, at int64) {
 }
 
 // start runs the check of one spoke. It adds a connect check to a group instead. It skips the check
-// if the last check of the spoke has not ended, or if the daemon has not read its result.
+// if the last check of the spoke has not ended, or if the daemon has not read its result. If the
+// last check does not end at all, start reports errStuck.
 func (w *wheel) start(ctx context.Context, s *spoke, groups groups) {
 	if !s.state.CompareAndSwap(idle, running) {
 		if s.state.Load() == running && time.Since(w.since(s)) > s.probe.Timeout+grace {

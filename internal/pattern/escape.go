@@ -251,7 +251,7 @@ func (p *parser) control() rune {
 func (p *parser) value(digits string, base int) rune {
 	n, err := strconv.ParseUint("0"+strings.ReplaceAll(digits, "_", ""), base, 31)
 	if err != nil {
-		p.fail("the number of a character is missing", "")
+		p.fail("the number of a character is not valid", "")
 	}
 	if n > 255 {
 		p.unicode = true

@@ -66,7 +66,7 @@ const (
 )
 
 // widths returns the smallest and the largest number of bytes that a node takes. It returns
-// unlimited if the largest number is unknown.
+// unlimited if the largest number is unknown or above enough.
 func (n *node) widths() (least, most int) {
 	switch n.kind {
 	case sequence:

@@ -283,8 +283,8 @@ func (p *parser) item() *node {
 	return p.literal(rune(c))
 }
 
-// literal returns the node of one character. A character above 255 never matches, because a reply
-// consists of bytes.
+// literal returns the node of one character. A reply consists of bytes, so a character above 255
+// matches only with the flag i: (?i)\x{212a} matches k.
 func (p *parser) literal(c rune) *node {
 	return &node{kind: bytesOf, set: spanned([]span{{c, c}}, p.flags.rules, p.flags.fold)}
 }

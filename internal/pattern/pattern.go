@@ -1,9 +1,10 @@
 // Package pattern matches regular expressions of Perl against bytes, as ldirectord does. A byte is
-// a character. If the expression contains no Unicode, only ASCII characters are letters.
+// a character. Without Unicode in the expression and without the flag u, only ASCII characters are
+// letters.
 //
-// The package uses Go's library where it can, because that matches in linear time. For look-around,
-// back references, atomic groups and recursion it uses its own matcher (type machine). The steps
-// and the memory of that matcher are limited.
+// The package uses Go's library where it can, because that matches in linear time. For other
+// expressions, for example with look-around, back references, atomic groups or recursion, it uses
+// its own matcher (type machine). The steps and the memory of that matcher are limited.
 package pattern
 
 import (
@@ -12,8 +13,8 @@ import (
 	"regexp"
 )
 
-// ErrLimit is the error of a match that takes too many steps or too much memory.
-var ErrLimit = errors.New("receive takes too long to match; write a simpler expression")
+// ErrLimit is the error of a match that takes too many steps, too much memory or too much time.
+var ErrLimit = errors.New("receive takes too much time or memory to match; write a simpler expression")
 
 // maxText is the largest length of an expression in bytes. In ldirectord.cf, an expression is on
 // one line.
@@ -53,9 +54,9 @@ func Check(text string) error {
 // String returns the expression as it was written.
 func (p *Pattern) String() string { return p.text }
 
-// Match reports whether the expression matches anywhere in a text. The error is ErrLimit if the
-// match takes too many steps, too much memory or longer than ctx. A match that needs much memory
-// waits for room.
+// Match reports whether the expression matches anywhere in a text. The error is that of ctx if ctx
+// ended before the match. It is ErrLimit if the package's own matcher takes too many steps, too
+// much memory or longer than ctx. A match that needs much memory waits for room.
 func (p *Pattern) Match(ctx context.Context, text []byte, room Room) (bool, error) {
 	if err := ctx.Err(); err != nil {
 		return false, err

@@ -82,7 +82,7 @@ type anchor uint8
 
 const (
 	anywhere    anchor = iota
-	onlyAtStart        // The expression begins with \A, or with .* that matches newlines.
+	onlyAtStart        // The expression begins with \A, with ^ without (?m), or with .* that matches newlines.
 	atLines            // The expression begins with .* that does not match newlines.
 )
 

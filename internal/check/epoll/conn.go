@@ -89,7 +89,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write writes all bytes of p to the socket, unless the context ends first.
+// Write writes all bytes of p to the socket, unless the context ends or the connection fails first.
 func (c *conn) Write(p []byte) (int, error) {
 	done := 0
 	for done < len(p) {

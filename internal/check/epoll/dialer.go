@@ -1,9 +1,10 @@
 // Package epoll opens TCP connections for less CPU time than package net. It makes fewer system
-// calls, and makes them without notice to Go's scheduler, because none of them blocks. It first
-// polls all new connections together. Slow connections then wait in one epoll instance. One
+// calls, and makes them without notice to Go's scheduler, because none of them blocks. Probe first
+// polls all its new connections together. Slow connections then wait in one epoll instance. One
 // goroutine reads the events of this instance with Go's own poller.
 //
-// Errors are syscall.Errno, or os.ErrDeadlineExceeded when the context ended first.
+// Errors of Dial and Probe are syscall.Errno, or os.ErrDeadlineExceeded when the context ended
+// first.
 package epoll
 
 import (

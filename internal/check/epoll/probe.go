@@ -23,7 +23,7 @@ type attempt struct{ index, fd int }
 // Probe opens a connection from each source to the target with the same index, and resets it. It
 // calls done with each index and the result, from one goroutine or from several. It returns when
 // all calls are done. If a server accepts the connection and resets it first, the result is
-// ECONNRESET or nil.
+// ECONNRESET, EPIPE or nil.
 func (d *Dialer) Probe(ctx context.Context, sources []netip.Addr, targets []netip.AddrPort, done func(index int, err error)) {
 	open := make([]attempt, 0, len(targets))
 	for i, target := range targets {

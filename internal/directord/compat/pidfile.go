@@ -17,7 +17,8 @@ const PerlPIDDir = "/run"
 
 // PIDDir returns the directory for the pid files of PIDFile. With the state directory of the
 // system, it returns the directory that ldirectord uses. In another network namespace, it returns
-// the state directory of this namespace.
+// the state directory of this namespace. For any other state directory, it returns the parent
+// directory.
 func PIDDir(stateDir string) string {
 	if stateDir == "/run/lvs-agents" {
 		return PerlPIDDir

@@ -8,7 +8,7 @@ var Program = manual.Program{
 	Name:     "directord",
 	Short:    "Checks real servers and lets only good ones have new connections",
 	Synopsis: []string{"[-dft] [CONFIG] {start|stop|restart|try-restart|reload|force-reload|status}"},
-	Long:     "CONFIG is looked up in /etc/ha.d and is ldirectord.cf when left out.",
+	Long:     "CONFIG is an absolute path, or a name in /etc/ha.d, in /etc/ha.d/conf or in the current directory. Without CONFIG, the name is ldirectord.cf.",
 	Options: []manual.Option{
 		{Short: "d", Long: "debug", Text: "stay in the foreground and log everything to stderr"},
 		{Short: "f", Long: "foreground", Text: "stay in the foreground, and notify systemd when the daemon is ready"},
@@ -17,7 +17,7 @@ var Program = manual.Program{
 		{Short: "h", Long: "help", Text: "print this help"},
 	},
 	Commands: []manual.Command{
-		{Name: "start", Text: "Starts the daemon. Returns when the daemon has checked every real server, or after some seconds."},
+		{Name: "start", Text: "Starts the daemon. Returns when the kernel has the virtual services. The first checks of the real servers can end later."},
 		{Name: "stop", Text: "Ends the daemon and removes its services from the kernel, except services with cleanstop=no."},
 		{Name: "restart", Text: "Stops the daemon, then starts it. If the configuration has errors, restart fails and stops nothing."},
 		{Name: "try-restart", Text: "Restarts the daemon if it runs."},
@@ -28,7 +28,7 @@ var Program = manual.Program{
 	Operands: configurations,
 	Exit: [][2]string{
 		{"0", "success; for status: the daemon runs"},
-		{"1", "the action failed; for status: a daemon was killed"},
+		{"1", "the action failed; for status: a daemon was killed, or a daemon does not balance, or CONFIG does not exist"},
 		{"2", "the configuration has errors"},
 		{"3", "for status: stopped"},
 		{"255", "no or unknown action or option"},
@@ -42,7 +42,7 @@ var Program = manual.Program{
 		}},
 		{Title: "under systemd", Text: "directord@NAME.service runs directord with NAME.cf, and ldirectord.service runs it with ldirectord.cf. The packages do not enable these units: in a cluster the resource agent ocf:lvs:health runs directord. " +
 			"Upgrading or removing a package does not stop a daemon; restart the daemon after an upgrade.\n\n" +
-			"With these units, directord has only CAP_NET_ADMIN, CAP_NET_RAW and CAP_DAC_OVERRIDE, and can write only below /run, /var/log and /var/spool. The same limits hold for the programs that a configuration names: external checks, fallbackcommand, callback, mailers. " +
+			"With these units, directord has only CAP_NET_ADMIN, CAP_NET_RAW and CAP_DAC_OVERRIDE, and can write only below /run, /var/log, /var/spool and its own /tmp and /var/tmp. The same limits hold for the programs that a configuration names: external checks, fallbackcommand, callback, mailers. " +
 			"To extend the limits, use systemctl edit and write a line such as ReadWritePaths=/srv or CapabilityBoundingSet=CAP_SYS_ADMIN below [Service]. " +
 			"A monitorfile or logfile in another directory needs ReadWritePaths, too. Mail through Postfix works. Mailers that change their user (Exim) need more capabilities; smtp= needs no mailer."},
 	},

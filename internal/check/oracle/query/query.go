@@ -19,7 +19,8 @@ import (
 )
 
 // Run reads an oracle.Question from input and queries the server. It returns nil if the reply is
-// good: the login succeeds, and the query has a row. Otherwise, the error is the reason.
+// good: the login succeeds, and the query, if there is one, has a row. Otherwise, the error is the
+// reason.
 func Run(ctx context.Context, input io.Reader) error {
 	err := run(ctx, input)
 	if errno, ok := errors.AsType[syscall.Errno](err); ok {
