@@ -54,7 +54,7 @@ func Check(text string) error {
 // String returns the expression as it was written.
 func (p *Pattern) String() string { return p.text }
 
-// Match reports whether the expression matches anywhere in a text. The error is that of ctx if ctx
+// Match reports whether the expression matches anywhere in a text. The error is ctx.Err() if ctx
 // ended before the match. It is ErrLimit if the package's own matcher takes too many steps, too
 // much memory or longer than ctx. A match that needs much memory waits for room.
 func (p *Pattern) Match(ctx context.Context, text []byte, room Room) (bool, error) {

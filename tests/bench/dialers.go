@@ -192,7 +192,8 @@ func dialing(what string) error {
 type checksOf func(ctx context.Context, n int, done func(int, error))
 
 // checksBy returns a function that makes checks as internal/health does. Connect checks of a turn
-// are made in one call. Every other check has its own goroutine. All checks have the same context.
+// are made in one call. Every other check has its own goroutine. All checks of a turn have the same
+// context.
 func checksBy(kind string, dialer check.Dialer) (_ checksOf, err error) {
 	sources := check.NewSources()
 	var connects [realServers]check.Connect

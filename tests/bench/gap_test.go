@@ -56,7 +56,7 @@ func TestGap(t *testing.T) {
 	cases := []struct {
 		name    string
 		measure func(*testing.T, string) lab.Tally
-		factor  float64 // TestGap fails unless the gap with IPaddr2 and ldirectord is at least factor times as long as the gap with our agents
+		factor  float64 // TestGap fails unless the median gap with IPaddr2 and ldirectord is at least factor times the median gap with our agents
 	}{{"node standby", b.standby, 3}, {"node killed", b.killed, 1}}
 	gaps := map[string][2][]time.Duration{}
 	for i, form := range forms {

@@ -1,5 +1,5 @@
-// Bench runs our agents and the programs that they replace, in turns, and prints the cost of each
-// run. It also prints ratios, because absolute times depend on the test host:
+// Bench runs our agents and the programs that they replace, in turns, and prints the median cost of
+// a run. It also prints ratios, because absolute times depend on the test host:
 //
 //	bench native   vip and IPaddr2, in a network namespace with eth0
 //	bench guest    ipvs with two services and a Go program that does nothing
@@ -174,7 +174,7 @@ func (s subject) run() (cost, error) {
 	}
 	cmd := exec.Command(s.argv[0], s.argv[1:]...)
 	cmd.Env = s.env
-	// The output of a subject goes to a file, not to a pipe. IPaddr2 leaves a sender in the
+	// The error output of a subject goes to a file, not to a pipe. IPaddr2 leaves a sender in the
 	// background, which would keep a pipe open.
 	stderr, err := os.CreateTemp("", "bench")
 	if err != nil {

@@ -155,8 +155,8 @@ func (r row) atLeast(times float64) row {
 	return r
 }
 
-// many compares a monitor on a host with 500 other addresses with a monitor on a host that has only
-// the VIP.
+// many compares a monitor on a host with 500 other addresses with a monitor on the same host
+// without them.
 func many(f family) error {
 	argv := []string{f.bin + "/vip", "monitor"}
 	monitor := row{rounds: 60, subjects: []subject{{name: "vip", argv: argv, env: f.env()}}}.during(f.add(), f.del())

@@ -43,8 +43,8 @@ const (
 	weightOne  = "-A -t 192.0.2.10:80 -s rr\n-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 0\n-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 1\n"
 )
 
-// webServer is the real server whose failure TestTimeToWeightZero measures. A test can close its
-// port or remove its page.
+// webServer is a real server of TestTimeToWeightZero. The test can close its port or remove its
+// page.
 type webServer struct {
 	host     *lab.Host
 	listener net.Listener

@@ -1,9 +1,9 @@
-// Package checks runs every kind of check of the health daemon against the real server programs of
-// Debian, and against fake servers that misbehave.
+// Package checks runs the checks of the health daemon against the real server programs of Debian,
+// and against fake servers that misbehave.
 //
 // The test program starts a second instance of itself as root of new namespaces. In these
 // namespaces every port is free, no packet leaves the test host, and every process ends with the
-// test. All servers listen on addresses of 127/8.
+// test. All servers listen on addresses of 127/8 or on ::1.
 package checks
 
 import (
@@ -78,8 +78,8 @@ func again() int {
 	return 0
 }
 
-// prepare sets up the new namespaces: the host name, the loopback interface with its addresses, and
-// the directories.
+// prepare sets up the new namespaces: the host name, the loopback interface with its addresses, the
+// directories and the certificates.
 func prepare() error {
 	if err := syscall.Sethostname([]byte("news1.directors.lan")); err != nil { // leafnode requires a name with a domain
 		return err

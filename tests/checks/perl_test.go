@@ -19,9 +19,9 @@ import (
 )
 
 // TestPerl runs the Perl program ldirectord against the same servers, in a separate process for
-// each situation. It prints each situation where the verdict of ldirectord differs from the verdict
-// of our check. It takes minutes and needs Perl libraries that are optional, so it has a build tag:
-// go test -tags perl -run TestPerl ./tests/checks.
+// each situation. It prints the verdicts of ldirectord, and marks those that differ from the
+// verdicts of our checks. It takes minutes and needs Perl libraries that are optional, so it has a
+// build tag: go test -tags perl -run TestPerl ./tests/checks.
 func TestPerl(t *testing.T) {
 	startAll(t)
 	var lock sync.Mutex

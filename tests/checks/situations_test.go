@@ -149,7 +149,7 @@ func (a answers) Read([]byte) (int, error) { return 0, io.EOF }
 func (a answers) RemoteAddr() net.Addr     { return a.to }
 func (a answers) CloseWrite() error        { return io.EOF }
 
-// drip sends the beginning of a correct reply, one byte per second, without an end.
+// drip sends the beginning of a correct reply again and again, one byte per second.
 func drip(c net.Conn, like []byte) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()

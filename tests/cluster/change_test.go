@@ -40,8 +40,8 @@ func alone(t *testing.T, s site) {
 	node.Host.WaitTable(t, minute, bothIn)
 }
 
-// empty removes the VIP and the daemon that the function alone has started on director1. It fails
-// the test if a part of the service remains.
+// empty stops the service ldirectord on director1 and removes the VIP there. It fails the test if a
+// part of the service remains.
 func empty(t *testing.T, s site) {
 	node := s.Node("director1")
 	node.Run(t, "systemctl", "stop", "ldirectord")

@@ -20,8 +20,7 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// moves is how many times the tests move the group to the other director and back. LAB_MOVES sets
-// this number.
+// moves is how many times a test repeats its moves of the group. LAB_MOVES sets this number.
 func moves() int {
 	if n, err := strconv.Atoi(os.Getenv("LAB_MOVES")); err == nil {
 		return n

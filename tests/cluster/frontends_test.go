@@ -9,9 +9,9 @@ import (
 )
 
 // TestFrontEnds does the same with the commands of crmsh, and then with the commands of pcs: it
-// loads an example, moves the group to the other director while clients send requests, and deletes
-// the group. No command may print a warning about something that is deprecated. lab.Cluster
-// checks Pacemaker's logs for such warnings.
+// loads an example, and moves the group to the other director while clients send requests. No
+// command may print a warning about something that is deprecated. lab.Cluster checks Pacemaker's
+// logs for such warnings.
 //
 // The commands name no node, so they are for the node where they run. With a name, crmsh 5.1 does
 // nothing unless it can reach the node's SSH port, and no host of the lab has an SSH server.

@@ -75,8 +75,7 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// unfailed fails the test if the cluster has a failed action. It also fails the test if a resource
-// has a fail count, except the resources that the caller names.
+// unfailed fails the test if the cluster has a failed action.
 func (s site) unfailed(t *testing.T) {
 	t.Helper()
 	if failed := s.FailedActions(t); len(failed) > 0 {
@@ -227,7 +226,8 @@ func editedFile(t *testing.T, s site) {
 // docs/adr/0022-take-over-without-synchronisation.md.
 const pageTimeout = 500 * time.Millisecond
 
-// standbys moves all resources to the other director and back while clients send requests.
+// standbys moves all resources to the other director while clients send requests. The function
+// moves returns how often.
 func standbys(t *testing.T, s site) {
 	load := s.topology.Host("client").Load(t, 4, "192.0.2.10:80", pageTimeout)
 	for range moves() {

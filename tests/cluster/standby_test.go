@@ -52,8 +52,8 @@ func TestHotStandby(t *testing.T) {
 	}
 }
 
-// bothReady waits until both directors have the table and one director has the VIP. The attribute
-// of each director must say that all real servers are good.
+// bothReady waits until the attribute of each director says that all real servers are good. Then
+// both directors must have the table, and one director the VIP.
 func (s site) bothReady(t *testing.T, table string) {
 	t.Helper()
 	for _, name := range []string{"director1", "director2"} {

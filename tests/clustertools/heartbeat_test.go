@@ -37,7 +37,8 @@ type cibPair struct {
 	Value string `xml:"value,attr"`
 }
 
-// groupOf returns the resources of a CIB's group, one per line.
+// groupOf returns the resources of a CIB's group, with their parameters and operations, one per
+// line.
 func groupOf(t *testing.T, cib string) string {
 	t.Helper()
 	text, err := os.ReadFile(cib)

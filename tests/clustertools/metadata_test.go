@@ -175,8 +175,8 @@ func TestManPagesShowEveryParameter(t *testing.T) {
 	}
 }
 
-// TestManPagesShowEveryOption checks that each manual page has every option of the help text of its
-// program.
+// TestManPagesShowEveryOption checks that the manual pages of directord and lvsctl have every
+// option of the help texts.
 func TestManPagesShowEveryOption(t *testing.T) {
 	for _, test := range []struct{ page, asked, want string }{
 		{"directord.8", "directord --help", "--foreground"},

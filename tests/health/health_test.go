@@ -1,5 +1,5 @@
-// Package health tests the agents and the health daemon as programs on a kernel with IPVS. The real
-// servers run nginx. The tests do not need a cluster.
+// Package health tests the agents and the health daemon as programs on a kernel with IPVS. In most
+// tests, the real servers run nginx. The tests do not need a cluster.
 package health
 
 import (
@@ -90,8 +90,7 @@ func (d director) logText() string {
 	return string(text)
 }
 
-// run runs one of our programs in the host's network namespace and returns its exit code and
-// output.
+// run runs a program in the host's network namespace and returns its exit code and output.
 func (d director) run(t *testing.T, environ []string, name string, args ...string) (int, string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -143,7 +142,7 @@ func (d director) agentCode(t *testing.T, agent, id, action string, words ...str
 	return d.run(t, environ, filepath.Join(d.bin, agent), action)
 }
 
-// pid returns the pid of the health daemon, 0 if no daemon runs.
+// pid returns the pid in the pid file of a health daemon, 0 without a pid file.
 func (d director) pid() int {
 	files, _ := filepath.Glob(filepath.Join(d.state, "lvs-agents/directord/*.pid"))
 	for _, file := range files {
@@ -397,8 +396,8 @@ func TestOCFTesterPassesHealth(t *testing.T) {
 	}
 }
 
-// TestStoppedServerIsOutSoon checks that the daemon quiesces a real server within limit after the
-// server stops. make bench measures the time exactly.
+// TestStoppedServerIsOutSoon checks that the daemon quiesces a real server within limit after its
+// health page is gone. make bench measures the time exactly.
 func TestStoppedServerIsOutSoon(t *testing.T) {
 	const limit = 3 * time.Second // 1 s between two checks, and 2 s for a busy test host
 	d := newDirector(t, "yes")

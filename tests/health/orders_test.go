@@ -126,8 +126,8 @@ func (d director) wrong(t *testing.T, checked bool) string {
 	return ""
 }
 
-// TestEveryOrder checks the reports of the monitors after every order of up to three steps. If
-// several orders lead to equal keys, the test continues only one of these orders.
+// TestEveryOrder checks the reports of the monitors after every order of up to three steps that has
+// no idle step. If several orders lead to equal keys, the test continues only one of these orders.
 func TestEveryOrder(t *testing.T) {
 	const length = 3
 	d := newDirector(t, "yes")

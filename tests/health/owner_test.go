@@ -27,8 +27,7 @@ func (d director) shown(t *testing.T) (int, string) {
 	return d.run(t, nil, filepath.Join(d.bin, "lvsctl"), "status")
 }
 
-// killed kills the daemon with SIGKILL. The daemon cannot remove its files, and they look like the
-// files of a running daemon.
+// killed kills the daemon with SIGKILL. So the daemon cannot remove its files.
 func (d director) killed(t *testing.T) {
 	t.Helper()
 	pid := d.pid()
@@ -199,8 +198,8 @@ func TestReloadReachesTheDaemon(t *testing.T) {
 	d.agent(t, 0, "ipvs", "web-ipvs", "monitor", config)
 	d.agent(t, 0, "health", "web-health", "monitor", config)
 
-	// If the ipvs agent accepts the configuration and the daemon refuses it, the reload fails with
-	// the daemon's reason.
+	// If the daemon does not use the new configuration, here because it is suspended, the reload
+	// must fail.
 	if err := syscall.Kill(d.pid(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
@@ -213,8 +212,7 @@ func TestReloadReachesTheDaemon(t *testing.T) {
 }
 
 // TestDeadDaemonsClaimBlocksNoOther checks that a new daemon can start although the claim of a
-// killed daemon still exists. In one case, the new daemon belongs to a health resource with another
-// name.
+// killed daemon still exists. The new daemon belongs to a health resource with another name.
 func TestDeadDaemonsClaimBlocksNoOther(t *testing.T) {
 	d := newDirector(t, "yes")
 	config := "config=" + d.config

@@ -102,7 +102,7 @@ func TestUpgradeOfARunningDirector(t *testing.T) {
 	u.waitTable(t, 5*time.Second, wlc+rs1out+rs2)
 	all(0, "monitor")
 	// If the old daemon does not support a request of the new agent, the error must name the
-	// request: docs/adr/0063-control-protocol-version-1.md.
+	// upgrade as the cause: docs/adr/0063-control-protocol-version-1.md.
 	if code, out := u.agentCode(t, "ipvs", "web-ipvs", "reload-agent", config); code != 1 || !strings.Contains(out, "the daemon was started before the upgrade") {
 		t.Errorf("reload-agent with the old daemon: %d, want 1 and a reason\n%s", code, out)
 	}

@@ -129,8 +129,8 @@ func (s site) waitServes(t *testing.T, name string) {
 
 var others = map[string]string{"director1": "director2", "director2": "director1"}
 
-// leftOn returns the parts of the service (VIP, IPVS table) that exist on a node. For a killed node
-// it returns "".
+// leftOn returns the parts of the service (VIP, IPVS table, records, daemon) that exist on a node.
+// For a killed node it returns "".
 func leftOn(t *testing.T, node *lab.Node) string {
 	t.Helper()
 	if !node.Running() {
@@ -257,7 +257,7 @@ func (s site) comesBack(t *testing.T, node *lab.Node) {
 }
 
 // moves is how many times the resources move with hb_standby and hb_takeover. LAB_MOVES sets this
-// number.
+// number, to at most 5.
 func moves() int {
 	if n, err := strconv.Atoi(os.Getenv("LAB_MOVES")); err == nil {
 		return min(n, 5)

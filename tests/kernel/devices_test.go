@@ -59,8 +59,8 @@ neigh add 198.51.100.10 lladdr 02:00:00:00:00:99 nud stale dev seen`)
 	}
 }
 
-// batch runs lines of the ip command in the named network namespace, in one process. If namespace
-// is "", batch runs them in the namespace of the test.
+// batch runs lines of the ip command in the named network namespace. If namespace is "", batch runs
+// them in the namespace of the test.
 func batch(t *testing.T, namespace, lines string) string {
 	t.Helper()
 	var all strings.Builder

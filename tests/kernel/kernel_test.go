@@ -44,8 +44,8 @@ func newDirector(t *testing.T) director {
 	return d
 }
 
-// agent runs an action of the agent in dir, and returns the exit code and the output on stderr. A
-// word NAME=value with a name in lower case is a parameter, any other word an environment variable.
+// agent runs an action of the agent in dir, and returns the exit code and the output. A word
+// NAME=value with a name in lower case is a parameter, any other word an environment variable.
 // agent starts no process except the agent, because each start takes tens of milliseconds in the
 // guest.
 func (d director) agent(t *testing.T, dir, agent, id, action string, words ...string) (int, string) {
@@ -101,8 +101,8 @@ func (d director) table(t *testing.T) string {
 	return sorted(out)
 }
 
-// have returns everything that our agents change in the kernel: the IPVS table, the addresses, the
-// synchronisation daemons, and sysctls. It leaves out the flag "tentative", which addresses
+// have returns what the agents ipvs, vip and sync set in the kernel: the IPVS table, the addresses,
+// the synchronisation daemons, and sysctls. It leaves out the flag "tentative", which addresses
 // lose on their own.
 func (d director) have(t *testing.T) string {
 	t.Helper()
@@ -113,8 +113,8 @@ func (d director) have(t *testing.T) string {
 	return d.table(t) + strings.ReplaceAll(out, " tentative", "") + d.sync(t) + d.sysctls(t)
 }
 
-// dump returns everything in the kernel that an agent could change by mistake. Before that, it
-// waits until duplicate address detection has ended on all interfaces.
+// dump returns the result of have, and routes, rules and more sysctls that an agent could change by
+// mistake. Before that, it waits until duplicate address detection has ended on all interfaces.
 func (d director) dump(t *testing.T) string {
 	t.Helper()
 	d.Script(t, "for i in $(seq 100); do ip -6 addr show tentative | grep -q . || break; sleep 0.1; done")
@@ -150,8 +150,8 @@ const (
 `
 )
 
-// addForeign adds virtual services, addresses and firewall rules to the kernel that no resource
-// owns. The agents must not change them.
+// addForeign adds virtual services, addresses, a route and a firewall rule to the kernel that no
+// resource owns. The agents must not change them.
 func (d director) addForeign(t *testing.T) {
 	t.Helper()
 	d.Script(t, `
@@ -283,7 +283,7 @@ func TestNotRootIsPermissionDenied(t *testing.T) {
 }
 
 // killed returns the directory of the test agents that kill their own process
-// (tests/programs/killed). `make` has built them.
+// (tests/programs/killed). "make build" has built them.
 func (d director) killed(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -363,9 +363,9 @@ func withoutDefault(have string) string {
 	return regexp.MustCompile(`conn_reuse_mode \d\n`).ReplaceAllString(have, "")
 }
 
-// TestKilledAtEveryStepOfTheRecord kills the agent with strace at each system call that writes,
-// replaces or removes the record. After each kill, monitor must report the real state, and start
-// and stop must work.
+// TestKilledAtEveryStepOfTheRecord kills the agent with strace at system calls that lock, write,
+// replace or remove the record. After each kill, monitor must report the real state, and start and
+// stop must work.
 func TestKilledAtEveryStepOfTheRecord(t *testing.T) {
 	d := newDirector(t)
 	killed := 0

@@ -31,7 +31,8 @@ func TestTimeouts(t *testing.T) {
 }
 
 // TestThousandServices checks a resource with 1,000 services of ten real servers each. A second
-// start changes nothing, a reload changes only what differs, and stop leaves an empty table.
+// start changes nothing, a reload changes the scheduler of each service, and stop leaves an empty
+// table.
 func TestThousandServices(t *testing.T) {
 	d := newDirector(t)
 	file := filepath.Join(t.TempDir(), "large.cf")

@@ -86,8 +86,9 @@ func mac(t *testing.T, h *lab.Host) string {
 	return strings.TrimSpace(h.Run(t, "cat", "/sys/class/net/eth0/address"))
 }
 
-// learnt makes the client send a new ARP request for the address. It returns the host whose MAC
-// address is then in the client's neighbour table, "" if the table has no entry.
+// learnt makes the client resolve the address again, by ARP or by neighbour solicitation. It
+// returns the host whose MAC address is then in the client's neighbour table. It returns "" if the
+// table has no MAC address of the director or of a real server for the address.
 func (s site) learnt(t *testing.T, address string) string {
 	t.Helper()
 	entry := s.client.Script(t, fmt.Sprintf(`

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// sysctls returns the values of the sysctls that ipvs sets.
+// sysctls returns the values of sysctls that ipvs can set.
 func (d director) sysctls(t *testing.T) string {
 	t.Helper()
 	var text strings.Builder
@@ -25,8 +25,8 @@ func (d director) sysctls(t *testing.T) string {
 	return text.String()
 }
 
-// TestKilledWithASloppySetting makes the checks of TestKilledAtEveryKernelOperation with an ipvs
-// resource that also sets sysctls.
+// TestKilledWithASloppySetting makes two of the four checks of TestKilledAtEveryKernelOperation
+// with an ipvs resource that also sets sysctls.
 func TestKilledWithASloppySetting(t *testing.T) {
 	params := append([]string{"sloppy_tcp=yes", "persistent=60", "expire_nodest_conn=yes"}, web...)
 	for action, next := range map[string]string{"start": "stop", "stop": "start"} {

@@ -89,9 +89,9 @@ one ipvs stop 0, table 0
 `)
 }
 
-// TestStalledStartAddsNothingAfterAStop suspends a start before it sends a message to the kernel,
-// and then runs a stop. The stop must succeed. The start, when it continues, must not add anything
-// to the kernel.
+// TestStalledStartAddsNothingAfterAStop suspends a start at a system call that opens a file or
+// sends a message to the kernel, and then runs a stop. The stop must succeed. The start, when it
+// continues, must not add anything to the kernel.
 func TestStalledStartAddsNothingAfterAStop(t *testing.T) {
 	script(t, `
 		for call in openat sendto; do

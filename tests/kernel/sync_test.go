@@ -18,8 +18,8 @@ import (
 
 var pair = []string{"interface=eth0", "syncid=7"}
 
-// sync returns the sysctls of the synchronisation daemons, and the running daemons without their
-// MTU, as text.
+// sync returns the sysctls of the synchronisation daemons, and the running daemons as ipvsadm
+// prints them.
 func (d director) sync(t *testing.T) string {
 	t.Helper()
 	var text strings.Builder
@@ -99,7 +99,8 @@ sock_size 0
 	}
 }
 
-// TestEveryOptionOfASyncDaemon starts daemons with all options, over IPv4 and IPv6.
+// TestEveryOptionOfASyncDaemon starts daemons with all options over IPv4, and with two groups of
+// IPv6.
 func TestEveryOptionOfASyncDaemon(t *testing.T) {
 	for name, params := range map[string][]string{
 		"IPv4": {"group=224.0.0.82", "port=9000", "ttl=3", "maxlen=1400", "sync_ports=4", "sync_sock_size=100000", "sync_qlen_max=5000", "sync_persist_mode=yes"},
@@ -187,8 +188,8 @@ func TestInterfaceOfTheSyncDaemons(t *testing.T) {
 	}
 }
 
-// TestSyncKilledAtEveryKernelOperation makes the checks of TestKilledAtEveryKernelOperation with
-// the agent sync.
+// TestSyncKilledAtEveryKernelOperation makes two of the four checks of
+// TestKilledAtEveryKernelOperation with the agent sync.
 func TestSyncKilledAtEveryKernelOperation(t *testing.T) {
 	for action, next := range map[string]string{"start": "stop", "stop": "start"} {
 		t.Run(action+" then "+next, func(t *testing.T) { killedThen(t, "sync", pair, action, next) })
@@ -277,7 +278,7 @@ func datagram(id byte, connection []byte) []byte {
 	return append(m, connection...)
 }
 
-// hostile returns datagrams that are cut, contradict themselves, have every value of each byte, or
+// hostile returns datagrams that are cut, contradict themselves, have another value in one byte, or
 // are arbitrary. Some of them are correct datagrams with arbitrary addresses.
 func hostile() [][]byte {
 	good := datagram(7, connection([]byte{4, 4, 't', 'e', 's', 't'}))

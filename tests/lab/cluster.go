@@ -65,8 +65,8 @@ type Cluster struct {
 
 // Node is a host of the topology that runs like a machine: it has its own host name, processes and
 // directories, and a test can boot and kill it. Shell runs commands in the running node. Each node
-// has its own /run, /dev/shm, /etc, /usr/sbin, /usr/lib/ocf, /var/log and Pacemaker files. It
-// shares all other files, /tmp too, with the test host.
+// has its own copy of the directories that node.sh mounts, for example /run, /etc, /usr/sbin and
+// /var/log. It shares all other files, /tmp too, with the test host.
 type Node struct {
 	Shell
 

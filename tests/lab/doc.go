@@ -21,11 +21,11 @@
 // # A cluster node
 //
 // StartCluster boots Corosync and Pacemaker on the two directors. Each node runs in separate pid,
-// mount, uts and ipc namespaces, with the network of its host. Each node has its own /run,
-// /dev/shm, /etc, /usr/sbin, /usr/lib/ocf, /var/log and Pacemaker files. A node shares all other
-// files with the test host: /tmp, and so testing.T.TempDir too. Node.Kill simulates a power failure
-// of the node, Node.Restart its boot. A restart loses memory, addresses and IPVS tables, and keeps
-// the disks. Fencing is off.
+// mount, uts and ipc namespaces, with the network of its host. Each node has its own copy of the
+// directories that node.sh mounts, for example /run, /etc, /usr/sbin and /var/log. A node shares
+// all other files with the test host: /tmp, and so testing.T.TempDir too. Node.Kill simulates a
+// power failure of the node, Node.Restart its boot. A restart loses memory, addresses and IPVS
+// tables, and keeps the disks. Fencing is off.
 //
 // # Commands
 //

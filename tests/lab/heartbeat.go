@@ -20,7 +20,7 @@ type Pair struct {
 // StartHeartbeat boots director1 and director2 with heartbeat, and does not wait until heartbeat is
 // ready. files are the files of /etc/ha.d on both nodes, by name; files in resource.d are
 // executable. If heartbeat reboots a node, only a file is written, which Node.Rebooted reads. If
-// the test fails, StartHeartbeat prints /var/log/ha-log of both nodes.
+// the test fails, StartHeartbeat prints the logs of heartbeat on both nodes.
 func StartHeartbeat(tb testing.TB, topology *Topology, options Options, files map[string]string) *Pair {
 	tb.Helper()
 	p := &Pair{newNodes(tb, topology, options, "heartbeat", "director1", "director2")}

@@ -26,6 +26,6 @@ func StartMachines(tb testing.TB, topology *Topology, options Options) *Machines
 	return m
 }
 
-// Cluster returns the Pacemaker cluster of the two directors. Before this call, the test must have
-// started it on both nodes.
+// Cluster returns the Pacemaker cluster of the two directors. Before the test uses the cluster, it
+// must have started the cluster on both nodes.
 func (m *Machines) Cluster() *Cluster { return &Cluster{m.nodes[:2]} }

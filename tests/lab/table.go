@@ -57,7 +57,8 @@ func (h *Host) WaitTable(tb testing.TB, timeout time.Duration, want string) time
 }
 
 // WatchTable reads the table again and again, until the test calls the returned function. That
-// function returns all different tables, in the order of their appearance.
+// function returns the tables in the order of their appearance. Each table differs from the table
+// before it.
 func (h *Host) WatchTable(tb testing.TB) func() []string {
 	tb.Helper()
 	const pause = 5 * time.Millisecond

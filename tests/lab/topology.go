@@ -113,8 +113,8 @@ func (t *Topology) newHost(name string, octet int) *Host {
 // is another namespace with another inode.
 func (h *Host) Netns() string { return "/run/netns/" + h.netns }
 
-// Cut disconnects the host's cable at the bridge. All packets to and from the host are lost, and
-// their senders receive no error.
+// Cut disconnects the host's cable at the bridge. All packets to and from the host are lost, but
+// its link stays up.
 func (h *Host) Cut(tb testing.TB) { h.plug(tb, "down") }
 
 // Heal connects the host's cable to the bridge again, after Cut.

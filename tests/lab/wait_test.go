@@ -36,8 +36,7 @@ func TestTimeoutFollowsTheMachine(t *testing.T) {
 	}
 }
 
-// TestPeerIsFoundByItsContent checks that PerlProgram skips /usr/sbin/ldirectord if the file there
-// is directord.
+// TestPeerIsFoundByItsContent checks that PerlProgram skips a path if the file there is directord.
 func TestPeerIsFoundByItsContent(t *testing.T) {
 	before := perlPlaces
 	defer func() { perlPlaces = before }()

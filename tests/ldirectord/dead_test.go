@@ -13,9 +13,9 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// TestDeadMount checks every action while the file system of the configuration file does not
-// respond. stop must end the daemon, because stop needs only the name of the file. Every other
-// action must return within its time limit.
+// TestDeadMount checks the actions of our programs while the file system of the configuration file
+// does not respond. stop must end the daemon, because stop needs only the name of the file. Every
+// other action must return within its time limit.
 func TestDeadMount(t *testing.T) {
 	lab.Require(t, "ipvsadm")
 	w := newWorld(t, tutorial, "testdata/"+tutorial+".cf")

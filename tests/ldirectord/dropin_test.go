@@ -135,7 +135,7 @@ func (w *world) link(t *testing.T) string {
 	return path
 }
 
-// pid returns the pid in the pid file of the daemon, 0 if the file does not exist.
+// pid returns the pid in the pid file of the daemon. Without this file, the test fails.
 func (w *world) pid(t *testing.T) (pid int) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(w.dir, "ldirectord."+w.name+".cf.pid"))

@@ -1,6 +1,6 @@
 // Package ldirectord compares our program directord with the Perl program ldirectord: both must
-// make the same changes of the IPVS table. "make record-ldirectord" has recorded the tables of the
-// Perl program.
+// make the same changes of the IPVS table, except for the listed differences. "make
+// record-ldirectord" has recorded the tables of the Perl program.
 package ldirectord
 
 import (
@@ -54,8 +54,9 @@ var states = []string{"started", "one failed", "all failed", "recovered", "stopp
 // 192.0.2.21.
 var servers = []int{21, 22, 23, 24}
 
-// TestPeer checks for every configuration in testdata that directord makes the recorded tables.
-// With the flag -record, TestPeer runs the Perl program instead, and records its tables.
+// TestPeer checks for every configuration in testdata that directord makes the recorded tables, or
+// the tables in the list of differences. With the flag -record, TestPeer runs the Perl program
+// instead, and records its tables.
 func TestPeer(t *testing.T) {
 	lab.Require(t, "ipvsadm", "ldirectord")
 	files, _ := filepath.Glob("testdata/*.cf")
@@ -559,7 +560,7 @@ func (w *world) perlRuns() bool {
 	return err == nil
 }
 
-// made returns how many checks the Perl program has logged, by the checked address.
+// made returns how many checks the Perl program has logged, by the text that names the check.
 func (w *world) made(t *testing.T) map[string]int {
 	text, err := os.ReadFile(filepath.Join(w.dir, "monitor"))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

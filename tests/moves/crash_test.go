@@ -14,13 +14,13 @@ import (
 // form is a way to run two directors without a cluster manager.
 type form struct {
 	name string
-	// prepare starts all programs on a director, except the program that adds the virtual address.
+	// prepare starts the programs of a director, except our agent vip and IPaddr2.
 	prepare func(*testing.T, *lab.Node)
-	// take adds the virtual address to a director.
+	// take adds the virtual address to a director, or waits until keepalived has added it.
 	take func(*testing.T, *lab.Node)
 	// nat reports whether the real servers send their answers through the director.
 	nat bool
-	// most is the largest number of crashes of this form, or 0.
+	// most is the largest number of crashes of this form. 0 means no limit.
 	most int
 }
 

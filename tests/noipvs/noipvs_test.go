@@ -1,5 +1,5 @@
-// Package noipvs tests the agents on a kernel that has no IPVS and cannot load it. On this kernel,
-// no agent may report that its resource is running.
+// Package noipvs tests the agents ipvs and sync on a kernel that has no IPVS and cannot load it. On
+// this kernel, they must not report that their resource is running.
 package noipvs
 
 import (

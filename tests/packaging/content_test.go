@@ -39,7 +39,7 @@ func debContent(t *testing.T, name string) []file {
 }
 
 // comparable returns the paths of a package in a form that is equal for RPM and Debian packages. It
-// leaves out directories, documents and build ids, and writes /lib as /usr/lib.
+// leaves out directories, documents, build ids and lintian overrides, and writes /lib as /usr/lib.
 func comparable(files []file) []string {
 	var paths []string
 	for _, f := range files {
@@ -64,8 +64,8 @@ func TestBothFormatsHaveTheSameFiles(t *testing.T) {
 	}
 }
 
-// TestOwnersAndModes checks that programs and scripts have mode 755, all other files have mode 644,
-// and root owns every file.
+// TestOwnersAndModes checks that programs, scripts and directories have mode 755, other regular
+// files have mode 644, and root owns all of them.
 func TestOwnersAndModes(t *testing.T) {
 	program := regexp.MustCompile(`^/usr/sbin/|^/usr/lib/ocf/resource\.d/lvs/|^/etc/ha\.d/resource\.d/`)
 	for _, name := range names {
@@ -122,8 +122,8 @@ func TestEveryProgramHasItsPage(t *testing.T) {
 	}
 }
 
-// TestEveryPageForUsersIsInstalled checks that both package formats contain every document for
-// users, at the path where links in other documents expect it.
+// TestEveryPageForUsersIsInstalled checks that both package formats contain the how-tos and other
+// documents for users, at the path where links in other documents expect them.
 func TestEveryPageForUsersIsInstalled(t *testing.T) {
 	howtos, err := filepath.Glob("../../docs/howto/*.md")
 	if err != nil || len(howtos) == 0 {
