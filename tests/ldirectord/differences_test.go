@@ -6,7 +6,7 @@ import "strings"
 // from the table of ldirectord.
 type difference struct {
 	name, state string
-	reason      string // why the tables differ; docs/migration.md has the same text
+	reason      string // why the tables differ
 	table       string // the table of directord
 }
 

@@ -186,8 +186,8 @@ func TestDebianAgentRuns(t *testing.T) {
 	}
 }
 
-// TestDebianPerlComesLater installs the Perl program ldirectord after our package. The command
-// ldirectord must still be our program.
+// TestDebianPerlComesLater installs the Perl program ldirectord after our package, and purges both.
+// The command ldirectord must run, and no log and no diversion may stay.
 func TestDebianPerlComesLater(t *testing.T) {
 	d := newDebian(t)
 	d.install(debOf(t, ""), debOf(t, "-realserver"), debOf(t, "-ldirectord"))

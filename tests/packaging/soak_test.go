@@ -31,7 +31,7 @@ func TestSoakTwoBuildsAreEqual(t *testing.T) {
 	version := strings.TrimSuffix(strings.TrimPrefix(filepath.Base(built(t, "*.tar.gz")), "lvs-agents-"), ".tar.gz")
 	second := build(t, version)
 	entries, err := os.ReadDir(second)
-	if err != nil || len(entries) != 2*len(names)+1 { // each package as RPM and as Debian package, and the source RPM
+	if err != nil || len(entries) != 2*len(names)+1 { // each package as RPM and as Debian package, and the source archive
 		t.Fatal(entries, err)
 	}
 	for _, entry := range entries {

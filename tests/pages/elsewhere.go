@@ -45,8 +45,9 @@ func debian(files Files, words []string) error {
 	return known(words, "_*.deb", names(files("deb/control"), `(?m)^Package: (\S+)`), names(files("tests/packages"), `(?m)^([a-z][\w.+-]*) `))
 }
 
-// rhel checks the names in a command like "dnf install". Each name must be one of our RPMs, or a
-// package that tests/packages lists. In that file, the names of the RHEL family follow "dnf:".
+// rhel checks the names in a command like "dnf install". Each name must be one of our RPMs,
+// ldirectord, or a package that tests/packages lists. In that file, the names of the RHEL family
+// follow "dnf:".
 func rhel(files Files, words []string) error {
 	ours := []string{"lvs-agents-[0-9]*.rpm"}
 	for _, name := range names(files("rpm/lvs-agents.spec"), `(?m)^%package (\S+)`) {

@@ -37,7 +37,7 @@ func TestDoctorNamesTheCause(t *testing.T) {
 		name   string
 		params []string // parameters of the resource; nil means that the host has no resource
 		fault  string   // commands
-		want   string   // text that the output must contain; "fine" if the host has no fault
+		want   string   // the whole output; "fine" if the host has no fault
 	}{
 		{"right, sysctl", sysctl, "", "fine\n"},
 		{"right, arptables", arptables, "", "fine\n"},

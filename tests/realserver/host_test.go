@@ -146,7 +146,7 @@ func difference(t *testing.T, want string) (diff string) {
 	return diff
 }
 
-// setups returns the sets of parameters that this kernel supports, by name.
+// setups returns the sets of parameters that the tests use, by name.
 func setups() map[string][]string {
 	return map[string][]string{
 		"sysctl":    {"ip=192.0.2.10 2001:db8::10"},
@@ -241,9 +241,8 @@ func killedThen(t *testing.T, params []string, action, next string) {
 	same(t, "in the end", before)
 }
 
-// TestTwoInstances starts and stops two realserver resources in every order. In one variant, one of
-// the stops is killed halfway. An address that both resources use must stay until both resources
-// are stopped.
+// TestTwoInstances starts and stops two realserver resources in every order. An address that both
+// resources use must stay until both resources are stopped.
 func TestTwoInstances(t *testing.T) {
 	for _, method := range []string{"sysctl", "arptables", "nftables"} {
 		for _, order := range []string{"web mail web mail", "web mail mail web", "mail web web mail", "mail web mail web"} {
@@ -253,7 +252,7 @@ func TestTwoInstances(t *testing.T) {
 				ids := strings.Fields(order)
 				params := map[string][]string{
 					"web": {"ip=192.0.2.10 192.0.2.8", "method=" + method},
-					// The first address also belongs to the other resource.
+					// The last address also belongs to the other resource.
 					"mail": {"ip=192.0.2.9 2001:db8::9 192.0.2.8", "method=" + method},
 				}
 				before := dump(t)

@@ -24,7 +24,7 @@ const shared = `
 `
 
 // TestNamespacesThatShareRun runs the agent in two network namespaces that share /run. The agent
-// must not use the state of one namespace in the other. In one case, the kernel gives a new
+// must not use the state of one namespace in the other. In one case, the kernel can give a new
 // namespace the inode number of a namespace that has ended.
 func TestNamespacesThatShareRun(t *testing.T) {
 	for name, tt := range map[string]struct{ script, want string }{

@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// importMap is the content of docs/imports.txt. For each package of this module, it lists the
-// packages that the package can import.
+// importMap is the content of docs/imports.txt. For each package of this module outside of tests,
+// it lists the packages that the package can import.
 type importMap []allowance
 
 // An allowance is one line of the map: a package, and the packages that it can import.
@@ -92,9 +92,9 @@ func withImports(files map[string]string) (string, error) {
 	return head + mapBegins + m.depguard() + mapEnds + tail, nil
 }
 
-// TestImportsFollowTheMap checks that the imports of every package follow the map, and that each
-// package has a line. The linter depguard is not enough: it reads only the files of one build, and
-// accepts packages without a line.
+// TestImportsFollowTheMap checks that the imports of every package outside of tests follow the map,
+// and that each package has a line. The linter depguard is not enough: it reads only the files of
+// one build, and accepts packages without a line.
 func TestImportsFollowTheMap(t *testing.T) {
 	m, err := parseImports(repository(t)["docs/imports.txt"])
 	if err != nil {

@@ -54,8 +54,8 @@ func placeholder(name string) bool {
 	return strings.Contains(name, "NAME") || strings.Contains(name, "NNNN")
 }
 
-// alternatives expands the first {a,b} of a path into two paths. It returns a path without braces
-// unchanged.
+// alternatives expands the first {a,b} of a path into one path for each choice. It returns a path
+// without braces unchanged.
 func alternatives(name string) []string {
 	before, rest, open := strings.Cut(name, "{")
 	choices, after, closed := strings.Cut(rest, "}")

@@ -21,8 +21,8 @@ import (
 // files, licences, and the style guide itself, which lists the refused forms.
 var notOurWords = regexp.MustCompile(`(^|/)testdata/|^docs/(man/|style\.md|checks\.md|states\.md|ipaddr2\.md|adr/README\.md)|^LICENSE|^metadata/documents/`)
 
-// A passage is a comment, a message, or a paragraph of a document. Each item of a list and each
-// cell of a table is a paragraph.
+// A passage is a comment, a message, or a paragraph of a document. Each item of a list and each row
+// of a table is a paragraph.
 type passage struct {
 	kind string // message, comment, document
 	file string
@@ -60,8 +60,8 @@ func isScript(name, text string) bool {
 	return strings.HasPrefix(text, "#!") || name == "Makefile"
 }
 
-// ofGo returns the passages of a Go file. Each group of comment lines is a passage. String literals
-// are passages too, but not in files of tests.
+// ofGo returns the passages of a Go file. Each paragraph of a comment is a passage. String literals
+// with a blank are passages too, but not in files of tests.
 func ofGo(name, text string) []passage {
 	set := token.NewFileSet()
 	file, err := parser.ParseFile(set, name, text, parser.ParseComments)

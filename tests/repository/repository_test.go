@@ -110,7 +110,8 @@ func TestEveryPageIsInTheIndex(t *testing.T) {
 	report(t, unlisted(repository(t)))
 }
 
-// unlisted returns an error text for each document that docs/README.md does not link.
+// unlisted returns an error text for each document of docs, except decisions, that docs/README.md
+// does not link.
 func unlisted(files map[string]string) (problems []string) {
 	for name := range files {
 		page, found := strings.CutPrefix(name, "docs/")
@@ -150,7 +151,7 @@ func incomplete(files map[string]string) (problems []string) {
 	return problems
 }
 
-// generated returns the current text of each file that the tests of this package generate, by path.
+// generated returns the current text of the picture and of the index of decisions, by path.
 func generated(files map[string]string) (map[string]string, error) {
 	p, err := parsePicture(files["docs/architecture.txt"])
 	if err != nil {

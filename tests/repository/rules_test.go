@@ -8,8 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestRulesFindFaults applies each rule of this package to a small repository with known faults.
-// The rule must find these faults.
+// TestRulesFindFaults applies rules of this package to a small repository with known faults. Each
+// rule must find these faults.
 func TestRulesFindFaults(t *testing.T) {
 	page := "# Page\n\n| a | b |\n|---|---|\n| `internal/a` | text |\n"
 	tests := []struct {

@@ -114,8 +114,8 @@ func (d *director) write() {
 	}
 }
 
-// toggle replaces the configuration file with its other version. If world.still is true, toggle
-// does nothing.
+// toggle replaces the configuration file with its other version. If world.still is true, the file
+// keeps its first version.
 func (d *director) toggle() {
 	d.second = !d.second && !d.world.still
 	d.write()
@@ -335,7 +335,7 @@ func (d *director) settle(long bool) {
 	}
 }
 
-// later advances the clock by a minute, so that the verdict files of ended daemons become too old.
+// later makes the verdict files of ended daemons too old, as a minute without a daemon does.
 func (d *director) later() {
 	for _, id := range []string{healthID, directord} {
 		if d.daemons[id] == nil {

@@ -98,7 +98,7 @@ func arrive(t *testing.T, w world, order []step) (s situation) {
 		now := d.look()
 		s.failed = d.invariant(now)
 		d.later()
-		d.run("ipvs", "monitor") // this monitor detects it
+		d.run("ipvs", "monitor") // this monitor finds that the verdict files are too old
 		late := d.look()
 		late.late = true
 		for _, what := range d.invariant(late) {
@@ -261,8 +261,8 @@ func (d *director) invariant(v view) (failed []string) {
 	return failed
 }
 
-// served returns the faults in the destinations of a virtual service. A real server that was never
-// checked counts as good.
+// served returns a fault in the destinations of a virtual service, or an empty text. A real server
+// that was never checked counts as good.
 func (d *director) served(table lvs.Table, id lvs.ServiceID) string {
 	v, exists := table.Lookup(id)
 	if !exists {

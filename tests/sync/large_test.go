@@ -18,8 +18,8 @@ import (
 )
 
 // TestLargeTable fills the table of a director with connections and sends the table to the other
-// director. It measures how long the kernel takes to show the table, and how many connections
-// arrive. LAB_CONNECTIONS is the number of connections.
+// director. It measures how long the kernel takes to show the table. All connections must arrive.
+// LAB_CONNECTIONS is the number of connections.
 func TestLargeTable(t *testing.T) {
 	n := 20_000
 	if text := os.Getenv("LAB_CONNECTIONS"); text != "" {

@@ -1,5 +1,5 @@
-// Package sync tests that the connections of one director survive on another one, on a kernel with
-// IPVS and without a cluster.
+// Package sync tests that the connections of one director survive on another director, on a kernel
+// with IPVS and without a cluster.
 package sync
 
 import (
@@ -201,7 +201,7 @@ func (d directors) crash(t *testing.T, all []open) int {
 	return count
 }
 
-// sender returns the sender of the first director.
+// sender returns a sender with the state directory dir.
 func sender(dir string) resync.Sender { return resync.Sender{IPVS: ipvs.New(), StateDir: dir} }
 
 // send runs a sender in the namespace of a host.
@@ -372,8 +372,8 @@ func TestReloadDuringAResync(t *testing.T) {
 	}
 }
 
-// TestSenderIsKilled kills a sender. The next sender must start at once and send everything. A
-// sender must also end when the synchronisation daemon is stopped.
+// TestSenderIsKilled kills a sender. The next sender must start at once and send everything.
+// Without the master synchronisation daemon, a sender must return ErrStopped.
 func TestSenderIsKilled(t *testing.T) {
 	d := newDirectors(t, "")
 	d.open(t, 100)

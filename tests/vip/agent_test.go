@@ -45,8 +45,7 @@ func (a agent) run(t *testing.T, action string, words ...string) (code int, outp
 	return a.exec(t, environ, action)
 }
 
-// exec runs an action of vip with exactly this environment. The output goes to a file: with a pipe,
-// exec would wait for the sender of announcements, which continues in the background.
+// exec runs an action of vip with exactly this environment.
 func (a agent) exec(t *testing.T, environ []string, action string) (code int, output string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

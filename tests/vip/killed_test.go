@@ -24,7 +24,7 @@ var changing = []string{"sendto", "mkdirat", "renameat", "unlinkat", "clone", "e
 // work.
 func TestKilledAtEverySystemCall(t *testing.T) { killedAt(t, changing) }
 
-// TestSoakKilledAnywhere makes the same checks as TestKilledAtEverySystemCall, for all other system
+// TestSoakKilledAnywhere makes the same checks as TestKilledAtEverySystemCall, for other system
 // calls of the agent.
 func TestSoakKilledAnywhere(t *testing.T) {
 	killedAt(t, []string{"openat", "read", "write", "close", "socket", "recvfrom", "setsockopt", "fcntl", "mmap", "clone3", "readlinkat"})
@@ -102,8 +102,8 @@ func truth(t *testing.T, a agent, when string, params []string, empty, full stri
 	}
 }
 
-// dump returns everything that the agent can change. It leaves out numbers that the kernel chooses,
-// for example the index of an interface.
+// dump returns the addresses, routes and address labels of the host. It leaves out numbers that the
+// kernel chooses, for example the index of an interface.
 func dump(t *testing.T) string {
 	t.Helper()
 	text := kerneltest.Run(t, "ip -o addr show\nip -4 route show table all\nip -6 route show\nip -6 addrlabel list")

@@ -13,7 +13,7 @@ import (
 	"lvs-agents/internal/kernel/kerneltest"
 )
 
-// TestUnreachable makes the VIP unreachable in each way that the agent can detect on its host.
+// TestUnreachable makes the VIP unreachable in several ways that the agent can detect on its host.
 // monitor must fail. It also checks a start while the VIP cannot be reached.
 func TestUnreachable(t *testing.T) {
 	const route = "192.0.2.10 is on eth0, but this host does not accept packets for it: ip route get 192.0.2.10 gives %s instead of local; check ip rule and ip route show table local"
@@ -65,8 +65,8 @@ func TestWithoutRawSockets(t *testing.T) {
 	}
 }
 
-// TestNamesOfNoNamespace checks a resource whose parameter netns names a file that is not a network
-// namespace. The VIP cannot be there, and no action may wait for the file.
+// TestNamesOfNoNamespace checks a resource whose parameter network_namespace does not name a
+// network namespace. The VIP cannot be there, and no action may wait for the file.
 func TestNamesOfNoNamespace(t *testing.T) {
 	kerneltest.Namespace(t)
 	if err := errors.Join(unix.Unshare(unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),

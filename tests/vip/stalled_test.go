@@ -17,8 +17,8 @@ import (
 )
 
 // TestStalledStartAddsNothingAfterAStop runs a stop while strace suspends a start. It does this
-// once before each system call of the start. Each time the stop must succeed, and the start, when
-// it continues, must add nothing.
+// before many system calls of the start. Each time the stop must succeed, and the start, when it
+// continues, must add nothing.
 func TestStalledStartAddsNothingAfterAStop(t *testing.T) {
 	a, _ := link(t)
 	kerneltest.Run(t, "ip link set eth0 addrgenmode none\nip -6 addr flush dev eth0 scope link")

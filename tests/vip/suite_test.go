@@ -100,7 +100,7 @@ type host struct {
 	name    string
 }
 
-// newHost creates the network that the cases expect: the interfaces eth0 and eth1, and one address.
+// newHost creates the interfaces eth0 and eth1, and runs the setup commands of the suite.
 func newHost(t *testing.T, s suite, name string) host {
 	t.Helper()
 	kerneltest.Namespace(t)

@@ -141,8 +141,8 @@ func theirs(kind, old, newer string) string {
 }
 
 // situation runs all actions in one situation on a new host. params are the parameters, and command
-// is the agent, vip by default. It returns the exit codes, and the exit reason of start or of the
-// next action that failed.
+// is the agent, vip by default. It returns the exit codes, and the exit reason of start, or else of
+// the first action that gives a reason.
 func situation(t *testing.T, params string, command []string) (codes, reason string) {
 	t.Helper()
 	t.Run(params, func(t *testing.T) {
@@ -180,8 +180,8 @@ func situation(t *testing.T, params string, command []string) (codes, reason str
 	return codes, reason
 }
 
-// namespace creates another network namespace with the same interfaces and addresses, and returns
-// its name.
+// namespace creates another network namespace with an interface eth0 and the same IPv4 address, and
+// returns its name.
 func namespace(t *testing.T) string {
 	t.Helper()
 	name := fmt.Sprintf("vip-test-%d", os.Getpid())
