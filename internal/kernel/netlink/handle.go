@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Handle opens a socket of vishvananda/netlink, whose calls end at the deadline of ctx, or without
-// a deadline after a minute. This project changes addresses, links and routes with that library,
-// because the library has the messages for these changes. The cost of the library does not matter
-// in an action that changes the kernel.
+// Handle opens a socket of vishvananda/netlink. Each send and each receive on the socket times out
+// after the time that is left until the deadline of ctx when Handle opens the socket. Without a
+// deadline, it times out after a minute. This project changes addresses, links and routes with that
+// library, because the library has the messages for these changes.
 func Handle(ctx context.Context) (*netlink.Handle, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
