@@ -44,8 +44,8 @@ func rows(t *testing.T, file string, fields int) [][]string {
 
 const preamble = "<!-- Written by `go test ./tests/vip -run TestTable -update`; do not edit. -->\n" + `# vip beside ocf:heartbeat:IPaddr2
 
-This page compares ocf:lvs:vip with every parameter and situation of IPaddr2. [Migration](migration.md)
-describes the change from one to the other.
+This page compares ocf:lvs:vip with IPaddr2: every parameter, and the situations below.
+[Migration](migration.md) describes the change from one to the other.
 
 ## Parameters
 
@@ -76,7 +76,8 @@ The rules of vip's exit codes:
 * Stop returns 0, unless the address is still on the interface. A probe returns 7 if nothing runs, for all
   parameters.
 * Monitor returns 1 if something of the resource exists and is wrong. The cluster then stops it first. An
-  address that no neighbour can reach is wrong.
+  address that no neighbour can reach is wrong. A recurring monitor also returns 1 if the interface of nic
+  does not exist.
 `
 
 // TestTable runs vip in every situation of the page docs/ipaddr2.md. The parameters and exit codes
