@@ -75,8 +75,9 @@ func TestDefaultsOfAFile(t *testing.T) {
 	n.wantTuned(t, "stopped", "0 0 1")
 }
 
-// TestDefaultsFailNoAction checks that a default gives way to the kernel, to other resources and to
-// the operator.
+// TestDefaultsFailNoAction checks that start and stop succeed if a default cannot be set or put
+// back. The kernel refuses the value or lacks the sysctl, another resource needs another value, or
+// the operator has changed the value.
 func TestDefaultsFailNoAction(t *testing.T) {
 	const warning = "WARNING: the defaults of sysctls: "
 	n := tunedNode(t)

@@ -171,7 +171,8 @@ func TestDamagedLedgerOfOtherResources(t *testing.T) {
 }
 
 // TestStopOnAReadOnlyDirectory checks resources whose sysctl had the wanted value, or another
-// value, before start. Stop succeeds and leaves this value, although it cannot write the ledger.
+// value, before start. Stop succeeds although it cannot write the ledger. After stop, the sysctl
+// has its earlier value.
 func TestStopOnAReadOnlyDirectory(t *testing.T) {
 	for _, found := range []string{"0", "1"} {
 		n := sloppyNode(t)
