@@ -71,6 +71,7 @@ func (c doctorCommand) Run(ctx context.Context, sys system) error {
 		return err
 	}
 	findings = append(findings, doctor.ExamineKernel(sys.capable, needs)...)
+	findings = append(findings, doctor.ExamineLimit(sys.capable)...)
 	for _, f := range findings {
 		fmt.Fprintf(sys.stdout, "%s\n    why: %s\n    fix: %s\n", f.What, f.Why, f.Fix)
 	}

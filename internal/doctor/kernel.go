@@ -15,6 +15,8 @@ type Capable interface {
 	Feature(lvs.Feature) host.Capability
 	Sysctl(name string) host.Capability
 	All() []host.Capability
+	// Connections returns the number of connections, if the kernel counts them.
+	Connections() (n int, known bool)
 }
 
 // Needs are the things that a configuration uses.
@@ -34,6 +36,24 @@ func (n Needs) Capabilities(k Capable) []host.Capability {
 		all = append(all, k.Sysctl(name))
 	}
 	return all
+}
+
+// nearLimit is the share of the limit of connections, in percent, above which doctor warns.
+const nearLimit = 80
+
+// ExamineLimit returns a finding if the connections are near the limit of the kernel. Kernels
+// before 7.2 have no limit.
+func ExamineLimit(k Capable) []Finding {
+	limit, err := strconv.Atoi(k.Sysctl("conn_max").Value)
+	n, known := k.Connections()
+	if err != nil || !known || n <= limit*nearLimit/100 {
+		return nil
+	}
+	return []Finding{{
+		What: "the kernel soon refuses new connections",
+		Why:  fmt.Sprintf("%d of %d connections are in use (net.ipv4.vs.conn_max)", n, limit),
+		Fix:  "raise it with sysctl -w net.ipv4.vs.conn_max=N, or shorten the timeouts of connections",
+	}}
 }
 
 // ExamineKernel returns a finding for each thing that the configuration needs and the host lacks.

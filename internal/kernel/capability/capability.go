@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"lvs-agents/internal/host"
@@ -161,6 +162,18 @@ func (k Kernel) Tables() host.Capability {
 		c.Fix = "boot a newer kernel" + built("7.1")
 	}
 	return c
+}
+
+// Connections returns the number of connections of the network namespace. It is not known without
+// the counter of newer kernels.
+func (k Kernel) Connections() (n int, known bool) {
+	_ = k.lines("proc/thread-self/net/ip_vs_status", func(line string) {
+		if words := strings.Fields(line); len(words) == 2 && words[0] == "Conns:" {
+			count, err := strconv.Atoi(words[1])
+			n, known = count, err == nil
+		}
+	})
+	return n, known
 }
 
 // All returns every feature, the tables, and the sysctls that not every kernel has.

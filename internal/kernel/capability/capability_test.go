@@ -96,6 +96,20 @@ func TestSysctl(t *testing.T) {
 	}
 }
 
+func TestConnections(t *testing.T) {
+	status := func(text string) Kernel {
+		return files(fstest.MapFS{"proc/thread-self/net/ip_vs_status": {Data: []byte(text), Mode: 0o440}})
+	}
+	if n, known := status("Conns:\t17\nConn buckets:\t256 (8 bits, lfactor -4)\n").Connections(); n != 17 || !known {
+		t.Errorf("got %d, %v", n, known)
+	}
+	for _, k := range []Kernel{files(nil), status(""), status("Conns:\tmany\n")} {
+		if n, known := k.Connections(); known {
+			t.Errorf("got %d", n)
+		}
+	}
+}
+
 func TestLacks(t *testing.T) {
 	if err := files(nil).Lacks("scheduler mh", lvs.FeatureIPv6); err != nil {
 		t.Errorf("an unknown feature is not an error: %v", err)
