@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Handle opens a socket of vishvananda/netlink. Each send and each receive on the socket times out
-// after the time that is left until the deadline of ctx when Handle opens the socket. Without a
-// deadline, it times out after a minute. This project changes addresses, links and routes with that
+// Handle opens a socket of vishvananda/netlink. When it opens the socket, it computes the time that
+// is left until the deadline of ctx, or a minute without a deadline. Each send and each receive on
+// the socket times out after this time. This project changes addresses, links and routes with that
 // library, because the library has the messages for these changes.
 func Handle(ctx context.Context) (*netlink.Handle, error) {
 	if err := ctx.Err(); err != nil {
