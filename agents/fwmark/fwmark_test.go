@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -339,31 +338,16 @@ func TestFailureAtEveryOperation(t *testing.T) {
 // killed.
 type mortal struct {
 	Kernel
-
-	left  int
-	after bool
-	died  bool
-}
-
-func (m *mortal) do(op func()) {
-	m.left--
-	m.died = m.died || m.left < 0
-	if m.died && !m.after {
-		runtime.Goexit()
-	}
-	op()
-	if m.died {
-		runtime.Goexit()
-	}
+	kerneltest.Death
 }
 
 func (m *mortal) Get(ctx context.Context, s host.Setting) (value string, err error) {
-	m.do(func() { value, err = m.Kernel.Get(ctx, s) })
+	m.Do(func() { value, err = m.Kernel.Get(ctx, s) })
 	return value, err
 }
 
 func (m *mortal) Set(ctx context.Context, s host.Setting, value string) (err error) {
-	m.do(func() { err = m.Kernel.Set(ctx, s, value) })
+	m.Do(func() { err = m.Kernel.Set(ctx, s, value) })
 	return err
 }
 
@@ -397,7 +381,7 @@ func killedAt(t *testing.T, action string, params []string, next string, at int,
 	if action == "stop" || params[0] != web[0] {
 		n.must(t, 0, "web", "start", web...)
 	}
-	m := &mortal{Kernel: n.Marks, left: at, after: after}
+	m := &mortal{Kernel: n.Marks, Death: kerneltest.Death{Left: at, After: after}}
 	done := make(chan bool)
 	go func() {
 		defer close(done)
@@ -426,7 +410,7 @@ func killedAt(t *testing.T, action string, params []string, next string, at int,
 	if t.Failed() {
 		t.Fatalf("%s %v, killed at operation %d (after it: %t), then %s", action, params, at, after, next)
 	}
-	return m.died
+	return m.Died
 }
 
 func quiet() logrus.FieldLogger {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -376,36 +375,21 @@ func TestFailureAtEveryOperation(t *testing.T) {
 // mortal is a kernel that ends its caller at one operation, as if the process were killed.
 type mortal struct {
 	Kernel
-
-	left  int
-	after bool
-	died  bool
-}
-
-func (m *mortal) do(op func()) {
-	m.left--
-	m.died = m.died || m.left < 0
-	if m.died && !m.after {
-		runtime.Goexit()
-	}
-	op()
-	if m.died {
-		runtime.Goexit()
-	}
+	kerneltest.Death
 }
 
 func (m *mortal) Set(ctx context.Context, s host.Setting, value string) (err error) {
-	m.do(func() { err = m.Kernel.Set(ctx, s, value) })
+	m.Do(func() { err = m.Kernel.Set(ctx, s, value) })
 	return err
 }
 
 func (m *mortal) StartSync(ctx context.Context, d lvs.SyncDaemon) (err error) {
-	m.do(func() { err = m.Kernel.StartSync(ctx, d) })
+	m.Do(func() { err = m.Kernel.StartSync(ctx, d) })
 	return err
 }
 
 func (m *mortal) StopSync(ctx context.Context, r lvs.SyncRole) (err error) {
-	m.do(func() { err = m.Kernel.StopSync(ctx, r) })
+	m.Do(func() { err = m.Kernel.StopSync(ctx, r) })
 	return err
 }
 
@@ -437,7 +421,7 @@ func killedAt(t *testing.T, action string, params []string, next string, at int,
 	if action == "stop" || params[0] == "syncid=7" {
 		n.must(t, 0, "sync", "start", pair...)
 	}
-	m := &mortal{Kernel: n.kernel, left: at, after: after}
+	m := &mortal{Kernel: n.kernel, Death: kerneltest.Death{Left: at, After: after}}
 	done := make(chan bool)
 	go func() {
 		defer close(done)
@@ -466,7 +450,7 @@ func killedAt(t *testing.T, action string, params []string, next string, at int,
 	if t.Failed() {
 		t.Fatalf("%s %v, killed at operation %d (after it: %t), then %s", action, params, at, after, next)
 	}
-	return m.died
+	return m.Died
 }
 
 // TestPeersAreOfferedAsARule checks that start logs a rule for the peers.

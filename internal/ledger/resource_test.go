@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -130,31 +129,16 @@ func TestSettingsThatAreNotWantedAnyMore(t *testing.T) {
 // mortal is a kernel that ends its caller at one operation, as if the process were killed.
 type mortal struct {
 	Kernel
-
-	left  int // left is the number of operations before the fatal one.
-	after bool
-	died  bool
-}
-
-func (m *mortal) do(op func()) {
-	m.left--
-	m.died = m.died || m.left < 0
-	if m.died && !m.after {
-		runtime.Goexit()
-	}
-	op()
-	if m.died {
-		runtime.Goexit()
-	}
+	kerneltest.Death
 }
 
 func (m *mortal) Get(ctx context.Context, s host.Setting) (value string, err error) {
-	m.do(func() { value, err = m.Kernel.Get(ctx, s) })
+	m.Do(func() { value, err = m.Kernel.Get(ctx, s) })
 	return value, err
 }
 
 func (m *mortal) Set(ctx context.Context, s host.Setting, value string) (err error) {
-	m.do(func() { err = m.Kernel.Set(ctx, s, value) })
+	m.Do(func() { err = m.Kernel.Set(ctx, s, value) })
 	return err
 }
 
@@ -168,7 +152,7 @@ func (n node) killed(id string, at int, after bool, action func(*Resource, conte
 
 func (n node) killedIn(r *Resource, at int, after bool, action func(*Resource, context.Context) error) bool {
 	n.Helper()
-	m := &mortal{Kernel: r.Kernel, left: at, after: after}
+	m := &mortal{Kernel: r.Kernel, Death: kerneltest.Death{Left: at, After: after}}
 	r.Kernel = m
 	done := make(chan error, 1)
 	go func() {
@@ -176,7 +160,7 @@ func (n node) killedIn(r *Resource, at int, after bool, action func(*Resource, c
 		done <- action(r, n.Context())
 	}()
 	n.must(<-done)
-	return m.died
+	return m.Died
 }
 
 // TestKilledBetweenAnyTwoOperations checks that Apply and Release can be killed before or after
