@@ -20,7 +20,7 @@ func (Kernel) Accepts(ctx context.Context, server netip.AddrPort) (segment int, 
 	if err != nil {
 		return 0, false
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	raw, err := conn.(*net.TCPConn).SyscallConn()
 	if err != nil {
 		return 0, true
