@@ -57,7 +57,8 @@ func alone(name string, env []string, argv ...string) subject {
 	return subject{
 		name: name, argv: append([]string{"nsenter", "--net=/run/netns/bench"}, argv...), env: env,
 		before: []string{"sh", "-c", "ip netns add bench && ip -n bench link set lo up"},
-		after:  []string{"ip", "netns", "delete", "bench"},
+		// The kernel would remove the table in the background, during the next measurement.
+		after: []string{"sh", "-c", "ip netns exec bench ipvsadm -C; ip netns delete bench"},
 	}
 }
 
