@@ -39,7 +39,8 @@ type Options struct {
 	File string
 }
 
-// stickiness is how much better another director must be to get an address that already runs.
+// stickiness is the resource-stickiness of the resource that decides where an address runs. A group
+// that has it gets it once for each of its members.
 const stickiness = 200
 
 // builder makes resources from a configuration.

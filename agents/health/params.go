@@ -78,12 +78,20 @@ const quiescent = "quiescent"
 func (c *check) long() string {
 	text := c.About
 	if c.Name != quiescent {
-		text += " Values: " + strings.Trim(c.Values, `"`) + "."
+		text += " Values: " + unquoted(c.Values) + "."
 		if c.value == "" && c.Unset != "" {
-			text += " When unset: " + strings.Trim(c.Unset, `"`) + "."
+			text += " When unset: " + unquoted(c.Unset) + "."
 		}
 	}
 	return text + " Can be set only together with ipvs."
+}
+
+// unquoted returns a text without its quotes, if the whole text is in quotes.
+func unquoted(text string) string {
+	if inner, found := strings.CutPrefix(text, `"`); found && strings.Count(inner, `"`) == 1 && strings.HasSuffix(inner, `"`) {
+		return strings.TrimSuffix(inner, `"`)
+	}
+	return text
 }
 
 // given returns the values of the check parameters, as the configuration file would spell them.

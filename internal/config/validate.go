@@ -28,8 +28,8 @@ func (c *Config) Validate() []Problem {
 	return slices.Concat(found, c.markWarnings(), c.HashWarnings())
 }
 
-// markWarnings returns a warning for each firewall mark of IPv4 packets whose real servers are all
-// IPv6: the tunnels are possible, but virtual6 was probably meant.
+// markWarnings returns a warning for each firewall mark of IPv4 packets whose real servers all have
+// IPv6 addresses and tunnels. Such tunnels are possible, but virtual6 was probably meant.
 func (c *Config) markWarnings() []Problem {
 	var found []Problem
 	for _, s := range c.Services {
