@@ -9,6 +9,7 @@ import (
 
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/config/heartbeat"
+	"lvs-agents/internal/config/keepalived"
 	"lvs-agents/internal/config/ldirectord"
 	"lvs-agents/internal/config/piranha"
 	"lvs-agents/internal/suggest"
@@ -31,6 +32,7 @@ func All() []Format {
 	return []Format{
 		{Name: "ldirectord", Guess: ldirectord.Guess, Parse: ldirectord.Parse},
 		{Name: "piranha", Guess: piranhaText, Parse: piranha.Parse},
+		{Name: "keepalived", Guess: keepalivedText, Parse: keepalived.Parse},
 		{Name: "haresources", Guess: haresourcesText, Parse: heartbeat.ParseResources},
 		{Name: "ha.cf", Guess: membersText, Parse: heartbeat.ParseMembers},
 		{Name: "authkeys", Guess: keysText, Parse: heartbeat.ParseKeys},

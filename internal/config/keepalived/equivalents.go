@@ -1,0 +1,50 @@
+package keepalived
+
+import "lvs-agents/internal/config/fault"
+
+// equivalents are the keywords that the model has no place for, with the reason and the nearest
+// thing. An empty Fix means that the operator has nothing to do.
+var equivalents = map[string]fault.Fault{
+	"alpha":      {What: "a real server always gets connections only after its first good check"},
+	"omega":      {What: "the end of a health daemon runs no programs"},
+	"quorum":     {What: "one real server is enough for the service"},
+	"hysteresis": {What: "the service has no quorum"},
+	"quorum_up":  {What: "the service has no quorum", Fix: "fallbackcommand runs a program when the first real server is up"},
+	"quorum_down": {
+		What: "the service has no quorum", Fix: "fallbackcommand runs a program when the last real server is down",
+	},
+	"sorry_server_inhibit": {What: "a fallback is in the kernel only while it serves"},
+	"warmup":               {What: "the health daemon chooses when the first check runs"},
+	"delay_before_retry":   {What: "a check that has failed runs again after its interval", Fix: "use a shorter interval"},
+	"ha_suspend":           {What: "the health daemon runs only where its resource is"},
+	"snmp_name":            {What: "the programs have no SNMP"},
+	"notify_up":            {What: "the health daemon runs no program for a real server", Fix: "follow its events with lvsctl"},
+	"notify_down":          {What: "the health daemon runs no program for a real server", Fix: "follow its events with lvsctl"},
+	"bindto":               {What: "a check has the address that the kernel chooses"},
+	"bind_port":            {What: "a check has the port that the kernel chooses"},
+	"bind_if":              {What: "a check uses the interface of the route"},
+	"fwmark":               {What: "the packets of a check have no mark"},
+	"log_all_failures":     {What: "the health daemon logs each change of a real server"},
+	"http_protocol":        {What: "the check uses its own version of HTTP"},
+	"tls_compliant":        {What: "the check closes TLS connections in its own way"},
+	"fast_recovery":        {What: "one good check makes a real server good again"},
+	"enable_sni":           {What: "a check of HTTPS always has SNI"},
+	"digest":               {What: "a check does not compute a digest of the page", Fix: "write a regular expression of a text on the page"},
+	"regex_no_match":       {What: "a check cannot want that a text is missing", Fix: "use an external check"},
+	"regex_options":        {What: "a regular expression has no options", Fix: "write (?i) for caseless into the expression"},
+	"regex_min_offset":     {What: "a regular expression matches anywhere"},
+	"regex_max_offset":     {What: "a regular expression matches anywhere"},
+	"regex_stack":          {What: "a regular expression has no stack"},
+	"helo_name":            {What: "the check has its own name"},
+	"type":                 {What: "the check requests an address", Fix: "use an external check for other records"},
+	"payload":              {What: "the check sends its own datagram", Fix: "use an external check"},
+	"require_reply":        {What: "the check only wants that the port is not closed", Fix: "use an external check"},
+	"min_reply_length":     {What: "the check reads no reply"},
+	"max_reply_length":     {What: "the check reads no reply"},
+	"misc_dynamic":         {What: "the exit code of a check does not change weights"},
+	"user":                 {What: "the program runs as the user of the health daemon"},
+	"FILE_CHECK":           {What: "a check does not read a file", Fix: "use an external check"},
+	"BFD_CHECK":            {What: "a check does not use BFD", Fix: "use a connect check with a short interval"},
+	"hashed":               {What: "the kernel sets this flag itself"},
+	"nat_mask":             {What: "keepalived does not use it either"},
+}

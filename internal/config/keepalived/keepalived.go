@@ -1,0 +1,159 @@
+// Package keepalived reads keepalived.conf, the configuration of keepalived.
+package keepalived
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/fault"
+)
+
+// Parse reads keepalived.conf. It repairs a damaged text where only one reading is possible, and
+// reports each repair. The Config is nil if a problem is an error. keepalived.conf does not have
+// the names of the directors: the name of a director is an address, or empty for the host of the
+// file.
+func Parse(name string, text []byte) (*config.Config, []config.Problem) {
+	p := &parser{config: &config.Config{File: name, Cluster: &config.Cluster{}}}
+	p.build(p.read(string(text)))
+	p.problems = once(p.problems)
+	if config.Err(p.problems) != nil {
+		return nil, p.problems
+	}
+	return p.config, p.problems
+}
+
+// once sorts problems by line, and leaves out repetitions: each service of a virtual_server_group
+// has the problems of its real servers.
+func once(problems []config.Problem) []config.Problem {
+	seen := map[config.Problem]bool{}
+	problems = slices.DeleteFunc(problems, func(p config.Problem) bool {
+		again := seen[p]
+		seen[p] = true
+		return again
+	})
+	slices.SortStableFunc(problems, func(a, b config.Problem) int { return cmp.Compare(a.Line, b.Line) })
+	return problems
+}
+
+type parser struct {
+	config   *config.Config
+	problems []config.Problem
+	groups   map[string]*statement // groups are the blocks virtual_server_group by name.
+	alert    config.Alert          // alert is the mail of each service.
+	reals    int                   // reals is the number of real servers of all services.
+}
+
+func (p *parser) report(line int, severity config.Severity, f fault.Fault) {
+	p.problems = append(p.problems, config.Problem{File: p.config.File, Line: line, Severity: severity, What: f.What, Fix: f.Fix})
+}
+
+func (p *parser) repaired(line int, what, before, after string) {
+	p.problems = append(p.problems, config.Problem{File: p.config.File, Line: line, Severity: config.Repaired, What: what, Before: before, After: after})
+}
+
+// drop reports a statement that the model has no place for.
+func (p *parser) drop(s *statement, reason, fix string) {
+	p.report(s.line, config.Dropped, fault.New(s.title()+": "+reason, fix))
+}
+
+// wrong reports a statement whose arguments cannot be used.
+func (p *parser) wrong(s *statement, what, fix string) {
+	p.report(s.line, config.Error, fault.New(s.title()+": "+what, fix))
+}
+
+// title returns the statement for a message, without secrets.
+func (s *statement) title() string { return fault.Short(secretless(strings.Join(s.words, " "))) }
+
+// unused reports a statement that no case of a switch has converted.
+func (p *parser) unused(s *statement) {
+	if reason, found := equivalents[s.key()]; found {
+		p.drop(s, reason.What, reason.Fix)
+		return
+	}
+	p.drop(s, "it is not converted", "see whether the cluster needs it")
+}
+
+// build makes the configuration from the statements.
+func (p *parser) build(file *statement) {
+	p.groups = map[string]*statement{}
+	var servers []*statement
+	for _, s := range file.body {
+		switch {
+		case s.key() == "virtual_server" && s.opened:
+			servers = append(servers, s)
+		case s.key() == "virtual_server_group" && s.opened:
+			p.groups[s.arg()] = s
+		case strings.HasPrefix(s.key(), "include"):
+			p.wrong(s, "the statements of other files are not read here", "give these files to the same command")
+		case strings.HasPrefix(s.key(), "$") || strings.HasPrefix(s.key(), "@") || strings.HasPrefix(s.key(), "~"):
+			p.wrong(s, "definitions, conditions and generators are not converted", "write the text that keepalived reads without them")
+		default:
+			p.unused(s)
+		}
+	}
+	p.parameters(file)
+	for _, s := range servers {
+		p.virtual(s)
+	}
+	if len(p.config.Services) == 0 {
+		p.report(0, config.Warning, fault.New("no virtual service in this file", ""))
+	}
+	p.problems = append(p.problems, p.config.Validate()...)
+}
+
+// parameters reports each statement that has a parameter or a condition.
+func (p *parser) parameters(s *statement) {
+	for _, inner := range s.body {
+		special := strings.HasPrefix(inner.key(), "@") || strings.HasPrefix(inner.key(), "~")
+		if special || strings.HasPrefix(inner.key(), "include") && s.block != "file" || slices.ContainsFunc(inner.words, parameter) {
+			p.wrong(inner, "parameters, conditions and other files are not converted", "write the text that keepalived reads without them")
+		}
+		p.parameters(inner)
+	}
+}
+
+// parameter reports whether a word has a parameter, "$NAME" or "${NAME}".
+func parameter(w string) bool {
+	_, rest, found := strings.Cut(w, "$")
+	return found && rest != "" && (rest[0] == '{' || rest[0] == '_' || rest[0] >= 'A' && rest[0] <= 'Z')
+}
+
+// mostSeconds limits times, so that a time.Duration can hold them.
+const mostSeconds = 1 << 31
+
+// timer returns the seconds of a statement.
+func (p *parser) timer(s *statement) time.Duration {
+	n, err := strconv.ParseFloat(s.arg(), 64)
+	if err != nil || !(n >= 0 && n <= mostSeconds) {
+		p.wrong(s, "not a number of seconds", "")
+		return 0
+	}
+	return time.Duration(n * float64(time.Second))
+}
+
+// number returns the number of a statement, from least to most.
+func (p *parser) number(s *statement, least, most int) int {
+	n, err := strconv.Atoi(s.arg())
+	if err != nil || n < least || n > most {
+		p.wrong(s, fmt.Sprintf("not a number from %d to %d", least, most), "")
+		return least
+	}
+	return n
+}
+
+// yes returns the switch of a statement. Without an argument it is on.
+func (p *parser) yes(s *statement) bool {
+	switch strings.ToLower(s.arg()) {
+	case "", "on", "true", "yes":
+		return true
+	case "off", "false", "no":
+		return false
+	}
+	p.wrong(s, "not a switch", "write on or off")
+	return false
+}

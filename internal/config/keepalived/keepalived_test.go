@@ -1,0 +1,147 @@
+package keepalived
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lvs-agents/internal/config"
+)
+
+var update = flag.Bool("update", false, "write the expected files")
+
+// describe returns a configuration as text, a line for each thing.
+func describe(c *config.Config) string {
+	if c == nil {
+		return "no configuration\n"
+	}
+	var b strings.Builder
+	for _, n := range c.Cluster.Nodes {
+		fmt.Fprintf(&b, "node %q links %v\n", n.Name, n.Links)
+	}
+	for _, g := range c.Cluster.Groups {
+		fmt.Fprintf(&b, "group %s preferences %v stays %v\n", g.Name, g.Preferences, g.Stays)
+		for _, a := range g.Addresses {
+			a.Line = 0
+			fmt.Fprintf(&b, "  address %+v\n", a)
+		}
+	}
+	for _, n := range c.Cluster.NodeChecks {
+		fmt.Fprintf(&b, "node check %+v\n", n)
+	}
+	for _, n := range c.Cluster.Notices {
+		fmt.Fprintf(&b, "notice %+v\n", n)
+	}
+	if s := c.Cluster.Sync; s != nil {
+		fmt.Fprintf(&b, "sync %+v\n", *s)
+	}
+	fmt.Fprintf(&b, "timeouts %v\n", c.Timeouts)
+	for _, s := range c.Services {
+		fmt.Fprintf(&b, "%s %s %v persistent %v/%d quiescent %v fallbacks %+v mail %v\n",
+			s.ID, s.Scheduler, s.SchedulerFlags(), s.Persistence, s.Granularity, s.Quiescent, s.Fallbacks, s.Alert.To)
+		for _, r := range s.Reals {
+			fmt.Fprintf(&b, "  real %s %s %v weight %d upper %d\n", r.Addr, r.Forward, r.Encapsulation, r.Weight, r.Upper)
+			for _, check := range r.Checks {
+				statuses := 0
+				for n := range 600 {
+					if check.Status.Good(n) {
+						statuses++
+					}
+				}
+				fmt.Fprintf(&b, "    %s %s host %q port %d vhost %q request %q receive %q command %q %d statuses interval %v timeout %v fall %d\n",
+					check.Type, check.Application, check.Host, check.Port, check.VirtualHost, check.Request, check.Receive, check.Command,
+					statuses, check.Interval, check.Timeout, check.Fall)
+			}
+		}
+	}
+	return b.String()
+}
+
+// TestParse compares the configuration and the problems of each file NAME.conf in testdata with
+// the text in NAME.txt.
+func TestParse(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.conf")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, problems := Parse("keepalived.conf", text)
+			got := describe(c)
+			for _, p := range problems {
+				got += fmt.Sprintf("%s: %s\n", p.Severity, p)
+			}
+			golden := strings.TrimSuffix(file, ".conf") + ".txt"
+			if *update {
+				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestRefused(t *testing.T) {
+	const service = "virtual_server 192.0.2.10 80 {\nprotocol TCP\n"
+	for _, tt := range []struct{ text, want string }{
+		{"{\n", `keepalived.conf:1: "{" begins no block; write the keyword of the block before it`},
+		{"real_server 192.0.2.21 80 {\n}\n", "keepalived.conf:1: real_server is not in a virtual_server; write the virtual_server before it"},
+		{"include more.conf\n", "keepalived.conf:1: include more.conf: the statements of other files are not read here; give these files to the same command"},
+		{"$IF=eth0\n", "keepalived.conf:1: $IF=eth0: definitions, conditions and generators are not converted; write the text that keepalived reads without them"},
+		{service + "real_server 192.0.2.21 80 {\nweight $W\n}\n}\n", "keepalived.conf:4: weight $W: parameters, conditions and other files are not converted"},
+		{service + "lvs_sched x\nreal_server 192.0.2.21 80 {\n}\n}\n", `keepalived.conf:3: unknown scheduler "x"`},
+		{service + "lvs_method x\nreal_server 192.0.2.21 80 {\n}\n}\n", "keepalived.conf:3: lvs_method x: unknown forwarding method; write NAT, DR or TUN"},
+		{service + "real_server x 80 {\n}\n}\n", `keepalived.conf:3: real_server x 80: not an address; write "real_server 192.0.2.21 80", for example`},
+		{service + "real_server 192.0.2.21 80 {\nweight 70000\n}\n}\n", "keepalived.conf:4: weight 70000: not a number from 0 to 65535"},
+		{service + "delay_loop x\nreal_server 192.0.2.21 80 {\n}\n}\n", "keepalived.conf:3: delay_loop x: not a number of seconds"},
+		{service + "real_server 192.0.2.21 80 {\nHTTP_GET {\n}\n}\n}\n", `keepalived.conf:4: HTTP_GET: no url; write "url { path / }" in several lines`},
+		{"virtual_server group a {\nreal_server 192.0.2.21 80 {\n}\n}\n", "keepalived.conf:1: virtual_server group a: no virtual_server_group has this name"},
+		{"virtual_server fwmark 0 {\nreal_server 192.0.2.21 80 {\n}\n}\n", "keepalived.conf:1: virtual_server fwmark 0: not a mark from 1 to 4294967295"},
+		{"virtual_server 192.0.2.0/8 80 {\nreal_server 192.0.2.21 80 {\n}\n}\n", "keepalived.conf:1: virtual_server 192.0.2.0/8 80: range 192.0.0.0->192.255.255.255 has more than 4096 addresses"},
+		{strings.Repeat("a {\n", 20), "keepalived.conf:9: too many blocks in blocks"},
+	} {
+		c, problems := Parse("keepalived.conf", []byte(tt.text))
+		if err := config.Err(problems); c != nil || err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+			t.Errorf("%q:\ngot  %v\nwant %s", tt.text, err, tt.want)
+		}
+	}
+}
+
+// FuzzParse checks that no text makes Parse panic or hang, and that a problem always has a text.
+func FuzzParse(f *testing.F) {
+	files, _ := filepath.Glob("testdata/*.conf")
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, problems := Parse("keepalived.conf", text)
+		if (c == nil) != (config.Err(problems) != nil) {
+			t.Errorf("configuration %v, problems %v", c, problems)
+		}
+		for _, p := range problems {
+			if p.What == "" || p.Severity == 0 {
+				t.Errorf("problem without text: %+v", p)
+			}
+		}
+	})
+}
