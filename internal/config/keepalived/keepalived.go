@@ -43,9 +43,11 @@ func once(problems []config.Problem) []config.Problem {
 type parser struct {
 	config   *config.Config
 	problems []config.Problem
-	groups   map[string]*statement // groups are the blocks virtual_server_group by name.
-	alert    config.Alert          // alert is the mail of each service.
-	reals    int                   // reals is the number of real servers of all services.
+	groups   map[string]*statement       // groups are the blocks virtual_server_group by name.
+	alert    config.Alert                // alert is the mail of each service.
+	scripts  map[string]config.NodeCheck // scripts are the blocks vrrp_script by name.
+	self     string                      // self is the address of the director of the file, or empty.
+	reals    int                         // reals is the number of real servers of all services.
 }
 
 func (p *parser) report(line int, severity config.Severity, f fault.Fault) {
@@ -88,6 +90,8 @@ func (p *parser) build(file *statement) {
 			servers = append(servers, s)
 		case s.key() == "virtual_server_group" && s.opened:
 			p.groups[s.arg()] = s
+		case clustered(s):
+			// The method cluster reads it.
 		case strings.HasPrefix(s.key(), "include"):
 			p.wrong(s, "the statements of other files are not read here", "give these files to the same command")
 		case strings.HasPrefix(s.key(), "$") || strings.HasPrefix(s.key(), "@") || strings.HasPrefix(s.key(), "~"):
@@ -97,6 +101,7 @@ func (p *parser) build(file *statement) {
 		}
 	}
 	p.parameters(file)
+	p.cluster(file)
 	for _, s := range servers {
 		p.virtual(s)
 	}
@@ -104,6 +109,27 @@ func (p *parser) build(file *statement) {
 		p.report(0, config.Warning, fault.New("no virtual service in this file", ""))
 	}
 	p.problems = append(p.problems, p.config.Validate()...)
+}
+
+// clustered reports whether the method cluster reads the block.
+func clustered(s *statement) bool {
+	return s.opened && slices.Contains([]string{"global_defs", "vrrp_script", "vrrp_instance", "vrrp_sync_group"}, s.key())
+}
+
+// cluster reads what the file says about directors and virtual addresses. Each kind of block needs
+// the blocks of the kinds before it.
+func (p *parser) cluster(file *statement) {
+	p.scripts = map[string]config.NodeCheck{}
+	for _, kind := range []struct {
+		name string
+		read func(*statement)
+	}{{"global_defs", p.global}, {"vrrp_script", p.script}, {"vrrp_instance", p.instance}, {"vrrp_sync_group", p.sync}} {
+		for _, s := range file.body {
+			if s.key() == kind.name && s.opened {
+				kind.read(s)
+			}
+		}
+	}
 }
 
 // parameters reports each statement that has a parameter or a condition.

@@ -123,6 +123,22 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestNoSecret checks that a password is in no problem, even after damage.
+func TestNoSecret(t *testing.T) {
+	for _, text := range []string{
+		"vrrp_instance a {\nauthentication {auth_pass hidden01\n}\n}\n",
+		"vrrp_instance a {\nauthentication {\nauth_pas hidden01\n}\n}\n",
+		"vrrp_instance a {\nauth_pass hidden01\n}\n",
+		"vrrp_instance a {\nauth_pass hidden01 //x\n}\n",
+		"auth_pass hidden01 }\n",
+	} {
+		_, problems := Parse("keepalived.conf", []byte(text))
+		if len(problems) == 0 || strings.Contains(fmt.Sprint(problems), "hidden01") {
+			t.Errorf("%q: %v", text, problems)
+		}
+	}
+}
+
 // FuzzParse checks that no text makes Parse panic or hang, and that a problem always has a text.
 func FuzzParse(f *testing.F) {
 	files, _ := filepath.Glob("testdata/*.conf")

@@ -68,7 +68,8 @@ func (r *reader) top() *statement { return r.open[len(r.open)-1] }
 
 // line reads one line. It reports whether reading can continue.
 func (r *reader) line(n int, line string) bool {
-	words, hidden := r.words(line)
+	words, comment := words(line)
+	hidden := r.hidden(words, comment)
 	var done []string // done are the statements of the line, as a repaired line has them.
 	for len(words) > 0 {
 		at := slices.IndexFunc(words, func(w word) bool { return w.brace() })
@@ -91,6 +92,9 @@ func (r *reader) line(n int, line string) bool {
 	}
 	if !tidy(line, done) {
 		r.repaired(n, "keepalived wants one statement on each line, and a blank before each brace", secretless(line), strings.Join(done, "  |  "))
+	}
+	if strings.HasPrefix(comment, "//") && hidden == nil {
+		r.repaired(n, "a comment of keepalived begins with # or !", secretless(line), secretless(strings.TrimSpace(strings.TrimSuffix(line, comment))))
 	}
 	if hidden != nil {
 		after := r.add(n, hidden)
@@ -165,7 +169,7 @@ func (r *reader) leave(s *statement) {
 		if kind := r.grammar[r.open[i].block][s.key()]; kind == "" || kind == "line" {
 			continue
 		}
-		r.repaired(s.line, fmt.Sprintf("the block %s from line %d has no \"}\"", r.top().key(), r.top().line), strings.Join(s.words, " "), "}  |  "+strings.Join(s.words, " "))
+		r.repaired(s.line, fmt.Sprintf("the block %s from line %d has no \"}\"", r.top().key(), r.top().line), secretless(strings.Join(s.words, " ")), "}  |  "+secretless(strings.Join(s.words, " ")))
 		r.open = r.open[:i+1]
 		return
 	}

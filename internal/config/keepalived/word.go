@@ -20,23 +20,22 @@ var programs = []string{
 	"notify_stop", "quorum_up", "quorum_down", "auth_pass", "payload",
 }
 
-// words splits a line, and leaves out a comment. If the comment has lost its line break, hidden is
-// the statement at its end.
-func (r *reader) words(line string) (words []word, hidden []word) {
+// words splits a line into words and a comment.
+func words(line string) (words []word, comment string) {
 	for line != "" {
 		if len(words) > 0 && (line[0] == '"' || line[0] == '\'') {
 			text, rest := quoted(line)
 			words, line = append(words, word{text, true}), strings.TrimLeft(rest, " \t")
 			continue
 		}
-		text, rest, comment := plain(line, len(words) > 0 && slices.Contains(programs, words[0].text))
+		text, rest, ends := plain(line, len(words) > 0 && slices.Contains(programs, words[0].text))
 		words = append(words, split(text)...)
-		if comment {
-			return words, r.hidden(words, rest)
+		if ends {
+			return words, rest
 		}
 		line = strings.TrimLeft(rest, " \t")
 	}
-	return words, nil
+	return words, ""
 }
 
 // quoted returns the text of the quoted word at the start of a line, and the rest of the line.
@@ -131,10 +130,10 @@ func oneEdit(a, b string) bool {
 	return len(a) <= 1 && len(b) <= 1
 }
 
-// secretless hides the password of a line.
+// secretless hides what follows the keyword of a password, even if the keyword is damaged.
 func secretless(line string) string {
-	for _, key := range []string{"auth_pass", "auth_hmac", "smtp_auth", "key", "password"} {
-		if at := strings.Index(line, key); at >= 0 && (key != "key" || at == 0) {
+	for _, key := range []string{"auth_", "hmac", "pass"} {
+		if at := strings.Index(line, key); at >= 0 {
 			return line[:at+len(key)] + " ***"
 		}
 	}

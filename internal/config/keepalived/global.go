@@ -1,0 +1,80 @@
+package keepalived
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/lvs"
+)
+
+// global reads global_defs.
+func (p *parser) global(s *statement) {
+	mail := true
+	for _, inner := range s.body {
+		switch inner.key() {
+		case "notification_email":
+			for _, line := range inner.body {
+				p.alert.To = append(p.alert.To, line.words...)
+			}
+		case "notification_email_from":
+			p.config.AlertFrom = inner.arg()
+		case "smtp_server":
+			p.alert.Relay = inner.arg()
+			if len(inner.words) > 2 {
+				p.alert.Relay += ":" + inner.words[2]
+			}
+		case "no_checker_emails":
+			mail = !p.yes(inner)
+		case "smtp_alert_checker":
+			mail = p.yes(inner)
+		case "lvs_timeouts":
+			p.timeouts(inner)
+		case "lvs_sync_daemon":
+			p.syncDaemon(inner)
+		default:
+			p.unused(inner)
+		}
+	}
+	if !mail {
+		p.alert = config.Alert{}
+	}
+}
+
+// timeouts reads "lvs_timeouts tcp N tcpfin N udp N".
+func (p *parser) timeouts(s *statement) {
+	args := s.args()
+	for ; len(args) > 1; args = args[2:] {
+		i := slices.Index(lvs.TimeoutNames(), args[0])
+		n, err := strconv.Atoi(args[1])
+		if i < 0 || err != nil || n < 1 || n > mostSeconds {
+			p.wrong(s, "not a timeout", "write \"lvs_timeouts tcp 900\", for example")
+			return
+		}
+		p.config.Timeouts[i] = time.Duration(n) * time.Second
+	}
+}
+
+// syncDaemon reads "lvs_sync_daemon INTERFACE [INSTANCE] [id N]".
+func (p *parser) syncDaemon(s *statement) {
+	if s.arg() == "" {
+		p.wrong(s, "no interface", "write \"lvs_sync_daemon eth0\", for example")
+		return
+	}
+	d := config.Sync{Line: s.line, SyncDaemon: lvs.SyncDaemon{Interface: s.arg()}}
+	args := s.words[2:]
+	for len(args) > 0 {
+		if args[0] != "id" || len(args) < 2 {
+			p.drop(s, "only the interface and the id are converted", "set the other parameters of the resource sync")
+			break
+		}
+		n, err := strconv.ParseUint(args[1], 10, 8)
+		if err != nil {
+			p.wrong(s, "not an id from 0 to 255", "")
+			return
+		}
+		d.ID, args = uint8(n), args[2:]
+	}
+	p.config.Cluster.Sync = &d
+}
