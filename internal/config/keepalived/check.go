@@ -218,7 +218,7 @@ func (p *parser) statuses(to *config.Statuses, s *statement) {
 		last, err2 := strconv.Atoi(end)
 		if err1 != nil || err2 != nil || first < leastStatus || last > mostStatus || last < first {
 			p.wrong(s, fault.Quote(item)+" is not a status from 100 to 599", "")
-			continue
+			return
 		}
 		for n := first; n <= last; n++ {
 			to.Add(n)

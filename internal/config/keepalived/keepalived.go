@@ -103,6 +103,9 @@ func (p *parser) build(file *statement) {
 	p.parameters(file)
 	p.cluster(file)
 	for _, s := range servers {
+		if p.reals > config.MaxReals {
+			break
+		}
 		p.virtual(s)
 	}
 	if len(p.config.Services) == 0 {
@@ -124,8 +127,13 @@ func (p *parser) cluster(file *statement) {
 		name string
 		read func(*statement)
 	}{{"global_defs", p.global}, {"vrrp_script", p.script}, {"vrrp_instance", p.instance}, {"vrrp_sync_group", p.sync}} {
+		found := 0
 		for _, s := range file.body {
 			if s.key() == kind.name && s.opened {
+				if found++; found > mostVRRP {
+					p.wrong(s, fmt.Sprintf("more than %d blocks %s", mostVRRP, kind.name), "divide the file")
+					break
+				}
 				kind.read(s)
 			}
 		}

@@ -33,7 +33,7 @@ func (s *statement) arg() string {
 
 // Limits of a file, so that the memory of a parser is bounded.
 const (
-	mostStatements = 1 << 18
+	mostStatements = 1 << 20
 	mostDepth      = 8
 )
 

@@ -350,12 +350,12 @@ func (p *parser) realPort(s *config.Service, real *statement, forward lvs.Forwar
 
 // real adds a real server. given are the addresses of the real servers before it.
 func (p *parser) real(s *config.Service, v virtual, block *statement, given map[netip.AddrPort]bool) {
+	p.reals++
 	addr, err := netip.ParseAddr(block.arg())
 	if err != nil {
 		p.wrong(block, "not an address", "write \"real_server 192.0.2.21 80\", for example")
 		return
 	}
-	p.reals++
 	m, weight, timing, host := v.method, v.weight, v.checks, v.host
 	r := config.Real{Line: block.line}
 	var checkers []*statement

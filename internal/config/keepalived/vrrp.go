@@ -58,6 +58,12 @@ func (p *parser) instance(s *statement) {
 	p.config.Cluster.Groups = append(p.config.Cluster.Groups, g)
 }
 
+// Limits, so that the time of a parser is bounded.
+const (
+	mostNodes = 255
+	mostVRRP  = 1024 // The number of blocks of one kind.
+)
+
 // prefer sets the preference of a group. The file has the priority of one director only.
 func (p *parser) prefer(g *config.Group, priority int, backup bool) {
 	if backup {
@@ -81,6 +87,10 @@ func (p *parser) director(s *statement, text string) {
 		p.self = addr.String()
 	}
 	c := p.config.Cluster
+	if len(c.Nodes) == mostNodes {
+		p.wrong(s, "too many directors", "")
+		return
+	}
 	if slices.ContainsFunc(c.Nodes, func(n config.Node) bool { return n.Name == addr.String() }) {
 		return
 	}
@@ -125,10 +135,11 @@ func (p *parser) address(g *config.Group, s *statement) {
 		case args[0] == "-nodad":
 			v.NoDAD = false
 		case (args[0] == "scope" || args[0] == "peer" || args[0] == "track_group") && pair != "":
-			p.drop(s, args[0]+" is not a parameter of the virtual address", "")
+			p.report(s.line, config.Dropped, fault.New(args[0]+" is not a parameter of the virtual address", ""))
 			args = args[1:]
 		default:
-			p.drop(s, fault.Quote(args[0])+" is not a parameter of the virtual address", "")
+			p.drop(s, fault.Quote(args[0])+" and the words after it are not parameters of the virtual address", "")
+			args = args[:1]
 		}
 	}
 	g.Addresses = append(g.Addresses, v)
@@ -168,12 +179,14 @@ func (p *parser) weigh(c *config.NodeCheck, s *statement) {
 			n, err := strconv.Atoi(args[1])
 			if err != nil || n < -mostWeight || n > mostWeight {
 				p.wrong(s, "not a weight from -253 to 253", "")
+				return
 			}
 			c.Weight, args = n, args[1:]
 		case args[0] == "reverse":
 			c.Inverse = true
 		default:
 			p.drop(s, "unknown word "+fault.Quote(args[0]), "")
+			args = args[:1]
 		}
 	}
 }
