@@ -114,12 +114,35 @@ func TestRefused(t *testing.T) {
 		{"virtual_server group a {\nreal_server 192.0.2.21 80 {\n}\n}\n", "keepalived.conf:1: virtual_server group a: no virtual_server_group has this name"},
 		{"virtual_server fwmark 0 {\nreal_server 192.0.2.21 80 {\n}\n}\n", "keepalived.conf:1: virtual_server fwmark 0: not a mark from 1 to 4294967295"},
 		{"virtual_server 192.0.2.0/8 80 {\nreal_server 192.0.2.21 80 {\n}\n}\n", "keepalived.conf:1: virtual_server 192.0.2.0/8 80: range 192.0.0.0->192.255.255.255 has more than 4096 addresses"},
+		{service + "delay_loop 5 6\nreal_server 192.0.2.21 80 {\n}\n}\n", `keepalived.conf:3: "delay_loop 5 6": more than one value; write one statement on each line`},
 		{strings.Repeat("a {\n", 20), "keepalived.conf:9: too many blocks in blocks"},
 	} {
 		c, problems := Parse("keepalived.conf", []byte(tt.text))
 		if err := config.Err(problems); c != nil || err == nil || !strings.HasPrefix(err.Error(), tt.want) {
 			t.Errorf("%q:\ngot  %v\nwant %s", tt.text, err, tt.want)
 		}
+	}
+}
+
+// TestStatementsOfOneLine checks that no statement of a line is lost.
+func TestStatementsOfOneLine(t *testing.T) {
+	const text = "virtual_server 192.0.2.10 80 {\nprotocol TCP lvs_sched rr lvs_method DR\nreal_server 192.0.2.21 80 {\nweight 3 TCP_CHECK {\nconnect_timeout 3 delay_loop 7\n}\n}\n}\n"
+	c, problems := Parse("keepalived.conf", []byte(text))
+	if c == nil {
+		t.Fatal(problems)
+	}
+	s := c.Services[0]
+	if got := fmt.Sprint(s.ID, " ", s.Scheduler, " ", s.Reals[0].Forward, " ", s.Reals[0].Weight, " ", s.Reals[0].Checks[0].Interval); got != "-t 192.0.2.10:80 rr -g 3 7s" {
+		t.Error(got, problems)
+	}
+	repaired := 0
+	for _, p := range problems {
+		if p.Severity == config.Repaired {
+			repaired++
+		}
+	}
+	if repaired != 3 {
+		t.Error(problems)
 	}
 }
 
@@ -131,6 +154,7 @@ func TestNoSecret(t *testing.T) {
 		"vrrp_instance a {\nauth_pass hidden01\n}\n",
 		"vrrp_instance a {\nauth_pass hidden01 //x\n}\n",
 		"auth_pass hidden01 }\n",
+		"vrrp_instance a {\nadvert_int 1 auth_pass hidden01\n}\n",
 	} {
 		_, problems := Parse("keepalived.conf", []byte(text))
 		if len(problems) == 0 || strings.Contains(fmt.Sprint(problems), "hidden01") {

@@ -73,6 +73,9 @@ func (r *reader) line(n int, line string) bool {
 	var done []string // done are the statements of the line, as a repaired line has them.
 	for len(words) > 0 {
 		at := slices.IndexFunc(words, func(w word) bool { return w.brace() })
+		if next := r.next(words); next > 0 && (at < 0 || next < at) {
+			at = next
+		}
 		switch at {
 		case -1:
 			at = len(words)
@@ -101,6 +104,28 @@ func (r *reader) line(n int, line string) bool {
 		r.repaired(n, "the comment has lost a line break", secretless(line), after)
 	}
 	return true
+}
+
+// single has the keywords that have one value, or none.
+var single = strings.Fields("state interface virtual_router_id priority advert_int nopreempt preempt_delay lvs_sched lb_algo ops persistence_timeout " +
+	"persistence_granularity persistence_engine protocol ip_family delay_loop connect_timeout retry nb_get_retry delay_before_retry warmup " +
+	"quorum hysteresis inhibit_on_failure uthreshold lthreshold connect_ip connect_port misc_timeout path rise fall interval timeout")
+
+// named has the keywords whose argument can be any name, even the name of a keyword.
+var named = []string{"interface", "name", "script", "path", "misc_path", "virtualhost", "track_file", "user", "router_id", "net_namespace"}
+
+// next returns the index of a second keyword of the open block in words, or -1.
+func (r *reader) next(words []word) int {
+	block := r.top().block
+	if !r.grammar.knows(block, words[0].text) {
+		return -1
+	}
+	for i, w := range words[1:] {
+		if !w.quoted && r.grammar.knows(block, w.text) && (i > 0 || !slices.Contains(named, words[0].text)) {
+			return i + 1
+		}
+	}
+	return -1
 }
 
 // tidy reports whether a line has the form of keepalived: a statement with "{" after a blank, or a
@@ -133,6 +158,9 @@ func (r *reader) add(n int, words []word) string {
 	s.block = r.grammar.kind(at.block, s.key())
 	at.body = append(at.body, s)
 	r.before = s
+	if slices.Contains(single, s.key()) && len(s.words) > 2 {
+		r.report(n, config.Error, fault.New(fmt.Sprintf("%s: more than one value", fault.Quote(secretless(strings.Join(s.words, " ")))), "write one statement on each line"))
+	}
 	return secretless(strings.Join(s.words, " "))
 }
 
