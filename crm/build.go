@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -176,6 +177,28 @@ func (b *builder) judge(groups []config.Group) {
 	}
 	for _, s := range b.cfg.Services {
 		b.judgeService(s, groups)
+	}
+	b.judgeNodes(groups)
+}
+
+// nodeName is what the name of a node can be. The output has node names without quotes.
+var nodeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]*$`)
+
+// judgeNodes reports each node name that is not a host name. The empty name is the host of the
+// file.
+func (b *builder) judgeNodes(groups []config.Group) {
+	wrong := func(line int, name string) {
+		if name != "" && !nodeName.MatchString(name) {
+			b.report(config.Error, line, fmt.Sprintf("%s is not the name of a node", fault.Quote(name)), "write the name as `uname -n` prints it")
+		}
+	}
+	for _, n := range b.cluster.Nodes {
+		wrong(n.Line, n.Name)
+	}
+	for _, g := range groups {
+		for _, p := range g.Preferences {
+			wrong(g.Line, p.Node)
+		}
 	}
 }
 

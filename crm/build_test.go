@@ -56,6 +56,28 @@ func TestBuildReports(t *testing.T) {
 }
 
 // TestNamesAreStable checks that another address and another mark change no existing name.
+// TestNodeNames checks that a name that a shell would run is refused, and that the only known node
+// is preferred.
+func TestNodeNames(t *testing.T) {
+	for name, good := range map[string]bool{
+		"director1": true, "192.0.2.1": true, "2001:db8::1": true, "lb-1.example.com": true, "": true,
+		"a$(touch${IFS}x)": false, "a;b": false, "a\nproperty": false, "-a": false, "a b": false, "`a`": false,
+	} {
+		cfg := pair(t)
+		cfg.Cluster = &config.Cluster{
+			Nodes:  []config.Node{{Name: name}},
+			Groups: []config.Group{{Addresses: cfg.Cluster.Groups[0].Addresses, Preferences: []config.Preference{{Node: name, Score: 100}}}},
+		}
+		resources, problems := crm.Build(cfg, crm.Options{Form: crm.HotStandby, File: "/etc/ha.d/ldirectord.cf"})
+		if err := config.Err(problems); (err == nil) != good {
+			t.Errorf("%q: %v", name, err)
+		}
+		if good && name != "" && !strings.Contains(resources.PCS("x"), " prefers "+name+"=") {
+			t.Errorf("%q is not preferred:\n%s", name, resources.PCS("x"))
+		}
+	}
+}
+
 func TestNamesAreStable(t *testing.T) {
 	cfg := marked(t)
 	names := func() string {

@@ -41,6 +41,9 @@ func (r Resources) Haresources(node string) (string, error) {
 	if node == "" {
 		return "", errors.New("haresources needs the name of the preferred director; the configuration has none")
 	}
+	if !nodeName.MatchString(node) {
+		return "", fmt.Errorf("%s is not the name of a node; write the name as `uname -n` prints it", fault.Quote(node))
+	}
 	words, addresses := []string{node}, []string{}
 	for _, id := range r.Groups[0].Members {
 		word, address, err := r.script(id)

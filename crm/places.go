@@ -36,13 +36,13 @@ func (b *builder) prefer(g config.Group, resource string, stays int) {
 }
 
 // ranks returns the different scores of nodes in ascending order. A node without a preference has
-// the score 0.
+// the score 0. A configuration with a single node does not name the other nodes.
 func (b *builder) ranks(g config.Group) []int {
 	var ranks []int
 	for _, p := range g.Preferences {
 		ranks = append(ranks, p.Score)
 	}
-	if len(b.cluster.Nodes) == 0 || len(b.cluster.Nodes) > len(g.Preferences) {
+	if len(b.cluster.Nodes) < 2 || len(b.cluster.Nodes) > len(g.Preferences) {
 		ranks = append(ranks, 0)
 	}
 	slices.Sort(ranks)

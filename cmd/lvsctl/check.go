@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/fault"
 	"lvs-agents/internal/config/load"
 	"lvs-agents/internal/disk"
 	"lvs-agents/internal/health"
@@ -48,6 +49,7 @@ func (c checkCommand) Run(ctx context.Context, sys system) (err error) {
 
 // lint returns a problem in the format of compilers and linters: position, severity, text.
 func lint(p config.Problem) string {
+	p.What, p.Fix = fault.Printable(p.What), fault.Printable(p.Fix)
 	return p.Position() + ": " + p.Severity.String() + strings.TrimPrefix(p.String(), p.Position())
 }
 

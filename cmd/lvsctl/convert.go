@@ -11,6 +11,7 @@ import (
 
 	"lvs-agents/crm"
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/fault"
 	"lvs-agents/internal/config/format"
 	"lvs-agents/internal/config/ldirectord"
 	"lvs-agents/internal/config/load"
@@ -153,7 +154,7 @@ func (c convertCommand) write(ctx context.Context, sys system, cfg *config.Confi
 }
 
 func (c convertCommand) resources(r crm.Resources) (string, error) {
-	name := filepath.Base(cmp.Or(c.Output, map[string]string{"crm": "lvs.crm", "pcs": "lvs.pcs", "cib": "lvs.xml"}[c.To]))
+	name := fault.Printable(filepath.Base(cmp.Or(c.Output, map[string]string{"crm": "lvs.crm", "pcs": "lvs.pcs", "cib": "lvs.xml"}[c.To])))
 	switch c.To {
 	case "pcs":
 		return r.PCS(name), nil
@@ -183,8 +184,11 @@ func table(ctx context.Context, sys system, cfg *config.Config) (string, []confi
 }
 
 // replace writes the output file. Another file of this name is replaced only after everything is
-// written.
+// written. Only a regular file is replaced, not a device, a link or a directory.
 func (c convertCommand) replace(text string) error {
+	if info, err := os.Lstat(c.Output); err == nil && !info.Mode().IsRegular() {
+		return fmt.Errorf("--output %s is not a regular file; give another name", c.Output)
+	}
 	file, err := os.CreateTemp(filepath.Dir(c.Output), ".lvsctl-")
 	if err != nil {
 		return err

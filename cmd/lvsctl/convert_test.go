@@ -19,6 +19,9 @@ func TestConvert(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := os.Symlink("web.cf", "link"); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		args   string
 		code   int
@@ -56,6 +59,11 @@ name.cf:1: error: virtual service -t www:80 has a host name instead of an addres
 name.cf: error: no virtual address: the services have only packet marks; add a file that has the virtual addresses
 `},
 		{args: "bad.cf", code: 1, stderr: "\nbad.cf:1:9: error: virtual \"192.0.2.10\": no port; write 192.0.2.10:PORT, or a number alone for a firewall mark\n"},
+		{args: "web.cf --output=link", code: 1, stderr: `
+web.cf: warning: the resources read /etc/ha.d/ldirectord.cf on every director; write it with --to=ldirectord.cf --output=ldirectord.cf
+web.cf: warning: the cluster starts no resource until it has fencing; configure your fence agents, and do not set stonith-enabled=false
+lvsctl: --output link is not a regular file; give another name
+`},
 		{args: "web.cf --from=ldirector", code: 1, stderr: "\nlvsctl: web.cf: unknown format \"ldirector\"; did you mean \"ldirectord\"?\n"},
 		{args: "web.cf --to=crmsh", code: 2, stderr: "\nlvsctl: --to must be one of \"crm\",\"pcs\",\"cib\",\"haresources\",\"ldirectord.cf\",\"ipvsadm\" but got \"crmsh\"; see lvsctl --help\n"},
 		{args: "haresources ha.cf mail.cf --form=group --host=director1=lb1", stdout: []string{

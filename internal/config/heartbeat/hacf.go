@@ -44,6 +44,8 @@ func ParseMembers(name string, text []byte) (*config.Config, []config.Problem) {
 				if args[0] != "off" && args[0] != "no" && args[0] != "false" {
 					p.report(n+1, config.Warning, fault.New("with "+strings.Join(st, " ")+", heartbeat does not read haresources", "convert the cluster information base (cibadmin --query) instead"))
 				}
+			case "stonith", "stonith_host": // The arguments can have a password.
+				p.dropped(n+1, st[:1], "fencing is a resource of the cluster", "configure fencing before you start the cluster")
 			default:
 				d := directives[st[0]]
 				p.dropped(n+1, st, d.reason, d.fix)
@@ -130,8 +132,8 @@ var directives = map[string]directive{
 	"mcast":                   {least: 2, most: 5, valid: multicast, reason: ownLinks, fix: "write the address of each node on this interface as ring0_addr"},
 	"mcast6":                  {least: 2, most: 5, reason: ownLinks, fix: "write the address of each node on this interface as ring0_addr"},
 	"ucast":                   {least: 2, most: 2, reason: ownLinks, fix: "write this address as ring0_addr of its node"},
-	"stonith":                 {least: 2, most: many, reason: "fencing is a resource of the cluster", fix: "configure fencing before you start the cluster"},
-	"stonith_host":            {least: 3, most: many, reason: "fencing is a resource of the cluster", fix: "configure fencing before you start the cluster"},
+	"stonith":                 {least: 2, most: many},
+	"stonith_host":            {least: 3, most: many},
 	"watchdog":                {least: 1, most: 1, valid: path, reason: "heartbeat reboots a node that hangs", fix: "use sbd with this watchdog"},
 	"hopfudge":                {least: 1, most: 1, valid: number, reason: ownLinks},
 	"realtime":                {least: 1, most: 1, reason: ownStart},
