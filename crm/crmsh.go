@@ -63,10 +63,13 @@ func crmshMeta(meta []Pair) string {
 	return continued + "meta " + crmshPairs(meta)
 }
 
-func crmshPairs(pairs []Pair) string {
+func crmshPairs(pairs []Pair) string { return join(pairs, crmshQuoted) }
+
+// join returns pairs as "NAME=VALUE NAME=VALUE", with quoted values.
+func join(pairs []Pair, quoted func(string) string) string {
 	words := make([]string, 0, len(pairs))
 	for _, p := range pairs {
-		words = append(words, p.Name+"="+crmshQuoted(p.Value))
+		words = append(words, p.Name+"="+quoted(p.Value))
 	}
 	return strings.Join(words, " ")
 }

@@ -57,7 +57,7 @@ func inline(cfg *config.Config, ipvs string) (tables, checks []Pair, err error) 
 	return tables, append([]Pair{{"ipvs", ipvs}}, given...), nil
 }
 
-// checkParams returns the parameters of health, without those that have the default of the agent.
+// checkParams returns the parameters of health whose values differ from the defaults of the agent.
 // It also returns the values that the agent reads.
 func checkParams(s config.Service) (given []Pair, values params.Checks, err error) {
 	defaults, err := unset("health")

@@ -72,13 +72,7 @@ func (op Operation) pcs() string {
 	return text
 }
 
-func pcsPairs(pairs []Pair) string {
-	words := make([]string, 0, len(pairs))
-	for _, p := range pairs {
-		words = append(words, p.Name+"="+shellQuoted(p.Value))
-	}
-	return strings.Join(words, " ")
-}
+func pcsPairs(pairs []Pair) string { return join(pairs, shellQuoted) }
 
 // shellQuoted quotes a word for a shell.
 func shellQuoted(value string) string {

@@ -145,7 +145,7 @@ func (a *Agent) awaitVerdicts(ctx context.Context, c ocf.Call) {
 				c.Log.Warn(err)
 				return
 			}
-			c.Log.Warnf("%d real servers have no verdict yet; those that do not serve already get no connections until they pass a check", unknown)
+			c.Log.Warnf("%d real servers have no verdict yet; a server without a weight in the kernel gets no connections until it passes a check", unknown)
 			return
 		}
 	}

@@ -196,7 +196,7 @@ func TestServersWithoutVerdictDoNotFailTheStart(t *testing.T) {
 	n := newNode(t)
 	n.snapshot.Services = []control.Service{{Reals: []control.Real{{Verdict: "unknown"}, {Verdict: "bad"}}}}
 	_, log := n.run(0, "start", "config=web.cf")
-	if want := "WARNING: 1 real servers have no verdict yet; those that do not serve already get no connections until they pass a check\n"; log != want {
+	if want := "WARNING: 1 real servers have no verdict yet; a server without a weight in the kernel gets no connections until it passes a check\n"; log != want {
 		t.Errorf("log: %s", log)
 	}
 	n.run(0, "monitor", "config=web.cf")

@@ -17,8 +17,8 @@ import (
 // adopt claims the services of a setup and returns the table that the kernel had before. A service
 // of an ipvs resource stays in the record of that resource. The other services go into the record
 // that home returns. Of the services that the new setup lacks, adopt deletes the services of the
-// daemon's own record and those that this process has balanced. It hands the others back to their
-// resources.
+// daemon's own record and services that this process has balanced. It hands the others back to
+// their resources.
 func (r *reconciler) adopt(ctx context.Context, services lvs.Table) (lvs.Table, error) {
 	reals := 0
 	for _, v := range services {

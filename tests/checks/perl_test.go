@@ -19,7 +19,7 @@ import (
 )
 
 // TestPerl runs the Perl program ldirectord against the same servers, in a separate process for
-// each situation. It prints the verdicts of ldirectord, and marks those that differ from the
+// each situation. It prints the verdicts of ldirectord, and marks verdicts that differ from the
 // verdicts of our checks. It takes minutes and needs Perl libraries that are optional, so it has a
 // build tag: go test -tags perl -run TestPerl ./tests/checks.
 func TestPerl(t *testing.T) {
