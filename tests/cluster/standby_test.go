@@ -119,8 +119,13 @@ func (s site) still(t *testing.T, do func()) {
 // pause waits for a fixed time. A test that checks that nothing happens cannot wait for an event.
 func pause(d time.Duration) { <-time.After(d) }
 
+// hotStandbys moves the VIP under load. The scheduler of the example is rr, and the kernel sends a
+// new connection up to 2 s late to the other director (IPVS_SYNC_FLUSH_TIME in ip_vs_sync.c). So
+// each of the clients can have one request that the other director resets. With a hash scheduler
+// no request fails: TestPlanned in tests/moves.
 func hotStandbys(t *testing.T, s site) {
-	load := s.topology.Host("client").Load(t, 2, "192.0.2.10:80", 5*time.Second)
+	const clients = 2
+	load := s.topology.Host("client").Load(t, clients, "192.0.2.10:80", 5*time.Second)
 	for range moves() {
 		from, to := s.active(t)
 		s.Standby(t, from.Name, true)
@@ -140,8 +145,8 @@ func hotStandbys(t *testing.T, s site) {
 	}
 	tally := load.Stop(t)
 	t.Logf("%d standbys: %v", moves(), tally)
-	if failed := tally.Sorry + tally.Refused + tally.Reset + tally.TimedOut + len(tally.Other); failed > 0 || tally.Served < 100 {
-		t.Errorf("%d failed requests: %v %q", failed, tally, tally.Other)
+	if failed := tally.Sorry + tally.Refused + tally.TimedOut + len(tally.Other); failed > 0 || tally.Reset > clients*moves() || tally.Served < 100 {
+		t.Errorf("%d failed requests: %v %q", failed+tally.Reset, tally, tally.Other)
 	}
 }
 
