@@ -119,10 +119,10 @@ func (s site) still(t *testing.T, do func()) {
 // pause waits for a fixed time. A test that checks that nothing happens cannot wait for an event.
 func pause(d time.Duration) { <-time.After(d) }
 
-// hotStandbys moves the VIP under load. The scheduler of the example is rr, and the kernel sends a
-// new connection up to 2 s late to the other director (IPVS_SYNC_FLUSH_TIME in ip_vs_sync.c). So
-// each of the clients can have one request that the other director resets. With a hash scheduler
-// no request fails: TestPlanned in tests/moves.
+// hotStandbys moves the VIP under load. The scheduler of the example is rr. The kernel sends a new
+// connection up to 2 s late to the other director (IPVS_SYNC_FLUSH_TIME in ip_vs_sync.c). So the
+// other director can reset one request of each client. TestPlanned in tests/moves has a hash
+// scheduler, with which no request fails.
 func hotStandbys(t *testing.T, s site) {
 	const clients = 2
 	load := s.topology.Host("client").Load(t, clients, "192.0.2.10:80", 5*time.Second)
