@@ -121,8 +121,8 @@ func pause(d time.Duration) { <-time.After(d) }
 
 // hotStandbys moves the VIP under load. The scheduler of the example is rr. The kernel sends a new
 // connection up to 2 s late to the other director (IPVS_SYNC_FLUSH_TIME in ip_vs_sync.c). So the
-// other director can reset one request of each client. TestPlanned in tests/moves has a hash
-// scheduler, with which no request fails.
+// other director can reset one request of each client. TestPlanned in tests/moves uses
+// a hash scheduler, and there no request fails.
 func hotStandbys(t *testing.T, s site) {
 	const clients = 2
 	load := s.topology.Host("client").Load(t, clients, "192.0.2.10:80", 5*time.Second)
