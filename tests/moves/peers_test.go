@@ -124,7 +124,9 @@ func stopKeepalived(t *testing.T, name string) []row {
 	return []row{{name + ": planned", stops, sum}}
 }
 
-// peerStandbys makes the measurements of the hot standby with IPaddr2 and ldirectord.
+// peerStandbys makes the planned moves of the hot standby with IPaddr2 and ldirectord. It makes no
+// crash: after a crash, the stop of ldirectord fails, and the cluster without fencing blocks the
+// resource. TestCrash measures this peer without a cluster.
 func peerStandbys(t *testing.T, name string) []row {
 	t.Helper()
 	lab.Require(t, "ldirectord")
@@ -134,5 +136,5 @@ func peerStandbys(t *testing.T, name string) []row {
 		c.Node(name).WriteProgram(t, "/usr/sbin/perl-ldirectord", lab.PerlLdirectord(t))
 	}
 	c.Configure(t, peerGroup)
-	return c.measure(t, name, stops, min(crashes(), len(events)))
+	return c.measure(t, name, stops, 0)
 }

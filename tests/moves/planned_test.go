@@ -113,8 +113,12 @@ func (c cluster) measure(t *testing.T, name string, standbys, crashes int) []row
 		c.settle(t)
 		load.report(t)
 	}
-	t.Logf("%s, %d crashes: %v", name, crashes, crashed)
-	return []row{{name + ": planned", standbys, moves}, {name + ": crash", crashes, crashed}}
+	rows := []row{{name + ": planned", standbys, moves}}
+	if crashes > 0 {
+		t.Logf("%s, %d crashes: %v", name, crashes, crashed)
+		rows = append(rows, row{name + ": crash", crashes, crashed})
+	}
+	return rows
 }
 
 // settle waits until the cluster is idle and one of the directors has the address.
