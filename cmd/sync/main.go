@@ -1,3 +1,8 @@
+// updatemaxprocs=0: Go does not read the CPU limit of the process again and again, because an agent
+// runs only for a moment (docs/adr/0068-start-up-of-an-agent.md).
+//
+//go:debug updatemaxprocs=0
+
 // Sync is the resource agent ocf:lvs:sync. Its resource is the synchronisation daemons of IPVS on a
 // director.
 package main
