@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"lvs-agents/internal/state"
 )
 
@@ -128,6 +130,14 @@ func Path(stateDir, id string) string {
 	return filepath.Join(state.DaemonDir(stateDir), state.SocketName(id)+".sock")
 }
 
+// ViewPath returns the path of the socket where users other than root read the state of a daemon.
+// The daemon makes this socket only if its directory exists, see ListenView.
+func ViewPath(stateDir, id string) string {
+	return filepath.Join(viewDir(stateDir), state.SocketName(id)+".sock")
+}
+
+func viewDir(stateDir string) string { return filepath.Join(stateDir, "view") }
+
 // IDs returns the sorted ids of the daemons that have a control socket. A socket can be left from a
 // daemon that died. An id is in the form of state.SocketName, which all functions of this package
 // accept.
@@ -226,9 +236,13 @@ func dial(ctx context.Context, stateDir, id string) (conn net.Conn, done func(),
 	if err := state.Trust(state.DaemonDir(stateDir)); err != nil {
 		return nil, nil, fmt.Errorf("querying directord %s: %w", id, err)
 	}
-	conn, err = (&net.Dialer{}).DialContext(ctx, "unix", Path(stateDir, id))
+	path := Path(stateDir, id)
+	if errors.Is(unix.Access(path, unix.W_OK), fs.ErrPermission) {
+		path = ViewPath(stateDir, id)
+	}
+	conn, err = (&net.Dialer{}).DialContext(ctx, "unix", path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("querying directord %s: %w", id, explained(err, Path(stateDir, id)))
+		return nil, nil, fmt.Errorf("querying directord %s: %w", id, explained(err, path))
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	return conn, func() {
@@ -245,7 +259,7 @@ const longestAnswer = 64 << 20
 func explained(err error, path string) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%w; do it as root", err)
+		return fmt.Errorf("%w; do it as root, or let a group read the status (docs/monitoring.md)", err)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("the daemon has died and left its socket (%w); start it again, or remove %s", err, path)
 	case errors.Is(err, fs.ErrNotExist):

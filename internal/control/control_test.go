@@ -124,7 +124,7 @@ func TestAnswerWithoutEnd(t *testing.T) {
 
 func TestSocketsThatCannotBeSpokenTo(t *testing.T) {
 	for cause, want := range map[error]string{
-		syscall.EACCES:       "permission denied; do it as root",
+		syscall.EACCES:       "permission denied; do it as root, or let a group read the status (docs/monitoring.md)",
 		syscall.ECONNREFUSED: "the daemon has died and left its socket (connection refused); start it again, or remove /run/web.sock",
 		syscall.ENOENT:       "the daemon does not run: no such file or directory",
 		syscall.EMFILE:       "too many open files",

@@ -32,7 +32,28 @@ func Listen(stateDir, id string) (*net.UnixListener, error) {
 	if err := state.Trust(state.DaemonDir(stateDir)); err != nil {
 		return nil, err
 	}
-	path := Path(stateDir, id)
+	return listen(Path(stateDir, id), 0o600)
+}
+
+// ListenView makes the socket where a group of users reads the state of a daemon. The administrator
+// makes the directory of the socket with the mode 2750, so the socket gets the group of the
+// directory. If the directory does not exist, ListenView returns no listener and no error.
+func ListenView(stateDir, id string) (*net.UnixListener, error) {
+	if _, err := os.Lstat(viewDir(stateDir)); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil //nolint:nilnil // without the directory, there is no socket
+	}
+	if err := state.Trust(viewDir(stateDir)); err != nil {
+		return nil, err
+	}
+	listener, err := listen(ViewPath(stateDir, id), 0o660)
+	if err == nil {
+		listener.SetUnlinkOnClose(false) // By then, the socket of another daemon can have this path.
+	}
+	return listener, err
+}
+
+// listen makes a socket with a mode. It replaces a socket that exists.
+func listen(path string, mode fs.FileMode) (*net.UnixListener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -40,7 +61,7 @@ func Listen(stateDir, id string) (*net.UnixListener, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
+	if err := os.Chmod(path, mode); err != nil {
 		_ = listener.Close()
 		return nil, err
 	}

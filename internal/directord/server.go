@@ -255,6 +255,17 @@ func (c controlled) Snapshot(ctx context.Context) (control.Snapshot, error) {
 	return snapshot, err
 }
 
+// view answers users other than root. The daemon also works without the socket for them.
+func (s *server) view(ctx context.Context, d *health.Daemon) {
+	listener, err := control.ListenView(s.stateDir, s.id)
+	if err == nil && listener != nil {
+		err = control.View(ctx, listener, controlled{d, s}, &s.feed)
+	}
+	if err != nil {
+		s.log.Warnf("status for other users: %v", err)
+	}
+}
+
 // partsTimeout is how long the goroutines of a daemon can take to end. A goroutine can wait for a
 // file system that does not respond.
 const partsTimeout = 2 * time.Second
@@ -281,6 +292,7 @@ func (s *server) work(ctx context.Context, d *health.Daemon, listener *net.UnixL
 			cancel()
 		}
 	})
+	parts.Go(func() { s.view(ctx, d) })
 	parts.Go(func() { s.watch(ctx, d) })
 	parts.Go(func() { newMaintenance(s.log, s.sys.Resolver).run(ctx, s.source.current, d) })
 	parts.Go(func() { s.mail.remind(ctx, d) })
