@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/policy"
 )
 
 // Config is the configuration that an operator has written. Callers must not change a Config after
@@ -74,6 +75,7 @@ type Service struct {
 	FallbackCommand []string
 	MonitorFile     string // MonitorFile gets a line for every check. Empty means no file.
 	Alert           Alert
+	Policy          policy.Settings
 	Line            int // Line is the line number of the virtual service in its file.
 }
 
@@ -139,7 +141,10 @@ type Real struct {
 	// server without checks always counts as good. Several real servers share one slice, so no
 	// function may change it.
 	Checks []Check
-	Line   int
+	// Tier 0 serves first. Another tier serves only while too few servers of the tiers before it are
+	// good.
+	Tier int
+	Line int
 }
 
 // At returns a copy of r for each address.

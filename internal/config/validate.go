@@ -24,6 +24,9 @@ func (c *Config) Validate() []Problem {
 		}
 		seen[s.Name()] = s.Line
 		s.judge(report)
+		for _, f := range s.PolicyFaults() {
+			report(s.Line, f)
+		}
 	}
 	return slices.Concat(found, c.markWarnings(), c.HashWarnings())
 }

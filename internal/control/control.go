@@ -95,6 +95,9 @@ type Real struct {
 	// Since is when the verdict began. It is zero for a fallback.
 	Since  time.Time `json:"since,omitzero"`
 	Reason string    `json:"reason,omitempty"`
+	// Policy is why the real server has its weight, if its service has a policy. It is empty for a
+	// fallback.
+	Policy string `json:"policy,omitempty"`
 }
 
 // Alive returns an error if LoopAge or WheelAge is above Limit.

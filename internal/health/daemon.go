@@ -3,6 +3,7 @@ package health
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/policy"
 	"lvs-agents/internal/state"
 	"lvs-agents/internal/state/record"
 )
@@ -107,15 +109,24 @@ type Daemon struct {
 	out     map[Member]bool // out has the real servers that an operator has drained.
 	// serving reports whether a good real server serves the service. A service without an entry is
 	// unknown.
-	serving  map[lvs.ServiceID]bool
-	users    map[Probe][]place // users has, for each probe, the real servers that use the probe.
-	events   []Event           // events are the events that the reconciler has not received yet.
-	unknown  int               // unknown is the number of probes that have no verdict yet.
-	ordered  bool              // ordered says that the reconciler can repair the order of destinations.
-	reloaded bool              // reloaded says that the current setup is not the first setup.
+	serving map[lvs.ServiceID]bool
+	users   map[Probe][]place // users has, for each probe, the real servers that use the probe.
+	events  []Event           // events are the events that the reconciler has not received yet.
+	unknown int               // unknown is the number of probes that have no verdict yet.
+	ordered bool              // ordered says that the reconciler can repair the order of destinations.
+	// orders are the orders of operators.
+	orders map[Member][]policy.Order
+	// memory has the memory of each service with rules.
+	memory   map[lvs.ServiceID]policy.Memory
+	alarm    *time.Timer // alarm rings when a decision can change without a verdict.
+	due      time.Time   // due is when the alarm rings. Zero means never.
+	reloaded bool        // reloaded says that the current setup is not the first setup.
 }
 
 var _ control.Daemon = (*Daemon)(nil)
+
+// never is a time that the alarm does not reach.
+const never = 1 << 62
 
 // New makes a daemon. New does not change the kernel or any file.
 func New(o Options) *Daemon {
@@ -126,7 +137,7 @@ func New(o Options) *Daemon {
 	return &Daemon{
 		options: o, reconciler: newReconciler(o), wheel: newWheel(results), results: results,
 		requests: make(chan func(context.Context)), started: time.Now(), trackers: map[Probe]*tracker{},
-		out: map[Member]bool{}, serving: map[lvs.ServiceID]bool{},
+		out: map[Member]bool{}, memory: map[lvs.ServiceID]policy.Memory{}, alarm: time.NewTimer(never), serving: map[lvs.ServiceID]bool{},
 	}
 }
 
@@ -188,6 +199,9 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 				// the next start of an ipvs resource can need the new verdicts
 				save.Reset(period / 10)
 			}
+		case <-d.alarm.C:
+			d.decideDue(false)
+			d.apply(nil)
 		case request := <-d.requests:
 			request(ctx)
 		case <-d.reconciler.changed:
@@ -259,6 +273,7 @@ func (d *Daemon) accept(ctx context.Context, setup Setup, checkers []target) {
 		}
 	}
 	d.combineAll(time.Now())
+	maps.DeleteFunc(d.memory, func(id lvs.ServiceID, _ policy.Memory) bool { return d.services[id] == nil })
 	d.find()
 	select {
 	case d.wheel.changes <- checkers:

@@ -7,6 +7,7 @@ import (
 
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/policy"
 )
 
 // Kind is the kind of an event. Its text is the value of the field "kind" in JSON.
@@ -29,10 +30,19 @@ const (
 	ServerDrained Kind = "server_drained"
 	// ServerChanged: the weight or the forwarding method of the real server changed.
 	ServerChanged Kind = "server_changed"
+	// ServerRising: the weight of the real server rose by a step of its slow start.
+	ServerRising Kind = "server_rising"
 	// ServerRemoved: the real server is not configured any more, or the daemon ends.
 	ServerRemoved Kind = "server_removed"
 	FallbackIn    Kind = "fallback_in"
 	FallbackOut   Kind = "fallback_out"
+
+	// QuorumDown: too few real servers are healthy for the quorum or the minimum of the service.
+	QuorumDown = Kind(policy.QuorumDown)
+	QuorumUp   = Kind(policy.QuorumUp) // QuorumUp: enough real servers are healthy again.
+	// CapReached: a bad real server serves, because checks have taken out as many as they can.
+	CapReached = Kind(policy.CapReached)
+	CapLeft    = Kind(policy.CapLeft) // CapLeft: no bad real server serves any more.
 
 	// CheckFailed: a check failed, but too few times in a row to make the server bad.
 	CheckFailed Kind = "check_failed"

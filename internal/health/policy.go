@@ -3,13 +3,15 @@ package health
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/policy"
 )
 
 // out is the weight that the daemon uses for a real server that the IPVS table does not have.
-const out = -1
+const out = policy.Out
 
 // weight returns the weight that a real server must have because of its verdict, and whether the
 // server serves. found is the weight that the real server had when the daemon adopted the service,
@@ -24,15 +26,17 @@ const out = -1
 // takes over.
 func (s Service) weight(real Real, v Verdict, found int) (weight int, serving bool) {
 	unasked := v == Unknown || slices.ContainsFunc(real.Probes, func(p Probe) bool { return p.Type == config.Off })
-	stays := s.Quiescent || s.FallsBack() && s.allHaveSlots()
 	switch {
 	case v == Good || v == Unknown && found > 0:
 		return real.Weight, true
-	case unasked && found == out, v == Bad && !stays:
+	case unasked && found == out, v == Bad && !s.stays():
 		return out, false
 	}
 	return 0, false
 }
+
+// stays reports whether a real server that is down stays in the table with weight 0.
+func (s Service) stays() bool { return s.Quiescent || s.FallsBack() && s.allHaveSlots() }
 
 // allHaveSlots reports whether the hash table has a slot for every real server and fallback. Only
 // sh can lack slots: it has 256, and a bad server occupies one. If bad servers occupied all of
@@ -52,6 +56,12 @@ type standing struct {
 	good, unknown int
 	// serving is the number of real servers that serve. If it is 0, the fallbacks serve.
 	serving int
+
+	// rules are the rules of a service with more policy than the verdicts. Nil means none. Then
+	// places and next are not set.
+	rules  *policy.Service
+	places []policy.Place // places has the last decision for each real server.
+	next   time.Time      // next is when the decision can change without a verdict. Zero means never.
 }
 
 // seat is the state of one real server in a standing.

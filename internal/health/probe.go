@@ -10,6 +10,7 @@ import (
 
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/policy"
 )
 
 // Setup has the virtual services of a daemon. All host names in it are replaced by addresses.
@@ -32,12 +33,14 @@ type Service struct {
 	FallbackCommand []string
 	MonitorFile     string
 	Alert           config.Alert
+	Policy          policy.Settings
 }
 
 // Real is a real server with its configured weight. It is good while all of its probes are
 // good, and bad while one is bad. Without probes it is good.
 type Real struct {
 	lvs.Destination
+	Tier   int // Tier is policy.Server.Tier.
 	Probes []Probe
 }
 
@@ -65,10 +68,10 @@ func NewSetup(ctx context.Context, cfg *config.Config, names *config.Names) (Set
 	for _, s := range resolved.Services {
 		service := Service{
 			Service: s.Service, Quiescent: s.Quiescent, KeepAtEnd: s.KeepAtEnd, FallbackCommand: s.FallbackCommand,
-			MonitorFile: s.MonitorFile, Alert: s.Alert,
+			MonitorFile: s.MonitorFile, Alert: s.Alert, Policy: s.Policy,
 		}
 		for _, real := range s.Reals {
-			service.Reals = append(service.Reals, Real{Destination: real.Destination, Probes: probesOf(s, real)})
+			service.Reals = append(service.Reals, Real{Destination: real.Destination, Tier: real.Tier, Probes: probesOf(s, real)})
 		}
 		for _, f := range s.Fallbacks {
 			service.Fallbacks = append(service.Fallbacks, service.lastResort(f.Destination()))

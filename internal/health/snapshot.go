@@ -57,6 +57,9 @@ func (d *Daemon) service(i int) control.Service {
 			Verdict: d.verdict(service.ID, real).String(), Since: since, Reason: d.why(service.ID, real),
 		})
 	}
+	for j, p := range st.places {
+		s.Reals[j].Policy = p.Reason.String()
+	}
 	for _, f := range service.Fallbacks {
 		fallback := control.Real{Addr: f.Addr.String(), Forward: forwardName(f.Forward), Weight: out, Configured: f.Weight}
 		if st.serving == 0 {

@@ -1,20 +1,21 @@
 package health
 
-import "time"
+import (
+	"time"
 
-// Verdict is the result of the last checks of a real server.
-type Verdict uint8
-
-// The verdicts. While the verdict is Unknown, the daemon does not add, remove or quiesce the
-// server.
-const (
-	Unknown Verdict = iota
-	Good
-	Bad
+	"lvs-agents/internal/policy"
 )
 
-// String returns "unknown", "good" or "bad".
-func (v Verdict) String() string { return [...]string{"unknown", "good", "bad"}[v] }
+// Verdict is the result of the last checks of a real server.
+type Verdict = policy.Verdict
+
+// The verdicts. While the verdict is Unknown, the daemon does not add, remove or quiesce the
+// server, unless the policy of the service decides otherwise.
+const (
+	Unknown = policy.Unknown
+	Good    = policy.Good
+	Bad     = policy.Bad
+)
 
 // tracker turns the results of one probe into a verdict. The first success makes an unknown server
 // good. A bad server becomes good after rise successes in a row. A server becomes bad after fall

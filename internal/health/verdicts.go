@@ -70,7 +70,9 @@ func (d *Daemon) takeResult(r result) {
 	}
 	// When every probe has a verdict, the daemon has finished its start or reload.
 	if before.verdict == Unknown {
-		d.unknown--
+		if d.unknown--; d.unknown == 0 {
+			d.decideDue(true)
+		}
 	}
 }
 
@@ -200,6 +202,8 @@ func (d *Daemon) decideAll() {
 	for i, service := range d.setup.Services {
 		before := d.wanted[i]
 		d.standing[i] = service.stand(d.verdictsOf(service.ID), d.found[i].Destinations)
+		d.standing[i].rules = d.rules(service)
+		d.decide(i)
 		d.wanted[i] = service.wanted(d.standing[i])
 		d.events = append(d.events, d.steps(i, before, d.wanted[i])...)
 		d.serve(i)
@@ -214,10 +218,15 @@ func (d *Daemon) follow(users []place) {
 	for n, at := range users {
 		some[n] = at.real
 	}
+	if st.rules != nil {
+		some = nil // A verdict can change the weights of other servers.
+	}
 	before := service.wanted(st, some...)
-	for _, j := range some {
+	for _, at := range users {
+		j := at.real
 		st.set(service, j, d.verdict(service.ID, service.Reals[j]))
 	}
+	d.decide(i)
 	for _, e := range d.steps(i, before, service.wanted(st, some...)) {
 		if at, configured := st.index[e.Server]; configured {
 			_, e.Lasted = d.spans(service.ID, service.Reals[at])
@@ -253,6 +262,9 @@ func (d *Daemon) apply(done []chan<- error) {
 func (d *Daemon) serve(i int) {
 	service, st := &d.setup.Services[i], d.standing[i]
 	serving, known := st.good > 0, st.unknown == 0
+	if st.rules != nil {
+		serving = st.serving > 0
+	}
 	before, told := d.serving[service.ID]
 	if !serving && !known || told && before == serving {
 		return

@@ -102,7 +102,7 @@ func Directives() []Directive {
 // not included, because every user of a cluster can read its parameters.
 func CheckDirectives() []Directive {
 	var all []Directive
-	for _, rows := range [][]directive{ofChecks(), ofTimes(), ofOurs(), ofServers()} {
+	for _, rows := range [][]directive{ofChecks(), ofTimes(), ofOurs(), ofPolicy(), ofServers()} {
 		for _, d := range rows {
 			if d.short != "" {
 				all = append(all, d.public())
@@ -152,7 +152,7 @@ func directives() map[string]*directive {
 }
 
 func tables() [][]directive {
-	return [][]directive{ofServers(), ofTimes(), ofDaemon(), ofService(), ofChecks(), ofOurs(), ofMail(), refused()}
+	return [][]directive{ofServers(), ofTimes(), ofDaemon(), ofService(), ofChecks(), ofOurs(), ofPolicy(), ofMail(), refused()}
 }
 
 func ofServers() []directive {
@@ -164,8 +164,8 @@ func ofServers() []directive {
 			values: "[IPV6-ADDRESS]:PORT, NAME:PORT or the number of a firewall mark", example: "[2001:db8::10]:80",
 			about: "Begins an IPv6 virtual service. Host names and firewall marks of IPv6 services need virtual6. For addresses in brackets, virtual does the same."},
 		{name: "real", where: inBlock, class: address, set: setReal(false), many: true,
-			values: `ADDRESS[->ADDRESS][:PORT] gate|masq|ipip|gue|gre [WEIGHT] ["REQUEST", "RECEIVE"] [l:N] [u:N] [port:N] [nocsum|csum|remcsum]`, example: `192.0.2.21->192.0.2.23:80 masq 10 "index.html", "OK" l:500 u:1000`,
-			about: "A real server, or a range of them. Without a port it has the port of the service; only masq can change the port. The weight is 1 when left out. The quoted pair replaces request and receive for this server. A request that is a whole URL also replaces the address and the port that the check uses. At u: connections, the kernel gives the server no new ones until it has fewer than l:. gue and gre are tunnels as ipip (Linux 5.2 and 5.3); port: is the UDP port of gue, 6080 when left out, and csum and remcsum add a checksum (remcsum only for gue). A tunnel can also go to a server of the other address family, unless a synchronisation daemon runs. ldirectord has only gate, masq and ipip."},
+			values: `ADDRESS[->ADDRESS][:PORT] gate|masq|ipip|gue|gre [WEIGHT] ["REQUEST", "RECEIVE"] [l:N] [u:N] [tier:N] [port:N] [nocsum|csum|remcsum]`, example: `192.0.2.21->192.0.2.23:80 masq 10 "index.html", "OK" l:500 u:1000`,
+			about: "A real server, or a range of them. Without a port it has the port of the service; only masq can change the port. The weight is 1 when left out. The quoted pair replaces request and receive for this server. A request that is a whole URL also replaces the address and the port that the check uses. At u: connections, the kernel gives the server no new ones until it has fewer than l:. gue and gre are tunnels as ipip (Linux 5.2 and 5.3); port: is the UDP port of gue, 6080 when left out, and csum and remcsum add a checksum (remcsum only for gue). A tunnel can also go to a server of the other address family, unless a synchronisation daemon runs. tier:N puts the server into a tier from 0 to 15, see tier_minimum. ldirectord has only gate, masq and ipip, and no tiers."},
 		{name: "real6", where: inBlock, class: address, set: setReal(true), many: true, six: true,
 			values: `as real, with [IPV6-ADDRESS]`, example: "[2001:db8::21]:80 masq",
 			about: "A real server of an IPv6 service. Host names of IPv6 real servers need real6. For addresses in brackets, real does the same."},

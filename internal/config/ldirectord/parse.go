@@ -13,6 +13,7 @@ import (
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/config/fault"
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/policy"
 	"lvs-agents/internal/suggest"
 )
 
@@ -81,6 +82,7 @@ type settings struct {
 	fallback, fallback6  *writtenFallback
 	fallbackCommand      []string
 	alert                config.Alert
+	policy               policy.Settings
 	// given has the line number of each directive.
 	given map[string]int
 }

@@ -22,6 +22,7 @@ type RealText struct {
 	encapsulation    lvs.Encapsulation
 	weight           int
 	upper, lower     uint32
+	tier             int
 	request, receive string
 	quoted           bool   // quoted says that the line has a request and a receive text.
 	lost             string // lost has the words that ldirectord ignores because of their order.
@@ -116,6 +117,10 @@ func (r *RealText) options(words []string) error {
 			if err := r.threshold(name, value); err != nil {
 				return err
 			}
+		case name == "tier":
+			if err := r.parseTier(value); err != nil {
+				return err
+			}
 		case r.tunnelOption(name, value):
 		case weighed:
 			return fault.Errorf("delete it", "%s after the weight", fault.Quote(word))
@@ -139,6 +144,15 @@ func (r *RealText) parseWeight(word string) error {
 		return nil
 	}
 	return fault.Errorf("", "weight %s is not a number from 0 to %d", fault.Quote(word), lvs.MaxWeight)
+}
+
+func (r *RealText) parseTier(value string) error {
+	tier, err := strconv.ParseUint(value, 10, 16)
+	if err != nil || tier > config.MaxTier {
+		return fault.Errorf("", "tier %s is not a number from 0 to %d", fault.Quote("tier:"+value), config.MaxTier)
+	}
+	r.tier = int(tier)
+	return nil
 }
 
 func (r *RealText) threshold(name, value string) error {
@@ -194,6 +208,9 @@ func (r RealText) HasPort() bool { return r.hasPort }
 // Bare reports whether the real server has no settings for its check.
 func (r RealText) Bare() bool { return !r.quoted }
 
+// Tiered reports whether the real server is in a tier after the first.
+func (r RealText) Tiered() bool { return r.tier > 0 }
+
 // count is the number of real servers in r, before names are resolved. A range
 // that Expand refuses counts once.
 func (r RealText) count() int {
@@ -212,7 +229,7 @@ func (r RealText) Expand(defaultPort uint16) ([]config.Real, error) {
 	}
 	var real config.Real
 	real.Forward, real.Encapsulation = r.forward, r.encapsulation
-	real.Weight, real.Upper, real.Lower = r.weight, r.upper, r.lower
+	real.Weight, real.Upper, real.Lower, real.Tier = r.weight, r.upper, r.lower, r.tier
 	if r.Named() {
 		real.Host, real.Last = r.first.String(), ""
 		if r.last != (host{}) {

@@ -81,6 +81,7 @@ func CheckValues(s config.Service) map[string]string {
 	w := writer{values: map[string]string{}}
 	w.check(s, c)
 	w.choice("quiescent", &s.Quiescent)
+	w.policy(s)
 	for _, f := range s.Fallbacks {
 		w.fallback(s, f)
 		w.values["fallback"] = cmp.Or(w.values["fallback"], w.values["fallback6"])
@@ -203,6 +204,7 @@ func (w *writer) service(s config.Service) {
 	}
 	w.line("fallbackcommand", strings.Join(words, " "))
 	w.alert(s.Alert)
+	w.policy(s)
 }
 
 // scheduling writes the settings of the kernel's service.
@@ -264,6 +266,9 @@ func (w *writer) real(s config.Service, r config.Real, base config.Check) {
 	directive := "real"
 	if s.IPv6 && r.Host != "" {
 		directive = "real6"
+	}
+	if r.Tier != 0 {
+		words = append(words, fmt.Sprintf("tier:%d", r.Tier))
 	}
 	w.line(directive, strings.Join(words, " ")+thresholds(r.Destination))
 }

@@ -34,7 +34,11 @@ func WithChecks(source string, table lvs.Table, checks Checks) (*config.Config, 
 		if err := needsLogin(settings.Check(v.ID)); err != nil {
 			return nil, fmt.Errorf("virtual service %s: %w", v.ID, err)
 		}
-		cfg.Services = append(cfg.Services, settings.Service(v))
+		service := settings.Service(v)
+		for _, f := range service.PolicyFaults() {
+			return nil, f
+		}
+		cfg.Services = append(cfg.Services, service)
 	}
 	return cfg, nil
 }
@@ -45,6 +49,9 @@ func (c Checks) Validate() error {
 	settings, err := c.settings()
 	if err != nil {
 		return err
+	}
+	for _, f := range settings.Service(lvs.VirtualService{}).PolicyFaults() {
+		return f
 	}
 	return needsLogin(settings.Check(lvs.ServiceID{}))
 }

@@ -238,6 +238,8 @@ func expand(entry string) ([]real, error) {
 		return nil, fault.Errorf("write the address", "a host name; only addresses can be used here")
 	case !text.Bare():
 		return nil, fault.Errorf("use the parameters of the resource health", "a request and a reply cannot be given here")
+	case text.Tiered():
+		return nil, fault.Errorf("use a configuration file", "a tier cannot be given here")
 	}
 	expanded, err := text.Expand(0)
 	var all []real

@@ -34,7 +34,15 @@ func Line(e health.Event) string {
 		return fmt.Sprintf("Resetting soft failure count: %s (%s)", e.Server, identity(e.Service.ID))
 	case health.CheckFailed:
 		return fmt.Sprintf("Soft failure real server: %s (%s) failure %d/%d", e.Server, identity(e.Service.ID), e.Failures, e.Fall)
-	case health.ServiceEmpty, health.ServiceServing, health.ConfigLoaded, health.ConfigRefused:
+	case health.QuorumDown:
+		return fmt.Sprintf("Too few real servers are healthy: %s", v)
+	case health.QuorumUp:
+		return fmt.Sprintf("Enough real servers are healthy again: %s", v)
+	case health.CapReached:
+		return fmt.Sprintf("Failed real servers stay, because checks have taken out as many as max_ejection_percent allows: %s", v)
+	case health.CapLeft:
+		return fmt.Sprintf("No failed real server stays any more because of max_ejection_percent: %s", v)
+	case health.ServerRising, health.ServiceEmpty, health.ServiceServing, health.ConfigLoaded, health.ConfigRefused:
 	}
 	return ""
 }

@@ -1,0 +1,102 @@
+package ldirectord
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/policy"
+)
+
+func TestContradictionsOfAPolicyAreRefused(t *testing.T) {
+	for _, row := range []struct{ lines, want string }{
+		{"quorum=4", "quorum 4 is above 3, the sum of the weights of -t 192.0.2.10:80; write a smaller quorum, or larger weights"},
+		{"hysteresis=1", "hysteresis of -t 192.0.2.10:80 has no effect without quorum; add quorum=NUMBER, or delete hysteresis"},
+		{"quorum=1\nhysteresis=1", "hysteresis 1 of -t 192.0.2.10:80 is not below quorum 1, so the quorum could not be lost; write a hysteresis below the quorum"},
+		{"quorum=3\nhysteresis=1", "quorum 3 and hysteresis 1 are together above 3, the sum of the weights of -t 192.0.2.10:80, so the quorum could not be gained again; write a smaller hysteresis"},
+		{"minimum_healthy=3", "minimum_healthy 3 is above the number of real servers of -t 192.0.2.10:80, 2; write a smaller number"},
+		{"minimum_healthy=0", `minimum_healthy "0" is neither a number nor a percentage; write a number, a percentage, or both as 2,50%`},
+		{"minimum_healthy=101%", `minimum_healthy "101%" is neither a number nor a percentage; write a number, a percentage, or both as 2,50%`},
+		{"slowstart=10001", "slowstart 2h46m41s of -t 192.0.2.10:80 is longer than 1000 times checkinterval 10s; write a shorter slowstart"},
+		{"slowstart=5\nscheduler=mh", "slowstart of -t 192.0.2.10:80 with the scheduler mh would move open connections, because each weight has another hash table; delete slowstart, or choose another scheduler"},
+		{"slowstart_minimum=5", "slowstart_aggression and slowstart_minimum of -t 192.0.2.10:80 have no effect without slowstart; add slowstart=SECONDS"},
+		{"slowstart=5\nslowstart_aggression=11", `slowstart_aggression "11" is not a number from 0.1 to 10`},
+		{"ejection_window=5", "ejection_window and ejection_jitter of -t 192.0.2.10:80 have no effect without max_ejection_percent; add max_ejection_percent=NUMBER"},
+		{"max_ejection_percent=20\nejection_jitter=5", "ejection_jitter of -t 192.0.2.10:80 has no effect without ejection_window; add ejection_window=SECONDS"},
+		{"max_ejection_percent=0", `max_ejection_percent "0" is not a percentage from 1 to 100`},
+		{"real=192.0.2.23:80 masq 1 tier:2", "-t 192.0.2.10:80 has real servers in tier 2, and none in tier 1; number the tiers from 0 without a gap"},
+		{"real=192.0.2.23:80 masq 1 tier:16", `real "192.0.2.23:80 masq 1 tier:16": tier "tier:16" is not a number from 0 to 15`},
+		{"init_state=found", `init_state "found" is neither up nor down; write up or down, or delete the line`},
+		{"shortage=open", `unknown shortage "open"; use fallback, fail-open or hold`},
+		{"rise=0", `rise "0" is not a number of checks from 1 to 1000`},
+		{"quorum=0", `quorum "0" is not a number of weights from 1 to 1073741824`},
+	} {
+		text := "virtual=192.0.2.10:80\n\treal=192.0.2.21:80 masq 1\n\treal=192.0.2.22:80 masq 2\n\t" + strings.ReplaceAll(row.lines, "\n", "\n\t") + "\n"
+		_, problems := Parse("test.cf", []byte(text))
+		var got []string
+		for _, p := range problems {
+			if p.Severity == config.Error {
+				got = append(got, strings.TrimPrefix(p.String(), "test.cf:"))
+			}
+		}
+		if len(got) != 1 || !strings.HasSuffix(got[0], ": "+row.want) {
+			t.Errorf("%s:\n got %q\nwant %q", row.lines, got, row.want)
+		}
+	}
+}
+
+func TestPolicyOfABlockComesBeforeThePolicyOfTheFile(t *testing.T) {
+	text := `shortage=hold
+minimum_healthy=50%
+slowstart=30
+slowstart_aggression=1.5
+virtual=192.0.2.10:80
+	real=192.0.2.21:80 masq 10
+	real=192.0.2.22:80 masq 10 tier:1
+	quorum=5
+	hysteresis=2
+	max_ejection_percent=40
+	ejection_window=300
+	ejection_jitter=10
+	tier_minimum=1
+	init_state=down
+	slowstart_minimum=10
+virtual=192.0.2.11:80
+	real=192.0.2.21:80 masq 10
+	shortage=fallback
+	minimum_healthy=1
+	slowstart=1500ms
+`
+	cfg, problems := Parse("test.cf", []byte(text))
+	if err := config.Err(problems); err != nil {
+		t.Fatal(err)
+	}
+	want := []policy.Settings{
+		{
+			Initial: policy.Down, SlowStart: 30 * time.Second, Aggression: 150, Floor: 10, Quorum: 5, Hysteresis: 2, MinPercent: 50, Shortage: policy.Hold,
+			EjectPercent: 40, EjectWindow: 300 * time.Second, EjectJitter: 10, TierMin: 1,
+		},
+		{SlowStart: 1500 * time.Millisecond, Aggression: 150, MinCount: 1},
+	}
+	for i, s := range cfg.Services {
+		if d := cmp.Diff(want[i], s.Policy); d != "" {
+			t.Errorf("service %d: -want +got\n%s", i, d)
+		}
+	}
+	again, _ := Write(cfg, true)
+	second, problems := Parse("test.cf", []byte(again))
+	if err := config.Err(problems); err != nil {
+		t.Fatal(err)
+	}
+	for i := range want {
+		if d := cmp.Diff(want[i], second.Services[i].Policy); d != "" {
+			t.Errorf("written and read, service %d: -want +got\n%s", i, d)
+		}
+	}
+	if second.Services[0].Reals[1].Tier != 1 {
+		t.Errorf("the tier is lost:\n%s", again)
+	}
+}

@@ -1,0 +1,118 @@
+package health
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"lvs-agents/internal/config"
+	"lvs-agents/internal/policy"
+)
+
+// rules returns the service for package policy, or nil if its servers have no policy besides their
+// verdicts. Without rules, the cost of a verdict does not depend on the number of real servers.
+func (d *Daemon) rules(s Service) *policy.Service {
+	governed := s.Policy != policy.Settings{} || slices.ContainsFunc(s.Reals, func(r Real) bool {
+		return r.Tier > 0 || len(d.orders[Member{s.ID, r.Addr}]) > 0
+	})
+	if !governed {
+		return nil
+	}
+	return s.rules()
+}
+
+func (s Service) rules() *policy.Service {
+	p := &policy.Service{Settings: s.Policy, Fallbacks: len(s.Fallbacks) > 0, Stay: s.stays()}
+	for _, r := range s.Reals {
+		off := slices.ContainsFunc(r.Probes, func(p Probe) bool { return p.Type == config.Off })
+		p.Servers = append(p.Servers, policy.Server{Addr: r.Addr, Weight: r.Weight, Tier: r.Tier, Unchecked: off})
+	}
+	return p
+}
+
+// seen returns the facts about one real server.
+func (d *Daemon) seen(s Service, real Real, found int) policy.Seen {
+	m := Member{s.ID, real.Addr}
+	since, _ := d.spans(s.ID, real)
+	seen := policy.Seen{Verdict: d.checkedVerdict(s.ID, real), Since: since, Found: found, Orders: d.orders[m]}
+	if d.out[m] {
+		seen.Orders = append(slices.Clone(seen.Orders), policy.Order{Kind: policy.Drain, By: "maintenancedir"})
+	}
+	return seen
+}
+
+// decide applies the rules of a service, if it has some, to its standing.
+func (d *Daemon) decide(i int) {
+	s, st := &d.setup.Services[i], d.standing[i]
+	if st.rules == nil {
+		return
+	}
+	in := policy.Input{Now: time.Now(), Starting: d.unknown > 0 && !d.reloaded, Servers: make([]policy.Seen, len(s.Reals))}
+	for j, real := range s.Reals {
+		in.Servers[j] = d.seen(*s, real, st.reals[j].found)
+	}
+	decision, memory := st.rules.Decide(in, d.memory[s.ID])
+	d.memory[s.ID], st.places, st.serving = memory, decision.Servers, 0
+	for j, p := range decision.Servers {
+		st.reals[j].weight, st.reals[j].serving = p.Weight, p.Serving
+		st.serving += one(p.Serving)
+	}
+	for _, alert := range decision.Alerts {
+		d.events = append(d.events, d.event(Kind(alert), s))
+	}
+	st.next = decision.Next
+	if !st.next.IsZero() {
+		d.wake(st.next)
+	}
+}
+
+// wake makes the daemon decide again at a time or before.
+func (d *Daemon) wake(at time.Time) {
+	if d.due.IsZero() || at.Before(d.due) {
+		d.due = at
+		d.alarm.Reset(time.Until(at))
+	}
+}
+
+// decideDue decides about the services whose decision changes with the time, and about all services
+// with rules if all is set.
+func (d *Daemon) decideDue(all bool) {
+	d.due = time.Time{}
+	now := time.Now()
+	for i, st := range d.standing {
+		switch {
+		case st.rules == nil:
+		case all || !st.next.IsZero() && !now.Before(st.next):
+			d.decideAgain(i)
+		case !st.next.IsZero():
+			d.wake(st.next)
+		}
+	}
+}
+
+// decideAgain decides about one service with rules after some time without a verdict. So another
+// weight above 0 is a step of a slow start.
+func (d *Daemon) decideAgain(i int) {
+	service, st := d.setup.Services[i], d.standing[i]
+	before := service.wanted(st)
+	d.decide(i)
+	for _, e := range d.steps(i, before, service.wanted(st)) {
+		if e.Kind == ServerChanged {
+			e.Kind = ServerRising
+		}
+		d.events = append(d.events, e)
+	}
+	d.stale[i] = true
+	d.serve(i)
+}
+
+// Obey replaces the orders of operators for real servers. Orders for unknown servers have no
+// effect until a configuration has the server.
+func (d *Daemon) Obey(ctx context.Context, orders map[Member][]policy.Order) error {
+	return d.do(ctx, func(context.Context) error {
+		d.orders = orders
+		d.decideAll()
+		d.apply(nil)
+		return nil
+	})
+}
