@@ -69,6 +69,7 @@ func Build(cfg *config.Config, o Options) (Resources, []config.Problem) {
 		b.Name = groups[0].Name
 	}
 	b.Name = cmp.Or(b.Name, "lvs")
+	b.Setup = b.Name
 	used := map[string]bool{}
 	for i := range groups {
 		groups[i].Name = cmp.Or(groups[i].Name, b.Name)

@@ -11,6 +11,8 @@ import (
 // Resources are resources of a cluster with their constraints. All names are unique. The order of
 // the lists is the order of the output.
 type Resources struct {
+	// Setup is the first part of the names of resources. It is the name of everything together.
+	Setup string
 	// Title is the first paragraph of comments, and Remarks are the next paragraphs.
 	Title      string
 	Remarks    []string

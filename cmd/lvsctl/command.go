@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -34,8 +35,13 @@ type system struct {
 	capable        doctor.Capable
 	attributes     attributes
 	// listen returns the hosts that send connections to a backup daemon. It listens for seconds.
-	listen func(ctx context.Context, backup lvs.SyncDaemon, ports int) ([]lvs.SyncSender, error)
-	helper []string // helper is the command that reads files (see disk.Reader).
+	listen  func(ctx context.Context, backup lvs.SyncDaemon, ports int) ([]lvs.SyncSender, error)
+	cluster cluster
+	dataDir string                                          // dataDir keeps files across reboots.
+	spawn   func(ctx context.Context, args ...string) error // spawn starts lvsctl with args as a daemon.
+	now     func() time.Time
+	stdin   io.Reader // stdin is nil if the standard input is not a terminal.
+	helper  []string  // helper is the command that reads files (see disk.Reader).
 	// resync sends the connections of this director to the other directors.
 	resync func(ctx context.Context, all, dry bool) (fmt.Stringer, error)
 }
@@ -71,6 +77,11 @@ type commands struct {
 	Check   checkCommand   `cmd:"" help:"Report whether configuration files can be used, with their errors and warnings."`
 	Plan    planCommand    `cmd:"" help:"Print the ipvsadm commands that change the kernel's table to the services of a file."`
 	Convert convertCommand `cmd:"" help:"Convert configuration files to the configuration of a cluster, or to another file. Standard error gets the repairs of damaged text, the parts without an equivalent, and the remaining tasks."`
+	Apply   applyCommand   `cmd:"" help:"Change the running cluster to the configuration of files. Print the changes and the actions that the cluster will run, and change the cluster after the answer yes. Only resources of an earlier apply, and resources with the same names, change."`
+	Confirm confirmCommand `cmd:"" help:"Keep the change of lvsctl apply --confirm-within."`
+	Undo    undoCommand    `cmd:"" help:"Put back the resources as they were before the last lvsctl apply on this node."`
+	Diff    diffCommand    `cmd:"" help:"Print how the running cluster, and the IPVS table of this node, differ from configuration files."`
+	Show    showCommand    `cmd:"" help:"Print the resources of lvs-agents in the running cluster, or the IPVS table of this node."`
 	Status  statusCommand  `cmd:"" help:"Print the services of the health daemons on this node, with the verdict on every real server. Also print which neighbours have confirmed the addresses of vip resources."`
 	Events  eventsCommand  `cmd:"" help:"Print the events of the health daemons on this node, until lvsctl is interrupted or all daemons have ended."`
 	Doctor  doctorCommand  `cmd:"" help:"Report the faults of this real server, or of this director: masq servers whose replies are lost, synchronisation daemons that other hosts can reach, and hash tables that differ from those on another director. It also reports hosts with another syncid, and directors that lack connections. Test packets show whether a real server replies to queries for the virtual addresses, or announces them."`

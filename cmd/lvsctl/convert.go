@@ -19,19 +19,39 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
+// Sources are the files of a command, and how to read them.
+type Sources struct {
+	Files  []string          `arg:"" name:"file" help:"Configuration files of one setup. They become one configuration. A relative name that does not exist in the current directory is looked up in /etc/ha.d."`
+	From   string            `placeholder:"FORMAT" help:"Format of the files. When unset, each file's content decides. The format ldirectord is ldirectord.cf."`
+	Host   map[string]string `placeholder:"OLD=NAME" help:"Name of a director, as uname -n prints it. OLD is the address or the name in the files. For a file that has only its own host, OLD is the file as given here."`
+	Strict bool              `help:"Read as the original program does, without repairs of damaged text."`
+}
+
+// Shape is how resources are made from a configuration.
+type Shape struct {
+	Form   string `enum:"group,constraints,hot-standby" placeholder:"FORM" default:"hot-standby" help:"How the resources depend on each other: hot-standby (every director has the table, only the address moves), group (everything moves), or constraints (as group, but a health daemon never moves the address)."`
+	Name   string `placeholder:"NAME" help:"First part of the names of resources. When unset, the name of the only group of virtual addresses, or lvs."`
+	Config string `placeholder:"FILE" default:"/etc/ha.d/ldirectord.cf" help:"File that the resources read on every director. The output of lvsctl convert with --to=ldirectord.cf belongs there."`
+	Inline bool   `help:"Write services and checks into the parameters of the resources instead of a file. The parameters have one list of real servers and one check."`
+}
+
+// options returns the options of package crm.
+func (s Shape) options() crm.Options {
+	o := crm.Options{Form: crm.Form(s.Form), Name: s.Name, File: s.Config}
+	if s.Inline {
+		o.File = ""
+	}
+	return o
+}
+
 type convertCommand struct {
-	Files   []string          `arg:"" name:"file" help:"Configuration files of one setup. They become one configuration. A relative name that does not exist in the current directory is looked up in /etc/ha.d."`
-	From    string            `placeholder:"FORMAT" help:"Format of the files. When unset, each file's content decides. The format ldirectord is ldirectord.cf."`
-	To      string            `enum:"crm,pcs,cib,haresources,ldirectord.cf,ipvsadm" default:"crm" placeholder:"FORMAT" help:"Format of the output: crm (for crm configure load update), pcs (a shell script), cib (XML for cibadmin), haresources, ldirectord.cf, or ipvsadm (for ipvsadm -R)."`
-	Form    string            `enum:"group,constraints,hot-standby" placeholder:"FORM" default:"hot-standby" help:"How the resources depend on each other: hot-standby (every director has the table, only the address moves), group (everything moves), or constraints (as group, but a health daemon never moves the address)."`
-	Name    string            `placeholder:"NAME" help:"First part of the names of resources. When unset, the name of the only group of virtual addresses, or lvs."`
-	Config  string            `placeholder:"FILE" default:"/etc/ha.d/ldirectord.cf" help:"File that the resources read on every director. The output with --to=ldirectord.cf belongs there."`
-	Inline  bool              `help:"Write services and checks into the parameters of the resources instead of a file. The parameters have one list of real servers and one check."`
-	Host    map[string]string `placeholder:"OLD=NAME" help:"Name of a director, as uname -n prints it. OLD is the address or the name in the files. For a file that has only its own host, OLD is the file as given here."`
-	Node    string            `placeholder:"NODE" help:"Preferred director for haresources, if the files do not have one."`
-	Strict  bool              `help:"Read as the original program does, without repairs of damaged text."`
-	Output  string            `placeholder:"FILE" help:"Write to this file instead of standard output."`
-	Secrets bool              `help:"Write logins and passwords of checks into the file, which then has mode 600. Needs --output."`
+	Sources
+	Shape
+
+	To      string `enum:"crm,pcs,cib,haresources,ldirectord.cf,ipvsadm" default:"crm" placeholder:"FORMAT" help:"Format of the output: crm (for crm configure load update), pcs (a shell script), cib (XML for cibadmin), haresources, ldirectord.cf, or ipvsadm (for ipvsadm -R)."`
+	Node    string `placeholder:"NODE" help:"Preferred director for haresources, if the files do not have one."`
+	Output  string `placeholder:"FILE" help:"Write to this file instead of standard output."`
+	Secrets bool   `help:"Write logins and passwords of checks into the file, which then has mode 600. Needs --output."`
 }
 
 // Run converts configuration files. It prints a line for each repair, for each part that has no
@@ -59,7 +79,7 @@ func (c convertCommand) Run(ctx context.Context, sys system) error {
 }
 
 // read returns one configuration for all files.
-func (c convertCommand) read(ctx context.Context, sys system) (*config.Config, error) {
+func (c Sources) read(ctx context.Context, sys system) (*config.Config, error) {
 	reader := disk.Reader{Helper: sys.helper}
 	var configs []*config.Config
 	for _, file := range c.Files {
@@ -81,7 +101,7 @@ func (c convertCommand) read(ctx context.Context, sys system) (*config.Config, e
 }
 
 // rename gives the directors of a file the names of the command line.
-func (c convertCommand) rename(cluster *config.Cluster, file string) {
+func (c Sources) rename(cluster *config.Cluster, file string) {
 	name := func(old string) string { return cmp.Or(c.Host[cmp.Or(old, file)], old) }
 	for i, n := range cluster.Nodes {
 		cluster.Nodes[i].Name = name(n.Name)
@@ -93,7 +113,7 @@ func (c convertCommand) rename(cluster *config.Cluster, file string) {
 	}
 }
 
-func (c convertCommand) parse(sys system, file, path string, text []byte) (*config.Config, error) {
+func (c Sources) parse(sys system, file, path string, text []byte) (*config.Config, error) {
 	f, err := format.Of(text)
 	if c.From != "" {
 		f, err = format.Named(c.From)
@@ -126,10 +146,7 @@ func (c convertCommand) write(ctx context.Context, sys system, cfg *config.Confi
 	case "ipvsadm":
 		return table(ctx, sys, cfg)
 	}
-	options := crm.Options{Form: crm.Form(c.Form), Name: c.Name, File: c.Config}
-	if c.Inline {
-		options.File = ""
-	}
+	options := c.options()
 	if c.To == "haresources" {
 		options.Form = crm.ClassicGroup
 	}
@@ -144,7 +161,7 @@ func (c convertCommand) write(ctx context.Context, sys system, cfg *config.Confi
 		warn(fmt.Sprintf("the resources read %s on every director", c.Config), fmt.Sprintf("write it with --to=ldirectord.cf --output=%s", filepath.Base(c.Config)))
 	}
 	if c.To != "haresources" {
-		warn("the cluster starts no resource until it has fencing", "configure your fence agents, and do not set stonith-enabled=false")
+		warn(noFencing, fixFencing)
 	}
 	text, err := c.resources(resources)
 	if err != nil {
@@ -152,6 +169,12 @@ func (c convertCommand) write(ctx context.Context, sys system, cfg *config.Confi
 	}
 	return text, problems
 }
+
+// noFencing and fixFencing are the reminder that comes with every new configuration of a cluster.
+const (
+	noFencing  = "the cluster starts no resource until it has fencing"
+	fixFencing = "configure your fence agents, and do not set stonith-enabled=false"
+)
 
 func (c convertCommand) resources(r crm.Resources) (string, error) {
 	name := fault.Printable(filepath.Base(cmp.Or(c.Output, map[string]string{"crm": "lvs.crm", "pcs": "lvs.pcs", "cib": "lvs.xml"}[c.To])))

@@ -5,12 +5,16 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/signal"
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
+	"lvs-agents/crm/cib"
 	"lvs-agents/internal/attribute"
 	"lvs-agents/internal/config/load"
 	"lvs-agents/internal/disk"
@@ -21,6 +25,7 @@ import (
 	"lvs-agents/internal/kernel/setting"
 	"lvs-agents/internal/kernel/wire"
 	"lvs-agents/internal/manual"
+	"lvs-agents/internal/process"
 	"lvs-agents/ocf"
 )
 
@@ -46,9 +51,20 @@ func main() {
 		dirs: append([]string{"."}, load.Dirs()...), resolver: net.DefaultResolver, kernel: kernel, version: manual.Version(version),
 		stateDir: dir, helper: disk.SelfHelper(),
 		doctor: doctor.Examiner{Kernel: here}, director: here, capable: capability.New(), attributes: attribute.Node{}, listen: resync.Listen,
-		resync: resyncs(kernel, dir),
+		resync: resyncs(kernel, dir), cluster: cib.Cluster{}, dataDir: "/var/lib/lvs-agents", now: time.Now, stdin: terminal(),
+		spawn: func(ctx context.Context, args ...string) error {
+			return process.Spawn(ctx, "/proc/self/exe", append([]string{"lvsctl"}, args...), os.Environ())
+		},
 	})
 	_ = kernel.Close() // The program has only read from the kernel, so an error does not matter.
 	stop()
 	os.Exit(code)
+}
+
+// terminal returns the standard input if it is a terminal, otherwise nil.
+func terminal() io.Reader {
+	if _, err := unix.IoctlGetTermios(int(os.Stdin.Fd()), unix.TCGETS); err != nil {
+		return nil
+	}
+	return os.Stdin
 }

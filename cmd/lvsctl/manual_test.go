@@ -42,6 +42,9 @@ func TestGenerated(t *testing.T) {
 func options(flags []*kong.Flag) []manual.Option {
 	var all []manual.Option
 	for _, f := range flags {
+		if f.Hidden {
+			continue
+		}
 		o := manual.Option{Long: f.Name, Text: f.Help}
 		if f.Short != 0 {
 			o.Short = string(f.Short)

@@ -10,7 +10,7 @@ mount --make-rprivate / 2>/dev/null || nsenter --mount=/proc/self/ns/mnt mount -
 mount -t proc proc /proc
 
 # These directories are on the node's disk, so a reboot keeps their files.
-for path in /var/lib/pacemaker /var/lib/corosync /var/lib/heartbeat /var/log; do
+for path in /var/lib/pacemaker /var/lib/corosync /var/lib/heartbeat /var/lib/lvs-agents /var/log; do
 	mkdir -p "$dir$path" "$path"
 	mount --bind "$dir$path" "$path"
 done

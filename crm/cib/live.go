@@ -1,0 +1,174 @@
+package cib
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"lvs-agents/crm"
+)
+
+// Cluster is the cluster of this node. It runs the programs of Pacemaker. The zero value is ready
+// for use.
+type Cluster struct {
+	// Agents is the directory of the agents of lvs-agents. Empty means the usual directory.
+	Agents string
+}
+
+// usualAgents is the directory of the agents on every distribution.
+const usualAgents = "/usr/lib/ocf/resource.d/lvs"
+
+// run runs a program and returns its standard output.
+func run(ctx context.Context, stdin, name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = append(cmd.Environ(), "LC_ALL=C")
+	cmd.Stdin = strings.NewReader(stdin)
+	var out, problem strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &problem
+	err := cmd.Run()
+	switch {
+	case ctx.Err() != nil:
+		return "", fmt.Errorf("%s does not end: %w", name, ctx.Err())
+	case errors.Is(err, exec.ErrNotFound):
+		return "", fmt.Errorf("%s is not installed; install pacemaker, and the programs of its command line", name)
+	case err != nil:
+		return out.String(), fmt.Errorf("%s: %w: %s", name, err, strings.Join(strings.Fields(problem.String()), " "))
+	}
+	return out.String(), nil
+}
+
+// file writes a CIB into a temporary file that only this user can read, and returns its name. The
+// caller must remove the directory of the file.
+func file(c *CIB) (string, error) {
+	dir, err := os.MkdirTemp("", "lvsctl-")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "cib.xml")
+	return path, os.WriteFile(path, []byte(c.String()), 0o600)
+}
+
+// Read returns the CIB of the cluster.
+func (Cluster) Read(ctx context.Context) (*CIB, error) {
+	text, err := run(ctx, "", "cibadmin", "--query")
+	if err != nil {
+		return nil, fmt.Errorf("reading the configuration of the cluster: %w", err)
+	}
+	return Parse(text)
+}
+
+// Verify returns why Pacemaker does not accept a CIB.
+func (Cluster) Verify(ctx context.Context, c *CIB) error {
+	path, err := file(c)
+	defer func() { _ = os.RemoveAll(filepath.Dir(path)) }()
+	if err != nil {
+		return err
+	}
+	_, err = run(ctx, "", "crm_verify", "--verbose", "--verbose", "--xml-file", path)
+	return err
+}
+
+// Simulate returns the actions that the cluster would run with a CIB, one line for each.
+func (Cluster) Simulate(ctx context.Context, c *CIB) ([]string, error) {
+	path, err := file(c)
+	defer func() { _ = os.RemoveAll(filepath.Dir(path)) }()
+	if err != nil {
+		return nil, err
+	}
+	text, err := run(ctx, "", "crm_simulate", "--run", "--xml-file", path)
+	if err != nil {
+		return nil, err
+	}
+	return transition(text), nil
+}
+
+// transition returns the lines of the transition summary in the output of crm_simulate.
+func transition(text string) []string {
+	var lines []string
+	_, summary, _ := strings.Cut(text, "Transition Summary:\n")
+	for line := range strings.Lines(summary) {
+		action, found := strings.CutPrefix(strings.TrimSpace(line), "* ")
+		if !found {
+			break
+		}
+		lines = append(lines, strings.Join(strings.Fields(action), " "))
+	}
+	return lines
+}
+
+// Write changes the CIB of the cluster from one to the other, in one step. If another program has
+// changed the CIB since from was read, Pacemaker refuses the change.
+func (Cluster) Write(ctx context.Context, from, to *CIB) error {
+	before, err := file(from)
+	defer func() { _ = os.RemoveAll(filepath.Dir(before)) }()
+	if err != nil {
+		return err
+	}
+	after, err := file(to)
+	defer func() { _ = os.RemoveAll(filepath.Dir(after)) }()
+	if err != nil {
+		return err
+	}
+	// With differences, crm_diff exits with 1 and prints them.
+	patch, err := run(ctx, "", "crm_diff", "--original", before, "--new", after)
+	if exit := new(exec.ExitError); err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1) {
+		return err
+	}
+	_, err = run(ctx, patch, "cibadmin", "--patch", "--xml-pipe")
+	return err
+}
+
+// Wait waits until the cluster has run all actions.
+func (Cluster) Wait(ctx context.Context) error {
+	_, err := run(ctx, "", "crm_resource", "--wait")
+	return err
+}
+
+// Failures returns the failed actions of the cluster as crm_mon prints them. It is empty without
+// failed actions.
+func (Cluster) Failures(ctx context.Context) (string, error) {
+	const title = "Failed Resource Actions:"
+	text, err := run(ctx, "", "crm_mon", "--one-shot", "--exclude=all", "--include=failures")
+	_, failed, found := strings.Cut(text, title)
+	if !found {
+		return "", err
+	}
+	return title + failed, err
+}
+
+// Validate runs the action validate-all of the agent of a resource on this node. It returns nil for
+// agents of other projects.
+func (c Cluster) Validate(ctx context.Context, p crm.Primitive) error {
+	name, ours := strings.CutPrefix(p.Agent, "ocf:lvs:")
+	if !ours {
+		return nil
+	}
+	dir := c.Agents
+	if dir == "" {
+		dir = usualAgents
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(dir, name), "validate-all")
+	cmd.Env = append(cmd.Environ(), "LC_ALL=C", "OCF_ROOT=/usr/lib/ocf", "OCF_RESOURCE_INSTANCE="+p.ID)
+	for _, pair := range p.Params {
+		cmd.Env = append(cmd.Env, "OCF_RESKEY_"+pair.Name+"="+pair.Value)
+	}
+	var problem strings.Builder
+	cmd.Stderr = &problem
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s (%s): %w: %s", p.ID, p.Agent, err, reason(problem.String()))
+	}
+	return nil
+}
+
+// reason returns the exit reason of an agent, or its whole output.
+func reason(text string) string {
+	if _, reason, found := strings.Cut(text, "ocf-exit-reason:"); found {
+		reason, _, _ = strings.Cut(reason, "\n")
+		return reason
+	}
+	return strings.Join(strings.Fields(text), " ")
+}
