@@ -30,7 +30,7 @@ type Format struct {
 // All returns all formats. To add a format, add a row.
 func All() []Format {
 	return []Format{
-		{Name: "ldirectord", Guess: ldirectord.Guess, Parse: ldirectord.Parse},
+		{Name: "ldirectord", Guess: ldirectord.Guess, Parse: ldirectord.Repair, Strict: ldirectord.Parse},
 		{Name: "piranha", Guess: piranhaText, Parse: piranha.Parse},
 		{Name: "keepalived", Guess: keepalivedText, Parse: keepalived.Parse},
 		{Name: "haresources", Guess: haresourcesText, Parse: heartbeat.ParseResources},

@@ -38,10 +38,14 @@ func haresourcesText(text []byte) bool {
 	return found
 }
 
-// membersText reports whether a line of ha.cf names a node.
+// membersText reports whether a line of ha.cf names a node. If a text has lost its line breaks,
+// another word can be before auto_failback.
 func membersText(text []byte) bool {
 	return slices.ContainsFunc(lines(text), func(words []string) bool {
-		return (words[0] == "node" || words[0] == "auto_failback") && len(words) > 1 && !strings.ContainsAny(words[1], "=:{")
+		if len(words) < 2 || strings.ContainsAny(words[1], "=:{") {
+			return false
+		}
+		return words[0] == "node" || slices.ContainsFunc(words[:len(words)-1], func(w string) bool { return strings.HasSuffix(w, "auto_failback") })
 	})
 }
 

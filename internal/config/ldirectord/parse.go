@@ -27,13 +27,12 @@ import (
 // flat if its first directive that only blocks have is not indented either. ldirectord refuses
 // flat blocks, so no file that ldirectord accepts changes its meaning.
 func Parse(file string, text []byte) (*config.Config, []config.Problem) {
-	p := &parser{
-		config: &config.Config{File: file}, known: directives(), names: map[string]bool{},
-		global: settings{given: map[string]int{}},
-	}
-	for name := range p.known {
-		p.names[name] = true
-	}
+	return parse(file, text, false)
+}
+
+func parse(file string, text []byte, repairs bool) (*config.Config, []config.Problem) {
+	p := newParser(file)
+	p.repairs = repairs
 	p.group(p.read(text))
 	for _, st := range p.file {
 		p.apply(scope{settings: &p.global, st: st})
@@ -49,8 +48,20 @@ func Parse(file string, text []byte) (*config.Config, []config.Problem) {
 	return p.config, p.problems
 }
 
+func newParser(file string) *parser {
+	p := &parser{
+		config: &config.Config{File: file}, known: directives(), names: map[string]bool{},
+		global: settings{given: map[string]int{}},
+	}
+	for name := range p.known {
+		p.names[name] = true
+	}
+	return p
+}
+
 type parser struct {
 	config   *config.Config
+	repairs  bool // repairs says that lost line breaks are restored.
 	known    map[string]*directive
 	names    map[string]bool // names are the names of the directives in known.
 	global   settings
@@ -158,13 +169,14 @@ func (p *parser) read(text []byte) []statement {
 				p.add(number, len(line)+1, config.Warning, fault.New("lines end as in Windows files (CR LF)", `remove the CRs: sed -i 's/\r$//' FILE`))
 			}
 		}
-		st, ok := p.statement(number, line)
-		switch {
-		case ok:
-			st.blankLine, blankLine = blankLine, 0
-			all = append(all, st)
-		case blankLine == 0 && strings.Trim(line, " \t"+oddBlanks) == "":
+		if blankLine == 0 && strings.Trim(line, " \t"+oddBlanks) == "" {
 			blankLine = number
+		}
+		for _, part := range p.mend(number, line) {
+			if st, ok := p.statement(number, part); ok {
+				st.blankLine, blankLine = blankLine, 0
+				all = append(all, st)
+			}
 		}
 	}
 	return all
@@ -246,16 +258,10 @@ func (p *parser) unknown(name string) fault.Fault {
 	return fault.New("unknown directive "+fault.Quote(name), hint)
 }
 
-// comment warns about a comment that contains more than three directives. Text copied from a web
-// page often loses its line breaks.
+// comment warns about a comment that contains several directives. Text copied from a web page often
+// loses its line breaks.
 func (p *parser) comment(line int, text string) {
-	c, count := valueReader{names: p.names}, 0
-	for i := range len(text) {
-		if text[i] == '=' && c.nameBefore(text, i) >= 0 {
-			count++
-		}
-	}
-	if count > 3 {
+	if count := len(p.starts(text)); count >= fewest {
 		p.add(line, 1, config.Warning, fault.New(fmt.Sprintf("this comment holds %d directives, as if line breaks were lost", count), "write each directive on a separate line"))
 	}
 }
