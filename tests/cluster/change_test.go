@@ -40,15 +40,6 @@ func alone(t *testing.T, s site) {
 	node.Host.WaitTable(t, minute, bothIn)
 }
 
-// empty stops the service ldirectord on director1 and removes the VIP there. It fails the test if a
-// part of the service remains.
-func empty(t *testing.T, s site) {
-	node := s.Node("director1")
-	node.Run(t, "systemctl", "stop", "ldirectord")
-	node.Run(t, "ip", "addr", "del", lab.VIP+"/24", "dev", "eth0")
-	s.nothingOn(t, node)
-}
-
 // changeFromIPaddr2 runs the commands of the how-to (follow) while a client makes new connections.
 // The client must get a page each time, and the VIP must stay on its interface.
 func changeFromIPaddr2(t *testing.T, s site, follow func()) {

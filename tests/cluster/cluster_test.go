@@ -130,10 +130,15 @@ func (s site) serves(t *testing.T, table string) {
 
 func (s site) nothingOn(t *testing.T, node *lab.Node) {
 	t.Helper()
-	left := node.Script(t, "ipvsadm -Sn; ip -o addr show to 192.0.2.10; ls /run/lvs-agents/ipvs 2>/dev/null || true")
-	if left != "" {
+	if left := s.left(t, node); left != "" {
 		t.Errorf("left on %s:\n%s", node.Name, left)
 	}
+}
+
+// left returns the table, the VIP and the records that a node has.
+func (s site) left(t *testing.T, node *lab.Node) string {
+	t.Helper()
+	return node.Script(t, "ipvsadm -Sn; ip -o addr show to 192.0.2.10; ls /run/lvs-agents/ipvs 2>/dev/null || true")
 }
 
 func sorted(text string) string {

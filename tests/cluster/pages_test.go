@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,19 +18,25 @@ import (
 // any, prepares the cluster for the page. around, if any, calls follow, which runs the page's
 // commands, and observes the service meanwhile.
 var parts = []struct {
-	page   string
-	before func(*testing.T, site)
-	around func(t *testing.T, s site, follow func())
+	page string
+	// section is the heading of the commands. Empty means all commands of the page that no other
+	// part has run.
+	section string
+	before  func(*testing.T, site)
+	around  func(t *testing.T, s site, follow func())
 }{
 	{page: "docs/tutorial.md"},
 	{page: "docs/howto/take-a-server-out.md"},
 	{page: "docs/howto/read-a-failed-monitor.md"},
 	{page: "docs/howto/upgrade-a-pair.md"},
-	{page: "docs/howto/translate-keepalived-and-piranha.md"},
 	{page: "docs/howto/replace-ipaddr2.md", before: classic, around: changeFromIPaddr2},
 	{page: "docs/howto/replace-the-ldirectord-resource.md", around: changeOfLdirectord},
 	{page: "docs/howto/replace-ldirectord.md", before: alone, around: changeOfLdirectord},
-	{page: "README.md", before: empty},
+	{page: "docs/howto/from-keepalived.md", before: keepalived},
+	{page: "docs/howto/from-piranha.md", before: piranha},
+	{page: "docs/howto/from-heartbeat.md", before: heartbeat},
+	{page: "README.md", section: "From keepalived.conf to a pair", before: keepalived},
+	{page: "README.md", before: vacate},
 }
 
 // TestPages checks that the commands of the tutorial, the how-tos and the README print the output
@@ -41,9 +48,9 @@ func TestPages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	steps := map[string][]pages.Step{}
+	left := map[string][]pages.Step{}
 	for _, page := range all {
-		steps[page.Name] = page.Steps
+		left[page.Name] = page.Steps
 	}
 	topology := lab.NewTopology(t)
 	machines := lab.StartMachines(t, topology, lab.Options{Root: installed(t)})
@@ -53,11 +60,19 @@ func TestPages(t *testing.T) {
 	}
 	s := site{machines.Cluster(), topology}
 	for _, part := range parts {
-		ran := t.Run(part.page, func(t *testing.T) {
+		var steps []pages.Step
+		other := func(step pages.Step) bool { return part.section != "" && step.Section != part.section }
+		for _, step := range left[part.page] {
+			if !other(step) {
+				steps = append(steps, step)
+			}
+		}
+		left[part.page] = slices.DeleteFunc(left[part.page], func(step pages.Step) bool { return !other(step) })
+		ran := t.Run(strings.TrimSpace(part.page+" "+part.section), func(t *testing.T) {
 			if part.before != nil {
 				part.before(t, s)
 			}
-			follow := func() { r.follow(t, part.page, steps[part.page]) }
+			follow := func() { r.follow(t, part.page, steps) }
 			if part.around == nil {
 				follow()
 			} else {
@@ -68,10 +83,11 @@ func TestPages(t *testing.T) {
 		if !ran {
 			t.FailNow() // The next page needs the cluster in the state after this page, so the test ends here.
 		}
-		delete(steps, part.page)
 	}
-	for page := range steps {
-		t.Errorf("no part runs the commands of %s", page)
+	for page, steps := range left {
+		if len(steps) > 0 {
+			t.Errorf("no part runs the commands of %s", page)
+		}
 	}
 }
 

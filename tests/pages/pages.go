@@ -17,7 +17,8 @@ type Step struct {
 	RHEL    bool   // the command is for the RHEL family, instead of the command before it
 	Command string // the command line, and the lines of its here-document
 	Output  []string
-	Line    int // line number of the command in the page
+	Line    int    // line number of the command in the page
+	Section string // heading above the command, without the number signs
 }
 
 // Page is a document with commands.
@@ -63,8 +64,12 @@ var (
 // language, for example xml.
 func Parse(text string, some bool) ([]Step, error) {
 	var steps []Step
+	section := ""
 	lines := strings.Split(text, "\n")
 	for i := 0; i < len(lines); i++ {
+		if strings.HasPrefix(lines[i], "#") {
+			section = strings.TrimLeft(lines[i], "# ")
+		}
 		if !strings.HasPrefix(lines[i], "```") {
 			continue
 		}
@@ -84,7 +89,10 @@ func Parse(text string, some bool) ([]Step, error) {
 		if err != nil {
 			return nil, err
 		}
-		steps = append(steps, found...)
+		for _, step := range found {
+			step.Section = section
+			steps = append(steps, step)
+		}
 	}
 	return steps, nil
 }

@@ -7,13 +7,13 @@ import (
 )
 
 func TestParse(t *testing.T) {
-	const page = "text\n```\ndirectors# cat >/x <<'EOF'\nrs1# no prompt\nEOF\nrs1# a \\\n  b\nclient$ c\nout 1\n...\n```\n" +
+	const page = "## A part\n```\ndirectors# cat >/x <<'EOF'\nrs1# no prompt\nEOF\nrs1# a \\\n  b\nclient$ c\nout 1\n...\n```\n" +
 		"```text\nno command\n```\n```\nRHEL rs# dnf install x\n```\n"
 	want := []Step{
-		{Host: "directors", Command: "cat >/x <<'EOF'\nrs1# no prompt\nEOF", Line: 3},
-		{Host: "rs1", Command: "a \\\n  b", Line: 6},
-		{Host: "client", Command: "c", Output: []string{"out 1", "..."}, Line: 8},
-		{Host: "rs", RHEL: true, Command: "dnf install x", Line: 16},
+		{Host: "directors", Command: "cat >/x <<'EOF'\nrs1# no prompt\nEOF", Line: 3, Section: "A part"},
+		{Host: "rs1", Command: "a \\\n  b", Line: 6, Section: "A part"},
+		{Host: "client", Command: "c", Output: []string{"out 1", "..."}, Line: 8, Section: "A part"},
+		{Host: "rs", RHEL: true, Command: "dnf install x", Line: 16, Section: "A part"},
 	}
 	got, err := Parse(page, false)
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {

@@ -1,0 +1,169 @@
+package cluster
+
+import (
+	"context"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"lvs-agents/tests/lab"
+)
+
+// origin is a setup of another program. lvsctl convert makes a cluster of it.
+type origin struct {
+	name string
+	// files has the names and texts of the files of the setup.
+	files [][2]string
+	// flags are the flags of lvsctl convert.
+	flags string
+	// load is the command that loads the file cluster into the cluster. to is the format of the file.
+	load, to string
+	vip      string // vip is the resource of the virtual address.
+	both     string // both is the table while both real servers reply.
+	// without is the table after the web server of rs1 has ended.
+	without string
+}
+
+// TestOrigins converts a setup of each origin, with damaged files, and loads the result into the
+// cluster. The result must do what the setup did: the client gets pages of both real servers, a
+// real server that fails gets no connections, and a standby moves the service.
+func TestOrigins(t *testing.T) {
+	lab.Require(t, "corosync", "pacemakerd", "crm", "crm_mon", "crm_resource", "cibadmin", "nginx", "ipvsadm")
+	topology := lab.NewTopology(t)
+	topology.Host("rs1").HideVIP(t, lab.VIP) // origin.test starts the web server of rs1
+	topology.Host("rs2").HideVIP(t, lab.VIP)
+	topology.Host("rs2").Serve(t)
+	s := site{lab.StartCluster(t, topology, lab.Options{Root: installed(t)}), topology}
+	for _, o := range origins(t) {
+		if !t.Run(o.name, func(t *testing.T) { o.test(t, s) }) {
+			t.FailNow() // The next origin needs a cluster without resources, so the test ends here.
+		}
+	}
+}
+
+// origins returns the setups. Their times are shorter than in the usual files, so that the test is
+// faster.
+func origins(t *testing.T) []origin {
+	t.Helper()
+	const crm, cib = "crm -F configure load update", "cibadmin -M -c -x"
+	master := strings.NewReplacer("delay_loop 6", "delay_loop 1", "retry 3", "retry 1").Replace(sample(t, "keepalived/testdata/damaged.conf"))
+	backup := strings.NewReplacer("state MASTER", "state BACKUP", "priority 100", "priority 50").Replace(master)
+	piranha := strings.Replace(sample(t, "piranha/testdata/damaged.cf"), "port=80", "port=80 timeout = 1 reentry = 2", 1)
+	addresses := strings.NewReplacer("172.16.31.180", "192.0.2.10", "172.16.31.13", "192.0.2.21", "172.16.31.14", "192.0.2.22",
+		"172.25.1.100", "192.0.2.10", "172.25.1.2:", "192.0.2.21:", "172.25.1.3:", "192.0.2.22:")
+	joined := addresses.Replace(sample(t, "ldirectord/testdata/seeds/003-one-line.cf"))
+	merged := addresses.Replace(sample(t, "ldirectord/testdata/seeds/002.cf"))
+	const weights = virtual + rs1 + "-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 2\n"
+	return []origin{
+		{
+			name:  "keepalived.conf of two routers",
+			files: [][2]string{{"router1.conf", master}, {"router2.conf", backup}},
+			flags: "--host router1.conf=director1 --host router2.conf=director2",
+			load:  crm, to: "crm", vip: "VI_1-vip", both: bothIn, without: virtual + rs2,
+		},
+		{
+			name:  "lvs.cf of piranha",
+			files: [][2]string{{"lvs.cf", piranha}},
+			flags: "--form group --host 192.0.2.2=director1",
+			load:  cib, to: "cib", vip: "lvs-vip", both: weights, without: strings.Replace(weights, rs1, "", 1),
+		},
+		{
+			name: "haresources, ha.cf and ldirectord.cf",
+			files: [][2]string{
+				{"haresources", "node1.example.com IPaddr::192.0.2.10/24/eth0 ldirectord::ldirectord.cf\n"},
+				{"ha.cf", sample(t, "heartbeat/testdata/joined.ha.cf")}, {"ldirectord.cf", joined},
+			},
+			flags: "--form group --host node1.example.com=director1 --host node2.example.com=director2",
+			load:  cib, to: "cib", vip: "lvs-vip", both: bothIn, without: firstOut,
+		},
+		{
+			name:  "ldirectord.cf alone",
+			files: [][2]string{{"ldirectord.cf", merged}},
+			load:  cib, to: "cib", vip: "lvs-vip", both: bothIn, without: virtual + rs2,
+		},
+	}
+}
+
+// sample returns a sample of the tests of a reader.
+func sample(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile("../../internal/config/" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func (o origin) test(t *testing.T, s site) {
+	began := time.Now()
+	took := func(what string) { t.Logf("%s after %.0f s", what, time.Since(began).Seconds()) }
+	rs1 := s.topology.Host("rs1")
+	server := rs1.Serve(t)
+	o.convert(t, s)
+	active := o.serving(t, s, "director1")
+	took("loaded")
+
+	server.Kill()
+	active.Host.WaitTable(t, minute, o.without)
+	o.replies(t, s, "rs2")
+	rs1.Serve(t)
+	o.serving(t, s, "director1")
+	took("rs1 was down and is back")
+
+	s.Standby(t, "director1", true)
+	o.serving(t, s, "director2")
+	s.waitGone(t, active)
+	s.unfailed(t)
+	took("the service has moved")
+	vacate(t, s)
+	s.Standby(t, "director1", false)
+	s.WaitIdle(t)
+	took("removed")
+}
+
+// convert writes the files of the setup, and runs the commands of an operator.
+func (o origin) convert(t *testing.T, s site) {
+	t.Helper()
+	node, files := s.Node("director1"), ""
+	for _, file := range o.files {
+		node.WriteFile(t, "/run/setup/"+file[0], file[1])
+		files += " " + file[0]
+	}
+	convert := "cd /run/setup; lvsctl convert" + files + " " + o.flags
+	t.Log(node.Script(t, convert+" --to=ldirectord.cf --output=/etc/ha.d/ldirectord.cf 2>&1"))
+	s.Node("director2").WriteFile(t, "/etc/ha.d/ldirectord.cf", node.Run(t, "cat", "/etc/ha.d/ldirectord.cf"))
+	t.Log(node.Script(t, convert+" --to="+o.to+" --output=/run/setup/cluster 2>&1"))
+	node.Script(t, o.load+" /run/setup/cluster")
+}
+
+// serving waits until the named director has the address and the table, and until the client gets
+// replies of both real servers. It returns the director.
+func (o origin) serving(t *testing.T, s site, name string) *lab.Node {
+	t.Helper()
+	s.WaitRunning(t, minute, o.vip, name)
+	node := s.Node(name)
+	node.Host.WaitTable(t, minute, o.both)
+	o.replies(t, s, "rs1", "rs2")
+	return node
+}
+
+// replies sends requests over new connections. Exactly the named real servers must reply.
+func (o origin) replies(t *testing.T, s site, servers ...string) {
+	t.Helper()
+	pages := map[string]int{}
+	for range 6 {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		page, err := s.topology.Host("client").Get(ctx, "http://192.0.2.10/")
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages[strings.TrimSpace(page)]++
+	}
+	if got := slices.Sorted(maps.Keys(pages)); !slices.Equal(got, servers) {
+		t.Fatalf("replies of %v, not of %v", pages, servers)
+	}
+}
