@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/commands"
 	"lvs-agents/internal/config/heartbeat"
 	"lvs-agents/internal/config/keepalived"
 	"lvs-agents/internal/config/ldirectord"
@@ -35,6 +36,7 @@ func All() []Format {
 		{Name: "keepalived", Guess: keepalivedText, Parse: keepalived.Parse},
 		{Name: "haresources", Guess: haresourcesText, Parse: heartbeat.ParseResources},
 		{Name: "ha.cf", Guess: membersText, Parse: heartbeat.ParseMembers},
+		{Name: "commands", Guess: commands.Guess, Parse: commands.Parse, Strict: commands.Strict},
 		{Name: "authkeys", Guess: keysText, Parse: heartbeat.ParseKeys},
 	}
 }
