@@ -88,7 +88,7 @@ func (p *parser) report(line int, severity config.Severity, f fault.Fault) {
 	p.problems = append(p.problems, config.Problem{File: p.config.File, Line: line, Severity: severity, What: f.What, Fix: f.Fix})
 }
 
-// onlyPrompts reports whether every command of a text is behind the prompt of root (#). Then the
+// onlyPrompts reports whether every command of a text comes after the prompt of root (#). Then the
 // text is a transcript, and its commands are not comments.
 func onlyPrompts(text string) bool {
 	prompts := false

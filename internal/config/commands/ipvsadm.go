@@ -139,8 +139,8 @@ func withPort(server, service string) string {
 	return netip.AddrPortFrom(addr, port).String()
 }
 
-// daemon reads ipvsadm --start-daemon master --mcast-interface eth0 --syncid 1. Every director later
-// runs both daemons.
+// daemon reads ipvsadm --start-daemon master --mcast-interface eth0 --syncid 1. With ocf:lvs:sync,
+// every director runs both daemons.
 func (p *parser) daemon(n int, args []string) {
 	sync := config.Sync{Line: n}
 	for i := 0; i+1 < len(args); i++ {

@@ -121,8 +121,8 @@ func ports(m *config.Mark, text string) error {
 	return nil
 }
 
-// number reads the value of --set-mark and --set-xmark: decimal, or hexadecimal with 0x. A mask must
-// have all bits of a mark.
+// number reads the value of --set-mark and --set-xmark: decimal, or hexadecimal with 0x. A mask
+// must have all bits of a mark.
 func number(m *config.Mark, text string) error {
 	text, mask, masked := strings.Cut(text, "/")
 	value, err := strconv.ParseUint(text, 0, 32)
