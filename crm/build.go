@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/config/fault"
@@ -97,6 +98,19 @@ func (b *builder) build(groups []config.Group) {
 	}
 	b.nodeChecks(groups)
 	b.notices()
+	b.judgeValues()
+}
+
+// judgeValues reports control characters in parameters. XML cannot have them, so the cluster cannot
+// store them.
+func (b *builder) judgeValues() {
+	for _, p := range b.Primitives {
+		for _, pair := range p.Params {
+			if strings.ContainsFunc(pair.Value, unicode.IsControl) {
+				b.report(config.Error, 0, fmt.Sprintf("parameter %s of %s has a control character, and the cluster cannot store it", pair.Name, p.ID), "use a file instead of parameters, or remove the character")
+			}
+		}
+	}
 }
 
 // describe sets the comment at the start.

@@ -7,6 +7,7 @@ import (
 
 	"lvs-agents/crm"
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/ldirectord"
 	"lvs-agents/internal/lvs"
 )
 
@@ -122,5 +123,17 @@ func TestHaresources(t *testing.T) {
 		if _, err := r.Haresources("director1"); err == nil || err.Error() != want.text {
 			t.Errorf("%s: got  %v\nwant %s", name, err, want.text)
 		}
+	}
+}
+
+// TestControlCharacters checks that a value that XML cannot have is refused.
+func TestControlCharacters(t *testing.T) {
+	cfg, problems := ldirectord.Parse("web.cf", []byte("virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n\tchecktype=negotiate\n\tservice=http\n\trequest=\"/\"\n\treceive=\"a\x1bb\"\n"))
+	if cfg == nil {
+		t.Fatal(problems)
+	}
+	_, problems = crm.Build(cfg, crm.Options{Form: crm.HotStandby})
+	if err := config.Err(problems); err == nil || !strings.Contains(err.Error(), "parameter receive of lvs-health has a control character") {
+		t.Errorf("got %v", problems)
 	}
 }

@@ -60,6 +60,9 @@ func (c convertCommand) Run(ctx context.Context, sys system) error {
 	if c.Secrets && c.Output == "" {
 		return errors.New("--secrets needs --output: passwords are not written to standard output")
 	}
+	if err := c.unused(); err != nil {
+		return err
+	}
 	cfg, err := c.read(ctx, sys)
 	if err != nil {
 		return err
@@ -76,6 +79,23 @@ func (c convertCommand) Run(ctx context.Context, sys system) error {
 		return err
 	}
 	return c.replace(text)
+}
+
+// unused returns an error for an option that has no effect on the output format.
+func (c convertCommand) unused() error {
+	resources := c.To != "ldirectord.cf" && c.To != "ipvsadm"
+	for _, option := range []struct {
+		name       string
+		given, has bool // has: the option has an effect.
+	}{
+		{"inline", c.Inline, resources}, {"name", c.Name != "", resources && c.To != "haresources"}, {"node", c.Node != "", c.To == "haresources"},
+		{"secrets", c.Secrets, c.To == "ldirectord.cf"},
+	} {
+		if option.given && !option.has {
+			return fmt.Errorf("--%s has no effect with --to=%s; leave it out", option.name, c.To)
+		}
+	}
+	return nil
 }
 
 // read returns one configuration for all files.
@@ -207,10 +227,14 @@ func table(ctx context.Context, sys system, cfg *config.Config) (string, []confi
 }
 
 // replace writes the output file. Another file of this name is replaced only after everything is
-// written. Only a regular file is replaced, not a device, a link or a directory.
+// written, and its permissions stay. Only a regular file is replaced, not a device, a link or a
+// directory.
 func (c convertCommand) replace(text string) error {
-	if info, err := os.Lstat(c.Output); err == nil && !info.Mode().IsRegular() {
-		return fmt.Errorf("--output %s is not a regular file; give another name", c.Output)
+	mode := os.FileMode(0o644)
+	if info, err := os.Lstat(c.Output); err == nil {
+		if mode = info.Mode(); !mode.IsRegular() {
+			return fmt.Errorf("--output %s is not a regular file; give another name", c.Output)
+		}
 	}
 	file, err := os.CreateTemp(filepath.Dir(c.Output), ".lvsctl-")
 	if err != nil {
@@ -219,7 +243,7 @@ func (c convertCommand) replace(text string) error {
 	defer func() { _ = os.Remove(file.Name()) }()
 	_, err = file.WriteString(text)
 	if !c.Secrets {
-		err = errors.Join(err, file.Chmod(0o644))
+		err = errors.Join(err, file.Chmod(mode))
 	}
 	if err = errors.Join(err, file.Close()); err != nil {
 		return err

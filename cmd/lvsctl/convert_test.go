@@ -64,6 +64,8 @@ web.cf: warning: the resources read /etc/ha.d/ldirectord.cf on every director; w
 web.cf: warning: the cluster starts no resource until it has fencing; configure your fence agents, and do not set stonith-enabled=false
 lvsctl: --output link is not a regular file; give another name
 `},
+		{args: "web.cf --to=ipvsadm --inline", code: 1, stderr: "\nlvsctl: --inline has no effect with --to=ipvsadm; leave it out\n"},
+		{args: "web.cf --to=pcs --node=director1", code: 1, stderr: "\nlvsctl: --node has no effect with --to=pcs; leave it out\n"},
 		{args: "web.cf --from=ldirector", code: 1, stderr: "\nlvsctl: web.cf: unknown format \"ldirector\"; did you mean \"ldirectord\"?\n"},
 		{args: "web.cf --to=crmsh", code: 2, stderr: "\nlvsctl: --to must be one of \"crm\",\"pcs\",\"cib\",\"haresources\",\"ldirectord.cf\",\"ipvsadm\" but got \"crmsh\"; see lvsctl --help\n"},
 		{args: "haresources ha.cf mail.cf --form=group --host=director1=lb1", stdout: []string{
@@ -101,7 +103,7 @@ func TestConvertedFileHasTheSecretsAndNoOtherReader(t *testing.T) {
 		args string
 		mode os.FileMode
 		want bool
-	}{{"--secrets", 0o600, true}, {"--strict", 0o644, false}} {
+	}{{"--strict", 0o644, false}, {"--secrets", 0o600, true}, {"--strict", 0o600, false}} {
 		code, stdout, stderr := lvsctl(t, fakeKernel{}, "convert", "login.cf", "--to=ldirectord.cf", "--output=out.cf", tt.args)
 		written, err := os.ReadFile("out.cf")
 		if err != nil {
