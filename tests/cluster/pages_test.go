@@ -35,6 +35,7 @@ var parts = []struct {
 	{page: "docs/howto/from-keepalived.md", before: keepalived},
 	{page: "docs/howto/from-piranha.md", before: piranha},
 	{page: "docs/howto/from-heartbeat.md", before: heartbeat},
+	{page: "docs/howto/from-ipvsadm.md", before: manual},
 	{page: "README.md", section: "From keepalived.conf to a pair", before: keepalived},
 	{page: "README.md", before: vacate},
 }

@@ -142,3 +142,12 @@ virtual=192.0.2.10:80
 `)
 	}
 }
+
+// manual makes the service on director1 with the commands of an operator.
+func manual(t *testing.T, s site) {
+	vacate(t, s)
+	s.Node("director1").Script(t, `ip addr add 192.0.2.10/24 dev eth0
+ipvsadm -A -t 192.0.2.10:80 -s rr
+ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.21 -g
+ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.22 -g`)
+}
