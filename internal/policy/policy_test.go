@@ -151,7 +151,7 @@ func TestSlowStartRisesToTheWholeWeight(t *testing.T) {
 	in.Servers[0].Verdict = Good
 	var got []int
 	var d Decision
-	for d.Next = begin; !d.Next.IsZero(); {
+	for d.Next = begin; !d.Next.IsZero() && len(got) < 30; {
 		in.Now = d.Next
 		d, memory = s.Decide(in, memory)
 		got = append(got, d.Servers[0].Weight)
@@ -175,5 +175,18 @@ func TestChecksTakeOutAtMostTheCapWithinTheWindow(t *testing.T) {
 	in.Now = d.Next
 	if d, _ = s.Decide(in, memory); !slices.Equal(weights(d), []int{0, 0, 0, 0, 1}) {
 		t.Errorf("after the window: %v", weights(d))
+	}
+}
+
+func TestOrdersEnd(t *testing.T) {
+	s, in := pool(Settings{}, []int{3}, Good)
+	in.Servers[0].Orders = []Order{{Kind: Drain, By: "root", Since: begin, Until: begin.Add(time.Minute)}}
+	d, _ := s.Decide(in, Memory{})
+	if got, want := d.Servers[0].Reason.String(), "root has set drain until 2030-01-01T00:01:00Z"; got != want || d.Servers[0].Weight != 0 {
+		t.Errorf("got %q, weight %d, want %q", got, d.Servers[0].Weight, want)
+	}
+	in.Now = d.Next
+	if d, _ = s.Decide(in, Memory{}); d.Servers[0].Weight != 3 || in.Now != begin.Add(time.Minute) {
+		t.Errorf("after %s: weight %d", in.Now, d.Servers[0].Weight)
 	}
 }
