@@ -61,6 +61,9 @@ func (c applyCommand) Run(ctx context.Context, sys system) error {
 	if err != nil {
 		return err
 	}
+	if c.ConfirmWithin < 0 {
+		return fmt.Errorf("--confirm-within=%s is not a time in the future; write 2m, for example", c.ConfirmWithin)
+	}
 	last := cib.Last{Dir: sys.dataDir}
 	unlock, err := last.Lock(ctx)
 	if err != nil {
@@ -191,7 +194,11 @@ func (c applyCommand) change(ctx context.Context, sys system, last cib.Last, p p
 		}
 	}
 	if err := write(ctx, sys, p); err != nil {
-		return errors.Join(err, restore(last, former, errFormer))
+		// After an interruption, the change can be in the cluster. Then the way back stays.
+		if now, failed := sys.cluster.Read(ctx); failed == nil && len(cib.Changes(p.from, now, p.part.IDs)) == 0 {
+			err = errors.Join(err, restore(last, former, errFormer))
+		}
+		return err
 	}
 	if c.ConfirmWithin > 0 {
 		fmt.Fprintf(sys.stdout, "without lvsctl confirm on this node before %s, the former configuration comes back\n", clock(change.Until))
@@ -222,6 +229,9 @@ func write(ctx context.Context, sys system, p proposal) error {
 		from, errRead := sys.cluster.Read(ctx)
 		if errRead != nil {
 			return errors.Join(err, errRead)
+		}
+		if now, failed := propose(from, p.part); failed == nil && len(now.changes) == 0 {
+			return nil // The cluster has made the change, and its reply was lost.
 		}
 		if from.Configuration() != p.from.Configuration() {
 			return errors.New("another program has changed the configuration of the cluster meanwhile; run the command again")

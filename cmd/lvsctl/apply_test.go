@@ -16,9 +16,11 @@ import (
 type fakeCluster struct {
 	cib *cib.CIB
 	// foreign is a change by another program between reading and the next write. Nil means none.
-	foreign  func()
-	invalid  error // invalid is the result of validate-all.
-	failures string
+	foreign func()
+	// breaks: the node loses the cluster right after the cluster has made the next change.
+	breaks, lost bool
+	invalid      error // invalid is the result of validate-all.
+	failures     string
 }
 
 func newFakeCluster(t *testing.T) *fakeCluster {
@@ -30,7 +32,12 @@ func newFakeCluster(t *testing.T) *fakeCluster {
 	return &fakeCluster{cib: c}
 }
 
-func (f *fakeCluster) Read(context.Context) (*cib.CIB, error) { return f.cib, nil }
+func (f *fakeCluster) Read(context.Context) (*cib.CIB, error) {
+	if f.lost {
+		return nil, errors.New("connection lost")
+	}
+	return f.cib, nil
+}
 func (f *fakeCluster) Verify(context.Context, *cib.CIB) error { return nil }
 func (f *fakeCluster) Simulate(context.Context, *cib.CIB) ([]string, error) {
 	return []string{"Start web"}, nil
@@ -46,7 +53,10 @@ func (f *fakeCluster) Write(_ context.Context, from, to *cib.CIB) error {
 	if from.String() != f.cib.String() {
 		return errors.New("Update was older than existing configuration")
 	}
-	f.cib = to
+	f.cib, f.lost = to, f.breaks
+	if f.lost {
+		return errors.New("connection lost")
+	}
 	return nil
 }
 
@@ -181,12 +191,30 @@ func TestApplyBesideOthers(t *testing.T) {
 	}
 }
 
+// TestApplyInterrupted checks that the way back stays if the cluster has the change, and the command
+// has failed.
+func TestApplyInterrupted(t *testing.T) {
+	o := newOperator(t, "1")
+	empty := o.cluster.cib.Configuration()
+	o.cluster.breaks = true
+	o.run(1, applyWeb, "connection lost")
+	o.cluster.breaks, o.cluster.lost = false, false
+	if o.cluster.cib.Configuration() == empty {
+		t.Fatal("the fake has not made the change")
+	}
+	o.run(0, "undo", "remove resource ocf:lvs:vip lvs-vip")
+	if got := o.cluster.cib.Configuration(); got != empty {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestApplyRefuses(t *testing.T) {
 	o := newOperator(t, "1")
 	before := o.cluster.cib.String()
 	o.run(1, "apply web.cf --inline", "not a terminal", "give --yes")
 	o.sys.stdin = strings.NewReader("n\n")
 	o.run(1, "apply web.cf --inline", "change the cluster? [y/N] ", "nothing was changed")
+	o.run(1, applyWeb+" --confirm-within=-1s", "is not a time in the future")
 	o.run(0, "apply web.cf --inline --dry-run", "the cluster will: Start web")
 	o.run(1, "apply web.cf --config=/none/web.cf --yes", "/none/web.cf: no such file or directory", "lvsctl convert --to=ldirectord.cf")
 	o.cluster.invalid = errors.New("no interface eth7")

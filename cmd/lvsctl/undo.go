@@ -127,7 +127,12 @@ func (c undoCommand) undo(ctx context.Context, sys system, last cib.Last, change
 	for _, line := range p.changes {
 		fmt.Fprintln(sys.stdout, line)
 	}
-	if err := write(ctx, sys, p); err != nil {
+	if len(p.changes) > 0 {
+		err = write(ctx, sys, p)
+	} else {
+		fmt.Fprintln(sys.stdout, "the cluster already has the former configuration")
+	}
+	if err != nil {
 		return err
 	}
 	change.Undone = true
