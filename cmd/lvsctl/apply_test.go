@@ -191,8 +191,8 @@ func TestApplyBesideOthers(t *testing.T) {
 	}
 }
 
-// TestApplyInterrupted checks that the way back stays if the cluster has the change, and the command
-// has failed.
+// TestApplyInterrupted checks that the way back stays if the cluster has the change, and the
+// command has failed.
 func TestApplyInterrupted(t *testing.T) {
 	o := newOperator(t, "1")
 	empty := o.cluster.cib.Configuration()
