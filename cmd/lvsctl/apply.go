@@ -99,9 +99,7 @@ func (c applyCommand) Run(ctx context.Context, sys system) error {
 // build returns the resources for a configuration, and prints the problems.
 func (s Shape) build(sys system, cfg *config.Config) (crm.Resources, error) {
 	resources, problems := crm.Build(cfg, s.options())
-	for _, p := range problems {
-		fmt.Fprintln(sys.stderr, lint(p))
-	}
+	explain(sys, problems)
 	if config.Err(problems) != nil {
 		return resources, errNo
 	}

@@ -68,9 +68,7 @@ func (c convertCommand) Run(ctx context.Context, sys system) error {
 		return err
 	}
 	text, problems := c.write(ctx, sys, cfg)
-	for _, p := range problems {
-		fmt.Fprintln(sys.stderr, lint(p))
-	}
+	explain(sys, problems)
 	if config.Err(problems) != nil {
 		return errNo
 	}
@@ -114,10 +112,23 @@ func (c Sources) read(ctx context.Context, sys system) (*config.Config, error) {
 		configs = append(configs, cfg)
 	}
 	merged, problems := config.Merge(configs...)
-	for _, p := range problems {
+	explain(sys, problems)
+	return merged, nil
+}
+
+// mostShown is how many problems of a file explain prints. A file of another kind can have one in
+// each of its lines.
+const mostShown = 1000
+
+// explain prints problems.
+func explain(sys system, problems []config.Problem) {
+	for i, p := range problems {
+		if i == mostShown {
+			fmt.Fprintf(sys.stderr, "lvsctl: problems that are not shown: %d\n", len(problems)-i)
+			return
+		}
 		fmt.Fprintln(sys.stderr, lint(p))
 	}
-	return merged, nil
 }
 
 // rename gives the directors of a file the names of the command line.
@@ -149,9 +160,7 @@ func (c Sources) parse(sys system, file, path string, text []byte) (*config.Conf
 	if cfg != nil && cfg.Cluster != nil {
 		c.rename(cfg.Cluster, file)
 	}
-	for _, p := range problems {
-		fmt.Fprintln(sys.stderr, lint(p))
-	}
+	explain(sys, problems)
 	if cfg == nil || config.Err(problems) != nil {
 		return nil, errNo
 	}

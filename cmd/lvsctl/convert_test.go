@@ -119,3 +119,14 @@ func TestConvertedFileHasTheSecretsAndNoOtherReader(t *testing.T) {
 		t.Errorf("other files are left: %v, %v", left, err)
 	}
 }
+
+func TestConvertShowsTheFirstProblems(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("big.conf", []byte("vrrp_instance x {\n}\n"+strings.Repeat("word 1\n", 3000)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, _, stderr := lvsctl(t, fakeKernel{}, "convert", "big.conf")
+	if lines := strings.Count(stderr, "\n"); lines > mostShown+20 || !strings.Contains(stderr, "lvsctl: problems that are not shown: 2") {
+		t.Errorf("%d lines, the end is %s", lines, stderr[max(0, len(stderr)-300):])
+	}
+}
