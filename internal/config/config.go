@@ -47,8 +47,10 @@ type Config struct {
 	// ConnReuseMode says when a new connection from a used port is scheduled: 0, 1 or 3. Empty means
 	// a default that depends on the services.
 	ConnReuseMode string
-	AlertFrom     string // AlertFrom is the sender address of mail. Empty means user@host.
-	Services      []Service
+	// OwnFault is how long failed servers serve while the daemon suspects itself. 0 means never.
+	OwnFault  time.Duration
+	AlertFrom string // AlertFrom is the sender address of mail. Empty means user@host.
+	Services  []Service
 	// Cluster is what the configuration says about directors and virtual addresses. Nil means
 	// nothing.
 	Cluster *Cluster

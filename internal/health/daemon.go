@@ -117,10 +117,13 @@ type Daemon struct {
 	// orders are the orders of operators.
 	orders map[Member][]policy.Order
 	// memory has the memory of each service with rules.
-	memory   map[lvs.ServiceID]policy.Memory
-	alarm    *time.Timer // alarm rings when a decision can change without a verdict.
-	due      time.Time   // due is when the alarm rings. Zero means never.
-	reloaded bool        // reloaded says that the current setup is not the first setup.
+	memory map[lvs.ServiceID]policy.Memory
+	// suspicion is the last time when the daemon suspected itself.
+	suspicion policy.Suspicion
+	failed    bool        // failed says that a server has failed since the daemon last judged itself.
+	alarm     *time.Timer // alarm rings when a decision can change without a verdict.
+	due       time.Time   // due is when the alarm rings. Zero means never.
+	reloaded  bool        // reloaded says that the current setup is not the first setup.
 }
 
 var _ control.Daemon = (*Daemon)(nil)

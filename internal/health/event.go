@@ -50,6 +50,8 @@ const (
 	// connections.
 	CheckPassed Kind = "check_passed"
 
+	// OwnFault: so many real servers failed at the same moment that the daemon suspects itself.
+	OwnFault Kind = "own_fault"
 	// TableRepaired: the daemon undid a change of the IPVS table by another program, or changed
 	// services of an earlier configuration.
 	TableRepaired Kind = "table_repaired"

@@ -130,3 +130,55 @@ func mustService(t *testing.T, name string) lvs.ServiceID {
 func addrPort(n int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(21 + n)}), 80)
 }
+
+const twoServices = `checkinterval=1
+own_fault=20
+quiescent=yes
+virtual=192.0.2.10:80
+	real=192.0.2.21:80 gate 1
+	real=192.0.2.22:80 gate 1
+	real=192.0.2.23:80 gate 1
+virtual=192.0.2.11:80
+	real=192.0.2.24:80 gate 1
+	real=192.0.2.25:80 gate 1
+`
+
+func TestDirectorSuspectsItselfForALimitedTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, twoServices)
+		w.run(t, "web", func(d *health.Daemon) {
+			w.set(func() {
+				for n := range 5 {
+					w.down[addrPort(n).Addr().String()] = true
+				}
+			})
+			w.settle()
+			w.wantWeights(t, "all failed at the same moment", "1 1 1 1 1")
+			s, err := d.Snapshot(t.Context())
+			if err != nil || !strings.Contains(s.Trouble, "this director suspects itself") {
+				t.Errorf("trouble %q, %v", s.Trouble, err)
+			}
+			share, err := d.Share(t.Context())
+			if err != nil || share.Score() != 0 {
+				t.Errorf("score %d, %v", share.Score(), err)
+			}
+			<-time.After(20 * time.Second)
+			w.wantWeights(t, "after the time", "0 0 0 0 0")
+		})
+	})
+}
+
+func TestDirectorTrustsItselfWhenOneServiceFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, twoServices)
+		w.run(t, "web", func(*health.Daemon) {
+			w.set(func() {
+				for n := range 3 {
+					w.down[addrPort(n).Addr().String()] = true
+				}
+			})
+			w.settle()
+			w.wantWeights(t, "one service failed", "0 0 0 1 1")
+		})
+	})
+}

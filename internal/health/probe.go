@@ -19,6 +19,9 @@ type Setup struct {
 	// Problems are the parts of the configuration that the daemon does not use as they are written.
 	// The daemon leaves the part out, never counts it as up, or checks it in another way.
 	Problems []config.Problem
+	// OwnFault is how long the daemon lets failed servers serve while it suspects itself. 0 means that
+	// it never does.
+	OwnFault time.Duration
 }
 
 // Service is one virtual service with its real servers and fallbacks.
@@ -61,7 +64,7 @@ type Probe struct {
 // configuration has no usable service. Names can be nil if the configuration has only addresses.
 func NewSetup(ctx context.Context, cfg *config.Config, names *config.Names) (Setup, error) {
 	resolved, problems := cfg.Resolve(ctx, names)
-	setup := Setup{Problems: problems}
+	setup := Setup{Problems: problems, OwnFault: cfg.OwnFault}
 	if err := config.Err(problems); err != nil {
 		return setup, err
 	}

@@ -12,7 +12,7 @@ import (
 // rules returns the service for package policy, or nil if its servers have no policy besides their
 // verdicts. Without rules, the cost of a verdict does not depend on the number of real servers.
 func (d *Daemon) rules(s Service) *policy.Service {
-	governed := s.Policy != policy.Settings{} || slices.ContainsFunc(s.Reals, func(r Real) bool {
+	governed := d.setup.OwnFault > 0 || s.Policy != policy.Settings{} || slices.ContainsFunc(s.Reals, func(r Real) bool {
 		return r.Tier > 0 || len(d.orders[Member{s.ID, r.Addr}]) > 0
 	})
 	if !governed {
@@ -47,7 +47,7 @@ func (d *Daemon) decide(i int) {
 	if st.rules == nil {
 		return
 	}
-	in := policy.Input{Now: time.Now(), Starting: d.unknown > 0 && !d.reloaded, Servers: make([]policy.Seen, len(s.Reals))}
+	in := policy.Input{Now: time.Now(), Starting: d.unknown > 0 && !d.reloaded, Suspect: d.suspicion, Servers: make([]policy.Seen, len(s.Reals))}
 	for j, real := range s.Reals {
 		in.Servers[j] = d.seen(*s, real, st.reals[j].found)
 	}

@@ -30,7 +30,7 @@ func (d *Daemon) snapshot() control.Snapshot {
 	if failure := d.reconciler.failure.Load(); failure != nil {
 		failed = *failure
 	}
-	if trouble := errors.Join(failed, nonempty(d.refused), d.fault.trouble(s.Now, d.limit())); trouble != nil {
+	if trouble := errors.Join(failed, nonempty(d.refused), d.fault.trouble(s.Now, d.limit()), d.suspected(s.Now)); trouble != nil {
 		s.Trouble = trouble.Error()
 	}
 	lost := notHeldOf(failed)

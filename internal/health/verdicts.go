@@ -55,6 +55,7 @@ func (d *Daemon) takeResult(r result) {
 	if !changed {
 		return
 	}
+	d.failed = d.failed || t.verdict == Bad
 	fields := logrus.Fields{"real_server": r.probe.Addr.String(), "verdict": t.verdict.String()}
 	if t.reason != "" {
 		fields["reason"] = t.reason
@@ -88,6 +89,7 @@ func (d *Daemon) takeResults() bool {
 		}
 		break
 	}
+	d.suspect()
 	if len(d.events) == 0 && d.ordered == (d.unknown == 0) {
 		return false
 	}

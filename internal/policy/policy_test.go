@@ -190,3 +190,23 @@ func TestOrdersEnd(t *testing.T) {
 		t.Errorf("after %s: weight %d", in.Now, d.Servers[0].Weight)
 	}
 }
+
+func TestOwnFault(t *testing.T) {
+	for _, row := range []struct {
+		name  string
+		pools []Pool
+		want  bool
+	}{
+		{"no service", nil, false},
+		{"one service", []Pool{{4, 4}}, false},
+		{"both services", []Pool{{4, 3}, {2, 2}}, true},
+		{"half of the servers", []Pool{{4, 2}, {2, 1}}, false},
+		{"half of the services", []Pool{{4, 4}, {2, 2}, {3, 0}, {3, 0}}, false},
+		{"most services", []Pool{{4, 4}, {2, 2}, {3, 0}}, true},
+		{"services without good servers do not count", []Pool{{4, 4}, {2, 2}, {}, {}, {}}, true},
+	} {
+		if got := OwnFault(row.pools); got != row.want {
+			t.Errorf("%s: got %t", row.name, got)
+		}
+	}
+}

@@ -151,6 +151,7 @@ func (w *writer) global(cfg *config.Config) {
 	w.choice("expire_nodest_conn", cfg.ExpireNodestConn)
 	w.choice("expire_quiescent_template", cfg.ExpireQuiescentTemplate)
 	w.line("conn_reuse_mode", cfg.ConnReuseMode)
+	w.time("own_fault", cfg.OwnFault, 0)
 	var timeouts []string
 	for i, name := range lvs.TimeoutNames() {
 		if t := cfg.Timeouts[i]; t != 0 {
