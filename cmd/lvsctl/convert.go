@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"lvs-agents/crm"
 	"lvs-agents/internal/config"
@@ -144,6 +145,22 @@ func (c Sources) rename(cluster *config.Cluster, file string) {
 	}
 }
 
+// missing returns a warning for each file of services that a file names and the command line does
+// not have. A copy in another directory counts.
+func (c Sources) missing(path string, cluster *config.Cluster) []config.Problem {
+	var problems []config.Problem
+	for _, f := range cluster.Files {
+		if slices.ContainsFunc(c.Files, func(given string) bool { return filepath.Base(given) == filepath.Base(f.Path) }) {
+			continue
+		}
+		problems = append(problems, config.Problem{
+			File: path, Line: f.Line, Severity: config.Warning,
+			What: fmt.Sprintf("the services of %s are in %s", fault.Short(f.Resource), f.Path), Fix: "give this file to the same command",
+		})
+	}
+	return problems
+}
+
 func (c Sources) parse(sys system, file, path string, text []byte) (*config.Config, error) {
 	f, err := format.Of(text)
 	if c.From != "" {
@@ -159,6 +176,7 @@ func (c Sources) parse(sys system, file, path string, text []byte) (*config.Conf
 	cfg, problems := parse(path, text)
 	if cfg != nil && cfg.Cluster != nil {
 		c.rename(cfg.Cluster, file)
+		problems = append(problems, c.missing(path, cfg.Cluster)...)
 	}
 	explain(sys, problems)
 	if cfg == nil || config.Err(problems) != nil {

@@ -71,9 +71,11 @@ lvsctl: --output link is not a regular file; give another name
 		{args: "haresources ha.cf mail.cf --form=group --host=director1=lb1", stdout: []string{
 			"ocf:lvs:vip \\\n    params ip=192.0.2.11 nic=eth0 cidr_netmask=24 ", "location lvs-prefers-lb1 lvs 300: lb1\n",
 		}, stderr: `
-haresources:1: warning: the services of ldirectord::mail.cf are in /etc/ha.d/mail.cf; give this file to the same command
 haresources: warning: the resources read /etc/ha.d/ldirectord.cf on every director; write it with --to=ldirectord.cf --output=ldirectord.cf
 haresources: warning: the cluster starts no resource until it has fencing; configure your fence agents, and do not set stonith-enabled=false
+`},
+		{args: "haresources login.cf --to=ipvsadm", stdout: []string{"-A -t 192.0.2.10:3306 -s wrr\n"}, stderr: `
+haresources:1: warning: the services of ldirectord::mail.cf are in /etc/ha.d/mail.cf; give this file to the same command
 `},
 	} {
 		code, stdout, stderr := lvsctl(t, fakeKernel{}, append([]string{"convert"}, strings.Fields(tt.args)...)...)

@@ -23,6 +23,16 @@ type Cluster struct {
 	// NodeChecks are conditions that a node must meet, or that make it a better place.
 	NodeChecks []NodeCheck
 	Notices    []Notice
+	// Files are the files that the configuration names for its services.
+	Files []ServiceFile
+}
+
+// ServiceFile is a file with virtual services.
+type ServiceFile struct {
+	Path string
+	// Resource is the resource in the configuration that reads the file.
+	Resource string
+	Line     int
 }
 
 // Node is a director.

@@ -91,6 +91,7 @@ func (m *merging) cluster() {
 	cluster.Stays = cluster.Stays || from.Stays
 	cluster.Marks = union(cluster.Marks, from.Marks, func(a, b Mark) bool { a.Line = b.Line; return reflect.DeepEqual(a, b) })
 	cluster.NodeChecks = union(cluster.NodeChecks, from.NodeChecks, func(a, b NodeCheck) bool { a.Line = b.Line; return reflect.DeepEqual(a, b) })
+	cluster.Files = append(slices.Clone(cluster.Files), from.Files...)
 	cluster.Notices = union(cluster.Notices, from.Notices, func(a, b Notice) bool { a.Line = b.Line; return reflect.DeepEqual(a, b) })
 	switch {
 	case cluster.Sync == nil:

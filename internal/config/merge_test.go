@@ -28,7 +28,7 @@ func TestMergeOfTwoDirectorsFiles(t *testing.T) {
 			{Name: "web", Addresses: []VirtualAddress{vip(10), vip(11)}, Preferences: []Preference{{"director2", 100}}, Stays: true},
 			{Name: "mail", Addresses: []VirtualAddress{vip(12)}},
 		},
-		Stays: true, Sync: &Sync{}, Notices: []Notice{{To: []string{"a@example.org"}, Line: 5}},
+		Stays: true, Sync: &Sync{}, Files: []ServiceFile{{Path: "/etc/ha.d/web.cf", Resource: "ldirectord::web.cf", Line: 2}}, Notices: []Notice{{To: []string{"a@example.org"}, Line: 5}},
 	}}
 	got, problems := Merge(one, two)
 	want := &Config{File: "one", SloppyTCP: &yes, ConnReuseMode: "1", Services: []Service{service(80, "rr", 1), service(81, "rr", 2), service(82, "rr", 9)}, Cluster: &Cluster{
@@ -37,7 +37,7 @@ func TestMergeOfTwoDirectorsFiles(t *testing.T) {
 			{Name: "web", Addresses: []VirtualAddress{vip(10), vip(11)}, Preferences: []Preference{{"director1", 150}, {"director2", 100}}, Stays: true},
 			{Name: "mail", Addresses: []VirtualAddress{vip(12)}},
 		},
-		Stays: true, Sync: &Sync{}, Notices: []Notice{{To: []string{"a@example.org"}, Line: 3}},
+		Stays: true, Sync: &Sync{}, Files: []ServiceFile{{Path: "/etc/ha.d/web.cf", Resource: "ldirectord::web.cf", Line: 2}}, Notices: []Notice{{To: []string{"a@example.org"}, Line: 3}},
 	}}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

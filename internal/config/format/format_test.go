@@ -9,6 +9,10 @@ func TestFormatOfAText(t *testing.T) {
 	for text, want := range map[string]string{
 		"checkinterval=2\nvirtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n":                     "ldirectord",
 		"\ufeff  virtual6 = [2001:db8::10]:80\r\n":                                             "ldirectord",
+		"director1 192.0.2.10 httpd\ndirector2 192.0.2.11/24/eth0\n":                           "haresources",
+		"director1 192.0.2.10\nother words\n":                                                  "",
+		"ping 192.0.2.254\n":                                                                   "",
+		"nameserver 192.0.2.53\n":                                                              "",
 		"# virtual=192.0.2.10:80\n":                                                            "",
 		"virtual_server 192.0.2.10 80 {\n}\n":                                                  "keepalived",
 		"! director\nvrrp_instance VI_1 {state MASTER\n}\n":                                    "keepalived",
@@ -17,10 +21,10 @@ func TestFormatOfAText(t *testing.T) {
 		"keepalive 2\nnode director1 director2\nauto_failback off\n":                           "ha.cf",
 		"logfacility local0auto_failback onnode node1.example.com\n":                           "ha.cf",
 		"# one line virtual=192.0.2.10:80 real=192.0.2.21:80 gate scheduler=rr service=http\n": "ldirectord",
-		"auth 1\n1 sha1 x\n":              "authkeys",
-		"nodes = web\n":                   "",
-		"virtual web {\n active = 1\n}\n": "",
-		"":                                "",
+		"auth 1\n1 sha1 x\n":                                                                   "authkeys",
+		"nodes = web\n":                                                                        "",
+		"virtual web {\n active = 1\n}\n":                                                      "",
+		"":                                                                                     "",
 	} {
 		f, err := Of([]byte(text))
 		if f.Name != want || (err == nil) == (want == "") {

@@ -1,6 +1,7 @@
 package format
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -26,16 +27,28 @@ func piranhaText(text []byte) bool {
 }
 
 // haresourcesText reports whether the text has a line NODE SCRIPT::ARGUMENT, and only words that
-// haresources can have.
+// haresources can have. Without a script that has an argument, each line must be NODE ADDRESS.
 func haresourcesText(text []byte) bool {
-	found := false
-	for _, words := range lines(text) {
+	all := lines(text)
+	found := len(all) > 0 && !slices.ContainsFunc(all, func(words []string) bool { return !addressLine(words) })
+	for _, words := range all {
 		if slices.ContainsFunc(words, func(w string) bool { return strings.ContainsAny(w, "={}\"") && !strings.Contains(w, "::") }) {
 			return false
 		}
 		found = found || len(words) > 1 && slices.ContainsFunc(words[1:], func(w string) bool { return strings.Contains(w, "::") && !strings.HasPrefix(w, "[") })
 	}
 	return found
+}
+
+// addressLine reports whether a line begins with the name of a node and an address. The line "ping
+// ADDRESS" is from ha.cf, and "nameserver ADDRESS" is from resolv.conf.
+func addressLine(words []string) bool {
+	if len(words) < 2 || words[0] == "ping" || words[0] == "nameserver" {
+		return false
+	}
+	address, _, _ := strings.Cut(words[1], "/")
+	_, err := netip.ParseAddr(address)
+	return err == nil
 }
 
 // membersText reports whether a line of ha.cf names a node. If a text has lost its line breaks,

@@ -3,6 +3,7 @@ package heartbeat
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,7 +13,7 @@ import (
 )
 
 // ParseResources reads haresources: the preferred director of each line, and the virtual addresses.
-// The services are in the files that the lines name. The Config is nil if a problem is an error.
+// The services are in the Files of the Cluster. The Config is nil if a problem is an error.
 func ParseResources(name string, text []byte) (*config.Config, []config.Problem) {
 	p := newParser(name)
 	for n, line := range continued(text) {
@@ -76,9 +77,9 @@ func (p *parser) resource(line int, g *config.Group, word string) {
 		if !strings.HasPrefix(first, "/") {
 			first = "/etc/ha.d/" + first
 		}
-		if !p.named[first] {
-			p.named[first] = true
-			p.report(line, config.Warning, fault.New(fmt.Sprintf("the services of %s are in %s", word, first), "give this file to the same command"))
+		files := &p.config.Cluster.Files
+		if !slices.ContainsFunc(*files, func(f config.ServiceFile) bool { return f.Path == first }) {
+			*files = append(*files, config.ServiceFile{Path: first, Resource: word, Line: line})
 		}
 	case "IPsrcaddr":
 		p.report(line, config.Dropped, fault.New(word+": it sets the source address of outgoing connections", "add a resource ocf:heartbeat:IPsrcaddr to the group"))

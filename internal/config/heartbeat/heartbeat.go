@@ -13,11 +13,10 @@ import (
 type parser struct {
 	config   *config.Config
 	problems []config.Problem
-	named    map[string]bool // named has the files of services that a warning has named.
 }
 
 func newParser(name string) *parser {
-	return &parser{config: &config.Config{File: name, Cluster: &config.Cluster{}}, named: map[string]bool{}}
+	return &parser{config: &config.Config{File: name, Cluster: &config.Cluster{}}}
 }
 
 func (p *parser) report(line int, severity config.Severity, f fault.Fault) {

@@ -36,6 +36,9 @@ func describe(c *config.Config, problems []config.Problem) string {
 		for _, n := range c.Cluster.NodeChecks {
 			fmt.Fprintf(&b, "ping %v weight %d\n", n.Hosts, n.Weight)
 		}
+		for _, f := range c.Cluster.Files {
+			fmt.Fprintf(&b, "services %s of %s in line %d\n", f.Path, f.Resource, f.Line)
+		}
 		fmt.Fprintf(&b, "stays %v sync %v\n", c.Cluster.Stays, c.Cluster.Sync != nil)
 	}
 	for _, p := range problems {
