@@ -54,8 +54,10 @@ func origins(t *testing.T) []origin {
 	piranha := strings.Replace(sample(t, "piranha/testdata/damaged.cf"), "port=80", "port=80 timeout = 1 reentry = 2", 1)
 	addresses := strings.NewReplacer("172.16.31.180", "192.0.2.10", "172.16.31.13", "192.0.2.21", "172.16.31.14", "192.0.2.22",
 		"172.25.1.100", "192.0.2.10", "172.25.1.2:", "192.0.2.21:", "172.25.1.3:", "192.0.2.22:")
-	joined := addresses.Replace(sample(t, "ldirectord/testdata/seeds/003-one-line.cf"))
 	merged := addresses.Replace(sample(t, "ldirectord/testdata/seeds/002.cf"))
+	joined := addresses.Replace(sample(t, "ldirectord/testdata/seeds/003-one-line.cf"))
+	marks, _, _ := strings.Cut(sample(t, "commands/testdata/marks.txt"), "# ipvsadm -E") // without persistence
+	const marked, rs2marked = "-A -f 10 -s wrr\n-a -f 10 -r 192.0.2.21:0 -g -w 1\n", "-a -f 10 -r 192.0.2.22:0 -g -w 1\n"
 	const weights = virtual + rs1 + "-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 2\n"
 	return []origin{
 		{
@@ -84,6 +86,11 @@ func origins(t *testing.T) []origin {
 			files: [][2]string{{"ldirectord.cf", merged}},
 			load:  cib, to: "cib", vip: "lvs-vip", both: bothIn, without: virtual + rs2,
 		},
+		{
+			name:  "iptables and ipvsadm commands",
+			files: [][2]string{{"commands", "# ip addr add 192.0.2.10/24 dev eth0\n" + marks}},
+			load:  crm, to: "crm", vip: "lvs-vip", both: marked + rs2marked, without: "-A -f 10 -s wrr\n-a -f 10 -r 192.0.2.21:0 -g -w 0\n" + rs2marked,
+		},
 	}
 }
 
@@ -103,23 +110,24 @@ func (o origin) test(t *testing.T, s site) {
 	rs1 := s.topology.Host("rs1")
 	server := rs1.Serve(t)
 	o.convert(t, s)
-	active := o.serving(t, s, "director1")
+	active, passive := o.active(t, s)
+	o.serving(t, s, active)
 	took("loaded")
 
 	server.Kill()
 	active.Host.WaitTable(t, minute, o.without)
 	o.replies(t, s, "rs2")
 	rs1.Serve(t)
-	o.serving(t, s, "director1")
+	o.serving(t, s, active)
 	took("rs1 was down and is back")
 
-	s.Standby(t, "director1", true)
-	o.serving(t, s, "director2")
+	s.Standby(t, active.Name, true)
+	o.serving(t, s, passive)
 	s.waitGone(t, active)
 	s.unfailed(t)
 	took("the service has moved")
 	vacate(t, s)
-	s.Standby(t, "director1", false)
+	s.Standby(t, active.Name, false)
 	s.WaitIdle(t)
 	took("removed")
 }
@@ -139,15 +147,25 @@ func (o origin) convert(t *testing.T, s site) {
 	node.Script(t, o.load+" /run/setup/cluster")
 }
 
-// serving waits until the named director has the address and the table, and until the client gets
-// replies of both real servers. It returns the director.
-func (o origin) serving(t *testing.T, s site, name string) *lab.Node {
+// active waits until the cluster is idle. It returns the director that has the address, and the
+// other one.
+func (o origin) active(t *testing.T, s site) (active, passive *lab.Node) {
 	t.Helper()
-	s.WaitRunning(t, minute, o.vip, name)
-	node := s.Node(name)
+	s.WaitIdle(t)
+	active, passive = s.Node("director1"), s.Node("director2")
+	if slices.Contains(s.Running(t, o.vip), passive.Name) {
+		return passive, active
+	}
+	return active, passive
+}
+
+// serving waits until a director has the address and the table. Then the client must get replies of
+// both real servers.
+func (o origin) serving(t *testing.T, s site, node *lab.Node) {
+	t.Helper()
+	s.WaitRunning(t, minute, o.vip, node.Name)
 	node.Host.WaitTable(t, minute, o.both)
 	o.replies(t, s, "rs1", "rs2")
-	return node
 }
 
 // replies sends requests over new connections. Exactly the named real servers must reply.
