@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"lvs-agents/crm"
 )
@@ -58,7 +59,7 @@ func (c showCommand) text(r crm.Resources) (string, error) {
 func hidePasswords(r crm.Resources) {
 	for _, p := range r.Primitives {
 		for i, pair := range p.Params {
-			if pair.Name == "passwd" || pair.Name == "login" {
+			if slices.Contains([]string{"login", "passwd", "secret"}, pair.Name) {
 				p.Params[i].Value = "***"
 			}
 		}
