@@ -93,7 +93,11 @@ func (c applyCommand) Run(ctx context.Context, sys system) error {
 	if err := c.agreed(sys); err != nil {
 		return err
 	}
-	return c.change(ctx, sys, last, p)
+	if err := c.change(ctx, sys, last, p); err != nil {
+		return err
+	}
+	unlock() // While this command waits for the cluster, lvsctl confirm and undo must work.
+	return settled(ctx, sys, c.Wait)
 }
 
 // build returns the resources for a configuration, and prints the problems.
@@ -201,7 +205,7 @@ func (c applyCommand) change(ctx context.Context, sys system, last cib.Last, p p
 	if c.ConfirmWithin > 0 {
 		fmt.Fprintf(sys.stdout, "without lvsctl confirm on this node before %s, the former configuration comes back\n", clock(change.Until))
 	}
-	return settled(ctx, sys, c.Wait)
+	return nil
 }
 
 // restore saves the change before, because the present one was not made.

@@ -19,7 +19,8 @@ type fakeCluster struct {
 	foreign func()
 	// breaks: the node loses the cluster right after the cluster has made the next change.
 	breaks, lost bool
-	invalid      error // invalid is the result of validate-all.
+	waits        func() // waits runs while a command waits for the cluster. Nil means nothing.
+	invalid      error  // invalid is the result of validate-all.
 	failures     string
 }
 
@@ -42,7 +43,12 @@ func (f *fakeCluster) Verify(context.Context, *cib.CIB) error { return nil }
 func (f *fakeCluster) Simulate(context.Context, *cib.CIB) ([]string, error) {
 	return []string{"Start web"}, nil
 }
-func (f *fakeCluster) Wait(context.Context) error                    { return nil }
+func (f *fakeCluster) Wait(context.Context) error {
+	if f.waits != nil {
+		f.waits()
+	}
+	return nil
+}
 func (f *fakeCluster) Failures(context.Context) (string, error)      { return f.failures, nil }
 func (f *fakeCluster) Validate(context.Context, crm.Primitive) error { return f.invalid }
 func (f *fakeCluster) Write(_ context.Context, from, to *cib.CIB) error {
@@ -205,6 +211,44 @@ func TestApplyInterrupted(t *testing.T) {
 	o.run(0, "undo", "remove resource ocf:lvs:vip lvs-vip")
 	if got := o.cluster.cib.Configuration(); got != empty {
 		t.Errorf("got %s", got)
+	}
+}
+
+// TestUndoWhileApplyWaits checks that a change that is due is undone while lvsctl apply still waits
+// for the cluster.
+func TestUndoWhileApplyWaits(t *testing.T) {
+	o := newOperator(t, "1")
+	empty := o.cluster.cib.Configuration()
+	o.cluster.waits = func() {
+		o.cluster.waits = nil
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		undo := undoCommand{WhenDue: strings.TrimPrefix(o.spawned[1], "--when-due="), Wait: time.Minute}
+		if ended, err := undo.due(ctx, o.sys, cib.Last{Dir: o.sys.dataDir}); !ended || err != nil {
+			t.Errorf("%v %v", ended, err)
+		}
+	}
+	o.run(0, applyWeb+" --confirm-within=2m", "add resource ocf:lvs:vip lvs-vip")
+	if got := o.cluster.cib.Configuration(); got != empty {
+		t.Errorf("got %s", got)
+	}
+}
+
+// TestShowHidesSecrets checks that lvsctl show prints no secret of a check.
+func TestShowHidesSecrets(t *testing.T) {
+	o := newOperator(t, "1")
+	var err error
+	o.cluster.cib, err = cib.Parse(`<configuration><resources><primitive id="h" class="ocf" provider="lvs" type="health"><instance_attributes id="a">` +
+		`<nvpair id="l" name="login" value="hidden1"/><nvpair id="p" name="passwd" value="hidden2"/><nvpair id="s" name="secret" value="hidden3"/>` +
+		`</instance_attributes></primitive></resources></configuration>`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, format := range []string{"crm", "pcs", "cib", "json"} {
+		o.run(0, "show --output="+format, "***")
+		if strings.Contains(o.out.String(), "hidden") {
+			t.Errorf("%s shows a secret:\n%s", format, &o.out)
+		}
 	}
 }
 
