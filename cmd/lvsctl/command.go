@@ -35,7 +35,9 @@ type system struct {
 	capable        doctor.Capable
 	attributes     attributes
 	// listen returns the hosts that send connections to a backup daemon. It listens for seconds.
-	listen  func(ctx context.Context, backup lvs.SyncDaemon, ports int) ([]lvs.SyncSender, error)
+	listen func(ctx context.Context, backup lvs.SyncDaemon, ports int) ([]lvs.SyncSender, error)
+	// output runs a program that changes nothing, and returns its standard output.
+	output  func(ctx context.Context, name string, args ...string) (string, error)
 	cluster cluster
 	dataDir string                                          // dataDir keeps files across reboots.
 	spawn   func(ctx context.Context, args ...string) error // spawn starts lvsctl with args as a daemon.

@@ -66,6 +66,10 @@ func (c doctorCommand) Run(ctx context.Context, sys system) error {
 		return err
 	}
 	findings = append(findings, more...)
+	if more, err = examineCluster(ctx, sys); err != nil {
+		return err
+	}
+	findings = append(findings, more...)
 	needs, err := needsOf(sys)
 	if err != nil {
 		return err

@@ -115,7 +115,7 @@ func TestDoctor(t *testing.T) {
 			var out, errs strings.Builder
 			code := run(t.Context(), append([]string{"doctor"}, strings.Fields(tt.args)...),
 				system{
-					stdout: &out, stderr: &errs, stateDir: tt.state, doctor: &tt.patient, director: &tt.patient,
+					stdout: &out, stderr: &errs, stateDir: tt.state, doctor: &tt.patient, director: &tt.patient, output: rightCluster,
 					capable: capability.Kernel{Root: fstest.MapFS{}}, kernel: fakeKernel{}, attributes: published{}, listen: silence,
 				})
 			got := []any{code, out.String(), errs.String(), tt.patient.asked}
@@ -162,7 +162,7 @@ func TestDoctorComparesHashTables(t *testing.T) {
 	} {
 		var out, errs strings.Builder
 		code := run(t.Context(), []string{"doctor"}, system{stdout: &out, stderr: &errs, stateDir: dir,
-			doctor: &patient{}, director: &patient{directs: true}, capable: capability.Kernel{Root: fstest.MapFS{}}, kernel: fakeKernel{}, attributes: published{"director1": tables, "director2": other}})
+			doctor: &patient{}, director: &patient{directs: true}, output: rightCluster, capable: capability.Kernel{Root: fstest.MapFS{}}, kernel: fakeKernel{}, attributes: published{"director1": tables, "director2": other}})
 		if out.String() != want || errs.Len() > 0 || (code == 0) != (want == "fine\n") {
 			t.Errorf("code %d, printed %q, %s\nwant %q", code, out.String(), errs.String(), want)
 		}
@@ -196,7 +196,7 @@ func TestDoctorOfSynchronisation(t *testing.T) {
 	}
 	var out, errs strings.Builder
 	code := run(t.Context(), []string{"doctor"}, system{
-		stdout: &out, stderr: &errs, stateDir: dir, doctor: &patient{}, director: &patient{}, listen: listen,
+		stdout: &out, stderr: &errs, stateDir: dir, doctor: &patient{}, director: &patient{}, output: rightCluster, listen: listen,
 		capable:    capability.Kernel{Root: fstest.MapFS{}},
 		kernel:     fakeKernel{},
 		attributes: shares{"lvs-sync-web-sync": {"director1": "100", "director2": "0"}},
@@ -225,7 +225,7 @@ func TestDoctorOfHashServices(t *testing.T) {
 	} {
 		var out, errs strings.Builder
 		code := run(t.Context(), []string{"doctor"}, system{
-			stdout: &out, stderr: &errs, stateDir: t.TempDir(), doctor: &patient{}, director: &patient{directs: true, sloppy: tt.sloppy},
+			stdout: &out, stderr: &errs, stateDir: t.TempDir(), doctor: &patient{}, director: &patient{directs: true, sloppy: tt.sloppy}, output: rightCluster,
 			kernel: fakeKernel{table: tt.service + reals}, capable: capability.Kernel{Root: fstest.MapFS{}}, attributes: published{}, listen: silence,
 		})
 		for _, want := range tt.want {

@@ -1,0 +1,178 @@
+package doctor
+
+import (
+	"encoding/xml"
+	"fmt"
+	"strings"
+)
+
+// monitor is the part of crm_mon's XML output that the doctor reads.
+type monitor struct {
+	DC struct {
+		Present bool `xml:"present,attr"`
+		Quorum  bool `xml:"with_quorum,attr"`
+	} `xml:"summary>current_dc"`
+	Options struct {
+		Fencing     bool   `xml:"stonith-enabled,attr"`
+		NoQuorum    string `xml:"no-quorum-policy,attr"`
+		Maintenance bool   `xml:"maintenance-mode,attr"`
+	} `xml:"summary>cluster_options"`
+	Nodes     []node    `xml:"nodes>node"`
+	Resources container `xml:"resources"`
+	History   []struct {
+		Name      string `xml:"name,attr"`
+		Resources []struct {
+			ID    string `xml:"id,attr"`
+			Fails string `xml:"fail-count,attr"` // Fails is a number or INFINITY.
+		} `xml:"resource_history"`
+	} `xml:"node_history>node"`
+	Bans []struct {
+		ID       string `xml:"id,attr"`
+		Resource string `xml:"resource,attr"`
+		Node     string `xml:"node,attr"`
+	} `xml:"bans>ban"`
+}
+
+type node struct {
+	Name        string `xml:"name,attr"`
+	Online      bool   `xml:"online,attr"`
+	Standby     bool   `xml:"standby,attr"`
+	Maintenance bool   `xml:"maintenance,attr"`
+	Unclean     bool   `xml:"unclean,attr"`
+}
+
+// container has the resources of the cluster, of a group, or of a clone.
+type container struct {
+	Resources []resource  `xml:"resource"`
+	Groups    []container `xml:"group"`
+	Clones    []container `xml:"clone"`
+}
+
+type resource struct {
+	ID      string `xml:"id,attr"`
+	Agent   string `xml:"resource_agent,attr"`
+	Blocked bool   `xml:"blocked,attr"`
+	Failed  bool   `xml:"failed,attr"`
+	Managed bool   `xml:"managed,attr"`
+}
+
+// all returns the resources of the container and of the containers in it.
+func (c container) all() []resource {
+	list := c.Resources
+	for _, inner := range append(c.Groups, c.Clones...) {
+		list = append(list, inner.all()...)
+	}
+	return list
+}
+
+// ExamineCluster returns the faults of a Pacemaker cluster. text is the output of
+// crm_mon --one-shot --inactive --output-as=xml.
+func ExamineCluster(text string) ([]Finding, error) {
+	var m monitor
+	if err := xml.Unmarshal([]byte(text), &m); err != nil {
+		return nil, fmt.Errorf("crm_mon: %w", err)
+	}
+	if !m.DC.Present {
+		return []Finding{{"the cluster starts and moves no resource", "Pacemaker has no designated controller",
+			"examine the links between the directors: corosync-cfgtool -s; journalctl -u corosync -u pacemaker"}}, nil
+	}
+	findings := m.options()
+	for _, n := range m.Nodes {
+		findings = append(findings, n.faults()...)
+	}
+	for _, r := range m.Resources.all() {
+		findings = append(findings, r.faults(m.Options.Maintenance)...)
+	}
+	return append(findings, m.remains()...), nil
+}
+
+// options returns the faults of quorum, fencing and the options of the cluster.
+func (m monitor) options() []Finding {
+	var findings []Finding
+	if !m.DC.Quorum {
+		findings = append(findings, Finding{"the directors of this partition have no quorum", "too few nodes reach each other",
+			"start the other nodes, or repair the links: corosync-quorumtool -s; corosync-cfgtool -s"})
+	}
+	if m.Options.NoQuorum == "ignore" {
+		findings = append(findings, Finding{"two directors can have the virtual addresses at the same time", "no-quorum-policy is ignore",
+			"crm_attribute --type=crm_config --name=no-quorum-policy --update=stop; two nodes need two_node: 1 in corosync.conf"})
+	}
+	if !m.Options.Fencing {
+		findings = append(findings, Finding{"a director that hangs keeps the virtual addresses", "stonith-enabled is false",
+			"configure a fence device, then crm_attribute --type=crm_config --name=stonith-enabled --update=true"})
+	} else if !m.fences() {
+		findings = append(findings, Finding{"the cluster starts no resource, or waits without end when a director hangs",
+			"stonith-enabled is true, and no fence device is configured", "configure a fence device for each director"})
+	}
+	if m.Options.Maintenance {
+		findings = append(findings, Finding{"the cluster neither monitors nor moves resources", "maintenance-mode is true",
+			"crm_attribute --type=crm_config --name=maintenance-mode --update=false"})
+	}
+	return findings
+}
+
+// fences reports whether the cluster has a fence device.
+func (m monitor) fences() bool {
+	for _, r := range m.Resources.all() {
+		if strings.HasPrefix(r.Agent, "stonith:") {
+			return true
+		}
+	}
+	return false
+}
+
+func (n node) faults() []Finding {
+	switch {
+	case n.Unclean:
+		return []Finding{{"resources of node " + n.Name + " are not taken over", "the node is unclean: it is not fenced yet",
+			"examine the fence device: stonith_admin --history=" + n.Name}}
+	case !n.Online:
+		return []Finding{{"node " + n.Name + " cannot take over", "Pacemaker does not run there, or the node is not reachable",
+			"on " + n.Name + ": systemctl start pacemaker"}}
+	case n.Standby:
+		return []Finding{{"node " + n.Name + " cannot take over", "the node is in standby",
+			"crm_standby --node=" + n.Name + " --delete"}}
+	case n.Maintenance:
+		return []Finding{{"the cluster neither monitors nor moves resources of node " + n.Name, "the node is in maintenance",
+			"crm_attribute --node=" + n.Name + " --name=maintenance --delete"}}
+	}
+	return nil
+}
+
+// faults returns the faults of a resource. In the maintenance mode of the cluster, no resource is
+// managed.
+func (r resource) faults(maintenance bool) []Finding {
+	repaired := "repair the cause, then crm_resource --cleanup --resource=" + r.ID
+	switch {
+	case r.Blocked:
+		return []Finding{{"the cluster does not touch resource " + r.ID, "the resource is blocked after a failure", repaired}}
+	case r.Failed:
+		return []Finding{{"resource " + r.ID + " does not work", "its last action failed", repaired}}
+	case !r.Managed && !maintenance:
+		return []Finding{{"the cluster does not move resource " + r.ID, "the resource is not managed",
+			"crm_resource --resource=" + r.ID + " --meta --delete-parameter=is-managed; also remove its option maintenance"}}
+	}
+	return nil
+}
+
+// remains returns what failures and moves of resources have left.
+func (m monitor) remains() []Finding {
+	var findings []Finding
+	for _, n := range m.History {
+		for _, r := range n.Resources {
+			if r.Fails == "" || r.Fails == "0" {
+				continue
+			}
+			findings = append(findings, Finding{fmt.Sprintf("resource %s avoids node %s, now or after more failures", r.ID, n.Name),
+				"its fail count there is " + r.Fails, fmt.Sprintf("repair the cause, then crm_resource --cleanup --resource=%s --node=%s", r.ID, n.Name)})
+		}
+	}
+	for _, b := range m.Bans {
+		if !strings.HasPrefix(b.ID, "cli-ban-") { // Other constraints belong to the configuration.
+			continue
+		}
+		findings = append(findings, Finding{fmt.Sprintf("resource %s cannot run on node %s", b.Resource, b.Node),
+			"a command has banned it: constraint " + b.ID, fmt.Sprintf("crm_resource --clear --resource=%s --node=%s", b.Resource, b.Node)})
+	}
+	return findings
+}
