@@ -4,17 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
-	"time"
 
+	"lvs-agents/crm/cib"
 	"lvs-agents/internal/doctor"
 )
-
-// programTimeout is how long one program that the doctor runs can take.
-const programTimeout = 3 * time.Second
-
-// exitDisconnect is the exit code of Pacemaker's programs that cannot connect to Pacemaker.
-const exitDisconnect = 102
 
 // examineCluster returns the faults of the Pacemaker cluster of this director. Without a cluster,
 // it prints why it examines none.
@@ -23,7 +16,6 @@ func examineCluster(ctx context.Context, sys system) ([]doctor.Finding, error) {
 		return nil, nil
 	}
 	text, err := sys.output(ctx, "crm_mon", "--one-shot", "--inactive", "--output-as=xml")
-	var exit *exec.ExitError
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return []doctor.Finding{{
@@ -31,10 +23,10 @@ func examineCluster(ctx context.Context, sys system) ([]doctor.Finding, error) {
 			Why:  "Pacemaker did not reply to crm_mon in time",
 			Fix:  "examine Pacemaker: systemctl status pacemaker; journalctl -u pacemaker",
 		}}, nil
-	case errors.Is(err, exec.ErrNotFound):
+	case errors.Is(err, cib.ErrNotInstalled):
 		fmt.Fprintln(sys.stderr, "lvsctl: the cluster is not examined: crm_mon is not installed; in a cluster, install pacemaker")
 		return nil, nil
-	case errors.As(err, &exit) && exit.ExitCode() == exitDisconnect:
+	case errors.Is(err, cib.ErrNotRunning):
 		fmt.Fprintln(sys.stderr, "lvsctl: the cluster is not examined: Pacemaker does not run, or this user cannot connect to it; start pacemaker, or run lvsctl as root")
 		return nil, nil
 	case err != nil:
@@ -51,18 +43,4 @@ func examineCluster(ctx context.Context, sys system) ([]doctor.Finding, error) {
 		return findings, nil
 	}
 	return append(findings, doctor.ExamineUnits(units)...), nil
-}
-
-// output runs a program that changes nothing, and returns its standard output.
-func output(ctx context.Context, name string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, programTimeout)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Env = append(cmd.Environ(), "LC_ALL=C")
-	cmd.WaitDelay = time.Second
-	out, err := cmd.Output()
-	if ctx.Err() != nil {
-		return "", ctx.Err()
-	}
-	return string(out), err
 }

@@ -1,8 +1,11 @@
 package cib
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -112,5 +115,21 @@ func TestNotACIB(t *testing.T) {
 		if c, err := Parse(text); err == nil {
 			t.Errorf("%q: %s", text, c)
 		}
+	}
+}
+
+// TestOutputDoesNotWait runs a program that hangs. Its child keeps the pipe open. Other programs
+// show the errors that a caller can recognise.
+func TestOutputDoesNotWait(t *testing.T) {
+	begin := time.Now()
+	_, err := Output(t.Context(), "sh", "-c", "sleep 20; true")
+	if took := time.Since(begin); !errors.Is(err, context.DeadlineExceeded) || took > 15*time.Second {
+		t.Errorf("%v after %v", err, took)
+	}
+	if _, err := Output(t.Context(), "no-such-program"); !errors.Is(err, ErrNotInstalled) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := Output(t.Context(), "sh", "-c", "exit 102"); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("got %v", err)
 	}
 }

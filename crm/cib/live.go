@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"lvs-agents/crm"
 )
@@ -39,6 +40,41 @@ func run(ctx context.Context, stdin, name string, args ...string) (string, error
 		return out.String(), fmt.Errorf("%s: %w: %s", name, err, strings.Join(strings.Fields(problem.String()), " "))
 	}
 	return out.String(), nil
+}
+
+// The errors of Output.
+var (
+	ErrNotInstalled = errors.New("the program is not installed")
+	ErrNotRunning   = errors.New("Pacemaker does not run, or this user cannot connect to it") //nolint:staticcheck // a name
+)
+
+const (
+	// patience is how long a program that Output runs can take.
+	patience = 3 * time.Second
+	// exitDisconnect is the exit code of programs that cannot connect to Pacemaker
+	// (include/crm/common/results.h).
+	exitDisconnect = 102
+)
+
+// Output runs a program that changes nothing, for at most 3 seconds, and returns its standard
+// output. The error is context.DeadlineExceeded after that time.
+func Output(ctx context.Context, name string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Env = append(cmd.Environ(), "LC_ALL=C")
+	cmd.WaitDelay = time.Second // A child of the program can keep the pipe open.
+	out, err := cmd.Output()
+	exit := new(exec.ExitError)
+	switch {
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case errors.Is(err, exec.ErrNotFound):
+		return "", ErrNotInstalled
+	case errors.As(err, &exit) && exit.ExitCode() == exitDisconnect:
+		return "", ErrNotRunning
+	}
+	return string(out), err
 }
 
 // file writes a CIB into a temporary file that only this user can read, and returns its name. The

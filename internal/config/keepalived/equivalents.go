@@ -5,13 +5,11 @@ import "lvs-agents/internal/config/fault"
 // equivalents are the keywords that the model has no place for, with the reason and the nearest
 // thing. An empty Fix means that the operator has nothing to do.
 var equivalents = map[string]fault.Fault{
-	"alpha":      {What: "a real server always gets connections only after its first good check"},
-	"omega":      {What: "the end of a health daemon runs no programs"},
-	"quorum":     {What: "one real server is enough for the service"},
-	"hysteresis": {What: "the service has no quorum"},
-	"quorum_up":  {What: "the service has no quorum", Fix: "fallbackcommand runs a program when the first real server is up"},
+	"alpha":     {What: "a real server always gets connections only after its first good check"},
+	"omega":     {What: "the end of a health daemon runs no programs"},
+	"quorum_up": {What: "the health daemon runs no program for the quorum", Fix: "fallbackcommand runs a program when the first real server is up"},
 	"quorum_down": {
-		What: "the service has no quorum", Fix: "fallbackcommand runs a program when the last real server is down",
+		What: "the health daemon runs no program for the quorum", Fix: "fallbackcommand runs a program when the last real server is down",
 	},
 	"sorry_server_inhibit":     {What: "a fallback is in the kernel only while it serves"},
 	"warmup":                   {What: "the health daemon chooses when the first check runs"},

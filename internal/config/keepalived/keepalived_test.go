@@ -44,6 +44,9 @@ func describe(c *config.Config) string {
 	for _, s := range c.Services {
 		fmt.Fprintf(&b, "%s %s %v persistent %v/%d quiescent %v fallbacks %+v mail %v\n",
 			s.ID, s.Scheduler, s.SchedulerFlags(), s.Persistence, s.Granularity, s.Quiescent, s.Fallbacks, s.Alert.To)
+		if s.Policy.Quorum > 0 {
+			fmt.Fprintf(&b, "  quorum %d hysteresis %d\n", s.Policy.Quorum, s.Policy.Hysteresis)
+		}
 		for _, r := range s.Reals {
 			fmt.Fprintf(&b, "  real %s %s %v weight %d upper %d\n", r.Addr, r.Forward, r.Encapsulation, r.Weight, r.Upper)
 			for _, check := range r.Checks {

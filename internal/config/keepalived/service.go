@@ -48,6 +48,10 @@ func (p *parser) virtual(s *statement) {
 	for _, inner := range s.body {
 		p.virtualSetting(&v, inner)
 	}
+	if policy := &v.service.Policy; policy.Hysteresis > 0 && policy.Hysteresis >= policy.Quorum {
+		p.report(s.line, config.Ignored, fault.New(fmt.Sprintf("hysteresis %d is not below the quorum", policy.Hysteresis), ""))
+		policy.Hysteresis = 0
+	}
 	if len(v.reals) == 0 {
 		p.report(s.line, config.Ignored, fault.New(s.title()+" has no real server", ""))
 		return
@@ -108,9 +112,12 @@ func (p *parser) virtualSetting(v *virtual, s *statement) {
 	case "inhibit_on_failure":
 		v.service.Quiescent = p.yes(s)
 	case "quorum":
-		if p.number(s, 1, 1<<30) > 1 {
-			p.unused(s)
+		// The quorum 1 is the policy without a quorum, except that it counts weights.
+		if n := p.number(s, 1, 1<<30); n > 1 {
+			v.service.Policy.Quorum = n
 		}
+	case "hysteresis":
+		v.service.Policy.Hysteresis = p.number(s, 0, 1<<30)
 	case "sorry_server":
 		v.sorry = s
 	case "sorry_server_lvs_method":
