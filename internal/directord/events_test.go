@@ -27,7 +27,9 @@ func TestEventsOfADaemon(t *testing.T) {
 	lines := bufio.NewScanner(conn)
 	next := func(want ...string) {
 		t.Helper()
-		lines.Scan()
+		for lines.Scan() && strings.Contains(lines.Text(), `"phase":"starting"`) {
+			continue // The daemon can publish the first verdict after the client has connected.
+		}
 		for _, part := range want {
 			if !strings.Contains(lines.Text(), part) {
 				t.Errorf("got  %s\nwant %s", lines.Text(), part)
