@@ -315,7 +315,8 @@ func TestNAT(t *testing.T) {
 		rs.must(t, 0, "realserver", "web", "monitor", append(params, "OCF_CHECK_LEVEL=10")...)
 	}
 	s.serves(t, "http://198.51.100.10/")
-	if out := s.director.doctor(t); out != "fine\n" {
+	// Before the last line, the doctor prints that it does not examine a cluster.
+	if out := s.director.doctor(t); !strings.HasSuffix(out, "\nfine\n") {
 		t.Errorf("with a right return path the doctor reports\n%s", out)
 	}
 	s.wrongReturns(t)
