@@ -4,8 +4,12 @@ package crm
 
 import (
 	"cmp"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
+
+	"lvs-agents/internal/config"
 )
 
 // Resources are resources of a cluster with their constraints. All names are unique. The order of
@@ -26,6 +30,18 @@ type Resources struct {
 
 // Pair is a parameter or a meta attribute with its value.
 type Pair struct{ Name, Value string }
+
+// secretWords are parts of the names of parameters whose values must not be shown.
+var secretWords = []string{"passw", "login", "secret", "key"}
+
+// Shown returns the value as an operator can see it: *** for a password, also of agents of other
+// projects.
+func (p Pair) Shown() string {
+	if slices.ContainsFunc(secretWords, func(word string) bool { return strings.Contains(p.Name, word) }) {
+		return config.Redacted
+	}
+	return p.Value
+}
 
 // Primitive is a resource of an agent.
 type Primitive struct {

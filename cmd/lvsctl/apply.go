@@ -26,8 +26,7 @@ type cluster interface {
 }
 
 type applyCommand struct {
-	Sources
-	Shape
+	setupFlags
 
 	DryRun        bool          `name:"dry-run" help:"Print the changes and the actions of the cluster, and change nothing."`
 	Yes           bool          `short:"y" help:"Change the cluster without a question."`
@@ -53,16 +52,16 @@ func propose(from *cib.CIB, part cib.Part) (proposal, error) {
 
 // Run changes the cluster to the configuration of files.
 func (c applyCommand) Run(ctx context.Context, sys system) error {
-	cfg, err := c.read(ctx, sys)
-	if err != nil {
-		return err
-	}
-	resources, err := c.build(sys, cfg)
+	_, resources, err := c.resources(ctx, sys)
 	if err != nil {
 		return err
 	}
 	if c.ConfirmWithin < 0 {
 		return fmt.Errorf("--confirm-within=%s is not a time in the future; write 2m, for example", c.ConfirmWithin)
+	}
+	if c.DryRun {
+		_, err := c.prepare(ctx, sys, resources)
+		return err
 	}
 	last := cib.Last{Dir: sys.dataDir}
 	unlock, err := last.Lock(ctx)
@@ -73,22 +72,12 @@ func (c applyCommand) Run(ctx context.Context, sys system) error {
 	if former, err := last.Load(); err == nil && former.Waits() {
 		return fmt.Errorf("the change of %s waits for a confirmation until %s; run lvsctl confirm or lvsctl undo first", clock(former.Time), clock(former.Until))
 	}
-	p, err := setup(ctx, sys, resources)
-	if err != nil {
+	p, err := c.prepare(ctx, sys, resources)
+	if err != nil || len(p.changes) == 0 {
 		return err
 	}
-	if len(p.changes) == 0 {
-		fmt.Fprintln(sys.stdout, "no change")
-		return nil
-	}
-	for _, line := range p.changes {
-		fmt.Fprintln(sys.stdout, line)
-	}
-	if err := c.examine(ctx, sys, p, resources); err != nil {
-		return err
-	}
-	if c.DryRun {
-		return nil
+	if w, waits := p.from.Waits(p.part.Name); waits && w.Until.After(sys.now()) {
+		return fmt.Errorf("a change by %s waits for a confirmation until %s; run lvsctl confirm or lvsctl undo on %s first", w.Node, clock(w.Until), w.Node)
 	}
 	if err := c.agreed(sys); err != nil {
 		return err
@@ -100,14 +89,40 @@ func (c applyCommand) Run(ctx context.Context, sys system) error {
 	return settled(ctx, sys, c.Wait)
 }
 
-// build returns the resources for a configuration, and prints the problems.
-func (s Shape) build(sys system, cfg *config.Config) (crm.Resources, error) {
-	resources, problems := crm.Build(cfg, s.options())
+// prepare returns the change of the running cluster, and prints it.
+func (c applyCommand) prepare(ctx context.Context, sys system, resources crm.Resources) (proposal, error) {
+	p, err := setup(ctx, sys, resources)
+	if err != nil {
+		return proposal{}, err
+	}
+	if len(p.changes) == 0 {
+		fmt.Fprintln(sys.stdout, "no change")
+		return p, nil
+	}
+	for _, line := range p.changes {
+		fmt.Fprintln(sys.stdout, line)
+	}
+	return p, c.examine(ctx, sys, p, resources)
+}
+
+// setupFlags is the part of a command line that says which resources the cluster should have.
+type setupFlags struct {
+	Sources
+	Shape
+}
+
+// resources returns the configuration of the files, and its resources. It prints the problems.
+func (f setupFlags) resources(ctx context.Context, sys system) (*config.Config, crm.Resources, error) {
+	cfg, err := f.read(ctx, sys)
+	if err != nil {
+		return nil, crm.Resources{}, err
+	}
+	resources, problems := crm.Build(cfg, f.options())
 	explain(sys, problems)
 	if config.Err(problems) != nil {
-		return resources, errNo
+		return nil, resources, errNo
 	}
-	return resources, nil
+	return cfg, resources, nil
 }
 
 // setup returns the change of the running cluster to these resources.
@@ -179,10 +194,16 @@ func (c applyCommand) agreed(sys system) error {
 // change makes the change. The file with the former configuration is on the disk before the cluster
 // changes, so that a crash at any moment leaves a way back.
 func (c applyCommand) change(ctx context.Context, sys system, last cib.Last, p proposal) error {
-	change := cib.Change{Time: sys.now(), Before: p.from.Part(p.part.Name, p.part.IDs), After: p.part}
+	change := cib.Change{Time: sys.now(), Before: p.from.Part(p.part.Name, p.part.IDs)}
 	if c.ConfirmWithin > 0 {
 		change.Until = change.Time.Add(c.ConfirmWithin)
+		p.part.Waits = cib.Waiting{Node: sys.host, Until: change.Until}
+		var err error
+		if p, err = propose(p.from, p.part); err != nil {
+			return err
+		}
 	}
+	change.After = p.part
 	former, errFormer := last.Load()
 	if err := last.Save(change); err != nil {
 		return fmt.Errorf("saving the former configuration: %w", err)

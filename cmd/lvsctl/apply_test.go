@@ -80,7 +80,7 @@ func newOperator(t *testing.T, weight string) *operator {
 	t.Helper()
 	o := &operator{t: t, cluster: newFakeCluster(t), now: time.Unix(1700000000, 0)}
 	o.sys = system{
-		stdout: &o.out, stderr: &o.out, dirs: []string{"."}, resolver: noNames{}, kernel: fakeKernel{}, cluster: o.cluster, dataDir: t.TempDir(),
+		host: "director1", stdout: &o.out, stderr: &o.out, dirs: []string{"."}, resolver: noNames{}, kernel: fakeKernel{}, cluster: o.cluster, dataDir: t.TempDir(),
 		now:   func() time.Time { return o.now },
 		spawn: func(_ context.Context, args ...string) error { o.spawned = args; return nil },
 	}
@@ -175,6 +175,25 @@ func TestConfirmWithin(t *testing.T) {
 		t.Errorf("%v %v: a confirmed change was undone", ended, err)
 	}
 	o.run(1, "confirm", "no change waits")
+}
+
+// TestApplyOnTheOtherDirector checks that a director makes no change while the other waits for a
+// confirmation. It can make one after the confirmation, or after the time has passed.
+func TestApplyOnTheOtherDirector(t *testing.T) {
+	o := newOperator(t, "1")
+	other := newOperator(t, "3")
+	other.sys.cluster, other.sys.host = o.cluster, "director2"
+	o.write("1") // Both operators have the same working directory.
+	o.run(0, applyWeb+" --confirm-within=2m", "done")
+	o.write("3")
+	other.run(1, applyWeb, "a change by director1 waits for a confirmation until ", "on director1 first")
+	other.run(0, applyWeb+" --dry-run", "gate 3")
+	o.run(0, "confirm", "stays")
+	other.run(0, applyWeb+" --confirm-within=2m", "done")
+	o.write("5")
+	o.run(1, applyWeb, "a change by director2 waits")
+	o.now = o.now.Add(3 * time.Minute)
+	o.run(0, applyWeb, "gate 5")
 }
 
 // TestApplyBesideOthers checks what apply does when another program changes the cluster, or its

@@ -29,6 +29,7 @@ type system struct {
 	resolver       config.Resolver
 	kernel         kernel
 	version        string
+	host           string // host is the name of this node, as uname -n prints it.
 	stateDir       string // stateDir is the directory with the state of agents and daemons.
 	doctor         examiner
 	director       director

@@ -8,18 +8,11 @@ import (
 	"lvs-agents/internal/lvs"
 )
 
-type diffCommand struct {
-	Sources
-	Shape
-}
+type diffCommand struct{ setupFlags }
 
 // Run prints the differences. It returns errNo if there are some.
 func (c diffCommand) Run(ctx context.Context, sys system) error {
-	cfg, err := c.read(ctx, sys)
-	if err != nil {
-		return err
-	}
-	resources, err := c.build(sys, cfg)
+	cfg, resources, err := c.resources(ctx, sys)
 	if err != nil {
 		return err
 	}

@@ -45,10 +45,11 @@ func main() {
 	if warning != nil {
 		fmt.Fprintf(os.Stderr, "lvsctl: %v\n", warning)
 	}
+	host, _ := os.Hostname() // The system call cannot fail.
 	here := server{setting.New(dir), wire.Kernel{}, kernel}
 	code := run(ctx, os.Args[1:], system{
 		stdout: os.Stdout, stderr: os.Stderr,
-		dirs: append([]string{"."}, load.Dirs()...), resolver: net.DefaultResolver, kernel: kernel, version: manual.Version(version),
+		dirs: append([]string{"."}, load.Dirs()...), resolver: net.DefaultResolver, kernel: kernel, version: manual.Version(version), host: host,
 		stateDir: dir, helper: disk.SelfHelper(),
 		doctor: doctor.Examiner{Kernel: here}, director: here, capable: capability.New(), attributes: attribute.Node{}, listen: resync.Listen, output: cib.Output,
 		resync: resyncs(kernel, dir), cluster: cib.Cluster{}, dataDir: "/var/lib/lvs-agents", now: time.Now, stdin: terminal(),

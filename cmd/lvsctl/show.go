@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"lvs-agents/crm"
 )
@@ -59,9 +58,7 @@ func (c showCommand) text(r crm.Resources) (string, error) {
 func hidePasswords(r crm.Resources) {
 	for _, p := range r.Primitives {
 		for i, pair := range p.Params {
-			if slices.Contains([]string{"login", "passwd", "secret"}, pair.Name) {
-				p.Params[i].Value = "***"
-			}
+			p.Params[i].Value = pair.Shown()
 		}
 	}
 }

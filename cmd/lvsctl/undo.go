@@ -35,7 +35,26 @@ func (confirmCommand) Run(ctx context.Context, sys system) error {
 		return err
 	}
 	fmt.Fprintf(sys.stdout, "the change of %s stays\n", clock(change.Time))
+	if err := release(ctx, sys, change.After.Name); err != nil {
+		fmt.Fprintf(sys.stderr, "lvsctl: warning: until %s, lvsctl apply on the other directors still waits for this confirmation: %v\n", clock(change.Until), err)
+	}
 	return nil
+}
+
+// release removes the mark from the cluster that a setup needs a confirmation.
+func release(ctx context.Context, sys system, setup string) error {
+	for n := 0; ; n++ {
+		from, err := sys.cluster.Read(ctx)
+		if err != nil {
+			return err
+		}
+		if _, waits := from.Waits(setup); !waits {
+			return nil
+		}
+		if err = sys.cluster.Write(ctx, from, from.Confirmed(setup)); err == nil || n == attempts {
+			return err
+		}
+	}
 }
 
 type undoCommand struct {
@@ -131,6 +150,7 @@ func (c undoCommand) undo(ctx context.Context, sys system, last cib.Last, change
 		err = write(ctx, sys, p)
 	} else {
 		fmt.Fprintln(sys.stdout, "the cluster already has the former configuration")
+		err = release(ctx, sys, change.After.Name)
 	}
 	if err != nil {
 		return err

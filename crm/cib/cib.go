@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/beevik/etree"
 )
@@ -93,6 +94,14 @@ type Part struct {
 	XML  string   `json:"xml"` // XML is an element configuration with the items.
 	// Applied are the ids that the property of the setup lists. Nil means that there is no property.
 	Applied []string `json:"applied,omitempty"`
+	// Waits is the confirmation that the setup needs. The zero value means none.
+	Waits Waiting `json:"waits,omitzero"`
+}
+
+// Waiting is a change that needs a confirmation on a node.
+type Waiting struct {
+	Node  string    `json:"node"`
+	Until time.Time `json:"until"`
 }
 
 // Part returns the items with these ids.
@@ -143,7 +152,8 @@ func (c *CIB) With(p Part) (*CIB, error) {
 	if err := next.unique(); err != nil {
 		return nil, err
 	}
-	next.setApplied(p.Name, p.Applied)
+	next.setProperty(appliedProperty(p.Name), strings.Join(p.Applied, " "))
+	next.setWaits(p.Name, p.Waits)
 	next.bump()
 	return next, nil
 }
@@ -201,47 +211,75 @@ func kept(old, fresh *etree.Element) *etree.Element {
 	return fresh
 }
 
-// propertySet is the id of the set of cluster properties where applied keeps its lists. Pacemaker
-// ignores properties that it does not know.
+// propertySet is the id of the set of cluster properties that lvsctl apply uses. Pacemaker ignores
+// properties that it does not know.
 const propertySet = "lvs-agents"
 
-func property(name string) string { return "lvs-applied-" + name }
-
-// applied returns the ids that an earlier change of a setup has made.
-func (c *CIB) applied(name string) []string {
-	pair := c.configuration().FindElement("crm_config/cluster_property_set[@id='" + propertySet + "']/nvpair[@name='" + property(name) + "']")
+// property returns the value of a property in the set, or "".
+func (c *CIB) property(name string) string {
+	pair := c.configuration().FindElement("crm_config/cluster_property_set[@id='" + propertySet + "']/nvpair[@name='" + name + "']")
 	if pair == nil {
-		return nil
+		return ""
 	}
-	return strings.Fields(pair.SelectAttrValue("value", ""))
+	return pair.SelectAttrValue("value", "")
 }
 
-// setApplied writes the ids of a setup, or removes them for nil.
-func (c *CIB) setApplied(name string, ids []string) {
-	config := c.section("crm_config")
-	set := config.FindElement("cluster_property_set[@id='" + propertySet + "']")
-	if set == nil && ids == nil {
+// setProperty writes a property into the set. The value "" removes it.
+func (c *CIB) setProperty(name, value string) {
+	if c.property(name) == value {
 		return
 	}
+	config := c.section("crm_config")
+	set := config.FindElement("cluster_property_set[@id='" + propertySet + "']")
 	if set == nil {
 		set = config.CreateElement("cluster_property_set")
 		set.CreateAttr("id", propertySet)
 	}
-	pair := set.FindElement("nvpair[@name='" + property(name) + "']")
-	switch {
-	case ids == nil && pair != nil:
-		set.RemoveChild(pair)
-	case ids != nil && pair == nil:
+	pair := set.FindElement("nvpair[@name='" + name + "']")
+	if pair == nil {
 		pair = set.CreateElement("nvpair")
-		pair.CreateAttr("id", propertySet+"-"+property(name))
-		pair.CreateAttr("name", property(name))
-		fallthrough
-	case ids != nil:
-		pair.CreateAttr("value", strings.Join(ids, " "))
+		pair.CreateAttr("id", propertySet+"-"+name)
+		pair.CreateAttr("name", name)
+	}
+	pair.CreateAttr("value", value)
+	if value == "" {
+		set.RemoveChild(pair)
 	}
 	if len(set.ChildElements()) == 0 {
 		config.RemoveChild(set)
 	}
+}
+
+func appliedProperty(setup string) string { return "lvs-applied-" + setup }
+func waitsProperty(setup string) string   { return "lvs-waits-" + setup }
+
+// applied returns the ids that an earlier change of a setup has made.
+func (c *CIB) applied(setup string) []string {
+	return strings.Fields(c.property(appliedProperty(setup)))
+}
+
+// Waits returns the confirmation that the last change of a setup needs, and whether it needs one.
+func (c *CIB) Waits(setup string) (Waiting, bool) {
+	node, until, found := strings.Cut(c.property(waitsProperty(setup)), " ")
+	t, err := time.Parse(time.RFC3339, until)
+	return Waiting{node, t}, found && err == nil
+}
+
+// setWaits writes the confirmation that the last change of a setup needs.
+func (c *CIB) setWaits(setup string, w Waiting) {
+	value := ""
+	if w != (Waiting{}) {
+		value = w.Node + " " + w.Until.UTC().Format(time.RFC3339)
+	}
+	c.setProperty(waitsProperty(setup), value)
+}
+
+// Confirmed returns a copy of the CIB where the last change of a setup needs no confirmation.
+func (c *CIB) Confirmed(setup string) *CIB {
+	next := &CIB{c.doc.Copy()}
+	next.setWaits(setup, Waiting{})
+	next.bump()
+	return next
 }
 
 // bump raises the epoch. Pacemaker refuses a CIB that is not newer than its own.

@@ -51,7 +51,7 @@ func TestApply(t *testing.T) {
 	first, changes := applied(t, c, wanted("192.0.2.11", extra))
 	if diff := cmp.Diff([]string{
 		"add location l: is=node=director1 rsc=web-vip score=200",
-		"add resource ocf:lvs:ipvs web-ipvs: passwd=(hidden)",
+		"add resource ocf:lvs:ipvs web-ipvs: passwd=***",
 		"web-vip: ip=192.0.2.10 -> 192.0.2.11",
 	}, changes); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/beevik/etree"
+
+	"lvs-agents/crm"
 )
 
 // fact is everything that a resource, a constraint or an alert says.
@@ -79,15 +81,7 @@ func (f fact) text() string {
 	return ": " + strings.Join(words, " ")
 }
 
-// shown returns a value for the terminal. Passwords are not shown.
-func shown(name, value string) string {
-	for _, secret := range []string{"passw", "login", "secret", "key"} {
-		if strings.Contains(name, secret) {
-			return "(hidden)"
-		}
-	}
-	return value
-}
+func shown(name, value string) string { return crm.Pair{Name: name, Value: value}.Shown() }
 
 func union[V any](a, b map[string]V) map[string]bool {
 	keys := map[string]bool{}

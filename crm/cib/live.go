@@ -23,26 +23,15 @@ type Cluster struct {
 // usualAgents is the directory of the agents on every distribution.
 const usualAgents = "/usr/lib/ocf/resource.d/lvs"
 
-// run runs a program and returns its standard output.
-func run(ctx context.Context, stdin, name string, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Env = append(cmd.Environ(), "LC_ALL=C")
-	cmd.Stdin = strings.NewReader(stdin)
-	var out, problem strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &problem
-	err := cmd.Run()
-	switch {
-	case ctx.Err() != nil:
-		return "", fmt.Errorf("%s does not end: %w", name, ctx.Err())
-	case errors.Is(err, exec.ErrNotFound):
-		return "", fmt.Errorf("%s is not installed; install pacemaker, and the programs of its command line", name)
-	case err != nil:
-		return out.String(), fmt.Errorf("%s: %w: %s", name, err, strings.Join(strings.Fields(problem.String()), " "))
-	}
-	return out.String(), nil
+// command is a program of Pacemaker, or an agent.
+type command struct {
+	name  string
+	args  []string
+	stdin string
+	env   []string // env is added to the environment.
 }
 
-// The errors of Output.
+// The errors of a program.
 var (
 	ErrNotInstalled = errors.New("the program is not installed")
 	ErrNotRunning   = errors.New("Pacemaker does not run, or this user cannot connect to it") //nolint:staticcheck // a name
@@ -56,25 +45,41 @@ const (
 	exitDisconnect = 102
 )
 
+// run runs the program and returns its standard output. If the program fails, it returns the output
+// too.
+func (c command) run(ctx context.Context) (string, error) {
+	cmd := exec.CommandContext(ctx, c.name, c.args...)
+	cmd.Env = append(append(cmd.Environ(), "LC_ALL=C"), c.env...)
+	cmd.Stdin = strings.NewReader(c.stdin)
+	cmd.WaitDelay = time.Second // A child of the program can keep the pipe open.
+	var out, problem strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &problem
+	err := cmd.Run()
+	exit := new(exec.ExitError)
+	switch {
+	case ctx.Err() != nil:
+		return "", fmt.Errorf("%s does not end: %w", c.name, ctx.Err())
+	case errors.Is(err, exec.ErrNotFound):
+		return "", fmt.Errorf("%s: %w; install pacemaker, and the programs of its command line", c.name, ErrNotInstalled)
+	case errors.As(err, &exit) && exit.ExitCode() == exitDisconnect:
+		return "", fmt.Errorf("%s: %w", c.name, ErrNotRunning)
+	case err != nil:
+		return out.String(), fmt.Errorf("%s: %w: %s", c.name, err, reason(problem.String()))
+	}
+	return out.String(), nil
+}
+
+// run runs a program that needs no input.
+func run(ctx context.Context, name string, args ...string) (string, error) {
+	return command{name: name, args: args}.run(ctx)
+}
+
 // Output runs a program that changes nothing, for at most 3 seconds, and returns its standard
 // output. The error is context.DeadlineExceeded after that time.
 func Output(ctx context.Context, name string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Env = append(cmd.Environ(), "LC_ALL=C")
-	cmd.WaitDelay = time.Second // A child of the program can keep the pipe open.
-	out, err := cmd.Output()
-	exit := new(exec.ExitError)
-	switch {
-	case ctx.Err() != nil:
-		return "", ctx.Err()
-	case errors.Is(err, exec.ErrNotFound):
-		return "", ErrNotInstalled
-	case errors.As(err, &exit) && exit.ExitCode() == exitDisconnect:
-		return "", ErrNotRunning
-	}
-	return string(out), err
+	return run(ctx, name, args...)
 }
 
 // file writes a CIB into a temporary file that only this user can read, and returns its name. The
@@ -90,7 +95,7 @@ func file(c *CIB) (string, error) {
 
 // Read returns the CIB of the cluster.
 func (Cluster) Read(ctx context.Context) (*CIB, error) {
-	text, err := run(ctx, "", "cibadmin", "--query")
+	text, err := run(ctx, "cibadmin", "--query")
 	if err != nil {
 		return nil, fmt.Errorf("reading the configuration of the cluster: %w", err)
 	}
@@ -104,7 +109,7 @@ func (Cluster) Verify(ctx context.Context, c *CIB) error {
 	if err != nil {
 		return err
 	}
-	_, err = run(ctx, "", "crm_verify", "--verbose", "--verbose", "--xml-file", path)
+	_, err = run(ctx, "crm_verify", "--verbose", "--verbose", "--xml-file", path)
 	return err
 }
 
@@ -115,7 +120,7 @@ func (Cluster) Simulate(ctx context.Context, c *CIB) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := run(ctx, "", "crm_simulate", "--run", "--xml-file", path)
+	text, err := run(ctx, "crm_simulate", "--run", "--xml-file", path)
 	if err != nil {
 		return nil, err
 	}
@@ -150,17 +155,17 @@ func (Cluster) Write(ctx context.Context, from, to *CIB) error {
 		return err
 	}
 	// With differences, crm_diff exits with 1 and prints them.
-	patch, err := run(ctx, "", "crm_diff", "--original", before, "--new", after)
+	patch, err := run(ctx, "crm_diff", "--original", before, "--new", after)
 	if exit := new(exec.ExitError); err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1) {
 		return err
 	}
-	_, err = run(ctx, patch, "cibadmin", "--patch", "--xml-pipe")
+	_, err = command{name: "cibadmin", args: []string{"--patch", "--xml-pipe"}, stdin: patch}.run(ctx)
 	return err
 }
 
 // Wait waits until the cluster has run all actions.
 func (Cluster) Wait(ctx context.Context) error {
-	_, err := run(ctx, "", "crm_resource", "--wait")
+	_, err := run(ctx, "crm_resource", "--wait")
 	return err
 }
 
@@ -168,7 +173,7 @@ func (Cluster) Wait(ctx context.Context) error {
 // failed actions.
 func (Cluster) Failures(ctx context.Context) (string, error) {
 	const title = "Failed Resource Actions:"
-	text, err := run(ctx, "", "crm_mon", "--one-shot", "--exclude=all", "--include=failures")
+	text, err := run(ctx, "crm_mon", "--one-shot", "--exclude=all", "--include=failures")
 	_, failed, found := strings.Cut(text, title)
 	if !found {
 		return "", err
@@ -187,15 +192,12 @@ func (c Cluster) Validate(ctx context.Context, p crm.Primitive) error {
 	if dir == "" {
 		dir = usualAgents
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(dir, name), "validate-all")
-	cmd.Env = append(cmd.Environ(), "LC_ALL=C", "OCF_ROOT=/usr/lib/ocf", "OCF_RESOURCE_INSTANCE="+p.ID)
+	env := []string{"OCF_ROOT=/usr/lib/ocf", "OCF_RESOURCE_INSTANCE=" + p.ID}
 	for _, pair := range p.Params {
-		cmd.Env = append(cmd.Env, "OCF_RESKEY_"+pair.Name+"="+pair.Value)
+		env = append(env, "OCF_RESKEY_"+pair.Name+"="+pair.Value)
 	}
-	var problem strings.Builder
-	cmd.Stderr = &problem
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%s (%s): %w: %s", p.ID, p.Agent, err, reason(problem.String()))
+	if _, err := (command{name: filepath.Join(dir, name), args: []string{"validate-all"}, env: env}).run(ctx); err != nil {
+		return fmt.Errorf("%s (%s): %w", p.ID, p.Agent, err)
 	}
 	return nil
 }
