@@ -103,21 +103,45 @@ func writeStatus(out io.Writer, s control.Snapshot) {
 	fmt.Fprintln(w, "Prot LocalAddress:Port\tScheduler\t\t\t\t")
 	fmt.Fprintln(w, "  -> RemoteAddress:Port\tForward\tWeight\tVerdict\tSince\tReason")
 	for _, service := range s.Services {
-		trouble := ""
-		if service.Trouble != "" {
-			trouble = "  not balanced: " + service.Trouble
-		}
-		fmt.Fprintf(w, "%s\t%s%s%s\t\t\t\t\n", localAddress(service.ID), service.Scheduler, persistent(service), trouble)
+		fmt.Fprintf(w, "%s\t%s%s%s\t\t\t\t\n", localAddress(service.ID), service.Scheduler, persistent(service), unusual(service))
 		for _, f := range fallbacks(service) {
 			if f.Weight >= 0 {
 				fmt.Fprintf(w, "  -> %s\t%s\t%s\tfallback\t\t\n", f.Addr, f.Forward, weight(service, f))
 			}
 		}
 		for _, real := range service.Reals {
-			fmt.Fprintf(w, "  -> %s\t%s\t%s\t%s\t%s\t%s\n", real.Addr, real.Forward, weight(service, real), real.Verdict, age(s.Now, real.Since), real.Reason)
+			fmt.Fprintf(w, "  -> %s\t%s\t%s\t%s\t%s\t%s\n", real.Addr, real.Forward, weight(service, real), real.Verdict, age(s.Now, real.Since), why(real))
 		}
 	}
 	_ = w.Flush() // an error of the output has no effect on the result
+}
+
+// unusual returns the text for a service that is not balanced, or that has too few good real
+// servers. It returns "" for every other service.
+func unusual(s control.Service) string {
+	switch {
+	case s.Trouble != "":
+		return "  not balanced: " + s.Trouble
+	case s.Shortage == "fail-open":
+		return "  fail open: too few real servers are good, so all serve"
+	case s.Shortage == "hold":
+		return "  held: too few real servers are good, so the servers before the shortage serve"
+	case s.Shortage != "":
+		return "  too few real servers are good"
+	}
+	return ""
+}
+
+// why returns the reason of the verdict on a real server. If the weight does not follow from the
+// verdict alone, why adds the reason of the weight.
+func why(r control.Real) string {
+	switch {
+	case r.Cause == "" || r.Cause == "failed" || r.Cause == "unchecked" || r.Cause == "passed" && r.Weight == r.Configured:
+		return r.Reason
+	case r.Reason == "":
+		return r.Policy
+	}
+	return r.Reason + "; " + r.Policy
 }
 
 // fallbacks returns all fallbacks of a service.

@@ -42,9 +42,16 @@ func TestStatus(t *testing.T) {
 			ID: "-t 192.0.2.10:80", Scheduler: "rr", Persistence: 600,
 			Reals: []control.Real{
 				{Addr: "192.0.2.21:80", Forward: "Route", Weight: 0, Configured: 1, Verdict: "bad", Since: now.Add(-90 * time.Second), Reason: "connect to 192.0.2.21:80: connection refused"},
-				{Addr: "192.0.2.22:80", Forward: "Route", Weight: -1, Configured: 1, Verdict: "unknown"},
+				{Addr: "192.0.2.22:80", Forward: "Route", Weight: -1, Configured: 1, Verdict: "unknown", Policy: "no check has a result yet", Cause: "unchecked"},
+				{Addr: "192.0.2.23:80", Forward: "Route", Weight: 1, Configured: 1, Verdict: "bad", Reason: "404 Not Found", Policy: "its checks fail, but this director suspects itself", Cause: "suspected"},
+				{Addr: "192.0.2.24:80", Forward: "Route", Weight: 5, Configured: 1, Verdict: "good", Policy: "its checks pass; alice has set the weight 5", Cause: "passed"},
+				{Addr: "192.0.2.25:80", Forward: "Route", Weight: 1, Configured: 1, Verdict: "good", Policy: "its checks pass", Cause: "passed"},
 			},
 			Fallback: &control.Real{Addr: "127.0.0.1:80", Forward: "Route", Weight: 1, Configured: 1},
+		}, {
+			ID: "-f 5", Scheduler: "rr", Shortage: "hold",
+		}, {
+			ID: "-f 6", Scheduler: "rr", Shortage: "fail-open",
 		}, {
 			ID: "-f 7", Scheduler: "rr", Trouble: "resource web was stopped; start it",
 			Reals: []control.Real{{Addr: "192.0.2.21:80", Forward: "Route", Weight: 1, Configured: 1, Verdict: "good"}},
@@ -66,6 +73,11 @@ TCP  192.0.2.10:80  rr persistent 600
   -> 127.0.0.1:80   Route  1    fallback
   -> 192.0.2.21:80  Route  0    bad      1m30s  connect to 192.0.2.21:80: connection refused
   -> 192.0.2.22:80  Route  out  unknown  -
+  -> 192.0.2.23:80  Route  1    bad      -      404 Not Found; its checks fail, but this director suspects itself
+  -> 192.0.2.24:80  Route  5    good     -      its checks pass; alice has set the weight 5
+  -> 192.0.2.25:80  Route  1    good     -
+FWM  5  rr  held: too few real servers are good, so the servers before the shortage serve
+FWM  6  rr  fail open: too few real servers are good, so all serve
 FWM  7  rr  not balanced: resource web was stopped; start it
   -> 192.0.2.21:80  Route  ?    good     -
 `

@@ -76,7 +76,10 @@ type Service struct {
 	Persistence float64 `json:"persistence,omitempty"`
 	// Trouble is the reason why the kernel can have other weights than the daemon wants. Empty means
 	// that there is no reason.
-	Trouble  string `json:"trouble,omitempty"`
+	Trouble string `json:"trouble,omitempty"`
+	// Shortage is what serves while too few real servers are good: "fallback", "fail-open" or "hold".
+	// It is empty while enough are good, and for a service without a policy.
+	Shortage string `json:"shortage,omitempty"`
 	Reals    []Real `json:"real_servers"`
 	Fallback *Real  `json:"fallback,omitempty"` // Fallback is the first fallback of the service. Nil means that the service has none.
 	// OtherFallbacks are the other fallbacks. All fallbacks serve at the same time.
@@ -96,8 +99,9 @@ type Real struct {
 	Since  time.Time `json:"since,omitzero"`
 	Reason string    `json:"reason,omitempty"`
 	// Policy is why the real server has its weight, if its service has a policy. It is empty for a
-	// fallback.
+	// fallback. Cause is the first part of Policy as one word: a policy.Cause.
 	Policy string `json:"policy,omitempty"`
+	Cause  string `json:"cause,omitempty"`
 }
 
 // Alive returns an error if LoopAge or WheelAge is above Limit.

@@ -155,7 +155,7 @@ func TestDirectorSuspectsItselfForALimitedTime(t *testing.T) {
 			w.settle()
 			w.wantWeights(t, "all failed at the same moment", "1 1 1 1 1")
 			s, err := d.Snapshot(t.Context())
-			if err != nil || !strings.Contains(s.Trouble, "this director suspects itself") {
+			if err != nil || !strings.Contains(s.Trouble, "own fault suspected") {
 				t.Errorf("trouble %q, %v", s.Trouble, err)
 			}
 			share, err := d.Share(t.Context())

@@ -45,6 +45,6 @@ func (d *Daemon) suspected(now time.Time) error {
 	if !now.Before(d.suspicion.Until) {
 		return nil
 	}
-	const what = "most real servers of several services failed at the same moment, so this director suspects itself: the failed ones continue to serve"
+	const what = "own fault suspected: most real servers of several services failed at the same moment, so the failed ones continue to serve"
 	return errors.New(what + " until " + d.suspicion.Until.Format(time.TimeOnly) + "; check the link, the gateway and the addresses of this host")
 }

@@ -58,9 +58,10 @@ type standing struct {
 	serving int
 
 	// rules are the rules of a service with more policy than the verdicts. Nil means none. Then
-	// places and next are not set.
+	// places, short and next are not set.
 	rules  *policy.Service
 	places []policy.Place // places has the last decision for each real server.
+	short  bool           // short says that the last decision found too few good real servers.
 	next   time.Time      // next is when the decision can change without a verdict. Zero means never.
 }
 

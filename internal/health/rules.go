@@ -60,7 +60,7 @@ func (d *Daemon) decide(i int) {
 	for _, alert := range decision.Alerts {
 		d.events = append(d.events, d.event(Kind(alert), s))
 	}
-	st.next = decision.Next
+	st.short, st.next = decision.Short, decision.Next
 	if !st.next.IsZero() {
 		d.wake(st.next)
 	}

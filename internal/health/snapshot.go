@@ -1,6 +1,7 @@
 package health
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,7 +59,10 @@ func (d *Daemon) service(i int) control.Service {
 		})
 	}
 	for j, p := range st.places {
-		s.Reals[j].Policy = p.Reason.String()
+		s.Reals[j].Policy, s.Reals[j].Cause = p.Reason.String(), string(p.Reason.Cause)
+	}
+	if st.short {
+		s.Shortage = cmp.Or(string(service.Policy.Shortage), "fallback")
 	}
 	for _, f := range service.Fallbacks {
 		fallback := control.Real{Addr: f.Addr.String(), Forward: forwardName(f.Forward), Weight: out, Configured: f.Weight}
