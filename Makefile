@@ -104,8 +104,9 @@ install-agents:
 	install -m 0644 docs/man/*.5 $(DESTDIR)$(MANDIR)/man5/
 	install -m 0644 $(filter-out %_realserver.7,$(wildcard docs/man/*.7)) $(DESTDIR)$(MANDIR)/man7/
 	install -m 0644 $(PROGRAMS:%=docs/man/%.8) $(DESTDIR)$(MANDIR)/man8/
-	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(PREFIX)/lib/tmpfiles.d $(DESTDIR)/etc/logrotate.d $(DESTDIR)$(COMPDIR) $(DESTDIR)$(DOCDIR)
-	install -m 0644 cmd/directord/system/directord@.service $(DESTDIR)$(UNITDIR)/
+	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(PREFIX)/lib/tmpfiles.d $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)/etc/logrotate.d $(DESTDIR)$(COMPDIR) $(DESTDIR)$(DOCDIR)
+	install -m 0644 cmd/directord/system/directord@.service cmd/lvsctl/system/lvsctl-serve.service $(DESTDIR)$(UNITDIR)/
+	install -m 0644 cmd/lvsctl/system/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/lvs-agents.conf
 	install -m 0644 cmd/directord/system/tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/lvs-agents.conf
 	install -m 0644 cmd/directord/system/logrotate.conf $(DESTDIR)/etc/logrotate.d/lvs-agents
 	install -m 0644 cmd/lvsctl/completion/* cmd/directord/completion/* $(DESTDIR)$(COMPDIR)/

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
 	"time"
 
 	"lvs-agents/internal/control"
@@ -13,7 +16,7 @@ import (
 )
 
 type serveCommand struct {
-	Listen string `placeholder:"ADDRESS" default:"127.0.0.1:9946" help:"Address and port where to listen. The pages have no password, so an address that others can reach needs a packet filter or a proxy in front."`
+	Listen []string `sep:"none" placeholder:"ADDRESS" default:"127.0.0.1:9946" help:"Address and port where to listen, or the absolute path of a unix socket. It can be given several times. The pages have no password, so an address that others can reach needs a packet filter or a proxy in front. The group of the service's user can connect to a unix socket."`
 }
 
 // The limits of a client, so that a slow client occupies no connection for long.
@@ -24,17 +27,72 @@ const (
 
 // Run serves metrics over HTTP until ctx ends.
 func (c serveCommand) Run(ctx context.Context, sys system) error {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Listen)
+	listeners, err := listen(ctx, c.Listen)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(sys.stdout, "lvsctl: http://%s/metrics\n", listener.Addr())
+	for _, listener := range listeners {
+		fmt.Fprintf(sys.stdout, "lvsctl: listening on %s\n", place(listener))
+	}
 	server := &http.Server{Handler: pages(sys), ReadHeaderTimeout: headerLimit, ReadTimeout: headerLimit, WriteTimeout: replyLimit, MaxHeaderBytes: 1 << 14}
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
+	ended := make(chan error, len(listeners))
+	for _, listener := range listeners {
+		go func() {
+			ended <- server.Serve(listener)
+			_ = server.Close() // The other listeners end too.
+		}()
 	}
-	return nil
+	var failures []error
+	for range listeners {
+		if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+			failures = append(failures, err)
+		}
+	}
+	return errors.Join(failures...)
+}
+
+// listen listens on every place, or on none of them.
+func listen(ctx context.Context, places []string) ([]net.Listener, error) {
+	var listeners []net.Listener
+	for _, place := range places {
+		listener, err := listenOn(ctx, place)
+		if err != nil {
+			for _, each := range listeners {
+				_ = each.Close()
+			}
+			return nil, err
+		}
+		listeners = append(listeners, listener)
+	}
+	return listeners, nil
+}
+
+// listenOn listens on an address, or makes a unix socket that the group of this process can use.
+func listenOn(ctx context.Context, place string) (net.Listener, error) {
+	if !filepath.IsAbs(place) {
+		return new(net.ListenConfig).Listen(ctx, "tcp", place)
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "unix", place)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%w; remove the file if no process listens there", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(place, 0o660); err != nil {
+		_ = listener.Close()
+		return nil, err
+	}
+	return listener, nil
+}
+
+// place returns the URL or the path of a listener.
+func place(listener net.Listener) string {
+	if listener.Addr().Network() == "unix" {
+		return listener.Addr().String()
+	}
+	return "http://" + listener.Addr().String() + "/"
 }
 
 // pages returns the handler of all pages.
@@ -44,7 +102,8 @@ func pages(sys system) http.Handler {
 		Status: func(ctx context.Context, id string) (control.Snapshot, error) {
 			return control.Status(ctx, sys.stateDir, id)
 		},
-		Proc: "/proc",
+		// The unit of lvsctl serve hides everything in /proc except processes.
+		Proc: "/proc/self",
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", source.Handler())

@@ -1,53 +1,123 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"io"
+	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
 
-// TestServe scrapes the metrics of a node without a daemon, and checks that other paths and methods
-// get nothing.
-func TestServe(t *testing.T) {
+// served is a running lvsctl serve. places are where it listens.
+type served struct {
+	places   []string
+	problems bytes.Buffer
+	ended    chan int
+	stop     context.CancelFunc
+}
+
+// serve starts lvsctl serve, and returns when it listens on all places.
+func serve(t *testing.T, sys system, places ...string) *served {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	in, out := io.Pipe()
-	var problems bytes.Buffer
-	ended := make(chan int, 1)
+	s := &served{ended: make(chan int, 1), stop: cancel}
+	sys.stdout, sys.stderr = out, &s.problems
+	args := []string{"serve"}
+	for _, place := range places {
+		args = append(args, "--listen="+place)
+	}
 	go func() {
-		ended <- run(ctx, []string{"serve", "--listen=127.0.0.1:0"}, system{stdout: out, stderr: &problems, stateDir: t.TempDir()})
+		s.ended <- run(ctx, args, sys)
+		_ = out.Close()
 	}()
-	line := make([]byte, 200)
-	n, err := in.Read(line)
+	for lines := bufio.NewScanner(in); len(s.places) < len(places) && lines.Scan(); {
+		s.places = append(s.places, strings.TrimPrefix(lines.Text(), "lvsctl: listening on "))
+	}
+	t.Cleanup(cancel)
+	return s
+}
+
+// end ends lvsctl serve, and checks that it reports no problem.
+func (s *served) end(t *testing.T) {
+	t.Helper()
+	s.stop()
+	if code := <-s.ended; code != 0 || s.problems.Len() > 0 {
+		t.Errorf("exit code %d: %s", code, &s.problems)
+	}
+}
+
+// request sends a request to a place, and returns the status and the text of the response.
+func request(t *testing.T, method, place, path string) (int, string) {
+	t.Helper()
+	client, url := http.DefaultClient, place
+	if filepath.IsAbs(place) {
+		client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", place)
+		}}}
+		url = "http://director1/"
+	}
+	r, err := http.NewRequestWithContext(t.Context(), method, strings.TrimSuffix(url, "/")+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	url := strings.TrimSpace(strings.TrimPrefix(string(line[:n]), "lvsctl: "))
+	response, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(text)
+}
+
+// TestServe scrapes the metrics of a node without a daemon, over TCP and over a unix socket. Other
+// paths and methods must get nothing.
+func TestServe(t *testing.T) {
+	s := serve(t, system{stateDir: t.TempDir()}, "127.0.0.1:0", filepath.Join(t.TempDir(), "http.sock"))
 	for _, tt := range []struct {
-		method, url string
-		want        int
+		method, path string
+		want         int
 	}{
-		{http.MethodGet, url, http.StatusOK},
-		{http.MethodPost, url, http.StatusMethodNotAllowed},
-		{http.MethodGet, strings.Replace(url, "metrics", "", 1), http.StatusNotFound},
+		{http.MethodGet, "/metrics", http.StatusOK},
+		{http.MethodPost, "/metrics", http.StatusMethodNotAllowed},
+		{http.MethodGet, "/other", http.StatusNotFound},
 	} {
-		request, err := http.NewRequestWithContext(ctx, tt.method, tt.url, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = response.Body.Close()
-		if response.StatusCode != tt.want {
-			t.Errorf("%s %s: %s", tt.method, tt.url, response.Status)
+		for _, place := range s.places {
+			if got, _ := request(t, tt.method, place, tt.path); got != tt.want {
+				t.Errorf("%s %s of %s: %d", tt.method, tt.path, place, got)
+			}
 		}
 	}
-	cancel()
-	if code := <-ended; code != 0 || problems.Len() > 0 {
-		t.Errorf("exit code %d: %s", code, &problems)
+	if info, err := os.Stat(s.places[1]); err != nil || info.Mode().Perm() != 0o660 {
+		t.Errorf("%v, %v", info, err)
+	}
+	s.end(t)
+}
+
+// TestServeOnATakenPlace checks that a place that cannot be used ends the program, and frees the
+// other places.
+func TestServeOnATakenPlace(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "http.sock")
+	taken, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	free := filepath.Join(t.TempDir(), "free.sock")
+	s := serve(t, system{stateDir: t.TempDir()}, free, socket)
+	want := "lvsctl: listen unix " + socket + ": bind: address already in use; remove the file if no process listens there\n"
+	if code := <-s.ended; code != exitFailed || s.problems.String() != want {
+		t.Errorf("exit code %d: %s", code, &s.problems)
+	}
+	if _, err := os.Stat(free); err == nil {
+		t.Errorf("%s is still there", free)
 	}
 }
