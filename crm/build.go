@@ -90,11 +90,17 @@ func Build(cfg *config.Config, o Options) (Resources, []config.Problem) {
 }
 
 func (b *builder) build(groups []config.Group) {
-	b.describe(groups[0])
-	if b.Form == HotStandby {
+	b.describe(groups)
+	switch {
+	case b.Form == HotStandby:
 		b.hotStandby(groups)
-	} else {
+	case len(groups) > 1:
+		b.separately(groups)
+	default:
 		b.classic(groups[0])
+	}
+	if b.cluster.Sync != nil && b.Form != HotStandby {
+		b.sync()
 	}
 	b.nodeChecks(groups)
 	b.notices()
@@ -114,11 +120,16 @@ func (b *builder) judgeValues() {
 }
 
 // describe sets the comment at the start.
-func (b *builder) describe(g config.Group) {
-	order := fmt.Sprintf("The table (%s-ipvs) starts before the address (%s-vip) and stops after it, so that no client reaches a director without a table.", b.Name, g.Name)
+func (b *builder) describe(groups []config.Group) {
+	name, vip := b.Name, groups[0].Name
+	b.Title = "One group with all resources of the service. The cluster always moves the whole group."
+	if len(groups) > 1 {
+		name = vip
+		b.Title = "A group with all resources for each set of addresses. The cluster always moves a whole group, and each group alone."
+	}
+	order := fmt.Sprintf("The table (%s-ipvs) starts before the address (%s-vip) and stops after it, so that no client reaches a director without a table.", name, vip)
 	switch b.Form {
 	case ClassicGroup:
-		b.Title = "One group with all resources of the service. The cluster always moves the whole group."
 	case Constraints:
 		b.Title = "The resources of a group, with constraints instead of the group. The order of the start is the same as in a group. But a health daemon that fails or restarts never stops or moves the address, because its order is Optional."
 	case HotStandby:
@@ -182,13 +193,13 @@ func (b *builder) judge(groups []config.Group) {
 		b.report(config.Error, 0, "neither a virtual service nor a virtual address", "")
 	case len(groups[0].Addresses) == 0:
 		b.report(config.Error, 0, "no virtual address: the services have only packet marks", "add a file that has the virtual addresses")
-	case len(groups) > 1 && b.Form != HotStandby:
+	case len(groups) > 1 && b.Form != HotStandby && b.File != "":
 		names := make([]string, len(groups))
 		for i, g := range groups {
 			names[i] = g.Name
 		}
-		b.report(config.Error, 0, fmt.Sprintf("%d groups of virtual addresses (%s), but one table of services", len(groups), strings.Join(names, ", ")),
-			"use the form "+string(HotStandby)+", where every director has the table and each group moves alone")
+		b.report(config.Error, 0, fmt.Sprintf("%d groups of virtual addresses (%s), but one file for the services of all", len(groups), strings.Join(names, ", ")),
+			"use --inline, so that each group has its services in the parameters, or the form "+string(HotStandby)+", where every director has the table and each group moves alone")
 	}
 	for _, s := range b.cfg.Services {
 		b.judgeService(s, groups)
@@ -220,15 +231,17 @@ func (b *builder) judgeNodes(groups []config.Group) {
 // judgeService reports a service without an address or a mark, and a server whose packets would
 // return to a director.
 func (b *builder) judgeService(s config.Service, groups []config.Group) {
+	missing := config.Warning
+	if len(groups) > 1 && b.Form != HotStandby {
+		missing = config.Error // The service would be in no table.
+	}
 	switch addr := s.ID.Addr.Addr(); {
 	case s.ID.IsMark():
 		if !slices.ContainsFunc(b.cluster.Marks, func(m config.Mark) bool { return m.Mark == s.ID.Mark }) {
-			b.report(config.Warning, s.Line, fmt.Sprintf("no rule gives packets the mark %d of %s", s.ID.Mark, s.Name()), "add a resource of ocf:lvs:fwmark")
+			b.report(missing, s.Line, fmt.Sprintf("no rule gives packets the mark %d of %s", s.ID.Mark, s.Name()), "add a resource of ocf:lvs:fwmark")
 		}
-	case s.Host == "" && !slices.ContainsFunc(groups, func(g config.Group) bool {
-		return slices.ContainsFunc(g.Addresses, func(a config.VirtualAddress) bool { return a.IP == addr })
-	}):
-		b.report(config.Warning, s.Line, fmt.Sprintf("no group has the address of %s", s.Name()), "add a resource of ocf:lvs:vip with ip="+addr.String())
+	case s.Host == "" && !slices.ContainsFunc(groups, func(g config.Group) bool { return has(g, addr) }):
+		b.report(missing, s.Line, fmt.Sprintf("no group has the address of %s", s.Name()), "add a resource of ocf:lvs:vip with ip="+addr.String())
 	}
 	if b.Form != HotStandby {
 		return
@@ -296,9 +309,47 @@ func (b *builder) classic(g config.Group) {
 		b.chain(marks, ipvs, vips, health)
 		b.prefer(g, ipvs, stickiness)
 	}
-	if b.cluster.Sync != nil {
-		b.sync()
+}
+
+// separately builds the resources of each group. A group has the services and packet marks with its
+// addresses.
+func (b *builder) separately(groups []config.Group) {
+	whole, marks, name := b.cfg, b.cluster.Marks, b.Name
+	for _, s := range whole.Services {
+		if n := len(slices.DeleteFunc(slices.Clone(groups), func(g config.Group) bool { return !b.belongs(s, g) })); n > 1 {
+			b.report(config.Error, s.Line, fmt.Sprintf("%s has addresses of %d groups", s.Name(), n), "use the form "+string(HotStandby)+", or put the addresses into one group")
+		}
 	}
+	for _, g := range groups {
+		part := *whole
+		part.Services = slices.DeleteFunc(slices.Clone(whole.Services), func(s config.Service) bool { return !b.belongs(s, g) })
+		if len(part.Services) == 0 {
+			b.report(config.Error, g.Line, fmt.Sprintf("no virtual service has an address of group %s", g.Name), "use a resource of ocf:lvs:vip alone for it, and remove the group from the file")
+		}
+		b.cfg, b.Name = &part, g.Name
+		b.cluster.Marks = slices.DeleteFunc(slices.Clone(marks), func(m config.Mark) bool { return !marksFor(m, g) })
+		b.classic(g)
+	}
+	b.cfg, b.cluster.Marks, b.Name = whole, marks, name
+}
+
+// belongs reports whether a service has an address of a group.
+func (b *builder) belongs(s config.Service, g config.Group) bool {
+	if !s.ID.IsMark() {
+		return has(g, s.ID.Addr.Addr())
+	}
+	return slices.ContainsFunc(b.cluster.Marks, func(m config.Mark) bool { return m.Mark == s.ID.Mark && marksFor(m, g) })
+}
+
+func has(g config.Group, addr netip.Addr) bool {
+	return slices.ContainsFunc(g.Addresses, func(a config.VirtualAddress) bool { return a.IP == addr })
+}
+
+// marksFor reports whether packets to an address of the group can get the mark.
+func marksFor(m config.Mark, g config.Group) bool {
+	return len(m.IP) == 0 || slices.ContainsFunc(m.IP, func(p netip.Prefix) bool {
+		return slices.ContainsFunc(g.Addresses, func(a config.VirtualAddress) bool { return p.Contains(a.IP) })
+	})
 }
 
 // chain adds the constraints that do the work of a group.

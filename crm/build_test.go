@@ -27,7 +27,7 @@ func TestBuildReports(t *testing.T) {
 	}{
 		{"nothing", crm.HotStandby, config.Cluster{}, ""},
 		{"two groups in one group", crm.ClassicGroup, config.Cluster{Groups: []config.Group{group("web", "192.0.2.10"), group("mail", "192.0.2.11")}},
-			"error: web.cf: 2 groups of virtual addresses (web, mail), but one table of services; use the form hot-standby, where every director has the table and each group moves alone\n"},
+			"error: web.cf: 2 groups of virtual addresses (web, mail), but one file for the services of all; use --inline, so that each group has its services in the parameters, or the form hot-standby, where every director has the table and each group moves alone\n"},
 		{"an address is missing", crm.HotStandby, config.Cluster{Groups: []config.Group{group("web", "192.0.2.11"), {Name: "empty"}}},
 			"warning: web.cf: group empty has no virtual address, and gets no resource\n" +
 				"warning: web.cf:1: no group has the address of -t 192.0.2.10:80; add a resource of ocf:lvs:vip with ip=192.0.2.10\n"},
@@ -56,7 +56,34 @@ func TestBuildReports(t *testing.T) {
 	}
 }
 
-// TestNamesAreStable checks that another address and another mark change no existing name.
+// TestGroupsMoveAlone checks that each of two groups gets its services and real servers, and its
+// preferred node.
+func TestGroupsMoveAlone(t *testing.T) {
+	cfg, problems := ldirectord.Parse("web.cf", []byte("virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n\tchecktype=connect\nvirtual=192.0.2.11:25\n\treal=192.0.2.22 gate\n\tchecktype=connect\n"))
+	if cfg == nil {
+		t.Fatal(problems)
+	}
+	group := func(name, ip, node string) config.Group {
+		return config.Group{Name: name, Addresses: []config.VirtualAddress{{IP: netip.MustParseAddr(ip)}}, Preferences: []config.Preference{{Node: node, Score: 100}}}
+	}
+	cfg.Cluster = &config.Cluster{Groups: []config.Group{group("web", "192.0.2.10", "director1"), group("mail", "192.0.2.11", "director2")}}
+	for form, want := range map[crm.Form][]string{
+		crm.ClassicGroup: {"group web web-ipvs web-vip web-health", "group mail mail-ipvs mail-vip mail-health", "location web-prefers-director1 web 700: director1", "location mail-prefers-director2 mail 700: director2"},
+		crm.Constraints:  {"colocation mail-vip-with-ipvs inf: mail-vip mail-ipvs", "location mail-ipvs-prefers-director2 mail-ipvs 300: director2"},
+	} {
+		text := built(t, cfg, crm.Options{Form: form}).Crmsh("x")
+		for _, part := range append(want, "virtual=192.0.2.10:80 ", "virtual=192.0.2.11:25 ") {
+			if strings.Count(text, part) != 1 {
+				t.Errorf("%s: not once %s in\n%s", form, part, text)
+			}
+		}
+	}
+	cfg.Cluster.Groups = append(cfg.Cluster.Groups, group("ftp", "192.0.2.12", "director1"))
+	if _, problems := crm.Build(cfg, crm.Options{Form: crm.ClassicGroup}); config.Err(problems) == nil || !strings.Contains(config.Err(problems).Error(), "no virtual service has an address of group ftp") {
+		t.Errorf("got %v", problems)
+	}
+}
+
 // TestNodeNames checks that a name that a shell would run is refused, and that the only known node
 // is preferred.
 func TestNodeNames(t *testing.T) {
@@ -79,6 +106,7 @@ func TestNodeNames(t *testing.T) {
 	}
 }
 
+// TestNamesAreStable checks that another address and another mark change no existing name.
 func TestNamesAreStable(t *testing.T) {
 	cfg := marked(t)
 	names := func() string {

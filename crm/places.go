@@ -125,6 +125,8 @@ func (b *builder) outweighs(g config.Group, weight int) bool {
 // moves returns the resource that decides where a group runs.
 func (b *builder) moves(g config.Group) string {
 	switch {
+	case b.Form == Constraints && slices.ContainsFunc(b.Primitives, func(p Primitive) bool { return p.ID == g.Name+"-ipvs" }):
+		return g.Name + "-ipvs"
 	case b.Form == Constraints:
 		return b.Name + "-ipvs"
 	case b.Form == ClassicGroup:
