@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/cib"
 	"lvs-agents/internal/config/commands"
 	"lvs-agents/internal/config/heartbeat"
 	"lvs-agents/internal/config/keepalived"
@@ -38,6 +39,7 @@ func All() []Format {
 		{Name: "ha.cf", Guess: membersText, Parse: heartbeat.ParseMembers},
 		{Name: "commands", Guess: commands.Guess, Parse: commands.Parse, Strict: commands.Strict},
 		{Name: "authkeys", Guess: keysText, Parse: heartbeat.ParseKeys},
+		{Name: "cib", Guess: cib.Guess, Parse: cib.Parse},
 	}
 }
 

@@ -22,9 +22,10 @@ func TestFormatOfAText(t *testing.T) {
 		"logfacility local0auto_failback onnode node1.example.com\n":                           "ha.cf",
 		"# one line virtual=192.0.2.10:80 real=192.0.2.21:80 gate scheduler=rr service=http\n": "ldirectord",
 		"auth 1\n1 sha1 x\n":                                                                   "authkeys",
-		"nodes = web\n":                                                                        "",
-		"virtual web {\n active = 1\n}\n":                                                      "",
-		"":                                                                                     "",
+		"<?xml version=\"1.0\"?>\n<cib><node/></cib>":                                          "cib",
+		"nodes = web\n":                   "",
+		"virtual web {\n active = 1\n}\n": "",
+		"":                                "",
 	} {
 		f, err := Of([]byte(text))
 		if f.Name != want || (err == nil) == (want == "") {
