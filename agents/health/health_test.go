@@ -106,6 +106,11 @@ func (n *node) Resync(context.Context) error { return nil }
 // Reload implements control.Daemon.
 func (n *node) Reload(context.Context) error { return nil }
 
+// Explain implements control.Daemon.
+func (n *node) Explain(context.Context, control.Filter) (control.Explanation, error) {
+	return control.Explanation{}, nil
+}
+
 // Remove records the name of the attribute, and returns the error in stays.
 func (n *node) Remove(_ context.Context, name string) error {
 	n.removed = append(n.removed, name)

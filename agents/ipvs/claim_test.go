@@ -51,6 +51,10 @@ func (h *healthDaemon) Snapshot(context.Context) (control.Snapshot, error) {
 	return control.Snapshot{}, nil
 }
 
+func (h *healthDaemon) Explain(context.Context, control.Filter) (control.Explanation, error) {
+	return control.Explanation{}, nil
+}
+
 func (h *healthDaemon) Resync(ctx context.Context) error {
 	h.asked = append(h.asked, "resync")
 	for _, command := range h.heal {

@@ -73,6 +73,8 @@ type attributes interface {
 // kernel reads the IPVS table of this network namespace.
 type kernel interface {
 	Table(ctx context.Context) (lvs.Table, error)
+	// Counters returns the connections and rates of all destinations.
+	Counters(ctx context.Context) ([]lvs.Counters, error)
 }
 
 // commands describes the command line. The method Run of each command is in a separate file.
@@ -86,6 +88,7 @@ type commands struct {
 	Diff    diffCommand    `cmd:"" help:"Print how the running cluster, and the IPVS table of this node, differ from configuration files."`
 	Show    showCommand    `cmd:"" help:"Print the resources of lvs-agents in the running cluster, or the IPVS table of this node."`
 	Status  statusCommand  `cmd:"" help:"Print the services of the health daemons on this node, with the verdict on every real server. Also print which neighbours have confirmed the addresses of vip resources."`
+	Explain explainCommand `cmd:"" help:"Print why the real servers of a virtual service have their weights. The output has the last checks with the time of each phase, the expected and the received reply, and the rule that decided. It also has the claim, the weights in the kernel, and the pending commands."`
 	Events  eventsCommand  `cmd:"" help:"Print the events of the health daemons on this node, until lvsctl is interrupted or all daemons have ended."`
 	Doctor  doctorCommand  `cmd:"" help:"Report the faults of this real server, or of this director: masq servers whose replies are lost, synchronisation daemons that other hosts can reach, and hash tables that differ from those on another director. It also reports hosts with another syncid, and directors that lack connections. Test packets show whether a real server replies to queries for the virtual addresses, or announces them."`
 	Resync  resyncCommand  `cmd:"" help:"Send the connections that this director serves to the other directors, through the running master synchronisation daemon's group. The kernel sends only connections whose packets move."`

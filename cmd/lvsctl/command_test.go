@@ -29,6 +29,8 @@ func (k fakeKernel) Table(context.Context) (lvs.Table, error) {
 	return lvs.ParseTable(k.table)
 }
 
+func (k fakeKernel) Counters(context.Context) ([]lvs.Counters, error) { return nil, k.err }
+
 type noNames struct{}
 
 func (noNames) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {

@@ -21,6 +21,10 @@ func (daemon) Resync(context.Context) error { return nil }
 
 func (daemon) Reload(context.Context) error { return nil }
 
+func (daemon) Explain(context.Context, control.Filter) (control.Explanation, error) {
+	return control.Explanation{}, nil
+}
+
 func TestStatus(t *testing.T) {
 	state, err := os.MkdirTemp("", "lvs") // a short directory name: the path of a unix socket can have at most 107 characters
 	if err != nil {

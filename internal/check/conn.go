@@ -15,6 +15,7 @@ type conn struct {
 	net.Conn // Conn is the connection that the protocol uses, with or without TLS.
 	raw      *raw
 	hangUp   func() bool // hangUp stops the function that waits for the end of the context.
+	tracer   *tracer     // tracer measures the phases of the check. It can be nil.
 }
 
 // raw is the connection below TLS, or the whole connection without TLS. Libraries read in separate
@@ -37,15 +38,15 @@ func dial(ctx context.Context, s Sourcer, addr netip.AddrPort) (*conn, error) {
 
 // ending makes a conn that closes when ctx ends.
 func ending(ctx context.Context, c net.Conn) *conn {
-	bounded := bound(c)
+	bounded := bound(ctx, c)
 	bounded.hangUp = context.AfterFunc(ctx, func() { _ = c.Close() })
 	return bounded
 }
 
 // bound makes a conn of a connection that already ends with the context of the check.
-func bound(c net.Conn) *conn {
+func bound(ctx context.Context, c net.Conn) *conn {
 	r := &raw{Conn: c}
-	return &conn{Conn: r, raw: r, hangUp: func() bool { return true }}
+	return &conn{Conn: r, raw: r, hangUp: func() bool { return true }, tracer: tracerOf(ctx)}
 }
 
 // Read reads from the connection. After maxAnswer bytes it returns an error.
@@ -59,6 +60,13 @@ func (r *raw) Read(p []byte) (int, error) {
 	if isTimeout(err) {
 		r.late.Store(true)
 	}
+	return n, err
+}
+
+// Read reads data of a reply.
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.tracer.received(p[:n])
 	return n, err
 }
 

@@ -17,7 +17,11 @@ type Connect struct {
 
 // Check opens a connection and resets it, so that neither host keeps any state of the connection.
 func (c Connect) Check(ctx context.Context) (err error) {
+	tracerOf(ctx).dials()
 	ConnectAll(ctx, c.Dialer, []Connect{c}, func(_ int, failure error) { err = failure })
+	if err == nil {
+		tracerOf(ctx).connected()
+	}
 	return err
 }
 

@@ -19,6 +19,7 @@ const maxDatagram = 8 << 10
 // the ICMP error that a closed port causes. The socket closes when ctx ends.
 func (t Target) datagrams(ctx context.Context) (*conn, error) {
 	var c *net.UDPConn
+	tracerOf(ctx).dials()
 	err := from(t.Source, t.Addr.Addr(), func(source netip.Addr) (err error) {
 		var dialer net.Dialer
 		c, err = dialer.DialUDP(ctx, "udp", netip.AddrPortFrom(source, 0), t.Addr)
@@ -28,6 +29,7 @@ func (t Target) datagrams(ctx context.Context) (*conn, error) {
 		t.Source.Forget(t.Addr.Addr())
 		return nil, fmt.Errorf("send to %s: %w", t.Addr, plain(err))
 	}
+	tracerOf(ctx).connected()
 	return ending(ctx, c), nil
 }
 

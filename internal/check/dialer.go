@@ -124,6 +124,7 @@ func orNet(d Dialer) Dialer {
 // open opens a connection to addr from the source address that s chooses.
 func open(ctx context.Context, d Dialer, s Sourcer, addr netip.AddrPort) (net.Conn, error) {
 	var c net.Conn
+	tracerOf(ctx).dials()
 	err := from(s, addr.Addr(), func(source netip.Addr) (err error) {
 		c, err = d.Dial(ctx, source, addr)
 		return err
@@ -131,6 +132,7 @@ func open(ctx context.Context, d Dialer, s Sourcer, addr netip.AddrPort) (net.Co
 	if err != nil {
 		return nil, unconnected(s, addr, err)
 	}
+	tracerOf(ctx).connected()
 	return c, nil
 }
 

@@ -50,7 +50,7 @@ func newHTTP(service string, t Target) (Checker, error) {
 	if service == "http_proxy" {
 		page, err := url.Parse(t.path())
 		if err != nil || page.Scheme != "http" || page.Host == "" {
-			return nil, fmt.Errorf("request=%q cannot be sent to a proxy; write request=\"http://HOST/PATH\"", shown(t.path()))
+			return nil, fmt.Errorf("request=%q cannot be sent to a proxy; write request=\"http://HOST/PATH\"", Shown(t.path()))
 		}
 		h.page, h.name = t.path(), page.Host
 	}
@@ -80,7 +80,7 @@ func (h HTTP) Check(ctx context.Context) error {
 			return h.named(h.page, err)
 		}
 	}
-	return h.named(h.page, fmt.Errorf("redirected more than %d times, at last to %q", maxRedirects, shown(page)))
+	return h.named(h.page, fmt.Errorf("redirected more than %d times, at last to %q", maxRedirects, Shown(page)))
 }
 
 // named puts the method, the page and the server in front of a reason. It returns nil if err is
@@ -94,7 +94,7 @@ func (h HTTP) named(page string, err error) error {
 	} else {
 		page += " by " + h.Addr.String()
 	}
-	return fmt.Errorf("%s %s: %w", h.Method, shown(page), err)
+	return fmt.Errorf("%s %s: %w", h.Method, Shown(page), err)
 }
 
 // request requests a page and judges the reply. If the server redirects the request, request
@@ -124,7 +124,7 @@ func (h HTTP) dial(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return bound(c), nil
+	return bound(ctx, c), nil
 }
 
 func (h HTTP) talk(ctx context.Context, c *conn, page string) (location string, err error) {
@@ -141,13 +141,14 @@ func (h HTTP) talk(ctx context.Context, c *conn, page string) (location string, 
 	if err != nil {
 		return "", err
 	}
+	c.tracer.replied("status "+response.text, nil)
 	if !h.good(response.status) {
 		if response.status/100 == 3 && response.location != "" {
 			return response.location, nil
 		}
 		return "", errors.New("status " + printable(response.text))
 	}
-	return "", h.body(ctx, response.body)
+	return "", h.body(ctx, response)
 }
 
 // bare judges a reply without a header, which HTTP/0.9 servers and some scripts send. It treats the
@@ -195,13 +196,14 @@ func (h HTTP) good(status int) bool {
 	return h.Status(status)
 }
 
-func (h HTTP) body(ctx context.Context, whole io.Reader) error {
-	page := io.LimitReader(whole, maxBody)
+func (h HTTP) body(ctx context.Context, whole *response) error {
+	page := io.LimitReader(whole.body, maxBody)
 	if h.Receive == nil {
 		_, err := io.Copy(io.Discard, page)
 		return broken(err)
 	}
 	body, err := io.ReadAll(page)
+	tracerOf(ctx).replied("status "+whole.text, body)
 	if err := broken(err); err != nil {
 		return err
 	}
@@ -233,11 +235,11 @@ func (h HTTP) follow(page, location string) (string, error) {
 	}
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("redirected to %q, which is not a URL", shown(location))
+		return "", fmt.Errorf("redirected to %q, which is not a URL", Shown(location))
 	case !strings.HasPrefix(page, "/"):
-		return "", fmt.Errorf("redirected to %q; request that instead", shown(location))
+		return "", fmt.Errorf("redirected to %q; request that instead", Shown(location))
 	case !h.here(to):
-		return "", fmt.Errorf("redirected to %q, which has another host, port or protocol; request a page that this server has", shown(location))
+		return "", fmt.Errorf("redirected to %q, which has another host, port or protocol; request a page that this server has", Shown(location))
 	}
 	return to.RequestURI(), nil
 }

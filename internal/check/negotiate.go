@@ -59,6 +59,7 @@ type careful struct {
 
 // Check runs the check, and hides the secrets in its error.
 func (c careful) Check(ctx context.Context) error {
+	tracerOf(ctx).hides(c.secrets)
 	return c.secrets.hide(carefully(c.name, c.addr, func() error { return c.Checker.Check(ctx) }))
 }
 

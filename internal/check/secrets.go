@@ -42,14 +42,19 @@ func (s secrets) hide(err error) error {
 		return err
 	}
 	text := err.Error()
-	hidden := text
-	for _, secret := range s {
-		hidden = without(hidden, []rune(secret))
-	}
+	hidden := s.hidden(text)
 	if hidden == text {
 		return err
 	}
 	return sameKind{hidden, err}
+}
+
+// hidden returns a text with *** instead of each secret.
+func (s secrets) hidden(text string) string {
+	for _, secret := range s {
+		text = without(text, []rune(secret))
+	}
+	return text
 }
 
 func without(text string, secret []rune) string {
@@ -88,8 +93,8 @@ func found(text string, secret []rune) int {
 	return at
 }
 
-// shown returns the beginning of a URL or a path. It replaces a login in the URL by ***.
-func shown(text string) string {
+// Shown returns the beginning of a URL or a path. It replaces a login in the URL by ***.
+func Shown(text string) string {
 	scheme, rest, _ := strings.Cut(text, "://")
 	authority := rest
 	// In an invalid URL, the login can contain a slash, so the last @ of the whole text counts.

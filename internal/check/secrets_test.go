@@ -87,7 +87,7 @@ func TestURLsAreShownWithoutLogins(t *testing.T) {
 		{"/a?b=c@d", "/a?b=c@d"},
 	}
 	for _, tt := range tests {
-		if got := shown(tt.url); got != tt.want {
+		if got := Shown(tt.url); got != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.url, got, tt.want)
 		}
 	}

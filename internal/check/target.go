@@ -47,6 +47,7 @@ func (t Target) matches(ctx context.Context, answer []byte) (bool, error) {
 	if t.Receive == nil {
 		return true, nil
 	}
+	defer tracerOf(ctx).matches()()
 	return t.Receive.Match(ctx, answer)
 }
 

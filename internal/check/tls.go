@@ -36,6 +36,7 @@ func (c *conn) encrypt(ctx context.Context, t Target) error {
 	err := secure.HandshakeContext(ctx)
 	if err == nil {
 		c.Conn = secure
+		c.tracer.encrypted()
 		return nil
 	}
 	reason := certificate(c.reason(ctx, err))
@@ -47,6 +48,7 @@ func (c *conn) encrypt(ctx context.Context, t Target) error {
 	switch {
 	case err == nil:
 		*c = *other
+		c.tracer.encrypted()
 		return nil
 	case errors.Is(err, unix.EAGAIN): // EAGAIN means that this host lacks a resource. The server is not at fault.
 		return fmt.Errorf("openssl: %w", err)

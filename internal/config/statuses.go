@@ -1,5 +1,10 @@
 package config
 
+import (
+	"strconv"
+	"strings"
+)
+
 // Statuses is a set of HTTP statuses, one bit each. The zero value is 2xx.
 type Statuses [600 / 60]uint64
 
@@ -13,3 +18,26 @@ func (s Statuses) Good(status int) bool {
 
 // Add puts a status from 100 to 599 into the set.
 func (s *Statuses) Add(status int) { s[status/60] |= 1 << (status % 60) }
+
+// String returns the set as ranges, for example 200-299,404. It is empty for the zero value.
+func (s Statuses) String() string {
+	if s == (Statuses{}) {
+		return ""
+	}
+	var ranges []string
+	for status := 100; status < 600; status++ {
+		if !s.Good(status) {
+			continue
+		}
+		first := status
+		for status < 599 && s.Good(status+1) {
+			status++
+		}
+		if text := strconv.Itoa(first); first == status {
+			ranges = append(ranges, text)
+		} else {
+			ranges = append(ranges, text+"-"+strconv.Itoa(status))
+		}
+	}
+	return strings.Join(ranges, ",")
+}

@@ -32,6 +32,10 @@ func (f fake) Resync(context.Context) error {
 	return f.err
 }
 
+func (f fake) Explain(_ context.Context, filter Filter) (Explanation, error) {
+	return Explanation{ID: filter.Service + " " + filter.Server}, f.err
+}
+
 func (f fake) Reload(context.Context) error { return f.err }
 
 // stateDir returns a new state directory with a short path, because the path of a unix socket has

@@ -93,15 +93,20 @@ func cutOption(service string) (option, name string) {
 }
 
 // passes reports whether the filter selects an event.
-func (f Filter) passes(e Event) bool {
-	_, name := cutOption(e.Service)
-	if f.Service != "" && f.Service != e.Service && f.Service != name {
-		return false
-	}
-	if f.Server == "" || f.Server == e.Server {
+func (f Filter) passes(e Event) bool { return f.HasService(e.Service) && f.HasServer(e.Server) }
+
+// HasService reports whether the filter selects a service. The service is as in a Snapshot.
+func (f Filter) HasService(service string) bool {
+	_, name := cutOption(service)
+	return f.Service == "" || f.Service == service || f.Service == name
+}
+
+// HasServer reports whether the filter selects a real server. The server is ADDRESS:PORT.
+func (f Filter) HasServer(server string) bool {
+	if f.Server == "" || f.Server == server {
 		return true
 	}
-	addr, err := netip.ParseAddrPort(e.Server)
+	addr, err := netip.ParseAddrPort(server)
 	return err == nil && f.Server == addr.Addr().String()
 }
 

@@ -20,6 +20,8 @@ const (
 	requestStatus = "status" // The reply to requestStatus has a Snapshot as its result.
 	requestResync = "resync"
 	requestReload = "reload"
+	// requestExplain has a Filter as its argument. The result of the reply is an Explanation.
+	requestExplain = "explain"
 	// requestEvents has a Filter as its argument. The first reply has no result. Each later reply
 	// has an Event.
 	requestEvents = "events"

@@ -20,6 +20,8 @@ type Daemon interface {
 	Snapshot(context.Context) (Snapshot, error)
 	Resync(context.Context) error
 	Reload(context.Context) error
+	// Explain returns why the real servers that a filter selects have their weights.
+	Explain(context.Context, Filter) (Explanation, error)
 }
 
 // Listen makes the control socket of a daemon. Only the user of the daemon and root can use the
@@ -164,10 +166,12 @@ func serve(ctx context.Context, d Daemon, r request) (result any, err error) {
 	switch r.Request {
 	case requestStatus:
 		return d.Snapshot(ctx)
+	case requestExplain:
+		return explain(ctx, d, r)
 	case requestResync:
 		return nil, d.Resync(ctx)
 	case requestReload:
 		return nil, d.Reload(ctx)
 	}
-	return nil, fmt.Errorf("unknown request %q; this directord knows %s, %s, %s and %s", r.Request, requestStatus, requestResync, requestReload, requestEvents)
+	return nil, fmt.Errorf("unknown request %q; this directord knows %s, %s, %s, %s and %s", r.Request, requestStatus, requestExplain, requestResync, requestReload, requestEvents)
 }

@@ -111,7 +111,7 @@ func startMany(tb testing.TB, setup Setup) *Daemon {
 	d.apply(nil)
 	now := time.Now()
 	for i, probe := range setup.Probes() {
-		d.takeResult(result{probe, nil, now})
+		d.takeResult(result{probe: probe, at: now})
 		if i%cap(d.results) == 0 {
 			d.apply(nil) // The daemon's function Run also calls apply once for all results that wait.
 		}
@@ -143,7 +143,7 @@ func TestAVerdictCostsTheSameInALargeService(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for i := range verdicts {
-		d.takeResult(result{probes[i], io.EOF, time.Now()})
+		d.takeResult(result{probe: probes[i], err: io.EOF, at: time.Now()})
 	}
 	runtime.ReadMemStats(&after)
 	if each := (after.TotalAlloc - before.TotalAlloc) / verdicts; each > most {
@@ -161,7 +161,7 @@ func TestReasonIsFitForEverybody(t *testing.T) {
 	d := startMany(t, many(1, 1))
 	var told string
 	d.options.Checked = func(_ Service, _ Real, _ Probe, err error) { told = err.Error() }
-	d.takeResult(result{d.setup.Probes()[0], errors.New("\x1b[31mred\r\n" + strings.Repeat("long ", 1<<20)), time.Now()})
+	d.takeResult(result{probe: d.setup.Probes()[0], err: errors.New("\x1b[31mred\r\n" + strings.Repeat("long ", 1<<20)), at: time.Now()})
 	want := "?[31mred  long "
 	for where, got := range map[string]string{
 		"hook": told, "status": d.snapshot().Services[0].Reals[0].Reason, "event": d.events[0].Reason,
@@ -203,7 +203,7 @@ func BenchmarkResult(b *testing.B) {
 	probes, now, n := d.setup.Probes(), time.Now(), 0
 	b.ReportAllocs()
 	for b.Loop() {
-		d.takeResult(result{probes[n%len(probes)], nil, now})
+		d.takeResult(result{probe: probes[n%len(probes)], at: now})
 		n++
 	}
 }

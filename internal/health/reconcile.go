@@ -170,6 +170,7 @@ type outcome struct {
 	held    lvs.Scope // held is the set of services that the daemon can change.
 	lost    notHeld   // lost has the services that the daemon wants to change but must not.
 	target  lvs.Table // target is the wanted table of the services that the daemon holds.
+	have    lvs.Table // have is the table of the kernel before a change.
 }
 
 // round makes the kernel hold the table. It first reads the kernel's table without the lock. So
@@ -289,7 +290,7 @@ func (r *reconciler) plan(ctx context.Context, w want) ([]lvs.Op, outcome, error
 		have = have.Unordered(found.held)
 	}
 	r.last.see(have)
-	found.target = target
+	found.target, found.have = target, have
 	return lvs.Plan(target, have, found.held), found, nil
 }
 

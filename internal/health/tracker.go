@@ -31,6 +31,7 @@ type tracker struct {
 	// checked is the time of the last result. It is zero before the first result.
 	checked time.Time
 	reason  string // reason is the reason of the last failure. It is empty after a success.
+	history history
 }
 
 func newTracker(p Probe) *tracker {

@@ -48,6 +48,7 @@ func (d *Daemon) takeResult(r result) {
 	r.err = check.Reason(r.err)
 	before := *t
 	changed := t.record(r.at, r.err)
+	t.history.add(r)
 	for _, at := range d.users[r.probe] {
 		d.recombine(at, r.at)
 		d.noteCheck(at, r.probe, r.err, before)

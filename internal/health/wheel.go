@@ -24,6 +24,7 @@ type result struct {
 	probe Probe
 	err   error
 	at    time.Time
+	trace check.Trace // trace is what the check measured. It is zero if the check has not ended.
 }
 
 // wheel starts each check once in its interval. The slot in the interval depends only on the probe,
@@ -175,7 +176,7 @@ func (w *wheel) start(ctx context.Context, s *spoke, groups groups) {
 	if !s.state.CompareAndSwap(idle, running) {
 		if s.state.Load() == running && time.Since(w.since(s)) > s.probe.Timeout+grace {
 			select {
-			case w.results <- result{s.probe, errStuck, time.Now()}:
+			case w.results <- result{probe: s.probe, err: errStuck, at: time.Now()}:
 			default: // The channel is full. The next turn reports the error again.
 			}
 		}
@@ -188,9 +189,9 @@ func (w *wheel) start(ctx context.Context, s *spoke, groups groups) {
 	}
 	limited, cancel := context.WithTimeout(ctx, s.probe.Timeout)
 	w.running.Go(func() {
-		err := s.checker.Check(limited)
+		trace, err := check.Traced(limited, s.began, s.checker)
 		cancel()
-		w.ended(ctx, s, err)
+		w.ended(ctx, s, trace, err)
 	})
 }
 
@@ -198,11 +199,17 @@ func (w *wheel) start(ctx context.Context, s *spoke, groups groups) {
 func (w *wheel) together(ctx context.Context, of shared, g *group) {
 	limited, cancel := context.WithTimeout(ctx, of.timeout)
 	defer cancel()
-	check.ConnectAll(limited, of.dialer, g.checks, func(i int, err error) { w.ended(ctx, g.spokes[i], err) })
+	check.ConnectAll(limited, of.dialer, g.checks, func(i int, err error) {
+		trace := check.Trace{Total: time.Since(g.spokes[i].began)}
+		if err == nil {
+			trace.Connect = trace.Total
+		}
+		w.ended(ctx, g.spokes[i], trace, err)
+	})
 }
 
 // ended sends the result of a finished check to the daemon.
-func (w *wheel) ended(ctx context.Context, s *spoke, err error) {
+func (w *wheel) ended(ctx context.Context, s *spoke, trace check.Trace, err error) {
 	at := time.Now()
 	defer s.state.Store(idle)
 	s.state.Store(reporting)
@@ -214,7 +221,7 @@ func (w *wheel) ended(ctx context.Context, s *spoke, err error) {
 		return
 	}
 	select {
-	case w.results <- result{s.probe, err, at}:
+	case w.results <- result{s.probe, err, at, trace}:
 	case <-ctx.Done():
 	}
 }
@@ -285,6 +292,12 @@ func (w *wheel) next() time.Duration {
 
 // age returns the time since the last turn of the wheel.
 func (w *wheel) age() time.Duration { return time.Since(w.began) - time.Duration(w.ticked.Load()) }
+
+// upcoming returns when the wheel next starts the check of a probe. The first check can be earlier.
+func (w *wheel) upcoming(p Probe) time.Time {
+	now := int64(time.Since(w.began) / slot)
+	return w.began.Add(time.Duration(after(p, now)) * slot)
+}
 
 // interval returns the interval of a probe in slots.
 func interval(p Probe) int64 { return max(1, int64(p.Interval/slot)) }

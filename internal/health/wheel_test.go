@@ -414,7 +414,7 @@ func TestFailureOfAPause(t *testing.T) {
 				s := &spoke{probe: probe(1, time.Second, limit)}
 				for range 2 {
 					s.began = w.began.Add(tt.began)
-					w.ended(t.Context(), s, tt.err)
+					w.ended(t.Context(), s, check.Trace{}, tt.err)
 				}
 				if len(results) != tt.want {
 					t.Errorf("%d results, want %d", len(results), tt.want)

@@ -24,6 +24,36 @@ const (
 	Suspected Cause = "suspected" // Suspected: the checks fail, but the director may be at fault.
 )
 
+// Rule returns the directive that decides about a server with the cause. For orders of operators
+// and words of the server itself, it returns "order" and "agent".
+func (c Cause) Rule() string {
+	switch c {
+	case Passed, Failed:
+		return "checks"
+	case Unchecked:
+		return "init_state"
+	case Ordered:
+		return "order"
+	case Said:
+		return "agent"
+	case Rising:
+		return "slowstart"
+	case Spare:
+		return "tier"
+	case GaveWay:
+		return "shortage=fallback"
+	case Capped:
+		return "max_ejection_percent"
+	case Opened:
+		return "shortage=fail-open"
+	case Held:
+		return "shortage=hold"
+	case Suspected:
+		return "own_fault"
+	}
+	return string(c)
+}
+
 // Reason explains the weight of one server: Base times Percent, or 0.
 type Reason struct {
 	Cause Cause

@@ -408,7 +408,7 @@ func (w *writer) query(c config.Check) {
 	if c.Verify != verification(config.Check{Application: c.Application}) {
 		w.line("verify", string(c.Verify))
 	}
-	w.line("httpstatus", statuses(c.Status))
+	w.line("httpstatus", c.Status.String())
 	w.line("httpmethod", c.Method)
 	w.line("virtualhost", c.VirtualHost)
 	w.quoted("request", withLogin(c.Request, c, w.secrets))
@@ -422,29 +422,6 @@ func (w *writer) query(c config.Check) {
 		w.secret("passwd", c.Passwd)
 	}
 	w.secret("secret", c.Secret)
-}
-
-// statuses returns a set of HTTP statuses as ranges.
-func statuses(set config.Statuses) string {
-	if set == (config.Statuses{}) {
-		return ""
-	}
-	var ranges []string
-	for status := 100; status < 600; status++ {
-		if !set.Good(status) {
-			continue
-		}
-		first := status
-		for status < 599 && set.Good(status+1) {
-			status++
-		}
-		if text := strconv.Itoa(first); first == status {
-			ranges = append(ranges, text)
-		} else {
-			ranges = append(ranges, text+"-"+strconv.Itoa(status))
-		}
-	}
-	return strings.Join(ranges, ",")
 }
 
 func (w *writer) alert(a config.Alert) {

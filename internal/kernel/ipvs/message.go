@@ -49,8 +49,12 @@ const (
 	destinationWeight  = 4
 	destinationUpper   = 5
 	destinationLower   = 6
-	destinationStats   = 10
-	destinationFamily  = 11
+
+	destinationActive   = 7
+	destinationInactive = 8
+
+	destinationStats  = 10
+	destinationFamily = 11
 
 	destinationTunnelType     = 13
 	destinationTunnelPort     = 14
@@ -61,6 +65,9 @@ const (
 const (
 	statsInPackets  = 2
 	statsOutPackets = 3
+	statsConnRate   = 6
+	statsInRate     = 9  // statsInRate is in bytes per second.
+	statsOutRate    = 10 // statsOutRate is in bytes per second.
 )
 
 // Flags that decodeService removes. Persistence has a separate field. The kernel sets the hashed
