@@ -111,6 +111,9 @@ func (n *node) Explain(context.Context, control.Filter) (control.Explanation, er
 	return control.Explanation{}, nil
 }
 
+// Order implements control.Daemon.
+func (n *node) Order(context.Context, control.Command) error { return nil }
+
 // Remove records the name of the attribute, and returns the error in stays.
 func (n *node) Remove(_ context.Context, name string) error {
 	n.removed = append(n.removed, name)

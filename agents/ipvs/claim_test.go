@@ -77,6 +77,9 @@ func (h *healthDaemon) Reload(context.Context) error {
 	return h.reload
 }
 
+// Order implements control.Daemon.
+func (h *healthDaemon) Order(context.Context, control.Command) error { return nil }
+
 // living starts a daemon, which runs until the test ends or until the caller calls end.
 func (n node) living(t *testing.T, id string, d *healthDaemon) (end func()) {
 	t.Helper()

@@ -90,6 +90,11 @@ type commands struct {
 	Status  statusCommand  `cmd:"" help:"Print the services of the health daemons on this node, with the verdict on every real server. Also print which neighbours have confirmed the addresses of vip resources."`
 	Explain explainCommand `cmd:"" help:"Print why the real servers of a virtual service have their weights. The output has the last checks with the time of each phase, the expected and the received reply, and the rule that decided. It also has the claim, the weights in the kernel, and the pending commands."`
 	Events  eventsCommand  `cmd:"" help:"Print the events of the health daemons on this node, until lvsctl is interrupted or all daemons have ended."`
+	Drain   drainCommand   `cmd:"" help:"Give real servers no new connections. Their open connections continue."`
+	Maint   maintCommand   `cmd:"" help:"Do the same as drain, and mark the real servers as in maintenance."`
+	Weight  weightCommand  `cmd:"" help:"Replace the configured weight of a real server."`
+	Undrain undrainCommand `cmd:"" help:"End drain or maint of real servers."`
+	Ready   readyCommand   `cmd:"" help:"End all orders for real servers."`
 	Doctor  doctorCommand  `cmd:"" help:"Report the faults of this real server, or of this director: masq servers whose replies are lost, synchronisation daemons that other hosts can reach, and hash tables that differ from those on another director. It also reports hosts with another syncid, and directors that lack connections. Test packets show whether a real server replies to queries for the virtual addresses, or announces them."`
 	Resync  resyncCommand  `cmd:"" help:"Send the connections that this director serves to the other directors, through the running master synchronisation daemon's group. The kernel sends only connections whose packets move."`
 	Serve   serveCommand   `cmd:"" help:"Serve the state of the health daemons on this node, and the counters of IPVS, as metrics for Prometheus. It needs no privileges: see docs/monitoring.md."`
@@ -107,7 +112,7 @@ func run(ctx context.Context, args []string, sys system) int {
 	if err != nil {
 		return failed(sys, err)
 	}
-	selected, err := parser.Parse(args)
+	selected, err := parser.Parse(withServices(args))
 	switch {
 	case helped:
 		return exitOK

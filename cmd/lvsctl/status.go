@@ -132,16 +132,29 @@ func unusual(s control.Service) string {
 	return ""
 }
 
-// why returns the reason of the verdict on a real server. If the weight does not follow from the
-// verdict alone, why adds the reason of the weight.
+// why returns the reason of the verdict on a real server, and its orders. If the weight does not
+// follow from them alone, why adds the reason of the weight.
 func why(r control.Real) string {
-	switch {
-	case r.Cause == "" || r.Cause == "failed" || r.Cause == "unchecked" || r.Cause == "passed" && r.Weight == r.Configured:
-		return r.Reason
-	case r.Reason == "":
-		return r.Policy
+	var texts []string
+	add := func(text string) {
+		if text != "" {
+			texts = append(texts, text)
+		}
 	}
-	return r.Reason + "; " + r.Policy
+	add(r.Reason)
+	switch r.Cause {
+	case "", "failed", "unchecked":
+	case "passed", "ordered":
+		if len(r.Orders) == 0 && r.Weight != r.Configured {
+			add(r.Policy)
+		}
+	default:
+		add(r.Policy)
+	}
+	for _, o := range r.Orders {
+		add(o.String())
+	}
+	return strings.Join(texts, "; ")
 }
 
 // fallbacks returns all fallbacks of a service.

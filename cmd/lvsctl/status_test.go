@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -25,12 +26,11 @@ func (daemon) Explain(context.Context, control.Filter) (control.Explanation, err
 	return control.Explanation{}, nil
 }
 
+// Order implements control.Daemon.
+func (daemon) Order(context.Context, control.Command) error { return errors.New("refused") }
+
 func TestStatus(t *testing.T) {
-	state, err := os.MkdirTemp("", "lvs") // a short directory name: the path of a unix socket can have at most 107 characters
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(state) })
+	state := shortDir(t)
 	status := func(args ...string) (int, string, string) {
 		var out, errs strings.Builder
 		code := run(t.Context(), append([]string{"status"}, args...), system{stdout: &out, stderr: &errs, stateDir: state})
@@ -50,6 +50,9 @@ func TestStatus(t *testing.T) {
 				{Addr: "192.0.2.23:80", Forward: "Route", Weight: 1, Configured: 1, Verdict: "bad", Reason: "404 Not Found", Policy: "its checks fail, but this director suspects itself", Cause: "suspected"},
 				{Addr: "192.0.2.24:80", Forward: "Route", Weight: 5, Configured: 1, Verdict: "good", Policy: "its checks pass; alice has set the weight 5", Cause: "passed"},
 				{Addr: "192.0.2.25:80", Forward: "Route", Weight: 1, Configured: 1, Verdict: "good", Policy: "its checks pass", Cause: "passed"},
+				{Addr: "192.0.2.26:80", Forward: "Route", Configured: 1, Verdict: "good", Cause: "ordered", Policy: "root has set drain", Since: now.Add(-time.Minute), Orders: []control.Order{
+					{Kind: "weight", Weight: 7, By: "eva", Since: now}, {Kind: "drain", By: "root", Since: now, Until: now.Add(time.Hour)},
+				}},
 			},
 			Fallback: &control.Real{Addr: "127.0.0.1:80", Forward: "Route", Weight: 1, Configured: 1},
 		}, {
@@ -80,6 +83,7 @@ TCP  192.0.2.10:80  rr persistent 600
   -> 192.0.2.23:80  Route  1    bad      -      404 Not Found; its checks fail, but this director suspects itself
   -> 192.0.2.24:80  Route  5    good     -      its checks pass; alice has set the weight 5
   -> 192.0.2.25:80  Route  1    good     -
+  -> 192.0.2.26:80  Route  0    good     1m0s   weight 7 by eva since 2026-01-02T03:04:05Z; drain by root since 2026-01-02T03:04:05Z until 2026-01-02T04:04:05Z
 FWM  5  rr  held: too few real servers are good, so the servers before the shortage serve
 FWM  6  rr  fail open: too few real servers are good, so all serve
 FWM  7  rr  not balanced: resource web was stopped; start it

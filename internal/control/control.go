@@ -102,6 +102,8 @@ type Real struct {
 	// fallback. Cause is the first part of Policy as one word: a policy.Cause.
 	Policy string `json:"policy,omitempty"`
 	Cause  string `json:"cause,omitempty"`
+	// Orders are the orders of operators that count now.
+	Orders []Order `json:"orders,omitempty"`
 }
 
 // Alive returns an error if LoopAge or WheelAge is above Limit.
@@ -169,26 +171,32 @@ func IDs(stateDir string) ([]string, error) {
 // Status reads the state of a daemon from its control socket.
 func Status(ctx context.Context, stateDir, id string) (Snapshot, error) {
 	var s Snapshot
-	err := call(ctx, stateDir, id, requestStatus, &s)
+	err := call(ctx, stateDir, id, question{name: requestStatus, result: &s})
 	return s, err
 }
 
 // Resync makes a daemon compare and repair the whole IPVS table now. It returns nil after the
 // daemon has done this.
 func Resync(ctx context.Context, stateDir, id string) error {
-	return call(ctx, stateDir, id, requestResync, nil)
+	return call(ctx, stateDir, id, question{name: requestResync})
 }
 
 // Reload makes a daemon read its configuration again. It returns nil when the daemon uses the new
 // configuration, or the reason why the daemon refused it.
 func Reload(ctx context.Context, stateDir, id string) error {
-	return call(ctx, stateDir, id, requestReload, nil)
+	return call(ctx, stateDir, id, question{name: requestReload})
 }
 
-// call sends a request and decodes the result of the reply. result is nil if the reply has no
-// result.
-func call(ctx context.Context, stateDir, id, name string, result any) error {
-	line, err := encodeRequest(name, nil)
+// question is a request with its arguments, and the place for the result of the reply.
+type question struct {
+	name      string
+	arguments any // arguments is nil for a request without arguments.
+	result    any // result is nil for a reply without a result.
+}
+
+// call sends a request and decodes the result of the reply.
+func call(ctx context.Context, stateDir, id string, q question) error {
+	line, err := encodeRequest(q.name, q.arguments)
 	if err != nil {
 		return err
 	}
@@ -198,12 +206,12 @@ func call(ctx context.Context, stateDir, id, name string, result any) error {
 	}
 	// A daemon from before version 1 reads only requests without a version.
 	if bytes.HasPrefix(text, []byte(wordError)) {
-		if text, err = exchange(ctx, stateDir, id, []byte(name)); err != nil {
+		if text, err = exchange(ctx, stateDir, id, []byte(q.name)); err != nil {
 			return err
 		}
-		err = decodeWordReply(text, result)
+		err = decodeWordReply(text, q.result)
 	} else {
-		err = decodeReply(text, result)
+		err = decodeReply(text, q.result)
 	}
 	if err != nil {
 		return fmt.Errorf("directord %s: %w", id, err)

@@ -38,6 +38,8 @@ func (f fake) Explain(_ context.Context, filter Filter) (Explanation, error) {
 
 func (f fake) Reload(context.Context) error { return f.err }
 
+func (f fake) Order(context.Context, Command) error { return f.err }
+
 // stateDir returns a new state directory with a short path, because the path of a unix socket has
 // at most 107 bytes.
 func stateDir(t *testing.T) string {

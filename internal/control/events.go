@@ -62,6 +62,7 @@ type Filter struct {
 // normal returns the filter with its addresses written as in events. For example, it shortens IPv6
 // addresses.
 func (f Filter) normal() (Filter, error) {
+	f.Service = strings.TrimSpace(f.Service)
 	option, name := cutOption(f.Service)
 	if _, err := strconv.ParseUint(name, 10, 32); f.Service != "" && err != nil {
 		addr, err := netip.ParseAddrPort(name)

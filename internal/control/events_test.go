@@ -174,7 +174,7 @@ func TestClientOfEvents(t *testing.T) {
 // no version, or a newer version, or they end.
 func TestEventsOfOlderDaemons(t *testing.T) {
 	for reply, want := range map[string]string{
-		`{"version":1,"error":"unknown request \"events\"; this directord knows status, resync and reload"}` + "\n": `directord web: unknown request "events"; this directord knows status, resync and reload`,
+		`{"version":1,"error":"unknown request \"events\"; this directord knows status, resync and reload"}` + "\n": `directord web: unknown request "events"; this directord knows status, resync and reload; it was started before the upgrade, so restart its resource`,
 		`error: request "{\"version\":1}" is unknown` + "\n":                                                        "directord web was started before the upgrade and cannot send events; restart its resource",
 		`{"version":2}` + "\n": "directord web: it speaks version 2 of the control protocol and this program version 1; use the programs of its package",
 		`{"version":1}` + "\n": "directord web: the daemon has ended; there are no more events",

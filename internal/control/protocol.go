@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Version is the version of the protocol on the control socket. A connection carries one request
@@ -22,6 +23,7 @@ const (
 	requestReload = "reload"
 	// requestExplain has a Filter as its argument. The result of the reply is an Explanation.
 	requestExplain = "explain"
+	requestOrder   = "order" // requestOrder has a Command as its argument.
 	// requestEvents has a Filter as its argument. The first reply has no result. Each later reply
 	// has an Event.
 	requestEvents = "events"
@@ -46,6 +48,9 @@ type reply struct {
 // wordError begins the error reply of a daemon from before version 1. It also begins the error
 // reply to a client from before version 1.
 const wordError = "error: "
+
+// unknownRequest begins the error reply to a request that the daemon does not know.
+const unknownRequest = "unknown request "
 
 // encodeRequest returns the line of a request, without its line end.
 func encodeRequest(name string, arguments any) ([]byte, error) {
@@ -117,6 +122,8 @@ func decodeReply(line []byte, result any) error {
 		return fmt.Errorf("it speaks version %d of the control protocol and this program version %d; use the programs of its package", r.Version, Version)
 	case r.Version < 1:
 		return errors.New("the reply has no version; end the process that listens on the socket, it is not directord")
+	case strings.HasPrefix(r.Error, unknownRequest):
+		return fmt.Errorf("%s; it was started before the upgrade, so restart its resource", r.Error)
 	case r.Error != "":
 		return errors.New(r.Error)
 	case result == nil:

@@ -28,7 +28,7 @@ func TestAnswersOnTheWire(t *testing.T) {
 		{"an argument that is not known", `{"version":1,"request":"resync","arguments":{"x":1}}`, `{"version":1}`, d},
 		{"a failure", `{"version":1,"request":"reload"}`, `{"version":1,"error":"no table"}`, failing},
 		{"unknown request", `{"version":1,"request":"dance"}`,
-			`{"version":1,"error":"unknown request \"dance\"; this directord knows status, explain, resync, reload and events"}`, d},
+			`{"version":1,"error":"unknown request \"dance\"; this directord knows status, explain, resync, reload, order and events"}`, d},
 		{"newer version", `{"version":2,"request":"status"}`,
 			`{"version":1,"error":"the client speaks version 2 of the control protocol and this directord version 1; restart the resource so that the installed directord runs"}`, d},
 		{"no version", `{"request":"status"}`,

@@ -22,6 +22,8 @@ type Daemon interface {
 	Reload(context.Context) error
 	// Explain returns why the real servers that a filter selects have their weights.
 	Explain(context.Context, Filter) (Explanation, error)
+	// Order carries out an operator's command.
+	Order(context.Context, Command) error
 }
 
 // Listen makes the control socket of a daemon. Only the user of the daemon and root can use the
@@ -172,6 +174,12 @@ func serve(ctx context.Context, d Daemon, r request) (result any, err error) {
 		return nil, d.Resync(ctx)
 	case requestReload:
 		return nil, d.Reload(ctx)
+	case requestOrder:
+		command, err := decodeArguments[Command](r)
+		if err != nil {
+			return nil, err
+		}
+		return nil, d.Order(ctx, command)
 	}
-	return nil, fmt.Errorf("unknown request %q; this directord knows %s, %s, %s, %s and %s", r.Request, requestStatus, requestExplain, requestResync, requestReload, requestEvents)
+	return nil, fmt.Errorf(unknownRequest+"%q; this directord knows %s, %s, %s, %s, %s and %s", r.Request, requestStatus, requestExplain, requestResync, requestReload, requestOrder, requestEvents)
 }

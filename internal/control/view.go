@@ -31,3 +31,6 @@ func (view) Resync(context.Context) error { return errViewOnly }
 
 // Reload refuses the request.
 func (view) Reload(context.Context) error { return errViewOnly }
+
+// Order refuses the request.
+func (view) Order(context.Context, Command) error { return errViewOnly }

@@ -182,8 +182,8 @@ func (s *server) engine(tools health.Tools, sources *check.Sources) *health.Daem
 	return health.New(health.Options{
 		ID: s.id, Source: s.ipvs, Config: s.name(), Version: s.sys.Version, PID: os.Getpid(),
 		Kernel: s.sys.Kernel, Store: s.source.store, Log: s.log, Load: s.source.load, Checker: health.Checkers(tools),
-		SaveVerdicts: s.saveVerdicts,
-		Lives:        func(id string) (bool, error) { return control.Lives(s.stateDir, id) },
+		SaveVerdicts: s.saveVerdicts, Orders: s.orders(), SaveOrders: s.saveOrders,
+		Lives: func(id string) (bool, error) { return control.Lives(s.stateDir, id) },
 		Accepted: func(setup health.Setup) {
 			sources.Avoid(setup.Virtual())
 			s.source.accept(setup)

@@ -42,6 +42,11 @@ type Options struct {
 	// SaveVerdicts gets the present verdicts at the start, every second, 0.1 s after an event of a
 	// check, and at the end. It can be nil.
 	SaveVerdicts func(state.Verdicts)
+	// Orders are the orders of operators at the start.
+	Orders []control.Command
+	// SaveOrders stores all orders before a new one counts. If it fails, the new order is refused.
+	// It can be nil.
+	SaveOrders func([]control.Command) error
 	// Accepted gets every configuration whose services the daemon has adopted, before its checks
 	// start. It can be nil.
 	Accepted func(Setup)
@@ -115,7 +120,7 @@ type Daemon struct {
 	unknown int               // unknown is the number of probes that have no verdict yet.
 	ordered bool              // ordered says that the reconciler can repair the order of destinations.
 	// orders are the orders of operators.
-	orders map[Member][]policy.Order
+	orders orders
 	// memory has the memory of each service with rules.
 	memory map[lvs.ServiceID]policy.Memory
 	// suspicion is the last time when the daemon suspected itself.
@@ -136,11 +141,15 @@ func New(o Options) *Daemon {
 	if o.Lives == nil {
 		o.Lives = func(string) (bool, error) { return true, nil }
 	}
+	given, err := ordersOf(o.Orders)
+	if err != nil {
+		o.Log.Error(err)
+	}
 	results := make(chan result, 64)
 	return &Daemon{
 		options: o, reconciler: newReconciler(o), wheel: newWheel(results), results: results,
 		requests: make(chan func(context.Context)), started: time.Now(), trackers: map[Probe]*tracker{},
-		out: map[Member]bool{}, memory: map[lvs.ServiceID]policy.Memory{}, alarm: time.NewTimer(never), serving: map[lvs.ServiceID]bool{},
+		orders: given, out: map[Member]bool{}, memory: map[lvs.ServiceID]policy.Memory{}, alarm: time.NewTimer(never), serving: map[lvs.ServiceID]bool{},
 	}
 }
 
@@ -278,6 +287,7 @@ func (d *Daemon) accept(ctx context.Context, setup Setup, checkers []target) {
 	d.combineAll(time.Now())
 	maps.DeleteFunc(d.memory, func(id lvs.ServiceID, _ policy.Memory) bool { return d.services[id] == nil })
 	d.find()
+	d.idle()
 	select {
 	case d.wheel.changes <- checkers:
 	case <-ctx.Done():
@@ -401,8 +411,16 @@ func (d *Daemon) Secure(ctx context.Context) error {
 
 // Resync compares the whole table with the kernel now and repairs it.
 func (d *Daemon) Resync(ctx context.Context) error {
+	return d.change(ctx, func() error { return nil })
+}
+
+// change runs f in the goroutine of Run, and waits until the kernel has the wanted table.
+func (d *Daemon) change(ctx context.Context, f func() error) error {
 	done := make(chan error, 1)
 	err := d.do(ctx, func(context.Context) error {
+		if err := f(); err != nil {
+			return err
+		}
 		d.apply([]chan<- error{done})
 		return nil
 	})

@@ -21,11 +21,13 @@ import (
 	"lvs-agents/internal/check"
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/config/ldirectord"
+	"lvs-agents/internal/control"
 	"lvs-agents/internal/directord/compat"
 	"lvs-agents/internal/health"
 	"lvs-agents/internal/host"
 	"lvs-agents/internal/kernel/kerneltest"
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/state"
 	"lvs-agents/internal/state/record"
 )
 
@@ -53,6 +55,8 @@ func (k *kernel) Table(ctx context.Context) (lvs.Table, error) {
 // world is a director without a network. The checks of the addresses in down fail. An entry of down
 // is an address, or an address and a port.
 type world struct {
+	orders []control.Command // orders are the stored orders of operators.
+	full   bool              // full makes the storing of orders fail.
 	kernel *kernel
 	store  record.Store
 	state  string
@@ -71,6 +75,7 @@ type world struct {
 	slow   chan struct{}
 	lines  bytes.Buffer
 	events []health.Event
+	saved  state.Verdicts // saved is the verdict file of the daemon.
 }
 
 func newWorld(t *testing.T, text string) *world {
@@ -139,7 +144,8 @@ func (w *world) run(t *testing.T, id string, f func(d *health.Daemon)) {
 	defer cancel()
 	d := health.New(health.Options{
 		ID: id, Lives: func(string) (bool, error) { return !w.dead, nil }, Kernel: w.kernel, Store: w.store, Log: w.log, PID: 42, Config: "web.cf",
-		Occurred: w.occurred,
+		Occurred: w.occurred, Orders: w.orders, SaveOrders: w.saveOrders,
+		SaveVerdicts: func(v state.Verdicts) { w.set(func() { w.saved = v }) },
 		Load: func(ctx context.Context) (health.Setup, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()

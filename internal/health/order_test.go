@@ -1,15 +1,16 @@
 package health_test
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"lvs-agents/internal/control"
 	"lvs-agents/internal/health"
-	"lvs-agents/internal/lvs"
-	"lvs-agents/internal/policy"
+	"lvs-agents/internal/state"
 )
 
 const governed = `checkinterval=1
@@ -85,46 +86,131 @@ func TestShortageOfServersInTheDaemon(t *testing.T) {
 	}
 }
 
-func TestOrdersOfOperatorsComeBeforeVerdicts(t *testing.T) {
+// saveOrders stores the orders for the next daemon, or fails if the world is full.
+func (w *world) saveOrders(orders []control.Command) error {
+	if w.full {
+		return errors.New("no space left on device")
+	}
+	w.orders = orders
+	return nil
+}
+
+// verdicts returns the verdict file of the daemon.
+func (w *world) verdicts() (v state.Verdicts) {
+	w.set(func() { v = w.saved })
+	return v
+}
+
+func (w *world) give(t *testing.T, d *health.Daemon, kind string, servers ...string) {
+	t.Helper()
+	w.refuse(t, d, "", control.Order{Kind: kind, By: "eva"}, servers...)
+}
+
+// refuse gives an order that the daemon must refuse with an error. The daemon must accept it if the
+// error is empty.
+func (w *world) refuse(t *testing.T, d *health.Daemon, want string, o control.Order, servers ...string) {
+	t.Helper()
+	got := ""
+	if err := d.Order(t.Context(), control.Command{Service: "-t 192.0.2.10:80", Servers: servers, Order: o}); err != nil {
+		got = err.Error()
+	}
+	if got != want {
+		t.Errorf("%s: got %q, want %q", o, got, want)
+	}
+}
+
+const one, two, three = "192.0.2.21:80", "192.0.2.22:80", "192.0.2.23:80"
+
+func TestOrdersStayUntilTheyEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, governed)
 		w.run(t, "web", func(d *health.Daemon) {
-			s, err := d.Snapshot(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			service := mustService(t, s.Services[0].ID)
-			at := func(n int) health.Member { return health.Member{Service: service, Server: addrPort(n)} }
-			orders := map[health.Member][]policy.Order{
-				at(0): {{Kind: policy.Drain, By: "root", Since: time.Now(), Until: time.Now().Add(10 * time.Second)}},
-				at(1): {{Kind: policy.Weigh, Weight: 7, By: "root", Since: time.Now()}},
-			}
-			if err := d.Obey(t.Context(), orders); err != nil {
-				t.Fatal(err)
-			}
+			w.give(t, d, "drain", one)
+			w.refuse(t, d, "", control.Order{Kind: "weight", Weight: 7, Until: time.Now().Add(time.Minute)}, two)
 			w.wantWeights(t, "ordered", "0 7 100")
 			if err := d.Reload(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			w.settle()
 			w.wantWeights(t, "after a reload", "0 7 100")
-			<-time.After(10 * time.Second)
-			w.wantWeights(t, "the drain has ended", "100 7 100")
-			if err := d.Obey(t.Context(), nil); err != nil {
-				t.Fatal(err)
+			w.settle()
+			if bad := w.verdicts().Bad; len(bad) != 1 || bad[0] != "-t 192.0.2.10:80 -r 192.0.2.21:80" {
+				t.Errorf("verdict file: %q", bad)
 			}
-			w.wantWeights(t, "no orders", "100 100 100")
+		})
+		w.run(t, "web", func(d *health.Daemon) {
+			w.wantWeights(t, "after a restart", "0 7 100")
+			s, err := d.Snapshot(t.Context())
+			if orders := s.Services[0].Reals[0].Orders; err != nil || len(orders) != 1 || orders[0].Kind != "drain" || orders[0].By != "eva" {
+				t.Errorf("status: %+v, %v", orders, err)
+			}
+			<-time.After(time.Minute)
+			w.wantWeights(t, "the weight has ended", "0 100 100")
+			w.give(t, d, "maint", one)
+			w.give(t, d, "undrain", one)
+			w.wantWeights(t, "undrained", "100 100 100")
+			command := control.Command{Service: "-t 192.0.2.10:80", Order: control.Order{Kind: "drain"}, Force: true}
+			if err := d.Order(t.Context(), command); err != nil {
+				t.Error(err)
+			}
+			w.wantWeights(t, "all drained, so the fallback serves", "1 0 0 0")
+			w.give(t, d, "ready")
+			w.wantWeights(t, "all ready", "100 100 100")
+		})
+		if len(w.orders) != 0 {
+			t.Errorf("stored: %+v", w.orders)
+		}
+	})
+}
+
+func TestOrdersThatAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, governed)
+		w.run(t, "web", func(d *health.Daemon) {
+			w.give(t, d, "drain", one)
+			w.full = true
+			w.refuse(t, d, "the order cannot be stored, so it has no effect: no space left on device", control.Order{Kind: "ready"}, one)
+			w.full = false
+			drain := control.Order{Kind: "drain", By: "eva"}
+			w.refuse(t, d, "after drain, no real server of -t 192.0.2.10:80 serves; use --force to do it anyway", drain, two, three)
+			w.refuse(t, d, "after drain, no real server of -t 192.0.2.10:80 serves; use --force to do it anyway", drain)
+			w.give(t, d, "drain", two)
+			w.refuse(t, d, "after weight, no real server of -t 192.0.2.10:80 serves; use --force to do it anyway", control.Order{Kind: "weight"}, three)
+			w.give(t, d, "ready", two)
+			w.refuse(t, d, "service -t 192.0.2.10:80 has no real server 192.0.2.99:80", drain, "192.0.2.99:80")
+			w.refuse(t, d, `unknown order "dance"; this directord knows drain, maint, weight, undrain and ready`, control.Order{Kind: "dance"}, one)
+			w.refuse(t, d, "weight 65536 is not between 0 and 65535", control.Order{Kind: "weight", Weight: 65536}, one)
+			past := time.Now().UTC()
+			w.refuse(t, d, "the order would end at "+past.Format(time.RFC3339)+", which is in the past", control.Order{Kind: "maint", Until: past}, three)
+			if err := d.Order(t.Context(), control.Command{Service: "-t 192.0.2.11:80", Order: drain}); err == nil || err.Error() != "the configuration has no service -t 192.0.2.11:80" {
+				t.Error(err)
+			}
+			w.wantWeights(t, "after refusals", "0 100 100")
+			w.set(func() { w.down["192.0.2.22"], w.down["192.0.2.23"] = true, true })
+			w.settle()
+			w.give(t, d, "drain", three)
 		})
 	})
 }
 
-func mustService(t *testing.T, name string) lvs.ServiceID {
-	t.Helper()
-	op, err := lvs.ParseOp("-A " + name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return op.Service.ID
+func TestStoredOrdersWithoutEffectAreLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, governed)
+		drain := control.Order{Kind: "drain", By: "eva"}
+		w.orders = []control.Command{
+			{Service: "-t 192.0.2.10:80", Servers: []string{"rs1"}, Order: drain},
+			{Service: "-t 192.0.2.10:80", Servers: []string{"192.0.2.99:80", three}, Order: drain},
+		}
+		w.run(t, "web", func(*health.Daemon) { w.wantWeights(t, "start", "100 100 0") })
+		lines := w.logged()
+		for _, want := range []string{
+			"the order drain by eva for rs1 of -t 192.0.2.10:80 does not count: not an ip:port",
+			"the order drain by eva for 192.0.2.99:80 of -t 192.0.2.10:80 has no effect, because the configuration lacks this real server",
+		} {
+			if !strings.Contains(lines, want) {
+				t.Errorf("not logged: %s\n%s", want, lines)
+			}
+		}
+	})
 }
 
 func addrPort(n int) netip.AddrPort {

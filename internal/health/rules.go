@@ -1,7 +1,6 @@
 package health
 
 import (
-	"context"
 	"slices"
 	"time"
 
@@ -47,11 +46,7 @@ func (d *Daemon) decide(i int) {
 	if st.rules == nil {
 		return
 	}
-	in := policy.Input{Now: time.Now(), Starting: d.unknown > 0 && !d.reloaded, Suspect: d.suspicion, Servers: make([]policy.Seen, len(s.Reals))}
-	for j, real := range s.Reals {
-		in.Servers[j] = d.seen(*s, real, st.reals[j].found)
-	}
-	decision, memory := st.rules.Decide(in, d.memory[s.ID])
+	decision, memory := st.rules.Decide(d.input(i), d.memory[s.ID])
 	d.memory[s.ID], st.places, st.serving = memory, decision.Servers, 0
 	for j, p := range decision.Servers {
 		st.reals[j].weight, st.reals[j].serving = p.Weight, p.Serving
@@ -64,6 +59,16 @@ func (d *Daemon) decide(i int) {
 	if !st.next.IsZero() {
 		d.wake(st.next)
 	}
+}
+
+// input returns the facts about a service.
+func (d *Daemon) input(i int) policy.Input {
+	s, st := d.setup.Services[i], d.standing[i]
+	in := policy.Input{Now: time.Now(), Starting: d.unknown > 0 && !d.reloaded, Suspect: d.suspicion, Servers: make([]policy.Seen, len(s.Reals))}
+	for j, real := range s.Reals {
+		in.Servers[j] = d.seen(s, real, st.reals[j].found)
+	}
+	return in
 }
 
 // wake makes the daemon decide again at a time or before.
@@ -104,15 +109,4 @@ func (d *Daemon) decideAgain(i int) {
 	}
 	d.stale[i] = true
 	d.serve(i)
-}
-
-// Obey replaces the orders of operators for real servers. Orders for unknown servers have no
-// effect until a configuration has the server.
-func (d *Daemon) Obey(ctx context.Context, orders map[Member][]policy.Order) error {
-	return d.do(ctx, func(context.Context) error {
-		d.orders = orders
-		d.decideAll()
-		d.apply(nil)
-		return nil
-	})
 }

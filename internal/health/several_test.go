@@ -2,6 +2,7 @@ package health_test
 
 import (
 	"net/netip"
+	"reflect"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -97,7 +98,7 @@ func TestSeveralChecksStayOverAReload(t *testing.T) {
 			if err := d.Reload(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if after := first(t, d); after != before || after.Verdict != "bad" {
+			if after := first(t, d); !reflect.DeepEqual(after, before) || after.Verdict != "bad" {
 				t.Errorf("got  %+v\nwant %+v", after, before)
 			}
 			w.cfg.Services[0].Reals[0].Checks = w.cfg.Services[0].Reals[0].Checks[:1]

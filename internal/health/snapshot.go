@@ -56,6 +56,7 @@ func (d *Daemon) service(i int) control.Service {
 		s.Reals = append(s.Reals, control.Real{
 			Addr: real.Addr.String(), Forward: forwardName(real.Forward), Weight: st.reals[j].weight, Configured: real.Weight,
 			Verdict: d.verdict(service.ID, real).String(), Since: since, Reason: d.why(service.ID, real),
+			Orders: d.orders.status(Member{service.ID, real.Addr}, time.Now()),
 		})
 	}
 	for j, p := range st.places {
@@ -95,7 +96,8 @@ func (d *Daemon) saveVerdicts() {
 	now := state.Verdicts{Age: max(d.reconciler.age(), d.wheel.age()), Limit: d.limit()}
 	for _, service := range d.setup.Services {
 		for _, real := range service.Reals {
-			if d.verdict(service.ID, real) == Bad {
+			// A drained real server must not get connections from the next start of an ipvs resource.
+			if d.verdict(service.ID, real) == Bad || d.orders.drained(Member{service.ID, real.Addr}, time.Now()) {
 				now.Bad = append(now.Bad, record.Server(service.ID, real.Addr))
 			}
 		}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"lvs-agents/internal/control"
+	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/suggest"
+)
+
+// target names the real servers of an order.
+type target struct {
+	Service string `arg:"" help:"The virtual service: ADDRESS:PORT, a firewall mark, or in ipvsadm syntax (-t ADDRESS:PORT)."`
+	Real    string `arg:"" optional:"" help:"The real server: ADDRESS:PORT, or ADDRESS for all ports. Without it, all real servers of the service."`
+}
+
+// limits are the flags of orders that change weights.
+type limits struct {
+	For   time.Duration `help:"End the order after this time, for example 10m." placeholder:"TIME"`
+	Force bool          `help:"Give the order even if no real server of the service serves afterwards."`
+}
+
+type drainCommand struct {
+	target
+	limits
+}
+
+// Run gives the real server no new connections.
+func (c drainCommand) Run(ctx context.Context, sys system) error {
+	return c.give(ctx, sys, control.Order{Kind: "drain"}, c.limits)
+}
+
+type maintCommand struct {
+	target
+	limits
+}
+
+// Run gives the real server no new connections, and marks it as in maintenance.
+func (c maintCommand) Run(ctx context.Context, sys system) error {
+	return c.give(ctx, sys, control.Order{Kind: "maint"}, c.limits)
+}
+
+type weightCommand struct {
+	Service string `arg:"" help:"The virtual service, as for drain."`
+	Real    string `arg:"" help:"The real server, as for drain."`
+	Weight  int    `arg:"" help:"The weight that replaces the configured weight."`
+	limits
+}
+
+// Run replaces the configured weight of the real server.
+func (c weightCommand) Run(ctx context.Context, sys system) error {
+	if c.Weight < 0 || c.Weight > lvs.MaxWeight {
+		return fmt.Errorf("weight %d is not between 0 and %d", c.Weight, lvs.MaxWeight)
+	}
+	return target{c.Service, c.Real}.give(ctx, sys, control.Order{Kind: "weight", Weight: c.Weight}, c.limits)
+}
+
+type undrainCommand struct{ target }
+
+// Run ends a drain or maint.
+func (c undrainCommand) Run(ctx context.Context, sys system) error {
+	return c.give(ctx, sys, control.Order{Kind: "undrain"}, limits{})
+}
+
+type readyCommand struct{ target }
+
+// Run ends all orders for the real server.
+func (c readyCommand) Run(ctx context.Context, sys system) error {
+	return c.give(ctx, sys, control.Order{Kind: "ready"}, limits{})
+}
+
+// give sends an order to every daemon of this node that has the service.
+func (t target) give(ctx context.Context, sys system, o control.Order, l limits) error {
+	if l.For < 0 {
+		return fmt.Errorf("--for %s is not a time in the future", l.For)
+	}
+	o.By = cmp.Or(os.Getenv("SUDO_USER"), "root")
+	if l.For > 0 {
+		o.Until = sys.now().Add(l.For)
+	}
+	holders, err := t.find(ctx, sys)
+	if err != nil {
+		return err
+	}
+	for _, h := range holders {
+		c := control.Command{Service: h.service, Order: o, Force: l.Force}
+		for _, real := range h.servers {
+			if t.Real != "" {
+				c.Servers = append(c.Servers, real.Addr)
+			}
+		}
+		limited, cancel := context.WithTimeout(ctx, 15*time.Second)
+		err = errors.Join(err, control.Give(limited, sys.stateDir, h.daemon, c))
+		cancel()
+	}
+	return err
+}
+
+// holder is a daemon that has the service of a target.
+type holder struct {
+	daemon  string
+	service string         // service is the service as in the status.
+	servers []control.Real // servers are the real servers of the target.
+}
+
+// find returns the daemons of this node that have the service and the real server. A daemon that
+// does not reply matters only if no other daemon has them.
+func (t target) find(ctx context.Context, sys system) (holders []holder, err error) {
+	ids, err := control.IDs(sys.stateDir)
+	if err != nil {
+		return nil, err
+	}
+	if len(ids) == 0 {
+		return nil, errors.New("no health daemon runs on this node")
+	}
+	var silent error
+	var services, reals []string
+	for _, id := range ids {
+		snapshot, err := snapshotOf(ctx, sys.stateDir, id)
+		if err != nil {
+			silent = errors.Join(silent, err)
+			continue
+		}
+		service, servers, err := control.Filter{Service: t.Service, Server: t.Real}.Select(snapshot)
+		if err != nil {
+			return nil, err
+		}
+		if len(servers) > 0 {
+			holders = append(holders, holder{id, service, servers})
+		}
+		for _, s := range snapshot.Services {
+			services = append(services, s.ID, s.ID[strings.LastIndex(s.ID, " ")+1:])
+			for _, real := range s.Reals {
+				if s.ID == service {
+					reals = append(reals, real.Addr)
+				}
+			}
+		}
+	}
+	switch {
+	case len(holders) > 0:
+		return holders, nil
+	case silent != nil:
+		return nil, silent
+	case len(reals) > 0:
+		return nil, fmt.Errorf("service %s has no real server %s%s", t.Service, t.Real, suggest.Hint(t.Real, reals))
+	}
+	return nil, fmt.Errorf("no health daemon of this node has the service %s%s", t.Service, suggest.Hint(t.Service, services))
+}
+
+// withServices joins each service in ipvsadm syntax to one word, and puts a blank before it. So the
+// parser does not read -t as an option of lvsctl.
+func withServices(args []string) []string {
+	options := map[string]bool{"-t": true, "-u": true, "-f": true, "--sctp-service": true}
+	var joined []string
+	for i := 0; i < len(args); i++ {
+		option, _, inOneWord := strings.Cut(args[i], " ")
+		switch {
+		case options[option] && inOneWord:
+			joined = append(joined, " "+args[i])
+		case options[option] && i+1 < len(args):
+			joined = append(joined, " "+option+" "+args[i+1])
+			i++
+		default:
+			joined = append(joined, args[i])
+		}
+	}
+	return joined
+}

@@ -1,0 +1,207 @@
+package health
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"lvs-agents/internal/control"
+	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/policy"
+)
+
+// orders are the orders of operators by the real server.
+type orders map[Member][]policy.Order
+
+// The kinds of commands that only end orders.
+const (
+	undrain = "undrain" // undrain ends drain and maint.
+	ready   = "ready"   // ready ends all orders.
+)
+
+// Order carries out an operator's command. It returns nil after the command is stored and the
+// kernel has the new weights.
+func (d *Daemon) Order(ctx context.Context, c control.Command) error {
+	return d.change(ctx, func() error {
+		now := time.Now()
+		c.Order.Since = now
+		if err := possible(c.Order); err != nil {
+			return err
+		}
+		i, targets, err := d.targets(c)
+		if err != nil {
+			return err
+		}
+		after := d.orders.at(now)
+		for _, m := range targets {
+			if after[m] = ordered(after[m], c.Order); len(after[m]) == 0 {
+				delete(after, m)
+			}
+		}
+		if !ends(c.Order) && !c.Force && d.serves(i, d.orders) && !d.serves(i, after) {
+			return fmt.Errorf("after %s, no real server of %s serves; use --force to do it anyway", c.Order.Kind, c.Service)
+		}
+		if d.options.SaveOrders != nil {
+			if err := d.options.SaveOrders(after.commands()); err != nil {
+				return fmt.Errorf("the order cannot be stored, so it has no effect: %w", err)
+			}
+		}
+		d.orders = after
+		d.options.Log.Infof("order: %s", c)
+		d.decideAll()
+		return nil
+	})
+}
+
+// possible returns an error for an order that no daemon can carry out.
+func possible(o control.Order) error {
+	weighs := o.Kind == string(policy.Weigh)
+	switch {
+	case !weighs && !ends(o) && o.Kind != string(policy.Drain) && o.Kind != string(policy.Maint):
+		return fmt.Errorf("unknown order %q; this directord knows drain, maint, weight, undrain and ready", o.Kind)
+	case weighs && (o.Weight < 0 || o.Weight > lvs.MaxWeight):
+		return fmt.Errorf("weight %d is not between 0 and %d", o.Weight, lvs.MaxWeight)
+	case !o.Until.IsZero() && !o.Until.After(o.Since):
+		return fmt.Errorf("the order would end at %s, which is in the past", o.Until.Format(time.RFC3339))
+	}
+	return nil
+}
+
+// ends reports whether an order only ends other orders.
+func ends(o control.Order) bool { return o.Kind == undrain || o.Kind == ready }
+
+// targets returns the index of the service of a command, and its real servers.
+func (d *Daemon) targets(c control.Command) (service int, targets []Member, err error) {
+	i := slices.IndexFunc(d.setup.Services, func(s Service) bool { return s.ID.String() == c.Service })
+	if i < 0 {
+		return 0, nil, fmt.Errorf("the configuration has no service %s", c.Service)
+	}
+	s := d.setup.Services[i]
+	for _, server := range c.Servers {
+		addr, err := netip.ParseAddrPort(server)
+		if _, known := d.standing[i].index[addr]; err != nil || !known {
+			return 0, nil, fmt.Errorf("service %s has no real server %s", c.Service, server)
+		}
+		targets = append(targets, Member{s.ID, addr})
+	}
+	if len(c.Servers) == 0 {
+		for _, real := range s.Reals {
+			targets = append(targets, Member{s.ID, real.Addr})
+		}
+	}
+	return i, targets, nil
+}
+
+// serves reports whether a real server of a service would get connections with other orders.
+func (d *Daemon) serves(i int, other orders) bool {
+	now := d.orders
+	defer func() { d.orders = now }()
+	d.orders = other
+	service := d.setup.Services[i]
+	decision, _ := service.rules().Decide(d.input(i), d.memory[service.ID])
+	return slices.ContainsFunc(decision.Servers, func(p policy.Place) bool { return p.Weight > 0 })
+}
+
+// ordered returns the orders for a real server after a new order.
+func ordered(before []policy.Order, o control.Order) []policy.Order {
+	weighs := o.Kind == string(policy.Weigh)
+	after := slices.DeleteFunc(slices.Clone(before), func(b policy.Order) bool {
+		return o.Kind == ready || (b.Kind == policy.Weigh) == weighs
+	})
+	if ends(o) {
+		return after
+	}
+	return append(after, policy.Order{Kind: policy.Kind(o.Kind), Weight: o.Weight, By: o.By, Since: o.Since, Until: o.Until})
+}
+
+// at returns a copy of the orders without those that have ended.
+func (o orders) at(now time.Time) orders {
+	left := orders{}
+	for m, all := range o {
+		all = slices.DeleteFunc(slices.Clone(all), func(o policy.Order) bool { return !o.Until.IsZero() && !now.Before(o.Until) })
+		if len(all) > 0 {
+			left[m] = all
+		}
+	}
+	return left
+}
+
+// drained reports whether an order keeps new connections from a real server.
+func (o orders) drained(m Member, now time.Time) bool {
+	return slices.ContainsFunc(o[m], func(o policy.Order) bool { return o.Kind != policy.Weigh && o.Active(now) })
+}
+
+// status returns the orders for a real server that count now.
+func (o orders) status(m Member, now time.Time) (all []control.Order) {
+	for _, order := range o[m] {
+		if order.Active(now) {
+			all = append(all, told(order))
+		}
+	}
+	return all
+}
+
+func told(o policy.Order) control.Order {
+	return control.Order{Kind: string(o.Kind), Weight: o.Weight, By: o.By, Since: o.Since, Until: o.Until}
+}
+
+// members returns the real servers that have orders, sorted by service and server.
+func (o orders) members() []Member {
+	return slices.SortedFunc(maps.Keys(o), func(a, b Member) int {
+		return cmp.Or(a.Service.Compare(b.Service), a.Server.Compare(b.Server))
+	})
+}
+
+// commands returns the commands that give the orders.
+func (o orders) commands() []control.Command {
+	var all []control.Command
+	for _, m := range o.members() {
+		for _, order := range o[m] {
+			all = append(all, control.Command{Service: m.Service.String(), Servers: []string{m.Server.String()}, Order: told(order)})
+		}
+	}
+	return all
+}
+
+// ordersOf returns the orders of stored commands. The error names the commands that it cannot read.
+func ordersOf(commands []control.Command) (orders, error) {
+	all := orders{}
+	var unread error
+	for _, c := range commands {
+		for _, server := range c.Servers {
+			m, err := memberOf(c.Service, server)
+			if err != nil {
+				unread = errors.Join(unread, fmt.Errorf("the order %s does not count: %w", c, err))
+				continue
+			}
+			all[m] = ordered(all[m], c.Order)
+		}
+	}
+	return all, unread
+}
+
+func memberOf(service, server string) (m Member, err error) {
+	op, err := lvs.ParseOp("-A " + service)
+	if err != nil {
+		return m, err
+	}
+	m.Service = op.Service.ID
+	m.Server, err = netip.ParseAddrPort(server)
+	return m, err
+}
+
+// idle logs the orders that have no effect, because the configuration lacks their real servers.
+func (d *Daemon) idle() {
+	for _, m := range d.orders.at(time.Now()).members() {
+		s := d.services[m.Service]
+		if s == nil || !slices.ContainsFunc(s.Reals, func(r Real) bool { return r.Addr == m.Server }) {
+			d.options.Log.Warnf("the order %s has no effect, because the configuration lacks this real server; the order counts again when the configuration has it",
+				control.Command{Service: m.Service.String(), Servers: []string{m.Server.String()}, Order: told(d.orders[m][0])})
+		}
+	}
+}
