@@ -149,9 +149,9 @@ func (t target) find(ctx context.Context, sys system) (holders []holder, err err
 	case silent != nil:
 		return nil, silent
 	case len(reals) > 0:
-		return nil, fmt.Errorf("service %s has no real server %s%s", t.Service, t.Real, suggest.Hint(t.Real, reals))
+		return nil, fmt.Errorf("service %s has no real server %s%s", inert(t.Service), inert(t.Real), suggest.Hint(t.Real, reals))
 	}
-	return nil, fmt.Errorf("no health daemon of this node has the service %s%s", t.Service, suggest.Hint(t.Service, services))
+	return nil, fmt.Errorf("no health daemon on this node has the service %s%s", inert(t.Service), suggest.Hint(t.Service, services))
 }
 
 // withServices joins each service in ipvsadm syntax to one word, and puts a blank before it. So the

@@ -26,36 +26,6 @@ func (c clerk) Order(_ context.Context, command control.Command) error {
 	return c.refuse
 }
 
-// serveDaemon makes a daemon listen in a state directory until the test ends.
-func serveDaemon(t *testing.T, state, id string, d control.Daemon) {
-	t.Helper()
-	listener, err := control.Listen(state, id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- control.Serve(ctx, listener, d, new(control.Feed)) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-// shortDir returns a new directory with a short name, because the path of a unix socket has at most
-// 107 bytes.
-func shortDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "lvs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
-}
-
 var ordered = control.Snapshot{ID: "web", Services: []control.Service{
 	{ID: "-t 192.0.2.10:80", Reals: []control.Real{{Addr: "192.0.2.21:80"}, {Addr: "192.0.2.22:80"}}},
 	{ID: "-t 192.0.2.10:53", Reals: []control.Real{{Addr: "192.0.2.21:53"}}},
@@ -80,7 +50,7 @@ func TestOrdersOnTheCommandLine(t *testing.T) {
 		{"weight 7 192.0.2.21 30", "", 0, control.Command{Service: "-f 7", Servers: []string{"192.0.2.21:0"}, Order: control.Order{Kind: "weight", Weight: 30, By: "eva"}}},
 		{"undrain -f 7", "", 0, control.Command{Service: "-f 7", Order: control.Order{Kind: "undrain", By: "eva"}}},
 		{"ready 7", "", 0, control.Command{Service: "-f 7", Order: control.Order{Kind: "ready", By: "eva"}}},
-		{"drain 192.0.2.10:8 192.0.2.21", "lvsctl: no health daemon of this node has the service 192.0.2.10:8; did you mean \"192.0.2.10:80\"?\n", 1, control.Command{}},
+		{"drain 192.0.2.10:8 192.0.2.21", "lvsctl: no health daemon on this node has the service 192.0.2.10:8; did you mean \"192.0.2.10:80\"?\n", 1, control.Command{}},
 		{"drain 192.0.2.10:80 192.0.2.31:80", "lvsctl: service 192.0.2.10:80 has no real server 192.0.2.31:80; did you mean \"192.0.2.21:80\"?\n", 1, control.Command{}},
 		{"drain 192.0.2.10:53", "lvsctl: 192.0.2.10:53 names \"-t 192.0.2.10:53\" and \"-u 192.0.2.10:53\"; write one of them\n", 1, control.Command{}},
 		{"drain web", "lvsctl: service \"web\" is neither ADDRESS:PORT nor a firewall mark\n", 1, control.Command{}},
@@ -90,7 +60,7 @@ func TestOrdersOnTheCommandLine(t *testing.T) {
 	}
 	state := shortDir(t)
 	var got []control.Command
-	serveDaemon(t, state, "web", clerk{daemon: daemon{ordered}, got: &got})
+	start(t, state, "web", clerk{daemon: daemon{ordered}, got: &got})
 	for _, test := range tests {
 		got = nil
 		var errs strings.Builder
@@ -127,7 +97,7 @@ func TestOrderThatTheDaemonRefuses(t *testing.T) {
 		t.Errorf("with a dead daemon: %d %s", code, text)
 	}
 	var got []control.Command
-	serveDaemon(t, state, "web", clerk{daemon{ordered}, &got, errors.New("no room")})
+	start(t, state, "web", clerk{daemon{ordered}, &got, errors.New("no room")})
 	if code, text := order(); code != 1 || text != "lvsctl: directord web: no room\n" || len(got) != 1 {
 		t.Errorf("with a dead daemon and another: %d %s", code, text)
 	}
