@@ -110,9 +110,10 @@ install-agents:
 	install -m 0644 cmd/directord/system/tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/lvs-agents.conf
 	install -m 0644 cmd/directord/system/logrotate.conf $(DESTDIR)/etc/logrotate.d/lvs-agents
 	install -m 0644 cmd/lvsctl/completion/* cmd/directord/completion/* $(DESTDIR)$(COMPDIR)/
-	install -d $(DESTDIR)$(DOCDIR)/howto
+	install -d $(DESTDIR)$(DOCDIR)/howto $(DESTDIR)$(DOCDIR)/monitoring
 	install -m 0644 README.md CHANGELOG.md $(PAGES) crm/examples/* $(wildcard THIRD-PARTY) $(DESTDIR)$(DOCDIR)/
 	install -m 0644 docs/howto/*.md $(DESTDIR)$(DOCDIR)/howto/
+	install -m 0644 docs/monitoring/* $(DESTDIR)$(DOCDIR)/monitoring/
 
 install-realserver:
 	install -d $(DESTDIR)$(OCF_DIR) $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(MANDIR)/man7 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/lvsrs.d $(DESTDIR)$(COMPDIR)

@@ -97,7 +97,7 @@ type commands struct {
 	Ready   readyCommand   `cmd:"" help:"End all orders for real servers."`
 	Doctor  doctorCommand  `cmd:"" help:"Report the faults of this real server, or of this director: masq servers whose replies are lost, synchronisation daemons that other hosts can reach, and hash tables that differ from those on another director. It also reports hosts with another syncid, and directors that lack connections. Test packets show whether a real server replies to queries for the virtual addresses, or announces them."`
 	Resync  resyncCommand  `cmd:"" help:"Send the connections that this director serves to the other directors, through the running master synchronisation daemon's group. The kernel sends only connections whose packets move."`
-	Serve   serveCommand   `cmd:"" help:"Serve the state of the health daemons on this node, and the counters of IPVS, as metrics for Prometheus. It needs no privileges: see docs/monitoring.md."`
+	Serve   serveCommand   `cmd:"" help:"Serve a status page of the health daemons on this node, and their state and the counters of IPVS as metrics for Prometheus. It needs no privileges: see docs/monitoring.md."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
 

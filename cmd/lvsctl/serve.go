@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/metrics"
+	"lvs-agents/internal/page"
 )
 
 type serveCommand struct {
@@ -25,8 +28,15 @@ const (
 	replyLimit  = 30 * time.Second
 )
 
-// Run serves metrics over HTTP until ctx ends.
+// patience is how long a page waits for a daemon.
+const patience = 800 * time.Millisecond
+
+// Run serves the status page and the metrics over HTTP until ctx ends.
 func (c serveCommand) Run(ctx context.Context, sys system) error {
+	host, err := os.Hostname()
+	if err != nil {
+		return err
+	}
 	listeners, err := listen(ctx, c.Listen)
 	if err != nil {
 		return err
@@ -34,7 +44,18 @@ func (c serveCommand) Run(ctx context.Context, sys system) error {
 	for _, listener := range listeners {
 		fmt.Fprintf(sys.stdout, "lvsctl: listening on %s\n", place(listener))
 	}
-	server := &http.Server{Handler: pages(sys), ReadHeaderTimeout: headerLimit, ReadTimeout: headerLimit, WriteTimeout: replyLimit, MaxHeaderBytes: 1 << 14}
+	status := statusPage(sys, host)
+	ctx, cancel := context.WithCancel(ctx)
+	var recorder sync.WaitGroup
+	defer recorder.Wait()
+	defer cancel()
+	recorder.Go(func() { status.Run(ctx) })
+	return serveAll(ctx, listeners, pages(sys, status))
+}
+
+// serveAll serves pages on all listeners until ctx ends or one of the listeners fails.
+func serveAll(ctx context.Context, listeners []net.Listener, pages http.Handler) error {
+	server := &http.Server{Handler: pages, ReadHeaderTimeout: headerLimit, ReadTimeout: headerLimit, WriteTimeout: replyLimit, MaxHeaderBytes: 1 << 14}
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
 	ended := make(chan error, len(listeners))
 	for _, listener := range listeners {
@@ -96,16 +117,53 @@ func place(listener net.Listener) string {
 }
 
 // pages returns the handler of all pages.
-func pages(sys system) http.Handler {
-	source := metrics.Source{
-		IDs: func() ([]string, error) { return control.IDs(sys.stateDir) },
-		Status: func(ctx context.Context, id string) (control.Snapshot, error) {
-			return control.Status(ctx, sys.stateDir, id)
-		},
-		// The unit of lvsctl serve hides everything in /proc except processes.
-		Proc: "/proc/self",
-	}
+func pages(sys system, status *page.Page) http.Handler {
+	// The unit of lvsctl serve hides everything in /proc except processes.
+	source := metrics.Source{States: states(sys), Proc: "/proc/self"}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", source.Handler())
+	mux.Handle("GET /", status.Handler())
 	return mux
+}
+
+// states returns a function that reads the states of all daemons.
+func states(sys system) func(context.Context) ([]control.State, error) {
+	return func(ctx context.Context) ([]control.State, error) {
+		return control.States(ctx, sys.stateDir, patience)
+	}
+}
+
+// statusPage returns the status page of this host.
+func statusPage(sys system, host string) *page.Page {
+	return page.New(page.Source{
+		Host: host, States: states(sys), Attributes: sys.attributes.All, Addresses: hostAddresses, Now: sys.now,
+		Events: func(ctx context.Context, id string, each func(control.Event) error) error {
+			return control.Events(ctx, sys.stateDir, id, control.Filter{}, each)
+		},
+	})
+}
+
+// hostAddresses returns the addresses of this host without the loopback interface. A director that
+// is also a real server has the virtual addresses on that interface.
+func hostAddresses() ([]netip.Addr, error) {
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return nil, err
+	}
+	var all []netip.Addr
+	for _, each := range interfaces {
+		if each.Flags&net.FlagLoopback != 0 {
+			continue
+		}
+		list, err := each.Addrs()
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range list {
+			if prefix, err := netip.ParsePrefix(a.String()); err == nil {
+				all = append(all, prefix.Addr())
+			}
+		}
+	}
+	return all, nil
 }

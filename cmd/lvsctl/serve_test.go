@@ -11,6 +11,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"lvs-agents/internal/attribute"
 )
 
 // served is a running lvsctl serve. places are where it listens.
@@ -27,7 +30,10 @@ func serve(t *testing.T, sys system, places ...string) *served {
 	ctx, cancel := context.WithCancel(t.Context())
 	in, out := io.Pipe()
 	s := &served{ended: make(chan int, 1), stop: cancel}
-	sys.stdout, sys.stderr = out, &s.problems
+	sys.stdout, sys.stderr, sys.now = out, &s.problems, time.Now
+	if sys.attributes == nil {
+		sys.attributes = attribute.Node{}
+	}
 	args := []string{"serve"}
 	for _, place := range places {
 		args = append(args, "--listen="+place)
@@ -88,6 +94,11 @@ func TestServe(t *testing.T) {
 	}{
 		{http.MethodGet, "/metrics", http.StatusOK},
 		{http.MethodPost, "/metrics", http.StatusMethodNotAllowed},
+		{http.MethodGet, "/", http.StatusOK},
+		{http.MethodHead, "/", http.StatusOK},
+		{http.MethodPost, "/", http.StatusMethodNotAllowed},
+		{http.MethodGet, "/live.js", http.StatusOK},
+		{http.MethodGet, "/page.html", http.StatusNotFound},
 		{http.MethodGet, "/other", http.StatusNotFound},
 	} {
 		for _, place := range s.places {

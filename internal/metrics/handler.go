@@ -5,8 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"net/http"
-	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -16,16 +14,11 @@ import (
 	"lvs-agents/internal/control"
 )
 
-// patience is how long a scrape waits for a daemon. All daemons are queried at the same time.
-const patience = time.Second
-
 // Source reads the state that the metrics show.
 type Source struct {
-	// IDs returns the ids of the daemons on this node.
-	IDs func() ([]string, error)
-	// Status reads the state of a daemon.
-	Status func(ctx context.Context, id string) (control.Snapshot, error)
-	// Proc is the directory of the proc file system, usually /proc.
+	// States reads the states of the daemons on this node.
+	States func(context.Context) ([]control.State, error)
+	// Proc is a directory with the directory net of the proc file system, for example /proc.
 	Proc string
 }
 
@@ -44,9 +37,8 @@ func (s Source) Handler() http.Handler {
 
 // read returns the state of this node. The error is why some of the state is missing.
 func (s Source) read(ctx context.Context, servers bool) (State, error) {
-	state := State{Servers: servers}
-	ids, err := s.IDs()
-	state.Daemons = s.daemons(ctx, ids)
+	daemons, err := s.States(ctx)
+	state := State{Daemons: daemons, Servers: servers}
 	proc, failed := procfs.NewFS(s.Proc)
 	if failed != nil {
 		return state, errors.Join(err, failed)
@@ -63,20 +55,4 @@ func (s Source) read(ctx context.Context, servers bool) (State, error) {
 		state.Backends, failed = proc.IPVSBackendStatus()
 	}
 	return state, errors.Join(err, failed)
-}
-
-// daemons queries all daemons at the same time.
-func (s Source) daemons(ctx context.Context, ids []string) []Daemon {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	daemons := make([]Daemon, len(ids))
-	var queries sync.WaitGroup
-	for i, id := range ids {
-		queries.Go(func() {
-			snapshot, err := s.Status(ctx, id)
-			daemons[i] = Daemon{ID: id, Snapshot: snapshot, Err: err}
-		})
-	}
-	queries.Wait()
-	return daemons
 }

@@ -14,16 +14,9 @@ import (
 	"lvs-agents/internal/control"
 )
 
-// Daemon is a health daemon and its reply.
-type Daemon struct {
-	ID       string
-	Snapshot control.Snapshot // Snapshot is empty if Err is not nil.
-	Err      error            // Err is why the daemon did not reply in time, or nil.
-}
-
 // State is what the metrics show.
 type State struct {
-	Daemons []Daemon
+	Daemons []control.State
 	// Counters are the sums of all services in the kernel, or nil if the kernel does not have IPVS.
 	Counters *procfs.IPVSStats
 	// Backends are the destinations in the kernel with their connections. They are empty if the
@@ -52,7 +45,7 @@ func Families(s State) []*dto.MetricFamily {
 	return b.sorted()
 }
 
-func (b *builder) daemon(d Daemon) {
+func (b *builder) daemon(d control.State) {
 	id := label("daemon", d.ID)
 	b.gauge("lvs_directord_up", one(d.Err == nil && d.Snapshot.Alive() == nil), id)
 	if d.Err != nil {
@@ -69,7 +62,7 @@ func (b *builder) daemon(d Daemon) {
 
 // service adds the metrics of a service. The number of its series does not depend on the number of
 // real servers, unless servers is set.
-func (b *builder) service(d Daemon, s control.Service, servers bool) {
+func (b *builder) service(d control.State, s control.Service, servers bool) {
 	labels := []*dto.LabelPair{label("daemon", d.ID), label("service", s.ID)}
 	verdicts := map[string]int{"good": 0, "bad": 0, "unknown": 0}
 	weight, configured, serving := 0, 0, 0

@@ -59,12 +59,8 @@ func proc(t *testing.T) string {
 func source(t *testing.T, n int) Source {
 	t.Helper()
 	return Source{
-		IDs: func() ([]string, error) { return []string{"dead", "web"}, nil },
-		Status: func(_ context.Context, id string) (control.Snapshot, error) {
-			if id == "dead" {
-				return control.Snapshot{}, errors.New("no reply")
-			}
-			return daemon(n), nil
+		States: func(context.Context) ([]control.State, error) {
+			return []control.State{{ID: "dead", Err: errors.New("no reply")}, {ID: "web", Snapshot: daemon(n)}}, nil
 		},
 		Proc: proc(t),
 	}
@@ -158,7 +154,7 @@ func TestSeries(t *testing.T) {
 func TestEveryMetricHasADescription(t *testing.T) {
 	named := map[string]bool{}
 	for _, f := range Families(State{
-		Daemons: []Daemon{{ID: "web", Snapshot: daemon(2)}}, Servers: true, Counters: &procfs.IPVSStats{},
+		Daemons: []control.State{{ID: "web", Snapshot: daemon(2)}}, Servers: true, Counters: &procfs.IPVSStats{},
 		Backends: []procfs.IPVSBackendStatus{{LocalMark: "7", RemoteAddress: net.IPv4(10, 0, 0, 1)}},
 	}) {
 		named[f.GetName()] = true
@@ -187,7 +183,7 @@ func BenchmarkScrape(b *testing.B) {
 		b.Run(fmt.Sprintf("servers=%v", servers), func(b *testing.B) {
 			for b.Loop() {
 				encoder := expfmt.NewEncoder(io.Discard, expfmt.NewFormat(expfmt.TypeTextPlain))
-				for _, f := range Families(State{Daemons: []Daemon{{ID: "web", Snapshot: snapshot}}, Servers: servers}) {
+				for _, f := range Families(State{Daemons: []control.State{{ID: "web", Snapshot: snapshot}}, Servers: servers}) {
 					if err := encoder.Encode(f); err != nil {
 						b.Fatal(err)
 					}

@@ -1,0 +1,32 @@
+package control
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// State is the state of one daemon, or why it could not be read.
+type State struct {
+	ID       string
+	Snapshot Snapshot // Snapshot is empty if Err is not nil.
+	Err      error    // Err is why the daemon did not reply in time, or nil.
+}
+
+// States reads the states of all daemons of IDs at the same time, in the order of IDs. It waits at
+// most for limit.
+func States(ctx context.Context, stateDir string, limit time.Duration) ([]State, error) {
+	ids, err := IDs(stateDir)
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	states := make([]State, len(ids))
+	var queries sync.WaitGroup
+	for i, id := range ids {
+		queries.Go(func() {
+			snapshot, err := Status(ctx, stateDir, id)
+			states[i] = State{ID: id, Snapshot: snapshot, Err: err}
+		})
+	}
+	queries.Wait()
+	return states, err
+}
