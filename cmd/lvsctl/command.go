@@ -20,6 +20,8 @@ const (
 	exitOK     = 0
 	exitFailed = 1 // exitFailed: the result is negative or unknown. The output has the reason.
 	exitUsage  = 2
+	// exitTimeout: the command wait has not found the state within its time.
+	exitTimeout = 3
 )
 
 // system holds everything outside of the program that a command can use.
@@ -95,6 +97,7 @@ type commands struct {
 	Weight  weightCommand  `cmd:"" help:"Replace the configured weight of a real server."`
 	Undrain undrainCommand `cmd:"" help:"End drain or maint of real servers."`
 	Ready   readyCommand   `cmd:"" help:"End all orders for real servers."`
+	Wait    waitCommand    `cmd:"" help:"Wait until real servers are drained, up, full or down. The exit code is 0 when all of them have this state, 3 after the timeout, and 1 for an unknown name."`
 	Doctor  doctorCommand  `cmd:"" help:"Report the faults of this real server, or of this director: masq servers whose replies are lost, synchronisation daemons that other hosts can reach, and hash tables that differ from those on another director. It also reports hosts with another syncid, and directors that lack connections. Test packets show whether a real server replies to queries for the virtual addresses, or announces them."`
 	Resync  resyncCommand  `cmd:"" help:"Send the connections that this director serves to the other directors, through the running master synchronisation daemon's group. The kernel sends only connections whose packets move."`
 	Serve   serveCommand   `cmd:"" help:"Serve a status page of the health daemons on this node, and their state and the counters of IPVS as metrics for Prometheus. It needs no privileges: see docs/monitoring.md."`
@@ -123,6 +126,9 @@ func run(ctx context.Context, args []string, sys system) int {
 	switch err := selected.Run(); {
 	case errors.Is(err, errNo):
 		return exitFailed
+	case errors.Is(err, errTimeout):
+		failed(sys, err)
+		return exitTimeout
 	case err != nil:
 		return failed(sys, err)
 	}

@@ -114,15 +114,21 @@ type connection struct{ service, server string }
 // connectionsOf returns the counters of the kernel. It returns nil if the caller cannot read them,
 // for example without privileges.
 func connectionsOf(ctx context.Context, sys system) map[connection]lvs.Counters {
+	counters, _ := countersOf(ctx, sys)
+	return counters
+}
+
+// countersOf returns the counters of the kernel for each real server.
+func countersOf(ctx context.Context, sys system) (map[connection]lvs.Counters, error) {
 	all, err := sys.kernel.Counters(ctx)
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	counters := make(map[connection]lvs.Counters, len(all))
 	for _, c := range all {
 		counters[connection{c.Service.String(), c.Server.String()}] = c
 	}
-	return counters
+	return counters, nil
 }
 
 // mostExplained is how many real servers of a service are explained. The rest is counted.

@@ -18,7 +18,7 @@ func TestGenerated(t *testing.T) {
 	program := manual.Program{
 		Name: "lvsctl", Short: strings.TrimSuffix(parser.Model.Help, "."),
 		Synopsis: []string{"COMMAND [OPTION...] [ARGUMENT...]"}, Options: options(parser.Model.Flags), Source: "cmd/lvsctl/command.go",
-		Exit: [][2]string{{"0", "the command succeeded and found no fault"}, {"1", "the command found a fault or failed; the output has the reason"}, {"2", "wrong command line"}},
+		Exit: [][2]string{{"0", "the command succeeded and found no fault"}, {"1", "the command found a fault or failed; the output has the reason"}, {"2", "wrong command line"}, {"3", "wait: the real servers did not get the state within the timeout"}},
 		Also: []string{"ldirectord.cf(5)", "directord(8)", "ipvsadm(8)", "ocf_lvs_ipvs(7)", "ocf_lvs_health(7)", "ocf_lvs_realserver(7)"},
 	}
 	for _, leaf := range parser.Model.Leaves(true) {

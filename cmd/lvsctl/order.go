@@ -129,7 +129,7 @@ func (t target) find(ctx context.Context, sys system) (holders []holder, err err
 		}
 		service, servers, err := control.Filter{Service: t.Service, Server: t.Real}.Select(snapshot)
 		if err != nil {
-			return nil, err
+			return nil, unknownName(err.Error())
 		}
 		if len(servers) > 0 {
 			holders = append(holders, holder{id, service, servers})
@@ -138,7 +138,7 @@ func (t target) find(ctx context.Context, sys system) (holders []holder, err err
 			services = append(services, s.ID, s.ID[strings.LastIndex(s.ID, " ")+1:])
 			for _, real := range s.Reals {
 				if s.ID == service {
-					reals = append(reals, real.Addr)
+					reals = append(reals, real.Addr, strings.Trim(real.Addr[:strings.LastIndex(real.Addr, ":")], "[]"))
 				}
 			}
 		}
@@ -149,10 +149,15 @@ func (t target) find(ctx context.Context, sys system) (holders []holder, err err
 	case silent != nil:
 		return nil, silent
 	case len(reals) > 0:
-		return nil, fmt.Errorf("service %s has no real server %s%s", inert(t.Service), inert(t.Real), suggest.Hint(t.Real, reals))
+		return nil, unknownName(fmt.Sprintf("service %s has no real server %s%s", inert(t.Service), inert(t.Real), suggest.Hint(t.Real, reals)))
 	}
-	return nil, fmt.Errorf("no health daemon on this node has the service %s%s", inert(t.Service), suggest.Hint(t.Service, services))
+	return nil, unknownName(fmt.Sprintf("no health daemon on this node has the service %s%s", inert(t.Service), suggest.Hint(t.Service, services)))
 }
+
+// unknownName is the error for a service or a real server that no daemon has.
+type unknownName string
+
+func (e unknownName) Error() string { return string(e) }
 
 // withServices joins each service in ipvsadm syntax to one word, and puts a blank before it. So the
 // parser does not read -t as an option of lvsctl.

@@ -33,6 +33,7 @@ func TestView(t *testing.T) {
 		{requestStatus, `"pid":7`},
 		{requestResync, "only tells the status"},
 		{requestReload, "only tells the status"},
+		{requestOrder, "only tells the status"},
 	} {
 		line, err := encodeRequest(tt.request, nil)
 		if err != nil {

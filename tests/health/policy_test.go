@@ -149,6 +149,7 @@ func TestPolicies(t *testing.T) {
 		{"60 % of the servers fail", shortages},
 		{"cap and slow start", capAndSlowStart},
 		{"own fault", ownFault},
+		{"deploy with orders", deploy}, // It restarts a web server, which ends with this step.
 	} {
 		t.Run(step.name, func(t *testing.T) { step.test(t, p) })
 	}
