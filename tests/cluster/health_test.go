@@ -68,6 +68,7 @@ func TestHealth(t *testing.T) {
 		{"changes by hand", byHand},
 		{"an edited file", editedFile},
 		{"standbys of the constraints under load", constraints},
+		{"own fault", ownFault},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.test(t, s) }) {
 			t.FailNow() // The next steps of the test depend on the result of this step, so the test ends here.
@@ -220,15 +221,50 @@ func editedFile(t *testing.T, s site) {
 	s.monitorsPass(t)
 }
 
+// ownFault cuts the director off from the real servers. No other director checks them, so the VIP
+// stays, and the director holds the table.
+func ownFault(t *testing.T, s site) {
+	node, _ := s.active(t)
+	node.Host.WaitTable(t, minute, twice(bothIn))
+	watched := node.Host.WatchTable(t)
+	load := s.topology.Host("client").Load(t, 2, "192.0.2.10:80", 5*time.Second)
+	s.still(t, func() {
+		s.cut(t, node, "-A")
+		s.Wait(t, minute, "own fault in the status", func() error {
+			if out := node.Run(t, "lvsctl", "status"); !strings.Contains(out, "own fault suspected") {
+				return errors.New(out)
+			}
+			return nil
+		})
+		s.monitorsPass(t)
+		s.cut(t, node, "-D")
+		s.Wait(t, minute, "good real servers", func() error {
+			if out := node.Run(t, "lvsctl", "status"); strings.Contains(out, " bad ") {
+				return errors.New(out)
+			}
+			return nil
+		})
+	})
+	tally := load.Stop(t)
+	t.Logf("own fault: %v", tally)
+	if failed := tally.Sorry + tally.Refused + tally.Reset + tally.TimedOut + len(tally.Other); failed > 0 {
+		t.Errorf("%d failed requests: %v %q", failed, tally, tally.Other)
+	}
+	checkHeld(t, watched())
+}
+
 // pageTimeout is a client's time limit for one page. It is shorter than any take-over in these
 // tests, so that a client gives up instead of being reset. A client that waits longer with an open
 // connection gets a reset from the new director:
 // docs/adr/0022-take-over-without-synchronisation.md.
 const pageTimeout = 500 * time.Millisecond
 
-// standbys moves all resources to the other director while clients send requests. The function
-// moves returns how often.
-func standbys(t *testing.T, s site) {
+func standbys(t *testing.T, s site) { s.standbys(t, bothIn) }
+
+// standbys moves all resources to the other director while clients send requests. Each time, the
+// other director must have the table. The function moves returns how often.
+func (s site) standbys(t *testing.T, table string) {
+	t.Helper()
 	load := s.topology.Host("client").Load(t, 4, "192.0.2.10:80", pageTimeout)
 	for range moves() {
 		from, to := s.active(t)
@@ -236,7 +272,7 @@ func standbys(t *testing.T, s site) {
 		s.WaitRunning(t, minute, "web-health", to.Name)
 		s.WaitIdle(t)
 		s.nothingOn(t, from)
-		to.Host.WaitTable(t, minute, bothIn)
+		to.Host.WaitTable(t, minute, table)
 		s.Standby(t, from.Name, false)
 		s.WaitIdle(t)
 		s.unfailed(t)
@@ -250,6 +286,7 @@ func standbys(t *testing.T, s site) {
 
 func constraints(t *testing.T, s site) {
 	s.clear(t)
+	s.writeConfig(t, suspicious(webConfig("yes")))
 	s.Configure(t, quick(t, "constraints.crm"))
 	s.Wait(t, 2*minute, "web-health runs", func() error {
 		if got := s.Running(t, "web-health"); len(got) != 1 {
@@ -258,5 +295,5 @@ func constraints(t *testing.T, s site) {
 		return nil
 	})
 	s.WaitIdle(t)
-	standbys(t, s)
+	s.standbys(t, twice(bothIn))
 }
