@@ -1,5 +1,5 @@
-// Package alert sends mail about real servers. The callers of Send never wait for a mail server. If
-// a mail server hangs, messages can be lost, but checks continue.
+// Package alert sends mail and posts to webhooks about real servers. The callers of Send never wait
+// for another host. If another host hangs, messages can be lost, but checks continue.
 package alert
 
 import (
@@ -71,27 +71,34 @@ func (s *Sender) Send(m Message) {
 // returns when the queue is empty. If the time last has passed since ctx ended, it drops the
 // remaining messages.
 func (s *Sender) Run(ctx context.Context, last time.Duration) {
+	if left := drain(ctx, last, s.queue, s.deliver); left > 0 {
+		s.Log.Errorf("emailalert: %d messages were not sent before the deadline", left)
+	}
+}
+
+// drain calls deliver for each element of a queue until ctx ends, and then for the elements that
+// are still in the queue. It returns the number of elements that are left when the time last has
+// passed since ctx ended.
+func drain[T any](ctx context.Context, last time.Duration, queue <-chan T, deliver func(context.Context, T)) (left int) {
 	limited, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(last, end) })()
 	for ctx.Err() == nil {
 		select {
-		case m := <-s.queue:
-			s.deliver(limited, m)
+		case m := <-queue:
+			deliver(limited, m)
 		case <-ctx.Done():
 		}
 	}
 	for limited.Err() == nil {
 		select {
-		case m := <-s.queue:
-			s.deliver(limited, m)
+		case m := <-queue:
+			deliver(limited, m)
 		default:
-			return
+			return 0
 		}
 	}
-	if left := len(s.queue); left > 0 {
-		s.Log.Errorf("emailalert: %d messages were not sent before the deadline", left)
-	}
+	return len(queue)
 }
 
 // deliver sends a message to each address separately. If a relay refuses an address, the other

@@ -77,6 +77,7 @@ type Service struct {
 	FallbackCommand []string
 	MonitorFile     string // MonitorFile gets a line for every check. Empty means no file.
 	Alert           Alert
+	Notify          Notify
 	Policy          policy.Settings
 	Line            int // Line is the line number of the virtual service in its file.
 }
@@ -93,6 +94,17 @@ type Alert struct {
 	Title   string // Title is the text before the subject of a mail.
 	Comment string // Comment is text in the body of a mail.
 }
+
+// Notify holds the programs and the webhook that get alerts about a service. A program is followed
+// by its arguments. An empty field means none.
+type Notify struct {
+	Up, Down             []string // Up and Down are for one real server.
+	QuorumUp, QuorumDown []string
+	Webhook              string // Webhook is the path of the file with the URL.
+}
+
+// Quorum reports whether the quorum of the service matters for an alert.
+func (n Notify) Quorum() bool { return n.QuorumUp != nil || n.QuorumDown != nil || n.Webhook != "" }
 
 // Phase is the state of a daemon.
 type Phase string

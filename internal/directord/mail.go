@@ -19,15 +19,10 @@ import (
 type mailer struct {
 	sender *alert.Sender
 	host   string
-	sent   chan struct{} // sent is closed after the mailer has sent all mail.
-	finish context.CancelFunc
 
 	mu   sync.Mutex
 	from string // from is the sender address of mail. The configuration sets it.
 }
-
-// lastMailTimeout is how long the mailer can send the last mail after the daemon has ended.
-const lastMailTimeout = 5 * time.Second
 
 // newMailer returns a mailer, which sends mail after the call of start.
 func newMailer(sys System, log logrus.FieldLogger) *mailer {
@@ -36,27 +31,7 @@ func newMailer(sys System, log logrus.FieldLogger) *mailer {
 		hostname = "localhost"
 	}
 	hostname = cmp.Or(sys.getenv("HOSTNAME"), hostname)
-	return &mailer{sender: alert.New(cmp.Or(sys.getenv("USER"), "root"), hostname, log), host: hostname, sent: make(chan struct{})}
-}
-
-// start starts a goroutine that sends mail until the call of stop.
-func (m *mailer) start() {
-	ctx, finish := context.WithCancel(context.Background())
-	m.finish = finish
-	go func() {
-		defer close(m.sent)
-		m.sender.Run(ctx, lastMailTimeout)
-	}()
-}
-
-// stop waits until all mail is sent, or until the time limit has passed.
-func (m *mailer) stop() {
-	m.finish()
-	select {
-	case <-m.sent:
-	// The goroutine that sends mail has not ended in time, although its context has ended.
-	case <-time.After(lastMailTimeout + 2*time.Second):
-	}
+	return &mailer{sender: alert.New(cmp.Or(sys.getenv("USER"), "root"), hostname, log), host: hostname}
 }
 
 // setFrom sets the address of the sender of mail.

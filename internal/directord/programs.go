@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -26,55 +27,92 @@ type programs struct {
 	environ []string
 	started *program.Set
 
+	room chan struct{} // room has one element for each program of an alert that runs.
+
 	mu sync.Mutex
-	// fallbacks has the services whose fallbackcommand is running at the moment.
-	fallbacks map[lvs.ServiceID]*fallback
+	// running has the programs that run at the moment.
+	running map[subject]*turn
 }
 
-// fallback is the fallback command of a service while the command runs.
-type fallback struct {
-	words []string
-	// next is the command for the newest state of the service. It is nil if words is that command.
-	next []string
+// subject is what a program is about. At most one program runs for a subject at a time.
+type subject struct {
+	service lvs.ServiceID
+	server  netip.AddrPort // server is the real server. It is zero for the whole service.
+	alert   bool           // alert says that the program is for an alert. Otherwise it is the fallback command.
 }
+
+// job is a program that runs because of a state of its subject.
+type job struct {
+	state string
+	words []string
+	// environ has the variables of the program that the daemon does not have itself.
+	environ []string
+}
+
+// turn is a job that runs.
+type turn struct {
+	job
+	// next is the job for the newest state of the subject. It is nil if the turn is that job.
+	next *job
+}
+
+// alertPrograms is how many programs run for alerts at once. When a thousand real servers lose
+// their network, their programs wait for each other.
+const alertPrograms = 8
 
 func newPrograms(log logrus.FieldLogger, environ []string, started *program.Set) *programs {
-	return &programs{log: log, environ: environ, started: started, fallbacks: map[lvs.ServiceID]*fallback{}}
+	return &programs{log: log, environ: environ, started: started, room: make(chan struct{}, alertPrograms), running: map[subject]*turn{}}
 }
 
-// serving runs the fallback command of a service for a new state. If the command still runs for
-// another state, serving only stores the new state.
+// serving runs the fallback command of a service for a new state.
 func (p *programs) serving(s health.Service, serving bool) {
 	if len(s.FallbackCommand) == 0 {
 		return
 	}
 	words := compat.FallbackCommand(s, serving)
+	p.newest(subject{service: s.ID}, job{state: fmt.Sprint(words), words: words})
+}
+
+// newest runs a program for a new state. If a program still runs for another state of the
+// subject, newest only stores the new state.
+func (p *programs) newest(s subject, j job) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	running := p.fallbacks[s.ID]
+	running := p.running[s]
 	switch {
 	case running == nil:
-		p.fallbacks[s.ID] = &fallback{words: words}
-		go p.follow(s.ID, words)
-	case slices.Equal(running.words, words):
+		p.running[s] = &turn{job: j}
+		go p.follow(s, &j)
+	case running.state == j.state:
 		running.next = nil
 	default:
-		running.next = words
+		running.next = &j
 	}
 }
 
-// follow runs the fallback command of a service, until the command has run for the newest state. It
-// runs no command for a state that ended meanwhile.
-func (p *programs) follow(id lvs.ServiceID, words []string) {
-	for words != nil {
-		p.run(context.Background(), words[0], words[1:]...)
+// follow runs the programs of a subject, until a program has run for the newest state. It runs no
+// program for a state that ended meanwhile.
+func (p *programs) follow(s subject, j *job) {
+	for j != nil {
+		p.runJob(s, *j)
 		p.mu.Lock()
-		words = p.fallbacks[id].next
-		p.fallbacks[id] = &fallback{words: words}
-		if words == nil {
-			delete(p.fallbacks, id)
+		j = p.running[s].next
+		if j == nil {
+			delete(p.running, s)
+		} else {
+			p.running[s] = &turn{job: *j}
 		}
 		p.mu.Unlock()
+	}
+}
+
+func (p *programs) runJob(s subject, j job) {
+	if s.alert {
+		p.room <- struct{}{}
+		defer func() { <-p.room }()
+	}
+	if err := p.try(context.Background(), append(slices.Clone(p.environ), j.environ...), j.words); err != nil {
+		p.log.Error(err)
 	}
 }
 

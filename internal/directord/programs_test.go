@@ -95,7 +95,7 @@ func TestFallbackCommandsOfAFlappingService(t *testing.T) {
 	idle := func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		return len(p.fallbacks) == 0
+		return len(p.running) == 0
 	}
 	wait("start\nstop\n")
 	for limit := time.Now().Add(time.Minute); !idle() && time.Now().Before(limit); <-time.After(10 * time.Millisecond) {

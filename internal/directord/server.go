@@ -15,6 +15,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"lvs-agents/internal/alert"
 	"lvs-agents/internal/attribute"
 	"lvs-agents/internal/check"
 	"lvs-agents/internal/check/epoll"
@@ -41,6 +42,8 @@ type server struct {
 	source      *source
 	programs    *programs
 	mail        *mailer
+	notifier    *notifier
+	stopAlerts  func() // stopAlerts ends the goroutines that send mail and posts.
 	monitorfile *monitorfile
 	publisher   *publisher
 	systemd     systemd
@@ -159,6 +162,7 @@ func (s *server) check(ctx context.Context, listener *net.UnixListener) error {
 	}
 	s.programs = newPrograms(s.log, s.sys.Environ, started)
 	s.mail.sender.Programs = started
+	s.notifier = &notifier{programs: s.programs, webhook: alert.NewWebhook(s.log), id: s.id, host: s.mail.host, webhooks: func() []string { return webhooksOf(s.source.current()) }}
 	d := s.engine(health.Tools{
 		Source: sources, Pinger: pinger, Dialer: dialer, Oracle: process.Beside(s.sys.Self, "directord-oracle"), Programs: started,
 		Roots: check.SystemRoots(s.sys.getenv("SSL_CERT_FILE"), s.sys.getenv("SSL_CERT_DIR")),
@@ -188,15 +192,17 @@ func (s *server) engine(tools health.Tools, sources *check.Sources) *health.Daem
 			sources.Avoid(setup.Virtual())
 			s.source.accept(setup)
 			s.mail.setFrom(s.source.current().AlertFrom)
+			s.notifier.verify()
 		},
 		Occurred: s.occurred, Checked: s.monitorfile.checked, Serving: s.programs.serving,
 	})
 }
 
-// occurred logs an event, mails it, and passes it to the clients that read events.
+// occurred logs an event, sends alerts about it, and passes it to the clients that read events.
 func (s *server) occurred(e health.Event) {
 	compat.LogEvent(s.log, e)
 	s.mail.occurred(e)
+	s.notifier.occurred(e)
 	if s.feed.Wanted() {
 		s.feed.Publish(e.Control())
 	}
@@ -300,7 +306,7 @@ func (s *server) work(ctx context.Context, d *health.Daemon, listener *net.UnixL
 	parts.Go(func() { s.systemd.feed(ctx, d) })
 	parts.Go(func() { s.publisher.run(ctx) })
 	parts.Go(func() { newPeers(s, d).run(ctx) })
-	s.mail.start()
+	s.stopAlerts = deliver(s.mail.sender.Run, s.notifier.webhook.Run)
 	return d.Run(ctx, func() {
 		if s.notify {
 			process.Ready()
@@ -340,7 +346,7 @@ func (s *server) end(ctx context.Context, d *health.Daemon) error {
 	if s.purge {
 		err = errors.Join(err, s.release(limited, d))
 	}
-	s.mail.stop()
+	s.stopAlerts()
 	by := signalOf(ctx)
 	s.log.Info(compat.EndLine(by))
 	if s.debug {

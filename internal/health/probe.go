@@ -36,6 +36,7 @@ type Service struct {
 	FallbackCommand []string
 	MonitorFile     string
 	Alert           config.Alert
+	Notify          config.Notify
 	Policy          policy.Settings
 }
 
@@ -71,7 +72,7 @@ func NewSetup(ctx context.Context, cfg *config.Config, names *config.Names) (Set
 	for _, s := range resolved.Services {
 		service := Service{
 			Service: s.Service, Quiescent: s.Quiescent, KeepAtEnd: s.KeepAtEnd, FallbackCommand: s.FallbackCommand,
-			MonitorFile: s.MonitorFile, Alert: s.Alert, Policy: s.Policy,
+			MonitorFile: s.MonitorFile, Alert: s.Alert, Notify: s.Notify, Policy: s.Policy,
 		}
 		for _, real := range s.Reals {
 			service.Reals = append(service.Reals, Real{Destination: real.Destination, Tier: real.Tier, Probes: probesOf(s, real)})

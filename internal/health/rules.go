@@ -11,7 +11,7 @@ import (
 // rules returns the service for package policy, or nil if its servers have no policy besides their
 // verdicts. Without rules, the cost of a verdict does not depend on the number of real servers.
 func (d *Daemon) rules(s Service) *policy.Service {
-	governed := d.setup.OwnFault > 0 || s.Policy != policy.Settings{} || slices.ContainsFunc(s.Reals, func(r Real) bool {
+	governed := d.setup.OwnFault > 0 || s.Notify.Quorum() || s.Policy != policy.Settings{} || slices.ContainsFunc(s.Reals, func(r Real) bool {
 		return r.Tier > 0 || len(d.orders[Member{s.ID, r.Addr}]) > 0
 	})
 	if !governed {

@@ -64,6 +64,7 @@ func (p *parser) service(b *block, t Target) config.Service {
 	}
 	c := b.checkOver(&p.global, b.check, s.ID)
 	s.Alert = b.alertOver(&p.global)
+	s.Notify = b.notifyOver(&p.global)
 	s.Policy = b.policyOver(&p.global)
 	if s.FallbackCommand = b.fallbackCommand; s.FallbackCommand == nil {
 		s.FallbackCommand = p.global.fallbackCommand

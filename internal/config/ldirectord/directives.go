@@ -152,7 +152,7 @@ func directives() map[string]*directive {
 }
 
 func tables() [][]directive {
-	return [][]directive{ofServers(), ofTimes(), ofDaemon(), ofService(), ofChecks(), ofOurs(), ofPolicy(), ofMail(), refused()}
+	return [][]directive{ofServers(), ofTimes(), ofDaemon(), ofService(), ofChecks(), ofOurs(), ofPolicy(), ofMail(), ofNotify(), refused()}
 }
 
 func ofServers() []directive {

@@ -93,6 +93,7 @@ type settings struct {
 	fallback, fallback6  *writtenFallback
 	fallbackCommand      []string
 	alert                config.Alert
+	notify               config.Notify
 	policy               policy.Settings
 	// given has the line number of each directive.
 	given map[string]int

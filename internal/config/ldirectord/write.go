@@ -197,14 +197,9 @@ func (w *writer) service(s config.Service) {
 	w.flag("quiescent", s.Quiescent, false)
 	w.flag("cleanstop", !s.KeepAtEnd, true)
 	w.line("monitorfile", s.MonitorFile)
-	words := make([]string, len(s.FallbackCommand))
-	for i, word := range s.FallbackCommand {
-		if words[i] = word; strings.ContainsAny(word, " \t") {
-			words[i] = `"` + word + `"`
-		}
-	}
-	w.line("fallbackcommand", strings.Join(words, " "))
+	w.words("fallbackcommand", s.FallbackCommand)
 	w.alert(s.Alert)
+	w.notify(s.Notify)
 	w.policy(s)
 }
 

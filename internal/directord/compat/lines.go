@@ -47,6 +47,21 @@ func Line(e health.Event) string {
 	return ""
 }
 
+// AlertText returns the text of an alert about an event, with its reason.
+func AlertText(e health.Event) string {
+	text := Line(e)
+	switch {
+	case e.Kind == health.ConfigRefused:
+		text = "The new configuration is refused, the previous configuration stays"
+	case text == "":
+		return e.Reason
+	}
+	if e.Reason == "" {
+		return text
+	}
+	return text + ": " + e.Reason
+}
+
 // Reminder returns the text of a mail about a real server that stays bad.
 func Reminder(e health.Event) string {
 	return fmt.Sprintf("Inaccessible real server: %s (%s)", e.Server, virtual(e.Service.ID))
