@@ -63,6 +63,6 @@ func deploy(t *testing.T, p pool) {
 func (p pool) restartWeb(t *testing.T) {
 	t.Helper()
 	host := p.topology.Host("rs2")
-	host.Script(t, "kill -KILL $(ip netns pids "+filepath.Base(host.Netns())+")")
+	host.Script(t, "for p in $(ip netns pids "+filepath.Base(host.Netns())+"); do case $(cat /proc/$p/comm) in nginx) kill -KILL $p ;; esac; done")
 	host.Serve(t)
 }
