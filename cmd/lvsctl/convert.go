@@ -14,6 +14,7 @@ import (
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/config/fault"
 	"lvs-agents/internal/config/format"
+	"lvs-agents/internal/config/keepalived"
 	"lvs-agents/internal/config/ldirectord"
 	"lvs-agents/internal/config/load"
 	"lvs-agents/internal/disk"
@@ -49,7 +50,7 @@ type convertCommand struct {
 	Sources
 	Shape
 
-	To      string `enum:"crm,pcs,cib,haresources,ldirectord.cf,ipvsadm" default:"crm" placeholder:"FORMAT" help:"Format of the output: crm (for crm configure load update), pcs (a shell script), cib (XML for cibadmin), haresources, ldirectord.cf, or ipvsadm (for ipvsadm -R)."`
+	To      string `enum:"crm,pcs,cib,haresources,ldirectord.cf,keepalived,ipvsadm" default:"crm" placeholder:"FORMAT" help:"Format of the output: crm (for crm configure load update), pcs (a shell script), cib (XML for cibadmin), haresources, ldirectord.cf, keepalived (keepalived.conf), or ipvsadm (for ipvsadm -R)."`
 	Node    string `placeholder:"NODE" help:"Preferred director for haresources, if the files do not have one."`
 	Output  string `placeholder:"FILE" help:"Write to this file instead of standard output."`
 	Secrets bool   `help:"Write logins and passwords of checks into the file, which then has mode 600. Needs --output."`
@@ -82,7 +83,7 @@ func (c convertCommand) Run(ctx context.Context, sys system) error {
 
 // unused returns an error for an option that has no effect on the output format.
 func (c convertCommand) unused() error {
-	resources := c.To != "ldirectord.cf" && c.To != "ipvsadm"
+	resources := !slices.Contains([]string{"ldirectord.cf", "keepalived", "ipvsadm"}, c.To)
 	for _, option := range []struct {
 		name       string
 		given, has bool // has: the option has an effect.
@@ -190,6 +191,8 @@ func (c convertCommand) write(ctx context.Context, sys system, cfg *config.Confi
 	switch c.To {
 	case "ldirectord.cf":
 		return ldirectord.Write(cfg, c.Secrets)
+	case "keepalived":
+		return keepalived.Write(cfg)
 	case "ipvsadm":
 		return table(ctx, sys, cfg)
 	}

@@ -67,7 +67,7 @@ lvsctl: --output link is not a regular file; give another name
 		{args: "web.cf --to=ipvsadm --inline", code: 1, stderr: "\nlvsctl: --inline has no effect with --to=ipvsadm; leave it out\n"},
 		{args: "web.cf --to=pcs --node=director1", code: 1, stderr: "\nlvsctl: --node has no effect with --to=pcs; leave it out\n"},
 		{args: "web.cf --from=ldirector", code: 1, stderr: "\nlvsctl: web.cf: unknown format \"ldirector\"; did you mean \"ldirectord\"?\n"},
-		{args: "web.cf --to=crmsh", code: 2, stderr: "\nlvsctl: --to must be one of \"crm\",\"pcs\",\"cib\",\"haresources\",\"ldirectord.cf\",\"ipvsadm\" but got \"crmsh\"; see lvsctl --help\n"},
+		{args: "web.cf --to=crmsh", code: 2, stderr: "\nlvsctl: --to must be one of \"crm\",\"pcs\",\"cib\",\"haresources\",\"ldirectord.cf\",\"keepalived\",\"ipvsadm\" but got \"crmsh\"; see lvsctl --help\n"},
 		{args: "haresources ha.cf mail.cf --form=group --host=director1=lb1", stdout: []string{
 			"ocf:lvs:vip \\\n    params ip=192.0.2.11 nic=eth0 cidr_netmask=24 ", "location lvs-prefers-lb1 lvs 300: lb1\n",
 		}, stderr: `

@@ -8,6 +8,8 @@ import (
 // Statuses is a set of HTTP statuses, one bit each. The zero value is 2xx.
 type Statuses [600 / 60]uint64
 
+const leastStatus, mostStatus = 100, 599
+
 // Good reports whether a status is in the set.
 func (s Statuses) Good(status int) bool {
 	if s == (Statuses{}) {
@@ -25,19 +27,30 @@ func (s Statuses) String() string {
 		return ""
 	}
 	var ranges []string
-	for status := 100; status < 600; status++ {
+	for status := leastStatus; status <= mostStatus; status++ {
 		if !s.Good(status) {
 			continue
 		}
 		first := status
-		for status < 599 && s.Good(status+1) {
+		for status < mostStatus && s.Good(status+1) {
 			status++
 		}
-		if text := strconv.Itoa(first); first == status {
-			ranges = append(ranges, text)
-		} else {
-			ranges = append(ranges, text+"-"+strconv.Itoa(status))
+		text := strconv.Itoa(first)
+		if first != status {
+			text += "-" + strconv.Itoa(status)
 		}
+		ranges = append(ranges, text)
 	}
 	return strings.Join(ranges, ",")
+}
+
+// Explicit returns the same set with a bit for each status.
+func (s Statuses) Explicit() Statuses {
+	var all Statuses
+	for status := leastStatus; status <= mostStatus; status++ {
+		if s.Good(status) {
+			all.Add(status)
+		}
+	}
+	return all
 }

@@ -44,7 +44,7 @@ func (p *parser) time(t *timing, s *statement) bool {
 // checks returns the checks of a checker. HTTP_GET has a check for each url, and SMTP_CHECK for
 // each host.
 func (p *parser) checks(service *config.Service, s *statement, t timing, host string, real *statement) []config.Check {
-	c := config.Check{Rise: 1, Attempts: 1, Type: config.Connect, Application: config.NoApplication, VirtualHost: host}
+	c := config.Check{Rise: 1, Attempts: 1, Type: config.Connect, Application: config.NoApplication}
 	if service.ID.IsMark() {
 		c.Port = p.port(real, real.words, 2)
 	}
@@ -52,9 +52,9 @@ func (p *parser) checks(service *config.Service, s *statement, t timing, host st
 	retries := 1
 	switch s.key() {
 	case "HTTP_GET":
-		c.Type, c.Application = config.Negotiate, "http"
+		c.Type, c.Application, c.VirtualHost = config.Negotiate, "http", host
 	case "SSL_GET":
-		c.Type, c.Application, c.Verify = config.Negotiate, "https", "no"
+		c.Type, c.Application, c.Verify, c.VirtualHost = config.Negotiate, "https", "no", host
 	case "SMTP_CHECK":
 		c.Type, c.Application = config.Negotiate, "smtp"
 	case "DNS_CHECK":
@@ -99,6 +99,7 @@ func (p *parser) checks(service *config.Service, s *statement, t timing, host st
 
 // external completes the check of MISC_CHECK.
 func (p *parser) external(s *statement, c *config.Check) {
+	c.Host, c.Port = "", 0
 	if c.Command == "" {
 		p.wrong(s, "no misc_path", "write \"misc_path PROGRAM\"")
 		return
@@ -126,6 +127,10 @@ func (p *parser) checkSetting(c *config.Check, t *timing, s *statement) {
 		c.Command = strings.Join(s.args(), " ")
 	case "misc_timeout":
 		c.Timeout = p.timer(s)
+	case "type":
+		if kind := strings.ToUpper(s.arg()); kind != "A" && kind != "AAAA" {
+			p.unused(s)
+		}
 	case "log_all_failures", "alpha":
 		if p.yes(s) {
 			p.unused(s)

@@ -57,5 +57,7 @@ var equivalents = map[string]fault.Fault{
 	"vrrp_strict":              {What: "the cluster does not use VRRP"},
 	"vrrp_garp_interval":       {What: "announcements have their own interval", Fix: "set arp_interval of the virtual address"},
 	"vrrp_gna_interval":        {What: "announcements have their own interval", Fix: "set arp_interval of the virtual address"},
+	"script_user":              {What: "programs run as the user of the health daemon"},
+	"enable_script_security":   {What: "the health daemon runs the programs that the file names", Fix: "let only root write them"},
 	"nat_mask":                 {What: "keepalived does not use it either"},
 }

@@ -1,6 +1,9 @@
 package keepalived
 
 import (
+	"fmt"
+	"math"
+	"net/netip"
 	"slices"
 	"strconv"
 	"time"
@@ -56,7 +59,8 @@ func (p *parser) timeouts(s *statement) {
 	}
 }
 
-// syncDaemon reads "lvs_sync_daemon INTERFACE [INSTANCE] [id N]".
+// syncDaemon reads "lvs_sync_daemon INTERFACE [INSTANCE] [id N] [maxlen N] [port N] [ttl N]
+// [group ADDRESS]".
 func (p *parser) syncDaemon(s *statement) {
 	if s.arg() == "" {
 		p.wrong(s, "no interface", "write \"lvs_sync_daemon eth0\", for example")
@@ -64,17 +68,27 @@ func (p *parser) syncDaemon(s *statement) {
 	}
 	d := config.Sync{Line: s.line, SyncDaemon: lvs.SyncDaemon{Interface: s.arg()}}
 	args := s.words[2:]
-	for len(args) > 0 {
-		if args[0] != "id" || len(args) < 2 {
-			p.drop(s, "only the interface and the id are converted", "set the other parameters of the resource sync")
-			break
-		}
-		n, err := strconv.ParseUint(args[1], 10, 8)
-		if err != nil {
-			p.wrong(s, "not an id from 0 to 255", "")
+	if len(args)%2 == 1 {
+		args = args[1:] // The cluster, and not an instance, says where the daemons run.
+	}
+	for ; len(args) > 0; args = args[2:] {
+		n, err := strconv.ParseUint(args[1], 10, 16)
+		group, errGroup := netip.ParseAddr(args[1])
+		switch {
+		case args[0] == "id" && err == nil && n <= math.MaxUint8:
+			d.ID = uint8(n)
+		case args[0] == "maxlen" && err == nil:
+			d.MaxLen = uint16(n)
+		case args[0] == "port" && err == nil:
+			d.Port = uint16(n)
+		case args[0] == "ttl" && err == nil && n <= math.MaxUint8:
+			d.TTL = uint8(n)
+		case args[0] == "group" && errGroup == nil:
+			d.Group = group
+		default:
+			p.wrong(s, fmt.Sprintf("%s %s is not an option", args[0], args[1]), "write id, maxlen, port or ttl with a number, or group with an address")
 			return
 		}
-		d.ID, args = uint8(n), args[2:]
 	}
 	p.config.Cluster.Sync = &d
 }

@@ -92,7 +92,7 @@ func (p *parser) build(file *statement) {
 			p.groups[s.arg()] = s
 		case clustered(s):
 			// The method cluster reads it.
-		case strings.HasPrefix(s.key(), "include"):
+		case includes(s):
 			p.wrong(s, "the statements of other files are not read here", "give these files to the same command")
 		case strings.HasPrefix(s.key(), "$") || strings.HasPrefix(s.key(), "@") || strings.HasPrefix(s.key(), "~"):
 			p.wrong(s, "definitions, conditions and generators are not converted", "write the text that keepalived reads without them")
@@ -144,11 +144,16 @@ func (p *parser) cluster(file *statement) {
 func (p *parser) parameters(s *statement) {
 	for _, inner := range s.body {
 		special := strings.HasPrefix(inner.key(), "@") || strings.HasPrefix(inner.key(), "~")
-		if special || strings.HasPrefix(inner.key(), "include") && s.block != "file" || slices.ContainsFunc(inner.words, parameter) {
+		if special || includes(inner) && s.block != "file" || slices.ContainsFunc(inner.words, parameter) {
 			p.wrong(inner, "parameters, conditions and other files are not converted", "write the text that keepalived reads without them")
 		}
 		p.parameters(inner)
 	}
+}
+
+// includes reports whether a statement reads another file.
+func includes(s *statement) bool {
+	return slices.Contains([]string{"include", "includer", "includem", "includew", "includeb", "includea"}, s.key())
 }
 
 // parameter reports whether a word has a parameter, "$NAME" or "${NAME}".

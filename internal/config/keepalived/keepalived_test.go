@@ -181,10 +181,29 @@ func FuzzParse(f *testing.F) {
 		if (c == nil) != (config.Err(problems) != nil) {
 			t.Errorf("configuration %v, problems %v", c, problems)
 		}
+		if c != nil {
+			rewrites(t, c)
+		}
 		for _, p := range problems {
 			if p.What == "" || p.Severity == 0 {
 				t.Errorf("problem without text: %+v", p)
 			}
 		}
 	})
+}
+
+// rewrites checks that a second conversion of a written configuration gives the same text.
+func rewrites(t *testing.T, c *config.Config) {
+	t.Helper()
+	once, problems := Write(c)
+	if config.Err(problems) != nil {
+		return
+	}
+	again, problems := Parse("keepalived.conf", []byte(once))
+	if again == nil {
+		t.Fatalf("%v\n%s", problems, once)
+	}
+	if twice, _ := Write(again); twice != once {
+		t.Errorf("%s\nthen\n%s", once, twice)
+	}
 }

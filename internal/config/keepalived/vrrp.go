@@ -1,6 +1,7 @@
 package keepalived
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -16,7 +17,7 @@ const defaultPriority = 100
 // instance adds the group of a vrrp_instance.
 func (p *parser) instance(s *statement) {
 	g := config.Group{Name: s.arg(), Line: s.line}
-	priority, nic, backup := defaultPriority, "", false
+	priority, nic, backup := 0, "", false // The priority 0 means that the file has none.
 	for _, inner := range s.body {
 		switch inner.key() {
 		case "state":
@@ -64,12 +65,17 @@ const (
 	mostVRRP  = 1024 // The number of blocks of one kind.
 )
 
-// prefer sets the preference of a group. The file has the priority of one director only.
+// prefer sets the preference of a group. The file has the priority of one director only. 0 means no
+// priority.
 func (p *parser) prefer(g *config.Group, priority int, backup bool) {
-	if backup {
-		p.report(g.Line, config.Dropped, fault.New("the priority of a backup has no meaning without the priority of the other director", "prefer the other director, or convert its file"))
+	// With nopreempt, keepalived wants the state BACKUP from both directors.
+	if backup && (!g.Stays || priority <= defaultPriority) {
+		if priority != 0 {
+			p.report(g.Line, config.Dropped, fault.New("the priority of a backup has no meaning without the priority of the other director", "prefer the other director, or convert its file"))
+		}
 		return
 	}
+	priority = cmp.Or(priority, defaultPriority)
 	g.Preferences = []config.Preference{{Node: p.self, Score: priority}}
 	if p.self == "" && !slices.ContainsFunc(p.config.Cluster.Nodes, func(n config.Node) bool { return n.Name == "" }) {
 		p.config.Cluster.Nodes = append(p.config.Cluster.Nodes, config.Node{Line: g.Line})

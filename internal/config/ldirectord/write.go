@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/netip"
 	"net/url"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,7 +23,7 @@ func Write(cfg *config.Config, secrets bool) (string, []config.Problem) {
 	again, problems := Parse(cfg.File, []byte(text))
 	problems = slices.DeleteFunc(problems, func(p config.Problem) bool { return p.Severity != config.Error })
 	if again != nil {
-		problems = lost(cfg, again)
+		problems = config.Lost(cfg, again, "ldirectord.cf")
 	}
 	if !secrets {
 		shown := written(cfg, false)
@@ -432,69 +431,4 @@ func (w *writer) alert(a config.Alert) {
 	w.line("smtp", a.Relay)
 	w.line("servicename", a.Title)
 	w.line("comment", a.Comment)
-}
-
-// lost returns a problem for each part of a configuration, except Cluster, that differs from its
-// written form.
-func lost(cfg, again *config.Config) []config.Problem {
-	var problems []config.Problem
-	add := func(line int, what string) {
-		problems = append(problems, config.Problem{File: cfg.File, Line: line, Severity: config.Dropped, What: "ldirectord.cf cannot have " + what})
-	}
-	for _, field := range differing(*cfg, *again, "File", "Services", "Cluster") {
-		add(0, field)
-	}
-	if len(cfg.Services) != len(again.Services) {
-		add(0, "these virtual services")
-		return problems
-	}
-	for i, s := range cfg.Services {
-		for _, field := range differing(s, again.Services[i], "Line", "Reals", "Fallbacks") {
-			add(s.Line, fmt.Sprintf("%s of %s", field, s.Name()))
-		}
-		if !slices.EqualFunc(s.Fallbacks, again.Services[i].Fallbacks, func(a, b config.Fallback) bool { return len(differing(a, b, "Line")) == 0 }) {
-			add(s.Line, fmt.Sprintf("the fallbacks of %s: only one is possible", s.Name()))
-		}
-		for _, what := range lostReals(s, again.Services[i]) {
-			add(s.Line, what)
-		}
-	}
-	return problems
-}
-
-// lostReals describes the differences of real servers, once for all servers with the same one.
-func lostReals(s, again config.Service) []string {
-	if len(s.Reals) != len(again.Reals) {
-		return []string{"the real servers of " + s.Name()}
-	}
-	var all []string
-	for i, r := range s.Reals {
-		o := again.Reals[i]
-		var fields []string
-		switch {
-		case len(r.Checks) > 1:
-			fields = []string{fmt.Sprintf("%d checks of one server: only the first is possible", len(r.Checks))}
-		case len(r.Checks) == 1 && len(o.Checks) == 1:
-			fields = differing(r.Checks[0], o.Checks[0], "Unusable")
-		}
-		for _, field := range append(differing(r, o, "Line", "Checks"), fields...) {
-			if what := fmt.Sprintf("%s of the real servers of %s", field, s.Name()); !slices.Contains(all, what) {
-				all = append(all, what)
-			}
-		}
-	}
-	return all
-}
-
-// differing returns the names of the fields with different values.
-func differing(a, b any, ignored ...string) []string {
-	var names []string
-	x, y := reflect.ValueOf(a), reflect.ValueOf(b)
-	for i := range x.NumField() {
-		name := x.Type().Field(i).Name
-		if !slices.Contains(ignored, name) && !reflect.DeepEqual(x.Field(i).Interface(), y.Field(i).Interface()) {
-			names = append(names, name)
-		}
-	}
-	return names
 }
