@@ -121,7 +121,7 @@ func (p *Page) add(e control.Event) error {
 	}
 	p.events = append(p.events, e)
 	if len(p.events) > mostEvents {
-		p.events = slices.Delete(p.events, 0, 1)
+		p.events = p.events[1:]
 		p.lost++
 	}
 	return nil
@@ -149,7 +149,7 @@ func (p *Page) recent(now time.Time) ([]control.Event, int) {
 	defer p.mu.Unlock()
 	first := now.Add(-window)
 	old, _ := slices.BinarySearchFunc(p.events, first, func(e control.Event, t time.Time) int { return e.Time.Compare(t) })
-	p.events = slices.Delete(p.events, 0, old)
+	p.events = p.events[old:]
 	if old > 0 {
 		p.lost = 0 // Every lost event was older than an event that is older than an hour.
 	}
