@@ -1,13 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
-	"time"
 
 	"lvs-agents/internal/attribute"
 	"lvs-agents/internal/config"
@@ -39,47 +39,22 @@ func (c doctorCommand) Run(ctx context.Context, sys system) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	findings, err := sys.doctor.Examine(ctx, settings)
-	if err != nil {
-		return err
+	directs := isDirector(sys)
+	if len(settings) == 0 && !directs && !inCluster(ctx, sys) {
+		return errors.New("no realserver resource runs on this host, and it is not a director; start one, or give the virtual addresses")
 	}
-	more, err := doctor.ExamineDirector(ctx, sys.director)
-	if err != nil {
-		return err
+	list := []examination{{"the settings of a real server", func(ctx context.Context, sys system) ([]doctor.Finding, error) {
+		return sys.doctor.Examine(ctx, settings)
+	}}}
+	list = append(list, ofDirector...)
+	if directs || len(settings) == 0 {
+		list = append(list, ofCluster...)
 	}
-	findings = append(findings, more...)
-	if more, err = examineTunnels(ctx, sys); err != nil {
-		return err
-	}
-	findings = append(findings, more...)
-	if more, err = examineSync(ctx, sys); err != nil {
-		return err
-	}
-	findings = append(findings, more...)
-	if more, err = examinePair(ctx, sys); err != nil {
-		return err
-	}
-	findings = append(findings, more...)
-	if more, err = examineHash(ctx, sys); err != nil {
-		return err
-	}
-	findings = append(findings, more...)
-	if more, err = examineCluster(ctx, sys); err != nil {
-		return err
-	}
-	findings = append(findings, more...)
-	needs, err := needsOf(sys)
-	if err != nil {
-		return err
-	}
-	findings = append(findings, doctor.ExamineKernel(sys.capable, needs)...)
-	findings = append(findings, doctor.ExamineLimit(sys.capable)...)
+	findings, complete := examine(ctx, sys, append(list, ofKernel...))
 	for _, f := range findings {
 		fmt.Fprintf(sys.stdout, "%s\n    why: %s\n    fix: %s\n", f.What, f.Why, f.Fix)
 	}
-	if len(findings) > 0 {
+	if len(findings) > 0 || !complete {
 		return errNo
 	}
 	fmt.Fprintln(sys.stdout, "fine")
@@ -103,7 +78,6 @@ func (c doctorCommand) realServer(sys system) ([]host.Setting, error) {
 	if err != nil && !errors.Is(err, state.ErrDamaged) {
 		return nil, err
 	}
-	_, sync := syncResource(sys)
 	for _, e := range l.Entries {
 		settings = append(settings, e.Setting)
 	}
@@ -116,9 +90,6 @@ func (c doctorCommand) realServer(sys system) ([]host.Setting, error) {
 			return nil, err
 		}
 		settings = doctor.ByGateway(gateways[0])
-	}
-	if len(settings) == 0 && !sync && !sys.director.Directs() {
-		return nil, errors.New("no realserver resource runs on this host, and it is not a director; start one, or give the virtual addresses")
 	}
 	return settings, nil
 }
@@ -145,8 +116,8 @@ func examineTunnels(ctx context.Context, sys system) ([]doctor.Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Servers that are down must not use up the time of the other examinations.
-	limited, cancel := context.WithTimeout(ctx, 10*time.Second)
+	// Servers that are down must not use up the time of the examination.
+	limited, cancel := context.WithTimeout(ctx, examinationTime/2)
 	defer cancel()
 	return doctor.ExamineTunnels(ctx, sys.director, table, func(server netip.AddrPort, segment int) bool {
 		wanted, ok := sys.director.Accepts(limited, server)
@@ -164,21 +135,17 @@ func examineSync(ctx context.Context, sys system) ([]doctor.Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	senders, err := sys.listen(ctx, r.backup, r.ports)
-	if err != nil {
-		failed(sys, err)
-	}
+	senders, deaf := sys.listen(ctx, r.backup, r.ports)
 	findings = append(findings, doctor.ExamineSenders(r.backup, senders)...)
 	shares, err := sys.attributes.All(ctx, "lvs-sync-"+r.id)
 	if errors.Is(err, attribute.ErrNoCluster) {
-		return findings, nil
+		return findings, deaf
 	}
 	samples, wrong := sys.attributes.All(ctx, "lvs-connections-"+r.id)
-	if err = errors.Join(err, wrong); err != nil {
-		failed(sys, err)
-		return findings, nil
+	if err = cmp.Or(err, wrong); err != nil {
+		return findings, errors.Join(deaf, err)
 	}
-	return append(findings, doctor.ExamineCoverage(r.id, shares, samples)...), nil
+	return append(findings, doctor.ExamineCoverage(r.id, shares, samples)...), deaf
 }
 
 // examineHash returns the mistakes in the hash services of the kernel's table, as lvsctl check
@@ -223,6 +190,7 @@ func examinePair(ctx context.Context, sys system) ([]doctor.Finding, error) {
 		return nil, err
 	}
 	var findings []doctor.Finding
+	var unread []error
 	for _, id := range ids {
 		snapshot, err := snapshotOf(ctx, sys.stateDir, id)
 		// doctor leaves out a daemon that does not reply, because lvsctl status reports it.
@@ -230,13 +198,10 @@ func examinePair(ctx context.Context, sys system) ([]doctor.Finding, error) {
 			continue
 		}
 		published, err := sys.attributes.All(ctx, attribute.HashTables(snapshot.Attribute.Name))
-		if err != nil {
-			failed(sys, err)
-			continue
-		}
+		unread = append(unread, err)
 		findings = append(findings, doctor.ExamineHashTables(snapshot.HashTables, published)...)
 	}
-	return findings, nil
+	return findings, errors.Join(unread...)
 }
 
 // synchronisation is the sync resource of this director.

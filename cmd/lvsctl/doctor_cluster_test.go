@@ -5,14 +5,25 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"lvs-agents/crm/cib"
+	"lvs-agents/internal/doctor"
 )
+
+// noCluster is the output of the programs on a host without Pacemaker.
+func noCluster(context.Context, string, ...string) (string, error) { return "", cib.ErrNotInstalled }
 
 // rightCluster is the output of the programs on a director of a cluster without faults.
 func rightCluster(_ context.Context, name string, _ ...string) (string, error) {
-	if name == "systemctl" {
+	switch name {
+	case "systemctl", "corosync-cmapctl":
 		return "", nil
+	case "cibadmin":
+		return "<cib/>", nil
+	case "crm_node":
+		return "director1", nil
 	}
 	return `<r><summary><current_dc present="true" with_quorum="true"/><cluster_options stonith-enabled="true"/></summary>
 <resources><resource id="fence" resource_agent="stonith:fence_ipmilan" managed="true"/></resources></r>`, nil
@@ -26,21 +37,21 @@ func TestDoctorExaminesTheCluster(t *testing.T) {
 		want, stderr   string
 		keepalivedRuns bool
 	}{
-		{name: "no crm_mon", err: cib.ErrNotInstalled, stderr: "lvsctl: the cluster is not examined: crm_mon is not installed; in a cluster, install pacemaker\n"},
+		{name: "no crm_mon", err: cib.ErrNotInstalled, stderr: "lvsctl: not examined: the cluster: crm_mon is not installed; in a cluster, install pacemaker\n"},
 		{
 			name: "Pacemaker does not run", err: cib.ErrNotRunning,
-			stderr: "lvsctl: the cluster is not examined: Pacemaker does not run, or this user cannot connect to it; start pacemaker, or run lvsctl as root\n",
+			stderr: "lvsctl: not examined: the cluster: Pacemaker does not run, or this user cannot connect to it; start pacemaker, or run lvsctl as root\n",
 		},
 		{name: "Pacemaker hangs", err: context.DeadlineExceeded, want: "Pacemaker did not reply to crm_mon in time"},
 		{name: "no controller", mon: `<r/>`, want: "Pacemaker has no designated controller"},
 		{name: "keepalived runs", keepalivedRuns: true, want: "keepalived.service runs, and the cluster does not control it"},
-		{name: "no systemd", units: errors.New("no bus"), stderr: "lvsctl: the units of systemd are not examined: systemctl: no bus\n"},
+		{name: "no systemd", units: errors.New("no bus"), stderr: "lvsctl: not examined: the cluster: the units of systemd: systemctl: no bus\n"},
 		{name: "right"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var errs strings.Builder
-			sys := system{stderr: &errs, stateDir: t.TempDir(), director: &patient{directs: true}}
+			sys := system{stderr: &errs, stateDir: t.TempDir(), director: &patient{directs: true}, node: healthy{}, kernel: fakeKernel{}}
 			sys.output = func(ctx context.Context, name string, args ...string) (string, error) {
 				text, _ := rightCluster(ctx, name, args...)
 				switch {
@@ -48,22 +59,42 @@ func TestDoctorExaminesTheCluster(t *testing.T) {
 					return "Id=keepalived.service\nActiveState=active\nUnitFileState=disabled\n", nil
 				case name == "systemctl":
 					return text, tt.units
-				case tt.mon != "" || tt.err != nil:
+				case name == "crm_mon" && (tt.mon != "" || tt.err != nil):
 					return tt.mon, tt.err
 				}
 				return text, nil
 			}
-			found, err := examineCluster(t.Context(), sys)
-			if err != nil {
-				t.Fatal(err)
-			}
+			found, complete := examine(t.Context(), sys, ofCluster)
 			got := ""
 			for _, f := range found {
 				got += f.Why
 			}
-			if got != tt.want || errs.String() != tt.stderr {
+			if got != tt.want || errs.String() != tt.stderr || !complete {
 				t.Errorf("got %q, want %q; stderr %q, want %q", got, tt.want, errs.String(), tt.stderr)
 			}
 		})
 	}
+}
+
+// TestDoctorDoesNotWaitForWhatHangs checks that the doctor prints the other findings after an
+// examination has not ended in time, and does not print fine.
+func TestDoctorDoesNotWaitForWhatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var errs strings.Builder
+		mounted := make(chan struct{})
+		began := time.Now()
+		found, complete := examine(t.Context(), system{stderr: &errs}, []examination{
+			{"a dead mount", func(context.Context, system) ([]doctor.Finding, error) { <-mounted; return nil, nil }},
+			{"a fault", func(context.Context, system) ([]doctor.Finding, error) { return []doctor.Finding{{What: "ill"}}, nil }},
+			{"a slow network", func(ctx context.Context, _ system) ([]doctor.Finding, error) { <-ctx.Done(); return nil, ctx.Err() }},
+		})
+		if took := time.Since(began); took >= 10*time.Second || complete || len(found) != 1 {
+			t.Errorf("after %v: %+v, complete %v", took, found, complete)
+		}
+		const want = "lvsctl: not examined: a dead mount: it has not ended in time\nlvsctl: not examined: a slow network: context deadline exceeded\n"
+		if errs.String() != want {
+			t.Errorf("got %q, want %q", errs.String(), want)
+		}
+		close(mounted)
+	})
 }

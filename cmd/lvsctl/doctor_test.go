@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net/netip"
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -28,10 +30,15 @@ type patient struct {
 	masq     []netip.Addr
 }
 
-func (p *patient) Get(context.Context, host.Setting) (string, error) { return p.sloppy, nil }
-func (p *patient) Directs() bool                                     { return p.directs }
-func (p *patient) Masqueraded() []netip.Addr                         { return p.masq }
-func (p *patient) Forwards(bool) bool                                { return false }
+func (p *patient) Get(_ context.Context, s host.Setting) (string, error) {
+	if s.Name != "net/ipv4/vs/sloppy_tcp" {
+		return "", fs.ErrNotExist
+	}
+	return p.sloppy, nil
+}
+func (p *patient) Directs() bool             { return p.directs }
+func (p *patient) Masqueraded() []netip.Addr { return p.masq }
+func (p *patient) Forwards(bool) bool        { return false }
 func (p *patient) Addresses(context.Context, netip.Addr) ([]host.Address, error) {
 	return nil, nil
 }
@@ -99,7 +106,7 @@ func TestDoctor(t *testing.T) {
 			[]string{"link nic=tunl0", "address nic=tunl0 ip=192.0.2.9", "link nic=ip6tnl0", "address nic=ip6tnl0 ip=2001:db8::9"}},
 		{"a gateway", "--gateway 192.0.2.11", state, patient{}, 0, "fine\n", "", []string{"route ip=192.0.2.11"}},
 		{"ill", "", state, patient{findings: ill}, 1, "eth0 answers\n    why: it is 0\n    fix: sysctl\n", "", []string{"address nic=lo ip=192.0.2.10 scope=host"}},
-		{"not to be examined", "192.0.2.9", state, patient{err: errors.New("no packets today")}, 1, "", "lvsctl: no packets today\n", []string{"address nic=lo ip=192.0.2.9"}},
+		{"not to be examined", "192.0.2.9", state, patient{err: errors.New("no packets today")}, 1, "", "lvsctl: not examined: the settings of a real server: no packets today\n", []string{"address nic=lo ip=192.0.2.9"}},
 		{"nobody", "", t.TempDir(), patient{}, 1, "", "lvsctl: no realserver resource runs on this host, and it is not a director; start one, or give the virtual addresses\n", nil},
 		{"a director", "", t.TempDir(), patient{directs: true}, 0, "fine\n", "", nil},
 		{"a director whose servers are masq", "", t.TempDir(), patient{directs: true, masq: []netip.Addr{netip.MustParseAddr("192.0.2.21")}}, 1,
@@ -113,9 +120,13 @@ func TestDoctor(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var out, errs strings.Builder
+			output := rightCluster
+			if tt.name == "nobody" {
+				output = noCluster
+			}
 			code := run(t.Context(), append([]string{"doctor"}, strings.Fields(tt.args)...),
 				system{
-					stdout: &out, stderr: &errs, stateDir: tt.state, doctor: &tt.patient, director: &tt.patient, output: rightCluster,
+					stdout: &out, stderr: &errs, stateDir: tt.state, doctor: &tt.patient, node: healthy{}, director: &tt.patient, output: output,
 					capable: capability.Kernel{Root: fstest.MapFS{}}, kernel: fakeKernel{}, attributes: published{}, listen: silence,
 				})
 			got := []any{code, out.String(), errs.String(), tt.patient.asked}
@@ -124,6 +135,18 @@ func TestDoctor(t *testing.T) {
 			}
 		})
 	}
+}
+
+// healthy is a host without faults.
+type healthy struct{}
+
+func (healthy) Name() string                      { return "director1" }
+func (healthy) Links() ([]doctor.Link, error)     { return nil, nil }
+func (healthy) Directory(string) doctor.Directory { return doctor.Directory{} }
+func (healthy) Lacks([]string) []string           { return nil }
+func (healthy) Savers() []string                  { return nil }
+func (healthy) Owner(context.Context, string, netip.Addr, time.Duration) (string, error) {
+	return "", nil
 }
 
 // silence listens to a multicast group that gets no datagrams.
@@ -162,7 +185,7 @@ func TestDoctorComparesHashTables(t *testing.T) {
 	} {
 		var out, errs strings.Builder
 		code := run(t.Context(), []string{"doctor"}, system{stdout: &out, stderr: &errs, stateDir: dir,
-			doctor: &patient{}, director: &patient{directs: true}, output: rightCluster, capable: capability.Kernel{Root: fstest.MapFS{}}, kernel: fakeKernel{}, attributes: published{"director1": tables, "director2": other}})
+			doctor: &patient{}, node: healthy{}, director: &patient{directs: true}, output: rightCluster, capable: capability.Kernel{Root: fstest.MapFS{}}, kernel: fakeKernel{}, attributes: published{"director1": tables, "director2": other}})
 		if out.String() != want || errs.Len() > 0 || (code == 0) != (want == "fine\n") {
 			t.Errorf("code %d, printed %q, %s\nwant %q", code, out.String(), errs.String(), want)
 		}
@@ -196,7 +219,7 @@ func TestDoctorOfSynchronisation(t *testing.T) {
 	}
 	var out, errs strings.Builder
 	code := run(t.Context(), []string{"doctor"}, system{
-		stdout: &out, stderr: &errs, stateDir: dir, doctor: &patient{}, director: &patient{}, output: rightCluster, listen: listen,
+		stdout: &out, stderr: &errs, stateDir: dir, doctor: &patient{}, node: healthy{}, director: &patient{}, output: rightCluster, listen: listen,
 		capable:    capability.Kernel{Root: fstest.MapFS{}},
 		kernel:     fakeKernel{},
 		attributes: shares{"lvs-sync-web-sync": {"director1": "100", "director2": "0"}},
@@ -225,7 +248,7 @@ func TestDoctorOfHashServices(t *testing.T) {
 	} {
 		var out, errs strings.Builder
 		code := run(t.Context(), []string{"doctor"}, system{
-			stdout: &out, stderr: &errs, stateDir: t.TempDir(), doctor: &patient{}, director: &patient{directs: true, sloppy: tt.sloppy}, output: rightCluster,
+			stdout: &out, stderr: &errs, stateDir: t.TempDir(), doctor: &patient{}, node: healthy{}, director: &patient{directs: true, sloppy: tt.sloppy}, output: rightCluster,
 			kernel: fakeKernel{table: tt.service + reals}, capable: capability.Kernel{Root: fstest.MapFS{}}, attributes: published{}, listen: silence,
 		})
 		for _, want := range tt.want {

@@ -1,8 +1,8 @@
 package doctor
 
 import (
-	"encoding/xml"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -43,6 +43,8 @@ type node struct {
 
 // container has the resources of the cluster, of a group, or of a clone.
 type container struct {
+	ID        string      `xml:"id,attr"`
+	Managed   string      `xml:"managed,attr"` // Managed is empty in the output of older versions.
 	Resources []resource  `xml:"resource"`
 	Groups    []container `xml:"group"`
 	Clones    []container `xml:"clone"`
@@ -65,30 +67,28 @@ func (c container) all() []resource {
 	return list
 }
 
-// ExamineCluster returns the faults of a Pacemaker cluster. text is the output of
-// crm_mon --one-shot --inactive --output-as=xml.
-func ExamineCluster(text string) ([]Finding, error) {
-	var m monitor
-	if err := xml.Unmarshal([]byte(text), &m); err != nil {
-		return nil, fmt.Errorf("crm_mon: %w", err)
+// faults returns the faults of the resources. In maintenance mode, no resource is managed.
+func (c container) faults(maintenance bool) []Finding {
+	if c.Managed == "false" && !maintenance {
+		return []Finding{unmanaged(c.ID)}
 	}
-	if !m.DC.Present {
-		return []Finding{{"the cluster starts and moves no resource", "Pacemaker has no designated controller",
-			"examine the links between the directors: corosync-cfgtool -s; journalctl -u corosync -u pacemaker"}}, nil
+	var findings []Finding
+	for _, r := range c.Resources {
+		findings = append(findings, r.faults(maintenance)...)
 	}
-	findings := m.options()
-	for _, n := range m.Nodes {
-		findings = append(findings, n.faults()...)
+	for _, inner := range slices.Concat(c.Groups, c.Clones) {
+		findings = append(findings, inner.faults(maintenance)...)
 	}
-	for _, r := range m.Resources.all() {
-		findings = append(findings, r.faults(m.Options.Maintenance)...)
-	}
-	return append(findings, m.remains()...), nil
+	return findings
 }
 
-// options returns the faults of quorum, fencing and the options of the cluster.
-func (m monitor) options() []Finding {
-	var findings []Finding
+func unmanaged(id string) Finding {
+	return Finding{"the cluster does not move resource " + id, "the resource is not managed",
+		"crm_resource --resource=" + id + " --meta --delete-parameter=is-managed; also remove its option maintenance"}
+}
+
+// quorum returns the faults of the quorum.
+func (m monitor) quorum() (findings []Finding) {
 	if !m.DC.Quorum {
 		findings = append(findings, Finding{"the directors of this partition have no quorum", "too few nodes reach each other",
 			"start the other nodes, or repair the links: corosync-quorumtool -s; corosync-cfgtool -s"})
@@ -97,16 +97,42 @@ func (m monitor) options() []Finding {
 		findings = append(findings, Finding{"two directors can have the virtual addresses at the same time", "no-quorum-policy is ignore",
 			"crm_attribute --type=crm_config --name=no-quorum-policy --update=stop; two nodes need two_node: 1 in corosync.conf"})
 	}
-	if !m.Options.Fencing {
-		findings = append(findings, Finding{"a director that hangs keeps the virtual addresses", "stonith-enabled is false",
-			"configure a fence device, then crm_attribute --type=crm_config --name=stonith-enabled --update=true"})
-	} else if !m.fences() {
-		findings = append(findings, Finding{"the cluster starts no resource, or waits without end when a director hangs",
-			"stonith-enabled is true, and no fence device is configured", "configure a fence device for each director"})
+	return findings
+}
+
+func (m monitor) fencing() []Finding {
+	switch {
+	case !m.Options.Fencing:
+		return []Finding{{"a director that hangs keeps the virtual addresses", "stonith-enabled is false",
+			"configure a fence device, then crm_attribute --type=crm_config --name=stonith-enabled --update=true"}}
+	case !m.fences():
+		return []Finding{{"the cluster starts no resource, or waits without end when a director hangs",
+			"stonith-enabled is true, and no fence device is configured", "configure a fence device for each director"}}
 	}
-	if m.Options.Maintenance {
-		findings = append(findings, Finding{"the cluster neither monitors nor moves resources", "maintenance-mode is true",
-			"crm_attribute --type=crm_config --name=maintenance-mode --update=false"})
+	return nil
+}
+
+func (m monitor) maintenance() []Finding {
+	if !m.Options.Maintenance {
+		return nil
+	}
+	return []Finding{{"the cluster neither monitors nor moves resources", "maintenance-mode is true",
+		"crm_attribute --type=crm_config --name=maintenance-mode --update=false"}}
+}
+
+func (m monitor) nodes() (findings []Finding) {
+	for _, n := range m.Nodes {
+		findings = append(findings, n.faults()...)
+	}
+	return findings
+}
+
+// resources returns the faults of the resources, each once. The XML has each instance of a clone.
+func (m monitor) resources() (findings []Finding) {
+	for _, f := range m.Resources.faults(m.Options.Maintenance) {
+		if !slices.Contains(findings, f) {
+			findings = append(findings, f)
+		}
 	}
 	return findings
 }
@@ -139,8 +165,6 @@ func (n node) faults() []Finding {
 	return nil
 }
 
-// faults returns the faults of a resource. In the maintenance mode of the cluster, no resource is
-// managed.
 func (r resource) faults(maintenance bool) []Finding {
 	repaired := "repair the cause, then crm_resource --cleanup --resource=" + r.ID
 	switch {
@@ -149,15 +173,13 @@ func (r resource) faults(maintenance bool) []Finding {
 	case r.Failed:
 		return []Finding{{"resource " + r.ID + " does not work", "its last action failed", repaired}}
 	case !r.Managed && !maintenance:
-		return []Finding{{"the cluster does not move resource " + r.ID, "the resource is not managed",
-			"crm_resource --resource=" + r.ID + " --meta --delete-parameter=is-managed; also remove its option maintenance"}}
+		return []Finding{unmanaged(r.ID)}
 	}
 	return nil
 }
 
-// remains returns what failures and moves of resources have left.
-func (m monitor) remains() []Finding {
-	var findings []Finding
+// failures returns what failures of resources have left.
+func (m monitor) failures() (findings []Finding) {
 	for _, n := range m.History {
 		for _, r := range n.Resources {
 			if r.Fails == "" || r.Fails == "0" {
@@ -167,6 +189,11 @@ func (m monitor) remains() []Finding {
 				"its fail count there is " + r.Fails, fmt.Sprintf("repair the cause, then crm_resource --cleanup --resource=%s --node=%s", r.ID, n.Name)})
 		}
 	}
+	return findings
+}
+
+// bans returns the bans that commands have left.
+func (m monitor) bans() (findings []Finding) {
 	for _, b := range m.Bans {
 		if !strings.HasPrefix(b.ID, "cli-ban-") { // Other constraints belong to the configuration.
 			continue

@@ -17,7 +17,7 @@ const right = `<pacemaker-result><summary><current_dc present="true" with_quorum
 <node_history><node name="director1"><resource_history id="web" fail-count="0"/></node></node_history>
 <bans><ban id="web-not-on-3" resource="web" node="node3"/></bans></pacemaker-result>`
 
-func TestExamineCluster(t *testing.T) {
+func TestCluster(t *testing.T) {
 	const web = `ipvs" managed="true" blocked="false" failed="false"`
 	tests := []struct{ name, old, planted, want string }{
 		{"a right pair", "", "", ""},
@@ -34,6 +34,8 @@ func TestExamineCluster(t *testing.T) {
 		{"blocked", web, strings.Replace(web, `blocked="false"`, `blocked="true"`, 1), "the resource is blocked after a failure"},
 		{"failed", web, strings.Replace(web, `failed="false"`, `failed="true"`, 1), "its last action failed"},
 		{"not managed", web, strings.Replace(web, `managed="true"`, `managed="false"`, 1), "the resource is not managed"},
+		{"a clone that is not managed", "<clone>", `<clone id="cl" managed="false">`, "the resource is not managed"},
+		{"both instances of a clone", "</clone>", `</clone><resource id="x" blocked="true"/><resource id="x" blocked="true"/>`, "the resource is blocked after a failure"},
 		{"fail count", `fail-count="0"`, `fail-count="INFINITY"`, "its fail count there is INFINITY"},
 		{"banned", "web-not-on-3", "cli-ban-web-on-node3", "a command has banned it: constraint cli-ban-web-on-node3"},
 	}
@@ -42,25 +44,25 @@ func TestExamineCluster(t *testing.T) {
 			if !strings.Contains(right, tt.old) {
 				t.Fatalf("the right pair does not contain %s", tt.old)
 			}
-			found, err := ExamineCluster(strings.Replace(right, tt.old, tt.planted, 1))
-			if err != nil {
+			var f Facts
+			if err := f.ReadMonitor(strings.Replace(right, tt.old, tt.planted, 1)); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tt.want, causes(found)); diff != "" {
+			if diff := cmp.Diff(tt.want, causes(Answer(f))); diff != "" {
 				t.Errorf("causes (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// TestExamineClusterReadsPacemaker reads the output of crm_mon of Pacemaker for a CIB with faults.
-func TestExamineClusterReadsPacemaker(t *testing.T) {
+// TestClusterReadsPacemaker reads the output of crm_mon of Pacemaker for a CIB with faults.
+func TestClusterReadsPacemaker(t *testing.T) {
 	text, err := os.ReadFile("testdata/crm_mon.xml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, err := ExamineCluster(string(text))
-	if err != nil {
+	var f Facts
+	if err := f.ReadMonitor(string(text)); err != nil {
 		t.Fatal(err)
 	}
 	want := strings.Join([]string{
@@ -68,13 +70,14 @@ func TestExamineClusterReadsPacemaker(t *testing.T) {
 		"Pacemaker does not run there, or the node is not reachable", "its fail count there is 3",
 		"a command has banned it: constraint cli-ban-web-on-director1",
 	}, "\n")
-	if diff := cmp.Diff(want, causes(found)); diff != "" {
+	if diff := cmp.Diff(want, causes(Answer(f))); diff != "" {
 		t.Errorf("causes (-want +got):\n%s", diff)
 	}
 }
 
-func TestExamineClusterRefusesOtherText(t *testing.T) {
-	if _, err := ExamineCluster("Cluster is not running"); err == nil {
+func TestClusterRefusesOtherText(t *testing.T) {
+	var f Facts
+	if f.ReadMonitor("Cluster is not running") == nil || f.ReadCIB("Cluster is not running") == nil {
 		t.Error("text that is not XML has no error")
 	}
 }

@@ -25,6 +25,7 @@ func TestApply(t *testing.T) {
 		{"without a confirmation", applyWithoutConfirmation},
 		{"the waiting process is killed", applyKilled},
 		{"the node reboots before the confirmation", applyReboot},
+		{"doctor finds planted faults", doctorFindsFaults},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.test(t, s) }) {
 			t.FailNow() // The next steps of the test depend on this step, so the test ends here.

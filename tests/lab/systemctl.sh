@@ -4,7 +4,8 @@
 #
 #	systemctl start|stop|restart|enable|disable [--now] UNIT...
 #
-# "systemctl boot" starts the enabled units when the node boots.
+# "systemctl boot" starts the enabled units when the node boots. "systemctl show" prints the state
+# of units.
 set -eu
 enabled=/etc/systemd/lab-enabled
 
@@ -85,6 +86,16 @@ stop() {
 	fi
 }
 
+# show prints the properties Id, ActiveState and UnitFileState of a unit. As systemd does, it gives
+# a unit without a file an empty UnitFileState.
+show() {
+	active=inactive enabling=
+	! running "${1%.service}" || active=active
+	[ -z "$(file "$1" 2>/dev/null)" ] || enabling=disabled
+	! grep -qsx "${1%.service}" "$enabled" || enabling=enabled
+	printf 'Id=%s\nActiveState=%s\nUnitFileState=%s\n\n' "$1" "$active" "$enabling"
+}
+
 action=$1 now=
 shift
 if [ "$action" = boot ]; then
@@ -96,9 +107,10 @@ for word; do
 	case $word in --now) now=yes ;; esac
 done
 for unit; do
-	[ "$unit" != --now ] || continue
-	file "$unit" >/dev/null
+	case $unit in --now | --property=*) continue ;; esac
+	[ "$action" = show ] || file "$unit" >/dev/null
 	case $action in
+	show) show "$unit" ;;
 	start | stop) "$action" "$unit" ;;
 	restart) stop "$unit" && start "$unit" ;;
 	enable)
