@@ -6,9 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
 
 	"lvs-agents/crm"
 	"lvs-agents/internal/config"
@@ -50,19 +55,20 @@ type convertCommand struct {
 	Sources
 	Shape
 
-	To      string `enum:"crm,pcs,cib,haresources,ldirectord.cf,keepalived,ipvsadm" default:"crm" placeholder:"FORMAT" help:"Format of the output: crm (for crm configure load update), pcs (a shell script), cib (XML for cibadmin), haresources, ldirectord.cf, keepalived (keepalived.conf), or ipvsadm (for ipvsadm -R)."`
-	Node    string `placeholder:"NODE" help:"Preferred director for haresources, if the files do not have one."`
-	Output  string `placeholder:"FILE" help:"Write to this file instead of standard output."`
-	Secrets bool   `help:"Write logins and passwords of checks into the file, which then has mode 600. Needs --output."`
+	To      string            `enum:"crm,pcs,cib,haresources,ldirectord.cf,keepalived,ipvsadm,corosync" default:"crm" placeholder:"FORMAT" help:"Format of the output: crm (for crm configure load update), pcs (a shell script), cib (XML for cibadmin), haresources, ldirectord.cf, keepalived (keepalived.conf), ipvsadm (for ipvsadm -R), or corosync (corosync.conf: directors and their links)."`
+	Link    map[string]string `placeholder:"NAME=ADDRESS" help:"Addresses of a director for corosync, separated by commas: one for each network. NAME is the name that uname -n prints."`
+	Node    string            `placeholder:"NODE" help:"Preferred director for haresources, if the files do not have one."`
+	Output  string            `placeholder:"FILE" help:"Write to this file instead of standard output."`
+	Secrets bool              `help:"Write logins and passwords of checks into the file, which then has mode 600. Needs --output."`
 }
 
 // Run converts configuration files. It prints a line for each repair, for each part that has no
 // equivalent, and for everything that the operator must do. With an error, it writes no output.
-func (c convertCommand) Run(ctx context.Context, sys system) error {
+func (c convertCommand) Run(ctx context.Context, sys system, line *kong.Context) error {
 	if c.Secrets && c.Output == "" {
 		return errors.New("--secrets needs --output: passwords are not written to standard output")
 	}
-	if err := c.unused(); err != nil {
+	if err := c.unused(line); err != nil {
 		return err
 	}
 	cfg, err := c.read(ctx, sys)
@@ -82,18 +88,28 @@ func (c convertCommand) Run(ctx context.Context, sys system) error {
 }
 
 // unused returns an error for an option that has no effect on the output format.
-func (c convertCommand) unused() error {
-	resources := !slices.Contains([]string{"ldirectord.cf", "keepalived", "ipvsadm"}, c.To)
-	for _, option := range []struct {
-		name       string
-		given, has bool // has: the option has an effect.
-	}{
-		{"inline", c.Inline, resources}, {"name", c.Name != "", resources && c.To != "haresources"}, {"node", c.Node != "", c.To == "haresources"},
-		{"secrets", c.Secrets, c.To == "ldirectord.cf"},
-	} {
-		if option.given && !option.has {
-			return fmt.Errorf("--%s has no effect with --to=%s; leave it out", option.name, c.To)
+func (c convertCommand) unused(line *kong.Context) error {
+	resources := []string{"crm", "pcs", "cib", "haresources"}
+	formats := map[string][]string{ // the formats that each option has an effect on
+		"form": resources[:3], "name": append(resources[:3:3], "corosync"), "config": resources, "inline": resources,
+		"node": {"haresources"}, "secrets": {"ldirectord.cf"}, "link": {"corosync"},
+	}
+	for _, p := range line.Path {
+		if p.Flag == nil {
+			continue
 		}
+		if has, limited := formats[p.Flag.Name]; limited && !slices.Contains(has, c.To) {
+			return fmt.Errorf("--%s has no effect with --to=%s; leave it out", p.Flag.Name, c.To)
+		}
+	}
+	return nil
+}
+
+// Validate returns an error for a relative file, because the agents look it up in other directories
+// than lvsctl.
+func (s Shape) Validate() error {
+	if !filepath.IsAbs(s.Config) {
+		return fmt.Errorf("--config %s is a relative name; write the path, %s for example", s.Config, filepath.Join(load.Dir, s.Config))
 	}
 	return nil
 }
@@ -195,6 +211,8 @@ func (c convertCommand) write(ctx context.Context, sys system, cfg *config.Confi
 		return keepalived.Write(cfg)
 	case "ipvsadm":
 		return table(ctx, sys, cfg)
+	case "corosync":
+		return c.corosync(cfg)
 	}
 	options := c.options()
 	if c.To == "haresources" {
@@ -211,6 +229,9 @@ func (c convertCommand) write(ctx context.Context, sys system, cfg *config.Confi
 		warn(fmt.Sprintf("the resources read %s on every director", c.Config), fmt.Sprintf("write it with --to=ldirectord.cf --output=%s", filepath.Base(c.Config)))
 	}
 	if c.To != "haresources" {
+		if cfg.Cluster != nil && cfg.Cluster.Messages != nil {
+			warn("resources do not have the settings of messages between the directors, deadtime for example", "write corosync.conf with --to=corosync")
+		}
 		warn(noFencing, fixFencing)
 	}
 	text, err := c.resources(resources)
@@ -218,6 +239,32 @@ func (c convertCommand) write(ctx context.Context, sys system, cfg *config.Confi
 		problems = append(problems, config.Problem{File: cfg.File, Severity: config.Error, What: err.Error()})
 	}
 	return text, problems
+}
+
+// corosync returns corosync.conf. The addresses of --link replace the addresses of the files.
+func (c convertCommand) corosync(cfg *config.Config) (string, []config.Problem) {
+	refused := func(what, fix string) (string, []config.Problem) {
+		return "", []config.Problem{{File: cfg.File, Severity: config.Error, What: what, Fix: fix}}
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Link)) {
+		i := -1
+		if cfg.Cluster != nil {
+			i = slices.IndexFunc(cfg.Cluster.Nodes, func(n config.Node) bool { return n.Name == name })
+		}
+		if i < 0 {
+			return refused(fmt.Sprintf("--link %s: the files have no director with this name", fault.Quote(name)), "give the name of --host, or of the files")
+		}
+		node := &cfg.Cluster.Nodes[i]
+		node.Links = nil
+		for text := range strings.SplitSeq(c.Link[name], ",") {
+			addr, err := netip.ParseAddr(text)
+			if err != nil {
+				return refused(fmt.Sprintf("--link %s: %s is not an address", name, fault.Quote(text)), "")
+			}
+			node.Links = append(node.Links, addr)
+		}
+	}
+	return crm.Corosync(cfg, cmp.Or(c.Name, "lvs"))
 }
 
 // noFencing and fixFencing are the reminder that comes with every new configuration of a cluster.

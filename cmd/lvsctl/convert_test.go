@@ -65,9 +65,19 @@ web.cf: warning: the cluster starts no resource until it has fencing; configure 
 lvsctl: --output link is not a regular file; give another name
 `},
 		{args: "web.cf --to=ipvsadm --inline", code: 1, stderr: "\nlvsctl: --inline has no effect with --to=ipvsadm; leave it out\n"},
+		{args: "web.cf --to=ipvsadm --form=group", code: 1, stderr: "\nlvsctl: --form has no effect with --to=ipvsadm; leave it out\n"},
+		{args: "web.cf --to=ldirectord.cf --config=/etc/web.cf", code: 1, stderr: "\nlvsctl: --config has no effect with --to=ldirectord.cf; leave it out\n"},
+		{args: "web.cf --config=web.cf", code: 2, stderr: "\nlvsctl: convert: --config web.cf is a relative name; write the path, /etc/ha.d/web.cf for example; see lvsctl --help\n"},
+		{args: "web.cf --link director1=192.0.2.2", code: 1, stderr: "\nlvsctl: --link has no effect with --to=crm; leave it out\n"},
+		{args: "web.cf --to=corosync", code: 1, stderr: "\nweb.cf: error: the configuration has 0 directors, and a cluster has two or more; give the files of all directors\n"},
+		{args: "ha.cf --to=corosync --link director3=192.0.2.2", code: 1, stderr: "\nha.cf: error: --link \"director3\": the files have no director with this name; give the name of --host, or of the files\n"},
+		{args: "ha.cf --to=corosync --link director1=eth0", code: 1, stderr: "\nha.cf: error: --link director1: \"eth0\" is not an address\n"},
+		{args: "ha.cf --to=corosync --name=web --link director1=192.0.2.2,198.51.100.2 --link director2=192.0.2.3,198.51.100.3", stdout: []string{
+			"cluster_name: web\n", "name: director2\n        nodeid: 2\n        ring0_addr: 192.0.2.3\n        ring1_addr: 198.51.100.3\n", "two_node: 1\n",
+		}},
 		{args: "web.cf --to=pcs --node=director1", code: 1, stderr: "\nlvsctl: --node has no effect with --to=pcs; leave it out\n"},
 		{args: "web.cf --from=ldirector", code: 1, stderr: "\nlvsctl: web.cf: unknown format \"ldirector\"; did you mean \"ldirectord\"?\n"},
-		{args: "web.cf --to=crmsh", code: 2, stderr: "\nlvsctl: --to must be one of \"crm\",\"pcs\",\"cib\",\"haresources\",\"ldirectord.cf\",\"keepalived\",\"ipvsadm\" but got \"crmsh\"; see lvsctl --help\n"},
+		{args: "web.cf --to=crmsh", code: 2, stderr: "\nlvsctl: --to must be one of \"crm\",\"pcs\",\"cib\",\"haresources\",\"ldirectord.cf\",\"keepalived\",\"ipvsadm\",\"corosync\" but got \"crmsh\"; see lvsctl --help\n"},
 		{args: "haresources ha.cf mail.cf --form=group --host=director1=lb1", stdout: []string{
 			"ocf:lvs:vip \\\n    params ip=192.0.2.11 nic=eth0 cidr_netmask=24 ", "location lvs-prefers-lb1 lvs 300: lb1\n",
 		}, stderr: `

@@ -25,6 +25,24 @@ type Cluster struct {
 	Notices    []Notice
 	// Files are the files that the configuration names for its services.
 	Files []ServiceFile
+	// Messages are the settings of the messages between the directors. Nil means none.
+	Messages *Messages
+}
+
+// Messages are the settings of the messages between the directors. They are settings of Corosync,
+// and not of a resource.
+type Messages struct {
+	// DeadTime is the time after which a silent director counts as lost. 0 means the default.
+	DeadTime time.Duration
+	// Addresses are addresses of directors. The configuration does not have the name of each of these
+	// directors.
+	Addresses []netip.Addr
+	// Signed: the messages are signed with a secret.
+	Signed bool
+	// Facility is the facility of syslog. Empty means the default.
+	Facility string
+	LogFile  string // LogFile is a path. Empty means no file.
+	Line     int
 }
 
 // ServiceFile is a file with virtual services.

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
+	"net/netip"
 	"reflect"
 	"slices"
 )
@@ -93,6 +95,7 @@ func (m *merging) cluster() {
 	cluster.NodeChecks = union(cluster.NodeChecks, from.NodeChecks, func(a, b NodeCheck) bool { a.Line = b.Line; return reflect.DeepEqual(a, b) })
 	cluster.Files = append(slices.Clone(cluster.Files), from.Files...)
 	cluster.Notices = union(cluster.Notices, from.Notices, func(a, b Notice) bool { a.Line = b.Line; return reflect.DeepEqual(a, b) })
+	cluster.Messages = joined(cluster.Messages, from.Messages)
 	switch {
 	case cluster.Sync == nil:
 		cluster.Sync = from.Sync
@@ -100,6 +103,21 @@ func (m *merging) cluster() {
 		m.differs(from.Sync.Line, "the synchronisation of connections")
 	}
 	m.into.Cluster = &cluster
+}
+
+// joined returns the settings of two files. If both files have a setting, the first file counts.
+func joined(into, from *Messages) *Messages {
+	if into == nil || from == nil {
+		return cmp.Or(into, from)
+	}
+	return &Messages{
+		DeadTime:  cmp.Or(into.DeadTime, from.DeadTime),
+		Addresses: union(into.Addresses, from.Addresses, func(a, b netip.Addr) bool { return a == b }),
+		Signed:    into.Signed || from.Signed,
+		Facility:  cmp.Or(into.Facility, from.Facility),
+		LogFile:   cmp.Or(into.LogFile, from.LogFile),
+		Line:      cmp.Or(into.Line, from.Line),
+	}
 }
 
 // groups joins groups with the same name, or with an address of each other.

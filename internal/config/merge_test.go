@@ -3,6 +3,7 @@ package config
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -20,7 +21,8 @@ func TestMergeOfTwoDirectorsFiles(t *testing.T) {
 		Groups: []Group{{
 			Name: "web", Addresses: []VirtualAddress{vip(10)}, Preferences: []Preference{{"director1", 150}},
 		}},
-		Notices: []Notice{{To: []string{"a@example.org"}, Line: 3}},
+		Notices:  []Notice{{To: []string{"a@example.org"}, Line: 3}},
+		Messages: &Messages{DeadTime: time.Second, Addresses: []netip.Addr{vip(2).IP}},
 	}}
 	two := &Config{File: "two", SloppyTCP: &no, ConnReuseMode: "1", Services: []Service{service(80, "rr", 7), service(81, "wrr", 8), service(82, "rr", 9)}, Cluster: &Cluster{
 		Nodes: []Node{{Name: "director1"}, {Name: "director2"}},
@@ -29,6 +31,7 @@ func TestMergeOfTwoDirectorsFiles(t *testing.T) {
 			{Name: "mail", Addresses: []VirtualAddress{vip(12)}},
 		},
 		Stays: true, Sync: &Sync{}, Files: []ServiceFile{{Path: "/etc/ha.d/web.cf", Resource: "ldirectord::web.cf", Line: 2}}, Notices: []Notice{{To: []string{"a@example.org"}, Line: 5}},
+		Messages: &Messages{DeadTime: time.Minute, Addresses: []netip.Addr{vip(2).IP, vip(3).IP}, Signed: true},
 	}}
 	got, problems := Merge(one, two)
 	want := &Config{File: "one", SloppyTCP: &yes, ConnReuseMode: "1", Services: []Service{service(80, "rr", 1), service(81, "rr", 2), service(82, "rr", 9)}, Cluster: &Cluster{
@@ -38,6 +41,7 @@ func TestMergeOfTwoDirectorsFiles(t *testing.T) {
 			{Name: "mail", Addresses: []VirtualAddress{vip(12)}},
 		},
 		Stays: true, Sync: &Sync{}, Files: []ServiceFile{{Path: "/etc/ha.d/web.cf", Resource: "ldirectord::web.cf", Line: 2}}, Notices: []Notice{{To: []string{"a@example.org"}, Line: 3}},
+		Messages: &Messages{DeadTime: time.Second, Addresses: []netip.Addr{vip(2).IP, vip(3).IP}, Signed: true},
 	}}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

@@ -37,11 +37,26 @@ func TestOrigins(t *testing.T) {
 	topology.Host("rs2").HideVIP(t, lab.VIP)
 	topology.Host("rs2").Serve(t)
 	s := site{lab.StartCluster(t, topology, lab.Options{Root: installed(t)}), topology}
+	t.Run("corosync.conf of ha.cf", func(t *testing.T) { corosync(t, s) })
 	for _, o := range origins(t) {
 		if !t.Run(o.name, func(t *testing.T) { o.test(t, s) }) {
 			t.FailNow() // The next origin needs a cluster without resources, so the test ends here.
 		}
 	}
+}
+
+// corosync tests that the corosync.conf of damaged files of heartbeat is right for corosync.
+func corosync(t *testing.T, s site) {
+	node := s.Node("director1")
+	node.WriteFile(t, "/run/setup/ha.cf", sample(t, "heartbeat/testdata/joined.ha.cf"))
+	node.WriteFile(t, "/run/setup/authkeys", sample(t, "heartbeat/testdata/joined.authkeys"))
+	t.Log(node.Script(t, `cd /run/setup
+lvsctl convert ha.cf authkeys --to=corosync --output=corosync.conf --host node1.example.com=director1 --host node2.example.com=director2 \
+	--link director1=192.0.2.11 --link director2=192.0.2.12 2>&1
+head -c 256 /dev/urandom > key
+sed 's|^totem {|&\n    keyfile: /run/setup/key|' corosync.conf > test.conf
+corosync -t -c /run/setup/test.conf
+! corosync -t -c /run/setup/ha.cf`))
 }
 
 // origins returns the setups. Their times are shorter than in the usual files, so that the test is

@@ -94,6 +94,7 @@ service = lvs
 backup_active = 1
 backup = 192.0.2.12
 heartbeat = 1
+keepalive = 6
 deadtime = 18
 network = direct
 virtual web {
@@ -128,6 +129,7 @@ func heartbeat(t *testing.T, s site) {
 		node := s.Node(name)
 		node.WriteFile(t, "/etc/ha.d/haresources", "director1 IPaddr::192.0.2.10/24/eth0 ldirectord::ldirectord.cf MailTo::root@example.com\n")
 		node.WriteFile(t, "/etc/ha.d/ha.cf", "deadtime 10\nbcast eth0\nauto_failback on\nnode director1 director2\n")
+		node.WriteFile(t, "/etc/ha.d/authkeys", "auth 1\n1 sha1 unused\n")
 		node.WriteFile(t, "/etc/ha.d/ldirectord.cf", `checktimeout=3
 checkinterval=1
 quiescent=yes

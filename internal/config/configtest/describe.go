@@ -56,6 +56,9 @@ func cluster(b *strings.Builder, c *config.Cluster) {
 	if c.Sync != nil {
 		fmt.Fprintf(b, "sync on %s id %d\n", c.Sync.Interface, c.Sync.ID)
 	}
+	if c.Messages != nil {
+		fmt.Fprintf(b, "messages %s\n", fields(*c.Messages))
+	}
 	if c.Stays {
 		b.WriteString("every group stays\n")
 	}

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"lvs-agents/internal/config"
@@ -44,6 +45,14 @@ func ParseMembers(name string, text []byte) (*config.Config, []config.Problem) {
 				if args[0] != "off" && args[0] != "no" && args[0] != "false" {
 					p.report(n+1, config.Warning, fault.New("with "+strings.Join(st, " ")+", heartbeat does not read haresources", "convert the cluster information base (cibadmin --query) instead"))
 				}
+			case "deadtime":
+				p.messages(n + 1).DeadTime = duration(args[0])
+			case "logfacility":
+				p.messages(n + 1).Facility = args[0]
+			case "logfile":
+				p.messages(n + 1).LogFile = args[0]
+			case "ucast":
+				p.unicast(n+1, st)
 			case "stonith", "stonith_host": // The arguments can have a password.
 				p.dropped(n+1, st[:1], "fencing is a resource of the cluster", "configure fencing before you start the cluster")
 			default:
@@ -57,6 +66,39 @@ func ParseMembers(name string, text []byte) (*config.Config, []config.Problem) {
 		p.report(0, config.Error, fault.New("no node in this file", "write \"node NAME\" for each director, as `uname -n` prints the name"))
 	}
 	return p.result()
+}
+
+// messages returns the settings of the messages between the directors.
+func (p *parser) messages(line int) *config.Messages {
+	c := p.config.Cluster
+	if c.Messages == nil {
+		c.Messages = &config.Messages{Line: line}
+	}
+	return c.Messages
+}
+
+// unicast adds the address of another director, "ucast INTERFACE ADDRESS".
+func (p *parser) unicast(line int, st []string) {
+	addr, err := netip.ParseAddr(st[2])
+	if err != nil {
+		p.dropped(line, st, "Corosync has its own links", link)
+		return
+	}
+	if m := p.messages(line); !slices.Contains(m.Addresses, addr) {
+		m.Addresses = append(m.Addresses, addr)
+	}
+}
+
+// duration returns a time of ha.cf: seconds, or a number with a unit.
+func duration(text string) time.Duration {
+	if strings.Trim(text, "0123456789.") == "" {
+		text += "s"
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0
+	}
+	return d
 }
 
 func (p *parser) node(line int, name string) {
@@ -102,6 +144,7 @@ const (
 	ownTimes = "Corosync decides when a node is lost"
 	ownLinks = "Corosync has its own links"
 	ownStart = "it is a setting of heartbeat's process"
+	link     = "give the address of each node on this interface: lvsctl convert --to=corosync --link NODE=ADDRESS"
 )
 
 // directives are the directives of heartbeat 2 and 3 (heartbeat/config.c of heartbeat 3.0.6).
@@ -114,24 +157,24 @@ var directives = map[string]directive{
 	"respawn":                 {least: 2, most: many},
 	"crm":                     {least: 1, most: 1, valid: oneOf("on", "off", "yes", "no", "true", "false", "respawn", "manual")},
 	"pacemaker":               {least: 1, most: 1, valid: oneOf("on", "off", "yes", "no", "true", "false", "respawn", "manual")},
-	"logfacility":             {least: 1, most: 1, valid: facility, reason: ownLog, fix: "set logging.syslog_facility in corosync.conf"},
-	"logfile":                 {least: 1, most: 1, valid: path, reason: ownLog, fix: "set logging.logfile in corosync.conf"},
+	"logfacility":             {least: 1, most: 1, valid: facility},
+	"logfile":                 {least: 1, most: 1, valid: path},
 	"debugfile":               {least: 1, most: 1, valid: path, reason: ownLog, fix: "set logging.logfile in corosync.conf"},
 	"debug":                   {least: 1, most: 1, reason: ownLog, fix: "set logging.debug in corosync.conf"},
 	"use_logd":                {least: 1, most: 1, reason: ownLog},
 	"conn_logd_time":          {least: 1, most: 1, valid: number, reason: ownLog},
 	"keepalive":               {least: 1, most: 1, valid: number, reason: ownTimes, fix: "see totem.token in corosync.conf"},
 	"warntime":                {least: 1, most: 1, valid: number, reason: ownTimes, fix: "see totem.token in corosync.conf"},
-	"deadtime":                {least: 1, most: 1, valid: number, reason: ownTimes, fix: "set totem.token in corosync.conf, in milliseconds; its default is shorter"},
+	"deadtime":                {least: 1, most: 1, valid: number},
 	"initdead":                {least: 1, most: 1, valid: number, reason: ownTimes, fix: "set wait_for_all in corosync.conf"},
 	"deadping":                {least: 1, most: 1, valid: number, reason: "the monitor of the ping resource decides", fix: "set its interval and timeout"},
-	"udpport":                 {least: 1, most: 1, valid: number, reason: ownLinks, fix: "set totem.interface.mcastport if a firewall needs it"},
+	"udpport":                 {least: 1, most: 1, valid: number, reason: ownLinks, fix: "open UDP port 5405 in a firewall"},
 	"baud":                    {least: 1, most: 1, valid: number, reason: ownLinks},
 	"serial":                  {least: 1, most: many, reason: "Corosync has no serial links", fix: "use a second network as a second link"},
-	"bcast":                   {least: 1, most: many, reason: ownLinks, fix: "write the address of each node on this interface as ring0_addr"},
-	"mcast":                   {least: 2, most: 5, valid: multicast, reason: ownLinks, fix: "write the address of each node on this interface as ring0_addr"},
-	"mcast6":                  {least: 2, most: 5, reason: ownLinks, fix: "write the address of each node on this interface as ring0_addr"},
-	"ucast":                   {least: 2, most: 2, reason: ownLinks, fix: "write this address as ring0_addr of its node"},
+	"bcast":                   {least: 1, most: many, reason: ownLinks, fix: link},
+	"mcast":                   {least: 2, most: 5, valid: multicast, reason: ownLinks, fix: link},
+	"mcast6":                  {least: 2, most: 5, reason: ownLinks, fix: link},
+	"ucast":                   {least: 2, most: 2},
 	"stonith":                 {least: 2, most: many},
 	"stonith_host":            {least: 3, most: many},
 	"watchdog":                {least: 1, most: 1, valid: path, reason: "heartbeat reboots a node that hangs", fix: "use sbd with this watchdog"},

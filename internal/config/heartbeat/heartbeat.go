@@ -63,8 +63,8 @@ var (
 	joined    = regexp.MustCompile(`^auth\s+([0-9]{2,4})\s+(crc|md5|sha1)(\s+\S+)?$`)
 )
 
-// ParseKeys reads authkeys. The configuration is empty, because Corosync has another key. The
-// problems never contain a key.
+// ParseKeys reads authkeys: whether messages are signed. Corosync has another key. The problems
+// never contain a key.
 func ParseKeys(name string, text []byte) (*config.Config, []config.Problem) {
 	p := newParser(name)
 	keys := 0
@@ -73,10 +73,12 @@ func ParseKeys(name string, text []byte) (*config.Config, []config.Problem) {
 		case line == "" || selection.MatchString(line):
 		case key.MatchString(line):
 			keys++
+			p.signed(n+1, key.FindStringSubmatch(line)[2])
 		case twice(line) != "":
 			keys++
 			number := twice(line)
 			method := joined.FindStringSubmatch(line)[2]
+			p.signed(n+1, method)
 			p.repaired(n+1, "lines are joined", fmt.Sprintf("auth %s%s %s ***", number, number, method), fmt.Sprintf("auth %s  |  %s %s ***", number, number, method))
 		default:
 			p.report(n+1, config.Error, fault.New("the line is not in the form of authkeys", "write \"auth 1\" and \"1 sha1 SECRET\" in two lines"))
@@ -85,9 +87,16 @@ func ParseKeys(name string, text []byte) (*config.Config, []config.Problem) {
 	if keys == 0 {
 		p.report(0, config.Error, fault.New("no key in this file", "write \"auth 1\" and \"1 sha1 SECRET\" in two lines"))
 	} else {
-		p.report(0, config.Dropped, fault.New("Corosync has its own key", "make one with corosync-keygen, and copy /etc/corosync/authkey to all nodes"))
+		p.report(0, config.Dropped, fault.New("Corosync has its own key", "make it with corosync-keygen, and copy /etc/corosync/authkey to all nodes"))
 	}
 	return p.result()
+}
+
+// signed reports a method that signs messages. crc is a check sum without a secret.
+func (p *parser) signed(line int, method string) {
+	if method != "crc" {
+		p.messages(line).Signed = true
+	}
 }
 
 // twice returns the number of the key of two joined lines, "auth 22 sha1 SECRET". Empty means that

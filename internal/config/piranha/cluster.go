@@ -35,6 +35,9 @@ func (p *parser) cluster() {
 	if p.yes(p.file, "monitor_links") {
 		p.monitorLinks(group)
 	}
+	if _, given := p.file.given["deadtime"]; given {
+		c.Messages = &config.Messages{Line: p.file.at("deadtime"), DeadTime: p.seconds(p.file, "deadtime", 0)}
+	}
 	if p.yes(p.file, "syncdaemon") {
 		line := p.file.at("syncdaemon")
 		c.Sync = &config.Sync{Line: line, SyncDaemon: lvs.SyncDaemon{

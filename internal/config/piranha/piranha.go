@@ -227,7 +227,6 @@ func (p *parser) forward() lvs.Forward {
 var equivalents = map[string]fault.Fault{
 	"heartbeat_port": {What: "Corosync has its own port", Fix: "set totem.interface.mcastport in corosync.conf if a firewall needs it"},
 	"keepalive":      {What: "Corosync has its own protocol", Fix: "see totem.token in corosync.conf"},
-	"deadtime":       {What: "Corosync decides when a node is lost", Fix: "set totem.token in corosync.conf, in milliseconds; its default is shorter"},
 	"rsh_command":    {What: "the cluster copies its own configuration", Fix: ""},
 	"debug_level":    {What: "it is a setting of piranha's programs", Fix: ""},
 	"reservation_conflict_action": {
