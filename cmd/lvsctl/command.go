@@ -92,7 +92,7 @@ type commands struct {
 	Show    showCommand    `cmd:"" help:"Print the resources of lvs-agents in the running cluster, or the IPVS table of this node."`
 	Status  statusCommand  `cmd:"" help:"Print the services of the health daemons on this node, with the verdict on every real server. Also print which neighbours have confirmed the addresses of vip resources."`
 	Explain explainCommand `cmd:"" help:"Print why the real servers of a virtual service have their weights. The output has the last checks with the time of each phase, the expected and the received reply, and the rule that decided. It also has the claim, the weights in the kernel, and the pending commands."`
-	Events  eventsCommand  `cmd:"" help:"Print the events of the health daemons on this node, until lvsctl is interrupted or all daemons have ended."`
+	Events  eventsCommand  `cmd:"" help:"Print the events that the health daemons on this node have kept since the boot. Events are changes of verdicts, weights and configurations, repairs of the table and take-overs."`
 	Drain   drainCommand   `cmd:"" help:"Give real servers no new connections. Their open connections continue."`
 	Maint   maintCommand   `cmd:"" help:"Do the same as drain, and mark the real servers as in maintenance."`
 	Weight  weightCommand  `cmd:"" help:"Replace the configured weight of a real server."`

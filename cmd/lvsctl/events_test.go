@@ -12,7 +12,7 @@ import (
 )
 
 func TestEventLines(t *testing.T) {
-	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local)
 	one, zero, out := 1, 0, -1
 	for _, tt := range []struct {
 		e    control.Event
@@ -26,6 +26,8 @@ func TestEventLines(t *testing.T) {
 			"2026-01-02 03:04:05  web  check passed  -f 7  192.0.2.21:80"},
 		{control.Event{Time: at, Daemon: "web", Kind: "table_repaired", Service: "-f 7", Server: "192.0.2.21:80", To: &out},
 			"2026-01-02 03:04:05  web  table repaired  -f 7  192.0.2.21:80  weight out"},
+		{control.Event{Time: at, Daemon: "web", Kind: "table_repaired", Service: "-f 7", Server: "192.0.2.21:80", To: &one, Undone: "ipvsadm -e -f 7 -r 192.0.2.21:80 -g -w 9", Reason: "\x1b[31m\nforged"},
+			`2026-01-02 03:04:05  web  table repaired  -f 7  192.0.2.21:80  weight 1  \u001b[31m\u000aforged  undone: ipvsadm -e -f 7 -r 192.0.2.21:80 -g -w 9`},
 		{control.Event{Time: at, Daemon: "web", Kind: "configuration_loaded"}, "2026-01-02 03:04:05  web  configuration loaded"},
 		{control.Event{Daemon: "web", Kind: control.KindDropped, Dropped: 17}, "web  events dropped  17"},
 	} {
@@ -54,7 +56,7 @@ func TestEvents(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(state) })
 	var errs strings.Builder
-	if code := run(t.Context(), []string{"events"}, system{stderr: &errs, stateDir: state}); code != 1 || errs.String() != "lvsctl: no health daemon runs on this node\n" {
+	if code := run(t.Context(), []string{"events", "-w"}, system{stderr: &errs, stateDir: state, now: time.Now}); code != 1 || errs.String() != "lvsctl: no health daemon runs on this node\n" {
 		t.Errorf("without a daemon: %d %s", code, errs.String())
 	}
 	for _, tt := range []struct {
@@ -79,11 +81,102 @@ func TestEvents(t *testing.T) {
 			feed.Publish(control.Event{Kind: "service_empty", Service: "-f 7"})
 		})
 		stdout, stderr := endsAtOutput{end: end}, strings.Builder{}
-		code := run(t.Context(), append([]string{"events"}, tt.args...), system{stdout: &stdout, stderr: &stderr, stateDir: state})
+		code := run(t.Context(), append([]string{"events", "-w"}, tt.args...), system{stdout: &stdout, stderr: &stderr, stateDir: state, now: time.Now})
 		const want = "lvsctl: directord web: the daemon has ended; there are no more events\n"
 		if code != 1 || stdout.String() != tt.want || stderr.String() != want {
 			t.Errorf("%v: %d\n%s%s", tt.args, code, stdout.String(), stderr.String())
 		}
 		parts.Wait()
+	}
+}
+
+// TestPastEvents checks which of the kept events lvsctl events prints. No daemon runs.
+func TestPastEvents(t *testing.T) {
+	dir := shortDir(t)
+	now := time.Date(2026, 1, 2, 12, 0, 0, 0, time.Local)
+	events := func(args ...string) (int, string, string) {
+		var out, errs strings.Builder
+		code := run(t.Context(), append([]string{"events"}, args...), system{stdout: &out, stderr: &errs, stateDir: dir, now: func() time.Time { return now }})
+		return code, out.String(), errs.String()
+	}
+	const none = "lvsctl: no health daemon of this node has kept an event since the boot; lvsctl events -w waits for new ones\n"
+	if code, _, stderr := events(); code != 1 || stderr != none {
+		t.Errorf("%d %s", code, stderr)
+	}
+	listener, err := control.Listen(dir, "web") // it makes the directory
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = listener.Close()
+	web, mail := control.NewKeeper(dir, "web"), control.NewKeeper(dir, "mail")
+	for hour := range 3 {
+		at := now.Add(time.Duration(hour-3) * time.Hour)
+		for _, err := range []error{
+			web.Keep(control.Event{Time: at, Kind: "service_empty", Service: "-f 7"}),
+			mail.Keep(control.Event{Time: at.Add(time.Minute), Kind: "service_empty", Service: "-f 8"}),
+		} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	const nine, ten, eleven = "2026-01-02 09:00:00  web  service empty  -f 7\n", "2026-01-02 10:00:00  web  service empty  -f 7\n", "2026-01-02 11:00:00  web  service empty  -f 7\n"
+	const last = "2026-01-02 11:01:00  mail  service empty  -f 8\n"
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--service=7"}, nine + ten + eleven},
+		{[]string{"-n", "2"}, eleven + last},
+		{[]string{"--since=1h"}, eleven + last},
+		{[]string{"--since=2026-01-02 11:01"}, last},
+		{[]string{"--since=1h", "-n1", "--service=7"}, eleven},
+		{[]string{"--since=1s"}, ""},
+	} {
+		if code, stdout, stderr := events(tt.args...); code != 0 || stdout != tt.want || stderr != "" {
+			t.Errorf("%v: %d %s\n%s", tt.args, code, stderr, stdout)
+		}
+	}
+	if code, _, stderr := events("--since=yesterday"); code != 1 || stderr != "lvsctl: --since \"yesterday\" is neither a duration such as 30m nor a time such as \"2006-01-02 15:04\"\n" {
+		t.Errorf("%d %s", code, stderr)
+	}
+}
+
+// TestWatchPrintsEachEventOnce checks that the kept events come first, and that an event that is
+// kept and sent at the same moment is printed once.
+func TestWatchPrintsEachEventOnce(t *testing.T) {
+	dir := shortDir(t)
+	listener, err := control.Listen(dir, "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	var feed control.Feed
+	var parts sync.WaitGroup
+	keeper := control.NewKeeper(dir, "web")
+	at := time.Now()
+	both, after := control.Event{Time: at, Kind: "both"}, control.Event{Time: at.Add(1), Kind: "after"}
+	if err := keeper.Keep(both); err != nil {
+		t.Fatal(err)
+	}
+	parts.Go(func() { _ = control.Serve(ctx, listener, daemon{}, &feed) })
+	parts.Go(func() {
+		for !feed.Wanted() {
+			<-time.After(time.Millisecond)
+		}
+		feed.Publish(both)
+		feed.Publish(after)
+	})
+	writes := 0
+	stdout, stderr := endsAtOutput{end: func() {
+		if writes++; writes == 2 {
+			end()
+		}
+	}}, strings.Builder{}
+	run(t.Context(), []string{"events", "-w", "-n9"}, system{stdout: &stdout, stderr: &stderr, stateDir: dir, now: time.Now})
+	parts.Wait()
+	when := at.Format(time.DateTime) + "  web  "
+	if want := when + "both\n" + at.Add(1).Format(time.DateTime) + "  web  after\n"; stdout.String() != want {
+		t.Errorf("got  %swant %s%s", stdout.String(), want, stderr.String())
 	}
 }

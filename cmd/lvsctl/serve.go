@@ -138,7 +138,7 @@ func statusPage(sys system, host string) *page.Page {
 	return page.New(page.Source{
 		Host: host, States: states(sys), Attributes: sys.attributes.All, Addresses: hostAddresses, Now: sys.now,
 		Events: func(ctx context.Context, id string, each func(control.Event) error) error {
-			return control.Events(ctx, sys.stateDir, id, control.Filter{}, each)
+			return control.Events(ctx, sys.stateDir, id, control.Watch{Each: each})
 		},
 	})
 }

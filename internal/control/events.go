@@ -44,6 +44,8 @@ type Event struct {
 	Lasted float64 `json:"lasted,omitempty"`
 	// Op is the change of the IPVS table, as a command of ipvsadm.
 	Op string `json:"op,omitempty"`
+	// Undone is the change by another program that Op has undone, as a command of ipvsadm.
+	Undone string `json:"undone,omitempty"`
 	// Dropped is the number of events that the daemon dropped because the client was too slow.
 	Dropped int `json:"dropped,omitempty"`
 }
@@ -246,16 +248,22 @@ func (f *Feed) send(ctx context.Context, out io.Writer, to *reader) {
 	}
 }
 
-// Events reads the events of a daemon that a filter selects, and calls the function each for every
-// event. It always returns an error: if the daemon refuses the request or ends, when ctx ends, or
-// the error of the function each.
-func Events(ctx context.Context, stateDir, id string, filter Filter, each func(Event) error) error {
+// Watch has the functions of a client that reads the events that a Filter selects.
+type Watch struct {
+	Filter
+	Begun func() // Begun is called when the daemon has accepted the request. It can be nil.
+	Each  func(Event) error
+}
+
+// Events reads the events of a daemon, and calls Each for every event. It always returns an error:
+// if the daemon refuses the request or ends, when ctx ends, or the error of Each.
+func Events(ctx context.Context, stateDir, id string, w Watch) error {
 	conn, done, err := dial(ctx, stateDir, id)
 	if err != nil {
 		return err
 	}
 	defer done()
-	line, err := encodeRequest(requestEvents, filter)
+	line, err := encodeRequest(requestEvents, w.Filter)
 	if err != nil {
 		return err
 	}
@@ -276,9 +284,12 @@ func Events(ctx context.Context, stateDir, id string, filter Filter, each func(E
 			return fmt.Errorf("directord %s: %w", id, err)
 		}
 		if !begun {
+			if w.Begun != nil {
+				w.Begun()
+			}
 			continue
 		}
-		if err := each(e); err != nil {
+		if err := w.Each(e); err != nil {
 			return err
 		}
 	}

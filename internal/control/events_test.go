@@ -154,17 +154,17 @@ func TestClientOfEvents(t *testing.T) {
 		feed.Publish(event(web4, rs4))
 	}()
 	var got Event
-	err := Events(t.Context(), dir, "web", Filter{Service: web4}, func(e Event) error {
+	err := Events(t.Context(), dir, "web", Watch{Filter: Filter{Service: web4}, Each: func(e Event) error {
 		got = e
 		return enough
-	})
+	}})
 	want := event(web4, rs4)
 	want.Daemon = "web"
 	if diff := cmp.Diff(want, got); !errors.Is(err, enough) || diff != "" {
 		t.Errorf("%v\n%s", err, diff)
 	}
 	feed.wait(t, 0)
-	err = Events(t.Context(), dir, "web", Filter{Server: "x"}, nil)
+	err = Events(t.Context(), dir, "web", Watch{Filter: Filter{Server: "x"}})
 	if err == nil || err.Error() != `directord web: server "x" is neither ADDRESS:PORT nor an address` {
 		t.Errorf("got %v", err)
 	}
@@ -194,7 +194,7 @@ func TestEventsOfOlderDaemons(t *testing.T) {
 			_, _ = io.WriteString(conn, reply)
 			_ = conn.Close()
 		}()
-		err = Events(t.Context(), dir, "web", Filter{}, func(Event) error { return nil })
+		err = Events(t.Context(), dir, "web", Watch{})
 		if err == nil || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}

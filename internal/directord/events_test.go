@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"testing"
 
@@ -49,4 +50,44 @@ func TestEventsOfADaemon(t *testing.T) {
 	if lines.Scan() {
 		t.Errorf("after the end: %s", lines.Text())
 	}
+}
+
+// TestEventsSurviveARestart checks that the events of a daemon can be read after its end and after
+// its next start. A daemon that cannot keep events works.
+func TestEventsSurviveARestart(t *testing.T) {
+	s := newSite(t)
+	s.write("quiescent=yes\n" + s.service("192.0.2.10:80", "127.0.0.1"))
+	past := func() (kinds string) {
+		events, err := control.Past(s.dir, "web", control.Filter{})
+		if err != nil {
+			t.Error(err)
+		}
+		for _, e := range events {
+			kinds += e.Kind + " "
+		}
+		return kinds
+	}
+	s.serve()
+	s.stop()
+	before := past()
+	if !strings.HasPrefix(before, "configuration_loaded service_added ") || strings.Contains(before, "check_passed") {
+		t.Errorf("after a start and a stop: %s", before)
+	}
+	s.serve()
+	s.stop()
+	if got := past(); !strings.HasPrefix(got, before+"configuration_loaded ") {
+		t.Errorf("after another start: %s", got)
+	}
+	path := control.EventsPath(s.dir, "web")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s.serve()
+	if code := s.stop(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	s.waitLog("keeping an event: ")
 }

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -48,6 +49,8 @@ type server struct {
 	publisher   *publisher
 	systemd     systemd
 	feed        control.Feed // feed has the events for the clients of the control socket.
+	kept        *control.Keeper
+	keepFailed  atomic.Bool // keepFailed says that the last event could not be kept.
 	// others reads the configurations that execute= names. The daemon's own configuration has a
 	// separate reader, in source. So a file system that hangs under the other configurations does
 	// not delay the daemon's own configuration.
@@ -101,7 +104,7 @@ func newServer(o options, sys System) *server {
 			// much.
 			files: new(disk.Reader),
 		},
-		mail: newMailer(sys, log), monitorfile: newMonitorfile(log),
+		mail: newMailer(sys, log), monitorfile: newMonitorfile(log), kept: control.NewKeeper(o.stateDir, o.id),
 	}
 }
 
@@ -203,8 +206,21 @@ func (s *server) occurred(e health.Event) {
 	compat.LogEvent(s.log, e)
 	s.mail.occurred(e)
 	s.notifier.occurred(e)
+	s.keep(e)
 	if s.feed.Wanted() {
 		s.feed.Publish(e.Control())
+	}
+}
+
+// keep keeps an event for lvsctl events. It leaves out single checks and the steps of a slow start,
+// because the others would be lost early.
+func (s *server) keep(e health.Event) {
+	if e.Kind == health.CheckFailed || e.Kind == health.CheckPassed || e.Kind == health.ServerRising {
+		return
+	}
+	err := s.kept.Keep(e.Control())
+	if failed := err != nil; s.keepFailed.Swap(failed) != failed && failed {
+		s.log.Warn(err)
 	}
 }
 

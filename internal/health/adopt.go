@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"time"
 
 	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/state"
@@ -48,6 +49,7 @@ func (r *reconciler) adopt(ctx context.Context, services lvs.Table) (lvs.Table, 
 		}
 	}
 	r.keep(services, changes)
+	r.taken(changes)
 	for _, c := range changes {
 		if err := r.purge(ctx, c.next, have); err != nil {
 			return nil, err
@@ -57,6 +59,23 @@ func (r *reconciler) adopt(ctx context.Context, services lvs.Table) (lvs.Table, 
 		}
 	}
 	return have, nil
+}
+
+// taken reports the services that the daemon takes over from another daemon or from a resource.
+func (r *reconciler) taken(changes []change) {
+	for _, c := range changes {
+		_, own := record.HolderOf(c.next.ID)
+		if c.next.Holder != r.id || c.old.Holder == r.id || own && c.old.Holder == "" {
+			continue
+		}
+		from := record.Owner(c.next.ID)
+		if c.old.Holder != "" {
+			from = record.Owner(record.OwnID(c.old.Holder))
+		}
+		for _, id := range c.next.Claimed {
+			r.occurred(Event{Kind: ServiceTaken, Time: time.Now(), Service: &Service{Service: lvs.Service{ID: id}}, Reason: "from " + from})
+		}
+	}
 }
 
 // keep stores in scopes which record has each service. If no record has a service any more, its

@@ -52,6 +52,11 @@ const (
 
 	// OwnFault: so many real servers failed at the same moment that the daemon suspects itself.
 	OwnFault Kind = "own_fault"
+	// ServiceTaken: the daemon can change the destinations of the service again, or has taken the
+	// service over.
+	ServiceTaken Kind = "service_taken"
+	// ServiceLost: the daemon must not change the destinations of the service any more.
+	ServiceLost Kind = "service_lost"
 	// TableRepaired: the daemon undid a change of the IPVS table by another program, or changed
 	// services of an earlier configuration.
 	TableRepaired Kind = "table_repaired"
@@ -70,6 +75,8 @@ type Event struct {
 	// Server is the address of the real server or fallback. It is zero for an event of the service.
 	Server netip.AddrPort
 	Op     lvs.Op // Op is the change of the IPVS table. If nothing changed, its Verb is 0.
+	// Undone is the change by another program that Op has undone. Its Verb is 0 for no such change.
+	Undone lvs.Op
 
 	// From and To are the weights in the IPVS table before and after the change. Their value is out
 	// if the table does not have the server. Both are valid only for changes of real servers and

@@ -119,3 +119,47 @@ Added real server: 192.0.2.21:80 (192.0.2.10:80) (Weight set to 1)
 		})
 	})
 }
+
+// TestUndoneChanges checks the events of changes that another program made and the daemon undid.
+func TestUndoneChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, simple)
+		w.run(t, "web", func(*health.Daemon) {
+			w.happened()
+			for _, tt := range []struct{ change, want string }{
+				{"-e -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 7", "-e -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 7"},
+				{"-d -t 192.0.2.10:80 -r 192.0.2.21:80", "-d -t 192.0.2.10:80 -r 192.0.2.21:80"},
+				{"-a -t 192.0.2.10:80 -r 192.0.2.99:80 -g -w 3", "-a -t 192.0.2.10:80 -r 192.0.2.99:80 -g -w 3"},
+				{"-E -t 192.0.2.10:80 -s wlc", "-E -t 192.0.2.10:80 -s wlc"},
+				{"-D -t 192.0.2.10:80", "-D -t 192.0.2.10:80"},
+			} {
+				w.change(t, tt.change)
+				w.settle()
+				w.mu.Lock()
+				var undone []string
+				for _, e := range w.events {
+					if text := e.Control().Undone; text != "" {
+						undone = append(undone, text)
+					}
+				}
+				w.events = nil
+				w.mu.Unlock()
+				if diff := cmp.Diff([]string{"ipvsadm " + tt.want}, undone); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", tt.change, diff)
+				}
+			}
+			if err := w.store.Remove("directord%web"); err != nil {
+				t.Fatal(err)
+			}
+			w.settle()
+			w.settle()
+			var kinds []string
+			for _, e := range w.events {
+				kinds = append(kinds, string(e.Kind)+" "+e.Reason)
+			}
+			if got := strings.Join(kinds, "\n"); !strings.HasPrefix(got, "service_lost its record ") || !strings.Contains(got, "service_taken") {
+				t.Error(got)
+			}
+		})
+	})
+}

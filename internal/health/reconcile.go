@@ -79,6 +79,8 @@ type reconciler struct {
 	generation uint64
 	// said is the text of the last error in the log. It is empty after a success.
 	said string
+	// told has the services of the last event ServiceLost.
+	told notHeld
 }
 
 func newReconciler(o Options) *reconciler {
@@ -130,6 +132,9 @@ func (r *reconciler) run(ctx context.Context) {
 		done, err := r.round(limited, w)
 		cancel()
 		w.events = r.pass(w, done, err)
+		if err == nil {
+			r.tell(done.lost, w.services)
+		}
 		if err == nil && len(done.lost) > 0 {
 			err = done.lost
 			r.regain(done.lost)
@@ -140,6 +145,21 @@ func (r *reconciler) run(ctx context.Context) {
 		}
 		w.done = nil
 	}
+}
+
+// tell reports the services that the daemon has lost or taken again since the last round.
+func (r *reconciler) tell(lost notHeld, services map[lvs.ServiceID]*Service) {
+	for id, why := range lost {
+		if _, before := r.told[id]; !before {
+			r.occurred(Event{Kind: ServiceLost, Time: time.Now(), Service: serviceOf(services, lvs.Op{Service: lvs.Service{ID: id}}), Reason: why})
+		}
+	}
+	for id := range r.told {
+		if _, still := lost[id]; !still && services[id] != nil {
+			r.occurred(Event{Kind: ServiceTaken, Time: time.Now(), Service: services[id]})
+		}
+	}
+	r.told = lost
 }
 
 // report logs an error only if it differs from the last error, not in every round.
@@ -186,11 +206,15 @@ func (r *reconciler) round(ctx context.Context, w want) (done outcome, err error
 		return done, err
 	}
 	defer unlock()
+	var before lvs.Table
 	applied, err := record.Converge(ctx, r.kernel, func(ctx context.Context) (ops []lvs.Op, err error) {
 		ops, done, err = r.plan(ctx, w)
+		if before == nil {
+			before = done.have
+		}
 		return ops, err
 	})
-	done.applied = applied
+	done.applied, done.have = applied, before
 	r.last.note(applied)
 	if err == nil {
 		err = r.slot(ctx, r.last.missing(done.target))
@@ -219,17 +243,34 @@ func (r *reconciler) pass(w want, of outcome, err error) (later []Event) {
 			r.occurred(e)
 		}
 	}
+	undone := map[entry]lvs.Op{}
 	for _, op := range of.applied {
 		if !asked[entryOf(op)] {
-			r.repaired(op, w.services)
+			if len(undone) == 0 {
+				undone = of.foreign()
+			}
+			r.repaired(op, undone[entryOf(op)], w.services)
 		}
 	}
 	return later
 }
 
-// repaired reports a change of the table that does not follow from a verdict.
-func (r *reconciler) repaired(op lvs.Op, services map[lvs.ServiceID]*Service) {
-	e := Event{Kind: TableRepaired, Time: time.Now(), Service: serviceOf(services, op), Server: op.Destination.Addr, Op: op, From: out, To: out}
+// foreign returns the operations that made the kernel's table of the wanted table. Other programs
+// have made these changes.
+func (o outcome) foreign() map[entry]lvs.Op {
+	ops := map[entry]lvs.Op{}
+	for _, op := range lvs.Plan(o.have, o.target, o.held) {
+		ops[entryOf(op)] = op
+	}
+	return ops
+}
+
+// repaired reports a change of the table that does not follow from a verdict. undone is the change
+// by another program before it.
+func (r *reconciler) repaired(op, undone lvs.Op, services map[lvs.ServiceID]*Service) {
+	e := Event{
+		Kind: TableRepaired, Time: time.Now(), Service: serviceOf(services, op), Server: op.Destination.Addr, Op: op, Undone: undone, From: out, To: out,
+	}
 	if op.Verb == lvs.AddDestination || op.Verb == lvs.EditDestination {
 		e.To = op.Destination.Weight
 	}
@@ -319,7 +360,7 @@ func (r *reconciler) unheld(id string, held record.Record, err error) string {
 func (r *reconciler) apply(ctx context.Context, ops []lvs.Op) error {
 	done, err := r.kernel.Apply(ctx, ops)
 	for _, op := range ops[:done] {
-		r.repaired(op, nil)
+		r.repaired(op, lvs.Op{}, nil)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

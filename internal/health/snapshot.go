@@ -117,6 +117,9 @@ func (e Event) Control() control.Event {
 	if e.Op.Verb != 0 {
 		c.Op = e.Op.String()
 	}
+	if e.Undone.Verb != 0 {
+		c.Undone = e.Undone.String()
+	}
 	if e.Check != "" {
 		c.Verdict = e.Verdict.String()
 	}

@@ -24,10 +24,10 @@ func (d director) watchEvents(t *testing.T) func() []control.Event {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = control.Events(ctx, d.state+"/lvs-agents", "web", control.Filter{}, func(e control.Event) error { // it ends with cancel
+		_ = control.Events(ctx, d.state+"/lvs-agents", "web", control.Watch{Each: func(e control.Event) error { // it ends with cancel
 			events = append(events, e)
 			return nil
-		})
+		}})
 	}()
 	<-time.After(500 * time.Millisecond)
 	return func() []control.Event {
