@@ -216,7 +216,7 @@ func (a *Agent) unpublish(ctx context.Context, c ocf.Call) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, unpublishLimit)
 	defer cancel()
-	attribute.Unpublish(ctx, a.attributes, c.Log.Warnf, name, attribute.HashTables(name))
+	attribute.Unpublish(ctx, a.attributes, c.Log.Warnf, name, attribute.HashTables(name), attribute.Setup(name))
 }
 
 // attribute returns the name of the node attribute, or an empty text for none. All instances of a

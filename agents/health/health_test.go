@@ -358,7 +358,7 @@ func TestNodeAttribute(t *testing.T) {
 			n.run(0, "stop", tt.param)
 			var want []string
 			if tt.want != "" {
-				want = []string{tt.want, tt.want + "-tables"}
+				want = []string{tt.want, tt.want + "-tables", tt.want + "-setup"}
 			}
 			if diff := cmp.Diff(want, n.removed); diff != "" {
 				t.Errorf("removed (-want +got):\n%s", diff)

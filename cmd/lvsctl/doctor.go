@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"lvs-agents/crm/cib"
 	"lvs-agents/internal/attribute"
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/control"
@@ -182,15 +183,19 @@ func examineHash(ctx context.Context, sys system) ([]doctor.Finding, error) {
 	return findings, nil
 }
 
-// examinePair compares the hash tables of each health daemon on this director with the tables that
-// the other directors have published.
+// examinePair compares the hash tables, the version and the configuration file of each health
+// daemon on this director with those that the other directors have published.
 func examinePair(ctx context.Context, sys system) ([]doctor.Finding, error) {
 	ids, err := control.IDs(sys.stateDir)
-	if err != nil {
+	if err != nil || len(ids) == 0 {
 		return nil, err
 	}
+	name, err := sys.output(ctx, "crm_node", "--name")
+	if errors.Is(err, cib.ErrNotInstalled) || errors.Is(err, cib.ErrNotRunning) {
+		return nil, nil
+	}
 	var findings []doctor.Finding
-	var unread []error
+	errs := []error{unread("crm_node", err)}
 	for _, id := range ids {
 		snapshot, err := snapshotOf(ctx, sys.stateDir, id)
 		// doctor leaves out a daemon that does not reply, because lvsctl status reports it.
@@ -198,10 +203,12 @@ func examinePair(ctx context.Context, sys system) ([]doctor.Finding, error) {
 			continue
 		}
 		published, err := sys.attributes.All(ctx, attribute.HashTables(snapshot.Attribute.Name))
-		unread = append(unread, err)
 		findings = append(findings, doctor.ExamineHashTables(snapshot.HashTables, published)...)
+		setups, wrong := sys.attributes.All(ctx, attribute.Setup(snapshot.Attribute.Name))
+		errs = append(errs, err, wrong)
+		findings = append(findings, doctor.ExamineSetups(strings.TrimSpace(name), setups)...)
 	}
-	return findings, errors.Join(unread...)
+	return findings, errors.Join(errs...)
 }
 
 // synchronisation is the sync resource of this director.

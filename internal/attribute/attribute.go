@@ -24,6 +24,10 @@ var ErrNoCluster = errors.New("Pacemaker does not run on this host") //nolint:st
 // is the name of the attribute that the health daemon publishes.
 func HashTables(health string) string { return health + "-tables" }
 
+// Setup returns the name of the private attribute with the version of a health daemon and the
+// digest of its configuration file. health is as for HashTables.
+func Setup(health string) string { return health + "-setup" }
+
 // Unpublish removes attributes of this node. It calls warn for each attribute that it could not
 // remove: a failure must not fail the stop of a resource. Outside of a cluster, Unpublish does not
 // call warn.

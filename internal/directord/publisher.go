@@ -29,7 +29,8 @@ type engine interface {
 
 // publisher publishes the share of good real servers as an attribute of this node. With the
 // attribute, the cluster can give the VIP to the director that sees more good real servers. A
-// second attribute has a digest of each hash table. lvsctl doctor compares it with other directors.
+// second attribute has a digest of each hash table. A third attribute has the version and a digest of
+// the configuration file. lvsctl doctor compares both with other directors.
 type publisher struct {
 	name   string // name is the name of the node attribute for the share. If it is empty, the daemon publishes nothing.
 	node   nodeAttributes
@@ -43,9 +44,16 @@ type publisher struct {
 	// warned says that the last attempt failed and that the failure was logged.
 	warned bool
 
-	// tables are the digests of the last attempt. They are empty before the first attempt.
-	tables      string
-	tablesUntil time.Time // tablesUntil is when the next attempt with the same digests is due.
+	tables private
+	setup  private
+	// setupOf returns the version and a digest of the configuration file. It can be nil.
+	setupOf func() string
+}
+
+// private is a private attribute that lvsctl doctor reads.
+type private struct {
+	value string    // value is the value of the last attempt. It is empty before the first attempt.
+	until time.Time // until is when the next attempt with the same value is due.
 }
 
 func newPublisher(name string, node nodeAttributes, engine engine, log logrus.FieldLogger) *publisher {
@@ -87,6 +95,9 @@ func (p *publisher) run(ctx context.Context) {
 		}
 		p.publish(ctx, share)
 		p.publishTables(ctx)
+		if p.setupOf != nil {
+			p.publishPrivate(ctx, &p.setup, attribute.Setup(p.name), p.setupOf())
+		}
 		if p.value != "" {
 			read.Reset(nextPeriod)
 		}
@@ -142,15 +153,21 @@ func (p *publisher) set(ctx context.Context, value string, dampen time.Duration)
 	return p.node.Set(ctx, p.name, value, dampen)
 }
 
-// publishTables publishes the digests of the hash tables if they are new, or if the last attempt is
-// a minute ago. It publishes nothing before the first service with a hash table. It does not log a
-// failure, because only lvsctl doctor reads the attribute.
+// publishTables publishes the digests of the hash tables.
 func (p *publisher) publishTables(ctx context.Context) {
-	tables, err := p.engine.HashTables(ctx)
+	if tables, err := p.engine.HashTables(ctx); err == nil {
+		p.publishPrivate(ctx, &p.tables, attribute.HashTables(p.name), tables)
+	}
+}
+
+// publishPrivate publishes a value if it is new, or if the last attempt is a minute ago. It
+// publishes nothing before the first value that is not empty. It does not log a failure, because
+// only lvsctl doctor reads the attribute.
+func (p *publisher) publishPrivate(ctx context.Context, a *private, name, value string) {
 	now := time.Now()
-	if err != nil || tables == p.tables && (tables == "" || now.Before(p.tablesUntil)) {
+	if value == a.value && (value == "" || now.Before(a.until)) {
 		return
 	}
-	p.tables, p.tablesUntil = tables, now.Add(time.Minute)
-	_ = p.node.SetPrivate(ctx, attribute.HashTables(p.name), tables)
+	a.value, a.until = value, now.Add(time.Minute)
+	_ = p.node.SetPrivate(ctx, name, value)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -165,6 +166,21 @@ func TestPublishHashTables(t *testing.T) {
 		c.Unlock()
 		c.after(t, 2*time.Second, "lvs-health-web-tables ")
 		c.after(t, 10*time.Second)
+	})
+}
+
+// TestPublishSetup checks that the version and the digest of the configuration file are published
+// when they change, and once a minute.
+func TestPublishSetup(t *testing.T) {
+	c := &cluster{share: health.Share{Known: true, Good: 4, All: 4}, has: "1000"}
+	publishing(t, c, func(p *publisher, _ *bytes.Buffer) {
+		var setup atomic.Value
+		setup.Store("1.0 aaaa")
+		p.setupOf = func() string { return setup.Load().(string) }
+		c.after(t, 30*time.Second, "lvs-health-web 1000 0s", "lvs-health-web 1000 0s", "lvs-health-web-setup 1.0 aaaa")
+		setup.Store("1.0 bbbb")
+		c.after(t, 2*time.Second, "lvs-health-web-setup 1.0 bbbb")
+		c.after(t, time.Minute, "lvs-health-web-setup 1.0 bbbb")
 	})
 }
 

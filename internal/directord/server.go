@@ -171,6 +171,7 @@ func (s *server) check(ctx context.Context, listener *net.UnixListener) error {
 		Roots: check.SystemRoots(s.sys.getenv("SSL_CERT_FILE"), s.sys.getenv("SSL_CERT_DIR")),
 	}, sources)
 	s.publisher = newPublisher(s.attribute, attribute.Node{Programs: started}, d, s.log)
+	s.publisher.setupOf = func() string { return s.sys.Version + " " + s.source.digest() }
 	if err := s.begin(ctx); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package directord
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -63,6 +64,16 @@ func (s *source) current() *config.Config {
 		return r.cfg
 	}
 	return nil
+}
+
+// digest returns a digest of the file that was read last. It returns a hyphen for the configuration
+// of an ipvs resource.
+func (s *source) digest() string {
+	sum := s.sum.Load()
+	if sum == nil {
+		return "-"
+	}
+	return hex.EncodeToString(sum[:8])
 }
 
 // load reads the configuration and looks up the host names in it.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"lvs-agents/internal/lvs"
 )
@@ -25,6 +26,35 @@ func ExamineHashTables(own string, others map[string]string) []Finding {
 				What: fmt.Sprintf("a take-over from or by node %s breaks connections of virtual service %s", node, id),
 				Why:  "the service or its real servers differ between the two directors, so they choose different real servers for the same client",
 				Fix:  "give both directors the same configuration, then compare lvsctl status on both",
+			})
+		}
+	}
+	return findings
+}
+
+// ExamineSetups returns a finding for each other director with another version of lvs-agents, or
+// with another configuration file of the health daemon. setups has the values of the node attribute
+// of attribute.Setup, by the names of the nodes: a version, and a digest of the file.
+func ExamineSetups(own string, setups map[string]string) (findings []Finding) {
+	version, digest, _ := strings.Cut(setups[own], " ")
+	if version == "" {
+		return nil
+	}
+	for _, node := range slices.Sorted(maps.Keys(setups)) {
+		otherVersion, otherDigest, _ := strings.Cut(setups[node], " ")
+		if otherVersion == "" {
+			continue
+		}
+		if otherVersion != version {
+			findings = append(findings, Finding{
+				"nodes " + own + " and " + node + " can act differently", fmt.Sprintf("lvs-agents has version %s on %s, and %s on %s", version, own, otherVersion, node),
+				"install the same version of lvs-agents on both, then restart the health resource",
+			})
+		}
+		if otherDigest != digest {
+			findings = append(findings, Finding{
+				"a take-over from or by node " + node + " changes the services", "the configuration files of the health daemons differ on " + own + " and " + node,
+				"copy the right file to the other node: lvsctl status names it",
 			})
 		}
 	}

@@ -19,3 +19,22 @@ func TestExamineHashTables(t *testing.T) {
 		t.Errorf("before the checks of this director: %+v", found)
 	}
 }
+
+func TestExamineSetups(t *testing.T) {
+	tests := []struct{ name, other, want string }{
+		{"equal", "1.0 aaaa", ""},
+		{"another version", "1.1 aaaa", "lvs-agents has version 1.0 on director1, and 1.1 on director2"},
+		{"another file", "1.0 bbbb", "the configuration files of the health daemons differ on director1 and director2"},
+		{"not published", "", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := causes(ExamineSetups("director1", map[string]string{"director1": "1.0 aaaa", "director2": tt.other})); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+	if found := ExamineSetups("director3", map[string]string{"director1": "1.0 aaaa"}); found != nil {
+		t.Errorf("without a value of this node: %v", found)
+	}
+}

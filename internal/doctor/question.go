@@ -190,6 +190,8 @@ func Questions() []Question {
 		{"tunnels", "Do the packets of clients fit into the tunnels?", "the MTU of the routes: see [NAT and tunnels](nat.md)", "a larger MTU, or smaller segments", nil},
 		{"synchronisation", "Do the directors receive the connections of each other, and only theirs?", "datagrams of the group, node attributes of `sync`", "one `syncid` for each cluster; `lvsctl resync`", nil},
 		{"hash tables", "Do all directors choose the same real server for a client?", "node attributes of the health daemons", "the same configuration on all directors", nil},
+		{"versions", "Do the directors of a hot standby run the same version of lvs-agents?", "node attributes of the health daemons", "install the same version", nil},
+		{"configuration", "Do the directors of a hot standby have the same configuration file?", "node attributes of the health daemons: a digest of the file", "copy the file", nil},
 		{"schedulers", "Do the hash schedulers have the flags that they need?", "the table, `sloppy_tcp`", "`sched_flags`, `sloppy_tcp=yes`", nil},
 		{"kernel", "Does the kernel have what the resources need?", "files of the kernel: see `lvsctl doctor --kernel`", "load or install the module", nil},
 		{"limit", "Does the kernel soon refuse connections?", "`conn_max` of Linux 7.2", "a larger `conn_max`, or shorter timeouts", nil},

@@ -32,6 +32,12 @@ const wrongOrder = `<group id="wrong"><primitive id="wrong-vip" class="ocf" prov
 <nvpair id="wrong-ipvs-r" name="real" value="192.0.2.21 gate"/></instance_attributes></primitive>
 <meta_attributes id="wrong-m"><nvpair id="wrong-m-r" name="target-role" value="Stopped"/></meta_attributes></group>`
 
+// otherVersion publishes the version 0.1 for director2. sameVersion repeats the value of director1.
+const (
+	otherVersion = "attrd_updater -p -N director2 -n lvs-health-web-health-setup -U '0.1 -'"
+	sameVersion  = `attrd_updater -p -N director2 -n lvs-health-web-health-setup -U "$(attrd_updater -N director1 -n lvs-health-web-health-setup -Q | sed 's/.*value="\(.*\)"/\1/')"`
+)
+
 // planted is a fault of a director. plant and remove are lines of a shell script on director1. If
 // remove is empty, the script runs the fix that doctor prints.
 type planted struct {
@@ -141,6 +147,10 @@ func plantedFaults() [][]planted {
 				why: "net.ipv4.conf.eth0.arp_ignore is 8", fix: "sysctl -w net.ipv4.conf.eth0.arp_ignore=0",
 			},
 			{
+				name: "another version", plant: otherVersion, remove: sameVersion,
+				why: "and 0.1 on director2", fix: "install the same version of lvs-agents on both",
+			},
+			{
 				name: "host name", plant: "hostname web1", remove: "hostname director1",
 				why: "the host name is web1, and the cluster calls this node director1", fix: "hostnamectl set-hostname director1",
 			},
@@ -241,7 +251,7 @@ func examined(t *testing.T, node *lab.Node, faults []planted) (fixes []string, e
 		return nil, errors.New("the exit code is 0")
 	}
 	for _, f := range faults {
-		_, rest, found := strings.Cut(out, "why: "+f.why)
+		_, rest, found := strings.Cut(out, f.why)
 		_, fix, _ := strings.Cut(rest, "\n    fix: ")
 		fix, _, _ = strings.Cut(fix, "\n")
 		if !found || !strings.Contains(fix, f.fix) {
