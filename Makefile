@@ -8,6 +8,8 @@ OCF_DIR    ?= /usr/lib/ocf/resource.d/lvs
 MANDIR     ?= $(PREFIX)/share/man
 DOCDIR     ?= $(PREFIX)/share/doc/lvs-agents
 COMPDIR    ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR     ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR    ?= $(PREFIX)/share/fish/vendor_completions.d
 INITDIR    ?= /etc/init.d
 FUZZTIME   ?= 10m
 DESCRIBED   = $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null | sed 's/^v//; s/-/+/; s/-/./')
@@ -109,7 +111,10 @@ install-agents:
 	install -m 0644 cmd/lvsctl/system/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/lvs-agents.conf
 	install -m 0644 cmd/directord/system/tmpfiles.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/lvs-agents.conf
 	install -m 0644 cmd/directord/system/logrotate.conf $(DESTDIR)/etc/logrotate.d/lvs-agents
-	install -m 0644 cmd/lvsctl/completion/* cmd/directord/completion/* $(DESTDIR)$(COMPDIR)/
+	install -m 0644 cmd/lvsctl/completion/lvsctl cmd/directord/completion/directord $(DESTDIR)$(COMPDIR)/
+	install -d $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
+	install -m 0644 cmd/lvsctl/completion/_lvsctl cmd/directord/completion/_directord $(DESTDIR)$(ZSHDIR)/
+	install -m 0644 cmd/lvsctl/completion/lvsctl.fish cmd/directord/completion/directord.fish $(DESTDIR)$(FISHDIR)/
 	install -d $(DESTDIR)$(DOCDIR)/howto $(DESTDIR)$(DOCDIR)/monitoring
 	install -m 0644 README.md CHANGELOG.md $(PAGES) crm/examples/* $(wildcard THIRD-PARTY) $(DESTDIR)$(DOCDIR)/
 	install -m 0644 docs/howto/*.md $(DESTDIR)$(DOCDIR)/howto/
@@ -122,7 +127,10 @@ install-realserver:
 	install -m 0644 cmd/realserver/lvsrs@.service $(DESTDIR)$(UNITDIR)/
 	install -m 0644 docs/man/ocf_lvs_realserver.7 $(DESTDIR)$(MANDIR)/man7/
 	install -m 0644 docs/man/lvsrs.8 $(DESTDIR)$(MANDIR)/man8/
-	install -m 0644 cmd/realserver/completion/* $(DESTDIR)$(COMPDIR)/
+	install -m 0644 cmd/realserver/completion/lvsrs $(DESTDIR)$(COMPDIR)/
+	install -d $(DESTDIR)$(ZSHDIR) $(DESTDIR)$(FISHDIR)
+	install -m 0644 cmd/realserver/completion/_lvsrs $(DESTDIR)$(ZSHDIR)/
+	install -m 0644 cmd/realserver/completion/lvsrs.fish $(DESTDIR)$(FISHDIR)/
 	install -d $(DESTDIR)$(DOCDIR)-realserver
 	install -m 0644 docs/real-servers.md docs/realserver.md crm/examples/realserver.* $(wildcard THIRD-PARTY) $(DESTDIR)$(DOCDIR)-realserver/
 ifneq ($(INITDIR),)
@@ -131,12 +139,13 @@ ifneq ($(INITDIR),)
 endif
 
 install-ldirectord: ## install directord as ldirectord, even if the Perl program is installed
-	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/ha.d/resource.d $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(COMPDIR)
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(UNITDIR) $(DESTDIR)/etc/ha.d/resource.d $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(COMPDIR) $(DESTDIR)$(FISHDIR)
 	ln -sfn directord $(DESTDIR)$(PREFIX)/sbin/ldirectord
 	ln -sfn $(PREFIX)/sbin/ldirectord $(DESTDIR)/etc/ha.d/resource.d/ldirectord
 	install -m 0644 cmd/directord/system/ldirectord.service $(DESTDIR)$(UNITDIR)/
 	install -m 0644 docs/man/ldirectord.8 $(DESTDIR)$(MANDIR)/man8/
 	ln -sfn directord $(DESTDIR)$(COMPDIR)/ldirectord
+	ln -sfn directord.fish $(DESTDIR)$(FISHDIR)/ldirectord.fish
 
 ifneq ($(INITDIR),)
 	install -d $(DESTDIR)$(INITDIR)

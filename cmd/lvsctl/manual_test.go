@@ -28,14 +28,16 @@ func TestGenerated(t *testing.T) {
 			words = append(words, p.Summary())
 			command.Text += "\n\n" + p.Summary() + ": " + p.Help
 			if p.Name == "file" {
-				command.Operands = manual.Files
+				command.Operands = manual.Operands{Files: true}
 			}
 		}
 		command.Synopsis = strings.Join(words, " ")
 		program.Commands = append(program.Commands, command)
 	}
 	metadatatest.Golden(t, "docs/man/lvsctl.8", program.Man())
-	metadatatest.Golden(t, "cmd/lvsctl/completion/lvsctl", program.Bash())
+	for file, text := range program.Completions() {
+		metadatatest.Golden(t, "cmd/lvsctl/completion/"+file, text)
+	}
 }
 
 // options converts the flags of kong to options of the manual page.

@@ -8,5 +8,7 @@ import (
 
 func TestGenerated(t *testing.T) {
 	metadatatest.Golden(t, "docs/man/lvsrs.8", program.Man())
-	metadatatest.Golden(t, "cmd/realserver/completion/lvsrs", program.Bash())
+	for file, text := range program.Completions() {
+		metadatatest.Golden(t, "cmd/realserver/completion/"+file, text)
+	}
 }

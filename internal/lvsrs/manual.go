@@ -2,6 +2,9 @@ package lvsrs
 
 import "lvs-agents/internal/manual"
 
+// operands are the names of the files in Dir.
+var operands = manual.Operands{Dir: Dir, Ending: ".conf", Bare: true}
+
 // program describes the command line of lvsrs. The usage, the manual page and the completion are
 // generated from it.
 var program = manual.Program{
@@ -11,11 +14,10 @@ var program = manual.Program{
 	Long: "The settings come from " + Dir + "/NAME.conf. Without NAME, every file in that directory is used.\n" +
 		"A file has lines like ip=192.0.2.10. The names are the parameters of ocf:lvs:realserver (man 7 ocf_lvs_realserver).",
 	Commands: []manual.Command{
-		{Name: "start", Text: "Adds the addresses, and makes settings so that this host does not reply to ARP requests for them. With forward=masq, adds the default route instead. Writes the values found to a file."},
-		{Name: "stop", Text: "Restores the values that start found. Works without the file of the real server."},
-		{Name: "status", Text: "Reports whether all addresses and settings are in place."},
+		{Name: "start", Operands: operands, Text: "Adds the addresses, and makes settings so that this host does not reply to ARP requests for them. With forward=masq, adds the default route instead. Writes the values found to a file."},
+		{Name: "stop", Operands: operands, Text: "Restores the values that start found. Works without the file of the real server."},
+		{Name: "status", Operands: operands, Text: "Reports whether all addresses and settings are in place."},
 	},
-	Operands: manual.Names(Dir, ".conf"),
 	Sections: []manual.Section{{Title: "under systemd", Text: "systemctl enable --now lvsrs@NAME starts the real server now and at every boot. An upgrade or removal of the package does not stop a real server. " +
 		"The unit gives lvsrs only CAP_NET_ADMIN and CAP_NET_RAW. With them, arptables-legacy (method=arptables) cannot load its kernel modules; list arptable_filter and arpt_mangle in /etc/modules-load.d."}},
 	Exit: [][2]string{

@@ -1,5 +1,5 @@
-// Package manual renders the usage, the manual page and the bash completion of a command line from
-// one declaration.
+// Package manual renders the usage, the manual page and the shell completions of a command line
+// from one declaration.
 package manual
 
 import (
@@ -15,8 +15,7 @@ type Program struct {
 	Long     string // Long is the description. An empty line separates its paragraphs.
 	Options  []Option
 	Commands []Command
-	// Operands is a bash expression that completes the operands, for example names of files.
-	Operands string
+	Operands Operands // Operands are the operands in front of a command.
 	// Sections are additional sections of the manual page. The usage text does not have them.
 	Sections []Section
 	Exit     [][2]string // Exit has the exit codes and their meanings.
@@ -32,8 +31,15 @@ type Option struct{ Short, Long, Value, Text string }
 type Command struct {
 	Name, Synopsis, Text string
 	Options              []Option
-	// Operands is like Program.Operands. Empty means the operands of the program.
-	Operands string
+	Operands             Operands // Operands are the operands after the command.
+}
+
+// Operands are the operands that a shell completes. The zero value means none.
+type Operands struct {
+	Files bool // Files reports whether names of files are operands.
+	// Dir is a directory whose files with the ending Ending are operands. It can be empty.
+	Dir, Ending string
+	Bare        bool // Bare reports whether the operands have no ending.
 }
 
 // Section is an additional section, for example the list of an input's fields.

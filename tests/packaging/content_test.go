@@ -39,7 +39,8 @@ func debContent(t *testing.T, name string) []file {
 }
 
 // comparable returns the paths of a package in a form that is equal for RPM and Debian packages. It
-// leaves out directories, documents, build ids and lintian overrides, and writes /lib as /usr/lib.
+// leaves out directories, documents, build ids and lintian overrides. It writes /lib as /usr/lib,
+// and Debian's directory for completions of zsh as the usual one.
 func comparable(files []file) []string {
 	var paths []string
 	for _, f := range files {
@@ -49,6 +50,7 @@ func comparable(files []file) []string {
 		if strings.HasPrefix(f.path, "/lib/") {
 			f.path = "/usr" + f.path
 		}
+		f.path = strings.Replace(f.path, "/zsh/vendor-completions/", "/zsh/site-functions/", 1)
 		paths = append(paths, f.mode+" "+f.path+" "+f.target)
 	}
 	slices.Sort(paths)
@@ -152,6 +154,19 @@ func TestCompletions(t *testing.T) {
 	for name, want := range map[string]string{"lvsctl": "check", "directord": "try-restart", "ldirectord": "try-restart", "lvsrs": "status"} {
 		out := must(t, "bash", "-c", `. "$0" && set -- $(complete -p `+name+`) && COMP_WORDS=(`+name+` "") COMP_CWORD=1 && ${@: -2:1} && echo "${COMPREPLY[@]}"`, dir+name)
 		if !slices.Contains(strings.Fields(out), want) {
+			t.Errorf("%s: %q does not have %s", name, out, want)
+		}
+	}
+}
+
+// TestOtherShells checks that zsh and fish can parse their completion files. fish must complete a
+// command with each of them.
+func TestOtherShells(t *testing.T) {
+	dir := unpacked(t) + "/usr/share/"
+	for name, want := range map[string]string{"lvsctl": "check", "directord": "try-restart", "lvsrs": "status"} {
+		must(t, "zsh", "-n", dir+"zsh/vendor-completions/_"+name)
+		out := must(t, "fish", "-N", "-c", "source "+dir+"fish/vendor_completions.d/"+name+".fish; complete -C '"+name+" '")
+		if !strings.Contains(out, want+"\t") {
 			t.Errorf("%s: %q does not have %s", name, out, want)
 		}
 	}

@@ -25,7 +25,8 @@ var Program = manual.Program{
 		{Name: "force-reload", Text: "The same as reload."},
 		{Name: "status", Text: "Reports whether the daemon runs. lvsctl status shows the verdicts of the daemon."},
 	},
-	Operands: configurations,
+	// A configuration is a file in the current directory, or a name in /etc/ha.d.
+	Operands: manual.Operands{Files: true, Dir: "/etc/ha.d", Ending: ".cf"},
 	Exit: [][2]string{
 		{"0", "success; for status: the daemon runs"},
 		{"1", "the action failed; for status: a daemon was killed, or a daemon does not balance, or CONFIG does not exist"},
@@ -55,10 +56,6 @@ var Program = manual.Program{
 	Also:   []string{"ldirectord.cf(5)", "lvsctl(8)", "ipvsadm(8)", "ocf_lvs_health(7)"},
 	Source: "internal/directord/compat/program.go",
 }
-
-// configurations is the shell completion for a configuration: files in the current directory, and
-// names in /etc/ha.d.
-const configurations = manual.Files + `; (cd /etc/ha.d 2>/dev/null && compgen -G "$word*.cf")`
 
 // short returns the letter of a long option. It returns an empty text if the option is unknown.
 func short(long string) string {

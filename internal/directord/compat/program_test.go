@@ -11,5 +11,7 @@ func TestGenerated(t *testing.T) {
 	drop := Program
 	drop.Name = "ldirectord"
 	metadatatest.Golden(t, "docs/man/ldirectord.8", drop.Man())
-	metadatatest.Golden(t, "cmd/directord/completion/directord", Program.Bash("ldirectord"))
+	for file, text := range Program.Completions("ldirectord") {
+		metadatatest.Golden(t, "cmd/directord/completion/"+file, text)
+	}
 }
