@@ -101,6 +101,7 @@ type commands struct {
 	Wait    waitCommand    `cmd:"" help:"Wait until real servers are drained, up, full or down. The exit code is 0 when all of them have this state, 3 after the timeout, and 1 for an unknown name."`
 	Doctor  doctorCommand  `cmd:"" help:"Report the faults of this real server, or of this director: masq servers whose replies are lost, synchronisation daemons that other hosts can reach, and hash tables that differ from those on another director. It also reports hosts with another syncid, and directors that lack connections. On a director it also examines the cluster and the firewall: see docs/doctor.md. Its answer takes less than 10 seconds. Test packets show whether a real server replies to queries for the virtual addresses, or announces them."`
 	Resync  resyncCommand  `cmd:"" help:"Send the connections that this director serves to the other directors, through the running master synchronisation daemon's group. The kernel sends only connections whose packets move."`
+	Report  reportCommand  `cmd:"" help:"Write an archive for the report of a bug: the state, the table, the cluster, the settings of the host, configurations and logs, without passwords."`
 	Serve   serveCommand   `cmd:"" help:"Serve a status page of the health daemons on this node, and their state and the counters of IPVS as metrics for Prometheus. It needs no privileges: see docs/monitoring.md."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }
