@@ -15,6 +15,8 @@ type Cluster struct {
 	// Groups are the virtual addresses. A service belongs to the group that has its address. A service
 	// of a packet mark belongs to the group that has an address of the mark.
 	Groups []Group
+	// Addresses are the addresses of the host of a file. Merge makes groups of them.
+	Addresses []HostAddress
 	// Stays: no group moves back to a preferred node that has returned.
 	Stays bool
 	Marks []Mark
@@ -110,6 +112,14 @@ type VirtualAddress struct {
 	// means the default.
 	Duplicate string
 	Line      int
+}
+
+// HostAddress is an address of the host of a file. If a service uses it, it is a virtual address.
+type HostAddress struct {
+	VirtualAddress
+
+	File string // File is the name of the file.
+	Own  bool   // Own: the address belongs to this director, and cannot move to another one.
 }
 
 // Announcements says how often a director announces a virtual address. A nil pointer or a zero

@@ -21,7 +21,7 @@ func Merge(configs ...*Config) (*Config, []Problem) {
 		m.cluster()
 		problems = append(problems, m.problems...)
 	}
-	return &merged, problems
+	return &merged, append(problems, merged.addresses()...)
 }
 
 // merging adds a configuration to another one.
@@ -89,7 +89,8 @@ func (m *merging) cluster() {
 	}
 	cluster, from := *m.into.Cluster, m.from.Cluster
 	cluster.Nodes = union(cluster.Nodes, from.Nodes, func(a, b Node) bool { return a.Name == b.Name })
-	cluster.Groups = m.groups(cluster.Groups, from.Groups)
+	cluster.Groups = joinGroups(cluster.Groups, from.Groups)
+	cluster.Addresses = append(slices.Clone(cluster.Addresses), from.Addresses...)
 	cluster.Stays = cluster.Stays || from.Stays
 	cluster.Marks = union(cluster.Marks, from.Marks, func(a, b Mark) bool { a.Line = b.Line; return reflect.DeepEqual(a, b) })
 	cluster.NodeChecks = union(cluster.NodeChecks, from.NodeChecks, func(a, b NodeCheck) bool { a.Line = b.Line; return reflect.DeepEqual(a, b) })
@@ -103,6 +104,51 @@ func (m *merging) cluster() {
 		m.differs(from.Sync.Line, "the synchronisation of connections")
 	}
 	m.into.Cluster = &cluster
+}
+
+// addresses makes a group of the addresses of a host that services use.
+func (c *Config) addresses() []Problem {
+	if c.Cluster == nil || len(c.Cluster.Addresses) == 0 {
+		return nil
+	}
+	var g Group
+	var problems []Problem
+	for _, a := range c.Cluster.Addresses {
+		used := c.uses(a.IP)
+		report := func(severity Severity, what, fix string) {
+			what = fmt.Sprintf("%s on %s: %s", a.IP, cmp.Or(a.NIC, "an interface"), what)
+			problems = append(problems, Problem{File: a.File, Line: a.Line, Severity: severity, What: what, Fix: fix})
+		}
+		switch {
+		case a.Own && used:
+			report(Warning, "a service uses the first address of the interface, which cannot move to another director", "give the service another address")
+		case a.Own:
+		case a.NIC == "lo":
+			report(Ignored, "it belongs to a real server", "")
+		case !used:
+			report(Ignored, "no service uses it", "")
+		case !slices.ContainsFunc(g.Addresses, func(b VirtualAddress) bool { return b.IP == a.IP }):
+			g.Addresses = append(g.Addresses, a.VirtualAddress)
+		}
+	}
+	cluster := *c.Cluster
+	if len(g.Addresses) > 0 {
+		g.Line = g.Addresses[0].Line
+		cluster.Groups = joinGroups(cluster.Groups, []Group{g})
+	}
+	cluster.Addresses = nil
+	c.Cluster = &cluster
+	return problems
+}
+
+// uses reports whether a service has an address, or the packets to it get a mark. Without services
+// and marks, every address counts.
+func (c *Config) uses(ip netip.Addr) bool {
+	return len(c.Services) == 0 && len(c.Cluster.Marks) == 0 ||
+		slices.ContainsFunc(c.Services, func(s Service) bool { return s.ID.Addr.Addr() == ip }) ||
+		slices.ContainsFunc(c.Cluster.Marks, func(m Mark) bool {
+			return slices.ContainsFunc(m.IP, func(network netip.Prefix) bool { return network.Contains(ip) })
+		})
 }
 
 // joined returns the settings of two files. If both files have a setting, the first file counts.
@@ -120,8 +166,8 @@ func joined(into, from *Messages) *Messages {
 	}
 }
 
-// groups joins groups with the same name, or with an address of each other.
-func (m *merging) groups(into, from []Group) []Group {
+// joinGroups joins groups with the same name, or with an address of each other.
+func joinGroups(into, from []Group) []Group {
 	into = slices.Clone(into)
 	for _, g := range from {
 		i := slices.IndexFunc(into, func(o Group) bool {

@@ -28,7 +28,8 @@ func Strict(name string, text []byte) (*config.Config, []config.Problem) {
 	return parse(name, text, true)
 }
 
-// Guess reports whether a text has a command for a virtual service, or for the mark of packets.
+// Guess reports whether a text has a command for a virtual service, or for the mark of packets. The
+// command ip address add, and a line that ip -o addr prints, count too.
 func Guess(text []byte) bool {
 	var p parser
 	for line := range strings.Lines(string(text)) {
@@ -41,6 +42,9 @@ func Guess(text []byte) bool {
 		}
 		ipvsadm := words[0] == "ipvsadm" || words[0] == "-A" || words[0] == "-a"
 		service := slices.ContainsFunc(words, func(w string) bool { return w == "-t" || w == "-u" || w == "-f" })
+		if _, listed := listing(words); listed || words[0] == "ip" && relevant("ip", words[1:]) {
+			return true
+		}
 		if ipvsadm && service || slices.Contains(words, "--set-mark") || slices.Contains(words, "--set-xmark") {
 			return true
 		}
@@ -54,7 +58,6 @@ type parser struct {
 	strict    bool
 	prompts   bool // prompts: lines that begin with # are commands of a transcript, not comments.
 	variables map[string]string
-	addresses []config.VirtualAddress
 	others    int // others is the number of lines that are not commands for a director.
 	first     int // first is the line number of the first of others.
 	table     string
@@ -173,6 +176,10 @@ func (p *parser) line(n int, raw string) {
 		p.table = section
 		return
 	}
+	if args, listed := listing(words); listed {
+		p.listed(n, args)
+		return
+	}
 	command, args := program(words[0]), words[1:]
 	if words[0] == "-A" || words[0] == "-a" {
 		command, args = "ipvsadm", words
@@ -180,7 +187,7 @@ func (p *parser) line(n int, raw string) {
 			command = "iptables"
 		}
 	}
-	if known(command) && unknown != "" && p.relevant(command, args) {
+	if known(command) && unknown != "" && relevant(command, args) {
 		p.report(n, config.Error, fault.New(fmt.Sprintf("variable %s has no value in the file", unknown), "write the value instead"))
 		return
 	}
@@ -188,7 +195,7 @@ func (p *parser) line(n int, raw string) {
 }
 
 // relevant reports whether a command can set up a director.
-func (p *parser) relevant(command string, args []string) bool {
+func relevant(command string, args []string) bool {
 	switch command {
 	case "ip":
 		return len(args) > 1 && strings.HasPrefix("address", args[0]) && args[1] == "add"
@@ -202,9 +209,9 @@ func (p *parser) command(n int, command string, args []string) {
 	switch {
 	case command == "ipvsadm":
 		p.ipvsadm(n, args)
-	case (command == "iptables" || command == "ip6tables") && p.relevant(command, args):
+	case (command == "iptables" || command == "ip6tables") && relevant(command, args):
 		p.mark(n, command == "ip6tables", args)
-	case command == "ip" && p.relevant(command, args):
+	case command == "ip" && relevant(command, args):
 		p.address(n, args[2:])
 	case command == "ifconfig" && len(args) > 1:
 		p.ifconfig(n, args)
@@ -247,35 +254,11 @@ func (p *parser) finish() {
 		p.report(p.first, config.Dropped, fault.New(fmt.Sprintf("lines that are not commands for a director: %d, this is the first", p.others), "look whether something else must be set up, for example sysctls"))
 	}
 	cfg := p.config
-	if len(cfg.Services) == 0 && len(cfg.Cluster.Marks) == 0 && len(p.addresses) == 0 {
+	if len(cfg.Services) == 0 && len(cfg.Cluster.Marks) == 0 && len(cfg.Cluster.Addresses) == 0 {
 		p.report(0, config.Error, fault.New("no virtual service, packet mark or address", ""))
 		return
 	}
-	p.groups()
 	p.checks()
-}
-
-// groups makes one group of the addresses that the services use.
-func (p *parser) groups() {
-	var g config.Group
-	for _, a := range p.addresses {
-		used := len(p.config.Services) == 0 && len(p.config.Cluster.Marks) == 0
-		for _, s := range p.config.Services {
-			used = used || s.ID.Addr.Addr() == a.IP
-		}
-		for _, m := range p.config.Cluster.Marks {
-			for _, network := range m.IP {
-				used = used || network.Contains(a.IP)
-			}
-		}
-		if used && !slices.ContainsFunc(g.Addresses, func(b config.VirtualAddress) bool { return b.IP == a.IP }) {
-			g.Addresses = append(g.Addresses, a)
-		}
-	}
-	if len(g.Addresses) > 0 {
-		g.Line = g.Addresses[0].Line
-		p.config.Cluster.Groups = []config.Group{g}
-	}
 }
 
 // checks gives each server of a TCP service a check. The commands have none.

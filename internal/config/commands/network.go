@@ -157,7 +157,37 @@ func (p *parser) address(n int, args []string) {
 			a.IP, a.Bits = prefix(args[i], a.IP, a.Bits)
 		}
 	}
-	p.virtual(a)
+	p.add(config.HostAddress{VirtualAddress: a})
+}
+
+// listing returns the words of a line of ip -o addr: the interface, "inet" or "inet6", the address,
+// and its properties. The line begins with the number of the interface.
+func listing(words []string) (args []string, found bool) {
+	if len(words) < 4 || words[2] != "inet" && words[2] != "inet6" {
+		return nil, false
+	}
+	number, colon := strings.CutSuffix(words[0], ":")
+	_, err := strconv.Atoi(number)
+	return words[1:], colon && err == nil
+}
+
+// listed adds an address that ip -o addr has printed. The first address of an interface belongs to
+// the director, unless it has a label or the prefix length of a single address.
+func (p *parser) listed(n int, args []string) {
+	a := config.HostAddress{VirtualAddress: config.VirtualAddress{Line: n}}
+	a.NIC, _, _ = strings.Cut(args[0], "@")
+	a.IP, a.Bits = prefix(args[2], a.IP, a.Bits)
+	for _, word := range args[3:] {
+		if label, found := strings.CutPrefix(word, a.NIC+":"); found {
+			a.Label = strings.TrimRight(label, `\`)
+		}
+	}
+	if a.IP.IsLoopback() || a.IP.IsLinkLocalUnicast() {
+		return
+	}
+	first := !slices.ContainsFunc(p.config.Cluster.Addresses, func(b config.HostAddress) bool { return b.NIC == a.NIC && b.IP.Is4() == a.IP.Is4() })
+	a.Own = first && a.NIC != "lo" && a.Label == "" && a.Bits < a.IP.BitLen()
+	p.add(a)
 }
 
 // prefix returns the address and the prefix length in a word, or the former values.
@@ -181,12 +211,12 @@ func (p *parser) ifconfig(n int, args []string) {
 			a.Bits = bits
 		}
 	}
-	p.virtual(a)
+	p.add(config.HostAddress{VirtualAddress: a})
 }
 
-// virtual adds an address of a director. An address on lo belongs to a real server.
-func (p *parser) virtual(a config.VirtualAddress) {
-	if a.IP.IsValid() && !a.IP.IsUnspecified() && a.NIC != "lo" {
-		p.addresses = append(p.addresses, a)
+func (p *parser) add(a config.HostAddress) {
+	if a.IP.IsValid() && !a.IP.IsUnspecified() {
+		a.File = p.config.File
+		p.config.Cluster.Addresses = append(p.config.Cluster.Addresses, a)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,7 +21,8 @@ var update = flag.Bool("update", false, "write the expected files instead of com
 type Parse func(name string, text []byte) (*config.Config, []config.Problem)
 
 // Golden compares the configuration and the problems of each file that the pattern matches with the
-// text in FILE.want. If strict is not nil, the text ends with its first error.
+// text in FILE.want. The configuration has passed Merge. If strict is not nil, the text ends with
+// its first error.
 func Golden(t *testing.T, pattern string, parse, strict Parse) {
 	t.Helper()
 	for _, file := range files(t, pattern) {
@@ -29,7 +31,7 @@ func Golden(t *testing.T, pattern string, parse, strict Parse) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got := Describe(parse("FILE", text))
+			got := Describe(merged(parse("FILE", text)))
 			if strict != nil {
 				_, problems := strict("FILE", text)
 				got += fmt.Sprintf("strict: %v\n", config.Err(problems))
@@ -37,6 +39,14 @@ func Golden(t *testing.T, pattern string, parse, strict Parse) {
 			compare(t, file+".want", got)
 		})
 	}
+}
+
+func merged(c *config.Config, problems []config.Problem) (*config.Config, []config.Problem) {
+	if c == nil {
+		return nil, problems
+	}
+	c, more := config.Merge(c)
+	return c, append(problems, more...)
 }
 
 func files(t testing.TB, pattern string) []string {
@@ -64,7 +74,7 @@ func compare(t *testing.T, golden, got string) {
 	}
 }
 
-// Refusal is a text with the start of its first error. The name of the file is FILE.
+// Refusal is a text with the start of one of its errors. The name of the file is FILE.
 type Refusal struct{ Text, Want string }
 
 // Refused tests that parse refuses each text.
@@ -72,8 +82,11 @@ func Refused(t *testing.T, parse Parse, rows []Refusal) {
 	t.Helper()
 	for _, tt := range rows {
 		c, problems := parse("FILE", []byte(tt.Text))
-		if err := config.Err(problems); c != nil || err == nil || !strings.HasPrefix(err.Error(), tt.Want) {
-			t.Errorf("%.200q:\ngot  %v\nwant %s", tt.Text, err, tt.Want)
+		found := slices.ContainsFunc(problems, func(p config.Problem) bool {
+			return p.Severity == config.Error && strings.HasPrefix(p.String(), tt.Want)
+		})
+		if c != nil || !found {
+			t.Errorf("%.200q:\ngot  %.1000s\nwant %s", tt.Text, Describe(c, problems), tt.Want)
 		}
 	}
 }

@@ -23,6 +23,7 @@ func TestFormatOfAText(t *testing.T) {
 		"# one line virtual=192.0.2.10:80 real=192.0.2.21:80 gate scheduler=rr service=http\n": "ldirectord",
 		"auth 1\n1 sha1 x\n":                                                                   "authkeys",
 		"<?xml version=\"1.0\"?>\n<cib><node/></cib>":                                          "cib",
+		"1: lo    inet6 ::1/128 scope host \\\n2: eth0    inet 192.0.2.10/24\n":                "commands",
 		"nodes = web\n":                   "",
 		"virtual web {\n active = 1\n}\n": "",
 		"":                                "",

@@ -35,7 +35,9 @@ func haresourcesText(text []byte) bool {
 		if slices.ContainsFunc(words, func(w string) bool { return strings.ContainsAny(w, "={}\"") && !strings.Contains(w, "::") }) {
 			return false
 		}
-		found = found || len(words) > 1 && slices.ContainsFunc(words[1:], func(w string) bool { return strings.Contains(w, "::") && !strings.HasPrefix(w, "[") })
+		found = found || len(words) > 1 && slices.ContainsFunc(words[1:], func(w string) bool {
+			return strings.Contains(w, "::") && !strings.HasPrefix(w, "[") && !address(w)
+		})
 	}
 	return found
 }
@@ -46,8 +48,13 @@ func addressLine(words []string) bool {
 	if len(words) < 2 || words[0] == "ping" || words[0] == "nameserver" {
 		return false
 	}
-	address, _, _ := strings.Cut(words[1], "/")
-	_, err := netip.ParseAddr(address)
+	return address(words[1])
+}
+
+// address reports whether a word is ADDRESS or ADDRESS/BITS.
+func address(word string) bool {
+	text, _, _ := strings.Cut(word, "/")
+	_, err := netip.ParseAddr(text)
 	return err == nil
 }
 
