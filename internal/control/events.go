@@ -38,7 +38,9 @@ type Event struct {
 	// before the success.
 	Failures int `json:"failures,omitempty"`
 	// Fall is how many failures in a row make the server bad.
-	Fall   int    `json:"fall,omitempty"`
+	Fall int `json:"fall,omitempty"`
+	// By is the operator who gave the order of an event order_given.
+	By     string `json:"by,omitempty"`
 	Reason string `json:"reason,omitempty"`
 	// Lasted is how many seconds the previous verdict lasted.
 	Lasted float64 `json:"lasted,omitempty"`

@@ -57,6 +57,8 @@ const (
 	ServiceTaken Kind = "service_taken"
 	// ServiceLost: the daemon must not change the destinations of the service any more.
 	ServiceLost Kind = "service_lost"
+	// OrderGiven: an operator gave an order for a real server, or for all of a service.
+	OrderGiven Kind = "order_given"
 	// TableRepaired: the daemon undid a change of the IPVS table by another program, or changed
 	// services of an earlier configuration.
 	TableRepaired Kind = "table_repaired"
@@ -91,8 +93,10 @@ type Event struct {
 	// Failures is the number of failures in a row. For CheckFailed, this failure counts as well.
 	// For CheckPassed, it is the number before the success.
 	Failures int
-	Fall     int // Fall is the number of failures in a row that make the server bad.
-	// Reason is the reason of the verdict or of the refused configuration. Empty means none.
+	Fall     int    // Fall is the number of failures in a row that make the server bad.
+	By       string // By is the operator who gave the order of OrderGiven.
+	// Reason is the reason of the verdict or of the refused configuration, or the order. Empty means
+	// none.
 	Reason string
 	// Lasted is how long the previous verdict lasted. It is zero if the event does not follow from
 	// a verdict.

@@ -53,9 +53,23 @@ func (d *Daemon) Order(ctx context.Context, c control.Command) error {
 		}
 		d.orders = after
 		d.options.Log.Infof("order: %s", c)
+		d.noteOrder(i, c)
 		d.decideAll()
 		return nil
 	})
+}
+
+// noteOrder reports an order: an event for each named real server, or one for all of the service.
+func (d *Daemon) noteOrder(i int, c control.Command) {
+	e := d.event(OrderGiven, &d.setup.Services[i])
+	e.By, e.Reason = c.Order.By, c.Order.String()
+	if len(c.Servers) == 0 {
+		d.options.occurred(e)
+	}
+	for _, server := range c.Servers {
+		e.Server = netip.MustParseAddrPort(server) // targets has parsed the server
+		d.options.occurred(e)
+	}
 }
 
 // possible returns an error for an order that no daemon can carry out.

@@ -109,7 +109,7 @@ func (d *Daemon) saveVerdicts() {
 func (e Event) Control() control.Event {
 	c := control.Event{
 		Time: e.Time, Kind: string(e.Kind), Phase: string(e.Phase), Check: e.Check,
-		Failures: e.Failures, Fall: e.Fall, Reason: e.Reason, Lasted: e.Lasted.Seconds(),
+		Failures: e.Failures, Fall: e.Fall, By: e.By, Reason: e.Reason, Lasted: e.Lasted.Seconds(),
 	}
 	if e.Service != nil {
 		c.Service = e.Service.ID.String()
