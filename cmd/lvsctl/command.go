@@ -27,6 +27,7 @@ const (
 // system holds everything outside of the program that a command can use.
 type system struct {
 	stdout, stderr io.Writer
+	colour         bool     // colour says that stdout is a terminal that shows colours.
 	dirs           []string // dirs are the directories where relative file names are looked up.
 	resolver       config.Resolver
 	kernel         kernel
@@ -90,7 +91,7 @@ type commands struct {
 	Undo    undoCommand    `cmd:"" help:"Put back the resources as they were before the last lvsctl apply on this node."`
 	Diff    diffCommand    `cmd:"" help:"Print how the running cluster, and the IPVS table of this node, differ from configuration files."`
 	Show    showCommand    `cmd:"" help:"Print the resources of lvs-agents in the running cluster, or the IPVS table of this node."`
-	Status  statusCommand  `cmd:"" help:"Print the services of the health daemons on this node, with the verdict on every real server. Also print which neighbours have confirmed the addresses of vip resources."`
+	Status  statusCommand  `cmd:"" default:"1" help:"Print the services of the health daemons on this node, with the verdict on every real server. Also print which neighbours have confirmed the addresses of vip resources."`
 	Explain explainCommand `cmd:"" help:"Print why the real servers of a virtual service have their weights. The output has the last checks with the time of each phase, the expected and the received reply, and the rule that decided. It also has the claim, the weights in the kernel, and the pending commands."`
 	Events  eventsCommand  `cmd:"" help:"Print the events that the health daemons on this node have kept since the boot. Events are changes of verdicts, weights and configurations, repairs of the table and take-overs."`
 	Drain   drainCommand   `cmd:"" help:"Give real servers no new connections. Their open connections continue."`

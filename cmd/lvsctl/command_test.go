@@ -154,7 +154,7 @@ receive.cf:2:10: error: receive "a(*SKIP)" cannot be used: (*SKIP) is not unders
 		{name: "plan against a device", args: "plan one.cf --against=/dev/zero", code: 1, stderr: "\nlvsctl: /dev/zero: not a regular file\n"},
 
 		{name: "version", args: "version", stdout: "\nlvsctl 1.2.3\n"},
-		{name: "no command", code: 2, stderr: "\nlvsctl: expected one of \"check\", \"plan\", \"convert\", \"apply\", \"confirm\", ...; see lvsctl --help\n"},
+		{name: "no command is status", code: 1, stderr: "\nlvsctl: no health daemon runs on this node\n"},
 		{name: "no file", args: "check", code: 2, stderr: "\nlvsctl: expected \"<file> ...\"; see lvsctl --help\n"},
 		{name: "unknown command", args: "chek", code: 2, stderr: "\nlvsctl: unexpected argument chek, did you mean \"check\"?; see lvsctl --help\n"},
 		{name: "unknown option", args: "plan --againsr=x one.cf", code: 2, stderr: "\nlvsctl: unknown flag --againsr, did you mean \"--against\"?; see lvsctl --help\n"},

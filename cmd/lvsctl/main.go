@@ -48,7 +48,7 @@ func main() {
 	host, _ := os.Hostname() // The system call cannot fail.
 	here := server{setting.New(dir), wire.Kernel{}, kernel}
 	code := run(ctx, os.Args[1:], system{
-		stdout: os.Stdout, stderr: os.Stderr,
+		stdout: os.Stdout, stderr: os.Stderr, colour: coloured(),
 		dirs: append([]string{"."}, load.Dirs()...), resolver: net.DefaultResolver, kernel: kernel, version: manual.Version(version), host: host,
 		stateDir: dir, helper: disk.SelfHelper(),
 		doctor: doctor.Examiner{Kernel: here}, director: here, node: thisNode{}, capable: capability.New(), attributes: attribute.Node{}, listen: resync.Listen, output: cib.Output,
@@ -60,6 +60,13 @@ func main() {
 	_ = kernel.Close() // The program has only read from the kernel, so an error does not matter.
 	stop()
 	os.Exit(code)
+}
+
+// coloured reports whether the standard output is a terminal that shows colours. A variable
+// NO_COLOR with any value turns colours off (no-color.org).
+func coloured() bool {
+	_, err := unix.IoctlGetTermios(int(os.Stdout.Fd()), unix.TCGETS)
+	return err == nil && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
 
 // terminal returns the standard input if it is a terminal, otherwise nil.

@@ -1,8 +1,8 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,57 +10,147 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"lvs-agents/agents/vip/note"
 	"lvs-agents/internal/control"
+	"lvs-agents/internal/lvs"
 )
 
 type statusCommand struct {
-	JSON bool `help:"Print the state of the health daemons as JSON." name:"json"`
+	Watch bool `short:"w" help:"Print the state again every two seconds, until lvsctl is interrupted."`
+	All   bool `help:"Print all real servers. Without it, a daemon with more than 200 real servers shows only the unusual ones and the number of the others."`
+	JSON  bool `help:"Print the state of the health daemons as JSON: see docs/control.md." name:"json"`
 }
+
+const (
+	// querySoon is how long a daemon can take to reply before lvsctl shows the other daemons.
+	querySoon = time.Second
+	// queryLimit is how long lvsctl waits for a daemon.
+	queryLimit = 5 * time.Second
+	// watchPeriod is the time between two outputs of status --watch.
+	watchPeriod = 2 * time.Second
+	// clearScreen moves the cursor of a terminal to its first line and erases all lines.
+	clearScreen = "\x1b[H\x1b[2J"
+)
 
 // Run prints the state of all health daemons on this node. As text, it also prints the replies that
 // vip resources got from neighbours.
 func (c statusCommand) Run(ctx context.Context, sys system) error {
-	snapshots := []control.Snapshot{}
+	if !c.Watch {
+		return c.print(ctx, sys)
+	}
+	for {
+		screen := sys
+		var text bytes.Buffer
+		screen.stdout, screen.stderr = &text, &text
+		if err := c.print(ctx, screen); err != nil && !errors.Is(err, errNo) {
+			failed(screen, err)
+		}
+		if sys.colour {
+			fmt.Fprint(sys.stdout, clearScreen)
+		}
+		if _, err := text.WriteTo(sys.stdout); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(watchPeriod):
+		}
+	}
+}
+
+func (c statusCommand) print(ctx context.Context, sys system) error {
 	ids, err := control.IDs(sys.stateDir)
 	if err != nil {
 		return err
-	}
-	var result error
-	for _, id := range ids {
-		snapshot, err := snapshotOf(ctx, sys.stateDir, id)
-		if err == nil {
-			snapshots = append(snapshots, snapshot)
-			err = judged(snapshot)
-		}
-		if err != nil {
-			failed(sys, err)
-			result = errNo
-		}
 	}
 	proofs, err := note.All(sys.stateDir, note.Proof)
 	if err != nil {
 		return err
 	}
-	if c.JSON {
-		encoder := json.NewEncoder(sys.stdout)
-		encoder.SetIndent("", "  ")
-		if err := encoder.Encode(snapshots); err != nil {
-			return err
-		}
-		return result
-	}
-	if len(ids) == 0 && len(proofs) == 0 {
+	if len(ids) == 0 && len(proofs) == 0 && !c.JSON {
 		return errors.New("no health daemon runs on this node")
 	}
-	for _, snapshot := range snapshots {
-		writeStatus(sys.stdout, snapshot)
+	var counters map[connection]lvs.Counters
+	if len(ids) > 0 {
+		counters = connectionsOf(ctx, sys)
+	}
+	snapshots := []control.Snapshot{}
+	var result error
+	queryAll(ctx, sys, ids, func(s control.Snapshot, err error) {
+		if err == nil {
+			addCounters(s, counters)
+			snapshots = append(snapshots, s)
+			if !c.JSON {
+				c.write(sys, s)
+			}
+			err = judged(s)
+		}
+		if err != nil {
+			failed(sys, err)
+			result = errNo
+		}
+	})
+	if c.JSON {
+		slices.SortFunc(snapshots, func(a, b control.Snapshot) int { return strings.Compare(a.ID, b.ID) })
+		return errors.Join(writeJSON(sys.stdout, snapshots), result)
 	}
 	writeProofs(sys.stdout, proofs)
 	return result
+}
+
+// queryAll queries daemons at the same time and calls the function each for every reply. The replies
+// within querySoon are in the order of ids. A slow daemon follows when it replies.
+func queryAll(ctx context.Context, sys system, ids []string, each func(s control.Snapshot, err error)) {
+	replies := make(chan control.State, len(ids))
+	for _, id := range ids {
+		go func() {
+			s, err := snapshotOf(ctx, sys.stateDir, id)
+			replies <- control.State{ID: id, Snapshot: s, Err: err}
+		}()
+	}
+	soon := map[string]control.State{}
+	for late := time.After(querySoon); len(soon) < len(ids) && late != nil; {
+		select {
+		case r := <-replies:
+			soon[r.ID] = r
+		case <-late:
+			late = nil
+		}
+	}
+	for _, id := range ids {
+		if r, replied := soon[id]; replied {
+			each(r.Snapshot, r.Err)
+			continue
+		}
+		fmt.Fprintf(sys.stderr, "lvsctl: directord %s has not replied for %s; lvsctl waits for %s at most\n", id, querySoon, queryLimit)
+	}
+	for range len(ids) - len(soon) {
+		r := <-replies
+		each(r.Snapshot, r.Err)
+	}
+}
+
+// addCounters adds the counters of the kernel to the real servers and fallbacks of a snapshot.
+func addCounters(s control.Snapshot, counters map[connection]lvs.Counters) {
+	add := func(service string, r *control.Real) {
+		if n, counted := counters[connection{service, r.Addr}]; counted {
+			r.Traffic = &control.Traffic{Active: n.Active, Inactive: n.Inactive, ConnRate: n.ConnRate, InRate: n.InRate, OutRate: n.OutRate}
+		}
+	}
+	for _, service := range s.Services {
+		for i := range service.Reals {
+			add(service.ID, &service.Reals[i])
+		}
+		if service.Fallback != nil {
+			add(service.ID, service.Fallback)
+		}
+		for i := range service.OtherFallbacks {
+			add(service.ID, &service.OtherFallbacks[i])
+		}
+	}
 }
 
 // judged returns an error if a daemon does not work, or if it does not balance a service.
@@ -77,7 +167,7 @@ func judged(s control.Snapshot) error {
 }
 
 func snapshotOf(ctx context.Context, dir, id string) (control.Snapshot, error) {
-	limited, cancel := context.WithTimeout(ctx, 5*time.Second)
+	limited, cancel := context.WithTimeout(ctx, queryLimit)
 	defer cancel()
 	return control.Status(limited, dir, id)
 }
@@ -87,33 +177,90 @@ func snapshotOf(ctx context.Context, dir, id string) (control.Snapshot, error) {
 func writeProofs(out io.Writer, proofs map[string]string) {
 	for _, id := range slices.Sorted(maps.Keys(proofs)) {
 		for line := range strings.Lines(proofs[id]) {
-			fmt.Fprintf(out, "%s: vip, at its start: %s", id, line)
+			fmt.Fprintf(out, "%s: vip, at its start: %s\n", inert(id), inert(strings.TrimSuffix(line, "\n")))
 		}
 	}
 }
 
-// writeStatus prints the services of a daemon as ipvsadm -ln does, with the verdict on each real
-// server.
-func writeStatus(out io.Writer, s control.Snapshot) {
-	fmt.Fprintf(out, "%s: directord %s, process %d, %s, running for %s\n", s.ID, s.Version, s.PID, s.Config, age(s.Now, s.Started))
+// mostReals is how many real servers of a daemon are printed without --all.
+const mostReals = 200
+
+// write prints the services of a daemon as ipvsadm -ln does, with the verdict on each real server.
+func (c statusCommand) write(sys system, s control.Snapshot) {
+	fmt.Fprintln(sys.stdout, inert(fmt.Sprintf("%s: directord %s, process %d, %s, running for %s", s.ID, s.Version, s.PID, s.Config, age(s.Now, s.Started))))
 	if s.Trouble != "" {
-		fmt.Fprintf(out, "trouble: %s\n", s.Trouble)
+		fmt.Fprintln(sys.stdout, inert("trouble: "+s.Trouble))
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "Prot LocalAddress:Port\tScheduler\t\t\t\t")
-	fmt.Fprintln(w, "  -> RemoteAddress:Port\tForward\tWeight\tVerdict\tSince\tReason")
+	total := 0
 	for _, service := range s.Services {
-		fmt.Fprintf(w, "%s\t%s%s%s\t\t\t\t\n", localAddress(service.ID), service.Scheduler, persistent(service), unusual(service))
-		for _, f := range fallbacks(service) {
-			if f.Weight >= 0 {
-				fmt.Fprintf(w, "  -> %s\t%s\t%s\tfallback\t\t\n", f.Addr, f.Forward, weight(service, f))
-			}
-		}
+		total += len(service.Reals)
+	}
+	t := grid{colour: sys.colour}
+	t.add("Prot LocalAddress:Port Scheduler")
+	t.add("  -> RemoteAddress:Port", "Forward", "Weight", "ActiveConn", "InActConn", "Conn/s", "Verdict", "Since", "Reason")
+	hidden := tally{}
+	for _, service := range s.Services {
+		var shown []control.Real
 		for _, real := range service.Reals {
-			fmt.Fprintf(w, "  -> %s\t%s\t%s\t%s\t%s\t%s\n", real.Addr, real.Forward, weight(service, real), real.Verdict, age(s.Now, real.Since), why(real))
+			if !c.All && total > mostReals && (usual(service, real) || t.servers == mostReals) {
+				hidden[real.Verdict]++
+				continue
+			}
+			t.servers++
+			shown = append(shown, real)
+		}
+		if len(shown) == 0 && len(service.Reals) > 0 && unusual(service) == "" {
+			continue
+		}
+		t.service(s.Now, service, shown)
+	}
+	t.print(sys.stdout)
+	if len(hidden) > 0 {
+		fmt.Fprintf(sys.stdout, "and more real servers: %s; lvsctl status --all prints them\n", hidden)
+	}
+}
+
+// tally counts real servers by their verdicts.
+type tally map[string]int
+
+// String returns the counts in words.
+func (t tally) String() string {
+	var counts []string
+	for _, verdict := range slices.Sorted(maps.Keys(t)) {
+		counts = append(counts, fmt.Sprintf("%d %s", t[verdict], inert(verdict)))
+	}
+	return strings.Join(counts, ", ")
+}
+
+// usual reports whether a real server is good and has its configured weight.
+func usual(s control.Service, r control.Real) bool {
+	return s.Trouble == "" && r.Verdict == "good" && r.Weight == r.Configured && why(r) == ""
+}
+
+// service adds the rows of a service.
+func (t *grid) service(now time.Time, s control.Service, reals []control.Real) {
+	t.add(localAddress(s.ID) + " " + s.Scheduler + persistent(s) + unusual(s))
+	for _, f := range fallbacks(s) {
+		if f.Weight >= 0 {
+			t.add(cells(now, s, f, "fallback")...)
 		}
 	}
-	_ = w.Flush() // an error of the output has no effect on the result
+	for _, r := range reals {
+		t.add(cells(now, s, r, r.Verdict)...)
+	}
+}
+
+// cells returns the row of a real server or a fallback.
+func cells(now time.Time, s control.Service, r control.Real, verdict string) []string {
+	active, inactive, rate := "-", "-", "-"
+	if n := r.Traffic; n != nil {
+		active, inactive, rate = strconv.Itoa(int(n.Active)), strconv.Itoa(int(n.Inactive)), strconv.Itoa(int(n.ConnRate))
+	}
+	since := ""
+	if verdict != "fallback" {
+		since = age(now, r.Since)
+	}
+	return []string{"  -> " + r.Addr, r.Forward, weight(s, r), active, inactive, rate, verdict, since, why(r)}
 }
 
 // unusual returns the text for a service that is not balanced, or that has too few good real
@@ -179,11 +326,15 @@ func persistent(s control.Service) string {
 	return fmt.Sprintf(" persistent %.0f", s.Persistence)
 }
 
-// weight returns the text for the weight of a real server. If the weight in the kernel can be
-// another weight, the text is a question mark.
+// weight returns the text for the weight of a real server. If the configured weight is another
+// weight, it follows after a slash. If the weight in the kernel is unknown, the text is a question
+// mark.
 func weight(s control.Service, r control.Real) string {
 	if s.Trouble != "" {
 		return "?"
+	}
+	if r.Weight != r.Configured {
+		return weightText(r.Weight) + "/" + strconv.Itoa(r.Configured)
 	}
 	return weightText(r.Weight)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -33,7 +34,7 @@ func TestStatus(t *testing.T) {
 	state := shortDir(t)
 	status := func(args ...string) (int, string, string) {
 		var out, errs strings.Builder
-		code := run(t.Context(), append([]string{"status"}, args...), system{stdout: &out, stderr: &errs, stateDir: state})
+		code := run(t.Context(), append([]string{"status"}, args...), system{stdout: &out, stderr: &errs, stateDir: state, kernel: counting{}})
 		return code, out.String(), errs.String()
 	}
 	if code, _, stderr := status(); code != 1 || stderr != "lvsctl: no health daemon runs on this node\n" {
@@ -75,32 +76,27 @@ func TestStatus(t *testing.T) {
 	const want = `web: directord 1.2.3, process 7, /etc/ha.d/web.cf, running for 1h0m0s
 trouble: web.cf:3: no
 Prot LocalAddress:Port  Scheduler
-  -> RemoteAddress:Port  Forward  Weight  Verdict   Since  Reason
-TCP  192.0.2.10:80  rr persistent 600
-  -> 127.0.0.1:80   Route  1    fallback
-  -> 192.0.2.21:80  Route  0    bad      1m30s  connect to 192.0.2.21:80: connection refused
-  -> 192.0.2.22:80  Route  out  unknown  -
-  -> 192.0.2.23:80  Route  1    bad      -      404 Not Found; its checks fail, but this director suspects itself
-  -> 192.0.2.24:80  Route  5    good     -      its checks pass; alice has set the weight 5
-  -> 192.0.2.25:80  Route  1    good     -
-  -> 192.0.2.26:80  Route  0    good     1m0s   weight 7 by eva since 2026-01-02T03:04:05Z; drain by root since 2026-01-02T03:04:05Z until 2026-01-02T04:04:05Z
-FWM  5  rr  held: too few real servers are good, so the servers before the shortage serve
-FWM  6  rr  fail open: too few real servers are good, so all serve
-FWM  7  rr  not balanced: resource web was stopped; start it
-  -> 192.0.2.21:80  Route  ?    good     -
+  -> RemoteAddress:Port  Forward  Weight  ActiveConn  InActConn  Conn/s  Verdict   Since  Reason
+TCP  192.0.2.10:80 rr persistent 600
+  -> 127.0.0.1:80        Route    1       -           -          -       fallback
+  -> 192.0.2.21:80       Route    0/1     3           12         2       bad       1m30s  connect to 192.0.2.21:80: connection refused
+  -> 192.0.2.22:80       Route    out/1   -           -          -       unknown   -
+  -> 192.0.2.23:80       Route    1       -           -          -       bad       -      404 Not Found; its checks fail, but this director suspects itself
+  -> 192.0.2.24:80       Route    5/1     -           -          -       good      -      its checks pass; alice has set the weight 5
+  -> 192.0.2.25:80       Route    1       -           -          -       good      -
+  -> 192.0.2.26:80       Route    0/1     -           -          -       good      1m0s   weight 7 by eva since 2026-01-02T03:04:05Z; drain by root since 2026-01-02T03:04:05Z until 2026-01-02T04:04:05Z
+FWM  5 rr  held: too few real servers are good, so the servers before the shortage serve
+FWM  6 rr  fail open: too few real servers are good, so all serve
+FWM  7 rr  not balanced: resource web was stopped; start it
+  -> 192.0.2.21:80       Route    ?       -           -          -       good      -
 `
 	if code != 1 || stderr != "lvsctl: directord web does not balance -f 7: resource web was stopped; start it\n" {
 		t.Errorf("%d %s", code, stderr)
 	}
-	squeeze := func(text string) (lines []string) {
-		for line := range strings.Lines(text) {
-			lines = append(lines, strings.Join(strings.Fields(line), " "))
-		}
-		return lines
-	}
-	if diff := cmp.Diff(squeeze(want), squeeze(stdout)); diff != "" {
+	if diff := cmp.Diff(want, stdout); diff != "" {
 		t.Errorf("(-want +got):\n%s\n%s", diff, stdout)
 	}
+	snapshot.Services[0].Reals[0].Traffic = &control.Traffic{Active: 3, Inactive: 12, ConnRate: 2}
 	code, stdout, _ = status("--json")
 	var read []control.Snapshot
 	if err := json.Unmarshal([]byte(stdout), &read); code != 1 || err != nil || cmp.Diff([]control.Snapshot{snapshot}, read) != "" {
@@ -117,5 +113,96 @@ FWM  7  rr  not balanced: resource web was stopped; start it
 	died := "lvsctl: querying directord dead: the daemon has died and left its socket (dial unix " + path + ": connect: connection refused); start it again, or remove " + path + "\n"
 	if code, _, stderr := status(); code != 1 || stderr != died {
 		t.Errorf("with a dead one: %d\ngot  %swant %s", code, stderr, died)
+	}
+}
+
+// shownStatus runs lvsctl status with some daemons and returns its output.
+func shownStatus(t *testing.T, colour bool, args []string, daemons ...control.Daemon) (stdout, stderr string) {
+	t.Helper()
+	dir := shortDir(t)
+	for i, d := range daemons {
+		start(t, dir, fmt.Sprint("web", i), d)
+	}
+	var out, errs strings.Builder
+	run(t.Context(), append([]string{"status"}, args...), system{stdout: &out, stderr: &errs, stateDir: dir, kernel: fakeKernel{}, colour: colour})
+	return out.String(), errs.String()
+}
+
+func TestStatusOfThousandsOfServersIsSummarised(t *testing.T) {
+	var s control.Snapshot
+	for i := range 3 {
+		service := control.Service{ID: fmt.Sprint("-f ", i+1)}
+		for j := range 1000 {
+			service.Reals = append(service.Reals, control.Real{Addr: fmt.Sprintf("10.0.%d.%d:80", j/250, j%250), Weight: 1, Configured: 1, Verdict: "good"})
+		}
+		s.Services = append(s.Services, service)
+	}
+	s.Services[1].Reals[7] = control.Real{Addr: "192.0.2.21:80", Configured: 1, Verdict: "bad"}
+	out, _ := shownStatus(t, false, nil, daemon{s})
+	if n := strings.Count(out, "\n"); n != 6 || !strings.Contains(out, "FWM  2 ") || !strings.Contains(out, "192.0.2.21:80") ||
+		!strings.HasSuffix(out, "\nand more real servers: 2999 good; lvsctl status --all prints them\n") {
+		t.Errorf("%d lines\n%s", n, out)
+	}
+	for i := range s.Services[0].Reals {
+		s.Services[0].Reals[i].Verdict = "bad"
+	}
+	if out, _ = shownStatus(t, false, nil, daemon{s}); strings.Count(out, "\n") != 205 || !strings.HasSuffix(out, "\nand more real servers: 801 bad, 1999 good; lvsctl status --all prints them\n") {
+		t.Errorf("%d lines\n%s", strings.Count(out, "\n"), out[max(0, len(out)-200):])
+	}
+	if out, _ = shownStatus(t, false, []string{"--all"}, daemon{s}); strings.Count(out, "\n") != 3006 || strings.Contains(out, "more real servers") {
+		t.Errorf("--all: %d lines", strings.Count(out, "\n"))
+	}
+}
+
+func TestStatusShowsOnlyItsOwnEscapes(t *testing.T) {
+	s := control.Snapshot{ID: "web", Trouble: "a\x1b[2J\nb", Services: []control.Service{{
+		ID: "-f 7", Scheduler: "rr", Reals: []control.Real{{Addr: "192.0.2.21:80", Verdict: "bad", Reason: "\x1b]0;x\x07\nFWM  8", Configured: 1}},
+	}}}
+	out, _ := shownStatus(t, true, nil, daemon{s})
+	if strings.Count(out, "\x1b") != 2 || !strings.Contains(out, "\x1b[31mbad\x1b[0m") || strings.Count(out, "\n") != 6 ||
+		!strings.Contains(out, `\u001b]0;x\u0007\u000aFWM  8`) || !strings.Contains(out, `trouble: a\u001b[2J\u000ab`) {
+		t.Errorf("%q", out)
+	}
+	if out, _ = shownStatus(t, false, nil, daemon{s}); strings.Contains(out, "\x1b") {
+		t.Errorf("without colours: %q", out)
+	}
+	if out, _ = shownStatus(t, false, []string{"--json"}, daemon{s}); strings.Contains(out, "\x1b") {
+		t.Errorf("JSON: %q", out)
+	}
+}
+
+// slowDaemon is a daemon that replies late.
+type slowDaemon struct{ daemon }
+
+func (d slowDaemon) Snapshot(context.Context) (control.Snapshot, error) {
+	<-time.After(querySoon + 300*time.Millisecond)
+	return d.state, nil
+}
+
+func TestSlowDaemonDelaysNoOther(t *testing.T) {
+	fast := control.Snapshot{ID: "fast"}
+	slow := control.Snapshot{ID: "slow"}
+	out, errs := shownStatus(t, false, nil, slowDaemon{daemon{slow}}, daemon{fast})
+	if at := strings.Index(out, "fast: "); at < 0 || at > strings.Index(out, "slow: ") {
+		t.Error(out)
+	}
+	if want := "lvsctl: directord web0 has not replied for 1s; lvsctl waits for 5s at most\n"; errs != want {
+		t.Errorf("got  %swant %s", errs, want)
+	}
+}
+
+func TestStatusWatchRepeats(t *testing.T) {
+	dir := shortDir(t)
+	start(t, dir, "web", daemon{control.Snapshot{ID: "web"}})
+	ctx, end := context.WithCancel(t.Context())
+	writes := 0
+	out := endsAtOutput{end: func() {
+		if writes++; writes == 2 {
+			end()
+		}
+	}}
+	code := run(ctx, []string{"status", "-w"}, system{stdout: &out, stateDir: dir, kernel: fakeKernel{}, colour: true})
+	if want := clearScreen + "web: directord"; code != 0 || writes != 2 || !strings.HasPrefix(out.String(), want) {
+		t.Errorf("%d %q", code, out.String())
 	}
 }

@@ -104,6 +104,18 @@ type Real struct {
 	Cause  string `json:"cause,omitempty"`
 	// Orders are the orders of operators that count now.
 	Orders []Order `json:"orders,omitempty"`
+	// Traffic are the connections of the server. lvsctl sets it; it is nil in the reply of a daemon.
+	Traffic *Traffic `json:"traffic,omitempty"`
+}
+
+// Traffic are the connections of a real server, as the kernel of the client counts them. The rates
+// are per second.
+type Traffic struct {
+	Active   uint32 `json:"active"`   // Active is the number of established connections.
+	Inactive uint32 `json:"inactive"` // Inactive is the number of other connections.
+	ConnRate uint32 `json:"conn_rate"`
+	InRate   uint32 `json:"in_rate"`  // InRate is the number of bytes from clients.
+	OutRate  uint32 `json:"out_rate"` // OutRate is the number of bytes to clients.
 }
 
 // Alive returns an error if LoopAge or WheelAge is above Limit.

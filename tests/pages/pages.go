@@ -133,6 +133,7 @@ var alike = []struct {
 	as   string
 }{
 	{regexp.MustCompile(`( (?:Route|Masq|Tunnel|Local) +\d+) +\d+ +\d+ *$`), "$1 N N"},
+	{regexp.MustCompile(`( (?:Route|Masq|Tunnel|Local) +\S+) +[-\d]+ +[-\d]+ +[-\d]+ +(good|bad|unknown|fallback)\b`), "$1 N N N $2"},
 	{regexp.MustCompile(`\b(directord|lvsctl) [\d.]\S*`), "$1 V"},
 	{regexp.MustCompile(`\bprocess \d+`), "process N"},
 	{regexp.MustCompile(`\b(\d+h)?(\d+m)?\d+(\.\d+)?(ms|s)\b`), "T"},

@@ -62,7 +62,9 @@ complete -c lvsctl -n '__fish_seen_subcommand_from diff' -l config -r -d 'File t
 complete -c lvsctl -n '__fish_seen_subcommand_from diff' -l inline -d 'Write services and checks into the parameters of the resources instead of a file'
 complete -c lvsctl -n '__fish_seen_subcommand_from diff' -F
 complete -c lvsctl -n '__fish_seen_subcommand_from show' -l output -r -d 'Format of the output: crm, pcs, cib (XML), json, or ipvsadm (the IPVS table of this node)'
-complete -c lvsctl -n '__fish_seen_subcommand_from status' -l json -d 'Print the state of the health daemons as JSON'
+complete -c lvsctl -n '__fish_seen_subcommand_from status' -l watch -s w -d 'Print the state again every two seconds, until lvsctl is interrupted'
+complete -c lvsctl -n '__fish_seen_subcommand_from status' -l all -d 'Print all real servers'
+complete -c lvsctl -n '__fish_seen_subcommand_from status' -l json -d 'Print the state of the health daemons as JSON: see docs/control.md'
 complete -c lvsctl -n '__fish_seen_subcommand_from explain' -l json -d 'Print the explanation as JSON'
 complete -c lvsctl -n '__fish_seen_subcommand_from events' -l watch -s w -d 'Print each new event, until lvsctl is interrupted or all daemons have ended'
 complete -c lvsctl -n '__fish_seen_subcommand_from events' -l since -r -d 'Print the events since this time: a duration before now, for example 30m or 12h, or a local time in the form 2006-01-02 15:04'
