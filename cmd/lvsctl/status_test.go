@@ -75,7 +75,7 @@ func TestStatus(t *testing.T) {
 	code, stdout, stderr := status()
 	const want = `web: directord 1.2.3, process 7, /etc/ha.d/web.cf, running for 1h0m0s
 trouble: web.cf:3: no
-Prot LocalAddress:Port  Scheduler
+Prot LocalAddress:Port Scheduler
   -> RemoteAddress:Port  Forward  Weight  ActiveConn  InActConn  Conn/s  Verdict   Since  Reason
 TCP  192.0.2.10:80 rr persistent 600
   -> 127.0.0.1:80        Route    1       -           -          -       fallback
@@ -139,7 +139,7 @@ func TestStatusOfThousandsOfServersIsSummarised(t *testing.T) {
 	}
 	s.Services[1].Reals[7] = control.Real{Addr: "192.0.2.21:80", Configured: 1, Verdict: "bad"}
 	out, _ := shownStatus(t, false, nil, daemon{s})
-	if n := strings.Count(out, "\n"); n != 6 || !strings.Contains(out, "FWM  2 ") || !strings.Contains(out, "192.0.2.21:80") ||
+	if n := strings.Count(out, "\n"); n != 6 || !strings.Contains(out, "FWM  2\n") || !strings.Contains(out, "192.0.2.21:80") ||
 		!strings.HasSuffix(out, "\nand more real servers: 2999 good; lvsctl status --all prints them\n") {
 		t.Errorf("%d lines\n%s", n, out)
 	}
