@@ -92,7 +92,7 @@ func (c convertCommand) unused(line *kong.Context) error {
 	resources := []string{"crm", "pcs", "cib", "haresources"}
 	formats := map[string][]string{ // the formats that each option has an effect on
 		"form": resources[:3], "name": append(resources[:3:3], "corosync"), "config": resources, "inline": resources,
-		"node": {"haresources"}, "secrets": {"ldirectord.cf"}, "link": {"corosync"},
+		"node": {"haresources"}, "secrets": {"ldirectord.cf", "keepalived"}, "link": {"corosync"},
 	}
 	for _, p := range line.Path {
 		if p.Flag == nil {
@@ -208,7 +208,7 @@ func (c convertCommand) write(ctx context.Context, sys system, cfg *config.Confi
 	case "ldirectord.cf":
 		return ldirectord.Write(cfg, c.Secrets)
 	case "keepalived":
-		return keepalived.Write(cfg)
+		return keepalived.Write(cfg, c.Secrets)
 	case "ipvsadm":
 		return table(ctx, sys, cfg)
 	case "corosync":

@@ -2,6 +2,9 @@ package config
 
 import (
 	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
 	"unique"
 )
 
@@ -47,3 +50,18 @@ func (s Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, s.String()) }
 
 // MarshalText returns the text that String returns, so that an encoder does not write the secret.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// HideCommand returns the command of a check with *** instead of each password: after -p,
+// --password, --secret and --token, and before @ in a URL. A number after -p is a port.
+func HideCommand(command string) string {
+	option := regexp.MustCompile(`((?:^|\s)(?:-p\s+|--?(?:pass(?:word|wd)?|secret|token)(?:=|\s+)))("[^"]*"|'[^']*'|\S+)`)
+	login := regexp.MustCompile(`://[^\s"'/]*:[^\s"'/]*@`)
+	command = option.ReplaceAllStringFunc(command, func(found string) string {
+		part := option.FindStringSubmatch(found)
+		if _, err := strconv.ParseUint(part[2], 10, 16); err == nil && strings.Contains(part[1], "-p ") {
+			return found
+		}
+		return part[1] + Redacted
+	})
+	return login.ReplaceAllString(command, "://"+Redacted+"@")
+}

@@ -18,3 +18,19 @@ func TestSecret(t *testing.T) {
 		t.Error("a secret is not what was put in")
 	}
 }
+
+func TestHideCommand(t *testing.T) {
+	for command, want := range map[string]string{
+		"/bin/check -p secret -H rs1":            "/bin/check -p *** -H rs1",
+		"/bin/check -p 'two words' x":            "/bin/check -p *** x",
+		"/bin/check -p 8080":                     "/bin/check -p 8080",
+		"/bin/check --password=secret -path /x":  "/bin/check --password=*** -path /x",
+		"/bin/check --token secret":              "/bin/check --token ***",
+		"/bin/check http://user:secret@rs1/page": "/bin/check http://***@rs1/page",
+		"/bin/check http://rs1:80/page":          "/bin/check http://rs1:80/page",
+	} {
+		if got := HideCommand(command); got != want {
+			t.Errorf("%q: got %q, want %q", command, got, want)
+		}
+	}
+}

@@ -47,7 +47,7 @@ func TestKeepalivedAcceptsOurFiles(t *testing.T) {
 // check, because keepalived wants them.
 func accepts(t *testing.T, cfg *config.Config) {
 	t.Helper()
-	once, problems := keepalived.Write(cfg)
+	once, problems := keepalived.Write(cfg, true)
 	if err := config.Err(problems); err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func accepts(t *testing.T, cfg *config.Config) {
 	if again == nil {
 		t.Fatalf("%v\n%s", problems, once)
 	}
-	if twice, _ := keepalived.Write(again); twice != once {
+	if twice, _ := keepalived.Write(again, true); twice != once {
 		t.Errorf("not a fixed point:\n%s\nthen\n%s", once, twice)
 	}
 	for _, nic := range interfaces(cfg) {

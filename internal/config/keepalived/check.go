@@ -2,6 +2,7 @@ package keepalived
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -16,9 +17,33 @@ import (
 type timing struct {
 	interval, timeout time.Duration
 	retry             int // retry is how many failures have no effect. -1 means the default of the check.
+	// delay is the time until a check that has failed runs again. 0 means the default of the check.
+	delay time.Duration
 }
 
 func usual() timing { return timing{interval: 60 * time.Second, timeout: 5 * time.Second, retry: -1} }
+
+// defaultDelay returns the delay of a checker without delay_before_retry.
+func (t timing) defaultDelay(keyword string) time.Duration {
+	switch keyword {
+	case "DNS_CHECK":
+		return t.interval
+	case "HTTP_GET", "SSL_GET":
+		return 3 * time.Second
+	}
+	return time.Second
+}
+
+// delayed reports that keepalived repeats a check that has failed sooner or later than the health
+// daemon does.
+func (p *parser) delayed(service *config.Service, keyword string, t timing) {
+	delay := cmp.Or(t.delay, t.defaultDelay(keyword))
+	if t.retry > 0 && delay != t.interval {
+		p.report(service.Line, config.Dropped, fault.New(
+			fmt.Sprintf("delay_before_retry %s of %s: a check that has failed runs again after its interval, %ss", seconds(delay), keyword, seconds(t.interval)),
+			"use a shorter interval"))
+	}
+}
 
 // mostRetries limits the failures that have no effect.
 const mostRetries = 1 << 20
@@ -35,6 +60,8 @@ func (p *parser) time(t *timing, s *statement) bool {
 		t.timeout = p.timer(s)
 	case "retry", "nb_get_retry":
 		t.retry = p.number(s, 0, mostRetries)
+	case "delay_before_retry":
+		t.delay = p.timer(s)
 	default:
 		return false
 	}
@@ -59,6 +86,9 @@ func (p *parser) checks(service *config.Service, s *statement, t timing, host st
 		c.Type, c.Application = config.Negotiate, "smtp"
 	case "DNS_CHECK":
 		c.Type, c.Application, c.Request, retries = config.Negotiate, "dns", ".", 3
+		if s.find("type") == nil {
+			p.drop(s, "keepalived requests the type SOA, and the check requests an address", "use an external check for other records")
+		}
 	case "PING_CHECK":
 		c.Type = config.Ping
 	case "UDP_CHECK":
@@ -81,10 +111,12 @@ func (p *parser) checks(service *config.Service, s *statement, t timing, host st
 	if t.retry < 0 {
 		t.retry = retries
 	}
-	c.Interval, c.Timeout, c.Fall = t.interval, cmp.Or(c.Timeout, t.timeout), t.retry+1
-	if c.Type == config.External {
+	p.delayed(service, s.key(), t)
+	if c.Type == config.External { // Its default timeout is the interval, and not connect_timeout.
+		t.timeout = t.interval
 		p.external(s, &c)
 	}
+	c.Interval, c.Timeout, c.Fall = t.interval, cmp.Or(c.Timeout, t.timeout), t.retry+1
 	if s.key() == "HTTP_GET" || s.key() == "SSL_GET" {
 		if len(inner) == 0 {
 			p.wrong(s, "no url", "write \"url { path / }\" in several lines")
@@ -123,6 +155,8 @@ func (p *parser) checkSetting(c *config.Check, t *timing, s *statement) {
 		c.VirtualHost = s.arg()
 	case "name":
 		c.Request = s.arg()
+	case "enable_sni":
+		// A check of HTTPS always has SNI.
 	case "misc_path":
 		c.Command = strings.Join(s.args(), " ")
 	case "misc_timeout":

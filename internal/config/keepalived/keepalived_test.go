@@ -195,7 +195,7 @@ func FuzzParse(f *testing.F) {
 // rewrites checks that a second conversion of a written configuration gives the same text.
 func rewrites(t *testing.T, c *config.Config) {
 	t.Helper()
-	once, problems := Write(c)
+	once, problems := Write(c, true)
 	if config.Err(problems) != nil {
 		return
 	}
@@ -203,7 +203,7 @@ func rewrites(t *testing.T, c *config.Config) {
 	if again == nil {
 		t.Fatalf("%v\n%s", problems, once)
 	}
-	if twice, _ := Write(again); twice != once {
+	if twice, _ := Write(again, true); twice != once {
 		t.Errorf("%s\nthen\n%s", once, twice)
 	}
 }

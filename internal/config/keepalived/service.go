@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,7 +28,7 @@ type method struct {
 type virtual struct {
 	service  config.Service
 	protocol lvs.Protocol // protocol is 0 if the block does not say it.
-	ipv6     bool         // ipv6 says "ip_family inet6".
+	family   string       // family is the argument of ip_family, or empty.
 	weight   int
 	method   method
 	host     string // host is the virtual host of all checks.
@@ -56,6 +55,7 @@ func (p *parser) virtual(s *statement) {
 		p.report(s.line, config.Ignored, fault.New(s.title()+" has no real server", ""))
 		return
 	}
+	p.inhibit(&v)
 	for _, id := range p.identities(s, &v) {
 		p.service(v, id)
 	}
@@ -106,7 +106,7 @@ func (p *parser) virtualSetting(v *virtual, s *statement) {
 			p.wrong(s, "unknown protocol", "write TCP, UDP or SCTP")
 		}
 	case "ip_family":
-		v.ipv6 = s.arg() == "inet6"
+		v.family = s.arg()
 	case "weight":
 		v.weight = p.number(s, 0, lvs.MaxWeight)
 	case "inhibit_on_failure":
@@ -182,7 +182,7 @@ func (p *parser) identities(s *statement, v *virtual) []lvs.ServiceID {
 	args := s.args()
 	switch {
 	case len(args) == 2 && args[0] == "fwmark":
-		return p.mark(s, args[1], v.ipv6 || v.reals6())
+		return p.mark(s, args[1], v.is6(""))
 	case len(args) == 2 && args[0] == "group":
 		group, found := p.groups[args[1]]
 		if !found {
@@ -202,8 +202,13 @@ func (p *parser) identities(s *statement, v *virtual) []lvs.ServiceID {
 	return p.addresses(s, args, v)
 }
 
-// reals6 reports whether the first real server has an IPv6 address.
-func (v *virtual) reals6() bool { return strings.Contains(v.reals[0].arg(), ":") }
+// is6 reports whether a mark has IPv6 packets. Without a family, the first real server decides.
+func (v *virtual) is6(family string) bool {
+	if family = cmp.Or(family, v.family); family != "" {
+		return family == "inet6"
+	}
+	return strings.Contains(v.reals[0].arg(), ":")
+}
 
 func (p *parser) mark(s *statement, text string, ipv6 bool) []lvs.ServiceID {
 	n, err := strconv.ParseUint(text, 10, 32)
@@ -218,7 +223,7 @@ func (p *parser) mark(s *statement, text string, ipv6 bool) []lvs.ServiceID {
 // entry returns the identities of a line of virtual_server_group.
 func (p *parser) entry(s *statement, v *virtual) []lvs.ServiceID {
 	if s.key() == "fwmark" && len(s.words) > 1 {
-		return p.mark(s, s.arg(), v.ipv6 || v.reals6() || slices.Contains(s.words[2:], "inet6"))
+		return p.mark(s, s.arg(), v.is6(strings.Join(s.words[2:], "")))
 	}
 	return p.addresses(s, s.words, v)
 }
@@ -377,11 +382,13 @@ func (p *parser) real(s *config.Service, v virtual, block *statement, given map[
 		case "lthreshold":
 			r.Lower = uint32(p.number(inner, 0, lvs.MaxThreshold)) //nolint:gosec // number limits it.
 		case "inhibit_on_failure":
-			p.inhibit(s, inner)
+			// The method inhibit reads it.
 		case "virtualhost":
 			host = inner.arg()
 		case "smtp_alert":
-			p.drop(inner, "mail is a setting of the service", "")
+			if p.yes(inner) != (len(s.Alert.To) > 0) {
+				p.drop(inner, "mail is a setting of the service", "")
+			}
 		case "TCP_CHECK", "HTTP_GET", "SSL_GET", "SMTP_CHECK", "DNS_CHECK", "PING_CHECK", "MISC_CHECK", "UDP_CHECK":
 			checkers = append(checkers, inner)
 		default:
@@ -404,13 +411,32 @@ func (p *parser) real(s *config.Service, v virtual, block *statement, given map[
 	for _, c := range checkers {
 		r.Checks = append(r.Checks, p.checks(s, c, timing, host, block)...)
 	}
+	for i, c := range r.Checks {
+		if c.Host != "" { // A check of another host has no default port.
+			r.Checks[i].Port = cmp.Or(c.Port, r.Addr.Port())
+		}
+	}
 	s.Reals = append(s.Reals, r)
 }
 
-// inhibit sets the reaction of the service to a real server that is down.
-func (p *parser) inhibit(s *config.Service, inner *statement) {
-	if on := p.yes(inner); on != s.Quiescent {
-		s.Quiescent = true
-		p.report(inner.line, config.Warning, fault.New("inhibit_on_failure is a setting of the whole service: each real server that is down gets weight 0", ""))
+// inhibit sets the reaction of a service to a real server that is down. A real server can have
+// another reaction than the service in keepalived.
+func (p *parser) inhibit(v *virtual) {
+	var other *statement
+	inhibiting := 0
+	for _, real := range v.reals {
+		own := v.service.Quiescent
+		if s := real.find("inhibit_on_failure"); s != nil {
+			if own = p.yes(s); own != v.service.Quiescent {
+				other = s
+			}
+		}
+		if own {
+			inhibiting++
+		}
 	}
+	if inhibiting > 0 && inhibiting < len(v.reals) {
+		p.report(other.line, config.Warning, fault.New("inhibit_on_failure is a setting of the whole service: each real server that is down gets weight 0", ""))
+	}
+	v.service.Quiescent = inhibiting > 0
 }

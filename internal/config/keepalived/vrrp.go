@@ -17,17 +17,18 @@ const defaultPriority = 100
 // instance adds the group of a vrrp_instance.
 func (p *parser) instance(s *statement) {
 	g := config.Group{Name: s.arg(), Line: s.line}
-	priority, nic, backup := 0, "", false // The priority 0 means that the file has none.
+	priority, nic, state := 0, "", "" // The priority 0 means that the file has none.
+	var nopreempt *statement
 	for _, inner := range s.body {
 		switch inner.key() {
 		case "state":
-			backup = strings.EqualFold(inner.arg(), "BACKUP")
+			state = strings.ToUpper(inner.arg())
 		case "interface":
 			nic = inner.arg()
 		case "priority":
 			priority = p.number(inner, 1, 255)
 		case "nopreempt":
-			g.Stays = true
+			nopreempt = inner
 		case "virtual_ipaddress", "virtual_ipaddress_excluded":
 			for _, line := range inner.body {
 				p.address(&g, line)
@@ -55,7 +56,11 @@ func (p *parser) instance(s *statement) {
 		p.report(s.line, config.Ignored, fault.New(s.title()+" has no virtual address", ""))
 		return
 	}
-	p.prefer(&g, priority, backup)
+	if nopreempt != nil && state == "MASTER" {
+		p.report(nopreempt.line, config.Ignored, fault.New("nopreempt has no effect with state MASTER", "write state BACKUP on both directors"))
+	}
+	g.Stays = nopreempt != nil && state != "MASTER"
+	p.prefer(&g, priority, state == "BACKUP")
 	p.config.Cluster.Groups = append(p.config.Cluster.Groups, g)
 }
 
@@ -89,10 +94,16 @@ func (p *parser) director(s *statement, text string) {
 		p.wrong(s, "not an address", "")
 		return
 	}
+	c := p.config.Cluster
 	if strings.HasSuffix(s.key(), "_src_ip") {
+		if at := slices.IndexFunc(c.Nodes, func(n config.Node) bool { return n.Name == p.self }); p.self != "" && at >= 0 {
+			if !slices.Contains(c.Nodes[at].Links, addr) {
+				c.Nodes[at].Links = append(c.Nodes[at].Links, addr)
+			}
+			return
+		}
 		p.self = addr.String()
 	}
-	c := p.config.Cluster
 	if len(c.Nodes) == mostNodes {
 		p.wrong(s, "too many directors", "")
 		return
@@ -132,7 +143,10 @@ func (p *parser) address(g *config.Group, s *statement) {
 		case (args[0] == "brd" || args[0] == "broadcast") && pair != "":
 			v.Broadcast, args = pair, args[1:]
 		case args[0] == "label" && pair != "":
-			_, v.Label, _ = strings.Cut(pair, ":")
+			var found bool
+			if _, v.Label, found = strings.Cut(pair, ":"); !found {
+				p.report(s.line, config.Dropped, fault.New("label "+fault.Quote(pair)+": the label of a virtual address has the name of its interface and a colon", "write it as eth0:web"))
+			}
 			args = args[1:]
 		case args[0] == "preferred_lft" && pair != "":
 			v.PreferredLft, args = pair, args[1:]
@@ -147,6 +161,10 @@ func (p *parser) address(g *config.Group, s *statement) {
 			p.drop(s, fault.Quote(args[0])+" and the words after it are not parameters of the virtual address", "")
 			args = args[:1]
 		}
+	}
+	if slices.ContainsFunc(g.Addresses, func(o config.VirtualAddress) bool { return o.IP == v.IP }) {
+		p.report(s.line, config.Ignored, fault.New("the virtual address "+addr.String()+" is given twice", "delete one of the lines"))
+		return
 	}
 	g.Addresses = append(g.Addresses, v)
 }

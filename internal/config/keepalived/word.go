@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"lvs-agents/internal/config"
 )
 
 // word is a word of a line. A quoted word has lost its quotes.
@@ -137,5 +139,5 @@ func secretless(line string) string {
 			return line[:at+len(key)] + " ***"
 		}
 	}
-	return line
+	return config.HideCommand(line)
 }

@@ -14,8 +14,8 @@ import (
 
 // Write returns the configuration as keepalived.conf of the preferred director. If the file cannot
 // have another part of the configuration, there is a problem for this part. If a problem is an
-// error, the text cannot be used.
-func Write(cfg *config.Config) (string, []config.Problem) {
+// error, the text cannot be used. Without secrets, each password in a command is replaced by ***.
+func Write(cfg *config.Config, secrets bool) (string, []config.Problem) {
 	w := writer{file: cfg.File, cluster: config.Cluster{}, scripts: map[string]string{}}
 	if cfg.Cluster != nil {
 		w.cluster = *cfg.Cluster
@@ -31,7 +31,29 @@ func Write(cfg *config.Config) (string, []config.Problem) {
 	}
 	w.problems = append(w.problems, config.Lost(cfg, again, "keepalived.conf")...)
 	w.lost(*again.Cluster)
-	return w.String(), w.problems
+	if secrets {
+		return w.String(), w.problems
+	}
+	return w.shown(), w.problems
+}
+
+// shown returns the written text without the passwords of commands.
+func (w *writer) shown() string {
+	lines := strings.Split(w.String(), "\n")
+	hidden := false
+	for i, line := range lines {
+		if keyword, _, _ := strings.Cut(strings.TrimSpace(line), " "); keyword == "misc_path" || keyword == "script" {
+			command, quoted := strings.CutSuffix(line, `"`)
+			if lines[i] = config.HideCommand(command); quoted {
+				lines[i] += `"`
+			}
+			hidden = hidden || lines[i] != line
+		}
+	}
+	if hidden {
+		w.report(0, config.Warning, "passwords of commands are not shown", "write the file with --secrets")
+	}
+	return strings.Join(lines, "\n")
 }
 
 // writer writes blocks of keepalived.conf.
@@ -390,6 +412,9 @@ func (w *writer) target(c config.Check, times timing, retries int, port uint16) 
 	}
 	if c.Fall != retries+1 && c.Fall > 0 {
 		w.line("retry", strconv.Itoa(c.Fall-1))
+	}
+	if c.Fall > 1 {
+		w.line("delay_before_retry", seconds(c.Interval))
 	}
 }
 

@@ -32,7 +32,7 @@ func TestWrittenFilesHaveTheSameMeaning(t *testing.T) {
 			if cfg == nil {
 				t.Skip("not usable")
 			}
-			once, problems := Write(cfg)
+			once, problems := Write(cfg, true)
 			for _, p := range problems {
 				if p.Severity != config.Warning {
 					t.Errorf("%s: %s", p.Severity, p)
@@ -47,7 +47,7 @@ func TestWrittenFilesHaveTheSameMeaning(t *testing.T) {
 					t.Errorf("%s: %s", p.Severity, p)
 				}
 			}
-			if twice, _ := Write(again); twice != once {
+			if twice, _ := Write(again, true); twice != once {
 				t.Errorf("(-once +twice):\n%s", cmp.Diff(once, twice))
 			}
 			if t.Failed() {

@@ -408,7 +408,7 @@ func (w *writer) query(c config.Check) {
 	w.quoted("request", withLogin(c.Request, c, w.secrets))
 	w.quoted("receive", c.Receive)
 	if c.Command != "" && c.Command != defaultCommand {
-		w.line("checkcommand", c.Command)
+		w.line("checkcommand", w.command(c.Command))
 	}
 	w.quoted("database", c.Database)
 	if !slices.Contains([]config.Application{"http", "https", "http_proxy"}, c.Application) {
@@ -416,6 +416,14 @@ func (w *writer) query(c config.Check) {
 		w.secret("passwd", c.Passwd)
 	}
 	w.secret("secret", c.Secret)
+}
+
+// command returns a command with its passwords only if the file has secrets.
+func (w *writer) command(command string) string {
+	if w.secrets {
+		return command
+	}
+	return config.HideCommand(command)
 }
 
 func (w *writer) alert(a config.Alert) {
