@@ -39,6 +39,7 @@ type system struct {
 	node           node
 	capable        doctor.Capable
 	attributes     attributes
+	memory         memory
 	// listen returns the hosts that send connections to a backup daemon. It listens for seconds.
 	listen func(ctx context.Context, backup lvs.SyncDaemon, ports int) ([]lvs.SyncSender, error)
 	// output runs a program that changes nothing, and returns its standard output.

@@ -51,7 +51,7 @@ func main() {
 		stdout: os.Stdout, stderr: os.Stderr, colour: coloured(),
 		dirs: append([]string{"."}, load.Dirs()...), resolver: net.DefaultResolver, kernel: kernel, version: manual.Version(version), host: host,
 		stateDir: dir, helper: disk.SelfHelper(),
-		doctor: doctor.Examiner{Kernel: here}, director: here, node: thisNode{}, capable: capability.New(), attributes: attribute.Node{}, listen: resync.Listen, output: cib.Output,
+		doctor: doctor.Examiner{Kernel: here}, director: here, node: thisNode{}, capable: capability.New(), attributes: attribute.Node{}, memory: attribute.Node{}, listen: resync.Listen, output: cib.Output,
 		resync: resyncs(kernel, dir), cluster: cib.Cluster{}, dataDir: "/var/lib/lvs-agents", now: time.Now, stdin: terminal(),
 		spawn: func(ctx context.Context, args ...string) error {
 			return process.Spawn(ctx, "/proc/self/exe", append([]string{"lvsctl"}, args...), os.Environ())

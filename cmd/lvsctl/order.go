@@ -26,30 +26,38 @@ type limits struct {
 	Force bool          `help:"Give the order even if no real server of the service serves afterwards."`
 }
 
+// scope is the flag that gives an order through the cluster.
+type scope struct {
+	On string `placeholder:"NODE" help:"Keep the order in the configuration of the cluster, for this node. With everywhere, for all nodes. The order then also counts after a reboot and after a take-over."`
+}
+
 type drainCommand struct {
 	target
+	scope
 	limits
 }
 
 // Run gives the real server no new connections.
 func (c drainCommand) Run(ctx context.Context, sys system) error {
-	return c.give(ctx, sys, control.Order{Kind: "drain"}, c.limits)
+	return orderRequest{c.target, c.scope, c.limits, control.Order{Kind: "drain"}}.give(ctx, sys)
 }
 
 type maintCommand struct {
 	target
+	scope
 	limits
 }
 
 // Run gives the real server no new connections, and marks it as in maintenance.
 func (c maintCommand) Run(ctx context.Context, sys system) error {
-	return c.give(ctx, sys, control.Order{Kind: "maint"}, c.limits)
+	return orderRequest{c.target, c.scope, c.limits, control.Order{Kind: "maint"}}.give(ctx, sys)
 }
 
 type weightCommand struct {
 	Service string `arg:"" help:"The virtual service, as for drain."`
 	Real    string `arg:"" help:"The real server, as for drain."`
 	Weight  int    `arg:"" help:"The weight that replaces the configured weight."`
+	scope
 	limits
 }
 
@@ -58,48 +66,70 @@ func (c weightCommand) Run(ctx context.Context, sys system) error {
 	if c.Weight < 0 || c.Weight > lvs.MaxWeight {
 		return fmt.Errorf("weight %d is not between 0 and %d", c.Weight, lvs.MaxWeight)
 	}
-	return target{c.Service, c.Real}.give(ctx, sys, control.Order{Kind: "weight", Weight: c.Weight}, c.limits)
+	return orderRequest{target{c.Service, c.Real}, c.scope, c.limits, control.Order{Kind: "weight", Weight: c.Weight}}.give(ctx, sys)
 }
 
-type undrainCommand struct{ target }
+type undrainCommand struct {
+	target
+	scope
+}
 
 // Run ends a drain or maint.
 func (c undrainCommand) Run(ctx context.Context, sys system) error {
-	return c.give(ctx, sys, control.Order{Kind: "undrain"}, limits{})
+	return orderRequest{c.target, c.scope, limits{}, control.Order{Kind: "undrain"}}.give(ctx, sys)
 }
 
-type readyCommand struct{ target }
+type readyCommand struct {
+	target
+	scope
+}
 
 // Run ends all orders for the real server.
 func (c readyCommand) Run(ctx context.Context, sys system) error {
-	return c.give(ctx, sys, control.Order{Kind: "ready"}, limits{})
+	return orderRequest{c.target, c.scope, limits{}, control.Order{Kind: "ready"}}.give(ctx, sys)
 }
 
-// give sends an order to every daemon of this node that has the service.
-func (t target) give(ctx context.Context, sys system, o control.Order, l limits) error {
-	if l.For < 0 {
-		return fmt.Errorf("--for %s is not a time in the future", l.For)
+// orderRequest is an order with everything that the command line says about it.
+type orderRequest struct {
+	target
+	scope
+	limits
+	order control.Order
+}
+
+// give gives the order to every daemon of this node that has the service, or to the cluster.
+func (r orderRequest) give(ctx context.Context, sys system) error {
+	if r.For < 0 {
+		return fmt.Errorf("--for %s is not a time in the future", r.For)
 	}
-	o.By = cmp.Or(os.Getenv("SUDO_USER"), "root")
-	if l.For > 0 {
-		o.Until = sys.now().Add(l.For)
+	r.order.By = cmp.Or(os.Getenv("SUDO_USER"), "root")
+	if r.For > 0 {
+		r.order.Until = sys.now().Add(r.For)
 	}
-	holders, err := t.find(ctx, sys)
+	holders, err := r.find(ctx, sys)
 	if err != nil {
 		return err
 	}
 	for _, h := range holders {
-		c := control.Command{Service: h.service, Order: o, Force: l.Force}
-		for _, real := range h.servers {
-			if t.Real != "" {
-				c.Servers = append(c.Servers, real.Addr)
-			}
-		}
-		limited, cancel := context.WithTimeout(ctx, 15*time.Second)
-		err = errors.Join(err, control.Give(limited, sys.stateDir, h.daemon, c))
-		cancel()
+		err = errors.Join(err, r.send(ctx, sys, h))
 	}
-	return err
+	if err != nil || r.On == "" {
+		return err
+	}
+	return r.giveCluster(ctx, sys, holders)
+}
+
+// send gives the order to one daemon. An order for the cluster is only examined.
+func (r orderRequest) send(ctx context.Context, sys system, h holder) error {
+	c := control.Command{Service: h.service, Order: r.order, Force: r.Force, Dry: r.On != ""}
+	for _, real := range h.servers {
+		if r.Real != "" {
+			c.Servers = append(c.Servers, real.Addr)
+		}
+	}
+	limited, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	return control.Give(limited, sys.stateDir, h.daemon, c)
 }
 
 // holder is a daemon that has the service of a target.

@@ -102,3 +102,90 @@ func TestOrderThatTheDaemonRefuses(t *testing.T) {
 		t.Errorf("with a dead daemon and another: %d %s", code, text)
 	}
 }
+
+// fakeMemory has the permanent attributes of two nodes.
+type fakeMemory struct {
+	kept map[string]map[string]string
+	fail string // fail is the node whose attributes cannot be changed.
+}
+
+func (m fakeMemory) Name(context.Context) (string, error) { return "director1", nil }
+
+func (m fakeMemory) Kept(context.Context, string) (map[string]map[string]string, error) {
+	return m.kept, nil
+}
+
+func (m fakeMemory) Keep(_ context.Context, node, name, value string) error {
+	if node == m.fail {
+		return errors.New("timed out")
+	}
+	m.kept[node][name] = value
+	return nil
+}
+
+func (m fakeMemory) Forget(_ context.Context, node, name string) error {
+	delete(m.kept[node], name)
+	return nil
+}
+
+// follows is a daemon that has the orders of the cluster for director1.
+type follows struct {
+	clerk
+	memory fakeMemory
+}
+
+// Snapshot implements control.Daemon.
+func (f follows) Snapshot(context.Context) (control.Snapshot, error) {
+	service := control.Service{ID: "-t 192.0.2.10:80"}
+	for _, addr := range []string{"192.0.2.21:80", "192.0.2.22:80"} {
+		real := control.Real{Addr: addr}
+		for _, words := range f.memory.kept["director1"] {
+			c, err := control.ParseWords(words)
+			if err == nil && c.Servers[0] == addr {
+				real.Orders = append(real.Orders, c.Order)
+			}
+		}
+		service.Reals = append(service.Reals, real)
+	}
+	return control.Snapshot{ID: "web", Services: []control.Service{service}}, nil
+}
+
+func TestOrdersThroughTheCluster(t *testing.T) {
+	t.Setenv("SUDO_USER", "eva")
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	memory := fakeMemory{kept: map[string]map[string]string{"director1": {}, "director2": {"lvs-order-old": "drain 0 2026-01-01T03:04:05Z 2026-01-01T03:05:05Z eva -t 192.0.2.10:80 192.0.2.21:80"}}}
+	state := shortDir(t)
+	var got []control.Command
+	start(t, state, "web", follows{clerk{got: &got}, memory})
+	const drain, drained = "lvs-order-drain_t_192.0.2.10_80_192.0.2.21_80", "drain 0 2026-01-02T03:04:05Z - eva -t 192.0.2.10:80 192.0.2.21:80"
+	const weigh, weighs = "lvs-order-weight_t_192.0.2.10_80_192.0.2.22_80", "weight 7 2026-01-02T03:04:05Z 2026-01-02T03:14:05Z eva -t 192.0.2.10:80 192.0.2.22:80"
+	for _, step := range []struct {
+		args, fail, stderr string
+		code               int
+		first, second      map[string]string
+	}{
+		{"drain 192.0.2.10:80 192.0.2.21 --on director3", "", "lvsctl: the cluster has no node director3; did you mean \"director1\"?\n", 1, nil, map[string]string{"lvs-order-old": memory.kept["director2"]["lvs-order-old"]}},
+		{"drain 192.0.2.10:80 192.0.2.21 --on everywhere", "", "", 0, map[string]string{drain: drained}, map[string]string{drain: drained}},
+		{"weight 192.0.2.10:80 192.0.2.22 7 --for 10m --on director2", "", "", 0, map[string]string{drain: drained}, map[string]string{drain: drained, weigh: weighs}},
+		{"undrain 192.0.2.10:80 --on director2", "", "", 0, map[string]string{drain: drained}, map[string]string{weigh: weighs}},
+		{"weight 192.0.2.10:80 192.0.2.22 7 --for 10m --on everywhere", "director2", "lvsctl: node director2 does not have the order: timed out\n", 1, map[string]string{drain: drained, weigh: weighs}, map[string]string{weigh: weighs}},
+		{"ready 192.0.2.10:80 --on everywhere", "", "", 0, nil, nil},
+	} {
+		var errs strings.Builder
+		memory.fail = step.fail
+		code := run(t.Context(), strings.Fields(step.args), system{stderr: &errs, stateDir: state, memory: memory, now: func() time.Time { return now }})
+		if code != step.code || errs.String() != step.stderr {
+			t.Errorf("%s: %d %q\nwant %d %q", step.args, code, errs.String(), step.code, step.stderr)
+		}
+		for node, want := range map[string]map[string]string{"director1": step.first, "director2": step.second} {
+			if diff := cmp.Diff(want, memory.kept[node]); diff != "" && len(want)+len(memory.kept[node]) > 0 {
+				t.Errorf("%s: %s (-want +got):\n%s", step.args, node, diff)
+			}
+		}
+	}
+	for _, c := range got {
+		if !c.Dry {
+			t.Errorf("an order for the daemon alone: %+v", c)
+		}
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -59,12 +60,16 @@ const (
 // exits with another code than exitNoSuch.
 const noSuch = ": attribute does not exist"
 
+// updater is the name of the program for attributes that Pacemaker does not keep.
+const updater = "attrd_updater"
+
 // usual is the path of attrd_updater if Node.Program is empty.
-const usual = "/usr/sbin/attrd_updater"
+const usual = "/usr/sbin/" + updater
 
 // Node is the node of the cluster that this host is. The zero value is ready for use.
 type Node struct {
-	// Program is the path of attrd_updater. If it is empty, the path is /usr/sbin/attrd_updater.
+	// Program is the path of attrd_updater. If it is empty, the path is /usr/sbin/attrd_updater. The
+	// other programs of Pacemaker must be in the same directory.
 	Program string
 	// Programs runs attrd_updater. It can be nil.
 	Programs *program.Set
@@ -75,26 +80,26 @@ type Node struct {
 // node. If dampen is 0, Pacemaker writes the value at once.
 func (n Node) Set(ctx context.Context, name, value string, dampen time.Duration) error {
 	delay := fmt.Sprintf("%dms", dampen.Milliseconds())
-	_, err := n.run(ctx, "-n", name, "-B", value, "-d", delay)
+	_, err := n.run(ctx, updater, "-n", name, "-B", value, "-d", delay)
 	return err
 }
 
 // SetPrivate sets an attribute of this node that Pacemaker keeps in the memory of pacemaker-attrd.
 // All nodes can read it with All, and the rules of constraints cannot.
 func (n Node) SetPrivate(ctx context.Context, name, value string) error {
-	_, err := n.run(ctx, "-n", name, "-U", value, "-p")
+	_, err := n.run(ctx, updater, "-n", name, "-U", value, "-p")
 	return err
 }
 
 // Remove removes an attribute of this node. An attribute that does not exist is not an error.
 func (n Node) Remove(ctx context.Context, name string) error {
-	_, err := n.run(ctx, "-n", name, "-D")
+	_, err := n.run(ctx, updater, "-n", name, "-D")
 	return err
 }
 
 // Get returns the value of an attribute of this node, or an empty text if the node has none.
 func (n Node) Get(ctx context.Context, name string) (string, error) {
-	out, err := n.run(ctx, "-n", name, "-Q")
+	out, err := n.run(ctx, updater, "-n", name, "-Q")
 	for _, value := range parse(out) {
 		return value, err
 	}
@@ -103,7 +108,7 @@ func (n Node) Get(ctx context.Context, name string) (string, error) {
 
 // All returns the values that an attribute has, by the names of the nodes.
 func (n Node) All(ctx context.Context, name string) (map[string]string, error) {
-	out, err := n.run(ctx, "-n", name, "-Q", "-A")
+	out, err := n.run(ctx, updater, "-n", name, "-Q", "-A")
 	return parse(out), err
 }
 
@@ -121,11 +126,12 @@ func parse(out string) map[string]string {
 	return values
 }
 
-// run runs the program and returns its output. The output is empty if the attribute does not exist.
-func (n Node) run(ctx context.Context, args ...string) (string, error) {
+// run runs a program of Pacemaker and returns its output. The output is empty if the attribute does
+// not exist.
+func (n Node) run(ctx context.Context, name string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	argv := append([]string{cmp.Or(n.Program, usual)}, args...)
+	argv := append([]string{filepath.Join(filepath.Dir(cmp.Or(n.Program, usual)), name)}, args...)
 	var out, problem bytes.Buffer
 	cmd, err := n.Programs.Run(ctx, program.Command{Argv: argv, Stdout: &out, Stderr: &problem})
 	text := strings.Join(strings.Fields(problem.String()), " ")

@@ -16,9 +16,11 @@ func fake(t *testing.T, script string) (Node, func() string) {
 	t.Helper()
 	dir := t.TempDir()
 	path, noted := filepath.Join(dir, "attrd_updater"), filepath.Join(dir, "args")
-	text := "#!/bin/sh\necho \"$*\" >>" + noted + "\n" + script + "\n"
-	if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
-		t.Fatal(err)
+	text := "#!/bin/sh\nprintf '%s\\n' \"$*\" >>" + noted + "\n" + script + "\n"
+	for _, name := range []string{"attrd_updater", "crm_attribute", "crm_node", "cibadmin"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return Node{Program: path}, func() string {
 		out, err := os.ReadFile(noted)
@@ -45,6 +47,12 @@ func TestArguments(t *testing.T) {
 		}},
 		{"remove", "-n lvs-health-web -D\n", func(n Node) error {
 			return n.Remove(t.Context(), "lvs-health-web")
+		}},
+		{"keep", "-N director2 -n lvs-order-a -v drain 0 -l forever\n", func(n Node) error {
+			return n.Keep(t.Context(), "director2", "lvs-order-a", "drain 0")
+		}},
+		{"forget", "-N director2 -n lvs-order-a -D -l forever\n", func(n Node) error {
+			return n.Forget(t.Context(), "director2", "lvs-order-a")
 		}},
 	}
 	for _, tt := range tests {
@@ -133,5 +141,34 @@ func TestErrors(t *testing.T) {
 	}
 	if err := (Node{Program: "/nonexistent/attrd_updater"}).Remove(t.Context(), "x"); !errors.Is(err, ErrNoCluster) {
 		t.Errorf("no program: %v", err)
+	}
+}
+
+func TestPermanentAttributes(t *testing.T) {
+	node, args := fake(t, `case $1 in -n) echo director1 ;; *) cat <<'END'
+<nodes>
+  <node id="1" uname="director1">
+    <instance_attributes id="nodes-1">
+      <nvpair id="nodes-1-standby" name="standby" value="off"/>
+      <nvpair id="nodes-1-lvs-order-a" name="lvs-order-a" value="drain 0 &quot;x&quot;"/>
+    </instance_attributes>
+  </node>
+  <node id="2" uname="director2"/>
+</nodes>
+END
+esac`)
+	if name, err := node.Name(t.Context()); name != "director1" || err != nil {
+		t.Errorf("%q, %v", name, err)
+	}
+	kept, err := node.Kept(t.Context(), "lvs-order-")
+	if err != nil || len(kept) != 2 || len(kept["director2"]) != 0 || !maps.Equal(kept["director1"], map[string]string{"lvs-order-a": `drain 0 "x"`}) {
+		t.Errorf("%v, %v", kept, err)
+	}
+	if got := args(); got != "-n\n-Q -o nodes\n" {
+		t.Errorf("arguments %q", got)
+	}
+	node, _ = fake(t, "echo '<nodes>'")
+	if _, err := node.Kept(t.Context(), "lvs-order-"); err == nil {
+		t.Error("half a document")
 	}
 }

@@ -2,7 +2,10 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -14,6 +17,8 @@ type Order struct {
 	By     string    `json:"by,omitempty"`     // By is the user who gave the order.
 	Since  time.Time `json:"since,omitzero"`   // Since is when the daemon accepted the order. The daemon sets it.
 	Until  time.Time `json:"until,omitzero"`   // Until is the end of the order. Zero means that the order has no end.
+	// Cluster says that the order is in the configuration of the cluster, for this node.
+	Cluster bool `json:"cluster,omitempty"`
 }
 
 // String returns the order in words.
@@ -29,6 +34,9 @@ func (o Order) String() string {
 	if !o.Until.IsZero() {
 		text += " until " + o.Until.Format(time.RFC3339)
 	}
+	if o.Cluster {
+		text += " in the cluster"
+	}
 	return text
 }
 
@@ -39,6 +47,8 @@ type Command struct {
 	Order   Order    `json:"order"`
 	// Force carries the order out even if no real server serves afterwards.
 	Force bool `json:"force,omitempty"`
+	// Dry only returns the error that the daemon has for the order.
+	Dry bool `json:"dry,omitempty"`
 }
 
 // String returns the command in words.
@@ -77,4 +87,57 @@ func (f Filter) Select(s Snapshot) (service string, servers []Real, err error) {
 		}
 	}
 	return service, servers, nil
+}
+
+// OrderAttribute begins the names of the permanent node attributes with the orders of the cluster.
+const OrderAttribute = "lvs-order-"
+
+// Attributes returns the names of the node attributes that a command for one real server sets or
+// removes.
+func (c Command) Attributes() (names []string) {
+	kinds := map[string][]string{"weight": {"weight"}, "ready": {"drain", "weight"}}[c.Order.Kind]
+	if kinds == nil {
+		kinds = []string{"drain"} // maint replaces drain, and undrain ends both
+	}
+	place := strings.Map(func(r rune) rune {
+		if r == '.' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' {
+			return r
+		}
+		return '_'
+	}, c.Service+" "+c.Servers[0])
+	for _, kind := range kinds {
+		names = append(names, OrderAttribute+kind+place)
+	}
+	return names
+}
+
+// Words returns a command for one real server as the value of a node attribute. It has no quotes,
+// because tools of the cluster print the value.
+func (c Command) Words() string {
+	until := "-"
+	if !c.Order.Until.IsZero() {
+		until = c.Order.Until.UTC().Format(time.RFC3339)
+	}
+	return fmt.Sprintf("%s %d %s %s %s %s %s", c.Order.Kind, c.Order.Weight, c.Order.Since.UTC().Format(time.RFC3339), until, url.QueryEscape(c.Order.By), c.Service, c.Servers[0])
+}
+
+// ParseWords returns the command of an attribute.
+func ParseWords(text string) (c Command, err error) {
+	words := strings.Fields(text)
+	if len(words) < 7 {
+		return c, fmt.Errorf("%q is not an order", text)
+	}
+	service := words[5 : len(words)-1]
+	c = Command{Service: strings.Join(service, " "), Servers: words[len(words)-1:], Order: Order{Kind: words[0], Cluster: true}}
+	var errs [4]error
+	c.Order.Weight, errs[0] = strconv.Atoi(words[1])
+	c.Order.Since, errs[1] = time.Parse(time.RFC3339, words[2])
+	if words[3] != "-" {
+		c.Order.Until, errs[2] = time.Parse(time.RFC3339, words[3])
+	}
+	c.Order.By, errs[3] = url.QueryUnescape(words[4])
+	if err := errors.Join(errs[:]...); err != nil {
+		return c, fmt.Errorf("%q is not an order: %w", text, err)
+	}
+	return c, nil
 }

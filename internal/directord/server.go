@@ -47,6 +47,7 @@ type server struct {
 	stopAlerts  func() // stopAlerts ends the goroutines that send mail and posts.
 	monitorfile *monitorfile
 	publisher   *publisher
+	follower    *follower
 	systemd     systemd
 	feed        control.Feed // feed has the events for the clients of the control socket.
 	kept        *control.Keeper
@@ -166,10 +167,14 @@ func (s *server) check(ctx context.Context, listener *net.UnixListener) error {
 	s.programs = newPrograms(s.log, s.sys.Environ, started)
 	s.mail.sender.Programs = started
 	s.notifier = &notifier{programs: s.programs, webhook: alert.NewWebhook(s.log), id: s.id, host: s.mail.host, webhooks: func() []string { return webhooksOf(s.source.current()) }}
+	s.follower = &follower{log: s.log}
+	if s.attribute != "" {
+		s.follower.node = attribute.Node{Programs: started}
+	}
 	d := s.engine(health.Tools{
 		Source: sources, Pinger: pinger, Dialer: dialer, Oracle: process.Beside(s.sys.Self, "directord-oracle"), Programs: started,
 		Roots: check.SystemRoots(s.sys.getenv("SSL_CERT_FILE"), s.sys.getenv("SSL_CERT_DIR")),
-	}, sources)
+	}, sources, s.orders(ctx))
 	s.publisher = newPublisher(s.attribute, attribute.Node{Programs: started}, d, s.log)
 	s.publisher.setupOf = func() string { return s.sys.Version + " " + s.source.digest() }
 	if err := s.begin(ctx); err != nil {
@@ -185,12 +190,12 @@ func (s *server) check(ctx context.Context, listener *net.UnixListener) error {
 	return s.end(ctx, d)
 }
 
-// engine returns the engine of package health for this daemon.
-func (s *server) engine(tools health.Tools, sources *check.Sources) *health.Daemon {
+// engine returns the engine of package health for this daemon. orders are the orders of operators.
+func (s *server) engine(tools health.Tools, sources *check.Sources, orders []control.Command) *health.Daemon {
 	return health.New(health.Options{
 		ID: s.id, Source: s.ipvs, Config: s.name(), Version: s.sys.Version, PID: os.Getpid(),
 		Kernel: s.sys.Kernel, Store: s.source.store, Log: s.log, Load: s.source.load, Checker: health.Checkers(tools),
-		SaveVerdicts: s.saveVerdicts, Orders: s.orders(), SaveOrders: s.saveOrders,
+		SaveVerdicts: s.saveVerdicts, Orders: orders, SaveOrders: s.saveOrders,
 		Lives: func(id string) (bool, error) { return control.Lives(s.stateDir, id) },
 		Accepted: func(setup health.Setup) {
 			sources.Avoid(setup.Virtual())
@@ -322,6 +327,7 @@ func (s *server) work(ctx context.Context, d *health.Daemon, listener *net.UnixL
 	parts.Go(func() { s.monitorfile.run(ctx) })
 	parts.Go(func() { s.systemd.feed(ctx, d) })
 	parts.Go(func() { s.publisher.run(ctx) })
+	parts.Go(func() { s.follower.run(ctx, d.Obey) })
 	parts.Go(func() { newPeers(s, d).run(ctx) })
 	s.stopAlerts = deliver(s.mail.sender.Run, s.notifier.webhook.Run)
 	return d.Run(ctx, func() {

@@ -194,6 +194,55 @@ func TestOrdersThatAreRefused(t *testing.T) {
 	})
 }
 
+func TestOrdersOfTheCluster(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, governed)
+		order := func(kind, server string, weight int) control.Command {
+			return control.Command{Service: "-t 192.0.2.10:80", Servers: []string{server}, Order: control.Order{Kind: kind, Weight: weight, By: "eva", Since: time.Now().UTC(), Cluster: true}}
+		}
+		var drain control.Command
+		w.run(t, "web", func(d *health.Daemon) {
+			drain = order("drain", one, 0)
+			obey := func(commands ...control.Command) {
+				t.Helper()
+				if err := d.Obey(t.Context(), commands); err != nil {
+					t.Fatal(err)
+				}
+			}
+			obey(drain, order("weight", two, 7))
+			w.wantWeights(t, "orders of the cluster", "0 7 100")
+			stays := "the order " + drain.Order.String() + " stays, because it is an order of the cluster; end it with --on"
+			w.refuse(t, d, stays, control.Order{Kind: "undrain"}, one)
+			w.refuse(t, d, stays, control.Order{Kind: "ready"})
+			<-time.After(time.Second)
+			w.refuse(t, d, "", control.Order{Kind: "weight", Weight: 8}, two)
+			w.wantWeights(t, "the newer order counts", "0 8 100")
+			w.full = true
+			obey(drain, order("weight", two, 9))
+			w.full = false
+			w.wantWeights(t, "the newer order counts, even if it cannot be stored", "0 9 100")
+			obey(drain)
+			w.wantWeights(t, "the order of this node stays", "0 8 100")
+		})
+		w.run(t, "web", func(d *health.Daemon) {
+			w.wantWeights(t, "after a restart without the cluster", "0 8 100")
+			if err := d.Obey(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+			w.wantWeights(t, "the cluster has ended its orders", "100 8 100")
+			dry := control.Command{Service: "-t 192.0.2.10:80", Servers: []string{one}, Order: control.Order{Kind: "drain"}, Dry: true}
+			if err := d.Order(t.Context(), dry); err != nil {
+				t.Error(err)
+			}
+			dry.Servers = nil
+			if err := d.Order(t.Context(), dry); err == nil {
+				t.Error("a drain of all servers, without force")
+			}
+			w.wantWeights(t, "nothing changes", "100 8 100")
+		})
+	})
+}
+
 func TestStoredOrdersWithoutEffectAreLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, governed)

@@ -15,8 +15,9 @@ import (
 	"lvs-agents/internal/policy"
 )
 
-// orders are the orders of operators by the real server.
-type orders map[Member][]policy.Order
+// orders are the orders of operators by the real server. The orders for a real server are sorted by
+// their begin.
+type orders map[Member][]control.Order
 
 // The kinds of commands that only end orders.
 const (
@@ -39,17 +40,19 @@ func (d *Daemon) Order(ctx context.Context, c control.Command) error {
 		}
 		after := d.orders.at(now)
 		for _, m := range targets {
-			if after[m] = ordered(after[m], c.Order); len(after[m]) == 0 {
-				delete(after, m)
+			after.set(m, c.Order)
+			if stays := clusters(after[m], c); stays != nil && !c.Dry {
+				return stays
 			}
 		}
 		if !ends(c.Order) && !c.Force && d.serves(i, d.orders) && !d.serves(i, after) {
 			return fmt.Errorf("after %s, no real server of %s serves; use --force to do it anyway", c.Order.Kind, c.Service)
 		}
-		if d.options.SaveOrders != nil {
-			if err := d.options.SaveOrders(after.commands()); err != nil {
-				return fmt.Errorf("the order cannot be stored, so it has no effect: %w", err)
-			}
+		if c.Dry {
+			return nil
+		}
+		if err := d.save(after); err != nil {
+			return fmt.Errorf("the order cannot be stored, so it has no effect: %w", err)
 		}
 		d.orders = after
 		d.options.Log.Infof("order: %s", c)
@@ -121,47 +124,86 @@ func (d *Daemon) serves(i int, other orders) bool {
 	return slices.ContainsFunc(decision.Servers, func(p policy.Place) bool { return p.Weight > 0 })
 }
 
-// ordered returns the orders for a real server after a new order.
-func ordered(before []policy.Order, o control.Order) []policy.Order {
-	weighs := o.Kind == string(policy.Weigh)
-	after := slices.DeleteFunc(slices.Clone(before), func(b policy.Order) bool {
-		return o.Kind == ready || (b.Kind == policy.Weigh) == weighs
-	})
-	if ends(o) {
-		return after
+func (d *Daemon) save(o orders) error {
+	if d.options.SaveOrders == nil {
+		return nil
 	}
-	return append(after, policy.Order{Kind: policy.Kind(o.Kind), Weight: o.Weight, By: o.By, Since: o.Since, Until: o.Until})
+	return d.options.SaveOrders(o.commands())
+}
+
+// Obey replaces the orders that the cluster has for this node.
+func (d *Daemon) Obey(ctx context.Context, cluster []control.Command) error {
+	return d.change(ctx, func() error {
+		after := d.orders.at(time.Now())
+		for m, all := range after {
+			after[m] = slices.DeleteFunc(all, func(o control.Order) bool { return o.Cluster })
+		}
+		err := after.add(cluster)
+		if err := errors.Join(err, d.save(after)); err != nil {
+			d.options.Log.Errorf("orders of the cluster: %v", err)
+		}
+		d.orders = after
+		d.decideAll()
+		return nil
+	})
+}
+
+// set gives an order to a real server. The order ends earlier orders of its kind, except orders of
+// the cluster, which only the cluster ends.
+func (o orders) set(m Member, order control.Order) {
+	after := slices.DeleteFunc(slices.Clone(o[m]), func(b control.Order) bool { return b.Cluster == order.Cluster && replaces(order, b) })
+	if !ends(order) {
+		after = append(after, order)
+	}
+	slices.SortStableFunc(after, func(a, b control.Order) int { return a.Since.Compare(b.Since) })
+	if o[m] = after; len(after) == 0 {
+		delete(o, m)
+	}
+}
+
+// replaces reports whether a new order for a real server ends another order.
+func replaces(order, before control.Order) bool {
+	const weigh = string(policy.Weigh)
+	return order.Kind == ready || (order.Kind == weigh) == (before.Kind == weigh)
+}
+
+// clusters returns an error if a command would end an order of the cluster.
+func clusters(left []control.Order, c control.Command) error {
+	for _, o := range left {
+		if o.Cluster && ends(c.Order) && replaces(c.Order, o) {
+			return fmt.Errorf("the order %s stays, because it is an order of the cluster; end it with --on", o)
+		}
+	}
+	return nil
 }
 
 // at returns a copy of the orders without those that have ended.
 func (o orders) at(now time.Time) orders {
 	left := orders{}
-	for m, all := range o {
-		all = slices.DeleteFunc(slices.Clone(all), func(o policy.Order) bool { return !o.Until.IsZero() && !now.Before(o.Until) })
-		if len(all) > 0 {
+	for m := range o {
+		if all := o.of(m, now); len(all) > 0 {
 			left[m] = all
 		}
 	}
 	return left
 }
 
+// of returns the orders for a real server that have not ended.
+func (o orders) of(m Member, now time.Time) []control.Order {
+	return slices.DeleteFunc(slices.Clone(o[m]), func(o control.Order) bool { return !o.Until.IsZero() && !now.Before(o.Until) })
+}
+
 // drained reports whether an order keeps new connections from a real server.
 func (o orders) drained(m Member, now time.Time) bool {
-	return slices.ContainsFunc(o[m], func(o policy.Order) bool { return o.Kind != policy.Weigh && o.Active(now) })
+	return slices.ContainsFunc(o.policy(m), func(o policy.Order) bool { return o.Kind != policy.Weigh && o.Active(now) })
 }
 
-// status returns the orders for a real server that count now.
-func (o orders) status(m Member, now time.Time) (all []control.Order) {
+// policy returns the orders for a real server in the form of package policy.
+func (o orders) policy(m Member) (all []policy.Order) {
 	for _, order := range o[m] {
-		if order.Active(now) {
-			all = append(all, told(order))
-		}
+		all = append(all, policy.Order{Kind: policy.Kind(order.Kind), Weight: order.Weight, By: order.By, Since: order.Since, Until: order.Until})
 	}
 	return all
-}
-
-func told(o policy.Order) control.Order {
-	return control.Order{Kind: string(o.Kind), Weight: o.Weight, By: o.By, Since: o.Since, Until: o.Until}
 }
 
 // members returns the real servers that have orders, sorted by service and server.
@@ -176,7 +218,7 @@ func (o orders) commands() []control.Command {
 	var all []control.Command
 	for _, m := range o.members() {
 		for _, order := range o[m] {
-			all = append(all, control.Command{Service: m.Service.String(), Servers: []string{m.Server.String()}, Order: told(order)})
+			all = append(all, control.Command{Service: m.Service.String(), Servers: []string{m.Server.String()}, Order: order})
 		}
 	}
 	return all
@@ -185,7 +227,11 @@ func (o orders) commands() []control.Command {
 // ordersOf returns the orders of stored commands. The error names the commands that it cannot read.
 func ordersOf(commands []control.Command) (orders, error) {
 	all := orders{}
-	var unread error
+	return all, all.add(commands)
+}
+
+// add gives the orders of commands. The error names the commands that it cannot read.
+func (o orders) add(commands []control.Command) (unread error) {
 	for _, c := range commands {
 		for _, server := range c.Servers {
 			m, err := memberOf(c.Service, server)
@@ -193,10 +239,10 @@ func ordersOf(commands []control.Command) (orders, error) {
 				unread = errors.Join(unread, fmt.Errorf("the order %s does not count: %w", c, err))
 				continue
 			}
-			all[m] = ordered(all[m], c.Order)
+			o.set(m, c.Order)
 		}
 	}
-	return all, unread
+	return unread
 }
 
 func memberOf(service, server string) (m Member, err error) {
@@ -215,7 +261,7 @@ func (d *Daemon) idle() {
 		s := d.services[m.Service]
 		if s == nil || !slices.ContainsFunc(s.Reals, func(r Real) bool { return r.Addr == m.Server }) {
 			d.options.Log.Warnf("the order %s has no effect, because the configuration lacks this real server; the order counts again when the configuration has it",
-				control.Command{Service: m.Service.String(), Servers: []string{m.Server.String()}, Order: told(d.orders[m][0])})
+				control.Command{Service: m.Service.String(), Servers: []string{m.Server.String()}, Order: d.orders[m][0]})
 		}
 	}
 }

@@ -33,9 +33,9 @@ func (s Service) rules() *policy.Service {
 func (d *Daemon) seen(s Service, real Real, found int) policy.Seen {
 	m := Member{s.ID, real.Addr}
 	since, _ := d.spans(s.ID, real)
-	seen := policy.Seen{Verdict: d.checkedVerdict(s.ID, real), Since: since, Found: found, Orders: d.orders[m]}
+	seen := policy.Seen{Verdict: d.checkedVerdict(s.ID, real), Since: since, Found: found, Orders: d.orders.policy(m)}
 	if d.out[m] {
-		seen.Orders = append(slices.Clone(seen.Orders), policy.Order{Kind: policy.Drain, By: "maintenancedir"})
+		seen.Orders = append(seen.Orders, policy.Order{Kind: policy.Drain, By: "maintenancedir"})
 	}
 	return seen
 }

@@ -56,7 +56,7 @@ func (d *Daemon) service(i int) control.Service {
 		s.Reals = append(s.Reals, control.Real{
 			Addr: real.Addr.String(), Forward: forwardName(real.Forward), Weight: st.reals[j].weight, Configured: real.Weight,
 			Verdict: d.verdict(service.ID, real).String(), Since: since, Reason: d.why(service.ID, real),
-			Orders: d.orders.status(Member{service.ID, real.Addr}, time.Now()),
+			Orders: d.orders.of(Member{service.ID, real.Addr}, time.Now()),
 		})
 	}
 	for j, p := range st.places {

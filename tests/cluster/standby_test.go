@@ -57,6 +57,7 @@ func TestHotStandby(t *testing.T) {
 		{"the servers are cut off from the active director", hotCut},
 		{"the servers are cut off from both directors", hotBothCut},
 		{"health banned", hotBanned},
+		{"orders through the cluster", hotOrders},
 		{"IPv6", hotIPv6},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.test(t, s) }) {
@@ -300,6 +301,40 @@ func hotBanned(t *testing.T, s site) {
 		}
 		s.bothReady(t, twice(bothIn))
 	})
+}
+
+// hotOrders drains a server on both directors through the cluster. The order must hold after the
+// VIP has moved, and after the other director has started its daemon again.
+func hotOrders(t *testing.T, s site) {
+	const vip, server = "192.0.2.10:80", "192.0.2.21:80"
+	from, to := s.active(t)
+	both := func(table string) {
+		from.Host.WaitTable(t, minute, table)
+		to.Host.WaitTable(t, minute, table)
+	}
+	from.Run(t, "lvsctl", "drain", "-t", vip, server, "--on", "everywhere")
+	if table := sorted(from.Run(t, "ipvsadm", "-Sn")); table != firstOut {
+		t.Errorf("after the order, %s has the table\n%s", from.Name, table)
+	}
+	both(firstOut)
+	watched := to.Host.WatchTable(t)
+	s.Standby(t, from.Name, true)
+	s.WaitRunning(t, minute, "web-vip", to.Name)
+	s.WaitIdle(t)
+	s.Standby(t, from.Name, false)
+	s.bothReady(t, firstOut)
+	if seen := watched(); len(seen) != 1 {
+		t.Errorf("the table changed:\n%s", strings.Join(seen, "then\n"))
+	}
+	to.Run(t, "lvsctl", "wait", "drained", vip, server)
+	if status := from.Run(t, "lvsctl", "status"); !strings.Contains(status, "drain by root since ") || !strings.Contains(status, " in the cluster") {
+		t.Errorf("no order in the status:\n%s", status)
+	}
+	to.Run(t, "lvsctl", "ready", vip, "--on", "everywhere")
+	both(bothIn)
+	if left := to.Script(t, "cibadmin -Q -o nodes | grep lvs-order || true"); left != "" {
+		t.Errorf("left in the CIB: %s", left)
+	}
 }
 
 // hotIPv6 runs the hot standby with an IPv6 VIP, and checks that the VIP does not move. The checks
