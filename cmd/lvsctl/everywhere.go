@@ -88,7 +88,7 @@ func (r orderRequest) ends() bool { return r.order.Kind == "undrain" || r.order.
 
 // follow waits until the daemons of this node have read the order.
 func (r orderRequest) follow(ctx context.Context, sys system) error {
-	limited, cancel := context.WithTimeout(ctx, 20*time.Second)
+	limited, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	for {
 		holders, err := r.find(limited, sys)

@@ -47,8 +47,13 @@ func Unpublish(ctx context.Context, n interface {
 	}
 }
 
-// timeout is how long one run of attrd_updater can take.
-const timeout = 5 * time.Second
+const (
+	// timeout is how long one run of attrd_updater can take.
+	timeout = 5 * time.Second
+	// cibTimeout is how long one run of the other programs can take. On a busy cluster, a change of
+	// the CIB waits for other changes.
+	cibTimeout = 20 * time.Second
+)
 
 // Exit codes of the programs of Pacemaker (include/crm/common/results.h).
 const (
@@ -129,7 +134,11 @@ func parse(out string) map[string]string {
 // run runs a program of Pacemaker and returns its output. The output is empty if the attribute does
 // not exist.
 func (n Node) run(ctx context.Context, name string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	limit := timeout
+	if name != updater {
+		limit = cibTimeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	argv := append([]string{filepath.Join(filepath.Dir(cmp.Or(n.Program, usual)), name)}, args...)
 	var out, problem bytes.Buffer

@@ -37,7 +37,9 @@ func (s *server) orders(ctx context.Context) []control.Command {
 		s.log.Errorf("the orders of operators in %s do not count: %v; give them again", s.ordersFile(), err)
 		orders = nil
 	}
-	cluster, err := s.follower.read(ctx)
+	limited, cancel := context.WithTimeout(ctx, followPeriod)
+	defer cancel()
+	cluster, err := s.follower.read(limited)
 	if err != nil {
 		return orders // Without the cluster, its last orders stay.
 	}
