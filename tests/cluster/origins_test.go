@@ -17,14 +17,16 @@ type origin struct {
 	name string
 	// files has the names and texts of the files of the setup.
 	files [][2]string
-	// flags are the flags of lvsctl convert.
-	flags string
+	// flags are the flags of lvsctl convert, and form is its flag for resources.
+	flags, form string
 	// load is the command that loads the file cluster into the cluster. to is the format of the file.
 	load, to string
 	vip      string // vip is the resource of the virtual address.
 	both     string // both is the table while both real servers reply.
 	// without is the table after the web server of rs1 has ended.
 	without string
+	// fallback is the table after both web servers have ended. Empty means that both never end.
+	fallback string
 }
 
 // TestOrigins converts a setup of each origin, with damaged files, and loads the result into the
@@ -35,11 +37,11 @@ func TestOrigins(t *testing.T) {
 	topology := lab.NewTopology(t)
 	topology.Host("rs1").HideVIP(t, lab.VIP) // origin.test starts the web server of rs1
 	topology.Host("rs2").HideVIP(t, lab.VIP)
-	topology.Host("rs2").Serve(t)
+	rs2 := topology.Host("rs2").Serve(t)
 	s := site{lab.StartCluster(t, topology, lab.Options{Root: installed(t)}), topology}
 	t.Run("corosync.conf of ha.cf", func(t *testing.T) { corosync(t, s) })
 	for _, o := range origins(t) {
-		if !t.Run(o.name, func(t *testing.T) { o.test(t, s) }) {
+		if !t.Run(o.name, func(t *testing.T) { o.test(t, s, rs2) }) {
 			t.FailNow() // The next origin needs a cluster without resources, so the test ends here.
 		}
 	}
@@ -66,11 +68,12 @@ func origins(t *testing.T) []origin {
 	const crm, cib = "crm -F configure load update", "cibadmin -M -c -x"
 	master := strings.NewReplacer("delay_loop 6", "delay_loop 1", "retry 3", "retry 1").Replace(sample(t, "keepalived/testdata/damaged.conf"))
 	backup := strings.NewReplacer("state MASTER", "state BACKUP", "priority 100", "priority 50").Replace(master)
-	piranha := strings.Replace(sample(t, "piranha/testdata/damaged.cf"), "port=80", "port=80 timeout = 1 reentry = 2", 1)
+	piranha := strings.Replace(sample(t, "piranha/testdata/damaged.cf"), "port=80", `port=80 timeout = 1 reentry = 2 send = "GET / HTTP/1.0\r\n\r\n" expect = "HTTP"`, 1)
 	addresses := strings.NewReplacer("172.16.31.180", "192.0.2.10", "172.16.31.13", "192.0.2.21", "172.16.31.14", "192.0.2.22",
-		"172.25.1.100", "192.0.2.10", "172.25.1.2:", "192.0.2.21:", "172.25.1.3:", "192.0.2.22:")
+		"172.25.47.100", "192.0.2.10", "172.25.47.120", "192.0.2.21", "172.25.47.130", "192.0.2.22", "172.25.1.100", "192.0.2.10", "172.25.1.2:", "192.0.2.21:", "172.25.1.3:", "192.0.2.22:")
 	merged := addresses.Replace(sample(t, "ldirectord/testdata/seeds/002.cf"))
 	joined := addresses.Replace(sample(t, "ldirectord/testdata/seeds/003-one-line.cf"))
+	commented := addresses.Replace(sample(t, "ldirectord/testdata/seeds/000.cf"))
 	marks, _, _ := strings.Cut(sample(t, "commands/testdata/marks.txt"), "# ipvsadm -E") // without persistence
 	const marked, rs2marked = "-A -f 10 -s wrr\n-a -f 10 -r 192.0.2.21:0 -g -w 1\n", "-a -f 10 -r 192.0.2.22:0 -g -w 1\n"
 	const weights = virtual + rs1 + "-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 2\n"
@@ -84,8 +87,8 @@ func origins(t *testing.T) []origin {
 		{
 			name:  "lvs.cf of piranha",
 			files: [][2]string{{"lvs.cf", piranha}},
-			flags: "--form group --host 192.0.2.2=director1",
-			load:  cib, to: "cib", vip: "lvs-vip", both: weights, without: strings.Replace(weights, rs1, "", 1),
+			form:  "--form group", flags: "--host 192.0.2.2=director1",
+			load: cib, to: "cib", vip: "lvs-vip", both: weights, without: strings.Replace(weights, rs1, "", 1),
 		},
 		{
 			name: "haresources, ha.cf and ldirectord.cf",
@@ -93,8 +96,8 @@ func origins(t *testing.T) []origin {
 				{"haresources", "node1.example.com IPaddr::192.0.2.10/24/eth0 ldirectord::ldirectord.cf\n"},
 				{"ha.cf", sample(t, "heartbeat/testdata/joined.ha.cf")}, {"ldirectord.cf", joined},
 			},
-			flags: "--form group --host node1.example.com=director1 --host node2.example.com=director2",
-			load:  cib, to: "cib", vip: "lvs-vip", both: bothIn, without: firstOut,
+			form: "--form group", flags: "--host node1.example.com=director1 --host node2.example.com=director2",
+			load: cib, to: "cib", vip: "lvs-vip", both: bothIn, without: firstOut,
 		},
 		{
 			name:  "ldirectord.cf alone",
@@ -105,6 +108,11 @@ func origins(t *testing.T) []origin {
 			name:  "iptables and ipvsadm commands",
 			files: [][2]string{{"commands", "# ip addr add 192.0.2.10/24 dev eth0\n" + marks}},
 			load:  crm, to: "crm", vip: "lvs-vip", both: marked + rs2marked, without: "-A -f 10 -s wrr\n-a -f 10 -r 192.0.2.21:0 -g -w 0\n" + rs2marked,
+		},
+		{ // The last one, because rs2 serves only until its end.
+			name:  "ldirectord.cf with a fallback, and a command",
+			files: [][2]string{{"ldirectord.cf", commented}, {"commands", "ip addr add 192.0.2.10/24 dev eth0\n# 临时添加ip到eth0网卡\n"}},
+			load:  crm, to: "crm", vip: "lvs-vip", both: bothIn, without: virtual + rs2, fallback: virtual + "-a -t 192.0.2.10:80 -r 127.0.0.1:80 -g -w 1\n",
 		},
 	}
 }
@@ -119,7 +127,8 @@ func sample(t *testing.T, path string) string {
 	return string(text)
 }
 
-func (o origin) test(t *testing.T, s site) {
+// test runs an origin. rs2 is the web server of rs2.
+func (o origin) test(t *testing.T, s site, rs2 *lab.Process) {
 	began := time.Now()
 	took := func(what string) { t.Logf("%s after %.0f s", what, time.Since(began).Seconds()) }
 	rs1 := s.topology.Host("rs1")
@@ -132,6 +141,15 @@ func (o origin) test(t *testing.T, s site) {
 	server.Kill()
 	active.Host.WaitTable(t, minute, o.without)
 	o.replies(t, s, "rs2")
+	if o.fallback != "" {
+		rs2.Kill()
+		sorry := active.Host.ServeSorry(t)
+		active.Host.WaitTable(t, minute, o.fallback)
+		o.replies(t, s, lab.SorryPage)
+		sorry.Kill()
+		s.topology.Host("rs2").Serve(t)
+		took("the fallback has served")
+	}
 	rs1.Serve(t)
 	o.serving(t, s, active)
 	took("rs1 was down and is back")
@@ -158,7 +176,7 @@ func (o origin) convert(t *testing.T, s site) {
 	convert := "cd /run/setup; lvsctl convert" + files + " " + o.flags
 	t.Log(node.Script(t, convert+" --to=ldirectord.cf --output=/etc/ha.d/ldirectord.cf 2>&1"))
 	s.Node("director2").WriteFile(t, "/etc/ha.d/ldirectord.cf", node.Run(t, "cat", "/etc/ha.d/ldirectord.cf"))
-	t.Log(node.Script(t, convert+" --to="+o.to+" --output=/run/setup/cluster 2>&1"))
+	t.Log(node.Script(t, convert+" "+o.form+" --to="+o.to+" --output=/run/setup/cluster 2>&1"))
 	node.Script(t, o.load+" /run/setup/cluster")
 }
 
