@@ -4,6 +4,7 @@
 //	bench native   vip and IPaddr2, in a network namespace with eth0
 //	bench guest    ipvs with two services and a Go program that does nothing
 //	bench large    ipvs and ipvsadm with 10,000 destinations, in the lab's kernel
+//	bench scrape   lvsctl serve and node_exporter with 10 and 10,000 real servers, in the lab's kernel
 //	bench dialers  checks with the dialers of package epoll and package net, in an empty namespace
 //	bench checks   directord's and keepalived's checks in the lab, which it starts
 //
@@ -28,7 +29,7 @@ import (
 
 func main() {
 	if len(os.Args) != 3 {
-		fail(fmt.Errorf("usage: bench native|guest|large|dialers|checks BINDIR"))
+		fail(fmt.Errorf("usage: bench native|guest|large|scrape|dialers|checks BINDIR"))
 	}
 	bin, err := filepath.Abs(os.Args[2])
 	if err != nil {
@@ -41,6 +42,8 @@ func main() {
 		err = guest(bin)
 	case "large":
 		err = large(bin)
+	case "scrape":
+		err = scrape(bin)
 	case "restore":
 		err = restore(os.Args[2])
 	case "dialers":
