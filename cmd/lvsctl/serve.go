@@ -138,9 +138,20 @@ func statusPage(sys system, host string) *page.Page {
 	return page.New(page.Source{
 		Host: host, States: states(sys), Attributes: sys.attributes.All, Addresses: hostAddresses, Now: sys.now,
 		Events: func(ctx context.Context, id string, each func(control.Event) error) error {
-			return control.Events(ctx, sys.stateDir, id, control.Watch{Each: each})
+			return control.Events(ctx, sys.stateDir, id, control.Watch{Each: each, Begun: func() { kept(sys, id, each) }})
 		},
 	})
+}
+
+// kept calls each for the events that a daemon has kept. The page works without them.
+func kept(sys system, id string, each func(control.Event) error) {
+	past, err := control.Past(sys.stateDir, id, control.Filter{})
+	if err != nil {
+		failed(sys, err)
+	}
+	for _, e := range past {
+		_ = each(e) // The page accepts every event.
+	}
 }
 
 // hostAddresses returns the addresses of this host without the loopback interface. A director that

@@ -22,8 +22,9 @@ type Source struct {
 	Host string // Host is the name of this director.
 	// States reads the states of the daemons on this node.
 	States func(context.Context) ([]control.State, error)
-	// Events reads the events of a daemon, and calls each for every event. It returns an error when
-	// there are no more events, or when ctx ends.
+	// Events reads the events of a daemon, and calls each for every event. An event can be older than
+	// an hour, and it can come again. Events returns an error when there are no more events, or when
+	// ctx ends.
 	Events func(ctx context.Context, id string, each func(control.Event) error) error
 	// Attributes returns the values of a node attribute by the names of the nodes.
 	Attributes func(ctx context.Context, name string) (map[string]string, error)

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -114,11 +115,11 @@ func many(n int) []control.State {
 
 // TestParts checks that the links of the page lead to every real server.
 func TestParts(t *testing.T) {
-	p := page.New(pagetest.Source(func() []control.State { return many(5000) }))
+	p := page.New(pagetest.Source(func() []control.State { return many(2000) }))
 	for _, test := range []struct {
 		path string
 		want int
-	}{{"/", 5000}, {"/?notgood=1", 500}, {"/?find=10.1.7.", 250}, {"/?servers=999999", 5000}, {"/?servers=-1&events=x", 5000}, {"/?find=nothing", 0}} {
+	}{{"/", 2000}, {"/?notgood=1", 200}, {"/?find=10.1.7.", 250}, {"/?servers=999999", 2000}, {"/?servers=-1&events=x", 2000}, {"/?find=nothing", 0}} {
 		seen, path := map[string]bool{}, test.path
 		for path != "" {
 			document := get(t, p, path)
@@ -136,7 +137,7 @@ func TestParts(t *testing.T) {
 			t.Errorf("%s: %d real servers, want %d", test.path, got, test.want)
 		}
 	}
-	if got := text(t, p, "/?servers=4800"); !strings.Contains(got, "p: 4801 to 5000 of 5001. Previous Next") || !strings.Contains(got, "4500 good, 500 bad") {
+	if got := text(t, p, "/?servers=1800"); !strings.Contains(got, "p: 1801 to 2000 of 2001. Previous Next") || !strings.Contains(got, "1800 good, 200 bad") {
 		t.Errorf("%.2000s", got)
 	}
 }
@@ -172,9 +173,9 @@ func TestFailures(t *testing.T) {
 // TestEventsAreBounded checks that the page keeps the newest events, and reports how many it lost.
 func TestEventsAreBounded(t *testing.T) {
 	source := pagetest.Source(pagetest.States)
-	source.Events = func(ctx context.Context, _ string, each func(control.Event) error) error {
+	source.Events = func(ctx context.Context, id string, each func(control.Event) error) error {
 		for i := range 6000 {
-			if err := each(control.Event{Time: pagetest.Now.Add(time.Duration(i-6000) * time.Millisecond), Daemon: "web", Kind: "server_down"}); err != nil {
+			if err := each(control.Event{Time: pagetest.Now.Add(time.Duration(i-6000) * time.Millisecond), Daemon: id, Kind: "server_down", Server: strconv.Itoa(i)}); err != nil {
 				return err
 			}
 		}
@@ -183,8 +184,33 @@ func TestEventsAreBounded(t *testing.T) {
 	}
 	recorded(t, source, func(p *page.Page) { // Both daemons have these events.
 		got := text(t, p, "/")
-		if !strings.Contains(got, "2000 older events of the hour are not kept.") || !strings.Contains(got, "p: 1 to 200 of 10000. Next") {
+		if !strings.Contains(got, "2000 older events of the hour are not shown.") || !strings.Contains(got, "p: 1 to 200 of 10000. Next") {
 			t.Errorf("%.3000s", got)
+		}
+	})
+}
+
+// TestEventsComeOnce checks that the page shows an event once, and at the place of its time. The
+// kept events and the new events can both have an event.
+func TestEventsComeOnce(t *testing.T) {
+	at := func(seconds int, kind string) control.Event {
+		return control.Event{Time: pagetest.Now.Add(-time.Duration(seconds) * time.Second), Daemon: "web", Kind: kind}
+	}
+	source := pagetest.Source(pagetest.States)
+	source.Events = func(ctx context.Context, _ string, each func(control.Event) error) error {
+		for _, e := range []control.Event{at(10, "b"), at(30, "a"), at(10, "b"), at(10, "c"), at(4000, "old"), at(5, "d"), at(10, "c")} {
+			if err := each(e); err != nil {
+				return err
+			}
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	recorded(t, source, func(p *page.Page) {
+		_, events, _ := strings.Cut(text(t, p, "/"), "Reason or change\n")
+		const want = "tr: 11:59:55 | web | d | | | |\ntr: 11:59:50 | web | c | | | |\ntr: 11:59:50 | web | b | | | |\ntr: 11:59:30 | web | a | | | |\np: 1 to 4 of 4.\n"
+		if events != want {
+			t.Errorf("got\n%swant\n%s", events, want)
 		}
 	})
 }

@@ -108,7 +108,8 @@ func recorded(changes []change, last change, first time.Time) []change {
 	return changes
 }
 
-// add records an event. Single checks that changed no verdict are not recorded.
+// add records an event of the last hour in the order of the times, if the event is new. Single
+// checks that changed no verdict are not recorded.
 func (p *Page) add(e control.Event) error {
 	switch e.Kind {
 	case string(health.CheckFailed), string(health.CheckPassed):
@@ -116,16 +117,33 @@ func (p *Page) add(e control.Event) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	now := p.source.Now()
 	if e.Time.IsZero() {
-		e.Time = p.source.Now()
+		e.Time = now
 	}
-	p.events = append(p.events, e)
+	at, _ := slices.BinarySearchFunc(p.events, e.Time, byTime)
+	equal := p.events[at:]
+	for len(equal) > 0 && equal[0].Time.Equal(e.Time) {
+		if key(equal[0]) == key(e) {
+			return nil
+		}
+		equal = equal[1:]
+	}
+	if e.Time.Before(now.Add(-window)) {
+		return nil
+	}
+	p.events = slices.Insert(p.events, len(p.events)-len(equal), e)
 	if len(p.events) > mostEvents {
 		p.events = p.events[1:]
 		p.lost++
 	}
 	return nil
 }
+
+// key is equal for two events if they are the same event.
+func key(e control.Event) [5]string { return [5]string{e.Daemon, e.Kind, e.Service, e.Server, e.Op} }
+
+func byTime(e control.Event, t time.Time) int { return e.Time.Compare(t) }
 
 // readNodes reads the node attributes that the daemons publish.
 func (p *Page) readNodes(ctx context.Context, states []control.State) {
@@ -148,12 +166,12 @@ func (p *Page) recent(now time.Time) ([]control.Event, int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	first := now.Add(-window)
-	old, _ := slices.BinarySearchFunc(p.events, first, func(e control.Event, t time.Time) int { return e.Time.Compare(t) })
+	old, _ := slices.BinarySearchFunc(p.events, first, byTime)
 	p.events = p.events[old:]
 	if old > 0 {
 		p.lost = 0 // Every lost event was older than an event that is older than an hour.
 	}
 	events := slices.Clone(p.events)
-	slices.SortStableFunc(events, func(a, b control.Event) int { return b.Time.Compare(a.Time) })
+	slices.Reverse(events)
 	return events, p.lost
 }

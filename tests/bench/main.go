@@ -4,7 +4,7 @@
 //	bench native   vip and IPaddr2, in a network namespace with eth0
 //	bench guest    ipvs with two services and a Go program that does nothing
 //	bench large    ipvs and ipvsadm with 10,000 destinations, in the lab's kernel
-//	bench scrape   lvsctl serve and node_exporter with 10 and 10,000 real servers, in the lab's kernel
+//	bench scrape   lvsctl serve and node_exporter, 10 and 10,000 real servers, in the lab's kernel
 //	bench dialers  checks with the dialers of package epoll and package net, in an empty namespace
 //	bench checks   directord's and keepalived's checks in the lab, which it starts
 //

@@ -56,7 +56,7 @@ func Events() []control.Event {
 		{Time: Now.Add(-2 * time.Hour), Daemon: "web", Kind: "configuration_loaded"},
 		{Time: Now.Add(-11 * time.Minute), Daemon: "web", Kind: "check_failed", Service: "-t 192.0.2.10:80", Server: "192.0.2.22:80"},
 		{Time: Now.Add(-10 * time.Minute), Daemon: "web", Kind: "server_down", Service: "-t 192.0.2.10:80", Server: "192.0.2.22:80", From: &two, To: &zero, Reason: Hostile},
-		{Time: Now.Add(-5 * time.Minute), Daemon: "web", Kind: "table_repaired", Service: "-t 192.0.2.10:80", Op: "ipvsadm -e -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 2"},
+		{Time: Now.Add(-5 * time.Minute), Daemon: "web", Kind: "table_repaired", Service: "-t 192.0.2.10:80", Op: "ipvsadm -e -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 2", Undone: "ipvsadm -e -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 9"},
 	}
 }
 
