@@ -14,6 +14,7 @@ import (
 	"lvs-agents/internal/directord/compat"
 	"lvs-agents/internal/disk"
 	"lvs-agents/internal/kernel/ipvs"
+	"lvs-agents/internal/kernel/link"
 	"lvs-agents/internal/manual"
 	"lvs-agents/ocf"
 )
@@ -42,7 +43,7 @@ func main() {
 		Self: "/proc/self/exe", Version: manual.Version(version),
 		StateDir: dir, PIDDir: compat.PIDDir(dir), PerlPIDDir: compat.PerlPIDDir,
 		Files:    &disk.Reader{Helper: disk.SelfHelper()},
-		Resolver: net.DefaultResolver, Kernel: kernel,
+		Resolver: net.DefaultResolver, Kernel: kernel, PathFault: link.PathFault,
 	})
 	_ = kernel.Close() // Close is not necessary: the kernel closes the sockets when the program ends.
 	os.Exit(code)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"strings"
 	"syscall"
@@ -31,6 +32,8 @@ type System struct {
 	Files      *disk.Reader
 	Resolver   Resolver
 	Kernel     record.Kernel
+	// PathFault returns why this host cannot send packets to an address, or an empty text.
+	PathFault func(context.Context, netip.Addr) (string, error)
 }
 
 // Resolver looks up the addresses of names and the names of addresses.

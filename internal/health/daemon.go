@@ -36,6 +36,9 @@ type Options struct {
 	Load func(context.Context) (Setup, error)
 	// Checker returns a new checker, which makes the checks of a probe.
 	Checker func(Probe) (check.Checker, error)
+	// PathFault returns why this host cannot send packets to an address, or an empty text. It can be
+	// nil.
+	PathFault func(context.Context, netip.Addr) (string, error)
 	// Lives reports whether the process of another daemon exists. If Lives is nil, every other
 	// daemon counts as alive.
 	Lives func(id string) (bool, error)
@@ -125,10 +128,14 @@ type Daemon struct {
 	memory map[lvs.ServiceID]policy.Memory
 	// suspicion is the last time when the daemon suspected itself.
 	suspicion policy.Suspicion
-	failed    bool        // failed says that a server has failed since the daemon last judged itself.
-	alarm     *time.Timer // alarm rings when a decision can change without a verdict.
-	due       time.Time   // due is when the alarm rings. Zero means never.
-	reloaded  bool        // reloaded says that the current setup is not the first setup.
+	cause     string // cause is why the daemon suspects itself. It is empty while it does not.
+	// cut is why this host has no path to most real servers. It is empty if it has one, and without
+	// OwnFault.
+	cut      string
+	failed   bool        // failed says that a server has failed since the daemon last judged itself.
+	alarm    *time.Timer // alarm rings when a decision can change without a verdict.
+	due      time.Time   // due is when the alarm rings. Zero means never.
+	reloaded bool        // reloaded says that the current setup is not the first setup.
 }
 
 var _ control.Daemon = (*Daemon)(nil)
@@ -199,6 +206,9 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 			first = nil
 			ready()
 		case <-save.C:
+			if d.patrol() {
+				d.apply(nil)
+			}
 			d.saveVerdicts()
 			if soon {
 				soon = false
@@ -279,6 +289,7 @@ func (d *Daemon) accept(ctx context.Context, setup Setup, checkers []target) {
 	}
 	d.setup, d.trackers, d.refused = setup, trackers, ""
 	d.users, d.services, d.unknown = setup.users(), setup.byID(), 0
+	d.cut = d.pathFault()
 	for _, t := range trackers {
 		if t.verdict == Unknown {
 			d.unknown++

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -69,7 +70,9 @@ type world struct {
 	down map[string]bool
 	// local is the error of each check, as if this host could not send the check. Nil means none.
 	local error
-	dead  bool // dead says that the processes of all other daemons have ended.
+	// cut has the addresses that this host cannot reach, each with the fault of the path.
+	cut  map[string]string
+	dead bool // dead says that the processes of all other daemons have ended.
 	// slow makes the loading of a configuration wait until the channel is closed. It is nil for no
 	// wait.
 	slow   chan struct{}
@@ -144,6 +147,11 @@ func (w *world) run(t *testing.T, id string, f func(d *health.Daemon)) {
 	defer cancel()
 	d := health.New(health.Options{
 		ID: id, Lives: func(string) (bool, error) { return !w.dead, nil }, Kernel: w.kernel, Store: w.store, Log: w.log, PID: 42, Config: "web.cf",
+		PathFault: func(_ context.Context, addr netip.Addr) (string, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return w.cut[addr.String()], nil
+		},
 		Occurred: w.occurred, Orders: w.orders, SaveOrders: w.saveOrders,
 		SaveVerdicts: func(v state.Verdicts) { w.set(func() { w.saved = v }) },
 		Load: func(ctx context.Context) (health.Setup, error) {

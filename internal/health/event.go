@@ -50,8 +50,11 @@ const (
 	// connections.
 	CheckPassed Kind = "check_passed"
 
-	// OwnFault: so many real servers failed at the same moment that the daemon suspects itself.
+	// OwnFault: the daemon suspects itself, because this host has no path to most real servers, or
+	// because too many of them failed at the same moment.
 	OwnFault Kind = "own_fault"
+	// OwnFaultOver: the time of OwnFault has passed, and the verdicts count again.
+	OwnFaultOver Kind = "own_fault_over"
 	// ServiceTaken: the daemon can change the destinations of the service again, or has taken the
 	// service over.
 	ServiceTaken Kind = "service_taken"

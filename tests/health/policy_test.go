@@ -148,7 +148,8 @@ func TestPolicies(t *testing.T) {
 	}{
 		{"60 % of the servers fail", shortages},
 		{"cap and slow start", capAndSlowStart},
-		{"own fault", ownFault},
+		{"own fault without a path", lostPath},
+		{"own fault with failed checks", ownFault},
 		{"deploy with orders", deploy}, // It restarts a web server, which ends with this step.
 	} {
 		t.Run(step.name, func(t *testing.T) { step.test(t, p) })
@@ -225,7 +226,7 @@ func capAndSlowStart(t *testing.T, p pool) {
 		if weights[0] == 10 {
 			weights = weights[1:]
 		}
-		if !slices.IsSorted(weights) || len(weights) > 0 && len(weights) < 8 {
+		if !slices.IsSorted(weights) || len(weights) > 0 && len(weights) < 5 {
 			t.Errorf("192.0.2.%d: weights %v", n, weights)
 		}
 	}
@@ -243,6 +244,33 @@ func weightsIn(t *testing.T, tables []string, server int) (weights []int) {
 		weights = append(weights, w)
 	}
 	return slices.Compact(weights)
+}
+
+// lostPath sets the only link of the director down. One service is enough for the suspicion, and it
+// begins before the third failure makes a verdict.
+func lostPath(t *testing.T, p pool) {
+	p.use(t, p.file("", "own_fault=10\nfailurecount=3\n"))
+	watched := p.WatchTable(t)
+	status := func(want string) {
+		t.Helper()
+		lab.Wait(t, 8*time.Second, "status", func() error {
+			if _, out := p.shown(t); !strings.Contains(out, want) {
+				return errors.New(out)
+			}
+			return nil
+		})
+	}
+	p.Script(t, "ip link set eth0 down")
+	status("own fault suspected: no route to 192.0.2.2")
+	p.waitCauses(t, "suspected suspected suspected suspected failed")
+	p.Script(t, "ip link set eth0 up")
+	p.waitHealthy(t)
+	if seen := watched(); len(seen) != 1 {
+		t.Errorf("the table was not held:\n%s", strings.Join(seen, "then\n"))
+	}
+	if got := p.pages(t); got != "map[rs1:15 rs2:5]" {
+		t.Errorf("clients got %s", got)
+	}
 }
 
 // ownFault cuts the checks of a director from all real servers of two services, but not its
