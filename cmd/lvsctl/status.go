@@ -101,7 +101,7 @@ func (c statusCommand) print(ctx context.Context, sys system) error {
 	return result
 }
 
-// queryAll queries daemons at the same time and calls the function each for every reply. The replies
+// queryAll queries daemons at the same time and calls the function each for every reply. Replies
 // within querySoon are in the order of ids. A slow daemon follows when it replies.
 func queryAll(ctx context.Context, sys system, ids []string, each func(s control.Snapshot, err error)) {
 	replies := make(chan control.State, len(ids))

@@ -29,6 +29,9 @@ func (h *history) add(r result) {
 	if r.err != nil {
 		c.reason = r.err.Error()
 	}
+	if h.checks == nil {
+		h.checks = make([]pastCheck, 0, kept)
+	}
 	if len(h.checks) > 0 {
 		before := h.checks[h.latest]
 		c.reason = reused(c.reason, before.reason)
