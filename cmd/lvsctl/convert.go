@@ -162,6 +162,20 @@ func (c Sources) rename(cluster *config.Cluster, file string) {
 	}
 }
 
+// unnamed returns a warning for each director that has an address instead of a name.
+func unnamed(path string, cluster *config.Cluster) []config.Problem {
+	var problems []config.Problem
+	for _, n := range cluster.Nodes {
+		if _, err := netip.ParseAddr(n.Name); err == nil {
+			problems = append(problems, config.Problem{
+				File: path, Line: n.Line, Severity: config.Warning,
+				What: "the file does not have the name of the director " + n.Name, Fix: "give the name that `uname -n` prints: --host " + n.Name + "=NAME",
+			})
+		}
+	}
+	return problems
+}
+
 // missing returns a warning for each file of services that a file names and the command line does
 // not have. A copy in another directory counts.
 func (c Sources) missing(path string, cluster *config.Cluster) []config.Problem {
@@ -193,6 +207,7 @@ func (c Sources) parse(sys system, file, path string, text []byte) (*config.Conf
 	cfg, problems := parse(path, text)
 	if cfg != nil && cfg.Cluster != nil {
 		c.rename(cfg.Cluster, file)
+		problems = append(problems, unnamed(path, cfg.Cluster)...)
 		problems = append(problems, c.missing(path, cfg.Cluster)...)
 	}
 	explain(sys, problems)

@@ -13,7 +13,8 @@ func TestConvert(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for name, text := range map[string]string{
 		"web.cf": web, "login.cf": login, "mark.cf": "virtual=10\n\treal=192.0.2.21 gate\n", "name.cf": "virtual=www:80\n\treal=192.0.2.21 gate\n",
-		"bad.cf": "virtual=192.0.2.10\n", "other": "virtual_server 192.0.2.10 80 {\n}\n", "haresources": "director1 192.0.2.11/24/eth0 ldirectord::mail.cf\n", "ha.cf": "node director1 director2\nauto_failback off\n", "mail.cf": "virtual=192.0.2.11:25\n\treal=192.0.2.21 gate\n\tchecktype=connect\n",
+		"bad.cf": "virtual=192.0.2.10\n", "joined.cf": "primary = 192.0.2.2 service = lvs\n",
+		"lvs.cf": "backup = 192.0.2.3\nprimary = 192.0.2.2\nbackup_active = 1\nvirtual web {\nactive = 1\naddress = 192.0.2.10 eth0\nserver a {\nactive = 1\naddress = 192.0.2.21\n}\n}\n", "other": "virtual_server 192.0.2.10 80 {\n}\n", "haresources": "director1 192.0.2.11/24/eth0 ldirectord::mail.cf\n", "ha.cf": "node director1 director2\nauto_failback off\n", "mail.cf": "virtual=192.0.2.11:25\n\treal=192.0.2.21 gate\n\tchecktype=connect\n",
 	} {
 		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -84,6 +85,10 @@ lvsctl: --output link is not a regular file; give another name
 haresources: warning: the resources read /etc/ha.d/ldirectord.cf on every director; write it with --to=ldirectord.cf --output=ldirectord.cf
 haresources: warning: the cluster starts no resource until it has fencing; configure your fence agents, and do not set stonith-enabled=false
 `},
+		{args: "lvs.cf --to=ipvsadm --host=192.0.2.2=lb1", stdout: []string{"-A -t 192.0.2.10:80 -s wlc\n"}, stderr: `
+lvs.cf:1: warning: the file does not have the name of the director 192.0.2.3; give the name that ` + "`uname -n`" + ` prints: --host 192.0.2.3=NAME
+`},
+		{args: "joined.cf --to=ipvsadm --strict", code: 1, stderr: "\njoined.cf: warning: no active virtual service in this file\njoined.cf:1: error: the line is not in the form of lvs.cf; correct it, or leave out --strict\n"},
 		{args: "haresources login.cf --to=ipvsadm", stdout: []string{"-A -t 192.0.2.10:3306 -s wrr\n"}, stderr: `
 haresources:1: warning: the services of ldirectord::mail.cf are in /etc/ha.d/mail.cf; give this file to the same command
 `},

@@ -24,22 +24,39 @@ type Format struct {
 	Guess func(text []byte) bool
 	// Parse returns the configuration, and all problems. The configuration is nil if a problem is
 	// an error. A damaged text is repaired where only one reading is possible.
-	Parse func(name string, text []byte) (*config.Config, []config.Problem)
+	Parse parser
 	// Strict parses as the original program does, without repairs. Nil means the same as Parse.
-	Strict func(name string, text []byte) (*config.Config, []config.Problem)
+	Strict parser
 }
+
+type parser = func(name string, text []byte) (*config.Config, []config.Problem)
 
 // All returns all formats. To add a format, add a row.
 func All() []Format {
 	return []Format{
 		{Name: "ldirectord", Guess: ldirectord.Guess, Parse: ldirectord.Repair, Strict: ldirectord.Parse},
-		{Name: "piranha", Guess: piranhaText, Parse: piranha.Parse},
+		{Name: "piranha", Guess: piranhaText, Parse: piranha.Parse, Strict: strictly(piranha.Parse)},
 		{Name: "keepalived", Guess: keepalivedText, Parse: keepalived.Parse},
 		{Name: "haresources", Guess: haresourcesText, Parse: heartbeat.ParseResources},
-		{Name: "ha.cf", Guess: membersText, Parse: heartbeat.ParseMembers},
+		{Name: "ha.cf", Guess: membersText, Parse: heartbeat.ParseMembers, Strict: strictly(heartbeat.ParseMembers)},
 		{Name: "commands", Guess: commands.Guess, Parse: commands.Parse, Strict: commands.Strict},
-		{Name: "authkeys", Guess: keysText, Parse: heartbeat.ParseKeys},
+		{Name: "authkeys", Guess: keysText, Parse: heartbeat.ParseKeys, Strict: strictly(heartbeat.ParseKeys)},
 		{Name: "cib", Guess: cib.Guess, Parse: cib.Parse},
+	}
+}
+
+// strictly returns a parser that refuses each text that the other parser repairs. The programs
+// pulse and heartbeat do not start with these texts.
+func strictly(parse parser) parser {
+	return func(name string, text []byte) (*config.Config, []config.Problem) {
+		c, problems := parse(name, text)
+		for i, p := range problems {
+			if p.Severity == config.Repaired {
+				c = nil
+				problems[i] = config.Problem{File: p.File, Line: p.Line, Severity: config.Error, What: p.What, Fix: "correct it, or leave out --strict"}
+			}
+		}
+		return c, problems
 	}
 }
 

@@ -1,8 +1,11 @@
 package format
 
 import (
+	"slices"
 	"strings"
 	"testing"
+
+	"lvs-agents/internal/config"
 )
 
 func TestFormatOfAText(t *testing.T) {
@@ -31,6 +34,27 @@ func TestFormatOfAText(t *testing.T) {
 		f, err := Of([]byte(text))
 		if f.Name != want || (err == nil) == (want == "") {
 			t.Errorf("%q: got %q, %v; want %q", text, f.Name, err, want)
+		}
+	}
+}
+
+// TestStrict tests that each damaged text has a repair without Strict, and an error with Strict.
+func TestStrict(t *testing.T) {
+	for name, text := range map[string]string{
+		"piranha":  "primary = 192.0.2.2 service = lvs\n",
+		"ha.cf":    "logfacility local0node a b\n",
+		"authkeys": "auth 22 sha1 hidden\n",
+	} {
+		f, err := Named(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c, problems := f.Parse("FILE", []byte(text)); c == nil || !slices.ContainsFunc(problems, func(p config.Problem) bool { return p.Severity == config.Repaired }) {
+			t.Errorf("%s: not repaired: %v", name, problems)
+		}
+		c, problems := f.Strict("FILE", []byte(text))
+		if c != nil || config.Err(problems) == nil || strings.Contains(config.Err(problems).Error(), "hidden") {
+			t.Errorf("%s: not refused: %v", name, problems)
 		}
 	}
 }

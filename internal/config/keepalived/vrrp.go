@@ -112,7 +112,6 @@ func (p *parser) director(s *statement, text string) {
 		return
 	}
 	c.Nodes = append(c.Nodes, config.Node{Name: addr.String(), Links: []netip.Addr{addr}, Line: s.line})
-	p.report(s.line, config.Warning, fault.New("keepalived.conf does not have the name of the director "+addr.String(), "name the nodes of the cluster as `uname -n` prints their names"))
 }
 
 // address adds the virtual address of a line.

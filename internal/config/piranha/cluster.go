@@ -62,7 +62,6 @@ func (p *parser) node(key string) {
 	}
 	private := p.ip(p.file, key+"_private", p.file.text(key+"_private", text))
 	p.config.Cluster.Nodes = append(p.config.Cluster.Nodes, config.Node{Name: addr.String(), Links: []netip.Addr{private}, Line: p.file.at(key)})
-	p.report(p.file.at(key), config.Warning, fault.New(fmt.Sprintf("lvs.cf does not have the name of the %s director %s", key, addr), "name the nodes of the cluster as `uname -n` prints their names"))
 }
 
 // address adds the virtual address "IP INTERFACE[:LABEL]".
