@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"lvs-agents/internal/attribute"
+	"lvs-agents/internal/control"
 )
 
 // served is a running lvsctl serve. places are where it listens.
@@ -109,6 +110,32 @@ func TestServe(t *testing.T) {
 	}
 	if info, err := os.Stat(s.places[1]); err != nil || info.Mode().Perm() != 0o660 {
 		t.Errorf("%v, %v", info, err)
+	}
+	s.end(t)
+}
+
+// TestServeWithASlowDaemon checks that the page and the metrics do not wait for a daemon that never
+// replies. The test has more time than a page takes, for a busy host.
+func TestServeWithASlowDaemon(t *testing.T) {
+	dir, err := os.MkdirTemp("", "lvs") // The path of a socket has at most 107 bytes.
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	slow, err := control.Listen(dir, "slow")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = slow.Close() }()
+	s := serve(t, system{stateDir: dir}, "127.0.0.1:0")
+	for path, want := range map[string]string{"/": "at fault: directord slow does not reply: context deadline exceeded", "/metrics": `lvs_directord_up{daemon="slow"} 0`} {
+		begin := time.Now()
+		if _, text := request(t, http.MethodGet, s.places[0], path); !strings.Contains(text, want) {
+			t.Errorf("%s: no %q in\n%s", path, want, text)
+		}
+		if took := time.Since(begin); took > 3*time.Second {
+			t.Errorf("%s took %v", path, took)
+		}
 	}
 	s.end(t)
 }
