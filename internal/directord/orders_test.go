@@ -48,6 +48,8 @@ func TestDaemonFollowsOrdersOfTheCluster(t *testing.T) {
 		go func() {
 			defer close(ended)
 			f.run(ctx, func(_ context.Context, commands []control.Command) error {
+				c.Lock()
+				defer c.Unlock()
 				if refuse {
 					return errors.New("the kernel does not have the weights")
 				}
@@ -59,6 +61,8 @@ func TestDaemonFollowsOrdersOfTheCluster(t *testing.T) {
 			t.Helper()
 			<-time.After(3 * followPeriod)
 			synctest.Wait()
+			c.Lock()
+			defer c.Unlock()
 			if diff := cmp.Diff(commands, got); diff != "" {
 				t.Errorf("%s: (-want +got):\n%s", when, diff)
 			}
@@ -70,7 +74,7 @@ func TestDaemonFollowsOrdersOfTheCluster(t *testing.T) {
 			f()
 		}
 		want("refused")
-		refuse = false
+		change(func() { refuse = false })
 		want("at first", weigh+"\n"+drain)
 		change(func() { delete(c.attributes, "lvs-order-a") })
 		want("after a change", weigh)
