@@ -307,22 +307,23 @@ func hotBanned(t *testing.T, s site) {
 // VIP has moved, and after the other director has started its daemon again.
 func hotOrders(t *testing.T, s site) {
 	const vip, server = "192.0.2.10:80", "192.0.2.21:80"
+	drained := sorted(firstOut + strings.ReplaceAll(bothIn, ":80", ":81"))
 	from, to := s.active(t)
 	both := func(table string) {
 		from.Host.WaitTable(t, minute, table)
 		to.Host.WaitTable(t, minute, table)
 	}
 	from.Run(t, "lvsctl", "drain", "-t", vip, server, "--on", "everywhere")
-	if table := sorted(from.Run(t, "ipvsadm", "-Sn")); table != firstOut {
+	if table := sorted(from.Run(t, "ipvsadm", "-Sn")); table != drained {
 		t.Errorf("after the order, %s has the table\n%s", from.Name, table)
 	}
-	both(firstOut)
+	both(drained)
 	watched := to.Host.WatchTable(t)
 	s.Standby(t, from.Name, true)
 	s.WaitRunning(t, minute, "web-vip", to.Name)
 	s.WaitIdle(t)
 	s.Standby(t, from.Name, false)
-	s.bothReady(t, firstOut)
+	s.bothReady(t, drained)
 	if seen := watched(); len(seen) != 1 {
 		t.Errorf("the table changed:\n%s", strings.Join(seen, "then\n"))
 	}
@@ -331,7 +332,7 @@ func hotOrders(t *testing.T, s site) {
 		t.Errorf("no order in the status:\n%s", status)
 	}
 	to.Run(t, "lvsctl", "ready", vip, "--on", "everywhere")
-	both(bothIn)
+	both(twice(bothIn))
 	if left := to.Script(t, "cibadmin -Q -o nodes | grep lvs-order || true"); left != "" {
 		t.Errorf("left in the CIB: %s", left)
 	}
