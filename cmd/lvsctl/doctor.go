@@ -183,8 +183,8 @@ func examineHash(ctx context.Context, sys system) ([]doctor.Finding, error) {
 	return findings, nil
 }
 
-// examinePair compares the hash tables, the version and the configuration file of each health
-// daemon on this director with those that the other directors have published.
+// examinePair compares the health daemons on this director with what the other directors have
+// published: the hash tables, the version and the configuration file.
 func examinePair(ctx context.Context, sys system) ([]doctor.Finding, error) {
 	ids, err := control.IDs(sys.stateDir)
 	if err != nil || len(ids) == 0 {

@@ -29,8 +29,8 @@ type engine interface {
 
 // publisher publishes the share of good real servers as an attribute of this node. With the
 // attribute, the cluster can give the VIP to the director that sees more good real servers. A
-// second attribute has a digest of each hash table. A third attribute has the version and a digest of
-// the configuration file. lvsctl doctor compares both with other directors.
+// second attribute has a digest of each hash table. A third attribute has the version and a digest
+// of the configuration file. lvsctl doctor compares both with other directors.
 type publisher struct {
 	name   string // name is the name of the node attribute for the share. If it is empty, the daemon publishes nothing.
 	node   nodeAttributes
