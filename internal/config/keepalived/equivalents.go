@@ -5,18 +5,16 @@ import "lvs-agents/internal/config/fault"
 // equivalents are the keywords that the model has no place for, with the reason and the nearest
 // thing. An empty Fix means that the operator has nothing to do.
 var equivalents = map[string]fault.Fault{
-	"alpha":     {What: "a real server always gets connections only after its first good check"},
-	"omega":     {What: "the end of a health daemon runs no programs"},
-	"quorum_up": {What: "the health daemon runs no program for the quorum", Fix: "fallbackcommand runs a program when the first real server is up"},
-	"quorum_down": {
-		What: "the health daemon runs no program for the quorum", Fix: "fallbackcommand runs a program when the last real server is down",
-	},
+	"alpha":                    {What: "a real server always gets connections only after its first good check"},
+	"omega":                    {What: "the end of a health daemon runs no programs"},
+	"quorum_up":                {What: "programs are not converted", Fix: "add quorum_up to ldirectord.cf"},
+	"quorum_down":              {What: "programs are not converted", Fix: "add quorum_down to ldirectord.cf"},
 	"sorry_server_inhibit":     {What: "a fallback is in the kernel only while it serves"},
 	"warmup":                   {What: "the health daemon chooses when the first check runs"},
 	"ha_suspend":               {What: "the health daemon runs only where its resource is"},
 	"snmp_name":                {What: "the programs have no SNMP"},
-	"notify_up":                {What: "the health daemon runs no program for a real server", Fix: "follow its events with lvsctl"},
-	"notify_down":              {What: "the health daemon runs no program for a real server", Fix: "follow its events with lvsctl"},
+	"notify_up":                {What: "programs are not converted", Fix: "add notify_up to ldirectord.cf"},
+	"notify_down":              {What: "programs are not converted", Fix: "add notify_down to ldirectord.cf"},
 	"bindto":                   {What: "a check has the address that the kernel chooses"},
 	"bind_port":                {What: "a check has the port that the kernel chooses"},
 	"bind_if":                  {What: "a check uses the interface of the route"},
