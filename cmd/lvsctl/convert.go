@@ -204,6 +204,11 @@ func (c Sources) parse(sys system, file, path string, text []byte) (*config.Conf
 	if c.Strict && f.Strict != nil {
 		parse = f.Strict
 	}
+	if f.Name == "keepalived" && c.Host[file] != "" { // Lines of the file can be for one director.
+		parse = func(name string, text []byte) (*config.Config, []config.Problem) {
+			return keepalived.ParseFor(c.Host[file], name, text)
+		}
+	}
 	cfg, problems := parse(path, text)
 	if cfg != nil && cfg.Cluster != nil {
 		c.rename(cfg.Cluster, file)

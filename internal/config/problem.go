@@ -1,8 +1,10 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	"lvs-agents/internal/config/fault"
 )
@@ -105,4 +107,45 @@ func Err(problems []Problem) error {
 		return errors.New(first.String())
 	}
 	return fmt.Errorf("%s (and %d more, see lvsctl check %s)", first, more, first.File)
+}
+
+// mostProblems limits the problems that a reader keeps. A file of another kind can have one in each
+// of its lines.
+const mostProblems = 900
+
+// Problems are the problems that a reader has found. It keeps the first ones, and the first error,
+// each of them once. The zero value is empty.
+type Problems struct {
+	kept   []Problem
+	seen   map[Problem]bool
+	failed bool // failed says that an error is among the kept problems.
+	more   int
+}
+
+// Add adds problems.
+func (p *Problems) Add(problems ...Problem) {
+	for _, problem := range problems {
+		if p.seen[problem] {
+			continue
+		}
+		if len(p.kept) >= mostProblems && (problem.Severity != Error || p.failed) {
+			p.more++
+			continue
+		}
+		p.failed = p.failed || problem.Severity == Error
+		p.kept = append(p.kept, problem)
+		if p.seen == nil {
+			p.seen = map[Problem]bool{}
+		}
+		p.seen[problem] = true
+	}
+}
+
+// All returns the kept problems, sorted by line. The last one has the number of the others.
+func (p *Problems) All(file string) []Problem {
+	slices.SortStableFunc(p.kept, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
+	if p.more == 0 {
+		return p.kept
+	}
+	return append(p.kept, Problem{File: file, Severity: Warning, What: fmt.Sprintf("%d more problems", p.more), Fix: "mend these first"})
 }

@@ -21,3 +21,15 @@ func TestProblemTexts(t *testing.T) {
 		t.Errorf("only errors make a file unusable: %v", err)
 	}
 }
+
+func TestProblemsAreLimited(t *testing.T) {
+	var p Problems
+	for n := range 3000 {
+		p.Add(Problem{Line: n + 1, Severity: Dropped, What: "x"}, Problem{Line: 1, Severity: Dropped, What: "x"})
+	}
+	p.Add(Problem{Line: 2, Severity: Error, What: "late"})
+	all := p.All("web.cf")
+	if last := all[len(all)-1].String(); len(all) != mostProblems+2 || Err(all) == nil || last != "web.cf: 2100 more problems; mend these first" {
+		t.Errorf("%d problems, the last is %s", len(all), last)
+	}
+}

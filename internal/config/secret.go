@@ -51,17 +51,23 @@ func (s Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, s.String()) }
 // MarshalText returns the text that String returns, so that an encoder does not write the secret.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+var (
+	passwordOption = regexp.MustCompile(`((?:^|\s)(?:-p\s+|--?(?:pass(?:word|wd)?|secret|token)(?:=|\s+)))("[^"]*"|'[^']*'|\S+)`)
+	urlLogin       = regexp.MustCompile(`://[^\s"'/]*:[^\s"'/]*@`)
+)
+
 // HideCommand returns the command of a check with *** instead of each password: after -p,
 // --password, --secret and --token, and before @ in a URL. A number after -p is a port.
 func HideCommand(command string) string {
-	option := regexp.MustCompile(`((?:^|\s)(?:-p\s+|--?(?:pass(?:word|wd)?|secret|token)(?:=|\s+)))("[^"]*"|'[^']*'|\S+)`)
-	login := regexp.MustCompile(`://[^\s"'/]*:[^\s"'/]*@`)
-	command = option.ReplaceAllStringFunc(command, func(found string) string {
-		part := option.FindStringSubmatch(found)
+	if !strings.Contains(command, "-") && !strings.Contains(command, "://") {
+		return command
+	}
+	command = passwordOption.ReplaceAllStringFunc(command, func(found string) string {
+		part := passwordOption.FindStringSubmatch(found)
 		if _, err := strconv.ParseUint(part[2], 10, 16); err == nil && strings.Contains(part[1], "-p ") {
 			return found
 		}
 		return part[1] + Redacted
 	})
-	return login.ReplaceAllString(command, "://"+Redacted+"@")
+	return urlLogin.ReplaceAllString(command, "://"+Redacted+"@")
 }

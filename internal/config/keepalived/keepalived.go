@@ -2,7 +2,6 @@
 package keepalived
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -17,45 +16,43 @@ import (
 // reports each repair. The Config is nil if a problem is an error. keepalived.conf does not have
 // the names of the directors: the name of a director is an address, or empty for the host of the
 // file.
+//
+// A text with lines for single directors ("@NAME") is an error, because the director is unknown.
+// ParseFor reads such a text.
 func Parse(name string, text []byte) (*config.Config, []config.Problem) {
-	p := &parser{config: &config.Config{File: name, Cluster: &config.Cluster{}}}
-	p.build(p.read(string(text)))
-	p.problems = once(p.problems)
-	if config.Err(p.problems) != nil {
-		return nil, p.problems
-	}
-	return p.config, p.problems
+	return ParseFor("", name, text)
 }
 
-// once sorts problems by line, and leaves out repetitions: each service of a virtual_server_group
-// has the problems of its real servers.
-func once(problems []config.Problem) []config.Problem {
-	seen := map[config.Problem]bool{}
-	problems = slices.DeleteFunc(problems, func(p config.Problem) bool {
-		again := seen[p]
-		seen[p] = true
-		return again
-	})
-	slices.SortStableFunc(problems, func(a, b config.Problem) int { return cmp.Compare(a.Line, b.Line) })
-	return problems
+// ParseFor is Parse for the file of a director. The name of the director ends before the first dot,
+// as in keepalived.
+func ParseFor(director, name string, text []byte) (*config.Config, []config.Problem) {
+	director, _, _ = strings.Cut(director, ".")
+	p := &parser{config: &config.Config{File: name, Cluster: &config.Cluster{}}, node: director}
+	p.build(p.read(string(text)))
+	problems := p.problems.All(name)
+	if config.Err(problems) != nil {
+		return nil, problems
+	}
+	return p.config, problems
 }
 
 type parser struct {
 	config   *config.Config
-	problems []config.Problem
+	problems config.Problems
 	groups   map[string]*statement       // groups are the blocks virtual_server_group by name.
 	alert    config.Alert                // alert is the mail of each service.
 	scripts  map[string]config.NodeCheck // scripts are the blocks vrrp_script by name.
+	node     string                      // node is the name of the director before the first dot, or empty.
 	self     string                      // self is the address of the director of the file, or empty.
 	reals    int                         // reals is the number of real servers of all services.
 }
 
 func (p *parser) report(line int, severity config.Severity, f fault.Fault) {
-	p.problems = append(p.problems, config.Problem{File: p.config.File, Line: line, Severity: severity, What: f.What, Fix: f.Fix})
+	p.problems.Add(config.Problem{File: p.config.File, Line: line, Severity: severity, What: f.What, Fix: f.Fix})
 }
 
 func (p *parser) repaired(line int, what, before, after string) {
-	p.problems = append(p.problems, config.Problem{File: p.config.File, Line: line, Severity: config.Repaired, What: what, Before: before, After: after})
+	p.problems.Add(config.Problem{File: p.config.File, Line: line, Severity: config.Repaired, What: what, Before: before, After: after})
 }
 
 // drop reports a statement that the model has no place for.
@@ -93,14 +90,12 @@ func (p *parser) build(file *statement) {
 		case clustered(s):
 			// The method cluster reads it.
 		case includes(s):
-			p.wrong(s, "the statements of other files are not read here", "give these files to the same command")
-		case strings.HasPrefix(s.key(), "$") || strings.HasPrefix(s.key(), "@") || strings.HasPrefix(s.key(), "~"):
-			p.wrong(s, "definitions, conditions and generators are not converted", "write the text that keepalived reads without them")
+			// The method included reports it.
 		default:
 			p.unused(s)
 		}
 	}
-	p.parameters(file)
+	p.included(file)
 	p.cluster(file)
 	for _, s := range servers {
 		if p.reals > config.MaxReals {
@@ -111,7 +106,7 @@ func (p *parser) build(file *statement) {
 	if len(p.config.Services) == 0 {
 		p.report(0, config.Warning, fault.New("no virtual service in this file", ""))
 	}
-	p.problems = append(p.problems, p.config.Validate()...)
+	p.problems.Add(p.config.Validate()...)
 }
 
 // clustered reports whether the method cluster reads the block.
@@ -140,26 +135,19 @@ func (p *parser) cluster(file *statement) {
 	}
 }
 
-// parameters reports each statement that has a parameter or a condition.
-func (p *parser) parameters(s *statement) {
+// included reports each statement that reads another file.
+func (p *parser) included(s *statement) {
 	for _, inner := range s.body {
-		special := strings.HasPrefix(inner.key(), "@") || strings.HasPrefix(inner.key(), "~")
-		if special || includes(inner) && s.block != "file" || slices.ContainsFunc(inner.words, parameter) {
-			p.wrong(inner, "parameters, conditions and other files are not converted", "write the text that keepalived reads without them")
+		if includes(inner) {
+			p.wrong(inner, "the statements of other files are not read here", "give these files to the same command, or write their text into this file")
 		}
-		p.parameters(inner)
+		p.included(inner)
 	}
 }
 
 // includes reports whether a statement reads another file.
 func includes(s *statement) bool {
 	return slices.Contains([]string{"include", "includer", "includem", "includew", "includeb", "includea"}, s.key())
-}
-
-// parameter reports whether a word has a parameter, "$NAME" or "${NAME}".
-func parameter(w string) bool {
-	_, rest, found := strings.Cut(w, "$")
-	return found && rest != "" && (rest[0] == '{' || rest[0] == '_' || rest[0] >= 'A' && rest[0] <= 'Z')
 }
 
 // mostSeconds limits times, so that a time.Duration can hold them.

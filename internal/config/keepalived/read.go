@@ -51,9 +51,8 @@ type reader struct {
 func (p *parser) read(text string) *statement {
 	root := &statement{words: []string{"file"}, opened: true, block: "file"}
 	r := &reader{parser: p, grammar: newGrammar(), open: []*statement{root}}
-	for n, line := range strings.Split(text, "\n") {
-		line = strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(line, "\ufeff"), "\r"))
-		if !r.line(n+1, line) {
+	for _, line := range p.expand(text) {
+		if !r.line(line.n, line.text) {
 			return root
 		}
 	}

@@ -77,7 +77,9 @@ func plain(line string, verbatim bool) (text, rest string, comment bool) {
 // split separates braces at the ends of a word.
 func split(text string) []word {
 	var first, last []word
-	text = strings.NewReplacer(`\#`, "#", `\!`, "!").Replace(text)
+	if strings.Contains(text, `\`) {
+		text = strings.NewReplacer(`\#`, "#", `\!`, "!").Replace(text)
+	}
 	for text != "" && (text[0] == '{' || text[0] == '}') && !strings.HasPrefix(text, "${") {
 		first, text = append(first, word{text: text[:1]}), text[1:]
 	}
