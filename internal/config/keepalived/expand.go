@@ -84,7 +84,7 @@ func (e *expander) stop(n int, what string) {
 	e.full = true
 }
 
-// line adds the lines that a line stands for.
+// line adds a line, or the lines that parameters and generators make from it.
 func (e *expander) line(l numbered, depth int) {
 	if depth > 0 {
 		e.steps++

@@ -18,7 +18,7 @@ import (
 // file.
 //
 // A text with lines for single directors ("@NAME") is an error, because the director is unknown.
-// ParseFor reads such a text.
+// ParseFor reads this text.
 func Parse(name string, text []byte) (*config.Config, []config.Problem) {
 	return ParseFor("", name, text)
 }
