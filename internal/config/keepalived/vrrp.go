@@ -182,7 +182,7 @@ func (p *parser) programs(group string, s *statement) {
 	for _, line := range s.body {
 		c, found := p.scripts[line.key()]
 		if !found {
-			p.wrong(line, "no vrrp_script has this name", "")
+			p.report(line.line, config.Ignored, fault.New(line.title()+": no vrrp_script with a script has this name", ""))
 			continue
 		}
 		c.Groups = []string{group}
@@ -236,7 +236,8 @@ func (p *parser) script(s *statement) {
 		}
 	}
 	if len(c.Command) == 0 {
-		p.wrong(s, "no script", "write \"script PROGRAM\"")
+		p.report(s.line, config.Ignored, fault.New(s.title()+" has no script", "write \"script PROGRAM\""))
+		return
 	}
 	p.scripts[c.Name] = c
 }
