@@ -220,15 +220,19 @@ func doctorFindsFaults(t *testing.T, s site) {
 	t.Logf("doctor has found %d planted faults", found)
 }
 
+// hang is how long lvsctl doctor can take in a lab whose host is busy. On an idle host, it is less
+// than 10 seconds.
+const hang = 30 * time.Second
+
 // diagnose returns the output of lvsctl doctor, and reports whether its exit code is 0. It fails
-// the test if doctor needs more than 10 seconds.
+// the test if doctor hangs.
 func diagnose(t *testing.T, node *lab.Node) (out string, right bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), minute)
 	defer cancel()
 	began := time.Now()
 	text, err := node.Command(ctx, "lvsctl", "doctor").CombinedOutput()
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > hang {
 		t.Errorf("lvsctl doctor took %v:\n%s", took, text)
 	}
 	return string(text), err == nil
