@@ -31,6 +31,8 @@ type cluster struct {
 	tries int           // tries is the number of calls of Set and Get.
 	// tables is the text of the daemon's hash tables; empty for none.
 	tables string
+	// setup is the text of setupOf. Without a text, the publisher has no setupOf.
+	setup atomic.Value
 }
 
 func (c *cluster) Get(context.Context, string) (string, error) {
@@ -95,6 +97,9 @@ func publishing(t *testing.T, c *cluster, f func(p *publisher, log *bytes.Buffer
 		log.SetOutput(&lines)
 		log.SetLevel(logrus.DebugLevel)
 		p := newPublisher("lvs-health-web", c, c, log)
+		if c.setup.Load() != nil {
+			p.setupOf = func() string { return c.setup.Load().(string) }
+		}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() {
@@ -173,12 +178,10 @@ func TestPublishHashTables(t *testing.T) {
 // when they change, and once a minute.
 func TestPublishSetup(t *testing.T) {
 	c := &cluster{share: health.Share{Known: true, Good: 4, All: 4}, has: "1000"}
-	publishing(t, c, func(p *publisher, _ *bytes.Buffer) {
-		var setup atomic.Value
-		setup.Store("1.0 aaaa")
-		p.setupOf = func() string { return setup.Load().(string) }
+	c.setup.Store("1.0 aaaa")
+	publishing(t, c, func(*publisher, *bytes.Buffer) {
 		c.after(t, 30*time.Second, "lvs-health-web 1000 0s", "lvs-health-web 1000 0s", "lvs-health-web-setup 1.0 aaaa")
-		setup.Store("1.0 bbbb")
+		c.setup.Store("1.0 bbbb")
 		c.after(t, 2*time.Second, "lvs-health-web-setup 1.0 bbbb")
 		c.after(t, time.Minute, "lvs-health-web-setup 1.0 bbbb")
 	})
