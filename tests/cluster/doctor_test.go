@@ -32,12 +32,6 @@ const wrongOrder = `<group id="wrong"><primitive id="wrong-vip" class="ocf" prov
 <nvpair id="wrong-ipvs-r" name="real" value="192.0.2.21 gate"/></instance_attributes></primitive>
 <meta_attributes id="wrong-m"><nvpair id="wrong-m-r" name="target-role" value="Stopped"/></meta_attributes></group>`
 
-// otherVersion publishes the version 0.1 for director2. sameVersion repeats the value of director1.
-const (
-	otherVersion = "attrd_updater -p -N director2 -n lvs-health-web-health-setup -U '0.1 -'"
-	sameVersion  = `attrd_updater -p -N director2 -n lvs-health-web-health-setup -U "$(attrd_updater -N director1 -n lvs-health-web-health-setup -Q | sed 's/.*value="\(.*\)"/\1/')"`
-)
-
 // planted is a fault of a director. plant and remove are lines of a shell script on director1. If
 // remove is empty, the script runs the fix that doctor prints.
 type planted struct {
@@ -145,10 +139,6 @@ func plantedFaults() [][]planted {
 			{
 				name: "no answer to ARP", plant: "sysctl -w net.ipv4.conf.eth0.arp_ignore=8",
 				why: "net.ipv4.conf.eth0.arp_ignore is 8", fix: "sysctl -w net.ipv4.conf.eth0.arp_ignore=0",
-			},
-			{
-				name: "another version", plant: otherVersion, remove: sameVersion,
-				why: "and 0.1 on director2", fix: "install the same version of lvs-agents on both",
 			},
 			{
 				name: "host name", plant: "hostname web1", remove: "hostname director1",
