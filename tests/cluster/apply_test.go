@@ -130,10 +130,10 @@ func applyWithoutConfirmation(t *testing.T, s site) {
 // configuration back.
 func applyKilled(t *testing.T, s site) {
 	node, _ := s.active(t)
-	s.apply(t, node, 7, "--confirm-within=5s")
+	s.apply(t, node, 7, "--confirm-within=20s")
 	node.Script(t, "kill -KILL $(pgrep -f '[l]vsctl undo --when-due')")
 	s.weighs(t, 7)
-	pause(6 * time.Second)
+	pause(21 * time.Second)
 	s.weighs(t, 7)
 	t.Logf("lvsctl undo:\n%s", node.Run(t, "lvsctl", "undo"))
 	s.weighs(t, 3)
