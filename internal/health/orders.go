@@ -177,7 +177,7 @@ func clusters(left []control.Order, c control.Command) error {
 	return nil
 }
 
-// at returns a copy of the orders without those that have ended.
+// at returns a copy of the orders that have not ended.
 func (o orders) at(now time.Time) orders {
 	left := orders{}
 	for m := range o {
