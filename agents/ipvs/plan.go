@@ -194,7 +194,7 @@ func gone(old record.Record, want lvs.Table) []lvs.ServiceID {
 func (a action) apply(ctx context.Context, r record.Record) error {
 	done, err := record.Converge(ctx, a.kernel, func(ctx context.Context) ([]lvs.Op, error) {
 		have, err := a.kernel.Table(ctx)
-		have = have.Unordered(r.Claims())
+		have = have.Unordered(r.Claims()).TrustOrder(r.Target())
 		return lvs.Plan(r.Target().Yield(have, r.Claims()), have, r.Scope()), err
 	})
 	logOps(a.Call, done)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,14 +34,22 @@ import (
 )
 
 // kernel is a fake IPVS table. While lost is set, reading the table fails as in a kernel without
-// IPVS.
+// IPVS. While torn is above 0, a read misses the first destination of each service.
 type kernel struct {
 	*kerneltest.IPVS
 	lost atomic.Bool
+	torn atomic.Int64
 	ops  atomic.Int64 // ops counts the operations that succeeded.
+	// deletions counts the deletions of destinations, also the ones after a failed operation.
+	deletions atomic.Int64
 }
 
 func (k *kernel) Apply(ctx context.Context, ops []lvs.Op) (int, error) {
+	for _, op := range ops {
+		if op.Verb == lvs.DeleteDestination {
+			k.deletions.Add(1)
+		}
+	}
 	done, err := k.IPVS.Apply(ctx, ops)
 	k.ops.Add(int64(done))
 	return done, err
@@ -50,7 +59,15 @@ func (k *kernel) Table(ctx context.Context) (lvs.Table, error) {
 	if k.lost.Load() {
 		return nil, host.NotInstalled("IPVS is not in this kernel; modprobe ip_vs")
 	}
-	return k.IPVS.Table(ctx)
+	table, err := k.IPVS.Table(ctx)
+	if k.torn.Add(-1) >= 0 {
+		for i, v := range table {
+			table[i].Destinations = v.Destinations[1:]
+			first := func(addr netip.AddrPort) bool { return addr == v.Destinations[0].Addr }
+			table[i].Order = slices.DeleteFunc(slices.Clone(v.Order), first)
+		}
+	}
+	return table, err
 }
 
 // world is a director without a network. The checks of the addresses in down fail. An entry of down

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"lvs-agents/internal/health"
 	"lvs-agents/internal/lvs"
@@ -69,6 +70,29 @@ Quiescent real server: 192.0.2.22:80 (192.0.2.10:80) (Weight set to 0)
 Resetting soft failure count: 192.0.2.23:80 (tcp:192.0.2.10:80)
 Restored real server: 192.0.2.23:80 (192.0.2.10:80) (Weight set to %d)
 `, weightOf(scheduler, 23)))
+			})
+		})
+	}
+}
+
+// TestTornDumpKeepsTheRealServers reads the table twice without one of its real servers, as while
+// another program changes the table. No real server may leave the table.
+func TestTornDumpKeepsTheRealServers(t *testing.T) {
+	for _, scheduler := range []string{"mh", "sh"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, hashing(scheduler))
+			w.run(t, "web", func(*health.Daemon) {
+				w.kernel.deletions.Store(0)
+				w.kernel.torn.Store(2) // once without the lock, and once with it
+				<-time.After(10 * time.Second)
+				synctest.Wait()
+				if w.kernel.torn.Load() >= 0 {
+					t.Fatal("the daemon did not read the table")
+				}
+				if n := w.kernel.deletions.Load(); n > 0 {
+					t.Errorf("%s: %d deletions", scheduler, n)
+				}
+				w.wantHash(t, scheduler, hashed(scheduler))
 			})
 		})
 	}

@@ -330,6 +330,7 @@ func (r *reconciler) plan(ctx context.Context, w want) ([]lvs.Op, outcome, error
 	if !w.ordered {
 		have = have.Unordered(found.held)
 	}
+	have = have.TrustOrder(target)
 	r.last.see(have)
 	found.target, found.have = target, have
 	return lvs.Plan(target, have, found.held), found, nil

@@ -372,6 +372,26 @@ func (t Table) Unordered(scope Scope) Table {
 	return unordered
 }
 
+// TrustOrder returns t without the Order of the services that lack a destination of want. A dump of
+// the kernel can miss a destination that exists. A plan from this dump would delete every
+// destination after the gap and add it again. So a caller that plans until no operation is left
+// uses TrustOrder: the first plan adds what the dump lacks, and a later plan repairs the order.
+func (t Table) TrustOrder(want Table) Table {
+	held, gaps := t.Index(), Scope{}
+	for _, w := range want {
+		at, exists := held[w.ID]
+		if !exists || t[at].Order == nil {
+			continue
+		}
+		there := make(map[netip.AddrPort]bool, len(t[at].Order))
+		for _, addr := range t[at].Order {
+			there[addr] = true
+		}
+		gaps[w.ID] = slices.ContainsFunc(w.Destinations, func(d Destination) bool { return !there[d.Addr] })
+	}
+	return t.Unordered(gaps)
+}
+
 // Validate returns an error if the kernel would refuse the table, or accept it and do something
 // else. The error names at least one fault of each faulty service.
 func (t Table) Validate() error {

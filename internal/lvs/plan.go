@@ -52,8 +52,7 @@ func ScopeOf(tables ...Table) Scope {
 // With a scheduler that hashes, the hash table depends on the order of the destinations. So the
 // plan puts the destinations of the kernel into the order of their addresses, and a destination
 // with Last after all others. For this order, it deletes destinations and adds them again. It does
-// so only if have has VirtualService.Order. It also uses this order if the service has no
-// destinations yet.
+// so only if have has VirtualService.Order. It always adds missing destinations in this order.
 func Plan(want, have Table, scope Scope) []Op {
 	wanted, held := want.Index(), have.Index()
 	find := func(id ServiceID) (h VirtualService, exists bool) {
@@ -113,7 +112,7 @@ func (p *planner) destinations(want, have VirtualService) {
 	case !want.Scheduler.Hashes():
 	case have.Order != nil:
 		have = p.ordered(&want, have)
-	case len(have.Destinations) == 0:
+	default:
 		want.Destinations = slices.SortedFunc(slices.Values(want.Destinations), byPlace)
 	}
 	old := make(map[netip.AddrPort]Destination, len(have.Destinations))
