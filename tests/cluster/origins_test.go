@@ -27,6 +27,9 @@ type origin struct {
 	without string
 	// fallback is the table after both web servers have ended. Empty means that both never end.
 	fallback string
+	// persistent is the end of a line of ipvsadm -Sn, for example "-p 600". Then a client stays with
+	// its real server.
+	persistent string
 }
 
 // TestOrigins converts a setup of each origin, with damaged files, and loads the result into the
@@ -68,7 +71,7 @@ func origins(t *testing.T) []origin {
 	const crm, cib = "crm -F configure load update", "cibadmin -M -c -x"
 	master := strings.NewReplacer("delay_loop 6", "delay_loop 1", "retry 3", "retry 1").Replace(sample(t, "keepalived/testdata/damaged.conf"))
 	backup := strings.NewReplacer("state MASTER", "state BACKUP", "priority 100", "priority 50").Replace(master)
-	piranha := strings.Replace(sample(t, "piranha/testdata/damaged.cf"), "port=80", `port=80 timeout = 1 reentry = 2 send = "GET / HTTP/1.0\r\n\r\n" expect = "HTTP"`, 1)
+	piranha := strings.Replace(sample(t, "piranha/testdata/damaged.cf"), "port=80", `port=80 persistent = 600 timeout = 1 reentry = 2 send = "GET / HTTP/1.0\r\n\r\n" expect = "HTTP"`, 1)
 	addresses := strings.NewReplacer("172.16.31.180", "192.0.2.10", "172.16.31.13", "192.0.2.21", "172.16.31.14", "192.0.2.22",
 		"172.25.47.100", "192.0.2.10", "172.25.47.120", "192.0.2.21", "172.25.47.130", "192.0.2.22", "172.25.1.100", "192.0.2.10", "172.25.1.2:", "192.0.2.21:", "172.25.1.3:", "192.0.2.22:")
 	merged := addresses.Replace(sample(t, "ldirectord/testdata/seeds/002.cf"))
@@ -89,6 +92,7 @@ func origins(t *testing.T) []origin {
 			files: [][2]string{{"lvs.cf", piranha}},
 			form:  "--form group", flags: "--host 192.0.2.2=director1",
 			load: cib, to: "cib", vip: "lvs-vip", both: weights, without: strings.Replace(weights, rs1, "", 1),
+			persistent: "-p 600",
 		},
 		{
 			name: "haresources, ha.cf and ldirectord.cf",
@@ -198,13 +202,30 @@ func (o origin) serving(t *testing.T, s site, node *lab.Node) {
 	t.Helper()
 	s.WaitRunning(t, minute, o.vip, node.Name)
 	node.Host.WaitTable(t, minute, o.both)
-	o.replies(t, s, "rs1", "rs2")
+	if o.persistent == "" {
+		o.replies(t, s, "rs1", "rs2")
+		return
+	}
+	if table := node.Run(t, "ipvsadm", "-Sn"); !strings.Contains(table, "-A -t 192.0.2.10:80 -s rr "+o.persistent+"\n") {
+		t.Fatalf("the table of %s without %s:\n%s", node.Name, o.persistent, table)
+	}
+	if got := o.pages(t, s); len(got) != 1 {
+		t.Fatalf("replies of %v, although a client stays with its real server", got)
+	}
 }
 
 // replies sends requests over new connections. Exactly the named real servers must reply.
 func (o origin) replies(t *testing.T, s site, servers ...string) {
 	t.Helper()
-	pages := map[string]int{}
+	if got := o.pages(t, s); !slices.Equal(got, servers) {
+		t.Fatalf("replies of %v, not of %v", got, servers)
+	}
+}
+
+// pages sends requests over new connections, and returns the real servers that reply.
+func (o origin) pages(t *testing.T, s site) []string {
+	t.Helper()
+	pages := map[string]bool{}
 	for range 6 {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		page, err := s.topology.Host("client").Get(ctx, "http://192.0.2.10/")
@@ -212,9 +233,7 @@ func (o origin) replies(t *testing.T, s site, servers ...string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		pages[strings.TrimSpace(page)]++
+		pages[strings.TrimSpace(page)] = true
 	}
-	if got := slices.Sorted(maps.Keys(pages)); !slices.Equal(got, servers) {
-		t.Fatalf("replies of %v, not of %v", pages, servers)
-	}
+	return slices.Sorted(maps.Keys(pages))
 }
