@@ -16,7 +16,8 @@ func TestAgentCheckLines(t *testing.T) {
 		want   Says
 	}{
 		{"percentage", Says{}, "75%\n", Says{Weight: 75, HasWeight: true}},
-		{"percentage without a line end", Says{}, "75%", Says{Weight: 75, HasWeight: true}},
+		{"a line without its end", half, "75%", half},
+		{"a carriage return ends the line", Says{}, "75%\rdown\n", Says{Weight: 75, HasWeight: true}},
 		{"zero is a drain", Says{}, "0%\r\n", Says{HasWeight: true}},
 		{"maxconn", Says{}, "maxconn:30\n", Says{MaxConn: 30}},
 		{"ready ends drain", Says{Mode: Drain}, "ready\n", Says{}},

@@ -7,11 +7,14 @@ import (
 
 // Read returns what a server says after a line of HAProxy's agent-check protocol. The words of a
 // line are separated by blanks, tabs or commas. What a line does not mention stays as before. Words
-// that the protocol does not have change nothing.
+// that the protocol does not have change nothing. A line without its end changes nothing either,
+// because the rest of it can be missing.
 func (s Says) Read(text string) Says {
-	line, _, _ := strings.Cut(strings.TrimLeft(text, "\r\n"), "\n")
-	line = strings.TrimRight(line, "\r")
-	line, comment, commented := strings.Cut(line, "#")
+	end := strings.IndexAny(text, "\r\n")
+	if end < 0 {
+		return s
+	}
+	line, comment, commented := strings.Cut(text[:end], "#")
 	for _, word := range strings.FieldsFunc(line, func(c rune) bool { return c == ' ' || c == '\t' || c == ',' }) {
 		word = strings.ToLower(word)
 		down := s.Down
