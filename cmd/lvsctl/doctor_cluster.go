@@ -36,7 +36,7 @@ type node interface {
 	Directory(path string) doctor.Directory
 	// Lacks returns the agents of a list that are not installed.
 	Lacks(agents []string) []string
-	// Savers returns the programs that print the rules of the packet filters in use.
+	// Savers returns the commands that print the rules of the packet filters in use.
 	Savers() []string
 	// Owner returns the link-layer address of another host that answers ARP for an address.
 	Owner(ctx context.Context, nic string, ip netip.Addr, wait time.Duration) (string, error)
@@ -84,10 +84,16 @@ func examineCluster(ctx context.Context, sys system) ([]doctor.Finding, error) {
 		return value
 	}
 	errs := readCluster(&facts, out)
-	for _, program := range savers {
-		facts.Rules[program] = out[program].text
-		if err := out[program].err; !errors.Is(err, cib.ErrNotInstalled) {
+	for _, command := range savers {
+		program, _, _ := strings.Cut(command, " ")
+		switch err := out[program].err; {
+		case errors.Is(err, cib.ErrNotInstalled):
+		case err != nil:
 			errs = append(errs, unread(program, err))
+		case program == "nft":
+			errs = append(errs, facts.ReadNftables(out[program].text))
+		default:
+			facts.Rules[program] = out[program].text
 		}
 	}
 	errs = append(errs, readNode(ctx, sys, &facts)...)

@@ -76,6 +76,40 @@ func TestDoctorExaminesTheCluster(t *testing.T) {
 	}
 }
 
+// filtered is a host with nftables.
+type filtered struct{ healthy }
+
+func (filtered) Savers() []string { return []string{"iptables-save", "nft --json list ruleset"} }
+
+// TestDoctorReadsNftables checks what the doctor does with the output of nft.
+func TestDoctorReadsNftables(t *testing.T) {
+	for _, tt := range []struct {
+		name, text string
+		err        error
+		stderr     string
+	}{
+		{name: "no rules", text: `{"nftables": [{"metainfo": {"json_schema_version": 1}}]}`},
+		{name: "nft is not installed", err: cib.ErrNotInstalled},
+		{name: "nft fails", err: errors.New("not permitted"), stderr: "lvsctl: not examined: the cluster: nft: not permitted\n"},
+		{name: "no JSON", stderr: "lvsctl: not examined: the cluster: nft: unexpected end of JSON input\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var errs strings.Builder
+			sys := system{stderr: &errs, stateDir: t.TempDir(), director: &patient{directs: true}, node: filtered{}, kernel: fakeKernel{}}
+			sys.output = func(ctx context.Context, name string, args ...string) (string, error) {
+				if name == "nft" && strings.Join(args, " ") == "--json list ruleset" {
+					return tt.text, tt.err
+				}
+				return rightCluster(ctx, name, args...)
+			}
+			found, complete := examine(t.Context(), sys, ofCluster)
+			if len(found) != 0 || errs.String() != tt.stderr || complete != (tt.stderr == "") {
+				t.Errorf("got %v, complete %v, stderr %q, want %q", found, complete, errs.String(), tt.stderr)
+			}
+		})
+	}
+}
+
 // TestDoctorDoesNotWaitForWhatHangs checks that the doctor prints the other findings after an
 // examination has not ended in time, and does not print fine.
 func TestDoctorDoesNotWaitForWhatHangs(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -65,15 +66,18 @@ func (thisNode) Lacks(agents []string) (lacking []string) {
 
 // Savers leaves out packet filters that the kernel has not loaded, because their programs would
 // load them.
-func (thisNode) Savers() (programs []string) {
+func (thisNode) Savers() (commands []string) {
 	for file, program := range map[string]string{"ip_tables_names": "iptables", "ip6_tables_names": "ip6tables"} {
 		text, err := os.ReadFile("/proc/net/" + file)
 		if err == nil && strings.TrimSpace(string(text)) != "" {
-			programs = append(programs, program+"-legacy-save")
+			commands = append(commands, program+"-legacy-save")
 		}
 		if _, err := os.Stat("/sys/module/nf_tables"); err == nil {
-			programs = append(programs, program+"-save")
+			commands = append(commands, program+"-save")
 		}
 	}
-	return programs
+	if slices.Contains(commands, "iptables-save") {
+		commands = append(commands, "nft --json list ruleset")
+	}
+	return commands
 }

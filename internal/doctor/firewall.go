@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"lvs-agents/internal/lvs"
 )
 
 // packet is the first packet of a connection. The address of its sender is unknown.
@@ -103,7 +101,7 @@ func (r ruleset) walk(table, chain string, p packet, depth int) (verdict, by str
 				return unknown, ""
 			}
 			if target == "RETURN" {
-				return "", ""
+				return r.end(table, chain)
 			}
 			return target, rule
 		case "DROP", "REJECT":
@@ -120,6 +118,11 @@ func (r ruleset) walk(table, chain string, p packet, depth int) (verdict, by str
 			}
 		}
 	}
+	return r.end(table, chain)
+}
+
+// end returns what happens to a packet at the end of a chain.
+func (r ruleset) end(table, chain string) (verdict, by string) {
 	if r.policy[table+" "+chain] == "DROP" {
 		return "DROP", fmt.Sprintf("-t %s -P %s DROP", table, chain)
 	}
@@ -152,6 +155,8 @@ func match(words []string, p packet) (matches answer, target string) {
 			a = is(slices.ContainsFunc(strings.Split(value, ","), func(s string) bool { return ports(s, p.to.Port()) }))
 		case "--ctstate", "--state":
 			a = is(slices.Contains(strings.Split(value, ","), "NEW"))
+		case "-i", "-o":
+			a = min(maybe, is(value != "lo")) // Packets of the doctor's questions do not use lo.
 		default:
 			a = maybe
 		}
@@ -198,7 +203,7 @@ func ports(text string, port uint16) bool {
 func firewall(f Facts) (findings []Finding) {
 	for _, program := range slices.Sorted(maps.Keys(f.Rules)) {
 		rules := parseRules(f.Rules[program])
-		for _, p := range packets(f.Table) {
+		for _, p := range packets(f) {
 			if p.to.Addr().Is6() != strings.HasPrefix(program, "ip6") {
 				continue
 			}
@@ -207,29 +212,65 @@ func firewall(f Facts) (findings []Finding) {
 				continue
 			}
 			tool := strings.TrimSuffix(program, "-save")
-			findings = append(findings, Finding{
-				fmt.Sprintf("packets of %s %s are dropped", p.what, p.to), "the rule " + tool + " " + by + " drops them",
-				fmt.Sprintf("%s -I %s -p %s -d %s --dport %d -j ACCEPT, and the same in the configuration of the firewall", tool, p.hook, p.protocol, p.to.Addr(), p.to.Port()),
-			})
+			findings = append(findings, p.dropped("the rule "+tool+" "+by,
+				fmt.Sprintf("%s -I %s -p %s -d %s --dport %d -j ACCEPT", tool, p.hook, p.protocol, p.to.Addr(), p.to.Port())))
 		}
+	}
+	if f.nftables == nil {
+		return findings
+	}
+	saved := map[string]ruleset{"ip": parseRules(f.Rules["iptables-save"]), "ip6": parseRules(f.Rules["ip6tables-save"])}
+	for _, p := range packets(f) {
+		// The rules of iptables-save can be in nftables, and then they are examined already.
+		base, by := f.nftables.drops(p, func(chain nftName) bool {
+			_, ok := saved[chain.family].policy[chain.table+" "+chain.name]
+			return ok && !isLegacy(f.Rules, chain.family)
+		})
+		if base == nil {
+			continue
+		}
+		family := map[bool]string{false: "ip", true: "ip6"}[p.to.Addr().Is6()]
+		findings = append(findings, p.dropped(by,
+			fmt.Sprintf("nft insert rule %s %s daddr %s %s dport %d accept", base.name, family, p.to.Addr(), p.protocol, p.to.Port())))
 	}
 	return findings
 }
 
+// isLegacy reports whether the output of iptables-save or ip6tables-save has the rules of legacy
+// iptables, which are not in nftables. Old versions for nftables do not print their kind.
+func isLegacy(rules map[string]string, family string) bool {
+	program := family + "tables"
+	_, uses := rules[program+"-legacy-save"]
+	return uses && !strings.Contains(rules[program+"-save"], "(nf_tables)")
+}
+
+// dropped returns the finding about a rule that drops a packet. The command accept adds a rule
+// before that rule.
+func (p packet) dropped(by, accept string) Finding {
+	return Finding{fmt.Sprintf("packets of %s %s are dropped", p.what, p.to), by + " drops them", accept + ", and the same in the configuration of the firewall"}
+}
+
 // packets returns the packets that the firewall must not drop. It leaves out services with a mark,
-// because their addresses and ports are unknown.
-func packets(table lvs.Table) (list []packet) {
-	for _, v := range table {
+// because their addresses and ports are unknown, and checks that do not leave this host.
+func packets(f Facts) (list []packet) {
+	for _, v := range f.Table {
 		if v.ID.Mark != 0 {
 			continue
 		}
 		list = append(list, packet{"clients to virtual service", "INPUT", v.ID.Protocol.String(), v.ID.Addr})
 		for _, d := range v.Destinations {
 			p := packet{"checks to real server", "OUTPUT", v.ID.Protocol.String(), d.Addr}
-			if !d.Addr.Addr().IsLoopback() && !slices.Contains(list, p) {
+			if !f.has(d.Addr.Addr()) && !slices.Contains(list, p) {
 				list = append(list, p)
 			}
 		}
 	}
 	return list
+}
+
+// has reports whether this host has an address.
+func (f *Facts) has(ip netip.Addr) bool {
+	return ip.IsLoopback() || slices.ContainsFunc(f.Links, func(l Link) bool {
+		return slices.ContainsFunc(l.Networks, func(p netip.Prefix) bool { return p.Addr() == ip })
+	})
 }

@@ -14,6 +14,8 @@ import (
 type Facts struct {
 	monitor *monitor       // monitor is nil until ReadMonitor.
 	config  *configuration // config is nil until ReadCIB.
+	// nftables is nil until ReadNftables.
+	nftables *nftables
 
 	Silent bool   // Silent says that Pacemaker did not reply in time.
 	Units  string // Units is the argument of ExamineUnits.
@@ -181,7 +183,7 @@ func Questions() []Question {
 		{"interface", "Can the virtual address be on an interface of this node?", "CIB, the interfaces and their networks", "`ip link set … up`, or another `nic` or `ip`", interfaces},
 		{"ARP", "Does another host answer ARP for a virtual address of this director?", "ARP queries to the network, for three quarters of a second", "on the other host: `lvsctl doctor`", owners},
 		{"silence", "Does this director answer ARP for its virtual addresses?", "`arp_ignore` of the interface", "`sysctl -w net.ipv4.conf.….arp_ignore=0`", silent},
-		{"firewall", "Do firewall rules drop packets of clients or of checks?", "`iptables-save`, `ip6tables-save` and the `-legacy-` programs. A rule with a match that the doctor cannot evaluate counts as right", "a rule with ACCEPT before the rule that drops", firewall},
+		{"firewall", "Do firewall rules drop packets of clients or of checks?", "`iptables-save`, `ip6tables-save` and the `-legacy-` programs, `nft`: tables of the families ip, ip6 and inet. A rule with a match that the doctor cannot evaluate counts as right", "a rule with ACCEPT before the rule that drops", firewall},
 		{"loop", "Is another director with the same virtual services a real server?", "the table, `corosync-cmapctl`", "remove the real server", loop},
 		{"connection tracking", "Is the table of connection tracking full?", "`nf_conntrack_count`, `nf_conntrack_max`", "`sysctl -w net.netfilter.nf_conntrack_max=N`", tracking},
 		{"state", "Can the agents write their state?", "the file system of the state directory: read-only, or full", "remount, or remove files", writable},

@@ -99,6 +99,13 @@ func TestQuestions(t *testing.T) {
 		}, "the host 02:00:5e:00:53:15 answers ARP for the address"},
 		{"silence", sysctl(map[string]string{"net/ipv4/conf/eth0/arp_ignore": "8"}), "net.ipv4.conf.eth0.arp_ignore is 8"},
 		{"firewall", func(_ *testing.T, f *Facts) { f.Rules["iptables-save"] = "*filter\n:INPUT DROP [0:0]\n" }, "the rule iptables -t filter -P INPUT DROP drops them"},
+		{"firewall", func(t *testing.T, f *Facts) {
+			t.Helper()
+			const chain = `{"nftables": [{"chain": {"family": "inet", "table": "t", "name": "in", "hook": "input", "prio": 0, "policy": "drop"}}]}`
+			if err := f.ReadNftables(chain); err != nil {
+				t.Fatal(err)
+			}
+		}, "the policy of chain inet t in of nftables drops them"},
 		{"loop", func(_ *testing.T, f *Facts) {
 			f.Table[0].Destinations[0].Addr = netip.MustParseAddrPort("192.0.2.12:80")
 		}, "its real server 192.0.2.12:80 is the director director2, which balances the same service"},
@@ -156,6 +163,9 @@ func TestFirewall(t *testing.T) {
 		{"a chain returns", "-A INPUT -j web\n-A web -p tcp -j RETURN\n-A web -j DROP\n", ""},
 		{"a match that is not known", "-A INPUT -p tcp -m recent --name x --rsource -j DROP\n", ""},
 		{"a chain that calls itself", "-A INPUT -j web\n-A web -j web\n", ""},
+		{"lo is accepted", ":INPUT DROP\n-A INPUT -i lo -j ACCEPT\n", "-t filter -P INPUT DROP"},
+		{"an interface is accepted", ":INPUT DROP\n-A INPUT -i eth1 -j ACCEPT\n", ""},
+		{"a return to the policy", ":INPUT DROP\n-A INPUT -p tcp -j RETURN\n-A INPUT -j ACCEPT\n", "-t filter -P INPUT DROP"},
 		{"checks", "-A OUTPUT -d 192.0.2.21/32 -j DROP\n", "-t filter -A OUTPUT -d 192.0.2.21/32 -j DROP"},
 	}
 	for _, tt := range tests {
