@@ -62,8 +62,8 @@ var agentLines = [][]string{
 	{"drain # new release\n"},
 }
 
-// differentAgentLines are the rows of agentLines where our policy differs from HAProxy. Each has its
-// reason.
+// differentAgentLines are the rows of agentLines where our policy differs from HAProxy. Each row
+// has its reason.
 var differentAgentLines = map[string]string{
 	"failed\n":                            "the manual names this word, but HAProxy knows only fail",
 	"stopped#maintenance of the rack\r\n": "HAProxy wants a blank before the reason, and ignores the word without it",
