@@ -13,6 +13,7 @@ import (
 	"lvs-agents/internal/doctor"
 	"lvs-agents/internal/host"
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/top"
 )
 
 // The exit codes of lvsctl.
@@ -48,8 +49,10 @@ type system struct {
 	dataDir string                                          // dataDir keeps files across reboots.
 	spawn   func(ctx context.Context, args ...string) error // spawn starts lvsctl with args as a daemon.
 	now     func() time.Time
-	stdin   io.Reader // stdin is nil if the standard input is not a terminal.
-	helper  []string  // helper is the command that reads files (see disk.Reader).
+	// view shows a live view. It is nil if the standard input or output is not a terminal.
+	view   func(context.Context, top.Source) error
+	stdin  io.Reader // stdin is nil if the standard input is not a terminal.
+	helper []string  // helper is the command that reads files (see disk.Reader).
 	// resync sends the connections of this director to the other directors.
 	resync func(ctx context.Context, all, dry bool) (fmt.Stringer, error)
 }
@@ -93,6 +96,7 @@ type commands struct {
 	Diff    diffCommand    `cmd:"" help:"Print how the running cluster, and the IPVS table of this node, differ from configuration files."`
 	Show    showCommand    `cmd:"" help:"Print the resources of lvs-agents in the running cluster, or the IPVS table of this node."`
 	Status  statusCommand  `cmd:"" default:"1" help:"Print the services of the health daemons on this node, with the verdict on every real server. Also print which neighbours have confirmed the addresses of vip resources."`
+	Top     topCommand     `cmd:"" help:"Show the services of the health daemons on this node in the terminal, each second, with the verdicts, connections and rates. The key ? shows all keys. Keys can sort and filter the list, explain a real server, and give orders after the key !."`
 	Explain explainCommand `cmd:"" help:"Print why the real servers of a virtual service have their weights. The output has the last checks with the time of each phase, the expected and the received reply, and the rule that decided. It also has the claim, the weights in the kernel, and the pending commands."`
 	Events  eventsCommand  `cmd:"" help:"Print the events that the health daemons on this node have kept since the boot. Events are changes of verdicts, weights and configurations, repairs of the table and take-overs."`
 	Drain   drainCommand   `cmd:"" help:"Give real servers no new connections. Their open connections continue."`

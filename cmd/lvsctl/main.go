@@ -26,6 +26,7 @@ import (
 	"lvs-agents/internal/kernel/wire"
 	"lvs-agents/internal/manual"
 	"lvs-agents/internal/process"
+	"lvs-agents/internal/top"
 	"lvs-agents/ocf"
 )
 
@@ -52,7 +53,7 @@ func main() {
 		dirs: append([]string{"."}, load.Dirs()...), resolver: net.DefaultResolver, kernel: kernel, version: manual.Version(version), host: host,
 		stateDir: dir, helper: disk.SelfHelper(),
 		doctor: doctor.Examiner{Kernel: here}, director: here, node: thisNode{}, capable: capability.New(), attributes: attribute.Node{}, memory: attribute.Node{}, listen: resync.Listen, output: cib.Output,
-		resync: resyncs(kernel, dir), cluster: cib.Cluster{}, dataDir: "/var/lib/lvs-agents", now: time.Now, stdin: terminal(),
+		resync: resyncs(kernel, dir), cluster: cib.Cluster{}, dataDir: "/var/lib/lvs-agents", now: time.Now, stdin: terminal(), view: viewer(),
 		spawn: func(ctx context.Context, args ...string) error {
 			return process.Spawn(ctx, "/proc/self/exe", append([]string{"lvsctl"}, args...), os.Environ())
 		},
@@ -64,9 +65,20 @@ func main() {
 
 // coloured reports whether the standard output is a terminal that shows colours. A variable
 // NO_COLOR with any value turns colours off (no-color.org).
-func coloured() bool {
+func coloured() bool { return capable() && os.Getenv("NO_COLOR") == "" }
+
+// capable reports whether the standard output is a terminal that can move its cursor.
+func capable() bool {
 	_, err := unix.IoctlGetTermios(int(os.Stdout.Fd()), unix.TCGETS)
-	return err == nil && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return err == nil && os.Getenv("TERM") != "dumb"
+}
+
+// viewer returns the live view for the terminal, or nil if the program has none.
+func viewer() func(context.Context, top.Source) error {
+	if terminal() == nil || !capable() {
+		return nil
+	}
+	return func(ctx context.Context, s top.Source) error { return top.Run(ctx, s, os.Stdin, os.Stdout) }
 }
 
 // terminal returns the standard input if it is a terminal, otherwise nil.
