@@ -290,7 +290,11 @@ func why(r control.Real) string {
 	}
 	add(r.Reason)
 	switch r.Cause {
-	case "", "failed", "unchecked":
+	case "failed":
+		if r.Verdict == "good" { // The server itself says that it is down.
+			add(r.Policy)
+		}
+	case "", "unchecked":
 	case "passed", "ordered":
 		if len(r.Orders) == 0 && r.Weight != r.Configured {
 			add(r.Policy)

@@ -142,13 +142,23 @@ func (h HTTP) talk(ctx context.Context, c *conn, page string) (location string, 
 		return "", err
 	}
 	c.tracer.replied("status "+response.text, nil)
+	if h.Drains != nil && h.Drains(response.status) {
+		c.tracer.says("drain # status " + response.text + "\n")
+		return "", nil
+	}
 	if !h.good(response.status) {
 		if response.status/100 == 3 && response.location != "" {
 			return response.location, nil
 		}
 		return "", errors.New("status " + printable(response.text))
 	}
-	return "", h.body(ctx, response)
+	if err := h.body(ctx, response); err != nil {
+		return "", err
+	}
+	if h.Drains != nil {
+		c.tracer.says("ready\n")
+	}
+	return "", nil
 }
 
 // bare judges a reply without a header, which HTTP/0.9 servers and some scripts send. It treats the

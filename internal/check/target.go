@@ -22,6 +22,9 @@ type Target struct {
 	Receive Pattern
 	// Status reports whether an HTTP status is good. Nil accepts 200 to 299.
 	Status func(int) bool
+	// Drains reports whether an HTTP status means that the check passes and that the server wants no
+	// new connections. Nil is false for every status.
+	Drains func(int) bool
 	// Host is the name of the server in HTTP and TLS. Empty means its address.
 	Host     string
 	Database string

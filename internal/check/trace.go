@@ -16,6 +16,9 @@ type Trace struct {
 	Total     time.Duration // Total is the time of the whole check.
 	// Reply is the beginning of the last reply in printable characters, without secrets.
 	Reply string
+	// Says is what the server says about itself, as a line of HAProxy's agent-check protocol. Empty
+	// means that it says nothing.
+	Says string
 }
 
 // Traced runs a check that begins now, and returns what it measured.
@@ -127,6 +130,16 @@ func (t *tracer) replied(head string, body []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.Reply = short(text)
+}
+
+// says sets the text of Says.
+func (t *tracer) says(words string) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.Says = words
 }
 
 // matches begins the comparison of a reply. The returned function ends it.

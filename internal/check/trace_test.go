@@ -55,6 +55,34 @@ func TestTraceHasTheBeginningOfTheReply(t *testing.T) {
 	}
 }
 
+// TestHTTPSaysThatTheServerDrains checks that a status of Drains passes before all other rules, and
+// that each other good reply ends the drain.
+func TestHTTPSaysThatTheServerDrains(t *testing.T) {
+	drains := func(status int) bool { return status == 404 || status == 302 }
+	for _, tt := range []struct {
+		name, reply string
+		drains      func(int) bool
+		says, err   string
+	}{
+		{"drained", "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno", drains, "drain # status 404 Not Found\n", ""},
+		{"a redirection", "HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", drains, "drain # status 302 Found\n", ""},
+		{"good", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK", drains, "ready\n", ""},
+		{"another page", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nno", drains, "", `the page does not match "OK"`},
+		{"another status", "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", drains, "", "status 503 Busy"},
+		{"not configured", "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", nil, "", "status 404 Not Found"},
+		{"good, not configured", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK", nil, "", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			addr := server(t, answering(tt.reply))
+			got, err := traced(t, "http", Target{Addr: addr, Receive: perls(t, "OK"), Drains: tt.drains})
+			says(t, err, "GET http://"+addr.String()+"/: ", tt.err)
+			if got.Says != tt.says {
+				t.Errorf("got %q, want %q", got.Says, tt.says)
+			}
+		})
+	}
+}
+
 func TestTraceCutsALongReply(t *testing.T) {
 	for _, text := range []string{fmt.Sprintf("%1000s", "hunter2"), fmt.Sprintf("%163s", "hunter2")} {
 		got := secrets{"hunter2"}.hidden(excerpt([]byte(text)[:maxExcerpt]))

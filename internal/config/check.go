@@ -25,7 +25,10 @@ type Check struct {
 	Rise     int // Rise is how many successes in a row make a bad real server good.
 	Verify   Verification
 	Status   Statuses // Status are the HTTP statuses of a good reply.
-	Method   string   // Method is the method of HTTP. Empty means GET.
+	// DisableOn are the HTTP statuses that mean: the check passes, and the server gets no new
+	// connections. The zero value has none.
+	DisableOn Statuses
+	Method    string // Method is the method of HTTP. Empty means GET.
 	// Request is the query as the configuration writes it. No slash is added to its start.
 	Request string
 	// Receive is a regular expression that a good reply matches. Empty means any reply.

@@ -79,8 +79,22 @@ type Service struct {
 	Alert           Alert
 	Notify          Notify
 	Policy          policy.Settings
+	Agent           Agent
 	Line            int // Line is the line number of the virtual service in its file.
 }
+
+// Agent says how the daemon reads what a real server says about itself, by HAProxy's agent-check
+// protocol. The zero value means that it does not.
+type Agent struct {
+	Addr netip.Addr // Addr is the address of the agent. Zero means the address of the real server.
+	Port uint16     // Port is never 0 in an agent that is used.
+	Send string     // Send is what the agent gets first. The characters \n in it are a line break.
+	// Interval is the time between two reads.
+	Interval time.Duration
+}
+
+// Equal reports whether two agents are the same.
+func (a Agent) Equal(other Agent) bool { return a == other }
 
 // Alert holds the settings of mail about changes of real servers.
 type Alert struct {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -218,10 +219,10 @@ func (s *server) occurred(e health.Event) {
 	}
 }
 
-// keep keeps an event for lvsctl events. It leaves out single checks and the steps of a slow start,
-// because the others would be lost early.
+// keep keeps an event for lvsctl events. It leaves out single checks, the steps of a slow start and
+// the weights that real servers choose, because the others would be lost early.
 func (s *server) keep(e health.Event) {
-	if e.Kind == health.CheckFailed || e.Kind == health.CheckPassed || e.Kind == health.ServerRising {
+	if slices.Contains([]health.Kind{health.CheckFailed, health.CheckPassed, health.ServerRising, health.ServerAdjusted}, e.Kind) {
 		return
 	}
 	err := s.kept.Keep(e.Control())

@@ -123,6 +123,9 @@ func targetOf(p Probe, tools Tools, known *patterns) (check.Target, error) {
 		Status: p.Status.Good, Verify: check.Verify(p.Verify), Roots: tools.Roots, Database: p.Database,
 		Login: p.Login.Reveal(), Passwd: p.Passwd.Reveal(), Secret: p.Secret.Reveal(),
 	}
+	if p.DisableOn != (config.Statuses{}) {
+		t.Drains = p.DisableOn.Good
+	}
 	if p.Receive == "" {
 		return t, nil
 	}

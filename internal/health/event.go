@@ -26,12 +26,15 @@ const (
 
 	ServerUp   Kind = "server_up"   // ServerUp: the real server gets new connections.
 	ServerDown Kind = "server_down" // ServerDown: the real server gets no new connections because of its checks.
-	// ServerDrained: an operator has drained the real server, or its configured weight is 0.
+	// ServerDrained: an operator or the real server itself has drained it, or its configured weight
+	// is 0.
 	ServerDrained Kind = "server_drained"
 	// ServerChanged: the weight or the forwarding method of the real server changed.
 	ServerChanged Kind = "server_changed"
 	// ServerRising: the weight of the real server rose by a step of its slow start.
 	ServerRising Kind = "server_rising"
+	// ServerAdjusted: the real server has changed its weight or its limit of connections on its own.
+	ServerAdjusted Kind = "server_adjusted"
 	// ServerRemoved: the real server is not configured any more, or the daemon ends.
 	ServerRemoved Kind = "server_removed"
 	FallbackIn    Kind = "fallback_in"
@@ -188,8 +191,12 @@ func (d *Daemon) step(i int, op lvs.Op, weights map[netip.AddrPort]int) Event {
 	case lvs.AddDestination, lvs.EditDestination, lvs.DeleteDestination:
 	}
 	at, configured := d.standing[i].index[op.Destination.Addr]
+	var because policy.Reason
 	if configured {
-		e = d.about(e, service.Reals[at])
+		e, because = d.about(e, service.Reals[at]), d.because(i, at)
+		if because.Own() && e.Verdict == Good {
+			e.Reason = because.String()
+		}
 	}
 	e.Server, e.From, e.To = op.Destination.Addr, out, out
 	if weight, present := weights[e.Server]; present {
@@ -199,6 +206,9 @@ func (d *Daemon) step(i int, op lvs.Op, weights map[netip.AddrPort]int) Event {
 		e.To = op.Destination.Weight
 	}
 	e.Kind = d.kindOf(e, configured)
+	if e.Kind == ServerDrained && because.Cause == policy.Failed && because.Says.Down {
+		e.Kind = ServerDown
+	}
 	return e
 }
 

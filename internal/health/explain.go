@@ -58,7 +58,7 @@ func (d *Daemon) explain(i int, f control.Filter) control.ExplainedService {
 		}
 		because := d.because(i, j)
 		server := control.ExplainedServer{Real: told.Reals[j], Tier: real.Tier, Because: because.String(), Rule: because.Cause.Rule()}
-		for _, p := range real.Probes {
+		for _, p := range real.all() {
 			server.Checks = append(server.Checks, d.explainCheck(p, last))
 		}
 		s.Reals = append(s.Reals, server)
@@ -122,6 +122,8 @@ func (p Probe) query() string {
 		return cmp.Or(p.Method, "GET") + " " + check.Shown(url)
 	case "simpletcp":
 		return "request to " + p.Addr.String()
+	case string(agentCheck):
+		return "own state from " + p.Addr.String()
 	}
 	return strings.TrimSpace(fmt.Sprintf("%s %s %s", p.name(), p.Addr, check.Shown(p.Request)))
 }
@@ -145,9 +147,15 @@ func (p Probe) expected() string {
 		}
 	case config.Negotiate, config.Combined:
 	}
+	if p.isAgent() {
+		return "one line of HAProxy's agent-check protocol"
+	}
 	var parts []string
 	if strings.HasPrefix(p.name(), "http") {
 		parts = append(parts, "status "+cmp.Or(p.Status.String(), "200-299"))
+		if drains := p.DisableOn.String(); drains != "" {
+			parts = append(parts, "or status "+drains+", which drains the server")
+		}
 	}
 	if p.Receive != "" {
 		parts = append(parts, fmt.Sprintf("a reply that matches %q", p.Receive))

@@ -120,6 +120,9 @@ func (s Service) wanted(st *standing, some ...int) lvs.VirtualService {
 	add := func(i int) {
 		if d := s.Reals[i].Destination; st.reals[i].weight != out {
 			d.Weight, d.HashWeight = st.reals[i].weight, d.Weight
+			if i < len(st.places) {
+				lower(&d, st.places[i].MaxConn)
+			}
 			v.Destinations = append(v.Destinations, d)
 		}
 	}
@@ -135,4 +138,14 @@ func (s Service) wanted(st *standing, some ...int) lvs.VirtualService {
 		v.Destinations = append(v.Destinations, s.Fallbacks...)
 	}
 	return v
+}
+
+// lower lowers the thresholds of a destination to the number of connections that the server wants
+// at most. The kernel refuses a lower threshold above the upper one.
+func lower(d *lvs.Destination, most int) {
+	if most == 0 || d.Upper != 0 && int(d.Upper) <= most {
+		return
+	}
+	d.Upper = uint32(min(most, lvs.MaxThreshold))
+	d.Lower = min(d.Lower, d.Upper)
 }

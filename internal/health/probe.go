@@ -46,6 +46,8 @@ type Real struct {
 	lvs.Destination
 	Tier   int // Tier is policy.Server.Tier.
 	Probes []Probe
+	// Agent reads what the server says about itself. It has no part in the verdict. Zero means none.
+	Agent Probe
 }
 
 // Probe is a check of one address: the query, the target and the times. The daemon runs equal
@@ -75,7 +77,7 @@ func NewSetup(ctx context.Context, cfg *config.Config, names *config.Names) (Set
 			MonitorFile: s.MonitorFile, Alert: s.Alert, Notify: s.Notify, Policy: s.Policy,
 		}
 		for _, real := range s.Reals {
-			service.Reals = append(service.Reals, Real{Destination: real.Destination, Tier: real.Tier, Probes: probesOf(s, real)})
+			service.Reals = append(service.Reals, Real{Destination: real.Destination, Tier: real.Tier, Probes: probesOf(s, real), Agent: agentOf(s, real)})
 		}
 		for _, f := range s.Fallbacks {
 			service.Fallbacks = append(service.Fallbacks, service.lastResort(f.Destination()))
@@ -107,6 +109,37 @@ func probesOf(s config.Service, real config.Real) []Probe {
 		}
 	}
 	return probes
+}
+
+// agentCheck is the application of the probe Real.Agent.
+const agentCheck config.Application = "agent-check"
+
+// agentOf returns the probe that reads what a real server says about itself. It is zero if the
+// service has no agent.
+func agentOf(s config.Service, real config.Real) Probe {
+	const longest = 5 * time.Second
+	a := s.Agent
+	if a.Port == 0 {
+		return Probe{}
+	}
+	addr := a.Addr
+	if !addr.IsValid() {
+		addr = real.Addr.Addr()
+	}
+	return Probe{Addr: netip.AddrPortFrom(addr, a.Port), Check: config.Check{
+		Type: config.Negotiate, Application: agentCheck, Request: a.Send, Interval: a.Interval, Timeout: min(a.Interval, longest), Fall: 1,
+	}}
+}
+
+// isAgent reports whether the probe is a Real.Agent.
+func (p Probe) isAgent() bool { return p.Application == agentCheck }
+
+// all returns the probes of a real server, and its agent as the last one.
+func (r Real) all() []Probe {
+	if r.Agent == (Probe{}) {
+		return r.Probes
+	}
+	return append(slices.Clone(r.Probes), r.Agent)
 }
 
 // newProbe returns the probe of a check whose names are resolved. It leaves out fields that the
@@ -153,13 +186,13 @@ func (s Setup) Table() lvs.Table {
 	return table
 }
 
-// Probes returns the different probes of all real servers, each probe once.
+// Probes returns the different probes of all real servers, with their agents, each probe once.
 func (s Setup) Probes() []Probe {
 	var probes []Probe
 	seen := map[Probe]bool{}
 	for _, service := range s.Services {
 		for _, real := range service.Reals {
-			for _, p := range real.Probes {
+			for _, p := range real.all() {
 				if !seen[p] {
 					seen[p] = true
 					probes = append(probes, p)
@@ -175,7 +208,7 @@ func (s Setup) users() map[Probe][]place {
 	users := map[Probe][]place{}
 	for i, service := range s.Services {
 		for j, real := range service.Reals {
-			for _, p := range real.Probes {
+			for _, p := range real.all() {
 				users[p] = append(users[p], place{i, j})
 			}
 		}

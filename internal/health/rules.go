@@ -1,6 +1,7 @@
 package health
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 // verdicts. Without rules, the cost of a verdict does not depend on the number of real servers.
 func (d *Daemon) rules(s Service) *policy.Service {
 	governed := d.setup.OwnFault > 0 || s.Notify.Quorum() || s.Policy != policy.Settings{} || slices.ContainsFunc(s.Reals, func(r Real) bool {
-		return r.Tier > 0 || len(d.orders[Member{s.ID, r.Addr}]) > 0
+		return r.Tier > 0 || r.speaks() || len(d.orders[Member{s.ID, r.Addr}]) > 0
 	})
 	if !governed {
 		return nil
@@ -29,11 +30,33 @@ func (s Service) rules() *policy.Service {
 	return p
 }
 
+// speaks reports whether a real server can say something about itself.
+func (r Real) speaks() bool {
+	return slices.ContainsFunc(r.all(), func(p Probe) bool { return p.isAgent() || p.DisableOn != (config.Statuses{}) })
+}
+
+// says returns what a real server says about itself, in replies to its agent and to its checks.
+func (d *Daemon) says(real Real) (says policy.Says) {
+	if real.Agent != (Probe{}) {
+		says = d.trackers[real.Agent].says
+	}
+	for _, p := range real.Probes {
+		if own := d.trackers[p].says; says.Mode == "" && own.Mode != "" {
+			says.Mode, says.Comment = own.Mode, cmp.Or(says.Comment, own.Comment)
+		}
+	}
+	return says
+}
+
 // seen returns the facts about one real server.
 func (d *Daemon) seen(s Service, real Real, found int) policy.Seen {
 	m := Member{s.ID, real.Addr}
 	since, _ := d.spans(s.ID, real)
-	seen := policy.Seen{Verdict: d.checkedVerdict(s.ID, real), Since: since, Found: found, Orders: d.orders.policy(m)}
+	seen := policy.Seen{Verdict: d.checkedVerdict(s.ID, real), Since: since, Found: found, Orders: d.orders.policy(m), Says: d.says(real)}
+	// A server without connections can have drained itself, so its agent must reply or fail first.
+	if seen.Verdict == Good && found <= 0 && real.Agent != (Probe{}) && d.trackers[real.Agent].verdict == Unknown {
+		seen.Verdict = Unknown
+	}
 	if d.out[m] {
 		seen.Orders = append(seen.Orders, policy.Order{Kind: policy.Drain, By: "maintenancedir"})
 	}

@@ -51,7 +51,9 @@ func (d *Daemon) share() Share {
 		}
 	}
 	for p := range d.trackers {
-		s.Reaction = max(s.Reaction, time.Duration(max(1, p.Fall))*p.Interval+p.Timeout)
+		if !p.isAgent() {
+			s.Reaction = max(s.Reaction, time.Duration(max(1, p.Fall))*p.Interval+p.Timeout)
+		}
 	}
 	return s
 }

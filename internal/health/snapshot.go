@@ -96,8 +96,9 @@ func (d *Daemon) saveVerdicts() {
 	now := state.Verdicts{Age: max(d.reconciler.age(), d.wheel.age()), Limit: d.limit()}
 	for _, service := range d.setup.Services {
 		for _, real := range service.Reals {
+			says := d.says(real)
 			// A drained real server must not get connections from the next start of an ipvs resource.
-			if d.verdict(service.ID, real) == Bad || d.orders.drained(Member{service.ID, real.Addr}, time.Now()) {
+			if d.verdict(service.ID, real) == Bad || says.Down || says.Mode != "" || says.HasWeight && says.Weight == 0 || d.orders.drained(Member{service.ID, real.Addr}, time.Now()) {
 				now.Bad = append(now.Bad, record.Server(service.ID, real.Addr))
 			}
 		}

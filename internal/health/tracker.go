@@ -32,6 +32,7 @@ type tracker struct {
 	checked time.Time
 	reason  string // reason is the reason of the last failure. It is empty after a success.
 	history history
+	says    policy.Says // says is what the server says about itself in replies to the probe.
 }
 
 func newTracker(p Probe) *tracker {

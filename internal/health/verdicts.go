@@ -49,11 +49,21 @@ func (d *Daemon) takeResult(r result) {
 	before := *t
 	changed := t.record(r.at, r.err)
 	t.history.add(r)
+	if r.trace.Says != "" {
+		t.says = t.says.Read(r.trace.Says)
+	}
+	if r.probe.isAgent() {
+		d.takeWords(r, before)
+		return
+	}
 	for _, at := range d.users[r.probe] {
 		d.recombine(at, r.at)
 		d.noteCheck(at, r.probe, r.err, before)
 	}
 	if !changed {
+		if t.says != before.says {
+			d.followAll(r.probe, false)
+		}
 		return
 	}
 	d.failed = d.failed || t.verdict == Bad
@@ -62,19 +72,42 @@ func (d *Daemon) takeResult(r result) {
 		fields["reason"] = t.reason
 	}
 	d.options.Log.WithFields(fields).Debug("verdict")
-	for users := d.users[r.probe]; len(users) > 0; {
-		n := slices.IndexFunc(users, func(at place) bool { return at.service != users[0].service })
-		if n < 0 {
-			n = len(users)
-		}
-		d.follow(users[:n])
-		users = users[n:]
+	d.followAll(r.probe, true)
+	d.noteKnown(before)
+}
+
+// takeWords applies what a real server says about itself. An agent that does not reply changes
+// nothing.
+func (d *Daemon) takeWords(r result, before tracker) {
+	t := d.trackers[r.probe]
+	if t.verdict == Bad && before.verdict != Bad {
+		d.options.Log.Warnf("%s; the state that the server has reported before stays", t.reason)
 	}
-	// When every probe has a verdict, the daemon has finished its start or reload.
+	if t.says != before.says || before.verdict == Unknown {
+		d.followAll(r.probe, false)
+	}
+	d.noteKnown(before)
+}
+
+// noteKnown counts the probes without a result. When every probe has a verdict, the daemon has
+// finished its start or reload. before is the tracker of a probe before a result.
+func (d *Daemon) noteKnown(before tracker) {
 	if before.verdict == Unknown {
 		if d.unknown--; d.unknown == 0 {
 			d.decideDue(true)
 		}
+	}
+}
+
+// followAll applies a new result of a probe to all real servers that use the probe.
+func (d *Daemon) followAll(p Probe, verdict bool) {
+	for users := d.users[p]; len(users) > 0; {
+		n := slices.IndexFunc(users, func(at place) bool { return at.service != users[0].service })
+		if n < 0 {
+			n = len(users)
+		}
+		d.follow(users[:n], verdict)
+		users = users[n:]
 	}
 }
 
@@ -213,8 +246,9 @@ func (d *Daemon) decideAll() {
 	}
 }
 
-// follow applies the new verdict of a probe to the real servers of one service that use the probe.
-func (d *Daemon) follow(users []place) {
+// follow applies the new result of a probe to the real servers of one service that use the probe.
+// verdict says that the result is a new verdict, and not only what a server says about itself.
+func (d *Daemon) follow(users []place, verdict bool) {
 	i := users[0].service
 	service, st := d.setup.Services[i], d.standing[i]
 	some := make([]int, len(users))
@@ -231,8 +265,15 @@ func (d *Daemon) follow(users []place) {
 	}
 	d.decide(i)
 	for _, e := range d.steps(i, before, service.wanted(st, some...)) {
-		if at, configured := st.index[e.Server]; configured {
+		at, configured := st.index[e.Server]
+		spoke := slices.ContainsFunc(users, func(p place) bool { return p.real == at })
+		switch {
+		case configured && verdict:
 			_, e.Lasted = d.spans(service.ID, service.Reals[at])
+		case configured && spoke && (e.Kind == ServerChanged || e.From == e.To):
+			e.Kind = ServerAdjusted
+		case configured && e.Kind == ServerChanged:
+			e.Kind = ServerRising // Only time changes the weight of another server from above 0 to above 0.
 		}
 		d.events = append(d.events, e)
 	}

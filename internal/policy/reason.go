@@ -77,6 +77,11 @@ func (r Reason) Weight() int {
 	return part(r.Base, r.Percent)
 }
 
+// Own reports whether the server itself has changed its weight.
+func (r Reason) Own() bool {
+	return r.Cause == Said || r.Cause == Failed && r.Says.Down || r.Cause == Passed && r.Percent != 100
+}
+
 // String returns the reason in words.
 func (r Reason) String() string {
 	text := r.cause()

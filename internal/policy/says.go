@@ -7,7 +7,8 @@ import (
 
 // Read returns what a server says after a line of HAProxy's agent-check protocol. The words of a
 // line are separated by blanks, tabs or commas. What a line does not mention stays as before. Words
-// that the protocol does not have change nothing. A line without its end changes nothing either,
+// that the protocol does not have change nothing. Of several words about the same state, the last
+// one counts. A line without its end changes nothing either,
 // because the rest of it can be missing.
 func (s Says) Read(text string) Says {
 	end := strings.IndexAny(text, "\r\n")
@@ -17,13 +18,13 @@ func (s Says) Read(text string) Says {
 	line, comment, commented := strings.Cut(text[:end], "#")
 	for _, word := range strings.FieldsFunc(line, func(c rune) bool { return c == ' ' || c == '\t' || c == ',' }) {
 		word = strings.ToLower(word)
-		down := s.Down
+		before := s
 		s = s.word(word)
-		if s.Down != down || word == "up" {
+		if s.Down != before.Down || s.Mode != before.Mode || word == "up" || word == "ready" {
 			s.Comment = ""
 		}
 	}
-	if commented && s.Down {
+	if commented && (s.Down || s.Mode != "") {
 		s.Comment = printable(comment)
 	}
 	return s

@@ -66,6 +66,7 @@ func (p *parser) service(b *block, t Target) config.Service {
 	s.Alert = b.alertOver(&p.global)
 	s.Notify = b.notifyOver(&p.global)
 	s.Policy = b.policyOver(&p.global)
+	s.Agent = p.agent(b)
 	if s.FallbackCommand = b.fallbackCommand; s.FallbackCommand == nil {
 		s.FallbackCommand = p.global.fallbackCommand
 	}

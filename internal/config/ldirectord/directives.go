@@ -102,7 +102,7 @@ func Directives() []Directive {
 // not included, because every user of a cluster can read its parameters.
 func CheckDirectives() []Directive {
 	var all []Directive
-	for _, rows := range [][]directive{ofChecks(), ofTimes(), ofOurs(), ofPolicy(), ofServers()} {
+	for _, rows := range [][]directive{ofChecks(), ofTimes(), ofOurs(), ofAgent(), ofPolicy(), ofServers()} {
 		for _, d := range rows {
 			if d.short != "" {
 				all = append(all, d.public())
@@ -152,7 +152,7 @@ func directives() map[string]*directive {
 }
 
 func tables() [][]directive {
-	return [][]directive{ofServers(), ofTimes(), ofDaemon(), ofService(), ofChecks(), ofOurs(), ofPolicy(), ofMail(), ofNotify(), refused()}
+	return [][]directive{ofServers(), ofTimes(), ofDaemon(), ofService(), ofChecks(), ofOurs(), ofAgent(), ofPolicy(), ofMail(), ofNotify(), refused()}
 }
 
 func ofServers() []directive {

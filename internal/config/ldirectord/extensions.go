@@ -21,9 +21,12 @@ func ofOurs() []directive {
 		{name: "verify", short: "Verification of certificates", where: inBlock, class: plain, set: setVerify,
 			values: "no, chain or name", unset: "chain for https, pops and imaps; no for ldaps", example: "name\n\tservice=https\n\tvirtualhost=www.example.org",
 			about: "What the check verifies in the TLS certificate of a real server. With chain, an authority that the director trusts must have signed the certificate, and it must be valid now. With name, the certificate must also be for virtualhost, or for the real server's address if virtualhost is unset. With no, the check accepts every certificate. ldirectord does not have this directive."},
-		{name: "httpstatus", short: "Good HTTP statuses", where: inBlock, class: freeText, set: setStatus,
+		{name: "httpstatus", short: "Good HTTP statuses", where: inBlock, class: freeText, set: setStatuses(func(c *config.Check) *config.Statuses { return &c.Status }),
 			values: "statuses, classes and ranges, joined by commas", unset: "2xx", example: "2xx,301,400-404",
 			about: "HTTP statuses that count as good. The check does not follow a redirection whose status is listed. ldirectord does not have this directive."},
+		{name: "disable_on", short: "HTTP statuses that drain a real server", where: inBlock, class: freeText, set: setStatuses(func(c *config.Check) *config.Statuses { return &c.DisableOn }),
+			values: "statuses, classes and ranges, joined by commas", unset: "none", example: "404",
+			about: "HTTP statuses that drain the real server. The check then counts as good, and the server gets no new connections until it replies with a good status again. Its open connections continue. disable_on=404 is HAProxy's http-check disable-on-404. ldirectord does not have this directive."},
 		{name: "sloppy_tcp", where: inFile, class: yesOrNo, set: setChoice(func(s *scope) **bool { return &s.config.SloppyTCP }),
 			values: "yes or no", unset: "the setting stays as it is", example: "yes",
 			about: "Whether the kernel schedules a TCP packet of a connection that it does not know (sysctl net.ipv4.vs.sloppy_tcp). With yes and the scheduler mh or sh, a director that takes over continues the open connections. The sysctl is for all services of the network namespace. The resource agent ocf:lvs:ipvs sets it at start and puts the previous value back at stop; directord alone does not set it. ldirectord does not have this directive."},
@@ -96,22 +99,32 @@ func setReuseMode(s *scope, value string) error {
 	return nil
 }
 
-func setStatus(s *scope, value string) error {
+func setStatuses(field func(*config.Check) *config.Statuses) setter {
+	return func(s *scope, value string) error {
+		set, err := s.statuses(value)
+		if err == nil {
+			*field(&s.block.check) = set
+		}
+		return err
+	}
+}
+
+// statuses parses a list of HTTP statuses.
+func (s *scope) statuses(value string) (config.Statuses, error) {
 	var set config.Statuses
 	for _, word := range listed(value) {
 		low, high, ok := statusRange(word)
 		if !ok {
-			return fault.Errorf("write 200, 2xx or 200-299, joined by commas", "%s has no status in %s", s.named(value), fault.Quote(word))
+			return set, fault.Errorf("write 200, 2xx or 200-299, joined by commas", "%s has no status in %s", s.named(value), fault.Quote(word))
 		}
 		for status := low; status <= high; status++ {
 			set.Add(status)
 		}
 	}
 	if set == (config.Statuses{}) {
-		return fault.Errorf("write 200, 2xx or 200-299, joined by commas", "%s has no status", s.named(value))
+		return set, fault.Errorf("write 200, 2xx or 200-299, joined by commas", "%s has no status", s.named(value))
 	}
-	s.block.check.Status = set
-	return nil
+	return set, nil
 }
 
 // statusRange parses a range of HTTP statuses: 200, 2xx or 200-299.

@@ -30,6 +30,7 @@ func (p *parser) meaning(b *block, c config.Check) {
 		p.add(cmp.Or(b.given[directive], b.virtual.line), 0, config.Warning, fault.New(what, fix))
 	}
 	negotiates := c.Type == config.Negotiate || c.Type == config.Combined
+	pages := negotiates && slices.Contains([]config.Application{"http", "https", "http_proxy"}, c.Application)
 	switch {
 	case c.Type == config.External && b.given["checkcommand"] == 0:
 		warn("checktype", "no checkcommand, so every real server counts as good", "add checkcommand=PROGRAM")
@@ -39,6 +40,8 @@ func (p *parser) meaning(b *block, c config.Check) {
 		warn("checkcommand", "checkcommand has no effect with checktype="+string(c.Type), "write checktype=external")
 	case strings.Contains(c.Command, " "):
 		warn("checkcommand", "ldirectord takes the whole value as the name of a program; here it is a program and its arguments", "")
+	case b.given["disable_on"] != 0 && !pages:
+		warn("disable_on", "disable_on has an effect only for a negotiate check of http, https or http_proxy", "delete the line")
 	case negotiates && c.Method == "HEAD" && c.Receive != "":
 		warn("httpmethod", "the reply to HEAD has no body, so receive must match an empty text", "write httpmethod=GET")
 	}

@@ -95,6 +95,8 @@ type settings struct {
 	alert                config.Alert
 	notify               config.Notify
 	policy               policy.Settings
+	agent                config.Agent
+	agentCheck           *bool // agentCheck is nil if the file or the block does not set it.
 	// given has the line number of each directive.
 	given map[string]int
 }

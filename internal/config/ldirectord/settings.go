@@ -56,7 +56,7 @@ func (s *Settings) Check(id lvs.ServiceID) config.Check {
 // real servers as the settings say.
 func (s *Settings) Service(v lvs.VirtualService) config.Service {
 	service := config.Service{Service: v.Service, IPv6: v.ID.Is6(), Quiescent: s.file.quiescent != nil && *s.file.quiescent}
-	service.Policy = s.block.policyOver(&s.file)
+	service.Policy, service.Agent = s.block.policyOver(&s.file), s.block.agentOver(&s.file)
 	service.Fallbacks, _ = s.block.fallbackOver(&s.file, service)
 	checks := []config.Check{s.Check(v.ID)}
 	for _, d := range v.Destinations {

@@ -81,6 +81,7 @@ func CheckValues(s config.Service) map[string]string {
 	w.check(s, c)
 	w.choice("quiescent", &s.Quiescent)
 	w.policy(s)
+	w.agent(s.Agent)
 	for _, f := range s.Fallbacks {
 		w.fallback(s, f)
 		w.values["fallback"] = cmp.Or(w.values["fallback"], w.values["fallback6"])
@@ -200,6 +201,7 @@ func (w *writer) service(s config.Service) {
 	w.alert(s.Alert)
 	w.notify(s.Notify)
 	w.policy(s)
+	w.agent(s.Agent)
 }
 
 // scheduling writes the settings of the kernel's service.
@@ -403,6 +405,7 @@ func (w *writer) query(c config.Check) {
 		w.line("verify", string(c.Verify))
 	}
 	w.line("httpstatus", c.Status.String())
+	w.line("disable_on", c.DisableOn.String())
 	w.line("httpmethod", c.Method)
 	w.line("virtualhost", c.VirtualHost)
 	w.quoted("request", withLogin(c.Request, c, w.secrets))
