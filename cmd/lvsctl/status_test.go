@@ -54,6 +54,8 @@ func TestStatus(t *testing.T) {
 				{Addr: "192.0.2.26:80", Forward: "Route", Configured: 1, Verdict: "good", Cause: "ordered", Policy: "root has set drain", Since: now.Add(-time.Minute), Orders: []control.Order{
 					{Kind: "weight", Weight: 7, By: "eva", Since: now}, {Kind: "drain", By: "root", Since: now, Until: now.Add(time.Hour)},
 				}},
+				{Addr: "192.0.2.27:80", Forward: "Route", Configured: 1, Verdict: "good", Cause: "said", Policy: "the server says drain: new release"},
+				{Addr: "192.0.2.28:80", Forward: "Route", Configured: 1, Verdict: "good", Cause: "failed", Policy: "the server says that it is down: disk is full"},
 			},
 			Fallback: &control.Real{Addr: "127.0.0.1:80", Forward: "Route", Weight: 1, Configured: 1},
 		}, {
@@ -85,6 +87,8 @@ TCP  192.0.2.10:80 rr persistent 600
   -> 192.0.2.24:80       Route    5/1     -           -          -       good      -      its checks pass; alice has set the weight 5
   -> 192.0.2.25:80       Route    1       -           -          -       good      -
   -> 192.0.2.26:80       Route    0/1     -           -          -       good      1m0s   weight 7 by eva since 2026-01-02T03:04:05Z; drain by root since 2026-01-02T03:04:05Z until 2026-01-02T04:04:05Z
+  -> 192.0.2.27:80       Route    0/1     -           -          -       good      -      the server says drain: new release
+  -> 192.0.2.28:80       Route    0/1     -           -          -       good      -      the server says that it is down: disk is full
 FWM  5 rr  held: too few real servers are good, so the servers before the shortage serve
 FWM  6 rr  fail open: too few real servers are good, so all serve
 FWM  7 rr  not balanced: resource web was stopped; start it
