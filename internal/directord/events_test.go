@@ -2,13 +2,20 @@ package directord
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/sirupsen/logrus"
 
 	"lvs-agents/internal/control"
+	"lvs-agents/internal/health"
 )
 
 // TestEventsOfADaemon checks the events that a client reads from the socket of a daemon. A real
@@ -90,4 +97,21 @@ func TestEventsSurviveARestart(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	s.waitLog("keeping an event: ")
+}
+
+// TestEventsThatComeOftenAreNotKept checks that the events of single checks, slow starts and chosen
+// weights are not in the file.
+func TestEventsThatComeOftenAreNotKept(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Dir(control.EventsPath(dir, "web")), 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		t.Fatal(err)
+	}
+	s := server{kept: control.NewKeeper(dir, "web"), log: logrus.New()}
+	for _, kind := range []health.Kind{health.CheckFailed, health.CheckPassed, health.ServerRising, health.ServerAdjusted, health.ServerDrained} {
+		s.keep(health.Event{Kind: kind, Time: time.Now()})
+	}
+	events, err := control.Past(dir, "web", control.Filter{})
+	if err != nil || len(events) != 1 || events[0].Kind != string(health.ServerDrained) {
+		t.Errorf("%v, %v", events, err)
+	}
 }
