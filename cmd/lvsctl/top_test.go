@@ -92,3 +92,37 @@ func TestTopWithoutTheKernel(t *testing.T) {
 		}
 	})
 }
+
+func TestTopExplainsAndGivesOrders(t *testing.T) {
+	t.Setenv("SUDO_USER", "eva")
+	dir := shortDir(t)
+	var got []control.Command
+	start(t, dir, "web", clerk{daemon: daemon{ordered}, got: &got})
+	viewed(t, system{stateDir: dir, kernel: fakeKernel{}}, func(s top.Source) {
+		for _, test := range []struct {
+			order top.Order
+			want  control.Order
+		}{
+			{top.Order{Kind: "drain", Service: "-u 192.0.2.10:53", Server: "192.0.2.21:53"}, control.Order{Kind: "drain", By: "eva"}},
+			{top.Order{Kind: "weight", Service: "-u 192.0.2.10:53", Server: "192.0.2.21:53", Weight: 7}, control.Order{Kind: "weight", Weight: 7, By: "eva"}},
+		} {
+			got = nil
+			want := []control.Command{{Service: "-u 192.0.2.10:53", Servers: []string{"192.0.2.21:53"}, Order: test.want}}
+			if err := s.Give(test.order); err != nil || cmp.Diff(want, got) != "" {
+				t.Errorf("%v: %v (-want +got):\n%s", test.order, err, cmp.Diff(want, got))
+			}
+		}
+		if err := s.Give(top.Order{Kind: "drain", Service: "-f 7", Server: "192.0.2.31:0"}); err == nil || err.Error() != "service -f 7 has no real server 192.0.2.31:0; did you mean \"192.0.2.21:0\"?" {
+			t.Error(err)
+		}
+		if text := s.Explain("-f 7", "192.0.2.21:0"); text != "lvsctl: no health daemon on this node has the service -f 7\n" {
+			t.Error(text)
+		}
+	})
+	start(t, dir, "why", explainer{explanation: control.Explanation{ID: "why", Services: []control.ExplainedService{{ID: "-t 192.0.2.10:80", Good: 1, Servers: 2}}}})
+	viewed(t, system{stateDir: dir, kernel: fakeKernel{}}, func(s top.Source) {
+		if text := s.Explain("-t 192.0.2.10:80", ""); !strings.Contains(text, ": 1 of 2 real servers good\n") || !strings.Contains(text, "directord why") {
+			t.Error(text)
+		}
+	})
+}

@@ -160,9 +160,13 @@ func (m *Model) cells(c columns, texts cells, colour string) string {
 		widths[0] += 1 + widths[1]
 	}
 	var b strings.Builder
+	used := -1
 	for i, text := range texts {
 		if widths[i] == 0 || i == 1 && wide {
 			continue
+		}
+		if used += 1 + widths[i]; used > m.width {
+			break // A narrow terminal has no place for this column.
 		}
 		if i > 0 {
 			b.WriteByte(' ')

@@ -1,8 +1,10 @@
 package top
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -133,6 +135,10 @@ func TestScreen(t *testing.T) {
 	press(m, "down", "down", "down")
 	if diff := cmp.Diff(strings.TrimPrefix(wholeScreen, "\n"), screen(t, m)); diff != "" {
 		t.Errorf("(-want +got):\n%s\n%s", diff, screen(t, m))
+	}
+	page, err := os.ReadFile("../../docs/monitoring.md")
+	if err != nil || !strings.Contains(string(page), wholeScreen) {
+		t.Errorf("docs/monitoring.md does not have this screen: %v", err)
 	}
 	press(m, "!")
 	shows(t, m, "sort: server  orders: ON  keys: ?")
@@ -298,5 +304,268 @@ func TestThousandsOfServers(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(5, func() { m.View() }); n > 1500 {
 		t.Errorf("%.0f allocations for a screen of 24 lines", n)
+	}
+}
+
+func TestOrders(t *testing.T) {
+	const off, where, question = "orders are off; the key ! turns them on", "orders are for real servers; select one", "? y gives the order, every other key does not"
+	const service, server = "-t 192.0.2.10:80", "192.0.2.21:80"
+	order := func(kind string, weight int) []Order { return []Order{{kind, service, server, weight}} }
+	for _, test := range []struct {
+		keys, footer string
+		want         []Order
+	}{
+		{"down down d", off, nil},
+		{"down down d y", "", nil},
+		{"down down ! ! w", off, nil},
+		{"down down ! ! w 5 enter y", "", nil},
+		{"! d y", "", nil},
+		{"down ! d", where, nil},
+		{"! d", where, nil},
+		{"! down down d", "drain " + server + " of " + service + question, nil},
+		{"! down down d n", "no order given", nil},
+		{"! down down d enter", "no order given", nil},
+		{"! down down d Y", "no order given", nil},
+		{"! down down d esc y", "", nil},
+		{"! down down d y", "drain " + server + " of " + service + ": done", order("drain", 0)},
+		{"! down down d y y", "", order("drain", 0)},
+		{"! down down m y", "maint " + server + " of " + service + ": done", order("maint", 0)},
+		{"! down down u y", "undrain " + server + " of " + service + ": done", order("undrain", 0)},
+		{"! down down U y", "ready " + server + " of " + service + ": done", order("ready", 0)},
+		{"! down down w 1 2 backspace y", "no order given", nil},
+		{"! down down w 1 2", "weight of " + server + " of " + service + ": 12_", nil},
+		{"! down down w 1 2 enter", "weight 12 " + server + " of " + service + question, nil},
+		{"! down down w 1 2 enter enter", "no order given", nil},
+		{"! down down w 1 2 enter y", "weight 12 " + server + " of " + service + ": done", order("weight", 12)},
+		{"! down down w 6 5 5 3 6 enter y", "", nil},
+		{"! down down w 6 5 5 3 6 enter", "a weight is between 0 and 65535", nil},
+		{"! down down w enter", "a weight is between 0 and 65535", nil},
+		{"! down down ! d", off, nil},
+	} {
+		f := &fake{state: example()}
+		m := opened(f)
+		press(m, strings.Fields(test.keys)...)
+		if diff := cmp.Diff(test.want, f.orders); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.keys, diff)
+		}
+		lines := strings.Split(m.View().Content, "\n")
+		if got := lines[len(lines)-1]; test.footer != "" && got != cut(test.footer, m.width) {
+			t.Errorf("%s: %q, want %q", test.keys, got, test.footer)
+		}
+	}
+}
+
+func TestRefusedOrder(t *testing.T) {
+	m := opened(&fake{state: example(), refuse: errors.New("directord web: no real server serves afterwards; use --force")})
+	press(m, "down", "down", "!", "m", "y")
+	m.Update(tea.WindowSizeMsg{Width: 120, Height: 24})
+	shows(t, m, "\nmaint 192.0.2.21:80 of -t 192.0.2.10:80: directord web: no real server serves afterwards; use --force")
+	press(m, "end")
+	if text := screen(t, m); strings.Contains(text, "--force") {
+		t.Errorf("the result stays after the next key:\n%s", text)
+	}
+}
+
+func TestOnlyOneOrderRuns(t *testing.T) {
+	f := &fake{state: example()}
+	m := opened(f)
+	press(m, "down", "down", "!", "d")
+	_, give := m.Update(tea.KeyPressMsg{Code: 'y', Text: "y"})
+	shows(t, m, "\ndrain 192.0.2.21:80 of -t 192.0.2.10:80: no answer yet")
+	press(m, "m")
+	shows(t, m, "\nthe last order has no answer yet")
+	m.Update(give())
+	shows(t, m, "\ndrain 192.0.2.21:80 of -t 192.0.2.10:80: done")
+	if press(m, "m", "y"); len(f.orders) != 2 {
+		t.Errorf("%+v", f.orders)
+	}
+}
+
+func TestOrderStaysAtItsServer(t *testing.T) {
+	f := &fake{state: example()}
+	m := opened(f)
+	press(m, "down", "down", "!", "d")
+	next := example()
+	next.Services[0].Servers = next.Services[0].Servers[2:]
+	m.Update(readMsg(next))
+	press(m, "y")
+	if want := []Order{{Kind: "drain", Service: "-t 192.0.2.10:80", Server: "192.0.2.21:80"}}; cmp.Diff(want, f.orders) != "" {
+		t.Errorf("%+v", f.orders)
+	}
+}
+
+func TestPasteGivesNoOrder(t *testing.T) {
+	f := &fake{state: example()}
+	m := opened(f)
+	press(m, "down", "down", "!")
+	for range 2 {
+		m.Update(tea.PasteMsg{Content: "dy"})
+		press(m, "d")
+		m.Update(tea.PasteMsg{Content: "y"})
+		press(m, "esc")
+	}
+	if len(f.orders) > 0 {
+		t.Errorf("%+v", f.orders)
+	}
+}
+
+func TestExplain(t *testing.T) {
+	m := opened(&fake{state: example()})
+	for _, test := range []struct{ keys, title, text string }{
+		{"enter", "-t 192.0.2.10:80", "why -t 192.0.2.10:80 "},
+		{"down down enter", "192.0.2.21:80 -t 192.0.2.10:80", "why -t 192.0.2.10:80 192.0.2.21:80"},
+		{"up enter", "-t 192.0.2.10:80", "why -t 192.0.2.10:80 "},
+	} {
+		press(m, strings.Fields(test.keys)...)
+		want := test.title + "\n" + strings.TrimRight(test.text, " ") + "\nline 2" + strings.Repeat("\n", 21) + "esc: back"
+		if diff := cmp.Diff(want, screen(t, m)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.keys, diff)
+		}
+		press(m, "esc")
+		shows(t, m, "SERVER")
+	}
+}
+
+func TestLateExplanationIsForItsServer(t *testing.T) {
+	m := opened(&fake{state: example()})
+	_, first := m.Update(tea.KeyPressMsg{Code: tea.KeyEnter})
+	shows(t, m, "reading the explanation")
+	press(m, "esc", "down", "down")
+	_, second := m.Update(tea.KeyPressMsg{Code: tea.KeyEnter})
+	m.Update(first())
+	shows(t, m, "192.0.2.21:80 -t 192.0.2.10:80\nreading the explanation")
+	m.Update(second())
+	shows(t, m, "why -t 192.0.2.10:80 192.0.2.21:80")
+}
+
+func TestLongTextIsWrappedAndScrolls(t *testing.T) {
+	f := &fake{state: example()}
+	source := f.source()
+	source.Explain = func(string, string) string {
+		text := strings.Repeat("x", 100) + "\n"
+		for i := range 40 {
+			text += fmt.Sprintln("line", i)
+		}
+		return text
+	}
+	m := New(source)
+	m.Update(readMsg(f.state))
+	press(m, "enter")
+	shows(t, m, "\n"+strings.Repeat("x", 80)+"\n"+strings.Repeat("x", 20)+"\nline 0\n", "\nline 19\nesc: back; up and down: scroll")
+	press(m, "down", "pgdown")
+	shows(t, m, "\nline 20\nline 21")
+	press(m, "end", "down")
+	shows(t, m, "\nline 39\nesc: back")
+	press(m, "home", "up")
+	shows(t, m, "\nxxx")
+}
+
+func TestHelp(t *testing.T) {
+	m := opened(&fake{state: example()})
+	press(m, "?")
+	shows(t, m, "keys\nup down pgup pgdn ", "\nesc: back")
+	m.Update(tea.WindowSizeMsg{Width: 40, Height: 8})
+	press(m, "end")
+	shows(t, m, "highest connection rate in 5 seconds.")
+	press(m, "?")
+	shows(t, m, "SERVER")
+}
+
+func TestReadThatDoesNotEnd(t *testing.T) {
+	m := New((&fake{}).source())
+	shows(t, m, "lvsctl top on director1: reading the state")
+	m.Update(tickMsg(began))
+	m.Update(tickMsg(began.Add(time.Second)))
+	shows(t, m, "lvsctl top on director1: reading the state\nthe state is old: its read has not ended for 1s")
+	m.Update(readMsg(example()))
+	shows(t, m, "at 03:04:06: 2 daemons")
+	m.Update(tickMsg(began.Add(2 * time.Second)))
+	m.Update(tickMsg(began.Add(5 * time.Second)))
+	shows(t, m, "at 03:04:10: 2 daemons", "\nthe state is old: its read has not ended for 3s\ndirectord mail has not replied for 800ms\n")
+	many := State{Troubles: []string{"trouble 1", "trouble 2", "trouble 3", "trouble 4", "trouble 5"}}
+	m.Update(readMsg(many))
+	shows(t, m, "\ntrouble 3\nand 2 more troubles\n SERVER")
+}
+
+func TestTrend(t *testing.T) {
+	m := New((&fake{}).source())
+	server := Server{Addr: "192.0.2.21:80", Verdict: "good"}
+	for _, rate := range []uint32{0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 70, 100, 70, 70, 70, 50} {
+		server.Traffic = &control.Traffic{ConnRate: rate}
+		m.Update(readMsg(State{Services: []Service{{ID: "-f 7", Title: "FWM  7 rr", Servers: []Server{server}}}}))
+	}
+	shows(t, m, " 50     0     0   ▁▂█▅\n")
+	m.Update(readMsg(State{}))
+	if len(m.history.rates) > 0 {
+		t.Errorf("it keeps the rates of a server that is gone: %v", m.history.rates)
+	}
+}
+
+func TestNumbersFitTheirColumns(t *testing.T) {
+	for n, want := range map[uint64]string{0: "0", 99_999: "99999", 100_000: "100K", 999_499: "999K", 999_500: "1.0M", 4_294_967_295: "4.3G", 18_446_744_073_709_551_615: "18E"} {
+		if got := short(n); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
+		}
+	}
+	for seconds, want := range map[int]string{0: "0s", 59: "59s", 60: "1m00s", 3599: "59m59s", 3600: "1h00m", 86399: "23h59m", 86400: "1d", 86400 * 99999: "99999d"} {
+		if got := age(time.Duration(seconds) * time.Second); got != want {
+			t.Errorf("%d: %s, want %s", seconds, got, want)
+		}
+	}
+}
+
+func TestColours(t *testing.T) {
+	for _, colour := range []bool{false, true} {
+		source := (&fake{}).source()
+		source.Colour = colour
+		m := New(source)
+		m.Update(readMsg(example()))
+		if text := m.View().Content; strings.Contains(text, "\x1b") != colour || strings.Contains(text, "\x1b[31mbad 1m05s    \x1b[m ") != colour {
+			t.Errorf("colour %t: %q", colour, text)
+		}
+	}
+}
+
+// untilShown is an output that calls seen once, after it has got a text.
+type untilShown struct {
+	text string
+	seen func()
+	got  strings.Builder
+}
+
+func (u *untilShown) Write(p []byte) (int, error) {
+	u.got.Write(p)
+	if u.seen != nil && strings.Contains(u.got.String(), u.text) {
+		u.seen()
+		u.seen = nil
+	}
+	return len(p), nil
+}
+
+func TestRunLeavesTheTerminal(t *testing.T) {
+	for _, way := range []string{"key", "end of the context"} {
+		ctx, end := context.WithTimeout(t.Context(), 20*time.Second)
+		in, keys, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := &untilShown{text: "\x1b[?1049h", seen: func() {
+			if way == "key" {
+				if _, err := keys.WriteString("q"); err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			end()
+		}}
+		if err := Run(ctx, (&fake{state: example()}).source(), in, out); err != nil {
+			t.Errorf("%s: %v", way, err)
+		}
+		if way == "key" && ctx.Err() != nil || !strings.Contains(out.got.String(), "\x1b[?1049l") {
+			t.Errorf("%s: it does not end, or the terminal does not get its old screen back: %q", way, out.got.String())
+		}
+		end()
+		_ = keys.Close()
+		_ = in.Close()
 	}
 }
