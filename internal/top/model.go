@@ -43,8 +43,10 @@ type Model struct {
 	reverse       bool
 	filter        string
 	lines         []line
-	longest       int // longest is the length of the longest address in lines.
-	cursor, first int // cursor and first are indexes of lines: the selected and the first visible one.
+	longest       int  // longest is the length of the longest address in lines.
+	cursor, first int  // cursor and first are indexes of lines: the selected and the first visible one.
+	chosen        key  // chosen is the key of the line that the operator has selected.
+	lost          bool // lost says that lines do not have it.
 
 	text     []string // text is what the mode reading shows.
 	topic    string   // topic is the title of text.
@@ -121,9 +123,9 @@ func (m *Model) tick(now time.Time) tea.Cmd {
 	return tea.Batch(next, func() tea.Msg { return readMsg(read()) })
 }
 
-// arrange lists the state again. The selected line stays selected.
+// arrange lists the state again. The selected line stays selected. While it is not in the list, no
+// line is selected until the next key.
 func (m *Model) arrange() {
-	selected, ok := m.selected()
 	m.lines = list(m.state.Services, m.filter, m.orders[m.column], m.reverse)
 	m.longest = 0
 	for _, l := range m.lines {
@@ -131,24 +133,30 @@ func (m *Model) arrange() {
 			m.longest = max(m.longest, len(l.server.Addr))
 		}
 	}
-	if ok {
-		same := func(l line) bool { return l.key() == selected.key() }
-		if i := slices.IndexFunc(m.lines, same); i >= 0 {
-			m.cursor = i
-		}
+	i := slices.IndexFunc(m.lines, func(l line) bool { return l.key() == m.chosen })
+	if m.lost = i < 0; !m.lost {
+		m.cursor = i
 	}
-	m.move(0)
+	m.cursor = max(0, min(m.cursor, len(m.lines)-1))
+	if m.chosen == (key{}) {
+		m.move(0)
+	}
 }
 
-// selected returns the selected line. ok is false for an empty list.
+// selected returns the selected line. ok is false if no line is selected.
 func (m *Model) selected() (l line, ok bool) {
-	if m.cursor >= len(m.lines) {
+	if m.lost || m.cursor >= len(m.lines) {
 		return line{}, false
 	}
 	return m.lines[m.cursor], true
 }
 
-func (m *Model) move(by int) { m.cursor = max(0, min(m.cursor+by, len(m.lines)-1)) }
+func (m *Model) move(by int) {
+	m.cursor = max(0, min(m.cursor+by, len(m.lines)-1))
+	if m.cursor < len(m.lines) {
+		m.chosen, m.lost = m.lines[m.cursor].key(), false
+	}
+}
 
 // press carries a key out.
 func (m *Model) press(key tea.KeyPressMsg) tea.Cmd {
@@ -199,6 +207,7 @@ func (m *Model) pressBrowsing(key string) tea.Cmd {
 		m.order(key)
 	}
 	m.arrange()
+	m.move(0)
 	return nil
 }
 
@@ -223,6 +232,7 @@ func (m *Model) pressFilter(key tea.KeyPressMsg) {
 		m.filter += key.Text
 	}
 	m.arrange()
+	m.move(0)
 }
 
 func (m *Model) pressReading(key string) {

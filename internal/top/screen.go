@@ -83,7 +83,7 @@ func (m *Model) screen() []string {
 	m.scroll()
 	all = append(all, m.styled("\x1b[7m", pad(m.title(c), m.width)))
 	for i := m.first; i < min(m.first+m.rows(), len(m.lines)); i++ {
-		all = append(all, m.row(c, m.lines[i], i == m.cursor))
+		all = append(all, m.row(c, m.lines[i], i == m.cursor && !m.lost))
 	}
 	for len(all) < m.height-1 {
 		all = append(all, "")

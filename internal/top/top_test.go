@@ -394,6 +394,26 @@ func TestOrderStaysAtItsServer(t *testing.T) {
 	}
 }
 
+func TestServerThatIsMissingForATimeStaysSelected(t *testing.T) {
+	f := &fake{state: example()}
+	m := opened(f)
+	press(m, "down", "down", "!")
+	next := example()
+	next.Services[0].Servers = next.Services[0].Servers[2:]
+	m.Update(readMsg(next))
+	if text := screen(t, m); strings.Contains(text, "\n>") {
+		t.Errorf("another line is selected:\n%s", text)
+	}
+	m.Update(readMsg(example()))
+	shows(t, m, "\n> 192.0.2.21:80 ")
+	m.Update(readMsg(next))
+	press(m, "d")
+	shows(t, m, "\norders are for real servers; select one", "\n> 192.0.2.23:80 ")
+	if press(m, "y"); len(f.orders) > 0 {
+		t.Errorf("%+v", f.orders)
+	}
+}
+
 func TestPasteGivesNoOrder(t *testing.T) {
 	f := &fake{state: example()}
 	m := opened(f)
