@@ -26,6 +26,7 @@ var parts = []struct {
 	around  func(t *testing.T, s site, follow func())
 }{
 	{page: "docs/tutorial.md"},
+	{page: "docs/howto/see-what-happens.md"},
 	{page: "docs/howto/take-a-server-out.md"},
 	{page: "docs/howto/read-a-failed-monitor.md"},
 	{page: "docs/howto/report-a-bug.md"},
