@@ -119,7 +119,7 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	if err := act.hold(ctx, want); err != nil {
 		return err
 	}
-	next := record.Record{Services: want.Table, Withheld: withheld(c, want.Table)}
+	next := record.Record{Services: want.Table, File: want.file, Withheld: withheld(c, want.Table)}
 	before, err := act.converge(ctx, &next, false)
 	a.warn(ctx, c, want.Table)
 	if err != nil {
@@ -143,7 +143,7 @@ func (a *Agent) ReloadAgent(ctx context.Context, c ocf.Call) error {
 	if err != nil {
 		return err
 	}
-	next := record.Record{Services: want.Table, Withheld: withheld(c, want.Table)}
+	next := record.Record{Services: want.Table, File: want.file, Withheld: withheld(c, want.Table)}
 	_, err = act.converge(ctx, &next, true)
 	if errors.Is(err, fs.ErrNotExist) {
 		return ocf.ErrNotRunning

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/load"
 	"lvs-agents/internal/config/params"
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/ledger"
@@ -21,6 +22,7 @@ import (
 type target struct {
 	lvs.Table
 
+	file     record.File     // file is the configuration file of the services. It is empty for parameters.
 	settings []ledger.Wanted // settings have the values that the operator has given.
 	defaults []ledger.Wanted // defaults have values that suit the services better than the kernel's values.
 }
@@ -28,7 +30,7 @@ type target struct {
 // newTarget returns the target of a table whose services are in a configuration.
 func newTarget(table lvs.Table, cfg *config.Config) target {
 	given, defaults := cfg.Sysctls()
-	return target{table, append(wanted(given), timeouts(cfg)...), wanted(defaults)}
+	return target{Table: table, settings: append(wanted(given), timeouts(cfg)...), defaults: wanted(defaults)}
 }
 
 // want returns the target of the resource.
@@ -61,7 +63,7 @@ func (a *Agent) fromParams(ctx context.Context, c ocf.Call) (target, error) {
 }
 
 func (a *Agent) fromFile(ctx context.Context, c ocf.Call) (target, error) {
-	parsed, err := a.parse(ctx, c)
+	file, err := a.parse(ctx, c)
 	if err != nil {
 		return target{}, err
 	}
@@ -69,7 +71,7 @@ func (a *Agent) fromFile(ctx context.Context, c ocf.Call) (target, error) {
 	if err := names.Restore(c.StateDir); err != nil {
 		c.Log.Warnf("the last addresses of host names: %v", err)
 	}
-	table, problems := parsed.Table(ctx, names)
+	table, problems := file.Config.Table(ctx, names)
 	report(c, problems)
 	if err := config.Err(problems); err != nil {
 		// This error is not a fault of the file: a name server can return the missing addresses later.
@@ -78,7 +80,9 @@ func (a *Agent) fromFile(ctx context.Context, c ocf.Call) (target, error) {
 	if err := names.Save(c.StateDir); err != nil {
 		c.Log.Warn(err)
 	}
-	return newTarget(table, parsed), nil
+	want := newTarget(table, file.Config)
+	want.file = record.File{Path: file.Path, Digest: load.Digest(file.Text)}
+	return want, nil
 }
 
 // converge changes the kernel until it has the services of the record next. Withheld real servers

@@ -24,11 +24,11 @@ func (a *Agent) Validate(ctx context.Context, c ocf.Call, _ int) error {
 		}
 		return a.kernel.Lacks(want.Table)
 	}
-	parsed, err := a.parse(ctx, c)
+	file, err := a.parse(ctx, c)
 	if err != nil {
 		return err
 	}
-	table, problems := parsed.Table(ctx, config.NewNames(a.resolver))
+	table, problems := file.Config.Table(ctx, config.NewNames(a.resolver))
 	report(c, problems)
 	if err := config.Err(problems); err != nil {
 		return err
@@ -75,17 +75,17 @@ func report(c ocf.Call, problems []config.Problem) {
 }
 
 // parse reads the configuration file.
-func (a *Agent) parse(ctx context.Context, c ocf.Call) (*config.Config, error) {
-	file, err := load.File(ctx, &disk.Reader{}, a.Config, a.configDirs...)
+func (a *Agent) parse(ctx context.Context, c ocf.Call) (file load.Result, err error) {
+	file, err = load.File(ctx, &disk.Reader{}, a.Config, a.configDirs...)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ocf.Lacking(fmt.Errorf("parameter config: %w; copy it to every node", err))
+		return file, ocf.Lacking(fmt.Errorf("parameter config: %w; copy it to every node", err))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("parameter config: %w", err)
+		return file, fmt.Errorf("parameter config: %w", err)
 	}
 	if err := file.Unusable(); err != nil {
-		return nil, ocf.WrongHere(err)
+		return file, ocf.WrongHere(err)
 	}
 	report(c, file.Problems)
-	return file.Config, nil
+	return file, nil
 }

@@ -5,14 +5,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
+	"path/filepath"
 	"strconv"
 	"strings"
 
 	"lvs-agents/crm/cib"
 	"lvs-agents/internal/attribute"
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/load"
 	"lvs-agents/internal/control"
+	"lvs-agents/internal/disk"
 	"lvs-agents/internal/doctor"
 	"lvs-agents/internal/host"
 	"lvs-agents/internal/kernel/setting"
@@ -20,6 +24,7 @@ import (
 	"lvs-agents/internal/ledger"
 	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/state"
+	"lvs-agents/internal/state/record"
 )
 
 type doctorCommand struct {
@@ -209,6 +214,51 @@ func examinePair(ctx context.Context, sys system) ([]doctor.Finding, error) {
 		findings = append(findings, doctor.ExamineSetups(strings.TrimSpace(name), setups)...)
 	}
 	return findings, errors.Join(errs...)
+}
+
+// examineFiles returns the configuration files that have changed since the health daemons and the
+// ipvs resources on this host have read them.
+func examineFiles(ctx context.Context, sys system) ([]doctor.Finding, error) {
+	store, err := record.In(sys.stateDir)
+	if err != nil {
+		return nil, err
+	}
+	records, _, err := store.Others("") // Other commands report damaged records.
+	if err != nil {
+		return nil, err
+	}
+	var readings []doctor.Reading
+	for _, r := range records {
+		if r.File.Path != "" && r.State == record.Running { // Stop does not need the file.
+			readings = append(readings, doctor.Reading{
+				Who: "resource " + r.ID, Path: r.File.Path, Read: r.File.Digest,
+				Reload: fmt.Sprintf("OCF_ROOT=/usr/lib/ocf OCF_RESOURCE_INSTANCE=%s OCF_RESKEY_config=%s /usr/lib/ocf/resource.d/lvs/ipvs reload-agent", r.ID, r.File.Path),
+			})
+		}
+	}
+	states, err := control.States(ctx, sys.stateDir, queryLimit)
+	for _, s := range states { // lvsctl status reports the daemons that do not reply.
+		if s.Snapshot.Digest != "" && filepath.IsAbs(s.Snapshot.Config) {
+			readings = append(readings, doctor.Reading{
+				Who: "health daemon " + s.ID, Path: s.Snapshot.Config, Read: s.Snapshot.Digest, Reload: fmt.Sprintf("kill -HUP %d", s.Snapshot.PID),
+			})
+		}
+	}
+	errs := []error{err}
+	reader := &disk.Reader{Helper: sys.helper}
+	known := readings[:0]
+	for _, r := range readings {
+		text, err := reader.Read(ctx, r.Path)
+		switch {
+		case err == nil:
+			r.Now = load.Digest(text)
+		case !errors.Is(err, fs.ErrNotExist):
+			errs = append(errs, err)
+			continue
+		}
+		known = append(known, r)
+	}
+	return doctor.ExamineReadings(known), errors.Join(errs...)
 }
 
 // synchronisation is the sync resource of this director.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io/fs"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -12,12 +14,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"lvs-agents/internal/config/load"
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/doctor"
 	"lvs-agents/internal/host"
 	"lvs-agents/internal/kernel/capability"
 	"lvs-agents/internal/ledger"
 	"lvs-agents/internal/lvs"
+	"lvs-agents/internal/state/record"
 )
 
 // patient returns the findings of the test, and stores the settings that the doctor examines.
@@ -188,6 +192,60 @@ func TestDoctorComparesHashTables(t *testing.T) {
 			doctor: &patient{}, node: healthy{}, director: &patient{directs: true}, output: rightCluster, capable: capability.Kernel{Root: fstest.MapFS{}}, kernel: fakeKernel{}, attributes: published{"director1": tables, "director2": other}})
 		if out.String() != want || errs.Len() > 0 || (code == 0) != (want == "fine\n") {
 			t.Errorf("code %d, printed %q, %s\nwant %q", code, out.String(), errs.String(), want)
+		}
+	}
+}
+
+// TestDoctorComparesFiles checks the findings for files that have changed, or do not exist, since a
+// daemon and resources have read them.
+func TestDoctorComparesFiles(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "web.cf")
+	store, err := record.In(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := load.Digest([]byte("old\n"))
+	for _, r := range []record.Record{
+		{ID: "web-ipvs", State: record.Running, File: record.File{Path: file, Digest: read}},
+		{ID: "other-ipvs", State: record.Stopping, File: record.File{Path: "/none", Digest: read}},
+		{ID: "mail-ipvs", State: record.Running},
+	} {
+		if err := store.Save(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	listener, err := control.Listen(dir, "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	own := daemon{control.Snapshot{ID: "web", PID: 7, Config: file, Digest: read}}
+	go func() { ended <- control.Serve(ctx, listener, own, new(control.Feed)) }()
+	defer func() { stop(); <-ended }()
+	const why = "\n    why: the file has changed since it was read, and no reload has happened\n    fix: lvsctl check FILE && "
+	for _, tt := range []struct{ text, want string }{
+		{"old\n", "fine\n"},
+		{"new\n", "resource web-ipvs does not use the last changes of FILE" + why + "OCF_ROOT=/usr/lib/ocf OCF_RESOURCE_INSTANCE=web-ipvs OCF_RESKEY_config=FILE /usr/lib/ocf/resource.d/lvs/ipvs reload-agent\n" +
+			"health daemon web does not use the last changes of FILE" + why + "kill -HUP 7\n"},
+		{"", "the next start or reload of resource web-ipvs fails on this node\n    why: FILE does not exist any more\n    fix: copy the file from another director\n" +
+			"the next start or reload of health daemon web fails on this node\n    why: FILE does not exist any more\n    fix: copy the file from another director\n"},
+	} {
+		err := os.Remove(file)
+		if tt.text != "" {
+			err = os.WriteFile(file, []byte(tt.text), 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out, errs strings.Builder
+		code := run(t.Context(), []string{"doctor"}, system{
+			stdout: &out, stderr: &errs, stateDir: dir, doctor: &patient{}, node: healthy{}, director: &patient{directs: true}, output: rightCluster,
+			capable: capability.Kernel{Root: fstest.MapFS{}}, kernel: fakeKernel{}, attributes: published{}, listen: silence,
+		})
+		if diff := cmp.Diff(strings.ReplaceAll(tt.want, "FILE", file), out.String()); diff != "" || errs.Len() > 0 || (code == 0) != (tt.text == "old\n") {
+			t.Errorf("%q: exit code %d, %s (-want +got):\n%s", tt.text, code, errs.String(), diff)
 		}
 	}
 }

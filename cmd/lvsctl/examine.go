@@ -96,6 +96,7 @@ var (
 		{"the size of packets in tunnels", examineTunnels},
 		{"the synchronisation of connections", examineSync},
 		{"the hash tables of the other directors", examinePair},
+		{"the configuration files", examineFiles},
 		{"the hash services", examineHash},
 	}
 	ofCluster = []examination{

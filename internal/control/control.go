@@ -30,7 +30,10 @@ type Snapshot struct {
 	Version string `json:"version"`
 	// Config is the path of the configuration file, or "resource" and the id of the ipvs resource
 	// that has the configuration, for example "resource web-ipvs".
-	Config  string    `json:"config"`
+	Config string `json:"config"`
+	// Digest is a digest of the configuration file that the daemon has read last. It is empty for a
+	// configuration of an ipvs resource.
+	Digest  string    `json:"digest,omitempty"`
 	Started time.Time `json:"started"`
 	Now     time.Time `json:"now"`
 	// LoopAge is the time in seconds since the daemon last compared the IPVS table with success and

@@ -280,6 +280,9 @@ func (c controlled) Snapshot(ctx context.Context) (control.Snapshot, error) {
 		return snapshot, err
 	}
 	snapshot.Attribute = c.server.publisher.state.Load()
+	if c.server.config != "" {
+		snapshot.Digest = c.server.source.digest()
+	}
 	snapshot.HashTables, err = c.HashTables(ctx)
 	return snapshot, err
 }

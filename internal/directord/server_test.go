@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"lvs-agents/internal/config/load"
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/directord/compat"
 	"lvs-agents/internal/kernel/kerneltest"
@@ -302,10 +303,18 @@ func TestChangedFile(t *testing.T) {
 	if services() != "2" {
 		t.Errorf("a file was read without autoreload: %s", s.kernel)
 	}
+	current := func() string {
+		snapshot, err := control.Status(t.Context(), s.dir, "web")
+		return fmt.Sprint(snapshot.Digest == load.Digest([]byte(s.read(filepath.Base(s.cf)))), err)
+	}
+	if got := current(); got != "false <nil>" {
+		t.Errorf("the digest of the file without autoreload: %s", got)
+	}
 	if code, out := s.run("reload"); code != 0 || out != "" {
 		t.Errorf("reload: %d %s", code, out)
 	}
 	s.wait(services, "1")
+	s.wait(current, "true <nil>")
 	s.waitLog("Reloading Linux Director Daemon config on signal\n")
 }
 

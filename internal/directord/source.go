@@ -2,8 +2,6 @@ package directord
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -38,8 +36,8 @@ type source struct {
 	// lines is the log of the daemon. It writes to the logfile of the configuration.
 	lines *compat.Log
 
-	// sum is the checksum of the file that was read last.
-	sum atomic.Pointer[[sha256.Size]byte]
+	// sum is the digest of the file that was read last.
+	sum atomic.Pointer[string]
 	// accepted is the configuration that the daemon uses. It is nil until the daemon has accepted one.
 	accepted atomic.Pointer[reading]
 	read     atomic.Pointer[reading] // read is the configuration that load has read last. The daemon may have refused it.
@@ -73,7 +71,7 @@ func (s *source) digest() string {
 	if sum == nil {
 		return "-"
 	}
-	return hex.EncodeToString(sum[:8])
+	return *sum
 }
 
 // load reads the configuration and looks up the host names in it.
@@ -117,7 +115,7 @@ func (s *source) parsed(ctx context.Context) (*reading, error) {
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(file.Text)
+	sum := load.Digest(file.Text)
 	known := s.sum.Swap(&sum)
 	cfg := file.Config
 	if err := config.Err(file.Problems); err != nil {

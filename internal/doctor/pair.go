@@ -32,6 +32,35 @@ func ExamineHashTables(own string, others map[string]string) []Finding {
 	return findings
 }
 
+// Reading is a configuration file as a health daemon or a resource has read it.
+type Reading struct {
+	Who  string // For example: resource web-ipvs
+	Path string
+	// Read is a digest of the text that was read, and Now a digest of the text in the file. Now is
+	// empty if the file does not exist.
+	Read, Now string
+	Reload    string // Reload is the command that makes Who read the file again.
+}
+
+// ExamineReadings returns a finding for each configuration file that has changed since it was read.
+func ExamineReadings(readings []Reading) (findings []Finding) {
+	for _, r := range readings {
+		switch r.Now {
+		case r.Read:
+		case "":
+			findings = append(findings, Finding{
+				"the next start or reload of " + r.Who + " fails on this node", r.Path + " does not exist any more", "copy the file from another director",
+			})
+		default:
+			findings = append(findings, Finding{
+				r.Who + " does not use the last changes of " + r.Path, "the file has changed since it was read, and no reload has happened",
+				"lvsctl check " + r.Path + " && " + r.Reload,
+			})
+		}
+	}
+	return findings
+}
+
 // ExamineSetups returns a finding for each other director with another version of lvs-agents, or
 // with another configuration file of the health daemon. setups has the values of the node attribute
 // of attribute.Setup, by the names of the nodes: a version, and a digest of the file.

@@ -194,6 +194,7 @@ func Questions() []Question {
 		{"hash tables", "Do all directors choose the same real server for a client?", "node attributes of the health daemons", "the same configuration on all directors", nil},
 		{"versions", "Do the directors of a hot standby run the same version of lvs-agents?", "node attributes of the health daemons", "install the same version", nil},
 		{"configuration", "Do the directors of a hot standby have the same configuration file?", "node attributes of the health daemons: a digest of the file", "copy the file", nil},
+		{"changes", "Do the daemons and resources use the configuration file as it is now?", "the file, the status of the health daemons, the records of `ipvs`: a digest of the file", "reload: `kill -HUP PID`, or the action `reload-agent` of `ipvs`", nil},
 		{"schedulers", "Do the hash schedulers have the flags that they need?", "the table, `sloppy_tcp`", "`sched_flags`, `sloppy_tcp=yes`", nil},
 		{"kernel", "Does the kernel have what the resources need?", "files of the kernel: see `lvsctl doctor --kernel`", "load or install the module", nil},
 		{"limit", "Does the kernel soon refuse connections?", "`conn_max` of Linux 7.2", "a larger `conn_max`, or shorter timeouts", nil},

@@ -3,6 +3,8 @@ package load
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,6 +22,13 @@ type Result struct {
 	Text     []byte
 	Config   *config.Config // Config is nil if one of the problems is an error.
 	Problems []config.Problem
+}
+
+// Digest returns a digest of the text of a configuration file. Different texts have different
+// digests.
+func Digest(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
 }
 
 // File loads a configuration file, which it looks up as Read does. It returns an error if the

@@ -42,6 +42,8 @@ type Record struct {
 	// Removing has earlier services of the record, which must be removed from the kernel. It is
 	// empty unless the last start or reload was interrupted.
 	Removing []lvs.ServiceID
+	// File is the configuration file that Services come from. It is empty if there is no file.
+	File File
 	// Withheld has the names of the real servers that start with weight 0, because a health daemon
 	// found them bad at their last check. The function Server makes the names.
 	Withheld []string
@@ -53,6 +55,9 @@ type Record struct {
 	// destinations stay as they are while its verdicts count.
 	Claimed []lvs.ServiceID
 }
+
+// File is a configuration file with the text that an action has read.
+type File struct{ Path, Digest string }
 
 // Claims returns the services whose destinations a health daemon sets.
 func (r Record) Claims() lvs.Scope {
@@ -231,6 +236,9 @@ func (s Store) format(r Record) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n%s# id %q\n# state %s\n# generation %d\n", title, s.here.Head("# "), r.ID, r.State, r.Generation)
 	b.WriteString(r.Services.String())
+	if r.File.Path != "" {
+		fmt.Fprintf(&b, "# file %s %q\n", r.File.Digest, r.File.Path)
+	}
 	for _, id := range r.Removing {
 		fmt.Fprintf(&b, "# removing %s\n", id)
 	}
@@ -275,6 +283,9 @@ func parse(text string) (Record, state.Origin, error) {
 			r.Generation, err = strconv.ParseUint(value, 10, 64)
 		case name == "holder":
 			r.Holder, err = strconv.Unquote(value)
+		case name == "file":
+			r.File.Digest, value, _ = strings.Cut(value, " ")
+			r.File.Path, err = strconv.Unquote(value)
 		case name == "withheld":
 			r.Withheld = append(r.Withheld, value)
 		case name == "removing":

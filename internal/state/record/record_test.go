@@ -46,6 +46,7 @@ func TestRecordComesBackAsItWasSaved(t *testing.T) {
 	s := open(t, t.TempDir())
 	for _, id := range []string{"web", "web:0", "../../etc/passwd", ".", "a b%\n", strings.Repeat("x", 300), strings.Repeat("\u754c", 40)} {
 		want := Record{ID: id, State: Running, Generation: 3, Services: webTable(t),
+			File:     File{"/etc/ha.d/a \"b\".cf", "0123456789abcdef"},
 			Withheld: []string{"-t 192.0.2.10:80 -r 192.0.2.21:80"},
 			Removing: []lvs.ServiceID{lvs.MarkService(7, false), lvs.MarkService(7, true)}}
 		if err := s.Save(want); err != nil {
