@@ -123,7 +123,7 @@ func (c Sources) read(ctx context.Context, sys system) (*config.Config, error) {
 		if err != nil {
 			return nil, err
 		}
-		cfg, err := c.parse(sys, file, path, text)
+		cfg, err := c.parse(ctx, sys, file, path, text)
 		if err != nil {
 			return nil, err
 		}
@@ -192,7 +192,7 @@ func (c Sources) missing(path string, cluster *config.Cluster) []config.Problem 
 	return problems
 }
 
-func (c Sources) parse(sys system, file, path string, text []byte) (*config.Config, error) {
+func (c Sources) parse(ctx context.Context, sys system, file, path string, text []byte) (*config.Config, error) {
 	f, err := format.Of(text)
 	if c.From != "" {
 		f, err = format.Named(c.From)
@@ -204,10 +204,8 @@ func (c Sources) parse(sys system, file, path string, text []byte) (*config.Conf
 	if c.Strict && f.Strict != nil {
 		parse = f.Strict
 	}
-	if f.Name == "keepalived" && c.Host[file] != "" { // Lines of the file can be for one director.
-		parse = func(name string, text []byte) (*config.Config, []config.Problem) {
-			return keepalived.ParseFor(c.Host[file], name, text)
-		}
+	if f.Name == "keepalived" { // Lines of the file can be for one director.
+		parse = keepalived.Options{Director: c.Host[file], Files: included(ctx, &disk.Reader{Helper: sys.helper})}.Parse
 	}
 	cfg, problems := parse(path, text)
 	if cfg != nil && cfg.Cluster != nil {
@@ -220,6 +218,19 @@ func (c Sources) parse(sys system, file, path string, text []byte) (*config.Conf
 		return nil, errNo
 	}
 	return cfg, nil
+}
+
+// included returns the files that a statement include of keepalived.conf names.
+func included(ctx context.Context, reader *disk.Reader) *keepalived.Files {
+	return &keepalived.Files{
+		Glob: func(pattern string) ([]string, error) { return reader.Glob(ctx, pattern) },
+		Read: func(path string) ([]byte, error) {
+			if info, err := reader.Stat(ctx, path); err == nil && info.Mode().Perm()&0o111 != 0 {
+				return nil, fmt.Errorf("%s is a program or a directory", path)
+			}
+			return reader.Read(ctx, path)
+		},
+	}
 }
 
 // write returns the configuration in the format of the output.

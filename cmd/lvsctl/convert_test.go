@@ -137,6 +137,32 @@ func TestConvertedFileHasTheSecretsAndNoOtherReader(t *testing.T) {
 	}
 }
 
+// TestConvertReadsIncludedFiles checks the files of keepalived.conf, from its directory.
+func TestConvertReadsIncludedFiles(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.MkdirAll("k/conf.d", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"k/keepalived.conf": "include conf.d/*.conf\ninclude missing.conf\n", "k/conf.d/program.conf": "unknown\n",
+		"k/conf.d/web.conf": "virtual_server 192.0.2.10 80 {\nprotocol TCP\nsnmp_name x\nreal_server 192.0.2.21 80 {\n}\n}\n",
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod("k/conf.d/program.conf", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := lvsctl(t, fakeKernel{}, "convert", "k/keepalived.conf", "--to=ipvsadm")
+	const want = "k/keepalived.conf:1: warning: include conf.d/*.conf: k/conf.d/program.conf is a program or a directory, and keepalived continues without the file; correct the name, or delete the line\n" +
+		"k/keepalived.conf:2: warning: include missing.conf: no file matches, and keepalived continues without it; correct the name, or delete the line\n" +
+		"k/conf.d/web.conf:3: dropped: snmp_name x: the programs have no SNMP\n"
+	if code != 0 || !strings.Contains(stdout, "-a -t 192.0.2.10:80 -r 192.0.2.21:80 -m -w 1\n") || stderr != want {
+		t.Errorf("exit code %d, stdout\n%s\nstderr\n%s", code, stdout, stderr)
+	}
+}
+
 func TestConvertShowsTheFirstProblems(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if err := os.WriteFile("big.conf", []byte("vrrp_instance x {\n}\n"+strings.Repeat("word 1\n", 3000)), 0o644); err != nil {

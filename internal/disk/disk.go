@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -66,6 +67,11 @@ func (r *Reader) Names(ctx context.Context, path string) ([]string, error) {
 		}
 		return names, err
 	})
+}
+
+// Glob returns the result of filepath.Glob.
+func (r *Reader) Glob(ctx context.Context, pattern string) ([]string, error) {
+	return within(ctx, r, pattern, func() ([]string, error) { return filepath.Glob(pattern) })
 }
 
 // within runs f and returns its result. If f does not return in time, or if an earlier read has not

@@ -75,10 +75,10 @@ func keysText(text []byte) bool {
 	return len(all) > 0 && len(all[0]) > 1 && all[0][0] == "auth" && strings.Trim(all[0][1], "0123456789") == ""
 }
 
-// keepalivedText reports whether a line begins a block of keepalived.conf.
+// keepalivedText reports whether a line begins a block of keepalived.conf, or includes a file.
 func keepalivedText(text []byte) bool {
 	return slices.ContainsFunc(lines(text), func(words []string) bool {
 		blocks := []string{"virtual_server", "virtual_server_group", "vrrp_instance", "vrrp_sync_group", "vrrp_script", "global_defs"}
-		return slices.Contains(blocks, strings.TrimRight(words[0], "{"))
+		return slices.Contains(blocks, strings.TrimRight(words[0], "{")) || words[0] == "include" && len(words) == 2
 	})
 }

@@ -12,7 +12,8 @@ import (
 	"lvs-agents/internal/config/fault"
 )
 
-// numbered is a line with its number in the file.
+// numbered is a line with its number. The lines of included files have numbers after the lines of
+// the first file.
 type numbered struct {
 	n    int
 	text string
@@ -33,6 +34,9 @@ type expander struct {
 	lines   []numbered
 	steps   int
 	full    bool // full says that a limit is reached.
+	next    int  // next is the number of the first line of the next included file.
+	// included is the length of all included files.
+	included int
 }
 
 var (
@@ -43,24 +47,34 @@ var (
 
 // expand returns the lines of a text.
 func (p *parser) expand(text string) []numbered {
-	e := expander{parser: p, defined: map[string]string{"_HASH": `\#`, "_BANG": `\!`}}
-	if filepath.IsAbs(p.config.File) {
-		e.defined["_PWD"] = filepath.Dir(p.config.File)
-	}
-	lines := strings.Split(text, "\n")
-	for n := 0; n < len(lines) && !e.full; n++ {
-		line := clean(lines[n])
-		first := n
-		for definition.MatchString(withoutCondition(line)) && strings.HasSuffix(line, `\`) && n+1 < len(lines) {
-			n++
-			line = strings.TrimSpace(strings.TrimSuffix(line, `\`)) + "\n" + clean(lines[n])
-		}
-		e.line(numbered{first + 1, line}, 0)
-	}
+	e := expander{parser: p, defined: map[string]string{"_HASH": `\#`, "_BANG": `\!`}, next: 1}
+	e.text(1, p.config.File, text, nil)
 	if e.full {
 		return nil
 	}
 	return e.lines
+}
+
+// text adds the lines of a file. Its first line has the number first, and open are the files that
+// include it.
+func (e *expander) text(first int, file, text string, open []string) {
+	open = append(slices.Clip(open), file)
+	if filepath.IsAbs(file) {
+		e.defined["_PWD"] = filepath.Dir(file)
+	}
+	lines := strings.Split(text, "\n")
+	e.next += len(lines)
+	for n := 0; n < len(lines) && !e.full; n++ {
+		line, at := clean(lines[n]), first+n
+		if e.include(at, line, open) {
+			continue
+		}
+		for definition.MatchString(withoutCondition(line)) && strings.HasSuffix(line, `\`) && n+1 < len(lines) {
+			n++
+			line = strings.TrimSpace(strings.TrimSuffix(line, `\`)) + "\n" + clean(lines[n])
+		}
+		e.line(numbered{at, line}, 0)
+	}
 }
 
 func clean(line string) string {

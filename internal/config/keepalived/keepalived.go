@@ -3,6 +3,7 @@ package keepalived
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,13 +27,27 @@ func Parse(name string, text []byte) (*config.Config, []config.Problem) {
 // ParseFor is Parse for the file of a director. The name of the director ends before the first dot,
 // as in keepalived.
 func ParseFor(director, name string, text []byte) (*config.Config, []config.Problem) {
-	director, _, _ = strings.Cut(director, ".")
-	p := &parser{config: &config.Config{File: name, Cluster: &config.Cluster{}}, node: director}
+	return Options{Director: director}.Parse(name, text)
+}
+
+// Options say how a file is read.
+type Options struct {
+	Director string // Director is the name of the director of the file, or empty.
+	// Files reads included files. With nil, a statement include is an error.
+	Files *Files
+}
+
+// Parse is ParseFor with options. A line of the Config that is in an included file is the line of
+// the statement include. A problem names the included file and the line there.
+func (o Options) Parse(name string, text []byte) (*config.Config, []config.Problem) {
+	director, _, _ := strings.Cut(o.Director, ".")
+	p := &parser{config: &config.Config{File: name, Cluster: &config.Cluster{}}, node: director, files: o.Files}
 	p.build(p.read(string(text)))
-	problems := p.problems.All(name)
+	problems := p.place(p.problems.All(name))
 	if config.Err(problems) != nil {
 		return nil, problems
 	}
+	p.relocate(reflect.ValueOf(p.config))
 	return p.config, problems
 }
 
@@ -45,6 +60,8 @@ type parser struct {
 	node     string                      // node is the name of the director before the first dot, or empty.
 	self     string                      // self is the address of the director of the file, or empty.
 	reals    int                         // reals is the number of real servers of all services.
+	files    *Files                      // files are the files to include, or nil.
+	parts    []part                      // parts are the included files, in the order of their lines.
 }
 
 func (p *parser) report(line int, severity config.Severity, f fault.Fault) {
@@ -143,11 +160,6 @@ func (p *parser) included(s *statement) {
 		}
 		p.included(inner)
 	}
-}
-
-// includes reports whether a statement reads another file.
-func includes(s *statement) bool {
-	return slices.Contains([]string{"include", "includer", "includem", "includew", "includeb", "includea"}, s.key())
 }
 
 // mostSeconds limits times, so that a time.Duration can hold them.

@@ -182,8 +182,10 @@ func FuzzParse(f *testing.F) {
 		}
 		f.Add(text)
 	}
+	f.Add([]byte("include self.conf\nvirtual_server 192.0.2.10 80 {\ninclude r*.conf\n}\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		c, problems := Parse("keepalived.conf", text)
+		files := memory(map[string]string{"self.conf": string(text), "real.conf": "real_server 192.0.2.21 80 {\n}\n"})
+		c, problems := Options{Files: &files}.Parse("keepalived.conf", text)
 		if (c == nil) != (config.Err(problems) != nil) {
 			t.Errorf("configuration %v, problems %v", c, problems)
 		}

@@ -196,7 +196,7 @@ func (r *reader) leave(s *statement) {
 		if kind := r.grammar[r.open[i].block][s.key()]; kind == "" || kind == "line" {
 			continue
 		}
-		r.repaired(s.line, fmt.Sprintf("the block %s from line %d has no \"}\"", r.top().key(), r.top().line), secretless(strings.Join(s.words, " ")), "}  |  "+secretless(strings.Join(s.words, " ")))
+		r.repaired(s.line, fmt.Sprintf("the block %s from line %d has no \"}\"", r.top().key(), r.inFile(r.top().line)), secretless(strings.Join(s.words, " ")), "}  |  "+secretless(strings.Join(s.words, " ")))
 		r.open = r.open[:i+1]
 		return
 	}
@@ -211,7 +211,7 @@ func (r *reader) orphan(s *statement) *statement {
 		return r.top()
 	}
 	text := strings.Join(s.words, " ")
-	r.repaired(s.line, fmt.Sprintf("real_server is not in a virtual_server, so the block from line %d has ended too early", last.line),
+	r.repaired(s.line, fmt.Sprintf("real_server is not in a virtual_server, so the block from line %d has ended too early", r.inFile(last.line)),
 		text, strings.Join(last.words, " ")+" { ... "+text)
 	return last
 }
