@@ -205,7 +205,10 @@ func (c Sources) parse(ctx context.Context, sys system, file, path string, text 
 		parse = f.Strict
 	}
 	if f.Name == "keepalived" { // Lines of the file can be for one director.
-		parse = keepalived.Options{Director: c.Host[file], Files: included(ctx, &disk.Reader{Helper: sys.helper})}.Parse
+		parse = keepalived.Options{Director: c.Host[file], Files: included(ctx, &disk.Reader{Helper: sys.helper}), Strict: c.Strict}.Parse
+		if c.Strict {
+			parse = format.Strictly(parse)
+		}
 	}
 	cfg, problems := parse(path, text)
 	if cfg != nil && cfg.Cluster != nil {

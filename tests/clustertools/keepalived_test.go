@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/format"
 	"lvs-agents/internal/config/keepalived"
 )
 
@@ -40,6 +41,41 @@ func TestKeepalivedAcceptsOurFiles(t *testing.T) {
 		if converted < least {
 			t.Errorf("%s: %d files were converted, want at least %d", pattern, converted, least)
 		}
+	}
+}
+
+// TestStrictIsAsStrictAsKeepalived gives texts to keepalived and to lvsctl convert --strict. Both must
+// refuse the same texts.
+func TestStrictIsAsStrictAsKeepalived(t *testing.T) {
+	const service = "virtual_server 192.0.2.10 80 {\n\tdelay_loop 6\n\tlb_algo rr\n\tlb_kind DR\n\tprotocol TCP\n\treal_server 192.0.2.21 80 {\n\t\tweight 1\n\t\tTCP_CHECK {\n\t\t\tconnect_timeout 3\n\t\t}\n\t}\n}\n"
+	for name, row := range map[string]struct{ old, new string }{
+		"right":                        {"", ""},
+		"a wrong character":            {"delay_loop", "delay_lop"},
+		"an unknown keyword":           {"lb_algo rr", "lb_algo rr\n\tcolour blue"},
+		"an unknown keyword of a file": {"virtual_server", "colour blue\nvirtual_server"},
+		"a keyword of another block":   {"weight 1", "weight 1\n\t\tlb_algo rr"},
+		"a block without its end":      {"\t}\n}\n", "\t}\n"},
+		"a brace without its block":    {"\t}\n}\n", "\t}\n}\n}\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := strings.Replace(service, row.old, row.new, 1)
+			path := filepath.Join(t.TempDir(), "keepalived.conf")
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			said, theirs := command(t, "keepalived", "--config-test", "--use-file", path)
+			format, err := format.Named("keepalived")
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg, problems := format.Strict(path, []byte(text))
+			if (theirs == nil) != (cfg != nil) {
+				t.Errorf("keepalived: %v %s, lvsctl: %v", theirs, said, problems)
+			}
+			if (cfg == nil) == (name == "right") {
+				t.Errorf("lvsctl: %v", problems)
+			}
+		})
 	}
 }
 

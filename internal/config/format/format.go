@@ -35,19 +35,19 @@ type parser = func(name string, text []byte) (*config.Config, []config.Problem)
 func All() []Format {
 	return []Format{
 		{Name: "ldirectord", Guess: ldirectord.Guess, Parse: ldirectord.Repair, Strict: ldirectord.Parse},
-		{Name: "piranha", Guess: piranhaText, Parse: piranha.Parse, Strict: strictly(piranha.Parse)},
-		{Name: "keepalived", Guess: keepalivedText, Parse: keepalived.Parse},
+		{Name: "piranha", Guess: piranhaText, Parse: piranha.Parse, Strict: Strictly(piranha.Parse)},
+		{Name: "keepalived", Guess: keepalivedText, Parse: keepalived.Parse, Strict: Strictly(keepalived.Options{Strict: true}.Parse)},
 		{Name: "haresources", Guess: haresourcesText, Parse: heartbeat.ParseResources},
-		{Name: "ha.cf", Guess: membersText, Parse: heartbeat.ParseMembers, Strict: strictly(heartbeat.ParseMembers)},
+		{Name: "ha.cf", Guess: membersText, Parse: heartbeat.ParseMembers, Strict: Strictly(heartbeat.ParseMembers)},
 		{Name: "commands", Guess: commands.Guess, Parse: commands.Parse, Strict: commands.Strict},
-		{Name: "authkeys", Guess: keysText, Parse: heartbeat.ParseKeys, Strict: strictly(heartbeat.ParseKeys)},
+		{Name: "authkeys", Guess: keysText, Parse: heartbeat.ParseKeys, Strict: Strictly(heartbeat.ParseKeys)},
 		{Name: "cib", Guess: cib.Guess, Parse: cib.Parse},
 	}
 }
 
-// strictly returns a parser that refuses each text that the other parser repairs. The programs
-// pulse and heartbeat do not start with these texts.
-func strictly(parse parser) parser {
+// Strictly returns a parser that refuses each text that the other parser repairs. The programs
+// pulse and heartbeat do not start with these texts, and keepalived --config-test refuses them.
+func Strictly(parse parser) parser {
 	return func(name string, text []byte) (*config.Config, []config.Problem) {
 		c, problems := parse(name, text)
 		for i, p := range problems {

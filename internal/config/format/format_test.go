@@ -41,9 +41,10 @@ func TestFormatOfAText(t *testing.T) {
 // TestStrict tests that each damaged text has a repair without Strict, and an error with Strict.
 func TestStrict(t *testing.T) {
 	for name, text := range map[string]string{
-		"piranha":  "primary = 192.0.2.2 service = lvs\n",
-		"ha.cf":    "logfacility local0node a b\n",
-		"authkeys": "auth 22 sha1 hidden\n",
+		"piranha":    "primary = 192.0.2.2 service = lvs\n",
+		"ha.cf":      "logfacility local0node a b\n",
+		"authkeys":   "auth 22 sha1 hidden\n",
+		"keepalived": "vrrp_instance web {\n\tinterface eth0\n\tauthentication {\n\t\tauth_pass hidden\n\t}\n\tvirtual_ipadress {\n\t\t192.0.2.10\n\t}\n}\n",
 	} {
 		f, err := Named(name)
 		if err != nil {

@@ -35,13 +35,15 @@ type Options struct {
 	Director string // Director is the name of the director of the file, or empty.
 	// Files reads included files. With nil, a statement include is an error.
 	Files *Files
+	// Strict makes a keyword that keepalived does not have an error, as keepalived --config-test does.
+	Strict bool
 }
 
 // Parse is ParseFor with options. A line of the Config that is in an included file is the line of
 // the statement include. A problem names the included file and the line there.
 func (o Options) Parse(name string, text []byte) (*config.Config, []config.Problem) {
 	director, _, _ := strings.Cut(o.Director, ".")
-	p := &parser{config: &config.Config{File: name, Cluster: &config.Cluster{}}, node: director, files: o.Files}
+	p := &parser{config: &config.Config{File: name, Cluster: &config.Cluster{}}, node: director, files: o.Files, strict: o.Strict}
 	p.build(p.read(string(text)))
 	problems := p.place(p.problems.All(name))
 	if config.Err(problems) != nil {
@@ -60,6 +62,7 @@ type parser struct {
 	node     string                      // node is the name of the director before the first dot, or empty.
 	self     string                      // self is the address of the director of the file, or empty.
 	reals    int                         // reals is the number of real servers of all services.
+	strict   bool                        // strict is Options.Strict.
 	files    *Files                      // files are the files to include, or nil.
 	parts    []part                      // parts are the included files, in the order of their lines.
 }

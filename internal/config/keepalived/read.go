@@ -154,6 +154,9 @@ func (r *reader) add(n int, words []word) string {
 	if at.block == "file" && s.key() == "real_server" {
 		at = r.orphan(s)
 	}
+	if r.strict && !r.grammar.free(at.block) && !r.grammar.knows(at.block, s.key()) {
+		r.report(n, config.Error, fault.New(s.title()+": keepalived does not know the keyword here", "correct it, or leave out --strict"))
+	}
 	s.block = r.grammar.kind(at.block, s.key())
 	at.body = append(at.body, s)
 	r.before = s
