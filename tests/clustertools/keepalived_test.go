@@ -44,8 +44,8 @@ func TestKeepalivedAcceptsOurFiles(t *testing.T) {
 	}
 }
 
-// TestStrictIsAsStrictAsKeepalived gives texts to keepalived and to lvsctl convert --strict. Both must
-// refuse the same texts.
+// TestStrictIsAsStrictAsKeepalived gives texts to keepalived and to lvsctl convert --strict. Both
+// must refuse the same texts.
 func TestStrictIsAsStrictAsKeepalived(t *testing.T) {
 	const service = "virtual_server 192.0.2.10 80 {\n\tdelay_loop 6\n\tlb_algo rr\n\tlb_kind DR\n\tprotocol TCP\n\treal_server 192.0.2.21 80 {\n\t\tweight 1\n\t\tTCP_CHECK {\n\t\t\tconnect_timeout 3\n\t\t}\n\t}\n}\n"
 	for name, row := range map[string]struct{ old, new string }{
