@@ -72,7 +72,6 @@ var differentAgentLines = map[string]string{
 // TestSameAnswersAsHAProxy gives the same lines to HAProxy and to the policy. Both must think the
 // same about the server.
 func TestSameAnswersAsHAProxy(t *testing.T) {
-	t.Parallel()
 	dir := t.TempDir()
 	text := "global\n\tstats socket " + filepath.Join(dir, "stats") + " mode 600 level admin\n" +
 		"defaults\n\tmode tcp\n\ttimeout connect 2s\n\ttimeout client 5s\n\ttimeout server 5s\nbackend web\n"
