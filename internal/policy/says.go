@@ -8,8 +8,7 @@ import (
 // Read returns what a server says after a line of HAProxy's agent-check protocol. The words of a
 // line are separated by blanks, tabs or commas. What a line does not mention stays as before. Words
 // that the protocol does not have change nothing. Of several words about the same state, the last
-// one counts. A line without its end changes nothing either,
-// because the rest of it can be missing.
+// one counts. A line without its end changes nothing either, because the rest of it can be missing.
 func (s Says) Read(text string) Says {
 	end := strings.IndexAny(text, "\r\n")
 	if end < 0 {
