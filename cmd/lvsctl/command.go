@@ -101,8 +101,9 @@ type commands struct {
 	Events  eventsCommand  `cmd:"" help:"Print the events that the health daemons on this node have kept since the boot. Events are changes of verdicts, weights and configurations, repairs of the table and take-overs."`
 	Drain   drainCommand   `cmd:"" help:"Give real servers no new connections. Their open connections continue."`
 	Maint   maintCommand   `cmd:"" help:"Do the same as drain, and mark the real servers as in maintenance."`
+	Remove  removeCommand  `cmd:"" help:"Take a real server out of the table of the kernel. The checks continue. lvsctl ready ends the order."`
 	Weight  weightCommand  `cmd:"" help:"Replace the configured weight of a real server."`
-	Undrain undrainCommand `cmd:"" help:"End drain or maint of real servers."`
+	Undrain undrainCommand `cmd:"" help:"End drain, maint or remove of real servers."`
 	Ready   readyCommand   `cmd:"" help:"End all orders for real servers."`
 	Wait    waitCommand    `cmd:"" help:"Wait until real servers are drained, up, full or down. The exit code is 0 when all of them have this state, 3 after the timeout, and 1 for an unknown name."`
 	Doctor  doctorCommand  `cmd:"" help:"Report the faults of this real server, or of this director: masq servers whose replies are lost, synchronisation daemons that other hosts can reach, and hash tables that differ from those on another director. It also reports hosts with another syncid, and directors that lack connections. On a director it also examines the cluster and the firewall: see docs/doctor.md. Its answer takes less than 10 seconds. Test packets show whether a real server replies to queries for the virtual addresses, or announces them."`

@@ -69,12 +69,52 @@ func (c weightCommand) Run(ctx context.Context, sys system) error {
 	return orderRequest{target{c.Service, c.Real}, c.scope, c.limits, control.Order{Kind: "weight", Weight: c.Weight}}.give(ctx, sys)
 }
 
+type removeCommand struct {
+	Service string `arg:"" help:"The virtual service, as for drain."`
+	Real    string `arg:"" help:"The real server, as for drain."`
+	scope
+	For   time.Duration `help:"End the order after this time, for example 10m." placeholder:"TIME"`
+	Force bool          `help:"Remove the real server even if it has open connections, or if no real server of the service serves afterwards."`
+}
+
+// Run takes the real server out of the table. Without Force, it must have no open connections.
+func (c removeCommand) Run(ctx context.Context, sys system) error {
+	t := target{c.Service, c.Real}
+	if !c.Force {
+		if err := t.unused(ctx, sys); err != nil {
+			return err
+		}
+	}
+	return orderRequest{t, c.scope, limits{c.For, c.Force}, control.Order{Kind: "remove"}}.give(ctx, sys)
+}
+
+// unused returns an error if a real server of the target has open connections on this node.
+func (t target) unused(ctx context.Context, sys system) error {
+	holders, err := t.find(ctx, sys)
+	if err != nil {
+		return err
+	}
+	connections, err := countersOf(ctx, sys)
+	if err != nil {
+		return err
+	}
+	for _, h := range holders {
+		for _, real := range h.servers {
+			if open := openOf(connections, connection{h.service, real.Addr}); open > 0 {
+				return fmt.Errorf("real server %s of %s has %d open connections; first end them with lvsctl drain %[2]s %[1]s and lvsctl wait drained %[2]s %[1]s, or use --force",
+					real.Addr, h.service, open)
+			}
+		}
+	}
+	return nil
+}
+
 type undrainCommand struct {
 	target
 	scope
 }
 
-// Run ends a drain or maint.
+// Run ends a drain, maint or remove.
 func (c undrainCommand) Run(ctx context.Context, sys system) error {
 	return orderRequest{c.target, c.scope, limits{}, control.Order{Kind: "undrain"}}.give(ctx, sys)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,6 +48,14 @@ func TestOrdersOnTheCommandLine(t *testing.T) {
 		{"drain --force 192.0.2.10:80", "", 0, control.Command{Service: "-t 192.0.2.10:80", Order: drain, Force: true}},
 		{"maint -u 192.0.2.10:53 192.0.2.21 --for 10m", "", 0,
 			control.Command{Service: "-u 192.0.2.10:53", Servers: []string{"192.0.2.21:53"}, Order: control.Order{Kind: "maint", By: "eva", Until: now.Add(10 * time.Minute)}}},
+		{"remove 192.0.2.10:80 192.0.2.22", "", 0, control.Command{Service: "-t 192.0.2.10:80", Servers: []string{"192.0.2.22:80"}, Order: control.Order{Kind: "remove", By: "eva"}}},
+		{"remove 192.0.2.10:80 192.0.2.21 --force --for 1h", "", 0, control.Command{
+			Service: "-t 192.0.2.10:80", Servers: []string{"192.0.2.21:80"}, Order: control.Order{Kind: "remove", By: "eva", Until: now.Add(time.Hour)}, Force: true}},
+		{"remove 192.0.2.10:80 192.0.2.21", "lvsctl: real server 192.0.2.21:80 of -t 192.0.2.10:80 has 2 open connections; first end them with " +
+			"lvsctl drain -t 192.0.2.10:80 192.0.2.21:80 and lvsctl wait drained -t 192.0.2.10:80 192.0.2.21:80, or use --force\n", 1, control.Command{}},
+		{"remove -u 192.0.2.10:53 192.0.2.21", "lvsctl: real server 192.0.2.21:53 of -u 192.0.2.10:53 has 5 open connections; first end them with " +
+			"lvsctl drain -u 192.0.2.10:53 192.0.2.21:53 and lvsctl wait drained -u 192.0.2.10:53 192.0.2.21:53, or use --force\n", 1, control.Command{}},
+		{"remove 192.0.2.10:80", "lvsctl: expected \"<real>\"; see lvsctl --help\n", 2, control.Command{}},
 		{"weight 7 192.0.2.21 30", "", 0, control.Command{Service: "-f 7", Servers: []string{"192.0.2.21:0"}, Order: control.Order{Kind: "weight", Weight: 30, By: "eva"}}},
 		{"undrain -f 7", "", 0, control.Command{Service: "-f 7", Order: control.Order{Kind: "undrain", By: "eva"}}},
 		{"ready 7", "", 0, control.Command{Service: "-f 7", Order: control.Order{Kind: "ready", By: "eva"}}},
@@ -64,7 +73,9 @@ func TestOrdersOnTheCommandLine(t *testing.T) {
 	for _, test := range tests {
 		got = nil
 		var errs strings.Builder
-		code := run(t.Context(), strings.Fields(test.args), system{stderr: &errs, stateDir: state, now: func() time.Time { return now }})
+		k := draining{open: new(atomic.Int32)}
+		k.open.Store(3)
+		code := run(t.Context(), strings.Fields(test.args), system{stderr: &errs, stateDir: state, kernel: k, now: func() time.Time { return now }})
 		if code != test.code || errs.String() != test.stderr {
 			t.Errorf("%s: %d %q\nwant %d %q", test.args, code, errs.String(), test.code, test.stderr)
 		}
@@ -159,6 +170,7 @@ func TestOrdersThroughTheCluster(t *testing.T) {
 	start(t, state, "web", follows{clerk{got: &got}, memory})
 	const drain, drained = "lvs-order-drain_t_192.0.2.10_80_192.0.2.21_80", "drain 0 2026-01-02T03:04:05Z - eva -t 192.0.2.10:80 192.0.2.21:80"
 	const weigh, weighs = "lvs-order-weight_t_192.0.2.10_80_192.0.2.22_80", "weight 7 2026-01-02T03:04:05Z 2026-01-02T03:14:05Z eva -t 192.0.2.10:80 192.0.2.22:80"
+	const removed = "remove 0 2026-01-02T03:04:05Z - eva -t 192.0.2.10:80 192.0.2.21:80"
 	for _, step := range []struct {
 		args, fail, stderr string
 		code               int
@@ -170,10 +182,12 @@ func TestOrdersThroughTheCluster(t *testing.T) {
 		{"undrain 192.0.2.10:80 --on director2", "", "", 0, map[string]string{drain: drained}, map[string]string{weigh: weighs}},
 		{"weight 192.0.2.10:80 192.0.2.22 7 --for 10m --on everywhere", "director2", "lvsctl: node director2 does not have the order: timed out\n", 1, map[string]string{drain: drained, weigh: weighs}, map[string]string{weigh: weighs}},
 		{"ready 192.0.2.10:80 --on everywhere", "", "", 0, nil, nil},
+		{"remove 192.0.2.10:80 192.0.2.21 --on everywhere", "", "", 0, map[string]string{drain: removed}, map[string]string{drain: removed}},
+		{"undrain 192.0.2.10:80 --on everywhere", "", "", 0, nil, nil},
 	} {
 		var errs strings.Builder
 		memory.fail = step.fail
-		code := run(t.Context(), strings.Fields(step.args), system{stderr: &errs, stateDir: state, memory: memory, now: func() time.Time { return now }})
+		code := run(t.Context(), strings.Fields(step.args), system{stderr: &errs, stateDir: state, memory: memory, kernel: draining{open: new(atomic.Int32)}, now: func() time.Time { return now }})
 		if code != step.code || errs.String() != step.stderr {
 			t.Errorf("%s: %d %q\nwant %d %q", step.args, code, errs.String(), step.code, step.stderr)
 		}

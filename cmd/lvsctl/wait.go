@@ -124,10 +124,15 @@ func drained(table lvs.Table, connections map[connection]lvs.Counters, at connec
 			}
 		}
 	}
-	counters := connections[at]
-	open := counters.Active
-	if strings.HasPrefix(at.service, "-u ") {
-		open += counters.Inactive // The kernel counts all connections of UDP as inactive.
-	}
+	open := openOf(connections, at)
 	return weight <= 0 && open == 0, fmt.Sprintf("its weight is %s and it has %d open connections", weightText(weight), open)
+}
+
+// openOf returns the number of open connections of a real server.
+func openOf(connections map[connection]lvs.Counters, at connection) uint32 {
+	counters := connections[at]
+	if strings.HasPrefix(at.service, "-u ") {
+		return counters.Active + counters.Inactive // The kernel counts all connections of UDP as inactive.
+	}
+	return counters.Active
 }

@@ -12,7 +12,7 @@ import (
 
 // Order is an operator's order for a real server.
 type Order struct {
-	Kind   string    `json:"kind"`             // Kind is drain, maint or weight. In a Command, it can also be undrain or ready.
+	Kind   string    `json:"kind"`             // Kind is drain, maint, remove or weight. In a Command, it can also be undrain or ready.
 	Weight int       `json:"weight,omitempty"` // Weight is for the kind weight.
 	By     string    `json:"by,omitempty"`     // By is the user who gave the order.
 	Since  time.Time `json:"since,omitzero"`   // Since is when the daemon accepted the order. The daemon sets it.
@@ -97,7 +97,7 @@ const OrderAttribute = "lvs-order-"
 func (c Command) Attributes() (names []string) {
 	kinds := map[string][]string{"weight": {"weight"}, "ready": {"drain", "weight"}}[c.Order.Kind]
 	if kinds == nil {
-		kinds = []string{"drain"} // maint replaces drain, and undrain ends both
+		kinds = []string{"drain"} // maint and remove replace drain, and undrain ends all three
 	}
 	place := strings.Map(func(r rune) rune {
 		if r == '.' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' {

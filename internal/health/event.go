@@ -35,7 +35,8 @@ const (
 	ServerRising Kind = "server_rising"
 	// ServerAdjusted: the real server has changed its weight or its limit of connections on its own.
 	ServerAdjusted Kind = "server_adjusted"
-	// ServerRemoved: the real server is not configured any more, or the daemon ends.
+	// ServerRemoved: the real server is not configured any more, an operator removed it, or the
+	// daemon ends.
 	ServerRemoved Kind = "server_removed"
 	FallbackIn    Kind = "fallback_in"
 	FallbackOut   Kind = "fallback_out"
@@ -206,6 +207,9 @@ func (d *Daemon) step(i int, op lvs.Op, weights map[netip.AddrPort]int) Event {
 		e.To = op.Destination.Weight
 	}
 	e.Kind = d.kindOf(e, configured)
+	if e.To == out && because.Order.Kind == policy.Remove {
+		e.Kind = ServerRemoved
+	}
 	if e.Kind == ServerDrained && because.Cause == policy.Failed && because.Says.Down {
 		e.Kind = ServerDown
 	}

@@ -179,7 +179,7 @@ func TestOrdersThatAreRefused(t *testing.T) {
 			w.refuse(t, d, "after weight, no real server of -t 192.0.2.10:80 serves; use --force to do it anyway", control.Order{Kind: "weight"}, three)
 			w.give(t, d, "ready", two)
 			w.refuse(t, d, "service -t 192.0.2.10:80 has no real server 192.0.2.99:80", drain, "192.0.2.99:80")
-			w.refuse(t, d, `unknown order "dance"; this directord knows drain, maint, weight, undrain and ready`, control.Order{Kind: "dance"}, one)
+			w.refuse(t, d, `unknown order "dance"; this directord knows drain, maint, remove, weight, undrain and ready`, control.Order{Kind: "dance"}, one)
 			w.refuse(t, d, "weight 65536 is not between 0 and 65535", control.Order{Kind: "weight", Weight: 65536}, one)
 			past := time.Now().UTC()
 			w.refuse(t, d, "the order would end at "+past.Format(time.RFC3339)+", which is in the past", control.Order{Kind: "maint", Until: past}, three)
@@ -192,6 +192,47 @@ func TestOrdersThatAreRefused(t *testing.T) {
 			w.give(t, d, "drain", three)
 		})
 	})
+}
+
+func TestRemovedServerLeavesTheTableAndComesBack(t *testing.T) {
+	for _, quiescent := range []string{"yes", "no"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, strings.Replace(governed, "quiescent=yes", "quiescent="+quiescent, 1))
+			w.run(t, "web", func(d *health.Daemon) {
+				w.happened()
+				w.give(t, d, "remove", one)
+				w.wantEvents(t, "order_given -t 192.0.2.10:80 -r 192.0.2.21:80 0:0 (remove by eva since "+time.Now().Format(time.RFC3339)+
+					")\nserver_removed -t 192.0.2.10:80 -r 192.0.2.21:80 100:-1 http good 0/0\n")
+				w.wantWeights(t, "removed", "100 100")
+				w.refuse(t, d, "after remove, no real server of -t 192.0.2.10:80 serves; use --force to do it anyway", control.Order{Kind: "remove"}, two, three)
+				w.settle()
+				if bad := w.verdicts().Bad; len(bad) != 1 || bad[0] != "-t 192.0.2.10:80 -r 192.0.2.21:80" {
+					t.Errorf("verdict file: %q", bad)
+				}
+				w.set(func() { w.down["192.0.2.21"] = true })
+				w.settle()
+				s, err := d.Snapshot(t.Context())
+				if real := s.Services[0].Reals[0]; err != nil || real.Verdict != "bad" || real.Weight != -1 || real.Cause != "ordered" {
+					t.Errorf("status: %+v, %v", real, err)
+				}
+				w.set(func() { w.down["192.0.2.21"] = false })
+				w.settle()
+				w.wantWeights(t, "good, but removed", "100 100")
+			})
+			w.run(t, "web", func(d *health.Daemon) {
+				w.wantWeights(t, "after a restart", "100 100")
+				w.give(t, d, "drain", one)
+				w.wantWeights(t, "drained instead", "0 100 100")
+				w.refuse(t, d, "", control.Order{Kind: "remove", Until: time.Now().Add(time.Minute)}, one)
+				w.wantWeights(t, "removed instead", "100 100")
+				<-time.After(time.Minute)
+				w.wantWeights(t, "the order has ended", "100 100 100")
+				w.give(t, d, "remove", one)
+				w.give(t, d, "ready", one)
+				w.wantWeights(t, "ready", "100 100 100")
+			})
+		})
+	}
 }
 
 func TestOrdersOfTheCluster(t *testing.T) {

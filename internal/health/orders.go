@@ -21,7 +21,7 @@ type orders map[Member][]control.Order
 
 // The kinds of commands that only end orders.
 const (
-	undrain = "undrain" // undrain ends drain and maint.
+	undrain = "undrain" // undrain ends drain, maint and remove.
 	ready   = "ready"   // ready ends all orders.
 )
 
@@ -79,8 +79,8 @@ func (d *Daemon) noteOrder(i int, c control.Command) {
 func possible(o control.Order) error {
 	weighs := o.Kind == string(policy.Weigh)
 	switch {
-	case !weighs && !ends(o) && o.Kind != string(policy.Drain) && o.Kind != string(policy.Maint):
-		return fmt.Errorf("unknown order %q; this directord knows drain, maint, weight, undrain and ready", o.Kind)
+	case !weighs && !ends(o) && !slices.Contains([]policy.Kind{policy.Drain, policy.Maint, policy.Remove}, policy.Kind(o.Kind)):
+		return fmt.Errorf("unknown order %q; this directord knows drain, maint, remove, weight, undrain and ready", o.Kind)
 	case weighs && (o.Weight < 0 || o.Weight > lvs.MaxWeight):
 		return fmt.Errorf("weight %d is not between 0 and %d", o.Weight, lvs.MaxWeight)
 	case !o.Until.IsZero() && !o.Until.After(o.Since):
