@@ -100,10 +100,6 @@ func (c eventsCommand) print(sys system, e control.Event) error {
 	return err
 }
 
-// joinTimeout is how long lvsctl waits until all daemons send new events, before it prints the
-// earlier events.
-const joinTimeout = time.Second
-
 // watch prints the kept events, if the command line selects some, and then the new events. It first
 // connects to the daemons, so that no event is lost between the kept and the new events.
 func (c eventsCommand) watch(ctx context.Context, sys system, from time.Time) error {
@@ -120,8 +116,21 @@ func (c eventsCommand) watch(ctx context.Context, sys system, from time.Time) er
 	var joining, readers sync.WaitGroup
 	for _, id := range ids {
 		joining.Add(1)
-		joined := sync.OnceFunc(joining.Done)
+		accepted := make(chan struct{})
+		joined := sync.OnceFunc(func() {
+			close(accepted)
+			joining.Done()
+		})
+		reading, ended := context.WithCancel(ctx)
 		readers.Go(func() {
+			reportSilence(reading, sys.stateDir, id, accepted, func(text string) {
+				output.Lock()
+				defer output.Unlock()
+				fmt.Fprintf(sys.stderr, "lvsctl: directord %s %s\n", inert(id), text)
+			})
+		})
+		readers.Go(func() {
+			defer ended()
 			err := control.Events(ctx, sys.stateDir, id, control.Watch{
 				Filter: control.Filter{Service: c.Service, Server: c.Server}, Begun: joined,
 				Each: func(e control.Event) error {
@@ -141,7 +150,7 @@ func (c eventsCommand) watch(ctx context.Context, sys system, from time.Time) er
 			}
 		})
 	}
-	wait(&joining, joinTimeout)
+	wait(&joining, patience)
 	err = c.printPast(sys, from, seen)
 	output.Unlock()
 	if err != nil {
@@ -152,6 +161,59 @@ func (c eventsCommand) watch(ctx context.Context, sys system, from time.Time) er
 		return errNo // The program has already printed a reason for each daemon.
 	}
 	return nil
+}
+
+// silencePeriod is the time between two queries whether a daemon still replies.
+const silencePeriod = time.Second
+
+// reportSilence reports that a daemon does not reply, and that it replies again, until ctx ends. A
+// daemon that hangs sends no events, but its connections stay open. The channel joined is closed
+// when the daemon has accepted the first request for events.
+func reportSilence(ctx context.Context, stateDir, id string, joined <-chan struct{}, report func(text string)) {
+	silent := false
+	fell := func() {
+		silent = true
+		report(fmt.Sprintf("has not replied for %s; its events are missing until it replies", patience))
+	}
+	select {
+	case <-joined:
+	case <-time.After(patience):
+		fell()
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(silencePeriod):
+		}
+		switch err := accepts(ctx, stateDir, id); {
+		case ctx.Err() != nil:
+			return
+		case !silent && errors.Is(err, context.DeadlineExceeded):
+			fell()
+		case silent && err == nil:
+			silent = false
+			report("replies again")
+		}
+	}
+}
+
+// accepts returns nil if a daemon accepts a request for events within the time patience.
+func accepts(ctx context.Context, stateDir, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	accepted := false
+	err := control.Events(ctx, stateDir, id, control.Watch{
+		Begun: func() {
+			accepted = true
+			cancel()
+		},
+		Each: func(control.Event) error { return nil },
+	})
+	if accepted {
+		return nil
+	}
+	return err
 }
 
 // printPast prints the kept events if the command line selects some. It adds them to seen.

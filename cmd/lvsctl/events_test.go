@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -179,4 +180,44 @@ func TestWatchPrintsEachEventOnce(t *testing.T) {
 	if want := when + "both\n" + at.Add(1).Format(time.DateTime) + "  web  after\n"; stdout.String() != want {
 		t.Errorf("got  %swant %s%s", stdout.String(), want, stderr.String())
 	}
+}
+
+// told is an output that sends each write to a channel.
+type told chan string
+
+func (t told) Write(p []byte) (int, error) {
+	t <- string(p)
+	return len(p), nil
+}
+
+// TestWatchReportsASilentDaemon checks the reports for a daemon that hangs when lvsctl connects. It
+// replies later.
+func TestWatchReportsASilentDaemon(t *testing.T) {
+	dir := shortDir(t)
+	listener, err := control.Listen(dir, "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	var parts sync.WaitGroup
+	defer parts.Wait()
+	defer end()
+	errs := make(told, 10)
+	parts.Go(func() {
+		run(ctx, []string{"events", "-w"}, system{stdout: io.Discard, stderr: errs, stateDir: dir, now: time.Now})
+	})
+	next := func(want string) {
+		t.Helper()
+		select {
+		case got := <-errs:
+			if got != want {
+				t.Errorf("got  %swant %s", got, want)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("not reported: %s", want)
+		}
+	}
+	next("lvsctl: directord web has not replied for 800ms; its events are missing until it replies\n")
+	parts.Go(func() { _ = control.Serve(ctx, listener, daemon{}, new(control.Feed)) })
+	next("lvsctl: directord web replies again\n")
 }

@@ -31,8 +31,8 @@ func (c explainCommand) Run(ctx context.Context, sys system) error {
 	}
 	var result error
 	var found []control.Explanation
-	for _, id := range ids {
-		e, err := c.query(ctx, sys, id)
+	query := func(ctx context.Context, id string) (control.Explanation, error) { return c.query(ctx, sys, id) }
+	queryAll(ctx, sys, ids, query, func(e control.Explanation, err error) {
 		switch {
 		case err != nil:
 			failed(sys, err)
@@ -40,7 +40,7 @@ func (c explainCommand) Run(ctx context.Context, sys system) error {
 		case len(e.Services) > 0:
 			found = append(found, e)
 		}
-	}
+	})
 	if len(found) == 0 {
 		return c.unknown(ctx, sys, ids, result)
 	}
@@ -57,9 +57,7 @@ func (c explainCommand) Run(ctx context.Context, sys system) error {
 }
 
 func (c explainCommand) query(ctx context.Context, sys system, id string) (control.Explanation, error) {
-	limited, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	e, err := control.Explain(limited, sys.stateDir, id, control.Filter{Service: c.Service, Server: c.Real})
+	e, err := control.Explain(ctx, sys.stateDir, id, control.Filter{Service: c.Service, Server: c.Real})
 	if err != nil {
 		return e, err
 	}

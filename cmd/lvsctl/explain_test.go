@@ -146,3 +146,23 @@ func TestInertTexts(t *testing.T) {
 		t.Errorf("%q, %v", out.String(), err)
 	}
 }
+
+// slowExplainer is a daemon that explains late.
+type slowExplainer struct{ explainer }
+
+func (e slowExplainer) Explain(ctx context.Context, f control.Filter) (control.Explanation, error) {
+	<-time.After(patience + 300*time.Millisecond)
+	return e.explainer.Explain(ctx, f)
+}
+
+func TestExplainReportsASlowDaemon(t *testing.T) {
+	dir := shortDir(t)
+	why := explainer{explanation: control.Explanation{ID: "web0", Services: []control.ExplainedService{{ID: "-t 192.0.2.10:80", Good: 1, Servers: 2}}}}
+	start(t, dir, "web0", slowExplainer{why})
+	start(t, dir, "web1", daemon{})
+	var out, errs strings.Builder
+	code := run(t.Context(), []string{"explain", "192.0.2.10:80"}, system{stdout: &out, stderr: &errs, stateDir: dir, kernel: fakeKernel{}})
+	if want := "lvsctl: directord web0 has not replied for 800ms; lvsctl waits for 5s at most\n"; code != 0 || errs.String() != want || !strings.Contains(out.String(), ": 1 of 2 real servers good\n") {
+		t.Errorf("%d %s%s", code, errs.String(), out.String())
+	}
+}

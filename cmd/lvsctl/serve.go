@@ -28,7 +28,7 @@ const (
 	replyLimit  = 30 * time.Second
 )
 
-// patience is how long a page waits for a daemon.
+// patience is how long a daemon can take to reply before a view shows the other daemons.
 const patience = 800 * time.Millisecond
 
 // Run serves the status page and the metrics over HTTP until ctx ends.

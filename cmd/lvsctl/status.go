@@ -24,8 +24,6 @@ type statusCommand struct {
 }
 
 const (
-	// querySoon is how long a daemon can take to reply before lvsctl shows the other daemons.
-	querySoon = time.Second
 	// queryLimit is how long lvsctl waits for a daemon.
 	queryLimit = 5 * time.Second
 	// watchPeriod is the time between two outputs of status --watch.
@@ -79,7 +77,10 @@ func (c statusCommand) print(ctx context.Context, sys system) error {
 	}
 	snapshots := []control.Snapshot{}
 	var result error
-	queryAll(ctx, sys, ids, func(s control.Snapshot, err error) {
+	read := func(ctx context.Context, id string) (control.Snapshot, error) {
+		return control.Status(ctx, sys.stateDir, id)
+	}
+	queryAll(ctx, sys, ids, read, func(s control.Snapshot, err error) {
 		if err == nil {
 			addCounters(s, counters)
 			snapshots = append(snapshots, s)
@@ -101,35 +102,43 @@ func (c statusCommand) print(ctx context.Context, sys system) error {
 	return result
 }
 
-// queryAll queries daemons at the same time and calls the function each for every reply. Replies
-// within querySoon are in the order of ids. A slow daemon follows when it replies.
-func queryAll(ctx context.Context, sys system, ids []string, each func(s control.Snapshot, err error)) {
-	replies := make(chan control.State, len(ids))
+// queryAll sends a query to all daemons at the same time, and calls the function each for every
+// reply. Replies within the time patience are in the order of ids. If a daemon takes longer,
+// queryAll reports it, and its reply follows.
+func queryAll[T any](ctx context.Context, sys system, ids []string, query func(ctx context.Context, id string) (T, error), each func(T, error)) {
+	type reply struct {
+		id    string
+		value T
+		err   error
+	}
+	ctx, cancel := context.WithTimeout(ctx, queryLimit)
+	defer cancel()
+	replies := make(chan reply, len(ids))
 	for _, id := range ids {
 		go func() {
-			s, err := snapshotOf(ctx, sys.stateDir, id)
-			replies <- control.State{ID: id, Snapshot: s, Err: err}
+			value, err := query(ctx, id)
+			replies <- reply{id, value, err}
 		}()
 	}
-	soon := map[string]control.State{}
-	for late := time.After(querySoon); len(soon) < len(ids) && late != nil; {
+	soon := map[string]reply{}
+	for late := time.After(patience); len(soon) < len(ids) && late != nil; {
 		select {
 		case r := <-replies:
-			soon[r.ID] = r
+			soon[r.id] = r
 		case <-late:
 			late = nil
 		}
 	}
 	for _, id := range ids {
 		if r, replied := soon[id]; replied {
-			each(r.Snapshot, r.Err)
+			each(r.value, r.err)
 			continue
 		}
-		fmt.Fprintf(sys.stderr, "lvsctl: directord %s has not replied for %s; lvsctl waits for %s at most\n", id, querySoon, queryLimit)
+		fmt.Fprintf(sys.stderr, "lvsctl: directord %s has not replied for %s; lvsctl waits for %s at most\n", inert(id), patience, queryLimit)
 	}
 	for range len(ids) - len(soon) {
 		r := <-replies
-		each(r.Snapshot, r.Err)
+		each(r.value, r.err)
 	}
 }
 

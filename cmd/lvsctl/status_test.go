@@ -179,7 +179,7 @@ func TestStatusShowsOnlyItsOwnEscapes(t *testing.T) {
 type slowDaemon struct{ daemon }
 
 func (d slowDaemon) Snapshot(context.Context) (control.Snapshot, error) {
-	<-time.After(querySoon + 300*time.Millisecond)
+	<-time.After(patience + 300*time.Millisecond)
 	return d.state, nil
 }
 
@@ -190,7 +190,7 @@ func TestSlowDaemonDelaysNoOther(t *testing.T) {
 	if at := strings.Index(out, "fast: "); at < 0 || at > strings.Index(out, "slow: ") {
 		t.Error(out)
 	}
-	if want := "lvsctl: directord web0 has not replied for 1s; lvsctl waits for 5s at most\n"; errs != want {
+	if want := "lvsctl: directord web0 has not replied for 800ms; lvsctl waits for 5s at most\n"; errs != want {
 		t.Errorf("got  %swant %s", errs, want)
 	}
 }
