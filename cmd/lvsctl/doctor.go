@@ -55,6 +55,7 @@ func (c doctorCommand) Run(ctx context.Context, sys system) error {
 	list = append(list, ofDirector...)
 	if directs || len(settings) == 0 {
 		list = append(list, ofCluster...)
+		printHints(sys)
 	}
 	findings, complete := examine(ctx, sys, append(list, ofKernel...))
 	for _, f := range findings {
@@ -65,6 +66,17 @@ func (c doctorCommand) Run(ctx context.Context, sys system) error {
 	}
 	fmt.Fprintln(sys.stdout, "fine")
 	return nil
+}
+
+// printHints prints facts about a director that are not faults, but that can become faults.
+func printHints(sys system) {
+	state, err := sys.node.Clock()
+	if err != nil {
+		fmt.Fprintf(sys.stderr, "lvsctl: hint: the clock of this director is not examined: adjtimex: %v\n", err)
+	}
+	for _, hint := range doctor.ExamineClock(state) {
+		fmt.Fprintf(sys.stderr, "lvsctl: hint: %v\n", hint)
+	}
 }
 
 // realServer returns the settings of this host as a real server. With addresses on the command

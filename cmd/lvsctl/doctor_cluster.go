@@ -40,6 +40,8 @@ type node interface {
 	Savers() []string
 	// Owner returns the link-layer address of another host that answers ARP for an address.
 	Owner(ctx context.Context, nic string, ip netip.Addr, wait time.Duration) (string, error)
+	// Clock returns the result of adjtimex(2), for example unix.TIME_OK.
+	Clock() (state int, err error)
 }
 
 // output is the output of a program.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"lvs-agents/internal/config/load"
 	"lvs-agents/internal/control"
@@ -149,8 +150,47 @@ func (healthy) Links() ([]doctor.Link, error)     { return nil, nil }
 func (healthy) Directory(string) doctor.Directory { return doctor.Directory{} }
 func (healthy) Lacks([]string) []string           { return nil }
 func (healthy) Savers() []string                  { return nil }
+func (healthy) Clock() (int, error)               { return unix.TIME_OK, nil }
 func (healthy) Owner(context.Context, string, netip.Addr, time.Duration) (string, error) {
 	return "", nil
+}
+
+// timed is a host whose kernel answers adjtimex(2) with these values.
+type timed struct {
+	healthy
+	state int
+	err   error
+}
+
+func (n timed) Clock() (int, error) { return n.state, n.err }
+
+// TestDoctorOfClock checks that a clock without synchronisation is a hint on a director. The doctor
+// prints fine, and a real server gets no hint.
+func TestDoctorOfClock(t *testing.T) {
+	const hint = "lvsctl: hint: orders and certificates can end at a wrong time, and the logs of the directors do not fit together: " +
+		"the clock of this director is not synchronised (adjtimex: TIME_ERROR); install and start chrony, or another NTP client\n"
+	for _, tt := range []struct {
+		name, args string
+		node       timed
+		want       string // want is the standard error.
+	}{
+		{"synchronised", "", timed{state: unix.TIME_OK}, ""},
+		{"a leap second comes", "", timed{state: unix.TIME_INS}, ""},
+		{"not synchronised", "", timed{state: unix.TIME_ERROR}, hint},
+		{"a container that must not read the clock", "", timed{state: -1, err: unix.EPERM}, "lvsctl: hint: the clock of this director is not examined: adjtimex: operation not permitted\n"},
+		{"a real server", "192.0.2.9", timed{state: unix.TIME_ERROR}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var out, errs strings.Builder
+			code := run(t.Context(), append([]string{"doctor"}, strings.Fields(tt.args)...), system{
+				stdout: &out, stderr: &errs, stateDir: t.TempDir(), doctor: &patient{}, node: tt.node, director: &patient{directs: tt.args == ""}, output: rightCluster,
+				capable: capability.Kernel{Root: fstest.MapFS{}}, kernel: fakeKernel{}, attributes: published{}, listen: silence,
+			})
+			if diff := cmp.Diff([]any{0, "fine\n", tt.want}, []any{code, out.String(), errs.String()}); diff != "" {
+				t.Errorf("exit code, stdout, stderr (-want +got):\n%s", diff)
+			}
+		})
+	}
 }
 
 // silence listens to a multicast group that gets no datagrams.

@@ -126,6 +126,9 @@ The doctor changes nothing. It answers within 10 seconds, even if Pacemaker or a
 stderr, it prints each part that it could not examine, and the reason. Then it does not print ` + "`fine`" + `,
 and exits with 1. Only a part that this host does not have, for example a cluster, does not count.
 
+A hint is not a fault. The doctor prints it on stderr, in one line that begins with ` + "`lvsctl: hint:`" + `.
+With hints and without a fault, it still prints ` + "`fine`" + ` and exits with 0.
+
 Type the command as root. Other users cannot read the tables of the kernel and the rules of the firewall.
 
 A passive director has no virtual service. The doctor examines it if Pacemaker runs there. The faults of
@@ -187,6 +190,7 @@ func Questions() []Question {
 		{"loop", "Is another director with the same virtual services a real server?", "the table, `corosync-cmapctl`", "remove the real server", loop},
 		{"connection tracking", "Is the table of connection tracking full?", "`nf_conntrack_count`, `nf_conntrack_max`", "`sysctl -w net.netfilter.nf_conntrack_max=N`", tracking},
 		{"state", "Can the agents write their state?", "the file system of the state directory: read-only, or full", "remount, or remove files", writable},
+		{"clock", "Does a program synchronise the clock of this director? The answer is a hint", "`adjtimex(2)`: `TIME_ERROR`", "install and start chrony", nil},
 		{"forwarding", "Does the director forward the replies of masq servers?", "`ip_forward`, `forwarding`", "`sysctl -w net.ipv4.ip_forward=1`", nil},
 		{"replies", "Do the replies of masq servers pass through the director?", "counters and connections of IPVS, `rp_filter` drops: see [NAT and tunnels](nat.md)", "the route of the real server", nil},
 		{"tunnels", "Do the packets of clients fit into the tunnels?", "the MTU of the routes: see [NAT and tunnels](nat.md)", "a larger MTU, or smaller segments", nil},
