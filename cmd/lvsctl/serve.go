@@ -119,7 +119,7 @@ func place(listener net.Listener) string {
 // pages returns the handler of all pages.
 func pages(sys system, status *page.Page) http.Handler {
 	// The unit of lvsctl serve hides everything in /proc except processes.
-	source := metrics.Source{States: states(sys), Proc: "/proc/self"}
+	source := metrics.Source{States: states(sys), Summaries: summaries(sys), Proc: "/proc/self"}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", source.Handler())
 	mux.Handle("GET /", status.Handler())
@@ -130,6 +130,13 @@ func pages(sys system, status *page.Page) http.Handler {
 func states(sys system) func(context.Context) ([]control.State, error) {
 	return func(ctx context.Context) ([]control.State, error) {
 		return control.States(ctx, sys.stateDir, patience)
+	}
+}
+
+// summaries returns a function that reads the states of all daemons without their real servers.
+func summaries(sys system) func(context.Context) ([]control.State, error) {
+	return func(ctx context.Context) ([]control.State, error) {
+		return control.Summaries(ctx, sys.stateDir, patience)
 	}
 }
 

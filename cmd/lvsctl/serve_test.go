@@ -115,30 +115,73 @@ func TestServe(t *testing.T) {
 }
 
 // TestServeWithASlowDaemon checks that the page and the metrics do not wait for a daemon that never
-// replies. The test has more time than a page takes, for a busy host.
+// replies. Another daemon was killed and has left its socket. The metrics of the other daemons
+// must be complete. The test has more time than a page takes, for a busy host.
 func TestServeWithASlowDaemon(t *testing.T) {
 	dir, err := os.MkdirTemp("", "lvs") // The path of a socket has at most 107 bytes.
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	slow, err := control.Listen(dir, "slow")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = slow.Close() }()
-	s := serve(t, system{stateDir: dir}, "127.0.0.1:0")
-	for path, want := range map[string]string{"/": "at fault: directord slow does not reply: context deadline exceeded", "/metrics": `lvs_directord_up{daemon="slow"} 0`} {
-		begin := time.Now()
-		if _, text := request(t, http.MethodGet, s.places[0], path); !strings.Contains(text, want) {
-			t.Errorf("%s: no %q in\n%s", path, want, text)
+	snapshot := control.Snapshot{ID: "web", Limit: 10, Services: []control.Service{{ID: "-t 192.0.2.10:80", Reals: []control.Real{{Verdict: "good", Weight: 1, Configured: 1}}}}}
+	answering(t, dir, "web", snapshot)
+	answering(t, dir, "mail", snapshot)
+	sockets := map[string]*net.UnixListener{}
+	for _, id := range []string{"slow", "dead"} {
+		if sockets[id], err = control.Listen(dir, id); err != nil {
+			t.Fatal(err)
 		}
-		if took := time.Since(begin); took > 3*time.Second {
+		defer func() { _ = sockets[id].Close() }()
+	}
+	sockets["dead"].SetUnlinkOnClose(false)
+	_ = sockets["dead"].Close()
+	s := serve(t, system{stateDir: dir}, "127.0.0.1:0")
+	_, alone := request(t, http.MethodGet, s.places[0], "/metrics")
+	if web, mail := seriesOf(alone, "web"), seriesOf(alone, "mail"); web < 14 || web != mail {
+		t.Errorf("%d series of web, %d of mail in\n%s", web, mail, alone)
+	}
+	for path, wants := range map[string][]string{
+		"/": {"at fault: directord slow does not reply: context deadline exceeded", "the daemon has died and left its socket"},
+		"/metrics": {
+			`lvs_directord_up{daemon="dead"} 0`, `lvs_directord_up{daemon="mail"} 1`, `lvs_directord_up{daemon="slow"} 0`, `lvs_directord_up{daemon="web"} 1`,
+			`lvs_service_serving_real_servers{daemon="mail",service="-t 192.0.2.10:80"} 1`,
+		},
+	} {
+		begin := time.Now()
+		_, text := request(t, http.MethodGet, s.places[0], path)
+		took := time.Since(begin)
+		for _, want := range wants {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: no %q in\n%s", path, want, text)
+			}
+		}
+		if took > 3*time.Second {
 			t.Errorf("%s took %v", path, took)
 		}
 	}
 	s.end(t)
 }
+
+// answering serves a snapshot on the control socket of a daemon until the test ends.
+func answering(t *testing.T, dir, id string, snapshot control.Snapshot) {
+	t.Helper()
+	listener, err := control.Listen(dir, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- control.Serve(ctx, listener, daemon{snapshot}, new(control.Feed)) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// seriesOf counts the series of a daemon in a scrape.
+func seriesOf(text, daemon string) int { return strings.Count(text, `daemon="`+daemon+`"`) }
 
 // TestServeOnATakenPlace checks that a place that cannot be used ends the program, and frees the
 // other places.

@@ -87,6 +87,42 @@ type Service struct {
 	Fallback *Real  `json:"fallback,omitempty"` // Fallback is the first fallback of the service. Nil means that the service has none.
 	// OtherFallbacks are the other fallbacks. All fallbacks serve at the same time.
 	OtherFallbacks []Real `json:"other_fallbacks,omitempty"`
+	// Counts are the sums over Reals in a summary, where Reals is nil. Otherwise Counts is nil.
+	Counts *Counts `json:"counts,omitempty"`
+}
+
+// Counts are sums over the real servers of a service.
+type Counts struct {
+	Good       int `json:"good"`
+	Bad        int `json:"bad"`
+	Unknown    int `json:"unknown"`
+	Serving    int `json:"serving"` // Serving is the number of real servers with a weight above 0.
+	Weight     int `json:"weight"`  // Weight is the sum of the weights that the kernel must have.
+	Configured int `json:"configured_weight"`
+}
+
+// Count returns the Counts of a service from a summary, or counts its real servers.
+func (s Service) Count() Counts {
+	if s.Counts != nil {
+		return *s.Counts
+	}
+	var c Counts
+	for _, r := range s.Reals {
+		switch r.Verdict {
+		case "good":
+			c.Good++
+		case "bad":
+			c.Bad++
+		case "unknown":
+			c.Unknown++
+		}
+		if r.Weight > 0 {
+			c.Serving++
+		}
+		c.Weight += max(r.Weight, 0)
+		c.Configured += r.Configured
+	}
+	return c
 }
 
 // Real is a real server, or a fallback, in a Snapshot.
@@ -134,6 +170,16 @@ func (s Snapshot) Alive() error {
 		return err
 	}
 	return nil
+}
+
+// summary returns the snapshot with the Counts of each service in place of its real servers.
+func (s Snapshot) summary() Snapshot {
+	s.Services = slices.Clone(s.Services)
+	for i := range s.Services {
+		counts := s.Services[i].Count()
+		s.Services[i].Reals, s.Services[i].Counts = nil, &counts
+	}
+	return s
 }
 
 // Unknown counts the real servers that have no verdict yet.
@@ -187,6 +233,14 @@ func IDs(stateDir string) ([]string, error) {
 func Status(ctx context.Context, stateDir, id string) (Snapshot, error) {
 	var s Snapshot
 	err := call(ctx, stateDir, id, question{name: requestStatus, result: &s})
+	return s, err
+}
+
+// Summary reads the state of a daemon without its real servers. A daemon from before the summary
+// replies with its real servers. Service.Count works with both replies.
+func Summary(ctx context.Context, stateDir, id string) (Snapshot, error) {
+	var s Snapshot
+	err := call(ctx, stateDir, id, question{name: requestStatus, arguments: detail{Summary: true}, result: &s})
 	return s, err
 }
 

@@ -85,6 +85,31 @@ func TestConversation(t *testing.T) {
 	}
 }
 
+// TestSummary checks that a summary has counts in place of real servers. A client counts the same
+// in the reply of a daemon from before the summary.
+func TestSummary(t *testing.T) {
+	dir := stateDir(t)
+	full := Snapshot{PID: 7, Services: []Service{{
+		ID: "-t 192.0.2.10:80", Trouble: "no table", Fallback: &Real{Weight: 1},
+		Reals: []Real{{Verdict: "unknown", Weight: -1, Configured: 2}, {Verdict: "good", Weight: 3, Configured: 3}, {Verdict: "bad", Configured: 5}},
+	}, {ID: "-f 7"}}}
+	serving(t, dir, "web", fake{snapshot: full})
+	s, err := Summary(t.Context(), dir, "web")
+	if err != nil || s.PID != 7 || len(s.Services) != 2 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	want := Counts{Good: 1, Bad: 1, Unknown: 1, Serving: 1, Weight: 3, Configured: 10}
+	if got := s.Services[0]; got.Counts == nil || *got.Counts != want || len(got.Reals) > 0 || got.Trouble != "no table" || got.Fallback.Weight != 1 {
+		t.Errorf("%+v, counts %+v", got, got.Counts)
+	}
+	if got := full.Services[0]; got.Counts != nil || len(got.Reals) != 3 || got.Count() != want {
+		t.Errorf("the daemon's snapshot has changed: %+v", got)
+	}
+	if got := s.Services[1].Count(); got != (Counts{}) {
+		t.Errorf("without real servers: %+v", got)
+	}
+}
+
 func TestErrorsOfADaemon(t *testing.T) {
 	dir := stateDir(t)
 	serving(t, dir, "bad", fake{err: errors.New("no table"), resyncs: make(chan struct{}, 1)})

@@ -14,7 +14,7 @@ func TestFieldsAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, value := range []any{Snapshot{}, Attribute{}, Service{}, Real{}, Order{}, Command{}, Event{}, Filter{}, Traffic{}, Explanation{}, ExplainedService{}, ExplainedServer{}, ExplainedCheck{}, CheckResult{}, request{}, reply{}} {
+	for _, value := range []any{Snapshot{}, Attribute{}, Service{}, Counts{}, Real{}, Order{}, Command{}, Event{}, Filter{}, Traffic{}, Explanation{}, ExplainedService{}, ExplainedServer{}, ExplainedCheck{}, CheckResult{}, request{}, reply{}} {
 		for field := range reflect.TypeOf(value).Fields() {
 			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 			if !strings.Contains(string(page), "`"+name+"`") && !strings.Contains(string(page), `"`+name+`"`) {

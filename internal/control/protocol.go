@@ -18,7 +18,8 @@ const Version = 1
 
 // Names of requests.
 const (
-	requestStatus = "status" // The reply to requestStatus has a Snapshot as its result.
+	// requestStatus has a detail as its argument. The result of the reply is a Snapshot.
+	requestStatus = "status"
 	requestResync = "resync"
 	requestReload = "reload"
 	// requestExplain has a Filter as its argument. The result of the reply is an Explanation.
@@ -37,12 +38,18 @@ type request struct {
 	Arguments json.RawMessage `json:"arguments,omitempty"`
 }
 
+// detail is the argument of requestStatus.
+type detail struct {
+	// Summary reports whether the client wants Counts in place of real servers.
+	Summary bool `json:"summary"`
+}
+
 // reply is what the daemon sends: a result or an error. Both are empty after a success without a
 // result.
 type reply struct {
-	Version int             `json:"version"`
-	Error   string          `json:"error,omitempty"`
-	Result  json.RawMessage `json:"result,omitempty"`
+	Version int    `json:"version"`
+	Error   string `json:"error,omitempty"`
+	Result  any    `json:"result,omitempty"`
 }
 
 // wordError begins the error reply of a daemon from before version 1. It also begins the error
@@ -99,25 +106,25 @@ var errNoVersion = fmt.Errorf("this directord speaks version %d of the control p
 
 // encodeReply returns the line of a reply, without its line end.
 func encodeReply(result any, failure error) []byte {
-	r := reply{Version: Version}
-	if failure == nil && result != nil {
-		r.Result, failure = json.Marshal(result)
+	if failure == nil {
+		text, err := json.Marshal(reply{Version: Version, Result: result})
+		if err == nil {
+			return text
+		}
+		failure = err
 	}
-	if failure != nil {
-		r.Result, r.Error = nil, failure.Error()
-	}
-	text, _ := json.Marshal(r) // Marshal cannot fail: the reply has a number, a text and valid JSON
+	text, _ := json.Marshal(reply{Version: Version, Error: failure.Error()}) // Marshal cannot fail: the reply has a number and a text.
 	return text
 }
 
 // decodeReply decodes the result of a reply. result is nil if the caller expects no result. The
 // error is the error in the reply, or says why the line is not a reply.
 func decodeReply(line []byte, result any) error {
-	var r reply
-	if err := json.Unmarshal(line, &r); err != nil {
-		return fmt.Errorf("the reply is not a JSON object: %w", err)
-	}
+	r := reply{Result: result}
+	err := json.Unmarshal(line, &r)
 	switch {
+	case err != nil && r.Version == 0:
+		return fmt.Errorf("the reply is not a JSON object: %w", err)
 	case r.Version > Version:
 		return fmt.Errorf("it speaks version %d of the control protocol and this program version %d; use the programs of its package", r.Version, Version)
 	case r.Version < 1:
@@ -129,7 +136,7 @@ func decodeReply(line []byte, result any) error {
 	case result == nil:
 		return nil
 	}
-	return json.Unmarshal(r.Result, result)
+	return err
 }
 
 // decodeWordReply decodes the reply of a daemon from before version 1.

@@ -26,6 +26,7 @@ func TestAnswersOnTheWire(t *testing.T) {
 	}{
 		{"resync", `{"version":1,"request":"resync"}`, `{"version":1}`, d},
 		{"an argument that is not known", `{"version":1,"request":"resync","arguments":{"x":1}}`, `{"version":1}`, d},
+		{"an argument that the status does not know", `{"version":1,"request":"status","arguments":{"x":1}}`, `{"version":1,"error":"arguments of status: json: unknown field \"x\""}`, d},
 		{"a failure", `{"version":1,"request":"reload"}`, `{"version":1,"error":"no table"}`, failing},
 		{"unknown request", `{"version":1,"request":"dance"}`,
 			`{"version":1,"error":"unknown request \"dance\"; this directord knows status, explain, resync, reload, order and events"}`, d},

@@ -167,7 +167,7 @@ func parse(line []byte) (r request, reply []byte) {
 func serve(ctx context.Context, d Daemon, r request) (result any, err error) {
 	switch r.Request {
 	case requestStatus:
-		return d.Snapshot(ctx)
+		return status(ctx, d, r)
 	case requestExplain:
 		return explain(ctx, d, r)
 	case requestResync:
@@ -182,4 +182,17 @@ func serve(ctx context.Context, d Daemon, r request) (result any, err error) {
 		return nil, d.Order(ctx, command)
 	}
 	return nil, fmt.Errorf(unknownRequest+"%q; this directord knows %s, %s, %s, %s, %s and %s", r.Request, requestStatus, requestExplain, requestResync, requestReload, requestOrder, requestEvents)
+}
+
+// status returns the state of a daemon with the detail that a request wants.
+func status(ctx context.Context, d Daemon, r request) (Snapshot, error) {
+	want, err := decodeArguments[detail](r)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	s, err := d.Snapshot(ctx)
+	if want.Summary {
+		s = s.summary()
+	}
+	return s, err
 }

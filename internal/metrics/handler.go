@@ -16,8 +16,10 @@ import (
 
 // Source reads the state that the metrics show.
 type Source struct {
-	// States reads the states of the daemons on this node.
+	// States reads the states of the daemons on this node with their real servers.
 	States func(context.Context) ([]control.State, error)
+	// Summaries reads the same states without the real servers.
+	Summaries func(context.Context) ([]control.State, error)
 	// Proc is a directory with the directory net of the proc file system, for example /proc.
 	Proc string
 }
@@ -37,7 +39,11 @@ func (s Source) Handler() http.Handler {
 
 // read returns the state of this node. The error is why some of the state is missing.
 func (s Source) read(ctx context.Context, servers bool) (State, error) {
-	daemons, err := s.States(ctx)
+	states := s.Summaries
+	if servers {
+		states = s.States
+	}
+	daemons, err := states(ctx)
 	state := State{Daemons: daemons, Servers: servers}
 	proc, failed := procfs.NewFS(s.Proc)
 	if failed != nil {

@@ -64,25 +64,18 @@ func (b *builder) daemon(d control.State) {
 // real servers, unless servers is set.
 func (b *builder) service(d control.State, s control.Service, servers bool) {
 	labels := []*dto.LabelPair{label("daemon", d.ID), label("service", s.ID)}
-	verdicts := map[string]int{"good": 0, "bad": 0, "unknown": 0}
-	weight, configured, serving := 0, 0, 0
-	for _, r := range s.Reals {
-		verdicts[r.Verdict]++
-		weight += max(r.Weight, 0)
-		configured += r.Configured
-		if r.Weight > 0 {
-			serving++
-		}
-		if servers {
+	if servers {
+		for _, r := range s.Reals {
 			b.server(append(slices.Clone(labels), label("server", r.Addr)), r)
 		}
 	}
-	for verdict, n := range verdicts {
+	counts := s.Count()
+	for verdict, n := range map[string]int{"good": counts.Good, "bad": counts.Bad, "unknown": counts.Unknown} {
 		b.gauge("lvs_service_real_servers", float64(n), append(slices.Clone(labels), label("verdict", verdict))...)
 	}
-	b.gauge("lvs_service_serving_real_servers", float64(serving), labels...)
-	b.gauge("lvs_service_weight", float64(weight), labels...)
-	b.gauge("lvs_service_configured_weight", float64(configured), labels...)
+	b.gauge("lvs_service_serving_real_servers", float64(counts.Serving), labels...)
+	b.gauge("lvs_service_weight", float64(counts.Weight), labels...)
+	b.gauge("lvs_service_configured_weight", float64(counts.Configured), labels...)
 	b.gauge("lvs_service_fallback_active", one(s.Fallback != nil && s.Fallback.Weight > 0), labels...)
 	b.gauge("lvs_service_trouble", one(s.Trouble != ""), labels...)
 }

@@ -2,7 +2,6 @@ package metrics
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -10,10 +9,12 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
@@ -37,32 +38,70 @@ func daemon(n int) control.Snapshot {
 	return control.Snapshot{ID: "web", Version: "1.0", Config: "/etc/ha.d/\"web\\\n.cf", Started: now, Now: now.Add(time.Minute), Limit: 10, Services: []control.Service{service}}
 }
 
-// proc returns a directory with the files of IPVS in the form of Linux 6.1.
-func proc(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
+// proc returns a directory with the files of IPVS in the form of Linux 6.1. The table has n
+// destinations.
+func proc(tb testing.TB, n int) string {
+	tb.Helper()
+	dir := tb.TempDir()
 	files := map[string]string{
 		"ip_vs_stats": "   Total Incoming Outgoing         Incoming         Outgoing\n   Conns  Packets  Packets            Bytes            Bytes\n       A       14        0              FFF                0\n\n Conns/s   Pkts/s   Pkts/s          Bytes/s          Bytes/s\n       0        0        0                0                0\n",
-		"ip_vs":       "IP Virtual Server version 1.2.1 (size=4096)\nProt LocalAddress:Port Scheduler Flags\n  -> RemoteAddress:Port Forward Weight ActiveConn InActConn\nTCP  C000020A:0050 wrr\n  -> 0A000001:0050      Route   2      7          3\n",
+		"ip_vs": "IP Virtual Server version 1.2.1 (size=4096)\nProt LocalAddress:Port Scheduler Flags\n  -> RemoteAddress:Port Forward Weight ActiveConn InActConn\nTCP  C000020A:0050 wrr\n" +
+			strings.Repeat("  -> 0A000001:0050      Route   2      7          3\n", n),
 	}
 	for name, text := range files {
 		if err := os.MkdirAll(filepath.Join(dir, "net"), 0o755); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		if err := os.WriteFile(filepath.Join(dir, "net", name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	return dir
 }
 
-func source(t *testing.T, n int) Source {
-	t.Helper()
+// onlyStatus is a daemon that replies only to requests for the status.
+type onlyStatus struct {
+	control.Daemon
+	snapshot control.Snapshot
+}
+
+func (s onlyStatus) Snapshot(context.Context) (control.Snapshot, error) { return s.snapshot, nil }
+
+// source returns a source with the control sockets of two daemons. The daemon web has n real
+// servers. The daemon dead was killed, and has left its socket.
+func source(tb testing.TB, n int) Source {
+	tb.Helper()
+	dir, err := os.MkdirTemp("", "lvs") // The path of a socket has at most 107 bytes.
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dead, err := control.Listen(dir, "dead")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	dead.SetUnlinkOnClose(false)
+	if err := dead.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	web, err := control.Listen(dir, "web")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- control.Serve(ctx, web, onlyStatus{snapshot: daemon(n)}, new(control.Feed)) }()
+	tb.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			tb.Error(err)
+		}
+	})
+	const limit = 10 * time.Second // for a busy host
 	return Source{
-		States: func(context.Context) ([]control.State, error) {
-			return []control.State{{ID: "dead", Err: errors.New("no reply")}, {ID: "web", Snapshot: daemon(n)}}, nil
-		},
-		Proc: proc(t),
+		States:    func(ctx context.Context) ([]control.State, error) { return control.States(ctx, dir, limit) },
+		Summaries: func(ctx context.Context) ([]control.State, error) { return control.Summaries(ctx, dir, limit) },
+		Proc:      proc(tb, n),
 	}
 }
 
@@ -146,9 +185,36 @@ func TestSeries(t *testing.T) {
 	if few != many || few > 30 {
 		t.Errorf("%d series with 10 real servers, %d with 10,000", few, many)
 	}
-	if got := series(scrape(t, source(t, 10000), "/metrics?servers=1")); got < 40000 || got > 40100 {
+	if got := series(scrape(t, source(t, 10000), "/metrics?servers=1")); got < 70000 || got > 70100 {
 		t.Errorf("%d series with each of 10,000 real servers", got)
 	}
+}
+
+// TestBothRequestsCountTheSame checks that a scrape without real servers has the same values as one
+// with all real servers. The daemon counts for the first, and this process for the second.
+func TestBothRequestsCountTheSame(t *testing.T) {
+	s := source(t, 10)
+	without, with := scrape(t, s, "/metrics"), scrape(t, s, "/metrics?servers=1")
+	for name := range with {
+		if strings.HasPrefix(name, "lvs_server_") || strings.HasPrefix(name, "node_ipvs_backend_") {
+			delete(with, name)
+		}
+	}
+	if diff := cmp.Diff(texts(with), texts(without)); diff != "" || series(without) == 0 {
+		t.Errorf("-with +without:\n%s", diff)
+	}
+}
+
+// texts returns the sorted series of each family.
+func texts(families map[string]*dto.MetricFamily) map[string][]string {
+	all := map[string][]string{}
+	for name, f := range families {
+		for _, m := range f.GetMetric() {
+			all[name] = append(all[name], m.String())
+		}
+		slices.Sort(all[name])
+	}
+	return all
 }
 
 func TestEveryMetricHasADescription(t *testing.T) {
@@ -177,16 +243,18 @@ func TestKernelWithoutIPVS(t *testing.T) {
 	}
 }
 
+// BenchmarkScrape measures scrapes of a daemon with ten thousand real servers: the daemon's reply
+// over its socket, the tables of the kernel, and the compressed text.
 func BenchmarkScrape(b *testing.B) {
-	snapshot := daemon(10000)
-	for _, servers := range []bool{false, true} {
-		b.Run(fmt.Sprintf("servers=%v", servers), func(b *testing.B) {
+	s := source(b, 10000)
+	for _, path := range []string{"/metrics", "/metrics?servers=1"} {
+		b.Run(path, func(b *testing.B) {
 			for b.Loop() {
-				encoder := expfmt.NewEncoder(io.Discard, expfmt.NewFormat(expfmt.TypeTextPlain))
-				for _, f := range Families(State{Daemons: []control.State{{ID: "web", Snapshot: snapshot}}, Servers: servers}) {
-					if err := encoder.Encode(f); err != nil {
-						b.Fatal(err)
-					}
+				r := httptest.NewRequestWithContext(b.Context(), http.MethodGet, path, nil)
+				r.Header.Set("Accept-Encoding", "gzip")
+				w := httptest.NewRecorder()
+				if s.Handler().ServeHTTP(w, r); w.Code != http.StatusOK {
+					b.Fatal(w.Code)
 				}
 			}
 		})
