@@ -3,7 +3,7 @@
 package monitoring
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,6 +20,8 @@ import (
 	"lvs-agents/internal/kernel/kerneltest"
 	"lvs-agents/internal/page"
 	"lvs-agents/internal/page/pagetest"
+	"lvs-agents/tests/browser"
+	"lvs-agents/tests/lab"
 )
 
 // need skips the test if a program is not installed.
@@ -30,33 +32,15 @@ func need(t *testing.T, program string) {
 	}
 }
 
-// browse opens a page in Chromium, and returns the document after its scripts have run for ten
-// seconds, which pass at once. It also returns the messages of the console.
-func browse(t *testing.T, url string) (document, console string) {
+// waitText waits until the page in a browser contains a text, and returns the whole text.
+func waitText(t *testing.T, b *browser.Browser, part string) (text string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--user-data-dir="+t.TempDir(),
-		"--enable-logging=stderr", "--virtual-time-budget=10000", "--dump-dom", url)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("chromium: %v\n%s", err, &stderr)
-	}
-	for line := range strings.Lines(stderr.String()) {
-		if strings.Contains(line, "CONSOLE") {
-			console += line
+	lab.Wait(t, 20*time.Second, part, func() error {
+		if text = b.Text(t); !strings.Contains(text, part) {
+			return errors.New(text)
 		}
-	}
-	return string(out), console
-}
-
-// text returns a document as text.
-func text(t *testing.T, document string) string {
-	t.Helper()
-	text, err := pagetest.Text(document)
-	if err != nil {
-		t.Fatal(err)
-	}
+		return nil
+	})
 	return text
 }
 
@@ -75,9 +59,11 @@ func TestPageInABrowser(t *testing.T) {
 	}))
 	server := httptest.NewServer(p.Handler())
 	defer server.Close()
-	document, console := browse(t, server.URL)
-	if console != "" {
-		t.Errorf("the console has\n%s", console)
+	b := browser.Start(t, exec.CommandContext)
+	b.Open(t, server.URL)
+	text := waitText(t, b, "p: This page updates itself every 5 seconds.")
+	if messages := b.Console(); len(messages) > 0 {
+		t.Errorf("the console has %q", messages)
 	}
 	response, err := http.Get(server.URL)
 	if err != nil {
@@ -88,8 +74,12 @@ func TestPageInABrowser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := strings.Replace(text(t, string(last)), "p: At ", "p: This page updates itself every 5 seconds.\np: At ", 1)
-	if diff := cmp.Diff(want, text(t, document)); diff != "" {
+	want, err := pagetest.Text(string(last))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = strings.Replace(want, "p: At ", "p: This page updates itself every 5 seconds.\np: At ", 1)
+	if diff := cmp.Diff(want, text); diff != "" {
 		t.Errorf("(-last reply +browser)\n%s", diff)
 	}
 	if !strings.Contains(want, "192.0.2.22:80 | gate | 2 | 2 | good | 2026-11-28 11:59:59") {
@@ -110,8 +100,29 @@ func TestBrowserReportsViolations(t *testing.T) {
 		fmt.Fprint(w, `<p id="x">before</p><script>document.getElementById("x").textContent = "after"</script>`)
 	}))
 	defer server.Close()
-	document, console := browse(t, server.URL)
-	if !strings.Contains(console, "Content Security Policy") || !strings.Contains(document, "before") {
+	b := browser.Start(t, exec.CommandContext)
+	b.Open(t, server.URL)
+	document := waitText(t, b, "before")
+	if console := fmt.Sprint(b.Console()); !strings.Contains(console, "Content Security Policy") {
 		t.Errorf("%s\n%s", console, document)
+	}
+}
+
+// TestPageFitsTheWindow shows the page on windows of several widths, light and dark, and checks the
+// roles of its elements for assistive technology. With -artifacts, the pictures stay in the output
+// directory.
+func TestPageFitsTheWindow(t *testing.T) {
+	need(t, "chromium")
+	p := page.New(pagetest.Source(pagetest.States))
+	server := httptest.NewServer(p.Handler())
+	defer server.Close()
+	b := browser.Start(t, exec.CommandContext)
+	b.Open(t, server.URL)
+	b.Judge(t, t.ArtifactDir(), "page")
+	roles := b.Roles(t)
+	for role, want := range map[string]int{"main": 1, "search": 1, "status": 1, "table": 3, "rowheader": 11, "heading": 4, "image": 4} {
+		if roles[role] != want {
+			t.Errorf("%d elements have the role %s, want %d: %v", roles[role], role, want, roles)
+		}
 	}
 }
