@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -67,6 +68,8 @@ type director interface {
 	doctor.Director
 	// Directs reports whether the host balances connections.
 	Directs() bool
+	// Balances reports whether the host balances connections to the address.
+	Balances(ip netip.Addr) bool
 	// Get returns the value of a sysctl.
 	Get(context.Context, host.Setting) (string, error)
 	doctor.SyncHost

@@ -41,11 +41,11 @@ func (c doctorCommand) Run(ctx context.Context, sys system) error {
 	if c.Kernel {
 		return printKernel(ctx, sys, c.Config)
 	}
-	settings, err := c.realServer(sys)
+	settings, asDirector, err := c.realServer(ctx, sys)
 	if err != nil {
 		return err
 	}
-	directs := isDirector(sys)
+	directs := asDirector || isDirector(sys)
 	if len(settings) == 0 && !directs && !inCluster(ctx, sys) {
 		return errors.New("no realserver resource runs on this host, and it is not a director; start one, or give the virtual addresses")
 	}
@@ -81,35 +81,36 @@ func printHints(sys system) {
 
 // realServer returns the settings of this host as a real server. With addresses on the command
 // line, it returns the settings that the addresses need. Otherwise it returns the settings in the
-// ledger of the realserver resources.
-func (c doctorCommand) realServer(sys system) ([]host.Setting, error) {
+// ledger of the realserver resources. directs reports whether the host is only a director for one
+// of the addresses.
+func (c doctorCommand) realServer(ctx context.Context, sys system) (settings []host.Setting, directs bool, err error) {
 	ips, err := addresses(c.IPs)
 	if err != nil {
-		return nil, err
-	}
-	var settings []host.Setting
-	store, err := ledger.In(sys.stateDir, ledger.RealServer)
-	if err != nil {
-		return nil, err
-	}
-	l, err := store.Load()
-	if err != nil && !errors.Is(err, state.ErrDamaged) {
-		return nil, err
-	}
-	for _, e := range l.Entries {
-		settings = append(settings, e.Setting)
-	}
-	if len(ips) > 0 {
-		settings = doctor.ByHand(ips, c.Tunnel)
+		return nil, false, err
 	}
 	if c.Gateway != "" {
 		gateways, err := addresses([]string{c.Gateway})
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
-		settings = doctor.ByGateway(gateways[0])
+		return doctor.ByGateway(gateways[0]), false, nil
 	}
-	return settings, nil
+	store, err := ledger.In(sys.stateDir, ledger.RealServer)
+	if err != nil {
+		return nil, false, err
+	}
+	l, err := store.Load()
+	if err != nil && !errors.Is(err, state.ErrDamaged) {
+		return nil, false, err
+	}
+	for _, e := range l.Entries {
+		settings = append(settings, e.Setting)
+	}
+	if len(ips) == 0 {
+		return settings, false, nil
+	}
+	real, err := realAddresses(ctx, sys, ips, settings)
+	return doctor.ByHand(real, c.Tunnel), len(real) < len(ips), err
 }
 
 func addresses(words []string) ([]netip.Addr, error) {

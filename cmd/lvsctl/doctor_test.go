@@ -33,6 +33,8 @@ type patient struct {
 	directs  bool
 	sloppy   string // sloppy is the value of the sysctl sloppy_tcp.
 	masq     []netip.Addr
+	balances string // balances is the address of a service of the IPVS table.
+	local    string // local is an address on lo.
 }
 
 func (p *patient) Get(_ context.Context, s host.Setting) (string, error) {
@@ -41,10 +43,14 @@ func (p *patient) Get(_ context.Context, s host.Setting) (string, error) {
 	}
 	return p.sloppy, nil
 }
-func (p *patient) Directs() bool             { return p.directs }
-func (p *patient) Masqueraded() []netip.Addr { return p.masq }
-func (p *patient) Forwards(bool) bool        { return false }
-func (p *patient) Addresses(context.Context, netip.Addr) ([]host.Address, error) {
+func (p *patient) Directs() bool               { return p.directs }
+func (p *patient) Masqueraded() []netip.Addr   { return p.masq }
+func (p *patient) Forwards(bool) bool          { return false }
+func (p *patient) Balances(ip netip.Addr) bool { return ip.String() == p.balances }
+func (p *patient) Addresses(_ context.Context, ip netip.Addr) ([]host.Address, error) {
+	if ip.String() == p.local {
+		return []host.Address{{NIC: "lo", Observed: host.Observed{Interface: host.Interface{Silent: true}}}}, nil
+	}
 	return nil, nil
 }
 
