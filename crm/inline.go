@@ -86,8 +86,8 @@ func different(cfg, read *config.Config) string {
 			return "quiescent of " + s.Name()
 		case !slices.EqualFunc(s.Fallbacks, o.Fallbacks, func(a, b config.Fallback) bool { a.Line, b.Line = 0, 0; return a == b }):
 			return "the fallbacks of " + s.Name()
-		case len(s.FallbackCommand) > 0 || s.MonitorFile != "" || s.KeepAtEnd || len(s.Alert.To) > 0:
-			return "programs, files and mail of " + s.Name()
+		case len(config.Differing(s, o, "Service", "Reals", "Fallbacks", "Line")) > 0:
+			return fmt.Sprintf("%s of %s", strings.Join(config.Differing(s, o, "Service", "Reals", "Fallbacks", "Line"), ", "), s.Name())
 		}
 		for j, r := range s.Reals {
 			if !reflect.DeepEqual(r.Checks, o.Reals[j].Checks) {

@@ -152,7 +152,7 @@ func (b *builder) weightOf(resource string) int {
 func (b *builder) notices() {
 	for i, n := range b.cluster.Notices {
 		if len(n.Program) > 0 {
-			b.report(config.Dropped, n.Line, fmt.Sprintf("program %q: the cluster calls alerts with other arguments", strings.Join(n.Program, " ")), "write an alert agent for Pacemaker that runs it")
+			b.report(config.Dropped, n.Line, fmt.Sprintf("program %q: the cluster calls alerts with other arguments", strings.Join(config.HideWords(n.Program), " ")), "write an alert agent for Pacemaker that runs it")
 		}
 		if len(n.To) == 0 {
 			continue
@@ -178,7 +178,7 @@ const (
 func subject(c config.NodeCheck) string {
 	switch c.Kind {
 	case config.CheckProgram:
-		return strings.Join(c.Command, " ")
+		return strings.Join(config.HideWords(c.Command), " ")
 	case config.CheckProcess:
 		return "process " + c.Process
 	case config.CheckFile:

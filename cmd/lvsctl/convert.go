@@ -59,7 +59,7 @@ type convertCommand struct {
 	Link    map[string]string `placeholder:"NAME=ADDRESS" help:"Addresses of a director for corosync, separated by commas: one for each network. NAME is the name that uname -n prints."`
 	Node    string            `placeholder:"NODE" help:"Preferred director for haresources, if the files do not have one."`
 	Output  string            `placeholder:"FILE" help:"Write to this file instead of standard output."`
-	Secrets bool              `help:"Write logins and passwords of checks into the file, which then has mode 600. Needs --output."`
+	Secrets bool              `help:"Write logins and passwords of checks and programs into the file, which then has mode 600. Needs --output."`
 }
 
 // Run converts configuration files. It prints a line for each repair, for each part that has no

@@ -49,7 +49,7 @@ web.cf: warning: the resources read /etc/ha.d/ldirectord.cf on every director; w
 web.cf: warning: the resources read /etc/ha.d/ldirectord.cf on every director; write it with --to=ldirectord.cf --output=ldirectord.cf
 web.cf: warning: the cluster starts no resource until it has fencing; configure your fence agents, and do not set stonith-enabled=false
 `},
-		{args: "login.cf --to=ldirectord.cf", stdout: []string{`passwd="***"`}, stderr: "\nlogin.cf: warning: logins and passwords of checks are not shown; write the file with --secrets\n"},
+		{args: "login.cf --to=ldirectord.cf", stdout: []string{`passwd="***"`}, stderr: "\nlogin.cf: warning: logins and passwords are not shown; write the file with --secrets\n"},
 		{args: "login.cf --to=ldirectord.cf --secrets", code: 1, stderr: "\nlvsctl: --secrets needs --output: passwords are not written to standard output\n"},
 		{args: "mark.cf", code: 1, stderr: `
 mark.cf: error: no virtual address: the services have only packet marks; add a file that has the virtual addresses

@@ -71,3 +71,25 @@ func HideCommand(command string) string {
 	})
 	return urlLogin.ReplaceAllString(command, "://"+Redacted+"@")
 }
+
+// HideWords is HideCommand for a command that is already in words. A password can have blanks.
+func HideWords(words []string) []string {
+	shown := make([]string, len(words))
+	option := false // option says that the word before is an option without its value.
+	for i, word := range words {
+		solid := strings.Join(strings.Fields(word), "_")
+		switch {
+		case option && HideCommand(words[i-1]+" "+solid) != words[i-1]+" "+solid:
+			shown[i] = Redacted
+		case strings.HasPrefix(word, "-"):
+			shown[i] = HideCommand(solid)
+			if shown[i] == solid {
+				shown[i] = word
+			}
+		default:
+			shown[i] = HideCommand(word)
+		}
+		option = strings.HasPrefix(word, "-") && shown[i] == word
+	}
+	return shown
+}

@@ -34,3 +34,20 @@ func TestHideCommand(t *testing.T) {
 		}
 	}
 }
+
+func TestHideWords(t *testing.T) {
+	for _, tt := range []struct {
+		words []string
+		want  string
+	}{
+		{[]string{"/bin/check", "-p", "two words", "-H", "rs1"}, "/bin/check -p *** -H rs1"},
+		{[]string{"/bin/check", "--password=two words", "x"}, "/bin/check --password=*** x"},
+		{[]string{"/bin/check", "-p", "8080"}, "/bin/check -p 8080"},
+		{[]string{"/bin/sh", "-c", "check -p secret && echo well done"}, "/bin/sh -c check -p *** && echo well done"},
+		{[]string{"/bin/check", "http://user:secret@rs1/page"}, "/bin/check http://***@rs1/page"},
+	} {
+		if got := strings.Join(HideWords(tt.words), " "); got != tt.want {
+			t.Errorf("%q: got %q, want %q", tt.words, got, tt.want)
+		}
+	}
+}

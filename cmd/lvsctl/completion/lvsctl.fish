@@ -39,7 +39,7 @@ complete -c lvsctl -n '__fish_seen_subcommand_from convert' -l to -r -d 'Format 
 complete -c lvsctl -n '__fish_seen_subcommand_from convert' -l link -r -d 'Addresses of a director for corosync, separated by commas: one for each network'
 complete -c lvsctl -n '__fish_seen_subcommand_from convert' -l node -r -d 'Preferred director for haresources, if the files do not have one'
 complete -c lvsctl -n '__fish_seen_subcommand_from convert' -l output -r -d 'Write to this file instead of standard output'
-complete -c lvsctl -n '__fish_seen_subcommand_from convert' -l secrets -d 'Write logins and passwords of checks into the file, which then has mode 600'
+complete -c lvsctl -n '__fish_seen_subcommand_from convert' -l secrets -d 'Write logins and passwords of checks and programs into the file, which then has mode 600'
 complete -c lvsctl -n '__fish_seen_subcommand_from convert' -F
 complete -c lvsctl -n '__fish_seen_subcommand_from apply' -l from -r -d 'Format of the files'
 complete -c lvsctl -n '__fish_seen_subcommand_from apply' -l host -r -d 'Name of a director, as uname -n prints it'

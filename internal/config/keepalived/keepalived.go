@@ -62,6 +62,7 @@ type parser struct {
 	node     string                      // node is the name of the director before the first dot, or empty.
 	self     string                      // self is the address of the director of the file, or empty.
 	reals    int                         // reals is the number of real servers of all services.
+	notified bool                        // notified says that the note about programs is already there.
 	strict   bool                        // strict is Options.Strict.
 	files    *Files                      // files are the files to include, or nil.
 	parts    []part                      // parts are the included files, in the order of their lines.

@@ -47,6 +47,9 @@ func describe(c *config.Config) string {
 		if s.Policy.Quorum > 0 {
 			fmt.Fprintf(&b, "  quorum %d hysteresis %d\n", s.Policy.Quorum, s.Policy.Hysteresis)
 		}
+		if n := s.Notify; n.Up != nil || n.Down != nil || n.Quorum() {
+			fmt.Fprintf(&b, "  notify %q %q quorum %q %q\n", n.Up, n.Down, n.QuorumUp, n.QuorumDown)
+		}
 		for _, r := range s.Reals {
 			fmt.Fprintf(&b, "  real %s %s %v weight %d upper %d\n", r.Addr, r.Forward, r.Encapsulation, r.Weight, r.Upper)
 			for _, check := range r.Checks {

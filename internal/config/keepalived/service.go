@@ -56,7 +56,10 @@ func (p *parser) virtual(s *statement) {
 		return
 	}
 	p.inhibit(&v)
-	for _, id := range p.identities(s, &v) {
+	p.notify(&v)
+	ids := p.identities(s, &v)
+	p.repeated(s, v.service.Notify, len(ids))
+	for _, id := range ids {
 		p.service(v, id)
 	}
 }
@@ -118,6 +121,10 @@ func (p *parser) virtualSetting(v *virtual, s *statement) {
 		}
 	case "hysteresis":
 		v.service.Policy.Hysteresis = p.number(s, 0, 1<<30)
+	case "quorum_up":
+		p.quorumProgram(&v.service.Notify.QuorumUp, s)
+	case "quorum_down":
+		p.quorumProgram(&v.service.Notify.QuorumDown, s)
 	case "sorry_server":
 		v.sorry = s
 	case "sorry_server_lvs_method":
@@ -381,8 +388,8 @@ func (p *parser) real(s *config.Service, v virtual, block *statement, given map[
 			r.Upper = uint32(p.number(inner, 0, lvs.MaxThreshold)) //nolint:gosec // number limits it.
 		case "lthreshold":
 			r.Lower = uint32(p.number(inner, 0, lvs.MaxThreshold)) //nolint:gosec // number limits it.
-		case "inhibit_on_failure":
-			// The method inhibit reads it.
+		case "inhibit_on_failure", "notify_up", "notify_down":
+			// The methods inhibit and notify read them.
 		case "virtualhost":
 			host = inner.arg()
 		case "smtp_alert":

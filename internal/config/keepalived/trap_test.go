@@ -38,17 +38,24 @@ func TestServersInhibitAlone(t *testing.T) {
 // TestCommandsHideSecrets checks that no problem and no written file shows the password of a
 // command.
 func TestCommandsHideSecrets(t *testing.T) {
-	const text = "virtual_server 192.0.2.10 80 {\nprotocol TCP\nreal_server 192.0.2.21 80 {\nMISC_CHECK {\nmisc_path \"/bin/true -p hidden01 -q\" misc_timeout 2\n}\n}\n}\n"
-	c, problems := Parse("keepalived.conf", []byte(text))
-	if c == nil || strings.Contains(fmt.Sprint(problems), "hidden01") {
-		t.Fatal(problems)
-	}
-	shown, problems := Write(c, false)
-	if !strings.Contains(shown, `misc_path "/bin/true -p *** -q"`) || strings.Contains(shown, "hidden01") || !strings.Contains(fmt.Sprint(problems), "--secrets") {
-		t.Errorf("%v\n%s", problems, shown)
-	}
-	if whole, _ := Write(c, true); !strings.Contains(whole, `misc_path "/bin/true -p hidden01 -q"`) {
-		t.Error(whole)
+	const service = "virtual_server 192.0.2.10 80 {\nprotocol TCP\n%sreal_server 192.0.2.21 80 {\n%s}\n}\n"
+	for _, tt := range []struct{ outside, inside, shown, whole string }{
+		{"", "MISC_CHECK {\nmisc_path \"/bin/true -p hidden01 -q\" misc_timeout 2\n}\n", `misc_path "/bin/true -p *** -q"`, `misc_path "/bin/true -p hidden01 -q"`},
+		{"", "notify_up \"/bin/true -p 'hidden01 hidden02' -q\"\n", `notify_up "/bin/true -p *** -q"`, `notify_up "/bin/true -p \"hidden01 hidden02\" -q"`},
+		{"quorum_down \"/bin/true --token=hidden01\"\n", "", `quorum_down "/bin/true --token=***"`, `quorum_down "/bin/true --token=hidden01"`},
+		{"quorum_up /bin/true \"-p hidden01\"\n", "", "quorum_up /bin/true\n", "quorum_up /bin/true\n"},
+	} {
+		c, problems := Parse("keepalived.conf", fmt.Appendf(nil, service, tt.outside, tt.inside))
+		if c == nil || strings.Contains(fmt.Sprint(problems), "hidden0") {
+			t.Fatal(problems)
+		}
+		shown, problems := Write(c, false)
+		if !strings.Contains(shown, tt.shown) || strings.Contains(shown, "hidden0") || (tt.shown != tt.whole) != strings.Contains(fmt.Sprint(problems), "--secrets") {
+			t.Errorf("%v\n%s", problems, shown)
+		}
+		if whole, _ := Write(c, true); !strings.Contains(whole, tt.whole) {
+			t.Error(whole)
+		}
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 // have another part of the configuration, there is a problem for this part. If a problem is an
 // error, the text cannot be used. Without secrets, each password in a command is replaced by ***.
 func Write(cfg *config.Config, secrets bool) (string, []config.Problem) {
-	w := writer{file: cfg.File, cluster: config.Cluster{}, scripts: map[string]string{}}
+	w := writer{file: cfg.File, cluster: config.Cluster{}, scripts: map[string]string{}, hidden: map[string]string{}}
 	if cfg.Cluster != nil {
 		w.cluster = *cfg.Cluster
 	}
@@ -42,13 +42,15 @@ func (w *writer) shown() string {
 	lines := strings.Split(w.String(), "\n")
 	hidden := false
 	for i, line := range lines {
-		if keyword, _, _ := strings.Cut(strings.TrimSpace(line), " "); keyword == "misc_path" || keyword == "script" {
+		if shown, found := w.hidden[line]; found {
+			lines[i] = shown
+		} else if keyword, _, _ := strings.Cut(strings.TrimSpace(line), " "); keyword == "misc_path" || keyword == "script" {
 			command, quoted := strings.CutSuffix(line, `"`)
 			if lines[i] = config.HideCommand(command); quoted {
 				lines[i] += `"`
 			}
-			hidden = hidden || lines[i] != line
 		}
+		hidden = hidden || lines[i] != line
 	}
 	if hidden {
 		w.report(0, config.Warning, "passwords of commands are not shown", "write the file with --secrets")
@@ -66,6 +68,7 @@ type writer struct {
 	depth    int
 	mail     []string          // mail are the addresses that get mail.
 	scripts  map[string]string // scripts are the written blocks vrrp_script by the name of the script.
+	hidden   map[string]string // hidden are the lines with passwords, and how these lines are shown.
 }
 
 func (w *writer) report(line int, severity config.Severity, what, fix string) {
@@ -100,6 +103,11 @@ func quote(text string) string {
 	if text != "" && !strings.ContainsAny(text, " \t{}#!\"'") {
 		return text
 	}
+	return always(text)
+}
+
+// always quotes any text.
+func always(text string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
 }
 
@@ -156,14 +164,15 @@ func (w *writer) global(cfg *config.Config) {
 	}, "global_defs")
 }
 
-// runsPrograms reports whether a check of a real server or of a node runs a program.
+// runsPrograms reports whether a check or an alert runs a program.
 func runsPrograms(cfg *config.Config) bool {
 	if cfg.Cluster != nil && slices.ContainsFunc(cfg.Cluster.NodeChecks, func(c config.NodeCheck) bool { return c.Kind == config.CheckProgram }) {
 		return true
 	}
 	external := func(c config.Check) bool { return c.Type == config.External }
 	return slices.ContainsFunc(cfg.Services, func(s config.Service) bool {
-		return slices.ContainsFunc(s.Reals, func(r config.Real) bool { return slices.ContainsFunc(r.Checks, external) })
+		n := s.Notify
+		return n.Up != nil || n.Down != nil || n.QuorumUp != nil || n.QuorumDown != nil || slices.ContainsFunc(s.Reals, func(r config.Real) bool { return slices.ContainsFunc(r.Checks, external) })
 	})
 }
 
@@ -220,6 +229,8 @@ func (w *writer) service(s config.Service, mail bool) {
 		if s.Policy.Hysteresis > 0 {
 			w.line("hysteresis", strconv.Itoa(s.Policy.Hysteresis))
 		}
+		w.notify("quorum_up", s.Notify.QuorumUp)
+		w.notify("quorum_down", s.Notify.QuorumDown)
 		if s.Quiescent {
 			w.line("inhibit_on_failure")
 		}
@@ -313,6 +324,8 @@ func (w *writer) real(s config.Service, r config.Real, usual method, times timin
 		if r.Lower != 0 {
 			w.line("lthreshold", strconv.Itoa(int(r.Lower)))
 		}
+		w.notify("notify_up", s.Notify.Up)
+		w.notify("notify_down", s.Notify.Down)
 		for checks := r.Checks; len(checks) > 0; {
 			n := together(checks)
 			w.checker(s, checks[:n], times, r.Addr.Port())

@@ -71,6 +71,9 @@ func (w *writer) notify(n config.Notify) {
 
 // words writes a program with its arguments.
 func (w *writer) words(name string, words []string) {
+	if !w.secrets {
+		words = config.HideWords(words)
+	}
 	quoted := make([]string, len(words))
 	for i, word := range words {
 		if quoted[i] = word; strings.ContainsAny(word, " \t") {

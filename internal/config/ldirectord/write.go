@@ -28,7 +28,7 @@ func Write(cfg *config.Config, secrets bool) (string, []config.Problem) {
 	if !secrets {
 		shown := written(cfg, false)
 		if shown != text {
-			problems = append(problems, config.Problem{File: cfg.File, Severity: config.Warning, What: "logins and passwords of checks are not shown", Fix: "write the file with --secrets"})
+			problems = append(problems, config.Problem{File: cfg.File, Severity: config.Warning, What: "logins and passwords are not shown", Fix: "write the file with --secrets"})
 		}
 		text = shown
 	}
