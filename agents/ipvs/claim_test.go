@@ -130,8 +130,8 @@ func TestDestinationsOfALivingDaemonAreNotOurs(t *testing.T) {
 	n.claim(t, "web-health")
 	d := &healthDaemon{}
 	n.living(t, "web-health", d)
-	n.set(t, "-e -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 5", "-d -t 192.0.2.10:80 -r 192.0.2.22:80")
-	const table = "-A -t 192.0.2.10:80 -s rr\n-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 5\n"
+	n.set(t, "-e -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 5", "-d -t 192.0.2.10:80 -r 192.0.2.22:80", "-a -t 192.0.2.10:80 -r 192.0.2.24:80 -g -w 7")
+	const table = "-A -t 192.0.2.10:80 -s rr\n-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 5\n-a -t 192.0.2.10:80 -r 192.0.2.24:80 -g -w 7\n"
 	for _, action := range []string{"monitor", "start", "monitor", "reload-agent", "monitor"} {
 		n.mustRun(t, 0, "web", action, web...)
 		n.wantTable(t, table)

@@ -58,7 +58,7 @@ func (r orderRequest) keep(ctx context.Context, sys system, node string, holders
 	for _, h := range holders {
 		for _, real := range h.servers {
 			c := control.Command{Service: h.service, Servers: []string{real.Addr}, Order: r.order}
-			for _, name := range c.Attributes() {
+			for _, name := range r.attributes(c) {
 				if r.ends() {
 					err = errors.Join(err, sys.memory.Forget(ctx, node, name))
 				} else {
@@ -84,7 +84,20 @@ func tidy(ctx context.Context, sys system, kept map[string]map[string]string) (e
 }
 
 // ends reports whether the order only ends other orders.
-func (r orderRequest) ends() bool { return r.order.Kind == "undrain" || r.order.Kind == "ready" }
+func (r orderRequest) ends() bool {
+	return r.leaves || r.order.Kind == "undrain" || r.order.Kind == "ready"
+}
+
+// attributes returns the names of the attributes that a command sets or removes.
+func (r orderRequest) attributes(c control.Command) []string {
+	if !r.leaves {
+		return c.Attributes()
+	}
+	c.Order.Kind = "add"
+	names := c.Attributes()
+	c.Order.Kind = "ready"
+	return append(names, c.Attributes()...)
+}
 
 // follow waits until the daemons of this node have read the order.
 func (r orderRequest) follow(ctx context.Context, sys system) error {
@@ -92,7 +105,8 @@ func (r orderRequest) follow(ctx context.Context, sys system) error {
 	defer cancel()
 	for {
 		holders, err := r.find(limited, sys)
-		if err == nil && r.followed(holders) {
+		_, unknown := errors.AsType[unknownName](err)
+		if err == nil && r.followed(holders) || unknown && r.leaves {
 			return nil
 		}
 		select {
@@ -111,7 +125,7 @@ func (r orderRequest) followed(holders []holder) bool {
 			same := func(o control.Order) bool {
 				other := control.Command{Service: h.service, Servers: c.Servers, Order: o}
 				if r.ends() {
-					return o.Cluster && slices.Contains(c.Attributes(), other.Attributes()[0])
+					return o.Cluster && slices.Contains(r.attributes(c), other.Attributes()[0])
 				}
 				return o.Cluster && other.Words() == c.Words()
 			}

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,6 +20,8 @@ import (
 type target struct {
 	Service string `arg:"" help:"The virtual service: ADDRESS:PORT, a firewall mark, or in ipvsadm syntax (-t ADDRESS:PORT)."`
 	Real    string `arg:"" optional:"" help:"The real server: ADDRESS:PORT, or ADDRESS for all ports. Without it, all real servers of the service."`
+
+	empty bool // empty says that the service can lack real servers.
 }
 
 // limits are the flags of orders that change weights.
@@ -39,7 +43,7 @@ type drainCommand struct {
 
 // Run gives the real server no new connections.
 func (c drainCommand) Run(ctx context.Context, sys system) error {
-	return orderRequest{c.target, c.scope, c.limits, control.Order{Kind: "drain"}}.give(ctx, sys)
+	return orderRequest{target: c.target, scope: c.scope, limits: c.limits, order: control.Order{Kind: "drain"}}.give(ctx, sys)
 }
 
 type maintCommand struct {
@@ -50,7 +54,7 @@ type maintCommand struct {
 
 // Run gives the real server no new connections, and marks it as in maintenance.
 func (c maintCommand) Run(ctx context.Context, sys system) error {
-	return orderRequest{c.target, c.scope, c.limits, control.Order{Kind: "maint"}}.give(ctx, sys)
+	return orderRequest{target: c.target, scope: c.scope, limits: c.limits, order: control.Order{Kind: "maint"}}.give(ctx, sys)
 }
 
 type weightCommand struct {
@@ -66,7 +70,60 @@ func (c weightCommand) Run(ctx context.Context, sys system) error {
 	if c.Weight < 0 || c.Weight > lvs.MaxWeight {
 		return fmt.Errorf("weight %d is not between 0 and %d", c.Weight, lvs.MaxWeight)
 	}
-	return orderRequest{target{c.Service, c.Real}, c.scope, c.limits, control.Order{Kind: "weight", Weight: c.Weight}}.give(ctx, sys)
+	return orderRequest{target: target{Service: c.Service, Real: c.Real}, scope: c.scope, limits: c.limits, order: control.Order{Kind: "weight", Weight: c.Weight}}.give(ctx, sys)
+}
+
+type addCommand struct {
+	Service string `arg:"" help:"The virtual service, as for drain."`
+	Real    string `arg:"" help:"The address of the new real server: ADDRESS:PORT, or ADDRESS for the port of the service."`
+	Gate    bool   `short:"g" xor:"forward" help:"Use direct routing. Without -g, -i and -m, use the forwarding method of the other real servers."`
+	IPIP    bool   `name:"ipip" short:"i" xor:"forward" help:"Use an IP-in-IP tunnel."`
+	Masq    bool   `short:"m" xor:"forward" help:"Use network address translation (masquerading)."`
+	Weight  int    `short:"w" default:"1" help:"The weight of the real server."`
+	scope
+	For time.Duration `help:"Remove the real server after this time, for example 10m." placeholder:"TIME"`
+}
+
+// Run adds a real server that the configuration does not have.
+func (c addCommand) Run(ctx context.Context, sys system) error {
+	if c.Weight < 0 || c.Weight > lvs.MaxWeight {
+		return fmt.Errorf("weight %d is not between 0 and %d", c.Weight, lvs.MaxWeight)
+	}
+	holders, err := target{Service: c.Service, empty: true}.find(ctx, sys)
+	if err != nil {
+		return err
+	}
+	order := control.Order{Kind: "add", Weight: c.Weight}
+	for word, chosen := range map[string]bool{"gate": c.Gate, "ipip": c.IPIP, "masq": c.Masq} {
+		if chosen {
+			order.Forward = word
+		}
+	}
+	addr := ""
+	for i, h := range holders {
+		if addr, err = addressOf(c.Real, h.service); err != nil {
+			return err
+		}
+		holders[i].servers = []control.Real{{Addr: addr}}
+	}
+	return orderRequest{target: target{Service: c.Service, Real: addr}, scope: c.scope, limits: limits{For: c.For}, order: order}.giveTo(ctx, sys, holders)
+}
+
+// addressOf returns the address of a real server for a service. Without a port, it gets the port of
+// the service.
+func addressOf(text, service string) (string, error) {
+	if addr, err := netip.ParseAddrPort(text); err == nil {
+		return netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()).String(), nil
+	}
+	addr, err := netip.ParseAddr(strings.Trim(text, "[]"))
+	if err != nil {
+		return "", fmt.Errorf("real server %q is neither ADDRESS:PORT nor ADDRESS", text)
+	}
+	op, err := lvs.ParseOp("-A " + service)
+	if err != nil {
+		return "", err
+	}
+	return netip.AddrPortFrom(addr.Unmap(), op.Service.ID.Addr.Port()).String(), nil
 }
 
 type removeCommand struct {
@@ -79,13 +136,30 @@ type removeCommand struct {
 
 // Run takes the real server out of the table. Without Force, it must have no open connections.
 func (c removeCommand) Run(ctx context.Context, sys system) error {
-	t := target{c.Service, c.Real}
+	t := target{Service: c.Service, Real: c.Real}
 	if !c.Force {
 		if err := t.unused(ctx, sys); err != nil {
 			return err
 		}
 	}
-	return orderRequest{t, c.scope, limits{c.For, c.Force}, control.Order{Kind: "remove"}}.give(ctx, sys)
+	holders, err := t.find(ctx, sys)
+	if err != nil {
+		return err
+	}
+	r := orderRequest{target: t, scope: c.scope, limits: limits{c.For, c.Force}, order: control.Order{Kind: "remove"}}
+	for _, h := range holders {
+		for _, real := range h.servers {
+			at := slices.IndexFunc(real.Orders, func(o control.Order) bool { return o.Kind == "add" })
+			switch {
+			case at < 0:
+			case c.On != "" && !real.Orders[at].Cluster:
+				return fmt.Errorf("real server %s of %s was added only for this node; remove it without --on", real.Addr, h.service)
+			default:
+				r.leaves = true
+			}
+		}
+	}
+	return r.giveTo(ctx, sys, holders)
 }
 
 // unused returns an error if a real server of the target has open connections on this node.
@@ -116,7 +190,7 @@ type undrainCommand struct {
 
 // Run ends a drain, maint or remove.
 func (c undrainCommand) Run(ctx context.Context, sys system) error {
-	return orderRequest{c.target, c.scope, limits{}, control.Order{Kind: "undrain"}}.give(ctx, sys)
+	return orderRequest{target: c.target, scope: c.scope, order: control.Order{Kind: "undrain"}}.give(ctx, sys)
 }
 
 type readyCommand struct {
@@ -126,7 +200,7 @@ type readyCommand struct {
 
 // Run ends all orders for the real server.
 func (c readyCommand) Run(ctx context.Context, sys system) error {
-	return orderRequest{c.target, c.scope, limits{}, control.Order{Kind: "ready"}}.give(ctx, sys)
+	return orderRequest{target: c.target, scope: c.scope, order: control.Order{Kind: "ready"}}.give(ctx, sys)
 }
 
 // orderRequest is an order with everything that the command line says about it.
@@ -135,20 +209,27 @@ type orderRequest struct {
 	scope
 	limits
 	order control.Order
+	// leaves says that the order removes a real server that an operator has added.
+	leaves bool
 }
 
 // give gives the order to every daemon of this node that has the service, or to the cluster.
 func (r orderRequest) give(ctx context.Context, sys system) error {
+	holders, err := r.find(ctx, sys)
+	if err != nil {
+		return err
+	}
+	return r.giveTo(ctx, sys, holders)
+}
+
+// giveTo gives the order to daemons, or to the cluster.
+func (r orderRequest) giveTo(ctx context.Context, sys system, holders []holder) (err error) {
 	if r.For < 0 {
 		return fmt.Errorf("--for %s is not a time in the future", r.For)
 	}
 	r.order.By = cmp.Or(os.Getenv("SUDO_USER"), "root")
 	if r.For > 0 {
 		r.order.Until = sys.now().Add(r.For)
-	}
-	holders, err := r.find(ctx, sys)
-	if err != nil {
-		return err
 	}
 	for _, h := range holders {
 		err = errors.Join(err, r.send(ctx, sys, h))
@@ -201,7 +282,7 @@ func (t target) find(ctx context.Context, sys system) (holders []holder, err err
 		if err != nil {
 			return nil, unknownName(err.Error())
 		}
-		if len(servers) > 0 {
+		if len(servers) > 0 || t.empty && service != "" {
 			holders = append(holders, holder{id, service, servers})
 		}
 		for _, s := range snapshot.Services {

@@ -32,6 +32,7 @@ var ordered = control.Snapshot{ID: "web", Services: []control.Service{
 	{ID: "-t 192.0.2.10:53", Reals: []control.Real{{Addr: "192.0.2.21:53"}}},
 	{ID: "-u 192.0.2.10:53", Reals: []control.Real{{Addr: "192.0.2.21:53"}}},
 	{ID: "-f 7", Reals: []control.Real{{Addr: "192.0.2.21:0"}}},
+	{ID: "-f 8"},
 }}
 
 func TestOrdersOnTheCommandLine(t *testing.T) {
@@ -48,6 +49,15 @@ func TestOrdersOnTheCommandLine(t *testing.T) {
 		{"drain --force 192.0.2.10:80", "", 0, control.Command{Service: "-t 192.0.2.10:80", Order: drain, Force: true}},
 		{"maint -u 192.0.2.10:53 192.0.2.21 --for 10m", "", 0,
 			control.Command{Service: "-u 192.0.2.10:53", Servers: []string{"192.0.2.21:53"}, Order: control.Order{Kind: "maint", By: "eva", Until: now.Add(10 * time.Minute)}}},
+		{"add 192.0.2.10:80 192.0.2.24", "", 0, control.Command{Service: "-t 192.0.2.10:80", Servers: []string{"192.0.2.24:80"}, Order: control.Order{Kind: "add", Weight: 1, By: "eva"}}},
+		{"add -t 192.0.2.10:80 192.0.2.24:8080 -m -w 7 --for 1h", "", 0, control.Command{Service: "-t 192.0.2.10:80", Servers: []string{"192.0.2.24:8080"},
+			Order: control.Order{Kind: "add", Weight: 7, Forward: "masq", By: "eva", Until: now.Add(time.Hour)}}},
+		{"add -f 8 192.0.2.24 -g", "", 0, control.Command{Service: "-f 8", Servers: []string{"192.0.2.24:0"}, Order: control.Order{Kind: "add", Weight: 1, Forward: "gate", By: "eva"}}},
+		{"add -f 8 2001:db8::24 -i", "", 0, control.Command{Service: "-f 8", Servers: []string{"[2001:db8::24]:0"}, Order: control.Order{Kind: "add", Weight: 1, Forward: "ipip", By: "eva"}}},
+		{"add 192.0.2.10:8 192.0.2.24", "lvsctl: no health daemon on this node has the service 192.0.2.10:8; did you mean \"192.0.2.10:80\"?\n", 1, control.Command{}},
+		{"add 192.0.2.10:80 rs4", "lvsctl: real server \"rs4\" is neither ADDRESS:PORT nor ADDRESS\n", 1, control.Command{}},
+		{"add 192.0.2.10:80 192.0.2.24 -w 70000000000", "lvsctl: weight 70000000000 is not between 0 and 65535\n", 1, control.Command{}},
+		{"add 192.0.2.10:80 192.0.2.24 -g -m", "lvsctl: --gate and --masq can't be used together; see lvsctl --help\n", 2, control.Command{}},
 		{"remove 192.0.2.10:80 192.0.2.22", "", 0, control.Command{Service: "-t 192.0.2.10:80", Servers: []string{"192.0.2.22:80"}, Order: control.Order{Kind: "remove", By: "eva"}}},
 		{"remove 192.0.2.10:80 192.0.2.21 --force --for 1h", "", 0, control.Command{
 			Service: "-t 192.0.2.10:80", Servers: []string{"192.0.2.21:80"}, Order: control.Order{Kind: "remove", By: "eva", Until: now.Add(time.Hour)}, Force: true}},
@@ -148,7 +158,13 @@ type follows struct {
 // Snapshot implements control.Daemon.
 func (f follows) Snapshot(context.Context) (control.Snapshot, error) {
 	service := control.Service{ID: "-t 192.0.2.10:80"}
-	for _, addr := range []string{"192.0.2.21:80", "192.0.2.22:80"} {
+	addrs := []string{"192.0.2.21:80", "192.0.2.22:80"}
+	for name := range f.memory.kept["director1"] {
+		if strings.HasPrefix(name, "lvs-order-add") {
+			addrs = append(addrs, "192.0.2.24:80")
+		}
+	}
+	for _, addr := range addrs {
 		real := control.Real{Addr: addr}
 		for _, words := range f.memory.kept["director1"] {
 			c, err := control.ParseWords(words)
@@ -170,6 +186,8 @@ func TestOrdersThroughTheCluster(t *testing.T) {
 	start(t, state, "web", follows{clerk{got: &got}, memory})
 	const drain, drained = "lvs-order-drain_t_192.0.2.10_80_192.0.2.21_80", "drain 0 2026-01-02T03:04:05Z - eva -t 192.0.2.10:80 192.0.2.21:80"
 	const weigh, weighs = "lvs-order-weight_t_192.0.2.10_80_192.0.2.22_80", "weight 7 2026-01-02T03:04:05Z 2026-01-02T03:14:05Z eva -t 192.0.2.10:80 192.0.2.22:80"
+	const add, added = "lvs-order-add_t_192.0.2.10_80_192.0.2.24_80", "add-masq 7 2026-01-02T03:04:05Z - eva -t 192.0.2.10:80 192.0.2.24:80"
+	const drain4, drained4 = "lvs-order-drain_t_192.0.2.10_80_192.0.2.24_80", "drain 0 2026-01-02T03:04:05Z - eva -t 192.0.2.10:80 192.0.2.24:80"
 	const removed = "remove 0 2026-01-02T03:04:05Z - eva -t 192.0.2.10:80 192.0.2.21:80"
 	for _, step := range []struct {
 		args, fail, stderr string
@@ -184,6 +202,9 @@ func TestOrdersThroughTheCluster(t *testing.T) {
 		{"ready 192.0.2.10:80 --on everywhere", "", "", 0, nil, nil},
 		{"remove 192.0.2.10:80 192.0.2.21 --on everywhere", "", "", 0, map[string]string{drain: removed}, map[string]string{drain: removed}},
 		{"undrain 192.0.2.10:80 --on everywhere", "", "", 0, nil, nil},
+		{"add 192.0.2.10:80 192.0.2.24 -w 7 -m --on everywhere", "", "", 0, map[string]string{add: added}, map[string]string{add: added}},
+		{"drain 192.0.2.10:80 192.0.2.24 --on director2", "", "", 0, map[string]string{add: added}, map[string]string{add: added, drain4: drained4}},
+		{"remove 192.0.2.10:80 192.0.2.24 --on everywhere", "", "", 0, nil, nil},
 	} {
 		var errs strings.Builder
 		memory.fail = step.fail
@@ -201,5 +222,27 @@ func TestOrdersThroughTheCluster(t *testing.T) {
 		if !c.Dry {
 			t.Errorf("an order for the daemon alone: %+v", c)
 		}
+	}
+}
+
+func TestRemoveOfAServerThatOnlyThisNodeHas(t *testing.T) {
+	state := shortDir(t)
+	snapshot := control.Snapshot{ID: "web", Services: []control.Service{{ID: "-t 192.0.2.10:80", Reals: []control.Real{
+		{Addr: "192.0.2.24:80", Orders: []control.Order{{Kind: "add"}}},
+	}}}}
+	var got []control.Command
+	start(t, state, "web", clerk{daemon: daemon{snapshot}, got: &got})
+	for args, want := range map[string]string{
+		"remove 192.0.2.10:80 192.0.2.24":                 "",
+		"remove 192.0.2.10:80 192.0.2.24 --on everywhere": "lvsctl: real server 192.0.2.24:80 of -t 192.0.2.10:80 was added only for this node; remove it without --on\n",
+	} {
+		var errs strings.Builder
+		run(t.Context(), strings.Fields(args), system{stderr: &errs, stateDir: state, kernel: draining{open: new(atomic.Int32)}})
+		if errs.String() != want {
+			t.Errorf("%s: %s", args, errs.String())
+		}
+	}
+	if len(got) != 1 || got[0].Order.Kind != "remove" {
+		t.Errorf("%+v", got)
 	}
 }

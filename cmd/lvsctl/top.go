@@ -27,7 +27,7 @@ func (topCommand) Run(ctx context.Context, sys system) error {
 			return printed(sys, func(sys system) error { return explainCommand{Service: service, Real: server}.Run(ctx, sys) })
 		},
 		Give: func(o top.Order) error {
-			request := orderRequest{target: target{o.Service, o.Server}, order: control.Order{Kind: o.Kind, Weight: o.Weight}}
+			request := orderRequest{target: target{Service: o.Service, Real: o.Server}, order: control.Order{Kind: o.Kind, Weight: o.Weight}}
 			return request.give(ctx, sys)
 		},
 	})

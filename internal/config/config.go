@@ -65,6 +65,9 @@ type Service struct {
 	Host  string // Host is the name that Resolve replaces by the address. Empty means none.
 	IPv6  bool   // IPv6 says that clients use IPv6. Host names then have IPv6 addresses.
 	Reals []Real
+	// Checks are the checks of a real server whose line has no settings for checks. Nil means the
+	// checks of the first real server.
+	Checks []Check
 	// Fallbacks are the servers that get connections while no real server does. All of them serve
 	// at the same time.
 	Fallbacks []Fallback

@@ -21,7 +21,7 @@ func Lost(cfg, again *Config, format string) []Problem {
 		return problems
 	}
 	for i, s := range cfg.Services {
-		for _, field := range Differing(s, again.Services[i], "Line", "Reals", "Fallbacks") {
+		for _, field := range Differing(s, again.Services[i], "Line", "Reals", "Checks", "Fallbacks") {
 			add(s.Line, fmt.Sprintf("%s of %s", field, s.Name()))
 		}
 		if !slices.EqualFunc(s.Fallbacks, again.Services[i].Fallbacks, func(a, b Fallback) bool { return len(Differing(a, b, "Line")) == 0 }) {

@@ -27,6 +27,7 @@ func (c *Config) checkHosts() []Host {
 func (r *resolution) targets(resolved *Config) {
 	services := slices.Clone(resolved.Services)
 	for i, s := range services {
+		services[i].Checks = r.usual(s)
 		services[i].Reals = slices.Clone(s.Reals)
 		for j, real := range s.Reals {
 			checks := make([]Check, len(real.Checks))

@@ -12,11 +12,15 @@ import (
 
 // Order is an operator's order for a real server.
 type Order struct {
-	Kind   string    `json:"kind"`             // Kind is drain, maint, remove or weight. In a Command, it can also be undrain or ready.
-	Weight int       `json:"weight,omitempty"` // Weight is for the kind weight.
-	By     string    `json:"by,omitempty"`     // By is the user who gave the order.
-	Since  time.Time `json:"since,omitzero"`   // Since is when the daemon accepted the order. The daemon sets it.
-	Until  time.Time `json:"until,omitzero"`   // Until is the end of the order. Zero means that the order has no end.
+	// Kind is drain, maint, remove, weight or add. In a Command, it can also be undrain or ready.
+	Kind   string `json:"kind"`
+	Weight int    `json:"weight,omitempty"` // Weight is for the kinds weight and add.
+	// Forward is for the kind add: gate, masq, ipip, gue or gre. Empty means the forwarding method of
+	// the first real server.
+	Forward string    `json:"forward,omitempty"`
+	By      string    `json:"by,omitempty"`   // By is the user who gave the order.
+	Since   time.Time `json:"since,omitzero"` // Since is when the daemon accepted the order. The daemon sets it.
+	Until   time.Time `json:"until,omitzero"` // Until is the end of the order. Zero means that the order has no end.
 	// Cluster says that the order is in the configuration of the cluster, for this node.
 	Cluster bool `json:"cluster,omitempty"`
 }
@@ -24,8 +28,11 @@ type Order struct {
 // String returns the order in words.
 func (o Order) String() string {
 	text := o.Kind
-	if o.Kind == "weight" {
+	switch o.Kind {
+	case "weight":
 		text = fmt.Sprintf("weight %d", o.Weight)
+	case "add":
+		text = "added"
 	}
 	text += " by " + o.By
 	if !o.Since.IsZero() {
@@ -95,7 +102,7 @@ const OrderAttribute = "lvs-order-"
 // Attributes returns the names of the node attributes that a command for one real server sets or
 // removes.
 func (c Command) Attributes() (names []string) {
-	kinds := map[string][]string{"weight": {"weight"}, "ready": {"drain", "weight"}}[c.Order.Kind]
+	kinds := map[string][]string{"weight": {"weight"}, "add": {"add"}, "ready": {"drain", "weight"}}[c.Order.Kind]
 	if kinds == nil {
 		kinds = []string{"drain"} // maint and remove replace drain, and undrain ends all three
 	}
@@ -118,7 +125,11 @@ func (c Command) Words() string {
 	if !c.Order.Until.IsZero() {
 		until = c.Order.Until.UTC().Format(time.RFC3339)
 	}
-	return fmt.Sprintf("%s %d %s %s %s %s %s", c.Order.Kind, c.Order.Weight, c.Order.Since.UTC().Format(time.RFC3339), until, url.QueryEscape(c.Order.By), c.Service, c.Servers[0])
+	kind := c.Order.Kind
+	if c.Order.Forward != "" {
+		kind += "-" + c.Order.Forward
+	}
+	return fmt.Sprintf("%s %d %s %s %s %s %s", kind, c.Order.Weight, c.Order.Since.UTC().Format(time.RFC3339), until, url.QueryEscape(c.Order.By), c.Service, c.Servers[0])
 }
 
 // ParseWords returns the command of an attribute.
@@ -128,7 +139,8 @@ func ParseWords(text string) (c Command, err error) {
 		return c, fmt.Errorf("%q is not an order", text)
 	}
 	service := words[5 : len(words)-1]
-	c = Command{Service: strings.Join(service, " "), Servers: words[len(words)-1:], Order: Order{Kind: words[0], Cluster: true}}
+	c = Command{Service: strings.Join(service, " "), Servers: words[len(words)-1:], Order: Order{Cluster: true}}
+	c.Order.Kind, c.Order.Forward, _ = strings.Cut(words[0], "-")
 	var errs [4]error
 	c.Order.Weight, errs[0] = strconv.Atoi(words[1])
 	c.Order.Since, errs[1] = time.Parse(time.RFC3339, words[2])

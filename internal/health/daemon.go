@@ -90,7 +90,12 @@ type Daemon struct {
 	reloads sync.Mutex
 
 	// Only the goroutine that executes Run uses the fields below.
-	setup Setup
+
+	// setup is the configuration with the real servers that operators have added.
+	setup      Setup
+	configured Setup           // configured is the configuration.
+	checks     []target        // checks are the probes of the configuration.
+	added      map[Member]Real // added has the real servers that operators have added.
 	// adopted is the table that the daemon found when it accepted the setup.
 	adopted lvs.Table
 	// found is the part of adopted that belongs to services of the setup, in the order of the
@@ -206,7 +211,8 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 			first = nil
 			ready()
 		case <-save.C:
-			if d.patrol() {
+			expired := d.expire(ctx)
+			if d.patrol() || expired {
 				d.apply(nil)
 			}
 			d.saveVerdicts()
@@ -280,6 +286,17 @@ func (d *Daemon) accept(ctx context.Context, setup Setup, checkers []target) {
 			d.options.Log.Error(problem)
 		}
 	}
+	d.configured, d.checks, d.refused = setup, checkers, ""
+	d.supersede()
+	setup, added := d.enrolled()
+	d.install(ctx, setup, added)
+	d.find()
+	d.idle()
+	d.options.occurred(d.event(ConfigLoaded, nil))
+}
+
+// install makes a configuration with added real servers the current setup.
+func (d *Daemon) install(ctx context.Context, setup Setup, added map[Member]Real) {
 	trackers := map[Probe]*tracker{}
 	for _, probe := range setup.Probes() {
 		trackers[probe] = d.trackers[probe]
@@ -287,7 +304,7 @@ func (d *Daemon) accept(ctx context.Context, setup Setup, checkers []target) {
 			trackers[probe] = newTracker(probe)
 		}
 	}
-	d.setup, d.trackers, d.refused = setup, trackers, ""
+	d.setup, d.trackers, d.added = setup, trackers, added
 	d.users, d.services, d.unknown = setup.users(), setup.byID(), 0
 	d.cut = d.pathFault()
 	for _, t := range trackers {
@@ -297,13 +314,10 @@ func (d *Daemon) accept(ctx context.Context, setup Setup, checkers []target) {
 	}
 	d.combineAll(time.Now())
 	maps.DeleteFunc(d.memory, func(id lvs.ServiceID, _ policy.Memory) bool { return d.services[id] == nil })
-	d.find()
-	d.idle()
 	select {
-	case d.wheel.changes <- checkers:
+	case d.wheel.changes <- d.targetsOf(added):
 	case <-ctx.Done():
 	}
-	d.options.occurred(d.event(ConfigLoaded, nil))
 }
 
 // Reload reads the configuration again. If the daemon refuses the configuration, the previous
@@ -352,7 +366,7 @@ func (d *Daemon) regain(ctx context.Context, how loss) {
 	defer d.reloads.Unlock()
 	// after an error, the next round reports the lost services
 	_ = d.do(ctx, func(own context.Context) error {
-		have, err := d.adopt(own, d.setup)
+		have, err := d.adopt(own, d.configured)
 		if err != nil {
 			if err.Error() != d.forgone {
 				d.forgone = err.Error()
@@ -417,19 +431,19 @@ func (d *Daemon) do(ctx context.Context, f func(context.Context) error) error {
 // Secure writes the daemon's own record again if another program removed it. So a stop finds the
 // services. Call Secure after Run has returned.
 func (d *Daemon) Secure(ctx context.Context) error {
-	return d.reconciler.secure(ctx, d.setup.Table())
+	return d.reconciler.secure(ctx, d.configured.Table())
 }
 
 // Resync compares the whole table with the kernel now and repairs it.
 func (d *Daemon) Resync(ctx context.Context) error {
-	return d.change(ctx, func() error { return nil })
+	return d.change(ctx, func(context.Context) error { return nil })
 }
 
 // change runs f in the goroutine of Run, and waits until the kernel has the wanted table.
-func (d *Daemon) change(ctx context.Context, f func() error) error {
+func (d *Daemon) change(ctx context.Context, f func(context.Context) error) error {
 	done := make(chan error, 1)
-	err := d.do(ctx, func(context.Context) error {
-		if err := f(); err != nil {
+	err := d.do(ctx, func(own context.Context) error {
+		if err := f(own); err != nil {
 			return err
 		}
 		d.apply([]chan<- error{done})

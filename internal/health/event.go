@@ -66,6 +66,9 @@ const (
 	ServiceLost Kind = "service_lost"
 	// OrderGiven: an operator gave an order for a real server, or for all of a service.
 	OrderGiven Kind = "order_given"
+	// OrderEnded: an order that added a real server has ended, because the configuration has the
+	// real server, or because the time of the order is over.
+	OrderEnded Kind = "order_ended"
 	// TableRepaired: the daemon undid a change of the IPVS table by another program, or changed
 	// services of an earlier configuration.
 	TableRepaired Kind = "table_repaired"
@@ -101,7 +104,7 @@ type Event struct {
 	// For CheckPassed, it is the number before the success.
 	Failures int
 	Fall     int    // Fall is the number of failures in a row that make the server bad.
-	By       string // By is the operator who gave the order of OrderGiven.
+	By       string // By is the operator who gave the order of OrderGiven or OrderEnded.
 	// Reason is the reason of the verdict or of the refused configuration, or the order. Empty means
 	// none.
 	Reason string

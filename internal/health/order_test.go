@@ -179,7 +179,7 @@ func TestOrdersThatAreRefused(t *testing.T) {
 			w.refuse(t, d, "after weight, no real server of -t 192.0.2.10:80 serves; use --force to do it anyway", control.Order{Kind: "weight"}, three)
 			w.give(t, d, "ready", two)
 			w.refuse(t, d, "service -t 192.0.2.10:80 has no real server 192.0.2.99:80", drain, "192.0.2.99:80")
-			w.refuse(t, d, `unknown order "dance"; this directord knows drain, maint, remove, weight, undrain and ready`, control.Order{Kind: "dance"}, one)
+			w.refuse(t, d, `unknown order "dance"; this directord knows add, drain, maint, remove, weight, undrain and ready`, control.Order{Kind: "dance"}, one)
 			w.refuse(t, d, "weight 65536 is not between 0 and 65535", control.Order{Kind: "weight", Weight: 65536}, one)
 			past := time.Now().UTC()
 			w.refuse(t, d, "the order would end at "+past.Format(time.RFC3339)+", which is in the past", control.Order{Kind: "maint", Until: past}, three)

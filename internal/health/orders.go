@@ -28,7 +28,7 @@ const (
 // Order carries out an operator's command. It returns nil after the command is stored and the
 // kernel has the new weights.
 func (d *Daemon) Order(ctx context.Context, c control.Command) error {
-	return d.change(ctx, func() error {
+	return d.change(ctx, func(own context.Context) error {
 		now := time.Now()
 		c.Order.Since = now
 		if err := possible(c.Order); err != nil {
@@ -38,18 +38,28 @@ func (d *Daemon) Order(ctx context.Context, c control.Command) error {
 		if err != nil {
 			return err
 		}
+		if c.Order.Kind == add {
+			if err := d.addable(i, targets, c.Order); err != nil {
+				return err
+			}
+		}
 		after := d.orders.at(now)
 		for _, m := range targets {
 			after.set(m, c.Order)
-			if stays := clusters(after[m], c); stays != nil && !c.Dry {
+			if stays := d.clusters(after[m], m, c); stays != nil && !c.Dry {
 				return stays
 			}
 		}
-		if !ends(c.Order) && !c.Force && d.serves(i, d.orders) && !d.serves(i, after) {
+		if !ends(c.Order) && c.Order.Kind != add && !c.Force && d.serves(i, d.orders) && !d.serves(i, after) {
 			return fmt.Errorf("after %s, no real server of %s serves; use --force to do it anyway", c.Order.Kind, c.Service)
 		}
 		if c.Dry {
 			return nil
+		}
+		for _, m := range targets {
+			if _, added := d.added[m]; added && c.Order.Kind == string(policy.Remove) {
+				after.forget(m)
+			}
 		}
 		if err := d.save(after); err != nil {
 			return fmt.Errorf("the order cannot be stored, so it has no effect: %w", err)
@@ -57,6 +67,7 @@ func (d *Daemon) Order(ctx context.Context, c control.Command) error {
 		d.orders = after
 		d.options.Log.Infof("order: %s", c)
 		d.noteOrder(i, c)
+		d.enroll(own)
 		d.decideAll()
 		return nil
 	})
@@ -77,10 +88,10 @@ func (d *Daemon) noteOrder(i int, c control.Command) {
 
 // possible returns an error for an order that no daemon can carry out.
 func possible(o control.Order) error {
-	weighs := o.Kind == string(policy.Weigh)
+	weighs := o.Kind == string(policy.Weigh) || o.Kind == add
 	switch {
 	case !weighs && !ends(o) && !slices.Contains([]policy.Kind{policy.Drain, policy.Maint, policy.Remove}, policy.Kind(o.Kind)):
-		return fmt.Errorf("unknown order %q; this directord knows drain, maint, remove, weight, undrain and ready", o.Kind)
+		return fmt.Errorf("unknown order %q; this directord knows add, drain, maint, remove, weight, undrain and ready", o.Kind)
 	case weighs && (o.Weight < 0 || o.Weight > lvs.MaxWeight):
 		return fmt.Errorf("weight %d is not between 0 and %d", o.Weight, lvs.MaxWeight)
 	case !o.Until.IsZero() && !o.Until.After(o.Since):
@@ -101,7 +112,7 @@ func (d *Daemon) targets(c control.Command) (service int, targets []Member, err 
 	s := d.setup.Services[i]
 	for _, server := range c.Servers {
 		addr, err := netip.ParseAddrPort(server)
-		if _, known := d.standing[i].index[addr]; err != nil || !known {
+		if _, known := d.standing[i].index[addr]; err != nil || !known && c.Order.Kind != add {
 			return 0, nil, fmt.Errorf("service %s has no real server %s", c.Service, server)
 		}
 		targets = append(targets, Member{s.ID, addr})
@@ -133,7 +144,7 @@ func (d *Daemon) save(o orders) error {
 
 // Obey replaces the orders that the cluster has for this node.
 func (d *Daemon) Obey(ctx context.Context, cluster []control.Command) error {
-	return d.change(ctx, func() error {
+	return d.change(ctx, func(own context.Context) error {
 		after := d.orders.at(time.Now())
 		for m, all := range after {
 			after[m] = slices.DeleteFunc(all, func(o control.Order) bool { return o.Cluster })
@@ -143,6 +154,8 @@ func (d *Daemon) Obey(ctx context.Context, cluster []control.Command) error {
 			d.options.Log.Errorf("orders of the cluster: %v", err)
 		}
 		d.orders = after
+		d.supersede()
+		d.enroll(own)
 		d.decideAll()
 		return nil
 	})
@@ -156,21 +169,24 @@ func (o orders) set(m Member, order control.Order) {
 		after = append(after, order)
 	}
 	slices.SortStableFunc(after, func(a, b control.Order) int { return a.Since.Compare(b.Since) })
-	if o[m] = after; len(after) == 0 {
-		delete(o, m)
-	}
+	o.replace(m, after)
 }
 
 // replaces reports whether a new order for a real server ends another order.
 func replaces(order, before control.Order) bool {
 	const weigh = string(policy.Weigh)
+	if order.Kind == add || before.Kind == add {
+		return order.Kind == before.Kind
+	}
 	return order.Kind == ready || (order.Kind == weigh) == (before.Kind == weigh)
 }
 
-// clusters returns an error if a command would end an order of the cluster.
-func clusters(left []control.Order, c control.Command) error {
+// clusters returns an error if a command would end an order of the cluster for the real server m.
+func (d *Daemon) clusters(left []control.Order, m Member, c control.Command) error {
+	_, added := d.added[m]
+	leaves := added && c.Order.Kind == string(policy.Remove)
 	for _, o := range left {
-		if o.Cluster && ends(c.Order) && replaces(c.Order, o) {
+		if o.Cluster && (leaves && o.Kind == add || ends(c.Order) && replaces(c.Order, o)) {
 			return fmt.Errorf("the order %s stays, because it is an order of the cluster; end it with --on", o)
 		}
 	}
@@ -195,7 +211,7 @@ func (o orders) of(m Member, now time.Time) []control.Order {
 
 // drained reports whether an order keeps new connections from a real server.
 func (o orders) drained(m Member, now time.Time) bool {
-	return slices.ContainsFunc(o.policy(m), func(o policy.Order) bool { return o.Kind != policy.Weigh && o.Active(now) })
+	return slices.ContainsFunc(o.policy(m), func(o policy.Order) bool { return o.Kind != policy.Weigh && o.Kind != policy.Add && o.Active(now) })
 }
 
 // policy returns the orders for a real server in the form of package policy.
@@ -259,6 +275,10 @@ func memberOf(service, server string) (m Member, err error) {
 func (d *Daemon) idle() {
 	for _, m := range d.orders.at(time.Now()).members() {
 		s := d.services[m.Service]
+		if s == nil && d.orders[m][0].Kind == add {
+			d.options.Log.Warnf("the real server %s is not added, because the configuration lacks the service %s", m.Server, m.Service)
+			continue
+		}
 		if s == nil || !slices.ContainsFunc(s.Reals, func(r Real) bool { return r.Addr == m.Server }) {
 			d.options.Log.Warnf("the order %s has no effect, because the configuration lacks this real server; the order counts again when the configuration has it",
 				control.Command{Service: m.Service.String(), Servers: []string{m.Server.String()}, Order: d.orders[m][0]})

@@ -38,6 +38,10 @@ type Service struct {
 	Alert           config.Alert
 	Notify          config.Notify
 	Policy          policy.Settings
+
+	// origin is the service in the configuration. The real servers that operators add have its
+	// checks. Nil means that operators can add none.
+	origin *config.Service
 }
 
 // Real is a real server with its configured weight. It is good while all of its probes are
@@ -74,7 +78,7 @@ func NewSetup(ctx context.Context, cfg *config.Config, names *config.Names) (Set
 	for _, s := range resolved.Services {
 		service := Service{
 			Service: s.Service, Quiescent: s.Quiescent, KeepAtEnd: s.KeepAtEnd, FallbackCommand: s.FallbackCommand,
-			MonitorFile: s.MonitorFile, Alert: s.Alert, Notify: s.Notify, Policy: s.Policy,
+			MonitorFile: s.MonitorFile, Alert: s.Alert, Notify: s.Notify, Policy: s.Policy, origin: usualOf(s),
 		}
 		for _, real := range s.Reals {
 			service.Reals = append(service.Reals, Real{Destination: real.Destination, Tier: real.Tier, Probes: probesOf(s, real), Agent: agentOf(s, real)})

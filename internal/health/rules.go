@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/control"
 	"lvs-agents/internal/policy"
 )
 
@@ -13,7 +14,7 @@ import (
 // verdicts. Without rules, the cost of a verdict does not depend on the number of real servers.
 func (d *Daemon) rules(s Service) *policy.Service {
 	governed := d.setup.OwnFault > 0 || s.Notify.Quorum() || s.Policy != policy.Settings{} || slices.ContainsFunc(s.Reals, func(r Real) bool {
-		return r.Tier > 0 || r.speaks() || len(d.orders[Member{s.ID, r.Addr}]) > 0
+		return r.Tier > 0 || r.speaks() || slices.ContainsFunc(d.orders[Member{s.ID, r.Addr}], func(o control.Order) bool { return o.Kind != add })
 	})
 	if !governed {
 		return nil

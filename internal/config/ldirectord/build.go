@@ -85,7 +85,7 @@ func (p *parser) service(b *block, t Target) config.Service {
 	p.need(b, s, c, reals)
 	p.receive(b, &c, reals)
 	p.works = p.works || !neverUp(c, reals)
-	s.Reals = withChecks(c, reals)
+	s.Reals, s.Checks = withChecks(c, reals)
 	return s
 }
 
@@ -111,10 +111,11 @@ func (r checkedReal) check(c config.Check) config.Check {
 }
 
 // withChecks gives each real server its check. The real servers of a range share a check, and
-// so do all real servers whose lines have no settings for checks.
-func withChecks(c config.Check, reals []checkedReal) []config.Real {
-	shared := []config.Check{checkedReal{}.check(c)}
-	all := make([]config.Real, len(reals))
+// so do all real servers whose lines have no settings for checks. The second result is that shared
+// check.
+func withChecks(c config.Check, reals []checkedReal) (all []config.Real, shared []config.Check) {
+	shared = []config.Check{checkedReal{}.check(c)}
+	all = make([]config.Real, len(reals))
 	for i, r := range reals {
 		all[i] = r.Real
 		switch {
@@ -126,7 +127,7 @@ func withChecks(c config.Check, reals []checkedReal) []config.Real {
 			all[i].Checks = []config.Check{r.check(c)}
 		}
 	}
-	return all
+	return all, shared
 }
 
 func (p *parser) netmask(b *block, s *config.Service) {

@@ -59,6 +59,7 @@ func (s *Settings) Service(v lvs.VirtualService) config.Service {
 	service.Policy, service.Agent = s.block.policyOver(&s.file), s.block.agentOver(&s.file)
 	service.Fallbacks, _ = s.block.fallbackOver(&s.file, service)
 	checks := []config.Check{s.Check(v.ID)}
+	service.Checks = checks
 	for _, d := range v.Destinations {
 		service.Reals = append(service.Reals, config.Real{Destination: d, Checks: checks})
 	}
