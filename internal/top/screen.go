@@ -2,7 +2,6 @@ package top
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -85,14 +84,19 @@ func (m *Model) screen() []string {
 	for i := m.first; i < min(m.first+m.rows(), len(m.lines)); i++ {
 		all = append(all, m.row(c, m.lines[i], i == m.cursor && !m.lost))
 	}
-	for len(all) < m.height-1 {
-		all = append(all, "")
-	}
-	return append(all[:max(0, min(len(all), m.height-1))], cut(m.footer(), m.width))
+	return m.fitted(all, m.footer()...)
+}
+
+// fitted returns the lines of a screen that ends with the lines last.
+func (m *Model) fitted(all []string, last ...string) []string {
+	last = last[:min(len(last), max(1, m.height))]
+	room := max(0, m.height-len(last))
+	all = append(all, make([]string, max(0, room-len(all)))...)
+	return append(all[:room], last...)
 }
 
 // rows returns how many lines of the list are visible.
-func (m *Model) rows() int { return max(1, m.height-len(m.header())-2) }
+func (m *Model) rows() int { return max(1, m.height-len(m.header())-1-len(m.footer())) }
 
 // scroll makes the selected line visible.
 func (m *Model) scroll() {
@@ -237,9 +241,11 @@ func (m *Model) serviceRow(c columns, s *Service, mark string) string {
 	return m.cells(c, texts, "")
 }
 
-// footer returns the last line: a question, the result of the last key, or the reason of the
-// selected line.
-func (m *Model) footer() string {
+// footer returns the last lines. A narrow terminal must not hide the end of a refusal.
+func (m *Model) footer() []string { return wrap(m.news(), m.width) }
+
+// news returns a question, the result of the last key, or the reason of the selected line.
+func (m *Model) news() string {
 	switch m.mode {
 	case filtering:
 		return "filter: " + m.filter + "_"
@@ -267,24 +273,37 @@ func (m *Model) reader() []string {
 	lines, page := m.wrapped(), max(1, m.height-2)
 	all := []string{m.styled("\x1b[7m", pad(cut(m.topic, m.width), m.width))}
 	all = append(all, lines[min(m.scrolled, len(lines)):min(m.scrolled+page, len(lines))]...)
-	for len(all) < m.height-1 {
-		all = append(all, "")
-	}
 	more := "esc: back"
 	if len(lines) > page {
 		more += "; up and down: scroll"
 	}
-	return append(all[:max(0, min(len(all), m.height-1))], cut(more, m.width))
+	return m.fitted(all, cut(more, m.width))
 }
 
 // wrapped returns the text in lines of the width of the screen.
 func (m *Model) wrapped() (lines []string) {
 	for _, text := range m.text {
-		for runes := range slices.Chunk([]rune(plain.Line(text)+" "), max(1, m.width)) {
-			lines = append(lines, strings.TrimRight(string(runes), " "))
-		}
+		lines = append(lines, wrap(text, m.width)...)
 	}
 	return lines
+}
+
+// wrap returns a text that a terminal only displays, in lines of at most width characters. If
+// possible, a line ends after a word.
+func wrap(text string, width int) (lines []string) {
+	rest, width := []rune(plain.Line(text)), max(1, width)
+	for len(rest) > width {
+		end := width
+		for end > 0 && rest[end] != ' ' {
+			end--
+		}
+		if end == 0 {
+			end = width
+		}
+		lines = append(lines, string(rest[:end]))
+		rest = []rune(strings.TrimLeft(string(rest[end:]), " "))
+	}
+	return append(lines, string(rest))
 }
 
 // cut returns a text that a terminal only displays, in at most width characters.

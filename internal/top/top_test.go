@@ -348,8 +348,7 @@ func TestOrders(t *testing.T) {
 		if diff := cmp.Diff(test.want, f.orders); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.keys, diff)
 		}
-		lines := strings.Split(m.View().Content, "\n")
-		if got := lines[len(lines)-1]; test.footer != "" && got != cut(test.footer, m.width) {
+		if got := m.View().Content; test.footer != "" && !strings.HasSuffix(got, "\n"+strings.Join(wrap(test.footer, m.width), "\n")) {
 			t.Errorf("%s: %q, want %q", test.keys, got, test.footer)
 		}
 	}
@@ -360,6 +359,8 @@ func TestRefusedOrder(t *testing.T) {
 	press(m, "down", "down", "!", "m", "y")
 	m.Update(tea.WindowSizeMsg{Width: 120, Height: 24})
 	shows(t, m, "\nmaint 192.0.2.21:80 of -t 192.0.2.10:80: directord web: no real server serves afterwards; use --force")
+	m.Update(tea.WindowSizeMsg{Width: 60, Height: 12})
+	shows(t, m, "\n> 192.0.2.21:80 ", "\nmaint 192.0.2.21:80 of -t 192.0.2.10:80: directord web: no\nreal server serves afterwards; use --force")
 	press(m, "end")
 	if text := screen(t, m); strings.Contains(text, "--force") {
 		t.Errorf("the result stays after the next key:\n%s", text)
