@@ -21,6 +21,10 @@ type statusCommand struct {
 	Watch bool `short:"w" help:"Print the state again every two seconds, until lvsctl is interrupted."`
 	All   bool `help:"Print all real servers. Without it, a daemon with more than 200 real servers shows only the unusual ones and the number of the others."`
 	JSON  bool `help:"Print the state of the health daemons as JSON: see docs/control.md." name:"json"`
+
+	Wait    string        `enum:",drained,up,down,full" default:"" placeholder:"STATE" help:"First wait until all real servers have this state: drained, up, full or down, as for lvsctl wait. After the timeout, the exit code is 3."`
+	Service string        `placeholder:"SERVICE" help:"With --wait, wait only for the real servers of this virtual service."`
+	Timeout time.Duration `default:"1m" placeholder:"TIME" help:"With --wait, give up after this time."`
 }
 
 const (
@@ -33,8 +37,16 @@ const (
 )
 
 // Run prints the state of all health daemons on this node. As text, it also prints the replies that
-// vip resources got from neighbours.
+// vip resources got from neighbours. With Wait, it first waits for a state of the real servers.
 func (c statusCommand) Run(ctx context.Context, sys system) error {
+	switch {
+	case c.Wait != "":
+		if err := (waitCommand{State: c.Wait, target: target{Service: c.Service}, Timeout: c.Timeout}).Run(ctx, sys); err != nil {
+			return err
+		}
+	case c.Service != "":
+		return errors.New("--service needs --wait")
+	}
 	if !c.Watch {
 		return c.print(ctx, sys)
 	}

@@ -65,7 +65,11 @@ func (c waitCommand) Run(ctx context.Context, sys system) error {
 // read returns the first real server that does not have the state, with the reason. It returns an
 // empty text if all real servers have the state.
 func (c waitCommand) read(ctx context.Context, sys system) (missing string, err error) {
-	holders, err := c.find(ctx, sys)
+	find := c.find
+	if c.Service == "" {
+		find = allHolders
+	}
+	holders, err := find(ctx, sys)
 	if err != nil {
 		return "", err
 	}
@@ -93,6 +97,27 @@ func (c waitCommand) read(ctx context.Context, sys system) (missing string, err 
 		}
 	}
 	return "", nil
+}
+
+// allHolders returns all services of the health daemons on this node with their real servers.
+func allHolders(ctx context.Context, sys system) (holders []holder, err error) {
+	ids, err := control.IDs(sys.stateDir)
+	if err != nil {
+		return nil, err
+	}
+	if len(ids) == 0 {
+		return nil, errors.New("no health daemon runs on this node")
+	}
+	for _, id := range ids {
+		snapshot, err := snapshotOf(ctx, sys.stateDir, id)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range snapshot.Services {
+			holders = append(holders, holder{id, s.ID, s.Reals})
+		}
+	}
+	return holders, nil
 }
 
 // has reports whether the daemon sees a real server in the state, and what it sees.

@@ -83,3 +83,43 @@ func TestWait(t *testing.T) {
 		}
 	})
 }
+
+func TestStatusWaits(t *testing.T) {
+	snapshot := func(id string, services ...control.Service) daemon {
+		return daemon{control.Snapshot{ID: id, Services: services, Limit: 10}}
+	}
+	good := func(id, addr string) control.Service {
+		return control.Service{ID: id, Scheduler: "rr", Reals: []control.Real{{Addr: addr, Forward: "Route", Verdict: "good", Weight: 1, Configured: 1}}}
+	}
+	bad := good("-t 192.0.2.11:80", "192.0.2.22:80")
+	bad.Reals[0].Verdict, bad.Reals[0].Weight, bad.Reals[0].Reason = "bad", 0, "connection refused"
+	state := shortDir(t)
+	start(t, state, "web", snapshot("web", good("-t 192.0.2.10:80", "192.0.2.21:80"), bad))
+	start(t, state, "dns", snapshot("dns", good("-u 192.0.2.10:53", "192.0.2.21:53")))
+	const timeout = "lvsctl: timed out after 100ms: "
+	for _, test := range []struct {
+		args, stderr string
+		code         int
+	}{
+		{"status --wait up --service 192.0.2.10:80", "", 0},
+		{"status --wait full --service -u 192.0.2.10:53", "", 0},
+		{"status --wait down --service -t 192.0.2.11:80", "", 0},
+		{"status --wait up --timeout 100ms", timeout + "192.0.2.22:80 of -t 192.0.2.11:80 is not up: its verdict is bad and its weight 0 (connection refused)\n", 3},
+		{"status --wait down --timeout 100ms", timeout + "192.0.2.21:53 of -u 192.0.2.10:53 is not down: its verdict is good and its weight 1\n", 3},
+		{"status --wait up --service 192.0.2.12:80", "lvsctl: no health daemon on this node has the service 192.0.2.12:80; did you mean \"192.0.2.10:80\"?\n", 1},
+		{"status --service 192.0.2.10:80", "lvsctl: --service needs --wait\n", 1},
+		{"status --wait away", "lvsctl: --wait must be one of \"\",\"drained\",\"up\",\"down\",\"full\" but got \"away\"; see lvsctl --help\n", 2},
+	} {
+		t.Run(test.args, func(t *testing.T) {
+			t.Parallel()
+			var out, errs strings.Builder
+			code := run(t.Context(), strings.Fields(test.args), system{stdout: &out, stderr: &errs, stateDir: state, kernel: fakeKernel{}})
+			if code != test.code || errs.String() != test.stderr {
+				t.Errorf("%d %s\nwant %d %s", code, errs.String(), test.code, test.stderr)
+			}
+			if shown := strings.Contains(out.String(), "192.0.2.21:80"); shown != (test.code == 0) {
+				t.Errorf("output: %s", out.String())
+			}
+		})
+	}
+}

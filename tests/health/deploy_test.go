@@ -59,6 +59,51 @@ func deploy(t *testing.T, p pool) {
 	p.WaitTable(t, 0, poolTable("", 10, 10, 10, 10, 0))
 }
 
+// added adds a real server that the configuration lacks, lets it serve during a kill of the daemon
+// and a reload, and removes it. No request of a client may fail.
+func added(t *testing.T, p pool) {
+	const vip, fresh = "192.0.2.10:80", "192.0.2.26:80"
+	const entry = "-a -t 192.0.2.10:80 -r 192.0.2.26:80 -g -w 10\n"
+	p.topology.Host("rs2").Script(t, "ip addr add 192.0.2.26/24 dev eth0")
+	p.use(t, p.file("minimum_healthy=20%\n"))
+	usual := poolTable("", 10, 10, 10, 10, 0)
+	lines := slices.Collect(strings.Lines(usual + entry))
+	slices.Sort(lines)
+	with := strings.Join(lines, "")
+	p.unharmed(t, func() {
+		p.ctl(t, 0, "add", vip, "192.0.2.26", "-w", "10")
+		p.ctl(t, 0, "wait", "up", vip, fresh, "--timeout", "20s")
+		p.WaitTable(t, 5*time.Second, with)
+		if status := p.ctl(t, 0, "status"); !strings.Contains(status, "added by eva since ") {
+			t.Errorf("not in the status:\n%s", status)
+		}
+		watched := p.WatchTable(t)
+		p.directord(t, 0, "reload")
+		p.do(t, "directord kill")
+		p.directord(t, 0, "start")
+		p.ctl(t, 0, "wait", "up", vip, fresh, "--timeout", "20s")
+		if weights := weightsIn(t, watched(), 26); !slices.Equal(weights, []int{10}) {
+			t.Errorf("weights of the added server: %v", weights)
+		}
+		if got := p.pages(t); got != "map[rs1:12 rs2:8]" {
+			t.Errorf("clients got %s", got)
+		}
+		p.ctl(t, 1, "add", vip, fresh)
+		p.ctl(t, 0, "drain", vip, fresh)
+		p.ctl(t, 0, "wait", "drained", vip, fresh, "--timeout", "30s")
+		p.ctl(t, 0, "remove", vip, fresh)
+		p.WaitTable(t, 5*time.Second, usual)
+	})
+	p.ctl(t, 1, "wait", "up", vip, fresh)
+	if events := p.ctl(t, 0, "events"); !strings.Contains(events, "192.0.2.26:80") {
+		t.Errorf("no event of the added server:\n%s", events)
+	}
+	p.ctl(t, 0, "remove", "--force", vip, "192.0.2.22:80")
+	p.WaitTable(t, 5*time.Second, strings.Replace(usual, "-a -t 192.0.2.10:80 -r 192.0.2.22:80 -g -w 10\n", "", 1))
+	p.ctl(t, 0, "ready", vip, "192.0.2.22:80")
+	p.WaitTable(t, 5*time.Second, usual)
+}
+
 // restartWeb ends the web server of rs2 and starts it again.
 func (p pool) restartWeb(t *testing.T) {
 	t.Helper()
