@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,7 +20,7 @@ type eventsCommand struct {
 	Watch   bool   `short:"w" help:"Print each new event, until lvsctl is interrupted or all daemons have ended. Without --since and --lines, print no earlier events."`
 	Since   string `placeholder:"TIME" help:"Print the events since this time: a duration before now, for example 30m or 12h, or a local time in the form 2006-01-02 15:04."`
 	Lines   int    `short:"n" placeholder:"N" help:"Print only the last N of the earlier events."`
-	Service string `placeholder:"SERVICE" help:"Only events of this virtual service: ADDRESS:PORT, a firewall mark, or as status --json prints it."`
+	Service string `placeholder:"SERVICE" help:"Only events of this virtual service: ADDRESS:PORT, ADDRESS, a firewall mark, or as status --json prints it."`
 	Server  string `placeholder:"ADDRESS" help:"Only events of this real server: ADDRESS or ADDRESS:PORT."`
 	JSON    bool   `help:"Print a JSON object for each event, one per line." name:"json"`
 }
@@ -260,7 +261,7 @@ func wait(group *sync.WaitGroup, limit time.Duration) {
 func eventLine(e control.Event) string {
 	words := []string{e.Daemon, strings.ReplaceAll(e.Kind, "_", " "), e.Service, e.Server, eventDetails(e), e.Reason}
 	if e.Undone != "" {
-		words = append(words, "undone: "+e.Undone)
+		words = append(words, "undone, from another program: "+e.Undone)
 	}
 	if !e.Time.IsZero() {
 		words = append([]string{e.Time.Local().Format(time.DateTime)}, words...)
@@ -292,7 +293,8 @@ func eventDetails(e control.Event) string {
 		details = append(details, strconv.Itoa(e.Dropped))
 	}
 	if e.Lasted > 0 {
-		details = append(details, "after "+(time.Duration(e.Lasted*float64(time.Second))).Round(time.Second).String())
+		before := map[string]string{string(health.ServerUp): "was bad for ", string(health.ServerDown): "was good for "}[e.Kind]
+		details = append(details, cmp.Or(before, "after ")+(time.Duration(e.Lasted*float64(time.Second))).Round(time.Second).String())
 	}
 	return strings.Join(details, ", ")
 }

@@ -20,7 +20,7 @@ func TestEventLines(t *testing.T) {
 		want string
 	}{
 		{control.Event{Time: at, Daemon: "web", Kind: "server_down", Service: "-t 192.0.2.10:80", Server: "192.0.2.21:80", Verdict: "bad", From: &one, To: &zero, Lasted: 89.6, Reason: "connection refused"},
-			"2026-01-02 03:04:05  web  server down  -t 192.0.2.10:80  192.0.2.21:80  weight 1 -> 0, after 1m30s  connection refused"},
+			"2026-01-02 03:04:05  web  server down  -t 192.0.2.10:80  192.0.2.21:80  weight 1 -> 0, was good for 1m30s  connection refused"},
 		{control.Event{Time: at, Daemon: "web", Kind: "check_failed", Service: "-f 7", Server: "192.0.2.21:80", Verdict: "good", Failures: 1, Fall: 3, Reason: "timeout"},
 			"2026-01-02 03:04:05  web  check failed  -f 7  192.0.2.21:80  failure 1/3  timeout"},
 		{control.Event{Time: at, Daemon: "web", Kind: "check_passed", Service: "-f 7", Server: "192.0.2.21:80", Verdict: "good", Failures: 1, Fall: 3},
@@ -28,7 +28,7 @@ func TestEventLines(t *testing.T) {
 		{control.Event{Time: at, Daemon: "web", Kind: "table_repaired", Service: "-f 7", Server: "192.0.2.21:80", To: &out},
 			"2026-01-02 03:04:05  web  table repaired  -f 7  192.0.2.21:80  weight out"},
 		{control.Event{Time: at, Daemon: "web", Kind: "table_repaired", Service: "-f 7", Server: "192.0.2.21:80", To: &one, Undone: "ipvsadm -e -f 7 -r 192.0.2.21:80 -g -w 9", Reason: "\x1b[31m\nforged"},
-			`2026-01-02 03:04:05  web  table repaired  -f 7  192.0.2.21:80  weight 1  \u001b[31m\u000aforged  undone: ipvsadm -e -f 7 -r 192.0.2.21:80 -g -w 9`},
+			`2026-01-02 03:04:05  web  table repaired  -f 7  192.0.2.21:80  weight 1  \u001b[31m\u000aforged  undone, from another program: ipvsadm -e -f 7 -r 192.0.2.21:80 -g -w 9`},
 		{control.Event{Time: at, Daemon: "web", Kind: "configuration_loaded"}, "2026-01-02 03:04:05  web  configuration loaded"},
 		{control.Event{Daemon: "web", Kind: control.KindDropped, Dropped: 17}, "web  events dropped  17"},
 	} {

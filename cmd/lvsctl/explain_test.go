@@ -120,7 +120,7 @@ func TestExplain(t *testing.T) {
 	for _, tt := range []struct{ args, want string }{
 		{"192.0.2.11:80", "lvsctl: no health daemon on this node has the service 192.0.2.11:80; did you mean \"192.0.2.10:80\"?\n"},
 		{"192.0.2.10:80 192.0.2.22:80", "lvsctl: service -t 192.0.2.10:80 has no real server 192.0.2.22:80; did you mean \"192.0.2.21:80\"?\n"},
-		{"web", "lvsctl: directord web: service \"web\" is neither ADDRESS:PORT nor a firewall mark\n"},
+		{"web", "lvsctl: directord web: service \"web\" is neither ADDRESS, ADDRESS:PORT nor a firewall mark\n"},
 	} {
 		if code, _, stderr := explain(strings.Fields(tt.args)...); code != 1 || stderr != tt.want {
 			t.Errorf("%s: %d\ngot  %swant %s", tt.args, code, stderr, tt.want)

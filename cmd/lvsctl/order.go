@@ -18,7 +18,7 @@ import (
 
 // target names the real servers of an order.
 type target struct {
-	Service string `arg:"" help:"The virtual service: ADDRESS:PORT, a firewall mark, or in ipvsadm syntax (-t ADDRESS:PORT)."`
+	Service string `arg:"" help:"The virtual service: ADDRESS:PORT, ADDRESS if it has one service, a firewall mark, or in ipvsadm syntax (-t ADDRESS:PORT)."`
 	Real    string `arg:"" optional:"" help:"The real server: ADDRESS:PORT, or ADDRESS for all ports. Without it, all real servers of the service."`
 
 	empty bool // empty says that the service can lack real servers.
@@ -27,7 +27,7 @@ type target struct {
 // limits are the flags of orders that change weights.
 type limits struct {
 	For   time.Duration `help:"End the order after this time, for example 10m." placeholder:"TIME"`
-	Force bool          `help:"Give the order even if no real server of the service serves afterwards."`
+	Force bool          `help:"Give the order even if no real server of the service serves afterwards. Without this flag, lvsctl refuses the order with exit code 1."`
 }
 
 // scope is the flag that gives an order through the cluster.

@@ -72,7 +72,7 @@ func TestOrdersOnTheCommandLine(t *testing.T) {
 		{"drain 192.0.2.10:8 192.0.2.21", "lvsctl: no health daemon on this node has the service 192.0.2.10:8; did you mean \"192.0.2.10:80\"?\n", 1, control.Command{}},
 		{"drain 192.0.2.10:80 192.0.2.31:80", "lvsctl: service 192.0.2.10:80 has no real server 192.0.2.31:80; did you mean \"192.0.2.21:80\"?\n", 1, control.Command{}},
 		{"drain 192.0.2.10:53", "lvsctl: 192.0.2.10:53 names \"-t 192.0.2.10:53\" and \"-u 192.0.2.10:53\"; write one of them\n", 1, control.Command{}},
-		{"drain web", "lvsctl: service \"web\" is neither ADDRESS:PORT nor a firewall mark\n", 1, control.Command{}},
+		{"drain web", "lvsctl: service \"web\" is neither ADDRESS, ADDRESS:PORT nor a firewall mark\n", 1, control.Command{}},
 		{"drain 7 --for=-1m", "lvsctl: --for -1m0s is not a time in the future\n", 1, control.Command{}},
 		{"weight 7 192.0.2.21 70000000000", "lvsctl: weight 70000000000 is not between 0 and 65535\n", 1, control.Command{}},
 		{"weight 7 192.0.2.21", "lvsctl: expected \"<weight>\"; see lvsctl --help\n", 2, control.Command{}},

@@ -86,7 +86,7 @@ TCP  192.0.2.10:80 rr persistent 600
   -> 192.0.2.23:80       Route    1       -           -          -       bad       -      404 Not Found; its checks fail, but this director suspects itself
   -> 192.0.2.24:80       Route    5/1     -           -          -       good      -      its checks pass; alice has set the weight 5
   -> 192.0.2.25:80       Route    1       -           -          -       good      -
-  -> 192.0.2.26:80       Route    0/1     -           -          -       good      1m0s   weight 7 by eva since 2026-01-02T03:04:05Z; drain by root since 2026-01-02T03:04:05Z until 2026-01-02T04:04:05Z
+  -> 192.0.2.26:80       Route    0/1     -           -          -       good      1m0s   weight 7 by eva since 2026-01-02 03:04:05; drain by root since 2026-01-02 03:04:05 until 2026-01-02 04:04:05
   -> 192.0.2.27:80       Route    0/1     -           -          -       good      -      the server says drain: new release
   -> 192.0.2.28:80       Route    0/1     -           -          -       good      -      the server says that it is down: disk is full
 FWM  5 rr  held: too few real servers are good, so the servers before the shortage serve

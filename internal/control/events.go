@@ -57,7 +57,8 @@ const KindDropped = "events_dropped"
 
 // Filter selects events by service and server. An empty filter selects all events.
 type Filter struct {
-	// Service is "-t ADDRESS:PORT" or "-f MARK" as in a Snapshot, or only "ADDRESS:PORT" or "MARK".
+	// Service is "-t ADDRESS:PORT" or "-f MARK" as in a Snapshot, or only "ADDRESS:PORT", "ADDRESS"
+	// for all ports, or "MARK".
 	Service string `json:"service,omitempty"`
 	// Server is ADDRESS:PORT, or ADDRESS for all ports of the address.
 	Server string `json:"server,omitempty"`
@@ -69,11 +70,13 @@ func (f Filter) normal() (Filter, error) {
 	f.Service = strings.TrimSpace(f.Service)
 	option, name := cutOption(f.Service)
 	if _, err := strconv.ParseUint(name, 10, 32); f.Service != "" && err != nil {
-		addr, err := netip.ParseAddrPort(name)
-		if err != nil {
-			return f, fmt.Errorf("service %q is neither ADDRESS:PORT nor a firewall mark", f.Service)
+		if addr, err := netip.ParseAddr(name); err == nil && option == "" {
+			f.Service = addr.String()
+		} else if addr, err := netip.ParseAddrPort(name); err == nil {
+			f.Service = option + addr.String()
+		} else {
+			return f, fmt.Errorf("service %q is neither ADDRESS, ADDRESS:PORT nor a firewall mark", f.Service)
 		}
-		f.Service = option + addr.String()
 	}
 	if f.Server == "" {
 		return f, nil
@@ -103,16 +106,18 @@ func (f Filter) passes(e Event) bool { return f.HasService(e.Service) && f.HasSe
 // HasService reports whether the filter selects a service. The service is as in a Snapshot.
 func (f Filter) HasService(service string) bool {
 	_, name := cutOption(service)
-	return f.Service == "" || f.Service == service || f.Service == name
+	return f.Service == "" || f.Service == service || f.Service == name || hasAddress(name, f.Service)
 }
 
 // HasServer reports whether the filter selects a real server. The server is ADDRESS:PORT.
 func (f Filter) HasServer(server string) bool {
-	if f.Server == "" || f.Server == server {
-		return true
-	}
-	addr, err := netip.ParseAddrPort(server)
-	return err == nil && f.Server == addr.Addr().String()
+	return f.Server == "" || f.Server == server || hasAddress(server, f.Server)
+}
+
+// hasAddress reports whether the end "ADDRESS:PORT" has an address.
+func hasAddress(end, address string) bool {
+	addr, err := netip.ParseAddrPort(end)
+	return err == nil && addr.Addr().String() == address
 }
 
 const (

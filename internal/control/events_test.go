@@ -100,7 +100,7 @@ func TestRefusedEvents(t *testing.T) {
 	for line, want := range map[string]string{
 		`{"version":1,"request":"events","arguments":{"kind":"x"}}`:      `{"version":1,"error":"arguments of events: json: unknown field \"kind\""}`,
 		`{"version":1,"request":"events","arguments":7}`:                 `{"version":1,"error":"arguments of events: json: cannot unmarshal number into Go value of type control.Filter"}`,
-		`{"version":1,"request":"events","arguments":{"service":"web"}}`: `{"version":1,"error":"service \"web\" is neither ADDRESS:PORT nor a firewall mark"}`,
+		`{"version":1,"request":"events","arguments":{"service":"web"}}`: `{"version":1,"error":"service \"web\" is neither ADDRESS, ADDRESS:PORT nor a firewall mark"}`,
 		`{"version":1,"request":"events","arguments":{"server":"rs1"}}`:  `{"version":1,"error":"server \"rs1\" is neither ADDRESS:PORT nor an address"}`,
 		`{"version":2,"request":"events"}`:                               `{"version":1,"error":"the client speaks version 2 of the control protocol and this directord version 1; restart the resource so that the installed directord runs"}`,
 	} {
@@ -121,7 +121,7 @@ func TestFilter(t *testing.T) {
 		want            string // want has the names of the events that the filter selects.
 	}{
 		{"", "", "4 6 mark configuration"},
-		{web4, "", "4"}, {"192.0.2.10:80", "", "4"}, {"-u 192.0.2.10:80", "", ""}, {"[2001:DB8:0::10]:80", "", "6"}, {"7", "", "mark"}, {"-f 7", "", "mark"},
+		{web4, "", "4"}, {"192.0.2.10:80", "", "4"}, {"192.0.2.10", "", "4"}, {"192.0.2.1", "", ""}, {"2001:DB8:0::10", "", "6"}, {"-u 192.0.2.10:80", "", ""}, {"[2001:DB8:0::10]:80", "", "6"}, {"7", "", "mark"}, {"-f 7", "", "mark"},
 		{"", rs4, "4 mark"}, {"", "192.0.2.21", "4 mark"}, {"", "192.0.2.21:81", ""}, {"", "2001:DB8::21", "6"}, {"", "[2001:DB8::21]:80", "6"},
 		{"7", rs4, "mark"}, {"7", rs6, ""},
 	} {

@@ -36,10 +36,10 @@ func (o Order) String() string {
 	}
 	text += " by " + o.By
 	if !o.Since.IsZero() {
-		text += " since " + o.Since.Format(time.RFC3339)
+		text += " since " + o.Since.Local().Format(time.DateTime)
 	}
 	if !o.Until.IsZero() {
-		text += " until " + o.Until.Format(time.RFC3339)
+		text += " until " + o.Until.Local().Format(time.DateTime)
 	}
 	if o.Cluster {
 		text += " in the cluster"

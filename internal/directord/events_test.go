@@ -77,7 +77,7 @@ func TestEventsSurviveARestart(t *testing.T) {
 	s.serve()
 	s.stop()
 	before := past()
-	if !strings.HasPrefix(before, "configuration_loaded service_added ") || strings.Contains(before, "check_passed") {
+	if !strings.HasPrefix(before, "configuration_loaded service_added ") || !strings.Contains(before, "daemon_ended ") || strings.Contains(before, "check_passed") {
 		t.Errorf("after a start and a stop: %s", before)
 	}
 	s.serve()

@@ -327,7 +327,7 @@ func TestFileWithFaults(t *testing.T) {
 	s.serve()
 	table := s.kernel.String()
 	s.write("autoreload=yes\n" + good + "\tscheduler=wrrr\n")
-	trouble := s.cf + `:10:12: unknown scheduler "wrrr"; did you mean "wrr"?`
+	trouble := s.cf + `:10:12: unknown scheduler "wrrr"; did you mean "wrr"?; the previous configuration stays in use`
 	status := func() string { _, out := s.run("status"); return out[strings.LastIndexByte(out[:len(out)-1], '\n')+1:] }
 	s.wait(status, "trouble: "+trouble+"\n")
 	if got := s.kernel.String(); got != table {

@@ -203,6 +203,7 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 	for {
 		select {
 		case <-ctx.Done():
+			d.options.occurred(d.event(DaemonEnded, nil))
 			return nil
 		case err := <-first:
 			if err != nil {

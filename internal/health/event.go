@@ -74,6 +74,8 @@ const (
 	TableRepaired Kind = "table_repaired"
 	ConfigLoaded  Kind = "configuration_loaded"
 	ConfigRefused Kind = "configuration_refused"
+	// DaemonEnded: the daemon was told to end, for example because its resource stops on this node.
+	DaemonEnded Kind = "daemon_ended"
 )
 
 // Event is something that happened to a service or to the configuration.

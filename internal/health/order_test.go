@@ -127,7 +127,7 @@ func TestOrdersStayUntilTheyEnd(t *testing.T) {
 		w.run(t, "web", func(d *health.Daemon) {
 			w.happened()
 			w.give(t, d, "drain", one)
-			w.wantEvents(t, "order_given -t 192.0.2.10:80 -r 192.0.2.21:80 0:0 (drain by eva since "+time.Now().Format(time.RFC3339)+")\nserver_drained -t 192.0.2.10:80 -r 192.0.2.21:80 100:0 http good 0/0\n")
+			w.wantEvents(t, "order_given -t 192.0.2.10:80 -r 192.0.2.21:80 0:0 (drain by eva since "+time.Now().Local().Format(time.DateTime)+")\nserver_drained -t 192.0.2.10:80 -r 192.0.2.21:80 100:0 http good 0/0\n")
 			w.refuse(t, d, "", control.Order{Kind: "weight", Weight: 7, Until: time.Now().Add(time.Minute)}, two)
 			w.wantWeights(t, "ordered", "0 7 100")
 			if err := d.Reload(t.Context()); err != nil {

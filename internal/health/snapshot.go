@@ -31,7 +31,7 @@ func (d *Daemon) snapshot() control.Snapshot {
 	if failure := d.reconciler.failure.Load(); failure != nil {
 		failed = *failure
 	}
-	if trouble := errors.Join(failed, nonempty(d.refused), d.fault.trouble(s.Now, d.limit()), d.suspected(s.Now)); trouble != nil {
+	if trouble := errors.Join(failed, d.refusal(), d.fault.trouble(s.Now, d.limit()), d.suspected(s.Now)); trouble != nil {
 		s.Trouble = trouble.Error()
 	}
 	lost := notHeldOf(failed)
@@ -136,11 +136,12 @@ func (e Event) Control() control.Event {
 	return c
 }
 
-func nonempty(text string) error {
-	if text == "" {
+// refusal returns why the daemon does not use the newest configuration, or nil.
+func (d *Daemon) refusal() error {
+	if d.refused == "" {
 		return nil
 	}
-	return errors.New(text)
+	return errors.New(d.refused + "; the previous configuration stays in use")
 }
 
 // forwardName returns the name that ipvsadm -ln prints for a forwarding method.

@@ -138,7 +138,7 @@ func until(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return " until " + t.Format(time.RFC3339)
+	return " until " + t.Local().Format(time.DateTime)
 }
 
 func comment(s Says) string {

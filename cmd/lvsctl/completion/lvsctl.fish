@@ -75,7 +75,7 @@ complete -c lvsctl -n '__fish_seen_subcommand_from explain' -l json -d 'Print th
 complete -c lvsctl -n '__fish_seen_subcommand_from events' -l watch -s w -d 'Print each new event, until lvsctl is interrupted or all daemons have ended'
 complete -c lvsctl -n '__fish_seen_subcommand_from events' -l since -r -d 'Print the events since this time: a duration before now, for example 30m or 12h, or a local time in the form 2006-01-02 15:04'
 complete -c lvsctl -n '__fish_seen_subcommand_from events' -l lines -s n -r -d 'Print only the last N of the earlier events'
-complete -c lvsctl -n '__fish_seen_subcommand_from events' -l service -r -d 'Only events of this virtual service: ADDRESS:PORT, a firewall mark, or as status --json prints it'
+complete -c lvsctl -n '__fish_seen_subcommand_from events' -l service -r -d 'Only events of this virtual service: ADDRESS:PORT, ADDRESS, a firewall mark, or as status --json prints it'
 complete -c lvsctl -n '__fish_seen_subcommand_from events' -l server -r -d 'Only events of this real server: ADDRESS or ADDRESS:PORT'
 complete -c lvsctl -n '__fish_seen_subcommand_from events' -l json -d 'Print a JSON object for each event, one per line'
 complete -c lvsctl -n '__fish_seen_subcommand_from drain' -l on -r -d 'Keep the order in the configuration of the cluster, for this node'
