@@ -201,7 +201,7 @@ func TestRemovedServerLeavesTheTableAndComesBack(t *testing.T) {
 			w.run(t, "web", func(d *health.Daemon) {
 				w.happened()
 				w.give(t, d, "remove", one)
-				w.wantEvents(t, "order_given -t 192.0.2.10:80 -r 192.0.2.21:80 0:0 (remove by eva since "+time.Now().Format(time.RFC3339)+
+				w.wantEvents(t, "order_given -t 192.0.2.10:80 -r 192.0.2.21:80 0:0 (remove by eva since "+time.Now().Local().Format(time.DateTime)+
 					")\nserver_removed -t 192.0.2.10:80 -r 192.0.2.21:80 100:-1 http good 0/0\n")
 				w.wantWeights(t, "removed", "100 100")
 				w.refuse(t, d, "after remove, no real server of -t 192.0.2.10:80 serves; use --force to do it anyway", control.Order{Kind: "remove"}, two, three)

@@ -193,7 +193,7 @@ func TestOrdersEnd(t *testing.T) {
 	s, in := pool(Settings{}, []int{3}, Good)
 	in.Servers[0].Orders = []Order{{Kind: Drain, By: "root", Since: begin, Until: begin.Add(time.Minute)}}
 	d, _ := s.Decide(in, Memory{})
-	if got, want := d.Servers[0].Reason.String(), "root has set drain until " + begin.Add(time.Minute).Local().Format(time.DateTime); got != want || d.Servers[0].Weight != 0 {
+	if got, want := d.Servers[0].Reason.String(), "root has set drain until "+begin.Add(time.Minute).Local().Format(time.DateTime); got != want || d.Servers[0].Weight != 0 {
 		t.Errorf("got %q, weight %d, want %q", got, d.Servers[0].Weight, want)
 	}
 	in.Now = d.Next
