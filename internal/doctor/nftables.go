@@ -31,7 +31,7 @@ type nftChain struct {
 }
 
 type nftRule struct {
-	handle     int
+	name       string // name names the rule in findings.
 	statements []map[string]any
 }
 
@@ -49,7 +49,7 @@ type nftObject struct {
 // ReadNftables reads the output of nft --json list ruleset.
 func (f *Facts) ReadNftables(text string) error {
 	var output struct {
-		Nftables []map[string]json.RawMessage `json:"nftables"`
+		Nftables []struct{ Table, Chain, Rule, Set, Map *nftObject }
 	}
 	if err := json.Unmarshal([]byte(text), &output); err != nil {
 		return fmt.Errorf("nft: %w", err)
@@ -57,20 +57,24 @@ func (f *Facts) ReadNftables(text string) error {
 	n := &nftables{map[nftName]*nftChain{}, map[nftName][]any{}}
 	dormant := map[nftName]bool{}
 	for _, entry := range output.Nftables {
-		for kind, raw := range entry {
-			var o nftObject
-			if !slices.Contains([]string{"table", "chain", "rule", "set", "map"}, kind) {
-				continue
+		o := cmp.Or(entry.Table, entry.Chain, entry.Rule, entry.Set, entry.Map)
+		if o == nil || !slices.Contains([]string{"ip", "ip6", "inet"}, o.Family) || dormant[nftName{o.Family, o.Table, ""}] {
+			continue
+		}
+		name := nftName{o.Family, o.Table, o.Name}
+		switch o {
+		case entry.Table:
+			dormant[nftName{o.Family, o.Name, ""}] = sleeps(o.Flags)
+		case entry.Chain:
+			kind, _ := o.Type.(string)
+			n.chains[name] = &nftChain{name, kind, o.Hook, o.Prio, o.Policy, nil}
+		case entry.Rule:
+			name.name = o.Chain
+			if c := n.chains[name]; c != nil {
+				c.rules = append(c.rules, nftRule{fmt.Sprintf("the rule with handle %d in chain %s of nftables", o.Handle, name), o.Expr})
 			}
-			if err := json.Unmarshal(raw, &o); err != nil {
-				return fmt.Errorf("nft: %s: %w", kind, err)
-			}
-			if kind == "table" {
-				dormant[nftName{o.Family, o.Name, ""}] = sleeps(o.Flags)
-			}
-			if slices.Contains([]string{"ip", "ip6", "inet"}, o.Family) && !dormant[nftName{o.Family, o.Table, ""}] {
-				n.add(kind, o)
-			}
+		default:
+			n.sets[name] = o.Elem
 		}
 	}
 	f.nftables = n
@@ -87,34 +91,19 @@ func sleeps(flags any) bool {
 	return slices.ContainsFunc(list, func(flag any) bool { return flag != nil && flag != "owner" && flag != "persist" })
 }
 
-func (n *nftables) add(kind string, o nftObject) {
-	name := nftName{o.Family, o.Table, o.Name}
-	switch kind {
-	case "chain":
-		of, _ := o.Type.(string)
-		n.chains[name] = &nftChain{name, of, o.Hook, o.Prio, o.Policy, nil}
-	case "rule":
-		name.name = o.Chain
-		if c := n.chains[name]; c != nil {
-			c.rules = append(c.rules, nftRule{o.Handle, o.Expr})
-		}
-	case "set", "map":
-		n.sets[name] = o.Elem
-	}
-}
-
-// ipvsPriority is the priority of IPVS in the hook input (net/netfilter/ipvs/ip_vs_core.c). Chains
-// after it never get the packets of clients.
+// ipvsPriority is the priority of IPVS in the hook input (net/netfilter/ipvs/ip_vs_core.c:
+// NF_IP_PRI_NAT_SRC - 1). Chains after it never get the packets of clients. With the same priority,
+// the hook that was registered last is the first (net/netfilter/core.c), so nothing is certain.
 const ipvsPriority = 99
 
 // drops returns the chain that a packet enters first, and where it is certainly dropped. Chains
 // that skip reports are not examined, but they can change the packet.
 func (n *nftables) drops(p packet, skip func(nftName) bool) (base *nftChain, by string) {
 	hooks := map[string][]string{"INPUT": {"prerouting", "input"}, "OUTPUT": {"output"}}[p.hook]
+	other := map[bool]string{true: "ip", false: "ip6"}[p.to.Addr().Is6()]
 	var bases []*nftChain
 	for _, c := range n.chains {
-		wrongFamily := c.name.family == map[bool]string{true: "ip", false: "ip6"}[p.to.Addr().Is6()]
-		if slices.Contains(hooks, c.hook) && !wrongFamily && (c.hook != "input" || c.priority < ipvsPriority) {
+		if slices.Contains(hooks, c.hook) && c.name.family != other && (c.hook != "input" || c.priority < ipvsPriority) {
 			bases = append(bases, c)
 		}
 	}
@@ -126,23 +115,27 @@ func (n *nftables) drops(p packet, skip func(nftName) bool) (base *nftChain, by 
 		if c.kind != "nat" && skip(c.name) {
 			continue
 		}
-		verdict, by := w.walk(c, 0)
+		w.base = c
+		verdict := w.walk(c)
+		if verdict == "" && c.policy == drop {
+			verdict, w.by = drop, "the policy of chain "+c.name.String()+" of nftables"
+		}
 		switch {
 		case w.changed:
 			return nil, ""
 		case verdict == drop:
-			return c, by
-		case verdict == "" && c.policy == drop:
-			return c, "the policy of chain " + c.name.String() + " of nftables"
+			return c, w.by
 		}
 	}
 	return nil, ""
 }
 
-// The verdicts of a chain. An empty text means that the packet has come to the end of the chain.
+// The verdicts of a rule. An empty text means that the packet continues with the next rule. The
+// verdict of a chain is empty if the packet has come to its end.
 const (
 	accept  = "accept"
 	drop    = "drop"
+	leave   = "return"
 	unknown = "unknown"
 )
 
@@ -150,6 +143,8 @@ const (
 type nftWalk struct {
 	*nftables
 	packet
+	base *nftChain // base is the chain that the packet has entered first.
+	by   string    // by names the rule of the last verdict drop.
 	// changed says that a rule may have changed the destination of the packet, or may have given
 	// the packet to a program.
 	changed bool
@@ -157,29 +152,29 @@ type nftWalk struct {
 	untracked bool
 }
 
-// walk returns what happens to the packet in a chain, and the rule that drops it.
-func (w *nftWalk) walk(c *nftChain, depth int) (verdict, by string) {
-	if c == nil || depth > deepest {
-		return unknown, ""
-	}
+// walk returns what happens to the packet in a chain. The kernel refuses jumps in a circle
+// (net/netfilter/nf_tables_api.c).
+func (w *nftWalk) walk(c *nftChain) (verdict string) {
 	for _, r := range c.rules {
-		verdict, by, ends := w.rule(c, r, depth)
-		if ends || w.changed {
-			return verdict, by
+		verdict = w.rule(r)
+		if verdict == leave {
+			return ""
+		}
+		if verdict != "" || w.changed {
+			return verdict
 		}
 	}
-	return "", ""
+	return ""
 }
 
-// rule returns what a rule does to the packet. ends is false if the packet continues with the
-// next rule of the chain.
-func (w *nftWalk) rule(c *nftChain, r nftRule, depth int) (verdict, by string, ends bool) {
+// rule returns what a rule does to the packet.
+func (w *nftWalk) rule(r nftRule) (verdict string) {
 	matches := yes
 	for _, statement := range r.statements {
 		for name, value := range statement { // A statement has one name.
 			switch name {
 			case "match":
-				matches = min(matches, w.match(c, object(value)))
+				matches = min(matches, w.match(object(value)))
 			case "counter", "log", "comment", "dup", "flow", "ct helper", "ct timeout", "snat", "masquerade":
 			case "mangle":
 				_, payload := object(object(value)["key"])["payload"]
@@ -189,112 +184,116 @@ func (w *nftWalk) rule(c *nftChain, r nftRule, depth int) (verdict, by string, e
 			case "dnat", "redirect", "tproxy", "synproxy", "queue", "fwd":
 				w.changed = true
 			case "xt": // A match or a target of iptables.
-				w.changed = w.changed || c.kind == "nat"
+				w.changed = w.changed || w.base.kind == "nat"
 				matches = maybe
 			case "vmap":
-				verdict, by, ends = w.vmap(c, r, object(value), matches, depth)
-			case accept, drop, "reject", "return", "continue", "jump", "goto":
-				verdict, by, ends = w.apply(c, r, statement, matches, depth)
+				verdict = w.vmap(r, object(value), matches)
+			case accept, drop, "reject", leave, "continue", "jump", "goto":
+				verdict = w.apply(r, statement, matches)
 			default:
 				matches = maybe
 			}
 		}
-		if matches == no || ends || w.changed {
+		if matches == no || verdict != "" || w.changed {
 			break
 		}
 	}
-	return verdict, by, ends
+	return verdict
 }
 
 // apply returns what a verdict of a rule does to a packet that the rule can match.
-func (w *nftWalk) apply(c *nftChain, r nftRule, statement map[string]any, matches answer, depth int) (verdict, by string, ends bool) {
+func (w *nftWalk) apply(r nftRule, statement map[string]any, matches answer) (verdict string) {
 	for name, value := range statement {
-		switch name {
-		case accept, "return":
-			if matches == maybe {
-				return unknown, "", true
-			}
-			return map[string]string{accept: accept}[name], "", true
+		switch verdict = name; name {
+		case "continue":
+			verdict = ""
 		case drop, "reject":
-			return drop, fmt.Sprintf("the rule with handle %d in chain %s of nftables", r.handle, c.name), matches == yes
+			verdict, w.by = drop, r.name
 		case "jump", "goto":
 			target, _ := object(value)["target"].(string)
-			inner, by := w.walk(w.chains[nftName{c.name.family, c.name.table, target}], depth+1)
-			returns := inner == "" && name == "goto"
-			switch {
-			case matches == yes:
-				return inner, by, inner != "" || returns
-			case inner == accept || inner == unknown || returns:
-				return unknown, "", true
+			verdict = unknown
+			if c := w.chains[nftName{w.base.name.family, w.base.name.table, target}]; c != nil && matches > no {
+				verdict = w.walk(c)
+			}
+			if verdict == "" && name == "goto" {
+				verdict = leave
 			}
 		}
 	}
-	return "", "", false
+	switch {
+	case matches == no, matches == maybe && verdict == drop:
+		return ""
+	case matches == maybe && verdict != "":
+		return unknown
+	}
+	return verdict
 }
 
 // vmap returns what a map of verdicts does to the packet.
-func (w *nftWalk) vmap(c *nftChain, r nftRule, statement map[string]any, matches answer, depth int) (verdict, by string, ends bool) {
+func (w *nftWalk) vmap(r nftRule, statement map[string]any, matches answer) string {
 	key, has := w.field(statement["key"])
 	if !has {
 		matches = no
 	}
 	var rest map[string]any // rest is the verdict for all other keys.
 	other := yes            // other is whether no element so far has the key.
-	for _, element := range w.elements(c, statement["data"]) {
+	list, _ := w.elements(statement["data"])
+	for _, element := range list {
 		pair, _ := element.([]any)
 		if len(pair) != 2 {
-			return unknown, "", true
+			return unknown
 		}
 		if pair[0] == "*" {
 			rest = object(pair[1])
 			continue
 		}
-		equal := w.equal(c, key, pair[0])
+		equal := w.equal(key, pair[0])
 		other = min(other, yes-equal)
-		if equal = min(equal, matches); equal == no {
-			continue
-		}
-		if verdict, by, ends = w.apply(c, r, object(pair[1]), equal, depth); ends {
-			return verdict, by, ends
+		if verdict := w.apply(r, object(pair[1]), min(equal, matches)); verdict != "" {
+			return verdict
 		}
 	}
-	if other = min(other, matches); other == no {
-		return "", "", false
-	}
-	return w.apply(c, r, rest, other, depth)
+	return w.apply(r, rest, min(other, matches))
 }
 
-// elements returns the elements of a set or a map: of a named one, or of one in a rule.
-func (w *nftWalk) elements(c *nftChain, set any) []any {
-	if name, ok := set.(string); ok {
-		return w.sets[nftName{c.name.family, c.name.table, strings.TrimPrefix(name, "@")}]
+// elements returns the elements of a named set or map, of a set in a rule, or of a list of flags.
+// ok is false for another value.
+func (w *nftWalk) elements(set any) (list []any, ok bool) {
+	switch set := set.(type) {
+	case string:
+		name, named := strings.CutPrefix(set, "@")
+		return w.sets[nftName{w.base.name.family, w.base.name.table, name}], named
+	case map[string]any:
+		list, ok = set["set"].([]any)
+	case []any:
+		return set, true
 	}
-	list, _ := object(set)["set"].([]any)
-	return list
+	return list, ok
 }
 
-// match returns whether a match of a rule in a chain applies to the packet.
-func (w *nftWalk) match(c *nftChain, m map[string]any) answer {
+// match returns whether a match of a rule applies to the packet.
+func (w *nftWalk) match(m map[string]any) answer {
 	value, has := w.field(m["left"])
 	if !has {
 		return no
 	}
-	equal := w.equal(c, value, m["right"])
+	equal := w.equal(value, m["right"])
 	port, _ := value.(float64)
 	than, numbers := m["right"].(float64)
-	numbers = numbers && port > 0
 	switch op := m["op"]; {
 	case op == "==" || op == "in":
 		return equal
 	case op == "!=":
 		return yes - equal
-	case op == "<" && numbers:
+	case !numbers || port == 0:
+		return maybe
+	case op == "<":
 		return is(port < than)
-	case op == ">" && numbers:
+	case op == ">":
 		return is(port > than)
-	case op == "<=" && numbers:
+	case op == "<=":
 		return is(port <= than)
-	case op == ">=" && numbers:
+	case op == ">=":
 		return is(port >= than)
 	}
 	return maybe
@@ -378,44 +377,33 @@ func (w *nftWalk) meta(key string) any {
 	return nil
 }
 
-// equal returns whether a value of the packet is the value in a rule of a chain, or is in its set.
-func (w *nftWalk) equal(c *nftChain, value, right any) answer {
-	if name, ok := right.(string); ok && strings.HasPrefix(name, "@") {
-		return w.in(c, value, w.elements(c, name))
-	}
-	if list, ok := right.([]any); ok { // Flags, for example of the state of a connection.
-		return w.in(c, value, list)
-	}
-	for kind, of := range object(right) {
-		switch list, _ := of.([]any); kind {
-		case "set":
-			return w.in(c, value, list)
-		case "elem":
-			return w.equal(c, value, object(of)["val"])
-		case "concat":
-			values, _ := value.([]any)
-			equal := yes
-			if len(values) != len(list) {
-				return maybe
-			}
-			for i := range list {
-				equal = min(equal, w.equal(c, values[i], list[i]))
-			}
-			return equal
+// equal returns whether a value of the packet is the value in a rule, or is in its set.
+func (w *nftWalk) equal(value, right any) answer {
+	if list, ok := w.elements(right); ok {
+		found := no
+		for _, element := range list {
+			found = max(found, w.equal(value, element))
 		}
+		return found
+	}
+	if element := object(object(right)["elem"]); element != nil {
+		return w.equal(value, element["val"])
+	}
+	if parts, ok := object(right)["concat"].([]any); ok {
+		values, _ := value.([]any)
+		if len(values) != len(parts) {
+			return maybe
+		}
+		equal := yes
+		for i := range parts {
+			equal = min(equal, w.equal(values[i], parts[i]))
+		}
+		return equal
 	}
 	if right == "*" {
 		return yes
 	}
 	return equalSingle(value, right)
-}
-
-func (w *nftWalk) in(c *nftChain, value any, list []any) answer {
-	found := no
-	for _, element := range list {
-		found = max(found, w.equal(c, value, element))
-	}
-	return found
 }
 
 // equalSingle returns whether a value of a packet is a value, a range or a prefix of a rule.

@@ -185,6 +185,25 @@ func TestNftablesOfIptables(t *testing.T) {
 	}
 }
 
+// TestNftablesOfTranslation checks a chain of iptables that gives the packets of clients another
+// destination. A later rule does not certainly drop these packets.
+func TestNftablesOfTranslation(t *testing.T) {
+	nftNamespace(t)
+	f := rightFacts(t)
+	readNftables(t, &f, "table ip own {\nchain in {\ntype filter hook input priority 0\ntcp dport 80 drop\n}\n}\n")
+	const own = "packets of clients to virtual service 192.0.2.10:80 are dropped: the rule with handle N in chain ip own in of nftables drops them\n"
+	if got := dropped(f); got != own {
+		t.Errorf("without translation: %q", got)
+	}
+	kerneltest.Run(t, "iptables-nft -t nat -N web")
+	kerneltest.Run(t, "iptables-nft -t nat -A PREROUTING -j web")
+	kerneltest.Run(t, "iptables-nft -t nat -A web -p tcp --dport 80 -j DNAT --to-destination 192.0.2.99:8080")
+	readNftables(t, &f, "")
+	if got := dropped(f); got != "" {
+		t.Errorf("with translation: %q", got)
+	}
+}
+
 func nftNamespace(t *testing.T) {
 	t.Helper()
 	for _, program := range []string{"nft", "iptables-nft"} {
