@@ -147,17 +147,22 @@ func (c removeCommand) Run(ctx context.Context, sys system) error {
 		return err
 	}
 	r := orderRequest{target: t, scope: c.scope, limits: limits{c.For, c.Force}, order: control.Order{Kind: "remove"}}
+	others := false
 	for _, h := range holders {
 		for _, real := range h.servers {
 			at := slices.IndexFunc(real.Orders, func(o control.Order) bool { return o.Kind == "add" })
 			switch {
 			case at < 0:
+				others = true
 			case c.On != "" && !real.Orders[at].Cluster:
 				return fmt.Errorf("real server %s of %s was added only for this node; remove it without --on", real.Addr, h.service)
 			default:
 				r.leaves = true
 			}
 		}
+	}
+	if r.leaves && others {
+		return fmt.Errorf("%s names real servers of the configuration and added real servers; write ADDRESS:PORT", c.Real)
 	}
 	return r.giveTo(ctx, sys, holders)
 }

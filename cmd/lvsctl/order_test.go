@@ -228,12 +228,13 @@ func TestOrdersThroughTheCluster(t *testing.T) {
 func TestRemoveOfAServerThatOnlyThisNodeHas(t *testing.T) {
 	state := shortDir(t)
 	snapshot := control.Snapshot{ID: "web", Services: []control.Service{{ID: "-t 192.0.2.10:80", Reals: []control.Real{
-		{Addr: "192.0.2.24:80", Orders: []control.Order{{Kind: "add"}}},
+		{Addr: "192.0.2.24:80", Orders: []control.Order{{Kind: "add"}}}, {Addr: "192.0.2.25:80", Orders: []control.Order{{Kind: "add"}}}, {Addr: "192.0.2.25:81"},
 	}}}}
 	var got []control.Command
 	start(t, state, "web", clerk{daemon: daemon{snapshot}, got: &got})
 	for args, want := range map[string]string{
 		"remove 192.0.2.10:80 192.0.2.24":                 "",
+		"remove 192.0.2.10:80 192.0.2.25":                 "lvsctl: 192.0.2.25 names real servers of the configuration and added real servers; write ADDRESS:PORT\n",
 		"remove 192.0.2.10:80 192.0.2.24 --on everywhere": "lvsctl: real server 192.0.2.24:80 of -t 192.0.2.10:80 was added only for this node; remove it without --on\n",
 	} {
 		var errs strings.Builder

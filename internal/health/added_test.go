@@ -33,6 +33,9 @@ func TestAddedServerJoinsAfterItsChecksAndStays(t *testing.T) {
 			w.happened()
 			w.refuse(t, d, "", adding(7), four)
 			w.settle()
+			if share, err := d.Share(t.Context()); err != nil || share.All != 300 || share.Good != 300 {
+				t.Errorf("share with a bad added server: %+v, %v", share, err)
+			}
 			if got := reals(t, d); len(got) != 4 || got[3].Verdict != "bad" || got[3].Forward != "Route" || got[3].Configured != 7 || got[3].Weight > 0 || got[3].Orders[0].Kind != "add" {
 				t.Errorf("bad: %+v", got)
 			}
@@ -59,9 +62,6 @@ func TestAddedServerJoinsAfterItsChecksAndStays(t *testing.T) {
 			e, err := d.Explain(t.Context(), control.Filter{Service: web, Server: four})
 			if err != nil || len(e.Services) != 1 || len(e.Services[0].Reals) != 1 || len(e.Services[0].Reals[0].Checks) != 1 || !strings.Contains(e.Services[0].Reals[0].Checks[0].Query, "http://"+four) {
 				t.Errorf("explain: %+v, %v", e, err)
-			}
-			if share, err := d.Share(t.Context()); err != nil || share.Score() != 1000 {
-				t.Errorf("share: %+v, %v", share, err)
 			}
 		})
 		w.set(func() { w.lines.Reset() })

@@ -291,12 +291,18 @@ func TestStoredOrdersWithoutEffectAreLogged(t *testing.T) {
 		w.orders = []control.Command{
 			{Service: "-t 192.0.2.10:80", Servers: []string{"rs1"}, Order: drain},
 			{Service: "-t 192.0.2.10:80", Servers: []string{"192.0.2.99:80", three}, Order: drain},
+			{Service: "-t 192.0.2.10:80", Servers: []string{one}, Order: control.Order{Kind: "of a newer daemon"}},
+			{Service: "-t 192.0.2.99:80", Servers: []string{one}, Order: control.Order{Kind: "add", By: "eva"}},
 		}
 		w.run(t, "web", func(*health.Daemon) { w.wantWeights(t, "start", "100 100 0") })
+		if bad := w.verdicts().Bad; len(bad) != 1 {
+			t.Errorf("verdict file: %q", bad)
+		}
 		lines := w.logged()
 		for _, want := range []string{
 			"the order drain by eva for rs1 of -t 192.0.2.10:80 does not count: not an ip:port",
 			"the order drain by eva for 192.0.2.99:80 of -t 192.0.2.10:80 has no effect, because the configuration lacks this real server",
+			"the real server 192.0.2.21:80 is not added, because the configuration lacks the service -t 192.0.2.99:80",
 		} {
 			if !strings.Contains(lines, want) {
 				t.Errorf("not logged: %s\n%s", want, lines)

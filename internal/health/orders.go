@@ -25,6 +25,9 @@ const (
 	ready   = "ready"   // ready ends all orders.
 )
 
+// drains are the kinds of orders that keep new connections from a real server.
+var drains = []policy.Kind{policy.Drain, policy.Maint, policy.Remove}
+
 // Order carries out an operator's command. It returns nil after the command is stored and the
 // kernel has the new weights.
 func (d *Daemon) Order(ctx context.Context, c control.Command) error {
@@ -90,7 +93,7 @@ func (d *Daemon) noteOrder(i int, c control.Command) {
 func possible(o control.Order) error {
 	weighs := o.Kind == string(policy.Weigh) || o.Kind == add
 	switch {
-	case !weighs && !ends(o) && !slices.Contains([]policy.Kind{policy.Drain, policy.Maint, policy.Remove}, policy.Kind(o.Kind)):
+	case !weighs && !ends(o) && !slices.Contains(drains, policy.Kind(o.Kind)):
 		return fmt.Errorf("unknown order %q; this directord knows add, drain, maint, remove, weight, undrain and ready", o.Kind)
 	case weighs && (o.Weight < 0 || o.Weight > lvs.MaxWeight):
 		return fmt.Errorf("weight %d is not between 0 and %d", o.Weight, lvs.MaxWeight)
@@ -211,7 +214,7 @@ func (o orders) of(m Member, now time.Time) []control.Order {
 
 // drained reports whether an order keeps new connections from a real server.
 func (o orders) drained(m Member, now time.Time) bool {
-	return slices.ContainsFunc(o.policy(m), func(o policy.Order) bool { return o.Kind != policy.Weigh && o.Kind != policy.Add && o.Active(now) })
+	return slices.ContainsFunc(o.policy(m), func(o policy.Order) bool { return slices.Contains(drains, o.Kind) && o.Active(now) })
 }
 
 // policy returns the orders for a real server in the form of package policy.

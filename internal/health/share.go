@@ -8,7 +8,7 @@ import (
 // Share is the part of the configured weight whose real servers are good, over all services. A real
 // server that an operator drains counts with the verdict of its checks, because the drain says
 // nothing about this host. If this host has no path to most real servers, none counts as good.
-// Fallbacks do not count.
+// Fallbacks and added real servers do not count.
 type Share struct {
 	// Good and All are sums of configured weights: of the good real servers, and of all.
 	Good, All int
@@ -44,6 +44,9 @@ func (d *Daemon) share() Share {
 	s := Share{Known: d.unknown == 0}
 	for _, service := range d.setup.Services {
 		for _, real := range service.Reals {
+			if _, added := d.added[Member{service.ID, real.Addr}]; added {
+				continue // Another director can lack it, and the shares of directors are compared.
+			}
 			s.All += real.Weight
 			if d.checkedVerdict(service.ID, real) == Good && d.cut == "" {
 				s.Good += real.Weight
