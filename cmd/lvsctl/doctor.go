@@ -41,6 +41,8 @@ func (c doctorCommand) Run(ctx context.Context, sys system) error {
 	if c.Kernel {
 		return printKernel(ctx, sys, c.Config)
 	}
+	ctx, cancel := context.WithTimeout(ctx, examinationTime)
+	defer cancel()
 	settings, asDirector, err := c.realServer(ctx, sys)
 	if err != nil {
 		return err
@@ -249,29 +251,50 @@ func examineFiles(ctx context.Context, sys system) ([]doctor.Finding, error) {
 			})
 		}
 	}
-	states, err := control.States(ctx, sys.stateDir, queryLimit)
+	states, err := control.States(ctx, sys.stateDir, queryLimit/2)
 	for _, s := range states { // lvsctl status reports the daemons that do not reply.
 		if s.Snapshot.Digest != "" && filepath.IsAbs(s.Snapshot.Config) {
 			readings = append(readings, doctor.Reading{
-				Who: "health daemon " + s.ID, Path: s.Snapshot.Config, Read: s.Snapshot.Digest, Reload: fmt.Sprintf("kill -HUP %d", s.Snapshot.PID),
+				Who: "health daemon " + s.ID, Path: s.Snapshot.Config, Read: s.Snapshot.Digest, Reload: fmt.Sprintf("kill -HUP %d", s.Snapshot.PID), Refused: s.Snapshot.Refused,
 			})
 		}
 	}
 	errs := []error{err}
-	reader := &disk.Reader{Helper: sys.helper}
+	now, failed := digests(ctx, sys, readings)
 	known := readings[:0]
 	for _, r := range readings {
+		var read bool
+		if r.Now, read = now[r.Path]; read {
+			known = append(known, r)
+		}
+	}
+	return doctor.ExamineReadings(known), errors.Join(append(errs, failed...)...)
+}
+
+// digests reads each file of the readings once, and returns the digests by the paths. The digest of
+// a file that does not exist is empty.
+func digests(ctx context.Context, sys system, readings []doctor.Reading) (now map[string]string, errs []error) {
+	now = map[string]string{}
+	tried := map[string]bool{}
+	reader := &disk.Reader{Helper: sys.helper}
+	for _, r := range readings {
+		if tried[r.Path] {
+			continue
+		}
+		tried[r.Path] = true
 		text, err := reader.Read(ctx, r.Path)
 		switch {
 		case err == nil:
-			r.Now = load.Digest(text)
-		case !errors.Is(err, fs.ErrNotExist):
+			now[r.Path] = load.Digest(text)
+		case errors.Is(err, fs.ErrNotExist):
+			now[r.Path] = ""
+		case isLate(err):
+			errs = append(errs, late{"the read of " + r.Path, "examine its file system: findmnt --target " + r.Path})
+		default:
 			errs = append(errs, err)
-			continue
 		}
-		known = append(known, r)
 	}
-	return doctor.ExamineReadings(known), errors.Join(errs...)
+	return now, errs
 }
 
 // synchronisation is the sync resource of this director.

@@ -58,16 +58,19 @@ const cibFile = "/var/lib/pacemaker/cib/cib.xml"
 // vipResources returns the resources of the cluster that have a virtual address, by the address. On
 // a host without a cluster, it returns none.
 func vipResources(ctx context.Context, sys system) (map[netip.Addr]string, error) {
-	text, err := sys.output(ctx, "cibadmin", "--query")
+	limited, cancel := context.WithTimeout(ctx, programTime/2)
+	defer cancel()
+	text, err := sys.output(limited, "cibadmin", "--query")
 	switch {
 	case errors.Is(err, cib.ErrNotInstalled):
 		return nil, nil
 	case errors.Is(err, cib.ErrNotRunning):
-		if text, err = sys.output(ctx, "cat", cibFile); err != nil { // A host that never was in a cluster has no such file.
+			// A host that was never in a cluster has no such file.
+		if text, err = sys.output(ctx, "cat", cibFile); err != nil {
 			return nil, nil //nolint:nilerr // see above
 		}
 	case err != nil:
-		return nil, fmt.Errorf("the configuration of the cluster was not read: %w", err)
+		return nil, fmt.Errorf("the configuration of the cluster was not read: %w", unread("cibadmin", err))
 	}
 	var facts doctor.Facts
 	if err := facts.ReadCIB(text); err != nil {

@@ -54,7 +54,7 @@ func TestDoctorOfAnAddress(t *testing.T) {
 		{name: "a real server", args: "192.0.2.10", err: cib.ErrNotInstalled, asked: "address nic=lo ip=192.0.2.10"},
 		{
 			name: "the cluster does not reply", args: "192.0.2.10", err: errors.New("no reply"), refused: true,
-			stderr: "lvsctl: it is unknown whether this host is a director for 192.0.2.10: the configuration of the cluster was not read: no reply; type the command again\n",
+			stderr: "lvsctl: it is unknown whether this host is a director for 192.0.2.10: the configuration of the cluster was not read: cibadmin: no reply; type the command again\n",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

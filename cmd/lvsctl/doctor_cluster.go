@@ -21,9 +21,14 @@ func isDirector(sys system) bool {
 	return sync || sys.director.Directs()
 }
 
+// nameTime is how long crm_node can take before a host counts as a node of a cluster.
+const nameTime = 2 * time.Second
+
 // inCluster reports whether Pacemaker runs on this host. A director without the virtual address can
 // have no service, and is still a director.
 func inCluster(ctx context.Context, sys system) bool {
+	ctx, cancel := context.WithTimeout(ctx, nameTime)
+	defer cancel()
 	_, err := sys.output(ctx, "crm_node", "--name")
 	return !errors.Is(err, cib.ErrNotInstalled) && !errors.Is(err, cib.ErrNotRunning)
 }
@@ -50,9 +55,11 @@ type output struct {
 	err  error
 }
 
-// outputs runs programs at the same time, and returns their outputs by the first word of each
-// command.
+// outputs runs programs at the same time, for programTime at most, and returns their outputs by the
+// first word of each command.
 func outputs(ctx context.Context, sys system, commands ...string) map[string]output {
+	ctx, cancel := context.WithTimeout(ctx, programTime)
+	defer cancel()
 	texts := make([]output, len(commands))
 	var all sync.WaitGroup
 	for i, command := range commands {
@@ -104,27 +111,37 @@ func examineCluster(ctx context.Context, sys system) ([]doctor.Finding, error) {
 
 // readCluster reads the outputs of the programs of Pacemaker, Corosync and systemd.
 func readCluster(facts *doctor.Facts, out map[string]output) (errs []error) {
+	var silent []string
 	switch mon := out["crm_mon"]; {
-	case errors.Is(mon.err, context.DeadlineExceeded):
-		facts.Silent = true
-		return nil
+	case isLate(mon.err):
+		silent = append(silent, "crm_mon")
 	case errors.Is(mon.err, cib.ErrNotInstalled):
 		return []error{absent("crm_mon is not installed; in a cluster, install pacemaker")}
 	case errors.Is(mon.err, cib.ErrNotRunning):
 		return []error{absent("Pacemaker does not run, or this user cannot connect to it; start pacemaker, or run lvsctl as root")}
 	case mon.err != nil:
-		return []error{fmt.Errorf("crm_mon: %w", mon.err)}
+		errs = append(errs, unread("crm_mon", mon.err))
 	default:
 		errs = append(errs, facts.ReadMonitor(mon.text))
 	}
-	if err := out["cibadmin"].err; err != nil {
-		errs = append(errs, unread("cibadmin", err))
-	} else {
-		errs = append(errs, facts.ReadCIB(out["cibadmin"].text))
+	switch query := out["cibadmin"]; {
+	case isLate(query.err):
+		silent = append(silent, "cibadmin")
+	case query.err != nil:
+		errs = append(errs, unread("cibadmin", query.err))
+	default:
+		errs = append(errs, facts.ReadCIB(query.text))
+	}
+	if len(silent) > 0 {
+		facts.Silent = fmt.Sprintf("%s did not reply within %s", strings.Join(silent, " and "), programTime)
 	}
 	facts.Node = strings.TrimSpace(out["crm_node"].text)
 	facts.Peers = doctor.ParsePeers(out["corosync-cmapctl"].text, facts.Node)
-	if err := out["systemctl"].err; err != nil { // Hosts without systemd have none of the units.
+	err := out["systemctl"].err
+	if isLate(err) {
+		return append(errs, unread("systemctl", err))
+	}
+	if err != nil { // Hosts without systemd have none of the units.
 		return append(errs, absent(fmt.Sprintf("the units of systemd: systemctl: %v", err)))
 	}
 	facts.Units = out["systemctl"].text
@@ -133,8 +150,11 @@ func readCluster(facts *doctor.Facts, out map[string]output) (errs []error) {
 
 // unread returns the error of a program with its name, or nil.
 func unread(program string, err error) error {
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case isLate(err):
+		return late{program, look}
 	}
 	return fmt.Errorf("%s: %w", program, err)
 }

@@ -42,7 +42,9 @@ func TestDoctorExaminesTheCluster(t *testing.T) {
 			name: "Pacemaker does not run", err: cib.ErrNotRunning,
 			stderr: "lvsctl: not examined: the cluster: Pacemaker does not run, or this user cannot connect to it; start pacemaker, or run lvsctl as root\n",
 		},
-		{name: "Pacemaker hangs", err: context.DeadlineExceeded, want: "Pacemaker did not reply to crm_mon in time"},
+		{name: "Pacemaker hangs", err: context.DeadlineExceeded, want: "crm_mon did not reply within 6s"},
+		{name: "an error of crm_mon", err: errors.New("broken"), stderr: "lvsctl: not examined: the cluster: crm_mon: broken\n"},
+		{name: "systemd hangs", units: context.DeadlineExceeded, stderr: "lvsctl: not examined: the cluster: systemctl did not end within 0s; type lvsctl doctor again; if it stays so, " + look + "\n"},
 		{name: "no controller", mon: `<r/>`, want: "Pacemaker has no designated controller"},
 		{name: "keepalived runs", keepalivedRuns: true, want: "keepalived.service runs, and the cluster does not control it"},
 		{name: "no systemd", units: errors.New("no bus"), stderr: "lvsctl: not examined: the cluster: the units of systemd: systemctl: no bus\n"},
@@ -69,7 +71,7 @@ func TestDoctorExaminesTheCluster(t *testing.T) {
 			for _, f := range found {
 				got += f.Why
 			}
-			if got != tt.want || errs.String() != tt.stderr || !complete {
+			if got != tt.want || errs.String() != tt.stderr || complete != (!strings.Contains(tt.name, "hangs") && !strings.HasPrefix(tt.name, "an error") || tt.name == "Pacemaker hangs") {
 				t.Errorf("got %q, want %q; stderr %q, want %q", got, tt.want, errs.String(), tt.stderr)
 			}
 		})
@@ -125,10 +127,56 @@ func TestDoctorDoesNotWaitForWhatHangs(t *testing.T) {
 		if took := time.Since(began); took >= 10*time.Second || complete || len(found) != 1 {
 			t.Errorf("after %v: %+v, complete %v", took, found, complete)
 		}
-		const want = "lvsctl: not examined: a dead mount: it has not ended in time\nlvsctl: not examined: a slow network: context deadline exceeded\n"
+		const again = "; type lvsctl doctor again; if it stays so, " + look + "\n"
+		const want = "lvsctl: not examined: a dead mount: the examination did not end within 9s" + again +
+			"lvsctl: not examined: a slow network: the examination did not end within 8s" + again
 		if errs.String() != want {
 			t.Errorf("got %q, want %q", errs.String(), want)
 		}
 		close(mounted)
 	})
+}
+
+// TestDoctorReadsAFileOnce checks that a file that cannot be read in time gives one message for all
+// its readers, and no advice about a fault.
+func TestDoctorReadsAFileOnce(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	var errs strings.Builder
+	sys := system{stderr: &errs, helper: []string{"/bin/sh", "-c", "sleep 60"}}
+	now, failed := digests(ctx, sys, []doctor.Reading{{Who: "resource web-ipvs", Path: "/etc/web.cf"}, {Who: "health daemon web", Path: "/etc/web.cf"}})
+	for _, err := range failed {
+		printError(sys, "the configuration files", err, 2*time.Second)
+	}
+	const want = "lvsctl: not examined: the configuration files: the read of /etc/web.cf did not end within 2s; type lvsctl doctor again; " +
+		"if it stays so, examine its file system: findmnt --target /etc/web.cf\n"
+	if len(now) > 0 || errs.String() != want {
+		t.Errorf("got %v, %q, want %q", now, errs.String(), want)
+	}
+}
+
+// TestDoctorWithoutCrmMon checks that the answers from the CIB do not need crm_mon, and that one
+// finding names all late programs.
+func TestDoctorWithoutCrmMon(t *testing.T) {
+	var errs strings.Builder
+	sys := system{stderr: &errs, stateDir: t.TempDir(), director: &patient{directs: true}, node: healthy{}, kernel: fakeKernel{}}
+	lateCIB := false
+	sys.output = func(ctx context.Context, name string, args ...string) (string, error) {
+		switch {
+		case name == "crm_mon", name == "cibadmin" && lateCIB:
+			return "", context.DeadlineExceeded
+		case name == "cibadmin":
+			return `<cib><configuration><constraints><rsc_location id="cli-prefer-web" rsc="web" node="director1"/></constraints></configuration></cib>`, nil
+		}
+		return rightCluster(ctx, name, args...)
+	}
+	found, complete := examine(t.Context(), sys, ofCluster)
+	if len(found) != 2 || found[0].Why != "crm_mon did not reply within 6s" || !strings.Contains(found[1].Why, "cli-prefer-web") || !complete {
+		t.Errorf("crm_mon is late: %v, complete %v", found, complete)
+	}
+	lateCIB = true
+	found, complete = examine(t.Context(), sys, ofCluster)
+	if len(found) != 1 || found[0].Why != "crm_mon and cibadmin did not reply within 6s" || !complete || errs.Len() > 0 {
+		t.Errorf("both are late: %v, complete %v, %s", found, complete, errs.String())
+	}
 }

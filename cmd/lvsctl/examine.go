@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
+	"lvs-agents/internal/disk"
 	"lvs-agents/internal/doctor"
 )
 
@@ -26,13 +28,41 @@ func (a absent) Error() string { return string(a) }
 const (
 	// examinationTime is how long an examination can take.
 	examinationTime = 8 * time.Second
-	// hangTime is when the doctor stops waiting for an examination that ignores examinationTime,
+	// programTime is how long the programs of an examination can take. The examination needs the
+	// rest of examinationTime for the findings that do not need a late program.
+	programTime = 6 * time.Second
+	// hangTime is how much longer the doctor waits for an examination that ignores examinationTime,
 	// for example because it reads a file system that hangs.
-	hangTime = 9 * time.Second
+	hangTime = time.Second
 )
 
-// errHangs is the error of an examination that has not returned after hangTime.
-var errHangs = errors.New("it has not ended in time")
+// late is the error of a program or file that did not reply in time. It is not a fault: a busy host
+// can be the reason.
+type late struct {
+	what string // what did not reply, for example nft
+	look string // look is what the operator can examine if it stays late.
+}
+
+func (l late) Error() string { return l.what + " did not reply in time" }
+
+// look is the default of late.look.
+const look = "find what waits: uptime; ps -eo pid,stat,wchan:32,args"
+
+// isLate reports whether an error only says that the time is over.
+func isLate(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, disk.ErrSilent) || errors.As(err, new(late))
+}
+
+// printError prints why a part is not examined. took is how long its examination took.
+func printError(sys system, part string, err error, took time.Duration) {
+	if !isLate(err) {
+		fmt.Fprintf(sys.stderr, "lvsctl: not examined: %s: %v\n", part, err)
+		return
+	}
+	l := late{"the examination", look}
+	errors.As(err, &l)
+	fmt.Fprintf(sys.stderr, "lvsctl: not examined: %s: %s did not end within %s; type lvsctl doctor again; if it stays so, %s\n", part, l.what, took.Round(time.Second), l.look)
+}
 
 // examine runs the examinations at the same time, and returns their findings in the order of the
 // list. It prints each part that it could not examine. complete reports whether each examination
@@ -43,23 +73,26 @@ func examine(ctx context.Context, sys system, list []examination) (findings []do
 	type result struct {
 		findings []doctor.Finding
 		err      error
+		took     time.Duration
 	}
+	began := time.Now()
 	results := make([]chan result, len(list))
 	for i, e := range list {
 		results[i] = make(chan result, 1) // An examination that hangs can end later without a reader.
 		go func() {
 			found, err := e.find(ctx, sys)
-			results[i] <- result{found, err}
+			results[i] <- result{found, err, time.Since(began)}
 		}()
 	}
-	late, stop := context.WithTimeout(context.WithoutCancel(ctx), hangTime)
+	deadline, _ := ctx.Deadline()
+	over, stop := context.WithDeadline(context.WithoutCancel(ctx), deadline.Add(hangTime))
 	defer stop()
 	complete = true
 	for i, e := range list {
-		r := result{err: errHangs}
+		r := result{err: context.DeadlineExceeded, took: deadline.Add(hangTime).Sub(began)}
 		select {
 		case r = <-results[i]:
-		case <-late.Done():
+		case <-over.Done():
 			select {
 			case r = <-results[i]:
 			default:
@@ -67,7 +100,7 @@ func examine(ctx context.Context, sys system, list []examination) (findings []do
 		}
 		findings = append(findings, r.findings...)
 		for _, err := range single(r.err) {
-			fmt.Fprintf(sys.stderr, "lvsctl: not examined: %s: %v\n", e.part, err)
+			printError(sys, e.part, err, r.took)
 			complete = complete && errors.As(err, new(absent))
 		}
 	}

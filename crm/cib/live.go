@@ -38,7 +38,7 @@ var (
 )
 
 const (
-	// patience is how long a program that Output runs can take.
+	// patience is how long a program that Output runs can take if the context has no deadline.
 	patience = 3 * time.Second
 	// exitDisconnect is the exit code of programs that cannot connect to Pacemaker
 	// (include/crm/common/results.h).
@@ -74,11 +74,15 @@ func run(ctx context.Context, name string, args ...string) (string, error) {
 	return command{name: name, args: args}.run(ctx)
 }
 
-// Output runs a program that changes nothing, for at most 3 seconds, and returns its standard
-// output. The error is context.DeadlineExceeded after that time.
+// Output runs a program that changes nothing, and returns its standard output. The program can run
+// until the deadline of ctx, or for 3 seconds if ctx has none. Then the error is
+// context.DeadlineExceeded.
 func Output(ctx context.Context, name string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
+	if _, limited := ctx.Deadline(); !limited {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, patience)
+		defer cancel()
+	}
 	return run(ctx, name, args...)
 }
 

@@ -48,6 +48,9 @@ type Snapshot struct {
 	// Trouble is why the IPVS table differs from the wanted table, why a configuration was refused,
 	// or why checks cannot be sent. It is empty without trouble.
 	Trouble string `json:"trouble,omitempty"`
+	// Refused is why the daemon refused the last configuration, and uses the one before. It is empty
+	// if the daemon accepted the last configuration.
+	Refused string `json:"refused,omitempty"`
 	// Attribute is the node attribute that the daemon publishes. It is nil for none, and outside of
 	// a cluster.
 	Attribute *Attribute `json:"attribute,omitempty"`

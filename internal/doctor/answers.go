@@ -12,9 +12,9 @@ import (
 
 func controller(f Facts) []Finding {
 	switch {
-	case f.Silent:
-		return []Finding{{"the state of the cluster is unknown", "Pacemaker did not reply to crm_mon in time",
-			"examine Pacemaker: systemctl status pacemaker; journalctl -u pacemaker"}}
+	case f.Silent != "":
+		return []Finding{{"the state of the cluster is unknown", f.Silent,
+			"type lvsctl doctor again; if it stays so, examine Pacemaker: systemctl status pacemaker; journalctl -u pacemaker"}}
 	case f.monitor != nil && !f.monitor.DC.Present:
 		return []Finding{{"the cluster starts and moves no resource", "Pacemaker has no designated controller",
 			"examine the links between the directors: corosync-cfgtool -s; journalctl -u corosync -u pacemaker"}}

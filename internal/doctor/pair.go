@@ -39,19 +39,25 @@ type Reading struct {
 	// Read is a digest of the text that was read, and Now a digest of the text in the file. Now is
 	// empty if the file does not exist.
 	Read, Now string
-	Reload    string // Reload is the command that makes Who read the file again.
+	// Refused is why Who refused the last text that it read. It is empty if Who accepted the text.
+	Refused string
+	Reload  string // Reload is the command that makes Who read the file again.
 }
 
 // ExamineReadings returns a finding for each configuration file that has changed since it was read.
 func ExamineReadings(readings []Reading) (findings []Finding) {
 	for _, r := range readings {
-		switch r.Now {
-		case r.Read:
-		case "":
+		switch {
+		case r.Now == "":
 			findings = append(findings, Finding{
 				"the next start or reload of " + r.Who + " fails on this node", r.Path + " does not exist any more", "copy the file from another director",
 			})
-		default:
+		case r.Refused != "":
+			findings = append(findings, Finding{
+				r.Who + " has refused " + r.Path + " and uses the earlier configuration", strings.ReplaceAll(r.Refused, "\n", "; "),
+				"correct the file, then lvsctl check " + r.Path + " && " + r.Reload,
+			})
+		case r.Now != r.Read:
 			findings = append(findings, Finding{
 				r.Who + " does not use the last changes of " + r.Path, "the file has changed since it was read, and no reload has happened",
 				"lvsctl check " + r.Path + " && " + r.Reload,

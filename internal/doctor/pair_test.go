@@ -38,3 +38,21 @@ func TestExamineSetups(t *testing.T) {
 		t.Errorf("without a value of this node: %v", found)
 	}
 }
+
+func TestExamineReadings(t *testing.T) {
+	const refused = "/etc/web.cf:3:10: error: no scheduler"
+	for _, tt := range []struct {
+		name, read, now, refused, want string
+	}{
+		{"equal", "a", "a", "", ""},
+		{"changed", "a", "b", "", "the file has changed since it was read, and no reload has happened"},
+		{"refused", "a", "b", refused, refused},
+		{"read and refused", "b", "b", refused, refused},
+		{"away", "a", "", refused, "/etc/web.cf does not exist any more"},
+	} {
+		found := ExamineReadings([]Reading{{Who: "health daemon web", Path: "/etc/web.cf", Read: tt.read, Now: tt.now, Refused: tt.refused, Reload: "kill -HUP 7"}})
+		if got := causes(found); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}

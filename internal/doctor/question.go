@@ -17,7 +17,9 @@ type Facts struct {
 	// nftables is nil until ReadNftables.
 	nftables *nftables
 
-	Silent bool   // Silent says that Pacemaker did not reply in time.
+	// Silent names the programs of Pacemaker that did not reply, and the time. It is empty if all
+	// replied.
+	Silent string
 	Units  string // Units is the argument of ExamineUnits.
 	// Host is the host name, and Node the name of this node in the cluster.
 	Host, Node string
@@ -126,6 +128,10 @@ The doctor changes nothing. It answers within 10 seconds, even if Pacemaker or a
 stderr, it prints each part that it could not examine, and the reason. Then it does not print ` + "`fine`" + `,
 and exits with 1. Only a part that this host does not have, for example a cluster, does not count.
 
+A program or a file that does not reply in time is not a fault: a busy host can be the reason. The
+doctor names the late program or file, and a command for the case that it stays late. It still prints
+the other findings.
+
 A hint is not a fault. The doctor prints it on stderr, in one line that begins with ` + "`lvsctl: hint:`" + `.
 With hints and without a fault, it still prints ` + "`fine`" + ` and exits with 0.
 
@@ -198,7 +204,7 @@ func Questions() []Question {
 		{"hash tables", "Do all directors choose the same real server for a client?", "node attributes of the health daemons", "the same configuration on all directors", nil},
 		{"versions", "Do the directors of a hot standby run the same version of lvs-agents?", "node attributes of the health daemons", "install the same version", nil},
 		{"configuration", "Do the directors of a hot standby have the same configuration file?", "node attributes of the health daemons: a digest of the file", "copy the file", nil},
-		{"changes", "Do the daemons and resources use the configuration file as it is now?", "the file, the status of the health daemons, the records of `ipvs`: a digest of the file", "reload: `kill -HUP PID`, or the action `reload-agent` of `ipvs`", nil},
+		{"changes", "Do the daemons and resources use the configuration file as it is now?", "the file, the status of the health daemons, the records of `ipvs`: a digest of the file", "correct the line that a daemon has refused; reload: `kill -HUP PID`, or the action `reload-agent` of `ipvs`", nil},
 		{"schedulers", "Do the hash schedulers have the flags that they need?", "the table, `sloppy_tcp`", "`sched_flags`, `sloppy_tcp=yes`", nil},
 		{"kernel", "Does the kernel have what the resources need?", "files of the kernel: see `lvsctl doctor --kernel`", "load or install the module", nil},
 		{"limit", "Does the kernel soon refuse connections?", "`conn_max` of Linux 7.2", "a larger `conn_max`, or shorter timeouts", nil},

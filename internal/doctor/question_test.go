@@ -76,7 +76,7 @@ func TestQuestions(t *testing.T) {
 		plant    func(*testing.T, *Facts)
 		want     string
 	}{
-		{"Pacemaker", func(_ *testing.T, f *Facts) { f.Silent = true }, "Pacemaker did not reply to crm_mon in time"},
+		{"Pacemaker", func(_ *testing.T, f *Facts) { f.Silent = "crm_mon did not reply within 6s" }, "crm_mon did not reply within 6s"},
 		{"Pacemaker", mon(`present="true"`, `present="false"`), "Pacemaker has no designated controller"},
 		{"quorum", mon(`with_quorum="true"`, `with_quorum="false"`), "too few nodes reach each other"},
 		{"fencing", mon(`stonith-enabled="true"`, `stonith-enabled="false"`), "stonith-enabled is false"},

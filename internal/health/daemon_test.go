@@ -365,8 +365,8 @@ func TestBadConfigurationChangesNothing(t *testing.T) {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
 			w.wantLog(t, "the new configuration is refused, the previous configuration stays: "+want+"\n")
-			if s, err := d.Snapshot(t.Context()); err != nil || s.Trouble != want+"; the previous configuration stays in use" {
-				t.Errorf("trouble %q, error %v", s.Trouble, err)
+			if s, err := d.Snapshot(t.Context()); err != nil || s.Refused != want || s.Trouble != want+"; the previous configuration stays in use" {
+				t.Errorf("refused %q, trouble %q, error %v", s.Refused, s.Trouble, err)
 			}
 			w.set(func() { w.down["192.0.2.21"] = true })
 			w.settle()

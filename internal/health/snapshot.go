@@ -25,7 +25,7 @@ func (d *Daemon) Snapshot(ctx context.Context) (s control.Snapshot, err error) {
 func (d *Daemon) snapshot() control.Snapshot {
 	s := control.Snapshot{
 		ID: d.options.ID, PID: d.options.PID, Version: d.options.Version, Config: d.options.Config, Started: d.started, Now: time.Now(),
-		LoopAge: d.reconciler.age().Seconds(), WheelAge: d.wheel.age().Seconds(), Limit: d.limit().Seconds(),
+		LoopAge: d.reconciler.age().Seconds(), WheelAge: d.wheel.age().Seconds(), Limit: d.limit().Seconds(), Refused: d.refused,
 	}
 	var failed error
 	if failure := d.reconciler.failure.Load(); failure != nil {

@@ -161,7 +161,7 @@ func plantedFaults() [][]planted {
 			{
 				name: "Pacemaker hangs", plant: "kill -STOP $(pgrep pacemaker-based)",
 				remove: "kill -CONT $(pgrep pacemaker-based)",
-				why:    "Pacemaker did not reply to crm_mon in time", fix: "systemctl status pacemaker",
+				why:    "did not reply within 6s", fix: "systemctl status pacemaker",
 			},
 		},
 	}
