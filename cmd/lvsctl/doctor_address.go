@@ -65,7 +65,7 @@ func vipResources(ctx context.Context, sys system) (map[netip.Addr]string, error
 	case errors.Is(err, cib.ErrNotInstalled):
 		return nil, nil
 	case errors.Is(err, cib.ErrNotRunning):
-			// A host that was never in a cluster has no such file.
+		// A host that was never in a cluster has no such file.
 		if text, err = sys.output(ctx, "cat", cibFile); err != nil {
 			return nil, nil //nolint:nilerr // see above
 		}
