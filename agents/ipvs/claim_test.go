@@ -216,15 +216,21 @@ func TestServiceWithoutServers(t *testing.T) {
 }
 
 // TestServersStayAsADaemonLeftThem checks that real servers keep their weights after the daemon has
-// ended. When the last verdicts are too old, monitor restores the weights of the configuration.
+// ended. A real server that an operator has added also stays, until a start without a daemon. When
+// the last verdicts are too old, monitor restores the weights of the configuration.
 func TestServersStayAsADaemonLeftThem(t *testing.T) {
 	n := newNode(t)
 	n.mustRun(t, 0, "web", "start", web...)
 	n.claim(t, "web-health")
 	n.beat(t, time.Second, first)
-	n.set(t, "-e "+first+" -g -w 0")
+	const added = "-a -t 192.0.2.10:80 -r 192.0.2.24:80 -g -w 7"
+	n.set(t, "-e "+first+" -g -w 0", added)
 	without := strings.Replace(webTable, "-r 192.0.2.21:80 -g -w 1", "-r 192.0.2.21:80 -g -w 0", 1)
-	for _, action := range []string{"monitor", "probe", "start", "monitor"} {
+	for _, action := range []string{"monitor", "probe"} {
+		n.mustRun(t, 0, "web", action, web...)
+		n.wantTable(t, without+added+"\n")
+	}
+	for _, action := range []string{"start", "monitor"} {
 		n.mustRun(t, 0, "web", action, web...)
 		n.wantTable(t, without)
 	}
