@@ -73,7 +73,8 @@ type Node struct {
 	Host *Host
 
 	dir, root string
-	manager   string // the argument MANAGER of node.sh: pacemaker, heartbeat or none
+	manager   string // the argument MANAGER of node.sh: pacemaker, heartbeat, none or systemd
+	cgroup    string // the argument CGROUP of node.sh, or "" without systemd
 	init      *Process
 }
 
@@ -109,7 +110,9 @@ func newNodes(tb testing.TB, topology *Topology, options Options, manager string
 		if err := node.write(topology, options); err != nil {
 			tb.Fatal(err)
 		}
-		node.place(tb, "usr/sbin/systemctl", systemctlScript, 0o755)
+		if manager != "systemd" {
+			node.place(tb, "usr/sbin/systemctl", systemctlScript, 0o755)
+		}
 		list = append(list, node)
 	}
 	return list
@@ -446,7 +449,7 @@ func (n *Node) boot(tb testing.TB) {
 	tb.Helper()
 	// "ip netns exec" replaces itself with sh, so the shell is the first process of the new pid
 	// namespace.
-	cmd := n.Host.Command(context.Background(), "sh", "-c", nodeScript, "node", n.Name, n.dir, n.root, n.manager)
+	cmd := n.Host.Command(context.Background(), "sh", "-c", nodeScript, "node", n.Name, n.dir, n.root, n.manager, n.cgroup)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Setsid:     true,
 		Cloneflags: syscall.CLONE_NEWPID | syscall.CLONE_NEWNS | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,

@@ -1,8 +1,9 @@
-# The first process of a cluster node: sh -c "$(cat node.sh)" node NAME DIR ROOT MANAGER
+# The first process of a cluster node: sh -c "$(cat node.sh)" node NAME DIR ROOT MANAGER [CGROUP]
 # DIR is the node's disk, a directory on a tmpfs. ROOT is an installed tree laid over the machine's, or "".
 # MANAGER is pacemaker, heartbeat, or none: then the node starts what systemctl.sh has enabled.
+# MANAGER can also be systemd. Then systemd takes the place of this shell, in the control group CGROUP.
 set -eu
-name=$1 dir=$2 root=$3 manager=$4
+name=$1 dir=$2 root=$3 manager=$4 cgroup=${5:-}
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 hostname "$name"
@@ -38,6 +39,20 @@ run_heartbeat() {
 	chown -R hacluster:haclient /run/heartbeat
 	chmod -R 750 /run/heartbeat
 	/usr/libexec/heartbeat/heartbeat >/var/log/heartbeat-stderr.log 2>&1
+}
+
+# run_systemd ends with systemd as the first process. Its boot starts the journal and nothing else,
+# because the other units of the test host could change the kernel for all nodes.
+run_systemd() {
+	echo 1 >"$cgroup/cgroup.procs"
+	mount -t tmpfs -o mode=1777 "$name" /tmp
+	rm -rf /etc/systemd/system/*.wants /etc/systemd/system/*.requires /usr/lib/systemd/system/*.wants
+	mkdir /usr/lib/systemd/system/sysinit.target.wants
+	ln -s ../systemd-journald.service /usr/lib/systemd/system/sysinit.target.wants
+	echo up >/run/lab-node
+	# shellcheck disable=SC2016 # the inner shell has the new namespace
+	exec unshare --cgroup sh -ec 'mount -t cgroup2 cgroup /sys/fs/cgroup
+		exec env -i container=lab PATH="$PATH" /lib/systemd/systemd --system --unit=basic.target --log-target=journal' </dev/null
 }
 
 "run_$manager"
