@@ -184,7 +184,7 @@ func lvsctl(t *testing.T, k kernel, args ...string) (code int, stdout, stderr st
 	t.Helper()
 	var out, errs strings.Builder
 	code = run(t.Context(), args, system{
-		stdout: &out, stderr: &errs, dirs: []string{".", "etc"}, resolver: noNames{}, kernel: k, version: "1.2.3",
+		stdout: &out, stderr: &errs, output: noCluster, dirs: []string{".", "etc"}, resolver: noNames{}, kernel: k, version: "1.2.3",
 	})
 	return code, out.String(), errs.String()
 }

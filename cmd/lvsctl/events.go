@@ -109,7 +109,7 @@ func (c eventsCommand) watch(ctx context.Context, sys system, from time.Time) er
 		return err
 	}
 	if len(ids) == 0 {
-		return errors.New("no health daemon runs on this node")
+		return noDaemon(ctx, sys)
 	}
 	var output sync.Mutex // output also protects seen.
 	seen := map[string]bool{}

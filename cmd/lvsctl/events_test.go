@@ -57,7 +57,7 @@ func TestEvents(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(state) })
 	var errs strings.Builder
-	if code := run(t.Context(), []string{"events", "-w"}, system{stderr: &errs, stateDir: state, now: time.Now}); code != 1 || errs.String() != "lvsctl: no health daemon runs on this node\n" {
+	if code := run(t.Context(), []string{"events", "-w"}, system{stderr: &errs, stateDir: state, now: time.Now, output: noCluster}); code != 1 || errs.String() != "lvsctl: no health daemon runs on this node\n" {
 		t.Errorf("without a daemon: %d %s", code, errs.String())
 	}
 	for _, tt := range []struct {

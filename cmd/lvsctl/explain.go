@@ -27,7 +27,7 @@ func (c explainCommand) Run(ctx context.Context, sys system) error {
 		return err
 	}
 	if len(ids) == 0 {
-		return errors.New("no health daemon runs on this node")
+		return noDaemon(ctx, sys)
 	}
 	var result error
 	var found []control.Explanation

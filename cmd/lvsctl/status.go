@@ -80,8 +80,12 @@ func (c statusCommand) print(ctx context.Context, sys system) error {
 	if err != nil {
 		return err
 	}
-	if len(ids) == 0 && len(proofs) == 0 && !c.JSON {
-		return errors.New("no health daemon runs on this node")
+	if len(ids) == 0 && len(proofs) == 0 {
+		err := noDaemon(ctx, sys)
+		if !c.JSON {
+			return err
+		}
+		failed(sys, err)
 	}
 	var counters map[connection]lvs.Counters
 	if len(ids) > 0 {

@@ -34,7 +34,7 @@ func TestStatus(t *testing.T) {
 	state := shortDir(t)
 	status := func(args ...string) (int, string, string) {
 		var out, errs strings.Builder
-		code := run(t.Context(), append([]string{"status"}, args...), system{stdout: &out, stderr: &errs, stateDir: state, kernel: counting{}})
+		code := run(t.Context(), append([]string{"status"}, args...), system{stdout: &out, stderr: &errs, stateDir: state, output: noCluster, kernel: counting{}})
 		return code, out.String(), errs.String()
 	}
 	if code, _, stderr := status(); code != 1 || stderr != "lvsctl: no health daemon runs on this node\n" {

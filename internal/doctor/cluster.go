@@ -56,6 +56,8 @@ type resource struct {
 	Blocked bool   `xml:"blocked,attr"`
 	Failed  bool   `xml:"failed,attr"`
 	Managed bool   `xml:"managed,attr"`
+	Role    string `xml:"target_role,attr"` // Role is the role that the operator wants. It can be empty.
+	Nodes   []node `xml:"node"`             // Nodes are the nodes where the resource runs.
 }
 
 // all returns the resources of the container and of the containers in it.
