@@ -108,39 +108,35 @@ func (m *Model) scroll() {
 // header returns the lines above the list.
 func (m *Model) header() []string {
 	if !m.updated {
-		return append([]string{cut("lvsctl top on "+m.source.Host+": reading the state", m.width)}, m.late()...)
+		return append([]string{cut("lvsctl top on "+m.source.Host+": reading the state", m.width)}, m.troubles()...)
 	}
-	first := fmt.Sprintf("lvsctl top on %s at %s: %s, %s, %s", m.source.Host, m.now.Format(time.TimeOnly),
-		counted(m.state.Daemons, "daemon"), counted(len(m.state.Services), "service"), counted(m.total.servers, "real server"))
 	v, sum := m.total.verdicts, m.total.texts()
-	second := fmt.Sprintf("%d good, %d bad, %d unknown; %s active, %s inactive; %s conn/s, %s in/s, %s out/s", v["good"], v["bad"], v["unknown"],
-		sum[0], sum[1], sum[2], sum[3], sum[4])
-	direction := ""
+	third := "sort: " + m.orders[m.column].name
 	if m.reverse {
-		direction = ", reversed"
+		third += ", reversed"
 	}
-	orders := "off"
-	if m.armed {
-		orders = "ON"
-	}
-	third := fmt.Sprintf("sort: %s%s  orders: %s  keys: ?", m.orders[m.column].name, direction, orders)
+	third += map[bool]string{false: "  orders: off  keys: ?", true: "  orders: ON  keys: ?"}[m.armed]
 	if m.filter != "" {
 		third += "  filter: " + m.filter
 	}
-	lines := []string{cut(first, m.width), cut(second, m.width), cut(third, m.width)}
-	return append(lines, m.late()...)
+	return append([]string{
+		cut(fmt.Sprintf("lvsctl top on %s at %s: %s, %s, %s", m.source.Host, m.now.Format(time.TimeOnly),
+			counted(m.state.Daemons, "daemon"), counted(len(m.state.Services), "service"), counted(m.total.servers, "real server")), m.width),
+		cut(fmt.Sprintf("%d good, %d bad, %d unknown; %s active, %s inactive; %s conn/s, %s in/s, %s out/s",
+			v["good"], v["bad"], v["unknown"], sum[0], sum[1], sum[2], sum[3], sum[4]), m.width),
+		cut(third, m.width),
+	}, m.troubles()...)
 }
 
-// late returns the lines with the troubles.
-func (m *Model) late() (lines []string) {
-	troubles := m.state.Troubles
-	if !m.begun.IsZero() && m.now.Sub(m.begun) >= period {
-		troubles = append([]string{fmt.Sprintf("the state is old: its read has not ended for %s", m.now.Sub(m.begun).Round(time.Second))}, troubles...)
+// troubles returns the lines with the troubles.
+func (m *Model) troubles() (lines []string) {
+	all := m.state.Troubles
+	if took := m.now.Sub(m.begun); !m.begun.IsZero() && took >= period {
+		all = append([]string{fmt.Sprintf("the state is old: its read has not ended for %s", took.Round(time.Second))}, all...)
 	}
-	for i, t := range troubles {
+	for i, t := range all {
 		if i == mostTroubles {
-			lines = append(lines, cut(fmt.Sprintf("and %d more troubles", len(troubles)-i), m.width))
-			break
+			return append(lines, cut(fmt.Sprintf("and %d more troubles", len(all)-i), m.width))
 		}
 		lines = append(lines, m.styled(colours["bad"], cut(t, m.width)))
 	}
@@ -212,33 +208,29 @@ func (m *Model) row(c columns, l line, selected bool) string {
 	if s.Aged {
 		verdict += " " + age(s.Age)
 	}
-	texts := cells{mark + " " + s.Addr, s.Weights, verdict, 8: draw(m.history.rates[l.key()], c.history), 9: s.Reason}
-	traffic := sumOf([]Server{*s}).texts()
+	texts := cells{mark + " " + s.Addr, s.Weights, verdict, 9: s.Reason}
+	return m.cells(c, m.measured(c, texts, l, *s), colours[s.Verdict])
+}
+
+// measured adds the traffic and the trend of a line to its texts.
+func (m *Model) measured(c columns, texts cells, l line, servers ...Server) cells {
+	traffic := sumOf(servers).texts()
 	copy(texts[3:], traffic[:])
-	return m.cells(c, texts, colours[s.Verdict])
+	texts[8] = draw(m.history.rates[l.key()], c.history)
+	return texts
 }
 
 // serviceRow returns the line of a service. Its title also fills the column of the weights. Without
 // a column for reasons, a reason replaces the numbers.
 func (m *Model) serviceRow(c columns, s *Service, mark string) string {
-	good, all := 0, 0
-	for _, server := range s.Servers {
-		if server.Verdict != fallback {
-			all++
-		}
-		if server.Verdict == "good" {
-			good++
-		}
-	}
-	verdict := fmt.Sprintf("%d/%d good", good, all)
+	total := summed([]Service{*s})
+	verdict := fmt.Sprintf("%d/%d good", total.verdicts["good"], total.servers)
 	if s.Reason != "" && c.reason == 0 {
 		title := cut(mark+s.Title, c.server+7)
 		return cut(pad(title, c.server+8)+verdict+"  "+s.Reason, m.width)
 	}
-	texts := cells{mark + s.Title, "", verdict, 8: draw(m.history.rates[line{service: s}.key()], c.history), 9: s.Reason}
-	traffic := sumOf(s.Servers).texts()
-	copy(texts[3:], traffic[:])
-	return m.cells(c, texts, "")
+	texts := cells{mark + s.Title, "", verdict, 9: s.Reason}
+	return m.cells(c, m.measured(c, texts, line{service: s}, s.Servers...), "")
 }
 
 // footer returns the last lines. A narrow terminal must not hide the end of a refusal.
