@@ -84,6 +84,8 @@ func different(cfg, read *config.Config) string {
 		switch {
 		case s.Quiescent != o.Quiescent:
 			return "quiescent of " + s.Name()
+		case s.MarkedDown != o.MarkedDown:
+			return "on_marked_down of " + s.Name()
 		case !slices.EqualFunc(s.Fallbacks, o.Fallbacks, func(a, b config.Fallback) bool { a.Line, b.Line = 0, 0; return a == b }):
 			return "the fallbacks of " + s.Name()
 		case len(config.Differing(s, o, "Service", "Reals", "Fallbacks", "Line")) > 0:

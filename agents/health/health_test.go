@@ -184,6 +184,7 @@ func TestBadParameters(t *testing.T) {
 		{"empty file", []string{"config=empty.cf"}, 2, n.config + "/empty.cf has no virtual service; add virtual=ADDRESS:PORT"},
 		{"pattern", []string{"ipvs=x", "receive=("}, 6, "receive \"(\": no closing parenthesis at character 1"},
 		{"type", []string{"ipvs=x", "checktype=conect"}, 6, `unknown checktype "conect"; did you mean "connect"?`},
+		{"contradiction", []string{"ipvs=x", "quiescent=false", "on_marked_down=keep"}, 6, "on_marked_down=keep contradicts quiescent=no; delete the line quiescent"},
 		{"time", []string{"ipvs=x", "checkinterval=5ms"}, 6, `checkinterval "5ms" is not a number of milliseconds from 10 to 2678400000`},
 		{"several", []string{"ipvs=x", "rise=0", "verify=maybe"}, 6, "rise \"0\" is not a number of checks from 1 to 1000; verify \"maybe\" is neither no nor chain nor name; write no, chain or name"},
 		{"password", []string{"ipvs=x", "checktype=negotiate", "service=mysql"}, 6, "service=mysql needs a user and a password, which parameters cannot have; write it into a file with login and passwd, and use config=FILE"},
@@ -198,6 +199,7 @@ func TestBadParameters(t *testing.T) {
 			}
 		})
 	}
+	n.run(0, "validate-all", "ipvs=x", "on_marked_down=expire") // The default quiescent=true does not contradict it.
 }
 
 func TestServersWithoutVerdictDoNotFailTheStart(t *testing.T) {

@@ -73,6 +73,9 @@ const noAttribute = "none"
 // cluster.
 const quiescent = "quiescent"
 
+// markedDown is the name of a directive that takes the place of the default of quiescent.
+const markedDown = "on_marked_down"
+
 // long returns the long text of a parameter: the text of the directive, the accepted values, and
 // the value when it is unset.
 func (c *check) long() string {
@@ -104,6 +107,9 @@ func (a *Agent) given() params.Checks {
 		if c.value != "" {
 			given[c.Name] = c.value
 		}
+	}
+	if given[markedDown] != "" && a.Quiescent {
+		delete(given, quiescent)
 	}
 	return given
 }

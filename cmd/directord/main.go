@@ -13,6 +13,7 @@ import (
 	"lvs-agents/internal/directord"
 	"lvs-agents/internal/directord/compat"
 	"lvs-agents/internal/disk"
+	"lvs-agents/internal/kernel/capability"
 	"lvs-agents/internal/kernel/ipvs"
 	"lvs-agents/internal/kernel/link"
 	"lvs-agents/internal/manual"
@@ -44,6 +45,7 @@ func main() {
 		StateDir: dir, PIDDir: compat.PIDDir(dir), PerlPIDDir: compat.PerlPIDDir,
 		Files:    &disk.Reader{Helper: disk.SelfHelper()},
 		Resolver: net.DefaultResolver, Kernel: kernel, PathFault: link.PathFault,
+		Sysctl: func(name string) string { return capability.New().Sysctl(name).Value },
 	})
 	_ = kernel.Close() // Close is not necessary: the kernel closes the sockets when the program ends.
 	os.Exit(code)

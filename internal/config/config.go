@@ -74,7 +74,10 @@ type Service struct {
 	// Quiescent: a real server that is down gets weight 0. Otherwise the daemon removes it. If
 	// FallsBack reports true, it stays with weight 0 while the hash table has a slot for each server.
 	Quiescent bool
-	KeepAtEnd bool // KeepAtEnd: the service stays in the kernel when its daemon ends.
+	// MarkedDown says what happens to the connections of a real server that is down. Empty means what
+	// follows from Quiescent.
+	MarkedDown MarkedDown
+	KeepAtEnd  bool // KeepAtEnd: the service stays in the kernel when its daemon ends.
 	// FallbackCommand is a program and its arguments. The daemon runs it with "start" when no real
 	// server is up, and with "stop" when a real server is up again.
 	FallbackCommand []string
@@ -85,6 +88,22 @@ type Service struct {
 	Agent           Agent
 	Line            int // Line is the line number of the virtual service in its file.
 }
+
+// MarkedDown is what happens to the open connections of a real server that is down.
+type MarkedDown string
+
+// The values of MarkedDown, by their names in ldirectord.cf.
+const (
+	// Keep: the real server stays in the kernel with weight 0, and its connections continue.
+	Keep MarkedDown = "keep"
+	// Expire: the daemon removes the real server, and the kernel ends a connection at its next packet.
+	Expire MarkedDown = "expire"
+	// Reset: as Expire, and the daemon makes the clients send that packet.
+	Reset MarkedDown = "reset"
+)
+
+// Ends reports whether the connections end.
+func (m MarkedDown) Ends() bool { return m == Expire || m == Reset }
 
 // Agent says how the daemon reads what a real server says about itself, by HAProxy's agent-check
 // protocol. The zero value means that it does not.

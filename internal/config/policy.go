@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"lvs-agents/internal/config/fault"
+	"lvs-agents/internal/lvs"
 )
 
 // MaxTier is the last tier that a real server can have.
@@ -39,6 +40,30 @@ func (s Service) PolicyFaults() (found []fault.Fault) {
 	for tier := range s.lastTier() {
 		refuse(!slices.ContainsFunc(s.Reals, func(r Real) bool { return r.Tier == tier }), "number the tiers from 0 without a gap",
 			"%s has real servers in tier %d, and none in tier %d", s.Name(), s.lastTier(), tier)
+	}
+	return append(found, s.markedDownFaults()...)
+}
+
+// markedDownFaults returns the contradictions between MarkedDown and the other settings.
+func (s Service) markedDownFaults() (found []fault.Fault) {
+	m := s.MarkedDown
+	if m == "" {
+		return nil
+	}
+	name := fmt.Sprintf("on_marked_down=%s", m)
+	if s.Host != "" || s.ID != (lvs.ServiceID{}) { // The parameters of a resource are also validated without a service.
+		name += " of " + s.Name()
+	}
+	if s.Quiescent != (m == Keep) {
+		word := map[bool]string{true: "yes", false: "no"}[s.Quiescent]
+		found = append(found, fault.New(name+" contradicts quiescent="+word, "delete the line quiescent"))
+	}
+	if m.Ends() && s.FallsBack() {
+		found = append(found, fault.New(fmt.Sprintf("%s has no effect with %s-fallback, because real servers that are down stay in the hash table", name, s.Scheduler),
+			"delete the line on_marked_down, or choose another scheduler"))
+	}
+	if m == Reset && (s.ID.Protocol == lvs.UDP || s.ID.Protocol == lvs.SCTP) {
+		found = append(found, fault.New(name+" has no effect: only TCP has a reset", "write on_marked_down=expire"))
 	}
 	return found
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"slices"
 
 	"lvs-agents/internal/lvs"
@@ -10,17 +11,19 @@ import (
 // namespace.
 type Sysctl struct{ Name, Value string }
 
-// Sysctls returns the settings that the configuration gives. The list defaults has settings that
+// Sysctls returns the settings that the configuration gives. With a service whose connections end,
+// the configuration gives expire_nodest_conn. The list defaults has settings that
 // the configuration does not give, but that are better for its services than the defaults of the
 // kernel.
 func (c *Config) Sysctls() (given, defaults []Sysctl) {
+	ends := func(s Service) bool { return s.MarkedDown.Ends() }
 	for _, s := range []struct {
 		name, value string
 		usual       string // usual is empty if the setting of the kernel stays.
 	}{
 		{"sloppy_tcp", digit(c.SloppyTCP), ""},
 		{"sloppy_sctp", digit(c.SloppySCTP), ""},
-		{"expire_nodest_conn", digit(c.ExpireNodestConn), when(c.loses(), "1")},
+		{"expire_nodest_conn", cmp.Or(digit(c.ExpireNodestConn), when(slices.ContainsFunc(c.Services, ends), "1")), when(c.loses(), "1")},
 		{"expire_quiescent_template", digit(c.ExpireQuiescentTemplate), when(slices.ContainsFunc(c.Services, Service.feedsBad), "1")},
 		{"conn_reuse_mode", c.ConnReuseMode, when(slices.ContainsFunc(c.Services, Service.reusesBad), "3")},
 	} {

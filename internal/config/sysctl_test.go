@@ -43,6 +43,9 @@ func TestDefaultsOfSysctls(t *testing.T) {
 		{"hash without its fallback flag", Config{Services: []Service{hashWithout}}, "[]", "[{expire_nodest_conn 1}]"},
 		{"hash and removed", Config{Services: []Service{hash, removed}}, "[]", "[{conn_reuse_mode 3}]"},
 		{"stays and removed", Config{Services: []Service{stays, removed}}, "[]", "[{expire_nodest_conn 1} {conn_reuse_mode 3}]"},
+		{"expire", Config{Services: []Service{service(lvs.TCP, func(s *Service) { s.MarkedDown = Expire })}}, "[{expire_nodest_conn 1}]", "[]"},
+		{"expire and hash", Config{Services: []Service{hash, service(lvs.TCP, func(s *Service) { s.MarkedDown = Reset })}}, "[{expire_nodest_conn 1}]", "[{conn_reuse_mode 3}]"},
+		{"keep", Config{Services: []Service{service(lvs.UDP, func(s *Service) { s.MarkedDown, s.Quiescent = Keep, true })}}, "[]", "[]"},
 		{"given", Config{Services: []Service{stays, removed}, ExpireNodestConn: no, ConnReuseMode: "0", SloppyTCP: no},
 			"[{sloppy_tcp 0} {expire_nodest_conn 0} {conn_reuse_mode 0}]", "[]"},
 	} {

@@ -27,6 +27,10 @@ func (c *Config) Validate() []Problem {
 		for _, f := range s.PolicyFaults() {
 			report(s.Line, f)
 		}
+		if s.MarkedDown.Ends() && c.ExpireNodestConn != nil && !*c.ExpireNodestConn {
+			report(s.Line, fault.New(fmt.Sprintf("on_marked_down=%s of %s contradicts expire_nodest_conn=no: its clients would get no answer and no error", s.MarkedDown, s.Name()),
+				"delete the line expire_nodest_conn"))
+		}
 	}
 	return slices.Concat(found, c.markWarnings(), c.HashWarnings())
 }

@@ -34,6 +34,8 @@ type System struct {
 	Kernel     record.Kernel
 	// PathFault returns why this host cannot send packets to an address, or an empty text.
 	PathFault func(context.Context, netip.Addr) (string, error)
+	// Sysctl returns the value of net.ipv4.vs.NAME, or an empty text if the kernel does not have it.
+	Sysctl func(name string) string
 }
 
 // Resolver looks up the addresses of names and the names of addresses.

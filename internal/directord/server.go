@@ -203,9 +203,21 @@ func (s *server) engine(tools health.Tools, sources *check.Sources, orders []con
 			s.source.accept(setup)
 			s.mail.setFrom(s.source.current().AlertFrom)
 			s.notifier.verify()
+			s.verifyExpire(setup)
 		},
 		Occurred: s.occurred, Checked: s.monitorfile.checked, Serving: s.programs.serving,
 	})
+}
+
+// verifyExpire logs a warning for each service whose connections must end, while the kernel does
+// not end them.
+func (s *server) verifyExpire(setup health.Setup) {
+	for _, service := range setup.Services {
+		if service.MarkedDown.Ends() && s.sys.Sysctl("expire_nodest_conn") == "0" {
+			s.log.Warnf("on_marked_down=%s of %s: net.ipv4.vs.expire_nodest_conn is 0, so clients of a removed real server get no answer and no error; "+
+				"give the ipvs resource expire_nodest_conn=yes, or sysctl -w net.ipv4.vs.expire_nodest_conn=1", service.MarkedDown, service.ID)
+		}
+	}
 }
 
 // occurred logs an event, sends alerts about it, and passes it to the clients that read events.

@@ -73,9 +73,7 @@ func (p *parser) service(b *block, t Target) config.Service {
 	if clean := cmp.Or(b.cleanStop, p.global.cleanStop); clean != nil {
 		s.KeepAtEnd = !*clean
 	}
-	if quiescent := cmp.Or(b.quiescent, p.global.quiescent); quiescent != nil {
-		s.Quiescent = *quiescent
-	}
+	s.MarkedDown, s.Quiescent = b.markedDownOver(&p.global)
 	p.netmask(b, &s)
 	p.onePacket(b, &s)
 	reals := p.reals(b, s)

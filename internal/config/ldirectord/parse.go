@@ -90,6 +90,7 @@ type settings struct {
 	fall, rise, attempts                     int
 	// quiescent and cleanStop are nil if the file or the block does not set them.
 	quiescent, cleanStop *bool
+	markedDown           config.MarkedDown
 	fallback, fallback6  *writtenFallback
 	fallbackCommand      []string
 	alert                config.Alert

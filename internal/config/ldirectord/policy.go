@@ -21,6 +21,9 @@ const byDefault = "fallback"
 func ofPolicy() []directive {
 	settings := func(s *scope) *policy.Settings { return &s.policy }
 	return []directive{
+		{name: "on_marked_down", short: "What happens to the connections of a failed real server", where: inBoth, class: plain, set: setMarkedDown,
+			values: "keep or expire", unset: "what quiescent says", example: "expire",
+			about: "What happens to the open connections of a real server that fails its checks. With keep they continue, and the real server stays with weight 0. With expire, the daemon removes the real server. The kernel then ends each connection when the next packet of its client arrives: the client gets a reset. A line in a block counts before a line quiescent for all services. In the same place, keep contradicts quiescent=no, and expire contradicts quiescent=yes. The value expire needs the sysctl net.ipv4.vs.expire_nodest_conn, which the resource agent ocf:lvs:ipvs sets. It cannot be used with sh-fallback and mh-fallback. ldirectord does not have this directive."},
 		{name: "init_state", short: "State of a real server before its first verdict", where: inBoth, class: plain, set: setInitial,
 			values: "up or down", unset: "the real server stays as the daemon found it", example: "up",
 			about: "The state of a real server until its checks have given a verdict. With up it serves, with down it gets no new connections. The name is HAProxy's. ldirectord does not have this directive."},
@@ -61,6 +64,29 @@ func ofPolicy() []directive {
 			values: "number", unset: "1", example: "1\n\treal=192.0.2.22:80 masq 1 tier:1",
 			about: "The number of good real servers below which the next tier joins. The option tier:N of real gives the tier. F5 calls it priority group activation; a tier is what HAProxy calls backup. ldirectord does not have this directive."},
 	}
+}
+
+func setMarkedDown(s *scope, value string) error {
+	names := []string{string(config.Keep), string(config.Expire)}
+	if !slices.Contains(names, value) {
+		return fault.Errorf("", "unknown on_marked_down %s%s", fault.Quote(value), orUse(value, "keep or expire", names...))
+	}
+	s.markedDown = config.MarkedDown(value)
+	return nil
+}
+
+// markedDownOver returns the handling of failed real servers, completed with the settings of the
+// file. If both settings of one place contradict each other, it returns both as they are.
+func (own *settings) markedDownOver(file *settings) (down config.MarkedDown, quiescent bool) {
+	down = cmp.Or(own.markedDown, file.markedDown)
+	given := cmp.Or(own.quiescent, file.quiescent)
+	if own.markedDown != "" {
+		given = own.quiescent
+	}
+	if given == nil {
+		return down, down == config.Keep
+	}
+	return down, *given
 }
 
 func setInitial(s *scope, value string) error {
@@ -148,6 +174,7 @@ func (own *settings) policyOver(file *settings) policy.Settings {
 // policy writes the directives of ofPolicy that differ from their defaults.
 func (w *writer) policy(s config.Service) {
 	p := s.Policy
+	w.line("on_marked_down", string(s.MarkedDown))
 	w.line("init_state", string(p.Initial))
 	w.time("slowstart", p.SlowStart, 0)
 	if p.Aggression != 0 {

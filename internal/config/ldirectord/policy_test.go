@@ -1,6 +1,7 @@
 package ldirectord
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,10 @@ func TestContradictionsOfAPolicyAreRefused(t *testing.T) {
 		{"init_state=found", `init_state "found" is neither up nor down; write up or down, or delete the line`},
 		{"shortage=open", `unknown shortage "open"; use fallback, fail-open or hold`},
 		{"rise=0", `rise "0" is not a number of checks from 1 to 1000`},
+		{"on_marked_down=drop", `unknown on_marked_down "drop"; use keep or expire`},
+		{"on_marked_down=keep\nquiescent=no", "on_marked_down=keep of -t 192.0.2.10:80 contradicts quiescent=no; delete the line quiescent"},
+		{"quiescent=yes\non_marked_down=expire", "on_marked_down=expire of -t 192.0.2.10:80 contradicts quiescent=yes; delete the line quiescent"},
+		{"scheduler=mh\nschedflags=mh-fallback,mh-port\non_marked_down=expire", "on_marked_down=expire of -t 192.0.2.10:80 has no effect with mh-fallback, because real servers that are down stay in the hash table; delete the line on_marked_down, or choose another scheduler"},
 		{"quorum=0", `quorum "0" is not a number of weights from 1 to 1073741824`},
 	} {
 		text := "virtual=192.0.2.10:80\n\treal=192.0.2.21:80 masq 1\n\treal=192.0.2.22:80 masq 2\n\t" + strings.ReplaceAll(row.lines, "\n", "\n\t") + "\n"
@@ -98,5 +103,51 @@ virtual=192.0.2.11:80
 	}
 	if second.Services[0].Reals[1].Tier != 1 {
 		t.Errorf("the tier is lost:\n%s", again)
+	}
+}
+
+func TestConnectionsOfFailedServersInTheFile(t *testing.T) {
+	const first, second = "virtual=192.0.2.10:80\n\treal=192.0.2.21:80 masq\n", "virtual=192.0.2.11:80\n\treal=192.0.2.21:80 masq\n"
+	for _, row := range []struct {
+		text string
+		want string // want has the values of both services, or the first error.
+	}{
+		{first + second, "[no no]"},
+		{"quiescent=yes\n" + first + second, "[yes yes]"},
+		{"on_marked_down=keep\n" + first + second + "\ton_marked_down=expire\n", "[keep yes expire no]"},
+		{"quiescent=no\n" + first + "\ton_marked_down=keep\n" + second, "[keep yes no]"},
+		{"quiescent=yes\n" + first + "\ton_marked_down=expire\n" + second, "[expire no yes]"},
+		{"on_marked_down=expire\n" + first + "\ton_marked_down=keep\n\tquiescent=yes\n" + second, "[keep yes expire no]"},
+		{"on_marked_down=expire\nquiescent=yes\n" + first, "on_marked_down=expire of -t 192.0.2.10:80 contradicts quiescent=yes"},
+		{"on_marked_down=expire\n" + first + "\tquiescent=yes\n", "on_marked_down=expire of -t 192.0.2.10:80 contradicts quiescent=yes"},
+		{"virtual=7\n\treal=192.0.2.21:80 gate\n\ton_marked_down=expire\n", "[expire no]"},
+		{"expire_nodest_conn=no\n" + first + "\ton_marked_down=expire\n", "on_marked_down=expire of -t 192.0.2.10:80 contradicts expire_nodest_conn=no: its clients would get no answer and no error"},
+		{"expire_nodest_conn=no\n" + first + "\ton_marked_down=keep\n", "[keep yes]"},
+	} {
+		cfg, problems := Parse("test.cf", []byte(row.text))
+		if err := config.Err(problems); err != nil {
+			if !strings.Contains(err.Error(), row.want) {
+				t.Errorf("%s\ngot  %v\nwant %s", row.text, err, row.want)
+			}
+			continue
+		}
+		again, _ := Write(cfg, true)
+		second, problems := Parse("test.cf", []byte(again))
+		if err := config.Err(problems); err != nil {
+			t.Errorf("%s\nwritten:\n%s\n%v", row.text, again, err)
+			continue
+		}
+		for _, c := range []*config.Config{cfg, second} {
+			var got []string
+			for _, s := range c.Services {
+				if s.MarkedDown != "" {
+					got = append(got, string(s.MarkedDown))
+				}
+				got = append(got, map[bool]string{true: "yes", false: "no"}[s.Quiescent])
+			}
+			if fmt.Sprint(got) != row.want {
+				t.Errorf("%s\ngot  %v\nwant %s", row.text, got, row.want)
+			}
+		}
 	}
 }

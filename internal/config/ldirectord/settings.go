@@ -55,7 +55,8 @@ func (s *Settings) Check(id lvs.ServiceID) config.Check {
 // Service returns a service of a table with the check, the fallback and the handling of failed
 // real servers as the settings say.
 func (s *Settings) Service(v lvs.VirtualService) config.Service {
-	service := config.Service{Service: v.Service, IPv6: v.ID.Is6(), Quiescent: s.file.quiescent != nil && *s.file.quiescent}
+	service := config.Service{Service: v.Service, IPv6: v.ID.Is6()}
+	service.MarkedDown, service.Quiescent = s.block.markedDownOver(&s.file)
 	service.Policy, service.Agent = s.block.policyOver(&s.file), s.block.agentOver(&s.file)
 	service.Fallbacks, _ = s.block.fallbackOver(&s.file, service)
 	checks := []config.Check{s.Check(v.ID)}

@@ -194,7 +194,7 @@ func (w *writer) service(s config.Service) {
 	}
 	w.scheduling(s)
 	w.check(s, base)
-	w.flag("quiescent", s.Quiescent, false)
+	w.flag("quiescent", s.Quiescent && s.MarkedDown == "", false)
 	w.flag("cleanstop", !s.KeepAtEnd, true)
 	w.line("monitorfile", s.MonitorFile)
 	w.words("fallbackcommand", s.FallbackCommand)
