@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"path/filepath"
 	"strconv"
@@ -57,7 +58,7 @@ func (c doctorCommand) Run(ctx context.Context, sys system) error {
 	list = append(list, ofDirector...)
 	if directs || len(settings) == 0 {
 		list = append(list, ofCluster...)
-		printHints(sys)
+		printHints(ctx, sys)
 	}
 	findings, complete := examine(ctx, sys, append(list, ofKernel...))
 	for _, f := range findings {
@@ -71,14 +72,36 @@ func (c doctorCommand) Run(ctx context.Context, sys system) error {
 }
 
 // printHints prints facts about a director that are not faults, but that can become faults.
-func printHints(sys system) {
+func printHints(ctx context.Context, sys system) {
 	state, err := sys.node.Clock()
 	if err != nil {
 		fmt.Fprintf(sys.stderr, "lvsctl: hint: the clock of this director is not examined: adjtimex: %v\n", err)
 	}
-	for _, hint := range doctor.ExamineClock(state) {
+	for _, hint := range append(doctor.ExamineClock(state), strangers(ctx, sys)...) {
 		fmt.Fprintf(sys.stderr, "lvsctl: hint: %v\n", hint)
 	}
+}
+
+// strangers returns hints for the services of the kernel without an owner. On a host where no
+// resource and no daemon has a record, another program manages all services, so it returns none.
+func strangers(ctx context.Context, sys system) []doctor.Finding {
+	store, err := record.In(sys.stateDir)
+	if err != nil || !sys.director.Directs() { // A read of the table would load the module.
+		return nil
+	}
+	table, err := sys.kernel.Table(ctx) // An examination reports an error of this read.
+	if err != nil {
+		return nil
+	}
+	records, damaged, err := store.Others("")
+	if err != nil || len(damaged) > 0 || len(records) == 0 {
+		return nil
+	}
+	owned := lvs.Scope{}
+	for _, r := range records {
+		maps.Copy(owned, r.Scope())
+	}
+	return doctor.ExamineStrangers(table, owned)
 }
 
 // realServer returns the settings of this host as a real server. With addresses on the command

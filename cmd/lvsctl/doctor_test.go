@@ -365,3 +365,32 @@ func TestDoctorOfHashServices(t *testing.T) {
 		}
 	}
 }
+
+// TestDoctorOfAForeignService checks that a service without an owner is a hint, and that a host
+// without records of lvs-agents gets no hint.
+func TestDoctorOfAForeignService(t *testing.T) {
+	const hint = "lvsctl: hint: the kernel balances -t 192.0.2.99:25, and nothing checks or moves this service: " +
+		"no resource and no health daemon of this node owns it; if no other program needs it: ipvsadm -D -t 192.0.2.99:25\n"
+	table, err := lvs.ParseTable("-A -t 192.0.2.10:80 -s rr\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorded := t.TempDir()
+	store, err := record.In(recorded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Save(record.Record{ID: "web-ipvs", State: record.Running, Services: table}); err != nil {
+		t.Fatal(err)
+	}
+	for state, want := range map[string]string{recorded: hint, t.TempDir(): ""} {
+		var out, errs strings.Builder
+		code := run(t.Context(), []string{"doctor"}, system{
+			stdout: &out, stderr: &errs, stateDir: state, doctor: &patient{}, node: healthy{}, director: &patient{directs: true}, output: rightCluster,
+			kernel: fakeKernel{table: foreign + "-A -t 192.0.2.10:80 -s rr\n"}, capable: capability.Kernel{Root: fstest.MapFS{}}, attributes: published{}, listen: silence,
+		})
+		if diff := cmp.Diff([]any{0, "fine\n", want}, []any{code, out.String(), errs.String()}); diff != "" {
+			t.Errorf("exit code, stdout, stderr (-want +got):\n%s", diff)
+		}
+	}
+}

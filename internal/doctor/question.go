@@ -197,6 +197,7 @@ func Questions() []Question {
 		{"connection tracking", "Is the table of connection tracking full?", "`nf_conntrack_count`, `nf_conntrack_max`", "`sysctl -w net.netfilter.nf_conntrack_max=N`", tracking},
 		{"state", "Can the agents write their state?", "the file system of the state directory: read-only, or full", "remount, or remove files", writable},
 		{"clock", "Does a program synchronise the clock of this director? The answer is a hint", "`adjtimex(2)`: `TIME_ERROR`", "install and start chrony", nil},
+		{"owners", "Does a resource or a health daemon own each service of the kernel? The answer is a hint", "the table, the records of `ipvs` and of the health daemons", "`ipvsadm -D`, if no other program needs the service", nil},
 		{"forwarding", "Does the director forward the replies of masq servers?", "`ip_forward`, `forwarding`", "`sysctl -w net.ipv4.ip_forward=1`", nil},
 		{"replies", "Do the replies of masq servers pass through the director?", "counters and connections of IPVS, `rp_filter` drops: see [NAT and tunnels](nat.md)", "the route of the real server", nil},
 		{"tunnels", "Do the packets of clients fit into the tunnels?", "the MTU of the routes: see [NAT and tunnels](nat.md)", "a larger MTU, or smaller segments", nil},
