@@ -468,10 +468,11 @@ func (b *builder) services() (ipvs, health []Pair) {
 		b.report(config.Error, 0, "the parameters of resources cannot have this configuration: "+f.What, cmp.Or(f.Fix, "use a file"))
 	}
 	// Timeouts and the switches of the kernel are parameters of ipvs.
-	for _, field := range config.Differing(*b.cfg, config.Config{}, "File", "Services", "Cluster", "Timeouts",
+	for _, field := range config.Differing(*b.cfg, config.Config{}, "File", "Services", "Cluster", "Parts", "Timeouts",
 		"SloppyTCP", "SloppySCTP", "ExpireNodestConn", "ExpireQuiescentTemplate", "ConnReuseMode") {
 		if what := field + ": the parameters of resources do not have this setting of the file"; !slices.ContainsFunc(b.problems, func(p config.Problem) bool { return p.What == what }) {
 			b.report(config.Dropped, 0, what, "use a file")
+			b.problems[len(b.problems)-1].File = b.cfg.FileOf(field)
 		}
 	}
 	return ipvs, health

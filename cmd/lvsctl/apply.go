@@ -118,7 +118,7 @@ func (f setupFlags) resources(ctx context.Context, sys system) (*config.Config, 
 		return nil, crm.Resources{}, err
 	}
 	resources, problems := crm.Build(cfg, f.options())
-	explain(sys, problems)
+	explain(sys, cfg.Place(problems))
 	if config.Err(problems) != nil {
 		return nil, resources, errNo
 	}

@@ -76,7 +76,7 @@ func (c convertCommand) Run(ctx context.Context, sys system, line *kong.Context)
 		return err
 	}
 	text, problems := c.write(ctx, sys, cfg)
-	explain(sys, problems)
+	explain(sys, cfg.Place(problems))
 	if config.Err(problems) != nil {
 		return errNo
 	}

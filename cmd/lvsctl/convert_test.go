@@ -163,6 +163,47 @@ func TestConvertReadsIncludedFiles(t *testing.T) {
 	}
 }
 
+// TestConvertNamesTheFileOfEachProblem converts two files that have a problem each.
+func TestConvertNamesTheFileOfEachProblem(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for name, text := range map[string]string{
+		"one.cf":   "logfile=\"/var/log/one\"\n\nvirtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n\tfallback=127.0.0.1 gate\n",
+		"two.cf":   "autoreload=yes\nvirtual=192.0.2.11:80\n\treal=192.0.2.21 gate\n\treal=rs1 gate\n\treal=rs1 gate 2\n\tfallback=127.0.0.1 gate\n",
+		"three.cf": "\nvirtual=192.0.2.21:80\n\treal=192.0.2.22 gate\n", "four.cf": "virtual=rs1:80\n\treal=192.0.2.22 gate\n",
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct{ args, want string }{
+		{"one.cf two.cf --to=ipvsadm", `
+two.cf:4: warning: real server 192.0.2.21:80 is given twice, first in line 3; delete this one
+two.cf:5: warning: real server 192.0.2.21:80 is given twice, first in line 4 with other values; the last one counts; delete one of them
+one.cf:3: dropped: fallback of -t 192.0.2.10:80: the table has only real servers
+two.cf:2: dropped: fallback of -t 192.0.2.11:80: the table has only real servers
+`},
+		{"one.cf two.cf --to=keepalived", `
+two.cf:4: error: rs1 of -t 192.0.2.11:80 is a host name, and keepalived needs an address; write the address
+two.cf:5: error: rs1 of -t 192.0.2.11:80 is a host name, and keepalived needs an address; write the address
+two.cf: dropped: keepalived.conf cannot have AutoReload
+one.cf: dropped: keepalived.conf cannot have LogFile
+one.cf:3: dropped: keepalived.conf cannot have Request of the real servers of -t 192.0.2.10:80
+two.cf:2: dropped: keepalived.conf cannot have the real servers of -t 192.0.2.11:80
+`},
+		{"three.cf four.cf", `
+four.cf:1: error: virtual service -t rs1:80 has a host name instead of an address; write the address: the cluster needs it for the resource of the virtual address
+`},
+		{"three.cf four.cf --to=ipvsadm", `
+four.cf:1: warning: virtual server rs1: virtual service -t 192.0.2.21:80 is also in line 2 of three.cf, so it is left out; delete one of them
+`},
+	} {
+		_, _, stderr := lvsctl(t, fakeKernel{}, append([]string{"convert"}, strings.Fields(tt.args)...)...)
+		if stderr != tt.want[1:] {
+			t.Errorf("%s: stderr\n%s\nwant%s", tt.args, stderr, tt.want)
+		}
+	}
+}
+
 func TestConvertShowsTheFirstProblems(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if err := os.WriteFile("big.conf", []byte("vrrp_instance x {\n}\n"+strings.Repeat("word 1\n", 3000)), 0o644); err != nil {

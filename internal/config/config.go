@@ -54,6 +54,8 @@ type Config struct {
 	// Cluster is what the configuration says about directors and virtual addresses. Nil means
 	// nothing.
 	Cluster *Cluster
+	// Parts are the files that Merge has joined. Nil means that the field File is the only one.
+	Parts *Parts
 }
 
 // Service is a virtual service with all its settings, including the settings that the text form

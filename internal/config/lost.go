@@ -13,8 +13,9 @@ func Lost(cfg, again *Config, format string) []Problem {
 	add := func(line int, what string) {
 		problems = append(problems, Problem{File: cfg.File, Line: line, Severity: Dropped, What: format + " cannot have " + what})
 	}
-	for _, field := range Differing(*cfg, *again, "File", "Services", "Cluster") {
+	for _, field := range Differing(*cfg, *again, "File", "Services", "Cluster", "Parts") {
 		add(0, field)
+		problems[len(problems)-1].File = cfg.FileOf(field)
 	}
 	if len(cfg.Services) != len(again.Services) {
 		add(0, "these virtual services")

@@ -10,18 +10,23 @@ import (
 
 // Merge returns one configuration for several files of one setup. If two files differ in a setting,
 // a service or the synchronisation, the first file counts, and there is a warning. The lists of
-// directors, groups, marks, conditions and notices are joined without a warning.
+// directors, groups, marks, conditions and notices are joined without a warning. The method Place
+// gives the problems of the result their files.
 func Merge(configs ...*Config) (*Config, []Problem) {
 	merged := *configs[0]
+	if len(configs) > 1 {
+		merged.Parts = &Parts{Files: []string{merged.File}, Settings: map[string]string{}}
+	}
 	var problems []Problem
-	for _, c := range configs[1:] {
-		m := merging{&merged, c, nil}
+	for i, c := range configs[1:] {
+		merged.Parts.Files = append(merged.Parts.Files, c.File)
+		m := merging{&merged, WithLines(c, func(line int) int { return line + (i+1)*linesOfFile }), nil}
 		m.settings()
 		m.services()
 		m.cluster()
 		problems = append(problems, m.problems...)
 	}
-	return &merged, append(problems, merged.addresses()...)
+	return &merged, merged.Place(append(problems, merged.addresses()...))
 }
 
 // merging adds a configuration to another one.
@@ -30,10 +35,11 @@ type merging struct {
 	problems   []Problem
 }
 
-func (m *merging) differs(line int, what string) {
+// differs reports a thing that the file in has, too.
+func (m *merging) differs(line int, what, in string) {
 	m.problems = append(m.problems, Problem{
 		File: m.from.File, Line: line, Severity: Warning,
-		What: fmt.Sprintf("%s is in %s too, with other settings, which count", what, m.into.File), Fix: "delete one of them",
+		What: fmt.Sprintf("%s is in %s too, with other settings, which count", what, in), Fix: "delete one of them",
 	})
 }
 
@@ -42,13 +48,14 @@ func (m *merging) settings() {
 	into, from := reflect.ValueOf(m.into).Elem(), reflect.ValueOf(m.from).Elem()
 	for i := range into.NumField() {
 		name := into.Type().Field(i).Name
-		if slices.Contains([]string{"File", "Services", "Cluster"}, name) || from.Field(i).IsZero() {
+		if slices.Contains([]string{"File", "Services", "Cluster", "Parts"}, name) || from.Field(i).IsZero() {
 			continue
 		}
 		if into.Field(i).IsZero() {
 			into.Field(i).Set(from.Field(i))
+			m.into.Parts.Settings[name] = m.from.File
 		} else if !reflect.DeepEqual(into.Field(i).Interface(), from.Field(i).Interface()) {
-			m.differs(0, name)
+			m.differs(0, name, m.into.FileOf(name))
 		}
 	}
 }
@@ -61,7 +68,8 @@ func (m *merging) services() {
 		case i < 0:
 			services = append(services, s)
 		case !reflect.DeepEqual(withoutLines(services[i]), withoutLines(s)):
-			m.differs(s.Line, s.Name())
+			in, _ := m.into.origin(services[i].Line)
+			m.differs(s.Line, s.Name(), in)
 		}
 	}
 	m.into.Services = services
@@ -101,7 +109,8 @@ func (m *merging) cluster() {
 	case cluster.Sync == nil:
 		cluster.Sync = from.Sync
 	case from.Sync != nil && cluster.Sync.SyncDaemon != from.Sync.SyncDaemon:
-		m.differs(from.Sync.Line, "the synchronisation of connections")
+		in, _ := m.into.origin(cluster.Sync.Line)
+		m.differs(from.Sync.Line, "the synchronisation of connections", in)
 	}
 	m.into.Cluster = &cluster
 }

@@ -34,6 +34,11 @@ func TestMergeOfTwoDirectorsFiles(t *testing.T) {
 		Messages: &Messages{DeadTime: time.Minute, Addresses: []netip.Addr{vip(2).IP, vip(3).IP}, Signed: true},
 	}}
 	got, problems := Merge(one, two)
+	if file, line := got.origin(got.Services[2].Line); file != "two" || line != 9 || got.FileOf("ConnReuseMode") != "two" || got.FileOf("SloppyTCP") != "one" {
+		t.Errorf("service of %s:%d, %+v", file, line, got.Parts)
+	}
+	got = WithLines(got, func(line int) int { return line % linesOfFile })
+	got.Parts = nil
 	want := &Config{File: "one", SloppyTCP: &yes, ConnReuseMode: "1", Services: []Service{service(80, "rr", 1), service(81, "rr", 2), service(82, "rr", 9)}, Cluster: &Cluster{
 		Nodes: []Node{{Name: "director1"}, {Name: "director2"}},
 		Groups: []Group{
@@ -49,7 +54,7 @@ func TestMergeOfTwoDirectorsFiles(t *testing.T) {
 	if len(problems) != 2 || problems[1].String() != "two:8: -t 192.0.2.10:81 is in one too, with other settings, which count; delete one of them" {
 		t.Errorf("%v", problems)
 	}
-	if len(one.Services) != 2 || len(one.Cluster.Groups[0].Addresses) != 1 {
+	if len(one.Services) != 2 || two.Services[2].Line != 9 || two.Cluster.Notices[0].Line != 5 || len(one.Cluster.Groups[0].Addresses) != 1 {
 		t.Errorf("Merge has changed its argument: %+v", one)
 	}
 }

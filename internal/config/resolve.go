@@ -172,7 +172,7 @@ func (r *resolution) service(s Service) (Service, bool) {
 		}
 	}
 	if line, again := r.given[s.ID]; again && line != s.Line {
-		r.left(s.Line, "virtual server "+name, fault.Errorf("delete one of them", "virtual service %s is also in line %d", s.Name(), line))
+		r.left(s.Line, "virtual server "+name, fault.Errorf("delete one of them", "virtual service %s is also in %s", s.Name(), r.config.place(line, s.Line)))
 		return s, false
 	}
 	r.given[s.ID] = s.Line
@@ -205,7 +205,7 @@ func (r *resolution) reals(s *Service) {
 // Repetition returns the fault of a real server that the file has twice. same reports whether the
 // checks of both are the same.
 func Repetition(before, again Real, same bool) fault.Fault {
-	what := fmt.Sprintf("real server %s is given twice, first in line %d", again.Addr, before.Line)
+	what := fmt.Sprintf("real server %s is given twice, first in line %d", again.Addr, before.Line%linesOfFile)
 	if same && before.Destination == again.Destination && before.Host == again.Host && before.Last == again.Last {
 		return fault.New(what, "delete this one")
 	}
@@ -268,7 +268,7 @@ func (r *resolution) fallbacks(s *Service) {
 		name := f.Host
 		f.Host = addr.String()
 		if i := slices.IndexFunc(s.Reals, func(real Real) bool { return real.Addr == f.addr() }); i >= 0 {
-			r.left(f.Line, "fallback "+name, fault.Errorf("choose another server: the fallback serves when no real server does", "it is also a real server of %s, in line %d", s.Name(), s.Reals[i].Line))
+			r.left(f.Line, "fallback "+name, fault.Errorf("choose another server: the fallback serves when no real server does", "it is also a real server of %s, in line %d", s.Name(), s.Reals[i].Line%linesOfFile))
 			continue
 		}
 		all = append(all, f)

@@ -3,7 +3,6 @@ package keepalived
 import (
 	"fmt"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -196,27 +195,4 @@ func (p *parser) place(problems []config.Problem) []config.Problem {
 		}
 	}
 	return problems
-}
-
-// relocate gives each field Line in a value the line of the first file.
-func (p *parser) relocate(v reflect.Value) {
-	switch kind := v.Kind(); {
-	case kind == reflect.Pointer && !v.IsNil():
-		p.relocate(v.Elem())
-	case kind == reflect.Slice:
-		for i := range v.Len() {
-			p.relocate(v.Index(i))
-		}
-	case kind == reflect.Struct:
-		for i := range v.NumField() {
-			field := v.Field(i)
-			switch {
-			case !field.CanSet():
-			case v.Type().Field(i).Name == "Line":
-				field.SetInt(int64(p.own(int(field.Int()))))
-			default:
-				p.relocate(field)
-			}
-		}
-	}
 }

@@ -3,7 +3,6 @@ package keepalived
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,8 +48,7 @@ func (o Options) Parse(name string, text []byte) (*config.Config, []config.Probl
 	if config.Err(problems) != nil {
 		return nil, problems
 	}
-	p.relocate(reflect.ValueOf(p.config))
-	return p.config, problems
+	return config.WithLines(p.config, p.own), problems
 }
 
 type parser struct {

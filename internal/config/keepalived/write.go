@@ -25,7 +25,7 @@ func Write(cfg *config.Config, secrets bool) (string, []config.Problem) {
 	for _, s := range cfg.Services {
 		w.service(s, len(w.mail) > 0)
 	}
-	again, found := Parse(cfg.File, []byte(w.String()))
+	again, found := Parse("the written keepalived.conf", []byte(w.String()))
 	if again == nil {
 		return "", append(w.problems, slices.DeleteFunc(found, func(p config.Problem) bool { return p.Severity != config.Error })...)
 	}

@@ -20,7 +20,7 @@ import (
 // ***.
 func Write(cfg *config.Config, secrets bool) (string, []config.Problem) {
 	text := written(cfg, true)
-	again, problems := Parse(cfg.File, []byte(text))
+	again, problems := Parse("the written ldirectord.cf", []byte(text))
 	problems = slices.DeleteFunc(problems, func(p config.Problem) bool { return p.Severity != config.Error })
 	if again != nil {
 		problems = config.Lost(cfg, again, "ldirectord.cf")
