@@ -85,10 +85,12 @@ func added(t *testing.T, p pool) {
 		if weights := weightsIn(t, watched(), 26); !slices.Equal(weights, []int{10}) {
 			t.Errorf("weights of the added server: %v", weights)
 		}
-		if got := p.pages(t); got != "map[rs1:12 rs2:8]" {
-			t.Errorf("clients got %s", got)
-		}
-		p.ctl(t, 1, "add", vip, fresh)
+	})
+	if got := p.pages(t); got != "map[rs1:12 rs2:8]" {
+		t.Errorf("clients got %s", got)
+	}
+	p.ctl(t, 1, "add", vip, fresh)
+	p.unharmed(t, func() {
 		p.ctl(t, 0, "drain", vip, fresh)
 		p.ctl(t, 0, "wait", "drained", vip, fresh, "--timeout", "30s")
 		p.ctl(t, 0, "remove", vip, fresh)
