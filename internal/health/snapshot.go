@@ -52,10 +52,10 @@ func (d *Daemon) service(i int) control.Service {
 	service, st := d.setup.Services[i], d.standing[i]
 	s := control.Service{ID: service.ID.String(), Scheduler: string(service.Scheduler), Persistence: service.Persistence.Seconds()}
 	for j, real := range service.Reals {
-		since, _ := d.spans(service.ID, real)
+		verdict, since, reason := d.judged(service.ID, real)
 		s.Reals = append(s.Reals, control.Real{
 			Addr: real.Addr.String(), Forward: forwardName(real.Forward), Weight: st.reals[j].weight, Configured: real.Weight,
-			Verdict: d.verdict(service.ID, real).String(), Since: since, Reason: d.why(service.ID, real),
+			Verdict: verdict.String(), Since: since, Reason: reason,
 			Orders: d.orders.of(Member{service.ID, real.Addr}, time.Now()),
 		})
 	}
@@ -77,6 +77,17 @@ func (d *Daemon) service(i int) control.Service {
 		s.OtherFallbacks = append(s.OtherFallbacks, fallback)
 	}
 	return s
+}
+
+// judged returns the verdict on a real server, when it began, and why. With one probe, judged
+// searches the trackers only once. The search takes most of the time of a snapshot.
+func (d *Daemon) judged(id lvs.ServiceID, real Real) (v Verdict, since time.Time, reason string) {
+	if len(real.Probes) != 1 || d.out[Member{id, real.Addr}] {
+		since, _ = d.spans(id, real)
+		return d.verdict(id, real), since, d.why(id, real)
+	}
+	t := d.trackers[real.Probes[0]]
+	return t.verdict, t.since, t.reason
 }
 
 // limit returns the age above which a loop of the daemon counts as stuck.
