@@ -41,7 +41,7 @@ func Now() (Here, error) {
 		return Here{}, fmt.Errorf("network namespace: %w", err)
 	}
 	inode := strconv.FormatUint(netns.Sys().(*syscall.Stat_t).Ino, 10)
-	return Here{Boot: strings.TrimSpace(string(boot)), Inode: inode, Cookie: cookie(), Main: isMain(inode)}, nil
+	return Here{Boot: strings.TrimSpace(string(boot)), Inode: inode, Cookie: cookie(), Main: isMain()}, nil
 }
 
 // cookie returns the cookie of the network namespace, or an empty text if it cannot be read. Linux
@@ -84,13 +84,18 @@ func (h Here) name() string {
 
 // isMain reports whether the calling thread is in the first network namespace of the host, or in
 // the namespace of process 1. Only the first namespace of the host has this sysctl
-// (net/core/sysctl_net_core.c).
-func isMain(inode string) bool {
+// (net/core/sysctl_net_core.c). A process with fewer capabilities than process 1 cannot read
+// /proc/1/ns/net. The files in /proc/1/net have other inode numbers in every namespace.
+func isMain() bool {
 	if unix.Access("/proc/sys/net/core/netdev_max_backlog", unix.F_OK) == nil {
 		return true
 	}
-	first, err := os.Readlink("/proc/1/ns/net")
-	return err == nil && first == "net:["+inode+"]"
+	first, err := os.Stat("/proc/1/net/dev")
+	if err != nil {
+		return false
+	}
+	own, err := os.Stat("/proc/thread-self/net/dev")
+	return err == nil && os.SameFile(first, own)
 }
 
 // SinceBoot returns the time of CLOCK_BOOTTIME, or 0 if it cannot be read. A change of the system
