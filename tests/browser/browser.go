@@ -43,7 +43,7 @@ func Start(tb testing.TB, command func(ctx context.Context, name string, args ..
 		tb.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
-	cmd := command(ctx, "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+	cmd := command(ctx, "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--no-proxy-server",
 		"--hide-scrollbars", "--remote-debugging-pipe", "--user-data-dir="+tb.TempDir(), "about:blank")
 	b := &Browser{requests: requests, replies: bufio.NewReader(replies)}
 	cmd.Stderr = &b.stderr
@@ -129,7 +129,11 @@ func (b *Browser) read(tb testing.TB, wanted func(message) bool) message {
 // Open opens a page, and waits until it is loaded.
 func (b *Browser) Open(tb testing.TB, url string) {
 	tb.Helper()
-	b.call(tb, "Page.navigate", map[string]any{"url": url}, nil)
+	var reply struct{ ErrorText string }
+	b.call(tb, "Page.navigate", map[string]any{"url": url}, &reply)
+	if reply.ErrorText != "" {
+		tb.Fatalf("%s: %s", url, reply.ErrorText)
+	}
 	b.read(tb, func(m message) bool { return m.Method == "Page.loadEventFired" })
 }
 
