@@ -216,6 +216,9 @@ func (c statusCommand) write(sys system, s control.Snapshot) {
 	if s.Trouble != "" {
 		fmt.Fprintln(sys.stdout, inert("trouble: "+s.Trouble))
 	}
+	if held := heldAddresses(sys, s); held != "" {
+		fmt.Fprintln(sys.stdout, "addresses: "+inert(held))
+	}
 	total := 0
 	for _, service := range s.Services {
 		total += len(service.Reals)

@@ -34,7 +34,7 @@ func TestStatus(t *testing.T) {
 	state := shortDir(t)
 	status := func(args ...string) (int, string, string) {
 		var out, errs strings.Builder
-		code := run(t.Context(), append([]string{"status"}, args...), system{stdout: &out, stderr: &errs, stateDir: state, output: noCluster, kernel: counting{}})
+		code := run(t.Context(), append([]string{"status"}, args...), system{stdout: &out, stderr: &errs, stateDir: state, output: noCluster, kernel: counting{}, node: healthy{}})
 		return code, out.String(), errs.String()
 	}
 	if code, _, stderr := status(); code != 1 || stderr != "lvsctl: no health daemon runs on this node\n" {
@@ -77,6 +77,7 @@ func TestStatus(t *testing.T) {
 	code, stdout, stderr := status()
 	const want = `web: directord 1.2.3, process 7, /etc/ha.d/web.cf, running for 1h0m0s
 trouble: web.cf:3: no
+addresses: 192.0.2.10 on no interface of this node
 Prot LocalAddress:Port Scheduler
   -> RemoteAddress:Port  Forward  Weight  ActiveConn  InActConn  Conn/s  Verdict   Since  Reason
 TCP  192.0.2.10:80 rr persistent 600
@@ -128,7 +129,7 @@ func shownStatus(t *testing.T, colour bool, args []string, daemons ...control.Da
 		start(t, dir, fmt.Sprint("web", i), d)
 	}
 	var out, errs strings.Builder
-	run(t.Context(), append([]string{"status"}, args...), system{stdout: &out, stderr: &errs, stateDir: dir, kernel: fakeKernel{}, colour: colour})
+	run(t.Context(), append([]string{"status"}, args...), system{stdout: &out, stderr: &errs, stateDir: dir, node: healthy{}, kernel: fakeKernel{}, colour: colour})
 	return out.String(), errs.String()
 }
 
@@ -205,7 +206,7 @@ func TestStatusWatchRepeats(t *testing.T) {
 			end()
 		}
 	}}
-	code := run(ctx, []string{"status", "-w"}, system{stdout: &out, stateDir: dir, kernel: fakeKernel{}, colour: true})
+	code := run(ctx, []string{"status", "-w"}, system{stdout: &out, stateDir: dir, node: healthy{}, kernel: fakeKernel{}, colour: true})
 	if want := clearScreen + "web: directord"; code != 0 || writes != 2 || !strings.HasPrefix(out.String(), want) {
 		t.Errorf("%d %q", code, out.String())
 	}

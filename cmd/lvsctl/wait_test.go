@@ -113,7 +113,7 @@ func TestStatusWaits(t *testing.T) {
 		t.Run(test.args, func(t *testing.T) {
 			t.Parallel()
 			var out, errs strings.Builder
-			code := run(t.Context(), strings.Fields(test.args), system{stdout: &out, stderr: &errs, stateDir: state, kernel: fakeKernel{}})
+			code := run(t.Context(), strings.Fields(test.args), system{node: healthy{}, stdout: &out, stderr: &errs, stateDir: state, kernel: fakeKernel{}})
 			if code != test.code || errs.String() != test.stderr {
 				t.Errorf("%d %s\nwant %d %s", code, errs.String(), test.code, test.stderr)
 			}

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
 	"lvs-agents/crm/cib"
+	"lvs-agents/internal/control"
 	"lvs-agents/internal/doctor"
 )
 
@@ -43,4 +46,46 @@ func noDaemon(ctx context.Context, sys system) error {
 		return fmt.Errorf("%w: %s", errNoDaemon, inert(strings.Join(where, ", ")))
 	}
 	return errNoDaemon
+}
+
+// mostHeld is how many virtual addresses of a daemon are printed. The rest is counted.
+const mostHeld = 20
+
+// heldAddresses returns the virtual addresses of the services of a daemon, each with the interfaces
+// of this node that have it. It returns "" without a service at an address, and if the interfaces
+// cannot be read.
+func heldAddresses(sys system, s control.Snapshot) string {
+	links, err := sys.node.Links()
+	if err != nil {
+		return ""
+	}
+	var texts []string
+	seen := map[netip.Addr]bool{}
+	for _, service := range s.Services {
+		_, address, _ := strings.Cut(service.ID, " ")
+		at, err := netip.ParseAddrPort(address)
+		if err != nil || seen[at.Addr()] { // The address of a firewall mark is unknown.
+			continue
+		}
+		seen[at.Addr()] = true
+		place := "no interface of this node"
+		if nics := holders(links, at.Addr()); len(nics) > 0 {
+			place = strings.Join(nics, " and ")
+		}
+		texts = append(texts, at.Addr().String()+" on "+place)
+	}
+	if more := len(texts) - mostHeld; more > 0 {
+		texts = append(texts[:mostHeld], fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(texts, ", ")
+}
+
+// holders returns the names of the interfaces with an address.
+func holders(links []doctor.Link, ip netip.Addr) (nics []string) {
+	for _, l := range links {
+		if slices.ContainsFunc(l.Networks, func(p netip.Prefix) bool { return p.Addr() == ip }) {
+			nics = append(nics, l.Name)
+		}
+	}
+	return nics
 }

@@ -2,12 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"lvs-agents/crm/cib"
+	"lvs-agents/internal/control"
+	"lvs-agents/internal/doctor"
 )
 
 // TestNoDaemon checks what the commands print on a node without a health daemon.
@@ -52,4 +57,52 @@ func TestNoDaemon(t *testing.T) {
 			}
 		}
 	})
+}
+
+// linked is a host with these interfaces.
+type linked struct {
+	healthy
+	links []doctor.Link
+	err   error
+}
+
+func (n linked) Links() ([]doctor.Link, error) { return n.links, n.err }
+
+// TestHeldAddresses checks which virtual addresses this node has according to lvsctl status.
+func TestHeldAddresses(t *testing.T) {
+	here := linked{links: []doctor.Link{
+		{Name: "lo", Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/32")}},
+		{Name: "eth0", Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/24"), netip.MustParsePrefix("2001:db8::10/64")}},
+	}}
+	many := []string{}
+	for i := range mostHeld + 5 {
+		many = append(many, fmt.Sprintf("-t 198.51.100.%d:80", i))
+	}
+	for _, tt := range []struct {
+		name string
+		node node
+		ids  []string
+		want string
+	}{
+		{"two ports", here, []string{"-t 192.0.2.10:80", "-t 192.0.2.10:443"}, "192.0.2.10 on lo and eth0"},
+		{"IPv6", here, []string{"-t [2001:db8::10]:80", "-u 192.0.2.11:53"}, "2001:db8::10 on eth0, 192.0.2.11 on no interface of this node"},
+		{"a mark", here, []string{"-f 7"}, ""},
+		{"no interfaces", linked{err: errors.New("no")}, []string{"-t 192.0.2.10:80"}, ""},
+		{"no address here", healthy{}, many[:1], "198.51.100.0 on no interface of this node"},
+	} {
+		var s control.Snapshot
+		for _, id := range tt.ids {
+			s.Services = append(s.Services, control.Service{ID: id})
+		}
+		if got := heldAddresses(system{node: tt.node}, s); got != tt.want {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+	}
+	var s control.Snapshot
+	for _, id := range many {
+		s.Services = append(s.Services, control.Service{ID: id})
+	}
+	if got := heldAddresses(system{node: here}, s); strings.Count(got, " on ") != mostHeld || !strings.HasSuffix(got, ", and 5 more") {
+		t.Error(got)
+	}
 }
