@@ -64,16 +64,17 @@ func quoted(line string) (words []string) {
 	return words
 }
 
-// drops returns the rule, or the policy, that certainly drops a packet.
-func (r ruleset) drops(p packet) string {
-	for _, table := range []string{"raw", "mangle", "filter"} {
+// drops returns the rule, or the policy, that certainly drops a packet, and the options that insert
+// a rule before it. Each table has a lower priority than IPVS, except nat, which drops nothing.
+func (r ruleset) drops(p packet) (by, insert string) {
+	for _, table := range []string{"raw", "mangle", "filter", "security"} {
 		for _, chain := range chains[p.hook] {
 			if verdict, by := r.walk(table, chain, p, 0); verdict == "DROP" {
-				return by
+				return by, "-t " + table + " -I " + chain
 			}
 		}
 	}
-	return ""
+	return "", ""
 }
 
 // chains are the built-in chains that a packet passes, by its hook.
@@ -207,13 +208,13 @@ func firewall(f Facts) (findings []Finding) {
 			if p.to.Addr().Is6() != strings.HasPrefix(program, "ip6") {
 				continue
 			}
-			by := rules.drops(p)
+			by, insert := rules.drops(p)
 			if by == "" {
 				continue
 			}
 			tool := strings.TrimSuffix(program, "-save")
 			findings = append(findings, p.dropped("the rule "+tool+" "+by,
-				fmt.Sprintf("%s -I %s -p %s -d %s --dport %d -j ACCEPT", tool, p.hook, p.protocol, p.to.Addr(), p.to.Port())))
+				fmt.Sprintf("%s %s -p %s -d %s --dport %d -j ACCEPT", tool, insert, p.protocol, p.to.Addr(), p.to.Port())))
 		}
 	}
 	if f.nftables == nil {

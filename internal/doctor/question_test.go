@@ -181,4 +181,10 @@ func TestFirewall(t *testing.T) {
 			}
 		})
 	}
+	f := rightFacts(t)
+	f.Rules = map[string]string{"iptables-save": "*security\n-A INPUT -p tcp -j DROP\nCOMMIT\n"}
+	const fix = "iptables -t security -I INPUT -p tcp -d 192.0.2.10 --dport 80 -j ACCEPT, and the same in the configuration of the firewall"
+	if found := firewall(f); len(found) != 1 || found[0].Fix != fix {
+		t.Errorf("got %v, want the fix %s", found, fix)
+	}
 }

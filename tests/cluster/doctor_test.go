@@ -130,7 +130,7 @@ func plantedFaults() [][]planted {
 			},
 			{
 				name: "firewall", plant: "iptables-legacy -A INPUT -d 192.0.2.10 -p tcp --dport 80 -j DROP", remove: "iptables-legacy -F INPUT",
-				why: "the rule iptables-legacy -t filter -A INPUT -d 192.0.2.10/32 -p tcp -m tcp --dport 80 -j DROP drops them", fix: "iptables-legacy -I INPUT -p tcp -d 192.0.2.10 --dport 80 -j ACCEPT",
+				why: "the rule iptables-legacy -t filter -A INPUT -d 192.0.2.10/32 -p tcp -m tcp --dport 80 -j DROP drops them", fix: "iptables-legacy -t filter -I INPUT -p tcp -d 192.0.2.10 --dport 80 -j ACCEPT",
 			},
 			{
 				name: "a real server answers ARP", host: "rs1", plant: "echo 0 >/proc/sys/net/ipv4/conf/all/arp_ignore", remove: "echo 1 >/proc/sys/net/ipv4/conf/all/arp_ignore",
