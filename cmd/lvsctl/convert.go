@@ -251,6 +251,12 @@ func (c convertCommand) write(ctx context.Context, sys system, cfg *config.Confi
 	options := c.options()
 	if c.To == "haresources" {
 		options.Form = crm.ClassicGroup
+		if n := groups(cfg); n > 1 {
+			return "", []config.Problem{{
+				File: cfg.File, Severity: config.Error, What: fmt.Sprintf("haresources cannot have %d groups of virtual addresses: each needs its own services, their parameters have blanks, and haresources has no quotes", n),
+				Fix: "put all addresses into one group, or write resources for Pacemaker with --to=crm",
+			}}
+		}
 	}
 	resources, problems := crm.Build(cfg, options)
 	if config.Err(problems) != nil {
@@ -273,6 +279,19 @@ func (c convertCommand) write(ctx context.Context, sys system, cfg *config.Confi
 		problems = append(problems, config.Problem{File: cfg.File, Severity: config.Error, What: err.Error()})
 	}
 	return text, problems
+}
+
+// groups returns the number of groups that have virtual addresses.
+func groups(cfg *config.Config) (n int) {
+	if cfg.Cluster == nil {
+		return 0
+	}
+	for _, g := range cfg.Cluster.Groups {
+		if len(g.Addresses) > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // corosync returns corosync.conf. The addresses of --link replace the addresses of the files.

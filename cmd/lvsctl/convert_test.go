@@ -167,9 +167,10 @@ func TestConvertReadsIncludedFiles(t *testing.T) {
 func TestConvertNamesTheFileOfEachProblem(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for name, text := range map[string]string{
-		"one.cf":   "logfile=\"/var/log/one\"\n\nvirtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n\tfallback=127.0.0.1 gate\n",
-		"two.cf":   "autoreload=yes\nvirtual=192.0.2.11:80\n\treal=192.0.2.21 gate\n\treal=rs1 gate\n\treal=rs1 gate 2\n\tfallback=127.0.0.1 gate\n",
-		"three.cf": "\nvirtual=192.0.2.21:80\n\treal=192.0.2.22 gate\n", "four.cf": "virtual=rs1:80\n\treal=192.0.2.22 gate\n",
+		"one.cf":      "logfile=\"/var/log/one\"\n\nvirtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n\tfallback=127.0.0.1 gate\n",
+		"two.cf":      "autoreload=yes\nvirtual=192.0.2.11:80\n\treal=192.0.2.21 gate\n\treal=rs1 gate\n\treal=rs1 gate 2\n\tfallback=127.0.0.1 gate\n",
+		"groups.conf": "vrrp_instance a {\nvirtual_ipaddress {\n192.0.2.10/24\n}\n}\nvrrp_instance b {\nvirtual_ipaddress {\n192.0.2.11/24\n}\n}\n",
+		"three.cf":    "\nvirtual=192.0.2.21:80\n\treal=192.0.2.22 gate\n", "four.cf": "virtual=rs1:80\n\treal=192.0.2.22 gate\n",
 	} {
 		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -189,6 +190,10 @@ two.cf: dropped: keepalived.conf cannot have AutoReload
 one.cf: dropped: keepalived.conf cannot have LogFile
 one.cf:3: dropped: keepalived.conf cannot have Request of the real servers of -t 192.0.2.10:80
 two.cf:2: dropped: keepalived.conf cannot have the real servers of -t 192.0.2.11:80
+`},
+		{"one.cf groups.conf --to=haresources --inline --node=director1", `
+groups.conf: warning: no virtual service in this file
+one.cf: error: haresources cannot have 2 groups of virtual addresses: each needs its own services, their parameters have blanks, and haresources has no quotes; put all addresses into one group, or write resources for Pacemaker with --to=crm
 `},
 		{"three.cf four.cf", `
 four.cf:1: error: virtual service -t rs1:80 has a host name instead of an address; write the address: the cluster needs it for the resource of the virtual address
