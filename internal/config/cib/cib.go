@@ -32,7 +32,7 @@ func Guess(text []byte) bool {
 
 type parser struct {
 	config   *config.Config
-	problems []config.Problem
+	problems config.Problems
 }
 
 // Parse reads a CIB: nodes, virtual addresses, preferences of nodes and stickiness. The Files of
@@ -51,14 +51,15 @@ func Parse(name string, text []byte) (*config.Config, []config.Problem) {
 	default:
 		p.cib(root)
 	}
-	if config.Err(p.problems) != nil {
-		return nil, p.problems
+	problems := p.problems.All(p.config.File)
+	if config.Err(problems) != nil {
+		return nil, problems
 	}
-	return p.config, p.problems
+	return p.config, problems
 }
 
 func (p *parser) report(severity config.Severity, what, fix string) {
-	p.problems = append(p.problems, config.Problem{File: p.config.File, Severity: severity, What: what, Fix: fix})
+	p.problems.Add(config.Problem{File: p.config.File, Severity: severity, What: what, Fix: fix})
 }
 
 // about reports a problem of an element.

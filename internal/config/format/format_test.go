@@ -1,6 +1,7 @@
 package format
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -70,6 +71,24 @@ func TestNamedFormat(t *testing.T) {
 	} {
 		if _, err := Named(name); err == nil || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	}
+}
+
+// TestReadersCountProblems checks that a reader keeps the first problems, and counts the others.
+func TestReadersCountProblems(t *testing.T) {
+	var lines strings.Builder
+	for i := range 2000 {
+		fmt.Fprintf(&lines, "udpport %d\nkeyword%d = 1\n", i, i)
+	}
+	for _, name := range []string{"keepalived", "piranha", "ha.cf"} {
+		f, err := Named(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, problems := f.Parse("FILE", []byte(lines.String()))
+		if last := problems[len(problems)-1]; len(problems) > 1000 || !strings.HasSuffix(last.What, " more problems") {
+			t.Errorf("%s: %d problems, the last one is %s", name, len(problems), last)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 
 type parser struct {
 	config   *config.Config
-	problems []config.Problem
+	problems config.Problems
 }
 
 func newParser(name string) *parser {
@@ -20,18 +20,19 @@ func newParser(name string) *parser {
 }
 
 func (p *parser) report(line int, severity config.Severity, f fault.Fault) {
-	p.problems = append(p.problems, config.Problem{File: p.config.File, Line: line, Severity: severity, What: f.What, Fix: f.Fix})
+	p.problems.Add(config.Problem{File: p.config.File, Line: line, Severity: severity, What: f.What, Fix: f.Fix})
 }
 
 func (p *parser) repaired(line int, what, before, after string) {
-	p.problems = append(p.problems, config.Problem{File: p.config.File, Line: line, Severity: config.Repaired, What: what, Before: before, After: after})
+	p.problems.Add(config.Problem{File: p.config.File, Line: line, Severity: config.Repaired, What: what, Before: before, After: after})
 }
 
 func (p *parser) result() (*config.Config, []config.Problem) {
-	if config.Err(p.problems) != nil {
-		return nil, p.problems
+	problems := p.problems.All(p.config.File)
+	if config.Err(problems) != nil {
+		return nil, problems
 	}
-	return p.config, p.problems
+	return p.config, problems
 }
 
 // lines returns the lines of a text without comments.

@@ -25,18 +25,18 @@ func Parse(name string, text []byte) (*config.Config, []config.Problem) {
 	p := &parser{config: &config.Config{File: name, Cluster: &config.Cluster{}}, file: settings{given: map[string]statement{}}}
 	p.read(p.statements(string(text)))
 	p.build()
-	slices.SortStableFunc(p.problems, func(a, b config.Problem) int { return cmp.Compare(a.Line, b.Line) })
-	if config.Err(p.problems) != nil {
-		return nil, p.problems
+	problems := p.problems.All(p.config.File)
+	if config.Err(problems) != nil {
+		return nil, problems
 	}
-	return p.config, p.problems
+	return p.config, problems
 }
 
 type parser struct {
 	config   *config.Config
 	file     settings
 	virtuals []virtual
-	problems []config.Problem
+	problems config.Problems
 }
 
 // settings are the statements of a block, or the statements outside of blocks.
@@ -53,7 +53,7 @@ type virtual struct {
 }
 
 func (p *parser) report(line int, severity config.Severity, f fault.Fault) {
-	p.problems = append(p.problems, config.Problem{File: p.config.File, Line: line, Severity: severity, What: f.What, Fix: f.Fix})
+	p.problems.Add(config.Problem{File: p.config.File, Line: line, Severity: severity, What: f.What, Fix: f.Fix})
 }
 
 // The keys that piranha accepts outside of blocks, in a virtual block and in a server block.
@@ -125,7 +125,7 @@ func (p *parser) set(at *settings, keys []string, s statement) {
 		}
 		repaired := s
 		repaired.key = near
-		p.problems = append(p.problems, config.Problem{
+		p.problems.Add(config.Problem{
 			File: p.config.File, Line: s.line, Severity: config.Repaired, What: "piranha does not know the key, and does not load the file",
 			Before: s.String(), After: repaired.String(),
 		})
@@ -209,7 +209,7 @@ func (p *parser) build() {
 		p.report(0, config.Warning, fault.New("no active virtual service in this file", ""))
 	}
 	p.dropped()
-	p.problems = append(p.problems, p.config.Validate()...)
+	p.problems.Add(p.config.Validate()...)
 }
 
 func (p *parser) forward() lvs.Forward {

@@ -42,7 +42,7 @@ func (p *parser) statements(text string) []statement {
 			for _, s := range found {
 				after = append(after, s.String())
 			}
-			p.problems = append(p.problems, config.Problem{
+			p.problems.Add(config.Problem{
 				File: p.config.File, Line: n + 1, Severity: config.Repaired,
 				What: "the line is not in the form of lvs.cf", Before: line, After: strings.Join(after, "  |  "),
 			})
