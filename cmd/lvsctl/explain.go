@@ -191,8 +191,8 @@ func writeCheck(w io.Writer, now time.Time, c control.ExplainedCheck) {
 	if c.Next.IsZero() {
 		return
 	}
-	line(w, "schedule", fmt.Sprintf("every %s, timeout %s; %s bad, %s good again",
-		inSeconds(c.Interval), inSeconds(c.Timeout), times(c.Fall, "failure makes it", "failures make it"), times(c.Rise, "success makes it", "successes make it")))
+	line(w, "schedule", fmt.Sprintf("every %s%s, timeout %s; %s bad, %s good again",
+		inSeconds(c.Interval), otherIntervals(c), inSeconds(c.Timeout), times(c.Fall, "failure makes it", "failures make it"), times(c.Rise, "success makes it", "successes make it")))
 	inRow := times(c.Successes, "success", "successes")
 	if c.Failures > 0 {
 		inRow = times(c.Failures, "failure", "failures")
@@ -204,6 +204,21 @@ func writeCheck(w io.Writer, now time.Time, c control.ExplainedCheck) {
 			line(w, "  reply", last.Reply)
 		}
 	}
+}
+
+// otherIntervals returns the intervals that differ from the steady one, in brackets.
+func otherIntervals(c control.ExplainedCheck) string {
+	var all []string
+	if c.FastInterval > 0 {
+		all = append(all, inSeconds(c.FastInterval)+" while uncertain")
+	}
+	if c.DownInterval > 0 {
+		all = append(all, inSeconds(c.DownInterval)+" while bad")
+	}
+	if all == nil {
+		return ""
+	}
+	return " (" + strings.Join(all, ", ") + ")"
 }
 
 // resultText returns the result and the phases of a check.

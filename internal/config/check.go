@@ -20,6 +20,11 @@ type Check struct {
 	Target   netip.AddrPort
 	Timeout  time.Duration
 	Interval time.Duration
+	// FastInterval replaces Interval while the verdict is uncertain: after the first failure of a
+	// good real server, and after the first success of a bad one. DownInterval replaces it while the
+	// verdict is bad. 0 means Interval.
+	FastInterval, DownInterval time.Duration
+
 	Attempts int // Attempts is how many requests one ping check can send.
 	Fall     int // Fall is how many failures in a row make a real server bad.
 	Rise     int // Rise is how many successes in a row make a bad real server good.

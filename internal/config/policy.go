@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -35,6 +36,10 @@ func (s Service) PolicyFaults() (found []fault.Fault) {
 		"slowstart of %s with the scheduler mh would move open connections, because each weight has another hash table", s.Name())
 	shortest := s.shortestInterval()
 	refuse(shortest > 0 && p.SlowStart > 1000*shortest, "write a shorter slowstart", "slowstart %s of %s is longer than 1000 times checkinterval %s", p.SlowStart, s.Name(), shortest)
+	c := s.uneven()
+	refuse(c.FastInterval > c.Interval, "write a shorter fastinter", "fastinter %s of %s is longer than checkinterval %s", c.FastInterval, s.Name(), c.Interval)
+	refuse(c.FastInterval > 0 && c.FastInterval <= c.Interval, "write a shorter fastinter or a longer downinter",
+		"fastinter %s of %s is longer than downinter %s, so the first good check would delay the next one", c.FastInterval, s.Name(), c.DownInterval)
 	refuse(p.EjectPercent == 0 && (p.EjectWindow > 0 || p.EjectJitter > 0), "add max_ejection_percent=NUMBER", "ejection_window and ejection_jitter of %s have no effect without max_ejection_percent", s.Name())
 	refuse(p.EjectWindow == 0 && p.EjectJitter > 0 && p.EjectPercent > 0, "add ejection_window=SECONDS", "ejection_jitter of %s has no effect without ejection_window", s.Name())
 	for tier := range s.lastTier() {
@@ -85,6 +90,18 @@ func (s Service) lastTier() (last int) {
 		last = max(last, r.Tier)
 	}
 	return last
+}
+
+// uneven returns the first check whose FastInterval is longer than another interval, or no check.
+func (s Service) uneven() Check {
+	for _, r := range s.Reals {
+		for _, c := range r.Checks {
+			if c.FastInterval > min(c.Interval, cmp.Or(c.DownInterval, c.Interval)) {
+				return c
+			}
+		}
+	}
+	return Check{}
 }
 
 // shortestInterval returns the shortest interval of the checks of a service, or 0 without a check.

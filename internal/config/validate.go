@@ -32,7 +32,7 @@ func (c *Config) Validate() []Problem {
 				"delete the line expire_nodest_conn"))
 		}
 	}
-	return slices.Concat(found, c.markWarnings(), c.HashWarnings())
+	return slices.Concat(found, c.markWarnings(), c.HashWarnings(), c.intervalWarnings())
 }
 
 // markWarnings returns a warning for each firewall mark of IPv4 packets whose real servers all have
@@ -46,6 +46,23 @@ func (c *Config) markWarnings() []Problem {
 				File: c.File, Line: s.Line, Severity: Warning,
 				What: fmt.Sprintf("all real servers of %s are IPv6, but the service is for IPv4 packets", s.Name()),
 				Fix:  fmt.Sprintf("for IPv6 packets write virtual6=%d", s.ID.Mark),
+			})
+		}
+	}
+	return found
+}
+
+// intervalWarnings returns a warning for each service whose FastInterval has no effect, because
+// every result of a check gives a verdict.
+func (c *Config) intervalWarnings() []Problem {
+	var found []Problem
+	idle := func(c Check) bool { return c.FastInterval > 0 && c.Fall <= 1 && c.Rise <= 1 }
+	for _, s := range c.Services {
+		if slices.ContainsFunc(s.Reals, func(r Real) bool { return slices.ContainsFunc(r.Checks, idle) }) {
+			found = append(found, Problem{
+				File: c.File, Line: s.Line, Severity: Warning,
+				What: fmt.Sprintf("fastinter of %s has no effect, because one check gives a verdict", s.Name()),
+				Fix:  "set fall or rise above 1, or delete fastinter",
 			})
 		}
 	}

@@ -58,10 +58,14 @@ type ExplainedCheck struct {
 	Query    string  `json:"query"`    // Query is what the check sends.
 	Expected string  `json:"expected"` // Expected is a good reply.
 	Interval float64 `json:"interval,omitempty"`
-	Timeout  float64 `json:"timeout,omitempty"`
-	Fall     int     `json:"fall"`
-	Rise     int     `json:"rise"`
-	Verdict  string  `json:"verdict"`
+	// FastInterval and DownInterval replace Interval while the verdict is uncertain, and while it is
+	// bad. 0 means Interval.
+	FastInterval float64 `json:"fast_interval,omitempty"`
+	DownInterval float64 `json:"down_interval,omitempty"`
+	Timeout      float64 `json:"timeout,omitempty"`
+	Fall         int     `json:"fall"`
+	Rise         int     `json:"rise"`
+	Verdict      string  `json:"verdict"`
 	// Failures and Successes are the numbers of checks in a row up to the last one.
 	Failures  int `json:"failures,omitempty"`
 	Successes int `json:"successes,omitempty"`

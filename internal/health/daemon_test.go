@@ -90,6 +90,8 @@ type world struct {
 	// cut has the addresses that this host cannot reach, each with the fault of the path.
 	cut  map[string]string
 	dead bool // dead says that the processes of all other daemons have ended.
+	// starts has the start times of the checks of each address and port.
+	starts map[string][]time.Time
 	// slow makes the loading of a configuration wait until the channel is closed. It is nil for no
 	// wait.
 	slow   chan struct{}
@@ -100,7 +102,7 @@ type world struct {
 
 func newWorld(t *testing.T, text string) *world {
 	t.Helper()
-	w := &world{kernel: &kernel{IPVS: kerneltest.NewIPVS()}, state: t.TempDir(), text: text, down: map[string]bool{}}
+	w := &world{kernel: &kernel{IPVS: kerneltest.NewIPVS()}, state: t.TempDir(), text: text, down: map[string]bool{}, starts: map[string][]time.Time{}}
 	var err error
 	if w.store, err = record.In(w.state); err != nil {
 		t.Fatal(err)
@@ -188,6 +190,7 @@ func (w *world) run(t *testing.T, id string, f func(d *health.Daemon)) {
 			return checkFunc(func(context.Context) error {
 				w.mu.Lock()
 				defer w.mu.Unlock()
+				w.starts[p.Addr.String()] = append(w.starts[p.Addr.String()], time.Now())
 				if w.down[p.Addr.Addr().String()] || w.down[p.Addr.String()] {
 					return errors.New("refused")
 				}

@@ -84,7 +84,8 @@ func (d *Daemon) because(i, j int) policy.Reason {
 func (d *Daemon) explainCheck(p Probe, last int) control.ExplainedCheck {
 	t := d.trackers[p]
 	c := control.ExplainedCheck{
-		Kind: p.name(), Query: p.query(), Expected: p.expected(), Interval: p.Interval.Seconds(), Timeout: p.Timeout.Seconds(),
+		Kind: p.name(), Query: p.query(), Expected: p.expected(), Timeout: p.Timeout.Seconds(),
+		Interval: p.Interval.Seconds(), FastInterval: p.FastInterval.Seconds(), DownInterval: p.DownInterval.Seconds(),
 		Fall: t.fall, Rise: max(1, t.rise), Verdict: t.verdict.String(), Failures: t.failures, Successes: t.good,
 	}
 	if !p.fixed() {

@@ -36,7 +36,7 @@ func BenchmarkLateness(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			due := time.Duration(turnOf(p)) * slot
+			due := time.Duration(turnOf(p, inSlots(p.Interval))) * slot
 			first := true
 			all = append(all, target{p, checkFunc(func(ctx context.Context) error {
 				behind := (time.Since(began) - due) % p.Interval

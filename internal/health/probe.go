@@ -151,7 +151,7 @@ func (r Real) all() []Probe {
 // newProbe returns the probe of a check whose names are resolved. It leaves out fields that the
 // check does not use, so that equal checks have equal probes.
 func newProbe(s config.Service, real config.Real, c config.Check) Probe {
-	kept := config.Check{Type: c.Type, Timeout: c.Timeout, Interval: c.Interval, Fall: c.Fall, Rise: c.Rise}
+	kept := config.Check{Type: c.Type, Timeout: c.Timeout, Interval: c.Interval, FastInterval: c.FastInterval, DownInterval: c.DownInterval, Fall: c.Fall, Rise: c.Rise}
 	p := Probe{Check: kept, Addr: c.Target}
 	switch c.Type {
 	case config.On, config.Off:
@@ -258,6 +258,16 @@ func (p Probe) shortest() time.Duration {
 		return min(p.NegotiateTimeout, p.ConnectTimeout)
 	}
 	return p.Timeout
+}
+
+// reaction returns the longest time until the checks turn a fault of a good real server into a
+// verdict. The second check can start up to two fast intervals after the first one.
+func (p Probe) reaction() time.Duration {
+	fall := time.Duration(max(1, p.Fall))
+	if p.FastInterval == 0 || fall == 1 {
+		return fall*p.Interval + p.Timeout
+	}
+	return p.Interval + fall*p.FastInterval + p.Timeout
 }
 
 // fixed reports whether the configuration itself has the verdict, so that the daemon runs no check.

@@ -55,7 +55,7 @@ func (d *Daemon) share() Share {
 	}
 	for p := range d.trackers {
 		if !p.isAgent() {
-			s.Reaction = max(s.Reaction, time.Duration(max(1, p.Fall))*p.Interval+p.Timeout)
+			s.Reaction = max(s.Reaction, p.reaction())
 		}
 	}
 	return s

@@ -1,6 +1,7 @@
 package health
 
 import (
+	"cmp"
 	"time"
 
 	"lvs-agents/internal/policy"
@@ -31,12 +32,18 @@ type tracker struct {
 	// checked is the time of the last result. It is zero before the first result.
 	checked time.Time
 	reason  string // reason is the reason of the last failure. It is empty after a success.
-	history history
-	says    policy.Says // says is what the server says about itself in replies to the probe.
+	// steady, fast and down are the intervals between checks. The interval is fast while the results
+	// since the last success or failure are too few for another verdict.
+	steady, fast, down time.Duration
+	history            history
+	says               policy.Says // says is what the server says about itself in replies to the probe.
 }
 
 func newTracker(p Probe) *tracker {
-	t := &tracker{fall: max(1, p.Fall), rise: p.Rise, since: time.Now()}
+	t := &tracker{
+		fall: max(1, p.Fall), rise: p.Rise, since: time.Now(),
+		steady: p.Interval, fast: cmp.Or(p.FastInterval, p.Interval), down: cmp.Or(p.DownInterval, p.Interval),
+	}
 	if p.fixed() {
 		t.verdict = Good
 		if p.Type == "off" {
@@ -44,6 +51,17 @@ func newTracker(p Probe) *tracker {
 		}
 	}
 	return t
+}
+
+// interval returns the time until the next check.
+func (t *tracker) interval() time.Duration {
+	switch {
+	case t.verdict == Bad && t.good == 0:
+		return t.down
+	case t.verdict == Bad, t.failures > 0:
+		return t.fast
+	}
+	return t.steady
 }
 
 // record adds the result of a check, and reports whether the verdict changed.

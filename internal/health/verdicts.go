@@ -49,6 +49,9 @@ func (d *Daemon) takeResult(r result) {
 	before := *t
 	changed := t.record(r.at, r.err)
 	t.history.add(r)
+	if next := t.interval(); next != before.interval() {
+		d.wheel.move(r.probe, next)
+	}
 	if r.trace.Says != "" {
 		t.says = t.says.Read(r.trace.Says)
 	}

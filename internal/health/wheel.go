@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"hash/fnv"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,10 +29,12 @@ type result struct {
 }
 
 // wheel starts each check once in its interval. The slot in the interval depends only on the probe,
-// so that the checks stay spread over time. One goroutine runs the wheel.
+// so that the checks stay spread over time. One goroutine runs the wheel. Other goroutines can move
+// probes.
 type wheel struct {
 	results chan<- result
 	changes chan []target
+	moved   chan struct{} // moved signals that a probe can be due before the next turn.
 	// ticked is the time when the wheel last turned, in nanoseconds since began.
 	ticked atomic.Int64
 	// due is the latest time of the next turn, in nanoseconds since began.
@@ -39,10 +42,12 @@ type wheel struct {
 	stood atomic.Pointer[pause] // stood is the longest pause of the last minute. Nil means none.
 
 	began   time.Time
-	turned  int64 // turned is the number of slots from began to the last turn.
-	ring    [slots][]*spoke
-	spokes  map[Probe]*spoke
 	running sync.WaitGroup
+
+	mu     sync.Mutex // mu protects the fields below, and when each spoke is due.
+	turned int64      // turned is the number of slots from began to the last turn.
+	ring   [slots][]*spoke
+	spokes map[Probe]*spoke
 }
 
 // target is a probe and the checker that runs it.
@@ -56,6 +61,9 @@ type spoke struct {
 	probe   Probe
 	checker check.Checker
 	at      int64 // at is the slot of the next check. Slot 0 is the start of the wheel.
+	last    int64 // last is the slot of the last check that started.
+	every   int64 // every is the present interval in slots.
+	turn    int64 // turn is the slot in each interval.
 	state   atomic.Int32
 	began   time.Time // began is the time when the last check of this probe started.
 	// excused says that the wheel ignored the timeout of the last check, because of a pause.
@@ -77,7 +85,9 @@ type pause struct{ from, to time.Duration }
 func (p pause) long() time.Duration { return p.to - p.from }
 
 func newWheel(results chan<- result) *wheel {
-	return &wheel{results: results, changes: make(chan []target), spokes: map[Probe]*spoke{}, began: time.Now()}
+	return &wheel{
+		results: results, changes: make(chan []target), moved: make(chan struct{}, 1), spokes: map[Probe]*spoke{}, began: time.Now(),
+	}
 }
 
 // grace is how long a check can take to end after its timeout. A check that takes longer runs a
@@ -103,6 +113,7 @@ func (w *wheel) run(ctx context.Context) {
 			return
 		case probes := <-w.changes:
 			w.replace(probes)
+		case <-w.moved:
 		case <-timer.C:
 		}
 		now := time.Since(w.began)
@@ -123,6 +134,8 @@ func (w *wheel) replace(targets []target) {
 	for _, t := range targets {
 		stays[t.probe] = true
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for probe, s := range w.spokes {
 		if !stays[probe] {
 			s.gone = true // The function turn removes the spoke when the wheel next passes its slot.
@@ -133,6 +146,7 @@ func (w *wheel) replace(targets []target) {
 	for i, t := range targets {
 		if w.spokes[t.probe] == nil {
 			s := &spoke{probe: t.probe, checker: t.checker}
+			s.pace(inSlots(t.probe.Interval))
 			w.spokes[t.probe] = s
 			w.place(s, now+1+int64(i)*soon/int64(len(targets)))
 		}
@@ -141,6 +155,8 @@ func (w *wheel) replace(targets []target) {
 
 // turn starts all checks that are due in the slots up to now.
 func (w *wheel) turn(ctx context.Context, now int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	// after a long pause, one turn of the ring contains every spoke
 	from := max(w.turned+1, now-slots+1)
 	w.turned = max(w.turned, now)
@@ -154,8 +170,10 @@ func (w *wheel) turn(ctx context.Context, now int64) {
 			case s.at > now: // The check of this spoke is due in a later turn of the ring.
 				w.ring[at%slots] = append(w.ring[at%slots], s)
 			default:
-				w.start(ctx, s, groups)
-				w.place(s, after(s.probe, now))
+				if w.start(ctx, s, groups) {
+					s.last = s.at
+				}
+				w.place(s, s.after(now))
 			}
 		}
 	}
@@ -169,10 +187,32 @@ func (w *wheel) place(s *spoke, at int64) {
 	w.ring[at%slots] = append(w.ring[at%slots], s)
 }
 
-// start runs the check of one spoke. It adds a connect check to a group instead. It skips the check
-// if the last check of the spoke has not ended, or if the daemon has not read its result. If the
-// last check does not end at all, start reports errStuck.
-func (w *wheel) start(ctx context.Context, s *spoke, groups groups) {
+// move gives a probe another interval from now on. The next check starts in a slot of the new
+// interval. It is not closer to the last check than the shorter one of both intervals. move ignores
+// a probe that is not on the wheel.
+func (w *wheel) move(p Probe, interval time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s, every := w.spokes[p], inSlots(interval)
+	if s == nil || s.every == every {
+		return
+	}
+	closest := s.last + min(s.every, every)
+	s.pace(every)
+	due := &w.ring[s.at%slots]
+	i := slices.Index(*due, s)
+	*due = slices.Delete(*due, i, i+1)
+	w.place(s, s.after(max(int64(time.Since(w.began)/slot), closest-1)))
+	select {
+	case w.moved <- struct{}{}:
+	default:
+	}
+}
+
+// start runs the check of one spoke, and reports whether it did. It adds a connect check to a group
+// instead. It skips the check if the last check of the spoke has not ended, or if the daemon has
+// not read its result. If the last check does not end at all, start reports errStuck.
+func (w *wheel) start(ctx context.Context, s *spoke, groups groups) bool {
 	if !s.state.CompareAndSwap(idle, running) {
 		if s.state.Load() == running && time.Since(w.since(s)) > s.probe.Timeout+grace {
 			select {
@@ -180,12 +220,12 @@ func (w *wheel) start(ctx context.Context, s *spoke, groups groups) {
 			default: // The channel is full. The next turn reports the error again.
 			}
 		}
-		return
+		return false
 	}
 	s.began = time.Now()
 	if c, ok := s.checker.(check.Connect); ok {
 		groups.add(c, s)
-		return
+		return true
 	}
 	limited, cancel := context.WithTimeout(ctx, s.probe.Timeout)
 	w.running.Go(func() {
@@ -193,6 +233,7 @@ func (w *wheel) start(ctx context.Context, s *spoke, groups groups) {
 		cancel()
 		w.ended(ctx, s, trace, err)
 	})
+	return true
 }
 
 // together runs the connect checks of a group with one dialer.
@@ -281,6 +322,8 @@ func (g groups) add(c check.Connect, s *spoke) {
 // next returns the time until the next slot that has a check. It returns at most one second,
 // because the age of the last turn proves that the daemon works.
 func (w *wheel) next() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	const most = int64(time.Second / slot)
 	for n := int64(1); n < most; n++ {
 		if len(w.ring[(w.turned+n)%slots]) > 0 {
@@ -293,14 +336,20 @@ func (w *wheel) next() time.Duration {
 // age returns the time since the last turn of the wheel.
 func (w *wheel) age() time.Duration { return time.Since(w.began) - time.Duration(w.ticked.Load()) }
 
-// upcoming returns when the wheel next starts the check of a probe. The first check can be earlier.
+// upcoming returns when the wheel next starts the check of a probe, or the zero time if the wheel
+// does not have the probe.
 func (w *wheel) upcoming(p Probe) time.Time {
-	now := int64(time.Since(w.began) / slot)
-	return w.began.Add(time.Duration(after(p, now)) * slot)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.spokes[p]
+	if s == nil {
+		return time.Time{}
+	}
+	return w.began.Add(time.Duration(s.at) * slot)
 }
 
-// interval returns the interval of a probe in slots.
-func interval(p Probe) int64 { return max(1, int64(p.Interval/slot)) }
+// inSlots returns an interval in slots.
+func inSlots(interval time.Duration) int64 { return max(1, int64(interval/slot)) }
 
 // soon is a number of slots. The wheel starts the first checks of all new probes within this time.
 const soon = int64(200 * time.Millisecond / slot)
@@ -314,19 +363,20 @@ func phase(p Probe) int64 {
 	return int64(h.Sum32())
 }
 
-// turnOf returns the slot of a probe in each of its intervals. Neighbouring slots that turnOf uses
-// are a twentieth of the interval apart, at most 50 ms. Checks that share a wake-up cost a third of
-// other checks (docs/adr/0062-epoll-dialer.md).
-func turnOf(p Probe) int64 {
+// turnOf returns the slot of a probe in each interval of a length in slots. Neighbouring slots that
+// turnOf uses are a twentieth of the interval apart, at most 50 ms. Checks that share a wake-up
+// cost a third of other checks (docs/adr/0062-epoll-dialer.md).
+func turnOf(p Probe, every int64) int64 {
 	const coarsest = int64(50 * time.Millisecond / slot)
-	every := interval(p)
 	at := phase(p) % every
 	return at - at%max(1, min(coarsest, every/20))
 }
 
+// pace sets the interval of a spoke in slots. The caller must then place the spoke.
+func (s *spoke) pace(every int64) { s.every, s.turn = every, turnOf(s.probe, every) }
+
 // after returns the first slot after now that turnOf gives to the probe. The first check of a probe
 // does not run in that slot. So the second check can start less than one interval after the first.
-func after(p Probe, now int64) int64 {
-	every := interval(p)
-	return now + 1 + ((turnOf(p)-now-1)%every+every)%every
+func (s *spoke) after(now int64) int64 {
+	return now + 1 + ((s.turn-now-1)%s.every+s.every)%s.every
 }

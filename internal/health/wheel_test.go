@@ -3,6 +3,7 @@ package health
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"sync"
@@ -283,6 +284,141 @@ func TestReplacedProbeStops(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestMovedProbes moves probes between intervals at random times. Each probe must stay on the wheel
+// once. Two checks must never be closer than the shortest interval between them.
+func TestMovedProbes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		intervals := []time.Duration{10 * time.Millisecond, 300 * time.Millisecond, 700 * time.Millisecond, 5 * time.Second, 30 * time.Second}
+		random := rand.New(rand.NewPCG(1, 2))
+		results := make(chan result, 1<<17)
+		w := newWheel(results)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := background(func() { w.run(ctx) })
+		var mu sync.Mutex
+		last, closest := map[Probe]time.Time{}, map[Probe]time.Duration{}
+		var probes []Probe
+		var targets []target
+		for n := range 50 {
+			p := probe(n, time.Second, time.Second)
+			probes = append(probes, p)
+			targets = append(targets, target{p, checkFunc(func(context.Context) error {
+				mu.Lock()
+				defer mu.Unlock()
+				if before, has := last[p]; has && time.Since(before) < closest[p] {
+					t.Errorf("%s: %s after the last check, want at least %s", p.Addr, time.Since(before), closest[p])
+				}
+				// The second check of a probe can come at any time after the first one.
+				if _, has := last[p]; has {
+					closest[p] = w.present(p)
+				}
+				last[p] = time.Now()
+				return nil
+			})})
+		}
+		w.changes <- targets
+		<-time.After(slot / 2) // No move is at the same time as a turn.
+		for range 5000 {
+			<-time.After(time.Duration(random.IntN(3)) * slot)
+			p, next := probes[random.IntN(len(probes))], intervals[random.IntN(len(intervals))]
+			mu.Lock()
+			w.move(p, next)
+			closest[p] = min(closest[p], next)
+			mu.Unlock()
+		}
+		w.move(probe(99, time.Second, time.Second), time.Minute) // The wheel does not have it.
+		places := map[*spoke]int{}
+		w.mu.Lock()
+		for _, due := range w.ring {
+			for _, s := range due {
+				places[s]++
+			}
+		}
+		w.mu.Unlock()
+		for _, p := range probes {
+			if n := places[w.spokes[p]]; n != 1 {
+				t.Errorf("%s is on the wheel %d times", p.Addr, n)
+			}
+		}
+		if len(places) != len(probes) {
+			t.Errorf("%d probes on the wheel, want %d", len(places), len(probes))
+		}
+		cancel()
+		<-ended
+	})
+}
+
+// present returns the present interval of a probe.
+func (w *wheel) present(p Probe) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Duration(w.spokes[p].every) * slot
+}
+
+// TestMoveDuringALongCheck checks the time of the check after a timeout. It must be in the next
+// slot of the fast interval, and not of the steady interval.
+func TestMoveDuringALongCheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := probe(1, time.Minute, 3*time.Second)
+		results := make(chan result)
+		w := newWheel(results)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := background(func() { w.run(ctx) })
+		w.changes <- []target{{p, checkFunc(func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })}}
+		for n := range 5 {
+			<-results
+			end := time.Now()
+			w.move(p, time.Second)
+			synctest.Wait()
+			if wait := w.upcoming(p).Sub(end); wait <= 0 || wait > time.Second {
+				t.Errorf("check %d: the next one starts %s after the timeout", n, wait)
+			}
+		}
+		cancel()
+		<-ended
+	})
+}
+
+// BenchmarkTurn measures the turns of the wheel that start ten thousand checks once a second.
+// BenchmarkMove measures the move of one of them.
+func BenchmarkTurn(b *testing.B) {
+	w, _ := full(10000)
+	now := int64(slots)
+	b.ReportAllocs()
+	for b.Loop() {
+		for range 100 {
+			now++
+			w.turn(b.Context(), now)
+		}
+	}
+}
+
+func BenchmarkMove(b *testing.B) {
+	w, probes := full(10000)
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		w.move(probes[n%len(probes)], time.Duration(1+n/len(probes)%2)*time.Second)
+		n++
+	}
+}
+
+// full returns a wheel whose checks never end, so that a turn only places them.
+func full(n int) (w *wheel, probes []Probe) {
+	w = newWheel(nil)
+	var targets []target
+	for i := range n {
+		p := probe(0, time.Second, time.Hour)
+		p.Addr = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 80)
+		probes, targets = append(probes, p), append(targets, target{p, checkFunc(good)})
+	}
+	w.replace(targets)
+	for _, s := range w.spokes {
+		s.began = time.Now()
+		s.state.Store(running)
+	}
+	return w, probes
 }
 
 func TestWheelThatTurnsIsYoung(t *testing.T) {

@@ -81,8 +81,12 @@ func check(c config.Check) string {
 			statuses++
 		}
 	}
-	return fmt.Sprintf("%s %s port %d request %q receive %q statuses %d interval %v timeout %v rise %d fall %d",
+	text := fmt.Sprintf("%s %s port %d request %q receive %q statuses %d interval %v timeout %v rise %d fall %d",
 		c.Type, c.Application, c.Port, c.Request, c.Receive, statuses, c.Interval, c.Timeout, c.Rise, c.Fall)
+	if c.FastInterval != 0 {
+		text += fmt.Sprintf(" fast %v", c.FastInterval)
+	}
+	return text
 }
 
 // fields returns the fields of a struct that are set, without its line number.

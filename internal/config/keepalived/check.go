@@ -34,15 +34,20 @@ func (t timing) defaultDelay(keyword string) time.Duration {
 	return time.Second
 }
 
-// delayed reports that keepalived repeats a check that has failed sooner or later than the health
-// daemon does.
-func (p *parser) delayed(service *config.Service, keyword string, t timing) {
+// delayed returns the time until a check that has failed runs again, or 0 if that is the interval.
+// The health daemon does not wait longer than the interval, so delayed then reports a problem.
+func (p *parser) delayed(service *config.Service, keyword string, t timing) time.Duration {
 	delay := cmp.Or(t.delay, t.defaultDelay(keyword))
-	if t.retry > 0 && delay != t.interval {
+	switch {
+	case t.retry <= 0 || delay == t.interval:
+	case delay < t.interval:
+		return delay
+	default:
 		p.report(service.Line, config.Dropped, fault.New(
 			fmt.Sprintf("delay_before_retry %s of %s: a check that has failed runs again after its interval, %ss", seconds(delay), keyword, seconds(t.interval)),
 			"use a shorter interval"))
 	}
+	return 0
 }
 
 // mostRetries limits the failures that have no effect.
@@ -111,7 +116,7 @@ func (p *parser) checks(service *config.Service, s *statement, t timing, host st
 	if t.retry < 0 {
 		t.retry = retries
 	}
-	p.delayed(service, s.key(), t)
+	c.FastInterval = p.delayed(service, s.key(), t)
 	if c.Type == config.External { // Its default timeout is the interval, and not connect_timeout.
 		t.timeout = t.interval
 		p.external(s, &c)

@@ -59,9 +59,9 @@ func describe(c *config.Config) string {
 						statuses++
 					}
 				}
-				fmt.Fprintf(&b, "    %s %s host %q port %d vhost %q request %q receive %q command %q %d statuses interval %v timeout %v fall %d\n",
+				fmt.Fprintf(&b, "    %s %s host %q port %d vhost %q request %q receive %q command %q %d statuses interval %v fast %v timeout %v fall %d\n",
 					check.Type, check.Application, check.Host, check.Port, check.VirtualHost, check.Request, check.Receive, check.Command,
-					statuses, check.Interval, check.Timeout, check.Fall)
+					statuses, check.Interval, check.FastInterval, check.Timeout, check.Fall)
 			}
 		}
 	}

@@ -16,7 +16,7 @@ func TestNothingIsLostSilently(t *testing.T) {
 		{instance + "virtual_ipaddress {\n192.0.2.10/24 label web\n}\n}\n", `keepalived.conf:4: label "web": the label of a virtual address has the name of its interface and a colon; write it as eth0:web`},
 		{instance + "virtual_ipaddress {\n192.0.2.10/24\n192.0.2.10/24 label eth0:1\n}\n}\n", "keepalived.conf:5: the virtual address 192.0.2.10 is given twice; delete one of the lines"},
 		{instance + "state MASTER\nnopreempt\nvirtual_ipaddress {\n192.0.2.10/24\n}\n}\n", "keepalived.conf:4: nopreempt has no effect with state MASTER; write state BACKUP on both directors"},
-		{service + "retry 2\nreal_server 192.0.2.21 80 {\nTCP_CHECK {\n}\n}\n}\n", "keepalived.conf:1: delay_before_retry 1 of TCP_CHECK: a check that has failed runs again after its interval, 60s; use a shorter interval"},
+		{service + "retry 2\ndelay_before_retry 90\nreal_server 192.0.2.21 80 {\nTCP_CHECK {\n}\n}\n}\n", "keepalived.conf:1: delay_before_retry 90 of TCP_CHECK: a check that has failed runs again after its interval, 60s; use a shorter interval"},
 		{service + "inhibit_on_failure\nreal_server 192.0.2.21 80 {\ninhibit_on_failure off\n}\nreal_server 192.0.2.22 80 {\n}\n}\n", "keepalived.conf:5: inhibit_on_failure is a setting of the whole service: each real server that is down gets weight 0"},
 		{service + "real_server 192.0.2.21 80 {\nDNS_CHECK {\n}\n}\n}\n", "keepalived.conf:4: DNS_CHECK: keepalived requests the type SOA, and the check requests an address; use an external check for other records"},
 	} {

@@ -427,7 +427,7 @@ func (w *writer) target(c config.Check, times timing, retries int, port uint16) 
 		w.line("retry", strconv.Itoa(c.Fall-1))
 	}
 	if c.Fall > 1 {
-		w.line("delay_before_retry", seconds(c.Interval))
+		w.line("delay_before_retry", seconds(cmp.Or(c.FastInterval, c.Interval)))
 	}
 }
 

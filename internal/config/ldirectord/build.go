@@ -274,6 +274,7 @@ func (own *settings) checkOver(file *settings, c config.Check, id lvs.ServiceID)
 	case config.Connect, config.Ping, config.UDP, config.On, config.Off, config.External, config.ExternalPerl:
 	}
 	c.Interval = cmp.Or(own.interval, file.interval, defaultInterval)
+	c.FastInterval, c.DownInterval = cmp.Or(own.fast, file.fast), cmp.Or(own.down, file.down)
 	c.Fall = cmp.Or(own.fall, file.fall, 1)
 	c.Rise = cmp.Or(own.rise, file.rise, 1)
 	c.Verify = verification(c)

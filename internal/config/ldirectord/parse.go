@@ -86,8 +86,8 @@ type statement struct {
 
 // settings are the values that a file can set for all services, and a block for its service.
 type settings struct {
-	checkTimeout, negotiateTimeout, interval time.Duration
-	fall, rise, attempts                     int
+	checkTimeout, negotiateTimeout, interval, fast, down time.Duration
+	fall, rise, attempts                                 int
 	// quiescent and cleanStop are nil if the file or the block does not set them.
 	quiescent, cleanStop *bool
 	markedDown           config.MarkedDown

@@ -30,6 +30,11 @@ func TestContradictionsOfAPolicyAreRefused(t *testing.T) {
 		{"max_ejection_percent=0", `max_ejection_percent "0" is not a percentage from 1 to 100`},
 		{"real=192.0.2.23:80 masq 1 tier:2", "-t 192.0.2.10:80 has real servers in tier 2, and none in tier 1; number the tiers from 0 without a gap"},
 		{"real=192.0.2.23:80 masq 1 tier:16", `real "192.0.2.23:80 masq 1 tier:16": tier "tier:16" is not a number from 0 to 15`},
+		{"fastinter=11\nfall=2", "fastinter 11s of -t 192.0.2.10:80 is longer than checkinterval 10s; write a shorter fastinter"},
+		{"fastinter=5\nfall=2\ndowninter=4", "fastinter 5s of -t 192.0.2.10:80 is longer than downinter 4s, so the first good check would delay the next one; write a shorter fastinter or a longer downinter"},
+		{"fastinter=0", `fastinter "0" is not a number of seconds from 1 to 2678400`},
+		{"downinter=2678401", `downinter "2678401" is not a number of seconds from 1 to 2678400`},
+		{"downinter=5ms", `downinter "5ms" is not a number of milliseconds from 10 to 2678400000`},
 		{"init_state=found", `init_state "found" is neither up nor down; write up or down, or delete the line`},
 		{"shortage=open", `unknown shortage "open"; use fallback, fail-open or hold`},
 		{"rise=0", `rise "0" is not a number of checks from 1 to 1000`},
@@ -148,6 +153,29 @@ func TestConnectionsOfFailedServersInTheFile(t *testing.T) {
 			if fmt.Sprint(got) != row.want {
 				t.Errorf("%s\ngot  %v\nwant %s", row.text, got, row.want)
 			}
+		}
+	}
+}
+
+func TestIntervalsOfABlockComeBeforeTheIntervalsOfTheFile(t *testing.T) {
+	text := `fastinter=1
+downinter=60
+virtual=192.0.2.10:80
+	real=192.0.2.21:80 masq
+	failurecount=3
+	downinter=500ms
+	fastinter=100ms
+virtual=192.0.2.11:80
+	real=192.0.2.21:80 masq
+`
+	cfg, problems := Parse("test.cf", []byte(text))
+	if len(problems) != 1 || problems[0].String() != "test.cf:8: fastinter of -t 192.0.2.11:80 has no effect, because one check gives a verdict; set fall or rise above 1, or delete fastinter" {
+		t.Error(problems)
+	}
+	for i, want := range [][2]time.Duration{{100 * time.Millisecond, 500 * time.Millisecond}, {time.Second, time.Minute}} {
+		c := cfg.Services[i].Reals[0].Checks[0]
+		if got := [2]time.Duration{c.FastInterval, c.DownInterval}; got != want {
+			t.Errorf("service %d: %v, want %v", i, got, want)
 		}
 	}
 }

@@ -393,6 +393,8 @@ func (w *writer) check(s config.Service, c config.Check) {
 		w.time("checktimeout", c.Timeout, defaultCheckTimeout)
 	}
 	w.time("checkinterval", c.Interval, defaultInterval)
+	w.time("fastinter", c.FastInterval, 0)
+	w.time("downinter", c.DownInterval, 0)
 	w.number("checkcount", c.Attempts)
 	w.number("failurecount", c.Fall)
 	w.number("rise", c.Rise)
