@@ -42,7 +42,7 @@ func (w *world) gaps(addr string, span time.Duration) (gaps []time.Duration) {
 func TestIntervalsFollowTheVerdict(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, threeIntervals)
-		w.run(t, "web", func(d *health.Daemon) {
+		w.run(t, "web", func(*health.Daemon) {
 			const addr = "192.0.2.21:80"
 			<-time.After(30 * time.Second)
 			expect := func(name string, got []time.Duration, seconds ...time.Duration) {
