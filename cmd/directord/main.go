@@ -13,9 +13,13 @@ import (
 	"lvs-agents/internal/directord"
 	"lvs-agents/internal/directord/compat"
 	"lvs-agents/internal/disk"
+	"lvs-agents/internal/health"
 	"lvs-agents/internal/kernel/capability"
 	"lvs-agents/internal/kernel/ipvs"
 	"lvs-agents/internal/kernel/link"
+	"lvs-agents/internal/kernel/reset"
+	"lvs-agents/internal/kernel/resync"
+	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/manual"
 	"lvs-agents/ocf"
 )
@@ -45,6 +49,9 @@ func main() {
 		StateDir: dir, PIDDir: compat.PIDDir(dir), PerlPIDDir: compat.PerlPIDDir,
 		Files:    &disk.Reader{Helper: disk.SelfHelper()},
 		Resolver: net.DefaultResolver, Kernel: kernel, PathFault: link.PathFault,
+		Waiting: func(ctx context.Context, destinations []lvs.Op) (health.Waiting, error) {
+			return reset.Read(ctx, resync.Table{}, destinations)
+		},
 		Sysctl: func(name string) string { return capability.New().Sysctl(name).Value },
 	})
 	_ = kernel.Close() // Close is not necessary: the kernel closes the sockets when the program ends.

@@ -16,6 +16,8 @@ import (
 	"lvs-agents/internal/control"
 	"lvs-agents/internal/directord/compat"
 	"lvs-agents/internal/disk"
+	"lvs-agents/internal/health"
+	"lvs-agents/internal/lvs"
 	"lvs-agents/internal/state/record"
 )
 
@@ -34,6 +36,8 @@ type System struct {
 	Kernel     record.Kernel
 	// PathFault returns why this host cannot send packets to an address, or an empty text.
 	PathFault func(context.Context, netip.Addr) (string, error)
+	// Waiting reads the clients of destinations that will leave the table.
+	Waiting func(ctx context.Context, destinations []lvs.Op) (health.Waiting, error)
 	// Sysctl returns the value of net.ipv4.vs.NAME, or an empty text if the kernel does not have it.
 	Sysctl func(name string) string
 }

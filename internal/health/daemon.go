@@ -39,6 +39,9 @@ type Options struct {
 	// PathFault returns why this host cannot send packets to an address, or an empty text. It can be
 	// nil.
 	PathFault func(context.Context, netip.Addr) (string, error)
+	// Waiting reads the clients of destinations that will leave the table, for config.Reset. If it is
+	// nil, clients see no reset. It can take seconds.
+	Waiting func(ctx context.Context, destinations []lvs.Op) (Waiting, error)
 	// Lives reports whether the process of another daemon exists. If Lives is nil, every other
 	// daemon counts as alive.
 	Lives func(id string) (bool, error)

@@ -88,8 +88,10 @@ type world struct {
 	// local is the error of each check, as if this host could not send the check. Nil means none.
 	local error
 	// cut has the addresses that this host cannot reach, each with the fault of the path.
-	cut  map[string]string
-	dead bool // dead says that the processes of all other daemons have ended.
+	cut map[string]string
+	// waiting reads the clients of destinations. Nil means that clients see no reset.
+	waiting func(context.Context, []lvs.Op) (health.Waiting, error)
+	dead    bool // dead says that the processes of all other daemons have ended.
 	// starts has the start times of the checks of each address and port.
 	starts map[string][]time.Time
 	// slow makes the loading of a configuration wait until the channel is closed. It is nil for no
@@ -171,7 +173,7 @@ func (w *world) run(t *testing.T, id string, f func(d *health.Daemon)) {
 			defer w.mu.Unlock()
 			return w.cut[addr.String()], nil
 		},
-		Occurred: w.occurred, Orders: w.orders, SaveOrders: w.saveOrders,
+		Waiting: w.waiting, Occurred: w.occurred, Orders: w.orders, SaveOrders: w.saveOrders,
 		SaveVerdicts: func(v state.Verdicts) { w.set(func() { w.saved = v }) },
 		Load: func(ctx context.Context) (health.Setup, error) {
 			w.mu.Lock()

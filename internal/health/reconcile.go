@@ -81,6 +81,8 @@ type reconciler struct {
 	said string
 	// told has the services of the last event ServiceLost.
 	told notHeld
+	// departures are the real servers whose clients see a reset.
+	departures departures
 }
 
 func newReconciler(o Options) *reconciler {
@@ -88,6 +90,7 @@ func newReconciler(o Options) *reconciler {
 		kernel: o.Kernel, store: o.Store, id: o.ID, source: o.Source, log: o.Log,
 		wants: make(chan want, 1), tasks: make(chan func(context.Context)), changed: make(chan struct{}, 1),
 		lost: make(chan loss, 1), began: time.Now(), scopes: map[string]lvs.Scope{}, last: lastWeights{}, occurred: o.occurred, lives: o.Lives,
+		departures: departures{read: o.Waiting, log: o.Log, results: make(chan departed, 1)},
 	}
 }
 
@@ -109,6 +112,7 @@ func (r *reconciler) set(w want) {
 func (r *reconciler) run(ctx context.Context) {
 	ticker := time.NewTicker(period)
 	defer ticker.Stop()
+	defer r.departures.running.Wait()
 	var w want
 	for {
 		select {
@@ -123,6 +127,8 @@ func (r *reconciler) run(ctx context.Context) {
 				ticker.Reset(pace(next.reals))
 			}
 			w = next
+		case result := <-r.departures.results:
+			r.departures.arrived(result)
 		case <-ticker.C:
 		}
 		if w.table == nil {
@@ -134,6 +140,7 @@ func (r *reconciler) run(ctx context.Context) {
 		w.events = r.pass(w, done, err)
 		if err == nil {
 			r.tell(done.lost, w.services)
+			r.departures.proceed(ctx)
 		}
 		if err == nil && len(done.lost) > 0 {
 			err = done.lost
@@ -245,7 +252,7 @@ func (r *reconciler) pass(w want, of outcome, err error) (later []Event) {
 	}
 	undone := map[entry]lvs.Op{}
 	for _, op := range of.applied {
-		if !asked[entryOf(op)] {
+		if !asked[entryOf(op)] && !r.departures.ready[entryOf(op)] {
 			if len(undone) == 0 {
 				undone = of.foreign()
 			}
@@ -330,6 +337,7 @@ func (r *reconciler) plan(ctx context.Context, w want) ([]lvs.Op, outcome, error
 	if !w.ordered {
 		have = have.Unordered(found.held)
 	}
+	r.departures.hold(target, have, w.services)
 	have = have.TrustOrder(target)
 	r.last.see(have)
 	found.target, found.have = target, have

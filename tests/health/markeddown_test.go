@@ -19,6 +19,8 @@ import (
 var markedDown = []struct{ virtual, value, tail string }{
 	{"192.0.2.10:80", "keep", ""},
 	{"192.0.2.13:80", "expire", ""},
+	{"192.0.2.14:80", "reset", ""},
+	{"[2001:db8::10]:80", "reset", ""},
 }
 
 // markedDownFile returns a configuration with the services of markedDown.
@@ -28,15 +30,18 @@ func (d director) markedDownFile() string {
 	for _, s := range markedDown {
 		fmt.Fprintf(&b, "virtual=%s\n\tscheduler=rr\n\tservice=http\n\trequest=%q\n\treceive=OK\n\ton_marked_down=%s\n%s", s.virtual, lab.HealthPage, s.value, s.tail)
 		for _, name := range []string{"rs1", "rs2"} {
-			host := d.topology.Host(name)
-			addr := host.Addr
-			if strings.HasPrefix(s.virtual, "[") {
-				addr = "[" + host.Addr6 + "]"
-			}
-			fmt.Fprintf(&b, "\treal=%s:80 gate\n", addr)
+			fmt.Fprintf(&b, "\treal=%s gate\n", d.address(name, s.virtual))
 		}
 	}
 	return strings.ReplaceAll(b.String(), "virtual=[", "virtual6=[")
+}
+
+// address returns the address of a real server of a virtual service.
+func (d director) address(name, virtual string) string {
+	if strings.HasPrefix(virtual, "[") {
+		return "[" + d.topology.Host(name).Addr6 + "]:80"
+	}
+	return d.topology.Host(name).Addr + ":80"
 }
 
 // session is a client's open connection to a virtual service.
@@ -132,7 +137,7 @@ func TestConnectionsOfAFailedServer(t *testing.T) {
 	lab.Wait(t, 10*time.Second, "table", func() error {
 		table := d.table(t)
 		for _, s := range markedDown {
-			kept := strings.Contains(table, strings.TrimSuffix(s.virtual, ":80")+":80 -r "+d.topology.Host("rs1").Addr)
+			kept := strings.Contains(table, s.virtual+" -r "+d.address("rs1", s.virtual))
 			if kept != (s.value == "keep") {
 				return errors.New(table)
 			}
@@ -140,6 +145,13 @@ func TestConnectionsOfAFailedServer(t *testing.T) {
 		return nil
 	})
 
+	began := time.Now()
+	for _, open := range sessions["reset rs1"] {
+		if err := open.silence(5 * time.Second); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("reset: a client of %s that waits got %v", open.virtual, err)
+		}
+	}
+	t.Logf("the resets came after %v", time.Since(began))
 	for _, open := range sessions["keep rs1"] {
 		if name, err := open.page(); err != nil || name != "rs1" {
 			t.Errorf("keep: %q, %v", name, err)

@@ -38,10 +38,10 @@ func TestContradictionsOfAPolicyAreRefused(t *testing.T) {
 		{"init_state=found", `init_state "found" is neither up nor down; write up or down, or delete the line`},
 		{"shortage=open", `unknown shortage "open"; use fallback, fail-open or hold`},
 		{"rise=0", `rise "0" is not a number of checks from 1 to 1000`},
-		{"on_marked_down=drop", `unknown on_marked_down "drop"; use keep or expire`},
+		{"on_marked_down=drop", `unknown on_marked_down "drop"; use keep, expire or reset`},
 		{"on_marked_down=keep\nquiescent=no", "on_marked_down=keep of -t 192.0.2.10:80 contradicts quiescent=no; delete the line quiescent"},
 		{"quiescent=yes\non_marked_down=expire", "on_marked_down=expire of -t 192.0.2.10:80 contradicts quiescent=yes; delete the line quiescent"},
-		{"scheduler=mh\nschedflags=mh-fallback,mh-port\non_marked_down=expire", "on_marked_down=expire of -t 192.0.2.10:80 has no effect with mh-fallback, because real servers that are down stay in the hash table; delete the line on_marked_down, or choose another scheduler"},
+		{"scheduler=mh\nschedflags=mh-fallback,mh-port\non_marked_down=reset", "on_marked_down=reset of -t 192.0.2.10:80 has no effect with mh-fallback, because real servers that are down stay in the hash table; delete the line on_marked_down, or choose another scheduler"},
 		{"quorum=0", `quorum "0" is not a number of weights from 1 to 1073741824`},
 	} {
 		text := "virtual=192.0.2.10:80\n\treal=192.0.2.21:80 masq 1\n\treal=192.0.2.22:80 masq 2\n\t" + strings.ReplaceAll(row.lines, "\n", "\n\t") + "\n"
@@ -121,11 +121,12 @@ func TestConnectionsOfFailedServersInTheFile(t *testing.T) {
 		{"quiescent=yes\n" + first + second, "[yes yes]"},
 		{"on_marked_down=keep\n" + first + second + "\ton_marked_down=expire\n", "[keep yes expire no]"},
 		{"quiescent=no\n" + first + "\ton_marked_down=keep\n" + second, "[keep yes no]"},
-		{"quiescent=yes\n" + first + "\ton_marked_down=expire\n" + second, "[expire no yes]"},
+		{"quiescent=yes\n" + first + "\ton_marked_down=reset\n" + second, "[reset no yes]"},
 		{"on_marked_down=expire\n" + first + "\ton_marked_down=keep\n\tquiescent=yes\n" + second, "[keep yes expire no]"},
 		{"on_marked_down=expire\nquiescent=yes\n" + first, "on_marked_down=expire of -t 192.0.2.10:80 contradicts quiescent=yes"},
 		{"on_marked_down=expire\n" + first + "\tquiescent=yes\n", "on_marked_down=expire of -t 192.0.2.10:80 contradicts quiescent=yes"},
-		{"virtual=7\n\treal=192.0.2.21:80 gate\n\ton_marked_down=expire\n", "[expire no]"},
+		{first + "\ton_marked_down=reset\n\tprotocol=udp\n", "on_marked_down=reset of -u 192.0.2.10:80 has no effect: only TCP has a reset"},
+		{"virtual=7\n\treal=192.0.2.21:80 gate\n\ton_marked_down=reset\n", "[reset no]"},
 		{"expire_nodest_conn=no\n" + first + "\ton_marked_down=expire\n", "on_marked_down=expire of -t 192.0.2.10:80 contradicts expire_nodest_conn=no: its clients would get no answer and no error"},
 		{"expire_nodest_conn=no\n" + first + "\ton_marked_down=keep\n", "[keep yes]"},
 	} {

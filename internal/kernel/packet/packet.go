@@ -1,5 +1,5 @@
 // Package packet encodes and decodes the packets that announce an address or query for it: ARP,
-// IPv6 neighbour discovery and ICMP echo. It opens no socket.
+// IPv6 neighbour discovery and ICMP echo. It also encodes TCP segments. It opens no socket.
 package packet
 
 import (
@@ -225,4 +225,24 @@ func IPv4(p []byte) (from netip.Addr, payload []byte, ok bool) {
 		return netip.Addr{}, nil, false
 	}
 	return netip.AddrFrom4([4]byte(p[12:16])), p[min(int(p[0]&15)*4, len(p)):], true
+}
+
+// tcp is the protocol number of TCP.
+const tcp = 6
+
+// ACK returns a TCP segment without data and without options, with the flag ACK (RFC 9293 section
+// 3.1). It has no IP header. Both addresses must have the same family.
+func ACK(from, to netip.AddrPort, sequence, ack uint32) []byte {
+	const header, flag, window = 5 << 4, 0x10, 0xffff
+	p := binary.BigEndian.AppendUint16(nil, from.Port())
+	p = binary.BigEndian.AppendUint16(p, to.Port())
+	p = binary.BigEndian.AppendUint32(p, sequence)
+	p = binary.BigEndian.AppendUint32(p, ack)
+	p = binary.BigEndian.AppendUint16(append(p, header, flag), window)
+	p = append(p, 0, 0, 0, 0)
+	covered := append(from.Addr().AsSlice(), to.Addr().AsSlice()...)
+	covered = append(covered, 0, tcp)
+	covered = binary.BigEndian.AppendUint16(covered, uint16(len(p)))
+	binary.BigEndian.PutUint16(p[16:], Checksum(append(covered, p...)))
+	return p
 }

@@ -35,6 +35,10 @@ func TestPacketsOnTheWire(t *testing.T) {
 		{"echo request", "0800" + "f2f9" + "0102" + "0304" + "01", Echo{0x0102, 0x0304, []byte{1}}.EncodeRequest(false)},
 		{"echo request for IPv6", "8000" + "0000" + "0102" + "0304", Echo{ID: 0x0102, Sequence: 0x0304}.EncodeRequest(true)},
 	}
+	tests = append(tests, struct {
+		name, want string
+		packet     []byte
+	}{"TCP segment", "00509c41" + "80000000" + "00000001" + "5010ffff" + "0ed3" + "0000", ACK(netip.AddrPortFrom(vip, 80), netip.MustParseAddrPort("192.0.2.100:40001"), 1<<31, 1)})
 	if got := hex.EncodeToString(binary.NativeEndian.AppendUint16(nil, NetworkOrder(0x0806))); got != "0806" {
 		t.Errorf("the protocol of a packet socket is %s in memory, want 0806", got)
 	}
