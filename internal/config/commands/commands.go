@@ -4,7 +4,6 @@
 package commands
 
 import (
-	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -61,7 +60,7 @@ type parser struct {
 	others    int // others is the number of lines that are not commands for a director.
 	first     int // first is the line number of the first of others.
 	table     string
-	problems  []config.Problem
+	problems  config.Problems
 }
 
 func parse(name string, text []byte, strict bool) (*config.Config, []config.Problem) {
@@ -71,24 +70,17 @@ func parse(name string, text []byte, strict bool) (*config.Config, []config.Prob
 	for raw := range strings.Lines(string(text)) {
 		line++
 		p.line(line, raw)
-		if len(p.problems) > mostProblems {
-			p.report(line, config.Error, fault.New("too many problems", "is this the right file?"))
-			break
-		}
 	}
 	p.finish()
-	slices.SortStableFunc(p.problems, func(a, b config.Problem) int { return cmp.Compare(a.Line, b.Line) })
-	if config.Err(p.problems) != nil {
-		return nil, p.problems
+	problems := p.problems.All(name)
+	if config.Err(problems) != nil {
+		return nil, problems
 	}
-	return p.config, p.problems
+	return p.config, problems
 }
 
-// mostProblems is the number of problems after which Parse stops.
-const mostProblems = 1000
-
 func (p *parser) report(line int, severity config.Severity, f fault.Fault) {
-	p.problems = append(p.problems, config.Problem{File: p.config.File, Line: line, Severity: severity, What: f.What, Fix: f.Fix})
+	p.problems.Add(config.Problem{File: p.config.File, Line: line, Severity: severity, What: f.What, Fix: f.Fix})
 }
 
 // onlyPrompts reports whether every command of a text comes after the prompt of root (#). Then the
@@ -242,7 +234,7 @@ func (p *parser) dashes(n int, line string) string {
 		p.report(n, config.Error, fault.New("a dash of this line is not the character -", "write -"))
 		return line
 	}
-	p.problems = append(p.problems, config.Problem{
+	p.problems.Add(config.Problem{
 		File: p.config.File, Line: n, Severity: config.Repaired, What: "a dash is not the character -", Before: line, After: fixed,
 	})
 	return fixed
