@@ -36,7 +36,7 @@ func Golden(t *testing.T, pattern string, parse, strict Parse) {
 				_, problems := strict("FILE", text)
 				got += fmt.Sprintf("strict: %v\n", config.Err(problems))
 			}
-			compare(t, file+".want", got)
+			Compare(t, file+".want", got)
 		})
 	}
 }
@@ -58,7 +58,9 @@ func files(t testing.TB, pattern string) []string {
 	return all
 }
 
-func compare(t *testing.T, golden, got string) {
+// Compare compares a text with the one in the file golden. With the flag -update, it writes the
+// file.
+func Compare(t *testing.T, golden, got string) {
 	t.Helper()
 	if *update {
 		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {

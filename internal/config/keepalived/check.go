@@ -137,6 +137,11 @@ func (p *parser) checks(service *config.Service, s *statement, t timing, host st
 // external completes the check of MISC_CHECK.
 func (p *parser) external(s *statement, c *config.Check) {
 	c.Host, c.Port = "", 0
+	for _, key := range []string{"connect_ip", "connect_port", "connect_timeout"} {
+		if inner := s.find(key); inner != nil {
+			p.report(inner.line, config.Ignored, fault.New(inner.title()+": the program makes its own connections", "use misc_timeout for the time"))
+		}
+	}
 	if c.Command == "" {
 		p.wrong(s, "no misc_path", "write \"misc_path PROGRAM\"")
 		return
@@ -185,10 +190,11 @@ func (p *parser) checkSetting(c *config.Check, t *timing, s *statement) {
 func (p *parser) hosts(c config.Check, t timing, hosts []*statement) []config.Check {
 	var all []config.Check
 	for _, host := range hosts {
-		own := c
+		own, times := c, t
 		for _, s := range host.body {
-			p.checkSetting(&own, &t, s)
+			p.checkSetting(&own, &times, s)
 		}
+		own.Interval, own.Timeout, own.Fall = times.interval, times.timeout, times.retry+1
 		all = append(all, own)
 	}
 	return all

@@ -9,12 +9,12 @@ import (
 	"time"
 
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/fault"
 	"lvs-agents/internal/lvs"
 )
 
 // global reads global_defs.
 func (p *parser) global(s *statement) {
-	mail := true
 	for _, inner := range s.body {
 		switch inner.key() {
 		case "notification_email":
@@ -29,9 +29,9 @@ func (p *parser) global(s *statement) {
 				p.alert.Relay += ":" + inner.words[2]
 			}
 		case "no_checker_emails":
-			mail = !p.yes(inner)
+			// The health daemon has no mail for a check, only for a real server.
 		case "smtp_alert_checker":
-			mail = p.yes(inner)
+			p.mails = p.yes(inner)
 		case "lvs_timeouts":
 			p.timeouts(inner)
 		case "lvs_sync_daemon":
@@ -39,9 +39,6 @@ func (p *parser) global(s *statement) {
 		default:
 			p.unused(inner)
 		}
-	}
-	if !mail {
-		p.alert = config.Alert{}
 	}
 }
 
@@ -69,7 +66,8 @@ func (p *parser) syncDaemon(s *statement) {
 	d := config.Sync{Line: s.line, SyncDaemon: lvs.SyncDaemon{Interface: s.arg()}}
 	args := s.words[2:]
 	if len(args)%2 == 1 {
-		args = args[1:] // The cluster, and not an instance, says where the daemons run.
+		p.report(s.line, config.Dropped, fault.New("lvs_sync_daemon: the daemons do not follow the instance "+fault.Quote(args[0])+", each director runs both", ""))
+		args = args[1:]
 	}
 	for ; len(args) > 0; args = args[2:] {
 		n, err := strconv.ParseUint(args[1], 10, 16)

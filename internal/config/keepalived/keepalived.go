@@ -3,6 +3,7 @@ package keepalived
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,8 +56,11 @@ type parser struct {
 	config   *config.Config
 	problems config.Problems
 	groups   map[string]*statement       // groups are the blocks virtual_server_group by name.
-	alert    config.Alert                // alert is the mail of each service.
+	used     map[*statement]bool         // used are the blocks of groups that a virtual_server has.
+	alert    config.Alert                // alert is the mail of the file.
+	mails    bool                        // mails says that a service gets mail unless its block has smtp_alert.
 	scripts  map[string]config.NodeCheck // scripts are the blocks vrrp_script by name.
+	tracked  map[string]bool             // tracked are the names of scripts that an instance or a group has.
 	node     string                      // node is the name of the director before the first dot, or empty.
 	self     string                      // self is the address of the director of the file, or empty.
 	reals    int                         // reals is the number of real servers of all services.
@@ -98,7 +102,7 @@ func (p *parser) unused(s *statement) {
 
 // build makes the configuration from the statements.
 func (p *parser) build(file *statement) {
-	p.groups = map[string]*statement{}
+	p.groups, p.used, p.mails = map[string]*statement{}, map[*statement]bool{}, true
 	var servers []*statement
 	for _, s := range file.body {
 		switch {
@@ -122,6 +126,11 @@ func (p *parser) build(file *statement) {
 		}
 		p.virtual(s)
 	}
+	for _, group := range file.body {
+		if group.key() == "virtual_server_group" && group.opened && !p.used[group] {
+			p.report(group.line, config.Ignored, fault.New(group.title()+": no virtual_server has this group", ""))
+		}
+	}
 	if len(p.config.Services) == 0 {
 		p.report(0, config.Warning, fault.New("no virtual service in this file", ""))
 	}
@@ -136,7 +145,7 @@ func clustered(s *statement) bool {
 // cluster reads what the file says about directors and virtual addresses. Each kind of block needs
 // the blocks of the kinds before it.
 func (p *parser) cluster(file *statement) {
-	p.scripts = map[string]config.NodeCheck{}
+	p.scripts, p.tracked = map[string]config.NodeCheck{}, map[string]bool{}
 	for _, kind := range []struct {
 		name string
 		read func(*statement)
@@ -150,6 +159,11 @@ func (p *parser) cluster(file *statement) {
 				}
 				kind.read(s)
 			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.scripts)) {
+		if !p.tracked[name] {
+			p.report(p.scripts[name].Line, config.Ignored, fault.New("vrrp_script "+fault.Short(name)+": no track_script has this name", ""))
 		}
 	}
 }

@@ -1,19 +1,15 @@
 package keepalived
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/configtest"
 )
-
-var update = flag.Bool("update", false, "write the expected files")
 
 // describe returns a configuration as text, a line for each thing.
 func describe(c *config.Config) string {
@@ -86,19 +82,7 @@ func TestParse(t *testing.T) {
 			for _, p := range problems {
 				got += fmt.Sprintf("%s: %s\n", p.Severity, p)
 			}
-			golden := strings.TrimSuffix(file, ".conf") + ".txt"
-			if *update {
-				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
+			configtest.Compare(t, strings.TrimSuffix(file, ".conf")+".txt", got)
 		})
 	}
 }
@@ -217,4 +201,9 @@ func rewrites(t *testing.T, c *config.Config) {
 	if twice, _ := Write(again, true); twice != once {
 		t.Errorf("%s\nthen\n%s", once, twice)
 	}
+}
+
+// TestNoOptionIsLost checks the keywords of keepalived 2.4, as its manual lists them.
+func TestNoOptionIsLost(t *testing.T) {
+	configtest.Options(t, "testdata/options.table", Options{Strict: true}.Parse)
 }

@@ -42,7 +42,10 @@ type virtual struct {
 // virtual adds the services of a block virtual_server.
 func (p *parser) virtual(s *statement) {
 	v := virtual{weight: 1, method: method{forward: lvs.Masq}, checks: usual()}
-	v.service = config.Service{Line: s.line, Alert: p.alert}
+	v.service = config.Service{Line: s.line}
+	if p.mails {
+		v.service.Alert = p.alert
+	}
 	v.service.Scheduler = "wlc"
 	for _, inner := range s.body {
 		p.virtualSetting(&v, inner)
@@ -55,12 +58,33 @@ func (p *parser) virtual(s *statement) {
 		p.report(s.line, config.Ignored, fault.New(s.title()+" has no real server", ""))
 		return
 	}
+	p.unheeded(s, &v)
 	p.inhibit(&v)
 	p.notify(&v)
 	ids := p.identities(s, &v)
 	p.repeated(s, v.service.Notify, len(ids))
 	for _, id := range ids {
 		p.service(v, id)
+	}
+}
+
+// unheeded reports settings of a virtual_server without the settings or the service that they are
+// for. keepalived does not heed them either.
+func (p *parser) unheeded(s *statement, v *virtual) {
+	unheeded := func(key, reason string) {
+		if setting := s.find(key); setting != nil {
+			p.report(setting.line, config.Ignored, fault.New(setting.title()+": "+reason, ""))
+		}
+	}
+	if v.sorry == nil {
+		unheeded("sorry_server_lvs_method", "there is no sorry_server")
+	}
+	switch s.arg() {
+	case "fwmark":
+		unheeded("protocol", "a service with fwmark has each protocol")
+	case "group": // It can have addresses and marks.
+	default:
+		unheeded("ip_family", "only a service with fwmark needs the family")
 	}
 }
 
@@ -133,8 +157,9 @@ func (p *parser) virtualSetting(v *virtual, s *statement) {
 	case "virtualhost":
 		v.host = s.arg()
 	case "smtp_alert":
-		if !p.yes(s) {
-			v.service.Alert = config.Alert{}
+		v.service.Alert = config.Alert{}
+		if p.yes(s) {
+			v.service.Alert = p.alert
 		}
 	default:
 		if !p.time(&v.checks, s) {
@@ -196,6 +221,7 @@ func (p *parser) identities(s *statement, v *virtual) []lvs.ServiceID {
 			p.wrong(s, "no virtual_server_group has this name", "")
 			return nil
 		}
+		p.used[group] = true
 		var ids []lvs.ServiceID
 		for _, entry := range group.body {
 			ids = append(ids, p.entry(entry, v)...)

@@ -38,6 +38,9 @@ func (p *parser) instance(s *statement) {
 		case "unicast_peer":
 			for _, line := range inner.body {
 				p.director(line, line.key())
+				if len(line.words) > 1 {
+					p.drop(line, "the cluster does not use VRRP", "")
+				}
 			}
 		case "track_interface":
 			p.interfaces(g.Name, inner)
@@ -185,6 +188,7 @@ func (p *parser) programs(group string, s *statement) {
 			p.report(line.line, config.Ignored, fault.New(line.title()+": no vrrp_script with a script has this name", ""))
 			continue
 		}
+		p.tracked[line.key()] = true
 		c.Groups = []string{group}
 		p.weigh(&c, line)
 		p.config.Cluster.NodeChecks = append(p.config.Cluster.NodeChecks, c)

@@ -13,7 +13,7 @@ import (
 )
 
 // chosen are the statements that Write adds, because keepalived wants them.
-var chosen = regexp.MustCompile(`^(virtual_router_id|script_user|enable_script_security)\b`)
+var chosen = regexp.MustCompile(`^(virtual_router_id|lvs_sync_daemon|script_user|enable_script_security)\b`)
 
 // TestWrittenFilesHaveTheSameMeaning writes each file of testdata. Write itself compares the
 // meaning. A second write gives the same text.
