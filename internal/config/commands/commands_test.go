@@ -50,3 +50,8 @@ func FuzzGuess(f *testing.F) {
 	f.Add([]byte("2: eth0    inet 192.0.2.10/24"))
 	f.Fuzz(func(_ *testing.T, text []byte) { Guess(text) })
 }
+
+// TestNoOptionIsLost checks the options of ipvsadm.
+func TestNoOptionIsLost(t *testing.T) {
+	configtest.Options(t, "testdata/options.table", Parse)
+}

@@ -2,6 +2,7 @@ package commands
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -41,6 +42,8 @@ func (p *parser) ipvsadm(n int, args []string) {
 		p.config.Services = nil
 	case "--start-daemon":
 		p.daemon(n, args[1:])
+	case "--stop-daemon":
+		p.report(n, config.Dropped, fault.New("ipvsadm --stop-daemon: the cluster decides where the daemons run", ""))
 	case "--set":
 		p.timeouts(n, args[1:])
 	default:
@@ -144,15 +147,31 @@ func withPort(server, service string) string {
 func (p *parser) daemon(n int, args []string) {
 	sync := config.Sync{Line: n}
 	for i := 0; i+1 < len(args); i++ {
+		number := func(most uint64) uint64 {
+			n16, err := strconv.ParseUint(args[i+1], 10, 16)
+			if err != nil || n16 > most {
+				p.report(n, config.Error, fault.New(fmt.Sprintf("%s %s is not a number from 0 to %d", args[i], fault.Short(args[i+1]), most), ""))
+				return 0
+			}
+			return n16
+		}
 		switch args[i] {
 		case "--mcast-interface":
 			sync.Interface = args[i+1]
 		case "--syncid":
-			id, err := strconv.ParseUint(args[i+1], 10, 8)
+			sync.ID = uint8(number(math.MaxUint8)) //nolint:gosec // number limits it.
+		case "--sync-maxlen":
+			sync.MaxLen = uint16(number(math.MaxUint16)) //nolint:gosec // number limits it.
+		case "--mcast-port":
+			sync.Port = uint16(number(math.MaxUint16)) //nolint:gosec // number limits it.
+		case "--mcast-ttl":
+			sync.TTL = uint8(number(math.MaxUint8)) //nolint:gosec // number limits it.
+		case "--mcast-group":
+			group, err := netip.ParseAddr(args[i+1])
 			if err != nil {
-				p.report(n, config.Error, fault.New(fmt.Sprintf("--syncid %s is not a number from 0 to 255", fault.Short(args[i+1])), ""))
+				p.report(n, config.Error, fault.New(fmt.Sprintf("--mcast-group %s is not an address", fault.Short(args[i+1])), ""))
 			}
-			sync.ID = uint8(id)
+			sync.Group = group
 		}
 	}
 	if sync.Interface == "" {

@@ -60,7 +60,7 @@ func files(t testing.TB, pattern string) []string {
 
 // Compare compares a text with the one in the file golden. With the flag -update, it writes the
 // file.
-func Compare(t *testing.T, golden, got string) {
+func Compare(t testing.TB, golden, got string) {
 	t.Helper()
 	if *update {
 		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {

@@ -18,7 +18,7 @@ import (
 func ParseMembers(name string, text []byte) (*config.Config, []config.Problem) {
 	p := newParser(name)
 	var pings []string
-	fails := false // fails says that ipfail moves resources away from a node without network.
+	var pinged, fails statement // fails starts ipfail, which moves resources away from a node without network.
 	for n, line := range lines(text) {
 		for _, st := range p.statements(n+1, line) {
 			args := st[1:]
@@ -32,12 +32,12 @@ func ParseMembers(name string, text []byte) (*config.Config, []config.Problem) {
 				on := slices.Contains([]string{"on", "yes", "true", "1", "legacy"}, strings.ToLower(args[0]))
 				p.config.Cluster.Stays = on == (st[0] == "nice_failback")
 			case "ping":
-				pings = append(pings, args...)
+				pings, pinged = append(pings, args...), statement{n + 1, st[0]}
 			case "ping_group":
-				pings = append(pings, args[1:]...)
+				pings, pinged = append(pings, args[1:]...), statement{n + 1, st[0]}
 			case "respawn":
 				if strings.HasSuffix(args[len(args)-1], "/ipfail") {
-					fails = true
+					fails = statement{n + 1, "ipfail"}
 					continue
 				}
 				p.dropped(n+1, st, "heartbeat starts the program", "start it with systemd")
@@ -61,11 +61,17 @@ func ParseMembers(name string, text []byte) (*config.Config, []config.Problem) {
 			}
 		}
 	}
-	p.pings(pings, fails)
+	p.pings(pings, pinged, fails)
 	if len(p.config.Cluster.Nodes) == 0 {
 		p.report(0, config.Error, fault.New("no node in this file", "write \"node NAME\" for each director, as `uname -n` prints the name"))
 	}
 	return p.result()
+}
+
+// statement is where a directive is.
+type statement struct {
+	line int
+	key  string
 }
 
 // messages returns the settings of the messages between the directors.
@@ -113,11 +119,13 @@ func (p *parser) dropped(line int, st []string, reason, fix string) {
 }
 
 // pings makes a condition of the ping hosts. Without ipfail, heartbeat only logs their state.
-func (p *parser) pings(hosts []string, fails bool) {
+func (p *parser) pings(hosts []string, pinged, fails statement) {
 	switch {
+	case len(hosts) == 0 && fails.line == 0:
 	case len(hosts) == 0:
-	case !fails:
-		p.report(0, config.Ignored, fault.New("ping: without ipfail, heartbeat only logs whether a host replies", ""))
+		p.report(fails.line, config.Ignored, fault.New("ipfail: without ping, it has no hosts", ""))
+	case fails.line == 0:
+		p.report(pinged.line, config.Ignored, fault.New(pinged.key+": without ipfail, heartbeat only logs whether a host replies", ""))
 	default:
 		p.config.Cluster.NodeChecks = []config.NodeCheck{{Name: "ping", Kind: config.CheckPing, Hosts: hosts, Weight: pingWeight}}
 	}

@@ -52,3 +52,8 @@ func FuzzKeys(f *testing.F) {
 		}
 	})
 }
+
+// TestNoOptionIsLost checks the directives of ha.cf.
+func TestNoOptionIsLost(t *testing.T) {
+	configtest.Options(t, "testdata/options.table", ParseMembers)
+}

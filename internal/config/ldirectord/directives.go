@@ -33,6 +33,7 @@ type directive struct {
 	unset   string // unset is the default. Empty means that there is no default.
 	about   string // about is the effect of the directive, in sentences.
 	example string // example is the value of the directive in an example.
+	with    string // with is another line that the example needs in its block.
 	// short is a noun phrase. It is empty for a directive that resources do not have as a
 	// parameter.
 	short string
@@ -125,6 +126,9 @@ func (d *directive) file() string {
 	if d.class == quotedText {
 		line = d.name + `="` + d.example + "\"\n"
 	}
+	if d.with != "" {
+		line += "\t" + d.with + "\n"
+	}
 	service, real := "virtual=192.0.2.10:80\n", "\treal=192.0.2.21:80 masq\n"
 	if d.six {
 		service, real = "virtual6=[2001:db8::10]:80\n", "\treal6=[2001:db8::21]:80 masq\n"
@@ -197,7 +201,7 @@ func ofTimes() []directive {
 		{name: "quiescent", short: "Whether failed real servers stay with weight 0", where: inBoth, class: yesOrNo, set: setChoice(func(s *scope) **bool { return &s.quiescent }),
 			values: "yes or no", unset: "no", example: "yes",
 			about: "Whether a real server that is down stays in the kernel. With yes it stays with weight 0, so that open connections continue. With no the daemon removes it. With sh-fallback or mh-fallback it always stays, so that every director has the same hash table. (With sh-fallback and more than 256 real servers and fallbacks, the value no still removes it.) It does not apply to the fallback."},
-		{name: "readdquiescent", where: inFile, class: yesOrNo, set: setYesNo(func(*scope) *bool { return new(bool) }),
+		{name: "readdquiescent", where: inFile, class: yesOrNo, set: setReadd,
 			values: "yes or no", unset: "yes", example: "yes",
 			about: "Accepted, but the value no has no effect. A new real server gets no traffic before its first good check. With quiescent=yes, a real server that is down has an entry of weight 0. (With ldirectord's own default, every server serves for a moment before its first check.)"},
 	}
@@ -269,9 +273,9 @@ func ofChecks() []directive {
 		{name: "virtualhost", short: "Host header", where: inBlock, class: bareText, set: check(func(c *config.Check) *string { return &c.VirtualHost }),
 			values: "NAME", unset: "the real server's address", example: "www.example.org", about: "The Host header of an HTTP request, and the name of the server in TLS."},
 		{name: "login", where: inBlock, class: quotedText, set: secret(func(c *config.Check) *config.Secret { return &c.Login }),
-			values: `"NAME"`, example: "checker", about: "The user name of a negotiate check that logs in to the server."},
+			values: `"NAME"`, example: "checker", with: "service=ldap", about: "The user name of a negotiate check that logs in to the server."},
 		{name: "passwd", where: inBlock, class: quotedText, set: secret(func(c *config.Check) *config.Secret { return &c.Passwd }),
-			values: `"PASSWORD"`, example: "example", about: "The password of login. It appears in no log and no message."},
+			values: `"PASSWORD"`, example: "example", with: "service=ldap", about: "The password of login. It appears in no log and no message."},
 		{name: "secret", where: inBlock, class: quotedText, set: secret(func(c *config.Check) *config.Secret { return &c.Secret }),
 			values: `"SECRET"`, example: "example", about: "The secret that the RADIUS server shares with the check."},
 		{name: "database", where: inBlock, class: quotedText, set: check(func(c *config.Check) *string { return &c.Database }),

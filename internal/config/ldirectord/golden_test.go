@@ -2,7 +2,6 @@ package ldirectord
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"net/netip"
 	"os"
@@ -13,10 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/configtest"
 	"lvs-agents/internal/lvs"
 )
-
-var update = flag.Bool("update", false, "rewrite the goldens")
 
 // names is a resolver.
 type names map[string]string
@@ -50,14 +48,7 @@ func file(t testing.TB, name string) []byte {
 // golden compares a text with a file, or writes the text to the file.
 func golden(t testing.TB, name, got string) {
 	t.Helper()
-	if *update {
-		if err := os.WriteFile(name, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if diff := cmp.Diff(string(file(t, name)), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", name, diff)
-	}
+	configtest.Compare(t, name, got)
 }
 
 // tableOf returns the table of a configuration file. For a file with errors, it returns an empty
@@ -157,4 +148,9 @@ func TestTutorialMeansWhatItSays(t *testing.T) {
 	if !cfg.Services[0].Quiescent {
 		t.Error("seed 003 is not quiescent")
 	}
+}
+
+// TestNoOptionIsLost checks the directives of ldirectord.cf.
+func TestNoOptionIsLost(t *testing.T) {
+	configtest.Options(t, "testdata/options.table", Parse)
 }

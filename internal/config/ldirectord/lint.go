@@ -79,6 +79,11 @@ func (p *parser) need(b *block, s config.Service, c config.Check, reals []checke
 	if c.Type != config.Negotiate && c.Type != config.Combined || len(reals) == 0 {
 		return
 	}
+	for _, name := range []string{"login", "passwd"} {
+		if line := b.given[name]; line != 0 && strings.HasPrefix(string(c.Application), "http") {
+			p.add(line, 0, config.Warning, fault.New(name+" has no effect with service="+string(c.Application), "write both into a URL in request"))
+		}
+	}
 	if f := meaningless(c, s.ID.Protocol); f.What != "" {
 		p.add(cmp.Or(b.given["service"], b.virtual.line), 0, config.Warning, f)
 	}

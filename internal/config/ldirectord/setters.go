@@ -151,6 +151,16 @@ func warnUnused(s *scope, _ string) error {
 	return nil
 }
 
+// setReadd accepts readdquiescent. A real server that is not checked yet never gets connections.
+func setReadd(s *scope, value string) error {
+	readd := true
+	err := setYesNo(func(*scope) *bool { return &readd })(s, value)
+	if err == nil && !readd {
+		s.warn("readdquiescent=no has no effect", "delete the line")
+	}
+	return err
+}
+
 // listed splits a list at commas and blanks.
 func listed(value string) []string {
 	return strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' })

@@ -66,7 +66,7 @@ func (p *parser) node(key string) {
 
 // address adds the virtual address "IP INTERFACE[:LABEL]".
 func (p *parser) address(g *config.Group, s settings, key, maskKey string) {
-	st, given := s.given[key]
+	st, given := s.get(key)
 	if !given {
 		p.report(s.line, config.Error, fault.New("no "+key, "write \""+key+" = ADDRESS INTERFACE\""))
 		return

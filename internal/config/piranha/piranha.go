@@ -22,7 +22,7 @@ import (
 // repair. The Config is nil if a problem is an error. lvs.cf has addresses of directors, but not
 // their names: the name of each node is its address.
 func Parse(name string, text []byte) (*config.Config, []config.Problem) {
-	p := &parser{config: &config.Config{File: name, Cluster: &config.Cluster{}}, file: settings{given: map[string]statement{}}}
+	p := &parser{config: &config.Config{File: name, Cluster: &config.Cluster{}}, file: block(statement{values: []string{""}})}
 	p.read(p.statements(string(text)))
 	p.build()
 	problems := p.problems.All(p.config.File)
@@ -44,6 +44,7 @@ type settings struct {
 	name  string
 	line  int
 	given map[string]statement
+	read  map[string]bool // read are the keys whose values have been read.
 }
 
 // virtual is a block with its real servers.
@@ -112,7 +113,7 @@ func (p *parser) read(statements []statement) {
 }
 
 func block(s statement) settings {
-	return settings{name: s.values[0], line: s.line, given: map[string]statement{}}
+	return settings{name: s.values[0], line: s.line, given: map[string]statement{}, read: map[string]bool{}}
 }
 
 // set stores a statement of a block. The last statement of a key counts, as in piranha.
@@ -141,9 +142,16 @@ func (p *parser) set(at *settings, keys []string, s statement) {
 	at.given[s.key] = s
 }
 
+// get returns the statement of a key.
+func (s settings) get(key string) (st statement, given bool) {
+	s.read[key] = true
+	st, given = s.given[key]
+	return st, given
+}
+
 // text returns the value of a key, or the default.
 func (s settings) text(key, otherwise string) string {
-	if st, ok := s.given[key]; ok {
+	if st, ok := s.get(key); ok {
 		return strings.Join(st.values, " ")
 	}
 	return otherwise
@@ -225,6 +233,8 @@ func (p *parser) forward() lvs.Forward {
 // equivalents are the keys that the model has no place for, with the reason and the nearest thing.
 // An empty Fix means that the operator has nothing to do.
 var equivalents = map[string]fault.Fault{
+	"serial_no":      {What: "it counts the changes of the file"},
+	"heartbeat":      {What: "Corosync always has messages between the directors"},
 	"heartbeat_port": {What: "Corosync has its own port", Fix: "set totem.interface.mcastport in corosync.conf if a firewall needs it"},
 	"keepalive":      {What: "Corosync has its own protocol", Fix: "see totem.token in corosync.conf"},
 	"rsh_command":    {What: "the cluster copies its own configuration", Fix: ""},
@@ -244,7 +254,8 @@ var equivalents = map[string]fault.Fault{
 	"client_monitor": {What: "directord checks the real servers", Fix: ""},
 }
 
-// dropped reports the keys that the model has no place for.
+// dropped reports the keys that the model has no place for, and the keys that no other statement
+// needs.
 func (p *parser) dropped() {
 	all := []settings{p.file}
 	for _, v := range p.virtuals {
@@ -252,8 +263,12 @@ func (p *parser) dropped() {
 	}
 	for _, s := range all {
 		for _, key := range slices.Sorted(maps.Keys(s.given)) {
-			if reason, found := equivalents[key]; found {
+			reason, found := equivalents[key]
+			switch {
+			case found:
 				p.report(s.at(key), config.Dropped, fault.New(key+": "+reason.What, reason.Fix))
+			case !s.read[key] && len(s.read) > 1: // Of a block that is not active, only the key active has been read.
+				p.report(s.at(key), config.Ignored, fault.New(key+": no other statement needs it", ""))
 			}
 		}
 	}

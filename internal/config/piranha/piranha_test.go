@@ -76,3 +76,8 @@ func TestRefused(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	configtest.Fuzz(f, "testdata/*.cf", Parse)
 }
+
+// TestNoOptionIsLost checks the keys of lvs.cf.
+func TestNoOptionIsLost(t *testing.T) {
+	configtest.Options(t, "testdata/options.table", Parse)
+}

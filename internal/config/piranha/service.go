@@ -106,10 +106,13 @@ func (p *parser) real(s *config.Service, server settings, forward lvs.Forward, c
 	}
 	addr := p.ip(server, "address", server.text("address", ""))
 	port := s.ID.Addr.Port()
-	if own := p.port(server, "port", port); own != port && !s.ID.IsMark() {
-		if forward.RewritesPort() {
+	if own := p.port(server, "port", port); own != port {
+		switch {
+		case s.ID.IsMark():
+			p.report(server.at("port"), config.Ignored, fault.New("port: a connection with a mark keeps its port", ""))
+		case forward.RewritesPort():
 			port = own
-		} else {
+		default:
 			p.report(server.at("port"), config.Ignored, fault.New(fmt.Sprintf("only network = nat changes the port: connections come to port %d", port), ""))
 		}
 	}
@@ -135,12 +138,17 @@ func (p *parser) check(v virtual, port uint16) config.Check {
 	if p.number(v.settings, "fwmark", 0, mostMark) != 0 {
 		c.Port = port
 	}
-	send, expect := v.text("send", ""), v.text("expect", "")
 	if program := v.text("send_program", ""); program != "" {
 		p.report(v.at("send_program"), config.Dropped, fault.New(fmt.Sprintf("send_program = %s: its output decides; the check is a connection instead", fault.Short(program)),
 			"write a program that exits with 0 for a good server, and use checktype=external"))
+		for _, key := range []string{"expect", "use_regex"} {
+			if _, given := v.get(key); given {
+				p.report(v.at(key), config.Dropped, fault.New(key+": it is for the output of send_program", ""))
+			}
+		}
 		return c
 	}
+	send, expect := v.text("send", ""), v.text("expect", "")
 	if send == "" && expect == "" && port == 80 {
 		send, expect = `GET / HTTP/1.0\r\n\r\n`, "HTTP"
 	}
