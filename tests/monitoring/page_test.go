@@ -82,7 +82,7 @@ func TestPageInABrowser(t *testing.T) {
 	if diff := cmp.Diff(want, text); diff != "" {
 		t.Errorf("(-last reply +browser)\n%s", diff)
 	}
-	if !strings.Contains(want, "192.0.2.22:80 | gate | 2 | 2 | good | 2026-11-28 11:59:59") {
+	if !strings.Contains(want, "192.0.2.22:80 | Route | 2 | 2 | good | 2026-11-28 11:59:59") {
 		t.Errorf("the state did not change:\n%s", want)
 	}
 }

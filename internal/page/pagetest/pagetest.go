@@ -32,16 +32,16 @@ func States() []control.State {
 			Attribute: &control.Attribute{Name: "lvs-health-web", Value: "666"},
 			Services: []control.Service{
 				{
-					ID: "-t 192.0.2.10:80", Scheduler: "wrr", Persistence: 300, Fallback: &control.Real{Addr: "127.0.0.1:80", Forward: "gate", Weight: -1},
+					ID: "-t 192.0.2.10:80", Scheduler: "wrr", Persistence: 300, Fallback: &control.Real{Addr: "127.0.0.1:80", Forward: "Route", Weight: -1},
 					Reals: []control.Real{
-						{Addr: "192.0.2.21:80", Forward: "gate", Weight: 2, Configured: 2, Verdict: "good", Since: at(600)},
-						{Addr: "192.0.2.22:80", Forward: "gate", Weight: 0, Configured: 2, Verdict: "bad", Since: at(10), Reason: Hostile},
-						{Addr: "192.0.2.23:80", Forward: "gate", Weight: -1, Configured: 2, Verdict: "unknown", Since: at(1)},
+						{Addr: "192.0.2.21:80", Forward: "Route", Weight: 2, Configured: 2, Verdict: "good", Since: at(600)},
+						{Addr: "192.0.2.22:80", Forward: "Route", Weight: 0, Configured: 2, Verdict: "bad", Since: at(10), Reason: Hostile},
+						{Addr: "192.0.2.23:80", Forward: "Route", Weight: -1, Configured: 2, Verdict: "unknown", Since: at(1)},
 					},
 				},
 				{
-					ID: "-t [2001:db8::10]:443", Scheduler: "mh", Trouble: "operation not permitted", Fallback: &control.Real{Addr: "[2001:db8::1]:443", Forward: "masq", Weight: 1},
-					Reals: []control.Real{{Addr: "[2001:db8::21]:443", Forward: "masq", Weight: 0, Configured: 1, Verdict: "bad", Since: at(20), Reason: "timeout", Policy: "quorum 1 of 2"}},
+					ID: "-t [2001:db8::10]:443", Scheduler: "mh", Trouble: "operation not permitted", Fallback: &control.Real{Addr: "[2001:db8::1]:443", Forward: "Masq", Weight: 1},
+					Reals: []control.Real{{Addr: "[2001:db8::21]:443", Forward: "Masq", Weight: 0, Configured: 1, Verdict: "bad", Since: at(20), Reason: "timeout", Policy: "quorum 1 of 2"}},
 				},
 				{ID: "-f 7", Scheduler: "rr"},
 			},
