@@ -137,11 +137,11 @@ func (s site) shows(t *testing.T, situation string, node *lab.Node, parts ...str
 
 // varies finds the parts of a page that differ from run to run: the verdicts of the last hour, the
 // version of the daemon and the time of its start, other times, and how long ago they were.
-var varies = regexp.MustCompile(`([a-z]+ from \d\d:\d\d:\d\d(, )?)+|\| \S+ \| \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\n|(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d|\((\d+h)?(\d+m)?\d+s\)`)
+var varies = regexp.MustCompile(`(?m)([a-z]+ from \d\d:\d\d:\d\d(, )?)+|\| \S+ \| \d{4}-\d\d-\d\d \d\d:\d\d:\d\d$|(\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d|\((\d+h)?(\d+m)?\d+s\)`)
 
 // lasting returns the text of a page without the parts that differ from run to run, and without the
 // events.
 func lasting(text string) string {
 	text, _, _ = strings.Cut(text, "\nh2: Events of the last hour\n")
-	return varies.ReplaceAllString(text+"\n", "...")
+	return varies.ReplaceAllString(text, "...")
 }
