@@ -57,7 +57,7 @@ type convertCommand struct {
 
 	To      string            `enum:"crm,pcs,cib,haresources,ldirectord.cf,keepalived,ipvsadm,corosync" default:"crm" placeholder:"FORMAT" help:"Format of the output: crm (for crm configure load update), pcs (a shell script), cib (XML for cibadmin), haresources, ldirectord.cf, keepalived (keepalived.conf), ipvsadm (for ipvsadm -R), or corosync (corosync.conf: directors and their links)."`
 	Link    map[string]string `placeholder:"NAME=ADDRESS" help:"Addresses of a director for corosync, separated by commas: one for each network. NAME is the name that uname -n prints."`
-	Node    string            `placeholder:"NODE" help:"Preferred director for haresources, if the files do not have one."`
+	Node    string            `placeholder:"NODE" help:"For haresources, the preferred director, if the files do not have one. For keepalived, the director whose file is written; when unset, the preferred one."`
 	Output  string            `placeholder:"FILE" help:"Write to this file instead of standard output."`
 	Secrets bool              `help:"Write logins and passwords of checks and programs into the file, which then has mode 600. Needs --output."`
 }
@@ -92,7 +92,7 @@ func (c convertCommand) unused(line *kong.Context) error {
 	resources := []string{"crm", "pcs", "cib", "haresources"}
 	formats := map[string][]string{ // the formats that each option has an effect on
 		"form": resources[:3], "name": append(resources[:3:3], "corosync"), "config": resources, "inline": resources,
-		"node": {"haresources"}, "secrets": {"ldirectord.cf", "keepalived"}, "link": {"corosync"},
+		"node": {"haresources", "keepalived"}, "secrets": {"ldirectord.cf", "keepalived"}, "link": {"corosync"},
 	}
 	for _, p := range line.Path {
 		if p.Flag == nil {
@@ -242,7 +242,7 @@ func (c convertCommand) write(ctx context.Context, sys system, cfg *config.Confi
 	case "ldirectord.cf":
 		return ldirectord.Write(cfg, c.Secrets)
 	case "keepalived":
-		return keepalived.Write(cfg, c.Secrets)
+		return keepalived.WriteFor(c.Node, cfg, c.Secrets)
 	case "ipvsadm":
 		return table(ctx, sys, cfg)
 	case "corosync":

@@ -170,6 +170,7 @@ func TestConvertNamesTheFileOfEachProblem(t *testing.T) {
 		"one.cf":      "logfile=\"/var/log/one\"\n\nvirtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n\tfallback=127.0.0.1 gate\n",
 		"two.cf":      "autoreload=yes\nvirtual=192.0.2.11:80\n\treal=192.0.2.21 gate\n\treal=rs1 gate\n\treal=rs1 gate 2\n\tfallback=127.0.0.1 gate\n",
 		"groups.conf": "vrrp_instance a {\nvirtual_ipaddress {\n192.0.2.10/24\n}\n}\nvrrp_instance b {\nvirtual_ipaddress {\n192.0.2.11/24\n}\n}\n",
+		"pair.cf":     "backup = 192.0.2.3\nprimary = 192.0.2.2\nbackup_active = 1\nvirtual web {\nactive = 1\naddress = 192.0.2.10 eth0\nvip_nmask = 255.255.255.0\nport = 25\nreentry = 1\nserver a {\nactive = 1\naddress = 192.0.2.21\n}\n}\n",
 		"three.cf":    "\nvirtual=192.0.2.21:80\n\treal=192.0.2.22 gate\n", "four.cf": "virtual=rs1:80\n\treal=192.0.2.22 gate\n",
 	} {
 		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
@@ -190,6 +191,17 @@ two.cf: dropped: keepalived.conf cannot have AutoReload
 one.cf: dropped: keepalived.conf cannot have LogFile
 one.cf:3: dropped: keepalived.conf cannot have Request of the real servers of -t 192.0.2.10:80
 two.cf:2: dropped: keepalived.conf cannot have the real servers of -t 192.0.2.11:80
+`},
+		{"pair.cf --to=keepalived --host=192.0.2.2=director1 --host=192.0.2.3=director2 --node=director2 --output=keepalived.conf", `
+pair.cf: warning: the virtual_router_id of each instance is chosen here, and there is no authentication; give both directors the same, and no other VRRP router of the network
+pair.cf:2: warning: the director director1 needs its own keepalived.conf; write it with --to=keepalived --node=director1
+pair.cf:2: dropped: keepalived.conf cannot have the name of the director director1
+pair.cf:1: dropped: keepalived.conf cannot have the name of the director director2
+`},
+		{"pair.cf --to=keepalived --node=director3", `
+pair.cf:2: warning: the file does not have the name of the director 192.0.2.2; give the name that ` + "`uname -n`" + ` prints: --host 192.0.2.2=NAME
+pair.cf:1: warning: the file does not have the name of the director 192.0.2.3; give the name that ` + "`uname -n`" + ` prints: --host 192.0.2.3=NAME
+pair.cf: error: the files have no director "director3"; give the name of --host, or of the files
 `},
 		{"one.cf groups.conf --to=haresources --inline --node=director1", `
 groups.conf: warning: no virtual service in this file

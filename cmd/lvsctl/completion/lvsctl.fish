@@ -38,7 +38,7 @@ complete -c lvsctl -n '__fish_seen_subcommand_from convert' -l config -r -d 'Fil
 complete -c lvsctl -n '__fish_seen_subcommand_from convert' -l inline -d 'Write services and checks into the parameters of the resources instead of a file'
 complete -c lvsctl -n '__fish_seen_subcommand_from convert' -l to -r -d 'Format of the output: crm (for crm configure load update), pcs (a shell script), cib (XML for cibadmin), haresources, ldirectord.cf, keepalived (keepalived.conf), ipvsadm (for ipvsadm -R), or corosync (corosync.conf: directors and their links)'
 complete -c lvsctl -n '__fish_seen_subcommand_from convert' -l link -r -d 'Addresses of a director for corosync, separated by commas: one for each network'
-complete -c lvsctl -n '__fish_seen_subcommand_from convert' -l node -r -d 'Preferred director for haresources, if the files do not have one'
+complete -c lvsctl -n '__fish_seen_subcommand_from convert' -l node -r -d 'For haresources, the preferred director, if the files do not have one'
 complete -c lvsctl -n '__fish_seen_subcommand_from convert' -l output -r -d 'Write to this file instead of standard output'
 complete -c lvsctl -n '__fish_seen_subcommand_from convert' -l secrets -d 'Write logins and passwords of checks and programs into the file, which then has mode 600'
 complete -c lvsctl -n '__fish_seen_subcommand_from convert' -F

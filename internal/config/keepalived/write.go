@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lvs-agents/internal/config"
+	"lvs-agents/internal/config/fault"
 	"lvs-agents/internal/lvs"
 )
 
@@ -16,10 +17,21 @@ import (
 // have another part of the configuration, there is a problem for this part. If a problem is an
 // error, the text cannot be used. Without secrets, each password in a command is replaced by ***.
 func Write(cfg *config.Config, secrets bool) (string, []config.Problem) {
+	return WriteFor("", cfg, secrets)
+}
+
+// WriteFor is Write for the file of a director. An empty director is the preferred one. There is a
+// warning for each other director.
+func WriteFor(director string, cfg *config.Config, secrets bool) (string, []config.Problem) {
 	w := writer{file: cfg.File, cluster: config.Cluster{}, scripts: map[string]string{}, hidden: map[string]string{}}
 	if cfg.Cluster != nil {
 		w.cluster = *cfg.Cluster
 	}
+	if director != "" && !slices.ContainsFunc(w.cluster.Nodes, func(n config.Node) bool { return n.Name == director }) {
+		w.report(0, config.Error, "the files have no director "+fault.Quote(director), "give the name of --host, or of the files")
+		return "", w.problems
+	}
+	w.self = cmp.Or(director, preferred(w.cluster.Groups))
 	w.global(cfg)
 	w.groups()
 	for _, s := range cfg.Services {
@@ -64,6 +76,7 @@ type writer struct {
 
 	file     string
 	cluster  config.Cluster
+	self     string // self is the name of the director of the file. Empty means the first one.
 	problems []config.Problem
 	depth    int
 	mail     []string          // mail are the addresses that get mail.

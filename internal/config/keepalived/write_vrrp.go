@@ -34,7 +34,61 @@ func (w *writer) groups() {
 	}
 	if len(w.cluster.Groups) > 0 {
 		w.report(0, config.Warning, "the virtual_router_id of each instance is chosen here, and there is no authentication", "give both directors the same, and no other VRRP router of the network")
+		w.others()
 	}
+}
+
+// others reports each director that needs another file.
+func (w *writer) others() {
+	self := w.self
+	for i, n := range w.cluster.Nodes {
+		switch {
+		case n.Name == self || n.Name == "":
+		case self == "" && i == 0: // The file is for the first one.
+		default:
+			w.report(n.Line, config.Warning, "the director "+n.Name+" needs its own keepalived.conf", "write it with --to=keepalived --node="+n.Name)
+		}
+	}
+}
+
+// preferred returns the director that the first group with preferences prefers, or an empty text.
+func preferred(groups []config.Group) string {
+	for _, g := range groups {
+		if names := ranking(g); len(names) > 0 {
+			return names[0]
+		}
+	}
+	return ""
+}
+
+// Limits of the priority of an instance. VRRP keeps 255 for the owner of the address, and the
+// backup needs a smaller one than the master.
+const leastPriority, mostPriority = 2, 254
+
+// priority returns the state and the priority of the director of the file. The priority 0 means
+// that all directors have the default.
+func (w *writer) priority(g config.Group, stays bool) (state string, priority int) {
+	order := ranking(g)
+	if len(order) == 0 {
+		return "BACKUP", 0
+	}
+	best := slices.MaxFunc(g.Preferences, func(a, b config.Preference) int { return cmp.Compare(a.Score, b.Score) })
+	priority = min(max(best.Score, leastPriority), mostPriority)
+	if stays { // keepalived clears nopreempt with the state MASTER.
+		priority = max(priority, defaultPriority+1)
+	}
+	for _, n := range w.cluster.Nodes {
+		if !slices.Contains(order, n.Name) {
+			order = append(order, n.Name)
+		}
+	}
+	if at := slices.Index(order, w.self); at > 0 {
+		return "BACKUP", max(1, min(priority*(len(order)-at)/len(order), defaultPriority))
+	}
+	if stays {
+		return "BACKUP", priority
+	}
+	return "MASTER", priority
 }
 
 // script writes the vrrp_script of a check, unless it is already there. It returns the check with
@@ -71,16 +125,8 @@ func (w *writer) instance(i int, g config.Group, programs, interfaces []config.N
 	if nic == "" {
 		w.report(g.Line, config.Warning, fmt.Sprintf("%s has no interface", name), "add the statement interface to the vrrp_instance")
 	}
-	state, priority, self := "BACKUP", 0, ""
-	if len(g.Preferences) > 0 {
-		best := slices.MaxFunc(g.Preferences, func(a, b config.Preference) int { return cmp.Compare(a.Score, b.Score) })
-		state, self = "MASTER", best.Node
-		priority = min(max(best.Score, 1), 254) //nolint:mnd // VRRP keeps 255 for the owner of the address.
-	}
 	stays := g.Stays || w.cluster.Stays
-	if stays && state == "MASTER" { // keepalived clears nopreempt with the state MASTER.
-		state, priority = "BACKUP", max(priority, defaultPriority+1)
-	}
+	state, priority := w.priority(g, stays)
 	w.block(func() {
 		w.line("state", state)
 		if nic != "" {
@@ -93,7 +139,7 @@ func (w *writer) instance(i int, g config.Group, programs, interfaces []config.N
 		if stays {
 			w.line("nopreempt")
 		}
-		w.directors(self)
+		w.directors()
 		w.tracked("track_interface", interfaces, func(c config.NodeCheck) string { return c.NIC })
 		w.tracked("track_script", programs, func(c config.NodeCheck) string { return c.Name })
 		for addresses := g.Addresses; len(addresses) > 0; {
@@ -103,8 +149,9 @@ func (w *writer) instance(i int, g config.Group, programs, interfaces []config.N
 	}, "vrrp_instance", name)
 }
 
-// directors writes the addresses of the directors. self is the name of the director of the file.
-func (w *writer) directors(self string) {
+// directors writes the addresses of the directors.
+func (w *writer) directors() {
+	self := w.self
 	var source string
 	var peers []string
 	ownFirst := false
@@ -224,8 +271,8 @@ func (w *writer) lost(again config.Cluster) {
 		for _, field := range config.Differing(g, is.Groups[i], "Line", "Addresses", "Stays", "Preferences") {
 			dropped(g.Line, field+" of the group "+g.Name)
 		}
-		if !slices.Equal(ranking(g), ranking(is.Groups[i])) {
-			dropped(g.Line, "the preferences of the group "+g.Name+" for other directors")
+		if own := ranking(g); len(own) > 0 && own[0] == w.self && len(is.Groups[i].Preferences) == 0 {
+			dropped(g.Line, "the preferences of the group "+g.Name)
 		}
 		for k, a := range g.Addresses {
 			for _, field := range config.Differing(a, is.Groups[i].Addresses[k], "Line") {
