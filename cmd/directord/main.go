@@ -48,7 +48,7 @@ func main() {
 		Self: "/proc/self/exe", Version: manual.Version(version),
 		StateDir: dir, PIDDir: compat.PIDDir(dir), PerlPIDDir: compat.PerlPIDDir,
 		Files:    &disk.Reader{Helper: disk.SelfHelper()},
-		Resolver: net.DefaultResolver, Kernel: kernel, PathFault: link.PathFault,
+		Resolver: net.DefaultResolver, Kernel: kernel, Counters: kernel.Counters, PathFault: link.PathFault,
 		Waiting: func(ctx context.Context, destinations []lvs.Op) (health.Waiting, error) {
 			return reset.Read(ctx, resync.Table{}, destinations)
 		},

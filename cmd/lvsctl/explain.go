@@ -239,6 +239,9 @@ func resultText(r control.CheckResult) string {
 	if len(phases) > 0 {
 		text += " (" + strings.Join(phases, ", ") + ")"
 	}
+	if r.Hint {
+		text += ", early because of its connections"
+	}
 	if r.Reason != "" {
 		text += ": " + r.Reason
 	}

@@ -82,7 +82,7 @@ func TestExplain(t *testing.T) {
 				Interval: 10, Timeout: 5, Fall: 3, Rise: 1, Verdict: "bad", Failures: 3, Next: now.Add(4 * time.Second),
 				Last: []control.CheckResult{
 					{Time: now.Add(-6 * time.Second), Reason: "status 500 No\x1b[31m\nforged line", Reply: "status 500 No", Connect: 0.0002, FirstByte: 0.0031, Total: 0.00345},
-					{Time: now.Add(-16 * time.Second), Connect: 0.0002, TLS: 0.004, FirstByte: 1.5, Match: 0.0000123, Total: 1.51},
+					{Time: now.Add(-16 * time.Second), Connect: 0.0002, TLS: 0.004, FirstByte: 1.5, Match: 0.0000123, Total: 1.51, Hint: true},
 				},
 			}},
 		}},
@@ -109,7 +109,7 @@ func TestExplain(t *testing.T) {
   in a row     3 failures; next check in 4s
   at 03:03:59  failed in 3.45ms (connect 200µs, first byte 3.1ms): status 500 No\u001b[31m\u000aforged line
     reply      status 500 No
-  at 03:03:49  passed in 1.51s (connect 200µs, TLS 4ms, first byte 1.5s, match 12.3µs)
+  at 03:03:49  passed in 1.51s (connect 200µs, TLS 4ms, first byte 1.5s, match 12.3µs), early because of its connections
 `
 	if diff := cmp.Diff(want, stdout); code != 0 || stderr != "" || diff != "" {
 		t.Errorf("%d %s(-want +got):\n%s", code, stderr, diff)

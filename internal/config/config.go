@@ -79,7 +79,9 @@ type Service struct {
 	// MarkedDown says what happens to the connections of a real server that is down. Empty means what
 	// follows from Quiescent.
 	MarkedDown MarkedDown
-	KeepAtEnd  bool // KeepAtEnd: the service stays in the kernel when its daemon ends.
+	// Observe says that connections can give the daemon a reason to check a real server at once.
+	Observe   bool
+	KeepAtEnd bool // KeepAtEnd: the service stays in the kernel when its daemon ends.
 	// FallbackCommand is a program and its arguments. The daemon runs it with "start" when no real
 	// server is up, and with "stop" when a real server is up again.
 	FallbackCommand []string

@@ -40,6 +40,7 @@ func (s Service) PolicyFaults() (found []fault.Fault) {
 	refuse(c.FastInterval > c.Interval, "write a shorter fastinter", "fastinter %s of %s is longer than checkinterval %s", c.FastInterval, s.Name(), c.Interval)
 	refuse(c.FastInterval > 0 && c.FastInterval <= c.Interval, "write a shorter fastinter or a longer downinter",
 		"fastinter %s of %s is longer than downinter %s, so the first good check would delay the next one", c.FastInterval, s.Name(), c.DownInterval)
+	refuse(s.Observe && s.ID.Protocol == lvs.UDP, "write observe=no", "observe=connections of %s has no effect: the kernel counts no active connections of UDP", s.Name())
 	refuse(p.EjectPercent == 0 && (p.EjectWindow > 0 || p.EjectJitter > 0), "add max_ejection_percent=NUMBER", "ejection_window and ejection_jitter of %s have no effect without max_ejection_percent", s.Name())
 	refuse(p.EjectWindow == 0 && p.EjectJitter > 0 && p.EjectPercent > 0, "add ejection_window=SECONDS", "ejection_jitter of %s has no effect without ejection_window", s.Name())
 	for tier := range s.lastTier() {

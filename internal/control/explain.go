@@ -78,14 +78,16 @@ type ExplainedCheck struct {
 
 // CheckResult is one check that has ended. The phases are in seconds, see check.Trace.
 type CheckResult struct {
-	Time      time.Time `json:"time"`             // Time is the end of the check.
-	Reason    string    `json:"reason,omitempty"` // Reason is empty after a success.
-	Reply     string    `json:"reply,omitempty"`
-	Connect   float64   `json:"connect,omitempty"`
-	TLS       float64   `json:"tls,omitempty"`
-	FirstByte float64   `json:"first_byte,omitempty"`
-	Match     float64   `json:"match,omitempty"`
-	Total     float64   `json:"total"`
+	Time   time.Time `json:"time"`             // Time is the end of the check.
+	Reason string    `json:"reason,omitempty"` // Reason is empty after a success.
+	// Hint says that the check was early, because the connections of the server were a hint.
+	Hint      bool    `json:"hint,omitempty"`
+	Reply     string  `json:"reply,omitempty"`
+	Connect   float64 `json:"connect,omitempty"`
+	TLS       float64 `json:"tls,omitempty"`
+	FirstByte float64 `json:"first_byte,omitempty"`
+	Match     float64 `json:"match,omitempty"`
+	Total     float64 `json:"total"`
 }
 
 // Explain reads why the real servers that a filter selects have their weights. The Explanation has

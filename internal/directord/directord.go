@@ -38,6 +38,8 @@ type System struct {
 	PathFault func(context.Context, netip.Addr) (string, error)
 	// Waiting reads the clients of destinations that will leave the table.
 	Waiting func(ctx context.Context, destinations []lvs.Op) (health.Waiting, error)
+	// Counters reads the connections of all destinations.
+	Counters func(context.Context) ([]lvs.Counters, error)
 	// Sysctl returns the value of net.ipv4.vs.NAME, or an empty text if the kernel does not have it.
 	Sysctl func(name string) string
 }

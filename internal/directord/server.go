@@ -195,7 +195,7 @@ func (s *server) check(ctx context.Context, listener *net.UnixListener) error {
 func (s *server) engine(tools health.Tools, sources *check.Sources, orders []control.Command) *health.Daemon {
 	return health.New(health.Options{
 		ID: s.id, Source: s.ipvs, Config: s.name(), Version: s.sys.Version, PID: os.Getpid(),
-		PathFault: s.sys.PathFault, Waiting: s.sys.Waiting, Kernel: s.sys.Kernel, Store: s.source.store, Log: s.log, Load: s.source.load, Checker: health.Checkers(tools),
+		PathFault: s.sys.PathFault, Waiting: s.sys.Waiting, Counters: s.sys.Counters, Kernel: s.sys.Kernel, Store: s.source.store, Log: s.log, Load: s.source.load, Checker: health.Checkers(tools),
 		SaveVerdicts: s.saveVerdicts, Orders: orders, SaveOrders: s.saveOrders,
 		Lives: func(id string) (bool, error) { return control.Lives(s.stateDir, id) },
 		Accepted: func(setup health.Setup) {

@@ -42,6 +42,9 @@ type Options struct {
 	// Waiting reads the clients of destinations that will leave the table, for config.Reset. If it is
 	// nil, clients see no reset. It can take seconds.
 	Waiting func(ctx context.Context, destinations []lvs.Op) (Waiting, error)
+	// Counters reads the connections of all destinations, for config.Service.Observe. If it is nil,
+	// connections give no hints.
+	Counters func(context.Context) ([]lvs.Counters, error)
 	// Lives reports whether the process of another daemon exists. If Lives is nil, every other
 	// daemon counts as alive.
 	Lives func(id string) (bool, error)
@@ -134,6 +137,8 @@ type Daemon struct {
 	orders orders
 	// memory has the memory of each service with rules.
 	memory map[lvs.ServiceID]policy.Memory
+	// observed has the last readings of the real servers of services with Observe.
+	observed map[Member]observation
 	// suspicion is the last time when the daemon suspected itself.
 	suspicion policy.Suspicion
 	cause     string // cause is why the daemon suspects itself. It is empty while it does not.
@@ -231,6 +236,8 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 				// the next start of an ipvs resource can need the new verdicts
 				save.Reset(period / 10)
 			}
+		case all := <-d.reconciler.observer.readings:
+			d.observe(all)
 		case <-d.alarm.C:
 			d.decideDue(false)
 			d.apply(nil)

@@ -91,7 +91,9 @@ type world struct {
 	cut map[string]string
 	// waiting reads the clients of destinations. Nil means that clients see no reset.
 	waiting func(context.Context, []lvs.Op) (health.Waiting, error)
-	dead    bool // dead says that the processes of all other daemons have ended.
+	// counters are the readings of the connections. Nil means that nothing can be read.
+	counters func(context.Context) ([]lvs.Counters, error)
+	dead     bool // dead says that the processes of all other daemons have ended.
 	// starts has the start times of the checks of each address and port.
 	starts map[string][]time.Time
 	// slow makes the loading of a configuration wait until the channel is closed. It is nil for no
@@ -173,7 +175,7 @@ func (w *world) run(t *testing.T, id string, f func(d *health.Daemon)) {
 			defer w.mu.Unlock()
 			return w.cut[addr.String()], nil
 		},
-		Waiting: w.waiting, Occurred: w.occurred, Orders: w.orders, SaveOrders: w.saveOrders,
+		Waiting: w.waiting, Counters: w.counters, Occurred: w.occurred, Orders: w.orders, SaveOrders: w.saveOrders,
 		SaveVerdicts: func(v state.Verdicts) { w.set(func() { w.saved = v }) },
 		Load: func(ctx context.Context) (health.Setup, error) {
 			w.mu.Lock()

@@ -93,7 +93,7 @@ func (d *Daemon) explainCheck(p Probe, last int) control.ExplainedCheck {
 	}
 	for _, past := range t.history.newest(last) {
 		c.Last = append(c.Last, control.CheckResult{
-			Time: past.at, Reason: past.reason, Reply: past.trace.Reply, Connect: past.trace.Connect.Seconds(), TLS: past.trace.TLS.Seconds(),
+			Time: past.at, Hint: past.hint, Reason: past.reason, Reply: past.trace.Reply, Connect: past.trace.Connect.Seconds(), TLS: past.trace.TLS.Seconds(),
 			FirstByte: past.trace.FirstByte.Seconds(), Match: past.trace.Match.Seconds(), Total: past.trace.Total.Seconds(),
 		})
 	}

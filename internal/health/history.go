@@ -14,6 +14,7 @@ type pastCheck struct {
 	at     time.Time // at is the end of the check.
 	trace  check.Trace
 	reason string // reason is the reason of a failure. It is empty after a success.
+	hint   bool   // hint says that the check came from a hint.
 }
 
 // history has the last checks of a probe. The newest check is at index latest.
@@ -25,7 +26,7 @@ type history struct {
 // add stores the result of a check in place of the oldest check. A text that repeats the text of
 // the check before uses no more memory.
 func (h *history) add(r result) {
-	c := pastCheck{at: r.at, trace: r.trace}
+	c := pastCheck{at: r.at, trace: r.trace, hint: r.hint}
 	if r.err != nil {
 		c.reason = r.err.Error()
 	}

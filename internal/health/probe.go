@@ -32,6 +32,7 @@ type Service struct {
 	Quiescent bool              // Quiescent says that a bad real server stays in the kernel, with weight 0.
 	// MarkedDown is what happens to the connections of a bad real server.
 	MarkedDown config.MarkedDown
+	Observe    bool // Observe is config.Service.Observe.
 	// KeepAtEnd says that the service stays in the kernel after the daemon has ended.
 	KeepAtEnd bool
 
@@ -79,7 +80,7 @@ func NewSetup(ctx context.Context, cfg *config.Config, names *config.Names) (Set
 	}
 	for _, s := range resolved.Services {
 		service := Service{
-			Service: s.Service, Quiescent: s.Quiescent, MarkedDown: s.MarkedDown, KeepAtEnd: s.KeepAtEnd, FallbackCommand: s.FallbackCommand,
+			Service: s.Service, Quiescent: s.Quiescent, MarkedDown: s.MarkedDown, Observe: s.Observe, KeepAtEnd: s.KeepAtEnd, FallbackCommand: s.FallbackCommand,
 			MonitorFile: s.MonitorFile, Alert: s.Alert, Notify: s.Notify, Policy: s.Policy, origin: usualOf(s),
 		}
 		for _, real := range s.Reals {

@@ -83,6 +83,7 @@ type reconciler struct {
 	told notHeld
 	// departures are the real servers whose clients see a reset.
 	departures departures
+	observer   observer
 }
 
 func newReconciler(o Options) *reconciler {
@@ -91,6 +92,7 @@ func newReconciler(o Options) *reconciler {
 		wants: make(chan want, 1), tasks: make(chan func(context.Context)), changed: make(chan struct{}, 1),
 		lost: make(chan loss, 1), began: time.Now(), scopes: map[string]lvs.Scope{}, last: lastWeights{}, occurred: o.occurred, lives: o.Lives,
 		departures: departures{read: o.Waiting, log: o.Log, results: make(chan departed, 1)},
+		observer:   observer{counters: o.Counters, readings: make(chan []lvs.Counters, 1)},
 	}
 }
 
@@ -115,6 +117,7 @@ func (r *reconciler) run(ctx context.Context) {
 	defer r.departures.running.Wait()
 	var w want
 	for {
+		due := false
 		select {
 		case <-ctx.Done():
 			return
@@ -130,6 +133,7 @@ func (r *reconciler) run(ctx context.Context) {
 		case result := <-r.departures.results:
 			r.departures.arrived(result)
 		case <-ticker.C:
+			due = true
 		}
 		if w.table == nil {
 			continue
@@ -151,6 +155,9 @@ func (r *reconciler) run(ctx context.Context) {
 			done <- err
 		}
 		w.done = nil
+		if due {
+			r.read(ctx, w)
+		}
 	}
 }
 

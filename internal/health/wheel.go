@@ -26,6 +26,7 @@ type result struct {
 	err   error
 	at    time.Time
 	trace check.Trace // trace is what the check measured. It is zero if the check has not ended.
+	hint  bool        // hint says that the check came from a hint.
 }
 
 // wheel starts each check once in its interval. The slot in the interval depends only on the probe,
@@ -68,6 +69,10 @@ type spoke struct {
 	began   time.Time // began is the time when the last check of this probe started.
 	// excused says that the wheel ignored the timeout of the last check, because of a pause.
 	excused bool
+	// hurried is the slot of the last hint. 0 means none.
+	hurried int64
+	hinted  bool // hinted says that the next check comes from a hint.
+	hint    bool // hint says that the last check came from a hint.
 	gone    bool // gone says that replace has removed the probe from the wheel.
 }
 
@@ -199,10 +204,30 @@ func (w *wheel) move(p Probe, interval time.Duration) {
 	}
 	closest := s.last + min(s.every, every)
 	s.pace(every)
+	s.hinted = false
+	w.shift(s, s.after(max(int64(time.Since(w.began)/slot), closest-1)))
+}
+
+// hurry starts the next check of a probe in the next slot because of a hint. The probe keeps its
+// slots after that. hurry ignores a probe that is not on the wheel or is being checked. It also
+// ignores a second hint within one interval.
+func (w *wheel) hurry(p Probe) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s, now := w.spokes[p], int64(time.Since(w.began)/slot)
+	if s == nil || s.state.Load() != idle || s.at <= now+1 || s.hurried > 0 && now < s.hurried+s.every {
+		return
+	}
+	s.hurried, s.hinted = now, true
+	w.shift(s, now+1)
+}
+
+// shift moves the next check of a spoke into another slot.
+func (w *wheel) shift(s *spoke, at int64) {
 	due := &w.ring[s.at%slots]
 	i := slices.Index(*due, s)
 	*due = slices.Delete(*due, i, i+1)
-	w.place(s, s.after(max(int64(time.Since(w.began)/slot), closest-1)))
+	w.place(s, at)
 	select {
 	case w.moved <- struct{}{}:
 	default:
@@ -223,6 +248,7 @@ func (w *wheel) start(ctx context.Context, s *spoke, groups groups) bool {
 		return false
 	}
 	s.began = time.Now()
+	s.hint, s.hinted = s.hinted, false
 	if c, ok := s.checker.(check.Connect); ok {
 		groups.add(c, s)
 		return true
@@ -262,7 +288,7 @@ func (w *wheel) ended(ctx context.Context, s *spoke, trace check.Trace, err erro
 		return
 	}
 	select {
-	case w.results <- result{s.probe, err, at, trace}:
+	case w.results <- result{s.probe, err, at, trace, s.hint}:
 	case <-ctx.Done():
 	}
 }

@@ -74,6 +74,7 @@ func (p *parser) service(b *block, t Target) config.Service {
 		s.KeepAtEnd = !*clean
 	}
 	s.MarkedDown, s.Quiescent = b.markedDownOver(&p.global)
+	s.Observe = b.observeOver(&p.global)
 	p.netmask(b, &s)
 	p.onePacket(b, &s)
 	reals := p.reals(b, s)

@@ -1,6 +1,7 @@
 package ldirectord
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,6 +25,9 @@ func ofOurs() []directive {
 		{name: "downinter", short: "Time between checks of a real server that is down", where: inBoth, class: plain, set: setTime(func(s *scope) *time.Duration { return &s.down }),
 			values: "seconds, or milliseconds as 500ms", unset: "checkinterval", example: "30",
 			about: "Time between two checks of a real server that is down. A longer time saves work on servers that stay down for days; a shorter one brings them back sooner. The name is HAProxy's. ldirectord does not have this directive."},
+		{name: "observe", short: "Whether connections can give a reason for an early check", where: inBoth, class: plain, set: setObserve,
+			values: "connections or no", unset: "no", example: "connections",
+			about: "With connections, the daemon reads the connections of the real servers every second, as the kernel counts them. If the connections of a good real server begin and none of them ends, the daemon checks it at once. It does this at most once in each checkinterval. Only the check decides whether the server is down. With fall above 1, write a short fastinter too. observe is not for UDP. The name is HAProxy's. ldirectord does not have this directive."},
 		{name: "verify", short: "Verification of certificates", where: inBlock, class: plain, set: setVerify,
 			values: "no, chain or name", unset: "chain for https, pops and imaps; no for ldaps", example: "name\n\tservice=https\n\tvirtualhost=www.example.org",
 			about: "What the check verifies in the TLS certificate of a real server. With chain, an authority that the director trusts must have signed the certificate, and it must be valid now. With name, the certificate must also be for virtualhost, or for the real server's address if virtualhost is unset. With no, the check accepts every certificate. ldirectord does not have this directive."},
@@ -55,6 +59,24 @@ func ofOurs() []directive {
 			values: "tcp SECONDS tcpfin SECONDS udp SECONDS, or some of them", unset: "the timeouts stay as they are", example: "tcp 7200 tcpfin 120 udp 300",
 			about: "After how many seconds without a packet the kernel forgets a connection (ipvsadm --set). The timeouts are for all services of the network namespace. The resource agent ocf:lvs:ipvs sets them at start and puts the previous values back at stop; directord alone does not set them. The value has the same form as in keepalived.conf. ldirectord does not have this directive."},
 	}
+}
+
+func setObserve(s *scope, value string) error {
+	names := []string{observed, "no"}
+	if !slices.Contains(names, value) {
+		return fault.Errorf("", "unknown observe %s%s", fault.Quote(value), orUse(value, "connections or no", names...))
+	}
+	s.observe = new(value == observed)
+	return nil
+}
+
+// observed is the value of observe that sets config.Service.Observe.
+const observed = "connections"
+
+// observeOver returns Observe of the block, completed with the file.
+func (own *settings) observeOver(file *settings) bool {
+	observe := cmp.Or(own.observe, file.observe)
+	return observe != nil && *observe
 }
 
 func setEngine(s *scope, value string) (err error) {

@@ -98,6 +98,7 @@ type settings struct {
 	policy               policy.Settings
 	agent                config.Agent
 	agentCheck           *bool // agentCheck is nil if the file or the block does not set it.
+	observe              *bool // observe is nil if the file or the block does not set it.
 	// given has the line number of each directive.
 	given map[string]int
 }

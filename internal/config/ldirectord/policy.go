@@ -175,6 +175,9 @@ func (own *settings) policyOver(file *settings) policy.Settings {
 func (w *writer) policy(s config.Service) {
 	p := s.Policy
 	w.line("on_marked_down", string(s.MarkedDown))
+	if s.Observe {
+		w.line("observe", observed)
+	}
 	w.line("init_state", string(p.Initial))
 	w.time("slowstart", p.SlowStart, 0)
 	if p.Aggression != 0 {

@@ -42,6 +42,8 @@ func TestContradictionsOfAPolicyAreRefused(t *testing.T) {
 		{"on_marked_down=keep\nquiescent=no", "on_marked_down=keep of -t 192.0.2.10:80 contradicts quiescent=no; delete the line quiescent"},
 		{"quiescent=yes\non_marked_down=expire", "on_marked_down=expire of -t 192.0.2.10:80 contradicts quiescent=yes; delete the line quiescent"},
 		{"scheduler=mh\nschedflags=mh-fallback,mh-port\non_marked_down=reset", "on_marked_down=reset of -t 192.0.2.10:80 has no effect with mh-fallback, because real servers that are down stay in the hash table; delete the line on_marked_down, or choose another scheduler"},
+		{"observe=layer4", `unknown observe "layer4"; use connections or no`},
+		{"protocol=udp\nobserve=connections", "observe=connections of -u 192.0.2.10:80 has no effect: the kernel counts no active connections of UDP; write observe=no"},
 		{"quorum=0", `quorum "0" is not a number of weights from 1 to 1073741824`},
 	} {
 		text := "virtual=192.0.2.10:80\n\treal=192.0.2.21:80 masq 1\n\treal=192.0.2.22:80 masq 2\n\t" + strings.ReplaceAll(row.lines, "\n", "\n\t") + "\n"
@@ -178,5 +180,24 @@ virtual=192.0.2.11:80
 		if got := [2]time.Duration{c.FastInterval, c.DownInterval}; got != want {
 			t.Errorf("service %d: %v, want %v", i, got, want)
 		}
+	}
+}
+
+func TestObserveOfABlockComesBeforeObserveOfTheFile(t *testing.T) {
+	text := `observe=connections
+virtual=192.0.2.10:80
+	real=192.0.2.21:80 masq
+virtual=192.0.2.11:53
+	real=192.0.2.21:53 masq
+	protocol=udp
+	checktype=ping
+	observe=no
+`
+	cfg, problems := Parse("test.cf", []byte(text))
+	if len(problems) != 0 {
+		t.Error(problems)
+	}
+	if !cfg.Services[0].Observe || cfg.Services[1].Observe {
+		t.Errorf("observe is %v and %v", cfg.Services[0].Observe, cfg.Services[1].Observe)
 	}
 }

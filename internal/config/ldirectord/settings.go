@@ -57,6 +57,7 @@ func (s *Settings) Check(id lvs.ServiceID) config.Check {
 func (s *Settings) Service(v lvs.VirtualService) config.Service {
 	service := config.Service{Service: v.Service, IPv6: v.ID.Is6()}
 	service.MarkedDown, service.Quiescent = s.block.markedDownOver(&s.file)
+	service.Observe = s.block.observeOver(&s.file)
 	service.Policy, service.Agent = s.block.policyOver(&s.file), s.block.agentOver(&s.file)
 	service.Fallbacks, _ = s.block.fallbackOver(&s.file, service)
 	checks := []config.Check{s.Check(v.ID)}
