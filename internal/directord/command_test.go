@@ -73,7 +73,7 @@ func TestCommandLine(t *testing.T) {
 		{"try-restart of nothing", good + " try-restart", 0, ""},
 		{"test", "-t " + good, 0, good + " can be used: 1 virtual services\n"},
 		{"test with an action", "-t " + good + " start", 0, good + " can be used: 1 virtual services\n"},
-		{"test of a bad file", "--test " + bad, 2, "warning: " + bad + ":3:9: no quotes around the value; write passwd=\"***\"\nerror: " + bad + `:4:12: unknown scheduler "wrrr"; did you mean "wrr"?` + "\n"},
+		{"test of a bad file", "--test " + bad, 2, "warning: " + bad + ":3:9: no quotes around the value; write passwd=\"***\"\nwarning: " + bad + ":3: passwd has no effect with service=http; write both into a URL in request\nerror: " + bad + `:4:12: unknown scheduler "wrrr"; did you mean "wrr"?` + "\n"},
 		{"test is no action", good + " test", 255, compat.Program.Usage() + "\n"},
 		{"test of a bad regular expression", "-t " + dir + "/regexp.cf", 2, "error: " + dir + `/regexp.cf:2:10: receive "(" cannot be used: no closing parenthesis at character 1, so its real servers are never up` + "\n"},
 		{"start of a bad regular expression", dir + "/regexp.cf start", 2, "directord: " + dir + `/regexp.cf:2:10: receive "(" cannot be used: no closing parenthesis at character 1, so its real servers are never up` + "\n"},
