@@ -138,7 +138,9 @@ func (b *Browser) Open(tb testing.TB, url string) {
 }
 
 // widths are the widths of the windows of Judge, in pixels: a telephone, a tablet and a screen.
-var widths = []int{320, 800, 1280}
+var widths = []int{320, tablet, 1280}
+
+const tablet = 800
 
 // colours are the colours of the states in style.css, for each colour scheme.
 var colours = map[string]struct{ text, good, bad string }{
@@ -149,6 +151,7 @@ var colours = map[string]struct{ text, good, bad string }{
 // look is what Judge reads from the status page.
 type look struct {
 	Width, Screen int      // Width is the width of the document, and Screen the width of the window.
+	Timeline      int      // Timeline is the left edge of the first timeline, or 0.
 	Text          string   // Text is the colour of text.
 	Good, Bad     []string // Good and Bad are the colours of all elements that show this state.
 }
@@ -156,15 +159,16 @@ type look struct {
 const readLook = `(() => {
 	const colours = (selector, property) => [...document.querySelectorAll(selector)].map(e => getComputedStyle(e)[property]);
 	return {
-		width: document.documentElement.scrollWidth, screen: innerWidth, text: getComputedStyle(document.body).color,
+		width: document.documentElement.scrollWidth, screen: innerWidth,
+		timeline: Math.floor(document.querySelector("svg")?.getBoundingClientRect().left ?? 0), text: getComputedStyle(document.body).color,
 		good: colours("rect.good", "fill"),
 		bad: [...colours("tr.bad td:nth-child(5), .fault", "color"), ...colours("rect.bad", "fill")],
 	};
 })()`
 
 // Judge shows the status page in several widths, light and dark. The document must be as wide as
-// the window, and states must have their colours. Judge writes each picture to a file in dir whose
-// name begins with name.
+// the window, and states must have their colours. On a tablet, timelines must begin in the window.
+// Judge writes each picture to a file in dir whose name begins with name.
 func (b *Browser) Judge(tb testing.TB, dir, name string) {
 	tb.Helper()
 	for scheme, want := range colours {
@@ -174,6 +178,9 @@ func (b *Browser) Judge(tb testing.TB, dir, name string) {
 			b.Evaluate(tb, readLook, &got)
 			if got.Width > got.Screen || got.Screen != width {
 				tb.Errorf("%s, %s: the document is %d pixels wide, and the window %d", name, scheme, got.Width, got.Screen)
+			}
+			if width == tablet && got.Timeline >= width {
+				tb.Errorf("%s, %s: the timelines begin at pixel %d of %d", name, scheme, got.Timeline, width)
 			}
 			other := func(colour string) func(string) bool { return func(c string) bool { return c != colour } }
 			if got.Text != want.text || slices.ContainsFunc(got.Good, other(want.good)) || slices.ContainsFunc(got.Bad, other(want.bad)) {
