@@ -88,8 +88,10 @@ func different(cfg, read *config.Config) string {
 			return "on_marked_down of " + s.Name()
 		case !slices.EqualFunc(s.Fallbacks, o.Fallbacks, func(a, b config.Fallback) bool { a.Line, b.Line = 0, 0; return a == b }):
 			return "the fallbacks of " + s.Name()
-		case len(config.Differing(s, o, "Service", "Reals", "Fallbacks", "Line")) > 0:
-			return fmt.Sprintf("%s of %s", strings.Join(config.Differing(s, o, "Service", "Reals", "Fallbacks", "Line"), ", "), s.Name())
+		}
+		// The field Checks is not a setting: servers that an operator adds later get these checks.
+		if fields := config.Differing(s, o, "Service", "Reals", "Checks", "Fallbacks", "Line"); len(fields) > 0 {
+			return fmt.Sprintf("%s of %s", strings.Join(fields, ", "), s.Name())
 		}
 		for j, r := range s.Reals {
 			if !reflect.DeepEqual(r.Checks, o.Reals[j].Checks) {

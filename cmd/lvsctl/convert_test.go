@@ -14,7 +14,7 @@ func TestConvert(t *testing.T) {
 	for name, text := range map[string]string{
 		"web.cf": web, "login.cf": login, "mark.cf": "virtual=10\n\treal=192.0.2.21 gate\n", "name.cf": "virtual=www:80\n\treal=192.0.2.21 gate\n",
 		"bad.cf": "virtual=192.0.2.10\n", "joined.cf": "primary = 192.0.2.2 service = lvs\n",
-		"lvs.cf": "backup = 192.0.2.3\nprimary = 192.0.2.2\nbackup_active = 1\nvirtual web {\nactive = 1\naddress = 192.0.2.10 eth0\nserver a {\nactive = 1\naddress = 192.0.2.21\n}\n}\n", "other": "virtual_server 192.0.2.10 80 {\n}\n", "haresources": "director1 192.0.2.11/24/eth0 ldirectord::mail.cf\n", "ha.cf": "node director1 director2\nauto_failback off\n", "mail.cf": "virtual=192.0.2.11:25\n\treal=192.0.2.21 gate\n\tchecktype=connect\n",
+		"lvs.cf": "backup = 192.0.2.3\nprimary = 192.0.2.2\nbackup_active = 1\nvirtual web {\nactive = 1\naddress = 192.0.2.10 eth0\nserver a {\nactive = 1\naddress = 192.0.2.21\n}\n}\n", "table": "-A -t 192.0.2.10:80 -s rr\n-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1\n", "other": "virtual_server 192.0.2.10 80 {\n}\n", "haresources": "director1 192.0.2.11/24/eth0 ldirectord::mail.cf\n", "ha.cf": "node director1 director2\nauto_failback off\n", "mail.cf": "virtual=192.0.2.11:25\n\treal=192.0.2.21 gate\n\tchecktype=connect\n",
 	} {
 		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -37,6 +37,10 @@ web.cf: warning: the cluster starts no resource until it has fencing; configure 
 			`ocf:lvs:ipvs virtual=192.0.2.11:25 real="192.0.2.21 gate 1"`, "ipvs=mail-ipvs checktimeout=5 checkinterval=10 quiescent=false", "pcs resource group add mail mail-ipvs mail-vip mail-health",
 		}, stderr: `
 mail.cf: warning: the cluster starts no resource until it has fencing; configure your fence agents, and do not set stonith-enabled=false
+`},
+		{args: "table --inline --name=web", stdout: []string{`params virtual=192.0.2.10:80 real="192.0.2.21 gate 1" scheduler=rr`}, stderr: `
+table: warning: the commands check no real server; each one with TCP gets a connect check; choose better checks in ldirectord.cf
+table: warning: the cluster starts no resource until it has fencing; configure your fence agents, and do not set stonith-enabled=false
 `},
 		{args: "web.cf --inline", code: 1, stderr: "\nweb.cf: error: the parameters of resources cannot have this configuration: -t 192.0.2.10:80 has a host name; use addresses, or a file\n"},
 		{args: "web.cf mail.cf --to=ipvsadm", stdout: []string{"-A -t 192.0.2.10:80 -s wrr\n-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1\n", "-A -t 192.0.2.11:25 -s wrr\n"}, code: 0, stderr: `
