@@ -152,6 +152,10 @@ func TestAddedServersThatAreRefused(t *testing.T) {
 			if got := reals(t, d); got[3].Forward != "Masq" || got[3].Verdict != "good" {
 				t.Errorf("masq: %+v", got[3])
 			}
+			port.Forward = "ipip"
+			w.refuse(t, d, "adding to -t 192.0.2.10:80: real server [2001:db8::24%eth0]:80: an address with a zone; leave out % and the text after it, because IPVS has no zones",
+				port, "[2001:db8::24%eth0]:80")
+			w.refuse(t, d, "adding to -t 192.0.2.10:80: real server [::ffff:192.0.2.21]:80: an IPv4 address in IPv6 form; use 192.0.2.21", port, "[::ffff:192.0.2.21]:80")
 			var many []string
 			for i := range 1023 {
 				many = append(many, fmt.Sprintf("192.0.%d.%d:80", 100+i/200, 1+i%200))

@@ -76,8 +76,8 @@ func (d *departures) hold(target, have lvs.Table, services map[lvs.ServiceID]*Se
 }
 
 // proceed begins the next step after a round that has made the kernel hold the target.
-func (d *departures) proceed(ctx context.Context) {
-	if clients := d.clients; clients != nil && clients.Len() > 0 {
+func (d *departures) proceed(ctx context.Context, target lvs.Table) {
+	if clients := d.clients; clients != nil && clients.Len() > 0 && d.left(target) {
 		d.running.Go(func() {
 			if err := clients.Send(ctx); err != nil && ctx.Err() == nil {
 				d.log.Warnf("on_marked_down=reset: clients of removed real servers wait: %v", err)
@@ -105,6 +105,18 @@ func (d *departures) proceed(ctx context.Context) {
 		}
 		d.results <- departed{of, clients}
 	})
+}
+
+// left reports whether the target lacks a destination that was ready. While its clients were read,
+// the real server can have become good again, or the daemon can have lost the service.
+func (d *departures) left(target lvs.Table) bool {
+	for e := range d.ready {
+		v, held := target.Lookup(e.service)
+		if held && !slices.ContainsFunc(v.Destinations, func(w lvs.Destination) bool { return w.Addr == e.destination }) {
+			return true
+		}
+	}
+	return false
 }
 
 // arrived notes the result of a read. The next round removes the real servers.

@@ -62,3 +62,37 @@ func TestClientsAreReadBeforeTheServerLeaves(t *testing.T) {
 		})
 	}
 }
+
+// TestClientsOfAServerThatComesBackSeeNoReset makes a real server good again while its clients are
+// read.
+func TestClientsOfAServerThatComesBackSeeNoReset(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, strings.Replace(simple, "quiescent=no", "on_marked_down=reset", 1))
+		gone := &clients{kernel: w.kernel}
+		reads := 0
+		w.waiting = func(context.Context, []lvs.Op) (health.Waiting, error) {
+			reads++
+			<-time.After(5 * time.Second)
+			return gone, nil
+		}
+		w.run(t, "web", func(*health.Daemon) {
+			w.set(func() { w.down["192.0.2.21"] = true })
+			w.settle()
+			w.want(t, vs+rs1off+rs2)
+			w.set(func() { w.down["192.0.2.21"] = false })
+			<-time.After(8 * time.Second)
+			synctest.Wait()
+			w.want(t, vs+rs1+rs2)
+			if reads != 1 || gone.sent != "" || strings.Contains(w.logged(), "were ended") {
+				t.Errorf("%d reads, sent with the table\n%s", reads, gone.sent)
+			}
+			w.set(func() { w.down["192.0.2.21"] = true })
+			<-time.After(12 * time.Second)
+			synctest.Wait()
+			w.want(t, vs+rs2)
+			if reads != 2 || gone.sent != vs+rs2 {
+				t.Errorf("%d reads, sent with the table\n%s", reads, gone.sent)
+			}
+		})
+	})
+}

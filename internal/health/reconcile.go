@@ -144,7 +144,7 @@ func (r *reconciler) run(ctx context.Context) {
 		w.events = r.pass(w, done, err)
 		if err == nil {
 			r.tell(done.lost, w.services)
-			r.departures.proceed(ctx)
+			r.departures.proceed(ctx, done.target)
 		}
 		if err == nil && len(done.lost) > 0 {
 			err = done.lost

@@ -114,6 +114,10 @@ func checkHost(a netip.Addr) error {
 		return errors.New("the broadcast address" + fix)
 	case a.Is6() && a.IsLinkLocalUnicast():
 		return errors.New("a link-local address; use a global address, because IPVS has no zones")
+	case a.Zone() != "":
+		return errors.New("an address with a zone; leave out % and the text after it, because IPVS has no zones")
+	case a.Is4In6():
+		return fmt.Errorf("an IPv4 address in IPv6 form; use %s", a.Unmap())
 	}
 	return nil
 }
