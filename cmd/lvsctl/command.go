@@ -104,8 +104,8 @@ type commands struct {
 	Events  eventsCommand  `cmd:"" help:"Print the events that the health daemons on this node have kept since the boot. Events are changes of verdicts, weights and configurations, repairs of the table and take-overs."`
 	Drain   drainCommand   `cmd:"" help:"Give real servers no new connections. Their open connections continue."`
 	Maint   maintCommand   `cmd:"" help:"Do the same as drain, and mark the real servers as in maintenance."`
-	Add     addCommand     `cmd:"" help:"Add a real server that the configuration does not have. It gets the checks of the service, and connections after its checks pass. lvsctl remove takes it away."`
-	Remove  removeCommand  `cmd:"" help:"Take a real server out of the table of the kernel. The checks continue. lvsctl ready ends the order."`
+	Add     addCommand     `cmd:"" help:"Add a real server that the configuration does not have. It gets the checks of the service, and connections after these checks pass. lvsctl remove ends this."`
+	Remove  removeCommand  `cmd:"" help:"Take a real server out of the table of the kernel. Its checks continue, and lvsctl ready ends the order. A real server of lvsctl add leaves for good, with its checks."`
 	Weight  weightCommand  `cmd:"" help:"Replace the configured weight of a real server."`
 	Undrain undrainCommand `cmd:"" help:"End drain, maint or remove of real servers."`
 	Ready   readyCommand   `cmd:"" help:"End all orders for real servers."`

@@ -71,7 +71,7 @@ func (c doctorCommand) Run(ctx context.Context, sys system) error {
 	return nil
 }
 
-// printHints prints facts about a director that are not faults, but that can become faults.
+// printHints prints facts about a director that are not faults now, but can become faults.
 func printHints(ctx context.Context, sys system) {
 	state, err := sys.node.Clock()
 	if err != nil {

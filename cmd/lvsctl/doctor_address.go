@@ -12,8 +12,8 @@ import (
 	"lvs-agents/internal/host"
 )
 
-// realAddresses returns the addresses that this host has as a real server. It prints the others:
-// the host is only a director for them, and must not get them on lo. held are the settings of the
+// realAddresses returns the addresses that this host serves as a real server. It prints the others:
+// the host is only a director for them, and must not have them on lo. held are the settings of the
 // realserver resources.
 func realAddresses(ctx context.Context, sys system, ips []netip.Addr, held []host.Setting) ([]netip.Addr, error) {
 	var real []netip.Addr

@@ -39,13 +39,13 @@ const (
 // late is the error of a program or file that did not reply in time. It is not a fault: a busy host
 // can be the reason.
 type late struct {
-	what string // what did not reply, for example nft
+	what string // what names the program or file that did not reply, for example nft.
 	look string // look is what the operator can examine if it stays late.
 }
 
 func (l late) Error() string { return l.what + " did not reply in time" }
 
-// look is the default of late.look.
+// look is the field look of an error about a program.
 const look = "find what waits: uptime; ps -eo pid,stat,wchan:32,args"
 
 // isLate reports whether an error only says that the time is over.

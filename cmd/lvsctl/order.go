@@ -27,7 +27,7 @@ type target struct {
 // limits are the flags of orders that change weights.
 type limits struct {
 	For   time.Duration `help:"End the order after this time, for example 10m." placeholder:"TIME"`
-	Force bool          `help:"Give the order even if no real server of the service serves afterwards. Without this flag, lvsctl refuses the order with exit code 1."`
+	Force bool          `help:"Give the order even if no real server of the service serves afterwards. Without this flag, the daemon then refuses the order, and the exit code is 1."`
 }
 
 // scope is the flag that gives an order through the cluster.
@@ -76,7 +76,7 @@ func (c weightCommand) Run(ctx context.Context, sys system) error {
 type addCommand struct {
 	Service string `arg:"" help:"The virtual service, as for drain."`
 	Real    string `arg:"" help:"The address of the new real server: ADDRESS:PORT, or ADDRESS for the port of the service."`
-	Gate    bool   `short:"g" xor:"forward" help:"Use direct routing. Without -g, -i and -m, use the forwarding method of the other real servers."`
+	Gate    bool   `short:"g" xor:"forward" help:"Use direct routing. Without -g, -i and -m, use the forwarding method of the first real server."`
 	IPIP    bool   `name:"ipip" short:"i" xor:"forward" help:"Use an IP-in-IP tunnel."`
 	Masq    bool   `short:"m" xor:"forward" help:"Use network address translation (masquerading)."`
 	Weight  int    `short:"w" default:"1" help:"The weight of the real server."`
@@ -137,14 +137,14 @@ type removeCommand struct {
 // Run takes the real server out of the table. Without Force, it must have no open connections.
 func (c removeCommand) Run(ctx context.Context, sys system) error {
 	t := target{Service: c.Service, Real: c.Real}
-	if !c.Force {
-		if err := t.unused(ctx, sys); err != nil {
-			return err
-		}
-	}
 	holders, err := t.find(ctx, sys)
 	if err != nil {
 		return err
+	}
+	if !c.Force {
+		if err := unused(ctx, sys, holders); err != nil {
+			return err
+		}
 	}
 	r := orderRequest{target: t, scope: c.scope, limits: limits{c.For, c.Force}, order: control.Order{Kind: "remove"}}
 	others := false
@@ -167,12 +167,8 @@ func (c removeCommand) Run(ctx context.Context, sys system) error {
 	return r.giveTo(ctx, sys, holders)
 }
 
-// unused returns an error if a real server of the target has open connections on this node.
-func (t target) unused(ctx context.Context, sys system) error {
-	holders, err := t.find(ctx, sys)
-	if err != nil {
-		return err
-	}
+// unused returns an error if one of the real servers has open connections on this node.
+func unused(ctx context.Context, sys system, holders []holder) error {
 	connections, err := countersOf(ctx, sys)
 	if err != nil {
 		return err
@@ -180,7 +176,7 @@ func (t target) unused(ctx context.Context, sys system) error {
 	for _, h := range holders {
 		for _, real := range h.servers {
 			if open := openOf(connections, connection{h.service, real.Addr}); open > 0 {
-				return fmt.Errorf("real server %s of %s has %d open connections; first end them with lvsctl drain %[2]s %[1]s and lvsctl wait drained %[2]s %[1]s, or use --force",
+				return fmt.Errorf("real server %s of %s has %d open connections; first run lvsctl drain %[2]s %[1]s and lvsctl wait drained %[2]s %[1]s, or use --force",
 					real.Addr, h.service, open)
 			}
 		}
@@ -273,7 +269,7 @@ func (t target) find(ctx context.Context, sys system) (holders []holder, err err
 		return nil, err
 	}
 	if len(ids) == 0 {
-		return nil, errors.New("no health daemon runs on this node")
+		return nil, errNoDaemon
 	}
 	var silent error
 	var services, reals []string

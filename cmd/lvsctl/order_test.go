@@ -61,9 +61,9 @@ func TestOrdersOnTheCommandLine(t *testing.T) {
 		{"remove 192.0.2.10:80 192.0.2.22", "", 0, control.Command{Service: "-t 192.0.2.10:80", Servers: []string{"192.0.2.22:80"}, Order: control.Order{Kind: "remove", By: "eva"}}},
 		{"remove 192.0.2.10:80 192.0.2.21 --force --for 1h", "", 0, control.Command{
 			Service: "-t 192.0.2.10:80", Servers: []string{"192.0.2.21:80"}, Order: control.Order{Kind: "remove", By: "eva", Until: now.Add(time.Hour)}, Force: true}},
-		{"remove 192.0.2.10:80 192.0.2.21", "lvsctl: real server 192.0.2.21:80 of -t 192.0.2.10:80 has 2 open connections; first end them with " +
+		{"remove 192.0.2.10:80 192.0.2.21", "lvsctl: real server 192.0.2.21:80 of -t 192.0.2.10:80 has 2 open connections; first run " +
 			"lvsctl drain -t 192.0.2.10:80 192.0.2.21:80 and lvsctl wait drained -t 192.0.2.10:80 192.0.2.21:80, or use --force\n", 1, control.Command{}},
-		{"remove -u 192.0.2.10:53 192.0.2.21", "lvsctl: real server 192.0.2.21:53 of -u 192.0.2.10:53 has 5 open connections; first end them with " +
+		{"remove -u 192.0.2.10:53 192.0.2.21", "lvsctl: real server 192.0.2.21:53 of -u 192.0.2.10:53 has 5 open connections; first run " +
 			"lvsctl drain -u 192.0.2.10:53 192.0.2.21:53 and lvsctl wait drained -u 192.0.2.10:53 192.0.2.21:53, or use --force\n", 1, control.Command{}},
 		{"remove 192.0.2.10:80", "lvsctl: expected \"<real>\"; see lvsctl --help\n", 2, control.Command{}},
 		{"weight 7 192.0.2.21 30", "", 0, control.Command{Service: "-f 7", Servers: []string{"192.0.2.21:0"}, Order: control.Order{Kind: "weight", Weight: 30, By: "eva"}}},

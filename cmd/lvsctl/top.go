@@ -62,7 +62,7 @@ func topState(ctx context.Context, sys system) (state top.State) {
 		state.Troubles = append(state.Troubles, err.Error())
 	}
 	if len(states) == 0 && err == nil {
-		state.Troubles = append(state.Troubles, "no health daemon runs on this node")
+		state.Troubles = append(state.Troubles, errNoDaemon.Error())
 	}
 	kernel := <-read
 	if kernel.err != nil && len(states) > 0 {

@@ -106,7 +106,7 @@ func allHolders(ctx context.Context, sys system) (holders []holder, err error) {
 		return nil, err
 	}
 	if len(ids) == 0 {
-		return nil, errors.New("no health daemon runs on this node")
+		return nil, errNoDaemon
 	}
 	for _, id := range ids {
 		snapshot, err := snapshotOf(ctx, sys.stateDir, id)

@@ -14,7 +14,7 @@ import (
 	"lvs-agents/internal/doctor"
 )
 
-// whereTime is how long the cluster can take to reply where the health daemons run.
+// whereTime is how long the queries about the nodes of the health daemons can take.
 const whereTime = time.Second
 
 // errNoDaemon is the error of commands that need a health daemon.

@@ -102,7 +102,7 @@ const (
 	Keep MarkedDown = "keep"
 	// Expire: the daemon removes the real server, and the kernel ends a connection at its next packet.
 	Expire MarkedDown = "expire"
-	// Reset: as Expire, and the daemon makes the clients send that packet.
+	// Reset: as Expire, and the daemon makes the clients send that packet at once.
 	Reset MarkedDown = "reset"
 )
 
@@ -145,6 +145,11 @@ type Notify struct {
 
 // Quorum reports whether the quorum of the service matters for an alert.
 func (n Notify) Quorum() bool { return n.QuorumUp != nil || n.QuorumDown != nil || n.Webhook != "" }
+
+// Programs reports whether events run a program.
+func (n Notify) Programs() bool {
+	return n.Up != nil || n.Down != nil || n.QuorumUp != nil || n.QuorumDown != nil
+}
 
 // Phase is the state of a daemon.
 type Phase string

@@ -19,7 +19,8 @@ type Parts struct {
 // linesOfFile is more than the lines of a file, so that one number has the file and its line.
 const linesOfFile = 1 << 24
 
-// Place gives each problem the file and the line of its text. The order of the problems stays.
+// Place gives each problem the file where it is, and the number of its line in this file. The order
+// of the problems stays.
 func (c *Config) Place(problems []Problem) []Problem {
 	if c.Parts == nil {
 		return problems
@@ -65,8 +66,8 @@ func WithLines(c *Config, line func(int) int) *Config {
 	return &copied
 }
 
-// relocate replaces each field Line in a struct. It copies the slices and pointers on the way to
-// one.
+// relocate replaces each field Line in a struct. It copies the slices and the targets of pointers
+// that contain structs, so that the original does not change.
 func relocate(v reflect.Value, line func(int) int) {
 	switch kind := v.Kind(); {
 	case kind == reflect.Pointer && !v.IsNil() && v.Type().Elem().Kind() == reflect.Struct:

@@ -35,7 +35,7 @@ type merging struct {
 	problems   []Problem
 }
 
-// differs reports a thing that the file in has, too.
+// differs reports a setting or a service that the file in has, too.
 func (m *merging) differs(line int, what, in string) {
 	m.problems = append(m.problems, Problem{
 		File: m.from.File, Line: line, Severity: Warning,

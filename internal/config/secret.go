@@ -72,10 +72,11 @@ func HideCommand(command string) string {
 	return urlLogin.ReplaceAllString(command, "://"+Redacted+"@")
 }
 
-// HideWords is HideCommand for a command that is already in words. A password can have blanks.
+// HideWords is HideCommand for a command that is already divided into words. A word can
+// have blanks.
 func HideWords(words []string) []string {
 	shown := make([]string, len(words))
-	option := false // option says that the word before is an option without its value.
+	option := false // option says that the word before is an option whose value can be this word.
 	for i, word := range words {
 		solid := strings.Join(strings.Fields(word), "_")
 		switch {

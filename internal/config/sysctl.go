@@ -11,10 +11,9 @@ import (
 // namespace.
 type Sysctl struct{ Name, Value string }
 
-// Sysctls returns the settings that the configuration gives. With a service whose connections end,
-// the configuration gives expire_nodest_conn. The list defaults has settings that
-// the configuration does not give, but that are better for its services than the defaults of the
-// kernel.
+// Sysctls returns the settings that the configuration gives. A service with expire or reset gives
+// expire_nodest_conn. The list defaults has settings that the configuration does not give, but that
+// are better for its services than the defaults of the kernel.
 func (c *Config) Sysctls() (given, defaults []Sysctl) {
 	ends := func(s Service) bool { return s.MarkedDown.Ends() }
 	for _, s := range []struct {

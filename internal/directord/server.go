@@ -209,8 +209,8 @@ func (s *server) engine(tools health.Tools, sources *check.Sources, orders []con
 	})
 }
 
-// verifyExpire logs a warning for each service whose connections must end, while the kernel does
-// not end them.
+// verifyExpire logs a warning for each service with expire or reset, if the sysctl of the kernel
+// does not let its connections end.
 func (s *server) verifyExpire(setup health.Setup) {
 	for _, service := range setup.Services {
 		if service.MarkedDown.Ends() && s.sys.Sysctl("expire_nodest_conn") == "0" {

@@ -119,15 +119,15 @@ func (d *Daemon) enrolled() (Setup, map[Member]Real) {
 	return setup, added
 }
 
-// enroll adds the real servers that the orders add, and removes the others. The caller must decide
-// about all services after that.
+// enroll adds the real servers that orders add now, and removes the added real servers whose orders
+// have ended. The caller must decide about all services after that.
 func (d *Daemon) enroll(ctx context.Context) {
 	setup, added := d.enrolled()
 	if maps.EqualFunc(added, d.added, Real.equal) {
 		return
 	}
 	d.refresh()
-	// The table can have had the server before. A new server must pass its checks first.
+	// The table can have this address already. A new real server must pass its checks first.
 	for i := range d.found {
 		d.found[i].Destinations = slices.DeleteFunc(slices.Clone(d.found[i].Destinations), func(found lvs.Destination) bool {
 			m := Member{d.setup.Services[i].ID, found.Addr}
@@ -158,7 +158,7 @@ func (d *Daemon) targetsOf(added map[Member]Real) []target {
 	return slices.Concat(d.checks, extra)
 }
 
-// supersede ends the orders that add real servers which the configuration has.
+// supersede ends each order that adds a real server of the configuration.
 func (d *Daemon) supersede() {
 	ended := false
 	for _, m := range d.orders.members() {
@@ -181,8 +181,8 @@ func (d *Daemon) supersede() {
 	}
 }
 
-// expire ends the orders that add real servers and whose time is over. It reports whether it has
-// ended one.
+// expire ends each order that adds a real server, if the time of the order is over. It reports
+// whether it has ended one.
 func (d *Daemon) expire(ctx context.Context) bool {
 	now, ended := time.Now(), false
 	for m := range d.added {

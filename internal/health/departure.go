@@ -75,15 +75,15 @@ func (d *departures) hold(target, have lvs.Table, services map[lvs.ServiceID]*Se
 	}
 }
 
-// proceed begins the next step after a round that has made the kernel hold the target.
+// proceed begins the next step. Call it after a round, when the kernel has the target.
 func (d *departures) proceed(ctx context.Context, target lvs.Table) {
 	if clients := d.clients; clients != nil && clients.Len() > 0 && d.left(target) {
 		d.running.Go(func() {
 			if err := clients.Send(ctx); err != nil && ctx.Err() == nil {
-				d.log.Warnf("on_marked_down=reset: clients of removed real servers wait: %v", err)
+				d.log.Warnf("on_marked_down=reset: clients of removed real servers that only wait get no reset: %v", err)
 				return
 			}
-			d.log.Infof("on_marked_down=reset: %d connections to removed real servers were ended", clients.Len())
+			d.log.Infof("on_marked_down=reset: sent segments for %d connections to removed real servers, so that the clients get a reset", clients.Len())
 		})
 	}
 	d.clients, d.ready = nil, nil
@@ -119,7 +119,7 @@ func (d *departures) left(target lvs.Table) bool {
 	return false
 }
 
-// arrived notes the result of a read. The next round removes the real servers.
+// arrived keeps the result of a read. The next round removes the real servers.
 func (d *departures) arrived(result departed) {
 	d.reading, d.clients, d.ready = false, result.clients, map[entry]bool{}
 	for e := range result.of {

@@ -83,7 +83,7 @@ func TestClientsOfAServerThatComesBackSeeNoReset(t *testing.T) {
 			<-time.After(8 * time.Second)
 			synctest.Wait()
 			w.want(t, vs+rs1+rs2)
-			if reads != 1 || gone.sent != "" || strings.Contains(w.logged(), "were ended") {
+			if reads != 1 || gone.sent != "" || strings.Contains(w.logged(), "sent segments") {
 				t.Errorf("%d reads, sent with the table\n%s", reads, gone.sent)
 			}
 			w.set(func() { w.down["192.0.2.21"] = true })

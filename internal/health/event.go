@@ -74,7 +74,7 @@ const (
 	TableRepaired Kind = "table_repaired"
 	ConfigLoaded  Kind = "configuration_loaded"
 	ConfigRefused Kind = "configuration_refused"
-	// DaemonEnded: the daemon was told to end, for example because its resource stops on this node.
+	// DaemonEnded: the daemon ends in order, for example because its resource stops on this node.
 	DaemonEnded Kind = "daemon_ended"
 )
 

@@ -48,7 +48,7 @@ func (r *reconciler) read(ctx context.Context, w want) {
 	r.observer.readings <- all
 }
 
-// observe checks the real servers at once whose connections are a hint.
+// observe checks each real server at once whose connections are a hint.
 func (d *Daemon) observe(all []lvs.Counters) {
 	readings := make(map[Member]policy.Reading, len(all))
 	for _, c := range all {
@@ -79,8 +79,8 @@ func (d *Daemon) observe(all []lvs.Counters) {
 	}
 }
 
-// hurry checks a good real server at once. A probe with failures has its fast interval, and a hint
-// tells nothing new about it.
+// hurry checks a good real server at once. It ignores a probe with failures, which already has its
+// fast interval.
 func (d *Daemon) hurry(real Real) {
 	for _, p := range real.Probes {
 		if t := d.trackers[p]; t.verdict == Good && t.failures == 0 {

@@ -32,8 +32,8 @@ type tracker struct {
 	// checked is the time of the last result. It is zero before the first result.
 	checked time.Time
 	reason  string // reason is the reason of the last failure. It is empty after a success.
-	// steady, fast and down are the intervals between checks. The interval is fast while the results
-	// since the last success or failure are too few for another verdict.
+	// steady, fast and down are the intervals between checks. fast applies while the last results
+	// contradict the verdict, but are too few to change it.
 	steady, fast, down time.Duration
 	history            history
 	says               policy.Says // says is what the server says about itself in replies to the probe.

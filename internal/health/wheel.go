@@ -193,7 +193,7 @@ func (w *wheel) place(s *spoke, at int64) {
 }
 
 // move gives a probe another interval from now on. The next check starts in a slot of the new
-// interval. It is not closer to the last check than the shorter one of both intervals. move ignores
+// interval. It is not closer to the last check than the shorter of both intervals. move ignores
 // a probe that is not on the wheel.
 func (w *wheel) move(p Probe, interval time.Duration) {
 	w.mu.Lock()
@@ -389,9 +389,10 @@ func phase(p Probe) int64 {
 	return int64(h.Sum32())
 }
 
-// turnOf returns the slot of a probe in each interval of a length in slots. Neighbouring slots that
-// turnOf uses are a twentieth of the interval apart, at most 50 ms. Checks that share a wake-up
-// cost a third of other checks (docs/adr/0062-epoll-dialer.md).
+// turnOf returns the slot of a probe in each interval. The parameter every is the length of the
+// interval in slots. Neighbouring slots that turnOf uses are a twentieth of the interval apart, at
+// most 50 ms. Checks that share a wake-up cost a third of other checks
+// (docs/adr/0062-epoll-dialer.md).
 func turnOf(p Probe, every int64) int64 {
 	const coarsest = int64(50 * time.Millisecond / slot)
 	at := phase(p) % every

@@ -123,7 +123,7 @@ func (p *parser) pings(hosts []string, pinged, fails statement) {
 	switch {
 	case len(hosts) == 0 && fails.line == 0:
 	case len(hosts) == 0:
-		p.report(fails.line, config.Ignored, fault.New("ipfail: without ping, it has no hosts", ""))
+		p.report(fails.line, config.Ignored, fault.New("ipfail: it has no effect without a line ping", ""))
 	case fails.line == 0:
 		p.report(pinged.line, config.Ignored, fault.New(pinged.key+": without ipfail, heartbeat only logs whether a host replies", ""))
 	default:

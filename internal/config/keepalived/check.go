@@ -35,7 +35,7 @@ func (t timing) defaultDelay(keyword string) time.Duration {
 }
 
 // delayed returns the time until a check that has failed runs again, or 0 if that is the interval.
-// The health daemon does not wait longer than the interval, so delayed then reports a problem.
+// The health daemon does not wait longer than the interval, so delayed reports a longer time.
 func (p *parser) delayed(service *config.Service, keyword string, t timing) time.Duration {
 	delay := cmp.Or(t.delay, t.defaultDelay(keyword))
 	switch {

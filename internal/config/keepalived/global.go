@@ -66,7 +66,7 @@ func (p *parser) syncDaemon(s *statement) {
 	d := config.Sync{Line: s.line, SyncDaemon: lvs.SyncDaemon{Interface: s.arg()}}
 	args := s.words[2:]
 	if len(args)%2 == 1 {
-		p.report(s.line, config.Dropped, fault.New("lvs_sync_daemon: the daemons do not follow the instance "+fault.Quote(args[0])+", each director runs both", ""))
+		p.report(s.line, config.Dropped, fault.New("lvs_sync_daemon: the daemons do not follow the instance "+fault.Quote(args[0])+": each director runs both", ""))
 		args = args[1:]
 	}
 	for ; len(args) > 0; args = args[2:] {

@@ -106,7 +106,7 @@ func (p *parser) quorumProgram(program *[]string, s *statement) {
 
 // repeated reports that a block with several services runs its programs for each of them.
 func (p *parser) repeated(s *statement, n config.Notify, services int) {
-	if services > 1 && (n.Up != nil || n.Down != nil || n.Quorum()) {
+	if services > 1 && n.Programs() {
 		p.report(s.line, config.Warning, fault.New(fmt.Sprintf("the programs of the block run for each of its %d services", services), "see LVS_SERVICE in docs/alerts.md"))
 	}
 }

@@ -68,8 +68,8 @@ func (p *parser) virtual(s *statement) {
 	}
 }
 
-// unheeded reports settings of a virtual_server without the settings or the service that they are
-// for. keepalived does not heed them either.
+// unheeded reports settings of a virtual_server that have no effect, because another setting is
+// absent or the service is of another kind. They have no effect in keepalived either.
 func (p *parser) unheeded(s *statement, v *virtual) {
 	unheeded := func(key, reason string) {
 		if setting := s.find(key); setting != nil {

@@ -76,7 +76,7 @@ type writer struct {
 
 	file     string
 	cluster  config.Cluster
-	self     string // self is the name of the director of the file. Empty means the first one.
+	self     string // self is the name of the director that gets the file. Empty means the first one.
 	problems []config.Problem
 	depth    int
 	mail     []string          // mail are the addresses that get mail.
@@ -185,7 +185,7 @@ func runsPrograms(cfg *config.Config) bool {
 	external := func(c config.Check) bool { return c.Type == config.External }
 	return slices.ContainsFunc(cfg.Services, func(s config.Service) bool {
 		n := s.Notify
-		return n.Up != nil || n.Down != nil || n.QuorumUp != nil || n.QuorumDown != nil || slices.ContainsFunc(s.Reals, func(r config.Real) bool { return slices.ContainsFunc(r.Checks, external) })
+		return n.Programs() || slices.ContainsFunc(s.Reals, func(r config.Real) bool { return slices.ContainsFunc(r.Checks, external) })
 	})
 }
 

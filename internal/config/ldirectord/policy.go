@@ -22,8 +22,8 @@ func ofPolicy() []directive {
 	settings := func(s *scope) *policy.Settings { return &s.policy }
 	return []directive{
 		{name: "on_marked_down", short: "What happens to the connections of a failed real server", where: inBoth, class: plain, set: setMarkedDown,
-			values: "keep, expire or reset", unset: "what quiescent says", example: "expire",
-			about: "What happens to the open connections of a real server that fails its checks. With keep they continue, and the real server stays with weight 0. With expire, the daemon removes the real server. The kernel then ends each connection when the next packet of its client arrives: the client gets a reset. With reset, the daemon also makes the clients send that packet. So a client that only waits gets its reset at once, unless a packet filter drops the segment of the daemon. A line in a block counts before a line quiescent for all services. In the same place, keep contradicts quiescent=no, and expire and reset contradict quiescent=yes. The values expire and reset need the sysctl net.ipv4.vs.expire_nodest_conn, which the resource agent ocf:lvs:ipvs sets. They cannot be used with sh-fallback and mh-fallback, and reset is for TCP and firewall marks. ldirectord does not have this directive."},
+			values: "keep, expire or reset", unset: "quiescent decides", example: "expire",
+			about: "What happens to the open connections of a real server that fails its checks. With keep they continue, and the real server stays with weight 0. With expire, the daemon removes the real server. The kernel then ends each connection when the next packet of its client arrives: the client gets a reset. With reset, the daemon also sends each client a segment, and TCP of the client must reply. So a client that only waits gets its reset at once, unless a packet filter drops this segment. A line on_marked_down in a block takes precedence over a line quiescent for all services. In the same place, keep contradicts quiescent=no, and expire and reset contradict quiescent=yes. The values expire and reset need the sysctl net.ipv4.vs.expire_nodest_conn=1. The resource agent ocf:lvs:ipvs sets it if it reads the configuration from a file. Otherwise, give ocf:lvs:ipvs the parameter expire_nodest_conn=yes. The daemon refuses expire and reset together with sh-fallback or mh-fallback. reset is only for TCP and firewall marks. ldirectord does not have this directive."},
 		{name: "init_state", short: "State of a real server before its first verdict", where: inBoth, class: plain, set: setInitial,
 			values: "up or down", unset: "the real server stays as the daemon found it", example: "up",
 			about: "The state of a real server until its checks have given a verdict. With up it serves, with down it gets no new connections. The name is HAProxy's. ldirectord does not have this directive."},
@@ -75,8 +75,8 @@ func setMarkedDown(s *scope, value string) error {
 	return nil
 }
 
-// markedDownOver returns the handling of failed real servers, completed with the settings of the
-// file. If both settings of one place contradict each other, it returns both as they are.
+// markedDownOver returns on_marked_down and quiescent of the block, completed with the file. If
+// both settings of one place contradict each other, it returns both as they are.
 func (own *settings) markedDownOver(file *settings) (down config.MarkedDown, quiescent bool) {
 	down = cmp.Or(own.markedDown, file.markedDown)
 	given := cmp.Or(own.quiescent, file.quiescent)

@@ -254,8 +254,8 @@ var equivalents = map[string]fault.Fault{
 	"client_monitor": {What: "directord checks the real servers", Fix: ""},
 }
 
-// dropped reports the keys that the model has no place for, and the keys that no other statement
-// needs.
+// dropped reports the keys that the model has no place for, and the keys that have no effect
+// with the other statements.
 func (p *parser) dropped() {
 	all := []settings{p.file}
 	for _, v := range p.virtuals {

@@ -4,9 +4,9 @@
 // For each connection, the director sends the client a segment from the virtual address, with
 // numbers that the connection cannot have now. The client must reply with an ACK (RFC 9293, section
 // 3.10.7.4), which has its true numbers. Without the real server in the table, IPVS gives this ACK
-// to the director's own TCP or to another real server. Neither has the connection, so both reply
-// with a reset that the client accepts. A connection that continues on another real server only
-// gets an ACK that it ignores.
+// to the director's own TCP or to another real server. Neither has the connection, so each
+// of them replies with a reset that the client accepts. If the connection continues, the
+// real server ignores the ACK.
 package reset
 
 import (
@@ -100,7 +100,7 @@ func (c *Clients) Len() int { return c.n }
 // and sends no ACK. A window has less than half of the number space. A client limits its ACKs (RFC
 // 5961, section 7), and segments get lost. So the next round follows after a pause. In one of the
 // rounds, both numbers are below the numbers of the connection. A packet filter is most likely to
-// let this segment pass.
+// let the segment of this round pass.
 var rounds = [...]struct{ sequence, ack uint32 }{{0, 0}, {1 << 31, 1 << 31}, {1 << 31, 0}, {0, 1 << 31}}
 
 const (
