@@ -59,9 +59,12 @@ func deploy(t *testing.T, p pool) {
 	p.WaitTable(t, 0, poolTable("", 10, 10, 10, 10, 0))
 }
 
-// added adds a real server that the configuration lacks, lets it serve during a kill of the daemon
-// and a reload, and removes it. No request of a client may fail.
-func added(t *testing.T, p pool) {
+// TestAddedServer adds a real server that the configuration lacks, lets it serve during a kill of
+// the daemon and a reload, and removes it. No request of a client may fail. The pool is new: for
+// minutes after the removal, the kernel drops packets of a client that uses the port of an earlier
+// connection to the removed server, unless expire_nodest_conn is 1 (ip_vs_in in ip_vs_core.c).
+func TestAddedServer(t *testing.T) {
+	p := newPool(t)
 	const vip, fresh = "192.0.2.10:80", "192.0.2.26:80"
 	const entry = "-a -t 192.0.2.10:80 -r 192.0.2.26:80 -g -w 10\n"
 	p.topology.Host("rs2").Script(t, "ip addr add 192.0.2.26/24 dev eth0")

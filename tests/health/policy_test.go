@@ -150,7 +150,6 @@ func TestPolicies(t *testing.T) {
 		{"cap and slow start", capAndSlowStart},
 		{"own fault without a path", lostPath},
 		{"own fault with failed checks", ownFault},
-		{"an added server", added},
 		{"deploy with orders", deploy}, // It restarts a web server, which ends with this step.
 	} {
 		t.Run(step.name, func(t *testing.T) { step.test(t, p) })
