@@ -60,9 +60,9 @@ func deploy(t *testing.T, p pool) {
 }
 
 // TestAddedServer adds a real server that the configuration lacks, lets it serve during a kill of
-// the daemon and a reload, and removes it. No request of a client may fail. The pool is new: for
-// minutes after the removal, the kernel drops packets of a client that uses the port of an earlier
-// connection to the removed server, unless expire_nodest_conn is 1 (ip_vs_in in ip_vs_core.c).
+// the daemon and a reload, and removes it. No request of a client may fail. The pool is new,
+// because a client can use the port of an earlier connection to the removed server again. Unless
+// expire_nodest_conn is 1, the kernel drops these packets (ip_vs_in in ip_vs_core.c).
 func TestAddedServer(t *testing.T) {
 	p := newPool(t)
 	const vip, fresh = "192.0.2.10:80", "192.0.2.26:80"
