@@ -155,7 +155,8 @@ func TestDaemonWithoutItsStateDirectory(t *testing.T) {
 	d.directord(t, 0, "start")
 	d.WaitTable(t, 10*time.Second, service+rs1+rs2)
 	lost := d.pid()
-	if err := os.RemoveAll(filepath.Join(d.state, "lvs-agents")); err != nil {
+	// The daemon still writes into the directory, which RemoveAll would find "not empty".
+	if err := os.Rename(filepath.Join(d.state, "lvs-agents"), filepath.Join(t.TempDir(), "lost")); err != nil {
 		t.Fatal(err)
 	}
 	d.directord(t, 0, "start")
