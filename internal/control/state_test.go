@@ -1,7 +1,9 @@
 package control
 
 import (
+	"bufio"
 	"net"
+	"strings"
 	"testing"
 	"time"
 )
@@ -22,5 +24,35 @@ func TestStates(t *testing.T) {
 	}
 	if took := time.Since(begin); took > time.Second {
 		t.Errorf("it took %v", took)
+	}
+}
+
+// TestStatesOfABusyDaemon checks that a daemon is not reported as silent because its real servers
+// take longer than the limit.
+func TestStatesOfABusyDaemon(t *testing.T) {
+	dir := stateDir(t)
+	limit := 200 * time.Millisecond
+	listener, err := Listen(dir, "web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			line, _ := bufio.NewReader(conn).ReadString('\n')
+			if !strings.Contains(line, "summary") {
+				<-time.After(3 * limit)
+			}
+			_, _ = conn.Write(append(encodeReply(Snapshot{PID: 7}, nil), '\n'))
+			_ = conn.Close()
+		}
+	}()
+	states, err := States(t.Context(), dir, limit)
+	if err != nil || len(states) != 1 || states[0].Err != nil || states[0].Snapshot.PID != 7 {
+		t.Errorf("%v, %v", states, err)
 	}
 }
