@@ -89,7 +89,7 @@ func (c addCommand) Run(ctx context.Context, sys system) error {
 	if c.Weight < 0 || c.Weight > lvs.MaxWeight {
 		return fmt.Errorf("weight %d is not between 0 and %d", c.Weight, lvs.MaxWeight)
 	}
-	holders, err := target{Service: c.Service, empty: true}.find(ctx, sys)
+	holders, err := target{Service: c.Service, empty: true}.serving(ctx, sys)
 	if err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ type removeCommand struct {
 // Run takes the real server out of the table. Without Force, it must have no open connections.
 func (c removeCommand) Run(ctx context.Context, sys system) error {
 	t := target{Service: c.Service, Real: c.Real}
-	holders, err := t.find(ctx, sys)
+	holders, err := t.serving(ctx, sys)
 	if err != nil {
 		return err
 	}
@@ -216,7 +216,7 @@ type orderRequest struct {
 
 // give gives the order to every daemon of this node that has the service, or to the cluster.
 func (r orderRequest) give(ctx context.Context, sys system) error {
-	holders, err := r.find(ctx, sys)
+	holders, err := r.serving(ctx, sys)
 	if err != nil {
 		return err
 	}
@@ -259,6 +259,16 @@ type holder struct {
 	daemon  string
 	service string         // service is the service as in the status.
 	servers []control.Real // servers are the real servers of the target.
+}
+
+// serving is find with another error for a node without a daemon. The error names the nodes that
+// have one.
+func (t target) serving(ctx context.Context, sys system) ([]holder, error) {
+	holders, err := t.find(ctx, sys)
+	if errors.Is(err, errNoDaemon) {
+		return nil, noOrder(ctx, sys)
+	}
+	return holders, err
 }
 
 // find returns the daemons of this node that have the service and the real server. A daemon that

@@ -103,7 +103,7 @@ func TestOrderThatTheDaemonRefuses(t *testing.T) {
 	state := shortDir(t)
 	order := func() (int, string) {
 		var errs strings.Builder
-		return run(t.Context(), []string{"drain", "-t 192.0.2.10:80"}, system{stderr: &errs, stateDir: state}), errs.String()
+		return run(t.Context(), []string{"drain", "-t 192.0.2.10:80"}, system{stderr: &errs, stateDir: state, output: noCluster}), errs.String()
 	}
 	if code, text := order(); code != 1 || text != "lvsctl: no health daemon runs on this node\n" {
 		t.Errorf("without a daemon: %d %s", code, text)

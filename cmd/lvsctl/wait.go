@@ -52,6 +52,8 @@ func (c waitCommand) Run(ctx context.Context, sys system) error {
 			return ctx.Err()
 		case <-end.C:
 			switch {
+			case errors.Is(err, errNoDaemon):
+				return fmt.Errorf("%w after %s: %w", errTimeout, c.Timeout, noOrder(ctx, sys))
 			case err != nil:
 				return fmt.Errorf("%w after %s: %w", errTimeout, c.Timeout, err)
 			case missing == "":

@@ -77,7 +77,7 @@ func TestWait(t *testing.T) {
 	t.Run("no daemon", func(t *testing.T) {
 		t.Parallel()
 		var errs strings.Builder
-		code := run(t.Context(), []string{"wait", "up", "7", "--timeout", "100ms"}, system{stderr: &errs, stateDir: shortDir(t)})
+		code := run(t.Context(), []string{"wait", "up", "7", "--timeout", "100ms"}, system{stderr: &errs, stateDir: shortDir(t), output: noCluster})
 		if code != 3 || errs.String() != "lvsctl: timed out after 100ms: no health daemon runs on this node\n" {
 			t.Errorf("%d %s", code, errs.String())
 		}

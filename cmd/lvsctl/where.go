@@ -23,29 +23,44 @@ var errNoDaemon = errors.New("no health daemon runs on this node")
 // noDaemon returns an error that names the nodes where the health daemons run, and why they do not
 // run on this node.
 func noDaemon(ctx context.Context, sys system) error {
+	_, err := elsewhere(ctx, sys)
+	return err
+}
+
+// noOrder returns the error of noDaemon for a command that the operator can run on another node.
+func noOrder(ctx context.Context, sys system) error {
+	nodes, err := elsewhere(ctx, sys)
+	if len(nodes) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w; run the command on %s", err, inert(strings.Join(nodes, " or ")))
+}
+
+// elsewhere returns the other nodes where health daemons run, and the error of noDaemon.
+func elsewhere(ctx context.Context, sys system) (nodes []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, whereTime)
 	defer cancel()
 	out := outputs(ctx, sys, "crm_mon --one-shot --inactive --output-as=xml", "crm_node --name")
 	mon, name := out["crm_mon"], out["crm_node"]
-	err := errors.Join(mon.err, name.err)
+	err = errors.Join(mon.err, name.err)
 	switch {
 	case errors.Is(err, cib.ErrNotInstalled):
-		return errNoDaemon
+		return nil, errNoDaemon
 	case errors.Is(err, cib.ErrNotRunning):
-		return fmt.Errorf("%w: %w", errNoDaemon, cib.ErrNotRunning)
+		return nil, fmt.Errorf("%w: %w", errNoDaemon, cib.ErrNotRunning)
 	case isLate(err):
-		return fmt.Errorf("%w; the cluster manager did not reply within %s", errNoDaemon, whereTime)
+		return nil, fmt.Errorf("%w; the cluster manager did not reply within %s", errNoDaemon, whereTime)
 	case err != nil:
-		return fmt.Errorf("%w; the cluster is unknown: %w", errNoDaemon, err)
+		return nil, fmt.Errorf("%w; the cluster is unknown: %w", errNoDaemon, err)
 	}
 	facts := doctor.Facts{Node: strings.TrimSpace(name.text)}
 	if err := facts.ReadMonitor(mon.text); err != nil {
-		return fmt.Errorf("%w; the cluster is unknown: %w", errNoDaemon, err)
+		return nil, fmt.Errorf("%w; the cluster is unknown: %w", errNoDaemon, err)
 	}
 	if where := facts.Where(); len(where) > 0 {
-		return fmt.Errorf("%w: %s", errNoDaemon, inert(strings.Join(where, ", ")))
+		return facts.Elsewhere(), fmt.Errorf("%w: %s", errNoDaemon, inert(strings.Join(where, ", ")))
 	}
-	return errNoDaemon
+	return nil, errNoDaemon
 }
 
 // mostHeld is how many virtual addresses of a daemon are printed. The rest is counted.

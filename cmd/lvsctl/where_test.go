@@ -22,17 +22,38 @@ func TestNoDaemon(t *testing.T) {
 <resources><resource id="web-health" resource_agent="ocf:lvs:health"><node name="director2"/></resource></resources></r>`
 		for _, tt := range []struct {
 			name, mon, want string
+			other           string // other is the end of the error of an order.
 			err             error
 			hangs           bool
 		}{
-			{name: "standby", mon: mon, want: ": web-health runs on director2; this node is in standby\n"},
-			{name: "no health resource", mon: "<r/>", want: "\n"},
-			{name: "no XML", want: "; the cluster is unknown: crm_mon: EOF\n"},
-			{name: "no cluster", err: cib.ErrNotInstalled, want: "\n"},
-			{name: "Pacemaker does not run", err: cib.ErrNotRunning, want: ": Pacemaker does not run, or this user cannot connect to it\n"},
-			{name: "Pacemaker hangs", hangs: true, want: "; the cluster manager did not reply within 1s\n"},
+			{name: "standby", mon: mon, want: ": web-health runs on director2; this node is in standby", other: "; run the command on director2"},
+			{name: "no health resource", mon: "<r/>"},
+			{name: "no XML", want: "; the cluster is unknown: crm_mon: EOF"},
+			{name: "no cluster", err: cib.ErrNotInstalled},
+			{name: "Pacemaker does not run", err: cib.ErrNotRunning, want: ": Pacemaker does not run, or this user cannot connect to it"},
+			{name: "Pacemaker hangs", hangs: true, want: "; the cluster manager did not reply within 1s"},
 		} {
-			for _, args := range []string{"status", "status --json", "explain 192.0.2.10:80", "events -w"} {
+			const timeout = 2 * time.Second
+			waits := fmt.Sprintf("timed out after %s: ", timeout)
+			for _, command := range []struct {
+				args, before string
+				code         int
+				orders       bool
+			}{
+				{args: "status", code: 1},
+				{args: "status --json"},
+				{args: "explain 192.0.2.10:80", code: 1},
+				{args: "events -w", code: 1},
+				{args: "drain 192.0.2.10:80", code: 1, orders: true},
+				{args: "undrain 192.0.2.10:80 192.0.2.21", code: 1, orders: true},
+				{args: "maint 192.0.2.10:80 --on everywhere", code: 1, orders: true},
+				{args: "ready 192.0.2.10:80 --on director1", code: 1, orders: true},
+				{args: "weight 192.0.2.10:80 192.0.2.21 5", code: 1, orders: true},
+				{args: "add 192.0.2.10:80 192.0.2.24", code: 1, orders: true},
+				{args: "remove 192.0.2.10:80 192.0.2.21", code: 1, orders: true},
+				{args: "wait up 192.0.2.10:80 --timeout " + timeout.String(), before: waits, code: 3, orders: true},
+				{args: "status --wait up --timeout " + timeout.String(), before: waits, code: 3, orders: true},
+			} {
 				var out, errs strings.Builder
 				sys := system{stdout: &out, stderr: &errs, stateDir: t.TempDir(), now: time.Now}
 				sys.output = func(ctx context.Context, name string, _ ...string) (string, error) {
@@ -46,13 +67,19 @@ func TestNoDaemon(t *testing.T) {
 					return tt.mon, tt.err
 				}
 				began := time.Now()
-				code := run(t.Context(), strings.Fields(args), sys)
-				want, stdout := 1, ""
-				if args == "status --json" {
-					want, stdout = 0, "[]\n"
+				code := run(t.Context(), strings.Fields(command.args), sys)
+				stdout, want, limit := "", "lvsctl: "+command.before+"no health daemon runs on this node"+tt.want, time.Second
+				if command.args == "status --json" {
+					stdout = "[]\n"
 				}
-				if code != want || out.String() != stdout || errs.String() != "lvsctl: no health daemon runs on this node"+tt.want || time.Since(began) > time.Second {
-					t.Errorf("%s, %s: exit code %d after %v, %q, %q", tt.name, args, code, time.Since(began), out.String(), errs.String())
+				if command.orders {
+					want += tt.other
+				}
+				if command.before != "" {
+					limit += timeout
+				}
+				if code != command.code || out.String() != stdout || errs.String() != want+"\n" || time.Since(began) > limit {
+					t.Errorf("%s, %s: exit code %d after %v, %q, %q", tt.name, command.args, code, time.Since(began), out.String(), errs.String())
 				}
 			}
 		}

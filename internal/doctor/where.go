@@ -28,37 +28,62 @@ func (c container) instances(within ...string) (list []instance) {
 // Where returns a text for each health resource of the cluster: the nodes where it runs, and why it
 // does not run on the node with the name f.Node.
 func (f *Facts) Where() (texts []string) {
+	for _, h := range f.health() {
+		text := h.id + " runs on " + strings.Join(h.nodes, " and ")
+		switch {
+		case len(h.nodes) == 0:
+			text = h.id + " runs on no node"
+		case slices.Contains(h.nodes, f.Node):
+			texts = append(texts, text+", and its daemon does not reply here")
+			continue
+		}
+		texts = append(texts, text+"; "+h.reason)
+	}
+	return texts
+}
+
+// Elsewhere returns the nodes of the health resources that do not run on the node with the name
+// f.Node.
+func (f *Facts) Elsewhere() (nodes []string) {
+	for _, h := range f.health() {
+		if !slices.Contains(h.nodes, f.Node) {
+			nodes = append(nodes, h.nodes...)
+		}
+	}
+	slices.Sort(nodes)
+	return slices.Compact(nodes)
+}
+
+// healthResource is a health resource of the cluster.
+type healthResource struct {
+	id    string
+	nodes []string // nodes are where it runs.
+	// reason says why it does not run on this node. It counts only for a resource that does not.
+	reason string
+}
+
+// health returns the health resources of the cluster in the order of crm_mon.
+func (f *Facts) health() (list []healthResource) {
 	if f.monitor == nil || f.Node == "" {
 		return nil
 	}
 	all := f.monitor.Resources.instances()
-	var names []string
-	on, reasons := map[string][]string{}, map[string]string{}
 	for _, r := range all {
 		if !strings.HasSuffix(r.Agent, ":lvs:health") {
 			continue
 		}
 		id, _, _ := strings.Cut(r.ID, ":") // The instances of a clone can have numbers.
-		if !slices.Contains(names, id) {
-			names = append(names, id)
+		i := slices.IndexFunc(list, func(h healthResource) bool { return h.id == id })
+		if i < 0 {
+			i = len(list)
+			list = append(list, healthResource{id: id})
 		}
 		for _, n := range r.Nodes {
-			on[id] = append(on[id], n.Name)
+			list[i].nodes = append(list[i].nodes, n.Name)
 		}
-		reasons[id] = f.monitor.reason(r, all, f.Node)
+		list[i].reason = f.monitor.reason(r, all, f.Node)
 	}
-	for _, id := range names {
-		text := id + " runs on " + strings.Join(on[id], " and ")
-		switch {
-		case len(on[id]) == 0:
-			text = id + " runs on no node"
-		case slices.Contains(on[id], f.Node):
-			texts = append(texts, text+", and its daemon does not reply here")
-			continue
-		}
-		texts = append(texts, text+"; "+reasons[id])
-	}
-	return texts
+	return list
 }
 
 // reason returns why a resource does not run on a node.

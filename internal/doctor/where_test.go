@@ -14,7 +14,7 @@ const whereXML = `<pacemaker-result><summary><current_dc present="true" with_quo
 
 // TestWhere checks the reason why a health resource does not run on this node.
 func TestWhere(t *testing.T) {
-	const runs, own = "web-health runs on director2; ", "dns-health runs on director2 and director1, and its daemon does not reply here"
+	const runs, own, serves = "web-health runs on director2; ", "dns-health runs on director2 and director1, and its daemon does not reply here", "director2"
 	for _, tt := range []struct{ name, old, wrong, want string }{
 		{"idle", "", "", runs + "this node can take over"},
 		{"standby", `name="director1" online="true" standby="false"`, `name="director1" online="true" standby="true"`, runs + "this node is in standby"},
@@ -31,6 +31,10 @@ func TestWhere(t *testing.T) {
 		}
 		if got := strings.Join(f.Where(), "|"); got != tt.want+"|"+own {
 			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
+		want := map[bool]string{true: serves}[strings.HasPrefix(tt.want, runs)]
+		if got := strings.Join(f.Elsewhere(), " "); got != want {
+			t.Errorf("%s: got the nodes %q, want %q", tt.name, got, want)
 		}
 	}
 }
