@@ -32,16 +32,20 @@ type patient struct {
 	asked    []string
 	directs  bool
 	sloppy   string // sloppy is the value of the sysctl sloppy_tcp.
+	expire   string // expire is the value of the sysctl expire_nodest_conn. Empty is a kernel without it.
 	masq     []netip.Addr
 	balances string // balances is the address of a service of the IPVS table.
 	local    string // local is an address on lo.
 }
 
 func (p *patient) Get(_ context.Context, s host.Setting) (string, error) {
-	if s.Name != "net/ipv4/vs/sloppy_tcp" {
-		return "", fs.ErrNotExist
+	switch {
+	case s == doctor.ExpireNodest && p.expire != "":
+		return p.expire, nil
+	case s.Name == "net/ipv4/vs/sloppy_tcp":
+		return p.sloppy, nil
 	}
-	return p.sloppy, nil
+	return "", fs.ErrNotExist
 }
 func (p *patient) Directs() bool               { return p.directs }
 func (p *patient) Masqueraded() []netip.Addr   { return p.masq }
@@ -391,6 +395,54 @@ func TestDoctorOfAForeignService(t *testing.T) {
 		})
 		if diff := cmp.Diff([]any{0, "fine\n", want}, []any{code, out.String(), errs.String()}); diff != "" {
 			t.Errorf("exit code, stdout, stderr (-want +got):\n%s", diff)
+		}
+	}
+}
+
+// TestDoctorOfMarkedDown checks the finding for services with on_marked_down=expire or reset while
+// the kernel does not let connections end. Services without it give no finding.
+func TestDoctorOfMarkedDown(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "mail.cf")
+	store, err := record.In(dir)
+	if err := errors.Join(err, os.WriteFile(file, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []record.Record{
+		{ID: "web-ipvs:1", State: record.Running},
+		{ID: "mail-ipvs", State: record.Running, File: record.File{Path: file, Digest: load.Digest(nil)}},
+	} {
+		if err := store.Save(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, s := range []control.Snapshot{
+		{ID: "a", Config: "resource web-ipvs:1", Services: []control.Service{{ID: "-t 192.0.2.10:80", MarkedDown: "reset"}, {ID: "-t 192.0.2.10:81"}}},
+		{ID: "b", Config: "resource mail-ipvs", Services: []control.Service{{ID: "-t 192.0.2.10:25", MarkedDown: "expire"}, {ID: "-t 192.0.2.10:26", MarkedDown: "keep"}}},
+	} {
+		listener, err := control.Listen(dir, s.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- control.Serve(ctx, listener, daemon{s}, new(control.Feed)) }()
+		defer func() { stop(); <-ended }()
+	}
+	for expire, want := range map[string]string{
+		"": "fine\n", "1": "fine\n",
+		"0": `clients of a failed real server of 2 services, for example -t 192.0.2.10:80, get no answer and no error
+    why: on_marked_down is reset, and net.ipv4.vs.expire_nodest_conn is 0
+    fix: sysctl -w net.ipv4.vs.expire_nodest_conn=1; crm_resource --resource=web-ipvs --set-parameter=expire_nodest_conn --parameter-value=yes
+`,
+	} {
+		var out, errs strings.Builder
+		code := run(t.Context(), []string{"doctor"}, system{
+			stdout: &out, stderr: &errs, stateDir: dir, doctor: &patient{}, node: healthy{}, director: &patient{directs: true, expire: expire}, output: rightCluster,
+			capable: capability.Kernel{Root: fstest.MapFS{}}, kernel: fakeKernel{}, attributes: published{}, listen: silence,
+		})
+		if diff := cmp.Diff(want, out.String()); diff != "" || errs.Len() > 0 || (code == 0) != (want == "fine\n") {
+			t.Errorf("expire_nodest_conn=%s: exit code %d, %s (-want +got):\n%s", expire, code, errs.String(), diff)
 		}
 	}
 }

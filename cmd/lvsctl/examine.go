@@ -131,6 +131,7 @@ var (
 		{"the hash tables of the other directors", examinePair},
 		{"the configuration files", examineFiles},
 		{"the hash services", examineHash},
+		{"the connections of failed real servers", examineMarkedDown},
 	}
 	ofCluster = []examination{
 		{"the cluster", examineCluster},

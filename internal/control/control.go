@@ -80,6 +80,9 @@ type Service struct {
 	Scheduler string `json:"scheduler"`
 	// Persistence is the timeout of the persistence in seconds. 0 means no persistence.
 	Persistence float64 `json:"persistence,omitempty"`
+	// MarkedDown is the setting on_marked_down: "keep", "expire" or "reset". It is empty if quiescent
+	// decides about the connections of a real server that is down.
+	MarkedDown string `json:"on_marked_down,omitempty"`
 	// Trouble is the reason why the kernel can have other weights than the daemon wants. Empty means
 	// that there is no reason.
 	Trouble string `json:"trouble,omitempty"`

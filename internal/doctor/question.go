@@ -205,6 +205,7 @@ func Questions() []Question {
 		{"hash tables", "Do all directors choose the same real server for a client?", "node attributes of the health daemons", "the same configuration on all directors", nil},
 		{"versions", "Do the directors of a hot standby run the same version of lvs-agents?", "node attributes of the health daemons", "install the same version", nil},
 		{"configuration", "Do the directors of a hot standby have the same configuration file?", "node attributes of the health daemons: a digest of the file", "copy the file", nil},
+		{"failed servers", "Can the kernel end the connections of failed real servers, where `on_marked_down` wants it?", "the status of the health daemons, `expire_nodest_conn`", "`sysctl -w net.ipv4.vs.expire_nodest_conn=1`, `expire_nodest_conn=yes`", nil},
 		{"changes", "Do the daemons and resources use the configuration file as it is now?", "the file, the status of the health daemons, the records of `ipvs`: a digest of the file", "correct the line that a daemon has refused; reload: `kill -HUP PID`, or the action `reload-agent` of `ipvs`", nil},
 		{"schedulers", "Do the hash schedulers have the flags that they need?", "the table, `sloppy_tcp`", "`sched_flags`, `sloppy_tcp=yes`", nil},
 		{"kernel", "Does the kernel have what the resources need?", "files of the kernel: see `lvsctl doctor --kernel`", "load or install the module", nil},

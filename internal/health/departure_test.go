@@ -41,8 +41,11 @@ func TestClientsAreReadBeforeTheServerLeaves(t *testing.T) {
 					<-time.After(5 * time.Second)
 					return gone, failure
 				}
-				w.run(t, "web", func(*health.Daemon) {
+				w.run(t, "web", func(d *health.Daemon) {
 					w.want(t, vs+rs1+rs2)
+					if s, err := d.Snapshot(t.Context()); err != nil || s.Services[0].MarkedDown != "reset" {
+						t.Errorf("status: %+v, %v", s.Services, err)
+					}
 					w.set(func() { w.down["192.0.2.21"] = true })
 					w.settle()
 					w.want(t, vs+rs1off+rs2)

@@ -50,7 +50,7 @@ func (d *Daemon) snapshot() control.Snapshot {
 
 func (d *Daemon) service(i int) control.Service {
 	service, st := d.setup.Services[i], d.standing[i]
-	s := control.Service{ID: service.ID.String(), Scheduler: string(service.Scheduler), Persistence: service.Persistence.Seconds()}
+	s := control.Service{ID: service.ID.String(), Scheduler: string(service.Scheduler), Persistence: service.Persistence.Seconds(), MarkedDown: string(service.MarkedDown)}
 	for j, real := range service.Reals {
 		verdict, since, reason := d.judged(service.ID, real)
 		s.Reals = append(s.Reals, control.Real{

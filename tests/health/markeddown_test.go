@@ -191,4 +191,8 @@ func TestConnectionsOfAFailedServer(t *testing.T) {
 		}
 		return nil
 	})
+	const fix = "    fix: sysctl -w net.ipv4.vs.expire_nodest_conn=1\n"
+	if out := d.ctl(t, 1, "doctor"); !strings.Contains(out, "for example -t 192.0.2.13:80, get no answer") || !strings.Contains(out, fix) {
+		t.Errorf("the doctor does not find the sysctl:\n%s", out)
+	}
 }
