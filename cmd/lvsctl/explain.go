@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -142,6 +143,10 @@ func (c explainCommand) write(out io.Writer, e control.Explanation, s control.Ex
 	}
 	if s.Holder != "" {
 		line(w, "claimed by", "health daemon "+s.Holder)
+	}
+	heavy := func(r control.ExplainedServer) bool { return r.Weight > 1 }
+	if scheduler := lvs.Scheduler(s.Scheduler); scheduler.IgnoresWeights() && slices.ContainsFunc(s.Reals, heavy) {
+		line(w, "hint", ignored(scheduler))
 	}
 	switch {
 	case s.Trouble != "":

@@ -70,7 +70,33 @@ func (c weightCommand) Run(ctx context.Context, sys system) error {
 	if c.Weight < 0 || c.Weight > lvs.MaxWeight {
 		return fmt.Errorf("weight %d is not between 0 and %d", c.Weight, lvs.MaxWeight)
 	}
-	return orderRequest{target: target{Service: c.Service, Real: c.Real}, scope: c.scope, limits: c.limits, order: control.Order{Kind: "weight", Weight: c.Weight}}.give(ctx, sys)
+	t := target{Service: c.Service, Real: c.Real}
+	holders, err := t.serving(ctx, sys)
+	if err != nil {
+		return err
+	}
+	r := orderRequest{target: t, scope: c.scope, limits: c.limits, order: control.Order{Kind: "weight", Weight: c.Weight}}
+	if err := r.giveTo(ctx, sys, holders); err != nil {
+		return err
+	}
+	if c.Weight > 0 {
+		hintAtSchedulers(sys, holders)
+	}
+	return nil
+}
+
+// ignored is the hint about a scheduler that ignores weights.
+func ignored(s lvs.Scheduler) string {
+	return fmt.Sprintf("the scheduler %s ignores all weights except 0; use wrr or wlc", s)
+}
+
+// hintAtSchedulers prints a hint for each service whose scheduler ignores the weight of an order.
+func hintAtSchedulers(sys system, holders []holder) {
+	for _, h := range holders {
+		if h.scheduler.IgnoresWeights() {
+			fmt.Fprintf(sys.stderr, "lvsctl: hint: %s: %s\n", inert(h.service), ignored(h.scheduler))
+		}
+	}
 }
 
 type addCommand struct {
@@ -106,7 +132,14 @@ func (c addCommand) Run(ctx context.Context, sys system) error {
 		}
 		holders[i].servers = []control.Real{{Addr: addr}}
 	}
-	return orderRequest{target: target{Service: c.Service, Real: addr}, scope: c.scope, limits: limits{For: c.For}, order: order}.giveTo(ctx, sys, holders)
+	r := orderRequest{target: target{Service: c.Service, Real: addr}, scope: c.scope, limits: limits{For: c.For}, order: order}
+	if err := r.giveTo(ctx, sys, holders); err != nil {
+		return err
+	}
+	if c.Weight > 1 {
+		hintAtSchedulers(sys, holders)
+	}
+	return nil
 }
 
 // addressOf returns the address of a real server for a service. Without a port, it gets the port of
@@ -257,8 +290,14 @@ func (r orderRequest) send(ctx context.Context, sys system, h holder) error {
 // holder is a daemon that has the service of a target.
 type holder struct {
 	daemon  string
-	service string         // service is the service as in the status.
-	servers []control.Real // servers are the real servers of the target.
+	service string // service is the service as in the status.
+	// scheduler is the scheduler of the service.
+	scheduler lvs.Scheduler
+	servers   []control.Real // servers are the real servers of the target.
+}
+
+func holderOf(daemon string, s control.Service) holder {
+	return holder{daemon, s.ID, lvs.Scheduler(s.Scheduler), s.Reals}
 }
 
 // serving is find with another error for a node without a daemon. The error names the nodes that
@@ -289,17 +328,17 @@ func (t target) find(ctx context.Context, sys system) (holders []holder, err err
 			silent = errors.Join(silent, err)
 			continue
 		}
-		service, servers, err := control.Filter{Service: t.Service, Server: t.Real}.Select(snapshot)
+		service, err := control.Filter{Service: t.Service, Server: t.Real}.Select(snapshot)
 		if err != nil {
 			return nil, unknownName(err.Error())
 		}
-		if len(servers) > 0 || t.empty && service != "" {
-			holders = append(holders, holder{id, service, servers})
+		if len(service.Reals) > 0 || t.empty && service.ID != "" {
+			holders = append(holders, holderOf(id, service))
 		}
 		for _, s := range snapshot.Services {
 			services = append(services, s.ID, s.ID[strings.LastIndex(s.ID, " ")+1:])
 			for _, real := range s.Reals {
-				if s.ID == service {
+				if s.ID == service.ID {
 					reals = append(reals, real.Addr, strings.Trim(real.Addr[:strings.LastIndex(real.Addr, ":")], "[]"))
 				}
 			}

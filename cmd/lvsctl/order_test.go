@@ -31,14 +31,15 @@ var ordered = control.Snapshot{ID: "web", Services: []control.Service{
 	{ID: "-t 192.0.2.10:80", Reals: []control.Real{{Addr: "192.0.2.21:80"}, {Addr: "192.0.2.22:80"}}},
 	{ID: "-t 192.0.2.10:53", Reals: []control.Real{{Addr: "192.0.2.21:53"}}},
 	{ID: "-u 192.0.2.10:53", Reals: []control.Real{{Addr: "192.0.2.21:53"}}},
-	{ID: "-f 7", Reals: []control.Real{{Addr: "192.0.2.21:0"}}},
-	{ID: "-f 8"},
+	{ID: "-f 7", Scheduler: "rr", Reals: []control.Real{{Addr: "192.0.2.21:0"}}},
+	{ID: "-f 8", Scheduler: "wlc"},
 }}
 
 func TestOrdersOnTheCommandLine(t *testing.T) {
 	t.Setenv("SUDO_USER", "eva")
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	drain := control.Order{Kind: "drain", By: "eva"}
+	const ignores = "lvsctl: hint: -f 7: the scheduler rr ignores all weights except 0; use wrr or wlc\n"
 	tests := []struct {
 		args, stderr string
 		code         int
@@ -66,7 +67,11 @@ func TestOrdersOnTheCommandLine(t *testing.T) {
 		{"remove -u 192.0.2.10:53 192.0.2.21", "lvsctl: real server 192.0.2.21:53 of -u 192.0.2.10:53 has 5 open connections; first run " +
 			"lvsctl drain -u 192.0.2.10:53 192.0.2.21:53 and lvsctl wait drained -u 192.0.2.10:53 192.0.2.21:53, or use --force\n", 1, control.Command{}},
 		{"remove 192.0.2.10:80", "lvsctl: expected \"<real>\"; see lvsctl --help\n", 2, control.Command{}},
-		{"weight 7 192.0.2.21 30", "", 0, control.Command{Service: "-f 7", Servers: []string{"192.0.2.21:0"}, Order: control.Order{Kind: "weight", Weight: 30, By: "eva"}}},
+		{"weight 192.0.2.10:80 192.0.2.21 30", "", 0, control.Command{Service: "-t 192.0.2.10:80", Servers: []string{"192.0.2.21:80"}, Order: control.Order{Kind: "weight", Weight: 30, By: "eva"}}},
+		{"weight 7 192.0.2.21 0", "", 0, control.Command{Service: "-f 7", Servers: []string{"192.0.2.21:0"}, Order: control.Order{Kind: "weight", By: "eva"}}},
+		{"add -f 7 192.0.2.24 -w 2", ignores, 0, control.Command{Service: "-f 7", Servers: []string{"192.0.2.24:0"}, Order: control.Order{Kind: "add", Weight: 2, By: "eva"}}},
+		{"add -f 7 192.0.2.24", "", 0, control.Command{Service: "-f 7", Servers: []string{"192.0.2.24:0"}, Order: control.Order{Kind: "add", Weight: 1, By: "eva"}}},
+		{"weight 7 192.0.2.21 30", ignores, 0, control.Command{Service: "-f 7", Servers: []string{"192.0.2.21:0"}, Order: control.Order{Kind: "weight", Weight: 30, By: "eva"}}},
 		{"undrain -f 7", "", 0, control.Command{Service: "-f 7", Order: control.Order{Kind: "undrain", By: "eva"}}},
 		{"ready 7", "", 0, control.Command{Service: "-f 7", Order: control.Order{Kind: "ready", By: "eva"}}},
 		{"drain 192.0.2.10:8 192.0.2.21", "lvsctl: no health daemon on this node has the service 192.0.2.10:8; did you mean \"192.0.2.10:80\"?\n", 1, control.Command{}},
@@ -103,7 +108,7 @@ func TestOrderThatTheDaemonRefuses(t *testing.T) {
 	state := shortDir(t)
 	order := func() (int, string) {
 		var errs strings.Builder
-		return run(t.Context(), []string{"drain", "-t 192.0.2.10:80"}, system{stderr: &errs, stateDir: state, output: noCluster}), errs.String()
+		return run(t.Context(), []string{"weight", "-t 192.0.2.10:80", "192.0.2.21", "7"}, system{stderr: &errs, stateDir: state, output: noCluster}), errs.String()
 	}
 	if code, text := order(); code != 1 || text != "lvsctl: no health daemon runs on this node\n" {
 		t.Errorf("without a daemon: %d %s", code, text)
@@ -118,7 +123,7 @@ func TestOrderThatTheDaemonRefuses(t *testing.T) {
 		t.Errorf("with a dead daemon: %d %s", code, text)
 	}
 	var got []control.Command
-	start(t, state, "web", clerk{daemon{ordered}, &got, errors.New("no room")})
+	start(t, state, "web", clerk{daemon{control.Snapshot{ID: "web", Services: []control.Service{{ID: "-t 192.0.2.10:80", Scheduler: "rr", Reals: []control.Real{{Addr: "192.0.2.21:80"}}}}}}, &got, errors.New("no room")})
 	if code, text := order(); code != 1 || text != "lvsctl: directord web: no room\n" || len(got) != 1 {
 		t.Errorf("with a dead daemon and another: %d %s", code, text)
 	}

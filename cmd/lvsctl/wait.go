@@ -116,7 +116,7 @@ func allHolders(ctx context.Context, sys system) (holders []holder, err error) {
 			return nil, err
 		}
 		for _, s := range snapshot.Services {
-			holders = append(holders, holder{id, s.ID, s.Reals})
+			holders = append(holders, holderOf(id, s))
 		}
 	}
 	return holders, nil

@@ -32,7 +32,7 @@ func (c *Config) Validate() []Problem {
 				"delete the line expire_nodest_conn"))
 		}
 	}
-	return slices.Concat(found, c.markWarnings(), c.HashWarnings(), c.intervalWarnings())
+	return slices.Concat(found, c.markWarnings(), c.HashWarnings(), c.weightWarnings(), c.intervalWarnings())
 }
 
 // markWarnings returns a warning for each firewall mark of IPv4 packets whose real servers all have
@@ -47,6 +47,34 @@ func (c *Config) markWarnings() []Problem {
 				What: fmt.Sprintf("all real servers of %s are IPv6, but the service is for IPv4 packets", s.Name()),
 				Fix:  fmt.Sprintf("for IPv6 packets write virtual6=%d", s.ID.Mark),
 			})
+		}
+	}
+	return found
+}
+
+// weightWarnings returns warnings about services with weights that their scheduler ignores. Weights
+// can also be for the quorum.
+func (c *Config) weightWarnings() []Problem {
+	var found []Problem
+	for _, s := range c.Services {
+		if !s.Scheduler.IgnoresWeights() {
+			continue
+		}
+		warn := func(fix, format string, args ...any) {
+			what := fmt.Sprintf("%s: scheduler %s ignores all weights except 0, so ", s.Name(), s.Scheduler) + fmt.Sprintf(format, args...)
+			found = append(found, Problem{File: c.File, Line: s.Line, Severity: Warning, What: what, Fix: fix})
+		}
+		weights := make([]int, 0, len(s.Reals))
+		for _, r := range s.Reals {
+			if r.Weight > 0 {
+				weights = append(weights, r.Weight)
+			}
+		}
+		if len(weights) > 0 && slices.Min(weights) < slices.Max(weights) && s.Policy.Quorum == 0 {
+			warn("use wrr or wlc, or the same weight for all", "the weights %d and %d have the same effect", slices.Min(weights), slices.Max(weights))
+		}
+		if s.Policy.SlowStart > 0 {
+			warn("use wrr or wlc, or delete slowstart", "slowstart has no effect")
 		}
 	}
 	return found

@@ -73,27 +73,28 @@ func Give(ctx context.Context, stateDir, id string, c Command) error {
 	return call(ctx, stateDir, id, question{name: requestOrder, arguments: c})
 }
 
-// Select returns the service and the real servers of a daemon that a filter names. service is empty
-// if the daemon does not have the service, and servers is empty if the service lacks them.
-func (f Filter) Select(s Snapshot) (service string, servers []Real, err error) {
+// Select returns the service that a filter names, with only the real servers that the filter names.
+// Its ID is empty if the daemon does not have the service.
+func (f Filter) Select(s Snapshot) (service Service, err error) {
 	if f, err = f.normal(); err != nil {
-		return "", nil, err
+		return service, err
 	}
 	for _, candidate := range s.Services {
 		if !(Filter{Service: f.Service}).passes(Event{Service: candidate.ID}) {
 			continue
 		}
-		if service != "" {
-			return "", nil, fmt.Errorf("%s names %q and %q; write one of them", f.Service, service, candidate.ID)
+		if service.ID != "" {
+			return Service{}, fmt.Errorf("%s names %q and %q; write one of them", f.Service, service.ID, candidate.ID)
 		}
-		service = candidate.ID
+		service = candidate
+		service.Reals = nil
 		for _, real := range candidate.Reals {
 			if f.passes(Event{Service: candidate.ID, Server: real.Addr}) {
-				servers = append(servers, real)
+				service.Reals = append(service.Reals, real)
 			}
 		}
 	}
-	return service, servers, nil
+	return service, nil
 }
 
 // OrderAttribute begins the names of the permanent node attributes with the orders of the cluster.

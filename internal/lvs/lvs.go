@@ -175,6 +175,10 @@ func ParseScheduler(name string) (Scheduler, error) {
 // if both have the destinations in the same order.
 func (s Scheduler) Hashes() bool { return s == "mh" || s == "sh" || s == "dh" }
 
+// IgnoresWeights reports whether all weights above 0 have the same effect (ip_vs_rr.c, ip_vs_lc.c,
+// ip_vs_dh.c).
+func (s Scheduler) IgnoresWeights() bool { return s == "rr" || s == "lc" || s == "dh" }
+
 // KeepsSlots reports whether a destination with weight 0 keeps the slots of its last weight above 0
 // (ip_vs_mh.c, last_weight). With sh it has one slot, as with weight 1 (ip_vs_sh.c,
 // ip_vs_sh_reassign). With dh every destination has one slot.
