@@ -470,7 +470,7 @@ func (b *builder) services() (ipvs, health []Pair) {
 	// Timeouts and the switches of the kernel are parameters of ipvs.
 	for _, field := range config.Differing(*b.cfg, config.Config{}, "File", "Services", "Cluster", "Parts", "Timeouts",
 		"SloppyTCP", "SloppySCTP", "ExpireNodestConn", "ExpireQuiescentTemplate", "ConnReuseMode") {
-		if what := field + ": the parameters of resources do not have this setting of the file"; !slices.ContainsFunc(b.problems, func(p config.Problem) bool { return p.What == what }) {
+		if what := config.FieldWord(field) + ": the parameters of resources do not have this setting of the file"; !slices.ContainsFunc(b.problems, func(p config.Problem) bool { return p.What == what }) {
 			b.report(config.Dropped, 0, what, "use a file")
 			b.problems[len(b.problems)-1].File = b.cfg.FileOf(field)
 		}

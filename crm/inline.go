@@ -3,7 +3,6 @@ package crm
 import (
 	"fmt"
 	"net/netip"
-	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -81,21 +80,17 @@ func checkParams(s config.Service) (given []Pair, values params.Checks, err erro
 func different(cfg, read *config.Config) string {
 	for i, s := range cfg.Services {
 		o := read.Services[i]
-		switch {
-		case s.Quiescent != o.Quiescent:
-			return "quiescent of " + s.Name()
-		case s.MarkedDown != o.MarkedDown:
-			return "on_marked_down of " + s.Name()
-		case !slices.EqualFunc(s.Fallbacks, o.Fallbacks, func(a, b config.Fallback) bool { a.Line, b.Line = 0, 0; return a == b }):
+		if !slices.EqualFunc(s.Fallbacks, o.Fallbacks, func(a, b config.Fallback) bool { a.Line, b.Line = 0, 0; return a == b }) {
 			return "the fallbacks of " + s.Name()
 		}
 		// The field Checks is not a setting: servers that an operator adds later get these checks.
-		if fields := config.Differing(s, o, "Service", "Reals", "Checks", "Fallbacks", "Line"); len(fields) > 0 {
-			return fmt.Sprintf("%s of %s", strings.Join(fields, ", "), s.Name())
+		s.Service = o.Service // The tables are compared before.
+		if words := config.ServiceWords(s, o); len(words) > 0 {
+			return fmt.Sprintf("%s of %s", strings.Join(words, ", "), s.Name())
 		}
 		for j, r := range s.Reals {
-			if !reflect.DeepEqual(r.Checks, o.Reals[j].Checks) {
-				return fmt.Sprintf("the check of real server %s of %s", r.Addr, s.Name())
+			if words := config.RealWords(r, o.Reals[j]); len(words) > 0 {
+				return fmt.Sprintf("%s of real server %s of %s", strings.Join(words, ", "), r.Addr, s.Name())
 			}
 		}
 	}

@@ -23,7 +23,6 @@ import (
 	"lvs-agents/internal/config/ldirectord"
 	"lvs-agents/internal/config/load"
 	"lvs-agents/internal/disk"
-	"lvs-agents/internal/lvs"
 )
 
 // Sources are the files of a command, and how to read them.
@@ -342,18 +341,11 @@ func (c convertCommand) resources(r crm.Resources) (string, error) {
 // table returns the input of ipvsadm -R.
 func table(ctx context.Context, sys system, cfg *config.Config) (string, []config.Problem) {
 	table, problems := cfg.Table(ctx, config.NewNames(sys.resolver))
-	dropped := func(line int, what, fix string) {
-		problems = append(problems, config.Problem{File: cfg.File, Line: line, Severity: config.Dropped, What: what, Fix: fix})
+	lost := config.Lost(cfg, ldirectord.Bare(cfg), "the table")
+	if i := slices.IndexFunc(lost, func(p config.Problem) bool { return strings.HasSuffix(p.What, " lvs_timeouts") }); i >= 0 {
+		lost[i].Fix = "use ipvsadm --set"
 	}
-	for _, s := range cfg.Services {
-		if len(s.Fallbacks) > 0 {
-			dropped(s.Line, "fallback of "+s.Name()+": the table has only real servers", "")
-		}
-	}
-	if cfg.Timeouts != (lvs.Timeouts{}) {
-		dropped(0, "timeouts of connections: they are not in the table", "use ipvsadm --set")
-	}
-	return table.String(), problems
+	return table.String(), append(problems, lost...)
 }
 
 // replace writes the output file. Another file of this name is replaced only after everything is

@@ -44,7 +44,8 @@ table: warning: the cluster starts no resource until it has fencing; configure y
 `},
 		{args: "web.cf --inline", code: 1, stderr: "\nweb.cf: error: the parameters of resources cannot have this configuration: -t 192.0.2.10:80 has a host name; use addresses, or a file\n"},
 		{args: "web.cf mail.cf --to=ipvsadm", stdout: []string{"-A -t 192.0.2.10:80 -s wrr\n-a -t 192.0.2.10:80 -r 192.0.2.21:80 -g -w 1\n", "-A -t 192.0.2.11:25 -s wrr\n"}, code: 0, stderr: `
-web.cf:1: dropped: fallback of -t 192.0.2.10:80: the table has only real servers
+web.cf:1: dropped: the table cannot have fallback of -t 192.0.2.10:80
+mail.cf:1: dropped: the table cannot have checktype, checktimeout of the real servers of -t 192.0.2.11:25
 `},
 		{args: "web.cf --to=haresources --node=director1", stdout: []string{"director1 lvsipvs::/etc/ha.d/ldirectord.cf lvshealth::/etc/ha.d/ldirectord.cf lvsvip::192.0.2.10\n"}, stderr: `
 web.cf: warning: the resources read /etc/ha.d/ldirectord.cf on every director; write it with --to=ldirectord.cf --output=ldirectord.cf
@@ -91,10 +92,12 @@ haresources: warning: the cluster starts no resource until it has fencing; confi
 `},
 		{args: "lvs.cf --to=ipvsadm --host=192.0.2.2=lb1", stdout: []string{"-A -t 192.0.2.10:80 -s wlc\n"}, stderr: `
 lvs.cf:1: warning: the file does not have the name of the director 192.0.2.3; give the name that ` + "`uname -n`" + ` prints: --host 192.0.2.3=NAME
+lvs.cf:4: dropped: the table cannot have negotiatetimeout or checktimeout, rise, httpstatus, request of the real servers of -t 192.0.2.10:80
 `},
 		{args: "joined.cf --to=ipvsadm --strict", code: 1, stderr: "\njoined.cf: warning: no active virtual service in this file\njoined.cf:1: error: the line is not in the form of lvs.cf; correct it, or leave out --strict\n"},
 		{args: "haresources login.cf --to=ipvsadm", stdout: []string{"-A -t 192.0.2.10:3306 -s wrr\n"}, stderr: `
 haresources:1: warning: the services of ldirectord::mail.cf are in /etc/ha.d/mail.cf; give this file to the same command
+login.cf:1: dropped: the table cannot have request, database, login, passwd of the real servers of -t 192.0.2.10:3306
 `},
 	} {
 		code, stdout, stderr := lvsctl(t, fakeKernel{}, append([]string{"convert"}, strings.Fields(tt.args)...)...)
@@ -185,15 +188,17 @@ func TestConvertNamesTheFileOfEachProblem(t *testing.T) {
 		{"one.cf two.cf --to=ipvsadm", `
 two.cf:4: warning: real server 192.0.2.21:80 is given twice, first in line 3; delete this one
 two.cf:5: warning: real server 192.0.2.21:80 is given twice, first in line 4 with other values; the last one counts; delete one of them
-one.cf:3: dropped: fallback of -t 192.0.2.10:80: the table has only real servers
-two.cf:2: dropped: fallback of -t 192.0.2.11:80: the table has only real servers
+two.cf: dropped: the table cannot have autoreload
+one.cf: dropped: the table cannot have logfile
+one.cf:3: dropped: the table cannot have fallback of -t 192.0.2.10:80
+two.cf:2: dropped: the table cannot have fallback of -t 192.0.2.11:80
 `},
 		{"one.cf two.cf --to=keepalived", `
 two.cf:4: error: rs1 of -t 192.0.2.11:80 is a host name, and keepalived needs an address; write the address
 two.cf:5: error: rs1 of -t 192.0.2.11:80 is a host name, and keepalived needs an address; write the address
-two.cf: dropped: keepalived.conf cannot have AutoReload
-one.cf: dropped: keepalived.conf cannot have LogFile
-one.cf:3: dropped: keepalived.conf cannot have Request of the real servers of -t 192.0.2.10:80
+two.cf: dropped: keepalived.conf cannot have autoreload
+one.cf: dropped: keepalived.conf cannot have logfile
+one.cf:3: dropped: keepalived.conf cannot have request of the real servers of -t 192.0.2.10:80
 two.cf:2: dropped: keepalived.conf cannot have the real servers of -t 192.0.2.11:80
 `},
 		{"pair.cf --to=keepalived --host=192.0.2.2=director1 --host=192.0.2.3=director2 --node=director2 --output=keepalived.conf", `

@@ -55,7 +55,7 @@ func (m *merging) settings() {
 			into.Field(i).Set(from.Field(i))
 			m.into.Parts.Settings[name] = m.from.File
 		} else if !reflect.DeepEqual(into.Field(i).Interface(), from.Field(i).Interface()) {
-			m.differs(0, name, m.into.FileOf(name))
+			m.differs(0, FieldWord(name), m.into.FileOf(name))
 		}
 	}
 }

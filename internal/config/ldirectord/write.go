@@ -35,6 +35,32 @@ func Write(cfg *config.Config, secrets bool) (string, []config.Problem) {
 	return text, problems
 }
 
+// Bare returns a configuration with the services and real servers of cfg and their settings in the
+// kernel. All other settings have their defaults.
+func Bare(cfg *config.Config) *config.Config {
+	table := config.Config{Services: slices.Clone(cfg.Services)}
+	for i, s := range table.Services {
+		bare := config.Service{Service: s.Service, Host: s.Host, IPv6: s.IPv6}
+		for _, r := range s.Reals {
+			bare.Reals = append(bare.Reals, config.Real{Destination: r.Destination, Host: r.Host, Last: r.Last})
+		}
+		table.Services[i] = bare
+	}
+	text := strings.ReplaceAll(written(&table, true), "\tchecktype=on\n", "")
+	again, _ := Parse("the table", []byte(text))
+	if again == nil { // The services are refused without their other settings.
+		return &table
+	}
+	for i, s := range cfg.Services {
+		for j, r := range s.Reals { // The kernel's table has no checks, either.
+			if len(r.Checks) == 0 || r.Checks[0].Type == config.On {
+				again.Services[i].Reals[j].Checks = nil
+			}
+		}
+	}
+	return again
+}
+
 // written returns the text of a file. The caller must check that the text has the same meaning.
 func written(cfg *config.Config, secrets bool) string {
 	w := writer{secrets: secrets}

@@ -75,7 +75,7 @@ func TestWriteReportsWhatTheFileCannotHave(t *testing.T) {
 	s.Reals[0].Checks = []config.Check{other}
 	_, problems := Write(cfg, true)
 	want := `dropped: web.cf:1: ldirectord.cf cannot have the fallbacks of -t 192.0.2.10:80: only one is possible
-dropped: web.cf:1: ldirectord.cf cannot have 2 checks of one server: only the first is possible of the real servers of -t 192.0.2.10:80
+dropped: web.cf:1: ldirectord.cf cannot have more than the first of 2 checks of the real servers of -t 192.0.2.10:80
 `
 	if got := lines(problems); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
