@@ -37,8 +37,8 @@ var fieldWords = map[string]string{
 	"Check.Login": "login", "Check.Passwd": "passwd", "Check.Secret": "secret",
 }
 
-// FieldWord returns the directive of ldirectord.cf that sets a field of Config. Without a directive,
-// it returns the name of the field.
+// FieldWord returns the directive of ldirectord.cf that sets a field of Config. For a field without
+// a directive, it returns the name of the field.
 func FieldWord(field string) string {
 	if word, found := fieldWords[field]; found {
 		return word
