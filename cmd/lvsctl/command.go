@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -90,31 +91,34 @@ type kernel interface {
 
 // commands describes the command line. The method Run of each command is in a separate file.
 type commands struct {
-	Check   checkCommand   `cmd:"" help:"Report whether configuration files can be used, with their errors and warnings."`
-	Plan    planCommand    `cmd:"" help:"Print the ipvsadm commands that change the kernel's table to the services of a file."`
-	Convert convertCommand `cmd:"" help:"Convert configuration files to the configuration of a cluster, or to another file. Standard error gets the repairs of damaged text, the parts without an equivalent, and the remaining tasks."`
-	Apply   applyCommand   `cmd:"" help:"Change the running cluster to the configuration of files. Print the changes and the actions that the cluster will run, and change the cluster after the answer yes. Only resources of an earlier apply, and resources with the same names, change."`
-	Confirm confirmCommand `cmd:"" help:"Keep the change of lvsctl apply --confirm-within."`
-	Undo    undoCommand    `cmd:"" help:"Put back the resources as they were before the last lvsctl apply on this node."`
-	Diff    diffCommand    `cmd:"" help:"Print how the running cluster, and the IPVS table of this node, differ from configuration files."`
-	Show    showCommand    `cmd:"" help:"Print the resources of lvs-agents in the running cluster, or the IPVS table of this node."`
-	Status  statusCommand  `cmd:"" default:"1" help:"Print the services of the health daemons on this node, with the verdict on every real server. Weight 0/1 means that the real server has weight 0, and that 1 is configured. Since is how long the verdict has lasted. Also print which interface of this node has each virtual address, and which neighbours have confirmed the addresses of vip resources."`
-	Top     topCommand     `cmd:"" help:"Show the services of the health daemons on this node in the terminal, each second, with the verdicts, connections and rates. The key ? shows all keys. Keys can sort and filter the list, explain a real server, and give orders after the key !."`
-	Explain explainCommand `cmd:"" help:"Print why the real servers of a virtual service have their weights. The output has the last checks with the time of each phase, the expected and the received reply, and the rule that decided. It also has the claim, the weights in the kernel, and the pending commands."`
-	Events  eventsCommand  `cmd:"" help:"Print the events that the health daemons on this node have kept since the boot. Events are changes of verdicts, weights and configurations, repairs of the table and take-overs."`
-	Drain   drainCommand   `cmd:"" help:"Give real servers no new connections. Their open connections continue."`
-	Maint   maintCommand   `cmd:"" help:"Do the same as drain, and mark the real servers as in maintenance."`
-	Add     addCommand     `cmd:"" help:"Add a real server that the configuration does not have. It gets the checks of the service, and connections after these checks pass. lvsctl remove ends this."`
-	Remove  removeCommand  `cmd:"" help:"Take a real server out of the table of the kernel. Its checks continue, and lvsctl ready ends the order. A real server of lvsctl add leaves for good, with its checks."`
-	Weight  weightCommand  `cmd:"" help:"Replace the configured weight of a real server."`
-	Undrain undrainCommand `cmd:"" help:"End drain, maint or remove of real servers."`
-	Ready   readyCommand   `cmd:"" help:"End all orders for real servers."`
-	Wait    waitCommand    `cmd:"" help:"Wait until real servers are drained, up, full or down. The exit code is 0 when all of them have this state, 3 after the timeout, and 1 for an unknown name."`
-	Doctor  doctorCommand  `cmd:"" help:"Report the faults of this real server, or of this director: masq servers whose replies are lost, synchronisation daemons that other hosts can reach, and hash tables that differ from those on another director. It also reports hosts with another syncid, and directors that lack connections. On a director it also examines the cluster, the firewall and the clock: see docs/doctor.md. Its answer takes less than 10 seconds. Test packets show whether a real server replies to queries for the virtual addresses, or announces them."`
-	Resync  resyncCommand  `cmd:"" help:"Send the connections that this director serves to the other directors, through the running master synchronisation daemon's group. The kernel sends only connections whose packets move."`
-	Report  reportCommand  `cmd:"" help:"Write an archive for the report of a bug: the state, the table, the cluster, the settings of the host, configurations and logs, without passwords."`
-	Serve   serveCommand   `cmd:"" help:"Serve a status page of the health daemons on this node, and their state and the counters of IPVS as metrics for Prometheus. It needs no privileges: see docs/monitoring.md."`
-	Version versionCommand `cmd:"" help:"Print the version."`
+	Status  statusCommand  `cmd:"" group:"Show:" default:"1" help:"Print the services of the health daemons on this node, with the verdict on every real server. Weight 0/1 means that the real server has weight 0, and that 1 is configured. Since is how long the verdict has lasted. Also print which interface of this node has each virtual address, and which neighbours have confirmed the addresses of vip resources."`
+	Top     topCommand     `cmd:"" group:"Show:" help:"Show the services of the health daemons on this node in the terminal, each second, with the verdicts, connections and rates. The key ? shows all keys. Keys can sort and filter the list, explain a real server, and give orders after the key !."`
+	Explain explainCommand `cmd:"" group:"Show:" help:"Print why the real servers of a virtual service have their weights. The output has the last checks with the time of each phase, the expected and the received reply, and the rule that decided. It also has the claim, the weights in the kernel, and the pending commands."`
+	Events  eventsCommand  `cmd:"" group:"Show:" help:"Print the events that the health daemons on this node have kept since the boot. Events are changes of verdicts, weights and configurations, repairs of the table and take-overs."`
+	Doctor  doctorCommand  `cmd:"" group:"Show:" help:"Report the faults of this real server, or of this director. Examples are masq servers whose replies are lost, synchronisation daemons that other hosts can reach, and hash tables that differ from those on another director. It also reports hosts with another syncid, and directors that lack connections. On a director it also examines the cluster, the firewall and the clock: see docs/doctor.md. Its answer takes less than 10 seconds. Test packets show whether a real server replies to queries for the virtual addresses, or announces them."`
+	Diff    diffCommand    `cmd:"" group:"Show:" help:"Print how the running cluster, and the IPVS table of this node, differ from configuration files."`
+	Show    showCommand    `cmd:"" group:"Show:" help:"Print the resources of lvs-agents in the running cluster, or the IPVS table of this node."`
+
+	Drain   drainCommand   `cmd:"" group:"Orders for real servers:" help:"Give real servers no new connections. Their open connections continue."`
+	Maint   maintCommand   `cmd:"" group:"Orders for real servers:" help:"Do the same as drain, and mark the real servers as in maintenance."`
+	Weight  weightCommand  `cmd:"" group:"Orders for real servers:" help:"Replace the configured weight of a real server."`
+	Add     addCommand     `cmd:"" group:"Orders for real servers:" help:"Add a real server that the configuration does not have. It gets the checks of the service, and connections after these checks pass. lvsctl remove ends this."`
+	Remove  removeCommand  `cmd:"" group:"Orders for real servers:" help:"Take a real server out of the table of the kernel. Its checks continue, and lvsctl ready ends the order. A real server of lvsctl add leaves for good, with its checks."`
+	Undrain undrainCommand `cmd:"" group:"Orders for real servers:" help:"End drain, maint or remove of real servers."`
+	Ready   readyCommand   `cmd:"" group:"Orders for real servers:" help:"End all orders for real servers."`
+	Wait    waitCommand    `cmd:"" group:"Orders for real servers:" help:"Wait until real servers are drained, up, full or down. The exit code is 0 when all of them have this state, 3 after the timeout, and 1 for an unknown name."`
+
+	Check   checkCommand   `cmd:"" group:"Configuration:" help:"Report whether configuration files can be used, with their errors and warnings."`
+	Plan    planCommand    `cmd:"" group:"Configuration:" help:"Print the ipvsadm commands that change the kernel's table to the services of a file."`
+	Convert convertCommand `cmd:"" group:"Configuration:" help:"Convert configuration files to the configuration of a cluster, or to another file. Standard error gets the repairs of damaged text, the parts without an equivalent, and the remaining tasks."`
+	Apply   applyCommand   `cmd:"" group:"Configuration:" help:"Change the running cluster to the configuration of files. Print the changes and the actions that the cluster will run, and change the cluster after the answer yes. Only resources of an earlier apply, and resources with the same names, change."`
+	Confirm confirmCommand `cmd:"" group:"Configuration:" help:"Keep the change of lvsctl apply --confirm-within."`
+	Undo    undoCommand    `cmd:"" group:"Configuration:" help:"Put back the resources as they were before the last lvsctl apply on this node."`
+
+	Resync  resyncCommand  `cmd:"" group:"Others:" help:"Send the connections that this director serves to the other directors, through the running master synchronisation daemon's group. The kernel sends only connections whose packets move."`
+	Serve   serveCommand   `cmd:"" group:"Others:" help:"Serve a status page of the health daemons on this node, and their state and the counters of IPVS as metrics for Prometheus. It needs no privileges: see docs/monitoring.md."`
+	Report  reportCommand  `cmd:"" group:"Others:" help:"Write an archive for the report of a bug: the state, the table, the cluster, the settings of the host, configurations and logs, without passwords."`
+	Version versionCommand `cmd:"" group:"Others:" help:"Print the version."`
 }
 
 // errNo is the error of a command that has already printed the reason of its failure.
@@ -149,7 +153,20 @@ func run(ctx context.Context, args []string, sys system) int {
 }
 
 func newParser(line *commands, options ...kong.Option) (*kong.Kong, error) {
-	return kong.New(line, append(options, kong.Name("lvsctl"), kong.Description("Check and explain the configuration of virtual services."))...)
+	return kong.New(line, append(options, kong.Name("lvsctl"),
+		kong.Description("Show and control the virtual services of a director, and configure its cluster."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}), kong.PostBuild(shorten))...)
+}
+
+// shorten leaves the first sentence in the help of each command. lvsctl --help shows this sentence,
+// and the help of the command also shows the rest.
+func shorten(k *kong.Kong) error {
+	for _, command := range k.Model.Leaves(false) {
+		if first, rest, found := strings.Cut(command.Help, ". "); found {
+			command.Help, command.Detail = first+".", rest
+		}
+	}
+	return nil
 }
 
 // failed prints an error and returns the exit code of a failure.

@@ -22,7 +22,7 @@ func TestGenerated(t *testing.T) {
 		Also: []string{"ldirectord.cf(5)", "directord(8)", "ipvsadm(8)", "ocf_lvs_ipvs(7)", "ocf_lvs_health(7)", "ocf_lvs_realserver(7)"},
 	}
 	for _, leaf := range parser.Model.Leaves(true) {
-		command := manual.Command{Name: leaf.Name, Text: leaf.Help, Options: options(leaf.Flags)}
+		command := manual.Command{Name: leaf.Name, Text: strings.TrimSpace(leaf.Help + " " + leaf.Detail), Options: options(leaf.Flags)}
 		var words []string
 		for _, p := range leaf.Positional {
 			words = append(words, p.Summary())
