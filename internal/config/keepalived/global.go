@@ -18,6 +18,7 @@ func (p *parser) global(s *statement) {
 	for _, inner := range s.body {
 		switch inner.key() {
 		case "notification_email":
+			p.recipients = inner
 			for _, line := range inner.body {
 				p.alert.To = append(p.alert.To, line.words...)
 			}
@@ -30,8 +31,8 @@ func (p *parser) global(s *statement) {
 			}
 		case "no_checker_emails":
 			// The health daemon has no mail for a check, only for a real server.
-		case "smtp_alert_checker":
-			p.mails = p.yes(inner)
+		case "smtp_alert_checker", "smtp_alert":
+			p.mails[inner.key()] = p.mailDefault(inner)
 		case "lvs_timeouts":
 			p.timeouts(inner)
 		case "lvs_sync_daemon":

@@ -55,19 +55,21 @@ func (o Options) Parse(name string, text []byte) (*config.Config, []config.Probl
 type parser struct {
 	config   *config.Config
 	problems config.Problems
-	groups   map[string]*statement       // groups are the blocks virtual_server_group by name.
-	used     map[*statement]bool         // used are the blocks of groups that a virtual_server has.
-	alert    config.Alert                // alert is the mail of the file.
-	mails    bool                        // mails says that a service gets mail unless its block has smtp_alert.
-	scripts  map[string]config.NodeCheck // scripts are the blocks vrrp_script by name.
-	tracked  map[string]bool             // tracked are the names of scripts that an instance or a group has.
-	node     string                      // node is the name of the director before the first dot, or empty.
-	self     string                      // self is the address of the director of the file, or empty.
-	reals    int                         // reals is the number of real servers of all services.
-	notified bool                        // notified says that the note about programs is already there.
-	strict   bool                        // strict is Options.Strict.
-	files    *Files                      // files are the files to include, or nil.
-	parts    []part                      // parts are the included files, in the order of their lines.
+	groups   map[string]*statement // groups are the blocks virtual_server_group by name.
+	used     map[*statement]bool   // used are the blocks of groups that a virtual_server has.
+	alert    config.Alert          // alert is the mail of the file.
+	mails    map[string]bool       // mails are the statements smtp_alert and smtp_alert_checker of global_defs.
+	// recipients is the statement notification_email, or nil.
+	recipients *statement
+	scripts    map[string]config.NodeCheck // scripts are the blocks vrrp_script by name.
+	tracked    map[string]bool             // tracked are the names of scripts that an instance or a group has.
+	node       string                      // node is the name of the director before the first dot, or empty.
+	self       string                      // self is the address of the director of the file, or empty.
+	reals      int                         // reals is the number of real servers of all services.
+	notified   bool                        // notified says that the note about programs is already there.
+	strict     bool                        // strict is Options.Strict.
+	files      *Files                      // files are the files to include, or nil.
+	parts      []part                      // parts are the included files, in the order of their lines.
 }
 
 func (p *parser) report(line int, severity config.Severity, f fault.Fault) {
@@ -102,7 +104,7 @@ func (p *parser) unused(s *statement) {
 
 // build makes the configuration from the statements.
 func (p *parser) build(file *statement) {
-	p.groups, p.used, p.mails = map[string]*statement{}, map[*statement]bool{}, true
+	p.groups, p.used, p.mails = map[string]*statement{}, map[*statement]bool{}, map[string]bool{}
 	var servers []*statement
 	for _, s := range file.body {
 		switch {
@@ -126,6 +128,7 @@ func (p *parser) build(file *statement) {
 		}
 		p.virtual(s)
 	}
+	p.unmailed()
 	for _, group := range file.body {
 		if group.key() == "virtual_server_group" && group.opened && !p.used[group] {
 			p.report(group.line, config.Ignored, fault.New(group.title()+": no virtual_server has this group", ""))

@@ -43,9 +43,6 @@ type virtual struct {
 func (p *parser) virtual(s *statement) {
 	v := virtual{weight: 1, method: method{forward: lvs.Masq}, checks: usual()}
 	v.service = config.Service{Line: s.line}
-	if p.mails {
-		v.service.Alert = p.alert
-	}
 	v.service.Scheduler = "wlc"
 	for _, inner := range s.body {
 		p.virtualSetting(&v, inner)
@@ -61,6 +58,7 @@ func (p *parser) virtual(s *statement) {
 	p.unheeded(s, &v)
 	p.inhibit(&v)
 	p.notify(&v)
+	p.mail(&v)
 	ids := p.identities(s, &v)
 	p.repeated(s, v.service.Notify, len(ids))
 	for _, id := range ids {
@@ -157,9 +155,8 @@ func (p *parser) virtualSetting(v *virtual, s *statement) {
 	case "virtualhost":
 		v.host = s.arg()
 	case "smtp_alert":
-		v.service.Alert = config.Alert{}
 		if p.yes(s) {
-			v.service.Alert = p.alert
+			p.drop(s, noQuorumMail, "write programs for quorum_up and quorum_down")
 		}
 	default:
 		if !p.time(&v.checks, s) {
@@ -414,14 +411,10 @@ func (p *parser) real(s *config.Service, v virtual, block *statement, given map[
 			r.Upper = uint32(p.number(inner, 0, lvs.MaxThreshold)) //nolint:gosec // number limits it.
 		case "lthreshold":
 			r.Lower = uint32(p.number(inner, 0, lvs.MaxThreshold)) //nolint:gosec // number limits it.
-		case "inhibit_on_failure", "notify_up", "notify_down":
-			// The methods inhibit and notify read them.
+		case "inhibit_on_failure", "notify_up", "notify_down", "smtp_alert":
+			// The methods inhibit, notify and mail read them.
 		case "virtualhost":
 			host = inner.arg()
-		case "smtp_alert":
-			if p.yes(inner) != (len(s.Alert.To) > 0) {
-				p.drop(inner, "mail is a setting of the service", "")
-			}
 		case "TCP_CHECK", "HTTP_GET", "SSL_GET", "SMTP_CHECK", "DNS_CHECK", "PING_CHECK", "MISC_CHECK", "UDP_CHECK":
 			checkers = append(checkers, inner)
 		default:

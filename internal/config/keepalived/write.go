@@ -35,7 +35,7 @@ func WriteFor(director string, cfg *config.Config, secrets bool) (string, []conf
 	w.global(cfg)
 	w.groups()
 	for _, s := range cfg.Services {
-		w.service(s, len(w.mail) > 0)
+		w.service(s)
 	}
 	again, found := Parse("the written keepalived.conf", []byte(w.String()))
 	if again == nil {
@@ -210,8 +210,8 @@ func (w *writer) sync(s config.Sync) {
 	w.line(words...)
 }
 
-// service writes a virtual_server. mail says that global_defs has addresses for mail.
-func (w *writer) service(s config.Service, mail bool) {
+// service writes a virtual_server.
+func (w *writer) service(s config.Service) {
 	target := []string{"virtual_server", s.ID.Addr.Addr().String(), strconv.Itoa(int(s.ID.Addr.Port()))}
 	switch {
 	case s.ID.IsMark():
@@ -246,9 +246,6 @@ func (w *writer) service(s config.Service, mail bool) {
 		w.notify("quorum_down", s.Notify.QuorumDown)
 		if s.Quiescent {
 			w.line("inhibit_on_failure")
-		}
-		if mail && len(s.Alert.To) == 0 {
-			w.line("smtp_alert", "off")
 		}
 		if len(s.Fallbacks) > 0 {
 			w.sorry(s.Fallbacks[0], method)
@@ -337,6 +334,7 @@ func (w *writer) real(s config.Service, r config.Real, usual method, times timin
 		if r.Lower != 0 {
 			w.line("lthreshold", strconv.Itoa(int(r.Lower)))
 		}
+		w.silence(s)
 		w.notify("notify_up", s.Notify.Up)
 		w.notify("notify_down", s.Notify.Down)
 		for checks := r.Checks; len(checks) > 0; {
