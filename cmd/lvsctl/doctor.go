@@ -249,7 +249,7 @@ func examinePair(ctx context.Context, sys system) ([]doctor.Finding, error) {
 		findings = append(findings, doctor.ExamineHashTables(snapshot.HashTables, published)...)
 		setups, wrong := sys.attributes.All(ctx, attribute.Setup(snapshot.Attribute.Name))
 		errs = append(errs, err, wrong)
-		findings = append(findings, doctor.ExamineSetups(strings.TrimSpace(name), setups)...)
+		findings = append(findings, doctor.ExamineSetups(strings.TrimSpace(name), snapshot.Config, setups)...)
 	}
 	return findings, errors.Join(errs...)
 }

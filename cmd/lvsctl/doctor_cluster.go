@@ -106,7 +106,8 @@ func examineCluster(ctx context.Context, sys system) ([]doctor.Finding, error) {
 		}
 	}
 	errs = append(errs, readNode(ctx, sys, &facts)...)
-	return doctor.Answer(facts), errors.Join(errs...)
+	differing, err := examineIdle(ctx, sys, facts)
+	return append(doctor.Answer(facts), differing...), errors.Join(append(errs, err)...)
 }
 
 // readCluster reads the outputs of the programs of Pacemaker, Corosync and systemd.

@@ -3,12 +3,15 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"lvs-agents/crm/cib"
+	"lvs-agents/internal/config/load"
 	"lvs-agents/internal/doctor"
 )
 
@@ -178,5 +181,66 @@ func TestDoctorWithoutCrmMon(t *testing.T) {
 	found, complete = examine(t.Context(), sys, ofCluster)
 	if len(found) != 1 || found[0].Why != "crm_mon and cibadmin did not reply within 6s" || !complete || errs.Len() > 0 {
 		t.Errorf("both are late: %v, complete %v, %s", found, complete, errs.String())
+	}
+}
+
+// TestDoctorOnAnIdleNode checks what the doctor finds on a node without a health daemon: its
+// version and its configuration file are compared with the daemon of the other node.
+func TestDoctorOnAnIdleNode(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "web.cf")
+	text := []byte("checkinterval=1\n")
+	same, other := "1.0 "+load.Digest(text), "1.0 "+load.Digest([]byte("checkinterval=2\n"))
+	for _, tt := range []struct {
+		name      string
+		published map[string]string
+		text      []byte // text is the text of the file. Without a text, there is no file.
+		inline    bool   // inline says that the services are parameters of a resource.
+		want      string // want has the causes of the findings.
+		fix       string
+	}{
+		{name: "the same file", published: published{"director2": same}, text: text},
+		{
+			name: "another file", published: published{"director2": other}, text: text,
+			want: "the configuration files of the health daemons differ on director1 and director2", fix: "copy the right " + file + " to the other node",
+		},
+		{name: "another version", published: published{"director2": "1.1 " + load.Digest(text)}, text: text,
+			want: "lvs-agents has version 1.0 on director1, and 1.1 on director2", fix: "install the same version of lvs-agents on both, then restart the health resource"},
+		{name: "no file", published: published{"director2": same}, want: file + " does not exist here", fix: "copy the file from another director"},
+		{name: "no daemon on any node", text: text},
+		{name: "a daemon on this node", published: published{"director1": other, "director2": other}, text: text},
+		{name: "parameters", published: published{"director2": "1.0 -"}, inline: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_ = os.Remove(file)
+			if tt.text != nil {
+				if err := os.WriteFile(file, tt.text, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			param := `<nvpair name="config" value="` + file + `"/>`
+			if tt.inline {
+				param = `<nvpair name="ipvs" value="web-ipvs"/>`
+			}
+			var errs strings.Builder
+			sys := system{
+				stderr: &errs, stateDir: t.TempDir(), director: &patient{}, node: healthy{}, kernel: fakeKernel{}, version: "1.0",
+				attributes: shares{"lvs-health-web-health-setup": tt.published},
+			}
+			sys.output = func(ctx context.Context, name string, args ...string) (string, error) {
+				if name == "cibadmin" {
+					return `<cib><configuration><resources><primitive id="web-health" provider="lvs" type="health"><instance_attributes>` + param +
+						`</instance_attributes></primitive></resources></configuration></cib>`, nil
+				}
+				return rightCluster(ctx, name, args...)
+			}
+			found, complete := examine(t.Context(), sys, ofCluster)
+			why, fix := "", ""
+			for _, f := range found {
+				why, fix = why+f.Why, fix+f.Fix
+			}
+			if why != tt.want || fix != tt.fix || errs.Len() > 0 || !complete {
+				t.Errorf("got %q with the fix %q, want %q, %q; stderr %q", why, fix, tt.want, tt.fix, errs.String())
+			}
+		})
 	}
 }

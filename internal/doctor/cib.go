@@ -14,6 +14,9 @@ type configuration struct {
 		ID       string `xml:"id,attr"`
 		Resource string `xml:"rsc,attr"`
 		Node     string `xml:"node,attr"`
+		Score    string `xml:"score,attr"`
+		// Discovery is "exclusive" if only the nodes of such constraints can run the resource.
+		Discovery string `xml:"resource-discovery,attr"`
 	} `xml:"configuration>constraints>rsc_location"`
 }
 

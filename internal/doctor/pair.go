@@ -68,9 +68,10 @@ func ExamineReadings(readings []Reading) (findings []Finding) {
 }
 
 // ExamineSetups returns a finding for each other director with another version of lvs-agents, or
-// with another configuration file of the health daemon. setups has the values of the node attribute
-// of attribute.Setup, by the names of the nodes: a version, and a digest of the file.
-func ExamineSetups(own string, setups map[string]string) (findings []Finding) {
+// with another configuration file of the health daemon. path is the file. setups has the values of
+// the node attribute of attribute.Setup, by the names of the nodes: a version, and a digest of the
+// file. For a director without a daemon, the caller adds the value that a daemon would publish.
+func ExamineSetups(own, path string, setups map[string]string) (findings []Finding) {
 	version, digest, _ := strings.Cut(setups[own], " ")
 	if version == "" {
 		return nil
@@ -89,7 +90,7 @@ func ExamineSetups(own string, setups map[string]string) (findings []Finding) {
 		if otherDigest != digest {
 			findings = append(findings, Finding{
 				"a take-over from or by node " + node + " changes the services", "the configuration files of the health daemons differ on " + own + " and " + node,
-				"copy the right file to the other node: lvsctl status names it",
+				"copy the right " + path + " to the other node",
 			})
 		}
 	}

@@ -29,12 +29,12 @@ func TestExamineSetups(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := causes(ExamineSetups("director1", map[string]string{"director1": "1.0 aaaa", "director2": tt.other})); got != tt.want {
+			if got := causes(ExamineSetups("director1", "/etc/web.cf", map[string]string{"director1": "1.0 aaaa", "director2": tt.other})); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
 	}
-	if found := ExamineSetups("director3", map[string]string{"director1": "1.0 aaaa"}); found != nil {
+	if found := ExamineSetups("director3", "/etc/web.cf", map[string]string{"director1": "1.0 aaaa"}); found != nil {
 		t.Errorf("without a value of this node: %v", found)
 	}
 }

@@ -140,6 +140,14 @@ Type the command as root. Other users cannot read the tables of the kernel and t
 A passive director has no virtual service. The doctor examines it if Pacemaker runs there. The faults of
 real servers are on the page [Real servers](real-servers.md).
 
+Type the command on each director. The health daemon publishes a digest of its configuration file. A
+director without a daemon publishes nothing, so the active director cannot examine its file. The
+doctor on the passive director compares the file there with the digest.
+
+The doctor does not compare the clocks of two directors. The directors exchange values only as node
+attributes. The age of a value is unknown to its reader, so a time in it cannot show that a clock is
+slow. Two directors whose clocks are synchronised have the same time.
+
 `
 
 // Page returns the page of documentation with the questions.
@@ -203,8 +211,8 @@ func Questions() []Question {
 		{"tunnels", "Do the packets of clients fit into the tunnels?", "the MTU of the routes: see [NAT and tunnels](nat.md)", "a larger MTU, or smaller segments", nil},
 		{"synchronisation", "Do the directors receive the connections of each other, and only theirs?", "datagrams of the group, node attributes of `sync`", "one `syncid` for each cluster; `lvsctl resync`", nil},
 		{"hash tables", "Do all directors choose the same real server for a client?", "node attributes of the health daemons", "the same configuration on all directors", nil},
-		{"versions", "Do the directors of a hot standby run the same version of lvs-agents?", "node attributes of the health daemons", "install the same version", nil},
-		{"configuration", "Do the directors of a hot standby have the same configuration file?", "node attributes of the health daemons: a digest of the file", "copy the file", nil},
+		{"versions", "Do the directors have the same version of lvs-agents?", "node attributes of the health daemons; on a director without a daemon, its own version", "install the same version", nil},
+		{"configuration", "Do the directors have the same configuration file?", "node attributes of the health daemons: a digest of the file; on a director without a daemon, its own file", "copy the file", nil},
 		{"failed servers", "Can the kernel end the connections of failed real servers, where `on_marked_down` wants it?", "the status of the health daemons, `expire_nodest_conn`", "`sysctl -w net.ipv4.vs.expire_nodest_conn=1`, `expire_nodest_conn=yes`", nil},
 		{"changes", "Do the daemons and resources use the configuration file as it is now?", "the file, the status of the health daemons, the records of `ipvs`: a digest of the file", "correct the line that a daemon has refused; reload: `kill -HUP PID`, or the action `reload-agent` of `ipvs`", nil},
 		{"schedulers", "Do the hash schedulers have the flags that they need?", "the table, `sloppy_tcp`", "`sched_flags`, `sloppy_tcp=yes`", nil},
