@@ -19,6 +19,9 @@ func (s Service) Added(d lvs.Destination) (Real, error) {
 	if d.Addr.Addr().Is6() != s.IPv6 && d.Forward != lvs.Tunnel {
 		return real, s.family(real)
 	}
+	if f, is := s.itself(real); is {
+		return real, f
+	}
 	if err := (lvs.VirtualService{Service: s.Service, Destinations: []lvs.Destination{d}}).Validate(); err != nil {
 		return real, trim(err)
 	}

@@ -32,7 +32,7 @@ func (c *Config) Validate() []Problem {
 				"delete the line expire_nodest_conn"))
 		}
 	}
-	return slices.Concat(found, c.markWarnings(), c.HashWarnings(), c.weightWarnings(), c.intervalWarnings())
+	return slices.Concat(found, c.markWarnings(), c.HashWarnings(), c.weightWarnings(), c.itselfWarnings(), c.intervalWarnings())
 }
 
 // markWarnings returns a warning for each firewall mark of IPv4 packets whose real servers all have
@@ -78,6 +78,32 @@ func (c *Config) weightWarnings() []Problem {
 		}
 	}
 	return found
+}
+
+// itselfWarnings returns a warning for each real server with the address of its service. ldirectord
+// accepts such real servers.
+func (c *Config) itselfWarnings() []Problem {
+	var found []Problem
+	for _, s := range c.Services {
+		for _, r := range s.Reals {
+			if f, is := s.itself(r); is {
+				found = append(found, Problem{File: c.File, Line: r.Line, Severity: Warning, What: f.What, Fix: f.Fix})
+			}
+		}
+	}
+	return found
+}
+
+// itself returns the fault of a real server that has the address of its service. The kernel also
+// balances connections of the director itself (ip_vs_core.c, NF_INET_LOCAL_OUT). So its checks
+// would reach all real servers.
+func (s Service) itself(r Real) (f fault.Fault, is bool) {
+	at := s.ID.Addr
+	if s.ID.IsMark() || s.Host != "" || r.Host != "" || at.Addr() != r.Addr.Addr() || at.Port() != 0 && at.Port() != r.Addr.Port() {
+		return f, false
+	}
+	return fault.New(fmt.Sprintf("real server %s has the address of its service %s, so its checks would reach the service and not one server", r.Addr, s.Name()),
+		"for a server on the director itself, use 127.0.0.1 or ::1"), true
 }
 
 // intervalWarnings returns a warning for each service whose FastInterval has no effect, because

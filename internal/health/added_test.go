@@ -144,6 +144,7 @@ func TestAddedServersThatAreRefused(t *testing.T) {
 			w.refuse(t, d, "service -t 192.0.2.10:80 already has the real server 192.0.2.21:80", adding(1), one)
 			w.refuse(t, d, "service -t 192.0.2.10:80 already has the real server 127.0.0.1:80", adding(1), "127.0.0.1:80")
 			w.refuse(t, d, "weight -1 is not between 0 and 65535", adding(-1), four)
+			w.refuse(t, d, "adding to -t 192.0.2.10:80: real server 192.0.2.10:80 has the address of its service -t 192.0.2.10:80, so its checks would reach the service and not one server; for a server on the director itself, use 127.0.0.1 or ::1", adding(1), "192.0.2.10:80")
 			port := adding(1)
 			w.refuse(t, d, "adding to -t 192.0.2.10:80: real server 192.0.2.24:81: direct routing and tunnels cannot change the port: it is 81 here and 80 in the service; use the same port or masq", port, "192.0.2.24:81")
 			port.Forward = "masq"
