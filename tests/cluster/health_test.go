@@ -286,7 +286,7 @@ func (s site) standbys(t *testing.T, table string) {
 
 func constraints(t *testing.T, s site) {
 	s.clear(t)
-	s.writeConfig(t, suspicious(webConfig("yes")))
+	s.writeConfig(t, suspicious(120, webConfig("yes")))
 	s.Configure(t, quick(t, "constraints.crm"))
 	s.Wait(t, 2*minute, "web-health runs", func() error {
 		if got := s.Running(t, "web-health"); len(got) != 1 {

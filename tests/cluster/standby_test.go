@@ -21,10 +21,11 @@ func standbyConfig() string {
 }
 
 // suspicious returns a configuration with a second virtual service on port 81, so that a director
-// can suspect itself, and with own_fault.
-func suspicious(text string) string {
+// can suspect itself, and with own_fault in seconds. On a busy test host, a suspicion must last
+// longer than the steps of the test.
+func suspicious(ownFault int, text string) string {
 	_, block, _ := strings.Cut(text, "virtual=")
-	return "own_fault=15\n" + text + "virtual=" + strings.ReplaceAll(block, ":80", ":81")
+	return fmt.Sprintf("own_fault=%d\n", ownFault) + text + "virtual=" + strings.ReplaceAll(block, ":80", ":81")
 }
 
 // twice returns a table of bothIn or sorryIn with the second service of suspicious.
@@ -43,7 +44,7 @@ const noticed = 5 * time.Second
 // goes to the director that sees more real servers.
 func TestHotStandby(t *testing.T) {
 	s := newSite(t)
-	s.writeConfig(t, suspicious(standbyConfig()))
+	s.writeConfig(t, suspicious(30, standbyConfig()))
 	s.Configure(t, quick(t, "hot-standby.crm"))
 	s.bothReady(t, twice(bothIn))
 	for _, step := range []struct {
