@@ -75,6 +75,11 @@ func (c convertCommand) Run(ctx context.Context, sys system, line *kong.Context)
 		return err
 	}
 	text, problems := c.write(ctx, sys, cfg)
+	if text == "" && config.Err(problems) == nil {
+		problems = append(problems, config.Problem{
+			File: cfg.File, Severity: config.Error, What: "nothing of the files has a place in the format " + c.To, Fix: "give the files that have the virtual services to the same command",
+		})
+	}
 	explain(sys, cfg.Place(problems))
 	if config.Err(problems) != nil {
 		return errNo
@@ -341,6 +346,11 @@ func (c convertCommand) resources(r crm.Resources) (string, error) {
 // table returns the input of ipvsadm -R.
 func table(ctx context.Context, sys system, cfg *config.Config) (string, []config.Problem) {
 	table, problems := cfg.Table(ctx, config.NewNames(sys.resolver))
+	if f, err := format.Named("commands"); err == nil {
+		if again, _ := f.Parse("the table", []byte(table.String())); again != nil && len(config.Lost(cfg, again, "")) == 0 {
+			return table.String(), problems
+		}
+	}
 	lost := config.Lost(cfg, ldirectord.Bare(cfg), "the table")
 	if i := slices.IndexFunc(lost, func(p config.Problem) bool { return strings.HasSuffix(p.What, " lvs_timeouts") }); i >= 0 {
 		lost[i].Fix = "use ipvsadm --set"

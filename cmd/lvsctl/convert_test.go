@@ -94,6 +94,12 @@ haresources: warning: the cluster starts no resource until it has fencing; confi
 lvs.cf:1: warning: the file does not have the name of the director 192.0.2.3; give the name that ` + "`uname -n`" + ` prints: --host 192.0.2.3=NAME
 lvs.cf:4: dropped: the table cannot have negotiatetimeout or checktimeout, rise, httpstatus, request of the real servers of -t 192.0.2.10:80
 `},
+		{args: "table --to=ipvsadm", stdout: []string{"-A -t 192.0.2.10:80 -s rr\n"}, stderr: `
+table: warning: the commands check no real server; each one with TCP gets a connect check; choose better checks in ldirectord.cf
+`},
+		{args: "ha.cf --to=ldirectord.cf --output=web.cf", code: 1, stderr: `
+ha.cf: error: nothing of the files has a place in the format ldirectord.cf; give the files that have the virtual services to the same command
+`},
 		{args: "joined.cf --to=ipvsadm --strict", code: 1, stderr: "\njoined.cf: warning: no active virtual service in this file\njoined.cf:1: error: the line is not in the form of lvs.cf; correct it, or leave out --strict\n"},
 		{args: "haresources login.cf --to=ipvsadm", stdout: []string{"-A -t 192.0.2.10:3306 -s wrr\n"}, stderr: `
 haresources:1: warning: the services of ldirectord::mail.cf are in /etc/ha.d/mail.cf; give this file to the same command

@@ -98,6 +98,9 @@ func lostChecks(checks, again []Check) []string {
 	var fields []string
 	for i, c := range checks {
 		o := again[i]
+		if c == o {
+			continue
+		}
 		c.Status, o.Status = c.Status.Explicit(), o.Status.Explicit()
 		fields = append(fields, checkWords(c, o)...)
 	}

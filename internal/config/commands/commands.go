@@ -5,6 +5,7 @@ package commands
 
 import (
 	"fmt"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -57,8 +58,10 @@ type parser struct {
 	strict    bool
 	prompts   bool // prompts: lines that begin with # are commands of a transcript, not comments.
 	variables map[string]string
-	others    int // others is the number of lines that are not commands for a director.
-	first     int // first is the line number of the first of others.
+	services  map[lvs.ServiceID]int                    // services are indexes of config.Services. Nil means not known yet.
+	reals     map[lvs.ServiceID]map[netip.AddrPort]int // reals are indexes of Service.Reals.
+	others    int                                      // others is the number of lines that are not commands for a director.
+	first     int                                      // first is the line number of the first of others.
 	table     string
 	problems  config.Problems
 }
@@ -249,6 +252,13 @@ func (p *parser) finish() {
 	if len(cfg.Services) == 0 && len(cfg.Cluster.Marks) == 0 && len(cfg.Cluster.Addresses) == 0 {
 		p.report(0, config.Error, fault.New("no virtual service, packet mark or address", ""))
 		return
+	}
+	reals := 0
+	for _, s := range cfg.Services {
+		if reals += len(s.Reals); reals > config.MaxReals {
+			p.report(s.Line, config.Error, fault.Of(config.TooManyReals()))
+			return
+		}
 	}
 	p.checks()
 }

@@ -39,7 +39,7 @@ func (p *parser) ipvsadm(n int, args []string) {
 	case "-A", "-a", "-E", "-e", "-D", "-d":
 		p.operation(n, args)
 	case "-C":
-		p.config.Services = nil
+		p.config.Services, p.services, p.reals = nil, nil, nil
 	case "--start-daemon":
 		p.daemon(n, args[1:])
 	case "--stop-daemon":
@@ -61,9 +61,10 @@ func (p *parser) operation(n int, args []string) {
 		p.report(n, config.Error, fault.Of(err))
 		return
 	}
-	i := slices.IndexFunc(p.config.Services, func(s config.Service) bool { return s.ID == op.Service.ID })
+	i := p.service(op.Service.ID)
 	switch {
 	case op.Verb == lvs.AddService && i < 0:
+		p.services[op.Service.ID] = len(p.config.Services)
 		p.config.Services = append(p.config.Services, config.Service{Service: op.Service, Line: n, Quiescent: true})
 	case i < 0:
 		p.report(n, config.Error, fault.New(fmt.Sprintf("no command before has added %s", op.Service.ID), "add it with ipvsadm -A"))
@@ -73,15 +74,21 @@ func (p *parser) operation(n int, args []string) {
 		p.config.Services[i].Service = op.Service
 	case op.Verb == lvs.DeleteService:
 		p.config.Services = slices.Delete(p.config.Services, i, i+1)
+		p.services, p.reals = nil, nil
 	default:
 		p.server(n, &p.config.Services[i], op)
 	}
 }
 
 func (p *parser) server(n int, s *config.Service, op lvs.Op) {
-	i := slices.IndexFunc(s.Reals, func(r config.Real) bool { return r.Addr == op.Destination.Addr })
+	at := p.real(s)
+	i, found := at[op.Destination.Addr]
+	if !found {
+		i = -1
+	}
 	switch {
 	case op.Verb == lvs.AddDestination && i < 0:
+		at[op.Destination.Addr] = len(s.Reals)
 		s.Reals = append(s.Reals, config.Real{Destination: op.Destination, Line: n})
 	case i < 0:
 		p.report(n, config.Error, fault.New(fmt.Sprintf("%s has no real server %s", s.ID, op.Destination.Addr), "add it with ipvsadm -a"))
@@ -91,7 +98,36 @@ func (p *parser) server(n int, s *config.Service, op lvs.Op) {
 		s.Reals[i].Destination = op.Destination
 	default:
 		s.Reals = slices.Delete(s.Reals, i, i+1)
+		delete(p.reals, s.ID)
 	}
+}
+
+// service returns the index of a service, or -1.
+func (p *parser) service(id lvs.ServiceID) int {
+	if p.services == nil {
+		p.services = map[lvs.ServiceID]int{}
+		for i, s := range p.config.Services {
+			p.services[s.ID] = i
+		}
+	}
+	if i, found := p.services[id]; found {
+		return i
+	}
+	return -1
+}
+
+// real returns the indexes of the real servers of a service.
+func (p *parser) real(s *config.Service) map[netip.AddrPort]int {
+	if p.reals == nil {
+		p.reals = map[lvs.ServiceID]map[netip.AddrPort]int{}
+	}
+	if p.reals[s.ID] == nil {
+		p.reals[s.ID] = map[netip.AddrPort]int{}
+		for i, r := range s.Reals {
+			p.reals[s.ID][r.Addr] = i
+		}
+	}
+	return p.reals[s.ID]
 }
 
 // complete adds the defaults of ipvsadm to a command: scheduler, persistence, port, method, weight.
