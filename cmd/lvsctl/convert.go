@@ -35,7 +35,7 @@ type Sources struct {
 
 // Shape is how resources are made from a configuration.
 type Shape struct {
-	Form   string `enum:"group,constraints,hot-standby" placeholder:"FORM" default:"hot-standby" help:"How the resources depend on each other: hot-standby (every director has the table, only the address moves), group (everything moves), or constraints (as group, but a health daemon never moves the address)."`
+	Form   string `enum:"group,constraints,hot-standby" placeholder:"FORM" default:"hot-standby" help:"How the resources depend on each other: hot-standby (every director has the table, only the address moves), group (everything moves), or constraints (as group, but a health daemon never moves the address). The default is hot-standby."`
 	Name   string `placeholder:"NAME" help:"First part of the names of resources. When unset, the name of the only group of virtual addresses, or lvs."`
 	Config string `placeholder:"FILE" default:"/etc/ha.d/ldirectord.cf" help:"File that the resources read on every director. The output of lvsctl convert with --to=ldirectord.cf belongs there."`
 	Inline bool   `help:"Write services and checks into the parameters of the resources instead of a file. The parameters have one list of real servers and one check."`

@@ -16,7 +16,7 @@ import (
 )
 
 type explainCommand struct {
-	Service string `arg:"" help:"The virtual service: ADDRESS:PORT, or a firewall mark."`
+	Service string `arg:"" help:"The virtual service, as for drain."`
 	Real    string `arg:"" optional:"" help:"The real server: ADDRESS or ADDRESS:PORT. Without it, all real servers are explained, each with its last check."`
 	JSON    bool   `help:"Print the explanation as JSON." name:"json"`
 }
