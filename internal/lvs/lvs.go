@@ -438,6 +438,8 @@ func (s Service) check() error {
 	switch {
 	case !s.ID.IsMark() && !s.ID.Addr.Addr().IsValid():
 		return errors.New("no address and no firewall mark")
+	case s.ID.Addr.Addr().Zone() != "":
+		return errors.New("an address with a zone; leave out % and the text after it, because IPVS has no zones")
 	case !s.ID.IsMark() && protocols[s.ID.Protocol].name == "":
 		return fmt.Errorf("%s is not balanced by IPVS; use tcp, udp or sctp", s.ID.Protocol)
 	case s.Scheduler == "":

@@ -261,6 +261,7 @@ func (p *parser) finish() {
 		}
 	}
 	p.checks()
+	p.problems.Add(cfg.Validate()...)
 }
 
 // checks gives each server of a TCP service a check. The commands have none.

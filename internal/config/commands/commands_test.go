@@ -34,6 +34,9 @@ func TestRefused(t *testing.T) {
 		{Text: "ipvsadm -A -t $VIP:80\n", Want: "FILE:1: variable VIP has no value in the file; write the value instead"},
 		{Text: "ipvsadm -a -t 192.0.2.10:80 -r 192.0.2.21\n", Want: "FILE:1: no command before has added -t 192.0.2.10:80; add it with ipvsadm -A"},
 		{Text: "ipvsadm -A -t 192.0.2.10\n", Want: "FILE"},
+		{Text: "ipvsadm -A -t [fe80::1%eth0]:80\n", Want: "FILE:1: an address with a zone"},
+		{Text: "ipvsadm -A -t 192.0.2.10:80\nipvsadm -a -t 192.0.2.10:80 -r 224.0.0.1\n", Want: "FILE:2: real server 224.0.0.1:80: a multicast address"},
+		{Text: "ipvsadm -A -t 192.0.2.10:0\n", Want: "FILE:1: port 0 (every port) needs persistence; add persistent=SECONDS"},
 		{Text: "ipvsadm --set 1 2\n", Want: "FILE:1: --set needs three numbers; write ipvsadm --set TCP TCPFIN UDP"},
 	})
 	_, problems := Parse("FILE", []byte(strings.Repeat("ipvsadm -A -t x\n", 5000)))

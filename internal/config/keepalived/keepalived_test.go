@@ -108,6 +108,7 @@ func TestRefused(t *testing.T) {
 		{service + "delay_loop x\nreal_server 192.0.2.21 80 {\n}\n}\n", "keepalived.conf:3: delay_loop x: not a number of seconds"},
 		{service + "real_server 192.0.2.21 80 {\nHTTP_GET {\n}\n}\n}\n", `keepalived.conf:4: HTTP_GET: no url; write "url { path / }" in several lines`},
 		{"virtual_server group a {\nreal_server 192.0.2.21 80 {\n}\n}\n", "keepalived.conf:1: virtual_server group a: no virtual_server_group has this name"},
+		{"virtual_server fe80::1%eth0 80 {\nprotocol TCP\nreal_server 2001:db8::21 80 {\n}\n}\n", "keepalived.conf:1: an address with a zone; leave out % and the text after it, because IPVS has no zones"},
 		{"virtual_server fwmark 0 {\nreal_server 192.0.2.21 80 {\n}\n}\n", "keepalived.conf:1: virtual_server fwmark 0: not a mark from 1 to 4294967295"},
 		{"virtual_server 192.0.2.0/8 80 {\nreal_server 192.0.2.21 80 {\n}\n}\n", "keepalived.conf:1: virtual_server 192.0.2.0/8 80: range 192.0.0.0->192.255.255.255 has more than 4096 addresses"},
 		{service + "delay_loop 5 6\nreal_server 192.0.2.21 80 {\n}\n}\n", `keepalived.conf:3: "delay_loop 5 6": more than one value; write one statement on each line`},

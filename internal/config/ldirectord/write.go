@@ -276,7 +276,7 @@ func (w *writer) real(s config.Service, r config.Real, base config.Check) {
 	if r.Last != "" {
 		address += "->" + bracketedText(r.Last)
 	}
-	if port != 0 {
+	if port != 0 || s.ID.Addr.Port() != 0 && !s.ID.IsMark() { // Without a port, it would be the port of the service.
 		address += ":" + strconv.Itoa(int(port))
 	}
 	words := []string{address, realOptions(r.Destination)}

@@ -65,6 +65,17 @@ func TestWriteHidesSecrets(t *testing.T) {
 	}
 }
 
+// TestWriteKeepsPortZero checks a real server whose packets keep their port.
+func TestWriteKeepsPortZero(t *testing.T) {
+	cfg, found := Parse("web.cf", []byte("virtual=192.0.2.10:80\n\treal=192.0.2.21:0 masq\n"))
+	if cfg == nil {
+		t.Fatal(lines(found))
+	}
+	if text, problems := Write(cfg, true); !strings.Contains(text, "real=192.0.2.21:0 masq") || len(problems) != 0 {
+		t.Errorf("%v\n%s", problems, text)
+	}
+}
+
 func TestWriteReportsWhatTheFileCannotHave(t *testing.T) {
 	cfg, _ := Parse("web.cf", []byte("virtual=192.0.2.10:80\n\treal=192.0.2.21 gate\n\treal=192.0.2.22 gate\n\tfallback=127.0.0.1 gate\n"))
 	s := &cfg.Services[0]
