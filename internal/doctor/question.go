@@ -137,8 +137,9 @@ With hints and without a fault, it still prints ` + "`fine`" + ` and exits with 
 
 Type the command as root. Other users cannot read the tables of the kernel and the rules of the firewall.
 
-A passive director has no virtual service. The doctor examines it if Pacemaker runs there. The faults of
-real servers are on the page [Real servers](real-servers.md).
+Outside of a [hot standby](hot-standby.md), a passive director has no virtual service. The doctor
+examines it if Pacemaker runs there. The faults of real servers are on the page [Real
+servers](real-servers.md).
 
 Type the command on each director. The health daemon publishes a digest of its configuration file. A
 director without a daemon publishes nothing, so the active director cannot examine its file. The

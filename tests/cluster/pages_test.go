@@ -28,6 +28,7 @@ var parts = []struct {
 	{page: "docs/tutorial.md"},
 	{page: "docs/howto/see-what-happens.md"},
 	{page: "docs/howto/take-a-server-out.md"},
+	{page: "docs/howto/change-the-file.md"},
 	{page: "docs/howto/read-a-failed-monitor.md"},
 	{page: "docs/howto/report-a-bug.md"},
 	{page: "docs/howto/upgrade-a-pair.md"},
