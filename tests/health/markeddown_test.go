@@ -2,6 +2,7 @@ package health
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -14,27 +15,76 @@ import (
 	"lvs-agents/tests/lab"
 )
 
-// markedDown are the virtual services of TestConnectionsOfAFailedServer. Each service has another
-// value of on_marked_down.
-var markedDown = []struct{ virtual, value, tail string }{
-	{"192.0.2.10:80", "keep", ""},
-	{"192.0.2.13:80", "expire", ""},
-	{"192.0.2.14:80", "reset", ""},
-	{"[2001:db8::10]:80", "reset", ""},
+// markedDown is a virtual service of TestConnectionsOfAFailedServer.
+type markedDown struct {
+	virtual string
+	value   string // value is the value of on_marked_down.
+	forward string
+	mark    string // mark is the firewall mark that names the service, if it is not empty.
+	tail    string
 }
 
-// markedDownFile returns a configuration with the services of markedDown.
-func (d director) markedDownFile() string {
+var markedDownByAddress = []markedDown{
+	{virtual: "192.0.2.10:80", value: "keep", forward: "gate"},
+	{virtual: "192.0.2.13:80", value: "expire", forward: "gate"},
+	{virtual: "192.0.2.14:80", value: "reset", forward: "gate"},
+	{virtual: "192.0.2.15:80", value: "reset", forward: "masq"},
+	{virtual: "192.0.2.16:80", value: "reset", forward: "ipip"},
+	{virtual: "192.0.2.18:80", value: "reset", forward: "gate", tail: "\tpersistent=600\n"},
+	{virtual: "[2001:db8::10]:80", value: "reset", forward: "gate"},
+}
+
+// markedDownByMark is alone: the connection table does not have the mark, so clients of other
+// services with the same real server would get the reset, too.
+var markedDownByMark = []markedDown{
+	{virtual: "192.0.2.17:80", value: "reset", forward: "gate", mark: "7"},
+}
+
+// markedDownFile returns a configuration with services.
+func (d director) markedDownFile(services []markedDown) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "checktimeout=2\ncheckinterval=1\nlogfile=%q\n", d.log)
-	for _, s := range markedDown {
-		fmt.Fprintf(&b, "virtual=%s\n\tscheduler=rr\n\tservice=http\n\trequest=%q\n\treceive=OK\n\ton_marked_down=%s\n%s", s.virtual, lab.HealthPage, s.value, s.tail)
+	for _, s := range services {
+		fmt.Fprintf(&b, "virtual=%s\n\tscheduler=rr\n\tservice=http\n\trequest=%q\n\treceive=OK\n\ton_marked_down=%s\n%s", cmp.Or(s.mark, s.virtual), lab.HealthPage, s.value, s.tail)
 		for _, name := range []string{"rs1", "rs2"} {
-			fmt.Fprintf(&b, "\treal=%s gate\n", d.address(name, s.virtual))
+			fmt.Fprintf(&b, "\treal=%s %s\n", d.address(name, s.virtual), s.forward)
 		}
 	}
 	return strings.ReplaceAll(b.String(), "virtual=[", "virtual6=[")
 }
+
+// prepareMarkedDown gives the hosts the addresses and the routes that services need.
+func (d director) prepareMarkedDown(t *testing.T, services []markedDown) {
+	t.Helper()
+	var hidden []string
+	for _, s := range services {
+		vip := strings.Trim(strings.TrimSuffix(s.virtual, ":80"), "[]")
+		prefix := "/32"
+		if strings.Contains(vip, ":") {
+			prefix = "/128 nodad"
+		}
+		d.Script(t, "ip addr add "+strings.Replace(prefix, "/", vip+"/", 1)+" dev eth0")
+		if s.forward != "masq" {
+			hidden = append(hidden, vip)
+		}
+		if s.mark != "" {
+			d.Script(t, "iptables-legacy -w -t mangle -A PREROUTING -d "+vip+" -j MARK --set-mark "+s.mark)
+		}
+	}
+	d.topology.StartRealServers(t, hidden...)
+	// Clients are in the network of the real servers, so a redirect would show them a shorter way.
+	d.Script(t, "cd /proc/sys/net/ipv4; echo 1 >ip_forward; echo 0 | tee conf/*/send_redirects")
+	for _, name := range []string{"rs1", "rs2"} {
+		rs := d.topology.Host(name)
+		rs.Script(t, "ip link set tunl0 up; echo 0 | tee /proc/sys/net/ipv4/conf/*/rp_filter; ip route add default via "+d.Addr+" table 100")
+		for _, from := range clients {
+			rs.Script(t, "ip rule add from "+rs.Addr+" to "+d.topology.Host(from).Addr+" lookup 100")
+		}
+	}
+}
+
+// clients are the hosts that open connections. With persistence, each has its real server.
+var clients = []string{"client", "director2"}
 
 // address returns the address of a real server of a virtual service.
 func (d director) address(name, virtual string) string {
@@ -52,10 +102,10 @@ type session struct {
 	server  string // server is the name of the real server.
 }
 
-// session opens a connection and requests a page.
-func (d director) session(t *testing.T, virtual string) *session {
+// session opens a connection from a host and requests a page.
+func (d director) session(t *testing.T, from, virtual string) *session {
 	t.Helper()
-	conn, err := d.topology.Host("client").Dial(t.Context(), "tcp", virtual)
+	conn, err := d.topology.Host(from).Dial(t.Context(), "tcp", virtual)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,18 +151,19 @@ func (s *session) silence(d time.Duration) error {
 // with the open connections to rs1. Connections to rs2 must continue.
 func TestConnectionsOfAFailedServer(t *testing.T) {
 	d := newBareDirector(t, "yes")
-	var vips []string
-	for _, s := range markedDown {
-		vip := strings.Trim(strings.TrimSuffix(s.virtual, ":80"), "[]")
-		vips = append(vips, vip)
-		prefix := "/32"
-		if strings.Contains(vip, ":") {
-			prefix = "/128 nodad"
-		}
-		d.Script(t, "ip addr add "+strings.Replace(prefix, "/", vip+"/", 1)+" dev eth0")
-	}
-	d.topology.StartRealServers(t, vips...)
-	d.write(t, d.markedDownFile())
+	d.failServer(t, markedDownByAddress)
+	d.loseSetting(t)
+}
+
+func TestConnectionsOfAFailedServerOfAMark(t *testing.T) {
+	newBareDirector(t, "yes").failServer(t, markedDownByMark)
+}
+
+// failServer starts the services, opens connections and fails the health page of rs1.
+func (d director) failServer(t *testing.T, services []markedDown) {
+	t.Helper()
+	d.prepareMarkedDown(t, services)
+	d.write(t, d.markedDownFile(services))
 	config := "config=" + d.config
 	d.agent(t, 0, "ipvs", "web-ipvs", "start", config)
 	d.agent(t, 0, "health", "web-health", "start", config)
@@ -121,10 +172,10 @@ func TestConnectionsOfAFailedServer(t *testing.T) {
 	}
 	const each = 4
 	sessions := map[string][]*session{}
-	for _, s := range markedDown {
+	for _, s := range services {
 		count := map[string]int{}
-		for range each {
-			open := d.session(t, s.virtual)
+		for i := range each {
+			open := d.session(t, clients[i%len(clients)], s.virtual)
 			sessions[s.value+" "+open.server] = append(sessions[s.value+" "+open.server], open)
 			count[open.server]++
 		}
@@ -136,8 +187,8 @@ func TestConnectionsOfAFailedServer(t *testing.T) {
 	d.topology.Host("rs1").SetHealthy(t, false)
 	lab.Wait(t, 10*time.Second, "table", func() error {
 		table := d.table(t)
-		for _, s := range markedDown {
-			kept := strings.Contains(table, s.virtual+" -r "+d.address("rs1", s.virtual))
+		for _, s := range services {
+			kept := strings.Contains(table, cmp.Or(s.mark, s.virtual)+" -r "+d.address("rs1", s.virtual))
 			if kept != (s.value == "keep") {
 				return errors.New(table)
 			}
@@ -165,9 +216,9 @@ func TestConnectionsOfAFailedServer(t *testing.T) {
 			t.Errorf("expire: a client that sends got %q, %v", name, err)
 		}
 	}
-	for _, s := range markedDown {
-		for range each {
-			if open := d.session(t, s.virtual); open.server != "rs2" {
+	for _, s := range services {
+		for i := range each {
+			if open := d.session(t, clients[i%len(clients)], s.virtual); open.server != "rs2" {
 				t.Errorf("%s: a new connection goes to %s", s.value, open.server)
 			}
 		}
@@ -180,6 +231,11 @@ func TestConnectionsOfAFailedServer(t *testing.T) {
 	if strings.Contains(d.logText(), "expire_nodest_conn") {
 		t.Errorf("a warning without a reason:\n%s", d.logText())
 	}
+}
+
+// loseSetting sets the sysctl back, and checks that the daemon and the doctor report it.
+func (d director) loseSetting(t *testing.T) {
+	t.Helper()
 	d.Script(t, "echo 0 >/proc/sys/net/ipv4/vs/expire_nodest_conn")
 	if err := syscall.Kill(d.pid(), syscall.SIGHUP); err != nil {
 		t.Fatal(err)
