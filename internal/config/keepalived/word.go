@@ -27,7 +27,7 @@ func words(line string) (words []word, comment string) {
 	for line != "" {
 		if len(words) > 0 && (line[0] == '"' || line[0] == '\'') {
 			text, rest := quoted(line)
-			words, line = append(words, word{text, true}), strings.TrimLeft(rest, " \t")
+			words, line = append(words, word{text, true}), strings.TrimLeft(rest, blanks)
 			continue
 		}
 		text, rest, ends := plain(line, len(words) > 0 && slices.Contains(programs, words[0].text))
@@ -35,10 +35,13 @@ func words(line string) (words []word, comment string) {
 		if ends {
 			return words, rest
 		}
-		line = strings.TrimLeft(rest, " \t")
+		line = strings.TrimLeft(rest, blanks)
 	}
 	return words, ""
 }
+
+// blanks are the characters that divide keepalived's words.
+const blanks = " \t\v\f\r"
 
 // quoted returns the text of the quoted word at the start of a line, and the rest of the line.
 func quoted(line string) (text, rest string) {
@@ -63,7 +66,7 @@ func plain(line string, verbatim bool) (text, rest string, comment bool) {
 	for i := range len(line) {
 		escaped := i > 0 && line[i-1] == '\\'
 		switch c := line[i]; {
-		case c == ' ' || c == '\t':
+		case strings.IndexByte(blanks, c) >= 0:
 			return line[:i], line[i:], false
 		case (c == '#' || c == '!') && !escaped:
 			return line[:i], line[i:], true

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"lvs-agents/internal/config"
 	"lvs-agents/internal/config/fault"
@@ -32,6 +33,7 @@ func WriteFor(director string, cfg *config.Config, secrets bool) (string, []conf
 		return "", w.problems
 	}
 	w.self = cmp.Or(director, preferred(w.cluster.Groups))
+	cfg = w.served(cfg)
 	w.global(cfg)
 	w.groups()
 	for _, s := range cfg.Services {
@@ -47,6 +49,21 @@ func WriteFor(director string, cfg *config.Config, secrets bool) (string, []conf
 		return w.String(), w.problems
 	}
 	return w.shown(), w.problems
+}
+
+// served returns the configuration without the services that have no real servers. keepalived
+// ignores such a service.
+func (w *writer) served(cfg *config.Config) *config.Config {
+	part := *cfg
+	part.Services = nil
+	for _, s := range cfg.Services {
+		if len(s.Reals) > 0 {
+			part.Services = append(part.Services, s)
+			continue
+		}
+		w.report(s.Line, config.Dropped, s.Name()+" has no real server, and keepalived ignores such a service", "add a real server")
+	}
+	return &part
 }
 
 // shown returns the written text without the passwords of commands.
@@ -113,7 +130,7 @@ func (w *writer) block(body func(), words ...string) {
 
 // quote quotes a text with blanks, braces or characters that begin a comment.
 func quote(text string) string {
-	if text != "" && !strings.ContainsAny(text, " \t{}#!\"'") {
+	if text != "" && !strings.ContainsAny(text, "{}#!\"'") && !strings.ContainsFunc(text, unicode.IsSpace) {
 		return text
 	}
 	return always(text)
@@ -179,13 +196,20 @@ func (w *writer) global(cfg *config.Config) {
 
 // runsPrograms reports whether a check or an alert runs a program.
 func runsPrograms(cfg *config.Config) bool {
-	if cfg.Cluster != nil && slices.ContainsFunc(cfg.Cluster.NodeChecks, func(c config.NodeCheck) bool { return c.Kind == config.CheckProgram }) {
+	if cfg.Cluster != nil && slices.ContainsFunc(cfg.Cluster.Groups, func(g config.Group) bool { return hasProgram(*cfg.Cluster, g) }) {
 		return true
 	}
 	external := func(c config.Check) bool { return c.Type == config.External }
 	return slices.ContainsFunc(cfg.Services, func(s config.Service) bool {
 		n := s.Notify
 		return n.Programs() || slices.ContainsFunc(s.Reals, func(r config.Real) bool { return slices.ContainsFunc(r.Checks, external) })
+	})
+}
+
+// hasProgram reports whether the instance of a group has a track_script.
+func hasProgram(c config.Cluster, g config.Group) bool {
+	return len(g.Addresses) > 0 && slices.ContainsFunc(c.NodeChecks, func(check config.NodeCheck) bool {
+		return check.Kind == config.CheckProgram && (check.Groups == nil || slices.Contains(check.Groups, g.Name))
 	})
 }
 
