@@ -61,7 +61,7 @@ func (w *writer) served(cfg *config.Config) *config.Config {
 			part.Services = append(part.Services, s)
 			continue
 		}
-		w.report(s.Line, config.Dropped, s.Name()+" has no real server, and keepalived ignores such a service", "add a real server")
+		w.report(s.Line, config.Dropped, s.Name()+" has no real server, so keepalived ignores the service", "add a real server")
 	}
 	return &part
 }
