@@ -52,7 +52,7 @@ func WriteFor(director string, cfg *config.Config, secrets bool) (string, []conf
 }
 
 // served returns the configuration without the services that have no real servers. keepalived
-// ignores such a service.
+// ignores these services.
 func (w *writer) served(cfg *config.Config) *config.Config {
 	part := *cfg
 	part.Services = nil
