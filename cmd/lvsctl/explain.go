@@ -144,7 +144,7 @@ func (c explainCommand) write(out io.Writer, e control.Explanation, s control.Ex
 	if s.Holder != "" {
 		line(w, "claimed by", "health daemon "+s.Holder)
 	}
-	heavy := func(r control.ExplainedServer) bool { return r.Weight > 1 }
+	heavy := func(r control.ExplainedServer) bool { return max(r.Weight, r.Configured) > 1 }
 	if scheduler := lvs.Scheduler(s.Scheduler); scheduler.IgnoresWeights() && slices.ContainsFunc(s.Reals, heavy) {
 		line(w, "hint", ignored(scheduler))
 	}

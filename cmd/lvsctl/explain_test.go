@@ -130,12 +130,12 @@ func TestExplain(t *testing.T) {
 
 func TestExplainHintsAtIgnoredWeights(t *testing.T) {
 	for _, tt := range []struct {
-		scheduler string
-		weight    int
-		want      bool
-	}{{"rr", 2, true}, {"rr", 1, false}, {"wrr", 2, false}} {
+		scheduler          string
+		weight, configured int
+		want               bool
+	}{{"rr", 2, 2, true}, {"rr", 7, 1, true}, {"rr", -1, 2, true}, {"rr", 1, 1, false}, {"wrr", 2, 2, false}} {
 		var out strings.Builder
-		s := control.ExplainedService{Scheduler: tt.scheduler, Reals: []control.ExplainedServer{{Real: control.Real{Weight: tt.weight}}}}
+		s := control.ExplainedService{Scheduler: tt.scheduler, Reals: []control.ExplainedServer{{Real: control.Real{Weight: tt.weight, Configured: tt.configured}}}}
 		explainCommand{}.write(&out, control.Explanation{}, s, nil)
 		if got := strings.Contains(out.String(), "  the scheduler rr ignores all weights except 0; use wrr or wlc\n"); got != tt.want {
 			t.Errorf("%s with weight %d: %s", tt.scheduler, tt.weight, out.String())
