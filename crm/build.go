@@ -267,9 +267,13 @@ func (b *builder) judgeServer(s config.Service, addr netip.Addr, line int) {
 
 // primitive adds a resource of one of our agents, with the operations that the agent declares.
 func (b *builder) primitive(id, agent string, params, meta []Pair) string {
-	operations, err := declared(agent)
-	if err != nil {
-		b.report(config.Error, 0, err.Error(), "")
+	operations, known := b.actions[agent]
+	if !known {
+		var err error
+		if operations, err = declared(agent); err != nil {
+			b.report(config.Error, 0, err.Error(), "")
+		}
+		b.actions[agent] = operations
 	}
 	b.Primitives = append(b.Primitives, Primitive{ID: id, Agent: "ocf:lvs:" + agent, Params: params, Operations: operations, Meta: meta})
 	return id
