@@ -215,7 +215,7 @@ func Questions() []Question {
 		{"versions", "Do the directors have the same version of lvs-agents?", "node attributes of the health daemons; on a director without a daemon, its own version", "install the same version", nil},
 		{"configuration", "Do the directors have the same configuration file?", "node attributes of the health daemons: a digest of the file; on a director without a daemon, its own file", "copy the file", nil},
 		{"failed servers", "Can the kernel end the connections of failed real servers, where `on_marked_down` wants it?", "the status of the health daemons, `expire_nodest_conn`", "`sysctl -w net.ipv4.vs.expire_nodest_conn=1`, `expire_nodest_conn=yes`", nil},
-		{"changes", "Do the daemons and resources use the configuration file as it is now?", "the file, the status of the health daemons, the records of `ipvs`: a digest of the file", "correct the line that a daemon has refused; reload: `kill -HUP PID`, or the action `reload-agent` of `ipvs`", nil},
+		{"changes", "Do the daemons and resources use the configuration file as it is now?", "the file, the status of the health daemons, the records of `ipvs`: a digest of the file", "correct the line that a daemon has refused; reload: `kill -HUP PID`, or the action `reload-agent` of `ipvs`, see [Change the configuration file](howto/change-the-file.md)", nil},
 		{"schedulers", "Do the hash schedulers have the flags that they need?", "the table, `sloppy_tcp`", "`schedflags`, `sloppy_tcp=yes`", nil},
 		{"kernel", "Does the kernel have what the resources need?", "files of the kernel: see `lvsctl doctor --kernel`", "load or install the module", nil},
 		{"limit", "Does the kernel soon refuse connections?", "`conn_max` of Linux 7.2", "a larger `conn_max`, or shorter timeouts", nil},
