@@ -181,19 +181,24 @@ func (d *Daemon) supersede() {
 	}
 }
 
-// expire ends each order that adds a real server, if the time of the order is over. It reports
-// whether it has ended one.
+// expire ends each order whose time is over. It reports whether it has ended one.
 func (d *Daemon) expire(ctx context.Context) bool {
 	now, ended := time.Now(), false
-	for m := range d.added {
-		if left := d.orders.of(m, now); !slices.ContainsFunc(left, func(o control.Order) bool { return o.Kind == add }) {
-			for _, o := range d.orders[m] {
-				if o.Kind == add {
-					d.noteEnd(m, o, "its time is over")
-				}
+	for _, m := range d.orders.members() {
+		left := d.orders.of(m, now)
+		if len(left) == len(d.orders[m]) {
+			continue
+		}
+		ended = true
+		for _, o := range d.orders[m] {
+			if !slices.Contains(left, o) {
+				d.noteEnd(m, o, "its time is over")
 			}
+		}
+		_, added := d.added[m]
+		d.orders.replace(m, left)
+		if added && !slices.ContainsFunc(left, func(o control.Order) bool { return o.Kind == add }) {
 			d.orders.forget(m)
-			ended = true
 		}
 	}
 	if ended {
@@ -204,7 +209,7 @@ func (d *Daemon) expire(ctx context.Context) bool {
 	return ended
 }
 
-// noteEnd logs and reports the end of an order that adds a real server.
+// noteEnd logs and reports that an order has ended without a command.
 func (d *Daemon) noteEnd(m Member, o control.Order, why string) {
 	d.options.Log.Infof("the order %s has ended: %s", control.Command{Service: m.Service.String(), Servers: []string{m.Server.String()}, Order: o}, why)
 	e := d.event(OrderEnded, serviceOf(d.services, lvs.Op{Service: lvs.Service{ID: m.Service}}))

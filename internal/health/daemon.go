@@ -239,6 +239,7 @@ func (d *Daemon) Run(ctx context.Context, ready func()) error {
 		case all := <-d.reconciler.observer.readings:
 			d.observe(all)
 		case <-d.alarm.C:
+			d.expire(ctx)
 			d.decideDue(false)
 			d.apply(nil)
 		case request := <-d.requests:

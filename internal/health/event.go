@@ -66,8 +66,8 @@ const (
 	ServiceLost Kind = "service_lost"
 	// OrderGiven: an operator gave an order for a real server, or for all of a service.
 	OrderGiven Kind = "order_given"
-	// OrderEnded: an order that added a real server has ended, because the configuration has the
-	// real server, or because the time of the order is over.
+	// OrderEnded: the time of an order is over, or the configuration has the real server that an order
+	// added.
 	OrderEnded Kind = "order_ended"
 	// TableRepaired: the daemon undid a change of the IPVS table by another program, or changed
 	// services of an earlier configuration.

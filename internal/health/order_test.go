@@ -147,6 +147,9 @@ func TestOrdersStayUntilTheyEnd(t *testing.T) {
 			}
 			<-time.After(time.Minute)
 			w.wantWeights(t, "the weight has ended", "0 100 100")
+			if events := w.happened(); !strings.Contains(events, "order_ended -t 192.0.2.10:80 -r 192.0.2.22:80") || !strings.Contains(events, "weight 7") {
+				t.Errorf("events:\n%s", events)
+			}
 			w.give(t, d, "maint", one)
 			w.give(t, d, "undrain", one)
 			w.wantWeights(t, "undrained", "100 100 100")

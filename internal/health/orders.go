@@ -32,6 +32,7 @@ var drains = []policy.Kind{policy.Drain, policy.Maint, policy.Remove}
 // kernel has the new weights.
 func (d *Daemon) Order(ctx context.Context, c control.Command) error {
 	return d.change(ctx, func(own context.Context) error {
+		d.expire(own)
 		now := time.Now()
 		c.Order.Since = now
 		if err := possible(c.Order); err != nil {
@@ -148,7 +149,9 @@ func (d *Daemon) save(o orders) error {
 // Obey replaces the orders that the cluster has for this node.
 func (d *Daemon) Obey(ctx context.Context, cluster []control.Command) error {
 	return d.change(ctx, func(own context.Context) error {
-		after := d.orders.at(time.Now())
+		d.expire(own)
+		now := time.Now()
+		after := d.orders.at(now)
 		for m, all := range after {
 			after[m] = slices.DeleteFunc(all, func(o control.Order) bool { return o.Cluster })
 		}
@@ -156,7 +159,7 @@ func (d *Daemon) Obey(ctx context.Context, cluster []control.Command) error {
 		if err := errors.Join(err, d.save(after)); err != nil {
 			d.options.Log.Errorf("orders of the cluster: %v", err)
 		}
-		d.orders = after
+		d.orders = after.at(now)
 		d.supersede()
 		d.enroll(own)
 		d.decideAll()
@@ -243,10 +246,12 @@ func (o orders) commands() []control.Command {
 	return all
 }
 
-// ordersOf returns the orders of stored commands. The error names the commands that it cannot read.
+// ordersOf returns the orders of stored commands that have not ended. The error names the commands
+// that it cannot read.
 func ordersOf(commands []control.Command) (orders, error) {
 	all := orders{}
-	return all, all.add(commands)
+	err := all.add(commands)
+	return all.at(time.Now()), err
 }
 
 // add gives the orders of commands. The error names the commands that it cannot read.
