@@ -59,6 +59,7 @@ func TestHotStandby(t *testing.T) {
 		{"the servers are cut off from both directors", hotBothCut},
 		{"health banned", hotBanned},
 		{"orders through the cluster", hotOrders},
+		{"a server added through the cluster", hotAdded},
 		{"IPv6", hotIPv6},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.test(t, s) }) {
@@ -334,9 +335,51 @@ func hotOrders(t *testing.T, s site) {
 	}
 	to.Run(t, "lvsctl", "ready", vip, "--on", "everywhere")
 	both(twice(bothIn))
-	if left := to.Script(t, "cibadmin -Q -o nodes | grep lvs-order || true"); left != "" {
+	s.noOrders(t)
+}
+
+// noOrders checks that the cluster keeps no order.
+func (s site) noOrders(t *testing.T) {
+	t.Helper()
+	if left := s.Node("director1").Script(t, "cibadmin -Q -o nodes | grep lvs-order || true"); left != "" {
 		t.Errorf("left in the CIB: %s", left)
 	}
+}
+
+// hotAdded adds a server on both directors through the cluster. It must stay after the VIP has
+// moved, and come back with the daemon of the other director. Then hotAdded removes it again.
+func hotAdded(t *testing.T, s site) {
+	const vip, server = "192.0.2.10:80", "192.0.2.26:80"
+	const address = " 192.0.2.26/24 dev eth0"
+	rs2 := s.topology.Host("rs2")
+	rs2.Script(t, "ip addr add"+address)
+	usual := twice(bothIn)
+	with := sorted(usual + "-a -t 192.0.2.10:80 -r 192.0.2.26:80 -g -w 1\n")
+	from, to := s.active(t)
+	both := func(table string) {
+		t.Helper()
+		from.Host.WaitTable(t, minute, table)
+		to.Host.WaitTable(t, minute, table)
+	}
+	from.Run(t, "lvsctl", "add", "-t", vip, "192.0.2.26", "--on", "everywhere")
+	both(with)
+	watched := to.Host.WatchTable(t)
+	s.Standby(t, from.Name, true)
+	s.WaitRunning(t, minute, "web-vip", to.Name)
+	s.WaitIdle(t)
+	s.Standby(t, from.Name, false)
+	from.Host.WaitTable(t, minute, with)
+	s.bothReady(t, with)
+	if seen := watched(); len(seen) != 1 {
+		t.Errorf("the table changed:\n%s", strings.Join(seen, "then\n"))
+	}
+	if status := from.Run(t, "lvsctl", "status"); !strings.Contains(status, "added by root since ") || !strings.Contains(status, " in the cluster") {
+		t.Errorf("no added server in the status:\n%s", status)
+	}
+	to.Run(t, "lvsctl", "remove", vip, server, "--on", "everywhere")
+	both(usual)
+	s.noOrders(t)
+	rs2.Script(t, "ip addr del"+address)
 }
 
 // hotIPv6 runs the hot standby with an IPv6 VIP, and checks that the VIP does not move. The checks
