@@ -261,7 +261,7 @@ func wait(group *sync.WaitGroup, limit time.Duration) {
 func eventLine(e control.Event) string {
 	words := []string{e.Daemon, strings.ReplaceAll(e.Kind, "_", " "), e.Service, e.Server, eventDetails(e), e.Reason}
 	if e.Undone != "" {
-		words = append(words, "undone, from another program: "+e.Undone)
+		words = append(words, "undid a change by another program: "+e.Undone)
 	}
 	if !e.Time.IsZero() {
 		words = append([]string{e.Time.Local().Format(time.DateTime)}, words...)

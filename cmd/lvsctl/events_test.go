@@ -28,7 +28,7 @@ func TestEventLines(t *testing.T) {
 		{control.Event{Time: at, Daemon: "web", Kind: "table_repaired", Service: "-f 7", Server: "192.0.2.21:80", To: &out},
 			"2026-01-02 03:04:05  web  table repaired  -f 7  192.0.2.21:80  weight out"},
 		{control.Event{Time: at, Daemon: "web", Kind: "table_repaired", Service: "-f 7", Server: "192.0.2.21:80", To: &one, Undone: "ipvsadm -e -f 7 -r 192.0.2.21:80 -g -w 9", Reason: "\x1b[31m\nforged"},
-			`2026-01-02 03:04:05  web  table repaired  -f 7  192.0.2.21:80  weight 1  \u001b[31m\u000aforged  undone, from another program: ipvsadm -e -f 7 -r 192.0.2.21:80 -g -w 9`},
+			`2026-01-02 03:04:05  web  table repaired  -f 7  192.0.2.21:80  weight 1  \u001b[31m\u000aforged  undid a change by another program: ipvsadm -e -f 7 -r 192.0.2.21:80 -g -w 9`},
 		{control.Event{Time: at, Daemon: "web", Kind: "configuration_loaded"}, "2026-01-02 03:04:05  web  configuration loaded"},
 		{control.Event{Daemon: "web", Kind: control.KindDropped, Dropped: 17}, "web  events dropped  17"},
 	} {

@@ -79,3 +79,15 @@ func changeOfLdirectord(t *testing.T, s site, follow func()) {
 	follow()
 	t.Logf("during the change: %v", load.Stop(t))
 }
+
+// changeFromManual runs the commands of the how-to (follow) while a client makes new connections.
+// The cluster adopts the table that was made by hand, so no connection is refused or reset.
+func changeFromManual(t *testing.T, s site, follow func()) {
+	load := s.topology.Host("client").Load(t, 1, lab.VIP+":80", pageTimeout)
+	follow()
+	tally := load.Stop(t)
+	t.Logf("during the change: %v", tally)
+	if tally.Served < 10 || tally.Refused+tally.Reset > 0 {
+		t.Errorf("clients were refused or cut: %v", tally)
+	}
+}

@@ -38,7 +38,7 @@ var parts = []struct {
 	{page: "docs/howto/from-keepalived.md", before: keepalived},
 	{page: "docs/howto/from-piranha.md", before: piranha},
 	{page: "docs/howto/from-heartbeat.md", before: heartbeat},
-	{page: "docs/howto/from-ipvsadm.md", before: manual},
+	{page: "docs/howto/from-ipvsadm.md", before: manual, around: changeFromManual},
 	{page: "README.md", section: "From keepalived.conf to a pair", before: func(t *testing.T, s site) {
 		// The page before ends with an address and a table that were made by hand.
 		s.Node("director1").Script(t, "ip addr del 192.0.2.10/24 dev eth0; ipvsadm -C")
