@@ -32,6 +32,40 @@ const wrongOrder = `<group id="wrong"><primitive id="wrong-vip" class="ocf" prov
 <nvpair id="wrong-ipvs-r" name="real" value="192.0.2.21 gate"/></instance_attributes></primitive>
 <meta_attributes id="wrong-m"><nvpair id="wrong-m-r" name="target-role" value="Stopped"/></meta_attributes></group>`
 
+// fileResources are an ipvs resource and a health daemon on director1, with the services of a file
+// that only director1 has.
+const fileResources = `
+crm_resource --wait
+sed 's/192.0.2.10:80/192.0.2.9:80/; s/autoreload=yes/autoreload=no/' /etc/ha.d/apply.cf >/etc/ha.d/file.cf
+for type in ipvs health; do
+	cibadmin --create --scope resources --xml-text "<primitive id='file-$type' class='ocf' provider='lvs' type='$type'><instance_attributes id='file-$type-i'>
+<nvpair id='file-$type-c' name='config' value='/etc/ha.d/file.cf'/></instance_attributes>
+<meta_attributes id='file-$type-m'><nvpair id='file-$type-m-r' name='target-role' value='Stopped'/></meta_attributes></primitive>"
+	cibadmin --create --scope constraints --xml-text "<rsc_location id='file-$type-here' rsc='file-$type' node='director1' score='INFINITY' resource-discovery='exclusive'/>"
+	crm_resource --resource file-$type --meta --delete-parameter target-role
+	crm_resource --wait
+done
+`
+
+// activeElsewhere is a health daemon on director2 with the services of a file.
+const activeElsewhere = `
+sed 's/192.0.2.10:80/192.0.2.8:80/' /etc/ha.d/apply.cf >/etc/ha.d/idle.cf
+cibadmin --create --scope resources --xml-text "<primitive id='idle-health' class='ocf' provider='lvs' type='health'><instance_attributes id='idle-health-i'>
+<nvpair id='idle-health-c' name='config' value='/etc/ha.d/idle.cf'/></instance_attributes>
+<meta_attributes id='idle-health-m'><nvpair id='idle-health-m-r' name='target-role' value='Stopped'/></meta_attributes></primitive>"
+cibadmin --create --scope constraints --xml-text "<rsc_location id='idle-health-there' rsc='idle-health' node='director2' score='INFINITY'/>"
+crm_resource --resource idle-health --meta --delete-parameter target-role
+crm_resource --wait
+`
+
+const removeElsewhere = `
+crm_resource --resource idle-health --meta --set-parameter target-role --parameter-value Stopped
+crm_resource --wait
+cibadmin --delete --xml-text '<rsc_location id="idle-health-there"/>'
+cibadmin --delete --xml-text '<primitive id="idle-health"/>'
+crm_resource --wait
+`
+
 // planted is a fault of a director. plant and remove are lines of a shell script on director1. If
 // remove is empty, the script runs the fix that doctor prints.
 type planted struct {
@@ -155,6 +189,26 @@ func plantedFaults() [][]planted {
 				name: "no quorum", plant: "sed -i 's/two_node: 1/two_node: 0/' /etc/corosync/corosync.conf; corosync-cfgtool -R",
 				remove: "sed -i 's/two_node: 0/two_node: 1/' /etc/corosync/corosync.conf; corosync-cfgtool -R",
 				why:    "too few nodes reach each other", fix: "start the other nodes",
+			},
+		},
+		{
+			{
+				name: "a changed file of a resource", plant: fileResources + "sed -i 's/192.0.2.22:80 gate/& 2/' /etc/ha.d/file.cf",
+				why: "resource file-ipvs does not use the last changes of /etc/ha.d/file.cf", fix: "lvsctl check /etc/ha.d/file.cf && OCF_ROOT=",
+			},
+			{
+				name: "a changed file of a health daemon", plant: "true",
+				why: "health daemon file-health does not use the last changes of /etc/ha.d/file.cf", fix: "lvsctl check /etc/ha.d/file.cf && kill -HUP ",
+			},
+		},
+		{
+			{
+				name: "a daemon on the other director", host: "director2", plant: activeElsewhere, remove: removeElsewhere,
+				why: "the configuration files of the health daemons differ on ", fix: "copy the right /etc/ha.d/idle.cf to the other node",
+			},
+			{
+				name: "another file on this director", plant: "sed 's/192.0.2.10:80/192.0.2.7:80/' /etc/ha.d/apply.cf >/etc/ha.d/idle.cf", remove: "rm /etc/ha.d/idle.cf",
+				why: "health daemons differ on director1 and director2", fix: "copy the right /etc/ha.d/idle.cf to the other node",
 			},
 		},
 		{
