@@ -56,13 +56,17 @@ func (c doctorCommand) Run(ctx context.Context, sys system) error {
 		return sys.doctor.Examine(ctx, settings)
 	}}}
 	list = append(list, ofDirector...)
+	var hints []string
 	if directs || len(settings) == 0 {
 		list = append(list, ofCluster...)
-		printHints(ctx, sys)
+		hints = hintsOf(ctx, sys)
 	}
 	findings, complete := examine(ctx, sys, append(list, ofKernel...))
 	for _, f := range findings {
 		fmt.Fprintf(sys.stdout, "%s\n    why: %s\n    fix: %s\n", f.What, f.Why, f.Fix)
+	}
+	for _, hint := range hints {
+		fmt.Fprintf(sys.stderr, "lvsctl: hint: %s\n", hint)
 	}
 	if len(findings) > 0 || !complete {
 		return errNo
@@ -71,15 +75,16 @@ func (c doctorCommand) Run(ctx context.Context, sys system) error {
 	return nil
 }
 
-// printHints prints facts about a director that are not faults now, but can become faults.
-func printHints(ctx context.Context, sys system) {
+// hintsOf returns facts about a director that are not faults now, but can become faults.
+func hintsOf(ctx context.Context, sys system) (hints []string) {
 	state, err := sys.node.Clock()
 	if err != nil {
-		fmt.Fprintf(sys.stderr, "lvsctl: hint: the clock of this director is not examined: adjtimex: %v\n", err)
+		hints = append(hints, fmt.Sprintf("the clock of this director is not examined: adjtimex: %v", err))
 	}
-	for _, hint := range append(doctor.ExamineClock(state), strangers(ctx, sys)...) {
-		fmt.Fprintf(sys.stderr, "lvsctl: hint: %v\n", hint)
+	for _, f := range append(doctor.ExamineClock(state), strangers(ctx, sys)...) {
+		hints = append(hints, fmt.Sprint(f))
 	}
+	return hints
 }
 
 // strangers returns hints for the services of the kernel without an owner. On a host where no
@@ -274,7 +279,7 @@ func examineFiles(ctx context.Context, sys system) ([]doctor.Finding, error) {
 			})
 		}
 	}
-	states, err := control.States(ctx, sys.stateDir, queryLimit/2)
+	states, err := control.Summaries(ctx, sys.stateDir, queryLimit/2)
 	for _, s := range states { // lvsctl status reports the daemons that do not reply.
 		if s.Snapshot.Digest != "" && filepath.IsAbs(s.Snapshot.Config) {
 			readings = append(readings, doctor.Reading{

@@ -164,7 +164,7 @@ type removeCommand struct {
 	Real    string `arg:"" help:"The real server, as for drain."`
 	scope
 	For   time.Duration `help:"End the order after this time, for example 10m." placeholder:"TIME"`
-	Force bool          `help:"Remove the real server even if it has open connections, or if no real server of the service serves afterwards."`
+	Force bool          `help:"Remove the real server even if it has open connections, or if no real server of the service serves afterwards. Without this flag, lvsctl then refuses the order, and the exit code is 1."`
 }
 
 // Run takes the real server out of the table. Without Force, it must have no open connections.
