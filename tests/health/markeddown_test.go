@@ -68,7 +68,7 @@ func (d director) prepareMarkedDown(t *testing.T, services []markedDown) {
 			hidden = append(hidden, vip)
 		}
 		if s.mark != "" {
-			d.Script(t, "iptables-legacy -w -t mangle -A PREROUTING -d "+vip+" -j MARK --set-mark "+s.mark)
+			d.agent(t, 0, "fwmark", "web-mark", "start", "mark="+s.mark, "ip="+vip, "ports=80")
 		}
 	}
 	d.topology.StartRealServers(t, hidden...)
