@@ -68,6 +68,9 @@ type Call struct {
 	// CloneMax is the largest number of instances of a clone in the cluster. Zero means not a
 	// clone.
 	CloneMax int
+	// Pacemaker says that Pacemaker runs the action: it gives crm_feature_set to every action.
+	Pacemaker bool
+
 	StateDir string // StateDir is the directory for files that must not survive a reboot.
 	Log      logrus.FieldLogger
 }
@@ -199,6 +202,8 @@ func execute(p Process, agent Agent, end func(Code)) (code Code) {
 		Probe:    s.action == "monitor" && s.env.probe(),
 		StateDir: p.StateDir,
 		CloneMax: s.env.cloneMax(),
+
+		Pacemaker: s.env["OCF_RESKEY_crm_feature_set"] != "",
 	}
 	s.call.Recurring = (s.action == "monitor" || s.action == "status") && !s.env.probe()
 	s.level = s.env.level()

@@ -269,8 +269,8 @@ func TestCallCarriesWhatTheClusterSays(t *testing.T) {
 		want    Call
 	}{
 		{"nothing set", nil, Call{Instance: "default", Probe: true, StateDir: "/run/lvs-agents"}},
-		{"Pacemaker", []string{"OCF_RESOURCE_INSTANCE=web:0", "OCF_RESKEY_CRM_meta_interval=10000"},
-			Call{Instance: "web:0", Recurring: true, StateDir: "/run/lvs-agents"}},
+		{"Pacemaker", []string{"OCF_RESOURCE_INSTANCE=web:0", "OCF_RESKEY_CRM_meta_interval=10000", "OCF_RESKEY_crm_feature_set=3.16.2"},
+			Call{Instance: "web:0", Recurring: true, Pacemaker: true, StateDir: "/run/lvs-agents"}},
 		{"a clone", []string{"OCF_RESKEY_CRM_meta_clone_max=3", "OCF_RESKEY_CRM_meta_interval=0"},
 			Call{Instance: "default", Probe: true, CloneMax: 3, StateDir: "/run/lvs-agents"}},
 		{"HA_RSCTMP", []string{"HA_RSCTMP=/run/resource-agents"}, Call{Instance: "default", Probe: true, StateDir: "/run/lvs-agents"}},

@@ -66,6 +66,8 @@ type Agent struct {
 	kernel     Kernel
 	host       Host
 	daemons    control.Daemons
+	attributes Attributes // attributes is nil outside of a cluster.
+	now        time.Time
 	resolver   config.Resolver
 	configDirs []string
 	// held has the director's settings that this resource changes. It is nil until an action sets it.
@@ -119,7 +121,7 @@ func (a *Agent) Start(ctx context.Context, c ocf.Call) error {
 	if err := act.hold(ctx, want); err != nil {
 		return err
 	}
-	next := record.Record{Services: want.Table, File: want.file, Withheld: withheld(c, want.Table)}
+	next := record.Record{Services: want.Table, File: want.file, Withheld: withheld(c, want.Table, a.drained(ctx, c))}
 	before, err := act.converge(ctx, &next, false)
 	a.warn(ctx, c, want.Table)
 	if err != nil {
@@ -143,7 +145,7 @@ func (a *Agent) ReloadAgent(ctx context.Context, c ocf.Call) error {
 	if err != nil {
 		return err
 	}
-	next := record.Record{Services: want.Table, File: want.file, Withheld: withheld(c, want.Table)}
+	next := record.Record{Services: want.Table, File: want.file, Withheld: withheld(c, want.Table, nil)}
 	_, err = act.converge(ctx, &next, true)
 	if errors.Is(err, fs.ErrNotExist) {
 		return ocf.ErrNotRunning

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -21,11 +22,13 @@ type node struct {
 	host   *kerneltest.Settings
 	state  string
 	config string
+
+	attributes Attributes // attributes is nil outside of a cluster.
 }
 
 func newNode(t *testing.T) node {
 	t.Helper()
-	return node{kerneltest.NewIPVS(), kerneltest.NewSettings(), t.TempDir(), t.TempDir()}
+	return node{kernel: kerneltest.NewIPVS(), host: kerneltest.NewSettings(), state: t.TempDir(), config: t.TempDir()}
 }
 
 type result struct {
@@ -38,6 +41,7 @@ type result struct {
 func (n node) run(instance, action string, params ...string) (r result) {
 	agent := New(n.kernel, n.host, nil)
 	agent.configDirs = []string{n.config}
+	agent.Obey(n.attributes, time.Now())
 	r.code, r.reason, r.log = ocftest.Run(agent, n.state, instance, action, params...)
 	return r
 }

@@ -16,7 +16,7 @@ func (a *Agent) Metadata() metadata.Agent {
 
 This resource changes only its own services. It does not delete the whole table, and services of other programs or resources stay as they are. If a service is already in the kernel and equal, start adopts it. If it differs, start fails and names the difference.
 
-A real server starts with weight 0 if a health daemon of this node found it bad less than a minute before. This does not apply if all real servers of the service were bad. The next health daemon that finds the real server good restores the weight of the real server. If no health daemon runs, a monitor restores the weight after that minute.
+A real server starts with weight 0 if a health daemon of this node found it bad less than a minute before. The same is true if an operator has drained it with lvsctl drain --on. If all real servers of a service are bad or drained, they start with their weights. The next health daemon that finds the real server good restores the weight of the real server. If no health daemon runs, a monitor restores the weight after that minute.
 
 While a health daemon runs, only this daemon changes the real servers of its services, and monitor requests repairs from the daemon. When the health daemon has ended and no other starts within a minute, monitor gives the real servers the weights of the configuration. This resource fails if no real server of a service gets connections. It does not fail if the health daemon found all of them bad, or if the configuration gives all of them weight 0. Reload also reloads the health daemon, and fails if the daemon refuses its configuration.
 

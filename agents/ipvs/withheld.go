@@ -13,15 +13,16 @@ import (
 )
 
 // withheld returns the real servers that start with weight 0, until a health daemon has checked
-// them. They failed their last check less than control.Memory ago. If all real servers of a service
-// failed, withheld returns none of them.
-func withheld(c ocf.Call, want lvs.Table) []string {
+// them. They failed their last check less than control.Memory ago, or an operator has drained them
+// through the cluster. If that is so for all real servers of a service, withheld returns none of
+// them.
+func withheld(c ocf.Call, want lvs.Table, drained map[string]bool) []string {
 	bad := lastBad(c)
 	var all []string
 	for _, v := range want {
 		var servers []string
 		for _, d := range v.Destinations {
-			if name := record.Server(v.ID, d.Addr); bad[name] {
+			if name := record.Server(v.ID, d.Addr); bad[name] || drained[name] {
 				servers = append(servers, name)
 			}
 		}
@@ -30,6 +31,10 @@ func withheld(c ocf.Call, want lvs.Table) []string {
 		}
 	}
 	for _, server := range all {
+		if drained[server] {
+			c.Log.Infof("%s is drained by an order of the cluster and gets weight 0", server)
+			continue
+		}
 		c.Log.Warnf("%s failed its last health check less than %v ago and gets weight 0 until a health daemon checks it, but at most for %v", server, control.Memory, control.Memory)
 	}
 	return all

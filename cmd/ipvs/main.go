@@ -9,8 +9,10 @@ package main
 
 import (
 	"net"
+	"time"
 
 	"lvs-agents/agents/ipvs"
+	"lvs-agents/internal/attribute"
 	kernel "lvs-agents/internal/kernel/ipvs"
 	"lvs-agents/internal/kernel/setting"
 	"lvs-agents/ocf"
@@ -18,5 +20,7 @@ import (
 
 func main() {
 	p := ocf.Begin()
-	ocf.Main(p, ipvs.New(kernel.New(), setting.New(p.StateDir), net.DefaultResolver))
+	agent := ipvs.New(kernel.New(), setting.New(p.StateDir), net.DefaultResolver)
+	agent.Obey(attribute.Node{}, time.Now())
+	ocf.Main(p, agent)
 }

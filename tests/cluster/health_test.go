@@ -62,6 +62,7 @@ func TestHealth(t *testing.T) {
 		test func(*testing.T, site)
 	}{
 		{"standbys of the group under load", standbys},
+		{"a drained server and standbys", drainedStandbys},
 		{"a killed daemon", killedDaemon},
 		{"a killed daemon with a server removed", killedDaemonRemoved},
 		{"a stopped daemon", stoppedDaemon},
@@ -282,6 +283,31 @@ func (s site) standbys(t *testing.T, table string) {
 	if tally.Sorry+tally.Refused+tally.Reset+len(tally.Other) > 0 || tally.Served < 100 {
 		t.Errorf("clients got more than pages and time-outs: %v %q", tally, tally.Other)
 	}
+}
+
+// drainedStandbys drains a server through the cluster. In the group, the address comes before the
+// health daemon, but the drained server must never have a weight.
+func drainedStandbys(t *testing.T, s site) {
+	const vip, server = "192.0.2.10:80", "192.0.2.21:80"
+	from, to := s.active(t)
+	from.Run(t, "lvsctl", "drain", "-t", vip, server, "--on", "everywhere")
+	from.Host.WaitTable(t, minute, firstOut)
+	for _, node := range []*lab.Node{to, from} {
+		other := map[*lab.Node]*lab.Node{to: from, from: to}[node]
+		watched := node.Host.WatchTable(t)
+		s.Standby(t, other.Name, true)
+		s.WaitRunning(t, minute, "web-health", node.Name)
+		s.WaitIdle(t)
+		node.Host.WaitTable(t, minute, firstOut)
+		s.Standby(t, other.Name, false)
+		s.WaitIdle(t)
+		if seen := watched(); slices.ContainsFunc(seen, func(table string) bool { return strings.Contains(table, rs1) }) {
+			t.Errorf("table of %s:\n%s", node.Name, strings.Join(seen, "then\n"))
+		}
+	}
+	from.Run(t, "lvsctl", "undrain", "-t", vip, server, "--on", "everywhere")
+	from.Host.WaitTable(t, minute, bothIn)
+	s.unfailed(t)
 }
 
 func constraints(t *testing.T, s site) {

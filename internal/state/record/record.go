@@ -44,8 +44,8 @@ type Record struct {
 	Removing []lvs.ServiceID
 	// File is the configuration file that Services come from. It is empty if there is no file.
 	File File
-	// Withheld has the names of the real servers that start with weight 0, because a health daemon
-	// found them bad at their last check. The function Server makes the names.
+	// Withheld has the names of the real servers that start with weight 0. A health daemon found them
+	// bad at their last check, or an operator has drained them. The function Server makes the names.
 	Withheld []string
 	// Holder is the health daemon that last claimed services, empty for none. Holder stays after
 	// the daemon's process has ended. control.PresenceOf then decides whether the claim still
@@ -72,7 +72,7 @@ func (r Record) Claims() lvs.Scope {
 func Server(id lvs.ServiceID, addr netip.AddrPort) string { return fmt.Sprintf("%s -r %s", id, addr) }
 
 // Target returns the services that the kernel must have while no health daemon has a claim.
-// The real servers in Withheld have weight 0, because their last verdict was bad.
+// The real servers in Withheld have weight 0.
 func (r Record) Target() lvs.Table {
 	if len(r.Withheld) == 0 {
 		return r.Services

@@ -1,0 +1,66 @@
+package ipvs
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"lvs-agents/internal/control"
+)
+
+// kept are the permanent attributes of director1.
+type kept map[string]string
+
+func (k kept) Name(context.Context) (string, error) {
+	if k == nil {
+		return "", errors.New("no answer")
+	}
+	return "director1", nil
+}
+
+func (k kept) Kept(context.Context, string) (map[string]map[string]string, error) {
+	return map[string]map[string]string{"director1": k, "director2": {"lvs-order-x": order("drain", "192.0.2.22:80", time.Hour)}}, nil
+}
+
+func order(kind, server string, ends time.Duration) string {
+	now := time.Now()
+	return control.Command{Service: "-t 192.0.2.10:80", Servers: []string{server}, Order: control.Order{Kind: kind, By: "eva", Since: now.Add(-time.Hour), Until: now.Add(ends)}}.Words()
+}
+
+// TestDrainedServersStartWithWeightZero checks the orders of the cluster. Without them, a drained
+// real server would get connections after a take-over, until the health daemon runs.
+func TestDrainedServersStartWithWeightZero(t *testing.T) {
+	without := strings.Replace(webTable, "-r 192.0.2.21:80 -g -w 1", "-r 192.0.2.21:80 -g -w 0", 1)
+	const one, two = "192.0.2.21:80", "192.0.2.22:80"
+	for _, tt := range []struct {
+		name string
+		kept kept
+		want string
+	}{
+		{"drain", kept{"a": order("drain", one, time.Hour)}, without},
+		{"maint", kept{"a": order("maint", one, time.Hour)}, without},
+		{"remove", kept{"a": order("remove", one, time.Hour)}, without},
+		{"an order that has ended", kept{"a": order("drain", one, -time.Minute)}, webTable},
+		{"a weight", kept{"a": order("weight", one, time.Hour)}, webTable},
+		{"all", kept{"a": order("drain", one, time.Hour), "b": order("drain", two, time.Hour)}, webTable},
+		{"another server, and damage", kept{"a": order("drain", "192.0.2.29:80", time.Hour), "b": "?"}, webTable},
+		{"no orders", kept{}, webTable},
+		{"no answer", nil, webTable},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n := newNode(t)
+			n.attributes = tt.kept
+			got := n.mustRun(t, 0, "web", "start", append([]string{"crm_feature_set=3.16.2"}, web...)...)
+			n.wantTable(t, tt.want)
+			n.mustRun(t, 0, "web", "monitor", web...)
+			if unknown := strings.Contains(got.log, "the orders of the cluster are unknown"); unknown != (tt.kept == nil) {
+				t.Errorf("log: %s", got.log)
+			}
+			n.mustRun(t, 0, "web", "stop", web...)
+			n.mustRun(t, 0, "web", "start", web...) // not by Pacemaker
+			n.wantTable(t, webTable)
+		})
+	}
+}
