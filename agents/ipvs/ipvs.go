@@ -245,7 +245,7 @@ func (a action) monitorServices(ctx context.Context) (ocf.Status, error) {
 		return ocf.Status{}, err
 	}
 	status := statusOf(r, have, l)
-	if status.State == ocf.Running && a.Recurring && overdue(a.Call, r, l) {
+	if status.State == ocf.Running && a.Recurring && a.overdue(ctx, a.Call, r, l) {
 		return status, a.restore(ctx)
 	}
 	if idle, _ := l.unserved(r, have); status.State == ocf.Running && len(idle) == 0 {

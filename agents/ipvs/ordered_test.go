@@ -30,7 +30,8 @@ func order(kind, server string, ends time.Duration) string {
 }
 
 // TestDrainedServersStartWithWeightZero checks the orders of the cluster. Without them, a drained
-// real server would get connections after a take-over, until the health daemon runs.
+// real server would get connections after a take-over, until the health daemon runs. A monitor
+// before that must not restore the weight.
 func TestDrainedServersStartWithWeightZero(t *testing.T) {
 	without := strings.Replace(webTable, "-r 192.0.2.21:80 -g -w 1", "-r 192.0.2.21:80 -g -w 0", 1)
 	const one, two = "192.0.2.21:80", "192.0.2.22:80"
@@ -54,10 +55,15 @@ func TestDrainedServersStartWithWeightZero(t *testing.T) {
 			n.attributes = tt.kept
 			got := n.mustRun(t, 0, "web", "start", append([]string{"crm_feature_set=3.16.2"}, web...)...)
 			n.wantTable(t, tt.want)
-			n.mustRun(t, 0, "web", "monitor", web...)
+			monitor := append([]string{"crm_feature_set=3.16.2", "CRM_meta_interval=10000"}, web...)
+			n.mustRun(t, 0, "web", "monitor", monitor...)
+			n.wantTable(t, tt.want)
 			if unknown := strings.Contains(got.log, "the orders of the cluster are unknown"); unknown != (tt.kept == nil) {
 				t.Errorf("log: %s", got.log)
 			}
+			n.attributes = kept{} // The orders have ended, and no health daemon runs.
+			n.mustRun(t, 0, "web", "monitor", monitor...)
+			n.wantTable(t, webTable)
 			n.mustRun(t, 0, "web", "stop", web...)
 			n.mustRun(t, 0, "web", "start", web...) // not by Pacemaker
 			n.wantTable(t, webTable)

@@ -18,24 +18,30 @@ import (
 // them.
 func withheld(c ocf.Call, want lvs.Table, drained map[string]bool) []string {
 	bad := lastBad(c)
-	var all []string
-	for _, v := range want {
-		var servers []string
-		for _, d := range v.Destinations {
-			if name := record.Server(v.ID, d.Addr); bad[name] || drained[name] {
-				servers = append(servers, name)
-			}
-		}
-		if len(servers) < len(v.Destinations) {
-			all = append(all, servers...)
-		}
-	}
+	all := someOf(want, func(server string) bool { return bad[server] || drained[server] })
 	for _, server := range all {
 		if drained[server] {
 			c.Log.Infof("%s is drained by an order of the cluster and gets weight 0", server)
 			continue
 		}
 		c.Log.Warnf("%s failed its last health check less than %v ago and gets weight 0 until a health daemon checks it, but at most for %v", server, control.Memory, control.Memory)
+	}
+	return all
+}
+
+// someOf returns the real servers that fulfil a condition. It leaves out the services whose real
+// servers all fulfil it.
+func someOf(table lvs.Table, condition func(server string) bool) (all []string) {
+	for _, v := range table {
+		var servers []string
+		for _, d := range v.Destinations {
+			if name := record.Server(v.ID, d.Addr); condition(name) {
+				servers = append(servers, name)
+			}
+		}
+		if len(servers) < len(v.Destinations) {
+			all = append(all, servers...)
+		}
 	}
 	return all
 }
@@ -50,8 +56,9 @@ func lastBad(c ocf.Call) map[string]bool {
 
 // overdue reports whether monitor must restore weights, because the last verdicts are too old. This
 // is the case if the health daemon of a claim is gone. It is also the case for a withheld real
-// server that no recent verdict calls bad, if no health daemon has claimed its service.
-func overdue(c ocf.Call, r record.Record, l lease) bool {
+// server that no recent verdict calls bad and that no order of the cluster drains, if no health
+// daemon has claimed its service.
+func (a *Agent) overdue(ctx context.Context, c ocf.Call, r record.Record, l lease) bool {
 	if l.lapsed() {
 		return true
 	}
@@ -59,18 +66,24 @@ func overdue(c ocf.Call, r record.Record, l lease) bool {
 		return false
 	}
 	bad := lastBad(c)
+	var free []string
 	for _, v := range r.Services {
 		for _, d := range v.Destinations {
 			if name := record.Server(v.ID, d.Addr); !l.claims[v.ID] && !bad[name] && slices.Contains(r.Withheld, name) {
-				return true
+				free = append(free, name)
 			}
 		}
 	}
-	return false
+	if len(free) == 0 {
+		return false // This is so while a health daemon runs, so its monitors do not query the cluster.
+	}
+	drained := a.drained(ctx, c)
+	return slices.ContainsFunc(free, func(server string) bool { return !drained[server] })
 }
 
 // restore gives real servers the weights of the record if no health daemon has checked them for
 // control.Memory: the withheld real servers, and the real servers of services whose daemon is gone.
+// Real servers that an operator has drained through the cluster keep weight 0.
 // restore writes the record before it changes the kernel, so that the next monitor finds weights
 // that are still missing.
 func (a action) restore(ctx context.Context) error {
@@ -84,7 +97,7 @@ func (a action) restore(ctx context.Context) error {
 		return err
 	}
 	l, err := leaseOf(a.Call, r)
-	if err != nil || !overdue(a.Call, r, l) {
+	if err != nil || !a.overdue(ctx, a.Call, r, l) {
 		return err // Meanwhile a health daemon has claimed the services, so restore changes nothing.
 	}
 	if l.lapsed() {
@@ -93,7 +106,8 @@ func (a action) restore(ctx context.Context) error {
 	} else {
 		a.Log.Warn("no health daemon has checked real servers that were bad before start; they get their weights back")
 	}
-	r.Withheld = nil
+	drained := a.drained(ctx, a.Call)
+	r.Withheld = someOf(r.Services, func(server string) bool { return drained[server] })
 	if err := a.store.Save(r); err != nil {
 		return fmt.Errorf("writing the record: %w", err)
 	}

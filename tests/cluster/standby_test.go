@@ -141,7 +141,7 @@ func pause(d time.Duration) { <-time.After(d) }
 // a hash scheduler, and there no request fails.
 func hotStandbys(t *testing.T, s site) {
 	const clients = 2
-	load := s.topology.Host("client").Load(t, clients, "192.0.2.10:80", 5*time.Second)
+	load := s.topology.Host("client").Load(t, clients, "192.0.2.10:80", 10*time.Second)
 	for range moves() {
 		from, to := s.active(t)
 		s.Standby(t, from.Name, true)

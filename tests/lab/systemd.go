@@ -18,8 +18,6 @@ func StartSystemd(tb testing.TB, topology *Topology, root string) *Node {
 	list := newNodes(tb, topology, Options{Root: root}, "systemd", "director1")
 	node := list[0]
 	node.cgroup = newCgroup(tb)
-	// At boot, systemd deletes all files in /tmp, and the node shares /tmp with the test host.
-	node.place(tb, "etc/tmpfiles.d/tmp.conf", "", 0o644)
 	tb.Cleanup(node.stop)
 	node.boot(tb)
 	Wait(tb, 2*time.Minute, "basic.target", func() error {
