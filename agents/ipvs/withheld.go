@@ -55,9 +55,9 @@ func lastBad(c ocf.Call) map[string]bool {
 }
 
 // overdue reports whether monitor must restore weights, because the last verdicts are too old. This
-// is the case if the health daemon of a claim is gone. It is also the case for a withheld real
-// server that no recent verdict calls bad and that no order of the cluster drains, if no health
-// daemon has claimed its service.
+// is the case if the health daemon of a claim is gone. If no health daemon has claimed a service,
+// it is also the case for its withheld real servers. The exceptions are servers that a recent
+// verdict calls bad, or that an order of the cluster drains.
 func (a *Agent) overdue(ctx context.Context, c ocf.Call, r record.Record, l lease) bool {
 	if l.lapsed() {
 		return true
