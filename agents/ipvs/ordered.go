@@ -15,8 +15,8 @@ type Attributes interface {
 	Kept(ctx context.Context, prefix string) (map[string]map[string]string, error)
 }
 
-// Obey makes Start give weight 0 to real servers that operators have drained through the cluster,
-// with orders that have not ended at now.
+// Obey makes Start and Monitor give weight 0 to real servers that operators have drained through
+// the cluster. An order that has ended at now does not count.
 func (a *Agent) Obey(attributes Attributes, now time.Time) { a.attributes, a.now = attributes, now }
 
 // ordersTime is how long Start waits for the orders of the cluster.
