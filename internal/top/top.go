@@ -61,9 +61,10 @@ type Order struct {
 
 // Run shows the view until the operator quits or ctx ends.
 func Run(ctx context.Context, s Source, in io.Reader, out io.Writer) error {
-	_, err := tea.NewProgram(New(s), tea.WithContext(ctx), tea.WithInput(in), tea.WithOutput(out), tea.WithoutSignalHandler()).Run()
-	if ctx.Err() != nil {
-		return nil
-	}
+	p := tea.NewProgram(New(s), tea.WithInput(in), tea.WithOutput(out), tea.WithoutSignalHandler())
+	// Not tea.WithContext: at the end of its context, bubbletea closes the input during a read.
+	stop := context.AfterFunc(ctx, p.Quit)
+	defer stop()
+	_, err := p.Run()
 	return err
 }

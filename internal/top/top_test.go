@@ -586,6 +586,7 @@ func TestRunLeavesTheTerminal(t *testing.T) {
 			t.Errorf("%s: it does not end, or the terminal does not get its old screen back: %q", way, out.got.String())
 		}
 		end()
-		_ = keys.Close() // This ends the reader of bubbletea, which can still read after Run. So in stays open.
+		_ = keys.Close()
+		_ = in.Close()
 	}
 }
