@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 	"time"
 
 	"lvs-agents/internal/config"
@@ -245,8 +246,9 @@ func (a action) monitorServices(ctx context.Context) (ocf.Status, error) {
 		return ocf.Status{}, err
 	}
 	status := statusOf(r, have, l)
-	if status.State == ocf.Running && a.Recurring && a.overdue(ctx, a.Call, r, l) {
-		return status, a.restore(ctx)
+	drained := sync.OnceValue(func() map[string]bool { return a.drained(ctx, a.Call) })
+	if status.State == ocf.Running && a.Recurring && overdue(a.Call, r, l, drained) {
+		return status, a.restore(ctx, drained)
 	}
 	if idle, _ := l.unserved(r, have); status.State == ocf.Running && len(idle) == 0 {
 		l.logRunning(a.Call, r, have)

@@ -2,7 +2,6 @@ package ipvs
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"lvs-agents/internal/control"
@@ -45,7 +44,7 @@ func (a *Agent) drained(ctx context.Context, c ocf.Call) map[string]bool {
 			continue // The health daemon reports it.
 		}
 		o := command.Order
-		if slices.Contains([]string{"drain", "maint", "remove"}, o.Kind) && (o.Until.IsZero() || a.now.Before(o.Until)) {
+		if o.Withholds() && (o.Until.IsZero() || a.now.Before(o.Until)) {
 			servers[command.Service+" -r "+command.Servers[0]] = true
 		}
 	}

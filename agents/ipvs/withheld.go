@@ -58,7 +58,7 @@ func lastBad(c ocf.Call) map[string]bool {
 // is the case if the health daemon of a claim is gone. If no health daemon has claimed a service,
 // it is also the case for its withheld real servers. The exceptions are servers that a recent
 // verdict calls bad, or that an order of the cluster drains.
-func (a *Agent) overdue(ctx context.Context, c ocf.Call, r record.Record, l lease) bool {
+func overdue(c ocf.Call, r record.Record, l lease, drained func() map[string]bool) bool {
 	if l.lapsed() {
 		return true
 	}
@@ -77,8 +77,7 @@ func (a *Agent) overdue(ctx context.Context, c ocf.Call, r record.Record, l leas
 	if len(free) == 0 {
 		return false // This is so while a health daemon runs, so its monitors do not query the cluster.
 	}
-	drained := a.drained(ctx, c)
-	return slices.ContainsFunc(free, func(server string) bool { return !drained[server] })
+	return slices.ContainsFunc(free, func(server string) bool { return !drained()[server] })
 }
 
 // restore gives real servers the weights of the record if no health daemon has checked them for
@@ -86,7 +85,8 @@ func (a *Agent) overdue(ctx context.Context, c ocf.Call, r record.Record, l leas
 // Real servers that an operator has drained through the cluster keep weight 0.
 // restore writes the record before it changes the kernel, so that the next monitor finds weights
 // that are still missing.
-func (a action) restore(ctx context.Context) error {
+func (a action) restore(ctx context.Context, drained func() map[string]bool) error {
+	drained() // This queries the cluster, if overdue has not done it, before restore takes the lock.
 	unlock, err := a.store.LockInHalf(ctx, a.Instance)
 	if err != nil {
 		return err
@@ -97,7 +97,7 @@ func (a action) restore(ctx context.Context) error {
 		return err
 	}
 	l, err := leaseOf(a.Call, r)
-	if err != nil || !a.overdue(ctx, a.Call, r, l) {
+	if err != nil || !overdue(a.Call, r, l, drained) {
 		return err // Meanwhile a health daemon has claimed the services, so restore changes nothing.
 	}
 	if l.lapsed() {
@@ -106,8 +106,7 @@ func (a action) restore(ctx context.Context) error {
 	} else {
 		a.Log.Warn("no health daemon has checked real servers that were bad before start; they get their weights back")
 	}
-	drained := a.drained(ctx, a.Call)
-	r.Withheld = someOf(r.Services, func(server string) bool { return drained[server] })
+	r.Withheld = someOf(r.Services, func(server string) bool { return drained()[server] })
 	if err := a.store.Save(r); err != nil {
 		return fmt.Errorf("writing the record: %w", err)
 	}

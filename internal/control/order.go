@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,6 +46,11 @@ func (o Order) String() string {
 		text += " in the cluster"
 	}
 	return text
+}
+
+// Withholds reports whether the order keeps new connections from a real server.
+func (o Order) Withholds() bool {
+	return slices.Contains([]string{"drain", "maint", "remove"}, o.Kind) || o.Kind == "weight" && o.Weight == 0
 }
 
 // Command gives an order to real servers of one service.
