@@ -181,24 +181,11 @@ func TestEventsOfOlderDaemons(t *testing.T) {
 		"":                     "directord web: the daemon has ended; there are no more events",
 	} {
 		dir := stateDir(t)
-		listener, err := Listen(dir, "web")
-		if err != nil {
-			t.Fatal(err)
-		}
-		go func() {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = bufio.NewReader(conn).ReadString('\n')
-			_, _ = io.WriteString(conn, reply)
-			_ = conn.Close()
-		}()
-		err = Events(t.Context(), dir, "web", Watch{})
+		serveReplies(t, dir, func(string) string { return reply })
+		err := Events(t.Context(), dir, "web", Watch{})
 		if err == nil || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
-		_ = listener.Close()
 	}
 }
 

@@ -1,9 +1,11 @@
 package control
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"testing"
 )
@@ -51,27 +53,32 @@ func TestAnswersOnTheWire(t *testing.T) {
 	}
 }
 
-// TestDaemonFromBeforeTheUpgrade checks the client with the replies of a directord from before
-// version 1. The replies are as that directord wrote them, one for each request.
-func TestDaemonFromBeforeTheUpgrade(t *testing.T) {
-	dir := stateDir(t)
+// serveReplies is a daemon that sends one reply to each request.
+func serveReplies(t *testing.T, dir string, reply func(request string) string) {
+	t.Helper()
 	listener, err := Listen(dir, "web")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = listener.Close() }()
+	t.Cleanup(func() { _ = listener.Close() })
 	go func() {
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			line := make([]byte, 100)
-			n, _ := conn.Read(line)
-			_, _ = conn.Write([]byte(wordReply(string(line[:n]))))
+			line, _ := bufio.NewReader(conn).ReadString('\n')
+			_, _ = io.WriteString(conn, reply(line))
 			_ = conn.Close()
 		}
 	}()
+}
+
+// TestDaemonFromBeforeTheUpgrade checks the client with the replies of a directord from before
+// version 1. The replies are as that directord wrote them, one for each request.
+func TestDaemonFromBeforeTheUpgrade(t *testing.T) {
+	dir := stateDir(t)
+	serveReplies(t, dir, wordReply)
 	if s, err := Status(t.Context(), dir, "web"); err != nil || s.PID != 7 || s.Limit != 10 {
 		t.Errorf("%+v, %v", s, err)
 	}

@@ -1,7 +1,6 @@
 package control
 
 import (
-	"bufio"
 	"net"
 	"strings"
 	"testing"
@@ -32,25 +31,12 @@ func TestStates(t *testing.T) {
 func TestStatesOfABusyDaemon(t *testing.T) {
 	dir := stateDir(t)
 	limit := 200 * time.Millisecond
-	listener, err := Listen(dir, "web")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			line, _ := bufio.NewReader(conn).ReadString('\n')
-			if !strings.Contains(line, "summary") {
-				<-time.After(3 * limit)
-			}
-			_, _ = conn.Write(append(encodeReply(Snapshot{PID: 7}, nil), '\n'))
-			_ = conn.Close()
+	serveReplies(t, dir, func(request string) string {
+		if !strings.Contains(request, "summary") {
+			<-time.After(3 * limit)
 		}
-	}()
+		return string(encodeReply(Snapshot{PID: 7}, nil)) + "\n"
+	})
 	states, err := States(t.Context(), dir, limit)
 	if err != nil || len(states) != 1 || states[0].Err != nil || states[0].Snapshot.PID != 7 {
 		t.Errorf("%v, %v", states, err)

@@ -320,15 +320,7 @@ func hotOrders(t *testing.T, s site) {
 		t.Errorf("after the order, %s has the table\n%s", from.Name, table)
 	}
 	both(drained)
-	watched := to.Host.WatchTable(t)
-	s.Standby(t, from.Name, true)
-	s.WaitRunning(t, minute, "web-vip", to.Name)
-	s.WaitIdle(t)
-	s.Standby(t, from.Name, false)
-	s.bothReady(t, drained)
-	if seen := watched(); len(seen) != 1 {
-		t.Errorf("the table changed:\n%s", strings.Join(seen, "then\n"))
-	}
+	s.moveKeeps(t, from, to, drained)
 	to.Run(t, "lvsctl", "wait", "drained", vip, server)
 	if status := from.Run(t, "lvsctl", "status"); !strings.Contains(status, "drain by root since ") || !strings.Contains(status, " in the cluster") {
 		t.Errorf("no order in the status:\n%s", status)
@@ -336,6 +328,22 @@ func hotOrders(t *testing.T, s site) {
 	to.Run(t, "lvsctl", "ready", vip, "--on", "everywhere")
 	both(twice(bothIn))
 	s.noOrders(t)
+}
+
+// moveKeeps moves the VIP from one node to another, and brings the first node back as the standby.
+// Both must then have the table, and the table of the other node must not change meanwhile.
+func (s site) moveKeeps(t *testing.T, from, to *lab.Node, table string) {
+	t.Helper()
+	watched := to.Host.WatchTable(t)
+	s.Standby(t, from.Name, true)
+	s.WaitRunning(t, minute, "web-vip", to.Name)
+	s.WaitIdle(t)
+	s.Standby(t, from.Name, false)
+	from.Host.WaitTable(t, minute, table)
+	s.bothReady(t, table)
+	if seen := watched(); len(seen) != 1 {
+		t.Errorf("the table changed:\n%s", strings.Join(seen, "then\n"))
+	}
 }
 
 // noOrders checks that the cluster keeps no order.
@@ -363,16 +371,7 @@ func hotAdded(t *testing.T, s site) {
 	}
 	from.Run(t, "lvsctl", "add", "-t", vip, "192.0.2.26", "--on", "everywhere")
 	both(with)
-	watched := to.Host.WatchTable(t)
-	s.Standby(t, from.Name, true)
-	s.WaitRunning(t, minute, "web-vip", to.Name)
-	s.WaitIdle(t)
-	s.Standby(t, from.Name, false)
-	from.Host.WaitTable(t, minute, with)
-	s.bothReady(t, with)
-	if seen := watched(); len(seen) != 1 {
-		t.Errorf("the table changed:\n%s", strings.Join(seen, "then\n"))
-	}
+	s.moveKeeps(t, from, to, with)
 	if status := from.Run(t, "lvsctl", "status"); !strings.Contains(status, "added by root since ") || !strings.Contains(status, " in the cluster") {
 		t.Errorf("no added server in the status:\n%s", status)
 	}
