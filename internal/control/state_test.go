@@ -17,11 +17,11 @@ func TestStates(t *testing.T) {
 	}
 	defer func() { _ = slow.Close() }()
 	begin := time.Now()
-	states, err := States(t.Context(), dir, 100*time.Millisecond)
+	states, err := States(t.Context(), dir, time.Second)
 	if err != nil || len(states) != 2 || states[0].ID != "slow" || states[0].Err == nil || states[1].Snapshot.PID != 7 {
 		t.Errorf("%v, %v", states, err)
 	}
-	if took := time.Since(begin); took > time.Second {
+	if took := time.Since(begin); took > 10*time.Second {
 		t.Errorf("it took %v", took)
 	}
 }
@@ -30,10 +30,10 @@ func TestStates(t *testing.T) {
 // take longer than the limit.
 func TestStatesOfABusyDaemon(t *testing.T) {
 	dir := stateDir(t)
-	limit := 200 * time.Millisecond
+	limit := time.Second
 	serveReplies(t, dir, func(request string) string {
 		if !strings.Contains(request, "summary") {
-			<-time.After(3 * limit)
+			<-time.After(2 * limit)
 		}
 		return string(encodeReply(Snapshot{PID: 7}, nil)) + "\n"
 	})
