@@ -48,7 +48,7 @@ func (m *mailer) occurred(e health.Event) {
 		health.FallbackIn, health.FallbackOut:
 		m.send(e, compat.Line)
 	case health.ServiceAdded, health.ServiceChanged, health.ServiceRemoved, health.ServiceEmpty, health.ServiceServing,
-		health.ServerRising, health.ServerAdjusted, health.QuorumDown, health.QuorumUp, health.CapReached, health.CapLeft, health.OwnFault, health.OwnFaultOver, health.CheckFailed, health.CheckPassed, health.ServiceTaken, health.ServiceLost, health.OrderGiven, health.OrderEnded, health.TableRepaired, health.ConfigLoaded, health.ConfigRefused, health.DaemonEnded:
+		health.ServerRising, health.ServerAdjusted, health.QuorumDown, health.QuorumUp, health.CapReached, health.CapLeft, health.OwnFault, health.OwnFaultOver, health.CheckFailed, health.CheckPassed, health.ServiceTaken, health.ServiceLost, health.OrderGiven, health.OrderEnded, health.TableRepaired, health.AddressHere, health.AddressGone, health.ConfigLoaded, health.ConfigRefused, health.DaemonEnded:
 	}
 }
 

@@ -40,7 +40,7 @@ func (n *notifier) occurred(e health.Event) {
 	case health.CapReached, health.CapLeft, health.OwnFault, health.OwnFaultOver, health.ServiceLost, health.ConfigRefused:
 	case health.ServiceAdded, health.ServiceChanged, health.ServiceRemoved, health.ServiceEmpty, health.ServiceServing,
 		health.ServerDrained, health.ServerChanged, health.ServerRising, health.ServerAdjusted, health.ServerRemoved, health.FallbackIn, health.FallbackOut,
-		health.CheckFailed, health.CheckPassed, health.ServiceTaken, health.OrderGiven, health.OrderEnded, health.TableRepaired, health.ConfigLoaded, health.DaemonEnded:
+		health.CheckFailed, health.CheckPassed, health.ServiceTaken, health.OrderGiven, health.OrderEnded, health.TableRepaired, health.AddressHere, health.AddressGone, health.ConfigLoaded, health.DaemonEnded:
 		return
 	}
 	n.post(e)

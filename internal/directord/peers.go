@@ -3,7 +3,6 @@ package directord
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"time"
@@ -36,11 +35,8 @@ func newPeers(s *server, d *health.Daemon) *peers {
 }
 
 func ownAddress(addr netip.Addr) bool {
-	addrs, err := net.InterfaceAddrs()
-	return err == nil && slices.ContainsFunc(addrs, func(a net.Addr) bool {
-		prefix, err := netip.ParsePrefix(a.String())
-		return err == nil && prefix.Addr() == addr.Unmap()
-	})
+	has, _ := hostAddresses()
+	return has[addr.Unmap()]
 }
 
 // run searches every minute until ctx ends, because a director can join later.

@@ -49,6 +49,7 @@ type server struct {
 	monitorfile *monitorfile
 	publisher   *publisher
 	follower    *follower
+	addresses   *addresses
 	systemd     systemd
 	feed        control.Feed // feed has the events for the clients of the control socket.
 	kept        *control.Keeper
@@ -169,6 +170,7 @@ func (s *server) check(ctx context.Context, listener *net.UnixListener) error {
 	s.mail.sender.Programs = started
 	s.notifier = &notifier{programs: s.programs, webhook: alert.NewWebhook(s.log), id: s.id, host: s.mail.host, webhooks: func() []string { return webhooksOf(s.source.current()) }}
 	s.follower = &follower{log: s.log}
+	s.addresses = &addresses{occurred: s.occurred, has: hostAddresses, place: placeOf}
 	if s.attribute != "" {
 		s.follower.node = attribute.Node{Programs: started}
 	}
@@ -204,6 +206,7 @@ func (s *server) engine(tools health.Tools, sources *check.Sources, orders []con
 			s.mail.setFrom(s.source.current().AlertFrom)
 			s.notifier.verify()
 			s.verifyExpire(setup)
+			s.addresses.setup.Store(&setup)
 		},
 		Occurred: s.occurred, Checked: s.monitorfile.checked, Serving: s.programs.serving,
 	})
@@ -343,6 +346,7 @@ func (s *server) work(ctx context.Context, d *health.Daemon, listener *net.UnixL
 	parts.Go(func() { s.monitorfile.run(ctx) })
 	parts.Go(func() { s.systemd.feed(ctx, d) })
 	parts.Go(func() { s.publisher.run(ctx) })
+	parts.Go(func() { s.addresses.run(ctx) })
 	parts.Go(func() { s.follower.run(ctx, d.Obey) })
 	parts.Go(func() { newPeers(s, d).run(ctx) })
 	s.stopAlerts = deliver(s.mail.sender.Run, s.notifier.webhook.Run)

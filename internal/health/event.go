@@ -74,6 +74,10 @@ const (
 	TableRepaired Kind = "table_repaired"
 	ConfigLoaded  Kind = "configuration_loaded"
 	ConfigRefused Kind = "configuration_refused"
+	// AddressHere: this host has the virtual address of the service now, or had it when the daemon
+	// began.
+	AddressHere Kind = "address_here"
+	AddressGone Kind = "address_gone" // AddressGone: the virtual address of the service has left this host.
 	// DaemonEnded: the daemon ends in order, for example because its resource stops on this node.
 	DaemonEnded Kind = "daemon_ended"
 )

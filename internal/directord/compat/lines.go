@@ -42,7 +42,7 @@ func Line(e health.Event) string {
 		return fmt.Sprintf("Failed real servers stay, because checks have taken out as many as max_ejection_percent allows: %s", v)
 	case health.CapLeft:
 		return fmt.Sprintf("No failed real server stays any more because of max_ejection_percent: %s", v)
-	case health.ServerRising, health.ServerAdjusted, health.OwnFault, health.OwnFaultOver, health.ServiceTaken, health.ServiceLost, health.OrderGiven, health.OrderEnded, health.ServiceEmpty, health.ServiceServing, health.ConfigLoaded, health.ConfigRefused, health.DaemonEnded:
+	case health.ServerRising, health.ServerAdjusted, health.OwnFault, health.OwnFaultOver, health.ServiceTaken, health.ServiceLost, health.OrderGiven, health.OrderEnded, health.ServiceEmpty, health.ServiceServing, health.AddressHere, health.AddressGone, health.ConfigLoaded, health.ConfigRefused, health.DaemonEnded:
 	}
 	return ""
 }
