@@ -250,6 +250,14 @@ func hotCut(t *testing.T, s site) {
 		t.Errorf("the VIP has moved after %v, want at most %v", took, limit)
 	}
 	s.WaitIdle(t)
+	for node, want := range map[*lab.Node]string{blind: "address gone  -t 192.0.2.10:80", sees: "address here  -t 192.0.2.10:80  192.0.2.10 is on eth0"} {
+		lab.Wait(t, minute, want, func() error {
+			if out := node.Run(t, "lvsctl", "events", "--since=2m"); !strings.Contains(out, want) {
+				return errors.New(out)
+			}
+			return nil
+		})
+	}
 	s.roundRobin(t)
 	if got := s.value(t, blind.Name); got != "0" {
 		t.Errorf("value of %s: %q", blind.Name, got)

@@ -46,6 +46,7 @@ func noFlap(t *testing.T, events []control.Event, stranger string) {
 		case e.Kind == "table_repaired" && strings.HasPrefix(e.Server, stranger) && stranger != "":
 		case e.Kind == "table_repaired" && e.To != nil && *e.To >= 0, e.Kind == "table_repaired" && e.Server == "" && strings.Contains(e.Op, " -A "):
 			repairs++
+		case e.Kind == "address_here", e.Kind == "address_gone":
 		default:
 			t.Errorf("event %s %s %s: %s", e.Kind, e.Service, e.Server, e.Op)
 		}
