@@ -18,7 +18,7 @@ type Attributes interface {
 // the cluster. An order that has ended at now does not count.
 func (a *Agent) Obey(attributes Attributes, now time.Time) { a.attributes, a.now = attributes, now }
 
-// ordersTime is how long Start waits for the orders of the cluster.
+// ordersTime is how long an action waits for the orders of the cluster.
 const ordersTime = 5 * time.Second
 
 // drained returns the real servers that orders of the cluster keep from new connections. A health
